@@ -1,0 +1,208 @@
+/**
+ * What each command of `ferry` does, given its options.
+ *
+ * @module
+ */
+
+import { basename, join } from "@std/path";
+import type { OptionTable, OptionValues, ParsedCommandLine } from "../lib/command_line.ts";
+import { FerryError, quote, toFerryError } from "../lib/errors.ts";
+import type { Client } from "./client.ts";
+import { connect } from "./connect.ts";
+import type { COMMON, GET, LS, MKDIR, MV, PING, PUT, RM, STAT } from "./config.ts";
+import { Output } from "./output.ts";
+
+/** The options of a command: the common ones and its own. */
+export type Table = typeof COMMON & OptionTable;
+
+/** What a command works with. */
+export interface Context {
+  /** A connection: the present one, or a new one where that has ended. */
+  connected(): Promise<Client>;
+  /** Where results go. */
+  output: Output;
+  /** Says that the user wants it to end. */
+  signal: AbortSignal;
+  /** Runs one of several independent parts; its failure is reported and does not stop the others. */
+  attempt(op: string, filename: string, run: () => Promise<void>): Promise<void>;
+}
+
+/** Runs a command whose options and arguments have been read. */
+export type Run<T extends OptionTable> = (
+  context: Context,
+  options: OptionValues<T>,
+  args: string[],
+) => Promise<void>;
+
+/** Runs a command and gives the exit status: that of the first thing that failed. */
+export async function start<T extends Table>(
+  { options, args }: ParsedCommandLine<T>,
+  run: Run<T>,
+  signal: AbortSignal,
+): Promise<number> {
+  const common = options as OptionValues<typeof COMMON> & { progress?: boolean };
+  const { json, quiet, progress } = common;
+  const output = new Output({
+    json,
+    quiet,
+    progress: progress === true || (!quiet && !json && Deno.stderr.isTerminal()),
+  });
+  let client: Client | undefined;
+  let status = 0;
+  const failed = (op: string, error: unknown, details?: Readonly<Record<string, unknown>>) => {
+    // An interruption is nobody's failure.
+    if (signal.aborted) throw signal.reason;
+    const failure = toFerryError(error);
+    output.error(op, failure, details);
+    status ||= failure.exitStatus;
+  };
+  const context: Context = {
+    output,
+    signal,
+    async connected() {
+      if (client && !client.closed) return client;
+      const { server, timeout, "connect-timeout": connectTimeout } = common;
+      return client = await connect(server, { timeout, connectTimeout, signal });
+    },
+    async attempt(op, filename, part) {
+      try {
+        await part();
+      } catch (error) {
+        failed(op, error, { filename });
+      }
+    },
+  };
+  try {
+    await run(context, options, args);
+  } catch (error) {
+    failed(run.name, error);
+  } finally {
+    await client?.[Symbol.asyncDispose]();
+  }
+  return status;
+}
+
+/** `ferry put` */
+export const put: Run<typeof PUT.options> = async (context, options, paths) => {
+  const { as, to, overwrite, preserve, "hash-first": hashFirst } = options;
+  if (as !== undefined && paths.length > 1) {
+    throw new FerryError("usage", "--as gives one name, and several files are to be uploaded");
+  }
+  const { output, signal } = context;
+  const directory = to?.replace(/^\/+|\/+$/g, "");
+  for (const path of paths) {
+    const name = as ?? basename(path);
+    const filename = directory ? `${directory}/${name}` : name;
+    await context.attempt("put", filename, async () => {
+      const client = await context.connected();
+      const started = performance.now();
+      const result = await client.put(path, {
+        as: filename,
+        overwrite,
+        preserve,
+        hashFirst,
+        signal,
+        onProgress: (progress) => output.progress(progress, started),
+      });
+      output.transferred("put", result.filename, result, secondsSince(started));
+    });
+  }
+};
+
+/** `ferry get` */
+export const get: Run<typeof GET.options> = async (context, options, names) => {
+  const { out, overwrite, preserve, durability } = options;
+  const intoDirectory = out !== undefined && (out.endsWith("/") || isDirectory(out));
+  if (out !== undefined && names.length > 1 && !intoDirectory) {
+    throw new FerryError("usage", `${quote(out)} is no directory, and several files are to be got`);
+  }
+  const { output, signal } = context;
+  for (const name of names) {
+    const path = out === undefined
+      ? basename(name)
+      : intoDirectory
+      ? join(out, basename(name))
+      : out;
+    await context.attempt("get", name, async () => {
+      const client = await context.connected();
+      const started = performance.now();
+      const result = await client.get(name, {
+        out: path,
+        overwrite,
+        preserve,
+        durability,
+        signal,
+        onProgress: (progress) => output.progress(progress, started),
+      });
+      output.transferred("get", path, result, secondsSince(started));
+    });
+  }
+};
+
+/** `ferry ls` */
+export const ls: Run<typeof LS.options> = async (context, { recursive }, [directory]) => {
+  const { output, signal } = context;
+  const client = await context.connected();
+  for await (const entry of client.list(directory, { recursive, signal })) {
+    output.entry("list", entry);
+  }
+};
+
+/** `ferry stat` */
+export const stat: Run<typeof STAT.options> = async (context, _options, names) => {
+  for (const name of names) {
+    await context.attempt("stat", name, async () => {
+      const client = await context.connected();
+      context.output.details(await client.stat(name, context));
+    });
+  }
+};
+
+/** `ferry rm` */
+export const rm: Run<typeof RM.options> = async (context, { recursive }, names) => {
+  for (const filename of names) {
+    await context.attempt("remove", filename, async () => {
+      const client = await context.connected();
+      await client.remove(filename, { recursive, signal: context.signal });
+      context.output.done("remove", { filename });
+    });
+  }
+};
+
+/** `ferry mv` */
+export const mv: Run<typeof MV.options> = async (context, { overwrite }, args) => {
+  const [from = "", to = ""] = args;
+  const client = await context.connected();
+  await client.move(from, to, { overwrite, signal: context.signal });
+  context.output.done("move", { filename: from, to });
+};
+
+/** `ferry mkdir` */
+export const mkdir: Run<typeof MKDIR.options> = async (context, _options, args) => {
+  const [filename = ""] = args;
+  const client = await context.connected();
+  await client.mkdir(filename, context);
+  context.output.done("mkdir", { filename });
+};
+
+/** `ferry ping` */
+export const ping: Run<typeof PING.options> = async (context) => {
+  const client = await context.connected();
+  const started = performance.now();
+  await client.ping(context);
+  const seconds = secondsSince(started);
+  context.output.done("ping", { seconds, server: client.hello.agent });
+  context.output.line(`${client.hello.agent} answered in ${(seconds * 1000).toFixed(2)} ms`);
+};
+
+function isDirectory(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}
+
+function secondsSince(started: number): number {
+  return (performance.now() - started) / 1000;
+}

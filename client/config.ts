@@ -1,0 +1,171 @@
+/**
+ * The commands of `ferry` and their options.
+ *
+ * @module
+ */
+
+import type { CommandSpec, OptionTable } from "../lib/command_line.ts";
+
+/** Options of every command. */
+export const COMMON = {
+  server: {
+    kind: "text",
+    short: "s",
+    value: "HOST:PORT",
+    default: "127.0.0.1:9900",
+    help: "the server",
+  },
+  timeout: {
+    kind: "time",
+    value: "TIME",
+    default: "60s",
+    help: "give up on a server that moves no byte for that long",
+  },
+  "connect-timeout": {
+    kind: "time",
+    value: "TIME",
+    default: "10s",
+    help: "give up on a server that cannot be reached in that time",
+  },
+  json: { kind: "flag", help: "print one JSON object a line instead" },
+  quiet: { kind: "flag", short: "q", help: "print errors only" },
+  config: { kind: "text", value: "FILE", help: "a TOML file with options, one a line" },
+  help: { kind: "flag", short: "h", help: "show this text" },
+} as const satisfies OptionTable;
+
+const OVERWRITE = {
+  kind: "text",
+  value: "WHEN",
+  choices: ["never", "always", "newer", "different"],
+  default: "never",
+  help: "when the name is taken: never, always, newer, different; an identical file is no conflict",
+} as const;
+
+const PRESERVE = {
+  kind: "flag",
+  short: "p",
+  help: "keep the modification time and the permission bits",
+} as const;
+
+const PROGRESS = { kind: "flag", help: "show progress even where stderr is no terminal" } as const;
+
+/** `ferry put` */
+export const PUT = {
+  name: "ferry put",
+  usage: "PATH... [--to DIR] [--as NAME]",
+  summary: "Upload files",
+  details: `For each file a line of md5sum's format goes to standard output: its md5, as the server
+verified it, and its name there.`,
+  arguments: { min: 1, max: Infinity },
+  options: {
+    to: { kind: "text", value: "DIR", help: "the directory on the server" },
+    as: { kind: "text", value: "NAME", help: "the name on the server, where one file is uploaded" },
+    overwrite: OVERWRITE,
+    preserve: PRESERVE,
+    "hash-first": { kind: "flag", help: "read a large file once more to tell its md5 in advance" },
+    progress: PROGRESS,
+    ...COMMON,
+  },
+} as const satisfies CommandSpec;
+
+/** `ferry get` */
+export const GET = {
+  name: "ferry get",
+  usage: "NAME... [--out PATH]",
+  summary: "Download files",
+  details:
+    `For each file a line of md5sum's format goes to standard output: its md5, as verified here,
+and its local path. "ferry get NAME | md5sum -c" checks it once more.`,
+  arguments: { min: 1, max: Infinity },
+  options: {
+    out: { kind: "text", short: "o", value: "PATH", help: "the local path, or a directory" },
+    overwrite: OVERWRITE,
+    preserve: PRESERVE,
+    durability: {
+      kind: "text",
+      value: "full|none",
+      choices: ["full", "none"],
+      default: "full",
+      help: "whether a reported file survives a loss of power",
+    },
+    progress: PROGRESS,
+    ...COMMON,
+  },
+} as const satisfies CommandSpec;
+
+/** `ferry ls` */
+export const LS = {
+  name: "ferry ls",
+  usage: "[DIR] [-R]",
+  summary: "List a directory of the server",
+  arguments: { min: 0, max: 1 },
+  options: {
+    recursive: { kind: "flag", short: "R", help: "list what is in its directories too" },
+    ...COMMON,
+  },
+} as const satisfies CommandSpec;
+
+/** `ferry stat` */
+export const STAT = {
+  name: "ferry stat",
+  usage: "NAME...",
+  summary: "Show size, times and md5 of files on the server",
+  arguments: { min: 1, max: Infinity },
+  options: COMMON,
+} as const satisfies CommandSpec;
+
+/** `ferry rm` */
+export const RM = {
+  name: "ferry rm",
+  usage: "NAME... [-r]",
+  summary: "Delete files on the server",
+  arguments: { min: 1, max: Infinity },
+  options: {
+    recursive: { kind: "flag", short: "r", help: "delete directories and what is in them too" },
+    ...COMMON,
+  },
+} as const satisfies CommandSpec;
+
+/** `ferry mv` */
+export const MV = {
+  name: "ferry mv",
+  usage: "FROM TO",
+  summary: "Rename a file or a directory on the server",
+  arguments: { min: 2, max: 2 },
+  options: {
+    overwrite: {
+      kind: "text",
+      value: "WHEN",
+      choices: ["never", "always"],
+      default: "never",
+      help: "whether a file of the new name is replaced: never, always",
+    },
+    ...COMMON,
+  },
+} as const satisfies CommandSpec;
+
+/** `ferry mkdir` */
+export const MKDIR = {
+  name: "ferry mkdir",
+  usage: "DIR",
+  summary: "Make a directory on the server, and those above it",
+  arguments: { min: 1, max: 1 },
+  options: COMMON,
+} as const satisfies CommandSpec;
+
+/** `ferry ping` */
+export const PING = {
+  name: "ferry ping",
+  usage: "",
+  summary: "See whether the server answers, and how fast",
+  arguments: { min: 0, max: 0 },
+  options: COMMON,
+} as const satisfies CommandSpec;
+
+/** Every option of every command: what a config file may set. */
+export const CONFIGURABLE: OptionTable = {
+  ...PUT.options,
+  ...GET.options,
+  ...LS.options,
+  ...RM.options,
+};

@@ -1,0 +1,124 @@
+/**
+ * The program `ferry`: reads a command line, runs the command, exits with its status.
+ *
+ * @module
+ */
+
+import { type CommandSpec, parseCommandLine, renderHelp } from "../lib/command_line.ts";
+import { FerryError, quote, toFerryError } from "../lib/errors.ts";
+import { VERSION } from "../lib/version.ts";
+import * as commands from "./commands.ts";
+import { COMMON, CONFIGURABLE, GET, LS, MKDIR, MV, PING, PUT, RM, STAT } from "./config.ts";
+import { write } from "./output.ts";
+
+const PREFIX = "FERRY";
+
+/** 128 and the signal's number, as shells have it. */
+const INTERRUPTED = { SIGINT: 130, SIGTERM: 143 } as const;
+
+interface Command {
+  spec: CommandSpec;
+  /** Runs it and gives the exit status. */
+  run(argv: readonly string[], signal: AbortSignal): Promise<number>;
+}
+
+/** A command and what runs it, with the types of its options between them. */
+function command<Table extends commands.Table>(
+  spec: CommandSpec<Table>,
+  run: commands.Run<Table>,
+): Command {
+  return {
+    spec,
+    run: (argv, signal) =>
+      commands.start(
+        parseCommandLine(spec, argv, {
+          prefix: PREFIX,
+          env: (name) => Deno.env.get(name),
+          configurable: CONFIGURABLE,
+        }),
+        run,
+        signal,
+      ),
+  };
+}
+
+const COMMANDS: ReadonlyMap<string, Command> = new Map([
+  command(PUT, commands.put),
+  command(GET, commands.get),
+  command(LS, commands.ls),
+  command(STAT, commands.stat),
+  command(RM, commands.rm),
+  command(MV, commands.mv),
+  command(MKDIR, commands.mkdir),
+  command(PING, commands.ping),
+].map((entry) => [entry.spec.name.split(" ")[1]!, entry]));
+
+function overview(): string {
+  const width = Math.max(...[...COMMANDS.keys()].map((name) => name.length)) + 2;
+  const rows = [...COMMANDS].map(([name, { spec }]) => `  ${name.padEnd(width)}${spec.summary}`);
+  return `Usage: ferry COMMAND [ARGUMENTS]
+
+Move files to and from a ferryd, and prove that they arrived.
+
+Commands:
+${rows.join("\n")}
+
+ferry COMMAND --help tells more of each. ferry --version shows the version.
+`;
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  const [name, ...rest] = argv;
+  if (name === "--version") return print(`ferry ${VERSION}\n`);
+  if (name === "--help" || name === "-h" || name === "help") return print(overview());
+  if (name === undefined) throw new FerryError("usage", "No command was given (see ferry --help)");
+  const entry = COMMANDS.get(name);
+  if (!entry) {
+    throw new FerryError("usage", `There is no command ${quote(name)} (see ferry --help)`);
+  }
+  const end = rest.indexOf("--");
+  const before = end < 0 ? rest : rest.slice(0, end);
+  if (before.includes("--help") || before.includes("-h")) {
+    return print(renderHelp(entry.spec, { prefix: PREFIX, common: COMMON }));
+  }
+  const interrupted = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => {
+      // The second one does not wait for anything to be tidied up.
+      if (interrupted.signal.aborted) Deno.exit(INTERRUPTED[signal]);
+      interrupted.abort(new Interruption(INTERRUPTED[signal]));
+    });
+  }
+  try {
+    return await entry.run(rest, interrupted.signal);
+  } catch (error) {
+    if (error instanceof Interruption) return error.exitStatus;
+    throw error;
+  }
+}
+
+class Interruption extends Error {
+  readonly exitStatus: number;
+
+  constructor(exitStatus: number) {
+    super("interrupted");
+    this.exitStatus = exitStatus;
+  }
+}
+
+function print(text: string): number {
+  write(Deno.stdout, text);
+  return 0;
+}
+
+if (import.meta.main) {
+  let status: number;
+  try {
+    status = await main(Deno.args);
+  } catch (error) {
+    const { message, exitStatus } = toFerryError(error);
+    write(Deno.stderr, `ferry: ${message}\n`);
+    status = exitStatus;
+  }
+  Deno.exit(status);
+}

@@ -1,0 +1,180 @@
+/**
+ * What the program `ferry` says: lines for people, JSON objects for machines, progress for terminals.
+ *
+ * @module
+ */
+
+import type { FerryError } from "../lib/errors.ts";
+import type { Entry } from "../lib/header.ts";
+import type { Progress, Transferred } from "./client.ts";
+import { renderProgress } from "./progress.ts";
+
+/** How often progress is drawn, in milliseconds. */
+const REDRAW_MS = 100;
+
+/** How output is to look. */
+export interface OutputOptions {
+  /** One JSON object a line. */
+  json: boolean;
+  /** Errors only. */
+  quiet: boolean;
+  /** Whether progress is drawn on stderr. */
+  progress: boolean;
+}
+
+/** Standard output and standard error of one run of the program. */
+export class Output {
+  readonly #options: OutputOptions;
+  #drawn = false;
+  #lastDraw = -Infinity;
+
+  /** Output that looks as the options say. */
+  constructor(options: OutputOptions) {
+    this.#options = options;
+  }
+
+  /** Draws how far a transfer is that began at `started` (of `performance.now()`). */
+  progress(progress: Progress, started: number): void {
+    if (!this.#options.progress) return;
+    const now = performance.now();
+    if (now - this.#lastDraw < REDRAW_MS) return;
+    this.#lastDraw = now;
+    this.#drawn = true;
+    const line = renderProgress({ ...progress, seconds: (now - started) / 1000 }, columns());
+    write(Deno.stderr, `\r\x1b[K${line}`);
+  }
+
+  /** Reports a transfer that ended well; `shown` is the name that people see. */
+  transferred(op: "put" | "get", shown: string, result: Transferred, seconds: number): void {
+    const { filename, md5, size, skipped, transferred } = result;
+    if (this.#options.json) {
+      const bytes = op === "put" ? { bytes_sent: transferred } : { bytes_received: transferred };
+      const path = op === "get" ? { path: shown } : {};
+      this.#json({
+        event: "done",
+        op,
+        filename,
+        ...path,
+        md5,
+        total_size: size,
+        seconds: round(seconds),
+        ...bytes,
+        skipped,
+      });
+    } else this.line(md5sumLine(md5, shown));
+  }
+
+  /** Reports that something was done that has no result. */
+  done(op: string, details: Readonly<Record<string, unknown>>): void {
+    if (this.#options.json) this.#json({ event: "done", op, ...details });
+  }
+
+  /** Shows a file or a directory as one line. */
+  entry(op: string, entry: Entry): void {
+    if (this.#options.json) this.#json({ event: "entry", op, ...wireEntry(entry) });
+    else this.line(entryLine(entry));
+  }
+
+  /** Shows all that is known of a file or a directory. */
+  details(entry: Entry): void {
+    if (this.#options.json) return this.#json({ event: "entry", op: "stat", ...wireEntry(entry) });
+    const { filename, type, size, mtime, mode, md5 } = entry;
+    this.line(`filename: ${printable(filename || ".")}`);
+    this.line(`type:     ${type}`);
+    if (type === "file") this.line(`size:     ${size}`);
+    this.line(`mtime:    ${new Date(mtime).toISOString()}`);
+    this.line(`mode:     ${mode.toString(8).padStart(4, "0")}`);
+    if (md5 !== null) this.line(`md5:      ${md5}`);
+  }
+
+  /** Reports a failure. */
+  error(op: string, error: FerryError, details: Readonly<Record<string, unknown>> = {}): void {
+    const { code, message } = error;
+    if (this.#options.json) this.#json({ event: "error", op, ...details, code, message });
+    else this.#complain(`ferry: ${message}`);
+  }
+
+  /** A line for people. */
+  line(text: string): void {
+    this.#clear();
+    if (!this.#options.quiet && !this.#options.json) write(Deno.stdout, `${text}\n`);
+  }
+
+  #json(event: Readonly<Record<string, unknown>>): void {
+    this.#clear();
+    if (!this.#options.quiet || event.event === "error") {
+      write(Deno.stdout, `${JSON.stringify(event)}\n`);
+    }
+  }
+
+  #complain(text: string): void {
+    this.#clear();
+    write(Deno.stderr, `${text}\n`);
+  }
+
+  #clear(): void {
+    if (this.#drawn) write(Deno.stderr, "\r\x1b[K");
+    this.#drawn = false;
+  }
+}
+
+/**
+ * A line as md5sum prints it: a name with a backslash or a line break is escaped, and the line begins
+ * with a backslash then (GNU coreutils manual, "cksum output modes").
+ */
+export function md5sumLine(md5: string, name: string): string {
+  const escaped = name.replace(
+    /[\\\n\r]/g,
+    (c) => c === "\\" ? "\\\\" : c === "\n" ? "\\n" : "\\r",
+  );
+  return `${escaped === name ? "" : "\\"}${md5}  ${escaped}`;
+}
+
+function entryLine({ filename, type, size, mtime, mode, md5 }: Entry): string {
+  const time = new Date(mtime).toISOString().slice(0, 19).replace("T", " ");
+  const bits = (type === "directory" ? "d" : "-") + modeLetters(mode);
+  const name = printable(filename) + (type === "directory" ? "/" : "");
+  return `${bits} ${String(size).padStart(14)} ${time} ${(md5 ?? "-").padEnd(32)} ${name}`;
+}
+
+function modeLetters(mode: number): string {
+  return [...mode.toString(8).padStart(3, "0")]
+    .map((digit) => Number(digit))
+    .map((bits) => (bits & 4 ? "r" : "-") + (bits & 2 ? "w" : "-") + (bits & 1 ? "x" : "-"))
+    .join("");
+}
+
+/** A name that could drive the terminal is shown as JSON instead. */
+function printable(name: string): string {
+  return /\p{Cc}/u.test(name) ? JSON.stringify(name) : name;
+}
+
+function wireEntry(
+  { filename, type, size, mtime, mode, md5 }: Entry,
+): Readonly<Record<string, unknown>> {
+  return { filename, type, total_size: size, mtime, mode, md5 };
+}
+
+function round(seconds: number): number {
+  return Math.round(seconds * 1e6) / 1e6;
+}
+
+function columns(): number {
+  try {
+    return Deno.consoleSize().columns;
+  } catch {
+    return 80;
+  }
+}
+
+/** Writes all of a text; a reader that went away (`ferry ls | head`) ends the program quietly. */
+export function write(to: { writeSync(bytes: Uint8Array): number }, text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  try {
+    for (let done = 0; done < bytes.length;) done += to.writeSync(bytes.subarray(done));
+  } catch (error) {
+    // As a shell reports a program that SIGPIPE ended: 128 + 13.
+    if (error instanceof Deno.errors.BrokenPipe) Deno.exit(141);
+    throw error;
+  }
+}

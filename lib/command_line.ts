@@ -1,0 +1,268 @@
+/**
+ * Command lines from option tables: one table gives the parser, the environment variables, the keys of
+ * the config file, and the help text.
+ *
+ * @module
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { parse as parseToml } from "@std/toml/parse";
+import { FerryError, quote, toFerryError } from "./errors.ts";
+
+/** What an option takes. */
+export type OptionKind = "flag" | "text" | "count" | "size" | "time";
+
+/** One option. Its name, in kebab case, is its key in the table. */
+export interface OptionSpec {
+  /** What it takes. */
+  readonly kind: OptionKind;
+  /** One sentence, without a full stop. */
+  readonly help: string;
+  /** The placeholder of its value in the help text. */
+  readonly value?: string;
+  /** The one-letter form. */
+  readonly short?: string;
+  /** The value where none is given, as it would be written. */
+  readonly default?: string;
+  /** The only values there are. */
+  readonly choices?: readonly string[];
+}
+
+/** Options by name. */
+export type OptionTable = Readonly<Record<string, OptionSpec>>;
+
+type ValueOf<Spec extends OptionSpec> = Spec["kind"] extends "flag" ? boolean
+  :
+    | (Spec["kind"] extends "text"
+      ? Spec extends { choices: readonly (infer Choice)[] } ? Choice : string
+      : number)
+    | (Spec extends { default: string } ? never : undefined);
+
+/** The values that a table gives. */
+export type OptionValues<Table extends OptionTable> = {
+  -readonly [Name in keyof Table]: ValueOf<Table[Name]>;
+};
+
+/** A program or one of its commands. */
+export interface CommandSpec<Table extends OptionTable = OptionTable> {
+  /** As it is called: `ferry put`. */
+  readonly name: string;
+  /** Its arguments in the help text: `PATH...`. */
+  readonly usage: string;
+  /** What it does, in one sentence. */
+  readonly summary: string;
+  /** More lines for its help text. */
+  readonly details?: string;
+  /** Its options. */
+  readonly options: Table;
+  /** How many arguments it takes that are not options. */
+  readonly arguments: { readonly min: number; readonly max: number };
+}
+
+/** Where values come from beside the arguments. */
+export interface Surroundings {
+  /** `FERRY` makes `FERRY_SERVER` the variable of `--server`. */
+  prefix: string;
+  /** Reads an environment variable. */
+  env(name: string): string | undefined;
+  /** Every option that a config file may set: those of the program's other commands too. */
+  configurable: OptionTable;
+}
+
+/** What a command line says. */
+export interface ParsedCommandLine<Table extends OptionTable> {
+  /** The options' values: from the arguments, else the environment, the config file, the defaults. */
+  options: OptionValues<Table>;
+  /** The other arguments. */
+  args: string[];
+}
+
+/**
+ * Reads the arguments of a command.
+ *
+ * @throws {FerryError} `usage`, naming the option and what it takes
+ */
+export function parseCommandLine<Table extends OptionTable>(
+  command: CommandSpec<Table>,
+  argv: readonly string[],
+  surroundings: Surroundings,
+): ParsedCommandLine<Table> {
+  const given = parseArgv(command, argv);
+  const setting = (name: string) => given.options.get(name) ?? env(surroundings, name);
+  const configPath = "config" in command.options ? setting("config") : undefined;
+  const config = typeof configPath === "string" ? readConfig(configPath, surroundings) : new Map();
+  const values: Record<string, unknown> = {};
+  for (const [name, spec] of Object.entries(command.options)) {
+    const text = setting(name) ?? config.get(name) ?? spec.default;
+    values[name] = text === undefined
+      ? (spec.kind === "flag" ? false : undefined)
+      : parseValue(name, spec, text);
+  }
+  const { min, max } = command.arguments;
+  const { args } = given;
+  if (args.length < min || args.length > max) {
+    const problem = args.length < min
+      ? (args.length === 0 ? "Nothing was named" : "Too few arguments")
+      : `There is no place for ${quote(args[max]!)}`;
+    throw usage(command, `${problem}: ${command.name} ${command.usage}`);
+  }
+  return { options: values as OptionValues<Table>, args };
+}
+
+function usage(command: CommandSpec, message: string): FerryError {
+  return new FerryError("usage", `${message} (see ${command.name} --help)`);
+}
+
+type Given = { options: Map<string, string | boolean>; args: string[] };
+
+function parseArgv(command: CommandSpec, argv: readonly string[]): Given {
+  const entries = Object.entries(command.options);
+  const names = (flags: boolean) =>
+    entries.filter(([, { kind }]) => (kind === "flag") === flags).map(([name]) => name);
+  const alias: Record<string, string> = {};
+  for (const [name, { short }] of entries) if (short) alias[short] = name;
+  const parsed = parseArgs(argv, {
+    boolean: names(true),
+    string: ["_", ...names(false)],
+    alias,
+    unknown: (arg, key) => {
+      if (key === undefined) return true;
+      throw usage(command, `There is no option ${arg.replace(/=.*/s, "")}`);
+    },
+  });
+  const options = new Map<string, string | boolean>();
+  for (const [name, { kind, value }] of entries) {
+    const given = parsed[name];
+    if (given === undefined || given === false) continue;
+    if (kind !== "flag" && given === "") {
+      throw usage(command, `--${name} needs a value: --${name} ${value ?? "VALUE"}`);
+    }
+    options.set(name, given as string | boolean);
+  }
+  return { options, args: parsed._.map(String) };
+}
+
+function env({ prefix, env }: Surroundings, name: string): string | undefined {
+  return env(variableName(prefix, name)) || undefined;
+}
+
+function variableName(prefix: string, name: string): string {
+  return `${prefix}_${name.toUpperCase().replaceAll("-", "_")}`;
+}
+
+function readConfig(path: string, { configurable }: Surroundings): Map<string, string | boolean> {
+  const action = `read the configuration ${quote(path)}`;
+  let table: Record<string, unknown>;
+  try {
+    table = parseToml(Deno.readTextFileSync(path));
+  } catch (error) {
+    // The parser's message says the line and what was expected there.
+    const reason = error instanceof SyntaxError ? error.message : toFerryError(error).reason;
+    throw new FerryError("usage", reason, { action, cause: error });
+  }
+  for (const [key, value] of Object.entries(table)) {
+    const spec = Object.hasOwn(configurable, key) ? configurable[key] : undefined;
+    if (!spec) throw new FerryError("usage", `there is no option ${quote(key)}`, { action });
+    const right = spec.kind === "flag" ? typeof value === "boolean" : typeof value !== "boolean";
+    if (!right || typeof value === "object") {
+      const wanted = spec.kind === "flag" ? "true or false" : "a text or a number";
+      throw new FerryError("usage", `${key} is not ${wanted}`, { action });
+    }
+    if (spec.kind !== "flag") table[key] = String(value);
+  }
+  return new Map(Object.entries(table) as [string, string | boolean][]);
+}
+
+function parseValue(name: string, spec: OptionSpec, text: string | boolean): unknown {
+  if (spec.kind === "flag") return text === true || (text !== "0" && text !== "false");
+  const value = String(text);
+  const wrong = (wanted: string) =>
+    new FerryError("usage", `--${name} takes ${wanted}, not ${quote(value)}`);
+  switch (spec.kind) {
+    case "text":
+      if (spec.choices && !spec.choices.includes(value)) throw wrong(spec.choices.join(", "));
+      return value;
+    case "count":
+      if (!/^\d{1,9}$/.test(value)) throw wrong("a whole number");
+      return Number(value);
+    case "size":
+      return parseSize(value) ?? raise(wrong("a size such as 500k, 2M or 1GiB"));
+    case "time":
+      return parseTime(value) ?? raise(wrong("a time such as 500ms, 30s, 5m or 2h"));
+  }
+}
+
+function raise(error: Error): never {
+  throw error;
+}
+
+const SIZE_UNITS: Readonly<Record<string, number>> = {
+  "": 1,
+  k: 1e3,
+  m: 1e6,
+  g: 1e9,
+  t: 1e12,
+  kib: 2 ** 10,
+  mib: 2 ** 20,
+  gib: 2 ** 30,
+  tib: 2 ** 40,
+};
+
+const TIME_UNITS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+/** A size in bytes: `500`, `64k`, `1.5MiB`; undefined where the text is none. */
+export function parseSize(text: string): number | undefined {
+  const size = parseQuantity(text, SIZE_UNITS);
+  return size === undefined ? undefined : Math.floor(size);
+}
+
+/** A time in milliseconds: `500ms`, `1.5s`, `2h`; undefined where the text is none. */
+export function parseTime(text: string): number | undefined {
+  return parseQuantity(text, TIME_UNITS);
+}
+
+function parseQuantity(text: string, units: Readonly<Record<string, number>>): number | undefined {
+  const match = /^(\d{1,15}(?:\.\d{1,9})?) ?([a-z]*)$/i.exec(text);
+  const unit = match?.[2]!.toLowerCase().replace(/(?<=^[kmgt])b$/, "");
+  if (!match || unit === undefined || !Object.hasOwn(units, unit)) return undefined;
+  return Number(match[1]) * units[unit]!;
+}
+
+/** The help text of a command. `common` are options that it shares with others. */
+export function renderHelp(
+  command: CommandSpec,
+  { prefix, common = {} }: { prefix: string; common?: OptionTable },
+): string {
+  const own = Object.entries(command.options).filter(([name]) => !Object.hasOwn(common, name));
+  const sections = [
+    `Usage: ${command.name} ${command.usage}`.trimEnd(),
+    command.summary + ".",
+    command.details,
+    own.length > 0 ? `Options:\n${renderOptions(own, prefix)}` : undefined,
+    Object.keys(common).length > 0
+      ? `Options of every command:\n${renderOptions(Object.entries(common), prefix)}`
+      : undefined,
+    `Each option can also be set by a variable of the environment (--${
+      Object.keys(command.options)[0] ?? "json"
+    } by ${variableName(prefix, Object.keys(command.options)[0] ?? "json")})` +
+    ("config" in command.options ? "\nor by a line of the file that --config names." : "."),
+  ];
+  return sections.filter((section) => section !== undefined).join("\n\n") + "\n";
+}
+
+function renderOptions(options: readonly [string, OptionSpec][], _prefix: string): string {
+  const rows = options.map(([name, spec]) => {
+    const short = spec.short ? `-${spec.short}, ` : "    ";
+    const value = spec.value ? ` ${spec.value}` : "";
+    const notes = spec.default === undefined ? "" : ` (default: ${spec.default})`;
+    return [`  ${short}--${name}${value}`, spec.help + notes] as const;
+  });
+  const width = Math.max(...rows.map(([left]) => left.length)) + 2;
+  return rows.map(([left, right]) => left.padEnd(width) + right).join("\n");
+}

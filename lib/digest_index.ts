@@ -1,0 +1,131 @@
+/**
+ * Remembers the md5 of files, so that an unchanged file need not be read to tell it. A cache and no
+ * more: an entry holds for one inode with one size and times, and a database that is lost or broken is
+ * begun anew.
+ *
+ * @module
+ */
+
+import { type BigIntStats, lstatSync, rmSync } from "node:fs";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { md5Of } from "./checksum.ts";
+
+/** What must be the same for a remembered md5 to hold. */
+export interface FileIdentity {
+  /** Device and inode. */
+  readonly key: string;
+  /** Size, and the times of the last change of content and of inode in nanoseconds. */
+  readonly version: string;
+}
+
+/** The identity in a stat result. */
+export function identityOf(stats: BigIntStats): FileIdentity {
+  // The change time is in it because a program can set the modification time back, but not this one.
+  return {
+    key: `${stats.dev}:${stats.ino}`,
+    version: `${stats.size}:${stats.mtimeNs}:${stats.ctimeNs}`,
+  };
+}
+
+/** The stat result of a path, links not followed, with times in nanoseconds. */
+export function exactStat(path: string): BigIntStats {
+  return lstatSync(path, { bigint: true });
+}
+
+const SCHEMA = `
+  PRAGMA journal_mode = WAL;
+  PRAGMA synchronous = OFF;
+  CREATE TABLE IF NOT EXISTS digests (
+    key TEXT PRIMARY KEY, version TEXT NOT NULL, md5 TEXT NOT NULL, seal TEXT NOT NULL
+  ) WITHOUT ROWID;
+`;
+
+const utf8 = new TextEncoder();
+
+/** SQLite does not notice a flipped bit inside a row; this does. */
+function sealOf({ key, version }: FileIdentity, md5: string): string {
+  return md5Of(utf8.encode(`${key} ${version} ${md5}`));
+}
+
+/** Digests by file identity, in an SQLite database. */
+export class DigestIndex implements Disposable {
+  readonly #path: string | undefined;
+  #database!: DatabaseSync;
+  #select!: StatementSync;
+  #insert!: StatementSync;
+  #delete!: StatementSync;
+
+  /** Opens the database, or makes it; without a path it is kept in memory. */
+  constructor(path?: string) {
+    this.#path = path;
+    try {
+      this.#open(path);
+    } catch {
+      this.#rebuild();
+    }
+  }
+
+  #open(path = ":memory:"): void {
+    this.#database = new DatabaseSync(path);
+    this.#database.exec(SCHEMA);
+    this.#select = this.#database.prepare("SELECT * FROM digests WHERE key = ?");
+    this.#insert = this.#database.prepare("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?)");
+    this.#delete = this.#database.prepare("DELETE FROM digests WHERE key = ?");
+  }
+
+  /** Throws the database away and begins an empty one, in memory where the disk takes none. */
+  #rebuild(): void {
+    try {
+      this.#database?.close();
+    } catch {
+      // It was not open.
+    }
+    try {
+      for (const suffix of ["", "-wal", "-shm"]) {
+        if (this.#path !== undefined) rmSync(this.#path + suffix, { force: true });
+      }
+      this.#open(this.#path);
+    } catch {
+      this.#open();
+    }
+  }
+
+  /** Runs a query; a database that fails at it is rebuilt, and the query has no result. */
+  #query<T>(query: () => T): T | undefined {
+    try {
+      return query();
+    } catch {
+      this.#rebuild();
+      return undefined;
+    }
+  }
+
+  /** The md5 of a file, or null where it is not known for exactly this state of it. */
+  lookup(identity: FileIdentity): string | null {
+    const row = this.#query(() => this.#select.get(identity.key));
+    if (row?.version !== identity.version) return null;
+    const md5 = String(row.md5);
+    return row.seal === sealOf(identity, md5) ? md5 : null;
+  }
+
+  /** Remembers the md5s of files. */
+  record(files: readonly { identity: FileIdentity; md5: string }[]): void {
+    this.#query(() => {
+      this.#database.exec("BEGIN");
+      for (const { identity, md5 } of files) {
+        this.#insert.run(identity.key, identity.version, md5, sealOf(identity, md5));
+      }
+      this.#database.exec("COMMIT");
+    });
+  }
+
+  /** Forgets a file that is gone. */
+  forget({ key }: FileIdentity): void {
+    this.#query(() => this.#delete.run(key));
+  }
+
+  /** Closes the database. */
+  [Symbol.dispose](): void {
+    this.#database.close();
+  }
+}

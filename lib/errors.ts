@@ -1,0 +1,183 @@
+/**
+ * The one error vocabulary: stable codes that are the same on the wire, in the library, in `--json`
+ * and behind the exit status of the programs.
+ *
+ * @module
+ */
+
+const EXIT_STATUS = {
+  internal: 1,
+  io: 1,
+  usage: 2,
+  auth_required: 3,
+  denied: 3,
+  not_found: 4,
+  exists: 5,
+  bad_name: 5,
+  too_large: 5,
+  quota: 5,
+  no_space: 5,
+  not_a_file: 5,
+  unreachable: 6,
+  timeout: 6,
+  busy: 6,
+  closed: 6,
+  checksum_mismatch: 7,
+  bad_header: 8,
+  bad_version: 8,
+} as const;
+
+/** A stable name for what went wrong; PROTOCOL.md says what each one means. */
+export type ErrorCode =
+  | "internal"
+  | "io"
+  | "usage"
+  | "auth_required"
+  | "denied"
+  | "not_found"
+  | "exists"
+  | "bad_name"
+  | "too_large"
+  | "quota"
+  | "no_space"
+  | "not_a_file"
+  | "unreachable"
+  | "timeout"
+  | "busy"
+  | "closed"
+  | "checksum_mismatch"
+  | "bad_header"
+  | "bad_version";
+
+/** Options of {@linkcode FerryError}. */
+export interface FerryErrorOptions {
+  /** What could not be done, as a verb and its object: `put "a/b.bin"`. */
+  action?: string;
+  /** The error underneath, for logs; its text is never shown to a peer. */
+  cause?: unknown;
+}
+
+/**
+ * Every failure that ferry reports.
+ *
+ * Code close to a cause throws the bare reason (`no such file`); whoever knows what was being done
+ * names it once with {@linkcode FerryError.during}, so that the message reads
+ * `Cannot get "a/b.bin": no such file`.
+ *
+ * @example Telling failures apart by their code
+ * ```ts
+ * import { connect, FerryError } from "@ferry/ferry";
+ *
+ * await using client = await connect("127.0.0.1:9900");
+ * try {
+ *   await client.stat("a/b.bin");
+ * } catch (error) {
+ *   if (!(error instanceof FerryError && error.code === "not_found")) throw error;
+ *   console.log("not there yet");
+ * }
+ * ```
+ */
+export class FerryError extends Error {
+  /** Always `FerryError`. */
+  override readonly name = "FerryError";
+  /** The stable code. */
+  readonly code: ErrorCode;
+  /** Why, without what was being done. */
+  readonly reason: string;
+  readonly #action: string | undefined;
+
+  /** An error of the given code; `reason` is lower case and has no full stop. */
+  constructor(code: ErrorCode, reason: string, options: FerryErrorOptions = {}) {
+    const { action, cause } = options;
+    super(action ? `Cannot ${action}: ${reason}` : reason, cause === undefined ? {} : { cause });
+    this.code = code;
+    this.reason = reason;
+    this.#action = action;
+  }
+
+  /** The same error, saying what could not be done, unless it says so already. */
+  during(action: string): FerryError {
+    if (this.#action !== undefined) return this;
+    return new FerryError(this.code, this.reason, { action, cause: this.cause ?? this });
+  }
+
+  /** An error that a peer reported: its message is complete and is shown as it came. */
+  static reported(code: ErrorCode, message: string): FerryError {
+    const error = new FerryError(code, message, { action: "" });
+    return error;
+  }
+
+  /** The exit status that stands for this code. */
+  get exitStatus(): number {
+    return EXIT_STATUS[this.code];
+  }
+}
+
+/** A name in a message: in quotes, control characters escaped, shortened where it is absurdly long. */
+export function quote(name: string): string {
+  return JSON.stringify(name.length > 255 ? `${name.slice(0, 254)}…` : name);
+}
+
+/** Whether a text that came over the wire is one of the codes. */
+export function isErrorCode(text: unknown): text is ErrorCode {
+  return typeof text === "string" && Object.hasOwn(EXIT_STATUS, text);
+}
+
+/** What the operating system and the runtime say, by the name of the error's class or its `code`. */
+const SYSTEM_ERRORS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
+  ENOENT: ["not_found", "no such file or directory"],
+  EEXIST: ["exists", "it exists already"],
+  EACCES: ["denied", "permission denied by the operating system"],
+  EPERM: ["denied", "permission denied by the operating system"],
+  EISDIR: ["not_a_file", "it is a directory"],
+  ENOTDIR: ["not_a_file", "a part of the path is not a directory"],
+  ELOOP: ["bad_name", "too many symbolic links"],
+  ENOSPC: ["no_space", "no space left on the device"],
+  EDQUOT: ["quota", "the disk quota is used up"],
+  EROFS: ["denied", "the file system is read-only"],
+  EFBIG: ["too_large", "the file system takes no file of that size"],
+  ENAMETOOLONG: ["bad_name", "a part of the name is longer than the file system takes"],
+  EMFILE: ["busy", "too many open files"],
+  ENFILE: ["busy", "too many open files"],
+  EXDEV: ["io", "the directory is on another file system than the staging area"],
+  ENOTEMPTY: ["exists", "the directory is not empty"],
+  EADDRINUSE: ["io", "the address is in use"],
+  NotFound: ["not_found", "no such file or directory"],
+  AlreadyExists: ["exists", "it exists already"],
+  PermissionDenied: ["denied", "permission denied by the operating system"],
+  NotCapable: ["denied", "Deno was started without the permission for it"],
+  AddrInUse: ["io", "the address is in use"],
+  AddrNotAvailable: ["unreachable", "the address is not available on this machine"],
+  ConnectionRefused: ["unreachable", "connection refused"],
+  NetworkUnreachable: ["unreachable", "network unreachable"],
+  HostUnreachable: ["unreachable", "host unreachable"],
+  TimedOut: ["timeout", "the operation timed out"],
+  ConnectionReset: ["closed", "connection reset by the peer"],
+  ConnectionAborted: ["closed", "connection aborted"],
+  BrokenPipe: ["closed", "connection closed by the peer"],
+  NotConnected: ["closed", "connection closed by the peer"],
+  UnexpectedEof: ["closed", "connection closed by the peer"],
+  Interrupted: ["closed", "connection closed"],
+  BadResource: ["closed", "connection closed"],
+};
+
+/**
+ * Any thrown value as a {@linkcode FerryError}: the operating system's errors get their code, what
+ * nobody foresaw becomes `internal`, with the original as `cause`.
+ */
+export function toFerryError(error: unknown): FerryError {
+  if (error instanceof FerryError) return error;
+  if (!(error instanceof Error)) {
+    return new FerryError("internal", String(error), { cause: error });
+  }
+  const known = SYSTEM_ERRORS[(error as { code?: string }).code ?? ""] ?? SYSTEM_ERRORS[error.name];
+  if (known) return new FerryError(...known, { cause: error });
+  if (error.message.startsWith("failed to lookup address")) {
+    return new FerryError("unreachable", "no address is known for that host", { cause: error });
+  }
+  // "Input/output error (os error 5)" and its like: the text is the system's own, without a stack.
+  if (/\(os error \d+\)/.test(error.message)) {
+    return new FerryError("io", error.message, { cause: error });
+  }
+  return new FerryError("internal", `unexpected ${error.name}: ${error.message}`, { cause: error });
+}

@@ -1,0 +1,79 @@
+/**
+ * Names as peers give them. A {@linkcode FileName} is relative to the server's root, its parts are
+ * separated by `/`, and none of them can lead out of the root or into the staging area.
+ *
+ * @module
+ */
+
+import { FerryError } from "./errors.ts";
+
+/** A name that passed {@linkcode parseFileName}; the brand exists for the type checker only. */
+export type FileName = string & { readonly brand: "FileName" };
+
+/** The directory inside a root that belongs to ferry itself; no name reaches it. */
+export const RESERVED_DIRECTORY = ".ferry";
+
+/** The longest name, in bytes of UTF-8: Linux's PATH_MAX less room for the root's own path. */
+export const MAX_NAME_BYTES = 3072;
+
+/** The longest part of a name between two slashes, in bytes of UTF-8 (NAME_MAX). */
+export const MAX_PART_BYTES = 255;
+
+const utf8 = new TextEncoder();
+
+/**
+ * Checks a name that a peer gave.
+ *
+ * @throws {FerryError} `bad_name`, with what is wrong with it
+ */
+export function parseFileName(text: string): FileName {
+  const bad = flaw(text);
+  if (bad !== undefined) throw new FerryError("bad_name", bad);
+  return text as FileName;
+}
+
+/**
+ * Checks the name of a directory; here the empty name stands for the root.
+ *
+ * @throws {FerryError} `bad_name`, with what is wrong with it
+ */
+export function parseDirectoryName(text: string): FileName | "" {
+  return text === "" ? "" : parseFileName(text);
+}
+
+/** A name inside a directory; `directory` may be the root, "". */
+export function joinName(directory: FileName | "", part: string): FileName {
+  return (directory === "" ? part : `${directory}/${part}`) as FileName;
+}
+
+/** The directory that a name stands in; "" is the root. */
+export function parentName(name: FileName): FileName | "" {
+  return name.slice(0, Math.max(0, name.lastIndexOf("/"))) as FileName | "";
+}
+
+function flaw(text: string): string | undefined {
+  if (text === "") return "the name is empty";
+  if (!text.isWellFormed()) return "the name is not well-formed Unicode";
+  if (text.includes("\0")) return "the name contains a NUL character";
+  if (text.startsWith("/")) return "the name starts with a slash; names are relative to the root";
+  if (text.endsWith("/")) return "the name ends with a slash";
+  // A UTF-16 unit is at most three bytes of UTF-8, so most names need no encoding to be measured.
+  if (text.length * 3 > MAX_PART_BYTES) {
+    if (utf8.encode(text).length > MAX_NAME_BYTES) {
+      return `the name is longer than ${MAX_NAME_BYTES} bytes`;
+    }
+  }
+  const parts = text.split("/");
+  for (const part of parts) {
+    if (part === "") return "the name has an empty part (two slashes in a row)";
+    if (part === "." || part === "..") return `the name has a part "${part}"`;
+    if (part.length * 3 > MAX_PART_BYTES && utf8.encode(part).length > MAX_PART_BYTES) {
+      return `a part of the name is longer than ${MAX_PART_BYTES} bytes`;
+    }
+  }
+  // Case is folded because some file systems do.
+  if (parts[0]?.toLowerCase() === RESERVED_DIRECTORY) {
+    return `"${RESERVED_DIRECTORY}" is reserved for ferry's own files`;
+  }
+  return undefined;
+}

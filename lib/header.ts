@@ -1,0 +1,480 @@
+/**
+ * The JSON headers: bytes to typed values and back, with 64-bit integers kept exact.
+ *
+ * Nothing here does I/O. What a peer sent is unknown until it has passed through this module; each
+ * rejection is a `bad_header` that names the key.
+ *
+ * @module
+ */
+
+import * as v from "valibot";
+import { FerryError, isErrorCode } from "./errors.ts";
+import { isMd5 } from "./checksum.ts";
+import { type Overwrite, OVERWRITE_POLICIES } from "./overwrite.ts";
+
+/** The version of the protocol that this program speaks. */
+export const PROTOCOL_VERSION = 1;
+
+/** The shortest header is `{}`. */
+export const MIN_HEADER_BYTES = 2;
+
+/** The longest header; a longer one is refused before anything is allocated. */
+export const MAX_HEADER_BYTES = 65536;
+
+/** The largest size on the wire: 2^63-1. */
+export const MAX_WIRE_SIZE: bigint = 2n ** 63n - 1n;
+
+/** A header whose framing keys are checked and whose other keys are not looked at yet. */
+export interface Header {
+  /** The number of body bytes that follow; null for a streamed body. */
+  total_size: bigint | null;
+  /** The body's md5, or null when the sender does not know it yet. */
+  md5: string | null;
+  /** The other keys, as they came. */
+  [key: string]: unknown;
+}
+
+/** The last message of a body whose digest was not known at its start. */
+export interface ClosingHeader {
+  /** The md5 of the whole body. */
+  md5: string;
+  /** The number of bytes of the whole body. */
+  size: bigint;
+}
+
+/** `hello`: which versions the client speaks. */
+export interface HelloRequest {
+  /** The operation. */
+  op: "hello";
+  /** The versions of the protocol, any order. */
+  versions: number[];
+}
+
+/** `ping`: nothing but an answer. */
+export interface PingRequest {
+  /** The operation. */
+  op: "ping";
+}
+
+/** `put`: a body follows, or, as an offer, the question whether it should. */
+export interface PutRequest {
+  /** The operation. */
+  op: "put";
+  /** The name that the file is to have. */
+  filename: string;
+  /** The md5 of the content, or null where it is not known yet. */
+  md5: string | null;
+  /** What to do when the name is taken. */
+  overwrite: Overwrite;
+  /** The source's modification time in milliseconds since 1970, to be kept. */
+  mtime?: number | undefined;
+  /** The permission bits to be kept, 0 to 0o777. */
+  mode?: number | undefined;
+  /** Whether this only asks; no body follows then, and `size` tells the file's size. */
+  offer: boolean;
+  /** The file's size, in an offer. */
+  size?: bigint | undefined;
+}
+
+/** `get`: send the file. */
+export interface GetRequest {
+  /** The operation. */
+  op: "get";
+  /** The file. */
+  filename: string;
+}
+
+/** `list`: the entries of a directory. */
+export interface ListRequest {
+  /** The operation. */
+  op: "list";
+  /** The directory; "" is the root. */
+  filename: string;
+  /** Whether to descend. */
+  recursive: boolean;
+}
+
+/** `stat`: what is known of one name. */
+export interface StatRequest {
+  /** The operation. */
+  op: "stat";
+  /** The name; "" is the root. */
+  filename: string;
+}
+
+/** `mkdir`: make a directory and those above it. */
+export interface MkdirRequest {
+  /** The operation. */
+  op: "mkdir";
+  /** The directory. */
+  filename: string;
+}
+
+/** `remove`: delete a file, or a directory with all that is in it. */
+export interface RemoveRequest {
+  /** The operation. */
+  op: "remove";
+  /** The name. */
+  filename: string;
+  /** Whether a directory may go, with its content. */
+  recursive: boolean;
+}
+
+/** `move`: give another name. */
+export interface MoveRequest {
+  /** The operation. */
+  op: "move";
+  /** The present name. */
+  filename: string;
+  /** The new name. */
+  to: string;
+  /** `always` replaces a file of the new name. */
+  overwrite: "never" | "always";
+}
+
+/** Every request that a server understands. */
+export type Request =
+  | HelloRequest
+  | PingRequest
+  | PutRequest
+  | GetRequest
+  | ListRequest
+  | StatRequest
+  | MkdirRequest
+  | RemoveRequest
+  | MoveRequest;
+
+/** What is told of a file or a directory, on the wire and in the library. */
+export interface Entry {
+  /** The name, relative to the root. */
+  filename: string;
+  /** What it is; anything else than these two is not served. */
+  type: "file" | "directory";
+  /** Bytes; 0 for a directory. */
+  size: number;
+  /** The modification time in milliseconds since 1970. */
+  mtime: number;
+  /** The permission bits, 0 to 0o777. */
+  mode: number;
+  /** The content's md5; null for a directory, and where it is not known yet. */
+  md5: string | null;
+}
+
+/** What a `hello` is answered with. */
+export interface HelloReply {
+  /** The version that both sides speak. */
+  version: number;
+  /** The optional parts of the protocol that the server has. */
+  features: string[];
+  /** How a client proves who it is; `none` where nobody asks. */
+  auth: string;
+  /** The server's program and version. */
+  agent: string;
+}
+
+/** What an upload came to. */
+export interface PutReply {
+  /** The name on the server. */
+  filename: string;
+  /** The md5 of the file under that name. */
+  md5: string;
+  /** Its size in bytes. */
+  size: number;
+  /** Whether nothing was changed because what is there already serves. */
+  unchanged: boolean;
+}
+
+/** The answer to an offer. */
+export interface OfferReply {
+  /** `send` it, nothing to do because you `have` it there, or `hash` it and offer again. */
+  decision: "send" | "have" | "hash";
+  /** The md5 of what is there, with `have`. */
+  md5: string | null;
+}
+
+/** What precedes a file's bytes. */
+export interface GetReply {
+  /** The name on the server. */
+  filename: string;
+  /** The size in bytes. */
+  size: number;
+  /** The modification time in milliseconds since 1970. */
+  mtime: number;
+  /** The permission bits, 0 to 0o777. */
+  mode: number;
+}
+
+/** The keys whose values are 64-bit integers. */
+const EXACT_KEYS: ReadonlySet<string> = new Set(["total_size", "size", "offset"]);
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const encoder = new TextEncoder();
+
+// TypeScript's library does not have these two yet.
+// https://tc39.es/proposal-json-parse-with-source/
+type SourceReviver = (key: string, value: unknown, context: { source?: string }) => unknown;
+const parseJson = JSON.parse as (text: string, reviver: SourceReviver) => unknown;
+const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
+
+/**
+ * The bytes of a header, without the length before them.
+ *
+ * @throws {FerryError} `bad_header` where they are more than {@linkcode MAX_HEADER_BYTES}
+ */
+export function encodeHeader(header: Readonly<Record<string, unknown>>): Uint8Array {
+  const json = JSON.stringify(
+    header,
+    (_key, value) => typeof value === "bigint" ? rawJSON(value.toString()) : value,
+  );
+  const bytes = encoder.encode(json);
+  if (bytes.length > MAX_HEADER_BYTES) {
+    throw new FerryError("bad_header", `the header is longer than ${MAX_HEADER_BYTES} bytes`);
+  }
+  return bytes;
+}
+
+/**
+ * Reads a header and checks the keys that the framing depends on.
+ *
+ * @throws {FerryError} `bad_header`; where the next message starts is not known then
+ */
+export function decodeHeader(bytes: Uint8Array): Header {
+  let text: string;
+  try {
+    text = decoder.decode(bytes);
+  } catch {
+    throw new FerryError("bad_header", "the header is not UTF-8");
+  }
+  let value: unknown;
+  try {
+    value = parseJson(text, exactIntegers);
+  } catch {
+    throw new FerryError("bad_header", "the header is not JSON");
+  }
+  const header = check(framing, value);
+  return { ...header, total_size: header.total_size ?? null, md5: header.md5 ?? null };
+}
+
+function exactIntegers(key: string, value: unknown, { source }: { source?: string }): unknown {
+  const exact = typeof value === "number" && EXACT_KEYS.has(key) && /^-?\d+$/.test(source ?? "");
+  return exact ? BigInt(source as string) : value;
+}
+
+const wireSize = v.pipe(
+  v.bigint("is not an integer"),
+  v.minValue(0n, "is negative"),
+  v.maxValue(MAX_WIRE_SIZE, "is more than 2^63-1"),
+);
+const string = v.string("is not a string");
+const knownMd5 = v.pipe(string, v.check(isMd5, "is not 32 lower-case hexadecimal digits"));
+const boolean = v.boolean("is not a boolean");
+
+function integer(min: number, max: number) {
+  return v.pipe(
+    v.number("is not a number"),
+    v.integer("is not an integer"),
+    v.minValue(min, `is less than ${min}`),
+    v.maxValue(max, `is more than ${max}`),
+  );
+}
+
+/** JavaScript's range of times (ECMA-262, "Time Values and Time Range"). */
+const mtime = integer(-8.64e15, 8.64e15);
+const mode = integer(0, 0o777);
+
+const framing = v.looseObject({
+  filename: v.optional(string),
+  md5: v.nullish(knownMd5),
+  total_size: v.optional(v.nullable(wireSize), 0n),
+}, "is not an object");
+
+const closing = v.object({
+  end: v.literal(true, "is not true"),
+  md5: knownMd5,
+  size: wireSize,
+});
+
+const overwrite = v.optional(
+  v.picklist(OVERWRITE_POLICIES, `is none of ${OVERWRITE_POLICIES.join(", ")}`),
+  "never",
+);
+
+const REQUESTS: { readonly [Op in Request["op"]]: v.GenericSchema<unknown, unknown> } = {
+  hello: v.object({
+    op: v.literal("hello"),
+    versions: v.pipe(v.array(integer(0, 2 ** 31 - 1), "is not an array"), v.maxLength(64)),
+  }),
+  ping: v.object({ op: v.literal("ping") }),
+  put: v.object({
+    op: v.literal("put"),
+    filename: string,
+    md5: v.nullable(knownMd5),
+    overwrite,
+    mtime: v.optional(mtime),
+    mode: v.optional(mode),
+    offer: v.optional(boolean, false),
+    size: v.optional(wireSize),
+  }),
+  get: v.object({ op: v.literal("get"), filename: string }),
+  list: v.object({
+    op: v.literal("list"),
+    filename: v.optional(string, ""),
+    recursive: v.optional(boolean, false),
+  }),
+  stat: v.object({ op: v.literal("stat"), filename: string }),
+  mkdir: v.object({ op: v.literal("mkdir"), filename: string }),
+  remove: v.object({
+    op: v.literal("remove"),
+    filename: string,
+    recursive: v.optional(boolean, false),
+  }),
+  move: v.object({
+    op: v.literal("move"),
+    filename: string,
+    to: string,
+    overwrite: v.optional(v.picklist(["never", "always"], "is none of never, always"), "never"),
+  }),
+};
+
+/**
+ * The request in a header.
+ *
+ * @throws {FerryError} `bad_header` that names the key, or the operation that is not known
+ */
+export function parseRequest(header: Header): Request {
+  const { op } = header;
+  if (typeof op !== "string") throw new FerryError("bad_header", "op is missing or not a string");
+  if (!Object.hasOwn(REQUESTS, op)) {
+    throw new FerryError("bad_header", `op ${JSON.stringify(op.slice(0, 32))} is not known here`);
+  }
+  return check(REQUESTS[op as Request["op"]], header) as Request;
+}
+
+/** Whether a header ends a body. */
+export function isClosing(header: Header): boolean {
+  return header.end === true;
+}
+
+/**
+ * The closing header of a body.
+ *
+ * @throws {FerryError} the sender's own error, where it closes with one; else `bad_header`
+ */
+export function parseClosing(header: Header): ClosingHeader {
+  throwReported(header);
+  return check(closing, header);
+}
+
+/**
+ * Throws the error that a reply reports, if it reports one.
+ *
+ * @throws {FerryError} what the peer reported
+ */
+export function throwReported(header: Header): void {
+  const { status, code, message } = header;
+  if (status !== "error") return;
+  const text = typeof message === "string" && message !== "" ? message : "the peer gave no reason";
+  // A newer peer may have codes that are not known here.
+  throw FerryError.reported(isErrorCode(code) ? code : "internal", text);
+}
+
+/** The reply that reports an error. */
+export function errorReply(error: FerryError): Record<string, unknown> {
+  return { status: "error", code: error.code, message: error.message };
+}
+
+/** A size that came over the wire, as a number; no storage here takes more than 2^53-1 bytes. */
+const fileSize = v.pipe(
+  wireSize,
+  v.maxValue(BigInt(Number.MAX_SAFE_INTEGER), "is more than 2^53-1"),
+  v.transform(Number),
+);
+const ok = v.literal("ok", "is neither ok nor error");
+
+const replies = {
+  done: v.object({ status: ok }),
+  hello: v.object({
+    status: ok,
+    version: integer(0, 2 ** 31 - 1),
+    features: v.optional(v.array(string), () => []),
+    auth: v.optional(string, "none"),
+    agent: v.optional(string, "unknown"),
+  }),
+  put: v.object({
+    status: ok,
+    filename: string,
+    md5: knownMd5,
+    size: fileSize,
+    unchanged: v.optional(boolean, false),
+  }),
+  offer: v.object({
+    status: ok,
+    decision: v.picklist(["send", "have", "hash"], "is none of send, have, hash"),
+    md5: v.nullish(knownMd5, null),
+  }),
+  get: v.object({ status: ok, filename: string, size: fileSize, mtime, mode }),
+  entry: v.object({
+    filename: string,
+    type: v.picklist(["file", "directory"], "is neither file nor directory"),
+    size: fileSize,
+    mtime,
+    mode,
+    md5: v.nullish(knownMd5, null),
+  }),
+} as const;
+
+/** Replies by what they answer. */
+export interface Replies {
+  /** Anything that is only done. */
+  done: { status: "ok" };
+  /** `hello`. */
+  hello: HelloReply;
+  /** `put`. */
+  put: PutReply;
+  /** `put` with `offer`. */
+  offer: OfferReply;
+  /** `get`. */
+  get: GetReply;
+  /** `stat`, and each line of a `list`. */
+  entry: Entry;
+}
+
+/**
+ * A reply of the kind that is expected.
+ *
+ * @throws {FerryError} what the peer reported, or `bad_header` that names the key
+ */
+export function parseReply<Kind extends keyof Replies>(kind: Kind, header: Header): Replies[Kind] {
+  throwReported(header);
+  return check(replies[kind] as v.GenericSchema<unknown, unknown>, header) as Replies[Kind];
+}
+
+/** An entry as a line of JSON in a list. */
+export function encodeEntry(entry: Entry): string {
+  return JSON.stringify(entry) + "\n";
+}
+
+/**
+ * An entry from a line of a list.
+ *
+ * @throws {FerryError} `bad_header` that names the key
+ */
+export function decodeEntry(line: string): Entry {
+  let value: unknown;
+  try {
+    value = parseJson(line, exactIntegers);
+  } catch {
+    throw new FerryError("bad_header", "a line of the list is not JSON");
+  }
+  return check(replies.entry, value) as Entry;
+}
+
+function check<Output>(schema: v.GenericSchema<unknown, Output>, value: unknown): Output {
+  const result = v.safeParse(schema, value, { abortEarly: true });
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  const key = v.getDotPath(issue) ?? "the header";
+  // Valibot's own words are kept for what has none here: a key that is missing.
+  const missing = issue.received === "undefined" && issue.path !== undefined;
+  throw new FerryError("bad_header", `${key} ${missing ? "is missing" : issue.message}`);
+}

@@ -1,0 +1,118 @@
+/**
+ * From names to paths: the one place that decides where a name leads, and that it stays in the root.
+ *
+ * Paths are resolved at the moment of use; a link that another program swaps in between the look and
+ * the use of a path is not guarded against here.
+ *
+ * @module
+ */
+
+import { basename, dirname } from "@std/path";
+import { FerryError, toFerryError } from "./errors.ts";
+import { type FileName, parentName, RESERVED_DIRECTORY } from "./file_name.ts";
+import { makeDirectories } from "./staging.ts";
+
+/** A root directory that no name leads out of. */
+export class Jail {
+  /** The root, with links resolved. */
+  readonly root: string;
+  /** The directory in it that is ferry's own, and that no name leads into. */
+  readonly reserved: string;
+
+  /** A jail around a directory whose links are resolved already. */
+  constructor(root: string) {
+    this.root = root === "/" ? "" : root;
+    this.reserved = `${this.root}/${RESERVED_DIRECTORY}`;
+  }
+
+  /**
+   * The path of what a name leads to, links followed.
+   *
+   * @throws {FerryError} `not_found`, also for what a link leads out of the root
+   */
+  find(name: FileName | ""): string {
+    try {
+      return this.#confine(Deno.realPathSync(this.#pathOf(name)));
+    } catch (error) {
+      throw toFerryError(error);
+    }
+  }
+
+  /**
+   * The path of a name itself, whatever stands there; links above it are followed.
+   *
+   * @throws {FerryError} `not_found` where the directory above it is missing
+   */
+  place(name: FileName): string {
+    return `${this.find(parentName(name))}/${basename(name)}`;
+  }
+
+  /**
+   * The path of a name itself, after making the directories above it.
+   *
+   * @returns also the directories that got an entry by that
+   * @throws {FerryError} `not_a_file` where a part of the name is a file, `denied`, `no_space`
+   */
+  makeRoomFor(name: FileName): { path: string; changed: string[] } {
+    const parent = this.#pathOf(parentName(name));
+    this.#confine(nearestReal(parent));
+    const changed = makeDirectories(parent);
+    return { path: this.place(name), changed };
+  }
+
+  /**
+   * Checks that a file could be made under a name, without making anything.
+   *
+   * @throws {FerryError} `not_a_file` where the name is a directory or a part of it is a file,
+   * `not_found` where a link leads out of the root
+   */
+  assertPlaceable(name: FileName): void {
+    try {
+      const path = this.#pathOf(name);
+      const nearest = this.#confine(nearestReal(path));
+      const { isDirectory } = Deno.lstatSync(nearest);
+      // The nearest thing is either what has the name, or the directory it would stand in or below.
+      const taken = nearest === path || isThere(path);
+      if (taken && isDirectory) throw new FerryError("not_a_file", "it is a directory");
+      if (!taken && !isDirectory) {
+        throw new FerryError("not_a_file", "a part of the name is a file");
+      }
+    } catch (error) {
+      throw toFerryError(error);
+    }
+  }
+
+  #pathOf(name: FileName | ""): string {
+    if (name === "") return this.root || "/";
+    return `${this.root}/${name}`;
+  }
+
+  #confine(real: string): string {
+    const inside = real === (this.root || "/") || real.startsWith(`${this.root}/`);
+    if (inside && real !== this.reserved && !real.startsWith(`${this.reserved}/`)) return real;
+    throw new FerryError("not_found", "no such file or directory");
+  }
+}
+
+/** The real path of the longest part of a path that exists. */
+function nearestReal(path: string): string {
+  for (let part = path;; part = dirname(part)) {
+    try {
+      return Deno.realPathSync(part);
+    } catch (error) {
+      const { code } = toFerryError(error);
+      if ((code !== "not_found" && code !== "not_a_file") || part === dirname(part)) throw error;
+    }
+  }
+}
+
+function isThere(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch (error) {
+    const { code } = toFerryError(error);
+    if (code === "not_found" || code === "not_a_file") return false;
+    throw error;
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * A regular file on this machine, open for reading: what a server sends and what a client uploads.
+ *
+ * @module
+ */
+
+import { FerryError, toFerryError } from "./errors.ts";
+import type { ByteSource } from "./storage.ts";
+
+/** Reads up to this size are made at once; for larger ones a hop to another thread costs little. */
+const SYNC_BYTES = 64 * 1024;
+
+/** An open file that knows what it was when it was opened. */
+export class LocalFile implements ByteSource, AsyncDisposable {
+  readonly #file: Deno.FsFile;
+  /** What the open file is; unlike what its name leads to, this cannot be swapped. */
+  readonly info: Deno.FileInfo;
+
+  private constructor(file: Deno.FsFile, info: Deno.FileInfo) {
+    this.#file = file;
+    this.info = info;
+  }
+
+  /**
+   * Opens a regular file; symbolic links are followed.
+   *
+   * @throws {FerryError} `not_found`, `not_a_file`, `denied`, `io`
+   */
+  static open(path: string): LocalFile {
+    try {
+      // Opening a named pipe would wait for its other end, so look first, and at what was opened again.
+      assertRegular(Deno.statSync(path));
+      const file = Deno.openSync(path, { read: true });
+      try {
+        return new LocalFile(file, assertRegular(file.statSync()));
+      } catch (error) {
+        file.close();
+        throw error;
+      }
+    } catch (error) {
+      throw toFerryError(error);
+    }
+  }
+
+  /** The size in bytes when it was opened. */
+  get size(): number {
+    return this.info.size;
+  }
+
+  /** The modification time in milliseconds since 1970. */
+  get mtime(): number {
+    return this.info.mtime?.getTime() ?? 0;
+  }
+
+  /** The permission bits. */
+  get mode(): number {
+    return (this.info.mode ?? 0o644) & 0o777;
+  }
+
+  /** Fills some of `into`, or gives null at the end. */
+  async read(into: Uint8Array): Promise<number | null> {
+    try {
+      return into.length <= SYNC_BYTES ? this.#file.readSync(into) : await this.#file.read(into);
+    } catch (error) {
+      throw toFerryError(error);
+    }
+  }
+
+  /** Begins anew at the first byte. */
+  rewind(): void {
+    this.#file.seekSync(0, Deno.SeekMode.Start);
+  }
+
+  /**
+   * Fails where the file was written to since it was opened.
+   *
+   * @throws {FerryError} `io`
+   */
+  async assertUnchanged(): Promise<void> {
+    const now = await this.#file.stat();
+    if (now.size === this.info.size && now.mtime?.getTime() === this.info.mtime?.getTime()) return;
+    throw new FerryError(
+      "io",
+      `it changed while it was sent: ${this.info.size} bytes before, ${now.size} now`,
+    );
+  }
+
+  /** Closes the file. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#file.close();
+    return Promise.resolve();
+  }
+}
+
+function assertRegular(info: Deno.FileInfo): Deno.FileInfo {
+  if (info.isFile) return info;
+  throw new FerryError(
+    "not_a_file",
+    info.isDirectory ? "it is a directory" : "it is not a regular file",
+  );
+}

@@ -1,0 +1,117 @@
+/**
+ * Group commit: an acknowledged file is durable without a flush of its own for each of many.
+ *
+ * @module
+ */
+
+import { dirname } from "@std/path";
+import { type DigestIndex, exactStat, type FileIdentity, identityOf } from "./digest_index.ts";
+import { toFerryError } from "./errors.ts";
+import type { FileName } from "./file_name.ts";
+import type { Jail } from "./jail.ts";
+import { type StagedFile, syncDirectory } from "./staging.ts";
+import type { CommitOptions, Committed } from "./storage.ts";
+
+/** A staged file and how it is to be published. */
+export interface Publication extends CommitOptions {
+  /** The name that it gets. */
+  name: FileName;
+  /** The file. */
+  staged: StagedFile;
+}
+
+/** What a {@linkcode Publisher} works with. */
+export interface PublisherOptions {
+  /** Where names lead. */
+  jail: Jail;
+  /** Where the md5s of published files are remembered. */
+  index: DigestIndex;
+  /** Whether anything is flushed. */
+  durable: boolean;
+  /** What a publication comes to whose name turned out to be taken. */
+  onTaken(publication: Publication): Promise<Committed>;
+}
+
+interface Waiting extends Publication {
+  settled: PromiseWithResolvers<Committed>;
+}
+
+interface Published {
+  waiting: Waiting;
+  identity: FileIdentity;
+}
+
+/**
+ * Publishes in groups: whatever is asked for while a group is being flushed makes up the next one. The
+ * files of a group are flushed side by side, then renamed in the order they were asked for, then each
+ * changed directory is flushed once, and only then is any of them acknowledged.
+ */
+export class Publisher {
+  readonly #options: PublisherOptions;
+  #waiting: Waiting[] = [];
+  #running = false;
+
+  /** A publisher with nothing to do yet. */
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+  }
+
+  /** Publishes a file; see `PendingWrite.commit` for what is promised. */
+  publish(publication: Publication): Promise<Committed> {
+    const settled = Promise.withResolvers<Committed>();
+    this.#waiting.push({ ...publication, settled });
+    if (!this.#running) void this.#run();
+    return settled.promise;
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    while (this.#waiting.length > 0) {
+      const group = this.#waiting;
+      this.#waiting = [];
+      await this.#publishGroup(group);
+    }
+    this.#running = false;
+  }
+
+  async #publishGroup(group: readonly Waiting[]): Promise<void> {
+    const { durable, index } = this.#options;
+    const flushes = await Promise.allSettled(group.map((publication) => this.#flush(publication)));
+    const changed = new Set<string>();
+    const published: Published[] = [];
+    for (const [turn, waiting] of group.entries()) {
+      try {
+        const flush = flushes[turn]!;
+        if (flush.status === "rejected") throw flush.reason;
+        published.push({ waiting, identity: this.#rename(waiting, changed) });
+      } catch (reason) {
+        const error = toFerryError(reason);
+        if (error.code !== "exists") waiting.settled.reject(error);
+        // Reading what is there for its md5 may take long: the group does not wait for it.
+        else waiting.settled.resolve(this.#options.onTaken(waiting));
+      }
+    }
+    try {
+      if (durable) await Promise.all([...changed].map(syncDirectory));
+      index.record(published.map(({ identity, waiting: { md5 } }) => ({ identity, md5 })));
+      for (const { waiting: { settled, md5, staged } } of published) {
+        settled.resolve({ md5, size: staged.size, unchanged: false });
+      }
+    } catch (error) {
+      for (const { waiting } of published) waiting.settled.reject(toFerryError(error));
+    }
+  }
+
+  async #flush({ staged, mtime, mode }: Publication): Promise<void> {
+    staged.stamp({ mtime, mode });
+    if (this.#options.durable) await staged.sync();
+  }
+
+  #rename({ name, staged, replace }: Publication, changed: Set<string>): FileIdentity {
+    const room = this.#options.jail.makeRoomFor(name);
+    for (const directory of room.changed) changed.add(directory);
+    staged.publish(room.path, { replace });
+    changed.add(dirname(room.path));
+    return identityOf(exactStat(room.path));
+  }
+}

@@ -1,0 +1,191 @@
+/**
+ * A file that is written where nobody looks and appears under its name only when it is whole: how the
+ * server stores uploads and the client stores downloads.
+ *
+ * @module
+ */
+
+import { dirname } from "@std/path";
+import { FerryError, toFerryError } from "./errors.ts";
+import type { ByteSink } from "./storage.ts";
+
+/** `full` survives a loss of power once it is acknowledged; `none` leaves that to the system. */
+export type Durability = "full" | "none";
+
+/** The values of {@linkcode Durability}, the default first. */
+export const DURABILITIES: readonly Durability[] = ["full", "none"];
+
+/** Writes up to this size are made at once; for larger ones a hop to another thread costs little. */
+const SYNC_BYTES = 64 * 1024;
+
+/** A new file under a temporary name. */
+export class StagedFile implements ByteSink, AsyncDisposable {
+  readonly #file: Deno.FsFile;
+  /** The temporary name. */
+  readonly path: string;
+  #size = 0;
+  #open = true;
+  /** Whether the temporary name still stands for something that nobody else owns. */
+  #temporary = true;
+
+  private constructor(file: Deno.FsFile, path: string) {
+    this.#file = file;
+    this.path = path;
+  }
+
+  /**
+   * Creates a file in `directory`, which is on the file system of the final name.
+   *
+   * @throws {FerryError} `denied`, `no_space`, `not_found`, …
+   */
+  static create(directory: string, { prefix = "" } = {}): StagedFile {
+    const path = `${directory}/${prefix}${crypto.randomUUID()}.part`;
+    try {
+      return new StagedFile(Deno.openSync(path, { write: true, createNew: true }), path);
+    } catch (error) {
+      throw toFerryError(error);
+    }
+  }
+
+  /** Appends all the bytes. */
+  async write(bytes: Uint8Array): Promise<void> {
+    try {
+      let done = 0;
+      while (done < bytes.length) {
+        const rest = done === 0 ? bytes : bytes.subarray(done);
+        done += rest.length <= SYNC_BYTES
+          ? this.#file.writeSync(rest)
+          : await this.#file.write(rest);
+      }
+      this.#size += bytes.length;
+    } catch (error) {
+      throw toFerryError(error);
+    }
+  }
+
+  /** How many bytes have been written. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Sets the modification time (milliseconds since 1970) and the permission bits, where given. */
+  stamp({ mtime, mode }: { mtime?: number | undefined; mode?: number | undefined }): void {
+    try {
+      if (mode !== undefined) Deno.chmodSync(this.path, mode);
+      if (mtime !== undefined) this.#file.utimeSync(new Date(mtime), new Date(mtime));
+    } catch (error) {
+      throw toFerryError(error);
+    }
+  }
+
+  /** Makes the content survive a loss of power; the name does with {@linkcode syncDirectory}. */
+  async sync(): Promise<void> {
+    try {
+      await this.#file.syncData();
+    } catch (error) {
+      throw toFerryError(error);
+    }
+  }
+
+  /**
+   * Gives the file its name, at once.
+   *
+   * @throws {FerryError} `exists` where the name is taken and `replace` is false, `not_found` where
+   * the directory is missing, `not_a_file` where the name is a directory's
+   */
+  publish(target: string, { replace }: { replace: boolean }): void {
+    this.#close();
+    try {
+      if (replace) Deno.renameSync(this.path, target);
+      else renameWithoutReplacing(this.path, target);
+    } catch (error) {
+      throw toFerryError(error);
+    }
+    this.#temporary = false;
+  }
+
+  #close(): void {
+    if (this.#open) this.#file.close();
+    this.#open = false;
+  }
+
+  /** Removes the file unless it was published. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#close();
+    if (this.#temporary) {
+      this.#temporary = false;
+      try {
+        Deno.removeSync(this.path);
+      } catch {
+        // Gone already, or the file system is: either way there is nothing to leave behind.
+      }
+    }
+    return Promise.resolve();
+  }
+}
+
+/**
+ * Renames a file unless the new name is taken, in one step where the file system has hard links.
+ *
+ * @throws what the runtime throws; `Deno.errors.AlreadyExists` where the name is taken
+ */
+export function renameWithoutReplacing(from: string, to: string): void {
+  try {
+    Deno.linkSync(from, to);
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists || error instanceof Deno.errors.NotFound) {
+      throw error;
+    }
+    // FAT, some network file systems: look, then rename. Two writers at the same instant can both
+    // pass the look there, and the later one wins.
+    if (isTaken(to)) throw new Deno.errors.AlreadyExists();
+    Deno.renameSync(from, to);
+    return;
+  }
+  Deno.removeSync(from);
+}
+
+/** Whether anything stands at a path, be it a link to nowhere. */
+export function isTaken(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** Makes the names in a directory survive a loss of power. */
+export async function syncDirectory(path: string): Promise<void> {
+  try {
+    using directory = await Deno.open(path, { read: true });
+    await directory.sync();
+  } catch (error) {
+    throw toFerryError(error);
+  }
+}
+
+/**
+ * Makes a directory and those above it.
+ *
+ * @returns the directories that got a new entry, to be synced
+ * @throws {FerryError} `not_a_file` where a part of the path is not a directory, `denied`, `no_space`
+ */
+export function makeDirectories(path: string): string[] {
+  try {
+    Deno.mkdirSync(path);
+    return [dirname(path)];
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) {
+      const parent = dirname(path);
+      if (parent === path) throw toFerryError(error);
+      return [...makeDirectories(parent), ...makeDirectories(path)];
+    }
+    if (error instanceof Deno.errors.AlreadyExists) {
+      if (Deno.statSync(path).isDirectory) return [];
+      throw new FerryError("not_a_file", "a part of the path is not a directory", { cause: error });
+    }
+    throw toFerryError(error);
+  }
+}

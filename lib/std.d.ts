@@ -1,0 +1,61 @@
+// deno-std publishes the sources of @std/* without their types: what ferry uses of them, declared.
+
+declare module "@std/assert" {
+  export function assert(condition: unknown, message?: string): asserts condition;
+  export function assertEquals<T>(actual: T, expected: T, message?: string): void;
+  export function assertStringIncludes(actual: string, expected: string, message?: string): void;
+  export function assertMatch(actual: string, expected: RegExp, message?: string): void;
+  export function assertThrows<E extends Error>(
+    run: () => unknown,
+    errorClass: new (...args: never[]) => E,
+    messageIncludes?: string,
+  ): E;
+  export function assertRejects<E extends Error>(
+    run: () => PromiseLike<unknown>,
+    errorClass: new (...args: never[]) => E,
+    messageIncludes?: string,
+  ): Promise<E>;
+}
+
+declare module "@std/cli/parse-args" {
+  export function parseArgs(args: readonly string[], options: {
+    alias?: Record<string, string>;
+    boolean?: readonly string[];
+    string?: readonly string[];
+    collect?: readonly string[];
+    negatable?: readonly string[];
+    stopEarly?: boolean;
+    "--"?: boolean;
+    unknown?: (arg: string, key?: string, value?: unknown) => unknown;
+  }): { _: (string | number)[]; "--"?: string[]; [key: string]: unknown };
+}
+
+declare module "@std/crypto/timing-safe-equal" {
+  export function timingSafeEqual(a: Uint8Array, b: Uint8Array): boolean;
+}
+
+declare module "@std/fmt/bytes" {
+  export function format(bytes: number, options?: {
+    binary?: boolean;
+    minimumFractionDigits?: number;
+    maximumFractionDigits?: number;
+  }): string;
+}
+
+declare module "@std/path" {
+  export function basename(path: string): string;
+  export function dirname(path: string): string;
+  export function join(...parts: string[]): string;
+  export function resolve(...parts: string[]): string;
+  export function fromFileUrl(url: string | URL): string;
+}
+
+declare module "@std/streams/text-line-stream" {
+  export class TextLineStream extends TransformStream<string, string> {
+    constructor(options?: { allowCR?: boolean });
+  }
+}
+
+declare module "@std/toml/parse" {
+  export function parse(text: string): Record<string, unknown>;
+}

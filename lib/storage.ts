@@ -1,0 +1,158 @@
+/**
+ * What a server keeps files in. The session owns this interface; `storage_fs.ts` is the default
+ * implementation, and an object store maps onto it as multipart uploads do: `create` begins one,
+ * `write` fills parts, `commit` completes it, disposal aborts it.
+ *
+ * Every implementation passes `tests/storage_conformance.ts`.
+ *
+ * @module
+ */
+
+import type { FileName } from "./file_name.ts";
+import type { Entry } from "./header.ts";
+
+/** Where bytes to be sent come from. */
+export interface ByteSource {
+  /** Fills some of `into` and tells how much, or null at the end. */
+  read(into: Uint8Array): Promise<number | null>;
+  /**
+   * Fails where the source changed since it was opened, so that what was read may be a mixture.
+   *
+   * @throws {FerryError} `io`
+   */
+  assertUnchanged?(): Promise<void>;
+}
+
+/** Where received bytes go. */
+export interface ByteSink {
+  /** Takes all the bytes; they may be overwritten when it resolves. */
+  write(bytes: Uint8Array): Promise<void>;
+}
+
+/** Options of {@linkcode Storage.create}. */
+export interface CreateOptions {
+  /** The announced size in bytes; null for a stream. An implementation MAY refuse early for it. */
+  size: number | null;
+}
+
+/** Options of {@linkcode PendingWrite.commit}. */
+export interface CommitOptions {
+  /** The md5 of all that was written, as the caller computed and verified it. */
+  md5: string;
+  /** Whether a file of that name is replaced. */
+  replace: boolean;
+  /** The modification time to keep, in milliseconds since 1970. */
+  mtime?: number | undefined;
+  /** The permission bits to keep, 0 to 0o777. */
+  mode?: number | undefined;
+}
+
+/** What a commit came to. */
+export interface Committed {
+  /** The md5 of the file under the name. */
+  md5: string;
+  /** Its size in bytes. */
+  size: number;
+  /** Whether an identical file was there already and stayed. */
+  unchanged: boolean;
+}
+
+/** A write that nobody can see yet. */
+export interface PendingWrite extends AsyncDisposable {
+  /**
+   * Appends bytes. MUST have taken all of them, or have failed, when it resolves; the caller may
+   * overwrite them afterwards. Calls MUST NOT overlap.
+   *
+   * @throws {FerryError} `no_space`, `quota`, `too_large`, `io`
+   */
+  write(bytes: Uint8Array): Promise<void>;
+
+  /**
+   * Publishes what was written under its name, at once and as a whole: a reader sees the old file,
+   * the new one, or none, never a part. Where the storage is durable it MUST NOT resolve before the
+   * file would survive a loss of power. MUST be called at most once; several pending writes MAY be
+   * committed at the same time, and the storage may then flush them together, in the order of the calls.
+   *
+   * With `replace` false an existing file MUST stay: the commit resolves as `unchanged` where its
+   * content is identical, and fails with `exists` otherwise.
+   *
+   * @throws {FerryError} `exists`, `not_a_file` where the name is a directory or a part of it is a
+   * file, `no_space`, `denied`, `io`
+   */
+  commit(options: CommitOptions): Promise<Committed>;
+
+  /** Throws away what was not committed, and leaves nothing behind. MUST NOT fail, MAY be repeated. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** A file that is open for reading. It stays the same file even if its name is given to another. */
+export interface StoredFile extends ByteSource, AsyncDisposable {
+  /** What was true when it was opened; `md5` is null where it is not known without reading it. */
+  readonly entry: Entry;
+
+  /** Tells the storage the md5 of what was read, in full and unchanged, so that it need not read again. */
+  remember(md5: string): Promise<void>;
+}
+
+/** A tree of files. */
+export interface Storage extends AsyncDisposable {
+  /**
+   * What stands under a name; "" is the root. `md5` is null where it is not known without reading.
+   *
+   * @throws {FerryError} `not_found`, `not_a_file` for what is neither file nor directory
+   */
+  stat(name: FileName | ""): Promise<Entry>;
+
+  /**
+   * The entries below a directory, each directory before its content, the names of one directory in
+   * the order of their UTF-16 units. MUST NOT show what is being written, nor what is neither file
+   * nor directory. What disappears meanwhile is left out.
+   *
+   * @throws {FerryError} `not_found`, `not_a_file`
+   */
+  list(name: FileName | "", options: { recursive: boolean }): AsyncIterable<Entry>;
+
+  /**
+   * Opens a file for reading.
+   *
+   * @throws {FerryError} `not_found`, `not_a_file`, `denied`
+   */
+  open(name: FileName): Promise<StoredFile>;
+
+  /**
+   * The md5 of a file's content, remembered or read.
+   *
+   * @throws {FerryError} as {@linkcode Storage.open}; `io` where the file changes meanwhile
+   */
+  digest(name: FileName): Promise<string>;
+
+  /**
+   * Begins a write. Nothing is visible before its commit: no file, no directory above it.
+   *
+   * @throws {FerryError} `not_a_file` where the name is a directory or a part of it is a file,
+   * `too_large`, `quota`, `no_space`, `denied`
+   */
+  create(name: FileName, options: CreateOptions): Promise<PendingWrite>;
+
+  /**
+   * Deletes a file, or with `recursive` a directory and what is in it.
+   *
+   * @throws {FerryError} `not_found`, `not_a_file` for a directory without `recursive`, `denied`
+   */
+  remove(name: FileName, options: { recursive: boolean }): Promise<void>;
+
+  /**
+   * Renames a file or a directory, makes the directories above the new name. `replace` lets a file
+   * take another file's place; a directory never takes a place.
+   *
+   * @throws {FerryError} `not_found`, `exists`, `not_a_file`, `bad_name` for a directory into itself
+   */
+  move(from: FileName, to: FileName, options: { replace: boolean }): Promise<void>;
+
+  /**
+   * Makes a directory and those above it; one that exists is no error.
+   *
+   * @throws {FerryError} `exists` where a file has the name, `not_a_file` where a part of it is a file
+   */
+  mkdir(name: FileName): Promise<void>;
+}

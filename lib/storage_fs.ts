@@ -1,0 +1,368 @@
+/**
+ * Files in a directory of this machine. Uploads are staged in `.ferry/staging` inside the root, so that
+ * giving them their name is one rename on one file system, and become visible with that rename.
+ *
+ * @module
+ */
+
+import { dirname } from "@std/path";
+import { DigestIndex, exactStat, type FileIdentity, identityOf } from "./digest_index.ts";
+import { FerryError, toFerryError } from "./errors.ts";
+import { type FileName, joinName, RESERVED_DIRECTORY } from "./file_name.ts";
+import type { Entry } from "./header.ts";
+import { Jail } from "./jail.ts";
+import { LocalFile } from "./local_file.ts";
+import { type Publication, Publisher } from "./publisher.ts";
+import {
+  type Durability,
+  isTaken,
+  makeDirectories,
+  renameWithoutReplacing,
+  StagedFile,
+  syncDirectory,
+} from "./staging.ts";
+import type {
+  CommitOptions,
+  Committed,
+  CreateOptions,
+  PendingWrite,
+  Storage,
+  StoredFile,
+} from "./storage.ts";
+import { digestOf } from "./transfer.ts";
+
+/** Options of {@linkcode FsStorage.open}. */
+export interface FsStorageOptions {
+  /** Whether an acknowledged file survives a loss of power; `full` unless told otherwise. */
+  durability?: Durability | undefined;
+}
+
+/** A {@linkcode Storage} in a directory. One process at a time may have it open. */
+export class FsStorage implements Storage {
+  readonly #jail: Jail;
+  readonly #durable: boolean;
+  readonly #index: DigestIndex;
+  readonly #lock: Deno.FsFile | undefined;
+  readonly #publisher: Publisher;
+
+  private constructor(jail: Jail, durable: boolean, lock: Deno.FsFile | undefined) {
+    this.#jail = jail;
+    this.#durable = durable;
+    this.#lock = lock;
+    this.#index = new DigestIndex(lock && `${jail.reserved}/index.db`);
+    this.#publisher = new Publisher({
+      jail,
+      index: this.#index,
+      durable,
+      onTaken: (publication) => this.#keepIfSame(publication),
+    });
+  }
+
+  /**
+   * Opens a directory as a storage and clears away what an earlier process left in its staging area.
+   * A directory that cannot be written to is served for reading.
+   *
+   * @throws {FerryError} `not_found`, `not_a_file` where it is no directory, `busy` where another
+   * process serves it
+   */
+  static open(root: string, { durability = "full" }: FsStorageOptions = {}): FsStorage {
+    try {
+      const jail = new Jail(Deno.realPathSync(root));
+      if (!Deno.statSync(root).isDirectory) {
+        throw new FerryError("not_a_file", "it is not a directory");
+      }
+      return new FsStorage(jail, durability === "full", takeOver(jail.reserved));
+    } catch (error) {
+      throw toFerryError(error).during(`serve ${JSON.stringify(root)}`);
+    }
+  }
+
+  /** Whether nothing can be written, since the file system does not allow it. */
+  get readOnly(): boolean {
+    return this.#lock === undefined;
+  }
+
+  /** See {@linkcode Storage.stat}. */
+  stat(name: FileName | ""): Promise<Entry> {
+    return attempt(() => this.#look(name, this.#jail.find(name)).entry);
+  }
+
+  /** See {@linkcode Storage.list}. */
+  async *list(name: FileName | "", { recursive }: { recursive: boolean }): AsyncGenerator<Entry> {
+    const path = this.#jail.find(name);
+    const { type } = await this.stat(name);
+    if (type !== "directory") throw new FerryError("not_a_file", "it is not a directory");
+    yield* this.#walk(name, path, recursive);
+  }
+
+  *#walk(name: FileName | "", path: string, recursive: boolean): Generator<Entry> {
+    for (const child of childrenOf(path)) {
+      if (name === "" && child.name === RESERVED_DIRECTORY) continue;
+      const childName = joinName(name, child.name);
+      const entry = this.#lookOrSkip(childName);
+      if (!entry) continue;
+      yield entry;
+      // A link to a directory is shown and not descended into: it may lead back up.
+      if (recursive && child.isDirectory) {
+        yield* this.#walk(childName, `${path}/${child.name}`, recursive);
+      }
+    }
+  }
+
+  #lookOrSkip(name: FileName): Entry | undefined {
+    try {
+      return this.#look(name, this.#jail.find(name)).entry;
+    } catch {
+      // Gone meanwhile, a link to nowhere or out of the root, a pipe: not for listing.
+      return undefined;
+    }
+  }
+
+  /** See {@linkcode Storage.open}. */
+  open(name: FileName): Promise<StoredFile> {
+    return attempt(() => {
+      const path = this.#jail.find(name);
+      // What was looked at has to be what was opened: a file that is replaced in between is taken anew.
+      for (let tries = 0; tries < 10; tries++) {
+        const { entry, identity } = this.#look(name, path);
+        const file = LocalFile.open(path);
+        if (identity.key === `${file.info.dev}:${file.info.ino}` && file.size === entry.size) {
+          return new FsStoredFile({ file, path, entry, identity, index: this.#index });
+        }
+        void file[Symbol.asyncDispose]();
+      }
+      throw new FerryError("busy", "it is being replaced all the time");
+    });
+  }
+
+  /** See {@linkcode Storage.create}. */
+  create(name: FileName, _options: CreateOptions): Promise<PendingWrite> {
+    return attempt(() => {
+      this.#assertWritable();
+      this.#jail.assertPlaceable(name);
+      const staged = StagedFile.create(`${this.#jail.reserved}/staging`);
+      return new FsPendingWrite(name, staged, this.#publisher);
+    });
+  }
+
+  /** See {@linkcode Storage.remove}. */
+  async remove(name: FileName, { recursive }: { recursive: boolean }): Promise<void> {
+    const path = this.#jail.place(name);
+    await attempt(() => {
+      const stats = exactStat(path);
+      if (stats.isDirectory() && !recursive) {
+        throw new FerryError("not_a_file", "it is a directory; a recursive remove takes those");
+      }
+      Deno.removeSync(path, { recursive });
+      this.#index.forget(identityOf(stats));
+    });
+    await this.#sync(dirname(path));
+  }
+
+  /** See {@linkcode Storage.move}. */
+  async move(from: FileName, to: FileName, { replace }: { replace: boolean }): Promise<void> {
+    this.#assertWritable();
+    const source = this.#jail.place(from);
+    const before = await attempt(() => exactStat(source));
+    if (from === to) return;
+    if (before.isDirectory() && `${to}/`.startsWith(`${from}/`)) {
+      throw new FerryError("bad_name", "a directory cannot be moved into itself");
+    }
+    const room = this.#jail.makeRoomFor(to);
+    const md5 = this.#index.lookup(identityOf(before));
+    await attempt(() => {
+      if (before.isDirectory()) {
+        // rename() would replace an empty directory.
+        if (isTaken(room.path)) throw new FerryError("exists", "it exists already");
+        Deno.renameSync(source, room.path);
+      } else if (replace) Deno.renameSync(source, room.path);
+      else renameWithoutReplacing(source, room.path);
+      // Renaming changes the inode's time, and so its identity.
+      if (md5) this.#index.record([{ identity: identityOf(exactStat(room.path)), md5 }]);
+    });
+    await this.#sync(dirname(room.path), dirname(source), ...room.changed);
+  }
+
+  /** See {@linkcode Storage.mkdir}. */
+  async mkdir(name: FileName): Promise<void> {
+    this.#assertWritable();
+    const { path, changed } = this.#jail.makeRoomFor(name);
+    if (isTaken(path)) {
+      if (Deno.statSync(path).isDirectory) return;
+      throw new FerryError("exists", "a file has that name");
+    }
+    await this.#sync(...changed, ...makeDirectories(path));
+  }
+
+  /** Closes the index and lets another process have the directory. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#index[Symbol.dispose]();
+    this.#lock?.close();
+    return Promise.resolve();
+  }
+
+  #assertWritable(): void {
+    if (this.readOnly) throw new FerryError("denied", "the server's directory is read-only");
+  }
+
+  /** What stands at a path that the jail gave. */
+  #look(filename: FileName | "", path: string): { entry: Entry; identity: FileIdentity } {
+    const stats = exactStat(path);
+    const type = stats.isFile() ? "file" : stats.isDirectory() ? "directory" : undefined;
+    if (!type) throw new FerryError("not_a_file", "it is neither a file nor a directory");
+    const identity = identityOf(stats);
+    const entry: Entry = {
+      filename,
+      type,
+      size: type === "file" ? Number(stats.size) : 0,
+      mtime: Number(stats.mtimeMs),
+      mode: Number(stats.mode) & 0o777,
+      md5: type === "file" ? this.#index.lookup(identity) : null,
+    };
+    return { entry, identity };
+  }
+
+  /** An identical file under the name is as good as the new one. */
+  async #keepIfSame({ name, md5, staged }: Publication): Promise<Committed> {
+    const { type, size } = await this.stat(name);
+    if (type === "directory") throw new FerryError("not_a_file", "it is a directory");
+    if (size === staged.size && await this.digest(name) === md5) {
+      return { md5, size, unchanged: true };
+    }
+    throw new FerryError("exists", "another file has that name");
+  }
+
+  /** See {@linkcode Storage.digest}. */
+  async digest(name: FileName): Promise<string> {
+    await using file = await this.open(name);
+    if (file.entry.md5 !== null) return file.entry.md5;
+    const { md5 } = await digestOf(file);
+    await file.assertUnchanged?.();
+    await file.remember(md5);
+    return md5;
+  }
+
+  async #sync(...directories: string[]): Promise<void> {
+    if (this.#durable) await Promise.all([...new Set(directories)].map(syncDirectory));
+  }
+}
+
+/**
+ * Makes ferry's own directory, claims it for this process and clears the staging area.
+ *
+ * @returns what holds the claim until it is closed; undefined where nothing can be written
+ */
+function takeOver(reserved: string): Deno.FsFile | undefined {
+  try {
+    Deno.mkdirSync(reserved, { mode: 0o700 });
+  } catch (error) {
+    const { code } = toFerryError(error);
+    if (code === "denied" && !(error instanceof Deno.errors.NotCapable)) return undefined;
+    if (code !== "exists") throw error;
+  }
+  if (!Deno.lstatSync(reserved).isDirectory) {
+    throw new FerryError("not_a_file", `${RESERVED_DIRECTORY} in it is not a directory`);
+  }
+  let lock: Deno.FsFile;
+  try {
+    lock = Deno.openSync(`${reserved}/lock`, { write: true, create: true });
+  } catch (error) {
+    if (toFerryError(error).code === "denied") return undefined;
+    throw error;
+  }
+  try {
+    if (!lock.tryLockSync(true)) throw new FerryError("busy", "another ferryd serves it");
+    const staging = `${reserved}/staging`;
+    if (isTaken(staging)) Deno.removeSync(staging, { recursive: true });
+    Deno.mkdirSync(staging);
+    return lock;
+  } catch (error) {
+    lock.close();
+    throw error;
+  }
+}
+
+/** The entries of a directory in a stable order; none where it is gone or may not be read. */
+function childrenOf(path: string): Deno.DirEntry[] {
+  try {
+    return [...Deno.readDirSync(path)].sort((a, b) => a.name < b.name ? -1 : 1);
+  } catch {
+    return [];
+  }
+}
+
+/** Runs something on the file system and gives its errors their codes. */
+// deno-lint-ignore require-await -- what it runs may throw at once
+async function attempt<T>(run: () => T): Promise<T> {
+  try {
+    return run();
+  } catch (error) {
+    throw toFerryError(error);
+  }
+}
+
+/** What {@linkcode FsStoredFile} is made of. */
+interface FsStoredFileParts {
+  file: LocalFile;
+  path: string;
+  entry: Entry;
+  identity: FileIdentity;
+  index: DigestIndex;
+}
+
+class FsStoredFile implements StoredFile {
+  readonly #parts: FsStoredFileParts;
+
+  constructor(parts: FsStoredFileParts) {
+    this.#parts = parts;
+  }
+
+  get entry(): Entry {
+    return this.#parts.entry;
+  }
+
+  read(into: Uint8Array): Promise<number | null> {
+    return this.#parts.file.read(into);
+  }
+
+  assertUnchanged(): Promise<void> {
+    return this.#parts.file.assertUnchanged();
+  }
+
+  remember(md5: string): Promise<void> {
+    const { path, identity, index } = this.#parts;
+    return attempt(() => {
+      const now = identityOf(exactStat(path));
+      const same = now.key === identity.key && now.version === identity.version;
+      if (same) index.record([{ identity: now, md5 }]);
+    });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#parts.file[Symbol.asyncDispose]();
+  }
+}
+
+class FsPendingWrite implements PendingWrite {
+  readonly #name: FileName;
+  readonly #staged: StagedFile;
+  readonly #publisher: Publisher;
+
+  constructor(name: FileName, staged: StagedFile, publisher: Publisher) {
+    this.#name = name;
+    this.#staged = staged;
+    this.#publisher = publisher;
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    return this.#staged.write(bytes);
+  }
+
+  commit(options: CommitOptions): Promise<Committed> {
+    return this.#publisher.publish({ name: this.#name, staged: this.#staged, ...options });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#staged[Symbol.asyncDispose]();
+  }
+}

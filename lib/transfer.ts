@@ -1,0 +1,259 @@
+/**
+ * The two hot loops, used by both ends: a source onto the wire, and the wire into a sink. They count,
+ * digest and verify; where bytes come from and go to, and who draws progress, is the caller's business.
+ *
+ * @module
+ */
+
+import { createDigest, md5Of, sameDigest } from "./checksum.ts";
+import { FerryError, toFerryError } from "./errors.ts";
+import { errorReply } from "./header.ts";
+import type { ByteSink, ByteSource } from "./storage.ts";
+import type { IncomingBody, Wire } from "./wire.ts";
+
+/** Called with the number of bytes that have just been moved. */
+export type OnBytes = (count: number) => void;
+
+/**
+ * The piece in which bytes are read and written: large enough that a system call and a hop to a thread
+ * cost little beside it (64 KiB pieces halve the throughput), small enough that four of them are nothing.
+ */
+export const CHUNK_BYTES: number = 1024 * 1024;
+
+/** Bytes and their md5. */
+export interface Verified {
+  /** The md5 of the bytes, lower-case hexadecimal. */
+  md5: string;
+  /** How many bytes. */
+  size: number;
+}
+
+/** Options of {@linkcode sendSized}. */
+export interface SendOptions {
+  /** How many bytes the source is to give. */
+  size: number;
+  /** Their md5, where it is known; without it a closing header gives it. */
+  md5: string | null;
+  /** Told of each piece that was handed to the connection. */
+  onBytes?: OnBytes | undefined;
+  /** Asked before each piece; an error that it returns ends the transfer. */
+  stop?: (() => FerryError | undefined) | undefined;
+}
+
+/**
+ * Sends a message with a sized body. After a failure in the middle of the body nothing more can
+ * be sent, since the peer would take it for the rest of the body.
+ *
+ * @param header the keys beside `md5` and `total_size`
+ * @throws {FerryError} the source's and the connection's errors; `io` where the source is shorter than
+ * announced or changed meanwhile
+ */
+export async function sendSized(
+  wire: Wire,
+  header: Readonly<Record<string, unknown>>,
+  source: ByteSource,
+  { size, md5, onBytes, stop }: SendOptions,
+): Promise<Verified> {
+  await wire.writeFrame({ ...header, md5, total_size: size });
+  if (size === 0) return { md5: md5Of(new Uint8Array()), size };
+  const digest = md5 === null ? await createDigest() : undefined;
+  const buffers = [0, 1].map(() => new Uint8Array(Math.min(size, CHUNK_BYTES)));
+  let reading = fillPiece(source, buffers[0]!, size);
+  let writing: Promise<void> | undefined;
+  try {
+    // While one piece is being digested here, the one before it is on its way into the socket and the
+    // one after it is being read by another thread.
+    let sent = 0;
+    for (let turn = 0; sent < size; turn ^= 1) {
+      const count = await reading;
+      if (count === 0) {
+        throw new FerryError(
+          "io",
+          `it shrank while it was sent: ${sent} of ${size} bytes are left`,
+        );
+      }
+      const error = stop?.();
+      if (error) throw error;
+      const piece = buffers[turn]!.subarray(0, count);
+      await writing;
+      sent += count;
+      if (sent < size) reading = fillPiece(source, buffers[turn ^ 1]!, size - sent);
+      writing = sendPiece(wire, piece, onBytes);
+      // Its failure is seen at the next await; here it only must not count as unhandled.
+      writing.catch(() => {});
+      digest?.update(piece);
+    }
+    await writing;
+  } catch (error) {
+    const failure = toFerryError(error);
+    wire.endWrites(failure);
+    // Nobody may dispose of the source or the buffers under a read or a write.
+    await Promise.allSettled([reading, writing]);
+    throw failure;
+  }
+  if (!digest) return { md5: md5!, size };
+  return await closeBody(wire, header, source, { md5: digest.hex(), size });
+}
+
+/** Reads until the piece is full or nothing is left: short reads would only make more system calls. */
+async function fillPiece(source: ByteSource, buffer: Uint8Array, left: number): Promise<number> {
+  const piece = buffer.length > left ? buffer.subarray(0, left) : buffer;
+  let filled = 0;
+  while (filled < piece.length) {
+    const count = await source.read(filled === 0 ? piece : piece.subarray(filled));
+    if (count === null) break;
+    filled += count;
+  }
+  return filled;
+}
+
+async function sendPiece(wire: Wire, piece: Uint8Array, onBytes?: OnBytes): Promise<void> {
+  await wire.writeBytes(piece);
+  onBytes?.(piece.length);
+}
+
+/**
+ * Sends a message with a streamed body: each piece as a message of its own, then the closing header.
+ *
+ * @param header the keys beside `md5` and `total_size`
+ * @throws {FerryError} the pieces' errors, of which the peer is told too, and the connection's
+ */
+export async function sendStreamed(
+  wire: Wire,
+  header: Readonly<Record<string, unknown>>,
+  pieces: AsyncIterable<Uint8Array>,
+  { onBytes }: { onBytes?: OnBytes | undefined } = {},
+): Promise<Verified> {
+  const digest = await createDigest();
+  let size = 0;
+  await wire.writeFrame({ ...header, md5: null, total_size: null });
+  try {
+    for await (const piece of pieces) {
+      if (piece.length === 0) continue;
+      digest.update(piece);
+      await wire.writeFrame({ total_size: piece.length }, piece);
+      size += piece.length;
+      onBytes?.(piece.length);
+    }
+  } catch (error) {
+    await closeWithError(wire, error);
+  }
+  return await closeBody(wire, header, undefined, { md5: digest.hex(), size });
+}
+
+async function closeBody(
+  wire: Wire,
+  header: Readonly<Record<string, unknown>>,
+  source: ByteSource | undefined,
+  { md5, size }: Verified,
+): Promise<Verified> {
+  try {
+    await source?.assertUnchanged?.();
+  } catch (error) {
+    await closeWithError(wire, error);
+  }
+  await wire.writeFrame({ end: true, filename: header.filename, md5, size });
+  return { md5, size };
+}
+
+/** Tells the peer that the body it got is not to be believed, and fails with the reason. */
+async function closeWithError(wire: Wire, error: unknown): Promise<never> {
+  const failure = toFerryError(error);
+  if (wire.writable) await wire.writeFrame({ end: true, ...errorReply(failure) });
+  throw failure;
+}
+
+/**
+ * Receives a body into a sink and verifies its length and its md5.
+ *
+ * @throws {FerryError} `checksum_mismatch`; the connection's and the sink's errors. The body may not
+ * have ended then: drain it, or close the connection.
+ */
+export async function receive(
+  body: IncomingBody,
+  sink: ByteSink,
+  { onBytes }: { onBytes?: OnBytes | undefined } = {},
+): Promise<Verified> {
+  const { size } = body;
+  const small = size !== null && size <= CHUNK_BYTES;
+  const received = small
+    ? await receiveSmall(body, sink, Number(size), onBytes)
+    : await receiveLarge(body, sink, onBytes);
+  const { md5 } = body;
+  if (md5 === null || !sameDigest(md5, received.md5)) {
+    throw new FerryError(
+      "checksum_mismatch",
+      `the md5 of the ${received.size} bytes that came is ${received.md5}, the sender says ${md5}`,
+    );
+  }
+  return received;
+}
+
+async function receiveSmall(
+  body: IncomingBody,
+  sink: ByteSink,
+  size: number,
+  onBytes?: OnBytes,
+): Promise<Verified> {
+  const bytes = new Uint8Array(size);
+  await fillFrom(body, bytes, onBytes);
+  if (size > 0) await sink.write(bytes);
+  // The closing header, where there is one, is behind the last byte.
+  await body.read(bytes);
+  return { md5: md5Of(bytes), size };
+}
+
+async function receiveLarge(
+  body: IncomingBody,
+  sink: ByteSink,
+  onBytes?: OnBytes,
+): Promise<Verified> {
+  const digest = await createDigest();
+  const buffers = [0, 1].map(() => new Uint8Array(CHUNK_BYTES));
+  let writing: Promise<void> | undefined;
+  let size = 0;
+  try {
+    for (let turn = 0;; turn ^= 1) {
+      const count = await fillFrom(body, buffers[turn]!, onBytes);
+      await writing;
+      if (count === 0) break;
+      const piece = buffers[turn]!.subarray(0, count);
+      // The write runs on another thread while the digest is computed here.
+      writing = sink.write(piece);
+      writing.catch(() => {});
+      digest.update(piece);
+      size += count;
+    }
+  } finally {
+    // Whoever disposes of the sink must not do so under a write.
+    await writing?.catch(() => {});
+  }
+  return { md5: digest.hex(), size };
+}
+
+async function fillFrom(body: IncomingBody, into: Uint8Array, onBytes?: OnBytes): Promise<number> {
+  let filled = 0;
+  while (filled < into.length) {
+    const count = await body.read(filled === 0 ? into : into.subarray(filled));
+    if (count === 0) break;
+    filled += count;
+    onBytes?.(count);
+  }
+  return filled;
+}
+
+/** Reads a source to its end for its md5. */
+export async function digestOf(source: ByteSource): Promise<Verified> {
+  const digest = await createDigest();
+  const buffers = [0, 1].map(() => new Uint8Array(CHUNK_BYTES));
+  let size = 0;
+  let reading = source.read(buffers[0]!);
+  for (let turn = 0;; turn ^= 1) {
+    const count = await reading;
+    if (count === null) break;
+    reading = source.read(buffers[turn ^ 1]!);
+    digest.update(buffers[turn]!.subarray(0, count));
+    size += count;
+  }
+  return { md5: digest.hex(), size };
+}

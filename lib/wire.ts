@@ -1,0 +1,450 @@
+/**
+ * Frames on a connection: exact reads whatever the segmentation, whole writes, deadlines, and limits
+ * that are checked before anything is allocated. PROTOCOL.md specifies the bytes.
+ *
+ * @module
+ */
+
+import { EMPTY_MD5 } from "./checksum.ts";
+import { FerryError, toFerryError } from "./errors.ts";
+import {
+  type ClosingHeader,
+  decodeHeader,
+  encodeHeader,
+  type Header,
+  isClosing,
+  MAX_HEADER_BYTES,
+  MIN_HEADER_BYTES,
+  parseClosing,
+  throwReported,
+} from "./header.ts";
+
+/** What a {@linkcode Wire} runs over: a `Deno.Conn`, or anything that reads and writes like one. */
+export interface ByteStream {
+  /** Fills some of `buffer` and tells how much, or null at the end. */
+  read(buffer: Uint8Array): Promise<number | null>;
+  /** Takes some of `bytes` and tells how much. */
+  write(bytes: Uint8Array): Promise<number>;
+  /** Ends the outgoing direction only. */
+  closeWrite(): Promise<void>;
+  /** Ends both directions; a pending read or write fails. */
+  close(): void;
+}
+
+/** Options of a {@linkcode Wire}. */
+export interface WireOptions {
+  /**
+   * Milliseconds after which a read or a write that moves no byte fails with `timeout`, or a function
+   * that tells them anew each time one starts.
+   */
+  idleTimeout: number | (() => number);
+}
+
+/** One message: its header, and its body, which is to be read or drained before the next one. */
+export interface Frame {
+  /** The header. */
+  readonly header: Header;
+  /** The body; one that is empty has ended already. */
+  readonly body: IncomingBody;
+}
+
+/** The longest error body that is read and thrown away so that a connection can go on. */
+export const MAX_DRAIN_BYTES: bigint = 1024n * 1024n;
+
+const LENGTH_BYTES = 4;
+const MIN_BUFFER = 4 * 1024;
+const MAX_BUFFER = 256 * 1024;
+const OUTPUT_BUFFER = 64 * 1024;
+/** How long a closing side waits for the other to have read its last words. */
+const LINGER_MS = 2000;
+
+/** A connection that carries frames. One reader and one writer may be at work at the same time. */
+export class Wire {
+  readonly #stream: ByteStream;
+  readonly #idleTimeout: () => number;
+
+  // Bytes that have come but were not asked for yet stand in #input between #start and #end. The
+  // buffer begins small, since a server holds one for each silent connection, and grows when a read
+  // fills it, since small messages are fastest when many come at once.
+  #input = new Uint8Array(MIN_BUFFER);
+  #start = 0;
+  #end = 0;
+  /** Whether the last read filled all the room there was, so that more was probably waiting. */
+  #crowded = false;
+
+  // Small writes gather in #output, so that a header and the first bytes of its body leave together.
+  #output: Uint8Array | undefined;
+  #pending = 0;
+
+  #body: IncomingBody | undefined;
+  #failure: FerryError | undefined;
+  #writeFailure: FerryError | undefined;
+  #closed = false;
+  #holds = 0;
+
+  /** How many bytes have been handed to the connection. */
+  bytesWritten = 0;
+
+  /** Frames over an open connection, which the wire owns from now on. */
+  constructor(stream: ByteStream, options: WireOptions) {
+    this.#stream = stream;
+    const { idleTimeout } = options;
+    this.#idleTimeout = typeof idleTimeout === "number" ? () => idleTimeout : idleTimeout;
+  }
+
+  /**
+   * The next message, or null where the peer ended the connection between two messages.
+   *
+   * @throws {FerryError} `bad_header`, `closed` in the middle of a header, `timeout`
+   */
+  async readFrame(): Promise<Frame | null> {
+    if (this.#body && !this.#body.ended) {
+      throw new FerryError("internal", "the body before this message was not read");
+    }
+    const header = await this.readHeader();
+    if (!header) return null;
+    this.#body = new IncomingBody(this, header);
+    return { header, body: this.#body };
+  }
+
+  /**
+   * The next header, or null where the connection ended in front of it. Only
+   * {@linkcode Wire.readFrame} and {@linkcode IncomingBody} call this: they know what follows it.
+   *
+   * @throws {FerryError} `bad_header`, `closed` in the middle of a header, `timeout`
+   */
+  async readHeader(): Promise<Header | null> {
+    if (!await this.#fill(LENGTH_BYTES)) {
+      if (this.#start === this.#end) return null;
+      throw new FerryError("closed", "the connection ended inside a header's length");
+    }
+    const length = new DataView(this.#input.buffer, this.#start, LENGTH_BYTES).getInt32(0, true);
+    if (length < MIN_HEADER_BYTES || length > MAX_HEADER_BYTES) {
+      throw new FerryError(
+        "bad_header",
+        `the header's length is ${length}; it must be ${MIN_HEADER_BYTES} to ${MAX_HEADER_BYTES}`,
+      );
+    }
+    if (!await this.#fill(LENGTH_BYTES + length)) {
+      throw new FerryError("closed", "the connection ended inside a header");
+    }
+    const from = this.#start + LENGTH_BYTES;
+    this.#start = from + length;
+    return decodeHeader(this.#input.subarray(from, this.#start));
+  }
+
+  /** Whether bytes of a next message are here already, so that a read need not wait for the peer. */
+  get hasInput(): boolean {
+    return this.#end - this.#start >= LENGTH_BYTES;
+  }
+
+  /**
+   * Some bytes of the current body, at most `limit`, at least one.
+   * Only {@linkcode IncomingBody} calls this.
+   *
+   * @throws {FerryError} `closed` where the connection ends, `timeout`
+   */
+  async readSome(into: Uint8Array, limit: number): Promise<number> {
+    const wanted = Math.min(into.length, limit);
+    const buffered = this.#end - this.#start;
+    if (buffered === 0 && wanted >= this.#input.length) {
+      const count = await this.#read(into.subarray(0, wanted));
+      return count ?? this.#cut();
+    }
+    if (buffered === 0 && !await this.#fill(1)) return this.#cut();
+    const count = Math.min(wanted, this.#end - this.#start);
+    into.set(this.#input.subarray(this.#start, this.#start + count));
+    this.#start += count;
+    return count;
+  }
+
+  #cut(): never {
+    throw new FerryError("closed", "the connection ended in the middle of a body");
+  }
+
+  /** Makes at least `count` bytes stand in the input buffer; false where the peer ended before. */
+  async #fill(count: number): Promise<boolean> {
+    while (this.#end - this.#start < count) {
+      this.#makeRoom(count);
+      const room = this.#input.subarray(this.#end);
+      const filled = await this.#read(room);
+      if (filled === null) return false;
+      this.#end += filled;
+      this.#crowded = filled === room.length;
+    }
+    return true;
+  }
+
+  #makeRoom(count: number): void {
+    const old = this.#input;
+    const doubled = this.#crowded ? Math.min(old.length * 2, MAX_BUFFER) : 0;
+    const size = Math.max(old.length, count, doubled);
+    if (size === old.length && this.#start + count <= size && this.#start < this.#end) return;
+    if (size > old.length) this.#input = new Uint8Array(size);
+    this.#input.set(old.subarray(this.#start, this.#end));
+    this.#end -= this.#start;
+    this.#start = 0;
+    this.#crowded = false;
+  }
+
+  /**
+   * Puts a header, and optionally a small body, into the output buffer.
+   *
+   * @throws {FerryError} `bad_header` where the header is too long, `closed`, `timeout`
+   */
+  async writeFrame(header: Readonly<Record<string, unknown>>, body?: Uint8Array): Promise<void> {
+    const bytes = encodeHeader(header);
+    const length = new Uint8Array(LENGTH_BYTES);
+    new DataView(length.buffer).setInt32(0, bytes.length, true);
+    await this.writeBytes(length);
+    await this.writeBytes(bytes);
+    if (body) await this.writeBytes(body);
+  }
+
+  /**
+   * Puts bytes of a body behind what was written last; more than the output buffer takes leaves at
+   * once. The bytes may be overwritten when this returns.
+   *
+   * @throws {FerryError} `closed`, `timeout`
+   */
+  async writeBytes(bytes: Uint8Array): Promise<void> {
+    this.#output ??= new Uint8Array(OUTPUT_BUFFER);
+    let rest = bytes;
+    if (this.#pending > 0 || rest.length < OUTPUT_BUFFER) {
+      const head = rest.subarray(0, OUTPUT_BUFFER - this.#pending);
+      this.#output.set(head, this.#pending);
+      this.#pending += head.length;
+      rest = rest.subarray(head.length);
+      if (this.#pending === OUTPUT_BUFFER) await this.flush();
+    }
+    if (rest.length >= OUTPUT_BUFFER) await this.#write(rest);
+    else if (rest.length > 0) {
+      this.#output.set(rest);
+      this.#pending = rest.length;
+    }
+  }
+
+  /** Sends what stands in the output buffer. */
+  async flush(): Promise<void> {
+    if (this.#pending === 0 || !this.#output) return;
+    const bytes = this.#output.subarray(0, this.#pending);
+    await this.#write(bytes);
+    this.#pending = 0;
+  }
+
+  /**
+   * Ends the connection so that the peer still gets to read what was sent last: a close with unread
+   * input would reset the connection and could overtake it.
+   */
+  async closeGracefully(): Promise<void> {
+    try {
+      await this.flush().catch(() => {});
+      await this.#stream.closeWrite();
+      const deadline = setTimeout(() => this.close(), LINGER_MS);
+      try {
+        const scratch = new Uint8Array(OUTPUT_BUFFER);
+        while (await this.#stream.read(scratch) !== null);
+      } finally {
+        clearTimeout(deadline);
+      }
+    } catch {
+      // The peer is gone, or did not end in time: there is nobody left to be graceful to.
+    } finally {
+      this.close();
+    }
+  }
+
+  /** Ends the connection now. Reads and writes under way fail with `reason`, or with `closed`. */
+  close(reason?: FerryError): void {
+    this.#failure ??= reason;
+    if (this.#closed) return;
+    this.#closed = true;
+    try {
+      this.#stream.close();
+    } catch {
+      // Closed by the runtime already, after an error.
+    }
+  }
+
+  /**
+   * Gives up sending in the middle of a message: the peer sees the connection end there and can still
+   * answer. Later writes fail with `reason`.
+   */
+  endWrites(reason: FerryError): void {
+    this.#writeFailure ??= reason;
+    this.#stream.closeWrite().catch(() => {});
+  }
+
+  /** Whether a message can still be sent. */
+  get writable(): boolean {
+    return !this.#closed && this.#writeFailure === undefined;
+  }
+
+  /** Whether {@linkcode Wire.close} was called. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Until the returned value is disposed of, no read times out: this side is busy, not the peer. */
+  hold(): Disposable {
+    this.#holds++;
+    return { [Symbol.dispose]: () => void this.#holds-- };
+  }
+
+  #read(into: Uint8Array): Promise<number | null> {
+    return this.#guard("read", () => this.#stream.read(into));
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    let done = 0;
+    while (done < bytes.length) {
+      const rest = done === 0 ? bytes : bytes.subarray(done);
+      const count = await this.#guard("write", () => this.#stream.write(rest));
+      done += count;
+      this.bytesWritten += count;
+    }
+  }
+
+  /** Runs one read or write under the idle deadline. Deno has none of its own: a timer closes. */
+  async #guard<T>(direction: "read" | "write", run: () => Promise<T>): Promise<T> {
+    const before = this.#failure ?? (direction === "write" ? this.#writeFailure : undefined);
+    if (before) throw before;
+    const limit = this.#idleTimeout();
+    const expire = () => {
+      if (direction === "read" && this.#holds > 0) {
+        timer = setTimeout(expire, limit);
+        return;
+      }
+      const silence = direction === "read" ? "sent nothing" : "took nothing";
+      this.close(new FerryError("timeout", `the peer ${silence} for ${limit / 1000} s`));
+    };
+    let timer = setTimeout(expire, limit);
+    try {
+      return await run();
+    } catch (error) {
+      const failure = this.#failure ?? toFerryError(error);
+      // How much has left is not known: nothing can follow it. What the peer said can still be read.
+      if (direction === "write") this.#writeFailure ??= failure;
+      throw failure;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/**
+ * The body of a message: sized, or streamed as a sequence of messages. Its bytes come without the
+ * framing between them; where it ends, the closing header has been read if there is one.
+ */
+export class IncomingBody {
+  readonly #wire: Wire;
+  readonly #header: Header;
+  /** Bytes still to come: of the whole body, or of the current piece of a streamed one. */
+  #remaining: bigint;
+  #ended = false;
+  #closing: ClosingHeader | undefined;
+  #count = 0n;
+
+  /** The body behind a header that was just read; {@linkcode Wire.readFrame} makes it. */
+  constructor(wire: Wire, header: Header) {
+    this.#wire = wire;
+    this.#header = header;
+    this.#remaining = header.total_size ?? 0n;
+    this.#ended = header.total_size === 0n;
+  }
+
+  /** The announced size in bytes; null for a streamed body. */
+  get size(): bigint | null {
+    return this.#header.total_size;
+  }
+
+  /** Whether the last byte, and the closing header if there is one, have been read. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** How many bytes of the body have been read. */
+  get count(): bigint {
+    return this.#count;
+  }
+
+  /**
+   * The md5 that the sender gave, in front or at the end; null before it is known. An empty body
+   * has the md5 of no bytes, whether it is given or not.
+   */
+  get md5(): string | null {
+    const given = this.#header.md5 ?? this.#closing?.md5 ?? null;
+    return given ?? (this.#header.total_size === 0n ? EMPTY_MD5 : null);
+  }
+
+  /**
+   * Reads some bytes, at least one; 0 says that the body has ended.
+   *
+   * @throws {FerryError} `closed` or `timeout`; `bad_header` where the framing is wrong; what the
+   * sender reports instead of closing the body
+   */
+  async read(into: Uint8Array): Promise<number> {
+    while (!this.#ended) {
+      if (this.#remaining > 0n) {
+        const limit = this.#remaining > into.length ? into.length : Number(this.#remaining);
+        const count = await this.#wire.readSome(into, limit);
+        this.#remaining -= BigInt(count);
+        this.#count += BigInt(count);
+        if (this.#remaining === 0n && this.#endsHere) this.#ended = true;
+        return count;
+      }
+      await this.#nextMessage();
+    }
+    return 0;
+  }
+
+  /** Whether the last byte ends it: a sized body whose md5 stood in front has no closing header. */
+  get #endsHere(): boolean {
+    return this.#header.total_size !== null && this.#header.md5 !== null;
+  }
+
+  async #nextMessage(): Promise<void> {
+    const header = await this.#wire.readHeader();
+    if (!header) throw new FerryError("closed", "the connection ended in the middle of a body");
+    if (isClosing(header)) {
+      // Whatever the closing header says, the next message starts behind it.
+      this.#ended = true;
+      const closing = parseClosing(header);
+      if (closing.size !== this.#count) {
+        throw new FerryError(
+          "checksum_mismatch",
+          `the closing header says ${closing.size} bytes, and ${this.#count} came`,
+        );
+      }
+      if (this.#header.md5 !== null && this.#header.md5 !== closing.md5) {
+        throw new FerryError("checksum_mismatch", "the opening and the closing header differ");
+      }
+      this.#closing = closing;
+      return;
+    }
+    throwReported(header);
+    if (this.#header.total_size !== null || !header.total_size) {
+      throw new FerryError("bad_header", "a closing header was expected");
+    }
+    this.#remaining = header.total_size;
+  }
+
+  /**
+   * Reads and throws away what is left, if that is little.
+   *
+   * @returns false where it is more than {@linkcode MAX_DRAIN_BYTES}, so that the connection has to end
+   */
+  async drain(): Promise<boolean> {
+    if (this.#ended) return true;
+    if (this.#remaining > MAX_DRAIN_BYTES) return false;
+    const end = this.#count + MAX_DRAIN_BYTES;
+    const scratch = new Uint8Array(Math.min(Number(this.#remaining) || MIN_BUFFER, OUTPUT_BUFFER));
+    try {
+      while (!this.#ended && this.#count <= end) await this.read(scratch);
+    } catch (error) {
+      // A wrong or failing end is an end: the error that led here is the one to report.
+      if (!this.#ended) throw error;
+    }
+    return this.#ended;
+  }
+}

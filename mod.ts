@@ -1,0 +1,53 @@
+/**
+ * ferry moves files over TCP and proves that they arrived.
+ *
+ * `connect` gives a client, `serve` a server over a `Storage`, of which `FsStorage` keeps files in a
+ * directory. The programs `ferry` and `ferryd` are thin shells over these.
+ *
+ * @example A server and a client in one program
+ * ```ts
+ * import { connect, FsStorage, serve } from "@ferry/ferry";
+ *
+ * const root = await Deno.makeTempDir();
+ * await using storage = FsStorage.open(root);
+ * await using server = await serve({ storage, listen: "127.0.0.1:0" });
+ * await using client = await connect(`127.0.0.1:${server.addresses[0]!.port}`);
+ *
+ * const { md5 } = await client.put(new TextEncoder().encode("hello\n"), { as: "greeting.txt" });
+ * console.log(md5); // b1946ac92492d2347c6235b4d2611184
+ * for await (const entry of client.list()) console.log(entry.filename, entry.size);
+ * ```
+ *
+ * @module
+ */
+
+export {
+  Client,
+  type GetOptions,
+  type Progress,
+  type PutOptions,
+  type RequestOptions,
+  type TransferOptions,
+  type Transferred,
+} from "./client/client.ts";
+export { connect, type ConnectOptions } from "./client/connect.ts";
+export type { Address } from "./lib/address.ts";
+export { type ErrorCode, FerryError, type FerryErrorOptions } from "./lib/errors.ts";
+export { type FileName, parseDirectoryName, parseFileName } from "./lib/file_name.ts";
+export type { Entry, HelloReply } from "./lib/header.ts";
+export type { Overwrite } from "./lib/overwrite.ts";
+export type { Durability } from "./lib/staging.ts";
+export type {
+  ByteSink,
+  ByteSource,
+  CommitOptions,
+  Committed,
+  CreateOptions,
+  PendingWrite,
+  Storage,
+  StoredFile,
+} from "./lib/storage.ts";
+export { FsStorage, type FsStorageOptions } from "./lib/storage_fs.ts";
+export { VERSION } from "./lib/version.ts";
+export type { Scope } from "./server/access.ts";
+export { type Listening, serve, type ServeOptions, type Server } from "./server/listener.ts";

@@ -1,0 +1,37 @@
+/**
+ * Who may do what: one decision, in one place.
+ *
+ * @module
+ */
+
+import { FerryError } from "../lib/errors.ts";
+import type { Request } from "../lib/header.ts";
+
+/** What a client may be allowed to do. */
+export type Scope = "read" | "write" | "delete";
+
+/** All the scopes. */
+export const SCOPES: readonly Scope[] = ["read", "write", "delete"];
+
+/** What each operation needs. */
+const NEEDED: { readonly [Op in Request["op"]]: readonly Scope[] } = {
+  hello: [],
+  ping: [],
+  get: ["read"],
+  list: ["read"],
+  stat: ["read"],
+  put: ["write"],
+  mkdir: ["write"],
+  move: ["write", "delete"],
+  remove: ["delete"],
+};
+
+/**
+ * Lets an operation pass.
+ *
+ * @throws {FerryError} `denied`, with the scope that is missing
+ */
+export function assertAllowed(op: Request["op"], granted: readonly Scope[]): void {
+  const missing = NEEDED[op].find((scope) => !granted.includes(scope));
+  if (missing) throw new FerryError("denied", `the server does not grant the scope "${missing}"`);
+}

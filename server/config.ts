@@ -1,0 +1,63 @@
+/**
+ * The options of `ferryd`.
+ *
+ * @module
+ */
+
+import type { CommandSpec } from "../lib/command_line.ts";
+
+/** What `ferryd` takes on its command line. */
+export const FERRYD = {
+  name: "ferryd",
+  usage: "[--root DIR] [--listen HOST:PORT]",
+  summary: "Serve the files of a directory, and take files into it",
+  details:
+    `On standard output it says where it listens, then "ferryd: ready". The log goes to standard
+error. SIGTERM and SIGINT let transfers under way finish; a second one does not.`,
+  arguments: { min: 0, max: 0 },
+  options: {
+    root: { kind: "text", value: "DIR", default: ".", help: "the directory to serve" },
+    listen: {
+      kind: "text",
+      value: "HOST:PORT",
+      default: "127.0.0.1:9900",
+      help: "where to listen; port 0 picks a free one",
+    },
+    anonymous: {
+      kind: "text",
+      value: "SCOPES",
+      help:
+        "what anybody may do: read,write,delete; needed where others than this machine can connect",
+    },
+    durability: {
+      kind: "text",
+      value: "full|none",
+      choices: ["full", "none"],
+      default: "full",
+      help: "whether an acknowledged file survives a loss of power",
+    },
+    "idle-timeout": {
+      kind: "time",
+      value: "TIME",
+      default: "60s",
+      help: "disconnect a peer that moves no byte for that long",
+    },
+    "drain-timeout": {
+      kind: "time",
+      value: "TIME",
+      default: "10s",
+      help: "how long transfers under way may go on after SIGTERM",
+    },
+    log: {
+      kind: "text",
+      value: "text|json",
+      choices: ["text", "json"],
+      default: "text",
+      help: "how the log is written",
+    },
+    verbose: { kind: "flag", short: "v", help: "log connections too" },
+    config: { kind: "text", value: "FILE", help: "a TOML file with options, one a line" },
+    help: { kind: "flag", short: "h", help: "show this text" },
+    version: { kind: "flag", help: "show the version" },
+  },
+} as const satisfies CommandSpec;

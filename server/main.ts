@@ -1,0 +1,100 @@
+/**
+ * The program `ferryd`: wires options, storage, server and signals together.
+ *
+ * @module
+ */
+
+import { configure, getJsonLinesFormatter, getTextFormatter } from "@logtape/logtape";
+import { formatAddress } from "../lib/address.ts";
+import { parseCommandLine, renderHelp } from "../lib/command_line.ts";
+import { toFerryError } from "../lib/errors.ts";
+import { FsStorage } from "../lib/storage_fs.ts";
+import { VERSION } from "../lib/version.ts";
+import { FERRYD } from "./config.ts";
+import { parseScopes, serve } from "./listener.ts";
+
+const PREFIX = "FERRYD";
+
+async function main(argv: readonly string[]): Promise<void> {
+  if (argv.includes("--help") || argv.includes("-h")) {
+    return print(renderHelp(FERRYD, { prefix: PREFIX }));
+  }
+  if (argv.includes("--version")) return print(`ferryd ${VERSION}\n`);
+  const { options } = parseCommandLine(FERRYD, argv, {
+    prefix: PREFIX,
+    env: (name) => Deno.env.get(name),
+    configurable: FERRYD.options,
+  });
+  await startLog(options.log, options.verbose);
+  const storage = FsStorage.open(options.root, { durability: options.durability });
+  await using _storage = storage;
+  const server = await serve({
+    storage,
+    listen: options.listen,
+    anonymous: options.anonymous === undefined ? undefined : parseScopes(options.anonymous),
+    idleTimeout: options["idle-timeout"],
+  });
+  const stop = nextSignal();
+  for (const { kind, ...address } of server.addresses) {
+    print(`ferryd: listening ${kind} ${formatAddress(address)}\n`);
+  }
+  if (storage.readOnly) complain(`ferryd: ${options.root} is read-only: nothing can be uploaded\n`);
+  print("ferryd: ready\n");
+  await stop;
+  void nextSignal().then(() => Deno.exit(1));
+  await server.close({ drainTimeout: options["drain-timeout"] });
+}
+
+/** Logs go to standard error, which may block: a line is lost before a transfer waits for it. */
+async function startLog(format: "text" | "json", verbose: boolean): Promise<void> {
+  const formatter = format === "json" ? getJsonLinesFormatter() : getTextFormatter();
+  await configure({
+    sinks: { stderr: (record) => complain(formatter(record)) },
+    loggers: [
+      { category: ["ferry"], sinks: ["stderr"], lowestLevel: verbose ? "debug" : "info" },
+      { category: ["logtape", "meta"], sinks: ["stderr"], lowestLevel: "warning" },
+    ],
+  });
+}
+
+/** Resolves at the next SIGINT or SIGTERM. */
+function nextSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+      const listener = () => {
+        Deno.removeSignalListener(signal, listener);
+        resolve();
+      };
+      Deno.addSignalListener(signal, listener);
+    }
+  });
+}
+
+function print(text: string): void {
+  writeAll(Deno.stdout, text);
+}
+
+function complain(text: string): void {
+  writeAll(Deno.stderr, text);
+}
+
+function writeAll(to: { writeSync(bytes: Uint8Array): number }, text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  try {
+    for (let done = 0; done < bytes.length;) done += to.writeSync(bytes.subarray(done));
+  } catch {
+    // Nobody reads it any more; the server goes on.
+  }
+}
+
+if (import.meta.main) {
+  try {
+    await main(Deno.args);
+    // Signal listeners would keep the process alive.
+    Deno.exit(0);
+  } catch (error) {
+    const { message, exitStatus } = toFerryError(error);
+    complain(`ferryd: ${message}\n`);
+    Deno.exit(exitStatus);
+  }
+}

@@ -1,0 +1,429 @@
+/**
+ * One connection: reads requests, runs them, answers in order. The one place where an error becomes a
+ * reply.
+ *
+ * @module
+ */
+
+import { getLogger } from "@logtape/logtape";
+import { FerryError, quote, toFerryError } from "../lib/errors.ts";
+import { type FileName, parseDirectoryName, parseFileName } from "../lib/file_name.ts";
+import {
+  encodeEntry,
+  type Entry,
+  errorReply,
+  type GetRequest,
+  type HelloRequest,
+  type ListRequest,
+  parseRequest,
+  PROTOCOL_VERSION,
+  type PutRequest,
+  type Request,
+} from "../lib/header.ts";
+import { decideOverwrite } from "../lib/overwrite.ts";
+import type { ByteSink, Storage } from "../lib/storage.ts";
+import { receive, sendSized, sendStreamed } from "../lib/transfer.ts";
+import { VERSION } from "../lib/version.ts";
+import { type Frame, type IncomingBody, Wire } from "../lib/wire.ts";
+import { assertAllowed, type Scope } from "./access.ts";
+
+/** How many requests of one connection may wait for their commit at the same time. */
+const MAX_PENDING_REPLIES = 256;
+
+/** How much of a list is gathered for one piece of its streamed body. */
+const LIST_PIECE_BYTES = 32 * 1024;
+
+/** The optional parts of the protocol that this server has. */
+const FEATURES = ["streamed", "pipelining", "offer"];
+
+const logger = getLogger(["ferry", "server"]);
+const utf8 = new TextEncoder();
+
+/** What a session serves, and to whom. */
+export interface SessionOptions {
+  /** Where the files are. */
+  storage: Storage;
+  /** What the client may do. */
+  granted: readonly Scope[];
+  /** Milliseconds after which a silent peer is disconnected. */
+  idleTimeout: number;
+  /** The peer's address, for the log. */
+  peer: string;
+}
+
+type ReplyHeader = Record<string, unknown>;
+
+/** Serves one connection until either side ends it. */
+export class Session {
+  readonly #wire: Wire;
+  readonly #options: SessionOptions;
+  readonly #replies: ReplyQueue;
+  #idle = false;
+  #draining = false;
+
+  /** A session on a connection that was just accepted. */
+  constructor(conn: Deno.Conn, options: SessionOptions) {
+    this.#options = options;
+    this.#wire = new Wire(conn, { idleTimeout: options.idleTimeout });
+    this.#replies = new ReplyQueue(this.#wire);
+  }
+
+  /** Serves; resolves when the connection has ended, and never fails. */
+  async run(): Promise<void> {
+    const { peer } = this.#options;
+    logger.debug("{peer} connected", { peer });
+    try {
+      await this.#serve();
+    } catch (error) {
+      const { code, message } = toFerryError(error);
+      logger.info("{peer} left: {message} ({code})", { peer, code, message });
+    } finally {
+      this.#wire.close();
+      await this.#replies.settle().catch(() => {});
+      logger.debug("{peer} disconnected", { peer });
+    }
+  }
+
+  /** Lets the requests under way finish, then ends. */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    if (!this.#idle) return;
+    await this.#replies.settle().catch(() => {});
+    if (this.#idle) this.close(new FerryError("closed", "the server is shutting down"));
+  }
+
+  /** Ends the connection now. */
+  close(reason: FerryError): void {
+    this.#wire.close(reason);
+  }
+
+  async #serve(): Promise<void> {
+    let goOn = true;
+    while (goOn && !this.#draining) {
+      this.#idle = true;
+      const frame = await this.#nextFrame();
+      this.#idle = false;
+      goOn = frame !== null && await this.#answer(frame);
+    }
+    await this.#replies.settle();
+    await this.#wire.closeGracefully();
+  }
+
+  /** The next request, or null where there is none to come or none that can be understood. */
+  async #nextFrame(): Promise<Frame | null> {
+    try {
+      return await this.#wire.readFrame();
+    } catch (error) {
+      const failure = toFerryError(error);
+      if (failure.code !== "bad_header") throw failure;
+      // Where the next message starts is not known: say so, and end.
+      await this.#refuse(failure.during("read a header"));
+      return null;
+    }
+  }
+
+  /** Answers one request; false where the connection cannot go on. */
+  async #answer({ header, body }: Frame): Promise<boolean> {
+    let action = "understand the request";
+    using _hold = this.#wire.hold();
+    try {
+      const request = parseRequest(header);
+      action = describe(request);
+      assertAllowed(request.op, this.#options.granted);
+      if (request.op === "put" && !request.offer) {
+        await this.#put(request, body, action);
+        return true;
+      }
+      // Everything but a put sees what the puts before it have done.
+      await this.#replies.settle();
+      if (!await body.drain()) throw new FerryError("too_large", "the request has a body");
+      return await this.#run(request, action);
+    } catch (error) {
+      await this.#refuse(toFerryError(error).during(action));
+      return await this.#skip(body);
+    }
+  }
+
+  /** Reports a failed request. */
+  async #refuse(error: FerryError): Promise<void> {
+    this.#log(error);
+    await this.#replies.push(Promise.resolve(errorReply(error)));
+  }
+
+  /** Reads over what is left of a refused request's body; false where that is too much. */
+  async #skip(body: IncomingBody): Promise<boolean> {
+    if (body.ended) return true;
+    // The peer may wait for the answer before it sends more.
+    await this.#replies.settle();
+    return await body.drain();
+  }
+
+  #log({ code, message, cause }: FerryError): void {
+    const { peer } = this.#options;
+    if (code === "internal") {
+      logger.error("{peer}: {message} ({code}): {cause}", { peer, message, code, cause });
+    } else logger.info("{peer}: {message} ({code})", { peer, message, code });
+  }
+
+  /** Receives a file. Its reply follows when it is committed; requests behind it are read meanwhile. */
+  async #put(request: PutRequest, body: IncomingBody, action: string): Promise<void> {
+    const { storage } = this.#options;
+    const { filename, mtime, mode, overwrite } = request;
+    const name = parseFileName(filename);
+    const size = safeSize(body.size);
+    const existing = await this.#existing(name);
+    const decision = existing
+      ? decideOverwrite(overwrite, { size, mtime, md5: body.md5 }, existing)
+      : "send";
+    if (decision === "exists") throw taken();
+    if (decision === "have") {
+      // What is there stays; still, what was sent must be what the peer meant to send.
+      await receive(body, NOWHERE);
+      const md5 = existing?.md5 ?? await storage.digest(name);
+      const reply = { status: "ok", filename, md5, size: existing?.size, unchanged: true };
+      return await this.#replies.push(Promise.resolve(reply));
+    }
+    const pending = await storage.create(name, { size });
+    const commit = async (md5: string): Promise<ReplyHeader> => {
+      await using _pending = pending;
+      try {
+        const committed = await pending.commit({
+          md5,
+          replace: overwrite !== "never",
+          mtime,
+          mode,
+        });
+        logger.info("{peer}: put {filename}, {size} bytes", {
+          peer: this.#options.peer,
+          filename,
+          size: committed.size,
+        });
+        return { status: "ok", filename, ...committed };
+      } catch (error) {
+        const failure = toFerryError(error).during(action);
+        this.#log(failure);
+        return errorReply(failure);
+      }
+    };
+    let received;
+    try {
+      received = await receive(body, pending);
+    } catch (error) {
+      await pending[Symbol.asyncDispose]();
+      throw error;
+    }
+    await this.#replies.push(commit(received.md5));
+  }
+
+  /** Runs a request whose turn it is; false where the connection cannot go on. */
+  async #run(request: Request, action: string): Promise<boolean> {
+    const { storage } = this.#options;
+    switch (request.op) {
+      case "hello":
+        await this.#reply(agree(request));
+        break;
+      case "ping":
+        await this.#reply({});
+        break;
+      case "put":
+        await this.#reply(await this.#consider(request));
+        break;
+      case "get":
+        return await this.#get(request, action);
+      case "list":
+        return await this.#list(request, action);
+      case "stat": {
+        const name = parseDirectoryName(request.filename);
+        const entry = await storage.stat(name);
+        const md5 = name !== "" && entry.type === "file" ? await storage.digest(name) : null;
+        await this.#reply({ ...entry, md5 });
+        break;
+      }
+      case "mkdir":
+        await storage.mkdir(parseFileName(request.filename));
+        await this.#reply({ filename: request.filename });
+        break;
+      case "remove": {
+        const { filename, recursive } = request;
+        await storage.remove(parseFileName(filename), { recursive });
+        await this.#reply({ filename });
+        break;
+      }
+      case "move": {
+        const { filename, to, overwrite } = request;
+        const replace = overwrite === "always";
+        await storage.move(parseFileName(filename), parseFileName(to), { replace });
+        await this.#reply({ filename: to });
+        break;
+      }
+    }
+    return true;
+  }
+
+  async #reply(keys: ReplyHeader): Promise<void> {
+    await this.#replies.push(Promise.resolve({ status: "ok", ...keys }));
+  }
+
+  /** Answers an offer: whether the file should be sent. */
+  async #consider(request: PutRequest): Promise<ReplyHeader> {
+    const { storage } = this.#options;
+    const { filename, overwrite, mtime, md5 } = request;
+    const name = parseFileName(filename);
+    const size = safeSize(request.size ?? null);
+    const existing = await this.#existing(name);
+    if (!existing) return { filename, decision: "send" };
+    const incoming = { size, mtime, md5 };
+    let decision = decideOverwrite(overwrite, incoming, existing);
+    if (decision === "hash" && md5 !== null) {
+      existing.md5 = await storage.digest(name);
+      decision = decideOverwrite(overwrite, incoming, existing);
+    }
+    if (decision === "exists") throw taken();
+    if (decision !== "have") return { filename, decision };
+    return { filename, decision, md5: existing.md5 ?? await storage.digest(name) };
+  }
+
+  /** The file under a name, if there is one. */
+  async #existing(name: FileName): Promise<Entry | undefined> {
+    let entry: Entry;
+    try {
+      entry = await this.#options.storage.stat(name);
+    } catch (error) {
+      if (toFerryError(error).code === "not_found") return undefined;
+      throw error;
+    }
+    if (entry.type === "directory") throw new FerryError("not_a_file", "it is a directory");
+    return entry;
+  }
+
+  async #get({ filename }: GetRequest, action: string): Promise<boolean> {
+    await using file = await this.#options.storage.open(parseFileName(filename));
+    const { size, mtime, mode, md5 } = file.entry;
+    return await this.#stream(action, async () => {
+      const header = { status: "ok", filename, size, mtime, mode };
+      const sent = await sendSized(this.#wire, header, file, { size, md5 });
+      if (md5 === null) await file.remember(sent.md5);
+    });
+  }
+
+  async #list({ filename, recursive }: ListRequest, action: string): Promise<boolean> {
+    const { storage } = this.#options;
+    const name = parseDirectoryName(filename);
+    const { type } = await storage.stat(name);
+    if (type !== "directory") throw new FerryError("not_a_file", "it is not a directory");
+    return await this.#stream(action, async () => {
+      const lines = jsonLines(storage.list(name, { recursive }));
+      await sendStreamed(this.#wire, { status: "ok", filename }, lines);
+    });
+  }
+
+  /**
+   * Sends a reply with a body. Once it has begun there is no room for an error reply: the body ends with
+   * an error in its closing header, or the connection ends.
+   */
+  async #stream(action: string, send: () => Promise<void>): Promise<boolean> {
+    try {
+      await send();
+      await this.#wire.flush();
+    } catch (error) {
+      this.#log(toFerryError(error).during(action));
+      if (this.#wire.writable) await this.#wire.flush();
+    }
+    return this.#wire.writable;
+  }
+}
+
+/** Replies in the order of their requests, though some are ready later than others. */
+class ReplyQueue {
+  readonly #wire: Wire;
+  #tail: Promise<void> = Promise.resolve();
+  #pending = 0;
+  #room = Promise.withResolvers<void>();
+
+  constructor(wire: Wire) {
+    this.#wire = wire;
+  }
+
+  /** Adds a reply, which must not fail; waits while too many are waiting already. */
+  async push(reply: Promise<ReplyHeader>): Promise<void> {
+    this.#pending++;
+    const hold = this.#wire.hold();
+    this.#tail = this.#tail.then(() => this.#send(reply)).finally(() => {
+      hold[Symbol.dispose]();
+      this.#pending--;
+      this.#room.resolve();
+    });
+    // A failure is seen by whoever settles the queue.
+    this.#tail.catch(() => {});
+    while (this.#pending >= MAX_PENDING_REPLIES) {
+      this.#room = Promise.withResolvers();
+      await this.#room.promise;
+    }
+  }
+
+  async #send(reply: Promise<ReplyHeader>): Promise<void> {
+    await this.#wire.writeFrame(await reply);
+    if (this.#pending === 1) await this.#wire.flush();
+  }
+
+  /** Resolves when all replies have left; fails where one could not be sent. */
+  async settle(): Promise<void> {
+    await this.#tail;
+  }
+}
+
+/** Takes everything and keeps nothing. */
+const NOWHERE: ByteSink = { write: () => Promise.resolve() };
+
+function taken(): FerryError {
+  return new FerryError("exists", "another file has that name");
+}
+
+function describe(request: Request): string {
+  switch (request.op) {
+    case "hello":
+      return "agree on a version";
+    case "ping":
+      return "answer the ping";
+    case "move":
+      return `move ${quote(request.filename)} to ${quote(request.to)}`;
+    case "mkdir":
+      return `make the directory ${quote(request.filename)}`;
+    default:
+      return `${request.op} ${quote(request.filename)}`;
+  }
+}
+
+function agree({ versions }: HelloRequest): ReplyHeader {
+  if (!versions.includes(PROTOCOL_VERSION)) {
+    throw new FerryError(
+      "bad_version",
+      `this server speaks version ${PROTOCOL_VERSION}, the client ${versions.join(", ")}`,
+    );
+  }
+  return {
+    version: PROTOCOL_VERSION,
+    versions: [PROTOCOL_VERSION],
+    features: FEATURES,
+    auth: "none",
+    agent: `ferryd/${VERSION}`,
+  };
+}
+
+/** A size from the wire as a number: no file system has files of 2^53 bytes. */
+function safeSize(size: bigint | null): number | null {
+  if (size === null) return null;
+  if (size <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(size);
+  throw new FerryError("too_large", "files of 2^53 bytes and more are not taken");
+}
+
+async function* jsonLines(entries: AsyncIterable<Entry>): AsyncGenerator<Uint8Array> {
+  let text = "";
+  for await (const entry of entries) {
+    text += encodeEntry(entry);
+    if (text.length < LIST_PIECE_BYTES) continue;
+    yield utf8.encode(text);
+    text = "";
+  }
+  yield utf8.encode(text);
+}

@@ -1,0 +1,182 @@
+/**
+ * The real programs as processes, for tests, the demo and the benchmarks.
+ *
+ * @module
+ */
+
+import { fromFileUrl } from "@std/path";
+import { TextLineStream } from "@std/streams/text-line-stream";
+
+/** The project's directory. */
+export const PROJECT = fromFileUrl(new URL("..", import.meta.url));
+
+const DENO = Deno.execPath();
+
+/** How a program is run: with the permissions that its task has, and no more. */
+function programArgs(program: "ferry" | "ferryd"): string[] {
+  const [set, main] = program === "ferry"
+    ? ["client", "client/main.ts"]
+    : ["server", "server/main.ts"];
+  return [
+    "run",
+    "--quiet",
+    "--no-prompt",
+    "--config",
+    `${PROJECT}deno.json`,
+    `-P=${set}`,
+    PROJECT + main,
+  ];
+}
+
+/** What a program printed and how it ended. */
+export interface Outcome {
+  /** The exit status. */
+  code: number;
+  /** Standard output. */
+  stdout: string;
+  /** Standard error. */
+  stderr: string;
+}
+
+/** Options of {@linkcode ferry} and {@linkcode spawnFerry}. */
+export interface FerryOptions {
+  /** The working directory. */
+  cwd?: string;
+  /** The server, `HOST:PORT`. */
+  server?: string;
+  /** Further variables of the environment. */
+  env?: Record<string, string>;
+}
+
+/** Starts `ferry` and does not wait for it. */
+export function spawnFerry(args: string[], options: FerryOptions = {}): Deno.ChildProcess {
+  const { cwd, server, env = {} } = options;
+  return new Deno.Command(DENO, {
+    args: [...programArgs("ferry"), ...args],
+    ...(cwd === undefined ? {} : { cwd }),
+    env: { ...(server === undefined ? {} : { FERRY_SERVER: server }), ...env },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+/** Runs `ferry` to its end. */
+export async function ferry(args: string[], options: FerryOptions = {}): Promise<Outcome> {
+  return await outcome(spawnFerry(args, options));
+}
+
+/** Waits for a program and gives what it printed as text. */
+export async function outcome(child: Deno.ChildProcess): Promise<Outcome> {
+  const { code, stdout, stderr } = await child.output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: text(stdout), stderr: text(stderr) };
+}
+
+/** A `ferryd` that runs as a process of its own. */
+export class Ferryd implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  readonly #stderr: Promise<string>;
+  readonly #rest: Promise<void>;
+  /** `127.0.0.1:PORT` */
+  readonly address: string;
+  /** The port. */
+  readonly port: number;
+  /** The process. */
+  readonly pid: number;
+  /** The directory that it serves. */
+  readonly root: string;
+
+  private constructor(
+    child: Deno.ChildProcess,
+    { root, address, stderr, rest }: {
+      root: string;
+      address: string;
+      stderr: Promise<string>;
+      rest: Promise<void>;
+    },
+  ) {
+    this.#child = child;
+    this.#stderr = stderr;
+    this.#rest = rest;
+    this.pid = child.pid;
+    this.root = root;
+    this.address = address;
+    this.port = Number(address.split(":").at(-1));
+  }
+
+  /** Starts one over `root` on a free port and waits until it is ready. */
+  static async start(root: string, args: string[] = []): Promise<Ferryd> {
+    const child = new Deno.Command(DENO, {
+      args: [...programArgs("ferryd"), "--root", root, "--listen", "127.0.0.1:0", ...args],
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    const stderr = new Response(child.stderr).text();
+    const lines = child.stdout
+      .pipeThrough(new TextDecoderStream())
+      .pipeThrough(new TextLineStream())
+      .getReader();
+    let address = "";
+    for (;;) {
+      const { value, done } = await lines.read();
+      if (done) {
+        await child.status;
+        throw new Error(`ferryd did not start: ${await stderr}`);
+      }
+      address ||= /^ferryd: listening tcp (\S+)$/.exec(value)?.[1] ?? "";
+      if (value === "ferryd: ready") break;
+    }
+    const rest = (async () => {
+      while (!(await lines.read()).done);
+    })();
+    return new Ferryd(child, { root, address, stderr, rest });
+  }
+
+  /** Sends a signal and waits for the end; gives the exit status and the log. */
+  async stop(signal: Deno.Signal = "SIGTERM"): Promise<{ code: number; stderr: string }> {
+    try {
+      this.#child.kill(signal);
+    } catch {
+      // It has ended already.
+    }
+    const { code } = await this.#child.status;
+    await this.#rest;
+    return { code, stderr: await this.#stderr };
+  }
+
+  /** Kills it, unless it has ended. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop("SIGKILL");
+  }
+}
+
+/** A temporary directory that is removed in the end. */
+export class TempDir implements AsyncDisposable {
+  /** Its path. */
+  readonly path: string;
+
+  /** Makes one. */
+  constructor() {
+    this.path = Deno.makeTempDirSync({ prefix: "ferry-" });
+  }
+
+  /** A path in it. */
+  join(name: string): string {
+    return `${this.path}/${name}`;
+  }
+
+  /** Writes a file in it and gives the path. */
+  write(name: string, content: string | Uint8Array): string {
+    const path = this.join(name);
+    if (typeof content === "string") Deno.writeTextFileSync(path, content);
+    else Deno.writeFileSync(path, content);
+    return path;
+  }
+
+  /** Removes it and what is in it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.path, { recursive: true });
+  }
+}
