@@ -229,9 +229,10 @@ export function parseTime(text: string): number | undefined {
 
 function parseQuantity(text: string, units: Readonly<Record<string, number>>): number | undefined {
   const match = /^(\d{1,15}(?:\.\d{1,9})?) ?([a-z]*)$/i.exec(text);
-  const unit = match?.[2]!.toLowerCase().replace(/(?<=^[kmgt])b$/, "");
-  if (!match || unit === undefined || !Object.hasOwn(units, unit)) return undefined;
-  return Number(match[1]) * units[unit]!;
+  if (!match) return undefined;
+  const [, number, suffix = ""] = match;
+  const unit = units[suffix.toLowerCase().replace(/(?<=^[kmgt])b$/, "")];
+  return unit === undefined ? undefined : Number(number) * unit;
 }
 
 /** The help text of a command. `common` are options that it shares with others. */
