@@ -1,0 +1,105 @@
+/**
+ * A peer that shares no code with ferry and so can send what ferry never would: frames built by hand,
+ * cut short, too long, wrong.
+ *
+ * @module
+ */
+
+/** A message as it came: the header and, where it has one, the body. */
+export interface RawMessage {
+  /** The header. */
+  header: Record<string, unknown>;
+  /** As many bytes as the header's `total_size` says. */
+  body: Uint8Array;
+}
+
+/** The bytes of a header, its length in front. */
+export function frame(header: Record<string, unknown> | string): Uint8Array {
+  const json = new TextEncoder().encode(
+    typeof header === "string" ? header : JSON.stringify(header),
+  );
+  const bytes = new Uint8Array(4 + json.length);
+  new DataView(bytes.buffer).setInt32(0, json.length, true);
+  bytes.set(json, 4);
+  return bytes;
+}
+
+/** A bare connection. */
+export class RawPeer implements Disposable {
+  readonly #conn: Deno.TcpConn;
+
+  private constructor(conn: Deno.TcpConn) {
+    this.#conn = conn;
+  }
+
+  /** Connects to a port on this machine. */
+  static async connect(port: number): Promise<RawPeer> {
+    return new RawPeer(await Deno.connect({ hostname: "127.0.0.1", port }));
+  }
+
+  /** Sends bytes, headers and texts one after the other. */
+  async send(...parts: (Uint8Array | Record<string, unknown> | string)[]): Promise<void> {
+    for (const part of parts) {
+      const bytes = part instanceof Uint8Array
+        ? part
+        : typeof part === "string"
+        ? new TextEncoder().encode(part)
+        : frame(part);
+      for (let done = 0; done < bytes.length;) {
+        done += await this.#conn.write(bytes.subarray(done));
+      }
+    }
+  }
+
+  /** Reads exactly that many bytes, or null where the connection ends in front of them. */
+  async read(count: number): Promise<Uint8Array | null> {
+    const bytes = new Uint8Array(count);
+    let filled = 0;
+    while (filled < count) {
+      const read = await this.#conn.read(bytes.subarray(filled));
+      if (read === null) {
+        if (filled > 0) throw new Error(`the connection ended after ${filled} of ${count} bytes`);
+        return null;
+      }
+      filled += read;
+    }
+    return bytes;
+  }
+
+  /** Reads a message, or null where the connection ended. */
+  async receive(): Promise<RawMessage | null> {
+    const length = await this.read(4);
+    if (!length) return null;
+    const json = await this.read(new DataView(length.buffer).getInt32(0, true));
+    const header = JSON.parse(new TextDecoder().decode(json!));
+    const size = header.total_size ?? 0;
+    return { header, body: size > 0 ? (await this.read(size))! : new Uint8Array() };
+  }
+
+  /** Reads a reply and gives its code, or "ok"; "ended" where there was none. */
+  async code(): Promise<string> {
+    const message = await this.receive();
+    if (!message) return "ended";
+    return String(message.header.status === "ok" ? "ok" : message.header.code);
+  }
+
+  /** Sends a request and gives the code of its reply. */
+  async ask(header: Record<string, unknown>, ...body: (Uint8Array | string)[]): Promise<string> {
+    await this.send(header, ...body);
+    return await this.code();
+  }
+
+  /** Ends the outgoing direction. */
+  async end(): Promise<void> {
+    await this.#conn.closeWrite();
+  }
+
+  /** Ends the connection. */
+  [Symbol.dispose](): void {
+    try {
+      this.#conn.close();
+    } catch {
+      // It has ended already.
+    }
+  }
+}
