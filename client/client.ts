@@ -205,15 +205,20 @@ export class Client implements AsyncDisposable {
       }
       const { unchanged } = reply;
       return { filename, md5: reply.md5, size: reply.size, skipped: unchanged, transferred: size };
-    } catch (error) {
+    } catch (reason) {
       hold[Symbol.dispose]();
-      if (!this.#wire.writable) {
-        // A server that refuses and hangs up may have said why before that.
-        const { code } = toFerryError(error);
-        if (code === "closed" || code === "timeout") await within(REFUSAL_MS, replying);
-        this.#wire.close();
+      const error = toFerryError(reason);
+      if (this.#wire.writable) {
+        // The body was ended with an error, and the server still answers it.
+        await this.#wire.flush();
+        await replying.catch(() => {});
+        throw error;
       }
-      throw refusal ?? error;
+      // A server that refuses and hangs up may have said why before that.
+      const hungUp = error.code === "closed" || error.code === "timeout";
+      if (hungUp) await within(REFUSAL_MS, replying);
+      this.#wire.close();
+      throw hungUp && refusal ? refusal : error;
     }
   }
 

@@ -27,11 +27,16 @@ export interface ConnectOptions {
  *
  * @example Uploading and downloading
  * ```ts
- * import { connect } from "@ferry/ferry";
+ * import { connect, FsStorage, serve } from "@ferry/ferry";
  *
- * await using client = await connect("127.0.0.1:9900");
- * const { md5 } = await client.put("photos.tar", { as: "backup/photos.tar" });
- * await client.get("backup/photos.tar", { out: "/tmp/photos.tar" });
+ * const directory = await Deno.makeTempDir();
+ * await Deno.writeTextFile(`${directory}/notes.txt`, "hello\n");
+ * await using storage = FsStorage.open(directory);
+ * await using server = await serve({ storage, listen: "127.0.0.1:0" });
+ *
+ * await using client = await connect(`127.0.0.1:${server.addresses[0]!.port}`);
+ * const { md5 } = await client.put(`${directory}/notes.txt`, { as: "backup/notes.txt" });
+ * await client.get("backup/notes.txt", { out: `${directory}/restored.txt` });
  * console.log(md5);
  * ```
  *

@@ -66,14 +66,13 @@ export interface FerryErrorOptions {
  *
  * @example Telling failures apart by their code
  * ```ts
- * import { connect, FerryError } from "@ferry/ferry";
+ * import { FerryError, FsStorage } from "@ferry/ferry";
  *
- * await using client = await connect("127.0.0.1:9900");
  * try {
- *   await client.stat("a/b.bin");
+ *   FsStorage.open("/no/such/directory");
  * } catch (error) {
  *   if (!(error instanceof FerryError && error.code === "not_found")) throw error;
- *   console.log("not there yet");
+ *   console.log(error.message);
  * }
  * ```
  */

@@ -251,6 +251,8 @@ export function decodeHeader(bytes: Uint8Array): Header {
   } catch {
     throw new FerryError("bad_header", "the header is not JSON");
   }
+  // To the check below an array is an object like any other.
+  if (Array.isArray(value)) throw new FerryError("bad_header", "the header is not an object");
   const header = check(framing, value);
   return { ...header, total_size: header.total_size ?? null, md5: header.md5 ?? null };
 }

@@ -342,6 +342,8 @@ export class IncomingBody {
   /** Bytes still to come: of the whole body, or of the current piece of a streamed one. */
   #remaining: bigint;
   #ended = false;
+  /** Whether the framing broke, so that where the next message starts is not known. */
+  #lost = false;
   #closing: ClosingHeader | undefined;
   #count = 0n;
 
@@ -404,10 +406,15 @@ export class IncomingBody {
   }
 
   async #nextMessage(): Promise<void> {
+    // Until the message has turned out to be one that belongs here.
+    this.#lost = true;
     const header = await this.#wire.readHeader();
     if (!header) throw new FerryError("closed", "the connection ended in the middle of a body");
     if (isClosing(header)) {
-      // Whatever the closing header says, the next message starts behind it.
+      if (header.total_size !== 0n) {
+        throw new FerryError("bad_header", "the closing header has a body");
+      }
+      // Whatever else the closing header says, the next message starts behind it.
       this.#ended = true;
       const closing = parseClosing(header);
       if (closing.size !== this.#count) {
@@ -427,23 +434,25 @@ export class IncomingBody {
       throw new FerryError("bad_header", "a closing header was expected");
     }
     this.#remaining = header.total_size;
+    this.#lost = false;
   }
 
   /**
    * Reads and throws away what is left, if that is little.
    *
-   * @returns false where it is more than {@linkcode MAX_DRAIN_BYTES}, so that the connection has to end
+   * @returns false where it is more than {@linkcode MAX_DRAIN_BYTES}, or where the framing broke, so that
+   * the connection has to end
    */
   async drain(): Promise<boolean> {
     if (this.#ended) return true;
-    if (this.#remaining > MAX_DRAIN_BYTES) return false;
+    if (this.#lost || this.#remaining > MAX_DRAIN_BYTES) return false;
     const end = this.#count + MAX_DRAIN_BYTES;
     const scratch = new Uint8Array(Math.min(Number(this.#remaining) || MIN_BUFFER, OUTPUT_BUFFER));
     try {
       while (!this.#ended && this.#count <= end) await this.read(scratch);
     } catch (error) {
       // A wrong or failing end is an end: the error that led here is the one to report.
-      if (!this.#ended) throw error;
+      if (!this.#ended && !this.#lost) throw error;
     }
     return this.#ended;
   }

@@ -55,7 +55,7 @@ export interface Server extends AsyncDisposable {
  * ```ts
  * import { FsStorage, serve } from "@ferry/ferry";
  *
- * await using storage = FsStorage.open("/srv/files");
+ * await using storage = FsStorage.open(await Deno.makeTempDir());
  * await using server = await serve({ storage, listen: "127.0.0.1:0" });
  * console.log(server.addresses[0]?.port);
  * ```
