@@ -37,9 +37,10 @@ export function isMd5(text: string): boolean {
   return /^[0-9a-f]{32}$/.test(text);
 }
 
-const ascii = new TextEncoder();
+const utf8 = new TextEncoder();
 
 /** Whether two digests are the same, in a time that does not tell where they differ. */
 export function sameDigest(a: string, b: string): boolean {
-  return a.length === b.length && timingSafeEqual(ascii.encode(a), ascii.encode(b));
+  const [left, right] = [utf8.encode(a), utf8.encode(b)];
+  return left.length === right.length && timingSafeEqual(left, right);
 }

@@ -174,7 +174,7 @@ function readConfig(path: string, { configurable }: Surroundings): Map<string, s
 }
 
 function parseValue(name: string, spec: OptionSpec, text: string | boolean): unknown {
-  if (spec.kind === "flag") return text === true || (text !== "0" && text !== "false");
+  if (spec.kind === "flag") return typeof text === "boolean" ? text : !/^(0|false)$/.test(text);
   const value = String(text);
   const wrong = (wanted: string) =>
     new FerryError("usage", `--${name} takes ${wanted}, not ${quote(value)}`);
@@ -231,8 +231,8 @@ function parseQuantity(text: string, units: Readonly<Record<string, number>>): n
   const match = /^(\d{1,15}(?:\.\d{1,9})?) ?([a-z]*)$/i.exec(text);
   if (!match) return undefined;
   const [, number, suffix = ""] = match;
-  const unit = units[suffix.toLowerCase().replace(/(?<=^[kmgt])b$/, "")];
-  return unit === undefined ? undefined : Number(number) * unit;
+  const unit = suffix.toLowerCase().replace(/(?<=^[kmgt])b$/, "");
+  return Object.hasOwn(units, unit) ? Number(number) * units[unit]! : undefined;
 }
 
 /** The help text of a command. `common` are options that it shares with others. */

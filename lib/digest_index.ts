@@ -14,7 +14,7 @@ import { md5Of } from "./checksum.ts";
 export interface FileIdentity {
   /** Device and inode. */
   readonly key: string;
-  /** Size, and the times of the last change of content and of inode in nanoseconds. */
+  /** Size, and the times of the last change of content and of inode. */
   readonly version: string;
 }
 
@@ -27,7 +27,10 @@ export function identityOf(stats: BigIntStats): FileIdentity {
   };
 }
 
-/** The stat result of a path, links not followed, with times in nanoseconds. */
+/**
+ * The stat result of a path, links not followed, as exact as the runtime tells it: Deno rounds the
+ * modification time down to a millisecond and the change time to a second.
+ */
 export function exactStat(path: string): BigIntStats {
   return lstatSync(path, { bigint: true });
 }

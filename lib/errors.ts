@@ -114,7 +114,9 @@ export class FerryError extends Error {
 
 /** A name in a message: in quotes, control characters escaped, shortened where it is absurdly long. */
 export function quote(name: string): string {
-  return JSON.stringify(name.length > 255 ? `${name.slice(0, 254)}…` : name);
+  const text = JSON.stringify(name.length > 255 ? `${name.slice(0, 254)}…` : name);
+  // JSON leaves DEL and U+0080 to U+009F as they are; a terminal obeys some of them.
+  return text.replace(/\p{Cc}/gu, (c) => `\\u00${c.charCodeAt(0).toString(16)}`);
 }
 
 /** Whether a text that came over the wire is one of the codes. */
@@ -169,7 +171,7 @@ export function toFerryError(error: unknown): FerryError {
   if (!(error instanceof Error)) {
     return new FerryError("internal", String(error), { cause: error });
   }
-  const known = SYSTEM_ERRORS[(error as { code?: string }).code ?? ""] ?? SYSTEM_ERRORS[error.name];
+  const known = systemError((error as { code?: unknown }).code) ?? systemError(error.name);
   if (known) return new FerryError(...known, { cause: error });
   if (error.message.startsWith("failed to lookup address")) {
     return new FerryError("unreachable", "no address is known for that host", { cause: error });
@@ -179,4 +181,9 @@ export function toFerryError(error: unknown): FerryError {
     return new FerryError("io", error.message, { cause: error });
   }
   return new FerryError("internal", `unexpected ${error.name}: ${error.message}`, { cause: error });
+}
+
+function systemError(key: unknown): readonly [ErrorCode, string] | undefined {
+  const known = typeof key === "string" && Object.hasOwn(SYSTEM_ERRORS, key);
+  return known ? SYSTEM_ERRORS[key] : undefined;
 }

@@ -304,7 +304,7 @@ const overwrite = v.optional(
 const REQUESTS: { readonly [Op in Request["op"]]: v.GenericSchema<unknown, unknown> } = {
   hello: v.object({
     op: v.literal("hello"),
-    versions: v.pipe(v.array(integer(0, 2 ** 31 - 1), "is not an array"), v.maxLength(64)),
+    versions: v.pipe(v.array(integer(0, 2 ** 31 - 1), "is not an array"), v.maxLength(64, "has more than 64 items")),
   }),
   ping: v.object({ op: v.literal("ping") }),
   put: v.object({

@@ -54,10 +54,14 @@ export class Jail {
    * @throws {FerryError} `not_a_file` where a part of the name is a file, `denied`, `no_space`
    */
   makeRoomFor(name: FileName): { path: string; changed: string[] } {
-    const parent = this.#pathOf(parentName(name));
-    this.#confine(nearestReal(parent));
-    const changed = makeDirectories(parent);
-    return { path: this.place(name), changed };
+    try {
+      const parent = this.#pathOf(parentName(name));
+      this.#confine(nearestReal(parent));
+      const changed = makeDirectories(parent);
+      return { path: this.place(name), changed };
+    } catch (error) {
+      throw toFerryError(error);
+    }
   }
 
   /**

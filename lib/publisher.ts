@@ -92,7 +92,7 @@ export class Publisher {
       }
     }
     try {
-      if (durable) await Promise.all([...changed].map(syncDirectory));
+      if (durable) await syncAll(changed);
       index.record(published.map(({ identity, waiting: { md5 } }) => ({ identity, md5 })));
       for (const { waiting: { settled, md5, staged } } of published) {
         settled.resolve({ md5, size: staged.size, unchanged: false });
@@ -114,4 +114,10 @@ export class Publisher {
     changed.add(dirname(room.path));
     return identityOf(exactStat(room.path));
   }
+}
+
+/** Flushes directories side by side, and is done with each of them even where one fails. */
+async function syncAll(directories: Iterable<string>): Promise<void> {
+  const flushes = await Promise.allSettled(Array.from(directories, syncDirectory));
+  for (const flush of flushes) if (flush.status === "rejected") throw flush.reason;
 }

@@ -183,9 +183,18 @@ export function makeDirectories(path: string): string[] {
       return [...makeDirectories(parent), ...makeDirectories(path)];
     }
     if (error instanceof Deno.errors.AlreadyExists) {
-      if (Deno.statSync(path).isDirectory) return [];
+      if (isDirectory(path)) return [];
       throw new FerryError("not_a_file", "a part of the path is not a directory", { cause: error });
     }
     throw toFerryError(error);
+  }
+}
+
+/** Whether a path leads to a directory; a link to nowhere does not. */
+function isDirectory(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
   }
 }

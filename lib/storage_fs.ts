@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { BigIntStats } from "node:fs";
 import { dirname } from "@std/path";
 import { DigestIndex, exactStat, type FileIdentity, identityOf } from "./digest_index.ts";
 import { FerryError, toFerryError } from "./errors.ts";
@@ -124,9 +125,11 @@ export class FsStorage implements Storage {
       const path = this.#jail.find(name);
       // What was looked at has to be what was opened: a file that is replaced in between is taken anew.
       for (let tries = 0; tries < 10; tries++) {
-        const { entry, identity } = this.#look(name, path);
+        const { entry, identity, stats } = this.#look(name, path);
         const file = LocalFile.open(path);
-        if (identity.key === `${file.info.dev}:${file.info.ino}` && file.size === entry.size) {
+        // As numbers on both sides: an inode above 2^53 is rounded in what the open file tells.
+        const sameFile = Number(stats.dev) === file.info.dev && Number(stats.ino) === file.info.ino;
+        if (sameFile && file.size === entry.size) {
           return new FsStoredFile({ file, path, entry, identity, index: this.#index });
         }
         void file[Symbol.asyncDispose]();
@@ -166,7 +169,7 @@ export class FsStorage implements Storage {
     const before = await attempt(() => exactStat(source));
     if (from === to) return;
     if (before.isDirectory() && `${to}/`.startsWith(`${from}/`)) {
-      throw new FerryError("bad_name", "a directory cannot be moved into itself");
+      throw intoItself();
     }
     const room = this.#jail.makeRoomFor(to);
     const md5 = this.#index.lookup(identityOf(before));
@@ -174,6 +177,8 @@ export class FsStorage implements Storage {
       if (before.isDirectory()) {
         // rename() would replace an empty directory.
         if (isTaken(room.path)) throw new FerryError("exists", "it exists already");
+        // By way of a link, which the names do not show.
+        if (room.path.startsWith(`${source}/`)) throw intoItself();
         Deno.renameSync(source, room.path);
       } else if (replace) Deno.renameSync(source, room.path);
       else renameWithoutReplacing(source, room.path);
@@ -186,12 +191,13 @@ export class FsStorage implements Storage {
   /** See {@linkcode Storage.mkdir}. */
   async mkdir(name: FileName): Promise<void> {
     this.#assertWritable();
-    const { path, changed } = this.#jail.makeRoomFor(name);
-    if (isTaken(path)) {
-      if (Deno.statSync(path).isDirectory) return;
+    const changed = await attempt(() => {
+      const room = this.#jail.makeRoomFor(name);
+      if (!isTaken(room.path)) return [...room.changed, ...makeDirectories(room.path)];
+      if (this.#lookOrSkip(name)?.type === "directory") return [];
       throw new FerryError("exists", "a file has that name");
-    }
-    await this.#sync(...changed, ...makeDirectories(path));
+    });
+    await this.#sync(...changed);
   }
 
   /** Closes the index and lets another process have the directory. */
@@ -206,7 +212,10 @@ export class FsStorage implements Storage {
   }
 
   /** What stands at a path that the jail gave. */
-  #look(filename: FileName | "", path: string): { entry: Entry; identity: FileIdentity } {
+  #look(
+    filename: FileName | "",
+    path: string,
+  ): { entry: Entry; identity: FileIdentity; stats: BigIntStats } {
     const stats = exactStat(path);
     const type = stats.isFile() ? "file" : stats.isDirectory() ? "directory" : undefined;
     if (!type) throw new FerryError("not_a_file", "it is neither a file nor a directory");
@@ -219,15 +228,15 @@ export class FsStorage implements Storage {
       mode: Number(stats.mode) & 0o777,
       md5: type === "file" ? this.#index.lookup(identity) : null,
     };
-    return { entry, identity };
+    return { entry, identity, stats };
   }
 
   /** An identical file under the name is as good as the new one. */
   async #keepIfSame({ name, md5, staged }: Publication): Promise<Committed> {
-    const { type, size } = await this.stat(name);
-    if (type === "directory") throw new FerryError("not_a_file", "it is a directory");
-    if (size === staged.size && await this.digest(name) === md5) {
-      return { md5, size, unchanged: true };
+    const there = this.#lookOrSkip(name);
+    if (there?.type === "directory") throw new FerryError("not_a_file", "it is a directory");
+    if (there?.size === staged.size && await this.digest(name) === md5) {
+      return { md5, size: there.size, unchanged: true };
     }
     throw new FerryError("exists", "another file has that name");
   }
@@ -282,6 +291,10 @@ function takeOver(reserved: string): Deno.FsFile | undefined {
   }
 }
 
+function intoItself(): FerryError {
+  return new FerryError("bad_name", "a directory cannot be moved into itself");
+}
+
 /** The entries of a directory in a stable order; none where it is gone or may not be read. */
 function childrenOf(path: string): Deno.DirEntry[] {
   try {
@@ -331,11 +344,14 @@ class FsStoredFile implements StoredFile {
 
   remember(md5: string): Promise<void> {
     const { path, identity, index } = this.#parts;
-    return attempt(() => {
+    try {
       const now = identityOf(exactStat(path));
       const same = now.key === identity.key && now.version === identity.version;
       if (same) index.record([{ identity: now, md5 }]);
-    });
+    } catch {
+      // It is gone, and nobody will ask for its md5.
+    }
+    return Promise.resolve();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

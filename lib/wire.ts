@@ -452,7 +452,7 @@ export class IncomingBody {
       while (!this.#ended && this.#count <= end) await this.read(scratch);
     } catch (error) {
       // A wrong or failing end is an end: the error that led here is the one to report.
-      if (!this.#ended && !this.#lost) throw error;
+      if (!this.#ended) throw error;
     }
     return this.#ended;
   }

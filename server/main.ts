@@ -45,7 +45,7 @@ async function main(argv: readonly string[]): Promise<void> {
   await server.close({ drainTimeout: options["drain-timeout"] });
 }
 
-/** Logs go to standard error, which may block: a line is lost before a transfer waits for it. */
+/** The log goes to standard error, a line at a time. */
 async function startLog(format: "text" | "json", verbose: boolean): Promise<void> {
   const formatter = format === "json" ? getJsonLinesFormatter() : getTextFormatter();
   await configure({

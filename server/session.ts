@@ -26,9 +26,7 @@ import { receive, sendSized, sendStreamed } from "../lib/transfer.ts";
 import { VERSION } from "../lib/version.ts";
 import { type Frame, type IncomingBody, Wire } from "../lib/wire.ts";
 import { assertAllowed, type Scope } from "./access.ts";
-
-/** How many requests of one connection may wait for their commit at the same time. */
-const MAX_PENDING_REPLIES = 256;
+import { type ReplyHeader, ReplyQueue } from "./reply_queue.ts";
 
 /** How much of a list is gathered for one piece of its streamed body. */
 const LIST_PIECE_BYTES = 32 * 1024;
@@ -50,8 +48,6 @@ export interface SessionOptions {
   /** The peer's address, for the log. */
   peer: string;
 }
-
-type ReplyHeader = Record<string, unknown>;
 
 /** Serves one connection until either side ends it. */
 export class Session {
@@ -125,7 +121,6 @@ export class Session {
   /** Answers one request; false where the connection cannot go on. */
   async #answer({ header, body }: Frame): Promise<boolean> {
     let action = "understand the request";
-    using _hold = this.#wire.hold();
     try {
       const request = parseRequest(header);
       action = describe(request);
@@ -136,7 +131,10 @@ export class Session {
       }
       // Everything but a put sees what the puts before it have done.
       await this.#replies.settle();
-      if (!await body.drain()) throw new FerryError("too_large", "the request has a body");
+      if (!await body.drain()) {
+        await this.#refuse(new FerryError("too_large", "only a put has a body").during(action));
+        return false;
+      }
       return await this.#run(request, action);
     } catch (error) {
       await this.#refuse(toFerryError(error).during(action));
@@ -155,7 +153,8 @@ export class Session {
     if (body.ended) return true;
     // The peer may wait for the answer before it sends more.
     await this.#replies.settle();
-    return await body.drain();
+    // A body that cannot be read over ends the connection, gently, so that the answer still arrives.
+    return await body.drain().catch(() => false);
   }
 
   #log({ code, message, cause }: FerryError): void {
@@ -171,6 +170,8 @@ export class Session {
     const { filename, mtime, mode, overwrite } = request;
     const name = parseFileName(filename);
     const size = safeSize(body.size);
+    // These compare with what the puts before this one may still be publishing.
+    if (overwrite === "newer" || overwrite === "different") await this.#replies.settle();
     const existing = await this.#existing(name);
     const decision = existing
       ? decideOverwrite(overwrite, { size, mtime, md5: body.md5 }, existing)
@@ -333,45 +334,6 @@ export class Session {
   }
 }
 
-/** Replies in the order of their requests, though some are ready later than others. */
-class ReplyQueue {
-  readonly #wire: Wire;
-  #tail: Promise<void> = Promise.resolve();
-  #pending = 0;
-  #room = Promise.withResolvers<void>();
-
-  constructor(wire: Wire) {
-    this.#wire = wire;
-  }
-
-  /** Adds a reply, which must not fail; waits while too many are waiting already. */
-  async push(reply: Promise<ReplyHeader>): Promise<void> {
-    this.#pending++;
-    const hold = this.#wire.hold();
-    this.#tail = this.#tail.then(() => this.#send(reply)).finally(() => {
-      hold[Symbol.dispose]();
-      this.#pending--;
-      this.#room.resolve();
-    });
-    // A failure is seen by whoever settles the queue.
-    this.#tail.catch(() => {});
-    while (this.#pending >= MAX_PENDING_REPLIES) {
-      this.#room = Promise.withResolvers();
-      await this.#room.promise;
-    }
-  }
-
-  async #send(reply: Promise<ReplyHeader>): Promise<void> {
-    await this.#wire.writeFrame(await reply);
-    if (this.#pending === 1) await this.#wire.flush();
-  }
-
-  /** Resolves when all replies have left; fails where one could not be sent. */
-  async settle(): Promise<void> {
-    await this.#tail;
-  }
-}
-
 /** Takes everything and keeps nothing. */
 const NOWHERE: ByteSink = { write: () => Promise.resolve() };
 
@@ -398,7 +360,7 @@ function agree({ versions }: HelloRequest): ReplyHeader {
   if (!versions.includes(PROTOCOL_VERSION)) {
     throw new FerryError(
       "bad_version",
-      `this server speaks version ${PROTOCOL_VERSION}, the client ${versions.join(", ")}`,
+      `this server speaks version ${PROTOCOL_VERSION}, the client ${versions.join(", ") || "none"}`,
     );
   }
   return {

@@ -390,7 +390,7 @@ Deno.test("session: a file that shrinks while it is sent", async () => {
     // The rest does not fit into the sockets' buffers: the server is still in the middle of the file.
     let count = (await peer.read(1024 * 1024))!.length;
     Deno.truncateSync(path, 1024);
-    while (await peer.read(1).catch(() => null)) count++;
+    while (await peer.read(4096).catch(() => null)) count += 4096;
     assert(count < 256 * 1024 * 1024);
   }
   Deno.removeSync(path);
@@ -420,12 +420,33 @@ Deno.test("session: a file that grows while it is sent ends with an error instea
   await f.assertUnharmed();
 });
 
-Deno.test("session: a silent peer is disconnected", async () => {
+Deno.test("session: a silent peer is disconnected, wherever it falls silent", async (t) => {
   await using f = await Fixture.start(["--idle-timeout", "200ms"]);
+  const openings: Record<string, (Uint8Array | Record<string, unknown> | string)[]> = {
+    "between requests": [],
+    "inside a header": [frame({ op: "ping" }).subarray(0, 9)],
+    "inside a body": [{ op: "put", filename: "x", md5: md5("x"), total_size: 100 }, "abc"],
+    "inside a large body": [{ op: "put", filename: "x", md5: null, total_size: 1e9 }, "abc"],
+    "inside a body that has no use": [{ op: "ping", total_size: 100 }, "abc"],
+  };
+  for (const [name, send] of Object.entries(openings)) {
+    await t.step(name, async () => {
+      using peer = await f.connect();
+      assertEquals(await peer.ask({ op: "ping" }), "ok");
+      await peer.send(...send);
+      // It is told why where there was a request, and disconnected in any case.
+      while (await peer.code() !== "ended");
+      await f.assertUnharmed();
+    });
+  }
+});
+
+Deno.test("session: only a put may have a large body", async () => {
+  await using f = await Fixture.start();
   using peer = await f.connect();
-  assertEquals(await peer.ask({ op: "ping" }), "ok");
+  assertEquals(await peer.ask({ op: "ping", md5: md5("abc"), total_size: 3 }, "abc"), "ok");
+  assertEquals(await peer.ask({ op: "ping", total_size: 1024 * 1024 + 1 }), "too_large");
   assertEquals(await peer.code(), "ended");
-  await f.assertUnharmed();
 });
 
 Deno.test("session: scopes that are not granted are denied", async () => {

@@ -1,0 +1,53 @@
+/**
+ * Replies leave in the order of their requests, though some are ready later than others.
+ *
+ * @module
+ */
+
+import type { Wire } from "../lib/wire.ts";
+
+/** The keys of a reply. */
+export type ReplyHeader = Record<string, unknown>;
+
+/** How many requests of one connection may wait for their commit at the same time. */
+const MAX_PENDING_REPLIES = 256;
+
+/** Replies in the order of their requests, though some are ready later than others. */
+export class ReplyQueue {
+  readonly #wire: Wire;
+  #tail: Promise<void> = Promise.resolve();
+  #pending = 0;
+  #room = Promise.withResolvers<void>();
+
+  /** A queue in front of a connection. */
+  constructor(wire: Wire) {
+    this.#wire = wire;
+  }
+
+  /** Adds a reply, which must not fail; waits while too many are waiting already. */
+  async push(reply: Promise<ReplyHeader>): Promise<void> {
+    this.#pending++;
+    const hold = this.#wire.hold();
+    this.#tail = this.#tail.then(() => this.#send(reply)).finally(() => {
+      hold[Symbol.dispose]();
+      this.#pending--;
+      this.#room.resolve();
+    });
+    // A failure is seen by whoever settles the queue.
+    this.#tail.catch(() => {});
+    while (this.#pending >= MAX_PENDING_REPLIES) {
+      this.#room = Promise.withResolvers();
+      await this.#room.promise;
+    }
+  }
+
+  async #send(reply: Promise<ReplyHeader>): Promise<void> {
+    await this.#wire.writeFrame(await reply);
+    if (this.#pending === 1) await this.#wire.flush();
+  }
+
+  /** Resolves when all replies have left; fails where one could not be sent. */
+  async settle(): Promise<void> {
+    await this.#tail;
+  }
+}

@@ -1,0 +1,345 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import { EMPTY_MD5 } from "../lib/checksum.ts";
+import { type ErrorCode, FerryError } from "../lib/errors.ts";
+import {
+  decodeEntry,
+  decodeHeader,
+  encodeEntry,
+  encodeHeader,
+  type Entry,
+  errorReply,
+  type Header,
+  isClosing,
+  MAX_HEADER_BYTES,
+  MAX_WIRE_SIZE,
+  parseClosing,
+  parseReply,
+  parseRequest,
+  throwReported,
+} from "../lib/header.ts";
+import { BAD, bytesOf, firstHeader, GOOD, meaningOf } from "./vectors.ts";
+
+const utf8 = new TextEncoder();
+const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+const decode = (json: string) => decodeHeader(utf8.encode(json));
+
+/** A header in memory, as `decodeHeader` would give it. */
+const header = (keys: Record<string, unknown>): Header => ({ total_size: 0n, md5: null, ...keys });
+
+function assertFails(run: () => unknown, code: ErrorCode, words: string): void {
+  const error = assertThrows(run, FerryError, words);
+  assertEquals(error.code, code, `${error.message}: the code is wrong`);
+}
+
+Deno.test("decodeHeader() reads the first header of every good vector", () => {
+  for (const { name, hex, messages } of GOOD) {
+    const decoded = decodeHeader(firstHeader(bytesOf(hex)));
+    assertEquals({ ...decoded }, meaningOf(messages[0]!.header), name);
+  }
+});
+
+Deno.test("decodeHeader() refuses the header of every vector that is bad by its header alone", () => {
+  const kinds = /^(not-|utf-|byte-order|json-|filename-|total-size-|md5-(?!in-front))/;
+  const vectors = BAD.filter(({ name }) => kinds.test(name));
+  assert(vectors.length > 30, `only ${vectors.length} vectors were found`);
+  for (const { name, hex, code } of vectors) {
+    const error = assertThrows(() => decodeHeader(firstHeader(bytesOf(hex))), FerryError);
+    assertEquals(error.code as string, code, name);
+  }
+});
+
+Deno.test("decodeHeader() supplies the framing keys that are absent", () => {
+  assertEquals({ ...decode("{}") }, { total_size: 0n, md5: null });
+  assertEquals(decode('{"total_size":null}').total_size, null);
+  assertEquals(decode('{"total_size":0}').total_size, 0n);
+});
+
+Deno.test("decodeHeader() keeps sizes exact up to 2^63-1", () => {
+  for (const digits of ["9007199254740991", "9007199254740993", "9223372036854775807"]) {
+    for (const key of ["total_size", "size", "offset"]) {
+      assertEquals(decode(`{"${key}":${digits}}`)[key], BigInt(digits));
+    }
+  }
+  assertFails(
+    () => decode('{"total_size":9223372036854775808}'),
+    "bad_header",
+    "total_size is more than 2^63-1",
+  );
+});
+
+Deno.test("decodeHeader() says which key is wrong and how", () => {
+  const cases: [json: string, words: string][] = [
+    ['{"total_size":-1}', "total_size is negative"],
+    ['{"total_size":1.0}', "total_size is not an integer"],
+    ['{"total_size":1e3}', "total_size is not an integer"],
+    ['{"total_size":"1"}', "total_size is not an integer"],
+    ['{"md5":"ABC"}', "md5 is not 32 lower-case hexadecimal digits"],
+    ['{"md5":1}', "md5 is not a string"],
+    ['{"filename":1}', "filename is not a string"],
+    ['{"filename":null}', "filename is not a string"],
+    ["[]", "the header is not an object"],
+    ["1", "the header is not an object"],
+    ["null", "the header is not an object"],
+    ["{", "the header is not JSON"],
+    ["\ufeff{}", "the header is not JSON"],
+  ];
+  for (const [json, words] of cases) assertFails(() => decode(json), "bad_header", words);
+  const invalid = Uint8Array.of(0x7b, 0xff, 0x7d);
+  assertFails(() => decodeHeader(invalid), "bad_header", "the header is not UTF-8");
+});
+
+Deno.test("decodeHeader() gives a header or bad_header, whatever the bytes", () => {
+  const jsonLike = fc.json().map((json) => utf8.encode(json));
+  const framing = fc.record({
+    total_size: fc.jsonValue(),
+    md5: fc.jsonValue(),
+    filename: fc.jsonValue(),
+  }, { requiredKeys: [] }).map((keys) => utf8.encode(JSON.stringify(keys)));
+  const property = fc.property(fc.oneof(fc.uint8Array(), jsonLike, framing), (bytes) => {
+    let decoded: Header;
+    try {
+      decoded = decodeHeader(bytes);
+    } catch (error) {
+      assert(error instanceof FerryError);
+      assertEquals(error.code, "bad_header");
+      return;
+    }
+    const { total_size, md5, filename } = decoded;
+    assert(total_size === null || (total_size >= 0n && total_size <= MAX_WIRE_SIZE));
+    assert(md5 === null || /^[0-9a-f]{32}$/.test(md5));
+    assert(filename === undefined || typeof filename === "string");
+  });
+  fc.assert(property, { seed: 1, numRuns: 1000 });
+});
+
+Deno.test("encodeHeader() writes JSON without white space, in the order of the keys", () => {
+  const bytes = encodeHeader({
+    op: "put",
+    filename: "é",
+    md5: null,
+    total_size: 3,
+    gone: undefined,
+  });
+  assertEquals(text(bytes), '{"op":"put","filename":"é","md5":null,"total_size":3}');
+});
+
+Deno.test("encodeHeader() writes big integers digit by digit", () => {
+  assertEquals(
+    text(encodeHeader({ size: MAX_WIRE_SIZE, offset: 2n ** 53n + 1n })),
+    '{"size":9223372036854775807,"offset":9007199254740993}',
+  );
+});
+
+Deno.test("encodeHeader() takes exactly as much as a header may be long", () => {
+  const overhead = '{"x":""}'.length;
+  const longest = encodeHeader({ x: "a".repeat(MAX_HEADER_BYTES - overhead) });
+  assertEquals(longest.length, MAX_HEADER_BYTES);
+  // It is the bytes that count, not the characters.
+  const tooLong = { x: "é".repeat((MAX_HEADER_BYTES - overhead) / 2 + 1) };
+  assertFails(() => encodeHeader(tooLong), "bad_header", "longer than 65536 bytes");
+});
+
+Deno.test("encodeHeader() and decodeHeader() are inverse", () => {
+  const size = fc.bigInt({ min: 0n, max: MAX_WIRE_SIZE });
+  const md5 = fc.uint8Array({ minLength: 16, maxLength: 16 }).map((bytes) => bytes.toHex());
+  const scalar = fc.oneof(fc.string({ unit: "binary" }), fc.boolean(), fc.integer());
+  const headers = fc.record({
+    filename: fc.string({ unit: "binary" }),
+    md5: fc.option(md5),
+    total_size: fc.option(size),
+    size,
+    offset: size,
+    "unknown key": fc.array(scalar),
+  }, { requiredKeys: [] });
+  const property = fc.property(headers, (keys) => {
+    assertEquals({ ...decodeHeader(encodeHeader(keys)) }, header(keys));
+  });
+  fc.assert(property, { seed: 2, numRuns: 200 });
+});
+
+Deno.test("encodeHeader() keeps a name with an unpaired surrogate, so that it can be refused as a name", () => {
+  assertEquals(decodeHeader(encodeHeader({ filename: "a\ud800" })).filename, "a\ud800");
+});
+
+Deno.test("parseRequest() supplies the defaults of every operation", () => {
+  const cases: [keys: Record<string, unknown>, request: Record<string, unknown>][] = [
+    [{ op: "hello", versions: [1, 2] }, { op: "hello", versions: [1, 2] }],
+    [{ op: "ping" }, { op: "ping" }],
+    [{ op: "put", filename: "f" }, {
+      op: "put",
+      filename: "f",
+      md5: null,
+      overwrite: "never",
+      offer: false,
+    }],
+    [{ op: "get", filename: "f" }, { op: "get", filename: "f" }],
+    [{ op: "list" }, { op: "list", filename: "", recursive: false }],
+    [{ op: "stat", filename: "" }, { op: "stat", filename: "" }],
+    [{ op: "mkdir", filename: "d" }, { op: "mkdir", filename: "d" }],
+    [{ op: "remove", filename: "d" }, { op: "remove", filename: "d", recursive: false }],
+    [{ op: "move", filename: "a", to: "b" }, {
+      op: "move",
+      filename: "a",
+      to: "b",
+      overwrite: "never",
+    }],
+  ];
+  for (const [keys, request] of cases) {
+    assertEquals({ ...parseRequest(header(keys)) } as Record<string, unknown>, request);
+  }
+});
+
+Deno.test("parseRequest() keeps what a put says", () => {
+  const keys = {
+    op: "put",
+    filename: "f",
+    md5: EMPTY_MD5,
+    overwrite: "different",
+    mtime: -8.64e15,
+    mode: 0o777,
+    offer: true,
+    size: MAX_WIRE_SIZE,
+  };
+  assertEquals({ ...parseRequest(header(keys)) } as Record<string, unknown>, keys);
+});
+
+Deno.test("parseRequest() ignores keys that are not known", () => {
+  assertEquals({ ...parseRequest(header({ op: "ping", later: {}, status: "ok" })) }, {
+    op: "ping",
+  });
+});
+
+Deno.test("parseRequest() says which key is missing or wrong", () => {
+  const put = { op: "put", filename: "f" };
+  const cases: [keys: Record<string, unknown>, words: string][] = [
+    [{}, "op is missing or not a string"],
+    [{ op: 1 }, "op is missing or not a string"],
+    [{ op: "steal" }, 'op "steal" is not known here'],
+    [{ op: "toString" }, 'op "toString" is not known here'],
+    [{ op: "hello" }, "versions is missing"],
+    [{ op: "hello", versions: 1 }, "versions is not an array"],
+    [{ op: "hello", versions: ["1"] }, "versions.0 is not a number"],
+    [{ op: "hello", versions: [1, 1.5] }, "versions.1 is not an integer"],
+    [{ op: "hello", versions: [2 ** 31] }, "versions.0 is more than 2147483647"],
+    [{ op: "hello", versions: Array(65).fill(1) }, "versions"],
+    [{ op: "get" }, "filename is missing"],
+    [{ op: "stat" }, "filename is missing"],
+    [{ op: "mkdir" }, "filename is missing"],
+    [{ op: "remove" }, "filename is missing"],
+    [{ op: "remove", filename: "f", recursive: 1 }, "recursive is not a boolean"],
+    [{ op: "list", recursive: null }, "recursive is not a boolean"],
+    [{ op: "move", filename: "f" }, "to is missing"],
+    [
+      { op: "move", filename: "f", to: "g", overwrite: "newer" },
+      "overwrite is none of never, always",
+    ],
+    [{ ...put, overwrite: "maybe" }, "overwrite is none of never, always, newer, different"],
+    [{ ...put, mode: 0o1000 }, "mode is more than 511"],
+    [{ ...put, mode: -1 }, "mode is less than 0"],
+    [{ ...put, mtime: 1.5 }, "mtime is not an integer"],
+    [{ ...put, mtime: 8.64e15 + 2 }, "mtime is more than"],
+    [{ ...put, mtime: null }, "mtime is not a number"],
+    [{ ...put, offer: "yes" }, "offer is not a boolean"],
+    [{ ...put, size: -1n }, "size is negative"],
+    [{ ...put, size: 1.5 }, "size is not an integer"],
+    [{ ...put, size: "1" }, "size is not an integer"],
+  ];
+  for (const [keys, words] of cases) {
+    assertFails(() => parseRequest(header(keys)), "bad_header", words);
+  }
+});
+
+Deno.test("parseRequest() shows no more than the beginning of an unknown operation", () => {
+  const error = assertThrows(() => parseRequest(header({ op: "x".repeat(60000) })), FerryError);
+  assert(error.message.length < 100, error.message);
+});
+
+Deno.test("isClosing() goes by end and nothing else", () => {
+  assert(isClosing(header({ end: true })));
+  for (const end of [undefined, false, "true", 1]) assert(!isClosing(header({ end })), String(end));
+});
+
+Deno.test("parseClosing() needs an md5 and a size", () => {
+  const closing = { end: true, md5: EMPTY_MD5, size: 0n };
+  assertEquals(parseClosing(header({ ...closing, filename: "f" })).size, 0n);
+  const cases: [keys: Record<string, unknown>, words: string][] = [
+    [{ ...closing, md5: null }, "md5 is not a string"],
+    [{ ...closing, size: undefined }, "size is missing"],
+    [{ ...closing, size: "0" }, "size is not an integer"],
+    [{ ...closing, size: -1n }, "size is negative"],
+  ];
+  for (const [keys, words] of cases) {
+    assertFails(() => parseClosing(header(keys)), "bad_header", words);
+  }
+});
+
+Deno.test("parseClosing() throws the error that the sender closes with", () => {
+  const closing = header({ end: true, status: "error", code: "io", message: "it changed" });
+  assertFails(() => parseClosing(closing), "io", "it changed");
+});
+
+Deno.test("throwReported() throws what errorReply() reports", () => {
+  const error = new FerryError("no_space", "it is full", { action: 'put "f"' });
+  const reply = decodeHeader(encodeHeader(errorReply(error)));
+  const thrown = assertThrows(() => throwReported(reply), FerryError);
+  assertEquals([thrown.code, thrown.message], ["no_space", 'Cannot put "f": it is full']);
+});
+
+Deno.test("throwReported() takes a code that is not known for internal", () => {
+  const reply = header({ status: "error", code: "out_of_paper", message: "the tray is empty" });
+  assertFails(() => throwReported(reply), "internal", "the tray is empty");
+  assertFails(() => throwReported(header({ status: "error" })), "internal", "gave no reason");
+});
+
+Deno.test("throwReported() lets everything else pass", () => {
+  for (const status of ["ok", undefined, 1]) throwReported(header({ status, code: "io" }));
+});
+
+Deno.test("parseReply() supplies what a server may leave out", () => {
+  const hello = parseReply("hello", header({ status: "ok", version: 1 }));
+  assertEquals([hello.features, hello.auth], [[], "none"]);
+  const put = header({ status: "ok", filename: "f", md5: EMPTY_MD5, size: 0n });
+  assertEquals(parseReply("put", put).unchanged, false);
+});
+
+Deno.test("parseReply() refuses what is not the reply", () => {
+  const put = { status: "ok", filename: "f", md5: EMPTY_MD5, size: 0n };
+  assertFails(
+    () => parseReply("put", header({ ...put, status: "fine" })),
+    "bad_header",
+    "status is neither ok nor error",
+  );
+  assertFails(() => parseReply("put", header({ ...put, md5: null })), "bad_header", "md5");
+  assertFails(
+    () => parseReply("put", header({ ...put, size: 2n ** 53n })),
+    "bad_header",
+    "size is more than 2^53-1",
+  );
+  assertFails(
+    () => parseReply("offer", header({ status: "ok", decision: "exists" })),
+    "bad_header",
+    "decision is none of send, have, hash",
+  );
+});
+
+Deno.test("encodeEntry() and decodeEntry() are inverse", () => {
+  const entry: Entry = {
+    filename: "line\nfeed/é",
+    type: "file",
+    size: Number.MAX_SAFE_INTEGER,
+    mtime: 1700000000000,
+    mode: 0o644,
+    md5: null,
+  };
+  const line = encodeEntry(entry);
+  // One line for one entry, whatever is in its name.
+  assertMatch(line, /^[^\n]+\n$/);
+  assertStringIncludes(line, "line\\nfeed");
+  assertEquals({ ...decodeEntry(line) }, entry);
+});
+
+Deno.test("decodeEntry() refuses what is no entry", () => {
+  assertFails(() => decodeEntry("{"), "bad_header", "a line of the list is not JSON");
+  assertFails(() => decodeEntry("{}"), "bad_header", "filename is missing");
+});

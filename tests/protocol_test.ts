@@ -1,0 +1,290 @@
+import { assert, assertEquals } from "@std/assert";
+import { FerryError, isErrorCode } from "../lib/errors.ts";
+import { MAX_NAME_BYTES, MAX_PART_BYTES, RESERVED_DIRECTORY } from "../lib/file_name.ts";
+import {
+  decodeEntry,
+  decodeHeader,
+  isClosing,
+  MAX_HEADER_BYTES,
+  MAX_WIRE_SIZE,
+  MIN_HEADER_BYTES,
+  parseClosing,
+  parseReply,
+  parseRequest,
+  PROTOCOL_VERSION,
+  type Replies,
+  type Request,
+} from "../lib/header.ts";
+import { OVERWRITE_POLICIES } from "../lib/overwrite.ts";
+import { MAX_DRAIN_BYTES } from "../lib/wire.ts";
+import { FsStorage, serve, type Server } from "../mod.ts";
+import { FERRYD } from "../server/config.ts";
+import { COMMON } from "../client/config.ts";
+import { PROJECT, TempDir } from "./programs.ts";
+import { RawPeer } from "./raw_peer.ts";
+import { BAD, bytesOf, firstHeader, message } from "./vectors.ts";
+
+const PAGE = Deno.readTextFileSync(`${PROJECT}PROTOCOL.md`);
+const ascii = new TextDecoder("latin1");
+
+/** What kind of reply each operation has. */
+const REPLIES: { readonly [Op in Request["op"]]: keyof Replies } = {
+  hello: "hello",
+  ping: "done",
+  put: "put",
+  get: "get",
+  list: "done",
+  stat: "entry",
+  mkdir: "done",
+  remove: "done",
+  move: "done",
+};
+
+/** A server in this process over an empty root. */
+class Fixture implements AsyncDisposable {
+  readonly #dir = new TempDir();
+  readonly #storage = FsStorage.open(this.#dir.path, { durability: "none" });
+  readonly #server: Promise<Server> = serve({ storage: this.#storage, listen: "127.0.0.1:0" });
+
+  async connect(): Promise<RawPeer> {
+    const { addresses } = await this.#server;
+    return await RawPeer.connect(addresses[0]!.port);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await (await this.#server).close();
+    await this.#storage[Symbol.asyncDispose]();
+    await this.#dir[Symbol.asyncDispose]();
+  }
+}
+
+/** The fenced blocks of the page whose info string begins like this, with the rest of it. */
+function blocks(kind: string): { info: string; lines: string[] }[] {
+  const found = PAGE.matchAll(/^```(\S+) ?(.*)\n([^]*?)^```$/gm);
+  return [...found].filter(([, first]) => first === kind)
+    .map(([, , info, text]) => ({ info: info!, lines: text!.trimEnd().split("\n") }));
+}
+
+/** What stands under a heading of the page, down to the next one of the same or a higher level. */
+function section(heading: string): string {
+  const start = PAGE.indexOf(`\n${heading}\n`);
+  assert(start >= 0, `the page has no "${heading}"`);
+  const level = heading.indexOf(" ");
+  const rest = PAGE.slice(start + heading.length + 2);
+  const end = rest.search(new RegExp(`^#{1,${level}} `, "m"));
+  return end < 0 ? rest : rest.slice(0, end);
+}
+
+/** The rows of the first table in a text, without its head, code marks removed. */
+function rows(text: string): string[][] {
+  const lines = text.split("\n");
+  const head = lines.findIndex((line) => /^\| -+/.test(line));
+  assert(head > 0, "there is no table");
+  const table: string[][] = [];
+  for (const line of lines.slice(head + 1)) {
+    if (!line.startsWith("|")) break;
+    table.push(line.split("|").slice(1, -1).map((cell) => cell.trim().replaceAll("`", "")));
+  }
+  return table;
+}
+
+/** The bytes of a dump, and the dump that these bytes should have. */
+function readDump(lines: string[]): { bytes: Uint8Array; dump: string[] } {
+  const digits = lines.map((line) => line.slice(10, 58).replaceAll(" ", "")).join("");
+  const bytes = Uint8Array.fromHex(digits);
+  return { bytes, dump: dumpOf(bytes) };
+}
+
+function dumpOf(bytes: Uint8Array): string[] {
+  const lines: string[] = [];
+  for (let start = 0; start < bytes.length; start += 16) {
+    const row = bytes.subarray(start, start + 16);
+    const half = (from: number) =>
+      [...row.subarray(from, from + 8)].map((byte) => byte.toString(16).padStart(2, "0"))
+        .join(" ").padEnd(23);
+    const shown = ascii.decode(row).replace(/[^ -~]/g, ".");
+    lines.push(`${start.toString(16).padStart(8, "0")}  ${half(0)}  ${half(8)}  |${shown}|`);
+  }
+  return lines;
+}
+
+/** The documented value of `agent` in place of the server's own. */
+function maskAgent(bytes: Uint8Array, documented: Uint8Array): Uint8Array {
+  const agent = /"agent":"[^"]*"/;
+  const header = new TextDecoder().decode(firstHeader(bytes));
+  const [masked] = agent.exec(new TextDecoder().decode(firstHeader(documented))) ?? [];
+  return masked === undefined ? bytes : message(header.replace(agent, masked));
+}
+
+/** Reads one message with its body, as the bytes that came; null at the end of the connection. */
+async function readRaw(peer: RawPeer): Promise<Uint8Array | null> {
+  const length = await peer.read(4);
+  if (!length) return null;
+  const json = (await peer.read(new DataView(length.buffer).getInt32(0, true)))!;
+  const size = Number(decodeHeader(json).total_size ?? 0n);
+  return message(new TextDecoder().decode(json), (await peer.read(size))!);
+}
+
+Deno.test("PROTOCOL.md shows dumps whose columns agree", () => {
+  const dumps = blocks("hex");
+  assert(dumps.length >= 12, `only ${dumps.length} dumps were found`);
+  for (const { lines } of dumps) assertEquals(lines, readDump(lines).dump);
+});
+
+Deno.test("PROTOCOL.md shows an exchange that takes place byte by byte", async () => {
+  await using server = new Fixture();
+  using peer = await server.connect();
+  const kinds = new Set<string>();
+  for (const { info, lines } of blocks("hex")) {
+    kinds.add(info);
+    const { bytes } = readDump(lines);
+    if (info === "client") {
+      await peer.send(bytes);
+      continue;
+    }
+    const reply = await readRaw(peer);
+    assert(reply, "the server ended the connection");
+    assertEquals(dumpOf(maskAgent(reply, bytes)), lines);
+  }
+  assertEquals(kinds, new Set(["client", "server"]));
+  assertEquals(await readRaw(peer), null, "the page says that the connection ends");
+});
+
+Deno.test("PROTOCOL.md shows headers that the code understands", () => {
+  let expected: keyof Replies = "done";
+  let shown = 0;
+  for (const { lines } of blocks("wire")) {
+    for (const line of lines) {
+      const [arrow, json] = [line.slice(0, 2), line.slice(2)];
+      const header = decodeHeader(new TextEncoder().encode(json));
+      shown++;
+      if (arrow === "> " && isClosing(header)) {
+        if (header.status === undefined) parseClosing(header);
+        else assert(isErrorCode(header.code), line);
+      } else if (arrow === "> ") {
+        const request = parseRequest(header);
+        expected = request.op === "put" && request.offer ? "offer" : REPLIES[request.op];
+      } else {
+        assertEquals(arrow, "< ", line);
+        if (header.status === "error") assert(isErrorCode(header.code), line);
+        else parseReply(expected, header);
+      }
+    }
+  }
+  assert(shown > 20, `only ${shown} headers were found`);
+  for (const line of blocks("text").flatMap(({ lines }) => lines)) decodeEntry(line);
+});
+
+Deno.test("PROTOCOL.md lists every error code with its exit status", () => {
+  // The source is where the codes stand as values; that each of them is one is checked beside.
+  const source = Deno.readTextFileSync(`${PROJECT}lib/errors.ts`);
+  const [, table] = /const EXIT_STATUS = \{([^}]*)\}/.exec(source)!;
+  const codes = [...table!.matchAll(/^ {2}(\w+): \d+,$/gm)].map(([, code]) => code!);
+  const documented = rows(section("## 7. Error codes"));
+  assertEquals(documented.map(([code]) => code!).sort(), codes.sort());
+  for (const [code, meaning, status] of documented) {
+    assert(isErrorCode(code), code);
+    assertEquals(new FerryError(code, "").exitStatus, Number(status), code);
+    assert(meaning, `${code} has no meaning`);
+  }
+});
+
+Deno.test("PROTOCOL.md names the limits that the code has", () => {
+  const limits: Record<string, number | bigint> = {
+    MIN_HEADER_BYTES,
+    MAX_HEADER_BYTES,
+    MAX_WIRE_SIZE,
+    MAX_NAME_BYTES,
+    MAX_PART_BYTES,
+    MAX_DRAIN_BYTES,
+  };
+  const documented = rows(section("## 15. Limits")).map(([, value, name]) => [name, value]);
+  assertEquals(
+    Object.fromEntries(documented),
+    Object.fromEntries(Object.entries(limits).map(([name, value]) => [name, String(value)])),
+  );
+  assert(section("## 8. Names").includes(`\`${RESERVED_DIRECTORY}\``));
+});
+
+Deno.test("PROTOCOL.md names the timeouts that the programs have", () => {
+  const [idle, greeting] = rows(section("## 12. Timeouts"));
+  assertEquals(idle!.slice(1), [FERRYD.options["idle-timeout"].default, COMMON.timeout.default]);
+  assertEquals(greeting![2], COMMON["connect-timeout"].default);
+});
+
+Deno.test("PROTOCOL.md describes every operation and no other", () => {
+  const source = Deno.readTextFileSync(`${PROJECT}lib/header.ts`);
+  const ops = [...source.matchAll(/op: v\.literal\("(\w+)"\)/g)].map(([, op]) => op!).sort();
+  assert(ops.includes("ping"));
+  const text = section("## 9. Operations");
+  assertEquals(rows(text).map(([op]) => op!).sort(), ops);
+  assertEquals([...text.matchAll(/^### [\d.]+ `(\w+)`$/gm)].map(([, op]) => op!).sort(), ops);
+});
+
+Deno.test("PROTOCOL.md describes every overwrite policy and no other", () => {
+  const documented = rows(section("## 10. Overwrite policies")).map(([policy]) => policy!);
+  assertEquals(documented, [...OVERWRITE_POLICIES]);
+});
+
+Deno.test("PROTOCOL.md is about the version that the code speaks", () => {
+  assert(PAGE.startsWith(`# The ferry protocol, version ${PROTOCOL_VERSION}\n`));
+});
+
+Deno.test("PROTOCOL.md links only to headings and files that are there", async () => {
+  const anchor = (heading: string) =>
+    heading.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-");
+  const anchors = new Set([...PAGE.matchAll(/^#+ (.*)$/gm)].map(([, text]) => anchor(text!)));
+  const links = [...PAGE.matchAll(/\]\(([^)]*)\)/g)].map(([, target]) => target!);
+  assert(links.length > 10);
+  for (const target of links) {
+    if (target.startsWith("#")) assert(anchors.has(target.slice(1)), target);
+    else if (!target.startsWith("https:")) await Deno.stat(PROJECT + target);
+  }
+});
+
+Deno.test("serve() answers every bad vector with its code, and goes on where it may", async () => {
+  await using server = new Fixture();
+  for (const { name, hex, code, ends } of BAD) {
+    using peer = await server.connect();
+    await peer.send(bytesOf(hex));
+    if (code !== "closed") await peer.send({ op: "ping" });
+    await peer.end();
+    const codes: string[] = [];
+    for (;;) {
+      const reply = await readRaw(peer);
+      if (!reply) break;
+      const header = decodeHeader(firstHeader(reply));
+      codes.push(header.status === "ok" ? "ok" : String(header.code));
+    }
+    // What is good in front of the fault is answered as well.
+    const good = name.startsWith("garbage") ? ["ok"] : [];
+    // Where nothing was begun when the connection ended there is nothing to refuse.
+    const refused = code === "closed" && /^cut-(in-length|behind-length|in-header)$/.test(name)
+      ? []
+      : [code];
+    assertEquals(codes, [...good, ...refused, ...(ends ? [] : ["ok"])], name);
+  }
+  // None of them has left a file, but for the one that was good.
+  using peer = await server.connect();
+  await peer.send({ op: "list", recursive: true });
+  const opening = await peer.receive();
+  assertEquals(opening?.header.status, "ok");
+  const piece = await peer.receive();
+  const names = new TextDecoder().decode(piece!.body).trim().split("\n")
+    .map((line) => decodeEntry(line).filename);
+  assertEquals(names, ["whole"]);
+});
+
+Deno.test("serve() keeps the connection where at most 1 MiB of a refused body is left", async () => {
+  await using server = new Fixture();
+  const limit = Number(MAX_DRAIN_BYTES);
+  const put = { op: "put", filename: "../outside", md5: "0".repeat(32) };
+  using kept = await server.connect();
+  await kept.send({ ...put, total_size: limit }, new Uint8Array(limit), { op: "ping" });
+  assertEquals([await kept.code(), await kept.code()], ["bad_name", "ok"]);
+
+  using ended = await server.connect();
+  // The refusal comes although the body does not.
+  await ended.send({ ...put, total_size: limit + 1 });
+  assertEquals([await ended.code(), await ended.code()], ["bad_name", "ended"]);
+});

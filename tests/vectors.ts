@@ -1,0 +1,108 @@
+/**
+ * The golden frames of `fixtures/frames`, which its README describes.
+ *
+ * @module
+ */
+
+import { PROJECT } from "./programs.ts";
+
+/** Bytes that a vector gives piece by piece: digits, or digits that are repeated. */
+type Hex = string | readonly (string | { repeat: string; times: number })[];
+
+/** A header as a vector gives it. */
+type VectorHeader = Readonly<Record<string, unknown>>;
+
+/** A message that has to be understood. */
+export interface VectorMessage {
+  /** The opening header. */
+  header: VectorHeader;
+  /** The whole body. */
+  body: { size: number; md5: string; hex?: string };
+  /** The closing header, where there is one. */
+  closing?: VectorHeader;
+}
+
+/** Bytes that have to be understood. */
+export interface GoodVector {
+  /** Its name. */
+  name: string;
+  /** What is tried. */
+  description: string;
+  /** The bytes. */
+  hex: Hex;
+  /** What they mean. */
+  messages: VectorMessage[];
+}
+
+/** Bytes that have to be refused. */
+export interface BadVector {
+  /** Its name. */
+  name: string;
+  /** What is tried. */
+  description: string;
+  /** The bytes. */
+  hex: Hex;
+  /** What it comes to. */
+  code: string;
+  /** Whether nothing can follow. */
+  ends: boolean;
+}
+
+/** What has to be understood. */
+export const GOOD: readonly GoodVector[] = load("good.json");
+
+/** What has to be refused. */
+export const BAD: readonly BadVector[] = load("bad.json");
+
+function load<Vector>(file: string): Vector[] {
+  return JSON.parse(Deno.readTextFileSync(`${PROJECT}fixtures/frames/${file}`));
+}
+
+/** The bytes of a vector. */
+export function bytesOf(hex: Hex): Uint8Array<ArrayBuffer> {
+  const parts = typeof hex === "string" ? [hex] : hex;
+  return Uint8Array.fromHex(
+    parts.map((part) => typeof part === "string" ? part : part.repeat.repeat(part.times)).join(""),
+  );
+}
+
+/** What a header has to be read as: sizes exact, and what the framing supplies for absent keys. */
+export function meaningOf(header: VectorHeader): Record<string, unknown> {
+  return { total_size: 0n, md5: null, ...exact(header) as VectorHeader };
+}
+
+function exact(value: unknown, key = ""): unknown {
+  if (["total_size", "size", "offset"].includes(key)) {
+    const isInteger = typeof value === "number" || typeof value === "string";
+    return isInteger ? BigInt(value) : value;
+  }
+  if (Array.isArray(value)) return value.map((item) => exact(item));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, exact(item, name)]));
+}
+
+/** The header that bytes begin with, without the length in front of it. */
+export function firstHeader(bytes: Uint8Array): Uint8Array {
+  const length = new DataView(bytes.buffer, bytes.byteOffset).getInt32(0, true);
+  return bytes.subarray(4, 4 + length);
+}
+
+/** The bytes of a message, made without ferry's own encoder. */
+export function message(header: string, body: string | Uint8Array = ""): Uint8Array {
+  const utf8 = new TextEncoder();
+  const json = utf8.encode(header);
+  const length = new Uint8Array(4);
+  new DataView(length.buffer).setInt32(0, json.length, true);
+  return concat([length, json, typeof body === "string" ? utf8.encode(body) : body]);
+}
+
+/** Bytes one behind the other. */
+export function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let end = 0;
+  for (const part of parts) {
+    all.set(part, end);
+    end += part.length;
+  }
+  return all;
+}
