@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { FerryError } from "../lib/errors.ts";
+import { type FerryError, quote } from "../lib/errors.ts";
 import type { Entry } from "../lib/header.ts";
 import type { Progress, Transferred } from "./client.ts";
 import { renderProgress } from "./progress.ts";
@@ -144,9 +144,9 @@ function modeLetters(mode: number): string {
     .join("");
 }
 
-/** A name that could drive the terminal is shown as JSON instead. */
+/** A name that could drive the terminal is shown in quotes, escaped. */
 function printable(name: string): string {
-  return /\p{Cc}/u.test(name) ? JSON.stringify(name) : name;
+  return /\p{Cc}/u.test(name) ? quote(name) : name;
 }
 
 function wireEntry(

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { unicodeWidth } from "@std/cli/unicode-width";
 import { format } from "@std/fmt/bytes";
 import type { Progress } from "./client.ts";
 
@@ -27,7 +28,7 @@ export function renderProgress(state: ProgressState, columns: number): string {
   ].join(" ");
   const room = columns - facts.length - 1;
   if (room < 4) return facts.trimStart().slice(0, Math.max(0, columns));
-  return `${shorten(filename, room).padEnd(room)} ${facts}`;
+  return `${fit(filename, room)} ${facts}`;
 }
 
 function bytesOf(count: number): string {
@@ -43,10 +44,11 @@ function duration(seconds: number): string {
   return hours > 0 ? `${hours}:${parts.join(":")}` : parts.join(":");
 }
 
-/** The end of a name tells more than its beginning. */
-function shorten(name: string, width: number): string {
+/** The end of a name tells more than its beginning. The result is exactly as wide as it may be. */
+function fit(name: string, width: number): string {
   const shown = [...name.replace(/\p{C}/gu, "?")];
-  return shown.length <= width
-    ? shown.join("")
-    : `…${shown.slice(shown.length - width + 1).join("")}`;
+  let used = unicodeWidth(shown.join(""));
+  if (used <= width) return shown.join("") + " ".repeat(width - used);
+  while (used > width - 1) used -= unicodeWidth(shown.shift()!);
+  return `…${shown.join("")}${" ".repeat(width - 1 - used)}`;
 }

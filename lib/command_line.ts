@@ -121,7 +121,7 @@ function parseArgv(command: CommandSpec, argv: readonly string[]): Given {
     entries.filter(([, { kind }]) => (kind === "flag") === flags).map(([name]) => name);
   const alias: Record<string, string> = {};
   for (const [name, { short }] of entries) if (short) alias[short] = name;
-  const parsed = parseArgs(argv, {
+  const parsed = parseArgs(separateShortValues(command, argv), {
     boolean: names(true),
     string: ["_", ...names(false)],
     alias,
@@ -140,6 +140,20 @@ function parseArgv(command: CommandSpec, argv: readonly string[]): Given {
     options.set(name, given as string | boolean);
   }
   return { options, args: parsed._.map(String) };
+}
+
+/** `-sHOST` as `-s HOST`; the parser would take it for a row of flags. */
+function separateShortValues(command: CommandSpec, argv: readonly string[]): string[] {
+  const taking = new Set(
+    Object.values(command.options).flatMap(({ short, kind }) =>
+      short !== undefined && kind !== "flag" ? [short] : []
+    ),
+  );
+  const end = argv.indexOf("--");
+  return argv.flatMap((arg, turn) => {
+    const joined = /^-[A-Za-z][^=]/.test(arg) && taking.has(arg[1]!);
+    return joined && (end < 0 || turn < end) ? [arg.slice(0, 2), arg.slice(2)] : [arg];
+  });
 }
 
 function env({ prefix, env }: Surroundings, name: string): string | undefined {
@@ -245,9 +259,9 @@ export function renderHelp(
     `Usage: ${command.name} ${command.usage}`.trimEnd(),
     command.summary + ".",
     command.details,
-    own.length > 0 ? `Options:\n${renderOptions(own, prefix)}` : undefined,
+    own.length > 0 ? `Options:\n${renderOptions(own)}` : undefined,
     Object.keys(common).length > 0
-      ? `Options of every command:\n${renderOptions(Object.entries(common), prefix)}`
+      ? `Options of every command:\n${renderOptions(Object.entries(common))}`
       : undefined,
     `Each option can also be set by a variable of the environment (--${
       Object.keys(command.options)[0] ?? "json"
@@ -257,7 +271,7 @@ export function renderHelp(
   return sections.filter((section) => section !== undefined).join("\n\n") + "\n";
 }
 
-function renderOptions(options: readonly [string, OptionSpec][], _prefix: string): string {
+function renderOptions(options: readonly [string, OptionSpec][]): string {
   const rows = options.map(([name, spec]) => {
     const short = spec.short ? `-${spec.short}, ` : "    ";
     const value = spec.value ? ` ${spec.value}` : "";

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { type BigIntStats, lstatSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { md5Of } from "./checksum.ts";
 
@@ -18,21 +18,13 @@ export interface FileIdentity {
   readonly version: string;
 }
 
-/** The identity in a stat result. */
-export function identityOf(stats: BigIntStats): FileIdentity {
-  // The change time is in it because a program can set the modification time back, but not this one.
-  return {
-    key: `${stats.dev}:${stats.ino}`,
-    version: `${stats.size}:${stats.mtimeNs}:${stats.ctimeNs}`,
-  };
-}
-
 /**
- * The stat result of a path, links not followed, as exact as the runtime tells it: Deno rounds the
- * modification time down to a millisecond and the change time to a second.
+ * The identity of a file. It is as exact as what the runtime tells: the modification time to a
+ * millisecond, the time of the inode's last change to a second.
  */
-export function exactStat(path: string): BigIntStats {
-  return lstatSync(path, { bigint: true });
+export function identityOf({ dev, ino, size, mtime, ctime }: Deno.FileInfo): FileIdentity {
+  // The change time is in it because a program can set the modification time back, but not this one.
+  return { key: `${dev}:${ino}`, version: `${size}:${mtime?.getTime()}:${ctime?.getTime()}` };
 }
 
 const SCHEMA = `

@@ -304,7 +304,10 @@ const overwrite = v.optional(
 const REQUESTS: { readonly [Op in Request["op"]]: v.GenericSchema<unknown, unknown> } = {
   hello: v.object({
     op: v.literal("hello"),
-    versions: v.pipe(v.array(integer(0, 2 ** 31 - 1), "is not an array"), v.maxLength(64, "has more than 64 items")),
+    versions: v.pipe(
+      v.array(integer(0, 2 ** 31 - 1), "is not an array"),
+      v.maxLength(64, "has more than 64 items"),
+    ),
   }),
   ping: v.object({ op: v.literal("ping") }),
   put: v.object({
@@ -376,8 +379,9 @@ export function throwReported(header: Header): void {
   const { status, code, message } = header;
   if (status !== "error") return;
   const text = typeof message === "string" && message !== "" ? message : "the peer gave no reason";
-  // A newer peer may have codes that are not known here.
-  throw FerryError.reported(isErrorCode(code) ? code : "internal", text);
+  // A newer peer may have codes that are not known here; `usage` is about a command line, not a wire.
+  const known = isErrorCode(code) && code !== "usage";
+  throw FerryError.reported(known ? code : "internal", text);
 }
 
 /** The reply that reports an error. */

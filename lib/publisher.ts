@@ -5,11 +5,11 @@
  */
 
 import { dirname } from "@std/path";
-import { type DigestIndex, exactStat, type FileIdentity, identityOf } from "./digest_index.ts";
+import { type DigestIndex, type FileIdentity, identityOf } from "./digest_index.ts";
 import { toFerryError } from "./errors.ts";
 import type { FileName } from "./file_name.ts";
 import type { Jail } from "./jail.ts";
-import { type StagedFile, syncDirectory } from "./staging.ts";
+import { type StagedFile, syncDirectories } from "./staging.ts";
 import type { CommitOptions, Committed } from "./storage.ts";
 
 /** A staged file and how it is to be published. */
@@ -92,7 +92,7 @@ export class Publisher {
       }
     }
     try {
-      if (durable) await syncAll(changed);
+      if (durable) await syncDirectories(changed);
       index.record(published.map(({ identity, waiting: { md5 } }) => ({ identity, md5 })));
       for (const { waiting: { settled, md5, staged } } of published) {
         settled.resolve({ md5, size: staged.size, unchanged: false });
@@ -112,12 +112,6 @@ export class Publisher {
     for (const directory of room.changed) changed.add(directory);
     staged.publish(room.path, { replace });
     changed.add(dirname(room.path));
-    return identityOf(exactStat(room.path));
+    return identityOf(Deno.lstatSync(room.path));
   }
-}
-
-/** Flushes directories side by side, and is done with each of them even where one fails. */
-async function syncAll(directories: Iterable<string>): Promise<void> {
-  const flushes = await Promise.allSettled(Array.from(directories, syncDirectory));
-  for (const flush of flushes) if (flush.status === "rejected") throw flush.reason;
 }

@@ -166,6 +166,12 @@ export async function syncDirectory(path: string): Promise<void> {
   }
 }
 
+/** Flushes directories side by side, and is done with each of them even where one fails. */
+export async function syncDirectories(directories: Iterable<string>): Promise<void> {
+  const flushes = await Promise.allSettled(Array.from(directories, syncDirectory));
+  for (const flush of flushes) if (flush.status === "rejected") throw flush.reason;
+}
+
 /**
  * Makes a directory and those above it.
  *

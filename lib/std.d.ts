@@ -30,8 +30,17 @@ declare module "@std/cli/parse-args" {
   }): { _: (string | number)[]; "--"?: string[]; [key: string]: unknown };
 }
 
+declare module "@std/cli/unicode-width" {
+  export function unicodeWidth(text: string): number;
+}
+
 declare module "@std/crypto/timing-safe-equal" {
   export function timingSafeEqual(a: Uint8Array, b: Uint8Array): boolean;
+}
+
+declare module "@std/encoding/hex" {
+  export function decodeHex(text: string): Uint8Array<ArrayBuffer>;
+  export function encodeHex(bytes: Uint8Array): string;
 }
 
 declare module "@std/fmt/bytes" {

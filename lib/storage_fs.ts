@@ -5,9 +5,8 @@
  * @module
  */
 
-import type { BigIntStats } from "node:fs";
 import { dirname } from "@std/path";
-import { DigestIndex, exactStat, type FileIdentity, identityOf } from "./digest_index.ts";
+import { DigestIndex, type FileIdentity, identityOf } from "./digest_index.ts";
 import { FerryError, toFerryError } from "./errors.ts";
 import { type FileName, joinName, RESERVED_DIRECTORY } from "./file_name.ts";
 import type { Entry } from "./header.ts";
@@ -20,7 +19,7 @@ import {
   makeDirectories,
   renameWithoutReplacing,
   StagedFile,
-  syncDirectory,
+  syncDirectories,
 } from "./staging.ts";
 import type {
   CommitOptions,
@@ -85,7 +84,7 @@ export class FsStorage implements Storage {
 
   /** See {@linkcode Storage.stat}. */
   stat(name: FileName | ""): Promise<Entry> {
-    return attempt(() => this.#look(name, this.#jail.find(name)).entry);
+    return attempt(() => this.#look(name, this.#jail.find(name)));
   }
 
   /** See {@linkcode Storage.list}. */
@@ -98,7 +97,7 @@ export class FsStorage implements Storage {
 
   *#walk(name: FileName | "", path: string, recursive: boolean): Generator<Entry> {
     for (const child of childrenOf(path)) {
-      if (name === "" && child.name === RESERVED_DIRECTORY) continue;
+      if (name === "" && child.name.toLowerCase() === RESERVED_DIRECTORY) continue;
       const childName = joinName(name, child.name);
       const entry = this.#lookOrSkip(childName);
       if (!entry) continue;
@@ -112,7 +111,7 @@ export class FsStorage implements Storage {
 
   #lookOrSkip(name: FileName): Entry | undefined {
     try {
-      return this.#look(name, this.#jail.find(name)).entry;
+      return this.#look(name, this.#jail.find(name));
     } catch {
       // Gone meanwhile, a link to nowhere or out of the root, a pipe: not for listing.
       return undefined;
@@ -123,18 +122,14 @@ export class FsStorage implements Storage {
   open(name: FileName): Promise<StoredFile> {
     return attempt(() => {
       const path = this.#jail.find(name);
-      // What was looked at has to be what was opened: a file that is replaced in between is taken anew.
-      for (let tries = 0; tries < 10; tries++) {
-        const { entry, identity, stats } = this.#look(name, path);
-        const file = LocalFile.open(path);
-        // As numbers on both sides: an inode above 2^53 is rounded in what the open file tells.
-        const sameFile = Number(stats.dev) === file.info.dev && Number(stats.ino) === file.info.ino;
-        if (sameFile && file.size === entry.size) {
-          return new FsStoredFile({ file, path, entry, identity, index: this.#index });
-        }
-        void file[Symbol.asyncDispose]();
-      }
-      throw new FerryError("busy", "it is being replaced all the time");
+      const file = LocalFile.open(path);
+      return new FsStoredFile({
+        file,
+        path,
+        entry: this.#entryOf(name, file.info),
+        identity: identityOf(file.info),
+        index: this.#index,
+      });
     });
   }
 
@@ -152,8 +147,8 @@ export class FsStorage implements Storage {
   async remove(name: FileName, { recursive }: { recursive: boolean }): Promise<void> {
     const path = this.#jail.place(name);
     await attempt(() => {
-      const stats = exactStat(path);
-      if (stats.isDirectory() && !recursive) {
+      const stats = Deno.lstatSync(path);
+      if (stats.isDirectory && !recursive) {
         throw new FerryError("not_a_file", "it is a directory; a recursive remove takes those");
       }
       Deno.removeSync(path, { recursive });
@@ -166,15 +161,15 @@ export class FsStorage implements Storage {
   async move(from: FileName, to: FileName, { replace }: { replace: boolean }): Promise<void> {
     this.#assertWritable();
     const source = this.#jail.place(from);
-    const before = await attempt(() => exactStat(source));
+    const before = await attempt(() => Deno.lstatSync(source));
     if (from === to) return;
-    if (before.isDirectory() && `${to}/`.startsWith(`${from}/`)) {
+    if (before.isDirectory && `${to}/`.startsWith(`${from}/`)) {
       throw intoItself();
     }
     const room = this.#jail.makeRoomFor(to);
     const md5 = this.#index.lookup(identityOf(before));
     await attempt(() => {
-      if (before.isDirectory()) {
+      if (before.isDirectory) {
         // rename() would replace an empty directory.
         if (isTaken(room.path)) throw new FerryError("exists", "it exists already");
         // By way of a link, which the names do not show.
@@ -183,7 +178,7 @@ export class FsStorage implements Storage {
       } else if (replace) Deno.renameSync(source, room.path);
       else renameWithoutReplacing(source, room.path);
       // Renaming changes the inode's time, and so its identity.
-      if (md5) this.#index.record([{ identity: identityOf(exactStat(room.path)), md5 }]);
+      if (md5) this.#index.record([{ identity: identityOf(Deno.lstatSync(room.path)), md5 }]);
     });
     await this.#sync(dirname(room.path), dirname(source), ...room.changed);
   }
@@ -212,23 +207,22 @@ export class FsStorage implements Storage {
   }
 
   /** What stands at a path that the jail gave. */
-  #look(
-    filename: FileName | "",
-    path: string,
-  ): { entry: Entry; identity: FileIdentity; stats: BigIntStats } {
-    const stats = exactStat(path);
-    const type = stats.isFile() ? "file" : stats.isDirectory() ? "directory" : undefined;
-    if (!type) throw new FerryError("not_a_file", "it is neither a file nor a directory");
-    const identity = identityOf(stats);
-    const entry: Entry = {
+  #look(name: FileName | "", path: string): Entry {
+    const info = Deno.lstatSync(path);
+    if (info.isFile || info.isDirectory) return this.#entryOf(name, info);
+    throw new FerryError("not_a_file", "it is neither a file nor a directory");
+  }
+
+  #entryOf(filename: FileName | "", info: Deno.FileInfo): Entry {
+    const { isFile, size, mtime, mode } = info;
+    return {
       filename,
-      type,
-      size: type === "file" ? Number(stats.size) : 0,
-      mtime: Number(stats.mtimeMs),
-      mode: Number(stats.mode) & 0o777,
-      md5: type === "file" ? this.#index.lookup(identity) : null,
+      type: isFile ? "file" : "directory",
+      size: isFile ? size : 0,
+      mtime: mtime?.getTime() ?? 0,
+      mode: (mode ?? 0) & 0o777,
+      md5: isFile ? this.#index.lookup(identityOf(info)) : null,
     };
-    return { entry, identity, stats };
   }
 
   /** An identical file under the name is as good as the new one. */
@@ -252,7 +246,7 @@ export class FsStorage implements Storage {
   }
 
   async #sync(...directories: string[]): Promise<void> {
-    if (this.#durable) await Promise.all([...new Set(directories)].map(syncDirectory));
+    if (this.#durable) await syncDirectories(directories);
   }
 }
 
@@ -345,7 +339,7 @@ class FsStoredFile implements StoredFile {
   remember(md5: string): Promise<void> {
     const { path, identity, index } = this.#parts;
     try {
-      const now = identityOf(exactStat(path));
+      const now = identityOf(Deno.lstatSync(path));
       const same = now.key === identity.key && now.version === identity.version;
       if (same) index.record([{ identity: now, md5 }]);
     } catch {

@@ -1,187 +1,25 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { EMPTY_MD5, md5Of } from "../lib/checksum.ts";
-import { type ErrorCode, FerryError, toFerryError } from "../lib/errors.ts";
-import type { Header } from "../lib/header.ts";
-import type { ByteSource } from "../lib/storage.ts";
+import { FerryError } from "../lib/errors.ts";
 import { receive, sendSized, sendStreamed } from "../lib/transfer.ts";
-import { type ByteStream, type Frame, MAX_DRAIN_BYTES, Wire } from "../lib/wire.ts";
+import { MAX_DRAIN_BYTES, Wire } from "../lib/wire.ts";
 import { BAD, bytesOf, concat, GOOD, meaningOf, message } from "./vectors.ts";
-
-const IDLE = 10_000;
-const ABC_MD5 = "900150983cd24fb0d6963f7d28e17f72";
-const utf8 = new TextEncoder();
-const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-
-/** A connection in memory: what the peer sends, segment by segment, and what it is sent. */
-class MemoryStream implements ByteStream {
-  readonly #segments: Iterator<Uint8Array>;
-  readonly #options: MemoryStreamOptions;
-  #rest: Uint8Array = new Uint8Array();
-  #ended = false;
-  readonly #closed = Promise.withResolvers<never>();
-  /** What was called, in order. */
-  readonly calls: string[] = [];
-  /** The bytes of each write. */
-  readonly writes: Uint8Array[] = [];
-  /** How much room each read offered. */
-  readonly rooms: number[] = [];
-
-  constructor(segments: Iterable<Uint8Array> = [], options: MemoryStreamOptions = {}) {
-    this.#segments = segments[Symbol.iterator]();
-    this.#options = options;
-    this.#closed.promise.catch(() => {});
-  }
-
-  read(buffer: Uint8Array): Promise<number | null> {
-    this.calls.push("read");
-    this.rooms.push(buffer.length);
-    while (this.#rest.length === 0 && !this.#ended) {
-      const { value, done } = this.#segments.next();
-      if (done) this.#ended = true;
-      else this.#rest = value;
-    }
-    if (this.#rest.length === 0) {
-      return this.#options.silent ? this.#closed.promise : Promise.resolve(null);
-    }
-    const piece = this.#rest.subarray(0, buffer.length);
-    buffer.set(piece);
-    this.#rest = this.#rest.subarray(piece.length);
-    return Promise.resolve(piece.length);
-  }
-
-  write(bytes: Uint8Array): Promise<number> {
-    this.calls.push("write");
-    const { takes = Infinity } = this.#options;
-    if (takes === 0) return this.#closed.promise;
-    const taken = bytes.slice(0, takes);
-    this.writes.push(taken);
-    return Promise.resolve(taken.length);
-  }
-
-  closeWrite(): Promise<void> {
-    this.calls.push("closeWrite");
-    return Promise.resolve();
-  }
-
-  close(): void {
-    this.calls.push("close");
-    this.#closed.reject(new Deno.errors.Interrupted());
-  }
-
-  get written(): Uint8Array<ArrayBuffer> {
-    return concat(this.writes);
-  }
-}
-
-interface MemoryStreamOptions {
-  /** Whether the peer says nothing more, instead of ending, when its segments are used up. */
-  silent?: boolean;
-  /** How many bytes a write takes; 0 for a peer that takes none. */
-  takes?: number;
-}
-
-/** Timers that go off when they are told to. */
-class ManualClock implements Disposable {
-  readonly #real = { setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout };
-  readonly #timers = new Map<number, { at: number; run: () => void }>();
-  #now = 0;
-  #ids = 0;
-
-  constructor() {
-    const set = (run: () => void, ms = 0) => {
-      this.#timers.set(++this.#ids, { at: this.#now + ms, run });
-      return this.#ids;
-    };
-    globalThis.setTimeout = set as unknown as typeof setTimeout;
-    globalThis.clearTimeout = (id) => void this.#timers.delete(Number(id));
-  }
-
-  /** How many timers are set. */
-  get pending(): number {
-    return this.#timers.size;
-  }
-
-  /** Lets that much time pass. */
-  advance(ms: number): void {
-    const until = this.#now + ms;
-    for (;;) {
-      const due = [...this.#timers].filter(([, { at }]) => at <= until)
-        .sort(([, a], [, b]) => a.at - b.at)[0];
-      if (!due) break;
-      const [id, { at, run }] = due;
-      this.#timers.delete(id);
-      this.#now = at;
-      run();
-    }
-    this.#now = until;
-  }
-
-  [Symbol.dispose](): void {
-    Object.assign(globalThis, this.#real);
-  }
-}
-
-/** Takes everything and keeps it. */
-class Collector {
-  readonly #pieces: Uint8Array[] = [];
-
-  write(bytes: Uint8Array): Promise<void> {
-    this.#pieces.push(bytes.slice());
-    return Promise.resolve();
-  }
-
-  get bytes(): Uint8Array<ArrayBuffer> {
-    return concat(this.#pieces);
-  }
-}
-
-function wireOver(...parts: Uint8Array[]): Wire {
-  return new Wire(new MemoryStream(parts), { idleTimeout: IDLE });
-}
-
-async function frameOf(...parts: Uint8Array[]): Promise<Frame> {
-  const frame = await wireOver(...parts).readFrame();
-  assert(frame);
-  return frame;
-}
-
-async function assertFails(run: Promise<unknown>, code: ErrorCode, words = ""): Promise<void> {
-  const error = await assertRejects(() => run, FerryError, words);
-  assertEquals(error.code, code, error.message);
-}
-
-interface Received {
-  header: Header;
-  bytes: Uint8Array;
-  md5: string;
-  size: number;
-}
-
-/** All the messages up to the end, or up to the first failure and whether that is the end. */
-async function readAll(
-  wire: Wire,
-): Promise<{ received: Received[]; code?: ErrorCode; ends?: boolean }> {
-  const received: Received[] = [];
-  for (;;) {
-    let frame: Frame | null;
-    try {
-      frame = await wire.readFrame();
-    } catch (error) {
-      return { received, code: toFerryError(error).code, ends: true };
-    }
-    if (!frame) return { received };
-    const { header, body } = frame;
-    const sink = new Collector();
-    try {
-      const { md5, size } = await receive(body, sink);
-      received.push({ header, bytes: sink.bytes, md5, size });
-    } catch (error) {
-      const goesOn = await body.drain().catch(() => false);
-      return { received, code: toFerryError(error).code, ends: !goesOn };
-    }
-  }
-}
+import {
+  ABC_MD5,
+  assertFails,
+  Collector,
+  frameOf,
+  IDLE,
+  inBytes,
+  ManualClock,
+  MemoryStream,
+  readAll,
+  sourceOf,
+  text,
+  utf8,
+  wireOver,
+} from "./memory_stream.ts";
 
 /** The same numbers from 0 to 1 each time. */
 function seeded(seed: number): () => number {
@@ -193,10 +31,6 @@ function seeded(seed: number): () => number {
     t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
-}
-
-function* inBytes(bytes: Uint8Array): Generator<Uint8Array> {
-  for (let i = 0; i < bytes.length; i++) yield bytes.subarray(i, i + 1);
 }
 
 function* inSegments(bytes: Uint8Array, random: () => number): Generator<Uint8Array> {
@@ -316,13 +150,6 @@ Deno.test("Wire.readFrame() makes no more room than the longest header needs", a
   assert(await new Wire(stream, { idleTimeout: IDLE }).readFrame());
   const largest = Math.max(...stream.rooms);
   assert(largest <= 4 + 65536, `a read offered ${largest} bytes`);
-});
-
-Deno.test("receive() takes no memory in proportion to an announced size", async () => {
-  const stream = new MemoryStream([message('{"total_size":9223372036854775807}', "abc")]);
-  const frame = await new Wire(stream, { idleTimeout: IDLE }).readFrame();
-  await assertFails(receive(frame!.body, new Collector()), "closed", "in the middle of a body");
-  assert(Math.max(...stream.rooms) <= 1024 * 1024);
 });
 
 Deno.test("Wire.writeFrame() sends a header and a small body in one write", async () => {
@@ -606,198 +433,4 @@ Deno.test("IncomingBody.md5 is known in front, or behind, or for an empty body a
   assertEquals(behind.body.md5, ABC_MD5);
   const empty = await frameOf(message("{}"));
   assertEquals([empty.body.md5, empty.body.ended], [EMPTY_MD5, true]);
-});
-
-Deno.test("receive() tells both md5s where they differ", async () => {
-  const { body } = await frameOf(message(`{"md5":"${EMPTY_MD5}","total_size":3}`, "abc"));
-  await assertFails(
-    receive(body, new Collector()),
-    "checksum_mismatch",
-    `the md5 of the 3 bytes that came is ${ABC_MD5}, the sender says ${EMPTY_MD5}`,
-  );
-});
-
-Deno.test("receive() finds one wrong bit in a body of several pieces", async () => {
-  const body = Uint8Array.from({ length: 3 * 1024 * 1024 + 7 }, (_, i) => (i * 31) >>> 3);
-  const header = message(`{"md5":"${md5Of(body)}","total_size":${body.length}}`);
-  const sink = new Collector();
-  const good = await frameOf(header, body);
-  assertEquals((await receive(good.body, sink)).size, body.length);
-  assertEquals(md5Of(sink.bytes), md5Of(body));
-  const bad = body.slice();
-  bad[2 * 1024 * 1024]! ^= 1;
-  const frame = await frameOf(header, bad);
-  await assertFails(receive(frame.body, new Collector()), "checksum_mismatch");
-});
-
-Deno.test("receive() tells of every byte", async () => {
-  const wire = wireOver(...inBytes(message(`{"md5":"${ABC_MD5}","total_size":3}`, "abc")));
-  const counts: number[] = [];
-  const { body } = (await wire.readFrame())!;
-  await receive(body, new Collector(), { onBytes: (count) => counts.push(count) });
-  assertEquals(counts, [1, 1, 1]);
-});
-
-Deno.test("receive() fails as its sink does, for small bodies and large ones", async () => {
-  const full = () => Promise.reject(new FerryError("no_space", "it is full"));
-  for (const size of [10, 3 * 1024 * 1024]) {
-    const header = message(JSON.stringify({ md5: EMPTY_MD5, total_size: size }));
-    const { body } = await frameOf(header, new Uint8Array(size));
-    await assertFails(receive(body, { write: full }), "no_space");
-  }
-});
-
-/** A source of bytes in memory that gives a few at a time. */
-function sourceOf(bytes: Uint8Array, piece = 100_000): ByteSource {
-  let done = 0;
-  return {
-    read(into) {
-      const part = bytes.subarray(done, done + Math.min(into.length, piece));
-      into.set(part);
-      done += part.length;
-      return Promise.resolve(part.length || null);
-    },
-  };
-}
-
-Deno.test("sendSized() puts a known md5 in front, and sends the rest in one write", async () => {
-  const stream = new MemoryStream();
-  const wire = new Wire(stream, { idleTimeout: IDLE });
-  const source = sourceOf(utf8.encode("abc"));
-  await sendSized(wire, { op: "put" }, source, { size: 3, md5: ABC_MD5 });
-  await wire.flush();
-  assertEquals(stream.writes.length, 1);
-  assertEquals(stream.written, message(`{"op":"put","md5":"${ABC_MD5}","total_size":3}`, "abc"));
-});
-
-Deno.test("sendSized() puts an unknown md5 behind, but not behind an empty body", async () => {
-  const stream = new MemoryStream();
-  const wire = new Wire(stream, { idleTimeout: IDLE });
-  const header = { filename: "f" };
-  const sent = await sendSized(wire, header, sourceOf(utf8.encode("abc")), { size: 3, md5: null });
-  assertEquals(sent, { md5: ABC_MD5, size: 3 });
-  await sendSized(wire, header, sourceOf(new Uint8Array()), { size: 0, md5: null });
-  await wire.flush();
-  assertEquals(
-    stream.written,
-    concat([
-      message('{"filename":"f","md5":null,"total_size":3}', "abc"),
-      message(`{"end":true,"filename":"f","md5":"${ABC_MD5}","size":3}`),
-      message('{"filename":"f","md5":null,"total_size":0}'),
-    ]),
-  );
-});
-
-Deno.test("sendSized() overwrites no piece that is still being written", async () => {
-  const body = Uint8Array.from({ length: 5 * 512 * 1024 }, (_, i) => (i * 31) >>> 7);
-  const taken: Uint8Array[] = [];
-  const slow = new MemoryStream();
-  slow.write = async (bytes) => {
-    // What it was given is looked at only after others have had their turn.
-    for (let turn = 0; turn < 100; turn++) await Promise.resolve();
-    taken.push(bytes.slice());
-    return bytes.length;
-  };
-  const wire = new Wire(slow, { idleTimeout: IDLE });
-  const { md5 } = await sendSized(wire, {}, sourceOf(body), { size: body.length, md5: null });
-  await wire.flush();
-  assertEquals(md5, md5Of(body));
-  const { received, code } = await readAll(wireOver(...taken));
-  assertEquals([received[0]?.md5, code], [md5, undefined]);
-});
-
-Deno.test("sendSized() sends no more than it announced of a source that grew", async () => {
-  const stream = new MemoryStream();
-  const wire = new Wire(stream, { idleTimeout: IDLE });
-  await sendSized(wire, {}, sourceOf(utf8.encode("abcdef")), { size: 3, md5: ABC_MD5 });
-  await wire.flush();
-  const { received, code } = await readAll(wireOver(stream.written));
-  assertEquals([received[0]?.size, code], [3, undefined]);
-});
-
-Deno.test("sendSized() ends its direction where the source is shorter than announced", async () => {
-  const stream = new MemoryStream();
-  const wire = new Wire(stream, { idleTimeout: IDLE });
-  const size = 3_000_000;
-  const source = sourceOf(new Uint8Array(size - 1));
-  await assertFails(sendSized(wire, {}, source, { size, md5: null }), "io", "it shrank");
-  assertEquals([wire.writable, wire.closed], [false, false]);
-  assert(stream.calls.includes("closeWrite"));
-  // The peer sees a body that is cut off, and neither padding nor a message behind it.
-  const { received, code, ends } = await readAll(wireOver(stream.written));
-  assertEquals([received.length, code, ends], [0, "closed", true]);
-});
-
-Deno.test("sendSized() reports a source that changed in the closing header", async () => {
-  const stream = new MemoryStream();
-  const wire = new Wire(stream, { idleTimeout: IDLE });
-  const source: ByteSource = {
-    ...sourceOf(utf8.encode("abc")),
-    assertUnchanged: () => Promise.reject(new FerryError("io", "it changed while it was sent")),
-  };
-  await assertFails(sendSized(wire, {}, source, { size: 3, md5: null }), "io", "it changed");
-  assert(wire.writable, "the connection can go on");
-  await wire.writeFrame({ op: "ping" });
-  await wire.flush();
-  const peer = wireOver(stream.written);
-  const { code, ends } = await readAll(peer);
-  assertEquals([code, ends], ["io", false]);
-  assertEquals((await readAll(peer)).received[0]?.header.op, "ping");
-});
-
-Deno.test("sendSized() stops between two pieces where it is told to", async () => {
-  const stream = new MemoryStream();
-  const wire = new Wire(stream, { idleTimeout: IDLE });
-  const size = 5 * 1024 * 1024;
-  let asked = 0;
-  let told = 0;
-  const sending = sendSized(wire, {}, sourceOf(new Uint8Array(size), 1024 * 1024), {
-    size,
-    md5: EMPTY_MD5,
-    onBytes: (count) => told += count,
-    stop: () => ++asked === 3 ? new FerryError("exists", "refused") : undefined,
-  });
-  await assertFails(sending, "exists", "refused");
-  assertEquals(told, 2 * 1024 * 1024);
-  assert(stream.written.length < size);
-  assert(!wire.writable);
-});
-
-Deno.test("sendSized() fails as its source does", async () => {
-  const wire = new Wire(new MemoryStream(), { idleTimeout: IDLE });
-  const source = { read: () => Promise.reject(new FerryError("io", "a bad sector")) };
-  await assertFails(sendSized(wire, {}, source, { size: 3, md5: null }), "io", "a bad sector");
-  assert(!wire.writable);
-});
-
-Deno.test("sendStreamed() leaves out empty pieces and closes with the md5 of all", async () => {
-  const stream = new MemoryStream();
-  const wire = new Wire(stream, { idleTimeout: IDLE });
-  const pieces = ["ab", "", "c"].map((piece) => utf8.encode(piece));
-  await sendStreamed(wire, { filename: "f" }, ReadableStream.from(pieces));
-  await wire.flush();
-  assertEquals(
-    stream.written,
-    concat([
-      message('{"filename":"f","md5":null,"total_size":null}'),
-      message('{"total_size":2}', "ab"),
-      message('{"total_size":1}', "c"),
-      message(`{"end":true,"filename":"f","md5":"${ABC_MD5}","size":3}`),
-    ]),
-  );
-});
-
-Deno.test("sendStreamed() reports a failing source in the closing header", async () => {
-  const stream = new MemoryStream();
-  const wire = new Wire(stream, { idleTimeout: IDLE });
-  const failing = (async function* () {
-    yield await Promise.resolve(utf8.encode("ab"));
-    throw new FerryError("io", "the pipe broke");
-  })();
-  await assertFails(sendStreamed(wire, {}, failing), "io", "the pipe broke");
-  await wire.flush();
-  const peer = wireOver(stream.written);
-  const { body } = (await peer.readFrame())!;
-  await assertFails(receive(body, new Collector()), "io", "the pipe broke");
-  assert(body.ended);
 });

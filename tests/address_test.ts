@@ -1,0 +1,88 @@
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import {
+  type Address,
+  DEFAULT_PORT,
+  formatAddress,
+  isLoopback,
+  parseAddress,
+} from "../lib/address.ts";
+import { FerryError } from "../lib/errors.ts";
+
+fc.configureGlobal({ seed: 19 });
+
+Deno.test("parseAddress() reads what people write", () => {
+  const table: Record<string, Address> = {
+    "127.0.0.1:80": { hostname: "127.0.0.1", port: 80 },
+    "example.org:65535": { hostname: "example.org", port: 65535 },
+    "host-1:0": { hostname: "host-1", port: 0 },
+    "localhost": { hostname: "localhost", port: DEFAULT_PORT },
+    "[::1]:80": { hostname: "::1", port: 80 },
+    "[::1]": { hostname: "::1", port: DEFAULT_PORT },
+    "[fe80::1%eth0]:1": { hostname: "fe80::1%eth0", port: 1 },
+    "[::ffff:127.0.0.1]:1": { hostname: "::ffff:127.0.0.1", port: 1 },
+  };
+  for (const [text, address] of Object.entries(table)) assertEquals(parseAddress(text), address);
+});
+
+Deno.test("parseAddress() refuses the rest with usage, and shows it", () => {
+  const wrong = [
+    "",
+    ":80",
+    "host:",
+    "host:x",
+    "host:-1",
+    "host:65536",
+    "host:99999",
+    "host:100000",
+    "host:80:90",
+    "::1",
+    "::1:80",
+    "[::1",
+    "::1]:80",
+    "[]:80",
+    "[::1]80",
+    "[::1]:",
+    "ho st:80",
+    "host :80",
+    "host:80 ",
+    "host:80\n",
+    "[ho st]:80",
+    "[::1\n]:80",
+  ];
+  for (const text of wrong) {
+    const error = assertThrows(() => parseAddress(text), FerryError);
+    assertEquals(error.code, "usage", text);
+    assertStringIncludes(error.message, JSON.stringify(text));
+    assertStringIncludes(error.message, "HOST:PORT");
+  }
+});
+
+Deno.test("formatAddress() writes what parseAddress() reads", () => {
+  assertEquals(formatAddress({ hostname: "::1", port: 80 }), "[::1]:80");
+  assertEquals(formatAddress({ hostname: "host", port: 0 }), "host:0");
+  const hostname = fc.oneof(fc.domain(), fc.ipV4(), fc.ipV6());
+  fc.assert(fc.property(hostname, fc.nat(65535), (hostname, port) => {
+    assertEquals(parseAddress(formatAddress({ hostname, port })), { hostname, port });
+  }));
+});
+
+Deno.test("isLoopback() is true only of what other machines cannot reach", () => {
+  for (const hostname of ["localhost", "127.0.0.1", "127.1.2.3", "127.255.255.254", "::1"]) {
+    assert(isLoopback({ hostname, port: 1 }), hostname);
+  }
+  const others = [
+    "0.0.0.0",
+    "::",
+    "",
+    "10.0.0.1",
+    "128.0.0.1",
+    "1270.0.0.1",
+    "127.0.0.1.example.org",
+    "localhost.example.org",
+    "notlocalhost",
+    "::12",
+    "fe80::1",
+  ];
+  for (const hostname of others) assert(!isLoopback({ hostname, port: 1 }), hostname);
+});

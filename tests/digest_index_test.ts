@@ -1,0 +1,176 @@
+import { assert, assertEquals } from "@std/assert";
+import { DatabaseSync } from "node:sqlite";
+import { DigestIndex, type FileIdentity, identityOf } from "../lib/digest_index.ts";
+import { TempDir } from "./programs.ts";
+
+const A = "a".repeat(32);
+const B = "b".repeat(32);
+
+function identity(key: string, version = "1:2:3"): FileIdentity {
+  return { key, version };
+}
+
+Deno.test("DigestIndex.lookup() tells what was recorded for exactly that state", () => {
+  using index = new DigestIndex();
+  assertEquals(index.lookup(identity("f")), null);
+  index.record([{ identity: identity("f"), md5: A }, { identity: identity("g"), md5: B }]);
+  assertEquals(index.lookup(identity("f")), A);
+  assertEquals(index.lookup(identity("g")), B);
+  assertEquals(index.lookup(identity("f", "1:2:4")), null);
+  assertEquals(index.lookup(identity("F")), null);
+  assertEquals(index.lookup(identity("f", "")), null);
+  assertEquals(index.lookup(identity("f")), A, "a look with another state forgot it");
+});
+
+Deno.test("DigestIndex.record() replaces what was known of a file", () => {
+  using index = new DigestIndex();
+  index.record([]);
+  index.record([{ identity: identity("f", "old"), md5: A }]);
+  index.record([{ identity: identity("f", "new"), md5: B }]);
+  assertEquals(index.lookup(identity("f", "old")), null);
+  assertEquals(index.lookup(identity("f", "new")), B);
+});
+
+Deno.test("DigestIndex.forget() forgets one file", () => {
+  using index = new DigestIndex();
+  index.record([{ identity: identity("f"), md5: A }, { identity: identity("g"), md5: B }]);
+  index.forget(identity("f", "whatever state"));
+  index.forget(identity("never known"));
+  assertEquals(index.lookup(identity("f")), null);
+  assertEquals(index.lookup(identity("g")), B);
+});
+
+Deno.test("DigestIndex keeps in a file what it knows, and without one nothing", async () => {
+  await using dir = new TempDir();
+  const path = dir.join("index.db");
+  {
+    using index = new DigestIndex(path);
+    index.record([{ identity: identity("f"), md5: A }]);
+  }
+  {
+    using index = new DigestIndex(path);
+    assertEquals(index.lookup(identity("f")), A);
+  }
+  using other = new DigestIndex();
+  assertEquals(other.lookup(identity("f")), null);
+});
+
+/** Changes the row of `f` behind the index's back. */
+function tamper(path: string, statement: string): void {
+  const database = new DatabaseSync(path);
+  const { changes } = database.prepare(statement).run();
+  database.close();
+  assertEquals(Number(changes), 1);
+}
+
+const TAMPERED: Record<string, string> = {
+  "another md5": `UPDATE digests SET md5 = '${B}'`,
+  "another version": "UPDATE digests SET version = '9:9:9'",
+  "another key": "UPDATE digests SET key = 'h'",
+  "another seal": `UPDATE digests SET seal = '${B}'`,
+  "a number for an md5": "UPDATE digests SET md5 = 7",
+  "bytes for an md5": `UPDATE digests SET md5 = x'${A}'`,
+  "an empty seal": "UPDATE digests SET seal = ''",
+};
+
+for (const [what, statement] of Object.entries(TAMPERED)) {
+  Deno.test(`DigestIndex.lookup() does not believe a row with ${what}`, async () => {
+    await using dir = new TempDir();
+    const path = dir.join("index.db");
+    {
+      using index = new DigestIndex(path);
+      index.record([{ identity: identity("f"), md5: A }]);
+    }
+    tamper(path, statement);
+    using index = new DigestIndex(path);
+    for (const version of ["1:2:3", "9:9:9"]) {
+      for (const key of ["f", "h"]) assertEquals(index.lookup(identity(key, version)), null);
+    }
+    index.record([{ identity: identity("f"), md5: A }]);
+    assertEquals(index.lookup(identity("f")), A);
+  });
+}
+
+const UNREADABLE: Record<string, (path: string) => void> = {
+  "garbage": (path) => Deno.writeTextFileSync(path, "no database".repeat(1000)),
+  "a database of another kind": (path) => {
+    Deno.removeSync(path);
+    const database = new DatabaseSync(path);
+    database.exec("CREATE TABLE digests (only TEXT); INSERT INTO digests VALUES ('x')");
+    database.close();
+  },
+  "cut short": (path) => Deno.truncateSync(path, 5000),
+  "empty": (path) => Deno.truncateSync(path, 0),
+};
+
+for (const [what, damage] of Object.entries(UNREADABLE)) {
+  Deno.test(`DigestIndex begins anew where the file is ${what}`, async () => {
+    await using dir = new TempDir();
+    const path = dir.join("index.db");
+    {
+      using index = new DigestIndex(path);
+      index.record([{ identity: identity("f"), md5: A }]);
+    }
+    damage(path);
+    {
+      using index = new DigestIndex(path);
+      assertEquals(index.lookup(identity("f")), null);
+      index.record([{ identity: identity("g"), md5: B }]);
+      assertEquals(index.lookup(identity("g")), B);
+    }
+    using index = new DigestIndex(path);
+    assertEquals(index.lookup(identity("g")), B, "it is not kept again");
+  });
+}
+
+Deno.test("DigestIndex begins anew where the database breaks while it is open", async () => {
+  await using dir = new TempDir();
+  const path = dir.join("index.db");
+  using index = new DigestIndex(path);
+  index.record([{ identity: identity("f"), md5: A }]);
+  const database = new DatabaseSync(path);
+  database.exec("DROP TABLE digests");
+  database.close();
+  assertEquals(index.lookup(identity("f")), null);
+  index.record([{ identity: identity("g"), md5: B }]);
+  assertEquals(index.lookup(identity("g")), B);
+  index.forget(identity("g"));
+  assertEquals(index.lookup(identity("g")), null);
+});
+
+Deno.test("DigestIndex works in memory where the disk takes no database", async () => {
+  await using dir = new TempDir();
+  Deno.mkdirSync(dir.join("index.db/full"), { recursive: true });
+  for (const path of [dir.join("index.db"), dir.join("missing/index.db")]) {
+    using index = new DigestIndex(path);
+    index.record([{ identity: identity("f"), md5: A }]);
+    assertEquals(index.lookup(identity("f")), A);
+  }
+});
+
+Deno.test("identityOf() changes with the content's size, times and inode, not with the name", async () => {
+  await using dir = new TempDir();
+  const path = dir.write("a", "12345");
+  Deno.utimeSync(path, 1000, 1000);
+  const before = identityOf(Deno.lstatSync(path));
+  assertEquals(identityOf(Deno.lstatSync(path)), before);
+
+  Deno.utimeSync(path, 1000, new Date(1_000_001));
+  const touched = identityOf(Deno.lstatSync(path));
+  assertEquals(touched.key, before.key);
+  assert(touched.version !== before.version, "a millisecond is not seen");
+
+  Deno.writeTextFileSync(path, "6", { append: true });
+  Deno.utimeSync(path, 1000, new Date(1_000_001));
+  assert(identityOf(Deno.lstatSync(path)).version !== touched.version, "the size is not seen");
+
+  const stats = Deno.lstatSync(path);
+  const now = identityOf(stats).version;
+  stats.ctime = new Date(stats.ctime!.getTime() + 1);
+  assert(identityOf(stats).version !== now, "the change time is not seen");
+
+  Deno.renameSync(path, dir.join("b"));
+  assertEquals(identityOf(Deno.lstatSync(dir.join("b"))).key, before.key);
+  dir.write("a", "12345");
+  assert(identityOf(Deno.lstatSync(path)).key !== before.key, "the inode is not seen");
+});

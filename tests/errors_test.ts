@@ -1,0 +1,176 @@
+import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { type ErrorCode, FerryError, isErrorCode, quote, toFerryError } from "../lib/errors.ts";
+
+fc.configureGlobal({ seed: 19 });
+
+const STATUS: Record<ErrorCode, number> = {
+  internal: 1,
+  io: 1,
+  usage: 2,
+  auth_required: 3,
+  denied: 3,
+  not_found: 4,
+  exists: 5,
+  bad_name: 5,
+  too_large: 5,
+  quota: 5,
+  no_space: 5,
+  not_a_file: 5,
+  unreachable: 6,
+  timeout: 6,
+  busy: 6,
+  closed: 6,
+  checksum_mismatch: 7,
+  bad_header: 8,
+  bad_version: 8,
+};
+
+Deno.test("FerryError has the exit status of its code", () => {
+  for (const [code, status] of Object.entries(STATUS)) {
+    assert(isErrorCode(code), `${code} is no code`);
+    assertEquals(new FerryError(code, "reason").exitStatus, status, code);
+  }
+});
+
+Deno.test("FerryError says what could not be done, and why", () => {
+  const bare = new FerryError("not_found", "no such file");
+  assertEquals([bare.name, bare.code, bare.reason, bare.message], [
+    "FerryError",
+    "not_found",
+    "no such file",
+    "no such file",
+  ]);
+  assert(!("cause" in bare), "a cause where there is none");
+  const cause = new Error("underneath");
+  const full = new FerryError("exists", "it exists", { action: 'put "a"', cause });
+  assertEquals(full.message, 'Cannot put "a": it exists');
+  assertEquals(full.reason, "it exists");
+  assertEquals(full.cause, cause);
+  assert(full instanceof Error);
+});
+
+Deno.test("FerryError.during() names the action once", () => {
+  const bare = new FerryError("io", "broken");
+  const named = bare.during('get "a"');
+  assertEquals([named.code, named.message, named.reason], [
+    "io",
+    'Cannot get "a": broken',
+    "broken",
+  ]);
+  assertEquals(named.cause, bare);
+  assertEquals(named.during("do something else"), named);
+  assertEquals(bare.message, "broken");
+  const cause = new Error("underneath");
+  assertEquals(new FerryError("io", "broken", { cause }).during("x").cause, cause);
+});
+
+Deno.test("FerryError.reported() keeps the peer's message as it came", () => {
+  const error = FerryError.reported("quota", 'Cannot put "a": disk quota reached');
+  assertEquals(error.message, 'Cannot put "a": disk quota reached');
+  assertEquals(error.during('put "b"').message, 'Cannot put "a": disk quota reached');
+  assertEquals(error.exitStatus, 5);
+});
+
+Deno.test("isErrorCode() is true of the codes alone", () => {
+  for (const text of ["", "IO", "io ", "toString", "__proto__", "constructor", "nope"]) {
+    assertEquals(isErrorCode(text), false, text);
+  }
+  for (const other of [undefined, null, 1, ["io"], { io: 1 }]) {
+    assertEquals(isErrorCode(other), false);
+  }
+});
+
+Deno.test("quote() shows a name in quotes, without characters that drive a terminal", () => {
+  assertEquals(quote("a/b.bin"), '"a/b.bin"');
+  assertEquals(quote('say "hi"\\'), '"say \\"hi\\"\\\\"');
+  assertEquals(quote("a\nb\x1b[2J\x7f\x9b31m"), '"a\\nb\\u001b[2J\\u007f\\u009b31m"');
+  assertEquals(quote("中文 😀"), '"中文 😀"');
+  assertEquals(quote("\ud800"), '"\\ud800"');
+  assertEquals(quote("x".repeat(255)), `"${"x".repeat(255)}"`);
+  assertEquals(quote("x".repeat(256)), `"${"x".repeat(254)}…"`);
+  fc.assert(fc.property(fc.string({ unit: "binary", maxLength: 300 }), (name) => {
+    assert(!/\p{Cc}/u.test(quote(name)), "a control character");
+    if (name.length <= 255) assertEquals(JSON.parse(quote(name)), name);
+  }));
+});
+
+Deno.test("toFerryError() leaves a FerryError alone", () => {
+  const error = new FerryError("busy", "later");
+  assert(toFerryError(error) === error);
+});
+
+Deno.test("toFerryError() gives the system's errors their codes, with the original as cause", async () => {
+  const directory = Deno.makeTempDirSync();
+  try {
+    Deno.writeTextFileSync(`${directory}/file`, "x");
+    const attempts: [ErrorCode, () => unknown][] = [
+      ["not_found", () => Deno.statSync(`${directory}/missing`)],
+      ["not_a_file", () => Deno.statSync(`${directory}/file/below`)],
+      ["exists", () => Deno.mkdirSync(`${directory}/file`)],
+      ["exists", () => Deno.removeSync(directory)],
+      ["bad_name", () => Deno.mkdirSync(`${directory}/${"x".repeat(256)}`)],
+      ["not_a_file", () => Deno.writeTextFileSync(directory, "x")],
+      ["unreachable", async () => (await Deno.connect({ hostname: "127.0.0.1", port: 1 })).close()],
+    ];
+    for (const [code, attempt] of attempts) {
+      let cause: unknown;
+      try {
+        await attempt();
+      } catch (error) {
+        cause = error;
+      }
+      assert(cause !== undefined, `${attempt} did not fail`);
+      const error = toFerryError(cause);
+      assertEquals(error.code, code, `${attempt}: ${cause}`);
+      assertEquals(error.cause, cause);
+      assert(!error.message.includes(directory), `the path is shown: ${error.message}`);
+    }
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
+});
+
+Deno.test("toFerryError() knows errors by their class and by their system code", () => {
+  const withCode = (code: unknown) => Object.assign(new Error("text"), { code });
+  const table: [unknown, ErrorCode][] = [
+    [new Deno.errors.ConnectionReset("x"), "closed"],
+    [new Deno.errors.BrokenPipe("x"), "closed"],
+    [new Deno.errors.TimedOut("x"), "timeout"],
+    [new Deno.errors.NotCapable("x"), "denied"],
+    [new Deno.errors.AddrInUse("x"), "io"],
+    [withCode("ENOSPC"), "no_space"],
+    [withCode("EDQUOT"), "quota"],
+    [withCode("EROFS"), "denied"],
+    [withCode("EFBIG"), "too_large"],
+    [withCode("EMFILE"), "busy"],
+    [withCode("EXDEV"), "io"],
+    // The code says more than the class does.
+    [Object.assign(new Deno.errors.NotFound("x"), { code: "ENOTDIR" }), "not_a_file"],
+    [new Error("failed to lookup address information: nobody knows"), "unreachable"],
+    [new Error("Input/output error (os error 5)"), "io"],
+  ];
+  for (const [error, code] of table) assertEquals(toFerryError(error).code, code, String(error));
+});
+
+Deno.test("toFerryError() makes what nobody foresaw internal, with the original as cause", () => {
+  const bug = new TypeError("x is not a function");
+  const error = toFerryError(bug);
+  assertEquals([error.code, error.cause], ["internal", bug]);
+  assertEquals(error.message, "unexpected TypeError: x is not a function");
+  for (const thrown of ["text", 7, null, undefined, 3n, Symbol("s"), {}, []]) {
+    const error = toFerryError(thrown);
+    assertEquals(error.code, "internal");
+    assertEquals(error.reason, String(thrown));
+  }
+});
+
+Deno.test("toFerryError() never fails, whatever an error calls itself", () => {
+  fc.assert(
+    fc.property(fc.string(), fc.string(), (name, code) => {
+      const thrown = Object.assign(new Error("text"), { name, code });
+      assert(toFerryError(thrown) instanceof FerryError);
+    }),
+    { examples: [["constructor", ""], ["", "toString"], ["__proto__", "hasOwnProperty"]] },
+  );
+});

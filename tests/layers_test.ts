@@ -1,0 +1,284 @@
+import { assert, assertEquals } from "@std/assert";
+import { PROJECT } from "./programs.ts";
+
+/** Which of our modules a module imports, by paths from the project's directory. */
+type Imports = ReadonlyMap<string, readonly string[]>;
+
+/** The modules of lib/, lowest first: each may import what stands in a line above its own. */
+const LAYERS: readonly (readonly string[])[] = [
+  ["errors", "version"],
+  ["address", "checksum", "command_line", "file_name", "overwrite"],
+  ["header"],
+  ["storage", "wire"],
+  ["digest_index", "local_file", "staging", "transfer"],
+  ["jail"],
+  ["publisher"],
+  ["storage_fs"],
+];
+
+/** The codec and the rules: they neither read nor write anything. */
+const PURE = ["address", "checksum", "errors", "file_name", "header", "overwrite"];
+
+/** The only modules that decide in what files are kept. */
+const PICK_STORAGE = ["server/main.ts", "mod.ts"];
+
+/** Sources without a test of their own name, and why. */
+const TESTED_ELSEWHERE: Readonly<Record<string, string>> = {
+  "client/commands.ts": "each command is run as a program: end_to_end_test.ts",
+  "client/config.ts": "a table: command_line_test.ts reads every command of it",
+  "client/connect.ts": "client_test.ts and session_test.ts connect",
+  "client/download.ts": "client_test.ts and end_to_end_test.ts download",
+  "client/main.ts": "wiring: end_to_end_test.ts runs the program",
+  "lib/std.d.ts": "types only",
+  "lib/storage.ts": "types only: storage_conformance.ts is what they promise",
+  "lib/version.ts": "one constant: end_to_end_test.ts prints it",
+  "server/config.ts": "a table: command_line_test.ts reads it",
+  "server/listener.ts": "session_test.ts and end_to_end_test.ts listen",
+  "server/main.ts": "wiring: end_to_end_test.ts runs the program",
+};
+
+/** The module names in a source's import and export statements and its dynamic imports. */
+function importsIn(source: string): string[] {
+  const statements = [
+    // A statement begins at the start of a line, as `deno fmt` has it: a comment's text does not.
+    /^(?:import|export)\s+[\w\s{},*$]*?\bfrom\s*"([^"]+)"/gm,
+    /^import\s*"([^"]+)"/gm,
+    /\bimport\(\s*"([^"]+)"/g,
+  ];
+  const code = source.replace(/^\s*(?:\/\/|\/?\*).*$/gm, "");
+  return statements.flatMap((statement) => [...code.matchAll(statement)].map(([, name]) => name!));
+}
+
+function sources(directory: string): string[] {
+  return [...Deno.readDirSync(PROJECT + directory)].flatMap(({ name, isDirectory }) =>
+    isDirectory
+      ? sources(`${directory}/${name}`)
+      : name.endsWith(".ts")
+      ? [`${directory}/${name}`]
+      : []
+  ).sort();
+}
+
+const SOURCES = [...["lib", "server", "client"].flatMap(sources), "mod.ts"];
+
+function read(path: string): string {
+  return Deno.readTextFileSync(PROJECT + path);
+}
+
+function importsOf(paths: readonly string[]): Imports {
+  return new Map(paths.map((path) => [
+    path,
+    importsIn(read(path)).filter((name) => name.startsWith("."))
+      .map((name) => new URL(name, `file:///${path}`).pathname.slice(1))
+      .filter((name) => name.endsWith(".ts")),
+  ]));
+}
+
+/** `lib` of lib/errors.ts, "" of mod.ts. */
+function directoryOf(path: string): string {
+  return path.slice(0, Math.max(0, path.indexOf("/")));
+}
+
+function layerOf(path: string): number {
+  return LAYERS.findIndex((layer) => layer.some((name) => path === `lib/${name}.ts`));
+}
+
+/** Every import that a rule forbids, in words. */
+function brokenRules(imports: Imports): string[] {
+  const broken: string[] = [];
+  for (const [from, targets] of imports) {
+    for (const to of targets) {
+      const say = (rule: string) => broken.push(`${from} imports ${to}: ${rule}`);
+      const [home, target] = [directoryOf(from), directoryOf(to)];
+      if (home === "lib" && target !== "lib") say("lib/ imports nothing from outside of lib/");
+      if (home === "server" && target === "client" || home === "client" && target === "server") {
+        say("server/ and client/ never import each other");
+      }
+      if (!["lib", "server", "client", ""].includes(target)) say("that is not part of the program");
+      if (to === "mod.ts") say("mod.ts is for others; import what it exports from where it is");
+      if (to.endsWith("/main.ts")) say("nobody imports a main.ts");
+      if (to === "lib/storage_fs.ts" && !PICK_STORAGE.includes(from)) {
+        say(`only ${PICK_STORAGE.join(" and ")} pick a storage; the rest imports lib/storage.ts`);
+      }
+      if (home === "lib" && target === "lib" && layerOf(to) >= layerOf(from)) {
+        say("it does not stand in a lower layer");
+      }
+    }
+    if (directoryOf(from) === "lib" && !from.endsWith(".d.ts") && layerOf(from) < 0) {
+      broken.push(`${from} has no layer: put it into LAYERS`);
+    }
+  }
+  return broken;
+}
+
+/** A cycle of imports, as a path that ends where it began; undefined where there is none. */
+function cycleIn(imports: Imports): string[] | undefined {
+  const finished = new Set<string>();
+  const visit = (path: string, above: readonly string[]): string[] | undefined => {
+    if (above.includes(path)) return [...above.slice(above.indexOf(path)), path];
+    if (finished.has(path)) return undefined;
+    for (const target of imports.get(path) ?? []) {
+      const cycle = visit(target, [...above, path]);
+      if (cycle) return cycle;
+    }
+    finished.add(path);
+    return undefined;
+  };
+  for (const path of imports.keys()) {
+    const cycle = visit(path, []);
+    if (cycle) return cycle;
+  }
+  return undefined;
+}
+
+Deno.test("importsIn() sees every form of import, and no text that looks like one", () => {
+  const source = `/**
+ * import { no } from "./comment.ts";
+ */
+import "./a.ts";
+import b from "./b.ts";
+import type { C } from "./c.ts";
+import { type D, e as f } from "./d.ts";
+import {
+  g,
+  type H,
+} from "./g.ts";
+import * as i from "./i.ts";
+import j, { k } from "./j.ts";
+import config from "./config.json" with { type: "json" };
+export * from "./l.ts";
+export * as m from "./m.ts";
+export { n } from "./n.ts";
+export type { O } from "./o.ts";
+// import { no } from "./line.ts";
+export const text = "from";
+export function p(from: string): string {
+  return from + "./no.ts";
+}
+const q = await import("./q.ts");
+  // await import("./no.ts")
+`;
+  assertEquals(
+    importsIn(source).sort(),
+    [..."abcdgijlmnoq"].map((letter) => `./${letter}.ts`).concat("./config.json").sort(),
+  );
+});
+
+Deno.test("brokenRules() finds what is forbidden, and only that", () => {
+  const table: [string, string, string | undefined][] = [
+    ["lib/errors.ts", "lib/version.ts", "lower layer"],
+    ["lib/errors.ts", "lib/file_name.ts", "lower layer"],
+    ["lib/header.ts", "lib/wire.ts", "lower layer"],
+    ["lib/storage.ts", "lib/staging.ts", "lower layer"],
+    ["lib/checksum.ts", "lib/overwrite.ts", "lower layer"],
+    ["lib/wire.ts", "server/session.ts", "nothing from outside"],
+    ["lib/wire.ts", "client/client.ts", "nothing from outside"],
+    ["lib/wire.ts", "mod.ts", "nothing from outside"],
+    ["lib/wire.ts", "tests/programs.ts", "nothing from outside"],
+    ["server/session.ts", "client/client.ts", "never import each other"],
+    ["client/client.ts", "server/access.ts", "never import each other"],
+    ["client/client.ts", "mod.ts", "mod.ts is for others"],
+    ["client/client.ts", "tests/programs.ts", "not part of the program"],
+    ["server/listener.ts", "server/main.ts", "nobody imports a main.ts"],
+    ["mod.ts", "client/main.ts", "nobody imports a main.ts"],
+    ["server/session.ts", "lib/storage_fs.ts", "pick a storage"],
+    ["client/client.ts", "lib/storage_fs.ts", "pick a storage"],
+    ["lib/publisher.ts", "lib/storage_fs.ts", "pick a storage"],
+    ["lib/new.ts", "lib/errors.ts", "has no layer"],
+    ["lib/header.ts", "lib/errors.ts", undefined],
+    ["lib/storage_fs.ts", "lib/publisher.ts", undefined],
+    ["server/main.ts", "lib/storage_fs.ts", undefined],
+    ["server/main.ts", "server/listener.ts", undefined],
+    ["mod.ts", "lib/storage_fs.ts", undefined],
+    ["mod.ts", "client/client.ts", undefined],
+    ["client/client.ts", "lib/wire.ts", undefined],
+  ];
+  for (const [from, to, rule] of table) {
+    const broken = brokenRules(new Map([[from, [to]]]));
+    if (rule === undefined) assertEquals(broken, []);
+    else assert(broken.some((line) => line.includes(rule)), `${from} imports ${to}: ${broken}`);
+  }
+});
+
+Deno.test("cycleIn() finds a cycle, and none where there is none", () => {
+  const imports: [string, string[]][] = [["a", ["b", "c"]], ["b", ["c"]], ["c", ["d"]], ["d", []]];
+  assertEquals(cycleIn(new Map(imports)), undefined);
+  assertEquals(cycleIn(new Map([...imports, ["d", ["b"]]])), ["b", "c", "d", "b"]);
+  assertEquals(cycleIn(new Map([["a", ["a"]]])), ["a", "a"]);
+});
+
+Deno.test("imports run one way", () => {
+  const imports = importsOf(SOURCES);
+  // What is known to be there is seen: a parser that sees nothing would forbid nothing.
+  assert(imports.get("lib/storage_fs.ts")!.includes("lib/publisher.ts"));
+  assert(imports.get("mod.ts")!.includes("lib/storage_fs.ts"));
+  for (const [from, targets] of imports) {
+    for (const to of targets) {
+      assert(SOURCES.includes(to), `${from} imports ${to}: it is not there`);
+    }
+  }
+  assertEquals(brokenRules(imports).join("\n"), "");
+  assertEquals(cycleIn(imports)?.join(" imports ") ?? "", "", "a cycle of imports");
+});
+
+Deno.test("every layer is a module of lib/", () => {
+  for (const name of [...LAYERS.flat(), ...PURE]) {
+    assert(
+      SOURCES.includes(`lib/${name}.ts`),
+      `LAYERS or PURE names lib/${name}.ts: it is not there`,
+    );
+  }
+});
+
+Deno.test("lib/errors.ts imports nothing of ours", () => {
+  assertEquals(importsIn(read("lib/errors.ts")).filter((name) => name.startsWith(".")), []);
+});
+
+Deno.test("the codec and the rules do no input and output", () => {
+  const impure = /\bDeno\.(?!errors\b)\w+|"node:(?!crypto")[\w/]+"|\bfetch\(|\bconsole\./g;
+  assert("await Deno.open(path)".match(impure) && 'from "node:fs"'.match(impure));
+  for (const name of PURE) {
+    const code = read(`lib/${name}.ts`).replace(/^\s*(?:\/\/|\/?\*).*$/gm, "");
+    assertEquals(code.match(impure) ?? [], [], `lib/${name}.ts is to be pure`);
+  }
+});
+
+Deno.test("packages are imported under the names that deno.json maps", () => {
+  const mapped = Object.keys(JSON.parse(read("deno.json")).imports);
+  for (const path of [...SOURCES, ...sources("tests")]) {
+    for (const name of importsIn(read(path))) {
+      const known = /^(\.|node:)/.test(name) || mapped.includes(name) || name === "@ferry/ferry";
+      assert(known, `${path} imports "${name}": deno.json does not map that name`);
+    }
+  }
+});
+
+Deno.test("every source has its test", () => {
+  const tests = sources("tests");
+  const problems: string[] = [];
+  for (const path of SOURCES.filter((path) => path !== "mod.ts")) {
+    const test = `tests/${path.replace(/^.*\//, "").replace(/\.ts$/, "_test.ts")}`;
+    const reason = TESTED_ELSEWHERE[path];
+    if (reason === undefined) {
+      if (!tests.includes(test)) problems.push(`${path} has no test: ${test} is missing`);
+      continue;
+    }
+    if (tests.includes(test)) problems.push(`${path} has ${test}: it is no exception any more`);
+    for (const [name] of reason.matchAll(/\w+\.ts/g)) {
+      if (!tests.includes(`tests/${name}`)) problems.push(`${path}: ${name} is not there`);
+    }
+  }
+  for (const path of Object.keys(TESTED_ELSEWHERE)) {
+    if (!SOURCES.includes(path)) problems.push(`TESTED_ELSEWHERE names ${path}: it is not there`);
+  }
+  assertEquals(problems.join("\n"), "");
+});
+
+Deno.test("no file is a drawer for odds and ends", () => {
+  for (const path of [...SOURCES, ...sources("tests")]) {
+    assert(
+      !/(^|[/_])(utils?|helpers?|common|misc|shared)(_|\.|\/)/.test(path),
+      `${path}: a function lives where its subject lives`,
+    );
+  }
+});

@@ -1,0 +1,77 @@
+import { assertEquals } from "@std/assert";
+import {
+  decideOverwrite,
+  type FileState,
+  type Overwrite,
+  OVERWRITE_POLICIES,
+  type OverwriteDecision,
+} from "../lib/overwrite.ts";
+
+const A = "a".repeat(32);
+const B = "b".repeat(32);
+
+/** What comes in and what is there, and the decisions under `never` and `different`. */
+const BY_CONTENT: readonly (readonly [FileState, FileState, string, OverwriteDecision[]])[] = [
+  [{ size: 1, md5: A }, { size: 1, md5: A }, "the same", ["have", "have"]],
+  [{ size: 1, md5: A }, { size: 1, md5: B }, "another md5", ["exists", "send"]],
+  [{ size: 1, md5: A }, { size: 2, md5: B }, "another size and md5", ["exists", "send"]],
+  [{ size: 1, md5: null }, { size: 2, md5: B }, "another size, no md5 in", ["exists", "send"]],
+  [{ size: 1, md5: A }, { size: 2, md5: null }, "another size, no md5 there", ["exists", "send"]],
+  [{ size: 1, md5: null }, { size: 2, md5: null }, "another size, no md5", ["exists", "send"]],
+  [{ size: 1, md5: null }, { size: 1, md5: A }, "the same size, no md5 in", ["hash", "hash"]],
+  [{ size: 1, md5: A }, { size: 1, md5: null }, "the same size, no md5 there", ["hash", "hash"]],
+  [{ size: 1, md5: null }, { size: 1, md5: null }, "the same size, no md5", ["hash", "hash"]],
+  [{ size: null, md5: null }, { size: 1, md5: A }, "a stream", ["hash", "hash"]],
+  [{ size: null, md5: A }, { size: 1, md5: A }, "a stream that is the same", ["have", "have"]],
+  [{ size: null, md5: A }, { size: 1, md5: B }, "a stream that is not", ["exists", "send"]],
+  [{ size: 0, md5: A }, { size: 0, md5: A }, "both empty", ["have", "have"]],
+  [{ size: 0, md5: null }, { size: 1, md5: A }, "one empty", ["exists", "send"]],
+];
+
+for (const [turn, policy] of (["never", "different"] as const).entries()) {
+  Deno.test(`decideOverwrite() ${policy}: by content, whatever the times`, () => {
+    for (const [incoming, existing, what, decisions] of BY_CONTENT) {
+      for (const [before, after] of [[undefined, undefined], [1, 2], [2, 1], [1, undefined]]) {
+        const decision = decideOverwrite(
+          policy,
+          { ...incoming, mtime: before },
+          { ...existing, mtime: after },
+        );
+        assertEquals(decision, decisions[turn]!, what);
+      }
+    }
+  });
+}
+
+Deno.test("decideOverwrite() always: send, even what is the same", () => {
+  for (const [incoming, existing, what] of BY_CONTENT) {
+    assertEquals(decideOverwrite("always", incoming, existing), "send", what);
+  }
+});
+
+Deno.test("decideOverwrite() newer: by time, whatever the content", () => {
+  const times: readonly (readonly [number | undefined, number | undefined, OverwriteDecision])[] = [
+    [2, 1, "send"],
+    [1, 1, "have"],
+    [1, 2, "have"],
+    [0, -1, "send"],
+    [1, undefined, "send"],
+    [undefined, 1, "have"],
+    [undefined, undefined, "have"],
+  ];
+  for (const [incoming, existing] of BY_CONTENT) {
+    for (const [after, before, decision] of times) {
+      assertEquals(
+        decideOverwrite("newer", { ...incoming, mtime: after }, { ...existing, mtime: before }),
+        decision,
+        `${after} over ${before}`,
+      );
+    }
+  }
+});
+
+Deno.test("OVERWRITE_POLICIES has every policy once, the default first", () => {
+  const all: Record<Overwrite, true> = { never: true, always: true, newer: true, different: true };
+  assertEquals(OVERWRITE_POLICIES[0], "never");
+  assertEquals([...OVERWRITE_POLICIES].sort(), Object.keys(all).sort() as Overwrite[]);
+});

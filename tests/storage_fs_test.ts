@@ -1,0 +1,621 @@
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { DigestIndex, identityOf } from "../lib/digest_index.ts";
+import { FerryError } from "../lib/errors.ts";
+import { type FileName, parseFileName as name } from "../lib/file_name.ts";
+import { type Durability, isTaken } from "../lib/staging.ts";
+import { FsStorage } from "../lib/storage_fs.ts";
+import { TempDir } from "./programs.ts";
+import {
+  assertCode,
+  begin,
+  listed,
+  md5,
+  put,
+  type TestedStorage,
+  testStorage,
+  textOf,
+} from "./storage_conformance.ts";
+
+function namesIn(path: string): string[] {
+  return [...Deno.readDirSync(path)].map(({ name }) => name).sort();
+}
+
+/** A directory, and in it the root of a storage. */
+class Fixture implements TestedStorage {
+  readonly dir = new TempDir();
+  readonly root = this.dir.join("root");
+  readonly #durability: Durability;
+  storage!: FsStorage;
+
+  constructor(durability: Durability = "none") {
+    this.#durability = durability;
+    Deno.mkdirSync(this.root);
+    this.#open();
+  }
+
+  #open(): void {
+    this.storage = FsStorage.open(this.root, { durability: this.#durability });
+  }
+
+  /** A path in the root. */
+  path(name: string): string {
+    return `${this.root}/${name}`;
+  }
+
+  async reopen(between: () => void = () => {}): Promise<void> {
+    await this.storage[Symbol.asyncDispose]();
+    between();
+    this.#open();
+  }
+
+  leftovers(): Promise<string[]> {
+    return Promise.resolve(namesIn(this.path(".ferry/staging")));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.storage[Symbol.asyncDispose]();
+    await this.dir[Symbol.asyncDispose]();
+  }
+}
+
+for (const durability of ["full", "none"] as const) {
+  testStorage(
+    `FsStorage, durability ${durability}`,
+    () => Promise.resolve(new Fixture(durability)),
+  );
+}
+
+Deno.test("FsStorage.open() empties the staging area", async () => {
+  await using f = new Fixture();
+  await f.reopen(() => {
+    Deno.writeTextFileSync(f.path(".ferry/staging/left.part"), "left");
+    Deno.mkdirSync(f.path(".ferry/staging/dir/deep"), { recursive: true });
+    Deno.symlinkSync(f.dir.path, f.path(".ferry/staging/link"));
+  });
+  assertEquals(await f.leftovers(), []);
+  assertEquals(namesIn(f.dir.path), ["root"], "a link was followed");
+});
+
+Deno.test("FsStorage.open() refuses what is no directory", async () => {
+  await using dir = new TempDir();
+  const missing = assertThrows(() => FsStorage.open(dir.join("missing")), FerryError);
+  assertEquals(missing.code, "not_found");
+  assertStringIncludes(missing.message, `Cannot serve "${dir.join("missing")}"`);
+  dir.write("file", "x");
+  await assertCode("not_a_file", () => FsStorage.open(dir.join("file")));
+  Deno.mkdirSync(dir.join("root"));
+  dir.write("root/.ferry", "x");
+  await assertCode("not_a_file", () => FsStorage.open(dir.join("root")));
+  assertEquals(Deno.readTextFileSync(dir.join("root/.ferry")), "x");
+});
+
+Deno.test("FsStorage.open() refuses a link in the place of its own directory", async () => {
+  await using dir = new TempDir();
+  Deno.mkdirSync(dir.join("root"));
+  Deno.mkdirSync(dir.join("precious/staging"), { recursive: true });
+  dir.write("precious/staging/file", "x");
+  Deno.symlinkSync("../precious", dir.join("root/.ferry"));
+  await assertCode("not_a_file", () => FsStorage.open(dir.join("root")));
+  assertEquals(namesIn(dir.join("precious")), ["staging"]);
+  assertEquals(namesIn(dir.join("precious/staging")), ["file"]);
+});
+
+Deno.test("FsStorage.open() of a root that is served already is busy", async () => {
+  await using f = new Fixture();
+  await using pending = await begin(f.storage, "a", "x");
+  Deno.symlinkSync("root", f.dir.join("by-link"));
+  await assertCode("busy", () => FsStorage.open(f.root));
+  await assertCode("busy", () => FsStorage.open(f.dir.join("by-link")));
+  // The attempt did not clear away what the first one is writing.
+  await pending.commit({ md5: md5("x"), replace: false });
+  await f.reopen();
+  assertEquals(await listed(f.storage), ["a"]);
+});
+
+Deno.test("FsStorage.open() follows links to the root", async () => {
+  await using dir = new TempDir();
+  Deno.mkdirSync(dir.join("root"));
+  Deno.symlinkSync("root", dir.join("link"));
+  await using storage = FsStorage.open(dir.join("link"), { durability: "none" });
+  await put(storage, "d/a", "x");
+  assertEquals(Deno.readTextFileSync(dir.join("root/d/a")), "x");
+  assertEquals(await listed(storage), ["d", "d/a"]);
+});
+
+Deno.test("FsStorage keeps its own directory out of everybody's reach", async () => {
+  await using f = new Fixture();
+  await put(f.storage, "a", "x");
+  assertEquals(await listed(f.storage), ["a"]);
+  assertEquals(await listed(f.storage, "", { recursive: false }), ["a"]);
+  for (const own of [".ferry", ".ferry/lock", ".ferry/index.db"]) {
+    await assertCode("bad_name", () => name(own));
+    // The name's own check is not the only one.
+    await assertCode("not_found", () => f.storage.stat(own as FileName));
+    await assertCode("not_found", () => f.storage.open(own as FileName));
+    await assertCode("not_found", () => f.storage.create(own as FileName, { size: 1 }));
+  }
+  // Such a name further down is anybody's.
+  await put(f.storage, "d/.ferry/x", "x");
+  assertEquals(await listed(f.storage, "d"), ["d/.ferry", "d/.ferry/x"]);
+});
+
+/** Writes an md5 that is not the file's into the index, sealed as the storage would. */
+function plant(f: Fixture, filename: string, digest: string): void {
+  using index = new DigestIndex(f.path(".ferry/index.db"));
+  index.record([{ identity: identityOf(Deno.lstatSync(f.path(filename))), md5: digest }]);
+}
+
+const PLANTED = "0123456789abcdef0123456789abcdef";
+
+Deno.test("FsStorage.digest() does not read an unchanged file again", async () => {
+  await using f = new Fixture();
+  await put(f.storage, "d/a", "content");
+  await f.reopen(() => plant(f, "d/a", PLANTED));
+  // Whoever had read the file would know better.
+  assertEquals(await f.storage.digest(name("d/a")), PLANTED);
+  assertEquals((await f.storage.stat(name("d/a"))).md5, PLANTED);
+  await f.storage.move(name("d/a"), name("b"), { replace: false });
+  assertEquals(await f.storage.digest(name("b")), PLANTED, "a move forgets the md5");
+});
+
+Deno.test("FsStorage.digest() of a file that it did not write is remembered", async () => {
+  await using f = new Fixture();
+  Deno.writeTextFileSync(f.path("a"), "content");
+  assertEquals((await f.storage.stat(name("a"))).md5, null);
+  assertEquals(await f.storage.digest(name("a")), md5("content"));
+  assertEquals((await f.storage.stat(name("a"))).md5, md5("content"));
+  await f.reopen();
+  assertEquals((await f.storage.stat(name("a"))).md5, md5("content"));
+});
+
+const CHANGES: Record<string, (path: string, before: Deno.FileInfo) => void> = {
+  "its size": (path, { mtime }) => {
+    Deno.writeTextFileSync(path, "longer than before");
+    Deno.utimeSync(path, mtime!, mtime!);
+  },
+  "its modification time": (path) => Deno.utimeSync(path, 1000, 1000),
+  "its inode": (path, { mtime }) => {
+    Deno.renameSync(path, `${path}.old`);
+    Deno.writeTextFileSync(path, "content");
+    Deno.utimeSync(path, mtime!, mtime!);
+  },
+};
+
+for (const [what, change] of Object.entries(CHANGES)) {
+  Deno.test(`FsStorage.digest() reads a file again that changed ${what}`, async () => {
+    await using f = new Fixture();
+    await put(f.storage, "a", "content");
+    await f.reopen(() => {
+      plant(f, "a", PLANTED);
+      change(f.path("a"), Deno.statSync(f.path("a")));
+    });
+    assertEquals((await f.storage.stat(name("a"))).md5, null);
+    assertEquals(await f.storage.digest(name("a")), md5(Deno.readTextFileSync(f.path("a"))));
+  });
+}
+
+Deno.test("FsStorage.digest() reads a file again whose inode changed since", async () => {
+  await using f = new Fixture();
+  await put(f.storage, "a", "content");
+  await f.reopen(() => {
+    // Nobody can set that time back: what was remembered a second before this change is planted.
+    const stats = Deno.lstatSync(f.path("a"));
+    stats.ctime = new Date(stats.ctime!.getTime() - 1000);
+    using index = new DigestIndex(f.path(".ferry/index.db"));
+    index.record([{ identity: identityOf(stats), md5: PLANTED }]);
+  });
+  assertEquals((await f.storage.stat(name("a"))).md5, null);
+  assertEquals(await f.storage.digest(name("a")), md5("content"));
+});
+
+const INDEX = ".ferry/index.db";
+
+const DAMAGES: Record<string, (f: Fixture) => void> = {
+  "was deleted": (f) => {
+    for (const { name } of Deno.readDirSync(f.path(".ferry"))) {
+      if (name.startsWith("index.db")) Deno.removeSync(f.path(`.ferry/${name}`));
+    }
+  },
+  "is garbage": (f) => Deno.writeTextFileSync(f.path(INDEX), "no database ".repeat(1000)),
+  "is empty": (f) => Deno.truncateSync(f.path(INDEX), 0),
+  "was cut short": (f) => Deno.truncateSync(f.path(INDEX), 4096 + 17),
+  "has a row with another md5": (f) => {
+    const bytes = Deno.readFileSync(f.path(INDEX));
+    const text = new TextDecoder("latin1").decode(bytes);
+    const at = text.indexOf(PLANTED);
+    assert(at >= 0 && text.indexOf(PLANTED, at + 1) < 0, "the row is not there once");
+    bytes[at + 3]! ^= 1;
+    Deno.writeFileSync(f.path(INDEX), bytes);
+  },
+  "is a directory": (f) => {
+    DAMAGES["was deleted"]!(f);
+    Deno.mkdirSync(f.path(`${INDEX}/x`), { recursive: true });
+  },
+};
+
+for (const [what, damage] of Object.entries(DAMAGES)) {
+  Deno.test(`FsStorage.digest() reads a file again where the index ${what}`, async () => {
+    await using f = new Fixture();
+    await put(f.storage, "a", "content");
+    await f.reopen(() => {
+      plant(f, "a", PLANTED);
+      damage(f);
+    });
+    assertEquals((await f.storage.stat(name("a"))).md5, null);
+    assertEquals(await f.storage.digest(name("a")), md5("content"));
+    assertEquals((await f.storage.stat(name("a"))).md5, md5("content"), "it is not rebuilt");
+    await put(f.storage, "b", "more");
+    assertEquals((await f.storage.stat(name("b"))).md5, md5("more"));
+  });
+}
+
+Deno.test("FsStorage follows links that stay in the root", async () => {
+  await using f = new Fixture();
+  await put(f.storage, "d/a", "content");
+  Deno.symlinkSync("d", f.path("to-dir"));
+  Deno.symlinkSync(f.path("d/a"), f.path("to-file"));
+  assertEquals(await textOf(f.storage, "to-dir/a"), "content");
+  assertEquals(await textOf(f.storage, "to-file"), "content");
+  const { type, size, md5: digest } = await f.storage.stat(name("to-file"));
+  assertEquals({ type, size, digest }, { type: "file", size: 7, digest: md5("content") });
+  assertEquals((await f.storage.stat(name("to-dir"))).type, "directory");
+  await put(f.storage, "to-dir/new/b", "new");
+  assertEquals(Deno.readTextFileSync(f.path("d/new/b")), "new");
+  await f.storage.mkdir(name("to-dir"));
+  await f.storage.mkdir(name("to-dir/more"));
+  assert(Deno.lstatSync(f.path("d/more")).isDirectory);
+  await assertCode("not_a_file", () => f.storage.create(name("to-dir"), { size: 1 }));
+  await assertCode("not_a_file", () => f.storage.create(name("to-file/x"), { size: 1 }));
+});
+
+Deno.test("FsStorage.list() shows a linked directory and does not descend into it", async () => {
+  await using f = new Fixture();
+  await put(f.storage, "d/a", "content");
+  Deno.symlinkSync("..", f.path("d/up"));
+  Deno.symlinkSync("d", f.path("e"));
+  assertEquals(await listed(f.storage), ["d", "d/a", "d/up", "e"]);
+  assertEquals(await listed(f.storage, "e"), ["e/a", "e/up"]);
+});
+
+Deno.test("FsStorage.commit() onto a link takes the link's place", async () => {
+  await using f = new Fixture();
+  await put(f.storage, "target", "old");
+  Deno.symlinkSync("target", f.path("link"));
+  await assertCode("exists", () => put(f.storage, "link", "new"));
+  assertEquals((await put(f.storage, "link", "old")).unchanged, true);
+  await put(f.storage, "link", "new", { replace: true });
+  assertEquals(Deno.readTextFileSync(f.path("target")), "old");
+  assert(Deno.lstatSync(f.path("link")).isFile);
+  assertEquals(await textOf(f.storage, "link"), "new");
+});
+
+Deno.test("FsStorage.remove() of a link leaves what it leads to", async () => {
+  await using f = new Fixture();
+  await put(f.storage, "d/a", "content");
+  Deno.mkdirSync(f.dir.join("outside"));
+  f.dir.write("outside/b", "outside");
+  for (const target of ["d", "../outside", "nowhere", ".ferry"]) {
+    Deno.symlinkSync(target, f.path("link"));
+    await f.storage.remove(name("link"), { recursive: true });
+    assert(!isTaken(f.path("link")));
+  }
+  assertEquals(await listed(f.storage), ["d", "d/a"]);
+  assertEquals(namesIn(f.dir.join("outside")), ["b"]);
+  assert(namesIn(f.path(".ferry")).includes("staging"));
+});
+
+/** What must hold for every name that leads to something that is not to be reached. */
+async function assertOutOfReach(storage: FsStorage, filename: string): Promise<void> {
+  const out = name(filename);
+  await assertCode("not_found", () => storage.stat(out));
+  await assertCode("not_found", () => storage.open(out));
+  await assertCode("not_found", () => storage.digest(out));
+  await assertCode("not_found", () => listed(storage, filename));
+  const below = name(`${filename}/new`);
+  await assertCode("not_found", () => put(storage, `${filename}/new`, "x", { replace: true }));
+  await assertCode("not_found", () => put(storage, `${filename}/new/deep`, "x"));
+  await assertCode("not_found", () => storage.mkdir(below));
+  await assertCode("not_found", () => storage.mkdir(name(`${filename}/new/deep`)));
+  await assertCode("not_found", () => storage.remove(below, { recursive: true }));
+  await assertCode("not_found", () => storage.move(name("mine"), below, { replace: true }));
+  await assertCode("not_found", () => storage.move(below, name("taken"), { replace: true }));
+  assert(!(await listed(storage)).some((shown) => shown.startsWith(filename)), "it is listed");
+}
+
+Deno.test("FsStorage links out of the root lead nowhere", async () => {
+  await using f = new Fixture();
+  await put(f.storage, "mine", "mine");
+  // Its path begins like the root's, and is not below it.
+  const outside = `${f.root}side`;
+  Deno.mkdirSync(`${outside}/sub`, { recursive: true });
+  Deno.writeTextFileSync(`${outside}/secret`, "secret");
+  const links = { absolute: outside, relative: "../rootside", up: "..", top: "/" };
+  for (const [link, target] of Object.entries(links)) {
+    Deno.symlinkSync(target, f.path(link));
+    await assertOutOfReach(f.storage, link);
+  }
+  Deno.symlinkSync("absolute/sub", f.path("twice"));
+  await assertOutOfReach(f.storage, "twice");
+  for (const through of ["absolute/secret", "up/rootside/secret"]) {
+    await assertCode("not_found", () => f.storage.open(name(through)));
+    await assertCode("not_found", () => f.storage.digest(name(through)));
+    await assertCode("not_found", () => f.storage.remove(name(through), { recursive: false }));
+  }
+  assertEquals(namesIn(outside), ["secret", "sub"]);
+  assertEquals(namesIn(`${outside}/sub`), []);
+  assertEquals(namesIn(f.dir.path), ["root", "rootside"]);
+  assertEquals(await f.leftovers(), []);
+});
+
+Deno.test("FsStorage a link to a file out of the root is not written through", async () => {
+  await using f = new Fixture();
+  f.dir.write("secret", "secret");
+  Deno.symlinkSync("../secret", f.path("link"));
+  await assertCode("not_found", () => f.storage.open(name("link")));
+  await assertCode("not_found", () => put(f.storage, "link", "x", { replace: true }));
+  await assertCode("exists", () => f.storage.mkdir(name("link")));
+  assertEquals(await listed(f.storage), []);
+  assertEquals(Deno.readTextFileSync(f.dir.join("secret")), "secret");
+});
+
+Deno.test("FsStorage a link that leads out only after create() is not written through", async () => {
+  await using f = new Fixture();
+  Deno.mkdirSync(f.dir.join("outside"));
+  Deno.mkdirSync(f.path("d"));
+  await using pending = await begin(f.storage, "d/a", "x");
+  Deno.removeSync(f.path("d"));
+  Deno.symlinkSync("../outside", f.path("d"));
+  await assertCode("not_found", () => pending.commit({ md5: md5("x"), replace: true }));
+  assertEquals(namesIn(f.dir.join("outside")), []);
+});
+
+Deno.test("FsStorage links into its own directory lead nowhere", async () => {
+  await using f = new Fixture();
+  await put(f.storage, "mine", "mine");
+  Deno.symlinkSync(".ferry", f.path("own"));
+  Deno.symlinkSync(".ferry/staging", f.path("staging"));
+  await assertOutOfReach(f.storage, "own");
+  await assertOutOfReach(f.storage, "staging");
+  Deno.symlinkSync(".ferry/lock", f.path("lock"));
+  await assertCode("not_found", () => f.storage.open(name("lock")));
+  await assertCode("not_found", () => put(f.storage, "lock", "x", { replace: true }));
+  await assertCode("not_found", () => f.storage.open(name("own/index.db")));
+  assertEquals(await listed(f.storage), ["mine"]);
+});
+
+Deno.test("FsStorage dangling links and loops are not there, and keep their names", async () => {
+  await using f = new Fixture();
+  Deno.symlinkSync("nowhere", f.path("dangling"));
+  Deno.symlinkSync("../nowhere", f.path("dangling-out"));
+  for (const link of ["dangling", "dangling-out"]) {
+    await assertCode("not_found", () => f.storage.stat(name(link)));
+    await assertCode("not_found", () => f.storage.open(name(link)));
+    await assertCode("exists", () => put(f.storage, link, "x"));
+    await assertCode("exists", () => f.storage.mkdir(name(link)));
+    await assertCode("not_a_file", () => put(f.storage, `${link}/below`, "x"));
+    await assertCode("not_a_file", () => f.storage.mkdir(name(`${link}/below/x`)));
+  }
+  Deno.symlinkSync("loop", f.path("loop"));
+  await assertCode("bad_name", () => f.storage.stat(name("loop")));
+  await assertCode("bad_name", () => f.storage.create(name("loop/x"), { size: 1 }));
+  await assertCode("bad_name", () => f.storage.mkdir(name("loop/x")));
+  assertEquals(await listed(f.storage), []);
+  assertEquals(await f.leftovers(), []);
+  assertEquals(namesIn(f.dir.path), ["root"]);
+  await put(f.storage, "dangling", "x", { replace: true });
+  await f.storage.remove(name("dangling-out"), { recursive: false });
+  assertEquals(namesIn(f.root), [".ferry", "dangling", "loop"]);
+});
+
+Deno.test("FsStorage.move() of a directory into itself by way of a link is bad_name", async () => {
+  await using f = new Fixture();
+  await put(f.storage, "d/a", "x");
+  Deno.symlinkSync("d", f.path("link"));
+  for (const to of ["link/b", "link/c/b"].map(name)) {
+    await assertCode("bad_name", () => f.storage.move(name("d"), to, { replace: false }));
+  }
+  assertEquals(await textOf(f.storage, "d/a"), "x");
+});
+
+function run(command: string, ...args: string[]): { success: boolean; stderr: string } {
+  try {
+    const { success, stderr } = new Deno.Command(command, { args }).outputSync();
+    return { success, stderr: new TextDecoder().decode(stderr) };
+  } catch (error) {
+    return { success: false, stderr: String(error) };
+  }
+}
+
+Deno.test("FsStorage a named pipe is not_a_file, and nobody waits for its other end", async () => {
+  await using f = new Fixture();
+  const { success, stderr } = run("mkfifo", f.path("pipe"));
+  assert(success, stderr);
+  await put(f.storage, "file", "x");
+  const pipe = name("pipe");
+  await assertCode("not_a_file", () => f.storage.stat(pipe));
+  await assertCode("not_a_file", () => f.storage.open(pipe));
+  await assertCode("not_a_file", () => f.storage.digest(pipe));
+  await assertCode("not_a_file", () => listed(f.storage, "pipe"));
+  await assertCode("not_a_file", () => f.storage.create(name("pipe/x"), { size: 1 }));
+  await assertCode("exists", () => put(f.storage, "pipe", "x"));
+  await assertCode("exists", () => f.storage.mkdir(pipe));
+  assertEquals(await listed(f.storage), ["file"]);
+  assertEquals(await f.leftovers(), []);
+  await put(f.storage, "pipe", "x", { replace: true });
+  assertEquals(await textOf(f.storage, "pipe"), "x");
+});
+
+Deno.test("FsStorage a name that is longer than the system takes is bad_name", async () => {
+  await using dir = new TempDir();
+  const root = dir.join(Array.from({ length: 7 }, () => "r".repeat(200)).join("/"));
+  Deno.mkdirSync(root, { recursive: true });
+  await using storage = FsStorage.open(root, { durability: "none" });
+  await put(storage, "mine", "x");
+  // Good as a name, but not behind this root: together they have more than PATH_MAX (4096) bytes.
+  const long = name(Array.from({ length: 12 }, () => "n".repeat(255)).join("/"));
+  await assertCode("bad_name", () => storage.create(long, { size: 1 }));
+  await assertCode("bad_name", () => storage.mkdir(long));
+  await assertCode("bad_name", () => storage.move(name("mine"), long, { replace: true }));
+  // Nothing can stand there, and whoever looks is told one or the other.
+  await assertCode(["not_found", "bad_name"], () => storage.stat(long));
+  await assertCode(["not_found", "bad_name"], () => storage.open(long));
+  await assertCode(["not_found", "bad_name"], () => listed(storage, long));
+  await assertCode(["not_found", "bad_name"], () => storage.remove(long, { recursive: true }));
+  assertEquals(await listed(storage), ["mine"]);
+});
+
+Deno.test("FsStorage what changes while it is read is io", async () => {
+  await using f = new Fixture();
+  Deno.writeTextFileSync(f.path("log"), "first line\n");
+  await using file = await f.storage.open(name("log"));
+  await file.assertUnchanged?.();
+  Deno.writeTextFileSync(f.path("log"), "second line\n", { append: true });
+  await assertCode("io", () => file.assertUnchanged?.());
+  await file.remember(PLANTED);
+  assertEquals(await f.storage.digest(name("log")), md5("first line\nsecond line\n"));
+});
+
+/** A file system in memory, of its own and of a given size, mounted in a temporary directory. */
+class Mount implements AsyncDisposable {
+  readonly #dir = new TempDir();
+  readonly path = this.#dir.path;
+
+  constructor(options: string) {
+    const { success, stderr } = run("mount", "-t", "tmpfs", "-o", options, "ferry", this.path);
+    if (!success) {
+      Deno.removeSync(this.path);
+      throw new Error(`mount: ${stderr}`);
+    }
+  }
+
+  makeReadOnly(): void {
+    const { success, stderr } = run("mount", "-o", "remount,ro", this.path);
+    assert(success, stderr);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { success, stderr } = run("umount", this.path);
+    assert(success, stderr);
+    await this.#dir[Symbol.asyncDispose]();
+  }
+}
+
+/** Why no file system can be mounted here; undefined where one can. */
+async function whyNoMount(): Promise<string | undefined> {
+  if (Deno.build.os !== "linux") return "only Linux has tmpfs";
+  if (Deno.uid() !== 0) return "only root may mount";
+  try {
+    await using _ = new Mount("size=64k");
+    return undefined;
+  } catch (error) {
+    return (error as Error).message.trim();
+  }
+}
+
+const noMount = await whyNoMount();
+
+function testWithMount(criterion: string, run: () => Promise<void>): void {
+  const reason = noMount === undefined ? "" : ` (ignored: ${noMount})`;
+  Deno.test({ name: criterion + reason, ignore: noMount !== undefined, fn: run });
+}
+
+async function assertReadOnly(storage: FsStorage): Promise<void> {
+  assertEquals(storage.readOnly, true);
+  assertEquals(await listed(storage), ["d", "d/a"]);
+  assertEquals(await textOf(storage, "d/a"), "content");
+  assertEquals((await storage.stat(name("d/a"))).size, 7);
+  assertEquals(await storage.digest(name("d/a")), md5("content"));
+  assertEquals((await storage.stat(name("d/a"))).md5, md5("content"), "it is not remembered");
+  const writes = [
+    () => storage.create(name("new"), { size: 1 }),
+    () => storage.create(name("d/a"), { size: 1 }),
+    () => storage.mkdir(name("d/new")),
+    () => storage.move(name("d/a"), name("b"), { replace: false }),
+    () => storage.remove(name("d/a"), { recursive: false }),
+    () => storage.remove(name("d"), { recursive: true }),
+  ];
+  for (const write of writes) await assertCode("denied", write);
+  assertEquals(await listed(storage), ["d", "d/a"]);
+}
+
+testWithMount("FsStorage.open() of a file system for reading serves reads only", async () => {
+  await using mount = new Mount("size=1m");
+  Deno.mkdirSync(`${mount.path}/d`);
+  Deno.writeTextFileSync(`${mount.path}/d/a`, "content");
+  mount.makeReadOnly();
+  await using storage = FsStorage.open(mount.path);
+  await assertReadOnly(storage);
+});
+
+testWithMount("FsStorage.open() of a root that became read-only serves reads only", async () => {
+  await using mount = new Mount("size=1m");
+  {
+    await using storage = FsStorage.open(mount.path);
+    assertEquals(storage.readOnly, false);
+    await put(storage, "d/a", "content");
+  }
+  mount.makeReadOnly();
+  await using storage = FsStorage.open(mount.path);
+  await assertReadOnly(storage);
+});
+
+Deno.test({
+  name: "FsStorage.open() of a directory without write permission serves reads only" +
+    (Deno.uid() === 0 ? " (ignored: root may write everywhere)" : ""),
+  ignore: Deno.uid() === 0,
+  async fn() {
+    await using dir = new TempDir();
+    Deno.mkdirSync(dir.join("root/d"), { recursive: true });
+    dir.write("root/d/a", "content");
+    const closed = [dir.join("root/d"), dir.join("root")];
+    for (const path of closed) Deno.chmodSync(path, 0o555);
+    try {
+      await using storage = FsStorage.open(dir.join("root"));
+      await assertReadOnly(storage);
+    } finally {
+      for (const path of closed.reverse()) Deno.chmodSync(path, 0o755);
+    }
+  },
+});
+
+for (const durability of ["full", "none"] as const) {
+  testWithMount(`FsStorage (${durability}) on a full disk is no_space, and goes on`, async () => {
+    await using mount = new Mount("size=1m");
+    await using storage = FsStorage.open(mount.path, { durability });
+    await put(storage, "kept", "kept");
+    const piece = new Uint8Array(100_000).fill(7);
+    {
+      await using pending = await storage.create(name("d/large"), { size: 2_000_000 });
+      await assertCode("no_space", async () => {
+        for (let turn = 0; turn < 20; turn++) await pending.write(piece);
+      });
+    }
+    assertEquals(namesIn(`${mount.path}/.ferry/staging`), []);
+    assertEquals(await listed(storage), ["kept"]);
+    assertEquals(await textOf(storage, "kept"), "kept");
+    await put(storage, "d/small", piece);
+    assertEquals(await storage.digest(name("d/small")), md5(piece));
+    assertEquals(namesIn(`${mount.path}/.ferry/staging`), []);
+  });
+}
+
+testWithMount(
+  "FsStorage on a disk without room for one more file is no_space, and goes on",
+  async () => {
+    await using mount = new Mount("size=1m,nr_inodes=20");
+    await using storage = FsStorage.open(mount.path);
+    const stored: string[] = [];
+    const error = await assertCode("no_space", async () => {
+      for (; stored.length < 30; stored.push(`f${stored.length}`)) {
+        await put(storage, `f${stored.length}`, "x");
+      }
+    });
+    assertStringIncludes(error.message, "no space left");
+    assert(stored.length > 5, `only ${stored} were stored`);
+    assertEquals(namesIn(`${mount.path}/.ferry/staging`), []);
+    assertEquals(await listed(storage), stored.toSorted());
+    await storage.remove(name("f0"), { recursive: false });
+    await put(storage, "after", "x");
+    assertEquals(await storage.digest(name("after")), md5("x"));
+  },
+);
