@@ -4,8 +4,8 @@
  * @module
  */
 
-import { unicodeWidth } from "@std/cli/unicode-width";
 import { format } from "@std/fmt/bytes";
+import stringWidth from "string-width";
 import type { Progress } from "./client.ts";
 
 /** A transfer and how long it has been running. */
@@ -47,8 +47,8 @@ function duration(seconds: number): string {
 /** The end of a name tells more than its beginning. The result is exactly as wide as it may be. */
 function fit(name: string, width: number): string {
   const shown = [...name.replace(/\p{C}/gu, "?")];
-  let used = unicodeWidth(shown.join(""));
+  let used = stringWidth(shown.join(""));
   if (used <= width) return shown.join("") + " ".repeat(width - used);
-  while (used > width - 1) used -= unicodeWidth(shown.shift()!);
+  while (used > width - 1) used -= stringWidth(shown.shift()!);
   return `…${shown.join("")}${" ".repeat(width - 1 - used)}`;
 }
