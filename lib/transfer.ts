@@ -56,7 +56,7 @@ export async function sendSized(
 ): Promise<Verified> {
   await wire.writeFrame({ ...header, md5, total_size: size });
   if (size === 0) return { md5: md5Of(new Uint8Array()), size };
-  const digest = md5 === null ? await createDigest() : undefined;
+  const digest = md5 === null ? createDigest() : undefined;
   const buffers = [0, 1].map(() => new Uint8Array(Math.min(size, CHUNK_BYTES)));
   let reading = fillPiece(source, buffers[0]!, size);
   let writing: Promise<void> | undefined;
@@ -124,7 +124,7 @@ export async function sendStreamed(
   pieces: AsyncIterable<Uint8Array>,
   { onBytes }: { onBytes?: OnBytes | undefined } = {},
 ): Promise<Verified> {
-  const digest = await createDigest();
+  const digest = createDigest();
   let size = 0;
   await wire.writeFrame({ ...header, md5: null, total_size: null });
   try {
@@ -208,7 +208,7 @@ async function receiveLarge(
   sink: ByteSink,
   onBytes?: OnBytes,
 ): Promise<Verified> {
-  const digest = await createDigest();
+  const digest = createDigest();
   const buffers = [0, 1].map(() => new Uint8Array(CHUNK_BYTES));
   let writing: Promise<void> | undefined;
   let size = 0;
@@ -244,7 +244,7 @@ async function fillFrom(body: IncomingBody, into: Uint8Array, onBytes?: OnBytes)
 
 /** Reads a source to its end for its md5. */
 export async function digestOf(source: ByteSource): Promise<Verified> {
-  const digest = await createDigest();
+  const digest = createDigest();
   const buffers = [0, 1].map(() => new Uint8Array(CHUNK_BYTES));
   let size = 0;
   let reading = source.read(buffers[0]!);
