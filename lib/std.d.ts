@@ -17,6 +17,10 @@ declare module "@std/assert" {
   ): Promise<E>;
 }
 
+declare module "@std/async/delay" {
+  export function delay(ms: number, options?: { signal?: AbortSignal }): Promise<void>;
+}
+
 declare module "@std/cli/parse-args" {
   export function parseArgs(args: readonly string[], options: {
     alias?: Record<string, string>;
@@ -53,6 +57,9 @@ declare module "@std/path" {
   export function join(...parts: string[]): string;
   export function resolve(...parts: string[]): string;
   export function fromFileUrl(url: string | URL): string;
+  export function globToRegExp(glob: string): RegExp;
+  export function isGlob(text: string): boolean;
+  export function parse(path: string): { root: string };
 }
 
 declare module "@std/streams/text-line-stream" {

@@ -8,7 +8,7 @@ type Imports = ReadonlyMap<string, readonly string[]>;
 const LAYERS: readonly (readonly string[])[] = [
   ["errors", "interrupts", "md5", "version"],
   ["address", "checksum", "command_line", "file_name", "overwrite"],
-  ["header"],
+  ["header", "manifest"],
   ["storage", "wire"],
   ["digest_index", "local_file", "staging", "transfer"],
   ["jail"],
@@ -17,7 +17,16 @@ const LAYERS: readonly (readonly string[])[] = [
 ];
 
 /** The codec and the rules: they neither read nor write anything. */
-const PURE = ["address", "checksum", "errors", "file_name", "header", "md5", "overwrite"];
+const PURE = [
+  "address",
+  "checksum",
+  "errors",
+  "file_name",
+  "header",
+  "manifest",
+  "md5",
+  "overwrite",
+];
 
 /** The only modules that decide in what files are kept. */
 const PICK_STORAGE = ["server/main.ts", "mod.ts"];

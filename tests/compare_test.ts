@@ -1,0 +1,258 @@
+import { assert, assertEquals } from "@std/assert";
+import { FerryError } from "../lib/errors.ts";
+import type { FileName } from "../lib/file_name.ts";
+import type { ManifestLine, ManifestReply } from "../lib/manifest.ts";
+import { OVERWRITE_POLICIES } from "../lib/overwrite.ts";
+import type { Storage } from "../lib/storage.ts";
+import { FsStorage } from "../lib/storage_fs.ts";
+import { compareManifest, type CompareOptions } from "../server/compare.ts";
+import { TempDir } from "./programs.ts";
+import { assertCode, md5 } from "./storage_conformance.ts";
+
+/** When the stored files were changed. */
+const MTIME = 1_234_567_890_123;
+
+const OLD = md5("old");
+const NEW = md5("new");
+
+/** A root with "old" in `file` and in `d/file`. */
+class Root extends TempDir {
+  readonly storage: FsStorage;
+
+  constructor() {
+    super();
+    Deno.mkdirSync(this.join("d"));
+    for (const name of ["file", "d/file"]) {
+      Deno.utimeSync(this.write(name, "old"), new Date(), new Date(MTIME));
+    }
+    this.storage = FsStorage.open(this.path, { durability: "none" });
+  }
+
+  override async [Symbol.asyncDispose](): Promise<void> {
+    await this.storage[Symbol.asyncDispose]();
+    await super[Symbol.asyncDispose]();
+  }
+}
+
+type Line = Partial<ManifestLine>;
+
+function line({ filename = "file", size = 3, mtime = MTIME, md5 = null }: Line): ManifestLine {
+  return { filename, size, mtime, md5 };
+}
+
+async function compare(
+  storage: Storage,
+  lines: Line[],
+  options: Partial<CompareOptions> = {},
+): Promise<ManifestReply[]> {
+  const manifest = ReadableStream.from(lines.map(line));
+  const { overwrite = "different", checksum = false } = options;
+  return await Array.fromAsync(compareManifest(storage, manifest, { overwrite, checksum }));
+}
+
+/** A storage that counts what it is asked. */
+function counting(storage: Storage): { storage: Storage; calls: string[] } {
+  const calls: string[] = [];
+  const counted = new Proxy(storage, {
+    get(target, key) {
+      const value = Reflect.get(target, key);
+      if (typeof value !== "function") return value;
+      return (...args: unknown[]) => {
+        calls.push(`${String(key)} ${args[0]}`);
+        return value.apply(target, args);
+      };
+    },
+  });
+  return { storage: counted, calls };
+}
+
+Deno.test("compareManifest() wants what is missing, whatever the policy", async () => {
+  await using root = new Root();
+  const lines = [{ filename: "new" }, { filename: "d/new" }, { filename: "e/f/new", size: 0 }];
+  for (const overwrite of OVERWRITE_POLICIES) {
+    for (const checksum of [false, true]) {
+      assertEquals(
+        await compare(root.storage, lines, { overwrite, checksum }),
+        lines.map(({ filename }) => ({ filename, decision: "send" })),
+      );
+    }
+  }
+});
+
+Deno.test("compareManifest() takes a file of the same size and time for the same", async () => {
+  await using root = new Root();
+  const lines: Line[] = [{}, { filename: "d/file" }, { md5: NEW }];
+  for (const overwrite of ["never", "newer", "different"] as const) {
+    const { storage, calls } = counting(root.storage);
+    assertEquals(await compare(storage, lines, { overwrite }), []);
+    assert(!calls.some((call) => call.startsWith("digest")), "nothing is read for that");
+  }
+  const always = await compare(root.storage, [{}, { md5: OLD }], { overwrite: "always" });
+  assertEquals(always.map(({ decision }) => decision), ["send", "send"]);
+});
+
+Deno.test("compareManifest() decides by size, time and md5 as the policy says", async () => {
+  await using root = new Root();
+  const decide = async (line: Line, options: Partial<CompareOptions>) =>
+    (await compare(root.storage, [line], options))[0]?.decision ?? "have";
+  const table: [line: Line, never: string, newer: string, different: string][] = [
+    [{ size: 4 }, "error", "have", "send"],
+    [{ size: 4, mtime: MTIME + 1 }, "error", "send", "send"],
+    [{ mtime: MTIME - 1 }, "hash", "have", "hash"],
+    [{ mtime: MTIME + 1 }, "hash", "send", "hash"],
+    [{ mtime: MTIME - 1, md5: OLD }, "have", "have", "have"],
+    [{ mtime: MTIME + 1, md5: OLD }, "have", "send", "have"],
+    [{ mtime: MTIME - 1, md5: NEW }, "error", "have", "send"],
+    [{ mtime: MTIME + 1, md5: NEW }, "error", "send", "send"],
+  ];
+  for (const [line, never, newer, different] of table) {
+    const decisions = [
+      await decide(line, { overwrite: "never" }),
+      await decide(line, { overwrite: "newer" }),
+      await decide(line, { overwrite: "different" }),
+      await decide(line, { overwrite: "always" }),
+    ];
+    assertEquals(decisions, [never, newer, different, "send"], Deno.inspect(line));
+  }
+});
+
+Deno.test("compareManifest() with checksum believes nothing but an md5", async () => {
+  await using root = new Root();
+  const decide = async (line: Line, options: Partial<CompareOptions>) =>
+    (await compare(root.storage, [line], { ...options, checksum: true }))[0]?.decision ?? "have";
+  const table: [line: Line, never: string, newer: string, different: string][] = [
+    [{}, "hash", "have", "hash"],
+    [{ md5: OLD }, "have", "have", "have"],
+    [{ md5: NEW }, "error", "have", "send"],
+    [{ mtime: MTIME + 1 }, "hash", "hash", "hash"],
+    [{ mtime: MTIME + 1, md5: OLD }, "have", "have", "have"],
+    [{ mtime: MTIME + 1, md5: NEW }, "error", "send", "send"],
+    [{ mtime: MTIME + 1, size: 4 }, "error", "send", "send"],
+    [{ size: 4, md5: NEW }, "error", "have", "send"],
+  ];
+  for (const [line, never, newer, different] of table) {
+    const decisions = [
+      await decide(line, { overwrite: "never" }),
+      await decide(line, { overwrite: "newer" }),
+      await decide(line, { overwrite: "different" }),
+      await decide(line, { overwrite: "always" }),
+    ];
+    assertEquals(decisions, [never, newer, different, "send"], Deno.inspect(line));
+  }
+});
+
+Deno.test("compareManifest() says why a file would be refused, and goes on", async () => {
+  await using root = new Root();
+  const lines = [
+    { filename: "" },
+    { filename: "../x" },
+    { filename: ".ferry/x" },
+    { filename: "d" },
+    { filename: "file/x" },
+    { filename: "file", size: 4 },
+    { filename: "new" },
+  ];
+  const replies = await compare(root.storage, lines, { overwrite: "never" });
+  assertEquals(replies.slice(0, 4).concat(replies.slice(5)), [
+    {
+      filename: "",
+      decision: "error",
+      code: "bad_name",
+      message: 'Cannot put "": the name is empty',
+    },
+    {
+      filename: "../x",
+      decision: "error",
+      code: "bad_name",
+      message: 'Cannot put "../x": the name has a part ".."',
+    },
+    {
+      filename: ".ferry/x",
+      decision: "error",
+      code: "bad_name",
+      message: 'Cannot put ".ferry/x": ".ferry" is reserved for ferry\'s own files',
+    },
+    {
+      filename: "d",
+      decision: "error",
+      code: "not_a_file",
+      message: 'Cannot put "d": it is a directory',
+    },
+    {
+      filename: "file",
+      decision: "error",
+      code: "exists",
+      message: 'Cannot put "file": another file has that name',
+    },
+    { filename: "new", decision: "send" },
+  ]);
+  const below = replies[4]!;
+  assert(below.decision === "error" && below.code === "not_a_file", Deno.inspect(below));
+});
+
+Deno.test("compareManifest() asks once for a directory that is missing", async () => {
+  await using root = new Root();
+  const { storage, calls } = counting(root.storage);
+  const lines = ["d/a", "d/b", "e/a", "e/b", "e/c", "f"].map((filename) => ({ filename }));
+  const replies = await compare(storage, lines);
+  assertEquals(replies.map(({ decision }) => decision), Array(6).fill("send"));
+  assertEquals(calls, ["stat d", "stat d/a", "stat d/b", "stat e", "stat f"]);
+});
+
+Deno.test("compareManifest() sees what was put meanwhile", async () => {
+  await using root = new Root();
+  const lines = async function* () {
+    yield line({ filename: "e/a" });
+    Deno.mkdirSync(root.join("e"));
+    Deno.utimeSync(root.write("e/b", "old"), new Date(), new Date(MTIME));
+    yield line({ filename: "d/file" });
+    yield line({ filename: "e/b" });
+    await Promise.resolve();
+  };
+  const options = { overwrite: "different", checksum: false } as const;
+  assertEquals(await Array.fromAsync(compareManifest(root.storage, lines(), options)), [
+    { filename: "e/a", decision: "send" },
+  ]);
+});
+
+/** A storage whose md5s cannot be had. */
+function failing(storage: Storage, error: unknown): Storage {
+  return new Proxy(storage, {
+    get(target, key) {
+      if (key === "digest") return (_name: FileName) => Promise.reject(error);
+      const value = Reflect.get(target, key);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
+Deno.test("compareManifest() wants what disappears, and reports what cannot be read", async () => {
+  await using root = new Root();
+  const lines = [{ mtime: 0, md5: OLD }, { filename: "new" }];
+  const gone = failing(root.storage, new FerryError("not_found", "no such file"));
+  assertEquals((await compare(gone, lines)).map(({ decision }) => decision), ["send", "send"]);
+  const unreadable = failing(root.storage, new FerryError("io", "broken"));
+  assertEquals(await compare(unreadable, lines), [
+    { filename: "file", decision: "error", code: "io", message: 'Cannot put "file": broken' },
+    { filename: "new", decision: "send" },
+  ]);
+});
+
+Deno.test("compareManifest() fails with what nobody foresaw", async () => {
+  await using root = new Root();
+  const broken = failing(root.storage, new TypeError("x is not a function"));
+  await assertCode("internal", () => compare(broken, [{ mtime: 0, md5: OLD }]));
+});
+
+Deno.test("compareManifest() fails with what the lines fail with, after what came before", async () => {
+  await using root = new Root();
+  const lines = async function* () {
+    await Promise.resolve();
+    yield line({ filename: "new" });
+    throw new FerryError("bad_header", "size is missing");
+  };
+  const options = { overwrite: "never", checksum: false } as const;
+  const replies = compareManifest(root.storage, lines(), options);
+  assertEquals((await replies.next()).value, { filename: "new", decision: "send" });
+  await assertCode("bad_header", () => replies.next());
+});
