@@ -47,6 +47,24 @@ export class StagedFile implements ByteSink, AsyncDisposable {
     }
   }
 
+  /**
+   * Opens one that an earlier run left, to append behind its first `size` bytes; the others are cut off.
+   *
+   * @throws {FerryError} `not_found`, `denied`, …
+   */
+  static reopen(path: string, size: number): StagedFile {
+    try {
+      const file = Deno.openSync(path, { write: true });
+      const staged = new StagedFile(file, path);
+      file.truncateSync(size);
+      file.seekSync(size, Deno.SeekMode.Start);
+      staged.#size = size;
+      return staged;
+    } catch (error) {
+      throw toFerryError(error);
+    }
+  }
+
   /** Appends all the bytes. */
   async write(bytes: Uint8Array): Promise<void> {
     try {
@@ -101,6 +119,11 @@ export class StagedFile implements ByteSink, AsyncDisposable {
     } catch (error) {
       throw toFerryError(error);
     }
+    this.#temporary = false;
+  }
+
+  /** From now on disposal leaves the file where it is. */
+  keep(): void {
     this.#temporary = false;
   }
 

@@ -5,9 +5,18 @@
  * @module
  */
 
-import { createDigest, md5Of, sameDigest } from "./checksum.ts";
+import {
+  createDigest,
+  type Digest,
+  EMPTY_MD5,
+  md5Of,
+  PrefixDigest,
+  sameDigest,
+  type SavedPrefix,
+} from "./checksum.ts";
 import { FerryError, toFerryError } from "./errors.ts";
 import { errorReply } from "./header.ts";
+import { CHECKPOINT_BYTES } from "./partial.ts";
 import type { ByteSink, ByteSource } from "./storage.ts";
 import type { IncomingBody, Wire } from "./wire.ts";
 
@@ -34,6 +43,8 @@ export interface SendOptions {
   size: number;
   /** Their md5, where it is known; without it a closing header gives it. */
   md5: string | null;
+  /** The digest of what the receiver has already, in front of the source's bytes. */
+  digest?: Digest | undefined;
   /** Told of each piece that was handed to the connection. */
   onBytes?: OnBytes | undefined;
   /** Asked before each piece; an error that it returns ends the transfer. */
@@ -52,11 +63,11 @@ export async function sendSized(
   wire: Wire,
   header: Readonly<Record<string, unknown>>,
   source: ByteSource,
-  { size, md5, onBytes, stop }: SendOptions,
+  { size, md5, digest, onBytes, stop }: SendOptions,
 ): Promise<Verified> {
   await wire.writeFrame({ ...header, md5, total_size: size });
-  if (size === 0) return { md5: md5Of(new Uint8Array()), size };
-  const digest = md5 === null ? await createDigest() : undefined;
+  if (size === 0) return { md5: md5 ?? digest?.hex() ?? EMPTY_MD5, size };
+  if (md5 === null) digest ??= await createDigest();
   const buffers = [0, 1].map(() => new Uint8Array(Math.min(size, CHUNK_BYTES)));
   let reading = fillPiece(source, buffers[0]!, size);
   let writing: Promise<void> | undefined;
@@ -81,7 +92,7 @@ export async function sendSized(
       writing = sendPiece(wire, piece, onBytes);
       // Its failure is seen at the next await; here it only must not count as unhandled.
       writing.catch(() => {});
-      digest?.update(piece);
+      if (md5 === null) digest?.update(piece);
     }
     await writing;
   } catch (error) {
@@ -91,8 +102,8 @@ export async function sendSized(
     await Promise.allSettled([reading, writing]);
     throw failure;
   }
-  if (!digest) return { md5: md5!, size };
-  return await closeBody(wire, header, source, { md5: digest.hex(), size });
+  if (md5 !== null) return { md5, size };
+  return await closeBody(wire, header, source, { md5: digest!.hex(), size });
 }
 
 /** Reads until the piece is full or nothing is left: short reads would only make more system calls. */
@@ -163,8 +174,18 @@ async function closeWithError(wire: Wire, error: unknown): Promise<never> {
   throw failure;
 }
 
+/** Options of {@linkcode receive}. */
+export interface ReceiveOptions {
+  /** What the sink holds already, in front of the body. */
+  prefix?: SavedPrefix | undefined;
+  /** Told how far the sink has come, now and then and where the connection is cut. */
+  checkpoint?: ((prefix: SavedPrefix) => Promise<void>) | undefined;
+  /** Told of each piece that came. */
+  onBytes?: OnBytes | undefined;
+}
+
 /**
- * Receives a body into a sink and verifies its length and its md5.
+ * Receives a body into a sink and verifies its length, and the md5 of the whole file.
  *
  * @throws {FerryError} `checksum_mismatch`; the connection's and the sink's errors. The body may not
  * have ended then: drain it, or close the connection.
@@ -172,13 +193,13 @@ async function closeWithError(wire: Wire, error: unknown): Promise<never> {
 export async function receive(
   body: IncomingBody,
   sink: ByteSink,
-  { onBytes }: { onBytes?: OnBytes | undefined } = {},
+  options: ReceiveOptions = {},
 ): Promise<Verified> {
   const { size } = body;
-  const small = size !== null && size <= CHUNK_BYTES;
+  const small = size !== null && size <= CHUNK_BYTES && !options.prefix;
   const received = small
-    ? await receiveSmall(body, sink, Number(size), onBytes)
-    : await receiveLarge(body, sink, onBytes);
+    ? await receiveSmall(body, sink, Number(size), options.onBytes)
+    : await receiveLarge(body, sink, options);
   const { md5 } = body;
   if (md5 === null || !sameDigest(md5, received.md5)) {
     throw new FerryError(
@@ -206,17 +227,27 @@ async function receiveSmall(
 async function receiveLarge(
   body: IncomingBody,
   sink: ByteSink,
-  onBytes?: OnBytes,
+  { prefix, checkpoint, onBytes }: ReceiveOptions,
 ): Promise<Verified> {
-  const digest = await createDigest();
+  const keeping = checkpoint ? await PrefixDigest.create(prefix) : undefined;
+  const digest = keeping ?? await createDigest();
+  const remember = async () => {
+    const saved = keeping?.save();
+    if (saved) await checkpoint?.(saved);
+  };
   const buffers = [0, 1].map(() => new Uint8Array(CHUNK_BYTES));
   let writing: Promise<void> | undefined;
-  let size = 0;
+  let size = prefix?.size ?? 0;
+  let remembered = size;
   try {
     for (let turn = 0;; turn ^= 1) {
       const count = await fillFrom(body, buffers[turn]!, onBytes);
       await writing;
       if (count === 0) break;
+      if (size - remembered >= CHECKPOINT_BYTES) {
+        await remember();
+        remembered = size;
+      }
       const piece = buffers[turn]!.subarray(0, count);
       // The write runs on another thread while the digest is computed here.
       writing = sink.write(piece);
@@ -224,9 +255,10 @@ async function receiveLarge(
       digest.update(piece);
       size += count;
     }
-  } finally {
-    // Whoever disposes of the sink must not do so under a write.
-    await writing?.catch(() => {});
+  } catch (error) {
+    // Whoever disposes of the sink must not do so under a write; and all that was written is worth keeping.
+    await writing?.then(remember).catch(() => {});
+    throw error;
   }
   return { md5: digest.hex(), size };
 }
@@ -242,18 +274,33 @@ async function fillFrom(body: IncomingBody, into: Uint8Array, onBytes?: OnBytes)
   return filled;
 }
 
-/** Reads a source to its end for its md5. */
-export async function digestOf(source: ByteSource): Promise<Verified> {
-  const digest = await createDigest();
-  const buffers = [0, 1].map(() => new Uint8Array(CHUNK_BYTES));
+/** Options of {@linkcode digestOf}. */
+export interface DigestOptions {
+  /** How many bytes to read; all of them unless told otherwise. */
+  limit?: number | undefined;
+  /** What to feed them to; an md5 unless told otherwise. */
+  digest?: Digest | undefined;
+}
+
+/** Reads a source for its digest, to its end or to a limit. */
+export async function digestOf(
+  source: ByteSource,
+  { limit = Infinity, digest }: DigestOptions = {},
+): Promise<{ hex: string; size: number }> {
+  digest ??= await createDigest();
+  const buffers = [0, 1].map(() => new Uint8Array(Math.min(CHUNK_BYTES, limit)));
   let size = 0;
-  let reading = source.read(buffers[0]!);
+  const read = (turn: number, left: number) => {
+    const buffer = buffers[turn]!;
+    return left === 0 ? null : source.read(left < buffer.length ? buffer.subarray(0, left) : buffer);
+  };
+  let reading = read(0, limit);
   for (let turn = 0;; turn ^= 1) {
     const count = await reading;
     if (count === null) break;
-    reading = source.read(buffers[turn ^ 1]!);
-    digest.update(buffers[turn]!.subarray(0, count));
     size += count;
+    reading = read(turn ^ 1, limit - size);
+    digest.update(buffers[turn]!.subarray(0, count));
   }
-  return { md5: digest.hex(), size };
+  return { hex: digest.hex(), size };
 }
