@@ -470,7 +470,7 @@ function lookAt(path: string): FileState | undefined {
 /** A body as a stream that fails at its end where it was not what the sender meant. */
 function verified(body: IncomingBody): ReadableStream<Uint8Array<ArrayBuffer>> {
   return ReadableStream.from((async function* () {
-    const digest = await createDigest();
+    const digest = createDigest();
     for (;;) {
       const piece = new Uint8Array(LIST_READ_BYTES);
       const count = await body.read(piece);

@@ -6,15 +6,13 @@
 
 import { type CommandSpec, parseCommandLine, renderHelp } from "../lib/command_line.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
+import { INTERRUPTED, onInterrupt } from "../lib/interrupts.ts";
 import { VERSION } from "../lib/version.ts";
 import * as commands from "./commands.ts";
 import { COMMON, CONFIGURABLE, GET, LS, MKDIR, MV, PING, PUT, RM, STAT } from "./config.ts";
 import { write } from "./output.ts";
 
 const PREFIX = "FERRY";
-
-/** 128 and the signal's number, as shells have it. */
-const INTERRUPTED = { SIGINT: 130, SIGTERM: 143 } as const;
 
 interface Command {
   spec: CommandSpec;
@@ -82,13 +80,11 @@ async function main(argv: readonly string[]): Promise<number> {
     return print(renderHelp(entry.spec, { prefix: PREFIX, common: COMMON }));
   }
   const interrupted = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    Deno.addSignalListener(signal, () => {
-      // The second one does not wait for anything to be tidied up.
-      if (interrupted.signal.aborted) Deno.exit(INTERRUPTED[signal]);
-      interrupted.abort(new Interruption(INTERRUPTED[signal]));
-    });
-  }
+  onInterrupt(
+    (signal) => interrupted.abort(new Interruption(INTERRUPTED[signal])),
+    // The second one does not wait for anything to be tidied up.
+    (signal) => Deno.exit(INTERRUPTED[signal]),
+  );
   try {
     return await entry.run(rest, interrupted.signal);
   } catch (error) {

@@ -5,16 +5,13 @@
  * @module
  */
 
-import { createHash } from "node:crypto";
-import { createMD5, createXXHash128, type IHasher } from "hash-wasm";
+import { createXXHash128, type IHasher } from "hash-wasm";
 import { timingSafeEqual } from "@std/crypto/timing-safe-equal";
 import { decodeHex, encodeHex } from "@std/encoding/hex";
+import { Md5 } from "./md5.ts";
 
 /** The md5 of no bytes (RFC 1321, appendix A.5). */
 export const EMPTY_MD5 = "d41d8cd98f00b204e9800998ecf8427e";
-
-/** The block that md5 works in (RFC 1321, section 3.4); a state between two blocks is 16 bytes. */
-export const MD5_BLOCK_BYTES = 64;
 
 /** A digest that is fed piece by piece. */
 export interface Digest {
@@ -25,23 +22,21 @@ export interface Digest {
 }
 
 /** An md5 of a stream, at the start of it. */
-export async function createDigest(): Promise<Digest> {
-  return wrap((await createMD5()).init());
+export function createDigest(): Digest {
+  return new Md5();
 }
 
-/** The digest that proves a prefix: not against an attacker, but ten times as fast as md5. */
+/** The digest that proves a prefix: not against an attacker, but many times as fast as md5. */
 export async function createPrefixProof(): Promise<Digest> {
-  return wrap((await createXXHash128()).init());
-}
-
-function wrap(hasher: IHasher): Digest {
+  const hasher = (await createXXHash128()).init();
   return { update: (bytes) => void hasher.update(bytes), hex: () => hasher.digest("hex") };
 }
 
 /** The md5 of bytes in memory, in lower-case hexadecimal. */
 export function md5Of(bytes: Uint8Array): string {
-  // One native call: for small inputs it is several times faster than setting up a stream.
-  return bytes.length === 0 ? EMPTY_MD5 : createHash("md5").update(bytes).digest("hex");
+  const md5 = new Md5();
+  md5.update(bytes);
+  return md5.hex();
 }
 
 /** Whether a text is an md5 as it stands on the wire: 32 lower-case hexadecimal digits. */
@@ -59,11 +54,11 @@ export function sameDigest(a: string, b: string): boolean {
 
 /** What is known of the first bytes of a file that has not come whole: enough to go on behind them. */
 export interface SavedPrefix {
-  /** How many bytes, a multiple of {@linkcode MD5_BLOCK_BYTES}. */
+  /** How many bytes, a multiple of 64: between two blocks of md5. */
   size: number;
-  /** The states of both digests, as the library saves them, in hexadecimal. */
+  /** The words A, B, C and D of md5 behind them (RFC 1321, section 3.3), 32 hexadecimal digits. */
   md5: string;
-  /** See `md5`. */
+  /** The state of their XXH3-128 as its library saves it, in hexadecimal. */
   xxh128: string;
 }
 
@@ -75,89 +70,63 @@ export interface PrefixFacts {
   md5: string;
   /** Their XXH3-128, which is quicker to compare with. */
   xxh128: string;
-  /** The four words of the md5 buffer behind them (RFC 1321, section 3.3) as 16 bytes in hexadecimal. */
+  /** The words A, B, C and D of md5 behind them, 32 hexadecimal digits. */
   state: string;
 }
 
 /** The md5 of a file that may be cut off, and what proves how far it came. */
 export class PrefixDigest implements Digest {
-  readonly #md5: IHasher;
+  readonly #md5: Md5;
   readonly #xxh128: IHasher;
-  #size: number;
 
-  private constructor(md5: IHasher, xxh128: IHasher, size: number) {
+  private constructor(md5: Md5, xxh128: IHasher) {
     this.#md5 = md5;
     this.#xxh128 = xxh128;
-    this.#size = size;
   }
 
   /** One at the start of a file, or behind a prefix that was saved. */
   static async create(saved?: SavedPrefix): Promise<PrefixDigest> {
-    const [md5, xxh128] = [(await createMD5()).init(), (await createXXHash128()).init()];
-    if (saved) {
-      md5.load(decodeHex(saved.md5));
-      xxh128.load(decodeHex(saved.xxh128));
-    }
-    return new PrefixDigest(md5, xxh128, saved?.size ?? 0);
+    const xxh128 = (await createXXHash128()).init();
+    if (!saved) return new PrefixDigest(new Md5(), xxh128);
+    xxh128.load(decodeHex(saved.xxh128));
+    return new PrefixDigest(Md5.resume(decodeHex(saved.md5), saved.size), xxh128);
   }
 
   /** How many bytes were fed, those of the saved prefix among them. */
   get size(): number {
-    return this.#size;
+    return this.#md5.size;
   }
 
   /** Takes the next bytes. */
   update(bytes: Uint8Array): void {
     this.#md5.update(bytes);
     this.#xxh128.update(bytes);
-    this.#size += bytes.length;
   }
 
   /** The md5 of all bytes. Nothing may be fed after that. */
   hex(): string {
-    return this.#md5.digest("hex");
+    return this.#md5.hex();
   }
 
   /** The state, or undefined in the middle of a block, where others could not take it up. */
   save(): SavedPrefix | undefined {
-    if (this.#size % MD5_BLOCK_BYTES !== 0) return undefined;
-    return {
-      size: this.#size,
-      md5: encodeHex(this.#md5.save()),
-      xxh128: encodeHex(this.#xxh128.save()),
-    };
+    const { state, size } = this.#md5;
+    return state && { size, md5: encodeHex(state), xxh128: encodeHex(this.#xxh128.save()) };
   }
 }
 
 /** What a saved prefix says to the other side. */
-export async function prefixFacts(saved: SavedPrefix): Promise<PrefixFacts> {
-  const md5State = decodeHex(saved.md5);
-  const [md5, xxh128] = [(await createMD5()).init(), (await createXXHash128()).init()];
-  return {
-    size: saved.size,
-    md5: md5.load(md5State).digest("hex"),
-    xxh128: xxh128.load(decodeHex(saved.xxh128)).digest("hex"),
-    state: encodeHex(md5State.subarray(STATE_WORDS, STATE_WORDS + 16)),
-  };
+export async function prefixFacts({ size, md5, xxh128 }: SavedPrefix): Promise<PrefixFacts> {
+  const proof = (await createXXHash128()).init().load(decodeHex(xxh128));
+  return { size, md5: resumeDigest(md5, size).hex(), xxh128: proof.digest("hex"), state: md5 };
 }
-
-// hash-wasm saves four bytes that identify its build, the length in bytes (29 bits, then the rest), the
-// four words of the buffer, and the block that is not full yet.
-const STATE_LENGTH = 4;
-const STATE_WORDS = 12;
 
 /**
  * An md5 behind a prefix that someone else digested.
  *
- * @param state the four words of the md5 buffer, 32 hexadecimal digits
- * @param size how many bytes led to it, a multiple of {@linkcode MD5_BLOCK_BYTES}
+ * @param state the words A, B, C and D, 32 hexadecimal digits
+ * @param size how many bytes led to it, a multiple of 64
  */
-export async function resumeDigest(state: string, size: number): Promise<Digest> {
-  const hasher = (await createMD5()).init();
-  const saved = hasher.save();
-  const view = new DataView(saved.buffer, saved.byteOffset);
-  view.setUint32(STATE_LENGTH, size % 2 ** 29, true);
-  view.setUint32(STATE_LENGTH + 4, Math.floor(size / 2 ** 29), true);
-  saved.set(decodeHex(state), STATE_WORDS);
-  return wrap(hasher.load(saved));
+export function resumeDigest(state: string, size: number): Digest {
+  return Md5.resume(decodeHex(state), size);
 }

@@ -9,7 +9,8 @@ import type { SavedPrefix } from "./checksum.ts";
 import { toFerryError } from "./errors.ts";
 import { type PartRecord, readRecord, removeRecord, reopenPart, writeRecord } from "./partial.ts";
 import { StagedFile } from "./staging.ts";
-import type { CreateOptions, Part } from "./storage.ts";
+import type { PartEntry } from "./header.ts";
+import type { CreateOptions } from "./storage.ts";
 
 /** A writer that has moved no byte for so long may be taken over from, in milliseconds. */
 const STALLED_MS = 2000;
@@ -149,7 +150,7 @@ export class Parts {
   }
 
   /** The parts, those that are being written among them. */
-  list(): Part[] {
+  list(): PartEntry[] {
     return [...this.#kept.values()].map(({ record: { filename, size, prefix }, mtime, writer }) => ({
       filename,
       size,

@@ -10,7 +10,7 @@
 
 import type { SavedPrefix } from "./checksum.ts";
 import type { FileName } from "./file_name.ts";
-import type { Entry } from "./header.ts";
+import type { Entry, PartEntry } from "./header.ts";
 
 /** Where bytes to be sent come from. */
 export interface ByteSource {
@@ -39,20 +39,6 @@ export interface CreateOptions {
    * write MUST be disposed of soon then.
    */
   onTakenOver?: (() => void) | undefined;
-}
-
-/** A part of a file that was kept. */
-export interface Part {
-  /** The name that the file was to have. */
-  filename: string;
-  /** The size of the whole file in bytes. */
-  size: number;
-  /** How many bytes are there. */
-  received: number;
-  /** When the last of them came, in milliseconds since 1970. */
-  mtime: number;
-  /** Whether it is being written at the moment. */
-  active: boolean;
 }
 
 /** Options of {@linkcode PendingWrite.commit}. */
@@ -122,6 +108,9 @@ export interface PendingWrite extends AsyncDisposable {
 
 /** A file that is open for reading. It stays the same file even if its name is given to another. */
 export interface StoredFile extends ByteSource, AsyncDisposable {
+  /** Makes the next read begin at that byte. */
+  seek(offset: number): void;
+
   /** What was true when it was opened; `md5` is null where it is not known without reading it. */
   readonly entry: Entry;
 
@@ -179,7 +168,7 @@ export interface Storage extends AsyncDisposable {
   resume(name: FileName, options: CreateOptions): Promise<PendingWrite | undefined>;
 
   /** The parts that are kept. */
-  parts(): Part[];
+  parts(): PartEntry[];
 
   /** Removes the parts that nobody has written to for `ttl` milliseconds. */
   expireParts(ttl: number): Promise<void>;

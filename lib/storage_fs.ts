@@ -10,7 +10,7 @@ import type { SavedPrefix } from "./checksum.ts";
 import { DigestIndex, type FileIdentity, identityOf } from "./digest_index.ts";
 import { FerryError, toFerryError } from "./errors.ts";
 import { type FileName, joinName, RESERVED_DIRECTORY } from "./file_name.ts";
-import type { Entry } from "./header.ts";
+import type { Entry, PartEntry } from "./header.ts";
 import { Jail } from "./jail.ts";
 import { LocalFile } from "./local_file.ts";
 import { type Claim, Parts } from "./parts.ts";
@@ -26,7 +26,6 @@ import type {
   CommitOptions,
   Committed,
   CreateOptions,
-  Part,
   PendingWrite,
   Storage,
   StoredFile,
@@ -156,7 +155,7 @@ export class FsStorage implements Storage {
   }
 
   /** See {@linkcode Storage.parts}. */
-  parts(): Part[] {
+  parts(): PartEntry[] {
     return this.#parts?.list() ?? [];
   }
 
@@ -353,6 +352,10 @@ class FsStoredFile implements StoredFile {
     return this.#parts.file.read(into);
   }
 
+  seek(offset: number): void {
+    this.#parts.file.seek(offset);
+  }
+
   assertUnchanged(): Promise<void> {
     return this.#parts.file.assertUnchanged();
   }
@@ -406,7 +409,7 @@ class FsPendingWrite implements PendingWrite {
     return this.#publisher.publish({ name: this.#name, staged: this.#claim.staged, ...options });
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#claim[Symbol.asyncDispose]();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#claim[Symbol.asyncDispose]();
   }
 }

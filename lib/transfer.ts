@@ -7,6 +7,7 @@
 
 import {
   createDigest,
+  createPrefixProof,
   type Digest,
   EMPTY_MD5,
   md5Of,
@@ -16,6 +17,7 @@ import {
 } from "./checksum.ts";
 import { FerryError, toFerryError } from "./errors.ts";
 import { errorReply } from "./header.ts";
+import { Md5 } from "./md5.ts";
 import { CHECKPOINT_BYTES } from "./partial.ts";
 import type { ByteSink, ByteSource } from "./storage.ts";
 import type { IncomingBody, Wire } from "./wire.ts";
@@ -67,7 +69,7 @@ export async function sendSized(
 ): Promise<Verified> {
   await wire.writeFrame({ ...header, md5, total_size: size });
   if (size === 0) return { md5: md5 ?? digest?.hex() ?? EMPTY_MD5, size };
-  if (md5 === null) digest ??= await createDigest();
+  if (md5 === null) digest ??= createDigest();
   const buffers = [0, 1].map(() => new Uint8Array(Math.min(size, CHUNK_BYTES)));
   let reading = fillPiece(source, buffers[0]!, size);
   let writing: Promise<void> | undefined;
@@ -135,7 +137,7 @@ export async function sendStreamed(
   pieces: AsyncIterable<Uint8Array>,
   { onBytes }: { onBytes?: OnBytes | undefined } = {},
 ): Promise<Verified> {
-  const digest = await createDigest();
+  const digest = createDigest();
   let size = 0;
   await wire.writeFrame({ ...header, md5: null, total_size: null });
   try {
@@ -230,7 +232,7 @@ async function receiveLarge(
   { prefix, checkpoint, onBytes }: ReceiveOptions,
 ): Promise<Verified> {
   const keeping = checkpoint ? await PrefixDigest.create(prefix) : undefined;
-  const digest = keeping ?? await createDigest();
+  const digest = keeping ?? createDigest();
   const remember = async () => {
     const saved = keeping?.save();
     if (saved) await checkpoint?.(saved);
@@ -274,33 +276,51 @@ async function fillFrom(body: IncomingBody, into: Uint8Array, onBytes?: OnBytes)
   return filled;
 }
 
-/** Options of {@linkcode digestOf}. */
-export interface DigestOptions {
-  /** How many bytes to read; all of them unless told otherwise. */
-  limit?: number | undefined;
-  /** What to feed them to; an md5 unless told otherwise. */
-  digest?: Digest | undefined;
+/** Reads a source to its end for its md5. */
+export async function digestOf(source: ByteSource): Promise<Verified> {
+  const digest = createDigest();
+  const size = await feed(digest, source, Infinity);
+  return { md5: digest.hex(), size };
 }
 
-/** Reads a source for its digest, to its end or to a limit. */
-export async function digestOf(
+/**
+ * Reads the first bytes of a source.
+ *
+ * @returns their md5, and a digest that goes on behind them
+ */
+export async function digestPrefix(
   source: ByteSource,
-  { limit = Infinity, digest }: DigestOptions = {},
-): Promise<{ hex: string; size: number }> {
-  digest ??= await createDigest();
-  const buffers = [0, 1].map(() => new Uint8Array(Math.min(CHUNK_BYTES, limit)));
+  size: number,
+): Promise<{ md5: string; digest: Digest }> {
+  const digest = new Md5();
+  await feed(digest, source, size);
+  return { md5: digest.clone().hex(), digest };
+}
+
+/** Whether the first bytes of a source are those that a proof was made of. */
+export async function provesPrefix(
+  source: ByteSource,
+  { size, xxh128 }: { size: number; xxh128: string },
+): Promise<boolean> {
+  const proof = await createPrefixProof();
+  const count = await feed(proof, source, size);
+  return count === size && sameDigest(proof.hex(), xxh128);
+}
+
+/** Feeds a digest from a source, to its end or to a limit; the next piece is read meanwhile. */
+async function feed(digest: Digest, source: ByteSource, limit: number): Promise<number> {
+  const buffers = [0, 1].map(() => new Uint8Array(CHUNK_BYTES));
   let size = 0;
-  const read = (turn: number, left: number) => {
-    const buffer = buffers[turn]!;
-    return left === 0 ? null : source.read(left < buffer.length ? buffer.subarray(0, left) : buffer);
+  const read = (turn: number) => {
+    const left = limit - size;
+    return left > 0 ? source.read(buffers[turn]!.subarray(0, left)) : null;
   };
-  let reading = read(0, limit);
+  let reading = read(0);
   for (let turn = 0;; turn ^= 1) {
     const count = await reading;
-    if (count === null) break;
+    if (count === null) return size;
     size += count;
-    reading = read(turn ^ 1, limit - size);
+    reading = read(turn ^ 1);
     digest.update(buffers[turn]!.subarray(0, count));
   }
-  return { hex: digest.hex(), size };
 }

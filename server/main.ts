@@ -8,6 +8,7 @@ import { configure, getJsonLinesFormatter, getTextFormatter } from "@logtape/log
 import { formatAddress } from "../lib/address.ts";
 import { parseCommandLine, renderHelp } from "../lib/command_line.ts";
 import { toFerryError } from "../lib/errors.ts";
+import { onInterrupt } from "../lib/interrupts.ts";
 import { FsStorage } from "../lib/storage_fs.ts";
 import { VERSION } from "../lib/version.ts";
 import { FERRYD } from "./config.ts";
@@ -34,14 +35,14 @@ async function main(argv: readonly string[]): Promise<void> {
     anonymous: options.anonymous === undefined ? undefined : parseScopes(options.anonymous),
     idleTimeout: options["idle-timeout"],
   });
-  const stop = nextSignal();
+  const stop = Promise.withResolvers<void>();
+  onInterrupt(() => stop.resolve(), () => Deno.exit(1));
   for (const { kind, ...address } of server.addresses) {
     print(`ferryd: listening ${kind} ${formatAddress(address)}\n`);
   }
   if (storage.readOnly) complain(`ferryd: ${options.root} is read-only: nothing can be uploaded\n`);
   print("ferryd: ready\n");
-  await stop;
-  void nextSignal().then(() => Deno.exit(1));
+  await stop.promise;
   await server.close({ drainTimeout: options["drain-timeout"] });
 }
 
@@ -54,19 +55,6 @@ async function startLog(format: "text" | "json", verbose: boolean): Promise<void
       { category: ["ferry"], sinks: ["stderr"], lowestLevel: verbose ? "debug" : "info" },
       { category: ["logtape", "meta"], sinks: ["stderr"], lowestLevel: "warning" },
     ],
-  });
-}
-
-/** Resolves at the next SIGINT or SIGTERM. */
-function nextSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) {
-      const listener = () => {
-        Deno.removeSignalListener(signal, listener);
-        resolve();
-      };
-      Deno.addSignalListener(signal, listener);
-    }
   });
 }
 

@@ -6,7 +6,7 @@ type Imports = ReadonlyMap<string, readonly string[]>;
 
 /** The modules of lib/, lowest first: each may import what stands in a line above its own. */
 const LAYERS: readonly (readonly string[])[] = [
-  ["errors", "version"],
+  ["errors", "interrupts", "md5", "version"],
   ["address", "checksum", "command_line", "file_name", "overwrite"],
   ["header"],
   ["storage", "wire"],
@@ -17,7 +17,7 @@ const LAYERS: readonly (readonly string[])[] = [
 ];
 
 /** The codec and the rules: they neither read nor write anything. */
-const PURE = ["address", "checksum", "errors", "file_name", "header", "overwrite"];
+const PURE = ["address", "checksum", "errors", "file_name", "header", "md5", "overwrite"];
 
 /** The only modules that decide in what files are kept. */
 const PICK_STORAGE = ["server/main.ts", "mod.ts"];
@@ -29,6 +29,7 @@ const TESTED_ELSEWHERE: Readonly<Record<string, string>> = {
   "client/connect.ts": "client_test.ts and session_test.ts connect",
   "client/download.ts": "client_test.ts and end_to_end_test.ts download",
   "client/main.ts": "wiring: end_to_end_test.ts runs the program",
+  "lib/interrupts.ts": "end_to_end_test.ts interrupts the programs",
   "lib/std.d.ts": "types only",
   "lib/storage.ts": "types only: storage_conformance.ts is what they promise",
   "lib/version.ts": "one constant: end_to_end_test.ts prints it",

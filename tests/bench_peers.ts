@@ -1,0 +1,129 @@
+/**
+ * Times ferry beside the programs that people use now: on this machine, in one run, with everything
+ * that is needed for it made and removed again.
+ *
+ * @module
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { VERSION } from "../lib/version.ts";
+import { type Bench, MIB, sizeText } from "./bench_peers/measure.ts";
+import { memory } from "./bench_peers/memory.ts";
+import { oneFile } from "./bench_peers/one_file.ts";
+import { SSHD, versionOf } from "./bench_peers/peers.ts";
+import { interruptible } from "./interruptible.ts";
+
+/** Something that is measured and printed. */
+interface Case {
+  /** What `--only` calls it. */
+  name: string;
+  /** The line above its table. */
+  title(bench: Bench): string;
+  /** Measures it and gives the table. */
+  run(bench: Bench): Promise<string>;
+}
+
+const CASES: readonly Case[] = [
+  {
+    name: "put",
+    title: ({ size }) => `${sizeText(size)} to a server`,
+    run: (bench) => oneFile(bench, "put"),
+  },
+  {
+    name: "get",
+    title: ({ size }) => `${sizeText(size)} from a server`,
+    run: (bench) => oneFile(bench, "get"),
+  },
+  { name: "memory", title: () => "peaks of resident memory", run: memory },
+];
+
+/** The peers' programs and how they are asked for their versions. */
+const PEERS: ReadonlyMap<string, readonly [string, ...string[]]> = new Map([
+  ["rsync", ["rsync", "--version"]],
+  // Neither has an option for that; they are of one package with ssh.
+  ["scp", ["ssh", "-V"]],
+  ["sshd", [SSHD, "-V"]],
+]);
+
+/** A load from which on medians of a few runs cannot be trusted. */
+const BUSY_LOAD = 0.5;
+
+const HELP = `Usage: deno task bench:peers [--rounds N] [--size SIZE] [--only NAME]... [--dir DIR]
+
+  --rounds N   how often each contestant runs (default 5)
+  --size SIZE  the size of the large file, such as 256MiB (default 1GiB)
+  --only NAME  run only this case: ${CASES.map(({ name }) => name).join(", ")}
+  --dir DIR    where the temporary directory is made, and so on which disk
+`;
+
+async function main(argv: readonly string[], signal: AbortSignal): Promise<number> {
+  const unknown = (arg: string) => fail(`${arg} is not known (see --help)`);
+  const options = parseArgs(argv, {
+    boolean: ["help"],
+    string: ["rounds", "size", "only", "dir"],
+    collect: ["only"],
+    unknown,
+  });
+  if (options.help) {
+    console.log(HELP);
+    return 0;
+  }
+  const rounds = roundsOf(options.rounds as string ?? "5");
+  const size = sizeOf(options.size as string ?? "1GiB");
+  const only = options.only as string[];
+  const cases = CASES.filter(({ name }) => only.length === 0 || only.includes(name));
+  for (const name of only) {
+    if (!CASES.some((entry) => entry.name === name)) fail(`there is no case ${name} (see --help)`);
+  }
+  const [load = 0] = Deno.loadavg();
+  if (load > BUSY_LOAD) {
+    console.log(`other programs are at work here (load ${load.toFixed(1)}): times will vary`);
+  }
+  const installed = new Set<string>();
+  console.log(`ferry ${VERSION}, Deno ${Deno.version.deno}, ${Deno.build.target}`);
+  for (const [name, command] of PEERS) {
+    const version = await versionOf(...command);
+    if (version !== undefined) installed.add(name);
+    console.log(`${name.padEnd(6)} ${version ?? "not installed, left out"}`);
+  }
+  const dir = Deno.makeTempDirSync({
+    prefix: "ferry-bench-",
+    ...(typeof options.dir === "string" ? { dir: options.dir } : {}),
+  });
+  const bench: Bench = { rounds, size, dir, installed, signal };
+  try {
+    for (const { name, title, run } of cases) {
+      signal.throwIfAborted();
+      const started = performance.now();
+      const result = await run(bench);
+      const seconds = ((performance.now() - started) / 1000).toFixed(0);
+      console.log(`\n${name}: ${title(bench)} (measured in ${seconds} s)\n${result.trimEnd()}`);
+    }
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+  return 0;
+}
+
+function roundsOf(text: string): number {
+  return /^[1-9]\d{0,3}$/.test(text) ? Number(text) : fail("--rounds takes a number from 1 on");
+}
+
+function sizeOf(text: string): number {
+  const [, number, unit] = /^([1-9]\d{0,5})(MiB|GiB)$/.exec(text) ??
+    fail("--size takes a whole number of MiB or GiB, such as 256MiB");
+  return Number(number) * (unit === "GiB" ? 1024 * MIB : MIB);
+}
+
+function fail(message: string): never {
+  throw new Error(message);
+}
+
+if (import.meta.main) {
+  try {
+    Deno.exit(await interruptible((signal) => main(Deno.args, signal)));
+  } catch (error) {
+    console.error(`bench:peers: ${error instanceof Error ? error.message : error}`);
+    Deno.exit(1);
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * One large file, to a server and from one.
+ *
+ * @module
+ */
+
+import { succeed } from "../interruptible.ts";
+import { ferry, Ferryd, spawnFerry } from "../programs.ts";
+import { writeRandomFile } from "../random_file.ts";
+import { type Bench, type Contestant, type Goal, interleave, MIB, timingTable } from "./measure.ts";
+import { spawn, startRsyncDaemon, startSshd } from "./peers.ts";
+
+const GOALS: readonly Goal[] = [
+  { peer: "rsync", ratio: 0.8 },
+  { peer: "scp", ratio: 1.2 },
+];
+
+type Direction = "put" | "get";
+
+/** A server's directory and the two ends of a transfer, of which one is the input. */
+interface Ends {
+  root: string;
+  remote: string;
+  local: string;
+}
+
+/** Times a transfer of the large file. */
+export async function oneFile(bench: Bench, direction: Direction): Promise<string> {
+  const input = `${bench.dir}/input`;
+  if (!exists(input)) await writeRandomFile(input, bench.size, bench);
+  await using stack = new AsyncDisposableStack();
+  const contestants = [
+    ...await ferries(bench, direction, stack),
+    ...await rsyncs(bench, direction, stack),
+    ...await scps(bench, direction, stack),
+  ];
+  const timings = await interleave(contestants, bench);
+  return timingTable(timings, { work: { amount: bench.size / MIB, unit: "MiB" }, goals: GOALS });
+}
+
+/** A directory with the input at the end where the transfer begins. */
+function endsOf({ dir }: Bench, direction: Direction, { copy = false } = {}): Ends {
+  const root = Deno.makeTempDirSync({ dir });
+  const input = `${dir}/input`;
+  const remote = `${root}/file`;
+  if (direction === "put") return { root, remote, local: input };
+  if (copy) Deno.copyFileSync(input, remote);
+  else Deno.linkSync(input, remote);
+  return { root, remote, local: `${root}.got` };
+}
+
+/** What a contestant leaves behind, and how to see that it is whole. */
+function target(
+  { size }: Bench,
+  direction: Direction,
+  { remote, local }: Ends,
+): Pick<Contestant, "prepare" | "verify"> {
+  const path = direction === "put" ? remote : local;
+  return {
+    prepare() {
+      if (exists(path)) Deno.removeSync(path);
+    },
+    verify() {
+      if (Deno.statSync(path).size !== size) throw new Error(`${path} is not whole`);
+    },
+  };
+}
+
+async function ferries(
+  bench: Bench,
+  direction: Direction,
+  stack: AsyncDisposableStack,
+): Promise<Contestant[]> {
+  const contestant = async (
+    name: string,
+    durability: "full" | "none",
+    { known = true } = {},
+  ): Promise<Contestant> => {
+    const ends = endsOf(bench, direction, { copy: !known });
+    const { address } = stack.use(await Ferryd.start(ends.root, ["--durability", durability]));
+    const args = direction === "put"
+      ? ["put", ends.local, "--as", "file"]
+      : ["get", "file", "--out", ends.local, "--durability", durability];
+    const { prepare, verify } = target(bench, direction, ends);
+    // The server computes the md5 of a file that it does not know, and remembers it.
+    if (direction === "get" && known) await ferry(["stat", "file"], { server: address });
+    return {
+      name,
+      async prepare() {
+        await prepare();
+        if (!known) Deno.utimeSync(ends.remote, new Date(), new Date());
+      },
+      async run() {
+        await succeed(name, spawnFerry(args, { server: address }), bench.signal);
+      },
+      ...(verify ? { verify } : {}),
+    };
+  };
+  return [
+    await contestant("ferry", "full"),
+    await contestant("ferry --durability none", "none"),
+    ...(direction === "get"
+      ? [await contestant("ferry, md5 not known yet", "full", { known: false })]
+      : []),
+  ];
+}
+
+async function rsyncs(
+  bench: Bench,
+  direction: Direction,
+  stack: AsyncDisposableStack,
+): Promise<Contestant[]> {
+  if (!bench.installed.has("rsync")) return [];
+  const ends = endsOf(bench, direction);
+  const { port } = stack.use(await startRsyncDaemon(Deno.makeTempDirSync(bench), ends.root));
+  const remote = `rsync://127.0.0.1:${port}/files/file`;
+  const paths = direction === "put" ? [ends.local, remote] : [remote, ends.local];
+  const { stdout: help } = await succeed("rsync", spawn("rsync", ["--help"]), bench.signal);
+  return ["rsync", ...(help.includes("--fsync") ? ["rsync --fsync"] : [])].map((name) => {
+    const [, ...options] = name.split(" ");
+    const args = ["--whole-file", "--checksum-choice=md5", ...options, ...paths];
+    return {
+      name,
+      ...target(bench, direction, ends),
+      run: async () => void await succeed(name, spawn("rsync", args), bench.signal),
+    };
+  });
+}
+
+async function scps(
+  bench: Bench,
+  direction: Direction,
+  stack: AsyncDisposableStack,
+): Promise<Contestant[]> {
+  if (!bench.installed.has("scp") || !bench.installed.has("sshd")) return [];
+  const ends = endsOf(bench, direction);
+  const sshd = stack.use(await startSshd(Deno.makeTempDirSync(bench)));
+  const remote = `${sshd.user}@127.0.0.1:${ends.remote}`;
+  const paths = direction === "put" ? [ends.local, remote] : [remote, ends.local];
+  const args = ["-q", "-P", `${sshd.port}`, ...sshd.options, ...paths];
+  return [{
+    name: "scp",
+    ...target(bench, direction, ends),
+    run: async () => void await succeed("scp", spawn("scp", args), bench.signal),
+  }];
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}

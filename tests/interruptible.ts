@@ -1,0 +1,59 @@
+/**
+ * Programs that leave nothing behind, also when they are interrupted.
+ *
+ * @module
+ */
+
+import { INTERRUPTED, onInterrupt } from "../lib/interrupts.ts";
+import { type Outcome, outcome } from "./programs.ts";
+
+/**
+ * Runs a program's main function and gives the exit status. The first SIGINT or SIGTERM aborts the
+ * signal that it is given, so that it fails and tidies up on its way out; a second one ends it at once.
+ */
+export async function interruptible(
+  run: (signal: AbortSignal) => Promise<number>,
+): Promise<number> {
+  const stop = new AbortController();
+  let status = 0;
+  onInterrupt((signal) => {
+    status = INTERRUPTED[signal];
+    stop.abort();
+  }, (signal) => Deno.exit(INTERRUPTED[signal]));
+  try {
+    return await run(stop.signal);
+  } catch (error) {
+    if (stop.signal.aborted) return status;
+    throw error;
+  }
+}
+
+/**
+ * Waits for a program, which is killed when the signal says so.
+ *
+ * @throws where its exit status is not 0, with the first line that it wrote to standard error
+ */
+export async function succeed(
+  what: string,
+  child: Deno.ChildProcess,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const kill = () => {
+    try {
+      child.kill("SIGKILL");
+    } catch {
+      // It has ended already.
+    }
+  };
+  signal.addEventListener("abort", kill, { once: true });
+  if (signal.aborted) kill();
+  try {
+    const ended = await outcome(child);
+    signal.throwIfAborted();
+    if (ended.code === 0) return ended;
+    const [reason] = ended.stderr.trim().split("\n");
+    throw new Error(`${what} failed (exit status ${ended.code}): ${reason}`);
+  } finally {
+    signal.removeEventListener("abort", kill);
+  }
+}
