@@ -424,8 +424,8 @@ export function throwReported(header: Header): void {
   const { status, code, message } = header;
   if (status !== "error") return;
   const text = typeof message === "string" && message !== "" ? message : "the peer gave no reason";
-  // A newer peer may have codes that are not known here; `usage` is about a command line, not a wire.
-  const known = isErrorCode(code) && code !== "usage";
+  // A newer peer may have codes that are not known here; two of them say nothing of what a peer did.
+  const known = isErrorCode(code) && code !== "usage" && code !== "unreachable";
   throw FerryError.reported(known ? code : "internal", text);
 }
 

@@ -4,21 +4,21 @@ import { createHash } from "node:crypto";
 import { ferry, Ferryd, type Outcome, outcome, PROJECT, TempDir } from "./programs.ts";
 import { writeRandomFile } from "./random_file.ts";
 
-const SCRIPT = `${PROJECT}fixtures/python_peer.py`;
 const SIZES = [0, 1, 65537, 9_000_000];
 const NAMES = ["文件 名.txt", "🚢🌊/Ünïcödé.bin", "a \"b\" 'c' \\d"];
 
 const md5 = (bytes: Uint8Array | string) => createHash("md5").update(bytes).digest("hex");
 const md5Of = (path: string) => md5(Deno.readFileSync(path));
 
-/** Starts python_peer.py. */
+/** Starts python_peer.py or python_server.py. */
 function spawnPython(
+  script: string,
   args: string[],
   options: { cwd: string; stdin?: "null" | "piped" },
 ): Deno.ChildProcess {
   try {
     return new Deno.Command("python3", {
-      args: ["-B", SCRIPT, ...args],
+      args: ["-B", `${PROJECT}fixtures/${script}`, ...args],
       cwd: options.cwd,
       stdin: options.stdin ?? "null",
       stdout: "piped",
@@ -51,7 +51,9 @@ class Place implements AsyncDisposable {
 
   /** Runs python_peer.py against the server. */
   python(command: string, ...args: string[]): Promise<Outcome> {
-    return outcome(spawnPython([command, this.server.address, ...args], { cwd: this.cwd }));
+    return outcome(
+      spawnPython("python_peer.py", [command, this.server.address, ...args], { cwd: this.cwd }),
+    );
   }
 
   /** Runs ferry against the server. */
@@ -80,7 +82,7 @@ class Place implements AsyncDisposable {
   }
 }
 
-/** A python_peer.py that serves a directory. */
+/** A python_server.py that serves a directory. */
 class PythonServer implements AsyncDisposable {
   readonly dir = new TempDir();
   readonly root = this.dir.join("root");
@@ -94,7 +96,9 @@ class PythonServer implements AsyncDisposable {
     const server = new PythonServer();
     Deno.mkdirSync(server.root);
     Deno.mkdirSync(server.cwd);
-    server.#child = spawnPython(["serve", "127.0.0.1:0", server.root], { cwd: server.cwd });
+    server.#child = spawnPython("python_server.py", ["127.0.0.1:0", server.root], {
+      cwd: server.cwd,
+    });
     server.#stderr = new Response(server.#child.stderr).text();
     const lines = server.#child.stdout
       .pipeThrough(new TextDecoderStream())
@@ -185,7 +189,7 @@ Deno.test("python_peer.py get takes an md5 that ferryd does not know before the 
 
 Deno.test("python_peer.py put streams its standard input to ferryd", async () => {
   await using p = await Place.start();
-  const child = spawnPython(["put", p.server.address, "-", "piped", "--stream"], {
+  const child = spawnPython("python_peer.py", ["put", p.server.address, "-", "piped", "--stream"], {
     cwd: p.cwd,
     stdin: "piped",
   });
@@ -269,7 +273,7 @@ Deno.test("python_peer.py says what ferryd refuses", async (t) => {
   assertEquals(p.leftovers("f", "large"), []);
 });
 
-Deno.test("python_peer.py serve takes and gives what ferry puts and gets", async (t) => {
+Deno.test("python_server.py takes and gives what ferry puts and gets", async (t) => {
   await using p = await PythonServer.start();
   for (const size of SIZES) {
     await t.step(`${size} bytes`, async () => {
@@ -306,13 +310,13 @@ Deno.test("python_peer.py serve takes and gives what ferry puts and gets", async
     for (const name of names) assertEquals(Deno.readTextFileSync(`${p.root}/m/${name}`), name);
   });
   await t.step("ping", async () => {
-    assertMatch((await p.ferry("ping")).stdout, /^python_peer answered in [\d.]+ ms\n$/);
+    assertMatch((await p.ferry("ping")).stdout, /^python_server answered in [\d.]+ ms\n$/);
   });
   assertEquals([...Deno.readDirSync(`${p.root}/.ferry`)], []);
   assertEquals(await p.stop(), "");
 });
 
-Deno.test("python_peer.py serve refuses, and ferry exits with the status of the code", async (t) => {
+Deno.test("python_server.py refuses, and ferry exits with the status of the code", async (t) => {
   await using p = await PythonServer.start();
   Deno.mkdirSync(`${p.root}/dir`);
   Deno.writeTextFileSync(`${p.root}/taken`, "other");
