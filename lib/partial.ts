@@ -69,10 +69,14 @@ export function readRecord(part: string): PartRecord | undefined {
  * After a restart of the system the record may be newer than the bytes on the disk, so that those are
  * read and compared first.
  *
- * @returns undefined where they are not what the record says
+ * @returns undefined where they are not what the record says, or where another process has the part
  */
-export async function reopenPart(part: string, record: PartRecord): Promise<StagedFile | undefined> {
+export async function reopenPart(
+  part: string,
+  record: PartRecord,
+): Promise<StagedFile | undefined> {
   const staged = StagedFile.reopen(part, record.prefix.size);
+  if (!staged) return undefined;
   if ((record as StoredRecord).boot === bootId() || await holds(part, record.prefix)) return staged;
   await staged[Symbol.asyncDispose]();
   removeRecord(part);

@@ -151,7 +151,9 @@ export class Parts {
 
   /** The parts, those that are being written among them. */
   list(): PartEntry[] {
-    return [...this.#kept.values()].map(({ record: { filename, size, prefix }, mtime, writer }) => ({
+    return [...this.#kept.values()].map((
+      { record: { filename, size, prefix }, mtime, writer },
+    ) => ({
       filename,
       size,
       received: prefix.size,

@@ -17,6 +17,10 @@ declare module "@std/assert" {
   ): Promise<E>;
 }
 
+declare module "@std/async/delay" {
+  export function delay(ms: number, options?: { signal?: AbortSignal }): Promise<void>;
+}
+
 declare module "@std/cli/parse-args" {
   export function parseArgs(args: readonly string[], options: {
     alias?: Record<string, string>;

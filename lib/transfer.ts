@@ -235,7 +235,7 @@ async function receiveLarge(
   const digest = keeping ?? createDigest();
   const remember = async () => {
     const saved = keeping?.save();
-    if (saved) await checkpoint?.(saved);
+    if (saved && saved.size > 0) await checkpoint?.(saved);
   };
   const buffers = [0, 1].map(() => new Uint8Array(CHUNK_BYTES));
   let writing: Promise<void> | undefined;
