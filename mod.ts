@@ -27,14 +27,16 @@ export {
   type Progress,
   type PutOptions,
   type RequestOptions,
+  type Retry,
   type TransferOptions,
   type Transferred,
 } from "./client/client.ts";
 export { connect, type ConnectOptions } from "./client/connect.ts";
 export type { Address } from "./lib/address.ts";
+export type { SavedPrefix } from "./lib/checksum.ts";
 export { type ErrorCode, FerryError, type FerryErrorOptions } from "./lib/errors.ts";
 export { type FileName, parseDirectoryName, parseFileName } from "./lib/file_name.ts";
-export type { Entry, HelloReply } from "./lib/header.ts";
+export type { Entry, HelloReply, PartEntry } from "./lib/header.ts";
 export type { Overwrite } from "./lib/overwrite.ts";
 export type { Durability } from "./lib/staging.ts";
 export type {

@@ -7,7 +7,7 @@
 import { basename, join } from "@std/path";
 import type { OptionTable, OptionValues, ParsedCommandLine } from "../lib/command_line.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
-import type { Client } from "./client.ts";
+import type { Client, Retry } from "./client.ts";
 import { connect } from "./connect.ts";
 import type { COMMON, GET, LS, MKDIR, MV, PING, PUT, RM, STAT } from "./config.ts";
 import { Output } from "./output.ts";
@@ -17,7 +17,7 @@ export type Table = typeof COMMON & OptionTable;
 
 /** What a command works with. */
 export interface Context {
-  /** A connection: the present one, or a new one where that has ended. */
+  /** The client, connected. */
   connected(): Promise<Client>;
   /** Where results go. */
   output: Output;
@@ -47,7 +47,7 @@ export async function start<T extends Table>(
     quiet,
     progress: progress === true || (!quiet && !json && Deno.stderr.isTerminal()),
   });
-  let client: Client | undefined;
+  let connecting: Promise<Client> | undefined;
   let status = 0;
   const failed = (op: string, error: unknown, details?: Readonly<Record<string, unknown>>) => {
     // An interruption is nobody's failure.
@@ -59,10 +59,15 @@ export async function start<T extends Table>(
   const context: Context = {
     output,
     signal,
-    async connected() {
-      if (client && !client.closed) return client;
-      const { server, timeout, "connect-timeout": connectTimeout } = common;
-      return client = await connect(server, { timeout, connectTimeout, signal });
+    connected() {
+      const { server, timeout, "connect-timeout": connectTimeout, retries } = common;
+      const onRetry = (retry: Retry) => output.retry(retry);
+      const options = { timeout, connectTimeout, retries, onRetry, signal };
+      // One that could not be made is tried anew by whoever asks next.
+      return connecting ??= connect(server, options).catch((error) => {
+        connecting = undefined;
+        throw error;
+      });
     },
     async attempt(op, filename, part) {
       try {
@@ -77,7 +82,7 @@ export async function start<T extends Table>(
   } catch (error) {
     failed(run.name, error);
   } finally {
-    await client?.[Symbol.asyncDispose]();
+    await (await connecting?.catch(() => undefined))?.[Symbol.asyncDispose]();
   }
   return status;
 }
@@ -85,6 +90,7 @@ export async function start<T extends Table>(
 /** `ferry put` */
 export const put: Run<typeof PUT.options> = async (context, options, paths) => {
   const { as, to, overwrite, preserve, "hash-first": hashFirst } = options;
+  const resume = !options["no-resume"];
   if (as !== undefined && paths.length > 1) {
     throw new FerryError("usage", "--as gives one name, and several files are to be uploaded");
   }
@@ -101,6 +107,7 @@ export const put: Run<typeof PUT.options> = async (context, options, paths) => {
         overwrite,
         preserve,
         hashFirst,
+        resume,
         signal,
         onProgress: (progress) => output.progress(progress, started),
       });
@@ -112,6 +119,7 @@ export const put: Run<typeof PUT.options> = async (context, options, paths) => {
 /** `ferry get` */
 export const get: Run<typeof GET.options> = async (context, options, names) => {
   const { out, overwrite, preserve, durability } = options;
+  const resume = !options["no-resume"];
   const intoDirectory = out !== undefined && (out.endsWith("/") || isDirectory(out));
   if (out !== undefined && names.length > 1 && !intoDirectory) {
     throw new FerryError("usage", `${quote(out)} is no directory, and several files are to be got`);
@@ -131,6 +139,7 @@ export const get: Run<typeof GET.options> = async (context, options, names) => {
         overwrite,
         preserve,
         durability,
+        resume,
         signal,
         onProgress: (progress) => output.progress(progress, started),
       });
@@ -140,9 +149,14 @@ export const get: Run<typeof GET.options> = async (context, options, names) => {
 };
 
 /** `ferry ls` */
-export const ls: Run<typeof LS.options> = async (context, { recursive }, [directory]) => {
+export const ls: Run<typeof LS.options> = async (context, options, [directory]) => {
   const { output, signal } = context;
+  const { recursive, partial } = options;
   const client = await context.connected();
+  if (partial) {
+    for await (const part of client.listParts({ signal })) output.part(part);
+    return;
+  }
   for await (const entry of client.list(directory, { recursive, signal })) {
     output.entry("list", entry);
   }

@@ -27,6 +27,12 @@ export const COMMON = {
     default: "10s",
     help: "give up on a server that cannot be reached in that time",
   },
+  retries: {
+    kind: "count",
+    value: "N",
+    default: "5",
+    help: "repeat so often what failed for a reason that may pass; counts anew when bytes moved",
+  },
   json: { kind: "flag", help: "print one JSON object a line instead" },
   quiet: { kind: "flag", short: "q", help: "print errors only" },
   config: { kind: "text", value: "FILE", help: "a TOML file with options, one a line" },
@@ -47,6 +53,11 @@ const PRESERVE = {
   help: "keep the modification time and the permission bits",
 } as const;
 
+const NO_RESUME = {
+  kind: "flag",
+  help: "begin at the start, also where a part of an earlier try is there",
+} as const;
+
 const PROGRESS = { kind: "flag", help: "show progress even where stderr is no terminal" } as const;
 
 /** `ferry put` */
@@ -62,6 +73,7 @@ verified it, and its name there.`,
     as: { kind: "text", value: "NAME", help: "the name on the server, where one file is uploaded" },
     overwrite: OVERWRITE,
     preserve: PRESERVE,
+    "no-resume": NO_RESUME,
     "hash-first": { kind: "flag", help: "read a large file once more to tell its md5 in advance" },
     progress: PROGRESS,
     ...COMMON,
@@ -81,6 +93,7 @@ and its local path. "ferry get NAME | md5sum -c" checks it once more.`,
     out: { kind: "text", short: "o", value: "PATH", help: "the local path, or a directory" },
     overwrite: OVERWRITE,
     preserve: PRESERVE,
+    "no-resume": NO_RESUME,
     durability: {
       kind: "text",
       value: "full|none",
@@ -101,6 +114,10 @@ export const LS = {
   arguments: { min: 0, max: 1 },
   options: {
     recursive: { kind: "flag", short: "R", help: "list what is in its directories too" },
+    partial: {
+      kind: "flag",
+      help: "list the uploads that were cut and can be gone on with instead",
+    },
     ...COMMON,
   },
 } as const satisfies CommandSpec;

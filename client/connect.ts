@@ -4,11 +4,9 @@
  * @module
  */
 
-import { type Address, formatAddress, parseAddress } from "../lib/address.ts";
-import { FerryError, toFerryError } from "../lib/errors.ts";
-import { type HelloReply, parseReply, PROTOCOL_VERSION } from "../lib/header.ts";
-import { Wire } from "../lib/wire.ts";
-import { Client, closeOnAbort } from "./client.ts";
+import { parseAddress } from "../lib/address.ts";
+import { Client, type Retry } from "./client.ts";
+import { Connection } from "./connection.ts";
 
 /** Options of {@linkcode connect}. */
 export interface ConnectOptions {
@@ -18,6 +16,13 @@ export interface ConnectOptions {
   timeout?: number | undefined;
   /** Gives up connecting. */
   signal?: AbortSignal | undefined;
+  /**
+   * How often a request is repeated that failed for a reason that may pass: the network, a server that is
+   * being restarted, bytes that were damaged. 5 unless told otherwise. It counts anew when bytes have moved.
+   */
+  retries?: number | undefined;
+  /** Told before each repetition. */
+  onRetry?: ((retry: Retry) => void) | undefined;
 }
 
 /**
@@ -45,58 +50,8 @@ export interface ConnectOptions {
  */
 export async function connect(server: string, options: ConnectOptions = {}): Promise<Client> {
   const address = parseAddress(server);
-  const { connectTimeout = 10_000, timeout = 60_000, signal } = options;
-  const action = `connect to ${formatAddress(address)}`;
-  let greeted = false;
-  const started = performance.now();
-  try {
-    const conn = await dial(address, connectTimeout, signal);
-    conn.setNoDelay(true);
-    const left = () => Math.max(1, connectTimeout - (performance.now() - started));
-    const wire = new Wire(conn, { idleTimeout: () => greeted ? timeout : left() });
-    try {
-      const hello = await greet(wire, signal);
-      greeted = true;
-      return new Client(wire, hello);
-    } catch (error) {
-      wire.close();
-      throw error;
-    }
-  } catch (error) {
-    if (signal?.aborted) throw signal.reason;
-    throw toFerryError(error).during(action);
-  }
-}
-
-async function dial(
-  address: Address,
-  timeout: number,
-  signal: AbortSignal | undefined,
-): Promise<Deno.TcpConn> {
-  signal?.throwIfAborted();
-  const gaveUp = Promise.withResolvers<never>();
-  const connecting = Deno.connect(address);
-  const late = new FerryError("timeout", `no answer for ${timeout / 1000} s`);
-  const timer = setTimeout(() => gaveUp.reject(late), timeout);
-  const abort = () => gaveUp.reject(signal?.reason);
-  signal?.addEventListener("abort", abort, { once: true });
-  try {
-    return await Promise.race([connecting, gaveUp.promise]);
-  } catch (error) {
-    // It may still come about: then nobody wants it any more.
-    connecting.then((conn) => conn.close(), () => {});
-    throw error;
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", abort);
-  }
-}
-
-async function greet(wire: Wire, signal: AbortSignal | undefined): Promise<HelloReply> {
-  using _abort = closeOnAbort(wire, signal);
-  await wire.writeFrame({ op: "hello", versions: [PROTOCOL_VERSION] });
-  await wire.flush();
-  const frame = await wire.readFrame();
-  if (!frame) throw new FerryError("closed", "the server ended the connection");
-  return parseReply("hello", frame.header);
+  const { connectTimeout = 10_000, timeout = 60_000, retries = 5, onRetry, signal } = options;
+  const dial = (signal: AbortSignal | undefined) =>
+    Connection.open(address, { connectTimeout, timeout, signal });
+  return new Client(await dial(signal), { dial, retries, onRetry });
 }

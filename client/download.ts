@@ -1,46 +1,139 @@
 /**
- * Downloads go the way uploads go on the server: into a temporary file beside the final name, verified,
- * flushed, and only then renamed.
+ * How a file comes down: into a part beside its final name, verified, flushed, and only then renamed. A part
+ * that was cut stays, and the next try goes on behind it.
  *
  * @module
  */
 
-import { dirname } from "@std/path";
+import { basename, dirname } from "@std/path";
+import { md5Of, prefixFacts } from "../lib/checksum.ts";
+import { FerryError, quote, toFerryError } from "../lib/errors.ts";
+import { parseReply } from "../lib/header.ts";
+import { LocalFile } from "../lib/local_file.ts";
+import { decideOverwrite, type FileState } from "../lib/overwrite.ts";
+import {
+  type PartRecord,
+  readRecord,
+  removeRecord,
+  reopenPart,
+  RESUMABLE_BYTES,
+  writeRecord,
+} from "../lib/partial.ts";
 import { StagedFile, syncDirectory } from "../lib/staging.ts";
-import { type OnBytes, receive, type Verified } from "../lib/transfer.ts";
-import type { IncomingBody } from "../lib/wire.ts";
+import { digestOf, receive } from "../lib/transfer.ts";
+import type { Frame } from "../lib/wire.ts";
+import type { GetOptions, Transferred } from "./client.ts";
+import type { Connection } from "./connection.ts";
 
-/** Options of {@linkcode download}. */
-export interface DownloadOptions {
-  /** Whether a file that is there is replaced. */
-  replace: boolean;
-  /** Whether it has to survive a loss of power. */
-  durable: boolean;
-  /** The modification time to keep, in milliseconds since 1970. */
-  mtime?: number | undefined;
-  /** The permission bits to keep. */
-  mode?: number | undefined;
-  /** Told of each piece. */
-  onBytes?: OnBytes | undefined;
+/** Downloads a file. */
+export async function download(
+  connection: Connection,
+  filename: string,
+  options: GetOptions,
+): Promise<Transferred> {
+  const { overwrite = "never" } = options;
+  const out = options.out ?? basename(filename);
+  const existing = lookAt(out);
+  if (existing) {
+    const incoming = await connection.ask("entry", { op: "stat", filename });
+    let decision = decideOverwrite(overwrite, incoming, existing);
+    if (decision === "hash") {
+      await using file = LocalFile.open(out);
+      existing.md5 = (await digestOf(file)).md5;
+      decision = decideOverwrite(overwrite, incoming, existing);
+    }
+    if (decision === "exists") throw new FerryError("exists", `another file is at ${quote(out)}`);
+    if (decision === "have") {
+      const { md5, size } = incoming;
+      const crossed = { transferred: 0, resumedFrom: 0 };
+      return { filename, md5: md5 ?? "", size, skipped: true, ...crossed };
+    }
+  }
+  const { staged, record } = await openPart(out, filename, options.resume !== false);
+  await using _staged = staged;
+  const prefix = record && await prefixFacts(record.prefix);
+  return await connection.fetch({
+    op: "get",
+    filename,
+    ...(prefix ? { offset: prefix.size, if_md5: record.md5, prefix_md5: prefix.md5 } : {}),
+  }, (reply) => store(reply, { staged, record, out, filename, options }));
+}
+
+interface Target {
+  staged: StagedFile;
+  record: PartRecord | undefined;
+  out: string;
+  filename: string;
+  options: GetOptions;
+}
+
+async function store({ header, body }: Frame, target: Target): Promise<Transferred> {
+  const { staged, record, out, filename, options } = target;
+  const { onProgress, overwrite = "never", preserve, durability = "full" } = options;
+  const { size, mtime, mode, offset } = parseReply("get", header);
+  if (offset !== 0 && offset !== record?.prefix.size) {
+    throw new FerryError("bad_header", "the server goes on where nobody asked it to");
+  }
+  if (record && offset === 0) {
+    // It is not a part of what the server has now.
+    staged.reset();
+    removeRecord(staged.path);
+  }
+  const keep = (prefix: PartRecord["prefix"]) => {
+    writeRecord(staged.path, { filename, size, md5: header.md5, prefix });
+    return Promise.resolve();
+  };
+  let bytes = offset;
+  try {
+    const { md5 } = await receive(body, staged, {
+      prefix: offset > 0 ? record?.prefix : undefined,
+      ...(size > RESUMABLE_BYTES ? { checkpoint: keep } : {}),
+      onBytes: (count) => onProgress?.({ filename, bytes: bytes += count, total: size }),
+    });
+    if (preserve) staged.stamp({ mtime, mode });
+    if (durability === "full") await staged.sync();
+    staged.publish(out, { replace: overwrite !== "never" });
+    removeRecord(staged.path);
+    if (durability === "full") await syncDirectory(dirname(out));
+    return { filename, md5, size, skipped: false, transferred: size - offset, resumedFrom: offset };
+  } catch (error) {
+    const { code } = toFerryError(error);
+    const cut = code === "closed" || code === "timeout";
+    if (cut && readRecord(staged.path)) staged.keep();
+    else removeRecord(staged.path);
+    throw error;
+  }
 }
 
 /**
- * Receives a body as a file.
- *
- * @throws {FerryError} `checksum_mismatch`, `exists`, `not_found` where the directory is missing,
- * `no_space`, `denied`, the connection's errors; nothing is left behind then
+ * The part of a download, with its record where there is something to go on from. Its name follows from the
+ * final one; if another process is at it, this one gets a part of its own.
  */
-export async function download(
-  body: IncomingBody,
-  path: string,
-  { replace, durable, mtime, mode, onBytes }: DownloadOptions,
-): Promise<Verified> {
-  const directory = dirname(path);
-  await using staged = StagedFile.create(directory, { prefix: ".ferry-" });
-  const received = await receive(body, staged, { onBytes });
-  staged.stamp({ mtime, mode });
-  if (durable) await staged.sync();
-  staged.publish(path, { replace });
-  if (durable) await syncDirectory(directory);
-  return received;
+async function openPart(
+  out: string,
+  filename: string,
+  resume: boolean,
+): Promise<{ staged: StagedFile; record?: PartRecord }> {
+  const directory = dirname(out);
+  const path = `${directory}/.ferry-${md5Of(new TextEncoder().encode(basename(out)))}.part`;
+  const record = resume ? readRecord(path) : undefined;
+  if (record?.filename === filename) {
+    const staged = await reopenPart(path, record);
+    if (staged) return { staged, record };
+  }
+  return {
+    staged: StagedFile.createAs(path) ?? StagedFile.create(directory, { prefix: ".ferry-" }),
+  };
+}
+
+/** What is at a local path; undefined where nothing is. */
+function lookAt(path: string): FileState | undefined {
+  try {
+    const { size, mtime, isDirectory } = Deno.statSync(path);
+    if (isDirectory) throw new FerryError("not_a_file", `${quote(path)} is a directory`);
+    return { size, mtime: mtime?.getTime(), md5: null };
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw toFerryError(error);
+  }
 }

@@ -88,8 +88,12 @@ async function main(argv: readonly string[]): Promise<number> {
   try {
     return await entry.run(rest, interrupted.signal);
   } catch (error) {
-    if (error instanceof Interruption) return error.exitStatus;
-    throw error;
+    if (!(error instanceof Interruption)) throw error;
+    const hint = name === "put" || name === "get"
+      ? "; the same command goes on where it stopped"
+      : "";
+    write(Deno.stderr, `ferry: interrupted${hint}\n`);
+    return error.exitStatus;
   }
 }
 

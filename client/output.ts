@@ -5,8 +5,8 @@
  */
 
 import { type FerryError, quote } from "../lib/errors.ts";
-import type { Entry } from "../lib/header.ts";
-import type { Progress, Transferred } from "./client.ts";
+import type { Entry, PartEntry } from "../lib/header.ts";
+import type { Progress, Retry, Transferred } from "./client.ts";
 import { renderProgress } from "./progress.ts";
 
 /** How often progress is drawn, in milliseconds. */
@@ -26,6 +26,8 @@ export interface OutputOptions {
 export class Output {
   readonly #options: OutputOptions;
   #drawn = false;
+  /** How often the transfer under way was repeated. */
+  #retries = 0;
   #lastDraw = -Infinity;
 
   /** Output that looks as the options say. */
@@ -46,7 +48,7 @@ export class Output {
 
   /** Reports a transfer that ended well; `shown` is the name that people see. */
   transferred(op: "put" | "get", shown: string, result: Transferred, seconds: number): void {
-    const { filename, md5, size, skipped, transferred } = result;
+    const { filename, md5, size, skipped, transferred, resumedFrom } = result;
     if (this.#options.json) {
       const bytes = op === "put" ? { bytes_sent: transferred } : { bytes_received: transferred };
       const path = op === "get" ? { path: shown } : {};
@@ -59,8 +61,11 @@ export class Output {
         total_size: size,
         seconds: round(seconds),
         ...bytes,
+        resumed_from: resumedFrom,
         skipped,
+        retries: this.#retries,
       });
+      this.#retries = 0;
     } else this.line(md5sumLine(md5, shown));
   }
 
@@ -85,6 +90,35 @@ export class Output {
     this.line(`mtime:    ${new Date(mtime).toISOString()}`);
     this.line(`mode:     ${mode.toString(8).padStart(4, "0")}`);
     if (md5 !== null) this.line(`md5:      ${md5}`);
+  }
+
+  /** Says what went wrong and what is done about it. */
+  retry({ error, attempt, retries, delay }: Retry): void {
+    this.#retries++;
+    const { code, message } = error;
+    const seconds = round(delay / 1000);
+    if (this.#options.json) {
+      this.#json({ event: "retry", attempt, retries, seconds, code, message });
+    } else if (!this.#options.quiet) {
+      const when = `trying again in ${seconds.toFixed(1)} s (${attempt} of ${retries})`;
+      this.#complain(`ferry: ${message}; ${when}`);
+    }
+  }
+
+  /** Shows an upload that was cut. */
+  part(part: PartEntry): void {
+    const { filename, size, received, mtime, active } = part;
+    if (this.#options.json) {
+      return this.#json({ event: "partial", filename, total_size: size, received, mtime, active });
+    }
+    const percent = `${Math.floor(received / size * 100)}%`.padStart(4);
+    const time = timeText(mtime);
+    const state = active ? "active" : "cut   ";
+    this.line(
+      `${percent} ${String(received).padStart(14)} of ${size} ${time} ${state} ${
+        printable(filename)
+      }`,
+    );
   }
 
   /** Reports a failure. */
@@ -131,10 +165,14 @@ export function md5sumLine(md5: string, name: string): string {
 }
 
 function entryLine({ filename, type, size, mtime, mode, md5 }: Entry): string {
-  const time = new Date(mtime).toISOString().slice(0, 19).replace("T", " ");
+  const time = timeText(mtime);
   const bits = (type === "directory" ? "d" : "-") + modeLetters(mode);
   const name = printable(filename) + (type === "directory" ? "/" : "");
   return `${bits} ${String(size).padStart(14)} ${time} ${(md5 ?? "-").padEnd(32)} ${name}`;
+}
+
+function timeText(mtime: number): string {
+  return new Date(mtime).toISOString().slice(0, 19).replace("T", " ");
 }
 
 function modeLetters(mode: number): string {

@@ -72,8 +72,12 @@ export interface PutRequest {
   mode?: number | undefined;
   /** Whether this only asks; no body follows then, and `size` tells the file's size. */
   offer: boolean;
-  /** The file's size, in an offer. */
+  /** The whole file's size, in an offer and where the body goes on behind a part. */
   size?: bigint | undefined;
+  /** Where the body goes on behind a part that the server offered; 0 at the start of the file. */
+  offset: bigint;
+  /** In an offer: that no part will do, since the one that was offered is not of this file. */
+  restart: boolean;
 }
 
 /** `get`: send the file. */
@@ -82,6 +86,12 @@ export interface GetRequest {
   op: "get";
   /** The file. */
   filename: string;
+  /** How many of its first bytes the client has; they are not sent if one of the md5s proves them. */
+  offset: bigint;
+  /** The md5 of the file that they are of. */
+  if_md5: string | null;
+  /** The md5 of those bytes. */
+  prefix_md5: string | null;
 }
 
 /** `list`: the entries of a directory. */
@@ -92,6 +102,8 @@ export interface ListRequest {
   filename: string;
   /** Whether to descend. */
   recursive: boolean;
+  /** Whether to list the parts of files that were cut, wherever they belong, instead. */
+  parts: boolean;
 }
 
 /** `stat`: what is known of one name. */
@@ -190,6 +202,14 @@ export interface OfferReply {
   decision: "send" | "have" | "hash";
   /** The md5 of what is there, with `have`. */
   md5: string | null;
+  /** With `send`: how many bytes the server has of a part, that need not be sent again. */
+  offset: number;
+  /** The md5 of those bytes, which the client compares with its own. */
+  prefix_md5: string | null;
+  /** Their XXH3-128, which is quicker to compare. */
+  prefix_xxh128: string | null;
+  /** The words A, B, C and D of md5 behind them, so that the client need not compute it again. */
+  prefix_state: string | null;
 }
 
 /** What precedes a file's bytes. */
@@ -202,10 +222,26 @@ export interface GetReply {
   mtime: number;
   /** The permission bits, 0 to 0o777. */
   mode: number;
+  /** How many bytes in front of the body the client has already. */
+  offset: number;
+}
+
+/** A part of a file that was cut, as a line of a list of those. */
+export interface PartEntry {
+  /** The name that the file was to have. */
+  filename: string;
+  /** The size of the whole file in bytes. */
+  size: number;
+  /** How many bytes are there. */
+  received: number;
+  /** When the last of them came, in milliseconds since 1970. */
+  mtime: number;
+  /** Whether it is being written at the moment. */
+  active: boolean;
 }
 
 /** The keys whose values are 64-bit integers. */
-const EXACT_KEYS: ReadonlySet<string> = new Set(["total_size", "size", "offset"]);
+const EXACT_KEYS: ReadonlySet<string> = new Set(["total_size", "size", "offset", "received"]);
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const encoder = new TextEncoder();
@@ -319,12 +355,21 @@ const REQUESTS: { readonly [Op in Request["op"]]: v.GenericSchema<unknown, unkno
     mode: v.optional(mode),
     offer: v.optional(boolean, false),
     size: v.optional(wireSize),
+    offset: v.optional(wireSize, 0n),
+    restart: v.optional(boolean, false),
   }),
-  get: v.object({ op: v.literal("get"), filename: string }),
+  get: v.object({
+    op: v.literal("get"),
+    filename: string,
+    offset: v.optional(wireSize, 0n),
+    if_md5: v.nullish(knownMd5, null),
+    prefix_md5: v.nullish(knownMd5, null),
+  }),
   list: v.object({
     op: v.literal("list"),
     filename: v.optional(string, ""),
     recursive: v.optional(boolean, false),
+    parts: v.optional(boolean, false),
   }),
   stat: v.object({ op: v.literal("stat"), filename: string }),
   mkdir: v.object({ op: v.literal("mkdir"), filename: string }),
@@ -417,8 +462,26 @@ const replies = {
     status: ok,
     decision: v.picklist(["send", "have", "hash"], "is none of send, have, hash"),
     md5: v.nullish(knownMd5, null),
+    offset: v.optional(fileSize, 0n),
+    prefix_md5: v.nullish(knownMd5, null),
+    prefix_xxh128: v.nullish(knownMd5, null),
+    prefix_state: v.nullish(knownMd5, null),
   }),
-  get: v.object({ status: ok, filename: string, size: fileSize, mtime, mode }),
+  get: v.object({
+    status: ok,
+    filename: string,
+    size: fileSize,
+    mtime,
+    mode,
+    offset: v.optional(fileSize, 0n),
+  }),
+  part: v.object({
+    filename: string,
+    size: fileSize,
+    received: fileSize,
+    mtime,
+    active: v.optional(boolean, false),
+  }),
   entry: v.object({
     filename: string,
     type: v.picklist(["file", "directory"], "is neither file nor directory"),
@@ -443,6 +506,8 @@ export interface Replies {
   get: GetReply;
   /** `stat`, and each line of a `list`. */
   entry: Entry;
+  /** Each line of a `list` of parts. */
+  part: PartEntry;
 }
 
 /**
@@ -455,24 +520,27 @@ export function parseReply<Kind extends keyof Replies>(kind: Kind, header: Heade
   return check(replies[kind] as v.GenericSchema<unknown, unknown>, header) as Replies[Kind];
 }
 
-/** An entry as a line of JSON in a list. */
-export function encodeEntry(entry: Entry): string {
+/** An entry, or a part, as a line of JSON in a list. */
+export function encodeLine(entry: Entry | PartEntry): string {
   return JSON.stringify(entry) + "\n";
 }
 
 /**
- * An entry from a line of a list.
+ * An entry, or a part, from a line of a list.
  *
  * @throws {FerryError} `bad_header` that names the key
  */
-export function decodeEntry(line: string): Entry {
+export function decodeLine<Kind extends "entry" | "part">(
+  kind: Kind,
+  line: string,
+): Replies[Kind] {
   let value: unknown;
   try {
     value = parseJson(line, exactIntegers);
   } catch {
     throw new FerryError("bad_header", "a line of the list is not JSON");
   }
-  return check(replies.entry, value) as Entry;
+  return check(replies[kind] as v.GenericSchema<unknown, unknown>, value) as Replies[Kind];
 }
 
 function check<Output>(schema: v.GenericSchema<unknown, Output>, value: unknown): Output {

@@ -66,9 +66,9 @@ export class LocalFile implements ByteSource, AsyncDisposable {
     }
   }
 
-  /** Begins anew at the first byte. */
-  rewind(): void {
-    this.#file.seekSync(0, Deno.SeekMode.Start);
+  /** Makes the next read begin at that byte. */
+  seek(offset: number): void {
+    this.#file.seekSync(offset, Deno.SeekMode.Start);
   }
 
   /**

@@ -42,6 +42,15 @@ export class Md5 {
     return md5;
   }
 
+  /** One that has been fed the same, and goes its own way. */
+  clone(): Md5 {
+    const md5 = new Md5();
+    md5.#words.set(this.#words);
+    md5.#rest.set(this.#rest);
+    md5.#size = this.#size;
+    return md5;
+  }
+
   /** How many bytes have been fed. */
   get size(): number {
     return this.#size;

@@ -47,6 +47,62 @@ export class StagedFile implements ByteSink, AsyncDisposable {
     }
   }
 
+  /**
+   * Creates a file under a temporary name of the caller's choice, which nobody else opens while it is open.
+   *
+   * @returns undefined where another process has it
+   * @throws {FerryError} `denied`, `no_space`, `not_found`, …
+   */
+  static createAs(path: string): StagedFile | undefined {
+    return StagedFile.#claim(path, 0, { write: true, create: true });
+  }
+
+  /**
+   * Opens one that an earlier run left, to append behind its first `size` bytes; the others are cut off.
+   *
+   * @returns undefined where another process has it
+   * @throws {FerryError} `not_found`, `denied`, …
+   */
+  static reopen(path: string, size: number): StagedFile | undefined {
+    return StagedFile.#claim(path, size, { write: true });
+  }
+
+  static #claim(path: string, size: number, options: Deno.OpenOptions): StagedFile | undefined {
+    try {
+      const file = Deno.openSync(path, options);
+      try {
+        // Another process may have renamed it to its final name since it was opened: hands off then.
+        if (file.tryLockSync(true) && Deno.statSync(path).ino === file.statSync().ino) {
+          const staged = new StagedFile(file, path);
+          staged.#cut(size);
+          return staged;
+        }
+      } catch (error) {
+        file.close();
+        throw error;
+      }
+      file.close();
+      return undefined;
+    } catch (error) {
+      throw toFerryError(error);
+    }
+  }
+
+  /** Throws away what was written, to begin anew. */
+  reset(): void {
+    try {
+      this.#cut(0);
+    } catch (error) {
+      throw toFerryError(error);
+    }
+  }
+
+  #cut(size: number): void {
+    this.#file.truncateSync(size);
+    this.#file.seekSync(size, Deno.SeekMode.Start);
+    this.#size = size;
+  }
+
   /** Appends all the bytes. */
   async write(bytes: Uint8Array): Promise<void> {
     try {
@@ -101,6 +157,11 @@ export class StagedFile implements ByteSink, AsyncDisposable {
     } catch (error) {
       throw toFerryError(error);
     }
+    this.#temporary = false;
+  }
+
+  /** From now on disposal leaves the file where it is. */
+  keep(): void {
     this.#temporary = false;
   }
 

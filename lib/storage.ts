@@ -8,8 +8,9 @@
  * @module
  */
 
+import type { SavedPrefix } from "./checksum.ts";
 import type { FileName } from "./file_name.ts";
-import type { Entry } from "./header.ts";
+import type { Entry, PartEntry } from "./header.ts";
 
 /** Where bytes to be sent come from. */
 export interface ByteSource {
@@ -33,6 +34,11 @@ export interface ByteSink {
 export interface CreateOptions {
   /** The announced size in bytes; null for a stream. An implementation MAY refuse early for it. */
   size: number | null;
+  /**
+   * Called when another writer takes the part over, since this one has moved no byte for a while. The
+   * write MUST be disposed of soon then.
+   */
+  onTakenOver?: (() => void) | undefined;
 }
 
 /** Options of {@linkcode PendingWrite.commit}. */
@@ -59,6 +65,21 @@ export interface Committed {
 
 /** A write that nobody can see yet. */
 export interface PendingWrite extends AsyncDisposable {
+  /** What it holds already, where it goes on behind a part; undefined at the start of a file. */
+  readonly prefix?: SavedPrefix | undefined;
+
+  /**
+   * Remembers how far the write has come; `prefix` describes all bytes that were written. After a crash
+   * of the process the storage SHOULD be able to go on from the last one. MAY do nothing.
+   */
+  checkpoint(prefix: SavedPrefix): Promise<void>;
+
+  /**
+   * Makes disposal keep what was last remembered by {@linkcode PendingWrite.checkpoint}, for
+   * {@linkcode Storage.resume}. MAY do nothing.
+   */
+  keep(): void;
+
   /**
    * Appends bytes. MUST have taken all of them, or have failed, when it resolves; the caller may
    * overwrite them afterwards. Calls MUST NOT overlap.
@@ -87,6 +108,9 @@ export interface PendingWrite extends AsyncDisposable {
 
 /** A file that is open for reading. It stays the same file even if its name is given to another. */
 export interface StoredFile extends ByteSource, AsyncDisposable {
+  /** Makes the next read begin at that byte. */
+  seek(offset: number): void;
+
   /** What was true when it was opened; `md5` is null where it is not known without reading it. */
   readonly entry: Entry;
 
@@ -133,6 +157,21 @@ export interface Storage extends AsyncDisposable {
    * `too_large`, `quota`, `no_space`, `denied`
    */
   create(name: FileName, options: CreateOptions): Promise<PendingWrite>;
+
+  /**
+   * Takes up the part of a file of that name and size that was written last. MUST give a part to one
+   * writer at a time; where its present writer has moved no byte for a few seconds, MUST tell that one
+   * through `onTakenOver`, and wait for its end.
+   *
+   * @returns undefined where there is none, or where others are busy with all of them
+   */
+  resume(name: FileName, options: CreateOptions): Promise<PendingWrite | undefined>;
+
+  /** The parts that are kept. */
+  parts(): PartEntry[];
+
+  /** Removes the parts that nobody has written to for `ttl` milliseconds. */
+  expireParts(ttl: number): Promise<void>;
 
   /**
    * Deletes a file, or with `recursive` a directory and what is in it.

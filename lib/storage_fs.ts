@@ -6,19 +6,20 @@
  */
 
 import { dirname } from "@std/path";
+import type { SavedPrefix } from "./checksum.ts";
 import { DigestIndex, type FileIdentity, identityOf } from "./digest_index.ts";
 import { FerryError, toFerryError } from "./errors.ts";
 import { type FileName, joinName, RESERVED_DIRECTORY } from "./file_name.ts";
-import type { Entry } from "./header.ts";
+import type { Entry, PartEntry } from "./header.ts";
 import { Jail } from "./jail.ts";
 import { LocalFile } from "./local_file.ts";
+import { type Claim, Parts } from "./parts.ts";
 import { type Publication, Publisher } from "./publisher.ts";
 import {
   type Durability,
   isTaken,
   makeDirectories,
   renameWithoutReplacing,
-  StagedFile,
   syncDirectories,
 } from "./staging.ts";
 import type {
@@ -44,11 +45,13 @@ export class FsStorage implements Storage {
   readonly #index: DigestIndex;
   readonly #lock: Deno.FsFile | undefined;
   readonly #publisher: Publisher;
+  readonly #parts: Parts | undefined;
 
   private constructor(jail: Jail, durable: boolean, lock: Deno.FsFile | undefined) {
     this.#jail = jail;
     this.#durable = durable;
     this.#lock = lock;
+    this.#parts = lock && new Parts(`${jail.reserved}/staging`);
     this.#index = new DigestIndex(lock && `${jail.reserved}/index.db`);
     this.#publisher = new Publisher({
       jail,
@@ -59,7 +62,8 @@ export class FsStorage implements Storage {
   }
 
   /**
-   * Opens a directory as a storage and clears away what an earlier process left in its staging area.
+   * Opens a directory as a storage and clears away what an earlier process left in its staging area,
+   * but for the parts that can be gone on from.
    * A directory that cannot be written to is served for reading.
    *
    * @throws {FerryError} `not_found`, `not_a_file` where it is no directory, `busy` where another
@@ -134,13 +138,30 @@ export class FsStorage implements Storage {
   }
 
   /** See {@linkcode Storage.create}. */
-  create(name: FileName, _options: CreateOptions): Promise<PendingWrite> {
+  create(name: FileName, options: CreateOptions): Promise<PendingWrite> {
     return attempt(() => {
-      this.#assertWritable();
+      const parts = this.#writable();
       this.#jail.assertPlaceable(name);
-      const staged = StagedFile.create(`${this.#jail.reserved}/staging`);
-      return new FsPendingWrite(name, staged, this.#publisher);
+      return new FsPendingWrite(name, parts.create(name, options), this.#publisher);
     });
+  }
+
+  /** See {@linkcode Storage.resume}. */
+  async resume(name: FileName, options: CreateOptions): Promise<PendingWrite | undefined> {
+    const parts = this.#writable();
+    this.#jail.assertPlaceable(name);
+    const claim = await parts.resume(name, options);
+    return claim && new FsPendingWrite(name, claim, this.#publisher);
+  }
+
+  /** See {@linkcode Storage.parts}. */
+  parts(): PartEntry[] {
+    return this.#parts?.list() ?? [];
+  }
+
+  /** See {@linkcode Storage.expireParts}. */
+  expireParts(ttl: number): Promise<void> {
+    return attempt(() => this.#parts?.expire(ttl));
   }
 
   /** See {@linkcode Storage.remove}. */
@@ -159,7 +180,7 @@ export class FsStorage implements Storage {
 
   /** See {@linkcode Storage.move}. */
   async move(from: FileName, to: FileName, { replace }: { replace: boolean }): Promise<void> {
-    this.#assertWritable();
+    this.#writable();
     const source = this.#jail.place(from);
     const before = await attempt(() => Deno.lstatSync(source));
     if (from === to) return;
@@ -185,7 +206,7 @@ export class FsStorage implements Storage {
 
   /** See {@linkcode Storage.mkdir}. */
   async mkdir(name: FileName): Promise<void> {
-    this.#assertWritable();
+    this.#writable();
     const changed = await attempt(() => {
       const room = this.#jail.makeRoomFor(name);
       if (!isTaken(room.path)) return [...room.changed, ...makeDirectories(room.path)];
@@ -202,8 +223,9 @@ export class FsStorage implements Storage {
     return Promise.resolve();
   }
 
-  #assertWritable(): void {
-    if (this.readOnly) throw new FerryError("denied", "the server's directory is read-only");
+  #writable(): Parts {
+    if (this.#parts) return this.#parts;
+    throw new FerryError("denied", "the server's directory is read-only");
   }
 
   /** What stands at a path that the jail gave. */
@@ -251,7 +273,7 @@ export class FsStorage implements Storage {
 }
 
 /**
- * Makes ferry's own directory, claims it for this process and clears the staging area.
+ * Makes ferry's own directory and claims it for this process.
  *
  * @returns what holds the claim until it is closed; undefined where nothing can be written
  */
@@ -275,9 +297,7 @@ function takeOver(reserved: string): Deno.FsFile | undefined {
   }
   try {
     if (!lock.tryLockSync(true)) throw new FerryError("busy", "another ferryd serves it");
-    const staging = `${reserved}/staging`;
-    if (isTaken(staging)) Deno.removeSync(staging, { recursive: true });
-    Deno.mkdirSync(staging);
+    makeDirectories(`${reserved}/staging`);
     return lock;
   } catch (error) {
     lock.close();
@@ -332,6 +352,10 @@ class FsStoredFile implements StoredFile {
     return this.#parts.file.read(into);
   }
 
+  seek(offset: number): void {
+    this.#parts.file.seek(offset);
+  }
+
   assertUnchanged(): Promise<void> {
     return this.#parts.file.assertUnchanged();
   }
@@ -355,24 +379,37 @@ class FsStoredFile implements StoredFile {
 
 class FsPendingWrite implements PendingWrite {
   readonly #name: FileName;
-  readonly #staged: StagedFile;
+  readonly #claim: Claim;
   readonly #publisher: Publisher;
 
-  constructor(name: FileName, staged: StagedFile, publisher: Publisher) {
+  constructor(name: FileName, claim: Claim, publisher: Publisher) {
     this.#name = name;
-    this.#staged = staged;
+    this.#claim = claim;
     this.#publisher = publisher;
   }
 
-  write(bytes: Uint8Array): Promise<void> {
-    return this.#staged.write(bytes);
+  get prefix(): SavedPrefix | undefined {
+    return this.#claim.prefix;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    this.#claim.touch();
+    await this.#claim.staged.write(bytes);
+  }
+
+  checkpoint(prefix: SavedPrefix): Promise<void> {
+    return attempt(() => this.#claim.checkpoint(prefix));
+  }
+
+  keep(): void {
+    this.#claim.keep();
   }
 
   commit(options: CommitOptions): Promise<Committed> {
-    return this.#publisher.publish({ name: this.#name, staged: this.#staged, ...options });
+    return this.#publisher.publish({ name: this.#name, staged: this.#claim.staged, ...options });
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#staged[Symbol.asyncDispose]();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#claim[Symbol.asyncDispose]();
   }
 }

@@ -5,9 +5,20 @@
  * @module
  */
 
-import { createDigest, md5Of, sameDigest } from "./checksum.ts";
+import {
+  createDigest,
+  createPrefixProof,
+  type Digest,
+  EMPTY_MD5,
+  md5Of,
+  PrefixDigest,
+  sameDigest,
+  type SavedPrefix,
+} from "./checksum.ts";
 import { FerryError, toFerryError } from "./errors.ts";
 import { errorReply } from "./header.ts";
+import { Md5 } from "./md5.ts";
+import { CHECKPOINT_BYTES } from "./partial.ts";
 import type { ByteSink, ByteSource } from "./storage.ts";
 import type { IncomingBody, Wire } from "./wire.ts";
 
@@ -34,6 +45,8 @@ export interface SendOptions {
   size: number;
   /** Their md5, where it is known; without it a closing header gives it. */
   md5: string | null;
+  /** The digest of what the receiver has already, in front of the source's bytes. */
+  digest?: Digest | undefined;
   /** Told of each piece that was handed to the connection. */
   onBytes?: OnBytes | undefined;
   /** Asked before each piece; an error that it returns ends the transfer. */
@@ -52,11 +65,11 @@ export async function sendSized(
   wire: Wire,
   header: Readonly<Record<string, unknown>>,
   source: ByteSource,
-  { size, md5, onBytes, stop }: SendOptions,
+  { size, md5, digest, onBytes, stop }: SendOptions,
 ): Promise<Verified> {
   await wire.writeFrame({ ...header, md5, total_size: size });
-  if (size === 0) return { md5: md5Of(new Uint8Array()), size };
-  const digest = md5 === null ? createDigest() : undefined;
+  if (size === 0) return { md5: md5 ?? digest?.hex() ?? EMPTY_MD5, size };
+  if (md5 === null) digest ??= createDigest();
   const buffers = [0, 1].map(() => new Uint8Array(Math.min(size, CHUNK_BYTES)));
   let reading = fillPiece(source, buffers[0]!, size);
   let writing: Promise<void> | undefined;
@@ -81,7 +94,7 @@ export async function sendSized(
       writing = sendPiece(wire, piece, onBytes);
       // Its failure is seen at the next await; here it only must not count as unhandled.
       writing.catch(() => {});
-      digest?.update(piece);
+      if (md5 === null) digest?.update(piece);
     }
     await writing;
   } catch (error) {
@@ -91,8 +104,8 @@ export async function sendSized(
     await Promise.allSettled([reading, writing]);
     throw failure;
   }
-  if (!digest) return { md5: md5!, size };
-  return await closeBody(wire, header, source, { md5: digest.hex(), size });
+  if (md5 !== null) return { md5, size };
+  return await closeBody(wire, header, source, { md5: digest!.hex(), size });
 }
 
 /** Reads until the piece is full or nothing is left: short reads would only make more system calls. */
@@ -163,8 +176,18 @@ async function closeWithError(wire: Wire, error: unknown): Promise<never> {
   throw failure;
 }
 
+/** Options of {@linkcode receive}. */
+export interface ReceiveOptions {
+  /** What the sink holds already, in front of the body. */
+  prefix?: SavedPrefix | undefined;
+  /** Told how far the sink has come, now and then and where the connection is cut. */
+  checkpoint?: ((prefix: SavedPrefix) => Promise<void>) | undefined;
+  /** Told of each piece that came. */
+  onBytes?: OnBytes | undefined;
+}
+
 /**
- * Receives a body into a sink and verifies its length and its md5.
+ * Receives a body into a sink and verifies its length, and the md5 of the whole file.
  *
  * @throws {FerryError} `checksum_mismatch`; the connection's and the sink's errors. The body may not
  * have ended then: drain it, or close the connection.
@@ -172,13 +195,13 @@ async function closeWithError(wire: Wire, error: unknown): Promise<never> {
 export async function receive(
   body: IncomingBody,
   sink: ByteSink,
-  { onBytes }: { onBytes?: OnBytes | undefined } = {},
+  options: ReceiveOptions = {},
 ): Promise<Verified> {
   const { size } = body;
-  const small = size !== null && size <= CHUNK_BYTES;
+  const small = size !== null && size <= CHUNK_BYTES && !options.prefix;
   const received = small
-    ? await receiveSmall(body, sink, Number(size), onBytes)
-    : await receiveLarge(body, sink, onBytes);
+    ? await receiveSmall(body, sink, Number(size), options.onBytes)
+    : await receiveLarge(body, sink, options);
   const { md5 } = body;
   if (md5 === null || !sameDigest(md5, received.md5)) {
     throw new FerryError(
@@ -206,17 +229,27 @@ async function receiveSmall(
 async function receiveLarge(
   body: IncomingBody,
   sink: ByteSink,
-  onBytes?: OnBytes,
+  { prefix, checkpoint, onBytes }: ReceiveOptions,
 ): Promise<Verified> {
-  const digest = createDigest();
+  const keeping = checkpoint ? await PrefixDigest.create(prefix) : undefined;
+  const digest = keeping ?? createDigest();
+  const remember = async () => {
+    const saved = keeping?.save();
+    if (saved && saved.size > 0) await checkpoint?.(saved);
+  };
   const buffers = [0, 1].map(() => new Uint8Array(CHUNK_BYTES));
   let writing: Promise<void> | undefined;
-  let size = 0;
+  let size = prefix?.size ?? 0;
+  let remembered = size;
   try {
     for (let turn = 0;; turn ^= 1) {
       const count = await fillFrom(body, buffers[turn]!, onBytes);
       await writing;
       if (count === 0) break;
+      if (size - remembered >= CHECKPOINT_BYTES) {
+        await remember();
+        remembered = size;
+      }
       const piece = buffers[turn]!.subarray(0, count);
       // The write runs on another thread while the digest is computed here.
       writing = sink.write(piece);
@@ -224,9 +257,10 @@ async function receiveLarge(
       digest.update(piece);
       size += count;
     }
-  } finally {
-    // Whoever disposes of the sink must not do so under a write.
-    await writing?.catch(() => {});
+  } catch (error) {
+    // Whoever disposes of the sink must not do so under a write; and all that was written is worth keeping.
+    await writing?.then(remember).catch(() => {});
+    throw error;
   }
   return { md5: digest.hex(), size };
 }
@@ -245,15 +279,48 @@ async function fillFrom(body: IncomingBody, into: Uint8Array, onBytes?: OnBytes)
 /** Reads a source to its end for its md5. */
 export async function digestOf(source: ByteSource): Promise<Verified> {
   const digest = createDigest();
+  const size = await feed(digest, source, Infinity);
+  return { md5: digest.hex(), size };
+}
+
+/**
+ * Reads the first bytes of a source.
+ *
+ * @returns their md5, and a digest that goes on behind them
+ */
+export async function digestPrefix(
+  source: ByteSource,
+  size: number,
+): Promise<{ md5: string; digest: Digest }> {
+  const digest = new Md5();
+  await feed(digest, source, size);
+  return { md5: digest.clone().hex(), digest };
+}
+
+/** Whether the first bytes of a source are those that a proof was made of. */
+export async function provesPrefix(
+  source: ByteSource,
+  { size, xxh128 }: { size: number; xxh128: string },
+): Promise<boolean> {
+  const proof = await createPrefixProof();
+  const count = await feed(proof, source, size);
+  return count === size && sameDigest(proof.hex(), xxh128);
+}
+
+/** Feeds a digest from a source, to its end or to a limit; the next piece is read meanwhile. */
+async function feed(digest: Digest, source: ByteSource, limit: number): Promise<number> {
   const buffers = [0, 1].map(() => new Uint8Array(CHUNK_BYTES));
   let size = 0;
-  let reading = source.read(buffers[0]!);
+  const read = (turn: number) => {
+    const left = limit - size;
+    return left > 0 ? source.read(buffers[turn]!.subarray(0, left)) : null;
+  };
+  let reading = read(0);
   for (let turn = 0;; turn ^= 1) {
     const count = await reading;
-    if (count === null) break;
-    reading = source.read(buffers[turn ^ 1]!);
-    digest.update(buffers[turn]!.subarray(0, count));
+    if (count === null) return size;
     size += count;
+    reading = read(turn ^ 1);
+    digest.update(buffers[turn]!.subarray(0, count));
   }
-  return { md5: digest.hex(), size };
 }

@@ -48,6 +48,12 @@ error. SIGTERM and SIGINT let transfers under way finish; a second one does not.
       default: "10s",
       help: "how long transfers under way may go on after SIGTERM",
     },
+    "partial-ttl": {
+      kind: "time",
+      value: "TIME",
+      default: "7d",
+      help: "how long uploads that were cut are kept, to be gone on with",
+    },
     log: {
       kind: "text",
       value: "text|json",

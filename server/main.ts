@@ -16,6 +16,9 @@ import { parseScopes, serve } from "./listener.ts";
 
 const PREFIX = "FERRYD";
 
+/** How often abandoned partial uploads are looked for. */
+const EXPIRE_EVERY_MS = 10 * 60 * 1000;
+
 async function main(argv: readonly string[]): Promise<void> {
   if (argv.includes("--help") || argv.includes("-h")) {
     return print(renderHelp(FERRYD, { prefix: PREFIX }));
@@ -35,6 +38,9 @@ async function main(argv: readonly string[]): Promise<void> {
     anonymous: options.anonymous === undefined ? undefined : parseScopes(options.anonymous),
     idleTimeout: options["idle-timeout"],
   });
+  const expire = () => void storage.expireParts(options["partial-ttl"]);
+  expire();
+  Deno.unrefTimer(setInterval(expire, EXPIRE_EVERY_MS));
   const stop = Promise.withResolvers<void>();
   onInterrupt(() => stop.resolve(), () => Deno.exit(1));
   for (const { kind, ...address } of server.addresses) {

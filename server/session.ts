@@ -6,33 +6,35 @@
  */
 
 import { getLogger } from "@logtape/logtape";
+import type { Digest } from "../lib/checksum.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
-import { type FileName, parseDirectoryName, parseFileName } from "../lib/file_name.ts";
+import { parseDirectoryName, parseFileName } from "../lib/file_name.ts";
 import {
-  encodeEntry,
+  encodeLine,
   type Entry,
   errorReply,
   type GetRequest,
   type HelloRequest,
   type ListRequest,
   parseRequest,
+  type PartEntry,
   PROTOCOL_VERSION,
   type PutRequest,
   type Request,
 } from "../lib/header.ts";
-import { decideOverwrite } from "../lib/overwrite.ts";
-import type { ByteSink, Storage } from "../lib/storage.ts";
-import { receive, sendSized, sendStreamed } from "../lib/transfer.ts";
+import type { Storage, StoredFile } from "../lib/storage.ts";
+import { digestPrefix, sendSized, sendStreamed } from "../lib/transfer.ts";
 import { VERSION } from "../lib/version.ts";
 import { type Frame, type IncomingBody, Wire } from "../lib/wire.ts";
 import { assertAllowed, type Scope } from "./access.ts";
 import { type ReplyHeader, ReplyQueue } from "./reply_queue.ts";
+import { Uploads } from "./uploads.ts";
 
 /** How much of a list is gathered for one piece of its streamed body. */
 const LIST_PIECE_BYTES = 32 * 1024;
 
 /** The optional parts of the protocol that this server has. */
-const FEATURES = ["streamed", "pipelining", "offer"];
+const FEATURES = ["streamed", "pipelining", "offer", "resume"];
 
 const logger = getLogger(["ferry", "server"]);
 const utf8 = new TextEncoder();
@@ -54,6 +56,7 @@ export class Session {
   readonly #wire: Wire;
   readonly #options: SessionOptions;
   readonly #replies: ReplyQueue;
+  readonly #uploads: Uploads;
   #idle = false;
   #draining = false;
 
@@ -62,6 +65,13 @@ export class Session {
     this.#options = options;
     this.#wire = new Wire(conn, { idleTimeout: options.idleTimeout });
     this.#replies = new ReplyQueue(this.#wire);
+    this.#uploads = new Uploads({
+      storage: options.storage,
+      settle: () => this.#replies.settle(),
+      onTakenOver: () => {
+        this.close(new FerryError("closed", "another connection goes on with this upload"));
+      },
+    });
   }
 
   /** Serves; resolves when the connection has ended, and never fails. */
@@ -76,6 +86,7 @@ export class Session {
     } finally {
       this.#wire.close();
       await this.#replies.settle().catch(() => {});
+      await this.#uploads[Symbol.asyncDispose]();
       logger.debug("{peer} disconnected", { peer });
     }
   }
@@ -129,6 +140,7 @@ export class Session {
         await this.#put(request, body, action);
         return true;
       }
+      await this.#uploads.release();
       // Everything but a put sees what the puts before it have done.
       await this.#replies.settle();
       if (!await body.drain()) {
@@ -166,54 +178,12 @@ export class Session {
 
   /** Receives a file. Its reply follows when it is committed; requests behind it are read meanwhile. */
   async #put(request: PutRequest, body: IncomingBody, action: string): Promise<void> {
-    const { storage } = this.#options;
-    const { filename, mtime, mode, overwrite } = request;
-    const name = parseFileName(filename);
-    const size = safeSize(body.size);
-    // These compare with what the puts before this one may still be publishing.
-    if (overwrite === "newer" || overwrite === "different") await this.#replies.settle();
-    const existing = await this.#existing(name);
-    const decision = existing
-      ? decideOverwrite(overwrite, { size, mtime, md5: body.md5 }, existing)
-      : "send";
-    if (decision === "exists") throw taken();
-    if (decision === "have") {
-      // What is there stays; still, what was sent must be what the peer meant to send.
-      await receive(body, NOWHERE);
-      const md5 = existing?.md5 ?? await storage.digest(name);
-      const reply = { status: "ok", filename, md5, size: existing?.size, unchanged: true };
-      return await this.#replies.push(Promise.resolve(reply));
-    }
-    const pending = await storage.create(name, { size });
-    const commit = async (md5: string): Promise<ReplyHeader> => {
-      await using _pending = pending;
-      try {
-        const committed = await pending.commit({
-          md5,
-          replace: overwrite !== "never",
-          mtime,
-          mode,
-        });
-        logger.info("{peer}: put {filename}, {size} bytes", {
-          peer: this.#options.peer,
-          filename,
-          size: committed.size,
-        });
-        return { status: "ok", filename, ...committed };
-      } catch (error) {
-        const failure = toFerryError(error).during(action);
-        this.#log(failure);
-        return errorReply(failure);
-      }
-    };
-    let received;
-    try {
-      received = await receive(body, pending);
-    } catch (error) {
-      await pending[Symbol.asyncDispose]();
-      throw error;
-    }
-    await this.#replies.push(commit(received.md5));
+    const { committed } = await this.#uploads.receive(request, body);
+    await this.#replies.push(committed.catch((error) => {
+      const failure = toFerryError(error).during(action);
+      this.#log(failure);
+      return errorReply(failure);
+    }));
   }
 
   /** Runs a request whose turn it is; false where the connection cannot go on. */
@@ -227,7 +197,7 @@ export class Session {
         await this.#reply({});
         break;
       case "put":
-        await this.#reply(await this.#consider(request));
+        await this.#reply(await this.#uploads.consider(request));
         break;
       case "get":
         return await this.#get(request, action);
@@ -265,55 +235,26 @@ export class Session {
     await this.#replies.push(Promise.resolve({ status: "ok", ...keys }));
   }
 
-  /** Answers an offer: whether the file should be sent. */
-  async #consider(request: PutRequest): Promise<ReplyHeader> {
-    const { storage } = this.#options;
-    const { filename, overwrite, mtime, md5 } = request;
-    const name = parseFileName(filename);
-    const size = safeSize(request.size ?? null);
-    const existing = await this.#existing(name);
-    if (!existing) return { filename, decision: "send" };
-    const incoming = { size, mtime, md5 };
-    let decision = decideOverwrite(overwrite, incoming, existing);
-    if (decision === "hash" && md5 !== null) {
-      existing.md5 = await storage.digest(name);
-      decision = decideOverwrite(overwrite, incoming, existing);
-    }
-    if (decision === "exists") throw taken();
-    if (decision !== "have") return { filename, decision };
-    return { filename, decision, md5: existing.md5 ?? await storage.digest(name) };
-  }
-
-  /** The file under a name, if there is one. */
-  async #existing(name: FileName): Promise<Entry | undefined> {
-    let entry: Entry;
-    try {
-      entry = await this.#options.storage.stat(name);
-    } catch (error) {
-      if (toFerryError(error).code === "not_found") return undefined;
-      throw error;
-    }
-    if (entry.type === "directory") throw new FerryError("not_a_file", "it is a directory");
-    return entry;
-  }
-
-  async #get({ filename }: GetRequest, action: string): Promise<boolean> {
+  async #get(request: GetRequest, action: string): Promise<boolean> {
+    const { filename } = request;
     await using file = await this.#options.storage.open(parseFileName(filename));
     const { size, mtime, mode, md5 } = file.entry;
+    const { offset, digest } = await prefixOf(file, request);
+    file.seek(offset);
     return await this.#stream(action, async () => {
-      const header = { status: "ok", filename, size, mtime, mode };
-      const sent = await sendSized(this.#wire, header, file, { size, md5 });
+      const header = { status: "ok", filename, size, mtime, mode, offset };
+      const sent = await sendSized(this.#wire, header, file, { size: size - offset, md5, digest });
       if (md5 === null) await file.remember(sent.md5);
     });
   }
 
-  async #list({ filename, recursive }: ListRequest, action: string): Promise<boolean> {
+  async #list({ filename, recursive, parts }: ListRequest, action: string): Promise<boolean> {
     const { storage } = this.#options;
     const name = parseDirectoryName(filename);
     const { type } = await storage.stat(name);
     if (type !== "directory") throw new FerryError("not_a_file", "it is not a directory");
     return await this.#stream(action, async () => {
-      const lines = jsonLines(storage.list(name, { recursive }));
+      const lines = jsonLines(parts ? storage.parts() : storage.list(name, { recursive }));
       await sendStreamed(this.#wire, { status: "ok", filename }, lines);
     });
   }
@@ -332,13 +273,6 @@ export class Session {
     }
     return this.#wire.writable;
   }
-}
-
-/** Takes everything and keeps nothing. */
-const NOWHERE: ByteSink = { write: () => Promise.resolve() };
-
-function taken(): FerryError {
-  return new FerryError("exists", "another file has that name");
 }
 
 function describe(request: Request): string {
@@ -372,17 +306,26 @@ function agree({ versions }: HelloRequest): ReplyHeader {
   };
 }
 
-/** A size from the wire as a number: no file system has files of 2^53 bytes. */
-function safeSize(size: bigint | null): number | null {
-  if (size === null) return null;
-  if (size <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(size);
-  throw new FerryError("too_large", "files of 2^53 bytes and more are not taken");
+/** How much of a client's prefix is proven to be this file's, and the digest behind it where it is needed. */
+async function prefixOf(
+  file: StoredFile,
+  { offset, if_md5, prefix_md5 }: GetRequest,
+): Promise<{ offset: number; digest?: Digest }> {
+  const { size, md5 } = file.entry;
+  if (offset === 0n || offset > BigInt(size)) return { offset: 0 };
+  const limit = Number(offset);
+  if (md5 !== null && if_md5 === md5) return { offset: limit };
+  if (prefix_md5 === null) return { offset: 0 };
+  const prefix = await digestPrefix(file, limit);
+  return prefix.md5 === prefix_md5 ? { offset: limit, digest: prefix.digest } : { offset: 0 };
 }
 
-async function* jsonLines(entries: AsyncIterable<Entry>): AsyncGenerator<Uint8Array> {
+async function* jsonLines(
+  entries: AsyncIterable<Entry> | Iterable<PartEntry>,
+): AsyncGenerator<Uint8Array> {
   let text = "";
   for await (const entry of entries) {
-    text += encodeEntry(entry);
+    text += encodeLine(entry);
     if (text.length < LIST_PIECE_BYTES) continue;
     yield utf8.encode(text);
     text = "";

@@ -3,10 +3,10 @@ import fc from "fast-check";
 import { EMPTY_MD5 } from "../lib/checksum.ts";
 import { type ErrorCode, FerryError } from "../lib/errors.ts";
 import {
-  decodeEntry,
   decodeHeader,
-  encodeEntry,
+  decodeLine,
   encodeHeader,
+  encodeLine,
   type Entry,
   errorReply,
   type Header,
@@ -323,7 +323,7 @@ Deno.test("parseReply() refuses what is not the reply", () => {
   );
 });
 
-Deno.test("encodeEntry() and decodeEntry() are inverse", () => {
+Deno.test("encodeLine() and decodeLine() are inverse", () => {
   const entry: Entry = {
     filename: "line\nfeed/é",
     type: "file",
@@ -332,14 +332,14 @@ Deno.test("encodeEntry() and decodeEntry() are inverse", () => {
     mode: 0o644,
     md5: null,
   };
-  const line = encodeEntry(entry);
+  const line = encodeLine(entry);
   // One line for one entry, whatever is in its name.
   assertMatch(line, /^[^\n]+\n$/);
   assertStringIncludes(line, "line\\nfeed");
-  assertEquals({ ...decodeEntry(line) }, entry);
+  assertEquals({ ...decodeLine("entry", line) }, entry);
 });
 
-Deno.test("decodeEntry() refuses what is no entry", () => {
-  assertFails(() => decodeEntry("{"), "bad_header", "a line of the list is not JSON");
-  assertFails(() => decodeEntry("{}"), "bad_header", "filename is missing");
+Deno.test("decodeLine() refuses what is no entry", () => {
+  assertFails(() => decodeLine("entry", "{"), "bad_header", "a line of the list is not JSON");
+  assertFails(() => decodeLine("entry", "{}"), "bad_header", "filename is missing");
 });

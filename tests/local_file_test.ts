@@ -72,14 +72,14 @@ Deno.test("LocalFile.read() of an empty file is at its end", async () => {
   await file.assertUnchanged();
 });
 
-Deno.test("LocalFile.rewind() begins anew", async () => {
+Deno.test("LocalFile.seek() begins anew", async () => {
   await using dir = new TempDir();
   await using file = LocalFile.open(dir.write("file", "abc"));
   const piece = new Uint8Array(2);
   for (let turn = 0; turn < 2; turn++) {
     assertEquals(await file.read(piece), 2);
     assertEquals(new TextDecoder().decode(piece), "ab");
-    file.rewind();
+    file.seek(0);
   }
 });
 

@@ -32,6 +32,7 @@ const TRANSFERRED = {
   size: 12345,
   skipped: false,
   transferred: 12345,
+  resumedFrom: 0,
 };
 
 /** What a run of the program prints. */

@@ -152,6 +152,14 @@ export class Ferryd implements AsyncDisposable {
   }
 }
 
+/** The temporary files in a directory that are not kept to be gone on with: those without a record. */
+export function unrecorded(directory: string): string[] {
+  const names = [...Deno.readDirSync(directory)].map(({ name }) => name);
+  const recorded = new Set(names.filter((name) => name.endsWith(".json")));
+  return names.filter((name) => name.endsWith(".part"))
+    .filter((name) => !recorded.has(name.replace(/\.part$/, ".json")));
+}
+
 /** A temporary directory that is removed in the end. */
 export class TempDir implements AsyncDisposable {
   /** Its path. */

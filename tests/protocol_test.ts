@@ -2,8 +2,8 @@ import { assert, assertEquals } from "@std/assert";
 import { FerryError, isErrorCode } from "../lib/errors.ts";
 import { MAX_NAME_BYTES, MAX_PART_BYTES, RESERVED_DIRECTORY } from "../lib/file_name.ts";
 import {
-  decodeEntry,
   decodeHeader,
+  decodeLine,
   isClosing,
   MAX_HEADER_BYTES,
   MAX_WIRE_SIZE,
@@ -172,7 +172,7 @@ Deno.test("PROTOCOL.md shows headers that the code understands", () => {
     }
   }
   assert(shown > 20, `only ${shown} headers were found`);
-  for (const line of blocks("text").flatMap(({ lines }) => lines)) decodeEntry(line);
+  for (const line of blocks("text").flatMap(({ lines }) => lines)) decodeLine("entry", line);
 });
 
 Deno.test("PROTOCOL.md lists every error code with its exit status", () => {
@@ -271,7 +271,7 @@ Deno.test("serve() answers every bad vector with its code, and goes on where it 
   assertEquals(opening?.header.status, "ok");
   const piece = await peer.receive();
   const names = new TextDecoder().decode(piece!.body).trim().split("\n")
-    .map((line) => decodeEntry(line).filename);
+    .map((line) => decodeLine("entry", line).filename);
   assertEquals(names, ["whole"]);
 });
 

@@ -1,0 +1,259 @@
+/**
+ * One connection to a server: reaching it, agreeing on a version, requests and their replies.
+ *
+ * @module
+ */
+
+import { TextLineStream } from "@std/streams/text-line-stream";
+import { type Address, formatAddress } from "../lib/address.ts";
+import { createDigest, type Digest, sameDigest } from "../lib/checksum.ts";
+import { FerryError, toFerryError } from "../lib/errors.ts";
+import { type HelloReply, parseReply, PROTOCOL_VERSION, type Replies } from "../lib/header.ts";
+import type { ByteSource } from "../lib/storage.ts";
+import { type OnBytes, sendSized } from "../lib/transfer.ts";
+import { type Frame, type IncomingBody, Wire } from "../lib/wire.ts";
+
+/** How long the reason of a server that broke off is waited for. */
+const REFUSAL_MS = 2000;
+
+const LIST_READ_BYTES = 32 * 1024;
+
+/** Options of {@linkcode Connection.open}. */
+export interface OpenOptions {
+  /** Milliseconds for reaching the server and being greeted. */
+  connectTimeout: number;
+  /** Milliseconds after which a server that moves no byte is given up. */
+  timeout: number;
+  /** Gives up. */
+  signal?: AbortSignal | undefined;
+}
+
+/** A body to be sent with a request. */
+export interface Upload {
+  /** The request, without `md5` and `total_size`. */
+  header: Readonly<Record<string, unknown>>;
+  /** The bytes. */
+  source: ByteSource;
+  /** How many. */
+  size: number;
+  /** The md5 of the whole file, where it is known. */
+  md5: string | null;
+  /** The digest of what stands in front of the bytes, where they are only a part. */
+  digest?: Digest | undefined;
+  /** Told of each piece. */
+  onBytes: OnBytes;
+}
+
+/** A connection to a server that has been greeted. */
+export class Connection {
+  readonly #wire: Wire;
+  /** What the server said of itself. */
+  readonly hello: HelloReply;
+
+  private constructor(wire: Wire, hello: HelloReply) {
+    this.#wire = wire;
+    this.hello = hello;
+  }
+
+  /**
+   * Reaches a server and agrees on a version with it.
+   *
+   * @throws {FerryError} `unreachable`, `timeout`, `closed`, `bad_version`, `bad_header`
+   */
+  static async open(address: Address, options: OpenOptions): Promise<Connection> {
+    const { connectTimeout, timeout, signal } = options;
+    const started = performance.now();
+    let greeted = false;
+    try {
+      const conn = await dial(address, connectTimeout, signal);
+      conn.setNoDelay(true);
+      const left = () => Math.max(1, connectTimeout - (performance.now() - started));
+      const wire = new Wire(conn, { idleTimeout: () => greeted ? timeout : left() });
+      try {
+        const hello = await greet(wire, signal);
+        greeted = true;
+        return new Connection(wire, hello);
+      } catch (error) {
+        wire.close();
+        throw error;
+      }
+    } catch (error) {
+      if (signal?.aborted) throw signal.reason;
+      throw toFerryError(error).during(`connect to ${formatAddress(address)}`);
+    }
+  }
+
+  /** Whether another request can be sent. */
+  get usable(): boolean {
+    return this.#wire.writable;
+  }
+
+  /** Ends the connection. */
+  close(): void {
+    this.#wire.close();
+  }
+
+  /** Ends the connection when the signal says so, until disposed of. */
+  closeOnAbort(signal: AbortSignal | undefined): Disposable {
+    return closeOnAbort(this.#wire, signal);
+  }
+
+  /** Sends a request and gives its reply, which has no body. */
+  async ask<Kind extends keyof Replies>(
+    kind: Kind,
+    header: Readonly<Record<string, unknown>>,
+  ): Promise<Replies[Kind]> {
+    await this.#wire.writeFrame(header);
+    return await this.#reply(kind);
+  }
+
+  /**
+   * Sends a request and hands its reply to `read`, which is to read the body; what it leaves is read
+   * over, or the connection ends.
+   */
+  async fetch<T>(
+    header: Readonly<Record<string, unknown>>,
+    read: (reply: Frame) => Promise<T>,
+  ): Promise<T> {
+    await this.#wire.writeFrame(header);
+    const reply = await this.#readReply();
+    return await this.#consume(reply.body, () => read(reply));
+  }
+
+  /** Sends a request and gives the lines of its reply's body. */
+  async *lines(header: Readonly<Record<string, unknown>>): AsyncGenerator<string, void, void> {
+    await this.#wire.writeFrame(header);
+    const { header: reply, body } = await this.#readReply();
+    parseReply("done", reply);
+    try {
+      yield* verified(body).pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
+    } finally {
+      if (!body.ended && !await body.drain().catch(() => false)) this.#wire.close();
+    }
+  }
+
+  /** Sends a request with a body and gives its reply. */
+  async upload({ header, source, onBytes, ...options }: Upload): Promise<Replies["put"]> {
+    // The answer is awaited from the first byte on: one that comes early refuses, and saves the rest.
+    let refusal: FerryError | undefined;
+    const hold = this.#wire.hold();
+    const replying = this.#reply("put").catch((error) => {
+      refusal = toFerryError(error);
+      throw refusal;
+    });
+    replying.catch(() => {});
+    try {
+      const stop = () => refusal;
+      const sent = await sendSized(this.#wire, header, source, { ...options, onBytes, stop });
+      await this.#wire.flush();
+      hold[Symbol.dispose]();
+      const reply = await replying;
+      if (!reply.unchanged && !sameDigest(reply.md5, sent.md5)) {
+        const reason = `the server has ${reply.md5}, and ${sent.md5} was sent`;
+        throw new FerryError("checksum_mismatch", reason);
+      }
+      return reply;
+    } catch (reason) {
+      hold[Symbol.dispose]();
+      const error = toFerryError(reason);
+      if (this.#wire.writable) {
+        // The body was ended with an error, and the server still answers it.
+        await this.#wire.flush();
+        await replying.catch(() => {});
+        throw error;
+      }
+      // A server that refuses and hangs up may have said why before that.
+      const hungUp = error.code === "closed" || error.code === "timeout";
+      if (hungUp) await within(REFUSAL_MS, replying);
+      this.#wire.close();
+      throw hungUp && refusal ? refusal : error;
+    }
+  }
+
+  async #reply<Kind extends keyof Replies>(kind: Kind): Promise<Replies[Kind]> {
+    const { header, body } = await this.#readReply();
+    return await this.#consume(body, () => parseReply(kind, header));
+  }
+
+  async #readReply(): Promise<Frame> {
+    await this.#wire.flush();
+    const frame = await this.#wire.readFrame();
+    if (frame) return frame;
+    this.#wire.close();
+    throw new FerryError("closed", "the server ended the connection");
+  }
+
+  /** Runs what reads a body, and sees to it that the next reply can be read, or that none is. */
+  async #consume<T>(body: IncomingBody, run: () => T | Promise<T>): Promise<T> {
+    try {
+      return await run();
+    } finally {
+      if (!body.ended && !await body.drain().catch(() => false)) this.#wire.close();
+    }
+  }
+}
+
+async function dial(
+  address: Address,
+  timeout: number,
+  signal: AbortSignal | undefined,
+): Promise<Deno.TcpConn> {
+  signal?.throwIfAborted();
+  const gaveUp = Promise.withResolvers<never>();
+  const connecting = Deno.connect(address);
+  const late = new FerryError("timeout", `no answer for ${timeout / 1000} s`);
+  const timer = setTimeout(() => gaveUp.reject(late), timeout);
+  const abort = () => gaveUp.reject(signal?.reason);
+  signal?.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([connecting, gaveUp.promise]);
+  } catch (error) {
+    // It may still come about: then nobody wants it any more.
+    connecting.then((conn) => conn.close(), () => {});
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", abort);
+  }
+}
+
+async function greet(wire: Wire, signal: AbortSignal | undefined): Promise<HelloReply> {
+  using _abort = closeOnAbort(wire, signal);
+  await wire.writeFrame({ op: "hello", versions: [PROTOCOL_VERSION] });
+  await wire.flush();
+  const frame = await wire.readFrame();
+  if (!frame) throw new FerryError("closed", "the server ended the connection");
+  return parseReply("hello", frame.header);
+}
+
+function closeOnAbort(wire: Wire, signal: AbortSignal | undefined): Disposable {
+  const abort = () => wire.close(new FerryError("closed", "given up"));
+  signal?.addEventListener("abort", abort, { once: true });
+  if (signal?.aborted) abort();
+  return { [Symbol.dispose]: () => signal?.removeEventListener("abort", abort) };
+}
+
+/** A body as a stream that fails at its end where it was not what the sender meant. */
+function verified(body: IncomingBody): ReadableStream<Uint8Array<ArrayBuffer>> {
+  return ReadableStream.from((async function* () {
+    const digest = createDigest();
+    for (;;) {
+      const piece = new Uint8Array(LIST_READ_BYTES);
+      const count = await body.read(piece);
+      if (count === 0) break;
+      digest.update(piece.subarray(0, count));
+      yield piece.subarray(0, count);
+    }
+    if (!sameDigest(digest.hex(), body.md5 ?? "")) {
+      throw new FerryError("checksum_mismatch", "the list did not arrive as it was sent");
+    }
+  })());
+}
+
+/** Waits for a promise, but not for long, and not for how it ends. */
+async function within(ms: number, promise: Promise<unknown>): Promise<void> {
+  const timeout = Promise.withResolvers<void>();
+  const timer = setTimeout(timeout.resolve, ms);
+  await Promise.race([promise.then(() => {}, () => {}), timeout.promise]);
+  clearTimeout(timer);
+}

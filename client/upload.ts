@@ -1,0 +1,186 @@
+/**
+ * How a file goes up: whole where it is small; asked for first where it is large, and from where the last
+ * try was cut.
+ *
+ * @module
+ */
+
+import { type Digest, md5Of, resumeDigest, sameDigest } from "../lib/checksum.ts";
+import { FerryError } from "../lib/errors.ts";
+import type { Replies } from "../lib/header.ts";
+import { LocalFile } from "../lib/local_file.ts";
+import type { ByteSource } from "../lib/storage.ts";
+import { digestOf, digestPrefix, provesPrefix } from "../lib/transfer.ts";
+import { MAX_DRAIN_BYTES } from "../lib/wire.ts";
+import type { PutOptions, Transferred } from "./client.ts";
+import type { Connection } from "./connection.ts";
+
+/** A file up to this size is read once, into memory, so that its md5 stands in front of it. */
+const WHOLE_BYTES = 8 * 1024 * 1024;
+
+/** Options of {@linkcode upload}. */
+export interface UploadOptions extends PutOptions {
+  /** The name on the server. */
+  filename: string;
+}
+
+/**
+ * Uploads a file, or bytes in memory.
+ *
+ * @param source a path, or the bytes
+ */
+export async function upload(
+  connection: Connection,
+  source: string | Uint8Array,
+  options: UploadOptions,
+): Promise<Transferred> {
+  if (typeof source !== "string") {
+    return await putBytes(connection, source, putKeys(options), options);
+  }
+  await using file = LocalFile.open(source);
+  const keys = { ...putKeys(options), ...kept(file, options) };
+  return file.size <= WHOLE_BYTES
+    ? await putBytes(connection, await readWhole(file), keys, options)
+    : await putFile(connection, file, keys, options);
+}
+
+type Keys = Readonly<Record<string, unknown>>;
+
+function putKeys({ filename, overwrite }: UploadOptions): Keys {
+  return { op: "put", filename, overwrite };
+}
+
+/** What of a file's times and bits is sent along. */
+function kept({ mtime, mode }: LocalFile, { preserve, overwrite }: PutOptions): Keys {
+  if (preserve) return { mtime, mode };
+  // Which one is newer can be told the next time only if the time is kept this time.
+  return overwrite === "newer" ? { mtime } : {};
+}
+
+async function putBytes(
+  connection: Connection,
+  bytes: Uint8Array,
+  keys: Keys,
+  options: UploadOptions,
+): Promise<Transferred> {
+  const md5 = md5Of(bytes);
+  const size = bytes.length;
+  // What is small is sent without asking: refusing it costs no more than the question.
+  if (size > MAX_DRAIN_BYTES) {
+    const offered = await offer(connection, { ...keys, md5, size });
+    if (offered.decision === "have") return skipped(options, offered.md5 ?? md5, size);
+  }
+  const onBytes = counter(options, 0, size);
+  const reply = await connection.upload({
+    header: keys,
+    source: sourceOf(bytes),
+    size,
+    md5,
+    onBytes,
+  });
+  return done(reply, { transferred: size, resumedFrom: 0 });
+}
+
+async function putFile(
+  connection: Connection,
+  file: LocalFile,
+  keys: Keys,
+  options: UploadOptions,
+): Promise<Transferred> {
+  const { size } = file;
+  let md5: string | null = null;
+  const hash = async () => {
+    ({ md5 } = await digestOf(file));
+    file.seek(0);
+  };
+  if (options.hashFirst) await hash();
+  const restart = options.resume === false;
+  let offered = await offer(connection, { ...keys, md5, size, restart });
+  if (offered.decision === "hash") {
+    await hash();
+    offered = await offer(connection, { ...keys, md5, size, restart });
+  }
+  let digest: Digest | undefined;
+  if (offered.offset > 0) {
+    digest = await digestBehind(file, offered);
+    // What the server has is a part of another file: this one changed since, or never was that one.
+    if (!digest) offered = await offer(connection, { ...keys, md5, size, restart: true });
+  }
+  if (offered.decision === "have") return skipped(options, offered.md5 ?? "", size);
+  const offset = digest ? offered.offset : 0;
+  file.seek(offset);
+  const reply = await connection.upload({
+    header: offset > 0 ? { ...keys, offset, size } : keys,
+    source: file,
+    size: size - offset,
+    md5,
+    digest,
+    onBytes: counter(options, offset, size),
+  });
+  return done(reply, { transferred: size - offset, resumedFrom: offset });
+}
+
+async function offer(connection: Connection, keys: Keys): Promise<Replies["offer"]> {
+  return await connection.ask("offer", { ...keys, total_size: 0, offer: true });
+}
+
+/** The digest behind what the server has, if this file begins with the same bytes. */
+async function digestBehind(
+  file: LocalFile,
+  { offset, prefix_md5, prefix_xxh128, prefix_state }: Replies["offer"],
+): Promise<Digest | undefined> {
+  if (offset > file.size) return undefined;
+  file.seek(0);
+  if (prefix_xxh128 !== null && prefix_state !== null && offset % 64 === 0) {
+    const same = await provesPrefix(file, { size: offset, xxh128: prefix_xxh128 });
+    return same ? resumeDigest(prefix_state, offset) : undefined;
+  }
+  const { md5, digest } = await digestPrefix(file, offset);
+  return sameDigest(md5, prefix_md5 ?? "") ? digest : undefined;
+}
+
+/** Counts what has crossed, in front of which `offset` bytes were there already. */
+function counter(
+  { filename, onProgress }: UploadOptions,
+  offset: number,
+  total: number,
+): (count: number) => void {
+  let bytes = offset;
+  return (count) => onProgress?.({ filename, bytes: bytes += count, total });
+}
+
+function done(
+  { filename, md5, size, unchanged }: Replies["put"],
+  crossed: { transferred: number; resumedFrom: number },
+): Transferred {
+  return { filename, md5, size, skipped: unchanged, ...crossed };
+}
+
+function skipped({ filename }: UploadOptions, md5: string, size: number): Transferred {
+  return { filename, md5, size, skipped: true, transferred: 0, resumedFrom: 0 };
+}
+
+async function readWhole(file: LocalFile): Promise<Uint8Array> {
+  const bytes = new Uint8Array(file.size);
+  let filled = 0;
+  while (filled < bytes.length) {
+    const count = await file.read(bytes.subarray(filled));
+    if (count === null) break;
+    filled += count;
+  }
+  if (filled < bytes.length) throw new FerryError("io", "it shrank while it was read");
+  await file.assertUnchanged();
+  return bytes;
+}
+
+function sourceOf(bytes: Uint8Array): ByteSource {
+  let given = 0;
+  return {
+    read(into) {
+      const piece = bytes.subarray(given, given + into.length);
+      into.set(piece);
+      given += piece.length;
+      return Promise.resolve(piece.length || null);
+    },
+  };
+}

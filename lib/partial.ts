@@ -1,0 +1,127 @@
+/**
+ * Parts of files: what has come of a transfer that was cut, and how to go on behind it.
+ *
+ * Beside the bytes of a part, `NAME.part`, stands a record, `NAME.json`: what it is a part of, how many of
+ * its first bytes are good, and the state of their digests. It is written anew every few MiB, so that a
+ * process that is killed loses no more than those.
+ *
+ * @module
+ */
+
+import { PrefixDigest, type SavedPrefix } from "./checksum.ts";
+import { toFerryError } from "./errors.ts";
+import { StagedFile } from "./staging.ts";
+
+/** How many bytes may come between two records; at most so many are sent again after a kill. */
+export const CHECKPOINT_BYTES: number = 4 * 1024 * 1024;
+
+/** Files up to this size are sent again as a whole: a part would save less than it costs. */
+export const RESUMABLE_BYTES: number = 8 * 1024 * 1024;
+
+/** What a part is a part of, and how much of it is there. */
+export interface PartRecord {
+  /** The name that the file is to have. */
+  filename: string;
+  /** The size of the whole file in bytes. */
+  size: number;
+  /** The md5 of the whole file, where it was known in advance. */
+  md5: string | null;
+  /** The first bytes, which are on file. */
+  prefix: SavedPrefix;
+}
+
+interface StoredRecord extends PartRecord {
+  version: 1;
+  /** The run of the system in which it was written. */
+  boot: string;
+}
+
+/** Writes the record of a part. It is replaced at once: a kill leaves the old one or the new one. */
+export function writeRecord(part: string, record: PartRecord): void {
+  const path = recordPath(part);
+  const stored: StoredRecord = { version: 1, boot: bootId(), ...record };
+  try {
+    Deno.writeTextFileSync(`${path}.new`, JSON.stringify(stored));
+    Deno.renameSync(`${path}.new`, path);
+  } catch (error) {
+    throw toFerryError(error);
+  }
+}
+
+/** The record of a part; undefined where there is none, or none that makes sense. */
+export function readRecord(part: string): PartRecord | undefined {
+  try {
+    const record = JSON.parse(Deno.readTextFileSync(recordPath(part))) as StoredRecord;
+    const { filename, size, md5, prefix } = record;
+    const whole = record.version === 1 && typeof filename === "string" &&
+      Number.isSafeInteger(size) && (md5 === null || typeof md5 === "string") &&
+      Number.isSafeInteger(prefix.size) && typeof prefix.md5 === "string" &&
+      typeof prefix.xxh128 === "string" && typeof record.boot === "string";
+    return whole && prefix.size <= Deno.statSync(part).size ? record : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Opens a part to go on behind its good bytes, and cuts off what follows them.
+ *
+ * After a restart of the system the record may be newer than the bytes on the disk, so that those are
+ * read and compared first.
+ *
+ * @returns undefined where they are not what the record says, or where another process has the part
+ */
+export async function reopenPart(
+  part: string,
+  record: PartRecord,
+): Promise<StagedFile | undefined> {
+  const staged = StagedFile.reopen(part, record.prefix.size);
+  if (!staged) return undefined;
+  if ((record as StoredRecord).boot === bootId() || await holds(part, record.prefix)) return staged;
+  await staged[Symbol.asyncDispose]();
+  removeRecord(part);
+  return undefined;
+}
+
+async function holds(part: string, prefix: SavedPrefix): Promise<boolean> {
+  const digest = await PrefixDigest.create();
+  using file = Deno.openSync(part, { read: true });
+  const piece = new Uint8Array(1024 * 1024);
+  while (digest.size < prefix.size) {
+    const count = await file.read(piece);
+    if (count === null) return false;
+    digest.update(piece.subarray(0, Math.min(count, prefix.size - digest.size)));
+  }
+  const read = digest.save();
+  return read?.md5 === prefix.md5 && read.xxh128 === prefix.xxh128;
+}
+
+/** Removes the record of a part, if there is one. */
+export function removeRecord(part: string): void {
+  for (const path of [recordPath(part), `${recordPath(part)}.new`]) {
+    try {
+      Deno.removeSync(path);
+    } catch {
+      // There is none.
+    }
+  }
+}
+
+function recordPath(part: string): string {
+  return part.replace(/\.part$/, ".json");
+}
+
+let boot: string | undefined;
+
+/** What is the same from one start of the system to the next, and only then. */
+function bootId(): string {
+  if (boot === undefined) {
+    try {
+      boot = Deno.readTextFileSync("/proc/sys/kernel/random/boot_id").trim();
+    } catch {
+      // Not Linux: every process has its own, and parts of earlier ones are read before they are trusted.
+      boot = crypto.randomUUID();
+    }
+  }
+  return boot;
+}

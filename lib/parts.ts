@@ -1,0 +1,191 @@
+/**
+ * The staging area of a storage: files that are being written, and the parts that were kept of those that
+ * were cut.
+ *
+ * @module
+ */
+
+import type { SavedPrefix } from "./checksum.ts";
+import { toFerryError } from "./errors.ts";
+import { type PartRecord, readRecord, removeRecord, reopenPart, writeRecord } from "./partial.ts";
+import { StagedFile } from "./staging.ts";
+import type { PartEntry } from "./header.ts";
+import type { CreateOptions } from "./storage.ts";
+
+/** A writer that has moved no byte for so long may be taken over from, in milliseconds. */
+const STALLED_MS = 2000;
+
+/** How often a writer is looked at while another one waits for its part, in milliseconds. */
+const LOOK_MS = 100;
+
+interface Kept {
+  record: PartRecord;
+  /** When it was last written to. */
+  mtime: number;
+  writer: Writer | undefined;
+}
+
+/** Who is writing to a part. */
+interface Writer {
+  touched: number;
+  takeOver: () => void;
+  released: Promise<void>;
+}
+
+/** A file in the staging area that one writer has. */
+export interface Claim extends AsyncDisposable {
+  /** The file. */
+  readonly staged: StagedFile;
+  /** The bytes that it held when it was claimed. */
+  readonly prefix: SavedPrefix | undefined;
+  /** Tells that bytes are moving. */
+  touch(): void;
+  /** Records how far it has come. */
+  checkpoint(prefix: SavedPrefix): void;
+  /** Makes disposal keep it, if it was ever recorded. */
+  keep(): void;
+}
+
+/** A directory of files that nobody sees. */
+export class Parts {
+  readonly #directory: string;
+  readonly #kept = new Map<string, Kept>();
+
+  /** The staging area in a directory; what no earlier process recorded there is removed. */
+  constructor(directory: string) {
+    this.#directory = directory;
+    for (const { name } of [...Deno.readDirSync(directory)]) {
+      const path = `${directory}/${name}`;
+      const record = name.endsWith(".part") ? readRecord(path) : undefined;
+      if (record) {
+        const mtime = Deno.statSync(path).mtime?.getTime() ?? 0;
+        this.#kept.set(path, { record, mtime, writer: undefined });
+      } else if (!name.endsWith(".json") || !readRecord(path.replace(/\.json$/, ".part"))) {
+        Deno.removeSync(path, { recursive: true });
+      }
+    }
+  }
+
+  /** A new file. */
+  create(filename: string, { size, onTakenOver }: CreateOptions): Claim {
+    return this.#claim(StagedFile.create(this.#directory), { filename, size, onTakenOver });
+  }
+
+  /** The part of a file that was written last, for one writer. */
+  async resume(
+    filename: string,
+    { size, onTakenOver }: CreateOptions,
+  ): Promise<Claim | undefined> {
+    for (const [path, kept] of this.#candidates(filename, size)) {
+      if (kept.writer && !await stalled(kept.writer)) continue;
+      kept.writer?.takeOver();
+      await kept.writer?.released;
+      // Another one may have been quicker meanwhile, or the writer found it worthless.
+      if (kept.writer || this.#kept.get(path) !== kept) continue;
+      const opened = Promise.withResolvers<void>();
+      kept.writer = { touched: Date.now(), takeOver: () => {}, released: opened.promise };
+      const staged = await this.#reopen(path, kept.record);
+      opened.resolve();
+      kept.writer = undefined;
+      if (staged) return this.#claim(staged, { filename, size, onTakenOver }, kept);
+      this.#forget(path);
+    }
+    return undefined;
+  }
+
+  async #reopen(path: string, record: PartRecord): Promise<StagedFile | undefined> {
+    try {
+      return await reopenPart(path, record);
+    } catch (error) {
+      if (toFerryError(error).code === "not_found") return undefined;
+      throw error;
+    }
+  }
+
+  #candidates(filename: string, size: number | null): [string, Kept][] {
+    return [...this.#kept]
+      .filter(([, { record }]) => record.filename === filename && record.size === size)
+      .sort(([, a], [, b]) => b.mtime - a.mtime);
+  }
+
+  #claim(
+    staged: StagedFile,
+    { filename, size, onTakenOver }: CreateOptions & { filename: string },
+    kept?: Kept,
+  ): Claim {
+    const { path } = staged;
+    const released = Promise.withResolvers<void>();
+    const writer: Writer = {
+      touched: Date.now(),
+      takeOver: () => onTakenOver?.(),
+      released: released.promise,
+    };
+    if (kept) kept.writer = writer;
+    let keeping = false;
+    return {
+      staged,
+      prefix: kept?.record.prefix,
+      touch: () => void (writer.touched = Date.now()),
+      checkpoint: (prefix) => {
+        const record = { filename, size: size ?? 0, md5: null, prefix };
+        writeRecord(path, record);
+        kept ??= { record, mtime: 0, writer };
+        kept.record = record;
+        kept.mtime = Date.now();
+        this.#kept.set(path, kept);
+      },
+      keep: () => void (keeping = true),
+      [Symbol.asyncDispose]: async () => {
+        if (keeping && kept) staged.keep();
+        else this.#forget(path);
+        await staged[Symbol.asyncDispose]();
+        if (kept) kept.writer = undefined;
+        released.resolve();
+      },
+    };
+  }
+
+  #forget(path: string): void {
+    if (this.#kept.delete(path)) removeRecord(path);
+  }
+
+  /** The parts, those that are being written among them. */
+  list(): PartEntry[] {
+    return [...this.#kept.values()].map((
+      { record: { filename, size, prefix }, mtime, writer },
+    ) => ({
+      filename,
+      size,
+      received: prefix.size,
+      mtime,
+      active: writer !== undefined,
+    }));
+  }
+
+  /** Removes those that nobody has written to for `ttl` milliseconds. */
+  expire(ttl: number): void {
+    for (const [path, { mtime, writer }] of this.#kept) {
+      if (writer || mtime > Date.now() - ttl) continue;
+      this.#forget(path);
+      try {
+        Deno.removeSync(path);
+      } catch {
+        // Somebody else has removed it.
+      }
+    }
+  }
+}
+
+/** Looks at a writer for a while: whether no byte has moved for {@linkcode STALLED_MS}. */
+async function stalled(writer: Writer): Promise<boolean> {
+  const { touched } = writer;
+  let released = false;
+  void writer.released.then(() => released = true);
+  while (!released && writer.touched === touched && Date.now() - touched < STALLED_MS) {
+    const look = Promise.withResolvers<void>();
+    const timer = setTimeout(look.resolve, LOOK_MS);
+    await Promise.race([writer.released, look.promise]);
+    clearTimeout(timer);
+  }
+  return released || writer.touched === touched;
+}

@@ -1,0 +1,197 @@
+/**
+ * Uploads of one connection: whether a file should be sent, from where on, and its way into the storage.
+ *
+ * @module
+ */
+
+import { prefixFacts } from "../lib/checksum.ts";
+import { FerryError, toFerryError } from "../lib/errors.ts";
+import { type FileName, parseFileName } from "../lib/file_name.ts";
+import type { Entry, PutRequest } from "../lib/header.ts";
+import { decideOverwrite } from "../lib/overwrite.ts";
+import { RESUMABLE_BYTES } from "../lib/partial.ts";
+import type { ByteSink, PendingWrite, Storage } from "../lib/storage.ts";
+import { receive } from "../lib/transfer.ts";
+import type { IncomingBody } from "../lib/wire.ts";
+import type { ReplyHeader } from "./reply_queue.ts";
+
+/** What {@linkcode Uploads} work with. */
+export interface UploadsOptions {
+  /** Where files go. */
+  storage: Storage;
+  /** Called when another connection goes on with what this one has been sending. */
+  onTakenOver(): void;
+  /** Resolves when what was put before is published. */
+  settle(): Promise<void>;
+}
+
+/** A file that has come whole and is being published. */
+export interface Received {
+  /** The reply, when it is published. */
+  committed: Promise<ReplyHeader>;
+}
+
+interface Offered {
+  name: FileName;
+  size: number;
+  offset: number;
+  pending: PendingWrite;
+}
+
+/** The uploads of one connection. */
+export class Uploads implements AsyncDisposable {
+  readonly #options: UploadsOptions;
+  /** The part that the last reply offered to go on from; it is this connection's until its next request. */
+  #offered: Offered | undefined;
+
+  /** Uploads into a storage. */
+  constructor(options: UploadsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Answers an offer: whether the file should be sent, and from where on.
+   *
+   * @throws {FerryError} `exists`, `bad_name`, `not_a_file`, …
+   */
+  async consider(request: PutRequest): Promise<ReplyHeader> {
+    const { storage, onTakenOver } = this.#options;
+    const { filename, overwrite, mtime, md5, restart } = request;
+    const name = parseFileName(filename);
+    const size = safeSize(request.size ?? null);
+    const existing = await this.#existing(name);
+    if (existing) {
+      const incoming = { size, mtime, md5 };
+      let decision = decideOverwrite(overwrite, incoming, existing);
+      if (decision === "hash" && md5 !== null) {
+        existing.md5 = await storage.digest(name);
+        decision = decideOverwrite(overwrite, incoming, existing);
+      }
+      if (decision === "exists") throw taken();
+      if (decision === "have") {
+        return { filename, decision, md5: existing.md5 ?? await storage.digest(name) };
+      }
+      if (decision === "hash") return { filename, decision };
+    }
+    const resumable = size !== null && size > RESUMABLE_BYTES && !restart;
+    const pending = resumable ? await storage.resume(name, { size, onTakenOver }) : undefined;
+    if (!pending?.prefix) return { filename, decision: "send", offset: 0 };
+    const facts = await prefixFacts(pending.prefix);
+    this.#offered = { name, size: size!, offset: facts.size, pending };
+    return {
+      filename,
+      decision: "send",
+      offset: facts.size,
+      prefix_md5: facts.md5,
+      prefix_xxh128: facts.xxh128,
+      prefix_state: facts.state,
+    };
+  }
+
+  /**
+   * Receives a file, and leaves its publication to what it returns.
+   *
+   * @throws {FerryError} what keeps it from being received; nothing but a part of it is left then
+   */
+  async receive(request: PutRequest, body: IncomingBody): Promise<Received> {
+    const { storage, settle } = this.#options;
+    const { filename, mtime, mode, overwrite } = request;
+    const name = parseFileName(filename);
+    // These compare with what the puts before this one may still be publishing.
+    if (overwrite === "newer" || overwrite === "different") await settle();
+    const existing = await this.#existing(name);
+    const whole = request.offset > 0n ? request.size ?? null : body.size;
+    const size = safeSize(whole);
+    const decision = existing
+      ? decideOverwrite(overwrite, { size, mtime, md5: body.md5 }, existing)
+      : "send";
+    if (decision === "exists") throw taken();
+    if (decision === "have" && existing) {
+      // What is there stays; still, what was sent must be what the peer meant to send.
+      if (request.offset === 0n) await receive(body, NOWHERE);
+      else if (!await body.drain()) throw taken();
+      const md5 = existing.md5 ?? await storage.digest(name);
+      const reply = { status: "ok", filename, md5, size: existing.size, unchanged: true };
+      return { committed: Promise.resolve(reply) };
+    }
+    const pending = await this.#begin(name, size, request.offset);
+    let received;
+    try {
+      const resumable = size !== null && size > RESUMABLE_BYTES;
+      received = await receive(body, pending, {
+        prefix: pending.prefix,
+        ...(resumable ? { checkpoint: (prefix) => pending.checkpoint(prefix) } : {}),
+      });
+    } catch (error) {
+      const { code } = toFerryError(error);
+      if (code === "closed" || code === "timeout") pending.keep();
+      await pending[Symbol.asyncDispose]();
+      throw error;
+    }
+    const { md5 } = received;
+    const commit = async () => {
+      await using _pending = pending;
+      const replace = overwrite !== "never";
+      return { status: "ok", filename, ...await pending.commit({ md5, replace, mtime, mode }) };
+    };
+    return { committed: commit() };
+  }
+
+  async #begin(name: FileName, size: number | null, offset: bigint): Promise<PendingWrite> {
+    const { storage, onTakenOver } = this.#options;
+    const offered = this.#offered;
+    if (offset === 0n) {
+      await this.release();
+      return await storage.create(name, { size, onTakenOver });
+    }
+    if (offered?.name !== name || offered.size !== size || BigInt(offered.offset) !== offset) {
+      throw new FerryError("busy", "no part of it is open at that offset; offer it again");
+    }
+    this.#offered = undefined;
+    return offered.pending;
+  }
+
+  /** The file under a name, if there is one. */
+  async #existing(name: FileName): Promise<Entry | undefined> {
+    let entry: Entry;
+    try {
+      entry = await this.#options.storage.stat(name);
+    } catch (error) {
+      if (toFerryError(error).code === "not_found") return undefined;
+      throw error;
+    }
+    if (entry.type === "directory") throw new FerryError("not_a_file", "it is a directory");
+    return entry;
+  }
+
+  /** Lets go of a part that was offered and not gone on with. */
+  async release(): Promise<void> {
+    const offered = this.#offered;
+    this.#offered = undefined;
+    offered?.pending.keep();
+    await offered?.pending[Symbol.asyncDispose]();
+  }
+
+  /** Lets go of everything. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
+  }
+}
+
+/** Takes everything and keeps nothing. */
+const NOWHERE: ByteSink = { write: () => Promise.resolve() };
+
+function taken(): FerryError {
+  return new FerryError("exists", "another file has that name");
+}
+
+/**
+ * A size from the wire as a number.
+ *
+ * @throws {FerryError} `too_large`: no file system has files of 2^53 bytes
+ */
+function safeSize(size: bigint | null): number | null {
+  if (size === null) return null;
+  if (size <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(size);
+  throw new FerryError("too_large", "files of 2^53 bytes and more are not taken");
+}

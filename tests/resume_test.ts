@@ -1,0 +1,406 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { createHash } from "node:crypto";
+import { ferry, Ferryd, outcome, spawnFerry, TempDir, unrecorded } from "./programs.ts";
+import { frame, RawPeer } from "./raw_peer.ts";
+
+const MIB = 1024 * 1024;
+
+/** How much may be sent again after a cut. */
+const LOST_BYTES = 8 * MIB;
+
+const md5 = (bytes: Uint8Array) => createHash("md5").update(bytes).digest("hex");
+
+/** Bytes that differ from place to place, so that a part at the wrong place shows. */
+function content(size: number, seed = 1): Uint8Array {
+  const words = Uint32Array.from(
+    { length: Math.ceil(size / 4) },
+    (_, i) => (i * 2654435761) ^ seed,
+  );
+  return new Uint8Array(words.buffer, 0, size);
+}
+
+class Pair implements AsyncDisposable {
+  readonly dir = new TempDir();
+  server!: Ferryd;
+
+  static async start(args: string[] = []): Promise<Pair> {
+    const pair = new Pair();
+    Deno.mkdirSync(pair.root);
+    Deno.mkdirSync(pair.cwd);
+    pair.server = await Ferryd.start(pair.root, args);
+    return pair;
+  }
+
+  get root(): string {
+    return this.dir.join("root");
+  }
+
+  get cwd(): string {
+    return this.dir.join("cwd");
+  }
+
+  run(...args: string[]) {
+    return ferry(args, { cwd: this.cwd, server: this.server.address });
+  }
+
+  connect(): Promise<RawPeer> {
+    return RawPeer.connect(this.server.port);
+  }
+
+  async parts(): Promise<Record<string, unknown>[]> {
+    const { stdout } = await this.run("ls", "--partial", "--json");
+    return stdout.trim().split("\n").filter(Boolean).map((line) => JSON.parse(line));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.server[Symbol.asyncDispose]();
+    await this.dir[Symbol.asyncDispose]();
+  }
+}
+
+/** Sends the first `count` bytes of an upload by hand, and leaves. */
+async function sendPart(p: Pair, filename: string, bytes: Uint8Array, count: number) {
+  using peer = await p.connect();
+  const put = { op: "put", filename, md5: null, total_size: bytes.length };
+  await peer.send(put, bytes.subarray(0, count));
+  await peer.end();
+  assertEquals(await peer.code(), "closed");
+}
+
+Deno.test("ferry put goes on where a client that left had stopped", async () => {
+  await using p = await Pair.start();
+  const bytes = content(30 * MIB + 5);
+  p.dir.write("cwd/f", bytes);
+  await sendPart(p, "f", bytes, 20 * MIB + 1000);
+  const [part] = await p.parts();
+  assertEquals([part?.filename, part?.total_size, part?.active], ["f", bytes.length, false]);
+  const put = await p.run("put", "f", "--json");
+  const event = JSON.parse(put.stdout);
+  assertEquals([put.code, event.md5], [0, md5(bytes)]);
+  assert(event.resumed_from >= 20 * MIB + 1000 - LOST_BYTES, `from ${event.resumed_from}`);
+  assertEquals(event.bytes_sent, bytes.length - event.resumed_from);
+  assertEquals(md5(Deno.readFileSync(`${p.root}/f`)), md5(bytes));
+  assertEquals(await p.parts(), []);
+  assertEquals([...Deno.readDirSync(`${p.root}/.ferry/staging`)], []);
+});
+
+Deno.test("ferry put goes on by itself when ferryd is killed and comes back", async () => {
+  await using p = await Pair.start();
+  const bytes = content(60 * MIB);
+  p.dir.write("cwd/f", bytes);
+  // A reader that takes its time: the server is killed in the middle for certain.
+  const { port } = p.server;
+  await using slow = await SlowProxy.start(port, { pauseAfter: 30 * MIB });
+  const child = spawnFerry(["put", "f", "--json"], { cwd: p.cwd, server: slow.address });
+  await slow.paused;
+  await p.server.stop("SIGKILL");
+  p.server = await Ferryd.start(p.root);
+  slow.resume(p.server.port);
+  const { code, stdout } = await outcome(child);
+  const events = stdout.trim().split("\n").map((line) => JSON.parse(line));
+  assertEquals(events.at(0).event, "retry");
+  const done = events.at(-1);
+  assertEquals([code, done.event, done.md5], [0, "done", md5(bytes)]);
+  assert(done.resumed_from > 0, "nothing was gone on with");
+  assertEquals(md5(Deno.readFileSync(`${p.root}/f`)), md5(bytes));
+});
+
+Deno.test("ferry get goes on behind a part that a killed one left", async () => {
+  await using p = await Pair.start();
+  const bytes = content(60 * MIB, 3);
+  Deno.writeFileSync(`${p.root}/f`, bytes);
+  await using slow = await SlowProxy.start(p.server.port, { pauseAfter: 30 * MIB });
+  const child = spawnFerry(["get", "f"], { cwd: p.cwd, server: slow.address });
+  await slow.paused;
+  child.kill("SIGKILL");
+  await outcome(child);
+  const get = await p.run("get", "f", "--json");
+  const event = JSON.parse(get.stdout);
+  assertEquals([get.code, event.md5], [0, md5(bytes)]);
+  assert(event.resumed_from >= 30 * MIB - 2 * LOST_BYTES, `from ${event.resumed_from}`);
+  assertEquals(md5(Deno.readFileSync(`${p.cwd}/f`)), md5(bytes));
+  assertEquals([...Deno.readDirSync(p.cwd)].map(({ name }) => name), ["f"]);
+});
+
+Deno.test("ferry get goes on with the right bytes only: a file that changed is begun anew", async () => {
+  await using p = await Pair.start();
+  Deno.writeFileSync(`${p.root}/f`, content(60 * MIB, 3));
+  await using slow = await SlowProxy.start(p.server.port, { pauseAfter: 30 * MIB });
+  const child = spawnFerry(["get", "f"], { cwd: p.cwd, server: slow.address });
+  await slow.paused;
+  child.kill("SIGINT");
+  const { code, stderr } = await outcome(child);
+  assertEquals([code, stderr], [
+    130,
+    "ferry: interrupted; the same command goes on where it stopped\n",
+  ]);
+  assert([...Deno.readDirSync(p.cwd)].some(({ name }) => name.endsWith(".json")), "no record");
+  const bytes = content(60 * MIB, 4);
+  Deno.writeFileSync(`${p.root}/f`, bytes);
+  const get = await p.run("get", "f", "--json");
+  const event = JSON.parse(get.stdout);
+  assertEquals([get.code, event.md5, event.resumed_from], [0, md5(bytes), 0]);
+  assertEquals([...Deno.readDirSync(p.cwd)].map(({ name }) => name), ["f"]);
+});
+
+Deno.test("ferry put of a file that changed since the cut begins anew", async () => {
+  await using p = await Pair.start();
+  await sendPart(p, "f", content(30 * MIB, 1), 20 * MIB);
+  const bytes = content(30 * MIB, 2);
+  p.dir.write("cwd/f", bytes);
+  const put = await p.run("put", "f", "--json");
+  const event = JSON.parse(put.stdout);
+  assertEquals([put.code, event.md5, event.resumed_from], [0, md5(bytes), 0]);
+  assertEquals(md5(Deno.readFileSync(`${p.root}/f`)), md5(bytes));
+});
+
+Deno.test("ferry put --no-resume begins anew", async () => {
+  await using p = await Pair.start();
+  const bytes = content(20 * MIB);
+  await sendPart(p, "f", bytes, 15 * MIB);
+  p.dir.write("cwd/f", bytes);
+  const put = await p.run("put", "f", "--no-resume", "--json");
+  assertEquals([put.code, JSON.parse(put.stdout).resumed_from], [0, 0]);
+});
+
+Deno.test("ferryd takes a part over from a connection that fell silent", async () => {
+  await using p = await Pair.start();
+  const bytes = content(30 * MIB);
+  p.dir.write("cwd/f", bytes);
+  using silent = await p.connect();
+  const put = { op: "put", filename: "f", md5: null, total_size: bytes.length };
+  await silent.send(put, bytes.subarray(0, 20 * MIB));
+  while ((await p.parts())[0]?.received !== 16 * MIB);
+  const again = await p.run("put", "f", "--json");
+  const event = JSON.parse(again.stdout);
+  assertEquals([again.code, event.md5], [0, md5(bytes)]);
+  assert(event.resumed_from >= 12 * MIB, `from ${event.resumed_from}`);
+});
+
+Deno.test("ferryd gives two uploads of one name at once a part each", async () => {
+  await using p = await Pair.start();
+  const [one, two] = [content(20 * MIB, 1), content(20 * MIB, 2)];
+  using first = await p.connect();
+  using second = await p.connect();
+  const put = { op: "put", filename: "f", md5: null, total_size: one.length, overwrite: "always" };
+  await first.send(put, one.subarray(0, 10 * MIB));
+  await second.send(put, two.subarray(0, 10 * MIB));
+  const end = (bytes: Uint8Array) => frame({ end: true, md5: md5(bytes), size: bytes.length });
+  await second.send(two.subarray(10 * MIB), end(two));
+  assertEquals(await second.code(), "ok");
+  assertEquals(md5(Deno.readFileSync(`${p.root}/f`)), md5(two));
+  await first.send(one.subarray(10 * MIB), end(one));
+  assertEquals(await first.code(), "ok");
+  assertEquals(md5(Deno.readFileSync(`${p.root}/f`)), md5(one));
+  assertEquals([...Deno.readDirSync(`${p.root}/.ferry/staging`)], []);
+});
+
+Deno.test("ferryd offers a part only to go on from, and only to the connection that was offered it", async () => {
+  await using p = await Pair.start();
+  const bytes = content(20 * MIB);
+  await sendPart(p, "f", bytes, 12 * MIB);
+  using peer = await p.connect();
+  const offer = { op: "put", filename: "f", md5: null, offer: true, size: bytes.length };
+  await peer.send(offer);
+  const { header } = (await peer.receive())!;
+  const offset = Number(header.offset);
+  assertEquals(header.prefix_md5, md5(bytes.subarray(0, offset)));
+  using other = await p.connect();
+  const rest = { op: "put", filename: "f", md5: md5(bytes), size: bytes.length, offset };
+  assertEquals(await other.ask({ ...rest, total_size: bytes.length - offset }), "busy");
+  await peer.send({ ...rest, total_size: bytes.length - offset }, bytes.subarray(offset));
+  assertEquals(await peer.code(), "ok");
+  assertEquals(md5(Deno.readFileSync(`${p.root}/f`)), md5(bytes));
+});
+
+Deno.test("ferryd keeps no part of what was damaged, and none of what is small", async () => {
+  await using p = await Pair.start();
+  const bytes = content(20 * MIB);
+  using peer = await p.connect();
+  const put = { op: "put", filename: "f", md5: md5(content(1)), total_size: bytes.length };
+  assertEquals(await peer.ask(put, bytes), "checksum_mismatch");
+  await sendPart(p, "small", content(8 * MIB), 7 * MIB);
+  assertEquals(await p.parts(), []);
+  assertEquals([...Deno.readDirSync(`${p.root}/.ferry/staging`)], []);
+});
+
+Deno.test("ferryd does not believe a part whose record or bytes were damaged", async (t) => {
+  const bytes = content(20 * MIB);
+  const damages: Record<string, (part: string, record: string) => void> = {
+    "a record that is cut": (_part, record) => Deno.truncateSync(record, 10),
+    "a record without its part": (part) => Deno.removeSync(part),
+    "a part that is shorter than its record says": (part) => Deno.truncateSync(part, 1000),
+    "a part of another run of the system, with other bytes": (part, record) => {
+      const stored = JSON.parse(Deno.readTextFileSync(record));
+      Deno.writeTextFileSync(record, JSON.stringify({ ...stored, boot: "another" }));
+      using file = Deno.openSync(part, { write: true });
+      file.writeSync(new Uint8Array([1, 2, 3]));
+    },
+  };
+  for (const [name, damage] of Object.entries(damages)) {
+    await t.step(name, async () => {
+      await using p = await Pair.start();
+      p.dir.write("cwd/f", bytes);
+      await sendPart(p, "f", bytes, 12 * MIB);
+      await p.server.stop();
+      const staging = `${p.root}/.ferry/staging`;
+      const names = [...Deno.readDirSync(staging)].map(({ name }) => `${staging}/${name}`).sort();
+      damage(
+        names.find((path) => path.endsWith(".part"))!,
+        names.find((path) => path.endsWith(".json"))!,
+      );
+      p.server = await Ferryd.start(p.root);
+      const put = await p.run("put", "f", "--json");
+      const event = JSON.parse(put.stdout);
+      assertEquals([put.code, event.md5, event.resumed_from], [0, md5(bytes), 0]);
+      assertEquals([...Deno.readDirSync(staging)], []);
+    });
+  }
+});
+
+Deno.test("ferryd goes on with a part of another run of the system after reading it", async () => {
+  await using p = await Pair.start();
+  const bytes = content(20 * MIB);
+  p.dir.write("cwd/f", bytes);
+  await sendPart(p, "f", bytes, 12 * MIB);
+  await p.server.stop();
+  const staging = `${p.root}/.ferry/staging`;
+  const record = [...Deno.readDirSync(staging)].find(({ name }) => name.endsWith(".json"))!.name;
+  const stored = JSON.parse(Deno.readTextFileSync(`${staging}/${record}`));
+  Deno.writeTextFileSync(`${staging}/${record}`, JSON.stringify({ ...stored, boot: "another" }));
+  p.server = await Ferryd.start(p.root);
+  const event = JSON.parse((await p.run("put", "f", "--json")).stdout);
+  assertEquals([event.md5, event.resumed_from], [md5(bytes), 12 * MIB]);
+});
+
+Deno.test("ferryd --partial-ttl throws away parts that nobody went on with", async () => {
+  await using p = await Pair.start();
+  await sendPart(p, "f", content(20 * MIB), 12 * MIB);
+  assertEquals((await p.parts()).length, 1);
+  assertMatch((await p.run("ls", "--partial")).stdout, /^ 60% +12582912 of 20971520 .* cut +f\n$/);
+  await p.server.stop();
+  p.server = await Ferryd.start(p.root, ["--partial-ttl", "0s"]);
+  assertEquals(await p.parts(), []);
+  assertEquals(unrecorded(`${p.root}/.ferry/staging`), []);
+});
+
+Deno.test("ferry gives up after --retries tries without a byte that moved", async () => {
+  await using p = await Pair.start();
+  p.dir.write("cwd/f", content(20 * MIB));
+  await using slow = await SlowProxy.start(p.server.port, { pauseAfter: MIB });
+  const child = spawnFerry(["put", "f", "--retries", "1"], { cwd: p.cwd, server: slow.address });
+  await slow.paused;
+  await p.server.stop("SIGKILL");
+  await slow[Symbol.asyncDispose]();
+  const { code, stderr } = await outcome(child);
+  assertEquals(code, 6);
+  assertMatch(stderr, /; trying again in 0\.\d s \(1 of 1\)\nferry: Cannot /);
+});
+
+/** A proxy that stops passing bytes on at some point, until it is told to go on. */
+class SlowProxy implements AsyncDisposable {
+  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  readonly #paused = Promise.withResolvers<void>();
+  #going = Promise.withResolvers<void>();
+  #port: number;
+  #left: number;
+  readonly #conns = new Set<Deno.Conn>();
+  readonly #running: Promise<void>;
+
+  private constructor(port: number, pauseAfter: number) {
+    this.#port = port;
+    this.#left = pauseAfter;
+    this.#running = this.#run();
+  }
+
+  static start(port: number, { pauseAfter }: { pauseAfter: number }): Promise<SlowProxy> {
+    return Promise.resolve(new SlowProxy(port, pauseAfter));
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.#listener.addr.port}`;
+  }
+
+  /** Resolves when so many bytes have passed. */
+  get paused(): Promise<void> {
+    return this.#paused.promise;
+  }
+
+  /** Ends the connections that were paused and passes everything on from now on. */
+  resume(port: number): void {
+    this.#port = port;
+    this.#left = Infinity;
+    this.#end();
+    this.#going.resolve();
+  }
+
+  #end(): void {
+    for (const conn of this.#conns) {
+      try {
+        conn.close();
+      } catch {
+        // It has ended already.
+      }
+    }
+    this.#conns.clear();
+  }
+
+  async #run(): Promise<void> {
+    const passing: Promise<void>[] = [];
+    try {
+      for await (const client of this.#listener) passing.push(this.#pass(client));
+    } catch {
+      // The listener was closed.
+    }
+    await Promise.all(passing);
+  }
+
+  async #pass(client: Deno.Conn): Promise<void> {
+    this.#conns.add(client);
+    try {
+      const server = await Deno.connect({ hostname: "127.0.0.1", port: this.#port });
+      this.#conns.add(server);
+      await Promise.all([this.#copy(client, server), this.#copy(server, client)]);
+    } catch {
+      try {
+        client.close();
+      } catch {
+        // It has ended already.
+      }
+    }
+  }
+
+  async #copy(from: Deno.Conn, to: Deno.Conn): Promise<void> {
+    const buffer = new Uint8Array(64 * 1024);
+    try {
+      for (;;) {
+        const count = await from.read(buffer);
+        if (count === null) break;
+        for (let done = 0; done < count;) done += await to.write(buffer.subarray(done, count));
+        this.#left -= count;
+        if (this.#left <= 0) {
+          this.#paused.resolve();
+          await this.#going.promise;
+        }
+      }
+      await to.closeWrite();
+    } catch {
+      try {
+        to.close();
+      } catch {
+        // It has ended already.
+      }
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.#listener.close();
+    } catch {
+      // It is closed already.
+    }
+    this.#going.resolve();
+    this.#end();
+    await this.#running;
+  }
+}
