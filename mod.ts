@@ -21,16 +21,15 @@
  * @module
  */
 
-export {
-  Client,
-  type GetOptions,
-  type Progress,
-  type PutOptions,
-  type RequestOptions,
-  type Retry,
-  type TransferOptions,
-  type Transferred,
-} from "./client/client.ts";
+export { Client, type Retry } from "./client/client.ts";
+export type {
+  GetOptions,
+  Progress,
+  PutOptions,
+  RequestOptions,
+  TransferOptions,
+  Transferred,
+} from "./client/options.ts";
 export { connect, type ConnectOptions } from "./client/connect.ts";
 export type { Address } from "./lib/address.ts";
 export type { SavedPrefix } from "./lib/checksum.ts";

@@ -14,71 +14,17 @@ import {
   type PartEntry,
   type Replies,
 } from "../lib/header.ts";
-import type { Overwrite } from "../lib/overwrite.ts";
-import type { Durability } from "../lib/staging.ts";
 import type { Connection } from "./connection.ts";
 import { download } from "./download.ts";
+import type {
+  GetOptions,
+  Progress,
+  PutOptions,
+  RequestOptions,
+  TransferOptions,
+  Transferred,
+} from "./options.ts";
 import { upload } from "./upload.ts";
-
-/** Options of everything that can be asked of a server. */
-export interface RequestOptions {
-  /** Gives up, and ends the connection: what had been sent of the request cannot be taken back. */
-  signal?: AbortSignal | undefined;
-}
-
-/** How far a transfer is. */
-export interface Progress {
-  /** The name on the server. */
-  filename: string;
-  /** Bytes of the file that are on the other side, those of an earlier try among them. */
-  bytes: number;
-  /** Its size in bytes. */
-  total: number;
-}
-
-/** Options of transfers in both directions. */
-export interface TransferOptions extends RequestOptions {
-  /** What to do when the name is taken; `never` unless told otherwise: an identical file is fine. */
-  overwrite?: Overwrite | undefined;
-  /** Whether the modification time and the permission bits are kept. */
-  preserve?: boolean | undefined;
-  /** Whether to go on with a part of an earlier try; true unless told otherwise. */
-  resume?: boolean | undefined;
-  /** Told after each piece. */
-  onProgress?: ((progress: Progress) => void) | undefined;
-}
-
-/** Options of {@linkcode Client.put}. */
-export interface PutOptions extends TransferOptions {
-  /** The name on the server; the source's own name unless told otherwise. */
-  as?: string | undefined;
-  /** Whether a large file is read once more in advance, so that its md5 precedes it. */
-  hashFirst?: boolean | undefined;
-}
-
-/** Options of {@linkcode Client.get}. */
-export interface GetOptions extends TransferOptions {
-  /** The path to store it at; the name's last part, in the working directory, unless told otherwise. */
-  out?: string | undefined;
-  /** Whether the file has to survive a loss of power; `full` unless told otherwise. */
-  durability?: Durability | undefined;
-}
-
-/** What a transfer came to. */
-export interface Transferred {
-  /** The name on the server. */
-  filename: string;
-  /** The md5 of the whole file, verified by the receiving side. */
-  md5: string;
-  /** The size in bytes. */
-  size: number;
-  /** Whether nothing was changed because an identical or a newer file was there. */
-  skipped: boolean;
-  /** Bytes of the file that crossed; those of an earlier try are not counted. */
-  transferred: number;
-  /** How many bytes an earlier try had left; 0 where it began at the start. */
-  resumedFrom: number;
-}
 
 /** How a failed try is reported before the next one. */
 export interface Retry {

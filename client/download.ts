@@ -22,7 +22,7 @@ import {
 import { StagedFile, syncDirectory } from "../lib/staging.ts";
 import { digestOf, receive } from "../lib/transfer.ts";
 import type { Frame } from "../lib/wire.ts";
-import type { GetOptions, Transferred } from "./client.ts";
+import type { GetOptions, Transferred } from "./options.ts";
 import type { Connection } from "./connection.ts";
 
 /** Downloads a file. */

@@ -6,7 +6,8 @@
 
 import { type FerryError, quote } from "../lib/errors.ts";
 import type { Entry, PartEntry } from "../lib/header.ts";
-import type { Progress, Retry, Transferred } from "./client.ts";
+import type { Retry } from "./client.ts";
+import type { Progress, Transferred } from "./options.ts";
 import { renderProgress } from "./progress.ts";
 
 /** How often progress is drawn, in milliseconds. */

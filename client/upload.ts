@@ -12,7 +12,7 @@ import { LocalFile } from "../lib/local_file.ts";
 import type { ByteSource } from "../lib/storage.ts";
 import { digestOf, digestPrefix, provesPrefix } from "../lib/transfer.ts";
 import { MAX_DRAIN_BYTES } from "../lib/wire.ts";
-import type { PutOptions, Transferred } from "./client.ts";
+import type { PutOptions, Transferred } from "./options.ts";
 import type { Connection } from "./connection.ts";
 
 /** A file up to this size is read once, into memory, so that its md5 stands in front of it. */
