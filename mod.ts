@@ -30,6 +30,8 @@ export type {
   TransferOptions,
   Transferred,
 } from "./client/options.ts";
+export { Filter, type FilteredType, type FilterOptions } from "./client/filter.ts";
+export type { SkippedEntry } from "./client/local_tree.ts";
 export { connect, type ConnectOptions } from "./client/connect.ts";
 export type { Address } from "./lib/address.ts";
 export type { SavedPrefix } from "./lib/checksum.ts";

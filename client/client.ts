@@ -5,7 +5,7 @@
  */
 
 import { delay } from "@std/async/delay";
-import { basename } from "@std/path";
+import { basename, resolve } from "@std/path";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import {
   decodeLine,
@@ -18,12 +18,17 @@ import type { Connection } from "./connection.ts";
 import { download } from "./download.ts";
 import type {
   GetOptions,
+  GetTreeOptions,
   Progress,
   PutOptions,
+  PutTreeOptions,
   RequestOptions,
   TransferOptions,
   Transferred,
+  TreeOptions,
 } from "./options.ts";
+import { TreeDownload } from "./tree_download.ts";
+import { TreeUpload } from "./tree_upload.ts";
 import { upload } from "./upload.ts";
 
 /** How a failed try is reported before the next one. */
@@ -116,6 +121,38 @@ export class Client implements AsyncDisposable {
     );
   }
 
+  /**
+   * Uploads a directory: what is in it becomes visible file by file. Files of the same size and
+   * modification time as the server's are left out, so that a second upload of an unchanged directory
+   * moves none. Modification times are kept. A file that fails does not stop the others.
+   *
+   * @param root the local directory
+   * @throws {FerryError} what keeps all of it from being uploaded
+   */
+  async putTree(root: string, options: PutTreeOptions = {}): Promise<void> {
+    const action = `put ${quote(root)}`;
+    const watched = this.#watchedTree(options);
+    let tree: TreeUpload;
+    try {
+      tree = new TreeUpload(root, options.as ?? basename(resolve(root)), watched);
+    } catch (error) {
+      throw toFerryError(error).during(action);
+    }
+    await this.#request(action, options, (connection) => tree.run(connection));
+  }
+
+  /**
+   * Downloads a directory, as {@linkcode Client.putTree} uploads one.
+   *
+   * @throws {FerryError} what keeps all of it from being downloaded
+   */
+  async getTree(directory: string, options: GetTreeOptions = {}): Promise<void> {
+    const out = options.out ?? (basename(directory) || ".");
+    const tree = new TreeDownload(directory, out, this.#watchedTree(options));
+    const action = `get ${quote(directory)}`;
+    await this.#request(action, options, (connection) => tree.run(connection));
+  }
+
   /** What is known of a name; "" is the root. The md5 of a file is always told. */
   stat(filename: string, options: RequestOptions = {}): Promise<Entry> {
     return this.#ask(`stat ${quote(filename)}`, options, "entry", { op: "stat", filename });
@@ -157,7 +194,7 @@ export class Client implements AsyncDisposable {
     try {
       const connection = await this.#connected(signal);
       using _abort = connection.closeOnAbort(signal);
-      for await (const line of connection.lines(header)) if (line !== "") yield line;
+      yield* connection.lines(header);
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
       throw toFerryError(error).during(action);
@@ -271,6 +308,15 @@ export class Client implements AsyncDisposable {
       options.onProgress?.(progress);
     };
     return { ...options, onProgress };
+  }
+
+  /** The options of a transfer of many files, each of which is progress. */
+  #watchedTree<Options extends TransferOptions & TreeOptions>(options: Options): Options {
+    const onFile = (result: Transferred) => {
+      this.#furthest += 1 + result.size;
+      options.onFile?.(result);
+    };
+    return { ...this.#watched(options), onFile };
   }
 
   async #takeTurn(): Promise<Disposable> {

@@ -4,13 +4,16 @@
  * @module
  */
 
-import { basename, join } from "@std/path";
+import { basename, join, resolve } from "@std/path";
 import type { OptionTable, OptionValues, ParsedCommandLine } from "../lib/command_line.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import type { Client, Retry } from "./client.ts";
 import { connect } from "./connect.ts";
+import { Filter } from "./filter.ts";
+import { expandGlobs } from "./local_tree.ts";
+import type { Progress, TreeOptions } from "./options.ts";
 import type { COMMON, GET, LS, MKDIR, MV, PING, PUT, RM, STAT } from "./config.ts";
-import { Output } from "./output.ts";
+import { Output, type Tally } from "./output.ts";
 
 /** The options of a command: the common ones and its own. */
 export type Table = typeof COMMON & OptionTable;
@@ -25,6 +28,8 @@ export interface Context {
   signal: AbortSignal;
   /** Runs one of several independent parts; its failure is reported and does not stop the others. */
   attempt(op: string, filename: string, run: () => Promise<void>): Promise<void>;
+  /** Reports the failure of one of several parts, and remembers the exit status. */
+  failed(op: string, error: unknown, details: Readonly<Record<string, unknown>>): void;
 }
 
 /** Runs a command whose options and arguments have been read. */
@@ -57,6 +62,7 @@ export async function start<T extends Table>(
     status ||= failure.exitStatus;
   };
   const context: Context = {
+    failed,
     output,
     signal,
     connected() {
@@ -88,65 +94,121 @@ export async function start<T extends Table>(
 }
 
 /** `ferry put` */
-export const put: Run<typeof PUT.options> = async (context, options, paths) => {
-  const { as, to, overwrite, preserve, "hash-first": hashFirst } = options;
+export const put: Run<typeof PUT.options> = async (context, options, args) => {
+  const { as, to, overwrite, preserve, "hash-first": hashFirst, follow } = options;
   const resume = !options["no-resume"];
+  const paths = expandGlobs(args);
   if (as !== undefined && paths.length > 1) {
     throw new FerryError("usage", "--as gives one name, and several files are to be uploaded");
   }
   const { output, signal } = context;
   const directory = to?.replace(/^\/+|\/+$/g, "");
   for (const path of paths) {
-    const name = as ?? basename(path);
+    const name = as ?? basename(resolve(path));
     const filename = directory ? `${directory}/${name}` : name;
     await context.attempt("put", filename, async () => {
       const client = await context.connected();
       const started = performance.now();
-      const result = await client.put(path, {
-        as: filename,
-        overwrite,
-        preserve,
-        hashFirst,
-        resume,
-        signal,
-        onProgress: (progress) => output.progress(progress, started),
-      });
+      const common = { as: filename, overwrite, preserve, hashFirst, resume, signal };
+      const onProgress = (progress: Progress) => output.progress(progress, started);
+      if (isDirectory(path)) {
+        const tree = treeOptions("put", context, options);
+        await client.putTree(path, {
+          ...common,
+          ...tree.options,
+          follow,
+          checksumCompare: options["checksum-compare"],
+          onProgress,
+          onSkip: ({ path, reason }) => output.notice(`skipped ${quote(path)}: ${reason}`),
+        });
+        output.summary(tree.tally, secondsSince(started));
+        return;
+      }
+      const result = await client.put(path, { ...common, onProgress });
       output.transferred("put", result.filename, result, secondsSince(started));
     });
   }
 };
 
 /** `ferry get` */
-export const get: Run<typeof GET.options> = async (context, options, names) => {
+export const get: Run<typeof GET.options> = async (context, options, args) => {
   const { out, overwrite, preserve, durability } = options;
   const resume = !options["no-resume"];
   const intoDirectory = out !== undefined && (out.endsWith("/") || isDirectory(out));
-  if (out !== undefined && names.length > 1 && !intoDirectory) {
+  if (out !== undefined && args.length > 1 && !intoDirectory) {
     throw new FerryError("usage", `${quote(out)} is no directory, and several files are to be got`);
   }
   const { output, signal } = context;
-  for (const name of names) {
-    const path = out === undefined
-      ? basename(name)
-      : intoDirectory
-      ? join(out, basename(name))
-      : out;
-    await context.attempt("get", name, async () => {
+  for (const arg of args) {
+    await context.attempt("get", arg, async () => {
       const client = await context.connected();
       const started = performance.now();
-      const result = await client.get(name, {
-        out: path,
-        overwrite,
-        preserve,
-        durability,
-        resume,
-        signal,
-        onProgress: (progress) => output.progress(progress, started),
-      });
-      output.transferred("get", path, result, secondsSince(started));
+      const common = { overwrite, preserve, durability, resume, signal };
+      const onProgress = (progress: Progress) => output.progress(progress, started);
+      const pathFor = (name: string) => {
+        const own = basename(name);
+        return out === undefined ? own || "." : intoDirectory ? join(out, own) : out;
+      };
+      // Whether it is a directory costs a round trip, so it is asked only where it was no file.
+      try {
+        const result = await client.get(arg, { ...common, out: pathFor(arg), onProgress });
+        output.transferred("get", pathFor(arg), result, secondsSince(started));
+      } catch (error) {
+        const name = arg.replace(/\/+$/, "");
+        if (!mayBeDirectory(arg, error)) throw error;
+        const entry = await client.stat(name, { signal }).catch(() => undefined);
+        if (entry?.type !== "directory") throw error;
+        const path = pathFor(name);
+        const tree = treeOptions("get", context, options, (filename) => {
+          return join(path, name === "" ? filename : filename.slice(name.length + 1));
+        });
+        await client.getTree(name, { ...common, ...tree.options, out: path, onProgress });
+        output.summary(tree.tally, secondsSince(started));
+      }
     });
   }
 };
+
+/** Whether a failed download may have been one of a directory, which people write with a slash too. */
+function mayBeDirectory(arg: string, error: unknown): boolean {
+  if (!(error instanceof FerryError)) return false;
+  return error.code === "not_a_file" || error.code === "bad_name" && /^$|[^/]\/$/.test(arg);
+}
+
+/** The options of a transfer of a directory that say what is meant and report what becomes of it. */
+function treeOptions(
+  op: "put" | "get",
+  { output, failed }: Context,
+  { include, exclude, "dry-run": dryRun }: {
+    include: string[];
+    exclude: string[];
+    "dry-run": boolean;
+  },
+  shownAs = (filename: string) => filename,
+): { options: TreeOptions; tally: Tally } {
+  const tally: Tally = { moved: 0, unchanged: 0, failed: 0, bytes: 0 };
+  const filter = include.length + exclude.length > 0
+    ? new Filter({ ...(include.length > 0 ? { include } : {}), exclude })
+    : undefined;
+  const started = performance.now();
+  const options: TreeOptions = {
+    filter,
+    dryRun,
+    onFile(result) {
+      tally.bytes += result.transferred;
+      if (result.skipped) tally.unchanged++;
+      else tally.moved++;
+      const shown = shownAs(result.filename);
+      if (dryRun && !result.skipped) output.planned(op, shown, result);
+      else output.transferred(op, shown, result, secondsSince(started), { tree: true });
+    },
+    onError(filename, error) {
+      tally.failed++;
+      failed(op, error, { filename });
+    },
+  };
+  return { options, tally };
+}
 
 /** `ferry ls` */
 export const ls: Run<typeof LS.options> = async (context, options, [directory]) => {

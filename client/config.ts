@@ -53,6 +53,20 @@ const PRESERVE = {
   help: "keep the modification time and the permission bits",
 } as const;
 
+const TREE = {
+  include: {
+    kind: "list",
+    value: "PATTERN",
+    help: "of a directory, only files that match (as in .gitignore; may be repeated)",
+  },
+  exclude: {
+    kind: "list",
+    value: "PATTERN",
+    help: "of a directory, not what matches (as in .gitignore; may be repeated)",
+  },
+  "dry-run": { kind: "flag", short: "n", help: "show what would be transferred, and do nothing" },
+} as const;
+
 const NO_RESUME = {
   kind: "flag",
   help: "begin at the start, also where a part of an earlier try is there",
@@ -64,16 +78,33 @@ const PROGRESS = { kind: "flag", help: "show progress even where stderr is no te
 export const PUT = {
   name: "ferry put",
   usage: "PATH... [--to DIR] [--as NAME]",
-  summary: "Upload files",
-  details: `For each file a line of md5sum's format goes to standard output: its md5, as the server
+  summary: "Upload files and directories",
+  details:
+    `A directory goes to a directory of its own name, or of the name that --as gives. Files that
+are there with the same size and modification time are left out; modification times are kept.
+
+For each file a line of md5sum's format goes to standard output: its md5, as the server
 verified it, and its name there.`,
   arguments: { min: 1, max: Infinity },
   options: {
     to: { kind: "text", value: "DIR", help: "the directory on the server" },
-    as: { kind: "text", value: "NAME", help: "the name on the server, where one file is uploaded" },
+    as: {
+      kind: "text",
+      value: "NAME",
+      help: "the name on the server, where one file or directory is uploaded",
+    },
     overwrite: OVERWRITE,
     preserve: PRESERVE,
     "no-resume": NO_RESUME,
+    ...TREE,
+    follow: {
+      kind: "flag",
+      help: "in a directory, follow symbolic links; they are skipped otherwise",
+    },
+    "checksum-compare": {
+      kind: "flag",
+      help: "in a directory, compare md5s, not sizes and times, to find what is there",
+    },
     "hash-first": { kind: "flag", help: "read a large file once more to tell its md5 in advance" },
     progress: PROGRESS,
     ...COMMON,
@@ -94,6 +125,7 @@ and its local path. "ferry get NAME | md5sum -c" checks it once more.`,
     overwrite: OVERWRITE,
     preserve: PRESERVE,
     "no-resume": NO_RESUME,
+    ...TREE,
     durability: {
       kind: "text",
       value: "full|none",

@@ -6,17 +6,18 @@
 
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { type Address, formatAddress } from "../lib/address.ts";
-import { createDigest, type Digest, sameDigest } from "../lib/checksum.ts";
+import { type Digest, sameDigest } from "../lib/checksum.ts";
 import { FerryError, toFerryError } from "../lib/errors.ts";
 import { type HelloReply, parseReply, PROTOCOL_VERSION, type Replies } from "../lib/header.ts";
 import type { ByteSource } from "../lib/storage.ts";
-import { type OnBytes, sendSized } from "../lib/transfer.ts";
+import { type OnBytes, sendSized, sendStreamed, verifiedPieces } from "../lib/transfer.ts";
 import { type Frame, type IncomingBody, Wire } from "../lib/wire.ts";
 
 /** How long the reason of a server that broke off is waited for. */
 const REFUSAL_MS = 2000;
 
-const LIST_READ_BYTES = 32 * 1024;
+/** How many requests may be on their way at once, and how many bytes of bodies behind them. */
+const WINDOW = { requests: 200, bytes: 8 * 1024 * 1024 };
 
 /** Options of {@linkcode Connection.open}. */
 export interface OpenOptions {
@@ -42,6 +43,14 @@ export interface Upload {
   digest?: Digest | undefined;
   /** Told of each piece. */
   onBytes: OnBytes;
+}
+
+/** A request of several that do not wait for each other. */
+export interface PipelinedRequest {
+  /** The request; with a body, its `md5` and `total_size` too. */
+  header: Readonly<Record<string, unknown>>;
+  /** The body. */
+  body?: Uint8Array | undefined;
 }
 
 /** A connection to a server that has been greeted. */
@@ -123,10 +132,14 @@ export class Connection {
   /** Sends a request and gives the lines of its reply's body. */
   async *lines(header: Readonly<Record<string, unknown>>): AsyncGenerator<string, void, void> {
     await this.#wire.writeFrame(header);
-    const { header: reply, body } = await this.#readReply();
-    parseReply("done", reply);
+    yield* this.#lines(await this.#readReply());
+  }
+
+  async *#lines({ header, body }: Frame): AsyncGenerator<string, void, void> {
     try {
-      yield* verified(body).pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
+      parseReply("done", header);
+      const text = ReadableStream.from(verifiedPieces(body)).pipeThrough(new TextDecoderStream());
+      for await (const line of text.pipeThrough(new TextLineStream())) if (line !== "") yield line;
     } finally {
       if (!body.ended && !await body.drain().catch(() => false)) this.#wire.close();
     }
@@ -170,6 +183,81 @@ export class Connection {
     }
   }
 
+  /**
+   * Sends a request with a streamed body and gives the lines of its reply, which may begin before the
+   * last of the body has left.
+   */
+  async *exchange(
+    header: Readonly<Record<string, unknown>>,
+    pieces: AsyncIterable<Uint8Array>,
+  ): AsyncGenerator<string, void, void> {
+    const sending = (async () => {
+      using _hold = this.#wire.hold();
+      await sendStreamed(this.#wire, header, pieces);
+      await this.#wire.flush();
+    })();
+    sending.catch(() => {});
+    yield* this.#lines(await this.#nextReply());
+    await sending;
+  }
+
+  /**
+   * Sends requests one behind the other, and hands their replies to `onReply` as they come: it is to read
+   * the body, and decides what an error means.
+   */
+  async pipeline<Request extends PipelinedRequest>(
+    requests: AsyncIterable<Request>,
+    onReply: (reply: Frame, request: Request) => Promise<void>,
+  ): Promise<void> {
+    const waiting: Request[] = [];
+    let bytes = 0;
+    let ended = false;
+    let failure: unknown;
+    let changed = Promise.withResolvers<void>();
+    const change = () => {
+      changed.resolve();
+      changed = Promise.withResolvers();
+    };
+    const reading = (async () => {
+      for (;;) {
+        while (waiting.length === 0 && !ended) await changed.promise;
+        const [request] = waiting;
+        if (!request) return;
+        const reply = await this.#nextReply();
+        await this.#consume(reply.body, () => onReply(reply, request));
+        waiting.shift();
+        bytes -= request.body?.length ?? 0;
+        change();
+      }
+    })();
+    reading.catch((error) => {
+      failure = error;
+      change();
+    });
+    try {
+      for await (const request of requests) {
+        while (!failure && (waiting.length >= WINDOW.requests || bytes >= WINDOW.bytes)) {
+          await this.#wire.flush();
+          if (waiting.length >= WINDOW.requests || bytes >= WINDOW.bytes) await changed.promise;
+        }
+        if (failure) throw failure;
+        waiting.push(request);
+        bytes += request.body?.length ?? 0;
+        await this.#wire.writeFrame(request.header, request.body);
+        change();
+      }
+      await this.#wire.flush();
+    } catch (error) {
+      this.#wire.close(toFerryError(error));
+      throw failure ?? error;
+    } finally {
+      ended = true;
+      change();
+      await reading.catch(() => {});
+    }
+    if (failure) throw failure;
+  }
+
   async #reply<Kind extends keyof Replies>(kind: Kind): Promise<Replies[Kind]> {
     const { header, body } = await this.#readReply();
     return await this.#consume(body, () => parseReply(kind, header));
@@ -177,6 +265,10 @@ export class Connection {
 
   async #readReply(): Promise<Frame> {
     await this.#wire.flush();
+    return await this.#nextReply();
+  }
+
+  async #nextReply(): Promise<Frame> {
     const frame = await this.#wire.readFrame();
     if (frame) return frame;
     this.#wire.close();
@@ -231,23 +323,6 @@ function closeOnAbort(wire: Wire, signal: AbortSignal | undefined): Disposable {
   signal?.addEventListener("abort", abort, { once: true });
   if (signal?.aborted) abort();
   return { [Symbol.dispose]: () => signal?.removeEventListener("abort", abort) };
-}
-
-/** A body as a stream that fails at its end where it was not what the sender meant. */
-function verified(body: IncomingBody): ReadableStream<Uint8Array<ArrayBuffer>> {
-  return ReadableStream.from((async function* () {
-    const digest = createDigest();
-    for (;;) {
-      const piece = new Uint8Array(LIST_READ_BYTES);
-      const count = await body.read(piece);
-      if (count === 0) break;
-      digest.update(piece.subarray(0, count));
-      yield piece.subarray(0, count);
-    }
-    if (!sameDigest(digest.hex(), body.md5 ?? "")) {
-      throw new FerryError("checksum_mismatch", "the list did not arrive as it was sent");
-    }
-  })());
 }
 
 /** Waits for a promise, but not for long, and not for how it ends. */

@@ -6,7 +6,7 @@
  */
 
 import { basename, dirname } from "@std/path";
-import { md5Of, prefixFacts } from "../lib/checksum.ts";
+import { md5Of, type PrefixFacts, prefixFacts } from "../lib/checksum.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { parseReply } from "../lib/header.ts";
 import { LocalFile } from "../lib/local_file.ts";
@@ -25,11 +25,17 @@ import type { Frame } from "../lib/wire.ts";
 import type { GetOptions, Transferred } from "./options.ts";
 import type { Connection } from "./connection.ts";
 
+/** Options of {@linkcode download}. */
+export interface DownloadOptions extends GetOptions {
+  /** Whether the modification time is kept in any case. */
+  keepTime?: boolean | undefined;
+}
+
 /** Downloads a file. */
 export async function download(
   connection: Connection,
   filename: string,
-  options: GetOptions,
+  options: DownloadOptions,
 ): Promise<Transferred> {
   const { overwrite = "never" } = options;
   const out = options.out ?? basename(filename);
@@ -49,13 +55,12 @@ export async function download(
       return { filename, md5: md5 ?? "", size, skipped: true, ...crossed };
     }
   }
-  const { staged, record } = await openPart(out, filename, options.resume !== false);
+  const { staged, record, prefix } = await openPart(out, filename, options.resume !== false);
   await using _staged = staged;
-  const prefix = record && await prefixFacts(record.prefix);
   return await connection.fetch({
     op: "get",
     filename,
-    ...(prefix ? { offset: prefix.size, if_md5: record.md5, prefix_md5: prefix.md5 } : {}),
+    ...(prefix ? { offset: prefix.size, if_md5: record?.md5, prefix_md5: prefix.md5 } : {}),
   }, (reply) => store(reply, { staged, record, out, filename, options }));
 }
 
@@ -64,7 +69,7 @@ interface Target {
   record: PartRecord | undefined;
   out: string;
   filename: string;
-  options: GetOptions;
+  options: DownloadOptions;
 }
 
 async function store({ header, body }: Frame, target: Target): Promise<Transferred> {
@@ -91,6 +96,7 @@ async function store({ header, body }: Frame, target: Target): Promise<Transferr
       onBytes: (count) => onProgress?.({ filename, bytes: bytes += count, total: size }),
     });
     if (preserve) staged.stamp({ mtime, mode });
+    else if (options.keepTime) staged.stamp({ mtime });
     if (durability === "full") await staged.sync();
     staged.publish(out, { replace: overwrite !== "never" });
     removeRecord(staged.path);
@@ -113,13 +119,15 @@ async function openPart(
   out: string,
   filename: string,
   resume: boolean,
-): Promise<{ staged: StagedFile; record?: PartRecord }> {
+): Promise<{ staged: StagedFile; record?: PartRecord; prefix?: PrefixFacts }> {
   const directory = dirname(out);
   const path = `${directory}/.ferry-${md5Of(new TextEncoder().encode(basename(out)))}.part`;
   const record = resume ? readRecord(path) : undefined;
   if (record?.filename === filename) {
-    const staged = await reopenPart(path, record);
-    if (staged) return { staged, record };
+    // A state that nobody can read any more is worth nothing.
+    const prefix = await prefixFacts(record.prefix).catch(() => undefined);
+    const staged = prefix && await reopenPart(path, record);
+    if (staged) return { staged, record, prefix };
   }
   return {
     staged: StagedFile.createAs(path) ?? StagedFile.create(directory, { prefix: ".ferry-" }),

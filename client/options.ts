@@ -4,8 +4,11 @@
  * @module
  */
 
+import type { FerryError } from "../lib/errors.ts";
 import type { Overwrite } from "../lib/overwrite.ts";
 import type { Durability } from "../lib/staging.ts";
+import type { Filter } from "./filter.ts";
+import type { SkippedEntry } from "./local_tree.ts";
 
 /** Options of everything that can be asked of a server. */
 export interface RequestOptions {
@@ -66,3 +69,28 @@ export interface Transferred {
   /** How many bytes an earlier try had left; 0 where it began at the start. */
   resumedFrom: number;
 }
+
+/** Options of transfers of directories. */
+export interface TreeOptions {
+  /** Which of its files and directories are meant; all unless told otherwise. */
+  filter?: Filter | undefined;
+  /** Whether nothing is transferred and `onFile` only told of what would be. */
+  dryRun?: boolean | undefined;
+  /** Told of each file that was transferred or need not be. */
+  onFile?: ((result: Transferred) => void) | undefined;
+  /** Told of each file that failed; the others go on. */
+  onError?: ((filename: string, error: FerryError) => void) | undefined;
+}
+
+/** Options of {@linkcode Client.putTree}. */
+export interface PutTreeOptions extends PutOptions, TreeOptions {
+  /** Whether symbolic links are followed; they are skipped unless told otherwise. */
+  follow?: boolean | undefined;
+  /** Whether only an md5 proves that two files are the same, not their size and time. */
+  checksumCompare?: boolean | undefined;
+  /** Told of what is skipped, and why. */
+  onSkip?: ((skipped: SkippedEntry) => void) | undefined;
+}
+
+/** Options of {@linkcode Client.getTree}. */
+export interface GetTreeOptions extends GetOptions, TreeOptions {}

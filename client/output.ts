@@ -6,6 +6,7 @@
 
 import { type FerryError, quote } from "../lib/errors.ts";
 import type { Entry, PartEntry } from "../lib/header.ts";
+import { format } from "@std/fmt/bytes";
 import type { Retry } from "./client.ts";
 import type { Progress, Transferred } from "./options.ts";
 import { renderProgress } from "./progress.ts";
@@ -21,6 +22,18 @@ export interface OutputOptions {
   quiet: boolean;
   /** Whether progress is drawn on stderr. */
   progress: boolean;
+}
+
+/** What became of the files of a directory. */
+export interface Tally {
+  /** Files that were transferred. */
+  moved: number;
+  /** Files that were there already. */
+  unchanged: number;
+  /** Files that failed. */
+  failed: number;
+  /** Bytes that crossed. */
+  bytes: number;
 }
 
 /** Standard output and standard error of one run of the program. */
@@ -48,7 +61,13 @@ export class Output {
   }
 
   /** Reports a transfer that ended well; `shown` is the name that people see. */
-  transferred(op: "put" | "get", shown: string, result: Transferred, seconds: number): void {
+  transferred(
+    op: "put" | "get",
+    shown: string,
+    result: Transferred,
+    seconds: number,
+    { tree = false } = {},
+  ): void {
     const { filename, md5, size, skipped, transferred, resumedFrom } = result;
     if (this.#options.json) {
       const bytes = op === "put" ? { bytes_sent: transferred } : { bytes_received: transferred };
@@ -58,7 +77,7 @@ export class Output {
         op,
         filename,
         ...path,
-        md5,
+        md5: md5 === "" ? null : md5,
         total_size: size,
         seconds: round(seconds),
         ...bytes,
@@ -67,7 +86,31 @@ export class Output {
         retries: this.#retries,
       });
       this.#retries = 0;
-    } else this.line(md5sumLine(md5, shown));
+      // In a directory, what was there already is counted and not shown.
+    } else if (!tree || !skipped) this.line(md5sumLine(md5, shown));
+  }
+
+  /** Shows what would be transferred. */
+  planned(op: "put" | "get", shown: string, { filename, size }: Transferred): void {
+    if (this.#options.json) this.#json({ event: "planned", op, filename, total_size: size });
+    else this.line(`would ${op} ${printable(shown)}`);
+  }
+
+  /** Says at the end what became of a directory. */
+  summary({ moved, unchanged, failed, bytes }: Tally, seconds: number): void {
+    if (this.#options.json) {
+      const counts = { files: moved, skipped: unchanged, failed, bytes };
+      return this.#json({ event: "summary", ...counts, seconds: round(seconds) });
+    }
+    const size = format(bytes, { binary: true, maximumFractionDigits: 1 });
+    const parts = [`${moved} transferred (${size})`, `${unchanged} unchanged`];
+    if (failed > 0) parts.push(`${failed} failed`);
+    this.notice(parts.join(", "));
+  }
+
+  /** Says something that is neither a result nor a failure. */
+  notice(text: string): void {
+    if (!this.#options.quiet && !this.#options.json) this.#complain(`ferry: ${text}`);
   }
 
   /** Reports that something was done that has no result. */

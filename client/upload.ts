@@ -6,7 +6,6 @@
  */
 
 import { type Digest, md5Of, resumeDigest, sameDigest } from "../lib/checksum.ts";
-import { FerryError } from "../lib/errors.ts";
 import type { Replies } from "../lib/header.ts";
 import { LocalFile } from "../lib/local_file.ts";
 import type { ByteSource } from "../lib/storage.ts";
@@ -22,6 +21,8 @@ const WHOLE_BYTES = 8 * 1024 * 1024;
 export interface UploadOptions extends PutOptions {
   /** The name on the server. */
   filename: string;
+  /** Whether the modification time is kept in any case. */
+  keepTime?: boolean | undefined;
 }
 
 /**
@@ -40,7 +41,7 @@ export async function upload(
   await using file = LocalFile.open(source);
   const keys = { ...putKeys(options), ...kept(file, options) };
   return file.size <= WHOLE_BYTES
-    ? await putBytes(connection, await readWhole(file), keys, options)
+    ? await putBytes(connection, await file.readWhole(), keys, options)
     : await putFile(connection, file, keys, options);
 }
 
@@ -51,10 +52,11 @@ function putKeys({ filename, overwrite }: UploadOptions): Keys {
 }
 
 /** What of a file's times and bits is sent along. */
-function kept({ mtime, mode }: LocalFile, { preserve, overwrite }: PutOptions): Keys {
+function kept({ mtime, mode }: LocalFile, options: UploadOptions): Keys {
+  const { preserve, overwrite, keepTime } = options;
   if (preserve) return { mtime, mode };
   // Which one is newer can be told the next time only if the time is kept this time.
-  return overwrite === "newer" ? { mtime } : {};
+  return keepTime || overwrite === "newer" ? { mtime } : {};
 }
 
 async function putBytes(
@@ -108,6 +110,8 @@ async function putFile(
   }
   if (offered.decision === "have") return skipped(options, offered.md5 ?? "", size);
   const offset = digest ? offered.offset : 0;
+  // Where nothing is left to be sent there is no closing header: the md5 stands in front.
+  if (offset === size) md5 ??= digest?.hex() ?? null;
   file.seek(offset);
   const reply = await connection.upload({
     header: offset > 0 ? { ...keys, offset, size } : keys,
@@ -158,19 +162,6 @@ function done(
 
 function skipped({ filename }: UploadOptions, md5: string, size: number): Transferred {
   return { filename, md5, size, skipped: true, transferred: 0, resumedFrom: 0 };
-}
-
-async function readWhole(file: LocalFile): Promise<Uint8Array> {
-  const bytes = new Uint8Array(file.size);
-  let filled = 0;
-  while (filled < bytes.length) {
-    const count = await file.read(bytes.subarray(filled));
-    if (count === null) break;
-    filled += count;
-  }
-  if (filled < bytes.length) throw new FerryError("io", "it shrank while it was read");
-  await file.assertUnchanged();
-  return bytes;
 }
 
 function sourceOf(bytes: Uint8Array): ByteSource {

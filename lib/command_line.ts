@@ -10,7 +10,7 @@ import { parse as parseToml } from "@std/toml/parse";
 import { FerryError, quote, toFerryError } from "./errors.ts";
 
 /** What an option takes. */
-export type OptionKind = "flag" | "text" | "count" | "size" | "time";
+export type OptionKind = "flag" | "text" | "list" | "count" | "size" | "time";
 
 /** One option. Its name, in kebab case, is its key in the table. */
 export interface OptionSpec {
@@ -32,6 +32,7 @@ export interface OptionSpec {
 export type OptionTable = Readonly<Record<string, OptionSpec>>;
 
 type ValueOf<Spec extends OptionSpec> = Spec["kind"] extends "flag" ? boolean
+  : Spec["kind"] extends "list" ? string[]
   :
     | (Spec["kind"] extends "text"
       ? Spec extends { choices: readonly (infer Choice)[] } ? Choice : string
@@ -95,7 +96,7 @@ export function parseCommandLine<Table extends OptionTable>(
   for (const [name, spec] of Object.entries(command.options)) {
     const text = setting(name) ?? config.get(name) ?? spec.default;
     values[name] = text === undefined
-      ? (spec.kind === "flag" ? false : undefined)
+      ? (spec.kind === "flag" ? false : spec.kind === "list" ? [] : undefined)
       : parseValue(name, spec, text);
   }
   const { min, max } = command.arguments;
@@ -113,7 +114,7 @@ function usage(command: CommandSpec, message: string): FerryError {
   return new FerryError("usage", `${message} (see ${command.name} --help)`);
 }
 
-type Given = { options: Map<string, string | boolean>; args: string[] };
+type Given = { options: Map<string, string | boolean | string[]>; args: string[] };
 
 function parseArgv(command: CommandSpec, argv: readonly string[]): Given {
   const entries = Object.entries(command.options);
@@ -124,20 +125,22 @@ function parseArgv(command: CommandSpec, argv: readonly string[]): Given {
   const parsed = parseArgs(separateShortValues(command, argv), {
     boolean: names(true),
     string: ["_", ...names(false)],
+    collect: entries.filter(([, { kind }]) => kind === "list").map(([name]) => name),
     alias,
     unknown: (arg, key) => {
       if (key === undefined) return true;
       throw usage(command, `There is no option ${arg.replace(/=.*/s, "")}`);
     },
   });
-  const options = new Map<string, string | boolean>();
+  const options = new Map<string, string | boolean | string[]>();
   for (const [name, { kind, value }] of entries) {
     const given = parsed[name];
-    if (given === undefined || given === false) continue;
-    if (kind !== "flag" && given === "") {
+    const none = kind === "list" && (given as string[] | undefined)?.length === 0;
+    if (given === undefined || given === false || none) continue;
+    if (kind !== "flag" && [given].flat().includes("")) {
       throw usage(command, `--${name} needs a value: --${name} ${value ?? "VALUE"}`);
     }
-    options.set(name, given as string | boolean);
+    options.set(name, given as string | boolean | string[]);
   }
   return { options, args: parsed._.map(String) };
 }
@@ -164,7 +167,10 @@ function variableName(prefix: string, name: string): string {
   return `${prefix}_${name.toUpperCase().replaceAll("-", "_")}`;
 }
 
-function readConfig(path: string, { configurable }: Surroundings): Map<string, string | boolean> {
+function readConfig(
+  path: string,
+  { configurable }: Surroundings,
+): Map<string, string | boolean | string[]> {
   const action = `read the configuration ${quote(path)}`;
   let table: Record<string, unknown>;
   try {
@@ -177,6 +183,7 @@ function readConfig(path: string, { configurable }: Surroundings): Map<string, s
   for (const [key, value] of Object.entries(table)) {
     const spec = Object.hasOwn(configurable, key) ? configurable[key] : undefined;
     if (!spec) throw new FerryError("usage", `there is no option ${quote(key)}`, { action });
+    if (spec.kind === "list" && isTexts(value)) continue;
     const right = spec.kind === "flag" ? typeof value === "boolean" : typeof value !== "boolean";
     if (!right || typeof value === "object") {
       const wanted = spec.kind === "flag" ? "true or false" : "a text or a number";
@@ -184,11 +191,18 @@ function readConfig(path: string, { configurable }: Surroundings): Map<string, s
     }
     if (spec.kind !== "flag") table[key] = String(value);
   }
-  return new Map(Object.entries(table) as [string, string | boolean][]);
+  return new Map(Object.entries(table) as [string, string | boolean | string[]][]);
 }
 
-function parseValue(name: string, spec: OptionSpec, text: string | boolean): unknown {
-  if (spec.kind === "flag") return typeof text === "boolean" ? text : !/^(0|false)$/.test(text);
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === "string");
+}
+
+function parseValue(name: string, spec: OptionSpec, text: string | boolean | string[]): unknown {
+  if (spec.kind === "list") return Array.isArray(text) ? text : [String(text)];
+  if (spec.kind === "flag") {
+    return typeof text === "boolean" ? text : !/^(0|false)$/.test(String(text));
+  }
   const value = String(text);
   const wrong = (wanted: string) =>
     new FerryError("usage", `--${name} takes ${wanted}, not ${quote(value)}`);
@@ -202,7 +216,7 @@ function parseValue(name: string, spec: OptionSpec, text: string | boolean): unk
     case "size":
       return parseSize(value) ?? raise(wrong("a size such as 500k, 2M or 1GiB"));
     case "time":
-      return parseTime(value) ?? raise(wrong("a time such as 500ms, 30s, 5m or 2h"));
+      return parseTime(value) ?? raise(wrong("a time such as 500ms, 30s, 5m, 2h or 7d"));
   }
 }
 

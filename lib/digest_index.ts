@@ -106,11 +106,12 @@ export class DigestIndex implements Disposable {
   /** Remembers the md5s of files. */
   record(files: readonly { identity: FileIdentity; md5: string }[]): void {
     this.#query(() => {
-      this.#database.exec("BEGIN");
+      const several = files.length > 1;
+      if (several) this.#database.exec("BEGIN");
       for (const { identity, md5 } of files) {
         this.#insert.run(identity.key, identity.version, md5, sealOf(identity, md5));
       }
-      this.#database.exec("COMMIT");
+      if (several) this.#database.exec("COMMIT");
     });
   }
 

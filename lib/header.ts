@@ -144,6 +144,16 @@ export interface MoveRequest {
   overwrite: "never" | "always";
 }
 
+/** `compare`: which of the files that the body names would have to be sent. */
+export interface CompareRequest {
+  /** The operation. */
+  op: "compare";
+  /** What the client will do where a name is taken. */
+  overwrite: Overwrite;
+  /** Whether only an md5 proves that two files are the same, not their size and time. */
+  checksum: boolean;
+}
+
 /** Every request that a server understands. */
 export type Request =
   | HelloRequest
@@ -154,7 +164,8 @@ export type Request =
   | StatRequest
   | MkdirRequest
   | RemoveRequest
-  | MoveRequest;
+  | MoveRequest
+  | CompareRequest;
 
 /** What is told of a file or a directory, on the wire and in the library. */
 export interface Entry {
@@ -372,6 +383,11 @@ const REQUESTS: { readonly [Op in Request["op"]]: v.GenericSchema<unknown, unkno
     parts: v.optional(boolean, false),
   }),
   stat: v.object({ op: v.literal("stat"), filename: string }),
+  compare: v.object({
+    op: v.literal("compare"),
+    overwrite,
+    checksum: v.optional(boolean, false),
+  }),
   mkdir: v.object({ op: v.literal("mkdir"), filename: string }),
   remove: v.object({
     op: v.literal("remove"),

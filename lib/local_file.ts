@@ -66,6 +66,23 @@ export class LocalFile implements ByteSource, AsyncDisposable {
     }
   }
 
+  /**
+   * All of it, for files that fit into memory.
+   *
+   * @throws {FerryError} `io` where it changes meanwhile
+   */
+  async readWhole(): Promise<Uint8Array> {
+    const bytes = new Uint8Array(this.size);
+    let filled = 0;
+    while (filled < bytes.length) {
+      const count = await this.read(bytes.subarray(filled));
+      if (count === null) throw new FerryError("io", "it shrank while it was read");
+      filled += count;
+    }
+    await this.assertUnchanged();
+    return bytes;
+  }
+
   /** Makes the next read begin at that byte. */
   seek(offset: number): void {
     this.#file.seekSync(offset, Deno.SeekMode.Start);
@@ -76,8 +93,9 @@ export class LocalFile implements ByteSource, AsyncDisposable {
    *
    * @throws {FerryError} `io`
    */
+  // deno-lint-ignore require-await -- a failure is to be a rejection
   async assertUnchanged(): Promise<void> {
-    const now = await this.#file.stat();
+    const now = this.#file.statSync();
     if (now.size === this.info.size && now.mtime?.getTime() === this.info.mtime?.getTime()) return;
     throw new FerryError(
       "io",

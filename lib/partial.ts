@@ -32,14 +32,14 @@ export interface PartRecord {
 
 interface StoredRecord extends PartRecord {
   version: 1;
-  /** The run of the system in which it was written. */
-  boot: string;
+  /** When the system was started that it was written on. */
+  boot: number | null;
 }
 
 /** Writes the record of a part. It is replaced at once: a kill leaves the old one or the new one. */
 export function writeRecord(part: string, record: PartRecord): void {
   const path = recordPath(part);
-  const stored: StoredRecord = { version: 1, boot: bootId(), ...record };
+  const stored: StoredRecord = { version: 1, boot: bootTime(), ...record };
   try {
     Deno.writeTextFileSync(`${path}.new`, JSON.stringify(stored));
     Deno.renameSync(`${path}.new`, path);
@@ -56,7 +56,8 @@ export function readRecord(part: string): PartRecord | undefined {
     const whole = record.version === 1 && typeof filename === "string" &&
       Number.isSafeInteger(size) && (md5 === null || typeof md5 === "string") &&
       Number.isSafeInteger(prefix.size) && typeof prefix.md5 === "string" &&
-      typeof prefix.xxh128 === "string" && typeof record.boot === "string";
+      typeof prefix.xxh128 === "string" &&
+      (record.boot === null || typeof record.boot === "number");
     return whole && prefix.size <= Deno.statSync(part).size ? record : undefined;
   } catch {
     return undefined;
@@ -77,7 +78,7 @@ export async function reopenPart(
 ): Promise<StagedFile | undefined> {
   const staged = StagedFile.reopen(part, record.prefix.size);
   if (!staged) return undefined;
-  if ((record as StoredRecord).boot === bootId() || await holds(part, record.prefix)) return staged;
+  if (sameBoot((record as StoredRecord).boot) || await holds(part, record.prefix)) return staged;
   await staged[Symbol.asyncDispose]();
   removeRecord(part);
   return undefined;
@@ -111,17 +112,21 @@ function recordPath(part: string): string {
   return part.replace(/\.part$/, ".json");
 }
 
-let boot: string | undefined;
+/** Two times of a start of the system that differ by less than this are the same start. */
+const SAME_BOOT_MS = 5000;
 
-/** What is the same from one start of the system to the next, and only then. */
-function bootId(): string {
-  if (boot === undefined) {
-    try {
-      boot = Deno.readTextFileSync("/proc/sys/kernel/random/boot_id").trim();
-    } catch {
-      // Not Linux: every process has its own, and parts of earlier ones are read before they are trusted.
-      boot = crypto.randomUUID();
-    }
+/** When the system was started, in milliseconds since 1970; null where the process may not know. */
+function bootTime(): number | null {
+  try {
+    return Math.round(Date.now() - Deno.osUptime() * 1000);
+  } catch {
+    // Parts of earlier runs are read before they are trusted, then.
+    return null;
   }
-  return boot;
+}
+
+/** Whether the system has been running since a record was written: what was written before is there. */
+function sameBoot(boot: number | null): boolean {
+  const now = bootTime();
+  return boot !== null && now !== null && Math.abs(boot - now) < SAME_BOOT_MS;
 }

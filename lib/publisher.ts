@@ -5,10 +5,8 @@
  */
 
 import { dirname } from "@std/path";
-import { type DigestIndex, type FileIdentity, identityOf } from "./digest_index.ts";
 import { toFerryError } from "./errors.ts";
 import type { FileName } from "./file_name.ts";
-import type { Jail } from "./jail.ts";
 import { type StagedFile, syncDirectories } from "./staging.ts";
 import type { CommitOptions, Committed } from "./storage.ts";
 
@@ -22,10 +20,10 @@ export interface Publication extends CommitOptions {
 
 /** What a {@linkcode Publisher} works with. */
 export interface PublisherOptions {
-  /** Where names lead. */
-  jail: Jail;
-  /** Where the md5s of published files are remembered. */
-  index: DigestIndex;
+  /** Makes the directories above a name, and tells its path and which directories got an entry. */
+  makeRoomFor(name: FileName): { path: string; changed: string[] };
+  /** Told what was published. */
+  onPublished?(files: readonly { path: string; md5: string }[]): void;
   /** Whether anything is flushed. */
   durable: boolean;
   /** What a publication comes to whose name turned out to be taken. */
@@ -38,7 +36,7 @@ interface Waiting extends Publication {
 
 interface Published {
   waiting: Waiting;
-  identity: FileIdentity;
+  path: string;
 }
 
 /**
@@ -75,7 +73,7 @@ export class Publisher {
   }
 
   async #publishGroup(group: readonly Waiting[]): Promise<void> {
-    const { durable, index } = this.#options;
+    const { durable, onPublished } = this.#options;
     const flushes = await Promise.allSettled(group.map((publication) => this.#flush(publication)));
     const changed = new Set<string>();
     const published: Published[] = [];
@@ -83,7 +81,7 @@ export class Publisher {
       try {
         const flush = flushes[turn]!;
         if (flush.status === "rejected") throw flush.reason;
-        published.push({ waiting, identity: this.#rename(waiting, changed) });
+        published.push({ waiting, path: this.#rename(waiting, changed) });
       } catch (reason) {
         const error = toFerryError(reason);
         if (error.code !== "exists") waiting.settled.reject(error);
@@ -93,7 +91,7 @@ export class Publisher {
     }
     try {
       if (durable) await syncDirectories(changed);
-      index.record(published.map(({ identity, waiting: { md5 } }) => ({ identity, md5 })));
+      onPublished?.(published.map(({ path, waiting: { md5 } }) => ({ path, md5 })));
       for (const { waiting: { settled, md5, staged } } of published) {
         settled.resolve({ md5, size: staged.size, unchanged: false });
       }
@@ -107,11 +105,11 @@ export class Publisher {
     if (this.#options.durable) await staged.sync();
   }
 
-  #rename({ name, staged, replace }: Publication, changed: Set<string>): FileIdentity {
-    const room = this.#options.jail.makeRoomFor(name);
+  #rename({ name, staged, replace }: Publication, changed: Set<string>): string {
+    const room = this.#options.makeRoomFor(name);
     for (const directory of room.changed) changed.add(directory);
     staged.publish(room.path, { replace });
     changed.add(dirname(room.path));
-    return identityOf(Deno.lstatSync(room.path));
+    return room.path;
   }
 }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { existsSync } from "node:fs";
 import { dirname } from "@std/path";
 import { FerryError, toFerryError } from "./errors.ts";
 import type { ByteSink } from "./storage.ts";
@@ -258,7 +259,8 @@ export function makeDirectories(path: string): string[] {
 }
 
 /** Whether a path leads to a directory; a link to nowhere does not. */
-function isDirectory(path: string): boolean {
+export function isDirectory(path: string): boolean {
+  if (!existsSync(path)) return false;
   try {
     return Deno.statSync(path).isDirectory;
   } catch {

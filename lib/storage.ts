@@ -127,6 +127,9 @@ export interface Storage extends AsyncDisposable {
    */
   stat(name: FileName | ""): Promise<Entry>;
 
+  /** The same, or undefined where nothing is: for those who ask about many names that are new. */
+  find(name: FileName | ""): Promise<Entry | undefined>;
+
   /**
    * The entries below a directory, each directory before its content, the names of one directory in
    * the order of their UTF-16 units. MUST NOT show what is being written, nor what is neither file

@@ -54,9 +54,9 @@ export class FsStorage implements Storage {
     this.#parts = lock && new Parts(`${jail.reserved}/staging`);
     this.#index = new DigestIndex(lock && `${jail.reserved}/index.db`);
     this.#publisher = new Publisher({
-      jail,
-      index: this.#index,
       durable,
+      makeRoomFor: (name) => jail.makeRoomFor(name),
+      onPublished: (files) => this.#remember(files),
       onTaken: (publication) => this.#keepIfSame(publication),
     });
   }
@@ -89,6 +89,17 @@ export class FsStorage implements Storage {
   /** See {@linkcode Storage.stat}. */
   stat(name: FileName | ""): Promise<Entry> {
     return attempt(() => this.#look(name, this.#jail.find(name)));
+  }
+
+  /** See {@linkcode Storage.find}. */
+  async find(name: FileName | ""): Promise<Entry | undefined> {
+    if (!this.#jail.isThere(name)) return undefined;
+    try {
+      return await this.stat(name);
+    } catch (error) {
+      if (toFerryError(error).code === "not_found") return undefined;
+      throw error;
+    }
   }
 
   /** See {@linkcode Storage.list}. */
@@ -265,6 +276,17 @@ export class FsStorage implements Storage {
     await file.assertUnchanged?.();
     await file.remember(md5);
     return md5;
+  }
+
+  #remember(files: readonly { path: string; md5: string }[]): void {
+    this.#index.record(files.flatMap(({ path, md5 }) => {
+      try {
+        return [{ identity: identityOf(Deno.lstatSync(path)), md5 }];
+      } catch {
+        // Gone again already.
+        return [];
+      }
+    }));
   }
 
   async #sync(...directories: string[]): Promise<void> {

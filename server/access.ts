@@ -21,6 +21,8 @@ const NEEDED: { readonly [Op in Request["op"]]: readonly Scope[] } = {
   list: ["read"],
   stat: ["read"],
   put: ["write"],
+  // It tells which files are there, and what would become of those that are not.
+  compare: ["read", "write"],
   mkdir: ["write"],
   move: ["write", "delete"],
   remove: ["delete"],

@@ -84,6 +84,9 @@ async function decide(
   return decideOverwrite(policy, line, { ...existing, md5 });
 }
 
+/** It is there. */
+const ROOT = { type: "directory" };
+
 /**
  * Looks for files. Lines come directory by directory, and where a directory is missing, so is all that
  * would be in it: the storage is asked once, and fails once, not for each file.
@@ -101,21 +104,16 @@ class Lookup {
   async find(name: FileName): Promise<Entry | undefined> {
     const directory = parentName(name);
     if (directory !== this.#directory) {
-      this.#isThere = directory === "" || await this.#stat(directory) !== undefined;
+      const above = directory === "" ? ROOT : await this.#storage.find(directory);
+      if (above?.type === "file") {
+        throw new FerryError("not_a_file", "a part of the name is a file");
+      }
+      this.#isThere = above !== undefined;
       this.#directory = directory;
     }
     if (!this.#isThere) return undefined;
-    const entry = await this.#stat(name);
+    const entry = await this.#storage.find(name);
     if (entry?.type === "directory") throw new FerryError("not_a_file", "it is a directory");
     return entry;
-  }
-
-  async #stat(name: FileName): Promise<Entry | undefined> {
-    try {
-      return await this.#storage.stat(name);
-    } catch (error) {
-      if (toFerryError(error).code === "not_found") return undefined;
-      throw error;
-    }
   }
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { setImmediate } from "node:timers";
 import type { Wire } from "../lib/wire.ts";
 
 /** The keys of a reply. */
@@ -17,6 +18,7 @@ export class ReplyQueue {
   readonly #wire: Wire;
   #tail: Promise<void> = Promise.resolve();
   #pending = 0;
+  #flushing = false;
   #room = Promise.withResolvers<void>();
 
   /** A queue in front of a connection. */
@@ -43,11 +45,17 @@ export class ReplyQueue {
 
   async #send(reply: Promise<ReplyHeader>): Promise<void> {
     await this.#wire.writeFrame(await reply);
-    if (this.#pending === 1) await this.#wire.flush();
+    if (this.#pending > 1 || this.#flushing) return;
+    this.#flushing = true;
+    // Not at once: what is in the input buffer may be answered in the same turn, and leave with this.
+    setImmediate(() => {
+      this.#flushing = false;
+      this.settle().catch(() => {});
+    });
   }
 
   /** Resolves when all replies have left; fails where one could not be sent. */
-  async settle(): Promise<void> {
-    await this.#tail;
+  settle(): Promise<void> {
+    return this.#tail = this.#tail.then(() => this.#wire.flush());
   }
 }

@@ -10,23 +10,24 @@ import type { Digest } from "../lib/checksum.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { parseDirectoryName, parseFileName } from "../lib/file_name.ts";
 import {
+  type CompareRequest,
   encodeLine,
-  type Entry,
   errorReply,
   type GetRequest,
   type HelloRequest,
   type ListRequest,
   parseRequest,
-  type PartEntry,
   PROTOCOL_VERSION,
   type PutRequest,
   type Request,
 } from "../lib/header.ts";
+import { decodeLines, decodeManifestLine, encodeManifestReply } from "../lib/manifest.ts";
 import type { Storage, StoredFile } from "../lib/storage.ts";
-import { digestPrefix, sendSized, sendStreamed } from "../lib/transfer.ts";
+import { digestPrefix, sendSized, sendStreamed, verifiedPieces } from "../lib/transfer.ts";
 import { VERSION } from "../lib/version.ts";
 import { type Frame, type IncomingBody, Wire } from "../lib/wire.ts";
 import { assertAllowed, type Scope } from "./access.ts";
+import { compareManifest } from "./compare.ts";
 import { type ReplyHeader, ReplyQueue } from "./reply_queue.ts";
 import { Uploads } from "./uploads.ts";
 
@@ -34,7 +35,7 @@ import { Uploads } from "./uploads.ts";
 const LIST_PIECE_BYTES = 32 * 1024;
 
 /** The optional parts of the protocol that this server has. */
-const FEATURES = ["streamed", "pipelining", "offer", "resume"];
+const FEATURES = ["streamed", "pipelining", "offer", "resume", "compare"];
 
 const logger = getLogger(["ferry", "server"]);
 const utf8 = new TextEncoder();
@@ -143,6 +144,7 @@ export class Session {
       await this.#uploads.release();
       // Everything but a put sees what the puts before it have done.
       await this.#replies.settle();
+      if (request.op === "compare") return await this.#compare(request, body, action);
       if (!await body.drain()) {
         await this.#refuse(new FerryError("too_large", "only a put has a body").during(action));
         return false;
@@ -254,9 +256,23 @@ export class Session {
     const { type } = await storage.stat(name);
     if (type !== "directory") throw new FerryError("not_a_file", "it is not a directory");
     return await this.#stream(action, async () => {
-      const lines = jsonLines(parts ? storage.parts() : storage.list(name, { recursive }));
-      await sendStreamed(this.#wire, { status: "ok", filename }, lines);
+      const entries = parts ? storage.parts() : storage.list(name, { recursive });
+      await sendStreamed(this.#wire, { status: "ok", filename }, gathered(entries, encodeLine));
     });
+  }
+
+  async #compare(
+    { overwrite, checksum }: CompareRequest,
+    body: IncomingBody,
+    action: string,
+  ): Promise<boolean> {
+    const { storage } = this.#options;
+    const lines = decodeLines(verifiedPieces(body), decodeManifestLine);
+    const replies = compareManifest(storage, lines, { overwrite, checksum });
+    const goOn = await this.#stream(action, async () => {
+      await sendStreamed(this.#wire, { status: "ok" }, gathered(replies, encodeManifestReply));
+    });
+    return goOn && await this.#skip(body);
   }
 
   /**
@@ -281,6 +297,8 @@ function describe(request: Request): string {
       return "agree on a version";
     case "ping":
       return "answer the ping";
+    case "compare":
+      return "compare the files";
     case "move":
       return `move ${quote(request.filename)} to ${quote(request.to)}`;
     case "mkdir":
@@ -320,12 +338,14 @@ async function prefixOf(
   return prefix.md5 === prefix_md5 ? { offset: limit, digest: prefix.digest } : { offset: 0 };
 }
 
-async function* jsonLines(
-  entries: AsyncIterable<Entry> | Iterable<PartEntry>,
+/** Lines in pieces of some size. */
+async function* gathered<T>(
+  items: AsyncIterable<T> | Iterable<T>,
+  encode: (item: T) => string,
 ): AsyncGenerator<Uint8Array> {
   let text = "";
-  for await (const entry of entries) {
-    text += encodeLine(entry);
+  for await (const item of items) {
+    text += encode(item);
     if (text.length < LIST_PIECE_BYTES) continue;
     yield utf8.encode(text);
     text = "";

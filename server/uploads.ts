@@ -4,7 +4,7 @@
  * @module
  */
 
-import { prefixFacts } from "../lib/checksum.ts";
+import { type PrefixFacts, prefixFacts } from "../lib/checksum.ts";
 import { FerryError, toFerryError } from "../lib/errors.ts";
 import { type FileName, parseFileName } from "../lib/file_name.ts";
 import type { Entry, PutRequest } from "../lib/header.ts";
@@ -76,7 +76,14 @@ export class Uploads implements AsyncDisposable {
     const resumable = size !== null && size > RESUMABLE_BYTES && !restart;
     const pending = resumable ? await storage.resume(name, { size, onTakenOver }) : undefined;
     if (!pending?.prefix) return { filename, decision: "send", offset: 0 };
-    const facts = await prefixFacts(pending.prefix);
+    let facts: PrefixFacts;
+    try {
+      facts = await prefixFacts(pending.prefix);
+    } catch {
+      // A state that nobody can read any more is worth nothing, and neither is its part.
+      await pending[Symbol.asyncDispose]();
+      return { filename, decision: "send", offset: 0 };
+    }
     this.#offered = { name, size: size!, offset: facts.size, pending };
     return {
       filename,
@@ -102,6 +109,9 @@ export class Uploads implements AsyncDisposable {
     const existing = await this.#existing(name);
     const whole = request.offset > 0n ? request.size ?? null : body.size;
     const size = safeSize(whole);
+    if (request.offset > 0n && body.size !== (whole ?? 0n) - request.offset) {
+      throw new FerryError("bad_header", "total_size is not what is left of size behind offset");
+    }
     const decision = existing
       ? decideOverwrite(overwrite, { size, mtime, md5: body.md5 }, existing)
       : "send";
@@ -153,14 +163,8 @@ export class Uploads implements AsyncDisposable {
 
   /** The file under a name, if there is one. */
   async #existing(name: FileName): Promise<Entry | undefined> {
-    let entry: Entry;
-    try {
-      entry = await this.#options.storage.stat(name);
-    } catch (error) {
-      if (toFerryError(error).code === "not_found") return undefined;
-      throw error;
-    }
-    if (entry.type === "directory") throw new FerryError("not_a_file", "it is a directory");
+    const entry = await this.#options.storage.find(name);
+    if (entry?.type === "directory") throw new FerryError("not_a_file", "it is a directory");
     return entry;
   }
 

@@ -11,6 +11,7 @@ const NEEDED: Record<Request["op"], readonly Scope[]> = {
   list: ["read"],
   stat: ["read"],
   put: ["write"],
+  compare: ["read", "write"],
   mkdir: ["write"],
   move: ["write", "delete"],
   remove: ["delete"],

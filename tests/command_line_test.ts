@@ -138,8 +138,8 @@ Deno.test("parseCommandLine() refuses a value that is none, and says what it tak
     ["jobs", "1.5", "a whole number"],
     ["jobs", "1000000000", "a whole number"],
     ["max-size", "big", "a size such as 500k, 2M or 1GiB"],
-    ["timeout", "soon", "a time such as 500ms, 30s, 5m or 2h"],
-    ["timeout", "5", "a time such as 500ms, 30s, 5m or 2h"],
+    ["timeout", "soon", "a time such as 500ms, 30s, 5m, 2h or 7d"],
+    ["timeout", "5", "a time such as 500ms, 30s, 5m, 2h or 7d"],
   ];
   for (const [name, value, wanted] of table) {
     assertEquals(

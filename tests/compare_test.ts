@@ -196,7 +196,7 @@ Deno.test("compareManifest() asks once for a directory that is missing", async (
   const lines = ["d/a", "d/b", "e/a", "e/b", "e/c", "f"].map((filename) => ({ filename }));
   const replies = await compare(storage, lines);
   assertEquals(replies.map(({ decision }) => decision), Array(6).fill("send"));
-  assertEquals(calls, ["stat d", "stat d/a", "stat d/b", "stat e", "stat f"]);
+  assertEquals(calls, ["find d", "find d/a", "find d/b", "find e", "find f"]);
 });
 
 Deno.test("compareManifest() sees what was put meanwhile", async () => {

@@ -244,9 +244,7 @@ Deno.test("ferry exits with the status of the code", async (t) => {
     ["an address that is none", ["put", "f", "-s", "a b"], 2, "is no address"],
     ["--as for several", ["put", "f", "f", "--as", "x"], 2, "--as gives one name"],
     ["a local file that is missing", ["put", "nope"], 4, 'Cannot put "nope": no such file'],
-    ["a local directory", ["put", "."], 5, "it is a directory"],
     ["a file that is missing", ["get", "nope"], 4, 'Cannot get "nope": no such file'],
-    ["a directory", ["get", "dir"], 5, "it is a directory"],
     [
       "a local directory that is missing",
       ["get", "f", "--out", "no/x"],

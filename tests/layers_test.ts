@@ -39,6 +39,8 @@ const TESTED_ELSEWHERE: Readonly<Record<string, string>> = {
   "client/connect.ts": "client_test.ts and session_test.ts connect",
   "client/options.ts": "types only",
   "client/download.ts": "client_test.ts and end_to_end_test.ts download",
+  "client/tree_download.ts": "tree_test.ts moves directories",
+  "client/tree_upload.ts": "tree_test.ts moves directories",
   "client/upload.ts": "client_test.ts, resume_test.ts and end_to_end_test.ts upload",
   "client/main.ts": "wiring: end_to_end_test.ts runs the program",
   "lib/interrupts.ts": "end_to_end_test.ts interrupts the programs",

@@ -129,6 +129,8 @@ Deno.test("Output.transferred() prints one JSON object with --json", () => {
     md5: MD5,
     total_size: 12345,
     skipped: false,
+    resumed_from: 0,
+    retries: 0,
   };
   assertEquals(
     jsonLines((output) => {

@@ -15,7 +15,9 @@ import {
   type Replies,
   type Request,
 } from "../lib/header.ts";
+import { md5Of } from "../lib/checksum.ts";
 import { OVERWRITE_POLICIES } from "../lib/overwrite.ts";
+import { CHECKPOINT_BYTES, RESUMABLE_BYTES } from "../lib/partial.ts";
 import { MAX_DRAIN_BYTES } from "../lib/wire.ts";
 import { FsStorage, serve, type Server } from "../mod.ts";
 import { FERRYD } from "../server/config.ts";
@@ -38,6 +40,7 @@ const REPLIES: { readonly [Op in Request["op"]]: keyof Replies } = {
   mkdir: "done",
   remove: "done",
   move: "done",
+  compare: "done",
 };
 
 /** A server in this process over an empty root. */
@@ -172,7 +175,39 @@ Deno.test("PROTOCOL.md shows headers that the code understands", () => {
     }
   }
   assert(shown > 20, `only ${shown} headers were found`);
-  for (const line of blocks("text").flatMap(({ lines }) => lines)) decodeLine("entry", line);
+  for (const { info, lines } of blocks("text")) {
+    for (const line of lines) decodeLine(info === "part" ? "part" : "entry", line);
+  }
+});
+
+Deno.test("PROTOCOL.md shows a resumed transfer that takes place as it says", async () => {
+  const text = section("### 14.1 A resumed transfer");
+  // What seq prints is shown by its size and its md5.
+  const lines = Array.from({ length: 1179648 }, (_, i) => String(i).padStart(7, "0"));
+  const file = new TextEncoder().encode(lines.join("\n") + "\n");
+  assert(text.includes(`${file.length} bytes`) && text.includes(md5Of(file)));
+  await using server = new Fixture();
+  const shown = blocks("wire").filter(({ info }) => info === "first" || info === "second");
+  assertEquals(shown.length, 2);
+  for (const { info, lines } of shown) {
+    using peer = await server.connect();
+    for (const line of lines) {
+      const json = line.slice(2);
+      const keys = JSON.parse(json);
+      const { offset = 0, total_size = 0 } = keys;
+      const isFile = keys.op === "put" || keys.size === file.length;
+      const body = isFile ? file.subarray(offset, offset + total_size) : new Uint8Array();
+      if (line.startsWith("> ")) {
+        const cut = info === "first" ? body.subarray(0, 5242880) : body;
+        await peer.send(message(json, cut));
+        if (info === "first") await peer.end();
+        continue;
+      }
+      const reply = (await readRaw(peer))!;
+      assertEquals(new TextDecoder().decode(firstHeader(reply)), json);
+      assertEquals(md5Of(reply.subarray(4 + firstHeader(reply).length)), md5Of(body));
+    }
+  }
 });
 
 Deno.test("PROTOCOL.md lists every error code with its exit status", () => {
@@ -197,6 +232,8 @@ Deno.test("PROTOCOL.md names the limits that the code has", () => {
     MAX_NAME_BYTES,
     MAX_PART_BYTES,
     MAX_DRAIN_BYTES,
+    RESUMABLE_BYTES,
+    CHECKPOINT_BYTES,
   };
   const documented = rows(section("## 15. Limits")).map(([, value, name]) => [name, value]);
   assertEquals(
@@ -207,9 +244,13 @@ Deno.test("PROTOCOL.md names the limits that the code has", () => {
 });
 
 Deno.test("PROTOCOL.md names the timeouts that the programs have", () => {
-  const [idle, greeting] = rows(section("## 12. Timeouts"));
+  const [idle, greeting, part] = rows(section("## 12. Timeouts"));
   assertEquals(idle!.slice(1), [FERRYD.options["idle-timeout"].default, COMMON.timeout.default]);
   assertEquals(greeting![2], COMMON["connect-timeout"].default);
+  assertEquals(part![1], FERRYD.options["partial-ttl"].default);
+  const source = Deno.readTextFileSync(`${PROJECT}lib/parts.ts`);
+  const [, stalled] = /const STALLED_MS = (\d+);/.exec(source)!;
+  assert(section("### 11.1 Going on with an upload").includes(`${Number(stalled) / 1000} seconds`));
 });
 
 Deno.test("PROTOCOL.md describes every operation and no other", () => {

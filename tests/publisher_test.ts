@@ -20,13 +20,16 @@ class Fixture implements AsyncDisposable {
   readonly #staged: StagedFile[] = [];
 
   constructor(
-    { jail = Jail, ...options }: Partial<Omit<PublisherOptions, "jail">> & { jail?: typeof Jail } =
-      {},
+    { jail = Jail, ...options }: Partial<PublisherOptions> & { jail?: typeof Jail } = {},
   ) {
     Deno.mkdirSync(this.root);
+    const place = new jail(this.root);
     this.publisher = new Publisher({
-      jail: new jail(this.root),
-      index: this.index,
+      makeRoomFor: (name) => place.makeRoomFor(name),
+      onPublished: (files) =>
+        this.index.record(
+          files.map(({ path, md5 }) => ({ identity: identityOf(Deno.lstatSync(path)), md5 })),
+        ),
       durable: true,
       onTaken: () => Promise.reject(new FerryError("exists", "it is taken")),
       ...options,

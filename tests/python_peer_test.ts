@@ -325,7 +325,7 @@ Deno.test("python_server.py refuses, and ferry exits with the status of the code
   const cases: [string, string[], number][] = [
     ["a file that is missing", ["get", "nope"], 4],
     ["a name without a file", ["stat", "nope"], 4],
-    ["a directory", ["get", "dir"], 5],
+    ["a directory, which it cannot list", ["get", "dir"], 8],
     ["a name that is taken", ["put", "f", "--as", "taken"], 5],
     ["a name that is taken, for a large file", ["put", "large", "--as", "taken"], 5],
     ["a name below a file", ["put", "f", "--as", "taken/f"], 5],

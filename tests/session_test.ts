@@ -122,6 +122,7 @@ Deno.test("session: pipelined requests are answered in order", async () => {
     "pipelining",
     "offer",
     "resume",
+    "compare",
   ]);
   for (let n = 0; n < 600; n++) {
     const reply = await peer.receive();

@@ -1,0 +1,219 @@
+/**
+ * How a directory comes down: what is there already is left out, small files follow each other without
+ * waiting and are flushed in groups, large ones come one by one.
+ *
+ * @module
+ */
+
+import { dirname } from "@std/path";
+import { FerryError, quote, toFerryError } from "../lib/errors.ts";
+import { type FileName, parseFileName } from "../lib/file_name.ts";
+import { decodeLine, type Entry, parseReply } from "../lib/header.ts";
+import { LocalFile } from "../lib/local_file.ts";
+import { decideOverwrite } from "../lib/overwrite.ts";
+import { Publisher } from "../lib/publisher.ts";
+import { makeDirectories, StagedFile } from "../lib/staging.ts";
+import { digestOf, receive } from "../lib/transfer.ts";
+import type { Frame } from "../lib/wire.ts";
+import type { Connection } from "./connection.ts";
+import { download } from "./download.ts";
+import type { GetTreeOptions, Transferred } from "./options.ts";
+
+/** Files up to this size are asked for one behind the other. */
+const SMALL_BYTES = 1024 * 1024;
+
+/** How many small files may wait for their flush at once. */
+const MAX_UNPUBLISHED = 256;
+
+interface Item {
+  entry: Entry;
+  path: string;
+}
+
+/** A download of a directory, which may take several connections. */
+export class TreeDownload {
+  readonly #name: string;
+  readonly #out: string;
+  readonly #options: GetTreeOptions;
+  readonly #left = new Map<string, Item>();
+  readonly #publisher: Publisher;
+  readonly #publishing = new Set<Promise<void>>();
+  #listed = false;
+
+  /** A download of the directory `name` into the local directory `out`. */
+  constructor(name: string, out: string, options: GetTreeOptions) {
+    this.#name = name;
+    this.#out = out;
+    this.#options = options;
+    this.#publisher = new Publisher({
+      durable: options.durability !== "none",
+      makeRoomFor: (path) => ({ path, changed: makeDirectories(dirname(path)) }),
+      onTaken: () => Promise.reject(new FerryError("exists", "another file has that name")),
+    });
+  }
+
+  /** Does what is left; a connection that is lost leaves the rest for the next one. */
+  async run(connection: Connection): Promise<void> {
+    if (!this.#listed) await this.#list(connection);
+    this.#listed = true;
+    const { dryRun, onFile } = this.#options;
+    if (dryRun) {
+      for (const { entry } of this.#left.values()) onFile?.(nothingMoved(entry));
+      return;
+    }
+    try {
+      await connection.pipeline(this.#small(), (reply, { item }) => this.#store(reply, item));
+    } finally {
+      await Promise.all(this.#publishing);
+    }
+    for (const item of [...this.#left.values()]) {
+      try {
+        const options = { ...this.#options, out: item.path, keepTime: true };
+        this.#done(item, await download(connection, item.entry.filename, options));
+      } catch (error) {
+        if (!connection.usable) throw error;
+        this.#failed(item, error);
+      }
+    }
+  }
+
+  /** Lists what there is, makes the directories, and leaves out what need not come. */
+  async #list(connection: Connection): Promise<void> {
+    const { filter, dryRun, onFile } = this.#options;
+    const excluded = new Set<string>();
+    const items: Item[] = [];
+    const header = { op: "list", filename: this.#name, recursive: true };
+    for await (const line of connection.lines(header)) {
+      const entry = decodeLine("entry", line);
+      const name = this.#nameInside(entry.filename);
+      const parent = name.slice(0, Math.max(0, name.lastIndexOf("/")));
+      if (excluded.has(parent) || filter && !filter.accepts(name, entry.type)) {
+        excluded.add(name);
+        continue;
+      }
+      const path = `${this.#out}/${name}`;
+      if (entry.type === "file") items.push({ entry, path });
+      else if (!dryRun && (!filter || filter.keeps(name))) this.#makeDirectory({ entry, path });
+    }
+    if (!dryRun) makeDirectories(this.#out);
+    for (const item of items) {
+      try {
+        if (await this.#wants(connection, item)) this.#left.set(item.entry.filename, item);
+        else onFile?.({ ...nothingMoved(item.entry), skipped: true });
+      } catch (error) {
+        if (!connection.usable) throw error;
+        this.#failed(item, error);
+      }
+    }
+  }
+
+  #makeDirectory(item: Item): void {
+    try {
+      makeDirectories(item.path);
+    } catch (error) {
+      this.#failed(item, error);
+    }
+  }
+
+  /** The name below the directory; what a server says must not lead out of it. */
+  #nameInside(filename: string): FileName {
+    const prefix = this.#name === "" ? "" : `${this.#name}/`;
+    if (!filename.startsWith(prefix)) {
+      throw new FerryError("bad_name", `the server lists ${quote(filename)}, which is not in it`);
+    }
+    return parseFileName(filename.slice(prefix.length));
+  }
+
+  /** Whether a file has to come. */
+  async #wants(connection: Connection, { entry, path }: Item): Promise<boolean> {
+    const { overwrite = "never" } = this.#options;
+    let info: Deno.FileInfo;
+    try {
+      info = Deno.statSync(path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return true;
+      throw error;
+    }
+    if (info.isDirectory) throw new FerryError("not_a_file", `${quote(path)} is a directory`);
+    const existing = { size: info.size, mtime: info.mtime?.getTime(), md5: null as string | null };
+    if (overwrite === "always") return true;
+    if (existing.size === entry.size && existing.mtime === entry.mtime) return false;
+    let decision = decideOverwrite(overwrite, entry, existing);
+    if (decision === "hash") {
+      const { filename } = entry;
+      const { md5 } = entry.md5 ? entry : await connection.ask("entry", { op: "stat", filename });
+      await using file = LocalFile.open(path);
+      existing.md5 = (await digestOf(file)).md5;
+      decision = decideOverwrite(overwrite, { ...entry, md5 }, existing);
+    }
+    if (decision === "exists") throw new FerryError("exists", `another file is at ${quote(path)}`);
+    return decision === "send";
+  }
+
+  async *#small() {
+    for (const item of [...this.#left.values()]) {
+      const { filename, size } = item.entry;
+      if (size <= SMALL_BYTES) yield { header: { op: "get", filename }, item };
+      await Promise.resolve();
+    }
+  }
+
+  /** Takes a small file from its reply, and leaves its flush to the group. */
+  async #store({ header, body }: Frame, item: Item): Promise<void> {
+    let staged: StagedFile | undefined;
+    try {
+      const { size, mtime, mode } = parseReply("get", header);
+      const directory = dirname(item.path);
+      makeDirectories(directory);
+      staged = StagedFile.create(directory, { prefix: ".ferry-" });
+      const { md5 } = await receive(body, staged);
+      const publishing = this.#publish(item, staged, { md5, size, mtime, mode });
+      this.#publishing.add(publishing);
+      void publishing.then(() => this.#publishing.delete(publishing));
+      while (this.#publishing.size >= MAX_UNPUBLISHED) await Promise.race(this.#publishing);
+    } catch (error) {
+      await staged?.[Symbol.asyncDispose]();
+      const { code } = toFerryError(error);
+      if (code === "closed" || code === "timeout") throw error;
+      this.#failed(item, error);
+    }
+  }
+
+  async #publish(
+    item: Item,
+    staged: StagedFile,
+    { md5, size, mtime, mode }: { md5: string; size: number; mtime: number; mode: number },
+  ): Promise<void> {
+    await using _staged = staged;
+    const { overwrite = "never", preserve } = this.#options;
+    try {
+      await this.#publisher.publish({
+        name: item.path as FileName,
+        staged,
+        md5,
+        replace: overwrite !== "never",
+        mtime,
+        ...(preserve ? { mode } : {}),
+      });
+      const { filename } = item.entry;
+      this.#done(item, { filename, md5, size, skipped: false, transferred: size, resumedFrom: 0 });
+    } catch (error) {
+      this.#failed(item, error);
+    }
+  }
+
+  #done(item: Item, result: Transferred): void {
+    this.#left.delete(item.entry.filename);
+    this.#options.onFile?.(result);
+  }
+
+  #failed(item: Item, error: unknown): void {
+    this.#left.delete(item.entry.filename);
+    const { filename } = item.entry;
+    this.#options.onError?.(filename, toFerryError(error).during(`get ${quote(filename)}`));
+  }
+}
+
+function nothingMoved({ filename, size, md5 }: Entry): Transferred {
+  return { filename, md5: md5 ?? "", size, skipped: false, transferred: 0, resumedFrom: 0 };
+}

@@ -1,0 +1,233 @@
+/**
+ * How a directory goes up: its files are compared with the server's in one exchange, small ones follow
+ * each other without waiting, large ones go one by one.
+ *
+ * @module
+ */
+
+import { md5Of } from "../lib/checksum.ts";
+import { FerryError, quote, toFerryError } from "../lib/errors.ts";
+import { parseReply } from "../lib/header.ts";
+import { LocalFile } from "../lib/local_file.ts";
+import {
+  decodeManifestReply,
+  encodeManifestLine,
+  type ManifestLine,
+  type ManifestReply,
+} from "../lib/manifest.ts";
+import { digestOf } from "../lib/transfer.ts";
+import type { Connection } from "./connection.ts";
+import { type LocalEntry, walkLocal } from "./local_tree.ts";
+import type { PutTreeOptions, Transferred } from "./options.ts";
+import { upload } from "./upload.ts";
+
+/** Files up to this size go without an offer, one behind the other. */
+const SMALL_BYTES = 1024 * 1024;
+
+/** How much of a manifest is gathered for one piece of its streamed body. */
+const PIECE_BYTES = 64 * 1024;
+
+/** A file or directory to be uploaded and its name on the server. */
+interface Item extends LocalEntry {
+  filename: string;
+}
+
+/** An upload of a directory, which may take several connections. */
+export class TreeUpload {
+  readonly #options: PutTreeOptions;
+  /** What is not done yet, in the order of the walk; empty directories among it. */
+  readonly #left = new Map<string, Item>();
+  #compared = false;
+
+  /**
+   * Looks at what there is to do.
+   *
+   * @throws {FerryError} where the directory itself cannot be read
+   */
+  constructor(root: string, as: string, options: PutTreeOptions) {
+    this.#options = options;
+    const filled = new Set<string>();
+    const { filter, follow, onSkip, onError } = options;
+    const walk = walkLocal(root, {
+      ...(filter ? { filter } : {}),
+      ...(follow ? { follow } : {}),
+      ...(onSkip ? { onSkip } : {}),
+      onError: (path, error) => onError?.(path, error.during(`put ${quote(path)}`)),
+    });
+    const items = [...walk].map((entry) => ({ ...entry, filename: joined(as, entry.name) }));
+    for (const { name } of items) {
+      const slash = name.lastIndexOf("/");
+      if (slash >= 0) filled.add(name.slice(0, slash));
+    }
+    for (const item of items) {
+      // The directories that have something in them come into being with it.
+      if (item.type === "file" || !filled.has(item.name)) this.#left.set(item.filename, item);
+    }
+    if (items.length === 0) this.#left.set(as, emptyRoot(root, as));
+  }
+
+  /** How many files and bytes there are, and how many are left. */
+  get plan(): { files: number; bytes: number } {
+    let [files, bytes] = [0, 0];
+    for (const { type, size } of this.#left.values()) {
+      if (type !== "file") continue;
+      files++;
+      bytes += size;
+    }
+    return { files, bytes };
+  }
+
+  /** Does what is left; a connection that is lost leaves the rest for the next one. */
+  async run(connection: Connection): Promise<void> {
+    if (!this.#compared) await this.#compare(connection);
+    this.#compared = true;
+    if (this.#options.dryRun) {
+      for (const { filename, size } of this.#left.values()) {
+        this.#options.onFile?.(nothingMoved(filename, size));
+      }
+      this.#left.clear();
+      return;
+    }
+    await connection.pipeline(this.#small(), async ({ header }, { item, md5 }) => {
+      try {
+        if (item.type === "directory") parseReply("done", header);
+        else {
+          const { unchanged, size } = parseReply("put", header);
+          const transferred = size;
+          const { filename } = item;
+          this.#done(item, {
+            filename,
+            md5,
+            size,
+            skipped: unchanged,
+            transferred,
+            resumedFrom: 0,
+          });
+        }
+        this.#left.delete(item.filename);
+      } catch (error) {
+        this.#failed(item, error);
+      }
+      await Promise.resolve();
+    });
+    for (const item of [...this.#left.values()]) {
+      try {
+        this.#done(item, await upload(connection, item.path, this.#keys(item)));
+      } catch (error) {
+        if (!connection.usable) throw error;
+        this.#failed(item, error);
+      }
+    }
+  }
+
+  #keys({ filename }: Item) {
+    return { ...this.#options, filename, keepTime: true };
+  }
+
+  async *#small() {
+    const { overwrite = "never", preserve } = this.#options;
+    for (const item of [...this.#left.values()]) {
+      const { filename, type, path, size } = item;
+      if (type === "directory") {
+        yield { header: { op: "mkdir", filename }, item, md5: "" };
+        continue;
+      }
+      if (size > SMALL_BYTES) continue;
+      let body: Uint8Array;
+      let times: { mtime: number; mode?: number };
+      try {
+        await using file = LocalFile.open(path);
+        body = await file.readWhole();
+        times = { mtime: file.mtime, ...(preserve ? { mode: file.mode } : {}) };
+      } catch (error) {
+        this.#failed(item, error);
+        continue;
+      }
+      const md5 = md5Of(body);
+      const header = { op: "put", filename, overwrite, ...times, md5, total_size: body.length };
+      yield { header, body, item, md5 };
+    }
+  }
+
+  /** Asks the server which files it wants, and forgets the others. */
+  async #compare(connection: Connection): Promise<void> {
+    const files = [...this.#left.values()].filter(({ type }) => type === "file");
+    const hash: Item[] = [];
+    const wanted = new Set<string>();
+    const settle = (reply: ManifestReply) => {
+      const item = this.#left.get(reply.filename);
+      if (!item) return;
+      wanted.add(reply.filename);
+      if (reply.decision === "hash") hash.push(item);
+      if (reply.decision === "error") {
+        this.#failed(item, FerryError.reported(reply.code, reply.message));
+      }
+    };
+    await this.#ask(connection, files.map((file) => ({ ...file, md5: null })), settle);
+    const hashed: (Item & { md5: string | null })[] = [];
+    for (const item of hash) {
+      try {
+        await using file = LocalFile.open(item.path);
+        hashed.push({ ...item, md5: (await digestOf(file)).md5 });
+        wanted.delete(item.filename);
+      } catch (error) {
+        this.#failed(item, error);
+      }
+    }
+    if (hashed.length > 0) await this.#ask(connection, hashed, settle);
+    for (const { filename, size } of files) {
+      if (wanted.has(filename)) continue;
+      this.#left.delete(filename);
+      this.#options.onFile?.({ ...nothingMoved(filename, size), skipped: true });
+    }
+  }
+
+  async #ask(
+    connection: Connection,
+    files: readonly ManifestLine[],
+    settle: (reply: ManifestReply) => void,
+  ): Promise<void> {
+    const { overwrite = "never", checksumCompare = false } = this.#options;
+    const header = { op: "compare", overwrite, checksum: checksumCompare };
+    for await (const line of connection.exchange(header, pieces(files))) {
+      settle(decodeManifestReply(line));
+    }
+  }
+
+  #done(item: Item, result: Transferred): void {
+    this.#left.delete(item.filename);
+    this.#options.onFile?.(result);
+  }
+
+  #failed(item: Item, error: unknown): void {
+    this.#left.delete(item.filename);
+    const failure = toFerryError(error).during(`put ${quote(item.path)}`);
+    this.#options.onError?.(item.filename, failure);
+  }
+}
+
+function joined(as: string, name: string): string {
+  return as === "" ? name : `${as}/${name}`;
+}
+
+/** An empty directory has nothing in it that would bring it into being. */
+function emptyRoot(root: string, as: string): Item {
+  const filename = as;
+  return { path: root, name: "", type: "directory", size: 0, mtime: 0, mode: 0o755, filename };
+}
+
+function nothingMoved(filename: string, size: number): Transferred {
+  return { filename, md5: "", size, skipped: false, transferred: 0, resumedFrom: 0 };
+}
+
+async function* pieces(files: readonly ManifestLine[]): AsyncGenerator<Uint8Array> {
+  const utf8 = new TextEncoder();
+  let text = "";
+  for (const file of files) {
+    text += encodeManifestLine(file);
+    if (text.length < PIECE_BYTES) continue;
+    yield utf8.encode(text);
+    text = "";
+  }
+  yield await Promise.resolve(utf8.encode(text));
+}
