@@ -24,11 +24,14 @@
 export { Client, type Retry } from "./client/client.ts";
 export type {
   GetOptions,
+  GetTreeOptions,
   Progress,
   PutOptions,
+  PutTreeOptions,
   RequestOptions,
   TransferOptions,
   Transferred,
+  TreeOptions,
 } from "./client/options.ts";
 export { Filter, type FilteredType, type FilterOptions } from "./client/filter.ts";
 export type { SkippedEntry } from "./client/local_tree.ts";

@@ -89,20 +89,24 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Uploads a file, or bytes in memory. It is visible on the server only when it is whole and verified.
+   * Uploads a file, bytes in memory, or a stream. It is visible on the server only when it is whole and verified.
    * What was cut goes on where it stopped, by this call itself or by a later one.
    *
-   * @param source a path, or the bytes
+   * @param source a path, the bytes, or what gives them piece by piece: that is sent once, and not again
    * @throws {FerryError} `exists`, `not_found`, `not_a_file`, `bad_name`, `denied`, `no_space`,
    * `checksum_mismatch`, `closed`, `timeout`, …
    */
-  put(source: string | Uint8Array, options: PutOptions = {}): Promise<Transferred> {
+  put(
+    source: string | Uint8Array | AsyncIterable<Uint8Array>,
+    options: PutOptions = {},
+  ): Promise<Transferred> {
     const filename = options.as ?? (typeof source === "string" ? basename(source) : "");
     const action = `put ${quote(typeof source === "string" ? source : filename)}`;
     return this.#request(
       action,
       options,
       (connection) => upload(connection, source, { ...this.#watched(options), filename }),
+      { repeat: typeof source === "string" || source instanceof Uint8Array },
     );
   }
 
@@ -118,6 +122,7 @@ export class Client implements AsyncDisposable {
       `get ${quote(filename)}`,
       options,
       (connection) => download(connection, filename, this.#watched(options)),
+      { repeat: typeof options.out !== "object" },
     );
   }
 

@@ -13,7 +13,8 @@ import { Filter } from "./filter.ts";
 import { expandGlobs } from "./local_tree.ts";
 import type { Progress, TreeOptions } from "./options.ts";
 import type { COMMON, GET, LS, MKDIR, MV, PING, PUT, RM, STAT } from "./config.ts";
-import { Output, type Tally } from "./output.ts";
+import { endOfPipe, Output, type Tally } from "./output.ts";
+import type { ByteSink } from "../lib/storage.ts";
 
 /** The options of a command: the common ones and its own. */
 export type Table = typeof COMMON & OptionTable;
@@ -67,8 +68,9 @@ export async function start<T extends Table>(
     signal,
     connected() {
       const { server, timeout, "connect-timeout": connectTimeout, retries } = common;
+      const limitRate = common["limit-rate"];
       const onRetry = (retry: Retry) => output.retry(retry);
-      const options = { timeout, connectTimeout, retries, onRetry, signal };
+      const options = { timeout, connectTimeout, retries, limitRate, onRetry, signal };
       // One that could not be made is tried anew by whoever asks next.
       return connecting ??= connect(server, options).catch((error) => {
         connecting = undefined;
@@ -101,6 +103,12 @@ export const put: Run<typeof PUT.options> = async (context, options, args) => {
   if (as !== undefined && paths.length > 1) {
     throw new FerryError("usage", "--as gives one name, and several files are to be uploaded");
   }
+  if (paths.includes("-") && as === undefined) {
+    throw new FerryError(
+      "usage",
+      "standard input has no name: say with --as what it is to be called",
+    );
+  }
   const { output, signal } = context;
   const directory = to?.replace(/^\/+|\/+$/g, "");
   for (const path of paths) {
@@ -111,6 +119,11 @@ export const put: Run<typeof PUT.options> = async (context, options, args) => {
       const started = performance.now();
       const common = { as: filename, overwrite, preserve, hashFirst, resume, signal };
       const onProgress = (progress: Progress) => output.progress(progress, started);
+      if (path === "-") {
+        const result = await client.put(standardInput(), { ...common, onProgress });
+        output.transferred("put", result.filename, result, secondsSince(started));
+        return;
+      }
       if (isDirectory(path)) {
         const tree = treeOptions("put", context, options);
         await client.putTree(path, {
@@ -135,7 +148,7 @@ export const get: Run<typeof GET.options> = async (context, options, args) => {
   const { out, overwrite, preserve, durability } = options;
   const resume = !options["no-resume"];
   const intoDirectory = out !== undefined && (out.endsWith("/") || isDirectory(out));
-  if (out !== undefined && args.length > 1 && !intoDirectory) {
+  if (out !== undefined && args.length > 1 && !intoDirectory && out !== "-") {
     throw new FerryError("usage", `${quote(out)} is no directory, and several files are to be got`);
   }
   const { output, signal } = context;
@@ -149,6 +162,10 @@ export const get: Run<typeof GET.options> = async (context, options, args) => {
         const own = basename(name);
         return out === undefined ? own || "." : intoDirectory ? join(out, own) : out;
       };
+      if (out === "-") {
+        await client.get(arg, { ...common, out: STANDARD_OUTPUT, onProgress });
+        return;
+      }
       // Whether it is a directory costs a round trip, so it is asked only where it was no file.
       try {
         const result = await client.get(arg, { ...common, out: pathFor(arg), onProgress });
@@ -167,6 +184,31 @@ export const get: Run<typeof GET.options> = async (context, options, args) => {
       }
     });
   }
+};
+
+/** How much of standard input is sent as one piece. */
+const PIECE_BYTES = 256 * 1024;
+
+async function* standardInput(): AsyncGenerator<Uint8Array, void, void> {
+  const piece = new Uint8Array(PIECE_BYTES);
+  for (;;) {
+    const count = await Deno.stdin.read(piece);
+    if (count === null) return;
+    yield piece.subarray(0, count);
+  }
+}
+
+const STANDARD_OUTPUT: ByteSink = {
+  async write(bytes) {
+    try {
+      for (let done = 0; done < bytes.length;) {
+        done += await Deno.stdout.write(bytes.subarray(done));
+      }
+    } catch (error) {
+      if (error instanceof Deno.errors.BrokenPipe) endOfPipe();
+      throw error;
+    }
+  },
 };
 
 /** Whether a failed download may have been one of a directory, which people write with a slash too. */

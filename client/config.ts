@@ -33,6 +33,11 @@ export const COMMON = {
     default: "5",
     help: "repeat so often what failed for a reason that may pass; counts anew when bytes moved",
   },
+  "limit-rate": {
+    kind: "size",
+    value: "RATE",
+    help: "move no more than so many bytes a second, as 500k or 2MiB",
+  },
   json: { kind: "flag", help: "print one JSON object a line instead" },
   quiet: { kind: "flag", short: "q", help: "print errors only" },
   config: { kind: "text", value: "FILE", help: "a TOML file with options, one a line" },
@@ -81,7 +86,8 @@ export const PUT = {
   summary: "Upload files and directories",
   details:
     `A directory goes to a directory of its own name, or of the name that --as gives. Files that
-are there with the same size and modification time are left out; modification times are kept.
+are there with the same size and modification time are left out; modification times are kept. - is
+standard input, and needs --as.
 
 For each file a line of md5sum's format goes to standard output: its md5, as the server
 verified it, and its name there.`,
@@ -121,7 +127,12 @@ export const GET = {
 and its local path. "ferry get NAME | md5sum -c" checks it once more.`,
   arguments: { min: 1, max: Infinity },
   options: {
-    out: { kind: "text", short: "o", value: "PATH", help: "the local path, or a directory" },
+    out: {
+      kind: "text",
+      short: "o",
+      value: "PATH",
+      help: "the local path, or a directory; - is standard output",
+    },
     overwrite: OVERWRITE,
     preserve: PRESERVE,
     "no-resume": NO_RESUME,

@@ -7,6 +7,7 @@
 import { parseAddress } from "../lib/address.ts";
 import { Client, type Retry } from "./client.ts";
 import { Connection } from "./connection.ts";
+import { RateLimit } from "./rate_limit.ts";
 
 /** Options of {@linkcode connect}. */
 export interface ConnectOptions {
@@ -21,6 +22,8 @@ export interface ConnectOptions {
    * being restarted, bytes that were damaged. 5 unless told otherwise. It counts anew when bytes have moved.
    */
   retries?: number | undefined;
+  /** How many bytes a second may cross, both directions together; any number unless told otherwise. */
+  limitRate?: number | undefined;
   /** Told before each repetition. */
   onRetry?: ((retry: Retry) => void) | undefined;
 }
@@ -50,8 +53,10 @@ export interface ConnectOptions {
  */
 export async function connect(server: string, options: ConnectOptions = {}): Promise<Client> {
   const address = parseAddress(server);
-  const { connectTimeout = 10_000, timeout = 60_000, retries = 5, onRetry, signal } = options;
+  const { connectTimeout = 10_000, timeout = 60_000, retries = 5, limitRate, onRetry, signal } =
+    options;
+  const limit = limitRate === undefined ? undefined : new RateLimit(limitRate);
   const dial = (signal: AbortSignal | undefined) =>
-    Connection.open(address, { connectTimeout, timeout, signal });
+    Connection.open(address, { connectTimeout, timeout, limit, signal });
   return new Client(await dial(signal), { dial, retries, onRetry });
 }

@@ -10,8 +10,15 @@ import { type Digest, sameDigest } from "../lib/checksum.ts";
 import { FerryError, toFerryError } from "../lib/errors.ts";
 import { type HelloReply, parseReply, PROTOCOL_VERSION, type Replies } from "../lib/header.ts";
 import type { ByteSource } from "../lib/storage.ts";
-import { type OnBytes, sendSized, sendStreamed, verifiedPieces } from "../lib/transfer.ts";
-import { type Frame, type IncomingBody, Wire } from "../lib/wire.ts";
+import {
+  type OnBytes,
+  sendSized,
+  sendStreamed,
+  type Verified,
+  verifiedPieces,
+} from "../lib/transfer.ts";
+import { type ByteStream, type Frame, type IncomingBody, Wire } from "../lib/wire.ts";
+import type { RateLimit } from "./rate_limit.ts";
 
 /** How long the reason of a server that broke off is waited for. */
 const REFUSAL_MS = 2000;
@@ -25,6 +32,8 @@ export interface OpenOptions {
   connectTimeout: number;
   /** Milliseconds after which a server that moves no byte is given up. */
   timeout: number;
+  /** Holds the speed in both directions together. */
+  limit?: RateLimit | undefined;
   /** Gives up. */
   signal?: AbortSignal | undefined;
 }
@@ -70,14 +79,16 @@ export class Connection {
    * @throws {FerryError} `unreachable`, `timeout`, `closed`, `bad_version`, `bad_header`
    */
   static async open(address: Address, options: OpenOptions): Promise<Connection> {
-    const { connectTimeout, timeout, signal } = options;
+    const { connectTimeout, timeout, limit, signal } = options;
     const started = performance.now();
     let greeted = false;
     try {
       const conn = await dial(address, connectTimeout, signal);
       conn.setNoDelay(true);
       const left = () => Math.max(1, connectTimeout - (performance.now() - started));
-      const wire = new Wire(conn, { idleTimeout: () => greeted ? timeout : left() });
+      const wire = new Wire(limit ? limited(conn, limit) : conn, {
+        idleTimeout: () => greeted ? timeout : left(),
+      });
       try {
         const hello = await greet(wire, signal);
         greeted = true;
@@ -146,7 +157,22 @@ export class Connection {
   }
 
   /** Sends a request with a body and gives its reply. */
-  async upload({ header, source, onBytes, ...options }: Upload): Promise<Replies["put"]> {
+  upload({ header, source, ...options }: Upload): Promise<Replies["put"]> {
+    return this.#upload((stop) => sendSized(this.#wire, header, source, { ...options, stop }));
+  }
+
+  /** Sends a request with a body of unknown length and gives its reply. */
+  uploadStream(
+    header: Readonly<Record<string, unknown>>,
+    pieces: AsyncIterable<Uint8Array>,
+    onBytes: OnBytes,
+  ): Promise<Replies["put"]> {
+    return this.#upload((stop) => {
+      return sendStreamed(this.#wire, header, untilStopped(pieces, stop), { onBytes });
+    });
+  }
+
+  async #upload(send: (stop: Stop) => Promise<Verified>): Promise<Replies["put"]> {
     // The answer is awaited from the first byte on: one that comes early refuses, and saves the rest.
     let refusal: FerryError | undefined;
     const hold = this.#wire.hold();
@@ -156,8 +182,7 @@ export class Connection {
     });
     replying.catch(() => {});
     try {
-      const stop = () => refusal;
-      const sent = await sendSized(this.#wire, header, source, { ...options, onBytes, stop });
+      const sent = await send(() => refusal);
       await this.#wire.flush();
       hold[Symbol.dispose]();
       const reply = await replying;
@@ -283,6 +308,38 @@ export class Connection {
       if (!body.ended && !await body.drain().catch(() => false)) this.#wire.close();
     }
   }
+}
+
+/** Gives the error that ends a transfer early, if there is one. */
+type Stop = () => FerryError | undefined;
+
+async function* untilStopped(
+  pieces: AsyncIterable<Uint8Array>,
+  stop: Stop,
+): AsyncGenerator<Uint8Array, void, void> {
+  for await (const piece of pieces) {
+    const error = stop();
+    if (error) throw error;
+    yield piece;
+  }
+}
+
+/** A connection that moves no more bytes than it is allowed to. */
+function limited(conn: Deno.Conn, limit: RateLimit): ByteStream {
+  return {
+    async read(into) {
+      const count = await conn.read(into.subarray(0, limit.pieceBytes));
+      if (count !== null) await limit.take(count);
+      return count;
+    },
+    async write(bytes) {
+      const piece = bytes.subarray(0, limit.pieceBytes);
+      await limit.take(piece.length);
+      return await conn.write(piece);
+    },
+    closeWrite: () => conn.closeWrite(),
+    close: () => conn.close(),
+  };
 }
 
 async function dial(

@@ -20,6 +20,7 @@ import {
   writeRecord,
 } from "../lib/partial.ts";
 import { StagedFile, syncDirectory } from "../lib/staging.ts";
+import type { ByteSink } from "../lib/storage.ts";
 import { digestOf, receive } from "../lib/transfer.ts";
 import type { Frame } from "../lib/wire.ts";
 import type { GetOptions, Transferred } from "./options.ts";
@@ -37,8 +38,8 @@ export async function download(
   filename: string,
   options: DownloadOptions,
 ): Promise<Transferred> {
-  const { overwrite = "never" } = options;
-  const out = options.out ?? basename(filename);
+  const { overwrite = "never", out = basename(filename) } = options;
+  if (typeof out !== "string") return await pour(connection, filename, out, options);
   const existing = lookAt(out);
   if (existing) {
     const incoming = await connection.ask("entry", { op: "stat", filename });
@@ -62,6 +63,23 @@ export async function download(
     filename,
     ...(prefix ? { offset: prefix.size, if_md5: record?.md5, prefix_md5: prefix.md5 } : {}),
   }, (reply) => store(reply, { staged, record, out, filename, options }));
+}
+
+/** Hands a file on as it comes. */
+async function pour(
+  connection: Connection,
+  filename: string,
+  sink: ByteSink,
+  { onProgress }: DownloadOptions,
+): Promise<Transferred> {
+  return await connection.fetch({ op: "get", filename }, async ({ header, body }) => {
+    const { size } = parseReply("get", header);
+    let bytes = 0;
+    const onBytes = (count: number) =>
+      onProgress?.({ filename, bytes: bytes += count, total: size });
+    const { md5 } = await receive(body, sink, { onBytes });
+    return { filename, md5, size, skipped: false, transferred: size, resumedFrom: 0 };
+  });
 }
 
 interface Target {

@@ -7,6 +7,7 @@
 import type { FerryError } from "../lib/errors.ts";
 import type { Overwrite } from "../lib/overwrite.ts";
 import type { Durability } from "../lib/staging.ts";
+import type { ByteSink } from "../lib/storage.ts";
 import type { Filter } from "./filter.ts";
 import type { SkippedEntry } from "./local_tree.ts";
 
@@ -22,8 +23,8 @@ export interface Progress {
   filename: string;
   /** Bytes of the file that are on the other side, those of an earlier try among them. */
   bytes: number;
-  /** Its size in bytes. */
-  total: number;
+  /** Its size in bytes; null where that is not known. */
+  total: number | null;
 }
 
 /** Options of transfers in both directions. */
@@ -48,8 +49,12 @@ export interface PutOptions extends TransferOptions {
 
 /** Options of {@linkcode Client.get}. */
 export interface GetOptions extends TransferOptions {
-  /** The path to store it at; the name's last part, in the working directory, unless told otherwise. */
-  out?: string | undefined;
+  /**
+   * The path to store it at; the name's last part, in the working directory, unless told otherwise. Or
+   * what takes the bytes as they come: they are verified when the last one has, and a failure then says
+   * that what was taken is not the file.
+   */
+  out?: string | ByteSink | undefined;
   /** Whether the file has to survive a loss of power; `full` unless told otherwise. */
   durability?: Durability | undefined;
 }
@@ -93,4 +98,7 @@ export interface PutTreeOptions extends PutOptions, TreeOptions {
 }
 
 /** Options of {@linkcode Client.getTree}. */
-export interface GetTreeOptions extends GetOptions, TreeOptions {}
+export interface GetTreeOptions extends Omit<GetOptions, "out">, TreeOptions {
+  /** The local directory; the name's last part, in the working directory, unless told otherwise. */
+  out?: string | undefined;
+}

@@ -255,8 +255,12 @@ export function write(to: { writeSync(bytes: Uint8Array): number }, text: string
   try {
     for (let done = 0; done < bytes.length;) done += to.writeSync(bytes.subarray(done));
   } catch (error) {
-    // As a shell reports a program that SIGPIPE ended: 128 + 13.
-    if (error instanceof Deno.errors.BrokenPipe) Deno.exit(141);
+    if (error instanceof Deno.errors.BrokenPipe) endOfPipe();
     throw error;
   }
+}
+
+/** Ends the program as a shell reports one that SIGPIPE ended: 128 + 13. */
+export function endOfPipe(): never {
+  Deno.exit(141);
 }

@@ -6,6 +6,7 @@
  */
 
 import { type Digest, md5Of, resumeDigest, sameDigest } from "../lib/checksum.ts";
+import { FerryError, quote } from "../lib/errors.ts";
 import type { Replies } from "../lib/header.ts";
 import { LocalFile } from "../lib/local_file.ts";
 import type { ByteSource } from "../lib/storage.ts";
@@ -26,15 +27,18 @@ export interface UploadOptions extends PutOptions {
 }
 
 /**
- * Uploads a file, or bytes in memory.
+ * Uploads a file, bytes in memory, or a stream.
  *
- * @param source a path, or the bytes
+ * @param source a path, the bytes, or what gives them piece by piece
  */
 export async function upload(
   connection: Connection,
-  source: string | Uint8Array,
+  source: string | Uint8Array | AsyncIterable<Uint8Array>,
   options: UploadOptions,
 ): Promise<Transferred> {
+  if (typeof source === "object" && Symbol.asyncIterator in source) {
+    return await putStream(connection, source, options);
+  }
   if (typeof source !== "string") {
     return await putBytes(connection, source, putKeys(options), options);
   }
@@ -59,6 +63,18 @@ function kept({ mtime, mode }: LocalFile, options: UploadOptions): Keys {
   return keepTime || overwrite === "newer" ? { mtime } : {};
 }
 
+async function putStream(
+  connection: Connection,
+  pieces: AsyncIterable<Uint8Array>,
+  options: UploadOptions,
+): Promise<Transferred> {
+  const { filename, onProgress } = options;
+  let bytes = 0;
+  const onBytes = (count: number) => onProgress?.({ filename, bytes: bytes += count, total: null });
+  const reply = await connection.uploadStream(putKeys(options), pieces, onBytes);
+  return done(options, reply, { transferred: bytes, resumedFrom: 0 });
+}
+
 async function putBytes(
   connection: Connection,
   bytes: Uint8Array,
@@ -80,7 +96,7 @@ async function putBytes(
     md5,
     onBytes,
   });
-  return done(reply, { transferred: size, resumedFrom: 0 });
+  return done(options, reply, { transferred: size, resumedFrom: 0 });
 }
 
 async function putFile(
@@ -121,7 +137,7 @@ async function putFile(
     digest,
     onBytes: counter(options, offset, size),
   });
-  return done(reply, { transferred: size - offset, resumedFrom: offset });
+  return done(options, reply, { transferred: size - offset, resumedFrom: offset });
 }
 
 async function offer(connection: Connection, keys: Keys): Promise<Replies["offer"]> {
@@ -154,9 +170,15 @@ function counter(
 }
 
 function done(
-  { filename, md5, size, unchanged }: Replies["put"],
+  { filename }: UploadOptions,
+  reply: Replies["put"],
   crossed: { transferred: number; resumedFrom: number },
 ): Transferred {
+  // No md5 protects a header: a name that was damaged on the way must not pass for the one that was meant.
+  if (reply.filename !== filename) {
+    throw new FerryError("bad_header", `the server stored it as ${quote(reply.filename)}`);
+  }
+  const { md5, size, unchanged } = reply;
   return { filename, md5, size, skipped: unchanged, ...crossed };
 }
 

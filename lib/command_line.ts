@@ -122,7 +122,7 @@ function parseArgv(command: CommandSpec, argv: readonly string[]): Given {
     entries.filter(([, { kind }]) => (kind === "flag") === flags).map(([name]) => name);
   const alias: Record<string, string> = {};
   for (const [name, { short }] of entries) if (short) alias[short] = name;
-  const parsed = parseArgs(separateShortValues(command, argv), {
+  const parsed = parseArgs(normalize(command, argv), {
     boolean: names(true),
     string: ["_", ...names(false)],
     collect: entries.filter(([, { kind }]) => kind === "list").map(([name]) => name),
@@ -145,18 +145,28 @@ function parseArgv(command: CommandSpec, argv: readonly string[]): Given {
   return { options, args: parsed._.map(String) };
 }
 
-/** `-sHOST` as `-s HOST`; the parser would take it for a row of flags. */
-function separateShortValues(command: CommandSpec, argv: readonly string[]): string[] {
-  const taking = new Set(
-    Object.values(command.options).flatMap(({ short, kind }) =>
-      short !== undefined && kind !== "flag" ? [short] : []
-    ),
+/**
+ * Arguments as the parser understands them: it takes `-sHOST` for a row of flags, and `-` for no value.
+ */
+function normalize(command: CommandSpec, argv: readonly string[]): string[] {
+  const taking = new Map(
+    Object.entries(command.options).flatMap(([name, { short, kind }]) =>
+      kind === "flag" ? [] : [[`--${name}`, name], ...(short ? [[`-${short}`, name]] : [])]
+    ) as [string, string][],
   );
-  const end = argv.indexOf("--");
-  return argv.flatMap((arg, turn) => {
-    const joined = /^-[A-Za-z][^=]/.test(arg) && taking.has(arg[1]!);
-    return joined && (end < 0 || turn < end) ? [arg.slice(0, 2), arg.slice(2)] : [arg];
-  });
+  const normal: string[] = [];
+  for (let turn = 0; turn < argv.length; turn++) {
+    const arg = argv[turn]!;
+    if (arg === "--") return [...normal, ...argv.slice(turn)];
+    const name = taking.get(arg);
+    if (name !== undefined && argv[turn + 1] === "-") {
+      normal.push(`--${name}=-`);
+      turn++;
+    } else if (/^-[A-Za-z][^=]/.test(arg) && taking.has(arg.slice(0, 2))) {
+      normal.push(arg.slice(0, 2), arg.slice(2));
+    } else normal.push(arg);
+  }
+  return normal;
 }
 
 function env({ prefix, env }: Surroundings, name: string): string | undefined {

@@ -46,16 +46,18 @@ export interface FerryOptions {
   server?: string;
   /** Further variables of the environment. */
   env?: Record<string, string>;
+  /** Whether something is to be written to its standard input. */
+  stdin?: "null" | "piped";
 }
 
 /** Starts `ferry` and does not wait for it. */
 export function spawnFerry(args: string[], options: FerryOptions = {}): Deno.ChildProcess {
-  const { cwd, server, env = {} } = options;
+  const { cwd, server, env = {}, stdin = "null" } = options;
   return new Deno.Command(DENO, {
     args: [...programArgs("ferry"), ...args],
     ...(cwd === undefined ? {} : { cwd }),
     env: { ...(server === undefined ? {} : { FERRY_SERVER: server }), ...env },
-    stdin: "null",
+    stdin,
     stdout: "piped",
     stderr: "piped",
   }).spawn();
