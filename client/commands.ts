@@ -233,9 +233,11 @@ function treeOptions(
     ? new Filter({ ...(include.length > 0 ? { include } : {}), exclude })
     : undefined;
   const started = performance.now();
+  output.startTree();
   const options: TreeOptions = {
     filter,
     dryRun,
+    onPlan: (files, bytes) => output.plan(files, bytes),
     onFile(result) {
       tally.bytes += result.transferred;
       if (result.skipped) tally.unchanged++;

@@ -81,6 +81,8 @@ export interface TreeOptions {
   filter?: Filter | undefined;
   /** Whether nothing is transferred and `onFile` only told of what would be. */
   dryRun?: boolean | undefined;
+  /** Told how many files and bytes there are, before the first of them is transferred. */
+  onPlan?: ((files: number, bytes: number) => void) | undefined;
   /** Told of each file that was transferred or need not be. */
   onFile?: ((result: Transferred) => void) | undefined;
   /** Told of each file that failed; the others go on. */

@@ -9,10 +9,19 @@ import type { Entry, PartEntry } from "../lib/header.ts";
 import { format } from "@std/fmt/bytes";
 import type { Retry } from "./client.ts";
 import type { Progress, Transferred } from "./options.ts";
-import { renderProgress } from "./progress.ts";
+import { renderProgress, renderTransfers } from "./progress.ts";
+import {
+  noTransfers,
+  reduceTransfers,
+  type TransfersEvent,
+  type TransfersState,
+} from "./progress_state.ts";
 
 /** How often progress is drawn, in milliseconds. */
 const REDRAW_MS = 100;
+
+/** How many lines of progress there are at most. */
+const MAX_LINES = 8;
 
 /** How output is to look. */
 export interface OutputOptions {
@@ -39,7 +48,10 @@ export interface Tally {
 /** Standard output and standard error of one run of the program. */
 export class Output {
   readonly #options: OutputOptions;
-  #drawn = false;
+  /** How many lines of progress stand on the terminal. */
+  #drawn = 0;
+  /** How far the files of a directory are, where one is being transferred. */
+  #tree: TransfersState | undefined;
   /** How often the transfer under way was repeated. */
   #retries = 0;
   #lastDraw = -Infinity;
@@ -53,11 +65,62 @@ export class Output {
   progress(progress: Progress, started: number): void {
     if (!this.#options.progress) return;
     const now = performance.now();
+    const { filename, bytes, total } = progress;
+    if (this.#tree) {
+      const known = this.#tree.running.some((transfer) => transfer.filename === filename);
+      if (!known) this.#note({ type: "began", filename, total });
+      this.#note({ type: "moved", filename, bytes });
+    } else {
+      const state = { ...progress, seconds: (now - started) / 1000 };
+      this.#draw(now, (columns) => [renderProgress(state, columns)]);
+    }
+  }
+
+  /** From now on, until the summary, progress is that of the files of a directory. */
+  startTree(): void {
+    this.#tree = noTransfers(performance.now());
+  }
+
+  /** Tells how much there is to do in a directory. */
+  plan(files: number, bytes: number): void {
+    this.#note({ type: "planned", files, bytes });
+  }
+
+  /** Takes note of something that happened in a directory, and draws what has become of it. */
+  #note(event: TransfersEvent): void {
+    if (!this.#tree || !this.#options.progress) return;
+    const now = performance.now();
+    this.#tree = reduceTransfers(this.#tree, event, now);
+    this.#draw(now, (columns, rows) => {
+      const state = reduceTransfers(this.#tree!, { type: "tick" }, now);
+      return renderTransfers(state, { columns, rows, color: !Deno.noColor });
+    });
+  }
+
+  /** A file of a directory is done with, one way or another. */
+  #ended({ filename, size, skipped }: Transferred): void {
+    if (!this.#tree || !this.#options.progress) return;
+    if (skipped) return this.#note({ type: "skipped", files: 1, bytes: size });
+    if (!this.#tree.running.some((transfer) => transfer.filename === filename)) {
+      // A small one crosses as a whole.
+      this.#note({ type: "began", filename, total: size });
+      this.#note({ type: "moved", filename, bytes: size });
+    }
+    this.#note({ type: "ended", filename });
+  }
+
+  #draw(now: number, render: (columns: number, rows: number) => string[]): void {
     if (now - this.#lastDraw < REDRAW_MS) return;
     this.#lastDraw = now;
-    this.#drawn = true;
-    const line = renderProgress({ ...progress, seconds: (now - started) / 1000 }, columns());
-    write(Deno.stderr, `\r\x1b[K${line}`);
+    const { columns, rows } = consoleSize();
+    const lines = render(columns, Math.max(1, Math.min(MAX_LINES, rows - 1)));
+    write(Deno.stderr, this.#erasure() + lines.join("\n"));
+    this.#drawn = lines.length;
+  }
+
+  /** What takes away the lines that were drawn last. */
+  #erasure(): string {
+    return this.#drawn === 0 ? "" : `\r${"\x1b[A".repeat(this.#drawn - 1)}\x1b[J`;
   }
 
   /** Reports a transfer that ended well; `shown` is the name that people see. */
@@ -69,6 +132,7 @@ export class Output {
     { tree = false } = {},
   ): void {
     const { filename, md5, size, skipped, transferred, resumedFrom } = result;
+    this.#ended(result);
     if (this.#options.json) {
       const bytes = op === "put" ? { bytes_sent: transferred } : { bytes_received: transferred };
       const path = op === "get" ? { path: shown } : {};
@@ -98,6 +162,7 @@ export class Output {
 
   /** Says at the end what became of a directory. */
   summary({ moved, unchanged, failed, bytes }: Tally, seconds: number): void {
+    this.#tree = undefined;
     if (this.#options.json) {
       const counts = { files: moved, skipped: unchanged, failed, bytes };
       return this.#json({ event: "summary", ...counts, seconds: round(seconds) });
@@ -191,8 +256,8 @@ export class Output {
   }
 
   #clear(): void {
-    if (this.#drawn) write(Deno.stderr, "\r\x1b[K");
-    this.#drawn = false;
+    if (this.#drawn > 0) write(Deno.stderr, this.#erasure());
+    this.#drawn = 0;
   }
 }
 
@@ -241,11 +306,11 @@ function round(seconds: number): number {
   return Math.round(seconds * 1e6) / 1e6;
 }
 
-function columns(): number {
+function consoleSize(): { columns: number; rows: number } {
   try {
-    return Deno.consoleSize().columns;
+    return Deno.consoleSize();
   } catch {
-    return 80;
+    return { columns: 80, rows: 24 };
   }
 }
 

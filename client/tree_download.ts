@@ -79,7 +79,7 @@ export class TreeDownload {
 
   /** Lists what there is, makes the directories, and leaves out what need not come. */
   async #list(connection: Connection): Promise<void> {
-    const { filter, dryRun, onFile } = this.#options;
+    const { filter, dryRun, onFile, onPlan } = this.#options;
     const excluded = new Set<string>();
     const items: Item[] = [];
     const header = { op: "list", filename: this.#name, recursive: true };
@@ -96,6 +96,7 @@ export class TreeDownload {
       else if (!dryRun && (!filter || filter.keeps(name))) this.#makeDirectory({ entry, path });
     }
     if (!dryRun) makeDirectories(this.#out);
+    onPlan?.(items.length, items.reduce((sum, { entry }) => sum + entry.size, 0));
     for (const item of items) {
       try {
         if (await this.#wants(connection, item)) this.#left.set(item.entry.filename, item);

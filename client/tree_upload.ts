@@ -64,17 +64,8 @@ export class TreeUpload {
       if (item.type === "file" || !filled.has(item.name)) this.#left.set(item.filename, item);
     }
     if (items.length === 0) this.#left.set(as, emptyRoot(root, as));
-  }
-
-  /** How many files and bytes there are, and how many are left. */
-  get plan(): { files: number; bytes: number } {
-    let [files, bytes] = [0, 0];
-    for (const { type, size } of this.#left.values()) {
-      if (type !== "file") continue;
-      files++;
-      bytes += size;
-    }
-    return { files, bytes };
+    const files = items.filter(({ type }) => type === "file");
+    options.onPlan?.(files.length, files.reduce((sum, { size }) => sum + size, 0));
   }
 
   /** Does what is left; a connection that is lost leaves the rest for the next one. */

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { md5sumLine, Output, type OutputOptions, write } from "../client/output.ts";
 import { FerryError } from "../lib/errors.ts";
@@ -251,10 +251,21 @@ Deno.test("Output.progress() draws on stderr where it is asked for, and is wiped
     output.line("again");
   }, { progress: true });
   assertEquals(out, "done\nagain\n");
-  const wiped = err.split("\r\x1b[K");
-  assertEquals(wiped.length, 3, JSON.stringify(err));
-  assert(/^a\.bin .* 50% /.test(wiped[1]!), wiped[1]);
-  assertEquals([wiped[0], wiped[2]], ["", ""]);
+  const wiped = err.split("\r\x1b[J");
+  assertEquals(wiped.length, 2, JSON.stringify(err));
+  assert(/^a\.bin .* 50% /.test(wiped[0]!), wiped[0]);
+  assertEquals(wiped[1], "");
+});
+
+Deno.test("Output.progress() draws a line for each file of a directory and one for all", () => {
+  const { err } = printed((output) => {
+    output.startTree();
+    output.plan(3, 300);
+    output.progress({ filename: "t/a", bytes: 50, total: 100 }, 0);
+    output.summary({ moved: 1, unchanged: 2, failed: 0, bytes: 50 }, 1);
+  }, { progress: true });
+  assertMatch(err, /^0\/3 files, 300\.0 B/);
+  assert(err.endsWith("\r\x1b[Jferry: 1 transferred (50 B), 2 unchanged\n"), JSON.stringify(err));
 });
 
 Deno.test("write() writes all of a text, however little is taken at once", () => {
