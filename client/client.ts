@@ -318,7 +318,8 @@ export class Client implements AsyncDisposable {
   /** The options of a transfer of many files, each of which is progress. */
   #watchedTree<Options extends TransferOptions & TreeOptions>(options: Options): Options {
     const onFile = (result: Transferred) => {
-      this.#furthest += 1 + result.size;
+      // What need not cross is no progress: a new connection finds it all over again.
+      this.#furthest += result.transferred;
       options.onFile?.(result);
     };
     return { ...this.#watched(options), onFile };

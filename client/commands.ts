@@ -134,7 +134,7 @@ export const put: Run<typeof PUT.options> = async (context, options, args) => {
           onProgress,
           onSkip: ({ path, reason }) => output.notice(`skipped ${quote(path)}: ${reason}`),
         });
-        output.summary(tree.tally, secondsSince(started));
+        output.summary(tree.tally, secondsSince(started), { dryRun: options["dry-run"] });
         return;
       }
       const result = await client.put(path, { ...common, onProgress });
@@ -180,7 +180,7 @@ export const get: Run<typeof GET.options> = async (context, options, args) => {
           return join(path, name === "" ? filename : filename.slice(name.length + 1));
         });
         await client.getTree(name, { ...common, ...tree.options, out: path, onProgress });
-        output.summary(tree.tally, secondsSince(started));
+        output.summary(tree.tally, secondsSince(started), { dryRun: options["dry-run"] });
       }
     });
   }

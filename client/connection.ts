@@ -221,9 +221,16 @@ export class Connection {
       await sendStreamed(this.#wire, header, pieces);
       await this.#wire.flush();
     })();
-    sending.catch(() => {});
-    yield* this.#lines(await this.#nextReply());
-    await sending;
+    let sent = false;
+    sending.then(() => sent = true, () => {});
+    try {
+      yield* this.#lines(await this.#nextReply());
+      await sending;
+    } finally {
+      // Nothing can follow a body that is still on its way.
+      if (!sent) this.#wire.close();
+      await sending.catch(() => {});
+    }
   }
 
   /**

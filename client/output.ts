@@ -161,14 +161,19 @@ export class Output {
   }
 
   /** Says at the end what became of a directory. */
-  summary({ moved, unchanged, failed, bytes }: Tally, seconds: number): void {
+  summary(
+    { moved, unchanged, failed, bytes }: Tally,
+    seconds: number,
+    { dryRun = false } = {},
+  ): void {
     this.#tree = undefined;
     if (this.#options.json) {
       const counts = { files: moved, skipped: unchanged, failed, bytes };
       return this.#json({ event: "summary", ...counts, seconds: round(seconds) });
     }
     const size = format(bytes, { binary: true, maximumFractionDigits: 1 });
-    const parts = [`${moved} transferred (${size})`, `${unchanged} unchanged`];
+    const done = dryRun ? `${moved} would be transferred` : `${moved} transferred (${size})`;
+    const parts = [done, `${unchanged} unchanged`];
     if (failed > 0) parts.push(`${failed} failed`);
     this.notice(parts.join(", "));
   }

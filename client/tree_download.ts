@@ -37,6 +37,8 @@ export class TreeDownload {
   readonly #options: GetTreeOptions;
   readonly #left = new Map<string, Item>();
   readonly #publisher: Publisher;
+  /** The md5s of local files, so that a new connection does not have to wait for them again. */
+  readonly #md5s = new Map<string, string>();
   readonly #publishing = new Set<Promise<void>>();
   #listed = false;
 
@@ -142,9 +144,9 @@ export class TreeDownload {
     let decision = decideOverwrite(overwrite, entry, existing);
     if (decision === "hash") {
       const { filename } = entry;
+      existing.md5 = this.#md5s.get(path) ?? await md5OfFile(path);
+      this.#md5s.set(path, existing.md5);
       const { md5 } = entry.md5 ? entry : await connection.ask("entry", { op: "stat", filename });
-      await using file = LocalFile.open(path);
-      existing.md5 = (await digestOf(file)).md5;
       decision = decideOverwrite(overwrite, { ...entry, md5 }, existing);
     }
     if (decision === "exists") throw new FerryError("exists", `another file is at ${quote(path)}`);
@@ -213,6 +215,11 @@ export class TreeDownload {
     const { filename } = item.entry;
     this.#options.onError?.(filename, toFerryError(error).during(`get ${quote(filename)}`));
   }
+}
+
+async function md5OfFile(path: string): Promise<string> {
+  await using file = LocalFile.open(path);
+  return (await digestOf(file)).md5;
 }
 
 function nothingMoved({ filename, size, md5 }: Entry): Transferred {

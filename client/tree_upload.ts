@@ -5,7 +5,7 @@
  * @module
  */
 
-import { md5Of } from "../lib/checksum.ts";
+import { md5Of, sameDigest } from "../lib/checksum.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { parseReply } from "../lib/header.ts";
 import { LocalFile } from "../lib/local_file.ts";
@@ -19,7 +19,7 @@ import { digestOf } from "../lib/transfer.ts";
 import type { Connection } from "./connection.ts";
 import { type LocalEntry, walkLocal } from "./local_tree.ts";
 import type { PutTreeOptions, Transferred } from "./options.ts";
-import { upload } from "./upload.ts";
+import { assertStoredAs, upload } from "./upload.ts";
 
 /** Files up to this size go without an offer, one behind the other. */
 const SMALL_BYTES = 1024 * 1024;
@@ -37,6 +37,8 @@ export class TreeUpload {
   readonly #options: PutTreeOptions;
   /** What is not done yet, in the order of the walk; empty directories among it. */
   readonly #left = new Map<string, Item>();
+  /** The md5s that were computed, so that a new connection does not have to wait for them again. */
+  readonly #md5s = new Map<string, string>();
   #compared = false;
 
   /**
@@ -70,11 +72,12 @@ export class TreeUpload {
 
   /** Does what is left; a connection that is lost leaves the rest for the next one. */
   async run(connection: Connection): Promise<void> {
-    if (!this.#compared) await this.#compare(connection);
+    const able = connection.hello.features.includes("compare");
+    if (!this.#compared && able) await this.#compare(connection);
     this.#compared = true;
     if (this.#options.dryRun) {
-      for (const { filename, size } of this.#left.values()) {
-        this.#options.onFile?.(nothingMoved(filename, size));
+      for (const { filename, size, type } of this.#left.values()) {
+        if (type === "file") this.#options.onFile?.(nothingMoved(filename, size));
       }
       this.#left.clear();
       return;
@@ -83,17 +86,15 @@ export class TreeUpload {
       try {
         if (item.type === "directory") parseReply("done", header);
         else {
-          const { unchanged, size } = parseReply("put", header);
-          const transferred = size;
           const { filename } = item;
-          this.#done(item, {
-            filename,
-            md5,
-            size,
-            skipped: unchanged,
-            transferred,
-            resumedFrom: 0,
-          });
+          const reply = parseReply("put", header);
+          assertStoredAs(filename, reply);
+          const { unchanged, size } = reply;
+          if (!unchanged && !sameDigest(reply.md5, md5)) {
+            throw new FerryError("checksum_mismatch", `the server has ${reply.md5}, not ${md5}`);
+          }
+          const crossed = { transferred: size, resumedFrom: 0 };
+          this.#done(item, { filename, md5, size, skipped: unchanged, ...crossed });
         }
         this.#left.delete(item.filename);
       } catch (error) {
@@ -154,12 +155,20 @@ export class TreeUpload {
         this.#failed(item, FerryError.reported(reply.code, reply.message));
       }
     };
-    await this.#ask(connection, files.map((file) => ({ ...file, md5: null })), settle);
-    const hashed: (Item & { md5: string | null })[] = [];
+    const known = (file: Item) => ({ ...file, md5: this.#md5s.get(file.filename) ?? null });
+    try {
+      await this.#ask(connection, files.map(known), settle);
+    } catch (error) {
+      // Who may write and not read is not told what is there: everything is sent, then.
+      if (toFerryError(error).code === "denied") return;
+      throw error;
+    }
+    const hashed: ManifestLine[] = [];
     for (const item of hash) {
       try {
         await using file = LocalFile.open(item.path);
-        hashed.push({ ...item, md5: (await digestOf(file)).md5 });
+        this.#md5s.set(item.filename, (await digestOf(file)).md5);
+        hashed.push(known(item));
         wanted.delete(item.filename);
       } catch (error) {
         this.#failed(item, error);

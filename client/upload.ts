@@ -126,8 +126,6 @@ async function putFile(
   }
   if (offered.decision === "have") return skipped(options, offered.md5 ?? "", size);
   const offset = digest ? offered.offset : 0;
-  // Where nothing is left to be sent there is no closing header: the md5 stands in front.
-  if (offset === size) md5 ??= digest?.hex() ?? null;
   file.seek(offset);
   const reply = await connection.upload({
     header: offset > 0 ? { ...keys, offset, size } : keys,
@@ -174,12 +172,19 @@ function done(
   reply: Replies["put"],
   crossed: { transferred: number; resumedFrom: number },
 ): Transferred {
-  // No md5 protects a header: a name that was damaged on the way must not pass for the one that was meant.
-  if (reply.filename !== filename) {
-    throw new FerryError("bad_header", `the server stored it as ${quote(reply.filename)}`);
-  }
+  assertStoredAs(filename, reply);
   const { md5, size, unchanged } = reply;
   return { filename, md5, size, skipped: unchanged, ...crossed };
+}
+
+/**
+ * Names have no md5: one that was damaged on its way shows in the reply.
+ *
+ * @throws {FerryError} `bad_header`
+ */
+export function assertStoredAs(filename: string, reply: Replies["put"]): void {
+  if (reply.filename === filename) return;
+  throw new FerryError("bad_header", `the server stored it as ${quote(reply.filename)}`);
 }
 
 function skipped({ filename }: UploadOptions, md5: string, size: number): Transferred {

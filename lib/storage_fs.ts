@@ -294,6 +294,10 @@ export class FsStorage implements Storage {
   }
 }
 
+/** How often a directory that another process has is asked for again, and after which pauses. */
+const LOCK_TRIES = 10;
+const LOCK_PAUSE_MS = 100;
+
 /**
  * Makes ferry's own directory and claims it for this process.
  *
@@ -318,7 +322,11 @@ function takeOver(reserved: string): Deno.FsFile | undefined {
     throw error;
   }
   try {
-    if (!lock.tryLockSync(true)) throw new FerryError("busy", "another ferryd serves it");
+    // One that was killed a moment ago may still be on its way out.
+    for (let tries = 0; !lock.tryLockSync(true); tries++) {
+      if (tries === LOCK_TRIES) throw new FerryError("busy", "another ferryd serves it");
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOCK_PAUSE_MS);
+    }
     makeDirectories(`${reserved}/staging`);
     return lock;
   } catch (error) {

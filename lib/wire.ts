@@ -81,6 +81,7 @@ export class Wire {
   #writeFailure: FerryError | undefined;
   #closed = false;
   #holds = 0;
+  #releases = 0;
 
   /** How many bytes have been handed to the connection. */
   bytesWritten = 0;
@@ -285,10 +286,17 @@ export class Wire {
     return this.#closed;
   }
 
-  /** Until the returned value is disposed of, no read times out: this side is busy, not the peer. */
+  /**
+   * Until the returned value is disposed of, no read times out: this side is busy, not the peer. What waits
+   * then has at least the whole idle time before it.
+   */
   hold(): Disposable {
     this.#holds++;
-    return { [Symbol.dispose]: () => void this.#holds-- };
+    const release = () => {
+      this.#holds--;
+      this.#releases++;
+    };
+    return { [Symbol.dispose]: release };
   }
 
   #read(into: Uint8Array): Promise<number | null> {
@@ -310,8 +318,10 @@ export class Wire {
     const before = this.#failure ?? (direction === "write" ? this.#writeFailure : undefined);
     if (before) throw before;
     const limit = this.#idleTimeout();
+    let releases = this.#releases;
     const expire = () => {
-      if (direction === "read" && this.#holds > 0) {
+      if (direction === "read" && (this.#holds > 0 || this.#releases !== releases)) {
+        releases = this.#releases;
         timer = setTimeout(expire, limit);
         return;
       }

@@ -146,7 +146,11 @@ export class Session {
       await this.#replies.settle();
       if (request.op === "compare") return await this.#compare(request, body, action);
       if (!await body.drain()) {
-        await this.#refuse(new FerryError("too_large", "only a put has a body").during(action));
+        await this.#refuse(
+          new FerryError("too_large", "the request has no use for a body, and it is large").during(
+            action,
+          ),
+        );
         return false;
       }
       return await this.#run(request, action);

@@ -16,6 +16,7 @@ import {
   parseClosing,
   parseReply,
   parseRequest,
+  type PartEntry,
   throwReported,
 } from "../lib/header.ts";
 import { BAD, bytesOf, firstHeader, GOOD, meaningOf } from "./vectors.ts";
@@ -57,7 +58,7 @@ Deno.test("decodeHeader() supplies the framing keys that are absent", () => {
 
 Deno.test("decodeHeader() keeps sizes exact up to 2^63-1", () => {
   for (const digits of ["9007199254740991", "9007199254740993", "9223372036854775807"]) {
-    for (const key of ["total_size", "size", "offset"]) {
+    for (const key of ["total_size", "size", "offset", "received"]) {
       assertEquals(decode(`{"${key}":${digits}}`)[key], BigInt(digits));
     }
   }
@@ -172,9 +173,17 @@ Deno.test("parseRequest() supplies the defaults of every operation", () => {
       md5: null,
       overwrite: "never",
       offer: false,
+      offset: 0n,
+      restart: false,
     }],
-    [{ op: "get", filename: "f" }, { op: "get", filename: "f" }],
-    [{ op: "list" }, { op: "list", filename: "", recursive: false }],
+    [{ op: "get", filename: "f" }, {
+      op: "get",
+      filename: "f",
+      offset: 0n,
+      if_md5: null,
+      prefix_md5: null,
+    }],
+    [{ op: "list" }, { op: "list", filename: "", recursive: false, parts: false }],
     [{ op: "stat", filename: "" }, { op: "stat", filename: "" }],
     [{ op: "mkdir", filename: "d" }, { op: "mkdir", filename: "d" }],
     [{ op: "remove", filename: "d" }, { op: "remove", filename: "d", recursive: false }],
@@ -184,6 +193,7 @@ Deno.test("parseRequest() supplies the defaults of every operation", () => {
       to: "b",
       overwrite: "never",
     }],
+    [{ op: "compare" }, { op: "compare", overwrite: "never", checksum: false }],
   ];
   for (const [keys, request] of cases) {
     assertEquals({ ...parseRequest(header(keys)) } as Record<string, unknown>, request);
@@ -200,8 +210,21 @@ Deno.test("parseRequest() keeps what a put says", () => {
     mode: 0o777,
     offer: true,
     size: MAX_WIRE_SIZE,
+    offset: MAX_WIRE_SIZE - 1n,
+    restart: true,
   };
   assertEquals({ ...parseRequest(header(keys)) } as Record<string, unknown>, keys);
+});
+
+Deno.test("parseRequest() keeps what a get, a list and a compare say", () => {
+  const [if_md5, prefix_md5] = [EMPTY_MD5, "0".repeat(32)];
+  for (
+    const keys of [
+      { op: "get", filename: "f", offset: 2n ** 53n + 1n, if_md5, prefix_md5 },
+      { op: "list", filename: "d", recursive: true, parts: true },
+      { op: "compare", overwrite: "newer", checksum: true },
+    ]
+  ) assertEquals({ ...parseRequest(header(keys)) } as Record<string, unknown>, keys);
 });
 
 Deno.test("parseRequest() ignores keys that are not known", () => {
@@ -212,6 +235,7 @@ Deno.test("parseRequest() ignores keys that are not known", () => {
 
 Deno.test("parseRequest() says which key is missing or wrong", () => {
   const put = { op: "put", filename: "f" };
+  const get = { op: "get", filename: "f" };
   const cases: [keys: Record<string, unknown>, words: string][] = [
     [{}, "op is missing or not a string"],
     [{ op: 1 }, "op is missing or not a string"],
@@ -244,6 +268,17 @@ Deno.test("parseRequest() says which key is missing or wrong", () => {
     [{ ...put, size: -1n }, "size is negative"],
     [{ ...put, size: 1.5 }, "size is not an integer"],
     [{ ...put, size: "1" }, "size is not an integer"],
+    [{ ...put, offset: -1n }, "offset is negative"],
+    [{ ...put, offset: 64.5 }, "offset is not an integer"],
+    [{ ...put, offset: 2n ** 63n }, "offset is more than 2^63-1"],
+    [{ ...put, offset: null }, "offset is not an integer"],
+    [{ ...put, restart: 1 }, "restart is not a boolean"],
+    [{ ...get, offset: "64" }, "offset is not an integer"],
+    [{ ...get, if_md5: "?" }, "if_md5 is not 32 lower-case hexadecimal digits"],
+    [{ ...get, prefix_md5: 1 }, "prefix_md5 is not a string"],
+    [{ op: "list", parts: "yes" }, "parts is not a boolean"],
+    [{ op: "compare", checksum: 1 }, "checksum is not a boolean"],
+    [{ op: "compare", overwrite: "new" }, "overwrite is none of never, always, newer, different"],
   ];
   for (const [keys, words] of cases) {
     assertFails(() => parseRequest(header(keys)), "bad_header", words);
@@ -301,6 +336,45 @@ Deno.test("parseReply() supplies what a server may leave out", () => {
   assertEquals([hello.features, hello.auth], [[], "none"]);
   const put = header({ status: "ok", filename: "f", md5: EMPTY_MD5, size: 0n });
   assertEquals(parseReply("put", put).unchanged, false);
+  const offer = parseReply("offer", header({ status: "ok", decision: "send" }));
+  assertEquals({ ...offer } as Record<string, unknown>, {
+    status: "ok",
+    decision: "send",
+    md5: null,
+    offset: 0,
+    prefix_md5: null,
+    prefix_xxh128: null,
+    prefix_state: null,
+  });
+  const get = header({ status: "ok", filename: "f", size: 0n, mtime: 0, mode: 0 });
+  assertEquals(parseReply("get", get).offset, 0);
+});
+
+Deno.test("parseReply() gives where to go on as a number", () => {
+  const facts = { prefix_md5: EMPTY_MD5, prefix_xxh128: EMPTY_MD5, prefix_state: EMPTY_MD5 };
+  const offer = header({ status: "ok", decision: "send", offset: 64n, ...facts });
+  const { offset, prefix_md5, prefix_xxh128, prefix_state } = parseReply("offer", offer);
+  assertEquals(offset, 64);
+  assertEquals({ prefix_md5, prefix_xxh128, prefix_state }, facts);
+  for (const key of Object.keys(facts)) {
+    assertFails(
+      () => parseReply("offer", header({ ...offer, [key]: EMPTY_MD5.slice(1) })),
+      "bad_header",
+      `${key} is not 32 lower-case hexadecimal digits`,
+    );
+  }
+  assertFails(
+    () => parseReply("offer", header({ ...offer, offset: 2n ** 53n })),
+    "bad_header",
+    "offset is more than 2^53-1",
+  );
+  const get = { status: "ok", filename: "f", size: 70n, mtime: 0, mode: 0, offset: 64n };
+  assertEquals(parseReply("get", header(get)).offset, 64);
+  assertFails(
+    () => parseReply("get", header({ ...get, offset: -1n })),
+    "bad_header",
+    "offset is negative",
+  );
 });
 
 Deno.test("parseReply() refuses what is not the reply", () => {
@@ -337,6 +411,36 @@ Deno.test("encodeLine() and decodeLine() are inverse", () => {
   assertMatch(line, /^[^\n]+\n$/);
   assertStringIncludes(line, "line\\nfeed");
   assertEquals({ ...decodeLine("entry", line) }, entry);
+  const part: PartEntry = {
+    filename: "line\nfeed/é",
+    size: Number.MAX_SAFE_INTEGER,
+    received: Number.MAX_SAFE_INTEGER - 1,
+    mtime: -1,
+    active: true,
+  };
+  assertMatch(encodeLine(part), /^[^\n]+\n$/);
+  assertEquals({ ...decodeLine("part", encodeLine(part)) }, part);
+});
+
+Deno.test("decodeLine() refuses what is no part", () => {
+  const part = { filename: "f", size: 70, received: 64, mtime: 0 };
+  const decode = (keys: Record<string, unknown>) =>
+    decodeLine("part", JSON.stringify({ ...part, ...keys }));
+  assertEquals(decode({}).active, false);
+  const cases: [keys: Record<string, unknown>, words: string][] = [
+    [{ filename: undefined }, "filename is missing"],
+    [{ size: 1.5 }, "size is not an integer"],
+    [{ received: undefined }, "received is missing"],
+    [{ received: -1 }, "received is negative"],
+    [{ received: "64" }, "received is not an integer"],
+    [{ mtime: null }, "mtime is not a number"],
+    [{ active: "yes" }, "active is not a boolean"],
+  ];
+  for (const [keys, words] of cases) assertFails(() => decode(keys), "bad_header", words);
+  // Not rounded to something that would do.
+  const line = '{"filename":"f","size":70,"received":9007199254740993,"mtime":0}';
+  assertFails(() => decodeLine("part", line), "bad_header", "received is more than 2^53-1");
+  assertFails(() => decodeLine("part", "["), "bad_header", "a line of the list is not JSON");
 });
 
 Deno.test("decodeLine() refuses what is no entry", () => {

@@ -16,10 +16,12 @@ import {
   type Request,
 } from "../lib/header.ts";
 import { md5Of } from "../lib/checksum.ts";
+import { decodeManifestLine, decodeManifestReply, MAX_LINE_BYTES } from "../lib/manifest.ts";
 import { OVERWRITE_POLICIES } from "../lib/overwrite.ts";
 import { CHECKPOINT_BYTES, RESUMABLE_BYTES } from "../lib/partial.ts";
 import { MAX_DRAIN_BYTES } from "../lib/wire.ts";
 import { FsStorage, serve, type Server } from "../mod.ts";
+import { assertAllowed, SCOPES } from "../server/access.ts";
 import { FERRYD } from "../server/config.ts";
 import { COMMON } from "../client/config.ts";
 import { PROJECT, TempDir } from "./programs.ts";
@@ -176,7 +178,11 @@ Deno.test("PROTOCOL.md shows headers that the code understands", () => {
   }
   assert(shown > 20, `only ${shown} headers were found`);
   for (const { info, lines } of blocks("text")) {
-    for (const line of lines) decodeLine(info === "part" ? "part" : "entry", line);
+    for (const line of lines) {
+      if (info === "file") decodeManifestLine(line);
+      else if (info === "answer") decodeManifestReply(line);
+      else decodeLine(info === "part" ? "part" : "entry", line);
+    }
   }
 });
 
@@ -232,6 +238,7 @@ Deno.test("PROTOCOL.md names the limits that the code has", () => {
     MAX_NAME_BYTES,
     MAX_PART_BYTES,
     MAX_DRAIN_BYTES,
+    MAX_LINE_BYTES,
     RESUMABLE_BYTES,
     CHECKPOINT_BYTES,
   };
@@ -265,6 +272,20 @@ Deno.test("PROTOCOL.md describes every operation and no other", () => {
 Deno.test("PROTOCOL.md describes every overwrite policy and no other", () => {
   const documented = rows(section("## 10. Overwrite policies")).map(([policy]) => policy!);
   assertEquals(documented, [...OVERWRITE_POLICIES]);
+});
+
+Deno.test("PROTOCOL.md says which scopes each operation needs, as the server does", () => {
+  for (const [op, needs] of rows(section("## 9. Operations"))) {
+    const needed = SCOPES.filter((scope) => {
+      try {
+        assertAllowed(op as Request["op"], SCOPES.filter((other) => other !== scope));
+        return false;
+      } catch {
+        return true;
+      }
+    });
+    assertEquals(needs, needed.join(", ") || "–", op);
+  }
 });
 
 Deno.test("PROTOCOL.md is about the version that the code speaks", () => {

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { createHash } from "node:crypto";
+import { type Direction, FaultyPeer } from "./faulty_peer.ts";
 import { ferry, Ferryd, outcome, spawnFerry, TempDir, unrecorded } from "./programs.ts";
 import { frame, RawPeer } from "./raw_peer.ts";
 
@@ -89,13 +90,12 @@ Deno.test("ferry put goes on by itself when ferryd is killed and comes back", as
   const bytes = content(60 * MIB);
   p.dir.write("cwd/f", bytes);
   // A reader that takes its time: the server is killed in the middle for certain.
-  const { port } = p.server;
-  await using slow = await SlowProxy.start(port, { pauseAfter: 30 * MIB });
+  await using slow = stalling(p, "up", 30 * MIB);
   const child = spawnFerry(["put", "f", "--json"], { cwd: p.cwd, server: slow.address });
-  await slow.paused;
+  await slow.reached;
   await p.server.stop("SIGKILL");
   p.server = await Ferryd.start(p.root);
-  slow.resume(p.server.port);
+  slow.retarget(p.server.port);
   const { code, stdout } = await outcome(child);
   const events = stdout.trim().split("\n").map((line) => JSON.parse(line));
   assertEquals(events.at(0).event, "retry");
@@ -109,9 +109,9 @@ Deno.test("ferry get goes on behind a part that a killed one left", async () => 
   await using p = await Pair.start();
   const bytes = content(60 * MIB, 3);
   Deno.writeFileSync(`${p.root}/f`, bytes);
-  await using slow = await SlowProxy.start(p.server.port, { pauseAfter: 30 * MIB });
+  await using slow = stalling(p, "down", 30 * MIB);
   const child = spawnFerry(["get", "f"], { cwd: p.cwd, server: slow.address });
-  await slow.paused;
+  await slow.reached;
   child.kill("SIGKILL");
   await outcome(child);
   const get = await p.run("get", "f", "--json");
@@ -125,9 +125,9 @@ Deno.test("ferry get goes on behind a part that a killed one left", async () => 
 Deno.test("ferry get goes on with the right bytes only: a file that changed is begun anew", async () => {
   await using p = await Pair.start();
   Deno.writeFileSync(`${p.root}/f`, content(60 * MIB, 3));
-  await using slow = await SlowProxy.start(p.server.port, { pauseAfter: 30 * MIB });
+  await using slow = stalling(p, "down", 30 * MIB);
   const child = spawnFerry(["get", "f"], { cwd: p.cwd, server: slow.address });
-  await slow.paused;
+  await slow.reached;
   child.kill("SIGINT");
   const { code, stderr } = await outcome(child);
   assertEquals([code, stderr], [
@@ -232,7 +232,7 @@ Deno.test("ferryd does not believe a part whose record or bytes were damaged", a
     "a part that is shorter than its record says": (part) => Deno.truncateSync(part, 1000),
     "a part of another run of the system, with other bytes": (part, record) => {
       const stored = JSON.parse(Deno.readTextFileSync(record));
-      Deno.writeTextFileSync(record, JSON.stringify({ ...stored, boot: "another" }));
+      Deno.writeTextFileSync(record, JSON.stringify({ ...stored, boot: 0 }));
       using file = Deno.openSync(part, { write: true });
       file.writeSync(new Uint8Array([1, 2, 3]));
     },
@@ -267,7 +267,7 @@ Deno.test("ferryd goes on with a part of another run of the system after reading
   const staging = `${p.root}/.ferry/staging`;
   const record = [...Deno.readDirSync(staging)].find(({ name }) => name.endsWith(".json"))!.name;
   const stored = JSON.parse(Deno.readTextFileSync(`${staging}/${record}`));
-  Deno.writeTextFileSync(`${staging}/${record}`, JSON.stringify({ ...stored, boot: "another" }));
+  Deno.writeTextFileSync(`${staging}/${record}`, JSON.stringify({ ...stored, boot: 0 }));
   p.server = await Ferryd.start(p.root);
   const event = JSON.parse((await p.run("put", "f", "--json")).stdout);
   assertEquals([event.md5, event.resumed_from], [md5(bytes), 12 * MIB]);
@@ -287,9 +287,9 @@ Deno.test("ferryd --partial-ttl throws away parts that nobody went on with", asy
 Deno.test("ferry gives up after --retries tries without a byte that moved", async () => {
   await using p = await Pair.start();
   p.dir.write("cwd/f", content(20 * MIB));
-  await using slow = await SlowProxy.start(p.server.port, { pauseAfter: MIB });
+  await using slow = stalling(p, "up", MIB);
   const child = spawnFerry(["put", "f", "--retries", "1"], { cwd: p.cwd, server: slow.address });
-  await slow.paused;
+  await slow.reached;
   await p.server.stop("SIGKILL");
   await slow[Symbol.asyncDispose]();
   const { code, stderr } = await outcome(child);
@@ -297,110 +297,7 @@ Deno.test("ferry gives up after --retries tries without a byte that moved", asyn
   assertMatch(stderr, /; trying again in 0\.\d s \(1 of 1\)\nferry: Cannot /);
 });
 
-/** A proxy that stops passing bytes on at some point, until it is told to go on. */
-class SlowProxy implements AsyncDisposable {
-  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  readonly #paused = Promise.withResolvers<void>();
-  #going = Promise.withResolvers<void>();
-  #port: number;
-  #left: number;
-  readonly #conns = new Set<Deno.Conn>();
-  readonly #running: Promise<void>;
-
-  private constructor(port: number, pauseAfter: number) {
-    this.#port = port;
-    this.#left = pauseAfter;
-    this.#running = this.#run();
-  }
-
-  static start(port: number, { pauseAfter }: { pauseAfter: number }): Promise<SlowProxy> {
-    return Promise.resolve(new SlowProxy(port, pauseAfter));
-  }
-
-  get address(): string {
-    return `127.0.0.1:${this.#listener.addr.port}`;
-  }
-
-  /** Resolves when so many bytes have passed. */
-  get paused(): Promise<void> {
-    return this.#paused.promise;
-  }
-
-  /** Ends the connections that were paused and passes everything on from now on. */
-  resume(port: number): void {
-    this.#port = port;
-    this.#left = Infinity;
-    this.#end();
-    this.#going.resolve();
-  }
-
-  #end(): void {
-    for (const conn of this.#conns) {
-      try {
-        conn.close();
-      } catch {
-        // It has ended already.
-      }
-    }
-    this.#conns.clear();
-  }
-
-  async #run(): Promise<void> {
-    const passing: Promise<void>[] = [];
-    try {
-      for await (const client of this.#listener) passing.push(this.#pass(client));
-    } catch {
-      // The listener was closed.
-    }
-    await Promise.all(passing);
-  }
-
-  async #pass(client: Deno.Conn): Promise<void> {
-    this.#conns.add(client);
-    try {
-      const server = await Deno.connect({ hostname: "127.0.0.1", port: this.#port });
-      this.#conns.add(server);
-      await Promise.all([this.#copy(client, server), this.#copy(server, client)]);
-    } catch {
-      try {
-        client.close();
-      } catch {
-        // It has ended already.
-      }
-    }
-  }
-
-  async #copy(from: Deno.Conn, to: Deno.Conn): Promise<void> {
-    const buffer = new Uint8Array(64 * 1024);
-    try {
-      for (;;) {
-        const count = await from.read(buffer);
-        if (count === null) break;
-        for (let done = 0; done < count;) done += await to.write(buffer.subarray(done, count));
-        this.#left -= count;
-        if (this.#left <= 0) {
-          this.#paused.resolve();
-          await this.#going.promise;
-        }
-      }
-      await to.closeWrite();
-    } catch {
-      try {
-        to.close();
-      } catch {
-        // It has ended already.
-      }
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.#listener.close();
-    } catch {
-      // It is closed already.
-    }
-    this.#going.resolve();
-    this.#end();
-    await this.#running;
-  }
+/** Stops passing bytes on in one direction behind so many, until it is sent elsewhere. */
+function stalling(p: Pair, direction: Direction, at: number): FaultyPeer {
+  return FaultyPeer.start(p.server.port, { faults: [{ kind: "stall", direction, at }] });
 }

@@ -262,8 +262,11 @@ Deno.test("Wire.hold() keeps reads from timing out until it is disposed of", asy
   first[Symbol.dispose]();
   clock.advance(10_000);
   assert(!wire.closed, "one of two holds is left");
+  clock.advance(900);
   second[Symbol.dispose]();
-  clock.advance(1000);
+  clock.advance(999);
+  assert(!wire.closed, "the whole idle time begins with the end of the hold");
+  clock.advance(1001);
   await assertFails(reading, "timeout");
 });
 
