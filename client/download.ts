@@ -5,6 +5,7 @@
  * @module
  */
 
+import { delay } from "@std/async/delay";
 import { basename, dirname } from "@std/path";
 import { md5Of, type PrefixFacts, prefixFacts } from "../lib/checksum.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
@@ -12,10 +13,10 @@ import { parseReply } from "../lib/header.ts";
 import { LocalFile } from "../lib/local_file.ts";
 import { decideOverwrite, type FileState } from "../lib/overwrite.ts";
 import {
+  goOnWith,
   type PartRecord,
   readRecord,
   removeRecord,
-  reopenPart,
   RESUMABLE_BYTES,
   writeRecord,
 } from "../lib/partial.ts";
@@ -99,7 +100,7 @@ async function store({ header, body }: Frame, target: Target): Promise<Transferr
   }
   if (record && offset === 0) {
     // It is not a part of what the server has now.
-    staged.reset();
+    staged.truncate(0);
     removeRecord(staged.path);
   }
   const keep = (prefix: PartRecord["prefix"]) => {
@@ -129,6 +130,9 @@ async function store({ header, body }: Frame, target: Target): Promise<Transferr
   }
 }
 
+/** How long another process may have the part before this one gets a part of its own. */
+const CLAIM = { tries: 10, pause: 50 };
+
 /**
  * The part of a download, with its record where there is something to go on from. Its name follows from the
  * final one; if another process is at it, this one gets a part of its own.
@@ -140,16 +144,21 @@ async function openPart(
 ): Promise<{ staged: StagedFile; record?: PartRecord; prefix?: PrefixFacts }> {
   const directory = dirname(out);
   const path = `${directory}/.ferry-${md5Of(new TextEncoder().encode(basename(out)))}.part`;
+  let staged = StagedFile.claim(path, { create: true });
+  for (let tries = 1; !staged && tries < CLAIM.tries; tries++) {
+    await delay(CLAIM.pause);
+    staged = StagedFile.claim(path, { create: true });
+  }
+  if (!staged) return { staged: StagedFile.create(directory, { prefix: ".ferry-" }) };
   const record = resume ? readRecord(path) : undefined;
   if (record?.filename === filename) {
     // A state that nobody can read any more is worth nothing.
     const prefix = await prefixFacts(record.prefix).catch(() => undefined);
-    const staged = prefix && await reopenPart(path, record);
-    if (staged) return { staged, record, prefix };
+    if (prefix && await goOnWith(staged, record)) return { staged, record, prefix };
   }
-  return {
-    staged: StagedFile.createAs(path) ?? StagedFile.create(directory, { prefix: ".ferry-" }),
-  };
+  staged.truncate(0);
+  removeRecord(path);
+  return { staged };
 }
 
 /** What is at a local path; undefined where nothing is. */

@@ -10,7 +10,7 @@
 
 import { PrefixDigest, type SavedPrefix } from "./checksum.ts";
 import { toFerryError } from "./errors.ts";
-import { StagedFile } from "./staging.ts";
+import type { StagedFile } from "./staging.ts";
 
 /** How many bytes may come between two records; at most so many are sent again after a kill. */
 export const CHECKPOINT_BYTES: number = 4 * 1024 * 1024;
@@ -65,23 +65,19 @@ export function readRecord(part: string): PartRecord | undefined {
 }
 
 /**
- * Opens a part to go on behind its good bytes, and cuts off what follows them.
+ * Makes a part ready to go on behind its good bytes; what follows them is cut off.
  *
  * After a restart of the system the record may be newer than the bytes on the disk, so that those are
  * read and compared first.
  *
- * @returns undefined where they are not what the record says, or where another process has the part
+ * @returns false where they are not what the record says: the part is empty then, and has no record
  */
-export async function reopenPart(
-  part: string,
-  record: PartRecord,
-): Promise<StagedFile | undefined> {
-  const staged = StagedFile.reopen(part, record.prefix.size);
-  if (!staged) return undefined;
-  if (sameBoot((record as StoredRecord).boot) || await holds(part, record.prefix)) return staged;
-  await staged[Symbol.asyncDispose]();
-  removeRecord(part);
-  return undefined;
+export async function goOnWith(staged: StagedFile, record: PartRecord): Promise<boolean> {
+  const { path } = staged;
+  const good = sameBoot((record as StoredRecord).boot) || await holds(path, record.prefix);
+  if (!good) removeRecord(path);
+  staged.truncate(good ? record.prefix.size : 0);
+  return good;
 }
 
 async function holds(part: string, prefix: SavedPrefix): Promise<boolean> {

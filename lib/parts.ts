@@ -6,8 +6,7 @@
  */
 
 import type { SavedPrefix } from "./checksum.ts";
-import { toFerryError } from "./errors.ts";
-import { type PartRecord, readRecord, removeRecord, reopenPart, writeRecord } from "./partial.ts";
+import { goOnWith, type PartRecord, readRecord, removeRecord, writeRecord } from "./partial.ts";
 import { StagedFile } from "./staging.ts";
 import type { PartEntry } from "./header.ts";
 import type { CreateOptions } from "./storage.ts";
@@ -94,12 +93,10 @@ export class Parts {
   }
 
   async #reopen(path: string, record: PartRecord): Promise<StagedFile | undefined> {
-    try {
-      return await reopenPart(path, record);
-    } catch (error) {
-      if (toFerryError(error).code === "not_found") return undefined;
-      throw error;
-    }
+    const staged = StagedFile.claim(path, { create: false });
+    if (!staged || await goOnWith(staged, record)) return staged;
+    await staged[Symbol.asyncDispose]();
+    return undefined;
   }
 
   #candidates(filename: string, size: number | null): [string, Kept][] {

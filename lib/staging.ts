@@ -49,34 +49,20 @@ export class StagedFile implements ByteSink, AsyncDisposable {
   }
 
   /**
-   * Creates a file under a temporary name of the caller's choice, which nobody else opens while it is open.
+   * Opens a file under a temporary name of the caller's choice, or creates it. Nobody else gets it while it
+   * is open. What it holds stays until {@linkcode StagedFile.truncate}, which has to come first.
    *
-   * @returns undefined where another process has it
-   * @throws {FerryError} `denied`, `no_space`, `not_found`, …
+   * @returns undefined where another process has it, or where it is missing and `create` is false
+   * @throws {FerryError} `denied`, `no_space`, `not_found` where the directory is missing, …
    */
-  static createAs(path: string): StagedFile | undefined {
-    return StagedFile.#claim(path, 0, { write: true, create: true });
-  }
-
-  /**
-   * Opens one that an earlier run left, to append behind its first `size` bytes; the others are cut off.
-   *
-   * @returns undefined where another process has it
-   * @throws {FerryError} `not_found`, `denied`, …
-   */
-  static reopen(path: string, size: number): StagedFile | undefined {
-    return StagedFile.#claim(path, size, { write: true });
-  }
-
-  static #claim(path: string, size: number, options: Deno.OpenOptions): StagedFile | undefined {
+  static claim(path: string, { create }: { create: boolean }): StagedFile | undefined {
     try {
-      const file = Deno.openSync(path, options);
+      if (!create && !existsSync(path)) return undefined;
+      const file = Deno.openSync(path, { write: true, create });
       try {
         // Another process may have renamed it to its final name since it was opened: hands off then.
         if (file.tryLockSync(true) && Deno.statSync(path).ino === file.statSync().ino) {
-          const staged = new StagedFile(file, path);
-          staged.#cut(size);
-          return staged;
+          return new StagedFile(file, path);
         }
       } catch (error) {
         file.close();
@@ -89,19 +75,15 @@ export class StagedFile implements ByteSink, AsyncDisposable {
     }
   }
 
-  /** Throws away what was written, to begin anew. */
-  reset(): void {
+  /** Keeps the first `size` bytes and goes on behind them. */
+  truncate(size: number): void {
     try {
-      this.#cut(0);
+      this.#file.truncateSync(size);
+      this.#file.seekSync(size, Deno.SeekMode.Start);
+      this.#size = size;
     } catch (error) {
       throw toFerryError(error);
     }
-  }
-
-  #cut(size: number): void {
-    this.#file.truncateSync(size);
-    this.#file.seekSync(size, Deno.SeekMode.Start);
-    this.#size = size;
   }
 
   /** Appends all the bytes. */
