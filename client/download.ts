@@ -22,7 +22,7 @@ import {
 } from "../lib/partial.ts";
 import { StagedFile, syncDirectory } from "../lib/staging.ts";
 import type { ByteSink } from "../lib/storage.ts";
-import { digestOf, receive } from "../lib/transfer.ts";
+import { digestOf, receive, type Verified } from "../lib/transfer.ts";
 import type { Frame } from "../lib/wire.ts";
 import type { GetOptions, Transferred } from "./options.ts";
 import type { Connection } from "./connection.ts";
@@ -78,7 +78,7 @@ async function pour(
     let bytes = 0;
     const onBytes = (count: number) =>
       onProgress?.({ filename, bytes: bytes += count, total: size });
-    const { md5 } = await receive(body, sink, { onBytes });
+    const { md5 } = assertWhole(size, await receive(body, sink, { onBytes }));
     return { filename, md5, size, skipped: false, transferred: size, resumedFrom: 0 };
   });
 }
@@ -109,11 +109,12 @@ async function store({ header, body }: Frame, target: Target): Promise<Transferr
   };
   let bytes = offset;
   try {
-    const { md5 } = await receive(body, staged, {
+    const received = await receive(body, staged, {
       prefix: offset > 0 ? record?.prefix : undefined,
       ...(size > RESUMABLE_BYTES ? { checkpoint: keep } : {}),
       onBytes: (count) => onProgress?.({ filename, bytes: bytes += count, total: size }),
     });
+    const { md5 } = assertWhole(size, received);
     if (preserve) staged.stamp({ mtime, mode });
     else if (options.keepTime) staged.stamp({ mtime });
     if (durability === "full") await staged.sync();
@@ -128,6 +129,16 @@ async function store({ header, body }: Frame, target: Target): Promise<Transferr
     else removeRecord(staged.path);
     throw error;
   }
+}
+
+/**
+ * No md5 protects a header: a length that was damaged on its way shows beside the file's size.
+ *
+ * @throws {FerryError} `checksum_mismatch`
+ */
+export function assertWhole(size: number, received: Verified): Verified {
+  if (received.size === size) return received;
+  throw new FerryError("checksum_mismatch", `${received.size} of ${size} bytes came`);
 }
 
 /** How long another process may have the part before this one gets a part of its own. */

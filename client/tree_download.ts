@@ -16,7 +16,7 @@ import { makeDirectories, StagedFile } from "../lib/staging.ts";
 import { digestOf, receive } from "../lib/transfer.ts";
 import type { Frame } from "../lib/wire.ts";
 import type { Connection } from "./connection.ts";
-import { download } from "./download.ts";
+import { assertWhole, download } from "./download.ts";
 import type { GetTreeOptions, Transferred } from "./options.ts";
 
 /** Files up to this size are asked for one behind the other. */
@@ -169,7 +169,7 @@ export class TreeDownload {
       const directory = dirname(item.path);
       makeDirectories(directory);
       staged = StagedFile.create(directory, { prefix: ".ferry-" });
-      const { md5 } = await receive(body, staged);
+      const { md5 } = assertWhole(size, await receive(body, staged));
       const publishing = this.#publish(item, staged, { md5, size, mtime, mode });
       this.#publishing.add(publishing);
       void publishing.then(() => this.#publishing.delete(publishing));

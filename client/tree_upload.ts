@@ -136,7 +136,8 @@ export class TreeUpload {
         continue;
       }
       const md5 = md5Of(body);
-      const header = { op: "put", filename, overwrite, ...times, md5, total_size: body.length };
+      const sizes = { size: body.length, total_size: body.length };
+      const header = { op: "put", filename, overwrite, ...times, md5, ...sizes };
       yield { header, body, item, md5 };
     }
   }

@@ -90,7 +90,7 @@ async function putBytes(
   }
   const onBytes = counter(options, 0, size);
   const reply = await connection.upload({
-    header: keys,
+    header: { ...keys, size },
     source: sourceOf(bytes),
     size,
     md5,
@@ -128,7 +128,7 @@ async function putFile(
   const offset = digest ? offered.offset : 0;
   file.seek(offset);
   const reply = await connection.upload({
-    header: offset > 0 ? { ...keys, offset, size } : keys,
+    header: { ...keys, ...(offset > 0 ? { offset } : {}), size },
     source: file,
     size: size - offset,
     md5,

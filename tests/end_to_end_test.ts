@@ -2,45 +2,9 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { createHash } from "node:crypto";
 import { ferry, Ferryd, outcome, PROJECT, spawnFerry, TempDir } from "./programs.ts";
 import { frame, RawPeer } from "./raw_peer.ts";
+import { Pair } from "./pair.ts";
 
 const md5 = (bytes: Uint8Array | string) => createHash("md5").update(bytes).digest("hex");
-
-/** Both programs, a root for the server and a working directory for the client. */
-class Pair implements AsyncDisposable {
-  readonly dir = new TempDir();
-  server!: Ferryd;
-
-  static async start(args: string[] = []): Promise<Pair> {
-    const pair = new Pair();
-    Deno.mkdirSync(pair.root);
-    Deno.mkdirSync(pair.cwd);
-    pair.server = await Ferryd.start(pair.root, args);
-    return pair;
-  }
-
-  get root(): string {
-    return this.dir.join("root");
-  }
-
-  get cwd(): string {
-    return this.dir.join("cwd");
-  }
-
-  /** Runs `ferry` in the working directory against the server. */
-  run(...args: string[]) {
-    return ferry(args, { cwd: this.cwd, server: this.server.address });
-  }
-
-  /** Writes a file into the working directory. */
-  write(name: string, content: string | Uint8Array): string {
-    return this.dir.write(`cwd/${name}`, content);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.server[Symbol.asyncDispose]();
-    await this.dir[Symbol.asyncDispose]();
-  }
-}
 
 /** Bytes that compress badly and differ from seed to seed. */
 function randomBytes(size: number, seed = 1): Uint8Array {
@@ -303,6 +267,11 @@ Deno.test("ferry get is not fooled by a server that sends wrong bytes, or too fe
       ],
       code: 7,
       says: "the md5 of the 5 bytes that came",
+    },
+    "a length that was lost on the way": {
+      send: [frame({ ...ok, md5: null })],
+      code: 7,
+      says: "0 of 5 bytes came",
     },
     "a connection that ends early": {
       send: [frame({ ...ok, md5: md5("hello"), total_size: 5 }), new TextEncoder().encode("hel")],

@@ -1,8 +1,9 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { createHash } from "node:crypto";
 import { type Direction, FaultyPeer } from "./faulty_peer.ts";
-import { ferry, Ferryd, outcome, spawnFerry, TempDir, unrecorded } from "./programs.ts";
-import { frame, RawPeer } from "./raw_peer.ts";
+import { Ferryd, outcome, spawnFerry, unrecorded } from "./programs.ts";
+import { frame } from "./raw_peer.ts";
+import { Pair } from "./pair.ts";
 
 const MIB = 1024 * 1024;
 
@@ -20,43 +21,10 @@ function content(size: number, seed = 1): Uint8Array {
   return new Uint8Array(words.buffer, 0, size);
 }
 
-class Pair implements AsyncDisposable {
-  readonly dir = new TempDir();
-  server!: Ferryd;
-
-  static async start(args: string[] = []): Promise<Pair> {
-    const pair = new Pair();
-    Deno.mkdirSync(pair.root);
-    Deno.mkdirSync(pair.cwd);
-    pair.server = await Ferryd.start(pair.root, args);
-    return pair;
-  }
-
-  get root(): string {
-    return this.dir.join("root");
-  }
-
-  get cwd(): string {
-    return this.dir.join("cwd");
-  }
-
-  run(...args: string[]) {
-    return ferry(args, { cwd: this.cwd, server: this.server.address });
-  }
-
-  connect(): Promise<RawPeer> {
-    return RawPeer.connect(this.server.port);
-  }
-
-  async parts(): Promise<Record<string, unknown>[]> {
-    const { stdout } = await this.run("ls", "--partial", "--json");
-    return stdout.trim().split("\n").filter(Boolean).map((line) => JSON.parse(line));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.server[Symbol.asyncDispose]();
-    await this.dir[Symbol.asyncDispose]();
-  }
+/** The parts that the server keeps. */
+async function partsOf(p: Pair): Promise<Record<string, unknown>[]> {
+  const { stdout } = await p.run("ls", "--partial", "--json");
+  return stdout.trim().split("\n").filter(Boolean).map((line) => JSON.parse(line));
 }
 
 /** Sends the first `count` bytes of an upload by hand, and leaves. */
@@ -73,7 +41,7 @@ Deno.test("ferry put goes on where a client that left had stopped", async () => 
   const bytes = content(30 * MIB + 5);
   p.dir.write("cwd/f", bytes);
   await sendPart(p, "f", bytes, 20 * MIB + 1000);
-  const [part] = await p.parts();
+  const [part] = await partsOf(p);
   assertEquals([part?.filename, part?.total_size, part?.active], ["f", bytes.length, false]);
   const put = await p.run("put", "f", "--json");
   const event = JSON.parse(put.stdout);
@@ -81,7 +49,7 @@ Deno.test("ferry put goes on where a client that left had stopped", async () => 
   assert(event.resumed_from >= 20 * MIB + 1000 - LOST_BYTES, `from ${event.resumed_from}`);
   assertEquals(event.bytes_sent, bytes.length - event.resumed_from);
   assertEquals(md5(Deno.readFileSync(`${p.root}/f`)), md5(bytes));
-  assertEquals(await p.parts(), []);
+  assertEquals(await partsOf(p), []);
   assertEquals([...Deno.readDirSync(`${p.root}/.ferry/staging`)], []);
 });
 
@@ -170,7 +138,7 @@ Deno.test("ferryd takes a part over from a connection that fell silent", async (
   using silent = await p.connect();
   const put = { op: "put", filename: "f", md5: null, total_size: bytes.length };
   await silent.send(put, bytes.subarray(0, 20 * MIB));
-  while ((await p.parts())[0]?.received !== 16 * MIB);
+  while ((await partsOf(p))[0]?.received !== 16 * MIB);
   const again = await p.run("put", "f", "--json");
   const event = JSON.parse(again.stdout);
   assertEquals([again.code, event.md5], [0, md5(bytes)]);
@@ -220,7 +188,7 @@ Deno.test("ferryd keeps no part of what was damaged, and none of what is small",
   const put = { op: "put", filename: "f", md5: md5(content(1)), total_size: bytes.length };
   assertEquals(await peer.ask(put, bytes), "checksum_mismatch");
   await sendPart(p, "small", content(8 * MIB), 7 * MIB);
-  assertEquals(await p.parts(), []);
+  assertEquals(await partsOf(p), []);
   assertEquals([...Deno.readDirSync(`${p.root}/.ferry/staging`)], []);
 });
 
@@ -276,11 +244,11 @@ Deno.test("ferryd goes on with a part of another run of the system after reading
 Deno.test("ferryd --partial-ttl throws away parts that nobody went on with", async () => {
   await using p = await Pair.start();
   await sendPart(p, "f", content(20 * MIB), 12 * MIB);
-  assertEquals((await p.parts()).length, 1);
+  assertEquals((await partsOf(p)).length, 1);
   assertMatch((await p.run("ls", "--partial")).stdout, /^ 60% +12582912 of 20971520 .* cut +f\n$/);
   await p.server.stop();
   p.server = await Ferryd.start(p.root, ["--partial-ttl", "0s"]);
-  assertEquals(await p.parts(), []);
+  assertEquals(await partsOf(p), []);
   assertEquals(unrecorded(`${p.root}/.ferry/staging`), []);
 });
 

@@ -335,6 +335,7 @@ Deno.test("session: requests that cannot be served", async (t) => {
     ["put onto a directory", { op: "put", filename: "dir", ...x }, "x", "not_a_file"],
     ["put below a file", { op: "put", filename: "old.txt/x", ...x }, "x", "not_a_file"],
     ["put onto another file", { op: "put", filename: "old.txt", ...x }, "x", "exists"],
+    ["put of two sizes", { op: "put", filename: "x", size: 2, ...x }, "x", "bad_header"],
     ["put of 2^53 bytes", { op: "put", filename: "x", total_size: 2 ** 53 }, "", "too_large"],
     ["remove of a missing file", { op: "remove", filename: "nope" }, "", "not_found"],
     ["remove of a directory", { op: "remove", filename: "dir" }, "", "not_a_file"],

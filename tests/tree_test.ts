@@ -1,55 +1,25 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { createHash } from "node:crypto";
-import { ferry, Ferryd, TempDir } from "./programs.ts";
+import { Pair } from "./pair.ts";
 
 const md5 = (bytes: Uint8Array | string) => createHash("md5").update(bytes).digest("hex");
 
-class Pair implements AsyncDisposable {
-  readonly dir = new TempDir();
-  server!: Ferryd;
+/** Runs with `--json` and gives the events. */
+async function eventsOf(p: Pair, ...args: string[]) {
+  const { code, stdout, stderr } = await p.run(...args, "--json");
+  assertEquals(stderr, "");
+  const events = stdout.trim().split("\n").filter(Boolean).map((line) => JSON.parse(line));
+  return { code, events, summary: events.at(-1) };
+}
 
-  static async start(args: string[] = []): Promise<Pair> {
-    const pair = new Pair();
-    Deno.mkdirSync(pair.root);
-    Deno.mkdirSync(pair.cwd);
-    pair.server = await Ferryd.start(pair.root, args);
-    return pair;
-  }
-
-  get root(): string {
-    return this.dir.join("root");
-  }
-
-  get cwd(): string {
-    return this.dir.join("cwd");
-  }
-
-  run(...args: string[]) {
-    return ferry(args, { cwd: this.cwd, server: this.server.address });
-  }
-
-  /** Runs with `--json` and gives the events. */
-  async events(...args: string[]) {
-    const { code, stdout, stderr } = await this.run(...args, "--json");
-    assertEquals(stderr, "");
-    const events = stdout.trim().split("\n").filter(Boolean).map((line) => JSON.parse(line));
-    return { code, events, summary: events.at(-1) };
-  }
-
-  /** Makes files in the working directory; a name that ends with a slash is a directory. */
-  make(files: Record<string, string | Uint8Array>): void {
-    for (const [name, content] of Object.entries(files)) {
-      const path = `${this.cwd}/${name}`;
-      Deno.mkdirSync(name.endsWith("/") ? path : path.slice(0, path.lastIndexOf("/")), {
-        recursive: true,
-      });
-      if (!name.endsWith("/")) this.dir.write(`cwd/${name}`, content);
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.server[Symbol.asyncDispose]();
-    await this.dir[Symbol.asyncDispose]();
+/** Makes files in the working directory; a name that ends with a slash is a directory. */
+function make(p: Pair, files: Record<string, string | Uint8Array>): void {
+  for (const [name, content] of Object.entries(files)) {
+    const path = `${p.cwd}/${name}`;
+    const isDirectory = name.endsWith("/");
+    const directory = isDirectory ? path : path.slice(0, path.lastIndexOf("/"));
+    Deno.mkdirSync(directory, { recursive: true });
+    if (!isDirectory) p.write(name, content);
   }
 }
 
@@ -81,7 +51,7 @@ const TREE = {
 
 Deno.test("ferry put and get move a directory there and back, empty ones included", async () => {
   await using p = await Pair.start();
-  p.make(TREE);
+  make(p, TREE);
   const put = await p.run("put", "t");
   assertEquals(put.code, 0);
   assertEquals(put.stdout.split("\n").filter(Boolean).length, 5);
@@ -100,20 +70,20 @@ Deno.test("ferry put and get move a directory there and back, empty ones include
 
 Deno.test("ferry put and get of an unchanged directory move no file", async () => {
   await using p = await Pair.start();
-  p.make(TREE);
-  assertEquals((await p.events("put", "t")).summary.files, 5);
-  const again = await p.events("put", "t");
+  make(p, TREE);
+  assertEquals((await eventsOf(p, "put", "t")).summary.files, 5);
+  const again = await eventsOf(p, "put", "t");
   assertEquals([again.code, again.summary.files, again.summary.skipped, again.summary.bytes], [
     0,
     0,
     5,
     0,
   ]);
-  assertEquals((await p.events("get", "t", "--out", "back")).summary.files, 5);
-  const back = await p.events("get", "t", "--out", "back");
+  assertEquals((await eventsOf(p, "get", "t", "--out", "back")).summary.files, 5);
+  const back = await eventsOf(p, "get", "t", "--out", "back");
   // "back" is a directory now, so the tree goes into it.
   assertEquals(back.summary.files, 5);
-  const third = await p.events("get", "t", "--out", "back");
+  const third = await eventsOf(p, "get", "t", "--out", "back");
   assertEquals([third.summary.files, third.summary.skipped], [0, 5]);
   for (const name of ["t/a.txt", "back/a.txt", "back/t/large"]) {
     const source = Deno.statSync(
@@ -125,45 +95,45 @@ Deno.test("ferry put and get of an unchanged directory move no file", async () =
 
 Deno.test("ferry put of a directory sends what changed, as --overwrite says", async () => {
   await using p = await Pair.start();
-  p.make(TREE);
-  assertEquals((await p.events("put", "t")).code, 0);
-  p.make({ "t/a.txt": "A" });
+  make(p, TREE);
+  assertEquals((await eventsOf(p, "put", "t")).code, 0);
+  make(p, { "t/a.txt": "A" });
   Deno.utimeSync(`${p.cwd}/t/a.txt`, 1000, 1000);
-  const refused = await p.events("put", "t");
+  const refused = await eventsOf(p, "put", "t");
   assertEquals([refused.code, refused.summary.failed], [5, 1]);
   assertEquals(refused.events.find(({ event }) => event === "error").code, "exists");
-  const same = await p.events("put", "t", "--overwrite", "newer");
+  const same = await eventsOf(p, "put", "t", "--overwrite", "newer");
   assertEquals([same.code, same.summary.files], [0, 0]);
-  const changed = await p.events("put", "t", "--overwrite", "different");
+  const changed = await eventsOf(p, "put", "t", "--overwrite", "different");
   assertEquals([changed.code, changed.summary.files, changed.summary.skipped], [0, 1, 4]);
   assertEquals(Deno.readTextFileSync(`${p.root}/t/a.txt`), "A");
 });
 
 Deno.test("ferry put of a directory whose times changed compares contents, and sends nothing", async () => {
   await using p = await Pair.start();
-  p.make(TREE);
-  assertEquals((await p.events("put", "t")).code, 0);
+  make(p, TREE);
+  assertEquals((await eventsOf(p, "put", "t")).code, 0);
   for (const name of ["a.txt", "large"]) Deno.utimeSync(`${p.cwd}/t/${name}`, 2000, 2000);
-  const again = await p.events("put", "t");
+  const again = await eventsOf(p, "put", "t");
   assertEquals([again.code, again.summary.files, again.summary.skipped], [0, 0, 5]);
 });
 
 Deno.test("ferry put --checksum-compare finds a change that size and time hide", async () => {
   await using p = await Pair.start();
-  p.make(TREE);
-  assertEquals((await p.events("put", "t")).code, 0);
+  make(p, TREE);
+  assertEquals((await eventsOf(p, "put", "t")).code, 0);
   const { mtime } = Deno.statSync(`${p.cwd}/t/a.txt`);
-  p.make({ "t/a.txt": "A" });
+  make(p, { "t/a.txt": "A" });
   Deno.utimeSync(`${p.cwd}/t/a.txt`, mtime!, mtime!);
-  assertEquals((await p.events("put", "t", "--overwrite", "different")).summary.files, 0);
-  const checked = await p.events("put", "t", "--overwrite", "different", "--checksum-compare");
+  assertEquals((await eventsOf(p, "put", "t", "--overwrite", "different")).summary.files, 0);
+  const checked = await eventsOf(p, "put", "t", "--overwrite", "different", "--checksum-compare");
   assertEquals([checked.code, checked.summary.files], [0, 1]);
   assertEquals(Deno.readTextFileSync(`${p.root}/t/a.txt`), "A");
 });
 
 Deno.test("ferry put and get --include, --exclude and --dry-run choose", async () => {
   await using p = await Pair.start();
-  p.make({ "t/a.txt": "a", "t/b.log": "b", "t/node_modules/x/y.txt": "y", "t/s/c.txt": "c" });
+  make(p, { "t/a.txt": "a", "t/b.log": "b", "t/node_modules/x/y.txt": "y", "t/s/c.txt": "c" });
   const dry = await p.run(
     "put",
     "t",
@@ -185,7 +155,7 @@ Deno.test("ferry put and get --include, --exclude and --dry-run choose", async (
 
 Deno.test("ferry put skips symbolic links with a notice, and follows them with --follow", async () => {
   await using p = await Pair.start();
-  p.make({ "t/a": "a" });
+  make(p, { "t/a": "a" });
   Deno.symlinkSync("a", `${p.cwd}/t/link`);
   const skipped = await p.run("put", "t");
   assertEquals(skipped.code, 0);
@@ -197,7 +167,7 @@ Deno.test("ferry put skips symbolic links with a notice, and follows them with -
 
 Deno.test("ferry goes on with the other files where one fails, in both directions", async () => {
   await using p = await Pair.start();
-  p.make({ "t/a": "a", "t/b": "b", "t/c": new Uint8Array(2_000_000), "t/d": "d" });
+  make(p, { "t/a": "a", "t/b": "b", "t/c": new Uint8Array(2_000_000), "t/d": "d" });
   Deno.mkdirSync(`${p.root}/t/b`, { recursive: true });
   Deno.mkdirSync(`${p.root}/t/c`, { recursive: true });
   const put = await p.run("put", "t");
@@ -214,7 +184,7 @@ Deno.test("ferry goes on with the other files where one fails, in both direction
 
 Deno.test("ferry put and get of a directory that is missing, or none, say so", async () => {
   await using p = await Pair.start();
-  p.make({ "f": "x" });
+  make(p, { "f": "x" });
   assertEquals((await p.run("put", "nope/")).code, 4);
   assertEquals((await p.run("get", "nope")).code, 4);
   assertEquals((await p.run("put", "*.none")).code, 4);
@@ -223,7 +193,7 @@ Deno.test("ferry put and get of a directory that is missing, or none, say so", a
 
 Deno.test("ferry put of a glob that the shell did not expand, with --to", async () => {
   await using p = await Pair.start();
-  p.make({ "a.txt": "a", "b.txt": "b", "c.log": "c" });
+  make(p, { "a.txt": "a", "b.txt": "b", "c.log": "c" });
   assertEquals((await p.run("put", "*.txt", "--to", "/inbox")).code, 0);
   assertEquals(Object.keys(treeOf(p.root)), ["inbox/", "inbox/a.txt", "inbox/b.txt"]);
 });
@@ -232,10 +202,10 @@ Deno.test("ferry put and get move thousands of small files on one connection", a
   await using p = await Pair.start(["--durability", "none"]);
   const files: Record<string, string> = {};
   for (let n = 0; n < 2000; n++) files[`t/${n % 20}/${n}`] = `content of ${n}`;
-  p.make(files);
-  const put = await p.events("put", "t");
+  make(p, files);
+  const put = await eventsOf(p, "put", "t");
   assertEquals([put.code, put.summary.files, put.summary.failed], [0, 2000, 0]);
-  const get = await p.events("get", "t", "--out", "back", "--durability", "none");
+  const get = await eventsOf(p, "get", "t", "--out", "back", "--durability", "none");
   assertEquals([get.code, get.summary.files, get.summary.failed], [0, 2000, 0]);
   assertEquals(treeOf(`${p.cwd}/back`), treeOf(`${p.cwd}/t`));
   const { stderr } = await p.server.stop();

@@ -1,0 +1,56 @@
+/**
+ * Both programs, with a root for the server and a working directory for the client.
+ *
+ * @module
+ */
+
+import { ferry, Ferryd, type Outcome, TempDir } from "./programs.ts";
+import { RawPeer } from "./raw_peer.ts";
+
+/** A `ferryd` that runs, and `ferry` to run against it. */
+export class Pair implements AsyncDisposable {
+  /** Where everything is. */
+  readonly dir = new TempDir();
+  /** The server; a test may stop it and start another one. */
+  server!: Ferryd;
+
+  /** Starts the server. */
+  static async start(args: string[] = []): Promise<Pair> {
+    const pair = new Pair();
+    Deno.mkdirSync(pair.root);
+    Deno.mkdirSync(pair.cwd);
+    pair.server = await Ferryd.start(pair.root, args);
+    return pair;
+  }
+
+  /** The directory that is served. */
+  get root(): string {
+    return this.dir.join("root");
+  }
+
+  /** The working directory of the client. */
+  get cwd(): string {
+    return this.dir.join("cwd");
+  }
+
+  /** Runs `ferry` in the working directory against the server. */
+  run(...args: string[]): Promise<Outcome> {
+    return ferry(args, { cwd: this.cwd, server: this.server.address });
+  }
+
+  /** Connects to the server by hand. */
+  connect(): Promise<RawPeer> {
+    return RawPeer.connect(this.server.port);
+  }
+
+  /** Writes a file into the working directory and gives its path. */
+  write(name: string, content: string | Uint8Array): string {
+    return this.dir.write(`cwd/${name}`, content);
+  }
+
+  /** Ends the server and removes everything. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.server[Symbol.asyncDispose]();
+    await this.dir[Symbol.asyncDispose]();
+  }
+}
