@@ -6,6 +6,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { createHash } from "node:crypto";
+import { PrefixDigest, type SavedPrefix } from "../lib/checksum.ts";
 import { type ErrorCode, FerryError } from "../lib/errors.ts";
 import {
   MAX_NAME_BYTES,
@@ -820,4 +821,88 @@ function testChanging(test: Test): void {
     await assertCode("not_a_file", () => storage.mkdir(name("d/f/below/more")));
     assertEquals(await textOf(storage, "d/f"), "x");
   });
+
+  test("find() gives what stat() gives, and undefined where nothing is", async ({ storage }) => {
+    await put(storage, "d/f", "x");
+    assertEquals(await storage.find(name("d/f")), await storage.stat(name("d/f")));
+    assertEquals(await storage.find(name("d")), await storage.stat(name("d")));
+    for (const missing of ["nope", "d/nope", "nope/f"]) {
+      assertEquals(await storage.find(name(missing)), undefined);
+    }
+  });
+
+  test("resume() goes on behind what was kept, also in another process", async (tested) => {
+    const bytes = noise(300_000, 1);
+    const size = bytes.length;
+    await keepPart(tested.storage, "f", bytes, 128_000);
+    await tested.reopen();
+    const { storage } = tested;
+    const [part] = storage.parts();
+    assertEquals([part?.filename, part?.size, part?.received, part?.active], [
+      "f",
+      size,
+      128_000,
+      false,
+    ]);
+    assertEquals(await storage.resume(name("f"), { size: size + 1 }), undefined);
+    assertEquals(await storage.resume(name("g"), { size }), undefined);
+    {
+      await using pending = (await storage.resume(name("f"), { size }))!;
+      assertEquals(pending.prefix?.size, 128_000);
+      assertEquals(storage.parts()[0]?.active, true);
+      await pending.write(bytes.subarray(128_000));
+      await pending.commit({ md5: md5(bytes), replace: false });
+    }
+    await using file = await storage.open(name("f"));
+    assertEquals(await readAll(file), bytes);
+    assertEquals(storage.parts(), []);
+  });
+
+  test("resume() finds nothing where nothing was kept", async ({ storage }) => {
+    const bytes = noise(128_000, 2);
+    const pending = await storage.create(name("f"), { size: 300_000 });
+    await pending.write(bytes);
+    await pending.checkpoint(await prefixOf(bytes));
+    await pending[Symbol.asyncDispose]();
+    assertEquals(await storage.resume(name("f"), { size: 300_000 }), undefined);
+    assertEquals(storage.parts(), []);
+  });
+
+  test("resume() takes over from a writer that fell silent, and tells it", async ({ storage }) => {
+    const bytes = noise(128_000, 3);
+    const told = Promise.withResolvers<void>();
+    const silent = await storage.create(name("f"), { size: 300_000, onTakenOver: told.resolve });
+    await silent.write(bytes);
+    await silent.checkpoint(await prefixOf(bytes));
+    const resuming = storage.resume(name("f"), { size: 300_000 });
+    await told.promise;
+    silent.keep();
+    await silent[Symbol.asyncDispose]();
+    await using pending = await resuming;
+    assertEquals(pending?.prefix?.size, bytes.length);
+  });
+
+  test("expireParts() removes what is old and nobody's", async ({ storage }) => {
+    await keepPart(storage, "f", noise(300_000, 4), 64_000);
+    await storage.expireParts(60_000);
+    assertEquals(storage.parts().length, 1);
+    await storage.expireParts(-1);
+    assertEquals(storage.parts(), []);
+    assertEquals(await storage.resume(name("f"), { size: 300_000 }), undefined);
+  });
+}
+
+async function prefixOf(bytes: Uint8Array): Promise<SavedPrefix> {
+  const digest = await PrefixDigest.create();
+  digest.update(bytes);
+  return digest.save()!;
+}
+
+/** Writes the first `count` bytes of a file and keeps them; `count` is a multiple of 64. */
+async function keepPart(storage: Storage, filename: string, bytes: Uint8Array, count: number) {
+  const pending = await storage.create(name(filename), { size: bytes.length });
+  await pending.write(bytes.subarray(0, count));
+  await pending.checkpoint(await prefixOf(bytes.subarray(0, count)));
+  pending.keep();
+  await pending[Symbol.asyncDispose]();
 }
