@@ -6,7 +6,7 @@
 
 import { delay } from "@std/async/delay";
 import { basename, resolve } from "@std/path";
-import { FerryError, quote, toFerryError } from "../lib/errors.ts";
+import { FerryError, mayPass, quote, toFerryError } from "../lib/errors.ts";
 import {
   decodeLine,
   type Entry,
@@ -42,15 +42,6 @@ export interface Retry {
   /** Milliseconds until then. */
   delay: number;
 }
-
-/** What may pass by itself. */
-const PASSING: ReadonlySet<string> = new Set([
-  "unreachable",
-  "timeout",
-  "busy",
-  "closed",
-  "checksum_mismatch",
-]);
 
 /** The first pause before a repetition, and the longest, in milliseconds. */
 const BACKOFF = { first: 500, longest: 30_000 };
@@ -282,7 +273,7 @@ export class Client implements AsyncDisposable {
       } catch (reason) {
         if (signal?.aborted) throw signal.reason;
         const error = toFerryError(reason).during(action);
-        if (!repeat || this.#disposed || !PASSING.has(error.code)) throw error;
+        if (!repeat || this.#disposed || !mayPass(error)) throw error;
         if (this.#furthest > before) attempt = 1;
         before = this.#furthest;
         if (attempt > retries) throw error;

@@ -6,7 +6,7 @@
  */
 
 import { dirname } from "@std/path";
-import { FerryError, quote, toFerryError } from "../lib/errors.ts";
+import { FerryError, mayPass, quote, toFerryError } from "../lib/errors.ts";
 import { type FileName, parseFileName } from "../lib/file_name.ts";
 import { decodeLine, type Entry, parseReply } from "../lib/header.ts";
 import { LocalFile } from "../lib/local_file.ts";
@@ -178,7 +178,8 @@ export class TreeDownload {
       await staged?.[Symbol.asyncDispose]();
       const { code } = toFerryError(error);
       if (code === "closed" || code === "timeout") throw error;
-      this.#failed(item, error);
+      // What may pass is tried once more, by itself, when the others are done.
+      if (!mayPass(toFerryError(error))) this.#failed(item, error);
     }
   }
 

@@ -6,7 +6,7 @@
  */
 
 import { md5Of, sameDigest } from "../lib/checksum.ts";
-import { FerryError, quote, toFerryError } from "../lib/errors.ts";
+import { FerryError, mayPass, quote, toFerryError } from "../lib/errors.ts";
 import { parseReply } from "../lib/header.ts";
 import { LocalFile } from "../lib/local_file.ts";
 import {
@@ -98,7 +98,8 @@ export class TreeUpload {
         }
         this.#left.delete(item.filename);
       } catch (error) {
-        this.#failed(item, error);
+        // What may pass is tried once more, by itself, when the others are done.
+        if (item.type === "directory" || !mayPass(toFerryError(error))) this.#failed(item, error);
       }
       await Promise.resolve();
     });

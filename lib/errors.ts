@@ -112,6 +112,20 @@ export class FerryError extends Error {
   }
 }
 
+/** What may be gone when the same is tried again. */
+const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "unreachable",
+  "timeout",
+  "busy",
+  "closed",
+  "checksum_mismatch",
+]);
+
+/** Whether the same may succeed when it is tried again: the network, a busy peer, damaged bytes. */
+export function mayPass({ code }: FerryError): boolean {
+  return PASSING.has(code);
+}
+
 /** A name in a message: in quotes, control characters escaped, shortened where it is absurdly long. */
 export function quote(name: string): string {
   const text = JSON.stringify(name.length > 255 ? `${name.slice(0, 254)}…` : name);

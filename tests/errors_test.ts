@@ -1,6 +1,13 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { type ErrorCode, FerryError, isErrorCode, quote, toFerryError } from "../lib/errors.ts";
+import {
+  type ErrorCode,
+  FerryError,
+  isErrorCode,
+  mayPass,
+  quote,
+  toFerryError,
+} from "../lib/errors.ts";
 
 fc.configureGlobal({ seed: 19 });
 
@@ -173,4 +180,11 @@ Deno.test("toFerryError() never fails, whatever an error calls itself", () => {
     }),
     { examples: [["constructor", ""], ["", "toString"], ["__proto__", "hasOwnProperty"]] },
   );
+});
+
+Deno.test("mayPass() tells the network and damaged bytes from what stays wrong", () => {
+  const passing = (Object.keys(STATUS) as ErrorCode[]).filter((code) =>
+    mayPass(new FerryError(code, "x"))
+  );
+  assertEquals(passing.sort(), ["busy", "checksum_mismatch", "closed", "timeout", "unreachable"]);
 });
