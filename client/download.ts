@@ -59,11 +59,20 @@ export async function download(
   }
   const { staged, record, prefix } = await openPart(out, filename, options.resume !== false);
   await using _staged = staged;
-  return await connection.fetch({
-    op: "get",
-    filename,
-    ...(prefix ? { offset: prefix.size, if_md5: record?.md5, prefix_md5: prefix.md5 } : {}),
-  }, (reply) => store(reply, { staged, record, out, filename, options }));
+  try {
+    return await connection.fetch({
+      op: "get",
+      filename,
+      ...(prefix ? { offset: prefix.size, if_md5: record?.md5, prefix_md5: prefix.md5 } : {}),
+    }, (reply) => store(reply, { staged, record, out, filename, options }));
+  } catch (error) {
+    // Also where the connection was lost before the reply: the part of an earlier try is still good.
+    const { code } = toFerryError(error);
+    const cut = code === "closed" || code === "timeout";
+    if (cut && readRecord(staged.path)) staged.keep();
+    else removeRecord(staged.path);
+    throw error;
+  }
 }
 
 /** Hands a file on as it comes. */
@@ -108,27 +117,19 @@ async function store({ header, body }: Frame, target: Target): Promise<Transferr
     return Promise.resolve();
   };
   let bytes = offset;
-  try {
-    const received = await receive(body, staged, {
-      prefix: offset > 0 ? record?.prefix : undefined,
-      ...(size > RESUMABLE_BYTES ? { checkpoint: keep } : {}),
-      onBytes: (count) => onProgress?.({ filename, bytes: bytes += count, total: size }),
-    });
-    const { md5 } = assertWhole(size, received);
-    if (preserve) staged.stamp({ mtime, mode });
-    else if (options.keepTime) staged.stamp({ mtime });
-    if (durability === "full") await staged.sync();
-    staged.publish(out, { replace: overwrite !== "never" });
-    removeRecord(staged.path);
-    if (durability === "full") await syncDirectory(dirname(out));
-    return { filename, md5, size, skipped: false, transferred: size - offset, resumedFrom: offset };
-  } catch (error) {
-    const { code } = toFerryError(error);
-    const cut = code === "closed" || code === "timeout";
-    if (cut && readRecord(staged.path)) staged.keep();
-    else removeRecord(staged.path);
-    throw error;
-  }
+  const received = await receive(body, staged, {
+    prefix: offset > 0 ? record?.prefix : undefined,
+    ...(size > RESUMABLE_BYTES ? { checkpoint: keep } : {}),
+    onBytes: (count) => onProgress?.({ filename, bytes: bytes += count, total: size }),
+  });
+  const { md5 } = assertWhole(size, received);
+  if (preserve) staged.stamp({ mtime, mode });
+  else if (options.keepTime) staged.stamp({ mtime });
+  if (durability === "full") await staged.sync();
+  staged.publish(out, { replace: overwrite !== "never" });
+  removeRecord(staged.path);
+  if (durability === "full") await syncDirectory(dirname(out));
+  return { filename, md5, size, skipped: false, transferred: size - offset, resumedFrom: offset };
 }
 
 /**

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { createHash } from "node:crypto";
 import { type Direction, FaultyPeer } from "./faulty_peer.ts";
-import { Ferryd, outcome, spawnFerry, unrecorded } from "./programs.ts";
+import { ferry, Ferryd, outcome, spawnFerry, unrecorded } from "./programs.ts";
 import { frame } from "./raw_peer.ts";
 import { Pair } from "./pair.ts";
 
@@ -88,6 +88,26 @@ Deno.test("ferry get goes on behind a part that a killed one left", async () => 
   assert(event.resumed_from >= 30 * MIB - 2 * LOST_BYTES, `from ${event.resumed_from}`);
   assertEquals(md5(Deno.readFileSync(`${p.cwd}/f`)), md5(bytes));
   assertEquals([...Deno.readDirSync(p.cwd)].map(({ name }) => name), ["f"]);
+});
+
+Deno.test("ferry get keeps its part where the connection is lost before the reply", async () => {
+  await using p = await Pair.start();
+  const bytes = content(60 * MIB, 3);
+  Deno.writeFileSync(`${p.root}/f`, bytes);
+  await using slow = stalling(p, "down", 30 * MIB);
+  const child = spawnFerry(["get", "f"], { cwd: p.cwd, server: slow.address });
+  await slow.reached;
+  child.kill("SIGKILL");
+  await outcome(child);
+  // The greeting passes, and the request of the file; its reply does not.
+  const faults = [{ kind: "close", direction: "up", at: 60 } as const];
+  await using cutting = FaultyPeer.start(p.server.port, { faults });
+  const options = { cwd: p.cwd, server: cutting.address };
+  assertEquals((await ferry(["get", "f", "--retries", "0"], options)).code, 6);
+  assertEquals(cutting.pending, 0);
+  const event = JSON.parse((await p.run("get", "f", "--json")).stdout);
+  assertEquals(event.md5, md5(bytes));
+  assert(event.resumed_from >= 30 * MIB - 2 * LOST_BYTES, `from ${event.resumed_from}`);
 });
 
 Deno.test("ferry get goes on with the right bytes only: a file that changed is begun anew", async () => {
