@@ -5,6 +5,8 @@
  */
 
 import type { CommandSpec, OptionTable } from "../lib/command_line.ts";
+import { OVERWRITE_POLICIES } from "../lib/overwrite.ts";
+import { DURABILITIES } from "../lib/staging.ts";
 
 /** Options of every command. */
 export const COMMON = {
@@ -47,7 +49,7 @@ export const COMMON = {
 const OVERWRITE = {
   kind: "text",
   value: "WHEN",
-  choices: ["never", "always", "newer", "different"],
+  choices: OVERWRITE_POLICIES,
   default: "never",
   help: "when the name is taken: never, always, newer, different; an identical file is no conflict",
 } as const;
@@ -140,7 +142,7 @@ and its local path. "ferry get NAME | md5sum -c" checks it once more.`,
     durability: {
       kind: "text",
       value: "full|none",
-      choices: ["full", "none"],
+      choices: DURABILITIES,
       default: "full",
       help: "whether a reported file survives a loss of power",
     },

@@ -11,6 +11,7 @@ import { parseReply } from "../lib/header.ts";
 import { LocalFile } from "../lib/local_file.ts";
 import {
   decodeManifestReply,
+  encodeLines,
   encodeManifestLine,
   type ManifestLine,
   type ManifestReply,
@@ -23,9 +24,6 @@ import { assertStoredAs, upload } from "./upload.ts";
 
 /** Files up to this size go without an offer, one behind the other. */
 const SMALL_BYTES = 1024 * 1024;
-
-/** How much of a manifest is gathered for one piece of its streamed body. */
-const PIECE_BYTES = 64 * 1024;
 
 /** A file or directory to be uploaded and its name on the server. */
 interface Item extends LocalEntry {
@@ -191,7 +189,7 @@ export class TreeUpload {
   ): Promise<void> {
     const { overwrite = "never", checksumCompare = false } = this.#options;
     const header = { op: "compare", overwrite, checksum: checksumCompare };
-    for await (const line of connection.exchange(header, pieces(files))) {
+    for await (const line of connection.exchange(header, encodeLines(files, encodeManifestLine))) {
       settle(decodeManifestReply(line));
     }
   }
@@ -220,16 +218,4 @@ function emptyRoot(root: string, as: string): Item {
 
 function nothingMoved(filename: string, size: number): Transferred {
   return { filename, md5: "", size, skipped: false, transferred: 0, resumedFrom: 0 };
-}
-
-async function* pieces(files: readonly ManifestLine[]): AsyncGenerator<Uint8Array> {
-  const utf8 = new TextEncoder();
-  let text = "";
-  for (const file of files) {
-    text += encodeManifestLine(file);
-    if (text.length < PIECE_BYTES) continue;
-    yield utf8.encode(text);
-    text = "";
-  }
-  yield await Promise.resolve(utf8.encode(text));
 }

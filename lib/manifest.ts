@@ -112,6 +112,24 @@ export function decodeManifestReply(line: string): ManifestReply {
   return { filename, decision, code: known ? code : "internal", message };
 }
 
+/** How much text is gathered for one piece of a body of lines. */
+const PIECE_CHARACTERS = 32 * 1024;
+
+/** Lines as the pieces of a streamed body; `encodeLine` gives each with its line break. */
+export async function* encodeLines<T>(
+  items: AsyncIterable<T> | Iterable<T>,
+  encodeLine: (item: T) => string,
+): AsyncGenerator<Uint8Array, void, void> {
+  let text = "";
+  for await (const item of items) {
+    text += encodeLine(item);
+    if (text.length < PIECE_CHARACTERS) continue;
+    yield utf8.encode(text);
+    text = "";
+  }
+  yield utf8.encode(text);
+}
+
 /**
  * What the lines of a body stand for, however the body is cut into pieces. Never is more than one line
  * and one piece kept.

@@ -29,7 +29,7 @@ export type OnBytes = (count: number) => void;
  * The piece in which bytes are read and written: large enough that a system call and a hop to a thread
  * cost little beside it (64 KiB pieces halve the throughput), small enough that four of them are nothing.
  */
-export const CHUNK_BYTES: number = 1024 * 1024;
+const CHUNK_BYTES: number = 1024 * 1024;
 
 /** The piece in which bodies are read that are looked into as they come. */
 const PIECE_BYTES = 32 * 1024;

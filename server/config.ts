@@ -5,6 +5,7 @@
  */
 
 import type { CommandSpec } from "../lib/command_line.ts";
+import { DURABILITIES } from "../lib/staging.ts";
 
 /** What `ferryd` takes on its command line. */
 export const FERRYD = {
@@ -32,7 +33,7 @@ error. SIGTERM and SIGINT let transfers under way finish; a second one does not.
     durability: {
       kind: "text",
       value: "full|none",
-      choices: ["full", "none"],
+      choices: DURABILITIES,
       default: "full",
       help: "whether an acknowledged file survives a loss of power",
     },

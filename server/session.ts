@@ -21,7 +21,12 @@ import {
   type PutRequest,
   type Request,
 } from "../lib/header.ts";
-import { decodeLines, decodeManifestLine, encodeManifestReply } from "../lib/manifest.ts";
+import {
+  decodeLines,
+  decodeManifestLine,
+  encodeLines,
+  encodeManifestReply,
+} from "../lib/manifest.ts";
 import type { Storage, StoredFile } from "../lib/storage.ts";
 import { digestPrefix, sendSized, sendStreamed, verifiedPieces } from "../lib/transfer.ts";
 import { VERSION } from "../lib/version.ts";
@@ -31,14 +36,10 @@ import { compareManifest } from "./compare.ts";
 import { type ReplyHeader, ReplyQueue } from "./reply_queue.ts";
 import { Uploads } from "./uploads.ts";
 
-/** How much of a list is gathered for one piece of its streamed body. */
-const LIST_PIECE_BYTES = 32 * 1024;
-
 /** The optional parts of the protocol that this server has. */
 const FEATURES = ["streamed", "pipelining", "offer", "resume", "compare"];
 
 const logger = getLogger(["ferry", "server"]);
-const utf8 = new TextEncoder();
 
 /** What a session serves, and to whom. */
 export interface SessionOptions {
@@ -261,7 +262,7 @@ export class Session {
     if (type !== "directory") throw new FerryError("not_a_file", "it is not a directory");
     return await this.#stream(action, async () => {
       const entries = parts ? storage.parts() : storage.list(name, { recursive });
-      await sendStreamed(this.#wire, { status: "ok", filename }, gathered(entries, encodeLine));
+      await sendStreamed(this.#wire, { status: "ok", filename }, encodeLines(entries, encodeLine));
     });
   }
 
@@ -274,7 +275,7 @@ export class Session {
     const lines = decodeLines(verifiedPieces(body), decodeManifestLine);
     const replies = compareManifest(storage, lines, { overwrite, checksum });
     const goOn = await this.#stream(action, async () => {
-      await sendStreamed(this.#wire, { status: "ok" }, gathered(replies, encodeManifestReply));
+      await sendStreamed(this.#wire, { status: "ok" }, encodeLines(replies, encodeManifestReply));
     });
     return goOn && await this.#skip(body);
   }
@@ -340,19 +341,4 @@ async function prefixOf(
   if (prefix_md5 === null) return { offset: 0 };
   const prefix = await digestPrefix(file, limit);
   return prefix.md5 === prefix_md5 ? { offset: limit, digest: prefix.digest } : { offset: 0 };
-}
-
-/** Lines in pieces of some size. */
-async function* gathered<T>(
-  items: AsyncIterable<T> | Iterable<T>,
-  encode: (item: T) => string,
-): AsyncGenerator<Uint8Array> {
-  let text = "";
-  for await (const item of items) {
-    text += encode(item);
-    if (text.length < LIST_PIECE_BYTES) continue;
-    yield utf8.encode(text);
-    text = "";
-  }
-  yield utf8.encode(text);
 }
