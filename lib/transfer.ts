@@ -27,7 +27,7 @@ export type OnBytes = (count: number) => void;
 
 /**
  * The piece in which bytes are read and written: large enough that a system call and a hop to a thread
- * cost little beside it (64 KiB pieces halve the throughput), small enough that four of them are nothing.
+ * cost little beside it, small enough that four of them are nothing.
  */
 const CHUNK_BYTES: number = 1024 * 1024;
 
