@@ -21,7 +21,7 @@
  * @module
  */
 
-export { Client, type Retry } from "./client/client.ts";
+export { Client } from "./client/client.ts";
 export type {
   GetOptions,
   GetTreeOptions,
@@ -36,6 +36,7 @@ export type {
 export { Filter, type FilteredType, type FilterOptions } from "./client/filter.ts";
 export type { SkippedEntry } from "./client/local_tree.ts";
 export { connect, type ConnectOptions } from "./client/connect.ts";
+export type { Retry, RetryPolicy } from "./client/retry.ts";
 export type { Address } from "./lib/address.ts";
 export type { SavedPrefix } from "./lib/checksum.ts";
 export { type ErrorCode, FerryError, type FerryErrorOptions } from "./lib/errors.ts";

@@ -4,9 +4,8 @@
  * @module
  */
 
-import { delay } from "@std/async/delay";
 import { basename, resolve } from "@std/path";
-import { FerryError, mayPass, quote, toFerryError } from "../lib/errors.ts";
+import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import {
   decodeLine,
   type Entry,
@@ -27,33 +26,15 @@ import type {
   Transferred,
   TreeOptions,
 } from "./options.ts";
+import { retrying, type RetryPolicy } from "./retry.ts";
 import { TreeDownload } from "./tree_download.ts";
 import { TreeUpload } from "./tree_upload.ts";
 import { upload } from "./upload.ts";
 
-/** How a failed try is reported before the next one. */
-export interface Retry {
-  /** What went wrong. */
-  error: FerryError;
-  /** Which try is next: 1 is the first repetition. It counts anew when bytes have moved. */
-  attempt: number;
-  /** How many repetitions there are at most without a byte that moved. */
-  retries: number;
-  /** Milliseconds until then. */
-  delay: number;
-}
-
-/** The first pause before a repetition, and the longest, in milliseconds. */
-const BACKOFF = { first: 500, longest: 30_000 };
-
 /** What {@linkcode Client} needs to know. */
-export interface ClientOptions {
+export interface ClientOptions extends RetryPolicy {
   /** Makes a connection. */
   dial(signal: AbortSignal | undefined): Promise<Connection>;
-  /** How often a request is repeated that failed for a reason that may pass. */
-  retries: number;
-  /** Told before each repetition. */
-  onRetry?: ((retry: Retry) => void) | undefined;
 }
 
 /**
@@ -262,28 +243,18 @@ export class Client implements AsyncDisposable {
     { repeat = true } = {},
   ): Promise<T> {
     using _turn = await this.#takeTurn();
-    const { retries, onRetry } = this.#options;
     this.#furthest = 0;
-    let before = 0;
-    for (let attempt = 1;; attempt++) {
-      try {
+    return await retrying({
+      action,
+      signal,
+      run: async () => {
         const connection = await this.#connected(signal);
         using _abort = connection.closeOnAbort(signal);
         return await run(connection);
-      } catch (reason) {
-        if (signal?.aborted) throw signal.reason;
-        const error = toFerryError(reason).during(action);
-        if (!repeat || this.#disposed || !mayPass(error)) throw error;
-        if (this.#furthest > before) attempt = 1;
-        before = this.#furthest;
-        if (attempt > retries) throw error;
-        const longest = Math.min(BACKOFF.first * 2 ** (attempt - 1), BACKOFF.longest);
-        // Jitter: those that were cut off together do not all come back together.
-        const wait = longest * (0.5 + Math.random() / 2);
-        onRetry?.({ error, attempt, retries, delay: wait });
-        await delay(wait, signal ? { signal } : {});
-      }
-    }
+      },
+      repeatable: () => repeat && !this.#disposed,
+      furthest: () => this.#furthest,
+    }, this.#options);
   }
 
   /** The connection, or a new one where it was lost. */

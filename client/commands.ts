@@ -7,11 +7,12 @@
 import { basename, join, resolve } from "@std/path";
 import type { OptionTable, OptionValues, ParsedCommandLine } from "../lib/command_line.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
-import type { Client, Retry } from "./client.ts";
+import type { Client } from "./client.ts";
 import { connect } from "./connect.ts";
 import { Filter } from "./filter.ts";
 import { expandGlobs } from "./local_tree.ts";
 import type { Progress, TreeOptions } from "./options.ts";
+import type { Retry } from "./retry.ts";
 import type { COMMON, GET, LS, MKDIR, MV, PING, PUT, RM, STAT } from "./config.ts";
 import { endOfPipe, Output, type Tally } from "./output.ts";
 import type { ByteSink } from "../lib/storage.ts";
@@ -71,11 +72,8 @@ export async function start<T extends Table>(
       const limitRate = common["limit-rate"];
       const onRetry = (retry: Retry) => output.retry(retry);
       const options = { timeout, connectTimeout, retries, limitRate, onRetry, signal };
-      // One that could not be made is tried anew by whoever asks next.
-      return connecting ??= connect(server, options).catch((error) => {
-        connecting = undefined;
-        throw error;
-      });
+      // One that could not be made, retries and all, is not tried anew for each of many files.
+      return connecting ??= connect(server, options);
     },
     async attempt(op, filename, part) {
       try {

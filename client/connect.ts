@@ -4,10 +4,11 @@
  * @module
  */
 
-import { parseAddress } from "../lib/address.ts";
-import { Client, type Retry } from "./client.ts";
+import { formatAddress, parseAddress } from "../lib/address.ts";
+import { Client } from "./client.ts";
 import { Connection } from "./connection.ts";
 import { RateLimit } from "./rate_limit.ts";
+import { type Retry, retrying } from "./retry.ts";
 
 /** Options of {@linkcode connect}. */
 export interface ConnectOptions {
@@ -18,8 +19,9 @@ export interface ConnectOptions {
   /** Gives up connecting. */
   signal?: AbortSignal | undefined;
   /**
-   * How often a request is repeated that failed for a reason that may pass: the network, a server that is
-   * being restarted, bytes that were damaged. 5 unless told otherwise. It counts anew when bytes have moved.
+   * How often is repeated what failed for a reason that may pass, connecting included: the network, a server
+   * that is being restarted, bytes that were damaged. 5 unless told otherwise. It counts anew when bytes have
+   * moved.
    */
   retries?: number | undefined;
   /** How many bytes a second may cross, both directions together; any number unless told otherwise. */
@@ -58,5 +60,8 @@ export async function connect(server: string, options: ConnectOptions = {}): Pro
   const limit = limitRate === undefined ? undefined : new RateLimit(limitRate);
   const dial = (signal: AbortSignal | undefined) =>
     Connection.open(address, { connectTimeout, timeout, limit, signal });
-  return new Client(await dial(signal), { dial, retries, onRetry });
+  const action = `connect to ${formatAddress(address)}`;
+  const policy = { retries, onRetry };
+  const connection = await retrying({ action, run: () => dial(signal), signal }, policy);
+  return new Client(connection, { dial, ...policy });
 }

@@ -7,7 +7,7 @@
 import { type FerryError, quote } from "../lib/errors.ts";
 import type { Entry, PartEntry } from "../lib/header.ts";
 import { format } from "@std/fmt/bytes";
-import type { Retry } from "./client.ts";
+import type { Retry } from "./retry.ts";
 import type { Progress, Transferred } from "./options.ts";
 import { renderProgress, renderTransfers } from "./progress.ts";
 import {

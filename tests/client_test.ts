@@ -13,6 +13,12 @@ import { TempDir, unrecorded } from "./programs.ts";
 
 const md5 = (bytes: Uint8Array | string) => createHash("md5").update(bytes).digest("hex");
 
+/** An address of this machine that nobody listens on. */
+function freeAddress(): string {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return `127.0.0.1:${listener.addr.port}`;
+}
+
 /** The library's server and client in this process. */
 class Pair implements AsyncDisposable {
   readonly dir = new TempDir();
@@ -187,13 +193,33 @@ Deno.test("Client.get() refuses to replace another local file, whatever happens 
 
 Deno.test("connect() says what is wrong with an address, and can be given up", async () => {
   await failsWith("usage", () => connect("a b"));
-  await failsWith("unreachable", () => connect("127.0.0.1:1"));
+  await failsWith("unreachable", () => connect("127.0.0.1:1", { retries: 0 }));
   const reason = new Error("enough");
   const error = await assertRejects(
     () => connect("127.0.0.1:1", { signal: AbortSignal.abort(reason) }),
     Error,
   );
   assertEquals(error, reason);
+});
+
+Deno.test("connect() tries again where the server is not there yet", async () => {
+  await using dir = new TempDir();
+  await using storage = FsStorage.open(dir.path);
+  const address = freeAddress();
+  let server: Server | undefined;
+  const starting = Promise.withResolvers<void>();
+  const tries: [code: string, attempt: number][] = [];
+  await using client = await connect(address, {
+    retries: 1,
+    onRetry({ error, attempt }) {
+      tries.push([error.code, attempt]);
+      serve({ storage, listen: address }).then((it) => server = it).then(() => starting.resolve());
+    },
+  });
+  await starting.promise;
+  await using _server = server!;
+  await client.ping();
+  assertEquals(tries, [["unreachable", 1]]);
 });
 
 Deno.test("serve() refuses a public address that nobody was allowed to use", async () => {

@@ -216,7 +216,12 @@ Deno.test("ferry exits with the status of the code", async (t) => {
       "no such file or directory",
     ],
     ["a local directory in the way", ["get", "f", "--out", "d"], 5, "directory"],
-    ["a server that is not there", ["ping", "-s", "127.0.0.1:1"], 6, "connection refused"],
+    [
+      "a server that is not there",
+      ["ping", "-s", "127.0.0.1:1", "--retries", "0"],
+      6,
+      "connection refused",
+    ],
     [
       "a host that is not known",
       ["ping", "-s", "nowhere.invalid"],
