@@ -13,8 +13,8 @@
  * await using server = await serve({ storage, listen: "127.0.0.1:0" });
  * await using client = await connect(`127.0.0.1:${server.addresses[0]!.port}`);
  *
- * const { md5 } = await client.put(new TextEncoder().encode("hello\n"), { as: "greeting.txt" });
- * console.log(md5); // b1946ac92492d2347c6235b4d2611184
+ * const { checksum } = await client.put(new TextEncoder().encode("hello\n"), { as: "greeting.txt" });
+ * console.log(checksum); // b1946ac92492d2347c6235b4d2611184
  * for await (const entry of client.list()) console.log(entry.filename, entry.size);
  * ```
  *
@@ -38,7 +38,15 @@ export type { SkippedEntry } from "./client/local_tree.ts";
 export { connect, type ConnectOptions } from "./client/connect.ts";
 export type { Retry, RetryPolicy } from "./client/retry.ts";
 export type { Address } from "./lib/address.ts";
-export type { SavedPrefix } from "./lib/checksum.ts";
+export {
+  type Algorithm,
+  type Checksum,
+  type Digest,
+  PrefixDigest,
+  type PrefixDigestOptions,
+  type PrefixFacts,
+  type SavedPrefix,
+} from "./lib/checksum.ts";
 export { type ErrorCode, FerryError, type FerryErrorOptions } from "./lib/errors.ts";
 export { type FileName, parseDirectoryName, parseFileName } from "./lib/file_name.ts";
 export type { Entry, HelloReply, PartEntry } from "./lib/header.ts";
@@ -51,6 +59,7 @@ export type {
   Committed,
   CreateOptions,
   PendingWrite,
+  ResumeOptions,
   Storage,
   StoredFile,
 } from "./lib/storage.ts";

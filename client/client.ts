@@ -5,8 +5,10 @@
  */
 
 import { basename, resolve } from "@std/path";
+import type { Algorithm } from "../lib/checksum.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import {
+  checksumKeys,
   decodeLine,
   type Entry,
   type HelloReply,
@@ -15,6 +17,7 @@ import {
 } from "../lib/header.ts";
 import type { Connection } from "./connection.ts";
 import { download } from "./download.ts";
+import type { Connections } from "./jobs.ts";
 import type {
   GetOptions,
   GetTreeOptions,
@@ -115,7 +118,9 @@ export class Client implements AsyncDisposable {
     } catch (error) {
       throw toFerryError(error).during(action);
     }
-    await this.#request(action, options, (connection) => tree.run(connection));
+    await this.#request(action, options, (connection) => {
+      return this.#withJobs(connection, options, (connections) => tree.run(connections));
+    });
   }
 
   /**
@@ -127,12 +132,24 @@ export class Client implements AsyncDisposable {
     const out = options.out ?? (basename(directory) || ".");
     const tree = new TreeDownload(directory, out, this.#watchedTree(options));
     const action = `get ${quote(directory)}`;
-    await this.#request(action, options, (connection) => tree.run(connection));
+    await this.#request(action, options, (connection) => {
+      return this.#withJobs(connection, options, (connections) => tree.run(connections));
+    });
   }
 
-  /** What is known of a name; "" is the root. The md5 of a file is always told. */
-  stat(filename: string, options: RequestOptions = {}): Promise<Entry> {
-    return this.#ask(`stat ${quote(filename)}`, options, "entry", { op: "stat", filename });
+  /** What is known of a name; "" is the root. The checksum of a file is always told. */
+  stat(
+    filename: string,
+    { algorithm = "md5", ...options }: RequestOptions & {
+      /** Which checksum; md5 unless told otherwise. */
+      algorithm?: Algorithm | undefined;
+    } = {},
+  ): Promise<Entry> {
+    return this.#request(`stat ${quote(filename)}`, options, (connection) => {
+      connection.assertOffers(algorithm);
+      const header = { op: "stat", filename, ...checksumKeys(algorithm, null) };
+      return connection.ask("entry", header);
+    });
   }
 
   /**
@@ -266,6 +283,24 @@ export class Client implements AsyncDisposable {
       this.#connection = await this.#options.dial(signal);
     }
     return this.#connection;
+  }
+
+  /** Opens further connections beside the one that there is, and closes them when `run` has ended. */
+  async #withJobs(
+    connection: Connection,
+    { jobs = 1, signal }: TreeOptions & RequestOptions,
+    run: (connections: Connections) => Promise<void>,
+  ): Promise<void> {
+    const dials = Array.from({ length: jobs - 1 }, () => this.#options.dial(signal));
+    const ends = await Promise.allSettled(dials);
+    // A server that takes no more of them still takes the files through those that there are.
+    const further = ends.flatMap((end) => end.status === "fulfilled" ? [end.value] : []);
+    using stack = new DisposableStack();
+    for (const connection of further) {
+      stack.defer(() => connection.close());
+      stack.use(connection.closeOnAbort(signal));
+    }
+    await run([connection, ...further]);
   }
 
   /** The options of a transfer, with an eye on how far it comes. */

@@ -4,13 +4,14 @@
  * @module
  */
 
-import { basename, join, resolve } from "@std/path";
+import { basename, isGlob, join, resolve } from "@std/path";
 import type { OptionTable, OptionValues, ParsedCommandLine } from "../lib/command_line.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import type { Client } from "./client.ts";
 import { connect } from "./connect.ts";
 import { Filter } from "./filter.ts";
 import { expandGlobs } from "./local_tree.ts";
+import { expandRemoteGlobs } from "./remote_glob.ts";
 import type { Progress, TreeOptions } from "./options.ts";
 import type { Retry } from "./retry.ts";
 import type { COMMON, GET, LS, MKDIR, MV, PING, PUT, RM, STAT } from "./config.ts";
@@ -22,8 +23,8 @@ export type Table = typeof COMMON & OptionTable;
 
 /** What a command works with. */
 export interface Context {
-  /** The client, connected. */
-  connected(): Promise<Client>;
+  /** The client, connected; each of several jobs has its own. */
+  connected(job?: number): Promise<Client>;
   /** Where results go. */
   output: Output;
   /** Says that the user wants it to end. */
@@ -54,7 +55,7 @@ export async function start<T extends Table>(
     quiet,
     progress: progress === true || (!quiet && !json && Deno.stderr.isTerminal()),
   });
-  let connecting: Promise<Client> | undefined;
+  const connecting: Promise<Client>[] = [];
   let status = 0;
   const failed = (op: string, error: unknown, details?: Readonly<Record<string, unknown>>) => {
     // An interruption is nobody's failure.
@@ -67,13 +68,13 @@ export async function start<T extends Table>(
     failed,
     output,
     signal,
-    connected() {
+    connected(job = 0) {
       const { server, timeout, "connect-timeout": connectTimeout, retries } = common;
       const limitRate = common["limit-rate"];
       const onRetry = (retry: Retry) => output.retry(retry);
       const options = { timeout, connectTimeout, retries, limitRate, onRetry, signal };
       // One that could not be made, retries and all, is not tried anew for each of many files.
-      return connecting ??= connect(server, options);
+      return connecting[job] ??= connect(server, options);
     },
     async attempt(op, filename, part) {
       try {
@@ -88,15 +89,38 @@ export async function start<T extends Table>(
   } catch (error) {
     failed(run.name, error);
   } finally {
-    await (await connecting?.catch(() => undefined))?.[Symbol.asyncDispose]();
+    for (const end of await Promise.allSettled(connecting)) {
+      if (end.status === "fulfilled") await end.value[Symbol.asyncDispose]();
+    }
   }
   return status;
 }
 
+/** Runs something for each item, so many at a time, each over a connection of its own. */
+async function share<T>(
+  context: Context,
+  items: readonly T[],
+  { jobs, op, nameOf }: { jobs: number; op: "put" | "get"; nameOf(item: T): string },
+  run: (client: Client, item: T) => Promise<void>,
+): Promise<void> {
+  const left = items.values();
+  const work = async (job: number) => {
+    for (const item of left) {
+      await context.attempt(op, nameOf(item), async () => run(await context.connected(job), item));
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(jobs, items.length) }, (_, job) => work(job)));
+}
+
+interface Source {
+  path: string;
+  filename: string;
+}
+
 /** `ferry put` */
 export const put: Run<typeof PUT.options> = async (context, options, args) => {
-  const { as, to, overwrite, preserve, "hash-first": hashFirst, follow } = options;
-  const resume = !options["no-resume"];
+  const { as, to, overwrite, preserve, "hash-first": hashFirst, follow, jobs } = options;
+  const { checksum: algorithm, "no-resume": noResume } = options;
   const paths = expandGlobs(args);
   if (as !== undefined && paths.length > 1) {
     throw new FerryError("usage", "--as gives one name, and several files are to be uploaded");
@@ -108,80 +132,96 @@ export const put: Run<typeof PUT.options> = async (context, options, args) => {
     );
   }
   const { output, signal } = context;
-  const directory = to?.replace(/^\/+|\/+$/g, "");
-  for (const path of paths) {
+  const toDirectory = to?.replace(/^\/+|\/+$/g, "");
+  const sources = paths.map((path): Source => {
     const name = as ?? basename(resolve(path));
-    const filename = directory ? `${directory}/${name}` : name;
-    await context.attempt("put", filename, async () => {
-      const client = await context.connected();
-      const started = performance.now();
-      const common = { as: filename, overwrite, preserve, hashFirst, resume, signal };
-      const onProgress = (progress: Progress) => output.progress(progress, started);
-      if (path === "-") {
-        const result = await client.put(standardInput(), { ...common, onProgress });
-        output.transferred("put", result.filename, result, secondsSince(started));
-        return;
-      }
-      if (isDirectory(path)) {
-        const tree = treeOptions("put", context, options);
-        await client.putTree(path, {
-          ...common,
-          ...tree.options,
-          follow,
-          checksumCompare: options["checksum-compare"],
-          onProgress,
-          onSkip: ({ path, reason }) => output.notice(`skipped ${quote(path)}: ${reason}`),
-        });
-        output.summary(tree.tally, secondsSince(started), { dryRun: options["dry-run"] });
-        return;
-      }
-      const result = await client.put(path, { ...common, onProgress });
-      output.transferred("put", result.filename, result, secondsSince(started));
-    });
+    return { path, filename: toDirectory ? `${toDirectory}/${name}` : name };
+  });
+  const common = { overwrite, preserve, hashFirst, algorithm, resume: !noResume, signal };
+  const nameOf = ({ filename }: Source) => filename;
+  const isTree = ({ path }: Source) => path !== "-" && isDirectory(path);
+  const files = sources.filter((source) => !isTree(source));
+  if (files.length > 1) {
+    output.startMany();
+    output.plan(files.length, files.reduce((sum, { path }) => sum + sizeOf(path), 0));
   }
+  await share(context, files, { jobs, op: "put", nameOf }, async (client, { path, filename }) => {
+    const started = performance.now();
+    const onProgress = (progress: Progress) => output.progress(progress, started);
+    const source = path === "-" ? standardInput() : path;
+    const result = await client.put(source, { ...common, as: filename, onProgress });
+    output.transferred("put", result.filename, result, secondsSince(started));
+  });
+  output.endMany();
+  const trees = sources.filter(isTree);
+  await share(context, trees, { jobs: 1, op: "put", nameOf }, async (client, source) => {
+    const started = performance.now();
+    const tree = treeOptions("put", context, options);
+    await client.putTree(source.path, {
+      ...common,
+      ...tree.options,
+      as: source.filename,
+      follow,
+      checksumCompare: options["checksum-compare"],
+      onProgress: (progress) => output.progress(progress, started),
+      onSkip: ({ path, reason }) => output.notice(`skipped ${quote(path)}: ${reason}`),
+    });
+    output.summary(tree.tally, secondsSince(started), { dryRun: options["dry-run"] });
+  });
 };
 
 /** `ferry get` */
 export const get: Run<typeof GET.options> = async (context, options, args) => {
-  const { out, overwrite, preserve, durability } = options;
-  const resume = !options["no-resume"];
+  const { out, overwrite, preserve, durability, jobs, checksum: algorithm } = options;
   const intoDirectory = out !== undefined && (out.endsWith("/") || isDirectory(out));
-  if (out !== undefined && args.length > 1 && !intoDirectory && out !== "-") {
+  const { output, signal } = context;
+  const names = args.some(isGlob)
+    ? await expandRemoteGlobs(await context.connected(), args, { signal })
+    : args;
+  if (out !== undefined && names.length > 1 && !intoDirectory && out !== "-") {
     throw new FerryError("usage", `${quote(out)} is no directory, and several files are to be got`);
   }
-  const { output, signal } = context;
-  for (const arg of args) {
-    await context.attempt("get", arg, async () => {
-      const client = await context.connected();
-      const started = performance.now();
-      const common = { overwrite, preserve, durability, resume, signal };
-      const onProgress = (progress: Progress) => output.progress(progress, started);
-      const pathFor = (name: string) => {
-        const own = basename(name);
-        return out === undefined ? own || "." : intoDirectory ? join(out, own) : out;
-      };
-      if (out === "-") {
-        await client.get(arg, { ...common, out: STANDARD_OUTPUT, onProgress });
-        return;
-      }
-      // Whether it is a directory costs a round trip, so it is asked only where it was no file.
-      try {
-        const result = await client.get(arg, { ...common, out: pathFor(arg), onProgress });
-        output.transferred("get", pathFor(arg), result, secondsSince(started));
-      } catch (error) {
-        const name = arg.replace(/\/+$/, "");
-        if (!mayBeDirectory(arg, error)) throw error;
-        const entry = await client.stat(name, { signal }).catch(() => undefined);
-        if (entry?.type !== "directory") throw error;
-        const path = pathFor(name);
-        const tree = treeOptions("get", context, options, (filename) => {
-          return join(path, name === "" ? filename : filename.slice(name.length + 1));
-        });
-        await client.getTree(name, { ...common, ...tree.options, out: path, onProgress });
-        output.summary(tree.tally, secondsSince(started), { dryRun: options["dry-run"] });
-      }
+  const resume = !options["no-resume"];
+  const common = { overwrite, preserve, durability, algorithm, resume, signal };
+  const pathFor = (name: string) => {
+    const own = basename(name);
+    return out === undefined ? own || "." : intoDirectory ? join(out, own) : out;
+  };
+  const nameOf = (name: string) => name;
+  const trees: string[] = [];
+  if (names.length > 1) output.startMany();
+  // One behind the other where they are to be one stream.
+  const filesAtOnce = out === "-" ? 1 : jobs;
+  await share(context, names, { jobs: filesAtOnce, op: "get", nameOf }, async (client, arg) => {
+    const started = performance.now();
+    const onProgress = (progress: Progress) => output.progress(progress, started);
+    if (out === "-") {
+      await client.get(arg, { ...common, out: STANDARD_OUTPUT, onProgress });
+      return;
+    }
+    // Whether it is a directory costs a round trip, so it is asked only where it was no file.
+    try {
+      const result = await client.get(arg, { ...common, out: pathFor(arg), onProgress });
+      output.transferred("get", pathFor(arg), result, secondsSince(started));
+    } catch (error) {
+      const name = arg.replace(/\/+$/, "");
+      if (!mayBeDirectory(arg, error)) throw error;
+      const entry = await client.stat(name, { signal }).catch(() => undefined);
+      if (entry?.type !== "directory") throw error;
+      trees.push(name);
+    }
+  });
+  output.endMany();
+  await share(context, trees, { jobs: 1, op: "get", nameOf }, async (client, name) => {
+    const started = performance.now();
+    const path = pathFor(name);
+    const tree = treeOptions("get", context, options, (filename) => {
+      return join(path, name === "" ? filename : filename.slice(name.length + 1));
     });
-  }
+    const onProgress = (progress: Progress) => output.progress(progress, started);
+    await client.getTree(name, { ...common, ...tree.options, out: path, onProgress });
+    output.summary(tree.tally, secondsSince(started), { dryRun: options["dry-run"] });
+  });
 };
 
 /** How much of standard input is sent as one piece. */
@@ -219,10 +259,11 @@ function mayBeDirectory(arg: string, error: unknown): boolean {
 function treeOptions(
   op: "put" | "get",
   { output, failed }: Context,
-  { include, exclude, "dry-run": dryRun }: {
+  { include, exclude, "dry-run": dryRun, jobs }: {
     include: string[];
     exclude: string[];
     "dry-run": boolean;
+    jobs: number;
   },
   shownAs = (filename: string) => filename,
 ): { options: TreeOptions; tally: Tally } {
@@ -231,10 +272,11 @@ function treeOptions(
     ? new Filter({ ...(include.length > 0 ? { include } : {}), exclude })
     : undefined;
   const started = performance.now();
-  output.startTree();
+  output.startMany();
   const options: TreeOptions = {
     filter,
     dryRun,
+    jobs,
     onPlan: (files, bytes) => output.plan(files, bytes),
     onFile(result) {
       tally.bytes += result.transferred;
@@ -267,11 +309,13 @@ export const ls: Run<typeof LS.options> = async (context, options, [directory]) 
 };
 
 /** `ferry stat` */
-export const stat: Run<typeof STAT.options> = async (context, _options, names) => {
+export const stat: Run<typeof STAT.options> = async (context, options, names) => {
+  const { signal } = context;
+  const { checksum: algorithm } = options;
   for (const name of names) {
     await context.attempt("stat", name, async () => {
       const client = await context.connected();
-      context.output.details(await client.stat(name, context));
+      context.output.details(await client.stat(name, { algorithm, signal }));
     });
   }
 };
@@ -318,6 +362,15 @@ function isDirectory(path: string): boolean {
     return Deno.statSync(path).isDirectory;
   } catch {
     return false;
+  }
+}
+
+/** What is known of a file's size; a pipe has none, and what cannot be read fails later. */
+function sizeOf(path: string): number {
+  try {
+    return Deno.statSync(path).size;
+  } catch {
+    return 0;
   }
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ALGORITHMS } from "../lib/checksum.ts";
 import type { CommandSpec, OptionTable } from "../lib/command_line.ts";
 import { OVERWRITE_POLICIES } from "../lib/overwrite.ts";
 import { DURABILITIES } from "../lib/staging.ts";
@@ -74,6 +75,22 @@ const TREE = {
   "dry-run": { kind: "flag", short: "n", help: "show what would be transferred, and do nothing" },
 } as const;
 
+const JOBS = {
+  kind: "count",
+  value: "N",
+  range: [1, 64],
+  default: "1",
+  help: "transfer so many files at a time, each over a connection of its own",
+} as const;
+
+const CHECKSUM = {
+  kind: "text",
+  value: "md5|sha256|xxh128",
+  choices: ALGORITHMS,
+  default: "md5",
+  help: "what files are checked with: sha256 holds against attackers too, xxh128 is the quickest",
+} as const;
+
 const NO_RESUME = {
   kind: "flag",
   help: "begin at the start, also where a part of an earlier try is there",
@@ -91,8 +108,8 @@ export const PUT = {
 are there with the same size and modification time are left out; modification times are kept. - is
 standard input, and needs --as.
 
-For each file a line of md5sum's format goes to standard output: its md5, as the server
-verified it, and its name there.`,
+For each file a line of md5sum's format goes to standard output: its md5 (or the other checksum
+that was asked for), as the server verified it, and its name there.`,
   arguments: { min: 1, max: Infinity },
   options: {
     to: { kind: "text", value: "DIR", help: "the directory on the server" },
@@ -103,6 +120,8 @@ verified it, and its name there.`,
     },
     overwrite: OVERWRITE,
     preserve: PRESERVE,
+    checksum: CHECKSUM,
+    jobs: JOBS,
     "no-resume": NO_RESUME,
     ...TREE,
     follow: {
@@ -111,9 +130,12 @@ verified it, and its name there.`,
     },
     "checksum-compare": {
       kind: "flag",
-      help: "in a directory, compare md5s, not sizes and times, to find what is there",
+      help: "in a directory, compare checksums, not sizes and times, to find what is there",
     },
-    "hash-first": { kind: "flag", help: "read a large file once more to tell its md5 in advance" },
+    "hash-first": {
+      kind: "flag",
+      help: "read a large file once more to tell its checksum in advance",
+    },
     progress: PROGRESS,
     ...COMMON,
   },
@@ -125,8 +147,10 @@ export const GET = {
   usage: "NAME... [--out PATH]",
   summary: "Download files",
   details:
-    `For each file a line of md5sum's format goes to standard output: its md5, as verified here,
-and its local path. "ferry get NAME | md5sum -c" checks it once more.`,
+    `A NAME may be a directory, or a pattern: "*" and "?" stand for what is between slashes, "**" for
+directories. For each file a line of md5sum's format goes to standard output: its md5 (or the
+other checksum that was asked for), as verified here, and its local path.
+"ferry get NAME | md5sum -c" checks it once more.`,
   arguments: { min: 1, max: Infinity },
   options: {
     out: {
@@ -137,6 +161,8 @@ and its local path. "ferry get NAME | md5sum -c" checks it once more.`,
     },
     overwrite: OVERWRITE,
     preserve: PRESERVE,
+    checksum: CHECKSUM,
+    jobs: JOBS,
     "no-resume": NO_RESUME,
     ...TREE,
     durability: {
@@ -171,9 +197,9 @@ export const LS = {
 export const STAT = {
   name: "ferry stat",
   usage: "NAME...",
-  summary: "Show size, times and md5 of files on the server",
+  summary: "Show size, times and checksum of files on the server",
   arguments: { min: 1, max: Infinity },
-  options: COMMON,
+  options: { checksum: CHECKSUM, ...COMMON },
 } as const satisfies CommandSpec;
 
 /** `ferry rm` */

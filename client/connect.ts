@@ -45,9 +45,9 @@ export interface ConnectOptions {
  * await using server = await serve({ storage, listen: "127.0.0.1:0" });
  *
  * await using client = await connect(`127.0.0.1:${server.addresses[0]!.port}`);
- * const { md5 } = await client.put(`${directory}/notes.txt`, { as: "backup/notes.txt" });
+ * const { checksum } = await client.put(`${directory}/notes.txt`, { as: "backup/notes.txt" });
  * await client.get("backup/notes.txt", { out: `${directory}/restored.txt` });
- * console.log(md5);
+ * console.log(checksum);
  * ```
  *
  * @throws {FerryError} `usage` for the address; `unreachable`, `timeout`, `closed`; `bad_version`, and

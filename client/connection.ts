@@ -6,7 +6,7 @@
 
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { type Address, formatAddress } from "../lib/address.ts";
-import { type Digest, sameDigest } from "../lib/checksum.ts";
+import { type Algorithm, type Checksum, type Digest, sameChecksum } from "../lib/checksum.ts";
 import { FerryError, toFerryError } from "../lib/errors.ts";
 import { type HelloReply, parseReply, PROTOCOL_VERSION, type Replies } from "../lib/header.ts";
 import type { ByteSource } from "../lib/storage.ts";
@@ -40,14 +40,16 @@ export interface OpenOptions {
 
 /** A body to be sent with a request. */
 export interface Upload {
-  /** The request, without `md5` and `total_size`. */
+  /** The request, without `total_size` and the checksum. */
   header: Readonly<Record<string, unknown>>;
   /** The bytes. */
   source: ByteSource;
   /** How many. */
   size: number;
-  /** The md5 of the whole file, where it is known. */
-  md5: string | null;
+  /** What the file is checked with. */
+  algorithm: Algorithm;
+  /** The checksum of the whole file, where it is known. */
+  checksum: Checksum | null;
   /** The digest of what stands in front of the bytes, where they are only a part. */
   digest?: Digest | undefined;
   /** Told of each piece. */
@@ -56,7 +58,7 @@ export interface Upload {
 
 /** A request of several that do not wait for each other. */
 export interface PipelinedRequest {
-  /** The request; with a body, its `md5` and `total_size` too. */
+  /** The request; with a body, its checksum and `total_size` too. */
   header: Readonly<Record<string, unknown>>;
   /** The body. */
   body?: Uint8Array | undefined;
@@ -101,6 +103,17 @@ export class Connection {
       if (signal?.aborted) throw signal.reason;
       throw toFerryError(error).during(`connect to ${formatAddress(address)}`);
     }
+  }
+
+  /**
+   * Fails where the server cannot check files with an algorithm.
+   *
+   * @throws {FerryError} `bad_version`
+   */
+  assertOffers(algorithm: Algorithm): void {
+    const { features, agent } = this.hello;
+    if (algorithm === "md5" || features.includes(algorithm)) return;
+    throw new FerryError("bad_version", `the server, ${agent}, does not offer ${algorithm}`);
   }
 
   /** Whether another request can be sent. */
@@ -165,10 +178,10 @@ export class Connection {
   uploadStream(
     header: Readonly<Record<string, unknown>>,
     pieces: AsyncIterable<Uint8Array>,
-    onBytes: OnBytes,
+    options: { algorithm: Algorithm; onBytes: OnBytes },
   ): Promise<Replies["put"]> {
     return this.#upload((stop) => {
-      return sendStreamed(this.#wire, header, untilStopped(pieces, stop), { onBytes });
+      return sendStreamed(this.#wire, header, untilStopped(pieces, stop), options);
     });
   }
 
@@ -186,10 +199,7 @@ export class Connection {
       await this.#wire.flush();
       hold[Symbol.dispose]();
       const reply = await replying;
-      if (!reply.unchanged && !sameDigest(reply.md5, sent.md5)) {
-        const reason = `the server has ${reply.md5}, and ${sent.md5} was sent`;
-        throw new FerryError("checksum_mismatch", reason);
-      }
+      if (!reply.unchanged) assertStored(reply, sent.checksum);
       return reply;
     } catch (reason) {
       hold[Symbol.dispose]();
@@ -215,10 +225,11 @@ export class Connection {
   async *exchange(
     header: Readonly<Record<string, unknown>>,
     pieces: AsyncIterable<Uint8Array>,
+    { algorithm = "md5" }: { algorithm?: Algorithm } = {},
   ): AsyncGenerator<string, void, void> {
     const sending = (async () => {
       using _hold = this.#wire.hold();
-      await sendStreamed(this.#wire, header, pieces);
+      await sendStreamed(this.#wire, header, pieces, { algorithm });
       await this.#wire.flush();
     })();
     let sent = false;
@@ -315,6 +326,19 @@ export class Connection {
       if (!body.ended && !await body.drain().catch(() => false)) this.#wire.close();
     }
   }
+}
+
+/**
+ * Fails where the server has not got what was sent.
+ *
+ * @throws {FerryError} `checksum_mismatch`
+ */
+export function assertStored({ checksum }: Replies["put"], sent: Checksum): void {
+  if (sameChecksum(checksum, sent)) return;
+  throw new FerryError(
+    "checksum_mismatch",
+    `the server has ${checksum}, and ${sent} was sent`,
+  );
 }
 
 /** Gives the error that ends a transfer early, if there is one. */

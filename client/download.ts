@@ -7,14 +7,20 @@
 
 import { delay } from "@std/async/delay";
 import { basename, dirname } from "@std/path";
-import { md5Of, type PrefixFacts, prefixFacts } from "../lib/checksum.ts";
+import {
+  type Algorithm,
+  algorithmOf,
+  type Checksum,
+  md5Of,
+  type PrefixDigest,
+  type SavedPrefix,
+} from "../lib/checksum.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
-import { parseReply } from "../lib/header.ts";
+import { checksumKeys, parseReply } from "../lib/header.ts";
 import { LocalFile } from "../lib/local_file.ts";
 import { decideOverwrite, type FileState } from "../lib/overwrite.ts";
 import {
   goOnWith,
-  type PartRecord,
   readRecord,
   removeRecord,
   RESUMABLE_BYTES,
@@ -22,7 +28,7 @@ import {
 } from "../lib/partial.ts";
 import { StagedFile, syncDirectory } from "../lib/staging.ts";
 import type { ByteSink } from "../lib/storage.ts";
-import { digestOf, receive, type Verified } from "../lib/transfer.ts";
+import { checksumOfSource, receive, type Verified } from "../lib/transfer.ts";
 import type { Frame } from "../lib/wire.ts";
 import type { GetOptions, Transferred } from "./options.ts";
 import type { Connection } from "./connection.ts";
@@ -39,32 +45,42 @@ export async function download(
   filename: string,
   options: DownloadOptions,
 ): Promise<Transferred> {
-  const { overwrite = "never", out = basename(filename) } = options;
+  const { overwrite = "never", out = basename(filename), algorithm = "md5" } = options;
+  connection.assertOffers(algorithm);
   if (typeof out !== "string") return await pour(connection, filename, out, options);
   const existing = lookAt(out);
   if (existing) {
-    const incoming = await connection.ask("entry", { op: "stat", filename });
+    const incoming = await connection.ask("entry", {
+      op: "stat",
+      filename,
+      ...checksumKeys(algorithm, null),
+    });
     let decision = decideOverwrite(overwrite, incoming, existing);
     if (decision === "hash") {
       await using file = LocalFile.open(out);
-      existing.md5 = (await digestOf(file)).md5;
+      existing.checksum = (await checksumOfSource(file, algorithm)).checksum;
       decision = decideOverwrite(overwrite, incoming, existing);
     }
     if (decision === "exists") throw new FerryError("exists", `another file is at ${quote(out)}`);
     if (decision === "have") {
-      const { md5, size } = incoming;
-      const crossed = { transferred: 0, resumedFrom: 0 };
-      return { filename, md5: md5 ?? "", size, skipped: true, ...crossed };
+      const { checksum, size } = incoming;
+      return { filename, checksum, size, skipped: true, transferred: 0, resumedFrom: 0 };
     }
   }
-  const { staged, record, prefix } = await openPart(out, filename, options.resume !== false);
+  const resume = options.resume !== false;
+  const part = await openPart(out, { filename, algorithm, resume });
+  const { staged } = part;
   await using _staged = staged;
   try {
-    return await connection.fetch({
+    const header = {
       op: "get",
       filename,
-      ...(prefix ? { offset: prefix.size, if_md5: record?.md5, prefix_md5: prefix.md5 } : {}),
-    }, (reply) => store(reply, { staged, record, out, filename, options }));
+      ...checksumKeys(algorithm, null),
+      ...await proofOf(part, algorithm),
+    };
+    return await connection.fetch(header, (reply) => {
+      return store(reply, { part, out, filename, options });
+    });
   } catch (error) {
     // Also where the connection was lost before the reply: the part of an earlier try is still good.
     const { code } = toFerryError(error);
@@ -80,60 +96,85 @@ async function pour(
   connection: Connection,
   filename: string,
   sink: ByteSink,
-  { onProgress }: DownloadOptions,
+  { algorithm = "md5", onProgress }: DownloadOptions,
 ): Promise<Transferred> {
-  return await connection.fetch({ op: "get", filename }, async ({ header, body }) => {
+  const request = { op: "get", filename, ...checksumKeys(algorithm, null) };
+  return await connection.fetch(request, async ({ header, body }) => {
     const { size } = parseReply("get", header);
     let bytes = 0;
     const onBytes = (count: number) =>
       onProgress?.({ filename, bytes: bytes += count, total: size });
-    const { md5 } = assertWhole(size, await receive(body, sink, { onBytes }));
-    return { filename, md5, size, skipped: false, transferred: size, resumedFrom: 0 };
+    const { checksum } = assertWhole(size, await receive(body, sink, { onBytes }));
+    return { filename, checksum, size, skipped: false, transferred: size, resumedFrom: 0 };
   });
 }
 
-interface Target {
+/** What has come of a file, if anything. */
+interface Part {
   staged: StagedFile;
-  record: PartRecord | undefined;
+  /** The checksum of the file that it is a part of, where that was known. */
+  checksum?: Checksum | null;
+  /** The digest of what has come. */
+  behind?: PrefixDigest;
+}
+
+/** What shows the server that a part is one of its file. */
+async function proofOf(
+  { behind, checksum }: Part,
+  algorithm: Algorithm,
+): Promise<Readonly<Record<string, unknown>>> {
+  if (!behind) return {};
+  const { size, md5, xxh128 } = await behind.facts();
+  return {
+    offset: size,
+    ...(checksum ? { [algorithm === "md5" ? "if_md5" : "if_checksum"]: checksum } : {}),
+    ...(md5 !== null ? { prefix_md5: md5 } : { prefix_xxh128: xxh128 }),
+  };
+}
+
+interface Target {
+  part: Part;
   out: string;
   filename: string;
   options: DownloadOptions;
 }
 
 async function store({ header, body }: Frame, target: Target): Promise<Transferred> {
-  const { staged, record, out, filename, options } = target;
+  const { part: { staged, behind }, out, filename, options } = target;
   const { onProgress, overwrite = "never", preserve, durability = "full" } = options;
   const { size, mtime, mode, offset } = parseReply("get", header);
-  if (offset !== 0 && offset !== record?.prefix.size) {
+  if (offset !== 0 && offset !== behind?.size) {
     throw new FerryError("bad_header", "the server goes on where nobody asked it to");
   }
-  if (record && offset === 0) {
+  if (behind && offset === 0) {
     // It is not a part of what the server has now.
     staged.truncate(0);
     removeRecord(staged.path);
   }
-  const keep = (prefix: PartRecord["prefix"]) => {
-    writeRecord(staged.path, { filename, size, md5: header.md5, prefix });
+  const checkpoint = (prefix: SavedPrefix) => {
+    writeRecord(staged.path, { filename, size, checksum: header.checksum, prefix });
     return Promise.resolve();
   };
   let bytes = offset;
   const received = await receive(body, staged, {
-    prefix: offset > 0 ? record?.prefix : undefined,
-    ...(size > RESUMABLE_BYTES ? { checkpoint: keep } : {}),
+    behind: offset > 0 ? behind : undefined,
+    // The server may have to read its file again for the proof, and has an md5 to compute anyway.
+    ...(size > RESUMABLE_BYTES ? { resumable: { checkpoint, proof: false } } : {}),
     onBytes: (count) => onProgress?.({ filename, bytes: bytes += count, total: size }),
   });
-  const { md5 } = assertWhole(size, received);
+  const { checksum } = assertWhole(size, received);
   if (preserve) staged.stamp({ mtime, mode });
   else if (options.keepTime) staged.stamp({ mtime });
   if (durability === "full") await staged.sync();
   staged.publish(out, { replace: overwrite !== "never" });
   removeRecord(staged.path);
   if (durability === "full") await syncDirectory(dirname(out));
-  return { filename, md5, size, skipped: false, transferred: size - offset, resumedFrom: offset };
+  const crossed = { transferred: size - offset, resumedFrom: offset };
+  return { filename, checksum, size, skipped: false, ...crossed };
 }
 
 /**
- * No md5 protects a header: a length that was damaged on its way shows beside the file's size.
+ * No checksum protects a header: a length that was damaged on its way shows beside the file's size.
  *
  * @throws {FerryError} `checksum_mismatch`
  */
@@ -151,9 +192,8 @@ const CLAIM = { tries: 10, pause: 50 };
  */
 async function openPart(
   out: string,
-  filename: string,
-  resume: boolean,
-): Promise<{ staged: StagedFile; record?: PartRecord; prefix?: PrefixFacts }> {
+  { filename, algorithm, resume }: { filename: string; algorithm: Algorithm; resume: boolean },
+): Promise<Part> {
   const directory = dirname(out);
   const path = `${directory}/.ferry-${md5Of(new TextEncoder().encode(basename(out)))}.part`;
   let staged = StagedFile.claim(path, { create: true });
@@ -164,9 +204,9 @@ async function openPart(
   if (!staged) return { staged: StagedFile.create(directory, { prefix: ".ferry-" }) };
   const record = resume ? readRecord(path) : undefined;
   if (record?.filename === filename) {
-    // A state that nobody can read any more is worth nothing.
-    const prefix = await prefixFacts(record.prefix).catch(() => undefined);
-    if (prefix && await goOnWith(staged, record)) return { staged, record, prefix };
+    const behind = await goOnWith(staged, record, { algorithm, proof: false });
+    const same = record.checksum && algorithmOf(record.checksum) === algorithm;
+    if (behind) return { staged, behind, checksum: same ? record.checksum : null };
   }
   staged.truncate(0);
   removeRecord(path);
@@ -178,7 +218,7 @@ function lookAt(path: string): FileState | undefined {
   try {
     const { size, mtime, isDirectory } = Deno.statSync(path);
     if (isDirectory) throw new FerryError("not_a_file", `${quote(path)} is a directory`);
-    return { size, mtime: mtime?.getTime(), md5: null };
+    return { size, mtime: mtime?.getTime(), checksum: null };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw toFerryError(error);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Algorithm, Checksum } from "../lib/checksum.ts";
 import type { FerryError } from "../lib/errors.ts";
 import type { Overwrite } from "../lib/overwrite.ts";
 import type { Durability } from "../lib/staging.ts";
@@ -35,6 +36,11 @@ export interface TransferOptions extends RequestOptions {
   preserve?: boolean | undefined;
   /** Whether to go on with a part of an earlier try; true unless told otherwise. */
   resume?: boolean | undefined;
+  /**
+   * What files are checked with, md5 unless told otherwise: `sha256` holds against attackers too, `xxh128` is the
+   * quickest. A server that does not have it refuses with `bad_version`.
+   */
+  algorithm?: Algorithm | undefined;
   /** Told after each piece. */
   onProgress?: ((progress: Progress) => void) | undefined;
 }
@@ -43,7 +49,7 @@ export interface TransferOptions extends RequestOptions {
 export interface PutOptions extends TransferOptions {
   /** The name on the server; the source's own name unless told otherwise. */
   as?: string | undefined;
-  /** Whether a large file is read once more in advance, so that its md5 precedes it. */
+  /** Whether a large file is read once more in advance, so that its checksum precedes it. */
   hashFirst?: boolean | undefined;
 }
 
@@ -63,8 +69,11 @@ export interface GetOptions extends TransferOptions {
 export interface Transferred {
   /** The name on the server. */
   filename: string;
-  /** The md5 of the whole file, verified by the receiving side. */
-  md5: string;
+  /**
+   * The checksum of the whole file, verified by the receiving side; null where it was not needed to see that the
+   * file is there already.
+   */
+  checksum: Checksum | null;
   /** The size in bytes. */
   size: number;
   /** Whether nothing was changed because an identical or a newer file was there. */
@@ -79,6 +88,11 @@ export interface Transferred {
 export interface TreeOptions {
   /** Which of its files and directories are meant; all unless told otherwise. */
   filter?: Filter | undefined;
+  /**
+   * How many connections share the work, 1 unless told otherwise: more of them help where one does not fill
+   * the line, since it is long or shared with others.
+   */
+  jobs?: number | undefined;
   /** Whether nothing is transferred and `onFile` only told of what would be. */
   dryRun?: boolean | undefined;
   /** Told how many files and bytes there are, before the first of them is transferred. */
@@ -93,7 +107,7 @@ export interface TreeOptions {
 export interface PutTreeOptions extends PutOptions, TreeOptions {
   /** Whether symbolic links are followed; they are skipped unless told otherwise. */
   follow?: boolean | undefined;
-  /** Whether only an md5 proves that two files are the same, not their size and time. */
+  /** Whether only a checksum proves that two files are the same, not their size and time. */
   checksumCompare?: boolean | undefined;
   /** Told of what is skipped, and why. */
   onSkip?: ((skipped: SkippedEntry) => void) | undefined;

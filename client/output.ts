@@ -4,6 +4,7 @@
  * @module
  */
 
+import { algorithmOf, type Checksum, hexOf } from "../lib/checksum.ts";
 import { type FerryError, quote } from "../lib/errors.ts";
 import type { Entry, PartEntry } from "../lib/header.ts";
 import { format } from "@std/fmt/bytes";
@@ -50,8 +51,8 @@ export class Output {
   readonly #options: OutputOptions;
   /** How many lines of progress stand on the terminal. */
   #drawn = 0;
-  /** How far the files of a directory are, where one is being transferred. */
-  #tree: TransfersState | undefined;
+  /** How far the files of a directory are, where many are being transferred. */
+  #many: TransfersState | undefined;
   /** How often the transfer under way was repeated. */
   #retries = 0;
   #lastDraw = -Infinity;
@@ -66,8 +67,8 @@ export class Output {
     if (!this.#options.progress) return;
     const now = performance.now();
     const { filename, bytes, total } = progress;
-    if (this.#tree) {
-      const known = this.#tree.running.some((transfer) => transfer.filename === filename);
+    if (this.#many) {
+      const known = this.#many.running.some((transfer) => transfer.filename === filename);
       if (!known) this.#note({ type: "began", filename, total });
       this.#note({ type: "moved", filename, bytes });
     } else {
@@ -76,32 +77,37 @@ export class Output {
     }
   }
 
-  /** From now on, until the summary, progress is that of the files of a directory. */
-  startTree(): void {
-    this.#tree = noTransfers(performance.now());
+  /** From now on, until the summary or the end, progress is that of many files. */
+  startMany(): void {
+    this.#many = noTransfers(performance.now());
   }
 
-  /** Tells how much there is to do in a directory. */
+  /** From now on progress is that of one file again. */
+  endMany(): void {
+    this.#many = undefined;
+  }
+
+  /** Tells how much there is to do in all. */
   plan(files: number, bytes: number): void {
     this.#note({ type: "planned", files, bytes });
   }
 
   /** Takes note of something that happened in a directory, and draws what has become of it. */
   #note(event: TransfersEvent): void {
-    if (!this.#tree || !this.#options.progress) return;
+    if (!this.#many || !this.#options.progress) return;
     const now = performance.now();
-    this.#tree = reduceTransfers(this.#tree, event, now);
+    this.#many = reduceTransfers(this.#many, event, now);
     this.#draw(now, (columns, rows) => {
-      const state = reduceTransfers(this.#tree!, { type: "tick" }, now);
+      const state = reduceTransfers(this.#many!, { type: "tick" }, now);
       return renderTransfers(state, { columns, rows, color: !Deno.noColor });
     });
   }
 
   /** A file of a directory is done with, one way or another. */
   #ended({ filename, size, skipped }: Transferred): void {
-    if (!this.#tree || !this.#options.progress) return;
+    if (!this.#many || !this.#options.progress) return;
     if (skipped) return this.#note({ type: "skipped", files: 1, bytes: size });
-    if (!this.#tree.running.some((transfer) => transfer.filename === filename)) {
+    if (!this.#many.running.some((transfer) => transfer.filename === filename)) {
       // A small one crosses as a whole.
       this.#note({ type: "began", filename, total: size });
       this.#note({ type: "moved", filename, bytes: size });
@@ -131,7 +137,7 @@ export class Output {
     seconds: number,
     { tree = false } = {},
   ): void {
-    const { filename, md5, size, skipped, transferred, resumedFrom } = result;
+    const { filename, checksum, size, skipped, transferred, resumedFrom } = result;
     this.#ended(result);
     if (this.#options.json) {
       const bytes = op === "put" ? { bytes_sent: transferred } : { bytes_received: transferred };
@@ -141,7 +147,7 @@ export class Output {
         op,
         filename,
         ...path,
-        md5: md5 === "" ? null : md5,
+        ...checksumMembers(checksum),
         total_size: size,
         seconds: round(seconds),
         ...bytes,
@@ -151,7 +157,7 @@ export class Output {
       });
       this.#retries = 0;
       // In a directory, what was there already is counted and not shown.
-    } else if (!tree || !skipped) this.line(md5sumLine(md5, shown));
+    } else if (!tree || !skipped) this.line(md5sumLine(hexOf(checksum ?? ""), shown));
   }
 
   /** Shows what would be transferred. */
@@ -166,7 +172,7 @@ export class Output {
     seconds: number,
     { dryRun = false } = {},
   ): void {
-    this.#tree = undefined;
+    this.endMany();
     if (this.#options.json) {
       const counts = { files: moved, skipped: unchanged, failed, bytes };
       return this.#json({ event: "summary", ...counts, seconds: round(seconds) });
@@ -197,13 +203,15 @@ export class Output {
   /** Shows all that is known of a file or a directory. */
   details(entry: Entry): void {
     if (this.#options.json) return this.#json({ event: "entry", op: "stat", ...wireEntry(entry) });
-    const { filename, type, size, mtime, mode, md5 } = entry;
+    const { filename, type, size, mtime, mode, checksum } = entry;
     this.line(`filename: ${printable(filename || ".")}`);
     this.line(`type:     ${type}`);
     if (type === "file") this.line(`size:     ${size}`);
     this.line(`mtime:    ${new Date(mtime).toISOString()}`);
     this.line(`mode:     ${mode.toString(8).padStart(4, "0")}`);
-    if (md5 !== null) this.line(`md5:      ${md5}`);
+    if (checksum !== null) {
+      this.line(`${`${algorithmOf(checksum)}:`.padEnd(10)}${hexOf(checksum)}`);
+    }
   }
 
   /** Says what went wrong and what is done about it. */
@@ -278,11 +286,11 @@ export function md5sumLine(md5: string, name: string): string {
   return `${escaped === name ? "" : "\\"}${md5}  ${escaped}`;
 }
 
-function entryLine({ filename, type, size, mtime, mode, md5 }: Entry): string {
+function entryLine({ filename, type, size, mtime, mode, checksum }: Entry): string {
   const time = timeText(mtime);
   const bits = (type === "directory" ? "d" : "-") + modeLetters(mode);
   const name = printable(filename) + (type === "directory" ? "/" : "");
-  return `${bits} ${String(size).padStart(14)} ${time} ${(md5 ?? "-").padEnd(32)} ${name}`;
+  return `${bits} ${String(size).padStart(14)} ${time} ${(checksum ?? "-").padEnd(32)} ${name}`;
 }
 
 function timeText(mtime: number): string {
@@ -302,9 +310,16 @@ function printable(name: string): string {
 }
 
 function wireEntry(
-  { filename, type, size, mtime, mode, md5 }: Entry,
+  { filename, type, size, mtime, mode, checksum }: Entry,
 ): Readonly<Record<string, unknown>> {
-  return { filename, type, total_size: size, mtime, mode, md5 };
+  return { filename, type, total_size: size, mtime, mode, ...checksumMembers(checksum) };
+}
+
+/** A checksum in an event: `md5`, and beside it what else was asked for by its own name. */
+function checksumMembers(checksum: Checksum | null): Readonly<Record<string, string | null>> {
+  const algorithm = checksum && algorithmOf(checksum);
+  if (!checksum || !algorithm || algorithm === "md5") return { md5: checksum };
+  return { md5: null, [algorithm]: hexOf(checksum) };
 }
 
 function round(seconds: number): number {

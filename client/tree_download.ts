@@ -6,17 +6,19 @@
  */
 
 import { dirname } from "@std/path";
+import type { Algorithm, Checksum } from "../lib/checksum.ts";
 import { FerryError, mayPass, quote, toFerryError } from "../lib/errors.ts";
 import { type FileName, parseFileName } from "../lib/file_name.ts";
-import { decodeLine, type Entry, parseReply } from "../lib/header.ts";
+import { checksumKeys, decodeLine, type Entry, parseReply } from "../lib/header.ts";
 import { LocalFile } from "../lib/local_file.ts";
-import { decideOverwrite } from "../lib/overwrite.ts";
+import { decideOverwrite, type FileState } from "../lib/overwrite.ts";
 import { Publisher } from "../lib/publisher.ts";
 import { makeDirectories, StagedFile } from "../lib/staging.ts";
-import { digestOf, receive } from "../lib/transfer.ts";
+import { checksumOfSource, receive } from "../lib/transfer.ts";
 import type { Frame } from "../lib/wire.ts";
 import type { Connection } from "./connection.ts";
 import { assertWhole, download } from "./download.ts";
+import { type Connections, eachOf } from "./jobs.ts";
 import type { GetTreeOptions, Transferred } from "./options.ts";
 
 /** Files up to this size are asked for one behind the other. */
@@ -35,10 +37,11 @@ export class TreeDownload {
   readonly #name: string;
   readonly #out: string;
   readonly #options: GetTreeOptions;
+  readonly #algorithm: Algorithm;
   readonly #left = new Map<string, Item>();
   readonly #publisher: Publisher;
-  /** The md5s of local files, so that a new connection does not have to wait for them again. */
-  readonly #md5s = new Map<string, string>();
+  /** The checksums of local files, so that a new connection does not have to wait for them again. */
+  readonly #checksums = new Map<string, Checksum>();
   readonly #publishing = new Set<Promise<void>>();
   #listed = false;
 
@@ -47,6 +50,7 @@ export class TreeDownload {
     this.#name = name;
     this.#out = out;
     this.#options = options;
+    this.#algorithm = options.algorithm ?? "md5";
     this.#publisher = new Publisher({
       durable: options.durability !== "none",
       makeRoomFor: (path) => ({ path, changed: makeDirectories(dirname(path)) }),
@@ -54,8 +58,10 @@ export class TreeDownload {
     });
   }
 
-  /** Does what is left; a connection that is lost leaves the rest for the next one. */
-  async run(connection: Connection): Promise<void> {
+  /** Does what is left; a connection that is lost leaves the rest for the next ones. */
+  async run(connections: Connections): Promise<void> {
+    const [connection] = connections;
+    connection.assertOffers(this.#algorithm);
     if (!this.#listed) await this.#list(connection);
     this.#listed = true;
     const { dryRun, onFile } = this.#options;
@@ -64,19 +70,23 @@ export class TreeDownload {
       return;
     }
     try {
-      await connection.pipeline(this.#small(), (reply, { item }) => this.#store(reply, item));
+      await eachOf(connections, this.#small(), (connection, small) => {
+        return connection.pipeline(small, (reply, { item }) => this.#store(reply, item));
+      });
     } finally {
       await Promise.all(this.#publishing);
     }
-    for (const item of [...this.#left.values()]) {
-      try {
-        const options = { ...this.#options, out: item.path, keepTime: true };
-        this.#done(item, await download(connection, item.entry.filename, options));
-      } catch (error) {
-        if (!connection.usable) throw error;
-        this.#failed(item, error);
+    await eachOf(connections, [...this.#left.values()], async (connection, items) => {
+      for await (const item of items) {
+        try {
+          const options = { ...this.#options, out: item.path, keepTime: true };
+          this.#done(item, await download(connection, item.entry.filename, options));
+        } catch (error) {
+          if (!connection.usable) throw error;
+          this.#failed(item, error);
+        }
       }
-    }
+    });
   }
 
   /** Lists what there is, makes the directories, and leaves out what need not come. */
@@ -138,25 +148,35 @@ export class TreeDownload {
       throw error;
     }
     if (info.isDirectory) throw new FerryError("not_a_file", `${quote(path)} is a directory`);
-    const existing = { size: info.size, mtime: info.mtime?.getTime(), md5: null as string | null };
+    const existing: FileState = {
+      size: info.size,
+      mtime: info.mtime?.getTime(),
+      checksum: null,
+    };
     if (overwrite === "always") return true;
     if (existing.size === entry.size && existing.mtime === entry.mtime) return false;
-    let decision = decideOverwrite(overwrite, entry, existing);
+    // The list tells md5s; what else is asked for is asked for.
+    const incoming = { ...entry, checksum: this.#algorithm === "md5" ? entry.checksum : null };
+    let decision = decideOverwrite(overwrite, incoming, existing);
     if (decision === "hash") {
       const { filename } = entry;
-      existing.md5 = this.#md5s.get(path) ?? await md5OfFile(path);
-      this.#md5s.set(path, existing.md5);
-      const { md5 } = entry.md5 ? entry : await connection.ask("entry", { op: "stat", filename });
-      decision = decideOverwrite(overwrite, { ...entry, md5 }, existing);
+      existing.checksum = this.#checksums.get(path) ?? await checksumOfFile(path, this.#algorithm);
+      this.#checksums.set(path, existing.checksum);
+      if (incoming.checksum === null) {
+        const header = { op: "stat", filename, ...checksumKeys(this.#algorithm, null) };
+        incoming.checksum = (await connection.ask("entry", header)).checksum;
+      }
+      decision = decideOverwrite(overwrite, incoming, existing);
     }
     if (decision === "exists") throw new FerryError("exists", `another file is at ${quote(path)}`);
     return decision === "send";
   }
 
   async *#small() {
+    const checksum = checksumKeys(this.#algorithm, null);
     for (const item of [...this.#left.values()]) {
       const { filename, size } = item.entry;
-      if (size <= SMALL_BYTES) yield { header: { op: "get", filename }, item };
+      if (size <= SMALL_BYTES) yield { header: { op: "get", filename, ...checksum }, item };
       await Promise.resolve();
     }
   }
@@ -169,8 +189,8 @@ export class TreeDownload {
       const directory = dirname(item.path);
       makeDirectories(directory);
       staged = StagedFile.create(directory, { prefix: ".ferry-" });
-      const { md5 } = assertWhole(size, await receive(body, staged));
-      const publishing = this.#publish(item, staged, { md5, size, mtime, mode });
+      const { checksum } = assertWhole(size, await receive(body, staged));
+      const publishing = this.#publish(item, staged, { checksum, size, mtime, mode });
       this.#publishing.add(publishing);
       void publishing.then(() => this.#publishing.delete(publishing));
       while (this.#publishing.size >= MAX_UNPUBLISHED) await Promise.race(this.#publishing);
@@ -186,7 +206,12 @@ export class TreeDownload {
   async #publish(
     item: Item,
     staged: StagedFile,
-    { md5, size, mtime, mode }: { md5: string; size: number; mtime: number; mode: number },
+    { checksum, size, mtime, mode }: {
+      checksum: Checksum;
+      size: number;
+      mtime: number;
+      mode: number;
+    },
   ): Promise<void> {
     await using _staged = staged;
     const { overwrite = "never", preserve } = this.#options;
@@ -194,13 +219,14 @@ export class TreeDownload {
       await this.#publisher.publish({
         name: item.path as FileName,
         staged,
-        md5,
+        checksum,
         replace: overwrite !== "never",
         mtime,
         ...(preserve ? { mode } : {}),
       });
       const { filename } = item.entry;
-      this.#done(item, { filename, md5, size, skipped: false, transferred: size, resumedFrom: 0 });
+      const crossed = { transferred: size, resumedFrom: 0 };
+      this.#done(item, { filename, checksum, size, skipped: false, ...crossed });
     } catch (error) {
       this.#failed(item, error);
     }
@@ -218,11 +244,11 @@ export class TreeDownload {
   }
 }
 
-async function md5OfFile(path: string): Promise<string> {
+async function checksumOfFile(path: string, algorithm: Algorithm): Promise<Checksum> {
   await using file = LocalFile.open(path);
-  return (await digestOf(file)).md5;
+  return (await checksumOfSource(file, algorithm)).checksum;
 }
 
-function nothingMoved({ filename, size, md5 }: Entry): Transferred {
-  return { filename, md5: md5 ?? "", size, skipped: false, transferred: 0, resumedFrom: 0 };
+function nothingMoved({ filename, size, checksum }: Entry): Transferred {
+  return { filename, checksum, size, skipped: false, transferred: 0, resumedFrom: 0 };
 }

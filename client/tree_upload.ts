@@ -5,9 +5,9 @@
  * @module
  */
 
-import { md5Of, sameDigest } from "../lib/checksum.ts";
+import { type Algorithm, type Checksum, checksumOfBytes } from "../lib/checksum.ts";
 import { FerryError, mayPass, quote, toFerryError } from "../lib/errors.ts";
-import { parseReply } from "../lib/header.ts";
+import { checksumKeys, parseReply } from "../lib/header.ts";
 import { LocalFile } from "../lib/local_file.ts";
 import {
   decodeManifestReply,
@@ -16,8 +16,10 @@ import {
   type ManifestLine,
   type ManifestReply,
 } from "../lib/manifest.ts";
-import { digestOf } from "../lib/transfer.ts";
-import type { Connection } from "./connection.ts";
+import { checksumOfSource } from "../lib/transfer.ts";
+import type { Frame } from "../lib/wire.ts";
+import { assertStored, type Connection, type PipelinedRequest } from "./connection.ts";
+import { type Connections, eachOf } from "./jobs.ts";
 import { type LocalEntry, walkLocal } from "./local_tree.ts";
 import type { PutTreeOptions, Transferred } from "./options.ts";
 import { assertStoredAs, upload } from "./upload.ts";
@@ -30,13 +32,20 @@ interface Item extends LocalEntry {
   filename: string;
 }
 
+/** A request for a file that needs no offer, or for an empty directory. */
+interface SmallItem extends PipelinedRequest {
+  item: Item;
+  checksum: Checksum | null;
+}
+
 /** An upload of a directory, which may take several connections. */
 export class TreeUpload {
   readonly #options: PutTreeOptions;
+  readonly #algorithm: Algorithm;
   /** What is not done yet, in the order of the walk; empty directories among it. */
   readonly #left = new Map<string, Item>();
-  /** The md5s that were computed, so that a new connection does not have to wait for them again. */
-  readonly #md5s = new Map<string, string>();
+  /** The checksums that were computed, so that a new connection does not have to wait for them again. */
+  readonly #checksums = new Map<string, Checksum>();
   #compared = false;
 
   /**
@@ -46,6 +55,7 @@ export class TreeUpload {
    */
   constructor(root: string, as: string, options: PutTreeOptions) {
     this.#options = options;
+    this.#algorithm = options.algorithm ?? "md5";
     const filled = new Set<string>();
     const { filter, follow, onSkip, onError } = options;
     const walk = walkLocal(root, {
@@ -68,8 +78,10 @@ export class TreeUpload {
     options.onPlan?.(files.length, files.reduce((sum, { size }) => sum + size, 0));
   }
 
-  /** Does what is left; a connection that is lost leaves the rest for the next one. */
-  async run(connection: Connection): Promise<void> {
+  /** Does what is left; a connection that is lost leaves the rest for the next ones. */
+  async run(connections: Connections): Promise<void> {
+    const [connection] = connections;
+    connection.assertOffers(this.#algorithm);
     const able = connection.hello.features.includes("compare");
     if (!this.#compared && able) await this.#compare(connection);
     this.#compared = true;
@@ -80,47 +92,52 @@ export class TreeUpload {
       this.#left.clear();
       return;
     }
-    await connection.pipeline(this.#small(), async ({ header }, { item, md5 }) => {
-      try {
-        if (item.type === "directory") parseReply("done", header);
-        else {
-          const { filename } = item;
-          const reply = parseReply("put", header);
-          assertStoredAs(filename, reply);
-          const { unchanged, size } = reply;
-          if (!unchanged && !sameDigest(reply.md5, md5)) {
-            throw new FerryError("checksum_mismatch", `the server has ${reply.md5}, not ${md5}`);
-          }
-          const crossed = { transferred: size, resumedFrom: 0 };
-          this.#done(item, { filename, md5, size, skipped: unchanged, ...crossed });
-        }
-        this.#left.delete(item.filename);
-      } catch (error) {
-        // What may pass is tried once more, by itself, when the others are done.
-        if (item.type === "directory" || !mayPass(toFerryError(error))) this.#failed(item, error);
-      }
-      await Promise.resolve();
+    await eachOf(connections, this.#small(), (connection, small) => {
+      return connection.pipeline(small, (reply, request) => this.#stored(reply, request));
     });
-    for (const item of [...this.#left.values()]) {
-      try {
-        this.#done(item, await upload(connection, item.path, this.#keys(item)));
-      } catch (error) {
-        if (!connection.usable) throw error;
-        this.#failed(item, error);
+    await eachOf(connections, [...this.#left.values()], async (connection, items) => {
+      for await (const item of items) {
+        try {
+          this.#done(item, await upload(connection, item.path, this.#keys(item)));
+        } catch (error) {
+          if (!connection.usable) throw error;
+          this.#failed(item, error);
+        }
       }
+    });
+  }
+
+  /** Takes the reply to a small file or an empty directory. */
+  #stored({ header }: Frame, { item, checksum }: SmallItem): Promise<void> {
+    try {
+      if (item.type === "directory") parseReply("done", header);
+      else {
+        const { filename } = item;
+        const reply = parseReply("put", header);
+        assertStoredAs(filename, reply);
+        const { unchanged, size } = reply;
+        if (!unchanged) assertStored(reply, checksum!);
+        const crossed = { transferred: size, resumedFrom: 0 };
+        this.#done(item, { filename, checksum, size, skipped: unchanged, ...crossed });
+      }
+      this.#left.delete(item.filename);
+    } catch (error) {
+      // What may pass is tried once more, by itself, when the others are done.
+      if (item.type === "directory" || !mayPass(toFerryError(error))) this.#failed(item, error);
     }
+    return Promise.resolve();
   }
 
   #keys({ filename }: Item) {
     return { ...this.#options, filename, keepTime: true };
   }
 
-  async *#small() {
+  async *#small(): AsyncGenerator<SmallItem, void, void> {
     const { overwrite = "never", preserve } = this.#options;
     for (const item of [...this.#left.values()]) {
       const { filename, type, path, size } = item;
       if (type === "directory") {
-        yield { header: { op: "mkdir", filename }, item, md5: "" };
+        yield { header: { op: "mkdir", filename }, item, checksum: null };
         continue;
       }
       if (size > SMALL_BYTES) continue;
@@ -134,10 +151,10 @@ export class TreeUpload {
         this.#failed(item, error);
         continue;
       }
-      const md5 = md5Of(body);
-      const sizes = { size: body.length, total_size: body.length };
-      const header = { op: "put", filename, overwrite, ...times, md5, ...sizes };
-      yield { header, body, item, md5 };
+      const checksum = await checksumOfBytes(this.#algorithm, body);
+      const keys = { ...checksumKeys(this.#algorithm, checksum), size: body.length };
+      const header = { op: "put", filename, overwrite, ...times, ...keys, total_size: body.length };
+      yield { header, body, item, checksum };
     }
   }
 
@@ -155,7 +172,10 @@ export class TreeUpload {
         this.#failed(item, FerryError.reported(reply.code, reply.message));
       }
     };
-    const known = (file: Item) => ({ ...file, md5: this.#md5s.get(file.filename) ?? null });
+    const known = (file: Item) => ({
+      ...file,
+      checksum: this.#checksums.get(file.filename) ?? null,
+    });
     try {
       await this.#ask(connection, files.map(known), settle);
     } catch (error) {
@@ -167,7 +187,8 @@ export class TreeUpload {
     for (const item of hash) {
       try {
         await using file = LocalFile.open(item.path);
-        this.#md5s.set(item.filename, (await digestOf(file)).md5);
+        const { checksum } = await checksumOfSource(file, this.#algorithm);
+        this.#checksums.set(item.filename, checksum);
         hashed.push(known(item));
         wanted.delete(item.filename);
       } catch (error) {
@@ -188,8 +209,10 @@ export class TreeUpload {
     settle: (reply: ManifestReply) => void,
   ): Promise<void> {
     const { overwrite = "never", checksumCompare = false } = this.#options;
-    const header = { op: "compare", overwrite, checksum: checksumCompare };
-    for await (const line of connection.exchange(header, encodeLines(files, encodeManifestLine))) {
+    const header = { op: "compare", overwrite, content: checksumCompare };
+    const lines = encodeLines(files, encodeManifestLine);
+    const algorithm = this.#algorithm;
+    for await (const line of connection.exchange(header, lines, { algorithm })) {
       settle(decodeManifestReply(line));
     }
   }
@@ -217,5 +240,5 @@ function emptyRoot(root: string, as: string): Item {
 }
 
 function nothingMoved(filename: string, size: number): Transferred {
-  return { filename, md5: "", size, skipped: false, transferred: 0, resumedFrom: 0 };
+  return { filename, checksum: null, size, skipped: false, transferred: 0, resumedFrom: 0 };
 }

@@ -5,17 +5,24 @@
  * @module
  */
 
-import { type Digest, md5Of, resumeDigest, sameDigest } from "../lib/checksum.ts";
+import {
+  type Algorithm,
+  type Checksum,
+  checksumOfBytes,
+  type Digest,
+  resumeMd5,
+  sameChecksum,
+} from "../lib/checksum.ts";
 import { FerryError, quote } from "../lib/errors.ts";
-import type { Replies } from "../lib/header.ts";
+import { checksumKeys, type Replies } from "../lib/header.ts";
 import { LocalFile } from "../lib/local_file.ts";
 import type { ByteSource } from "../lib/storage.ts";
-import { digestOf, digestPrefix, provesPrefix } from "../lib/transfer.ts";
+import { checksumOfSource, digestPrefix } from "../lib/transfer.ts";
 import { MAX_DRAIN_BYTES } from "../lib/wire.ts";
 import type { PutOptions, Transferred } from "./options.ts";
 import type { Connection } from "./connection.ts";
 
-/** A file up to this size is read once, into memory, so that its md5 stands in front of it. */
+/** A file up to this size is read once, into memory, so that its checksum stands in front of it. */
 const WHOLE_BYTES = 8 * 1024 * 1024;
 
 /** Options of {@linkcode upload}. */
@@ -36,6 +43,7 @@ export async function upload(
   source: string | Uint8Array | AsyncIterable<Uint8Array>,
   options: UploadOptions,
 ): Promise<Transferred> {
+  connection.assertOffers(options.algorithm ?? "md5");
   if (typeof source === "object" && Symbol.asyncIterator in source) {
     return await putStream(connection, source, options);
   }
@@ -68,10 +76,10 @@ async function putStream(
   pieces: AsyncIterable<Uint8Array>,
   options: UploadOptions,
 ): Promise<Transferred> {
-  const { filename, onProgress } = options;
+  const { filename, algorithm = "md5", onProgress } = options;
   let bytes = 0;
   const onBytes = (count: number) => onProgress?.({ filename, bytes: bytes += count, total: null });
-  const reply = await connection.uploadStream(putKeys(options), pieces, onBytes);
+  const reply = await connection.uploadStream(putKeys(options), pieces, { algorithm, onBytes });
   return done(options, reply, { transferred: bytes, resumedFrom: 0 });
 }
 
@@ -81,19 +89,22 @@ async function putBytes(
   keys: Keys,
   options: UploadOptions,
 ): Promise<Transferred> {
-  const md5 = md5Of(bytes);
+  const { algorithm = "md5" } = options;
+  const checksum = await checksumOfBytes(algorithm, bytes);
   const size = bytes.length;
   // What is small is sent without asking: refusing it costs no more than the question.
   if (size > MAX_DRAIN_BYTES) {
-    const offered = await offer(connection, { ...keys, md5, size });
-    if (offered.decision === "have") return skipped(options, offered.md5 ?? md5, size);
+    const asked = { ...keys, ...checksumKeys(algorithm, checksum), size };
+    const offered = await offer(connection, asked);
+    if (offered.decision === "have") return skipped(options, offered.checksum ?? checksum, size);
   }
   const onBytes = counter(options, 0, size);
   const reply = await connection.upload({
     header: { ...keys, size },
     source: sourceOf(bytes),
     size,
-    md5,
+    algorithm,
+    checksum,
     onBytes,
   });
   return done(options, reply, { transferred: size, resumedFrom: 0 });
@@ -106,32 +117,36 @@ async function putFile(
   options: UploadOptions,
 ): Promise<Transferred> {
   const { size } = file;
-  let md5: string | null = null;
+  const { algorithm = "md5" } = options;
+  let checksum: Checksum | null = null;
   const hash = async () => {
-    ({ md5 } = await digestOf(file));
+    ({ checksum } = await checksumOfSource(file, algorithm));
     file.seek(0);
   };
+  const ask = (restart: boolean) =>
+    offer(connection, { ...keys, ...checksumKeys(algorithm, checksum), size, restart });
   if (options.hashFirst) await hash();
   const restart = options.resume === false;
-  let offered = await offer(connection, { ...keys, md5, size, restart });
+  let offered = await ask(restart);
   if (offered.decision === "hash") {
     await hash();
-    offered = await offer(connection, { ...keys, md5, size, restart });
+    offered = await ask(restart);
   }
   let digest: Digest | undefined;
   if (offered.offset > 0) {
-    digest = await digestBehind(file, offered);
+    digest = await digestBehind(file, offered, algorithm);
     // What the server has is a part of another file: this one changed since, or never was that one.
-    if (!digest) offered = await offer(connection, { ...keys, md5, size, restart: true });
+    if (!digest) offered = await ask(true);
   }
-  if (offered.decision === "have") return skipped(options, offered.md5 ?? "", size);
+  if (offered.decision === "have") return skipped(options, offered.checksum, size);
   const offset = digest ? offered.offset : 0;
   file.seek(offset);
   const reply = await connection.upload({
     header: { ...keys, ...(offset > 0 ? { offset } : {}), size },
     source: file,
     size: size - offset,
-    md5,
+    algorithm,
+    checksum,
     digest,
     onBytes: counter(options, offset, size),
   });
@@ -146,15 +161,20 @@ async function offer(connection: Connection, keys: Keys): Promise<Replies["offer
 async function digestBehind(
   file: LocalFile,
   { offset, prefix_md5, prefix_xxh128, prefix_state }: Replies["offer"],
+  algorithm: Algorithm,
 ): Promise<Digest | undefined> {
   if (offset > file.size) return undefined;
   file.seek(0);
-  if (prefix_xxh128 !== null && prefix_state !== null && offset % 64 === 0) {
-    const same = await provesPrefix(file, { size: offset, xxh128: prefix_xxh128 });
-    return same ? resumeDigest(prefix_state, offset) : undefined;
-  }
-  const { md5, digest } = await digestPrefix(file, offset);
-  return sameDigest(md5, prefix_md5 ?? "") ? digest : undefined;
+  // With md5's state there is no need to compute it again: the quick proof is enough to see that it is right.
+  const told = algorithm === "md5" && prefix_xxh128 !== null && offset % 64 === 0 && prefix_state;
+  const digest = await digestPrefix(file, offset, {
+    algorithm: told ? "xxh128" : algorithm,
+    proof: prefix_xxh128 !== null,
+  });
+  const { size, md5, xxh128 } = await digest.facts();
+  const [here, there] = prefix_xxh128 !== null ? [xxh128, prefix_xxh128] : [md5, prefix_md5];
+  if (size !== offset || !here || !there || !sameChecksum(here, there)) return undefined;
+  return told ? resumeMd5(told, offset) : digest;
 }
 
 /** Counts what has crossed, in front of which `offset` bytes were there already. */
@@ -173,12 +193,12 @@ function done(
   crossed: { transferred: number; resumedFrom: number },
 ): Transferred {
   assertStoredAs(filename, reply);
-  const { md5, size, unchanged } = reply;
-  return { filename, md5, size, skipped: unchanged, ...crossed };
+  const { checksum, size, unchanged } = reply;
+  return { filename, checksum, size, skipped: unchanged, ...crossed };
 }
 
 /**
- * Names have no md5: one that was damaged on its way shows in the reply.
+ * Names have no checksum: one that was damaged on its way shows in the reply.
  *
  * @throws {FerryError} `bad_header`
  */
@@ -187,8 +207,12 @@ export function assertStoredAs(filename: string, reply: Replies["put"]): void {
   throw new FerryError("bad_header", `the server stored it as ${quote(reply.filename)}`);
 }
 
-function skipped({ filename }: UploadOptions, md5: string, size: number): Transferred {
-  return { filename, md5, size, skipped: true, transferred: 0, resumedFrom: 0 };
+function skipped(
+  { filename }: UploadOptions,
+  checksum: Checksum | null,
+  size: number,
+): Transferred {
+  return { filename, checksum, size, skipped: true, transferred: 0, resumedFrom: 0 };
 }
 
 function sourceOf(bytes: Uint8Array): ByteSource {

@@ -1,35 +1,109 @@
 /**
- * Digests: of bytes in memory, of a stream piece by piece, and of a prefix that can be put away and taken
+ * Checksums: of bytes in memory, of a stream piece by piece, and of a prefix that can be put away and taken
  * up again.
  *
  * @module
  */
 
-import { createXXHash128, type IHasher } from "hash-wasm";
+import { createXXHash128, type IHasher, xxhash128 } from "hash-wasm";
+import { createHash } from "node:crypto";
 import { timingSafeEqual } from "@std/crypto/timing-safe-equal";
 import { decodeHex, encodeHex } from "@std/encoding/hex";
 import { Md5 } from "./md5.ts";
 
-/** The md5 of no bytes (RFC 1321, appendix A.5). */
-export const EMPTY_MD5 = "d41d8cd98f00b204e9800998ecf8427e";
+/** What files are checked with: md5 unless another one is asked for. */
+export type Algorithm = "md5" | "sha256" | "xxh128";
 
-/** A digest that is fed piece by piece. */
+/** The algorithms, the default first. */
+export const ALGORITHMS: readonly Algorithm[] = ["md5", "sha256", "xxh128"];
+
+/**
+ * A checksum as text: of md5 the 32 lower-case hexadecimal digits alone, of the others the name in front of
+ * them, as in `sha256:e3b0…` and `xxh128:99aa…`. Two of one algorithm are the same where the texts are.
+ */
+export type Checksum = string;
+
+const HEX_DIGITS: Readonly<Record<Algorithm, number>> = { md5: 32, sha256: 64, xxh128: 32 };
+
+/** The checksums of no bytes. */
+const EMPTY: Readonly<Record<Algorithm, Checksum>> = {
+  // RFC 1321, appendix A.5
+  md5: "d41d8cd98f00b204e9800998ecf8427e",
+  sha256: "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+  xxh128: "xxh128:99aa06d3014798d86001c324468d497f",
+};
+
+/** The checksum of no bytes. */
+export function emptyChecksum(algorithm: Algorithm): Checksum {
+  return EMPTY[algorithm];
+}
+
+function checksumOf(algorithm: Algorithm, hex: string): Checksum {
+  return algorithm === "md5" ? hex : `${algorithm}:${hex}`;
+}
+
+/** The hexadecimal digits of a checksum, without the algorithm's name. */
+export function hexOf(checksum: Checksum): string {
+  return checksum.slice(checksum.indexOf(":") + 1);
+}
+
+/** The algorithm of a text that is a checksum; undefined where it is none. */
+export function algorithmOf(text: string): Algorithm | undefined {
+  const colon = text.indexOf(":");
+  const name = colon < 0 ? "md5" : text.slice(0, colon);
+  const algorithm = ALGORITHMS.find((known) => known === name);
+  if (!algorithm || colon >= 0 && algorithm === "md5") return undefined;
+  const hex = text.slice(colon + 1);
+  return hex.length === HEX_DIGITS[algorithm] && /^[0-9a-f]*$/.test(hex) ? algorithm : undefined;
+}
+
+/** Whether a text is an md5 as it stands on the wire: 32 lower-case hexadecimal digits. */
+export function isMd5(text: string): boolean {
+  return algorithmOf(text) === "md5";
+}
+
+/** A checksum that is computed piece by piece. */
 export interface Digest {
   /** Takes the next bytes; they may be overwritten as soon as this returns. */
   update(bytes: Uint8Array): void;
-  /** The digest in lower-case hexadecimal. Nothing may be fed after that. */
-  hex(): string;
+  /** The checksum of all bytes. Nothing may be fed after that. */
+  checksum(): Checksum;
 }
 
-/** An md5 of a stream, at the start of it. */
-export function createDigest(): Digest {
-  return new Md5();
+/** The digest of a stream, at the start of it. */
+export async function createDigest(algorithm: Algorithm): Promise<Digest> {
+  switch (algorithm) {
+    case "md5":
+      return digestOfMd5(new Md5());
+    case "sha256":
+      return createSha256();
+    case "xxh128":
+      return digestOfXxh128(await createXxh128());
+  }
 }
 
-/** The digest that proves a prefix: not against an attacker, but many times as fast as md5. */
-export async function createPrefixProof(): Promise<Digest> {
-  const hasher = (await createXXHash128()).init();
-  return { update: (bytes) => void hasher.update(bytes), hex: () => hasher.digest("hex") };
+function digestOfMd5(md5: Md5): Digest {
+  return { update: (bytes) => md5.update(bytes), checksum: () => md5.hex() };
+}
+
+/** Of the ways to compute it, OpenSSL's is several times as fast; its state cannot be put away. */
+function createSha256(): Digest {
+  const hash = createHash("sha256");
+  return {
+    update: (bytes) => void hash.update(bytes),
+    checksum: () => checksumOf("sha256", hash.digest("hex")),
+  };
+}
+
+function digestOfXxh128(hasher: IHasher): Digest {
+  return {
+    update: (bytes) => void hasher.update(bytes),
+    checksum: () => checksumOf("xxh128", hasher.digest("hex")),
+  };
+}
+
+async function createXxh128(): Promise<IHasher> {
+  return (await createXXHash128()).init();
 }
 
 /** The md5 of bytes in memory, in lower-case hexadecimal. */
@@ -39,15 +113,19 @@ export function md5Of(bytes: Uint8Array): string {
   return md5.hex();
 }
 
-/** Whether a text is an md5 as it stands on the wire: 32 lower-case hexadecimal digits. */
-export function isMd5(text: string): boolean {
-  return /^[0-9a-f]{32}$/.test(text);
+/** The checksum of bytes in memory. */
+export async function checksumOfBytes(algorithm: Algorithm, bytes: Uint8Array): Promise<Checksum> {
+  if (algorithm === "md5") return md5Of(bytes);
+  if (algorithm === "xxh128") return checksumOf(algorithm, await xxhash128(bytes));
+  const digest = createSha256();
+  digest.update(bytes);
+  return digest.checksum();
 }
 
 const utf8 = new TextEncoder();
 
-/** Whether two digests are the same, in a time that does not tell where they differ. */
-export function sameDigest(a: string, b: string): boolean {
+/** Whether two checksums are the same, in a time that does not tell where they differ. */
+export function sameChecksum(a: Checksum, b: Checksum): boolean {
   const [left, right] = [utf8.encode(a), utf8.encode(b)];
   return left.length === right.length && timingSafeEqual(left, right);
 }
@@ -57,68 +135,131 @@ export interface SavedPrefix {
   /** How many bytes, a multiple of 64: between two blocks of md5. */
   size: number;
   /** The words A, B, C and D of md5 behind them (RFC 1321, section 3.3), 32 hexadecimal digits. */
-  md5: string;
+  md5?: string | undefined;
   /** The state of their XXH3-128 as its library saves it, in hexadecimal. */
-  xxh128: string;
+  xxh128?: string | undefined;
 }
 
 /** What the holder of a prefix tells the other side of it. */
 export interface PrefixFacts {
   /** How many bytes. */
   size: number;
-  /** Their md5. */
-  md5: string;
-  /** Their XXH3-128, which is quicker to compare with. */
-  xxh128: string;
-  /** The words A, B, C and D of md5 behind them, 32 hexadecimal digits. */
-  state: string;
+  /** Their XXH3-128, 32 hexadecimal digits, where it is computed. */
+  xxh128: string | null;
+  /** Their md5, where it is computed. */
+  md5: string | null;
+  /** The words A, B, C and D of md5 behind them, 32 hexadecimal digits, where it is computed. */
+  state: string | null;
 }
 
-/** The md5 of a file that may be cut off, and what proves how far it came. */
-export class PrefixDigest implements Digest {
-  readonly #md5: Md5;
-  readonly #xxh128: IHasher;
+/** Options of {@linkcode PrefixDigest.create}. */
+export interface PrefixDigestOptions {
+  /** What the file is checked with. */
+  algorithm: Algorithm;
+  /**
+   * Whether XXH3-128 is computed as well, with which the other side sees many times as fast as with the others
+   * that it has the same bytes.
+   */
+  proof: boolean;
+}
 
-  private constructor(md5: Md5, xxh128: IHasher) {
+/** The digest of a file that may be cut off, with what proves how far it came. */
+export class PrefixDigest implements Digest {
+  readonly #size: number;
+  #fed = 0;
+  readonly #algorithm: Algorithm;
+  readonly #md5: Md5 | undefined;
+  readonly #xxh128: IHasher | undefined;
+  readonly #sha256: Digest | undefined;
+
+  private constructor(
+    size: number,
+    algorithm: Algorithm,
+    { md5, xxh128, sha256 }: { md5?: Md5; xxh128?: IHasher; sha256?: Digest },
+  ) {
+    this.#size = size;
+    this.#algorithm = algorithm;
     this.#md5 = md5;
     this.#xxh128 = xxh128;
+    this.#sha256 = sha256;
   }
 
-  /** One at the start of a file, or behind a prefix that was saved. */
-  static async create(saved?: SavedPrefix): Promise<PrefixDigest> {
-    const xxh128 = (await createXXHash128()).init();
-    if (!saved) return new PrefixDigest(new Md5(), xxh128);
-    xxh128.load(decodeHex(saved.xxh128));
-    return new PrefixDigest(Md5.resume(decodeHex(saved.md5), saved.size), xxh128);
+  /** One at the start of a file. */
+  static async create({ algorithm, proof }: PrefixDigestOptions): Promise<PrefixDigest> {
+    // There must be something that can be put away, and sha256 cannot.
+    const fast = proof || algorithm !== "md5";
+    return new PrefixDigest(0, algorithm, {
+      ...(algorithm === "md5" ? { md5: new Md5() } : {}),
+      ...(fast ? { xxh128: await createXxh128() } : {}),
+      ...(algorithm === "sha256" ? { sha256: createSha256() } : {}),
+    });
+  }
+
+  /**
+   * One behind a prefix that was saved; undefined where what was saved is not enough for the algorithm, so that
+   * the bytes have to be read again.
+   *
+   * @throws where what was saved makes no sense
+   */
+  static async resume(
+    { size, md5, xxh128 }: SavedPrefix,
+    { algorithm, proof }: PrefixDigestOptions,
+  ): Promise<PrefixDigest | undefined> {
+    if (algorithm === "sha256" || algorithm === "md5" && !md5) return undefined;
+    if (!xxh128 && (proof || algorithm === "xxh128")) return undefined;
+    return new PrefixDigest(size, algorithm, {
+      ...(algorithm === "md5" ? { md5: Md5.resume(decodeHex(md5!), size) } : {}),
+      ...(xxh128 ? { xxh128: (await createXxh128()).load(decodeHex(xxh128)) } : {}),
+    });
   }
 
   /** How many bytes were fed, those of the saved prefix among them. */
   get size(): number {
-    return this.#md5.size;
+    return this.#size + this.#fed;
   }
 
   /** Takes the next bytes. */
   update(bytes: Uint8Array): void {
-    this.#md5.update(bytes);
-    this.#xxh128.update(bytes);
+    this.#fed += bytes.length;
+    this.#md5?.update(bytes);
+    this.#sha256?.update(bytes);
+    this.#xxh128?.update(bytes);
   }
 
-  /** The md5 of all bytes. Nothing may be fed after that. */
-  hex(): string {
-    return this.#md5.hex();
+  /** The checksum of all bytes. Nothing may be fed after that. */
+  checksum(): Checksum {
+    if (this.#md5) return this.#md5.hex();
+    return this.#sha256?.checksum() ?? checksumOf("xxh128", this.#xxh128!.digest("hex"));
   }
 
   /** The state, or undefined in the middle of a block, where others could not take it up. */
   save(): SavedPrefix | undefined {
-    const { state, size } = this.#md5;
-    return state && { size, md5: encodeHex(state), xxh128: encodeHex(this.#xxh128.save()) };
+    const { size } = this;
+    if (size % 64 !== 0) return undefined;
+    const xxh128 = this.#xxh128 && encodeHex(this.#xxh128.save());
+    return { size, md5: this.#md5 && encodeHex(this.#md5.state!), xxh128 };
   }
-}
 
-/** What a saved prefix says to the other side. */
-export async function prefixFacts({ size, md5, xxh128 }: SavedPrefix): Promise<PrefixFacts> {
-  const proof = (await createXXHash128()).init().load(decodeHex(xxh128));
-  return { size, md5: resumeDigest(md5, size).hex(), xxh128: proof.digest("hex"), state: md5 };
+  /** What can be said of the bytes so far; more may be fed after that. */
+  async facts(): Promise<PrefixFacts> {
+    const { size } = this;
+    const state = this.#md5?.state;
+    const proof = this.#xxh128 && (await createXxh128()).load(this.#xxh128.save());
+    return {
+      size,
+      xxh128: proof?.digest("hex") ?? null,
+      md5: this.#md5?.clone().hex() ?? null,
+      state: state ? encodeHex(state) : null,
+    };
+  }
+
+  /** Whether the bytes so far are those that a prefix was saved of, as far as both know of them. */
+  matches(saved: SavedPrefix): boolean {
+    const own = this.save();
+    if (own?.size !== saved.size) return false;
+    const pairs = [[own.md5, saved.md5], [own.xxh128, saved.xxh128]].filter(([a, b]) => a && b);
+    return pairs.length > 0 && pairs.every(([a, b]) => a === b);
+  }
 }
 
 /**
@@ -127,6 +268,6 @@ export async function prefixFacts({ size, md5, xxh128 }: SavedPrefix): Promise<P
  * @param state the words A, B, C and D, 32 hexadecimal digits
  * @param size how many bytes led to it, a multiple of 64
  */
-export function resumeDigest(state: string, size: number): Digest {
-  return Md5.resume(decodeHex(state), size);
+export function resumeMd5(state: string, size: number): Digest {
+  return digestOfMd5(Md5.resume(decodeHex(state), size));
 }

@@ -24,6 +24,8 @@ export interface OptionSpec {
   readonly short?: string;
   /** The value where none is given, as it would be written. */
   readonly default?: string;
+  /** The least and the greatest number that a count may be. */
+  readonly range?: readonly [min: number, max: number];
   /** The only values there are. */
   readonly choices?: readonly string[];
 }
@@ -221,13 +223,21 @@ function parseValue(name: string, spec: OptionSpec, text: string | boolean | str
       if (spec.choices && !spec.choices.includes(value)) throw wrong(spec.choices.join(", "));
       return value;
     case "count":
-      if (!/^\d{1,9}$/.test(value)) throw wrong("a whole number");
-      return Number(value);
+      return parseCount(value, spec) ?? raise(wrong(countText(spec)));
     case "size":
       return parseSize(value) ?? raise(wrong("a size such as 500k, 2M or 1GiB"));
     case "time":
       return parseTime(value) ?? raise(wrong("a time such as 500ms, 30s, 5m, 2h or 7d"));
   }
+}
+
+function parseCount(text: string, { range = [0, Infinity] }: OptionSpec): number | undefined {
+  const count = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
+  return count >= range[0] && count <= range[1] ? count : undefined;
+}
+
+function countText({ range }: OptionSpec): string {
+  return range ? `a whole number from ${range.join(" to ")}` : "a whole number";
 }
 
 function raise(error: Error): never {

@@ -1,5 +1,5 @@
 /**
- * Remembers the md5 of files, so that an unchanged file need not be read to tell it. A cache and no
+ * Remembers the checksums of files, so that an unchanged file need not be read to tell it. A cache and no
  * more: an entry holds for one inode with one size and times, and a database that is lost or broken is
  * begun anew.
  *
@@ -8,9 +8,9 @@
 
 import { rmSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { md5Of } from "./checksum.ts";
+import { type Algorithm, algorithmOf, ALGORITHMS, type Checksum, md5Of } from "./checksum.ts";
 
-/** What must be the same for a remembered md5 to hold. */
+/** What must be the same for a remembered checksum to hold. */
 export interface FileIdentity {
   /** Device and inode. */
   readonly key: string;
@@ -30,19 +30,20 @@ export function identityOf({ dev, ino, size, mtime, ctime }: Deno.FileInfo): Fil
 const SCHEMA = `
   PRAGMA journal_mode = WAL;
   PRAGMA synchronous = OFF;
-  CREATE TABLE IF NOT EXISTS digests (
-    key TEXT PRIMARY KEY, version TEXT NOT NULL, md5 TEXT NOT NULL, seal TEXT NOT NULL
+  CREATE TABLE IF NOT EXISTS checksums (
+    key TEXT NOT NULL, algorithm TEXT NOT NULL, version TEXT NOT NULL, checksum TEXT NOT NULL,
+    seal TEXT NOT NULL, PRIMARY KEY (key, algorithm)
   ) WITHOUT ROWID;
 `;
 
 const utf8 = new TextEncoder();
 
 /** SQLite does not notice a flipped bit inside a row; this does. */
-function sealOf({ key, version }: FileIdentity, md5: string): string {
-  return md5Of(utf8.encode(`${key} ${version} ${md5}`));
+function sealOf({ key, version }: FileIdentity, checksum: Checksum): string {
+  return md5Of(utf8.encode(`${key} ${version} ${checksum}`));
 }
 
-/** Digests by file identity, in an SQLite database. */
+/** Checksums by file identity, in an SQLite database. */
 export class DigestIndex implements Disposable {
   readonly #path: string | undefined;
   #database!: DatabaseSync;
@@ -63,9 +64,13 @@ export class DigestIndex implements Disposable {
   #open(path = ":memory:"): void {
     this.#database = new DatabaseSync(path);
     this.#database.exec(SCHEMA);
-    this.#select = this.#database.prepare("SELECT * FROM digests WHERE key = ?");
-    this.#insert = this.#database.prepare("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?)");
-    this.#delete = this.#database.prepare("DELETE FROM digests WHERE key = ?");
+    this.#select = this.#database.prepare(
+      "SELECT version, checksum, seal FROM checksums WHERE key = ? AND algorithm = ?",
+    );
+    this.#insert = this.#database.prepare(
+      "INSERT OR REPLACE INTO checksums VALUES (?, ?, ?, ?, ?)",
+    );
+    this.#delete = this.#database.prepare("DELETE FROM checksums WHERE key = ?");
   }
 
   /** Throws the database away and begins an empty one, in memory where the disk takes none. */
@@ -95,21 +100,28 @@ export class DigestIndex implements Disposable {
     }
   }
 
-  /** The md5 of a file, or null where it is not known for exactly this state of it. */
-  lookup(identity: FileIdentity): string | null {
-    const row = this.#query(() => this.#select.get(identity.key));
+  /** The checksum of a file, or null where it is not known for exactly this state of it. */
+  lookup(identity: FileIdentity, algorithm: Algorithm): Checksum | null {
+    const row = this.#query(() => this.#select.get(identity.key, algorithm));
     if (row?.version !== identity.version) return null;
-    const md5 = String(row.md5);
-    return row.seal === sealOf(identity, md5) ? md5 : null;
+    const checksum = String(row.checksum);
+    return row.seal === sealOf(identity, checksum) ? checksum : null;
   }
 
-  /** Remembers the md5s of files. */
-  record(files: readonly { identity: FileIdentity; md5: string }[]): void {
+  /** All the checksums that are known of a file. */
+  lookupAll(identity: FileIdentity): Checksum[] {
+    return ALGORITHMS.flatMap((algorithm) => this.lookup(identity, algorithm) ?? []);
+  }
+
+  /** Remembers checksums of files. */
+  record(files: readonly { identity: FileIdentity; checksum: Checksum }[]): void {
     this.#query(() => {
       const several = files.length > 1;
       if (several) this.#database.exec("BEGIN");
-      for (const { identity, md5 } of files) {
-        this.#insert.run(identity.key, identity.version, md5, sealOf(identity, md5));
+      for (const { identity, checksum } of files) {
+        const { key, version } = identity;
+        const algorithm = algorithmOf(checksum)!;
+        this.#insert.run(key, algorithm, version, checksum, sealOf(identity, checksum));
       }
       if (several) this.#database.exec("COMMIT");
     });

@@ -9,7 +9,7 @@
 
 import * as v from "valibot";
 import { FerryError, isErrorCode } from "./errors.ts";
-import { isMd5 } from "./checksum.ts";
+import { type Algorithm, algorithmOf, ALGORITHMS, type Checksum, isMd5 } from "./checksum.ts";
 import { type Overwrite, OVERWRITE_POLICIES } from "./overwrite.ts";
 
 /** The version of the protocol that this program speaks. */
@@ -28,16 +28,18 @@ export const MAX_WIRE_SIZE: bigint = 2n ** 63n - 1n;
 export interface Header {
   /** The number of body bytes that follow; null for a streamed body. */
   total_size: bigint | null;
-  /** The body's md5, or null when the sender does not know it yet. */
-  md5: string | null;
+  /** What the body is checked with. */
+  algorithm: Algorithm;
+  /** The body's checksum, or null when the sender does not know it yet. */
+  checksum: Checksum | null;
   /** The other keys, as they came. */
   [key: string]: unknown;
 }
 
 /** The last message of a body whose digest was not known at its start. */
 export interface ClosingHeader {
-  /** The md5 of the whole body. */
-  md5: string;
+  /** The checksum of the whole body. */
+  checksum: Checksum;
   /** The number of bytes of the whole body. */
   size: bigint;
 }
@@ -62,8 +64,10 @@ export interface PutRequest {
   op: "put";
   /** The name that the file is to have. */
   filename: string;
-  /** The md5 of the content, or null where it is not known yet. */
-  md5: string | null;
+  /** What the content is checked with. */
+  algorithm: Algorithm;
+  /** The checksum of the content, or null where it is not known yet. */
+  checksum: Checksum | null;
   /** What to do when the name is taken. */
   overwrite: Overwrite;
   /** The source's modification time in milliseconds since 1970, to be kept. */
@@ -86,12 +90,16 @@ export interface GetRequest {
   op: "get";
   /** The file. */
   filename: string;
-  /** How many of its first bytes the client has; they are not sent if one of the md5s proves them. */
+  /** What it is to be checked with. */
+  algorithm: Algorithm;
+  /** How many of its first bytes the client has; they are not sent if a checksum proves them. */
   offset: bigint;
-  /** The md5 of the file that they are of. */
-  if_md5: string | null;
+  /** The checksum of the file that they are of. */
+  ifChecksum: Checksum | null;
   /** The md5 of those bytes. */
   prefix_md5: string | null;
+  /** Their XXH3-128. */
+  prefix_xxh128: string | null;
 }
 
 /** `list`: the entries of a directory. */
@@ -110,6 +118,8 @@ export interface ListRequest {
 export interface StatRequest {
   /** The operation. */
   op: "stat";
+  /** Which checksum is wanted. */
+  algorithm: Algorithm;
   /** The name; "" is the root. */
   filename: string;
 }
@@ -150,8 +160,8 @@ export interface CompareRequest {
   op: "compare";
   /** What the client will do where a name is taken. */
   overwrite: Overwrite;
-  /** Whether only an md5 proves that two files are the same, not their size and time. */
-  checksum: boolean;
+  /** Whether only a checksum proves that two files are the same, not their size and time. */
+  content: boolean;
 }
 
 /** Every request that a server understands. */
@@ -179,8 +189,11 @@ export interface Entry {
   mtime: number;
   /** The permission bits, 0 to 0o777. */
   mode: number;
-  /** The content's md5; null for a directory, and where it is not known yet. */
-  md5: string | null;
+  /**
+   * The content's checksum, an md5 unless another one was asked for; null for a directory, and where it is not
+   * known yet.
+   */
+  checksum: Checksum | null;
 }
 
 /** What a `hello` is answered with. */
@@ -199,8 +212,8 @@ export interface HelloReply {
 export interface PutReply {
   /** The name on the server. */
   filename: string;
-  /** The md5 of the file under that name. */
-  md5: string;
+  /** The checksum of the file under that name. */
+  checksum: Checksum;
   /** Its size in bytes. */
   size: number;
   /** Whether nothing was changed because what is there already serves. */
@@ -211,8 +224,8 @@ export interface PutReply {
 export interface OfferReply {
   /** `send` it, nothing to do because you `have` it there, or `hash` it and offer again. */
   decision: "send" | "have" | "hash";
-  /** The md5 of what is there, with `have`. */
-  md5: string | null;
+  /** The checksum of what is there, with `have`. */
+  checksum: Checksum | null;
   /** With `send`: how many bytes the server has of a part, that need not be sent again. */
   offset: number;
   /** The md5 of those bytes, which the client compares with its own. */
@@ -301,7 +314,31 @@ export function decodeHeader(bytes: Uint8Array): Header {
   // To the check below an array is an object like any other.
   if (Array.isArray(value)) throw new FerryError("bad_header", "the header is not an object");
   const header = check(framing, value);
-  return { ...header, total_size: header.total_size ?? null, md5: header.md5 ?? null };
+  return { ...header, total_size: header.total_size ?? null, ...readChecksum(header) };
+}
+
+/** The keys of a header that say what its body is checked with, and its checksum where that is known. */
+export function checksumKeys(
+  algorithm: Algorithm,
+  checksum: Checksum | null,
+): Readonly<Record<string, string | null>> {
+  // Who knows of md5 alone finds nothing to be surprised by.
+  return algorithm === "md5" ? { md5: checksum } : { checksum: checksum ?? algorithm };
+}
+
+interface ChecksumKeys {
+  md5?: string | null | undefined;
+  checksum?: string | undefined;
+}
+
+function readChecksum(
+  { md5 = null, checksum }: ChecksumKeys,
+): { algorithm: Algorithm; checksum: Checksum | null } {
+  if (checksum === undefined) return { algorithm: "md5", checksum: md5 };
+  const named = ALGORITHMS.find((known) => known === checksum);
+  // The name alone says which one it will be; of md5 there is a key for what is known.
+  if (named) return { algorithm: named, checksum: named === "md5" ? md5 : null };
+  return { algorithm: algorithmOf(checksum)!, checksum };
 }
 
 function exactIntegers(key: string, value: unknown, { source }: { source?: string }): unknown {
@@ -316,6 +353,15 @@ const wireSize = v.pipe(
 );
 const string = v.string("is not a string");
 const knownMd5 = v.pipe(string, v.check(isMd5, "is not 32 lower-case hexadecimal digits"));
+/** 32 hexadecimal digits, as an md5 has. */
+const xxh128 = knownMd5;
+const checksumKey = v.pipe(
+  string,
+  v.check(
+    (text) => ALGORITHMS.some((known) => known === text) || algorithmOf(text) !== undefined,
+    `is none of ${ALGORITHMS.join(", ")}, nor a checksum of theirs`,
+  ),
+);
 const boolean = v.boolean("is not a boolean");
 
 function integer(min: number, max: number) {
@@ -334,14 +380,19 @@ const mode = integer(0, 0o777);
 const framing = v.looseObject({
   filename: v.optional(string),
   md5: v.nullish(knownMd5),
+  checksum: v.optional(checksumKey),
   total_size: v.optional(v.nullable(wireSize), 0n),
 }, "is not an object");
 
 const closing = v.object({
   end: v.literal(true, "is not true"),
-  md5: knownMd5,
+  checksum: v.string("is missing"),
   size: wireSize,
 });
+
+/** As the header gives it, whose keys are checked already. */
+const algorithm = v.picklist(ALGORITHMS);
+const checksum = v.nullable(string);
 
 const overwrite = v.optional(
   v.picklist(OVERWRITE_POLICIES, `is none of ${OVERWRITE_POLICIES.join(", ")}`),
@@ -360,7 +411,8 @@ const REQUESTS: { readonly [Op in Request["op"]]: v.GenericSchema<unknown, unkno
   put: v.object({
     op: v.literal("put"),
     filename: string,
-    md5: v.nullable(knownMd5),
+    algorithm,
+    checksum,
     overwrite,
     mtime: v.optional(mtime),
     mode: v.optional(mode),
@@ -369,24 +421,33 @@ const REQUESTS: { readonly [Op in Request["op"]]: v.GenericSchema<unknown, unkno
     offset: v.optional(wireSize, 0n),
     restart: v.optional(boolean, false),
   }),
-  get: v.object({
-    op: v.literal("get"),
-    filename: string,
-    offset: v.optional(wireSize, 0n),
-    if_md5: v.nullish(knownMd5, null),
-    prefix_md5: v.nullish(knownMd5, null),
-  }),
+  get: v.pipe(
+    v.object({
+      op: v.literal("get"),
+      filename: string,
+      algorithm,
+      offset: v.optional(wireSize, 0n),
+      if_md5: v.nullish(knownMd5, null),
+      if_checksum: v.optional(checksumKey),
+      prefix_md5: v.nullish(knownMd5, null),
+      prefix_xxh128: v.nullish(xxh128, null),
+    }),
+    v.transform(({ if_md5, if_checksum, ...get }) => ({
+      ...get,
+      ifChecksum: if_checksum ?? if_md5,
+    })),
+  ),
   list: v.object({
     op: v.literal("list"),
     filename: v.optional(string, ""),
     recursive: v.optional(boolean, false),
     parts: v.optional(boolean, false),
   }),
-  stat: v.object({ op: v.literal("stat"), filename: string }),
+  stat: v.object({ op: v.literal("stat"), filename: string, algorithm }),
   compare: v.object({
     op: v.literal("compare"),
     overwrite,
-    checksum: v.optional(boolean, false),
+    content: v.optional(boolean, false),
   }),
   mkdir: v.object({ op: v.literal("mkdir"), filename: string }),
   remove: v.object({
@@ -470,17 +531,17 @@ const replies = {
   put: v.object({
     status: ok,
     filename: string,
-    md5: knownMd5,
+    checksum: v.string("is missing"),
     size: fileSize,
     unchanged: v.optional(boolean, false),
   }),
   offer: v.object({
     status: ok,
     decision: v.picklist(["send", "have", "hash"], "is none of send, have, hash"),
-    md5: v.nullish(knownMd5, null),
+    checksum,
     offset: v.optional(fileSize, 0n),
     prefix_md5: v.nullish(knownMd5, null),
-    prefix_xxh128: v.nullish(knownMd5, null),
+    prefix_xxh128: v.nullish(xxh128, null),
     prefix_state: v.nullish(knownMd5, null),
   }),
   get: v.object({
@@ -504,9 +565,14 @@ const replies = {
     size: fileSize,
     mtime,
     mode,
-    md5: v.nullish(knownMd5, null),
+    checksum,
   }),
 } as const;
+
+const lineKeys = v.looseObject({
+  md5: v.nullish(knownMd5),
+  checksum: v.optional(checksumKey),
+}, "is not an object");
 
 /** Replies by what they answer. */
 export interface Replies {
@@ -538,7 +604,12 @@ export function parseReply<Kind extends keyof Replies>(kind: Kind, header: Heade
 
 /** An entry, or a part, as a line of JSON in a list. */
 export function encodeLine(entry: Entry | PartEntry): string {
-  return JSON.stringify(entry) + "\n";
+  return JSON.stringify("checksum" in entry ? entryKeys(entry) : entry) + "\n";
+}
+
+/** An entry as the keys of a header or a line. */
+export function entryKeys({ checksum, ...keys }: Entry): Readonly<Record<string, unknown>> {
+  return { ...keys, ...checksumKeys(checksum && algorithmOf(checksum) || "md5", checksum) };
 }
 
 /**
@@ -556,7 +627,9 @@ export function decodeLine<Kind extends "entry" | "part">(
   } catch {
     throw new FerryError("bad_header", "a line of the list is not JSON");
   }
-  return check(replies[kind] as v.GenericSchema<unknown, unknown>, value) as Replies[Kind];
+  const keys = check(lineKeys, value);
+  const entry = { ...keys, ...readChecksum(keys) };
+  return check(replies[kind] as v.GenericSchema<unknown, unknown>, entry) as Replies[Kind];
 }
 
 function check<Output>(schema: v.GenericSchema<unknown, Output>, value: unknown): Output {

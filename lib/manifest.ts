@@ -8,7 +8,7 @@
  */
 
 import { type ErrorCode, FerryError, isErrorCode } from "./errors.ts";
-import { isMd5 } from "./checksum.ts";
+import { algorithmOf, type Checksum, isMd5 } from "./checksum.ts";
 
 /** The longest line in bytes of UTF-8, without the line break. */
 export const MAX_LINE_BYTES = 65536;
@@ -21,17 +21,17 @@ export interface ManifestLine {
   size: number;
   /** Its modification time in milliseconds since 1970. */
   mtime: number;
-  /** The md5 of its content, or null where the client does not know it yet. */
-  md5: string | null;
+  /** The checksum of its content, or null where the client does not know it yet. */
+  checksum: Checksum | null;
 }
 
 /**
- * What the server says to a file: `send` it, or tell its md5 (`hash`), or why it would be refused. To
+ * What the server says to a file: `send` it, or tell its checksum (`hash`), or why it would be refused. To
  * what need not be sent it says nothing.
  */
 export type ManifestReply = ManifestWish | ManifestRefusal;
 
-/** The server wants a file or its md5. */
+/** The server wants a file or its checksum. */
 export interface ManifestWish {
   /** The name, as the client gave it. */
   filename: string;
@@ -61,8 +61,10 @@ const utf8 = new TextEncoder();
  *
  * @throws {FerryError} `bad_header` where it is longer than {@linkcode MAX_LINE_BYTES}
  */
-export function encodeManifestLine({ filename, size, mtime, md5 }: ManifestLine): string {
-  return encode(md5 === null ? { filename, size, mtime } : { filename, size, mtime, md5 });
+export function encodeManifestLine({ filename, size, mtime, checksum }: ManifestLine): string {
+  const keys = { filename, size, mtime };
+  if (checksum === null) return encode(keys);
+  return encode(isMd5(checksum) ? { ...keys, md5: checksum } : { ...keys, checksum });
 }
 
 /**
@@ -71,7 +73,7 @@ export function encodeManifestLine({ filename, size, mtime, md5 }: ManifestLine)
  * @throws {FerryError} `bad_header` that names the key
  */
 export function decodeManifestLine(line: string): ManifestLine {
-  const { filename, size, mtime, md5 = null } = decode(line);
+  const { filename, size, mtime, md5 = null, checksum = null } = decode(line);
   if (typeof filename !== "string") throw bad("filename", filename, "is not a string");
   if (typeof size !== "number") throw bad("size", size, "is not a number");
   if (!Number.isInteger(size)) throw bad("size", size, "is not an integer");
@@ -83,7 +85,10 @@ export function decodeManifestLine(line: string): ManifestLine {
   if (md5 !== null && (typeof md5 !== "string" || !isMd5(md5))) {
     throw bad("md5", md5, "is not 32 lower-case hexadecimal digits");
   }
-  return { filename, size, mtime, md5 };
+  if (checksum !== null && (typeof checksum !== "string" || !algorithmOf(checksum))) {
+    throw bad("checksum", checksum, "is no checksum");
+  }
+  return { filename, size, mtime, checksum: checksum ?? md5 };
 }
 
 /**
@@ -164,7 +169,7 @@ export async function* decodeLines<T>(
   if (rest !== "") yield decodeLine(assertShort(rest));
 }
 
-function encode(value: ManifestReply | Partial<ManifestLine>): string {
+function encode(value: object): string {
   return assertShort(JSON.stringify(value)) + "\n";
 }
 

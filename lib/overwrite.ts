@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { Checksum } from "./checksum.ts";
+
 /**
  * When a file that is there already is replaced: never (an identical one is no conflict), always,
  * when the incoming one is newer, or when its content is different.
@@ -20,14 +22,14 @@ export interface FileState {
   size: number | null;
   /** Milliseconds since 1970; undefined where the sender does not tell. */
   mtime?: number | undefined;
-  /** Null where it is not known yet. */
-  md5: string | null;
+  /** Null where it is not known yet; of the same algorithm as that of the other file. */
+  checksum: Checksum | null;
 }
 
 /**
  * - `send`: transfer it and replace what is there
  * - `have`: nothing to do
- * - `hash`: the answer depends on the md5, which one side does not know yet
+ * - `hash`: the answer depends on the checksum, which one side does not know yet
  * - `exists`: refuse
  */
 export type OverwriteDecision = "send" | "have" | "hash" | "exists";
@@ -48,8 +50,8 @@ export function decideOverwrite(
     case "different": {
       const otherwise = policy === "never" ? "exists" : "send";
       if (incoming.size !== null && incoming.size !== existing.size) return otherwise;
-      if (incoming.md5 === null || existing.md5 === null) return "hash";
-      return incoming.md5 === existing.md5 ? "have" : otherwise;
+      if (incoming.checksum === null || existing.checksum === null) return "hash";
+      return incoming.checksum === existing.checksum ? "have" : otherwise;
     }
   }
 }

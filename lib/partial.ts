@@ -8,7 +8,12 @@
  * @module
  */
 
-import { PrefixDigest, type SavedPrefix } from "./checksum.ts";
+import {
+  type Checksum,
+  PrefixDigest,
+  type PrefixDigestOptions,
+  type SavedPrefix,
+} from "./checksum.ts";
 import { toFerryError } from "./errors.ts";
 import type { StagedFile } from "./staging.ts";
 
@@ -24,14 +29,14 @@ export interface PartRecord {
   filename: string;
   /** The size of the whole file in bytes. */
   size: number;
-  /** The md5 of the whole file, where it was known in advance. */
-  md5: string | null;
+  /** The checksum of the whole file, where it was known in advance. */
+  checksum: Checksum | null;
   /** The first bytes, which are on file. */
   prefix: SavedPrefix;
 }
 
 interface StoredRecord extends PartRecord {
-  version: 1;
+  version: 2;
   /** When the system was started that it was written on. */
   boot: number | null;
 }
@@ -39,7 +44,7 @@ interface StoredRecord extends PartRecord {
 /** Writes the record of a part. It is replaced at once: a kill leaves the old one or the new one. */
 export function writeRecord(part: string, record: PartRecord): void {
   const path = recordPath(part);
-  const stored: StoredRecord = { version: 1, boot: bootTime(), ...record };
+  const stored: StoredRecord = { version: 2, boot: bootTime(), ...record };
   try {
     Deno.writeTextFileSync(`${path}.new`, JSON.stringify(stored));
     Deno.renameSync(`${path}.new`, path);
@@ -52,11 +57,11 @@ export function writeRecord(part: string, record: PartRecord): void {
 export function readRecord(part: string): PartRecord | undefined {
   try {
     const record = JSON.parse(Deno.readTextFileSync(recordPath(part))) as StoredRecord;
-    const { filename, size, md5, prefix } = record;
-    const whole = record.version === 1 && typeof filename === "string" &&
-      Number.isSafeInteger(size) && (md5 === null || typeof md5 === "string") &&
-      Number.isSafeInteger(prefix.size) && typeof prefix.md5 === "string" &&
-      typeof prefix.xxh128 === "string" &&
+    const { filename, size, checksum, prefix } = record;
+    const whole = record.version === 2 && typeof filename === "string" &&
+      Number.isSafeInteger(size) && isTextOr(null, checksum) &&
+      Number.isSafeInteger(prefix.size) && isTextOr(undefined, prefix.md5) &&
+      isTextOr(undefined, prefix.xxh128) &&
       (record.boot === null || typeof record.boot === "number");
     return whole && prefix.size <= Deno.statSync(part).size ? record : undefined;
   } catch {
@@ -64,33 +69,53 @@ export function readRecord(part: string): PartRecord | undefined {
   }
 }
 
+function isTextOr(nothing: null | undefined, value: unknown): boolean {
+  return value === nothing || typeof value === "string";
+}
+
 /**
  * Makes a part ready to go on behind its good bytes; what follows them is cut off.
  *
- * After a restart of the system the record may be newer than the bytes on the disk, so that those are
- * read and compared first.
+ * After a restart of the system the record may be newer than the bytes on the disk, so that those are read and
+ * compared first; and they are read where the record does not say enough for the algorithm.
  *
- * @returns false where they are not what the record says: the part is empty then, and has no record
+ * @returns the digest of the good bytes; undefined where they are not what the record says: the part is empty
+ * then, and has no record
  */
-export async function goOnWith(staged: StagedFile, record: PartRecord): Promise<boolean> {
-  const { path } = staged;
-  const good = sameBoot((record as StoredRecord).boot) || await holds(path, record.prefix);
-  if (!good) removeRecord(path);
-  staged.truncate(good ? record.prefix.size : 0);
-  return good;
+export async function goOnWith(
+  staged: StagedFile,
+  record: PartRecord,
+  options: PrefixDigestOptions,
+): Promise<PrefixDigest | undefined> {
+  const digest = await behind(staged.path, record as StoredRecord, options);
+  if (!digest) removeRecord(staged.path);
+  staged.truncate(digest?.size ?? 0);
+  return digest;
 }
 
-async function holds(part: string, prefix: SavedPrefix): Promise<boolean> {
-  const digest = await PrefixDigest.create();
+async function behind(
+  part: string,
+  { boot, prefix }: StoredRecord,
+  options: PrefixDigestOptions,
+): Promise<PrefixDigest | undefined> {
+  if (sameBoot(boot)) {
+    try {
+      const saved = await PrefixDigest.resume(prefix, options);
+      if (saved) return saved;
+    } catch {
+      // A state that nobody can read any more is worth nothing.
+      return undefined;
+    }
+  }
+  const read = await PrefixDigest.create({ ...options, proof: prefix.xxh128 !== undefined });
   using file = Deno.openSync(part, { read: true });
   const piece = new Uint8Array(1024 * 1024);
-  while (digest.size < prefix.size) {
+  while (read.size < prefix.size) {
     const count = await file.read(piece);
-    if (count === null) return false;
-    digest.update(piece.subarray(0, Math.min(count, prefix.size - digest.size)));
+    if (count === null) return undefined;
+    read.update(piece.subarray(0, Math.min(count, prefix.size - read.size)));
   }
-  const read = digest.save();
-  return read?.md5 === prefix.md5 && read.xxh128 === prefix.xxh128;
+  return read.matches(prefix) ? read : undefined;
 }
 
 /** Removes the record of a part, if there is one. */

@@ -5,11 +5,11 @@
  * @module
  */
 
-import type { SavedPrefix } from "./checksum.ts";
+import type { PrefixDigest, SavedPrefix } from "./checksum.ts";
 import { goOnWith, type PartRecord, readRecord, removeRecord, writeRecord } from "./partial.ts";
 import { StagedFile } from "./staging.ts";
 import type { PartEntry } from "./header.ts";
-import type { CreateOptions } from "./storage.ts";
+import type { CreateOptions, ResumeOptions } from "./storage.ts";
 
 /** A writer that has moved no byte for so long may be taken over from, in milliseconds. */
 const STALLED_MS = 2000;
@@ -35,8 +35,8 @@ interface Writer {
 export interface Claim extends AsyncDisposable {
   /** The file. */
   readonly staged: StagedFile;
-  /** The bytes that it held when it was claimed. */
-  readonly prefix: SavedPrefix | undefined;
+  /** The digest of the bytes that it held when it was claimed. */
+  readonly behind: PrefixDigest | undefined;
   /** Tells that bytes are moving. */
   touch(): void;
   /** Records how far it has come. */
@@ -73,7 +73,7 @@ export class Parts {
   /** The part of a file that was written last, for one writer. */
   async resume(
     filename: string,
-    { size, onTakenOver }: CreateOptions,
+    { size, algorithm, onTakenOver }: ResumeOptions,
   ): Promise<Claim | undefined> {
     for (const [path, kept] of this.#candidates(filename, size)) {
       if (kept.writer && !await stalled(kept.writer)) continue;
@@ -83,19 +83,15 @@ export class Parts {
       if (kept.writer || this.#kept.get(path) !== kept) continue;
       const opened = Promise.withResolvers<void>();
       kept.writer = { touched: Date.now(), takeOver: () => {}, released: opened.promise };
-      const staged = await this.#reopen(path, kept.record);
+      const staged = StagedFile.claim(path, { create: false });
+      // Whoever goes on has to show quickly that it has the same bytes.
+      const behind = staged && await goOnWith(staged, kept.record, { algorithm, proof: true });
       opened.resolve();
       kept.writer = undefined;
-      if (staged) return this.#claim(staged, { filename, size, onTakenOver }, kept);
+      if (behind) return this.#claim(staged, { filename, size, onTakenOver }, { kept, behind });
+      await staged?.[Symbol.asyncDispose]();
       this.#forget(path);
     }
-    return undefined;
-  }
-
-  async #reopen(path: string, record: PartRecord): Promise<StagedFile | undefined> {
-    const staged = StagedFile.claim(path, { create: false });
-    if (!staged || await goOnWith(staged, record)) return staged;
-    await staged[Symbol.asyncDispose]();
     return undefined;
   }
 
@@ -108,7 +104,7 @@ export class Parts {
   #claim(
     staged: StagedFile,
     { filename, size, onTakenOver }: CreateOptions & { filename: string },
-    kept?: Kept,
+    { kept, behind }: { kept?: Kept; behind?: PrefixDigest } = {},
   ): Claim {
     const { path } = staged;
     const released = Promise.withResolvers<void>();
@@ -121,10 +117,10 @@ export class Parts {
     let keeping = false;
     return {
       staged,
-      prefix: kept?.record.prefix,
+      behind,
       touch: () => void (writer.touched = Date.now()),
       checkpoint: (prefix) => {
-        const record = { filename, size: size ?? 0, md5: null, prefix };
+        const record = { filename, size: size ?? 0, checksum: null, prefix };
         writeRecord(path, record);
         kept ??= { record, mtime: 0, writer };
         kept.record = record;

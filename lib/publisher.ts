@@ -5,6 +5,7 @@
  */
 
 import { dirname } from "@std/path";
+import type { Checksum } from "./checksum.ts";
 import { toFerryError } from "./errors.ts";
 import type { FileName } from "./file_name.ts";
 import { type StagedFile, syncDirectories } from "./staging.ts";
@@ -23,7 +24,7 @@ export interface PublisherOptions {
   /** Makes the directories above a name, and tells its path and which directories got an entry. */
   makeRoomFor(name: FileName): { path: string; changed: string[] };
   /** Told what was published. */
-  onPublished?(files: readonly { path: string; md5: string }[]): void;
+  onPublished?(files: readonly { path: string; checksum: Checksum }[]): void;
   /** Whether anything is flushed. */
   durable: boolean;
   /** What a publication comes to whose name turned out to be taken. */
@@ -85,15 +86,15 @@ export class Publisher {
       } catch (reason) {
         const error = toFerryError(reason);
         if (error.code !== "exists") waiting.settled.reject(error);
-        // Reading what is there for its md5 may take long: the group does not wait for it.
+        // Reading what is there for its checksum may take long: the group does not wait for it.
         else waiting.settled.resolve(this.#options.onTaken(waiting));
       }
     }
     try {
       if (durable) await syncDirectories(changed);
-      onPublished?.(published.map(({ path, waiting: { md5 } }) => ({ path, md5 })));
-      for (const { waiting: { settled, md5, staged } } of published) {
-        settled.resolve({ md5, size: staged.size, unchanged: false });
+      onPublished?.(published.map(({ path, waiting: { checksum } }) => ({ path, checksum })));
+      for (const { waiting: { settled, checksum, staged } } of published) {
+        settled.resolve({ checksum, size: staged.size, unchanged: false });
       }
     } catch (error) {
       for (const { waiting } of published) waiting.settled.reject(toFerryError(error));

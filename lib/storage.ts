@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { SavedPrefix } from "./checksum.ts";
+import type { Algorithm, Checksum, PrefixDigest, SavedPrefix } from "./checksum.ts";
 import type { FileName } from "./file_name.ts";
 import type { Entry, PartEntry } from "./header.ts";
 
@@ -41,10 +41,16 @@ export interface CreateOptions {
   onTakenOver?: (() => void) | undefined;
 }
 
+/** Options of {@linkcode Storage.resume}. */
+export interface ResumeOptions extends CreateOptions {
+  /** What the whole file will be checked with. */
+  algorithm: Algorithm;
+}
+
 /** Options of {@linkcode PendingWrite.commit}. */
 export interface CommitOptions {
-  /** The md5 of all that was written, as the caller computed and verified it. */
-  md5: string;
+  /** The checksum of all that was written, as the caller computed and verified it. */
+  checksum: Checksum;
   /** Whether a file of that name is replaced. */
   replace: boolean;
   /** The modification time to keep, in milliseconds since 1970. */
@@ -55,8 +61,8 @@ export interface CommitOptions {
 
 /** What a commit came to. */
 export interface Committed {
-  /** The md5 of the file under the name. */
-  md5: string;
+  /** The checksum of the file under the name. */
+  checksum: Checksum;
   /** Its size in bytes. */
   size: number;
   /** Whether an identical file was there already and stayed. */
@@ -65,8 +71,8 @@ export interface Committed {
 
 /** A write that nobody can see yet. */
 export interface PendingWrite extends AsyncDisposable {
-  /** What it holds already, where it goes on behind a part; undefined at the start of a file. */
-  readonly prefix?: SavedPrefix | undefined;
+  /** The digest of what it holds already, where it goes on behind a part; undefined at the start of a file. */
+  readonly behind?: PrefixDigest | undefined;
 
   /**
    * Remembers how far the write has come; `prefix` describes all bytes that were written. After a crash
@@ -111,24 +117,25 @@ export interface StoredFile extends ByteSource, AsyncDisposable {
   /** Makes the next read begin at that byte. */
   seek(offset: number): void;
 
-  /** What was true when it was opened; `md5` is null where it is not known without reading it. */
+  /** What was true when it was opened; `checksum` is null where it is not known without reading it. */
   readonly entry: Entry;
 
-  /** Tells the storage the md5 of what was read, in full and unchanged, so that it need not read again. */
-  remember(md5: string): Promise<void>;
+  /** Tells the storage the checksum of what was read, in full and unchanged, so that it need not read again. */
+  remember(checksum: Checksum): Promise<void>;
 }
 
 /** A tree of files. */
 export interface Storage extends AsyncDisposable {
   /**
-   * What stands under a name; "" is the root. `md5` is null where it is not known without reading.
+   * What stands under a name; "" is the root. `checksum`, an md5 unless another one is asked for, is null
+   * where it is not known without reading.
    *
    * @throws {FerryError} `not_found`, `not_a_file` for what is neither file nor directory
    */
-  stat(name: FileName | ""): Promise<Entry>;
+  stat(name: FileName | "", algorithm?: Algorithm): Promise<Entry>;
 
   /** The same, or undefined where nothing is: for those who ask about many names that are new. */
-  find(name: FileName | ""): Promise<Entry | undefined>;
+  find(name: FileName | "", algorithm?: Algorithm): Promise<Entry | undefined>;
 
   /**
    * The entries below a directory, each directory before its content, the names of one directory in
@@ -140,18 +147,18 @@ export interface Storage extends AsyncDisposable {
   list(name: FileName | "", options: { recursive: boolean }): AsyncIterable<Entry>;
 
   /**
-   * Opens a file for reading.
+   * Opens a file for reading; its entry tells the checksum of that algorithm.
    *
    * @throws {FerryError} `not_found`, `not_a_file`, `denied`
    */
-  open(name: FileName): Promise<StoredFile>;
+  open(name: FileName, algorithm: Algorithm): Promise<StoredFile>;
 
   /**
-   * The md5 of a file's content, remembered or read.
+   * The checksum of a file's content, remembered or read.
    *
    * @throws {FerryError} as {@linkcode Storage.open}; `io` where the file changes meanwhile
    */
-  digest(name: FileName): Promise<string>;
+  checksum(name: FileName, algorithm: Algorithm): Promise<Checksum>;
 
   /**
    * Begins a write. Nothing is visible before its commit: no file, no directory above it.
@@ -164,11 +171,11 @@ export interface Storage extends AsyncDisposable {
   /**
    * Takes up the part of a file of that name and size that was written last. MUST give a part to one
    * writer at a time; where its present writer has moved no byte for a few seconds, MUST tell that one
-   * through `onTakenOver`, and wait for its end.
+   * through `onTakenOver`, and wait for its end. MUST know the digest of what is there: MAY read it for that.
    *
    * @returns undefined where there is none, or where others are busy with all of them
    */
-  resume(name: FileName, options: CreateOptions): Promise<PendingWrite | undefined>;
+  resume(name: FileName, options: ResumeOptions): Promise<PendingWrite | undefined>;
 
   /** The parts that are kept. */
   parts(): PartEntry[];

@@ -6,7 +6,13 @@
  */
 
 import { dirname } from "@std/path";
-import type { SavedPrefix } from "./checksum.ts";
+import {
+  type Algorithm,
+  algorithmOf,
+  type Checksum,
+  type PrefixDigest,
+  type SavedPrefix,
+} from "./checksum.ts";
 import { DigestIndex, type FileIdentity, identityOf } from "./digest_index.ts";
 import { FerryError, toFerryError } from "./errors.ts";
 import { type FileName, joinName, RESERVED_DIRECTORY } from "./file_name.ts";
@@ -27,10 +33,11 @@ import type {
   Committed,
   CreateOptions,
   PendingWrite,
+  ResumeOptions,
   Storage,
   StoredFile,
 } from "./storage.ts";
-import { digestOf } from "./transfer.ts";
+import { checksumOfSource } from "./transfer.ts";
 
 /** Options of {@linkcode FsStorage.open}. */
 export interface FsStorageOptions {
@@ -87,15 +94,15 @@ export class FsStorage implements Storage {
   }
 
   /** See {@linkcode Storage.stat}. */
-  stat(name: FileName | ""): Promise<Entry> {
-    return attempt(() => this.#look(name, this.#jail.find(name)));
+  stat(name: FileName | "", algorithm: Algorithm = "md5"): Promise<Entry> {
+    return attempt(() => this.#look(name, this.#jail.find(name), algorithm));
   }
 
   /** See {@linkcode Storage.find}. */
-  async find(name: FileName | ""): Promise<Entry | undefined> {
+  async find(name: FileName | "", algorithm?: Algorithm): Promise<Entry | undefined> {
     if (!this.#jail.isThere(name)) return undefined;
     try {
-      return await this.stat(name);
+      return await this.stat(name, algorithm);
     } catch (error) {
       if (toFerryError(error).code === "not_found") return undefined;
       throw error;
@@ -134,14 +141,14 @@ export class FsStorage implements Storage {
   }
 
   /** See {@linkcode Storage.open}. */
-  open(name: FileName): Promise<StoredFile> {
+  open(name: FileName, algorithm: Algorithm): Promise<StoredFile> {
     return attempt(() => {
       const path = this.#jail.find(name);
       const file = LocalFile.open(path);
       return new FsStoredFile({
         file,
         path,
-        entry: this.#entryOf(name, file.info),
+        entry: this.#entryOf(name, file.info, algorithm),
         identity: identityOf(file.info),
         index: this.#index,
       });
@@ -158,7 +165,7 @@ export class FsStorage implements Storage {
   }
 
   /** See {@linkcode Storage.resume}. */
-  async resume(name: FileName, options: CreateOptions): Promise<PendingWrite | undefined> {
+  async resume(name: FileName, options: ResumeOptions): Promise<PendingWrite | undefined> {
     const parts = this.#writable();
     this.#jail.assertPlaceable(name);
     const claim = await parts.resume(name, options);
@@ -199,7 +206,7 @@ export class FsStorage implements Storage {
       throw intoItself();
     }
     const room = this.#jail.makeRoomFor(to);
-    const md5 = this.#index.lookup(identityOf(before));
+    const known = this.#index.lookupAll(identityOf(before));
     await attempt(() => {
       if (before.isDirectory) {
         // rename() would replace an empty directory.
@@ -210,7 +217,10 @@ export class FsStorage implements Storage {
       } else if (replace) Deno.renameSync(source, room.path);
       else renameWithoutReplacing(source, room.path);
       // Renaming changes the inode's time, and so its identity.
-      if (md5) this.#index.record([{ identity: identityOf(Deno.lstatSync(room.path)), md5 }]);
+      if (known.length > 0) {
+        const identity = identityOf(Deno.lstatSync(room.path));
+        this.#index.record(known.map((checksum) => ({ identity, checksum })));
+      }
     });
     await this.#sync(dirname(room.path), dirname(source), ...room.changed);
   }
@@ -240,13 +250,17 @@ export class FsStorage implements Storage {
   }
 
   /** What stands at a path that the jail gave. */
-  #look(name: FileName | "", path: string): Entry {
+  #look(name: FileName | "", path: string, algorithm: Algorithm = "md5"): Entry {
     const info = Deno.lstatSync(path);
-    if (info.isFile || info.isDirectory) return this.#entryOf(name, info);
+    if (info.isFile || info.isDirectory) return this.#entryOf(name, info, algorithm);
     throw new FerryError("not_a_file", "it is neither a file nor a directory");
   }
 
-  #entryOf(filename: FileName | "", info: Deno.FileInfo): Entry {
+  #entryOf(
+    filename: FileName | "",
+    info: Deno.FileInfo,
+    algorithm: Algorithm,
+  ): Entry {
     const { isFile, size, mtime, mode } = info;
     return {
       filename,
@@ -254,34 +268,36 @@ export class FsStorage implements Storage {
       size: isFile ? size : 0,
       mtime: mtime?.getTime() ?? 0,
       mode: (mode ?? 0) & 0o777,
-      md5: isFile ? this.#index.lookup(identityOf(info)) : null,
+      checksum: isFile ? this.#index.lookup(identityOf(info), algorithm) : null,
     };
   }
 
   /** An identical file under the name is as good as the new one. */
-  async #keepIfSame({ name, md5, staged }: Publication): Promise<Committed> {
+  async #keepIfSame({ name, checksum, staged }: Publication): Promise<Committed> {
     const there = this.#lookOrSkip(name);
     if (there?.type === "directory") throw new FerryError("not_a_file", "it is a directory");
-    if (there?.size === staged.size && await this.digest(name) === md5) {
-      return { md5, size: there.size, unchanged: true };
+    const same = there?.size === staged.size &&
+      await this.checksum(name, algorithmOf(checksum)!) === checksum;
+    if (same) {
+      return { checksum, size: there.size, unchanged: true };
     }
     throw new FerryError("exists", "another file has that name");
   }
 
-  /** See {@linkcode Storage.digest}. */
-  async digest(name: FileName): Promise<string> {
-    await using file = await this.open(name);
-    if (file.entry.md5 !== null) return file.entry.md5;
-    const { md5 } = await digestOf(file);
+  /** See {@linkcode Storage.checksum}. */
+  async checksum(name: FileName, algorithm: Algorithm): Promise<Checksum> {
+    await using file = await this.open(name, algorithm);
+    if (file.entry.checksum !== null) return file.entry.checksum;
+    const { checksum } = await checksumOfSource(file, algorithm);
     await file.assertUnchanged?.();
-    await file.remember(md5);
-    return md5;
+    await file.remember(checksum);
+    return checksum;
   }
 
-  #remember(files: readonly { path: string; md5: string }[]): void {
-    this.#index.record(files.flatMap(({ path, md5 }) => {
+  #remember(files: readonly { path: string; checksum: Checksum }[]): void {
+    this.#index.record(files.flatMap(({ path, checksum }) => {
       try {
-        return [{ identity: identityOf(Deno.lstatSync(path)), md5 }];
+        return [{ identity: identityOf(Deno.lstatSync(path)), checksum }];
       } catch {
         // Gone again already.
         return [];
@@ -390,14 +406,14 @@ class FsStoredFile implements StoredFile {
     return this.#parts.file.assertUnchanged();
   }
 
-  remember(md5: string): Promise<void> {
+  remember(checksum: Checksum): Promise<void> {
     const { path, identity, index } = this.#parts;
     try {
       const now = identityOf(Deno.lstatSync(path));
       const same = now.key === identity.key && now.version === identity.version;
-      if (same) index.record([{ identity: now, md5 }]);
+      if (same) index.record([{ identity: now, checksum }]);
     } catch {
-      // It is gone, and nobody will ask for its md5.
+      // It is gone, and nobody will ask for its checksum.
     }
     return Promise.resolve();
   }
@@ -418,8 +434,8 @@ class FsPendingWrite implements PendingWrite {
     this.#publisher = publisher;
   }
 
-  get prefix(): SavedPrefix | undefined {
-    return this.#claim.prefix;
+  get behind(): PrefixDigest | undefined {
+    return this.#claim.behind;
   }
 
   async write(bytes: Uint8Array): Promise<void> {

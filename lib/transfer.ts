@@ -6,18 +6,20 @@
  */
 
 import {
+  type Algorithm,
+  type Checksum,
+  checksumOfBytes,
   createDigest,
-  createPrefixProof,
   type Digest,
-  EMPTY_MD5,
-  md5Of,
+  emptyChecksum,
+  hexOf,
   PrefixDigest,
-  sameDigest,
+  type PrefixDigestOptions,
+  sameChecksum,
   type SavedPrefix,
 } from "./checksum.ts";
 import { FerryError, toFerryError } from "./errors.ts";
-import { errorReply } from "./header.ts";
-import { Md5 } from "./md5.ts";
+import { checksumKeys, errorReply } from "./header.ts";
 import { CHECKPOINT_BYTES } from "./partial.ts";
 import type { ByteSink, ByteSource } from "./storage.ts";
 import type { IncomingBody, Wire } from "./wire.ts";
@@ -34,10 +36,10 @@ const CHUNK_BYTES: number = 1024 * 1024;
 /** The piece in which bodies are read that are looked into as they come. */
 const PIECE_BYTES = 32 * 1024;
 
-/** Bytes and their md5. */
+/** Bytes and their checksum. */
 export interface Verified {
-  /** The md5 of the bytes, lower-case hexadecimal. */
-  md5: string;
+  /** The checksum of the bytes. */
+  checksum: Checksum;
   /** How many bytes. */
   size: number;
 }
@@ -46,8 +48,10 @@ export interface Verified {
 export interface SendOptions {
   /** How many bytes the source is to give. */
   size: number;
-  /** Their md5, where it is known; without it a closing header gives it. */
-  md5: string | null;
+  /** What they are checked with; md5 unless told otherwise. */
+  algorithm?: Algorithm | undefined;
+  /** The checksum of the whole file, where it is known; without it a closing header gives it. */
+  checksum: Checksum | null;
   /** The digest of what the receiver has already, in front of the source's bytes. */
   digest?: Digest | undefined;
   /** Told of each piece that was handed to the connection. */
@@ -60,7 +64,7 @@ export interface SendOptions {
  * Sends a message with a sized body. After a failure in the middle of the body nothing more can
  * be sent, since the peer would take it for the rest of the body.
  *
- * @param header the keys beside `md5` and `total_size`
+ * @param header the keys beside `total_size` and those of the checksum
  * @throws {FerryError} the source's and the connection's errors; `io` where the source is shorter than
  * announced or changed meanwhile
  */
@@ -68,17 +72,17 @@ export async function sendSized(
   wire: Wire,
   header: Readonly<Record<string, unknown>>,
   source: ByteSource,
-  { size, md5, digest, onBytes, stop }: SendOptions,
+  { size, algorithm = "md5", checksum, digest, onBytes, stop }: SendOptions,
 ): Promise<Verified> {
   if (size === 0) {
-    // No closing header follows an empty body, so the md5 of a file that is whole already goes in front.
+    // No closing header follows an empty body, so that of a file that is whole already goes in front.
     await source.assertUnchanged?.();
-    const known = md5 ?? digest?.hex() ?? null;
-    await wire.writeFrame({ ...header, md5: known, total_size: 0 });
-    return { md5: known ?? EMPTY_MD5, size };
+    const known = checksum ?? digest?.checksum() ?? null;
+    await wire.writeFrame({ ...header, ...checksumKeys(algorithm, known), total_size: 0 });
+    return { checksum: known ?? emptyChecksum(algorithm), size };
   }
-  await wire.writeFrame({ ...header, md5, total_size: size });
-  if (md5 === null) digest ??= createDigest();
+  await wire.writeFrame({ ...header, ...checksumKeys(algorithm, checksum), total_size: size });
+  if (checksum === null) digest ??= await createDigest(algorithm);
   const buffers = [0, 1].map(() => new Uint8Array(Math.min(size, CHUNK_BYTES)));
   let reading = fillPiece(source, buffers[0]!, size);
   let writing: Promise<void> | undefined;
@@ -103,7 +107,7 @@ export async function sendSized(
       writing = sendPiece(wire, piece, onBytes);
       // Its failure is seen at the next await; here it only must not count as unhandled.
       writing.catch(() => {});
-      if (md5 === null) digest?.update(piece);
+      if (checksum === null) digest?.update(piece);
     }
     await writing;
   } catch (error) {
@@ -113,8 +117,9 @@ export async function sendSized(
     await Promise.allSettled([reading, writing]);
     throw failure;
   }
-  if (md5 !== null) return { md5, size };
-  return await closeBody(wire, header, source, { md5: digest!.hex(), size });
+  if (checksum !== null) return { checksum, size };
+  const sent = { checksum: digest!.checksum(), size };
+  return await closeBody(wire, header, { source, algorithm, sent });
 }
 
 /** Reads until the piece is full or nothing is left: short reads would only make more system calls. */
@@ -137,18 +142,18 @@ async function sendPiece(wire: Wire, piece: Uint8Array, onBytes?: OnBytes): Prom
 /**
  * Sends a message with a streamed body: each piece as a message of its own, then the closing header.
  *
- * @param header the keys beside `md5` and `total_size`
+ * @param header the keys beside `total_size` and those of the checksum
  * @throws {FerryError} the pieces' errors, of which the peer is told too, and the connection's
  */
 export async function sendStreamed(
   wire: Wire,
   header: Readonly<Record<string, unknown>>,
   pieces: AsyncIterable<Uint8Array>,
-  { onBytes }: { onBytes?: OnBytes | undefined } = {},
+  { algorithm = "md5", onBytes }: Pick<SendOptions, "algorithm" | "onBytes"> = {},
 ): Promise<Verified> {
-  const digest = createDigest();
+  const digest = await createDigest(algorithm);
   let size = 0;
-  await wire.writeFrame({ ...header, md5: null, total_size: null });
+  await wire.writeFrame({ ...header, ...checksumKeys(algorithm, null), total_size: null });
   try {
     for await (const piece of pieces) {
       if (piece.length === 0) continue;
@@ -160,22 +165,28 @@ export async function sendStreamed(
   } catch (error) {
     await closeWithError(wire, error);
   }
-  return await closeBody(wire, header, undefined, { md5: digest.hex(), size });
+  const sent = { checksum: digest.checksum(), size };
+  return await closeBody(wire, header, { algorithm, sent });
 }
 
 async function closeBody(
   wire: Wire,
   header: Readonly<Record<string, unknown>>,
-  source: ByteSource | undefined,
-  { md5, size }: Verified,
+  { source, algorithm, sent }: {
+    source?: ByteSource;
+    algorithm: Algorithm;
+    sent: Verified;
+  },
 ): Promise<Verified> {
   try {
     await source?.assertUnchanged?.();
   } catch (error) {
     await closeWithError(wire, error);
   }
-  await wire.writeFrame({ end: true, filename: header.filename, md5, size });
-  return { md5, size };
+  const { checksum, size } = sent;
+  const { filename } = header;
+  await wire.writeFrame({ end: true, filename, ...checksumKeys(algorithm, checksum), size });
+  return sent;
 }
 
 /** Tells the peer that the body it got is not to be believed, and fails with the reason. */
@@ -187,16 +198,24 @@ async function closeWithError(wire: Wire, error: unknown): Promise<never> {
 
 /** Options of {@linkcode receive}. */
 export interface ReceiveOptions {
-  /** What the sink holds already, in front of the body. */
-  prefix?: SavedPrefix | undefined;
-  /** Told how far the sink has come, now and then and where the connection is cut. */
-  checkpoint?: ((prefix: SavedPrefix) => Promise<void>) | undefined;
+  /** The digest of what the sink holds already, in front of the body. */
+  behind?: PrefixDigest | undefined;
+  /** Makes it possible to go on with what has come when the connection is cut. */
+  resumable?: Resumable | undefined;
   /** Told of each piece that came. */
   onBytes?: OnBytes | undefined;
 }
 
+/** How a transfer can be gone on with. */
+export interface Resumable {
+  /** Told how far the sink has come, now and then and where the connection is cut. */
+  checkpoint(prefix: SavedPrefix): Promise<void>;
+  /** Whether the other side will have to be shown quickly that it has the same bytes. */
+  proof: boolean;
+}
+
 /**
- * Receives a body into a sink and verifies its length, and the md5 of the whole file.
+ * Receives a body into a sink and verifies its length, and the checksum of the whole file.
  *
  * @throws {FerryError} `checksum_mismatch`; the connection's and the sink's errors. The body may not
  * have ended then: drain it, or close the connection.
@@ -207,15 +226,16 @@ export async function receive(
   options: ReceiveOptions = {},
 ): Promise<Verified> {
   const { size } = body;
-  const small = size !== null && size <= CHUNK_BYTES && !options.prefix;
+  const small = size !== null && size <= CHUNK_BYTES && !options.behind;
   const received = small
     ? await receiveSmall(body, sink, Number(size), options.onBytes)
     : await receiveLarge(body, sink, options);
-  const { md5 } = body;
-  if (md5 === null || !sameDigest(md5, received.md5)) {
+  const { checksum } = body;
+  if (checksum === null || !sameChecksum(checksum, received.checksum)) {
+    const came = `the ${body.algorithm} of the ${received.size} bytes that came is`;
     throw new FerryError(
       "checksum_mismatch",
-      `the md5 of the ${received.size} bytes that came is ${received.md5}, the sender says ${md5}`,
+      `${came} ${hexOf(received.checksum)}, the sender says ${checksum && hexOf(checksum)}`,
     );
   }
   return received;
@@ -230,25 +250,28 @@ async function receiveSmall(
   const bytes = new Uint8Array(size);
   await fillFrom(body, bytes, onBytes);
   if (size > 0) await sink.write(bytes);
+  const checksum = await checksumOfBytes(body.algorithm, bytes);
   // The closing header, where there is one, is behind the last byte.
   await body.read(bytes);
-  return { md5: md5Of(bytes), size };
+  return { checksum, size };
 }
 
 async function receiveLarge(
   body: IncomingBody,
   sink: ByteSink,
-  { prefix, checkpoint, onBytes }: ReceiveOptions,
+  { behind, resumable, onBytes }: ReceiveOptions,
 ): Promise<Verified> {
-  const keeping = checkpoint ? await PrefixDigest.create(prefix) : undefined;
-  const digest = keeping ?? createDigest();
+  const { algorithm } = body;
+  const keeping = behind ??
+    (resumable && await PrefixDigest.create({ algorithm, proof: resumable.proof }));
+  const digest = keeping ?? await createDigest(algorithm);
   const remember = async () => {
     const saved = keeping?.save();
-    if (saved && saved.size > 0) await checkpoint?.(saved);
+    if (saved && saved.size > 0) await resumable?.checkpoint(saved);
   };
   const buffers = [0, 1].map(() => new Uint8Array(CHUNK_BYTES));
   let writing: Promise<void> | undefined;
-  let size = prefix?.size ?? 0;
+  let size = behind?.size ?? 0;
   let remembered = size;
   try {
     for (let turn = 0;; turn ^= 1) {
@@ -271,7 +294,7 @@ async function receiveLarge(
     await writing?.then(remember).catch(() => {});
     throw error;
   }
-  return { md5: digest.hex(), size };
+  return { checksum: digest.checksum(), size };
 }
 
 async function fillFrom(body: IncomingBody, into: Uint8Array, onBytes?: OnBytes): Promise<number> {
@@ -293,7 +316,7 @@ async function fillFrom(body: IncomingBody, into: Uint8Array, onBytes?: OnBytes)
 export async function* verifiedPieces(
   body: IncomingBody,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
-  const digest = createDigest();
+  const digest = await createDigest(body.algorithm);
   for (;;) {
     const piece = new Uint8Array(PIECE_BYTES);
     const count = await body.read(piece);
@@ -301,44 +324,38 @@ export async function* verifiedPieces(
     digest.update(piece.subarray(0, count));
     yield piece.subarray(0, count);
   }
-  if (!sameDigest(digest.hex(), body.md5 ?? "")) {
+  if (!sameChecksum(digest.checksum(), body.checksum ?? "")) {
     throw new FerryError("checksum_mismatch", "it did not arrive as it was sent");
   }
 }
 
-/** Reads a source to its end for its md5. */
-export async function digestOf(source: ByteSource): Promise<Verified> {
-  const digest = createDigest();
+/** Reads a source to its end for its checksum. */
+export async function checksumOfSource(
+  source: ByteSource,
+  algorithm: Algorithm,
+): Promise<Verified> {
+  const digest = await createDigest(algorithm);
   const size = await feed(digest, source, Infinity);
-  return { md5: digest.hex(), size };
+  return { checksum: digest.checksum(), size };
 }
 
-/**
- * Reads the first bytes of a source.
- *
- * @returns their md5, and a digest that goes on behind them
- */
+/** Reads the first bytes of a source, or all of them where they are fewer. */
 export async function digestPrefix(
   source: ByteSource,
   size: number,
-): Promise<{ md5: string; digest: Digest }> {
-  const digest = new Md5();
+  options: PrefixDigestOptions,
+): Promise<PrefixDigest> {
+  const digest = await PrefixDigest.create(options);
   await feed(digest, source, size);
-  return { md5: digest.clone().hex(), digest };
-}
-
-/** Whether the first bytes of a source are those that a proof was made of. */
-export async function provesPrefix(
-  source: ByteSource,
-  { size, xxh128 }: { size: number; xxh128: string },
-): Promise<boolean> {
-  const proof = await createPrefixProof();
-  const count = await feed(proof, source, size);
-  return count === size && sameDigest(proof.hex(), xxh128);
+  return digest;
 }
 
 /** Feeds a digest from a source, to its end or to a limit; the next piece is read meanwhile. */
-async function feed(digest: Digest, source: ByteSource, limit: number): Promise<number> {
+async function feed(
+  digest: Pick<Digest, "update">,
+  source: ByteSource,
+  limit: number,
+): Promise<number> {
   const buffers = [0, 1].map(() => new Uint8Array(CHUNK_BYTES));
   let size = 0;
   const read = (turn: number) => {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { EMPTY_MD5 } from "./checksum.ts";
+import { type Algorithm, type Checksum, emptyChecksum } from "./checksum.ts";
 import { FerryError, toFerryError } from "./errors.ts";
 import {
   type ClosingHeader,
@@ -380,13 +380,18 @@ export class IncomingBody {
     return this.#count;
   }
 
+  /** What the body is checked with. */
+  get algorithm(): Algorithm {
+    return this.#header.algorithm;
+  }
+
   /**
-   * The md5 that the sender gave, in front or at the end; null before it is known. An empty body
-   * has the md5 of no bytes, whether it is given or not.
+   * The checksum that the sender gave, in front or at the end; null before it is known. An empty body has the
+   * checksum of no bytes, whether it is given or not.
    */
-  get md5(): string | null {
-    const given = this.#header.md5 ?? this.#closing?.md5 ?? null;
-    return given ?? (this.#header.total_size === 0n ? EMPTY_MD5 : null);
+  get checksum(): Checksum | null {
+    const given = this.#header.checksum ?? this.#closing?.checksum ?? null;
+    return given ?? (this.#header.total_size === 0n ? emptyChecksum(this.algorithm) : null);
   }
 
   /**
@@ -410,9 +415,9 @@ export class IncomingBody {
     return 0;
   }
 
-  /** Whether the last byte ends it: a sized body whose md5 stood in front has no closing header. */
+  /** Whether the last byte ends it: a sized body whose checksum stood in front has no closing header. */
   get #endsHere(): boolean {
-    return this.#header.total_size !== null && this.#header.md5 !== null;
+    return this.#header.total_size !== null && this.#header.checksum !== null;
   }
 
   async #nextMessage(): Promise<void> {
@@ -433,7 +438,8 @@ export class IncomingBody {
           `the closing header says ${closing.size} bytes, and ${this.#count} came`,
         );
       }
-      if (this.#header.md5 !== null && this.#header.md5 !== closing.md5) {
+      const { checksum } = this.#header;
+      if (checksum !== null && checksum !== closing.checksum) {
         throw new FerryError("checksum_mismatch", "the opening and the closing header differ");
       }
       this.#closing = closing;

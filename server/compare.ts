@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Algorithm } from "../lib/checksum.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { type FileName, parentName, parseFileName } from "../lib/file_name.ts";
 import type { Entry } from "../lib/header.ts";
@@ -15,17 +16,19 @@ import type { Storage } from "../lib/storage.ts";
 export interface CompareOptions {
   /** What the client does where a name is taken. */
   overwrite: Overwrite;
-  /** Whether only an md5 proves that two files are the same, not their size and time. */
-  checksum: boolean;
+  /** What files are compared by where their sizes and times do not decide. */
+  algorithm: Algorithm;
+  /** Whether only a checksum proves that two files are the same, not their size and time. */
+  content: boolean;
 }
 
 /**
  * Compares files with those of a storage and yields what there is to do, in the order of the lines;
  * nothing for a file that need not be sent.
  *
- * A file of the same size and modification time counts as the same, unless `checksum` forbids it or the
- * policy is `always`. Else it is decided as for an upload, and where that takes an md5 that the line does
- * not have, the reply asks for it.
+ * A file of the same size and modification time counts as the same, unless `content` forbids it or the
+ * policy is `always`. Else it is decided as for an upload, and where that takes a checksum that the line
+ * does not have, the reply asks for it.
  *
  * The answers are advice: a file may change before it is sent, and the upload decides again.
  */
@@ -34,7 +37,7 @@ export async function* compareManifest(
   lines: AsyncIterable<ManifestLine>,
   options: CompareOptions,
 ): AsyncGenerator<ManifestReply, void, void> {
-  const lookup = new Lookup(storage);
+  const lookup = new Lookup(storage, options.algorithm);
   for await (const line of lines) {
     const reply = await answer({ storage, lookup }, line, options);
     if (reply) yield reply;
@@ -58,7 +61,7 @@ async function answer(
     const { code, message } = error;
     // What nobody foresaw is not an answer to one file.
     if (code === "internal") throw error;
-    // It was there when it was looked for, and gone when its md5 was.
+    // It was there when it was looked for, and gone when its checksum was.
     if (code === "not_found") return { filename, decision: "send" };
     return { filename, decision: "error", code, message };
   }
@@ -68,20 +71,20 @@ async function decide(
   storage: Storage,
   line: ManifestLine,
   existing: Entry,
-  { overwrite, checksum }: CompareOptions,
+  { overwrite, algorithm, content }: CompareOptions,
 ): Promise<OverwriteDecision> {
   const sameSize = line.size === existing.size;
-  if (overwrite !== "always" && !checksum && sameSize && line.mtime === existing.mtime) {
+  if (overwrite !== "always" && !content && sameSize && line.mtime === existing.mtime) {
     return "have";
   }
   const decision = decideOverwrite(overwrite, line, existing);
   // A newer file may still have the same content.
-  const unproven = checksum && overwrite === "newer" && decision === "send" && sameSize;
+  const unproven = content && overwrite === "newer" && decision === "send" && sameSize;
   if (decision !== "hash" && !unproven) return decision;
-  if (line.md5 === null) return "hash";
-  const md5 = await storage.digest(parseFileName(line.filename));
+  if (line.checksum === null) return "hash";
+  const checksum = await storage.checksum(parseFileName(line.filename), algorithm);
   const policy = overwrite === "newer" ? "different" : overwrite;
-  return decideOverwrite(policy, line, { ...existing, md5 });
+  return decideOverwrite(policy, line, { ...existing, checksum });
 }
 
 /** It is there. */
@@ -93,11 +96,13 @@ const ROOT = { type: "directory" };
  */
 class Lookup {
   readonly #storage: Storage;
+  readonly #algorithm: Algorithm;
   #directory: FileName | "" = "";
   #isThere = true;
 
-  constructor(storage: Storage) {
+  constructor(storage: Storage, algorithm: Algorithm) {
     this.#storage = storage;
+    this.#algorithm = algorithm;
   }
 
   /** The file under a name, if there is one. */
@@ -112,7 +117,7 @@ class Lookup {
       this.#directory = directory;
     }
     if (!this.#isThere) return undefined;
-    const entry = await this.#storage.find(name);
+    const entry = await this.#storage.find(name, this.#algorithm);
     if (entry?.type === "directory") throw new FerryError("not_a_file", "it is a directory");
     return entry;
   }

@@ -12,6 +12,7 @@ import { parseDirectoryName, parseFileName } from "../lib/file_name.ts";
 import {
   type CompareRequest,
   encodeLine,
+  entryKeys,
   errorReply,
   type GetRequest,
   type HelloRequest,
@@ -37,7 +38,7 @@ import { type ReplyHeader, ReplyQueue } from "./reply_queue.ts";
 import { Uploads } from "./uploads.ts";
 
 /** The optional parts of the protocol that this server has. */
-const FEATURES = ["streamed", "pipelining", "offer", "resume", "compare"];
+const FEATURES = ["streamed", "pipelining", "offer", "resume", "compare", "sha256", "xxh128"];
 
 const logger = getLogger(["ferry", "server"]);
 
@@ -212,9 +213,11 @@ export class Session {
         return await this.#list(request, action);
       case "stat": {
         const name = parseDirectoryName(request.filename);
-        const entry = await storage.stat(name);
-        const md5 = name !== "" && entry.type === "file" ? await storage.digest(name) : null;
-        await this.#reply({ ...entry, md5 });
+        const entry = await storage.stat(name, request.algorithm);
+        const checksum = name !== "" && entry.type === "file"
+          ? await storage.checksum(name, request.algorithm)
+          : null;
+        await this.#reply(entryKeys({ ...entry, checksum }));
         break;
       }
       case "mkdir":
@@ -243,15 +246,16 @@ export class Session {
   }
 
   async #get(request: GetRequest, action: string): Promise<boolean> {
-    const { filename } = request;
-    await using file = await this.#options.storage.open(parseFileName(filename));
-    const { size, mtime, mode, md5 } = file.entry;
+    const { filename, algorithm } = request;
+    await using file = await this.#options.storage.open(parseFileName(filename), algorithm);
+    const { size, mtime, mode, checksum } = file.entry;
     const { offset, digest } = await prefixOf(file, request);
     file.seek(offset);
     return await this.#stream(action, async () => {
       const header = { status: "ok", filename, size, mtime, mode, offset };
-      const sent = await sendSized(this.#wire, header, file, { size: size - offset, md5, digest });
-      if (md5 === null) await file.remember(sent.md5);
+      const rest = { size: size - offset, algorithm, checksum, digest };
+      const sent = await sendSized(this.#wire, header, file, rest);
+      if (checksum === null) await file.remember(sent.checksum);
     });
   }
 
@@ -267,13 +271,14 @@ export class Session {
   }
 
   async #compare(
-    { overwrite, checksum }: CompareRequest,
+    { overwrite, content }: CompareRequest,
     body: IncomingBody,
     action: string,
   ): Promise<boolean> {
     const { storage } = this.#options;
+    const { algorithm } = body;
     const lines = decodeLines(verifiedPieces(body), decodeManifestLine);
-    const replies = compareManifest(storage, lines, { overwrite, checksum });
+    const replies = compareManifest(storage, lines, { overwrite, algorithm, content });
     const goOn = await this.#stream(action, async () => {
       await sendStreamed(this.#wire, { status: "ok" }, encodeLines(replies, encodeManifestReply));
     });
@@ -332,13 +337,16 @@ function agree({ versions }: HelloRequest): ReplyHeader {
 /** How much of a client's prefix is proven to be this file's, and the digest behind it where it is needed. */
 async function prefixOf(
   file: StoredFile,
-  { offset, if_md5, prefix_md5 }: GetRequest,
+  { algorithm, offset, ifChecksum, prefix_md5, prefix_xxh128 }: GetRequest,
 ): Promise<{ offset: number; digest?: Digest }> {
-  const { size, md5 } = file.entry;
+  const { size, checksum } = file.entry;
   if (offset === 0n || offset > BigInt(size)) return { offset: 0 };
   const limit = Number(offset);
-  if (md5 !== null && if_md5 === md5) return { offset: limit };
-  if (prefix_md5 === null) return { offset: 0 };
-  const prefix = await digestPrefix(file, limit);
-  return prefix.md5 === prefix_md5 ? { offset: limit, digest: prefix.digest } : { offset: 0 };
+  if (checksum !== null && ifChecksum === checksum) return { offset: limit };
+  if (prefix_md5 === null && prefix_xxh128 === null) return { offset: 0 };
+  const digest = await digestPrefix(file, limit, { algorithm, proof: prefix_xxh128 !== null });
+  const facts = await digest.facts();
+  const proven = facts.size === limit &&
+    (prefix_xxh128 !== null ? facts.xxh128 === prefix_xxh128 : facts.md5 === prefix_md5);
+  return proven ? { offset: limit, digest } : { offset: 0 };
 }

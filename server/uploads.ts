@@ -4,13 +4,13 @@
  * @module
  */
 
-import { type PrefixFacts, prefixFacts } from "../lib/checksum.ts";
+import type { Algorithm } from "../lib/checksum.ts";
 import { FerryError, toFerryError } from "../lib/errors.ts";
 import { type FileName, parseFileName } from "../lib/file_name.ts";
-import type { Entry, PutRequest } from "../lib/header.ts";
+import { checksumKeys, type Entry, type PutRequest } from "../lib/header.ts";
 import { decideOverwrite } from "../lib/overwrite.ts";
 import { RESUMABLE_BYTES } from "../lib/partial.ts";
-import type { ByteSink, PendingWrite, Storage } from "../lib/storage.ts";
+import type { ByteSink, Committed, PendingWrite, Storage } from "../lib/storage.ts";
 import { receive } from "../lib/transfer.ts";
 import type { IncomingBody } from "../lib/wire.ts";
 import type { ReplyHeader } from "./reply_queue.ts";
@@ -34,6 +34,7 @@ export interface Received {
 interface Offered {
   name: FileName;
   size: number;
+  algorithm: Algorithm;
   offset: number;
   pending: PendingWrite;
 }
@@ -56,42 +57,38 @@ export class Uploads implements AsyncDisposable {
    */
   async consider(request: PutRequest): Promise<ReplyHeader> {
     const { storage, onTakenOver } = this.#options;
-    const { filename, overwrite, mtime, md5, restart } = request;
+    const { filename, overwrite, mtime, algorithm, checksum, restart } = request;
     const name = parseFileName(filename);
     const size = safeSize(request.size ?? null);
-    const existing = await this.#existing(name);
+    const existing = await this.#existing(name, algorithm);
     if (existing) {
-      const incoming = { size, mtime, md5 };
+      const incoming = { size, mtime, checksum };
       let decision = decideOverwrite(overwrite, incoming, existing);
-      if (decision === "hash" && md5 !== null) {
-        existing.md5 = await storage.digest(name);
+      if (decision === "hash" && checksum !== null) {
+        existing.checksum = await storage.checksum(name, algorithm);
         decision = decideOverwrite(overwrite, incoming, existing);
       }
       if (decision === "exists") throw taken();
       if (decision === "have") {
-        return { filename, decision, md5: existing.md5 ?? await storage.digest(name) };
+        const known = existing.checksum ?? await storage.checksum(name, algorithm);
+        return { filename, decision, ...checksumKeys(algorithm, known) };
       }
       if (decision === "hash") return { filename, decision };
     }
     const resumable = size !== null && size > RESUMABLE_BYTES && !restart;
-    const pending = resumable ? await storage.resume(name, { size, onTakenOver }) : undefined;
-    if (!pending?.prefix) return { filename, decision: "send", offset: 0 };
-    let facts: PrefixFacts;
-    try {
-      facts = await prefixFacts(pending.prefix);
-    } catch {
-      // A state that nobody can read any more is worth nothing, and neither is its part.
-      await pending[Symbol.asyncDispose]();
-      return { filename, decision: "send", offset: 0 };
-    }
-    this.#offered = { name, size: size!, offset: facts.size, pending };
+    const pending = resumable
+      ? await storage.resume(name, { size, algorithm, onTakenOver })
+      : undefined;
+    if (!pending?.behind) return { filename, decision: "send", offset: 0 };
+    const { size: offset, md5, xxh128, state } = await pending.behind.facts();
+    this.#offered = { name, size: size!, algorithm, offset, pending };
     return {
       filename,
       decision: "send",
-      offset: facts.size,
-      prefix_md5: facts.md5,
-      prefix_xxh128: facts.xxh128,
-      prefix_state: facts.state,
+      offset,
+      prefix_md5: md5,
+      prefix_xxh128: xxh128,
+      prefix_state: state,
     };
   }
 
@@ -102,37 +99,40 @@ export class Uploads implements AsyncDisposable {
    */
   async receive(request: PutRequest, body: IncomingBody): Promise<Received> {
     const { storage, settle } = this.#options;
-    const { filename, mtime, mode, overwrite } = request;
+    const { filename, mtime, mode, overwrite, algorithm } = request;
     const name = parseFileName(filename);
     // These compare with what the puts before this one may still be publishing.
     if (overwrite === "newer" || overwrite === "different") await settle();
-    const existing = await this.#existing(name);
+    const existing = await this.#existing(name, algorithm);
     const whole = request.offset > 0n ? request.size ?? null : body.size;
     const size = safeSize(whole);
-    // No md5 protects a header; of two lengths, one that was damaged on its way shows.
+    // No checksum protects a header; of two lengths, one that was damaged on its way shows.
     const rest = (request.size ?? 0n) - request.offset;
     if (body.size !== null && request.size !== undefined && body.size !== rest) {
       throw new FerryError("bad_header", "total_size is not what is left of size behind offset");
     }
     const decision = existing
-      ? decideOverwrite(overwrite, { size, mtime, md5: body.md5 }, existing)
+      ? decideOverwrite(overwrite, { size, mtime, checksum: body.checksum }, existing)
       : "send";
     if (decision === "exists") throw taken();
     if (decision === "have" && existing) {
       // What is there stays; still, what was sent must be what the peer meant to send.
       if (request.offset === 0n) await receive(body, NOWHERE);
       else if (!await body.drain()) throw taken();
-      const md5 = existing.md5 ?? await storage.digest(name);
-      const reply = { status: "ok", filename, md5, size: existing.size, unchanged: true };
+      const checksum = existing.checksum ?? await storage.checksum(name, algorithm);
+      const reply = stored(request, { checksum, size: existing.size, unchanged: true });
       return { committed: Promise.resolve(reply) };
     }
-    const pending = await this.#begin(name, size, request.offset);
+    const pending = await this.#begin(name, size, request);
     let received;
     try {
       const resumable = size !== null && size > RESUMABLE_BYTES;
       received = await receive(body, pending, {
-        prefix: pending.prefix,
-        ...(resumable ? { checkpoint: (prefix) => pending.checkpoint(prefix) } : {}),
+        behind: pending.behind,
+        // The client will have to show that it has the same bytes, and nobody waits for an md5 for that.
+        ...(resumable
+          ? { resumable: { checkpoint: (prefix) => pending.checkpoint(prefix), proof: true } }
+          : {}),
       });
     } catch (error) {
       const { code } = toFerryError(error);
@@ -140,23 +140,29 @@ export class Uploads implements AsyncDisposable {
       await pending[Symbol.asyncDispose]();
       throw error;
     }
-    const { md5 } = received;
+    const { checksum } = received;
     const commit = async () => {
       await using _pending = pending;
       const replace = overwrite !== "never";
-      return { status: "ok", filename, ...await pending.commit({ md5, replace, mtime, mode }) };
+      return stored(request, await pending.commit({ checksum, replace, mtime, mode }));
     };
     return { committed: commit() };
   }
 
-  async #begin(name: FileName, size: number | null, offset: bigint): Promise<PendingWrite> {
+  async #begin(
+    name: FileName,
+    size: number | null,
+    { offset, algorithm }: PutRequest,
+  ): Promise<PendingWrite> {
     const { storage, onTakenOver } = this.#options;
     const offered = this.#offered;
     if (offset === 0n) {
       await this.release();
       return await storage.create(name, { size, onTakenOver });
     }
-    if (offered?.name !== name || offered.size !== size || BigInt(offered.offset) !== offset) {
+    const same = offered?.name === name && offered.size === size &&
+      offered.algorithm === algorithm && BigInt(offered.offset) === offset;
+    if (!same) {
       throw new FerryError("busy", "no part of it is open at that offset; offer it again");
     }
     this.#offered = undefined;
@@ -164,8 +170,8 @@ export class Uploads implements AsyncDisposable {
   }
 
   /** The file under a name, if there is one. */
-  async #existing(name: FileName): Promise<Entry | undefined> {
-    const entry = await this.#options.storage.find(name);
+  async #existing(name: FileName, algorithm: Algorithm): Promise<Entry | undefined> {
+    const entry = await this.#options.storage.find(name, algorithm);
     if (entry?.type === "directory") throw new FerryError("not_a_file", "it is a directory");
     return entry;
   }
@@ -182,6 +188,14 @@ export class Uploads implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.release();
   }
+}
+
+/** The reply to an upload that came to an end. */
+function stored(
+  { filename, algorithm }: PutRequest,
+  { checksum, size, unchanged }: Committed,
+): ReplyHeader {
+  return { status: "ok", filename, ...checksumKeys(algorithm, checksum), size, unchanged };
 }
 
 /** Takes everything and keeps nothing. */

@@ -68,7 +68,7 @@ Deno.test("Client.put() takes bytes and Client.get() stores them, with progress"
   const put = await p.client.put(bytes, { as: "d/f", onProgress });
   assertEquals(put, {
     filename: "d/f",
-    md5: md5(bytes),
+    checksum: md5(bytes),
     size: 3_000_000,
     skipped: false,
     transferred: 3_000_000,
@@ -77,7 +77,7 @@ Deno.test("Client.put() takes bytes and Client.get() stores them, with progress"
   assertEquals(seen.at(-1), { filename: "d/f", bytes: 3_000_000, total: 3_000_000 });
   assert(seen.length > 1);
   const out = p.dir.join("copy");
-  assertEquals((await p.client.get("d/f", { out })).md5, md5(bytes));
+  assertEquals((await p.client.get("d/f", { out })).checksum, md5(bytes));
   assertEquals(Deno.readFileSync(out), bytes);
 });
 
@@ -88,7 +88,7 @@ Deno.test("Client takes requests that are made at the same time", async () => {
     names.map((name) => p.client.put(new TextEncoder().encode(name), { as: name })),
   );
   const entries = await Promise.all(names.map((name) => p.client.stat(name)));
-  assertEquals(entries.map((entry) => entry.md5), names.map((name) => md5(name)));
+  assertEquals(entries.map((entry) => entry.checksum), names.map((name) => md5(name)));
   const listed = [];
   for await (const entry of p.client.list()) listed.push(entry.filename);
   assertEquals(listed, [...names].sort());

@@ -36,8 +36,8 @@ class Root extends TempDir {
 
 type Line = Partial<ManifestLine>;
 
-function line({ filename = "file", size = 3, mtime = MTIME, md5 = null }: Line): ManifestLine {
-  return { filename, size, mtime, md5 };
+function line({ filename = "file", size = 3, mtime = MTIME, checksum = null }: Line): ManifestLine {
+  return { filename, size, mtime, checksum };
 }
 
 async function compare(
@@ -46,8 +46,10 @@ async function compare(
   options: Partial<CompareOptions> = {},
 ): Promise<ManifestReply[]> {
   const manifest = ReadableStream.from(lines.map(line));
-  const { overwrite = "different", checksum = false } = options;
-  return await Array.fromAsync(compareManifest(storage, manifest, { overwrite, checksum }));
+  const { overwrite = "different", algorithm = "md5", content = false } = options;
+  return await Array.fromAsync(
+    compareManifest(storage, manifest, { overwrite, algorithm, content }),
+  );
 }
 
 /** A storage that counts what it is asked. */
@@ -70,9 +72,9 @@ Deno.test("compareManifest() wants what is missing, whatever the policy", async 
   await using root = new Root();
   const lines = [{ filename: "new" }, { filename: "d/new" }, { filename: "e/f/new", size: 0 }];
   for (const overwrite of OVERWRITE_POLICIES) {
-    for (const checksum of [false, true]) {
+    for (const content of [false, true]) {
       assertEquals(
-        await compare(root.storage, lines, { overwrite, checksum }),
+        await compare(root.storage, lines, { overwrite, content }),
         lines.map(({ filename }) => ({ filename, decision: "send" })),
       );
     }
@@ -81,13 +83,13 @@ Deno.test("compareManifest() wants what is missing, whatever the policy", async 
 
 Deno.test("compareManifest() takes a file of the same size and time for the same", async () => {
   await using root = new Root();
-  const lines: Line[] = [{}, { filename: "d/file" }, { md5: NEW }];
+  const lines: Line[] = [{}, { filename: "d/file" }, { checksum: NEW }];
   for (const overwrite of ["never", "newer", "different"] as const) {
     const { storage, calls } = counting(root.storage);
     assertEquals(await compare(storage, lines, { overwrite }), []);
-    assert(!calls.some((call) => call.startsWith("digest")), "nothing is read for that");
+    assert(!calls.some((call) => call.startsWith("checksum")), "nothing is read for that");
   }
-  const always = await compare(root.storage, [{}, { md5: OLD }], { overwrite: "always" });
+  const always = await compare(root.storage, [{}, { checksum: OLD }], { overwrite: "always" });
   assertEquals(always.map(({ decision }) => decision), ["send", "send"]);
 });
 
@@ -100,10 +102,10 @@ Deno.test("compareManifest() decides by size, time and md5 as the policy says", 
     [{ size: 4, mtime: MTIME + 1 }, "error", "send", "send"],
     [{ mtime: MTIME - 1 }, "hash", "have", "hash"],
     [{ mtime: MTIME + 1 }, "hash", "send", "hash"],
-    [{ mtime: MTIME - 1, md5: OLD }, "have", "have", "have"],
-    [{ mtime: MTIME + 1, md5: OLD }, "have", "send", "have"],
-    [{ mtime: MTIME - 1, md5: NEW }, "error", "have", "send"],
-    [{ mtime: MTIME + 1, md5: NEW }, "error", "send", "send"],
+    [{ mtime: MTIME - 1, checksum: OLD }, "have", "have", "have"],
+    [{ mtime: MTIME + 1, checksum: OLD }, "have", "send", "have"],
+    [{ mtime: MTIME - 1, checksum: NEW }, "error", "have", "send"],
+    [{ mtime: MTIME + 1, checksum: NEW }, "error", "send", "send"],
   ];
   for (const [line, never, newer, different] of table) {
     const decisions = [
@@ -116,19 +118,19 @@ Deno.test("compareManifest() decides by size, time and md5 as the policy says", 
   }
 });
 
-Deno.test("compareManifest() with checksum believes nothing but an md5", async () => {
+Deno.test("compareManifest() with content believes nothing but a checksum", async () => {
   await using root = new Root();
   const decide = async (line: Line, options: Partial<CompareOptions>) =>
-    (await compare(root.storage, [line], { ...options, checksum: true }))[0]?.decision ?? "have";
+    (await compare(root.storage, [line], { ...options, content: true }))[0]?.decision ?? "have";
   const table: [line: Line, never: string, newer: string, different: string][] = [
     [{}, "hash", "have", "hash"],
-    [{ md5: OLD }, "have", "have", "have"],
-    [{ md5: NEW }, "error", "have", "send"],
+    [{ checksum: OLD }, "have", "have", "have"],
+    [{ checksum: NEW }, "error", "have", "send"],
     [{ mtime: MTIME + 1 }, "hash", "hash", "hash"],
-    [{ mtime: MTIME + 1, md5: OLD }, "have", "have", "have"],
-    [{ mtime: MTIME + 1, md5: NEW }, "error", "send", "send"],
+    [{ mtime: MTIME + 1, checksum: OLD }, "have", "have", "have"],
+    [{ mtime: MTIME + 1, checksum: NEW }, "error", "send", "send"],
     [{ mtime: MTIME + 1, size: 4 }, "error", "send", "send"],
-    [{ size: 4, md5: NEW }, "error", "have", "send"],
+    [{ size: 4, checksum: NEW }, "error", "have", "send"],
   ];
   for (const [line, never, newer, different] of table) {
     const decisions = [
@@ -209,7 +211,7 @@ Deno.test("compareManifest() sees what was put meanwhile", async () => {
     yield line({ filename: "e/b" });
     await Promise.resolve();
   };
-  const options = { overwrite: "different", checksum: false } as const;
+  const options = { overwrite: "different", algorithm: "md5", content: false } as const;
   assertEquals(await Array.fromAsync(compareManifest(root.storage, lines(), options)), [
     { filename: "e/a", decision: "send" },
   ]);
@@ -219,7 +221,7 @@ Deno.test("compareManifest() sees what was put meanwhile", async () => {
 function failing(storage: Storage, error: unknown): Storage {
   return new Proxy(storage, {
     get(target, key) {
-      if (key === "digest") return (_name: FileName) => Promise.reject(error);
+      if (key === "checksum") return (_name: FileName) => Promise.reject(error);
       const value = Reflect.get(target, key);
       return typeof value === "function" ? value.bind(target) : value;
     },
@@ -228,7 +230,7 @@ function failing(storage: Storage, error: unknown): Storage {
 
 Deno.test("compareManifest() wants what disappears, and reports what cannot be read", async () => {
   await using root = new Root();
-  const lines = [{ mtime: 0, md5: OLD }, { filename: "new" }];
+  const lines = [{ mtime: 0, checksum: OLD }, { filename: "new" }];
   const gone = failing(root.storage, new FerryError("not_found", "no such file"));
   assertEquals((await compare(gone, lines)).map(({ decision }) => decision), ["send", "send"]);
   const unreadable = failing(root.storage, new FerryError("io", "broken"));
@@ -241,7 +243,7 @@ Deno.test("compareManifest() wants what disappears, and reports what cannot be r
 Deno.test("compareManifest() fails with what nobody foresaw", async () => {
   await using root = new Root();
   const broken = failing(root.storage, new TypeError("x is not a function"));
-  await assertCode("internal", () => compare(broken, [{ mtime: 0, md5: OLD }]));
+  await assertCode("internal", () => compare(broken, [{ mtime: 0, checksum: OLD }]));
 });
 
 Deno.test("compareManifest() fails with what the lines fail with, after what came before", async () => {
@@ -251,7 +253,7 @@ Deno.test("compareManifest() fails with what the lines fail with, after what cam
     yield line({ filename: "new" });
     throw new FerryError("bad_header", "size is missing");
   };
-  const options = { overwrite: "never", checksum: false } as const;
+  const options = { overwrite: "never", algorithm: "md5", content: false } as const;
   const replies = compareManifest(root.storage, lines(), options);
   assertEquals((await replies.next()).value, { filename: "new", decision: "send" });
   await assertCode("bad_header", () => replies.next());

@@ -12,32 +12,38 @@ function identity(key: string, version = "1:2:3"): FileIdentity {
 
 Deno.test("DigestIndex.lookup() tells what was recorded for exactly that state", () => {
   using index = new DigestIndex();
-  assertEquals(index.lookup(identity("f")), null);
-  index.record([{ identity: identity("f"), md5: A }, { identity: identity("g"), md5: B }]);
-  assertEquals(index.lookup(identity("f")), A);
-  assertEquals(index.lookup(identity("g")), B);
-  assertEquals(index.lookup(identity("f", "1:2:4")), null);
-  assertEquals(index.lookup(identity("F")), null);
-  assertEquals(index.lookup(identity("f", "")), null);
-  assertEquals(index.lookup(identity("f")), A, "a look with another state forgot it");
+  assertEquals(index.lookup(identity("f"), "md5"), null);
+  index.record([{ identity: identity("f"), checksum: A }, {
+    identity: identity("g"),
+    checksum: B,
+  }]);
+  assertEquals(index.lookup(identity("f"), "md5"), A);
+  assertEquals(index.lookup(identity("g"), "md5"), B);
+  assertEquals(index.lookup(identity("f", "1:2:4"), "md5"), null);
+  assertEquals(index.lookup(identity("F"), "md5"), null);
+  assertEquals(index.lookup(identity("f", ""), "md5"), null);
+  assertEquals(index.lookup(identity("f"), "md5"), A, "a look with another state forgot it");
 });
 
 Deno.test("DigestIndex.record() replaces what was known of a file", () => {
   using index = new DigestIndex();
   index.record([]);
-  index.record([{ identity: identity("f", "old"), md5: A }]);
-  index.record([{ identity: identity("f", "new"), md5: B }]);
-  assertEquals(index.lookup(identity("f", "old")), null);
-  assertEquals(index.lookup(identity("f", "new")), B);
+  index.record([{ identity: identity("f", "old"), checksum: A }]);
+  index.record([{ identity: identity("f", "new"), checksum: B }]);
+  assertEquals(index.lookup(identity("f", "old"), "md5"), null);
+  assertEquals(index.lookup(identity("f", "new"), "md5"), B);
 });
 
 Deno.test("DigestIndex.forget() forgets one file", () => {
   using index = new DigestIndex();
-  index.record([{ identity: identity("f"), md5: A }, { identity: identity("g"), md5: B }]);
+  index.record([{ identity: identity("f"), checksum: A }, {
+    identity: identity("g"),
+    checksum: B,
+  }]);
   index.forget(identity("f", "whatever state"));
   index.forget(identity("never known"));
-  assertEquals(index.lookup(identity("f")), null);
-  assertEquals(index.lookup(identity("g")), B);
+  assertEquals(index.lookup(identity("f"), "md5"), null);
+  assertEquals(index.lookup(identity("g"), "md5"), B);
 });
 
 Deno.test("DigestIndex keeps in a file what it knows, and without one nothing", async () => {
@@ -45,14 +51,14 @@ Deno.test("DigestIndex keeps in a file what it knows, and without one nothing", 
   const path = dir.join("index.db");
   {
     using index = new DigestIndex(path);
-    index.record([{ identity: identity("f"), md5: A }]);
+    index.record([{ identity: identity("f"), checksum: A }]);
   }
   {
     using index = new DigestIndex(path);
-    assertEquals(index.lookup(identity("f")), A);
+    assertEquals(index.lookup(identity("f"), "md5"), A);
   }
   using other = new DigestIndex();
-  assertEquals(other.lookup(identity("f")), null);
+  assertEquals(other.lookup(identity("f"), "md5"), null);
 });
 
 /** Changes the row of `f` behind the index's back. */
@@ -64,13 +70,13 @@ function tamper(path: string, statement: string): void {
 }
 
 const TAMPERED: Record<string, string> = {
-  "another md5": `UPDATE digests SET md5 = '${B}'`,
-  "another version": "UPDATE digests SET version = '9:9:9'",
-  "another key": "UPDATE digests SET key = 'h'",
-  "another seal": `UPDATE digests SET seal = '${B}'`,
-  "a number for an md5": "UPDATE digests SET md5 = 7",
-  "bytes for an md5": `UPDATE digests SET md5 = x'${A}'`,
-  "an empty seal": "UPDATE digests SET seal = ''",
+  "another md5": `UPDATE checksums SET checksum = '${B}'`,
+  "another version": "UPDATE checksums SET version = '9:9:9'",
+  "another key": "UPDATE checksums SET key = 'h'",
+  "another seal": `UPDATE checksums SET seal = '${B}'`,
+  "a number for an md5": "UPDATE checksums SET checksum = 7",
+  "bytes for an md5": `UPDATE checksums SET checksum = x'${A}'`,
+  "an empty seal": "UPDATE checksums SET seal = ''",
 };
 
 for (const [what, statement] of Object.entries(TAMPERED)) {
@@ -79,15 +85,15 @@ for (const [what, statement] of Object.entries(TAMPERED)) {
     const path = dir.join("index.db");
     {
       using index = new DigestIndex(path);
-      index.record([{ identity: identity("f"), md5: A }]);
+      index.record([{ identity: identity("f"), checksum: A }]);
     }
     tamper(path, statement);
     using index = new DigestIndex(path);
     for (const version of ["1:2:3", "9:9:9"]) {
-      for (const key of ["f", "h"]) assertEquals(index.lookup(identity(key, version)), null);
+      for (const key of ["f", "h"]) assertEquals(index.lookup(identity(key, version), "md5"), null);
     }
-    index.record([{ identity: identity("f"), md5: A }]);
-    assertEquals(index.lookup(identity("f")), A);
+    index.record([{ identity: identity("f"), checksum: A }]);
+    assertEquals(index.lookup(identity("f"), "md5"), A);
   });
 }
 
@@ -96,7 +102,7 @@ const UNREADABLE: Record<string, (path: string) => void> = {
   "a database of another kind": (path) => {
     Deno.removeSync(path);
     const database = new DatabaseSync(path);
-    database.exec("CREATE TABLE digests (only TEXT); INSERT INTO digests VALUES ('x')");
+    database.exec("CREATE TABLE checksums (only TEXT); INSERT INTO checksums VALUES ('x')");
     database.close();
   },
   "cut short": (path) => Deno.truncateSync(path, 5000),
@@ -109,17 +115,17 @@ for (const [what, damage] of Object.entries(UNREADABLE)) {
     const path = dir.join("index.db");
     {
       using index = new DigestIndex(path);
-      index.record([{ identity: identity("f"), md5: A }]);
+      index.record([{ identity: identity("f"), checksum: A }]);
     }
     damage(path);
     {
       using index = new DigestIndex(path);
-      assertEquals(index.lookup(identity("f")), null);
-      index.record([{ identity: identity("g"), md5: B }]);
-      assertEquals(index.lookup(identity("g")), B);
+      assertEquals(index.lookup(identity("f"), "md5"), null);
+      index.record([{ identity: identity("g"), checksum: B }]);
+      assertEquals(index.lookup(identity("g"), "md5"), B);
     }
     using index = new DigestIndex(path);
-    assertEquals(index.lookup(identity("g")), B, "it is not kept again");
+    assertEquals(index.lookup(identity("g"), "md5"), B, "it is not kept again");
   });
 }
 
@@ -127,15 +133,15 @@ Deno.test("DigestIndex begins anew where the database breaks while it is open", 
   await using dir = new TempDir();
   const path = dir.join("index.db");
   using index = new DigestIndex(path);
-  index.record([{ identity: identity("f"), md5: A }]);
+  index.record([{ identity: identity("f"), checksum: A }]);
   const database = new DatabaseSync(path);
-  database.exec("DROP TABLE digests");
+  database.exec("DROP TABLE checksums");
   database.close();
-  assertEquals(index.lookup(identity("f")), null);
-  index.record([{ identity: identity("g"), md5: B }]);
-  assertEquals(index.lookup(identity("g")), B);
+  assertEquals(index.lookup(identity("f"), "md5"), null);
+  index.record([{ identity: identity("g"), checksum: B }]);
+  assertEquals(index.lookup(identity("g"), "md5"), B);
   index.forget(identity("g"));
-  assertEquals(index.lookup(identity("g")), null);
+  assertEquals(index.lookup(identity("g"), "md5"), null);
 });
 
 Deno.test("DigestIndex works in memory where the disk takes no database", async () => {
@@ -143,8 +149,8 @@ Deno.test("DigestIndex works in memory where the disk takes no database", async 
   Deno.mkdirSync(dir.join("index.db/full"), { recursive: true });
   for (const path of [dir.join("index.db"), dir.join("missing/index.db")]) {
     using index = new DigestIndex(path);
-    index.record([{ identity: identity("f"), md5: A }]);
-    assertEquals(index.lookup(identity("f")), A);
+    index.record([{ identity: identity("f"), checksum: A }]);
+    assertEquals(index.lookup(identity("f"), "md5"), A);
   }
 });
 

@@ -1,8 +1,9 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { EMPTY_MD5 } from "../lib/checksum.ts";
+import { algorithmOf, emptyChecksum } from "../lib/checksum.ts";
 import { type ErrorCode, FerryError } from "../lib/errors.ts";
 import {
+  checksumKeys,
   decodeHeader,
   decodeLine,
   encodeHeader,
@@ -26,7 +27,15 @@ const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 const decode = (json: string) => decodeHeader(utf8.encode(json));
 
 /** A header in memory, as `decodeHeader` would give it. */
-const header = (keys: Record<string, unknown>): Header => ({ total_size: 0n, md5: null, ...keys });
+const header = (keys: Record<string, unknown>): Header => ({
+  total_size: 0n,
+  algorithm: "md5",
+  checksum: (keys.md5 ?? null) as string | null,
+  ...keys,
+});
+
+const EMPTY_MD5 = emptyChecksum("md5");
+const EMPTY_SHA256 = emptyChecksum("sha256");
 
 function assertFails(run: () => unknown, code: ErrorCode, words: string): void {
   const error = assertThrows(run, FerryError, words);
@@ -51,9 +60,35 @@ Deno.test("decodeHeader() refuses the header of every vector that is bad by its 
 });
 
 Deno.test("decodeHeader() supplies the framing keys that are absent", () => {
-  assertEquals({ ...decode("{}") }, { total_size: 0n, md5: null });
+  assertEquals({ ...decode("{}") }, { total_size: 0n, algorithm: "md5", checksum: null });
   assertEquals(decode('{"total_size":null}').total_size, null);
   assertEquals(decode('{"total_size":0}').total_size, 0n);
+});
+
+Deno.test("decodeHeader() reads which checksum a body has, and what it is where that is known", () => {
+  const read = (keys: Record<string, unknown>) => {
+    const { algorithm, checksum } = decode(JSON.stringify(keys));
+    return [algorithm, checksum];
+  };
+  assertEquals(read({ md5: EMPTY_MD5 }), ["md5", EMPTY_MD5]);
+  assertEquals(read({ md5: EMPTY_MD5, checksum: "md5" }), ["md5", EMPTY_MD5]);
+  assertEquals(read({ checksum: "sha256" }), ["sha256", null]);
+  assertEquals(read({ checksum: EMPTY_SHA256, md5: EMPTY_MD5 }), ["sha256", EMPTY_SHA256]);
+  assertEquals(read({ checksum: emptyChecksum("xxh128") }), ["xxh128", emptyChecksum("xxh128")]);
+  for (const checksum of ["sha512", "sha256:", `md5:${EMPTY_MD5}`, "", EMPTY_SHA256.slice(1)]) {
+    const words = "checksum is none of md5, sha256, xxh128, nor a checksum of theirs";
+    assertFails(() => read({ checksum }), "bad_header", words);
+  }
+  assertFails(() => read({ checksum: null }), "bad_header", "checksum is not a string");
+});
+
+Deno.test("checksumKeys() says what decodeHeader() reads", () => {
+  for (const algorithm of ["md5", "sha256", "xxh128"] as const) {
+    for (const checksum of [null, emptyChecksum(algorithm)]) {
+      const decoded = decodeHeader(encodeHeader(checksumKeys(algorithm, checksum)));
+      assertEquals([decoded.algorithm, decoded.checksum], [algorithm, checksum]);
+    }
+  }
 });
 
 Deno.test("decodeHeader() keeps sizes exact up to 2^63-1", () => {
@@ -95,6 +130,7 @@ Deno.test("decodeHeader() gives a header or bad_header, whatever the bytes", () 
   const framing = fc.record({
     total_size: fc.jsonValue(),
     md5: fc.jsonValue(),
+    checksum: fc.jsonValue(),
     filename: fc.jsonValue(),
   }, { requiredKeys: [] }).map((keys) => utf8.encode(JSON.stringify(keys)));
   const property = fc.property(fc.oneof(fc.uint8Array(), jsonLike, framing), (bytes) => {
@@ -106,9 +142,9 @@ Deno.test("decodeHeader() gives a header or bad_header, whatever the bytes", () 
       assertEquals(error.code, "bad_header");
       return;
     }
-    const { total_size, md5, filename } = decoded;
+    const { total_size, checksum, filename } = decoded;
     assert(total_size === null || (total_size >= 0n && total_size <= MAX_WIRE_SIZE));
-    assert(md5 === null || /^[0-9a-f]{32}$/.test(md5));
+    assert(checksum === null || algorithmOf(checksum) === decoded.algorithm);
     assert(filename === undefined || typeof filename === "string");
   });
   fc.assert(property, { seed: 1, numRuns: 1000 });
@@ -170,7 +206,8 @@ Deno.test("parseRequest() supplies the defaults of every operation", () => {
     [{ op: "put", filename: "f" }, {
       op: "put",
       filename: "f",
-      md5: null,
+      algorithm: "md5",
+      checksum: null,
       overwrite: "never",
       offer: false,
       offset: 0n,
@@ -179,12 +216,14 @@ Deno.test("parseRequest() supplies the defaults of every operation", () => {
     [{ op: "get", filename: "f" }, {
       op: "get",
       filename: "f",
+      algorithm: "md5",
       offset: 0n,
-      if_md5: null,
+      ifChecksum: null,
       prefix_md5: null,
+      prefix_xxh128: null,
     }],
     [{ op: "list" }, { op: "list", filename: "", recursive: false, parts: false }],
-    [{ op: "stat", filename: "" }, { op: "stat", filename: "" }],
+    [{ op: "stat", filename: "" }, { op: "stat", filename: "", algorithm: "md5" }],
     [{ op: "mkdir", filename: "d" }, { op: "mkdir", filename: "d" }],
     [{ op: "remove", filename: "d" }, { op: "remove", filename: "d", recursive: false }],
     [{ op: "move", filename: "a", to: "b" }, {
@@ -193,7 +232,7 @@ Deno.test("parseRequest() supplies the defaults of every operation", () => {
       to: "b",
       overwrite: "never",
     }],
-    [{ op: "compare" }, { op: "compare", overwrite: "never", checksum: false }],
+    [{ op: "compare" }, { op: "compare", overwrite: "never", content: false }],
   ];
   for (const [keys, request] of cases) {
     assertEquals({ ...parseRequest(header(keys)) } as Record<string, unknown>, request);
@@ -204,7 +243,8 @@ Deno.test("parseRequest() keeps what a put says", () => {
   const keys = {
     op: "put",
     filename: "f",
-    md5: EMPTY_MD5,
+    algorithm: "sha256",
+    checksum: EMPTY_SHA256,
     overwrite: "different",
     mtime: -8.64e15,
     mode: 0o777,
@@ -217,12 +257,19 @@ Deno.test("parseRequest() keeps what a put says", () => {
 });
 
 Deno.test("parseRequest() keeps what a get, a list and a compare say", () => {
-  const [if_md5, prefix_md5] = [EMPTY_MD5, "0".repeat(32)];
+  const [if_md5, prefix_md5, prefix_xxh128] = [EMPTY_MD5, "0".repeat(32), "1".repeat(32)];
+  const get = { op: "get", filename: "f", offset: 2n ** 53n + 1n, prefix_md5, prefix_xxh128 };
+  for (const [key, checksum] of [["if_md5", if_md5], ["if_checksum", EMPTY_SHA256]] as const) {
+    assertEquals({ ...parseRequest(header({ ...get, [key]: checksum })) } as unknown, {
+      ...get,
+      algorithm: "md5",
+      ifChecksum: checksum,
+    });
+  }
   for (
     const keys of [
-      { op: "get", filename: "f", offset: 2n ** 53n + 1n, if_md5, prefix_md5 },
       { op: "list", filename: "d", recursive: true, parts: true },
-      { op: "compare", overwrite: "newer", checksum: true },
+      { op: "compare", overwrite: "newer", content: true },
     ]
   ) assertEquals({ ...parseRequest(header(keys)) } as Record<string, unknown>, keys);
 });
@@ -277,7 +324,9 @@ Deno.test("parseRequest() says which key is missing or wrong", () => {
     [{ ...get, if_md5: "?" }, "if_md5 is not 32 lower-case hexadecimal digits"],
     [{ ...get, prefix_md5: 1 }, "prefix_md5 is not a string"],
     [{ op: "list", parts: "yes" }, "parts is not a boolean"],
-    [{ op: "compare", checksum: 1 }, "checksum is not a boolean"],
+    [{ ...get, prefix_xxh128: "" }, "prefix_xxh128 is not 32 lower-case hexadecimal digits"],
+    [{ ...get, if_checksum: "sha1" }, "if_checksum is none of md5, sha256, xxh128"],
+    [{ op: "compare", content: 1 }, "content is not a boolean"],
     [{ op: "compare", overwrite: "new" }, "overwrite is none of never, always, newer, different"],
   ];
   for (const [keys, words] of cases) {
@@ -295,11 +344,11 @@ Deno.test("isClosing() goes by end and nothing else", () => {
   for (const end of [undefined, false, "true", 1]) assert(!isClosing(header({ end })), String(end));
 });
 
-Deno.test("parseClosing() needs an md5 and a size", () => {
+Deno.test("parseClosing() needs a checksum and a size", () => {
   const closing = { end: true, md5: EMPTY_MD5, size: 0n };
   assertEquals(parseClosing(header({ ...closing, filename: "f" })).size, 0n);
   const cases: [keys: Record<string, unknown>, words: string][] = [
-    [{ ...closing, md5: null }, "md5 is not a string"],
+    [{ ...closing, md5: null }, "checksum is missing"],
     [{ ...closing, size: undefined }, "size is missing"],
     [{ ...closing, size: "0" }, "size is not an integer"],
     [{ ...closing, size: -1n }, "size is negative"],
@@ -340,7 +389,7 @@ Deno.test("parseReply() supplies what a server may leave out", () => {
   assertEquals({ ...offer } as Record<string, unknown>, {
     status: "ok",
     decision: "send",
-    md5: null,
+    checksum: null,
     offset: 0,
     prefix_md5: null,
     prefix_xxh128: null,
@@ -384,7 +433,7 @@ Deno.test("parseReply() refuses what is not the reply", () => {
     "bad_header",
     "status is neither ok nor error",
   );
-  assertFails(() => parseReply("put", header({ ...put, md5: null })), "bad_header", "md5");
+  assertFails(() => parseReply("put", header({ ...put, md5: null })), "bad_header", "checksum");
   assertFails(
     () => parseReply("put", header({ ...put, size: 2n ** 53n })),
     "bad_header",
@@ -404,8 +453,12 @@ Deno.test("encodeLine() and decodeLine() are inverse", () => {
     size: Number.MAX_SAFE_INTEGER,
     mtime: 1700000000000,
     mode: 0o644,
-    md5: null,
+    checksum: null,
   };
+  for (const checksum of [EMPTY_MD5, EMPTY_SHA256]) {
+    const known = { ...entry, checksum };
+    assertEquals({ ...decodeLine("entry", encodeLine(known)) }, known);
+  }
   const line = encodeLine(entry);
   // One line for one entry, whatever is in its name.
   assertMatch(line, /^[^\n]+\n$/);

@@ -7,7 +7,8 @@ type Imports = ReadonlyMap<string, readonly string[]>;
 /** The modules of lib/, lowest first: each may import what stands in a line above its own. */
 const LAYERS: readonly (readonly string[])[] = [
   ["errors", "interrupts", "md5", "version"],
-  ["address", "checksum", "command_line", "file_name", "overwrite"],
+  ["address", "checksum", "command_line", "file_name"],
+  ["overwrite"],
   ["header", "manifest"],
   ["storage", "wire"],
   ["digest_index", "local_file", "staging"],

@@ -16,7 +16,7 @@ import { assertCode } from "./storage_conformance.ts";
 fc.configureGlobal({ seed: 31 });
 
 const MD5 = "0123456789abcdef0123456789abcdef";
-const LINE: ManifestLine = { filename: "a/b.txt", size: 5, mtime: -1, md5: MD5 };
+const LINE: ManifestLine = { filename: "a/b.txt", size: 5, mtime: -1, checksum: MD5 };
 
 const utf8 = new TextEncoder();
 
@@ -46,7 +46,7 @@ Deno.test("encodeManifestLine() writes one line of JSON, without an md5 that is 
     `{"filename":"a/b.txt","size":5,"mtime":-1,"md5":"${MD5}"}\n`,
   );
   assertEquals(
-    encodeManifestLine({ ...LINE, filename: 'a\n"\u2028', md5: null }),
+    encodeManifestLine({ ...LINE, filename: 'a\n"\u2028', checksum: null }),
     '{"filename":"a\\n\\"\u2028","size":5,"mtime":-1}\n',
   );
 });
@@ -56,7 +56,7 @@ Deno.test("decodeManifestLine() reads what was written", () => {
     filename: fc.string({ unit: "binary" }),
     size: fc.maxSafeNat(),
     mtime: fc.integer({ min: -8.64e15, max: 8.64e15 }),
-    md5: fc.option(fc.constant(MD5)),
+    checksum: fc.option(fc.constant(MD5)),
   });
   fc.assert(fc.property(line, (line) => {
     const text = encodeManifestLine(line);
@@ -67,7 +67,7 @@ Deno.test("decodeManifestLine() reads what was written", () => {
 
 Deno.test("decodeManifestLine() ignores keys of later versions", () => {
   const line = `{"__proto__":{"md5":1},"filename":"a","size":0,"mtime":0,"md5":null,"x":[1]}`;
-  assertEquals(decodeManifestLine(line), { filename: "a", size: 0, mtime: 0, md5: null });
+  assertEquals(decodeManifestLine(line), { filename: "a", size: 0, mtime: 0, checksum: null });
 });
 
 Deno.test("decodeManifestLine() names the key that is wrong", () => {

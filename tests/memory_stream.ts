@@ -183,7 +183,7 @@ export async function readAll(
     const { header, body } = frame;
     const sink = new Collector();
     try {
-      const { md5, size } = await receive(body, sink);
+      const { checksum: md5, size } = await receive(body, sink);
       received.push({ header, bytes: sink.bytes, md5, size });
     } catch (error) {
       const goesOn = await body.drain().catch(() => false);

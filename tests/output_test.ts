@@ -14,7 +14,7 @@ const FILE: Entry = {
   size: 12345,
   mtime: Date.UTC(2024, 1, 3, 4, 5, 6, 789),
   mode: 0o640,
-  md5: MD5,
+  checksum: MD5,
 };
 
 const DIRECTORY: Entry = {
@@ -23,12 +23,12 @@ const DIRECTORY: Entry = {
   type: "directory",
   size: 0,
   mode: 0o755,
-  md5: null,
+  checksum: null,
 };
 
 const TRANSFERRED = {
   filename: "d/a.bin",
-  md5: MD5,
+  checksum: MD5,
   size: 12345,
   skipped: false,
   transferred: 12345,
@@ -148,7 +148,7 @@ Deno.test("Output.entry() prints a line as ls does", () => {
   const { out } = printed((output) => {
     output.entry("list", FILE);
     output.entry("list", DIRECTORY);
-    output.entry("list", { ...FILE, md5: null, mode: 0o7 });
+    output.entry("list", { ...FILE, checksum: null, mode: 0o7 });
   });
   assertEquals(out.split("\n"), [
     `-rw-r-----          12345 2024-02-03 04:05:06 ${MD5} d/a.bin`,
@@ -191,7 +191,7 @@ Deno.test("Output.details() prints all that is known", () => {
 });
 
 Deno.test("Output.entry(), details(), done() print JSON objects with --json", () => {
-  const { size, ...rest } = FILE;
+  const { size, checksum: md5, ...rest } = FILE;
   assertEquals(
     jsonLines((output) => {
       output.entry("list", FILE);
@@ -199,8 +199,8 @@ Deno.test("Output.entry(), details(), done() print JSON objects with --json", ()
       output.done("remove", { filename: "a" });
     }),
     [
-      { event: "entry", op: "list", ...rest, total_size: size },
-      { event: "entry", op: "stat", ...rest, total_size: size },
+      { event: "entry", op: "list", ...rest, md5, total_size: size },
+      { event: "entry", op: "stat", ...rest, md5, total_size: size },
       { event: "done", op: "remove", filename: "a" },
     ],
   );
@@ -259,7 +259,7 @@ Deno.test("Output.progress() draws on stderr where it is asked for, and is wiped
 
 Deno.test("Output.progress() draws a line for each file of a directory and one for all", () => {
   const { err } = printed((output) => {
-    output.startTree();
+    output.startMany();
     output.plan(3, 300);
     output.progress({ filename: "t/a", bytes: 50, total: 100 }, 0);
     output.summary({ moved: 1, unchanged: 2, failed: 0, bytes: 50 }, 1);

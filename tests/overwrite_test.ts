@@ -12,20 +12,44 @@ const B = "b".repeat(32);
 
 /** What comes in and what is there, and the decisions under `never` and `different`. */
 const BY_CONTENT: readonly (readonly [FileState, FileState, string, OverwriteDecision[]])[] = [
-  [{ size: 1, md5: A }, { size: 1, md5: A }, "the same", ["have", "have"]],
-  [{ size: 1, md5: A }, { size: 1, md5: B }, "another md5", ["exists", "send"]],
-  [{ size: 1, md5: A }, { size: 2, md5: B }, "another size and md5", ["exists", "send"]],
-  [{ size: 1, md5: null }, { size: 2, md5: B }, "another size, no md5 in", ["exists", "send"]],
-  [{ size: 1, md5: A }, { size: 2, md5: null }, "another size, no md5 there", ["exists", "send"]],
-  [{ size: 1, md5: null }, { size: 2, md5: null }, "another size, no md5", ["exists", "send"]],
-  [{ size: 1, md5: null }, { size: 1, md5: A }, "the same size, no md5 in", ["hash", "hash"]],
-  [{ size: 1, md5: A }, { size: 1, md5: null }, "the same size, no md5 there", ["hash", "hash"]],
-  [{ size: 1, md5: null }, { size: 1, md5: null }, "the same size, no md5", ["hash", "hash"]],
-  [{ size: null, md5: null }, { size: 1, md5: A }, "a stream", ["hash", "hash"]],
-  [{ size: null, md5: A }, { size: 1, md5: A }, "a stream that is the same", ["have", "have"]],
-  [{ size: null, md5: A }, { size: 1, md5: B }, "a stream that is not", ["exists", "send"]],
-  [{ size: 0, md5: A }, { size: 0, md5: A }, "both empty", ["have", "have"]],
-  [{ size: 0, md5: null }, { size: 1, md5: A }, "one empty", ["exists", "send"]],
+  [{ size: 1, checksum: A }, { size: 1, checksum: A }, "the same", ["have", "have"]],
+  [{ size: 1, checksum: A }, { size: 1, checksum: B }, "another md5", ["exists", "send"]],
+  [{ size: 1, checksum: A }, { size: 2, checksum: B }, "another size and md5", ["exists", "send"]],
+  [{ size: 1, checksum: null }, { size: 2, checksum: B }, "another size, no md5 in", [
+    "exists",
+    "send",
+  ]],
+  [{ size: 1, checksum: A }, { size: 2, checksum: null }, "another size, no md5 there", [
+    "exists",
+    "send",
+  ]],
+  [{ size: 1, checksum: null }, { size: 2, checksum: null }, "another size, no md5", [
+    "exists",
+    "send",
+  ]],
+  [{ size: 1, checksum: null }, { size: 1, checksum: A }, "the same size, no md5 in", [
+    "hash",
+    "hash",
+  ]],
+  [{ size: 1, checksum: A }, { size: 1, checksum: null }, "the same size, no md5 there", [
+    "hash",
+    "hash",
+  ]],
+  [{ size: 1, checksum: null }, { size: 1, checksum: null }, "the same size, no md5", [
+    "hash",
+    "hash",
+  ]],
+  [{ size: null, checksum: null }, { size: 1, checksum: A }, "a stream", ["hash", "hash"]],
+  [{ size: null, checksum: A }, { size: 1, checksum: A }, "a stream that is the same", [
+    "have",
+    "have",
+  ]],
+  [{ size: null, checksum: A }, { size: 1, checksum: B }, "a stream that is not", [
+    "exists",
+    "send",
+  ]],
+  [{ size: 0, checksum: A }, { size: 0, checksum: A }, "both empty", ["have", "have"]],
+  [{ size: 0, checksum: null }, { size: 1, checksum: A }, "one empty", ["exists", "send"]],
 ];
 
 for (const [turn, policy] of (["never", "different"] as const).entries()) {

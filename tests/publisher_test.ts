@@ -28,7 +28,10 @@ class Fixture implements AsyncDisposable {
       makeRoomFor: (name) => place.makeRoomFor(name),
       onPublished: (files) =>
         this.index.record(
-          files.map(({ path, md5 }) => ({ identity: identityOf(Deno.lstatSync(path)), md5 })),
+          files.map(({ path, checksum }) => ({
+            identity: identityOf(Deno.lstatSync(path)),
+            checksum,
+          })),
         ),
       durable: true,
       onTaken: () => Promise.reject(new FerryError("exists", "it is taken")),
@@ -46,7 +49,7 @@ class Fixture implements AsyncDisposable {
       await gate;
       this.events.push(`flushed ${content}`);
     };
-    return { name: parseFileName(name), staged, md5: md5(content), replace: true };
+    return { name: parseFileName(name), staged, checksum: md5(content), replace: true };
   }
 
   /** Publishes a file whose flush waits until it is let go; `asked` resolves when that has begun. */
@@ -78,7 +81,7 @@ class Fixture implements AsyncDisposable {
 }
 
 function committed(content: string): Committed {
-  return { md5: md5(content), size: content.length, unchanged: false };
+  return { checksum: md5(content), size: content.length, unchanged: false };
 }
 
 async function isPending(promise: Promise<unknown>): Promise<boolean> {
@@ -96,7 +99,7 @@ Deno.test("publish() flushes, then gives the name, then acknowledges and remembe
   open();
   assertEquals(await published, committed("content"));
   assertEquals(f.text("d/a"), "content");
-  assertEquals(f.index.lookup(identityOf(Deno.lstatSync(`${f.root}/d/a`))), md5("content"));
+  assertEquals(f.index.lookup(identityOf(Deno.lstatSync(`${f.root}/d/a`)), "md5"), md5("content"));
 });
 
 Deno.test("publish() stamps time and mode before the flush", async () => {
@@ -189,7 +192,7 @@ Deno.test("publish() gives one name in the order of the calls, whatever is flush
   slow.resolve();
   assertEquals(await Promise.all(all), ["slow", "middle", "last"].map(committed));
   assertEquals(f.text("same"), "last");
-  assertEquals(f.index.lookup(identityOf(Deno.lstatSync(`${f.root}/same`))), md5("last"));
+  assertEquals(f.index.lookup(identityOf(Deno.lstatSync(`${f.root}/same`)), "md5"), md5("last"));
 });
 
 Deno.test("publish() asks what becomes of a taken name, and nobody waits for the answer", async () => {
@@ -210,7 +213,7 @@ Deno.test("publish() asks what becomes of a taken name, and nobody waits for the
   assertEquals(await f.publisher.publish(await f.stage("next", "n")), committed("n"));
   assertEquals(asked, [parseFileName("taken")]);
   assert(await isPending(taken));
-  const unchanged = { md5: md5("new"), size: 3, unchanged: true };
+  const unchanged = { checksum: md5("new"), size: 3, unchanged: true };
   answer.resolve(unchanged);
   assertEquals(await taken, unchanged);
   assertEquals(f.text("taken"), "old");

@@ -123,6 +123,8 @@ Deno.test("session: pipelined requests are answered in order", async () => {
     "offer",
     "resume",
     "compare",
+    "sha256",
+    "xxh128",
   ]);
   for (let n = 0; n < 600; n++) {
     const reply = await peer.receive();

@@ -90,7 +90,7 @@ export async function put(
   options: Partial<CommitOptions> = {},
 ): Promise<Committed> {
   await using pending = await begin(storage, filename, content);
-  return await pending.commit({ md5: md5(content), replace: false, ...options });
+  return await pending.commit({ checksum: md5(content), replace: false, ...options });
 }
 
 async function readAll(file: StoredFile, pieceSize = 100_000): Promise<Uint8Array> {
@@ -106,7 +106,7 @@ async function readAll(file: StoredFile, pieceSize = 100_000): Promise<Uint8Arra
 
 /** The content of a file as text. */
 export async function textOf(storage: Storage, filename: string): Promise<string> {
-  await using file = await storage.open(name(filename));
+  await using file = await storage.open(name(filename), "md5");
   return new TextDecoder().decode(await readAll(file));
 }
 
@@ -152,12 +152,12 @@ function testWriting(test: Test): void {
     await pending.write(bytesOf("56789"));
     assertEquals(await listed(storage), []);
     await assertCode("not_found", () => storage.stat(name("a/b/new.txt")));
-    await assertCode("not_found", () => storage.open(name("a/b/new.txt")));
-    await assertCode("not_found", () => storage.digest(name("a/b/new.txt")));
+    await assertCode("not_found", () => storage.open(name("a/b/new.txt"), "md5"));
+    await assertCode("not_found", () => storage.checksum(name("a/b/new.txt"), "md5"));
     await assertCode("not_found", () => storage.stat(name("a")));
 
-    const committed = await pending.commit({ md5: md5("0123456789"), replace: false });
-    assertEquals(committed, { md5: md5("0123456789"), size: 10, unchanged: false });
+    const committed = await pending.commit({ checksum: md5("0123456789"), replace: false });
+    assertEquals(committed, { checksum: md5("0123456789"), size: 10, unchanged: false });
     assertEquals(await listed(storage), ["a", "a/b", "a/b/new.txt"]);
     assertEquals(await textOf(storage, "a/b/new.txt"), "0123456789");
   });
@@ -174,20 +174,20 @@ function testWriting(test: Test): void {
       piece.fill(0xaa);
       at += piece.length;
     }
-    const { size } = await pending.commit({ md5: md5(content), replace: false });
+    const { size } = await pending.commit({ checksum: md5(content), replace: false });
     assertEquals(size, content.length);
-    await using file = await storage.open(name("pieces"));
+    await using file = await storage.open(name("pieces"), "md5");
     assertEquals(md5(await readAll(file)), md5(content));
   });
 
   test("commit() of an empty file", async ({ storage }) => {
     await using pending = await storage.create(name("empty"), { size: 0 });
-    const committed = await pending.commit({ md5: md5(""), replace: false });
-    assertEquals(committed, { md5: md5(""), size: 0, unchanged: false });
+    const committed = await pending.commit({ checksum: md5(""), replace: false });
+    assertEquals(committed, { checksum: md5(""), size: 0, unchanged: false });
     const { type, size } = await storage.stat(name("empty"));
     assertEquals({ type, size }, { type: "file", size: 0 });
     assertEquals(await textOf(storage, "empty"), "");
-    assertEquals(await storage.digest(name("empty")), md5(""));
+    assertEquals(await storage.checksum(name("empty"), "md5"), md5(""));
     assertEquals((await put(storage, "empty", "")).unchanged, true);
     await assertCode("exists", () => put(storage, "empty", "x"));
   });
@@ -197,30 +197,30 @@ function testWriting(test: Test): void {
     await assertCode("exists", () => put(storage, "a", "new"));
     await assertCode("exists", () => put(storage, "a", "of another length"));
     assertEquals(await textOf(storage, "a"), "old");
-    assertEquals(await storage.digest(name("a")), md5("old"));
+    assertEquals(await storage.checksum(name("a"), "md5"), md5("old"));
   });
 
   test("commit() without replace of an identical file is unchanged", async ({ storage }) => {
     await put(storage, "a", "same", { mtime: 1_000_000_000_000 });
     const committed = await put(storage, "a", "same", { mtime: 1_500_000_000_000 });
-    assertEquals(committed, { md5: md5("same"), size: 4, unchanged: true });
+    assertEquals(committed, { checksum: md5("same"), size: 4, unchanged: true });
     assertEquals((await storage.stat(name("a"))).mtime, 1_000_000_000_000, "it did not stay");
   });
 
   test("commit() with replace takes the place of a file", async ({ storage }) => {
     await put(storage, "a", "old and long");
     const committed = await put(storage, "a", "new", { replace: true });
-    assertEquals(committed, { md5: md5("new"), size: 3, unchanged: false });
+    assertEquals(committed, { checksum: md5("new"), size: 3, unchanged: false });
     assertEquals(await textOf(storage, "a"), "new");
     assertEquals((await storage.stat(name("a"))).size, 3);
-    assertEquals(await storage.digest(name("a")), md5("new"));
+    assertEquals(await storage.checksum(name("a"), "md5"), md5("new"));
     assertEquals(await listed(storage), ["a"]);
   });
 
   test("commit() makes a name that was free at create() a conflict", async ({ storage }) => {
     await using late = await begin(storage, "a", "late");
     await put(storage, "a", "early");
-    await assertCode("exists", () => late.commit({ md5: md5("late"), replace: false }));
+    await assertCode("exists", () => late.commit({ checksum: md5("late"), replace: false }));
     assertEquals(await textOf(storage, "a"), "early");
   });
 
@@ -229,7 +229,7 @@ function testWriting(test: Test): void {
       const filename = `taken-${replace}`;
       await using pending = await begin(storage, filename, "x");
       await put(storage, `${filename}/child`, "child");
-      await assertCode("not_a_file", () => pending.commit({ md5: md5("x"), replace }));
+      await assertCode("not_a_file", () => pending.commit({ checksum: md5("x"), replace }));
       assertEquals(await textOf(storage, `${filename}/child`), "child");
     }
   });
@@ -238,7 +238,7 @@ function testWriting(test: Test): void {
     for (const replace of [false, true]) {
       await using pending = await begin(storage, `part-${replace}/below/x`, "x");
       await put(storage, `part-${replace}`, "a file");
-      await assertCode("not_a_file", () => pending.commit({ md5: md5("x"), replace }));
+      await assertCode("not_a_file", () => pending.commit({ checksum: md5("x"), replace }));
       assertEquals(await textOf(storage, `part-${replace}`), "a file");
     }
   });
@@ -249,7 +249,7 @@ function testWriting(test: Test): void {
       await put(storage, filename, "x", { mtime, mode });
       const entry = await storage.stat(name(filename));
       assertEquals({ mtime: entry.mtime, mode: entry.mode }, { mtime, mode });
-      await using file = await storage.open(name(filename));
+      await using file = await storage.open(name(filename), "md5");
       assertEquals({ mtime: file.entry.mtime, mode: file.entry.mode }, { mtime, mode });
     }
     await put(storage, "kept-1", "y", { replace: true, mtime: 2000, mode: 0o600 });
@@ -264,7 +264,7 @@ function testWriting(test: Test): void {
     assertEquals(await tested.leftovers(), []);
     assertEquals(await listed(tested.storage), ["a", "a/kept"]);
     assertEquals(await textOf(tested.storage, "a/kept"), "kept");
-    assertEquals(await tested.storage.digest(name("a/kept")), md5("kept"));
+    assertEquals(await tested.storage.checksum(name("a/kept"), "md5"), md5("kept"));
     assertEquals((await tested.storage.stat(name("a/kept"))).mtime, 1_234_567_890_123);
     await pending[Symbol.asyncDispose]();
   });
@@ -296,7 +296,7 @@ function testWriting(test: Test): void {
 
   test("PendingWrite disposal after a commit keeps the file", async (tested) => {
     const pending = await begin(tested.storage, "a", "kept");
-    await pending.commit({ md5: md5("kept"), replace: false });
+    await pending.commit({ checksum: md5("kept"), replace: false });
     await pending[Symbol.asyncDispose]();
     await pending[Symbol.asyncDispose]();
     assertEquals(await textOf(tested.storage, "a"), "kept");
@@ -305,7 +305,7 @@ function testWriting(test: Test): void {
   test("PendingWrite disposal after a failed commit leaves nothing", async (tested) => {
     await put(tested.storage, "a", "old");
     const pending = await begin(tested.storage, "a", "new");
-    await assertCode("exists", () => pending.commit({ md5: md5("new"), replace: false }));
+    await assertCode("exists", () => pending.commit({ checksum: md5("new"), replace: false }));
     await pending[Symbol.asyncDispose]();
     await pending[Symbol.asyncDispose]();
     assertEquals(await tested.leftovers(), []);
@@ -320,15 +320,15 @@ function testConcurrency(test: Test): void {
     const contents = turns.map((turn) => noise(1000 + turn, turn));
     const pending = await Promise.all(contents.map((bytes) => begin(storage, "same", bytes)));
     const committed = await Promise.all(
-      pending.map((write, turn) => write.commit({ md5: md5(contents[turn]!), replace: true })),
+      pending.map((write, turn) => write.commit({ checksum: md5(contents[turn]!), replace: true })),
     );
     assertEquals(
       committed,
-      contents.map((bytes) => ({ md5: md5(bytes), size: bytes.length, unchanged: false })),
+      contents.map((bytes) => ({ checksum: md5(bytes), size: bytes.length, unchanged: false })),
     );
-    await using file = await storage.open(name("same"));
+    await using file = await storage.open(name("same"), "md5");
     assertEquals(md5(await readAll(file)), md5(contents.at(-1)!));
-    assertEquals(await storage.digest(name("same")), md5(contents.at(-1)!));
+    assertEquals(await storage.checksum(name("same"), "md5"), md5(contents.at(-1)!));
     for (const write of pending) await write[Symbol.asyncDispose]();
   });
 
@@ -338,7 +338,7 @@ function testConcurrency(test: Test): void {
     const outcomes = await Promise.all(
       pending.map(async (write, turn) => {
         try {
-          const { unchanged } = await write.commit({ md5: md5(texts[turn]!), replace: false });
+          const { unchanged } = await write.commit({ checksum: md5(texts[turn]!), replace: false });
           return unchanged ? "unchanged" : "stored";
         } catch (error) {
           return (error as FerryError).code;
@@ -374,7 +374,7 @@ function testConcurrency(test: Test): void {
     let reads = 0;
     const reading = (async () => {
       do {
-        await using file = await storage.open(name("read"));
+        await using file = await storage.open(name("read"), "md5");
         const bytes = await readAll(file, 70_000);
         assert(whole.has(md5(bytes)), `${bytes.length} bytes that nobody wrote`);
         assertEquals(bytes.length, file.entry.size);
@@ -395,9 +395,9 @@ function testConcurrency(test: Test): void {
     await b.write(bytesOf("bb"));
     await a.write(bytesOf("AA"));
     await b.write(bytesOf("BB"));
-    await b.commit({ md5: md5("bbBB"), replace: false });
+    await b.commit({ checksum: md5("bbBB"), replace: false });
     assertEquals(await textOf(storage, "x"), "bbBB");
-    await a.commit({ md5: md5("aaAA"), replace: true });
+    await a.commit({ checksum: md5("aaAA"), replace: true });
     assertEquals(await textOf(storage, "x"), "aaAA");
   });
 }
@@ -406,22 +406,25 @@ function testReading(test: Test): void {
   test("stat() tells what stands under a name", async ({ storage }) => {
     await put(storage, "d/f", "12345", { mtime: 1_234_567_890_123, mode: 0o640 });
     const file = await storage.stat(name("d/f"));
-    assert(file.md5 === null || file.md5 === md5("12345"), `it is not the md5: ${file.md5}`);
-    assertEquals({ ...file, md5: null }, {
+    assert(
+      file.checksum === null || file.checksum === md5("12345"),
+      `it is not the md5: ${file.checksum}`,
+    );
+    assertEquals({ ...file, checksum: null }, {
       filename: "d/f",
       type: "file",
       size: 5,
       mtime: 1_234_567_890_123,
       mode: 0o640,
-      md5: null,
+      checksum: null,
     });
     for (const directory of ["d", ""] as const) {
-      const { filename, type, size, md5 } = await storage.stat(parseDirectoryName(directory));
-      assertEquals({ filename, type, size, md5 }, {
+      const { filename, type, size, checksum } = await storage.stat(parseDirectoryName(directory));
+      assertEquals({ filename, type, size, checksum }, {
         filename: directory,
         type: "directory",
         size: 0,
-        md5: null,
+        checksum: null,
       });
     }
   });
@@ -430,26 +433,26 @@ function testReading(test: Test): void {
     await put(storage, "there", "x");
     for (const absent of ["absent", "absent/below", "ther", "there2"].map(name)) {
       await assertCode("not_found", () => storage.stat(absent));
-      await assertCode("not_found", () => storage.open(absent));
-      await assertCode("not_found", () => storage.digest(absent));
+      await assertCode("not_found", () => storage.open(absent, "md5"));
+      await assertCode("not_found", () => storage.checksum(absent, "md5"));
     }
     const below = name("there/below");
     await assertCode(NOT_FOUND_OR_FILE, () => storage.stat(below));
-    await assertCode(NOT_FOUND_OR_FILE, () => storage.open(below));
-    await assertCode(NOT_FOUND_OR_FILE, () => storage.digest(below));
+    await assertCode(NOT_FOUND_OR_FILE, () => storage.open(below, "md5"));
+    await assertCode(NOT_FOUND_OR_FILE, () => storage.checksum(below, "md5"));
   });
 
   test("open(), digest() of a directory are not_a_file", async ({ storage }) => {
     await put(storage, "d/f", "x");
-    await assertCode("not_a_file", () => storage.open(name("d")));
-    await assertCode("not_a_file", () => storage.digest(name("d")));
+    await assertCode("not_a_file", () => storage.open(name("d"), "md5"));
+    await assertCode("not_a_file", () => storage.checksum(name("d"), "md5"));
   });
 
   test("StoredFile.read() gives each byte once, then null for good", async ({ storage }) => {
     const content = noise(1000, 7);
     await put(storage, "a", content);
     for (const pieceSize of [1, 7, 1000, 1001]) {
-      await using file = await storage.open(name("a"));
+      await using file = await storage.open(name("a"), "md5");
       assertEquals(file.entry.size, 1000);
       assertEquals(await readAll(file, pieceSize), content);
       assertEquals(await file.read(new Uint8Array(1)), null);
@@ -459,7 +462,7 @@ function testReading(test: Test): void {
   test("StoredFile stays the same file when its name is replaced", async ({ storage }) => {
     const old = noise(200_000, 1);
     await put(storage, "a", old);
-    await using file = await storage.open(name("a"));
+    await using file = await storage.open(name("a"), "md5");
     const start = new Uint8Array(1000);
     const count = await file.read(start);
     await put(storage, "a", noise(200_000, 2), { replace: true });
@@ -472,8 +475,8 @@ function testReading(test: Test): void {
   test("StoredFile stays the same file when its name is removed or moved", async ({ storage }) => {
     await put(storage, "removed", "old r");
     await put(storage, "moved", "old m");
-    await using removed = await storage.open(name("removed"));
-    await using moved = await storage.open(name("moved"));
+    await using removed = await storage.open(name("removed"), "md5");
+    await using moved = await storage.open(name("moved"), "md5");
     await storage.remove(name("removed"), { recursive: false });
     await storage.move(name("moved"), name("elsewhere"), { replace: false });
     assertEquals(new TextDecoder().decode(await readAll(removed)), "old r");
@@ -482,37 +485,37 @@ function testReading(test: Test): void {
 
   test("StoredFile.remember() tells the md5 to who asks next", async ({ storage }) => {
     await put(storage, "a", "content");
-    await using file = await storage.open(name("a"));
+    await using file = await storage.open(name("a"), "md5");
     await file.remember(md5(await readAll(file)));
-    const { md5: known } = await storage.stat(name("a"));
+    const { checksum: known } = await storage.stat(name("a"));
     assert(known === null || known === md5("content"), `it is not the md5: ${known}`);
-    assertEquals(await storage.digest(name("a")), md5("content"));
+    assertEquals(await storage.checksum(name("a"), "md5"), md5("content"));
   });
 
   test("StoredFile.remember() says nothing about a file that took its name", async ({ storage }) => {
     await put(storage, "a", "old");
-    await using file = await storage.open(name("a"));
+    await using file = await storage.open(name("a"), "md5");
     await put(storage, "a", "new", { replace: true });
     await file.remember(md5("old"));
-    assert((await storage.stat(name("a"))).md5 !== md5("old"), "the old md5 for the new file");
-    assertEquals(await storage.digest(name("a")), md5("new"));
+    assert((await storage.stat(name("a"))).checksum !== md5("old"), "the old md5 for the new file");
+    assertEquals(await storage.checksum(name("a"), "md5"), md5("new"));
   });
 
   test("StoredFile.remember() of a file that is gone does nothing", async ({ storage }) => {
     await put(storage, "d/a", "old");
-    await using file = await storage.open(name("d/a"));
+    await using file = await storage.open(name("d/a"), "md5");
     await storage.remove(name("d"), { recursive: true });
     await file.remember(md5("old"));
-    await assertCode("not_found", () => storage.digest(name("d/a")));
+    await assertCode("not_found", () => storage.checksum(name("d/a"), "md5"));
   });
 
-  test("digest() is the md5 of the content, before and after it is known", async (tested) => {
+  test("checksum() is the md5 of the content, before and after it is known", async (tested) => {
     const content = noise(123_457, 3);
     await put(tested.storage, "a", content);
-    assertEquals(await tested.storage.digest(name("a")), md5(content));
+    assertEquals(await tested.storage.checksum(name("a"), "md5"), md5(content));
     await tested.reopen();
-    assertEquals(await tested.storage.digest(name("a")), md5(content));
-    assertEquals(await tested.storage.digest(name("a")), md5(content));
+    assertEquals(await tested.storage.checksum(name("a"), "md5"), md5(content));
+    assertEquals(await tested.storage.checksum(name("a"), "md5"), md5(content));
   });
 }
 
@@ -583,7 +586,7 @@ function testListing(test: Test): void {
     await using again = await begin(storage, "d/old", "again");
     await using deeper = await begin(storage, "d/e/f", "deeper");
     assertEquals(await listed(storage), ["d", "d/old"]);
-    await deeper.commit({ md5: md5("deeper"), replace: false });
+    await deeper.commit({ checksum: md5("deeper"), replace: false });
     assertEquals(await listed(storage), ["d", "d/e", "d/e/f", "d/old"]);
     void [next, again];
   });
@@ -716,7 +719,7 @@ function testChanging(test: Test): void {
     assertEquals(await textOf(storage, "new/dir/b"), "content");
     const { mtime, mode } = await storage.stat(name("new/dir/b"));
     assertEquals({ mtime, mode }, { mtime: 1_234_567_890_123, mode: 0o640 });
-    assertEquals(await storage.digest(name("new/dir/b")), md5("content"));
+    assertEquals(await storage.checksum(name("new/dir/b"), "md5"), md5("content"));
   });
 
   test("move() onto a file needs replace", async ({ storage }) => {
@@ -727,7 +730,7 @@ function testChanging(test: Test): void {
     await storage.move(name("a"), name("b"), { replace: true });
     assertEquals(await listed(storage), ["b"]);
     assertEquals(await textOf(storage, "b"), "from");
-    assertEquals(await storage.digest(name("b")), md5("from"));
+    assertEquals(await storage.checksum(name("b"), "md5"), md5("from"));
   });
 
   test("move() of a file never takes a directory's place", async ({ storage }) => {
@@ -751,7 +754,7 @@ function testChanging(test: Test): void {
     await storage.move(name("d3"), name("up/d"), { replace: true });
     assertEquals(await listed(storage), ["d2", "up", "up/d", "up/d/empty", "up/d/s", "up/d/s/f"]);
     assertEquals(await textOf(storage, "up/d/s/f"), "content");
-    assertEquals(await storage.digest(name("up/d/s/f")), md5("content"));
+    assertEquals(await storage.checksum(name("up/d/s/f"), "md5"), md5("content"));
   });
 
   test("move() of a directory never takes a place", async ({ storage }) => {
@@ -844,16 +847,16 @@ function testChanging(test: Test): void {
       128_000,
       false,
     ]);
-    assertEquals(await storage.resume(name("f"), { size: size + 1 }), undefined);
-    assertEquals(await storage.resume(name("g"), { size }), undefined);
+    assertEquals(await storage.resume(name("f"), { size: size + 1, algorithm: "md5" }), undefined);
+    assertEquals(await storage.resume(name("g"), { size, algorithm: "md5" }), undefined);
     {
-      await using pending = (await storage.resume(name("f"), { size }))!;
-      assertEquals(pending.prefix?.size, 128_000);
+      await using pending = (await storage.resume(name("f"), { size, algorithm: "md5" }))!;
+      assertEquals(pending.behind?.size, 128_000);
       assertEquals(storage.parts()[0]?.active, true);
       await pending.write(bytes.subarray(128_000));
-      await pending.commit({ md5: md5(bytes), replace: false });
+      await pending.commit({ checksum: md5(bytes), replace: false });
     }
-    await using file = await storage.open(name("f"));
+    await using file = await storage.open(name("f"), "md5");
     assertEquals(await readAll(file), bytes);
     assertEquals(storage.parts(), []);
   });
@@ -864,7 +867,7 @@ function testChanging(test: Test): void {
     await pending.write(bytes);
     await pending.checkpoint(await prefixOf(bytes));
     await pending[Symbol.asyncDispose]();
-    assertEquals(await storage.resume(name("f"), { size: 300_000 }), undefined);
+    assertEquals(await storage.resume(name("f"), { size: 300_000, algorithm: "md5" }), undefined);
     assertEquals(storage.parts(), []);
   });
 
@@ -874,12 +877,12 @@ function testChanging(test: Test): void {
     const silent = await storage.create(name("f"), { size: 300_000, onTakenOver: told.resolve });
     await silent.write(bytes);
     await silent.checkpoint(await prefixOf(bytes));
-    const resuming = storage.resume(name("f"), { size: 300_000 });
+    const resuming = storage.resume(name("f"), { size: 300_000, algorithm: "md5" });
     await told.promise;
     silent.keep();
     await silent[Symbol.asyncDispose]();
     await using pending = await resuming;
-    assertEquals(pending?.prefix?.size, bytes.length);
+    assertEquals(pending?.behind?.size, bytes.length);
   });
 
   test("expireParts() removes what is old and nobody's", async ({ storage }) => {
@@ -888,12 +891,12 @@ function testChanging(test: Test): void {
     assertEquals(storage.parts().length, 1);
     await storage.expireParts(-1);
     assertEquals(storage.parts(), []);
-    assertEquals(await storage.resume(name("f"), { size: 300_000 }), undefined);
+    assertEquals(await storage.resume(name("f"), { size: 300_000, algorithm: "md5" }), undefined);
   });
 }
 
 async function prefixOf(bytes: Uint8Array): Promise<SavedPrefix> {
-  const digest = await PrefixDigest.create();
+  const digest = await PrefixDigest.create({ algorithm: "md5", proof: true });
   digest.update(bytes);
   return digest.save()!;
 }

@@ -107,7 +107,7 @@ Deno.test("FsStorage.open() of a root that is served already is busy", async () 
   await assertCode("busy", () => FsStorage.open(f.root));
   await assertCode("busy", () => FsStorage.open(f.dir.join("by-link")));
   // The attempt did not clear away what the first one is writing.
-  await pending.commit({ md5: md5("x"), replace: false });
+  await pending.commit({ checksum: md5("x"), replace: false });
   await f.reopen();
   assertEquals(await listed(f.storage), ["a"]);
 });
@@ -131,7 +131,7 @@ Deno.test("FsStorage keeps its own directory out of everybody's reach", async ()
     await assertCode("bad_name", () => name(own));
     // The name's own check is not the only one.
     await assertCode("not_found", () => f.storage.stat(own as FileName));
-    await assertCode("not_found", () => f.storage.open(own as FileName));
+    await assertCode("not_found", () => f.storage.open(own as FileName, "md5"));
     await assertCode("not_found", () => f.storage.create(own as FileName, { size: 1 }));
   }
   // Such a name further down is anybody's.
@@ -142,30 +142,30 @@ Deno.test("FsStorage keeps its own directory out of everybody's reach", async ()
 /** Writes an md5 that is not the file's into the index, sealed as the storage would. */
 function plant(f: Fixture, filename: string, digest: string): void {
   using index = new DigestIndex(f.path(".ferry/index.db"));
-  index.record([{ identity: identityOf(Deno.lstatSync(f.path(filename))), md5: digest }]);
+  index.record([{ identity: identityOf(Deno.lstatSync(f.path(filename))), checksum: digest }]);
 }
 
 const PLANTED = "0123456789abcdef0123456789abcdef";
 
-Deno.test("FsStorage.digest() does not read an unchanged file again", async () => {
+Deno.test("FsStorage.checksum() does not read an unchanged file again", async () => {
   await using f = new Fixture();
   await put(f.storage, "d/a", "content");
   await f.reopen(() => plant(f, "d/a", PLANTED));
   // Whoever had read the file would know better.
-  assertEquals(await f.storage.digest(name("d/a")), PLANTED);
-  assertEquals((await f.storage.stat(name("d/a"))).md5, PLANTED);
+  assertEquals(await f.storage.checksum(name("d/a"), "md5"), PLANTED);
+  assertEquals((await f.storage.stat(name("d/a"))).checksum, PLANTED);
   await f.storage.move(name("d/a"), name("b"), { replace: false });
-  assertEquals(await f.storage.digest(name("b")), PLANTED, "a move forgets the md5");
+  assertEquals(await f.storage.checksum(name("b"), "md5"), PLANTED, "a move forgets the md5");
 });
 
-Deno.test("FsStorage.digest() of a file that it did not write is remembered", async () => {
+Deno.test("FsStorage.checksum() of a file that it did not write is remembered", async () => {
   await using f = new Fixture();
   Deno.writeTextFileSync(f.path("a"), "content");
-  assertEquals((await f.storage.stat(name("a"))).md5, null);
-  assertEquals(await f.storage.digest(name("a")), md5("content"));
-  assertEquals((await f.storage.stat(name("a"))).md5, md5("content"));
+  assertEquals((await f.storage.stat(name("a"))).checksum, null);
+  assertEquals(await f.storage.checksum(name("a"), "md5"), md5("content"));
+  assertEquals((await f.storage.stat(name("a"))).checksum, md5("content"));
   await f.reopen();
-  assertEquals((await f.storage.stat(name("a"))).md5, md5("content"));
+  assertEquals((await f.storage.stat(name("a"))).checksum, md5("content"));
 });
 
 const CHANGES: Record<string, (path: string, before: Deno.FileInfo) => void> = {
@@ -182,19 +182,22 @@ const CHANGES: Record<string, (path: string, before: Deno.FileInfo) => void> = {
 };
 
 for (const [what, change] of Object.entries(CHANGES)) {
-  Deno.test(`FsStorage.digest() reads a file again that changed ${what}`, async () => {
+  Deno.test(`FsStorage.checksum() reads a file again that changed ${what}`, async () => {
     await using f = new Fixture();
     await put(f.storage, "a", "content");
     await f.reopen(() => {
       plant(f, "a", PLANTED);
       change(f.path("a"), Deno.statSync(f.path("a")));
     });
-    assertEquals((await f.storage.stat(name("a"))).md5, null);
-    assertEquals(await f.storage.digest(name("a")), md5(Deno.readTextFileSync(f.path("a"))));
+    assertEquals((await f.storage.stat(name("a"))).checksum, null);
+    assertEquals(
+      await f.storage.checksum(name("a"), "md5"),
+      md5(Deno.readTextFileSync(f.path("a"))),
+    );
   });
 }
 
-Deno.test("FsStorage.digest() reads a file again whose inode changed since", async () => {
+Deno.test("FsStorage.checksum() reads a file again whose inode changed since", async () => {
   await using f = new Fixture();
   await put(f.storage, "a", "content");
   await f.reopen(() => {
@@ -202,10 +205,10 @@ Deno.test("FsStorage.digest() reads a file again whose inode changed since", asy
     const stats = Deno.lstatSync(f.path("a"));
     stats.ctime = new Date(stats.ctime!.getTime() - 1000);
     using index = new DigestIndex(f.path(".ferry/index.db"));
-    index.record([{ identity: identityOf(stats), md5: PLANTED }]);
+    index.record([{ identity: identityOf(stats), checksum: PLANTED }]);
   });
-  assertEquals((await f.storage.stat(name("a"))).md5, null);
-  assertEquals(await f.storage.digest(name("a")), md5("content"));
+  assertEquals((await f.storage.stat(name("a"))).checksum, null);
+  assertEquals(await f.storage.checksum(name("a"), "md5"), md5("content"));
 });
 
 const INDEX = ".ferry/index.db";
@@ -234,18 +237,18 @@ const DAMAGES: Record<string, (f: Fixture) => void> = {
 };
 
 for (const [what, damage] of Object.entries(DAMAGES)) {
-  Deno.test(`FsStorage.digest() reads a file again where the index ${what}`, async () => {
+  Deno.test(`FsStorage.checksum() reads a file again where the index ${what}`, async () => {
     await using f = new Fixture();
     await put(f.storage, "a", "content");
     await f.reopen(() => {
       plant(f, "a", PLANTED);
       damage(f);
     });
-    assertEquals((await f.storage.stat(name("a"))).md5, null);
-    assertEquals(await f.storage.digest(name("a")), md5("content"));
-    assertEquals((await f.storage.stat(name("a"))).md5, md5("content"), "it is not rebuilt");
+    assertEquals((await f.storage.stat(name("a"))).checksum, null);
+    assertEquals(await f.storage.checksum(name("a"), "md5"), md5("content"));
+    assertEquals((await f.storage.stat(name("a"))).checksum, md5("content"), "it is not rebuilt");
     await put(f.storage, "b", "more");
-    assertEquals((await f.storage.stat(name("b"))).md5, md5("more"));
+    assertEquals((await f.storage.stat(name("b"))).checksum, md5("more"));
   });
 }
 
@@ -256,7 +259,7 @@ Deno.test("FsStorage follows links that stay in the root", async () => {
   Deno.symlinkSync(f.path("d/a"), f.path("to-file"));
   assertEquals(await textOf(f.storage, "to-dir/a"), "content");
   assertEquals(await textOf(f.storage, "to-file"), "content");
-  const { type, size, md5: digest } = await f.storage.stat(name("to-file"));
+  const { type, size, checksum: digest } = await f.storage.stat(name("to-file"));
   assertEquals({ type, size, digest }, { type: "file", size: 7, digest: md5("content") });
   assertEquals((await f.storage.stat(name("to-dir"))).type, "directory");
   await put(f.storage, "to-dir/new/b", "new");
@@ -308,8 +311,8 @@ Deno.test("FsStorage.remove() of a link leaves what it leads to", async () => {
 async function assertOutOfReach(storage: FsStorage, filename: string): Promise<void> {
   const out = name(filename);
   await assertCode("not_found", () => storage.stat(out));
-  await assertCode("not_found", () => storage.open(out));
-  await assertCode("not_found", () => storage.digest(out));
+  await assertCode("not_found", () => storage.open(out, "md5"));
+  await assertCode("not_found", () => storage.checksum(out, "md5"));
   await assertCode("not_found", () => listed(storage, filename));
   const below = name(`${filename}/new`);
   await assertCode("not_found", () => put(storage, `${filename}/new`, "x", { replace: true }));
@@ -337,8 +340,8 @@ Deno.test("FsStorage links out of the root lead nowhere", async () => {
   Deno.symlinkSync("absolute/sub", f.path("twice"));
   await assertOutOfReach(f.storage, "twice");
   for (const through of ["absolute/secret", "up/rootside/secret"]) {
-    await assertCode("not_found", () => f.storage.open(name(through)));
-    await assertCode("not_found", () => f.storage.digest(name(through)));
+    await assertCode("not_found", () => f.storage.open(name(through), "md5"));
+    await assertCode("not_found", () => f.storage.checksum(name(through), "md5"));
     await assertCode("not_found", () => f.storage.remove(name(through), { recursive: false }));
   }
   assertEquals(namesIn(outside), ["secret", "sub"]);
@@ -351,7 +354,7 @@ Deno.test("FsStorage a link to a file out of the root is not written through", a
   await using f = new Fixture();
   f.dir.write("secret", "secret");
   Deno.symlinkSync("../secret", f.path("link"));
-  await assertCode("not_found", () => f.storage.open(name("link")));
+  await assertCode("not_found", () => f.storage.open(name("link"), "md5"));
   await assertCode("not_found", () => put(f.storage, "link", "x", { replace: true }));
   await assertCode("exists", () => f.storage.mkdir(name("link")));
   assertEquals(await listed(f.storage), []);
@@ -365,7 +368,7 @@ Deno.test("FsStorage a link that leads out only after create() is not written th
   await using pending = await begin(f.storage, "d/a", "x");
   Deno.removeSync(f.path("d"));
   Deno.symlinkSync("../outside", f.path("d"));
-  await assertCode("not_found", () => pending.commit({ md5: md5("x"), replace: true }));
+  await assertCode("not_found", () => pending.commit({ checksum: md5("x"), replace: true }));
   assertEquals(namesIn(f.dir.join("outside")), []);
 });
 
@@ -377,9 +380,9 @@ Deno.test("FsStorage links into its own directory lead nowhere", async () => {
   await assertOutOfReach(f.storage, "own");
   await assertOutOfReach(f.storage, "staging");
   Deno.symlinkSync(".ferry/lock", f.path("lock"));
-  await assertCode("not_found", () => f.storage.open(name("lock")));
+  await assertCode("not_found", () => f.storage.open(name("lock"), "md5"));
   await assertCode("not_found", () => put(f.storage, "lock", "x", { replace: true }));
-  await assertCode("not_found", () => f.storage.open(name("own/index.db")));
+  await assertCode("not_found", () => f.storage.open(name("own/index.db"), "md5"));
   assertEquals(await listed(f.storage), ["mine"]);
 });
 
@@ -389,7 +392,7 @@ Deno.test("FsStorage dangling links and loops are not there, and keep their name
   Deno.symlinkSync("../nowhere", f.path("dangling-out"));
   for (const link of ["dangling", "dangling-out"]) {
     await assertCode("not_found", () => f.storage.stat(name(link)));
-    await assertCode("not_found", () => f.storage.open(name(link)));
+    await assertCode("not_found", () => f.storage.open(name(link), "md5"));
     await assertCode("exists", () => put(f.storage, link, "x"));
     await assertCode("exists", () => f.storage.mkdir(name(link)));
     await assertCode("not_a_file", () => put(f.storage, `${link}/below`, "x"));
@@ -433,8 +436,8 @@ Deno.test("FsStorage a named pipe is not_a_file, and nobody waits for its other 
   await put(f.storage, "file", "x");
   const pipe = name("pipe");
   await assertCode("not_a_file", () => f.storage.stat(pipe));
-  await assertCode("not_a_file", () => f.storage.open(pipe));
-  await assertCode("not_a_file", () => f.storage.digest(pipe));
+  await assertCode("not_a_file", () => f.storage.open(pipe, "md5"));
+  await assertCode("not_a_file", () => f.storage.checksum(pipe, "md5"));
   await assertCode("not_a_file", () => listed(f.storage, "pipe"));
   await assertCode("not_a_file", () => f.storage.create(name("pipe/x"), { size: 1 }));
   await assertCode("exists", () => put(f.storage, "pipe", "x"));
@@ -458,7 +461,7 @@ Deno.test("FsStorage a name that is longer than the system takes is bad_name", a
   await assertCode("bad_name", () => storage.move(name("mine"), long, { replace: true }));
   // Nothing can stand there, and whoever looks is told one or the other.
   await assertCode(["not_found", "bad_name"], () => storage.stat(long));
-  await assertCode(["not_found", "bad_name"], () => storage.open(long));
+  await assertCode(["not_found", "bad_name"], () => storage.open(long, "md5"));
   await assertCode(["not_found", "bad_name"], () => listed(storage, long));
   await assertCode(["not_found", "bad_name"], () => storage.remove(long, { recursive: true }));
   assertEquals(await listed(storage), ["mine"]);
@@ -467,12 +470,12 @@ Deno.test("FsStorage a name that is longer than the system takes is bad_name", a
 Deno.test("FsStorage what changes while it is read is io", async () => {
   await using f = new Fixture();
   Deno.writeTextFileSync(f.path("log"), "first line\n");
-  await using file = await f.storage.open(name("log"));
+  await using file = await f.storage.open(name("log"), "md5");
   await file.assertUnchanged?.();
   Deno.writeTextFileSync(f.path("log"), "second line\n", { append: true });
   await assertCode("io", () => file.assertUnchanged?.());
   await file.remember(PLANTED);
-  assertEquals(await f.storage.digest(name("log")), md5("first line\nsecond line\n"));
+  assertEquals(await f.storage.checksum(name("log"), "md5"), md5("first line\nsecond line\n"));
 });
 
 /** A file system in memory, of its own and of a given size, mounted in a temporary directory. */
@@ -524,8 +527,8 @@ async function assertReadOnly(storage: FsStorage): Promise<void> {
   assertEquals(await listed(storage), ["d", "d/a"]);
   assertEquals(await textOf(storage, "d/a"), "content");
   assertEquals((await storage.stat(name("d/a"))).size, 7);
-  assertEquals(await storage.digest(name("d/a")), md5("content"));
-  assertEquals((await storage.stat(name("d/a"))).md5, md5("content"), "it is not remembered");
+  assertEquals(await storage.checksum(name("d/a"), "md5"), md5("content"));
+  assertEquals((await storage.stat(name("d/a"))).checksum, md5("content"), "it is not remembered");
   const writes = [
     () => storage.create(name("new"), { size: 1 }),
     () => storage.create(name("d/a"), { size: 1 }),
@@ -594,7 +597,7 @@ for (const durability of ["full", "none"] as const) {
     assertEquals(await listed(storage), ["kept"]);
     assertEquals(await textOf(storage, "kept"), "kept");
     await put(storage, "d/small", piece);
-    assertEquals(await storage.digest(name("d/small")), md5(piece));
+    assertEquals(await storage.checksum(name("d/small"), "md5"), md5(piece));
     assertEquals(namesIn(`${mount.path}/.ferry/staging`), []);
   });
 }
@@ -616,6 +619,6 @@ testWithMount(
     assertEquals(await listed(storage), stored.toSorted());
     await storage.remove(name("f0"), { recursive: false });
     await put(storage, "after", "x");
-    assertEquals(await storage.digest(name("after")), md5("x"));
+    assertEquals(await storage.checksum(name("after"), "md5"), md5("x"));
   },
 );

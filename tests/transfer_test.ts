@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { EMPTY_MD5, md5Of } from "../lib/checksum.ts";
+import { emptyChecksum, md5Of } from "../lib/checksum.ts";
 import { FerryError } from "../lib/errors.ts";
 import type { ByteSource } from "../lib/storage.ts";
 import { receive, sendSized, sendStreamed } from "../lib/transfer.ts";
@@ -18,6 +18,8 @@ import {
   utf8,
   wireOver,
 } from "./memory_stream.ts";
+
+const EMPTY_MD5 = emptyChecksum("md5");
 
 Deno.test("receive() tells both md5s where they differ", async () => {
   const { body } = await frameOf(message(`{"md5":"${EMPTY_MD5}","total_size":3}`, "abc"));
@@ -62,7 +64,7 @@ Deno.test("sendSized() puts a known md5 in front, and sends the rest in one writ
   const stream = new MemoryStream();
   const wire = new Wire(stream, { idleTimeout: IDLE });
   const source = sourceOf(utf8.encode("abc"));
-  await sendSized(wire, { op: "put" }, source, { size: 3, md5: ABC_MD5 });
+  await sendSized(wire, { op: "put" }, source, { size: 3, checksum: ABC_MD5 });
   await wire.flush();
   assertEquals(stream.writes.length, 1);
   assertEquals(stream.written, message(`{"op":"put","md5":"${ABC_MD5}","total_size":3}`, "abc"));
@@ -72,9 +74,12 @@ Deno.test("sendSized() puts an unknown md5 behind, but not behind an empty body"
   const stream = new MemoryStream();
   const wire = new Wire(stream, { idleTimeout: IDLE });
   const header = { filename: "f" };
-  const sent = await sendSized(wire, header, sourceOf(utf8.encode("abc")), { size: 3, md5: null });
-  assertEquals(sent, { md5: ABC_MD5, size: 3 });
-  await sendSized(wire, header, sourceOf(new Uint8Array()), { size: 0, md5: null });
+  const sent = await sendSized(wire, header, sourceOf(utf8.encode("abc")), {
+    size: 3,
+    checksum: null,
+  });
+  assertEquals(sent, { checksum: ABC_MD5, size: 3 });
+  await sendSized(wire, header, sourceOf(new Uint8Array()), { size: 0, checksum: null });
   await wire.flush();
   assertEquals(
     stream.written,
@@ -97,7 +102,10 @@ Deno.test("sendSized() overwrites no piece that is still being written", async (
     return bytes.length;
   };
   const wire = new Wire(slow, { idleTimeout: IDLE });
-  const { md5 } = await sendSized(wire, {}, sourceOf(body), { size: body.length, md5: null });
+  const { checksum: md5 } = await sendSized(wire, {}, sourceOf(body), {
+    size: body.length,
+    checksum: null,
+  });
   await wire.flush();
   assertEquals(md5, md5Of(body));
   const { received, code } = await readAll(wireOver(...taken));
@@ -107,7 +115,7 @@ Deno.test("sendSized() overwrites no piece that is still being written", async (
 Deno.test("sendSized() sends no more than it announced of a source that grew", async () => {
   const stream = new MemoryStream();
   const wire = new Wire(stream, { idleTimeout: IDLE });
-  await sendSized(wire, {}, sourceOf(utf8.encode("abcdef")), { size: 3, md5: ABC_MD5 });
+  await sendSized(wire, {}, sourceOf(utf8.encode("abcdef")), { size: 3, checksum: ABC_MD5 });
   await wire.flush();
   const { received, code } = await readAll(wireOver(stream.written));
   assertEquals([received[0]?.size, code], [3, undefined]);
@@ -118,7 +126,7 @@ Deno.test("sendSized() ends its direction where the source is shorter than annou
   const wire = new Wire(stream, { idleTimeout: IDLE });
   const size = 3_000_000;
   const source = sourceOf(new Uint8Array(size - 1));
-  await assertFails(sendSized(wire, {}, source, { size, md5: null }), "io", "it shrank");
+  await assertFails(sendSized(wire, {}, source, { size, checksum: null }), "io", "it shrank");
   assertEquals([wire.writable, wire.closed], [false, false]);
   assert(stream.calls.includes("closeWrite"));
   // The peer sees a body that is cut off, and neither padding nor a message behind it.
@@ -133,7 +141,7 @@ Deno.test("sendSized() reports a source that changed in the closing header", asy
     ...sourceOf(utf8.encode("abc")),
     assertUnchanged: () => Promise.reject(new FerryError("io", "it changed while it was sent")),
   };
-  await assertFails(sendSized(wire, {}, source, { size: 3, md5: null }), "io", "it changed");
+  await assertFails(sendSized(wire, {}, source, { size: 3, checksum: null }), "io", "it changed");
   assert(wire.writable, "the connection can go on");
   await wire.writeFrame({ op: "ping" });
   await wire.flush();
@@ -151,7 +159,7 @@ Deno.test("sendSized() stops between two pieces where it is told to", async () =
   let told = 0;
   const sending = sendSized(wire, {}, sourceOf(new Uint8Array(size), 1024 * 1024), {
     size,
-    md5: EMPTY_MD5,
+    checksum: EMPTY_MD5,
     onBytes: (count) => told += count,
     stop: () => ++asked === 3 ? new FerryError("exists", "refused") : undefined,
   });
@@ -164,7 +172,7 @@ Deno.test("sendSized() stops between two pieces where it is told to", async () =
 Deno.test("sendSized() fails as its source does", async () => {
   const wire = new Wire(new MemoryStream(), { idleTimeout: IDLE });
   const source = { read: () => Promise.reject(new FerryError("io", "a bad sector")) };
-  await assertFails(sendSized(wire, {}, source, { size: 3, md5: null }), "io", "a bad sector");
+  await assertFails(sendSized(wire, {}, source, { size: 3, checksum: null }), "io", "a bad sector");
   assert(!wire.writable);
 });
 

@@ -68,7 +68,8 @@ export function bytesOf(hex: Hex): Uint8Array<ArrayBuffer> {
 
 /** What a header has to be read as: sizes exact, and what the framing supplies for absent keys. */
 export function meaningOf(header: VectorHeader): Record<string, unknown> {
-  return { total_size: 0n, md5: null, ...exact(header) as VectorHeader };
+  const { md5: checksum = null } = header;
+  return { total_size: 0n, ...exact(header) as VectorHeader, algorithm: "md5", checksum };
 }
 
 function exact(value: unknown, key = ""): unknown {

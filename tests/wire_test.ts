@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { EMPTY_MD5, md5Of } from "../lib/checksum.ts";
+import { emptyChecksum, md5Of } from "../lib/checksum.ts";
 import { FerryError } from "../lib/errors.ts";
 import { receive, sendSized, sendStreamed } from "../lib/transfer.ts";
 import { MAX_DRAIN_BYTES, Wire } from "../lib/wire.ts";
@@ -20,6 +20,8 @@ import {
   utf8,
   wireOver,
 } from "./memory_stream.ts";
+
+const EMPTY_MD5 = emptyChecksum("md5");
 
 /** The same numbers from 0 to 1 each time. */
 function seeded(seed: number): () => number {
@@ -98,7 +100,7 @@ Deno.test("Wire.readFrame() reads what sendSized() and sendStreamed() write, how
       const sender = new Wire(stream, { idleTimeout: IDLE });
       for (const { kind, pieces } of sent) {
         const bytes = concat(pieces);
-        const options = { size: bytes.length, md5: kind === "in front" ? md5Of(bytes) : null };
+        const options = { size: bytes.length, checksum: kind === "in front" ? md5Of(bytes) : null };
         const header = { filename: kind };
         if (kind === "streamed") await sendStreamed(sender, header, ReadableStream.from(pieces));
         else await sendSized(sender, header, sourceOf(bytes), options);
@@ -424,16 +426,16 @@ Deno.test("IncomingBody.drain() fails where the connection does", async () => {
   await assertFails(body.drain(), "closed", "in the middle of a body");
 });
 
-Deno.test("IncomingBody.md5 is known in front, or behind, or for an empty body at once", async () => {
+Deno.test("IncomingBody.checksum is known in front, or behind, or for an empty body at once", async () => {
   const front = await frameOf(message(`{"md5":"${ABC_MD5}","total_size":3}`, "abc"));
-  assertEquals(front.body.md5, ABC_MD5);
+  assertEquals(front.body.checksum, ABC_MD5);
   const behind = await frameOf(
     message('{"total_size":3}', "abc"),
     message(`{"end":true,"md5":"${ABC_MD5}","size":3}`),
   );
-  assertEquals(behind.body.md5, null);
+  assertEquals(behind.body.checksum, null);
   await receive(behind.body, new Collector());
-  assertEquals(behind.body.md5, ABC_MD5);
+  assertEquals(behind.body.checksum, ABC_MD5);
   const empty = await frameOf(message("{}"));
-  assertEquals([empty.body.md5, empty.body.ended], [EMPTY_MD5, true]);
+  assertEquals([empty.body.checksum, empty.body.ended], [EMPTY_MD5, true]);
 });

@@ -1,0 +1,162 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { createHash } from "node:crypto";
+import { connect } from "../client/connect.ts";
+import { type Algorithm, checksumOfBytes, hexOf } from "../lib/checksum.ts";
+import { FerryError } from "../lib/errors.ts";
+import { FaultyPeer } from "./faulty_peer.ts";
+import { ferry } from "./programs.ts";
+import { Pair } from "./pair.ts";
+import { frame } from "./raw_peer.ts";
+
+const MIB = 1024 * 1024;
+const OTHERS: readonly Algorithm[] = ["sha256", "xxh128"];
+
+/** Bytes that differ from place to place. */
+function content(size: number): Uint8Array {
+  const words = Uint32Array.from({ length: Math.ceil(size / 4) }, (_, i) => i * 2654435761);
+  return new Uint8Array(words.buffer, 0, size);
+}
+
+const SIZES = { empty: 0, small: 2000, middle: 3 * MIB + 1, large: 20 * MIB + 7 };
+
+for (const algorithm of OTHERS) {
+  Deno.test(`ferry --checksum ${algorithm} checks files of every size with it, both ways`, async () => {
+    await using p = await Pair.start();
+    for (const [name, size] of Object.entries(SIZES)) {
+      const bytes = content(size);
+      p.write(name, bytes);
+      const hex = hexOf(await checksumOfBytes(algorithm, bytes));
+      const put = await p.run("put", name, "--checksum", algorithm);
+      assertEquals([put.code, put.stdout, put.stderr], [0, `${hex}  ${name}\n`, ""]);
+      const stat = await p.run("stat", name, "--checksum", algorithm);
+      assertMatch(stat.stdout, new RegExp(`^${algorithm}: +${hex}$`, "m"));
+      const get = await p.run("get", name, "--out", `${name}.got`, "--checksum", algorithm);
+      assertEquals([get.code, get.stdout, get.stderr], [0, `${hex}  ${name}.got\n`, ""]);
+      assertEquals(Deno.readFileSync(`${p.cwd}/${name}.got`), bytes);
+      const again = await p.run("put", name, "--checksum", algorithm, "--json");
+      const { skipped, md5, [algorithm]: told } = JSON.parse(again.stdout);
+      assertEquals([again.code, skipped, md5, told], [0, true, null, hex]);
+      const back = await p.run(
+        "get",
+        name,
+        "--out",
+        `${name}.got`,
+        "--checksum",
+        algorithm,
+        "--json",
+      );
+      assertEquals([back.code, JSON.parse(back.stdout).skipped], [0, true]);
+    }
+    p.write("small", "another");
+    const other = await p.run("put", "small", "--checksum", algorithm);
+    assertEquals([other.code, other.stdout], [5, ""]);
+  });
+
+  Deno.test(`ferry --checksum ${algorithm} finds a bit that was flipped`, async () => {
+    await using p = await Pair.start();
+    const bytes = content(10 * MIB);
+    p.write("f", bytes);
+    for (const [op, direction] of [["put", "up"], ["get", "down"]] as const) {
+      if (op === "get") Deno.writeFileSync(`${p.root}/f`, bytes);
+      await using faulty = FaultyPeer.start(p.server.port, {
+        faults: [{ kind: "flip", direction, at: 5 * MIB }],
+      });
+      const args = [op, "f", "--checksum", algorithm, "--retries", "0", "--out", "got"];
+      const { code, stderr } = await ferry(op === "put" ? args.slice(0, -2) : args, {
+        cwd: p.cwd,
+        server: faulty.address,
+      });
+      assertEquals(code, 7);
+      assertStringIncludes(stderr, `the ${algorithm} of the `);
+      assertEquals([...Deno.readDirSync(p.cwd)].map(({ name }) => name), ["f"]);
+    }
+  });
+
+  Deno.test(`ferry --checksum ${algorithm} goes on behind parts, of whatever checksum they are`, async () => {
+    await using p = await Pair.start();
+    const bytes = content(40 * MIB);
+    const hex = hexOf(await checksumOfBytes(algorithm, bytes));
+    for (const before of ["md5", algorithm]) {
+      for (const [op, direction] of [["put", "up"], ["get", "down"]] as const) {
+        const [source, target] = op === "put" ? [p.cwd, p.root] : [p.root, p.cwd];
+        const name = `${op}-${before}`;
+        Deno.writeFileSync(`${source}/${name}`, bytes);
+        await using cut = FaultyPeer.start(p.server.port, {
+          faults: [{ kind: "reset", direction, at: 20 * MIB }],
+        });
+        const first = await ferry([op, name, "--checksum", before, "--retries", "0"], {
+          cwd: p.cwd,
+          server: cut.address,
+        });
+        assertEquals(first.code, 6, first.stderr);
+        const { code, stdout } = await p.run(op, name, "--checksum", algorithm, "--json");
+        const { resumed_from, [algorithm]: told } = JSON.parse(stdout);
+        assertEquals([code, told], [0, hex]);
+        // What a download left under md5 has no proof that this server could compare.
+        const lost = op === "get" && before === "md5";
+        if (lost) assertEquals(resumed_from, 0);
+        else assert(resumed_from >= 12 * MIB, `${name}: from ${resumed_from}`);
+        assertEquals(Deno.readFileSync(`${target}/${name}`), bytes);
+      }
+    }
+  });
+
+  Deno.test(`ferry --checksum ${algorithm} moves directories and pipes`, async () => {
+    await using p = await Pair.start();
+    Deno.mkdirSync(`${p.cwd}/t/sub`, { recursive: true });
+    for (const [name, size] of Object.entries(SIZES)) p.write(`t/sub/${name}`, content(size));
+    const put = await p.run("put", "t", "--checksum", algorithm);
+    assertEquals(put.code, 0, put.stderr);
+    const hex = hexOf(await checksumOfBytes(algorithm, content(SIZES.small)));
+    assertStringIncludes(put.stdout, `${hex}  t/sub/small\n`);
+    // By content alone, the times being what they are.
+    Deno.utimeSync(`${p.cwd}/t/sub/small`, 1, 1);
+    const args = ["--checksum", algorithm, "--checksum-compare", "--overwrite", "different"];
+    const again = await p.run("put", "t", ...args);
+    assertEquals([again.code, again.stdout], [0, ""]);
+    assertStringIncludes(again.stderr, "0 transferred (0 B), 4 unchanged");
+    const get = await p.run("get", "t", "--out", "back", "--checksum", algorithm);
+    assertStringIncludes(get.stdout, `${hex}  back/sub/small\n`);
+    const { stdout } = await p.run("get", "t/sub/small", "--out", "-", "--checksum", algorithm);
+    assertEquals(stdout, new TextDecoder().decode(content(SIZES.small)));
+  });
+}
+
+Deno.test("a server is not asked for a checksum that it does not have", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const serving = (async () => {
+    using conn = await listener.accept();
+    await conn.read(new Uint8Array(1000));
+    await conn.write(frame({ status: "ok", version: 1, features: ["offer"], agent: "old/1" }));
+    assertEquals(await conn.read(new Uint8Array(1000)), null, "something was asked");
+  })();
+  {
+    await using client = await connect(`127.0.0.1:${listener.addr.port}`, { retries: 0 });
+    const put = () => client.put(new Uint8Array(3), { as: "f", algorithm: "sha256" });
+    const codes: unknown[] = [];
+    for (
+      const ask of [
+        put,
+        () => client.get("f", { algorithm: "xxh128" }),
+        () => client.stat("f", { algorithm: "sha256" }),
+        () => client.getTree("d", { algorithm: "sha256" }),
+      ]
+    ) {
+      await ask().catch((error) => codes.push(error instanceof FerryError && error.message));
+    }
+    assertEquals(codes, [
+      'Cannot put "f": the server, old/1, does not offer sha256',
+      'Cannot get "f": the server, old/1, does not offer xxh128',
+      'Cannot stat "f": the server, old/1, does not offer sha256',
+      'Cannot get "d": the server, old/1, does not offer sha256',
+    ]);
+  }
+  await serving;
+});
+
+Deno.test("a checksum that was asked for is what sha256sum prints", async () => {
+  await using p = await Pair.start();
+  p.write("f", "hello\n");
+  const { stdout } = await p.run("put", "f", "--checksum", "sha256");
+  assertEquals(stdout, `${createHash("sha256").update("hello\n").digest("hex")}  f\n`);
+});
