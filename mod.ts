@@ -65,5 +65,6 @@ export type {
 } from "./lib/storage.ts";
 export { FsStorage, type FsStorageOptions } from "./lib/storage_fs.ts";
 export { VERSION } from "./lib/version.ts";
+export type { ListenerKind, Listening } from "./server/accept.ts";
 export type { Scope } from "./server/access.ts";
-export { type Listening, serve, type ServeOptions, type Server } from "./server/listener.ts";
+export { serve, type ServeOptions, type Server } from "./server/listener.ts";

@@ -1,20 +1,15 @@
 /**
- * The server as a library: accepts connections, gives each a session, and ends them in order.
+ * The server as a library: opens the listeners that are asked for, and ends them in order.
  *
  * @module
  */
 
-import { getLogger } from "@logtape/logtape";
-import { type Address, formatAddress, isLoopback, parseAddress } from "../lib/address.ts";
-import { FerryError, quote, toFerryError } from "../lib/errors.ts";
+import { formatAddress, isLoopback, parseAddress } from "../lib/address.ts";
+import { FerryError, quote } from "../lib/errors.ts";
 import type { Storage } from "../lib/storage.ts";
+import { acceptTcp, type Listener, type Listening } from "./accept.ts";
 import { type Scope, SCOPES } from "./access.ts";
 import { Session } from "./session.ts";
-
-const logger = getLogger(["ferry", "server"]);
-
-/** The first and the longest pause after a failed accept, in milliseconds. */
-const ACCEPT_BACKOFF = { first: 5, longest: 1000 };
 
 /** Options of {@linkcode serve}. */
 export interface ServeOptions {
@@ -29,12 +24,6 @@ export interface ServeOptions {
   anonymous?: readonly Scope[] | undefined;
   /** Milliseconds after which a peer that moves no byte is disconnected; 60000 unless told otherwise. */
   idleTimeout?: number | undefined;
-}
-
-/** Where a server listens. */
-export interface Listening extends Address {
-  /** The kind of listener. */
-  kind: "tcp";
 }
 
 /** A server that runs. */
@@ -63,10 +52,25 @@ export interface Server extends AsyncDisposable {
  * @throws {FerryError} `usage` for an address that is not on loopback without `anonymous`; `io`,
  * `denied`, `unreachable` where the address cannot be listened on
  */
-// deno-lint-ignore require-await -- other listeners will have to wait
 export async function serve(options: ServeOptions): Promise<Server> {
+  const listeners: Listener[] = [];
+  try {
+    for (const open of wanted(options)) listeners.push(await open());
+  } catch (error) {
+    await Promise.all(listeners.map((listener) => listener.close(0)));
+    throw error;
+  }
+  return new ListeningServer(listeners);
+}
+
+/** How to open each of the listeners that are asked for. */
+function wanted(options: ServeOptions): (() => Listener | Promise<Listener>)[] {
+  return [() => listenForSessions(options)];
+}
+
+function listenForSessions(options: ServeOptions): Listener {
+  const { storage, anonymous, idleTimeout = 60_000 } = options;
   const address = parseAddress(options.listen ?? "127.0.0.1");
-  const { anonymous } = options;
   if (!isLoopback(address) && anonymous === undefined) {
     throw new FerryError(
       "usage",
@@ -74,72 +78,26 @@ export async function serve(options: ServeOptions): Promise<Server> {
       { action: `listen on ${formatAddress(address)}` },
     );
   }
-  let listener: Deno.TcpListener;
-  try {
-    listener = Deno.listen(address);
-  } catch (error) {
-    throw toFerryError(error).during(`listen on ${formatAddress(address)}`);
-  }
-  return new TcpServer(listener, options);
+  return acceptTcp("tcp", address, (conn) => {
+    conn.setNoDelay(true);
+    const peer = formatAddress(conn.remoteAddr);
+    return new Session(conn, { storage, granted: anonymous ?? SCOPES, idleTimeout, peer });
+  });
 }
 
-class TcpServer implements Server {
+class ListeningServer implements Server {
   readonly addresses: readonly Listening[];
-  readonly #listener: Deno.TcpListener;
-  readonly #options: ServeOptions;
-  /** The sessions under way, and what resolves at the end of each. */
-  readonly #sessions = new Map<Session, Promise<void>>();
-  readonly #accepting: Promise<void>;
+  readonly #listeners: readonly Listener[];
   #closing: Promise<void> | undefined;
 
-  constructor(listener: Deno.TcpListener, options: ServeOptions) {
-    this.#listener = listener;
-    this.#options = options;
-    const { hostname, port } = listener.addr;
-    this.addresses = [{ kind: "tcp", hostname, port }];
-    this.#accepting = this.#accept();
-  }
-
-  async #accept(): Promise<void> {
-    let pause = ACCEPT_BACKOFF.first;
-    while (!this.#closing) {
-      try {
-        this.#begin(await this.#listener.accept());
-        pause = ACCEPT_BACKOFF.first;
-      } catch (error) {
-        if (this.#closing) return;
-        // Out of file descriptors, or a peer that left before it was accepted: later ones may do better.
-        logger.warn("Cannot accept a connection: {reason}", { reason: toFerryError(error).reason });
-        await new Promise((resolve) => setTimeout(resolve, pause));
-        pause = Math.min(pause * 2, ACCEPT_BACKOFF.longest);
-      }
-    }
-  }
-
-  #begin(conn: Deno.TcpConn): void {
-    conn.setNoDelay(true);
-    const { storage, anonymous = SCOPES, idleTimeout = 60_000 } = this.#options;
-    const peer = formatAddress(conn.remoteAddr);
-    const session = new Session(conn, { storage, granted: anonymous, idleTimeout, peer });
-    this.#sessions.set(session, session.run().finally(() => this.#sessions.delete(session)));
+  constructor(listeners: readonly Listener[]) {
+    this.#listeners = listeners;
+    this.addresses = listeners.map(({ listening }) => listening);
   }
 
   close({ drainTimeout = 10_000 }: { drainTimeout?: number } = {}): Promise<void> {
-    return this.#closing ??= this.#close(drainTimeout);
-  }
-
-  async #close(drainTimeout: number): Promise<void> {
-    // The closing flag is set when this first waits; the accept loop looks at it only after that.
-    await Promise.resolve();
-    this.#listener.close();
-    await this.#accepting;
-    const deadline = setTimeout(() => {
-      const reason = new FerryError("closed", "the server is shutting down");
-      for (const session of this.#sessions.keys()) session.close(reason);
-    }, drainTimeout);
-    for (const session of this.#sessions.keys()) void session.drain();
-    await Promise.all(this.#sessions.values());
-    clearTimeout(deadline);
+    const all = () => Promise.all(this.#listeners.map((listener) => listener.close(drainTimeout)));
+    return this.#closing ??= all().then(() => {});
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -10,10 +10,11 @@ import { TextLineStream } from "@std/streams/text-line-stream";
 /** The project's directory. */
 export const PROJECT = fromFileUrl(new URL("..", import.meta.url));
 
-const DENO = Deno.execPath();
+/** The program that runs them. */
+export const DENO = Deno.execPath();
 
 /** How a program is run: with the permissions that its task has, and no more. */
-function programArgs(program: "ferry" | "ferryd"): string[] {
+export function programArgs(program: "ferry" | "ferryd"): string[] {
   const [set, main] = program === "ferry"
     ? ["client", "client/main.ts"]
     : ["server", "server/main.ts"];

@@ -1,0 +1,168 @@
+/**
+ * Accepting connections: one loop for every kind of listener that has them. It survives what goes wrong
+ * with a single connection, knows all that are open, and ends them in order.
+ *
+ * @module
+ */
+
+import { delay } from "@std/async/delay";
+import { getLogger } from "@logtape/logtape";
+import { type Address, formatAddress } from "../lib/address.ts";
+import { FerryError, toFerryError } from "../lib/errors.ts";
+
+const logger = getLogger(["ferry", "server"]);
+
+/** The first and the longest pause after a failed accept, in milliseconds. */
+const BACKOFF = { first: 5, longest: 1000 };
+
+/** The kinds of listeners that there are. */
+export type ListenerKind =
+  | "tcp"
+  | "tcp-echo";
+
+/** Where a server listens. */
+export interface Listening extends Address {
+  /** The kind of listener. */
+  kind: ListenerKind;
+}
+
+/** Something that a server listens with. */
+export interface Listener {
+  /** Where, with the real port. */
+  readonly listening: Listening;
+  /**
+   * Takes nothing new, lets what is under way finish within `drainTimeout` milliseconds, then ends it.
+   * Resolves when all of it has ended, and never fails.
+   */
+  close(drainTimeout: number): Promise<void>;
+}
+
+/** What serves one connection. */
+export interface Served {
+  /** Serves until either side ends the connection; resolves when it is closed, and never fails. */
+  run(): Promise<void>;
+  /** Lets what is under way finish, then ends the connection. */
+  drain(): void;
+  /** Ends the connection now. */
+  close(reason: FerryError): void;
+}
+
+/** Where connections come from: a `Deno.Listener`, or anything that accepts like one. */
+export interface ConnectionSource<Conn> {
+  /** The next connection. */
+  accept(): Promise<Conn>;
+  /** Takes no more; a pending accept fails. */
+  close(): void;
+}
+
+/**
+ * Accepts connections until it is closed, and gives each to `begin`. One that `begin` fails for is
+ * closed; one that it returns null for was refused and closed by it.
+ */
+export class AcceptLoop<Conn extends { close(): void }> implements Listener {
+  readonly listening: Listening;
+  readonly #source: ConnectionSource<Conn>;
+  readonly #begin: (conn: Conn) => Served | null;
+  /** The connections that are open, and what resolves at the end of each. */
+  readonly #open = new Map<Served, Promise<void>>();
+  readonly #accepting: Promise<void>;
+  readonly #stop = new AbortController();
+  #closing: Promise<void> | undefined;
+
+  /** Starts at once. */
+  constructor(
+    listening: Listening,
+    source: ConnectionSource<Conn>,
+    begin: (conn: Conn) => Served | null,
+  ) {
+    this.listening = listening;
+    this.#source = source;
+    this.#begin = begin;
+    this.#accepting = this.#accept();
+  }
+
+  close(drainTimeout: number): Promise<void> {
+    return this.#closing ??= this.#close(drainTimeout);
+  }
+
+  async #accept(): Promise<void> {
+    const { signal } = this.#stop;
+    let pause = BACKOFF.first;
+    while (!signal.aborted) {
+      try {
+        const conn = await this.#source.accept();
+        pause = BACKOFF.first;
+        this.#serve(conn);
+      } catch (error) {
+        if (signal.aborted) return;
+        // Out of file descriptors, or a peer that left before it was accepted: later ones may do better.
+        logger.warn("Cannot accept a connection on {listener}: {reason}", {
+          listener: this.listening.kind,
+          reason: toFerryError(error).reason,
+        });
+        await delay(pause, { signal }).catch(() => {});
+        pause = Math.min(pause * 2, BACKOFF.longest);
+      }
+    }
+  }
+
+  #serve(conn: Conn): void {
+    let served: Served | null;
+    try {
+      served = this.#begin(conn);
+    } catch (error) {
+      const { code, message } = toFerryError(error);
+      logger.warn("Cannot serve a connection on {listener}: {message} ({code})", {
+        listener: this.listening.kind,
+        code,
+        message,
+      });
+      closeQuietly(conn);
+      return;
+    }
+    if (served === null) return;
+    const one = served;
+    this.#open.set(one, one.run().finally(() => this.#open.delete(one)));
+  }
+
+  async #close(drainTimeout: number): Promise<void> {
+    this.#stop.abort();
+    closeQuietly(this.#source);
+    await this.#accepting;
+    const deadline = setTimeout(() => {
+      const reason = new FerryError("closed", "the server is shutting down");
+      for (const served of this.#open.keys()) served.close(reason);
+    }, drainTimeout);
+    for (const served of this.#open.keys()) served.drain();
+    await Promise.all(this.#open.values());
+    clearTimeout(deadline);
+  }
+}
+
+/**
+ * Listens for TCP connections.
+ *
+ * @throws {FerryError} `io`, `denied`, `unreachable` where the address cannot be listened on
+ */
+export function acceptTcp(
+  kind: ListenerKind,
+  address: Address,
+  begin: (conn: Deno.TcpConn) => Served | null,
+): Listener {
+  let listener: Deno.TcpListener;
+  try {
+    listener = Deno.listen(address);
+  } catch (error) {
+    throw toFerryError(error).during(`listen on ${formatAddress(address)}`);
+  }
+  const { hostname, port } = listener.addr;
+  return new AcceptLoop({ kind, hostname, port }, listener, begin);
+}
+
+function closeQuietly(resource: { close(): void }): void {
+  try {
+    resource.close();
+  } catch {
+    // Closed by the runtime already, after an error.
+  }
+}
