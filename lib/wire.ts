@@ -18,6 +18,7 @@ import {
   parseClosing,
   throwReported,
 } from "./header.ts";
+import { type Direction, Watchdog, type WatchdogOptions } from "./watchdog.ts";
 
 /** What a {@linkcode Wire} runs over: a `Deno.Conn`, or anything that reads and writes like one. */
 export interface ByteStream {
@@ -29,15 +30,6 @@ export interface ByteStream {
   closeWrite(): Promise<void>;
   /** Ends both directions; a pending read or write fails. */
   close(): void;
-}
-
-/** Options of a {@linkcode Wire}. */
-export interface WireOptions {
-  /**
-   * Milliseconds after which a read or a write that moves no byte fails with `timeout`, or a function
-   * that tells them anew each time one starts.
-   */
-  idleTimeout: number | (() => number);
 }
 
 /** One message: its header, and its body, which is to be read or drained before the next one. */
@@ -61,7 +53,7 @@ const LINGER_MS = 2000;
 /** A connection that carries frames. One reader and one writer may be at work at the same time. */
 export class Wire {
   readonly #stream: ByteStream;
-  readonly #idleTimeout: () => number;
+  readonly #watchdog: Watchdog;
 
   // Bytes that have come but were not asked for yet stand in #input between #start and #end. The
   // buffer begins small, since a server holds one for each silent connection, and grows when a read
@@ -80,17 +72,14 @@ export class Wire {
   #failure: FerryError | undefined;
   #writeFailure: FerryError | undefined;
   #closed = false;
-  #holds = 0;
-  #releases = 0;
 
   /** How many bytes have been handed to the connection. */
   bytesWritten = 0;
 
   /** Frames over an open connection, which the wire owns from now on. */
-  constructor(stream: ByteStream, options: WireOptions) {
+  constructor(stream: ByteStream, options: WatchdogOptions) {
     this.#stream = stream;
-    const { idleTimeout } = options;
-    this.#idleTimeout = typeof idleTimeout === "number" ? () => idleTimeout : idleTimeout;
+    this.#watchdog = new Watchdog(options, (reason) => this.close(reason));
   }
 
   /**
@@ -291,53 +280,40 @@ export class Wire {
    * then has at least the whole idle time before it.
    */
   hold(): Disposable {
-    this.#holds++;
-    const release = () => {
-      this.#holds--;
-      this.#releases++;
-    };
-    return { [Symbol.dispose]: release };
+    return this.#watchdog.hold();
   }
 
   #read(into: Uint8Array): Promise<number | null> {
-    return this.#guard("read", () => this.#stream.read(into));
+    // Nobody is hurried who has nothing to say at the moment.
+    const between = this.#start === this.#end && (this.#body?.ended ?? true);
+    return this.#guard("read", () => this.#stream.read(into), !between);
   }
 
   async #write(bytes: Uint8Array): Promise<void> {
     let done = 0;
     while (done < bytes.length) {
       const rest = done === 0 ? bytes : bytes.subarray(done);
-      const count = await this.#guard("write", () => this.#stream.write(rest));
+      const count = await this.#guard("write", () => this.#stream.write(rest), true);
       done += count;
       this.bytesWritten += count;
     }
   }
 
-  /** Runs one read or write under the idle deadline. Deno has none of its own: a timer closes. */
-  async #guard<T>(direction: "read" | "write", run: () => Promise<T>): Promise<T> {
+  /** Runs one read or write under the deadlines. */
+  async #guard<Count extends number | null>(
+    direction: Direction,
+    run: () => Promise<Count>,
+    paced: boolean,
+  ): Promise<Count> {
     const before = this.#failure ?? (direction === "write" ? this.#writeFailure : undefined);
     if (before) throw before;
-    const limit = this.#idleTimeout();
-    let releases = this.#releases;
-    const expire = () => {
-      if (direction === "read" && (this.#holds > 0 || this.#releases !== releases)) {
-        releases = this.#releases;
-        timer = setTimeout(expire, limit);
-        return;
-      }
-      const silence = direction === "read" ? "sent nothing" : "took nothing";
-      this.close(new FerryError("timeout", `the peer ${silence} for ${limit / 1000} s`));
-    };
-    let timer = setTimeout(expire, limit);
     try {
-      return await run();
+      return await this.#watchdog.watch(direction, run, { paced });
     } catch (error) {
       const failure = this.#failure ?? toFerryError(error);
       // How much has left is not known: nothing can follow it. What the peer said can still be read.
       if (direction === "write") this.#writeFailure ??= failure;
       throw failure;
-    } finally {
-      clearTimeout(timer);
     }
   }
 }

@@ -43,6 +43,13 @@ error. SIGTERM and SIGINT let transfers under way finish; a second one does not.
       default: "60s",
       help: "disconnect a peer that moves no byte for that long",
     },
+    "min-rate": {
+      kind: "size",
+      value: "RATE",
+      default: "100",
+      help:
+        "disconnect a peer that moves fewer bytes a second in the middle of a message; 0 for none",
+    },
     "drain-timeout": {
       kind: "time",
       value: "TIME",

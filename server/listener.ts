@@ -24,6 +24,11 @@ export interface ServeOptions {
   anonymous?: readonly Scope[] | undefined;
   /** Milliseconds after which a peer that moves no byte is disconnected; 60000 unless told otherwise. */
   idleTimeout?: number | undefined;
+  /**
+   * How many bytes a second a peer has to move, on an average over the idle time, while a message of it is under
+   * way; 100 unless told otherwise, and 0 for any number.
+   */
+  minRate?: number | undefined;
 }
 
 /** A server that runs. */
@@ -69,7 +74,7 @@ function wanted(options: ServeOptions): (() => Listener | Promise<Listener>)[] {
 }
 
 function listenForSessions(options: ServeOptions): Listener {
-  const { storage, anonymous, idleTimeout = 60_000 } = options;
+  const { storage, anonymous, idleTimeout = 60_000, minRate = 100 } = options;
   const address = parseAddress(options.listen ?? "127.0.0.1");
   if (!isLoopback(address) && anonymous === undefined) {
     throw new FerryError(
@@ -81,7 +86,8 @@ function listenForSessions(options: ServeOptions): Listener {
   return acceptTcp("tcp", address, (conn) => {
     conn.setNoDelay(true);
     const peer = formatAddress(conn.remoteAddr);
-    return new Session(conn, { storage, granted: anonymous ?? SCOPES, idleTimeout, peer });
+    const granted = anonymous ?? SCOPES;
+    return new Session(conn, { storage, granted, idleTimeout, minRate, peer });
   });
 }
 

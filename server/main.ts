@@ -37,6 +37,7 @@ async function main(argv: readonly string[]): Promise<void> {
     listen: options.listen,
     anonymous: options.anonymous === undefined ? undefined : parseScopes(options.anonymous),
     idleTimeout: options["idle-timeout"],
+    minRate: options["min-rate"],
   });
   const expire = () => void storage.expireParts(options["partial-ttl"]);
   expire();

@@ -50,6 +50,8 @@ export interface SessionOptions {
   granted: readonly Scope[];
   /** Milliseconds after which a silent peer is disconnected. */
   idleTimeout: number;
+  /** How many bytes a second a peer has to move while a message is under way. */
+  minRate: number;
   /** The peer's address, for the log. */
   peer: string;
 }
@@ -66,7 +68,8 @@ export class Session {
   /** A session on a connection that was just accepted. */
   constructor(conn: Deno.Conn, options: SessionOptions) {
     this.#options = options;
-    this.#wire = new Wire(conn, { idleTimeout: options.idleTimeout });
+    const { idleTimeout, minRate } = options;
+    this.#wire = new Wire(conn, { idleTimeout, minRate });
     this.#replies = new ReplyQueue(this.#wire);
     this.#uploads = new Uploads({
       storage: options.storage,

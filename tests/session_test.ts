@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { delay } from "@std/async/delay";
 import { createHash } from "node:crypto";
 import { Ferryd, TempDir, unrecorded } from "./programs.ts";
 import { frame, RawPeer } from "./raw_peer.ts";
@@ -446,6 +447,32 @@ Deno.test("session: a silent peer is disconnected, wherever it falls silent", as
       await peer.send(...send);
       // It is told why where there was a request, and disconnected in any case.
       while (await peer.code() !== "ended");
+      await f.assertUnharmed();
+    });
+  }
+});
+
+Deno.test("session: a peer that sends a byte now and then is disconnected", async (t) => {
+  await using f = await Fixture.start(["--idle-timeout", "300ms", "--min-rate", "1M"]);
+  const openings: Record<string, (Uint8Array | Record<string, unknown> | string)[]> = {
+    "of a header": [frame({ op: "ping", pad: "x".repeat(60_000) }).subarray(0, 9)],
+    "of a body": [{ op: "put", filename: "x", md5: null, total_size: 1e9 }, "abc"],
+  };
+  for (const [name, send] of Object.entries(openings)) {
+    await t.step(name, async () => {
+      using peer = await f.connect();
+      await peer.send(...send);
+      const ended = (async () => {
+        while (await peer.code() !== "ended");
+      })();
+      let over = false;
+      void ended.then(() => over = true);
+      while (!over) {
+        // By then the server may have gone.
+        await peer.send(" ").catch(() => {});
+        await delay(20);
+      }
+      await ended;
       await f.assertUnharmed();
     });
   }

@@ -1,0 +1,66 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { delay } from "@std/async/delay";
+import type { FerryError } from "../lib/errors.ts";
+import { Watchdog, type WatchdogOptions } from "../lib/watchdog.ts";
+
+const PACED = { paced: true };
+
+/** A watchdog and the reasons for which it gave up. */
+function watchdog(options: WatchdogOptions) {
+  const reasons: FerryError[] = [];
+  return { reasons, dog: new Watchdog(options, (reason) => void reasons.push(reason)) };
+}
+
+/** A peer that moves so many bytes each time it was waited for so long, until it is given up. */
+async function drip(
+  { dog, reasons }: ReturnType<typeof watchdog>,
+  { bytes, times, paced = true }: { bytes: number; times: number; paced?: boolean },
+): Promise<number> {
+  let drops = 0;
+  while (drops < times && reasons.length === 0) {
+    await dog.watch("read", () => delay(5).then(() => bytes), { paced });
+    drops++;
+  }
+  return drops;
+}
+
+Deno.test("Watchdog gives up what moves nothing for the idle time, in each direction", async () => {
+  const { dog, reasons } = watchdog({ idleTimeout: 20 });
+  for (const direction of ["read", "write"] as const) {
+    const gone = Promise.withResolvers<number>();
+    const expired = new Watchdog({ idleTimeout: 20 }, (reason) => gone.reject(reason));
+    const error = await expired.watch(direction, () => gone.promise, PACED).catch((e) => e);
+    const silence = direction === "read" ? "sent nothing" : "took nothing";
+    assertEquals([error.code, error.message], ["timeout", `the peer ${silence} for 0.02 s`]);
+  }
+  assertEquals(await dog.watch("read", () => Promise.resolve(3), PACED), 3);
+  assertEquals(reasons, []);
+});
+
+Deno.test("Watchdog gives up who moves too little over the idle time", async () => {
+  const slow = watchdog({ idleTimeout: 50, minRate: 1_000_000 });
+  const drops = await drip(slow, { bytes: 1, times: 1000 });
+  assert(drops > 1 && drops < 1000, `${drops} drops`);
+  const [reason] = slow.reasons;
+  assertEquals(reason?.code, "timeout");
+  assertStringIncludes(reason!.message, "less than 1000000 a second");
+});
+
+Deno.test("Watchdog hurries nobody who moves enough, or whom nothing is expected of", async () => {
+  const enough = watchdog({ idleTimeout: 20, minRate: 1 });
+  assertEquals(await drip(enough, { bytes: 1000, times: 20 }), 20);
+  const unpaced = watchdog({ idleTimeout: 20, minRate: 1_000_000 });
+  assertEquals(await drip(unpaced, { bytes: 1, times: 20, paced: false }), 20);
+  const any = watchdog({ idleTimeout: 20 });
+  assertEquals(await drip(any, { bytes: 1, times: 20 }), 20);
+});
+
+Deno.test("Watchdog does not count the time for which reads are held", async () => {
+  const held = watchdog({ idleTimeout: 20, minRate: 1_000_000 });
+  {
+    using _hold = held.dog.hold();
+    assertEquals(await drip(held, { bytes: 1, times: 20 }), 20);
+    await held.dog.watch("read", () => delay(60).then(() => 1), PACED);
+  }
+  assertEquals(held.reasons, []);
+});
