@@ -7,6 +7,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { VERSION } from "../lib/version.ts";
+import { limitRate } from "./bench_peers/limit_rate.ts";
 import { type Bench, MIB, sizeText } from "./bench_peers/measure.ts";
 import { memory } from "./bench_peers/memory.ts";
 import { oneFile } from "./bench_peers/one_file.ts";
@@ -34,6 +35,7 @@ const CASES: readonly Case[] = [
     title: ({ size }) => `${sizeText(size)} from a server`,
     run: (bench) => oneFile(bench, "get"),
   },
+  { name: "limit", title: () => "--limit-rate 8 MiB/s for 10 s", run: limitRate },
   { name: "memory", title: () => "peaks of resident memory", run: memory },
 ];
 
