@@ -8,11 +8,12 @@ import { basename, isGlob, join, resolve } from "@std/path";
 import type { OptionTable, OptionValues, ParsedCommandLine } from "../lib/command_line.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import type { Client } from "./client.ts";
-import { connect } from "./connect.ts";
+import { connectWithin } from "./connect.ts";
 import { Filter } from "./filter.ts";
 import { expandGlobs } from "./local_tree.ts";
 import { expandRemoteGlobs } from "./remote_glob.ts";
 import type { Progress, TreeOptions } from "./options.ts";
+import { RateLimit } from "./rate_limit.ts";
 import type { Retry } from "./retry.ts";
 import type { COMMON, GET, LS, MKDIR, MV, PING, PUT, RM, STAT } from "./config.ts";
 import { endOfPipe, Output, type Tally } from "./output.ts";
@@ -56,6 +57,8 @@ export async function start<T extends Table>(
     progress: progress === true || (!quiet && !json && Deno.stderr.isTerminal()),
   });
   const connecting: Promise<Client>[] = [];
+  const limitRate = common["limit-rate"];
+  const limit = limitRate === undefined ? undefined : new RateLimit(limitRate);
   let status = 0;
   const failed = (op: string, error: unknown, details?: Readonly<Record<string, unknown>>) => {
     // An interruption is nobody's failure.
@@ -70,11 +73,10 @@ export async function start<T extends Table>(
     signal,
     connected(job = 0) {
       const { server, timeout, "connect-timeout": connectTimeout, retries } = common;
-      const limitRate = common["limit-rate"];
       const onRetry = (retry: Retry) => output.retry(retry);
-      const options = { timeout, connectTimeout, retries, limitRate, onRetry, signal };
+      const options = { timeout, connectTimeout, retries, onRetry, signal };
       // One that could not be made, retries and all, is not tried anew for each of many files.
-      return connecting[job] ??= connect(server, options);
+      return connecting[job] ??= connectWithin(limit, server, options);
     },
     async attempt(op, filename, part) {
       try {

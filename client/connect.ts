@@ -54,10 +54,22 @@ export interface ConnectOptions {
  * `bad_header` where the other side is not a ferry server
  */
 export async function connect(server: string, options: ConnectOptions = {}): Promise<Client> {
+  const { limitRate } = options;
+  return await connectWithin(
+    limitRate === undefined ? undefined : new RateLimit(limitRate),
+    server,
+    options,
+  );
+}
+
+/** Connects as {@linkcode connect} does, within a limit that several clients may share. */
+export async function connectWithin(
+  limit: RateLimit | undefined,
+  server: string,
+  options: Omit<ConnectOptions, "limitRate">,
+): Promise<Client> {
   const address = parseAddress(server);
-  const { connectTimeout = 10_000, timeout = 60_000, retries = 5, limitRate, onRetry, signal } =
-    options;
-  const limit = limitRate === undefined ? undefined : new RateLimit(limitRate);
+  const { connectTimeout = 10_000, timeout = 60_000, retries = 5, onRetry, signal } = options;
   const dial = (signal: AbortSignal | undefined) =>
     Connection.open(address, { connectTimeout, timeout, limit, signal });
   const action = `connect to ${formatAddress(address)}`;

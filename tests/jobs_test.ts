@@ -76,6 +76,18 @@ Deno.test("ferry --jobs moves several files at a time, and reports each that fai
   assert(connections > 2 && connections <= 3 + 5, `${connections} connections`);
 });
 
+Deno.test("ferry --jobs shares one --limit-rate", async () => {
+  await using p = await Pair.start();
+  const names = ["a", "b", "c", "d"];
+  for (const name of names) p.write(name, new Uint8Array(200_000));
+  const started = performance.now();
+  const { code } = await p.run("put", ...names, "--jobs", "4", "--limit-rate", "1M");
+  const seconds = (performance.now() - started) / 1000;
+  assertEquals(code, 0);
+  // A machine can be slower than the limit, not faster; a tenth of a second may be made up for.
+  assert(seconds >= 0.7, `800 kB crossed in ${seconds} s`);
+});
+
 Deno.test("ferry --jobs takes a number that makes sense", async () => {
   await using p = await Pair.start();
   for (const jobs of ["0", "65", "two"]) {
