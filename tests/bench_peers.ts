@@ -12,6 +12,7 @@ import { type Bench, MIB, sizeText } from "./bench_peers/measure.ts";
 import { memory } from "./bench_peers/memory.ts";
 import { oneFile } from "./bench_peers/one_file.ts";
 import { SSHD, versionOf } from "./bench_peers/peers.ts";
+import { tree, treeAgain } from "./bench_peers/tree.ts";
 import { interruptible } from "./interruptible.ts";
 
 /** Something that is measured and printed. */
@@ -36,6 +37,21 @@ const CASES: readonly Case[] = [
     run: (bench) => oneFile(bench, "get"),
   },
   { name: "limit", title: () => "--limit-rate 8 MiB/s for 10 s", run: limitRate },
+  {
+    name: "put-tree",
+    title: ({ files }) => `${files} files of 4 KiB to a server`,
+    run: (bench) => tree(bench, "put"),
+  },
+  {
+    name: "get-tree",
+    title: ({ files }) => `${files} files of 4 KiB from a server`,
+    run: (bench) => tree(bench, "get"),
+  },
+  {
+    name: "put-again",
+    title: ({ files }) => `${files} files of 4 KiB to a server that has them`,
+    run: treeAgain,
+  },
   { name: "memory", title: () => "peaks of resident memory", run: memory },
 ];
 
@@ -50,10 +66,12 @@ const PEERS: ReadonlyMap<string, readonly [string, ...string[]]> = new Map([
 /** A load from which on medians of a few runs cannot be trusted. */
 const BUSY_LOAD = 0.5;
 
-const HELP = `Usage: deno task bench:peers [--rounds N] [--size SIZE] [--only NAME]... [--dir DIR]
+const HELP =
+  `Usage: deno task bench:peers [--rounds N] [--size SIZE] [--files N] [--only NAME]... [--dir DIR]
 
   --rounds N   how often each contestant runs (default 5)
   --size SIZE  the size of the large file, such as 256MiB (default 1GiB)
+  --files N    how many small files a directory has (default 10000)
   --only NAME  run only this case: ${CASES.map(({ name }) => name).join(", ")}
   --dir DIR    where the temporary directory is made, and so on which disk
 `;
@@ -62,7 +80,7 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<numbe
   const unknown = (arg: string) => fail(`${arg} is not known (see --help)`);
   const options = parseArgs(argv, {
     boolean: ["help"],
-    string: ["rounds", "size", "only", "dir"],
+    string: ["rounds", "size", "files", "only", "dir"],
     collect: ["only"],
     unknown,
   });
@@ -70,7 +88,8 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<numbe
     console.log(HELP);
     return 0;
   }
-  const rounds = roundsOf(options.rounds as string ?? "5");
+  const rounds = countOf("--rounds", options.rounds as string ?? "5");
+  const files = countOf("--files", options.files as string ?? "10000");
   const size = sizeOf(options.size as string ?? "1GiB");
   const only = options.only as string[];
   const cases = CASES.filter(({ name }) => only.length === 0 || only.includes(name));
@@ -92,7 +111,7 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<numbe
     prefix: "ferry-bench-",
     ...(typeof options.dir === "string" ? { dir: options.dir } : {}),
   });
-  const bench: Bench = { rounds, size, dir, installed, signal };
+  const bench: Bench = { rounds, size, files, dir, installed, signal };
   try {
     for (const { name, title, run } of cases) {
       signal.throwIfAborted();
@@ -107,8 +126,8 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<numbe
   return 0;
 }
 
-function roundsOf(text: string): number {
-  return /^[1-9]\d{0,3}$/.test(text) ? Number(text) : fail("--rounds takes a number from 1 on");
+function countOf(option: string, text: string): number {
+  return /^[1-9]\d{0,5}$/.test(text) ? Number(text) : fail(`${option} takes a number from 1 on`);
 }
 
 function sizeOf(text: string): number {

@@ -7,7 +7,7 @@ type Imports = ReadonlyMap<string, readonly string[]>;
 /** The modules of lib/, lowest first: each may import what stands in a line above its own. */
 const LAYERS: readonly (readonly string[])[] = [
   ["errors", "interrupts", "md5", "version"],
-  ["address", "checksum", "command_line", "file_name", "watchdog"],
+  ["address", "checksum", "command_line", "file_name", "quota", "watchdog"],
   ["overwrite"],
   ["header", "manifest"],
   ["storage", "wire"],

@@ -7,12 +7,17 @@
 /** 1 MiB in bytes. */
 export const MIB = 1024 * 1024;
 
+/** 1 KiB in bytes. */
+export const KIB = 1024;
+
 /** What the cases work with. */
 export interface Bench {
   /** How often each contestant runs. */
   rounds: number;
   /** The size of the large file, in bytes. */
   size: number;
+  /** How many small files there are in a directory. */
+  files: number;
   /** A temporary directory. */
   dir: string;
   /** The peers that there are here, by program. */
@@ -26,7 +31,9 @@ export interface Contestant {
   /** What it is called in the table. */
   name: string;
   /** Undoes what an earlier run did; not timed. */
-  prepare(): Promise<void> | void;
+  tidy(): Promise<void> | void;
+  /** Makes what a run begins with; not timed. */
+  prepare?(): Promise<void> | void;
   /** Does it, start of the program included. */
   run(): Promise<void>;
   /** Fails unless it was done; not timed. */
@@ -41,14 +48,14 @@ export interface Work {
   unit: string;
 }
 
-/** How much faster than a peer something has to be. */
+/** How fast something has to be. */
 export interface Goal {
   /** Which of ours is compared. */
   ours: string;
-  /** With which peer. */
+  /** With what. */
   peer: string;
-  /** How many times as fast it should be. */
-  ratio: number;
+  /** How many times as fast it should be at least, or how many times as long it may take at most. */
+  ratio: { speed: number } | { time: number };
 }
 
 /** What was measured. */
@@ -71,9 +78,10 @@ export async function interleave(
   for (let round = 0; round < rounds; round++) {
     for (let turn = 0; turn < contestants.length; turn++) {
       const index = (round + turn) % contestants.length;
-      const { name, prepare, run, verify } = contestants[index]!;
+      const { name, tidy, prepare, run, verify } = contestants[index]!;
       status(`round ${round + 1} of ${rounds}: ${name}`);
-      await prepare();
+      await tidy();
+      await prepare?.();
       await drainDirtyPages();
       await warmMemory(`${dir}/warm`, size);
       signal.throwIfAborted();
@@ -81,7 +89,7 @@ export async function interleave(
       await run();
       timings[index]!.seconds.push((performance.now() - started) / 1000);
       await verify?.();
-      await prepare();
+      await tidy();
     }
   }
   status("");
@@ -125,7 +133,8 @@ export function timingTable(
   { work, goals }: { work: Work; goals: readonly Goal[] },
 ): string {
   const medians = new Map(timings.map(({ name, seconds }) => [name, median(seconds)]));
-  const peers = [...medians.keys()].filter((name) => !name.startsWith("ferry"));
+  const peers = [...medians.keys()]
+    .filter((name) => !name.startsWith("ferry") || goals.some(({ peer }) => peer === name));
   const ratio = (name: string, peer: string) => medians.get(peer)! / medians.get(name)!;
   const rows = timings.map(({ name, seconds }) => [
     name,
@@ -134,16 +143,20 @@ export function timingTable(
     `${(work.amount / medians.get(name)!).toFixed(0)} ${work.unit}/s`,
     ...peers.map((peer) => `${ratio(name, peer).toFixed(2)}x`),
   ]);
-  const verdicts = goals.map(({ ours, peer, ratio: least }) => {
-    const verdict = !medians.has(ours) || !medians.has(peer)
-      ? "not compared"
-      : ratio(ours, peer) >= least
-      ? `yes, ${ratio(ours, peer).toFixed(2)}x`
-      : `NO, ${ratio(ours, peer).toFixed(2)}x`;
-    return `  goal: ${ours} at least ${least}x as fast as ${peer}: ${verdict}\n`;
-  });
+  const verdicts = goals.map((goal) => `  goal: ${verdict(goal, medians)}\n`);
   const head = ["", "median", "min-max", "speed", ...peers.map((peer) => `vs ${peer}`)];
   return table([head, ...rows]) + verdicts.join("");
+}
+
+function verdict({ ours, peer, ratio }: Goal, medians: ReadonlyMap<string, number>): string {
+  const speed = (medians.get(peer) ?? NaN) / (medians.get(ours) ?? NaN);
+  const [wanted, value, reached] = "speed" in ratio
+    ? [`at least ${ratio.speed}x as fast as`, speed, speed >= ratio.speed]
+    : [`at most ${ratio.time}x the time of`, 1 / speed, 1 / speed <= ratio.time];
+  const result = Number.isNaN(value)
+    ? "not compared"
+    : `${reached ? "yes" : "NO"}, ${value.toFixed(2)}x`;
+  return `${ours} ${wanted} ${peer}: ${result}`;
 }
 
 /** Rows as lines: the first column to the left, the others to the right. */

@@ -12,9 +12,9 @@ import { spawn, startRsyncDaemon, startSshd } from "./peers.ts";
 
 // Like is compared with like: of the peers, only rsync --fsync has flushed the file when it ends.
 const GOALS: readonly Goal[] = [
-  { ours: "ferry", peer: "rsync --fsync", ratio: 0.8 },
-  { ours: "ferry --durability none", peer: "rsync", ratio: 0.8 },
-  { ours: "ferry --durability none", peer: "scp", ratio: 1.2 },
+  { ours: "ferry", peer: "rsync --fsync", ratio: { speed: 0.8 } },
+  { ours: "ferry --durability none", peer: "rsync", ratio: { speed: 0.8 } },
+  { ours: "ferry --durability none", peer: "scp", ratio: { speed: 1.2 } },
 ];
 
 type Direction = "put" | "get";
@@ -56,10 +56,10 @@ function target(
   { size }: Bench,
   direction: Direction,
   { remote, local }: Ends,
-): Pick<Contestant, "prepare" | "verify"> {
+): Pick<Contestant, "tidy" | "verify"> {
   const path = direction === "put" ? remote : local;
   return {
-    prepare() {
+    tidy() {
       if (exists(path)) Deno.removeSync(path);
     },
     verify() {
@@ -83,19 +83,17 @@ async function ferries(
     const args = direction === "put"
       ? ["put", ends.local, "--as", "file"]
       : ["get", "file", "--out", ends.local, "--durability", durability];
-    const { prepare, verify } = target(bench, direction, ends);
     // The server computes the md5 of a file that it does not know, and remembers it.
     if (direction === "get" && known) await ferry(["stat", "file"], { server: address });
     return {
       name,
-      async prepare() {
-        await prepare();
+      ...target(bench, direction, ends),
+      prepare() {
         if (!known) Deno.utimeSync(ends.remote, new Date(), new Date());
       },
       async run() {
         await succeed(name, spawnFerry(args, { server: address }), bench.signal);
       },
-      ...(verify ? { verify } : {}),
     };
   };
   return [
