@@ -53,7 +53,15 @@ export class TreeDownload {
     this.#algorithm = options.algorithm ?? "md5";
     this.#publisher = new Publisher({
       durable: options.durability !== "none",
-      makeRoomFor: (path) => ({ path, changed: makeDirectories(dirname(path)) }),
+      roomMaker() {
+        const made = new Set<string>();
+        return (path) => {
+          const directory = dirname(path);
+          const changed = made.has(directory) ? [] : makeDirectories(directory);
+          made.add(directory);
+          return { path, changed };
+        };
+      },
       onTaken: () => Promise.reject(new FerryError("exists", "another file has that name")),
     });
   }
@@ -186,9 +194,7 @@ export class TreeDownload {
     let staged: StagedFile | undefined;
     try {
       const { size, mtime, mode } = parseReply("get", header);
-      const directory = dirname(item.path);
-      makeDirectories(directory);
-      staged = StagedFile.create(directory, { prefix: ".ferry-" });
+      staged = stage(dirname(item.path));
       const { checksum } = assertWhole(size, await receive(body, staged));
       const publishing = this.#publish(item, staged, { checksum, size, mtime, mode });
       this.#publishing.add(publishing);
@@ -241,6 +247,18 @@ export class TreeDownload {
     this.#left.delete(item.entry.filename);
     const { filename } = item.entry;
     this.#options.onError?.(filename, toFerryError(error).during(`get ${quote(filename)}`));
+  }
+}
+
+/** A new file in a directory, which is made where it is missing. */
+function stage(directory: string): StagedFile {
+  const create = () => StagedFile.create(directory, { prefix: ".ferry-" });
+  try {
+    return create();
+  } catch (error) {
+    if (toFerryError(error).code !== "not_found") throw error;
+    makeDirectories(directory);
+    return create();
   }
 }
 

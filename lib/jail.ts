@@ -13,12 +13,22 @@ import { FerryError, toFerryError } from "./errors.ts";
 import { type FileName, parentName, RESERVED_DIRECTORY } from "./file_name.ts";
 import { isDirectory, makeDirectories } from "./staging.ts";
 
+/** A place that a file can take. */
+export interface Room {
+  /** Its path. */
+  path: string;
+  /** The directories that got an entry when the directories above it were made. */
+  changed: string[];
+}
+
 /** A root directory that no name leads out of. */
 export class Jail {
   /** The root, with links resolved. */
   readonly root: string;
   /** The directory in it that is ferry's own, and that no name leads into. */
   readonly reserved: string;
+  /** The directory that a file could be made in when that was last asked: most ask for the same again. */
+  #placeable: string | undefined;
 
   /** A jail around a directory whose links are resolved already. */
   constructor(root: string) {
@@ -45,25 +55,65 @@ export class Jail {
    * @throws {FerryError} `not_found` where the directory above it is missing
    */
   place(name: FileName): string {
-    return `${this.find(parentName(name))}/${basename(name)}`;
+    return this.placer()(name);
+  }
+
+  /**
+   * Does what {@linkcode Jail.place} does for many names, and resolves a directory that several of them
+   * stand in only once. Like a path, it is for use at once: what is swapped later goes unnoticed.
+   */
+  placer(): (name: FileName) => string {
+    const directories = new Map<string, string | FerryError>();
+    return (name) => {
+      const parent = parentName(name);
+      let directory = directories.get(parent);
+      if (directory === undefined) {
+        try {
+          directory = this.find(parent);
+        } catch (error) {
+          directory = toFerryError(error);
+        }
+        directories.set(parent, directory);
+      }
+      if (typeof directory !== "string") throw directory;
+      // Its directory may be the root by way of a link, and the name then ferry's own.
+      return this.#confine(`${directory}/${basename(name)}`);
+    };
   }
 
   /**
    * The path of a name itself, after making the directories above it.
    *
-   * @returns also the directories that got an entry by that
    * @throws {FerryError} `not_a_file` where a part of the name is a file, `denied`, `no_space`
    */
-  makeRoomFor(name: FileName): { path: string; changed: string[] } {
-    try {
-      const parent = this.#pathOf(parentName(name));
-      if (isDirectory(parent)) return { path: this.place(name), changed: [] };
-      this.#confine(nearestReal(parent));
-      const changed = makeDirectories(parent);
-      return { path: this.place(name), changed };
-    } catch (error) {
-      throw toFerryError(error);
-    }
+  makeRoomFor(name: FileName): Room {
+    return this.roomMaker()(name);
+  }
+
+  /**
+   * Does what {@linkcode Jail.makeRoomFor} does for many names, and makes and resolves a directory that
+   * several of them stand in only once. It is for use at once, as {@linkcode Jail.placer} is.
+   */
+  roomMaker(): (name: FileName) => Room {
+    const place = this.placer();
+    const made = new Set<string>();
+    return (name) => {
+      const parent = parentName(name);
+      if (made.has(parent)) return { path: place(name), changed: [] };
+      try {
+        const path = this.#pathOf(parent);
+        let changed: string[] = [];
+        if (!isDirectory(path)) {
+          this.#confine(nearestReal(path));
+          changed = makeDirectories(path);
+        }
+        const room = { path: place(name), changed };
+        made.add(parent);
+        return room;
+      } catch (error) {
+        throw toFerryError(error);
+      }
+    };
   }
 
   /** Whether a name leads to anything at all, be it out of the root. */
@@ -80,14 +130,18 @@ export class Jail {
   assertPlaceable(name: FileName): void {
     try {
       const path = this.#pathOf(name);
+      // This only saves bytes that would come in vain: who gives the name to a file looks again.
+      const directory = dirname(path);
+      if (directory === this.#placeable && !existsSync(path)) return;
       const taken = leadsSomewhere(path);
       // What has the name, or the directory that it would stand in or below.
-      const real = nearestReal(taken ? path : dirname(path));
+      const real = nearestReal(taken ? path : directory);
       const nearest = Deno.lstatSync(this.#confine(real));
       if (taken && nearest.isDirectory) throw new FerryError("not_a_file", "it is a directory");
       if (!taken && !nearest.isDirectory) {
         throw new FerryError("not_a_file", "a part of the name is a file");
       }
+      this.#placeable = directory;
     } catch (error) {
       throw toFerryError(error);
     }

@@ -136,8 +136,9 @@ export async function* encodeLines<T>(
 }
 
 /**
- * What the lines of a body stand for, however the body is cut into pieces. Never is more than one line
- * and one piece kept.
+ * What the lines of a body stand for, however the body is cut into pieces: those that end in a piece
+ * together, since one by one they would cost more than what is done with them. Never is more than one
+ * line and one piece kept.
  *
  * @throws {FerryError} `bad_header` where it is not UTF-8 or a line is too long, and what `decodeLine`
  * throws
@@ -145,7 +146,7 @@ export async function* encodeLines<T>(
 export async function* decodeLines<T>(
   pieces: AsyncIterable<Uint8Array>,
   decodeLine: (line: string) => T,
-): AsyncGenerator<T, void, void> {
+): AsyncGenerator<T[], void, void> {
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   const textOf = (piece?: Uint8Array) => {
     try {
@@ -161,12 +162,12 @@ export async function* decodeLines<T>(
     if (text.includes("\n")) {
       const lines = (rest + text).split("\n");
       rest = lines.pop()!;
-      for (const line of lines) yield decodeLine(assertShort(line));
+      yield lines.map((line) => decodeLine(assertShort(line)));
     } else rest += text;
     if (rest.length > MAX_LINE_BYTES) throw tooLong();
   }
   rest += textOf();
-  if (rest !== "") yield decodeLine(assertShort(rest));
+  if (rest !== "") yield [decodeLine(assertShort(rest))];
 }
 
 function encode(value: object): string {

@@ -4,10 +4,12 @@
  * @module
  */
 
+import { setImmediate } from "node:timers";
 import { dirname } from "@std/path";
 import type { Checksum } from "./checksum.ts";
 import { toFerryError } from "./errors.ts";
 import type { FileName } from "./file_name.ts";
+import type { Room } from "./jail.ts";
 import { type StagedFile, syncDirectories } from "./staging.ts";
 import type { CommitOptions, Committed } from "./storage.ts";
 
@@ -21,8 +23,11 @@ export interface Publication extends CommitOptions {
 
 /** What a {@linkcode Publisher} works with. */
 export interface PublisherOptions {
-  /** Makes the directories above a name, and tells its path and which directories got an entry. */
-  makeRoomFor(name: FileName): { path: string; changed: string[] };
+  /**
+   * Called for each group: what it gives makes the directories above a name, and tells its path and which
+   * directories got an entry.
+   */
+  roomMaker(): (name: FileName) => Room;
   /** Told what was published. */
   onPublished?(files: readonly { path: string; checksum: Checksum }[]): void;
   /** Whether anything is flushed. */
@@ -66,6 +71,8 @@ export class Publisher {
   async #run(): Promise<void> {
     this.#running = true;
     while (this.#waiting.length > 0) {
+      // What has come together is published together: a group costs little more than one file.
+      await new Promise((resolve) => setImmediate(resolve));
       const group = this.#waiting;
       this.#waiting = [];
       await this.#publishGroup(group);
@@ -78,11 +85,12 @@ export class Publisher {
     const flushes = await Promise.allSettled(group.map((publication) => this.#flush(publication)));
     const changed = new Set<string>();
     const published: Published[] = [];
+    const makeRoomFor = this.#options.roomMaker();
     for (const [turn, waiting] of group.entries()) {
       try {
         const flush = flushes[turn]!;
         if (flush.status === "rejected") throw flush.reason;
-        published.push({ waiting, path: this.#rename(waiting, changed) });
+        published.push({ waiting, path: rename(waiting, makeRoomFor(waiting.name), changed) });
       } catch (reason) {
         const error = toFerryError(reason);
         if (error.code !== "exists") waiting.settled.reject(error);
@@ -105,12 +113,12 @@ export class Publisher {
     staged.stamp({ mtime, mode });
     if (this.#options.durable) await staged.sync();
   }
+}
 
-  #rename({ name, staged, replace }: Publication, changed: Set<string>): string {
-    const room = this.#options.makeRoomFor(name);
-    for (const directory of room.changed) changed.add(directory);
-    staged.publish(room.path, { replace });
-    changed.add(dirname(room.path));
-    return room.path;
-  }
+/** Gives a file its name, and notes which directories are to be flushed for that. */
+function rename({ staged, replace }: Publication, room: Room, changed: Set<string>): string {
+  for (const directory of room.changed) changed.add(directory);
+  staged.publish(room.path, { replace });
+  changed.add(dirname(room.path));
+  return room.path;
 }

@@ -9,6 +9,7 @@
  */
 
 import type { Algorithm, Checksum, PrefixDigest, SavedPrefix } from "./checksum.ts";
+import type { FerryError } from "./errors.ts";
 import type { FileName } from "./file_name.ts";
 import type { Entry, PartEntry } from "./header.ts";
 
@@ -136,6 +137,14 @@ export interface Storage extends AsyncDisposable {
 
   /** The same, or undefined where nothing is: for those who ask about many names that are new. */
   find(name: FileName | "", algorithm?: Algorithm): Promise<Entry | undefined>;
+
+  /**
+   * The same for many names, in their order; instead of failing it gives the errors.
+   */
+  findAll(
+    names: readonly FileName[],
+    algorithm?: Algorithm,
+  ): Promise<(Entry | FerryError | undefined)[]>;
 
   /**
    * The entries below a directory, each directory before its content, the names of one directory in

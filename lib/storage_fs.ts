@@ -62,7 +62,7 @@ export class FsStorage implements Storage {
     this.#index = new DigestIndex(lock && `${jail.reserved}/index.db`);
     this.#publisher = new Publisher({
       durable,
-      makeRoomFor: (name) => jail.makeRoomFor(name),
+      roomMaker: () => jail.roomMaker(),
       onPublished: (files) => this.#remember(files),
       onTaken: (publication) => this.#keepIfSame(publication),
     });
@@ -107,6 +107,28 @@ export class FsStorage implements Storage {
       if (toFerryError(error).code === "not_found") return undefined;
       throw error;
     }
+  }
+
+  /** See {@linkcode Storage.findAll}. */
+  findAll(
+    names: readonly FileName[],
+    algorithm: Algorithm = "md5",
+  ): Promise<(Entry | FerryError | undefined)[]> {
+    return attempt(() => {
+      const place = this.#jail.placer();
+      return names.map((name) => {
+        try {
+          const info = Deno.lstatSync(place(name));
+          // What is no link stands where its directory does: in the root.
+          if (!info.isSymlink) return this.#entryOf(name, info, algorithm);
+          return this.#look(name, this.#jail.find(name), algorithm);
+        } catch (error) {
+          if (error instanceof Deno.errors.NotFound) return undefined;
+          const failure = toFerryError(error);
+          return failure.code === "not_found" ? undefined : failure;
+        }
+      });
+    });
   }
 
   /** See {@linkcode Storage.list}. */
@@ -251,24 +273,25 @@ export class FsStorage implements Storage {
 
   /** What stands at a path that the jail gave. */
   #look(name: FileName | "", path: string, algorithm: Algorithm = "md5"): Entry {
-    const info = Deno.lstatSync(path);
-    if (info.isFile || info.isDirectory) return this.#entryOf(name, info, algorithm);
-    throw new FerryError("not_a_file", "it is neither a file nor a directory");
+    return this.#entryOf(name, Deno.lstatSync(path), algorithm);
   }
 
-  #entryOf(
-    filename: FileName | "",
-    info: Deno.FileInfo,
-    algorithm: Algorithm,
-  ): Entry {
-    const { isFile, size, mtime, mode } = info;
+  #entryOf(filename: FileName | "", info: Deno.FileInfo, algorithm: Algorithm): Entry {
+    const { isFile, isDirectory, size, mtime, mode } = info;
+    if (!isFile && !isDirectory) {
+      throw new FerryError("not_a_file", "it is neither a file nor a directory");
+    }
+    const index = this.#index;
     return {
       filename,
       type: isFile ? "file" : "directory",
       size: isFile ? size : 0,
       mtime: mtime?.getTime() ?? 0,
       mode: (mode ?? 0) & 0o777,
-      checksum: isFile ? this.#index.lookup(identityOf(info), algorithm) : null,
+      // Looking it up costs more than all the rest, and most who ask for an entry do not ask for this.
+      get checksum() {
+        return isFile ? index.lookup(identityOf(info), algorithm) : null;
+      },
     };
   }
 

@@ -6,7 +6,7 @@
 
 import type { Algorithm } from "../lib/checksum.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
-import { type FileName, parentName, parseFileName } from "../lib/file_name.ts";
+import { parseFileName } from "../lib/file_name.ts";
 import type { Entry } from "../lib/header.ts";
 import type { ManifestLine, ManifestReply } from "../lib/manifest.ts";
 import { decideOverwrite, type Overwrite, type OverwriteDecision } from "../lib/overwrite.ts";
@@ -24,7 +24,7 @@ export interface CompareOptions {
 
 /**
  * Compares files with those of a storage and yields what there is to do, in the order of the lines;
- * nothing for a file that need not be sent.
+ * nothing for a file that need not be sent. The storage is asked once for all lines that come together.
  *
  * A file of the same size and modification time counts as the same, unless `content` forbids it or the
  * policy is `always`. Else it is decided as for an upload, and where that takes a checksum that the line
@@ -34,25 +34,65 @@ export interface CompareOptions {
  */
 export async function* compareManifest(
   storage: Storage,
-  lines: AsyncIterable<ManifestLine>,
+  lines: AsyncIterable<readonly ManifestLine[]>,
   options: CompareOptions,
 ): AsyncGenerator<ManifestReply, void, void> {
-  const lookup = new Lookup(storage, options.algorithm);
-  for await (const line of lines) {
-    const reply = await answer({ storage, lookup }, line, options);
-    if (reply) yield reply;
+  for await (const some of lines) {
+    const found = await lookUp(storage, some, options);
+    for (const [turn, line] of some.entries()) {
+      const existing = found[turn];
+      if (isThere(line, existing, options)) continue;
+      const reply = await answer(storage, line, existing, options);
+      if (reply) yield reply;
+    }
   }
+}
+
+/** What is under the name of a file, or why nothing can be. */
+type Existing = Entry | FerryError | undefined;
+
+/** Asks for all names at once; those that are none are not asked for. */
+async function lookUp(
+  storage: Storage,
+  lines: readonly ManifestLine[],
+  { algorithm }: CompareOptions,
+): Promise<Existing[]> {
+  const names = lines.map(({ filename }) => {
+    try {
+      return parseFileName(filename);
+    } catch (error) {
+      return toFerryError(error);
+    }
+  });
+  const known = names.filter((name) => typeof name === "string");
+  const found = await storage.findAll(known, algorithm);
+  if (known.length === names.length) return found;
+  let next = 0;
+  return names.map((name) => typeof name === "string" ? found[next++] : name);
+}
+
+/** Whether a file is taken for the same without a look into it: most of those that are compared. */
+function isThere(
+  { size, mtime }: ManifestLine,
+  existing: Existing,
+  { overwrite, content }: CompareOptions,
+): boolean {
+  if (overwrite === "always" || content || existing === undefined) return false;
+  if (existing instanceof FerryError || existing.type !== "file") return false;
+  return size === existing.size && mtime === existing.mtime;
 }
 
 /** What is said to one file; undefined where it is there. */
 async function answer(
-  { storage, lookup }: { storage: Storage; lookup: Lookup },
+  storage: Storage,
   line: ManifestLine,
+  existing: Existing,
   options: CompareOptions,
 ): Promise<ManifestReply | undefined> {
   const { filename } = line;
   try {
-    const existing = await lookup.find(parseFileName(filename));
+    if (existing instanceof FerryError) throw existing;
+    if (existing?.type === "directory") throw new FerryError("not_a_file", "it is a directory");
     const decision = existing ? await decide(storage, line, existing, options) : "send";
     if (decision === "exists") throw new FerryError("exists", "another file has that name");
     return decision === "have" ? undefined : { filename, decision };
@@ -73,52 +113,13 @@ async function decide(
   existing: Entry,
   { overwrite, algorithm, content }: CompareOptions,
 ): Promise<OverwriteDecision> {
-  const sameSize = line.size === existing.size;
-  if (overwrite !== "always" && !content && sameSize && line.mtime === existing.mtime) {
-    return "have";
-  }
   const decision = decideOverwrite(overwrite, line, existing);
   // A newer file may still have the same content.
+  const sameSize = line.size === existing.size;
   const unproven = content && overwrite === "newer" && decision === "send" && sameSize;
   if (decision !== "hash" && !unproven) return decision;
   if (line.checksum === null) return "hash";
   const checksum = await storage.checksum(parseFileName(line.filename), algorithm);
   const policy = overwrite === "newer" ? "different" : overwrite;
   return decideOverwrite(policy, line, { ...existing, checksum });
-}
-
-/** It is there. */
-const ROOT = { type: "directory" };
-
-/**
- * Looks for files. Lines come directory by directory, and where a directory is missing, so is all that
- * would be in it: the storage is asked once, and fails once, not for each file.
- */
-class Lookup {
-  readonly #storage: Storage;
-  readonly #algorithm: Algorithm;
-  #directory: FileName | "" = "";
-  #isThere = true;
-
-  constructor(storage: Storage, algorithm: Algorithm) {
-    this.#storage = storage;
-    this.#algorithm = algorithm;
-  }
-
-  /** The file under a name, if there is one. */
-  async find(name: FileName): Promise<Entry | undefined> {
-    const directory = parentName(name);
-    if (directory !== this.#directory) {
-      const above = directory === "" ? ROOT : await this.#storage.find(directory);
-      if (above?.type === "file") {
-        throw new FerryError("not_a_file", "a part of the name is a file");
-      }
-      this.#isThere = above !== undefined;
-      this.#directory = directory;
-    }
-    if (!this.#isThere) return undefined;
-    const entry = await this.#storage.find(name, this.#algorithm);
-    if (entry?.type === "directory") throw new FerryError("not_a_file", "it is a directory");
-    return entry;
-  }
 }

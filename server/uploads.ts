@@ -64,13 +64,14 @@ export class Uploads implements AsyncDisposable {
     if (existing) {
       const incoming = { size, mtime, checksum };
       let decision = decideOverwrite(overwrite, incoming, existing);
+      let known = existing.checksum;
       if (decision === "hash" && checksum !== null) {
-        existing.checksum = await storage.checksum(name, algorithm);
-        decision = decideOverwrite(overwrite, incoming, existing);
+        known = await storage.checksum(name, algorithm);
+        decision = decideOverwrite(overwrite, incoming, { ...existing, checksum: known });
       }
       if (decision === "exists") throw taken();
       if (decision === "have") {
-        const known = existing.checksum ?? await storage.checksum(name, algorithm);
+        known ??= await storage.checksum(name, algorithm);
         return { filename, decision, ...checksumKeys(algorithm, known) };
       }
       if (decision === "hash") return { filename, decision };

@@ -45,7 +45,7 @@ async function compare(
   lines: Line[],
   options: Partial<CompareOptions> = {},
 ): Promise<ManifestReply[]> {
-  const manifest = ReadableStream.from(lines.map(line));
+  const manifest = ReadableStream.from([lines.map(line)]);
   const { overwrite = "different", algorithm = "md5", content = false } = options;
   return await Array.fromAsync(
     compareManifest(storage, manifest, { overwrite, algorithm, content }),
@@ -192,23 +192,27 @@ Deno.test("compareManifest() says why a file would be refused, and goes on", asy
   assert(below.decision === "error" && below.code === "not_a_file", Deno.inspect(below));
 });
 
-Deno.test("compareManifest() asks once for a directory that is missing", async () => {
+Deno.test("compareManifest() asks once for all lines that come together", async () => {
   await using root = new Root();
   const { storage, calls } = counting(root.storage);
-  const lines = ["d/a", "d/b", "e/a", "e/b", "e/c", "f"].map((filename) => ({ filename }));
+  const lines = ["d/a", "../x", "e/a", "d/file", "f"].map((filename) => ({ filename }));
   const replies = await compare(storage, lines);
-  assertEquals(replies.map(({ decision }) => decision), Array(6).fill("send"));
-  assertEquals(calls, ["find d", "find d/a", "find d/b", "find e", "find f"]);
+  assertEquals(replies.map(({ filename, decision }) => `${decision} ${filename}`), [
+    "send d/a",
+    "error ../x",
+    "send e/a",
+    "send f",
+  ]);
+  assertEquals(calls, ["findAll d/a,e/a,d/file,f"]);
 });
 
 Deno.test("compareManifest() sees what was put meanwhile", async () => {
   await using root = new Root();
   const lines = async function* () {
-    yield line({ filename: "e/a" });
+    yield [line({ filename: "e/a" })];
     Deno.mkdirSync(root.join("e"));
     Deno.utimeSync(root.write("e/b", "old"), new Date(), new Date(MTIME));
-    yield line({ filename: "d/file" });
-    yield line({ filename: "e/b" });
+    yield [line({ filename: "d/file" }), line({ filename: "e/b" })];
     await Promise.resolve();
   };
   const options = { overwrite: "different", algorithm: "md5", content: false } as const;
@@ -250,7 +254,7 @@ Deno.test("compareManifest() fails with what the lines fail with, after what cam
   await using root = new Root();
   const lines = async function* () {
     await Promise.resolve();
-    yield line({ filename: "new" });
+    yield [line({ filename: "new" })];
     throw new FerryError("bad_header", "size is missing");
   };
   const options = { overwrite: "never", algorithm: "md5", content: false } as const;

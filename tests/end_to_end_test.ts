@@ -371,8 +371,8 @@ Deno.test("ferryd clears away at its start what a killed one left behind", async
   await using p = await Pair.start();
   using peer = await RawPeer.connect(p.server.port);
   await peer.send(
-    { op: "put", filename: "f", md5: null, total_size: 10_000_000 },
-    new Uint8Array(9_000_000),
+    { op: "put", filename: "f", md5: null, total_size: 8_000_000 },
+    new Uint8Array(7_000_000),
   );
   while (staged(p.root).length === 0) await peer.send(new Uint8Array(1));
   await p.server.stop("SIGKILL");

@@ -30,7 +30,7 @@ async function* inPieces(text: string | Uint8Array, size: number): AsyncGenerato
 }
 
 async function linesOf(text: string | Uint8Array, size = 1000): Promise<string[]> {
-  return await Array.fromAsync(decodeLines(inPieces(text, size), (line) => line));
+  return (await Array.fromAsync(decodeLines(inPieces(text, size), (line) => line))).flat();
 }
 
 /** The reason for which a line is refused. */
@@ -164,8 +164,8 @@ Deno.test("decodeLines() gives the lines however they are cut", async () => {
 });
 
 Deno.test("decodeLines() yields a line as soon as it is there", async () => {
-  const lines = decodeLines(inPieces("a\nb\nc", 2), (line) => line);
-  assertEquals((await lines.next()).value, "a");
+  const lines = decodeLines(inPieces("a\nb\nc\nd", 4), (line) => line);
+  assertEquals((await lines.next()).value, ["a", "b"]);
   // The rest is not read for that, and whoever leaves ends the pieces, too.
   await lines.return();
   assertEquals((await lines.next()).done, true);
@@ -198,9 +198,9 @@ Deno.test("decodeLines() refuses what is not UTF-8, also at the end", async () =
 });
 
 Deno.test("decodeLines() fails with what the decoder of a line throws", async () => {
-  const pieces = inPieces(encodeManifestLine(LINE) + "{}\n", 10);
+  const pieces = inPieces(encodeManifestLine(LINE) + "{}\n", encodeManifestLine(LINE).length);
   const lines = decodeLines(pieces, decodeManifestLine);
-  assertEquals((await lines.next()).value, LINE);
+  assertEquals((await lines.next()).value, [LINE]);
   const error = await assertCode("bad_header", () => lines.next());
   assertEquals(error.reason, "filename is missing");
 });

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { DigestIndex, identityOf } from "../lib/digest_index.ts";
 import { FerryError } from "../lib/errors.ts";
 import { type FileName, parseFileName } from "../lib/file_name.ts";
-import { Jail } from "../lib/jail.ts";
+import { Jail, type Room } from "../lib/jail.ts";
 import { type Publication, Publisher, type PublisherOptions } from "../lib/publisher.ts";
 import { isTaken, StagedFile } from "../lib/staging.ts";
 import type { Committed } from "../lib/storage.ts";
@@ -25,7 +25,7 @@ class Fixture implements AsyncDisposable {
     Deno.mkdirSync(this.root);
     const place = new jail(this.root);
     this.publisher = new Publisher({
-      makeRoomFor: (name) => place.makeRoomFor(name),
+      roomMaker: () => place.roomMaker(),
       onPublished: (files) =>
         this.index.record(
           files.map(({ path, checksum }) => ({
@@ -229,9 +229,12 @@ Deno.test("publish() fails as the answer to a taken name does", async () => {
 
 Deno.test("publish() acknowledges nothing where a changed directory cannot be flushed", async () => {
   class LosingJail extends Jail {
-    override makeRoomFor(name: FileName): { path: string; changed: string[] } {
-      const { path, changed } = super.makeRoomFor(name);
-      return { path, changed: name === "broken" ? [`${this.root}/gone`] : changed };
+    override roomMaker(): (name: FileName) => Room {
+      const makeRoomFor = super.roomMaker();
+      return (name) => {
+        const { path, changed } = makeRoomFor(name);
+        return { path, changed: name === "broken" ? [`${this.root}/gone`] : changed };
+      };
     }
   }
   await using f = new Fixture({ jail: LosingJail });

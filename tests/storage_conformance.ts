@@ -14,6 +14,7 @@ import {
   parseDirectoryName,
   parseFileName,
 } from "../lib/file_name.ts";
+import type { Entry } from "../lib/header.ts";
 import type {
   CommitOptions,
   Committed,
@@ -832,6 +833,18 @@ function testChanging(test: Test): void {
     for (const missing of ["nope", "d/nope", "nope/f"]) {
       assertEquals(await storage.find(name(missing)), undefined);
     }
+  });
+
+  test("findAll() gives for each name what find() gives", async ({ storage }) => {
+    await put(storage, "d/f", "x");
+    await put(storage, "d/g", "yy");
+    const names = ["d/f", "nope", "d", "d/g", "nope/f", "d/nope", "d/f"].map(name);
+    const expected = await Promise.all(names.map((name) => storage.find(name)));
+    assertEquals(await storage.findAll(names), expected);
+    assertEquals(await storage.findAll([]), []);
+    // Below a file nothing can be.
+    const [below, beside] = await storage.findAll([name("d/f/below"), name("d/g")]);
+    assertEquals([(below as FerryError).code, (beside as Entry).size], ["not_a_file", 2]);
   });
 
   test("resume() goes on behind what was kept, also in another process", async (tested) => {

@@ -383,7 +383,18 @@ Deno.test("FsStorage links into its own directory lead nowhere", async () => {
   await assertCode("not_found", () => f.storage.open(name("lock"), "md5"));
   await assertCode("not_found", () => put(f.storage, "lock", "x", { replace: true }));
   await assertCode("not_found", () => f.storage.open(name("own/index.db"), "md5"));
-  assertEquals(await listed(f.storage), ["mine"]);
+  // By way of a link to the root, its own name is no reserved one.
+  Deno.symlinkSync(".", f.path("top"));
+  await assertOutOfReach(f.storage, "top/.ferry");
+  await assertCode("not_found", () => f.storage.remove(name("top/.ferry"), { recursive: true }));
+  const found = await f.storage.findAll(["own/lock", "top/.ferry", "top/mine", "lock"].map(name));
+  assertEquals(found.map((entry) => entry && (entry as { size: number }).size), [
+    undefined,
+    undefined,
+    4,
+    undefined,
+  ]);
+  assertEquals(await listed(f.storage), ["mine", "top"]);
 });
 
 Deno.test("FsStorage dangling links and loops are not there, and keep their names", async () => {
