@@ -12,6 +12,12 @@
 /** The block that md5 works in, in bytes. */
 export const BLOCK_BYTES = 64;
 
+/** Where the length of all bytes stands in the last block. */
+const LENGTH_AT = 56;
+
+/** Each byte in hexadecimal. */
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
 /** Where the blocks stand in the module's memory, behind the four words of the state. */
 const INPUT = 64;
 
@@ -77,21 +83,30 @@ export class Md5 {
     }
     const whole = from + Math.floor((bytes.length - from) / BLOCK_BYTES) * BLOCK_BYTES;
     if (whole > from) this.#digest(bytes.subarray(from, whole));
-    this.#rest.set(bytes.subarray(whole));
+    if (whole < bytes.length) this.#rest.set(bytes.subarray(whole));
   }
 
   /** The digest of all bytes in lower-case hexadecimal. Nothing may be fed after that. */
   hex(): string {
     const size = this.#size;
-    const pending = size % BLOCK_BYTES;
+    const block = this.#rest;
     // Section 3.1: a one, zeros up to 8 bytes before the end of a block, and the length in bits.
-    const padding = new Uint8Array((pending < 56 ? 64 : 128) - pending);
-    padding[0] = 0x80;
-    const view = new DataView(padding.buffer, padding.length - 8);
-    view.setUint32(0, (size % 2 ** 29) * 8, true);
-    view.setUint32(4, Math.floor(size / 2 ** 29), true);
-    this.update(padding);
-    return [...this.state!].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    let end = size % BLOCK_BYTES;
+    block[end++] = 0x80;
+    if (end > LENGTH_AT) {
+      this.#digest(block.fill(0, end));
+      end = 0;
+    }
+    block.fill(0, end);
+    const view = new DataView(block.buffer);
+    view.setUint32(LENGTH_AT, (size % 2 ** 29) * 8, true);
+    view.setUint32(LENGTH_AT + 4, Math.floor(size / 2 ** 29), true);
+    this.#digest(block);
+    let hex = "";
+    for (const word of this.#words) {
+      hex += HEX[word & 255]! + HEX[word >> 8 & 255]! + HEX[word >> 16 & 255]! + HEX[word >>> 24]!;
+    }
+    return hex;
   }
 
   /** Digests whole blocks. The one instance serves everyone, since this never waits. */

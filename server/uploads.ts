@@ -12,7 +12,7 @@ import { decideOverwrite } from "../lib/overwrite.ts";
 import { RESUMABLE_BYTES } from "../lib/partial.ts";
 import type { ByteSink, Committed, PendingWrite, Storage } from "../lib/storage.ts";
 import { receive } from "../lib/transfer.ts";
-import type { IncomingBody } from "../lib/wire.ts";
+import { type IncomingBody, MAX_DRAIN_BYTES } from "../lib/wire.ts";
 import type { ReplyHeader } from "./reply_queue.ts";
 
 /** What {@linkcode Uploads} work with. */
@@ -104,7 +104,11 @@ export class Uploads implements AsyncDisposable {
     const name = parseFileName(filename);
     // These compare with what the puts before this one may still be publishing.
     if (overwrite === "newer" || overwrite === "different") await settle();
-    const existing = await this.#existing(name, algorithm);
+    // A small file that replaces all or nothing meets what is there when it is published; until then
+    // nothing that could be said would save anything.
+    const small = body.size !== null && body.size <= MAX_DRAIN_BYTES;
+    const blind = small && (overwrite === "never" || overwrite === "always");
+    const existing = blind ? undefined : await this.#existing(name, algorithm);
     const whole = request.offset > 0n ? request.size ?? null : body.size;
     const size = safeSize(whole);
     // No checksum protects a header; of two lengths, one that was damaged on its way shows.
