@@ -43,6 +43,8 @@ export interface Claim extends AsyncDisposable {
   checkpoint(prefix: SavedPrefix): void;
   /** Makes disposal keep it, if it was ever recorded. */
   keep(): void;
+  /** How many bytes disposal leaves. */
+  readonly left: number;
 }
 
 /** A directory of files that nobody sees. */
@@ -128,6 +130,9 @@ export class Parts {
         this.#kept.set(path, kept);
       },
       keep: () => void (keeping = true),
+      get left() {
+        return keeping && kept ? kept.record.prefix.size : 0;
+      },
       [Symbol.asyncDispose]: async () => {
         if (keeping && kept) staged.keep();
         else this.#forget(path);
@@ -155,17 +160,20 @@ export class Parts {
     }));
   }
 
-  /** Removes those that nobody has written to for `ttl` milliseconds. */
-  expire(ttl: number): void {
-    for (const [path, { mtime, writer }] of this.#kept) {
+  /** Removes those that nobody has written to for `ttl` milliseconds, and tells how many bytes they were. */
+  expire(ttl: number): number {
+    let bytes = 0;
+    for (const [path, { mtime, writer, record }] of this.#kept) {
       if (writer || mtime > Date.now() - ttl) continue;
       this.#forget(path);
+      bytes += record.prefix.size;
       try {
         Deno.removeSync(path);
       } catch {
         // Somebody else has removed it.
       }
     }
+    return bytes;
   }
 }
 

@@ -10,7 +10,7 @@ import type { Checksum } from "./checksum.ts";
 import { toFerryError } from "./errors.ts";
 import type { FileName } from "./file_name.ts";
 import type { Room } from "./jail.ts";
-import { type StagedFile, syncDirectories } from "./staging.ts";
+import { sizeAt, type StagedFile, syncDirectories } from "./staging.ts";
 import type { CommitOptions, Committed } from "./storage.ts";
 
 /** A staged file and how it is to be published. */
@@ -30,6 +30,8 @@ export interface PublisherOptions {
   roomMaker(): (name: FileName) => Room;
   /** Told what was published. */
   onPublished?(files: readonly { path: string; checksum: Checksum }[]): void;
+  /** Told of the size of each file whose name another one is about to get. */
+  onReplaced?(size: number): void;
   /** Whether anything is flushed. */
   durable: boolean;
   /** What a publication comes to whose name turned out to be taken. */
@@ -90,7 +92,8 @@ export class Publisher {
       try {
         const flush = flushes[turn]!;
         if (flush.status === "rejected") throw flush.reason;
-        published.push({ waiting, path: rename(waiting, makeRoomFor(waiting.name), changed) });
+        const room = makeRoomFor(waiting.name);
+        published.push({ waiting, path: this.#rename(waiting, room, changed) });
       } catch (reason) {
         const error = toFerryError(reason);
         if (error.code !== "exists") waiting.settled.reject(error);
@@ -113,12 +116,15 @@ export class Publisher {
     staged.stamp({ mtime, mode });
     if (this.#options.durable) await staged.sync();
   }
-}
 
-/** Gives a file its name, and notes which directories are to be flushed for that. */
-function rename({ staged, replace }: Publication, room: Room, changed: Set<string>): string {
-  for (const directory of room.changed) changed.add(directory);
-  staged.publish(room.path, { replace });
-  changed.add(dirname(room.path));
-  return room.path;
+  /** Gives a file its name, and notes which directories are to be flushed for that. */
+  #rename({ staged, replace }: Publication, room: Room, changed: Set<string>): string {
+    const { onReplaced } = this.#options;
+    for (const directory of room.changed) changed.add(directory);
+    const before = onReplaced && replace ? sizeAt(room.path) : undefined;
+    staged.publish(room.path, { replace });
+    if (before !== undefined) onReplaced?.(before);
+    changed.add(dirname(room.path));
+    return room.path;
+  }
 }

@@ -189,6 +189,15 @@ export function renameWithoutReplacing(from: string, to: string): void {
   Deno.removeSync(from);
 }
 
+/** The size of what stands at a path, links not followed; undefined where nothing does. */
+export function sizeAt(path: string): number | undefined {
+  try {
+    return Deno.lstatSync(path).size;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Whether anything stands at a path, be it a link to nowhere. */
 export function isTaken(path: string): boolean {
   try {

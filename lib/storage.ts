@@ -170,6 +170,15 @@ export interface Storage extends AsyncDisposable {
   checksum(name: FileName, algorithm: Algorithm): Promise<Checksum>;
 
   /**
+   * Fails where a write of that size would be refused as it begins. A look ahead that reserves nothing; MAY do
+   * nothing.
+   *
+   * @param size bytes; null for a stream
+   * @throws {FerryError} as {@linkcode Storage.create}
+   */
+  assertFits(name: FileName, size: number | null): Promise<void>;
+
+  /**
    * Begins a write. Nothing is visible before its commit: no file, no directory above it.
    *
    * @throws {FerryError} `not_a_file` where the name is a directory or a part of it is a file,

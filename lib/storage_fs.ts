@@ -5,6 +5,7 @@
  * @module
  */
 
+import { statfsSync } from "node:fs";
 import { dirname } from "@std/path";
 import {
   type Algorithm,
@@ -20,12 +21,15 @@ import type { Entry, PartEntry } from "./header.ts";
 import { Jail } from "./jail.ts";
 import { LocalFile } from "./local_file.ts";
 import { type Claim, Parts } from "./parts.ts";
+import { RESUMABLE_BYTES } from "./partial.ts";
 import { type Publication, Publisher } from "./publisher.ts";
+import { Quota, type Reservation } from "./quota.ts";
 import {
   type Durability,
   isTaken,
   makeDirectories,
   renameWithoutReplacing,
+  sizeAt,
   syncDirectories,
 } from "./staging.ts";
 import type {
@@ -43,6 +47,13 @@ import { checksumOfSource } from "./transfer.ts";
 export interface FsStorageOptions {
   /** Whether an acknowledged file survives a loss of power; `full` unless told otherwise. */
   durability?: Durability | undefined;
+  /** How large a file may be in bytes; any size unless told otherwise. */
+  maxFileSize?: number | undefined;
+  /**
+   * How many bytes all files, and the parts of those that were cut, may have together; any number unless told
+   * otherwise. What other programs put into the directory or take out of it is noticed when it is opened.
+   */
+  quota?: number | undefined;
 }
 
 /** A {@linkcode Storage} in a directory. One process at a time may have it open. */
@@ -53,19 +64,27 @@ export class FsStorage implements Storage {
   readonly #lock: Deno.FsFile | undefined;
   readonly #publisher: Publisher;
   readonly #parts: Parts | undefined;
+  readonly #quota: Quota;
 
-  private constructor(jail: Jail, durable: boolean, lock: Deno.FsFile | undefined) {
+  private constructor(jail: Jail, lock: Deno.FsFile | undefined, options: FsStorageOptions) {
+    const durable = options.durability !== "none";
     this.#jail = jail;
     this.#durable = durable;
     this.#lock = lock;
+    this.#quota = new Quota(options);
     this.#parts = lock && new Parts(`${jail.reserved}/staging`);
     this.#index = new DigestIndex(lock && `${jail.reserved}/index.db`);
     this.#publisher = new Publisher({
       durable,
       roomMaker: () => jail.roomMaker(),
       onPublished: (files) => this.#remember(files),
+      ...(this.#quota.isLimited ? { onReplaced: (size) => this.#quota.count(-size) } : {}),
       onTaken: (publication) => this.#keepIfSame(publication),
     });
+    if (this.#quota.isLimited) {
+      for (const { size } of this.#walk("", jail.root, true)) this.#quota.count(size);
+      for (const { received } of this.parts()) this.#quota.count(received);
+    }
   }
 
   /**
@@ -76,13 +95,13 @@ export class FsStorage implements Storage {
    * @throws {FerryError} `not_found`, `not_a_file` where it is no directory, `busy` where another
    * process serves it
    */
-  static open(root: string, { durability = "full" }: FsStorageOptions = {}): FsStorage {
+  static open(root: string, options: FsStorageOptions = {}): FsStorage {
     try {
       const jail = new Jail(Deno.realPathSync(root));
       if (!Deno.statSync(root).isDirectory) {
         throw new FerryError("not_a_file", "it is not a directory");
       }
-      return new FsStorage(jail, durability === "full", takeOver(jail.reserved));
+      return new FsStorage(jail, takeOver(jail.reserved), options);
     } catch (error) {
       throw toFerryError(error).during(`serve ${JSON.stringify(root)}`);
     }
@@ -177,12 +196,40 @@ export class FsStorage implements Storage {
     });
   }
 
+  /** See {@linkcode Storage.assertFits}. */
+  assertFits(name: FileName, size: number | null): Promise<void> {
+    return attempt(() => {
+      this.#writable();
+      this.#jail.assertPlaceable(name);
+      this.#reserve(size).settle(0);
+    });
+  }
+
+  /** Takes the room that a new file needs. */
+  #reserve(size: number | null): Reservation {
+    const reserved = this.#quota.reserve(size);
+    try {
+      if (size !== null && size > RESUMABLE_BYTES) assertRoom(this.#jail.reserved, size);
+    } catch (error) {
+      reserved.settle(0);
+      throw error;
+    }
+    return reserved;
+  }
+
   /** See {@linkcode Storage.create}. */
   create(name: FileName, options: CreateOptions): Promise<PendingWrite> {
     return attempt(() => {
       const parts = this.#writable();
       this.#jail.assertPlaceable(name);
-      return new FsPendingWrite(name, parts.create(name, options), this.#publisher);
+      const reserved = this.#reserve(options.size);
+      try {
+        const claim = parts.create(name, options);
+        return new FsPendingWrite({ name, claim, reserved, publisher: this.#publisher });
+      } catch (error) {
+        reserved.settle(0);
+        throw error;
+      }
     });
   }
 
@@ -191,7 +238,18 @@ export class FsStorage implements Storage {
     const parts = this.#writable();
     this.#jail.assertPlaceable(name);
     const claim = await parts.resume(name, options);
-    return claim && new FsPendingWrite(name, claim, this.#publisher);
+    if (!claim) return undefined;
+    const held = claim.behind?.size ?? 0;
+    try {
+      const { size } = options;
+      const reserved = this.#quota.reserve(size, held);
+      if (size !== null) assertRoom(this.#jail.reserved, size - held);
+      return new FsPendingWrite({ name, claim, reserved, publisher: this.#publisher });
+    } catch (error) {
+      claim.keep();
+      await claim[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   /** See {@linkcode Storage.parts}. */
@@ -201,7 +259,7 @@ export class FsStorage implements Storage {
 
   /** See {@linkcode Storage.expireParts}. */
   expireParts(ttl: number): Promise<void> {
-    return attempt(() => this.#parts?.expire(ttl));
+    return attempt(() => this.#quota.count(-(this.#parts?.expire(ttl) ?? 0)));
   }
 
   /** See {@linkcode Storage.remove}. */
@@ -212,7 +270,12 @@ export class FsStorage implements Storage {
       if (stats.isDirectory && !recursive) {
         throw new FerryError("not_a_file", "it is a directory; a recursive remove takes those");
       }
+      let size = stats.isFile ? stats.size : 0;
+      if (this.#quota.isLimited && stats.isDirectory) {
+        for (const entry of this.#walk(name, path, true)) size += entry.size;
+      }
       Deno.removeSync(path, { recursive });
+      this.#quota.count(-size);
       this.#index.forget(identityOf(stats));
     });
     await this.#sync(dirname(path));
@@ -236,8 +299,11 @@ export class FsStorage implements Storage {
         // By way of a link, which the names do not show.
         if (room.path.startsWith(`${source}/`)) throw intoItself();
         Deno.renameSync(source, room.path);
-      } else if (replace) Deno.renameSync(source, room.path);
-      else renameWithoutReplacing(source, room.path);
+      } else if (replace) {
+        const replaced = sizeAt(room.path) ?? 0;
+        Deno.renameSync(source, room.path);
+        this.#quota.count(-replaced);
+      } else renameWithoutReplacing(source, room.path);
       // Renaming changes the inode's time, and so its identity.
       if (known.length > 0) {
         const identity = identityOf(Deno.lstatSync(room.path));
@@ -446,39 +512,71 @@ class FsStoredFile implements StoredFile {
   }
 }
 
-class FsPendingWrite implements PendingWrite {
-  readonly #name: FileName;
-  readonly #claim: Claim;
-  readonly #publisher: Publisher;
+/** What {@linkcode FsPendingWrite} is made of. */
+interface FsPendingWriteParts {
+  name: FileName;
+  claim: Claim;
+  reserved: Reservation;
+  publisher: Publisher;
+}
 
-  constructor(name: FileName, claim: Claim, publisher: Publisher) {
-    this.#name = name;
-    this.#claim = claim;
-    this.#publisher = publisher;
+class FsPendingWrite implements PendingWrite {
+  readonly #parts: FsPendingWriteParts;
+  /** How much is written, what was there before among it. */
+  #size: number;
+
+  constructor(parts: FsPendingWriteParts) {
+    this.#parts = parts;
+    this.#size = parts.claim.behind?.size ?? 0;
   }
 
   get behind(): PrefixDigest | undefined {
-    return this.#claim.behind;
+    return this.#parts.claim.behind;
   }
 
   async write(bytes: Uint8Array): Promise<void> {
-    this.#claim.touch();
-    await this.#claim.staged.write(bytes);
+    const { claim, reserved } = this.#parts;
+    claim.touch();
+    this.#size += bytes.length;
+    reserved.grow(this.#size);
+    await claim.staged.write(bytes);
   }
 
   checkpoint(prefix: SavedPrefix): Promise<void> {
-    return attempt(() => this.#claim.checkpoint(prefix));
+    return attempt(() => this.#parts.claim.checkpoint(prefix));
   }
 
   keep(): void {
-    this.#claim.keep();
+    this.#parts.claim.keep();
   }
 
-  commit(options: CommitOptions): Promise<Committed> {
-    return this.#publisher.publish({ name: this.#name, staged: this.#claim.staged, ...options });
+  async commit(options: CommitOptions): Promise<Committed> {
+    const { name, claim: { staged }, reserved, publisher } = this.#parts;
+    const committed = await publisher.publish({ name, staged, ...options });
+    if (!committed.unchanged) reserved.settle(this.#size);
+    return committed;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#claim[Symbol.asyncDispose]();
+    const { claim, reserved } = this.#parts;
+    await claim[Symbol.asyncDispose]();
+    reserved.settle(claim.left);
   }
+}
+
+/**
+ * Fails where a large file cannot fit any more, before its bytes come in vain.
+ *
+ * @throws {FerryError} `no_space`
+ */
+function assertRoom(directory: string, size: number): void {
+  let free: number;
+  try {
+    const { bavail, bsize } = statfsSync(directory);
+    free = bavail * bsize;
+  } catch {
+    // Not every system tells.
+    return;
+  }
+  if (size > free) throw new FerryError("no_space", "no space left on the device");
 }

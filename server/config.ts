@@ -30,6 +30,16 @@ error. SIGTERM and SIGINT let transfers under way finish; a second one does not.
       help:
         "what anybody may do: read,write,delete; needed where others than this machine can connect",
     },
+    "max-file-size": {
+      kind: "size",
+      value: "SIZE",
+      help: "refuse larger files, announced or not",
+    },
+    quota: {
+      kind: "size",
+      value: "SIZE",
+      help: "how much all files may take, those that are being uploaded among them",
+    },
     durability: {
       kind: "text",
       value: "full|none",

@@ -30,7 +30,11 @@ async function main(argv: readonly string[]): Promise<void> {
     configurable: FERRYD.options,
   });
   await startLog(options.log, options.verbose);
-  const storage = FsStorage.open(options.root, { durability: options.durability });
+  const storage = FsStorage.open(options.root, {
+    durability: options.durability,
+    maxFileSize: options["max-file-size"],
+    quota: options.quota,
+  });
   await using _storage = storage;
   const server = await serve({
     storage,

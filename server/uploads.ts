@@ -80,7 +80,10 @@ export class Uploads implements AsyncDisposable {
     const pending = resumable
       ? await storage.resume(name, { size, algorithm, onTakenOver })
       : undefined;
-    if (!pending?.behind) return { filename, decision: "send", offset: 0 };
+    if (!pending?.behind) {
+      await storage.assertFits(name, size);
+      return { filename, decision: "send", offset: 0 };
+    }
     const { size: offset, md5, xxh128, state } = await pending.behind.facts();
     this.#offered = { name, size: size!, algorithm, offset, pending };
     return {

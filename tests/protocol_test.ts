@@ -251,8 +251,9 @@ Deno.test("PROTOCOL.md names the limits that the code has", () => {
 });
 
 Deno.test("PROTOCOL.md names the timeouts that the programs have", () => {
-  const [idle, greeting, part] = rows(section("## 12. Timeouts"));
+  const [idle, rate, greeting, part] = rows(section("## 12. Timeouts"));
   assertEquals(idle!.slice(1), [FERRYD.options["idle-timeout"].default, COMMON.timeout.default]);
+  assertEquals(rate![1], FERRYD.options["min-rate"].default);
   assertEquals(greeting![2], COMMON["connect-timeout"].default);
   assertEquals(part![1], FERRYD.options["partial-ttl"].default);
   const source = Deno.readTextFileSync(`${PROJECT}lib/parts.ts`);

@@ -1,0 +1,95 @@
+/**
+ * How much a storage may hold: an account from which every write takes its bytes before it gets them, so
+ * that two uploads together take no more than there is.
+ *
+ * Nothing here does I/O; sizes are bytes.
+ *
+ * @module
+ */
+
+import { format } from "@std/fmt/bytes";
+import { FerryError } from "./errors.ts";
+
+/** The limits of a {@linkcode Quota}. */
+export interface QuotaLimits {
+  /** How large a file may be; any size unless told otherwise. */
+  maxFileSize?: number | undefined;
+  /** How much all files and parts of files together may take; any amount unless told otherwise. */
+  quota?: number | undefined;
+}
+
+/** What a write has taken from the account. */
+export interface Reservation {
+  /**
+   * Takes more where what is written has come beyond what was announced.
+   *
+   * @param size how much is written in all
+   * @throws {FerryError} `too_large`, `quota`
+   */
+  grow(size: number): void;
+  /** Ends it: of what was taken, `kept` bytes stay in use. May be repeated; the first call counts. */
+  settle(kept: number): void;
+}
+
+/** The account of a storage. */
+export class Quota {
+  readonly #limits: QuotaLimits;
+  #used = 0;
+
+  /** An account from which nothing was taken yet. */
+  constructor(limits: QuotaLimits) {
+    this.#limits = limits;
+  }
+
+  /** Whether it matters how much is in use. */
+  get isLimited(): boolean {
+    return this.#limits.quota !== undefined;
+  }
+
+  /** How many bytes are in use or were taken for what is being written. */
+  get used(): number {
+    return this.#used;
+  }
+
+  /** Counts what was there already, or what is there no longer where it is negative. */
+  count(bytes: number): void {
+    this.#used = Math.max(0, this.#used + bytes);
+  }
+
+  /**
+   * Takes what a write will need.
+   *
+   * @param size the announced size; null for a stream, which takes what it needs as it grows
+   * @param held how much of it is counted already, since a part is there
+   * @throws {FerryError} `too_large`, `quota`
+   */
+  reserve(size: number | null, held = 0): Reservation {
+    let taken = held;
+    const grow = (wanted: number) => {
+      const { maxFileSize = Infinity, quota = Infinity } = this.#limits;
+      if (wanted > maxFileSize) {
+        throw new FerryError("too_large", `files of more than ${text(maxFileSize)} are not taken`);
+      }
+      if (wanted <= taken) return;
+      if (this.#used + wanted - taken > quota) {
+        throw new FerryError("quota", `disk quota of ${text(quota)} reached`);
+      }
+      this.#used += wanted - taken;
+      taken = wanted;
+    };
+    grow(size ?? 0);
+    let settled = false;
+    return {
+      grow,
+      settle: (kept) => {
+        if (settled) return;
+        settled = true;
+        this.count(kept - taken);
+      },
+    };
+  }
+}
+
+function text(bytes: number): string {
+  return format(bytes, { binary: true, maximumFractionDigits: 1 });
+}
