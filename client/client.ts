@@ -4,7 +4,6 @@
  * @module
  */
 
-import { basename, resolve } from "@std/path";
 import type { Algorithm } from "../lib/checksum.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import {
@@ -15,6 +14,7 @@ import {
   type PartEntry,
   type Replies,
 } from "../lib/header.ts";
+import { basename, resolve } from "../lib/path.ts";
 import type { Connection } from "./connection.ts";
 import { download } from "./download.ts";
 import type { Connections } from "./jobs.ts";
@@ -166,29 +166,27 @@ export class Client implements AsyncDisposable {
     } = {},
   ): AsyncGenerator<Entry, void, void> {
     const header = { op: "list", filename: directory, recursive };
-    for await (const line of this.#lines(`list ${quote(directory)}`, header, signal)) {
-      yield decodeLine("entry", line);
-    }
+    yield* this.#lines(`list ${quote(directory)}`, "entry", header, signal);
   }
 
   /** The parts of uploads that were cut and can be gone on with. */
   async *listParts({ signal }: RequestOptions = {}): AsyncGenerator<PartEntry, void, void> {
     const header = { op: "list", filename: "", parts: true };
-    for await (const line of this.#lines("list the partial uploads", header, signal)) {
-      yield decodeLine("part", line);
-    }
+    yield* this.#lines("list the partial uploads", "part", header, signal);
   }
 
-  async *#lines(
+  async *#lines<Kind extends "entry" | "part">(
     action: string,
+    kind: Kind,
     header: Readonly<Record<string, unknown>>,
     signal: AbortSignal | undefined,
-  ): AsyncGenerator<string, void, void> {
+  ): AsyncGenerator<Replies[Kind], void, void> {
     using _turn = await this.#takeTurn();
     try {
       const connection = await this.#connected(signal);
       using _abort = connection.closeOnAbort(signal);
-      yield* connection.lines(header);
+      const decode = (line: string) => decodeLine(kind, line);
+      for await (const entries of connection.lines(header, decode)) yield* entries;
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
       throw toFerryError(error).during(action);

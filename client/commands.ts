@@ -4,12 +4,12 @@
  * @module
  */
 
-import { basename, isGlob, join, resolve } from "@std/path";
 import type { OptionTable, OptionValues, ParsedCommandLine } from "../lib/command_line.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
+import { basename, isGlob, join, resolve } from "../lib/path.ts";
 import type { Client } from "./client.ts";
 import { connectWithin } from "./connect.ts";
-import { Filter } from "./filter.ts";
+import type { Filter } from "./filter.ts";
 import { expandGlobs } from "./local_tree.ts";
 import { expandRemoteGlobs } from "./remote_glob.ts";
 import type { Progress, TreeOptions } from "./options.ts";
@@ -50,12 +50,10 @@ export async function start<T extends Table>(
   signal: AbortSignal,
 ): Promise<number> {
   const common = options as OptionValues<typeof COMMON> & { progress?: boolean };
-  const { json, quiet, progress } = common;
-  const output = new Output({
-    json,
-    quiet,
-    progress: progress === true || (!quiet && !json && Deno.stderr.isTerminal()),
-  });
+  const { json, quiet } = common;
+  const drawn = common.progress === true || (!quiet && !json && Deno.stderr.isTerminal());
+  const progress = drawn ? await import("./progress.ts") : undefined;
+  const output = new Output({ json, quiet, progress });
   const connecting: Promise<Client>[] = [];
   const limitRate = common["limit-rate"];
   const limit = limitRate === undefined ? undefined : new RateLimit(limitRate);
@@ -158,7 +156,7 @@ export const put: Run<typeof PUT.options> = async (context, options, args) => {
   const trees = sources.filter(isTree);
   await share(context, trees, { jobs: 1, op: "put", nameOf }, async (client, source) => {
     const started = performance.now();
-    const tree = treeOptions("put", context, options);
+    const tree = await treeOptions("put", context, options);
     await client.putTree(source.path, {
       ...common,
       ...tree.options,
@@ -217,7 +215,7 @@ export const get: Run<typeof GET.options> = async (context, options, args) => {
   await share(context, trees, { jobs: 1, op: "get", nameOf }, async (client, name) => {
     const started = performance.now();
     const path = pathFor(name);
-    const tree = treeOptions("get", context, options, (filename) => {
+    const tree = await treeOptions("get", context, options, (filename) => {
       return join(path, name === "" ? filename : filename.slice(name.length + 1));
     });
     const onProgress = (progress: Progress) => output.progress(progress, started);
@@ -257,8 +255,13 @@ function mayBeDirectory(arg: string, error: unknown): boolean {
   return error.code === "not_a_file" || error.code === "bad_name" && /^$|[^/]\/$/.test(arg);
 }
 
+async function filterOf(include: readonly string[], exclude: readonly string[]): Promise<Filter> {
+  const { Filter } = await import("./filter.ts");
+  return new Filter({ ...(include.length > 0 ? { include } : {}), exclude });
+}
+
 /** The options of a transfer of a directory that say what is meant and report what becomes of it. */
-function treeOptions(
+async function treeOptions(
   op: "put" | "get",
   { output, failed }: Context,
   { include, exclude, "dry-run": dryRun, jobs }: {
@@ -268,11 +271,9 @@ function treeOptions(
     jobs: number;
   },
   shownAs = (filename: string) => filename,
-): { options: TreeOptions; tally: Tally } {
+): Promise<{ options: TreeOptions; tally: Tally }> {
   const tally: Tally = { moved: 0, unchanged: 0, failed: 0, bytes: 0 };
-  const filter = include.length + exclude.length > 0
-    ? new Filter({ ...(include.length > 0 ? { include } : {}), exclude })
-    : undefined;
+  const filter = include.length + exclude.length > 0 ? await filterOf(include, exclude) : undefined;
   const started = performance.now();
   output.startMany();
   const options: TreeOptions = {

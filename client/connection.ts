@@ -4,11 +4,11 @@
  * @module
  */
 
-import { TextLineStream } from "@std/streams/text-line-stream";
 import { type Address, formatAddress } from "../lib/address.ts";
 import { type Algorithm, type Checksum, type Digest, sameChecksum } from "../lib/checksum.ts";
 import { FerryError, toFerryError } from "../lib/errors.ts";
 import { type HelloReply, parseReply, PROTOCOL_VERSION, type Replies } from "../lib/header.ts";
+import { decodeLines } from "../lib/manifest.ts";
 import type { ByteSource } from "../lib/storage.ts";
 import {
   type OnBytes,
@@ -153,17 +153,25 @@ export class Connection {
     return await this.#consume(reply.body, () => read(reply));
   }
 
-  /** Sends a request and gives the lines of its reply's body. */
-  async *lines(header: Readonly<Record<string, unknown>>): AsyncGenerator<string, void, void> {
+  /**
+   * Sends a request and gives what the lines of its reply's body stand for, those together that come
+   * together.
+   */
+  async *lines<T>(
+    header: Readonly<Record<string, unknown>>,
+    decode: (line: string) => T,
+  ): AsyncGenerator<T[], void, void> {
     await this.#wire.writeFrame(header);
-    yield* this.#lines(await this.#readReply());
+    yield* this.#lines(await this.#readReply(), decode);
   }
 
-  async *#lines({ header, body }: Frame): AsyncGenerator<string, void, void> {
+  async *#lines<T>(
+    { header, body }: Frame,
+    decode: (line: string) => T,
+  ): AsyncGenerator<T[], void, void> {
     try {
       parseReply("done", header);
-      const text = ReadableStream.from(verifiedPieces(body)).pipeThrough(new TextDecoderStream());
-      for await (const line of text.pipeThrough(new TextLineStream())) if (line !== "") yield line;
+      yield* decodeLines(verifiedPieces(body), decode);
     } finally {
       if (!body.ended && !await body.drain().catch(() => false)) this.#wire.close();
     }
@@ -219,14 +227,14 @@ export class Connection {
   }
 
   /**
-   * Sends a request with a streamed body and gives the lines of its reply, which may begin before the
-   * last of the body has left.
+   * Sends a request with a streamed body and gives what the lines of its reply stand for, which may begin
+   * before the last of the body has left.
    */
-  async *exchange(
+  async *exchange<T>(
     header: Readonly<Record<string, unknown>>,
     pieces: AsyncIterable<Uint8Array>,
-    { algorithm = "md5" }: { algorithm?: Algorithm } = {},
-  ): AsyncGenerator<string, void, void> {
+    { decode, algorithm = "md5" }: { decode: (line: string) => T; algorithm?: Algorithm },
+  ): AsyncGenerator<T[], void, void> {
     const sending = (async () => {
       using _hold = this.#wire.hold();
       await sendStreamed(this.#wire, header, pieces, { algorithm });
@@ -235,7 +243,7 @@ export class Connection {
     let sent = false;
     sending.then(() => sent = true, () => {});
     try {
-      yield* this.#lines(await this.#nextReply());
+      yield* this.#lines(await this.#nextReply(), decode);
       await sending;
     } finally {
       // Nothing can follow a body that is still on its way.

@@ -6,7 +6,6 @@
  */
 
 import { delay } from "@std/async/delay";
-import { basename, dirname } from "@std/path";
 import {
   type Algorithm,
   algorithmOf,
@@ -26,6 +25,7 @@ import {
   RESUMABLE_BYTES,
   writeRecord,
 } from "../lib/partial.ts";
+import { basename, dirname } from "../lib/path.ts";
 import { StagedFile, syncDirectory } from "../lib/staging.ts";
 import type { ByteSink } from "../lib/storage.ts";
 import { checksumOfSource, receive, type Verified } from "../lib/transfer.ts";

@@ -6,8 +6,8 @@
  * @module
  */
 
-import { globToRegExp, isGlob, parse } from "@std/path";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
+import { globToRegExp, isGlob, parse } from "../lib/path.ts";
 import type { Filter } from "./filter.ts";
 
 /** A file or a directory that was found. */

@@ -10,7 +10,7 @@ import type { Entry, PartEntry } from "../lib/header.ts";
 import { format } from "@std/fmt/bytes";
 import type { Retry } from "./retry.ts";
 import type { Progress, Transferred } from "./options.ts";
-import { renderProgress, renderTransfers } from "./progress.ts";
+import type { renderProgress, renderTransfers } from "./progress.ts";
 import {
   noTransfers,
   reduceTransfers,
@@ -30,8 +30,16 @@ export interface OutputOptions {
   json: boolean;
   /** Errors only. */
   quiet: boolean;
-  /** Whether progress is drawn on stderr. */
-  progress: boolean;
+  /** Draws progress on stderr, where that is wanted. */
+  progress?: ProgressRenderer | undefined;
+}
+
+/** What `progress.ts` exports; it is loaded only where it is needed. */
+export interface ProgressRenderer {
+  /** Draws one transfer. */
+  renderProgress: typeof renderProgress;
+  /** Draws many. */
+  renderTransfers: typeof renderTransfers;
 }
 
 /** What became of the files of a directory. */
@@ -64,7 +72,8 @@ export class Output {
 
   /** Draws how far a transfer is that began at `started` (of `performance.now()`). */
   progress(progress: Progress, started: number): void {
-    if (!this.#options.progress) return;
+    const renderer = this.#options.progress;
+    if (!renderer) return;
     const now = performance.now();
     const { filename, bytes, total } = progress;
     if (this.#many) {
@@ -73,7 +82,7 @@ export class Output {
       this.#note({ type: "moved", filename, bytes });
     } else {
       const state = { ...progress, seconds: (now - started) / 1000 };
-      this.#draw(now, (columns) => [renderProgress(state, columns)]);
+      this.#draw(now, (columns) => [renderer.renderProgress(state, columns)]);
     }
   }
 
@@ -94,12 +103,13 @@ export class Output {
 
   /** Takes note of something that happened in a directory, and draws what has become of it. */
   #note(event: TransfersEvent): void {
-    if (!this.#many || !this.#options.progress) return;
+    const renderer = this.#options.progress;
+    if (!this.#many || !renderer) return;
     const now = performance.now();
     this.#many = reduceTransfers(this.#many, event, now);
     this.#draw(now, (columns, rows) => {
       const state = reduceTransfers(this.#many!, { type: "tick" }, now);
-      return renderTransfers(state, { columns, rows, color: !Deno.noColor });
+      return renderer.renderTransfers(state, { columns, rows, color: !Deno.noColor });
     });
   }
 

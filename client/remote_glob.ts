@@ -4,9 +4,9 @@
  * @module
  */
 
-import { globToRegExp, isGlob } from "@std/path";
 import { FerryError, quote } from "../lib/errors.ts";
 import type { Entry } from "../lib/header.ts";
+import { globToRegExp, isGlob } from "../lib/path.ts";
 
 /** Who knows what is on the server. */
 export interface Lister {

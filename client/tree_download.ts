@@ -5,13 +5,13 @@
  * @module
  */
 
-import { dirname } from "@std/path";
 import type { Algorithm, Checksum } from "../lib/checksum.ts";
 import { FerryError, mayPass, quote, toFerryError } from "../lib/errors.ts";
 import { type FileName, parseFileName } from "../lib/file_name.ts";
 import { checksumKeys, decodeLine, type Entry, parseReply } from "../lib/header.ts";
 import { LocalFile } from "../lib/local_file.ts";
 import { decideOverwrite, type FileState } from "../lib/overwrite.ts";
+import { dirname } from "../lib/path.ts";
 import { Publisher } from "../lib/publisher.ts";
 import { makeDirectories, StagedFile } from "../lib/staging.ts";
 import { checksumOfSource, receive } from "../lib/transfer.ts";
@@ -103,18 +103,19 @@ export class TreeDownload {
     const excluded = new Set<string>();
     const items: Item[] = [];
     const header = { op: "list", filename: this.#name, recursive: true };
-    for await (const line of connection.lines(header)) {
-      const entry = decodeLine("entry", line);
+    const take = (entry: Entry) => {
       const name = this.#nameInside(entry.filename);
       const parent = name.slice(0, Math.max(0, name.lastIndexOf("/")));
       if (excluded.has(parent) || filter && !filter.accepts(name, entry.type)) {
         excluded.add(name);
-        continue;
+        return;
       }
       const path = `${this.#out}/${name}`;
       if (entry.type === "file") items.push({ entry, path });
       else if (!dryRun && (!filter || filter.keeps(name))) this.#makeDirectory({ entry, path });
-    }
+    };
+    const decode = (line: string) => decodeLine("entry", line);
+    for await (const entries of connection.lines(header, decode)) entries.forEach(take);
     if (!dryRun) makeDirectories(this.#out);
     onPlan?.(items.length, items.reduce((sum, { entry }) => sum + entry.size, 0));
     for (const item of items) {

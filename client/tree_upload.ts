@@ -212,9 +212,8 @@ export class TreeUpload {
     const header = { op: "compare", overwrite, content: checksumCompare };
     const lines = encodeLines(files, encodeManifestLine);
     const algorithm = this.#algorithm;
-    for await (const line of connection.exchange(header, lines, { algorithm })) {
-      settle(decodeManifestReply(line));
-    }
+    const replies = connection.exchange(header, lines, { decode: decodeManifestReply, algorithm });
+    for await (const some of replies) some.forEach(settle);
   }
 
   #done(item: Item, result: Transferred): void {

@@ -5,11 +5,14 @@
  * @module
  */
 
-import { createXXHash128, type IHasher, xxhash128 } from "hash-wasm";
-import { createHash } from "node:crypto";
+import type { IHasher } from "hash-wasm";
 import { timingSafeEqual } from "@std/crypto/timing-safe-equal";
 import { decodeHex, encodeHex } from "@std/encoding/hex";
 import { Md5 } from "./md5.ts";
+
+// Loading these takes longer than many a transfer, and most need neither.
+const hashWasm = () => import("hash-wasm");
+const nodeCrypto = () => import("node:crypto");
 
 /** What files are checked with: md5 unless another one is asked for. */
 export type Algorithm = "md5" | "sha256" | "xxh128";
@@ -76,7 +79,7 @@ export async function createDigest(algorithm: Algorithm): Promise<Digest> {
     case "md5":
       return digestOfMd5(new Md5());
     case "sha256":
-      return createSha256();
+      return await createSha256();
     case "xxh128":
       return digestOfXxh128(await createXxh128());
   }
@@ -87,7 +90,8 @@ function digestOfMd5(md5: Md5): Digest {
 }
 
 /** Of the ways to compute it, OpenSSL's is several times as fast; its state cannot be put away. */
-function createSha256(): Digest {
+async function createSha256(): Promise<Digest> {
+  const { createHash } = await nodeCrypto();
   const hash = createHash("sha256");
   return {
     update: (bytes) => void hash.update(bytes),
@@ -103,6 +107,7 @@ function digestOfXxh128(hasher: IHasher): Digest {
 }
 
 async function createXxh128(): Promise<IHasher> {
+  const { createXXHash128 } = await hashWasm();
   return (await createXXHash128()).init();
 }
 
@@ -116,8 +121,11 @@ export function md5Of(bytes: Uint8Array): string {
 /** The checksum of bytes in memory. */
 export async function checksumOfBytes(algorithm: Algorithm, bytes: Uint8Array): Promise<Checksum> {
   if (algorithm === "md5") return md5Of(bytes);
-  if (algorithm === "xxh128") return checksumOf(algorithm, await xxhash128(bytes));
-  const digest = createSha256();
+  if (algorithm === "xxh128") {
+    const { xxhash128 } = await hashWasm();
+    return checksumOf(algorithm, await xxhash128(bytes));
+  }
+  const digest = await createSha256();
   digest.update(bytes);
   return digest.checksum();
 }
@@ -191,7 +199,7 @@ export class PrefixDigest implements Digest {
     return new PrefixDigest(0, algorithm, {
       ...(algorithm === "md5" ? { md5: new Md5() } : {}),
       ...(fast ? { xxh128: await createXxh128() } : {}),
-      ...(algorithm === "sha256" ? { sha256: createSha256() } : {}),
+      ...(algorithm === "sha256" ? { sha256: await createSha256() } : {}),
     });
   }
 

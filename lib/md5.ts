@@ -129,106 +129,133 @@ function messageWord(step: number): number {
   return [step, 5 * step + 1, 3 * step + 5, 7 * step][step >> 4]! % 16;
 }
 
-// WebAssembly instructions (WebAssembly Core Specification, section 5.4), as bytes.
-const get = (local: number) => [0x20, ...unsigned(local)];
-const set = (local: number) => [0x21, ...unsigned(local)];
-const tee = (local: number) => [0x22, ...unsigned(local)];
-const constant = (value: number) => [0x41, ...signed(value | 0)];
-const load = (offset: number) => [0x28, 2, ...unsigned(offset)];
-const store = (offset: number) => [0x36, 2, ...unsigned(offset)];
-const [LOOP, END, BRANCH_IF, LESS, ADD, AND, OR, XOR, ROTL] = [
-  [0x03, 0x40],
-  [0x0b],
-  [0x0d],
-  [0x49],
-  [0x6a],
-  [0x71],
-  [0x72],
-  [0x73],
-  [0x77],
-] as const;
-const not = (local: number) => [...get(local), ...constant(-1), ...XOR];
+/**
+ * A piece of a WebAssembly module (WebAssembly Core Specification, section 5) that grows instruction by
+ * instruction: arrays that are spread into each other would take longer than many a transfer.
+ */
+class Code {
+  readonly bytes: number[] = [];
 
-/** Integers of variable length (LEB128, section 5.2.2). */
-function unsigned(value: number): number[] {
-  return value < 0x80 ? [value] : [value & 0x7f | 0x80, ...unsigned(value >>> 7)];
+  /** Instructions without operands, and other bytes as they are. */
+  put(...bytes: readonly number[]): this {
+    for (const byte of bytes) this.bytes.push(byte);
+    return this;
+  }
+
+  /** An integer of variable length (LEB128, section 5.2.2). */
+  unsigned(value: number): this {
+    for (; value >= 0x80; value >>>= 7) this.bytes.push(value & 0x7f | 0x80);
+    this.bytes.push(value);
+    return this;
+  }
+
+  #signed(value: number): this {
+    for (; value < -0x40 || value >= 0x40; value >>= 7) this.bytes.push(value & 0x7f | 0x80);
+    this.bytes.push(value & 0x7f);
+    return this;
+  }
+
+  // Section 5.4: instructions with operands.
+  get(local: number): this {
+    return this.put(0x20, local);
+  }
+
+  set(local: number): this {
+    return this.put(0x21, local);
+  }
+
+  tee(local: number): this {
+    return this.put(0x22, local);
+  }
+
+  constant(value: number): this {
+    return this.put(0x41).#signed(value | 0);
+  }
+
+  load(offset: number): this {
+    return this.put(0x28, 2).unsigned(offset);
+  }
+
+  store(offset: number): this {
+    return this.put(0x36, 2).unsigned(offset);
+  }
+
+  not(local: number): this {
+    return this.get(local).constant(-1).put(XOR);
+  }
+
+  /** Other code behind its length. */
+  sized({ bytes }: Code): this {
+    return this.unsigned(bytes.length).put(...bytes);
+  }
+
+  /** A section (5.5.2). */
+  section(id: number, content: Code): this {
+    return this.put(id).sized(content);
+  }
+
+  /** A name (5.2.4). */
+  name(text: string): this {
+    return this.sized(new Code().put(...Array.from(text, (letter) => letter.charCodeAt(0))));
+  }
 }
 
-function signed(value: number): number[] {
-  return value >= -0x40 && value < 0x40
-    ? [value & 0x7f]
-    : [value & 0x7f | 0x80, ...signed(value >> 7)];
-}
+const LOOP = [0x03, 0x40] as const;
+const [END, BRANCH_IF, LESS, ADD] = [0x0b, 0x0d, 0x49, 0x6a] as const;
+const [AND, OR, XOR, ROTL] = [0x71, 0x72, 0x73, 0x77] as const;
 
 /** Adds the function of a round, of three locals, to what stands on the stack. */
-function addRound(round: number, b: number, c: number, d: number): number[] {
+function addRound(code: Code, round: number, [b, c, d]: readonly [number, number, number]): void {
   switch (round) {
     case 0: // F: (b & c) | (~b & d)
-      return [...get(d), ...get(b), ...get(c), ...get(d), ...XOR, ...AND, ...XOR, ...ADD];
+      code.get(d).get(b).get(c).get(d).put(XOR, AND, XOR, ADD);
+      break;
     case 1: // G: (b & d) | (c & ~d); the two have no bit in common, so that they can be added
-      return [...get(c), ...not(d), ...AND, ...ADD, ...get(b), ...get(d), ...AND, ...ADD];
+      code.get(c).not(d).put(AND, ADD).get(b).get(d).put(AND, ADD);
+      break;
     case 2: // H: b ^ c ^ d
-      return [...get(c), ...get(d), ...XOR, ...get(b), ...XOR, ...ADD];
+      code.get(c).get(d).put(XOR).get(b).put(XOR, ADD);
+      break;
     default: // I: c ^ (b | ~d)
-      return [...not(d), ...get(b), ...OR, ...get(c), ...XOR, ...ADD];
+      code.not(d).get(b).put(OR).get(c).put(XOR, ADD);
   }
 }
 
 /** The body of `compress(from, to)`: digests the blocks between two addresses into the state at 0. */
-function compressBody(): number[] {
+function compressBody(code: Code): Code {
   const [from, to] = [0, 1];
   const words = [2, 3, 4, 5];
   const saved = [6, 7, 8, 9];
-  const steps: number[] = [];
   let [a, b, c, d] = words as [number, number, number, number];
+  words.forEach((word, i) => code.constant(0).load(i * 4).set(word));
+  code.put(...LOOP);
+  words.forEach((word, i) => code.get(word).set(saved[i]!));
   for (let step = 0; step < 64; step++) {
     const round = step >> 4;
     const sine = Math.floor(Math.abs(Math.sin(step + 1)) * 2 ** 32);
-    steps.push(
-      ...get(a),
-      ...get(from),
-      ...load(messageWord(step) * 4),
-      ...constant(sine),
-      ...ADD,
-      ...ADD,
-      ...addRound(round, b, c, d),
-      ...constant(ROTATIONS[round]![step % 4]!),
-      ...ROTL,
-      ...get(b),
-      ...ADD,
-      ...set(a),
-    );
+    code.get(a).get(from).load(messageWord(step) * 4).constant(sine).put(ADD, ADD);
+    addRound(code, round, [b, c, d]);
+    code.constant(ROTATIONS[round]![step % 4]!).put(ROTL).get(b).put(ADD).set(a);
     [a, b, c, d] = [d, a, b, c];
   }
-  return [
-    ...words.flatMap((word, i) => [...constant(0), ...load(i * 4), ...set(word)]),
-    ...LOOP,
-    ...words.flatMap((word, i) => [...get(word), ...set(saved[i]!)]),
-    ...steps,
-    ...words.flatMap((word, i) => [...get(word), ...get(saved[i]!), ...ADD, ...set(word)]),
-    ...[...get(from), ...constant(BLOCK_BYTES), ...ADD, ...tee(from), ...get(to), ...LESS],
-    ...[...BRANCH_IF, 0],
-    ...END,
-    ...words.flatMap((word, i) => [...constant(0), ...get(word), ...store(i * 4)]),
-    ...END,
-  ];
+  words.forEach((word, i) => code.get(word).get(saved[i]!).put(ADD).set(word));
+  code.get(from).constant(BLOCK_BYTES).put(ADD).tee(from).get(to).put(LESS, BRANCH_IF, 0, END);
+  words.forEach((word, i) => code.constant(0).get(word).store(i * 4));
+  return code.put(END);
 }
 
 /** The binary module (section 5.5): one function, one memory, both exported. */
 function assemble(): Uint8Array<ArrayBuffer> {
   const I32 = 0x7f;
-  const sized = (bytes: number[]) => [...unsigned(bytes.length), ...bytes];
-  const section = (id: number, bytes: number[]) => [id, ...sized(bytes)];
-  const name = (text: string) => sized([...new TextEncoder().encode(text)]);
   const pages = Math.ceil((INPUT + INPUT_BYTES) / 65536);
-  return Uint8Array.from([
-    ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
-    ...section(1, [1, 0x60, 2, I32, I32, 0]),
-    ...section(3, [1, 0]),
-    ...section(5, [1, 0, ...unsigned(pages)]),
-    ...section(7, [2, ...name("memory"), 2, 0, ...name("compress"), 0, 0]),
-    ...section(10, [1, ...sized([1, 8, I32, ...compressBody()])]),
-  ]);
+  const body = compressBody(new Code().put(1, 8, I32));
+  const { bytes } = new Code().put(0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0)
+    .section(1, new Code().put(1, 0x60, 2, I32, I32, 0))
+    .section(3, new Code().put(1, 0))
+    .section(5, new Code().put(1, 0).unsigned(pages))
+    .section(7, new Code().put(2).name("memory").put(2, 0).name("compress").put(0, 0))
+    .section(10, new Code().put(1).sized(body));
+  return new Uint8Array(bytes);
 }
 
 interface Exports {

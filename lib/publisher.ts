@@ -5,11 +5,11 @@
  */
 
 import { setImmediate } from "node:timers";
-import { dirname } from "@std/path";
 import type { Checksum } from "./checksum.ts";
 import { toFerryError } from "./errors.ts";
 import type { FileName } from "./file_name.ts";
 import type { Room } from "./jail.ts";
+import { dirname } from "./path.ts";
 import { sizeAt, type StagedFile, syncDirectories } from "./staging.ts";
 import type { CommitOptions, Committed } from "./storage.ts";
 

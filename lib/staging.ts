@@ -5,9 +5,8 @@
  * @module
  */
 
-import { existsSync } from "node:fs";
-import { dirname } from "@std/path";
 import { FerryError, toFerryError } from "./errors.ts";
+import { dirname } from "./path.ts";
 import type { ByteSink } from "./storage.ts";
 
 /** `full` survives a loss of power once it is acknowledged; `none` leaves that to the system. */
@@ -57,7 +56,6 @@ export class StagedFile implements ByteSink, AsyncDisposable {
    */
   static claim(path: string, { create }: { create: boolean }): StagedFile | undefined {
     try {
-      if (!create && !existsSync(path)) return undefined;
       const file = Deno.openSync(path, { write: true, create });
       try {
         // Another process may have renamed it to its final name since it was opened: hands off then.
@@ -71,6 +69,7 @@ export class StagedFile implements ByteSink, AsyncDisposable {
       file.close();
       return undefined;
     } catch (error) {
+      if (!create && error instanceof Deno.errors.NotFound) return undefined;
       throw toFerryError(error);
     }
   }
@@ -251,7 +250,6 @@ export function makeDirectories(path: string): string[] {
 
 /** Whether a path leads to a directory; a link to nowhere does not. */
 export function isDirectory(path: string): boolean {
-  if (!existsSync(path)) return false;
   try {
     return Deno.statSync(path).isDirectory;
   } catch {

@@ -52,14 +52,21 @@ declare module "@std/fmt/bytes" {
 }
 
 declare module "@std/path" {
+  export function fromFileUrl(url: string | URL): string;
+}
+
+declare module "@std/path/posix" {
   export function basename(path: string): string;
   export function dirname(path: string): string;
   export function join(...parts: string[]): string;
   export function resolve(...parts: string[]): string;
-  export function fromFileUrl(url: string | URL): string;
   export function globToRegExp(glob: string): RegExp;
   export function isGlob(text: string): boolean;
   export function parse(path: string): { root: string };
+}
+
+declare module "@std/path/windows" {
+  export * from "@std/path/posix";
 }
 
 declare module "@std/streams/text-line-stream" {

@@ -6,7 +6,6 @@
  */
 
 import { statfsSync } from "node:fs";
-import { dirname } from "@std/path";
 import {
   type Algorithm,
   algorithmOf,
@@ -22,6 +21,7 @@ import { Jail } from "./jail.ts";
 import { LocalFile } from "./local_file.ts";
 import { type Claim, Parts } from "./parts.ts";
 import { RESUMABLE_BYTES } from "./partial.ts";
+import { dirname } from "./path.ts";
 import { type Publication, Publisher } from "./publisher.ts";
 import { Quota, type Reservation } from "./quota.ts";
 import {

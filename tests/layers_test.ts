@@ -6,7 +6,7 @@ type Imports = ReadonlyMap<string, readonly string[]>;
 
 /** The modules of lib/, lowest first: each may import what stands in a line above its own. */
 const LAYERS: readonly (readonly string[])[] = [
-  ["errors", "interrupts", "md5", "version"],
+  ["errors", "interrupts", "md5", "path", "version"],
   ["address", "checksum", "command_line", "file_name", "quota", "watchdog"],
   ["overwrite"],
   ["header", "manifest"],
@@ -45,6 +45,7 @@ const TESTED_ELSEWHERE: Readonly<Record<string, string>> = {
   "client/upload.ts": "client_test.ts, resume_test.ts and end_to_end_test.ts upload",
   "client/main.ts": "wiring: end_to_end_test.ts runs the program",
   "lib/interrupts.ts": "end_to_end_test.ts interrupts the programs",
+  "lib/path.ts": "a choice: local_file_test.ts and jail_test.ts use paths",
   "lib/std.d.ts": "types only",
   "lib/storage.ts": "types only: storage_conformance.ts is what they promise",
   "lib/version.ts": "one constant: end_to_end_test.ts prints it",
@@ -238,6 +239,23 @@ Deno.test("imports run one way", () => {
   }
   assertEquals(brokenRules(imports).join("\n"), "");
   assertEquals(cycleIn(imports)?.join(" imports ") ?? "", "", "a cycle of imports");
+});
+
+Deno.test("ferry begins without what is slow to load and seldom needed", () => {
+  const atStart = new Set(["client/main.ts"]);
+  const external = new Set<string>();
+  for (const path of atStart) {
+    const source = read(path);
+    const others = [/\bimport\("([^"]+)"\)/g, /^import type [^"]*"([^"]+)"/gm]
+      .flatMap((later) => [...source.matchAll(later)].map(([, name]) => name!));
+    for (const name of importsIn(source).filter((name) => !others.includes(name))) {
+      if (!name.startsWith(".")) external.add(name);
+      else atStart.add(new URL(name, `file:///${path}`).pathname.slice(1));
+    }
+  }
+  assert(atStart.has("lib/md5.ts") && external.has("valibot"));
+  const slow = ["hash-wasm", "ignore", "string-width", "@std/path", "node:fs", "node:crypto"];
+  assertEquals(slow.filter((name) => external.has(name)), []);
 });
 
 Deno.test("every layer is a module of lib/", () => {

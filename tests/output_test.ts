@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import fc from "fast-check";
+import * as renderer from "../client/progress.ts";
 import { md5sumLine, Output, type OutputOptions, write } from "../client/output.ts";
 import { FerryError } from "../lib/errors.ts";
 import type { Entry } from "../lib/header.ts";
@@ -50,7 +51,7 @@ function printed(
         return bytes.length;
       };
     }
-    run(new Output({ json: false, quiet: false, progress: false, ...options }));
+    run(new Output({ json: false, quiet: false, ...options }));
   } finally {
     for (const [at, [, stream]] of streams.entries()) stream.writeSync = before[at]!;
   }
@@ -249,7 +250,7 @@ Deno.test("Output.progress() draws on stderr where it is asked for, and is wiped
     draw(output);
     output.line("done");
     output.line("again");
-  }, { progress: true });
+  }, { progress: renderer });
   assertEquals(out, "done\nagain\n");
   const wiped = err.split("\r\x1b[J");
   assertEquals(wiped.length, 2, JSON.stringify(err));
@@ -263,7 +264,7 @@ Deno.test("Output.progress() draws a line for each file of a directory and one f
     output.plan(3, 300);
     output.progress({ filename: "t/a", bytes: 50, total: 100 }, 0);
     output.summary({ moved: 1, unchanged: 2, failed: 0, bytes: 50 }, 1);
-  }, { progress: true });
+  }, { progress: renderer });
   assertMatch(err, /^0\/3 files, 300\.0 B/);
   assert(err.endsWith("\r\x1b[Jferry: 1 transferred (50 B), 2 unchanged\n"), JSON.stringify(err));
 });
