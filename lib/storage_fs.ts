@@ -43,6 +43,9 @@ import type {
 } from "./storage.ts";
 import { checksumOfSource } from "./transfer.ts";
 
+/** How many entries of a directory are looked at together, before the first of them is told. */
+const LOOK_AT_ONCE = 256;
+
 /** Options of {@linkcode FsStorage.open}. */
 export interface FsStorageOptions {
   /** Whether an acknowledged file survives a loss of power; `full` unless told otherwise. */
@@ -133,20 +136,25 @@ export class FsStorage implements Storage {
     names: readonly FileName[],
     algorithm: Algorithm = "md5",
   ): Promise<(Entry | FerryError | undefined)[]> {
-    return attempt(() => {
-      const place = this.#jail.placer();
-      return names.map((name) => {
-        try {
-          const info = Deno.lstatSync(place(name));
-          // What is no link stands where its directory does: in the root.
-          if (!info.isSymlink) return this.#entryOf(name, info, algorithm);
-          return this.#look(name, this.#jail.find(name), algorithm);
-        } catch (error) {
-          if (error instanceof Deno.errors.NotFound) return undefined;
-          const failure = toFerryError(error);
-          return failure.code === "not_found" ? undefined : failure;
-        }
-      });
+    return attempt(() => this.#lookAtAll(names, algorithm));
+  }
+
+  #lookAtAll(
+    names: readonly FileName[],
+    algorithm: Algorithm = "md5",
+  ): (Entry | FerryError | undefined)[] {
+    const place = this.#jail.placer();
+    return names.map((name) => {
+      try {
+        const info = Deno.lstatSync(place(name));
+        // What is no link stands where its directory does: in the root.
+        if (!info.isSymlink) return this.#entryOf(name, info, algorithm);
+        return this.#look(name, this.#jail.find(name), algorithm);
+      } catch (error) {
+        if (error instanceof Deno.errors.NotFound) return undefined;
+        const failure = toFerryError(error);
+        return failure.code === "not_found" ? undefined : failure;
+      }
     });
   }
 
@@ -159,15 +167,20 @@ export class FsStorage implements Storage {
   }
 
   *#walk(name: FileName | "", path: string, recursive: boolean): Generator<Entry> {
-    for (const child of childrenOf(path)) {
-      if (name === "" && child.name.toLowerCase() === RESERVED_DIRECTORY) continue;
-      const childName = joinName(name, child.name);
-      const entry = this.#lookOrSkip(childName);
-      if (!entry) continue;
-      yield entry;
-      // A link to a directory is shown and not descended into: it may lead back up.
-      if (recursive && child.isDirectory) {
-        yield* this.#walk(childName, `${path}/${child.name}`, recursive);
+    const children = childrenOf(path)
+      .filter((child) => name !== "" || child.name.toLowerCase() !== RESERVED_DIRECTORY);
+    for (let from = 0; from < children.length; from += LOOK_AT_ONCE) {
+      const some = children.slice(from, from + LOOK_AT_ONCE);
+      const entries = this.#lookAtAll(some.map((child) => joinName(name, child.name)));
+      for (const [turn, child] of some.entries()) {
+        const entry = entries[turn];
+        // Gone meanwhile, a link to nowhere or out of the root, a pipe: not for listing.
+        if (entry === undefined || entry instanceof FerryError) continue;
+        yield entry;
+        // A link to a directory is shown and not descended into: it may lead back up.
+        if (recursive && child.isDirectory) {
+          yield* this.#walk(entry.filename as FileName, `${path}/${child.name}`, recursive);
+        }
       }
     }
   }

@@ -61,6 +61,22 @@ export interface SendOptions {
 }
 
 /**
+ * Reads a small source whole.
+ *
+ * @throws {FerryError} the source's errors; `io` where it changes meanwhile
+ */
+export async function readWhole(
+  source: ByteSource,
+  { size, algorithm }: { size: number; algorithm: Algorithm },
+): Promise<{ bytes: Uint8Array; checksum: Checksum }> {
+  const bytes = new Uint8Array(size);
+  const count = await fillPiece(source, bytes, size);
+  if (count < size) throw shrunk(count, size);
+  await source.assertUnchanged?.();
+  return { bytes, checksum: await checksumOfBytes(algorithm, bytes) };
+}
+
+/**
  * Sends a message with a sized body. After a failure in the middle of the body nothing more can
  * be sent, since the peer would take it for the rest of the body.
  *
@@ -92,12 +108,7 @@ export async function sendSized(
     let sent = 0;
     for (let turn = 0; sent < size; turn ^= 1) {
       const count = await reading;
-      if (count === 0) {
-        throw new FerryError(
-          "io",
-          `it shrank while it was sent: ${sent} of ${size} bytes are left`,
-        );
-      }
+      if (count === 0) throw shrunk(sent, size);
       const error = stop?.();
       if (error) throw error;
       const piece = buffers[turn]!.subarray(0, count);
@@ -132,6 +143,10 @@ async function fillPiece(source: ByteSource, buffer: Uint8Array, left: number): 
     filled += count;
   }
   return filled;
+}
+
+function shrunk(left: number, size: number): FerryError {
+  return new FerryError("io", `it shrank while it was sent: ${left} of ${size} bytes are left`);
 }
 
 async function sendPiece(wire: Wire, piece: Uint8Array, onBytes?: OnBytes): Promise<void> {

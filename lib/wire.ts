@@ -108,7 +108,7 @@ export class Wire {
       if (this.#start === this.#end) return null;
       throw new FerryError("closed", "the connection ended inside a header's length");
     }
-    const length = new DataView(this.#input.buffer, this.#start, LENGTH_BYTES).getInt32(0, true);
+    const length = this.#headerLength();
     if (length < MIN_HEADER_BYTES || length > MAX_HEADER_BYTES) {
       throw new FerryError(
         "bad_header",
@@ -123,9 +123,14 @@ export class Wire {
     return decodeHeader(this.#input.subarray(from, this.#start));
   }
 
-  /** Whether bytes of a next message are here already, so that a read need not wait for the peer. */
-  get hasInput(): boolean {
-    return this.#end - this.#start >= LENGTH_BYTES;
+  /** Whether a whole header is here already, so that reading it does not wait for the peer. */
+  get hasHeader(): boolean {
+    const there = this.#end - this.#start - LENGTH_BYTES;
+    return there >= 0 && there >= this.#headerLength();
+  }
+
+  #headerLength(): number {
+    return new DataView(this.#input.buffer, this.#start, LENGTH_BYTES).getInt32(0, true);
   }
 
   /**

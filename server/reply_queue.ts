@@ -54,6 +54,11 @@ export class ReplyQueue {
     });
   }
 
+  /** Resolves when all replies have been handed to the connection; fails where one could not be. */
+  written(): Promise<void> {
+    return this.#tail;
+  }
+
   /** Resolves when all replies have left; fails where one could not be sent. */
   settle(): Promise<void> {
     return this.#tail = this.#tail.then(() => this.#wire.flush());

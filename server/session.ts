@@ -10,6 +10,7 @@ import type { Digest } from "../lib/checksum.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { parseDirectoryName, parseFileName } from "../lib/file_name.ts";
 import {
+  checksumKeys,
   type CompareRequest,
   encodeLine,
   entryKeys,
@@ -29,7 +30,13 @@ import {
   encodeManifestReply,
 } from "../lib/manifest.ts";
 import type { Storage, StoredFile } from "../lib/storage.ts";
-import { digestPrefix, sendSized, sendStreamed, verifiedPieces } from "../lib/transfer.ts";
+import {
+  digestPrefix,
+  readWhole,
+  sendSized,
+  sendStreamed,
+  verifiedPieces,
+} from "../lib/transfer.ts";
 import { VERSION } from "../lib/version.ts";
 import { type Frame, type IncomingBody, Wire } from "../lib/wire.ts";
 import { assertAllowed, type Scope } from "./access.ts";
@@ -39,6 +46,9 @@ import { Uploads } from "./uploads.ts";
 
 /** The optional parts of the protocol that this server has. */
 const FEATURES = ["streamed", "pipelining", "offer", "resume", "compare", "sha256", "xxh128"];
+
+/** Files up to this size are read before their reply begins. */
+const SMALL_BYTES = 64 * 1024;
 
 const logger = getLogger(["ferry", "server"]);
 
@@ -64,6 +74,8 @@ export class Session {
   readonly #uploads: Uploads;
   #idle = false;
   #draining = false;
+  /** Whether replies may still stand in the output buffer. */
+  #unsent = false;
 
   /** A session on a connection that was just accepted. */
   constructor(conn: Deno.Conn, options: SessionOptions) {
@@ -113,6 +125,7 @@ export class Session {
   async #serve(): Promise<void> {
     let goOn = true;
     while (goOn && !this.#draining) {
+      if (!this.#wire.hasHeader) await this.#flush();
       this.#idle = true;
       const frame = await this.#nextFrame();
       this.#idle = false;
@@ -142,13 +155,14 @@ export class Session {
       const request = parseRequest(header);
       action = describe(request);
       assertAllowed(request.op, this.#options.granted);
+      if (!body.ended) await this.#flush();
       if (request.op === "put" && !request.offer) {
         await this.#put(request, body, action);
         return true;
       }
       await this.#uploads.release();
       // Everything but a put sees what the puts before it have done.
-      await this.#replies.settle();
+      await this.#replies.written();
       if (request.op === "compare") return await this.#compare(request, body, action);
       if (!await body.drain()) {
         await this.#refuse(
@@ -163,6 +177,16 @@ export class Session {
       await this.#refuse(toFerryError(error).during(action));
       return await this.#skip(body);
     }
+  }
+
+  /**
+   * Sends the replies with bodies that were gathered. Many requests that came together are answered
+   * together, but before this side waits for the other, the other has all that it was told.
+   */
+  async #flush(): Promise<void> {
+    if (!this.#unsent) return;
+    this.#unsent = false;
+    await this.#replies.settle();
   }
 
   /** Reports a failed request. */
@@ -251,13 +275,20 @@ export class Session {
   async #get(request: GetRequest, action: string): Promise<boolean> {
     const { filename, algorithm } = request;
     await using file = await this.#options.storage.open(parseFileName(filename), algorithm);
-    const { size, mtime, mode, checksum } = file.entry;
+    const { size, mtime, mode } = file.entry;
+    const header = { status: "ok", filename, size, mtime, mode };
+    if (size <= SMALL_BYTES && request.offset === 0n) {
+      // Reading it now is quicker than asking whether its checksum is known.
+      const { bytes, checksum } = await readWhole(file, { size, algorithm });
+      const keys = { offset: 0, ...checksumKeys(algorithm, checksum), total_size: size };
+      return await this.#stream(action, () => this.#wire.writeFrame({ ...header, ...keys }, bytes));
+    }
+    const { checksum } = file.entry;
     const { offset, digest } = await prefixOf(file, request);
     file.seek(offset);
     return await this.#stream(action, async () => {
-      const header = { status: "ok", filename, size, mtime, mode, offset };
       const rest = { size: size - offset, algorithm, checksum, digest };
-      const sent = await sendSized(this.#wire, header, file, rest);
+      const sent = await sendSized(this.#wire, { ...header, offset }, file, rest);
       if (checksum === null) await file.remember(sent.checksum);
     });
   }
@@ -294,8 +325,8 @@ export class Session {
    */
   async #stream(action: string, send: () => Promise<void>): Promise<boolean> {
     try {
+      this.#unsent = true;
       await send();
-      await this.#wire.flush();
     } catch (error) {
       this.#log(toFerryError(error).during(action));
       if (this.#wire.writable) await this.#wire.flush();
