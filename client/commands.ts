@@ -19,8 +19,8 @@ import type { COMMON, GET, LS, MKDIR, MV, PING, PUT, RM, STAT } from "./config.t
 import { endOfPipe, Output, type Tally } from "./output.ts";
 import type { ByteSink } from "../lib/storage.ts";
 
-/** The options of a command: the common ones and its own. */
-export type Table = typeof COMMON & OptionTable;
+/** The options of a command: those that every one has, and its own. */
+export type Table = Pick<typeof COMMON, "json" | "quiet"> & OptionTable;
 
 /** What a command works with. */
 export interface Context {
@@ -36,12 +36,12 @@ export interface Context {
   failed(op: string, error: unknown, details: Readonly<Record<string, unknown>>): void;
 }
 
-/** Runs a command whose options and arguments have been read. */
+/** Runs a command whose options and arguments have been read; may give an exit status of its own. */
 export type Run<T extends OptionTable> = (
   context: Context,
   options: OptionValues<T>,
   args: string[],
-) => Promise<void>;
+) => Promise<number | void>;
 
 /** Runs a command and gives the exit status: that of the first thing that failed. */
 export async function start<T extends Table>(
@@ -85,7 +85,7 @@ export async function start<T extends Table>(
     },
   };
   try {
-    await run(context, options, args);
+    status = await run(context, options, args) || status;
   } catch (error) {
     failed(run.name, error);
   } finally {

@@ -250,8 +250,47 @@ export const PING = {
   options: COMMON,
 } as const satisfies CommandSpec;
 
+/** `ferry echo` */
+export const ECHO = {
+  name: "ferry echo",
+  usage: "--udp HOST:PORT | --tcp HOST:PORT [--count N] [TEXT]",
+  summary: "See whether an echo answers, how fast and how surely",
+  details:
+    `With TEXT it sends that and prints what comes back. With --count, --interval or --size it sends
+one after the other, prints a line for each reply, and at the end or at Ctrl-C how many came back and
+how long they took. With none of these it asks for lines.
+
+The exit status is 6 where nothing came back, and 7 where something came back that is no echo: the same
+bytes, or the same with ASCII letters in upper case.`,
+  arguments: { min: 0, max: 1 },
+  options: {
+    udp: { kind: "text", value: "HOST:PORT", help: "an echo over UDP" },
+    tcp: { kind: "text", value: "HOST:PORT", help: "an echo over TCP" },
+    count: { kind: "count", short: "c", value: "N", help: "send so many; 0: until Ctrl-C" },
+    interval: {
+      kind: "time",
+      short: "i",
+      value: "TIME",
+      help: "from one to the next (default: 1s); 0: as replies come, 64 at once, without lines",
+    },
+    size: { kind: "size", value: "BYTES", help: "how much to send each time (default: 64)" },
+    timeout: {
+      kind: "time",
+      value: "TIME",
+      default: "2s",
+      help: "give up a reply that has not come in that time",
+    },
+    "connect-timeout": COMMON["connect-timeout"],
+    json: COMMON.json,
+    quiet: COMMON.quiet,
+    config: COMMON.config,
+    help: COMMON.help,
+  },
+} as const satisfies CommandSpec;
+
 /** Every option of every command: what a config file may set. */
 export const CONFIGURABLE: OptionTable = {
+  ...ECHO.options,
   ...PUT.options,
   ...GET.options,
   ...LS.options,

@@ -381,7 +381,13 @@ function limited(conn: Deno.Conn, limit: RateLimit): ByteStream {
   };
 }
 
-async function dial(
+/**
+ * Opens a TCP connection, in so many milliseconds at most.
+ *
+ * @throws {FerryError} `timeout`, or what the system says
+ * @throws the signal's reason
+ */
+export async function dial(
   address: Address,
   timeout: number,
   signal: AbortSignal | undefined,

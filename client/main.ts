@@ -4,12 +4,18 @@
  * @module
  */
 
-import { type CommandSpec, parseCommandLine, renderHelp } from "../lib/command_line.ts";
+import {
+  type CommandSpec,
+  type OptionTable,
+  parseCommandLine,
+  renderHelp,
+} from "../lib/command_line.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { INTERRUPTED, onInterrupt } from "../lib/interrupts.ts";
 import { VERSION } from "../lib/version.ts";
 import * as commands from "./commands.ts";
-import { COMMON, CONFIGURABLE, GET, LS, MKDIR, MV, PING, PUT, RM, STAT } from "./config.ts";
+import { COMMON, CONFIGURABLE, ECHO, GET, LS, MKDIR, MV, PING, PUT, RM, STAT } from "./config.ts";
+import { echo } from "./echo_command.ts";
 import { write } from "./output.ts";
 
 const PREFIX = "FERRY";
@@ -49,7 +55,15 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
   command(MV, commands.mv),
   command(MKDIR, commands.mkdir),
   command(PING, commands.ping),
+  command(ECHO, echo),
 ].map((entry) => [entry.spec.name.split(" ")[1]!, entry]));
+
+/** The options that a command shares with all that talk to a ferryd. */
+function commonOf({ options }: CommandSpec): OptionTable {
+  return Object.fromEntries(
+    Object.entries(COMMON).filter(([name, option]) => options[name] === option),
+  );
+}
 
 function overview(): string {
   const width = Math.max(...[...COMMANDS.keys()].map((name) => name.length)) + 2;
@@ -77,7 +91,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const end = rest.indexOf("--");
   const before = end < 0 ? rest : rest.slice(0, end);
   if (before.includes("--help") || before.includes("-h")) {
-    return print(renderHelp(entry.spec, { prefix: PREFIX, common: COMMON }));
+    return print(renderHelp(entry.spec, { prefix: PREFIX, common: commonOf(entry.spec) }));
   }
   const interrupted = new AbortController();
   onInterrupt(

@@ -204,6 +204,12 @@ export class Output {
     if (this.#options.json) this.#json({ event: "done", op, ...details });
   }
 
+  /** Says something: a line to people, an object to machines. */
+  say(text: string, event: Readonly<Record<string, unknown>>): void {
+    if (this.#options.json) this.#json(event);
+    else this.line(text);
+  }
+
   /** Shows a file or a directory as one line. */
   entry(op: string, entry: Entry): void {
     if (this.#options.json) this.#json({ event: "entry", op, ...wireEntry(entry) });

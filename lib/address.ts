@@ -18,15 +18,18 @@ export interface Address {
 }
 
 /**
- * Reads an address. Without a port it has {@linkcode DEFAULT_PORT}.
+ * Reads an address. Without a port it has `defaultPort`, or is none where that is null.
  *
  * @throws {FerryError} `usage`
  */
-export function parseAddress(text: string): Address {
+export function parseAddress(
+  text: string,
+  { defaultPort = DEFAULT_PORT }: { defaultPort?: number | null } = {},
+): Address {
   const match = /^(?:\[([0-9A-Fa-f:.%\w]+)\]|([^\s:[\]]+))(?::(\d{1,5}))?$/.exec(text);
   const hostname = match?.[1] ?? match?.[2];
-  const port = Number(match?.[3] ?? DEFAULT_PORT);
-  if (hostname === undefined || port > 65535) {
+  const port = Number(match?.[3] ?? defaultPort ?? NaN);
+  if (hostname === undefined || !(port <= 65535)) {
     throw new FerryError("usage", `${JSON.stringify(text)} is no address: write HOST:PORT`);
   }
   return { hostname, port };

@@ -270,8 +270,9 @@ export function parseSize(text: string): number | undefined {
   return size === undefined ? undefined : Math.floor(size);
 }
 
-/** A time in milliseconds: `500ms`, `1.5s`, `2h`; undefined where the text is none. */
+/** A time in milliseconds: `500ms`, `1.5s`, `2h`, `0`; undefined where the text is none. */
 export function parseTime(text: string): number | undefined {
+  if (/^0+$/.test(text)) return 0;
   return parseQuantity(text, TIME_UNITS);
 }
 

@@ -31,3 +31,21 @@ export function onInterrupt(
     });
   }
 }
+
+/**
+ * Waits for a promise, but no longer than until the signal is aborted. What was begun goes on, and nobody
+ * learns how it ends.
+ *
+ * @throws the signal's reason
+ */
+export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  if (signal.aborted) abort();
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}

@@ -18,7 +18,8 @@ const BACKOFF = { first: 5, longest: 1000 };
 /** The kinds of listeners that there are. */
 export type ListenerKind =
   | "tcp"
-  | "tcp-echo";
+  | "tcp-echo"
+  | "udp-echo";
 
 /** Where a server listens. */
 export interface Listening extends Address {

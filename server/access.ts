@@ -7,11 +7,11 @@
 import { FerryError } from "../lib/errors.ts";
 import type { Request } from "../lib/header.ts";
 
-/** What a client may be allowed to do. */
-export type Scope = "read" | "write" | "delete";
+/** What a client may be allowed to do. No request needs `echo`: it opens echo listeners to others. */
+export type Scope = "read" | "write" | "delete" | "echo";
 
 /** All the scopes. */
-export const SCOPES: readonly Scope[] = ["read", "write", "delete"];
+export const SCOPES: readonly Scope[] = ["read", "write", "delete", "echo"];
 
 /** What each operation needs. */
 const NEEDED: { readonly [Op in Request["op"]]: readonly Scope[] } = {

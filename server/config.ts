@@ -28,7 +28,27 @@ error. SIGTERM and SIGINT let transfers under way finish; a second one does not.
       kind: "text",
       value: "SCOPES",
       help:
-        "what anybody may do: read,write,delete; needed where others than this machine can connect",
+        "what anybody may do: read,write,delete,echo; needed where others than this machine can connect",
+    },
+    "tcp-echo": {
+      kind: "text",
+      value: "HOST:PORT",
+      help: "where to answer bytes over TCP with the same in upper case",
+    },
+    "udp-echo": {
+      kind: "text",
+      value: "HOST:PORT",
+      help: "where to answer datagrams with the same in upper case",
+    },
+    verbatim: {
+      kind: "flag",
+      help: "let the echoes change nothing, and answer ports below 1024 too (RFC 862)",
+    },
+    "echo-rate": {
+      kind: "count",
+      value: "N",
+      default: "1000",
+      help: "send no more packets a second to one source of datagrams elsewhere; 0: any number",
     },
     "max-file-size": {
       kind: "size",

@@ -4,11 +4,12 @@
  * @module
  */
 
-import { formatAddress, isLoopback, parseAddress } from "../lib/address.ts";
+import { type Address, formatAddress, isLoopback, parseAddress } from "../lib/address.ts";
 import { FerryError, quote } from "../lib/errors.ts";
 import type { Storage } from "../lib/storage.ts";
 import { acceptTcp, type Listener, type Listening } from "./accept.ts";
 import { type Scope, SCOPES } from "./access.ts";
+import { listenTcpEcho, listenUdpEcho } from "./echo.ts";
 import { Session } from "./session.ts";
 
 /** Options of {@linkcode serve}. */
@@ -29,6 +30,20 @@ export interface ServeOptions {
    * way; 100 unless told otherwise, and 0 for any number.
    */
   minRate?: number | undefined;
+  /**
+   * `HOST:PORT` of an echo over TCP; none unless told otherwise. An address that is not on loopback is
+   * refused unless `anonymous` has `echo`.
+   */
+  tcpEcho?: string | undefined;
+  /** `HOST:PORT` of an echo over UDP, as `tcpEcho`. */
+  udpEcho?: string | undefined;
+  /** Whether the echoes answer with the same bytes, instead of letters in upper case. */
+  verbatim?: boolean | undefined;
+  /**
+   * The most packets a second that the echo over UDP sends to one source that is not on this machine;
+   * 1000 unless told otherwise, 0 for any number.
+   */
+  echoRate?: number | undefined;
 }
 
 /** A server that runs. */
@@ -70,24 +85,55 @@ export async function serve(options: ServeOptions): Promise<Server> {
 
 /** How to open each of the listeners that are asked for. */
 function wanted(options: ServeOptions): (() => Listener | Promise<Listener>)[] {
-  return [() => listenForSessions(options)];
+  const { tcpEcho, udpEcho } = options;
+  return [
+    () => listenForSessions(options),
+    ...(tcpEcho === undefined ? [] : [() => openTcpEcho(tcpEcho, options)]),
+    ...(udpEcho === undefined ? [] : [() => openUdpEcho(udpEcho, options)]),
+  ];
 }
 
 function listenForSessions(options: ServeOptions): Listener {
-  const { storage, anonymous, idleTimeout = 60_000, minRate = 100 } = options;
-  const address = parseAddress(options.listen ?? "127.0.0.1");
-  if (!isLoopback(address) && anonymous === undefined) {
-    throw new FerryError(
-      "usage",
-      "others than this machine could connect: say with --anonymous SCOPES what anybody may do",
-      { action: `listen on ${formatAddress(address)}` },
-    );
-  }
+  const { storage, listen = "127.0.0.1", anonymous, idleTimeout = 60_000, minRate = 100 } = options;
+  const address = parseAddress(listen);
+  assertOpenedTo(address, { anonymous });
   return acceptTcp("tcp", address, (conn) => {
     conn.setNoDelay(true);
     const peer = formatAddress(conn.remoteAddr);
     const granted = anonymous ?? SCOPES;
     return new Session(conn, { storage, granted, idleTimeout, minRate, peer });
+  });
+}
+
+function openTcpEcho(listen: string, options: ServeOptions): Listener {
+  const { verbatim = false, anonymous, idleTimeout = 60_000 } = options;
+  const address = parseAddress(listen, { defaultPort: null });
+  assertOpenedTo(address, { anonymous, scope: "echo" });
+  return listenTcpEcho(address, { verbatim, idleTimeout });
+}
+
+function openUdpEcho(listen: string, options: ServeOptions): Promise<Listener> {
+  const { verbatim = false, anonymous, echoRate = 1000 } = options;
+  const address = parseAddress(listen, { defaultPort: null });
+  assertOpenedTo(address, { anonymous, scope: "echo" });
+  return listenUdpEcho(address, { verbatim, rate: echoRate });
+}
+
+/**
+ * Refuses an address that others than this machine can reach, unless it was said what anybody may do. A
+ * listener that knows nobody's name needs its `scope` to be among that.
+ */
+function assertOpenedTo(
+  address: Address,
+  { anonymous, scope }: { anonymous: readonly Scope[] | undefined; scope?: Scope },
+): void {
+  if (isLoopback(address)) return;
+  if (scope === undefined ? anonymous !== undefined : anonymous?.includes(scope)) return;
+  const remedy = scope === undefined
+    ? "say with --anonymous SCOPES what anybody may do"
+    : `--anonymous has to name ${scope} among what anybody may do`;
+  throw new FerryError("usage", `others than this machine could connect: ${remedy}`, {
+    action: `listen on ${formatAddress(address)}`,
   });
 }
 

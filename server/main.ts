@@ -42,6 +42,10 @@ async function main(argv: readonly string[]): Promise<void> {
     anonymous: options.anonymous === undefined ? undefined : parseScopes(options.anonymous),
     idleTimeout: options["idle-timeout"],
     minRate: options["min-rate"],
+    tcpEcho: options["tcp-echo"],
+    udpEcho: options["udp-echo"],
+    verbatim: options.verbatim,
+    echoRate: options["echo-rate"],
   });
   const expire = () => void storage.expireParts(options["partial-ttl"]);
   expire();

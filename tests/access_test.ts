@@ -39,6 +39,6 @@ for (const [op, needed] of Object.entries(NEEDED) as [Request["op"], readonly Sc
 }
 
 Deno.test("SCOPES has every scope once", () => {
-  const all: Record<Scope, true> = { read: true, write: true, delete: true };
+  const all: Record<Scope, true> = { read: true, write: true, delete: true, echo: true };
   assertEquals([...SCOPES].sort(), Object.keys(all).sort() as Scope[]);
 });

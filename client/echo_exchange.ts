@@ -1,0 +1,127 @@
+/**
+ * Asking an echo for the reply to one text after the other.
+ *
+ * @module
+ */
+
+import { FerryError, toFerryError } from "../lib/errors.ts";
+import { untilAborted } from "../lib/interrupts.ts";
+import { dial } from "./connection.ts";
+import { type Destination, UdpPeer } from "./echo_carrier.ts";
+
+/** An echo that is asked for one reply after the other. */
+export interface Exchange extends Disposable {
+  /**
+   * Sends bytes and gives what comes back.
+   *
+   * @throws {FerryError} `timeout`, `unreachable`, `closed`
+   * @throws the signal's reason
+   */
+  ask(bytes: Uint8Array): Promise<Uint8Array>;
+}
+
+/** Makes ready to ask an echo; a reply that does not come for `timeout` milliseconds is given up. */
+export function openExchange(destination: Destination, timeout: number): Exchange {
+  return destination.protocol === "udp"
+    ? new DatagramExchange(destination, timeout)
+    : new StreamExchange(destination, timeout);
+}
+
+function noAnswer(timeout: number): FerryError {
+  return new FerryError("timeout", `no answer for ${timeout / 1000} s`);
+}
+
+class DatagramExchange implements Exchange {
+  readonly #destination: Destination;
+  readonly #timeout: number;
+  #peer: UdpPeer | undefined;
+
+  constructor(destination: Destination, timeout: number) {
+    this.#destination = destination;
+    this.#timeout = timeout;
+  }
+
+  async ask(bytes: Uint8Array): Promise<Uint8Array> {
+    const peer = this.#peer ??= await UdpPeer.resolve(this.#destination);
+    // A socket of its own: what comes too late for an earlier one cannot be taken for its reply.
+    using socket = await peer.open();
+    const deadline = setTimeout(() => socket.close(), this.#timeout);
+    try {
+      await peer.send(socket, bytes);
+      const reply = await untilAborted(peer.receive(socket), this.#destination.signal);
+      if (reply) return reply;
+      throw noAnswer(this.#timeout);
+    } finally {
+      clearTimeout(deadline);
+    }
+  }
+
+  [Symbol.dispose](): void {}
+}
+
+class StreamExchange implements Exchange {
+  readonly #destination: Destination;
+  readonly #timeout: number;
+  #conn: Deno.TcpConn | undefined;
+  #reason: FerryError | undefined;
+
+  constructor(destination: Destination, timeout: number) {
+    this.#destination = destination;
+    this.#timeout = timeout;
+  }
+
+  async ask(bytes: Uint8Array): Promise<Uint8Array> {
+    const { address, connectTimeout, signal } = this.#destination;
+    this.#reason = undefined;
+    const conn = this.#conn ??= await dial(address, connectTimeout, signal);
+    try {
+      // A long text has to be read before all of it is written: the echo keeps nothing.
+      const [reply] = await untilAborted(
+        Promise.all([this.#read(conn, bytes.length), this.#write(conn, bytes)]),
+        signal,
+      );
+      return reply;
+    } catch (error) {
+      // What is still to come belongs to this text: the next one gets another connection.
+      this[Symbol.dispose]();
+      throw signal.aborted ? error : this.#reason ?? toFerryError(error);
+    }
+  }
+
+  async #read(conn: Deno.TcpConn, size: number): Promise<Uint8Array> {
+    const reply = new Uint8Array(size);
+    for (let filled = 0; filled < size;) {
+      const count = await this.#withinTimeout(conn.read(reply.subarray(filled)));
+      if (count === null) throw new FerryError("closed", "the server ended the connection");
+      filled += count;
+    }
+    return reply;
+  }
+
+  async #write(conn: Deno.TcpConn, bytes: Uint8Array): Promise<void> {
+    for (let done = 0; done < bytes.length;) {
+      done += await this.#withinTimeout(conn.write(bytes.subarray(done)));
+    }
+  }
+
+  async #withinTimeout<T>(operation: Promise<T>): Promise<T> {
+    const deadline = setTimeout(() => {
+      this.#reason ??= noAnswer(this.#timeout);
+      this[Symbol.dispose]();
+    }, this.#timeout);
+    try {
+      return await operation;
+    } finally {
+      clearTimeout(deadline);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    try {
+      this.#conn?.close();
+    } catch {
+      // Closed by the runtime already, after an error.
+    }
+    this.#conn = undefined;
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * What an echo answers: the same bytes, ASCII letters in upper case; or, as RFC 862 has it, unchanged.
+ *
+ * @module
+ */
+
+const A = 0x61;
+const LETTERS = 26;
+const CASE_BIT = 0x20;
+
+/** Puts ASCII a to z into upper case, in place; tells whether there were any. */
+export function upperCase(bytes: Uint8Array): boolean {
+  let changed = false;
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i]!;
+    if (byte - A >>> 0 < LETTERS) {
+      bytes[i] = byte & ~CASE_BIT;
+      changed = true;
+    }
+  }
+  return changed;
+}
+
+/**
+ * Where a reply differs from what an echo answers, be it in upper case or unchanged: the index of the
+ * first wrong byte, or the length of what is too short; undefined where it does not differ.
+ */
+export function mismatch(sent: Uint8Array, reply: Uint8Array): number | undefined {
+  const [upper, same] = [agreement(sent, reply, true), agreement(sent, reply, false)];
+  const longest = Math.max(upper, same);
+  return longest === sent.length && longest === reply.length ? undefined : longest;
+}
+
+/** How many bytes from the start on are what an echo answers. */
+function agreement(sent: Uint8Array, reply: Uint8Array, upper: boolean): number {
+  const length = Math.min(sent.length, reply.length);
+  for (let i = 0; i < length; i++) {
+    const byte = sent[i]!;
+    const wanted = upper && byte - A >>> 0 < LETTERS ? byte & ~CASE_BIT : byte;
+    if (reply[i] !== wanted) return i;
+  }
+  return length;
+}

@@ -1,0 +1,204 @@
+/**
+ * The echoes: what comes goes back with its ASCII letters in upper case, or unchanged as RFC 862 has it.
+ * They know no files and no permissions; PROTOCOL.md specifies them.
+ *
+ * @module
+ */
+
+import { delay } from "@std/async/delay";
+import { getLogger } from "@logtape/logtape";
+import { type Address, formatAddress } from "../lib/address.ts";
+import { type DatagramSocket, openDatagramSocket } from "../lib/datagram.ts";
+import { upperCase } from "../lib/echo.ts";
+import { FerryError, toFerryError } from "../lib/errors.ts";
+import type { ByteStream } from "../lib/wire.ts";
+import { acceptTcp, type Listener, type Listening, type Served } from "./accept.ts";
+import { ReflectionGuard, type Refusal } from "./reflection.ts";
+
+const logger = getLogger(["ferry", "server"]);
+
+/** How much of a connection is read at once; it is written before more is read. */
+const PIECE_BYTES = 16 * 1024;
+
+/** How often the log says how many datagrams were not answered, in milliseconds. */
+const REPORT_MS = 10_000;
+
+/** The pause after a receive that failed, in milliseconds. */
+const RETRY_MS = 10;
+
+/** Options of {@linkcode listenTcpEcho}. */
+export interface TcpEchoOptions {
+  /** Whether the bytes go back unchanged. */
+  verbatim: boolean;
+  /** Milliseconds after which a peer that moves no byte is disconnected. */
+  idleTimeout: number;
+}
+
+/** Options of {@linkcode listenUdpEcho}. */
+export interface UdpEchoOptions {
+  /** Whether datagrams go back unchanged, to ports below 1024 too. */
+  verbatim: boolean;
+  /** The most packets a second to one source that is not on this machine; 0 for any number. */
+  rate: number;
+}
+
+/**
+ * Echoes what comes over TCP.
+ *
+ * @throws {FerryError} `io`, `denied`, `unreachable` where the address cannot be listened on
+ */
+export function listenTcpEcho(address: Address, options: TcpEchoOptions): Listener {
+  return acceptTcp("tcp-echo", address, (conn) => {
+    conn.setNoDelay(true);
+    return new TcpEcho(conn, formatAddress(conn.remoteAddr), options);
+  });
+}
+
+/** Echoes one connection. */
+class TcpEcho implements Served {
+  readonly #stream: ByteStream;
+  readonly #peer: string;
+  readonly #options: TcpEchoOptions;
+  #reading = false;
+  #draining = false;
+  #reason: FerryError | undefined;
+
+  constructor(stream: ByteStream, peer: string, options: TcpEchoOptions) {
+    this.#stream = stream;
+    this.#peer = peer;
+    this.#options = options;
+  }
+
+  async run(): Promise<void> {
+    const peer = this.#peer;
+    logger.debug("{peer} connected to the echo", { peer });
+    let bytes = 0;
+    try {
+      const piece = new Uint8Array(PIECE_BYTES);
+      while (!this.#draining) {
+        this.#reading = true;
+        const count = await this.#withinIdleTime(this.#stream.read(piece));
+        this.#reading = false;
+        // Whoever ends one direction has had all that is due to it by then.
+        if (count === null) break;
+        const answer = piece.subarray(0, count);
+        if (!this.#options.verbatim) upperCase(answer);
+        for (let done = 0; done < count;) {
+          done += await this.#withinIdleTime(this.#stream.write(answer.subarray(done)));
+        }
+        bytes += count;
+      }
+    } catch (error) {
+      const { code, message } = this.#reason ?? toFerryError(error);
+      logger.info("{peer} left the echo: {message} ({code})", { peer, message, code });
+    } finally {
+      this.#close();
+      logger.debug("{peer} disconnected from the echo after {bytes} bytes", { peer, bytes });
+    }
+  }
+
+  drain(): void {
+    this.#draining = true;
+    if (this.#reading) this.close(new FerryError("closed", "the server is shutting down"));
+  }
+
+  close(reason: FerryError): void {
+    this.#reason ??= reason;
+    this.#close();
+  }
+
+  #close(): void {
+    try {
+      this.#stream.close();
+    } catch {
+      // It has been closed already.
+    }
+  }
+
+  async #withinIdleTime<T>(operation: Promise<T>): Promise<T> {
+    const { idleTimeout } = this.#options;
+    const timer = setTimeout(() => {
+      this.close(new FerryError("timeout", `the peer moved no byte for ${idleTimeout / 1000} s`));
+    }, idleTimeout);
+    try {
+      return await operation;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/**
+ * Echoes datagrams, each one by itself.
+ *
+ * @throws {FerryError} `io`, `denied`, `unreachable` where the address cannot be listened on
+ */
+export async function listenUdpEcho(address: Address, options: UdpEchoOptions): Promise<Listener> {
+  return new UdpEcho(await openDatagramSocket(address), options);
+}
+
+class UdpEcho implements Listener {
+  readonly listening: Listening;
+  readonly #socket: DatagramSocket;
+  readonly #verbatim: boolean;
+  readonly #guard: ReflectionGuard;
+  readonly #ended: Promise<void>;
+  #closed = false;
+  /** How many datagrams were not answered since the last report, by reason. */
+  readonly #unanswered = new Map<Refusal | "cannot be sent", number>();
+  #reported = -Infinity;
+
+  constructor(socket: DatagramSocket, { verbatim, rate }: UdpEchoOptions) {
+    this.#socket = socket;
+    this.listening = { kind: "udp-echo", ...socket.address };
+    this.#verbatim = verbatim;
+    const { port } = socket.address;
+    this.#guard = new ReflectionGuard({ port, anyPort: verbatim, rate });
+    this.#ended = this.#run();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#socket.close();
+    await this.#ended;
+    if (this.#unanswered.size > 0) this.#report();
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#closed) {
+      try {
+        const datagram = await this.#socket.receive();
+        if (!datagram) return;
+        const { bytes, from } = datagram;
+        const changed = !this.#verbatim && upperCase(bytes);
+        const refusal = this.#guard.refusal(from, bytes, !changed);
+        if (refusal) this.#count(refusal);
+        else await this.#socket.send(bytes, from).catch(() => this.#count("cannot be sent"));
+      } catch (error) {
+        // Some systems report here that an earlier answer did not arrive.
+        logger.debug("The UDP echo cannot receive: {reason}", {
+          reason: toFerryError(error).reason,
+        });
+        await delay(RETRY_MS);
+      }
+    }
+  }
+
+  #count(reason: Refusal | "cannot be sent"): void {
+    this.#unanswered.set(reason, (this.#unanswered.get(reason) ?? 0) + 1);
+    const now = performance.now();
+    if (now - this.#reported < REPORT_MS) return;
+    this.#reported = now;
+    this.#report();
+  }
+
+  #report(): void {
+    for (const [reason, count] of this.#unanswered) {
+      logger.info("Datagrams that the UDP echo did not answer: {count} ({reason})", {
+        count,
+        reason,
+      });
+    }
+    this.#unanswered.clear();
+  }
+}
