@@ -24,6 +24,9 @@ const WINDOW = { probes: 64, bytes: 64 * 1024 };
 /** Further replies to what was answered already are waited for so long at the end, in milliseconds. */
 const LINGER_MS = 50;
 
+/** What is read from several sockets within this time, in milliseconds, may have waited there together. */
+const SAME_TIME_MS = 1;
+
 /** The pause after a probe that could not be sent, in milliseconds. */
 const RETRY_MS = 10;
 
@@ -43,7 +46,7 @@ export interface ProbeOptions extends Destination {
   count: number;
   /**
    * Milliseconds from one probe to the next. With 0 they follow each other as replies come, and 64 of
-   * them are under way at once, or fewer where they are large.
+   * them are under way at once, or fewer where they are large, or only one without a number.
    */
   interval: number;
   /** Milliseconds after which a reply is given up. */
@@ -75,7 +78,7 @@ export async function probe(options: ProbeOptions): Promise<ProbeResult> {
 class Probes implements Receiver {
   readonly #options: ProbeOptions;
   readonly #window: number;
-  readonly #statistics = new EchoStatistics();
+  readonly #statistics: EchoStatistics;
   readonly #finished = Promise.withResolvers<void>();
   #carrier: Carrier | undefined;
   /** When the next probe is due. */
@@ -91,13 +94,12 @@ class Probes implements Receiver {
   constructor(options: ProbeOptions) {
     this.#options = options;
     const { interval, payload, protocol } = options;
-    const fitting = Math.max(1, Math.floor(WINDOW.bytes / payload.size));
     const separate = protocol === "udp" && !payload.numbered;
-    this.#window = interval === 0
-      ? Math.min(WINDOW.probes, fitting)
-      : separate
-      ? WINDOW.probes
-      : Infinity;
+    const fitting = Math.max(1, Math.floor(WINDOW.bytes / payload.size));
+    if (interval > 0) this.#window = separate ? WINDOW.probes : Infinity;
+    else this.#window = separate ? 1 : Math.min(WINDOW.probes, fitting);
+    // Nothing tells in which order replies came that wait at several sockets at the same time.
+    this.#statistics = new EchoStatistics(separate ? { simultaneous: SAME_TIME_MS } : {});
   }
 
   async run(): Promise<ProbeResult> {

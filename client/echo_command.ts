@@ -59,10 +59,7 @@ function usage(message: string): FerryError {
 function destinationOf(options: Options, signal: AbortSignal): Destination {
   const { udp, tcp, "connect-timeout": connectTimeout } = options;
   if ((udp === undefined) === (tcp === undefined)) {
-    throw new FerryError(
-      "usage",
-      "Say where the echo is: either --udp HOST:PORT or --tcp HOST:PORT",
-    );
+    throw usage("Say where the echo is, with either --udp HOST:PORT or --tcp HOST:PORT");
   }
   const address = parseAddress((udp ?? tcp)!, { defaultPort: null });
   return { protocol: udp === undefined ? "tcp" : "udp", address, connectTimeout, signal };
@@ -174,13 +171,16 @@ function replyLine(
   from: string,
   { sequence, size, wrongAt, kind, rtt, outOfOrder }: EchoReply,
 ): string {
+  const head = `${size} bytes from ${from}:`;
+  const wrong = wrongAt === undefined ? [] : [`no echo from byte ${wrongAt} on`];
+  if (kind === "unknown") return `${head} ${wrong[0] ?? "a reply to nothing that is remembered"}`;
   const notes = [
     ...(kind === "first" ? [] : [kind]),
     ...(outOfOrder ? ["out of order"] : []),
-    ...(wrongAt === undefined ? [] : [`no echo from byte ${wrongAt} on`]),
+    ...wrong,
   ];
-  const known = kind === "unknown" ? "" : ` seq=${sequence} time=${rtt.toFixed(3)} ms`;
-  return `${size} bytes from ${from}:${known}${notes.length > 0 ? ` (${notes.join(", ")})` : ""}`;
+  const noted = notes.length > 0 ? ` (${notes.join(", ")})` : "";
+  return `${head} seq=${sequence} time=${rtt.toFixed(3)} ms${noted}`;
 }
 
 function replyEvent(reply: EchoReply): Readonly<Record<string, unknown>> {

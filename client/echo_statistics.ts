@@ -55,7 +55,10 @@ export class EchoStatistics {
   #waiting = 0;
   /** No probe before this one is waited for. */
   #oldest = 1;
+  /** The latest probe that was answered, and when that was. */
   #highest = 0;
+  #highestAt = 0;
+  readonly #simultaneous: number;
 
   #received = 0;
   #answeredWrongly = 0;
@@ -70,6 +73,14 @@ export class EchoStatistics {
   #min = Infinity;
   #max = 0;
 
+  /**
+   * Statistics of nothing yet. Of replies that come within `simultaneous` milliseconds it is not known
+   * which was first; 0 unless told otherwise.
+   */
+  constructor({ simultaneous = 0 } = {}) {
+    this.#simultaneous = simultaneous;
+  }
+
   /** How many probes have been sent: the number of the last one. */
   get sent(): number {
     return this.#sent;
@@ -83,11 +94,6 @@ export class EchoStatistics {
   /** Whether another probe can be remembered without forgetting one that is waited for. */
   get hasRoom(): boolean {
     return this.#sent + 1 - this.#oldest < REMEMBERED;
-  }
-
-  /** How many replies there were, whatever they were like. */
-  get replies(): number {
-    return this.#received + this.#damaged + this.#late + this.#duplicates;
   }
 
   /** The longest time that a reply has taken, in milliseconds; 0 where there was none. */
@@ -111,9 +117,9 @@ export class EchoStatistics {
 
   /** Takes note of a reply; `right` says whether its content is, NaN that it has no number. */
   reply(sequence: number, now: number, right: boolean): Reply {
-    const known = sequence >= 1 && sequence <= this.#sent;
-    if (!right || !known) this.#damaged++;
-    if (!known || sequence <= this.#sent - REMEMBERED) {
+    const wasSent = sequence >= 1 && sequence <= this.#sent;
+    if (!right || !wasSent) this.#damaged++;
+    if (!this.#remembers(sequence)) {
       return { kind: "unknown", rtt: 0, outOfOrder: false };
     }
     const rtt = now - this.#sentAt[sequence % REMEMBERED]!;
@@ -122,9 +128,12 @@ export class EchoStatistics {
       this.#duplicates++;
       return { kind: "duplicate", rtt, outOfOrder: false };
     }
-    const outOfOrder = sequence < this.#highest;
+    const outOfOrder = sequence < this.#highest && now - this.#highestAt >= this.#simultaneous;
     if (outOfOrder) this.#outOfOrder++;
-    else this.#highest = sequence;
+    if (sequence > this.#highest) {
+      this.#highest = sequence;
+      this.#highestAt = now;
+    }
     this.#settle(sequence, ANSWERED);
     if (state === LOST) {
       this.#late++;
@@ -137,7 +146,7 @@ export class EchoStatistics {
 
   /** Gives up a probe that is waited for, and tells whether it was. */
   lose(sequence: number): boolean {
-    if (sequence <= this.#sent - REMEMBERED) return false;
+    if (!this.#remembers(sequence)) return false;
     if (this.#state[sequence % REMEMBERED] !== WAITING) return false;
     this.#settle(sequence, LOST);
     return true;
@@ -172,6 +181,10 @@ export class EchoStatistics {
         stddev: Math.sqrt(this.#deviations / received),
       },
     };
+  }
+
+  #remembers(sequence: number): boolean {
+    return sequence >= 1 && sequence <= this.#sent && sequence > this.#sent - REMEMBERED;
   }
 
   #settle(sequence: number, state: number): void {

@@ -122,7 +122,9 @@ class NodeSocket implements DatagramSocket {
     this.#socket = socket;
     const { address, port } = socket.address();
     this.address = { hostname: address, port };
-    socket.on("message", (bytes, { address, port }) => {
+    socket.on("message", ({ buffer, byteOffset, byteLength }, { address, port }) => {
+      // Node's own kind of bytes would differ in what `slice` does.
+      const bytes = new Uint8Array(buffer, byteOffset, byteLength);
       this.#take({ bytes, from: { hostname: address, port } });
     });
     socket.on("error", (error) => this.#take(toFerryError(error)));
@@ -164,13 +166,11 @@ class NodeSocket implements DatagramSocket {
   async send(bytes: Uint8Array, { hostname, port }: Address): Promise<void> {
     if (this.#closed) throw new FerryError("closed", "the socket was closed");
     const sent = Promise.withResolvers<void>();
-    this.#socket.send(
-      bytes,
-      port,
-      hostname,
-      (error) => error ? sent.reject(error) : sent.resolve(),
-    );
     try {
+      this.#socket.send(bytes, port, hostname, (error) => {
+        if (error) sent.reject(error);
+        else sent.resolve();
+      });
       await sent.promise;
     } catch (error) {
       throw sendError(error);
@@ -189,6 +189,9 @@ class NodeSocket implements DatagramSocket {
   }
 }
 
+/** What is said of port 0, of addresses of another family, and the like. */
+const NO_DESTINATION: readonly unknown[] = ["EINVAL", "EAFNOSUPPORT", "ERR_SOCKET_BAD_PORT"];
+
 function sendError(error: unknown): FerryError {
   const { code } = error as { code?: unknown };
   if (code === "EMSGSIZE") {
@@ -196,7 +199,7 @@ function sendError(error: unknown): FerryError {
       cause: error,
     });
   }
-  if (code === "EINVAL" || code === "EAFNOSUPPORT") {
+  if (NO_DESTINATION.includes(code)) {
     return new FerryError("unreachable", "nothing can be sent to such an address", {
       cause: error,
     });

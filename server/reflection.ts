@@ -28,8 +28,8 @@ const UDP_HEADER_BYTES = 8;
  */
 const LOOP_LENGTH = 10_000;
 
-/** A datagram that comes later than that, in milliseconds, or behind so many others, is a new one. */
-const LOOP_MEMORY = { ms: 10_000, others: 64 };
+/** A datagram that did not come back for so long, in milliseconds, is not watched for any more. */
+const LOOP_MEMORY_MS = 10_000;
 
 /** Why a datagram is not answered. */
 export type Refusal = "well-known port" | "port of an echo" | "rate limit" | "loop";
@@ -44,27 +44,26 @@ export interface ReflectionGuardOptions {
   rate: number;
   /** Milliseconds on a clock that never goes back. */
   now?: () => number;
+  /** What makes the hash unpredictable; a random number unless told otherwise. */
+  seed?: number;
 }
 
 /** Decides which datagrams an echo answers. Its state is of a fixed size. */
 export class ReflectionGuard {
   readonly #options: Required<ReflectionGuardOptions>;
-  readonly #seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
-
   // The rate: how many packets a slot still allows, and when that was reckoned.
   readonly #allowance = new Float64Array(SLOTS);
   readonly #reckoned = new Float64Array(SLOTS);
 
-  // The loops: a digest of one datagram that is watched for, when it was seen last, how often in a row,
-  // and how many others came since.
+  // The loops: a digest of the one datagram that is watched for, when it was seen last, and how often.
   readonly #watched = new Uint32Array(SLOTS);
   readonly #seen = new Float64Array(SLOTS).fill(-Infinity);
   readonly #rounds = new Uint32Array(SLOTS);
-  readonly #others = new Uint8Array(SLOTS);
 
   /** A guard that has seen nothing. */
   constructor(options: ReflectionGuardOptions) {
-    this.#options = { now: () => performance.now(), ...options };
+    const seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
+    this.#options = { now: () => performance.now(), seed, ...options };
     this.#allowance.fill(options.rate);
   }
 
@@ -106,27 +105,25 @@ export class ReflectionGuard {
     return allowed;
   }
 
+  /** Watches one datagram of a source at a time: as long as it comes back, and then another. */
   #goesRound(source: string, datagram: Uint8Array): boolean {
     const slot = this.#slot(source);
-    const digest = fnv1a(this.#seed, datagram);
+    const digest = fnv1a(fnv1a(this.#options.seed, source), datagram);
     const time = this.#options.now();
-    const late = time - this.#seen[slot]! > LOOP_MEMORY.ms;
-    if (late || digest !== this.#watched[slot]) {
-      if (!late && ++this.#others[slot]! <= LOOP_MEMORY.others) return false;
+    if (digest !== this.#watched[slot]) {
+      if (time - this.#seen[slot]! <= LOOP_MEMORY_MS) return false;
       this.#watched[slot] = digest;
-      this.#rounds[slot] = 0;
     }
+    if (time - this.#seen[slot]! > LOOP_MEMORY_MS) this.#rounds[slot] = 0;
     this.#seen[slot] = time;
-    this.#others[slot] = 0;
     if (++this.#rounds[slot]! < LOOP_LENGTH) return false;
-    this.#rounds[slot] = 0;
+    this.#seen[slot] = -Infinity;
     return true;
   }
 
   #slot(key: string): number {
-    let hash = this.#seed;
-    for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), FNV_PRIME);
-    // The low bits of an FNV hash depend on the low bits of its input only.
+    const hash = fnv1a(this.#options.seed, key);
+    // The low bits of such a hash depend on the low bits of its input only.
     return (hash ^ hash >>> 15) & SLOTS - 1;
   }
 }
@@ -134,9 +131,12 @@ export class ReflectionGuard {
 const FNV_PRIME = 0x01000193;
 
 /** FNV-1a of 32 bits (draft-eastlake-fnv), from a start of its own. */
-function fnv1a(start: number, bytes: Uint8Array): number {
+function fnv1a(start: number, input: Uint8Array | string): number {
   let hash = start;
-  for (let i = 0; i < bytes.length; i++) hash = Math.imul(hash ^ bytes[i]!, FNV_PRIME);
+  for (let i = 0; i < input.length; i++) {
+    const byte = typeof input === "string" ? input.charCodeAt(i) : input[i]!;
+    hash = Math.imul(hash ^ byte, FNV_PRIME);
+  }
   return hash >>> 0;
 }
 

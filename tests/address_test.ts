@@ -58,6 +58,14 @@ Deno.test("parseAddress() refuses the rest with usage, and shows it", () => {
   }
 });
 
+Deno.test("parseAddress() takes another port where there is none, or none at all", () => {
+  assertEquals(parseAddress("host", { defaultPort: 7 }), { hostname: "host", port: 7 });
+  assertEquals(parseAddress("host:8", { defaultPort: null }), { hostname: "host", port: 8 });
+  assertEquals(parseAddress("host:0", { defaultPort: 7 }), { hostname: "host", port: 0 });
+  const error = assertThrows(() => parseAddress("host", { defaultPort: null }), FerryError);
+  assertEquals(error.code, "usage");
+});
+
 Deno.test("formatAddress() writes what parseAddress() reads", () => {
   assertEquals(formatAddress({ hostname: "::1", port: 80 }), "[::1]:80");
   assertEquals(formatAddress({ hostname: "host", port: 0 }), "host:0");

@@ -311,6 +311,7 @@ Deno.test("parseSize() reads sizes", () => {
 Deno.test("parseTime() reads times", () => {
   const table: Record<string, number> = {
     "500ms": 500,
+    "0": 0,
     "0s": 0,
     "1.5s": 1500,
     "30 s": 30_000,

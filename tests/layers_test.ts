@@ -6,9 +6,9 @@ type Imports = ReadonlyMap<string, readonly string[]>;
 
 /** The modules of lib/, lowest first: each may import what stands in a line above its own. */
 const LAYERS: readonly (readonly string[])[] = [
-  ["errors", "interrupts", "md5", "path", "version"],
+  ["echo", "errors", "interrupts", "md5", "path", "version"],
   ["address", "checksum", "command_line", "file_name", "quota", "watchdog"],
-  ["overwrite"],
+  ["datagram", "overwrite"],
   ["header", "manifest"],
   ["storage", "wire"],
   ["digest_index", "local_file", "staging"],
@@ -21,6 +21,7 @@ const LAYERS: readonly (readonly string[])[] = [
 const PURE = [
   "address",
   "checksum",
+  "echo",
   "errors",
   "file_name",
   "header",
@@ -38,6 +39,8 @@ const TESTED_ELSEWHERE: Readonly<Record<string, string>> = {
   "client/config.ts": "a table: command_line_test.ts reads every command of it",
   "client/connection.ts": "client_test.ts, session_test.ts and end_to_end_test.ts connect",
   "client/connect.ts": "client_test.ts and session_test.ts connect",
+  "client/echo_carrier.ts": "echo_command_test.ts sends every kind of probe",
+  "client/echo_exchange.ts": "echo_command_test.ts asks for single replies",
   "client/options.ts": "types only",
   "client/download.ts": "client_test.ts and end_to_end_test.ts download",
   "client/tree_download.ts": "tree_test.ts moves directories",

@@ -14,7 +14,10 @@ export const PROJECT = fromFileUrl(new URL("..", import.meta.url));
 export const DENO = Deno.execPath();
 
 /** How a program is run: with the permissions that its task has, and no more. */
-export function programArgs(program: "ferry" | "ferryd"): string[] {
+export function programArgs(
+  program: "ferry" | "ferryd",
+  { config = `${PROJECT}deno.json` } = {},
+): string[] {
   const [set, main] = program === "ferry"
     ? ["client", "client/main.ts"]
     : ["server", "server/main.ts"];
@@ -23,7 +26,7 @@ export function programArgs(program: "ferry" | "ferryd"): string[] {
     "--quiet",
     "--no-prompt",
     "--config",
-    `${PROJECT}deno.json`,
+    config,
     `-P=${set}`,
     PROJECT + main,
   ];
@@ -49,13 +52,15 @@ export interface FerryOptions {
   env?: Record<string, string>;
   /** Whether something is to be written to its standard input. */
   stdin?: "null" | "piped";
+  /** Another deno.json than the project's. */
+  config?: string;
 }
 
 /** Starts `ferry` and does not wait for it. */
 export function spawnFerry(args: string[], options: FerryOptions = {}): Deno.ChildProcess {
   const { cwd, server, env = {}, stdin = "null" } = options;
   return new Deno.Command(DENO, {
-    args: [...programArgs("ferry"), ...args],
+    args: [...programArgs("ferry", options), ...args],
     ...(cwd === undefined ? {} : { cwd }),
     env: { ...(server === undefined ? {} : { FERRY_SERVER: server }), ...env },
     stdin,
@@ -89,12 +94,14 @@ export class Ferryd implements AsyncDisposable {
   readonly pid: number;
   /** The directory that it serves. */
   readonly root: string;
+  /** `HOST:PORT` of each listener, by kind. */
+  readonly listening: ReadonlyMap<string, string>;
 
   private constructor(
     child: Deno.ChildProcess,
-    { root, address, stderr, rest }: {
+    { root, listening, stderr, rest }: {
       root: string;
-      address: string;
+      listening: ReadonlyMap<string, string>;
       stderr: Promise<string>;
       rest: Promise<void>;
     },
@@ -104,14 +111,19 @@ export class Ferryd implements AsyncDisposable {
     this.#rest = rest;
     this.pid = child.pid;
     this.root = root;
-    this.address = address;
-    this.port = Number(address.split(":").at(-1));
+    this.listening = listening;
+    this.address = listening.get("tcp") ?? "";
+    this.port = this.portOf("tcp");
   }
 
   /** Starts one over `root` on a free port and waits until it is ready. */
-  static async start(root: string, args: string[] = []): Promise<Ferryd> {
+  static async start(
+    root: string,
+    args: string[] = [],
+    options: { config?: string } = {},
+  ): Promise<Ferryd> {
     const child = new Deno.Command(DENO, {
-      args: [...programArgs("ferryd"), "--root", root, "--listen", "127.0.0.1:0", ...args],
+      args: [...programArgs("ferryd", options), "--root", root, "--listen", "127.0.0.1:0", ...args],
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
@@ -121,20 +133,26 @@ export class Ferryd implements AsyncDisposable {
       .pipeThrough(new TextDecoderStream())
       .pipeThrough(new TextLineStream())
       .getReader();
-    let address = "";
+    const listening = new Map<string, string>();
     for (;;) {
       const { value, done } = await lines.read();
       if (done) {
         await child.status;
         throw new Error(`ferryd did not start: ${await stderr}`);
       }
-      address ||= /^ferryd: listening tcp (\S+)$/.exec(value)?.[1] ?? "";
+      const [, kind, address] = /^ferryd: listening (\S+) (\S+)$/.exec(value) ?? [];
+      if (kind !== undefined && address !== undefined) listening.set(kind, address);
       if (value === "ferryd: ready") break;
     }
     const rest = (async () => {
       while (!(await lines.read()).done);
     })();
-    return new Ferryd(child, { root, address, stderr, rest });
+    return new Ferryd(child, { root, listening, stderr, rest });
+  }
+
+  /** The port of the listener of that kind. */
+  portOf(kind: string): number {
+    return Number(this.listening.get(kind)?.split(":").at(-1));
   }
 
   /** Sends a signal and waits for the end; gives the exit status and the log. */
