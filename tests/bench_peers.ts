@@ -7,6 +7,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { VERSION } from "../lib/version.ts";
+import { udpEcho } from "./bench_peers/echo.ts";
 import { limitRate } from "./bench_peers/limit_rate.ts";
 import { type Bench, MIB, sizeText } from "./bench_peers/measure.ts";
 import { memory } from "./bench_peers/memory.ts";
@@ -52,6 +53,11 @@ const CASES: readonly Case[] = [
     title: ({ files }) => `${files} files of 4 KiB to a server that has them`,
     run: treeAgain,
   },
+  {
+    name: "udp-echo",
+    title: () => "round trips of 64 bytes over UDP, 64 at once, by the client's own clock",
+    run: udpEcho,
+  },
   { name: "memory", title: () => "peaks of resident memory", run: memory },
 ];
 
@@ -61,6 +67,7 @@ const PEERS: ReadonlyMap<string, readonly [string, ...string[]]> = new Map([
   // Neither has an option for that; they are of one package with ssh.
   ["scp", ["ssh", "-V"]],
   ["sshd", [SSHD, "-V"]],
+  ["node", ["node", "--version"]],
 ]);
 
 /** A load from which on medians of a few runs cannot be trusted. */
