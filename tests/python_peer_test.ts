@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { createHash } from "node:crypto";
-import { ferry, Ferryd, type Outcome, outcome, PROJECT, TempDir } from "./programs.ts";
+import { ferry, Ferryd, type Outcome, outcome, TempDir } from "./programs.ts";
+import { spawnPython } from "./python.ts";
 import { writeRandomFile } from "./random_file.ts";
 
 const SIZES = [0, 1, 65537, 9_000_000];
@@ -9,30 +10,6 @@ const NAMES = ["文件 名.txt", "🚢🌊/Ünïcödé.bin", "a \"b\" 'c' \\d"];
 
 const md5 = (bytes: Uint8Array | string) => createHash("md5").update(bytes).digest("hex");
 const md5Of = (path: string) => md5(Deno.readFileSync(path));
-
-/** Starts python_peer.py or python_server.py. */
-function spawnPython(
-  script: string,
-  args: string[],
-  options: { cwd: string; stdin?: "null" | "piped" },
-): Deno.ChildProcess {
-  try {
-    return new Deno.Command("python3", {
-      args: ["-B", `${PROJECT}fixtures/${script}`, ...args],
-      cwd: options.cwd,
-      stdin: options.stdin ?? "null",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new Error(
-      "This test needs a program python3, Python 3.9 or newer, and there is none. " +
-        "Install the package python3 (Debian, Ubuntu, Fedora, Alpine) or python (Homebrew, Arch).",
-      { cause: error },
-    );
-  }
-}
 
 /** A directory to work in, and a ferryd over another one. */
 class Place implements AsyncDisposable {
