@@ -30,9 +30,6 @@ const SAME_TIME_MS = 1;
 /** The pause after a probe that could not be sent, in milliseconds. */
 const RETRY_MS = 10;
 
-/** The longest time that a timer takes, in milliseconds. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
-
 type Timer = ReturnType<typeof setTimeout>;
 
 /** A reply to a probe. */
@@ -49,7 +46,7 @@ export interface ProbeOptions extends Destination {
    * them are under way at once, or fewer where they are large, or only one without a number.
    */
   interval: number;
-  /** Milliseconds after which a reply is given up. */
+  /** Milliseconds after which a reply is given up; as much as a timer takes, 2^31-1, at most. */
   timeout: number;
   /** Told of each reply. */
   onReply?(reply: EchoReply): void;
@@ -152,7 +149,7 @@ class Probes implements Receiver {
       const now = performance.now();
       if (this.#due > now) {
         clearTimeout(this.#sending);
-        this.#sending = timer(this.#due - now, () => this.#goOn());
+        this.#sending = setTimeout(() => this.#goOn(), this.#due - now);
         break;
       }
       // What could not be sent in time is not caught up with in a burst.
@@ -180,13 +177,13 @@ class Probes implements Receiver {
     const { timeout } = this.#options;
     const oldest = this.#statistics.oldestSentAt;
     if (oldest === undefined) return;
-    this.#expiring = timer(Math.max(1, oldest + timeout - performance.now()), () => {
+    this.#expiring = setTimeout(() => {
       this.#expiring = undefined;
       const late = new FerryError("timeout", `no answer for ${timeout / 1000} s`);
       this.#giveUp(performance.now() - timeout, late);
       this.#goOn();
       this.#expireLater();
-    });
+    }, Math.max(1, oldest + timeout - performance.now()));
   }
 
   #giveUp(sentBefore: number, error: FerryError): void {
@@ -223,10 +220,6 @@ class Probes implements Receiver {
 
   #endIn(ms: number): void {
     clearTimeout(this.#ending);
-    this.#ending = timer(ms, () => this.#finished.resolve());
+    this.#ending = setTimeout(() => this.#finished.resolve(), ms);
   }
-}
-
-function timer(ms: number, run: () => void): Timer {
-  return setTimeout(run, Math.min(ms, MAX_TIMER_MS));
 }

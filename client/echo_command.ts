@@ -19,14 +19,20 @@ import { promptLines } from "./prompt.ts";
 /** The longest text over TCP, which has no limit of its own, in bytes. */
 const MAX_STREAM_BYTES = 16 * 1024 * 1024;
 
+/** The longest time that a timer takes, in milliseconds. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 const DEFAULT_SIZE = 64;
 const DEFAULT_INTERVAL_MS = 1000;
 
 type Options = OptionValues<typeof ECHO.options>;
 
 /** `ferry echo` */
-export const echo: Run<typeof ECHO.options> = async (context, options, [text]) => {
-  const { count, interval, size, timeout } = options;
+export const echo: Run<typeof ECHO.options> = async (context, given, [text]) => {
+  const timeout = Math.min(given.timeout, MAX_TIMER_MS);
+  const interval = given.interval && Math.min(given.interval, MAX_TIMER_MS);
+  const options = { ...given, interval, timeout };
+  const { count, size } = options;
   const destination = destinationOf(options, context.signal);
   const { protocol } = destination;
   const maxBytes = protocol === "udp" ? MAX_DATAGRAM_BYTES : MAX_STREAM_BYTES;

@@ -6,6 +6,7 @@
 
 import { FerryError, toFerryError } from "../lib/errors.ts";
 import { untilAborted } from "../lib/interrupts.ts";
+import { Watchdog } from "../lib/watchdog.ts";
 import { dial } from "./connection.ts";
 import { type Destination, UdpPeer } from "./echo_carrier.ts";
 
@@ -62,17 +63,22 @@ class DatagramExchange implements Exchange {
 class StreamExchange implements Exchange {
   readonly #destination: Destination;
   readonly #timeout: number;
+  readonly #watchdog: Watchdog;
   #conn: Deno.TcpConn | undefined;
-  #reason: FerryError | undefined;
+  #expired = false;
 
   constructor(destination: Destination, timeout: number) {
     this.#destination = destination;
     this.#timeout = timeout;
+    this.#watchdog = new Watchdog({ idleTimeout: timeout }, () => {
+      this.#expired = true;
+      this[Symbol.dispose]();
+    });
   }
 
   async ask(bytes: Uint8Array): Promise<Uint8Array> {
     const { address, connectTimeout, signal } = this.#destination;
-    this.#reason = undefined;
+    this.#expired = false;
     const conn = this.#conn ??= await dial(address, connectTimeout, signal);
     try {
       // A long text has to be read before all of it is written: the echo keeps nothing.
@@ -84,14 +90,16 @@ class StreamExchange implements Exchange {
     } catch (error) {
       // What is still to come belongs to this text: the next one gets another connection.
       this[Symbol.dispose]();
-      throw signal.aborted ? error : this.#reason ?? toFerryError(error);
+      if (this.#expired) throw noAnswer(this.#timeout);
+      throw signal.aborted ? error : toFerryError(error);
     }
   }
 
   async #read(conn: Deno.TcpConn, size: number): Promise<Uint8Array> {
     const reply = new Uint8Array(size);
     for (let filled = 0; filled < size;) {
-      const count = await this.#withinTimeout(conn.read(reply.subarray(filled)));
+      const read = () => conn.read(reply.subarray(filled));
+      const count = await this.#watchdog.watch("read", read, { paced: false });
       if (count === null) throw new FerryError("closed", "the server ended the connection");
       filled += count;
     }
@@ -100,19 +108,8 @@ class StreamExchange implements Exchange {
 
   async #write(conn: Deno.TcpConn, bytes: Uint8Array): Promise<void> {
     for (let done = 0; done < bytes.length;) {
-      done += await this.#withinTimeout(conn.write(bytes.subarray(done)));
-    }
-  }
-
-  async #withinTimeout<T>(operation: Promise<T>): Promise<T> {
-    const deadline = setTimeout(() => {
-      this.#reason ??= noAnswer(this.#timeout);
-      this[Symbol.dispose]();
-    }, this.#timeout);
-    try {
-      return await operation;
-    } finally {
-      clearTimeout(deadline);
+      const write = () => conn.write(bytes.subarray(done));
+      done += await this.#watchdog.watch("write", write, { paced: false });
     }
   }
 

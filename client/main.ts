@@ -15,7 +15,6 @@ import { INTERRUPTED, onInterrupt } from "../lib/interrupts.ts";
 import { VERSION } from "../lib/version.ts";
 import * as commands from "./commands.ts";
 import { COMMON, CONFIGURABLE, ECHO, GET, LS, MKDIR, MV, PING, PUT, RM, STAT } from "./config.ts";
-import { echo } from "./echo_command.ts";
 import { write } from "./output.ts";
 
 const PREFIX = "FERRY";
@@ -45,6 +44,11 @@ function command<Table extends commands.Table>(
       ),
   };
 }
+
+/** `ferry echo`, with all that no other command needs. */
+const echo: commands.Run<typeof ECHO.options> = async (...all) => {
+  return await (await import("./echo_command.ts")).echo(...all);
+};
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map([
   command(PUT, commands.put),

@@ -11,6 +11,7 @@ import { type Address, formatAddress } from "../lib/address.ts";
 import { type DatagramSocket, openDatagramSocket } from "../lib/datagram.ts";
 import { upperCase } from "../lib/echo.ts";
 import { FerryError, toFerryError } from "../lib/errors.ts";
+import { Watchdog } from "../lib/watchdog.ts";
 import type { ByteStream } from "../lib/wire.ts";
 import { acceptTcp, type Listener, type Listening, type Served } from "./accept.ts";
 import { ReflectionGuard, type Refusal } from "./reflection.ts";
@@ -32,6 +33,8 @@ export interface TcpEchoOptions {
   verbatim: boolean;
   /** Milliseconds after which a peer that moves no byte is disconnected. */
   idleTimeout: number;
+  /** How many bytes a second a peer has to take at least, where something waits for it. */
+  minRate: number;
 }
 
 /** Options of {@linkcode listenUdpEcho}. */
@@ -58,7 +61,8 @@ export function listenTcpEcho(address: Address, options: TcpEchoOptions): Listen
 class TcpEcho implements Served {
   readonly #stream: ByteStream;
   readonly #peer: string;
-  readonly #options: TcpEchoOptions;
+  readonly #verbatim: boolean;
+  readonly #watchdog: Watchdog;
   #reading = false;
   #draining = false;
   #reason: FerryError | undefined;
@@ -66,7 +70,8 @@ class TcpEcho implements Served {
   constructor(stream: ByteStream, peer: string, options: TcpEchoOptions) {
     this.#stream = stream;
     this.#peer = peer;
-    this.#options = options;
+    this.#verbatim = options.verbatim;
+    this.#watchdog = new Watchdog(options, (reason) => this.close(reason));
   }
 
   async run(): Promise<void> {
@@ -77,14 +82,16 @@ class TcpEcho implements Served {
       const piece = new Uint8Array(PIECE_BYTES);
       while (!this.#draining) {
         this.#reading = true;
-        const count = await this.#withinIdleTime(this.#stream.read(piece));
+        const read = () => this.#stream.read(piece);
+        const count = await this.#watchdog.watch("read", read, { paced: false });
         this.#reading = false;
         // Whoever ends one direction has had all that is due to it by then.
         if (count === null) break;
         const answer = piece.subarray(0, count);
-        if (!this.#options.verbatim) upperCase(answer);
+        if (!this.#verbatim) upperCase(answer);
         for (let done = 0; done < count;) {
-          done += await this.#withinIdleTime(this.#stream.write(answer.subarray(done)));
+          const write = () => this.#stream.write(answer.subarray(done));
+          done += await this.#watchdog.watch("write", write, { paced: true });
         }
         bytes += count;
       }
@@ -112,18 +119,6 @@ class TcpEcho implements Served {
       this.#stream.close();
     } catch {
       // It has been closed already.
-    }
-  }
-
-  async #withinIdleTime<T>(operation: Promise<T>): Promise<T> {
-    const { idleTimeout } = this.#options;
-    const timer = setTimeout(() => {
-      this.close(new FerryError("timeout", `the peer moved no byte for ${idleTimeout / 1000} s`));
-    }, idleTimeout);
-    try {
-      return await operation;
-    } finally {
-      clearTimeout(timer);
     }
   }
 }

@@ -106,10 +106,10 @@ function listenForSessions(options: ServeOptions): Listener {
 }
 
 function openTcpEcho(listen: string, options: ServeOptions): Listener {
-  const { verbatim = false, anonymous, idleTimeout = 60_000 } = options;
+  const { verbatim = false, anonymous, idleTimeout = 60_000, minRate = 100 } = options;
   const address = parseAddress(listen, { defaultPort: null });
   assertOpenedTo(address, { anonymous, scope: "echo" });
-  return listenTcpEcho(address, { verbatim, idleTimeout });
+  return listenTcpEcho(address, { verbatim, idleTimeout, minRate });
 }
 
 function openUdpEcho(listen: string, options: ServeOptions): Promise<Listener> {

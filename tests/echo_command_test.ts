@@ -78,6 +78,8 @@ Deno.test("ferry echo TEXT prints what comes back", async () => {
     const { rtt_ms, ...rest } = event!;
     assertEquals(rest, { event: "reply", op: "echo", text: "HELLO", bytes: 5 });
     assert(typeof rtt_ms === "number" && rtt_ms > 0);
+    const patient = await p.run("echo", option, address, "--timeout", "60d", "hello");
+    assertEquals([patient.stdout, patient.stderr], ["HELLO\n", ""]);
   }
   const empty = await p.run("echo", "--udp", p.server.listening.get("udp-echo")!, "");
   assertEquals(empty, { code: 0, stdout: "\n", stderr: "" });

@@ -17,6 +17,7 @@ import {
 } from "../lib/header.ts";
 import { md5Of } from "../lib/checksum.ts";
 import { decodeManifestLine, decodeManifestReply, MAX_LINE_BYTES } from "../lib/manifest.ts";
+import { MAX_DATAGRAM_BYTES } from "../lib/datagram.ts";
 import { OVERWRITE_POLICIES } from "../lib/overwrite.ts";
 import { CHECKPOINT_BYTES, RESUMABLE_BYTES } from "../lib/partial.ts";
 import { MAX_DRAIN_BYTES } from "../lib/wire.ts";
@@ -259,6 +260,25 @@ Deno.test("PROTOCOL.md names the timeouts that the programs have", () => {
   const source = Deno.readTextFileSync(`${PROJECT}lib/parts.ts`);
   const [, stalled] = /const STALLED_MS = (\d+);/.exec(source)!;
   assert(section("### 11.1 Going on with an upload").includes(`${Number(stalled) / 1000} seconds`));
+});
+
+Deno.test("PROTOCOL.md names the limits that the echo over UDP has", () => {
+  const text = section("### 18.2 Over UDP");
+  const source = Deno.readTextFileSync(`${PROJECT}server/reflection.ts`);
+  const constant = (name: string) => {
+    const [, value] = new RegExp(`const ${name} = ([\\d_]+);`).exec(source)!;
+    return Number(value!.replaceAll("_", ""));
+  };
+  const stated = [
+    `0 to ${MAX_DATAGRAM_BYTES} bytes`,
+    `a port below ${constant("WELL_KNOWN_PORTS")}`,
+    `${FERRYD.options["echo-rate"].default} packets a second`,
+    `every ${constant("PACKET_BYTES")} bytes`,
+    `the ${constant("LOOP_LENGTH")}th time`,
+    `every ${constant("LOOP_MEMORY_MS") / 1000} seconds`,
+  ];
+  const words = text.replace(/\s+/g, " ");
+  for (const limit of stated) assert(words.includes(limit), limit);
 });
 
 Deno.test("PROTOCOL.md describes every operation and no other", () => {
