@@ -23,7 +23,10 @@ import type { RateLimit } from "./rate_limit.ts";
 /** How long the reason of a server that broke off is waited for. */
 const REFUSAL_MS = 2000;
 
-/** How many requests may be on their way at once, and how many bytes of bodies behind them. */
+/**
+ * How many requests may be on their way at once, and how many bytes of bodies behind them. When there are so
+ * many, half of them are answered before others follow, so that those leave together.
+ */
 const WINDOW = { requests: 200, bytes: 8 * 1024 * 1024 };
 
 /** Options of {@linkcode Connection.open}. */
@@ -287,9 +290,11 @@ export class Connection {
     });
     try {
       for await (const request of requests) {
-        while (!failure && (waiting.length >= WINDOW.requests || bytes >= WINDOW.bytes)) {
+        if (waiting.length >= WINDOW.requests || bytes >= WINDOW.bytes) {
           await this.#wire.flush();
-          if (waiting.length >= WINDOW.requests || bytes >= WINDOW.bytes) await changed.promise;
+          while (!failure && (waiting.length > WINDOW.requests / 2 || bytes > WINDOW.bytes / 2)) {
+            await changed.promise;
+          }
         }
         if (failure) throw failure;
         waiting.push(request);

@@ -39,6 +39,8 @@ export class TreeDownload {
   readonly #options: GetTreeOptions;
   readonly #algorithm: Algorithm;
   readonly #left = new Map<string, Item>();
+  /** The directories that were made for this, in which nothing has been before. */
+  readonly #made = new Set<string>();
   readonly #publisher: Publisher;
   /** The checksums of local files, so that a new connection does not have to wait for them again. */
   readonly #checksums = new Map<string, Checksum>();
@@ -112,11 +114,17 @@ export class TreeDownload {
       }
       const path = `${this.#out}/${name}`;
       if (entry.type === "file") items.push({ entry, path });
-      else if (!dryRun && (!filter || filter.keeps(name))) this.#makeDirectory({ entry, path });
+      else if (!dryRun && (!filter || filter.keeps(name))) {
+        try {
+          this.#makeDirectory(path);
+        } catch (error) {
+          this.#failed({ entry, path }, error);
+        }
+      }
     };
     const decode = (line: string) => decodeLine("entry", line);
     for await (const entries of connection.lines(header, decode)) entries.forEach(take);
-    if (!dryRun) makeDirectories(this.#out);
+    if (!dryRun) this.#makeDirectory(this.#out);
     onPlan?.(items.length, items.reduce((sum, { entry }) => sum + entry.size, 0));
     for (const item of items) {
       try {
@@ -129,12 +137,8 @@ export class TreeDownload {
     }
   }
 
-  #makeDirectory(item: Item): void {
-    try {
-      makeDirectories(item.path);
-    } catch (error) {
-      this.#failed(item, error);
-    }
+  #makeDirectory(path: string): void {
+    if (makeDirectories(path).length > 0) this.#made.add(path);
   }
 
   /** The name below the directory; what a server says must not lead out of it. */
@@ -149,6 +153,7 @@ export class TreeDownload {
   /** Whether a file has to come. */
   async #wants(connection: Connection, { entry, path }: Item): Promise<boolean> {
     const { overwrite = "never" } = this.#options;
+    if (this.#made.has(dirname(path))) return true;
     let info: Deno.FileInfo;
     try {
       info = Deno.statSync(path);

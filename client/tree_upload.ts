@@ -13,7 +13,6 @@ import {
   decodeManifestReply,
   encodeLines,
   encodeManifestLine,
-  type ManifestLine,
   type ManifestReply,
 } from "../lib/manifest.ts";
 import { checksumOfSource } from "../lib/transfer.ts";
@@ -46,17 +45,22 @@ export class TreeUpload {
   readonly #left = new Map<string, Item>();
   /** The checksums that were computed, so that a new connection does not have to wait for them again. */
   readonly #checksums = new Map<string, Checksum>();
+  readonly #as: string;
+  /** Finds what there is to do, bit by bit. */
+  readonly #walk: Iterator<LocalEntry, void>;
+  readonly #found = { files: 0, bytes: 0 };
+  #planned = false;
   #compared = false;
 
   /**
-   * Looks at what there is to do.
+   * Begins to look at what there is to do.
    *
    * @throws {FerryError} where the directory itself cannot be read
    */
   constructor(root: string, as: string, options: PutTreeOptions) {
     this.#options = options;
     this.#algorithm = options.algorithm ?? "md5";
-    const filled = new Set<string>();
+    this.#as = as;
     const { filter, follow, onSkip, onError } = options;
     const walk = walkLocal(root, {
       ...(filter ? { filter } : {}),
@@ -64,18 +68,33 @@ export class TreeUpload {
       ...(onSkip ? { onSkip } : {}),
       onError: (path, error) => onError?.(path, error.during(`put ${quote(path)}`)),
     });
-    const items = [...walk].map((entry) => ({ ...entry, filename: joined(as, entry.name) }));
-    for (const { name } of items) {
-      const slash = name.lastIndexOf("/");
-      if (slash >= 0) filled.add(name.slice(0, slash));
+    this.#left.set(as, emptyRoot(root, as));
+    // The first step shows whether it can be read at all.
+    const first = walk.next();
+    this.#walk = startingWith(first, walk);
+  }
+
+  /**
+   * The files that are left to do: those that were found before, then those that the walk has not come to
+   * yet. Meanwhile the server can compare the first ones.
+   */
+  *#files(): Generator<Item, void, void> {
+    for (const item of [...this.#left.values()]) if (item.type === "file") yield item;
+    // Not in a loop of its own, which would end the walk where this is left.
+    for (let next = this.#walk.next(); !next.done; next = this.#walk.next()) {
+      const item = { ...next.value, filename: joined(this.#as, next.value.name) };
+      const { filename, type, size } = item;
+      this.#left.set(filename, item);
+      // The directory above it comes into being with it.
+      const above = this.#left.get(filename.slice(0, Math.max(0, filename.lastIndexOf("/"))));
+      if (above?.type === "directory") this.#left.delete(above.filename);
+      if (type === "directory") continue;
+      this.#found.files++;
+      this.#found.bytes += size;
+      yield item;
     }
-    for (const item of items) {
-      // The directories that have something in them come into being with it.
-      if (item.type === "file" || !filled.has(item.name)) this.#left.set(item.filename, item);
-    }
-    if (items.length === 0) this.#left.set(as, emptyRoot(root, as));
-    const files = items.filter(({ type }) => type === "file");
-    options.onPlan?.(files.length, files.reduce((sum, { size }) => sum + size, 0));
+    if (!this.#planned) this.#options.onPlan?.(this.#found.files, this.#found.bytes);
+    this.#planned = true;
   }
 
   /** Does what is left; a connection that is lost leaves the rest for the next ones. */
@@ -85,6 +104,8 @@ export class TreeUpload {
     const able = connection.hello.features.includes("compare");
     if (!this.#compared && able) await this.#compare(connection);
     this.#compared = true;
+    // Where nothing was compared, or not all, the rest is found now.
+    for (const _ of this.#files());
     if (this.#options.dryRun) {
       for (const { filename, size, type } of this.#left.values()) {
         if (type === "file") this.#options.onFile?.(nothingMoved(filename, size));
@@ -160,7 +181,6 @@ export class TreeUpload {
 
   /** Asks the server which files it wants, and forgets the others. */
   async #compare(connection: Connection): Promise<void> {
-    const files = [...this.#left.values()].filter(({ type }) => type === "file");
     const hash: Item[] = [];
     const wanted = new Set<string>();
     const settle = (reply: ManifestReply) => {
@@ -172,32 +192,28 @@ export class TreeUpload {
         this.#failed(item, FerryError.reported(reply.code, reply.message));
       }
     };
-    const known = (file: Item) => ({
-      ...file,
-      checksum: this.#checksums.get(file.filename) ?? null,
-    });
     try {
-      await this.#ask(connection, files.map(known), settle);
+      await this.#ask(connection, this.#files(), settle);
     } catch (error) {
       // Who may write and not read is not told what is there: everything is sent, then.
       if (toFerryError(error).code === "denied") return;
       throw error;
     }
-    const hashed: ManifestLine[] = [];
+    const hashed: Item[] = [];
     for (const item of hash) {
       try {
         await using file = LocalFile.open(item.path);
         const { checksum } = await checksumOfSource(file, this.#algorithm);
         this.#checksums.set(item.filename, checksum);
-        hashed.push(known(item));
+        hashed.push(item);
         wanted.delete(item.filename);
       } catch (error) {
         this.#failed(item, error);
       }
     }
     if (hashed.length > 0) await this.#ask(connection, hashed, settle);
-    for (const { filename, size } of files) {
-      if (wanted.has(filename)) continue;
+    for (const { filename, size, type } of [...this.#left.values()]) {
+      if (type === "directory" || wanted.has(filename)) continue;
       this.#left.delete(filename);
       this.#options.onFile?.({ ...nothingMoved(filename, size), skipped: true });
     }
@@ -205,12 +221,15 @@ export class TreeUpload {
 
   async #ask(
     connection: Connection,
-    files: readonly ManifestLine[],
+    files: Iterable<Item>,
     settle: (reply: ManifestReply) => void,
   ): Promise<void> {
     const { overwrite = "never", checksumCompare = false } = this.#options;
     const header = { op: "compare", overwrite, content: checksumCompare };
-    const lines = encodeLines(files, encodeManifestLine);
+    const lines = encodeLines(files, ({ filename, size, mtime }) => {
+      const checksum = this.#checksums.get(filename) ?? null;
+      return encodeManifestLine({ filename, size, mtime, checksum });
+    });
     const algorithm = this.#algorithm;
     const replies = connection.exchange(header, lines, { decode: decodeManifestReply, algorithm });
     for await (const some of replies) some.forEach(settle);
@@ -232,7 +251,17 @@ function joined(as: string, name: string): string {
   return as === "" ? name : `${as}/${name}`;
 }
 
-/** An empty directory has nothing in it that would bring it into being. */
+/** An iteration whose first step has been made. */
+function* startingWith<T>(
+  first: IteratorResult<T, void>,
+  rest: Iterable<T>,
+): Generator<T, void, void> {
+  if (first.done) return;
+  yield first.value;
+  yield* rest;
+}
+
+/** The directory itself: if it is empty, nothing in it brings it into being. */
 function emptyRoot(root: string, as: string): Item {
   const filename = as;
   return { path: root, name: "", type: "directory", size: 0, mtime: 0, mode: 0o755, filename };

@@ -343,16 +343,17 @@ function readChecksum(
 
 /**
  * What may be the value of a key and is no integer that a number holds exactly: a fraction, an exponent, 16
- * digits; or an object in the object. A text in quotes may look like one, too; that only costs time.
+ * digits.
  */
-const INEXACT = /:\s*-?\d+(?:[.eE]|\d{15})|(?!^)\{/;
+const INEXACT = /:\s*-?\d+(?:[.eE]|\d{15})/;
 
 /**
- * JSON whose {@linkcode EXACT_KEYS} have integers of any size. Few have one that does not fit into a number,
- * and the others are read several times as fast without a reviver.
+ * JSON whose {@linkcode EXACT_KEYS} have integers of any size. Few have one that does not fit into a number, or
+ * an object in the object, and the others are read several times as fast without a reviver. A text in quotes
+ * may look like either; that only costs time.
  */
 function parseExact(text: string): unknown {
-  if (INEXACT.test(text)) return parseJson(text, exactIntegers);
+  if (text.includes("{", 1) || INEXACT.test(text)) return parseJson(text, exactIntegers);
   const value: unknown = JSON.parse(text);
   if (typeof value !== "object" || value === null) return value;
   const object = value as Record<string, unknown>;
