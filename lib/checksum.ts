@@ -113,9 +113,7 @@ async function createXxh128(): Promise<IHasher> {
 
 /** The md5 of bytes in memory, in lower-case hexadecimal. */
 export function md5Of(bytes: Uint8Array): string {
-  const md5 = new Md5();
-  md5.update(bytes);
-  return md5.hex();
+  return Md5.of(bytes);
 }
 
 /** The checksum of bytes in memory. */

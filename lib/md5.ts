@@ -29,7 +29,7 @@ const INITIAL = Uint32Array.of(0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476);
 
 /** One md5, fed piece by piece. */
 export class Md5 {
-  readonly #words = Uint32Array.from(INITIAL);
+  readonly #words = new Uint32Array(INITIAL);
   /** The beginning of the block that is not full yet. */
   readonly #rest = new Uint8Array(BLOCK_BYTES);
   #size = 0;
@@ -46,6 +46,14 @@ export class Md5 {
     for (let i = 0; i < 4; i++) md5.#words[i] = view.getUint32(i * 4, true);
     md5.#size = size;
     return md5;
+  }
+
+  /** The md5 of bytes in memory. Many are small, and making a new state for each would take longer than they do. */
+  static of(bytes: Uint8Array): string {
+    shared.#words.set(INITIAL);
+    shared.#size = 0;
+    shared.update(bytes);
+    return shared.hex();
   }
 
   /** One that has been fed the same, and goes its own way. */
@@ -120,6 +128,8 @@ export class Md5 {
     this.#words.set(stateWords);
   }
 }
+
+const shared = new Md5();
 
 /** The amounts of rotation of the four rounds (section 3.4). */
 const ROTATIONS = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]];
