@@ -33,6 +33,7 @@ export type {
   Transferred,
   TreeOptions,
 } from "./client/options.ts";
+export type { Command, ExecOptions, ExecResult } from "./client/exec.ts";
 export { Filter, type FilteredType, type FilterOptions } from "./client/filter.ts";
 export type { SkippedEntry } from "./client/local_tree.ts";
 export { connect, type ConnectOptions } from "./client/connect.ts";
@@ -47,6 +48,7 @@ export {
   type PrefixFacts,
   type SavedPrefix,
 } from "./lib/checksum.ts";
+export type { Framing } from "./lib/classic.ts";
 export { type ErrorCode, FerryError, type FerryErrorOptions } from "./lib/errors.ts";
 export { type FileName, parseDirectoryName, parseFileName } from "./lib/file_name.ts";
 export type { Entry, HelloReply, PartEntry } from "./lib/header.ts";
@@ -67,4 +69,5 @@ export { FsStorage, type FsStorageOptions } from "./lib/storage_fs.ts";
 export { VERSION } from "./lib/version.ts";
 export type { ListenerKind, Listening } from "./server/accept.ts";
 export type { Scope } from "./server/access.ts";
+export type { ExecPolicy } from "./server/exec.ts";
 export { serve, type ServeOptions, type Server } from "./server/listener.ts";

@@ -17,6 +17,7 @@ import {
 import { basename, resolve } from "../lib/path.ts";
 import type { Connection } from "./connection.ts";
 import { download } from "./download.ts";
+import { type Command, exec, type ExecOptions, type ExecResult } from "./exec.ts";
 import type { Connections } from "./jobs.ts";
 import type {
   GetOptions,
@@ -223,6 +224,31 @@ export class Client implements AsyncDisposable {
   async mkdir(filename: string, options: RequestOptions = {}): Promise<void> {
     const action = `make the directory ${quote(filename)}`;
     await this.#ask(action, options, "done", { op: "mkdir", filename });
+  }
+
+  /**
+   * Runs a command on the server, where that allows it. A command that fails has a result like any other.
+   * The server kills it, and all that it has started, when its time is up, or when `signal` gives up.
+   *
+   * @param command its name and its arguments, which no shell sees; or a line for the shell
+   *
+   * @example Reading what a command writes
+   * ```ts ignore
+   * const { exitCode, stdout } = await client.exec(["git", "rev-parse", "HEAD"]);
+   * console.log(exitCode, new TextDecoder().decode(stdout));
+   * ```
+   *
+   * @throws {FerryError} `denied` where the server does not allow it, `not_found`, `too_large` where it
+   * writes more than the server allows, `checksum_mismatch`, `closed`, `timeout`, …
+   */
+  exec(command: Command, options: ExecOptions = {}): Promise<ExecResult> {
+    const shown = "shell" in command ? command.shell : command.join(" ");
+    return this.#request(
+      `run ${quote(shown)}`,
+      options,
+      (connection) => exec(connection, command, options),
+      { repeat: false },
+    );
   }
 
   /** Asks for an answer and nothing else. */

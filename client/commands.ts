@@ -8,7 +8,7 @@ import type { OptionTable, OptionValues, ParsedCommandLine } from "../lib/comman
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { basename, isGlob, join, resolve } from "../lib/path.ts";
 import type { Client } from "./client.ts";
-import { connectWithin } from "./connect.ts";
+import { type ConnectOptions, connectWithin } from "./connect.ts";
 import type { Filter } from "./filter.ts";
 import { expandGlobs } from "./local_tree.ts";
 import { expandRemoteGlobs } from "./remote_glob.ts";
@@ -16,16 +16,19 @@ import type { Progress, TreeOptions } from "./options.ts";
 import { RateLimit } from "./rate_limit.ts";
 import type { Retry } from "./retry.ts";
 import type { COMMON, GET, LS, MKDIR, MV, PING, PUT, RM, STAT } from "./config.ts";
-import { endOfPipe, Output, type Tally } from "./output.ts";
-import type { ByteSink } from "../lib/storage.ts";
+import { Output, type Tally } from "./output.ts";
+import { STANDARD_OUTPUT, standardInput } from "./standard_streams.ts";
 
 /** The options of a command: those that every one has, and its own. */
 export type Table = Pick<typeof COMMON, "json" | "quiet"> & OptionTable;
 
 /** What a command works with. */
 export interface Context {
-  /** The client, connected; each of several jobs has its own. */
-  connected(job?: number): Promise<Client>;
+  /**
+   * The client, connected; each of several jobs has its own. Its idle time may be another than `--timeout`
+   * where that is something else.
+   */
+  connected(job?: number, options?: Pick<ConnectOptions, "timeout">): Promise<Client>;
   /** Where results go. */
   output: Output;
   /** Says that the user wants it to end. */
@@ -69,10 +72,11 @@ export async function start<T extends Table>(
     failed,
     output,
     signal,
-    connected(job = 0) {
+    connected(job = 0, overrides = {}) {
       const { server, timeout, "connect-timeout": connectTimeout, retries } = common;
       const onRetry = (retry: Retry) => output.retry(retry);
-      const options = { timeout, connectTimeout, retries, onRetry, signal };
+      const usual = { timeout, connectTimeout, retries, onRetry, signal };
+      const options = { ...usual, ...overrides };
       // One that could not be made, retries and all, is not tried anew for each of many files.
       return connecting[job] ??= connectWithin(limit, server, options);
     },
@@ -222,31 +226,6 @@ export const get: Run<typeof GET.options> = async (context, options, args) => {
     await client.getTree(name, { ...common, ...tree.options, out: path, onProgress });
     output.summary(tree.tally, secondsSince(started), { dryRun: options["dry-run"] });
   });
-};
-
-/** How much of standard input is sent as one piece. */
-const PIECE_BYTES = 256 * 1024;
-
-async function* standardInput(): AsyncGenerator<Uint8Array, void, void> {
-  const piece = new Uint8Array(PIECE_BYTES);
-  for (;;) {
-    const count = await Deno.stdin.read(piece);
-    if (count === null) return;
-    yield piece.subarray(0, count);
-  }
-}
-
-const STANDARD_OUTPUT: ByteSink = {
-  async write(bytes) {
-    try {
-      for (let done = 0; done < bytes.length;) {
-        done += await Deno.stdout.write(bytes.subarray(done));
-      }
-    } catch (error) {
-      if (error instanceof Deno.errors.BrokenPipe) endOfPipe();
-      throw error;
-    }
-  },
 };
 
 /** Whether a failed download may have been one of a directory, which people write with a slash too. */

@@ -6,6 +6,7 @@
 
 import { ALGORITHMS } from "../lib/checksum.ts";
 import type { CommandSpec, OptionTable } from "../lib/command_line.ts";
+import { FRAMINGS } from "../lib/classic.ts";
 import { OVERWRITE_POLICIES } from "../lib/overwrite.ts";
 import { DURABILITIES } from "../lib/staging.ts";
 
@@ -241,6 +242,50 @@ export const MKDIR = {
   options: COMMON,
 } as const satisfies CommandSpec;
 
+/** `ferry exec` */
+export const EXEC = {
+  name: "ferry exec",
+  usage: "[--stdin] [--timeout TIME] -- COMMAND [ARG...]",
+  summary: "Run a command on the server, where it allows that",
+  details:
+    `The command gets its arguments as they are; no shell sees them. Its output comes as it is written,
+standard error on standard error, and ferry ends with its exit status: 128 and the number of the signal
+where one ended it, 124 where its time was up, 255 where ferry itself failed. Options of ferry stand
+in front of the command.
+
+  ferry exec --shell LINE hands a line to the server's shell, where it allows that.
+  ferry exec --classic HOST:PORT [--framing F] [--encoding E] [LINE] speaks to a server of the
+  classic protocol; without LINE it asks for one after the other.`,
+  arguments: { min: 0, max: Infinity },
+  verbatim: true,
+  failureStatus: 255,
+  options: {
+    ...COMMON,
+    stdin: { kind: "flag", help: "hand standard input on to the command" },
+    shell: { kind: "text", value: "LINE", help: "a line for the server's shell" },
+    timeout: {
+      kind: "time",
+      value: "TIME",
+      argumentOnly: true,
+      help:
+        "kill the command, and all that it has started, after that time; the server has a limit, too",
+    },
+    classic: { kind: "text", value: "HOST:PORT", help: "a server of the classic protocol" },
+    framing: {
+      kind: "text",
+      value: "json|length|raw",
+      choices: FRAMINGS,
+      default: "json",
+      help: "what stands in front of a classic server's output",
+    },
+    encoding: {
+      kind: "text",
+      value: "NAME",
+      help: "what a classic server writes in, such as gbk; the output is shown in UTF-8",
+    },
+  },
+} as const satisfies CommandSpec;
+
 /** `ferry ping` */
 export const PING = {
   name: "ferry ping",
@@ -295,4 +340,5 @@ export const CONFIGURABLE: OptionTable = {
   ...GET.options,
   ...LS.options,
   ...RM.options,
+  ...EXEC.options,
 };

@@ -134,6 +134,14 @@ export class Connection {
     return closeOnAbort(this.#wire, signal);
   }
 
+  /**
+   * Lets `run` send a request and read its reply by itself, in both directions at once if need be. It has to
+   * close the wire where another request cannot follow.
+   */
+  talk<T>(run: (wire: Wire) => Promise<T>): Promise<T> {
+    return run(this.#wire);
+  }
+
   /** Sends a request and gives its reply, which has no body. */
   async ask<Kind extends keyof Replies>(
     kind: Kind,

@@ -9,12 +9,26 @@ import {
   type OptionTable,
   parseCommandLine,
   renderHelp,
+  splitCommandLine,
 } from "../lib/command_line.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { INTERRUPTED, onInterrupt } from "../lib/interrupts.ts";
 import { VERSION } from "../lib/version.ts";
 import * as commands from "./commands.ts";
-import { COMMON, CONFIGURABLE, ECHO, GET, LS, MKDIR, MV, PING, PUT, RM, STAT } from "./config.ts";
+import {
+  COMMON,
+  CONFIGURABLE,
+  ECHO,
+  EXEC,
+  GET,
+  LS,
+  MKDIR,
+  MV,
+  PING,
+  PUT,
+  RM,
+  STAT,
+} from "./config.ts";
 import { write } from "./output.ts";
 
 const PREFIX = "FERRY";
@@ -50,6 +64,11 @@ const echo: commands.Run<typeof ECHO.options> = async (...all) => {
   return await (await import("./echo_command.ts")).echo(...all);
 };
 
+/** `ferry exec`, as that. */
+const exec: commands.Run<typeof EXEC.options> = async (...all) => {
+  return await (await import("./exec_command.ts")).exec(...all);
+};
+
 const COMMANDS: ReadonlyMap<string, Command> = new Map([
   command(PUT, commands.put),
   command(GET, commands.get),
@@ -58,6 +77,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
   command(RM, commands.rm),
   command(MV, commands.mv),
   command(MKDIR, commands.mkdir),
+  command(EXEC, exec),
   command(PING, commands.ping),
   command(ECHO, echo),
 ].map((entry) => [entry.spec.name.split(" ")[1]!, entry]));
@@ -92,9 +112,8 @@ async function main(argv: readonly string[]): Promise<number> {
   if (!entry) {
     throw new FerryError("usage", `There is no command ${quote(name)} (see ferry --help)`);
   }
-  const end = rest.indexOf("--");
-  const before = end < 0 ? rest : rest.slice(0, end);
-  if (before.includes("--help") || before.includes("-h")) {
+  const { head } = splitCommandLine(entry.spec, rest);
+  if (head.includes("--help") || head.includes("-h")) {
     return print(renderHelp(entry.spec, { prefix: PREFIX, common: commonOf(entry.spec) }));
   }
   const interrupted = new AbortController();
@@ -106,7 +125,12 @@ async function main(argv: readonly string[]): Promise<number> {
   try {
     return await entry.run(rest, interrupted.signal);
   } catch (error) {
-    if (!(error instanceof Interruption)) throw error;
+    if (!(error instanceof Interruption)) {
+      const { failureStatus } = entry.spec;
+      if (failureStatus === undefined) throw error;
+      complain(error);
+      return failureStatus;
+    }
     const hint = name === "put" || name === "get"
       ? "; the same command goes on where it stopped"
       : "";
@@ -124,6 +148,10 @@ class Interruption extends Error {
   }
 }
 
+function complain(error: unknown): void {
+  write(Deno.stderr, `ferry: ${toFerryError(error).message}\n`);
+}
+
 function print(text: string): number {
   write(Deno.stdout, text);
   return 0;
@@ -134,9 +162,8 @@ if (import.meta.main) {
   try {
     status = await main(Deno.args);
   } catch (error) {
-    const { message, exitStatus } = toFerryError(error);
-    write(Deno.stderr, `ferry: ${message}\n`);
-    status = exitStatus;
+    complain(error);
+    status = toFerryError(error).exitStatus;
   }
   Deno.exit(status);
 }

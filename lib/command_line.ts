@@ -28,6 +28,8 @@ export interface OptionSpec {
   readonly range?: readonly [min: number, max: number];
   /** The only values there are. */
   readonly choices?: readonly string[];
+  /** Whether it is set by the command line only: what it has in common with others is the name. */
+  readonly argumentOnly?: boolean;
 }
 
 /** Options by name. */
@@ -60,6 +62,10 @@ export interface CommandSpec<Table extends OptionTable = OptionTable> {
   readonly options: Table;
   /** How many arguments it takes that are not options. */
   readonly arguments: { readonly min: number; readonly max: number };
+  /** Whether everything behind the first argument is one too, whatever it looks like: another's command line. */
+  readonly verbatim?: boolean;
+  /** The exit status of all that fails here, where the statuses of others are passed on. */
+  readonly failureStatus?: number;
 }
 
 /** Where values come from beside the arguments. */
@@ -96,7 +102,9 @@ export function parseCommandLine<Table extends OptionTable>(
   const config = typeof configPath === "string" ? readConfig(configPath, surroundings) : new Map();
   const values: Record<string, unknown> = {};
   for (const [name, spec] of Object.entries(command.options)) {
-    const text = setting(name) ?? config.get(name) ?? spec.default;
+    const text = spec.argumentOnly
+      ? given.options.get(name) ?? spec.default
+      : setting(name) ?? config.get(name) ?? spec.default;
     values[name] = text === undefined
       ? (spec.kind === "flag" ? false : spec.kind === "list" ? [] : undefined)
       : parseValue(name, spec, text);
@@ -118,13 +126,49 @@ function usage(command: CommandSpec, message: string): FerryError {
 
 type Given = { options: Map<string, string | boolean | string[]>; args: string[] };
 
+/** Splits a command line into the part that may have options, and the arguments that are taken as they are. */
+export function splitCommandLine(
+  command: CommandSpec,
+  argv: readonly string[],
+): { head: string[]; verbatim: string[] } {
+  const taking = optionsWithValue(command);
+  for (let turn = 0; turn < argv.length; turn++) {
+    const arg = argv[turn]!;
+    if (arg === "--") return { head: argv.slice(0, turn), verbatim: argv.slice(turn + 1) };
+    if (!command.verbatim) continue;
+    if (!arg.startsWith("-") || arg === "-") {
+      return { head: argv.slice(0, turn), verbatim: argv.slice(turn) };
+    }
+    if (takesNext(arg, taking)) turn++;
+  }
+  return { head: [...argv], verbatim: [] };
+}
+
+/** Whether the value of an option is the argument behind it: of `-qs` and `-s`, but not of `-sHOST`. */
+function takesNext(arg: string, taking: ReadonlyMap<string, string>): boolean {
+  if (taking.has(arg)) return true;
+  const letters = /^-([A-Za-z]+)$/.exec(arg)?.[1] ?? "";
+  const first = [...letters].findIndex((letter) => taking.has(`-${letter}`));
+  return first >= 0 && first === letters.length - 1;
+}
+
+/** The names and letters of the options that take a value, as they are written, and what they are called. */
+function optionsWithValue(command: CommandSpec): ReadonlyMap<string, string> {
+  return new Map(
+    Object.entries(command.options).flatMap(([name, { short, kind }]) =>
+      kind === "flag" ? [] : [[`--${name}`, name], ...(short ? [[`-${short}`, name]] : [])]
+    ) as [string, string][],
+  );
+}
+
 function parseArgv(command: CommandSpec, argv: readonly string[]): Given {
+  const { head, verbatim } = splitCommandLine(command, argv);
   const entries = Object.entries(command.options);
   const names = (flags: boolean) =>
     entries.filter(([, { kind }]) => (kind === "flag") === flags).map(([name]) => name);
   const alias: Record<string, string> = {};
   for (const [name, { short }] of entries) if (short) alias[short] = name;
-  const parsed = parseArgs(normalize(command, argv), {
+  const parsed = parseArgs(normalize(command, head), {
     boolean: names(true),
     string: ["_", ...names(false)],
     collect: entries.filter(([, { kind }]) => kind === "list").map(([name]) => name),
@@ -144,22 +188,17 @@ function parseArgv(command: CommandSpec, argv: readonly string[]): Given {
     }
     options.set(name, given as string | boolean | string[]);
   }
-  return { options, args: parsed._.map(String) };
+  return { options, args: [...parsed._.map(String), ...verbatim] };
 }
 
 /**
  * Arguments as the parser understands them: it takes `-sHOST` for a row of flags, and `-` for no value.
  */
 function normalize(command: CommandSpec, argv: readonly string[]): string[] {
-  const taking = new Map(
-    Object.entries(command.options).flatMap(([name, { short, kind }]) =>
-      kind === "flag" ? [] : [[`--${name}`, name], ...(short ? [[`-${short}`, name]] : [])]
-    ) as [string, string][],
-  );
+  const taking = optionsWithValue(command);
   const normal: string[] = [];
   for (let turn = 0; turn < argv.length; turn++) {
     const arg = argv[turn]!;
-    if (arg === "--") return [...normal, ...argv.slice(turn)];
     const name = taking.get(arg);
     if (name !== undefined && argv[turn + 1] === "-") {
       normal.push(`--${name}=-`);

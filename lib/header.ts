@@ -164,6 +164,18 @@ export interface CompareRequest {
   content: boolean;
 }
 
+/** `exec`: run a command; a body of the request is its standard input. */
+export interface ExecRequest {
+  /** The operation. */
+  op: "exec";
+  /** The command's name and its arguments, as they are. */
+  argv?: string[] | undefined;
+  /** Instead of that, a line for the shell. */
+  command?: string | undefined;
+  /** Milliseconds after which the client wants it killed; the server may do so earlier. */
+  timeout_ms?: number | undefined;
+}
+
 /** Every request that a server understands. */
 export type Request =
   | HelloRequest
@@ -175,7 +187,8 @@ export type Request =
   | MkdirRequest
   | RemoveRequest
   | MoveRequest
-  | CompareRequest;
+  | CompareRequest
+  | ExecRequest;
 
 /** What is told of a file or a directory, on the wire and in the library. */
 export interface Entry {
@@ -248,6 +261,25 @@ export interface GetReply {
   mode: number;
   /** How many bytes in front of the body the client has already. */
   offset: number;
+}
+
+/** Where a command writes. */
+export type OutputStream = "stdout" | "stderr";
+
+/** What precedes a command's output. */
+export interface ExecReply {
+  /** Milliseconds after which the server kills the command. */
+  timeout_ms: number;
+}
+
+/** How a command ended, as it stands in the closing header behind its output. */
+export interface ExecEnd {
+  /** Its exit status; 128 and the number of the signal that ended it; 124 where the time was up. */
+  exit_code: number;
+  /** The signal that ended it, as `SIGKILL`; null where it ended by itself. */
+  signal: string | null;
+  /** Whether it was killed because the time was up. */
+  timed_out: boolean;
 }
 
 /** A part of a file that was cut, as a line of a list of those. */
@@ -396,6 +428,16 @@ function integer(min: number, max: number) {
   );
 }
 
+/** What can be handed to a program: C ends a text at U+0000, and UTF-8 has no lone surrogates. */
+const argument = v.pipe(
+  string,
+  v.check((text) => !text.includes("\0"), "has the character U+0000"),
+  v.check((text) => text.isWellFormed(), "is not well-formed Unicode"),
+);
+
+/** The longest time that timers take, about 24 days, in milliseconds. */
+export const MAX_TIMEOUT_MS: number = 2 ** 31 - 1;
+
 /** JavaScript's range of times (ECMA-262, "Time Values and Time Range"). */
 const mtime = integer(-8.64e15, 8.64e15);
 const mode = integer(0, 0o777);
@@ -484,6 +526,21 @@ const REQUESTS: { readonly [Op in Request["op"]]: v.GenericSchema<unknown, unkno
     to: string,
     overwrite: v.optional(v.picklist(["never", "always"], "is none of never, always"), "never"),
   }),
+  exec: v.pipe(
+    v.object({
+      op: v.literal("exec"),
+      argv: v.optional(v.pipe(
+        v.array(argument, "is not an array"),
+        v.check(([name]) => name !== undefined && name !== "", "names no command"),
+      )),
+      command: v.optional(argument),
+      timeout_ms: v.optional(integer(1, MAX_TIMEOUT_MS)),
+    }),
+    v.check(
+      ({ argv, command }) => (argv === undefined) !== (command === undefined),
+      "has to have either argv or command",
+    ),
+  ),
 };
 
 /**
@@ -575,6 +632,10 @@ const replies = {
     mode,
     offset: v.optional(fileSize, 0n),
   }),
+  exec: v.object({
+    status: ok,
+    timeout_ms: v.optional(integer(1, MAX_TIMEOUT_MS), MAX_TIMEOUT_MS),
+  }),
   part: v.object({
     filename: string,
     size: fileSize,
@@ -609,6 +670,8 @@ export interface Replies {
   offer: OfferReply;
   /** `get`. */
   get: GetReply;
+  /** `exec`. */
+  exec: ExecReply;
   /** `stat`, and each line of a `list`. */
   entry: Entry;
   /** Each line of a `list` of parts. */
@@ -623,6 +686,34 @@ export interface Replies {
 export function parseReply<Kind extends keyof Replies>(kind: Kind, header: Header): Replies[Kind] {
   throwReported(header);
   return check(replies[kind] as v.GenericSchema<unknown, unknown>, header) as Replies[Kind];
+}
+
+const piece = v.object({
+  stream: v.picklist(["stdout", "stderr"], "is neither stdout nor stderr"),
+});
+
+const execEnd = v.object({
+  exit_code: integer(0, 255),
+  signal: v.nullish(string, null),
+  timed_out: v.optional(boolean, false),
+});
+
+/**
+ * Where the bytes of a piece of a command's output were written.
+ *
+ * @throws {FerryError} `bad_header`
+ */
+export function parseOutputStream(header: Header): OutputStream {
+  return check(piece, header).stream;
+}
+
+/**
+ * How a command ended, from the closing header behind its output.
+ *
+ * @throws {FerryError} `bad_header` that names the key
+ */
+export function parseExecEnd(closing: Header): ExecEnd {
+  return check(execEnd, closing);
 }
 
 /** An entry, or a part, as a line of JSON in a list. */

@@ -10,5 +10,5 @@
 import * as posix from "@std/path/posix";
 import * as windows from "@std/path/windows";
 
-export const { basename, dirname, globToRegExp, isGlob, join, parse, resolve } =
+export const { basename, dirname, globToRegExp, isAbsolute, isGlob, join, parse, resolve } =
   Deno.build.os === "windows" ? windows : posix;

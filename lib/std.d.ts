@@ -38,6 +38,10 @@ declare module "@std/crypto/timing-safe-equal" {
   export function timingSafeEqual(a: Uint8Array, b: Uint8Array): boolean;
 }
 
+declare module "@std/encoding/base64" {
+  export function encodeBase64(data: Uint8Array): string;
+}
+
 declare module "@std/encoding/hex" {
   export function decodeHex(text: string): Uint8Array<ArrayBuffer>;
   export function encodeHex(bytes: Uint8Array): string;
@@ -61,6 +65,7 @@ declare module "@std/path/posix" {
   export function join(...parts: string[]): string;
   export function resolve(...parts: string[]): string;
   export function globToRegExp(glob: string): RegExp;
+  export function isAbsolute(path: string): boolean;
   export function isGlob(text: string): boolean;
   export function parse(path: string): { root: string };
 }

@@ -205,7 +205,7 @@ async function closeBody(
 }
 
 /** Tells the peer that the body it got is not to be believed, and fails with the reason. */
-async function closeWithError(wire: Wire, error: unknown): Promise<never> {
+export async function closeWithError(wire: Wire, error: unknown): Promise<never> {
   const failure = toFerryError(error);
   if (wire.writable) await wire.writeFrame({ end: true, ...errorReply(failure) });
   throw failure;

@@ -42,6 +42,12 @@ export class Watchdog {
   #holds = 0;
   #releases = 0;
 
+  /**
+   * Milliseconds for which the peer may be silent beyond the idle time, and as slow as it likes, while there is
+   * a reason for it.
+   */
+  patience = 0;
+
   /** A watchdog that calls `onExpired` when the peer is to be given up: that has to end what it waits for. */
   constructor(
     { idleTimeout, minRate = 0 }: WatchdogOptions,
@@ -80,19 +86,23 @@ export class Watchdog {
     const started = performance.now();
     const releasesBefore = this.#releases;
     let releases = releasesBefore;
+    let waited = 0;
     const expire = () => {
-      if (direction === "read" && this.#isHeld(releases)) {
-        releases = this.#releases;
+      const held = direction === "read" && this.#isHeld(releases);
+      releases = this.#releases;
+      waited = held ? 0 : waited + limit;
+      if (held || waited < limit + this.patience) {
         timer = setTimeout(expire, limit);
         return;
       }
       const silence = direction === "read" ? "sent nothing" : "took nothing";
-      this.#onExpired(new FerryError("timeout", `the peer ${silence} for ${limit / 1000} s`));
+      this.#onExpired(new FerryError("timeout", `the peer ${silence} for ${waited / 1000} s`));
     };
     let timer = setTimeout(expire, limit);
     try {
       const count = await run();
-      const free = !paced || direction === "read" && this.#isHeld(releasesBefore);
+      const free = !paced || this.patience > 0 ||
+        direction === "read" && this.#isHeld(releasesBefore);
       if (!free) this.#keepPace(direction, count ?? 0, performance.now() - started, limit);
       return count;
     } finally {

@@ -40,6 +40,12 @@ export interface Frame {
   readonly body: IncomingBody;
 }
 
+/**
+ * How much of its standard input a command may leave unread so that the connection can go on: what is on its
+ * way when the command ends, in the buffers of two systems, is more than {@linkcode MAX_DRAIN_BYTES}.
+ */
+export const MAX_UNREAD_INPUT_BYTES: bigint = 16n * 1024n * 1024n;
+
 /** The longest error body that is read and thrown away so that a connection can go on. */
 export const MAX_DRAIN_BYTES: bigint = 1024n * 1024n;
 
@@ -67,6 +73,9 @@ export class Wire {
   // Small writes gather in #output, so that a header and the first bytes of its body leave together.
   #output: Uint8Array | undefined;
   #pending = 0;
+
+  /** A read into #input that nobody had asked for yet; it gives false at the end of the connection. */
+  #ahead: Promise<boolean> | undefined;
 
   #body: IncomingBody | undefined;
   #failure: FerryError | undefined;
@@ -142,11 +151,16 @@ export class Wire {
   async readSome(into: Uint8Array, limit: number): Promise<number> {
     const wanted = Math.min(into.length, limit);
     const buffered = this.#end - this.#start;
-    if (buffered === 0 && wanted >= this.#input.length) {
+    if (buffered === 0 && !this.#ahead && wanted >= this.#input.length) {
       const count = await this.#read(into.subarray(0, wanted));
       return count ?? this.#cut();
     }
     if (buffered === 0 && !await this.#fill(1)) return this.#cut();
+    return this.#take(into, wanted);
+  }
+
+  /** Hands on what stands in the input buffer, as much as is wanted of it. */
+  #take(into: Uint8Array, wanted: number): number {
     const count = Math.min(wanted, this.#end - this.#start);
     into.set(this.#input.subarray(this.#start, this.#start + count));
     this.#start += count;
@@ -160,14 +174,72 @@ export class Wire {
   /** Makes at least `count` bytes stand in the input buffer; false where the peer ended before. */
   async #fill(count: number): Promise<boolean> {
     while (this.#end - this.#start < count) {
-      this.#makeRoom(count);
-      const room = this.#input.subarray(this.#end);
-      const filled = await this.#read(room);
-      if (filled === null) return false;
-      this.#end += filled;
-      this.#crowded = filled === room.length;
+      if (this.#ahead ? !await this.#ahead : !await this.#readMore(count)) return false;
     }
     return true;
+  }
+
+  /** Reads once into the input buffer, which gets room for at least `count` bytes; false at the end. */
+  async #readMore(count: number): Promise<boolean> {
+    this.#makeRoom(count);
+    const room = this.#input.subarray(this.#end);
+    const filled = await this.#read(room);
+    if (filled === null) return false;
+    this.#end += filled;
+    this.#crowded = filled === room.length;
+    return true;
+  }
+
+  /** Reads once into the input buffer, before anybody needs it; false at the end. */
+  #readAhead(): Promise<boolean> {
+    const read = async () => {
+      const more = await this.#readMore(this.#end - this.#start + 1);
+      // At the end it stays, so that nobody reads again.
+      if (more) this.#ahead = undefined;
+      return more;
+    };
+    return this.#ahead ??= read();
+  }
+
+  /**
+   * Until the returned value is disposed of, `onEnd` is told when the peer ends its direction of the
+   * connection, or the connection breaks, for the reason that it is given then, though nobody waits for the
+   * peer's bytes. What it sends meanwhile is kept for later, as far as there is room; what lies behind that
+   * is not seen.
+   */
+  watch(onEnd: (failure?: FerryError) => void): Disposable {
+    let watching = true;
+    const watch = async () => {
+      while (watching && this.#end - this.#start < MAX_BUFFER) {
+        if (await this.#readAhead()) continue;
+        if (watching) onEnd();
+        return;
+      }
+    };
+    watch().catch((error) => watching && onEnd(toFerryError(error)));
+    return { [Symbol.dispose]: () => void (watching = false) };
+  }
+
+  /**
+   * Some bytes as they come, at least one, or null at the end of the connection: for what is not framed.
+   *
+   * @throws {FerryError} `closed`, `timeout`
+   */
+  async readBytes(into: Uint8Array): Promise<number | null> {
+    if (!await this.#fill(1)) return null;
+    return this.#take(into, into.length);
+  }
+
+  /** Whether bytes are there, or come within so many milliseconds. */
+  async comesWithin(ms: number): Promise<boolean> {
+    if (this.#end > this.#start) return true;
+    const late = Promise.withResolvers<false>();
+    const timer = setTimeout(() => late.resolve(false), ms);
+    try {
+      return await Promise.race([this.#readAhead(), late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   #makeRoom(count: number): void {
@@ -275,6 +347,11 @@ export class Wire {
     return !this.#closed && this.#writeFailure === undefined;
   }
 
+  /** For how many milliseconds beyond the idle time the peer may be silent from now on. */
+  set patience(ms: number) {
+    this.#watchdog.patience = ms;
+  }
+
   /** Whether {@linkcode Wire.close} was called. */
   get closed(): boolean {
     return this.#closed;
@@ -333,15 +410,19 @@ export class IncomingBody {
   /** Bytes still to come: of the whole body, or of the current piece of a streamed one. */
   #remaining: bigint;
   #ended = false;
+  /** The header of the piece that is being read. */
+  #piece: Header;
   /** Whether the framing broke, so that where the next message starts is not known. */
   #lost = false;
   #closing: ClosingHeader | undefined;
+  #closingKeys: Header | undefined;
   #count = 0n;
 
   /** The body behind a header that was just read; {@linkcode Wire.readFrame} makes it. */
   constructor(wire: Wire, header: Header) {
     this.#wire = wire;
     this.#header = header;
+    this.#piece = header;
     this.#remaining = header.total_size ?? 0n;
     this.#ended = header.total_size === 0n;
   }
@@ -364,6 +445,16 @@ export class IncomingBody {
   /** What the body is checked with. */
   get algorithm(): Algorithm {
     return this.#header.algorithm;
+  }
+
+  /** The header of the piece that the bytes came from which were read last. */
+  get piece(): Header {
+    return this.#piece;
+  }
+
+  /** The closing header as it came, once it has. */
+  get closing(): Header | undefined {
+    return this.#closingKeys;
   }
 
   /**
@@ -412,6 +503,7 @@ export class IncomingBody {
       }
       // Whatever else the closing header says, the next message starts behind it.
       this.#ended = true;
+      this.#closingKeys = header;
       const closing = parseClosing(header);
       if (closing.size !== this.#count) {
         throw new FerryError(
@@ -430,6 +522,7 @@ export class IncomingBody {
     if (this.#header.total_size !== null || !header.total_size) {
       throw new FerryError("bad_header", "a closing header was expected");
     }
+    this.#piece = header;
     this.#remaining = header.total_size;
     this.#lost = false;
   }
@@ -437,13 +530,13 @@ export class IncomingBody {
   /**
    * Reads and throws away what is left, if that is little.
    *
-   * @returns false where it is more than {@linkcode MAX_DRAIN_BYTES}, or where the framing broke, so that
-   * the connection has to end
+   * @param limit what is little, in bytes
+   * @returns false where it is more than that, or where the framing broke, so that the connection has to end
    */
-  async drain(): Promise<boolean> {
+  async drain(limit = MAX_DRAIN_BYTES): Promise<boolean> {
     if (this.#ended) return true;
-    if (this.#lost || this.#remaining > MAX_DRAIN_BYTES) return false;
-    const end = this.#count + MAX_DRAIN_BYTES;
+    if (this.#lost || this.#remaining > limit) return false;
+    const end = this.#count + limit;
     const scratch = new Uint8Array(Math.min(Number(this.#remaining) || MIN_BUFFER, OUTPUT_BUFFER));
     try {
       while (!this.#ended && this.#count <= end) await this.read(scratch);

@@ -8,10 +8,13 @@ import { FerryError } from "../lib/errors.ts";
 import type { Request } from "../lib/header.ts";
 
 /** What a client may be allowed to do. No request needs `echo`: it opens echo listeners to others. */
-export type Scope = "read" | "write" | "delete" | "echo";
+export type Scope = "read" | "write" | "delete" | "exec" | "echo";
 
 /** All the scopes. */
-export const SCOPES: readonly Scope[] = ["read", "write", "delete", "echo"];
+export const SCOPES: readonly Scope[] = ["read", "write", "delete", "exec", "echo"];
+
+/** What is granted on a loopback address where nobody says otherwise: to run commands is never among it. */
+export const DEFAULT_SCOPES: readonly Scope[] = ["read", "write", "delete", "echo"];
 
 /** What each operation needs. */
 const NEEDED: { readonly [Op in Request["op"]]: readonly Scope[] } = {
@@ -26,6 +29,7 @@ const NEEDED: { readonly [Op in Request["op"]]: readonly Scope[] } = {
   mkdir: ["write"],
   move: ["write", "delete"],
   remove: ["delete"],
+  exec: ["exec"],
 };
 
 /**

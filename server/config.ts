@@ -5,6 +5,7 @@
  */
 
 import type { CommandSpec } from "../lib/command_line.ts";
+import { FRAMINGS } from "../lib/classic.ts";
 import { DURABILITIES } from "../lib/staging.ts";
 
 /** What `ferryd` takes on its command line. */
@@ -28,7 +29,40 @@ error. SIGTERM and SIGINT let transfers under way finish; a second one does not.
       kind: "text",
       value: "SCOPES",
       help:
-        "what anybody may do: read,write,delete,echo; needed where others than this machine can connect",
+        "what anybody may do: read,write,delete,exec,echo; needed where others than this machine can connect",
+    },
+    "allow-exec": {
+      kind: "list",
+      value: "COMMAND",
+      help: "a command that clients may run: a name on PATH, or an absolute path (may be repeated)",
+    },
+    "allow-shell": {
+      kind: "flag",
+      help: "let clients hand lines to the shell, and so run anything",
+    },
+    "classic-exec": {
+      kind: "text",
+      value: "HOST:PORT",
+      help: "where to take lines for the shell in the classic protocol; needs --allow-shell",
+    },
+    framing: {
+      kind: "text",
+      value: "json|length|raw",
+      choices: FRAMINGS,
+      default: "json",
+      help: "what stands in front of the output there",
+    },
+    "exec-timeout": {
+      kind: "time",
+      value: "TIME",
+      default: "60s",
+      help: "kill a command, and all that it has started, after that time",
+    },
+    "exec-output-limit": {
+      kind: "size",
+      value: "SIZE",
+      default: "64MiB",
+      help: "kill a command that writes more than that",
     },
     "tcp-echo": {
       kind: "text",

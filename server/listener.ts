@@ -5,11 +5,14 @@
  */
 
 import { type Address, formatAddress, isLoopback, parseAddress } from "../lib/address.ts";
+import type { Framing } from "../lib/classic.ts";
 import { FerryError, quote } from "../lib/errors.ts";
 import type { Storage } from "../lib/storage.ts";
 import { acceptTcp, type Listener, type Listening } from "./accept.ts";
-import { type Scope, SCOPES } from "./access.ts";
+import { DEFAULT_SCOPES, type Scope, SCOPES } from "./access.ts";
+import { listenClassic } from "./classic.ts";
 import { listenTcpEcho, listenUdpEcho } from "./echo.ts";
+import { Commands, type ExecPolicy } from "./exec.ts";
 import { Session } from "./session.ts";
 
 /** Options of {@linkcode serve}. */
@@ -19,10 +22,19 @@ export interface ServeOptions {
   /** `HOST:PORT`; port 0 picks a free one. `127.0.0.1:9900` unless told otherwise. */
   listen?: string | undefined;
   /**
-   * What anybody who connects may do. On a loopback address all of it unless told otherwise; any other
-   * address is refused until it is told.
+   * What anybody who connects may do. On a loopback address all of it unless told otherwise, and to run
+   * commands only where `exec` is given; any other address is refused until it is told.
    */
   anonymous?: readonly Scope[] | undefined;
+  /** The commands that may be run; none unless told otherwise. */
+  exec?: ExecPolicy | undefined;
+  /**
+   * `HOST:PORT` of a listener for classic exec; none unless told otherwise. It needs `exec` with a shell. An
+   * address that is not on loopback is refused unless `anonymous` has `exec`.
+   */
+  classicExec?: string | undefined;
+  /** What stands in front of the output there; `json` unless told otherwise. */
+  framing?: Framing | undefined;
   /** Milliseconds after which a peer that moves no byte is disconnected; 60000 unless told otherwise. */
   idleTimeout?: number | undefined;
   /**
@@ -69,13 +81,14 @@ export interface Server extends AsyncDisposable {
  * console.log(server.addresses[0]?.port);
  * ```
  *
- * @throws {FerryError} `usage` for an address that is not on loopback without `anonymous`; `io`,
- * `denied`, `unreachable` where the address cannot be listened on
+ * @throws {FerryError} `usage` for an address that is not on loopback without `anonymous`, and for a command
+ * that is not there; `io`, `denied`, `unreachable` where the address cannot be listened on
  */
 export async function serve(options: ServeOptions): Promise<Server> {
   const listeners: Listener[] = [];
   try {
-    for (const open of wanted(options)) listeners.push(await open());
+    const commands = options.exec && new Commands(options.exec);
+    for (const open of wanted(options, commands)) listeners.push(await open());
   } catch (error) {
     await Promise.all(listeners.map((listener) => listener.close(0)));
     throw error;
@@ -84,25 +97,44 @@ export async function serve(options: ServeOptions): Promise<Server> {
 }
 
 /** How to open each of the listeners that are asked for. */
-function wanted(options: ServeOptions): (() => Listener | Promise<Listener>)[] {
-  const { tcpEcho, udpEcho } = options;
+function wanted(
+  options: ServeOptions,
+  commands: Commands | undefined,
+): (() => Listener | Promise<Listener>)[] {
+  const { classicExec, tcpEcho, udpEcho } = options;
   return [
-    () => listenForSessions(options),
+    () => listenForSessions(options, commands),
+    ...(classicExec === undefined ? [] : [() => openClassic(classicExec, options, commands)]),
     ...(tcpEcho === undefined ? [] : [() => openTcpEcho(tcpEcho, options)]),
     ...(udpEcho === undefined ? [] : [() => openUdpEcho(udpEcho, options)]),
   ];
 }
 
-function listenForSessions(options: ServeOptions): Listener {
+function listenForSessions(options: ServeOptions, commands: Commands | undefined): Listener {
   const { storage, listen = "127.0.0.1", anonymous, idleTimeout = 60_000, minRate = 100 } = options;
   const address = parseAddress(listen);
   assertOpenedTo(address, { anonymous });
+  const granted = anonymous ?? (commands ? [...DEFAULT_SCOPES, "exec" as const] : DEFAULT_SCOPES);
   return acceptTcp("tcp", address, (conn) => {
     conn.setNoDelay(true);
     const peer = formatAddress(conn.remoteAddr);
-    const granted = anonymous ?? SCOPES;
-    return new Session(conn, { storage, granted, idleTimeout, minRate, peer });
+    return new Session(conn, { storage, granted, commands, idleTimeout, minRate, peer });
   });
+}
+
+function openClassic(
+  listen: string,
+  { anonymous, framing = "json", idleTimeout = 60_000 }: ServeOptions,
+  commands: Commands | undefined,
+): Listener {
+  const address = parseAddress(listen, { defaultPort: null });
+  assertOpenedTo(address, { anonymous, scope: "exec" });
+  if (!commands?.hasShell) {
+    throw new FerryError("usage", "the lines go to the shell, and that takes --allow-shell", {
+      action: `listen for classic exec on ${formatAddress(address)}`,
+    });
+  }
+  return listenClassic(address, { commands, framing, idleTimeout });
 }
 
 function openTcpEcho(listen: string, options: ServeOptions): Listener {

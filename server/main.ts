@@ -6,12 +6,13 @@
 
 import { configure, getJsonLinesFormatter, getTextFormatter } from "@logtape/logtape";
 import { formatAddress } from "../lib/address.ts";
-import { parseCommandLine, renderHelp } from "../lib/command_line.ts";
+import { type OptionValues, parseCommandLine, renderHelp } from "../lib/command_line.ts";
 import { toFerryError } from "../lib/errors.ts";
 import { onInterrupt } from "../lib/interrupts.ts";
 import { FsStorage } from "../lib/storage_fs.ts";
 import { VERSION } from "../lib/version.ts";
 import { FERRYD } from "./config.ts";
+import type { ExecPolicy } from "./exec.ts";
 import { parseScopes, serve } from "./listener.ts";
 
 const PREFIX = "FERRYD";
@@ -42,6 +43,9 @@ async function main(argv: readonly string[]): Promise<void> {
     anonymous: options.anonymous === undefined ? undefined : parseScopes(options.anonymous),
     idleTimeout: options["idle-timeout"],
     minRate: options["min-rate"],
+    exec: execOptions(options),
+    classicExec: options["classic-exec"],
+    framing: options.framing,
     tcpEcho: options["tcp-echo"],
     udpEcho: options["udp-echo"],
     verbatim: options.verbatim,
@@ -59,6 +63,19 @@ async function main(argv: readonly string[]): Promise<void> {
   print("ferryd: ready\n");
   await stop.promise;
   await server.close({ drainTimeout: options["drain-timeout"] });
+}
+
+/** The commands that may be run, if any. */
+function execOptions(options: OptionValues<typeof FERRYD.options>): ExecPolicy | undefined {
+  const { root, "allow-exec": allow, "allow-shell": shell } = options;
+  if (allow.length === 0 && !shell) return undefined;
+  return {
+    cwd: root,
+    allow,
+    shell,
+    timeout: options["exec-timeout"],
+    outputLimit: options["exec-output-limit"],
+  };
 }
 
 /** The log goes to standard error, a line at a time. */

@@ -15,6 +15,7 @@ import {
   encodeLine,
   entryKeys,
   errorReply,
+  type ExecRequest,
   type GetRequest,
   type HelloRequest,
   type ListRequest,
@@ -38,9 +39,17 @@ import {
   verifiedPieces,
 } from "../lib/transfer.ts";
 import { VERSION } from "../lib/version.ts";
-import { type Frame, type IncomingBody, Wire } from "../lib/wire.ts";
+import {
+  type Frame,
+  type IncomingBody,
+  MAX_DRAIN_BYTES,
+  MAX_UNREAD_INPUT_BYTES,
+  Wire,
+} from "../lib/wire.ts";
 import { assertAllowed, type Scope } from "./access.ts";
 import { compareManifest } from "./compare.ts";
+import type { Commands } from "./exec.ts";
+import { replyWithOutput } from "./exec_reply.ts";
 import { type ReplyHeader, ReplyQueue } from "./reply_queue.ts";
 import { Uploads } from "./uploads.ts";
 
@@ -58,6 +67,8 @@ export interface SessionOptions {
   storage: Storage;
   /** What the client may do. */
   granted: readonly Scope[];
+  /** The commands that may be run, where there are some. */
+  commands?: Commands | undefined;
   /** Milliseconds after which a silent peer is disconnected. */
   idleTimeout: number;
   /** How many bytes a second a peer has to move while a message is under way. */
@@ -164,6 +175,7 @@ export class Session {
       // Everything but a put sees what the puts before it have done.
       await this.#replies.written();
       if (request.op === "compare") return await this.#compare(request, body, action);
+      if (request.op === "exec") return await this.#exec(request, body, action);
       if (!await body.drain()) {
         await this.#refuse(
           new FerryError("too_large", "the request has no use for a body, and it is large").during(
@@ -196,12 +208,12 @@ export class Session {
   }
 
   /** Reads over what is left of a refused request's body; false where that is too much. */
-  async #skip(body: IncomingBody): Promise<boolean> {
+  async #skip(body: IncomingBody, limit = MAX_DRAIN_BYTES): Promise<boolean> {
     if (body.ended) return true;
     // The peer may wait for the answer before it sends more.
     await this.#replies.settle();
     // A body that cannot be read over ends the connection, gently, so that the answer still arrives.
-    return await body.drain().catch(() => false);
+    return await body.drain(limit).catch(() => false);
   }
 
   #log({ code, message, cause }: FerryError): void {
@@ -223,10 +235,10 @@ export class Session {
 
   /** Runs a request whose turn it is; false where the connection cannot go on. */
   async #run(request: Request, action: string): Promise<boolean> {
-    const { storage } = this.#options;
+    const { storage, commands } = this.#options;
     switch (request.op) {
       case "hello":
-        await this.#reply(agree(request));
+        await this.#reply(agree(request, commands ? [...FEATURES, "exec"] : FEATURES));
         break;
       case "ping":
         await this.#reply({});
@@ -319,6 +331,21 @@ export class Session {
     return goOn && await this.#skip(body);
   }
 
+  async #exec(request: ExecRequest, body: IncomingBody, action: string): Promise<boolean> {
+    const { commands, peer } = this.#options;
+    if (!commands) throw new FerryError("denied", "the server runs no commands");
+    const command = commands.start(request, { stdin: !body.ended });
+    logger.info("{peer}: {action}", { peer, action });
+    // What takes its time, or writes more than the client wants to read now, is no silent peer.
+    this.#wire.patience = command.timeout;
+    const goOn = await this.#stream(action, async () => {
+      const end = await replyWithOutput(this.#wire, body, { command, action });
+      logger.debug("{peer}: {action}: exit status {exit_code}", { peer, action, ...end });
+    });
+    this.#wire.patience = 0;
+    return goOn && await this.#skip(body, MAX_UNREAD_INPUT_BYTES);
+  }
+
   /**
    * Sends a reply with a body. Once it has begun there is no room for an error reply: the body ends with
    * an error in its closing header, or the connection ends.
@@ -347,12 +374,14 @@ function describe(request: Request): string {
       return `move ${quote(request.filename)} to ${quote(request.to)}`;
     case "mkdir":
       return `make the directory ${quote(request.filename)}`;
+    case "exec":
+      return `run ${quote(request.command ?? request.argv?.join(" ") ?? "")}`;
     default:
       return `${request.op} ${quote(request.filename)}`;
   }
 }
 
-function agree({ versions }: HelloRequest): ReplyHeader {
+function agree({ versions }: HelloRequest, features: readonly string[]): ReplyHeader {
   if (!versions.includes(PROTOCOL_VERSION)) {
     throw new FerryError(
       "bad_version",
@@ -362,7 +391,7 @@ function agree({ versions }: HelloRequest): ReplyHeader {
   return {
     version: PROTOCOL_VERSION,
     versions: [PROTOCOL_VERSION],
-    features: FEATURES,
+    features,
     auth: "none",
     agent: `ferryd/${VERSION}`,
   };

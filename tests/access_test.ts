@@ -15,6 +15,7 @@ const NEEDED: Record<Request["op"], readonly Scope[]> = {
   mkdir: ["write"],
   move: ["write", "delete"],
   remove: ["delete"],
+  exec: ["exec"],
 };
 
 /** Every combination of the scopes. */
@@ -39,6 +40,12 @@ for (const [op, needed] of Object.entries(NEEDED) as [Request["op"], readonly Sc
 }
 
 Deno.test("SCOPES has every scope once", () => {
-  const all: Record<Scope, true> = { read: true, write: true, delete: true, echo: true };
+  const all: Record<Scope, true> = {
+    read: true,
+    write: true,
+    delete: true,
+    exec: true,
+    echo: true,
+  };
   assertEquals([...SCOPES].sort(), Object.keys(all).sort() as Scope[]);
 });

@@ -8,6 +8,7 @@ import {
   parseSize,
   parseTime,
   renderHelp,
+  splitCommandLine,
   type Surroundings,
 } from "../lib/command_line.ts";
 import { FerryError } from "../lib/errors.ts";
@@ -161,6 +162,59 @@ Deno.test("parseCommandLine() counts the arguments", () => {
     usageOf(() => withArguments(0, 1, ["a", "b\n", "c"])),
     `There is no place for "b\\n": ${usage}`,
   );
+});
+
+Deno.test("parseCommandLine() takes what is behind the first argument as it is, where it is told to", () => {
+  const verbatim = { ...COMMAND, arguments: { min: 0, max: 10 }, verbatim: true };
+  const table: [string[], string[], boolean, string][] = [
+    [["ls", "-l"], ["ls", "-l"], false, "localhost"],
+    [["-q", "ls", "-q", "--to", "x"], ["ls", "-q", "--to", "x"], true, "localhost"],
+    [["-q", "--", "ls", "--", "-q"], ["ls", "--", "-q"], true, "localhost"],
+    [["ls", "--", "x"], ["ls", "--", "x"], false, "localhost"],
+    [["--server", "a", "ls", "--server", "b"], ["ls", "--server", "b"], false, "a"],
+    [["--server=a", "ls"], ["ls"], false, "a"],
+    [["-s", "a", "ls"], ["ls"], false, "a"],
+    [["-sa", "ls"], ["ls"], false, "a"],
+    [["-qs", "a", "ls", "-x"], ["ls", "-x"], true, "a"],
+    [["-", "-q"], ["-", "-q"], false, "localhost"],
+    [["", "-q"], ["", "-q"], false, "localhost"],
+    [["--"], [], false, "localhost"],
+    [[], [], false, "localhost"],
+  ];
+  for (const [argv, args, quiet, server] of table) {
+    const parsed = parseCommandLine(verbatim, argv, surroundings());
+    const { options } = parsed;
+    assertEquals([parsed.args, options.quiet, options.server], [args, quiet, server], `${argv}`);
+  }
+  assertStringIncludes(
+    usageOf(() => parseCommandLine(verbatim, ["-x", "ls"], surroundings())),
+    "There is no option -x",
+  );
+});
+
+Deno.test("splitCommandLine() tells where options may stand", () => {
+  const verbatim = { ...COMMAND, verbatim: true };
+  assertEquals(splitCommandLine(COMMAND, ["a", "--help", "--", "-h"]), {
+    head: ["a", "--help"],
+    verbatim: ["-h"],
+  });
+  assertEquals(splitCommandLine(verbatim, ["-q", "a", "--help"]), {
+    head: ["-q"],
+    verbatim: ["a", "--help"],
+  });
+  assertEquals(splitCommandLine(verbatim, ["--help", "a"]).head, ["--help"]);
+});
+
+Deno.test("parseCommandLine() takes from the command line only what is told to be set there only", async () => {
+  const timeout = { ...OPTIONS.timeout, argumentOnly: true } as const;
+  const command = { ...COMMAND, options: { ...OPTIONS, timeout } };
+  await withConfig('timeout = "1s"\n', (path) => {
+    const parse = (argv: string[]) =>
+      parseCommandLine(command, ["--config", path, ...argv], surroundings({ PROG_TIMEOUT: "2s" }))
+        .options.timeout;
+    assertEquals(parse([]), undefined);
+    assertEquals(parse(["--timeout", "3s"]), 3000);
+  });
 });
 
 Deno.test("parseCommandLine() reads the environment", () => {

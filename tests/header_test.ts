@@ -13,8 +13,11 @@ import {
   type Header,
   isClosing,
   MAX_HEADER_BYTES,
+  MAX_TIMEOUT_MS,
   MAX_WIRE_SIZE,
   parseClosing,
+  parseExecEnd,
+  parseOutputStream,
   parseReply,
   parseRequest,
   type PartEntry,
@@ -233,6 +236,8 @@ Deno.test("parseRequest() supplies the defaults of every operation", () => {
       overwrite: "never",
     }],
     [{ op: "compare" }, { op: "compare", overwrite: "never", content: false }],
+    [{ op: "exec", argv: ["ls"] }, { op: "exec", argv: ["ls"] }],
+    [{ op: "exec", command: "" }, { op: "exec", command: "" }],
   ];
   for (const [keys, request] of cases) {
     assertEquals({ ...parseRequest(header(keys)) } as Record<string, unknown>, request);
@@ -256,7 +261,7 @@ Deno.test("parseRequest() keeps what a put says", () => {
   assertEquals({ ...parseRequest(header(keys)) } as Record<string, unknown>, keys);
 });
 
-Deno.test("parseRequest() keeps what a get, a list and a compare say", () => {
+Deno.test("parseRequest() keeps what a get, a list, a compare and an exec say", () => {
   const [if_md5, prefix_md5, prefix_xxh128] = [EMPTY_MD5, "0".repeat(32), "1".repeat(32)];
   const get = { op: "get", filename: "f", offset: 2n ** 53n + 1n, prefix_md5, prefix_xxh128 };
   for (const [key, checksum] of [["if_md5", if_md5], ["if_checksum", EMPTY_SHA256]] as const) {
@@ -270,6 +275,7 @@ Deno.test("parseRequest() keeps what a get, a list and a compare say", () => {
     const keys of [
       { op: "list", filename: "d", recursive: true, parts: true },
       { op: "compare", overwrite: "newer", content: true },
+      { op: "exec", argv: ["a", "", "-x; $(y)"], timeout_ms: MAX_TIMEOUT_MS },
     ]
   ) assertEquals({ ...parseRequest(header(keys)) } as Record<string, unknown>, keys);
 });
@@ -397,6 +403,43 @@ Deno.test("parseReply() supplies what a server may leave out", () => {
   });
   const get = header({ status: "ok", filename: "f", size: 0n, mtime: 0, mode: 0 });
   assertEquals(parseReply("get", get).offset, 0);
+});
+
+Deno.test("parseReply() takes the time of a command that the server does not tell for the longest", () => {
+  const reply = (keys: object) => parseReply("exec", header({ status: "ok", ...keys })).timeout_ms;
+  assertEquals([reply({ timeout_ms: 5 }), reply({})], [5, MAX_TIMEOUT_MS]);
+  assertFails(() => reply({ timeout_ms: 0 }), "bad_header", "timeout_ms is less than 1");
+  assertFails(() => reply({ timeout_ms: 2 ** 31 }), "bad_header", "timeout_ms is more than");
+});
+
+Deno.test("parseOutputStream() gives one of the two streams", () => {
+  assertEquals(parseOutputStream(header({ stream: "stdout" })), "stdout");
+  assertEquals(parseOutputStream(header({ stream: "stderr", total_size: 1n })), "stderr");
+  const words = "stream is neither stdout nor stderr";
+  for (const stream of ["stdin", "STDOUT", "", 1, null]) {
+    assertFails(() => parseOutputStream(header({ stream })), "bad_header", words);
+  }
+  assertFails(() => parseOutputStream(header({})), "bad_header", "stream is missing");
+});
+
+Deno.test("parseExecEnd() says how a command ended", () => {
+  const end = (keys: object) => parseExecEnd(header({ end: true, ...keys }));
+  assertEquals({ ...end({ exit_code: 3 }) }, { exit_code: 3, signal: null, timed_out: false });
+  assertEquals({ ...end({ exit_code: 124, signal: "SIGKILL", timed_out: true, new: 1 }) }, {
+    exit_code: 124,
+    signal: "SIGKILL",
+    timed_out: true,
+  });
+  const table: [object, string][] = [
+    [{}, "exit_code is missing"],
+    [{ exit_code: null }, "exit_code is not a number"],
+    [{ exit_code: -1 }, "exit_code is less than 0"],
+    [{ exit_code: 256 }, "exit_code is more than 255"],
+    [{ exit_code: 1.5 }, "exit_code is not an integer"],
+    [{ exit_code: 0, signal: 9 }, "signal is not a string"],
+    [{ exit_code: 0, timed_out: 1 }, "timed_out is not a boolean"],
+  ];
+  for (const [keys, words] of table) assertFails(() => end(keys), "bad_header", words);
 });
 
 Deno.test("parseReply() gives where to go on as a number", () => {

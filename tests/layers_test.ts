@@ -7,7 +7,7 @@ type Imports = ReadonlyMap<string, readonly string[]>;
 /** The modules of lib/, lowest first: each may import what stands in a line above its own. */
 const LAYERS: readonly (readonly string[])[] = [
   ["echo", "errors", "interrupts", "md5", "path", "version"],
-  ["address", "checksum", "command_line", "file_name", "quota", "watchdog"],
+  ["address", "checksum", "classic", "command_line", "file_name", "quota", "watchdog"],
   ["datagram", "overwrite"],
   ["header", "manifest"],
   ["storage", "wire"],
@@ -43,6 +43,7 @@ const TESTED_ELSEWHERE: Readonly<Record<string, string>> = {
   "client/echo_exchange.ts": "echo_command_test.ts asks for single replies",
   "client/options.ts": "types only",
   "client/download.ts": "client_test.ts and end_to_end_test.ts download",
+  "client/standard_streams.ts": "pipe_test.ts and exec_command_test.ts read and write them",
   "client/tree_download.ts": "tree_test.ts moves directories",
   "client/tree_upload.ts": "tree_test.ts moves directories",
   "client/upload.ts": "client_test.ts, resume_test.ts and end_to_end_test.ts upload",

@@ -13,14 +13,17 @@ export const PROJECT = fromFileUrl(new URL("..", import.meta.url));
 /** The program that runs them. */
 export const DENO = Deno.execPath();
 
-/** How a program is run: with the permissions that its task has, and no more. */
+/**
+ * How a program is run: with the permissions that its task has, and no more. A `ferryd` that runs commands
+ * has a task of its own.
+ */
 export function programArgs(
   program: "ferry" | "ferryd",
-  { config = `${PROJECT}deno.json` } = {},
+  { config = `${PROJECT}deno.json`, runsCommands = false } = {},
 ): string[] {
   const [set, main] = program === "ferry"
     ? ["client", "client/main.ts"]
-    : ["server", "server/main.ts"];
+    : [runsCommands ? "server-exec" : "server", "server/main.ts"];
   return [
     "run",
     "--quiet",
@@ -122,8 +125,10 @@ export class Ferryd implements AsyncDisposable {
     args: string[] = [],
     options: { config?: string } = {},
   ): Promise<Ferryd> {
+    const runsCommands = args.some((arg) => /^--(allow|classic)-/.test(arg));
+    const program = programArgs("ferryd", { ...options, runsCommands });
     const child = new Deno.Command(DENO, {
-      args: [...programArgs("ferryd", options), "--root", root, "--listen", "127.0.0.1:0", ...args],
+      args: [...program, "--root", root, "--listen", "127.0.0.1:0", ...args],
       stdin: "null",
       stdout: "piped",
       stderr: "piped",

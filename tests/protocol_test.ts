@@ -44,6 +44,7 @@ const REPLIES: { readonly [Op in Request["op"]]: keyof Replies } = {
   remove: "done",
   move: "done",
   compare: "done",
+  exec: "exec",
 };
 
 /** A server in this process over an empty root. */

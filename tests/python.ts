@@ -4,7 +4,8 @@
  * @module
  */
 
-import { PROJECT } from "./programs.ts";
+import { TextLineStream } from "@std/streams/text-line-stream";
+import { type Outcome, outcome, PROJECT } from "./programs.ts";
 
 /** Starts one of the scripts. */
 export function spawnPython(
@@ -28,4 +29,55 @@ export function spawnPython(
       { cause: error },
     );
   }
+}
+
+/** A classic_*_server.py, which says first where it listens. */
+export class PythonListener implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  readonly #lines: ReadableStreamDefaultReader<string>;
+  /** `127.0.0.1:PORT` */
+  readonly address: string;
+
+  private constructor(
+    child: Deno.ChildProcess,
+    lines: ReadableStreamDefaultReader<string>,
+    address: string,
+  ) {
+    this.#child = child;
+    this.#lines = lines;
+    this.address = address;
+  }
+
+  /** Starts one on a free port. */
+  static async start(script: string): Promise<PythonListener> {
+    const child = spawnPython(script, ["127.0.0.1", "0"]);
+    const lines = child.stdout.pipeThrough(new TextDecoderStream())
+      .pipeThrough(new TextLineStream()).getReader();
+    const { value } = await lines.read();
+    const address = /^listening (127\.0\.0\.1:\d+)$/.exec(value ?? "")?.[1];
+    if (address === undefined) throw new Error(await new Response(child.stderr).text());
+    return new PythonListener(child, lines, address);
+  }
+
+  /** The next line that it prints. */
+  async says(): Promise<string> {
+    return (await this.#lines.read()).value ?? "";
+  }
+
+  /** Kills it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.kill("SIGKILL");
+    while (!(await this.#lines.read()).done);
+    await this.#child.stderr.cancel();
+    await this.#child.status;
+  }
+}
+
+/** Runs a client in Python with something on its standard input. */
+export async function talkPython(script: string, address: string, input: string): Promise<Outcome> {
+  const child = spawnPython(script, address.split(":"), { stdin: "piped" });
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(input));
+  await writer.close();
+  return await outcome(child);
 }

@@ -1,76 +1,26 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { TextLineStream } from "@std/streams/text-line-stream";
 import { Pair } from "./pair.ts";
-import { ferry, type Outcome, outcome } from "./programs.ts";
-import { spawnPython } from "./python.ts";
-
-/** A classic_*_echo_server.py. */
-class PythonEcho implements AsyncDisposable {
-  readonly #child: Deno.ChildProcess;
-  readonly #lines: ReadableStreamDefaultReader<string>;
-  /** `127.0.0.1:PORT` */
-  readonly address: string;
-
-  private constructor(
-    child: Deno.ChildProcess,
-    lines: ReadableStreamDefaultReader<string>,
-    address: string,
-  ) {
-    this.#child = child;
-    this.#lines = lines;
-    this.address = address;
-  }
-
-  static async start(script: string): Promise<PythonEcho> {
-    const child = spawnPython(script, ["127.0.0.1", "0"]);
-    const lines = child.stdout.pipeThrough(new TextDecoderStream())
-      .pipeThrough(new TextLineStream()).getReader();
-    const { value } = await lines.read();
-    const address = /^listening (127\.0\.0\.1:\d+)$/.exec(value ?? "")?.[1];
-    if (address === undefined) throw new Error(await new Response(child.stderr).text());
-    return new PythonEcho(child, lines, address);
-  }
-
-  /** The next line that it prints. */
-  async says(): Promise<string> {
-    return (await this.#lines.read()).value ?? "";
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#child.kill("SIGKILL");
-    while (!(await this.#lines.read()).done);
-    await this.#child.stderr.cancel();
-    await this.#child.status;
-  }
-}
-
-/** Runs a client in Python with something on its standard input. */
-async function talk(script: string, address: string, input: string): Promise<Outcome> {
-  const child = spawnPython(script, address.split(":"), { stdin: "piped" });
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(input));
-  await writer.close();
-  return await outcome(child);
-}
+import { ferry } from "./programs.ts";
+import { PythonListener, talkPython } from "./python.ts";
 
 Deno.test("ferryd echoes to beginners' clients", async () => {
   await using p = await Pair.start(["--tcp-echo", "127.0.0.1:0", "--udp-echo", "127.0.0.1:0"]);
   for (const kind of ["tcp", "udp"]) {
     const script = `classic_${kind}_echo_client.py`;
     const address = p.server.listening.get(`${kind}-echo`)!;
-    assertEquals(await talk(script, address, "hello\nwörld 1\nABC"), {
+    assertEquals(await talkPython(script, address, "hello\nwörld 1\nABC"), {
       code: 0,
       stdout: ">>: HELLO\n>>: WöRLD 1\n>>: ABC\n>>: ",
       stderr: "",
     });
     // The next one is served as well.
-    assertMatch((await talk(script, address, "again\n")).stdout, /AGAIN/);
+    assertMatch((await talkPython(script, address, "again\n")).stdout, /AGAIN/);
   }
 });
 
 Deno.test("ferry echo asks beginners' servers", async () => {
   for (const kind of ["tcp", "udp"]) {
-    await using echo = await PythonEcho.start(`classic_${kind}_echo_server.py`);
+    await using echo = await PythonListener.start(`classic_${kind}_echo_server.py`);
     const run = (...args: string[]) => ferry(["echo", `--${kind}`, echo.address, ...args]);
     assertEquals(await run("hello wörld"), { code: 0, stdout: "HELLO WöRLD\n", stderr: "" });
     const { code, stdout } = await run("--count", "20", "--interval", "5ms");
@@ -80,7 +30,7 @@ Deno.test("ferry echo asks beginners' servers", async () => {
 });
 
 Deno.test("ferry echo reads a long reply of a beginner's TCP server in its pieces", async () => {
-  await using echo = await PythonEcho.start("classic_tcp_echo_server.py");
+  await using echo = await PythonListener.start("classic_tcp_echo_server.py");
   const text = "what is longer than a piece, ".repeat(1000);
   assertEquals(
     (await ferry(["echo", "--tcp", echo.address, text])).stdout,
@@ -89,7 +39,7 @@ Deno.test("ferry echo reads a long reply of a beginner's TCP server in its piece
 });
 
 Deno.test("ferry echo reports that a beginner's UDP server cuts off what is long", async () => {
-  await using echo = await PythonEcho.start("classic_udp_echo_server.py");
+  await using echo = await PythonListener.start("classic_udp_echo_server.py");
   const args = ["echo", "--udp", echo.address, "--count", "1", "--size"];
   assertEquals((await ferry([...args, "1024"])).code, 0);
   const { code, stdout, stderr } = await ferry([...args, "1025"]);
@@ -99,7 +49,7 @@ Deno.test("ferry echo reports that a beginner's UDP server cuts off what is long
 });
 
 Deno.test("ferry echo asks a beginner's TCP server again when somebody else has left in the middle", async () => {
-  await using echo = await PythonEcho.start("classic_tcp_echo_server.py");
+  await using echo = await PythonListener.start("classic_tcp_echo_server.py");
   const [hostname = "", port] = echo.address.split(":");
   {
     using conn = await Deno.connect({ hostname, port: Number(port) });

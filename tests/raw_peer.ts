@@ -66,6 +66,16 @@ export class RawPeer implements Disposable {
     return bytes;
   }
 
+  /** Reads to the end of the connection. */
+  async readAll(): Promise<Uint8Array> {
+    const pieces: BlobPart[] = [];
+    const piece = new Uint8Array(65536);
+    for (let count; (count = await this.#conn.read(piece)) !== null;) {
+      pieces.push(piece.slice(0, count));
+    }
+    return await new Blob(pieces).bytes();
+  }
+
   /** Reads a message, or null where the connection ended. */
   async receive(): Promise<RawMessage | null> {
     const length = await this.read(4);

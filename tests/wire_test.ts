@@ -272,6 +272,97 @@ Deno.test("Wire.hold() keeps reads from timing out until it is disposed of", asy
   await assertFails(reading, "timeout");
 });
 
+Deno.test("Wire.patience is for silence beyond the idle time, and not for longer than it lasts", async () => {
+  using clock = new ManualClock();
+  for (const direction of ["read", "write"]) {
+    const stream = new MemoryStream([], { silent: true, takes: 0 });
+    const wire = new Wire(stream, { idleTimeout: 1000 });
+    wire.patience = 10_000;
+    await wire.writeFrame({});
+    const waiting: Promise<unknown> = direction === "read" ? wire.readFrame() : wire.flush();
+    waiting.catch(() => {});
+    clock.advance(10_999);
+    assert(!wire.closed, direction);
+    wire.patience = 0;
+    clock.advance(1);
+    await assertFails(waiting, "timeout");
+  }
+});
+
+Deno.test("Wire.watch() tells when the peer ends, and keeps what it sent for later", async () => {
+  for (const silent of [false, true]) {
+    const two = concat([message('{"a":1}'), message('{"a":2}')]);
+    const stream = new MemoryStream(inBytes(two), { silent });
+    const wire = new Wire(stream, { idleTimeout: IDLE });
+    const ended = Promise.withResolvers<void>();
+    const watch = wire.watch(() => ended.resolve());
+    if (silent) wire.close();
+    await ended.promise;
+    watch[Symbol.dispose]();
+    if (silent) continue;
+    assertEquals((await wire.readFrame())?.header.a, 1);
+    assertEquals((await wire.readFrame())?.header.a, 2);
+    assertEquals([await wire.readFrame(), await wire.readFrame()], [null, null]);
+  }
+});
+
+Deno.test("Wire.watch() leaves its read to who reads next", async () => {
+  const waiting = Promise.withResolvers<void>();
+  const whole = message(
+    '{"total_size":300000,"md5":"' + "0".repeat(32) + '"}',
+    new Uint8Array(300_000),
+  );
+  const stream = new MemoryStream([whole]);
+  const read = stream.read.bind(stream);
+  stream.read = async (buffer) => {
+    await waiting.promise;
+    return await read(buffer);
+  };
+  const wire = new Wire(stream, { idleTimeout: IDLE });
+  let told = false;
+  wire.watch(() => told = true)[Symbol.dispose]();
+  const reading = wire.readFrame();
+  waiting.resolve();
+  const frame = await reading;
+  let size = 0;
+  const piece = new Uint8Array(100_000);
+  for (let count; (count = await frame!.body.read(piece)) > 0;) size += count;
+  assertEquals([size, told], [300_000, false]);
+});
+
+Deno.test("Wire.watch() reads no more than there is room for", async () => {
+  const flood = function* () {
+    for (;;) yield new Uint8Array(100_000);
+  };
+  const stream = new MemoryStream(flood());
+  const read = stream.read.bind(stream);
+  let size = 0;
+  stream.read = async (buffer) => {
+    const count = await read(buffer);
+    size += count ?? 0;
+    return count;
+  };
+  const wire = new Wire(stream, { idleTimeout: IDLE });
+  using _watch = wire.watch(() => assert(false, "nothing has ended"));
+  for (let before = -1; before !== size;) {
+    before = size;
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+  assertEquals(size, 256 * 1024);
+});
+
+Deno.test("Wire.watch() may be begun while another read ahead is under way", async () => {
+  const stream = new MemoryStream([], { silent: true });
+  const wire = new Wire(stream, { idleTimeout: IDLE });
+  const told: number[] = [];
+  wire.watch(() => told.push(1))[Symbol.dispose]();
+  using _watch = wire.watch(() => told.push(2));
+  assertEquals(stream.rooms.length, 1);
+  wire.close();
+  await assertFails(wire.readFrame(), "closed");
+  assertEquals(told, [2]);
+});
+
 Deno.test("Wire.hold() does not keep writes from timing out", async () => {
   using clock = new ManualClock();
   const wire = new Wire(new MemoryStream([], { takes: 0 }), { idleTimeout: 1000 });

@@ -1,0 +1,402 @@
+/**
+ * Running commands for clients: which may be run, how they are started, and what they write, within the
+ * limits that the server sets.
+ *
+ * @module
+ */
+
+import { FerryError, quote } from "../lib/errors.ts";
+import {
+  type ExecEnd,
+  type ExecRequest,
+  MAX_TIMEOUT_MS,
+  type OutputStream,
+} from "../lib/header.ts";
+import { isAbsolute, join } from "../lib/path.ts";
+import { ProcessGroup } from "./process_group.ts";
+
+/** What a server may be told about the commands that it runs. */
+export interface ExecPolicy {
+  /** The working directory of the commands. */
+  cwd: string;
+  /** Commands that may be run, by a name to be found on `PATH` now, or by an absolute path. */
+  allow?: readonly string[] | undefined;
+  /** Whether lines may be handed to the shell, which is to say that everything may be run. */
+  shell?: boolean | undefined;
+  /** Milliseconds after which a command is killed; 60000 unless told otherwise. */
+  timeout?: number | undefined;
+  /** The most bytes of output, both streams together, before a command is killed; 64 MiB unless told otherwise. */
+  outputLimit?: number | undefined;
+}
+
+/** What commands see of the server's environment. */
+const ENVIRONMENT = [
+  "PATH",
+  "HOME",
+  "USER",
+  "LOGNAME",
+  "LANG",
+  "LC_ALL",
+  "LC_CTYPE",
+  "TZ",
+  "TMPDIR",
+];
+
+/** Where commands are looked for if the environment does not say. */
+const USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** The status of a command that was killed because the time was up, as timeout(1) has it. */
+const TIMED_OUT_STATUS = 124;
+
+/** The commands that clients may run. */
+export class Commands {
+  readonly #cwd: string;
+  readonly #limits: Limits;
+  readonly #env: Readonly<Record<string, string>>;
+  /** The paths of the commands that are allowed, by the names that clients call them. */
+  readonly #paths: ReadonlyMap<string, string>;
+  readonly #shell: string | undefined;
+  readonly #setsid: string | undefined;
+
+  /**
+   * Looks for the commands.
+   *
+   * @throws {FerryError} `usage` where a command is not there, `denied` where Deno may not run it
+   */
+  constructor({ cwd, allow = [], shell = false, timeout = 60_000, outputLimit }: ExecPolicy) {
+    this.#cwd = cwd;
+    this.#limits = {
+      timeout: Math.min(timeout, MAX_TIMEOUT_MS),
+      outputLimit: outputLimit ?? 64 * 1024 * 1024,
+    };
+    this.#env = environment();
+    const path = this.#env.PATH ?? USUAL_PATH;
+    this.#paths = new Map(allow.map((name) => [name, find(name, path)]));
+    this.#shell = shell ? find("sh", path) : undefined;
+    this.#setsid = findProgram("setsid", path);
+    for (const command of [...this.#paths.values(), this.#shell]) {
+      if (command !== undefined) assertPermitted(command);
+    }
+    if (this.#setsid !== undefined && !isPermitted(this.#setsid)) this.#setsid = undefined;
+  }
+
+  /** Whether clients may hand lines to the shell. */
+  get hasShell(): boolean {
+    return this.#shell !== undefined;
+  }
+
+  /**
+   * Starts a command.
+   *
+   * @param stdin whether something will be written to its standard input
+   * @param outputLimit the most that it may write, where that is less than all commands may
+   * @throws {FerryError} `denied` where it is not allowed; `not_found`, `io`, `busy`
+   */
+  start(
+    request: ExecRequest,
+    { stdin, outputLimit = Infinity }: { stdin: boolean; outputLimit?: number },
+  ): RunningCommand {
+    const { path, args } = this.#resolve(request);
+    const group = new ProcessGroup({
+      path,
+      args,
+      cwd: this.#cwd,
+      env: this.#env,
+      stdin,
+      setsid: this.#setsid,
+    });
+    return new RunningCommand(group, {
+      timeout: Math.min(request.timeout_ms ?? Infinity, this.#limits.timeout),
+      outputLimit: Math.min(outputLimit, this.#limits.outputLimit),
+    });
+  }
+
+  #resolve({ argv, command }: ExecRequest): { path: string; args: readonly string[] } {
+    if (command !== undefined) {
+      if (this.#shell !== undefined) return { path: this.#shell, args: ["-c", command] };
+      throw new FerryError("denied", "the server hands no lines to a shell");
+    }
+    const [name = "", ...args] = argv ?? [];
+    const path = this.#paths.get(name);
+    if (path !== undefined) return { path, args };
+    throw new FerryError("denied", `the server does not allow the command ${quote(name)}`);
+  }
+}
+
+/** The part of this program's environment that commands see. */
+function environment(): Record<string, string> {
+  const permitted = (variable: string) =>
+    Deno.permissions.querySync({ name: "env", variable }).state === "granted";
+  return Object.fromEntries(
+    ENVIRONMENT.filter(permitted).flatMap((name) => {
+      const value = Deno.env.get(name);
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+}
+
+function find(name: string, path: string): string {
+  const found = findProgram(name, path);
+  if (found !== undefined) return found;
+  const reason = !name.includes("/")
+    ? "there is no such command on PATH"
+    : isAbsolute(name)
+    ? "there is no such program"
+    : "it is neither a name nor an absolute path";
+  throw new FerryError("usage", reason, { action: `allow the command ${quote(name)}` });
+}
+
+/** The path of a program: itself where it is absolute, else the first of that name on a search path. */
+function findProgram(name: string, path: string): string | undefined {
+  if (name.includes("/")) return isAbsolute(name) && isProgram(name) ? name : undefined;
+  if (name === "") return undefined;
+  // An empty part of PATH stands for the working directory, as does one that is not absolute.
+  const directories = path.split(":").filter((directory) => isAbsolute(directory));
+  return directories.map((directory) => join(directory, name)).find(isProgram);
+}
+
+function isProgram(path: string): boolean {
+  try {
+    const { isFile, mode } = Deno.statSync(path);
+    return isFile && (mode === null || (mode & 0o111) !== 0);
+  } catch {
+    return false;
+  }
+}
+
+function isPermitted(command: string): boolean {
+  return Deno.permissions.querySync({ name: "run", command }).state === "granted";
+}
+
+function assertPermitted(command: string): void {
+  // Groups are killed with the program kill where Deno may not run everything.
+  for (const needed of [command, "kill"]) {
+    if (isPermitted(needed)) continue;
+    throw new FerryError(
+      "denied",
+      `Deno was started without the permission to run ${quote(needed)}: ` +
+        "start it with --allow-run, or ferryd with deno task serve:exec",
+      { action: `allow the command ${quote(command)}` },
+    );
+  }
+}
+
+/** What a command is limited to. */
+interface Limits {
+  /** Milliseconds. */
+  timeout: number;
+  /** Bytes, both streams together. */
+  outputLimit: number;
+}
+
+/** A piece of a command's output. */
+export interface OutputPiece {
+  /** Where it was written. */
+  stream: OutputStream;
+  /** What was written. */
+  bytes: Uint8Array;
+  /** Whether another piece is there already. */
+  more: boolean;
+}
+
+/** How long what a command has left behind may go on writing before it is killed, in milliseconds. */
+const LINGER_MS = 500;
+
+/**
+ * What may still be read when nobody of the group is left: as much as stands in a pipe, of which Linux allows
+ * no larger ones by default, and with that many looks, so many milliseconds apart, at which there was nothing.
+ */
+const REST = { bytes: 1024 * 1024, looks: 10, pause: 50 };
+
+/** A command that runs. Whoever has it MUST dispose of it, which kills what is left of it. */
+export class RunningCommand implements AsyncDisposable {
+  /** Milliseconds after which it is killed. */
+  readonly timeout: number;
+  readonly #group: ProcessGroup;
+  readonly #outputLimit: number;
+  readonly #pipes: readonly Pipe[];
+  readonly #watching: Promise<void>;
+  readonly #aborted = Promise.withResolvers<void>();
+  #failure: FerryError | undefined;
+  #timedOut = false;
+  #finished = false;
+  #end: ExecEnd | undefined;
+  /** Pieces that nobody has taken yet: at most one of each pipe. */
+  readonly #pieces: { pipe: Pipe; bytes: Uint8Array }[] = [];
+  #arrived = Promise.withResolvers<void>();
+
+  /** A command that has just been started. */
+  constructor(group: ProcessGroup, { timeout, outputLimit }: Limits) {
+    this.timeout = timeout;
+    this.#group = group;
+    this.#outputLimit = outputLimit;
+    this.#pipes = (["stdout", "stderr"] as const).map((stream) =>
+      new Pipe(stream, group.output[stream], (pipe, bytes) => {
+        this.#pieces.push({ pipe, bytes });
+        this.#arrived.resolve();
+      })
+    );
+    this.#watching = this.#watch();
+  }
+
+  /** The number of the process group. */
+  get pid(): number {
+    return this.#group.pid;
+  }
+
+  /**
+   * What it writes, as it comes, in order within each stream; it is not read further while nobody takes it.
+   * Ends when the command has ended and nothing is left of it.
+   *
+   * @returns how the command ended
+   * @throws {FerryError} `too_large` where it wrote more than it may; the reason of an abort
+   */
+  async *output(): AsyncGenerator<OutputPiece, ExecEnd, void> {
+    let room = this.#outputLimit;
+    for (;;) {
+      const piece = this.#pieces.shift();
+      if (piece && !this.#failure) {
+        const { pipe, bytes } = piece;
+        const taken = bytes.subarray(0, room);
+        room -= taken.length;
+        const more = this.#pieces.length > 0;
+        if (taken.length > 0) yield { stream: pipe.stream, bytes: taken, more };
+        if (taken.length < bytes.length) {
+          const reason = `its output is larger than ${this.#outputLimit} bytes`;
+          this.abort(new FerryError("too_large", reason));
+        }
+        pipe.goOn();
+      } else if (this.#finished) {
+        if (this.#failure) throw this.#failure;
+        return this.#end!;
+      } else {
+        await this.#arrived.promise;
+        this.#arrived = Promise.withResolvers();
+      }
+    }
+  }
+
+  /** Writes to its standard input; waits while it does not read, and does nothing once it never will. */
+  async write(bytes: Uint8Array): Promise<void> {
+    await this.#group.write(bytes);
+  }
+
+  /** Ends its standard input. */
+  async closeInput(): Promise<void> {
+    await this.#group.closeInput();
+  }
+
+  /** Kills it; `output` fails with the reason when nothing is left of it. */
+  abort(reason: FerryError): void {
+    if (this.#finished) return;
+    this.#failure ??= reason;
+    this.#aborted.resolve();
+  }
+
+  /** Kills what is left of it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#finished) this.abort(new FerryError("closed", "nobody waits for it"));
+    await this.#watching;
+  }
+
+  async #watch(): Promise<void> {
+    const deadline = setTimeout(() => {
+      this.#timedOut = true;
+      void this.#group.end();
+    }, this.timeout);
+    const ended = Promise.all(this.#pipes.map((pipe) => pipe.ended));
+    const aborted = this.#aborted.promise;
+    await Promise.race([this.#group.status, aborted]);
+    clearTimeout(deadline);
+    // What the command has started may be writing its last.
+    if (!this.#failure) await within(LINGER_MS, Promise.race([ended, aborted]));
+    await this.#group.end();
+    if (this.#failure) { for (const pipe of this.#pipes) pipe.cancel(); }
+    else {
+      // Whoever still holds a pipe has left the group, and nobody waits for it.
+      for (const pipe of this.#pipes) pipe.limit(REST.bytes);
+      const looking = setInterval(() => {
+        for (const pipe of this.#pipes) pipe.look();
+      }, REST.pause);
+      await Promise.race([ended, aborted]);
+      clearInterval(looking);
+      for (const pipe of this.#pipes) pipe.cancel();
+    }
+    await ended;
+    const { code, signal } = await this.#group.status;
+    this.#end = this.#timedOut
+      ? { exit_code: TIMED_OUT_STATUS, signal, timed_out: true }
+      : { exit_code: code, signal, timed_out: false };
+    this.#finished = true;
+    this.#arrived.resolve();
+  }
+}
+
+/** One of a command's two streams of output. It gives a piece, and reads on when it is told to. */
+class Pipe {
+  readonly stream: OutputStream;
+  /** Resolves when there is nothing more to read; never fails. */
+  readonly ended: Promise<void>;
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #give: (pipe: Pipe, bytes: Uint8Array) => void;
+  #going = Promise.withResolvers<void>();
+  #cancelled = false;
+  #left = Infinity;
+  #reading = false;
+  #looks = 0;
+
+  constructor(
+    stream: OutputStream,
+    readable: ReadableStream<Uint8Array>,
+    give: (pipe: Pipe, bytes: Uint8Array) => void,
+  ) {
+    this.stream = stream;
+    this.#reader = readable.getReader();
+    this.#give = give;
+    this.ended = this.#run().catch(() => {});
+  }
+
+  /** Reads on: the last piece has been dealt with. */
+  goOn(): void {
+    this.#going.resolve();
+  }
+
+  /** Gives no more than so many bytes. */
+  limit(bytes: number): void {
+    this.#left = bytes;
+  }
+
+  /** Takes note of whether it is empty at the moment, and reads no more when it has often been. */
+  look(): void {
+    if (this.#reading && ++this.#looks >= REST.looks) this.cancel();
+  }
+
+  /** Reads no more. */
+  cancel(): void {
+    this.#cancelled = true;
+    this.#going.resolve();
+    void this.#reader.cancel().catch(() => {});
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#cancelled && this.#left > 0) {
+      this.#reading = true;
+      const { value, done } = await this.#reader.read();
+      this.#reading = false;
+      if (done) return;
+      this.#left -= value.length;
+      this.#going = Promise.withResolvers();
+      this.#give(this, value);
+      await this.#going.promise;
+    }
+    this.cancel();
+  }
+}
+
+/** Waits for a promise, but not for long. */
+async function within(ms: number, promise: Promise<unknown>): Promise<void> {
+  const timeout = Promise.withResolvers<void>();
+  const timer = setTimeout(timeout.resolve, ms);
+  await Promise.race([promise, timeout.promise]);
+  clearTimeout(timer);
+}

@@ -1,0 +1,60 @@
+/**
+ * Bytes that have to wait until it is known how many they will be.
+ *
+ * @module
+ */
+
+/** How much is kept in memory; what is more goes into a file. */
+const MEMORY_BYTES = 1024 * 1024;
+
+/** The piece in which the file is read. */
+const PIECE_BYTES = 64 * 1024;
+
+/** Bytes that wait: few in memory, many in a temporary file without a name. */
+export class Spool implements Disposable {
+  readonly #pieces: Uint8Array[] = [];
+  #file: Deno.FsFile | undefined;
+  #size = 0;
+
+  /** How many bytes wait. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Adds bytes, which may be overwritten when this returns. */
+  async write(bytes: Uint8Array): Promise<void> {
+    this.#size += bytes.length;
+    if (this.#size <= MEMORY_BYTES) {
+      this.#pieces.push(bytes.slice());
+      return;
+    }
+    this.#file ??= await nameless();
+    for (let done = 0; done < bytes.length;) done += await this.#file.write(bytes.subarray(done));
+  }
+
+  /** All of them. A piece is good until the next one is asked for. Nothing may be added after that. */
+  async *pieces(): AsyncGenerator<Uint8Array, void, void> {
+    yield* this.#pieces;
+    if (!this.#file) return;
+    await this.#file.seek(0, Deno.SeekMode.Start);
+    const piece = new Uint8Array(PIECE_BYTES);
+    for (let count; (count = await this.#file.read(piece)) !== null;) {
+      yield piece.subarray(0, count);
+    }
+  }
+
+  /** Throws them away. */
+  [Symbol.dispose](): void {
+    this.#file?.close();
+  }
+}
+
+/** A file that is gone when it is closed, also where nobody gets to close it. */
+async function nameless(): Promise<Deno.FsFile> {
+  const path = await Deno.makeTempFile({ prefix: "ferryd-" });
+  try {
+    return await Deno.open(path, { read: true, write: true });
+  } finally {
+    await Deno.remove(path);
+  }
+}
