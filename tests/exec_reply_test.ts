@@ -68,6 +68,21 @@ Deno.test("exec: the reply is a streamed body with streams, and a closing header
   }
 });
 
+Deno.test("exec: the checksum is of the algorithm that was asked for", async () => {
+  await using pair = await Pair.start(SHELL);
+  using peer = await pair.connect();
+  const sha256 = (text: string) => `sha256:${createHash("sha256").update(text).digest("hex")}`;
+  await peer.send(
+    { op: "exec", command: "cat", checksum: "sha256", total_size: null },
+    { total_size: 5 },
+    "hello",
+    { end: true, checksum: sha256("hello"), size: 5 },
+  );
+  const [opening, ...rest] = await replyTo(peer);
+  assertEquals([opening!.header.checksum, opening!.header.md5], ["sha256", undefined]);
+  assertEquals([rest.at(-1)!.header.checksum, rest.at(-1)!.header.size], [sha256("hello"), 5]);
+});
+
 Deno.test("exec: a command that writes nothing has no piece", async () => {
   await using pair = await Pair.start(SHELL);
   using peer = await pair.connect();

@@ -7,9 +7,9 @@ type Imports = ReadonlyMap<string, readonly string[]>;
 /** The modules of lib/, lowest first: each may import what stands in a line above its own. */
 const LAYERS: readonly (readonly string[])[] = [
   ["echo", "errors", "interrupts", "md5", "path", "version"],
-  ["address", "checksum", "classic", "command_line", "file_name", "quota", "watchdog"],
+  ["address", "checksum", "command_line", "file_name", "quota", "watchdog"],
   ["datagram", "overwrite"],
-  ["header", "manifest"],
+  ["classic", "header", "manifest"],
   ["storage", "wire"],
   ["digest_index", "local_file", "staging"],
   ["jail", "partial"],

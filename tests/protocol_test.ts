@@ -6,9 +6,12 @@ import {
   decodeLine,
   isClosing,
   MAX_HEADER_BYTES,
+  MAX_TIMEOUT_MS,
   MAX_WIRE_SIZE,
   MIN_HEADER_BYTES,
   parseClosing,
+  parseExecEnd,
+  parseOutputStream,
   parseReply,
   parseRequest,
   PROTOCOL_VERSION,
@@ -20,8 +23,8 @@ import { decodeManifestLine, decodeManifestReply, MAX_LINE_BYTES } from "../lib/
 import { MAX_DATAGRAM_BYTES } from "../lib/datagram.ts";
 import { OVERWRITE_POLICIES } from "../lib/overwrite.ts";
 import { CHECKPOINT_BYTES, RESUMABLE_BYTES } from "../lib/partial.ts";
-import { MAX_DRAIN_BYTES } from "../lib/wire.ts";
-import { FsStorage, serve, type Server } from "../mod.ts";
+import { MAX_DRAIN_BYTES, MAX_UNREAD_INPUT_BYTES } from "../lib/wire.ts";
+import { type ExecPolicy, FsStorage, serve, type Server } from "../mod.ts";
 import { assertAllowed, SCOPES } from "../server/access.ts";
 import { FERRYD } from "../server/config.ts";
 import { COMMON } from "../client/config.ts";
@@ -51,7 +54,15 @@ const REPLIES: { readonly [Op in Request["op"]]: keyof Replies } = {
 class Fixture implements AsyncDisposable {
   readonly #dir = new TempDir();
   readonly #storage = FsStorage.open(this.#dir.path, { durability: "none" });
-  readonly #server: Promise<Server> = serve({ storage: this.#storage, listen: "127.0.0.1:0" });
+  readonly #server: Promise<Server>;
+
+  constructor(exec?: Omit<ExecPolicy, "cwd">) {
+    this.#server = serve({
+      storage: this.#storage,
+      listen: "127.0.0.1:0",
+      exec: exec && { cwd: this.#dir.path, ...exec },
+    });
+  }
 
   async connect(): Promise<RawPeer> {
     const { addresses } = await this.#server;
@@ -173,7 +184,9 @@ Deno.test("PROTOCOL.md shows headers that the code understands", () => {
         expected = request.op === "put" && request.offer ? "offer" : REPLIES[request.op];
       } else {
         assertEquals(arrow, "< ", line);
-        if (header.status === "error") assert(isErrorCode(header.code), line);
+        if (isClosing(header)) parseExecEnd(header);
+        else if (header.stream !== undefined) parseOutputStream(header);
+        else if (header.status === "error") assert(isErrorCode(header.code), line);
         else parseReply(expected, header);
       }
     }
@@ -218,6 +231,24 @@ Deno.test("PROTOCOL.md shows a resumed transfer that takes place as it says", as
   }
 });
 
+Deno.test("PROTOCOL.md shows commands that run as it says", async () => {
+  await using server = new Fixture({ allow: ["echo"] });
+  using peer = await server.connect();
+  const [shown, ...more] = blocks("wire").filter(({ info }) => info === "exec");
+  assert(shown && more.length === 0);
+  for (const line of shown.lines) {
+    const json = line.slice(2);
+    if (line.startsWith("> ")) {
+      await peer.send(message(json));
+      continue;
+    }
+    const reply = (await readRaw(peer))!;
+    assertEquals(new TextDecoder().decode(firstHeader(reply)), json);
+    const body = reply.subarray(4 + firstHeader(reply).length);
+    assertEquals(ascii.decode(body), json.includes('"stream"') ? "hello\n" : "");
+  }
+});
+
 Deno.test("PROTOCOL.md lists every error code with its exit status", () => {
   // The source is where the codes stand as values; that each of them is one is checked beside.
   const source = Deno.readTextFileSync(`${PROJECT}lib/errors.ts`);
@@ -240,6 +271,8 @@ Deno.test("PROTOCOL.md names the limits that the code has", () => {
     MAX_NAME_BYTES,
     MAX_PART_BYTES,
     MAX_DRAIN_BYTES,
+    MAX_UNREAD_INPUT_BYTES,
+    MAX_TIMEOUT_MS,
     MAX_LINE_BYTES,
     RESUMABLE_BYTES,
     CHECKPOINT_BYTES,
@@ -258,6 +291,11 @@ Deno.test("PROTOCOL.md names the timeouts that the programs have", () => {
   assertEquals(rate![1], FERRYD.options["min-rate"].default);
   assertEquals(greeting![2], COMMON["connect-timeout"].default);
   assertEquals(part![1], FERRYD.options["partial-ttl"].default);
+  assert(
+    section("## 12. Timeouts").includes(
+      `kills a command after ${FERRYD.options["exec-timeout"].default} unless`,
+    ),
+  );
   const source = Deno.readTextFileSync(`${PROJECT}lib/parts.ts`);
   const [, stalled] = /const STALLED_MS = (\d+);/.exec(source)!;
   assert(section("### 11.1 Going on with an upload").includes(`${Number(stalled) / 1000} seconds`));

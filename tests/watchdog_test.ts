@@ -2,6 +2,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { delay } from "@std/async/delay";
 import type { FerryError } from "../lib/errors.ts";
 import { Watchdog, type WatchdogOptions } from "../lib/watchdog.ts";
+import { ManualClock } from "./memory_stream.ts";
 
 const PACED = { paced: true };
 
@@ -63,4 +64,29 @@ Deno.test("Watchdog does not count the time for which reads are held", async () 
     await held.dog.watch("read", () => delay(60).then(() => 1), PACED);
   }
   assertEquals(held.reasons, []);
+});
+
+Deno.test("Watchdog.patience is for silence beyond the idle time, and not for longer than it lasts", async () => {
+  for (const direction of ["read", "write"] as const) {
+    using clock = new ManualClock();
+    const { dog, reasons } = watchdog({ idleTimeout: 1000 });
+    dog.patience = 10_000;
+    const moved = Promise.withResolvers<number>();
+    const watching = dog.watch(direction, () => moved.promise, PACED);
+    clock.advance(10_999);
+    assertEquals(reasons, [], direction);
+    dog.patience = 0;
+    clock.advance(1);
+    assertEquals(reasons.map(({ code }) => code), ["timeout"], direction);
+    moved.resolve(1);
+    await watching;
+  }
+});
+
+Deno.test("Watchdog.patience is for any speed", async () => {
+  const patient = watchdog({ idleTimeout: 20, minRate: 1000 });
+  patient.dog.patience = 1;
+  assertEquals(await drip(patient, { bytes: 1, times: 20 }), 20);
+  patient.dog.patience = 0;
+  assert(await drip(patient, { bytes: 1, times: 100 }) < 100);
 });

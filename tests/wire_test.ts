@@ -272,23 +272,6 @@ Deno.test("Wire.hold() keeps reads from timing out until it is disposed of", asy
   await assertFails(reading, "timeout");
 });
 
-Deno.test("Wire.patience is for silence beyond the idle time, and not for longer than it lasts", async () => {
-  using clock = new ManualClock();
-  for (const direction of ["read", "write"]) {
-    const stream = new MemoryStream([], { silent: true, takes: 0 });
-    const wire = new Wire(stream, { idleTimeout: 1000 });
-    wire.patience = 10_000;
-    await wire.writeFrame({});
-    const waiting: Promise<unknown> = direction === "read" ? wire.readFrame() : wire.flush();
-    waiting.catch(() => {});
-    clock.advance(10_999);
-    assert(!wire.closed, direction);
-    wire.patience = 0;
-    clock.advance(1);
-    await assertFails(waiting, "timeout");
-  }
-});
-
 Deno.test("Wire.watch() tells when the peer ends, and keeps what it sent for later", async () => {
   for (const silent of [false, true]) {
     const two = concat([message('{"a":1}'), message('{"a":2}')]);
