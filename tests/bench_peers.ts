@@ -14,6 +14,7 @@ import { memory } from "./bench_peers/memory.ts";
 import { oneFile } from "./bench_peers/one_file.ts";
 import { SSHD, versionOf } from "./bench_peers/peers.ts";
 import { resume } from "./bench_peers/resume.ts";
+import { roundTrips } from "./bench_peers/round_trips.ts";
 import { tree, treeAgain } from "./bench_peers/tree.ts";
 import { interruptible } from "./interruptible.ts";
 
@@ -58,9 +59,16 @@ const CASES: readonly Case[] = [
     name: "udp-echo",
     title: () => "round trips of 64 bytes over UDP, 64 at once, by the client's own clock",
     run: udpEcho,
+  },
+  {
     name: "resume",
     title: ({ size }) => `${sizeText(size)} to a server that has 90 % of it`,
     run: resume,
+  },
+  {
+    name: "rtt",
+    title: () => "1000 files of 4 KiB at a distance",
+    run: roundTrips,
   },
   { name: "memory", title: () => "peaks of resident memory", run: memory },
 ];
