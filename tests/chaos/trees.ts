@@ -1,0 +1,216 @@
+/**
+ * Transfers of directories that are cut at random bytes.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { type Fault, FaultyPeer } from "../faulty_peer.ts";
+import { type Outcome, outcome, spawnFerry, unrecorded } from "../programs.ts";
+import {
+  below,
+  type Cut,
+  CUT_KINDS,
+  eventually,
+  KIB,
+  type Lane,
+  md5,
+  MIB,
+  piece,
+  randomFor,
+  RETRIES,
+  SILENCE,
+} from "./lane.ts";
+import { watched, type WatchedFile, Watcher } from "./watcher.ts";
+
+/** Names that a careless program trips over. */
+const ODD_NAMES = [
+  "with space",
+  "line\nbreak",
+  "文件",
+  'q"uote',
+  "-dash",
+  "back\\slash",
+  ".hidden",
+];
+
+/** What is under a name of the tree before. */
+type Before = "nothing" | "another" | "the same";
+
+interface TreeFile extends WatchedFile {
+  /** Relative to the tree. */
+  name: string;
+  size: number;
+  before: Before;
+}
+
+/** A directory with small files and large ones, of which some are there already. */
+class Tree {
+  readonly name: string;
+  readonly op: "put" | "get";
+  readonly random: (limit: number) => number;
+  readonly files: TreeFile[] = [];
+  /** The directories, with a slash at their ends. */
+  readonly directories: string[] = ["a/", "a/b/", "a/b/c/", "empty/", "a/hollow/"];
+
+  constructor(readonly lane: Lane, index: number) {
+    this.op = (index >> 2) % 2 ? "get" : "put";
+    this.name = `tree-${index}`;
+    this.random = randomFor(1_000_000 + index);
+    const { random, source, target } = this;
+    for (const directory of ["", ...this.directories]) {
+      Deno.mkdirSync(`${source}/${directory}`, { recursive: true });
+    }
+    const small = 30 + random(60);
+    for (let number = 0; number < small; number++) this.#add(random(20) ? random(20 * KIB) : 0);
+    for (let number = 0; number < 2; number++) this.#add(MIB + random(200 * KIB));
+    for (let number = 0; number < 1 + random(2); number++) this.#add(9 * MIB + random(6 * MIB));
+    for (const { name, path, size, before } of this.files) {
+      if (before === "nothing") continue;
+      Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+      if (before === "the same") {
+        Deno.copyFileSync(`${source}/${name}`, path);
+        const { mtime } = Deno.statSync(`${source}/${name}`);
+        Deno.utimeSync(path, mtime!, mtime!);
+      } else {
+        const old = piece(random(2) ? size : random(30 * KIB), random);
+        Deno.writeFileSync(path, old);
+        Deno.utimeSync(path, 1, 1);
+        const file = this.files.find((file) => file.path === path)!;
+        file.oldMd5 = md5(old);
+      }
+    }
+    Deno.mkdirSync(target, { recursive: true });
+  }
+
+  #add(size: number): void {
+    const { random, source, target } = this;
+    const directory = ["", "a/", "a/b/", "a/b/c/"][random(4)]!;
+    const number = this.files.length;
+    const name = `${directory}${
+      random(6) ? "file" : ODD_NAMES[random(ODD_NAMES.length)]
+    }-${number}`;
+    const bytes = piece(size, random);
+    Deno.writeFileSync(`${source}/${name}`, bytes);
+    const before = (["nothing", "nothing", "another", "the same"] as const)[random(4)]!;
+    const digest = md5(bytes);
+    const oldMd5 = before === "the same" ? digest : undefined;
+    this.files.push({ name, path: `${target}/${name}`, size, md5: digest, oldMd5, before });
+  }
+
+  /** Where it comes from, on disk. */
+  get source(): string {
+    return `${this.op === "put" ? this.lane.local : this.lane.root}/${this.name}`;
+  }
+
+  /** Where it goes to, on disk. */
+  get target(): string {
+    return `${this.op === "put" ? this.lane.root : this.lane.local}/${this.name}`;
+  }
+
+  /** The command line that asks for it. */
+  get args(): string[] {
+    const { op, name, source, lane } = this;
+    const common = ["--overwrite", "different", "--json"];
+    return op === "put"
+      ? ["put", source, ...common]
+      : ["get", name, "--out", lane.local, "--durability", "none", ...common];
+  }
+
+  /** How many bytes of files have to cross. */
+  get moving(): number {
+    return this.files.filter(({ before }) => before !== "the same")
+      .reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** Removes it, and what has come of it. */
+  remove(): void {
+    for (const path of [this.source, this.target]) Deno.removeSync(path, { recursive: true });
+  }
+}
+
+/** The names of the files that a run says have crossed. */
+function movedIn({ stdout }: Outcome): string[] {
+  return stdout.split("\n")
+    // A program that is killed may stop in the middle of a line.
+    .filter((line) => line.startsWith("{") && line.endsWith("}"))
+    .map((line) => JSON.parse(line))
+    .filter(({ event, skipped }) => event === "done" && !skipped)
+    .map(({ filename }) => filename);
+}
+
+/** Cuts a transfer of a directory once, goes on with it, and looks at what came of it. */
+export async function cutTree(lane: Lane, index: number): Promise<void> {
+  const kind = CUT_KINDS[index % 4]!;
+  const tree = new Tree(lane, index);
+  const { op, files, random, moving } = tree;
+  const at = 1 + random(moving);
+  // A server that comes back is found again by the same run, or by the next one.
+  const sameRun = kind === "reset" || kind === "stall" || kind === "kill ferryd" && random(2) === 0;
+  const what = `${op} of ${files.length} files, ${kind} behind ${at} of ${moving} bytes` +
+    (kind === "kill ferryd" && sameRun ? ", by the same run" : "");
+  const allowed = new Set(files.map(({ name }) => name).concat(tree.directories));
+  const onlyIts = () => {
+    for (const name of below(tree.target)) {
+      const staged = op === "get" && /(^|\/)\.ferry-[^/]*\.(part|json|json\.new)$/.test(name);
+      assert(staged || allowed.has(name), `the directory shows ${name}`);
+    }
+  };
+  const watcher = new Watcher(files, onlyIts);
+  await watched(watcher, what, async () => {
+    const runs = await transferCut(tree, { kind, at, sameRun });
+    const last = runs.at(-1)!;
+    assertEquals(last.code, 0, `ferry failed: ${last.stdout}${last.stderr}`);
+    const moved = runs.flatMap(movedIn);
+    assertEquals(moved.length, new Set(moved).size, "what had been acknowledged crossed again");
+    for (const { name, path, md5: expected } of files) {
+      assertEquals(md5(Deno.readFileSync(path)), expected, `the md5 of ${name}`);
+    }
+    const there = below(tree.target).filter((name) => !name.includes(".ferry-"));
+    assertEquals(there.sort(), [...allowed].sort());
+    // A client that is killed leaves behind what nobody but it knows of.
+    const directories = op === "put"
+      ? [lane.staging]
+      : kind === "kill ferry"
+      ? []
+      : ["", ...tree.directories].map((name) => `${tree.target}/${name}`);
+    const left = () => directories.flatMap(unrecorded);
+    assert(await eventually(() => left().length === 0), `it left ${left()}`);
+  });
+  tree.remove();
+}
+
+/** Asks for it until it is done, with one cut; gives what each run of `ferry` said. */
+async function transferCut(
+  { lane, op, args }: Tree,
+  { kind, at, sameRun }: { kind: Cut; at: number; sameRun: boolean },
+): Promise<Outcome[]> {
+  let child: Deno.ChildProcess | undefined;
+  const back = Promise.withResolvers<void>();
+  const onReached = async () => {
+    if (kind === "kill ferry") child!.kill("SIGKILL");
+    if (kind !== "kill ferryd") return;
+    await lane.server.stop("SIGKILL");
+    // The client meets nobody there for a while.
+    lane.restart().then(back.resolve, back.reject);
+  };
+  const how = kind === "reset" || kind === "stall" ? kind : "close";
+  const fault: Fault = { kind: how, direction: op === "put" ? "up" : "down", at, onReached };
+  await using peer = FaultyPeer.start(lane.server.port, { faults: [fault] });
+  const run = async (...more: string[]) => {
+    child = spawnFerry([...args, ...more], { server: peer.address });
+    return await outcome(child);
+  };
+  const silence = kind === "stall" ? ["--timeout", `${SILENCE}ms`] : [];
+  const first = run("--retries", `${sameRun ? RETRIES : 0}`, ...silence);
+  await peer.reached;
+  if (kind === "kill ferryd") {
+    await back.promise;
+    if (!sameRun) await first;
+    peer.retarget(lane.server.port);
+  }
+  const outcomes = [await first];
+  if (sameRun) return outcomes;
+  assertEquals(outcomes[0]!.code, kind === "kill ferry" ? 137 : 6, outcomes[0]!.stderr);
+  return [...outcomes, await run()];
+}
