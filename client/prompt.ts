@@ -36,30 +36,35 @@ export async function* promptLines(
   const show = (text: string) => {
     if (!quiet) write(Deno.stderr, text);
   };
-  const piece = new Uint8Array(PIECE_BYTES);
-  let rest = new Uint8Array(0);
+  /** What has come and was not given yet; the last piece may hold several lines. */
+  let pieces: Uint8Array<ArrayBuffer>[] = [];
+  let length = 0;
   for (;;) {
     show(PROMPT);
-    let end: number;
-    // What was searched already is not searched again.
-    let searched = 0;
-    while ((end = rest.indexOf(LF, searched)) < 0) {
-      searched = rest.length;
+    let end = pieces[0]?.indexOf(LF) ?? -1;
+    while (end < 0) {
       // A line break of two bytes may stand behind the longest line.
-      if (rest.length > maxBytes + 1) throw tooLong(maxBytes);
+      if (length > maxBytes + 1) throw tooLong(maxBytes);
+      const piece = new Uint8Array(PIECE_BYTES);
       const count = await untilAborted(Deno.stdin.read(piece), signal);
       if (count === null) {
-        if (rest.length > maxBytes) throw tooLong(maxBytes);
-        if (rest.length > 0) yield rest;
+        if (length > maxBytes) throw tooLong(maxBytes);
+        if (length > 0) yield concat(pieces, length);
         if (interactive) show("\n");
         return;
       }
-      rest = concat(rest, piece.subarray(0, count));
+      const found = piece.subarray(0, count).indexOf(LF);
+      if (found >= 0) end = length + found;
+      pieces.push(piece.subarray(0, count));
+      length += count;
     }
-    const line = rest.subarray(0, end > 0 && rest[end - 1] === CR ? end - 1 : end);
+    const bytes = concat(pieces, length);
+    const line = bytes.subarray(0, end > 0 && bytes[end - 1] === CR ? end - 1 : end);
     if (line.length > maxBytes) throw tooLong(maxBytes);
     yield line;
-    rest = rest.subarray(end + 1);
+    const rest = bytes.subarray(end + 1);
+    pieces = rest.length > 0 ? [rest] : [];
+    length = rest.length;
   }
 }
 
@@ -67,9 +72,17 @@ function tooLong(maxBytes: number): FerryError {
   return new FerryError("too_large", `a line of more than ${maxBytes} bytes cannot be sent`);
 }
 
-function concat(head: Uint8Array, tail: Uint8Array): Uint8Array<ArrayBuffer> {
-  const both = new Uint8Array(head.length + tail.length);
-  both.set(head);
-  both.set(tail, head.length);
-  return both;
+function concat(
+  pieces: readonly Uint8Array<ArrayBuffer>[],
+  length: number,
+): Uint8Array<ArrayBuffer> {
+  // Many short lines in one piece are not copied again and again.
+  if (pieces.length === 1) return pieces[0]!;
+  const all = new Uint8Array(length);
+  let filled = 0;
+  for (const piece of pieces) {
+    all.set(piece, filled);
+    filled += piece.length;
+  }
+  return all;
 }

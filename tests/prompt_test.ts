@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { MAX_DATAGRAM_BYTES } from "../lib/datagram.ts";
 import { FaultyEcho } from "./faulty_echo.ts";
 import { type Outcome, outcome, spawnFerry } from "./programs.ts";
@@ -59,6 +59,20 @@ Deno.test("promptLines() takes a line of the greatest length, and none that is l
     const [line] = stderr.replaceAll(">>: ", "").split("\n");
     assertEquals(line?.replace(/from \S+:/, "from HERE:"), TOO_LONG);
   }
+});
+
+Deno.test("promptLines() does not wait for the end of a line that is too long", async () => {
+  await using echo = await FaultyEcho.start();
+  const child = spawnFerry(["echo", "--udp", echo.address], { stdin: "piped" });
+  const writer = child.stdin.getWriter();
+  const ending = outcome(child);
+  const piece = new Uint8Array(65536).fill(65);
+  let taken = 0;
+  await (async () => {
+    for (; taken < 2 ** 28; taken += piece.length) await writer.write(piece);
+  })().catch(() => {});
+  assert(taken < 2 ** 24, `${taken} bytes were taken`);
+  assertEquals((await ending).code, 5);
 });
 
 const TOO_LONG =
