@@ -332,7 +332,7 @@ Deno.test("ferry echo ends with status 6 where nothing comes back", async (t) =>
   }
   await t.step("none can be sent", async () => {
     const args = ["--udp", "127.0.0.1:0", "--count", "3", "--interval", "1ms"];
-    const { code, stdout, stderr } = await ferry(["echo", ...args]);
+    const { code, stdout, stderr } = await ferry(["echo", ...args, "--timeout", "1h"]);
     const reason = "nothing can be sent to such an address";
     assertEquals(stdout.split("\n").slice(0, 3), [1, 2, 3].map((n) => `seq=${n}: ${reason}`));
     assertEquals(stderr, `ferry: Cannot get an echo from 127.0.0.1:0: ${reason}\n`);

@@ -282,7 +282,7 @@ Deno.test("serve() listens on all addresses or on none", async () => {
 
 Deno.test("ferryd listens on the same echoes at once when it is started again", async () => {
   // A connection on which nothing is under way does not hold up the end.
-  await using p = await startEchoes("--drain-timeout", "1h");
+  await using p = await startEchoes("--drain-timeout", "1h", "--idle-timeout", "1h");
   using peer = await RawPeer.connect(p.server.portOf("tcp-echo"));
   await peer.send("hi");
   await peer.read(2);
