@@ -84,11 +84,10 @@ async function ask(
 ): Promise<number> {
   const started = performance.now();
   const reply = await exchange.ask(bytes);
-  const text = new TextDecoder().decode(reply);
-  output.say(Deno.stdout.isTerminal() ? visible(text) : text, {
+  output.say(Deno.stdout.isTerminal() ? harmless(reply) : reply, {
     event: "reply",
     op: "echo",
-    text,
+    text: new TextDecoder().decode(reply),
     bytes: reply.length,
     rtt_ms: milliseconds(performance.now() - started),
   });
@@ -254,10 +253,19 @@ function milliseconds(value: number): number {
   return Math.round(value * 1e6) / 1e6;
 }
 
-/** A text that does not drive a terminal. */
-function visible(text: string): string {
-  return text.replace(
-    /[^\P{Cc}\t\n]/gu,
-    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+/**
+ * What does not drive a terminal: control characters are escaped. What is no UTF-8 is left to the terminal,
+ * whose encoding is that of the person at it.
+ */
+function harmless(reply: Uint8Array): string | Uint8Array {
+  const escape = (c: string) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`;
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(reply);
+    return text.replace(/[^\P{Cc}\t\n]/gu, escape);
+  } catch {
+    // In other encodings too, bytes below 0x80 are those of ASCII where they are control characters.
+    const bytes = Array.from(reply, (byte) => String.fromCharCode(byte)).join("");
+    const shown = bytes.replace(/[^\P{Cc}\t\n\x80-\x9f]/gu, escape);
+    return Uint8Array.from(shown, (c) => c.charCodeAt(0));
+  }
 }

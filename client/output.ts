@@ -204,10 +204,14 @@ export class Output {
     if (this.#options.json) this.#json({ event: "done", op, ...details });
   }
 
-  /** Says something: a line to people, an object to machines. */
-  say(text: string, event: Readonly<Record<string, unknown>>): void {
-    if (this.#options.json) this.#json(event);
-    else this.line(text);
+  /** Says something: a line to people, which may be no text, or an object to machines. */
+  say(line: string | Uint8Array, event: Readonly<Record<string, unknown>>): void {
+    if (this.#options.json) return this.#json(event);
+    if (typeof line === "string") return this.line(line);
+    this.#clear();
+    if (this.#options.quiet) return;
+    write(Deno.stdout, line);
+    write(Deno.stdout, "\n");
   }
 
   /** Shows a file or a directory as one line. */
@@ -350,9 +354,14 @@ function consoleSize(): { columns: number; rows: number } {
   }
 }
 
-/** Writes all of a text; a reader that went away (`ferry ls | head`) ends the program quietly. */
-export function write(to: { writeSync(bytes: Uint8Array): number }, text: string): void {
-  const bytes = new TextEncoder().encode(text);
+/**
+ * Writes all of a text, or of bytes; a reader that went away (`ferry ls | head`) ends the program quietly.
+ */
+export function write(
+  to: { writeSync(bytes: Uint8Array): number },
+  content: string | Uint8Array,
+): void {
+  const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
   try {
     for (let done = 0; done < bytes.length;) done += to.writeSync(bytes.subarray(done));
   } catch (error) {

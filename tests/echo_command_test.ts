@@ -2,7 +2,15 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { type Fault, FaultyEcho } from "./faulty_echo.ts";
 import { Pair } from "./pair.ts";
-import { DENO, ferry, type Outcome, outcome, programArgs, spawnFerry } from "./programs.ts";
+import {
+  DENO,
+  ferry,
+  type Outcome,
+  outcome,
+  programArgs,
+  spawnFerry,
+  TempDir,
+} from "./programs.ts";
 
 const COUNTS = [
   "sent",
@@ -105,6 +113,46 @@ Deno.test("ferry echo asks for lines, and shows what comes back for each", async
     assertEquals((await child.status).code, 0);
     assertEquals(await prompts, ">>: ".repeat(4));
   }
+});
+
+/** Three lines: an escape sequence, GBK with a bell in it, and UTF-8 with a control character of C1. */
+const WILD = [
+  Uint8Array.of(0x1b, 0x5b, 0x41),
+  Uint8Array.of(0xc4, 0xe3, 0x07, 0x9f),
+  Uint8Array.of(0xc2, 0x9b, 0x09),
+];
+const WILD_INPUT = Uint8Array.from(WILD.flatMap((line) => [...line, 0x0a]));
+
+Deno.test("ferry echo brings back any bytes", async () => {
+  await using echo = await FaultyEcho.start();
+  const child = spawnFerry(["echo", "--udp", echo.address], { stdin: "piped" });
+  const writer = child.stdin.getWriter();
+  await writer.write(WILD_INPUT);
+  await writer.close();
+  assertEquals((await child.output()).stdout, WILD_INPUT);
+  assertEquals(echo.received, WILD);
+});
+
+Deno.test({
+  name: "ferry echo shows a terminal nothing that drives it",
+  // What gives a program a terminal is called differently elsewhere.
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    await using echo = await FaultyEcho.start();
+    await using dir = new TempDir();
+    const input = dir.write("input", WILD_INPUT);
+    const ferry = [DENO, ...programArgs("ferry"), "echo", "--udp", echo.address];
+    const command = `${ferry.map((arg) => `'${arg}'`).join(" ")} < '${input}'`;
+    const { code, stdout } = await new Deno.Command("script", {
+      args: ["--quiet", "--return", "--command", command, "/dev/null"],
+      stdin: "null",
+      stdout: "piped",
+      stderr: "null",
+    }).output();
+    const latin1 = Array.from(stdout, (byte) => String.fromCharCode(byte)).join("");
+    const shown = ["\\x1b[A", "\xc4\xe3\\x07\x9f", "\\x9b\t", ""];
+    assertEquals([code, latin1], [0, shown.map((line) => `>>: ${line}`).join("\r\n")]);
+  },
 });
 
 Deno.test("ferry echo goes on asking when an answer is lost", async () => {
