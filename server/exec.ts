@@ -193,7 +193,7 @@ interface Limits {
 export interface OutputPiece {
   /** Where it was written. */
   stream: OutputStream;
-  /** What was written. */
+  /** What was written; good until the next piece is asked for. */
   bytes: Uint8Array;
   /** Whether another piece is there already. */
   more: boolean;
@@ -332,12 +332,15 @@ export class RunningCommand implements AsyncDisposable {
   }
 }
 
+/** The buffers in which output is read: a small one, and a large one where that is filled, as large as a pipe. */
+const BUFFER_BYTES = { first: 4 * 1024, largest: 64 * 1024 };
+
 /** One of a command's two streams of output. It gives a piece, and reads on when it is told to. */
 class Pipe {
   readonly stream: OutputStream;
   /** Resolves when there is nothing more to read; never fails. */
   readonly ended: Promise<void>;
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #reader: ReadableStreamBYOBReader;
   readonly #give: (pipe: Pipe, bytes: Uint8Array) => void;
   #going = Promise.withResolvers<void>();
   #cancelled = false;
@@ -351,7 +354,7 @@ class Pipe {
     give: (pipe: Pipe, bytes: Uint8Array) => void,
   ) {
     this.stream = stream;
-    this.#reader = readable.getReader();
+    this.#reader = readable.getReader({ mode: "byob" });
     this.#give = give;
     this.ended = this.#run().catch(() => {});
   }
@@ -379,15 +382,21 @@ class Pipe {
   }
 
   async #run(): Promise<void> {
+    // Most commands write little, and there may be many of them. One buffer does for all that a pipe gives,
+    // since each piece has been dealt with before the next is read.
+    let buffer = new Uint8Array(BUFFER_BYTES.first);
     while (!this.#cancelled && this.#left > 0) {
       this.#reading = true;
-      const { value, done } = await this.#reader.read();
+      const { value, done } = await this.#reader.read(buffer);
       this.#reading = false;
       if (done) return;
       this.#left -= value.length;
       this.#going = Promise.withResolvers();
       this.#give(this, value);
       await this.#going.promise;
+      const isFull = value.length === value.buffer.byteLength;
+      const grows = isFull && value.length < BUFFER_BYTES.largest;
+      buffer = new Uint8Array(grows ? new ArrayBuffer(BUFFER_BYTES.largest) : value.buffer);
     }
     this.cancel();
   }

@@ -8,6 +8,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { VERSION } from "../lib/version.ts";
 import { udpEcho } from "./bench_peers/echo.ts";
+import { commandOutput, manyCommands } from "./bench_peers/exec.ts";
 import { limitRate } from "./bench_peers/limit_rate.ts";
 import { type Bench, MIB, sizeText } from "./bench_peers/measure.ts";
 import { memory } from "./bench_peers/memory.ts";
@@ -69,6 +70,12 @@ const CASES: readonly Case[] = [
     name: "rtt",
     title: () => "1000 files of 4 KiB at a distance",
     run: roundTrips,
+  },
+  { name: "exec", title: () => "1000 runs of true on one connection", run: manyCommands },
+  {
+    name: "exec-output",
+    title: ({ size }) => `${sizeText(size)} of a command's output`,
+    run: commandOutput,
   },
   { name: "memory", title: () => "peaks of resident memory", run: memory },
 ];

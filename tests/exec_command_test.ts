@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { createHash } from "node:crypto";
 import { Pair } from "./pair.ts";
 import { allEnded } from "./processes.ts";
-import { ferry, outcome, programArgs, spawnFerry, TempDir } from "./programs.ts";
+import { ferry, outcome, programArgs, PROJECT, spawnFerry, TempDir } from "./programs.ts";
 
 const md5 = (bytes: Uint8Array | string) => createHash("md5").update(bytes).digest("hex");
 const SHELL = ["--allow-shell"];
@@ -196,6 +196,35 @@ Deno.test("ferry exec --json prints the output and the end as events", async () 
   const denied = await pair.run("exec", "--json", "rm");
   const { event, op, code: reason } = JSON.parse(denied.stdout);
   assertEquals([denied.code, event, op, reason], [255, "error", "exec", "denied"]);
+});
+
+Deno.test("README.md shows tasks of another project that work", async () => {
+  const readme = Deno.readTextFileSync(`${PROJECT}README.md`);
+  const [, json] = /```json\n(\{\n {2}"tasks"[^]*?)```/.exec(readme)!;
+  const commands = /serve:exec --root \S+ (.*)/.exec(readme)![1]!.split(" ");
+  assertEquals(commands, ["du", "tail", "wc"].flatMap((name) => ["--allow-exec", name]));
+  await using pair = await Pair.start(commands);
+  pair.dir.write("root/access.log", "one\ntwo\n");
+  pair.write("deno.json", json!.replaceAll("../ferry/", PROJECT));
+  pair.write("notes.txt", "three little words\n");
+  Deno.mkdirSync(`${pair.cwd}/dist`);
+  pair.write("dist/index.html", "hi\n");
+  const task = async (...args: string[]) => {
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["task", "--quiet", ...args],
+      cwd: pair.cwd,
+      env: { FERRY_SERVER: pair.server.address },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    return await outcome(child);
+  };
+  assertMatch((await task("publish")).stdout, /^[0-9a-f]{32} {2}site\/index.html\n\S+\tsite\n$/);
+  assertEquals(await task("logs"), { code: 0, stdout: "one\ntwo\n", stderr: "" });
+  assertEquals(await task("count"), { code: 0, stdout: "3\n", stderr: "" });
+  Deno.removeSync(`${pair.root}/access.log`);
+  assertEquals((await task("logs")).code, 1);
 });
 
 Deno.test("ferryd that may not run commands says so when it is to", async () => {

@@ -417,9 +417,10 @@ Deno.test("RunningCommand.output() fails with the reason of an abort, when nothi
   const output = command.output();
   const { value } = await output.next();
   assert(value && "bytes" in value);
+  const pids = text(value.bytes).trim().split(" ").map(Number);
   command.abort(new FerryError("closed", "the client left"));
   await assertFails(output.next(), "closed", "the client left");
-  await allEnded(text(value.bytes).trim().split(" ").map(Number));
+  await allEnded(pids);
 });
 
 Deno.test("RunningCommand that is disposed of leaves nothing", async () => {
