@@ -245,7 +245,6 @@ class Input {
   }
 }
 
-// deno-lint-ignore require-await -- it stands for what is asynchronous
 async function* piecesOf(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, void> {
   for (let start = 0; start < bytes.length; start += INPUT_BYTES) {
     yield bytes.subarray(start, start + INPUT_BYTES);

@@ -12,7 +12,8 @@ import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { Md5 } from "../lib/md5.ts";
 import { Wire } from "../lib/wire.ts";
 import { acceptTcp, type Listener, type Served } from "./accept.ts";
-import type { Commands, RunningCommand } from "./exec.ts";
+import type { Commands } from "./exec.ts";
+import type { RunningCommand } from "./running_command.ts";
 import { Spool } from "./spool.ts";
 
 const logger = getLogger(["ferry", "server"]);

@@ -10,7 +10,7 @@ import { FerryError, toFerryError } from "../lib/errors.ts";
 import { checksumKeys, type ExecEnd } from "../lib/header.ts";
 import { closeWithError } from "../lib/transfer.ts";
 import type { IncomingBody, Wire } from "../lib/wire.ts";
-import type { RunningCommand } from "./exec.ts";
+import type { RunningCommand } from "./running_command.ts";
 
 /** The piece in which standard input is handed on. */
 const PIECE_BYTES = 64 * 1024;
