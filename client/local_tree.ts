@@ -49,7 +49,7 @@ export interface WalkOptions {
 /**
  * What is below a directory: each directory before its content, empty ones too, the names of one
  * directory in the order of their UTF-16 units. The root itself is not among them; where it is a link,
- * that is followed. What disappears meanwhile is left out, and so is a directory that cannot be read.
+ * that is followed. What disappears meanwhile is left out, and so is what cannot be read or told by name.
  *
  * @throws {FerryError} `not_found`, `not_a_file`, `denied` where the root itself cannot be walked
  */
@@ -93,7 +93,13 @@ function* walk(level: Level, options: WalkOptions): Generator<LocalEntry, void, 
     const followed = child.isSymlink && options.follow === true;
     if (!followed && filter && !filter.accepts(name, type)) continue;
     const info = lookAt(path, options);
-    if (!info) continue;
+    if (!info) {
+      // Deno puts this character where a name is not UTF-8, and the file is not found by that name.
+      if (child.name.includes("\ufffd")) {
+        options.onError?.(path, new FerryError("bad_name", "its name is not UTF-8"));
+      }
+      continue;
+    }
     if (followed && filter && !filter.accepts(name, info.isDirectory ? "directory" : "file")) {
       continue;
     }

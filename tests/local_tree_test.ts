@@ -90,6 +90,21 @@ Deno.test("walkLocal() skips symbolic links and says so", async () => {
   });
 });
 
+Deno.test("walkLocal() reports what has a name that is not UTF-8", async () => {
+  await using dir = new TempDir();
+  fill(dir, ["a", "z"]);
+  // Deno itself cannot make such a file.
+  const script = `cd "$1" && touch "$(printf 'bad\\377')" && mkdir "$(printf 'd\\376')"`;
+  const { success } = await new Deno.Command("sh", { args: ["-c", script, "sh", dir.path] })
+    .output();
+  assert(success);
+  assertEquals(names(dir.path), {
+    found: ["a", "z"],
+    skipped: [],
+    failed: ["bad\ufffd: bad_name", "d\ufffd: bad_name"],
+  });
+});
+
 Deno.test("walkLocal() follows symbolic links where it is told to", async () => {
   await using outside = new TempDir();
   await using dir = new TempDir();
