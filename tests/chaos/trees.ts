@@ -49,6 +49,8 @@ class Tree {
   readonly name: string;
   readonly op: "put" | "get";
   readonly random: (limit: number) => number;
+  /** How many connections it takes. */
+  readonly jobs: number;
   readonly files: TreeFile[] = [];
   /** The directories, with a slash at their ends. */
   readonly directories: string[] = ["a/", "a/b/", "a/b/c/", "empty/", "a/hollow/"];
@@ -58,6 +60,7 @@ class Tree {
     this.name = `tree-${index}`;
     this.random = randomFor(1_000_000 + index);
     const { random, source, target } = this;
+    this.jobs = random(3) ? 1 : 3;
     for (const directory of ["", ...this.directories]) {
       Deno.mkdirSync(`${source}/${directory}`, { recursive: true });
     }
@@ -110,8 +113,8 @@ class Tree {
 
   /** The command line that asks for it. */
   get args(): string[] {
-    const { op, name, source, lane } = this;
-    const common = ["--overwrite", "different", "--json"];
+    const { op, name, source, lane, jobs } = this;
+    const common = ["--overwrite", "different", "--json", "--jobs", `${jobs}`];
     return op === "put"
       ? ["put", source, ...common]
       : ["get", name, "--out", lane.local, "--durability", "none", ...common];
@@ -147,7 +150,8 @@ export async function cutTree(lane: Lane, index: number): Promise<void> {
   const at = 1 + random(moving);
   // A server that comes back is found again by the same run, or by the next one.
   const sameRun = kind === "reset" || kind === "stall" || kind === "kill ferryd" && random(2) === 0;
-  const what = `${op} of ${files.length} files, ${kind} behind ${at} of ${moving} bytes` +
+  const what =
+    `${op} of ${files.length} files by ${tree.jobs}, ${kind} behind ${at} of ${moving} bytes` +
     (kind === "kill ferryd" && sameRun ? ", by the same run" : "");
   const allowed = new Set(files.map(({ name }) => name).concat(tree.directories));
   const onlyIts = () => {
