@@ -9,6 +9,7 @@ import { FerryError, toFerryError } from "../lib/errors.ts";
 import {
   encodeHeader,
   MAX_HEADER_BYTES,
+  MAX_TIMEOUT_MS,
   type OutputStream,
   parseExecEnd,
   parseOutputStream,
@@ -80,10 +81,13 @@ export async function exec(
   options: ExecOptions,
 ): Promise<ExecResult> {
   const { timeout, stdin } = options;
+  if (timeout !== undefined && !(timeout > 0)) {
+    throw new FerryError("usage", "a command needs some time: --timeout is more than 0");
+  }
   const header = {
     op: "exec",
     ...("shell" in command ? { command: command.shell } : { argv: command }),
-    ...(timeout === undefined ? {} : { timeout_ms: Math.max(1, Math.ceil(timeout)) }),
+    ...(timeout === undefined ? {} : { timeout_ms: Math.min(Math.ceil(timeout), MAX_TIMEOUT_MS) }),
   };
   assertFits(header);
   const gathered = { stdout: new Gathered(), stderr: new Gathered() };

@@ -53,9 +53,13 @@ export class Commands {
   /**
    * Looks for the commands.
    *
-   * @throws {FerryError} `usage` where a command is not there, `denied` where Deno may not run it
+   * @throws {FerryError} `usage` where a command is not there, or has no time; `denied` where Deno may not run
+   * it
    */
   constructor({ cwd, allow = [], shell = false, timeout = 60_000, outputLimit }: ExecPolicy) {
+    if (!(timeout >= 1)) {
+      throw new FerryError("usage", "a command needs some time: --exec-timeout is more than 0");
+    }
     this.#cwd = cwd;
     this.#limits = {
       timeout: Math.min(timeout, MAX_TIMEOUT_MS),
@@ -105,7 +109,7 @@ export class Commands {
 
   #resolve({ argv, command }: ExecRequest): { path: string; args: readonly string[] } {
     if (command !== undefined) {
-      if (this.#shell !== undefined) return { path: this.#shell, args: ["-c", command] };
+      if (this.#shell !== undefined) return { path: this.#shell, args: ["-c", "--", command] };
       throw new FerryError("denied", "the server hands no lines to a shell");
     }
     const [name = "", ...args] = argv ?? [];

@@ -356,7 +356,8 @@ export class Session {
       await send();
     } catch (error) {
       this.#log(toFerryError(error).during(action));
-      if (this.#wire.writable) await this.#wire.flush();
+      // Where the client has left, that has just been told.
+      if (this.#wire.writable) await this.#wire.flush().catch(() => {});
     }
     return this.#wire.writable;
   }

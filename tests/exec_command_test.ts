@@ -133,6 +133,8 @@ Deno.test("ferry exec exits with 255 where ferry itself fails", async (t) => {
     [["--shell", "true", "false"], "there is no place for"],
     [["--no-such-option", "true"], "There is no option --no-such-option"],
     [["--timeout", "soon", "true"], "--timeout takes a time"],
+    [["--timeout", "0s", "true"], "--timeout is more than 0"],
+    [["--encoding", "gbk", "true"], "--encoding is for --classic only"],
     [["--retries", "0", "--server", "127.0.0.1:1", "true"], "connection refused"],
   ];
   for (const [args, words] of table) {

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { createHash } from "node:crypto";
 import { connect, type ErrorCode, FerryError, FsStorage, serve } from "../mod.ts";
 import type { Client, ExecPolicy, ExecResult, Server } from "../mod.ts";
@@ -372,6 +372,26 @@ Deno.test("Commands finds names on PATH, and takes absolute paths", async () => 
     assertEquals(error.code, "usage");
     assertEquals(error.message, `Cannot allow the command ${JSON.stringify(name)}: ${reason}`);
   }
+});
+
+Deno.test("Commands takes no time for a time", () => {
+  for (const timeout of [0, -1, 0.5, NaN]) {
+    const error = assertThrows(() => new Commands({ cwd: "/", timeout }), FerryError);
+    assertEquals(error.code, "usage");
+  }
+});
+
+Deno.test("Commands.start() hands a line to the shell that looks like an option", async () => {
+  await using f = await Fixture.start();
+  const { exitCode, stderr } = await f.sh("-x");
+  assertEquals(exitCode, 127);
+  assertMatch(text(stderr), /-x: .*not found/);
+});
+
+Deno.test("Client.exec() takes a time that no timer has", async () => {
+  await using f = await Fixture.start();
+  assertEquals((await f.sh("exit 3", { timeout: 1e15 })).exitCode, 3);
+  for (const timeout of [0, -1, NaN]) await assertFails(f.sh("true", { timeout }), "usage");
 });
 
 Deno.test("Commands.start() fails where the program has gone", async () => {
