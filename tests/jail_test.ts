@@ -103,6 +103,42 @@ Deno.test("Jail.place() gives the path of a name itself", async () => {
   }
 });
 
+Deno.test("Jail.placer() gives the paths of many names, as place() does", async () => {
+  await using f = new Fixture();
+  const place = f.jail.placer();
+  for (const path of ["dir/new", "in/new", "dir/other", "own", "dangling"].map(name)) {
+    assertEquals(place(path), f.jail.place(path));
+  }
+  for (const out of ["out/a", "out/b", "up/x", "own/x", "missing/x", "missing/y"].map(name)) {
+    await assertCode("not_found", () => place(out));
+  }
+  // By way of a link to the root, a name that is no reserved one.
+  Deno.symlinkSync(".", `${f.root}/here`);
+  await assertCode("not_found", () => place(name("here/.ferry")));
+  await assertCode("not_found", () => f.jail.place(name("here/.ferry")));
+});
+
+Deno.test("Jail.placer() and roomMaker() see what was swapped before they were made", async () => {
+  await using f = new Fixture();
+  assertEquals(f.jail.placer()(name("dir/a")), `${f.root}/dir/a`);
+  assertEquals(f.jail.roomMaker()(name("dir/a")), { path: `${f.root}/dir/a`, changed: [] });
+  Deno.renameSync(`${f.root}/dir`, `${f.root}/moved`);
+  Deno.symlinkSync(f.outside, `${f.root}/dir`);
+  await assertCode("not_found", () => f.jail.placer()(name("dir/a")));
+  await assertCode("not_found", () => f.jail.roomMaker()(name("dir/a")));
+});
+
+Deno.test("Jail.roomMaker() makes a directory for many names once", async () => {
+  await using f = new Fixture();
+  const makeRoomFor = f.jail.roomMaker();
+  const [first, second, third] = ["dir/a/b/x", "dir/a/b/y", "new"].map(name).map(makeRoomFor);
+  assertEquals(first!.changed.sort(), [`${f.root}/dir`, `${f.root}/dir/a`]);
+  assertEquals(second, { path: `${f.root}/dir/a/b/y`, changed: [] });
+  assertEquals(third, { path: `${f.root}/new`, changed: [] });
+  await assertCode("not_a_file", () => makeRoomFor(name("dir/file/x")));
+  await assertCode("not_found", () => makeRoomFor(name("out/x")));
+});
+
 Deno.test("Jail.makeRoomFor() makes the directories above a name", async () => {
   await using f = new Fixture();
   assertEquals(f.jail.makeRoomFor(name("new")), { path: `${f.root}/new`, changed: [] });

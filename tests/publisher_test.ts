@@ -133,6 +133,17 @@ Deno.test("publish() groups what is asked for while a flush is under way", async
   assertEquals(["b", "c", "d"].map((name) => f.text(name)), ["b", "c", "d"]);
 });
 
+Deno.test("publish() groups what is asked for in one turn", async () => {
+  await using f = new Fixture();
+  const gate = Promise.withResolvers<void>();
+  const staged = await Promise.all(["a", "b"].map((name) => f.stage(name, name, gate.promise)));
+  const both = staged.map((publication) => f.publisher.publish(publication));
+  assert(await isPending(Promise.race(both)));
+  assertEquals(f.events, ["flush a", "flush b"], "the second one waited for the first");
+  gate.resolve();
+  assertEquals(await Promise.all(both), ["a", "b"].map(committed));
+});
+
 Deno.test("publish() begins anew after it had nothing to do", async () => {
   await using f = new Fixture();
   for (const name of ["a", "b", "c"]) {

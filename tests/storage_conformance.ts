@@ -835,6 +835,15 @@ function testChanging(test: Test): void {
     }
   });
 
+  test("list() tells all of a large directory in order", async ({ storage }) => {
+    const many = Array.from({ length: 600 }, (_, i) => `d/${String(i).padStart(3, "0")}`);
+    for (const path of many) await put(storage, path, "x");
+    await storage.mkdir(name("d/300a"));
+    await put(storage, "d/300a/in", "x");
+    const expected = ["d", ...many.slice(0, 301), "d/300a", "d/300a/in", ...many.slice(301)];
+    assertEquals(await listed(storage), expected);
+  });
+
   test("findAll() gives for each name what find() gives", async ({ storage }) => {
     await put(storage, "d/f", "x");
     await put(storage, "d/g", "yy");

@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { createHash } from "node:crypto";
+import { FaultyPeer } from "./faulty_peer.ts";
 import { Pair } from "./pair.ts";
+import { ferry } from "./programs.ts";
 
 const md5 = (bytes: Uint8Array | string) => createHash("md5").update(bytes).digest("hex");
 
@@ -189,6 +191,25 @@ Deno.test("ferry put and get of a directory that is missing, or none, say so", a
   assertEquals((await p.run("get", "nope")).code, 4);
   assertEquals((await p.run("put", "*.none")).code, 4);
   assertEquals((await p.run("put", "f", "f", "--as", "x")).code, 2);
+});
+
+Deno.test("ferry put of a directory goes on where the connection is lost while it is compared", async () => {
+  await using p = await Pair.start();
+  const files = Array.from({ length: 3000 }, (_, i) => [`t/${i % 7}/${i}`, `${i}`] as const);
+  make(p, Object.fromEntries(files));
+  // Some 200 KB of names go up before the first file does.
+  await using peer = FaultyPeer.start(p.server.port, {
+    faults: [{ kind: "reset", direction: "up", at: 100_000 }],
+  });
+  const { code, stdout } = await ferry(["put", "t", "--json"], {
+    cwd: p.cwd,
+    server: peer.address,
+  });
+  assertEquals([code, peer.pending], [0, 0]);
+  const events = stdout.trim().split("\n").map((line) => JSON.parse(line));
+  assertEquals(events.filter(({ event }) => event === "retry").length, 1);
+  assertEquals(events.at(-1).files, 3000);
+  assertEquals(treeOf(`${p.root}/t`), treeOf(`${p.cwd}/t`));
 });
 
 Deno.test("ferry put of a glob that the shell did not expand, with --to", async () => {
