@@ -45,7 +45,6 @@ const TESTED_ELSEWHERE: Readonly<Record<string, string>> = {
   "client/download.ts": "client_test.ts and end_to_end_test.ts download",
   "client/standard_streams.ts": "pipe_test.ts and exec_command_test.ts read and write them",
   "client/tree_download.ts": "tree_test.ts moves directories",
-  "client/tree_upload.ts": "tree_test.ts moves directories",
   "client/upload.ts": "client_test.ts, resume_test.ts and end_to_end_test.ts upload",
   "client/main.ts": "wiring: end_to_end_test.ts runs the program",
   "lib/interrupts.ts": "end_to_end_test.ts interrupts the programs",
