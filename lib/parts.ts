@@ -122,8 +122,7 @@ export class Parts {
       behind,
       touch: () => void (writer.touched = Date.now()),
       checkpoint: (prefix) => {
-        const record = { filename, size: size ?? 0, checksum: null, prefix };
-        writeRecord(path, record);
+        const record = writeRecord(path, { filename, size: size ?? 0, checksum: null, prefix });
         kept ??= { record, mtime: 0, writer };
         kept.record = record;
         kept.mtime = Date.now();

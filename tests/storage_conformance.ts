@@ -924,7 +924,12 @@ async function prefixOf(bytes: Uint8Array): Promise<SavedPrefix> {
 }
 
 /** Writes the first `count` bytes of a file and keeps them; `count` is a multiple of 64. */
-async function keepPart(storage: Storage, filename: string, bytes: Uint8Array, count: number) {
+export async function keepPart(
+  storage: Storage,
+  filename: string,
+  bytes: Uint8Array,
+  count: number,
+) {
   const pending = await storage.create(name(filename), { size: bytes.length });
   await pending.write(bytes.subarray(0, count));
   await pending.checkpoint(await prefixOf(bytes.subarray(0, count)));

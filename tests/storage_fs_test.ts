@@ -8,6 +8,7 @@ import { TempDir } from "./programs.ts";
 import {
   assertCode,
   begin,
+  keepPart,
   listed,
   md5,
   put,
@@ -324,6 +325,24 @@ async function assertOutOfReach(storage: FsStorage, filename: string): Promise<v
   await assertCode("not_found", () => storage.move(below, name("taken"), { replace: true }));
   assert(!(await listed(storage)).some((shown) => shown.startsWith(filename)), "it is listed");
 }
+
+Deno.test("FsStorage.resume() does not read what has been written since the system was started", async () => {
+  await using f = new Fixture();
+  const bytes = new Uint8Array(300_000).fill(7);
+  const longest = `${"x".repeat(250)}/`.repeat(11) + "end";
+  for (const filename of ["short", longest]) {
+    for (const reopened of [false, true]) {
+      await keepPart(f.storage, filename, bytes, 128_000);
+      const [part] = (await f.leftovers()).filter((path) => path.endsWith(".part"));
+      // Whoever reads it sees that it is not what the record says.
+      Deno.writeFileSync(f.path(`.ferry/staging/${part}`), new Uint8Array(128_000).fill(8));
+      if (reopened) await f.reopen();
+      const options = { size: bytes.length, algorithm: "md5" } as const;
+      await using pending = await f.storage.resume(name(filename), options);
+      assertEquals(pending?.behind?.size, 128_000, `${filename.length} ${reopened}`);
+    }
+  }
+});
 
 Deno.test("FsStorage links out of the root lead nowhere", async () => {
   await using f = new Fixture();
