@@ -58,8 +58,10 @@ export interface ProbeOptions extends Destination {
 export interface ProbeResult extends EchoSummary {
   /** Seconds from the first probe to the last reply, or to when it was given up. */
   seconds: number;
-  /** Why no more could be sent, or why the last one that could not be could not. */
-  error: FerryError | undefined;
+  /** Why it ended before all had been sent; undefined where it did not. */
+  cut: FerryError | undefined;
+  /** Why a probe could not be sent, the last one of those; undefined where all could. */
+  unsent: FerryError | undefined;
 }
 
 /**
@@ -86,7 +88,10 @@ class Probes implements Receiver {
   #pumping = false;
   #stopped = false;
   #settledAt = 0;
-  #error: FerryError | undefined;
+  /** The probe that the system has not taken yet. */
+  #leaving = 0;
+  #cut: FerryError | undefined;
+  #unsent: FerryError | undefined;
 
   constructor(options: ProbeOptions) {
     this.#options = options;
@@ -117,7 +122,7 @@ class Probes implements Receiver {
       for (const timer of [this.#sending, this.#expiring, this.#ending]) clearTimeout(timer);
     }
     const seconds = (this.#settledAt - started) / 1000;
-    return { ...this.#statistics.summary(), seconds, error: this.#error };
+    return { ...this.#statistics.summary(), seconds, cut: this.#cut, unsent: this.#unsent };
   }
 
   onReply(arrival: Arrival): void {
@@ -131,7 +136,8 @@ class Probes implements Receiver {
   }
 
   onEnd(error: FerryError): void {
-    this.#error = error;
+    if (this.#cut) return;
+    this.#cut = error;
     this.#stopped = true;
     this.#giveUp(Infinity, error);
     this.#finished.resolve();
@@ -163,14 +169,16 @@ class Probes implements Receiver {
   async #send(now: number): Promise<void> {
     const sequence = this.#statistics.send(now);
     if (this.#expiring === undefined) this.#expireLater();
+    this.#leaving = sequence;
     try {
       await this.#carrier?.send(sequence);
     } catch (error) {
-      this.#error = toFerryError(error);
-      if (this.#statistics.lose(sequence)) this.#lost(sequence, this.#error);
+      this.#unsent = toFerryError(error);
+      if (this.#statistics.lose(sequence)) this.#lost(sequence, this.#unsent);
       // What stands in the way may go away, but not at once.
       this.#due = Math.max(this.#due, performance.now() + RETRY_MS);
     }
+    this.#leaving = 0;
   }
 
   #expireLater(): void {
@@ -194,6 +202,8 @@ class Probes implements Receiver {
     this.#settledAt = performance.now();
     this.#carrier?.settled(sequence);
     this.#options.onLost?.(sequence, error);
+    // A connection that did not even take the probe lets none pass behind it.
+    if (sequence === this.#leaving && error.code === "timeout") this.onEnd(error);
   }
 
   /** Something has happened: the next may be sent now, or that was the last. */

@@ -250,6 +250,8 @@ class SeparateDatagrams implements Carrier {
   readonly #peer: UdpPeer;
   readonly #payload: Payload;
   readonly #receiver: Receiver;
+  /** The socket of the next one: opening it is not to count as a part of the round trip. */
+  #spare: Promise<DatagramSocket> | undefined;
   readonly #waiting = new Map<number, DatagramSocket>();
   /** Those that were answered or given up, oldest first: more may come, too late or once too often. */
   readonly #settled: DatagramSocket[] = [];
@@ -259,14 +261,24 @@ class SeparateDatagrams implements Carrier {
     this.#peer = peer;
     this.#payload = payload;
     this.#receiver = receiver;
+    this.#openSpare();
+  }
+
+  #openSpare(): void {
+    this.#spare = this.#peer.open();
+    // Whoever needs it is told that it could not be opened.
+    this.#spare.catch(() => {});
   }
 
   async send(sequence: number): Promise<void> {
-    const socket = await this.#peer.open();
+    const spare = this.#spare ?? this.#peer.open();
+    this.#spare = undefined;
+    const socket = await spare;
     if (this.#disposed) return socket.close();
     this.#waiting.set(sequence, socket);
     void this.#receive(sequence, socket);
     await this.#peer.send(socket, this.#payload.bytes(sequence));
+    if (!this.#disposed) this.#openSpare();
   }
 
   async #receive(sequence: number, socket: DatagramSocket): Promise<void> {
@@ -287,6 +299,7 @@ class SeparateDatagrams implements Carrier {
 
   [Symbol.dispose](): void {
     this.#disposed = true;
+    this.#spare?.then((socket) => socket.close(), () => {});
     for (const socket of this.#waiting.values()) socket.close();
     for (const socket of this.#settled) socket.close();
   }

@@ -82,14 +82,13 @@ async function ask(
   exchange: Exchange,
   bytes: Uint8Array,
 ): Promise<number> {
-  const started = performance.now();
-  const reply = await exchange.ask(bytes);
+  const { bytes: reply, rtt } = await exchange.ask(bytes);
   output.say(Deno.stdout.isTerminal() ? harmless(reply) : reply, {
     event: "reply",
     op: "echo",
     text: new TextDecoder().decode(reply),
     bytes: reply.length,
-    rtt_ms: milliseconds(performance.now() - started),
+    rtt_ms: milliseconds(rtt),
   });
   const wrongAt = mismatch(bytes, reply);
   if (wrongAt === undefined) return 0;
@@ -163,13 +162,13 @@ async function ping(
 }
 
 function failureOf(result: ProbeResult, { aborted }: AbortSignal): FerryError | undefined {
-  const { sent, received, late, damaged, error } = result;
+  const { sent, received, late, damaged, cut, unsent } = result;
   if (damaged > 0) {
     return new FerryError("checksum_mismatch", `${damaged} of the replies were no echo`);
   }
-  if (received + late > 0) return error?.code === "closed" ? error : undefined;
-  if (sent === 0 && aborted) return undefined;
-  return new FerryError("timeout", error?.reason ?? "nothing came back");
+  if (cut) return cut;
+  if (received + late > 0 || sent === 0 && aborted) return undefined;
+  return new FerryError("timeout", unsent?.reason ?? "nothing came back");
 }
 
 function replyLine(

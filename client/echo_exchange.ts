@@ -10,6 +10,14 @@ import { Watchdog } from "../lib/watchdog.ts";
 import { dial } from "./connection.ts";
 import { type Destination, UdpPeer } from "./echo_carrier.ts";
 
+/** What came back. */
+export interface Answer {
+  /** The bytes. */
+  bytes: Uint8Array;
+  /** Milliseconds from when the question was sent. */
+  rtt: number;
+}
+
 /** An echo that is asked for one reply after the other. */
 export interface Exchange extends Disposable {
   /**
@@ -18,7 +26,7 @@ export interface Exchange extends Disposable {
    * @throws {FerryError} `timeout`, `unreachable`, `closed`
    * @throws the signal's reason
    */
-  ask(bytes: Uint8Array): Promise<Uint8Array>;
+  ask(bytes: Uint8Array): Promise<Answer>;
 }
 
 /** Makes ready to ask an echo; a reply that does not come for `timeout` milliseconds is given up. */
@@ -42,15 +50,16 @@ class DatagramExchange implements Exchange {
     this.#timeout = timeout;
   }
 
-  async ask(bytes: Uint8Array): Promise<Uint8Array> {
+  async ask(bytes: Uint8Array): Promise<Answer> {
     const peer = this.#peer ??= await UdpPeer.resolve(this.#destination);
     // A socket of its own: what comes too late for an earlier one cannot be taken for its reply.
     using socket = await peer.open();
+    const started = performance.now();
     const deadline = setTimeout(() => socket.close(), this.#timeout);
     try {
       await peer.send(socket, bytes);
       const reply = await untilAborted(peer.receive(socket), this.#destination.signal);
-      if (reply) return reply;
+      if (reply) return { bytes: reply, rtt: performance.now() - started };
       throw noAnswer(this.#timeout);
     } finally {
       clearTimeout(deadline);
@@ -76,17 +85,18 @@ class StreamExchange implements Exchange {
     });
   }
 
-  async ask(bytes: Uint8Array): Promise<Uint8Array> {
+  async ask(bytes: Uint8Array): Promise<Answer> {
     const { address, connectTimeout, signal } = this.#destination;
     this.#expired = false;
     const conn = this.#conn ??= await dial(address, connectTimeout, signal);
+    const started = performance.now();
     try {
       // A long text has to be read before all of it is written: the echo keeps nothing.
       const [reply] = await untilAborted(
         Promise.all([this.#read(conn, bytes.length), this.#write(conn, bytes)]),
         signal,
       );
-      return reply;
+      return { bytes: reply, rtt: performance.now() - started };
     } catch (error) {
       // What is still to come belongs to this text: the next one gets another connection.
       this[Symbol.dispose]();

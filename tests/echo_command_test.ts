@@ -552,6 +552,23 @@ Deno.test("ferry echo over TCP gives up a server that does not answer", async ()
   });
 });
 
+Deno.test("ferry echo over TCP does not hang where the server takes nothing", async () => {
+  const ended = Promise.withResolvers<void>();
+  await withTcpServer(async (conn, which) => {
+    if (which === 1) await conn.write((await upper(conn))!.subarray(0, 1));
+    await ended.promise;
+  }, async (address) => {
+    const args = ["echo", "--tcp", address, "--timeout", "300ms", "--interval", "0"];
+    const ping = await ferry([...args, "--count", "5", "--size", "16MiB"]);
+    assertMatch(ping.stdout, /^1 sent, 0 received, 100% loss/m);
+    const text = await ferry([...args.slice(0, 5), "hello"]);
+    const message = `ferry: Cannot get an echo from ${address}: no answer for 0.3 s\n`;
+    assertEquals([ping.code, ping.stderr], [6, message]);
+    assertEquals([text.code, text.stderr, text.stdout], [6, message, ""]);
+    ended.resolve();
+  });
+});
+
 Deno.test("ferry echo over TCP connects again for a next line", async () => {
   await withTcpServer(async (conn) => {
     await conn.write((await upper(conn))!);
