@@ -8,6 +8,7 @@
 
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { globToRegExp, isGlob, parse } from "../lib/path.ts";
+import { PLATFORM } from "../lib/platform.ts";
 import type { Filter } from "./filter.ts";
 
 /** A file or a directory that was found. */
@@ -218,15 +219,13 @@ export function expandGlobs(args: readonly string[]): string[] {
     if (!isGlob(arg) || isThere(arg)) return [arg];
     const { root } = parse(arg);
     // An empty last part stays: behind a slash only a directory is found.
-    const parts = arg.slice(root.length).split(SEPARATORS)
+    const parts = arg.slice(root.length).split(PLATFORM.separators)
       .filter((part, at, { length }) => part !== "" || at === length - 1);
     const paths = [...new Set(expand(root, parts))];
     if (paths.length === 0) throw new FerryError("not_found", `nothing matches ${quote(arg)}`);
     return paths;
   });
 }
-
-const SEPARATORS = Deno.build.os === "windows" ? /[/\\]/ : "/";
 
 /** What the parts of a glob match below a directory, whose path ends with a slash or is "". */
 function* expand(directory: string, parts: readonly string[]): Generator<string, void, void> {

@@ -12,7 +12,7 @@ import {
   splitCommandLine,
 } from "../lib/command_line.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
-import { INTERRUPTED, onInterrupt } from "../lib/interrupts.ts";
+import { onInterrupt } from "../lib/interrupts.ts";
 import { VERSION } from "../lib/version.ts";
 import * as commands from "./commands.ts";
 import {
@@ -118,9 +118,9 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   const interrupted = new AbortController();
   onInterrupt(
-    (signal) => interrupted.abort(new Interruption(INTERRUPTED[signal])),
+    (exitStatus) => interrupted.abort(new Interruption(exitStatus)),
     // The second one does not wait for anything to be tidied up.
-    (signal) => Deno.exit(INTERRUPTED[signal]),
+    (exitStatus) => Deno.exit(exitStatus),
   );
   try {
     return await entry.run(rest, interrupted.signal);

@@ -7,7 +7,7 @@
 
 import type { Algorithm, Checksum } from "../lib/checksum.ts";
 import { FerryError, mayPass, quote, toFerryError } from "../lib/errors.ts";
-import { type FileName, parseFileName } from "../lib/file_name.ts";
+import { assertStorable, type FileName, parseFileName } from "../lib/file_name.ts";
 import { checksumKeys, decodeLine, type Entry, parseReply } from "../lib/header.ts";
 import { LocalFile } from "../lib/local_file.ts";
 import { decideOverwrite, type FileState } from "../lib/overwrite.ts";
@@ -29,6 +29,8 @@ const MAX_UNPUBLISHED = 256;
 
 interface Item {
   entry: Entry;
+  /** Its name below the directory. */
+  name: FileName;
   path: string;
 }
 
@@ -113,12 +115,13 @@ export class TreeDownload {
         return;
       }
       const path = `${this.#out}/${name}`;
-      if (entry.type === "file") items.push({ entry, path });
+      if (entry.type === "file") items.push({ entry, name, path });
       else if (!dryRun && (!filter || filter.keeps(name))) {
         try {
+          assertStorable(name);
           this.#makeDirectory(path);
         } catch (error) {
-          this.#failed({ entry, path }, error);
+          this.#failed({ entry, name, path }, error);
         }
       }
     };
@@ -151,7 +154,8 @@ export class TreeDownload {
   }
 
   /** Whether a file has to come. */
-  async #wants(connection: Connection, { entry, path }: Item): Promise<boolean> {
+  async #wants(connection: Connection, { entry, name, path }: Item): Promise<boolean> {
+    assertStorable(name);
     const { overwrite = "never" } = this.#options;
     if (this.#made.has(dirname(path))) return true;
     let info: Deno.FileInfo;

@@ -6,13 +6,12 @@
  * @module
  */
 
-import { rmSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { type Algorithm, algorithmOf, ALGORITHMS, type Checksum } from "./checksum.ts";
 
 /** What must be the same for a remembered checksum to hold. */
 export interface FileIdentity {
-  /** Device and inode. */
+  /** Device and inode; empty where the system tells none, and then nothing is remembered. */
   readonly key: string;
   /** Size, and the times of the last change of content and of inode. */
   readonly version: string;
@@ -23,8 +22,9 @@ export interface FileIdentity {
  * millisecond, the time of the inode's last change to a second.
  */
 export function identityOf({ dev, ino, size, mtime, ctime }: Deno.FileInfo): FileIdentity {
+  const key = ino === null ? "" : `${dev}:${ino}`;
   // The change time is in it because a program can set the modification time back, but not this one.
-  return { key: `${dev}:${ino}`, version: `${size}:${mtime?.getTime()}:${ctime?.getTime()}` };
+  return { key, version: `${size}:${mtime?.getTime()}:${ctime?.getTime()}` };
 }
 
 const SCHEMA = `
@@ -90,7 +90,7 @@ export class DigestIndex implements Disposable {
     }
     try {
       for (const suffix of ["", "-wal", "-shm"]) {
-        if (this.#path !== undefined) rmSync(this.#path + suffix, { force: true });
+        if (this.#path !== undefined) remove(this.#path + suffix);
       }
       this.#open(this.#path);
     } catch {
@@ -110,6 +110,7 @@ export class DigestIndex implements Disposable {
 
   /** The checksum of a file, or null where it is not known for exactly this state of it. */
   lookup(identity: FileIdentity, algorithm: Algorithm): Checksum | null {
+    if (identity.key === "") return null;
     const row = this.#query(() => this.#select.get(identity.key, algorithm));
     if (row?.version !== identity.version) return null;
     const checksum = String(row.checksum);
@@ -128,6 +129,7 @@ export class DigestIndex implements Disposable {
       if (several) this.#database.exec("BEGIN");
       for (const { identity, checksum } of files) {
         const { key, version } = identity;
+        if (key === "") continue;
         const algorithm = algorithmOf(checksum)!;
         this.#insert.run(key, algorithm, version, checksum, sealOf(identity, checksum));
       }
@@ -143,5 +145,14 @@ export class DigestIndex implements Disposable {
   /** Closes the database. */
   [Symbol.dispose](): void {
     this.#database.close();
+  }
+}
+
+/** Removes a file, unless it is gone already. */
+function remove(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }

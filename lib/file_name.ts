@@ -6,6 +6,7 @@
  */
 
 import { FerryError } from "./errors.ts";
+import { PLATFORM, type Platform } from "./platform.ts";
 
 /** A name that passed {@linkcode parseFileName}; the brand exists for the type checker only. */
 export type FileName = string & { readonly brand: "FileName" };
@@ -39,6 +40,18 @@ export function parseFileName(text: string): FileName {
  */
 export function parseDirectoryName(text: string): FileName | "" {
   return text === "" ? "" : parseFileName(text);
+}
+
+/**
+ * Checks that a system can store a file under a name, and under no other one.
+ *
+ * @throws {FerryError} `bad_name`, with what is wrong with it
+ */
+export function assertStorable(name: FileName, { flawOf }: Platform = PLATFORM): void {
+  for (const part of name.split("/")) {
+    const bad = flawOf(part);
+    if (bad !== undefined) throw new FerryError("bad_name", bad);
+  }
 }
 
 /** A name inside a directory; `directory` may be the root, "". */

@@ -4,11 +4,7 @@
  * @module
  */
 
-/** The exit statuses of programs that were told to end: 128 and the signal's number, as shells have it. */
-export const INTERRUPTED = { SIGINT: 130, SIGTERM: 143 } as const;
-
-/** A signal that tells a program to end. */
-export type Interrupt = keyof typeof INTERRUPTED;
+import { PLATFORM, type Platform } from "./platform.ts";
 
 /**
  * `deno task` passes a Ctrl-C on to a program that the terminal has told of it already. So what follows
@@ -16,18 +12,30 @@ export type Interrupt = keyof typeof INTERRUPTED;
  */
 const SAME_KEYSTROKE_MS = 500;
 
-/** Calls `first` at the first SIGINT or SIGTERM, and `again` at those that follow. */
+/** What {@linkcode onInterrupt} goes by. */
+export interface InterruptOptions {
+  /** Whose signals; those of this system unless told otherwise. */
+  platform?: Platform;
+  /** Listens to a signal; `Deno.addSignalListener` unless told otherwise. */
+  listen?: (signal: Deno.Signal, listener: () => void) => void;
+}
+
+/**
+ * Calls `first` at the first signal that tells the program to end, and `again` at those that follow, with
+ * the exit status of a program that ended by that signal.
+ */
 export function onInterrupt(
-  first: (signal: Interrupt) => void,
-  again: (signal: Interrupt) => void,
+  first: (exitStatus: number) => void,
+  again: (exitStatus: number) => void,
+  { platform = PLATFORM, listen = Deno.addSignalListener }: InterruptOptions = {},
 ): void {
   let since: number | undefined;
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    Deno.addSignalListener(signal, () => {
+  for (const [signal, exitStatus] of Object.entries(platform.interrupts)) {
+    listen(signal as Deno.Signal, () => {
       if (since === undefined) {
         since = performance.now();
-        first(signal);
-      } else if (performance.now() - since > SAME_KEYSTROKE_MS) again(signal);
+        first(exitStatus);
+      } else if (performance.now() - since > SAME_KEYSTROKE_MS) again(exitStatus);
     });
   }
 }

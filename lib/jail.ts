@@ -7,10 +7,11 @@
  * @module
  */
 
-import { existsSync } from "node:fs";
 import { FerryError, toFerryError } from "./errors.ts";
-import { type FileName, parentName, RESERVED_DIRECTORY } from "./file_name.ts";
+import { existsSync } from "./exists.ts";
+import { assertStorable, type FileName, parentName, RESERVED_DIRECTORY } from "./file_name.ts";
 import { basename, dirname } from "./path.ts";
+import { PLATFORM } from "./platform.ts";
 import { isDirectory, makeDirectories } from "./staging.ts";
 
 /** A place that a file can take. */
@@ -23,8 +24,10 @@ export interface Room {
 
 /** A root directory that no name leads out of. */
 export class Jail {
-  /** The root, with links resolved. */
+  /** The root, with links resolved, and without a slash at its end. */
   readonly root: string;
+  /** The path of the root itself. */
+  readonly #top: string;
   /** The directory in it that is ferry's own, and that no name leads into. */
   readonly reserved: string;
   /** The directory that a file could be made in when that was last asked: most ask for the same again. */
@@ -32,7 +35,8 @@ export class Jail {
 
   /** A jail around a directory whose links are resolved already. */
   constructor(root: string) {
-    this.root = root === "/" ? "" : root;
+    this.#top = PLATFORM.slashed(root);
+    this.root = this.#top.replace(/\/$/, "");
     this.reserved = `${this.root}/${RESERVED_DIRECTORY}`;
   }
 
@@ -43,7 +47,7 @@ export class Jail {
    */
   find(name: FileName | ""): string {
     try {
-      return this.#confine(Deno.realPathSync(this.#pathOf(name)));
+      return this.#confine(realPath(this.#pathOf(name)));
     } catch (error) {
       throw toFerryError(error);
     }
@@ -65,6 +69,7 @@ export class Jail {
   placer(): (name: FileName) => string {
     const directories = new Map<string, string | FerryError>();
     return (name) => {
+      assertStorable(name);
       const parent = parentName(name);
       let directory = directories.get(parent);
       if (directory === undefined) {
@@ -149,12 +154,13 @@ export class Jail {
   }
 
   #pathOf(name: FileName | ""): string {
-    if (name === "") return this.root || "/";
+    if (name === "") return this.#top;
+    assertStorable(name);
     return `${this.root}/${name}`;
   }
 
   #confine(real: string): string {
-    const inside = real === (this.root || "/") || real.startsWith(`${this.root}/`);
+    const inside = real === this.#top || real.startsWith(`${this.root}/`);
     if (inside && real !== this.reserved && !real.startsWith(`${this.reserved}/`)) return real;
     throw new FerryError("not_found", "no such file or directory");
   }
@@ -163,7 +169,7 @@ export class Jail {
 /** The real path of the longest part of a path that exists. */
 function nearestReal(path: string): string {
   try {
-    return Deno.realPathSync(path);
+    return realPath(path);
   } catch (error) {
     const { code } = toFerryError(error);
     if (code !== "not_found" && code !== "not_a_file" || path === dirname(path)) throw error;
@@ -171,7 +177,12 @@ function nearestReal(path: string): string {
   // Looking costs a tenth of what catching an error does, and most files are new in a directory that is not.
   let part = dirname(path);
   while (!existsSync(part) && part !== dirname(part)) part = dirname(part);
-  return Deno.realPathSync(part);
+  return realPath(part);
+}
+
+/** A path with links resolved. */
+function realPath(path: string): string {
+  return PLATFORM.slashed(Deno.realPathSync(path));
 }
 
 /** Whether a path leads to anything; fails where it cannot lead anywhere, as one that is too long. */

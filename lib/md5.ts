@@ -1,5 +1,5 @@
 /**
- * md5 (RFC 1321), as fast as one core allows: WebAssembly that is assembled here when the module loads.
+ * md5 (RFC 1321), as fast as one core allows: WebAssembly that is assembled here when it is first needed.
  *
  * Its speed is that of a chain of 64 steps in which each needs the result of the one before. What does not
  * need it, the sum of the oldest word, the message word and the constant, is computed beside the chain, and
@@ -119,13 +119,14 @@ export class Md5 {
 
   /** Digests whole blocks. The one instance serves everyone, since this never waits. */
   #digest(blocks: Uint8Array): void {
-    stateWords.set(this.#words);
+    const { compress, memory, state } = engine ??= startEngine();
+    state.set(this.#words);
     for (let from = 0; from < blocks.length; from += INPUT_BYTES) {
       const piece = blocks.subarray(from, from + INPUT_BYTES);
       memory.set(piece, INPUT);
       compress(INPUT, INPUT + piece.length);
     }
-    this.#words.set(stateWords);
+    this.#words.set(state);
   }
 }
 
@@ -273,8 +274,19 @@ interface Exports {
   compress(from: number, to: number): void;
 }
 
-const { exports } = new WebAssembly.Instance(new WebAssembly.Module(assemble()));
-const { compress, memory: { buffer } } = exports as unknown as Exports;
-const memory = new Uint8Array(buffer);
-/** The state in the module's memory. WebAssembly is little-endian, and so is every machine that runs Deno. */
-const stateWords = new Uint32Array(buffer, 0, 4);
+/** The module when it runs. */
+interface Engine {
+  compress: Exports["compress"];
+  memory: Uint8Array;
+  /** The state in its memory. WebAssembly is little-endian, and so is every machine that runs Deno. */
+  state: Uint32Array;
+}
+
+/** Made when it is first needed: many a run has nothing to digest. */
+let engine: Engine | undefined;
+
+function startEngine(): Engine {
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(assemble()));
+  const { compress, memory: { buffer } } = exports as unknown as Exports;
+  return { compress, memory: new Uint8Array(buffer), state: new Uint32Array(buffer, 0, 4) };
+}

@@ -4,7 +4,6 @@
  * @module
  */
 
-import { setImmediate } from "node:timers";
 import type { Checksum } from "./checksum.ts";
 import { toFerryError } from "./errors.ts";
 import type { FileName } from "./file_name.ts";
@@ -12,6 +11,9 @@ import type { Room } from "./jail.ts";
 import { dirname } from "./path.ts";
 import { sizeAt, type StagedFile, syncDirectories } from "./staging.ts";
 import type { CommitOptions, Committed } from "./storage.ts";
+
+// A client that publishes nothing need not wait for it.
+const nodeTimers = () => import("node:timers");
 
 /** A staged file and how it is to be published. */
 export interface Publication extends CommitOptions {
@@ -74,6 +76,7 @@ export class Publisher {
     this.#running = true;
     while (this.#waiting.length > 0) {
       // What has come together is published together: a group costs little more than one file.
+      const { setImmediate } = await nodeTimers();
       await new Promise((resolve) => setImmediate(resolve));
       const group = this.#waiting;
       this.#waiting = [];

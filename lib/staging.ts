@@ -6,7 +6,9 @@
  */
 
 import { FerryError, toFerryError } from "./errors.ts";
+import { tryLock } from "./file_lock.ts";
 import { dirname } from "./path.ts";
+import { PLATFORM } from "./platform.ts";
 import type { ByteSink } from "./storage.ts";
 
 /** `full` survives a loss of power once it is acknowledged; `none` leaves that to the system. */
@@ -59,7 +61,7 @@ export class StagedFile implements ByteSink, AsyncDisposable {
       const file = Deno.openSync(path, { write: true, create });
       try {
         // Another process may have renamed it to its final name since it was opened: hands off then.
-        if (file.tryLockSync(true) && Deno.statSync(path).ino === file.statSync().ino) {
+        if (tryLock(file) && Deno.statSync(path).ino === file.statSync().ino) {
           return new StagedFile(file, path);
         }
       } catch (error) {
@@ -109,7 +111,7 @@ export class StagedFile implements ByteSink, AsyncDisposable {
   /** Sets the modification time (milliseconds since 1970) and the permission bits, where given. */
   stamp({ mtime, mode }: { mtime?: number | undefined; mode?: number | undefined }): void {
     try {
-      if (mode !== undefined) Deno.chmodSync(this.path, mode);
+      if (mode !== undefined && PLATFORM.permissionBits) Deno.chmodSync(this.path, mode);
       if (mtime !== undefined) this.#file.utimeSync(new Date(mtime), new Date(mtime));
     } catch (error) {
       throw toFerryError(error);
@@ -210,6 +212,7 @@ export function isTaken(path: string): boolean {
 
 /** Makes the names in a directory survive a loss of power. */
 export async function syncDirectory(path: string): Promise<void> {
+  if (!PLATFORM.flushesDirectories) return;
   try {
     using directory = await Deno.open(path, { read: true });
     await directory.sync();

@@ -55,23 +55,60 @@ declare module "@std/fmt/bytes" {
   }): string;
 }
 
-declare module "@std/path" {
+declare module "@std/path/from-file-url" {
   export function fromFileUrl(url: string | URL): string;
 }
 
-declare module "@std/path/posix" {
-  export function basename(path: string): string;
-  export function dirname(path: string): string;
-  export function join(...parts: string[]): string;
-  export function resolve(...parts: string[]): string;
-  export function globToRegExp(glob: string): RegExp;
-  export function isAbsolute(path: string): boolean;
+declare module "@std/path/is-glob" {
   export function isGlob(text: string): boolean;
+}
+
+declare module "@std/path/posix/basename" {
+  export function basename(path: string): string;
+}
+
+declare module "@std/path/posix/dirname" {
+  export function dirname(path: string): string;
+}
+
+declare module "@std/path/posix/glob-to-regexp" {
+  export function globToRegExp(glob: string): RegExp;
+}
+
+declare module "@std/path/posix/is-absolute" {
+  export function isAbsolute(path: string): boolean;
+}
+
+declare module "@std/path/posix/join" {
+  export function join(...parts: string[]): string;
+}
+
+declare module "@std/path/posix/parse" {
   export function parse(path: string): { root: string };
 }
 
-declare module "@std/path/windows" {
-  export * from "@std/path/posix";
+declare module "@std/path/windows/basename" {
+  export function basename(path: string): string;
+}
+
+declare module "@std/path/windows/dirname" {
+  export function dirname(path: string): string;
+}
+
+declare module "@std/path/windows/glob-to-regexp" {
+  export function globToRegExp(glob: string): RegExp;
+}
+
+declare module "@std/path/windows/is-absolute" {
+  export function isAbsolute(path: string): boolean;
+}
+
+declare module "@std/path/windows/join" {
+  export function join(...parts: string[]): string;
+}
+
+declare module "@std/path/windows/parse" {
+  export function parse(path: string): { root: string };
 }
 
 declare module "@std/streams/text-line-stream" {

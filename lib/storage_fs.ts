@@ -15,6 +15,7 @@ import {
 } from "./checksum.ts";
 import { DigestIndex, type FileIdentity, identityOf } from "./digest_index.ts";
 import { FerryError, toFerryError } from "./errors.ts";
+import { tryLock } from "./file_lock.ts";
 import { type FileName, joinName, RESERVED_DIRECTORY } from "./file_name.ts";
 import type { Entry, PartEntry } from "./header.ts";
 import { Jail } from "./jail.ts";
@@ -366,7 +367,7 @@ export class FsStorage implements Storage {
       type: isFile ? "file" : "directory",
       size: isFile ? size : 0,
       mtime: mtime?.getTime() ?? 0,
-      mode: (mode ?? 0) & 0o777,
+      mode: (mode ?? (isFile ? 0o644 : 0o755)) & 0o777,
       // Looking it up costs more than all the rest, and most who ask for an entry do not ask for this.
       get checksum() {
         return isFile ? index.lookup(identityOf(info), algorithm) : null;
@@ -441,7 +442,7 @@ function takeOver(reserved: string): Deno.FsFile | undefined {
   }
   try {
     // One that was killed a moment ago may still be on its way out.
-    for (let tries = 0; !lock.tryLockSync(true); tries++) {
+    for (let tries = 0; !tryLock(lock); tries++) {
       if (tries === LOCK_TRIES) throw new FerryError("busy", "another ferryd serves it");
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOCK_PAUSE_MS);
     }

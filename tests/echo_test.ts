@@ -11,7 +11,16 @@ import { FerryError } from "../lib/errors.ts";
 import { FsStorage } from "../lib/storage_fs.ts";
 import { serve } from "../server/listener.ts";
 import { Pair } from "./pair.ts";
-import { DENO, ferry, Ferryd, outcome, programArgs, PROJECT, TempDir } from "./programs.ts";
+import {
+  DENO,
+  ferry,
+  Ferryd,
+  type Launch,
+  outcome,
+  programArgs,
+  PROJECT,
+  TempDir,
+} from "./programs.ts";
 import { RawPeer } from "./raw_peer.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -304,8 +313,9 @@ Deno.test("ferryd echoes without Deno's own UDP sockets", async () => {
   delete config.unstable;
   const path = dir.write("deno.json", JSON.stringify({ ...config, lock: false }));
   Deno.mkdirSync(dir.join("root"));
+  const launch: Launch = (program) => [DENO, ...programArgs(program, { config: path })];
   await using server = await Ferryd.start(dir.join("root"), ["--udp-echo", "127.0.0.1:0"], {
-    config: path,
+    launch,
   });
   using socket = await udp();
   for (const size of [0, 5, MAX_DATAGRAM_BYTES]) {
@@ -315,7 +325,7 @@ Deno.test("ferryd echoes without Deno's own UDP sockets", async () => {
   }
   const echo = `127.0.0.1:${server.portOf("udp-echo")}`;
   const args = ["echo", "--udp", echo, "--count", "500", "--interval", "0"];
-  const { code, stdout } = await ferry(args, { config: path });
+  const { code, stdout } = await ferry(args, { launch });
   assertMatch(stdout, /500 sent, 500 received, 0% loss/);
   assertEquals(code, 0);
 });

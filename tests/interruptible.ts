@@ -4,7 +4,7 @@
  * @module
  */
 
-import { INTERRUPTED, onInterrupt } from "../lib/interrupts.ts";
+import { onInterrupt } from "../lib/interrupts.ts";
 import { type Outcome, outcome } from "./programs.ts";
 
 /**
@@ -16,10 +16,10 @@ export async function interruptible(
 ): Promise<number> {
   const stop = new AbortController();
   let status = 0;
-  onInterrupt((signal) => {
-    status = INTERRUPTED[signal];
+  onInterrupt((exitStatus) => {
+    status = exitStatus;
     stop.abort();
-  }, (signal) => Deno.exit(INTERRUPTED[signal]));
+  }, (exitStatus) => Deno.exit(exitStatus));
   try {
     return await run(stop.signal);
   } catch (error) {

@@ -6,8 +6,8 @@ type Imports = ReadonlyMap<string, readonly string[]>;
 
 /** The modules of lib/, lowest first: each may import what stands in a line above its own. */
 const LAYERS: readonly (readonly string[])[] = [
-  ["echo", "errors", "interrupts", "md5", "path", "version"],
-  ["address", "checksum", "command_line", "file_name", "quota", "watchdog"],
+  ["echo", "errors", "exists", "file_lock", "md5", "platform", "version"],
+  ["address", "checksum", "command_line", "file_name", "interrupts", "path", "quota", "watchdog"],
   ["datagram", "overwrite"],
   ["classic", "header", "manifest"],
   ["storage", "wire"],
@@ -47,8 +47,7 @@ const TESTED_ELSEWHERE: Readonly<Record<string, string>> = {
   "client/tree_download.ts": "tree_test.ts moves directories",
   "client/upload.ts": "client_test.ts, resume_test.ts and end_to_end_test.ts upload",
   "client/main.ts": "wiring: end_to_end_test.ts runs the program",
-  "lib/interrupts.ts": "end_to_end_test.ts interrupts the programs",
-  "lib/path.ts": "a choice: local_file_test.ts and jail_test.ts use paths",
+  "lib/path.ts": "a choice: platform_test.ts runs the programs with either",
   "lib/std.d.ts": "types only",
   "lib/storage.ts": "types only: storage_conformance.ts is what they promise",
   "lib/version.ts": "one constant: end_to_end_test.ts prints it",
@@ -257,7 +256,7 @@ Deno.test("ferry begins without what is slow to load and seldom needed", () => {
     }
   }
   assert(atStart.has("lib/md5.ts") && external.has("valibot"));
-  const slow = ["hash-wasm", "ignore", "string-width", "@std/path", "node:fs", "node:crypto"];
+  const slow = ["hash-wasm", "ignore", "string-width", "node:fs", "node:timers", "node:crypto"];
   assertEquals(slow.filter((name) => external.has(name)), []);
 });
 

@@ -4,36 +4,36 @@
  * @module
  */
 
-import { fromFileUrl } from "@std/path";
 import { TextLineStream } from "@std/streams/text-line-stream";
+import { type Program, PROGRAMS, PROJECT, runtimeFlags } from "../standalone/program.ts";
 
-/** The project's directory. */
-export const PROJECT = fromFileUrl(new URL("..", import.meta.url));
+export { PROJECT };
 
 /** The program that runs them. */
 export const DENO = Deno.execPath();
 
+/** How a program is started: a command and what stands in front of the program's own arguments. */
+export type Launch = (
+  program: Program["name"],
+  options: { runsCommands: boolean },
+) => readonly [command: string, ...args: string[]];
+
 /**
- * How a program is run: with the permissions that its task has, and no more. A `ferryd` that runs commands
- * has a task of its own.
+ * How a program is run from its sources: with the permissions that its task has, and no more. A `ferryd`
+ * that runs commands has a task of its own.
  */
 export function programArgs(
-  program: "ferry" | "ferryd",
+  program: Program["name"],
   { config = `${PROJECT}deno.json`, runsCommands = false } = {},
 ): string[] {
-  const [set, main] = program === "ferry"
-    ? ["client", "client/main.ts"]
-    : [runsCommands ? "server-exec" : "server", "server/main.ts"];
-  return [
-    "run",
-    "--quiet",
-    "--no-prompt",
-    "--config",
-    config,
-    `-P=${set}`,
-    PROJECT + main,
-  ];
+  const { entry, permissions: usual } = PROGRAMS.find(({ name }) => name === program)!;
+  const permissions = runsCommands ? "server-exec" : usual;
+  const flags = runtimeFlags({ permissions }, JSON.parse(Deno.readTextFileSync(config)));
+  return ["run", "--quiet", "--config", config, ...flags, PROJECT + entry];
 }
+
+/** By this Deno, from the sources. */
+const fromSources: Launch = (program, options) => [DENO, ...programArgs(program, options)];
 
 /** What a program printed and how it ended. */
 export interface Outcome {
@@ -55,15 +55,19 @@ export interface FerryOptions {
   env?: Record<string, string>;
   /** Whether something is to be written to its standard input. */
   stdin?: "null" | "piped";
-  /** Another deno.json than the project's. */
-  config?: string;
+  /** How it is started; from its sources unless told otherwise. */
+  launch?: Launch;
+  /** Whether it is given no environment but `env`. */
+  clearEnv?: boolean;
 }
 
 /** Starts `ferry` and does not wait for it. */
 export function spawnFerry(args: string[], options: FerryOptions = {}): Deno.ChildProcess {
-  const { cwd, server, env = {}, stdin = "null" } = options;
-  return new Deno.Command(DENO, {
-    args: [...programArgs("ferry", options), ...args],
+  const { cwd, server, env = {}, stdin = "null", launch = fromSources, clearEnv = false } = options;
+  const [command, ...before] = launch("ferry", { runsCommands: false });
+  return new Deno.Command(command, {
+    args: [...before, ...args],
+    clearEnv,
     ...(cwd === undefined ? {} : { cwd }),
     env: { ...(server === undefined ? {} : { FERRY_SERVER: server }), ...env },
     stdin,
@@ -123,12 +127,18 @@ export class Ferryd implements AsyncDisposable {
   static async start(
     root: string,
     args: string[] = [],
-    options: { config?: string } = {},
+    { launch = fromSources, env = {}, clearEnv = false }: Pick<
+      FerryOptions,
+      "launch" | "env" | "clearEnv"
+    > = {},
   ): Promise<Ferryd> {
-    const runsCommands = args.some((arg) => /^--(allow|classic)-/.test(arg));
-    const program = programArgs("ferryd", { ...options, runsCommands });
-    const child = new Deno.Command(DENO, {
-      args: [...program, "--root", root, "--listen", "127.0.0.1:0", ...args],
+    const [command, ...before] = launch("ferryd", {
+      runsCommands: args.some((arg) => /^--(allow|classic)-/.test(arg)),
+    });
+    const child = new Deno.Command(command, {
+      args: [...before, "--root", root, "--listen", "127.0.0.1:0", ...args],
+      env,
+      clearEnv,
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
