@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { decodeHex } from "@std/encoding/hex";
 import { FerryError, isErrorCode } from "../lib/errors.ts";
 import { MAX_NAME_BYTES, MAX_PART_BYTES, RESERVED_DIRECTORY } from "../lib/file_name.ts";
 import {
@@ -109,7 +110,7 @@ function rows(text: string): string[][] {
 /** The bytes of a dump, and the dump that these bytes should have. */
 function readDump(lines: string[]): { bytes: Uint8Array; dump: string[] } {
   const digits = lines.map((line) => line.slice(10, 58).replaceAll(" ", "")).join("");
-  const bytes = Uint8Array.fromHex(digits);
+  const bytes = decodeHex(digits);
   return { bytes, dump: dumpOf(bytes) };
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { decodeHex } from "@std/encoding/hex";
 import { PROJECT } from "./programs.ts";
 
 /** Bytes that a vector gives piece by piece: digits, or digits that are repeated. */
@@ -61,7 +62,7 @@ function load<Vector>(file: string): Vector[] {
 /** The bytes of a vector. */
 export function bytesOf(hex: Hex): Uint8Array<ArrayBuffer> {
   const parts = typeof hex === "string" ? [hex] : hex;
-  return Uint8Array.fromHex(
+  return decodeHex(
     parts.map((part) => typeof part === "string" ? part : part.repeat.repeat(part.times)).join(""),
   );
 }

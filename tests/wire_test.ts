@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { encodeHex } from "@std/encoding/hex";
 import fc from "fast-check";
 import { emptyChecksum, md5Of } from "../lib/checksum.ts";
 import { FerryError } from "../lib/errors.ts";
@@ -61,7 +62,7 @@ for (const [how, segment] of Object.entries(SEGMENTATIONS)) {
         const { header: seen, bytes, md5, size } = received[i]!;
         assertEquals({ ...seen }, meaningOf(header), name);
         assertEquals([size, md5, md5Of(bytes)], [body.size, body.md5, body.md5], name);
-        if (body.hex !== undefined) assertEquals(bytes.toHex(), body.hex, name);
+        if (body.hex !== undefined) assertEquals(encodeHex(bytes), body.hex, name);
       }
     }
   });
@@ -111,8 +112,8 @@ Deno.test("Wire.readFrame() reads what sendSized() and sendStreamed() write, how
       );
       assertEquals(code, undefined);
       assertEquals(
-        received.map(({ header, bytes }) => [header.filename, bytes.toHex()]),
-        sent.map(({ kind, pieces }) => [kind, concat(pieces).toHex()]),
+        received.map(({ header, bytes }) => [header.filename, encodeHex(bytes)]),
+        sent.map(({ kind, pieces }) => [kind, encodeHex(concat(pieces))]),
       );
     },
   );
@@ -160,8 +161,8 @@ Deno.test("Wire.writeFrame() sends a header and a small body in one write", asyn
   await wire.writeFrame({ total_size: 3 }, utf8.encode("abc"));
   assertEquals(stream.writes.length, 0);
   await wire.flush();
-  assertEquals(stream.writes.map((bytes) => bytes.toHex()), [
-    message('{"total_size":3}', "abc").toHex(),
+  assertEquals(stream.writes.map((bytes) => encodeHex(bytes)), [
+    encodeHex(message('{"total_size":3}', "abc")),
   ]);
   assertEquals(wire.bytesWritten, stream.written.length);
 });
