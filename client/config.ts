@@ -7,6 +7,7 @@
 import { ALGORITHMS } from "../lib/checksum.ts";
 import type { CommandSpec, OptionTable } from "../lib/command_line.ts";
 import { FRAMINGS } from "../lib/classic.ts";
+import { completionsSpec } from "../lib/completions.ts";
 import { OVERWRITE_POLICIES } from "../lib/overwrite.ts";
 import { DURABILITIES } from "../lib/staging.ts";
 
@@ -331,6 +332,18 @@ bytes, or the same with ASCII letters in upper case.`,
     config: COMMON.config,
     help: COMMON.help,
   },
+} as const satisfies CommandSpec;
+
+/** `ferry completions` */
+export const COMPLETIONS = completionsSpec("ferry");
+
+/** `ferry` without a command */
+export const FERRY = {
+  name: "ferry",
+  usage: "COMMAND [ARGUMENTS]",
+  summary: "Move files to and from a ferryd, and prove that they arrived",
+  arguments: { min: 1, max: Infinity },
+  options: { help: COMMON.help, version: { kind: "flag", help: "show the version" } },
 } as const satisfies CommandSpec;
 
 /** Every option of every command: what a config file may set. */

@@ -11,10 +11,12 @@ import {
   renderHelp,
   splitCommandLine,
 } from "../lib/command_line.ts";
+import { renderCompletions, type Shell, specsIn } from "../lib/completions.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { onInterrupt } from "../lib/interrupts.ts";
 import { VERSION } from "../lib/version.ts";
 import * as commands from "./commands.ts";
+import * as config from "./config.ts";
 import {
   COMMON,
   CONFIGURABLE,
@@ -46,17 +48,16 @@ function command<Table extends commands.Table>(
 ): Command {
   return {
     spec,
-    run: (argv, signal) =>
-      commands.start(
-        parseCommandLine(spec, argv, {
-          prefix: PREFIX,
-          env: (name) => Deno.env.get(name),
-          configurable: CONFIGURABLE,
-        }),
-        run,
-        signal,
-      ),
+    run: (argv, signal) => commands.start(parse(spec, argv), run, signal),
   };
+}
+
+function parse<Table extends OptionTable>(spec: CommandSpec<Table>, argv: readonly string[]) {
+  return parseCommandLine(spec, argv, {
+    prefix: PREFIX,
+    env: (name) => Deno.env.get(name),
+    configurable: CONFIGURABLE,
+  });
 }
 
 /** `ferry echo`, with all that no other command needs. */
@@ -67,6 +68,16 @@ const echo: commands.Run<typeof ECHO.options> = async (...all) => {
 /** `ferry exec`, as that. */
 const exec: commands.Run<typeof EXEC.options> = async (...all) => {
   return await (await import("./exec_command.ts")).exec(...all);
+};
+
+/** `ferry completions`, which knows no server. */
+const completions: Command = {
+  spec: config.COMPLETIONS,
+  run(argv) {
+    const { args: [shell] } = parse(config.COMPLETIONS, argv);
+    print(renderCompletions(shell as Shell, "ferry", specsIn(config)));
+    return Promise.resolve(0);
+  },
 };
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map([
@@ -80,6 +91,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
   command(EXEC, exec),
   command(PING, commands.ping),
   command(ECHO, echo),
+  completions,
 ].map((entry) => [entry.spec.name.split(" ")[1]!, entry]));
 
 /** The options that a command shares with all that talk to a ferryd. */
@@ -92,9 +104,10 @@ function commonOf({ options }: CommandSpec): OptionTable {
 function overview(): string {
   const width = Math.max(...[...COMMANDS.keys()].map((name) => name.length)) + 2;
   const rows = [...COMMANDS].map(([name, { spec }]) => `  ${name.padEnd(width)}${spec.summary}`);
-  return `Usage: ferry COMMAND [ARGUMENTS]
+  const { name, usage, summary } = config.FERRY;
+  return `Usage: ${name} ${usage}
 
-Move files to and from a ferryd, and prove that they arrived.
+${summary}.
 
 Commands:
 ${rows.join("\n")}

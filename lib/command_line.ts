@@ -30,6 +30,8 @@ export interface OptionSpec {
   readonly choices?: readonly string[];
   /** Whether it is set by the command line only: what it has in common with others is the name. */
   readonly argumentOnly?: boolean;
+  /** What shells complete, where the placeholder does not tell: a FILE and a PATH are files here. */
+  readonly completes?: "files" | "directories";
 }
 
 /** Options by name. */
@@ -60,8 +62,12 @@ export interface CommandSpec<Table extends OptionTable = OptionTable> {
   readonly details?: string;
   /** Its options. */
   readonly options: Table;
-  /** How many arguments it takes that are not options. */
-  readonly arguments: { readonly min: number; readonly max: number };
+  /** How many arguments it takes that are not options, and which, where there are only some. */
+  readonly arguments: {
+    readonly min: number;
+    readonly max: number;
+    readonly choices?: readonly string[];
+  };
   /** Whether everything behind the first argument is one too, whatever it looks like: another's command line. */
   readonly verbatim?: boolean;
   /** The exit status of all that fails here, where the statuses of others are passed on. */
@@ -109,13 +115,17 @@ export function parseCommandLine<Table extends OptionTable>(
       ? (spec.kind === "flag" ? false : spec.kind === "list" ? [] : undefined)
       : parseValue(name, spec, text);
   }
-  const { min, max } = command.arguments;
+  const { min, max, choices } = command.arguments;
   const { args } = given;
   if (args.length < min || args.length > max) {
     const problem = args.length < min
       ? (args.length === 0 ? "Nothing was named" : "Too few arguments")
       : `There is no place for ${quote(args[max]!)}`;
     throw usage(command, `${problem}: ${command.name} ${command.usage}`);
+  }
+  const unknown = choices && args.find((arg) => !choices.includes(arg));
+  if (unknown !== undefined) {
+    throw usage(command, `There is no ${quote(unknown)}: ${command.name} ${command.usage}`);
   }
   return { options: values as OptionValues<Table>, args };
 }
@@ -337,12 +347,18 @@ export function renderHelp(
     Object.keys(common).length > 0
       ? `Options of every command:\n${renderOptions(Object.entries(common))}`
       : undefined,
-    `Each option can also be set by a variable of the environment (--${
-      Object.keys(command.options)[0] ?? "json"
-    } by ${variableName(prefix, Object.keys(command.options)[0] ?? "json")})` +
-    ("config" in command.options ? "\nor by a line of the file that --config names." : "."),
+    renderSettings(command, prefix),
   ];
   return sections.filter((section) => section !== undefined).join("\n\n") + "\n";
+}
+
+/** How options can be set besides; undefined where there are none worth it. */
+function renderSettings({ options }: CommandSpec, prefix: string): string | undefined {
+  const name = Object.keys(options).find((name) => name !== "help" && name !== "version");
+  if (name === undefined) return undefined;
+  const file = "config" in options ? "\nor by a line of the file that --config names." : ".";
+  const variable = `(--${name} by ${variableName(prefix, name)})`;
+  return `Each option can also be set by a variable of the environment ${variable}${file}`;
 }
 
 function renderOptions(options: readonly [string, OptionSpec][]): string {

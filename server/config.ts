@@ -6,6 +6,7 @@
 
 import type { CommandSpec } from "../lib/command_line.ts";
 import { FRAMINGS } from "../lib/classic.ts";
+import { completionsSpec } from "../lib/completions.ts";
 import { DURABILITIES } from "../lib/staging.ts";
 
 /** What `ferryd` takes on its command line. */
@@ -15,10 +16,18 @@ export const FERRYD = {
   summary: "Serve the files of a directory, and take files into it",
   details:
     `On standard output it says where it listens, then "ferryd: ready". The log goes to standard
-error. SIGTERM and SIGINT let transfers under way finish; a second one does not.`,
+error. SIGTERM and SIGINT let transfers under way finish; a second one does not.
+
+ferryd completions SHELL prints what lets bash, zsh or fish complete its command line.`,
   arguments: { min: 0, max: 0 },
   options: {
-    root: { kind: "text", value: "DIR", default: ".", help: "the directory to serve" },
+    root: {
+      kind: "text",
+      value: "DIR",
+      completes: "directories",
+      default: ".",
+      help: "the directory to serve",
+    },
     listen: {
       kind: "text",
       value: "HOST:PORT",
@@ -139,3 +148,6 @@ error. SIGTERM and SIGINT let transfers under way finish; a second one does not.
     version: { kind: "flag", help: "show the version" },
   },
 } as const satisfies CommandSpec;
+
+/** `ferryd completions` */
+export const COMPLETIONS = completionsSpec("ferryd");

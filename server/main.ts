@@ -7,10 +7,12 @@
 import { configure, getJsonLinesFormatter, getTextFormatter } from "@logtape/logtape";
 import { formatAddress } from "../lib/address.ts";
 import { type OptionValues, parseCommandLine, renderHelp } from "../lib/command_line.ts";
+import { renderCompletions, type Shell, specsIn } from "../lib/completions.ts";
 import { toFerryError } from "../lib/errors.ts";
 import { onInterrupt } from "../lib/interrupts.ts";
 import { FsStorage } from "../lib/storage_fs.ts";
 import { VERSION } from "../lib/version.ts";
+import * as config from "./config.ts";
 import { FERRYD } from "./config.ts";
 import type { ExecPolicy } from "./exec.ts";
 import { parseScopes, serve } from "./listener.ts";
@@ -21,6 +23,7 @@ const PREFIX = "FERRYD";
 const EXPIRE_EVERY_MS = 10 * 60 * 1000;
 
 async function main(argv: readonly string[]): Promise<void> {
+  if (argv[0] === "completions") return completions(argv.slice(1));
   if (argv.includes("--help") || argv.includes("-h")) {
     return print(renderHelp(FERRYD, { prefix: PREFIX }));
   }
@@ -76,6 +79,20 @@ function execOptions(options: OptionValues<typeof FERRYD.options>): ExecPolicy |
     timeout: options["exec-timeout"],
     outputLimit: options["exec-output-limit"],
   };
+}
+
+/** `ferryd completions` */
+function completions(argv: readonly string[]): void {
+  const spec = config.COMPLETIONS;
+  if (argv.includes("--help") || argv.includes("-h")) {
+    return print(renderHelp(spec, { prefix: PREFIX }));
+  }
+  const { args: [shell] } = parseCommandLine(spec, argv, {
+    prefix: PREFIX,
+    env: (name) => Deno.env.get(name),
+    configurable: spec.options,
+  });
+  print(renderCompletions(shell as Shell, "ferryd", specsIn(config)));
 }
 
 /** The log goes to standard error, a line at a time. */

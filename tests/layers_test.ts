@@ -8,7 +8,7 @@ type Imports = ReadonlyMap<string, readonly string[]>;
 const LAYERS: readonly (readonly string[])[] = [
   ["echo", "errors", "exists", "file_lock", "md5", "platform", "version"],
   ["address", "checksum", "command_line", "file_name", "interrupts", "path", "quota", "watchdog"],
-  ["datagram", "overwrite"],
+  ["completions", "datagram", "overwrite"],
   ["classic", "header", "manifest"],
   ["storage", "wire"],
   ["digest_index", "local_file", "staging"],
