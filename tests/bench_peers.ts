@@ -16,6 +16,7 @@ import { oneFile } from "./bench_peers/one_file.ts";
 import { SSHD, versionOf } from "./bench_peers/peers.ts";
 import { resume } from "./bench_peers/resume.ts";
 import { roundTrips } from "./bench_peers/round_trips.ts";
+import { start } from "./bench_peers/start.ts";
 import { tree, treeAgain } from "./bench_peers/tree.ts";
 import { interruptible } from "./interruptible.ts";
 
@@ -76,6 +77,11 @@ const CASES: readonly Case[] = [
     name: "exec-output",
     title: ({ size }) => `${sizeText(size)} of a command's output`,
     run: commandOutput,
+  },
+  {
+    name: "start",
+    title: () => "--version: the time from the start of a program to its end",
+    run: start,
   },
   { name: "memory", title: () => "peaks of resident memory", run: memory },
 ];
