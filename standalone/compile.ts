@@ -24,6 +24,8 @@ export interface CompileOptions {
   files: readonly string[];
   /** The system that it is for. */
   target: Target;
+  /** The base binary; the one that Deno has or downloads unless told otherwise. */
+  base?: string | undefined;
 }
 
 /**
@@ -34,7 +36,7 @@ export interface CompileOptions {
  * @throws {FerryError} `io`
  */
 export async function compile(
-  { program, directory, files, target }: CompileOptions,
+  { program, directory, files, target, base }: CompileOptions,
   output: string,
 ): Promise<void> {
   // What a worker is made of is in no graph of modules.
@@ -47,7 +49,7 @@ export async function compile(
     ...included,
     ...runtimeFlags(program),
     join(directory, ENTRY),
-  ]);
+  ], base === undefined ? {} : { env: { DENORT_BIN: base } });
   if (success) return;
   if (/Setting up base binary|denort/.test(stderr)) throw new NoBaseBinary(reasonOf(stderr));
   throw new FerryError("io", reasonOf(stderr), { action: `compile ${quote(program.name)}` });

@@ -1,7 +1,7 @@
 #!/bin/sh
 # {{name}} {{version}} for {{target}}: a program and the Deno that runs it in one file. The first run unpacks
 # both into a directory of the user's, later ones start from there; it may be deleted at any time. That is
-# the directory that FERRY_UNPACK_DIR names, else ferry in the user's cache, else one below TMPDIR or /tmp.
+# the directory that FERRY_UNPACK_DIR names, else ferry in the user's cache, else one in TMPDIR (/tmp), or in /var/tmp.
 # The exit status is 7 where this file is damaged, and 1 where it cannot be unpacked.
 
 # All is in functions: where this file was cut in the middle of them, nothing runs.
@@ -13,8 +13,7 @@ ferry_place() {
   2) ferry_dir=${XDG_CACHE_HOME:+$XDG_CACHE_HOME/ferry} ;;
   3) ferry_dir=${HOME:+$HOME/{{cache}}/ferry} ;;
   4) ferry_dir=${TMPDIR:-/tmp}/ferry-$(id -u) ;;
-  5) ferry_dir=/tmp/ferry-$(id -u) ;;
-  6) ferry_dir=/var/tmp/ferry-$(id -u) ;;
+  5) ferry_dir=/var/tmp/ferry-$(id -u) ;;
   esac
   case $ferry_dir in
   '') return 1 ;;
@@ -82,7 +81,7 @@ ferry_main() {
   if [ -n "${PATH+set}" ]; then ferry_path=$PATH; else unset ferry_path; fi
   PATH=/usr/bin:/bin:/usr/sbin:/sbin:/usr/local/bin${PATH:+:$PATH}
   ferry_places='1'
-  [ -n "${FERRY_UNPACK_DIR-}" ] || ferry_places='2 3 4 5 6'
+  [ -n "${FERRY_UNPACK_DIR-}" ] || ferry_places='2 3 4 5'
   for ferry_place in $ferry_places; do
     ferry_place "$ferry_place" && ferry_is_unpacked && ferry_start "$@"
   done

@@ -13,8 +13,14 @@ import { join, resolve } from "../lib/path.ts";
 import { makeDirectories } from "../lib/staging.ts";
 import { VERSION } from "../lib/version.ts";
 import { bundle } from "./bundle.ts";
-import { assertBaseBinary, compile, howToProvide, NoBaseBinary } from "./compile.ts";
-import { type Program, PROGRAMS, PROJECT } from "./program.ts";
+import {
+  assertBaseBinary,
+  compile,
+  type CompileOptions,
+  howToProvide,
+  NoBaseBinary,
+} from "./compile.ts";
+import { PROGRAMS, PROJECT } from "./program.ts";
 import { makeSelfExtracting } from "./self_extracting.ts";
 import { hostTarget, parseTarget, type Target, targetOf, TARGETS } from "./target.ts";
 
@@ -69,8 +75,8 @@ async function main(argv: readonly string[]): Promise<number> {
   const named = options.all ? TARGETS : options.target.map(parseTarget);
   const targets = named.length > 0 ? named : [ownTarget()];
   const selfExtracting = options["self-extracting"];
-  const base = Deno.env.get("DENORT_BIN");
-  if (base && !selfExtracting) assertBaseBinary(base, targets);
+  const base = Deno.env.get("DENORT_BIN") || undefined;
+  if (base !== undefined && !selfExtracting) assertBaseBinary(base, targets);
   const programs = PROGRAMS.filter(({ name }) => args.length === 0 || args.includes(name));
   using work = temporaryIn(resolve(options.out));
   let status = 0;
@@ -80,7 +86,7 @@ async function main(argv: readonly string[]): Promise<number> {
     const files = await bundle(PROJECT + program.entry, directory);
     for (const target of targets) {
       const name = named.length > 0 ? `${program.name}-${target.name}` : program.name;
-      const making = { program, directory, files, target };
+      const making = { program, directory, files, target, base };
       const made = join(work.path, name + target.suffix);
       try {
         const how = selfExtracting ? await unpacking(making, made) : await compiling(making, made);
@@ -97,18 +103,11 @@ async function main(argv: readonly string[]): Promise<number> {
   return status;
 }
 
-interface Making {
-  program: Program;
-  directory: string;
-  files: readonly string[];
-  target: Target;
-}
-
 /** What has been said of a lack that concerns both programs. */
 const told = new Set<string>();
 
 /** By `deno compile`, or in its place for this machine. */
-async function compiling(making: Making, output: string): Promise<string> {
+async function compiling(making: CompileOptions, output: string): Promise<string> {
   try {
     await compile(making, output);
     return `compiled for ${making.target.name} by Deno ${Deno.version.deno}`;
@@ -125,7 +124,7 @@ async function compiling(making: Making, output: string): Promise<string> {
   }
 }
 
-async function unpacking(making: Making, output: string): Promise<string> {
+async function unpacking(making: CompileOptions, output: string): Promise<string> {
   const { target } = making;
   if (target !== hostTarget()) {
     throw new FerryError("usage", `what unpacks itself can only be made on ${target.name}`);
@@ -135,7 +134,7 @@ async function unpacking(making: Making, output: string): Promise<string> {
 }
 
 /** Whether it is for its target, and runs where that is this machine. */
-async function assertWorks(path: string, { program, target }: Making): Promise<void> {
+async function assertWorks(path: string, { program, target }: CompileOptions): Promise<void> {
   if (target !== hostTarget()) {
     using file = Deno.openSync(path);
     const head = new Uint8Array(4096);

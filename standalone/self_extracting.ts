@@ -128,7 +128,7 @@ async function packWithLauncher(
       .map((name, turn) => `ferry_unpack_part ${places[turn]} "${names.app}/${name}"`)
       .join(" &&\n    "),
     checks: [denoPlace, ...places]
-      .map((place) => `ferry_part ${place} | gzip -t || return 0`)
+      .map((place) => `ferry_part ${place} | gzip -t 2>/dev/null || return 0`)
       .join("\n  "),
   });
   return concat([script, runtime.packed, ...app.map(({ packed }) => packed)], offset);

@@ -53,7 +53,7 @@ export function hostTarget(triple: string = Deno.build.target): Target | undefin
 export function targetOf(head: Uint8Array): Target | undefined {
   const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
   const within = (at: number) => at + 4 <= view.byteLength;
-  if (!within(64)) return undefined;
+  if (!within(60)) return undefined;
   const find = (os: string, machine: string | undefined) =>
     TARGETS.find(({ name }) => name === `${os}-${machine}`);
   // System V ABI, "ELF Header": the magic number, then e_machine at 18.

@@ -53,6 +53,8 @@ const TESTED_ELSEWHERE: Readonly<Record<string, string>> = {
   "lib/version.ts": "one constant: end_to_end_test.ts prints it",
   "lib/partial.ts": "resume_test.ts cuts, damages and goes on",
   "lib/parts.ts": "resume_test.ts cuts, damages and goes on",
+  "standalone/main.ts": "wiring: standalone_test.ts makes executables and runs them",
+  "standalone/self_extracting.ts": "standalone_test.ts runs what it makes",
   "server/uploads.ts": "session_test.ts and resume_test.ts upload",
   "server/config.ts": "a table: command_line_test.ts reads it",
   "server/listener.ts": "session_test.ts and end_to_end_test.ts listen",
@@ -82,6 +84,9 @@ function sources(directory: string): string[] {
 }
 
 const SOURCES = [...["lib", "server", "client"].flatMap(sources), "mod.ts"];
+
+/** What makes executables of them: no part of the programs. */
+const TOOLS = sources("standalone");
 
 function read(path: string): string {
   return Deno.readTextFileSync(PROJECT + path);
@@ -116,7 +121,12 @@ function brokenRules(imports: Imports): string[] {
       if (home === "server" && target === "client" || home === "client" && target === "server") {
         say("server/ and client/ never import each other");
       }
-      if (!["lib", "server", "client", ""].includes(target)) say("that is not part of the program");
+      if (home === "standalone" && !["standalone", "lib"].includes(target)) {
+        say("standalone/ runs the programs, and imports nothing of them but lib/");
+      }
+      if (!["lib", "server", "client", "", home].includes(target)) {
+        say("that is not part of the program");
+      }
       if (to === "mod.ts") say("mod.ts is for others; import what it exports from where it is");
       if (to.endsWith("/main.ts")) say("nobody imports a main.ts");
       if (to === "lib/storage_fs.ts" && !PICK_STORAGE.includes(from)) {
@@ -201,6 +211,10 @@ Deno.test("brokenRules() finds what is forbidden, and only that", () => {
     ["client/client.ts", "server/access.ts", "never import each other"],
     ["client/client.ts", "mod.ts", "mod.ts is for others"],
     ["client/client.ts", "tests/programs.ts", "not part of the program"],
+    ["client/client.ts", "standalone/target.ts", "not part of the program"],
+    ["standalone/main.ts", "client/client.ts", "nothing of them but lib/"],
+    ["standalone/main.ts", "standalone/target.ts", undefined],
+    ["standalone/main.ts", "lib/errors.ts", undefined],
     ["server/listener.ts", "server/main.ts", "nobody imports a main.ts"],
     ["mod.ts", "client/main.ts", "nobody imports a main.ts"],
     ["server/session.ts", "lib/storage_fs.ts", "pick a storage"],
@@ -230,13 +244,13 @@ Deno.test("cycleIn() finds a cycle, and none where there is none", () => {
 });
 
 Deno.test("imports run one way", () => {
-  const imports = importsOf(SOURCES);
+  const imports = importsOf([...SOURCES, ...TOOLS]);
   // What is known to be there is seen: a parser that sees nothing would forbid nothing.
   assert(imports.get("lib/storage_fs.ts")!.includes("lib/publisher.ts"));
   assert(imports.get("mod.ts")!.includes("lib/storage_fs.ts"));
   for (const [from, targets] of imports) {
     for (const to of targets) {
-      assert(SOURCES.includes(to), `${from} imports ${to}: it is not there`);
+      assert([...SOURCES, ...TOOLS].includes(to), `${from} imports ${to}: it is not there`);
     }
   }
   assertEquals(brokenRules(imports).join("\n"), "");
@@ -284,7 +298,7 @@ Deno.test("the codec and the rules do no input and output", () => {
 
 Deno.test("packages are imported under the names that deno.json maps", () => {
   const mapped = Object.keys(JSON.parse(read("deno.json")).imports);
-  for (const path of [...SOURCES, ...sources("tests")]) {
+  for (const path of [...SOURCES, ...TOOLS, ...sources("tests")]) {
     for (const name of importsIn(read(path))) {
       const known = /^(\.|node:)/.test(name) || mapped.includes(name) || name === "@ferry/ferry";
       assert(known, `${path} imports "${name}": deno.json does not map that name`);
@@ -295,7 +309,7 @@ Deno.test("packages are imported under the names that deno.json maps", () => {
 Deno.test("every source has its test", () => {
   const tests = sources("tests");
   const problems: string[] = [];
-  for (const path of SOURCES.filter((path) => path !== "mod.ts")) {
+  for (const path of [...SOURCES, ...TOOLS].filter((path) => path !== "mod.ts")) {
     const test = `tests/${path.replace(/^.*\//, "").replace(/\.ts$/, "_test.ts")}`;
     const reason = TESTED_ELSEWHERE[path];
     if (reason === undefined) {
@@ -308,13 +322,15 @@ Deno.test("every source has its test", () => {
     }
   }
   for (const path of Object.keys(TESTED_ELSEWHERE)) {
-    if (!SOURCES.includes(path)) problems.push(`TESTED_ELSEWHERE names ${path}: it is not there`);
+    if (![...SOURCES, ...TOOLS].includes(path)) {
+      problems.push(`TESTED_ELSEWHERE names ${path}: it is not there`);
+    }
   }
   assertEquals(problems.join("\n"), "");
 });
 
 Deno.test("no file is a drawer for odds and ends", () => {
-  for (const path of [...SOURCES, ...sources("tests")]) {
+  for (const path of [...SOURCES, ...TOOLS, ...sources("tests")]) {
     assert(
       !/(^|[/_])(utils?|helpers?|common|misc|shared)(_|\.|\/)/.test(path),
       `${path}: a function lives where its subject lives`,

@@ -4,6 +4,7 @@ import { FerryError } from "../lib/errors.ts";
 import { type FileName, parseFileName as name } from "../lib/file_name.ts";
 import { type Durability, isTaken } from "../lib/staging.ts";
 import { FsStorage } from "../lib/storage_fs.ts";
+import { Mount, testWithMount } from "./mount.ts";
 import { TempDir } from "./programs.ts";
 import {
   assertCode,
@@ -450,19 +451,10 @@ Deno.test("FsStorage.move() of a directory into itself by way of a link is bad_n
   assertEquals(await textOf(f.storage, "d/a"), "x");
 });
 
-function run(command: string, ...args: string[]): { success: boolean; stderr: string } {
-  try {
-    const { success, stderr } = new Deno.Command(command, { args }).outputSync();
-    return { success, stderr: new TextDecoder().decode(stderr) };
-  } catch (error) {
-    return { success: false, stderr: String(error) };
-  }
-}
-
 Deno.test("FsStorage a named pipe is not_a_file, and nobody waits for its other end", async () => {
   await using f = new Fixture();
-  const { success, stderr } = run("mkfifo", f.path("pipe"));
-  assert(success, stderr);
+  const { success } = new Deno.Command("mkfifo", { args: [f.path("pipe")] }).outputSync();
+  assert(success);
   await put(f.storage, "file", "x");
   const pipe = name("pipe");
   await assertCode("not_a_file", () => f.storage.stat(pipe));
@@ -507,50 +499,6 @@ Deno.test("FsStorage what changes while it is read is io", async () => {
   await file.remember(PLANTED);
   assertEquals(await f.storage.checksum(name("log"), "md5"), md5("first line\nsecond line\n"));
 });
-
-/** A file system in memory, of its own and of a given size, mounted in a temporary directory. */
-class Mount implements AsyncDisposable {
-  readonly #dir = new TempDir();
-  readonly path = this.#dir.path;
-
-  constructor(options: string) {
-    const { success, stderr } = run("mount", "-t", "tmpfs", "-o", options, "ferry", this.path);
-    if (!success) {
-      Deno.removeSync(this.path);
-      throw new Error(`mount: ${stderr}`);
-    }
-  }
-
-  makeReadOnly(): void {
-    const { success, stderr } = run("mount", "-o", "remount,ro", this.path);
-    assert(success, stderr);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    const { success, stderr } = run("umount", this.path);
-    assert(success, stderr);
-    await this.#dir[Symbol.asyncDispose]();
-  }
-}
-
-/** Why no file system can be mounted here; undefined where one can. */
-async function whyNoMount(): Promise<string | undefined> {
-  if (Deno.build.os !== "linux") return "only Linux has tmpfs";
-  if (Deno.uid() !== 0) return "only root may mount";
-  try {
-    await using _ = new Mount("size=64k");
-    return undefined;
-  } catch (error) {
-    return (error as Error).message.trim();
-  }
-}
-
-const noMount = await whyNoMount();
-
-function testWithMount(criterion: string, run: () => Promise<void>): void {
-  const reason = noMount === undefined ? "" : ` (ignored: ${noMount})`;
-  Deno.test({ name: criterion + reason, ignore: noMount !== undefined, fn: run });
-}
 
 async function assertReadOnly(storage: FsStorage): Promise<void> {
   assertEquals(storage.readOnly, true);

@@ -1,0 +1,66 @@
+/**
+ * File systems for tests that need one of their own.
+ *
+ * @module
+ */
+
+import { assert } from "@std/assert";
+import { TempDir } from "./programs.ts";
+
+/** A file system in memory, of its own and of a given size, mounted in a temporary directory. */
+export class Mount implements AsyncDisposable {
+  readonly #dir = new TempDir();
+  /** Where it is. */
+  readonly path = this.#dir.path;
+
+  /** Mounts one, by the options of tmpfs: `size=1m`. */
+  constructor(options: string) {
+    const { success, stderr } = run("mount", "-t", "tmpfs", "-o", options, "ferry", this.path);
+    if (!success) {
+      Deno.removeSync(this.path);
+      throw new Error(`mount: ${stderr}`);
+    }
+  }
+
+  /** Lets nothing be written to it any more. */
+  makeReadOnly(): void {
+    const { success, stderr } = run("mount", "-o", "remount,ro", this.path);
+    assert(success, stderr);
+  }
+
+  /** Unmounts it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { success, stderr } = run("umount", this.path);
+    assert(success, stderr);
+    await this.#dir[Symbol.asyncDispose]();
+  }
+}
+
+function run(command: string, ...args: string[]): { success: boolean; stderr: string } {
+  try {
+    const { success, stderr } = new Deno.Command(command, { args }).outputSync();
+    return { success, stderr: new TextDecoder().decode(stderr) };
+  } catch (error) {
+    return { success: false, stderr: String(error) };
+  }
+}
+
+/** Why no file system can be mounted here; undefined where one can. */
+async function whyNoMount(): Promise<string | undefined> {
+  if (Deno.build.os !== "linux") return "only Linux has tmpfs";
+  if (Deno.uid() !== 0) return "only root may mount";
+  try {
+    await using _ = new Mount("size=64k");
+    return undefined;
+  } catch (error) {
+    return (error as Error).message.trim();
+  }
+}
+
+const noMount = await whyNoMount();
+
+/** A test that is ignored, and says why, where nothing can be mounted. */
+export function testWithMount(criterion: string, run: () => Promise<void>): void {
+  const reason = noMount === undefined ? "" : ` (ignored: ${noMount})`;
+  Deno.test({ name: criterion + reason, ignore: noMount !== undefined, fn: run });
+}
