@@ -88,7 +88,7 @@ class Elsewhere implements AsyncDisposable {
 
   /** Runs `ferryd`, to its end. */
   runServer(args: string[], env: Record<string, string> = {}): Promise<Outcome> {
-    const launch = () => this.launch("ferryd");
+    const launch: Launch = (_program, options) => this.launch("ferryd", options);
     return ferry(args, { ...this.options, launch, env: { ...this.env, ...env } });
   }
 
