@@ -24,9 +24,6 @@ const WINDOW = { probes: 64, bytes: 64 * 1024 };
 /** Further replies to what was answered already are waited for so long at the end, in milliseconds. */
 const LINGER_MS = 50;
 
-/** What is read from several sockets within this time, in milliseconds, may have waited there together. */
-const SAME_TIME_MS = 1;
-
 /** The pause after a probe that could not be sent, in milliseconds. */
 const RETRY_MS = 10;
 
@@ -77,7 +74,7 @@ export async function probe(options: ProbeOptions): Promise<ProbeResult> {
 class Probes implements Receiver {
   readonly #options: ProbeOptions;
   readonly #window: number;
-  readonly #statistics: EchoStatistics;
+  readonly #statistics = new EchoStatistics();
   readonly #finished = Promise.withResolvers<void>();
   #carrier: Carrier | undefined;
   /** When the next probe is due. */
@@ -100,8 +97,6 @@ class Probes implements Receiver {
     const fitting = Math.max(1, Math.floor(WINDOW.bytes / payload.size));
     if (interval > 0) this.#window = separate ? WINDOW.probes : Infinity;
     else this.#window = separate ? 1 : Math.min(WINDOW.probes, fitting);
-    // Nothing tells in which order replies came that wait at several sockets at the same time.
-    this.#statistics = new EchoStatistics(separate ? { simultaneous: SAME_TIME_MS } : {});
   }
 
   async run(): Promise<ProbeResult> {
@@ -126,10 +121,9 @@ class Probes implements Receiver {
   }
 
   onReply(arrival: Arrival): void {
-    const now = performance.now();
-    const { sequence, wrongAt } = arrival;
-    const reply = this.#statistics.reply(sequence, now, wrongAt === undefined);
-    this.#settledAt = now;
+    const { sequence, wrongAt, at } = arrival;
+    const reply = this.#statistics.reply(sequence, at, wrongAt === undefined);
+    this.#settledAt = at;
     if (reply.kind === "first") this.#carrier?.settled(sequence);
     this.#options.onReply?.({ ...arrival, ...reply });
     this.#goOn();

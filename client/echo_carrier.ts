@@ -88,6 +88,8 @@ export interface Arrival {
   size: number;
   /** The index of the first byte that is not what an echo answers; undefined where all are. */
   wrongAt: number | undefined;
+  /** When it came, on the clock of `performance.now()`. */
+  at: number;
 }
 
 /** Is told what comes back. */
@@ -228,9 +230,10 @@ class NumberedDatagrams implements Carrier {
   async #receive(receiver: Receiver): Promise<void> {
     let bytes: Uint8Array | null;
     while ((bytes = await this.#peer.receive(this.#socket))) {
+      const at = performance.now();
       const sequence = Payload.sequenceIn(bytes);
       const wrongAt = mismatch(this.#payload.bytes(sequence || 0), bytes);
-      receiver.onReply({ sequence, size: bytes.length, wrongAt });
+      receiver.onReply({ sequence, size: bytes.length, wrongAt, at });
     }
   }
 
@@ -255,6 +258,8 @@ class SeparateDatagrams implements Carrier {
   readonly #waiting = new Map<number, DatagramSocket>();
   /** Those that were answered or given up, oldest first: more may come, too late or once too often. */
   readonly #settled: DatagramSocket[] = [];
+  readonly #arrived: Arrival[] = [];
+  #handing: ReturnType<typeof setTimeout> | undefined;
   #disposed = false;
 
   constructor(peer: UdpPeer, payload: Payload, receiver: Receiver) {
@@ -284,9 +289,23 @@ class SeparateDatagrams implements Carrier {
   async #receive(sequence: number, socket: DatagramSocket): Promise<void> {
     let bytes: Uint8Array | null;
     while ((bytes = await this.#peer.receive(socket))) {
+      const at = performance.now();
       const wrongAt = mismatch(this.#payload.bytes(sequence), bytes);
-      this.#receiver.onReply({ sequence, size: bytes.length, wrongAt });
+      this.#arrived.push({ sequence, size: bytes.length, wrongAt, at });
+      // Where no other can have come meanwhile, there is nothing to wait for.
+      if (this.#waiting.size < 2 && this.#arrived.length === 1) this.#hand();
+      else this.#handing ??= setTimeout(() => this.#hand(), 0);
     }
+  }
+
+  /**
+   * Hands over what has come. Nothing tells in which order replies came that waited at several sockets at
+   * the same time: they count as in order.
+   */
+  #hand(): void {
+    this.#handing = undefined;
+    const arrived = this.#arrived.splice(0).sort((a, b) => a.sequence - b.sequence);
+    for (const arrival of arrived) this.#receiver.onReply(arrival);
   }
 
   settled(sequence: number): void {
@@ -299,6 +318,7 @@ class SeparateDatagrams implements Carrier {
 
   [Symbol.dispose](): void {
     this.#disposed = true;
+    clearTimeout(this.#handing);
     this.#spare?.then((socket) => socket.close(), () => {});
     for (const socket of this.#waiting.values()) socket.close();
     for (const socket of this.#settled) socket.close();
@@ -338,11 +358,12 @@ class StreamProbes implements Carrier {
   }
 
   #take(bytes: Uint8Array, receiver: Receiver): void {
+    const at = performance.now();
     const size = this.#payload.size;
     for (let rest = bytes; rest.length > 0;) {
       const [sequence] = this.#unanswered;
       if (sequence === undefined) {
-        receiver.onReply({ sequence: NaN, size: rest.length, wrongAt: 0 });
+        receiver.onReply({ sequence: NaN, size: rest.length, wrongAt: 0, at });
         return;
       }
       const head = rest.subarray(0, size - this.#filled);
@@ -353,7 +374,7 @@ class StreamProbes implements Carrier {
       this.#filled = 0;
       this.#unanswered.shift();
       const wrongAt = mismatch(this.#payload.bytes(sequence), this.#reply);
-      receiver.onReply({ sequence, size, wrongAt });
+      receiver.onReply({ sequence, size, wrongAt, at });
     }
   }
 

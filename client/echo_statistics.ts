@@ -55,10 +55,8 @@ export class EchoStatistics {
   #waiting = 0;
   /** No probe before this one is waited for. */
   #oldest = 1;
-  /** The latest probe that was answered, and when that was. */
+  /** The latest probe that was answered. */
   #highest = 0;
-  #highestAt = 0;
-  readonly #simultaneous: number;
 
   #received = 0;
   #answeredWrongly = 0;
@@ -72,14 +70,6 @@ export class EchoStatistics {
   #deviations = 0;
   #min = Infinity;
   #max = 0;
-
-  /**
-   * Statistics of nothing yet. Of replies that come within `simultaneous` milliseconds it is not known
-   * which was first; 0 unless told otherwise.
-   */
-  constructor({ simultaneous = 0 } = {}) {
-    this.#simultaneous = simultaneous;
-  }
 
   /** How many probes have been sent: the number of the last one. */
   get sent(): number {
@@ -128,12 +118,9 @@ export class EchoStatistics {
       this.#duplicates++;
       return { kind: "duplicate", rtt, outOfOrder: false };
     }
-    const outOfOrder = sequence < this.#highest && now - this.#highestAt >= this.#simultaneous;
+    const outOfOrder = sequence < this.#highest;
     if (outOfOrder) this.#outOfOrder++;
-    if (sequence > this.#highest) {
-      this.#highest = sequence;
-      this.#highestAt = now;
-    }
+    else this.#highest = sequence;
     this.#settle(sequence, ANSWERED);
     if (state === LOST) {
       this.#late++;

@@ -40,14 +40,6 @@ Deno.test("EchoStatistics tells replies apart", () => {
   assertEquals(rtt && [rtt.min, rtt.max], [7, 9]);
 });
 
-Deno.test("EchoStatistics takes what comes at the same time for being in order", () => {
-  const statistics = new EchoStatistics({ simultaneous: 1 });
-  for (let i = 0; i < 4; i++) statistics.send(0);
-  const reply = (sequence: number, now: number) => statistics.reply(sequence, now, true).outOfOrder;
-  assertEquals([reply(2, 5), reply(1, 5.5), reply(4, 6), reply(3, 7)], [false, false, false, true]);
-  assertEquals(statistics.summary().outOfOrder, 1);
-});
-
 Deno.test("EchoStatistics.expire() gives up what was sent by then, once", () => {
   const statistics = sent(5);
   statistics.reply(2, 6, true);
