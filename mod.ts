@@ -36,7 +36,7 @@ export type {
 export type { Command, ExecOptions, ExecResult } from "./client/exec.ts";
 export { Filter, type FilteredType, type FilterOptions } from "./client/filter.ts";
 export type { SkippedEntry } from "./client/local_tree.ts";
-export { connect, type ConnectOptions } from "./client/connect.ts";
+export { connect, type ConnectOptions, type TlsOptions } from "./client/connect.ts";
 export type { Retry, RetryPolicy } from "./client/retry.ts";
 export type { Address } from "./lib/address.ts";
 export {
@@ -68,6 +68,17 @@ export type {
 export { FsStorage, type FsStorageOptions } from "./lib/storage_fs.ts";
 export { VERSION } from "./lib/version.ts";
 export type { ListenerKind, Listening } from "./server/accept.ts";
-export type { Scope } from "./server/access.ts";
+export type { ScramVerifier } from "./lib/scram.ts";
+export { type Grants, parseGrants, type Prefix, type Scope } from "./server/access.ts";
 export type { ExecPolicy } from "./server/exec.ts";
-export { serve, type ServeOptions, type Server } from "./server/listener.ts";
+export { type ReloadOptions, serve, type ServeOptions, type Server } from "./server/listener.ts";
+export type { KeyPair } from "./server/tls.ts";
+export {
+  type NewToken,
+  newToken,
+  type NewTokenOptions,
+  TokenFile,
+  type TokenRecord,
+  type TokenTable,
+  tokenTable,
+} from "./server/tokens.ts";

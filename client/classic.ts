@@ -10,7 +10,7 @@ import { type Announced, type Framing, MAX_LINE_BYTES, readAnnouncement } from "
 import { FerryError, toFerryError } from "../lib/errors.ts";
 import type { ByteSink } from "../lib/storage.ts";
 import { Wire } from "../lib/wire.ts";
-import { dial } from "./connection.ts";
+import { dial } from "./dial.ts";
 
 /** The piece in which output is handed on. */
 const PIECE_BYTES = 64 * 1024;
@@ -89,7 +89,7 @@ export class ClassicClient implements Disposable {
   async #connect(): Promise<Wire> {
     const { connectTimeout, timeout, signal } = this.#options;
     try {
-      const conn = await dial(this.#address, connectTimeout, signal);
+      const conn = await dial(this.#address, { timeout: connectTimeout, signal });
       conn.setNoDelay(true);
       return new Wire(conn, { idleTimeout: timeout });
     } catch (error) {

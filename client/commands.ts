@@ -9,6 +9,7 @@ import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { basename, isGlob, join, resolve } from "../lib/path.ts";
 import type { Client } from "./client.ts";
 import { type ConnectOptions, connectWithin } from "./connect.ts";
+import { Credentials } from "./credentials.ts";
 import type { Filter } from "./filter.ts";
 import { expandGlobs } from "./local_tree.ts";
 import { expandRemoteGlobs } from "./remote_glob.ts";
@@ -60,6 +61,7 @@ export async function start<T extends Table>(
   const connecting: Promise<Client>[] = [];
   const limitRate = common["limit-rate"];
   const limit = limitRate === undefined ? undefined : new RateLimit(limitRate);
+  let credentials: Credentials | undefined;
   let status = 0;
   const failed = (op: string, error: unknown, details?: Readonly<Record<string, unknown>>) => {
     // An interruption is nobody's failure.
@@ -77,8 +79,14 @@ export async function start<T extends Table>(
       const onRetry = (retry: Retry) => output.retry(retry);
       const usual = { timeout, connectTimeout, retries, onRetry, signal };
       const options = { ...usual, ...overrides };
+      const connect = async () => {
+        credentials ??= new Credentials(common, (name) => Deno.env.get(name));
+        return await credentials.connect(server, (shown) => {
+          return connectWithin(limit, server, { ...options, ...shown });
+        });
+      };
       // One that could not be made, retries and all, is not tried anew for each of many files.
-      return connecting[job] ??= connectWithin(limit, server, options);
+      return connecting[job] ??= connect();
     },
     async attempt(op, filename, part) {
       try {

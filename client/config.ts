@@ -20,6 +20,22 @@ export const COMMON = {
     default: "127.0.0.1:9900",
     help: "the server",
   },
+  "token-file": {
+    kind: "text",
+    value: "FILE",
+    help: "a file with a token, that only you can read; FERRY_TOKEN may hold one instead",
+  },
+  tls: { kind: "flag", help: "encrypt the connection; --ca and --pin do so too" },
+  ca: {
+    kind: "text",
+    value: "FILE",
+    help: "certificates in PEM to trust, of authorities or of the server itself",
+  },
+  pin: {
+    kind: "list",
+    value: "sha256:HEX",
+    help: "trust only a server with the certificate of that fingerprint (may be repeated)",
+  },
   timeout: {
     kind: "time",
     value: "TIME",

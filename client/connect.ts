@@ -5,13 +5,38 @@
  */
 
 import { formatAddress, parseAddress } from "../lib/address.ts";
+import { toFerryError } from "../lib/errors.ts";
+import { parsePin } from "../lib/pin.ts";
+import { parseToken, type Token } from "../lib/token.ts";
 import { Client } from "./client.ts";
 import { Connection } from "./connection.ts";
 import { RateLimit } from "./rate_limit.ts";
 import { type Retry, retrying } from "./retry.ts";
+import { TlsClient } from "./tls.ts";
+
+/** Whom to trust where the connection is encrypted. */
+export interface TlsOptions {
+  /**
+   * Certificates in PEM that are trusted beside those that Deno trusts anyway: of authorities, or of servers
+   * that have signed their own.
+   */
+  ca?: readonly string[] | undefined;
+  /**
+   * Fingerprints, `sha256:` and 64 hexadecimal digits. The server has to have one of these certificates,
+   * whatever its name is and whoever else may vouch for another.
+   */
+  pins?: readonly string[] | undefined;
+}
 
 /** Options of {@linkcode connect}. */
 export interface ConnectOptions {
+  /** Encrypts the connection; `true` trusts whom Deno trusts. */
+  tls?: boolean | TlsOptions | undefined;
+  /**
+   * The token that `ferryd token new` printed. Both sides prove that they know it, and it does not cross the
+   * connection. A server that does not ask for one is refused.
+   */
+  token?: string | undefined;
   /** Milliseconds for reaching the server and being greeted; 10000 unless told otherwise. */
   connectTimeout?: number | undefined;
   /** Milliseconds after which a server that moves no byte is given up; 60000 unless told otherwise. */
@@ -50,8 +75,10 @@ export interface ConnectOptions {
  * console.log(checksum);
  * ```
  *
- * @throws {FerryError} `usage` for the address; `unreachable`, `timeout`, `closed`; `bad_version`, and
- * `bad_header` where the other side is not a ferry server
+ * @throws {FerryError} `usage` for the address, the token or a pin; `unreachable`, `timeout`, `closed`;
+ * `auth_required` where the server lets nobody in without a token; `denied` for a token that it does not take,
+ * and for a server that is not trusted; `bad_version`, and `bad_header` where the other side is not a ferry
+ * server
  */
 export async function connect(server: string, options: ConnectOptions = {}): Promise<Client> {
   const { limitRate } = options;
@@ -70,10 +97,24 @@ export async function connectWithin(
 ): Promise<Client> {
   const address = parseAddress(server);
   const { connectTimeout = 10_000, timeout = 60_000, retries = 5, onRetry, signal } = options;
-  const dial = (signal: AbortSignal | undefined) =>
-    Connection.open(address, { connectTimeout, timeout, limit, signal });
   const action = `connect to ${formatAddress(address)}`;
+  let tls: TlsClient | undefined;
+  let token: Token | undefined;
+  try {
+    tls = tlsClient(options.tls);
+    token = options.token === undefined ? undefined : parseToken(options.token);
+  } catch (error) {
+    throw toFerryError(error).during(action);
+  }
+  const dial = (signal: AbortSignal | undefined) =>
+    Connection.open(address, { connectTimeout, timeout, limit, tls, token, signal });
   const policy = { retries, onRetry };
   const connection = await retrying({ action, run: () => dial(signal), signal }, policy);
   return new Client(connection, { dial, ...policy });
+}
+
+function tlsClient(options: boolean | TlsOptions | undefined): TlsClient | undefined {
+  if (!options) return undefined;
+  const { ca, pins } = options === true ? {} : options;
+  return new TlsClient({ ca, pins: pins?.map(parsePin) });
 }

@@ -1,5 +1,5 @@
 /**
- * One connection to a server: reaching it, agreeing on a version, requests and their replies.
+ * One connection to a server: requests and their replies.
  *
  * @module
  */
@@ -7,9 +7,10 @@
 import { type Address, formatAddress } from "../lib/address.ts";
 import { type Algorithm, type Checksum, type Digest, sameChecksum } from "../lib/checksum.ts";
 import { FerryError, toFerryError } from "../lib/errors.ts";
-import { type HelloReply, parseReply, PROTOCOL_VERSION, type Replies } from "../lib/header.ts";
+import { type HelloReply, parseReply, type Replies } from "../lib/header.ts";
 import { decodeLines } from "../lib/manifest.ts";
 import type { ByteSource } from "../lib/storage.ts";
+import type { Token } from "../lib/token.ts";
 import {
   type OnBytes,
   sendSized,
@@ -18,7 +19,10 @@ import {
   verifiedPieces,
 } from "../lib/transfer.ts";
 import { type ByteStream, type Frame, type IncomingBody, Wire } from "../lib/wire.ts";
+import { dial } from "./dial.ts";
+import { greet } from "./greeting.ts";
 import type { RateLimit } from "./rate_limit.ts";
+import type { TlsClient } from "./tls.ts";
 
 /** How long the reason of a server that broke off is waited for. */
 const REFUSAL_MS = 2000;
@@ -37,6 +41,10 @@ export interface OpenOptions {
   timeout: number;
   /** Holds the speed in both directions together. */
   limit?: RateLimit | undefined;
+  /** Encrypts the connection. */
+  tls?: TlsClient | undefined;
+  /** Proves who this is, and has the server prove who it is. */
+  token?: Token | undefined;
   /** Gives up. */
   signal?: AbortSignal | undefined;
 }
@@ -81,21 +89,22 @@ export class Connection {
   /**
    * Reaches a server and agrees on a version with it.
    *
-   * @throws {FerryError} `unreachable`, `timeout`, `closed`, `bad_version`, `bad_header`
+   * @throws {FerryError} `unreachable`, `timeout`, `closed`, `bad_version`, `bad_header`, `auth_required`,
+   * `denied`
    */
   static async open(address: Address, options: OpenOptions): Promise<Connection> {
-    const { connectTimeout, timeout, limit, signal } = options;
+    const { connectTimeout, timeout, limit, tls, token, signal } = options;
     const started = performance.now();
     let greeted = false;
     try {
-      const conn = await dial(address, connectTimeout, signal);
-      conn.setNoDelay(true);
+      const conn = await dial(address, { timeout: connectTimeout, tls, signal });
       const left = () => Math.max(1, connectTimeout - (performance.now() - started));
       const wire = new Wire(limit ? limited(conn, limit) : conn, {
         idleTimeout: () => greeted ? timeout : left(),
       });
       try {
-        const hello = await greet(wire, signal);
+        using _abort = closeOnAbort(wire, signal);
+        const hello = await greet(wire, token);
         greeted = true;
         return new Connection(wire, hello);
       } catch (error) {
@@ -392,45 +401,6 @@ function limited(conn: Deno.Conn, limit: RateLimit): ByteStream {
     closeWrite: () => conn.closeWrite(),
     close: () => conn.close(),
   };
-}
-
-/**
- * Opens a TCP connection, in so many milliseconds at most.
- *
- * @throws {FerryError} `timeout`, or what the system says
- * @throws the signal's reason
- */
-export async function dial(
-  address: Address,
-  timeout: number,
-  signal: AbortSignal | undefined,
-): Promise<Deno.TcpConn> {
-  signal?.throwIfAborted();
-  const gaveUp = Promise.withResolvers<never>();
-  const connecting = Deno.connect(address);
-  const late = new FerryError("timeout", `no answer for ${timeout / 1000} s`);
-  const timer = setTimeout(() => gaveUp.reject(late), timeout);
-  const abort = () => gaveUp.reject(signal?.reason);
-  signal?.addEventListener("abort", abort, { once: true });
-  try {
-    return await Promise.race([connecting, gaveUp.promise]);
-  } catch (error) {
-    // It may still come about: then nobody wants it any more.
-    connecting.then((conn) => conn.close(), () => {});
-    throw error;
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", abort);
-  }
-}
-
-async function greet(wire: Wire, signal: AbortSignal | undefined): Promise<HelloReply> {
-  using _abort = closeOnAbort(wire, signal);
-  await wire.writeFrame({ op: "hello", versions: [PROTOCOL_VERSION] });
-  await wire.flush();
-  const frame = await wire.readFrame();
-  if (!frame) throw new FerryError("closed", "the server ended the connection");
-  return parseReply("hello", frame.header);
 }
 
 function closeOnAbort(wire: Wire, signal: AbortSignal | undefined): Disposable {

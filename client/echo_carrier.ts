@@ -13,7 +13,7 @@ import { mismatch } from "../lib/echo.ts";
 import { FerryError, toFerryError } from "../lib/errors.ts";
 import { untilAborted } from "../lib/interrupts.ts";
 import type { ByteStream } from "../lib/wire.ts";
-import { dial } from "./connection.ts";
+import { dial } from "./dial.ts";
 
 /** The digits of a number in a probe; replies have the same, in upper case or not. */
 const DIGITS = 10;
@@ -136,7 +136,11 @@ export async function openCarrier(
 ): Promise<Carrier> {
   const { protocol, address, connectTimeout, signal } = destination;
   if (protocol === "tcp") {
-    return new StreamProbes(await dial(address, connectTimeout, signal), payload, receiver);
+    return new StreamProbes(
+      await dial(address, { timeout: connectTimeout, signal }),
+      payload,
+      receiver,
+    );
   }
   const peer = await UdpPeer.resolve(destination);
   if (!payload.numbered) return new SeparateDatagrams(peer, payload, receiver);

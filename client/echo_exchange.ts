@@ -7,7 +7,7 @@
 import { FerryError, toFerryError } from "../lib/errors.ts";
 import { untilAborted } from "../lib/interrupts.ts";
 import { Watchdog } from "../lib/watchdog.ts";
-import { dial } from "./connection.ts";
+import { dial } from "./dial.ts";
 import { type Destination, UdpPeer } from "./echo_carrier.ts";
 
 /** What came back. */
@@ -88,7 +88,7 @@ class StreamExchange implements Exchange {
   async ask(bytes: Uint8Array): Promise<Answer> {
     const { address, connectTimeout, signal } = this.#destination;
     this.#expired = false;
-    const conn = this.#conn ??= await dial(address, connectTimeout, signal);
+    const conn = this.#conn ??= await dial(address, { timeout: connectTimeout, signal });
     const started = performance.now();
     try {
       // A long text has to be read before all of it is written: the echo keeps nothing.

@@ -50,6 +50,16 @@ export interface HelloRequest {
   op: "hello";
   /** The versions of the protocol, any order. */
   versions: number[];
+  /** The first message of an exchange in which the client proves who it is. */
+  scram?: string | undefined;
+}
+
+/** `auth`: who the client is; a message of an exchange of SCRAM. */
+export interface AuthRequest {
+  /** The operation. */
+  op: "auth";
+  /** The client's first message, or its last. */
+  scram: string;
 }
 
 /** `ping`: nothing but an answer. */
@@ -179,6 +189,7 @@ export interface ExecRequest {
 /** Every request that a server understands. */
 export type Request =
   | HelloRequest
+  | AuthRequest
   | PingRequest
   | PutRequest
   | GetRequest
@@ -219,6 +230,18 @@ export interface HelloReply {
   auth: string;
   /** The server's program and version. */
   agent: string;
+  /** The server's first message, where the client sent its own. */
+  scram?: string | undefined;
+  /** What the client may do without proving who it is; empty where the server does not say. */
+  scopes: string[];
+}
+
+/** What an `auth` is answered with. */
+export interface AuthReply {
+  /** The server's first message, or its last, which is its own proof. */
+  scram: string;
+  /** What the client may do; empty before it has proven who it is. */
+  scopes: string[];
 }
 
 /** What an upload came to. */
@@ -471,7 +494,9 @@ const REQUESTS: { readonly [Op in Request["op"]]: v.GenericSchema<unknown, unkno
       v.array(integer(0, 2 ** 31 - 1), "is not an array"),
       v.maxLength(64, "has more than 64 items"),
     ),
+    scram: v.optional(string),
   }),
+  auth: v.object({ op: v.literal("auth"), scram: string }),
   ping: v.object({ op: v.literal("ping") }),
   put: v.object({
     op: v.literal("put"),
@@ -607,6 +632,13 @@ const replies = {
     features: v.optional(v.array(string), () => []),
     auth: v.optional(string, "none"),
     agent: v.optional(string, "unknown"),
+    scram: v.optional(string),
+    scopes: v.optional(v.array(string), () => []),
+  }),
+  auth: v.object({
+    status: ok,
+    scram: string,
+    scopes: v.optional(v.array(string), () => []),
   }),
   put: v.object({
     status: ok,
@@ -664,6 +696,8 @@ export interface Replies {
   done: { status: "ok" };
   /** `hello`. */
   hello: HelloReply;
+  /** `auth`. */
+  auth: AuthReply;
   /** `put`. */
   put: PutReply;
   /** `put` with `offer`. */

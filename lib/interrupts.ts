@@ -30,13 +30,32 @@ export function onInterrupt(
   { platform = PLATFORM, listen = Deno.addSignalListener }: InterruptOptions = {},
 ): void {
   let since: number | undefined;
-  for (const [signal, exitStatus] of Object.entries(platform.interrupts)) {
-    listen(signal as Deno.Signal, () => {
+  for (const [name, exitStatus] of Object.entries(platform.interrupts)) {
+    const signal = name as Deno.Signal;
+    const listener = () => {
       if (since === undefined) {
         since = performance.now();
         first(exitStatus);
       } else if (performance.now() - since > SAME_KEYSTROKE_MS) again(exitStatus);
-    });
+    };
+    if (listen === Deno.addSignalListener) listening.push({ signal, listener });
+    listen(signal, listener);
+  }
+}
+
+/** The signals that are listened to, and what is called at them. */
+const listening: { signal: Deno.Signal; listener: () => void }[] = [];
+
+/**
+ * Runs something that lets nothing else run meanwhile, such as a question on a terminal. No listener would be
+ * called before it ends, so a Ctrl-C ends the program as if there were none.
+ */
+export function blocking<T>(run: () => T): T {
+  for (const { signal, listener } of listening) Deno.removeSignalListener(signal, listener);
+  try {
+    return run();
+  } finally {
+    for (const { signal, listener } of listening) Deno.addSignalListener(signal, listener);
   }
 }
 

@@ -34,12 +34,24 @@ declare module "@std/cli/parse-args" {
   }): { _: (string | number)[]; "--"?: string[]; [key: string]: unknown };
 }
 
+declare module "@std/cli/prompt-secret" {
+  export function promptSecret(message?: string, options?: {
+    mask?: string;
+    clear?: boolean;
+  }): string | null;
+}
+
 declare module "@std/crypto/timing-safe-equal" {
   export function timingSafeEqual(a: Uint8Array, b: Uint8Array): boolean;
 }
 
 declare module "@std/encoding/base64" {
-  export function encodeBase64(data: Uint8Array): string;
+  export function decodeBase64(text: string): Uint8Array<ArrayBuffer>;
+  export function encodeBase64(data: Uint8Array | string): string;
+}
+
+declare module "@std/encoding/base64url" {
+  export function encodeBase64Url(data: Uint8Array | string): string;
 }
 
 declare module "@std/encoding/hex" {

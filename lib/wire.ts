@@ -119,9 +119,13 @@ export class Wire {
     }
     const length = this.#headerLength();
     if (length < MIN_HEADER_BYTES || length > MAX_HEADER_BYTES) {
+      // A record of TLS, of a handshake or of an alert (RFC 8446, section 5.1): a frequent mistake.
+      const isTls = [0x0315, 0x0316].includes(length & 0xffff);
+      const hint = isTls ? "; the other side seems to speak TLS" : "";
       throw new FerryError(
         "bad_header",
-        `the header's length is ${length}; it must be ${MIN_HEADER_BYTES} to ${MAX_HEADER_BYTES}`,
+        `the header's length is ${length}; it must be ${MIN_HEADER_BYTES} to ${MAX_HEADER_BYTES}` +
+          hint,
       );
     }
     if (!await this.#fill(LENGTH_BYTES + length)) {
@@ -368,7 +372,7 @@ export class Wire {
   #read(into: Uint8Array): Promise<number | null> {
     // Nobody is hurried who has nothing to say at the moment.
     const between = this.#start === this.#end && (this.#body?.ended ?? true);
-    return this.#guard("read", () => this.#stream.read(into), !between);
+    return this.#guard("read", () => readSome(this.#stream, into), !between);
   }
 
   async #write(bytes: Uint8Array): Promise<void> {
@@ -397,6 +401,19 @@ export class Wire {
       if (direction === "write") this.#writeFailure ??= failure;
       throw failure;
     }
+  }
+}
+
+/**
+ * Reads once. A TLS connection that ends without the alert that announces it has ended like any other: what
+ * was cut off shows by the lengths, as it does without TLS.
+ */
+async function readSome(stream: ByteStream, into: Uint8Array): Promise<number | null> {
+  try {
+    return await stream.read(into);
+  } catch (error) {
+    if (error instanceof Deno.errors.UnexpectedEof) return null;
+    throw error;
   }
 }
 

@@ -18,6 +18,7 @@ const BACKOFF = { first: 5, longest: 1000 };
 /** The kinds of listeners that there are. */
 export type ListenerKind =
   | "tcp"
+  | "tls"
   | "classic-exec"
   | "tcp-echo"
   | "udp-echo";

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { FerryError } from "../lib/errors.ts";
+import { FerryError, quote } from "../lib/errors.ts";
+import { type FileName, parseDirectoryName } from "../lib/file_name.ts";
 import type { Request } from "../lib/header.ts";
 
 /** What a client may be allowed to do. No request needs `echo`: it opens echo listeners to others. */
@@ -16,28 +17,205 @@ export const SCOPES: readonly Scope[] = ["read", "write", "delete", "exec", "ech
 /** What is granted on a loopback address where nobody says otherwise: to run commands is never among it. */
 export const DEFAULT_SCOPES: readonly Scope[] = ["read", "write", "delete", "echo"];
 
-/** What each operation needs. */
-const NEEDED: { readonly [Op in Request["op"]]: readonly Scope[] } = {
-  hello: [],
-  ping: [],
-  get: ["read"],
-  list: ["read"],
-  stat: ["read"],
-  put: ["write"],
-  // It tells which files are there, and what would become of those that are not.
-  compare: ["read", "write"],
-  mkdir: ["write"],
-  move: ["write", "delete"],
-  remove: ["delete"],
-  exec: ["exec"],
-};
+/** The scopes that a path can confine. What a command touches cannot be told from its name. */
+const CONFINABLE: ReadonlySet<Scope> = new Set<Scope>(["read", "write", "delete"]);
+
+/** A directory, or "" for the root: what is below it is granted. */
+export type Prefix = FileName | "";
+
+/** Where each scope holds; one that is not there holds nowhere. */
+export type Grants = { readonly [Granted in Scope]?: readonly Prefix[] };
+
+/** Whoever sends requests. */
+export interface Principal {
+  /** What it may do. */
+  readonly grants: Grants;
+  /** Whether it may become somebody else by showing a token. */
+  readonly mayAuthenticate: boolean;
+}
+
+/** What is to be decided: an operation, and the names that it is about. */
+export interface Question {
+  /** The operation. */
+  op: Request["op"];
+  /** The name; of a `compare` that of one line, absent for the request itself. */
+  filename?: string | undefined;
+  /** The other name of a `move`. */
+  to?: string | undefined;
+  /** Whether a `list` is one of parts, which are then looked at one by one. */
+  parts?: boolean | undefined;
+}
 
 /**
- * Lets an operation pass.
- *
- * @throws {FerryError} `denied`, with the scope that is missing
+ * What a scope has to reach: `inside` is what stands below a prefix, `directory` the prefix itself too, and
+ * `somewhere` asks for no more than one prefix.
  */
-export function assertAllowed(op: Request["op"], granted: readonly Scope[]): void {
-  const missing = NEEDED[op].find((scope) => !granted.includes(scope));
-  if (missing) throw new FerryError("denied", `the server does not grant the scope "${missing}"`);
+type Reach = "inside" | "directory" | "somewhere";
+
+interface Demand {
+  readonly scope: Scope;
+  readonly reach: Reach;
+  readonly name: string;
+}
+
+/** What each operation demands. */
+const DEMANDS: { readonly [Op in Request["op"]]: (question: Question) => Demand[] } = {
+  hello: () => [],
+  auth: () => [],
+  ping: () => [],
+  get: ({ filename }) => [demand("read", "inside", filename)],
+  list: ({ filename, parts }) => [
+    demand("read", parts && !filename ? "somewhere" : "directory", filename),
+  ],
+  stat: ({ filename }) => [demand("read", "directory", filename)],
+  put: ({ filename }) => [demand("write", "inside", filename)],
+  // It tells which files are there, and what would become of those that are not.
+  compare: ({ filename }) => {
+    const reach = filename === undefined ? "somewhere" : "inside";
+    return [demand("read", reach, filename), demand("write", reach, filename)];
+  },
+  mkdir: ({ filename }) => [demand("write", "directory", filename)],
+  move: ({ filename, to }) => [
+    demand("delete", "inside", filename),
+    demand("write", "inside", to),
+  ],
+  remove: ({ filename }) => [demand("delete", "inside", filename)],
+  // Commands have no place in the tree of names; which of them may be run is said for the whole server.
+  exec: () => [demand("exec", "somewhere")],
+};
+
+function demand(scope: Scope, reach: Reach, name = ""): Demand {
+  return { scope, reach, name };
+}
+
+/**
+ * Lets an operation pass. This is the only place that decides.
+ *
+ * A name outside of what is granted is refused whether something stands there or not, so that the refusal
+ * tells nothing.
+ *
+ * @throws {FerryError} `denied`, or `auth_required` for somebody who has shown no token and may; `bad_name`
+ * where it depends on a name that is none
+ */
+export function assertAllowed(who: Principal, question: Question): void {
+  const { grants } = who;
+  for (const { scope, reach, name } of DEMANDS[question.op](question)) {
+    if (holds(grants[scope] ?? [], reach, name)) continue;
+    throw refusal(who, scope, grants[scope] ?? []);
+  }
+  const { op, filename = "", to = "" } = question;
+  // What may be read under the new name could be read under the old one: to move is no way to read.
+  if (op === "move" && overlaps(grants.read ?? [], to)) {
+    const readable = grants.read ?? [];
+    if (!holds(readable, "directory", filename)) throw refusal(who, "read", readable);
+  }
+}
+
+function holds(prefixes: readonly Prefix[], reach: Reach, text: string): boolean {
+  if (prefixes.includes("") || reach === "somewhere") return prefixes.length > 0;
+  if (prefixes.length === 0) return false;
+  // A name that could mean another place than it seems to is never compared with a prefix.
+  const name = parseDirectoryName(text);
+  return prefixes.some((prefix) =>
+    name.startsWith(`${prefix}/`) || reach === "directory" && name === prefix
+  );
+}
+
+/** Whether anything at or below a name is below one of the prefixes. */
+function overlaps(prefixes: readonly Prefix[], name: string): boolean {
+  return prefixes.some((prefix) =>
+    prefix === "" || `${name}/`.startsWith(`${prefix}/`) || prefix.startsWith(`${name}/`)
+  );
+}
+
+function refusal(
+  { mayAuthenticate }: Principal,
+  scope: Scope,
+  prefixes: readonly Prefix[],
+): FerryError {
+  if (mayAuthenticate) {
+    return new FerryError("auth_required", `the scope "${scope}" needs a token`);
+  }
+  if (prefixes.length === 0) {
+    return new FerryError("denied", `the server does not grant the scope "${scope}"`);
+  }
+  const places = prefixes.slice(0, 3).map((prefix) => quote(`${prefix}/`)).join(", ");
+  const more = prefixes.length > 3 ? ", …" : "";
+  return new FerryError("denied", `the scope "${scope}" is granted only below ${places}${more}`);
+}
+
+/** The scopes, everywhere. */
+export function grantEverywhere(scopes: readonly Scope[]): Grants {
+  return Object.fromEntries(scopes.map((scope) => [scope, [""]]));
+}
+
+/** The scopes that hold somewhere. */
+export function scopesOf(grants: Grants): Scope[] {
+  return SCOPES.filter((scope) => (grants[scope] ?? []).length > 0);
+}
+
+/**
+ * Reads scopes as people write them: `read,write`.
+ *
+ * @throws {FerryError} `usage`
+ */
+export function parseScopes(text: string): Scope[] {
+  return items(text).map(parseScope);
+}
+
+/**
+ * Reads scopes that each may have a directory of their own, `read,write:inbox/`, and directories for those
+ * that have none.
+ *
+ * @throws {FerryError} `usage`
+ */
+export function parseGrants(scopes: readonly string[], paths: readonly string[]): Grants {
+  const grants: Partial<Record<Scope, Prefix[]>> = {};
+  const everywhere = paths.length > 0 ? paths.map(parsePrefix) : ["" as const];
+  for (const item of scopes.flatMap(items)) {
+    const colon = item.indexOf(":");
+    const scope = parseScope(colon < 0 ? item : item.slice(0, colon));
+    const prefixes = colon < 0 ? everywhere : [parsePrefix(item.slice(colon + 1))];
+    if (!CONFINABLE.has(scope) && prefixes.some((prefix) => prefix !== "")) {
+      throw new FerryError(
+        "usage",
+        `no path confines "${scope}": a command reaches whatever ferryd does`,
+      );
+    }
+    const all = [...grants[scope] ?? [], ...prefixes];
+    // The root has everything; what stands beside it would say nothing.
+    grants[scope] = all.includes("") ? [""] : [...new Set(all)];
+  }
+  return grants;
+}
+
+/** Grants as {@linkcode parseGrants} reads them. */
+export function formatGrants(grants: Grants): string {
+  return scopesOf(grants).flatMap((scope) =>
+    grants[scope]!.map((prefix) => prefix === "" ? scope : `${scope}:${prefix}/`)
+  ).join(",");
+}
+
+/**
+ * Reads a directory as people write it, with a slash behind it or without; "" and "/" are the root.
+ *
+ * @throws {FerryError} `usage`
+ */
+export function parsePrefix(text: string): Prefix {
+  try {
+    return parseDirectoryName(text.replace(/\/$/, ""));
+  } catch (error) {
+    const { reason } = error as FerryError;
+    throw new FerryError("usage", `${quote(text)} is no directory of the server: ${reason}`);
+  }
+}
+
+function items(text: string): string[] {
+  return text.split(",").map((item) => item.trim()).filter((item) => item !== "");
+}
+
+function parseScope(name: string): Scope {
+  const scope = SCOPES.find((known) => known === name);
+  if (scope) return scope;
+  throw new FerryError("usage", `${quote(name)} is no scope; there are ${SCOPES.join(", ")}`);
 }

@@ -20,6 +20,8 @@ export interface CompareOptions {
   algorithm: Algorithm;
   /** Whether only a checksum proves that two files are the same, not their size and time. */
   content: boolean;
+  /** Throws where the client may not ask about a file; only that file's line is refused then. */
+  assertMay?: ((filename: string) => void) | undefined;
 }
 
 /**
@@ -51,14 +53,15 @@ export async function* compareManifest(
 /** What is under the name of a file, or why nothing can be. */
 type Existing = Entry | FerryError | undefined;
 
-/** Asks for all names at once; those that are none are not asked for. */
+/** Asks for all names at once; those that are none, or not this client's, are not asked for. */
 async function lookUp(
   storage: Storage,
   lines: readonly ManifestLine[],
-  { algorithm }: CompareOptions,
+  { algorithm, assertMay }: CompareOptions,
 ): Promise<Existing[]> {
   const names = lines.map(({ filename }) => {
     try {
+      assertMay?.(filename);
       return parseFileName(filename);
     } catch (error) {
       return toFerryError(error);

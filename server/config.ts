@@ -16,9 +16,11 @@ export const FERRYD = {
   summary: "Serve the files of a directory, and take files into it",
   details:
     `On standard output it says where it listens, then "ferryd: ready". The log goes to standard
-error. SIGTERM and SIGINT let transfers under way finish; a second one does not.
+error. SIGTERM and SIGINT let transfers under way finish; a second one does not. SIGHUP reads the
+tokens and the certificate anew, where there are some; connections stay open.
 
-ferryd completions SHELL prints what lets bash, zsh or fish complete its command line.`,
+ferryd token and ferryd cert make what is needed for that. ferryd completions SHELL prints what
+lets bash, zsh or fish complete its command line.`,
   arguments: { min: 0, max: 0 },
   options: {
     root: {
@@ -103,6 +105,23 @@ ferryd completions SHELL prints what lets bash, zsh or fish complete its command
       value: "SIZE",
       help: "how much all files may take, those that are being uploaded among them",
     },
+    "token-file": {
+      kind: "text",
+      value: "FILE",
+      help: "the tokens that clients may show to do more; see ferryd token --help",
+    },
+    "tls-cert": {
+      kind: "text",
+      value: "FILE",
+      help: "encrypt connections with this certificate in PEM; see ferryd cert --help",
+    },
+    "tls-key": { kind: "text", value: "FILE", help: "the key of that certificate, in PEM" },
+    "handshake-timeout": {
+      kind: "time",
+      value: "TIME",
+      default: "10s",
+      help: "disconnect a peer that has not come to an end of the TLS handshake in that time",
+    },
     durability: {
       kind: "text",
       value: "full|none",
@@ -151,3 +170,97 @@ ferryd completions SHELL prints what lets bash, zsh or fish complete its command
 
 /** `ferryd completions` */
 export const COMPLETIONS = completionsSpec("ferryd");
+
+const CONFIG = {
+  kind: "text",
+  value: "FILE",
+  help: "a TOML file with options, one a line",
+} as const;
+
+const HELP = { kind: "flag", short: "h", help: "show this text" } as const;
+
+const TOKEN_FILE = { ...FERRYD.options["token-file"], help: "the file of tokens" } as const;
+
+/** `ferryd token new` */
+export const TOKEN_NEW = {
+  name: "ferryd token new",
+  usage: "--token-file FILE --name NAME --scope SCOPES [--path DIR]",
+  summary: "Make a token and print it",
+  details:
+    `The token is the only line on standard output. It is shown this once: the file keeps nothing
+that could be shown in its place. A ferryd that is running takes it after a SIGHUP.
+
+Scopes are read, write, delete and exec. --path confines all of them to directories, and a scope may
+have its own: --scope read,write:inbox/. No path confines exec.`,
+  arguments: { min: 0, max: 0 },
+  options: {
+    "token-file": TOKEN_FILE,
+    name: { kind: "text", value: "NAME", help: "what to call it, in lists and in the log" },
+    scope: {
+      kind: "list",
+      value: "SCOPES",
+      help: "what it allows: read,write,delete,exec, each with :DIR or not (may be repeated)",
+    },
+    path: {
+      kind: "list",
+      value: "DIR",
+      help: "a directory of the server that it is confined to (may be repeated)",
+    },
+    expires: { kind: "time", value: "TIME", help: "how long it is valid; for ever if not given" },
+    config: CONFIG,
+    help: HELP,
+  },
+} as const satisfies CommandSpec;
+
+/** `ferryd token list` */
+export const TOKEN_LIST = {
+  name: "ferryd token list",
+  usage: "--token-file FILE",
+  summary: "Show the tokens: id, name, what they allow, when they end",
+  arguments: { min: 0, max: 0 },
+  options: { "token-file": TOKEN_FILE, config: CONFIG, help: HELP },
+} as const satisfies CommandSpec;
+
+/** `ferryd token revoke` */
+export const TOKEN_REVOKE = {
+  name: "ferryd token revoke",
+  usage: "--token-file FILE ID|NAME...",
+  summary: "Take tokens back",
+  details: "A ferryd that is running goes on taking them until it gets a SIGHUP.",
+  arguments: { min: 1, max: Infinity },
+  options: { "token-file": TOKEN_FILE, config: CONFIG, help: HELP },
+} as const satisfies CommandSpec;
+
+/** `ferryd cert` */
+export const CERT = {
+  name: "ferryd cert",
+  usage: "--host NAME [--tls-cert FILE --tls-key FILE]",
+  summary: "Make a certificate that is signed by itself, and the key to it",
+  details:
+    `Clients trust it by --ca, with a copy of the certificate, or by --pin, with the fingerprint that
+is the only line on standard output.`,
+  arguments: { min: 0, max: 0 },
+  options: {
+    host: {
+      kind: "list",
+      value: "NAME",
+      help: "a name or an address by which clients reach the server (may be repeated)",
+    },
+    "tls-cert": {
+      kind: "text",
+      value: "FILE",
+      default: "ferryd-cert.pem",
+      help: "where to write the certificate",
+    },
+    "tls-key": {
+      kind: "text",
+      value: "FILE",
+      default: "ferryd-key.pem",
+      help: "where to write the key, which only the owner will be able to read",
+    },
+    expires: { kind: "time", value: "TIME", default: "365d", help: "how long it is valid" },
+    replace: { kind: "flag", help: "replace files that are there" },
+    config: CONFIG,
+    help: HELP,
+  },
+} as const satisfies CommandSpec;

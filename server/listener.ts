@@ -6,14 +6,19 @@
 
 import { type Address, formatAddress, isLoopback, parseAddress } from "../lib/address.ts";
 import type { Framing } from "../lib/classic.ts";
-import { FerryError, quote } from "../lib/errors.ts";
+import { FerryError } from "../lib/errors.ts";
 import type { Storage } from "../lib/storage.ts";
+import type { ByteStream } from "../lib/wire.ts";
 import { acceptTcp, type Listener, type Listening } from "./accept.ts";
-import { DEFAULT_SCOPES, type Scope, SCOPES } from "./access.ts";
+import { DEFAULT_SCOPES, grantEverywhere, type Scope } from "./access.ts";
+import { Authority } from "./auth.ts";
 import { listenClassic } from "./classic.ts";
 import { listenTcpEcho, listenUdpEcho } from "./echo.ts";
 import { Commands, type ExecPolicy } from "./exec.ts";
 import { Session } from "./session.ts";
+import { sourceOf } from "./throttle.ts";
+import type { KeyPair } from "./tls.ts";
+import type { TokenTable } from "./tokens.ts";
 
 /** Options of {@linkcode serve}. */
 export interface ServeOptions {
@@ -22,8 +27,9 @@ export interface ServeOptions {
   /** `HOST:PORT`; port 0 picks a free one. `127.0.0.1:9900` unless told otherwise. */
   listen?: string | undefined;
   /**
-   * What anybody who connects may do. On a loopback address all of it unless told otherwise, and to run
-   * commands only where `exec` is given; any other address is refused until it is told.
+   * What anybody who connects may do. Nothing unless told otherwise where there are `tokens`. Without them it
+   * is all on a loopback address, to run commands only where `exec` is given; any other address is refused
+   * until it is told.
    */
   anonymous?: readonly Scope[] | undefined;
   /** The commands that may be run; none unless told otherwise. */
@@ -35,6 +41,12 @@ export interface ServeOptions {
   classicExec?: string | undefined;
   /** What stands in front of the output there; `json` unless told otherwise. */
   framing?: Framing | undefined;
+  /** The tokens that clients may show to do more. Nobody is asked for one where there is no table. */
+  tokens?: TokenTable | undefined;
+  /** The certificate for TLS; connections are not encrypted without one. */
+  tls?: KeyPair | undefined;
+  /** Milliseconds after which a TLS handshake is given up; 10000 unless told otherwise. */
+  handshakeTimeout?: number | undefined;
   /** Milliseconds after which a peer that moves no byte is disconnected; 60000 unless told otherwise. */
   idleTimeout?: number | undefined;
   /**
@@ -58,10 +70,26 @@ export interface ServeOptions {
   echoRate?: number | undefined;
 }
 
+/** What a running server can be told anew. */
+export interface ReloadOptions {
+  /** The tokens that clients may show; the old ones stay unless told otherwise. */
+  tokens?: TokenTable | undefined;
+  /** The certificate for new connections; the old one stays unless told otherwise. */
+  tls?: KeyPair | undefined;
+}
+
 /** A server that runs. */
 export interface Server extends AsyncDisposable {
   /** Where it listens, with the real ports. */
   readonly addresses: readonly Listening[];
+  /**
+   * Uses other tokens and another certificate from now on. Connections stay open; what a token that is not
+   * there any more allowed ends with their next request.
+   *
+   * @throws {FerryError} `usage` where the server has been started without what is to be replaced, or the
+   * certificate and its key are none; nothing has changed then
+   */
+  reload(options: ReloadOptions): void;
   /**
    * Takes no new connection, lets what is under way finish within `drainTimeout` milliseconds (10000
    * unless told otherwise), then ends it. Resolves when the last connection has ended.
@@ -81,45 +109,85 @@ export interface Server extends AsyncDisposable {
  * console.log(server.addresses[0]?.port);
  * ```
  *
- * @throws {FerryError} `usage` for an address that is not on loopback without `anonymous`, and for a command
- * that is not there; `io`, `denied`, `unreachable` where the address cannot be listened on
+ * @throws {FerryError} `usage` for an address that is not on loopback without `tokens` or `anonymous`, for a
+ * certificate that is none, and for a command that is not there; `io`, `denied`, `unreachable` where the address
+ * cannot be listened on
  */
 export async function serve(options: ServeOptions): Promise<Server> {
-  const listeners: Listener[] = [];
+  const commands = options.exec && new Commands(options.exec);
+  const sessions = await listenForSessions(options, commands);
+  const listeners: Listener[] = [sessions];
   try {
-    const commands = options.exec && new Commands(options.exec);
     for (const open of wanted(options, commands)) listeners.push(await open());
   } catch (error) {
     await Promise.all(listeners.map((listener) => listener.close(0)));
     throw error;
   }
-  return new ListeningServer(listeners);
+  return new ListeningServer(sessions, listeners);
 }
 
-/** How to open each of the listeners that are asked for. */
+/** How to open each of the other listeners that are asked for. */
 function wanted(
   options: ServeOptions,
   commands: Commands | undefined,
 ): (() => Listener | Promise<Listener>)[] {
   const { classicExec, tcpEcho, udpEcho } = options;
   return [
-    () => listenForSessions(options, commands),
     ...(classicExec === undefined ? [] : [() => openClassic(classicExec, options, commands)]),
     ...(tcpEcho === undefined ? [] : [() => openTcpEcho(tcpEcho, options)]),
     ...(udpEcho === undefined ? [] : [() => openUdpEcho(udpEcho, options)]),
   ];
 }
 
-function listenForSessions(options: ServeOptions, commands: Commands | undefined): Listener {
-  const { storage, listen = "127.0.0.1", anonymous, idleTimeout = 60_000, minRate = 100 } = options;
-  const address = parseAddress(listen);
-  assertOpenedTo(address, { anonymous });
-  const granted = anonymous ?? (commands ? [...DEFAULT_SCOPES, "exec" as const] : DEFAULT_SCOPES);
-  return acceptTcp("tcp", address, (conn) => {
+/** The listener that the protocol is spoken on. */
+interface SessionListener extends Listener {
+  reload(options: ReloadOptions): void;
+}
+
+async function listenForSessions(
+  options: ServeOptions,
+  commands: Commands | undefined,
+): Promise<SessionListener> {
+  const { storage, anonymous, tokens, tls } = options;
+  const { idleTimeout = 60_000, minRate = 100, handshakeTimeout = 10_000 } = options;
+  const address = parseAddress(options.listen ?? "127.0.0.1");
+  assertOpenedTo(address, { anonymous, tokens });
+  const unasked: Scope[] = commands ? [...DEFAULT_SCOPES, "exec"] : [...DEFAULT_SCOPES];
+  const granted = anonymous ?? (tokens ? [] : unasked);
+  const authority = new Authority({ anonymous: grantEverywhere(granted), tokens });
+  const begin = (stream: ByteStream & { remoteAddr: Address }) => {
+    const { remoteAddr } = stream;
+    const [peer, source] = [formatAddress(remoteAddr), sourceOf(remoteAddr.hostname)];
+    return new Session(stream, {
+      storage,
+      authority,
+      commands,
+      idleTimeout,
+      minRate,
+      peer,
+      source,
+    });
+  };
+  // Loading it takes its time, and few need it.
+  const secured = tls &&
+    await (await import("./tls.ts")).acceptTls(address, { keyPair: tls, handshakeTimeout, begin });
+  const listener = secured ?? acceptTcp("tcp", address, (conn) => {
     conn.setNoDelay(true);
-    const peer = formatAddress(conn.remoteAddr);
-    return new Session(conn, { storage, granted, commands, idleTimeout, minRate, peer });
+    return begin(conn);
   });
+  return {
+    listening: listener.listening,
+    close: (drainTimeout) => listener.close(drainTimeout),
+    reload(changed) {
+      if (changed.tls) {
+        if (!secured) throw new FerryError("usage", "it was started without TLS");
+        secured.replace(changed.tls);
+      }
+      if (!changed.tokens) return;
+      if (!tokens) throw new FerryError("usage", "it was started without tokens");
+      authority.replace(changed.tokens);
+    },
+  };
 }
 
 function openClassic(
@@ -157,12 +225,16 @@ function openUdpEcho(listen: string, options: ServeOptions): Promise<Listener> {
  */
 function assertOpenedTo(
   address: Address,
-  { anonymous, scope }: { anonymous: readonly Scope[] | undefined; scope?: Scope },
+  { anonymous, tokens, scope }: {
+    anonymous: readonly Scope[] | undefined;
+    tokens?: TokenTable | undefined;
+    scope?: Scope;
+  },
 ): void {
-  if (isLoopback(address)) return;
+  if (isLoopback(address) || tokens) return;
   if (scope === undefined ? anonymous !== undefined : anonymous?.includes(scope)) return;
   const remedy = scope === undefined
-    ? "say with --anonymous SCOPES what anybody may do"
+    ? "say with --anonymous SCOPES what anybody may do, or give tokens with --token-file"
     : `--anonymous has to name ${scope} among what anybody may do`;
   throw new FerryError("usage", `others than this machine could connect: ${remedy}`, {
     action: `listen on ${formatAddress(address)}`,
@@ -171,12 +243,18 @@ function assertOpenedTo(
 
 class ListeningServer implements Server {
   readonly addresses: readonly Listening[];
+  readonly #sessions: SessionListener;
   readonly #listeners: readonly Listener[];
   #closing: Promise<void> | undefined;
 
-  constructor(listeners: readonly Listener[]) {
+  constructor(sessions: SessionListener, listeners: readonly Listener[]) {
+    this.#sessions = sessions;
     this.#listeners = listeners;
     this.addresses = listeners.map(({ listening }) => listening);
+  }
+
+  reload(options: ReloadOptions): void {
+    if (!this.#closing) this.#sessions.reload(options);
   }
 
   close({ drainTimeout = 10_000 }: { drainTimeout?: number } = {}): Promise<void> {
@@ -187,18 +265,4 @@ class ListeningServer implements Server {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-/**
- * Reads scopes as people write them: `read,write`.
- *
- * @throws {FerryError} `usage`
- */
-export function parseScopes(text: string): Scope[] {
-  const names = text.split(",").map((name) => name.trim()).filter((name) => name !== "");
-  return names.map((name) => {
-    const scope = SCOPES.find((known) => known === name);
-    if (scope) return scope;
-    throw new FerryError("usage", `${quote(name)} is no scope; there are ${SCOPES.join(", ")}`);
-  });
 }

@@ -5,34 +5,103 @@
  */
 
 import { configure, getJsonLinesFormatter, getTextFormatter } from "@logtape/logtape";
-import { formatAddress } from "../lib/address.ts";
-import { type OptionValues, parseCommandLine, renderHelp } from "../lib/command_line.ts";
+import { formatAddress, isLoopback } from "../lib/address.ts";
+import {
+  type CommandSpec,
+  type OptionTable,
+  type OptionValues,
+  parseCommandLine,
+  renderHelp,
+} from "../lib/command_line.ts";
 import { renderCompletions, type Shell, specsIn } from "../lib/completions.ts";
-import { toFerryError } from "../lib/errors.ts";
+import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { onInterrupt } from "../lib/interrupts.ts";
 import { FsStorage } from "../lib/storage_fs.ts";
 import { VERSION } from "../lib/version.ts";
+import { parseScopes } from "./access.ts";
+import * as administration from "./administration.ts";
 import * as config from "./config.ts";
-import { FERRYD } from "./config.ts";
+import { CERT, COMPLETIONS, FERRYD, TOKEN_LIST, TOKEN_NEW, TOKEN_REVOKE } from "./config.ts";
+import { readKeyPair, readTokens, reload } from "./credentials.ts";
 import type { ExecPolicy } from "./exec.ts";
-import { parseScopes, serve } from "./listener.ts";
+import { serve } from "./listener.ts";
 
 const PREFIX = "FERRYD";
 
 /** How often abandoned partial uploads are looked for. */
 const EXPIRE_EVERY_MS = 10 * 60 * 1000;
 
-async function main(argv: readonly string[]): Promise<void> {
-  if (argv[0] === "completions") return completions(argv.slice(1));
+/** What is done beside serving, by the words that begin it. */
+const COMMANDS: ReadonlyMap<string, (argv: readonly string[]) => Promise<void>> = new Map([
+  command(TOKEN_NEW, administration.tokenNew),
+  command(TOKEN_LIST, administration.tokenList),
+  command(TOKEN_REVOKE, administration.tokenRevoke),
+  command(CERT, administration.cert),
+  command(COMPLETIONS, (_options, [shell], { print }) => {
+    print(renderCompletions(shell as Shell, "ferryd", specsIn(config)).trimEnd());
+    return Promise.resolve();
+  }),
+]);
+
+function command<Table extends OptionTable>(
+  spec: CommandSpec<Table>,
+  run: (
+    options: OptionValues<Table>,
+    args: string[],
+    voice: administration.Voice,
+  ) => Promise<void>,
+): [string, (argv: readonly string[]) => Promise<void>] {
+  const voice = {
+    print: (line: string) => print(`${line}\n`),
+    tell: (line: string) => complain(`ferryd: ${line}\n`),
+  };
+  return [spec.name.replace("ferryd ", ""), async (argv) => {
+    const parsed = parse(spec, argv);
+    if (parsed) await run(parsed.options, parsed.args, voice);
+  }];
+}
+
+/** Reads a command line; undefined where all that was wanted is help. */
+function parse<Table extends OptionTable>(spec: CommandSpec<Table>, argv: readonly string[]) {
   if (argv.includes("--help") || argv.includes("-h")) {
-    return print(renderHelp(FERRYD, { prefix: PREFIX }));
+    print(renderHelp(spec, { prefix: PREFIX }));
+    return undefined;
   }
-  if (argv.includes("--version")) return print(`ferryd ${VERSION}\n`);
-  const { options } = parseCommandLine(FERRYD, argv, {
+  return parseCommandLine(spec, argv, {
     prefix: PREFIX,
     env: (name) => Deno.env.get(name),
-    configurable: FERRYD.options,
+    configurable: { ...FERRYD.options, ...spec.options },
   });
+}
+
+async function main(argv: readonly string[]): Promise<void> {
+  const [first = "", second = ""] = argv;
+  for (const [words, rest] of [[first, 1], [`${first} ${second}`, 2]] as const) {
+    const run = COMMANDS.get(words);
+    if (run) return await run(argv.slice(rest));
+  }
+  if (first === "token") {
+    if (second === "" || second === "--help" || second === "-h") return print(TOKEN_HELP);
+    throw new FerryError("usage", `There is no ferryd token ${quote(second)} (see ferryd --help)`);
+  }
+  if (argv.includes("--version")) return print(`ferryd ${VERSION}\n`);
+  const parsed = parse(FERRYD, argv);
+  if (parsed) await run(parsed.options);
+}
+
+const TOKEN_HELP = `Usage: ferryd token new|list|revoke
+
+${
+  [TOKEN_NEW, TOKEN_LIST, TOKEN_REVOKE].map(({ name, summary }) =>
+    `  ${name.padEnd(20)}  ${summary}`
+  ).join("\n")
+}
+
+ferryd token new --help tells more, and so on.
+`;
+
+/** Serves until a signal ends it. */
+async function run(options: OptionValues<typeof FERRYD.options>): Promise<void> {
   await startLog(options.log, options.verbose);
   const storage = FsStorage.open(options.root, {
     durability: options.durability,
@@ -53,16 +122,26 @@ async function main(argv: readonly string[]): Promise<void> {
     udpEcho: options["udp-echo"],
     verbatim: options.verbatim,
     echoRate: options["echo-rate"],
+    handshakeTimeout: options["handshake-timeout"],
+    tokens: readTokens(options),
+    tls: await readKeyPair(options),
   });
   const expire = () => void storage.expireParts(options["partial-ttl"]);
   expire();
   Deno.unrefTimer(setInterval(expire, EXPIRE_EVERY_MS));
   const stop = Promise.withResolvers<void>();
   onInterrupt(() => stop.resolve(), () => Deno.exit(1));
+  if (options["token-file"] !== undefined || options["tls-cert"] !== undefined) {
+    Deno.addSignalListener("SIGHUP", () => void reload(server, options));
+  }
   for (const { kind, ...address } of server.addresses) {
     print(`ferryd: listening ${kind} ${formatAddress(address)}\n`);
   }
   if (storage.readOnly) complain(`ferryd: ${options.root} is read-only: nothing can be uploaded\n`);
+  const [sessions] = server.addresses;
+  if (sessions?.kind === "tcp" && !isLoopback(sessions)) {
+    complain("ferryd: others can connect, and nothing is encrypted: see ferryd cert --help\n");
+  }
   print("ferryd: ready\n");
   await stop.promise;
   await server.close({ drainTimeout: options["drain-timeout"] });
@@ -79,20 +158,6 @@ function execOptions(options: OptionValues<typeof FERRYD.options>): ExecPolicy |
     timeout: options["exec-timeout"],
     outputLimit: options["exec-output-limit"],
   };
-}
-
-/** `ferryd completions` */
-function completions(argv: readonly string[]): void {
-  const spec = config.COMPLETIONS;
-  if (argv.includes("--help") || argv.includes("-h")) {
-    return print(renderHelp(spec, { prefix: PREFIX }));
-  }
-  const { args: [shell] } = parseCommandLine(spec, argv, {
-    prefix: PREFIX,
-    env: (name) => Deno.env.get(name),
-    configurable: spec.options,
-  });
-  print(renderCompletions(shell as Shell, "ferryd", specsIn(config)));
 }
 
 /** The log goes to standard error, a line at a time. */

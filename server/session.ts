@@ -10,6 +10,7 @@ import type { Digest } from "../lib/checksum.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { parseDirectoryName, parseFileName } from "../lib/file_name.ts";
 import {
+  type AuthRequest,
   checksumKeys,
   type CompareRequest,
   encodeLine,
@@ -20,6 +21,7 @@ import {
   type HelloRequest,
   type ListRequest,
   parseRequest,
+  type PartEntry,
   PROTOCOL_VERSION,
   type PutRequest,
   type Request,
@@ -40,13 +42,15 @@ import {
 } from "../lib/transfer.ts";
 import { VERSION } from "../lib/version.ts";
 import {
+  type ByteStream,
   type Frame,
   type IncomingBody,
   MAX_DRAIN_BYTES,
   MAX_UNREAD_INPUT_BYTES,
   Wire,
 } from "../lib/wire.ts";
-import { assertAllowed, type Scope } from "./access.ts";
+import { assertAllowed } from "./access.ts";
+import { type Authority, Identity } from "./auth.ts";
 import { compareManifest } from "./compare.ts";
 import type { Commands } from "./exec.ts";
 import { replyWithOutput } from "./exec_reply.ts";
@@ -65,8 +69,8 @@ const logger = getLogger(["ferry", "server"]);
 export interface SessionOptions {
   /** Where the files are. */
   storage: Storage;
-  /** What the client may do. */
-  granted: readonly Scope[];
+  /** Knows who may do what. */
+  authority: Authority;
   /** The commands that may be run, where there are some. */
   commands?: Commands | undefined;
   /** Milliseconds after which a silent peer is disconnected. */
@@ -75,6 +79,8 @@ export interface SessionOptions {
   minRate: number;
   /** The peer's address, for the log. */
   peer: string;
+  /** Whose tries to prove who it is count together. */
+  source: string;
 }
 
 /** Serves one connection until either side ends it. */
@@ -83,16 +89,18 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #replies: ReplyQueue;
   readonly #uploads: Uploads;
+  readonly #identity: Identity;
   #idle = false;
   #draining = false;
   /** Whether replies may still stand in the output buffer. */
   #unsent = false;
 
   /** A session on a connection that was just accepted. */
-  constructor(conn: Deno.Conn, options: SessionOptions) {
+  constructor(stream: ByteStream, options: SessionOptions) {
     this.#options = options;
     const { idleTimeout, minRate } = options;
-    this.#wire = new Wire(conn, { idleTimeout, minRate });
+    this.#wire = new Wire(stream, { idleTimeout, minRate });
+    this.#identity = new Identity(options.authority, options.source);
     this.#replies = new ReplyQueue(this.#wire);
     this.#uploads = new Uploads({
       storage: options.storage,
@@ -130,6 +138,7 @@ export class Session {
 
   /** Ends the connection now. */
   close(reason: FerryError): void {
+    this.#identity.close();
     this.#wire.close(reason);
   }
 
@@ -165,7 +174,7 @@ export class Session {
     try {
       const request = parseRequest(header);
       action = describe(request);
-      assertAllowed(request.op, this.#options.granted);
+      assertAllowed(this.#identity.principal, request);
       if (!body.ended) await this.#flush();
       if (request.op === "put" && !request.offer) {
         await this.#put(request, body, action);
@@ -235,10 +244,13 @@ export class Session {
 
   /** Runs a request whose turn it is; false where the connection cannot go on. */
   async #run(request: Request, action: string): Promise<boolean> {
-    const { storage, commands } = this.#options;
+    const { storage } = this.#options;
     switch (request.op) {
       case "hello":
-        await this.#reply(agree(request, commands ? [...FEATURES, "exec"] : FEATURES));
+        await this.#reply(await this.#hello(request));
+        break;
+      case "auth":
+        await this.#reply(await this.#authenticate(request));
         break;
       case "ping":
         await this.#reply({});
@@ -280,6 +292,29 @@ export class Session {
     return true;
   }
 
+  /** What a client is told first; where it wants to prove who it is, that begins here. */
+  async #hello(request: HelloRequest): Promise<ReplyHeader> {
+    const { mechanism: auth, scopes } = this.#identity;
+    const features = this.#options.commands ? [...FEATURES, "exec"] : FEATURES;
+    const reply = { ...agree(request, features), auth, agent: `ferryd/${VERSION}` };
+    if (auth === "none") return reply;
+    const { scram } = request;
+    const challenge = scram === undefined ? {} : { scram: await this.#identity.challenge(scram) };
+    return { ...reply, ...challenge, scopes };
+  }
+
+  async #authenticate({ scram }: AuthRequest): Promise<ReplyHeader> {
+    const { peer } = this.#options;
+    if (this.#identity.mechanism === "none") {
+      throw new FerryError("bad_header", "nobody is asked here who it is");
+    }
+    // A client's first message begins with a flag, its last one with the binding.
+    if (!scram.startsWith("c=")) return { scram: await this.#identity.challenge(scram) };
+    const proof = await this.#identity.prove(scram);
+    logger.info("{peer} is {name}", { peer, name: this.#identity.name });
+    return { scram: proof, scopes: this.#identity.scopes };
+  }
+
   async #reply(keys: ReplyHeader): Promise<void> {
     await this.#replies.push(Promise.resolve({ status: "ok", ...keys }));
   }
@@ -311,8 +346,21 @@ export class Session {
     const { type } = await storage.stat(name);
     if (type !== "directory") throw new FerryError("not_a_file", "it is not a directory");
     return await this.#stream(action, async () => {
-      const entries = parts ? storage.parts() : storage.list(name, { recursive });
+      const entries = parts ? this.#visibleParts() : storage.list(name, { recursive });
       await sendStreamed(this.#wire, { status: "ok", filename }, encodeLines(entries, encodeLine));
+    });
+  }
+
+  /** The parts of files that the client may look at. */
+  #visibleParts(): PartEntry[] {
+    const { principal } = this.#identity;
+    return this.#options.storage.parts().filter(({ filename }) => {
+      try {
+        assertAllowed(principal, { op: "stat", filename });
+        return true;
+      } catch {
+        return false;
+      }
     });
   }
 
@@ -324,7 +372,9 @@ export class Session {
     const { storage } = this.#options;
     const { algorithm } = body;
     const lines = decodeLines(verifiedPieces(body), decodeManifestLine);
-    const replies = compareManifest(storage, lines, { overwrite, algorithm, content });
+    const { principal } = this.#identity;
+    const assertMay = (filename: string) => assertAllowed(principal, { op: "compare", filename });
+    const replies = compareManifest(storage, lines, { overwrite, algorithm, content, assertMay });
     const goOn = await this.#stream(action, async () => {
       await sendStreamed(this.#wire, { status: "ok" }, encodeLines(replies, encodeManifestReply));
     });
@@ -369,6 +419,8 @@ function describe(request: Request): string {
       return "agree on a version";
     case "ping":
       return "answer the ping";
+    case "auth":
+      return "take the token";
     case "compare":
       return "compare the files";
     case "move":
@@ -393,8 +445,6 @@ function agree({ versions }: HelloRequest, features: readonly string[]): ReplyHe
     version: PROTOCOL_VERSION,
     versions: [PROTOCOL_VERSION],
     features,
-    auth: "none",
-    agent: `ferryd/${VERSION}`,
   };
 }
 

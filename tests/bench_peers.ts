@@ -12,7 +12,7 @@ import { commandOutput, manyCommands } from "./bench_peers/exec.ts";
 import { limitRate } from "./bench_peers/limit_rate.ts";
 import { type Bench, MIB, sizeText } from "./bench_peers/measure.ts";
 import { memory } from "./bench_peers/memory.ts";
-import { oneFile } from "./bench_peers/one_file.ts";
+import { oneFile, oneFileOverTls } from "./bench_peers/one_file.ts";
 import { SSHD, versionOf } from "./bench_peers/peers.ts";
 import { resume } from "./bench_peers/resume.ts";
 import { roundTrips } from "./bench_peers/round_trips.ts";
@@ -40,6 +40,16 @@ const CASES: readonly Case[] = [
     name: "get",
     title: ({ size }) => `${sizeText(size)} from a server`,
     run: (bench) => oneFile(bench, "get"),
+  },
+  {
+    name: "tls-put",
+    title: ({ size }) => `${sizeText(size)} to a server, encrypted`,
+    run: (bench) => oneFileOverTls(bench, "put"),
+  },
+  {
+    name: "tls-get",
+    title: ({ size }) => `${sizeText(size)} from a server, encrypted`,
+    run: (bench) => oneFileOverTls(bench, "get"),
   },
   { name: "limit", title: () => "--limit-rate 8 MiB/s for 10 s", run: limitRate },
   {

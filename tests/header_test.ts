@@ -544,3 +544,26 @@ Deno.test("decodeLine() refuses what is no entry", () => {
   assertFails(() => decodeLine("entry", "{"), "bad_header", "a line of the list is not JSON");
   assertFails(() => decodeLine("entry", "{}"), "bad_header", "filename is missing");
 });
+
+Deno.test("parseRequest() takes a proof in a hello and in an auth, as text", () => {
+  const scram = "n,,n=user,r=abc";
+  assertEquals(parseRequest(header({ op: "auth", scram })), { op: "auth", scram });
+  assertEquals(parseRequest(header({ op: "hello", versions: [1], scram })), {
+    op: "hello",
+    versions: [1],
+    scram,
+  });
+  assertFails(() => parseRequest(header({ op: "auth" })), "bad_header", "scram");
+  const wrong = header({ op: "hello", versions: [1], scram: null });
+  assertFails(() => parseRequest(wrong), "bad_header", "scram");
+});
+
+Deno.test("parseReply() takes a hello that says nothing of scopes for one that grants none", () => {
+  const hello = parseReply("hello", header({ status: "ok", version: 1 }));
+  assertEquals([hello.auth, hello.scopes, hello.scram], ["none", [], undefined]);
+  const scopes = ["read", "a scope of the future"];
+  const auth = parseReply("auth", header({ status: "ok", scram: "v=", scopes }));
+  assertEquals(auth.scopes, scopes);
+  const wrong = header({ status: "ok", scram: "v=", scopes: "read" });
+  assertFails(() => parseReply("auth", wrong), "bad_header", "scopes");
+});

@@ -7,7 +7,19 @@ type Imports = ReadonlyMap<string, readonly string[]>;
 /** The modules of lib/, lowest first: each may import what stands in a line above its own. */
 const LAYERS: readonly (readonly string[])[] = [
   ["echo", "errors", "exists", "file_lock", "md5", "platform", "version"],
-  ["address", "checksum", "command_line", "file_name", "interrupts", "path", "quota", "watchdog"],
+  [
+    "address",
+    "checksum",
+    "command_line",
+    "file_name",
+    "interrupts",
+    "path",
+    "pin",
+    "quota",
+    "scram",
+    "token",
+    "watchdog",
+  ],
   ["completions", "datagram", "overwrite"],
   ["classic", "header", "manifest"],
   ["storage", "wire"],
@@ -28,6 +40,9 @@ const PURE = [
   "manifest",
   "md5",
   "overwrite",
+  "pin",
+  "scram",
+  "token",
 ];
 
 /** The only modules that decide in what files are kept. */
@@ -41,6 +56,8 @@ const TESTED_ELSEWHERE: Readonly<Record<string, string>> = {
   "client/connect.ts": "client_test.ts and session_test.ts connect",
   "client/echo_carrier.ts": "echo_command_test.ts sends every kind of probe",
   "client/echo_exchange.ts": "echo_command_test.ts asks for single replies",
+  "client/dial.ts": "tls_test.ts and client_test.ts reach servers, and some that do not answer",
+  "client/greeting.ts": "auth_session_test.ts greets servers, honest ones and others",
   "client/options.ts": "types only",
   "client/download.ts": "client_test.ts and end_to_end_test.ts download",
   "client/standard_streams.ts": "pipe_test.ts and exec_command_test.ts read and write them",
@@ -56,6 +73,7 @@ const TESTED_ELSEWHERE: Readonly<Record<string, string>> = {
   "standalone/main.ts": "wiring: standalone_test.ts makes executables and runs them",
   "standalone/self_extracting.ts": "standalone_test.ts runs what it makes",
   "server/uploads.ts": "session_test.ts and resume_test.ts upload",
+  "server/certificate.ts": "administration_test.ts makes certificates, tls_test.ts uses them",
   "server/config.ts": "a table: command_line_test.ts reads it",
   "server/listener.ts": "session_test.ts and end_to_end_test.ts listen",
   "server/main.ts": "wiring: end_to_end_test.ts runs the program",

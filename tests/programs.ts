@@ -81,6 +81,18 @@ export async function ferry(args: string[], options: FerryOptions = {}): Promise
   return await outcome(spawnFerry(args, options));
 }
 
+/** Runs `ferryd` to its end: one of its commands that does not serve. */
+export async function ferryd(args: string[], options: { cwd?: string } = {}): Promise<Outcome> {
+  const child = new Deno.Command(DENO, {
+    args: [...programArgs("ferryd"), ...args],
+    ...options,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  return await outcome(child);
+}
+
 /** Waits for a program and gives what it printed as text. */
 export async function outcome(child: Deno.ChildProcess): Promise<Outcome> {
   const { code, stdout, stderr } = await child.output();
@@ -119,7 +131,7 @@ export class Ferryd implements AsyncDisposable {
     this.pid = child.pid;
     this.root = root;
     this.listening = listening;
-    this.address = listening.get("tcp") ?? "";
+    this.address = listening.get("tcp") ?? listening.get("tls") ?? "";
     this.port = this.portOf("tcp");
   }
 
@@ -180,6 +192,11 @@ export class Ferryd implements AsyncDisposable {
     const { code } = await this.#child.status;
     await this.#rest;
     return { code, stderr: await this.#stderr };
+  }
+
+  /** Tells it to read its tokens and its certificate anew. */
+  reload(): void {
+    this.#child.kill("SIGHUP");
   }
 
   /** Kills it, unless it has ended. */

@@ -24,13 +24,18 @@ import { decodeManifestLine, decodeManifestReply, MAX_LINE_BYTES } from "../lib/
 import { MAX_DATAGRAM_BYTES } from "../lib/datagram.ts";
 import { OVERWRITE_POLICIES } from "../lib/overwrite.ts";
 import { CHECKPOINT_BYTES, RESUMABLE_BYTES } from "../lib/partial.ts";
-import { MAX_DRAIN_BYTES, MAX_UNREAD_INPUT_BYTES } from "../lib/wire.ts";
-import { type ExecPolicy, FsStorage, serve, type Server } from "../mod.ts";
-import { assertAllowed, SCOPES } from "../server/access.ts";
+import { type ByteStream, MAX_DRAIN_BYTES, MAX_UNREAD_INPUT_BYTES } from "../lib/wire.ts";
+import { type ExecPolicy, FsStorage, serve, type Server, type Storage } from "../mod.ts";
+import { createVerifier, MAX_SCRAM_LENGTH, SCRAM_ITERATIONS } from "../lib/scram.ts";
+import { assertAllowed, grantEverywhere, parseGrants, SCOPES } from "../server/access.ts";
+import { Authority } from "../server/auth.ts";
+import { Session } from "../server/session.ts";
+import { tokenTable } from "../server/tokens.ts";
 import { FERRYD } from "../server/config.ts";
 import { COMMON } from "../client/config.ts";
 import { PROJECT, TempDir } from "./programs.ts";
 import { RawPeer } from "./raw_peer.ts";
+import { RFC7677 } from "./scram_vector.ts";
 import { BAD, bytesOf, firstHeader, message } from "./vectors.ts";
 
 const PAGE = Deno.readTextFileSync(`${PROJECT}PROTOCOL.md`);
@@ -39,6 +44,7 @@ const ascii = new TextDecoder("latin1");
 /** What kind of reply each operation has. */
 const REPLIES: { readonly [Op in Request["op"]]: keyof Replies } = {
   hello: "hello",
+  auth: "auth",
   ping: "done",
   put: "put",
   get: "get",
@@ -250,6 +256,51 @@ Deno.test("PROTOCOL.md shows commands that run as it says", async () => {
   }
 });
 
+/** A server that knows the user of RFC 7677, and has the server's half of its nonce. */
+async function rfcSession(stream: ByteStream, storage: Storage): Promise<Session> {
+  const { username: id, secret, salt, iterations, serverNonce } = RFC7677;
+  const verifier = await createVerifier(secret, { salt, iterations });
+  const grants = parseGrants(["read,write"], ["inbox/"]);
+  const record = { id, name: id, created: 0, expires: null, grants, verifier };
+  const tokens = tokenTable([record]);
+  const authority = new Authority({ anonymous: {}, tokens, nonce: () => serverNonce });
+  const limits = { idleTimeout: 10_000, minRate: 0 };
+  return new Session(stream, { storage, authority, ...limits, peer: "peer", source: "source" });
+}
+
+Deno.test("PROTOCOL.md shows the exchange of RFC 7677 as it takes place", async () => {
+  const [shown] = blocks("wire").filter(({ info }) => info === "auth");
+  assert(shown);
+  const { clientFirst, serverFirst, clientFinal, serverFinal } = RFC7677;
+  const messages = shown.lines.slice(0, 4).map((line) => JSON.parse(line.slice(2)).scram);
+  assertEquals(messages, [clientFirst, serverFirst, clientFinal, serverFinal]);
+  await using dir = new TempDir();
+  await using storage = FsStorage.open(dir.path);
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  using peer = await RawPeer.connect(listener.addr.port);
+  const running = (await rfcSession(await listener.accept(), storage)).run();
+  for (const line of shown.lines) {
+    if (line.startsWith("> ")) {
+      await peer.send(message(line.slice(2)));
+      continue;
+    }
+    const reply = maskAgent((await readRaw(peer))!, message(line.slice(2)));
+    assertEquals(new TextDecoder().decode(firstHeader(reply)), line.slice(2));
+  }
+  await peer.end();
+  await running;
+});
+
+Deno.test("PROTOCOL.md names the limits on proofs that the code has", () => {
+  const text = section("## 20. Tokens");
+  assert(text.includes(`ask for ${SCRAM_ITERATIONS} iterations`));
+  assert(text.includes(`longer than ${MAX_SCRAM_LENGTH} characters`));
+  const source = Deno.readTextFileSync(`${PROJECT}server/throttle.ts`);
+  const [, first, longest] = /PAUSE = \{ first: (\d+), longest: ([\d_]+) \}/.exec(source)!;
+  assert(text.includes(`${first} ms`));
+  assert(text.includes(`${Number(longest!.replace("_", "")) / 1000} s at most`));
+});
+
 Deno.test("PROTOCOL.md lists every error code with its exit status", () => {
   // The source is where the codes stand as values; that each of them is one is checked beside.
   const source = Deno.readTextFileSync(`${PROJECT}lib/errors.ts`);
@@ -287,10 +338,11 @@ Deno.test("PROTOCOL.md names the limits that the code has", () => {
 });
 
 Deno.test("PROTOCOL.md names the timeouts that the programs have", () => {
-  const [idle, rate, greeting, part] = rows(section("## 12. Timeouts"));
+  const [idle, rate, greeting, handshake, part] = rows(section("## 12. Timeouts"));
   assertEquals(idle!.slice(1), [FERRYD.options["idle-timeout"].default, COMMON.timeout.default]);
   assertEquals(rate![1], FERRYD.options["min-rate"].default);
   assertEquals(greeting![2], COMMON["connect-timeout"].default);
+  assertEquals(handshake![1], FERRYD.options["handshake-timeout"].default);
   assertEquals(part![1], FERRYD.options["partial-ttl"].default);
   assert(
     section("## 12. Timeouts").includes(
@@ -339,7 +391,8 @@ Deno.test("PROTOCOL.md says which scopes each operation needs, as the server doe
   for (const [op, needs] of rows(section("## 9. Operations"))) {
     const needed = SCOPES.filter((scope) => {
       try {
-        assertAllowed(op as Request["op"], SCOPES.filter((other) => other !== scope));
+        const grants = grantEverywhere(SCOPES.filter((other) => other !== scope));
+        assertAllowed({ grants, mayAuthenticate: false }, { op: op as Request["op"] });
         return false;
       } catch {
         return true;

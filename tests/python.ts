@@ -11,12 +11,17 @@ import { type Outcome, outcome, PROJECT } from "./programs.ts";
 export function spawnPython(
   script: string,
   args: string[],
-  { cwd = PROJECT, stdin = "null" }: { cwd?: string; stdin?: "null" | "piped" } = {},
+  { cwd = PROJECT, stdin = "null", env = {} }: {
+    cwd?: string;
+    stdin?: "null" | "piped";
+    env?: Record<string, string>;
+  } = {},
 ): Deno.ChildProcess {
   try {
     return new Deno.Command("python3", {
       args: ["-B", `${PROJECT}fixtures/${script}`, ...args],
       cwd,
+      env,
       stdin,
       stdout: "piped",
       stderr: "piped",

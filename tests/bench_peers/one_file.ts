@@ -4,6 +4,9 @@
  * @module
  */
 
+import { parseGrants } from "../../server/access.ts";
+import { createCertificate } from "../../server/certificate.ts";
+import { newToken, TokenFile } from "../../server/tokens.ts";
 import { succeed } from "../interruptible.ts";
 import { ferry, Ferryd, spawnFerry } from "../programs.ts";
 import { writeRandomFile } from "../random_file.ts";
@@ -15,6 +18,11 @@ const GOALS: readonly Goal[] = [
   { ours: "ferry", peer: "rsync --fsync", ratio: { speed: 0.8 } },
   { ours: "ferry --durability none", peer: "rsync", ratio: { speed: 0.8 } },
   { ours: "ferry --durability none", peer: "scp", ratio: { speed: 1.2 } },
+];
+
+// scp encrypts, so this is like against like, but for the md5 that only ferry verifies.
+const TLS_GOALS: readonly Goal[] = [
+  { ours: "ferry --tls --durability none", peer: "scp", ratio: { speed: 1 } },
 ];
 
 type Direction = "put" | "get";
@@ -38,6 +46,49 @@ export async function oneFile(bench: Bench, direction: Direction): Promise<strin
   ];
   const timings = await interleave(contestants, bench);
   return timingTable(timings, { work: { amount: bench.size / MIB, unit: "MiB" }, goals: GOALS });
+}
+
+/** Times a transfer of the large file over TLS, with a token, beside the same without and beside scp. */
+export async function oneFileOverTls(bench: Bench, direction: Direction): Promise<string> {
+  const input = `${bench.dir}/input`;
+  if (!exists(input)) await writeRandomFile(input, bench.size, bench);
+  await using stack = new AsyncDisposableStack();
+  const credentials = await makeCredentials(Deno.makeTempDirSync(bench));
+  const contestants = [
+    await ferryContestant(bench, direction, stack, { durability: "full", credentials }),
+    await ferryContestant(bench, direction, stack, { durability: "none", credentials }),
+    await ferryContestant(bench, direction, stack, { durability: "none" }),
+    ...await scps(bench, direction, stack),
+  ];
+  const timings = await interleave(contestants, bench);
+  return timingTable(timings, {
+    work: { amount: bench.size / MIB, unit: "MiB" },
+    goals: TLS_GOALS,
+  });
+}
+
+/** The options of both programs for TLS and a token. */
+interface Credentials {
+  server: string[];
+  client: string[];
+}
+
+async function makeCredentials(dir: string): Promise<Credentials> {
+  const hosts = ["127.0.0.1"];
+  const { cert, key, pin } = await createCertificate({ hosts, lifetime: 24 * 60 * 60 * 1000 });
+  const grants = parseGrants(["read,write"], []);
+  const { token, record } = await newToken({ name: "bench", grants, expires: null });
+  Deno.writeTextFileSync(`${dir}/cert.pem`, cert);
+  Deno.writeTextFileSync(`${dir}/key.pem`, key);
+  Deno.writeTextFileSync(`${dir}/token`, token, { mode: 0o600 });
+  await new TokenFile(`${dir}/tokens`).add(record);
+  return {
+    server: [
+      ...["--tls-cert", `${dir}/cert.pem`, "--tls-key", `${dir}/key.pem`],
+      ...["--token-file", `${dir}/tokens`],
+    ],
+    client: ["--pin", pin, "--token-file", `${dir}/token`],
+  };
 }
 
 /** A directory with the input at the end where the transfer begins. */
@@ -68,39 +119,64 @@ function target(
   };
 }
 
+/** Options of {@linkcode ferryContestant}. */
+interface FerryOptions {
+  name?: string;
+  durability: "full" | "none";
+  /** Whether the server knows the md5 of a file that it sends. */
+  known?: boolean;
+  /** TLS and a token, or neither. */
+  credentials?: Credentials;
+}
+
+async function ferryContestant(
+  bench: Bench,
+  direction: Direction,
+  stack: AsyncDisposableStack,
+  { durability, known = true, credentials, name }: FerryOptions,
+): Promise<Contestant> {
+  name ??= [
+    "ferry",
+    ...credentials ? ["--tls"] : [],
+    ...durability === "none" ? ["--durability none"] : [],
+  ]
+    .join(" ");
+  const ends = endsOf(bench, direction, { copy: !known });
+  const options = ["--durability", durability, ...credentials?.server ?? []];
+  const { address } = stack.use(await Ferryd.start(ends.root, options));
+  const args = [
+    ...direction === "put"
+      ? ["put", ends.local, "--as", "file"]
+      : ["get", "file", "--out", ends.local, "--durability", durability],
+    ...credentials?.client ?? [],
+  ];
+  // The server computes the md5 of a file that it does not know, and remembers it.
+  if (direction === "get" && known) {
+    await ferry(["stat", "file", ...credentials?.client ?? []], { server: address });
+  }
+  return {
+    name,
+    ...target(bench, direction, ends),
+    prepare() {
+      if (!known) Deno.utimeSync(ends.remote, new Date(), new Date());
+    },
+    async run() {
+      await succeed(name, spawnFerry(args, { server: address }), bench.signal);
+    },
+  };
+}
+
 async function ferries(
   bench: Bench,
   direction: Direction,
   stack: AsyncDisposableStack,
 ): Promise<Contestant[]> {
-  const contestant = async (
-    name: string,
-    durability: "full" | "none",
-    { known = true } = {},
-  ): Promise<Contestant> => {
-    const ends = endsOf(bench, direction, { copy: !known });
-    const { address } = stack.use(await Ferryd.start(ends.root, ["--durability", durability]));
-    const args = direction === "put"
-      ? ["put", ends.local, "--as", "file"]
-      : ["get", "file", "--out", ends.local, "--durability", durability];
-    // The server computes the md5 of a file that it does not know, and remembers it.
-    if (direction === "get" && known) await ferry(["stat", "file"], { server: address });
-    return {
-      name,
-      ...target(bench, direction, ends),
-      prepare() {
-        if (!known) Deno.utimeSync(ends.remote, new Date(), new Date());
-      },
-      async run() {
-        await succeed(name, spawnFerry(args, { server: address }), bench.signal);
-      },
-    };
-  };
+  const contestant = (options: FerryOptions) => ferryContestant(bench, direction, stack, options);
   return [
-    await contestant("ferry", "full"),
-    await contestant("ferry --durability none", "none"),
+    await contestant({ durability: "full" }),
+    await contestant({ durability: "none" }),
     ...(direction === "get"
-      ? [await contestant("ferry, md5 not known yet", "full", { known: false })]
+      ? [await contestant({ name: "ferry, md5 not known yet", durability: "full", known: false })]
       : []),
   ];
 }

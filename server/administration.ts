@@ -1,0 +1,92 @@
+/**
+ * What `ferryd` does beside serving: tokens and certificates.
+ *
+ * @module
+ */
+
+import type { OptionValues } from "../lib/command_line.ts";
+import { FerryError } from "../lib/errors.ts";
+import { formatGrants, parseGrants } from "./access.ts";
+import type { CERT, TOKEN_LIST, TOKEN_NEW, TOKEN_REVOKE } from "./config.ts";
+import { writeSecretFile } from "./secret_file.ts";
+import { newToken, TokenFile, type TokenRecord } from "./tokens.ts";
+
+/** Where a command says what. */
+export interface Voice {
+  /** Results, on standard output. */
+  print(line: string): void;
+  /** What people want to know beside them, on standard error. */
+  tell(line: string): void;
+}
+
+/** Runs a command whose options and arguments have been read. */
+type Run<Options> = (options: Options, args: string[], voice: Voice) => Promise<void>;
+
+/** `ferryd token new` */
+export const tokenNew: Run<OptionValues<typeof TOKEN_NEW.options>> = async (
+  { "token-file": path, name, scope, path: paths, expires },
+  _args,
+  { print, tell },
+) => {
+  const file = tokenFile(path);
+  if (name === undefined) throw new FerryError("usage", "A token needs a --name");
+  const grants = parseGrants(scope, paths);
+  if (Object.keys(grants).length === 0) {
+    throw new FerryError("usage", "A token that allows nothing is of no use: give a --scope");
+  }
+  const ends = expires === undefined ? null : Date.now() + expires;
+  const { token, record } = await newToken({ name, grants, expires: ends });
+  await file.add(record);
+  tell(`token ${describe(record)}`);
+  print(token);
+};
+
+/** `ferryd token list` */
+export const tokenList: Run<OptionValues<typeof TOKEN_LIST.options>> = (
+  { "token-file": path },
+  _args,
+  { print },
+) => {
+  for (const record of tokenFile(path).read().records.values()) print(describe(record));
+  return Promise.resolve();
+};
+
+/** `ferryd token revoke` */
+export const tokenRevoke: Run<OptionValues<typeof TOKEN_REVOKE.options>> = async (
+  { "token-file": path },
+  args,
+  { tell },
+) => {
+  const file = tokenFile(path);
+  for (const wanted of args) tell(`revoked ${describe(await file.revoke(wanted))}`);
+};
+
+/** `ferryd cert` */
+export const cert: Run<OptionValues<typeof CERT.options>> = async (
+  { host: hosts, "tls-cert": certPath, "tls-key": keyPath, expires: lifetime, replace },
+  _args,
+  { print, tell },
+) => {
+  if (hosts.length === 0) {
+    throw new FerryError("usage", "Nobody could check it without a name: give a --host");
+  }
+  // It is large, and needed for nothing else.
+  const { createCertificate } = await import("./certificate.ts");
+  const { cert, key, pin } = await createCertificate({ hosts, lifetime });
+  await writeSecretFile(keyPath, key, { replace });
+  await writeSecretFile(certPath, cert, { replace, mode: 0o644 });
+  tell(`wrote ${certPath} and ${keyPath}; clients trust it by`);
+  print(pin);
+};
+
+function tokenFile(path: string | undefined): TokenFile {
+  if (path === undefined) throw new FerryError("usage", "Where are the tokens? Give --token-file");
+  return new TokenFile(path);
+}
+
+function describe({ id, name, grants, expires }: TokenRecord): string {
+  const end = expires === null
+    ? "never expires"
+    : `${expires <= Date.now() ? "expired" : "expires"} ${new Date(expires).toISOString()}`;
+  return `${id}  ${JSON.stringify(name)}  ${formatGrants(grants)}  ${end}`;
+}

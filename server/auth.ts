@@ -1,0 +1,183 @@
+/**
+ * Who a client is: what it may do before it has shown a token, and after.
+ *
+ * @module
+ */
+
+import { FerryError } from "../lib/errors.ts";
+import { MECHANISM, SCRAM_ITERATIONS, ScramServer, type ScramVerifier } from "../lib/scram.ts";
+import { type Grants, type Principal, type Scope, scopesOf } from "./access.ts";
+import { Throttle } from "./throttle.ts";
+import type { TokenRecord, TokenTable } from "./tokens.ts";
+
+const SALT_BYTES = 16;
+
+/** What an {@linkcode Authority} decides by. */
+export interface AuthorityOptions {
+  /** What anybody may do. */
+  anonymous: Grants;
+  /** The tokens that may be shown; none at all where nobody is asked for one. */
+  tokens?: TokenTable | undefined;
+  /** The server's half of a nonce; random unless told otherwise. */
+  nonce?: (() => string) | undefined;
+  /** Slows down those who guess. */
+  throttle?: Throttle | undefined;
+}
+
+/** What a server knows of all who may connect. */
+export class Authority {
+  readonly #anonymous: Grants;
+  readonly #nonce: (() => string) | undefined;
+  /** Slows down those who guess. */
+  readonly throttle: Throttle;
+  #tokens: TokenTable | undefined;
+
+  /** An authority that knows these tokens. */
+  constructor({ anonymous, tokens, nonce, throttle = new Throttle() }: AuthorityOptions) {
+    this.#anonymous = anonymous;
+    this.#tokens = tokens;
+    this.#nonce = nonce;
+    this.throttle = throttle;
+  }
+
+  /** How a client is to prove who it is: `none` where nobody asks. */
+  get mechanism(): string {
+    return this.#tokens ? MECHANISM : "none";
+  }
+
+  /** Knows these tokens from now on; what others may do ends with their next request. */
+  replace(tokens: TokenTable): void {
+    this.#tokens = tokens;
+  }
+
+  /** Somebody who has shown nothing. */
+  get anonymous(): Principal {
+    return { grants: this.#anonymous, mayAuthenticate: this.#tokens !== undefined };
+  }
+
+  /** Begins an exchange. */
+  begin(clientFirst: string): ScramServer {
+    return new ScramServer(clientFirst, this.#nonce?.());
+  }
+
+  /** A token, if it is there; it may have ended. */
+  find(id: string): TokenRecord | undefined {
+    return this.#tokens?.records.get(id);
+  }
+
+  /**
+   * What an id that is not there is answered with: it looks like that of a token, always the same for the
+   * same id, and no secret fits. So nobody learns which ids there are.
+   */
+  async decoy(id: string): Promise<ScramVerifier> {
+    const algorithm = { name: "HMAC", hash: "SHA-256" };
+    const secret = new Uint8Array(this.#tokens?.decoyKey ?? []);
+    const key = await crypto.subtle.importKey("raw", secret, algorithm, false, ["sign"]);
+    const bytes = await crypto.subtle.sign("HMAC", key, new TextEncoder().encode(id));
+    const salt = new Uint8Array(bytes).subarray(0, SALT_BYTES);
+    const unknown = () => crypto.getRandomValues(new Uint8Array(32));
+    return {
+      salt,
+      iterations: SCRAM_ITERATIONS,
+      storedKey: unknown(),
+      serverKey: unknown(),
+    };
+  }
+}
+
+/** Who the client of one connection is. */
+export class Identity {
+  readonly #authority: Authority;
+  readonly #source: string;
+  readonly #stop = new AbortController();
+  #exchange: { scram: ScramServer; record: TokenRecord | undefined } | undefined;
+  #shown: TokenRecord | undefined;
+
+  /**
+   * Somebody who has shown nothing yet.
+   *
+   * @param source what its tries are counted by: `sourceOf` its address
+   */
+  constructor(authority: Authority, source: string) {
+    this.#authority = authority;
+    this.#source = source;
+  }
+
+  /** How a client is to prove who it is: `none` where nobody asks. */
+  get mechanism(): string {
+    return this.#authority.mechanism;
+  }
+
+  /**
+   * Who this is now. A token that was taken back or changed, or that has ended, is one that was never shown.
+   */
+  get principal(): Principal {
+    const shown = this.#shown;
+    const current = shown && this.#authority.find(shown.id);
+    const valid = current && sameSecret(current, shown) && !hasEnded(current);
+    return valid ? { grants: current.grants, mayAuthenticate: false } : this.#authority.anonymous;
+  }
+
+  /** What may be done somewhere at least. */
+  get scopes(): Scope[] {
+    return scopesOf(this.principal.grants);
+  }
+
+  /** What this is called in the log. */
+  get name(): string | undefined {
+    return this.#shown && `${this.#shown.id} (${this.#shown.name})`;
+  }
+
+  /**
+   * Answers the first message of an exchange.
+   *
+   * @throws {FerryError} `bad_header`
+   */
+  async challenge(clientFirst: string): Promise<string> {
+    this.#exchange = undefined;
+    this.#shown = undefined;
+    const scram = this.#authority.begin(clientFirst);
+    const record = this.#authority.find(scram.username);
+    // It takes as long where there is such a token.
+    const decoy = await this.#authority.decoy(scram.username);
+    this.#exchange = { scram, record };
+    return scram.challenge(record?.verifier ?? decoy);
+  }
+
+  /**
+   * Answers the last message of an exchange with the server's proof. Where others of the same source have
+   * failed lately, it waits.
+   *
+   * @throws {FerryError} `denied`; `bad_header`; `busy` where too many have failed
+   */
+  async prove(clientFinal: string): Promise<string> {
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    if (!exchange) throw new FerryError("bad_header", "no exchange has begun");
+    const { throttle } = this.#authority;
+    await throttle.admit(this.#source, this.#stop.signal);
+    const { scram, record } = exchange;
+    const serverFinal = await scram.finish(clientFinal);
+    if (serverFinal === undefined || !record) {
+      throttle.failed(this.#source);
+      throw new FerryError("denied", "it is not valid");
+    }
+    if (hasEnded(record)) throw new FerryError("denied", "it has expired");
+    this.#shown = record;
+    return serverFinal;
+  }
+
+  /** Gives up waiting. */
+  close(): void {
+    this.#stop.abort(new FerryError("closed", "the connection ended"));
+  }
+}
+
+function hasEnded({ expires }: TokenRecord): boolean {
+  return expires !== null && expires <= Date.now();
+}
+
+/** Whether it was made with the same secret; another one under the same id is another token. */
+function sameSecret(a: TokenRecord, b: TokenRecord): boolean {
+  return a.verifier.storedKey.every((byte, at) => byte === b.verifier.storedKey[at]);
+}

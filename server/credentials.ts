@@ -1,0 +1,87 @@
+/**
+ * What `ferryd` lets clients in by, read from files: at its start, and anew when it is told to.
+ *
+ * @module
+ */
+
+import { getLogger } from "@logtape/logtape";
+import type { OptionValues } from "../lib/command_line.ts";
+import { FerryError, quote, toFerryError } from "../lib/errors.ts";
+import type { FERRYD } from "./config.ts";
+import type { Server } from "./listener.ts";
+import type { KeyPair } from "./tls.ts";
+import { TokenFile, type TokenTable } from "./tokens.ts";
+
+const logger = getLogger(["ferry", "server"]);
+
+/** The options that say where they are. */
+export type CredentialOptions = Pick<
+  OptionValues<typeof FERRYD.options>,
+  "token-file" | "tls-cert" | "tls-key"
+>;
+
+/**
+ * Reads the tokens, if there is a file of them.
+ *
+ * @throws {FerryError} as {@linkcode TokenFile.read}
+ */
+export function readTokens({ "token-file": path }: CredentialOptions): TokenTable | undefined {
+  return path === undefined ? undefined : new TokenFile(path).read();
+}
+
+/** A certificate that is valid for no longer than that is complained about. */
+const EXPIRES_SOON_MS = 14 * 24 * 60 * 60 * 1000;
+
+/**
+ * Reads the certificate and the key to it, if there are files of them.
+ *
+ * @throws {FerryError} `usage` where there is only one of the two; `not_found`, …
+ */
+export async function readKeyPair(options: CredentialOptions): Promise<KeyPair | undefined> {
+  const { "tls-cert": certPath, "tls-key": keyPath } = options;
+  if (certPath === undefined && keyPath === undefined) return undefined;
+  if (certPath === undefined || keyPath === undefined) {
+    throw new FerryError("usage", "--tls-cert and --tls-key belong together");
+  }
+  const [cert, key] = [certPath, keyPath].map((path) => {
+    try {
+      return Deno.readTextFileSync(path);
+    } catch (error) {
+      throw toFerryError(error).during(`read ${quote(path)}`);
+    }
+  }) as [string, string];
+  const { X509Certificate } = await import("node:crypto");
+  try {
+    const { validTo } = new X509Certificate(cert);
+    if (Date.parse(validTo) < Date.now() + EXPIRES_SOON_MS) {
+      logger.warn("The certificate {path} is valid until {validTo} only", {
+        path: certPath,
+        validTo,
+      });
+    }
+  } catch {
+    // What is wrong with it is said by who uses it.
+  }
+  return { cert, key };
+}
+
+/** Reads the tokens and the certificate anew; what cannot be read stays as it was. */
+export async function reload(server: Server, options: CredentialOptions): Promise<void> {
+  const attempt = async (what: string, change: () => Promise<void> | void) => {
+    try {
+      await change();
+      logger.info("Read the {what} anew", { what });
+    } catch (error) {
+      const { code, message } = toFerryError(error);
+      logger.error("The {what} stays as it was: {message} ({code})", { what, message, code });
+    }
+  };
+  if (options["token-file"] !== undefined) {
+    await attempt("token file", () => server.reload({ tokens: readTokens(options) }));
+  }
+  if (options["tls-cert"] !== undefined) {
+    await attempt("certificate", async () => {
+      server.reload({ tls: await readKeyPair(options) });
+    });
+  }
+}

@@ -1,0 +1,192 @@
+/**
+ * Listening for TLS connections: with a certificate that can be replaced, and handshakes that take no longer
+ * than they may.
+ *
+ * @module
+ */
+
+import { getLogger } from "@logtape/logtape";
+import { createServer, type Server, type Socket } from "node:net";
+import { createSecureContext, type SecureContext } from "node:tls";
+import { type Address, formatAddress } from "../lib/address.ts";
+import { FerryError, toFerryError } from "../lib/errors.ts";
+import { AcceptLoop, type ConnectionSource, type Listener, type Served } from "./accept.ts";
+import { TlsStream } from "./tls_stream.ts";
+
+const logger = getLogger(["ferry", "server"]);
+
+/** A certificate and the key to it. */
+export interface KeyPair {
+  /** The certificate in PEM, and those of the authorities between it and a root behind it. */
+  cert: string;
+  /** The private key in PEM. */
+  key: string;
+}
+
+/** What a TLS listener is opened with. */
+export interface TlsListenerOptions {
+  /** The certificate. */
+  keyPair: KeyPair;
+  /** Milliseconds after which a handshake that has not come to its end is given up. */
+  handshakeTimeout: number;
+  /** Begins to serve a connection whose handshake is done. */
+  begin(stream: TlsStream): Served;
+}
+
+/** A listener whose certificate can be replaced. */
+export interface TlsListener extends Listener {
+  /**
+   * Uses another certificate for the connections to come; those that are open stay.
+   *
+   * @throws {FerryError} `usage` where the pair is none; the old one stays then
+   */
+  replace(keyPair: KeyPair): void;
+}
+
+/**
+ * Listens for connections that speak TLS 1.3.
+ *
+ * @throws {FerryError} `usage` for a certificate or a key that is none; `io`, `denied`, `unreachable` where
+ * the address cannot be listened on
+ */
+export async function acceptTls(
+  address: Address,
+  { keyPair, handshakeTimeout, begin }: TlsListenerOptions,
+): Promise<TlsListener> {
+  const source = new TlsSource(secureContext(keyPair));
+  const listening = { kind: "tls" as const, ...await source.listen(address) };
+  const loop = new AcceptLoop<TlsStream>(
+    listening,
+    source,
+    (stream) => new Handshake(stream, handshakeTimeout, begin),
+  );
+  return {
+    listening,
+    close: (drainTimeout) => loop.close(drainTimeout),
+    replace: (keyPair) => void (source.context = secureContext(keyPair)),
+  };
+}
+
+/** What a connection is begun with. */
+function secureContext({ cert, key }: KeyPair): SecureContext {
+  try {
+    // A context is not looked into before a client comes. This looks at once, and whether the two belong
+    // together, too.
+    Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key }).close();
+    return createSecureContext({ cert, key, minVersion: "TLSv1.3" });
+  } catch (error) {
+    const { message } = error as Error;
+    throw new FerryError("usage", `${message.charAt(0).toLowerCase()}${message.slice(1)}`, {
+      action: "use the certificate and its key",
+      cause: error,
+    });
+  }
+}
+
+/** Where TLS connections come from. */
+class TlsSource implements ConnectionSource<TlsStream> {
+  readonly #server: Server;
+  readonly #waiting: TlsStream[] = [];
+  #next: PromiseWithResolvers<TlsStream> | undefined;
+  #closed = false;
+  /** What the next connections are begun with. */
+  context: SecureContext;
+
+  constructor(context: SecureContext) {
+    this.context = context;
+    this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#take(socket));
+  }
+
+  /** Begins to listen, and tells where. */
+  async listen({ hostname, port }: Address): Promise<Address> {
+    const listening = Promise.withResolvers<void>();
+    this.#server.once("error", listening.reject);
+    this.#server.listen({ host: hostname, port }, () => listening.resolve());
+    try {
+      await listening.promise;
+    } catch (error) {
+      throw toFerryError(error).during(`listen on ${formatAddress({ hostname, port })}`);
+    }
+    this.#server.on("error", (error) => this.#next?.reject(error));
+    const bound = this.#server.address() as { address: string; port: number };
+    return { hostname: bound.address, port: bound.port };
+  }
+
+  accept(): Promise<TlsStream> {
+    const stream = this.#waiting.shift();
+    if (stream) return Promise.resolve(stream);
+    this.#next = Promise.withResolvers();
+    return this.#next.promise;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#server.close();
+    for (const stream of this.#waiting) stream.close();
+    this.#next?.reject(new FerryError("closed", "the listener was closed"));
+  }
+
+  /** A socket becomes one of TLS at once: what it reads before would be lost. */
+  #take(socket: Socket): void {
+    if (this.#closed) return void socket.destroy();
+    let stream: TlsStream;
+    try {
+      stream = new TlsStream(socket, this.context);
+    } catch (error) {
+      socket.destroy();
+      this.#next?.reject(error);
+      return;
+    }
+    if (this.#next) this.#next.resolve(stream);
+    else this.#waiting.push(stream);
+    this.#next = undefined;
+  }
+}
+
+/** A connection from its beginning: first the handshake, then what serves it. */
+class Handshake implements Served {
+  readonly #stream: TlsStream;
+  readonly #timeout: number;
+  readonly #begin: (stream: TlsStream) => Served;
+  #served: Served | undefined;
+
+  constructor(stream: TlsStream, timeout: number, begin: (stream: TlsStream) => Served) {
+    this.#stream = stream;
+    this.#timeout = timeout;
+    this.#begin = begin;
+  }
+
+  async run(): Promise<void> {
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      this.#stream.close();
+    }, this.#timeout);
+    try {
+      await this.#stream.handshake();
+      clearTimeout(timer);
+      this.#served = this.#begin(this.#stream);
+    } catch (error) {
+      const { cause, reason } = toFerryError(error);
+      const peer = formatAddress(this.#stream.remoteAddr);
+      // What the library says of a handshake is for people.
+      const why = late ? "it took too long" : cause instanceof Error ? cause.message : reason;
+      logger.info("{peer}: no TLS: {why}", { peer, why });
+      this.#stream.close();
+      return;
+    } finally {
+      clearTimeout(timer);
+    }
+    await this.#served.run();
+  }
+
+  drain(): void {
+    if (this.#served) this.#served.drain();
+    else this.#stream.close();
+  }
+
+  close(reason: FerryError): void {
+    if (this.#served) this.#served.close(reason);
+    else this.#stream.close();
+  }
+}

@@ -1,0 +1,323 @@
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  type Client,
+  connect,
+  FerryError,
+  FsStorage,
+  newToken,
+  parseGrants,
+  serve,
+} from "../mod.ts";
+import type { ConnectOptions, ServeOptions, Server, TokenRecord } from "../mod.ts";
+import { tokenTable } from "../server/tokens.ts";
+import { TempDir } from "./programs.ts";
+import { RawPeer } from "./raw_peer.ts";
+
+const EMPTY = "d41d8cd98f00b204e9800998ecf8427e";
+const text = (bytes: string) => new TextEncoder().encode(bytes);
+
+async function token(scopes: string, ...paths: string[]) {
+  return await newToken({ name: scopes, grants: parseGrants([scopes], paths), expires: null });
+}
+
+/** A server with tokens over a root with files inside and outside of inbox/. */
+class Fixture implements AsyncDisposable {
+  readonly #dir = new TempDir();
+  readonly #storage = FsStorage.open(this.#dir.path, { durability: "none" });
+  server!: Server;
+
+  static async start(records: TokenRecord[], options: Partial<ServeOptions> = {}) {
+    const fixture = new Fixture();
+    for (const directory of ["inbox", "inbox/deep", "other"]) {
+      Deno.mkdirSync(`${fixture.#dir.path}/${directory}`);
+    }
+    for (const name of ["secret", "inbox/mine", "inbox/deep/er", "other/secret"]) {
+      fixture.#dir.write(name, name);
+    }
+    const storage = fixture.#storage;
+    const tokens = tokenTable(records);
+    fixture.server = await serve({ storage, listen: "127.0.0.1:0", tokens, ...options });
+    return fixture;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.server.addresses[0]!.port}`;
+  }
+
+  connect(options: ConnectOptions = {}): Promise<Client> {
+    return connect(this.address, { retries: 0, ...options });
+  }
+
+  peer(): Promise<RawPeer> {
+    return RawPeer.connect(this.server.addresses[0]!.port);
+  }
+
+  read(name: string): string {
+    return Deno.readTextFileSync(this.#dir.join(name));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.server.close({ drainTimeout: 0 });
+    await this.#storage[Symbol.asyncDispose]();
+    await this.#dir[Symbol.asyncDispose]();
+  }
+}
+
+async function codeOf(attempt: Promise<unknown>): Promise<string> {
+  return (await assertRejects(() => attempt, FerryError)).code;
+}
+
+Deno.test("serve() with tokens lets nobody do anything without one", async () => {
+  const { token: shown, record } = await token("read,write");
+  await using f = await Fixture.start([record]);
+  assertEquals(await codeOf(f.connect()), "auth_required");
+  using peer = await f.peer();
+  const requests = [
+    { op: "get", filename: "secret" },
+    { op: "get", filename: "nothing" },
+    { op: "list" },
+    { op: "list", recursive: true },
+    { op: "list", parts: true },
+    { op: "stat", filename: "secret" },
+    { op: "put", filename: "new", md5: EMPTY },
+    { op: "put", filename: "secret", offer: true, size: 6 },
+    { op: "mkdir", filename: "new" },
+    { op: "remove", filename: "secret" },
+    { op: "move", filename: "secret", to: "new" },
+    { op: "compare", md5: EMPTY },
+  ];
+  for (const request of requests) {
+    assertEquals(await peer.ask(request), "auth_required", request.op);
+  }
+  assertEquals(await peer.ask({ op: "ping" }), "ok");
+  await using client = await f.connect({ token: shown });
+  assertEquals(client.hello.scopes, ["read", "write"]);
+  assertEquals((await client.stat("secret")).size, 6);
+});
+
+Deno.test("serve() with tokens lets anybody do what `anonymous` says", async () => {
+  const { token: shown, record } = await token("write");
+  await using f = await Fixture.start([record], { anonymous: ["read"] });
+  await using anybody = await f.connect();
+  assertEquals(anybody.hello.scopes, ["read"]);
+  assertEquals((await anybody.stat("secret")).size, 6);
+  assertEquals(await codeOf(anybody.mkdir("new")), "auth_required");
+  // A token says all that may be done: nobody's rights are not added to it.
+  await using client = await f.connect({ token: shown });
+  assertEquals(client.hello.scopes, ["write"]);
+  assertEquals(await codeOf(client.stat("secret")), "denied");
+});
+
+Deno.test("connect() refuses a token that is none, or that the server does not know", async () => {
+  const [{ record }, other] = [await token("read"), await token("read")];
+  await using f = await Fixture.start([record]);
+  const attempt = assertRejects(() => f.connect({ token: other.token }), FerryError);
+  const { code, message } = await attempt;
+  assertEquals([code, message], ["denied", "Cannot take the token: it is not valid"]);
+  assertEquals(await codeOf(f.connect({ token: "pencil" })), "usage");
+});
+
+Deno.test("connect() with a token refuses a server that cannot prove that it knows it", async () => {
+  const { token: shown, record } = await token("read");
+  // One that asks for nothing.
+  await using open = await Fixture.start([], { tokens: undefined });
+  const { code, message } = await assertRejects(() => open.connect({ token: shown }), FerryError);
+  assertEquals(code, "denied");
+  assertStringIncludes(message, "does not prove");
+  // One that lets everybody in: it knows the id and the salt, and has no key.
+  const serverKey = new Uint8Array(32);
+  const forged = { ...record, verifier: { ...record.verifier, serverKey } };
+  await using impostor = await Fixture.start([forged]);
+  const refused = await assertRejects(() => impostor.connect({ token: shown }), FerryError);
+  assertEquals(refused.code, "denied");
+  assertStringIncludes(refused.message, "did not prove");
+});
+
+Deno.test("a token with a path sees and touches only what is below it", async () => {
+  const { token: shown, record } = await token("read,write,delete", "inbox/");
+  await using f = await Fixture.start([record]);
+  await using client = await f.connect({ token: shown });
+  const names = (await Array.fromAsync(client.list("inbox", { recursive: true })))
+    .map(({ filename }) => filename);
+  assertEquals(names, ["inbox/deep", "inbox/deep/er", "inbox/mine"]);
+  await client.put(text("new"), { as: "inbox/new" });
+  await client.move("inbox/new", "inbox/deep/moved");
+  await client.remove("inbox/deep", { recursive: true });
+  for (
+    const attempt of [
+      () => Array.fromAsync(client.list("")),
+      () => Array.fromAsync(client.list("other")),
+      () => client.stat("secret"),
+      () => client.stat(""),
+      () => client.put(text("x"), { as: "secret", overwrite: "always" }),
+      () => client.put(text("x"), { as: "other/new" }),
+      () => client.move("inbox/mine", "mine"),
+      () => client.move("secret", "inbox/secret"),
+      () => client.remove("inbox", { recursive: true }),
+      () => client.remove("other", { recursive: true }),
+      () => client.mkdir("new"),
+      () => client.get("secret", { out: "/dev/null" }),
+    ]
+  ) assertEquals(await codeOf(attempt()), "denied", attempt.toString());
+  assertEquals(await codeOf(client.stat("inbox/../secret")), "bad_name");
+  assertEquals([f.read("secret"), f.read("other/secret"), f.read("inbox/mine")], [
+    "secret",
+    "other/secret",
+    "inbox/mine",
+  ]);
+});
+
+/** Begins an exchange by hand and shows the token over it. */
+async function show(peer: RawPeer, shown: string): Promise<void> {
+  const { ScramClient } = await import("../lib/scram.ts");
+  const { parseToken } = await import("../lib/token.ts");
+  const { id: username, secret } = parseToken(shown);
+  const scram = new ScramClient({ username, secret });
+  await peer.send({ op: "auth", scram: scram.first });
+  const challenge = (await peer.receive())!.header.scram as string;
+  await peer.send({ op: "auth", scram: await scram.answer(challenge) });
+  scram.assertServer((await peer.receive())!.header.scram as string);
+}
+
+/** The lines of a streamed reply. */
+async function lines(peer: RawPeer): Promise<Record<string, unknown>[]> {
+  assertEquals((await peer.receive())?.header.status, "ok");
+  let body = "";
+  for (;;) {
+    const { header, body: piece } = (await peer.receive())!;
+    if (header.end) break;
+    body += new TextDecoder().decode(piece);
+  }
+  return body.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
+}
+
+Deno.test("a compare answers for each line whether it is this token's", async () => {
+  const { token: shown, record } = await token("read,write", "inbox");
+  await using f = await Fixture.start([record]);
+  using peer = await f.peer();
+  await show(peer, shown);
+  const names = ["inbox/new", "secret", "nothing", "inbox/../secret", "inbox/mine"];
+  const body = text(
+    names.map((filename) => {
+      return JSON.stringify({ filename, size: 6, mtime: 0 }) + "\n";
+    }).join(""),
+  );
+  await peer.send({ op: "compare", md5: null, total_size: body.length }, body);
+  const { md5Of } = await import("../lib/checksum.ts");
+  await peer.send({ end: true, md5: md5Of(body), size: body.length });
+  const answers = await lines(peer);
+  assertEquals(answers.map(({ filename, decision, code }) => [filename, code ?? decision]), [
+    ["inbox/new", "send"],
+    ["secret", "denied"],
+    ["nothing", "denied"],
+    ["inbox/../secret", "bad_name"],
+    ["inbox/mine", "exists"],
+  ]);
+});
+
+Deno.test("a list of parts shows a token its own only", async () => {
+  const [mine, all] = [await token("read,write", "inbox"), await token("read,write")];
+  await using f = await Fixture.start([mine.record, all.record]);
+  const size = 9 * 1024 * 1024;
+  for (const filename of ["inbox/part", "other/part"]) {
+    using sender = await f.peer();
+    await show(sender, all.token);
+    await sender.send({ op: "put", filename, md5: null, size, total_size: size });
+    await sender.send(new Uint8Array(5 * 1024 * 1024));
+    await sender.end();
+    assertEquals(await sender.code(), "closed");
+  }
+  for (const [{ token: shown }, expected] of [[mine, 1], [all, 2]] as const) {
+    await using client = await f.connect({ token: shown });
+    const parts = await Array.fromAsync(client.listParts());
+    assertEquals(parts.length, expected);
+    assert(parts.some(({ filename }) => filename === "inbox/part"));
+  }
+});
+
+Deno.test("Server.reload() takes a token back from who is connected already", async () => {
+  const { token: shown, record } = await token("read,write");
+  await using f = await Fixture.start([record]);
+  await using client = await f.connect({ token: shown });
+  await client.stat("secret");
+  f.server.reload({ tokens: tokenTable([]) });
+  assertEquals(await codeOf(client.stat("secret")), "auth_required");
+  assertEquals(await codeOf(f.connect({ token: shown })), "denied");
+  f.server.reload({ tokens: tokenTable([record]) });
+  await client.stat("secret");
+});
+
+Deno.test("auth is refused where nobody is asked who it is, and out of turn", async () => {
+  await using open = await Fixture.start([], { tokens: undefined });
+  using stranger = await open.peer();
+  assertEquals(await stranger.ask({ op: "auth", scram: "n,,n=user,r=abc" }), "bad_header");
+  assertEquals(await stranger.ask({ op: "stat", filename: "secret" }), "ok");
+  const { record } = await token("read");
+  await using f = await Fixture.start([record]);
+  using peer = await f.peer();
+  assertEquals(await peer.ask({ op: "auth" }), "bad_header");
+  assertEquals(await peer.ask({ op: "auth", scram: "c=biws,r=abc,p=AAAA" }), "bad_header");
+  assertEquals(await peer.ask({ op: "auth", scram: "x".repeat(5000) }), "bad_header");
+  assertEquals(await peer.ask({ op: "hello", versions: [1], scram: "junk" }), "bad_header");
+  assertEquals(await peer.ask({ op: "stat", filename: "secret" }), "auth_required");
+});
+
+Deno.test("a source that guesses is slowed down, and nobody else on another connection is blocked", async () => {
+  const [{ token: shown, record }, wrong] = [await token("read"), await token("read")];
+  await using f = await Fixture.start([record]);
+  await using before = await f.connect({ token: shown });
+  assertEquals(await codeOf(f.connect({ token: wrong.token })), "denied");
+  const began = performance.now();
+  const guess = codeOf(f.connect({ token: wrong.token }));
+  // Who has been let in goes on meanwhile.
+  await before.stat("secret");
+  assertEquals(await guess, "denied");
+  assert(performance.now() - began >= 200, "the second guess did not wait");
+});
+
+Deno.test("a guesser that has to wait does not hold up the end of the server", async () => {
+  const [{ record }, wrong] = [await token("read"), await token("read")];
+  await using f = await Fixture.start([record]);
+  const guesses = Array.from({ length: 12 }, () => codeOf(f.connect({ token: wrong.token })));
+  await Promise.race(guesses);
+  const more = Array.from({ length: 3 }, () => codeOf(f.connect({ token: wrong.token })));
+  await f.server.close({ drainTimeout: 100 });
+  for (const code of await Promise.all([...guesses, ...more])) {
+    assert(["denied", "closed", "unreachable", "busy"].includes(code), code);
+  }
+});
+
+Deno.test("a token costs one round trip", async () => {
+  const { token: shown, record } = await token("read");
+  await using f = await Fixture.start([record], { anonymous: ["read"] });
+  /** Connects through a relay and counts how often the client waited for the server. */
+  const turns = async (options: ConnectOptions): Promise<number> => {
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    let count = 0;
+    let last = "";
+    const relay = (async () => {
+      using client = await listener.accept();
+      const [hostname, port] = f.address.split(":") as [string, string];
+      using server = await Deno.connect({ hostname, port: Number(port) });
+      const pump = async (from: Deno.Conn, to: Deno.Conn, name: string) => {
+        const buffer = new Uint8Array(65536);
+        for (;;) {
+          const read = await from.read(buffer).catch(() => null);
+          if (read === null) return await to.closeWrite().catch(() => {});
+          if (last !== name && name === "server") count++;
+          last = name;
+          await to.write(buffer.subarray(0, read));
+        }
+      };
+      await Promise.all([pump(client, server, "client"), pump(server, client, "server")]);
+    })();
+    const address = `127.0.0.1:${listener.addr.port}`;
+    const client = await connect(address, { retries: 0, ...options });
+    await client.stat("secret");
+    await client[Symbol.asyncDispose]();
+    await relay;
+    return count;
+  };
+  assertEquals(await turns({}), 2);
+  assertEquals(await turns({ token: shown }), 3);
+});

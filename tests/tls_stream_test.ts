@@ -1,0 +1,138 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { FerryError } from "../lib/errors.ts";
+import { createCertificate } from "../server/certificate.ts";
+import { acceptTls, type TlsListener } from "../server/tls.ts";
+import type { TlsStream } from "../server/tls_stream.ts";
+
+const MIB = 1024 * 1024;
+const KEY_PAIR = await createCertificate({ hosts: ["localhost"], lifetime: 60_000 });
+
+/** Both ends of a TLS connection: the server's as it is used, the client's one of Deno's own. */
+class Fixture implements AsyncDisposable {
+  listener!: TlsListener;
+  stream!: TlsStream;
+  client!: Deno.TlsConn;
+  readonly #done = Promise.withResolvers<void>();
+
+  static async start(): Promise<Fixture> {
+    const fixture = new Fixture();
+    const begun = Promise.withResolvers<TlsStream>();
+    fixture.listener = await acceptTls({ hostname: "127.0.0.1", port: 0 }, {
+      keyPair: KEY_PAIR,
+      handshakeTimeout: 10_000,
+      begin(stream) {
+        begun.resolve(stream);
+        const end = () => fixture.#done.resolve();
+        return { run: () => fixture.#done.promise, drain: end, close: end };
+      },
+    });
+    const { port } = fixture.listener.listening;
+    fixture.client = await Deno.connectTls({
+      hostname: "localhost",
+      port,
+      caCerts: [KEY_PAIR.cert],
+    });
+    await fixture.client.handshake();
+    fixture.stream = await begun.promise;
+    return fixture;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.stream.close();
+    this.#done.resolve();
+    await this.listener.close(0);
+    try {
+      this.client.close();
+    } catch {
+      // It has ended already.
+    }
+  }
+}
+
+/** Bytes that tell where they belong. */
+function pattern(size: number): Uint8Array {
+  const words = new Uint32Array(size / 4).map((_, at) => at * 2654435761);
+  return new Uint8Array(words.buffer);
+}
+
+async function send(conn: Deno.TlsConn, bytes: Uint8Array, onSent = (_: number) => {}) {
+  for (let done = 0; done < bytes.length;) {
+    done += await conn.write(bytes.subarray(done));
+    onSent(done);
+  }
+}
+
+async function receive(from: { read(into: Uint8Array): Promise<number | null> }) {
+  const pieces: Uint8Array[] = [];
+  const buffer = new Uint8Array(100_000);
+  for (;;) {
+    const count = await from.read(buffer);
+    if (count === null) break;
+    pieces.push(buffer.slice(0, count));
+  }
+  return new Uint8Array(await new Blob(pieces as BlobPart[]).arrayBuffer());
+}
+
+Deno.test("TlsStream holds a peer back while nobody reads, and loses nothing", async () => {
+  await using f = await Fixture.start();
+  const bytes = pattern(128 * MIB);
+  let sent = 0;
+  const sending = send(f.client, bytes, (count) => sent = count).then(() => f.client.closeWrite());
+  // Until the buffers of both systems are full and nothing moves any more.
+  for (let before = -1; before !== sent;) {
+    before = sent;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+  }
+  assert(sent > 0 && sent < 64 * MIB, `${sent} bytes were taken that nobody read`);
+  const got = await receive(f.stream);
+  await sending;
+  assertEquals(got.length, bytes.length);
+  assert(got.every((byte, at) => byte === bytes[at]), "the bytes differ");
+});
+
+Deno.test("TlsStream.write() waits for a peer that takes nothing, and fails when it is closed", async () => {
+  await using f = await Fixture.start();
+  const bytes = new Uint8Array(MIB);
+  let sent = 0;
+  const sending = (async () => {
+    for (;;) sent += await f.stream.write(bytes);
+  })();
+  sending.catch(() => {});
+  for (let before = -1; before !== sent;) {
+    before = sent;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+  }
+  assert(sent > 0 && sent < 64 * MIB, `${sent} bytes were taken that nobody read`);
+  f.stream.close();
+  const error = await assertRejects(() => sending, FerryError);
+  assertEquals(error.code, "closed");
+  assertEquals((await assertRejects(() => f.stream.write(bytes), FerryError)).code, "closed");
+  // The peer is told, though it has taken nothing for so long.
+  await receive(f.client).catch(() => {});
+});
+
+Deno.test("TlsStream goes on sending when the peer has ended its direction", async () => {
+  await using f = await Fixture.start();
+  await send(f.client, pattern(1000));
+  await f.client.closeWrite();
+  assertEquals(await receive(f.stream), pattern(1000));
+  assertEquals(await f.stream.read(new Uint8Array(1)), null);
+  const receiving = receive(f.client);
+  const bytes = pattern(4 * MIB);
+  for (let done = 0; done < bytes.length;) done += await f.stream.write(bytes.subarray(done));
+  await f.stream.closeWrite();
+  const got = await receiving;
+  assert(got.length === bytes.length && got.every((byte, at) => byte === bytes[at]));
+});
+
+Deno.test("TlsStream.read() fails when it is closed meanwhile, and ends when the peer is gone", async () => {
+  await using f = await Fixture.start();
+  const reading = f.stream.read(new Uint8Array(1));
+  f.stream.close();
+  assertEquals((await assertRejects(() => reading, FerryError)).code, "closed");
+
+  await using g = await Fixture.start();
+  const waiting = g.stream.read(new Uint8Array(1)).catch((error) => error.code);
+  g.client.close();
+  assert([null, "closed"].includes(await waiting));
+});

@@ -1,0 +1,321 @@
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import { type Client, connect, type ConnectOptions, FsStorage, serve } from "../mod.ts";
+import type { ServeOptions, Server } from "../mod.ts";
+import { FerryError } from "../lib/errors.ts";
+import { createCertificate } from "../server/certificate.ts";
+import { TempDir } from "./programs.ts";
+import { frame } from "./raw_peer.ts";
+
+const HOUR = 60 * 60 * 1000;
+const make = (hosts: string[], lifetime = HOUR) => createCertificate({ hosts, lifetime });
+const [MINE, OTHER] = [
+  await make(["localhost", "127.0.0.1"]),
+  await make(["localhost", "127.0.0.1"]),
+];
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+/** A server with TLS in this process, over an empty root. */
+class Fixture implements AsyncDisposable {
+  readonly #dir = new TempDir();
+  readonly #storage = FsStorage.open(this.#dir.path, { durability: "none" });
+  server!: Server;
+
+  static async start(options: Partial<ServeOptions> = {}): Promise<Fixture> {
+    const fixture = new Fixture();
+    const storage = fixture.#storage;
+    try {
+      fixture.server = await serve({ storage, listen: "127.0.0.1:0", tls: MINE, ...options });
+    } catch (error) {
+      await fixture[Symbol.asyncDispose]();
+      throw error;
+    }
+    return fixture;
+  }
+
+  get port(): number {
+    return this.server.addresses[0]!.port;
+  }
+
+  connect(options: ConnectOptions = { tls: { ca: [MINE.cert] } }): Promise<Client> {
+    return connect(`127.0.0.1:${this.port}`, { retries: 0, ...options });
+  }
+
+  join(name: string): string {
+    return this.#dir.join(name);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await (this.server as Server | undefined)?.close({ drainTimeout: 0 });
+    await this.#storage[Symbol.asyncDispose]();
+    await this.#dir[Symbol.asyncDispose]();
+  }
+}
+
+/** A server that only shakes hands, with one certificate after the other, and notes what comes then. */
+class Handshaker implements AsyncDisposable {
+  readonly port: number;
+  /** What each connection sent. */
+  readonly received: Uint8Array[] = [];
+  readonly #certificates: { cert: string; key: string }[];
+  readonly #running: Promise<void>;
+  #listener: Deno.TlsListener;
+  #closed = false;
+
+  constructor(...certificates: { cert: string; key: string }[]) {
+    this.#certificates = certificates;
+    this.#listener = this.#listen(0);
+    this.port = this.#listener.addr.port;
+    this.#running = this.#run();
+  }
+
+  #listen(port: number): Deno.TlsListener {
+    const { cert, key } = this.#certificates.shift()!;
+    return Deno.listenTls({ hostname: "127.0.0.1", port, cert, key });
+  }
+
+  async #run(): Promise<void> {
+    for (;;) {
+      const conn = await this.#listener.accept().catch(() => undefined);
+      if (!conn) return;
+      if (this.#certificates.length > 0) {
+        this.#listener.close();
+        this.#listener = this.#listen(this.port);
+      }
+      const buffer = new Uint8Array(1000);
+      const count = await conn.read(buffer).catch(() => null);
+      this.received.push(buffer.slice(0, count ?? 0));
+      conn.close();
+    }
+  }
+
+  /** Waits until every connection has ended, and gives what they sent. */
+  async finish(): Promise<Uint8Array[]> {
+    await this[Symbol.asyncDispose]();
+    return this.received;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#closed) this.#listener.close();
+    this.#closed = true;
+    await this.#running;
+  }
+}
+
+/** Connects, which is to fail, and gives the code and the reason. */
+async function refusal(port: number, options: ConnectOptions): Promise<[string, string]> {
+  const attempt = () => connect(`127.0.0.1:${port}`, { retries: 0, ...options });
+  const { code, message } = await assertRejects(attempt, FerryError);
+  assertStringIncludes(message, `Cannot connect to 127.0.0.1:${port}: `);
+  return [code, message.replace(/^[^:]*:\d+: /, "")];
+}
+
+Deno.test("serve() with a certificate speaks TLS and nothing else", async () => {
+  await using f = await Fixture.start();
+  assertEquals(f.server.addresses[0]!.kind, "tls");
+  await using client = await f.connect();
+  const content = crypto.getRandomValues(new Uint8Array(60_000));
+  const large = new Uint8Array(5_000_000).map((_, at) => content[at % 60_000]! ^ at >> 16);
+  await client.put(large, { as: "a/b" });
+  assertEquals(Deno.readFileSync(f.join("a/b")), large);
+  await client.get("a/b", { out: f.join("copy") });
+  assertEquals(Deno.readFileSync(f.join("copy")), large);
+  const [code, reason] = await refusal(f.port, {});
+  assertEquals(code, "bad_header");
+  assertMatch(reason, /seems to speak TLS$/);
+});
+
+Deno.test("serve() refuses a certificate that is none, and a key that is another's", async () => {
+  for (const tls of [{ cert: "", key: "" }, { ...MINE, key: OTHER.key }, { ...MINE, cert: "x" }]) {
+    const error = await assertRejects(() => Fixture.start({ tls }), FerryError);
+    assertEquals(error.code, "usage");
+    assertMatch(error.message, /^Cannot use the certificate and its key: /);
+  }
+});
+
+Deno.test("connect() trusts a certificate by --ca or by its fingerprint, and no other", async () => {
+  await using f = await Fixture.start();
+  for (const tls of [{ ca: [MINE.cert] }, { ca: [OTHER.cert, MINE.cert] }, { pins: [MINE.pin] }]) {
+    await using client = await f.connect({ tls });
+    await client.ping();
+  }
+  await using either = await f.connect({ tls: { pins: [OTHER.pin, MINE.pin] } });
+  await either.ping();
+  // Where both are given, the pin decides.
+  const both = await refusal(f.port, { tls: { ca: [MINE.cert], pins: [OTHER.pin] } });
+  assertEquals(both[0], "denied");
+  for (const tls of [true, { ca: [OTHER.cert] }]) {
+    const [code, reason] = await refusal(f.port, { tls });
+    assertEquals(code, "denied");
+    assertMatch(reason, /not trusted: nobody who is trusted here has signed it/);
+  }
+});
+
+Deno.test("connect() takes a certificate for the host that was asked for only", async () => {
+  const elsewhere = await make(["files.example.org"]);
+  await using f = await Fixture.start({ tls: elsewhere });
+  const [code, reason] = await refusal(f.port, { tls: { ca: [elsewhere.cert] } });
+  assertEquals([code, reason], [
+    "denied",
+    'the server\'s certificate is not trusted: it is not for "127.0.0.1"',
+  ]);
+  // A pin is for one certificate, whatever names stand in it.
+  await using client = await f.connect({ tls: { pins: [elsewhere.pin] } });
+  await client.ping();
+});
+
+Deno.test("connect() takes no certificate that has expired", async () => {
+  const old = await make(["127.0.0.1"], -1000);
+  await using f = await Fixture.start({ tls: old });
+  for (const tls of [{ ca: [old.cert] }, { pins: [old.pin] }]) {
+    const [code, reason] = await refusal(f.port, { tls });
+    assertEquals([code, reason], [
+      "denied",
+      "the server's certificate is not trusted: it has expired",
+    ]);
+  }
+});
+
+Deno.test("connect() sends nothing to a server that has another certificate than the pinned one", async () => {
+  await using fake = new Handshaker(OTHER);
+  const [code, reason] = await refusal(fake.port, { tls: { pins: [MINE.pin] } });
+  assertEquals(code, "denied");
+  assertStringIncludes(reason, `it is ${OTHER.pin}`);
+  assertEquals(await fake.finish(), [new Uint8Array()]);
+});
+
+Deno.test("connect() sends nothing to who shows the pinned certificate first and then another", async () => {
+  // Somebody in between lets the look at the certificate through, and not the connection that follows.
+  await using fake = new Handshaker(MINE, OTHER);
+  const [code] = await refusal(fake.port, { tls: { pins: [MINE.pin] } });
+  assertEquals(code, "denied");
+  assertEquals(await fake.finish(), [new Uint8Array(), new Uint8Array()]);
+});
+
+Deno.test("connect() says that a server does not speak TLS", async () => {
+  await using f = await Fixture.start({ tls: undefined });
+  for (const tls of [{ ca: [MINE.cert] }, { pins: [MINE.pin] }]) {
+    const [code, reason] = await refusal(f.port, { tls });
+    assertEquals([code, reason], ["bad_header", "the server does not speak TLS"]);
+  }
+});
+
+Deno.test("connect() gives up a handshake that does not end, and can be told to", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  for (const tls of [{ ca: [MINE.cert] }, { pins: [MINE.pin] }]) {
+    const [code] = await refusal(port, { tls, connectTimeout: 100 });
+    assertEquals(code, "timeout");
+    const stop = new AbortController();
+    const connecting = connect(`127.0.0.1:${port}`, { tls, signal: stop.signal });
+    stop.abort(new Error("enough"));
+    assertEquals((await assertRejects(() => connecting, Error)).message, "enough");
+  }
+});
+
+Deno.test("serve() gives up a handshake that does not end, and serves others meanwhile", async () => {
+  await using f = await Fixture.start({ handshakeTimeout: 300 });
+  const began = performance.now();
+  const peers = await Promise.all(
+    Array.from({ length: 20 }, () => Deno.connect({ hostname: "127.0.0.1", port: f.port })),
+  );
+  // Half of them begin a handshake and send a byte now and then.
+  const hello = bytes("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03");
+  const trickling = peers.filter((_, at) => at % 2 === 0).map(async (peer) => {
+    for (const byte of hello) {
+      await peer.write(new Uint8Array([byte]));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  });
+  await using client = await f.connect();
+  await client.ping();
+  assert(performance.now() - began < 300, "the others were waited for");
+  const ends = peers.map(async (peer) => await peer.read(new Uint8Array(100)).catch(() => null));
+  assertEquals(await Promise.all(ends), peers.map(() => null));
+  await Promise.allSettled(trickling);
+  for (const peer of peers) peer.close();
+  await client.ping();
+});
+
+Deno.test("serve() survives what is no handshake", async () => {
+  await using f = await Fixture.start();
+  for (
+    const junk of ["GET / HTTP/1.1\r\n\r\n", "\0", frame({ op: "ping" }), "\x16\x03\x01\xff\xff"]
+  ) {
+    const peer = await Deno.connect({ hostname: "127.0.0.1", port: f.port });
+    await peer.write(typeof junk === "string" ? bytes(junk) : junk);
+    await peer.closeWrite();
+    const answer = await new Response(peer.readable).bytes();
+    assert(answer.length < 100, "a TLS alert at most");
+  }
+  await using client = await f.connect();
+  await client.ping();
+});
+
+Deno.test("Server.reload() gives new connections another certificate, and keeps the others open", async () => {
+  await using f = await Fixture.start();
+  await using before = await f.connect();
+  await before.put(bytes("one"), { as: "one" });
+  f.server.reload({ tls: OTHER });
+  assertEquals((await refusal(f.port, { tls: { ca: [MINE.cert] } }))[0], "denied");
+  await using after = await f.connect({ tls: { pins: [OTHER.pin] } });
+  await after.put(bytes("two"), { as: "two" });
+  await before.put(bytes("three"), { as: "three" });
+  assertEquals((await Array.fromAsync(before.list())).length, 3);
+});
+
+Deno.test("Server.reload() keeps the old certificate where the new one is none", async () => {
+  await using f = await Fixture.start();
+  const reload = () => f.server.reload({ tls: { ...OTHER, key: MINE.key } });
+  assertEquals(assertThrows(reload, FerryError).code, "usage");
+  await using client = await f.connect();
+  await client.ping();
+});
+
+Deno.test("Server.reload() refuses what the server was started without", async () => {
+  await using f = await Fixture.start({ tls: undefined });
+  const tokens = { records: new Map(), decoyKey: new Uint8Array(32) };
+  for (const change of [{ tls: MINE }, { tokens }]) {
+    const error = assertThrows(() => f.server.reload(change), FerryError);
+    assertEquals(error.code, "usage");
+  }
+});
+
+Deno.test("Server.reload() again and again refuses no client, not for a moment", async () => {
+  await using f = await Fixture.start();
+  let left = 60;
+  const use = async () => {
+    while (left-- > 0) {
+      await using client = await f.connect({ tls: { ca: [MINE.cert, OTHER.cert] } });
+      f.server.reload({ tls: left % 2 === 0 ? OTHER : MINE });
+      await client.ping();
+    }
+  };
+  await Promise.all([use(), use(), use()]);
+});
+
+Deno.test("a client that leaves without a word is no error of the server's", async () => {
+  await using f = await Fixture.start();
+  const conn = await Deno.connectTls({ hostname: "localhost", port: f.port, caCerts: [MINE.cert] });
+  await conn.write(frame({ op: "put", filename: "x", md5: null, total_size: 1000 }));
+  await conn.write(bytes("half"));
+  conn.close();
+  await using client = await f.connect();
+  assertEquals(await Array.fromAsync(client.list()), []);
+});
+
+Deno.test("close() ends a connection that is still shaking hands", async () => {
+  await using f = await Fixture.start();
+  const peer = await Deno.connect({ hostname: "127.0.0.1", port: f.port });
+  await using client = await f.connect();
+  await client.ping();
+  await f.server.close({ drainTimeout: 60_000 });
+  assertEquals(await peer.read(new Uint8Array(1)).catch(() => null), null);
+  peer.close();
+});
