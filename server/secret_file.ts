@@ -7,6 +7,7 @@
 
 import { quote, toFerryError } from "../lib/errors.ts";
 import { dirname } from "../lib/path.ts";
+import { PLATFORM } from "../lib/platform.ts";
 import { renameWithoutReplacing, syncDirectory } from "../lib/staging.ts";
 
 /** Options of {@linkcode writeSecretFile}. */
@@ -45,7 +46,7 @@ async function writeSecretly(
     using file = Deno.openSync(temporary, { write: true });
     const bytes = new TextEncoder().encode(text);
     for (let done = 0; done < bytes.length;) done += file.writeSync(bytes.subarray(done));
-    if (Deno.build.os !== "windows") Deno.chmodSync(temporary, mode);
+    if (PLATFORM.permissionBits) Deno.chmodSync(temporary, mode);
     file.syncSync();
     if (replace) Deno.renameSync(temporary, path);
     else renameWithoutReplacing(temporary, path);
