@@ -74,11 +74,13 @@ function argsFor(input: string): string[] {
 
 /** Kills the client when most of the file has crossed. */
 async function cut(server: Ferryd, input: string, size: number): Promise<void> {
-  let child: Deno.ChildProcess | undefined;
   const at = Math.floor(size * CUT_AT);
+  const reached = Promise.withResolvers<void>();
   await using peer = FaultyPeer.start(server.port, {
-    faults: [{ kind: "close", direction: "up", at, onReached: () => child!.kill("SIGKILL") }],
+    faults: [{ kind: "close", direction: "up", at, onReached: reached.resolve }],
   });
-  child = spawnFerry(argsFor(input), { server: peer.address });
+  const child = spawnFerry(argsFor(input), { server: peer.address });
+  await reached.promise;
+  child.kill("SIGKILL");
   await outcome(child);
 }
