@@ -37,7 +37,7 @@ const ENVIRONMENT = [
   "TMPDIR",
 ];
 
-/** Where commands are looked for if the environment does not say. */
+/** Where commands are looked for if the environment does not say, or says nothing. */
 const USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** The commands that clients may run. */
@@ -66,7 +66,7 @@ export class Commands {
       outputLimit: outputLimit ?? 64 * 1024 * 1024,
     };
     this.#env = environment();
-    const path = this.#env.PATH ?? USUAL_PATH;
+    const path = this.#env.PATH || USUAL_PATH;
     this.#paths = new Map(allow.map((name) => [name, find(name, path)]));
     this.#shell = shell ? find("sh", path) : undefined;
     this.#setsid = findProgram("setsid", path);

@@ -103,6 +103,9 @@ ferryd token new --help tells more, and so on.
 /** Serves until a signal ends it. */
 async function run(options: OptionValues<typeof FERRYD.options>): Promise<void> {
   await startLog(options.log, options.verbose);
+  const exec = execOptions(options);
+  // An executable is given all that ferryd may be told to do.
+  if (!exec) Deno.permissions.revokeSync({ name: "run" });
   const storage = FsStorage.open(options.root, {
     durability: options.durability,
     maxFileSize: options["max-file-size"],
@@ -115,7 +118,7 @@ async function run(options: OptionValues<typeof FERRYD.options>): Promise<void> 
     anonymous: options.anonymous === undefined ? undefined : parseScopes(options.anonymous),
     idleTimeout: options["idle-timeout"],
     minRate: options["min-rate"],
-    exec: execOptions(options),
+    exec,
     classicExec: options["classic-exec"],
     framing: options.framing,
     tcpEcho: options["tcp-echo"],

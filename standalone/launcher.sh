@@ -71,8 +71,9 @@ ferry_unpack() {
 
 ferry_start() {
   if [ -n "${ferry_path+set}" ]; then PATH=$ferry_path; else unset PATH; fi
-  # What Deno keeps, it keeps here too; it asks nobody whether there is a newer one, and reads no settings.
-  export DENO_DIR="$ferry_dir/cache" DENO_NO_UPDATE_CHECK=1 DENO_NO_PACKAGE_JSON=1
+  # What Deno keeps, it keeps here too; it asks nobody whether there is a newer one, reads no settings, and
+  # puts no "node" of its own on the PATH.
+  export DENO_DIR="$ferry_dir/cache" DENO_NO_UPDATE_CHECK=1 DENO_NO_PACKAGE_JSON=1 DENO_DISABLE_NODE_SHIM=1
   exec "$ferry_dir/{{deno}}" run {{flags}} \
     "$ferry_dir/{{app}}/{{entry}}" "$@"
 }

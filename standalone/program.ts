@@ -17,14 +17,14 @@ export interface Program {
   readonly name: "ferry" | "ferryd";
   /** Its entry file, from the project's directory. */
   readonly entry: string;
-  /** The set of permissions in deno.json that it runs with. */
+  /** The set of permissions in deno.json that its job may take; it gives up itself what it turns out not to need. */
   readonly permissions: keyof typeof config.permissions;
 }
 
 /** Both of them. */
 export const PROGRAMS: readonly Program[] = [
   { name: "ferry", entry: "client/main.ts", permissions: "client" },
-  { name: "ferryd", entry: "server/main.ts", permissions: "server" },
+  { name: "ferryd", entry: "server/main.ts", permissions: "server-exec" },
 ];
 
 /** What flags are made of; deno.json has more. */

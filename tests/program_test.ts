@@ -1,5 +1,6 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { PROGRAMS, PROJECT, runtimeFlags } from "../standalone/program.ts";
+import { DENO, Ferryd, type Launch, programArgs, TempDir } from "./programs.ts";
 
 Deno.test("runtimeFlags() asks for what deno.json gives, and for nothing else", () => {
   const config = {
@@ -28,4 +29,29 @@ Deno.test("runtimeFlags() of the real programs neither let everything happen nor
     assertEquals(Deno.statSync(PROJECT + program.entry).isFile, true);
   }
   assertEquals(runtimeFlags(PROGRAMS[0]!).filter((flag) => flag.startsWith("--allow-run")), []);
+});
+
+Deno.test("ferryd gives up the permission to run programs where it has no commands to run", async () => {
+  await using dir = new TempDir();
+  const look = dir.write(
+    "look.ts",
+    `const { listen } = Deno;
+     Object.assign(Deno, { listen(options: Deno.TcpListenOptions) {
+       console.error("run is", Deno.permissions.querySync({ name: "run" }).state);
+       return listen(options);
+     } });`,
+  );
+  const launch: Launch = () => {
+    const args = programArgs("ferryd", { runsCommands: true });
+    return [DENO, ...args.slice(0, -1), "--preload", look, args.at(-1)!];
+  };
+  for (
+    const [args, state] of [
+      [[], "prompt"],
+      [["--classic-exec", "127.0.0.1:0", "--allow-shell"], "granted"],
+    ] as const
+  ) {
+    await using server = await Ferryd.start(dir.path, [...args], { launch });
+    assertStringIncludes((await server.stop()).stderr, `run is ${state}\n`);
+  }
 });

@@ -26,8 +26,8 @@ export function programArgs(
   program: Program["name"],
   { config = `${PROJECT}deno.json`, runsCommands = false } = {},
 ): string[] {
-  const { entry, permissions: usual } = PROGRAMS.find(({ name }) => name === program)!;
-  const permissions = runsCommands ? "server-exec" : usual;
+  const { entry, permissions: most } = PROGRAMS.find(({ name }) => name === program)!;
+  const permissions = program === "ferryd" && !runsCommands ? "server" : most;
   const flags = runtimeFlags({ permissions }, JSON.parse(Deno.readTextFileSync(config)));
   return ["run", "--quiet", "--config", config, ...flags, PROJECT + entry];
 }

@@ -166,7 +166,12 @@ async function movesFiles(executables: Built): Promise<void> {
   const source = there.dir.join("cwd/source.bin");
   await writeRandomFile(source, 24 * MIB);
   const echoes = ["--tcp-echo", "127.0.0.1:0", "--udp-echo", "127.0.0.1:0"];
-  await using server = await Ferryd.start(there.dir.join("root"), echoes, there.options);
+  const commands = ["--allow-exec", "cat", "--allow-shell"];
+  await using server = await Ferryd.start(
+    there.dir.join("root"),
+    [...echoes, ...commands],
+    there.options,
+  );
   const run = (...args: string[]) => there.run(args, { server: server.address });
 
   const cut = spawnFerry(["put", "source.bin", "--limit-rate", "6MiB", "--json"], {
@@ -201,6 +206,10 @@ async function movesFiles(executables: Built): Promise<void> {
     const echo = await there.run(["echo", `--${kind}`, address, "hello"]);
     assertEquals([echo.code, echo.stdout], [0, "HELLO\n"], echo.stderr);
   }
+  const cat = await run("exec", "--", "cat", "tree/back.bin");
+  assertEquals([cat.code, cat.stderr], [0, ""]);
+  const shell = await run("exec", "--shell", "echo out; echo err >&2; exit 42");
+  assertEquals(shell, { code: 42, stdout: "out\n", stderr: "err\n" });
   // It has become the program, and not its parent.
   const stopped = await server.stop("SIGTERM");
   assertEquals([stopped.code, stopped.stderr.includes("internal")], [0, false]);
