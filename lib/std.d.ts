@@ -132,3 +132,7 @@ declare module "@std/streams/text-line-stream" {
 declare module "@std/toml/parse" {
   export function parse(text: string): Record<string, unknown>;
 }
+
+declare module "@std/yaml/parse" {
+  export function parse(text: string): unknown;
+}

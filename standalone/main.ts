@@ -20,6 +20,7 @@ import {
   howToProvide,
   NoBaseBinary,
 } from "./compile.ts";
+import { makeNpmPackage } from "./npm_package.ts";
 import { PROGRAMS, PROJECT } from "./program.ts";
 import { makeSelfExtracting } from "./self_extracting.ts";
 import { hostTarget, parseTarget, type Target, targetOf, TARGETS } from "./target.ts";
@@ -57,6 +58,7 @@ Targets: ${TARGETS.map(({ name }) => name).join(", ")}`,
       default: "dist",
       help: "where to put them",
     },
+    npm: { kind: "flag", help: "make the package for npm as well, in the directory npm there" },
     "self-extracting": { kind: "flag", help: "do without deno compile" },
     help: { kind: "flag", short: "h", help: "show this text" },
   },
@@ -100,6 +102,11 @@ async function main(argv: readonly string[]): Promise<number> {
     }
   }
   writeSums(options.out);
+  if (options.npm) {
+    const directory = join(options.out, "npm");
+    await makeNpmPackage(resolve(directory));
+    console.log(`${directory}: a package for npm`);
+  }
   return status;
 }
 
