@@ -45,6 +45,8 @@ export interface Platform {
   readonly separators: RegExp;
   /** The signals that tell a program to end, and its exit status when it has ended by one. */
   readonly interrupts: Readonly<Partial<Record<Deno.Signal, number>>>;
+  /** The signal that asks a server to read its files anew; undefined where there is none for that. */
+  readonly reload: Deno.Signal | undefined;
   /** Whether a directory can be flushed; where it cannot, the system sees to it that names are durable. */
   readonly flushesDirectories: boolean;
   /** Whether files have permission bits that can be set. */
@@ -68,6 +70,7 @@ export const POSIX: Platform = {
   separators: /\//,
   // 128 and the signal's number, as shells have it.
   interrupts: { SIGINT: 130, SIGTERM: 143 },
+  reload: "SIGHUP",
   flushesDirectories: true,
   permissionBits: true,
   slashed: (path) => path,
@@ -87,6 +90,8 @@ export const WINDOWS: Platform = {
   separators: /[/\\]/,
   // Ctrl-C and Ctrl-Break; SIGTERM cannot be caught there by every version of Deno.
   interrupts: { SIGINT: 130, SIGBREAK: 149 },
+  // SIGHUP there says that the window is being closed.
+  reload: undefined,
   flushesDirectories: false,
   permissionBits: false,
   slashed: (path) => path.replaceAll("\\", "/"),

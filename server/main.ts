@@ -16,6 +16,7 @@ import {
 import { renderCompletions, type Shell, specsIn } from "../lib/completions.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { onInterrupt } from "../lib/interrupts.ts";
+import { PLATFORM } from "../lib/platform.ts";
 import { FsStorage } from "../lib/storage_fs.ts";
 import { VERSION } from "../lib/version.ts";
 import { parseScopes } from "./access.ts";
@@ -134,8 +135,9 @@ async function run(options: OptionValues<typeof FERRYD.options>): Promise<void> 
   Deno.unrefTimer(setInterval(expire, EXPIRE_EVERY_MS));
   const stop = Promise.withResolvers<void>();
   onInterrupt(() => stop.resolve(), () => Deno.exit(1));
-  if (options["token-file"] !== undefined || options["tls-cert"] !== undefined) {
-    Deno.addSignalListener("SIGHUP", () => void reload(server, options));
+  const hasSecrets = options["token-file"] !== undefined || options["tls-cert"] !== undefined;
+  if (PLATFORM.reload !== undefined && hasSecrets) {
+    Deno.addSignalListener(PLATFORM.reload, () => void reload(server, options));
   }
   for (const { kind, ...address } of server.addresses) {
     print(`ferryd: listening ${kind} ${formatAddress(address)}\n`);

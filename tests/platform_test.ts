@@ -121,6 +121,20 @@ Deno.test("ferryd and ferry move files on Windows, there and back", async () => 
   assertEquals((await server.stop("SIGTERM")).code, 0);
 });
 
+Deno.test("ferryd on Windows takes tokens, without a signal to read them anew", async () => {
+  await using dir = new TempDir();
+  Deno.mkdirSync(dir.join("root"));
+  const file = windowsPath(dir.join("tokens"));
+  const [command, ...args] = onWindows("ferryd", { runsCommands: false });
+  const made = new Deno.Command(command, {
+    args: [...args, "token", "new", "--token-file", file, "--name", "n", "--scope", "read"],
+  }).outputSync();
+  assert(made.success, new TextDecoder().decode(made.stderr));
+  const root = windowsPath(dir.join("root"));
+  await using server = await Ferryd.start(root, ["--token-file", file], { launch: onWindows });
+  assertEquals((await server.stop("SIGTERM")).code, 0);
+});
+
 Deno.test("ferryd on Windows refuses what would lead elsewhere there, file by file", async () => {
   await using dir = new TempDir();
   for (const name of ["root", "cwd/tree"]) Deno.mkdirSync(dir.join(name), { recursive: true });

@@ -68,6 +68,10 @@ original.FsFile.prototype.statSync = function () {
 };
 
 replace("realPathSync", (path) => there(original.realPathSync(String(here(path)))));
+replace("makeTempFileSync", (options) => {
+  const { dir, ...rest } = options as Deno.MakeTempOptions;
+  return there(original.makeTempFileSync({ ...rest, dir: String(here(dir)) }));
+});
 replace("cwd", () => there(original.cwd()));
 replace("chmodSync", () => {
   throw new Deno.errors.NotSupported("chmod");
