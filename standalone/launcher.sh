@@ -37,11 +37,11 @@ ferry_is_unpacked() {
 
 # ferry_part OFFSET LENGTH: a part of this file, which is one in gzip's format, and so has a checksum.
 ferry_part() {
-  tail -c "+$(($1 + 1))" "$0" | head -c "$2"
+  tail -c "+$(($1 + 1))" "$ferry_self" | head -c "$2"
 }
 
 ferry_is_damaged() {
-  [ "$(wc -c <"$0")" -ne {{size}} ] && return
+  [ "$(wc -c <"$ferry_self")" -ne {{size}} ] && return
   {{checks}}
   return 1
 }
@@ -102,5 +102,6 @@ ferry_main() {
   exit 1
 }
 
+ferry_self=$0
 ferry_main "$@"
 exit

@@ -124,9 +124,12 @@ async function compiling(making: CompileOptions, output: string): Promise<string
     const reason = `deno compile has no base binary for ${target.name} (${error.message}): ${
       howToProvide(target)
     }`;
-    if (target !== hostTarget()) throw new FerryError("io", reason);
-    if (!told.has(reason)) console.error(`compile: ${reason}`);
+    const known = told.has(reason);
     told.add(reason);
+    if (target !== hostTarget()) {
+      throw new FerryError("io", known ? `there is no base binary for ${target.name}` : reason);
+    }
+    if (!known) console.error(`compile: ${reason}`);
     return await unpacking(making, output);
   }
 }
