@@ -83,11 +83,23 @@ function secureContext({ cert, key }: KeyPair): SecureContext {
   }
 }
 
+/** How many connections the system holds ready that have not been accepted yet. */
+const BACKLOG = 511;
+
+/** What a listener of Node's is made of; it has no other name there. */
+interface ListenHandle {
+  listen(backlog: number): number;
+}
+
+/** How often the listener is roused, in milliseconds. */
+const ROUSE_MS = 1000;
+
 /** Where TLS connections come from. */
 class TlsSource implements ConnectionSource<TlsStream> {
   readonly #server: Server;
   readonly #waiting: TlsStream[] = [];
   #next: PromiseWithResolvers<TlsStream> | undefined;
+  #rousing: ReturnType<typeof setInterval> | undefined;
   #closed = false;
   /** What the next connections are begun with. */
   context: SecureContext;
@@ -101,13 +113,22 @@ class TlsSource implements ConnectionSource<TlsStream> {
   async listen({ hostname, port }: Address): Promise<Address> {
     const listening = Promise.withResolvers<void>();
     this.#server.once("error", listening.reject);
-    this.#server.listen({ host: hostname, port }, () => listening.resolve());
+    this.#server.listen({ host: hostname, port, backlog: BACKLOG }, () => listening.resolve());
     try {
       await listening.promise;
     } catch (error) {
       throw toFerryError(error).during(`listen on ${formatAddress({ hostname, port })}`);
     }
     this.#server.on("error", (error) => this.#next?.reject(error));
+    // Out of file descriptors, a listener of Deno's node:net accepts nothing ever after, and says nothing. To
+    // listen once more with the same handle does no harm to one that is well.
+    const { _handle: handle } = this.#server as Server & { _handle?: ListenHandle };
+    if (!handle?.listen) {
+      throw new FerryError("internal", "the runtime's listener cannot be roused");
+    }
+    const rousing = setInterval(() => handle.listen(BACKLOG), ROUSE_MS);
+    Deno.unrefTimer(rousing);
+    this.#rousing = rousing;
     const bound = this.#server.address() as { address: string; port: number };
     return { hostname: bound.address, port: bound.port };
   }
@@ -121,6 +142,7 @@ class TlsSource implements ConnectionSource<TlsStream> {
 
   close(): void {
     this.#closed = true;
+    clearInterval(this.#rousing);
     this.#server.close();
     for (const stream of this.#waiting) stream.close();
     this.#next?.reject(new FerryError("closed", "the listener was closed"));

@@ -10,7 +10,8 @@ import { type Client, connect, type ConnectOptions, FsStorage, serve } from "../
 import type { ServeOptions, Server } from "../mod.ts";
 import { FerryError } from "../lib/errors.ts";
 import { createCertificate } from "../server/certificate.ts";
-import { TempDir } from "./programs.ts";
+import { TextLineStream } from "@std/streams/text-line-stream";
+import { DENO, programArgs, TempDir } from "./programs.ts";
 import { frame } from "./raw_peer.ts";
 
 const HOUR = 60 * 60 * 1000;
@@ -318,4 +319,36 @@ Deno.test("close() ends a connection that is still shaking hands", async () => {
   await f.server.close({ drainTimeout: 60_000 });
   assertEquals(await peer.read(new Uint8Array(1)).catch(() => null), null);
   peer.close();
+});
+
+Deno.test("ferryd goes on accepting TLS connections when file descriptors were used up", async () => {
+  await using dir = new TempDir();
+  Deno.mkdirSync(dir.join("root"));
+  const [cert, key] = [dir.write("cert.pem", MINE.cert), dir.write("key.pem", MINE.key)];
+  const args = ["--root", dir.join("root"), "--listen", "127.0.0.1:0"];
+  const options = [...args, "--tls-cert", cert, "--tls-key", key];
+  await using child = new Deno.Command("sh", {
+    args: ["-c", 'ulimit -n 100; exec "$@"', "sh", DENO, ...programArgs("ferryd"), ...options],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const lines = child.stdout.pipeThrough(new TextDecoderStream())
+    .pipeThrough(new TextLineStream())[Symbol.asyncIterator]();
+  const { value } = await lines.next();
+  const port = Number(/^ferryd: listening tls 127\.0\.0\.1:(\d+)$/.exec(value ?? "")![1]);
+  await lines.next();
+  const tls = { ca: [MINE.cert] };
+  const held = await Promise.all(
+    Array.from({ length: 150 }, () => Deno.connect({ hostname: "127.0.0.1", port })),
+  );
+  // Nobody else gets in any more.
+  const [code] = await refusal(port, { tls, connectTimeout: 1000 });
+  assertEquals(code, "timeout");
+  for (const conn of held) conn.close();
+  await using client = await connect(`127.0.0.1:${port}`, { tls, connectTimeout: 2000 });
+  await client.ping();
+  await client[Symbol.asyncDispose]();
+  child.kill("SIGTERM");
+  while (!(await lines.next()).done);
 });
