@@ -65,6 +65,8 @@ export class TlsStream implements ByteStream {
     this.#tls.on("secure", () => this.#handshake.resolve());
     this.#tls.on("data", (chunk: Uint8Array) => this.#push(chunk));
     this.#tls.on("end", () => this.#end());
+    // Who leaves in the handshake is not waited for.
+    socket.on("end", () => this.#handshake.reject(new FerryError("closed", "the peer left")));
     this.#tls.on("error", (error) => this.#end(toFerryError(error)));
     this.#tls.on("close", () => this.#end(new FerryError("closed", "connection closed")));
     this.#handshake.promise.catch(() => {});
@@ -152,7 +154,10 @@ export class TlsStream implements ByteStream {
       this.#failure = failure;
       this.#fail(failure);
       this.#handshake.reject(failure);
-    } else if (!failure) this.#ended = true;
+    } else if (!failure) {
+      this.#ended = true;
+      this.#handshake.reject(new FerryError("closed", "the peer left"));
+    }
     this.#awake();
   }
 
