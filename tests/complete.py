@@ -54,6 +54,8 @@ def main(shell, setup, *lines):
     os.write(terminal, f". {path}\n".encode())
     wait_for(r"ready\r?\n")
     for line in lines:
+        # Before its prompt a shell has not yet taken the terminal over, which would understand the keys itself.
+        wait_for(r"\$ ")
         typed = line.encode() + INSERT_ALL + START_OF_LINE + b"echo '<<" + END_OF_LINE + b">>'\n"
         os.write(terminal, typed)
         print(wait_for(r"^<<(.*)>>").group(1))
