@@ -481,19 +481,13 @@ Deno.test("ferry echo prints the summary at Ctrl-C", async (t) => {
     assertEquals(code, 6);
   });
   await t.step("without a pause", async () => {
-    await using p = await Pair.start(["--udp-echo", "127.0.0.1:0"]);
-    const address = p.server.listening.get("udp-echo")!;
-    const child = spawnFerry(["echo", "--udp", address, "--count", "0", "--interval", "0"]);
-    // Nothing is printed by which it could be seen that it has begun: the other echo tells.
-    const before = echo.received.length;
-    const other = spawnFerry(["echo", "--udp", echo.address, "--count", "0", "--interval", "10ms"]);
-    while (echo.received.length < before + 20) await new Promise((r) => setTimeout(r, 5));
-    for (const program of [child, other]) program.kill("SIGINT");
-    for (const program of [child, other]) {
-      const { code, stdout } = await outcome(program);
-      assertMatch(stdout, /^(\d+) sent, \1 received, 0% loss/m);
-      assertEquals(code, 0);
-    }
+    await using busy = await FaultyEcho.start();
+    const child = spawnFerry(["echo", "--udp", busy.address, "--count", "0", "--interval", "0"]);
+    while (busy.received.length < 1000) await new Promise((resolve) => setTimeout(resolve, 5));
+    child.kill("SIGINT");
+    const { code, stdout } = await outcome(child);
+    assertMatch(stdout, /^(\d+) sent, \1 received, 0% loss/m);
+    assertEquals(code, 0);
   });
 });
 
@@ -529,7 +523,8 @@ Deno.test("ferry echo over TCP reports that the server ends the connection", asy
     const ping = ["echo", "--tcp", address, "--count", "10", "--interval", "10ms"];
     const some = await ferry(ping);
     assertMatch(some.stdout, /^seq=3: the server ended the connection$/m);
-    assertMatch(some.stdout, /^3 sent, 2 received, 33.333% loss/m);
+    // The end may be seen only after another one was sent.
+    assertMatch(some.stdout, /^\d+ sent, 2 received, /m);
     const message = `ferry: Cannot get an echo from ${address}: the server ended the connection\n`;
     assertEquals([some.code, some.stderr], [6, message]);
     const none = await ferry(ping);

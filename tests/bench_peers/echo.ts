@@ -10,7 +10,7 @@ import { Ferryd, PROJECT, spawnFerry } from "../programs.ts";
 import { type Bench, median, status, table } from "./measure.ts";
 import { spawn } from "./peers.ts";
 
-const COUNT = 200_000;
+const COUNT = 100_000;
 const SIZE = 64;
 /** `ferry echo --interval 0` has so many under way. */
 const WINDOW = 64;
@@ -21,6 +21,7 @@ const GOAL = 40_000;
 const NODE_ECHO = `${PROJECT}tests/bench_peers/node_echo.mjs`;
 const NODE = "Node.js, both ends";
 const FERRY = "ferry echo, ferryd";
+const WITHOUT_FLAG = "the same on node:dgram";
 
 /** What a client says of its run. */
 interface Run {
@@ -38,7 +39,10 @@ interface Pair {
 /** Counts the round trips a second of ferry's pair, and of the same on Node.js. */
 export async function udpEcho({ rounds, dir, installed, signal }: Bench): Promise<string> {
   await using stack = new AsyncDisposableStack();
-  const pairs = [await ferryPair(dir, signal, stack)];
+  const pairs = [
+    await ferryPair(FERRY, `${PROJECT}deno.json`, { dir, signal, stack }),
+    await ferryPair(WITHOUT_FLAG, configWithoutFlag(dir), { dir, signal, stack }),
+  ];
   if (installed.has("node")) pairs.push(await nodePair(signal, stack));
   const runs = new Map(pairs.map(({ name }) => [name, [] as Run[]]));
   for (let round = 0; round < rounds; round++) {
@@ -83,20 +87,29 @@ function report(runs: ReadonlyMap<string, readonly Run[]>): string {
     (node === undefined ? "  not compared: there is no Node.js here\n" : "");
 }
 
+/** The project's deno.json without what gives Deno's own UDP sockets; gives the path. */
+function configWithoutFlag(dir: string): string {
+  const { unstable: _, ...config } = JSON.parse(Deno.readTextFileSync(`${PROJECT}deno.json`));
+  const path = `${dir}/deno.json`;
+  Deno.writeTextFileSync(path, JSON.stringify({ ...config, lock: false }));
+  return path;
+}
+
 async function ferryPair(
-  dir: string,
-  signal: AbortSignal,
-  stack: AsyncDisposableStack,
+  name: string,
+  config: string,
+  { dir, signal, stack }: { dir: string; signal: AbortSignal; stack: AsyncDisposableStack },
 ): Promise<Pair> {
   const root = Deno.makeTempDirSync({ dir });
-  const server = stack.use(await Ferryd.start(root, ["--udp-echo", "127.0.0.1:0"]));
+  const listen = ["--udp-echo", "127.0.0.1:0"];
+  const server = stack.use(await Ferryd.start(root, listen, { config }));
   const address = server.listening.get("udp-echo")!;
   const args = ["echo", "--udp", address, "--interval", "0", "--json"];
   return {
-    name: FERRY,
+    name,
     async run() {
-      const child = spawnFerry([...args, "--count", `${COUNT}`, "--size", `${SIZE}`]);
-      return JSON.parse((await succeed(FERRY, child, signal)).stdout);
+      const all = [...args, "--count", `${COUNT}`, "--size", `${SIZE}`];
+      return JSON.parse((await succeed(name, spawnFerry(all, { config }), signal)).stdout);
     },
   };
 }
