@@ -1,5 +1,6 @@
 /**
- * UDP sockets. Deno's own are much faster than those of `node:dgram`, but exist only where Deno runs with `--unstable-net` or a deno.json that says the same; elsewhere `node:dgram` serves.
+ * UDP sockets. Deno's own are much faster than those of `node:dgram`, but exist only where Deno runs with
+ * `--unstable-net` or a deno.json that says the same; elsewhere `node:dgram` serves.
  *
  * @module
  */
