@@ -14,20 +14,26 @@ import time
 SECONDS = 20
 INSERT_ALL = b"\x18e"
 START_OF_LINE, END_OF_LINE = b"\x01", b"\x05"
+# What shows a line in which everything was put in.
+SHOW = INSERT_ALL + START_OF_LINE + b"echo '<<" + END_OF_LINE + b">>'\n"
 
 SHELLS = {
-    "bash": (["bash", "--norc", "--noprofile", "-i"], "bind '\"\\C-xe\": insert-completions'\n"),
+    "bash": (["bash", "--norc", "--noprofile", "-i"], "bind '\"\\C-xe\": insert-completions'\n", SHOW),
     "zsh": (
         ["zsh", "-f", "-i"],
         "unsetopt zle_bracketed_paste; autoload -U compinit; compinit -D -u\n"
         "every() { _main_complete; compstate[insert]=all }\n"
-        "zle -C every complete-word every; bindkey '^Xe' every\n",
+        "zle -C every complete-word every\n"
+        # All of it by one key: zsh may lose what is typed while it completes.
+        "show() { zle every; zle auto-suffix-remove; BUFFER=\"echo '<<$BUFFER>>'\"; zle accept-line; }\n"
+        "zle -N show; bindkey '^Xe' show\n",
+        INSERT_ALL,
     ),
 }
 
 
 def main(shell, setup, *lines):
-    command, bindings = SHELLS[shell]
+    command, bindings, show = SHELLS[shell]
     pid, terminal = pty.fork()
     if pid == 0:
         os.environ.update(TERM="dumb", PS1="$ ", INPUTRC="/dev/null")
@@ -56,8 +62,7 @@ def main(shell, setup, *lines):
     for line in lines:
         # Before its prompt a shell has not yet taken the terminal over, which would understand the keys itself.
         wait_for(r"\$ ")
-        typed = line.encode() + INSERT_ALL + START_OF_LINE + b"echo '<<" + END_OF_LINE + b">>'\n"
-        os.write(terminal, typed)
+        os.write(terminal, line.encode() + show)
         print(wait_for(r"^<<(.*)>>").group(1))
     os.write(terminal, b"exit\n")
     os.close(terminal)
