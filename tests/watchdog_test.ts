@@ -48,12 +48,12 @@ Deno.test("Watchdog gives up who moves too little over the idle time", async () 
 });
 
 Deno.test("Watchdog hurries nobody who moves enough, or whom nothing is expected of", async () => {
-  const enough = watchdog({ idleTimeout: 20, minRate: 1 });
-  assertEquals(await drip(enough, { bytes: 1000, times: 20 }), 20);
-  const unpaced = watchdog({ idleTimeout: 20, minRate: 1_000_000 });
-  assertEquals(await drip(unpaced, { bytes: 1, times: 20, paced: false }), 20);
-  const any = watchdog({ idleTimeout: 20 });
-  assertEquals(await drip(any, { bytes: 1, times: 20 }), 20);
+  const enough = watchdog({ idleTimeout: 300, minRate: 1 });
+  assertEquals(await drip(enough, { bytes: 1000, times: 100 }), 100);
+  const unpaced = watchdog({ idleTimeout: 300, minRate: 1_000_000 });
+  assertEquals(await drip(unpaced, { bytes: 1, times: 100, paced: false }), 100);
+  const any = watchdog({ idleTimeout: 300 });
+  assertEquals(await drip(any, { bytes: 1, times: 100 }), 100);
 });
 
 Deno.test("Watchdog does not count the time for which reads are held", async () => {
