@@ -6,7 +6,7 @@
 
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { succeed } from "../interruptible.ts";
-import { Ferryd, PROJECT, spawnFerry } from "../programs.ts";
+import { DENO, Ferryd, type Launch, programArgs, PROJECT, spawnFerry } from "../programs.ts";
 import { type Bench, median, status, table } from "./measure.ts";
 import { spawn } from "./peers.ts";
 
@@ -40,8 +40,8 @@ interface Pair {
 export async function udpEcho({ rounds, dir, installed, signal }: Bench): Promise<string> {
   await using stack = new AsyncDisposableStack();
   const pairs = [
-    await ferryPair(FERRY, `${PROJECT}deno.json`, { dir, signal, stack }),
-    await ferryPair(WITHOUT_FLAG, configWithoutFlag(dir), { dir, signal, stack }),
+    await ferryPair(FERRY, {}, { dir, signal, stack }),
+    await ferryPair(WITHOUT_FLAG, { launch: launchWithoutFlag(dir) }, { dir, signal, stack }),
   ];
   if (installed.has("node")) pairs.push(await nodePair(signal, stack));
   const runs = new Map(pairs.map(({ name }) => [name, [] as Run[]]));
@@ -87,29 +87,29 @@ function report(runs: ReadonlyMap<string, readonly Run[]>): string {
     (node === undefined ? "  not compared: there is no Node.js here\n" : "");
 }
 
-/** The project's deno.json without what gives Deno's own UDP sockets; gives the path. */
-function configWithoutFlag(dir: string): string {
-  const { unstable: _, ...config } = JSON.parse(Deno.readTextFileSync(`${PROJECT}deno.json`));
-  const path = `${dir}/deno.json`;
-  Deno.writeTextFileSync(path, JSON.stringify({ ...config, lock: false }));
-  return path;
+/** Starts the programs with a deno.json that lacks what gives Deno's own UDP sockets. */
+function launchWithoutFlag(dir: string): Launch {
+  const { unstable: _, ...rest } = JSON.parse(Deno.readTextFileSync(`${PROJECT}deno.json`));
+  const config = `${dir}/deno.json`;
+  Deno.writeTextFileSync(config, JSON.stringify({ ...rest, lock: false }));
+  return (program) => [DENO, ...programArgs(program, { config })];
 }
 
 async function ferryPair(
   name: string,
-  config: string,
+  how: { launch?: Launch },
   { dir, signal, stack }: { dir: string; signal: AbortSignal; stack: AsyncDisposableStack },
 ): Promise<Pair> {
   const root = Deno.makeTempDirSync({ dir });
   const listen = ["--udp-echo", "127.0.0.1:0"];
-  const server = stack.use(await Ferryd.start(root, listen, { config }));
+  const server = stack.use(await Ferryd.start(root, listen, how));
   const address = server.listening.get("udp-echo")!;
   const args = ["echo", "--udp", address, "--interval", "0", "--json"];
   return {
     name,
     async run() {
       const all = [...args, "--count", `${COUNT}`, "--size", `${SIZE}`];
-      return JSON.parse((await succeed(name, spawnFerry(all, { config }), signal)).stdout);
+      return JSON.parse((await succeed(name, spawnFerry(all, how), signal)).stdout);
     },
   };
 }
