@@ -69,6 +69,11 @@ export function isMd5(text: string): boolean {
 export interface Digest {
   /** Takes the next bytes; they may be overwritten as soon as this returns. */
   update(bytes: Uint8Array): void;
+  /**
+   * Takes the next bytes while the caller does something else, where that can be had. They must stay as they
+   * are, and nothing may be asked of this digest, until it resolves.
+   */
+  updateAside(bytes: Uint8Array): Promise<void>;
   /** The checksum of all bytes. Nothing may be fed after that. */
   checksum(): Checksum;
 }
@@ -86,7 +91,11 @@ export async function createDigest(algorithm: Algorithm): Promise<Digest> {
 }
 
 function digestOfMd5(md5: Md5): Digest {
-  return { update: (bytes) => md5.update(bytes), checksum: () => md5.hex() };
+  return {
+    update: (bytes) => md5.update(bytes),
+    updateAside: (bytes) => md5.updateAside(bytes),
+    checksum: () => md5.hex(),
+  };
 }
 
 /** Of the ways to compute it, OpenSSL's is several times as fast; its state cannot be put away. */
@@ -94,14 +103,20 @@ async function createSha256(): Promise<Digest> {
   const { createHash } = await nodeCrypto();
   const hash = createHash("sha256");
   return {
-    update: (bytes) => void hash.update(bytes),
+    ...inPlace((bytes) => void hash.update(bytes)),
     checksum: () => checksumOf("sha256", hash.digest("hex")),
   };
 }
 
+/** The updates of a digest that has no thread to go to. */
+function inPlace(update: Digest["update"]): Pick<Digest, "update" | "updateAside"> {
+  // deno-lint-ignore require-await -- it fails as one that waits does
+  return { update, updateAside: async (bytes) => update(bytes) };
+}
+
 function digestOfXxh128(hasher: IHasher): Digest {
   return {
-    update: (bytes) => void hasher.update(bytes),
+    ...inPlace((bytes) => void hasher.update(bytes)),
     checksum: () => checksumOf("xxh128", hasher.digest("hex")),
   };
 }
@@ -230,6 +245,15 @@ export class PrefixDigest implements Digest {
     this.#md5?.update(bytes);
     this.#sha256?.update(bytes);
     this.#xxh128?.update(bytes);
+  }
+
+  /** Takes the next bytes while the caller does something else; see {@linkcode Digest.updateAside}. */
+  async updateAside(bytes: Uint8Array): Promise<void> {
+    this.#fed += bytes.length;
+    const aside = this.#md5?.updateAside(bytes);
+    this.#sha256?.update(bytes);
+    this.#xxh128?.update(bytes);
+    await aside;
   }
 
   /** The checksum of all bytes. Nothing may be fed after that. */

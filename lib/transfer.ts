@@ -20,6 +20,7 @@ import {
 } from "./checksum.ts";
 import { FerryError, toFerryError } from "./errors.ts";
 import { checksumKeys, errorReply } from "./header.ts";
+import { THREADS } from "./md5.ts";
 import { CHECKPOINT_BYTES } from "./partial.ts";
 import type { ByteSink, ByteSource } from "./storage.ts";
 import type { IncomingBody, Wire } from "./wire.ts";
@@ -35,6 +36,9 @@ const CHUNK_BYTES: number = 1024 * 1024;
 
 /** The piece in which bodies are read that are looked into as they come. */
 const PIECE_BYTES = 32 * 1024;
+
+/** After so many pieces a thread is started to digest them: for fewer it would cost more than it saves. */
+const TURNS_ALONE = 16;
 
 /** Bytes and their checksum. */
 export interface Verified {
@@ -70,8 +74,8 @@ export async function readWhole(
   { size, algorithm }: { size: number; algorithm: Algorithm },
 ): Promise<{ bytes: Uint8Array; checksum: Checksum }> {
   const bytes = new Uint8Array(size);
-  const count = await fillPiece(source, bytes, size);
-  if (count < size) throw shrunk(count, size);
+  const { length } = await fillPiece(source, bytes, size);
+  if (length < size) throw shrunk(length, size);
   await source.assertUnchanged?.();
   return { bytes, checksum: await checksumOfBytes(algorithm, bytes) };
 }
@@ -99,26 +103,23 @@ export async function sendSized(
   }
   await wire.writeFrame({ ...header, ...checksumKeys(algorithm, checksum), total_size: size });
   if (checksum === null) digest ??= await createDigest(algorithm);
-  const buffers = [0, 1].map(() => new Uint8Array(Math.min(size, CHUNK_BYTES)));
-  let reading = fillPiece(source, buffers[0]!, size);
-  let writing: Promise<void> | undefined;
+  using buffers = new Buffers(size);
+  let reading = fillPiece(source, buffers.next(), size);
+  let writing: Promise<unknown> | undefined;
   try {
     // While one piece is being digested here, the one before it is on its way into the socket and the
     // one after it is being read by another thread.
     let sent = 0;
-    for (let turn = 0; sent < size; turn ^= 1) {
-      const count = await reading;
-      if (count === 0) throw shrunk(sent, size);
+    while (sent < size) {
+      const piece = await reading;
+      if (piece.length === 0) throw shrunk(sent, size);
       const error = stop?.();
       if (error) throw error;
-      const piece = buffers[turn]!.subarray(0, count);
       await writing;
-      sent += count;
-      if (sent < size) reading = fillPiece(source, buffers[turn ^ 1]!, size - sent);
-      writing = sendPiece(wire, piece, onBytes);
-      // Its failure is seen at the next await; here it only must not count as unhandled.
-      writing.catch(() => {});
-      if (checksum === null) digest?.update(piece);
+      sent += piece.length;
+      if (sent < size) reading = fillPiece(source, buffers.next(), size - sent);
+      const sending = sendPiece(wire, piece, onBytes);
+      writing = both(sending, checksum === null ? digest?.updateAside(piece) : undefined);
     }
     await writing;
   } catch (error) {
@@ -133,8 +134,43 @@ export async function sendSized(
   return await closeBody(wire, header, { source, algorithm, sent });
 }
 
+/** Two buffers that are used by turns. After many turns, threads digest what is in them. */
+class Buffers implements Disposable {
+  readonly #buffers: readonly Uint8Array[];
+  #turns = 0;
+  #threads: Disposable | undefined;
+
+  /** Buffers for at most that many bytes. */
+  constructor(most: number) {
+    const bytes = Math.min(most, CHUNK_BYTES);
+    this.#buffers = [0, 1].map(() => new Uint8Array(new SharedArrayBuffer(bytes)));
+  }
+
+  /** The one that is not the last. */
+  next(): Uint8Array {
+    if (++this.#turns === TURNS_ALONE) this.#threads = THREADS.lease();
+    return this.#buffers[this.#turns % 2]!;
+  }
+
+  [Symbol.dispose](): void {
+    this.#threads?.[Symbol.dispose]();
+  }
+}
+
+/** Both of what is done with a piece at the same time. Who does not wait yet must not be told of failures. */
+function both(first: Promise<unknown>, second?: Promise<unknown>): Promise<unknown> {
+  const settled = Promise.allSettled([first, second]);
+  const done = settled.then(() => Promise.all([first, second]));
+  done.catch(() => {});
+  return done;
+}
+
 /** Reads until the piece is full or nothing is left: short reads would only make more system calls. */
-async function fillPiece(source: ByteSource, buffer: Uint8Array, left: number): Promise<number> {
+async function fillPiece(
+  source: ByteSource,
+  buffer: Uint8Array,
+  left: number,
+): Promise<Uint8Array> {
   const piece = buffer.length > left ? buffer.subarray(0, left) : buffer;
   let filled = 0;
   while (filled < piece.length) {
@@ -142,7 +178,7 @@ async function fillPiece(source: ByteSource, buffer: Uint8Array, left: number): 
     if (count === null) break;
     filled += count;
   }
-  return filled;
+  return piece.subarray(0, filled);
 }
 
 function shrunk(left: number, size: number): FerryError {
@@ -284,24 +320,23 @@ async function receiveLarge(
     const saved = keeping?.save();
     if (saved && saved.size > 0) await resumable?.checkpoint(saved);
   };
-  const buffers = [0, 1].map(() => new Uint8Array(CHUNK_BYTES));
-  let writing: Promise<void> | undefined;
+  using buffers = new Buffers(CHUNK_BYTES);
+  let writing: Promise<unknown> | undefined;
   let size = behind?.size ?? 0;
   let remembered = size;
   try {
-    for (let turn = 0;; turn ^= 1) {
-      const count = await fillFrom(body, buffers[turn]!, onBytes);
+    for (;;) {
+      const buffer = buffers.next();
+      const count = await fillFrom(body, buffer, onBytes);
       await writing;
       if (count === 0) break;
       if (size - remembered >= CHECKPOINT_BYTES) {
         await remember();
         remembered = size;
       }
-      const piece = buffers[turn]!.subarray(0, count);
-      // The write runs on another thread while the digest is computed here.
-      writing = sink.write(piece);
-      writing.catch(() => {});
-      digest.update(piece);
+      const piece = buffer.subarray(0, count);
+      // The write runs on another thread while the digest is computed, on yet another or here.
+      writing = both(sink.write(piece), digest.updateAside(piece));
       size += count;
     }
   } catch (error) {
@@ -367,22 +402,20 @@ export async function digestPrefix(
 
 /** Feeds a digest from a source, to its end or to a limit; the next piece is read meanwhile. */
 async function feed(
-  digest: Pick<Digest, "update">,
+  digest: Pick<Digest, "updateAside">,
   source: ByteSource,
   limit: number,
 ): Promise<number> {
-  const buffers = [0, 1].map(() => new Uint8Array(CHUNK_BYTES));
+  using buffers = new Buffers(limit);
   let size = 0;
-  const read = (turn: number) => {
-    const left = limit - size;
-    return left > 0 ? source.read(buffers[turn]!.subarray(0, left)) : null;
-  };
-  let reading = read(0);
-  for (let turn = 0;; turn ^= 1) {
-    const count = await reading;
-    if (count === null) return size;
-    size += count;
-    reading = read(turn ^ 1);
-    digest.update(buffers[turn]!.subarray(0, count));
+  let digesting: Promise<void> | undefined;
+  let reading = fillPiece(source, buffers.next(), limit);
+  for (;;) {
+    const piece = await reading;
+    await digesting;
+    if (piece.length === 0) return size;
+    size += piece.length;
+    reading = fillPiece(source, buffers.next(), limit - size);
+    digesting = digest.updateAside(piece);
   }
 }

@@ -6,7 +6,8 @@ type Imports = ReadonlyMap<string, readonly string[]>;
 
 /** The modules of lib/, lowest first: each may import what stands in a line above its own. */
 const LAYERS: readonly (readonly string[])[] = [
-  ["echo", "errors", "exists", "file_lock", "md5", "platform", "version"],
+  ["echo", "errors", "exists", "file_lock", "md5_threads", "platform", "version"],
+  ["md5"],
   [
     "address",
     "checksum",
@@ -39,6 +40,7 @@ const PURE = [
   "header",
   "manifest",
   "md5",
+  "md5_threads",
   "overwrite",
   "pin",
   "scram",
