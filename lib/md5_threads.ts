@@ -23,45 +23,33 @@ interface Setup {
   inputBytes: number;
 }
 
-/** The part of a worker's global scope that is used. */
-interface Scope {
-  onmessage: ((message: { data: Setup | Piece }) => void) | null;
-  postMessage(message: Uint32Array): void;
-}
-
 /**
- * What a thread runs. It is sent there as text, so that it needs neither a file nor permission to read one:
- * it must not refer to anything outside.
+ * What a thread runs: it takes a {@linkcode Setup}, then one {@linkcode Piece} after another, and answers each.
+ * As text it needs neither a file nor permission to read one, and no bundler can change what it means.
  */
-function work(scope: Scope): void {
-  let digest: (piece: Piece) => void;
-  scope.onmessage = ({ data }) => {
-    if (!("module" in data)) {
-      digest(data);
-      scope.postMessage(data.state);
-      return;
+const WORK = `
+let digest;
+self.onmessage = ({ data: { module, input, inputBytes, state, blocks } }) => {
+  if (!module) {
+    digest(state, blocks);
+    self.postMessage(state);
+    return;
+  }
+  const { memory, compress } = new WebAssembly.Instance(module).exports;
+  const bytes = new Uint8Array(memory.buffer);
+  const words = new Uint32Array(memory.buffer, 0, 4);
+  digest = (state, blocks) => {
+    words.set(state);
+    for (let from = 0; from < blocks.length; from += inputBytes) {
+      const part = blocks.subarray(from, from + inputBytes);
+      bytes.set(part, input);
+      compress(input, input + part.length);
     }
-    const { module, input, inputBytes } = data;
-    const { exports } = new WebAssembly.Instance(module);
-    const { memory, compress } = exports as {
-      memory: WebAssembly.Memory;
-      compress(from: number, to: number): void;
-    };
-    const bytes = new Uint8Array(memory.buffer);
-    const words = new Uint32Array(memory.buffer, 0, 4);
-    digest = ({ state, blocks }) => {
-      words.set(state);
-      for (let from = 0; from < blocks.length; from += inputBytes) {
-        const part = blocks.subarray(from, from + inputBytes);
-        bytes.set(part, input);
-        compress(input, input + part.length);
-      }
-      state.set(words);
-    };
-    // Any answer says that it is ready.
-    scope.postMessage(words.slice());
+    state.set(words);
   };
-}
+  self.postMessage(words.slice());
+};
+`;
 
 /** A thread that digests one piece at a time. */
 export class Md5Thread implements Disposable {
@@ -73,8 +61,7 @@ export class Md5Thread implements Disposable {
 
   /** Starts a thread, which is busy until it is ready. */
   constructor(setup: Setup) {
-    const source = `(${work})(self)`;
-    this.#worker = new Worker(`data:text/javascript,${encodeURIComponent(source)}`, {
+    this.#worker = new Worker(`data:text/javascript,${encodeURIComponent(WORK)}`, {
       type: "module",
       name: "md5",
     });
