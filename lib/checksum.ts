@@ -86,7 +86,7 @@ export async function createDigest(algorithm: Algorithm): Promise<Digest> {
     case "sha256":
       return await createSha256();
     case "xxh128":
-      return digestOfXxh128(await createXxh128());
+      return await Xxh128.create();
   }
 }
 
@@ -114,16 +114,65 @@ function inPlace(update: Digest["update"]): Pick<Digest, "update" | "updateAside
   return { update, updateAside: async (bytes) => update(bytes) };
 }
 
-function digestOfXxh128(hasher: IHasher): Digest {
-  return {
-    ...inPlace((bytes) => void hasher.update(bytes)),
-    checksum: () => checksumOf("xxh128", hasher.digest("hex")),
-  };
-}
+/** Makes the WebAssembly that computes XXH3-128: one for all, since each has memory of its own. */
+const xxh128: { hasher?: Promise<IHasher>; owner?: Xxh128 | undefined } = {};
 
-async function createXxh128(): Promise<IHasher> {
-  const { createXXHash128 } = await hashWasm();
-  return (await createXXHash128()).init();
+/** XXH3-128, fed piece by piece. */
+class Xxh128 implements Digest {
+  readonly #hasher: IHasher;
+  /** Its state while another one is being fed; undefined before the first byte. */
+  #state: Uint8Array | undefined;
+
+  private constructor(hasher: IHasher, state?: Uint8Array) {
+    this.#hasher = hasher;
+    this.#state = state;
+  }
+
+  /**
+   * One at the start, or behind what was saved.
+   *
+   * @throws where what was saved makes no sense
+   */
+  static async create(state?: Uint8Array): Promise<Xxh128> {
+    xxh128.hasher ??= hashWasm().then(({ createXXHash128 }) => createXXHash128());
+    const created = new Xxh128(await xxh128.hasher, state);
+    created.#own();
+    return created;
+  }
+
+  update(bytes: Uint8Array): void {
+    this.#own().update(bytes);
+  }
+
+  // deno-lint-ignore require-await -- it fails as one that waits does
+  async updateAside(bytes: Uint8Array): Promise<void> {
+    this.update(bytes);
+  }
+
+  /** The state, which {@linkcode Xxh128.create} takes. */
+  save(): Uint8Array {
+    return this.#own().save();
+  }
+
+  hex(): string {
+    const hex = this.#own().digest("hex");
+    xxh128.owner = undefined;
+    return hex;
+  }
+
+  checksum(): Checksum {
+    return checksumOf("xxh128", this.hex());
+  }
+
+  #own(): IHasher {
+    if (xxh128.owner === this) return this.#hasher;
+    if (xxh128.owner) xxh128.owner.#state = this.#hasher.save();
+    if (this.#state) this.#hasher.load(this.#state);
+    else this.#hasher.init();
+    this.#state = undefined;
+    xxh128.owner = this;
+    return this.#hasher;
+  }
 }
 
 /** The md5 of bytes in memory, in lower-case hexadecimal. */
@@ -190,13 +239,13 @@ export class PrefixDigest implements Digest {
   #fed = 0;
   readonly #algorithm: Algorithm;
   readonly #md5: Md5 | undefined;
-  readonly #xxh128: IHasher | undefined;
+  readonly #xxh128: Xxh128 | undefined;
   readonly #sha256: Digest | undefined;
 
   private constructor(
     size: number,
     algorithm: Algorithm,
-    { md5, xxh128, sha256 }: { md5?: Md5; xxh128?: IHasher; sha256?: Digest },
+    { md5, xxh128, sha256 }: { md5?: Md5; xxh128?: Xxh128; sha256?: Digest },
   ) {
     this.#size = size;
     this.#algorithm = algorithm;
@@ -211,7 +260,7 @@ export class PrefixDigest implements Digest {
     const fast = proof || algorithm !== "md5";
     return new PrefixDigest(0, algorithm, {
       ...(algorithm === "md5" ? { md5: new Md5() } : {}),
-      ...(fast ? { xxh128: await createXxh128() } : {}),
+      ...(fast ? { xxh128: await Xxh128.create() } : {}),
       ...(algorithm === "sha256" ? { sha256: await createSha256() } : {}),
     });
   }
@@ -230,7 +279,7 @@ export class PrefixDigest implements Digest {
     if (!xxh128 && (proof || algorithm === "xxh128")) return undefined;
     return new PrefixDigest(size, algorithm, {
       ...(algorithm === "md5" ? { md5: Md5.resume(decodeHex(md5!), size) } : {}),
-      ...(xxh128 ? { xxh128: (await createXxh128()).load(decodeHex(xxh128)) } : {}),
+      ...(xxh128 ? { xxh128: await Xxh128.create(decodeHex(xxh128)) } : {}),
     });
   }
 
@@ -259,7 +308,7 @@ export class PrefixDigest implements Digest {
   /** The checksum of all bytes. Nothing may be fed after that. */
   checksum(): Checksum {
     if (this.#md5) return this.#md5.hex();
-    return this.#sha256?.checksum() ?? checksumOf("xxh128", this.#xxh128!.digest("hex"));
+    return this.#sha256?.checksum() ?? this.#xxh128!.checksum();
   }
 
   /** The state, or undefined in the middle of a block, where others could not take it up. */
@@ -274,10 +323,10 @@ export class PrefixDigest implements Digest {
   async facts(): Promise<PrefixFacts> {
     const { size } = this;
     const state = this.#md5?.state;
-    const proof = this.#xxh128 && (await createXxh128()).load(this.#xxh128.save());
+    const proof = this.#xxh128 && await Xxh128.create(this.#xxh128.save());
     return {
       size,
-      xxh128: proof?.digest("hex") ?? null,
+      xxh128: proof?.hex() ?? null,
       md5: this.#md5?.clone().hex() ?? null,
       state: state ? encodeHex(state) : null,
     };

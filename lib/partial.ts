@@ -8,6 +8,7 @@
  * @module
  */
 
+import { BUFFERS } from "./buffers.ts";
 import {
   type Checksum,
   PrefixDigest,
@@ -22,6 +23,9 @@ export const CHECKPOINT_BYTES: number = 4 * 1024 * 1024;
 
 /** Files up to this size are sent again as a whole: a part would save less than it costs. */
 export const RESUMABLE_BYTES: number = 8 * 1024 * 1024;
+
+/** The piece in which a part is read. */
+const PIECE_BYTES = 1024 * 1024;
 
 /** What a part is a part of, and how much of it is there. */
 export interface PartRecord {
@@ -132,11 +136,11 @@ async function behind(
   }
   const read = await PrefixDigest.create({ ...options, proof: prefix.xxh128 !== undefined });
   using file = Deno.openSync(part, { read: true });
-  const piece = new Uint8Array(1024 * 1024);
+  using lent = BUFFERS.lend(PIECE_BYTES);
   while (read.size < prefix.size) {
-    const count = await file.read(piece);
+    const count = await file.read(lent.bytes);
     if (count === null) return undefined;
-    read.update(piece.subarray(0, Math.min(count, prefix.size - read.size)));
+    read.update(lent.bytes.subarray(0, Math.min(count, prefix.size - read.size)));
   }
   return read.matches(prefix) ? read : undefined;
 }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { BufferPair, BUFFERS } from "./buffers.ts";
 import {
   type Algorithm,
   type Checksum,
@@ -65,19 +66,18 @@ export interface SendOptions {
 }
 
 /**
- * Reads a small source whole.
+ * Reads a small source whole, into a buffer of its size.
  *
  * @throws {FerryError} the source's errors; `io` where it changes meanwhile
  */
 export async function readWhole(
   source: ByteSource,
-  { size, algorithm }: { size: number; algorithm: Algorithm },
-): Promise<{ bytes: Uint8Array; checksum: Checksum }> {
-  const bytes = new Uint8Array(size);
-  const { length } = await fillPiece(source, bytes, size);
-  if (length < size) throw shrunk(length, size);
+  { into, algorithm }: { into: Uint8Array; algorithm: Algorithm },
+): Promise<Checksum> {
+  const { length: count } = await fillPiece(source, into, into.length);
+  if (count < into.length) throw shrunk(count, into.length);
   await source.assertUnchanged?.();
-  return { bytes, checksum: await checksumOfBytes(algorithm, bytes) };
+  return await checksumOfBytes(algorithm, into);
 }
 
 /**
@@ -117,9 +117,13 @@ export async function sendSized(
       if (error) throw error;
       await writing;
       sent += piece.length;
-      if (sent < size) reading = fillPiece(source, buffers.next(), size - sent);
+      const ahead = buffers.ample && sent < size;
+      if (ahead) reading = fillPiece(source, buffers.next(), size - sent);
       const sending = sendPiece(wire, piece, onBytes);
       writing = both(sending, checksum === null ? digest?.updateAside(piece) : undefined);
+      if (ahead || sent === size) continue;
+      await writing;
+      reading = fillPiece(source, buffers.same(), size - sent);
     }
     await writing;
   } catch (error) {
@@ -136,24 +140,34 @@ export async function sendSized(
 
 /** Two buffers that are used by turns. After many turns, threads digest what is in them. */
 class Buffers implements Disposable {
-  readonly #buffers: readonly Uint8Array[];
+  readonly #pair: BufferPair;
   #turns = 0;
   #threads: Disposable | undefined;
 
   /** Buffers for at most that many bytes. */
   constructor(most: number) {
-    const bytes = Math.min(most, CHUNK_BYTES);
-    this.#buffers = [0, 1].map(() => new Uint8Array(new SharedArrayBuffer(bytes)));
+    this.#pair = new BufferPair(Math.min(most, CHUNK_BYTES));
+  }
+
+  /** See {@linkcode BufferPair.ample}. */
+  get ample(): boolean {
+    return this.#pair.ample;
   }
 
   /** The one that is not the last. */
   next(): Uint8Array {
     if (++this.#turns === TURNS_ALONE) this.#threads = THREADS.lease();
-    return this.#buffers[this.#turns % 2]!;
+    return this.#pair.next();
+  }
+
+  /** The last one. */
+  same(): Uint8Array {
+    return this.#pair.same();
   }
 
   [Symbol.dispose](): void {
     this.#threads?.[Symbol.dispose]();
+    this.#pair[Symbol.dispose]();
   }
 }
 
@@ -277,7 +291,8 @@ export async function receive(
   options: ReceiveOptions = {},
 ): Promise<Verified> {
   const { size } = body;
-  const small = size !== null && size <= CHUNK_BYTES && !options.behind;
+  const small = size !== null && size <= CHUNK_BYTES && BUFFERS.has(Number(size)) &&
+    !options.behind;
   const received = small
     ? await receiveSmall(body, sink, Number(size), options.onBytes)
     : await receiveLarge(body, sink, options);
@@ -298,7 +313,8 @@ async function receiveSmall(
   size: number,
   onBytes?: OnBytes,
 ): Promise<Verified> {
-  const bytes = new Uint8Array(size);
+  using lent = BUFFERS.lend(size);
+  const { bytes } = lent;
   await fillFrom(body, bytes, onBytes);
   if (size > 0) await sink.write(bytes);
   const checksum = await checksumOfBytes(body.algorithm, bytes);
@@ -326,7 +342,8 @@ async function receiveLarge(
   let remembered = size;
   try {
     for (;;) {
-      const buffer = buffers.next();
+      if (!buffers.ample) await writing;
+      const buffer = buffers.ample ? buffers.next() : buffers.same();
       const count = await fillFrom(body, buffer, onBytes);
       await writing;
       if (count === 0) break;
@@ -367,12 +384,13 @@ export async function* verifiedPieces(
   body: IncomingBody,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
   const digest = await createDigest(body.algorithm);
+  using lent = BUFFERS.lend(PIECE_BYTES);
   for (;;) {
-    const piece = new Uint8Array(PIECE_BYTES);
-    const count = await body.read(piece);
+    const count = await body.read(lent.bytes);
     if (count === 0) break;
-    digest.update(piece.subarray(0, count));
-    yield piece.subarray(0, count);
+    const piece = lent.bytes.slice(0, count);
+    digest.update(piece);
+    yield piece;
   }
   if (!sameChecksum(digest.checksum(), body.checksum ?? "")) {
     throw new FerryError("checksum_mismatch", "it did not arrive as it was sent");

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { BUFFERS, type LentBuffer, SMALL_BUFFER, TRASH } from "./buffers.ts";
 import { type Algorithm, type Checksum, emptyChecksum } from "./checksum.ts";
 import { FerryError, toFerryError } from "./errors.ts";
 import {
@@ -50,8 +51,7 @@ export const MAX_UNREAD_INPUT_BYTES: bigint = 16n * 1024n * 1024n;
 export const MAX_DRAIN_BYTES: bigint = 1024n * 1024n;
 
 const LENGTH_BYTES = 4;
-const MIN_BUFFER = 4 * 1024;
-const MAX_BUFFER = 256 * 1024;
+const INPUT_BUFFER = 256 * 1024;
 const OUTPUT_BUFFER = 64 * 1024;
 /** How long a closing side waits for the other to have read its last words. */
 const LINGER_MS = 2000;
@@ -61,17 +61,19 @@ export class Wire {
   readonly #stream: ByteStream;
   readonly #watchdog: Watchdog;
 
-  // Bytes that have come but were not asked for yet stand in #input between #start and #end. The
-  // buffer begins small, since a server holds one for each silent connection, and grows when a read
+  // Bytes that have come but were not asked for yet stand in #input between #start and #end. Who waits for
+  // a message has a small buffer, since a server holds one for each silent connection. It grows when a read
   // fills it, since small messages are fastest when many come at once.
-  #input = new Uint8Array(MIN_BUFFER);
+  #input: LentBuffer | undefined;
   #start = 0;
   #end = 0;
   /** Whether the last read filled all the room there was, so that more was probably waiting. */
   #crowded = false;
+  /** How large the buffer becomes when a read fills it. */
+  #inputRoom = 2 * SMALL_BUFFER;
 
   // Small writes gather in #output, so that a header and the first bytes of its body leave together.
-  #output: Uint8Array | undefined;
+  #output: LentBuffer | undefined;
   #pending = 0;
 
   /** A read into #input that nobody had asked for yet; it gives false at the end of the connection. */
@@ -133,7 +135,10 @@ export class Wire {
     }
     const from = this.#start + LENGTH_BYTES;
     this.#start = from + length;
-    return decodeHeader(this.#input.subarray(from, this.#start));
+    const header = decodeHeader(this.#inputBytes.subarray(from, this.#start));
+    // What follows may take long, and needs no room for a next message.
+    if (this.#start === this.#end && !this.#ahead) this.#releaseInput();
+    return header;
   }
 
   /** Whether a whole header is here already, so that reading it does not wait for the peer. */
@@ -143,7 +148,7 @@ export class Wire {
   }
 
   #headerLength(): number {
-    return new DataView(this.#input.buffer, this.#start, LENGTH_BYTES).getInt32(0, true);
+    return new DataView(this.#inputBytes.buffer, this.#start, LENGTH_BYTES).getInt32(0, true);
   }
 
   /**
@@ -155,7 +160,8 @@ export class Wire {
   async readSome(into: Uint8Array, limit: number): Promise<number> {
     const wanted = Math.min(into.length, limit);
     const buffered = this.#end - this.#start;
-    if (buffered === 0 && !this.#ahead && wanted >= this.#input.length) {
+    if (buffered === 0 && !this.#ahead && wanted >= BUFFERS.sizeOf(this.#inputRoom)) {
+      this.#releaseInput();
       const count = await this.#read(into.subarray(0, wanted));
       return count ?? this.#cut();
     }
@@ -166,7 +172,7 @@ export class Wire {
   /** Hands on what stands in the input buffer, as much as is wanted of it. */
   #take(into: Uint8Array, wanted: number): number {
     const count = Math.min(wanted, this.#end - this.#start);
-    into.set(this.#input.subarray(this.#start, this.#start + count));
+    into.set(this.#inputBytes.subarray(this.#start, this.#start + count));
     this.#start += count;
     return count;
   }
@@ -183,14 +189,17 @@ export class Wire {
     return true;
   }
 
-  /** Reads once into the input buffer, which gets room for at least `count` bytes; false at the end. */
+  /** Reads once into the input buffer, for some of the `count` bytes that it is to hold; false at the end. */
   async #readMore(count: number): Promise<boolean> {
-    this.#makeRoom(count);
-    const room = this.#input.subarray(this.#end);
+    const room = this.#makeRoom(count);
     const filled = await this.#read(room);
     if (filled === null) return false;
     this.#end += filled;
     this.#crowded = filled === room.length;
+    if (this.#crowded) {
+      const larger = Math.max(this.#inputRoom, 2 * this.#inputBytes.length);
+      this.#inputRoom = Math.min(larger, INPUT_BUFFER);
+    }
     return true;
   }
 
@@ -214,7 +223,7 @@ export class Wire {
   watch(onEnd: (failure?: FerryError) => void): Disposable {
     let watching = true;
     const watch = async () => {
-      while (watching && this.#end - this.#start < MAX_BUFFER) {
+      while (watching && !this.#full) {
         if (await this.#readAhead()) continue;
         if (watching) onEnd();
         return;
@@ -222,6 +231,13 @@ export class Wire {
     };
     watch().catch((error) => watching && onEnd(toFerryError(error)));
     return { [Symbol.dispose]: () => void (watching = false) };
+  }
+
+  /** Whether nothing more can be read before something is taken. */
+  get #full(): boolean {
+    const size = this.#input?.bytes.length ?? 0;
+    if (size === 0 || this.#end - this.#start < size) return false;
+    return size === INPUT_BUFFER || !BUFFERS.has(2 * size);
   }
 
   /**
@@ -232,6 +248,15 @@ export class Wire {
   async readBytes(into: Uint8Array): Promise<number | null> {
     if (!await this.#fill(1)) return null;
     return this.#take(into, into.length);
+  }
+
+  /**
+   * Whether bytes are there or come, before the connection ends.
+   *
+   * @throws {FerryError} `closed`, `timeout`
+   */
+  comes(): Promise<boolean> {
+    return this.#fill(1);
   }
 
   /** Whether bytes are there, or come within so many milliseconds. */
@@ -246,16 +271,56 @@ export class Wire {
     }
   }
 
-  #makeRoom(count: number): void {
+  /** Room behind what stands in the input buffer, for some of the `count` bytes that it is to hold. */
+  #makeRoom(count: number): Uint8Array {
+    const buffered = this.#end - this.#start;
+    // Where it is not known whether anything comes, no large buffer waits for it; and a header that is
+    // announced and does not come costs no more than what has come of it.
+    this.#resizeInput(this.#crowded ? this.#inputRoom : buffered === 0 ? SMALL_BUFFER : 0);
+    const bytes = this.#inputBytes;
+    if (buffered === 0 || this.#start + count > bytes.length || this.#end === bytes.length) {
+      bytes.copyWithin(0, this.#start, this.#end);
+      this.#start = 0;
+      this.#end = buffered;
+    }
+    if (this.#end < bytes.length) return bytes.subarray(this.#end);
+    throw new FerryError("busy", "too many long headers are on their way");
+  }
+
+  /** Goes on with a buffer of another size where that is of use; 0 is any that there is. */
+  #resizeInput(size: number): void {
     const old = this.#input;
-    const doubled = this.#crowded ? Math.min(old.length * 2, MAX_BUFFER) : 0;
-    const size = Math.max(old.length, count, doubled);
-    if (size === old.length && this.#start + count <= size && this.#start < this.#end) return;
-    if (size > old.length) this.#input = new Uint8Array(size);
-    this.#input.set(old.subarray(this.#start, this.#end));
-    this.#end -= this.#start;
-    this.#start = 0;
-    this.#crowded = false;
+    const now = old?.bytes.length ?? 0;
+    if (size === now || size === 0) return;
+    if (old && size > now && !BUFFERS.has(2 * now)) return;
+    const fresh = this.#lend(size);
+    if (old) fresh.bytes.set(old.bytes.subarray(this.#start, this.#end));
+    const buffered = this.#end - this.#start;
+    this.#releaseInput();
+    this.#input = fresh;
+    this.#end = buffered;
+  }
+
+  /** A connection that has ended gets none: it would not give it back. */
+  #lend(size: number): LentBuffer {
+    this.#assertOpen();
+    return BUFFERS.lend(size);
+  }
+
+  /** What bytes come into; it is there from the first read on, until the connection ends. */
+  get #inputBytes(): Uint8Array<ArrayBuffer> {
+    if (!this.#input) this.#assertOpen();
+    return this.#input!.bytes;
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw this.#failure ?? new FerryError("closed", "connection closed");
+  }
+
+  #releaseInput(): void {
+    this.#input?.[Symbol.dispose]();
+    this.#input = undefined;
+    this.#start = this.#end = 0;
   }
 
   /**
@@ -279,27 +344,44 @@ export class Wire {
    * @throws {FerryError} `closed`, `timeout`
    */
   async writeBytes(bytes: Uint8Array): Promise<void> {
-    this.#output ??= new Uint8Array(OUTPUT_BUFFER);
+    // Where memory is short, there is none for a copy.
+    if (bytes.length >= SMALL_BUFFER && !BUFFERS.has(OUTPUT_BUFFER)) {
+      await this.flush();
+      return await this.#write(bytes);
+    }
     let rest = bytes;
-    if (this.#pending > 0 || rest.length < OUTPUT_BUFFER) {
-      const head = rest.subarray(0, OUTPUT_BUFFER - this.#pending);
-      this.#output.set(head, this.#pending);
+    while (rest.length > 0) {
+      if (this.#pending === 0 && rest.length >= OUTPUT_BUFFER) return await this.#write(rest);
+      const output = this.#makeOutput(this.#pending + rest.length);
+      const head = rest.subarray(0, output.length - this.#pending);
+      output.set(head, this.#pending);
       this.#pending += head.length;
       rest = rest.subarray(head.length);
-      if (this.#pending === OUTPUT_BUFFER) await this.flush();
+      if (this.#pending === output.length) await this.flush();
     }
-    if (rest.length >= OUTPUT_BUFFER) await this.#write(rest);
-    else if (rest.length > 0) {
-      this.#output.set(rest);
-      this.#pending = rest.length;
-    }
+  }
+
+  /** The output buffer, as large as is of use for that many bytes. */
+  #makeOutput(count: number): Uint8Array {
+    const old = this.#output;
+    const size = count > SMALL_BUFFER ? OUTPUT_BUFFER : SMALL_BUFFER;
+    if (old && (old.bytes.length >= size || !BUFFERS.has(2 * old.bytes.length))) return old.bytes;
+    this.#output = this.#lend(size);
+    if (old) this.#output.bytes.set(old.bytes.subarray(0, this.#pending));
+    old?.[Symbol.dispose]();
+    return this.#output.bytes;
   }
 
   /** Sends what stands in the output buffer. */
   async flush(): Promise<void> {
-    if (this.#pending === 0 || !this.#output) return;
-    const bytes = this.#output.subarray(0, this.#pending);
-    await this.#write(bytes);
+    if (!this.#output) return;
+    await this.#write(this.#output.bytes.subarray(0, this.#pending));
+    this.#releaseOutput();
+  }
+
+  #releaseOutput(): void {
+    this.#output?.[Symbol.dispose]();
+    this.#output = undefined;
     this.#pending = 0;
   }
 
@@ -313,8 +395,7 @@ export class Wire {
       await this.#stream.closeWrite();
       const deadline = setTimeout(() => this.close(), LINGER_MS);
       try {
-        const scratch = new Uint8Array(OUTPUT_BUFFER);
-        while (await this.#stream.read(scratch) !== null);
+        while (await this.#stream.read(TRASH) !== null);
       } finally {
         clearTimeout(deadline);
       }
@@ -330,6 +411,8 @@ export class Wire {
     this.#failure ??= reason;
     if (this.#closed) return;
     this.#closed = true;
+    this.#releaseInput();
+    this.#releaseOutput();
     try {
       this.#stream.close();
     } catch {
@@ -394,7 +477,10 @@ export class Wire {
     const before = this.#failure ?? (direction === "write" ? this.#writeFailure : undefined);
     if (before) throw before;
     try {
-      return await this.#watchdog.watch(direction, run, { paced });
+      const count = await this.#watchdog.watch(direction, run, { paced });
+      // What came, or left, at the very end: nobody has a use for it any more.
+      this.#assertOpen();
+      return count;
     } catch (error) {
       const failure = this.#failure ?? toFerryError(error);
       // How much has left is not known: nothing can follow it. What the peer said can still be read.
@@ -554,9 +640,8 @@ export class IncomingBody {
     if (this.#ended) return true;
     if (this.#lost || this.#remaining > limit) return false;
     const end = this.#count + limit;
-    const scratch = new Uint8Array(Math.min(Number(this.#remaining) || MIN_BUFFER, OUTPUT_BUFFER));
     try {
-      while (!this.#ended && this.#count <= end) await this.read(scratch);
+      while (!this.#ended && this.#count <= end) await this.read(TRASH);
     } catch (error) {
       // A wrong or failing end is an end: the error that led here is the one to report.
       if (!this.#ended) throw error;

@@ -9,6 +9,7 @@ import { delay } from "@std/async/delay";
 import { getLogger } from "@logtape/logtape";
 import { type Address, formatAddress } from "../lib/address.ts";
 import { FerryError, toFerryError } from "../lib/errors.ts";
+import type { Admission, Entry } from "./admission.ts";
 
 const logger = getLogger(["ferry", "server"]);
 
@@ -58,14 +59,29 @@ export interface ConnectionSource<Conn> {
   close(): void;
 }
 
-/**
- * Accepts connections until it is closed, and gives each to `begin`. One that `begin` fails for is
- * closed; one that it returns null for was refused and closed by it.
- */
-export class AcceptLoop<Conn extends { close(): void }> implements Listener {
+/** What becomes of the connections that are accepted. */
+export interface AcceptOptions<Conn> {
+  /** Decides whether a connection is taken. */
+  admission: Admission;
+  /** Begins to serve one. Where it fails, that one is closed. */
+  begin(conn: Conn): Served;
+  /** Begins to tell a client why its connection is not taken, where the protocol has a way to. */
+  turnAway?: ((conn: Conn, refusal: FerryError) => Served) | undefined;
+}
+
+/** What an accept loop needs to know of a connection. */
+interface AcceptedConn {
+  /** Where it comes from. */
+  readonly remoteAddr: { readonly hostname: string };
+  /** Ends it. */
+  close(): void;
+}
+
+/** Accepts connections until it is closed. */
+export class AcceptLoop<Conn extends AcceptedConn> implements Listener {
   readonly listening: Listening;
   readonly #source: ConnectionSource<Conn>;
-  readonly #begin: (conn: Conn) => Served | null;
+  readonly #options: AcceptOptions<Conn>;
   /** The connections that are open, and what resolves at the end of each. */
   readonly #open = new Map<Served, Promise<void>>();
   readonly #accepting: Promise<void>;
@@ -76,11 +92,11 @@ export class AcceptLoop<Conn extends { close(): void }> implements Listener {
   constructor(
     listening: Listening,
     source: ConnectionSource<Conn>,
-    begin: (conn: Conn) => Served | null,
+    options: AcceptOptions<Conn>,
   ) {
     this.listening = listening;
     this.#source = source;
-    this.#begin = begin;
+    this.#options = options;
     this.#accepting = this.#accept();
   }
 
@@ -110,9 +126,14 @@ export class AcceptLoop<Conn extends { close(): void }> implements Listener {
   }
 
   #serve(conn: Conn): void {
-    let served: Served | null;
+    const { admission, begin, turnAway } = this.#options;
+    let entry: Entry | undefined;
+    let served: Served | undefined;
     try {
-      served = this.#begin(conn);
+      entry = admission.enter(conn.remoteAddr.hostname);
+      const { refusal, isTold } = entry;
+      if (!refusal) served = begin(conn);
+      else if (isTold) served = turnAway?.(conn, refusal);
     } catch (error) {
       const { code, message } = toFerryError(error);
       logger.warn("Cannot serve a connection on {listener}: {message} ({code})", {
@@ -120,12 +141,18 @@ export class AcceptLoop<Conn extends { close(): void }> implements Listener {
         code,
         message,
       });
+    }
+    if (!served) {
       closeQuietly(conn);
+      entry?.[Symbol.dispose]();
       return;
     }
-    if (served === null) return;
     const one = served;
-    this.#open.set(one, one.run().finally(() => this.#open.delete(one)));
+    const end = () => {
+      this.#open.delete(one);
+      entry?.[Symbol.dispose]();
+    };
+    this.#open.set(one, one.run().finally(end));
   }
 
   async #close(drainTimeout: number): Promise<void> {
@@ -150,7 +177,7 @@ export class AcceptLoop<Conn extends { close(): void }> implements Listener {
 export function acceptTcp(
   kind: ListenerKind,
   address: Address,
-  begin: (conn: Deno.TcpConn) => Served | null,
+  options: AcceptOptions<Deno.TcpConn>,
 ): Listener {
   let listener: Deno.TcpListener;
   try {
@@ -159,7 +186,7 @@ export function acceptTcp(
     throw toFerryError(error).during(`listen on ${formatAddress(address)}`);
   }
   const { hostname, port } = listener.addr;
-  return new AcceptLoop({ kind, hostname, port }, listener, begin);
+  return new AcceptLoop({ kind, hostname, port }, listener, options);
 }
 
 function closeQuietly(resource: { close(): void }): void {

@@ -89,7 +89,8 @@ export class Authority {
 export class Identity {
   readonly #authority: Authority;
   readonly #source: string;
-  readonly #stop = new AbortController();
+  /** Most connections never wait, and there may be many of them. */
+  #stop: AbortController | undefined;
   #exchange: { scram: ScramServer; record: TokenRecord | undefined } | undefined;
   #shown: TokenRecord | undefined;
 
@@ -155,6 +156,7 @@ export class Identity {
     this.#exchange = undefined;
     if (!exchange) throw new FerryError("bad_header", "no exchange has begun");
     const { throttle } = this.#authority;
+    this.#stop ??= new AbortController();
     await throttle.admit(this.#source, this.#stop.signal);
     const { scram, record } = exchange;
     const serverFinal = await scram.finish(clientFinal);
@@ -169,6 +171,7 @@ export class Identity {
 
   /** Gives up waiting. */
   close(): void {
+    this.#stop ??= new AbortController();
     this.#stop.abort(new FerryError("closed", "the connection ended"));
   }
 }

@@ -12,6 +12,7 @@ import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { Md5 } from "../lib/md5.ts";
 import { Wire } from "../lib/wire.ts";
 import { acceptTcp, type Listener, type Served } from "./accept.ts";
+import type { Admission } from "./admission.ts";
 import type { Commands } from "./exec.ts";
 import type { RunningCommand } from "./running_command.ts";
 import { Spool } from "./spool.ts";
@@ -37,6 +38,8 @@ const PARTING_MS = 5000;
 export interface ClassicOptions {
   /** What runs the lines; it has a shell. */
   commands: Commands;
+  /** Decides which connections are taken. */
+  admission: Admission;
   /** What stands in front of the output. */
   framing: Framing;
   /** Milliseconds after which a client that moves no byte is disconnected. */
@@ -49,9 +52,13 @@ export interface ClassicOptions {
  * @throws {FerryError} `io`, `denied`, `unreachable` where the address cannot be listened on
  */
 export function listenClassic(address: Address, options: ClassicOptions): Listener {
-  return acceptTcp("classic-exec", address, (conn) => {
-    conn.setNoDelay(true);
-    return new ClassicSession(conn, formatAddress(conn.remoteAddr), options);
+  const { admission } = options;
+  return acceptTcp("classic-exec", address, {
+    admission,
+    begin(conn) {
+      conn.setNoDelay(true);
+      return new ClassicSession(conn, formatAddress(conn.remoteAddr), options);
+    },
   });
 }
 
@@ -100,9 +107,9 @@ class ClassicSession implements Served {
 
   /** What came in one go, or null where nothing more will. One byte more than a line may have is too many. */
   async #nextLine(): Promise<Uint8Array | null> {
+    if (!await this.#wire.comes()) return null;
     const line = new Uint8Array(MAX_LINE_BYTES + 1);
-    let size = await this.#wire.readBytes(line);
-    if (size === null) return null;
+    let size = await this.#wire.readBytes(line) ?? 0;
     while (size >= LONG_LINE.bytes && size < line.length) {
       if (!await this.#wire.comesWithin(LONG_LINE.pause)) break;
       const count = await this.#wire.readBytes(line.subarray(size));

@@ -10,10 +10,12 @@ import { getLogger } from "@logtape/logtape";
 import { type Address, formatAddress } from "../lib/address.ts";
 import { type DatagramSocket, openDatagramSocket } from "../lib/datagram.ts";
 import { upperCase } from "../lib/echo.ts";
+import { BUFFERS } from "../lib/buffers.ts";
 import { FerryError, toFerryError } from "../lib/errors.ts";
 import { Watchdog } from "../lib/watchdog.ts";
 import type { ByteStream } from "../lib/wire.ts";
 import { acceptTcp, type Listener, type Listening, type Served } from "./accept.ts";
+import type { Admission } from "./admission.ts";
 import { ReflectionGuard, type Refusal } from "./reflection.ts";
 
 const logger = getLogger(["ferry", "server"]);
@@ -29,6 +31,8 @@ const RETRY_MS = 10;
 
 /** Options of {@linkcode listenTcpEcho}. */
 export interface TcpEchoOptions {
+  /** Decides which connections are taken. */
+  admission: Admission;
   /** Whether the bytes go back unchanged. */
   verbatim: boolean;
   /** Milliseconds after which a peer that moves no byte is disconnected. */
@@ -51,9 +55,13 @@ export interface UdpEchoOptions {
  * @throws {FerryError} `io`, `denied`, `unreachable` where the address cannot be listened on
  */
 export function listenTcpEcho(address: Address, options: TcpEchoOptions): Listener {
-  return acceptTcp("tcp-echo", address, (conn) => {
-    conn.setNoDelay(true);
-    return new TcpEcho(conn, formatAddress(conn.remoteAddr), options);
+  const { admission } = options;
+  return acceptTcp("tcp-echo", address, {
+    admission,
+    begin(conn) {
+      conn.setNoDelay(true);
+      return new TcpEcho(conn, formatAddress(conn.remoteAddr), options);
+    },
   });
 }
 
@@ -79,7 +87,8 @@ class TcpEcho implements Served {
     logger.debug("{peer} connected to the echo", { peer });
     let bytes = 0;
     try {
-      const piece = new Uint8Array(PIECE_BYTES);
+      using lent = BUFFERS.lend(PIECE_BYTES);
+      const piece = lent.bytes;
       while (!this.#draining) {
         this.#reading = true;
         const read = () => this.#stream.read(piece);

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { BUFFERS } from "../lib/buffers.ts";
 import { type Algorithm, createDigest, sameChecksum } from "../lib/checksum.ts";
 import { FerryError, toFerryError } from "../lib/errors.ts";
 import { checksumKeys, type ExecEnd } from "../lib/header.ts";
@@ -104,14 +105,14 @@ class InputFeed {
 
   async #handOn(body: IncomingBody): Promise<void> {
     const digest = await createDigest(body.algorithm);
-    const piece = new Uint8Array(PIECE_BYTES);
+    using lent = BUFFERS.lend(PIECE_BYTES);
     while (!this.#over) {
-      const count = await body.read(piece);
+      const count = await body.read(lent.bytes);
       if (count === 0) {
         if (sameChecksum(digest.checksum(), body.checksum ?? "")) return;
         throw new FerryError("checksum_mismatch", "standard input did not arrive as it was sent");
       }
-      const bytes = piece.subarray(0, count);
+      const bytes = lent.bytes.subarray(0, count);
       digest.update(bytes);
       await this.#command.write(bytes);
     }

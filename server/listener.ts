@@ -10,6 +10,7 @@ import { FerryError } from "../lib/errors.ts";
 import type { Storage } from "../lib/storage.ts";
 import type { ByteStream } from "../lib/wire.ts";
 import { acceptTcp, type Listener, type Listening } from "./accept.ts";
+import { Admission, Parting } from "./admission.ts";
 import { DEFAULT_SCOPES, grantEverywhere, type Scope } from "./access.ts";
 import { Authority } from "./auth.ts";
 import { listenClassic } from "./classic.ts";
@@ -45,8 +46,21 @@ export interface ServeOptions {
   tokens?: TokenTable | undefined;
   /** The certificate for TLS; connections are not encrypted without one. */
   tls?: KeyPair | undefined;
-  /** Milliseconds after which a TLS handshake is given up; 10000 unless told otherwise. */
+  /**
+   * Milliseconds for the beginning of a connection: for the TLS handshake, and then for the first request, or
+   * where nothing is granted to who shows no token, for showing one. 10000 unless told otherwise.
+   */
   handshakeTimeout?: number | undefined;
+  /**
+   * How many connections may be open, those of all listeners together; 4096 unless told otherwise, 0 for any
+   * number. Those that are too many are refused with `busy`.
+   */
+  maxConnections?: number | undefined;
+  /**
+   * How many connections of one source may be open, an IPv4 address or an IPv6 network of 64 bits; 256 unless
+   * told otherwise, 0 for any number. Those from this machine itself are not counted so.
+   */
+  maxConnectionsPerSource?: number | undefined;
   /** Milliseconds after which a peer that moves no byte is disconnected; 60000 unless told otherwise. */
   idleTimeout?: number | undefined;
   /**
@@ -115,10 +129,12 @@ export interface Server extends AsyncDisposable {
  */
 export async function serve(options: ServeOptions): Promise<Server> {
   const commands = options.exec && new Commands(options.exec);
-  const sessions = await listenForSessions(options, commands);
+  const { maxConnections = 4096, maxConnectionsPerSource = 256 } = options;
+  const admission = new Admission({ maxConnections, maxConnectionsPerSource });
+  const sessions = await listenForSessions(options, { commands, admission });
   const listeners: Listener[] = [sessions];
   try {
-    for (const open of wanted(options, commands)) listeners.push(await open());
+    for (const open of wanted(options, { commands, admission })) listeners.push(await open());
   } catch (error) {
     await Promise.all(listeners.map((listener) => listener.close(0)));
     throw error;
@@ -126,15 +142,23 @@ export async function serve(options: ServeOptions): Promise<Server> {
   return new ListeningServer(sessions, listeners);
 }
 
+/** What all listeners share. */
+interface Shared {
+  /** The commands that may be run, where there are some. */
+  commands: Commands | undefined;
+  /** Decides which connections are taken. */
+  admission: Admission;
+}
+
 /** How to open each of the other listeners that are asked for. */
 function wanted(
   options: ServeOptions,
-  commands: Commands | undefined,
+  shared: Shared,
 ): (() => Listener | Promise<Listener>)[] {
   const { classicExec, tcpEcho, udpEcho } = options;
   return [
-    ...(classicExec === undefined ? [] : [() => openClassic(classicExec, options, commands)]),
-    ...(tcpEcho === undefined ? [] : [() => openTcpEcho(tcpEcho, options)]),
+    ...(classicExec === undefined ? [] : [() => openClassic(classicExec, options, shared)]),
+    ...(tcpEcho === undefined ? [] : [() => openTcpEcho(tcpEcho, options, shared)]),
     ...(udpEcho === undefined ? [] : [() => openUdpEcho(udpEcho, options)]),
   ];
 }
@@ -146,7 +170,7 @@ interface SessionListener extends Listener {
 
 async function listenForSessions(
   options: ServeOptions,
-  commands: Commands | undefined,
+  { commands, admission }: Shared,
 ): Promise<SessionListener> {
   const { storage, anonymous, tokens, tls } = options;
   const { idleTimeout = 60_000, minRate = 100, handshakeTimeout = 10_000 } = options;
@@ -162,6 +186,7 @@ async function listenForSessions(
       storage,
       authority,
       commands,
+      handshakeTimeout,
       idleTimeout,
       minRate,
       peer,
@@ -170,10 +195,15 @@ async function listenForSessions(
   };
   // Loading it takes its time, and few need it.
   const secured = tls &&
-    await (await import("./tls.ts")).acceptTls(address, { keyPair: tls, handshakeTimeout, begin });
-  const listener = secured ?? acceptTcp("tcp", address, (conn) => {
-    conn.setNoDelay(true);
-    return begin(conn);
+    await (await import("./tls.ts"))
+      .acceptTls(address, { keyPair: tls, handshakeTimeout, admission, begin });
+  const listener = secured ?? acceptTcp("tcp", address, {
+    admission,
+    begin(conn) {
+      conn.setNoDelay(true);
+      return begin(conn);
+    },
+    turnAway: (conn, refusal) => new Parting(conn, refusal),
   });
   return {
     listening: listener.listening,
@@ -193,7 +223,7 @@ async function listenForSessions(
 function openClassic(
   listen: string,
   { anonymous, framing = "json", idleTimeout = 60_000 }: ServeOptions,
-  commands: Commands | undefined,
+  { commands, admission }: Shared,
 ): Listener {
   const address = parseAddress(listen, { defaultPort: null });
   assertOpenedTo(address, { anonymous, scope: "exec" });
@@ -202,14 +232,14 @@ function openClassic(
       action: `listen for classic exec on ${formatAddress(address)}`,
     });
   }
-  return listenClassic(address, { commands, framing, idleTimeout });
+  return listenClassic(address, { commands, admission, framing, idleTimeout });
 }
 
-function openTcpEcho(listen: string, options: ServeOptions): Listener {
+function openTcpEcho(listen: string, options: ServeOptions, { admission }: Shared): Listener {
   const { verbatim = false, anonymous, idleTimeout = 60_000, minRate = 100 } = options;
   const address = parseAddress(listen, { defaultPort: null });
   assertOpenedTo(address, { anonymous, scope: "echo" });
-  return listenTcpEcho(address, { verbatim, idleTimeout, minRate });
+  return listenTcpEcho(address, { admission, verbatim, idleTimeout, minRate });
 }
 
 function openUdpEcho(listen: string, options: ServeOptions): Promise<Listener> {

@@ -127,6 +127,8 @@ async function run(options: OptionValues<typeof FERRYD.options>): Promise<void> 
     verbatim: options.verbatim,
     echoRate: options["echo-rate"],
     handshakeTimeout: options["handshake-timeout"],
+    maxConnections: options["max-connections"],
+    maxConnectionsPerSource: options["max-connections-per-source"],
     tokens: readTokens(options),
     tls: await readKeyPair(options),
   });

@@ -6,6 +6,7 @@
  */
 
 import { getLogger } from "@logtape/logtape";
+import { BUFFERS } from "../lib/buffers.ts";
 import type { Digest } from "../lib/checksum.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { parseDirectoryName, parseFileName } from "../lib/file_name.ts";
@@ -73,6 +74,11 @@ export interface SessionOptions {
   authority: Authority;
   /** The commands that may be run, where there are some. */
   commands?: Commands | undefined;
+  /**
+   * Milliseconds for which a client is waited for until it has made its first request, or has shown a token
+   * where nothing is granted without one.
+   */
+  handshakeTimeout: number;
   /** Milliseconds after which a silent peer is disconnected. */
   idleTimeout: number;
   /** How many bytes a second a peer has to move while a message is under way. */
@@ -92,13 +98,16 @@ export class Session {
   readonly #identity: Identity;
   #idle = false;
   #draining = false;
+  /** How many milliseconds are left for the beginning, and whether anything was asked; undefined behind it. */
+  #beginning: { left: number; asked: boolean } | undefined;
   /** Whether replies may still stand in the output buffer. */
   #unsent = false;
 
   /** A session on a connection that was just accepted. */
   constructor(stream: ByteStream, options: SessionOptions) {
     this.#options = options;
-    const { idleTimeout, minRate } = options;
+    const { handshakeTimeout, idleTimeout, minRate } = options;
+    this.#beginning = { left: handshakeTimeout, asked: false };
     this.#wire = new Wire(stream, { idleTimeout, minRate });
     this.#identity = new Identity(options.authority, options.source);
     this.#replies = new ReplyQueue(this.#wire);
@@ -147,12 +156,40 @@ export class Session {
     while (goOn && !this.#draining) {
       if (!this.#wire.hasHeader) await this.#flush();
       this.#idle = true;
-      const frame = await this.#nextFrame();
+      const frame = await this.#nextInTime();
       this.#idle = false;
       goOn = frame !== null && await this.#answer(frame);
     }
     await this.#replies.settle();
     await this.#wire.closeGracefully();
+  }
+
+  /** As {@linkcode Session.#nextFrame}, but ends the connection where a client takes long to begin. */
+  async #nextInTime(): Promise<Frame | null> {
+    const beginning = this.#beginning;
+    if (!beginning || beginning.asked && this.#isSomebody) {
+      this.#beginning = undefined;
+      return await this.#nextFrame();
+    }
+    const what = beginning.asked ? "no token was shown" : "no request came";
+    const seconds = this.#options.handshakeTimeout / 1000;
+    const late = () => this.close(new FerryError("timeout", `${what} within ${seconds} s`));
+    const started = performance.now();
+    const timer = setTimeout(late, beginning.left);
+    try {
+      return await this.#nextFrame();
+    } finally {
+      clearTimeout(timer);
+      beginning.asked = true;
+      // What this side takes for an answer does not count.
+      beginning.left -= performance.now() - started;
+    }
+  }
+
+  /** Whether there is anything that the client may do, or nobody whom it could become to do more. */
+  get #isSomebody(): boolean {
+    const { mechanism, scopes } = this.#identity;
+    return mechanism === "none" || scopes.length > 0;
   }
 
   /** The next request, or null where there is none to come or none that can be understood. */
@@ -161,7 +198,7 @@ export class Session {
       return await this.#wire.readFrame();
     } catch (error) {
       const failure = toFerryError(error);
-      if (failure.code !== "bad_header") throw failure;
+      if (failure.code !== "bad_header" && failure.code !== "busy") throw failure;
       // Where the next message starts is not known: say so, and end.
       await this.#refuse(failure.during("read a header"));
       return null;
@@ -324,9 +361,11 @@ export class Session {
     await using file = await this.#options.storage.open(parseFileName(filename), algorithm);
     const { size, mtime, mode } = file.entry;
     const header = { status: "ok", filename, size, mtime, mode };
-    if (size <= SMALL_BYTES && request.offset === 0n) {
+    if (size <= SMALL_BYTES && request.offset === 0n && BUFFERS.has(size)) {
+      using lent = BUFFERS.lend(size);
+      const { bytes } = lent;
       // Reading it now is quicker than asking whether its checksum is known.
-      const { bytes, checksum } = await readWhole(file, { size, algorithm });
+      const checksum = await readWhole(file, { into: bytes, algorithm });
       const keys = { offset: 0, ...checksumKeys(algorithm, checksum), total_size: size };
       return await this.#stream(action, () => this.#wire.writeFrame({ ...header, ...keys }, bytes));
     }

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { BUFFERS } from "../lib/buffers.ts";
+
 /** How much is kept in memory; what is more goes into a file. */
 const MEMORY_BYTES = 1024 * 1024;
 
@@ -37,9 +39,9 @@ export class Spool implements Disposable {
     yield* this.#pieces;
     if (!this.#file) return;
     await this.#file.seek(0, Deno.SeekMode.Start);
-    const piece = new Uint8Array(PIECE_BYTES);
-    for (let count; (count = await this.#file.read(piece)) !== null;) {
-      yield piece.subarray(0, count);
+    using lent = BUFFERS.lend(PIECE_BYTES);
+    for (let count; (count = await this.#file.read(lent.bytes)) !== null;) {
+      yield lent.bytes.subarray(0, count);
     }
   }
 

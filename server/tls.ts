@@ -11,6 +11,7 @@ import { createSecureContext, type SecureContext } from "node:tls";
 import { type Address, formatAddress } from "../lib/address.ts";
 import { FerryError, toFerryError } from "../lib/errors.ts";
 import { AcceptLoop, type ConnectionSource, type Listener, type Served } from "./accept.ts";
+import { type Admission, Parting, PARTING_MS } from "./admission.ts";
 import { TlsStream } from "./tls_stream.ts";
 
 const logger = getLogger(["ferry", "server"]);
@@ -29,6 +30,8 @@ export interface TlsListenerOptions {
   keyPair: KeyPair;
   /** Milliseconds after which a handshake that has not come to its end is given up. */
   handshakeTimeout: number;
+  /** Decides whether a connection is taken. */
+  admission: Admission;
   /** Begins to serve a connection whose handshake is done. */
   begin(stream: TlsStream): Served;
 }
@@ -51,15 +54,20 @@ export interface TlsListener extends Listener {
  */
 export async function acceptTls(
   address: Address,
-  { keyPair, handshakeTimeout, begin }: TlsListenerOptions,
+  { keyPair, handshakeTimeout, admission, begin }: TlsListenerOptions,
 ): Promise<TlsListener> {
   const source = new TlsSource(secureContext(keyPair));
   const listening = { kind: "tls" as const, ...await source.listen(address) };
-  const loop = new AcceptLoop<TlsStream>(
-    listening,
-    source,
-    (stream) => new Handshake(stream, handshakeTimeout, begin),
-  );
+  const loop = new AcceptLoop<TlsStream>(listening, source, {
+    admission,
+    begin: (stream) => new Handshake(stream, handshakeTimeout, begin),
+    turnAway: (stream, refusal) =>
+      new Handshake(
+        stream,
+        Math.min(handshakeTimeout, PARTING_MS),
+        () => new Parting(stream, refusal),
+      ),
+  });
   return {
     listening,
     close: (drainTimeout) => loop.close(drainTimeout),

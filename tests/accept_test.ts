@@ -1,13 +1,23 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { AcceptLoop, acceptTcp, type ConnectionSource, type Served } from "../server/accept.ts";
+import { Admission } from "../server/admission.ts";
 import { FerryError } from "../lib/errors.ts";
+import { setImmediate } from "node:timers";
 import { DENO, programArgs, TempDir } from "./programs.ts";
-import { RawPeer } from "./raw_peer.ts";
+import { frame, RawPeer } from "./raw_peer.ts";
+
+/** Takes everybody. */
+const admission = new Admission({ maxConnections: 0, maxConnectionsPerSource: 0 });
 
 const LISTENING = { kind: "tcp", hostname: "127.0.0.1", port: 1 } as const;
 
 class FakeConn {
+  readonly remoteAddr: { hostname: string };
   closed = false;
+
+  constructor(hostname = "127.0.0.1") {
+    this.remoteAddr = { hostname };
+  }
 
   close() {
     this.closed = true;
@@ -83,9 +93,12 @@ Deno.test("AcceptLoop accepts on after errors, and pauses longer after each", as
   const served = new FakeServed();
   source.give(...Array.from({ length: 5 }, tooManyFiles), conn);
   const started = performance.now();
-  const loop = new AcceptLoop(LISTENING, source, (conn) => {
-    begun.resolve(conn);
-    return served;
+  const loop = new AcceptLoop(LISTENING, source, {
+    admission,
+    begin(conn) {
+      begun.resolve(conn);
+      return served;
+    },
   });
   assert(await begun.promise === conn);
   // 5, 10, 20, 40 and 80 ms: timers are never early, but their clock has whole milliseconds.
@@ -97,7 +110,7 @@ Deno.test("AcceptLoop accepts on after errors, and pauses longer after each", as
 Deno.test("AcceptLoop.close() does not wait for a pause after an error", async () => {
   const source = new FakeSource();
   source.give(...Array.from({ length: 1000 }, tooManyFiles));
-  const loop = new AcceptLoop(LISTENING, source, () => new FakeServed());
+  const loop = new AcceptLoop(LISTENING, source, { admission, begin: () => new FakeServed() });
   // From now on it pauses for 320 ms.
   while (source.accepts < 7) await new Promise((resolve) => setTimeout(resolve));
   const late = Promise.withResolvers<string>();
@@ -109,18 +122,23 @@ Deno.test("AcceptLoop.close() does not wait for a pause after an error", async (
 
 Deno.test("AcceptLoop closes a connection that cannot be served, and takes the next", async () => {
   const source = new FakeSource();
-  const [bad, refused, good] = [new FakeConn(), new FakeConn(), new FakeConn()];
+  const admission = new Admission({ maxConnections: 1, maxConnectionsPerSource: 0 });
+  const [bad, good] = [new FakeConn(), new FakeConn()];
   const begun = Promise.withResolvers<void>();
-  source.give(bad, refused, good);
-  const loop = new AcceptLoop(LISTENING, source, (conn) => {
-    if (conn === bad) throw new Deno.errors.NotConnected("gone");
-    if (conn === refused) return null;
-    begun.resolve();
-    return new FakeServed();
+  source.give(bad, good);
+  const loop = new AcceptLoop(LISTENING, source, {
+    admission,
+    begin(conn) {
+      if (conn === bad) throw new Deno.errors.NotConnected("gone");
+      begun.resolve();
+      return new FakeServed();
+    },
   });
+  // The first one has left its place.
   await begun.promise;
-  assertEquals([bad.closed, refused.closed, good.closed], [true, false, false]);
+  assertEquals([bad.closed, good.closed, admission.open], [true, false, 1]);
   await loop.close(10_000);
+  assertEquals(admission.open, 0);
 });
 
 Deno.test("AcceptLoop.close() drains, and ends after the time for that what is still open", async () => {
@@ -132,9 +150,12 @@ Deno.test("AcceptLoop.close() drains, and ends after the time for that what is s
   source.give(new FakeConn(), new FakeConn(), new FakeConn());
   const begun = Promise.withResolvers<void>();
   const waiting = [...all];
-  const loop = new AcceptLoop(LISTENING, source, () => {
-    if (waiting.length === 1) begun.resolve();
-    return waiting.shift()!;
+  const loop = new AcceptLoop(LISTENING, source, {
+    admission,
+    begin() {
+      if (waiting.length === 1) begun.resolve();
+      return waiting.shift()!;
+    },
   });
   await begun.promise;
   gone.end();
@@ -143,11 +164,52 @@ Deno.test("AcceptLoop.close() drains, and ends after the time for that what is s
   assertEquals(all.map(({ told }) => told), [["drain"], ["drain", "closed"], []]);
 });
 
+Deno.test("AcceptLoop closes a connection that is not taken, and says why where it can", async () => {
+  const admission = new Admission({ maxConnections: 1, maxConnectionsPerSource: 0 });
+  for (const speaks of [true, false]) {
+    const source = new FakeSource();
+    const conns = [new FakeConn(), new FakeConn(), new FakeConn()];
+    const told: FerryError[] = [];
+    const begun: FakeConn[] = [];
+    const parting = new FakeServed();
+    source.give(conns[0]!, conns[1]!);
+    const loop = new AcceptLoop(LISTENING, source, {
+      admission,
+      begin(conn) {
+        begun.push(conn);
+        return new FakeServed();
+      },
+      ...(speaks
+        ? {
+          turnAway(_conn: FakeConn, refusal: FerryError) {
+            told.push(refusal);
+            return parting;
+          },
+        }
+        : {}),
+    });
+    while (speaks ? told.length === 0 : !conns[1]!.closed) await new Promise(setImmediate);
+    assertEquals(begun, [conns[0]!]);
+    assertEquals(conns[1]!.closed, !speaks, "who speaks closes it");
+    assertEquals(
+      told.map(({ code, message }) => `${code}: ${message}`),
+      [
+        "busy: Cannot connect: too many connections are open",
+      ].slice(0, speaks ? 1 : 0),
+    );
+    await loop.close(10_000);
+    assertEquals(admission.open, 0);
+  }
+});
+
 Deno.test("acceptTcp() says which address it cannot listen on", () => {
   using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = taken.addr;
   try {
-    acceptTcp("tcp", { hostname: "127.0.0.1", port }, () => null);
+    acceptTcp("tcp", { hostname: "127.0.0.1", port }, {
+      admission,
+      begin: () => new FakeServed(),
+    });
     throw new Error("it listens");
   } catch (error) {
     assert(error instanceof FerryError);
@@ -178,11 +240,20 @@ Deno.test({
       let complaint = "";
       while (!complaint.includes("\n")) complaint += (await log.read()).value ?? "(it ended)\n";
       assertStringIncludes(complaint, 'Cannot accept a connection on "tcp": "too many open files"');
+      // Those who are there are served, as far as that takes no further descriptor.
+      const [first] = peers as [RawPeer];
+      const put = { op: "put", filename: "x", md5: null, total_size: 1 };
+      const closing = { end: true, md5: "0cc175b9c0f1b6a831c399e269772661", size: 1 };
+      assertEquals(await first.ask({ op: "ping" }), "ok");
+      assertEquals(await first.ask(put, "a", frame(closing)), "busy");
+      assertEquals(await first.ask({ op: "ping" }), "ok");
       // The last ones wait in the system's queue until there is room.
       const waiting = peers.at(-1)!;
       const answer = waiting.ask({ op: "ping" });
-      for (const peer of peers.slice(0, 60)) peer[Symbol.dispose]();
+      for (const peer of peers.slice(1, 60)) peer[Symbol.dispose]();
       assertEquals(await answer, "ok");
+      assertEquals(await waiting.ask(put, "a", frame(closing)), "ok");
+      assertEquals(await first.ask({ op: "stat", filename: "x" }), "ok");
       for (const peer of peers) peer[Symbol.dispose]();
     } finally {
       child.kill("SIGKILL");

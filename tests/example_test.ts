@@ -148,8 +148,9 @@ Deno.test("examples/release works with ferry from JSR and from npm", async (t) =
 
 Deno.test("README.md names the permissions of each program", () => {
   const readme = Deno.readTextFileSync(`${PROJECT}README.md`).replaceAll(/\\\n\s*/g, "");
-  for (const { name, permissions } of PROGRAMS) {
-    const flags = runtimeFlags({ permissions })
+  for (const program of PROGRAMS) {
+    const { name } = program;
+    const flags = runtimeFlags(program)
       .filter((flag) => flag !== "--no-prompt" && flag !== "--deny-import")
       .map((flag) => flag.includes("*") ? flag.replace(/=(.*)/, "='$1'") : flag);
     assertStringIncludes(

@@ -6,7 +6,7 @@ type Imports = ReadonlyMap<string, readonly string[]>;
 
 /** The modules of lib/, lowest first: each may import what stands in a line above its own. */
 const LAYERS: readonly (readonly string[])[] = [
-  ["echo", "errors", "exists", "file_lock", "md5_threads", "platform", "version"],
+  ["buffers", "echo", "errors", "exists", "file_lock", "md5_threads", "platform", "version"],
   ["md5"],
   [
     "address",

@@ -31,6 +31,16 @@ Deno.test("runtimeFlags() of the real programs neither let everything happen nor
   assertEquals(runtimeFlags(PROGRAMS[0]!).filter((flag) => flag.startsWith("--allow-run")), []);
 });
 
+Deno.test("the tasks that serve give V8 the flags that ferryd has elsewhere", () => {
+  const { tasks } = JSON.parse(Deno.readTextFileSync(`${PROJECT}deno.json`));
+  const { v8Flags } = PROGRAMS.find(({ name }) => name === "ferryd")!;
+  const flag = `--v8-flags=${v8Flags!.join(",")}`;
+  for (const task of ["serve", "serve:exec"]) {
+    assertStringIncludes(tasks[task].command, `deno run --quiet ${flag} -P=`);
+  }
+  assertEquals(runtimeFlags(PROGRAMS[1]!).includes(flag), true);
+});
+
 Deno.test("ferryd gives up the permission to run programs where it has no commands to run", async () => {
   await using dir = new TempDir();
   const look = dir.write(

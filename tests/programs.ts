@@ -26,9 +26,9 @@ export function programArgs(
   program: Program["name"],
   { config = `${PROJECT}deno.json`, runsCommands = false } = {},
 ): string[] {
-  const { entry, permissions: most } = PROGRAMS.find(({ name }) => name === program)!;
+  const { entry, permissions: most, ...rest } = PROGRAMS.find(({ name }) => name === program)!;
   const permissions = program === "ferryd" && !runsCommands ? "server" : most;
-  const flags = runtimeFlags({ permissions }, JSON.parse(Deno.readTextFileSync(config)));
+  const flags = runtimeFlags({ ...rest, permissions }, JSON.parse(Deno.readTextFileSync(config)));
   return ["run", "--quiet", "--config", config, ...flags, PROJECT + entry];
 }
 

@@ -264,7 +264,7 @@ async function rfcSession(stream: ByteStream, storage: Storage): Promise<Session
   const record = { id, name: id, created: 0, expires: null, grants, verifier };
   const tokens = tokenTable([record]);
   const authority = new Authority({ anonymous: {}, tokens, nonce: () => serverNonce });
-  const limits = { idleTimeout: 10_000, minRate: 0 };
+  const limits = { handshakeTimeout: 10_000, idleTimeout: 10_000, minRate: 0 };
   return new Session(stream, { storage, authority, ...limits, peer: "peer", source: "source" });
 }
 
@@ -338,11 +338,12 @@ Deno.test("PROTOCOL.md names the limits that the code has", () => {
 });
 
 Deno.test("PROTOCOL.md names the timeouts that the programs have", () => {
-  const [idle, rate, greeting, handshake, part] = rows(section("## 12. Timeouts"));
+  const [idle, rate, greeting, handshake, begin, part] = rows(section("## 12. Timeouts"));
   assertEquals(idle!.slice(1), [FERRYD.options["idle-timeout"].default, COMMON.timeout.default]);
   assertEquals(rate![1], FERRYD.options["min-rate"].default);
   assertEquals(greeting![2], COMMON["connect-timeout"].default);
   assertEquals(handshake![1], FERRYD.options["handshake-timeout"].default);
+  assertEquals(begin![1], FERRYD.options["handshake-timeout"].default);
   assertEquals(part![1], FERRYD.options["partial-ttl"].default);
   assert(
     section("## 12. Timeouts").includes(

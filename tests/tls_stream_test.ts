@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { FerryError } from "../lib/errors.ts";
+import { Admission } from "../server/admission.ts";
 import { createCertificate } from "../server/certificate.ts";
 import { acceptTls, type TlsListener } from "../server/tls.ts";
 import type { TlsStream } from "../server/tls_stream.ts";
@@ -20,6 +21,7 @@ class Fixture implements AsyncDisposable {
     fixture.listener = await acceptTls({ hostname: "127.0.0.1", port: 0 }, {
       keyPair: KEY_PAIR,
       handshakeTimeout: 10_000,
+      admission: new Admission({ maxConnections: 0, maxConnectionsPerSource: 0 }),
       begin(stream) {
         begun.resolve(stream);
         const end = () => fixture.#done.resolve();
