@@ -28,6 +28,12 @@ export class Mount implements AsyncDisposable {
     assert(success, stderr);
   }
 
+  /** Gives it another size: `16m`. */
+  resize(size: string): void {
+    const { success, stderr } = run("mount", "-o", `remount,size=${size}`, this.path);
+    assert(success, stderr);
+  }
+
   /** Unmounts it. */
   async [Symbol.asyncDispose](): Promise<void> {
     const { success, stderr } = run("umount", this.path);
