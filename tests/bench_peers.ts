@@ -7,6 +7,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { VERSION } from "../lib/version.ts";
+import { crowd } from "./bench_peers/crowd.ts";
 import { udpEcho } from "./bench_peers/echo.ts";
 import { commandOutput, manyCommands } from "./bench_peers/exec.ts";
 import { limitRate } from "./bench_peers/limit_rate.ts";
@@ -93,6 +94,7 @@ const CASES: readonly Case[] = [
     title: () => "--version: the time from the start of a program to its end",
     run: start,
   },
+  { name: "crowd", title: () => "2000 slow or silent connections to a server", run: crowd },
   { name: "memory", title: () => "peaks of resident memory", run: memory },
 ];
 
