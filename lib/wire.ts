@@ -75,6 +75,8 @@ export class Wire {
   // Small writes gather in #output, so that a header and the first bytes of its body leave together.
   #output: LentBuffer | undefined;
   #pending = 0;
+  /** What is on its way. */
+  #sending: Promise<void> | undefined;
 
   /** A read into #input that nobody had asked for yet; it gives false at the end of the connection. */
   #ahead: Promise<boolean> | undefined;
@@ -372,11 +374,19 @@ export class Wire {
     return this.#output.bytes;
   }
 
-  /** Sends what stands in the output buffer. */
+  /** Sends what stands in the output buffer; resolves when all that was written before has left. */
   async flush(): Promise<void> {
-    if (!this.#output) return;
-    await this.#write(this.#output.bytes.subarray(0, this.#pending));
-    this.#releaseOutput();
+    const lent = this.#output;
+    if (!lent) return await this.#sending;
+    const bytes = lent.bytes.subarray(0, this.#pending);
+    // What is written while this is on its way goes into another one.
+    this.#output = undefined;
+    this.#pending = 0;
+    try {
+      await this.#write(bytes);
+    } finally {
+      lent[Symbol.dispose]();
+    }
   }
 
   #releaseOutput(): void {
@@ -458,7 +468,19 @@ export class Wire {
     return this.#guard("read", () => readSome(this.#stream, into), !between);
   }
 
-  async #write(bytes: Uint8Array): Promise<void> {
+  /** Sends bytes behind all that is on its way. */
+  #write(bytes: Uint8Array): Promise<void> {
+    const sending = this.#sending
+      ? this.#sending.then(() => this.#writeNow(bytes))
+      : this.#writeNow(bytes);
+    const sent = () => {
+      if (this.#sending === sending) this.#sending = undefined;
+    };
+    sending.then(sent, sent);
+    return this.#sending = sending;
+  }
+
+  async #writeNow(bytes: Uint8Array): Promise<void> {
     let done = 0;
     while (done < bytes.length) {
       const rest = done === 0 ? bytes : bytes.subarray(done);

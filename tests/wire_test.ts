@@ -514,3 +514,31 @@ Deno.test("IncomingBody.checksum is known in front, or behind, or for an empty b
   const empty = await frameOf(message("{}"));
   assertEquals([empty.body.checksum, empty.body.ended], [EMPTY_MD5, true]);
 });
+
+Deno.test("Wire.writeFrame() may follow a flush that is under way; all leaves whole and in its order", async () => {
+  const stream = new MemoryStream();
+  const written: Uint8Array[] = [];
+  let busy = false;
+  // It takes a part of what it is given, and its time.
+  stream.write = async (bytes) => {
+    assert(!busy, "two writes at once");
+    busy = true;
+    await new Promise((resolve) => setTimeout(resolve));
+    busy = false;
+    written.push(bytes.slice(0, Math.max(1, Math.min(bytes.length, 30_000) - 5)));
+    return written.at(-1)!.length;
+  };
+  const wire = new Wire(stream, { idleTimeout: IDLE });
+  const headers = Array.from({ length: 5 }, (_, n) => ({ status: "ok", n }));
+  const body = new Uint8Array(100_000).fill(1);
+  const flushes: Promise<void>[] = [];
+  for (const header of headers) {
+    await wire.writeFrame(header);
+    flushes.push(wire.flush());
+  }
+  await wire.writeBytes(body);
+  await wire.flush();
+  await Promise.all(flushes);
+  const messages = headers.map((header) => message(JSON.stringify(header)));
+  assertEquals(concat(written), concat([...messages, body]));
+});
