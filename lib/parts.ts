@@ -7,7 +7,7 @@
 
 import type { PrefixDigest, SavedPrefix } from "./checksum.ts";
 import { goOnWith, type PartRecord, readRecord, removeRecord, writeRecord } from "./partial.ts";
-import { StagedFile } from "./staging.ts";
+import { isTaken, StagedFile } from "./staging.ts";
 import type { PartEntry } from "./header.ts";
 import type { CreateOptions, ResumeOptions } from "./storage.ts";
 
@@ -92,7 +92,9 @@ export class Parts {
       kept.writer = undefined;
       if (behind) return this.#claim(staged, { filename, size, onTakenOver }, { kept, behind });
       await staged?.[Symbol.asyncDispose]();
-      this.#forget(path);
+      // One that is there and could not be had is somebody's: a command that is just being started holds the
+      // lock of its last writer for a moment.
+      if (staged || !isTaken(path)) this.#forget(path);
     }
     return undefined;
   }

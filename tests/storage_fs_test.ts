@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { DigestIndex, identityOf } from "../lib/digest_index.ts";
 import { FerryError } from "../lib/errors.ts";
+import { tryLock } from "../lib/file_lock.ts";
 import { type FileName, parseFileName as name } from "../lib/file_name.ts";
 import { type Durability, isTaken } from "../lib/staging.ts";
 import { FsStorage } from "../lib/storage_fs.ts";
@@ -343,6 +344,22 @@ Deno.test("FsStorage.resume() does not read what has been written since the syst
       assertEquals(pending?.behind?.size, 128_000, `${filename.length} ${reopened}`);
     }
   }
+});
+
+Deno.test("FsStorage.resume() leaves a part alone that another process has, and finds it again", async () => {
+  await using f = new Fixture();
+  const bytes = new Uint8Array(300_000).fill(7);
+  await keepPart(f.storage, "large", bytes, 128_000);
+  const [part] = (await f.leftovers()).filter((path) => path.endsWith(".part"));
+  const options = { size: bytes.length, algorithm: "md5" } as const;
+  {
+    using held = Deno.openSync(f.path(`.ferry/staging/${part}`), { write: true });
+    assert(tryLock(held));
+    assertEquals(await f.storage.resume(name("large"), options), undefined);
+    assertEquals(f.storage.parts().map(({ received }) => received), [128_000]);
+  }
+  await using pending = await f.storage.resume(name("large"), options);
+  assertEquals(pending?.behind?.size, 128_000);
 });
 
 Deno.test("FsStorage links out of the root lead nowhere", async () => {
