@@ -5,8 +5,10 @@
  * @module
  */
 
+import { assert } from "@std/assert";
 import { cutFile, damageFile } from "./chaos/files.ts";
 import { CUTS, onLanes } from "./chaos/lane.ts";
+import { disturbFile, type Endings } from "./chaos/network.ts";
 import { cutTree } from "./chaos/trees.ts";
 
 Deno.test("a file that is cut at any byte goes on there, and no reader ever sees a part", async () => {
@@ -19,4 +21,13 @@ Deno.test("a directory that is cut at any byte goes on there, and no reader ever
 
 Deno.test("what is damaged on the way is never published", async () => {
   await onLanes(Math.ceil(CUTS / 4), damageFile);
+});
+
+Deno.test("over a network that does everything wrong a file arrives, or an error says why not", async () => {
+  const count = CUTS * 5;
+  const endings: Endings = new Map();
+  await onLanes(count, (lane, index) => disturbFile(lane, index, endings));
+  const told = [...endings].map(([ending, times]) => `${times} ${ending}`).join(", ");
+  console.log(told);
+  assert((endings.get("verified") ?? 0) > count / 4 && endings.size > 2, told);
 });

@@ -34,7 +34,7 @@ const LOST_BYTES = 8 * MIB;
 const HEADER_BYTES = 4 * KIB;
 
 /** One transfer. */
-class Transfer {
+export class Transfer {
   readonly op: "put" | "get";
   readonly random: (limit: number) => number;
   readonly bytes: Uint8Array;
@@ -238,11 +238,21 @@ export async function damageFile(lane: Lane, index: number): Promise<void> {
     } else {
       assert(/^[a-z_]+$/.test(ended) && ended !== "internal", `it ended with ${ended}`);
     }
-    for (const name of below(lane.root).filter((name) => !name.endsWith("/"))) {
-      const found = md5(Deno.readFileSync(`${lane.root}/${name}`));
-      assert(there.includes(found), `${name} holds neither the old nor the new file`);
-    }
+    assertNothingElse(lane, there);
   });
+  await empty(lane);
+}
+
+/** Whatever stands in the root, under whichever name, has one of these md5s. */
+export function assertNothingElse({ root }: Lane, md5s: readonly (string | undefined)[]): void {
+  for (const name of below(root).filter((name) => !name.endsWith("/"))) {
+    const found = md5(Deno.readFileSync(`${root}/${name}`));
+    assert(md5s.includes(found), `${name} holds neither the old nor the new file`);
+  }
+}
+
+/** Removes what is in the root; nothing else is left but what can be gone on with. */
+export async function empty(lane: Lane): Promise<void> {
   for (const name of names(lane.root)) {
     if (name !== ".ferry") Deno.removeSync(`${lane.root}/${name}`, { recursive: true });
   }
