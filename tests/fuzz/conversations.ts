@@ -1,0 +1,268 @@
+/**
+ * Valid conversations with a server, as data: what the fuzzer mutates. A new operation or listener becomes
+ * known to it by an entry here.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+
+/** Where a conversation takes place: the kind of a listener, as ferryd prints it. */
+export type Place = "tcp" | "tls" | "tcp-echo" | "udp-echo" | "classic-exec";
+
+/** A piece of what a client sends: a header, to be sent with its length in front, or bytes as they are. */
+export type Part = Readonly<Record<string, unknown>> | Uint8Array;
+
+/** What a client says on one connection. */
+export interface Conversation {
+  /** What it is about. */
+  readonly name: string;
+  /** Where. */
+  readonly place: Place;
+  /** What is sent. Names of files begin with `fuzz/`: nothing else may be changed. */
+  readonly parts: readonly Part[];
+  /** Whether what was mutated may be sent; always, unless told otherwise. */
+  readonly allows?: (bytes: Uint8Array) => boolean;
+  /** Whether it may be sent in pieces; so it is unless told otherwise. */
+  readonly cuttable?: boolean;
+}
+
+const utf8 = new TextEncoder();
+const md5 = (bytes: Uint8Array) => createHash("md5").update(bytes).digest("hex");
+const sha256 = (bytes: Uint8Array) => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+
+const HELLO = { op: "hello", versions: [1] };
+const PING = { op: "ping" };
+
+const SMALL = utf8.encode("hello, fuzzer\n");
+const LARGE = Uint8Array.from({ length: 200_000 }, (_, i) => (i * 31) >>> 3);
+/** Beyond this size the parts of files are kept. */
+const RESUMABLE = 9 * 1024 * 1024;
+
+function put(filename: string, body: Uint8Array, keys: Record<string, unknown> = {}): Part[] {
+  const header = { op: "put", filename, md5: md5(body), total_size: body.length };
+  return [{ ...header, size: body.length, ...keys }, body];
+}
+
+function closing(body: Uint8Array, keys: Record<string, unknown> = {}): Part {
+  return { end: true, md5: md5(body), size: body.length, ...keys };
+}
+
+/** A streamed body, in pieces of some bytes. */
+function streamed(body: Uint8Array, piece: number): Part[] {
+  const pieces: Part[] = [];
+  for (let from = 0; from < body.length; from += piece) {
+    const bytes = body.subarray(from, from + piece);
+    pieces.push({ total_size: bytes.length }, bytes);
+  }
+  return [...pieces, closing(body)];
+}
+
+const lines = (...entries: unknown[]) =>
+  utf8.encode(entries.map((entry) => `${JSON.stringify(entry)}\n`).join(""));
+
+const MANIFEST = lines(
+  { filename: "fuzz/a", size: 14, mtime: 1700000000000 },
+  { filename: "fuzz/b/c", size: 3, mtime: 1700000000000, md5: md5(SMALL) },
+  { filename: "kept/file", size: 5, mtime: 1700000000000 },
+  { filename: "fuzz", size: 0, mtime: 0 },
+);
+
+const files: readonly Conversation[] = [
+  { name: "hello", parts: [HELLO, PING] },
+  { name: "ping", parts: [PING, PING, PING] },
+  { name: "put with the md5 in front", parts: put("fuzz/a", SMALL) },
+  {
+    name: "put with a closing header",
+    parts: [...put("fuzz/b/c", SMALL, { md5: null, overwrite: "always" }), closing(SMALL)],
+  },
+  {
+    name: "put of a stream",
+    parts: [
+      { op: "put", filename: "fuzz/s", md5: null, total_size: null, overwrite: "different" },
+      ...streamed(SMALL, 5),
+    ],
+  },
+  {
+    name: "put of a larger file",
+    parts: [...put("fuzz/l", LARGE, { md5: null, overwrite: "always" }), closing(LARGE)],
+  },
+  {
+    name: "put with all keys",
+    parts: put("fuzz/k", SMALL, {
+      mtime: 1700000000000,
+      mode: 0o640,
+      overwrite: "newer",
+      offset: 0,
+      offer: false,
+    }),
+  },
+  {
+    name: "put checked with sha256",
+    parts: put("fuzz/h", SMALL, { md5: undefined, checksum: sha256(SMALL) }),
+  },
+  {
+    name: "put checked with xxh128",
+    parts: [
+      { op: "put", filename: "fuzz/x", checksum: "xxh128", total_size: 14, overwrite: "always" },
+      SMALL,
+      { end: true, checksum: "xxh128:8acdb2f67d8d4efd3a0fcd0a0bb6bd8e", size: 14 },
+    ],
+  },
+  {
+    name: "pipelined puts, gets and removes",
+    parts: [
+      ...put("fuzz/p1", SMALL, { overwrite: "always" }),
+      ...put("fuzz/p2", SMALL, { overwrite: "always" }),
+      { op: "get", filename: "fuzz/p1" },
+      { op: "stat", filename: "fuzz/p2" },
+      { op: "remove", filename: "fuzz/p1" },
+      ...put("fuzz/p1", SMALL),
+      PING,
+    ],
+  },
+  {
+    name: "an offer, and what is offered",
+    parts: [
+      { op: "put", filename: "fuzz/o", md5: md5(SMALL), offer: true, size: SMALL.length },
+      ...put("fuzz/o", SMALL),
+      { op: "put", filename: "fuzz/o", md5: null, offer: true, size: SMALL.length, restart: true },
+    ],
+  },
+  {
+    name: "a part",
+    parts: [
+      {
+        op: "put",
+        filename: "fuzz/r",
+        md5: null,
+        total_size: RESUMABLE,
+        size: RESUMABLE,
+        mtime: 1700000000000,
+      },
+      LARGE,
+    ],
+  },
+  {
+    name: "going on with a part",
+    parts: [
+      { op: "put", filename: "fuzz/r", md5: null, offer: true, size: RESUMABLE },
+      {
+        op: "put",
+        filename: "fuzz/r",
+        md5: null,
+        size: RESUMABLE,
+        offset: LARGE.length,
+        total_size: RESUMABLE - LARGE.length,
+      },
+      LARGE,
+      { op: "list", parts: true },
+    ],
+  },
+  {
+    name: "get",
+    parts: [
+      { op: "get", filename: "kept/file" },
+      { op: "get", filename: "kept/large" },
+      { op: "get", filename: "kept/file", if_md5: md5(SMALL), checksum: "sha256" },
+    ],
+  },
+  {
+    name: "get of the rest",
+    parts: [
+      { op: "get", filename: "kept/large", offset: 1000, prefix_md5: md5(LARGE.subarray(0, 1000)) },
+      { op: "get", filename: "kept/large", offset: 1000, prefix_xxh128: "0".repeat(32) },
+      { op: "get", filename: "kept/file", offset: 14, if_md5: md5(SMALL) },
+    ],
+  },
+  {
+    name: "list and stat",
+    parts: [
+      { op: "list", filename: "", recursive: true },
+      { op: "list", filename: "kept" },
+      { op: "list", parts: true },
+      { op: "stat", filename: "kept/file", checksum: "xxh128" },
+      { op: "stat", filename: "" },
+    ],
+  },
+  {
+    name: "mkdir, move, remove",
+    parts: [
+      { op: "mkdir", filename: "fuzz/d/e/f" },
+      { op: "move", filename: "fuzz/a", to: "fuzz/d/a", overwrite: "always" },
+      { op: "move", filename: "fuzz/d", to: "fuzz/g" },
+      { op: "remove", filename: "fuzz/g", recursive: true },
+      { op: "remove", filename: "fuzz/d", recursive: true },
+    ],
+  },
+  {
+    name: "compare",
+    parts: [
+      { op: "compare", overwrite: "never", content: false, md5: null, total_size: null },
+      ...streamed(MANIFEST, 50),
+    ],
+  },
+  {
+    name: "compare of contents",
+    parts: [
+      { op: "compare", overwrite: "newer", content: true, total_size: MANIFEST.length },
+      MANIFEST,
+      closing(MANIFEST),
+      PING,
+    ],
+  },
+  {
+    name: "exec",
+    parts: [
+      { op: "exec", argv: ["echo", "hello"], timeout_ms: 500 },
+      { op: "exec", argv: ["md5sum"], timeout_ms: 500, total_size: null },
+      ...streamed(SMALL, 4),
+      PING,
+    ],
+  },
+  {
+    name: "auth",
+    parts: [
+      { op: "hello", versions: [1], scram: "n,,n=user,r=rOprNGfwEbeRWgbNEkqO" },
+      { op: "auth", scram: "n,,n=user,r=rOprNGfwEbeRWgbNEkqO" },
+      PING,
+    ],
+  },
+].map((conversation) => ({ place: "tcp", ...conversation }));
+
+const others: readonly Conversation[] = [
+  { name: "TCP echo", place: "tcp-echo", parts: [SMALL, LARGE.subarray(0, 5000)] },
+  { name: "UDP echo", place: "udp-echo", parts: [SMALL] },
+  {
+    name: "classic exec",
+    place: "classic-exec",
+    parts: [utf8.encode("# nothing but a comment")],
+    // What is no comment any more would be run.
+    cuttable: false,
+    allows: (bytes: Uint8Array) =>
+      bytes[0] === 0x23 && bytes.length < 1000 && !/[\n\r]/.test(latin1(bytes)),
+  },
+];
+
+/** A conversation over TLS, which begins with what a client of this machine sends. */
+export function tlsConversation(clientHello: Uint8Array): Conversation {
+  return {
+    name: "a TLS handshake",
+    place: "tls",
+    parts: [clientHello],
+  };
+}
+
+/** All of them. */
+export const CONVERSATIONS: readonly Conversation[] = [...files, ...others];
+
+/** What stands in `kept/`, which nobody may change. */
+export const KEPT: Readonly<Record<string, Uint8Array>> = {
+  "kept/file": SMALL,
+  "kept/large": LARGE,
+  "kept/deep/er/empty": new Uint8Array(),
+};
+
+function latin1(bytes: Uint8Array): string {
+  return new TextDecoder("latin1").decode(bytes);
+}

@@ -1,0 +1,206 @@
+/**
+ * One conversation with a server, mutated: sending it in some way, and looking at what comes back.
+ *
+ * @module
+ */
+
+import { isErrorCode } from "../../lib/errors.ts";
+import type { Conversation } from "./conversations.ts";
+import type { Random } from "./mutations.ts";
+import { PATIENCE, SECRET } from "./target.ts";
+
+/** How a client behaves when it has said everything. */
+type Ending = "ends its direction" | "falls silent" | "leaves" | "does not read";
+const ENDINGS: readonly Ending[] = [
+  "ends its direction",
+  "falls silent",
+  "leaves",
+  "does not read",
+];
+
+/** What came of it. */
+export interface Result {
+  /** What is wrong; none where all is well. */
+  problems: string[];
+  /** The replies, by status and code. */
+  replies: string[];
+}
+
+/** Sends bytes to a server, in segments, and reads what it says until it ends the connection. */
+export async function converse(
+  { place, cuttable = true }: Pick<Conversation, "place" | "cuttable">,
+  { bytes, address, random }: {
+    bytes: Uint8Array;
+    address: { hostname: string; port: number };
+    random: Random;
+  },
+): Promise<Result> {
+  if (place === "udp-echo") return await sendDatagram(bytes, address);
+  // Most clients end well; those that wait for the server's deadlines take their time.
+  const ending = random(8) ? ENDINGS[0]! : ENDINGS[random(ENDINGS.length)]!;
+  const conn = await Deno.connect(address);
+  conn.setNoDelay(true);
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    conn.close();
+  }, PATIENCE);
+  const received: Uint8Array[] = [];
+  const reading = ending === "does not read" ? Promise.resolve() : read(conn, received);
+  try {
+    await send(conn, bytes, cuttable && random(3) > 0 ? 1 + random(20) : 0, random);
+    if (ending === "ends its direction") await conn.closeWrite();
+    else if (ending === "leaves") conn.close();
+  } catch {
+    // The server has ended the connection, as it may.
+  }
+  // One that does not read learns of the end of the connection no earlier than it reads.
+  if (ending === "does not read") await read(conn, received);
+  await reading;
+  clearTimeout(timer);
+  if (!late) close(conn);
+  const said = concatenate(received);
+  const problems = late ? [`the server has not ended the connection after ${PATIENCE} ms`] : [];
+  const { problem, replies } = LOOKS[place](said, bytes);
+  if (problem !== undefined) problems.push(problem);
+  if (contains(said, SECRET)) problems.push("the server has told a secret");
+  return { problems: problems.map((what) => `${what} (the client ${ending})`), replies };
+}
+
+async function read(conn: Deno.TcpConn, into: Uint8Array[]): Promise<void> {
+  const buffer = new Uint8Array(64 * 1024);
+  try {
+    for (let count; (count = await conn.read(buffer)) !== null;) into.push(buffer.slice(0, count));
+  } catch {
+    // A reset is an end, too.
+  }
+}
+
+/** Sends bytes in so many pieces more than one, now and then with a pause behind one. */
+async function send(
+  conn: Deno.TcpConn,
+  bytes: Uint8Array,
+  cuts: number,
+  random: Random,
+): Promise<void> {
+  const segment = cuts === 0 ? bytes.length : Math.ceil(bytes.length / (cuts + 1)) || 1;
+  for (let done = 0; done < bytes.length;) {
+    done += await conn.write(bytes.subarray(done, done + segment));
+    if (cuts > 0 && random(4) === 0) await new Promise((resolve) => setTimeout(resolve, random(5)));
+  }
+}
+
+/** What is looked for in all that a server has said. */
+type Look = (said: Uint8Array, sent: Uint8Array) => { problem?: string; replies: string[] };
+
+const LOOKS: Readonly<Record<Conversation["place"], Look>> = {
+  tcp: lookAtReplies,
+  // What is inside is not seen here.
+  tls: () => ({ replies: [] }),
+  "classic-exec": () => ({ replies: [] }),
+  "tcp-echo": (said, sent) => {
+    const upper = (byte: number) => byte >= 0x61 && byte <= 0x7a ? byte - 0x20 : byte;
+    const wrong = said.some((byte, i) => i >= sent.length || byte !== upper(sent[i]!));
+    return { replies: [], ...(wrong ? { problem: "the echo is not what was sent" } : {}) };
+  },
+  "udp-echo": () => ({ replies: [] }),
+};
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Whether replies are messages as PROTOCOL.md has them; the last one may be cut off. */
+export function lookAtReplies(said: Uint8Array): { problem?: string; replies: string[] } {
+  const replies: string[] = [];
+  let at = 0;
+  const take = (): Record<string, unknown> | undefined => {
+    if (said.length - at < 4) return undefined;
+    const length = new DataView(said.buffer, said.byteOffset + at, 4).getInt32(0, true);
+    if (length < 2 || length > 65_536) throw new Error(`a header has the length ${length}`);
+    if (said.length - at < 4 + length) return undefined;
+    const header = JSON.parse(decoder.decode(said.subarray(at + 4, at + 4 + length)));
+    at += 4 + length;
+    return header;
+  };
+  const skip = (size: unknown): boolean => {
+    if (!(Number.isSafeInteger(size) && size as number >= 0)) throw new Error(`a body of ${size}`);
+    at += size as number;
+    return at <= said.length;
+  };
+  try {
+    for (let header; (header = take());) {
+      const { status, code, message, total_size = 0 } = header;
+      if (status !== "ok" && status !== "error") throw new Error(`the status is ${status}`);
+      replies.push(status === "ok" ? "ok" : String(code));
+      if (status === "error") {
+        if (!isErrorCode(code) || code === "usage" || code === "unreachable") {
+          throw new Error(`the code is ${code}`);
+        }
+        if (typeof message !== "string" || message === "") throw new Error("there is no message");
+        if (code === "internal") throw new Error(`internal: ${message}`);
+        continue;
+      }
+      const checksum = header.md5 ?? (String(header.checksum ?? "").includes(":") || null);
+      if (total_size === null) {
+        for (;;) {
+          const piece = take();
+          if (!piece) return { replies };
+          if (piece.end === true) {
+            if (piece.code === "internal") throw new Error(`internal: ${piece.message}`);
+            break;
+          }
+          if (!skip(piece.total_size)) return { replies };
+        }
+      } else if (total_size !== 0) {
+        if (!skip(total_size)) return { replies };
+        if (checksum !== null) continue;
+        const closing = take();
+        if (closing && closing.end !== true) throw new Error("no closing header");
+      }
+    }
+    return { replies };
+  } catch (error) {
+    return { problem: `a reply is wrong: ${(error as Error).message}`, replies };
+  }
+}
+
+/** Datagrams are answered or not; the server goes on. */
+async function sendDatagram(
+  bytes: Uint8Array,
+  { hostname, port }: { hostname: string; port: number },
+): Promise<Result> {
+  const socket = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
+  try {
+    await socket.send(bytes.slice(0, 1400), { transport: "udp", hostname, port });
+    const timer = setTimeout(() => socket.close(), 50);
+    const [echo] = await socket.receive();
+    clearTimeout(timer);
+    const same = echo.length === Math.min(bytes.length, 1400);
+    return { problems: same ? [] : ["the echo has another length"], replies: ["echo"] };
+  } catch {
+    return { problems: [], replies: ["no echo"] };
+  } finally {
+    close(socket);
+  }
+}
+
+function close(resource: { close(): void }): void {
+  try {
+    resource.close();
+  } catch {
+    // It is closed already.
+  }
+}
+
+function contains(bytes: Uint8Array, text: string): boolean {
+  return new TextDecoder("latin1").decode(bytes).includes(text);
+}
+
+function concatenate(pieces: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let filled = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, filled);
+    filled += piece.length;
+  }
+  return bytes;
+}

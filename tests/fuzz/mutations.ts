@@ -1,0 +1,221 @@
+/**
+ * Damage, by a seed: to the values of headers, to the order of messages, and to bytes.
+ *
+ * @module
+ */
+
+import { frame } from "../raw_peer.ts";
+import type { Part } from "./conversations.ts";
+
+/** Numbers from 0 up to a limit. */
+export type Random = (limit: number) => number;
+
+/** Values that others have stumbled over. */
+const VALUES: readonly unknown[] = [
+  ...[null, true, false, "", 0, -1, 1, 0.5, 1e21, -0, 2 ** 31, 2 ** 53, [], {}, [[]], "\ud800"],
+  ...[
+    "never",
+    "always",
+    "md5",
+    "sha256",
+    "xxh128",
+    "0".repeat(32),
+    "d41d8cd98f00b204e9800998ecf8427e",
+  ],
+];
+
+/** Numbers as they stand in JSON that no JavaScript number can hold. */
+const RAW_NUMBERS: readonly string[] = [
+  ...["9223372036854775807", "9223372036854775808", "9007199254740993", "-9223372036854775808"],
+  ...["1e400", "1.0", "00", "0x10", "1048577", "65536"],
+];
+
+/** Names that lead elsewhere, or might. */
+const NAMES: readonly string[] = [
+  ...[
+    "..",
+    ".",
+    "/",
+    "../outside/secret",
+    "/etc/hostname",
+    "fuzz/../../outside/secret",
+    "link/secret",
+  ],
+  ...["link", "dangling", ".ferry", ".ferry/lock", ".FERRY/index.db", ".ferry/staging", "fuzz//a"],
+  ...[
+    "fuzz/",
+    "fuzz/a/b",
+    "fuzz\\..\\..",
+    "fuzz/\u0000",
+    "fuzz/\n\u001b[2J",
+    "fuzz/%2e%2e",
+    "kept",
+  ],
+  ...[
+    "a".repeat(256),
+    "fuzz/" + "é".repeat(127),
+    "fuzz/".repeat(700) + "a",
+    "fuzz/\u202e",
+    "CON",
+    "a:b",
+  ],
+];
+
+/** Keys whose values are names. */
+const NAME_KEYS: ReadonlySet<string> = new Set(["filename", "to"]);
+
+/** Operations that take something away: they get no name but their own. */
+const DESTRUCTIVE: ReadonlySet<unknown> = new Set(["remove", "move"]);
+
+function pick<T>(random: Random, from: readonly T[]): T {
+  return from[random(from.length)]!;
+}
+
+/** The bytes that a conversation becomes. */
+export function mutate(
+  parts: readonly Part[],
+  random: Random,
+  others: readonly (readonly Part[])[],
+): Uint8Array {
+  let messages = [...parts];
+  for (let turn = random(4); turn > 0; turn--) messages = shuffle(messages, random, others);
+  const keys = random(3);
+  const encoded = messages.map((part) => {
+    if (part instanceof Uint8Array) return part;
+    return encode(random(3) < keys ? damageHeader(part, random) : part, random);
+  });
+  let bytes = concatenate(encoded);
+  // Half of them are what a wrong program would send, the others what a broken one would.
+  for (let turn = random(2) && random(5); turn > 0; turn--) bytes = damageBytes(bytes, random);
+  return bytes;
+}
+
+/** Leaves out, repeats, moves and inserts messages. */
+function shuffle(
+  parts: readonly Part[],
+  random: Random,
+  others: readonly (readonly Part[])[],
+): Part[] {
+  const changed = [...parts];
+  const at = random(changed.length + 1);
+  switch (random(5)) {
+    case 0:
+      changed.splice(at, 1 + random(2));
+      break;
+    case 1:
+      changed.splice(at, 0, ...changed.slice(at, at + 1 + random(3)));
+      break;
+    case 2:
+      changed.splice(random(changed.length + 1), 0, ...changed.splice(at, 1));
+      break;
+    case 3:
+      changed.splice(at, 0, ...pick(random, others));
+      break;
+    case 4:
+      changed.splice(at, 0, ...Array(random(300)).fill({ op: "ping" }));
+      break;
+  }
+  return changed;
+}
+
+function damageHeader(header: Readonly<Record<string, unknown>>, random: Random) {
+  const changed: Record<string, unknown> = { ...header };
+  const keys = Object.keys(changed);
+  const key = keys.length > 0 ? pick(random, keys) : "op";
+  const harmless = !DESTRUCTIVE.has(header.op);
+  switch (random(8)) {
+    case 0:
+      delete changed[key];
+      break;
+    case 1:
+      changed[pick(random, [...keys, "x", "total_size", "offset", "size"])] = pick(random, VALUES);
+      break;
+    case 2:
+      if (harmless && "filename" in changed) changed.filename = pick(random, NAMES);
+      break;
+    case 3:
+      if (typeof changed[key] === "number") changed[key] = changed[key] as number + random(5) - 2;
+      break;
+    case 4:
+      // Not into a name: what is taken away stays below `fuzz/`.
+      if (!NAME_KEYS.has(key)) changed[key] = { raw: pick(random, RAW_NUMBERS) };
+      break;
+    case 5:
+      changed[key] = nested(random(3) ? 60 : 30_000);
+      break;
+    case 6:
+      changed.pad = "x".repeat(pick(random, [10, 4000, 65_000, 65_536]));
+      break;
+    case 7:
+      if (key !== "op" || harmless) changed[key] = pick(random, VALUES);
+      break;
+  }
+  return changed;
+}
+
+function nested(depth: number): { raw: string } {
+  return { raw: "[".repeat(depth) + "]".repeat(depth) };
+}
+
+/** A header as bytes; `{ raw }` is text that stands in the JSON as it is. */
+function encode(header: Readonly<Record<string, unknown>>, random: Random): Uint8Array {
+  const json = JSON.stringify(header, (_key, value) => {
+    return typeof value?.raw === "string" ? `\u0001${value.raw}\u0001` : value;
+  }).replaceAll(/"\\u0001(.*?)\\u0001"/g, "$1");
+  const bytes = frame(json);
+  if (random(40) === 0) {
+    // A length that is not its own.
+    const length = pick(random, [
+      0,
+      1,
+      2,
+      3,
+      65_535,
+      65_536,
+      65_537,
+      0x7fffffff,
+      -1,
+      json.length - 1,
+    ]);
+    new DataView(bytes.buffer).setInt32(0, length, true);
+  }
+  return bytes;
+}
+
+function damageBytes(bytes: Uint8Array, random: Random): Uint8Array {
+  if (bytes.length === 0) return bytes;
+  const at = random(bytes.length);
+  const count = 1 + random(random(4) ? 8 : 2000);
+  switch (random(6)) {
+    case 0: {
+      const changed = bytes.slice();
+      changed[at]! ^= 1 << random(8);
+      return changed;
+    }
+    case 1: {
+      const changed = bytes.slice();
+      for (let i = at; i < Math.min(at + count, changed.length); i++) changed[i] = random(256);
+      return changed;
+    }
+    case 2:
+      return bytes.slice(0, at);
+    case 3:
+      return concatenate([bytes.subarray(0, at), bytes.subarray(at + count)]);
+    case 4:
+      return concatenate([bytes.subarray(0, at + count), bytes.subarray(at)]);
+    default: {
+      const noise = Uint8Array.from({ length: count }, () => random(256));
+      return concatenate([bytes.subarray(0, at), noise, bytes.subarray(at)]);
+    }
+  }
+}
+
+function concatenate(parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let filled = 0;
+  for (const part of parts) {
+    bytes.set(part, filled);
+    filled += part.length;
+  }
+  return bytes;
+}
