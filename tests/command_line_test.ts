@@ -298,6 +298,60 @@ Deno.test("parseCommandLine() takes the argument, else the environment, the file
   });
 });
 
+Deno.test("parseCommandLine() takes what goes first of any three places that say something", async () => {
+  await using dir = new TempDir();
+  const word = fc.constantFrom("a", "b c", "=", "é", "--", "'\"");
+  const maybe = fc.option(word, { nil: undefined });
+  const path = dir.join("config.toml");
+  fc.assert(fc.property(maybe, maybe, maybe, (argument, variable, key) => {
+    const toml = key === undefined ? "" : `server = ${JSON.stringify(key)}\n`;
+    Deno.writeTextFileSync(path, toml);
+    const argv = argument === undefined ? [] : [`--server=${argument}`];
+    const env: Record<string, string> = variable === undefined ? {} : { PROG_SERVER: variable };
+    const { options } = parse([...argv, "--config", path], env);
+    assertEquals(options.server, argument ?? variable ?? key ?? "localhost");
+  }));
+});
+
+Deno.test("parseCommandLine() gives options or says what is wrong, whatever it is given", async () => {
+  await using dir = new TempDir();
+  const path = dir.join("config.toml");
+  const option = fc.constantFrom(...Object.keys(OPTIONS), "other", "none", "__proto__");
+  const value = fc.oneof(
+    fc.string({ unit: "binary" }),
+    fc.constantFrom("0", "1", "-1", "1e9", "1GiB", "9".repeat(400), "true", "never", "NaN", ""),
+  );
+  const arg = fc.oneof(
+    value,
+    fc.tuple(option, value).map(([name, value]) => `--${name}=${value}`),
+    option.map((name) => `--${name}`),
+    option.map((name) => `--no-${name}`),
+    fc.constantFrom("-s", "-q", "-qs", "-", "--", "-=", "--=", "--config", path),
+  );
+  const variable = fc.tuple(option, value)
+    .map(([name, value]) => [`PROG_${name.toUpperCase().replaceAll("-", "_")}`, value]);
+  const line = fc.oneof(
+    value,
+    fc.tuple(option, fc.oneof(fc.jsonValue(), value))
+      .map(([name, value]) => `${name} = ${JSON.stringify(value)}`),
+    fc.constantFrom("[server]", "[[to]]", 'to = """', "jobs = 1979-05-27", "jobs = nan"),
+  );
+  const lists = [fc.array(arg), fc.array(variable), fc.array(line, { maxLength: 4 })] as const;
+  fc.assert(
+    fc.property(...lists, (argv, env, lines) => {
+      Deno.writeTextFileSync(path, lines.join("\n"));
+      try {
+        parse(argv, Object.fromEntries(env));
+      } catch (error) {
+        assert(error instanceof FerryError, `${error}`);
+        assert(["usage", "not_found", "io", "not_a_file"].includes(error.code), error.message);
+        assertEquals(/\n\s+at |file:\/\/\//.test(error.message), false, error.message);
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
+
 Deno.test("parseCommandLine() refuses a config file that is wrong, and says where", async () => {
   const table: [string, string][] = [
     ["nope = 1", 'there is no option "nope"'],

@@ -154,6 +154,62 @@ Deno.test("decodeHeader() gives a header or bad_header, whatever the bytes", () 
   fc.assert(property, { seed: 1, numRuns: 1000 });
 });
 
+Deno.test("parseRequest(), parseReply(), decodeLine() give what there is or an error of the wire, whatever the JSON", () => {
+  const ops = ["hello", "auth", "put", "get", "list", "stat", "remove", "move", "mkdir"];
+  const hostile = fc.oneof(
+    fc.jsonValue(),
+    fc.constantFrom<unknown>(
+      "ok",
+      "error",
+      "always",
+      0,
+      -1,
+      1.5,
+      2 ** 53,
+      "",
+      "\ud800",
+      "..",
+      "md5",
+    ),
+  );
+  const keys = fc.record({
+    op: fc.constantFrom<unknown>(...ops, "compare", "exec", "ping", "__proto__", "toString", 1),
+    ...Object.fromEntries(
+      [
+        ...["filename", "to", "overwrite", "mtime", "mode", "offer", "offset", "size", "restart"],
+        ...["recursive", "parts", "content", "argv", "command", "timeout_ms", "versions", "scram"],
+        ...["status", "code", "message", "decision", "prefix_md5", "features", "type", "end"],
+        ...["total_size", "md5", "checksum", "if_md5", "__proto__", "exit_code", "scopes", "auth"],
+      ].map((key) => [key, hostile]),
+    ),
+  }, { requiredKeys: ["op"], noNullPrototype: true });
+  const kinds = ["hello", "auth", "put", "offer", "get", "entry", "part", "exec"] as const;
+  const property = fc.property(keys, fc.constantFrom(...kinds), (keys, kind) => {
+    const json = JSON.stringify(keys);
+    for (
+      const parse of [
+        () => parseRequest(decode(json)),
+        () => parseReply(kind, decode(json)),
+        () => parseClosing(decode(json)),
+        () => parseExecEnd(decode(json)),
+        () => decodeLine(kind === "part" ? "part" : "entry", json),
+      ]
+    ) {
+      try {
+        parse();
+      } catch (error) {
+        assert(error instanceof FerryError, `${error}`);
+        // A reply may report any error that there is.
+        assert(
+          error.code === "bad_header" || (keys as Record<string, unknown>).status === "error",
+          error.message,
+        );
+      }
+    }
+  });
+  fc.assert(property, { seed: 4, numRuns: 1000 });
+});
+
 Deno.test("encodeHeader() writes JSON without white space, in the order of the keys", () => {
   const bytes = encodeHeader({
     op: "put",
