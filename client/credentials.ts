@@ -4,7 +4,6 @@
  * @module
  */
 
-import { promptSecret } from "@std/cli/prompt-secret";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { blocking } from "../lib/interrupts.ts";
 import { parsePin } from "../lib/pin.ts";
@@ -36,6 +35,7 @@ type Shown = Pick<ConnectOptions, "tls" | "token">;
 export class Credentials {
   readonly #tls: boolean | TlsOptions;
   #token: string | undefined;
+  #answer: Promise<string | undefined> | undefined;
 
   /**
    * Credentials as the options and the environment give them.
@@ -62,17 +62,21 @@ export class Credentials {
       return await run({ tls: this.#tls, token: had });
     } catch (error) {
       const wanted = error instanceof FerryError && error.code === "auth_required" && !had;
-      // Several connections ask for the same token: whoever came first has it already.
-      const token = wanted ? this.#token ??= askFor(server) : undefined;
+      if (!wanted) throw error;
+      // Several connections want the same token: the user is asked once.
+      const token = await (this.#answer ??= askFor(server));
       if (token === undefined) throw error;
+      this.#token = token;
       return await run({ tls: this.#tls, token });
     }
   }
 }
 
-function askFor(server: string): string | undefined {
+async function askFor(server: string): Promise<string | undefined> {
   // The question is written to standard output, which must not be where results go.
   if (!Deno.stdin.isTerminal() || !Deno.stdout.isTerminal()) return undefined;
+  // It loads all of Node's `process`, which takes as long as the rest of the program.
+  const { promptSecret } = await import("@std/cli/prompt-secret");
   const question = `Token for ${server}:`;
   return tokenIn(blocking(() => promptSecret(question, { mask: "" })) ?? undefined);
 }

@@ -17,7 +17,6 @@ import { renderCompletions, type Shell, specsIn } from "../lib/completions.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { onInterrupt } from "../lib/interrupts.ts";
 import { PLATFORM } from "../lib/platform.ts";
-import { FsStorage } from "../lib/storage_fs.ts";
 import { VERSION } from "../lib/version.ts";
 import { parseScopes } from "./access.ts";
 import * as administration from "./administration.ts";
@@ -25,7 +24,6 @@ import * as config from "./config.ts";
 import { CERT, COMPLETIONS, FERRYD, TOKEN_LIST, TOKEN_NEW, TOKEN_REVOKE } from "./config.ts";
 import { readKeyPair, readTokens, reload } from "./credentials.ts";
 import type { ExecPolicy } from "./exec.ts";
-import { serve } from "./listener.ts";
 
 const PREFIX = "FERRYD";
 
@@ -107,6 +105,9 @@ async function run(options: OptionValues<typeof FERRYD.options>): Promise<void> 
   const exec = execOptions(options);
   // An executable is given all that ferryd may be told to do.
   if (!exec) Deno.permissions.revokeSync({ name: "run" });
+  // Half of the program, which nothing else that it does needs.
+  const { FsStorage } = await import("../lib/storage_fs.ts");
+  const { serve } = await import("./listener.ts");
   const storage = FsStorage.open(options.root, {
     durability: options.durability,
     maxFileSize: options["max-file-size"],
