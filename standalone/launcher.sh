@@ -1,7 +1,7 @@
 #!/bin/sh
 # {{name}} {{version}} for {{target}}: a program and the Deno that runs it in one file. The first run unpacks
-# both into a directory of the user's, later ones start from there; it may be deleted at any time. That is
-# the directory that FERRY_UNPACK_DIR names, else ferry in the user's cache, else one in TMPDIR (/tmp), or in /var/tmp.
+# both into a directory of the user's, later ones start from there; it may be deleted while neither program runs.
+# That is what FERRY_UNPACK_DIR names, else ferry in the user's cache, else one in TMPDIR (/tmp), or in /var/tmp.
 # The exit status is 7 where this file is damaged, and 1 where it cannot be unpacked.
 
 # All is in functions: where this file was cut in the middle of them, nothing runs.
@@ -11,7 +11,7 @@ ferry_place() {
   case $1 in
   1) ferry_dir=${FERRY_UNPACK_DIR-} ;;
   2) ferry_dir=${XDG_CACHE_HOME:+$XDG_CACHE_HOME/ferry} ;;
-  3) ferry_dir=${HOME:+$HOME/{{cache}}/ferry} ;;
+  3) [ -d "${HOME-}" ] && ferry_dir=$HOME/{{cache}}/ferry ;;
   4) ferry_dir=${TMPDIR:-/tmp}/ferry-$(id -u) ;;
   5) ferry_dir=/var/tmp/ferry-$(id -u) ;;
   esac
@@ -20,60 +20,98 @@ ferry_place() {
   /*) ;;
   *) ferry_dir=$PWD/$ferry_dir ;;
   esac
+  # A cache of somebody else's, as root has it with the HOME of another user, could be exchanged at any time.
+  case $1 in
+  2 | 3)
+    ferry_above=${ferry_dir%/*}
+    while [ ! -e "$ferry_above" ] && [ -n "$ferry_above" ]; do ferry_above=${ferry_above%/*}; done
+    [ -O "${ferry_above:-/}" ] || return 1
+    ;;
+  esac
 }
 
-# Whoever else could write there could have this user run anything: root too, with the HOME of another user.
+# Whoever else could write there could have this user run anything. Where everybody can, a link may change its mind.
 ferry_is_ours() {
-  [ -O "$ferry_dir" ] && [ ! -L "$ferry_dir" ]
+  [ -O "$ferry_dir" ] || return 1
+  case $1 in
+  4 | 5) [ ! -L "$ferry_dir" ] ;;
+  esac
 }
 
 ferry_is_unpacked() {
-  ferry_is_ours || return 1
-  [ -x "$ferry_dir/{{deno}}" ] || return 1
+  ferry_is_ours "$1" || return 1
+  [ -x "$ferry_dir/{{deno}}" ] && [ -O "$ferry_dir/{{deno}}" ] || return 1
   for ferry_file in {{files}}; do
-    [ -s "$ferry_dir/{{app}}/$ferry_file" ] || return 1
+    [ -s "$ferry_dir/{{app}}/$ferry_file" ] && [ -O "$ferry_dir/{{app}}/$ferry_file" ] || return 1
   done
 }
 
-# ferry_part OFFSET LENGTH: a part of this file, which is one in gzip's format, and so has a checksum.
+# ferry_part OFFSET+LENGTH: a part of this file, which is one in gzip's format, and so has a checksum.
 ferry_part() {
-  tail -c "+$(($1 + 1))" "$ferry_self" | head -c "$2"
+  tail -c "+$((${1%+*} + 1))" "$ferry_self" | head -c "${1#*+}"
 }
 
 ferry_is_damaged() {
   [ "$(wc -c <"$ferry_self")" -ne {{size}} ] && return
-  {{checks}}
+  for ferry_part in {{deno_parts}} {{app_parts}}; do
+    ferry_why=$(ferry_part "$ferry_part" | gzip -t 2>&1) || return 0
+  done
   return 1
 }
 
-# ferry_unpack_part OFFSET LENGTH FILE
-ferry_unpack_part() {
-  ferry_part "$1" "$2" | gzip -dc >"$ferry_new/file" && mv -f "$ferry_new/file" "$ferry_dir/$3"
+# The parts of Deno are unpacked side by side: nothing else takes as long.
+ferry_unpack_deno() {
+  ferry_turn=0
+  ferry_running=
+  for ferry_part in {{deno_parts}}; do
+    ferry_part "$ferry_part" | gzip -dc >"$ferry_new/deno.$ferry_turn" &
+    ferry_running="$ferry_running $!"
+    ferry_turn=$((ferry_turn + 1))
+  done
+  ferry_failed=
+  for ferry_pid in $ferry_running; do wait "$ferry_pid" || ferry_failed=1; done
+  [ -z "$ferry_failed" ] || return 1
+  cat "$ferry_new"/deno.[1-9] >>"$ferry_new/deno.0" && chmod 700 "$ferry_new/deno.0" || return 1
+  if ! ferry_why=$("$ferry_new/deno.0" --version 2>&1); then
+    echo "x: Deno does not run there, ${ferry_why##*: }" >&2
+    return 1
+  fi
+  mv -f "$ferry_new/deno.0" "$ferry_dir/{{deno}}"
 }
 
 # What is unpacked gets its name when it is whole, so that first runs at the same time do not meet. The entry
-# comes last. What was killed on the way is cleared away a day later.
+# comes last. What was killed on the way is cleared away a day later; a Deno that was not started for a month, when
+# a new one comes.
 ferry_unpack() {
   umask 077
   mkdir -p "$ferry_dir" || return 1
-  ferry_is_ours || { echo "x: it is somebody else's" >&2; return 1; }
-  find "$ferry_dir" -name 'new.*' -prune -mtime +0 -exec rm -rf {} + 2>/dev/null
+  ferry_is_ours "$1" || { echo "x: it is somebody else's" >&2; return 1; }
+  if [ -n "$(find "$ferry_dir/." -prune \( -perm -0020 -o -perm -0002 \))" ]; then
+    echo "x: others can write there" >&2
+    return 1
+  fi
+  find "$ferry_dir/." -name 'new.*' -prune -mtime +0 -exec rm -rf {} + 2>/dev/null
   ferry_new=$(mktemp -d "$ferry_dir/new.XXXXXX") || return 1
   trap 'rm -rf "$ferry_new"' EXIT
   trap 'exit 1' HUP INT TERM
-  if [ ! -x "$ferry_dir/{{deno}}" ]; then
-    ferry_part {{deno_part}} | gzip -dc >"$ferry_new/deno" && chmod 700 "$ferry_new/deno" || return 1
-    "$ferry_new/deno" --version >/dev/null 2>&1 || { echo "x: Deno does not run from there" >&2; return 1; }
-    mv -f "$ferry_new/deno" "$ferry_dir/{{deno}}" || return 1
+  if [ ! -x "$ferry_dir/{{deno}}" ] || [ ! -O "$ferry_dir/{{deno}}" ]; then
+    ferry_unpack_deno || return 1
+    find "$ferry_dir/." -name 'deno-*' -prune -atime +30 -exec rm -f {} + 2>/dev/null
   fi
-  mkdir -p "$ferry_dir/{{app}}" && {{unpack_app}}
+  mkdir -p "$ferry_dir/{{app}}" || return 1
+  set -- {{files}}
+  for ferry_part in {{app_parts}}; do
+    ferry_part "$ferry_part" | gzip -dc >"$ferry_new/file" || return 1
+    mv -f "$ferry_new/file" "$ferry_dir/{{app}}/$1" || return 1
+    shift
+  done
 }
 
 ferry_start() {
   if [ -n "${ferry_path+set}" ]; then PATH=$ferry_path; else unset PATH; fi
   # What Deno keeps, it keeps here too; it asks nobody whether there is a newer one, reads no settings, and
   # puts no "node" of its own on the PATH.
-  export DENO_DIR="$ferry_dir/cache" DENO_NO_UPDATE_CHECK=1 DENO_NO_PACKAGE_JSON=1 DENO_DISABLE_NODE_SHIM=1
+  export DENO_DIR="$ferry_dir/cache" DENO_NO_UPDATE_CHECK=1 DENO_DISABLE_NODE_SHIM=1
   exec "$ferry_dir/{{deno}}" run {{flags}} \
     "$ferry_dir/{{app}}/{{entry}}" "$@"
 }
@@ -84,19 +122,19 @@ ferry_main() {
   ferry_places='1'
   [ -n "${FERRY_UNPACK_DIR-}" ] || ferry_places='2 3 4 5'
   for ferry_place in $ferry_places; do
-    ferry_place "$ferry_place" && ferry_is_unpacked && ferry_start "$@"
+    ferry_place "$ferry_place" && ferry_is_unpacked "$ferry_place" && ferry_start "$@"
   done
   ferry_tried=
   for ferry_place in $ferry_places; do
     ferry_place "$ferry_place" || continue
-    if ferry_why=$(ferry_unpack 2>&1); then
+    if ferry_why=$(ferry_unpack "$ferry_place" 2>&1); then
       ferry_start "$@"
     fi
+    ferry_tried="$ferry_tried${ferry_tried:+, }\"$ferry_dir\" (${ferry_why##*: })"
     if ferry_is_damaged; then
       echo "{{name}}: This file is damaged: it is not what SHA256SUMS says" >&2
       exit 7
     fi
-    ferry_tried="$ferry_tried${ferry_tried:+, }\"$ferry_dir\" (${ferry_why##*: })"
   done
   echo "{{name}}: Cannot unpack {{unpacked}}: $ferry_tried; FERRY_UNPACK_DIR can name a directory" >&2
   exit 1

@@ -22,6 +22,7 @@ import {
 } from "./compile.ts";
 import { makeNpmPackage } from "./npm_package.ts";
 import { PROGRAMS, PROJECT } from "./program.ts";
+import { reasonOf } from "./run.ts";
 import { makeSelfExtracting } from "./self_extracting.ts";
 import { hostTarget, parseTarget, type Target, targetOf, TARGETS } from "./target.ts";
 
@@ -151,30 +152,39 @@ async function assertWorks(path: string, { program, target }: CompileOptions): P
     if (targetOf(head.subarray(0, file.readSync(head) ?? 0)) === target) return;
     throw new FerryError("io", `what came out is not for ${target.name}`);
   }
-  using unpacked = temporaryIn(undefined);
-  const { stdout } = await new Deno.Command(path, {
+  // Beside it, for there has to be room anyway, and the directory for temporary files may allow no programs.
+  const unpacked = `${path}.unpacked`;
+  Deno.mkdirSync(unpacked, { mode: 0o700 });
+  const { stdout, stderr } = await output(path, {
     args: ["--version"],
-    env: { FERRY_UNPACK_DIR: unpacked.path, CAXA_TEMP_DIR: unpacked.path },
+    env: { FERRY_UNPACK_DIR: unpacked, CAXA_TEMP_DIR: unpacked },
     stdin: "null",
-    stderr: "null",
-  }).output();
-  const said = new TextDecoder().decode(stdout).trim();
+  });
+  Deno.removeSync(unpacked, { recursive: true });
+  const [said, complaint] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes).trim());
   if (said === `${program.name} ${VERSION}`) return;
-  throw new FerryError("io", `what came out does not run: it says ${quote(said)} for its version`);
+  const reason = complaint ? reasonOf(complaint) : `it says ${quote(said!)} for its version`;
+  throw new FerryError("io", `what came out does not run: ${reason}`);
 }
 
-/** A directory that is removed in the end, in one that is made where it is missing; the system's where none is named. */
-function temporaryIn(parent: string | undefined): { path: string } & Disposable {
+async function output(path: string, options: Deno.CommandOptions): Promise<Deno.CommandOutput> {
+  try {
+    return await new Deno.Command(path, options).output();
+  } catch (error) {
+    const { code, message } = toFerryError(error);
+    throw new FerryError(code, `what came out does not run: ${message}`);
+  }
+}
+
+/** A directory that is removed in the end, in one that is made where it is missing. */
+function temporaryIn(parent: string): { path: string } & Disposable {
   let path: string;
   try {
-    if (parent !== undefined) makeDirectories(parent);
+    makeDirectories(parent);
     // Hidden, for what is in it is not whole yet.
-    path = Deno.makeTempDirSync({
-      ...(parent === undefined ? {} : { dir: parent }),
-      prefix: ".ferry-",
-    });
+    path = Deno.makeTempDirSync({ dir: parent, prefix: ".ferry-" });
   } catch (error) {
-    throw toFerryError(error).during(`write to ${quote(parent ?? "the temporary directory")}`);
+    throw toFerryError(error).during(`write to ${quote(parent)}`);
   }
   return { path, [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }) };
 }

@@ -24,6 +24,9 @@ const CAXA = "npm:@appthreat/caxa@3.0.1";
 /** Where what is packed begins: behind the script, which is filled up to here. */
 const SCRIPT_BYTES = 12 * 1024;
 
+/** How many parts Deno is cut into, for as many processors to unpack it; the launcher counts with one digit. */
+const DENO_PARTS = 4;
+
 /** Where programs keep what they can make again, below the home directory. */
 const CACHE = { linux: ".cache", macos: "Library/Caches" } as const;
 
@@ -90,53 +93,61 @@ async function pack(bytes: Uint8Array<ArrayBuffer>): Promise<Part> {
   return { digest, packed, size: bytes.length };
 }
 
-/** The running Deno: packed once, for both programs. */
-let deno: Promise<Part> | undefined;
+/** The running Deno, cut into parts: packed once, for both programs. */
+let deno: Promise<Part[]> | undefined;
+
+function packDeno(): Promise<Part[]> {
+  const bytes = Deno.readFileSync(Deno.execPath());
+  const step = Math.ceil(bytes.length / DENO_PARTS);
+  return Promise.all(
+    Array.from(
+      { length: DENO_PARTS },
+      (_, turn) => pack(bytes.subarray(turn * step, (turn + 1) * step)),
+    ),
+  );
+}
 
 async function packWithLauncher(
   { program, directory, files, target }: Contents,
 ): Promise<Uint8Array> {
-  const runtime = await (deno ??= pack(Deno.readFileSync(Deno.execPath())));
+  const runtime = await (deno ??= packDeno());
   const app = await Promise.all(
     files.map((name) => pack(Deno.readFileSync(join(directory, name)))),
   );
   const names = {
-    deno: `deno-${Deno.version.deno}-${runtime.digest.slice(0, 12)}`,
-    app: `${program.name}-${VERSION}-${digestOfAll(files, app).slice(0, 12)}`,
+    deno: `deno-${Deno.version.deno}-${digestOfAll(runtime).slice(0, 12)}`,
+    app: `${program.name}-${VERSION}-${digestOfAll(app, files).slice(0, 12)}`,
   };
+  const parts = [...runtime, ...app];
   let offset = SCRIPT_BYTES;
-  const [denoPlace, ...places] = [runtime, ...app].map(({ packed: { length } }) => {
-    const place = `${offset} ${length}`;
+  const places = parts.map(({ packed: { length } }) => {
+    const place = `${offset}+${length}`;
     offset += length;
     return place;
   });
-  const size = [runtime, ...app].reduce((sum, part) => sum + part.size, 0);
+  const size = parts.reduce((sum, part) => sum + part.size, 0);
   const script = fill(Deno.readTextFileSync(new URL("launcher.sh", import.meta.url)), {
     name: program.name,
     version: VERSION,
     target: target.name,
     cache: CACHE[target.os as keyof typeof CACHE],
     deno: names.deno,
-    deno_part: denoPlace!,
+    deno_parts: places.slice(0, runtime.length).join(" "),
     app: names.app,
+    app_parts: places.slice(runtime.length).join(" "),
     entry: ENTRY,
     files: files.join(" "),
     flags: denoFlags(program).slice(1).map((flag) => `'${flag}'`).join(" "),
     unpacked: `Deno ${Deno.version.deno} and ${program.name} (${Math.ceil(size / 1e6)} MB)`,
     size: String(offset),
-    unpack_app: files
-      .map((name, turn) => `ferry_unpack_part ${places[turn]} "${names.app}/${name}"`)
-      .join(" &&\n    "),
-    checks: [denoPlace, ...places]
-      .map((place) => `ferry_part ${place} | gzip -t 2>/dev/null || return 0`)
-      .join("\n  "),
   });
-  return concat([script, runtime.packed, ...app.map(({ packed }) => packed)], offset);
+  return concat([script, ...parts.map(({ packed }) => packed)], offset);
 }
 
-function digestOfAll(names: readonly string[], parts: readonly Part[]): string {
+/** Names what parts hold, and how they are called. */
+function digestOfAll(parts: readonly Part[], names: readonly string[] = []): string {
   const hash = createHash("sha256");
-  for (const [turn, name] of names.entries()) hash.update(`${name} ${parts[turn]!.digest}\n`);
+  for (const [turn, { digest }] of parts.entries()) hash.update(`${names[turn]} ${digest}\n`);
   return hash.digest("hex");
 }
 

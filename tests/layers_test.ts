@@ -75,7 +75,6 @@ const TESTED_ELSEWHERE: Readonly<Record<string, string>> = {
   "standalone/main.ts": "wiring: standalone_test.ts makes executables and runs them",
   "standalone/install.ts": "example_test.ts installs both programs",
   "standalone/npm_package.ts": "example_test.ts runs what it makes",
-  "standalone/self_extracting.ts": "standalone_test.ts runs what it makes",
   "server/uploads.ts": "session_test.ts and resume_test.ts upload",
   "server/certificate.ts": "administration_test.ts makes certificates, tls_test.ts uses them",
   "server/config.ts": "a table: command_line_test.ts reads it",
