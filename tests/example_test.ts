@@ -94,6 +94,23 @@ Deno.test("examples/release works with ferry from a checkout, and tells by its e
   assertEquals([failed.code, failed.stdout], [6, ""]);
 });
 
+Deno.test("examples/release gives ferry no permission that it does not need", async (t) => {
+  const { tasks } = JSON.parse(Deno.readTextFileSync(`${EXAMPLE}/deno.json`));
+  const flags: string[] = tasks.ferry.match(/--allow-\S+/g);
+  const names = flags.map((flag) => flag.replace(/^--allow-|=.*$/g, ""));
+  assertEquals(names, ["net", "read", "write", "env"]);
+  await using project = await Project.start();
+  for (const flag of flags) {
+    await t.step(flag, async () => {
+      project.ferry = (command) => fromCheckout(command).replace(flag, "");
+      assertEquals((await project.task("release")).code, 3);
+    });
+    project.ferry = () => tasks.ferry;
+  }
+  project.ferry = fromCheckout;
+  await project.release();
+});
+
 Deno.test("deno task install puts both programs where --root says, and examples/release works with them", async () => {
   await using project = await Project.start();
   const root = project.dir.join("installed");

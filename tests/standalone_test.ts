@@ -5,7 +5,6 @@ import { hostTarget } from "../standalone/target.ts";
 import {
   build,
   buildSelfExtracting,
-  type Built,
   compileTask,
   digestOf,
   Elsewhere,
