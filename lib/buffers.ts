@@ -87,8 +87,8 @@ export class BufferBudget {
 export const BUFFERS: BufferBudget = new BufferBudget(TOTAL);
 
 /**
- * Two buffers that are used in turn and that threads share, so that one can be filled while the other is emptied. They begin as
- * large as memory allows, and become larger as it allows more.
+ * Two buffers that are used in turn, in memory that threads share, so that one can be filled while the other
+ * is emptied. They begin as large as memory allows, and become larger as it allows more.
  */
 export class BufferPair implements Disposable {
   readonly #budget: BufferBudget;
