@@ -24,17 +24,13 @@ interface Setup {
 }
 
 /**
- * What a thread runs: it takes a {@linkcode Setup}, then one {@linkcode Piece} after another, and answers each.
- * As text it needs neither a file nor permission to read one, and no bundler can change what it means.
+ * What a thread runs: it takes a {@linkcode Setup}, then one {@linkcode Piece} after another, and answers each
+ * with a state, or null where it cannot. As text it needs neither a file nor permission to read one, and no bundler can change what it means.
  */
 const WORK = `
 let digest;
-self.onmessage = ({ data: { module, input, inputBytes, state, blocks } }) => {
-  if (!module) {
-    digest(state, blocks);
-    self.postMessage(state);
-    return;
-  }
+const answers = ({ module, input, inputBytes, state, blocks }) => {
+  if (!module) return digest(state, blocks);
   const { memory, compress } = new WebAssembly.Instance(module).exports;
   const bytes = new Uint8Array(memory.buffer);
   const words = new Uint32Array(memory.buffer, 0, 4);
@@ -45,9 +41,16 @@ self.onmessage = ({ data: { module, input, inputBytes, state, blocks } }) => {
       bytes.set(part, input);
       compress(input, input + part.length);
     }
-    state.set(words);
+    return words.slice();
   };
-  self.postMessage(words.slice());
+  return words.slice();
+};
+self.onmessage = ({ data }) => {
+  try {
+    self.postMessage(answers(data));
+  } catch {
+    self.postMessage(null);
+  }
 };
 `;
 
@@ -65,9 +68,12 @@ export class Md5Thread implements Disposable {
       type: "module",
       name: "md5",
     });
-    this.#worker.onmessage = ({ data }) => this.#answer(({ resolve }) => resolve(data));
+    // Where threads cannot be had everything goes on without them.
+    this.#worker.onmessage = ({ data }) => {
+      if (data) this.#answer(({ resolve }) => resolve(data));
+      else this.#fail();
+    };
     this.#worker.onerror = (event) => {
-      // Where threads cannot be had everything goes on without them.
       event.preventDefault();
       this.#fail();
     };

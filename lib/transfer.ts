@@ -39,7 +39,7 @@ const CHUNK_BYTES: number = 1024 * 1024;
 const PIECE_BYTES = 32 * 1024;
 
 /** After so many pieces a thread is started to digest them: for fewer it would cost more than it saves. */
-const TURNS_ALONE = 16;
+const TURNS_ALONE = 8;
 
 /** Bytes and their checksum. */
 export interface Verified {
