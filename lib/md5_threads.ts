@@ -25,7 +25,8 @@ interface Setup {
 
 /**
  * What a thread runs: it takes a {@linkcode Setup}, then one {@linkcode Piece} after another, and answers each
- * with a state, or null where it cannot. As text it needs neither a file nor permission to read one, and no bundler can change what it means.
+ * with a state, or null where it cannot. As text it needs neither a file nor permission to read one, and no
+ * bundler can change what it means.
  */
 const WORK = `
 let digest;
