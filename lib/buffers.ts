@@ -9,7 +9,7 @@
 export const SMALL_BUFFER: number = 4 * 1024;
 
 /** What all larger buffers of this process may hold together, in bytes. */
-const TOTAL = 8 * 1024 * 1024;
+export const ALL_BUFFERS: number = 8 * 1024 * 1024;
 
 /** The part of what is left that one buffer may take: the more are held, the smaller are the next ones. */
 const SHARE = 4;
@@ -84,7 +84,7 @@ export class BufferBudget {
 }
 
 /** The budget of this process. */
-export const BUFFERS: BufferBudget = new BufferBudget(TOTAL);
+export const BUFFERS: BufferBudget = new BufferBudget(ALL_BUFFERS);
 
 /**
  * Two buffers that are used in turn, in memory that threads share, so that one can be filled while the other

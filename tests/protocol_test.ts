@@ -19,6 +19,7 @@ import {
   type Replies,
   type Request,
 } from "../lib/header.ts";
+import { ALL_BUFFERS, SMALL_BUFFER } from "../lib/buffers.ts";
 import { md5Of } from "../lib/checksum.ts";
 import { decodeManifestLine, decodeManifestReply, MAX_LINE_BYTES } from "../lib/manifest.ts";
 import { MAX_DATAGRAM_BYTES } from "../lib/datagram.ts";
@@ -464,4 +465,27 @@ Deno.test("serve() keeps the connection where at most 1 MiB of a refused body is
   // The refusal comes although the body does not.
   await ended.send({ ...put, total_size: limit + 1 });
   assertEquals([await ended.code(), await ended.code()], ["bad_name", "ended"]);
+});
+
+Deno.test("SECURITY.md names the limits that ferryd has", () => {
+  const text = Deno.readTextFileSync(`${PROJECT}SECURITY.md`).replace(/ +/g, " ");
+  const { options } = FERRYD;
+  const count = options["max-connections"].default;
+  const ofSource = options["max-connections-per-source"].default;
+  const seconds = (time: string) => time.replace("s", " s");
+  const output = options["exec-output-limit"].default.replace("MiB", " MiB");
+  for (
+    const row of [
+      `| connections | ${count}, of one address elsewhere ${ofSource} |`,
+      `| TLS handshake, and then the first request or the token | ${
+        seconds(options["handshake-timeout"].default)
+      } |`,
+      `| silence | ${seconds(options["idle-timeout"].default)} |`,
+      `| bytes a second in the middle of a message | ${options["min-rate"].default}, on`,
+      `| a command | ${seconds(options["exec-timeout"].default)} and ${output} of output |`,
+      `after ${options["partial-ttl"].default.replace("d", " days")}`,
+      `${options["echo-rate"].default} a second |`,
+      `${ALL_BUFFERS / 1024 ** 2} MiB; beyond that each gets ${SMALL_BUFFER / 1024} KiB |`,
+    ]
+  ) assert(text.includes(row), row);
 });
