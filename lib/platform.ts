@@ -2,8 +2,8 @@
  * What differs from one operating system to the next, each difference in one place. The rest of ferry asks
  * {@linkcode PLATFORM}, which is chosen when the program starts, and knows no system by its name.
  *
- * Groups of processes are looked after where processes are started; a system's code page where text of
- * other programs is decoded.
+ * How a group of processes is ended is where processes are started; a system's code page where text of other
+ * programs is decoded.
  *
  * @module
  */
@@ -51,6 +51,8 @@ export interface Platform {
   readonly flushesDirectories: boolean;
   /** Whether files have permission bits that can be set. */
   readonly permissionBits: boolean;
+  /** Whether processes form groups, which can be ended as a whole. */
+  readonly processGroups: boolean;
   /** A path as ferry has it inside: with `/` between its parts. */
   slashed(path: string): string;
   /** Why no file can have that name, without any directory above it; undefined where one can. */
@@ -73,6 +75,7 @@ export const POSIX: Platform = {
   reload: "SIGHUP",
   flushesDirectories: true,
   permissionBits: true,
+  processGroups: true,
   slashed: (path) => path,
   flawOf: () => undefined,
 };
@@ -94,6 +97,7 @@ export const WINDOWS: Platform = {
   reload: undefined,
   flushesDirectories: false,
   permissionBits: false,
+  processGroups: false,
   slashed: (path) => path.replaceAll("\\", "/"),
   flawOf(part) {
     // Among them "\", which would make two parts of one, and ":", which names a stream of another file.

@@ -7,6 +7,7 @@
 import { FerryError, quote } from "../lib/errors.ts";
 import { type ExecRequest, MAX_TIMEOUT_MS } from "../lib/header.ts";
 import { isAbsolute, join } from "../lib/path.ts";
+import { PLATFORM } from "../lib/platform.ts";
 import { ProcessGroup } from "./process_group.ts";
 import { type Limits, RunningCommand } from "./running_command.ts";
 
@@ -53,12 +54,21 @@ export class Commands {
   /**
    * Looks for the commands.
    *
-   * @throws {FerryError} `usage` where a command is not there, or has no time; `denied` where Deno may not run
+   * @throws {FerryError} `usage` where a command is not there, or has no time, or on Windows; `denied` where Deno may not run
    * it
    */
   constructor({ cwd, allow = [], shell = false, timeout = 60_000, outputLimit }: ExecPolicy) {
     if (!(timeout >= 1)) {
       throw new FerryError("usage", "a command needs some time: --exec-timeout is more than 0");
+    }
+    if (!PLATFORM.processGroups) {
+      throw new FerryError(
+        "usage",
+        "on this system they could not be ended with all that they start",
+        {
+          action: "run commands for clients",
+        },
+      );
     }
     this.#cwd = cwd;
     this.#limits = {

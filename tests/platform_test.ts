@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { assertStorable, type FileName } from "../lib/file_name.ts";
 import { platformOf, POSIX, WINDOWS } from "../lib/platform.ts";
 import { resolve } from "../lib/path.ts";
@@ -133,6 +133,16 @@ Deno.test("ferryd on Windows takes tokens, without a signal to read them anew", 
   const root = windowsPath(dir.join("root"));
   await using server = await Ferryd.start(root, ["--token-file", file], { launch: onWindows });
   assertEquals((await server.stop("SIGTERM")).code, 0);
+});
+
+Deno.test("ferryd on Windows runs no commands, for it could not end them as a whole", async () => {
+  await using dir = new TempDir();
+  for (const args of [["--allow-exec", "true"], ["--allow-shell"]]) {
+    const start = async () => {
+      await using _ = await Ferryd.start(windowsPath(dir.path), args, { launch: onWindows });
+    };
+    await assertRejects(start, Error, "Cannot run commands for clients: on this system");
+  }
 });
 
 Deno.test("ferryd on Windows refuses what would lead elsewhere there, file by file", async () => {
