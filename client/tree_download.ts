@@ -12,8 +12,8 @@ import { checksumKeys, decodeLine, type Entry, parseReply } from "../lib/header.
 import { LocalFile } from "../lib/local_file.ts";
 import { decideOverwrite, type FileState } from "../lib/overwrite.ts";
 import { dirname } from "../lib/path.ts";
-import { Publisher } from "../lib/publisher.ts";
-import { makeDirectories, StagedFile } from "../lib/staging.ts";
+import { Publisher, type Rooms } from "../lib/publisher.ts";
+import { directoryAt, makeDirectories, type Room, StagedFile } from "../lib/staging.ts";
 import { checksumOfSource, receive } from "../lib/transfer.ts";
 import type { Frame } from "../lib/wire.ts";
 import type { Connection } from "./connection.ts";
@@ -32,6 +32,20 @@ interface Item {
   /** Its name below the directory. */
   name: FileName;
   path: string;
+}
+
+/** Makes room for files under their paths. */
+class LocalRooms implements Rooms {
+  readonly #made = new Set<string>();
+
+  room(path: string): Room {
+    const directory = dirname(path);
+    const made = this.#made.has(directory) ? [] : makeDirectories(directory);
+    this.#made.add(directory);
+    return { path, directory: directoryAt(directory), made: made.map(directoryAt) };
+  }
+
+  [Symbol.dispose](): void {}
 }
 
 /** A download of a directory, which may take several connections. */
@@ -57,15 +71,7 @@ export class TreeDownload {
     this.#algorithm = options.algorithm ?? "md5";
     this.#publisher = new Publisher({
       durable: options.durability !== "none",
-      roomMaker() {
-        const made = new Set<string>();
-        return (path) => {
-          const directory = dirname(path);
-          const changed = made.has(directory) ? [] : makeDirectories(directory);
-          made.add(directory);
-          return { path, changed };
-        };
-      },
+      rooms: () => new LocalRooms(),
       onTaken: () => Promise.reject(new FerryError("exists", "another file has that name")),
     });
   }

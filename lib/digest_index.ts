@@ -21,7 +21,9 @@ export interface FileIdentity {
  * The identity of a file. It is as exact as what the runtime tells: the modification time to a
  * millisecond, the time of the inode's last change to a second.
  */
-export function identityOf({ dev, ino, size, mtime, ctime }: Deno.FileInfo): FileIdentity {
+export function identityOf(
+  { dev, ino, size, mtime, ctime }: Pick<Deno.FileInfo, "dev" | "ino" | "size" | "mtime" | "ctime">,
+): FileIdentity {
   const key = ino === null ? "" : `${dev}:${ino}`;
   // The change time is in it because a program can set the modification time back, but not this one.
   return { key, version: `${size}:${mtime?.getTime()}:${ctime?.getTime()}` };
@@ -65,7 +67,7 @@ export class DigestIndex implements Disposable {
     try {
       this.#open(path);
     } catch {
-      this.#rebuild();
+      this.#rebuild(path);
     }
   }
 
@@ -81,8 +83,11 @@ export class DigestIndex implements Disposable {
     this.#delete = this.#database.prepare("DELETE FROM checksums WHERE key = ?");
   }
 
-  /** Throws the database away and begins an empty one, in memory where the disk takes none. */
-  #rebuild(): void {
+  /**
+   * Throws the database away and begins an empty one, in memory where the disk takes none. So it is too where
+   * the database fails while it is in use: SQLite goes by its path, and that may lead elsewhere by then.
+   */
+  #rebuild(path?: string): void {
     try {
       this.#database?.close();
     } catch {
@@ -92,7 +97,7 @@ export class DigestIndex implements Disposable {
       for (const suffix of ["", "-wal", "-shm"]) {
         if (this.#path !== undefined) remove(this.#path + suffix);
       }
-      this.#open(this.#path);
+      this.#open(path);
     } catch {
       this.#open();
     }

@@ -1,198 +1,435 @@
 /**
- * From names to paths: the one place that decides where a name leads, and that it stays in the root.
+ * From names to places: the one module that decides where a name leads, and that it stays in the root.
  *
- * Paths are resolved at the moment of use; a link that another program swaps in between the look and
- * the use of a path is not guarded against here.
+ * A name is walked part by part, each in the directory that the parts before it led to and that is held
+ * open. Links are followed by walking what they say, never by the system, so that no answer depends on what
+ * one leads to out of the root, or whether anything is there. Where another program replaces what was just
+ * seen, the walk begins anew.
  *
  * @module
  */
 
-import { FerryError, toFerryError } from "./errors.ts";
-import { existsSync } from "./exists.ts";
+import { existsSync } from "node:fs";
+import { Directory } from "./directory.ts";
+import { type ErrorCode, FerryError, toFerryError } from "./errors.ts";
 import { assertStorable, type FileName, parentName, RESERVED_DIRECTORY } from "./file_name.ts";
-import { basename, dirname } from "./path.ts";
+import type { LocalFile } from "./local_file.ts";
+import { basename, isAbsolute, resolve } from "./path.ts";
 import { PLATFORM } from "./platform.ts";
-import { isDirectory, makeDirectories } from "./staging.ts";
 
-/** A place that a file can take. */
-export interface Room {
-  /** Its path. */
-  path: string;
-  /** The directories that got an entry when the directories above it were made. */
-  changed: string[];
+/** How often a walk begins anew because of what was replaced. */
+const TRIES = 200;
+
+/** How often a file that cannot be opened is tried again, to be sure that it was this file. */
+const OPEN_FAILURES = 20;
+
+/** How many links a name may lead over; as on Linux. */
+const MAX_LINKS = 40;
+
+/** How many parts are walked for one name, those of its links included. */
+const MAX_STEPS = 10_000;
+
+/** The longest path in bytes (Linux's PATH_MAX, less the NUL at its end). */
+const MAX_PATH_BYTES = 4095;
+
+/** The errors that say that a name leads nowhere. */
+const NOTHING: readonly ErrorCode[] = ["not_found", "not_a_file", "bad_name"];
+
+/** What was just seen under a name is something else by now. */
+class Replaced extends Error {}
+
+/** Where a name leads: an entry of a directory that is held until this is disposed of. */
+export class Place implements Disposable {
+  /** The directory. */
+  readonly directory: Directory;
+  /** The name in it; "" for the directory itself. */
+  readonly name: string;
+  /** What stands there; where it is a link, the link. */
+  readonly info: Deno.FileInfo;
+
+  /** A place, which disposes of the directory. */
+  constructor(directory: Directory, name: string, info: Deno.FileInfo) {
+    this.directory = directory;
+    this.name = name;
+    this.info = info;
+  }
+
+  /** Its path, which leads there for as long as the place is held. */
+  get path(): string {
+    return this.name === "" ? this.directory.path : this.directory.at(this.name);
+  }
+
+  /** Lets go of the directory. */
+  [Symbol.dispose](): void {
+    this.directory[Symbol.dispose]();
+  }
+}
+
+/** Where a walk ended before its last part, since nothing stands there. */
+interface Missing {
+  directory: Directory;
+  /** The part that is missing, and those behind it. */
+  parts: string[];
+  /** Undefined where they are parts of the name; else how many of those come behind the link that says them. */
+  behindLink: number | undefined;
 }
 
 /** A root directory that no name leads out of. */
-export class Jail {
-  /** The root, with links resolved, and without a slash at its end. */
+export class Jail implements Disposable {
+  /** The root. */
+  readonly directory: Directory;
+  /** Its path, with links resolved. */
   readonly root: string;
-  /** The path of the root itself. */
-  readonly #top: string;
-  /** The directory in it that is ferry's own, and that no name leads into. */
-  readonly reserved: string;
+  /** The parts of the paths by which an absolute link may mean the root. */
+  readonly #bases: readonly string[][];
+  readonly #hidden = new Set<string>();
   /** The directory that a file could be made in when that was last asked: most ask for the same again. */
-  #placeable: string | undefined;
+  #placeable: FileName | "" | undefined;
 
-  /** A jail around a directory whose links are resolved already. */
+  /**
+   * Opens a root.
+   *
+   * @throws what the runtime throws
+   */
   constructor(root: string) {
-    this.#top = PLATFORM.slashed(root);
-    this.root = this.#top.replace(/\/$/, "");
-    this.reserved = `${this.root}/${RESERVED_DIRECTORY}`;
+    this.root = PLATFORM.slashed(Deno.realPathSync(root));
+    this.#bases = [this.root, resolve(root)].map(partsOf);
+    this.directory = Directory.open(this.root);
+    const { own } = this.directory;
+    if (own !== undefined) this.#hidden.add(own);
+  }
+
+  /** Makes all names that lead into a directory lead nowhere. */
+  hide({ identity }: Directory): void {
+    this.#hidden.add(identity);
   }
 
   /**
-   * The path of what a name leads to, links followed.
+   * What a name leads to, links followed.
    *
-   * @throws {FerryError} `not_found`, also for what a link leads out of the root
+   * @throws {FerryError} `not_found`, also for what a link leads out of the root; `not_a_file` where a part of
+   * the name is a file; `bad_name` for too many links
    */
-  find(name: FileName | ""): string {
-    try {
-      return this.#confine(realPath(this.#pathOf(name)));
-    } catch (error) {
-      throw toFerryError(error);
-    }
+  find(name: FileName | ""): Place {
+    return this.#attempt(() => found(this.#walk(name, { follow: true })));
   }
 
-  /**
-   * The path of a name itself, whatever stands there; links above it are followed.
-   *
-   * @throws {FerryError} `not_found` where the directory above it is missing
-   */
-  place(name: FileName): string {
-    return this.placer()(name);
-  }
-
-  /**
-   * Does what {@linkcode Jail.place} does for many names, and resolves a directory that several of them
-   * stand in only once. Like a path, it is for use at once: what is swapped later goes unnoticed.
-   */
-  placer(): (name: FileName) => string {
-    const directories = new Map<string, string | FerryError>();
-    return (name) => {
-      assertStorable(name);
-      const parent = parentName(name);
-      let directory = directories.get(parent);
-      if (directory === undefined) {
-        try {
-          directory = this.find(parent);
-        } catch (error) {
-          directory = toFerryError(error);
-        }
-        directories.set(parent, directory);
-      }
-      if (typeof directory !== "string") throw directory;
-      // Its directory may be the root by way of a link, and the name then ferry's own.
-      return this.#confine(`${directory}/${basename(name)}`);
-    };
-  }
-
-  /**
-   * The path of a name itself, after making the directories above it.
-   *
-   * @throws {FerryError} `not_a_file` where a part of the name is a file, `denied`, `no_space`
-   */
-  makeRoomFor(name: FileName): Room {
-    return this.roomMaker()(name);
-  }
-
-  /**
-   * Does what {@linkcode Jail.makeRoomFor} does for many names, and makes and resolves a directory that
-   * several of them stand in only once. It is for use at once, as {@linkcode Jail.placer} is.
-   */
-  roomMaker(): (name: FileName) => Room {
-    const place = this.placer();
-    const made = new Set<string>();
-    return (name) => {
-      const parent = parentName(name);
-      if (made.has(parent)) return { path: place(name), changed: [] };
+  /** The same, or undefined where a name leads nowhere. */
+  look(name: FileName | ""): Place | undefined {
+    return this.#attempt(() => {
       try {
-        const path = this.#pathOf(parent);
-        let changed: string[] = [];
-        // Looking costs a third of what catching an error does.
-        if (!existsSync(path) || !isDirectory(path)) {
-          this.#confine(nearestReal(path));
-          changed = makeDirectories(path);
-        }
-        const room = { path: place(name), changed };
-        made.add(parent);
-        return room;
+        const end = this.#walk(name, { follow: true });
+        if (end instanceof Place) return end;
+        end.directory[Symbol.dispose]();
       } catch (error) {
-        throw toFerryError(error);
+        if (error instanceof Replaced) throw error;
+        const { code } = toFerryError(error);
+        if (!NOTHING.includes(code)) throw error;
       }
-    };
+      return undefined;
+    });
   }
 
-  /** Whether a name leads to anything at all, be it out of the root. */
-  isThere(name: FileName | ""): boolean {
-    return existsSync(this.#pathOf(name));
+  /**
+   * Where a name itself stands, be it a link; links above it are followed.
+   *
+   * @throws {FerryError} as {@linkcode Jail.find}
+   */
+  place(name: FileName): Place {
+    return this.#attempt(() => found(this.#walk(name, { follow: false })));
+  }
+
+  /**
+   * Opens the file that a name leads to.
+   *
+   * @throws {FerryError} as {@linkcode Jail.find}; `not_a_file` where it is none, `denied`
+   */
+  open(name: FileName): LocalFile {
+    let failures = 0;
+    return this.#attempt(() => {
+      using place = found(this.#walk(name, { follow: true }));
+      try {
+        return this.#openExactly(place);
+      } catch (error) {
+        // Once may have been something else, out of the root, that was swapped in for a moment.
+        if (error instanceof Replaced || !place.info.isFile || ++failures > OPEN_FAILURES) {
+          throw error;
+        }
+        throw new Replaced();
+      }
+    });
+  }
+
+  #openExactly({ directory, name, path, info }: Place): LocalFile {
+    if (!info.isFile) {
+      const what = info.isDirectory ? "a directory" : "not a regular file";
+      throw new FerryError("not_a_file", `it is ${what}`);
+    }
+    const file = directory.open(name, info);
+    // Where a path is all there is, this is as much as can be told.
+    if (file && (directory.pinned || this.#isInRoot(Deno.realPathSync(path)))) return file;
+    void file?.[Symbol.asyncDispose]();
+    throw new Replaced();
+  }
+
+  /**
+   * Opens the directory that a name leads to.
+   *
+   * @throws {FerryError} as {@linkcode Jail.find}; `not_a_file` where it is none
+   */
+  enter(name: FileName | ""): Directory {
+    return this.#attempt(() => {
+      using place = found(this.#walk(name, { follow: true }));
+      if (place.name === "") return place.directory.hold();
+      if (!place.info.isDirectory) throw new FerryError("not_a_file", "it is not a directory");
+      return enter(place.directory, place.name, place.info);
+    });
+  }
+
+  /**
+   * What stands under a name in a directory, a link not followed; undefined where nothing does.
+   *
+   * @throws {FerryError} `not_found` for what no name leads to
+   * @throws what the runtime throws
+   */
+  peek(directory: Directory, name: string): Deno.FileInfo | undefined {
+    if (this.#isReserved(directory, name)) throw nothingThere();
+    let info: Deno.FileInfo;
+    try {
+      info = Deno.lstatSync(directory.at(name));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      if (!this.directory.mend()) return undefined;
+      this.#hidden.add(this.directory.own!);
+      return this.peek(directory, name);
+    }
+    if (info.isDirectory && this.#hidden.has(directory.identityAt(name, info))) {
+      throw nothingThere();
+    }
+    return info;
+  }
+
+  /**
+   * Opens the directory above a name, after making those that are missing.
+   *
+   * @param changed takes the directories that got an entry by that, held
+   * @throws {FerryError} `not_a_file` where a part of the name is a file or a link to nowhere; `not_found`
+   * where it is a link out of the root; `bad_name`, `denied`, `no_space`
+   */
+  makeParent(name: FileName, changed: Directory[]): Directory {
+    return this.#attempt(() => {
+      this.#assertFits(name);
+      const end = this.#walk(parentName(name), { follow: true });
+      return end instanceof Place ? intoDirectory(end) : this.#make(end, changed);
+    });
+  }
+
+  /** Makes what is missing, and gives the last directory. */
+  #make({ directory: start, parts, behindLink }: Missing, changed: Directory[]): Directory {
+    let directory = start;
+    try {
+      if (behindLink !== undefined) throw partIsNoDirectory();
+      for (const part of parts) {
+        try {
+          Deno.mkdirSync(directory.at(part));
+          changed.push(directory.hold());
+        } catch (error) {
+          if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+        }
+        const info = this.peek(directory, part);
+        if (!info || info.isSymlink) throw new Replaced();
+        if (!info.isDirectory) throw partIsNoDirectory();
+        const next = enter(directory, part, info);
+        directory[Symbol.dispose]();
+        directory = next;
+      }
+      return directory;
+    } catch (error) {
+      directory[Symbol.dispose]();
+      throw error;
+    }
   }
 
   /**
    * Checks that a file could be made under a name, without making anything.
    *
-   * @throws {FerryError} `not_a_file` where the name is a directory or a part of it is a file,
-   * `not_found` where a link leads out of the root
+   * @throws {FerryError} as {@linkcode Jail.makeParent}; `not_a_file` where the name is a directory, or a link
+   * to one in the root
    */
   assertPlaceable(name: FileName): void {
-    try {
-      const path = this.#pathOf(name);
+    this.#attempt(() => {
+      this.#assertFits(name);
+      const parent = parentName(name);
       // This only saves bytes that would come in vain: who gives the name to a file looks again.
-      const directory = dirname(path);
-      if (directory === this.#placeable && !existsSync(path)) return;
-      const taken = leadsSomewhere(path);
-      // What has the name, or the directory that it would stand in or below.
-      const real = nearestReal(taken ? path : directory);
-      const nearest = Deno.lstatSync(this.#confine(real));
-      if (taken && nearest.isDirectory) throw new FerryError("not_a_file", "it is a directory");
-      if (!taken && !nearest.isDirectory) {
-        throw new FerryError("not_a_file", "a part of the name is a file");
+      if (parent === this.#placeable && !existsSync(`${this.root}/${name}`)) return;
+      const end = this.#walk(name, { follow: false });
+      if (!(end instanceof Place)) {
+        end.directory[Symbol.dispose]();
+        if (end.behindLink !== undefined) throw partIsNoDirectory();
+      } else {
+        using place = end;
+        // A link is replaced, wherever it leads.
+        using target = place.info.isSymlink ? this.look(name) : undefined;
+        if ((target ?? place).info.isDirectory) {
+          throw new FerryError("not_a_file", "it is a directory");
+        }
       }
-      this.#placeable = directory;
+      this.#placeable = parent;
+    });
+  }
+
+  /** The directory that these parts lead to without a link, where that is known at once. */
+  #known(parts: readonly string[]): Directory | undefined {
+    if (parts.length === 0) return this.directory.hold();
+    const isReserved = this.#isReserved(this.directory, parts[0]!);
+    return isReserved ? undefined : this.directory.known(parts.join("/"));
+  }
+
+  /**
+   * The path for what is to get a name in a directory that was opened for it.
+   *
+   * @throws {FerryError} `not_found` where no name leads there; `bad_name` where it would be too long
+   */
+  pathIn(directory: Directory, name: FileName): string {
+    if (this.#isReserved(directory, basename(name))) throw nothingThere();
+    this.#assertFits(name);
+    return directory.at(basename(name));
+  }
+
+  /** Lets go of the root. */
+  [Symbol.dispose](): void {
+    this.directory.close();
+  }
+
+  #walk(name: FileName | "", { follow }: { follow: boolean }): Place | Missing {
+    if (name !== "") assertStorable(name);
+    let rest = partsOf(name);
+    /** The parts that led to the directory; none of them is a link. */
+    let trail = rest.slice(0, -1);
+    const known = this.#known(trail);
+    if (known) rest = rest.slice(-1);
+    else trail = [];
+    let directory = known ?? this.directory.hold();
+    const goTo = (next: Directory) => {
+      directory[Symbol.dispose]();
+      directory = next;
+    };
+    try {
+      let behindLink: number | undefined;
+      for (let steps = 0, links = 0; rest.length > 0; steps++) {
+        if (steps > MAX_STEPS || links > MAX_LINKS) {
+          throw new FerryError("bad_name", "too many symbolic links");
+        }
+        const part = rest.shift()!;
+        if (part === "..") {
+          if (trail.length === 0) throw nothingThere();
+          rest = [...trail.slice(0, -1), ...rest];
+          trail = [];
+          goTo(this.directory.hold());
+          continue;
+        }
+        const info = this.peek(directory, part);
+        if (behindLink !== undefined && rest.length < behindLink) behindLink = undefined;
+        if (!info) return { directory, parts: [part, ...rest], behindLink };
+        if (info.isSymlink && (follow || rest.length > 0)) {
+          links++;
+          behindLink ??= rest.length;
+          const target = this.#readLink(directory.at(part));
+          if (target.absolute) {
+            trail = [];
+            goTo(this.directory.hold());
+          }
+          rest = [...target.parts, ...rest];
+        } else if (rest.length === 0) return new Place(directory, part, info);
+        else if (!info.isDirectory) throw partIsNoDirectory();
+        else {
+          goTo(enter(directory, part, info));
+          trail.push(part);
+        }
+      }
+      return new Place(directory, "", Deno.statSync(directory.path));
     } catch (error) {
-      throw toFerryError(error);
+      directory[Symbol.dispose]();
+      throw error;
     }
   }
 
-  #pathOf(name: FileName | ""): string {
-    if (name === "") return this.#top;
+  /** What a link says; from the root on where it is absolute. */
+  #readLink(path: string): { parts: string[]; absolute: boolean } {
+    let target: string;
+    try {
+      target = Deno.readLinkSync(path);
+    } catch {
+      throw new Replaced();
+    }
+    const parts = partsOf(target);
+    if (!isAbsolute(target)) return { parts, absolute: false };
+    const base = this.#bases.find((base) => base.every((part, at) => part === parts[at]));
+    if (!base) throw nothingThere();
+    return { parts: parts.slice(base.length), absolute: true };
+  }
+
+  #isInRoot(real: string): boolean {
+    const parts = partsOf(real);
+    return this.#bases[0]!.every((part, at) => part === parts[at]);
+  }
+
+  #isReserved({ identity }: Directory, name: string): boolean {
+    return identity === this.directory.identity && name.toLowerCase() === RESERVED_DIRECTORY;
+  }
+
+  #assertFits(name: FileName): void {
     assertStorable(name);
-    return `${this.root}/${name}`;
+    // A UTF-16 unit is at most three bytes of UTF-8, so most names need no encoding to be measured.
+    const path = `${this.root}/${name}`;
+    if (path.length * 3 <= MAX_PATH_BYTES) return;
+    if (new TextEncoder().encode(path).length <= MAX_PATH_BYTES) return;
+    throw new FerryError("bad_name", "the path is longer than the system takes");
   }
 
-  #confine(real: string): string {
-    const inside = real === this.#top || real.startsWith(`${this.root}/`);
-    if (inside && real !== this.reserved && !real.startsWith(`${this.reserved}/`)) return real;
-    throw new FerryError("not_found", "no such file or directory");
+  #attempt<T>(run: () => T): T {
+    for (let tries = 1;; tries++) {
+      try {
+        return run();
+      } catch (error) {
+        if (!(error instanceof Replaced)) throw toFerryError(error);
+        if (tries < TRIES) continue;
+        throw new FerryError("busy", "another program keeps replacing it");
+      }
+    }
   }
 }
 
-/** The real path of the longest part of a path that exists. */
-function nearestReal(path: string): string {
-  try {
-    return realPath(path);
-  } catch (error) {
-    const { code } = toFerryError(error);
-    if (code !== "not_found" && code !== "not_a_file" || path === dirname(path)) throw error;
-  }
-  // Looking costs a tenth of what catching an error does, and most files are new in a directory that is not.
-  let part = dirname(path);
-  while (!existsSync(part) && part !== dirname(part)) part = dirname(part);
-  return realPath(part);
+/** The parts of a path, without those that say nothing. */
+function partsOf(path: string): string[] {
+  return path.split(PLATFORM.separators).filter((part) => part !== "" && part !== ".");
 }
 
-/** A path with links resolved. */
-function realPath(path: string): string {
-  return PLATFORM.slashed(Deno.realPathSync(path));
+/** Opens a directory in another one. */
+function enter(directory: Directory, name: string, info: Deno.FileInfo): Directory {
+  const next = directory.enter(name, info);
+  if (!next) throw new Replaced();
+  return next;
 }
 
-/** Whether a path leads to anything; fails where it cannot lead anywhere, as one that is too long. */
-function leadsSomewhere(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch (error) {
-    const { code } = toFerryError(error);
-    if (code === "not_found" || code === "not_a_file") return false;
-    throw error;
-  }
+/** Opens the directory at a place, and lets go of the place. */
+function intoDirectory(end: Place): Directory {
+  using place = end;
+  if (place.name === "") return place.directory.hold();
+  if (!place.info.isDirectory) throw partIsNoDirectory();
+  return enter(place.directory, place.name, place.info);
+}
+
+function found(end: Place | Missing): Place {
+  if (end instanceof Place) return end;
+  end.directory[Symbol.dispose]();
+  throw nothingThere();
+}
+
+function nothingThere(): FerryError {
+  return new FerryError("not_found", "no such file or directory");
+}
+
+function partIsNoDirectory(): FerryError {
+  return new FerryError("not_a_file", "a part of the name is not a directory");
 }

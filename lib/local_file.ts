@@ -10,13 +10,27 @@ import type { ByteSource } from "./storage.ts";
 /** Reads up to this size are made at once; for larger ones a hop to another thread costs little. */
 const SYNC_BYTES = 64 * 1024;
 
+/** What is known of a file. */
+export type FileFacts = Pick<
+  Deno.FileInfo,
+  "isFile" | "isDirectory" | "dev" | "ino" | "size" | "mtime" | "ctime" | "mode"
+>;
+
+/** An open file to read from: what a local file takes of the runtime's. */
+export interface ReadableFile extends Pick<Deno.FsFile, "read" | "readSync" | "close"> {
+  /** Makes the next read begin at that byte; `whence` is the start. */
+  seekSync(offset: number, whence: Deno.SeekMode): number;
+  /** What the file is now. */
+  statSync(): FileFacts;
+}
+
 /** An open file that knows what it was when it was opened. */
 export class LocalFile implements ByteSource, AsyncDisposable {
-  readonly #file: Deno.FsFile;
+  readonly #file: ReadableFile;
   /** What the open file is; unlike what its name leads to, this cannot be swapped. */
-  readonly info: Deno.FileInfo;
+  readonly info: FileFacts;
 
-  private constructor(file: Deno.FsFile, info: Deno.FileInfo) {
+  private constructor(file: ReadableFile, info: FileFacts) {
     this.#file = file;
     this.info = info;
   }
@@ -30,14 +44,22 @@ export class LocalFile implements ByteSource, AsyncDisposable {
     try {
       // Opening a named pipe would wait for its other end, so look first, and at what was opened again.
       assertRegular(Deno.statSync(path));
-      const file = Deno.openSync(path, { read: true });
-      try {
-        return new LocalFile(file, assertRegular(file.statSync()));
-      } catch (error) {
-        file.close();
-        throw error;
-      }
+      return LocalFile.of(Deno.openSync(path, { read: true }));
     } catch (error) {
+      throw toFerryError(error);
+    }
+  }
+
+  /**
+   * A file that is open already, and closed where it is none.
+   *
+   * @throws {FerryError} `not_a_file`, `io`
+   */
+  static of(file: ReadableFile): LocalFile {
+    try {
+      return new LocalFile(file, assertRegular(file.statSync()));
+    } catch (error) {
+      file.close();
       throw toFerryError(error);
     }
   }
@@ -55,6 +77,11 @@ export class LocalFile implements ByteSource, AsyncDisposable {
   /** The permission bits. */
   get mode(): number {
     return (this.info.mode ?? 0o644) & 0o777;
+  }
+
+  /** What the file is now, whatever has happened to its name. */
+  now(): FileFacts {
+    return this.#file.statSync();
   }
 
   /** Fills some of `into`, or gives null at the end. */
@@ -95,7 +122,7 @@ export class LocalFile implements ByteSource, AsyncDisposable {
    */
   // deno-lint-ignore require-await -- a failure is to be a rejection
   async assertUnchanged(): Promise<void> {
-    const now = this.#file.statSync();
+    const now = this.now();
     if (now.size === this.info.size && now.mtime?.getTime() === this.info.mtime?.getTime()) return;
     throw new FerryError(
       "io",
@@ -110,7 +137,7 @@ export class LocalFile implements ByteSource, AsyncDisposable {
   }
 }
 
-function assertRegular(info: Deno.FileInfo): Deno.FileInfo {
+function assertRegular<T extends Pick<FileFacts, "isFile" | "isDirectory">>(info: T): T {
   if (info.isFile) return info;
   throw new FerryError(
     "not_a_file",

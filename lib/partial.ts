@@ -16,7 +16,8 @@ import {
   type SavedPrefix,
 } from "./checksum.ts";
 import { toFerryError } from "./errors.ts";
-import type { StagedFile } from "./staging.ts";
+import { dirname } from "./path.ts";
+import { isTaken, openExactly, type StagedFile } from "./staging.ts";
 
 /** How many bytes may come between two records; at most so many are sent again after a kill. */
 export const CHECKPOINT_BYTES: number = 4 * 1024 * 1024;
@@ -26,6 +27,9 @@ export const RESUMABLE_BYTES: number = 8 * 1024 * 1024;
 
 /** The piece in which a part is read. */
 const PIECE_BYTES = 1024 * 1024;
+
+/** No record is longer; what is may be anything. */
+const MAX_RECORD_BYTES = 64 * 1024;
 
 /** What a part is a part of, and how much of it is there. */
 export interface PartRecord {
@@ -56,44 +60,70 @@ const utf8 = new TextEncoder();
 /**
  * Writes the record of a part. It is replaced at once: a kill leaves the old one or the new one.
  *
+ * @param options.exactly that others may replace what they like where it is written, while the part's path
+ * leads to its directory whatever they do; a kill may leave a file `*.new` then
  * @returns the record, as one that was read
  */
-export function writeRecord(part: string, record: PartRecord): PartRecord {
+export function writeRecord(
+  part: string,
+  record: PartRecord,
+  { exactly = false }: { exactly?: boolean } = {},
+): PartRecord {
   const path = recordPath(part);
   const stored: StoredRecord = { version: 2, boot: bootTime(), ...record };
   const bytes = utf8.encode(JSON.stringify(stored));
   try {
-    if (bytes.length > PAGE_BYTES - SPARE_BYTES) {
-      Deno.writeFileSync(`${path}.new`, bytes);
-      Deno.renameSync(`${path}.new`, path);
-      return stored;
-    }
     // Where a file takes the place of another, ext4 writes it to the disk at once, and that takes longer than
     // receiving what stands between two records.
-    const page = new Uint8Array(PAGE_BYTES).fill(0x20);
+    const inPlace = bytes.length <= PAGE_BYTES - SPARE_BYTES;
+    const page = new Uint8Array(inPlace ? PAGE_BYTES : bytes.length).fill(0x20);
     page.set(bytes);
-    using file = Deno.openSync(path, { write: true, create: true });
-    file.writeSync(page);
+    if (exactly && (!inPlace || !isTaken(path))) {
+      Deno.renameSync(writeExactly(dirname(path), page), path);
+    } else if (!inPlace) {
+      Deno.writeFileSync(`${path}.new`, page);
+      Deno.renameSync(`${path}.new`, path);
+    } else {
+      using file = exactly
+        ? openExactly(path, { write: true })
+        : Deno.openSync(path, { write: true, create: true });
+      file.writeSync(page);
+    }
     return stored;
   } catch (error) {
     throw toFerryError(error);
   }
 }
 
+/** Writes a new file into a directory and gives its path. */
+function writeExactly(directory: string, bytes: Uint8Array): string {
+  // To open a file, the runtime resolves its path by itself; not so to create a temporary one.
+  const path = Deno.makeTempFileSync({ dir: directory, suffix: ".new" });
+  using file = openExactly(path, { write: true });
+  for (let done = 0; done < bytes.length;) done += file.writeSync(bytes.subarray(done));
+  return path;
+}
+
 /** The record of a part; undefined where there is none, or none that makes sense. */
 export function readRecord(part: string): PartRecord | undefined {
   try {
-    const record = JSON.parse(Deno.readTextFileSync(recordPath(part))) as StoredRecord;
+    const record = JSON.parse(readExactly(recordPath(part))) as StoredRecord;
     const { filename, size, checksum, prefix } = record;
     const whole = record.version === 2 && typeof filename === "string" &&
       Number.isSafeInteger(size) && isTextOr(null, checksum) &&
       Number.isSafeInteger(prefix.size) && isTextOr(undefined, prefix.md5) &&
       isTextOr(undefined, prefix.xxh128) &&
       (record.boot === null || typeof record.boot === "number");
-    return whole && prefix.size <= Deno.statSync(part).size ? record : undefined;
+    return whole && prefix.size <= Deno.lstatSync(part).size ? record : undefined;
   } catch {
     return undefined;
   }
+}
+
+function readExactly(path: string): string {
+  using file = openExactly(path, { read: true });
+  const bytes = new Uint8Array(Math.min(file.statSync().size, MAX_RECORD_BYTES));
+  return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
 }
 
 function isTextOr(nothing: null | undefined, value: unknown): boolean {
@@ -135,7 +165,7 @@ async function behind(
     }
   }
   const read = await PrefixDigest.create({ ...options, proof: prefix.xxh128 !== undefined });
-  using file = Deno.openSync(part, { read: true });
+  using file = openExactly(part, { read: true });
   using lent = BUFFERS.lend(PIECE_BYTES);
   while (read.size < prefix.size) {
     const count = await file.read(lent.bytes);

@@ -6,8 +6,11 @@
  */
 
 import type { PrefixDigest, SavedPrefix } from "./checksum.ts";
+import type { Directory } from "./directory.ts";
+import { basename } from "./path.ts";
 import { goOnWith, type PartRecord, readRecord, removeRecord, writeRecord } from "./partial.ts";
-import { isTaken, StagedFile } from "./staging.ts";
+import { type CreatedFile, isTaken, StagedFile } from "./staging.ts";
+import { toFerryError } from "./errors.ts";
 import type { PartEntry } from "./header.ts";
 import type { CreateOptions, ResumeOptions } from "./storage.ts";
 
@@ -49,18 +52,20 @@ export interface Claim extends AsyncDisposable {
 
 /** A directory of files that nobody sees. */
 export class Parts {
-  readonly #directory: string;
+  readonly #directory: Directory;
+  /** By their names in the directory. */
   readonly #kept = new Map<string, Kept>();
+  #mode: number | undefined;
 
   /** The staging area in a directory; what no earlier process recorded there is removed. */
-  constructor(directory: string) {
+  constructor(directory: Directory) {
     this.#directory = directory;
-    for (const { name } of [...Deno.readDirSync(directory)]) {
-      const path = `${directory}/${name}`;
+    for (const { name } of [...Deno.readDirSync(directory.path)]) {
+      const path = directory.at(name);
       const record = name.endsWith(".part") ? readRecord(path) : undefined;
       if (record) {
-        const mtime = Deno.statSync(path).mtime?.getTime() ?? 0;
-        this.#kept.set(path, { record, mtime, writer: undefined });
+        const mtime = Deno.lstatSync(path).mtime?.getTime() ?? 0;
+        this.#kept.set(name, { record, mtime, writer: undefined });
       } else if (!name.endsWith(".json") || !readRecord(path.replace(/\.json$/, ".part"))) {
         Deno.removeSync(path, { recursive: true });
       }
@@ -69,7 +74,31 @@ export class Parts {
 
   /** A new file. */
   create(filename: string, { size, onTakenOver }: CreateOptions): Claim {
-    return this.#claim(StagedFile.create(this.#directory), { filename, size, onTakenOver });
+    const staged = StagedFile.of(this.#create(), this.#newMode());
+    return this.#claim(staged, { filename, size, onTakenOver });
+  }
+
+  #create(): CreatedFile {
+    try {
+      return this.#directory.createFile(".part");
+    } catch (error) {
+      throw toFerryError(error);
+    }
+  }
+
+  /** The permission bits of a new file: what the system gives to a new directory, without those to search it. */
+  #newMode(): number {
+    if (this.#mode === undefined) {
+      const path = this.#directory.at(crypto.randomUUID());
+      try {
+        Deno.mkdirSync(path);
+        this.#mode = (Deno.lstatSync(path).mode ?? 0o644) & 0o666;
+        Deno.removeSync(path);
+      } catch (error) {
+        throw toFerryError(error);
+      }
+    }
+    return this.#mode;
   }
 
   /** The part of a file that was written last, for one writer. */
@@ -77,15 +106,18 @@ export class Parts {
     filename: string,
     { size, algorithm, onTakenOver }: ResumeOptions,
   ): Promise<Claim | undefined> {
-    for (const [path, kept] of this.#candidates(filename, size)) {
+    for (const [name, kept] of this.#candidates(filename, size)) {
       if (kept.writer && !await stalled(kept.writer)) continue;
       kept.writer?.takeOver();
       await kept.writer?.released;
       // Another one may have been quicker meanwhile, or the writer found it worthless.
-      if (kept.writer || this.#kept.get(path) !== kept) continue;
+      if (kept.writer || this.#kept.get(name) !== kept) continue;
       const opened = Promise.withResolvers<void>();
       kept.writer = { touched: Date.now(), takeOver: () => {}, released: opened.promise };
-      const staged = StagedFile.claim(path, { create: false });
+      const staged = StagedFile.claim(this.#directory.at(name), {
+        create: false,
+        mode: this.#newMode(),
+      });
       // Whoever goes on has to show quickly that it has the same bytes.
       const behind = staged && await goOnWith(staged, kept.record, { algorithm, proof: true });
       opened.resolve();
@@ -94,7 +126,7 @@ export class Parts {
       await staged?.[Symbol.asyncDispose]();
       // One that is there and could not be had is somebody's: a command that is just being started holds the
       // lock of its last writer for a moment.
-      if (staged || !isTaken(path)) this.#forget(path);
+      if (staged || !isTaken(this.#directory.at(name))) this.#forget(name);
     }
     return undefined;
   }
@@ -111,6 +143,7 @@ export class Parts {
     { kept, behind }: { kept?: Kept; behind?: PrefixDigest } = {},
   ): Claim {
     const { path } = staged;
+    const name = basename(path);
     const released = Promise.withResolvers<void>();
     const writer: Writer = {
       touched: Date.now(),
@@ -124,11 +157,15 @@ export class Parts {
       behind,
       touch: () => void (writer.touched = Date.now()),
       checkpoint: (prefix) => {
-        const record = writeRecord(path, { filename, size: size ?? 0, checksum: null, prefix });
+        const record = writeRecord(
+          path,
+          { filename, size: size ?? 0, checksum: null, prefix },
+          { exactly: true },
+        );
         kept ??= { record, mtime: 0, writer };
         kept.record = record;
         kept.mtime = Date.now();
-        this.#kept.set(path, kept);
+        this.#kept.set(name, kept);
       },
       keep: () => void (keeping = true),
       get left() {
@@ -136,7 +173,7 @@ export class Parts {
       },
       [Symbol.asyncDispose]: async () => {
         if (keeping && kept) staged.keep();
-        else this.#forget(path);
+        else this.#forget(name);
         await staged[Symbol.asyncDispose]();
         if (kept) kept.writer = undefined;
         released.resolve();
@@ -144,8 +181,8 @@ export class Parts {
     };
   }
 
-  #forget(path: string): void {
-    if (this.#kept.delete(path)) removeRecord(path);
+  #forget(name: string): void {
+    if (this.#kept.delete(name)) removeRecord(this.#directory.at(name));
   }
 
   /** The parts, those that are being written among them. */
@@ -164,12 +201,12 @@ export class Parts {
   /** Removes those that nobody has written to for `ttl` milliseconds, and tells how many bytes they were. */
   expire(ttl: number): number {
     let bytes = 0;
-    for (const [path, { mtime, writer, record }] of this.#kept) {
+    for (const [name, { mtime, writer, record }] of this.#kept) {
       if (writer || mtime > Date.now() - ttl) continue;
-      this.#forget(path);
+      this.#forget(name);
       bytes += record.prefix.size;
       try {
-        Deno.removeSync(path);
+        Deno.removeSync(this.#directory.at(name));
       } catch {
         // Somebody else has removed it.
       }

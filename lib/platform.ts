@@ -53,13 +53,15 @@ export interface Platform {
   readonly permissionBits: boolean;
   /** Whether processes form groups, which can be ended as a whole. */
   readonly processGroups: boolean;
+  /** Whether `/proc/self/fd` leads to the files and directories that are open, as on Linux. */
+  readonly leadsToDescriptors: boolean;
   /** A path as ferry has it inside: with `/` between its parts. */
   slashed(path: string): string;
   /** Why no file can have that name, without any directory above it; undefined where one can. */
   flawOf(part: string): string | undefined;
 }
 
-/** Linux, macOS and the BSDs. Deno flushes on macOS with F_FULLFSYNC, so that needs nothing of its own. */
+/** macOS and the BSDs; Linux is as they are but for {@linkcode LINUX}. Deno flushes on macOS with F_FULLFSYNC, so that needs nothing of its own. */
 export const POSIX: Platform = {
   path: {
     basename: posixBasename,
@@ -76,9 +78,13 @@ export const POSIX: Platform = {
   flushesDirectories: true,
   permissionBits: true,
   processGroups: true,
+  leadsToDescriptors: false,
   slashed: (path) => path,
   flawOf: () => undefined,
 };
+
+/** Linux. */
+export const LINUX: Platform = { ...POSIX, leadsToDescriptors: true };
 
 /** Windows. */
 export const WINDOWS: Platform = {
@@ -98,6 +104,7 @@ export const WINDOWS: Platform = {
   flushesDirectories: false,
   permissionBits: false,
   processGroups: false,
+  leadsToDescriptors: false,
   slashed: (path) => path.replaceAll("\\", "/"),
   flawOf(part) {
     // Among them "\", which would make two parts of one, and ":", which names a stream of another file.
@@ -120,7 +127,8 @@ const DEVICE = /^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)
 
 /** The platform of a system that Deno names in `Deno.build.os`. */
 export function platformOf(os: string): Platform {
-  return os === "windows" ? WINDOWS : POSIX;
+  if (os === "windows") return WINDOWS;
+  return os === "linux" || os === "android" ? LINUX : POSIX;
 }
 
 /** The platform that this program runs on. */

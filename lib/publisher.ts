@@ -7,9 +7,13 @@
 import type { Checksum } from "./checksum.ts";
 import { toFerryError } from "./errors.ts";
 import type { FileName } from "./file_name.ts";
-import type { Room } from "./jail.ts";
-import { dirname } from "./path.ts";
-import { sizeAt, type StagedFile, syncDirectories } from "./staging.ts";
+import {
+  type ChangedDirectory,
+  type Room,
+  sizeAt,
+  type StagedFile,
+  syncDirectories,
+} from "./staging.ts";
 import type { CommitOptions, Committed } from "./storage.ts";
 
 // A client that publishes nothing need not wait for it.
@@ -23,14 +27,17 @@ export interface Publication extends CommitOptions {
   staged: StagedFile;
 }
 
+/** What makes room for the files of a group. The rooms hold until it is disposed of. */
+export interface Rooms extends Disposable {
+  /** Makes the directories above a name. */
+  room(name: FileName): Room;
+}
+
 /** What a {@linkcode Publisher} works with. */
 export interface PublisherOptions {
-  /**
-   * Called for each group: what it gives makes the directories above a name, and tells its path and which
-   * directories got an entry.
-   */
-  roomMaker(): (name: FileName) => Room;
-  /** Told what was published. */
+  /** Called for each group. */
+  rooms(): Rooms;
+  /** Told what was published; the paths lead there while this runs. */
   onPublished?(files: readonly { path: string; checksum: Checksum }[]): void;
   /** Told of the size of each file whose name another one is about to get. */
   onReplaced?(size: number): void;
@@ -88,14 +95,14 @@ export class Publisher {
   async #publishGroup(group: readonly Waiting[]): Promise<void> {
     const { durable, onPublished } = this.#options;
     const flushes = await Promise.allSettled(group.map((publication) => this.#flush(publication)));
-    const changed = new Set<string>();
+    using rooms = this.#options.rooms();
+    const changed: ChangedDirectory[] = [];
     const published: Published[] = [];
-    const makeRoomFor = this.#options.roomMaker();
     for (const [turn, waiting] of group.entries()) {
       try {
         const flush = flushes[turn]!;
         if (flush.status === "rejected") throw flush.reason;
-        const room = makeRoomFor(waiting.name);
+        const room = rooms.room(waiting.name);
         published.push({ waiting, path: this.#rename(waiting, room, changed) });
       } catch (reason) {
         const error = toFerryError(reason);
@@ -121,13 +128,13 @@ export class Publisher {
   }
 
   /** Gives a file its name, and notes which directories are to be flushed for that. */
-  #rename({ staged, replace }: Publication, room: Room, changed: Set<string>): string {
+  #rename({ staged, replace }: Publication, room: Room, changed: ChangedDirectory[]): string {
     const { onReplaced } = this.#options;
-    for (const directory of room.changed) changed.add(directory);
+    changed.push(...room.made);
     const before = onReplaced && replace ? sizeAt(room.path) : undefined;
     staged.publish(room.path, { replace });
     if (before !== undefined) onReplaced?.(before);
-    changed.add(dirname(room.path));
+    changed.push(room.directory);
     return room.path;
   }
 }

@@ -20,19 +20,49 @@ export const DURABILITIES: readonly Durability[] = ["full", "none"];
 /** Writes up to this size are made at once; for larger ones a hop to another thread costs little. */
 const SYNC_BYTES = 64 * 1024;
 
+/** An open file to write to: what a staged file takes of the runtime's. */
+export interface WritableFile
+  extends
+    Pick<Deno.FsFile, "write" | "writeSync" | "syncData" | "close">,
+    Partial<Pick<Deno.FsFile, "utimeSync">> {
+  /** Sets the permission bits. Where this is missing it takes a path, as with the times. */
+  chmodSync?(mode: number): void;
+}
+
+/** A new file that is open, and the path of its temporary name. */
+export interface CreatedFile {
+  /** The file. */
+  file: WritableFile;
+  /** The path. */
+  path: string;
+}
+
 /** A new file under a temporary name. */
 export class StagedFile implements ByteSink, AsyncDisposable {
-  readonly #file: Deno.FsFile;
+  readonly #file: WritableFile;
+  /** The file where it was there before. */
+  readonly #claimed: Deno.FsFile | undefined;
   /** The temporary name. */
   readonly path: string;
+  /** The permission bits that it is published with unless it is told others. */
+  readonly #mode: number | undefined;
   #size = 0;
   #open = true;
   /** Whether the temporary name still stands for something that nobody else owns. */
   #temporary = true;
 
-  private constructor(file: Deno.FsFile, path: string) {
-    this.#file = file;
+  private constructor(
+    path: string,
+    { file, claimed, mode }: {
+      file: WritableFile;
+      claimed?: Deno.FsFile;
+      mode?: number | undefined;
+    },
+  ) {
     this.path = path;
+    this.#file = file;
+    this.#claimed = claimed;
+    this.#mode = mode;
   }
 
   /**
@@ -43,10 +73,19 @@ export class StagedFile implements ByteSink, AsyncDisposable {
   static create(directory: string, { prefix = "" } = {}): StagedFile {
     const path = `${directory}/${prefix}${crypto.randomUUID()}.part`;
     try {
-      return new StagedFile(Deno.openSync(path, { write: true, createNew: true }), path);
+      return new StagedFile(path, { file: Deno.openSync(path, { write: true, createNew: true }) });
     } catch (error) {
       throw toFerryError(error);
     }
+  }
+
+  /**
+   * A file that was just created.
+   *
+   * @param mode the permission bits to publish it with unless it is told others
+   */
+  static of({ file, path }: CreatedFile, mode: number): StagedFile {
+    return new StagedFile(path, { file, mode });
   }
 
   /**
@@ -56,13 +95,18 @@ export class StagedFile implements ByteSink, AsyncDisposable {
    * @returns undefined where another process has it, or where it is missing and `create` is false
    * @throws {FerryError} `denied`, `no_space`, `not_found` where the directory is missing, …
    */
-  static claim(path: string, { create }: { create: boolean }): StagedFile | undefined {
+  static claim(
+    path: string,
+    { create, mode }: { create: boolean; mode?: number },
+  ): StagedFile | undefined {
     try {
-      const file = Deno.openSync(path, { write: true, create });
+      const file = create
+        ? Deno.openSync(path, { write: true, create })
+        : openExactly(path, { write: true });
       try {
         // Another process may have renamed it to its final name since it was opened: hands off then.
-        if (tryLock(file) && Deno.statSync(path).ino === file.statSync().ino) {
-          return new StagedFile(file, path);
+        if (tryLock(file) && isSame(Deno.lstatSync(path), file)) {
+          return new StagedFile(path, { file, claimed: file, mode });
         }
       } catch (error) {
         file.close();
@@ -76,11 +120,11 @@ export class StagedFile implements ByteSink, AsyncDisposable {
     }
   }
 
-  /** Keeps the first `size` bytes and goes on behind them. */
+  /** Keeps the first `size` bytes of a file that was claimed and goes on behind them. */
   truncate(size: number): void {
     try {
-      this.#file.truncateSync(size);
-      this.#file.seekSync(size, Deno.SeekMode.Start);
+      this.#claimed?.truncateSync(size);
+      this.#claimed?.seekSync(size, Deno.SeekMode.Start);
       this.#size = size;
     } catch (error) {
       throw toFerryError(error);
@@ -110,9 +154,17 @@ export class StagedFile implements ByteSink, AsyncDisposable {
 
   /** Sets the modification time (milliseconds since 1970) and the permission bits, where given. */
   stamp({ mtime, mode }: { mtime?: number | undefined; mode?: number | undefined }): void {
+    const bits = mode ?? this.#mode;
     try {
-      if (mode !== undefined && PLATFORM.permissionBits) Deno.chmodSync(this.path, mode);
-      if (mtime !== undefined) this.#file.utimeSync(new Date(mtime), new Date(mtime));
+      if (bits !== undefined && PLATFORM.permissionBits) {
+        if (this.#file.chmodSync) this.#file.chmodSync(bits);
+        else Deno.chmodSync(this.path, bits);
+      }
+      if (mtime !== undefined) {
+        const time = new Date(mtime);
+        if (this.#file.utimeSync) this.#file.utimeSync(time, time);
+        else Deno.utimeSync(this.path, time, time);
+      }
     } catch (error) {
       throw toFerryError(error);
     }
@@ -169,6 +221,35 @@ export class StagedFile implements ByteSink, AsyncDisposable {
   }
 }
 
+/** How often a file is opened again that was replaced meanwhile. */
+const OPEN_TRIES = 50;
+
+/**
+ * Opens a file that stands at a path itself, also where a link is swapped in for it meanwhile, or above it:
+ * the path leads to the file's directory whatever others do.
+ *
+ * @throws what the runtime throws; `Deno.errors.NotFound` for what is no file
+ */
+export function openExactly(path: string, options: Deno.OpenOptions): Deno.FsFile {
+  for (let tries = 0; tries < OPEN_TRIES; tries++) {
+    const there = Deno.lstatSync(path);
+    if (!there.isFile) break;
+    try {
+      const file = Deno.openSync(path, options);
+      if (isSame(there, file)) return file;
+      file.close();
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+  throw new Deno.errors.NotFound();
+}
+
+function isSame({ dev, ino }: Deno.FileInfo, file: Deno.FsFile): boolean {
+  const opened = file.statSync();
+  return dev === opened.dev && ino === opened.ino;
+}
+
 /**
  * Renames a file unless the new name is taken, in one step where the file system has hard links.
  *
@@ -221,9 +302,33 @@ export async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/** Flushes directories side by side, and is done with each of them even where one fails. */
-export async function syncDirectories(directories: Iterable<string>): Promise<void> {
-  const flushes = await Promise.allSettled(Array.from(directories, syncDirectory));
+/** A directory whose entries have changed. */
+export interface ChangedDirectory {
+  /** What tells it from other directories. */
+  readonly identity: string;
+  /** Makes the names in it survive a loss of power. */
+  sync(): Promise<void>;
+}
+
+/** The directory at a path. */
+export function directoryAt(path: string): ChangedDirectory {
+  return { identity: path, sync: () => syncDirectory(path) };
+}
+
+/** A place that a file can take: the directories above it are there. */
+export interface Room {
+  /** Its path. */
+  path: string;
+  /** The directory that it stands in. */
+  directory: ChangedDirectory;
+  /** The directories that got an entry when those above it were made. */
+  made: readonly ChangedDirectory[];
+}
+
+/** Flushes directories side by side, each once, and is done with each of them even where one fails. */
+export async function syncDirectories(directories: Iterable<ChangedDirectory>): Promise<void> {
+  const each = new Map(Array.from(directories, (directory) => [directory.identity, directory]));
+  const flushes = await Promise.allSettled(Array.from(each.values(), (each) => each.sync()));
   for (const flush of flushes) if (flush.status === "rejected") throw flush.reason;
 }
 

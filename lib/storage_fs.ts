@@ -13,22 +13,23 @@ import {
   type PrefixDigest,
   type SavedPrefix,
 } from "./checksum.ts";
-import { DigestIndex, type FileIdentity, identityOf } from "./digest_index.ts";
+import { Batch } from "./batch.ts";
+import { DigestIndex, identityOf } from "./digest_index.ts";
+import type { Directory } from "./directory.ts";
 import { FerryError, toFerryError } from "./errors.ts";
-import { tryLock } from "./file_lock.ts";
-import { type FileName, joinName, RESERVED_DIRECTORY } from "./file_name.ts";
+import { type FileName, joinName } from "./file_name.ts";
 import type { Entry, PartEntry } from "./header.ts";
 import { Jail } from "./jail.ts";
-import { LocalFile } from "./local_file.ts";
+import type { FileFacts, LocalFile } from "./local_file.ts";
+import { OwnDirectory } from "./own_directory.ts";
 import { type Claim, Parts } from "./parts.ts";
 import { RESUMABLE_BYTES } from "./partial.ts";
-import { dirname } from "./path.ts";
 import { type Publication, Publisher } from "./publisher.ts";
 import { Quota, type Reservation } from "./quota.ts";
 import {
+  type ChangedDirectory,
   type Durability,
   isTaken,
-  makeDirectories,
   renameWithoutReplacing,
   sizeAt,
   syncDirectories,
@@ -65,28 +66,28 @@ export class FsStorage implements Storage {
   readonly #jail: Jail;
   readonly #durable: boolean;
   readonly #index: DigestIndex;
-  readonly #lock: Deno.FsFile | undefined;
+  readonly #own: OwnDirectory | undefined;
   readonly #publisher: Publisher;
   readonly #parts: Parts | undefined;
   readonly #quota: Quota;
 
-  private constructor(jail: Jail, lock: Deno.FsFile | undefined, options: FsStorageOptions) {
+  private constructor(jail: Jail, own: OwnDirectory | undefined, options: FsStorageOptions) {
     const durable = options.durability !== "none";
     this.#jail = jail;
     this.#durable = durable;
-    this.#lock = lock;
+    this.#own = own;
     this.#quota = new Quota(options);
-    this.#parts = lock && new Parts(`${jail.reserved}/staging`);
-    this.#index = new DigestIndex(lock && `${jail.reserved}/index.db`);
+    this.#parts = own && new Parts(own.staging);
+    this.#index = new DigestIndex(own?.directory.at("index.db"));
     this.#publisher = new Publisher({
       durable,
-      roomMaker: () => jail.roomMaker(),
+      rooms: () => new Batch(jail),
       onPublished: (files) => this.#remember(files),
       ...(this.#quota.isLimited ? { onReplaced: (size) => this.#quota.count(-size) } : {}),
       onTaken: (publication) => this.#keepIfSame(publication),
     });
     if (this.#quota.isLimited) {
-      for (const { size } of this.#walk("", jail.root, true)) this.#quota.count(size);
+      for (const { size } of this.#walk("", jail.directory, true)) this.#quota.count(size);
       for (const { received } of this.parts()) this.#quota.count(received);
     }
   }
@@ -101,35 +102,51 @@ export class FsStorage implements Storage {
    */
   static open(root: string, options: FsStorageOptions = {}): FsStorage {
     try {
-      const jail = new Jail(Deno.realPathSync(root));
       if (!Deno.statSync(root).isDirectory) {
         throw new FerryError("not_a_file", "it is not a directory");
       }
-      return new FsStorage(jail, takeOver(jail.reserved), options);
+      const jail = new Jail(root);
+      let own: OwnDirectory | undefined;
+      try {
+        own = OwnDirectory.takeOver(jail);
+        return new FsStorage(jail, own, options);
+      } catch (error) {
+        own?.[Symbol.dispose]();
+        jail[Symbol.dispose]();
+        throw error;
+      }
     } catch (error) {
       throw toFerryError(error).during(`serve ${JSON.stringify(root)}`);
     }
   }
 
+  /**
+   * Whether a name leads nowhere else when another program swaps links in while a request runs. That takes
+   * Linux with `/proc`, a directory for temporary files, and the permission to read and write everywhere.
+   */
+  get guarded(): boolean {
+    return this.#jail.directory.pinned;
+  }
+
   /** Whether nothing can be written, since the file system does not allow it. */
   get readOnly(): boolean {
-    return this.#lock === undefined;
+    return this.#own === undefined;
   }
 
   /** See {@linkcode Storage.stat}. */
   stat(name: FileName | "", algorithm: Algorithm = "md5"): Promise<Entry> {
-    return attempt(() => this.#look(name, this.#jail.find(name), algorithm));
+    return attempt(() => {
+      using place = this.#jail.find(name);
+      return this.#entryOf(name, place.info, algorithm);
+    });
   }
 
   /** See {@linkcode Storage.find}. */
-  async find(name: FileName | "", algorithm?: Algorithm): Promise<Entry | undefined> {
-    if (!this.#jail.isThere(name)) return undefined;
-    try {
-      return await this.stat(name, algorithm);
-    } catch (error) {
-      if (toFerryError(error).code === "not_found") return undefined;
-      throw error;
-    }
+  find(name: FileName | "", algorithm: Algorithm = "md5"): Promise<Entry | undefined> {
+    return attempt(() => {
+      using place = this.#jail.look(name);
+      return place && this.#entryOf(name, place.info, algorithm);
+    });
   }
 
   /** See {@linkcode Storage.findAll}. */
@@ -137,58 +154,60 @@ export class FsStorage implements Storage {
     names: readonly FileName[],
     algorithm: Algorithm = "md5",
   ): Promise<(Entry | FerryError | undefined)[]> {
-    return attempt(() => this.#lookAtAll(names, algorithm));
-  }
-
-  #lookAtAll(
-    names: readonly FileName[],
-    algorithm: Algorithm = "md5",
-  ): (Entry | FerryError | undefined)[] {
-    const place = this.#jail.placer();
-    return names.map((name) => {
-      try {
-        const info = Deno.lstatSync(place(name));
-        // What is no link stands where its directory does: in the root.
-        if (!info.isSymlink) return this.#entryOf(name, info, algorithm);
-        return this.#look(name, this.#jail.find(name), algorithm);
-      } catch (error) {
-        if (error instanceof Deno.errors.NotFound) return undefined;
-        const failure = toFerryError(error);
-        return failure.code === "not_found" ? undefined : failure;
-      }
+    return attempt(() => {
+      using batch = new Batch(this.#jail);
+      return names.map((name) => {
+        try {
+          const info = batch.look(name);
+          return info && this.#entryOf(name, info, algorithm);
+        } catch (error) {
+          const failure = toFerryError(error);
+          return failure.code === "not_found" ? undefined : failure;
+        }
+      });
     });
   }
 
   /** See {@linkcode Storage.list}. */
   async *list(name: FileName | "", { recursive }: { recursive: boolean }): AsyncGenerator<Entry> {
-    const path = this.#jail.find(name);
-    const { type } = await this.stat(name);
-    if (type !== "directory") throw new FerryError("not_a_file", "it is not a directory");
-    yield* this.#walk(name, path, recursive);
+    using directory = this.#jail.enter(name);
+    yield* this.#walk(name, directory, recursive);
   }
 
-  *#walk(name: FileName | "", path: string, recursive: boolean): Generator<Entry> {
-    const children = childrenOf(path)
-      .filter((child) => name !== "" || child.name.toLowerCase() !== RESERVED_DIRECTORY);
+  *#walk(name: FileName | "", directory: Directory, recursive: boolean): Generator<Entry> {
+    const children = namesIn(directory);
     for (let from = 0; from < children.length; from += LOOK_AT_ONCE) {
       const some = children.slice(from, from + LOOK_AT_ONCE);
-      const entries = this.#lookAtAll(some.map((child) => joinName(name, child.name)));
-      for (const [turn, child] of some.entries()) {
-        const entry = entries[turn];
-        // Gone meanwhile, a link to nowhere or out of the root, a pipe: not for listing.
-        if (entry === undefined || entry instanceof FerryError) continue;
+      for (
+        const { child, info, entry } of some.map((child) => this.#seen(name, directory, child))
+      ) {
+        if (!entry) continue;
         yield entry;
         // A link to a directory is shown and not descended into: it may lead back up.
-        if (recursive && child.isDirectory) {
-          yield* this.#walk(entry.filename as FileName, `${path}/${child.name}`, recursive);
-        }
+        if (!recursive || !info?.isDirectory) continue;
+        using below = enterOrSkip(directory, child, info);
+        if (below) yield* this.#walk(joinName(name, child), below, recursive);
       }
+    }
+  }
+
+  /** What stands in a directory, and its entry, if it has one. */
+  #seen(name: FileName | "", directory: Directory, child: string): Seen {
+    try {
+      const info = this.#jail.peek(directory, child);
+      const childName = joinName(name, child);
+      if (info?.isSymlink) return { child, info, entry: this.#lookOrSkip(childName) };
+      return { child, info, entry: info && this.#entryOf(childName, info) };
+    } catch {
+      // A pipe, ferry's own directory: not for listing.
+      return { child };
     }
   }
 
   #lookOrSkip(name: FileName): Entry | undefined {
     try {
-      return this.#look(name, this.#jail.find(name));
+      using place = this.#jail.find(name);
+      return this.#entryOf(name, place.info);
     } catch {
       // Gone meanwhile, a link to nowhere or out of the root, a pipe: not for listing.
       return undefined;
@@ -198,15 +217,8 @@ export class FsStorage implements Storage {
   /** See {@linkcode Storage.open}. */
   open(name: FileName, algorithm: Algorithm): Promise<StoredFile> {
     return attempt(() => {
-      const path = this.#jail.find(name);
-      const file = LocalFile.open(path);
-      return new FsStoredFile({
-        file,
-        path,
-        entry: this.#entryOf(name, file.info, algorithm),
-        identity: identityOf(file.info),
-        index: this.#index,
-      });
+      const file = this.#jail.open(name);
+      return new FsStoredFile(file, this.#entryOf(name, file.info, algorithm), this.#index);
     });
   }
 
@@ -223,7 +235,7 @@ export class FsStorage implements Storage {
   #reserve(size: number | null): Reservation {
     const reserved = this.#quota.reserve(size);
     try {
-      if (size !== null && size > RESUMABLE_BYTES) assertRoom(this.#jail.reserved, size);
+      if (size !== null && size > RESUMABLE_BYTES) assertRoom(this.#jail.directory, size);
     } catch (error) {
       reserved.settle(0);
       throw error;
@@ -257,7 +269,7 @@ export class FsStorage implements Storage {
     try {
       const { size } = options;
       const reserved = this.#quota.reserve(size, held);
-      if (size !== null) assertRoom(this.#jail.reserved, size - held);
+      if (size !== null) assertRoom(this.#jail.directory, size - held);
       return new FsPendingWrite({ name, claim, reserved, publisher: this.#publisher });
     } catch (error) {
       claim.keep();
@@ -278,63 +290,70 @@ export class FsStorage implements Storage {
 
   /** See {@linkcode Storage.remove}. */
   async remove(name: FileName, { recursive }: { recursive: boolean }): Promise<void> {
-    const path = this.#jail.place(name);
+    using place = this.#jail.place(name);
+    const { directory, path, info } = place;
     await attempt(() => {
-      const stats = Deno.lstatSync(path);
-      if (stats.isDirectory && !recursive) {
+      if (info.isDirectory && !recursive) {
         throw new FerryError("not_a_file", "it is a directory; a recursive remove takes those");
       }
-      let size = stats.isFile ? stats.size : 0;
-      if (this.#quota.isLimited && stats.isDirectory) {
-        for (const entry of this.#walk(name, path, true)) size += entry.size;
+      let size = info.isFile ? info.size : 0;
+      if (this.#quota.isLimited && info.isDirectory) {
+        using below = enterOrSkip(directory, place.name, info);
+        if (below) { for (const entry of this.#walk(name, below, true)) size += entry.size; }
       }
+      // This does not go over links either.
       Deno.removeSync(path, { recursive });
       this.#quota.count(-size);
-      this.#index.forget(identityOf(stats));
+      this.#index.forget(identityOf(info));
     });
-    await this.#sync(dirname(path));
+    await this.#sync(directory);
   }
 
   /** See {@linkcode Storage.move}. */
   async move(from: FileName, to: FileName, { replace }: { replace: boolean }): Promise<void> {
     this.#writable();
-    const source = this.#jail.place(from);
-    const before = await attempt(() => Deno.lstatSync(source));
+    using source = this.#jail.place(from);
+    const before = source.info;
     if (from === to) return;
     if (before.isDirectory && `${to}/`.startsWith(`${from}/`)) {
       throw intoItself();
     }
-    const room = this.#jail.makeRoomFor(to);
+    using batch = new Batch(this.#jail);
+    const room = batch.room(to);
     const known = this.#index.lookupAll(identityOf(before));
     await attempt(() => {
       if (before.isDirectory) {
         // rename() would replace an empty directory.
         if (isTaken(room.path)) throw new FerryError("exists", "it exists already");
-        // By way of a link, which the names do not show.
-        if (room.path.startsWith(`${source}/`)) throw intoItself();
-        Deno.renameSync(source, room.path);
+        renameDirectory(source.path, room.path);
       } else if (replace) {
         const replaced = sizeAt(room.path) ?? 0;
-        Deno.renameSync(source, room.path);
+        Deno.renameSync(source.path, room.path);
         this.#quota.count(-replaced);
-      } else renameWithoutReplacing(source, room.path);
+      } else renameWithoutReplacing(source.path, room.path);
       // Renaming changes the inode's time, and so its identity.
       if (known.length > 0) {
         const identity = identityOf(Deno.lstatSync(room.path));
         this.#index.record(known.map((checksum) => ({ identity, checksum })));
       }
     });
-    await this.#sync(dirname(room.path), dirname(source), ...room.changed);
+    await this.#sync(source.directory, room.directory, ...room.made);
   }
 
   /** See {@linkcode Storage.mkdir}. */
   async mkdir(name: FileName): Promise<void> {
     this.#writable();
+    using batch = new Batch(this.#jail);
     const changed = await attempt(() => {
-      const room = this.#jail.makeRoomFor(name);
-      if (!isTaken(room.path)) return [...room.changed, ...makeDirectories(room.path)];
-      if (this.#lookOrSkip(name)?.type === "directory") return [];
-      throw new FerryError("exists", "a file has that name");
+      const room = batch.room(name);
+      try {
+        Deno.mkdirSync(room.path);
+      } catch (error) {
+        if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+        if (this.#lookOrSkip(name)?.type === "directory") return [];
+        throw new FerryError("exists", "a file has that name");
+      }
+      return [room.directory, ...room.made];
     });
     await this.#sync(...changed);
   }
@@ -342,7 +361,8 @@ export class FsStorage implements Storage {
   /** Closes the index and lets another process have the directory. */
   [Symbol.asyncDispose](): Promise<void> {
     this.#index[Symbol.dispose]();
-    this.#lock?.close();
+    this.#own?.[Symbol.dispose]();
+    this.#jail[Symbol.dispose]();
     return Promise.resolve();
   }
 
@@ -351,12 +371,7 @@ export class FsStorage implements Storage {
     throw new FerryError("denied", "the server's directory is read-only");
   }
 
-  /** What stands at a path that the jail gave. */
-  #look(name: FileName | "", path: string, algorithm: Algorithm = "md5"): Entry {
-    return this.#entryOf(name, Deno.lstatSync(path), algorithm);
-  }
-
-  #entryOf(filename: FileName | "", info: Deno.FileInfo, algorithm: Algorithm): Entry {
+  #entryOf(filename: FileName | "", info: FileFacts, algorithm: Algorithm = "md5"): Entry {
     const { isFile, isDirectory, size, mtime, mode } = info;
     if (!isFile && !isDirectory) {
       throw new FerryError("not_a_file", "it is neither a file nor a directory");
@@ -408,48 +423,21 @@ export class FsStorage implements Storage {
     }));
   }
 
-  async #sync(...directories: string[]): Promise<void> {
+  async #sync(...directories: ChangedDirectory[]): Promise<void> {
     if (this.#durable) await syncDirectories(directories);
   }
 }
 
-/** How often a directory that another process has is asked for again, and after which pauses. */
-const LOCK_TRIES = 10;
-const LOCK_PAUSE_MS = 100;
-
 /**
- * Makes ferry's own directory and claims it for this process.
+ * Renames a directory.
  *
- * @returns what holds the claim until it is closed; undefined where nothing can be written
+ * @throws {FerryError} `bad_name` for one into itself, by way of a link, which the names do not show
  */
-function takeOver(reserved: string): Deno.FsFile | undefined {
+function renameDirectory(from: string, to: string): void {
   try {
-    Deno.mkdirSync(reserved, { mode: 0o700 });
+    Deno.renameSync(from, to);
   } catch (error) {
-    const { code } = toFerryError(error);
-    if (code === "denied" && !(error instanceof Deno.errors.NotCapable)) return undefined;
-    if (code !== "exists") throw error;
-  }
-  if (!Deno.lstatSync(reserved).isDirectory) {
-    throw new FerryError("not_a_file", `${RESERVED_DIRECTORY} in it is not a directory`);
-  }
-  let lock: Deno.FsFile;
-  try {
-    lock = Deno.openSync(`${reserved}/lock`, { write: true, create: true });
-  } catch (error) {
-    if (toFerryError(error).code === "denied") return undefined;
-    throw error;
-  }
-  try {
-    // One that was killed a moment ago may still be on its way out.
-    for (let tries = 0; !tryLock(lock); tries++) {
-      if (tries === LOCK_TRIES) throw new FerryError("busy", "another ferryd serves it");
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOCK_PAUSE_MS);
-    }
-    makeDirectories(`${reserved}/staging`);
-    return lock;
-  } catch (error) {
-    lock.close();
+    if ((error as { code?: unknown }).code === "EINVAL") throw intoItself();
     throw error;
   }
 }
@@ -458,13 +446,40 @@ function intoItself(): FerryError {
   return new FerryError("bad_name", "a directory cannot be moved into itself");
 }
 
-/** The entries of a directory in a stable order; none where it is gone or may not be read. */
-function childrenOf(path: string): Deno.DirEntry[] {
+/** The names in a directory in a stable order; none where it is gone or may not be read. */
+function namesIn(directory: Directory): string[] {
   try {
-    return [...Deno.readDirSync(path)].sort((a, b) => a.name < b.name ? -1 : 1);
-  } catch {
+    return [...Deno.readDirSync(directory.path)].map(({ name }) => name).sort();
+  } catch (error) {
+    assertNotBusy(error);
     return [];
   }
+}
+
+/** Opens a directory in another one, unless it is gone or may not be read. */
+function enterOrSkip(
+  directory: Directory,
+  name: string,
+  info: Deno.FileInfo,
+): Directory | undefined {
+  try {
+    return directory.enter(name, info);
+  } catch (error) {
+    assertNotBusy(error);
+    return undefined;
+  }
+}
+
+/** Fails where descriptors were used up: what could not be looked at then must not be taken for empty. */
+function assertNotBusy(error: unknown): void {
+  if (toFerryError(error).code === "busy") throw error;
+}
+
+/** What stands in a directory. */
+interface Seen {
+  child: string;
+  info?: Deno.FileInfo | undefined;
+  entry?: Entry | undefined;
 }
 
 /** Runs something on the file system and gives its errors their codes. */
@@ -477,52 +492,38 @@ async function attempt<T>(run: () => T): Promise<T> {
   }
 }
 
-/** What {@linkcode FsStoredFile} is made of. */
-interface FsStoredFileParts {
-  file: LocalFile;
-  path: string;
-  entry: Entry;
-  identity: FileIdentity;
-  index: DigestIndex;
-}
-
 class FsStoredFile implements StoredFile {
-  readonly #parts: FsStoredFileParts;
+  readonly #file: LocalFile;
+  readonly #index: DigestIndex;
+  readonly entry: Entry;
 
-  constructor(parts: FsStoredFileParts) {
-    this.#parts = parts;
-  }
-
-  get entry(): Entry {
-    return this.#parts.entry;
+  constructor(file: LocalFile, entry: Entry, index: DigestIndex) {
+    this.#file = file;
+    this.entry = entry;
+    this.#index = index;
   }
 
   read(into: Uint8Array): Promise<number | null> {
-    return this.#parts.file.read(into);
+    return this.#file.read(into);
   }
 
   seek(offset: number): void {
-    this.#parts.file.seek(offset);
+    this.#file.seek(offset);
   }
 
   assertUnchanged(): Promise<void> {
-    return this.#parts.file.assertUnchanged();
+    return this.#file.assertUnchanged();
   }
 
   remember(checksum: Checksum): Promise<void> {
-    const { path, identity, index } = this.#parts;
-    try {
-      const now = identityOf(Deno.lstatSync(path));
-      const same = now.key === identity.key && now.version === identity.version;
-      if (same) index.record([{ identity: now, checksum }]);
-    } catch {
-      // It is gone, and nobody will ask for its checksum.
-    }
+    const identity = identityOf(this.#file.info);
+    const now = identityOf(this.#file.now());
+    if (now.version === identity.version) this.#index.record([{ identity, checksum }]);
     return Promise.resolve();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    return this.#parts.file[Symbol.asyncDispose]();
+    return this.#file[Symbol.asyncDispose]();
   }
 }
 
@@ -583,10 +584,10 @@ class FsPendingWrite implements PendingWrite {
  *
  * @throws {FerryError} `no_space`
  */
-function assertRoom(directory: string, size: number): void {
+function assertRoom({ path }: Directory, size: number): void {
   let free: number;
   try {
-    const { bavail, bsize } = statfsSync(directory);
+    const { bavail, bsize } = statfsSync(path);
     free = bavail * bsize;
   } catch {
     // Not every system tells.

@@ -150,6 +150,12 @@ async function run(options: OptionValues<typeof FERRYD.options>): Promise<void> 
   if (sessions?.kind === "tcp" && !isLoopback(sessions)) {
     complain("ferryd: others can connect, and nothing is encrypted: see ferryd cert --help\n");
   }
+  if (PLATFORM.leadsToDescriptors && !storage.guarded) {
+    complain(
+      "ferryd: directories cannot be held open here: a link that another program swaps in during a " +
+        "request may be followed\n",
+    );
+  }
   print("ferryd: ready\n");
   await stop.promise;
   await server.close({ drainTimeout: options["drain-timeout"] });

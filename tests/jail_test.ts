@@ -1,177 +1,271 @@
 import { assert, assertEquals } from "@std/assert";
 import { type FileName, parseFileName as name } from "../lib/file_name.ts";
 import { Jail } from "../lib/jail.ts";
-import { TempDir } from "./programs.ts";
+import { HOLDS_DIRECTORIES, TempDir } from "./programs.ts";
 import { assertCode } from "./storage_conformance.ts";
 
 /**
  * A root with `dir/file`, ferry's own directory, and beside the root a directory with a secret.
- * Links in the root: `in` -> dir, `in-file` -> dir/file, `out` -> the secret's directory, `up` -> ..,
- * `own` -> .ferry, `dangling` -> nowhere, `dangling-out` -> nowhere outside, `loop` -> itself.
+ * Links in the root: see {@linkcode LINKS}; and `root-link`, beside it, leads to the root.
  */
 class Fixture implements AsyncDisposable {
   readonly #dir = new TempDir();
   readonly root = Deno.realPathSync(this.#dir.path) + "/root";
   readonly outside = `${this.root}-outside`;
-  readonly jail = new Jail(this.root);
+  readonly jail: Jail;
 
   constructor() {
-    for (const path of ["root/dir", "root/.ferry/staging", "root-outside"]) {
+    for (const path of ["root/dir/sub", "root/.ferry/staging", "root-outside"]) {
       Deno.mkdirSync(this.#dir.join(path), { recursive: true });
     }
     this.#dir.write("root/dir/file", "content");
     this.#dir.write("root-outside/secret", "secret");
-    const links = {
-      "in": "dir",
-      "in-file": "dir/file",
-      "out": this.outside,
-      "out-file": "../root-outside/secret",
-      "up": "..",
-      "top": "/",
-      "own": ".ferry",
-      "dangling": "nowhere",
-      "dangling-out": "../root-outside/nowhere",
-      "loop": "loop",
-    };
-    for (const [link, target] of Object.entries(links)) {
-      Deno.symlinkSync(target, `${this.root}/${link}`);
+    Deno.symlinkSync("root", `${this.root}-link`);
+    for (const [link, target] of Object.entries(LINKS)) {
+      Deno.symlinkSync(target.replace("ROOT", this.root), `${this.root}/${link}`);
     }
+    this.jail = new Jail(`${this.root}-link`);
+    const { directory } = this.jail;
+    using own = directory.enter(".ferry", Deno.lstatSync(directory.at(".ferry")))!;
+    this.jail.hide(own);
+  }
+
+  /** Where a name leads, as a path from the root. */
+  find(name: FileName | ""): string {
+    using place = this.jail.find(name);
+    return this.#fromRoot(place.path);
+  }
+
+  /** Where a name itself stands, as a path from the root. */
+  place(name: FileName): string {
+    using place = this.jail.place(name);
+    return this.#fromRoot(place.directory.path) + `/${place.name}`;
+  }
+
+  #fromRoot(path: string): string {
+    return Deno.realPathSync(path).replace(this.root, "");
   }
 
   /** Nothing was made, neither in the root nor beside it. */
   assertUntouched(): void {
-    assertEquals([...Deno.readDirSync(this.outside)].map(({ name }) => name), ["secret"]);
-    assertEquals([...Deno.readDirSync(this.root)].length, 12);
-    assertEquals([...Deno.readDirSync(`${this.root}/dir`)].length, 1);
+    const names = (path: string) => [...Deno.readDirSync(path)].map(({ name }) => name).sort();
+    assertEquals(names(this.outside), ["secret"]);
+    assertEquals(names(this.root), [".ferry", "dir", ...Object.keys(LINKS)].sort());
+    assertEquals(names(`${this.root}/dir`), ["file", "sub"]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.jail[Symbol.dispose]();
     await this.#dir[Symbol.asyncDispose]();
   }
 }
+
+const LINKS: Readonly<Record<string, string>> = {
+  "in": "dir",
+  "in-absolute": "ROOT/dir",
+  // By the path that the root was opened by.
+  "in-by-link": "ROOT-link/dir",
+  "in-chain": "in-absolute",
+  "in-dots": "./dir//sub/../../in/.",
+  "in-file": "dir/file",
+  "self": ".",
+  "out": "ROOT-outside",
+  "out-file": "../root-outside/secret",
+  "out-chain": "dir/../out",
+  "up": "..",
+  "top": "/",
+  "own": ".ferry",
+  "own-deep": "self/.ferry/staging",
+  "dangling": "nowhere",
+  "dangling-out": "../root-outside/nowhere",
+  "loop": "loop",
+  "loop-a": "dir/../loop-b",
+  "loop-b": "loop-a",
+};
 
 /** Names that lead out of the root, or into ferry's own directory. */
 const OUT = [
   "out",
   "out/secret",
   "out-file",
+  "out-chain",
+  "out-chain/secret",
   "up",
   "up/root-outside/secret",
+  // Not even in order to come back.
+  "up/root/dir",
   "up/root/../root-outside",
   "top",
   "top/etc",
   "own",
   "own/staging",
+  "own-deep",
   ".ferry",
   ".ferry/staging",
+  "self/.ferry",
+  "self/.FERRY",
+  "in-dots/../../.ferry",
   "..",
   "../root-outside/secret",
+  "dangling-out",
+  "dangling-out/x",
 ] as FileName[];
 
-Deno.test("Jail.find() gives the path of what a name leads to", async () => {
+/** Names that lead into a directory that is in the root. */
+const IN = [
+  "dir",
+  "in",
+  "in-absolute",
+  "in-by-link",
+  "in-chain",
+  "in-dots",
+  "self/in",
+  "self/self/dir",
+]
+  .map(name);
+
+Deno.test("Jail.find() gives the place of what a name leads to", async () => {
   await using f = new Fixture();
   assertEquals(f.jail.root, f.root);
-  assertEquals(f.jail.reserved, `${f.root}/.ferry`);
-  assertEquals(f.jail.find(""), f.root);
-  assertEquals(f.jail.find(name("dir/file")), `${f.root}/dir/file`);
-  assertEquals(f.jail.find(name("in/file")), `${f.root}/dir/file`);
-  assertEquals(f.jail.find(name("in-file")), `${f.root}/dir/file`);
-  assertEquals(f.jail.find(name("up/root/dir")), `${f.root}/dir`);
+  assertEquals(f.find(""), "");
+  assertEquals(f.find(name("self")), "");
+  for (const to of IN) {
+    assertEquals(f.find(to), "/dir");
+    assertEquals(f.find(name(`${to}/file`)), "/dir/file");
+    assertEquals(f.find(name(`${to}/sub`)), "/dir/sub");
+  }
+  assertEquals(f.find(name("in-file")), "/dir/file");
 });
 
 Deno.test("Jail.find() finds nothing out of the root", async () => {
   await using f = new Fixture();
   for (const out of OUT) await assertCode("not_found", () => f.jail.find(out));
-  for (const missing of ["missing", "dir/missing", "dangling", "dangling-out"].map(name)) {
+  for (const missing of ["missing", "dir/missing", "dangling", "dangling/x"].map(name)) {
     await assertCode("not_found", () => f.jail.find(missing));
   }
-  await assertCode("not_a_file", () => f.jail.find(name("dir/file/below")));
-  await assertCode("bad_name", () => f.jail.find(name("loop")));
+  for (const below of ["dir/file/below", "in-file/below"].map(name)) {
+    await assertCode("not_a_file", () => f.jail.find(below));
+  }
+  for (const loop of ["loop", "loop-a", "loop/x"]) {
+    await assertCode("bad_name", () => f.jail.find(name(loop)));
+  }
   // Its path begins as the root's does.
-  await assertCode("not_found", () => new Jail(`${f.root}/di`).find("../dir" as FileName));
+  using other = new Jail(`${f.root}/dir`);
+  await assertCode("not_found", () => other.find("../dir" as FileName));
 });
 
-Deno.test("Jail.place() gives the path of a name itself", async () => {
+Deno.test("Jail.look() gives the same, and undefined where a name leads nowhere", async () => {
   await using f = new Fixture();
-  assertEquals(f.jail.place(name("dir/new")), `${f.root}/dir/new`);
-  assertEquals(f.jail.place(name("in/new")), `${f.root}/dir/new`);
-  for (const link of ["in", "out", "own", "dangling", "loop"].map(name)) {
-    assertEquals(f.jail.place(link), `${f.root}/${link}`);
+  for (const to of IN) {
+    using place = f.jail.look(to);
+    assert(place?.info.isDirectory);
   }
-  for (const out of ["out/secret", "up/x", "own/x", ".ferry/x", "missing/x", "dangling/x"]) {
+  for (const nothing of [...OUT, "missing", "dangling", "dir/file/x", "loop"] as FileName[]) {
+    assertEquals(f.jail.look(nothing), undefined);
+  }
+});
+
+Deno.test("Jail follows 40 links for a name, and no more", async () => {
+  await using f = new Fixture();
+  Deno.symlinkSync("dir", `${f.root}/link1`);
+  for (let at = 2; at <= 41; at++) Deno.symlinkSync(`link${at - 1}`, `${f.root}/link${at}`);
+  assertEquals(f.find(name("link40/file")), "/dir/file");
+  await assertCode("bad_name", () => f.jail.find(name("link41/file")));
+  // Each link that leads up makes the walk begin anew.
+  Deno.symlinkSync("dir/../".repeat(580) + "dir", `${f.root}/long`);
+  assertEquals(f.find(name("long")), "/dir");
+  Deno.symlinkSync("long/../".repeat(500), `${f.root}/longer`);
+  await assertCode("bad_name", () => f.jail.find(name("longer")));
+});
+
+Deno.test("Jail.place() gives the place of a name itself", async () => {
+  await using f = new Fixture();
+  for (const to of IN) assertEquals(f.place(name(`${to}/file`)), "/dir/file");
+  for (const link of Object.keys(LINKS)) assertEquals(f.place(name(link)), `/${link}`);
+  for (const out of ["out/secret", "up/x", "own/x", ".ferry/x", "self/.ferry", ".ferry", "x/y"]) {
     await assertCode("not_found", () => f.jail.place(out as FileName));
   }
 });
 
-Deno.test("Jail.placer() gives the paths of many names, as place() does", async () => {
+Deno.test("Jail.open() opens the file that a name leads to", async () => {
   await using f = new Fixture();
-  const place = f.jail.placer();
-  for (const path of ["dir/new", "in/new", "dir/other", "own", "dangling"].map(name)) {
-    assertEquals(place(path), f.jail.place(path));
+  for (const to of [...IN.map((to) => `${to}/file`), "in-file"].map(name)) {
+    await using file = f.jail.open(to);
+    assertEquals(new TextDecoder().decode(await file.readWhole()), "content");
   }
-  for (const out of ["out/a", "out/b", "up/x", "own/x", "missing/x", "missing/y"].map(name)) {
-    await assertCode("not_found", () => place(out));
+  for (const out of OUT) await assertCode("not_found", () => f.jail.open(out));
+  for (const directory of ["dir", "in", "self"]) {
+    await assertCode("not_a_file", () => f.jail.open(name(directory)));
   }
-  // By way of a link to the root, a name that is no reserved one.
-  Deno.symlinkSync(".", `${f.root}/here`);
-  await assertCode("not_found", () => place(name("here/.ferry")));
-  await assertCode("not_found", () => f.jail.place(name("here/.ferry")));
 });
 
-Deno.test("Jail.placer() and roomMaker() see what was swapped before they were made", async () => {
+Deno.test("Jail.enter() opens the directory that a name leads to", async () => {
   await using f = new Fixture();
-  assertEquals(f.jail.placer()(name("dir/a")), `${f.root}/dir/a`);
-  assertEquals(f.jail.roomMaker()(name("dir/a")), { path: `${f.root}/dir/a`, changed: [] });
-  Deno.renameSync(`${f.root}/dir`, `${f.root}/moved`);
-  Deno.symlinkSync(f.outside, `${f.root}/dir`);
-  await assertCode("not_found", () => f.jail.placer()(name("dir/a")));
-  await assertCode("not_found", () => f.jail.roomMaker()(name("dir/a")));
+  for (const to of IN) {
+    using directory = f.jail.enter(to);
+    assertEquals([...Deno.readDirSync(directory.path)].map(({ name }) => name).sort(), [
+      "file",
+      "sub",
+    ]);
+  }
+  for (const root of ["", name("self")] as const) {
+    using directory = f.jail.enter(root);
+    assertEquals(directory.identity, f.jail.directory.identity);
+  }
+  for (const out of OUT) await assertCode("not_found", () => f.jail.enter(out));
+  for (const file of ["dir/file", "in-file"].map(name)) {
+    await assertCode("not_a_file", () => f.jail.enter(file));
+  }
 });
 
-Deno.test("Jail.roomMaker() makes a directory for many names once", async () => {
+Deno.test("Jail.makeParent() makes the directories above a name", async () => {
   await using f = new Fixture();
-  const makeRoomFor = f.jail.roomMaker();
-  const [first, second, third] = ["dir/a/b/x", "dir/a/b/y", "new"].map(name).map(makeRoomFor);
-  assertEquals(first!.changed.sort(), [`${f.root}/dir`, `${f.root}/dir/a`]);
-  assertEquals(second, { path: `${f.root}/dir/a/b/y`, changed: [] });
-  assertEquals(third, { path: `${f.root}/new`, changed: [] });
-  await assertCode("not_a_file", () => makeRoomFor(name("dir/file/x")));
-  await assertCode("not_found", () => makeRoomFor(name("out/x")));
+  const make = (to: string) => {
+    const changed: import("../lib/directory.ts").Directory[] = [];
+    using directory = f.jail.makeParent(name(to), changed);
+    const made = changed.map((each) => Deno.realPathSync(each.path).replace(f.root, ""));
+    for (const each of changed) each[Symbol.dispose]();
+    return [Deno.realPathSync(directory.path).replace(f.root, ""), ...made];
+  };
+  assertEquals(make("new"), [""]);
+  assertEquals(make("in/a/b/new"), ["/dir/a/b", "/dir", "/dir/a"]);
+  assertEquals(make("dir/a/b/new"), ["/dir/a/b"]);
+  assertEquals(make("in-dots/c/new"), ["/dir/c", "/dir"]);
 });
 
-Deno.test("Jail.makeRoomFor() makes the directories above a name", async () => {
-  await using f = new Fixture();
-  assertEquals(f.jail.makeRoomFor(name("new")), { path: `${f.root}/new`, changed: [] });
-  const deep = f.jail.makeRoomFor(name("in/a/b/new"));
-  assertEquals(deep.path, `${f.root}/dir/a/b/new`);
-  assertEquals(deep.changed.map((path) => Deno.realPathSync(path)).sort(), [
-    `${f.root}/dir`,
-    `${f.root}/dir/a`,
-  ]);
-  assert(Deno.statSync(`${f.root}/dir/a/b`).isDirectory);
-  assertEquals(f.jail.makeRoomFor(name("dir/a/b/new")), { path: deep.path, changed: [] });
-});
-
-Deno.test("Jail.makeRoomFor() makes nothing out of the root", async () => {
+Deno.test("Jail.makeParent() makes nothing out of the root", async () => {
   await using f = new Fixture();
   for (const out of OUT) {
-    await assertCode("not_found", () => f.jail.makeRoomFor(`${out}/new` as FileName));
-    await assertCode(
-      ["not_found", "not_a_file"],
-      () => f.jail.makeRoomFor(`${out}/new/deep` as FileName),
-    );
+    for (const below of ["new", "new/deep"]) {
+      await assertCode("not_found", () => f.jail.makeParent(`${out}/${below}` as FileName, []));
+    }
   }
-  for (const part of ["dir/file", "in-file", "dangling", "dangling-out"]) {
-    await assertCode("not_a_file", () => f.jail.makeRoomFor(name(`${part}/new`)));
-    await assertCode("not_a_file", () => f.jail.makeRoomFor(name(`${part}/new/deep`)));
+  for (const part of ["dir/file", "in-file", "dangling"]) {
+    for (const below of ["new", "new/deep"]) {
+      await assertCode("not_a_file", () => f.jail.makeParent(name(`${part}/${below}`), []));
+    }
   }
-  await assertCode("bad_name", () => f.jail.makeRoomFor(name("loop/new/deep")));
+  await assertCode("bad_name", () => f.jail.makeParent(name("loop/new/deep"), []));
   f.assertUntouched();
+});
+
+Deno.test("Jail.pathIn() gives no name to what would be ferry's own", async () => {
+  await using f = new Fixture();
+  assertEquals(
+    f.jail.pathIn(f.jail.directory, name("a/b")),
+    `${f.jail.directory.path}/b`,
+  );
+  for (const own of ["self/.ferry", "self/.Ferry"]) {
+    await assertCode("not_found", () => f.jail.pathIn(f.jail.directory, name(own)));
+  }
 });
 
 Deno.test("Jail.assertPlaceable() lets pass where a file could be made, and makes nothing", async () => {
   await using f = new Fixture();
-  for (const good of ["new", "dir/file", "dir/a/b/new", "in/new", "in-file", "dangling"]) {
+  // A link gives way, wherever it leads.
+  const links = ["in-file", "out", "out-file", "up", "own", "dangling", "dangling-out", "loop"];
+  // Twice, since what is known of a directory is remembered.
+  for (const good of ["new", "dir/file", "dir/a/b/new", "in/new", ...links, ...links]) {
     f.jail.assertPlaceable(name(good));
   }
   f.assertUntouched();
@@ -179,26 +273,63 @@ Deno.test("Jail.assertPlaceable() lets pass where a file could be made, and make
 
 Deno.test("Jail.assertPlaceable() refuses where none could", async () => {
   await using f = new Fixture();
-  for (const taken of ["dir", "in", "dir/file/x", "dir/file/x/y", "in-file/x", "in/file/x"]) {
+  f.jail.assertPlaceable(name("new"));
+  const blocked = ["dir/file/x", "dir/file/x/y", "in-file/x", "in/file/x", "dangling/x"];
+  for (const taken of ["dir", "in", "in-chain", "self", ...blocked]) {
     await assertCode("not_a_file", () => f.jail.assertPlaceable(name(taken)));
   }
   for (const out of OUT) {
-    await assertCode("not_found", () => f.jail.assertPlaceable(out));
-    await assertCode(
-      ["not_found", "not_a_file"],
-      () => f.jail.assertPlaceable(`${out}/new` as FileName),
-    );
+    for (const below of ["new", "new/deep"]) {
+      await assertCode("not_found", () => f.jail.assertPlaceable(`${out}/${below}` as FileName));
+    }
+  }
+  for (const own of [".ferry", "self/.ferry", ".ferry/lock"] as FileName[]) {
+    await assertCode("not_found", () => f.jail.assertPlaceable(own));
   }
   await assertCode("bad_name", () => f.jail.assertPlaceable(name("loop/x")));
   f.assertUntouched();
 });
 
+const hides = "Jail.hide() holds under every name that the directory has";
+Deno.test({ name: hides, ignore: !HOLDS_DIRECTORIES }, async () => {
+  await using f = new Fixture();
+  Deno.renameSync(`${f.root}/.ferry`, `${f.root}/other`);
+  for (const hidden of ["other", "other/staging", "self/other"].map(name)) {
+    await assertCode("not_found", () => f.jail.find(hidden));
+    await assertCode("not_found", () => f.jail.place(hidden));
+  }
+});
+
+Deno.test("Jail knows a directory again only as long as its name leads to it", async () => {
+  await using f = new Fixture();
+  const file = name("dir/sub/file");
+  Deno.writeTextFileSync(`${f.root}/dir/sub/file`, "mine");
+  Deno.writeTextFileSync(`${f.outside}/file`, "secret");
+  const size = () => {
+    using place = f.jail.find(file);
+    return place.info.size;
+  };
+  assertEquals(size(), 4);
+  // The directory stays open for a while.
+  Deno.renameSync(`${f.root}/dir`, `${f.outside}/dir`);
+  await assertCode("not_found", size);
+  Deno.symlinkSync(`${f.outside}/dir`, `${f.root}/dir`);
+  await assertCode("not_found", size);
+  Deno.removeSync(`${f.root}/dir`);
+  Deno.mkdirSync(`${f.root}/dir/sub`, { recursive: true });
+  await assertCode("not_found", size);
+  Deno.writeTextFileSync(`${f.root}/dir/sub/file`, "other");
+  assertEquals(size(), 5);
+  Deno.removeSync(`${f.root}/dir/sub`, { recursive: true });
+  Deno.symlinkSync(f.outside, `${f.root}/dir/sub`);
+  await assertCode("not_found", size);
+});
+
 Deno.test("Jail around the whole file system", async () => {
   await using f = new Fixture();
-  const jail = new Jail("/");
-  assertEquals(jail.find(""), "/");
-  assertEquals(jail.reserved, "/.ferry");
-  const file = name(`${f.root}/dir/file`.slice(1));
-  assertEquals(jail.find(file), `${f.root}/dir/file`);
-  assertEquals(jail.place(file), `${f.root}/dir/file`);
+  using jail = new Jail("/");
+  using root = jail.find("");
+  assertEquals(Deno.realPathSync(root.path), "/");
+  using file = jail.find(name(`${f.root}/in-absolute/file`.slice(1)));
+  assertEquals(Deno.realPathSync(file.path), `${f.root}/dir/file`);
 });

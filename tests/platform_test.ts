@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { assertStorable, type FileName } from "../lib/file_name.ts";
-import { platformOf, POSIX, WINDOWS } from "../lib/platform.ts";
+import { LINUX, platformOf, POSIX, WINDOWS } from "../lib/platform.ts";
 import { resolve } from "../lib/path.ts";
 import { DENO, ferry, Ferryd, type Launch, programArgs, PROJECT, TempDir } from "./programs.ts";
 import { assertCode } from "./storage_conformance.ts";
@@ -16,7 +16,8 @@ const windowsPath = (path: string) => `C:${path.replaceAll("/", "\\")}`;
 
 Deno.test("platformOf() knows Windows, and takes every other system for one of POSIX", () => {
   assertEquals(platformOf("windows"), WINDOWS);
-  for (const os of ["linux", "darwin", "freebsd", "solaris", "something new"]) {
+  assertEquals(platformOf("linux"), LINUX);
+  for (const os of ["darwin", "freebsd", "solaris", "something new"]) {
     assertEquals(platformOf(os), POSIX);
   }
 });

@@ -12,6 +12,10 @@ export { PROJECT };
 /** The program that runs them. */
 export const DENO = Deno.execPath();
 
+/** Whether directories can be held open here: in Deno 2.4 node:fs has no descriptors of the system. */
+export const HOLDS_DIRECTORIES: boolean = Deno.build.os === "linux" &&
+  !Deno.version.deno.startsWith("2.4.");
+
 /** How a program is started: a command and what stands in front of the program's own arguments. */
 export type Launch = (
   program: Program["name"],

@@ -2,9 +2,10 @@ import { assert, assertEquals } from "@std/assert";
 import { DigestIndex, identityOf } from "../lib/digest_index.ts";
 import { FerryError } from "../lib/errors.ts";
 import { type FileName, parseFileName } from "../lib/file_name.ts";
-import { Jail, type Room } from "../lib/jail.ts";
+import { Batch } from "../lib/batch.ts";
+import { Jail } from "../lib/jail.ts";
 import { type Publication, Publisher, type PublisherOptions } from "../lib/publisher.ts";
-import { isTaken, StagedFile } from "../lib/staging.ts";
+import { directoryAt, isTaken, type Room, StagedFile } from "../lib/staging.ts";
 import type { Committed } from "../lib/storage.ts";
 import { TempDir } from "./programs.ts";
 import { assertCode, md5 } from "./storage_conformance.ts";
@@ -18,14 +19,15 @@ class Fixture implements AsyncDisposable {
   /** What happened, in order: `flush a`, `flushed a`. */
   readonly events: string[] = [];
   readonly #staged: StagedFile[] = [];
+  readonly #jail: Jail;
 
   constructor(
-    { jail = Jail, ...options }: Partial<PublisherOptions> & { jail?: typeof Jail } = {},
+    { batch = Batch, ...options }: Partial<PublisherOptions> & { batch?: typeof Batch } = {},
   ) {
     Deno.mkdirSync(this.root);
-    const place = new jail(this.root);
+    this.#jail = new Jail(this.root);
     this.publisher = new Publisher({
-      roomMaker: () => place.roomMaker(),
+      rooms: () => new batch(this.#jail),
       onPublished: (files) =>
         this.index.record(
           files.map(({ path, checksum }) => ({
@@ -76,6 +78,7 @@ class Fixture implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const staged of this.#staged) await staged[Symbol.asyncDispose]();
     this.index[Symbol.dispose]();
+    this.#jail[Symbol.dispose]();
     await this.#dir[Symbol.asyncDispose]();
   }
 }
@@ -239,16 +242,13 @@ Deno.test("publish() fails as the answer to a taken name does", async () => {
 });
 
 Deno.test("publish() acknowledges nothing where a changed directory cannot be flushed", async () => {
-  class LosingJail extends Jail {
-    override roomMaker(): (name: FileName) => Room {
-      const makeRoomFor = super.roomMaker();
-      return (name) => {
-        const { path, changed } = makeRoomFor(name);
-        return { path, changed: name === "broken" ? [`${this.root}/gone`] : changed };
-      };
+  class LosingBatch extends Batch {
+    override room(name: FileName): Room {
+      const room = super.room(name);
+      return name === "broken" ? { ...room, made: [directoryAt("/no/such/directory")] } : room;
     }
   }
-  await using f = new Fixture({ jail: LosingJail });
+  await using f = new Fixture({ batch: LosingBatch });
   const first = await f.publishGated("a", "a");
   const group = [
     f.publisher.publish(await f.stage("beside", "b")),

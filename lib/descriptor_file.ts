@@ -1,0 +1,111 @@
+/**
+ * Files that are open as descriptors of the system, where those of the runtime cannot be used.
+ *
+ * @module
+ */
+
+import {
+  closeSync,
+  fchmodSync,
+  fdatasync,
+  fstatSync,
+  read,
+  readSync,
+  write,
+  writeSync,
+} from "node:fs";
+import type { FileFacts, ReadableFile } from "./local_file.ts";
+import type { WritableFile } from "./staging.ts";
+
+/** As much of `Deno.FsFile` as ferry reads and writes files with. */
+export class DescriptorFile implements ReadableFile, WritableFile {
+  #descriptor: number | undefined;
+  #position = 0;
+  /** Whether the system's own position is that: not to have to tell it saves time. */
+  #inStep = true;
+
+  /** A file that is open, and closed with this one. */
+  constructor(descriptor: number) {
+    this.#descriptor = descriptor;
+  }
+
+  /** The descriptor; as soon as it is closed the number may stand for another file. */
+  get #open(): number {
+    if (this.#descriptor === undefined) throw new Deno.errors.BadResource("the file is closed");
+    return this.#descriptor;
+  }
+
+  /** See `Deno.FsFile`. */
+  readSync(into: Uint8Array): number | null {
+    return this.#read(into, readSync(this.#open, into, 0, into.length, this.#where));
+  }
+
+  /** See `Deno.FsFile`. */
+  async read(into: Uint8Array): Promise<number | null> {
+    const [descriptor, where] = [this.#open, this.#where];
+    const count = await settled<number>((done) => {
+      read(descriptor, into, 0, into.length, where, done);
+    });
+    return this.#read(into, count);
+  }
+
+  get #where(): number | null {
+    return this.#inStep ? null : this.#position;
+  }
+
+  #read(into: Uint8Array, count: number): number | null {
+    this.#position += count;
+    return count === 0 && into.length > 0 ? null : count;
+  }
+
+  /** See `Deno.FsFile`; counts from the start of the file, and for reading only. */
+  seekSync(position: number): number {
+    if (position !== this.#position) this.#inStep = false;
+    return this.#position = position;
+  }
+
+  /** See `Deno.FsFile`. */
+  statSync(): FileFacts {
+    const stats = fstatSync(this.#open);
+    const { dev, ino, size, mtime, ctime, mode } = stats;
+    const [isFile, isDirectory] = [stats.isFile(), stats.isDirectory()];
+    return { isFile, isDirectory, dev, ino, size, mtime, ctime, mode };
+  }
+
+  /** See `Deno.FsFile`. */
+  writeSync(bytes: Uint8Array): number {
+    return writeSync(this.#open, bytes);
+  }
+
+  /** See `Deno.FsFile`. */
+  async write(bytes: Uint8Array): Promise<number> {
+    const descriptor = this.#open;
+    return await settled<number>((done) => write(descriptor, bytes, done));
+  }
+
+  /** See `Deno.FsFile`. */
+  async syncData(): Promise<void> {
+    const descriptor = this.#open;
+    await settled((done) => fdatasync(descriptor, done));
+  }
+
+  /** Sets the permission bits. */
+  chmodSync(mode: number): void {
+    fchmodSync(this.#open, mode);
+  }
+
+  /** See `Deno.FsFile`. */
+  close(): void {
+    closeSync(this.#open);
+    this.#descriptor = undefined;
+  }
+}
+
+/** What a function of Node's gives to its callback. */
+export function settled<T>(
+  run: (done: (error: Error | null, result?: T) => void) => void,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    run((error, result) => error ? reject(error) : resolve(result as T));
+  });
+}

@@ -1,0 +1,215 @@
+/**
+ * Directories that are held open. What is done in one is done in that directory, whatever its name leads to
+ * by then: what POSIX has `openat`, `renameat` and their like for, in a runtime that has none of them.
+ *
+ * To open a file is the exception: the runtime itself resolves the path, link by link, and opens what it
+ * came to. So what was opened is compared with what stands in the directory.
+ *
+ * @module
+ */
+
+import { closeSync, constants, fsync, openSync } from "node:fs";
+import { DescriptorFile, settled } from "./descriptor_file.ts";
+import { FerryError, toFerryError } from "./errors.ts";
+import { type Handle, Handles, inodeOf, openDirectory } from "./handles.ts";
+import { LocalFile } from "./local_file.ts";
+import { basename } from "./path.ts";
+import { type ChangedDirectory, type CreatedFile, openExactly, syncDirectory } from "./staging.ts";
+
+/** A directory, held until it is disposed of. */
+export class Directory implements ChangedDirectory, Disposable {
+  /** What tells it from other directories. */
+  readonly identity: string;
+  readonly #path: string;
+  readonly #handles: Handles | undefined;
+  readonly #handle: Handle | undefined;
+  #held = true;
+
+  private constructor(identity: string, path: string, handles?: Handles, handle?: Handle) {
+    this.identity = identity;
+    this.#path = path;
+    this.#handles = handles;
+    this.#handle = handle;
+  }
+
+  /**
+   * Opens a directory by a path without links. Where none can be held, it goes by that path, and those in
+   * it by theirs.
+   *
+   * @throws what the runtime throws
+   */
+  static open(path: string): Directory {
+    const handles = Handles.open();
+    const base = path.replace(/\/$/, "");
+    if (!handles) return new Directory(base, base);
+    try {
+      const inode = inodeOf(Deno.statSync(path));
+      const handle = handles.hold(inode, path, () => openDirectory(path));
+      if (!handle) throw new FerryError("io", "it was replaced while it was opened");
+      return new Directory(inode, base, handles, handle);
+    } catch (error) {
+      handles[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** Whether it stays the same directory whatever happens to its name. */
+  get pinned(): boolean {
+    return this.#handle !== undefined;
+  }
+
+  /** A path that leads to it. Where it is pinned that is a link. */
+  get path(): string {
+    return this.#handle ? `${this.#handles!.path}/${this.#handle.descriptor}` : this.#path || "/";
+  }
+
+  /** The path of an entry. */
+  at(name: string): string {
+    return `${this.#handle ? this.path : this.#path}/${name}`;
+  }
+
+  /** The path of an entry by names, which may lead elsewhere; but to open a file by it takes less time. */
+  #byName(name: string): string {
+    return `${this.#path}/${name}`;
+  }
+
+  /** The identity of a directory in it; `info` is what was seen there. */
+  identityAt(name: string, info: Deno.FileInfo): string {
+    return this.#handle ? inodeOf(info) : `${this.#path}/${name}`;
+  }
+
+  /** The identity of the directory of our own that makes this work, and that nobody else should reach. */
+  get own(): string | undefined {
+    return this.#handles?.inode;
+  }
+
+  /**
+   * Opens a directory in it; `info` is what was seen there.
+   *
+   * @returns undefined where it is something else by now
+   * @throws what the runtime throws
+   */
+  enter(name: string, info: Deno.FileInfo): Directory | undefined {
+    const identity = this.identityAt(name, info);
+    const path = `${this.#path}/${name}`;
+    if (!this.#handles) return new Directory(identity, path);
+    const handle = this.#handles.hold(identity, path, () => openDirectory(this.at(name)));
+    return handle && new Directory(identity, path, this.#handles, handle);
+  }
+
+  /**
+   * A directory below it that is open, where it still has that name and no link leads over it: the system is
+   * asked for the whole name at once.
+   *
+   * @returns undefined where that is not known
+   */
+  known(name: string): Directory | undefined {
+    const path = `${this.#path}/${name}`;
+    const handle = this.#handles?.holdAt(path);
+    return handle && new Directory(handle.inode, path, this.#handles, handle);
+  }
+
+  /** Holds it once more, to be disposed of by itself. */
+  hold(): Directory {
+    if (this.#handle) this.#handle.users++;
+    return new Directory(this.identity, this.#path, this.#handles, this.#handle);
+  }
+
+  /**
+   * Opens the regular file in it that was seen there.
+   *
+   * @returns undefined where it is something else by now
+   * @throws {FerryError} what keeps it from being opened; that may have been something else
+   */
+  open(name: string, seen: Deno.FileInfo): LocalFile | undefined {
+    const file = this.#handle
+      // It may be a named pipe by now, and whoever opens one waits for its other end.
+      ? LocalFile.of(openedFile(this.#byName(name), constants.O_RDONLY | constants.O_NONBLOCK))
+      : LocalFile.open(this.at(name));
+    if (inodeOf(file.info) === inodeOf(seen)) return file;
+    void file[Symbol.asyncDispose]();
+    return undefined;
+  }
+
+  /**
+   * Creates a file of a new name, for this user alone: in this directory and nowhere else, since the runtime
+   * goes by the path that it is given where it creates a temporary file.
+   *
+   * @throws what the runtime throws
+   */
+  createFile(suffix: string): CreatedFile {
+    const path = this.#makeFile(suffix);
+    try {
+      return {
+        file: this.#handle ? this.#openNew(path) : openExactly(path, { write: true }),
+        path,
+      };
+    } catch (error) {
+      Deno.removeSync(path);
+      throw error;
+    }
+  }
+
+  #makeFile(suffix: string): string {
+    try {
+      return Deno.makeTempFileSync({ dir: this.path, suffix });
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound) || !this.mend()) throw error;
+      return Deno.makeTempFileSync({ dir: this.path, suffix });
+    }
+  }
+
+  #openNew(path: string): DescriptorFile | Deno.FsFile {
+    const name = basename(path);
+    let descriptor: number;
+    try {
+      descriptor = openSync(this.#byName(name), constants.O_WRONLY);
+    } catch {
+      return openExactly(path, { write: true });
+    }
+    // Where it stands now is where it was created, unless something else was swapped in.
+    if (this.#handles!.placeOf(descriptor) === this.#byName(name)) {
+      return new DescriptorFile(descriptor);
+    }
+    closeSync(descriptor);
+    return openExactly(path, { write: true });
+  }
+
+  /** Makes the names in it survive a loss of power. */
+  async sync(): Promise<void> {
+    if (!this.#handle) return await syncDirectory(this.path);
+    const { descriptor } = this.#handle;
+    try {
+      await settled((done) => fsync(descriptor, done));
+    } catch (error) {
+      // One that may not be listed cannot be flushed by what only leads there.
+      if ((error as { code?: unknown }).code === "EBADF") return await syncDirectory(this.path);
+      throw toFerryError(error);
+    }
+  }
+
+  /**
+   * Makes the way to its entries anew where it was lost: somebody may have cleared the temporary files away.
+   *
+   * @returns whether that was so
+   */
+  mend(): boolean {
+    return this.#handles?.mend() ?? false;
+  }
+
+  /** Lets go of it. */
+  [Symbol.dispose](): void {
+    if (this.#held && this.#handle) this.#handles!.release(this.#handle);
+    this.#held = false;
+  }
+
+  /** Lets go of it, and of the means to hold those in it. */
+  close(): void {
+    this[Symbol.dispose]();
+    this.#handles?.[Symbol.dispose]();
+  }
+}
+
+function openedFile(path: string, flags: number): DescriptorFile {
+  return new DescriptorFile(openSync(path, flags));
+}

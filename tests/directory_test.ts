@@ -1,0 +1,254 @@
+import { assert, assertEquals } from "@std/assert";
+import { Directory } from "../lib/directory.ts";
+import { StagedFile } from "../lib/staging.ts";
+import { HOLDS_DIRECTORIES, PROJECT, TempDir } from "./programs.ts";
+
+const notHeld = HOLDS_DIRECTORIES ? "" : " (ignored: no directory can be held here)";
+
+function testPinned(criterion: string, fn: (f: Fixture) => Promise<void> | void): void {
+  Deno.test({
+    name: criterion + notHeld,
+    ignore: !HOLDS_DIRECTORIES,
+    fn: async () => {
+      await using f = new Fixture();
+      assert(f.top.pinned);
+      await fn(f);
+    },
+  });
+}
+
+/** A directory `top` with `d/file` in it, and beside it `outside/file`. */
+class Fixture implements AsyncDisposable {
+  readonly #dir = new TempDir();
+  readonly path = Deno.realPathSync(this.#dir.path);
+  readonly top: Directory;
+
+  constructor() {
+    for (const path of ["top/d/sub", "outside/sub"]) {
+      Deno.mkdirSync(`${this.path}/${path}`, { recursive: true });
+    }
+    Deno.writeTextFileSync(`${this.path}/top/d/file`, "inside");
+    Deno.writeTextFileSync(`${this.path}/outside/file`, "outside");
+    this.top = Directory.open(`${this.path}/top`);
+  }
+
+  enter(name: string, directory = this.top): Directory | undefined {
+    return directory.enter(name, Deno.lstatSync(directory.at(name)));
+  }
+
+  /** Puts a link to the directory outside where `top/d` is, which is `top/away` then. */
+  swap(): void {
+    Deno.renameSync(`${this.path}/top/d`, `${this.path}/top/away`);
+    Deno.symlinkSync(`${this.path}/outside`, `${this.path}/top/d`);
+  }
+
+  names(path: string): string[] {
+    return [...Deno.readDirSync(`${this.path}/${path}`)].map(({ name }) => name).sort();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.top.close();
+    await this.#dir[Symbol.asyncDispose]();
+  }
+}
+
+testPinned("Directory.at() leads into the directory, whatever its name leads to", (f) => {
+  using d = f.enter("d")!;
+  f.swap();
+  assertEquals(Deno.lstatSync(d.at("file")).size, "inside".length);
+  Deno.mkdirSync(d.at("made"));
+  Deno.renameSync(d.at("file"), d.at("renamed"));
+  Deno.linkSync(d.at("renamed"), d.at("linked"));
+  Deno.removeSync(d.at("sub"), { recursive: true });
+  assertEquals([...Deno.readDirSync(d.path)].map(({ name }) => name).sort(), [
+    "linked",
+    "made",
+    "renamed",
+  ]);
+  assertEquals(f.names("outside"), ["file", "sub"]);
+});
+
+testPinned("Directory.enter() opens what was seen, and nothing else", (f) => {
+  const seen = Deno.lstatSync(f.top.at("d"));
+  f.swap();
+  assertEquals(f.top.enter("d", seen), undefined);
+  Deno.removeSync(f.top.at("d"));
+  assertEquals(f.top.enter("d", seen), undefined);
+  Deno.writeTextFileSync(f.top.at("d"), "a file");
+  assertEquals(f.top.enter("d", seen), undefined);
+  using away = f.top.enter("away", seen);
+  assertEquals(away?.identity, `${seen.dev}:${seen.ino}`);
+});
+
+testPinned("Directory.open() opens what was seen, and nothing else", async (f) => {
+  using d = f.enter("d")!;
+  const seen = Deno.lstatSync(d.at("file"));
+  {
+    await using file = d.open("file", seen)!;
+    assertEquals(new TextDecoder().decode(await file.readWhole()), "inside");
+  }
+  Deno.renameSync(d.at("file"), d.at("away"));
+  Deno.symlinkSync("../../outside/file", d.at("file"));
+  assertEquals(d.open("file", seen), undefined);
+  Deno.removeSync(d.at("file"));
+  Deno.linkSync(`${f.path}/outside/file`, d.at("file"));
+  assertEquals(d.open("file", seen), undefined);
+});
+
+testPinned("Directory.open() does not wait for a named pipe that was swapped in", (f) => {
+  using d = f.enter("d")!;
+  const seen = Deno.lstatSync(d.at("file"));
+  Deno.removeSync(d.at("file"));
+  const { success } = new Deno.Command("mkfifo", { args: [`${f.path}/top/d/file`] }).outputSync();
+  assert(success);
+  let code = "";
+  try {
+    d.open("file", seen);
+  } catch (error) {
+    code = (error as { code: string }).code;
+  }
+  assertEquals(code, "not_a_file");
+});
+
+testPinned(
+  "Directory.createFile() creates in the directory, whatever its name leads to",
+  async (f) => {
+    using d = f.enter("d")!;
+    const created = [d.createFile(".part")];
+    f.swap();
+    created.push(d.createFile(".part"));
+    for (const [turn, each] of created.entries()) {
+      await using staged = StagedFile.of(each, 0o640);
+      await staged.write(new TextEncoder().encode("text"));
+      await staged.write(new Uint8Array(100_000));
+      staged.stamp({ mtime: 1_234_567_890_123 });
+      await staged.sync();
+      staged.publish(d.at(`published-${turn}`), { replace: false });
+      const { size, mode, mtime } = Deno.lstatSync(`${f.path}/top/away/published-${turn}`);
+      assertEquals([size, mode! & 0o777, mtime?.getTime()], [100_004, 0o640, 1_234_567_890_123]);
+    }
+    assertEquals(f.names("top/away"), ["file", "published-0", "published-1", "sub"]);
+    assertEquals(f.names("outside"), ["file", "sub"]);
+  },
+);
+
+testPinned("Directory.known() knows a directory by its whole name, as long as it has it", (f) => {
+  const known = (name: string) => {
+    using directory = f.top.known(name);
+    return directory?.identity;
+  };
+  assertEquals(known("d/sub"), undefined);
+  using d = f.enter("d")!;
+  using sub = f.enter("sub", d)!;
+  assertEquals(known("d/sub"), sub.identity);
+  assertEquals(known("d"), d.identity);
+  f.swap();
+  assertEquals([known("d/sub"), known("d")], [undefined, undefined]);
+  Deno.removeSync(f.top.at("d"));
+  Deno.renameSync(f.top.at("away"), f.top.at("d"));
+  assertEquals(known("d/sub"), sub.identity);
+});
+
+testPinned("Directory.sync() flushes the directory, whatever its name leads to", async (f) => {
+  using d = f.enter("d")!;
+  f.swap();
+  await d.sync();
+});
+
+testPinned("Directory.hold() keeps it open until all are done with it", (f) => {
+  const d = f.enter("d")!;
+  using held = d.hold();
+  d[Symbol.dispose]();
+  d[Symbol.dispose]();
+  f.swap();
+  assertEquals(Deno.lstatSync(held.at("file")).size, "inside".length);
+});
+
+testPinned("Directory.mend() makes the way to it anew", (f) => {
+  using d = f.enter("d")!;
+  assertEquals(f.top.mend(), false);
+  const clear = () => {
+    Deno.removeSync(d.path.slice(0, d.path.lastIndexOf("/fd/")), { recursive: true });
+  };
+  clear();
+  assertEquals(f.top.mend(), true);
+  assertEquals(Deno.lstatSync(d.at("file")).size, "inside".length);
+  clear();
+  d.createFile(".part").file.close();
+  assertEquals(f.names("top/d").filter((name) => name.endsWith(".part")).length, 1);
+});
+
+testPinned("Directory.close() leaves nothing in the directory for temporary files", (f) => {
+  const link = f.top.path.slice(0, f.top.path.lastIndexOf("/"));
+  assertEquals(Deno.readLinkSync(link), `/proc/${Deno.pid}/fd`);
+  f.top.close();
+  let gone = false;
+  try {
+    Deno.lstatSync(link.slice(0, -"/fd".length));
+  } catch {
+    gone = true;
+  }
+  assert(gone);
+});
+
+/** A program that uses a storage in the directory that it is given, and prints what came of it. */
+const PROGRAM = `
+const { FsStorage } = await import('${PROJECT}mod.ts');
+await using storage = FsStorage.open(Deno.args[0]);
+const bytes = new TextEncoder().encode("text");
+await using pending = await storage.create("a/b", { size: 4 });
+await pending.write(bytes);
+const checksum = "1cb251ec0d568de6a929b520c4aed8d1";
+await pending.commit({ checksum, replace: false, mtime: 1234567890123 });
+await storage.move("a/b", "a/c", { replace: false });
+const names = [];
+for await (const { filename } of storage.list("", { recursive: true })) names.push(filename);
+const left = async (name) => await storage.find(name) === undefined;
+console.log(JSON.stringify([
+  storage.guarded, names, await storage.checksum("a/c", "md5"), await left("out/secret"),
+]));
+`;
+
+for (
+  const [what, permissions, guarded, temporaryMode = 0o700] of [
+    ["may use everything", ["--allow-read", "--allow-write"], HOLDS_DIRECTORIES],
+    ["may use one directory only", ["--allow-read=DIR", "--allow-write=DIR"], false],
+    ["shares temporary files", ["--allow-read", "--allow-write"], HOLDS_DIRECTORIES, 0o1777],
+    [
+      "has temporary files that others can replace",
+      ["--allow-read", "--allow-write"],
+      false,
+      0o777,
+    ],
+  ] as const
+) {
+  Deno.test(`FsStorage.guarded in a program that ${what}`, async () => {
+    await using dir = new TempDir();
+    const root = Deno.realPathSync(dir.path) + "/root";
+    Deno.mkdirSync(root);
+    Deno.symlinkSync("..", `${root}/out`);
+    dir.write("secret", "secret");
+    const program = dir.write("program.ts", PROGRAM);
+    const temporary = dir.join("temporary");
+    Deno.mkdirSync(temporary);
+    Deno.chmodSync(temporary, temporaryMode);
+    const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        ...["run", "--quiet", "--no-prompt", "--no-check", "--config", `${PROJECT}deno.json`],
+        ...permissions.map((each) => each.replace("DIR", root)),
+        ...[program, root],
+      ],
+      env: { TMPDIR: temporary },
+      stdin: "null",
+    }).output();
+    assertEquals([...Deno.readDirSync(temporary)], []);
+    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+    assertEquals(text(stderr), "");
+    assertEquals(JSON.parse(text(stdout)), [
+      guarded,
+      ["a", "a/c"],
+      "1cb251ec0d568de6a929b520c4aed8d1",
+      true,
+    ]);
+  });
+}
