@@ -169,6 +169,12 @@ export function openDirectory(path: string): number | undefined {
   return undefined;
 }
 
+/** How the temporary directories are called. */
+const PREFIX = "ferry-fd-";
+
+/** After how many milliseconds one that nobody has a lock on was left behind, and is not just being made. */
+const LEFT_BEHIND_MS = 60_000;
+
 /** A temporary directory with the link `fd` in it. */
 interface Own {
   path: string;
@@ -186,7 +192,7 @@ function makeOwn(): Own | undefined {
   if (!granted("read") || !granted("write")) return undefined;
   let own: Own | undefined;
   try {
-    const path = Deno.makeTempDirSync({ prefix: "ferry-fd-" });
+    const path = Deno.makeTempDirSync({ prefix: PREFIX });
     const lock = Deno.openSync(path, { read: true });
     own = { path, inode: inodeOf(lock.statSync()), lock };
     tryLock(lock);
@@ -194,12 +200,35 @@ function makeOwn(): Own | undefined {
     Deno.symlinkSync("/proc/self", `${path}/self`);
     // By the number of the process it is one link less every time.
     Deno.symlinkSync(`${Deno.realPathSync(`${path}/self`)}/fd`, `${path}/fd`);
-    if (leadsToWhatIsOpen(path)) return own;
+    if (leadsToWhatIsOpen(path)) {
+      removeLeftBehind(path);
+      return own;
+    }
   } catch {
     // Nowhere safe to put it, no /proc, or a runtime whose descriptors are not the system's.
   }
   if (own) remove(own);
   return undefined;
+}
+
+/** Removes what processes left beside this directory that were killed. */
+function removeLeftBehind(path: string): void {
+  const directory = dirname(path);
+  const { uid } = Deno.lstatSync(path);
+  for (const { name } of Deno.readDirSync(directory)) {
+    if (!name.startsWith(PREFIX)) continue;
+    const other = `${directory}/${name}`;
+    try {
+      const info = Deno.lstatSync(other);
+      const isOld = Date.now() - info.mtime!.getTime() > LEFT_BEHIND_MS;
+      if (!info.isDirectory || info.uid !== uid || !isOld) continue;
+      const lock = Deno.openSync(other, { read: true });
+      if (tryLock(lock)) remove({ path: other, inode: inodeOf(info), lock });
+      else lock.close();
+    } catch {
+      // Another process was quicker.
+    }
+  }
 }
 
 /** Whether other users may rename or remove what stands at a path of this user's. */

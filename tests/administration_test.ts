@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { X509Certificate } from "node:crypto";
 import { createCertificate } from "../server/certificate.ts";
 import { FerryError } from "../lib/errors.ts";
+import { parseToken } from "../lib/token.ts";
 import { ferryd, TempDir } from "./programs.ts";
 
 const mode = (path: string) => Deno.statSync(path).mode! & 0o777;
@@ -21,7 +22,7 @@ Deno.test("ferryd token new prints the token, and nothing else, on standard outp
   ]);
   assertEquals(made.code, 0, made.stderr);
   assertMatch(made.stdout, /^ferry_[0-9a-f]{12}_[A-Za-z0-9_-]{43}\n$/);
-  const [, id, secret] = made.stdout.trim().split("_") as [string, string, string];
+  const { id, secret } = parseToken(made.stdout.trim());
   assertStringIncludes(made.stderr, id);
   assert(!made.stderr.includes(secret));
   assert(!Deno.readTextFileSync(file).includes(secret));

@@ -209,6 +209,45 @@ console.log(JSON.stringify([
 ]));
 `;
 
+async function runProgram(
+  args: readonly string[],
+  temporary: string,
+): Promise<{ stdout: string; stderr: string }> {
+  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "--quiet", "--no-prompt", "--no-check", "--config", `${PROJECT}deno.json`],
+      ...args,
+    ],
+    env: { TMPDIR: temporary },
+    stdin: "null",
+  }).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { stdout: text(stdout), stderr: text(stderr) };
+}
+
+testPinned("FsStorage.open() removes what killed processes left to hold directories", async () => {
+  await using dir = new TempDir();
+  for (const name of ["root", "temporary"]) Deno.mkdirSync(dir.join(name));
+  const temporary = dir.join("temporary");
+  for (const name of ["ferry-fd-left", "ferry-fd-held", "ferry-fd-new", "other"]) {
+    const path = `${temporary}/${name}`;
+    Deno.mkdirSync(path);
+    Deno.symlinkSync("/proc/self", `${path}/self`);
+    if (name !== "ferry-fd-new") Deno.utimeSync(path, 0, 0);
+  }
+  using held = Deno.openSync(`${temporary}/ferry-fd-held`, { read: true });
+  held.lockSync(true);
+  const args = [
+    "--allow-read",
+    "--allow-write",
+    dir.write("program.ts", PROGRAM),
+    dir.join("root"),
+  ];
+  assertEquals((await runProgram(args, temporary)).stderr, "");
+  const names = [...Deno.readDirSync(temporary)].map(({ name }) => name).sort();
+  assertEquals(names, ["ferry-fd-held", "ferry-fd-new", "other"]);
+});
+
 for (
   const [what, permissions, guarded, temporaryMode = 0o700] of [
     ["may use everything", ["--allow-read", "--allow-write"], HOLDS_DIRECTORIES],
@@ -232,19 +271,11 @@ for (
     const temporary = dir.join("temporary");
     Deno.mkdirSync(temporary);
     Deno.chmodSync(temporary, temporaryMode);
-    const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: [
-        ...["run", "--quiet", "--no-prompt", "--no-check", "--config", `${PROJECT}deno.json`],
-        ...permissions.map((each) => each.replace("DIR", root)),
-        ...[program, root],
-      ],
-      env: { TMPDIR: temporary },
-      stdin: "null",
-    }).output();
+    const args = [...permissions.map((each) => each.replace("DIR", root)), program, root];
+    const { stdout, stderr } = await runProgram(args, temporary);
     assertEquals([...Deno.readDirSync(temporary)], []);
-    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-    assertEquals(text(stderr), "");
-    assertEquals(JSON.parse(text(stdout)), [
+    assertEquals(stderr, "");
+    assertEquals(JSON.parse(stdout), [
       guarded,
       ["a", "a/c"],
       "1cb251ec0d568de6a929b520c4aed8d1",
