@@ -237,17 +237,25 @@ function othersMayRename(path: string): boolean {
   return (mode! & 0o022) !== 0 && (mode! & 0o1000) === 0;
 }
 
+/**
+ * Whether the numbers of what is open are the system's. Those of older runtimes are their own and may agree with
+ * the system's by chance, but not again and again: they are never given twice, as the system's are.
+ */
 function leadsToWhatIsOpen(path: string): boolean {
   const gone = `${path}/gone`;
-  Deno.mkdirSync(gone);
-  const descriptor = openDirectory(gone)!;
-  try {
-    Deno.removeSync(gone);
-    // No name leads there any more; who still gets there did not go by a name.
-    return inodeOf(Deno.statSync(`${path}/fd/${descriptor}`)) === inodeOf(fstatSync(descriptor));
-  } finally {
-    closeSync(descriptor);
+  for (let look = 0; look < 3; look++) {
+    Deno.mkdirSync(gone);
+    const descriptor = openDirectory(gone)!;
+    try {
+      Deno.removeSync(gone);
+      // No name leads there any more; who still gets there did not go by a name.
+      const reached = Deno.statSync(`${path}/fd/${descriptor}`);
+      if (inodeOf(reached) !== inodeOf(fstatSync(descriptor))) return false;
+    } finally {
+      closeSync(descriptor);
+    }
   }
+  return true;
 }
 
 function remove({ path, lock }: Own): void {
