@@ -14,10 +14,10 @@ export const ALL_BUFFERS: number = 8 * 1024 * 1024;
 /** The part of what is left that one buffer may take: the more are held, the smaller are the next ones. */
 const SHARE = 4;
 
-/** A buffer for as long as it is needed. Nobody may look at it when it was disposed of. */
-export interface LentBuffer<Memory extends ArrayBufferLike = ArrayBuffer> extends Disposable {
+/** A buffer for as long as it is needed: when it is disposed of, its memory is gone. */
+export interface LentBuffer extends Disposable {
   /** The buffer. */
-  readonly bytes: Uint8Array<Memory>;
+  readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
 /** A number of bytes that is shared among buffers. */
@@ -40,33 +40,19 @@ export class BufferBudget {
    */
   lend(most: number): LentBuffer {
     const size = this.sizeOf(most);
-    const { buffer } = new Uint8Array(size);
-    // It is freed at once, not when garbage is collected: by then there might be any number of them. It is
-    // never lent again: bytes of one connection must not turn up in another.
-    return this.#lent(new Uint8Array(buffer), () => buffer.transfer(0));
-  }
-
-  /** The same in memory that threads share, unless it is small; that is freed with other garbage. */
-  lendShared(most: number): LentBuffer<ArrayBufferLike> {
-    const size = this.sizeOf(most);
-    if (size <= SMALL_BUFFER) return this.lend(size);
-    return this.#lent(new Uint8Array(new SharedArrayBuffer(size)), () => {});
-  }
-
-  #lent<Memory extends ArrayBufferLike>(
-    bytes: Uint8Array<Memory>,
-    free: () => void,
-  ): LentBuffer<Memory> {
-    const counted = bytes.length > SMALL_BUFFER ? bytes.length : 0;
+    const counted = size > SMALL_BUFFER ? size : 0;
     this.#left -= counted;
+    const { buffer } = new Uint8Array(size);
     let lent = true;
     return {
-      bytes,
+      bytes: new Uint8Array(buffer),
       [Symbol.dispose]: () => {
         if (!lent) return;
         lent = false;
         this.#left += counted;
-        free();
+        // It is freed now, not when garbage is collected: by then there might be any number of them. It is
+        // never lent again: bytes of one connection must not turn up in another.
+        buffer.transfer(0);
       },
     };
   }
@@ -87,13 +73,13 @@ export class BufferBudget {
 export const BUFFERS: BufferBudget = new BufferBudget(ALL_BUFFERS);
 
 /**
- * Two buffers that are used in turn, in memory that threads share, so that one can be filled while the other
- * is emptied. They begin as large as memory allows, and become larger as it allows more.
+ * Two buffers that are used in turn, so that one can be filled while the other is emptied. They begin as
+ * large as memory allows, and become larger as it allows more.
  */
 export class BufferPair implements Disposable {
   readonly #budget: BufferBudget;
   readonly #most: number;
-  readonly #lent: [LentBuffer<ArrayBufferLike>?, LentBuffer<ArrayBufferLike>?] = [];
+  readonly #lent: [LentBuffer?, LentBuffer?] = [];
   #turn: 0 | 1 = 1;
 
   /** Two buffers of up to `most` bytes each. */
@@ -111,19 +97,19 @@ export class BufferPair implements Disposable {
   }
 
   /** The one that was not given last; what it held is to be done with. */
-  next(): Uint8Array {
+  next(): Uint8Array<ArrayBuffer> {
     this.#turn = this.#turn === 0 ? 1 : 0;
     return this.same();
   }
 
   /** The one that was given last; what it held is to be done with. */
-  same(): Uint8Array {
+  same(): Uint8Array<ArrayBuffer> {
     const lent = this.#lent[this.#turn];
     if (lent && (lent.bytes.length >= this.#most || !this.#budget.has(lent.bytes.length * 2))) {
       return lent.bytes;
     }
     lent?.[Symbol.dispose]();
-    return (this.#lent[this.#turn] = this.#budget.lendShared(this.#most)).bytes;
+    return (this.#lent[this.#turn] = this.#budget.lend(this.#most)).bytes;
   }
 
   /** Gives both back; nothing may be on its way into them or out of them. */

@@ -69,11 +69,6 @@ export function isMd5(text: string): boolean {
 export interface Digest {
   /** Takes the next bytes; they may be overwritten as soon as this returns. */
   update(bytes: Uint8Array): void;
-  /**
-   * Takes the next bytes while the caller does something else, where that can be had. They must stay as they
-   * are, and nothing may be asked of this digest, until it resolves.
-   */
-  updateAside(bytes: Uint8Array): Promise<void>;
   /** The checksum of all bytes. Nothing may be fed after that. */
   checksum(): Checksum;
 }
@@ -91,11 +86,7 @@ export async function createDigest(algorithm: Algorithm): Promise<Digest> {
 }
 
 function digestOfMd5(md5: Md5): Digest {
-  return {
-    update: (bytes) => md5.update(bytes),
-    updateAside: (bytes) => md5.updateAside(bytes),
-    checksum: () => md5.hex(),
-  };
+  return { update: (bytes) => md5.update(bytes), checksum: () => md5.hex() };
 }
 
 /** Of the ways to compute it, OpenSSL's is several times as fast; its state cannot be put away. */
@@ -103,15 +94,9 @@ async function createSha256(): Promise<Digest> {
   const { createHash } = await nodeCrypto();
   const hash = createHash("sha256");
   return {
-    ...inPlace((bytes) => void hash.update(bytes)),
+    update: (bytes) => void hash.update(bytes),
     checksum: () => checksumOf("sha256", hash.digest("hex")),
   };
-}
-
-/** The updates of a digest that has no thread to go to. */
-function inPlace(update: Digest["update"]): Pick<Digest, "update" | "updateAside"> {
-  // deno-lint-ignore require-await -- it fails as one that waits does
-  return { update, updateAside: async (bytes) => update(bytes) };
 }
 
 /** Makes the WebAssembly that computes XXH3-128: one for all, since each has memory of its own. */
@@ -142,11 +127,6 @@ class Xxh128 implements Digest {
 
   update(bytes: Uint8Array): void {
     this.#own().update(bytes);
-  }
-
-  // deno-lint-ignore require-await -- it fails as one that waits does
-  async updateAside(bytes: Uint8Array): Promise<void> {
-    this.update(bytes);
   }
 
   /** The state, which {@linkcode Xxh128.create} takes. */
@@ -294,15 +274,6 @@ export class PrefixDigest implements Digest {
     this.#md5?.update(bytes);
     this.#sha256?.update(bytes);
     this.#xxh128?.update(bytes);
-  }
-
-  /** Takes the next bytes while the caller does something else; see {@linkcode Digest.updateAside}. */
-  async updateAside(bytes: Uint8Array): Promise<void> {
-    this.#fed += bytes.length;
-    const aside = this.#md5?.updateAside(bytes);
-    this.#sha256?.update(bytes);
-    this.#xxh128?.update(bytes);
-    await aside;
   }
 
   /** The checksum of all bytes. Nothing may be fed after that. */

@@ -9,8 +9,6 @@
  * @module
  */
 
-import { Md5Thread, Md5Threads } from "./md5_threads.ts";
-
 /** The block that md5 works in, in bytes. */
 export const BLOCK_BYTES = 64;
 
@@ -28,9 +26,6 @@ const INPUT_BYTES = 256 * 1024;
 
 /** The words A, B, C and D at the start (RFC 1321, section 3.3). */
 const INITIAL = Uint32Array.of(0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476);
-
-/** A piece of fewer bytes is digested before a thread would have heard of it. */
-const MIN_ASIDE_BYTES = 256 * 1024;
 
 /** One md5, fed piece by piece. */
 export class Md5 {
@@ -99,26 +94,6 @@ export class Md5 {
     if (whole < bytes.length) this.#rest.set(bytes.subarray(whole));
   }
 
-  /**
-   * Takes the next bytes while the caller does something else, where they are in shared memory and a thread is
-   * free; elsewhere as {@linkcode Md5.update} does. They must stay as they are, and
-   * nothing may be asked of this digest, until this resolves.
-   */
-  async updateAside(bytes: Uint8Array, threads: Md5Threads = THREADS): Promise<void> {
-    const thread = bytes.length >= MIN_ASIDE_BYTES && inSharedMemory(bytes) && threads.idle;
-    if (!thread) return this.update(bytes);
-    const head = (BLOCK_BYTES - this.#size % BLOCK_BYTES) % BLOCK_BYTES;
-    if (head > 0) this.update(bytes.subarray(0, head));
-    const blocks = bytes.subarray(head, bytes.length - (bytes.length - head) % BLOCK_BYTES);
-    try {
-      this.#words.set(await thread.compress(this.#words, blocks));
-    } catch {
-      this.#digest(blocks);
-    }
-    this.#size += blocks.length;
-    this.update(bytes.subarray(head + blocks.length));
-  }
-
   /** The digest of all bytes in lower-case hexadecimal. Nothing may be fed after that. */
   hex(): string {
     const size = this.#size;
@@ -156,15 +131,6 @@ export class Md5 {
 }
 
 const shared = new Md5();
-
-function inSharedMemory(bytes: Uint8Array): bytes is Uint8Array<SharedArrayBuffer> {
-  return bytes.buffer instanceof SharedArrayBuffer;
-}
-
-/** What large transfers have digested beside them. */
-export const THREADS: Md5Threads = new Md5Threads(() => {
-  return new Md5Thread({ module: makeModule(), input: INPUT, inputBytes: INPUT_BYTES });
-});
 
 /** The amounts of rotation of the four rounds (section 3.4). */
 const ROTATIONS = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]];
@@ -316,16 +282,11 @@ interface Engine {
   state: Uint32Array;
 }
 
-/** Made when they are first needed: many a run has nothing to digest. */
-let module: WebAssembly.Module | undefined;
+/** Made when it is first needed: many a run has nothing to digest. */
 let engine: Engine | undefined;
 
-function makeModule(): WebAssembly.Module {
-  return module ??= new WebAssembly.Module(assemble());
-}
-
 function startEngine(): Engine {
-  const { exports } = new WebAssembly.Instance(makeModule());
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(assemble()));
   const { compress, memory: { buffer } } = exports as unknown as Exports;
   return { compress, memory: new Uint8Array(buffer), state: new Uint32Array(buffer, 0, 4) };
 }

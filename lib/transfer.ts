@@ -21,7 +21,6 @@ import {
 } from "./checksum.ts";
 import { FerryError, toFerryError } from "./errors.ts";
 import { checksumKeys, errorReply } from "./header.ts";
-import { THREADS } from "./md5.ts";
 import { CHECKPOINT_BYTES } from "./partial.ts";
 import type { ByteSink, ByteSource } from "./storage.ts";
 import type { IncomingBody, Wire } from "./wire.ts";
@@ -37,9 +36,6 @@ const CHUNK_BYTES: number = 1024 * 1024;
 
 /** The piece in which bodies are read that are looked into as they come. */
 const PIECE_BYTES = 32 * 1024;
-
-/** After so many pieces a thread is started to digest them: for fewer it would cost more than it saves. */
-const TURNS_ALONE = 8;
 
 /** Bytes and their checksum. */
 export interface Verified {
@@ -103,9 +99,9 @@ export async function sendSized(
   }
   await wire.writeFrame({ ...header, ...checksumKeys(algorithm, checksum), total_size: size });
   if (checksum === null) digest ??= await createDigest(algorithm);
-  using buffers = new Buffers(size);
+  using buffers = new BufferPair(Math.min(size, CHUNK_BYTES));
   let reading = fillPiece(source, buffers.next(), size);
-  let writing: Promise<unknown> | undefined;
+  let writing: Promise<void> | undefined;
   try {
     // While one piece is being digested here, the one before it is on its way into the socket and the
     // one after it is being read by another thread.
@@ -119,8 +115,10 @@ export async function sendSized(
       sent += piece.length;
       const ahead = buffers.ample && sent < size;
       if (ahead) reading = fillPiece(source, buffers.next(), size - sent);
-      const sending = sendPiece(wire, piece, onBytes);
-      writing = both(sending, checksum === null ? digest?.updateAside(piece) : undefined);
+      writing = sendPiece(wire, piece, onBytes);
+      // Its failure is seen at the next await; here it only must not count as unhandled.
+      writing.catch(() => {});
+      if (checksum === null) digest?.update(piece);
       if (ahead || sent === size) continue;
       await writing;
       reading = fillPiece(source, buffers.same(), size - sent);
@@ -136,47 +134,6 @@ export async function sendSized(
   if (checksum !== null) return { checksum, size };
   const sent = { checksum: digest!.checksum(), size };
   return await closeBody(wire, header, { source, algorithm, sent });
-}
-
-/** Two buffers that are used by turns. After many turns, threads digest what is in them. */
-class Buffers implements Disposable {
-  readonly #pair: BufferPair;
-  #turns = 0;
-  #threads: Disposable | undefined;
-
-  /** Buffers for at most that many bytes. */
-  constructor(most: number) {
-    this.#pair = new BufferPair(Math.min(most, CHUNK_BYTES));
-  }
-
-  /** See {@linkcode BufferPair.ample}. */
-  get ample(): boolean {
-    return this.#pair.ample;
-  }
-
-  /** The one that is not the last. */
-  next(): Uint8Array {
-    if (++this.#turns === TURNS_ALONE) this.#threads = THREADS.lease();
-    return this.#pair.next();
-  }
-
-  /** The last one. */
-  same(): Uint8Array {
-    return this.#pair.same();
-  }
-
-  [Symbol.dispose](): void {
-    this.#threads?.[Symbol.dispose]();
-    this.#pair[Symbol.dispose]();
-  }
-}
-
-/** Both of what is done with a piece at the same time. Who does not wait yet must not be told of failures. */
-function both(first: Promise<unknown>, second?: Promise<unknown>): Promise<unknown> {
-  const settled = Promise.allSettled([first, second]);
-  const done = settled.then(() => Promise.all([first, second]));
-  done.catch(() => {});
-  return done;
 }
 
 /** Reads until the piece is full or nothing is left: short reads would only make more system calls. */
@@ -336,8 +293,8 @@ async function receiveLarge(
     const saved = keeping?.save();
     if (saved && saved.size > 0) await resumable?.checkpoint(saved);
   };
-  using buffers = new Buffers(CHUNK_BYTES);
-  let writing: Promise<unknown> | undefined;
+  using buffers = new BufferPair(CHUNK_BYTES);
+  let writing: Promise<void> | undefined;
   let size = behind?.size ?? 0;
   let remembered = size;
   try {
@@ -352,8 +309,10 @@ async function receiveLarge(
         remembered = size;
       }
       const piece = buffer.subarray(0, count);
-      // The write runs on another thread while the digest is computed, on yet another or here.
-      writing = both(sink.write(piece), digest.updateAside(piece));
+      // The write runs on another thread while the digest is computed here.
+      writing = sink.write(piece);
+      writing.catch(() => {});
+      digest.update(piece);
       size += count;
     }
   } catch (error) {
@@ -420,20 +379,23 @@ export async function digestPrefix(
 
 /** Feeds a digest from a source, to its end or to a limit; the next piece is read meanwhile. */
 async function feed(
-  digest: Pick<Digest, "updateAside">,
+  digest: Pick<Digest, "update">,
   source: ByteSource,
   limit: number,
 ): Promise<number> {
-  using buffers = new Buffers(limit);
+  using buffers = new BufferPair(CHUNK_BYTES);
   let size = 0;
-  let digesting: Promise<void> | undefined;
-  let reading = fillPiece(source, buffers.next(), limit);
+  const read = async () => {
+    const piece = buffers.next().subarray(0, limit - size);
+    const count = piece.length > 0 ? await source.read(piece) : null;
+    return count === null ? null : piece.subarray(0, count);
+  };
+  let reading = read();
   for (;;) {
     const piece = await reading;
-    await digesting;
-    if (piece.length === 0) return size;
+    if (piece === null) return size;
     size += piece.length;
-    reading = fillPiece(source, buffers.next(), limit - size);
-    digesting = digest.updateAside(piece);
+    reading = read();
+    digest.update(piece);
   }
 }

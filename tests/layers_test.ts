@@ -6,8 +6,7 @@ type Imports = ReadonlyMap<string, readonly string[]>;
 
 /** The modules of lib/, lowest first: each may import what stands in a line above its own. */
 const LAYERS: readonly (readonly string[])[] = [
-  ["buffers", "echo", "errors", "exists", "file_lock", "md5_threads", "platform", "version"],
-  ["md5"],
+  ["buffers", "echo", "errors", "exists", "file_lock", "md5", "platform", "version"],
   [
     "address",
     "checksum",
@@ -43,7 +42,6 @@ const PURE = [
   "header",
   "manifest",
   "md5",
-  "md5_threads",
   "overwrite",
   "pin",
   "scram",

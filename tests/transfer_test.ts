@@ -1,8 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import { delay } from "@std/async/delay";
 import { emptyChecksum, md5Of } from "../lib/checksum.ts";
 import { FerryError } from "../lib/errors.ts";
-import { THREADS } from "../lib/md5.ts";
 import type { ByteSource } from "../lib/storage.ts";
 import { receive, sendSized, sendStreamed } from "../lib/transfer.ts";
 import { Wire } from "../lib/wire.ts";
@@ -43,26 +41,6 @@ Deno.test("receive() finds one wrong bit in a body of several pieces", async () 
   bad[2 * 1024 * 1024]! ^= 1;
   const frame = await frameOf(header, bad);
   await assertFails(receive(frame.body, new Collector()), "checksum_mismatch");
-});
-
-Deno.test("receive() has threads digest what is large, and leaves none behind", async () => {
-  const body = Uint8Array.from({ length: 40 * 1024 * 1024 + 7 }, (_, i) => (i * 31) >>> 3);
-  const header = message(`{"md5":"${md5Of(body)}","total_size":${body.length}}`);
-  let [ready, asked] = [false, navigator.hardwareConcurrency === 1];
-  const sink = {
-    async write() {
-      if (THREADS.size === 0) return;
-      while (!ready && !THREADS.idle) await delay(1);
-      // The piece that this is about is handed to a thread right after the sink was called.
-      await Promise.resolve();
-      asked ||= ready && !THREADS.idle;
-      ready = true;
-    },
-  };
-  const good = await frameOf(header, body);
-  assertEquals((await receive(good.body, sink)).size, body.length);
-  assert(asked);
-  assertEquals(THREADS.size, 0);
 });
 
 Deno.test("receive() tells of every byte", async () => {
