@@ -5,7 +5,7 @@
  */
 
 import { createHash } from "node:crypto";
-import { interruptible, succeed } from "../tests/interruptible.ts";
+import { runInterruptibly, succeed } from "../tests/interruptible.ts";
 import { Ferryd, spawnFerry, TempDir } from "../tests/programs.ts";
 import { writeRandomFile } from "../tests/random_file.ts";
 
@@ -173,11 +173,4 @@ function* messagesIn(bytes: Uint8Array): Generator<string> {
   }
 }
 
-if (import.meta.main) {
-  try {
-    Deno.exit(await interruptible(demo));
-  } catch (error) {
-    console.error(`demo: ${error instanceof Error ? error.message : error}`);
-    Deno.exit(1);
-  }
-}
+if (import.meta.main) await runInterruptibly("demo", demo);

@@ -19,7 +19,7 @@ import { resume } from "./bench_peers/resume.ts";
 import { roundTrips } from "./bench_peers/round_trips.ts";
 import { start } from "./bench_peers/start.ts";
 import { tree, treeAgain } from "./bench_peers/tree.ts";
-import { interruptible } from "./interruptible.ts";
+import { runInterruptibly } from "./interruptible.ts";
 
 /** Something that is measured and printed. */
 interface Case {
@@ -184,11 +184,4 @@ function fail(message: string): never {
   throw new Error(message);
 }
 
-if (import.meta.main) {
-  try {
-    Deno.exit(await interruptible((signal) => main(Deno.args, signal)));
-  } catch (error) {
-    console.error(`bench:peers: ${error instanceof Error ? error.message : error}`);
-    Deno.exit(1);
-  }
-}
+if (import.meta.main) await runInterruptibly("bench:peers", (signal) => main(Deno.args, signal));

@@ -8,12 +8,14 @@ import { onInterrupt } from "../lib/interrupts.ts";
 import { type Outcome, outcome } from "./programs.ts";
 
 /**
- * Runs a program's main function and gives the exit status. The first SIGINT or SIGTERM aborts the
- * signal that it is given, so that it fails and tidies up on its way out; a second one ends it at once.
+ * Runs a program's main function and ends with the exit status that it gives; where it fails, with 1 and the
+ * reason. The first SIGINT or SIGTERM aborts the signal that it is given, so that it fails and tidies up on its
+ * way out; a second one ends it at once.
  */
-export async function interruptible(
-  run: (signal: AbortSignal) => Promise<number>,
-): Promise<number> {
+export async function runInterruptibly(
+  name: string,
+  main: (signal: AbortSignal) => Promise<number>,
+): Promise<never> {
   const stop = new AbortController();
   let status = 0;
   onInterrupt((exitStatus) => {
@@ -21,11 +23,14 @@ export async function interruptible(
     stop.abort();
   }, (exitStatus) => Deno.exit(exitStatus));
   try {
-    return await run(stop.signal);
+    status = await main(stop.signal);
   } catch (error) {
-    if (stop.signal.aborted) return status;
-    throw error;
+    if (!stop.signal.aborted) {
+      console.error(`${name}: ${error instanceof Error ? error.message : error}`);
+      status = 1;
+    }
   }
+  Deno.exit(status);
 }
 
 /**

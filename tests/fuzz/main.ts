@@ -8,7 +8,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { randomNumbers } from "../faulty_peer.ts";
-import { interruptible } from "../interruptible.ts";
+import { runInterruptibly } from "../interruptible.ts";
 import { type Conversation, CONVERSATIONS, tlsConversation } from "./conversations.ts";
 import { converse, type Result } from "./execution.ts";
 import { mutate, type Random } from "./mutations.ts";
@@ -213,11 +213,4 @@ function fail(message: string): never {
   throw new Error(message);
 }
 
-if (import.meta.main) {
-  try {
-    Deno.exit(await interruptible((signal) => main(Deno.args, signal)));
-  } catch (error) {
-    console.error(`fuzz: ${error instanceof Error ? error.message : error}`);
-    Deno.exit(1);
-  }
-}
+if (import.meta.main) await runInterruptibly("fuzz", (signal) => main(Deno.args, signal));
