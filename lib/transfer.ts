@@ -385,17 +385,12 @@ async function feed(
 ): Promise<number> {
   using buffers = new BufferPair(CHUNK_BYTES);
   let size = 0;
-  const read = async () => {
-    const piece = buffers.next().subarray(0, limit - size);
-    const count = piece.length > 0 ? await source.read(piece) : null;
-    return count === null ? null : piece.subarray(0, count);
-  };
-  let reading = read();
+  let reading = fillPiece(source, buffers.next(), limit);
   for (;;) {
     const piece = await reading;
-    if (piece === null) return size;
+    if (piece.length === 0) return size;
     size += piece.length;
-    reading = read();
+    reading = fillPiece(source, buffers.next(), limit - size);
     digest.update(piece);
   }
 }
