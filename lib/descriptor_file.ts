@@ -11,11 +11,11 @@ import {
   fstatSync,
   read,
   readSync,
-  write,
   writeSync,
 } from "node:fs";
+import { inodeOf } from "./handles.ts";
 import type { FileFacts, ReadableFile } from "./local_file.ts";
-import type { WritableFile } from "./staging.ts";
+import { openExactly, type WritableFile } from "./staging.ts";
 
 /** As much of `Deno.FsFile` as ferry reads and writes files with. */
 export class DescriptorFile implements ReadableFile, WritableFile {
@@ -24,9 +24,21 @@ export class DescriptorFile implements ReadableFile, WritableFile {
   /** Whether the system's own position is that: not to have to tell it saves time. */
   #inStep = true;
 
-  /** A file that is open, and closed with this one. */
-  constructor(descriptor: number) {
+  /** A path that leads to the descriptor, where there is one. */
+  readonly #path: string | undefined;
+  /** How many bytes have been written. */
+  #written = 0;
+  /** The file opened once more, for what is written by other threads; null where that cannot be had. */
+  #threaded: Deno.FsFile | null | undefined;
+
+  /**
+   * A file that is open, and closed with this one.
+   *
+   * @param path leads to the descriptor; without it everything is written by the calling thread
+   */
+  constructor(descriptor: number, path?: string) {
     this.#descriptor = descriptor;
+    this.#path = path;
   }
 
   /** The descriptor; as soon as it is closed the number may stand for another file. */
@@ -74,13 +86,39 @@ export class DescriptorFile implements ReadableFile, WritableFile {
 
   /** See `Deno.FsFile`. */
   writeSync(bytes: Uint8Array): number {
-    return writeSync(this.#open, bytes);
+    const descriptor = this.#open;
+    const count = this.#threaded?.writeSync(bytes) ?? writeSync(descriptor, bytes);
+    this.#written += count;
+    return count;
   }
 
   /** See `Deno.FsFile`. */
   async write(bytes: Uint8Array): Promise<number> {
-    const descriptor = this.#open;
-    return await settled<number>((done) => write(descriptor, bytes, done));
+    if (this.#threaded === undefined) this.#threaded = this.#openThreaded();
+    if (!this.#threaded) return this.writeSync(bytes);
+    const count = await this.#threaded.write(bytes);
+    this.#written += count;
+    return count;
+  }
+
+  /** Whatever it is called, `write` of `node:fs` makes its system call on the thread that calls it. */
+  #openThreaded(): Deno.FsFile | null {
+    const facts = fstatSync(this.#open);
+    if (this.#path === undefined) return null;
+    let file: Deno.FsFile;
+    try {
+      file = openExactly(Deno.realPathSync(this.#path), { write: true });
+    } catch {
+      // It has no name any more, or a mode that lets nobody open it again.
+      return null;
+    }
+    // The runtime goes by the name that the descriptor's file has now.
+    if (inodeOf(file.statSync()) !== inodeOf(facts)) {
+      file.close();
+      return null;
+    }
+    file.seekSync(this.#written, Deno.SeekMode.Start);
+    return file;
   }
 
   /** See `Deno.FsFile`. */
@@ -98,6 +136,7 @@ export class DescriptorFile implements ReadableFile, WritableFile {
   close(): void {
     closeSync(this.#open);
     this.#descriptor = undefined;
+    this.#threaded?.close();
   }
 }
 

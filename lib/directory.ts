@@ -169,7 +169,7 @@ export class Directory implements ChangedDirectory, Disposable {
     }
     // Where it stands now is where it was created, unless something else was swapped in.
     if (this.#handles!.placeOf(descriptor) === this.#byName(name)) {
-      return new DescriptorFile(descriptor);
+      return new DescriptorFile(descriptor, `${this.#handles!.path}/${descriptor}`);
     }
     closeSync(descriptor);
     return openExactly(path, { write: true });
