@@ -9,6 +9,7 @@ import type { IHasher } from "hash-wasm";
 import { timingSafeEqual } from "@std/crypto/timing-safe-equal";
 import { decodeHex, encodeHex } from "@std/encoding/hex";
 import { Md5 } from "./md5.ts";
+import type { Md5Thread } from "./md5_thread.ts";
 
 // Loading these takes longer than many a transfer, and most need neither.
 const hashWasm = () => import("hash-wasm");
@@ -71,7 +72,29 @@ export interface Digest {
   update(bytes: Uint8Array): void;
   /** The checksum of all bytes. Nothing may be fed after that. */
   checksum(): Checksum;
+  /** The state, where it can be put away. */
+  save?(): SavedPrefix | undefined;
+  /** Takes the next bytes by a thread, where it can. */
+  readonly onThread?: OnThread | undefined;
 }
+
+/**
+ * Has a thread take the next bytes. Until this resolves they are out of reach, and nothing may be asked of the
+ * digest but to take more by the same thread.
+ *
+ * @param save whether the state behind them is wanted
+ * @throws where the thread has ended; the bytes are lost
+ */
+export type OnThread = (
+  thread: Md5Thread,
+  bytes: Uint8Array<ArrayBuffer>,
+  options?: { save: boolean },
+) => Promise<{
+  /** The bytes, in the memory that they were in. */
+  bytes: Uint8Array<ArrayBuffer>;
+  /** The state behind them, where it can be put away. */
+  saved?: SavedPrefix | undefined;
+}>;
 
 /** The digest of a stream, at the start of it. */
 export async function createDigest(algorithm: Algorithm): Promise<Digest> {
@@ -86,7 +109,11 @@ export async function createDigest(algorithm: Algorithm): Promise<Digest> {
 }
 
 function digestOfMd5(md5: Md5): Digest {
-  return { update: (bytes) => md5.update(bytes), checksum: () => md5.hex() };
+  return {
+    update: (bytes) => md5.update(bytes),
+    checksum: () => md5.hex(),
+    onThread: (thread, bytes) => md5.updateOn(thread, bytes),
+  };
 }
 
 /** Of the ways to compute it, OpenSSL's is several times as fast; its state cannot be put away. */
@@ -130,7 +157,7 @@ class Xxh128 implements Digest {
   }
 
   /** The state, which {@linkcode Xxh128.create} takes. */
-  save(): Uint8Array {
+  snapshot(): Uint8Array {
     return this.#own().save();
   }
 
@@ -276,6 +303,21 @@ export class PrefixDigest implements Digest {
     this.#xxh128?.update(bytes);
   }
 
+  /** See {@linkcode Digest.onThread}. */
+  get onThread(): OnThread | undefined {
+    const md5 = this.#md5;
+    return md5 && (async (thread, bytes, { save } = { save: false }) => {
+      this.#fed += bytes.length;
+      this.#xxh128?.update(bytes);
+      const { size } = this;
+      const xxh128 = save ? this.#xxh128?.snapshot() : undefined;
+      const handled = await md5.updateOn(thread, bytes);
+      const { state } = handled;
+      const saved = save && state ? savedPrefix(size, { state, xxh128 }) : undefined;
+      return { bytes: handled.bytes, saved };
+    });
+  }
+
   /** The checksum of all bytes. Nothing may be fed after that. */
   checksum(): Checksum {
     if (this.#md5) return this.#md5.hex();
@@ -286,15 +328,14 @@ export class PrefixDigest implements Digest {
   save(): SavedPrefix | undefined {
     const { size } = this;
     if (size % 64 !== 0) return undefined;
-    const xxh128 = this.#xxh128 && encodeHex(this.#xxh128.save());
-    return { size, md5: this.#md5 && encodeHex(this.#md5.state!), xxh128 };
+    return savedPrefix(size, { state: this.#md5?.state, xxh128: this.#xxh128?.snapshot() });
   }
 
   /** What can be said of the bytes so far; more may be fed after that. */
   async facts(): Promise<PrefixFacts> {
     const { size } = this;
     const state = this.#md5?.state;
-    const proof = this.#xxh128 && await Xxh128.create(this.#xxh128.save());
+    const proof = this.#xxh128 && await Xxh128.create(this.#xxh128.snapshot());
     return {
       size,
       xxh128: proof?.hex() ?? null,
@@ -310,6 +351,13 @@ export class PrefixDigest implements Digest {
     const pairs = [[own.md5, saved.md5], [own.xxh128, saved.xxh128]].filter(([a, b]) => a && b);
     return pairs.length > 0 && pairs.every(([a, b]) => a === b);
   }
+}
+
+function savedPrefix(
+  size: number,
+  { state, xxh128 }: { state: Uint8Array | undefined; xxh128: Uint8Array | undefined },
+): SavedPrefix {
+  return { size, md5: state && encodeHex(state), xxh128: xxh128 && encodeHex(xxh128) };
 }
 
 /**

@@ -4,15 +4,7 @@
  * @module
  */
 
-import {
-  closeSync,
-  fchmodSync,
-  fdatasync,
-  fstatSync,
-  read,
-  readSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, fchmodSync, fdatasync, fstatSync, read, readSync, writeSync } from "node:fs";
 import { inodeOf } from "./handles.ts";
 import type { FileFacts, ReadableFile } from "./local_file.ts";
 import { openExactly, type WritableFile } from "./staging.ts";

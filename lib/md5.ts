@@ -9,6 +9,8 @@
  * @module
  */
 
+import { type Md5Thread, Md5Threads } from "./md5_thread.ts";
+
 /** The block that md5 works in, in bytes. */
 export const BLOCK_BYTES = 64;
 
@@ -27,12 +29,28 @@ const INPUT_BYTES = 256 * 1024;
 /** The words A, B, C and D at the start (RFC 1321, section 3.3). */
 const INITIAL = Uint32Array.of(0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476);
 
+/** A piece of fewer bytes is digested before a thread would have heard of it. */
+const MIN_THREAD_BYTES = 64 * 1024;
+
+/** What a thread has digested. */
+export interface Handled {
+  /** The bytes, in the memory that they were in. */
+  bytes: Uint8Array<ArrayBuffer>;
+  /** See {@linkcode Md5.state}. */
+  state: Uint8Array | undefined;
+}
+
 /** One md5, fed piece by piece. */
 export class Md5 {
   readonly #words = new Uint32Array(INITIAL);
   /** The beginning of the block that is not full yet. */
   readonly #rest = new Uint8Array(BLOCK_BYTES);
   #size = 0;
+  /** The thread that has the state, unless it is here. */
+  #thread: Md5Thread | undefined;
+  /** What was last fed by way of a thread, and how much of that waits to be fed here. */
+  #handled: Promise<Handled> | undefined;
+  #waiting = 0;
 
   /**
    * An md5 behind bytes that were digested elsewhere.
@@ -72,14 +90,12 @@ export class Md5 {
 
   /** The words A, B, C and D as 16 bytes, least significant first; undefined inside a block. */
   get state(): Uint8Array | undefined {
-    if (this.#size % BLOCK_BYTES !== 0) return undefined;
-    const state = new Uint8Array(16);
-    this.#words.forEach((word, i) => new DataView(state.buffer).setUint32(i * 4, word, true));
-    return state;
+    return this.#size % BLOCK_BYTES === 0 ? inBytes(this.#words) : undefined;
   }
 
   /** Takes the next bytes; they may be overwritten as soon as this returns. */
   update(bytes: Uint8Array): void {
+    this.#thread = undefined;
     const pending = this.#size % BLOCK_BYTES;
     this.#size += bytes.length;
     let from = 0;
@@ -92,6 +108,41 @@ export class Md5 {
     const whole = from + Math.floor((bytes.length - from) / BLOCK_BYTES) * BLOCK_BYTES;
     if (whole > from) this.#digest(bytes.subarray(from, whole));
     if (whole < bytes.length) this.#rest.set(bytes.subarray(whole));
+  }
+
+  /**
+   * Has a thread take the next bytes. Until this resolves they are out of reach, and nothing may be asked of this
+   * digest but to take more by the same thread.
+   *
+   * @throws where the thread has ended; the bytes are lost
+   */
+  updateOn(thread: Md5Thread, bytes: Uint8Array<ArrayBuffer>): Promise<Handled> {
+    const inBlocks = this.#size % BLOCK_BYTES === 0 && bytes.length % BLOCK_BYTES === 0;
+    const here = this.#waiting > 0 || !inBlocks || bytes.length < MIN_THREAD_BYTES;
+    const handled = here ? this.#updateAfter(this.#handled, bytes) : this.#handOver(thread, bytes);
+    this.#handled = handled;
+    return handled;
+  }
+
+  async #handOver(thread: Md5Thread, bytes: Uint8Array<ArrayBuffer>): Promise<Handled> {
+    // It goes on from where it is itself unless something was fed here.
+    const from = this.#thread === thread ? undefined : this.#words.slice();
+    this.#thread = thread;
+    this.#size += bytes.length;
+    const digested = await thread.digest(bytes, from);
+    this.#words.set(digested.state);
+    return { bytes: digested.bytes, state: inBytes(digested.state) };
+  }
+
+  async #updateAfter(
+    before: Promise<unknown> | undefined,
+    bytes: Uint8Array<ArrayBuffer>,
+  ): Promise<Handled> {
+    this.#waiting++;
+    await before;
+    this.#waiting--;
+    this.update(bytes);
+    return { bytes, state: this.state };
   }
 
   /** The digest of all bytes in lower-case hexadecimal. Nothing may be fed after that. */
@@ -131,6 +182,18 @@ export class Md5 {
 }
 
 const shared = new Md5();
+
+/** The words of a state, least significant byte first. */
+function inBytes(words: Uint32Array): Uint8Array {
+  const bytes = new Uint8Array(16);
+  words.forEach((word, i) => new DataView(bytes.buffer).setUint32(i * 4, word, true));
+  return bytes;
+}
+
+/** What large bodies are digested by. */
+export const THREADS: Md5Threads = new Md5Threads(() => {
+  return { module: makeModule(), input: INPUT, inputBytes: INPUT_BYTES };
+});
 
 /** The amounts of rotation of the four rounds (section 3.4). */
 const ROTATIONS = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]];
@@ -282,11 +345,16 @@ interface Engine {
   state: Uint32Array;
 }
 
-/** Made when it is first needed: many a run has nothing to digest. */
+/** Made when they are first needed: many a run has nothing to digest. */
+let module: WebAssembly.Module | undefined;
 let engine: Engine | undefined;
 
+function makeModule(): WebAssembly.Module {
+  return module ??= new WebAssembly.Module(assemble());
+}
+
 function startEngine(): Engine {
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(assemble()));
+  const { exports } = new WebAssembly.Instance(makeModule());
   const { compress, memory: { buffer } } = exports as unknown as Exports;
   return { compress, memory: new Uint8Array(buffer), state: new Uint32Array(buffer, 0, 4) };
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { BufferPair, BUFFERS } from "./buffers.ts";
+import { BUFFERS } from "./buffers.ts";
 import {
   type Algorithm,
   type Checksum,
@@ -22,6 +22,7 @@ import {
 import { FerryError, toFerryError } from "./errors.ts";
 import { checksumKeys, errorReply } from "./header.ts";
 import { CHECKPOINT_BYTES } from "./partial.ts";
+import { Pieces } from "./pieces.ts";
 import type { ByteSink, ByteSource } from "./storage.ts";
 import type { IncomingBody, Wire } from "./wire.ts";
 
@@ -68,7 +69,7 @@ export interface SendOptions {
  */
 export async function readWhole(
   source: ByteSource,
-  { into, algorithm }: { into: Uint8Array; algorithm: Algorithm },
+  { into, algorithm }: { into: Uint8Array<ArrayBuffer>; algorithm: Algorithm },
 ): Promise<Checksum> {
   const { length: count } = await fillPiece(source, into, into.length);
   if (count < into.length) throw shrunk(count, into.length);
@@ -99,12 +100,14 @@ export async function sendSized(
   }
   await wire.writeFrame({ ...header, ...checksumKeys(algorithm, checksum), total_size: size });
   if (checksum === null) digest ??= await createDigest(algorithm);
-  using buffers = new BufferPair(Math.min(size, CHUNK_BYTES));
-  let reading = fillPiece(source, buffers.next(), size);
+  const digesting = checksum === null ? digest : undefined;
+  using pieces = new Pieces({ most: Math.min(size, CHUNK_BYTES), digest: digesting });
+  const readNext = async (left: number) => await fillPiece(source, await pieces.next(), left);
+  let reading = readNext(size);
   let writing: Promise<void> | undefined;
   try {
-    // While one piece is being digested here, the one before it is on its way into the socket and the
-    // one after it is being read by another thread.
+    // While one piece is being digested, the one before it is on its way into the socket and the one after it
+    // is being read by another thread.
     let sent = 0;
     while (sent < size) {
       const piece = await reading;
@@ -113,22 +116,18 @@ export async function sendSized(
       if (error) throw error;
       await writing;
       sent += piece.length;
-      const ahead = buffers.ample && sent < size;
-      if (ahead) reading = fillPiece(source, buffers.next(), size - sent);
       writing = sendPiece(wire, piece, onBytes);
+      if (sent < size) reading = readNext(size - sent);
       // Its failure is seen at the next await; here it only must not count as unhandled.
-      writing.catch(() => {});
-      if (checksum === null) digest?.update(piece);
-      if (ahead || sent === size) continue;
-      await writing;
-      reading = fillPiece(source, buffers.same(), size - sent);
+      reading.catch(() => {});
+      void pieces.pass(piece, { use: writing });
     }
-    await writing;
+    await pieces.end();
   } catch (error) {
     const failure = toFerryError(error);
     wire.endWrites(failure);
     // Nobody may dispose of the source or the buffers under a read or a write.
-    await Promise.allSettled([reading, writing]);
+    await Promise.allSettled([reading, pieces.end()]);
     throw failure;
   }
   if (checksum !== null) return { checksum, size };
@@ -139,9 +138,9 @@ export async function sendSized(
 /** Reads until the piece is full or nothing is left: short reads would only make more system calls. */
 async function fillPiece(
   source: ByteSource,
-  buffer: Uint8Array,
+  buffer: Uint8Array<ArrayBuffer>,
   left: number,
-): Promise<Uint8Array> {
+): Promise<Uint8Array<ArrayBuffer>> {
   const piece = buffer.length > left ? buffer.subarray(0, left) : buffer;
   let filled = 0;
   while (filled < piece.length) {
@@ -289,35 +288,31 @@ async function receiveLarge(
   const keeping = behind ??
     (resumable && await PrefixDigest.create({ algorithm, proof: resumable.proof }));
   const digest = keeping ?? await createDigest(algorithm);
-  const remember = async () => {
-    const saved = keeping?.save();
+  const remember = async (saved?: SavedPrefix) => {
     if (saved && saved.size > 0) await resumable?.checkpoint(saved);
   };
-  using buffers = new BufferPair(CHUNK_BYTES);
+  using pieces = new Pieces({ most: CHUNK_BYTES, digest });
   let writing: Promise<void> | undefined;
   let size = behind?.size ?? 0;
   let remembered = size;
   try {
     for (;;) {
-      if (!buffers.ample) await writing;
-      const buffer = buffers.ample ? buffers.next() : buffers.same();
+      const buffer = await pieces.next();
       const count = await fillFrom(body, buffer, onBytes);
       await writing;
       if (count === 0) break;
-      if (size - remembered >= CHECKPOINT_BYTES) {
-        await remember();
-        remembered = size;
-      }
       const piece = buffer.subarray(0, count);
-      // The write runs on another thread while the digest is computed here.
-      writing = sink.write(piece);
-      writing.catch(() => {});
-      digest.update(piece);
       size += count;
+      const due = size - remembered >= CHECKPOINT_BYTES;
+      if (due) remembered = size;
+      // The write runs on another thread while the digest is computed.
+      writing = sink.write(piece);
+      void pieces.pass(piece, { use: writing, remember: due ? remember : undefined });
     }
+    await pieces.end();
   } catch (error) {
     // Whoever disposes of the sink must not do so under a write; and all that was written is worth keeping.
-    await writing?.then(remember).catch(() => {});
+    await pieces.end().then(() => remember(keeping?.save())).catch(() => {});
     throw error;
   }
   return { checksum: digest.checksum(), size };
@@ -379,18 +374,21 @@ export async function digestPrefix(
 
 /** Feeds a digest from a source, to its end or to a limit; the next piece is read meanwhile. */
 async function feed(
-  digest: Pick<Digest, "update">,
+  digest: Digest,
   source: ByteSource,
   limit: number,
 ): Promise<number> {
-  using buffers = new BufferPair(CHUNK_BYTES);
+  using pieces = new Pieces({ most: CHUNK_BYTES, digest });
+  const readNext = async () => await fillPiece(source, await pieces.next(), limit - size);
   let size = 0;
-  let reading = fillPiece(source, buffers.next(), limit);
+  let reading = readNext();
   for (;;) {
     const piece = await reading;
-    if (piece.length === 0) return size;
+    if (piece.length === 0) break;
     size += piece.length;
-    reading = fillPiece(source, buffers.next(), limit - size);
-    digest.update(piece);
+    reading = readNext();
+    void pieces.pass(piece);
   }
+  await pieces.end();
+  return size;
 }

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { BufferBudget, BufferPair, SMALL_BUFFER } from "../lib/buffers.ts";
+import { BufferBudget, SMALL_BUFFER } from "../lib/buffers.ts";
 
 const MIB = 1024 * 1024;
 
@@ -61,26 +61,16 @@ Deno.test("BufferBudget.lend() never lends the same memory again", () => {
   assertEquals(second.bytes, new Uint8Array(1000));
 });
 
-Deno.test("BufferPair gives two buffers in turn, and lets go of both", () => {
-  const budget = new BufferBudget(8 * MIB);
-  {
-    using pair = new BufferPair(MIB, budget);
-    const [a, b, again] = [pair.next(), pair.next(), pair.next()];
-    assert(pair.ample);
-    assert(a !== b && a === again);
-    assertEquals([a.length, b.length], [MIB, MIB]);
-    assertEquals(budget.left, 6 * MIB);
-  }
-  assertEquals(budget.left, 8 * MIB);
-});
-
-Deno.test("BufferPair makes do with one small buffer where memory is short, and grows when it is not", () => {
-  const budget = new BufferBudget(8 * MIB);
-  const others = Array.from({ length: 1000 }, () => budget.lend(MIB));
-  using pair = new BufferPair(MIB, budget);
-  const first = pair.next();
-  assertEquals([first.length, pair.ample], [SMALL_BUFFER, false]);
-  assert(pair.same() === first);
-  for (const one of others) one[Symbol.dispose]();
-  assertEquals([pair.same().length, pair.ample], [MIB, true]);
+Deno.test("BufferBudget.lend() frees the memory that a buffer has become", () => {
+  const budget = new BufferBudget(4 * MIB);
+  const lent = budget.lend(MIB);
+  lent.bytes = new Uint8Array(lent.bytes.buffer.transfer());
+  const { buffer } = lent.bytes;
+  lent[Symbol.dispose]();
+  assert(buffer.detached);
+  // Memory that somebody else has taken is his to free.
+  const gone = budget.lend(MIB);
+  const taken = gone.bytes.buffer.transfer();
+  gone[Symbol.dispose]();
+  assertEquals([taken.byteLength, budget.left], [MIB, 4 * MIB]);
 });

@@ -47,6 +47,27 @@ Deno.test("bundle() keeps workers and what is imported later in files of their o
   assertEquals([text(stdout), text(stderr)], ["said by the worker later\n", ""]);
 });
 
+Deno.test({
+  name: "bundle() keeps whole what is sent to threads as text",
+  ignore: navigator.hardwareConcurrency < 2,
+  fn: async () => {
+    await using dir = new TempDir();
+    Deno.mkdirSync(dir.join("into"));
+    dir.write("deno.json", "{}");
+    dir.write(
+      "main.ts",
+      `import { THREADS } from "${new URL("../lib/md5.ts", import.meta.url)}";
+       using thread = THREADS.start();
+       console.log(await thread.started);`,
+    );
+    await bundle(dir.join("main.ts"), dir.join("into"));
+    const { stdout } = await new Deno.Command(DENO, {
+      args: ["run", "--quiet", "--no-prompt", "--no-config", dir.join(`into/${ENTRY}`)],
+    }).output();
+    assertEquals(new TextDecoder().decode(stdout), "true\n");
+  },
+});
+
 Deno.test("bundle() says in one line why a program cannot be bundled", async () => {
   await using dir = new TempDir();
   Deno.mkdirSync(dir.join("into"));

@@ -132,6 +132,48 @@ testPinned(
   },
 );
 
+testPinned(
+  "Directory.createFile() gives a file that other threads write large pieces to",
+  async (f) => {
+    const { file, path } = f.top.createFile(".part");
+    await using staged = StagedFile.of({ file, path }, 0o640);
+    const sizes = [10, 3_000_000, 20, 100_000, 30];
+    const before = writtenByThisThread(`${f.path}/io`);
+    for (const [i, size] of sizes.entries()) await staged.write(new Uint8Array(size).fill(i));
+    const written = writtenByThisThread(`${f.path}/io`) - before;
+    assert(written < 100_000, `${written} bytes`);
+    staged.publish(f.top.at("published"), { replace: false });
+    const content = sizes.flatMap((size, i) => [...new Uint8Array(size).fill(i)]);
+    assertEquals(Deno.readFileSync(`${f.path}/top/published`), Uint8Array.from(content));
+  },
+);
+
+testPinned(
+  "Directory.createFile() gives a file that is written wherever its name leads by then",
+  async (f) => {
+    for (const [name, away] of [["gone", undefined], ["away", "published"]] as const) {
+      const { file, path } = f.top.createFile(`.${name}`);
+      const at = `${f.path}/top/${path.slice(path.lastIndexOf("/") + 1)}`;
+      file.writeSync(new TextEncoder().encode("text"));
+      if (away) Deno.renameSync(at, `${f.path}/top/${away}`);
+      else Deno.removeSync(at);
+      Deno.writeTextFileSync(at, "another's");
+      assertEquals(await file.write(new Uint8Array(100_000)), 100_000);
+      file.close();
+      assertEquals(Deno.readTextFileSync(at), "another's");
+      if (away) assertEquals(Deno.statSync(`${f.path}/top/${away}`).size, 100_004);
+    }
+  },
+);
+
+/** How many bytes the thread that this runs on has written, by a link that may be made at a path. */
+function writtenByThisThread(link: string): number {
+  Deno.symlinkSync("/proc/thread-self/io", link);
+  const written = /wchar: (\d+)/.exec(Deno.readTextFileSync(link))![1];
+  Deno.removeSync(link);
+  return Number(written);
+}
+
 testPinned("Directory.known() knows a directory by its whole name, as long as it has it", (f) => {
   const known = (name: string) => {
     using directory = f.top.known(name);

@@ -6,7 +6,8 @@ type Imports = ReadonlyMap<string, readonly string[]>;
 
 /** The modules of lib/, lowest first: each may import what stands in a line above its own. */
 const LAYERS: readonly (readonly string[])[] = [
-  ["buffers", "echo", "errors", "exists", "file_lock", "md5", "platform", "version"],
+  ["buffers", "echo", "errors", "exists", "file_lock", "md5_thread", "platform", "version"],
+  ["md5"],
   [
     "address",
     "checksum",
@@ -20,11 +21,12 @@ const LAYERS: readonly (readonly string[])[] = [
     "token",
     "watchdog",
   ],
-  ["completions", "datagram", "overwrite"],
+  ["completions", "datagram", "overwrite", "pieces"],
   ["classic", "header", "manifest"],
   ["storage", "wire"],
   ["digest_index", "local_file", "staging"],
-  ["descriptor_file", "handles", "partial"],
+  ["handles", "partial"],
+  ["descriptor_file"],
   ["directory"],
   ["jail"],
   ["batch", "own_directory"],
@@ -42,6 +44,7 @@ const PURE = [
   "header",
   "manifest",
   "md5",
+  "md5_thread",
   "overwrite",
   "pin",
   "scram",
