@@ -24,10 +24,22 @@ export interface WatchdogOptions {
 /** From the peer, or to it. */
 export type Direction = "read" | "write";
 
-/** What a direction has moved in the time for which the other side was waited for. */
-interface Pace {
+/** What a direction has moved, and what it waits for. */
+interface Lane {
+  /** For how long the other side was waited for since the pace was looked at last, in milliseconds. */
   waited: number;
+  /** How many bytes were moved in that time. */
   bytes: number;
+  /** When the read or the write that is under way began. */
+  started: number;
+  /** For how long it has moved nothing. */
+  silent: number;
+  /** The milliseconds after which that is looked at. */
+  limit: number;
+  /** How often a hold was released before it began, and when it was looked at last. */
+  releasesBefore: number;
+  releases: number;
+  timer: ReturnType<typeof setTimeout> | undefined;
 }
 
 /** Watches reads and writes, of which one each may be under way at the same time. */
@@ -35,10 +47,9 @@ export class Watchdog {
   readonly #idleTimeout: () => number;
   readonly #minRate: number;
   readonly #onExpired: (reason: FerryError) => void;
-  readonly #paces: Record<Direction, Pace> = {
-    read: { waited: 0, bytes: 0 },
-    write: { waited: 0, bytes: 0 },
-  };
+  // What waits costs memory for as long as it does, on each of many connections: it stands here, and not in
+  // functions that wait as well.
+  readonly #lanes: Partial<Record<Direction, Lane>> = {};
   #holds = 0;
   #releases = 0;
 
@@ -82,32 +93,55 @@ export class Watchdog {
     run: () => Promise<Count>,
     { paced }: { paced: boolean },
   ): Promise<Count> {
-    const limit = this.#idleTimeout();
-    const started = performance.now();
-    const releasesBefore = this.#releases;
-    let releases = releasesBefore;
-    let waited = 0;
-    const expire = () => {
-      const held = direction === "read" && this.#isHeld(releases);
-      releases = this.#releases;
-      waited = held ? 0 : waited + limit;
-      if (held || waited < limit + this.patience) {
-        timer = setTimeout(expire, limit);
-        return;
-      }
-      const silence = direction === "read" ? "sent nothing" : "took nothing";
-      this.#onExpired(new FerryError("timeout", `the peer ${silence} for ${waited / 1000} s`));
-    };
-    let timer = setTimeout(expire, limit);
+    this.begin(direction);
     try {
       const count = await run();
-      const free = !paced || this.patience > 0 ||
-        direction === "read" && this.#isHeld(releasesBefore);
-      if (!free) this.#keepPace(direction, count ?? 0, performance.now() - started, limit);
+      this.moved(direction, count ?? 0, { paced });
       return count;
     } finally {
-      clearTimeout(timer);
+      this.end(direction);
     }
+  }
+
+  /** Says that a read or a write begins; {@linkcode Watchdog.end} has to follow. */
+  begin(direction: Direction): void {
+    const lane = this.#lanes[direction] ??= newLane();
+    lane.started = performance.now();
+    lane.silent = 0;
+    lane.limit = this.#idleTimeout();
+    lane.releasesBefore = lane.releases = this.#releases;
+    lane.timer = setTimeout(() => this.#look(direction, lane), lane.limit);
+  }
+
+  /**
+   * Says that what has begun has moved some bytes.
+   *
+   * @param paced see {@linkcode Watchdog.watch}
+   */
+  moved(direction: Direction, count: number, { paced }: { paced: boolean }): void {
+    const lane = this.#lanes[direction];
+    if (!lane || !paced || this.#minRate === 0 || this.patience > 0) return;
+    if (direction === "read" && this.#isHeld(lane.releasesBefore)) return;
+    this.#keepPace(direction, lane, count);
+  }
+
+  /** Says that it has ended, be it with an error. */
+  end(direction: Direction): void {
+    clearTimeout(this.#lanes[direction]?.timer);
+  }
+
+  /** Whether what is under way has been silent for too long. */
+  #look(direction: Direction, lane: Lane): void {
+    const { limit } = lane;
+    const held = direction === "read" && this.#isHeld(lane.releases);
+    lane.releases = this.#releases;
+    lane.silent = held ? 0 : lane.silent + limit;
+    if (held || lane.silent < limit + this.patience) {
+      lane.timer = setTimeout(() => this.#look(direction, lane), limit);
+      return;
+    }
+    const silence = direction === "read" ? "sent nothing" : "took nothing";
+    this.#onExpired(new FerryError("timeout", `the peer ${silence} for ${lane.silent / 1000} s`));
   }
 
   /** Whether reads are not to be given up, or were not for a while since there were so many releases. */
@@ -115,15 +149,13 @@ export class Watchdog {
     return this.#holds > 0 || this.#releases !== releases;
   }
 
-  #keepPace(direction: Direction, count: number, waited: number, window: number): void {
-    if (this.#minRate === 0) return;
-    const pace = this.#paces[direction];
-    pace.waited += waited;
-    pace.bytes += count;
-    if (pace.waited < window) return;
-    const { bytes } = pace;
-    const seconds = pace.waited / 1000;
-    pace.waited = pace.bytes = 0;
+  #keepPace(direction: Direction, lane: Lane, count: number): void {
+    lane.waited += performance.now() - lane.started;
+    lane.bytes += count;
+    if (lane.waited < lane.limit) return;
+    const { bytes } = lane;
+    const seconds = lane.waited / 1000;
+    lane.waited = lane.bytes = 0;
     if (bytes >= this.#minRate * seconds) return;
     const moved = `${direction === "read" ? "sent" : "took"} ${bytes} bytes`;
     const asked = `less than ${this.#minRate} a second`;
@@ -131,4 +163,17 @@ export class Watchdog {
       new FerryError("timeout", `the peer ${moved} in ${Math.round(seconds)} s, ${asked}`),
     );
   }
+}
+
+function newLane(): Lane {
+  return {
+    waited: 0,
+    bytes: 0,
+    started: 0,
+    silent: 0,
+    limit: 0,
+    releasesBefore: 0,
+    releases: 0,
+    timer: undefined,
+  };
 }

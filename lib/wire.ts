@@ -51,6 +51,10 @@ export const MAX_UNREAD_INPUT_BYTES: bigint = 16n * 1024n * 1024n;
 export const MAX_DRAIN_BYTES: bigint = 1024n * 1024n;
 
 const LENGTH_BYTES = 4;
+
+/** The most that is read at once where it is not known whether anything comes: most requests fit. */
+export const IDLE_BUFFER: number = 1024;
+
 const INPUT_BUFFER = 256 * 1024;
 const OUTPUT_BUFFER = 64 * 1024;
 /** How long a closing side waits for the other to have read its last words. */
@@ -62,7 +66,7 @@ export class Wire {
   readonly #watchdog: Watchdog;
 
   // Bytes that have come but were not asked for yet stand in #input between #start and #end. Who waits for
-  // a message has a small buffer, since a server holds one for each silent connection. It grows when a read
+  // a message has a tiny buffer, since a server holds one for each silent connection. It grows when a read
   // fills it, since small messages are fastest when many come at once.
   #input: LentBuffer | undefined;
   #start = 0;
@@ -162,10 +166,13 @@ export class Wire {
   async readSome(into: Uint8Array, limit: number): Promise<number> {
     const wanted = Math.min(into.length, limit);
     const buffered = this.#end - this.#start;
-    if (buffered === 0 && !this.#ahead && wanted >= BUFFERS.sizeOf(this.#inputRoom)) {
+    // Where no more comes than there is room for, a second buffer would only wait beside the first.
+    const least = this.#crowded ? BUFFERS.sizeOf(this.#inputRoom) : IDLE_BUFFER;
+    if (buffered === 0 && !this.#ahead && wanted >= least) {
       this.#releaseInput();
-      const count = await this.#read(into.subarray(0, wanted));
-      return count ?? this.#cut();
+      const count = await this.#read(into.subarray(0, wanted)) ?? this.#cut();
+      this.#crowded = count === wanted;
+      return count;
     }
     if (buffered === 0 && !await this.#fill(1)) return this.#cut();
     return this.#take(into, wanted);
@@ -186,15 +193,18 @@ export class Wire {
   /** Makes at least `count` bytes stand in the input buffer; false where the peer ended before. */
   async #fill(count: number): Promise<boolean> {
     while (this.#end - this.#start < count) {
-      if (this.#ahead ? !await this.#ahead : !await this.#readMore(count)) return false;
+      if (this.#ahead) {
+        if (!await this.#ahead) return false;
+        continue;
+      }
+      const room = this.#makeRoom(count);
+      if (!this.#took(room, await this.#read(room))) return false;
     }
     return true;
   }
 
-  /** Reads once into the input buffer, for some of the `count` bytes that it is to hold; false at the end. */
-  async #readMore(count: number): Promise<boolean> {
-    const room = this.#makeRoom(count);
-    const filled = await this.#read(room);
+  /** Counts what was read into the input buffer; false where that was its end. */
+  #took(room: Uint8Array, filled: number | null): boolean {
     if (filled === null) return false;
     this.#end += filled;
     this.#crowded = filled === room.length;
@@ -208,7 +218,8 @@ export class Wire {
   /** Reads once into the input buffer, before anybody needs it; false at the end. */
   #readAhead(): Promise<boolean> {
     const read = async () => {
-      const more = await this.#readMore(this.#end - this.#start + 1);
+      const room = this.#makeRoom(this.#end - this.#start + 1);
+      const more = this.#took(room, await this.#read(room));
       // At the end it stays, so that nobody reads again.
       if (more) this.#ahead = undefined;
       return more;
@@ -278,7 +289,7 @@ export class Wire {
     const buffered = this.#end - this.#start;
     // Where it is not known whether anything comes, no large buffer waits for it; and a header that is
     // announced and does not come costs no more than what has come of it.
-    this.#resizeInput(this.#crowded ? this.#inputRoom : buffered === 0 ? SMALL_BUFFER : 0);
+    this.#resizeInput(this.#crowded ? this.#inputRoom : buffered === 0 ? IDLE_BUFFER : 0);
     const bytes = this.#inputBytes;
     if (buffered === 0 || this.#start + count > bytes.length || this.#end === bytes.length) {
       bytes.copyWithin(0, this.#start, this.#end);
@@ -465,7 +476,7 @@ export class Wire {
   #read(into: Uint8Array): Promise<number | null> {
     // Nobody is hurried who has nothing to say at the moment.
     const between = this.#start === this.#end && (this.#body?.ended ?? true);
-    return this.#guard("read", () => readSome(this.#stream, into), !between);
+    return this.#guard("read", () => this.#stream.read(into), !between);
   }
 
   /** Sends bytes behind all that is on its way. */
@@ -498,30 +509,26 @@ export class Wire {
   ): Promise<Count> {
     const before = this.#failure ?? (direction === "write" ? this.#writeFailure : undefined);
     if (before) throw before;
+    const watchdog = this.#watchdog;
+    watchdog.begin(direction);
     try {
-      const count = await this.#watchdog.watch(direction, run, { paced });
+      const count = await run();
+      watchdog.moved(direction, count ?? 0, { paced });
       // What came, or left, at the very end: nobody has a use for it any more.
       this.#assertOpen();
       return count;
     } catch (error) {
+      // A TLS connection that ends without the alert that announces it has ended like any other: what was cut
+      // off shows by the lengths, as it does without TLS.
+      const ended = direction === "read" && error instanceof Deno.errors.UnexpectedEof;
+      if (ended && !this.#closed) return null as Count;
       const failure = this.#failure ?? toFerryError(error);
       // How much has left is not known: nothing can follow it. What the peer said can still be read.
       if (direction === "write") this.#writeFailure ??= failure;
       throw failure;
+    } finally {
+      watchdog.end(direction);
     }
-  }
-}
-
-/**
- * Reads once. A TLS connection that ends without the alert that announces it has ended like any other: what
- * was cut off shows by the lengths, as it does without TLS.
- */
-async function readSome(stream: ByteStream, into: Uint8Array): Promise<number | null> {
-  try {
-    return await stream.read(into);
-  } catch (error) {
-    if (error instanceof Deno.errors.UnexpectedEof) return null;
-    throw error;
   }
 }
 

@@ -10,7 +10,7 @@ import { type Address, formatAddress } from "../lib/address.ts";
 import { encodeAnnouncement, type Framing, MAX_LENGTH, MAX_LINE_BYTES } from "../lib/classic.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { Md5 } from "../lib/md5.ts";
-import { Wire } from "../lib/wire.ts";
+import { IDLE_BUFFER, Wire } from "../lib/wire.ts";
 import { acceptTcp, type Listener, type Served } from "./accept.ts";
 import type { Admission } from "./admission.ts";
 import type { Commands } from "./exec.ts";
@@ -20,10 +20,10 @@ import { Spool } from "./spool.ts";
 const logger = getLogger(["ferry", "server"]);
 
 /**
- * A line that is at least so long may have been sent in one go and come in several. The pause is how long
- * more of it is waited for, in milliseconds.
+ * A line that is at least so long may have been sent in one go and come, or been read, in several. The pause is
+ * how long more of it is waited for, in milliseconds.
  */
-const LONG_LINE = { bytes: 1024, pause: 50 };
+const LONG_LINE = { bytes: IDLE_BUFFER, pause: 50 };
 
 /** The most that fits behind a length of four bytes, a remark of the server's included. */
 const MAX_OUTPUT_BYTES = MAX_LENGTH - 1024;

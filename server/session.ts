@@ -89,6 +89,12 @@ export interface SessionOptions {
   source: string;
 }
 
+/** The beginning of a connection: how many milliseconds are left for it, and whether anything was asked. */
+interface Beginning {
+  left: number;
+  asked: boolean;
+}
+
 /** Serves one connection until either side ends it. */
 export class Session {
   readonly #wire: Wire;
@@ -98,8 +104,8 @@ export class Session {
   readonly #identity: Identity;
   #idle = false;
   #draining = false;
-  /** How many milliseconds are left for the beginning, and whether anything was asked; undefined behind it. */
-  #beginning: { left: number; asked: boolean } | undefined;
+  /** Undefined behind it. */
+  #beginning: Beginning | undefined;
   /** Whether replies may still stand in the output buffer. */
   #unsent = false;
 
@@ -165,12 +171,14 @@ export class Session {
   }
 
   /** As {@linkcode Session.#nextFrame}, but ends the connection where a client takes long to begin. */
-  async #nextInTime(): Promise<Frame | null> {
+  #nextInTime(): Promise<Frame | null> {
     const beginning = this.#beginning;
-    if (!beginning || beginning.asked && this.#isSomebody) {
-      this.#beginning = undefined;
-      return await this.#nextFrame();
-    }
+    if (beginning && !(beginning.asked && this.#isSomebody)) return this.#nextSoon(beginning);
+    this.#beginning = undefined;
+    return this.#nextFrame();
+  }
+
+  async #nextSoon(beginning: Beginning): Promise<Frame | null> {
     const what = beginning.asked ? "no token was shown" : "no request came";
     const seconds = this.#options.handshakeTimeout / 1000;
     const late = () => this.close(new FerryError("timeout", `${what} within ${seconds} s`));

@@ -143,8 +143,34 @@ Deno.test("Wire.readFrame() refuses a length before it makes room for it", async
       `the header's length is ${length}; it must be 2 to 65536`,
     );
     // It neither waits for what was announced nor offers more room than for any first read.
-    assertEquals(stream.rooms, [4096]);
+    assertEquals(stream.rooms, [1024]);
   }
+});
+
+Deno.test("IncomingBody.read() has no buffer of its own wait for what comes slowly", async () => {
+  const piece = new Uint8Array(100);
+  const stream = new MemoryStream([message('{"total_size":4096}'), piece, piece, piece], {
+    silent: true,
+  });
+  const { body } = (await new Wire(stream, { idleTimeout: IDLE }).readFrame())!;
+  const into = new Uint8Array(4096);
+  for (let filled = 0; filled < 300;) filled += await body.read(into.subarray(filled));
+  // After the header each read goes to where the bytes are wanted.
+  assertEquals(stream.rooms, [1024, 4096, 3996, 3896]);
+});
+
+Deno.test("IncomingBody.read() reads ahead where more is waiting", async () => {
+  const body = "a".repeat(1000);
+  const header = `{"md5":"${md5Of(utf8.encode(body))}","total_size":1000}`;
+  const many = Array.from({ length: 100 }, () => message(header, body));
+  const stream = new MemoryStream([concat(many)]);
+  const wire = new Wire(stream, { idleTimeout: IDLE });
+  const into = new Uint8Array(1000);
+  for (let i = 0; i < many.length; i++) {
+    const { body } = (await wire.readFrame())!;
+    for (let filled = 0; filled < 1000;) filled += await body.read(into.subarray(filled));
+  }
+  assert(stream.rooms.length < 20, `${stream.rooms.length} reads`);
 });
 
 Deno.test("Wire.readFrame() makes no more room than the longest header needs", async () => {
