@@ -156,7 +156,6 @@ class TlsSource implements ConnectionSource<TlsStream> {
     this.#next?.reject(new FerryError("closed", "the listener was closed"));
   }
 
-  /** A socket becomes one of TLS at once: what it reads before would be lost. */
   #take(socket: Socket): void {
     if (this.#closed) return void socket.destroy();
     let stream: TlsStream;
@@ -207,7 +206,8 @@ class Handshake implements Served {
     } finally {
       clearTimeout(timer);
     }
-    await this.#served.run();
+    // Not awaited: what the handshake took is not kept for as long as the connection lasts.
+    return this.#served.run();
   }
 
   drain(): void {

@@ -15,7 +15,8 @@ class Fixture implements AsyncDisposable {
   client!: Deno.TlsConn;
   readonly #done = Promise.withResolvers<void>();
 
-  static async start(): Promise<Fixture> {
+  /** Connects to the port that `via` makes of the listener's. */
+  static async start(via = (port: number) => port): Promise<Fixture> {
     const fixture = new Fixture();
     const begun = Promise.withResolvers<TlsStream>();
     fixture.listener = await acceptTls({ hostname: "127.0.0.1", port: 0 }, {
@@ -31,7 +32,7 @@ class Fixture implements AsyncDisposable {
     const { port } = fixture.listener.listening;
     fixture.client = await Deno.connectTls({
       hostname: "localhost",
-      port,
+      port: via(port),
       caCerts: [KEY_PAIR.cert],
     });
     await fixture.client.handshake();
@@ -47,6 +48,48 @@ class Fixture implements AsyncDisposable {
       this.client.close();
     } catch {
       // It has ended already.
+    }
+  }
+}
+
+/** Hands one connection on, what the client says first in many segments. */
+class SlowRelay implements Disposable {
+  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  readonly #conns: Deno.TcpConn[] = [];
+
+  /** The port that leads to another one. */
+  to(port: number): number {
+    void this.#relay(port);
+    return this.#listener.addr.port;
+  }
+
+  async #relay(port: number): Promise<void> {
+    const client = await this.#listener.accept();
+    const server = await Deno.connect({ hostname: "127.0.0.1", port });
+    server.setNoDelay(true);
+    this.#conns.push(client, server);
+    void server.readable.pipeTo(client.writable).catch(() => {});
+    const bytes = new Uint8Array(16 * 1024);
+    let slow = 300;
+    for (let count; (count = await client.read(bytes).catch(() => null)) !== null;) {
+      for (let done = 0; done < count;) {
+        const size = slow-- > 0 ? 1 : count - done;
+        done += await server.write(bytes.subarray(done, done + size));
+        // The other side gets its turn between two of them.
+        if (size === 1) await new Promise((resolve) => setTimeout(resolve));
+      }
+    }
+    await server.closeWrite().catch(() => {});
+  }
+
+  [Symbol.dispose](): void {
+    this.#listener.close();
+    for (const conn of this.#conns) {
+      try {
+        conn.close();
+      } catch {
+        // It has ended already.
+      }
     }
   }
 }
@@ -111,6 +154,14 @@ Deno.test("TlsStream.write() waits for a peer that takes nothing, and fails when
   assertEquals((await assertRejects(() => f.stream.write(bytes), FerryError)).code, "closed");
   // The peer is told, though it has taken nothing for so long.
   await receive(f.client).catch(() => {});
+});
+
+Deno.test("TlsStream shakes hands with a peer whose first bytes come one by one", async () => {
+  using relay = new SlowRelay();
+  await using f = await Fixture.start((port) => relay.to(port));
+  await send(f.client, pattern(100_000));
+  await f.client.closeWrite();
+  assertEquals(await receive(f.stream), pattern(100_000));
 });
 
 Deno.test("TlsStream goes on sending when the peer has ended its direction", async () => {
