@@ -8,7 +8,7 @@
 import { type Algorithm, type Checksum, checksumOfBytes } from "../lib/checksum.ts";
 import { FerryError, mayPass, quote, toFerryError } from "../lib/errors.ts";
 import { checksumKeys, parseReply } from "../lib/header.ts";
-import { LocalFile } from "../lib/local_file.ts";
+import { LocalFile, readLocalFile } from "../lib/local_file.ts";
 import {
   decodeManifestReply,
   encodeLines,
@@ -165,9 +165,9 @@ export class TreeUpload {
       let body: Uint8Array;
       let times: { mtime: number; mode?: number };
       try {
-        await using file = LocalFile.open(path);
-        body = await file.readWhole();
-        times = { mtime: file.mtime, ...(preserve ? { mode: file.mode } : {}) };
+        const { bytes, mtime, mode } = await readLocalFile(path);
+        body = bytes;
+        times = { mtime, ...(preserve ? { mode } : {}) };
       } catch (error) {
         this.#failed(item, error);
         continue;

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { LocalFile } from "../lib/local_file.ts";
+import { LocalFile, readLocalFile } from "../lib/local_file.ts";
 import { TempDir } from "./programs.ts";
 import { assertCode } from "./storage_conformance.ts";
 
@@ -112,4 +112,65 @@ Deno.test("LocalFile stays the file that was opened when its name is given to an
   await file.assertUnchanged();
   Deno.removeSync(path);
   await file.assertUnchanged();
+});
+
+Deno.test("readLocalFile() gives small files and large ones whole, links followed", async () => {
+  await using dir = new TempDir();
+  for (const size of [0, 1, 4096, 65_536, 65_537, 200_000]) {
+    const content = crypto.getRandomValues(new Uint8Array(Math.min(size, 65_536)));
+    const bytes = new Uint8Array(size);
+    bytes.set(content, size - content.length);
+    const path = dir.write(`${size}`, bytes);
+    Deno.chmodSync(path, 0o640);
+    Deno.utimeSync(path, new Date(5000), new Date(1_234_567_890_123));
+    Deno.symlinkSync(`${size}`, dir.join(`link-${size}`));
+    for (const name of [`${size}`, `link-${size}`]) {
+      const expected = { bytes, mtime: 1_234_567_890_123, mode: 0o640 };
+      assertEquals(await readLocalFile(dir.join(name)), expected);
+    }
+  }
+});
+
+Deno.test("readLocalFile() refuses what is no regular file", async () => {
+  await using dir = new TempDir();
+  const { success } = await new Deno.Command("mkfifo", { args: [dir.join("pipe")] }).output();
+  assert(success, "mkfifo failed");
+  await assertCode("not_found", () => readLocalFile(dir.join("missing")));
+  const directory = await assertCode("not_a_file", () => readLocalFile(dir.path));
+  assertEquals(directory.reason, "it is a directory");
+  await assertCode("not_a_file", () => readLocalFile(dir.join("pipe")));
+});
+
+/** Lets something happen behind every read. */
+function behindReads(run: () => void): Disposable {
+  const { prototype } = Deno.FsFile;
+  const { readSync } = prototype;
+  prototype.readSync = function (into) {
+    const count = readSync.call(this, into);
+    run();
+    return count;
+  };
+  return { [Symbol.dispose]: () => void (prototype.readSync = readSync) };
+}
+
+Deno.test("readLocalFile() gives the new file where it is replaced meanwhile", async () => {
+  await using dir = new TempDir();
+  const path = dir.write("file", "old");
+  dir.write("new", "new");
+  let replaced = false;
+  using _reads = behindReads(() => {
+    if (!replaced) Deno.renameSync(dir.join("new"), path);
+    replaced = true;
+  });
+  const { bytes } = await readLocalFile(path);
+  assert(replaced);
+  assertEquals(new TextDecoder().decode(bytes), "new");
+});
+
+Deno.test("readLocalFile() of a file that keeps changing fails", async () => {
+  await using dir = new TempDir();
+  const path = dir.write("file", "12345");
+  using _reads = behindReads(() => Deno.writeTextFileSync(path, "6", { append: true }));
+  const grown = await assertCode("io", () => readLocalFile(path));
+  assertEquals(grown.reason, "it changed while it was sent: 6 bytes before, 7 now");
 });
