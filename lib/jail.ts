@@ -253,15 +253,17 @@ export class Jail implements Disposable {
   /**
    * Checks that a file could be made under a name, without making anything.
    *
+   * @param fresh whether it will replace nothing, so that whoever gives it the name sees what has that already
    * @throws {FerryError} as {@linkcode Jail.makeParent}; `not_a_file` where the name is a directory, or a link
    * to one in the root
    */
-  assertPlaceable(name: FileName): void {
+  assertPlaceable(name: FileName, { fresh = false } = {}): void {
     this.#attempt(() => {
       this.#assertFits(name);
       const parent = parentName(name);
       // This only saves bytes that would come in vain: who gives the name to a file looks again.
-      if (parent === this.#placeable && !existsSync(`${this.root}/${name}`)) return;
+      const known = parent === this.#placeable;
+      if (known && (fresh || !existsSync(`${this.root}/${name}`))) return;
       const end = this.#walk(name, { follow: false });
       if (!(end instanceof Place)) {
         end.directory[Symbol.dispose]();

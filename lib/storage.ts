@@ -36,6 +36,11 @@ export interface CreateOptions {
   /** The announced size in bytes; null for a stream. An implementation MAY refuse early for it. */
   size: number | null;
   /**
+   * Whether what has the name will be replaced. Where it will not, an implementation MAY leave it to the commit
+   * to find out that something has it.
+   */
+  replace?: boolean | undefined;
+  /**
    * Called when another writer takes the part over, since this one has moved no byte for a while. The
    * write MUST be disposed of soon then.
    */

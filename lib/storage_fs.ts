@@ -247,7 +247,7 @@ export class FsStorage implements Storage {
   create(name: FileName, options: CreateOptions): Promise<PendingWrite> {
     return attempt(() => {
       const parts = this.#writable();
-      this.#jail.assertPlaceable(name);
+      this.#jail.assertPlaceable(name, { fresh: options.replace === false });
       const reserved = this.#reserve(options.size);
       try {
         const claim = parts.create(name, options);

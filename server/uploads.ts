@@ -160,13 +160,13 @@ export class Uploads implements AsyncDisposable {
   async #begin(
     name: FileName,
     size: number | null,
-    { offset, algorithm }: PutRequest,
+    { offset, algorithm, overwrite }: PutRequest,
   ): Promise<PendingWrite> {
     const { storage, onTakenOver } = this.#options;
     const offered = this.#offered;
     if (offset === 0n) {
       await this.release();
-      return await storage.create(name, { size, onTakenOver });
+      return await storage.create(name, { size, replace: overwrite !== "never", onTakenOver });
     }
     const same = offered?.name === name && offered.size === size &&
       offered.algorithm === algorithm && BigInt(offered.offset) === offset;

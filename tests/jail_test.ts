@@ -290,6 +290,18 @@ Deno.test("Jail.assertPlaceable() refuses where none could", async () => {
   f.assertUntouched();
 });
 
+Deno.test("Jail.assertPlaceable() of what replaces nothing looks at the directory alone", async () => {
+  await using f = new Fixture();
+  f.jail.assertPlaceable(name("new"), { fresh: true });
+  f.jail.assertPlaceable(name("dir"), { fresh: true });
+  await assertCode("not_a_file", () => f.jail.assertPlaceable(name("dir")));
+  await assertCode("not_a_file", () => f.jail.assertPlaceable(name("dir/file/x"), { fresh: true }));
+  await assertCode("not_found", () => {
+    f.jail.assertPlaceable(".ferry/lock" as FileName, { fresh: true });
+  });
+  f.assertUntouched();
+});
+
 const hides = "Jail.hide() holds under every name that the directory has";
 Deno.test({ name: hides, ignore: !HOLDS_DIRECTORIES }, async () => {
   await using f = new Fixture();

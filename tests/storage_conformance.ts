@@ -276,6 +276,20 @@ function testWriting(test: Test): void {
     await assertCode("not_a_file", () => storage.create(name("d/empty"), { size: null }));
   });
 
+  test("create() of what replaces nothing finds what has the name, then or at the commit", async ({ storage }) => {
+    await storage.mkdir(name("d/empty"));
+    // What is known of the directory by now is not known of each name in it.
+    for (const filename of ["d/one", "d/two"]) await put(storage, filename, filename);
+    for (const [taken, code] of [["d/empty", "not_a_file"], ["d/one", "exists"]] as const) {
+      await assertCode(code, async () => {
+        await using pending = await storage.create(name(taken), { size: 3, replace: false });
+        await pending.write(bytesOf("new"));
+        await pending.commit({ checksum: md5("new"), replace: false });
+      });
+    }
+    assertEquals(await listed(storage), ["d", "d/empty", "d/one", "d/two"]);
+  });
+
   test("create() where a part of the name is a file is not_a_file", async ({ storage }) => {
     await put(storage, "a/f", "x");
     await assertCode("not_a_file", () => storage.create(name("a/f/x"), { size: 1 }));
