@@ -187,6 +187,8 @@ export class Output {
       const counts = { files: moved, skipped: unchanged, failed, bytes };
       return this.#json({ event: "summary", ...counts, seconds: round(seconds) });
     }
+    // To write a number as people do, the runtime first looks up how: that takes as long as many files.
+    if (this.#options.quiet) return;
     const size = format(bytes, { binary: true, maximumFractionDigits: 1 });
     const done = dryRun ? `${moved} would be transferred` : `${moved} transferred (${size})`;
     const parts = [done, `${unchanged} unchanged`];
