@@ -71,10 +71,6 @@ export interface Digest {
   update(bytes: Uint8Array): void;
   /** The checksum of all bytes. Nothing may be fed after that. */
   checksum(): Checksum;
-  /** The state, where it can be put away. */
-  save?(): SavedPrefix | undefined;
-  /** Takes the next bytes by a thread, where it can. */
-  readonly onThread?: OnThread | undefined;
 }
 
 /**
@@ -84,7 +80,7 @@ export interface Digest {
  * @param save whether the state behind them is wanted
  * @throws where the thread has ended; the bytes are lost
  */
-export type OnThread = (
+export type FeedByThread = (
   thread: Md5Thread,
   bytes: Uint8Array<ArrayBuffer>,
   options?: { save: boolean },
@@ -94,6 +90,14 @@ export type OnThread = (
   /** The state behind them, where it can be put away. */
   saved?: SavedPrefix | undefined;
 }>;
+
+/** The digests that threads can feed. It stands beside them, since it is nothing for users of the library. */
+const feeds = new WeakMap<Digest, FeedByThread>();
+
+/** How a digest is fed by threads; undefined where it cannot be. */
+export function feedByThread(digest: Digest): FeedByThread | undefined {
+  return feeds.get(digest);
+}
 
 /** The digest of a stream, at the start of it. */
 export async function createDigest(algorithm: Algorithm): Promise<Digest> {
@@ -108,11 +112,9 @@ export async function createDigest(algorithm: Algorithm): Promise<Digest> {
 }
 
 function digestOfMd5(md5: Md5): Digest {
-  return {
-    update: (bytes) => md5.update(bytes),
-    checksum: () => md5.hex(),
-    onThread: (thread, bytes) => md5.updateOn(thread, bytes),
-  };
+  const digest: Digest = { update: (bytes) => md5.update(bytes), checksum: () => md5.hex() };
+  feeds.set(digest, (thread, bytes) => md5.updateOn(thread, bytes));
+  return digest;
 }
 
 /** Of the ways to compute it, OpenSSL's is several times as fast; its state cannot be put away. */
@@ -257,6 +259,7 @@ export class PrefixDigest implements Digest {
     this.#md5 = md5;
     this.#xxh128 = xxh128;
     this.#sha256 = sha256;
+    if (md5) feeds.set(this, (...args) => this.#feed(md5, args));
   }
 
   /** One at the start of a file. */
@@ -301,19 +304,18 @@ export class PrefixDigest implements Digest {
     this.#xxh128?.update(bytes);
   }
 
-  /** See {@linkcode Digest.onThread}. */
-  get onThread(): OnThread | undefined {
-    const md5 = this.#md5;
-    return md5 && (async (thread, bytes, { save } = { save: false }) => {
-      this.#fed += bytes.length;
-      this.#xxh128?.update(bytes);
-      const { size } = this;
-      const xxh128 = save ? this.#xxh128?.snapshot() : undefined;
-      const handled = await md5.updateOn(thread, bytes);
-      const { state } = handled;
-      const saved = save && state ? savedPrefix(size, { state, xxh128 }) : undefined;
-      return { bytes: handled.bytes, saved };
-    });
+  async #feed(
+    md5: Md5,
+    [thread, bytes, { save } = { save: false }]: Parameters<FeedByThread>,
+  ): ReturnType<FeedByThread> {
+    this.#fed += bytes.length;
+    this.#xxh128?.update(bytes);
+    const { size } = this;
+    const xxh128 = save ? this.#xxh128?.snapshot() : undefined;
+    const handled = await md5.updateOn(thread, bytes);
+    const { state } = handled;
+    const saved = save && state ? savedPrefix(size, { state, xxh128 }) : undefined;
+    return { bytes: handled.bytes, saved };
   }
 
   /** The checksum of all bytes. Nothing may be fed after that. */

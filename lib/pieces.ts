@@ -6,7 +6,13 @@
  */
 
 import { BUFFERS, type LentBuffer, SMALL_BUFFER } from "./buffers.ts";
-import type { Digest, SavedPrefix } from "./checksum.ts";
+import {
+  type Digest,
+  type FeedByThread,
+  feedByThread,
+  PrefixDigest,
+  type SavedPrefix,
+} from "./checksum.ts";
 import { THREADS } from "./md5.ts";
 import type { Md5Thread } from "./md5_thread.ts";
 
@@ -40,6 +46,7 @@ export interface PassOptions {
 export class Pieces implements Disposable {
   readonly #most: number;
   readonly #digest: Digest | undefined;
+  readonly #feed: FeedByThread | undefined;
   readonly #budget: typeof BUFFERS;
   readonly #threads: typeof THREADS;
   readonly #all: LentBuffer[] = [];
@@ -54,6 +61,7 @@ export class Pieces implements Disposable {
   constructor({ most, digest, budget = BUFFERS, threads = THREADS }: PiecesOptions) {
     this.#most = most;
     this.#digest = digest;
+    this.#feed = digest && feedByThread(digest);
     this.#budget = budget;
     this.#threads = threads;
   }
@@ -80,7 +88,7 @@ export class Pieces implements Disposable {
   pass(piece: Uint8Array<ArrayBuffer>, options: PassOptions = {}): Promise<void> {
     const lent = this.#all.find(({ bytes }) => bytes.buffer === piece.buffer)!;
     this.#bytes += piece.length;
-    if (this.#bytes >= BYTES_ALONE && this.#digest?.onThread) {
+    if (this.#bytes >= BYTES_ALONE && this.#feed) {
       this.#thread ??= this.#threads.start();
     }
     const passing = this.#pass(piece, options).then(
@@ -106,17 +114,17 @@ export class Pieces implements Disposable {
     piece: Uint8Array<ArrayBuffer>,
     { use, remember }: PassOptions,
   ): Promise<ArrayBuffer> {
-    const digest = this.#digest;
-    if (this.#thread?.ready) {
+    if (this.#feed && this.#thread?.ready) {
       // Whoever uses it cannot while the thread has it.
       await use;
       const save = remember !== undefined;
-      const { bytes, saved } = await digest!.onThread!(this.#thread, piece, { save });
+      const { bytes, saved } = await this.#feed(this.#thread, piece, { save });
       if (saved) await remember?.(saved);
       return bytes.buffer;
     }
+    const digest = this.#digest;
     digest?.update(piece);
-    const saved = remember && digest?.save?.();
+    const saved = remember && digest instanceof PrefixDigest ? digest.save() : undefined;
     await use;
     if (saved) await remember?.(saved);
     return piece.buffer;
