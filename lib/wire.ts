@@ -104,14 +104,16 @@ export class Wire {
    *
    * @throws {FerryError} `bad_header`, `closed` in the middle of a header, `timeout`
    */
-  async readFrame(): Promise<Frame | null> {
+  readFrame(): Promise<Frame | null> {
     if (this.#body && !this.#body.ended) {
-      throw new FerryError("internal", "the body before this message was not read");
+      const failure = new FerryError("internal", "the body before this message was not read");
+      return Promise.reject(failure);
     }
-    const header = await this.readHeader();
-    if (!header) return null;
-    this.#body = new IncomingBody(this, header);
-    return { header, body: this.#body };
+    return this.readHeader().then((header) => {
+      if (!header) return null;
+      this.#body = new IncomingBody(this, header);
+      return { header, body: this.#body };
+    });
   }
 
   /**

@@ -19,7 +19,8 @@ export class ReplyQueue {
   #tail: Promise<void> = Promise.resolve();
   #pending = 0;
   #flushing = false;
-  #room = Promise.withResolvers<void>();
+  /** What waits for room, while there is none. */
+  #room: PromiseWithResolvers<void> | undefined;
 
   /** A queue in front of a connection. */
   constructor(wire: Wire) {
@@ -33,7 +34,7 @@ export class ReplyQueue {
     this.#tail = this.#tail.then(() => this.#send(reply)).finally(() => {
       hold[Symbol.dispose]();
       this.#pending--;
-      this.#room.resolve();
+      this.#room?.resolve();
     });
     // A failure is seen by whoever settles the queue.
     this.#tail.catch(() => {});

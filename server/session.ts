@@ -131,7 +131,16 @@ export class Session {
     const { peer } = this.#options;
     logger.debug("{peer} connected", { peer });
     try {
-      await this.#serve();
+      let goOn = true;
+      while (goOn && !this.#draining) {
+        if (!this.#wire.hasHeader) await this.#flush();
+        this.#idle = true;
+        const frame = await this.#nextInTime();
+        this.#idle = false;
+        goOn = frame !== null && await this.#answer(frame);
+      }
+      await this.#replies.settle();
+      await this.#wire.closeGracefully();
     } catch (error) {
       const { code, message } = toFerryError(error);
       logger.info("{peer} left: {message} ({code})", { peer, code, message });
@@ -155,19 +164,6 @@ export class Session {
   close(reason: FerryError): void {
     this.#identity.close();
     this.#wire.close(reason);
-  }
-
-  async #serve(): Promise<void> {
-    let goOn = true;
-    while (goOn && !this.#draining) {
-      if (!this.#wire.hasHeader) await this.#flush();
-      this.#idle = true;
-      const frame = await this.#nextInTime();
-      this.#idle = false;
-      goOn = frame !== null && await this.#answer(frame);
-    }
-    await this.#replies.settle();
-    await this.#wire.closeGracefully();
   }
 
   /** As {@linkcode Session.#nextFrame}, but ends the connection where a client takes long to begin. */

@@ -97,12 +97,15 @@ export class TlsStream implements ByteStream {
     return this.#handshake.promise;
   }
 
-  async read(into: Uint8Array): Promise<number | null> {
-    while (this.#buffered === 0) {
-      if (this.#ended) return null;
-      if (this.#failure) throw this.#failure;
-      await new Promise<void>((resolve) => this.#wake = resolve);
-    }
+  read(into: Uint8Array): Promise<number | null> {
+    if (this.#buffered > 0) return Promise.resolve(this.#take(into));
+    if (this.#ended) return Promise.resolve(null);
+    if (this.#failure) return Promise.reject(this.#failure);
+    // What comes in one go is read in one go: not before all of it was taken in.
+    return new Promise<void>((resolve) => this.#wake = resolve).then(() => this.read(into));
+  }
+
+  #take(into: Uint8Array): number {
     let filled = 0;
     while (filled < into.length && this.#chunks.length > 0) {
       const chunk = this.#chunks[0]!;
