@@ -24,7 +24,7 @@ export interface Program {
 }
 
 /** Many connections make many short-lived objects: these keep what is there for them small. */
-const SERVER_HEAP = ["--max-semi-space-size=4", "--memory-saver-mode"];
+const SERVER_HEAP = ["--max-semi-space-size=2", "--memory-saver-mode"];
 
 /** Both of them. */
 export const PROGRAMS: readonly Program[] = [
