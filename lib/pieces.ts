@@ -55,7 +55,8 @@ export class Pieces implements Disposable {
   #bytes = 0;
   #thread: Md5Thread | undefined;
   #failure: { error: unknown } | undefined;
-  #change = Promise.withResolvers<void>();
+  /** What waits for memory, while there is none. */
+  #change: PromiseWithResolvers<void> | undefined;
 
   /** Pieces that begin as large as memory allows, and become larger as it allows more. */
   constructor({ most, digest, budget = BUFFERS, threads = THREADS }: PiecesOptions) {
@@ -76,6 +77,7 @@ export class Pieces implements Disposable {
       if (this.#failure) throw this.#failure.error;
       const free = this.#free.pop() ?? this.#another();
       if (free) return this.#grown(free).bytes;
+      this.#change ??= Promise.withResolvers();
       await this.#change.promise;
     }
   }
@@ -95,19 +97,23 @@ export class Pieces implements Disposable {
       (buffer) => {
         lent.bytes = new Uint8Array(buffer);
         this.#free.push(lent);
+        this.#passed(passing);
       },
       (error) => {
         this.#failure ??= { error };
+        this.#passed(passing);
         throw error;
       },
-    ).finally(() => {
-      this.#passing.delete(passing);
-      this.#change.resolve();
-      this.#change = Promise.withResolvers();
-    });
+    );
     passing.catch(() => {});
     this.#passing.add(passing);
     return passing;
+  }
+
+  #passed(passing: Promise<void>): void {
+    this.#passing.delete(passing);
+    this.#change?.resolve();
+    this.#change = undefined;
   }
 
   async #pass(

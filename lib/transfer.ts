@@ -102,7 +102,8 @@ export async function sendSized(
   if (checksum === null) digest ??= await createDigest(algorithm);
   const digesting = checksum === null ? digest : undefined;
   using pieces = new Pieces({ most: Math.min(size, CHUNK_BYTES), digest: digesting });
-  const readNext = async (left: number) => await fillPiece(source, await pieces.next(), left);
+  const readNext = (left: number) =>
+    pieces.next().then((memory) => fillPiece(source, memory, left));
   let reading = readNext(size);
   let writing: Promise<void> | undefined;
   try {
@@ -155,9 +156,9 @@ function shrunk(left: number, size: number): FerryError {
   return new FerryError("io", `it shrank while it was sent: ${left} of ${size} bytes are left`);
 }
 
-async function sendPiece(wire: Wire, piece: Uint8Array, onBytes?: OnBytes): Promise<void> {
-  await wire.writeBytes(piece);
-  onBytes?.(piece.length);
+function sendPiece(wire: Wire, piece: Uint8Array, onBytes?: OnBytes): Promise<void> {
+  const writing = wire.writeBytes(piece);
+  return onBytes ? writing.then(() => onBytes(piece.length)) : writing;
 }
 
 /**

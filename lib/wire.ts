@@ -362,7 +362,8 @@ export class Wire {
     // Where memory is short, there is none for a copy.
     if (bytes.length >= SMALL_BUFFER && !BUFFERS.has(OUTPUT_BUFFER)) {
       await this.flush();
-      return await this.#write(bytes);
+      // Not awaited: this function is not kept for as long as the peer takes.
+      return this.#write(bytes);
     }
     let rest = bytes;
     while (rest.length > 0) {

@@ -300,9 +300,9 @@ export class Session {
         await this.#reply(await this.#uploads.consider(request));
         break;
       case "get":
-        return await this.#get(request, action);
+        return this.#get(request, action);
       case "list":
-        return await this.#list(request, action);
+        return this.#list(request, action);
       case "stat": {
         const name = parseDirectoryName(request.filename);
         const entry = await storage.stat(name, request.algorithm);
