@@ -46,16 +46,33 @@ export interface TlsListener extends Listener {
   replace(keyPair: KeyPair): void;
 }
 
+/** The oldest version of Deno whose `node:tls` answers the handshake of a connection that was accepted by itself. */
+const OLDEST_RUNTIME = { major: 2, minor: 8 };
+
+/**
+ * Checks that a version of Deno can serve TLS: with an older one every handshake would wait in vain.
+ *
+ * @throws {FerryError} `usage`
+ */
+export function assertServesTls(version: string): void {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  const oldest = OLDEST_RUNTIME;
+  if (major > oldest.major || major === oldest.major && minor >= oldest.minor) return;
+  const reason = `that takes Deno ${oldest.major}.${oldest.minor} or newer, and this is ${version}`;
+  throw new FerryError("usage", reason, { action: "serve TLS" });
+}
+
 /**
  * Listens for connections that speak TLS 1.3.
  *
- * @throws {FerryError} `usage` for a certificate or a key that is none; `io`, `denied`, `unreachable` where
+ * @throws {FerryError} `usage` for a certificate or a key that is none, and where the runtime is too old; `io`, `denied`, `unreachable` where
  * the address cannot be listened on
  */
 export async function acceptTls(
   address: Address,
   { keyPair, handshakeTimeout, admission, begin }: TlsListenerOptions,
 ): Promise<TlsListener> {
+  assertServesTls(Deno.version.deno);
   const source = new TlsSource(secureContext(keyPair));
   const listening = { kind: "tls" as const, ...await source.listen(address) };
   const loop = new AcceptLoop<TlsStream>(listening, source, {

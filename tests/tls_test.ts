@@ -10,6 +10,7 @@ import { type Client, connect, type ConnectOptions, FsStorage, serve } from "../
 import type { ServeOptions, Server } from "../mod.ts";
 import { FerryError } from "../lib/errors.ts";
 import { createCertificate } from "../server/certificate.ts";
+import { assertServesTls } from "../server/tls.ts";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { DENO, programArgs, TempDir } from "./programs.ts";
 import { frame } from "./raw_peer.ts";
@@ -137,6 +138,17 @@ Deno.test("serve() refuses a certificate that is none, and a key that is another
     const error = await assertRejects(() => Fixture.start({ tls }), FerryError);
     assertEquals(error.code, "usage");
     assertMatch(error.message, /^Cannot use the certificate and its key: /);
+  }
+});
+
+Deno.test("assertServesTls() refuses a runtime that answers no handshake", () => {
+  for (const version of ["2.8.0", "2.9.6", "2.10.1", "3.0.0", Deno.version.deno]) {
+    assertServesTls(version);
+  }
+  for (const version of ["1.46.3", "2.4.2", "2.7.12"]) {
+    const error = assertThrows(() => assertServesTls(version), FerryError);
+    assertEquals(error.code, "usage");
+    assertMatch(error.message, /takes Deno 2\.8 or newer, and this is/);
   }
 });
 
