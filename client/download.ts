@@ -161,6 +161,8 @@ async function store({ header, body }: Frame, target: Target): Promise<Transferr
     // The server may have to read its file again for the proof, and has an md5 to compute anyway.
     ...(size > RESUMABLE_BYTES ? { resumable: { checkpoint, proof: false } } : {}),
     onBytes: (count) => onProgress?.({ filename, bytes: bytes += count, total: size }),
+    // Who downloads waits for it and for nothing else.
+    byThread: true,
   });
   const { checksum } = assertWhole(size, received);
   if (preserve) staged.stamp({ mtime, mode });

@@ -19,8 +19,11 @@ import type { Md5Thread } from "./md5_thread.ts";
 /** How many there are at most: one that is filled, one that is emptied, and one that is digested. */
 const MOST_PIECES = 3;
 
-/** After so many bytes a thread is started to digest them: for fewer it would cost more than it saves. */
-export const BYTES_ALONE: number = 32 * 1024 * 1024;
+/** For fewer bytes than this a thread that digests them would cost more than it saves. */
+export const THREAD_BYTES: number = 512 * 1024 * 1024;
+
+/** It is started when so many have really come: to announce some costs nobody anything. */
+export const BYTES_ALONE: number = 16 * 1024 * 1024;
 
 /** What pieces are made with. */
 export interface PiecesOptions {
@@ -28,6 +31,8 @@ export interface PiecesOptions {
   most: number;
   /** What is fed with them, if anything. */
   digest?: Digest | undefined;
+  /** How many bytes are expected, where a thread may digest them. */
+  expected?: number | undefined;
   /** Where their memory comes from. */
   budget?: typeof BUFFERS;
   /** Where the thread comes from that digests them. */
@@ -52,6 +57,7 @@ export class Pieces implements Disposable {
   readonly #all: LentBuffer[] = [];
   readonly #free: LentBuffer[] = [];
   readonly #passing = new Set<Promise<void>>();
+  readonly #isLarge: boolean;
   #bytes = 0;
   #thread: Md5Thread | undefined;
   #failure: { error: unknown } | undefined;
@@ -59,10 +65,13 @@ export class Pieces implements Disposable {
   #change: PromiseWithResolvers<void> | undefined;
 
   /** Pieces that begin as large as memory allows, and become larger as it allows more. */
-  constructor({ most, digest, budget = BUFFERS, threads = THREADS }: PiecesOptions) {
+  constructor(
+    { most, digest, expected = 0, budget = BUFFERS, threads = THREADS }: PiecesOptions,
+  ) {
     this.#most = most;
     this.#digest = digest;
     this.#feed = digest && feedByThread(digest);
+    this.#isLarge = expected >= THREAD_BYTES;
     this.#budget = budget;
     this.#threads = threads;
   }
@@ -90,7 +99,7 @@ export class Pieces implements Disposable {
   pass(piece: Uint8Array<ArrayBuffer>, options: PassOptions = {}): Promise<void> {
     const lent = this.#all.find(({ bytes }) => bytes.buffer === piece.buffer)!;
     this.#bytes += piece.length;
-    if (this.#bytes >= BYTES_ALONE && this.#feed) {
+    if (this.#isLarge && this.#bytes >= BYTES_ALONE && this.#feed) {
       this.#thread ??= this.#threads.start();
     }
     const passing = this.#pass(piece, options).then(

@@ -3,7 +3,7 @@ import { BufferBudget, SMALL_BUFFER } from "../lib/buffers.ts";
 import { createDigest, md5Of, PrefixDigest, type SavedPrefix } from "../lib/checksum.ts";
 import { THREADS } from "../lib/md5.ts";
 import { type Md5Thread, Md5Threads } from "../lib/md5_thread.ts";
-import { BYTES_ALONE, Pieces } from "../lib/pieces.ts";
+import { BYTES_ALONE, Pieces, THREAD_BYTES } from "../lib/pieces.ts";
 
 const MIB = 1024 * 1024;
 
@@ -58,7 +58,7 @@ Deno.test("Pieces.pass() digests in order, here and by a thread", async () => {
   const threads = new OneThread();
   const whole: number[] = [];
   {
-    using pieces = new Pieces({ most: 100_000, digest, threads });
+    using pieces = new Pieces({ most: 100_000, digest, threads, expected: THREAD_BYTES });
     let bytes = 0;
     let aside = 0;
     // Some by a thread, and at last a few bytes, as at the end of most files.
@@ -96,7 +96,7 @@ Deno.test("Pieces.pass() remembers the state behind a piece, and not behind the 
   const bytes = new Uint8Array(MIB).fill(9);
   const saved: SavedPrefix[] = [];
   const states: (SavedPrefix | undefined)[] = [];
-  using pieces = new Pieces({ most: MIB, digest, threads });
+  using pieces = new Pieces({ most: MIB, digest, threads, expected: THREAD_BYTES });
   const remember = (prefix: SavedPrefix) => Promise.resolve(void saved.push(prefix));
   const count = BYTES_ALONE / MIB + 6;
   for (let i = 0; i < count; i++) {
@@ -111,6 +111,17 @@ Deno.test("Pieces.pass() remembers the state behind a piece, and not behind the 
   await pieces.end();
   assertEquals(saved, states as SavedPrefix[]);
   assert(threads.thread?.ready);
+});
+
+Deno.test("Pieces.pass() starts no thread for what is not large, or has not come yet", async () => {
+  for (const [expected, count] of [[THREAD_BYTES - 1, 20], [THREAD_BYTES, 15]] as const) {
+    const threads = new OneThread();
+    using pieces = new Pieces({ most: MIB, digest: await createDigest("md5"), threads, expected });
+    for (let i = 0; i < count; i++) await pieces.pass(await pieces.next());
+    assertEquals([expected, threads.size], [expected, 0]);
+    if (expected === THREAD_BYTES) await pieces.pass(await pieces.next());
+    assertEquals(threads.size, expected === THREAD_BYTES ? 1 : 0);
+  }
 });
 
 Deno.test("Pieces tell of what the use of a piece failed with", async () => {
