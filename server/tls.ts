@@ -173,6 +173,10 @@ class TlsSource implements ConnectionSource<TlsStream> {
     this.#next?.reject(new FerryError("closed", "the listener was closed"));
   }
 
+  /**
+   * A socket becomes one of TLS at once: what it has read before would be lost, or end the program where it is
+   * nonsense that came in pieces.
+   */
   #take(socket: Socket): void {
     if (this.#closed) return void socket.destroy();
     let stream: TlsStream;

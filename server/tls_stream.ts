@@ -29,8 +29,7 @@ interface ReadSwitch {
 /** A connection on which the other side is to begin a handshake. */
 export class TlsStream implements ByteStream {
   readonly #socket: Socket;
-  /** There from the first bytes on. */
-  #tls: TLSSocket | undefined;
+  readonly #tls: TLSSocket;
   readonly #reading: ReadSwitch;
   readonly #handshake = Promise.withResolvers<void>();
   /** What has come and was not read yet. */
@@ -53,39 +52,24 @@ export class TlsStream implements ByteStream {
     this.#reading = readSwitch(socket);
     socket.setNoDelay(true);
     socket.on("error", (error) => this.#end(toFerryError(error)));
+    this.#tls = new TLSSocket(
+      socket,
+      {
+        isServer: true,
+        secureContext,
+        requestCert: false,
+        // A client may end its direction and wait for the replies.
+        allowHalfOpen: true,
+      } as ConstructorParameters<typeof TLSSocket>[1],
+    );
+    this.#tls.on("secure", () => this.#handshake.resolve());
+    this.#tls.on("data", (chunk: Uint8Array<ArrayBuffer>) => this.#push(chunk));
+    this.#tls.on("end", () => this.#end());
     // Who leaves in the handshake is not waited for.
     socket.on("end", () => this.#handshake.reject(new FerryError("closed", "the peer left")));
-    // What encrypts takes several times the memory of a socket: not for who says nothing.
-    socket.once("readable", () => this.#begin(secureContext));
+    this.#tls.on("error", (error) => this.#end(toFerryError(error)));
+    this.#tls.on("close", () => this.#end(new FerryError("closed", "connection closed")));
     this.#handshake.promise.catch(() => {});
-  }
-
-  /** The peer has said something, which the handshake takes out of the socket, or it has left. */
-  #begin(secureContext: SecureContext): void {
-    if (this.#failure) return;
-    const socket = this.#socket;
-    if (socket.readableLength === 0) return this.#end();
-    let tls: TLSSocket;
-    try {
-      tls = new TLSSocket(
-        socket,
-        {
-          isServer: true,
-          secureContext,
-          requestCert: false,
-          // A client may end its direction and wait for the replies.
-          allowHalfOpen: true,
-        } as ConstructorParameters<typeof TLSSocket>[1],
-      );
-    } catch (error) {
-      return this.#end(toFerryError(error));
-    }
-    this.#tls = tls;
-    tls.on("secure", () => this.#handshake.resolve());
-    tls.on("data", (chunk: Uint8Array<ArrayBuffer>) => this.#push(chunk));
-    tls.on("end", () => this.#end());
-    tls.on("error", (error) => this.#end(toFerryError(error)));
-    tls.on("close", () => this.#end(new FerryError("closed", "connection closed")));
   }
 
   /**
@@ -132,7 +116,7 @@ export class TlsStream implements ByteStream {
     const done = Promise.withResolvers<void>();
     this.#fail = done.reject;
     const view = Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength);
-    this.#tls!.write(view, (error) => error ? done.reject(toFerryError(error)) : done.resolve());
+    this.#tls.write(view, (error) => error ? done.reject(toFerryError(error)) : done.resolve());
     try {
       await done.promise;
     } catch (error) {
@@ -145,13 +129,13 @@ export class TlsStream implements ByteStream {
   async closeWrite(): Promise<void> {
     const done = Promise.withResolvers<void>();
     this.#fail = done.reject;
-    this.#tls!.end(() => done.resolve());
+    this.#tls.end(() => done.resolve());
     await done.promise;
   }
 
   close(): void {
     this.#end(new FerryError("closed", "connection closed"));
-    this.#tls?.destroy();
+    this.#tls.destroy();
     this.#socket.destroy();
   }
 
