@@ -20,20 +20,24 @@ const BUFFERED = { high: 512 * 1024, low: 128 * 1024 };
 /** How much is encrypted at once: each piece that has left is progress, for whoever watches. */
 const WRITE_BYTES = 256 * 1024;
 
-/** What stops and starts the reading of a socket. */
-interface ReadSwitch {
+/** What reads a socket. */
+interface SocketHandle {
   readStart(): number;
   readStop(): number;
+  /** Is given what was read. */
+  onread?: (this: SocketHandle, bytes?: unknown) => void;
 }
 
 /** A connection on which the other side is to begin a handshake. */
 export class TlsStream implements ByteStream {
   readonly #socket: Socket;
   readonly #tls: TLSSocket;
-  readonly #reading: ReadSwitch;
+  readonly #handle: SocketHandle;
   readonly #handshake = Promise.withResolvers<void>();
   /** What has come and was not read yet. */
   #chunks: Uint8Array<ArrayBuffer>[] = [];
+  /** How much of the first of them has been read. */
+  #taken = 0;
   #buffered = 0;
   #stopped = false;
   #ended = false;
@@ -49,7 +53,7 @@ export class TlsStream implements ByteStream {
     this.remoteAddr = { hostname: socket.remoteAddress ?? "", port: socket.remotePort ?? 0 };
     // To pause a TLS socket of Deno's holds nobody back: what the peer sends piles up in memory. Only the
     // handle of the socket beneath can be told to stop.
-    this.#reading = readSwitch(socket);
+    this.#handle = handleOf(socket);
     socket.setNoDelay(true);
     socket.on("error", (error) => this.#end(toFerryError(error)));
     this.#tls = new TLSSocket(
@@ -62,6 +66,7 @@ export class TlsStream implements ByteStream {
         allowHalfOpen: true,
       } as ConstructorParameters<typeof TLSSocket>[1],
     );
+    freeWhatWasRead(this.#handle);
     this.#tls.on("secure", () => this.#handshake.resolve());
     this.#tls.on("data", (chunk: Uint8Array<ArrayBuffer>) => this.#push(chunk));
     this.#tls.on("end", () => this.#end());
@@ -93,11 +98,13 @@ export class TlsStream implements ByteStream {
     let filled = 0;
     while (filled < into.length && this.#chunks.length > 0) {
       const chunk = this.#chunks[0]!;
-      const piece = chunk.subarray(0, into.length - filled);
+      const end = this.#taken + into.length - filled;
+      const piece = chunk.subarray(this.#taken, end);
       into.set(piece, filled);
       filled += piece.length;
-      if (piece.length < chunk.length) this.#chunks[0] = chunk.subarray(piece.length);
+      if (end < chunk.length) this.#taken = end;
       else {
+        this.#taken = 0;
         this.#chunks.shift();
         free(chunk);
       }
@@ -105,7 +112,7 @@ export class TlsStream implements ByteStream {
     this.#buffered -= filled;
     if (this.#stopped && this.#buffered <= BUFFERED.low && !this.#failure) {
       this.#stopped = false;
-      this.#reading.readStart();
+      this.#handle.readStart();
     }
     return filled;
   }
@@ -144,7 +151,7 @@ export class TlsStream implements ByteStream {
     this.#buffered += chunk.length;
     if (this.#buffered >= BUFFERED.high && !this.#stopped) {
       this.#stopped = true;
-      this.#reading.readStop();
+      this.#handle.readStop();
     }
     this.#awake();
   }
@@ -173,16 +180,26 @@ export class TlsStream implements ByteStream {
  * The handle of a socket. Node has no other name for it; where a runtime had it no more, no connection would be
  * taken rather than one that can fill the memory.
  */
-function readSwitch(socket: Socket): ReadSwitch {
-  const { _handle: handle } = socket as Socket & { _handle?: Partial<ReadSwitch> | null };
-  if (handle?.readStop && handle.readStart) return handle as ReadSwitch;
+function handleOf(socket: Socket): SocketHandle {
+  const { _handle: handle } = socket as Socket & { _handle?: Partial<SocketHandle> | null };
+  if (handle?.readStop && handle.readStart) return handle as SocketHandle;
   throw new FerryError("internal", "the runtime does not say how a TLS connection is held back");
 }
 
 /**
- * Frees the memory of a chunk, unless it is a part of memory that others use. Left to the collector, chunks make
- * it look through the whole heap for every few megabytes that come.
+ * Frees what was read from the network as soon as it is decrypted. Left to the collector, it makes that look
+ * through the whole heap for every few megabytes that come.
  */
+function freeWhatWasRead(handle: SocketHandle): void {
+  const { onread } = handle;
+  if (!onread) return;
+  handle.onread = function (bytes) {
+    onread.call(this, bytes);
+    if (bytes instanceof ArrayBuffer) bytes.transfer(0);
+  };
+}
+
+/** Frees a chunk of decrypted bytes for the same reason, unless it is a part of memory that others use. */
 function free({ byteLength, buffer }: Uint8Array<ArrayBuffer>): void {
   if (byteLength === buffer.byteLength) buffer.transfer(0);
 }
