@@ -4,6 +4,8 @@
  * @module
  */
 
+import { delay } from "@std/async/delay";
+
 /** 1 MiB in bytes. */
 export const MIB = 1024 * 1024;
 
@@ -83,7 +85,7 @@ export async function interleave(
       await tidy();
       await prepare?.();
       await drainDirtyPages();
-      await warmMemory(`${dir}/warm`, size);
+      if (size >= MUCH_MEMORY) await warmMemory(`${dir}/warm`, size, signal);
       signal.throwIfAborted();
       const started = performance.now();
       await run();
@@ -105,12 +107,20 @@ async function drainDirtyPages(): Promise<void> {
   }
 }
 
+/** Runs that write fewer bytes than this do not depend on where their memory comes from. */
+const MUCH_MEMORY = 64 * MIB;
+
+/** Longer than the two seconds after which Linux gives memory that was freed back to the host of a machine. */
+const SETTLE_MS = 2500;
+
 /**
  * Uses as much memory for files as the next run will, and frees it again. A virtual machine may have
  * given memory that was free for some seconds back to its host, and a program that then writes a file
- * pays for getting it anew: several times what the writing itself costs.
+ * pays for getting it anew: several times what the writing itself costs. What was freed before is given
+ * back first, so that a run does not meet with that in its middle but has two seconds before it.
  */
-async function warmMemory(path: string, size: number): Promise<void> {
+async function warmMemory(path: string, size: number, signal: AbortSignal): Promise<void> {
+  await delay(SETTLE_MS, { signal });
   try {
     using file = await Deno.open(path, { write: true, create: true });
     const piece = new Uint8Array(MIB);
