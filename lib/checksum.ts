@@ -6,6 +6,7 @@
  */
 
 import type { IHasher } from "hash-wasm";
+import { timingSafeEqual } from "@std/crypto/timing-safe-equal";
 import { decodeHex, encodeHex } from "@std/encoding/hex";
 import { Md5 } from "./md5.ts";
 import type { Md5Thread } from "./md5_thread.ts";
@@ -77,13 +78,13 @@ export interface Digest {
  * Has a thread take the next bytes. Until this resolves they are out of reach, and nothing may be asked of the
  * digest but to take more by the same thread.
  *
- * @param save whether the state behind them is wanted
+ * @param options whether the state behind them is wanted
  * @throws where the thread has ended; the bytes are lost
  */
 export type FeedByThread = (
   thread: Md5Thread,
   bytes: Uint8Array<ArrayBuffer>,
-  options?: { save: boolean },
+  options: { save: boolean },
 ) => Promise<{
   /** The bytes, in the memory that they were in. */
   bytes: Uint8Array<ArrayBuffer>;
@@ -91,7 +92,7 @@ export type FeedByThread = (
   saved?: SavedPrefix | undefined;
 }>;
 
-/** The digests that threads can feed. It stands beside them, since it is nothing for users of the library. */
+/** How threads feed digests. It stands beside them, since it is nothing for users of the library. */
 const feeds = new WeakMap<Digest, FeedByThread>();
 
 /** How a digest is fed by threads; undefined where it cannot be. */
@@ -103,7 +104,7 @@ export function feedByThread(digest: Digest): FeedByThread | undefined {
 export async function createDigest(algorithm: Algorithm): Promise<Digest> {
   switch (algorithm) {
     case "md5":
-      return digestOfMd5(new Md5());
+      return digestOf(new Md5());
     case "sha256":
       return await createSha256();
     case "xxh128":
@@ -111,10 +112,8 @@ export async function createDigest(algorithm: Algorithm): Promise<Digest> {
   }
 }
 
-function digestOfMd5(md5: Md5): Digest {
-  const digest: Digest = { update: (bytes) => md5.update(bytes), checksum: () => md5.hex() };
-  feeds.set(digest, (thread, bytes) => md5.updateOn(thread, bytes));
-  return digest;
+function digestOf(md5: Md5): Digest {
+  return { update: (bytes) => md5.update(bytes), checksum: () => md5.hex() };
 }
 
 /** Of the ways to compute it, OpenSSL's is several times as fast; its state cannot be put away. */
@@ -202,9 +201,11 @@ export async function checksumOfBytes(algorithm: Algorithm, bytes: Uint8Array): 
 
 /** Whether two checksums are the same, in a time that does not tell where they differ. */
 export function sameChecksum(a: Checksum, b: Checksum): boolean {
-  let difference = a.length ^ b.length;
-  for (let at = 0; at < a.length; at++) difference |= a.charCodeAt(at) ^ b.charCodeAt(at);
-  return difference === 0;
+  const [one, other] = [a, b].map((text) => new TextEncoder().encode(text)) as [
+    Uint8Array,
+    Uint8Array,
+  ];
+  return one.length === other.length && timingSafeEqual(one, other);
 }
 
 /** What is known of the first bytes of a file that has not come whole: enough to go on behind them. */
@@ -306,7 +307,7 @@ export class PrefixDigest implements Digest {
 
   async #feed(
     md5: Md5,
-    [thread, bytes, { save } = { save: false }]: Parameters<FeedByThread>,
+    [thread, bytes, { save }]: Parameters<FeedByThread>,
   ): ReturnType<FeedByThread> {
     this.#fed += bytes.length;
     this.#xxh128?.update(bytes);
@@ -367,5 +368,5 @@ function savedPrefix(
  * @param size how many bytes led to it, a multiple of 64
  */
 export function resumeMd5(state: string, size: number): Digest {
-  return digestOfMd5(Md5.resume(decodeHex(state), size));
+  return digestOf(Md5.resume(decodeHex(state), size));
 }

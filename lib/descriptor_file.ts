@@ -95,8 +95,8 @@ export class DescriptorFile implements ReadableFile, WritableFile {
 
   /** Whatever it is called, `write` of `node:fs` makes its system call on the thread that calls it. */
   #openThreaded(): Deno.FsFile | null {
-    const facts = fstatSync(this.#open);
     if (this.#path === undefined) return null;
+    const facts = fstatSync(this.#open);
     let file: Deno.FsFile;
     try {
       file = openExactly(Deno.realPathSync(this.#path), { write: true });

@@ -123,7 +123,7 @@ export class LocalFile implements ByteSource, AsyncDisposable {
   // deno-lint-ignore require-await -- a failure is to be a rejection
   async assertUnchanged(): Promise<void> {
     const now = this.now();
-    if (now.size === this.info.size && now.mtime?.getTime() === this.info.mtime?.getTime()) return;
+    if (sameContent(this.info, now)) return;
     throw new FerryError(
       "io",
       `it changed while it was sent: ${this.info.size} bytes before, ${now.size} now`,
@@ -182,9 +182,13 @@ function readAtOnce(path: string): WholeFile | undefined {
 
 /** Whether two looks saw the same file, to which nothing had happened in between. */
 function isUntouched(before: FileFacts, after: FileFacts): boolean {
-  return before.dev === after.dev && before.ino === after.ino && before.size === after.size &&
-    before.mtime?.getTime() === after.mtime?.getTime() &&
+  return before.dev === after.dev && before.ino === after.ino && sameContent(before, after) &&
     before.ctime?.getTime() === after.ctime?.getTime();
+}
+
+/** Whether nothing shows that a file was written to in between. */
+function sameContent(before: FileFacts, after: FileFacts): boolean {
+  return before.size === after.size && before.mtime?.getTime() === after.mtime?.getTime();
 }
 
 function mtimeOf({ mtime }: FileFacts): number {

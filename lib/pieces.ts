@@ -5,7 +5,7 @@
  * @module
  */
 
-import { BUFFERS, type LentBuffer, SMALL_BUFFER } from "./buffers.ts";
+import { type BufferBudget, BUFFERS, type LentBuffer, SMALL_BUFFER } from "./buffers.ts";
 import {
   type Digest,
   type FeedByThread,
@@ -14,7 +14,7 @@ import {
   type SavedPrefix,
 } from "./checksum.ts";
 import { THREADS } from "./md5.ts";
-import type { Md5Thread } from "./md5_thread.ts";
+import type { Md5Thread, Md5Threads } from "./md5_thread.ts";
 
 /** How many there are at most: one that is filled, one that is emptied, and one that is digested. */
 const MOST_PIECES = 3;
@@ -34,9 +34,9 @@ export interface PiecesOptions {
   /** How many bytes are expected, where a thread may digest them. */
   expected?: number | undefined;
   /** Where their memory comes from. */
-  budget?: typeof BUFFERS;
+  budget?: BufferBudget;
   /** Where the thread comes from that digests them. */
-  threads?: typeof THREADS;
+  threads?: Md5Threads;
 }
 
 /** What is done with a piece. */
@@ -52,8 +52,8 @@ export class Pieces implements Disposable {
   readonly #most: number;
   readonly #digest: Digest | undefined;
   readonly #feed: FeedByThread | undefined;
-  readonly #budget: typeof BUFFERS;
-  readonly #threads: typeof THREADS;
+  readonly #budget: BufferBudget;
+  readonly #threads: Md5Threads;
   readonly #all: LentBuffer[] = [];
   readonly #free: LentBuffer[] = [];
   readonly #passing = new Set<Promise<void>>();

@@ -35,11 +35,12 @@ export class ReplyQueue {
       hold[Symbol.dispose]();
       this.#pending--;
       this.#room?.resolve();
+      this.#room = undefined;
     });
     // A failure is seen by whoever settles the queue.
     this.#tail.catch(() => {});
     while (this.#pending >= MAX_PENDING_REPLIES) {
-      this.#room = Promise.withResolvers();
+      this.#room ??= Promise.withResolvers();
       await this.#room.promise;
     }
   }

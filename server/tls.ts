@@ -65,8 +65,8 @@ export function assertServesTls(version: string): void {
 /**
  * Listens for connections that speak TLS 1.3.
  *
- * @throws {FerryError} `usage` for a certificate or a key that is none, and where the runtime is too old; `io`, `denied`, `unreachable` where
- * the address cannot be listened on
+ * @throws {FerryError} `usage` for a certificate or a key that is none, and where the runtime is too old; `io`,
+ * `denied`, `unreachable` where the address cannot be listened on
  */
 export async function acceptTls(
   address: Address,

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { BufferBudget, SMALL_BUFFER } from "../lib/buffers.ts";
-import { createDigest, md5Of, PrefixDigest, type SavedPrefix } from "../lib/checksum.ts";
+import { md5Of, PrefixDigest, type SavedPrefix } from "../lib/checksum.ts";
 import { THREADS } from "../lib/md5.ts";
 import { type Md5Thread, Md5Threads } from "../lib/md5_thread.ts";
 import { BYTES_ALONE, Pieces, THREAD_BYTES } from "../lib/pieces.ts";
@@ -54,7 +54,7 @@ Deno.test("Pieces.next() makes do with one small piece where memory is short, an
 });
 
 Deno.test("Pieces.pass() digests in order, here and by a thread", async () => {
-  const digest = await createDigest("md5");
+  const digest = await PrefixDigest.create({ algorithm: "md5", proof: false });
   const threads = new OneThread();
   const whole: number[] = [];
   {
@@ -116,7 +116,8 @@ Deno.test("Pieces.pass() remembers the state behind a piece, and not behind the 
 Deno.test("Pieces.pass() starts no thread for what is not large, or has not come yet", async () => {
   for (const [expected, count] of [[THREAD_BYTES - 1, 20], [THREAD_BYTES, 15]] as const) {
     const threads = new OneThread();
-    using pieces = new Pieces({ most: MIB, digest: await createDigest("md5"), threads, expected });
+    const digest = await PrefixDigest.create({ algorithm: "md5", proof: false });
+    using pieces = new Pieces({ most: MIB, digest, threads, expected });
     for (let i = 0; i < count; i++) await pieces.pass(await pieces.next());
     assertEquals([expected, threads.size], [expected, 0]);
     if (expected === THREAD_BYTES) await pieces.pass(await pieces.next());
