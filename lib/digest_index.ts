@@ -60,6 +60,9 @@ export class DigestIndex implements Disposable {
   #select!: StatementSync;
   #insert!: StatementSync;
   #delete!: StatementSync;
+  #closed = false;
+  /** The checksums that are being computed, by what they are of. */
+  readonly #computing = new Map<string, Promise<Checksum>>();
 
   /** Opens the database, or makes it; without a path it is kept in memory. */
   constructor(path?: string) {
@@ -105,6 +108,7 @@ export class DigestIndex implements Disposable {
 
   /** Runs a query; a database that fails at it is rebuilt, and the query has no result. */
   #query<T>(query: () => T): T | undefined {
+    if (this.#closed) return undefined;
     try {
       return query();
     } catch {
@@ -127,6 +131,23 @@ export class DigestIndex implements Disposable {
     return ALGORITHMS.flatMap((algorithm) => this.lookup(identity, algorithm) ?? []);
   }
 
+  /**
+   * The checksum of a file that `compute` gives; it is asked once where several want to know it meanwhile. A
+   * large file takes longer to read than a client waits, and that asks again.
+   */
+  computeOnce(
+    { key, version }: FileIdentity,
+    algorithm: Algorithm,
+    compute: () => Promise<Checksum>,
+  ): Promise<Checksum> {
+    if (key === "") return compute();
+    const subject = `${algorithm} ${key} ${version}`;
+    const computing = this.#computing.get(subject) ??
+      compute().finally(() => this.#computing.delete(subject));
+    this.#computing.set(subject, computing);
+    return computing;
+  }
+
   /** Remembers checksums of files. */
   record(files: readonly { identity: FileIdentity; checksum: Checksum }[]): void {
     this.#query(() => {
@@ -147,8 +168,9 @@ export class DigestIndex implements Disposable {
     this.#query(() => this.#delete.run(key));
   }
 
-  /** Closes the database. */
+  /** Closes the database; nothing is known or remembered any more. */
   [Symbol.dispose](): void {
+    this.#closed = true;
     this.#database.close();
   }
 }

@@ -14,7 +14,7 @@ import {
   type SavedPrefix,
 } from "./checksum.ts";
 import { Batch } from "./batch.ts";
-import { DigestIndex, identityOf } from "./digest_index.ts";
+import { DigestIndex, type FileIdentity, identityOf } from "./digest_index.ts";
 import type { Directory } from "./directory.ts";
 import { FerryError, toFerryError } from "./errors.ts";
 import { type FileName, joinName } from "./file_name.ts";
@@ -216,10 +216,12 @@ export class FsStorage implements Storage {
 
   /** See {@linkcode Storage.open}. */
   open(name: FileName, algorithm: Algorithm): Promise<StoredFile> {
-    return attempt(() => {
-      const file = this.#jail.open(name);
-      return new FsStoredFile(file, this.#entryOf(name, file.info, algorithm), this.#index);
-    });
+    return attempt(() => this.#open(name, algorithm));
+  }
+
+  #open(name: FileName, algorithm: Algorithm): FsStoredFile {
+    const file = this.#jail.open(name);
+    return new FsStoredFile(file, this.#entryOf(name, file.info, algorithm), this.#index);
   }
 
   /** See {@linkcode Storage.assertFits}. */
@@ -404,12 +406,14 @@ export class FsStorage implements Storage {
 
   /** See {@linkcode Storage.checksum}. */
   async checksum(name: FileName, algorithm: Algorithm): Promise<Checksum> {
-    await using file = await this.open(name, algorithm);
+    await using file = await attempt(() => this.#open(name, algorithm));
     if (file.entry.checksum !== null) return file.entry.checksum;
-    const { checksum } = await checksumOfSource(file, algorithm);
-    await file.assertUnchanged?.();
-    await file.remember(checksum);
-    return checksum;
+    return await this.#index.computeOnce(file.identity, algorithm, async () => {
+      const { checksum } = await checksumOfSource(file, algorithm);
+      await file.assertUnchanged();
+      await file.remember(checksum);
+      return checksum;
+    });
   }
 
   #remember(files: readonly { path: string; checksum: Checksum }[]): void {
@@ -503,6 +507,10 @@ class FsStoredFile implements StoredFile {
     this.#index = index;
   }
 
+  get identity(): FileIdentity {
+    return identityOf(this.#file.info);
+  }
+
   read(into: Uint8Array): Promise<number | null> {
     return this.#file.read(into);
   }
@@ -516,7 +524,7 @@ class FsStoredFile implements StoredFile {
   }
 
   remember(checksum: Checksum): Promise<void> {
-    const identity = identityOf(this.#file.info);
+    const { identity } = this;
     const now = identityOf(this.#file.now());
     if (now.version === identity.version) this.#index.record([{ identity, checksum }]);
     return Promise.resolve();

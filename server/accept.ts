@@ -16,6 +16,12 @@ const logger = getLogger(["ferry", "server"]);
 /** The first and the longest pause after a failed accept, in milliseconds. */
 const BACKOFF = { first: 5, longest: 1000 };
 
+/**
+ * How long what serves a connection may take to end when it is told to, in milliseconds: longer than commands
+ * have before they are killed. Who reads a large file for its checksum hears of nothing before its end.
+ */
+const ENDING_MS = 3000;
+
 /** The kinds of listeners that there are. */
 export type ListenerKind =
   | "tcp"
@@ -36,7 +42,7 @@ export interface Listener {
   readonly listening: Listening;
   /**
    * Takes nothing new, lets what is under way finish within `drainTimeout` milliseconds, then ends it.
-   * Resolves when all of it has ended, and never fails.
+   * Resolves when all of it has ended, but for what does not end when it is told to, and never fails.
    */
   close(drainTimeout: number): Promise<void>;
 }
@@ -159,13 +165,15 @@ export class AcceptLoop<Conn extends AcceptedConn> implements Listener {
     this.#stop.abort();
     closeQuietly(this.#source);
     await this.#accepting;
-    const deadline = setTimeout(() => {
+    const abandoned = Promise.withResolvers<void>();
+    let timer = setTimeout(() => {
       const reason = new FerryError("closed", "the server is shutting down");
       for (const served of this.#open.keys()) served.close(reason);
+      timer = setTimeout(abandoned.resolve, ENDING_MS);
     }, drainTimeout);
     for (const served of this.#open.keys()) served.drain();
-    await Promise.all(this.#open.values());
-    clearTimeout(deadline);
+    await Promise.race([Promise.all(this.#open.values()), abandoned.promise]);
+    clearTimeout(timer);
   }
 }
 

@@ -106,7 +106,8 @@ export interface Server extends AsyncDisposable {
   reload(options: ReloadOptions): void;
   /**
    * Takes no new connection, lets what is under way finish within `drainTimeout` milliseconds (10000
-   * unless told otherwise), then ends it. Resolves when the last connection has ended.
+   * unless told otherwise), then ends it. Resolves when the last connection has ended; what goes on
+   * for seconds after that, such as reading a large file for its checksum, is not waited for.
    */
   close(options?: { drainTimeout?: number }): Promise<void>;
 }

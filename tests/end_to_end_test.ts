@@ -376,6 +376,19 @@ Deno.test("ferryd finishes what is under way when it is told to stop", async () 
   assertEquals(Deno.readTextFileSync(`${p.root}/f`), "hello");
 });
 
+Deno.test("ferryd stops also while it reads a huge file for its md5", async () => {
+  await using p = await Pair.start(["--drain-timeout", "10ms"]);
+  // To read all of its zeros would take many minutes.
+  Deno.writeTextFileSync(`${p.root}/huge`, "");
+  Deno.truncateSync(`${p.root}/huge`, 2 ** 39);
+  using peer = await RawPeer.connect(p.server.port);
+  await peer.send({ op: "ping" });
+  await peer.send({ op: "stat", filename: "huge" });
+  assertEquals(await peer.code(), "ok");
+  assertEquals((await p.server.stop("SIGTERM")).code, 0);
+  assertEquals(await peer.code(), "ended");
+});
+
 Deno.test("ferryd clears away at its start what a killed one left behind", async () => {
   await using p = await Pair.start();
   using peer = await RawPeer.connect(p.server.port);

@@ -41,6 +41,22 @@ Deno.test("StagedFile.create() where there is no directory", async () => {
   await assertCode("not_a_file", () => StagedFile.create(dir.join("file")));
 });
 
+Deno.test("StagedFile.truncate() touches no file that has the size already", async () => {
+  await using dir = new TempDir();
+  const path = dir.write("part", "12345");
+  const long = new Date(1_000_000_000_000);
+  for (const [size, touched] of [[5, false], [2, true]] as const) {
+    await using file = StagedFile.claim(path, { create: false })!;
+    Deno.utimeSync(path, long, long);
+    file.truncate(size);
+    assertEquals(file.size, size);
+    assertEquals(Deno.statSync(path).mtime!.getTime() !== long.getTime(), touched);
+    await file.write(bytes("6"));
+    file.keep();
+  }
+  assertEquals(text(path), "126");
+});
+
 Deno.test("StagedFile.write() takes all the bytes, in small pieces and in large ones", async () => {
   await using dir = new TempDir();
   await using file = StagedFile.create(dir.path);

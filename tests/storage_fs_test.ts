@@ -3,6 +3,7 @@ import { DigestIndex, identityOf } from "../lib/digest_index.ts";
 import { FerryError } from "../lib/errors.ts";
 import { tryLock } from "../lib/file_lock.ts";
 import { type FileName, parseFileName as name } from "../lib/file_name.ts";
+import { LocalFile } from "../lib/local_file.ts";
 import { type Durability, isTaken } from "../lib/staging.ts";
 import { FsStorage } from "../lib/storage_fs.ts";
 import { Mount, testWithMount } from "./mount.ts";
@@ -212,6 +213,30 @@ Deno.test("FsStorage.checksum() does not read an unchanged file again", async ()
   assertEquals((await f.storage.stat(name("d/a"))).checksum, PLANTED);
   await f.storage.move(name("d/a"), name("b"), { replace: false });
   assertEquals(await f.storage.checksum(name("b"), "md5"), PLANTED, "a move forgets the md5");
+});
+
+Deno.test("FsStorage.checksum() reads a file once for all who ask meanwhile, and again after a failure", async () => {
+  await using f = new Fixture();
+  for (const path of ["a", "b"]) Deno.writeTextFileSync(f.path(path), "content");
+  const { read } = LocalFile.prototype;
+  let reads = 0;
+  const failed = new FerryError("io", "the disk is broken");
+  LocalFile.prototype.read = function (this: LocalFile, into) {
+    return ++reads === 1 ? Promise.reject(failed) : read.call(this, into);
+  };
+  const ask = (path = "a") => f.storage.checksum(name(path), "md5");
+  try {
+    for (const result of await Promise.allSettled([ask(), ask()])) {
+      assertEquals(result, { status: "rejected", reason: failed });
+    }
+    assertEquals(reads, 1);
+    await ask("b");
+    const once = reads - 1;
+    assertEquals(await Promise.all([ask(), ask(), ask()]), Array(3).fill(md5("content")));
+    assertEquals(reads, 1 + 2 * once);
+  } finally {
+    LocalFile.prototype.read = read;
+  }
 });
 
 Deno.test("FsStorage.checksum() of a file that it did not write is remembered", async () => {

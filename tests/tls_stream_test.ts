@@ -135,6 +135,28 @@ Deno.test("TlsStream holds a peer back while nobody reads, and loses nothing", a
   assert(got.every((byte, at) => byte === bytes[at]), "the bytes differ");
 });
 
+Deno.test("TlsStream frees what came as soon as it was read, encrypted and decrypted", async () => {
+  const { transfer } = ArrayBuffer.prototype;
+  let freed = 0;
+  ArrayBuffer.prototype.transfer = function (this: ArrayBuffer, length?: number) {
+    if (length === 0) freed += this.byteLength;
+    return transfer.call(this, length);
+  };
+  try {
+    await using f = await Fixture.start();
+    const bytes = pattern(4 * MIB);
+    const sending = send(f.client, bytes).then(() => f.client.closeWrite());
+    // In pieces that end in the middle of chunks.
+    const got = await receive(f.stream);
+    await sending;
+    assertEquals(got.length, bytes.length);
+    assert(got.every((byte, at) => byte === bytes[at]), "the bytes differ");
+    assert(freed > 2 * bytes.length, `${freed} bytes were freed`);
+  } finally {
+    ArrayBuffer.prototype.transfer = transfer;
+  }
+});
+
 Deno.test("TlsStream.write() waits for a peer that takes nothing, and fails when it is closed", async () => {
   await using f = await Fixture.start();
   const bytes = new Uint8Array(MIB);

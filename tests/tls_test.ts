@@ -267,6 +267,20 @@ Deno.test("serve() survives what is no handshake", async () => {
     const answer = await new Response(peer.readable).bytes();
     assert(answer.length < 100, "a TLS alert at most");
   }
+  for (const junk of ["GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\xff\xff\0\0"]) {
+    for (let first = 1; first < 6; first++) {
+      const peer = await Deno.connect({ hostname: "127.0.0.1", port: f.port });
+      const answer = new Response(peer.readable).bytes();
+      await peer.write(bytes(junk.slice(0, first)));
+      // The server gets to see the pieces one by one.
+      await using client = await f.connect();
+      await client.ping();
+      // It may have hung up before the second.
+      await peer.write(bytes(junk.slice(first))).catch(() => {});
+      await peer.closeWrite().catch(() => {});
+      assert((await answer.catch(() => [])).length < 100, "a TLS alert at most");
+    }
+  }
   await using client = await f.connect();
   await client.ping();
 });
