@@ -64,7 +64,8 @@ interface Published {
 export class Publisher {
   readonly #options: PublisherOptions;
   #waiting: Waiting[] = [];
-  #running = false;
+  /** Resolves when nothing is left to do. */
+  #running: Promise<void> | undefined;
 
   /** A publisher with nothing to do yet. */
   constructor(options: PublisherOptions) {
@@ -75,12 +76,16 @@ export class Publisher {
   publish(publication: Publication): Promise<Committed> {
     const settled = Promise.withResolvers<Committed>();
     this.#waiting.push({ ...publication, settled });
-    if (!this.#running) void this.#run();
+    this.#running ??= this.#run();
     return settled.promise;
   }
 
+  /** Resolves when what it was asked to publish is published, or could not be. */
+  async settle(): Promise<void> {
+    await this.#running;
+  }
+
   async #run(): Promise<void> {
-    this.#running = true;
     while (this.#waiting.length > 0) {
       // What has come together is published together: a group costs little more than one file.
       const { setImmediate } = await nodeTimers();
@@ -89,7 +94,7 @@ export class Publisher {
       this.#waiting = [];
       await this.#publishGroup(group);
     }
-    this.#running = false;
+    this.#running = undefined;
   }
 
   async #publishGroup(group: readonly Waiting[]): Promise<void> {

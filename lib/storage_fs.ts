@@ -361,11 +361,11 @@ export class FsStorage implements Storage {
   }
 
   /** Closes the index and lets another process have the directory. */
-  [Symbol.asyncDispose](): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#publisher.settle();
     this.#index[Symbol.dispose]();
     this.#own?.[Symbol.dispose]();
     this.#jail[Symbol.dispose]();
-    return Promise.resolve();
   }
 
   #writable(): Parts {

@@ -215,6 +215,15 @@ Deno.test("FsStorage.checksum() does not read an unchanged file again", async ()
   assertEquals(await f.storage.checksum(name("b"), "md5"), PLANTED, "a move forgets the md5");
 });
 
+Deno.test("FsStorage disposal lets what is being published appear first", async () => {
+  await using f = new Fixture();
+  const pending = await begin(f.storage, "a", "content");
+  const committed = pending.commit({ checksum: md5("content"), replace: false });
+  await f.reopen();
+  assertEquals(Deno.readTextFileSync(f.path("a")), "content");
+  assertEquals((await committed).size, 7);
+});
+
 Deno.test("FsStorage.checksum() reads a file once for all who ask meanwhile, and again after a failure", async () => {
   await using f = new Fixture();
   for (const path of ["a", "b"]) Deno.writeTextFileSync(f.path(path), "content");

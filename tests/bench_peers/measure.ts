@@ -113,8 +113,11 @@ const MUCH_MEMORY = 64 * MIB;
 /** Longer than the two seconds after which Linux gives memory that was freed back to the host of a machine. */
 const SETTLE_MS = 2500;
 
+/** How many times the memory that a run uses is warmed: some of it is given back before the run gets there. */
+const SPARE = 2;
+
 /**
- * Uses as much memory for files as the next run will, and frees it again. A virtual machine may have
+ * Uses more memory for files than the next run will, and frees it again. A virtual machine may have
  * given memory that was free for some seconds back to its host, and a program that then writes a file
  * pays for getting it anew: several times what the writing itself costs. What was freed before is given
  * back first, so that a run does not meet with that in its middle but has two seconds before it.
@@ -124,7 +127,7 @@ async function warmMemory(path: string, size: number, signal: AbortSignal): Prom
   try {
     using file = await Deno.open(path, { write: true, create: true });
     const piece = new Uint8Array(MIB);
-    for (let left = size; left > 0;) left -= await file.write(piece.subarray(0, left));
+    for (let left = size * SPARE; left > 0;) left -= await file.write(piece.subarray(0, left));
   } finally {
     await Deno.remove(path);
   }
