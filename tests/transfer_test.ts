@@ -48,11 +48,12 @@ Deno.test("receive() finds one wrong bit in a body of several pieces", async () 
 Deno.test("receive() has a thread digest what is large where it may, and leaves none behind", async () => {
   // Most of it does not come: the thread is there as soon as enough has.
   const announced = message(`{"md5":"${ABC_MD5}","total_size":${THREAD_BYTES}}`);
+  const resumable = { checkpoint: () => Promise.resolve(), proof: false };
   for (const byThread of [true, false]) {
     const { body } = await frameOf(announced, new Uint8Array(BYTES_ALONE + 5_000_000));
     let most = 0;
     const sink = { write: () => Promise.resolve(void (most = Math.max(most, THREADS.size))) };
-    await assertFails(receive(body, sink, { byThread }), "closed");
+    await assertFails(receive(body, sink, { byThread, resumable }), "closed");
     const threads = byThread && navigator.hardwareConcurrency > 1 ? 1 : 0;
     assertEquals([byThread, most, THREADS.size], [byThread, threads, 0]);
   }
