@@ -227,8 +227,8 @@ export interface ReceiveOptions {
   /** Told of each piece that came. */
   onBytes?: OnBytes | undefined;
   /**
-   * Whether a thread may digest a large body that is resumable. It ends sooner then, where a processor has nothing else to do, and
-   * takes more of their time in all.
+   * Whether a thread may digest a large body that is resumable. It ends sooner then, where a processor has
+   * nothing else to do, and takes more of their time in all.
    */
   byThread?: boolean | undefined;
 }
