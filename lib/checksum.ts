@@ -6,10 +6,10 @@
  */
 
 import type { IHasher } from "hash-wasm";
-import { timingSafeEqual } from "@std/crypto/timing-safe-equal";
 import { decodeHex, encodeHex } from "@std/encoding/hex";
 import { Md5 } from "./md5.ts";
 import type { Md5Thread } from "./md5_thread.ts";
+import { sameBytes } from "./same_bytes.ts";
 
 // Loading these takes longer than many a transfer, and most need neither.
 const hashWasm = () => import("hash-wasm");
@@ -201,11 +201,8 @@ export async function checksumOfBytes(algorithm: Algorithm, bytes: Uint8Array): 
 
 /** Whether two checksums are the same, in a time that does not tell where they differ. */
 export function sameChecksum(a: Checksum, b: Checksum): boolean {
-  const [one, other] = [a, b].map((text) => new TextEncoder().encode(text)) as [
-    Uint8Array,
-    Uint8Array,
-  ];
-  return one.length === other.length && timingSafeEqual(one, other);
+  const encoder = new TextEncoder();
+  return sameBytes(encoder.encode(a), encoder.encode(b));
 }
 
 /** What is known of the first bytes of a file that has not come whole: enough to go on behind them. */

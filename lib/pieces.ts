@@ -57,7 +57,6 @@ export class Pieces implements Disposable {
   readonly #all: LentBuffer[] = [];
   readonly #free: LentBuffer[] = [];
   readonly #passing = new Set<Promise<void>>();
-  readonly #isLarge: boolean;
   #bytes = 0;
   #thread: Md5Thread | undefined;
   #failure: { error: unknown } | undefined;
@@ -70,8 +69,7 @@ export class Pieces implements Disposable {
   ) {
     this.#most = most;
     this.#digest = digest;
-    this.#feed = digest && feedByThread(digest);
-    this.#isLarge = expected >= THREAD_BYTES;
+    this.#feed = digest && expected >= THREAD_BYTES ? feedByThread(digest) : undefined;
     this.#budget = budget;
     this.#threads = threads;
   }
@@ -99,9 +97,7 @@ export class Pieces implements Disposable {
   pass(piece: Uint8Array<ArrayBuffer>, options: PassOptions = {}): Promise<void> {
     const lent = this.#all.find(({ bytes }) => bytes.buffer === piece.buffer)!;
     this.#bytes += piece.length;
-    if (this.#isLarge && this.#bytes >= BYTES_ALONE && this.#feed) {
-      this.#thread ??= this.#threads.start();
-    }
+    if (this.#feed && this.#bytes >= BYTES_ALONE) this.#thread ??= this.#threads.start();
     const passing = this.#pass(piece, options).then(
       (buffer) => {
         lent.bytes = new Uint8Array(buffer);

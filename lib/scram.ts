@@ -9,9 +9,9 @@
  * @module
  */
 
-import { timingSafeEqual } from "@std/crypto/timing-safe-equal";
 import { decodeBase64, encodeBase64 } from "@std/encoding/base64";
 import { FerryError } from "./errors.ts";
+import { sameBytes } from "./same_bytes.ts";
 
 /** What a server calls it in the reply to a `hello`. */
 export const MECHANISM = "scram-sha-256";
@@ -283,8 +283,4 @@ async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
 /** As long as the first; what the second lacks counts as zeros. */
 function xor(a: Uint8Array, b: Uint8Array): Uint8Array {
   return a.map((byte, at) => byte ^ (b[at] ?? 0));
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && timingSafeEqual(a, b);
 }

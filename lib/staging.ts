@@ -123,9 +123,10 @@ export class StagedFile implements ByteSink, AsyncDisposable {
   /** Keeps the first `size` bytes of a file that was claimed and goes on behind them. */
   truncate(size: number): void {
     try {
+      const file = this.#claimed;
       // To cut nothing off is not free: ext4 writes a file that was cut to nothing to the disk when it is closed.
-      if (this.#claimed?.statSync().size !== size) this.#claimed?.truncateSync(size);
-      this.#claimed?.seekSync(size, Deno.SeekMode.Start);
+      if (file && file.statSync().size !== size) file.truncateSync(size);
+      file?.seekSync(size, Deno.SeekMode.Start);
       this.#size = size;
     } catch (error) {
       throw toFerryError(error);

@@ -144,6 +144,19 @@ Deno.test("DigestIndex begins anew where the database breaks while it is open", 
   assertEquals(index.lookup(identity("g"), "md5"), null);
 });
 
+Deno.test("DigestIndex remembers nothing when it is closed, and opens no other database", async () => {
+  await using dir = new TempDir();
+  const path = dir.join("index.db");
+  const index = new DigestIndex(path);
+  index.record([{ identity: identity("f"), checksum: A }]);
+  index[Symbol.dispose]();
+  Deno.removeSync(path);
+  // As a file does that was still being read for its checksum.
+  index.record([{ identity: identity("g"), checksum: B }]);
+  for (const key of ["f", "g"]) assertEquals(index.lookup(identity(key), "md5"), null);
+  assertEquals([...Deno.readDirSync(dir.path)].map(({ name }) => name), []);
+});
+
 Deno.test("DigestIndex works in memory where the disk takes no database", async () => {
   await using dir = new TempDir();
   Deno.mkdirSync(dir.join("index.db/full"), { recursive: true });

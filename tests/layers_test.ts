@@ -6,7 +6,17 @@ type Imports = ReadonlyMap<string, readonly string[]>;
 
 /** The modules of lib/, lowest first: each may import what stands in a line above its own. */
 const LAYERS: readonly (readonly string[])[] = [
-  ["buffers", "echo", "errors", "exists", "file_lock", "md5_thread", "platform", "version"],
+  [
+    "buffers",
+    "echo",
+    "errors",
+    "exists",
+    "file_lock",
+    "md5_thread",
+    "platform",
+    "same_bytes",
+    "version",
+  ],
   ["md5"],
   [
     "address",

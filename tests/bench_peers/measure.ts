@@ -85,7 +85,7 @@ export async function interleave(
       await tidy();
       await prepare?.();
       await drainDirtyPages();
-      if (size >= MUCH_MEMORY) await warmMemory(`${dir}/warm`, size, signal);
+      await warmMemory(`${dir}/warm`, size, signal);
       signal.throwIfAborted();
       const started = performance.now();
       await run();
@@ -107,7 +107,7 @@ async function drainDirtyPages(): Promise<void> {
   }
 }
 
-/** Runs that write fewer bytes than this do not depend on where their memory comes from. */
+/** Before a run that uses less than this, nobody waits: it takes little of the time until memory is given back. */
 const MUCH_MEMORY = 64 * MIB;
 
 /** Longer than the two seconds after which Linux gives memory that was freed back to the host of a machine. */
@@ -123,7 +123,7 @@ const SPARE = 2;
  * back first, so that a run does not meet with that in its middle but has two seconds before it.
  */
 async function warmMemory(path: string, size: number, signal: AbortSignal): Promise<void> {
-  await delay(SETTLE_MS, { signal });
+  if (size >= MUCH_MEMORY) await delay(SETTLE_MS, { signal });
   try {
     using file = await Deno.open(path, { write: true, create: true });
     const piece = new Uint8Array(MIB);
