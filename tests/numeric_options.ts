@@ -1,0 +1,41 @@
+/**
+ * Command lines of the tasks that test: options that are all numbers.
+ *
+ * @module
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+
+/**
+ * Reads options of the form `--name NUMBER`.
+ *
+ * @param defaults each option and what it is where it is not given
+ * @returns undefined where `--help` asks for the help text
+ * @throws where an option is not known or no number of at most 10 digits
+ */
+export function parseNumbers<Name extends string>(
+  argv: string[],
+  defaults: Readonly<Record<Name, number>>,
+): Record<Name, number> | undefined {
+  const names = Object.keys(defaults) as Name[];
+  const given: Record<string, unknown> = parseArgs(argv, {
+    boolean: ["help"],
+    string: names,
+    unknown: (arg) => {
+      throw new Error(`${arg} is not known (see --help)`);
+    },
+  });
+  if (given.help) return undefined;
+  const values = names.map((name): [Name, number] => {
+    const text = given[name];
+    if (text === undefined) return [name, defaults[name]];
+    if (typeof text === "string" && /^\d{1,10}$/.test(text)) return [name, Number(text)];
+    throw new Error(`--${name} takes a number`);
+  });
+  return Object.fromEntries(values) as Record<Name, number>;
+}
+
+/** A seed that nobody chose: 32 random bits. */
+export function randomSeed(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0]!;
+}
