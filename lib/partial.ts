@@ -41,6 +41,8 @@ export interface PartRecord {
   checksum: Checksum | null;
   /** The first bytes, which are on file. */
   prefix: SavedPrefix;
+  /** Whose it is, where a server keeps it; absent, as in records of older versions, or "" is nobody's in particular. */
+  owner?: string | undefined;
 }
 
 interface StoredRecord extends PartRecord {
@@ -108,11 +110,11 @@ function writeExactly(directory: string, bytes: Uint8Array): string {
 export function readRecord(part: string): PartRecord | undefined {
   try {
     const record = JSON.parse(readExactly(recordPath(part))) as StoredRecord;
-    const { filename, size, checksum, prefix } = record;
+    const { filename, size, checksum, prefix, owner } = record;
     const whole = record.version === 2 && typeof filename === "string" &&
       Number.isSafeInteger(size) && isTextOr(null, checksum) &&
       Number.isSafeInteger(prefix.size) && isTextOr(undefined, prefix.md5) &&
-      isTextOr(undefined, prefix.xxh128) &&
+      isTextOr(undefined, prefix.xxh128) && isTextOr(undefined, owner) &&
       (record.boot === null || typeof record.boot === "number");
     return whole && prefix.size <= Deno.lstatSync(part).size ? record : undefined;
   } catch {

@@ -73,9 +73,9 @@ export class Parts {
   }
 
   /** A new file. */
-  create(filename: string, { size, onTakenOver }: CreateOptions): Claim {
+  create(filename: string, options: CreateOptions): Claim {
     const staged = StagedFile.of(this.#create(), this.#newMode());
-    return this.#claim(staged, { filename, size, onTakenOver });
+    return this.#claim(staged, { ...options, filename });
   }
 
   #create(): CreatedFile {
@@ -101,12 +101,10 @@ export class Parts {
     return this.#mode;
   }
 
-  /** The part of a file that was written last, for one writer. */
-  async resume(
-    filename: string,
-    { size, algorithm, onTakenOver }: ResumeOptions,
-  ): Promise<Claim | undefined> {
-    for (const [name, kept] of this.#candidates(filename, size)) {
+  /** The owner's part of a file that was written last, for one writer. */
+  async resume(filename: string, options: ResumeOptions): Promise<Claim | undefined> {
+    const { algorithm } = options;
+    for (const [name, kept] of this.#candidates(filename, options)) {
       if (kept.writer && !await stalled(kept.writer)) continue;
       kept.writer?.takeOver();
       await kept.writer?.released;
@@ -122,7 +120,7 @@ export class Parts {
       const behind = staged && await goOnWith(staged, kept.record, { algorithm, proof: true });
       opened.resolve();
       kept.writer = undefined;
-      if (behind) return this.#claim(staged, { filename, size, onTakenOver }, { kept, behind });
+      if (behind) return this.#claim(staged, { ...options, filename }, { kept, behind });
       await staged?.[Symbol.asyncDispose]();
       // One that is there and could not be had is somebody's: a command that is just being started holds the
       // lock of its last writer for a moment.
@@ -131,15 +129,16 @@ export class Parts {
     return undefined;
   }
 
-  #candidates(filename: string, size: number | null): [string, Kept][] {
+  #candidates(filename: string, { size, owner = "" }: ResumeOptions): [string, Kept][] {
     return [...this.#kept]
       .filter(([, { record }]) => record.filename === filename && record.size === size)
+      .filter(([, { record }]) => ownerOf(record) === owner)
       .sort(([, a], [, b]) => b.mtime - a.mtime);
   }
 
   #claim(
     staged: StagedFile,
-    { filename, size, onTakenOver }: CreateOptions & { filename: string },
+    { filename, size, owner = "", onTakenOver }: CreateOptions & { filename: string },
     { kept, behind }: { kept?: Kept; behind?: PrefixDigest } = {},
   ): Claim {
     const { path } = staged;
@@ -159,7 +158,7 @@ export class Parts {
       checkpoint: (prefix) => {
         const record = writeRecord(
           path,
-          { filename, size: size ?? 0, checksum: null, prefix },
+          { filename, size: size ?? 0, checksum: null, prefix, owner },
           { exactly: true },
         );
         kept ??= { record, mtime: 0, writer };
@@ -185,9 +184,15 @@ export class Parts {
     if (this.#kept.delete(name)) removeRecord(this.#directory.at(name));
   }
 
-  /** The parts, those that are being written among them. */
-  list(): PartEntry[] {
-    return [...this.#kept.values()].map((
+  /** How many bytes the parts of all owners are. */
+  get bytes(): number {
+    return [...this.#kept.values()].reduce((sum, { record }) => sum + record.prefix.size, 0);
+  }
+
+  /** The parts of an owner, those that are being written among them. */
+  list(owner: string): PartEntry[] {
+    const own = [...this.#kept.values()].filter(({ record }) => ownerOf(record) === owner);
+    return own.map((
       { record: { filename, size, prefix }, mtime, writer },
     ) => ({
       filename,
@@ -213,6 +218,10 @@ export class Parts {
     }
     return bytes;
   }
+}
+
+function ownerOf({ owner = "" }: PartRecord): string {
+  return owner;
 }
 
 /** Looks at a writer for a while: whether no byte has moved for {@linkcode STALLED_MS}. */

@@ -45,6 +45,11 @@ export interface CreateOptions {
    * write MUST be disposed of soon then.
    */
   onTakenOver?: (() => void) | undefined;
+  /**
+   * Whose the part is that may remain of the write: only the same owner can resume it, take it over or see it.
+   * Default: "", all those whom nothing tells apart.
+   */
+  owner?: string | undefined;
 }
 
 /** Options of {@linkcode Storage.resume}. */
@@ -192,7 +197,7 @@ export interface Storage extends AsyncDisposable {
   create(name: FileName, options: CreateOptions): Promise<PendingWrite>;
 
   /**
-   * Takes up the part of a file of that name and size that was written last. MUST give a part to one
+   * Takes up the owner's part of a file of that name and size that was written last. MUST give a part to one
    * writer at a time; where its present writer has moved no byte for a few seconds, MUST tell that one
    * through `onTakenOver`, and wait for its end. MUST know the digest of what is there: MAY read it for that.
    *
@@ -200,8 +205,8 @@ export interface Storage extends AsyncDisposable {
    */
   resume(name: FileName, options: ResumeOptions): Promise<PendingWrite | undefined>;
 
-  /** The parts that are kept. */
-  parts(): PartEntry[];
+  /** The parts that are kept for an owner. Default: "". */
+  parts(owner?: string): PartEntry[];
 
   /** Removes the parts that nobody has written to for `ttl` milliseconds. */
   expireParts(ttl: number): Promise<void>;

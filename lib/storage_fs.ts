@@ -88,7 +88,7 @@ export class FsStorage implements Storage {
     });
     if (this.#quota.isLimited) {
       for (const { size } of this.#walk("", jail.directory, true)) this.#quota.count(size);
-      for (const { received } of this.parts()) this.#quota.count(received);
+      this.#quota.count(this.#parts?.bytes ?? 0);
     }
   }
 
@@ -281,8 +281,8 @@ export class FsStorage implements Storage {
   }
 
   /** See {@linkcode Storage.parts}. */
-  parts(): PartEntry[] {
-    return this.#parts?.list() ?? [];
+  parts(owner = ""): PartEntry[] {
+    return this.#parts?.list(owner) ?? [];
   }
 
   /** See {@linkcode Storage.expireParts}. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { encodeHex } from "@std/encoding/hex";
 import { FerryError } from "../lib/errors.ts";
 import { MECHANISM, SCRAM_ITERATIONS, ScramServer, type ScramVerifier } from "../lib/scram.ts";
 import { type Grants, type Principal, type Scope, scopesOf } from "./access.ts";
@@ -11,6 +12,8 @@ import { Throttle } from "./throttle.ts";
 import type { TokenRecord, TokenTable } from "./tokens.ts";
 
 const SALT_BYTES = 16;
+/** As much of a digest as nobody finds twice. */
+const OWNER_BYTES = 16;
 
 /** What an {@linkcode Authority} decides by. */
 export interface AuthorityOptions {
@@ -93,6 +96,8 @@ export class Identity {
   #stop: AbortController | undefined;
   #exchange: { scram: ScramServer; record: TokenRecord | undefined } | undefined;
   #shown: TokenRecord | undefined;
+  /** Who owns what the shown token leaves behind. */
+  #owner = "";
 
   /**
    * Somebody who has shown nothing yet.
@@ -113,10 +118,23 @@ export class Identity {
    * Who this is now. A token that was taken back or changed, or that has ended, is one that was never shown.
    */
   get principal(): Principal {
+    const token = this.#token;
+    return token ? { grants: token.grants, mayAuthenticate: false } : this.#authority.anonymous;
+  }
+
+  /**
+   * Whose the parts of uploads are: each token's own, where another secret under the same id makes another
+   * token, and "" for all who have shown none.
+   */
+  get owner(): string {
+    return this.#token ? this.#owner : "";
+  }
+
+  /** The shown token as it is now, if it is still valid. */
+  get #token(): TokenRecord | undefined {
     const shown = this.#shown;
     const current = shown && this.#authority.find(shown.id);
-    const valid = current && sameSecret(current, shown) && !hasEnded(current);
-    return valid ? { grants: current.grants, mayAuthenticate: false } : this.#authority.anonymous;
+    return current && sameSecret(current, shown) && !hasEnded(current) ? current : undefined;
   }
 
   /** What may be done somewhere at least. */
@@ -165,6 +183,7 @@ export class Identity {
       throw new FerryError("denied", "it is not valid");
     }
     if (hasEnded(record)) throw new FerryError("denied", "it has expired");
+    this.#owner = await ownerKey(record);
     this.#shown = record;
     return serverFinal;
   }
@@ -174,6 +193,12 @@ export class Identity {
     this.#stop ??= new AbortController();
     this.#stop.abort(new FerryError("closed", "the connection ended"));
   }
+}
+
+/** What stands for a token in files of the server: it tells nothing that helps to show it. */
+async function ownerKey({ id, verifier: { storedKey } }: TokenRecord): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new Uint8Array(storedKey));
+  return `${id}:${encodeHex(new Uint8Array(digest).subarray(0, OWNER_BYTES))}`;
 }
 
 function hasEnded({ expires }: TokenRecord): boolean {

@@ -119,6 +119,7 @@ export class Session {
     this.#replies = new ReplyQueue(this.#wire);
     this.#uploads = new Uploads({
       storage: options.storage,
+      owner: () => this.#identity.owner,
       settle: () => this.#replies.settle(),
       onTakenOver: () => {
         this.close(new FerryError("closed", "another connection goes on with this upload"));
@@ -394,10 +395,10 @@ export class Session {
     });
   }
 
-  /** The parts of files that the client may look at. */
+  /** The client's parts of files that it may look at. */
   #visibleParts(): PartEntry[] {
-    const { principal } = this.#identity;
-    return this.#options.storage.parts().filter(({ filename }) => {
+    const { principal, owner } = this.#identity;
+    return this.#options.storage.parts(owner).filter(({ filename }) => {
       try {
         assertAllowed(principal, { op: "stat", filename });
         return true;

@@ -19,6 +19,8 @@ import type { ReplyHeader } from "./reply_queue.ts";
 export interface UploadsOptions {
   /** Where files go. */
   storage: Storage;
+  /** Who sends them now: a part that remains is for the same owner only. */
+  owner(): string;
   /** Called when another connection goes on with what this one has been sending. */
   onTakenOver(): void;
   /** Resolves when what was put before is published. */
@@ -33,6 +35,7 @@ export interface Received {
 
 interface Offered {
   name: FileName;
+  owner: string;
   size: number;
   algorithm: Algorithm;
   offset: number;
@@ -77,15 +80,16 @@ export class Uploads implements AsyncDisposable {
       if (decision === "hash") return { filename, decision };
     }
     const resumable = size !== null && size > RESUMABLE_BYTES && !restart;
+    const owner = this.#options.owner();
     const pending = resumable
-      ? await storage.resume(name, { size, algorithm, onTakenOver })
+      ? await storage.resume(name, { size, algorithm, owner, onTakenOver })
       : undefined;
     if (!pending?.behind) {
       await storage.assertFits(name, size);
       return { filename, decision: "send", offset: 0 };
     }
     const { size: offset, md5, xxh128, state } = await pending.behind.facts();
-    this.#offered = { name, size: size!, algorithm, offset, pending };
+    this.#offered = { name, owner, size: size!, algorithm, offset, pending };
     return {
       filename,
       decision: "send",
@@ -163,12 +167,14 @@ export class Uploads implements AsyncDisposable {
     { offset, algorithm, overwrite }: PutRequest,
   ): Promise<PendingWrite> {
     const { storage, onTakenOver } = this.#options;
+    const owner = this.#options.owner();
     const offered = this.#offered;
     if (offset === 0n) {
       await this.release();
-      return await storage.create(name, { size, replace: overwrite !== "never", onTakenOver });
+      const replace = overwrite !== "never";
+      return await storage.create(name, { size, replace, owner, onTakenOver });
     }
-    const same = offered?.name === name && offered.size === size &&
+    const same = offered?.name === name && offered.owner === owner && offered.size === size &&
       offered.algorithm === algorithm && BigInt(offered.offset) === offset;
     if (!same) {
       throw new FerryError("busy", "no part of it is open at that offset; offer it again");

@@ -14,6 +14,8 @@ import { TempDir } from "./programs.ts";
 import { RawPeer } from "./raw_peer.ts";
 
 const EMPTY = "d41d8cd98f00b204e9800998ecf8427e";
+/** The md5 of 9 MiB of zeros. */
+const ZEROS = "b82b4ab87e44976024abc14a1670dac0";
 const text = (bytes: string) => new TextEncoder().encode(bytes);
 
 async function token(scopes: string, ...paths: string[]) {
@@ -215,24 +217,96 @@ Deno.test("a compare answers for each line whether it is this token's", async ()
   ]);
 });
 
-Deno.test("a list of parts shows a token its own only", async () => {
-  const [mine, all] = [await token("read,write", "inbox"), await token("read,write")];
-  await using f = await Fixture.start([mine.record, all.record]);
-  const size = 9 * 1024 * 1024;
-  for (const filename of ["inbox/part", "other/part"]) {
-    using sender = await f.peer();
-    await show(sender, all.token);
-    await sender.send({ op: "put", filename, md5: null, size, total_size: size });
-    await sender.send(new Uint8Array(5 * 1024 * 1024));
-    await sender.end();
-    assertEquals(await sender.code(), "closed");
-  }
-  for (const [{ token: shown }, expected] of [[mine, 1], [all, 2]] as const) {
-    await using client = await f.connect({ token: shown });
+/** A file of which a part is kept, and as much of it as makes one. */
+const LARGE = 9 * 1024 * 1024;
+const PART = 5 * 1024 * 1024;
+
+/** Begins to send a file of zeros, by somebody who has shown this token. */
+async function beginPut(f: Fixture, filename: string, shown?: string): Promise<RawPeer> {
+  const sender = await f.peer();
+  if (shown !== undefined) await show(sender, shown);
+  await sender.send({ op: "put", filename, md5: null, size: LARGE, total_size: LARGE });
+  await sender.send(new Uint8Array(PART));
+  return sender;
+}
+
+/** Leaves a part behind. */
+async function leavePart(f: Fixture, filename: string, shown?: string): Promise<void> {
+  using sender = await beginPut(f, filename, shown);
+  await sender.end();
+  assertEquals(await sender.code(), "closed");
+}
+
+/** From where on a client is to send a file that it offers. */
+async function offered(peer: RawPeer, filename: string): Promise<number> {
+  await peer.send({ op: "put", filename, md5: null, offer: true, size: LARGE });
+  const { header } = (await peer.receive())!;
+  assertEquals(header.decision, "send");
+  if (header.offset === 0) assert(!("prefix_md5" in header) && !("prefix_xxh128" in header));
+  return Number(header.offset);
+}
+
+Deno.test("a list of parts shows each token its own, where it may read", async () => {
+  const [mine, all] = [await token("read,write:inbox/"), await token("read,write")];
+  const blind = await token("read:other/,write");
+  await using f = await Fixture.start([mine.record, all.record, blind.record]);
+  await leavePart(f, "inbox/part", all.token);
+  await leavePart(f, "other/part", all.token);
+  await leavePart(f, "inbox/part", mine.token);
+  await leavePart(f, "inbox/part", blind.token);
+  for (
+    const [{ token }, expected] of [
+      [all, ["inbox/part", "other/part"]],
+      [mine, ["inbox/part"]],
+      [blind, []],
+    ] as const
+  ) {
+    await using client = await f.connect({ token });
     const parts = await Array.fromAsync(client.listParts());
-    assertEquals(parts.length, expected);
-    assert(parts.some(({ filename }) => filename === "inbox/part"));
+    assertEquals(parts.map(({ filename }) => filename).sort(), [...expected]);
   }
+});
+
+Deno.test("nobody but its owner learns of a part or takes it over", async () => {
+  const [own, other] = [await token("write"), await token("read,write")];
+  const records = [own.record, other.record];
+  await using f = await Fixture.start(records, { anonymous: ["write"] });
+  using writer = await beginPut(f, "inbox/part", own.token);
+  await leavePart(f, "inbox/kept", own.token);
+  for (const shown of [other.token, undefined]) {
+    using peer = await f.peer();
+    if (shown !== undefined) await show(peer, shown);
+    assertEquals(await offered(peer, "inbox/part"), 0);
+    assertEquals(await offered(peer, "inbox/kept"), 0);
+  }
+  using again = await f.peer();
+  await show(again, own.token);
+  assertEquals(await offered(again, "inbox/kept"), PART);
+  // What another token sends under the same name does not touch what is being sent.
+  await using client = await f.connect({ token: other.token });
+  await client.put(new Uint8Array(LARGE), { as: "inbox/part" });
+  await writer.send(new Uint8Array(LARGE - PART), { end: true, md5: ZEROS, size: LARGE });
+  assertEquals(await writer.code(), "ok");
+});
+
+Deno.test("another secret under the same id, or a token that is shown no more, owns no part of it", async () => {
+  const { token: shown, record } = await token("write");
+  const other = await token("write");
+  await using f = await Fixture.start([record], { anonymous: ["write"] });
+  await leavePart(f, "inbox/part", shown);
+  using before = await f.peer();
+  await show(before, shown);
+  using peer = await f.peer();
+  await show(peer, shown);
+  assertEquals(await offered(peer, "inbox/part"), PART);
+  f.server.reload({ tokens: tokenTable([{ ...other.record, id: record.id }]) });
+  const bytes = new Uint8Array(LARGE - PART);
+  const rest = { op: "put", filename: "inbox/part", md5: ZEROS, size: LARGE, offset: PART };
+  assertEquals(await peer.ask({ ...rest, total_size: bytes.length }, bytes), "busy");
+  assertEquals(await offered(before, "inbox/part"), 0);
+  using again = await f.peer();
+  await show(again, other.token.replace(/_[^_]*_/, `_${record.id}_`));
+  assertEquals(await offered(again, "inbox/part"), 0);
 });
 
 Deno.test("Server.reload() takes a token back from who is connected already", async () => {

@@ -921,6 +921,45 @@ function testChanging(test: Test): void {
     assertEquals(pending?.behind?.size, bytes.length);
   });
 
+  test("resume() and parts() know an owner's parts only, also in another process", async (tested) => {
+    const bytes = noise(300_000, 5);
+    const size = bytes.length;
+    await keepPart(tested.storage, "f", bytes, 64_000, "a:1");
+    await keepPart(tested.storage, "f", bytes, 128_000);
+    await tested.reopen();
+    const { storage } = tested;
+    const received = (owner?: string) => storage.parts(owner).map(({ received }) => received);
+    assertEquals([received("a:1"), received(), received("a:2")], [[64_000], [128_000], []]);
+    const behind = async (owner?: string) => {
+      const pending = await storage.resume(name("f"), { size, algorithm: "md5", owner });
+      const there = pending?.behind?.size;
+      pending?.keep();
+      await pending?.[Symbol.asyncDispose]();
+      return there;
+    };
+    assertEquals(await behind("a:2"), undefined);
+    assertEquals([await behind("a:1"), await behind()], [64_000, 128_000]);
+    await storage.expireParts(-1);
+    assertEquals([received("a:1"), received()], [[], []]);
+  });
+
+  test("resume() does not touch another owner's writer, be it silent", async ({ storage }) => {
+    const bytes = noise(300_000, 6);
+    let taken = false;
+    const onTakenOver = () => void (taken = true);
+    const options = { size: bytes.length, owner: "a:1", onTakenOver };
+    await using silent = await storage.create(name("f"), options);
+    await silent.write(bytes.subarray(0, 128_000));
+    await silent.checkpoint(await prefixOf(bytes.subarray(0, 128_000)));
+    for (const owner of ["", "a:2"]) {
+      const resumed = await storage.resume(name("f"), { ...options, algorithm: "md5", owner });
+      assertEquals(resumed, undefined);
+    }
+    await silent.write(bytes.subarray(128_000));
+    assertEquals((await silent.commit({ checksum: md5(bytes), replace: false })).unchanged, false);
+    assertEquals(taken, false);
+  });
+
   test("expireParts() removes what is old and nobody's", async ({ storage }) => {
     await keepPart(storage, "f", noise(300_000, 4), 64_000);
     await storage.expireParts(60_000);
@@ -943,8 +982,9 @@ export async function keepPart(
   filename: string,
   bytes: Uint8Array,
   count: number,
+  owner?: string,
 ) {
-  const pending = await storage.create(name(filename), { size: bytes.length });
+  const pending = await storage.create(name(filename), { size: bytes.length, owner });
   await pending.write(bytes.subarray(0, count));
   await pending.checkpoint(await prefixOf(bytes.subarray(0, count)));
   pending.keep();
