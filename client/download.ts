@@ -204,15 +204,33 @@ async function openPart(
     staged = StagedFile.claim(path, { create: true });
   }
   if (!staged) return { staged: StagedFile.create(directory, { prefix: ".ferry-" }) };
-  const record = resume ? readRecord(path) : undefined;
+  await using taken = new AsyncDisposableStack();
+  taken.use(staged);
+  try {
+    const part = { staged, ...await goOn(staged, { filename, algorithm, resume }) };
+    taken.move();
+    return part;
+  } catch (error) {
+    // That it could not be read now says nothing against it.
+    if (readRecord(path)) staged.keep();
+    throw error;
+  }
+}
+
+/** Goes on behind what there is of a part, or at the start. */
+async function goOn(
+  staged: StagedFile,
+  { filename, algorithm, resume }: { filename: string; algorithm: Algorithm; resume: boolean },
+): Promise<Omit<Part, "staged">> {
+  const record = resume ? readRecord(staged.path) : undefined;
   if (record?.filename === filename) {
     const behind = await goOnWith(staged, record, { algorithm, proof: false });
     const same = record.checksum && algorithmOf(record.checksum) === algorithm;
-    if (behind) return { staged, behind, checksum: same ? record.checksum : null };
+    if (behind) return { behind, checksum: same ? record.checksum : null };
   }
+  removeRecord(staged.path);
   staged.truncate(0);
-  removeRecord(path);
-  return { staged };
+  return {};
 }
 
 /** What is at a local path; undefined where nothing is. */

@@ -41,10 +41,12 @@ export class BufferBudget {
   lend(most: number): LentBuffer {
     const size = this.sizeOf(most);
     const counted = size > SMALL_BUFFER ? size : 0;
+    // The system may have none left.
+    const bytes = new Uint8Array(size);
     this.#left -= counted;
     let lent = true;
     const buffer: LentBuffer = {
-      bytes: new Uint8Array(size),
+      bytes,
       [Symbol.dispose]: () => {
         if (!lent) return;
         lent = false;

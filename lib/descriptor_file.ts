@@ -97,20 +97,19 @@ export class DescriptorFile implements ReadableFile, WritableFile {
   #openThreaded(): Deno.FsFile | null {
     if (this.#path === undefined) return null;
     const facts = fstatSync(this.#open);
-    let file: Deno.FsFile;
+    let file: Deno.FsFile | undefined;
     try {
       file = openExactly(Deno.realPathSync(this.#path), { write: true });
+      // The runtime goes by the name that the descriptor's file has now.
+      if (inodeOf(file.statSync()) === inodeOf(facts)) {
+        file.seekSync(this.#written, Deno.SeekMode.Start);
+        return file;
+      }
     } catch {
       // It has no name any more, or a mode that lets nobody open it again.
-      return null;
     }
-    // The runtime goes by the name that the descriptor's file has now.
-    if (inodeOf(file.statSync()) !== inodeOf(facts)) {
-      file.close();
-      return null;
-    }
-    file.seekSync(this.#written, Deno.SeekMode.Start);
-    return file;
+    file?.close();
+    return null;
   }
 
   /** See `Deno.FsFile`. */
@@ -126,9 +125,10 @@ export class DescriptorFile implements ReadableFile, WritableFile {
 
   /** See `Deno.FsFile`. */
   close(): void {
-    closeSync(this.#open);
+    const descriptor = this.#open;
     this.#descriptor = undefined;
     this.#threaded?.close();
+    closeSync(descriptor);
   }
 }
 

@@ -72,10 +72,10 @@ export class Handles implements Disposable {
     if (!handle) {
       const descriptor = open();
       if (descriptor === undefined) return undefined;
-      if (inodeOf(fstatSync(descriptor)) !== inode) {
-        closeSync(descriptor);
-        return undefined;
-      }
+      using opened = new DisposableStack();
+      opened.defer(() => closeSync(descriptor));
+      if (inodeOf(fstatSync(descriptor)) !== inode) return undefined;
+      opened.move();
       handle = { inode, path, descriptor, users: 0 };
       this.#open.set(inode, handle);
       this.#byPath.set(path, handle);

@@ -138,8 +138,7 @@ function isTextOr(nothing: null | undefined, value: unknown): boolean {
  * After a restart of the system the record may be newer than the bytes on the disk, so that those are read and
  * compared first; and they are read where the record does not say enough for the algorithm.
  *
- * @returns the digest of the good bytes; undefined where they are not what the record says: the part is empty
- * then, and has no record
+ * @returns the digest of the good bytes; undefined where they are not what the record says
  */
 export async function goOnWith(
   staged: StagedFile,
@@ -147,8 +146,7 @@ export async function goOnWith(
   options: PrefixDigestOptions,
 ): Promise<PrefixDigest | undefined> {
   const digest = await behind(staged.path, record as StoredRecord, options);
-  if (!digest) removeRecord(staged.path);
-  staged.truncate(digest?.size ?? 0);
+  if (digest) staged.truncate(digest.size);
   return digest;
 }
 

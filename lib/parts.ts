@@ -20,18 +20,44 @@ const STALLED_MS = 2000;
 /** How often a writer is looked at while another one waits for its part, in milliseconds. */
 const LOOK_MS = 100;
 
+/** How long a writer that was told to end may take for that, in milliseconds. */
+const RELEASE_MS = 5000;
+
 interface Kept {
   record: PartRecord;
   /** When it was last written to. */
   mtime: number;
+  /** Who had it last, and may have it still. */
   writer: Writer | undefined;
 }
 
-/** Who is writing to a part. */
-interface Writer {
-  touched: number;
-  takeOver: () => void;
-  released: Promise<void>;
+/** Who has a part, until it is disposed of. */
+class Writer implements Disposable {
+  /** When it last moved a byte. */
+  touched = Date.now();
+  /** Tells it that another one wants the part. */
+  readonly takeOver: () => void;
+  readonly #released = Promise.withResolvers<void>();
+  #active = true;
+
+  constructor(takeOver: () => void = () => {}) {
+    this.takeOver = takeOver;
+  }
+
+  /** Whether it still has the part. */
+  get active(): boolean {
+    return this.#active;
+  }
+
+  /** Resolves when it has the part no more. */
+  get released(): Promise<void> {
+    return this.#released.promise;
+  }
+
+  [Symbol.dispose](): void {
+    this.#active = false;
+    this.#released.resolve();
+  }
 }
 
 /** A file in the staging area that one writer has. */
@@ -74,8 +100,9 @@ export class Parts {
 
   /** A new file. */
   create(filename: string, options: CreateOptions): Claim {
-    const staged = StagedFile.of(this.#create(), this.#newMode());
-    return this.#claim(staged, { ...options, filename });
+    // The file comes last: whoever fails behind it would have to remove it.
+    const mode = this.#newMode();
+    return this.#claim(StagedFile.of(this.#create(), mode), { ...options, filename });
   }
 
   #create(): CreatedFile {
@@ -103,30 +130,49 @@ export class Parts {
 
   /** The owner's part of a file that was written last, for one writer. */
   async resume(filename: string, options: ResumeOptions): Promise<Claim | undefined> {
-    const { algorithm } = options;
     for (const [name, kept] of this.#candidates(filename, options)) {
-      if (kept.writer && !await stalled(kept.writer)) continue;
-      kept.writer?.takeOver();
-      await kept.writer?.released;
+      if (kept.writer?.active && !await givesUp(kept.writer)) continue;
       // Another one may have been quicker meanwhile, or the writer found it worthless.
-      if (kept.writer || this.#kept.get(name) !== kept) continue;
-      const opened = Promise.withResolvers<void>();
-      kept.writer = { touched: Date.now(), takeOver: () => {}, released: opened.promise };
-      const staged = StagedFile.claim(this.#directory.at(name), {
-        create: false,
-        mode: this.#newMode(),
-      });
-      // Whoever goes on has to show quickly that it has the same bytes.
-      const behind = staged && await goOnWith(staged, kept.record, { algorithm, proof: true });
-      opened.resolve();
-      kept.writer = undefined;
-      if (behind) return this.#claim(staged, { ...options, filename }, { kept, behind });
-      await staged?.[Symbol.asyncDispose]();
-      // One that is there and could not be had is somebody's: a command that is just being started holds the
-      // lock of its last writer for a moment.
-      if (staged || !isTaken(this.#directory.at(name))) this.#forget(name);
+      if (kept.writer?.active || this.#kept.get(name) !== kept) continue;
+      const claim = await this.#goOn(name, kept, options);
+      if (claim) return claim;
     }
     return undefined;
+  }
+
+  /** Takes up a part that nobody has; undefined where it is worth nothing, or another process has it. */
+  async #goOn(
+    name: string,
+    kept: Kept,
+    options: ResumeOptions,
+  ): Promise<Claim | undefined> {
+    const path = this.#directory.at(name);
+    // Until it is known what the part is worth, nobody else can have it.
+    using _opening = kept.writer = new Writer();
+    await using taken = new AsyncDisposableStack();
+    const staged = StagedFile.claim(path, { create: false, mode: this.#newMode() });
+    if (!staged) {
+      // One that is there is somebody's: a command that is just being started holds the lock of its last
+      // writer for a moment.
+      if (!isTaken(path)) this.#forget(name);
+      return undefined;
+    }
+    taken.use(staged);
+    let behind: PrefixDigest | undefined;
+    try {
+      // Whoever goes on has to show quickly that it has the same bytes.
+      behind = await goOnWith(staged, kept.record, { algorithm: options.algorithm, proof: true });
+    } catch (error) {
+      // That it could not be read now says nothing against it.
+      staged.keep();
+      throw error;
+    }
+    if (!behind) {
+      this.#forget(name);
+      return undefined;
+    }
+    taken.move();
+    return this.#claim(staged, { ...options, filename: kept.record.filename }, { kept, behind });
   }
 
   #candidates(filename: string, { size, owner = "" }: ResumeOptions): [string, Kept][] {
@@ -143,12 +189,7 @@ export class Parts {
   ): Claim {
     const { path } = staged;
     const name = basename(path);
-    const released = Promise.withResolvers<void>();
-    const writer: Writer = {
-      touched: Date.now(),
-      takeOver: () => onTakenOver?.(),
-      released: released.promise,
-    };
+    const writer = new Writer(onTakenOver);
     if (kept) kept.writer = writer;
     let keeping = false;
     return {
@@ -171,11 +212,10 @@ export class Parts {
         return keeping && kept ? kept.record.prefix.size : 0;
       },
       [Symbol.asyncDispose]: async () => {
+        using _released = writer;
         if (keeping && kept) staged.keep();
         else this.#forget(name);
         await staged[Symbol.asyncDispose]();
-        if (kept) kept.writer = undefined;
-        released.resolve();
       },
     };
   }
@@ -199,7 +239,7 @@ export class Parts {
       size,
       received: prefix.size,
       mtime,
-      active: writer !== undefined,
+      active: writer?.active ?? false,
     }));
   }
 
@@ -207,7 +247,7 @@ export class Parts {
   expire(ttl: number): number {
     let bytes = 0;
     for (const [name, { mtime, writer, record }] of this.#kept) {
-      if (writer || mtime > Date.now() - ttl) continue;
+      if (writer?.active || mtime > Date.now() - ttl) continue;
       this.#forget(name);
       bytes += record.prefix.size;
       try {
@@ -224,16 +264,25 @@ function ownerOf({ owner = "" }: PartRecord): string {
   return owner;
 }
 
-/** Looks at a writer for a while: whether no byte has moved for {@linkcode STALLED_MS}. */
-async function stalled(writer: Writer): Promise<boolean> {
+/** Whether a writer ends, by itself or because it has moved no byte for {@linkcode STALLED_MS} and is told to. */
+async function givesUp(writer: Writer): Promise<boolean> {
   const { touched } = writer;
-  let released = false;
-  void writer.released.then(() => released = true);
-  while (!released && writer.touched === touched && Date.now() - touched < STALLED_MS) {
-    const look = Promise.withResolvers<void>();
-    const timer = setTimeout(look.resolve, LOOK_MS);
-    await Promise.race([writer.released, look.promise]);
-    clearTimeout(timer);
+  while (writer.active && Date.now() - touched < STALLED_MS) {
+    await releasedWithin(writer, LOOK_MS);
+    if (writer.touched !== touched) break;
   }
-  return released || writer.touched === touched;
+  if (!writer.active) return true;
+  if (writer.touched !== touched) return false;
+  writer.takeOver();
+  // A disk that does not answer may hold it up for as long as it likes.
+  await releasedWithin(writer, RELEASE_MS);
+  return !writer.active;
+}
+
+/** Waits until a writer ends, but for no longer than `ms` milliseconds. */
+async function releasedWithin({ released }: Writer, ms: number): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, ms);
+  await Promise.race([released, late.promise]);
+  clearTimeout(timer);
 }

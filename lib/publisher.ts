@@ -87,12 +87,18 @@ export class Publisher {
 
   async #run(): Promise<void> {
     while (this.#waiting.length > 0) {
-      // What has come together is published together: a group costs little more than one file.
-      const { setImmediate } = await nodeTimers();
-      await new Promise((resolve) => setImmediate(resolve));
       const group = this.#waiting;
-      this.#waiting = [];
-      await this.#publishGroup(group);
+      try {
+        // What has come together is published together: a group costs little more than one file.
+        const { setImmediate } = await nodeTimers();
+        await new Promise((resolve) => setImmediate(resolve));
+        this.#waiting = [];
+        await this.#publishGroup(group);
+      } catch (error) {
+        if (this.#waiting === group) this.#waiting = [];
+        // Whoever knows already what became of its file hears nothing of this.
+        for (const { settled } of group) settled.reject(toFerryError(error));
+      }
     }
     this.#running = undefined;
   }
@@ -113,7 +119,7 @@ export class Publisher {
         const error = toFerryError(reason);
         if (error.code !== "exists") waiting.settled.reject(error);
         // Reading what is there for its checksum may take long: the group does not wait for it.
-        else waiting.settled.resolve(this.#options.onTaken(waiting));
+        else waiting.settled.resolve(Promise.try(() => this.#options.onTaken(waiting)));
       }
     }
     try {

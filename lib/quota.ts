@@ -18,8 +18,8 @@ export interface QuotaLimits {
   quota?: number | undefined;
 }
 
-/** What a write has taken from the account. */
-export interface Reservation {
+/** What a write has taken from the account. Disposal gives back what was not there before, unless it was settled. */
+export interface Reservation extends Disposable {
   /**
    * Takes more where what is written has come beyond what was announced.
    *
@@ -79,14 +79,12 @@ export class Quota {
     };
     grow(size ?? 0);
     let settled = false;
-    return {
-      grow,
-      settle: (kept) => {
-        if (settled) return;
-        settled = true;
-        this.count(kept - taken);
-      },
+    const settle = (kept: number) => {
+      if (settled) return;
+      settled = true;
+      this.count(kept - taken);
     };
+    return { grow, settle, [Symbol.dispose]: () => settle(held) };
   }
 }
 

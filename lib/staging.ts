@@ -188,8 +188,8 @@ export class StagedFile implements ByteSink, AsyncDisposable {
    * the directory is missing, `not_a_file` where the name is a directory's
    */
   publish(target: string, { replace }: { replace: boolean }): void {
-    this.#close();
     try {
+      this.#close();
       if (replace) Deno.renameSync(this.path, target);
       else renameWithoutReplacing(this.path, target);
     } catch (error) {
@@ -204,13 +204,19 @@ export class StagedFile implements ByteSink, AsyncDisposable {
   }
 
   #close(): void {
-    if (this.#open) this.#file.close();
+    if (!this.#open) return;
+    // Also where that fails its descriptor is gone, and the number may be another file's soon.
     this.#open = false;
+    this.#file.close();
   }
 
-  /** Removes the file unless it was published. */
+  /** Removes the file unless it was published or is kept. Never fails. */
   [Symbol.asyncDispose](): Promise<void> {
-    this.#close();
+    try {
+      this.#close();
+    } catch {
+      // What could not be written of it is not missed: nobody was told that it is there.
+    }
     if (this.#temporary) {
       this.#temporary = false;
       try {

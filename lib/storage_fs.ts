@@ -61,6 +61,14 @@ export interface FsStorageOptions {
   quota?: number | undefined;
 }
 
+/** What a storage holds until it is disposed of. */
+interface Held {
+  jail: Jail;
+  /** Undefined where nothing can be written. */
+  own: OwnDirectory | undefined;
+  index: DigestIndex;
+}
+
 /** A {@linkcode Storage} in a directory. One process at a time may have it open. */
 export class FsStorage implements Storage {
   readonly #jail: Jail;
@@ -71,14 +79,14 @@ export class FsStorage implements Storage {
   readonly #parts: Parts | undefined;
   readonly #quota: Quota;
 
-  private constructor(jail: Jail, own: OwnDirectory | undefined, options: FsStorageOptions) {
+  private constructor({ jail, own, index }: Held, options: FsStorageOptions) {
     const durable = options.durability !== "none";
     this.#jail = jail;
     this.#durable = durable;
     this.#own = own;
     this.#quota = new Quota(options);
     this.#parts = own && new Parts(own.staging);
-    this.#index = new DigestIndex(own?.directory.at("index.db"));
+    this.#index = index;
     this.#publisher = new Publisher({
       durable,
       rooms: () => new Batch(jail),
@@ -105,16 +113,13 @@ export class FsStorage implements Storage {
       if (!Deno.statSync(root).isDirectory) {
         throw new FerryError("not_a_file", "it is not a directory");
       }
-      const jail = new Jail(root);
-      let own: OwnDirectory | undefined;
-      try {
-        own = OwnDirectory.takeOver(jail);
-        return new FsStorage(jail, own, options);
-      } catch (error) {
-        own?.[Symbol.dispose]();
-        jail[Symbol.dispose]();
-        throw error;
-      }
+      using taken = new DisposableStack();
+      const jail = taken.use(new Jail(root));
+      const own = taken.use(OwnDirectory.takeOver(jail));
+      const index = taken.use(new DigestIndex(own?.directory.at("index.db")));
+      const storage = new FsStorage({ jail, own, index }, options);
+      taken.move();
+      return storage;
     } catch (error) {
       throw toFerryError(error).during(`serve ${JSON.stringify(root)}`);
     }
@@ -229,19 +234,16 @@ export class FsStorage implements Storage {
     return attempt(() => {
       this.#writable();
       this.#jail.assertPlaceable(name);
-      this.#reserve(size).settle(0);
+      using _room = this.#reserve(size);
     });
   }
 
   /** Takes the room that a new file needs. */
   #reserve(size: number | null): Reservation {
-    const reserved = this.#quota.reserve(size);
-    try {
-      if (size !== null && size > RESUMABLE_BYTES) assertRoom(this.#jail.directory, size);
-    } catch (error) {
-      reserved.settle(0);
-      throw error;
-    }
+    using taken = new DisposableStack();
+    const reserved = taken.use(this.#quota.reserve(size));
+    if (size !== null && size > RESUMABLE_BYTES) assertRoom(this.#jail.directory, size);
+    taken.move();
     return reserved;
   }
 
@@ -250,14 +252,11 @@ export class FsStorage implements Storage {
     return attempt(() => {
       const parts = this.#writable();
       this.#jail.assertPlaceable(name, { fresh: options.replace === false });
-      const reserved = this.#reserve(options.size);
-      try {
-        const claim = parts.create(name, options);
-        return new FsPendingWrite({ name, claim, reserved, publisher: this.#publisher });
-      } catch (error) {
-        reserved.settle(0);
-        throw error;
-      }
+      using taken = new DisposableStack();
+      const reserved = taken.use(this.#reserve(options.size));
+      const claim = parts.create(name, options);
+      taken.move();
+      return new FsPendingWrite({ name, claim, reserved, publisher: this.#publisher });
     });
   }
 
@@ -267,17 +266,17 @@ export class FsStorage implements Storage {
     this.#jail.assertPlaceable(name);
     const claim = await parts.resume(name, options);
     if (!claim) return undefined;
+    const { size } = options;
     const held = claim.behind?.size ?? 0;
-    try {
-      const { size } = options;
-      const reserved = this.#quota.reserve(size, held);
-      if (size !== null) assertRoom(this.#jail.directory, size - held);
-      return new FsPendingWrite({ name, claim, reserved, publisher: this.#publisher });
-    } catch (error) {
-      claim.keep();
-      await claim[Symbol.asyncDispose]();
-      throw error;
-    }
+    await using taken = new AsyncDisposableStack();
+    taken.use(claim);
+    // Who has no room for the rest now may have it later.
+    taken.defer(() => claim.keep());
+    const reserved = this.#quota.reserve(size, held);
+    taken.use(reserved);
+    if (size !== null) assertRoom(this.#jail.directory, size - held);
+    taken.move();
+    return new FsPendingWrite({ name, claim, reserved, publisher: this.#publisher });
   }
 
   /** See {@linkcode Storage.parts}. */
@@ -362,10 +361,11 @@ export class FsStorage implements Storage {
 
   /** Closes the index and lets another process have the directory. */
   async [Symbol.asyncDispose](): Promise<void> {
+    using held = new DisposableStack();
+    held.use(this.#jail);
+    held.use(this.#own);
+    held.use(this.#index);
     await this.#publisher.settle();
-    this.#index[Symbol.dispose]();
-    this.#own?.[Symbol.dispose]();
-    this.#jail[Symbol.dispose]();
   }
 
   #writable(): Parts {
@@ -582,8 +582,11 @@ class FsPendingWrite implements PendingWrite {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const { claim, reserved } = this.#parts;
-    await claim[Symbol.asyncDispose]();
-    reserved.settle(claim.left);
+    try {
+      await claim[Symbol.asyncDispose]();
+    } finally {
+      reserved.settle(claim.left);
+    }
   }
 }
 

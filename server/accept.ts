@@ -158,7 +158,7 @@ export class AcceptLoop<Conn extends AcceptedConn> implements Listener {
       this.#open.delete(one);
       entry?.[Symbol.dispose]();
     };
-    this.#open.set(one, one.run().then(end));
+    this.#open.set(one, one.run().then(end, end));
   }
 
   async #close(drainTimeout: number): Promise<void> {

@@ -28,17 +28,16 @@ export async function replyWithOutput(
   body: IncomingBody,
   { command, action }: { command: RunningCommand; action: string },
 ): Promise<ExecEnd> {
-  const hold = wire.hold();
+  await using ends = new AsyncDisposableStack();
   const input = new InputFeed(wire, body, command);
+  ends.defer(() => input.end());
+  // When the command has ended, it is the client's turn to say that its input ends, too, and it may be given up.
+  ends.use(wire.hold());
+  ends.use(command);
   try {
     return await sendOutput(wire, command, body.algorithm);
   } catch (error) {
     return await closeWithError(wire, toFerryError(error).during(action));
-  } finally {
-    await command[Symbol.asyncDispose]();
-    // The client's turn to say that its input ends, too: from now on it may be given up.
-    hold[Symbol.dispose]();
-    await input.end();
   }
 }
 

@@ -131,6 +131,12 @@ export class Session {
   async run(): Promise<void> {
     const { peer } = this.#options;
     logger.debug("{peer} connected", { peer });
+    // The other way round: nothing is written any more, then nothing is published any more, then the rest.
+    await using ends = new AsyncDisposableStack();
+    ends.defer(() => logger.debug("{peer} disconnected", { peer }));
+    ends.use(this.#uploads);
+    ends.defer(() => this.#replies.settle().catch(() => {}));
+    ends.defer(() => this.#wire.close());
     try {
       let goOn = true;
       while (goOn && !this.#draining) {
@@ -145,11 +151,6 @@ export class Session {
     } catch (error) {
       const { code, message } = toFerryError(error);
       logger.info("{peer} left: {message} ({code})", { peer, code, message });
-    } finally {
-      this.#wire.close();
-      await this.#replies.settle().catch(() => {});
-      await this.#uploads[Symbol.asyncDispose]();
-      logger.debug("{peer} disconnected", { peer });
     }
   }
 

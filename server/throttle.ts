@@ -67,8 +67,15 @@ export class Throttle {
     if (turn - now > LONGEST_QUEUE_MS) {
       throw new FerryError("busy", "too many tries failed; try again later");
     }
-    failures.next = turn + pauseAfter(failures.count);
-    if (turn > now) await this.#wait(turn - now, signal);
+    const next = turn + pauseAfter(failures.count);
+    failures.next = next;
+    try {
+      if (turn > now) await this.#wait(turn - now, signal);
+    } catch (error) {
+      // Whoever leaves the end of the line gives its place back.
+      if (failures.next === next) failures.next = turn;
+      throw error;
+    }
   }
 
   /** Remembers that a try has failed. */

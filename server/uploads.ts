@@ -85,11 +85,15 @@ export class Uploads implements AsyncDisposable {
       ? await storage.resume(name, { size, algorithm, owner, onTakenOver })
       : undefined;
     if (!pending?.behind) {
+      await pending?.[Symbol.asyncDispose]();
       await storage.assertFits(name, size);
       return { filename, decision: "send", offset: 0 };
     }
-    const { size: offset, md5, xxh128, state } = await pending.behind.facts();
-    this.#offered = { name, owner, size: size!, algorithm, offset, pending };
+    // From here on it is let go of with the connection's next request, or with the connection.
+    const offered = { name, owner, size: size!, algorithm, offset: pending.behind.size, pending };
+    this.#offered = offered;
+    const { offset } = offered;
+    const { md5, xxh128, state } = await pending.behind.facts();
     return {
       filename,
       decision: "send",
@@ -135,7 +139,8 @@ export class Uploads implements AsyncDisposable {
       const reply = stored(request, { checksum, size: existing.size, unchanged: true });
       return { committed: Promise.resolve(reply) };
     }
-    const pending = await this.#begin(name, size, request);
+    await using begun = new AsyncDisposableStack();
+    const pending = begun.use(await this.#begin(name, size, request));
     let received;
     try {
       const resumable = size !== null && size > RESUMABLE_BYTES;
@@ -149,12 +154,12 @@ export class Uploads implements AsyncDisposable {
     } catch (error) {
       const { code } = toFerryError(error);
       if (code === "closed" || code === "timeout") pending.keep();
-      await pending[Symbol.asyncDispose]();
       throw error;
     }
     const { checksum } = received;
+    const held = begun.move();
     const commit = async () => {
-      await using _pending = pending;
+      await using _pending = held;
       const replace = overwrite !== "never";
       return stored(request, await pending.commit({ checksum, replace, mtime, mode }));
     };
@@ -192,10 +197,9 @@ export class Uploads implements AsyncDisposable {
 
   /** Lets go of a part that was offered and not gone on with. */
   async release(): Promise<void> {
-    const offered = this.#offered;
+    await using pending = this.#offered?.pending;
     this.#offered = undefined;
-    offered?.pending.keep();
-    await offered?.pending[Symbol.asyncDispose]();
+    pending?.keep();
   }
 
   /** Lets go of everything. */
