@@ -23,6 +23,7 @@ import {
   readRecord,
   removeRecord,
   RESUMABLE_BYTES,
+  voidRecord,
   writeRecord,
 } from "../lib/partial.ts";
 import { basename, dirname } from "../lib/path.ts";
@@ -168,6 +169,8 @@ async function store({ header, body }: Frame, target: Target): Promise<Transferr
   if (preserve) staged.stamp({ mtime, mode });
   else if (options.keepTime) staged.stamp({ mtime });
   if (durability === "full") await staged.sync();
+  // Nobody may take for a part what has its name.
+  voidRecord(staged.path);
   staged.publish(out, { replace: overwrite !== "never" });
   removeRecord(staged.path);
   if (durability === "full") await syncDirectory(dirname(out));

@@ -17,7 +17,7 @@ import {
 } from "./checksum.ts";
 import { toFerryError } from "./errors.ts";
 import { dirname } from "./path.ts";
-import { isTaken, openExactly, type StagedFile } from "./staging.ts";
+import { hasOtherNames, isTaken, openExactly, type StagedFile } from "./staging.ts";
 
 /** How many bytes may come between two records; at most so many are sent again after a kill. */
 export const CHECKPOINT_BYTES: number = 4 * 1024 * 1024;
@@ -106,7 +106,10 @@ function writeExactly(directory: string, bytes: Uint8Array): string {
   return path;
 }
 
-/** The record of a part; undefined where there is none, or none that makes sense. */
+/**
+ * The record of a part; undefined where there is none, or none that makes sense. A file that has another name
+ * beside its part's is no part: it was published, and whoever did that was killed before it was done.
+ */
 export function readRecord(part: string): PartRecord | undefined {
   try {
     const record = JSON.parse(readExactly(recordPath(part))) as StoredRecord;
@@ -116,7 +119,9 @@ export function readRecord(part: string): PartRecord | undefined {
       Number.isSafeInteger(prefix.size) && isTextOr(undefined, prefix.md5) &&
       isTextOr(undefined, prefix.xxh128) && isTextOr(undefined, owner) &&
       (record.boot === null || typeof record.boot === "number");
-    return whole && prefix.size <= Deno.lstatSync(part).size ? record : undefined;
+    if (!whole) return undefined;
+    const info = Deno.lstatSync(part);
+    return prefix.size <= info.size && !hasOtherNames(info) ? record : undefined;
   } catch {
     return undefined;
   }
@@ -175,13 +180,33 @@ async function behind(
   return read.matches(prefix) ? read : undefined;
 }
 
-/** Removes the record of a part, if there is one. */
+/**
+ * Makes the record of a part void, if there is one: nobody goes on with the part any more. The record's file
+ * stays, to be removed when the part has its final name: there is no moment at which only the file of a part is
+ * left and looks like one that is being written.
+ *
+ * @throws {FerryError} where it may still be good
+ */
+export function voidRecord(part: string): void {
+  try {
+    using file = openExactly(recordPath(part), { write: true });
+    file.truncateSync(0);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw toFerryError(error);
+  }
+}
+
+/**
+ * Removes the record of a part, if there is one.
+ *
+ * @throws {FerryError} where it may still be there
+ */
 export function removeRecord(part: string): void {
   for (const path of [recordPath(part), `${recordPath(part)}.new`]) {
     try {
       Deno.removeSync(path);
-    } catch {
-      // There is none.
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw toFerryError(error);
     }
   }
 }

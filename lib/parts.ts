@@ -8,7 +8,14 @@
 import type { PrefixDigest, SavedPrefix } from "./checksum.ts";
 import type { Directory } from "./directory.ts";
 import { basename } from "./path.ts";
-import { goOnWith, type PartRecord, readRecord, removeRecord, writeRecord } from "./partial.ts";
+import {
+  goOnWith,
+  type PartRecord,
+  readRecord,
+  removeRecord,
+  voidRecord,
+  writeRecord,
+} from "./partial.ts";
 import { type CreatedFile, isTaken, StagedFile } from "./staging.ts";
 import { toFerryError } from "./errors.ts";
 import type { PartEntry } from "./header.ts";
@@ -72,6 +79,13 @@ export interface Claim extends AsyncDisposable {
   checkpoint(prefix: SavedPrefix): void;
   /** Makes disposal keep it, if it was ever recorded. */
   keep(): void;
+  /**
+   * Makes it a part no more. MUST come before the file gets another name, so that no process takes a file for a
+   * part that others can see.
+   *
+   * @throws {FerryError} what keeps its record from being made void
+   */
+  unrecord(): void;
   /** How many bytes disposal leaves. */
   readonly left: number;
 }
@@ -208,20 +222,30 @@ export class Parts {
         this.#kept.set(name, kept);
       },
       keep: () => void (keeping = true),
+      unrecord: () => {
+        if (!kept) return;
+        voidRecord(path);
+        this.#kept.delete(name);
+      },
       get left() {
         return keeping && kept ? kept.record.prefix.size : 0;
       },
       [Symbol.asyncDispose]: async () => {
         using _released = writer;
         if (keeping && kept) staged.keep();
-        else this.#forget(name);
+        else if (kept) this.#forget(name);
         await staged[Symbol.asyncDispose]();
       },
     };
   }
 
   #forget(name: string): void {
-    if (this.#kept.delete(name)) removeRecord(this.#directory.at(name));
+    this.#kept.delete(name);
+    try {
+      removeRecord(this.#directory.at(name));
+    } catch {
+      // The file goes next, and a record without one says nothing.
+    }
   }
 
   /** How many bytes the parts of all owners are. */

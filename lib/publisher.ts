@@ -25,6 +25,10 @@ export interface Publication extends CommitOptions {
   name: FileName;
   /** The file. */
   staged: StagedFile;
+  /** Called right before it gets the name; where this fails, it does not get it. */
+  onNaming?(): void;
+  /** Called right behind that. */
+  onNamed?(): void;
 }
 
 /** What makes room for the files of a group. The rooms hold until it is disposed of. */
@@ -139,11 +143,14 @@ export class Publisher {
   }
 
   /** Gives a file its name, and notes which directories are to be flushed for that. */
-  #rename({ staged, replace }: Publication, room: Room, changed: ChangedDirectory[]): string {
+  #rename(publication: Publication, room: Room, changed: ChangedDirectory[]): string {
     const { onReplaced } = this.#options;
+    const { staged, replace } = publication;
     changed.push(...room.made);
     const before = onReplaced && replace ? sizeAt(room.path) : undefined;
+    publication.onNaming?.();
     staged.publish(room.path, { replace });
+    publication.onNamed?.();
     if (before !== undefined) onReplaced?.(before);
     changed.push(room.directory);
     return room.path;

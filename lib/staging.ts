@@ -92,6 +92,9 @@ export class StagedFile implements ByteSink, AsyncDisposable {
    * Opens a file under a temporary name of the caller's choice, or creates it. Nobody else gets it while it
    * is open. What it holds stays until {@linkcode StagedFile.truncate}, which has to come first.
    *
+   * A file that has another name, too, was published by a process that was killed before it could remove this
+   * name. It is not opened, and this name of it is removed.
+   *
    * @returns undefined where another process has it, or where it is missing and `create` is false
    * @throws {FerryError} `denied`, `no_space`, `not_found` where the directory is missing, …
    */
@@ -100,19 +103,21 @@ export class StagedFile implements ByteSink, AsyncDisposable {
     { create, mode }: { create: boolean; mode?: number },
   ): StagedFile | undefined {
     try {
-      const file = create
-        ? Deno.openSync(path, { write: true, create })
-        : openExactly(path, { write: true });
-      try {
+      for (let tries = 0; tries < OPEN_TRIES; tries++) {
+        using opened = new DisposableStack();
+        const file = opened.use(
+          create
+            ? Deno.openSync(path, { write: true, create })
+            : openExactly(path, { write: true }),
+        );
         // Another process may have renamed it to its final name since it was opened: hands off then.
-        if (tryLock(file) && isSame(Deno.lstatSync(path), file)) {
+        if (!tryLock(file) || !isSame(Deno.lstatSync(path), file)) return undefined;
+        if (!hasOtherNames(file.statSync())) {
+          opened.move();
           return new StagedFile(path, { file, claimed: file, mode });
         }
-      } catch (error) {
-        file.close();
-        throw error;
+        Deno.removeSync(path);
       }
-      file.close();
       return undefined;
     } catch (error) {
       if (!create && error instanceof Deno.errors.NotFound) return undefined;
@@ -189,13 +194,16 @@ export class StagedFile implements ByteSink, AsyncDisposable {
    */
   publish(target: string, { replace }: { replace: boolean }): void {
     try {
-      this.#close();
+      // Some file systems tell only now that bytes were lost. What was claimed is let go of behind that: in
+      // between, another process could claim it as a part.
+      if (!this.#claimed) this.#close();
       if (replace) Deno.renameSync(this.path, target);
       else renameWithoutReplacing(this.path, target);
+      this.#temporary = false;
+      this.#close();
     } catch (error) {
       throw toFerryError(error);
     }
-    this.#temporary = false;
   }
 
   /** From now on disposal leaves the file where it is. */
@@ -253,6 +261,11 @@ export function openExactly(path: string, options: Deno.OpenOptions): Deno.FsFil
   throw new Deno.errors.NotFound();
 }
 
+/** Whether a file has more than one name, where the system tells. */
+export function hasOtherNames({ nlink }: Deno.FileInfo): boolean {
+  return (nlink ?? 1) > 1;
+}
+
 function isSame({ dev, ino }: Deno.FileInfo, file: Deno.FsFile): boolean {
   const opened = file.statSync();
   return dev === opened.dev && ino === opened.ino;
@@ -276,7 +289,12 @@ export function renameWithoutReplacing(from: string, to: string): void {
     Deno.renameSync(from, to);
     return;
   }
-  Deno.removeSync(from);
+  try {
+    Deno.removeSync(from);
+  } catch (error) {
+    // Somebody else has removed it.
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
 }
 
 /** The size of what stands at a path, links not followed; undefined where nothing does. */

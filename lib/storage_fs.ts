@@ -574,10 +574,15 @@ class FsPendingWrite implements PendingWrite {
   }
 
   async commit(options: CommitOptions): Promise<Committed> {
-    const { name, claim: { staged }, reserved, publisher } = this.#parts;
-    const committed = await publisher.publish({ name, staged, ...options });
-    if (!committed.unchanged) reserved.settle(this.#size);
-    return committed;
+    const { name, claim, reserved, publisher } = this.#parts;
+    const { staged } = claim;
+    return await publisher.publish({
+      name,
+      staged,
+      ...options,
+      onNaming: () => claim.unrecord(),
+      onNamed: () => reserved.settle(this.#size),
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
