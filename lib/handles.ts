@@ -149,7 +149,8 @@ export class Handles implements Disposable {
     this.#closed = true;
     clearTimeout(this.#timer);
     this.#closeIdle();
-    remove(this.#own);
+    removeOwn(this.#own.path);
+    this.#own.lock.close();
   }
 }
 
@@ -190,25 +191,25 @@ function makeOwn(): Own | undefined {
     Deno.permissions.querySync({ name }).state === "granted";
   // The runtime would ask the user otherwise.
   if (!granted("read") || !granted("write")) return undefined;
-  let own: Own | undefined;
+  using made = new DisposableStack();
   try {
     const path = Deno.makeTempDirSync({ prefix: PREFIX });
-    const lock = Deno.openSync(path, { read: true });
-    own = { path, inode: inodeOf(lock.statSync()), lock };
+    made.defer(() => removeOwn(path));
+    const lock = made.use(Deno.openSync(path, { read: true }));
     tryLock(lock);
     if (othersMayRename(path)) throw new FerryError("denied", "others could replace it");
     Deno.symlinkSync("/proc/self", `${path}/self`);
     // By the number of the process it is one link less every time.
     Deno.symlinkSync(`${Deno.realPathSync(`${path}/self`)}/fd`, `${path}/fd`);
-    if (leadsToWhatIsOpen(path)) {
-      removeLeftBehind(path);
-      return own;
-    }
+    if (!leadsToWhatIsOpen(path)) return undefined;
+    const inode = inodeOf(lock.statSync());
+    removeLeftBehind(path);
+    made.move();
+    return { path, inode, lock };
   } catch {
     // Nowhere safe to put it, no /proc, or a runtime whose descriptors are not the system's.
+    return undefined;
   }
-  if (own) remove(own);
-  return undefined;
 }
 
 /** Removes what processes left beside this directory that were killed. */
@@ -222,9 +223,8 @@ function removeLeftBehind(path: string): void {
       const info = Deno.lstatSync(other);
       const isOld = Date.now() - info.mtime!.getTime() > LEFT_BEHIND_MS;
       if (!info.isDirectory || info.uid !== uid || !isOld) continue;
-      const lock = Deno.openSync(other, { read: true });
-      if (tryLock(lock)) remove({ path: other, inode: inodeOf(info), lock });
-      else lock.close();
+      using lock = Deno.openSync(other, { read: true });
+      if (tryLock(lock)) removeOwn(other);
     } catch {
       // Another process was quicker.
     }
@@ -258,8 +258,7 @@ function leadsToWhatIsOpen(path: string): boolean {
   return true;
 }
 
-function remove({ path, lock }: Own): void {
-  lock.close();
+function removeOwn(path: string): void {
   try {
     Deno.removeSync(path, { recursive: true });
   } catch {

@@ -101,9 +101,14 @@ export function writeRecord(
 function writeExactly(directory: string, bytes: Uint8Array): string {
   // To open a file, the runtime resolves its path by itself; not so to create a temporary one.
   const path = Deno.makeTempFileSync({ dir: directory, suffix: ".new" });
-  using file = openExactly(path, { write: true });
-  for (let done = 0; done < bytes.length;) done += file.writeSync(bytes.subarray(done));
-  return path;
+  try {
+    using file = openExactly(path, { write: true });
+    for (let done = 0; done < bytes.length;) done += file.writeSync(bytes.subarray(done));
+    return path;
+  } catch (error) {
+    Deno.removeSync(path);
+    throw error;
+  }
 }
 
 /**
@@ -182,8 +187,7 @@ async function behind(
 
 /**
  * Makes the record of a part void, if there is one: nobody goes on with the part any more. The record's file
- * stays, to be removed when the part has its final name: there is no moment at which only the file of a part is
- * left and looks like one that is being written.
+ * stays, to be removed when the part has its final name.
  *
  * @throws {FerryError} where it may still be good
  */

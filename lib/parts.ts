@@ -95,11 +95,17 @@ export class Parts {
   readonly #directory: Directory;
   /** By their names in the directory. */
   readonly #kept = new Map<string, Kept>();
+  readonly #onDropped: (bytes: number) => void;
   #mode: number | undefined;
 
-  /** The staging area in a directory; what no earlier process recorded there is removed. */
-  constructor(directory: Directory) {
+  /**
+   * The staging area in a directory; what no earlier process recorded there is removed.
+   *
+   * @param onDropped told how many bytes of a part were recorded that is thrown away while nobody has it
+   */
+  constructor(directory: Directory, onDropped: (bytes: number) => void = () => {}) {
     this.#directory = directory;
+    this.#onDropped = onDropped;
     for (const { name } of [...Deno.readDirSync(directory.path)]) {
       const path = directory.at(name);
       const record = name.endsWith(".part") ? readRecord(path) : undefined;
@@ -168,7 +174,7 @@ export class Parts {
     if (!staged) {
       // One that is there is somebody's: a command that is just being started holds the lock of its last
       // writer for a moment.
-      if (!isTaken(path)) this.#forget(name);
+      if (!isTaken(path)) this.#drop(name, kept);
       return undefined;
     }
     taken.use(staged);
@@ -182,7 +188,7 @@ export class Parts {
       throw error;
     }
     if (!behind) {
-      this.#forget(name);
+      this.#drop(name, kept);
       return undefined;
     }
     taken.move();
@@ -239,6 +245,12 @@ export class Parts {
     };
   }
 
+  /** Forgets a part that nobody has. */
+  #drop(name: string, { record }: Kept): void {
+    this.#forget(name);
+    this.#onDropped(record.prefix.size);
+  }
+
   #forget(name: string): void {
     this.#kept.delete(name);
     try {
@@ -267,20 +279,17 @@ export class Parts {
     }));
   }
 
-  /** Removes those that nobody has written to for `ttl` milliseconds, and tells how many bytes they were. */
-  expire(ttl: number): number {
-    let bytes = 0;
-    for (const [name, { mtime, writer, record }] of this.#kept) {
-      if (writer?.active || mtime > Date.now() - ttl) continue;
-      this.#forget(name);
-      bytes += record.prefix.size;
+  /** Removes those that nobody has written to for `ttl` milliseconds. */
+  expire(ttl: number): void {
+    for (const [name, kept] of this.#kept) {
+      if (kept.writer?.active || kept.mtime > Date.now() - ttl) continue;
+      this.#drop(name, kept);
       try {
         Deno.removeSync(this.#directory.at(name));
       } catch {
         // Somebody else has removed it.
       }
     }
-    return bytes;
   }
 }
 

@@ -251,9 +251,11 @@ export function openExactly(path: string, options: Deno.OpenOptions): Deno.FsFil
     const there = Deno.lstatSync(path);
     if (!there.isFile) break;
     try {
-      const file = Deno.openSync(path, options);
-      if (isSame(there, file)) return file;
-      file.close();
+      using opened = new DisposableStack();
+      const file = opened.use(Deno.openSync(path, options));
+      if (!isSame(there, file)) continue;
+      opened.move();
+      return file;
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }

@@ -85,7 +85,7 @@ export class FsStorage implements Storage {
     this.#durable = durable;
     this.#own = own;
     this.#quota = new Quota(options);
-    this.#parts = own && new Parts(own.staging);
+    this.#parts = own && new Parts(own.staging, (bytes) => this.#quota.count(-bytes));
     this.#index = index;
     this.#publisher = new Publisher({
       durable,
@@ -286,7 +286,7 @@ export class FsStorage implements Storage {
 
   /** See {@linkcode Storage.expireParts}. */
   expireParts(ttl: number): Promise<void> {
-    return attempt(() => this.#quota.count(-(this.#parts?.expire(ttl) ?? 0)));
+    return attempt(() => this.#parts?.expire(ttl));
   }
 
   /** See {@linkcode Storage.remove}. */

@@ -268,3 +268,70 @@ Deno.test("publish() flushes nothing where it is not durable", async () => {
   assertEquals(f.events, []);
   assertEquals(f.text("a"), "a");
 });
+
+const BREAKING: Record<string, () => Partial<PublisherOptions> & { batch?: typeof Batch }> = {
+  "no room can be made": () => {
+    class Broken extends Batch {
+      constructor(jail: Jail) {
+        super(jail);
+        if (broken) throw new FerryError("io", "broken");
+      }
+    }
+    return { batch: Broken };
+  },
+  "the rooms cannot be let go of": () => {
+    class Broken extends Batch {
+      override [Symbol.dispose](): void {
+        super[Symbol.dispose]();
+        if (broken) throw new FerryError("io", "broken");
+      }
+    }
+    return { batch: Broken };
+  },
+  "nothing can be remembered": () => ({
+    onPublished() {
+      if (broken) throw new FerryError("io", "broken");
+    },
+  }),
+  "nobody can say what becomes of a taken name": () => ({
+    onTaken() {
+      throw new FerryError("io", "broken");
+    },
+  }),
+};
+
+let broken = false;
+
+for (const [what, options] of Object.entries(BREAKING)) {
+  Deno.test(`publish() settles all of a group, and goes on, where ${what}`, async () => {
+    await using f = new Fixture(options());
+    Deno.writeTextFileSync(`${f.root}/taken`, "old");
+    const publications = [
+      await f.stage("a", "a"),
+      { ...await f.stage("taken", "b"), replace: false },
+      await f.stage("c", "c"),
+    ];
+    broken = true;
+    const outcomes = await Promise.allSettled(publications.map((one) => f.publisher.publish(one)));
+    broken = false;
+    for (const outcome of outcomes) {
+      if (outcome.status === "rejected") assert(["io", "exists"].includes(outcome.reason.code));
+    }
+    assert(outcomes.some(({ status }) => status === "rejected"));
+    await f.publisher.settle();
+    assertEquals(await f.publisher.publish(await f.stage("next", "n")), committed("n"));
+  });
+}
+
+Deno.test("publish() tells when a file is about to get its name and when it has it", async () => {
+  await using f = new Fixture();
+  const seen: (string | undefined)[] = [];
+  const look = () => void seen.push(f.text("a"));
+  await f.publisher.publish({ ...await f.stage("a", "a"), onNaming: look, onNamed: look });
+  assertEquals(seen, [undefined, "a"]);
+  const onNaming = () => {
+    throw new FerryError("io", "its record stays");
+  };
+  await assertCode("io", async () => f.publisher.publish({ ...await f.stage("b", "b"), onNaming }));
+  assertEquals(f.text("b"), undefined);
+});

@@ -57,6 +57,53 @@ Deno.test("StagedFile.truncate() touches no file that has the size already", asy
   assertEquals(text(path), "126");
 });
 
+const NO_LINKS = Deno.build.os === "windows";
+
+Deno.test({
+  name: "StagedFile.claim() does not open a file that has another name, and removes only its own",
+  ignore: NO_LINKS,
+  async fn() {
+    await using dir = new TempDir();
+    const published = dir.write("published", "whole");
+    const path = dir.join("part");
+    Deno.linkSync(published, path);
+    assertEquals(StagedFile.claim(path, { create: false }), undefined);
+    assertEquals(namesIn(dir.path), ["published"]);
+    Deno.linkSync(published, path);
+    {
+      await using file = StagedFile.claim(path, { create: true })!;
+      file.truncate(0);
+      await file.write(bytes("new"));
+      assertEquals(text(path), "new");
+    }
+    assertEquals([namesIn(dir.path), text(published)], [["published"], "whole"]);
+  },
+});
+
+Deno.test("StagedFile.publish() lets nobody claim the file before it has its name", async () => {
+  await using dir = new TempDir();
+  for (const replace of [false, true]) {
+    const path = dir.write("part", "whole");
+    await using file = StagedFile.claim(path, { create: false })!;
+    file.truncate(5);
+    const { linkSync, renameSync } = Deno;
+    let claimed: StagedFile | undefined;
+    const claimFirst =
+      <Args extends unknown[]>(real: (...args: Args) => void) => (...args: Args) => {
+        claimed = StagedFile.claim(path, { create: false });
+        real(...args);
+      };
+    Deno.linkSync = claimFirst(linkSync);
+    Deno.renameSync = claimFirst(renameSync);
+    try {
+      file.publish(dir.join("name"), { replace });
+    } finally {
+      Object.assign(Deno, { linkSync, renameSync });
+    }
+    assertEquals(claimed, undefined);
+  }
+});
+
 Deno.test("StagedFile.write() takes all the bytes, in small pieces and in large ones", async () => {
   await using dir = new TempDir();
   await using file = StagedFile.create(dir.path);

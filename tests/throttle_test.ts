@@ -92,6 +92,22 @@ Deno.test("Throttle.admit() stops waiting when the connection ends", async () =>
   assertEquals(error.code, "closed");
 });
 
+Deno.test("Throttle.admit() gives a place in line back to the others of its source when a connection ends", async () => {
+  const throttle = new Throttle({
+    now: () => 0,
+    wait: () => Promise.reject(new FerryError("closed", "gone")),
+  });
+  for (let n = 0; n < 20; n++) throttle.failed("a");
+  // Whoever has left makes nobody wait: the line would be too long for the fourth.
+  for (let n = 0; n < 10; n++) {
+    const error = await assertRejects(
+      () => throttle.admit("a", new AbortController().signal),
+      FerryError,
+    );
+    assertEquals(error.code, "closed", `${n}`);
+  }
+});
+
 Deno.test("sourceOf() takes a network of IPv6 for one source", () => {
   const table: [string, string][] = [
     ["192.0.2.1", "192.0.2.1"],
