@@ -29,7 +29,11 @@ export function identityOf(
   return { key, version: `${size}:${mtime?.getTime()}:${ctime?.getTime()}` };
 }
 
+// Nobody else has the database. Where SQLite knows that, it keeps the index of its log in memory of its own, and
+// not in a mapped file: what is mapped ends the process where a full disk has no room for the page.
 const SCHEMA = `
+  PRAGMA locking_mode = EXCLUSIVE;
+  PRAGMA mmap_size = 0;
   PRAGMA journal_mode = WAL;
   PRAGMA synchronous = OFF;
   CREATE TABLE IF NOT EXISTS checksums (
@@ -74,8 +78,10 @@ export class DigestIndex implements Disposable {
     }
   }
 
-  #open(path = ":memory:"): void {
-    this.#database = new DatabaseSync(path);
+  #open(path?: string): void {
+    // Ferry 0.1 mapped a file of this name, and a process that was killed has left it.
+    if (path !== undefined) remove(`${path}-shm`);
+    this.#database = new DatabaseSync(path ?? ":memory:");
     this.#database.exec(SCHEMA);
     this.#select = this.#database.prepare(
       "SELECT version, checksum, seal FROM checksums WHERE key = ? AND algorithm = ?",
@@ -97,7 +103,7 @@ export class DigestIndex implements Disposable {
       // It was not open.
     }
     try {
-      for (const suffix of ["", "-wal", "-shm"]) {
+      for (const suffix of ["", "-wal"]) {
         if (this.#path !== undefined) remove(this.#path + suffix);
       }
       this.#open(path);

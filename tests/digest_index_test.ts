@@ -1,10 +1,15 @@
 import { assert, assertEquals } from "@std/assert";
-import { DatabaseSync } from "node:sqlite";
+import { DatabaseSync, StatementSync } from "node:sqlite";
 import { DigestIndex, type FileIdentity, identityOf } from "../lib/digest_index.ts";
+import { isTaken } from "../lib/staging.ts";
+import { Pair } from "./pair.ts";
 import { TempDir } from "./programs.ts";
 
 const A = "a".repeat(32);
 const B = "b".repeat(32);
+
+/** What seals A as the checksum of `f` in the state 1:2:3. */
+const SEAL = "fb1c2d4b:6cd641dd";
 
 function identity(key: string, version = "1:2:3"): FileIdentity {
   return { key, version };
@@ -134,14 +139,56 @@ Deno.test("DigestIndex begins anew where the database breaks while it is open", 
   const path = dir.join("index.db");
   using index = new DigestIndex(path);
   index.record([{ identity: identity("f"), checksum: A }]);
-  const database = new DatabaseSync(path);
-  database.exec("DROP TABLE checksums");
-  database.close();
+  const { get } = StatementSync.prototype;
+  StatementSync.prototype.get = () => {
+    throw new Error("database disk image is malformed");
+  };
+  try {
+    assertEquals(index.lookup(identity("f"), "md5"), null);
+  } finally {
+    StatementSync.prototype.get = get;
+  }
   assertEquals(index.lookup(identity("f"), "md5"), null);
   index.record([{ identity: identity("g"), checksum: B }]);
   assertEquals(index.lookup(identity("g"), "md5"), B);
   index.forget(identity("g"));
   assertEquals(index.lookup(identity("g"), "md5"), null);
+});
+
+Deno.test("DigestIndex goes on with a database of ferry 0.1 that was left open, and clears its mapped file", async () => {
+  await using dir = new TempDir();
+  const [path, left] = [dir.join("index.db"), dir.join("left.db")];
+  const old = new DatabaseSync(left);
+  old.exec(`
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = OFF;
+    CREATE TABLE checksums (
+      key TEXT NOT NULL, algorithm TEXT NOT NULL, version TEXT NOT NULL, checksum TEXT NOT NULL,
+      seal TEXT NOT NULL, PRIMARY KEY (key, algorithm)
+    ) WITHOUT ROWID;
+    INSERT INTO checksums VALUES ('f', 'md5', '1:2:3', '${A}', '${SEAL}');
+  `);
+  // As a process that was killed leaves them.
+  for (const suffix of ["", "-wal", "-shm"]) Deno.copyFileSync(left + suffix, path + suffix);
+  old.close();
+  using index = new DigestIndex(path);
+  assertEquals(index.lookup(identity("f"), "md5"), A);
+  index.record([{ identity: identity("g"), checksum: B }]);
+  assertEquals(index.lookup(identity("g"), "md5"), B);
+  assert(!isTaken(`${path}-shm`), "it is mapped still");
+});
+
+const readsMaps = "ferryd maps no file of its directory, which a full disk could end it by";
+Deno.test({ name: readsMaps, ignore: Deno.build.os !== "linux" }, async () => {
+  await using p = await Pair.start();
+  p.dir.write("cwd/f", "content");
+  assertEquals((await p.run("put", "f")).code, 0);
+  assert(isTaken(`${p.root}/.ferry/index.db`), "there is no index");
+  const args = [`/proc/${p.server.pid}/maps`];
+  const { stdout } = await new Deno.Command("cat", { args }).output();
+  const maps = new TextDecoder().decode(stdout).split("\n");
+  assert(maps.some((line) => line.includes("deno")), "that is not how it is seen");
+  assertEquals(maps.filter((line) => line.includes(p.root) || line.includes("/.ferry/")), []);
 });
 
 Deno.test("DigestIndex remembers nothing when it is closed, and opens no other database", async () => {
