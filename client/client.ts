@@ -15,7 +15,9 @@ import {
   type Replies,
 } from "../lib/header.ts";
 import { basename, resolve } from "../lib/path.ts";
+import type { ByteSink } from "../lib/storage.ts";
 import type { Connection } from "./connection.ts";
+import { isStream, openStream, type Stream } from "./destination.ts";
 import { download } from "./download.ts";
 import { type Command, exec, type ExecOptions, type ExecResult } from "./exec.ts";
 import type { Connections } from "./jobs.ts";
@@ -88,12 +90,30 @@ export class Client implements AsyncDisposable {
 
   /**
    * Downloads a file. It appears under its local name only when it is whole and verified. What was cut
-   * goes on where it stopped, by this call itself or by a later one.
+   * goes on where it stopped, by this call itself or by a later one. A path that leads to a device, a named
+   * pipe or an open descriptor (`/dev/stdout`) is written into as the bytes come.
    *
    * @throws {FerryError} `not_found`, `not_a_file`, `bad_name`, `exists` where another local file has
    * the name, `no_space`, `checksum_mismatch`, `closed`, `timeout`, …
    */
-  get(filename: string, options: GetOptions = {}): Promise<Transferred> {
+  async get(filename: string, options: GetOptions = {}): Promise<Transferred> {
+    const { out, dryRun, signal } = options;
+    if (typeof out !== "string" || !isStream(out)) return await this.#get(filename, options);
+    if (dryRun) return await this.#get(filename, { ...options, out: NOWHERE });
+    using stream = await this.#opened(filename, out, signal);
+    return await this.#get(filename, { ...options, out: stream });
+  }
+
+  async #opened(filename: string, path: string, signal: AbortSignal | undefined): Promise<Stream> {
+    try {
+      return await openStream(path, signal);
+    } catch (error) {
+      if (signal?.aborted) throw signal.reason;
+      throw toFerryError(error).during(`get ${quote(filename)}`);
+    }
+  }
+
+  #get(filename: string, options: GetOptions): Promise<Transferred> {
     return this.#request(
       `get ${quote(filename)}`,
       options,
@@ -354,3 +374,6 @@ export class Client implements AsyncDisposable {
     return { [Symbol.dispose]: () => done.resolve() };
   }
 }
+
+/** Takes nothing, because nothing comes. */
+const NOWHERE: ByteSink = { write: () => Promise.resolve() };

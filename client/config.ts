@@ -90,7 +90,11 @@ const TREE = {
     value: "PATTERN",
     help: "of a directory, not what matches (as in .gitignore; may be repeated)",
   },
-  "dry-run": { kind: "flag", short: "n", help: "show what would be transferred, and do nothing" },
+  "dry-run": {
+    kind: "flag",
+    short: "n",
+    help: "show what would be transferred, and change nothing on either side",
+  },
 } as const;
 
 const JOBS = {
@@ -122,19 +126,20 @@ export const PUT = {
   usage: "PATH... [--to DIR] [--as NAME]",
   summary: "Upload files and directories",
   details:
-    `A directory goes to a directory of its own name, or of the name that --as gives. Files that
-are there with the same size and modification time are left out; modification times are kept. - is
-standard input, and needs --as.
+    `--as NAME is what the file or directory becomes; --as NAME/, with the slash, and --to DIR are
+what it goes into. Without them it gets its own name. Of a directory, files that are there with the
+same size and modification time are left out; modification times are kept. - is standard input, and
+needs --as NAME.
 
 For each file a line of md5sum's format goes to standard output: its md5 (or the other checksum
 that was asked for), as the server verified it, and its name there.`,
   arguments: { min: 1, max: Infinity },
   options: {
-    to: { kind: "text", value: "DIR", help: "the directory on the server" },
+    to: { kind: "text", value: "DIR", help: "the directory on the server that all go into" },
     as: {
       kind: "text",
       value: "NAME",
-      help: "the name on the server, where one file or directory is uploaded",
+      help: "what one file or directory becomes on the server; NAME/ is what it goes into",
     },
     overwrite: OVERWRITE,
     preserve: PRESERVE,
@@ -166,7 +171,15 @@ export const GET = {
   summary: "Download files",
   details:
     `A NAME may be a directory, or a pattern: "*" and "?" stand for what is between slashes, "**" for
-directories. For each file a line of md5sum's format goes to standard output: its md5 (or the
+directories.
+
+--out PATH is what a file or a directory becomes, whether it is there or not: so the same command
+goes on where it was cut. --out PATH/, with the slash, is the directory that it goes into, as are .
+and .., and PATH itself for several names or a pattern. A single file goes into a directory that is
+there, as with cp. Missing directories are made. A device, a named pipe or /dev/stdout is written
+into; - is standard output. What is written there is verified only at its end: see the exit status.
+
+For each file a line of md5sum's format goes to standard output: its md5 (or the
 other checksum that was asked for), as verified here, and its local path.
 "ferry get NAME | md5sum -c" checks it once more.`,
   arguments: { min: 1, max: Infinity },
@@ -175,7 +188,7 @@ other checksum that was asked for), as verified here, and its local path.
       kind: "text",
       short: "o",
       value: "PATH",
-      help: "the local path, or a directory; - is standard output",
+      help: "what it becomes; PATH/ is what it goes into; - is standard output",
     },
     overwrite: OVERWRITE,
     preserve: PRESERVE,

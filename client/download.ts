@@ -10,7 +10,6 @@ import {
   type Algorithm,
   algorithmOf,
   type Checksum,
-  md5Of,
   type PrefixDigest,
   type SavedPrefix,
 } from "../lib/checksum.ts";
@@ -27,12 +26,21 @@ import {
   writeRecord,
 } from "../lib/partial.ts";
 import { basename, dirname } from "../lib/path.ts";
-import { StagedFile, syncDirectory } from "../lib/staging.ts";
+import {
+  directoryAt,
+  isDirectory,
+  makeDirectories,
+  StagedFile,
+  syncDirectories,
+} from "../lib/staging.ts";
 import type { ByteSink } from "../lib/storage.ts";
 import { checksumOfSource, receive, type Verified } from "../lib/transfer.ts";
 import type { Frame } from "../lib/wire.ts";
-import type { GetOptions, Transferred } from "./options.ts";
 import type { Connection } from "./connection.ts";
+import { kindOfSpecial } from "./destination.ts";
+import { nothingMoved } from "./dry_run.ts";
+import { partOf, TEMPORARY_PREFIX } from "./leftovers.ts";
+import type { GetOptions, Transferred } from "./options.ts";
 
 /** Options of {@linkcode download}. */
 export interface DownloadOptions extends GetOptions {
@@ -46,32 +54,27 @@ export async function download(
   filename: string,
   options: DownloadOptions,
 ): Promise<Transferred> {
-  const { overwrite = "never", out = basename(filename), algorithm = "md5" } = options;
+  const { out = basename(filename), algorithm = "md5", dryRun } = options;
   connection.assertOffers(algorithm);
-  if (typeof out !== "string") return await pour(connection, filename, out, options);
-  const existing = lookAt(out);
-  if (existing) {
-    const incoming = await connection.ask("entry", {
-      op: "stat",
-      filename,
-      ...checksumKeys(algorithm, null),
-    });
-    let decision = decideOverwrite(overwrite, incoming, existing);
-    if (decision === "hash") {
-      await using file = LocalFile.open(out);
-      existing.checksum = (await checksumOfSource(file, algorithm)).checksum;
-      decision = decideOverwrite(overwrite, incoming, existing);
+  const existing = typeof out === "string" ? lookAt(out) : undefined;
+  if (existing || dryRun) {
+    const request = { op: "stat", filename, ...checksumKeys(algorithm, null) };
+    const incoming = await connection.ask("entry", request);
+    if (incoming.type === "directory") throw new FerryError("not_a_file", "it is a directory");
+    if (existing && await isThere(existing, incoming, options)) {
+      return nothingMoved(filename, { ...incoming, skipped: true });
     }
-    if (decision === "exists") throw new FerryError("exists", `another file is at ${quote(out)}`);
-    if (decision === "have") {
-      const { checksum, size } = incoming;
-      return { filename, checksum, size, skipped: true, transferred: 0, resumedFrom: 0 };
-    }
+    if (dryRun) return nothingMoved(filename, { size: incoming.size });
   }
-  const resume = options.resume !== false;
-  const part = await openPart(out, { filename, algorithm, resume });
-  const { staged } = part;
-  await using _staged = staged;
+  if (typeof out !== "string") return await pour(connection, filename, out, options);
+  await using stack = new AsyncDisposableStack();
+  const open = async () => {
+    const part = await openPart(out, { filename, algorithm, resume: options.resume !== false });
+    stack.use(part.staged);
+    return part;
+  };
+  // Where the directory is missing there is nothing to go on from. It is made when the file comes.
+  let part = isDirectory(dirname(out)) ? await open() : undefined;
   try {
     const header = {
       op: "get",
@@ -79,10 +82,15 @@ export async function download(
       ...checksumKeys(algorithm, null),
       ...await proofOf(part, algorithm),
     };
-    return await connection.fetch(header, (reply) => {
-      return store(reply, { part, out, filename, options });
+    return await connection.fetch(header, async (reply) => {
+      parseReply("get", reply.header);
+      const made = part ? [] : makeDirectories(dirname(out));
+      part ??= await open();
+      return await store(reply, { part, out, made, filename, options });
     });
   } catch (error) {
+    if (!part) throw error;
+    const { staged } = part;
     // Also where the connection was lost before the reply: the part of an earlier try is still good.
     const { code } = toFerryError(error);
     const cut = code === "closed" || code === "timeout";
@@ -90,6 +98,27 @@ export async function download(
     else removeRecord(staged.path);
     throw error;
   }
+}
+
+/**
+ * Whether a local file makes the transfer needless.
+ *
+ * @throws {FerryError} `exists` where it must not be replaced
+ */
+async function isThere(
+  existing: FileState & { path: string },
+  incoming: FileState,
+  { overwrite = "never", algorithm = "md5" }: DownloadOptions,
+): Promise<boolean> {
+  const { path } = existing;
+  let decision = decideOverwrite(overwrite, incoming, existing);
+  if (decision === "hash") {
+    await using file = LocalFile.open(path);
+    const { checksum } = await checksumOfSource(file, algorithm);
+    decision = decideOverwrite(overwrite, incoming, { ...existing, checksum });
+  }
+  if (decision === "exists") throw new FerryError("exists", `another file is at ${quote(path)}`);
+  return decision === "have";
 }
 
 /** Hands a file on as it comes. */
@@ -121,10 +150,11 @@ interface Part {
 
 /** What shows the server that a part is one of its file. */
 async function proofOf(
-  { behind, checksum }: Part,
+  part: Part | undefined,
   algorithm: Algorithm,
 ): Promise<Readonly<Record<string, unknown>>> {
-  if (!behind) return {};
+  if (!part?.behind) return {};
+  const { behind, checksum } = part;
   const { size, md5, xxh128 } = await behind.facts();
   return {
     offset: size,
@@ -136,12 +166,14 @@ async function proofOf(
 interface Target {
   part: Part;
   out: string;
+  /** The directories that got an entry when those above the file were made. */
+  made: readonly string[];
   filename: string;
   options: DownloadOptions;
 }
 
 async function store({ header, body }: Frame, target: Target): Promise<Transferred> {
-  const { part: { staged, behind }, out, filename, options } = target;
+  const { part: { staged, behind }, out, made, filename, options } = target;
   const { onProgress, overwrite = "never", preserve, durability = "full" } = options;
   const { size, mtime, mode, offset } = parseReply("get", header);
   if (offset !== 0 && offset !== behind?.size) {
@@ -173,7 +205,7 @@ async function store({ header, body }: Frame, target: Target): Promise<Transferr
   voidRecord(staged.path);
   staged.publish(out, { replace: overwrite !== "never" });
   removeRecord(staged.path);
-  if (durability === "full") await syncDirectory(dirname(out));
+  if (durability === "full") await syncDirectories([...made, dirname(out)].map(directoryAt));
   const crossed = { transferred: size - offset, resumedFrom: offset };
   return { filename, checksum, size, skipped: false, ...crossed };
 }
@@ -199,14 +231,13 @@ async function openPart(
   out: string,
   { filename, algorithm, resume }: { filename: string; algorithm: Algorithm; resume: boolean },
 ): Promise<Part> {
-  const directory = dirname(out);
-  const path = `${directory}/.ferry-${md5Of(new TextEncoder().encode(basename(out)))}.part`;
+  const path = partOf(out);
   let staged = StagedFile.claim(path, { create: true });
   for (let tries = 1; !staged && tries < CLAIM.tries; tries++) {
     await delay(CLAIM.pause);
     staged = StagedFile.claim(path, { create: true });
   }
-  if (!staged) return { staged: StagedFile.create(directory, { prefix: ".ferry-" }) };
+  if (!staged) return { staged: StagedFile.create(dirname(out), { prefix: TEMPORARY_PREFIX }) };
   await using taken = new AsyncDisposableStack();
   taken.use(staged);
   try {
@@ -237,13 +268,24 @@ async function goOn(
 }
 
 /** What is at a local path; undefined where nothing is. */
-function lookAt(path: string): FileState | undefined {
+function lookAt(path: string): FileState & { path: string } | undefined {
   try {
-    const { size, mtime, isDirectory } = Deno.statSync(path);
-    if (isDirectory) throw new FerryError("not_a_file", `${quote(path)} is a directory`);
-    return { size, mtime: mtime?.getTime(), checksum: null };
+    const info = Deno.statSync(path);
+    assertReplaceable(path, info);
+    return { path, size: info.size, mtime: info.mtime?.getTime(), checksum: null };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw toFerryError(error);
   }
+}
+
+/**
+ * Fails where a file must not take the place of what is at a path, whatever the policy.
+ *
+ * @throws {FerryError} `not_a_file`
+ */
+export function assertReplaceable(path: string, info: Deno.FileInfo): void {
+  if (info.isFile) return;
+  const kind = info.isDirectory ? "directory" : kindOfSpecial(info);
+  throw new FerryError("not_a_file", `${quote(path)} is a ${kind}`);
 }

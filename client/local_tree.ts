@@ -9,6 +9,7 @@
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { globToRegExp, isGlob, parse } from "../lib/path.ts";
 import { PLATFORM } from "../lib/platform.ts";
+import { kindOfSpecial } from "./destination.ts";
 import type { Filter } from "./filter.ts";
 
 /** A file or a directory that was found. */
@@ -106,7 +107,7 @@ function* walk(level: Level, options: WalkOptions): Generator<LocalEntry, void, 
     }
     const entry = entryOf(path, name, info);
     if (!entry) {
-      options.onSkip?.({ path, reason: kindOf(info) });
+      options.onSkip?.({ path, reason: kindOfSpecial(info) });
     } else if (entry.type === "file") {
       yield* pendingAbove(level);
       yield entry;
@@ -179,13 +180,6 @@ function entryOf(path: string, name: string, info: Deno.FileInfo): LocalEntry | 
     mtime: mtime?.getTime() ?? 0,
     mode: (mode ?? (isFile ? 0o644 : 0o755)) & 0o777,
   };
-}
-
-function kindOf({ isSymlink, isFifo, isSocket, isBlockDevice }: Deno.FileInfo): string {
-  if (isSymlink) return "symbolic link";
-  if (isFifo) return "named pipe";
-  if (isSocket) return "socket";
-  return isBlockDevice ? "block device" : "character device";
 }
 
 /** The same for two paths that lead to one directory. */

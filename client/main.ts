@@ -32,6 +32,7 @@ import {
   STAT,
 } from "./config.ts";
 import { write } from "./output.ts";
+import * as transfers from "./transfer_commands.ts";
 
 const PREFIX = "FERRY";
 
@@ -81,8 +82,8 @@ const completions: Command = {
 };
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map([
-  command(PUT, commands.put),
-  command(GET, commands.get),
+  command(PUT, transfers.put),
+  command(GET, transfers.get),
   command(LS, commands.ls),
   command(STAT, commands.stat),
   command(RM, commands.rm),

@@ -37,6 +37,11 @@ export interface TransferOptions extends RequestOptions {
   /** Whether to go on with a part of an earlier try; true unless told otherwise. */
   resume?: boolean | undefined;
   /**
+   * Whether nothing is transferred, made, replaced or removed on either side, and the result only tells what
+   * would be: `skipped`, or else the size of what would cross.
+   */
+  dryRun?: boolean | undefined;
+  /**
    * What files are checked with, md5 unless told otherwise: `sha256` holds against attackers too, `xxh128` is the
    * quickest. A server that does not have it refuses with `bad_version`.
    */
@@ -71,7 +76,7 @@ export interface Transferred {
   filename: string;
   /**
    * The checksum of the whole file, verified by the receiving side; null where it was not needed to see that the
-   * file is there already.
+   * file is there already, and where nothing was transferred because of `dryRun`.
    */
   checksum: Checksum | null;
   /** The size in bytes. */
@@ -93,8 +98,6 @@ export interface TreeOptions {
    * the line, since it is long or shared with others.
    */
   jobs?: number | undefined;
-  /** Whether nothing is transferred and `onFile` only told of what would be. */
-  dryRun?: boolean | undefined;
   /** Told how many files and bytes there are, before the first of them is transferred. */
   onPlan?: ((files: number, bytes: number) => void) | undefined;
   /** Told of each file that was transferred or need not be. */

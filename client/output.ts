@@ -5,7 +5,7 @@
  */
 
 import { algorithmOf, type Checksum, hexOf } from "../lib/checksum.ts";
-import { type FerryError, quote } from "../lib/errors.ts";
+import { escapeControls, type FerryError, printable } from "../lib/errors.ts";
 import type { Entry, PartEntry } from "../lib/header.ts";
 import { format } from "@std/fmt/bytes";
 import type { Retry } from "./retry.ts";
@@ -30,6 +30,8 @@ export interface OutputOptions {
   json: boolean;
   /** Errors only. */
   quiet: boolean;
+  /** Whether transfers are only foreseen, and shown as that. */
+  dryRun?: boolean | undefined;
   /** Draws progress on stderr, where that is wanted. */
   progress?: ProgressRenderer | undefined;
 }
@@ -149,6 +151,7 @@ export class Output {
   ): void {
     const { filename, checksum, size, skipped, transferred, resumedFrom } = result;
     this.#ended(result);
+    if (this.#options.dryRun) return this.#foreseen(op, shown, result, { tree });
     if (this.#options.json) {
       const bytes = op === "put" ? { bytes_sent: transferred } : { bytes_received: transferred };
       const path = op === "get" ? { path: shown } : {};
@@ -167,24 +170,36 @@ export class Output {
       });
       this.#retries = 0;
       // In a directory, what was there already is counted and not shown.
-    } else if (!tree || !skipped) this.line(md5sumLine(hexOf(checksum ?? ""), shown));
+    } else if (!tree || !skipped) {
+      const line = Deno.stdout.isTerminal() ? shownSumLine : md5sumLine;
+      this.line(line(hexOf(checksum ?? ""), shown));
+    }
   }
 
-  /** Shows what would be transferred. */
-  planned(op: "put" | "get", shown: string, { filename, size }: Transferred): void {
-    if (this.#options.json) this.#json({ event: "planned", op, filename, total_size: size });
-    else this.line(`would ${op} ${printable(shown)}`);
+  /** Shows what would become of a file. */
+  #foreseen(
+    op: "put" | "get",
+    shown: string,
+    { filename, size, skipped }: Transferred,
+    { tree }: { tree: boolean },
+  ): void {
+    if (this.#options.json) {
+      const path = op === "get" ? { path: shown } : {};
+      this.#json({ event: "planned", op, filename, ...path, total_size: size, skipped });
+    } else if (!skipped) this.line(`would ${op} ${printable(shown)}`);
+    else if (!tree) this.line(`would leave ${printable(shown)} as it is`);
   }
 
   /** Says at the end what became of a directory. */
   summary(
     { moved, unchanged, failed, bytes }: Tally,
     seconds: number,
-    { dryRun = false } = {},
   ): void {
     this.endMany();
-    if (this.#options.json) {
+    const { dryRun, json } = this.#options;
+    if (json) {
       const counts = { files: moved, skipped: unchanged, failed, bytes };
+      if (dryRun) Object.assign(counts, { dry_run: true });
       return this.#json({ event: "summary", ...counts, seconds: round(seconds) });
     }
     // To write a number as people do, the runtime first looks up how: that takes as long as many files.
@@ -281,7 +296,8 @@ export class Output {
   #json(event: Readonly<Record<string, unknown>>): void {
     this.#clear();
     if (!this.#options.quiet || event.event === "error") {
-      write(Deno.stdout, `${JSON.stringify(event)}\n`);
+      // A JSON text means the same with its control characters escaped, and can be looked at.
+      write(Deno.stdout, `${escapeControls(JSON.stringify(event))}\n`);
     }
   }
 
@@ -308,6 +324,11 @@ export function md5sumLine(md5: string, name: string): string {
   return `${escaped === name ? "" : "\\"}${md5}  ${escaped}`;
 }
 
+/** Such a line for people: a terminal must not obey what stands in a name. */
+export function shownSumLine(md5: string, name: string): string {
+  return escapeControls(name) === name ? md5sumLine(md5, name) : `${md5}  ${printable(name)}`;
+}
+
 function entryLine({ filename, type, size, mtime, mode, checksum }: Entry): string {
   const time = timeText(mtime);
   const bits = (type === "directory" ? "d" : "-") + modeLetters(mode);
@@ -324,11 +345,6 @@ function modeLetters(mode: number): string {
     .map((digit) => Number(digit))
     .map((bits) => (bits & 4 ? "r" : "-") + (bits & 2 ? "w" : "-") + (bits & 1 ? "x" : "-"))
     .join("");
-}
-
-/** A name that could drive the terminal is shown in quotes, escaped. */
-function printable(name: string): string {
-  return /\p{Cc}/u.test(name) ? quote(name) : name;
 }
 
 function wireEntry(

@@ -13,12 +13,20 @@ import { LocalFile } from "../lib/local_file.ts";
 import { decideOverwrite, type FileState } from "../lib/overwrite.ts";
 import { dirname } from "../lib/path.ts";
 import { Publisher, type Rooms } from "../lib/publisher.ts";
-import { directoryAt, makeDirectories, type Room, StagedFile } from "../lib/staging.ts";
+import {
+  directoryAt,
+  isDirectory,
+  makeDirectories,
+  type Room,
+  StagedFile,
+} from "../lib/staging.ts";
 import { checksumOfSource, receive } from "../lib/transfer.ts";
 import type { Frame } from "../lib/wire.ts";
 import type { Connection } from "./connection.ts";
-import { assertWhole, download } from "./download.ts";
+import { assertReplaceable, assertWhole, download } from "./download.ts";
+import { nothingMoved } from "./dry_run.ts";
 import { type Connections, eachOf } from "./jobs.ts";
+import { removeLeftovers, TEMPORARY_PREFIX } from "./leftovers.ts";
 import type { GetTreeOptions, Transferred } from "./options.ts";
 
 /** Files up to this size are asked for one behind the other. */
@@ -57,6 +65,9 @@ export class TreeDownload {
   readonly #left = new Map<string, Item>();
   /** The directories that were made for this, in which nothing has been before. */
   readonly #made = new Set<string>();
+  /** The directories that were there, in which an earlier try may have left something. */
+  readonly #found = new Set<string>();
+  #failures = 0;
   readonly #publisher: Publisher;
   /** The checksums of local files, so that a new connection does not have to wait for them again. */
   readonly #checksums = new Map<string, Checksum>();
@@ -84,7 +95,9 @@ export class TreeDownload {
     this.#listed = true;
     const { dryRun, onFile } = this.#options;
     if (dryRun) {
-      for (const { entry } of this.#left.values()) onFile?.(nothingMoved(entry));
+      for (const { entry } of this.#left.values()) {
+        onFile?.(nothingMoved(entry.filename, { size: entry.size }));
+      }
       return;
     }
     try {
@@ -105,6 +118,8 @@ export class TreeDownload {
         }
       }
     });
+    // Where something failed, the parts are what the next try goes on with.
+    if (this.#failures === 0) this.#found.forEach(removeLeftovers);
   }
 
   /** Lists what there is, makes the directories, and leaves out what need not come. */
@@ -136,9 +151,12 @@ export class TreeDownload {
     if (!dryRun) this.#makeDirectory(this.#out);
     onPlan?.(items.length, items.reduce((sum, { entry }) => sum + entry.size, 0));
     for (const item of items) {
+      const directory = dirname(item.path);
+      const known = this.#made.has(directory) || this.#found.has(directory);
+      if (!known && isDirectory(directory)) this.#found.add(directory);
       try {
         if (await this.#wants(connection, item)) this.#left.set(item.entry.filename, item);
-        else onFile?.({ ...nothingMoved(item.entry), skipped: true });
+        else onFile?.(nothingMoved(item.entry.filename, { ...item.entry, skipped: true }));
       } catch (error) {
         if (!connection.usable) throw error;
         this.#failed(item, error);
@@ -148,6 +166,7 @@ export class TreeDownload {
 
   #makeDirectory(path: string): void {
     if (makeDirectories(path).length > 0) this.#made.add(path);
+    else this.#found.add(path);
   }
 
   /** The name below the directory; what a server says must not lead out of it. */
@@ -171,7 +190,7 @@ export class TreeDownload {
       if (error instanceof Deno.errors.NotFound) return true;
       throw error;
     }
-    if (info.isDirectory) throw new FerryError("not_a_file", `${quote(path)} is a directory`);
+    assertReplaceable(path, info);
     const existing: FileState = {
       size: info.size,
       mtime: info.mtime?.getTime(),
@@ -260,6 +279,7 @@ export class TreeDownload {
   }
 
   #failed(item: Item, error: unknown): void {
+    this.#failures++;
     this.#left.delete(item.entry.filename);
     const { filename } = item.entry;
     this.#options.onError?.(filename, toFerryError(error).during(`get ${quote(filename)}`));
@@ -268,7 +288,7 @@ export class TreeDownload {
 
 /** A new file in a directory, which is made where it is missing. */
 function stage(directory: string): StagedFile {
-  const create = () => StagedFile.create(directory, { prefix: ".ferry-" });
+  const create = () => StagedFile.create(directory, { prefix: TEMPORARY_PREFIX });
   try {
     return create();
   } catch (error) {
@@ -281,8 +301,4 @@ function stage(directory: string): StagedFile {
 async function checksumOfFile(path: string, algorithm: Algorithm): Promise<Checksum> {
   await using file = LocalFile.open(path);
   return (await checksumOfSource(file, algorithm)).checksum;
-}
-
-function nothingMoved({ filename, size, checksum }: Entry): Transferred {
-  return { filename, checksum, size, skipped: false, transferred: 0, resumedFrom: 0 };
 }

@@ -18,6 +18,7 @@ import {
 import { checksumOfSource } from "../lib/transfer.ts";
 import type { Frame } from "../lib/wire.ts";
 import { assertStored, type Connection, type PipelinedRequest } from "./connection.ts";
+import { nothingMoved } from "./dry_run.ts";
 import { type Connections, eachOf } from "./jobs.ts";
 import { type LocalEntry, walkLocal } from "./local_tree.ts";
 import type { PutTreeOptions, Transferred } from "./options.ts";
@@ -108,7 +109,7 @@ export class TreeUpload {
     for (const _ of this.#files());
     if (this.#options.dryRun) {
       for (const { filename, size, type } of this.#left.values()) {
-        if (type === "file") this.#options.onFile?.(nothingMoved(filename, size));
+        if (type === "file") this.#options.onFile?.(nothingMoved(filename, { size }));
       }
       this.#left.clear();
       return;
@@ -215,7 +216,7 @@ export class TreeUpload {
     for (const { filename, size, type } of [...this.#left.values()]) {
       if (type === "directory" || wanted.has(filename)) continue;
       this.#left.delete(filename);
-      this.#options.onFile?.({ ...nothingMoved(filename, size), skipped: true });
+      this.#options.onFile?.(nothingMoved(filename, { size, skipped: true }));
     }
   }
 
@@ -265,8 +266,4 @@ function* startingWith<T>(
 function emptyRoot(root: string, as: string): Item {
   const filename = as;
   return { path: root, name: "", type: "directory", size: 0, mtime: 0, mode: 0o755, filename };
-}
-
-function nothingMoved(filename: string, size: number): Transferred {
-  return { filename, checksum: null, size, skipped: false, transferred: 0, resumedFrom: 0 };
 }

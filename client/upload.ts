@@ -9,6 +9,7 @@ import {
   type Algorithm,
   type Checksum,
   checksumOfBytes,
+  createDigest,
   type Digest,
   resumeMd5,
   sameChecksum,
@@ -19,8 +20,9 @@ import { LocalFile } from "../lib/local_file.ts";
 import type { ByteSource } from "../lib/storage.ts";
 import { checksumOfSource, digestPrefix } from "../lib/transfer.ts";
 import { MAX_DRAIN_BYTES } from "../lib/wire.ts";
-import type { PutOptions, Transferred } from "./options.ts";
 import type { Connection } from "./connection.ts";
+import { nothingMoved } from "./dry_run.ts";
+import type { PutOptions, Transferred } from "./options.ts";
 
 /** A file up to this size is read once, into memory, so that its checksum stands in front of it. */
 const WHOLE_BYTES = 8 * 1024 * 1024;
@@ -44,6 +46,7 @@ export async function upload(
   options: UploadOptions,
 ): Promise<Transferred> {
   connection.assertOffers(options.algorithm ?? "md5");
+  if (options.dryRun) return await foresee(connection, source, options);
   if (typeof source === "object" && Symbol.asyncIterator in source) {
     return await putStream(connection, source, options);
   }
@@ -96,7 +99,10 @@ async function putBytes(
   if (size > MAX_DRAIN_BYTES) {
     const asked = { ...keys, ...checksumKeys(algorithm, checksum), size };
     const offered = await offer(connection, asked);
-    if (offered.decision === "have") return skipped(options, offered.checksum ?? checksum, size);
+    if (offered.decision === "have") {
+      const known = offered.checksum ?? checksum;
+      return nothingMoved(options.filename, { size, checksum: known, skipped: true });
+    }
   }
   const onBytes = counter(options, 0, size);
   const reply = await connection.upload({
@@ -117,28 +123,21 @@ async function putFile(
   options: UploadOptions,
 ): Promise<Transferred> {
   const { size } = file;
-  const { algorithm = "md5" } = options;
-  let checksum: Checksum | null = null;
-  const hash = async () => {
-    ({ checksum } = await checksumOfSource(file, algorithm));
-    file.seek(0);
-  };
-  const ask = (restart: boolean) =>
-    offer(connection, { ...keys, ...checksumKeys(algorithm, checksum), size, restart });
-  if (options.hashFirst) await hash();
-  const restart = options.resume === false;
-  let offered = await ask(restart);
-  if (offered.decision === "hash") {
-    await hash();
-    offered = await ask(restart);
-  }
+  const { algorithm = "md5", hashFirst, resume } = options;
+  const hash = () => checksumOfWhole(file, algorithm);
+  const negotiation = new Negotiation(connection, { ...keys, size }, { algorithm, hash });
+  if (hashFirst) await negotiation.hash();
+  let offered = await negotiation.ask({ restart: resume === false });
   let digest: Digest | undefined;
   if (offered.offset > 0) {
     digest = await digestBehind(file, offered, algorithm);
     // What the server has is a part of another file: this one changed since, or never was that one.
-    if (!digest) offered = await ask(true);
+    if (!digest) offered = await negotiation.ask({ restart: true });
   }
-  if (offered.decision === "have") return skipped(options, offered.checksum, size);
+  if (offered.decision === "have") {
+    const { checksum } = offered;
+    return nothingMoved(options.filename, { size, checksum, skipped: true });
+  }
   const offset = digest ? offered.offset : 0;
   file.seek(offset);
   const reply = await connection.upload({
@@ -146,15 +145,89 @@ async function putFile(
     source: file,
     size: size - offset,
     algorithm,
-    checksum,
+    checksum: negotiation.checksum,
     digest,
     onBytes: counter(options, offset, size),
   });
   return done(options, reply, { transferred: size - offset, resumedFrom: offset });
 }
 
+async function checksumOfWhole(file: LocalFile, algorithm: Algorithm): Promise<Checksum> {
+  file.seek(0);
+  return (await checksumOfSource(file, algorithm)).checksum;
+}
+
 async function offer(connection: Connection, keys: Keys): Promise<Replies["offer"]> {
   return await connection.ask("offer", { ...keys, total_size: 0, offer: true });
+}
+
+/** Asks a server whether a file should be sent, with its checksum only where it depends on that. */
+class Negotiation {
+  readonly #connection: Connection;
+  readonly #keys: Keys;
+  readonly #algorithm: Algorithm;
+  readonly #hash: () => Promise<Checksum>;
+  /** The checksum of the file, where it was needed. */
+  checksum: Checksum | null = null;
+
+  constructor(
+    connection: Connection,
+    keys: Keys,
+    { algorithm, hash }: { algorithm: Algorithm; hash: () => Promise<Checksum> },
+  ) {
+    this.#connection = connection;
+    this.#keys = keys;
+    this.#algorithm = algorithm;
+    this.#hash = hash;
+  }
+
+  /** Computes the checksum. */
+  async hash(): Promise<void> {
+    this.checksum = await this.#hash();
+  }
+
+  /** The server's decision, which is never `hash`; with `restart` it holds no part of the file for this. */
+  async ask({ restart }: { restart: boolean }): Promise<Replies["offer"]> {
+    const ask = () => {
+      const checksum = checksumKeys(this.#algorithm, this.checksum);
+      return offer(this.#connection, { ...this.#keys, ...checksum, restart });
+    };
+    const offered = await ask();
+    if (offered.decision !== "hash") return offered;
+    await this.hash();
+    return await ask();
+  }
+}
+
+/** What an upload would come to. The server decides that, and changes nothing. */
+async function foresee(
+  connection: Connection,
+  source: string | Uint8Array | AsyncIterable<Uint8Array>,
+  options: UploadOptions,
+): Promise<Transferred> {
+  const { filename, algorithm = "md5" } = options;
+  const ask = async (size: number, keys: Keys, hash: () => Promise<Checksum>) => {
+    const negotiation = new Negotiation(connection, { ...keys, size }, { algorithm, hash });
+    // A part that is there stays with whoever is sending it.
+    const { decision, checksum } = await negotiation.ask({ restart: true });
+    return decision === "have"
+      ? nothingMoved(filename, { size, checksum, skipped: true })
+      : nothingMoved(filename, { size });
+  };
+  if (typeof source === "string") {
+    await using file = LocalFile.open(source);
+    const keys = { ...putKeys(options), ...kept(file, options) };
+    return await ask(file.size, keys, () => checksumOfWhole(file, algorithm));
+  }
+  // Only its last byte tells how long a stream is.
+  const digest = await createDigest(algorithm);
+  let size = 0;
+  for await (const piece of Symbol.asyncIterator in source ? source : [source]) {
+    digest.update(piece);
+    size += piece.length;
+  }
+  const checksum = digest.checksum();
+  return await ask(size, putKeys(options), () => Promise.resolve(checksum));
 }
 
 /** The digest behind what the server has, if this file begins with the same bytes. */
@@ -205,14 +278,6 @@ function done(
 export function assertStoredAs(filename: string, reply: Replies["put"]): void {
   if (reply.filename === filename) return;
   throw new FerryError("bad_header", `the server stored it as ${quote(reply.filename)}`);
-}
-
-function skipped(
-  { filename }: UploadOptions,
-  checksum: Checksum | null,
-  size: number,
-): Transferred {
-  return { filename, checksum, size, skipped: true, transferred: 0, resumedFrom: 0 };
 }
 
 function sourceOf(bytes: Uint8Array): ByteSource {

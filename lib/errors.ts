@@ -85,12 +85,17 @@ export class FerryError extends Error {
   readonly reason: string;
   readonly #action: string | undefined;
 
-  /** An error of the given code; `reason` is lower case and has no full stop. */
+  /** An error of the given code; `reason` is lower case, has no full stop, and is made safe for a terminal. */
   constructor(code: ErrorCode, reason: string, options: FerryErrorOptions = {}) {
     const { action, cause } = options;
-    super(action ? `Cannot ${action}: ${reason}` : reason, cause === undefined ? {} : { cause });
+    // Some of it may be a peer's words, and a message ends on a terminal or in a log.
+    const safe = escapeControls(reason);
+    super(
+      action ? `Cannot ${escapeControls(action)}: ${safe}` : safe,
+      cause === undefined ? {} : { cause },
+    );
     this.code = code;
-    this.reason = reason;
+    this.reason = safe;
     this.#action = action;
   }
 
@@ -128,9 +133,23 @@ export function mayPass({ code }: FerryError): boolean {
 
 /** A name in a message: in quotes, control characters escaped, shortened where it is absurdly long. */
 export function quote(name: string): string {
-  const text = JSON.stringify(name.length > 255 ? `${name.slice(0, 254)}…` : name);
-  // JSON leaves DEL and U+0080 to U+009F as they are; a terminal obeys some of them.
-  return text.replace(/\p{Cc}/gu, (c) => `\\u00${c.charCodeAt(0).toString(16)}`);
+  return escapeControls(JSON.stringify(name.length > 255 ? `${name.slice(0, 254)}…` : name));
+}
+
+/**
+ * What a terminal may obey instead of showing it: control characters (C0, DEL, C1), those that change the
+ * direction of writing, and the separators of lines and paragraphs.
+ */
+const CONTROLS = /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu;
+
+/** A text in which each of {@linkcode CONTROLS} is written as JSON writes it: `\\u001b`. */
+export function escapeControls(text: string): string {
+  return text.replace(CONTROLS, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+/** A name as it is, or in quotes and escaped where a terminal would not just show it. */
+export function printable(name: string): string {
+  return escapeControls(name) === name ? name : quote(name);
 }
 
 /** Whether a text that came over the wire is one of the codes. */

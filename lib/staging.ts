@@ -66,14 +66,17 @@ export class StagedFile implements ByteSink, AsyncDisposable {
   }
 
   /**
-   * Creates a file in `directory`, which is on the file system of the final name.
+   * Creates a file in `directory`, which is on the file system of the final name. As long as it is open, it
+   * is locked: what is not locked was left behind.
    *
    * @throws {FerryError} `denied`, `no_space`, `not_found`, …
    */
   static create(directory: string, { prefix = "" } = {}): StagedFile {
     const path = `${directory}/${prefix}${crypto.randomUUID()}.part`;
     try {
-      return new StagedFile(path, { file: Deno.openSync(path, { write: true, createNew: true }) });
+      const file = Deno.openSync(path, { write: true, createNew: true });
+      tryLock(file);
+      return new StagedFile(path, { file });
     } catch (error) {
       throw toFerryError(error);
     }

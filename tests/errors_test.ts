@@ -94,6 +94,7 @@ Deno.test("quote() shows a name in quotes, without characters that drive a termi
   assertEquals(quote("a\nb\x1b[2J\x7f\x9b31m"), '"a\\nb\\u001b[2J\\u007f\\u009b31m"');
   assertEquals(quote("中文 😀"), '"中文 😀"');
   assertEquals(quote("\ud800"), '"\\ud800"');
+  assertEquals(quote("a\u202egpj.exe\u2028\u2066"), '"a\\u202egpj.exe\\u2028\\u2066"');
   assertEquals(quote("x".repeat(255)), `"${"x".repeat(255)}"`);
   assertEquals(quote("x".repeat(256)), `"${"x".repeat(254)}…"`);
   fc.assert(fc.property(fc.string({ unit: "binary", maxLength: 300 }), (name) => {

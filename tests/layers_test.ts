@@ -66,6 +66,8 @@ const PICK_STORAGE = ["server/main.ts", "mod.ts"];
 
 /** Sources without a test of their own name, and why. */
 const TESTED_ELSEWHERE: Readonly<Record<string, string>> = {
+  "client/transfer_commands.ts":
+    "run as programs: end_to_end_test.ts, tree_test.ts, dry_run_test.ts",
   "client/commands.ts": "each command is run as a program: end_to_end_test.ts",
   "client/config.ts": "a table: command_line_test.ts reads every command of it",
   "client/connection.ts": "client_test.ts, session_test.ts and end_to_end_test.ts connect",

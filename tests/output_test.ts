@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import * as renderer from "../client/progress.ts";
-import { md5sumLine, Output, type OutputOptions, write } from "../client/output.ts";
+import { md5sumLine, Output, type OutputOptions, shownSumLine, write } from "../client/output.ts";
 import { FerryError } from "../lib/errors.ts";
 import type { Entry } from "../lib/header.ts";
 
@@ -206,6 +206,42 @@ Deno.test("Output.entry(), details(), done() print JSON objects with --json", ()
     ],
   );
   assertEquals(printed((output) => output.done("remove", { filename: "a" })), { out: "", err: "" });
+});
+
+Deno.test("Output lets no control character of a name reach a terminal", () => {
+  const name = "d/a\x1b[31m\r\n\x7f\x9b2J\u202eb\\c";
+  const shown = String.raw`"d/a\u001b[31m\r\n\u007f\u009b2J\u202eb\\c"`;
+  const { isTerminal } = Deno.stdout;
+  const run = (terminal: boolean, output: (output: Output) => void) => {
+    Deno.stdout.isTerminal = () => terminal;
+    try {
+      return printed(output).out;
+    } finally {
+      Deno.stdout.isTerminal = isTerminal;
+    }
+  };
+  const result = { ...TRANSFERRED, filename: name };
+  const put = (output: Output) => output.transferred("put", name, result, 1);
+  assertEquals(run(true, put), `${MD5}  ${shown}\n`);
+  assertEquals(run(false, put), `${md5sumLine(MD5, name)}\n`);
+  assertEquals(shownSumLine(MD5, "a\\b"), md5sumLine(MD5, "a\\b"));
+  for (const terminal of [true, false]) {
+    const rest = run(terminal, (output) => {
+      output.entry("list", { ...FILE, filename: name });
+      output.details({ ...FILE, filename: name });
+      output.part({ filename: name, size: 2, received: 1, mtime: 0, active: false });
+    });
+    assertEquals(rest.split(shown).length, 4);
+    assert(!/[^\n\P{Cc}]/u.test(rest), JSON.stringify(rest));
+  }
+  const [line] = printed((output) => output.entry("list", { ...FILE, filename: name }), {
+    json: true,
+  }).out.split("\n");
+  assert(!/[\p{Cc}\u202e]/u.test(line!));
+  assertEquals(JSON.parse(line!).filename, name);
+  const said = new FerryError("io", `no \x1b]0;title\x07 for\nyou`, { action: "put \x9b1m" });
+  assertEquals(said.message, String.raw`Cannot put \u009b1m: no \u001b]0;title\u0007 for\u000ayou`);
+  assertEquals(FerryError.reported("io", "\x1bc").message, String.raw`\u001bc`);
 });
 
 Deno.test("Output.error() goes to stderr, and with --json to stdout with its code", () => {

@@ -68,6 +68,10 @@ Deno.test("ferry get of a pattern brings what matches", async () => {
   assertEquals([code, stderr], [0, ""]);
   assertEquals([...Deno.readDirSync(p.cwd)].map(({ name }) => name).sort(), ["a.log", "b.log"]);
   assertEquals((await p.run("get", "logs/*.jpg")).code, 4);
+  const both = await p.run("get", "logs/{a,b}.log", "--out", "new/both");
+  assertEquals([both.code, both.stderr], [0, ""]);
+  assertEquals([...Deno.readDirSync(`${p.cwd}/new/both`)].length, 2);
+  p.write("one", "a file");
   const one = await p.run("get", "logs/{a,b}.log", "--out", "one");
   assertEquals([one.code, one.stderr], [
     2,

@@ -82,10 +82,12 @@ Deno.test("ferry put and get of an unchanged directory move no file", async () =
     0,
   ]);
   assertEquals((await eventsOf(p, "get", "t", "--out", "back")).summary.files, 5);
+  // "back" is a directory now, and the same command means the same.
   const back = await eventsOf(p, "get", "t", "--out", "back");
-  // "back" is a directory now, so the tree goes into it.
-  assertEquals(back.summary.files, 5);
-  const third = await eventsOf(p, "get", "t", "--out", "back");
+  assertEquals([back.summary.files, back.summary.skipped], [0, 5]);
+  // With a slash the tree goes into it.
+  assertEquals((await eventsOf(p, "get", "t", "--out", "back/")).summary.files, 5);
+  const third = await eventsOf(p, "get", "t", "--out", "back/");
   assertEquals([third.summary.files, third.summary.skipped], [0, 5]);
   for (const name of ["t/a.txt", "back/a.txt", "back/t/large"]) {
     const source = Deno.statSync(

@@ -1,0 +1,195 @@
+/**
+ * `ferry put` and `ferry get`.
+ *
+ * @module
+ */
+
+import { FerryError, quote } from "../lib/errors.ts";
+import { isGlob, join } from "../lib/path.ts";
+import type { Client } from "./client.ts";
+import { type Context, type Run, secondsSince } from "./commands.ts";
+import type { GET, PUT } from "./config.ts";
+import { isStandardOutput, isStream } from "./destination.ts";
+import type { Filter } from "./filter.ts";
+import { expandGlobs } from "./local_tree.ts";
+import { assertDistinct, LocalTarget, mayBeSeveral, nameOnServer, remoteName } from "./names.ts";
+import type { Progress, TreeOptions } from "./options.ts";
+import type { Tally } from "./output.ts";
+import { expandRemoteGlobs } from "./remote_glob.ts";
+import { STANDARD_OUTPUT, standardInput } from "./standard_streams.ts";
+
+/** Runs something for each item, so many at a time, each over a connection of its own. */
+async function share<T>(
+  context: Context,
+  items: readonly T[],
+  { jobs, op, nameOf }: { jobs: number; op: "put" | "get"; nameOf(item: T): string },
+  run: (client: Client, item: T) => Promise<void>,
+): Promise<void> {
+  const left = items.values();
+  const work = async (job: number) => {
+    for (const item of left) {
+      await context.attempt(op, nameOf(item), async () => run(await context.connected(job), item));
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(jobs, items.length) }, (_, job) => work(job)));
+}
+
+interface Source {
+  path: string;
+  filename: string;
+}
+
+/** `ferry put` */
+export const put: Run<typeof PUT.options> = async (context, options, args) => {
+  const { as, overwrite, preserve, "hash-first": hashFirst, follow, jobs } = options;
+  const { checksum: algorithm, "no-resume": noResume, "dry-run": dryRun } = options;
+  const paths = expandGlobs(args);
+  if (as !== undefined && paths.length > 1) {
+    throw new FerryError("usage", "--as gives one name, and several files are to be uploaded");
+  }
+  const { output, signal } = context;
+  const sources = [...new Set(paths)].map((path): Source => {
+    return { path, filename: nameOnServer(path, options) };
+  });
+  assertDistinct(sources.map(({ path, filename }) => [path, filename]));
+  const common = { overwrite, preserve, hashFirst, algorithm, resume: !noResume, dryRun, signal };
+  const nameOf = ({ filename }: Source) => filename;
+  const isTree = ({ path }: Source) => path !== "-" && isDirectory(path);
+  const files = sources.filter((source) => !isTree(source));
+  if (files.length > 1) {
+    output.startMany();
+    output.plan(files.length, files.reduce((sum, { path }) => sum + sizeOf(path), 0));
+  }
+  await share(context, files, { jobs, op: "put", nameOf }, async (client, { path, filename }) => {
+    const started = performance.now();
+    const onProgress = (progress: Progress) => output.progress(progress, started);
+    const source = path === "-" ? standardInput() : path;
+    const result = await client.put(source, { ...common, as: filename, onProgress });
+    output.transferred("put", result.filename, result, secondsSince(started));
+  });
+  output.endMany();
+  const trees = sources.filter(isTree);
+  await share(context, trees, { jobs: 1, op: "put", nameOf }, async (client, source) => {
+    const started = performance.now();
+    const tree = await treeOptions("put", context, options);
+    await client.putTree(source.path, {
+      ...common,
+      ...tree.options,
+      as: source.filename,
+      follow,
+      checksumCompare: options["checksum-compare"],
+      onProgress: (progress) => output.progress(progress, started),
+      onSkip: ({ path, reason }) => output.notice(`skipped ${quote(path)}: ${reason}`),
+    });
+    output.summary(tree.tally, secondsSince(started));
+  });
+};
+
+/** `ferry get` */
+export const get: Run<typeof GET.options> = async (context, options, args) => {
+  const { out, overwrite, preserve, durability, jobs, checksum: algorithm } = options;
+  const { output, signal } = context;
+  const expanded = args.some(isGlob)
+    ? await expandRemoteGlobs(await context.connected(), args, { signal })
+    : args;
+  const names = [...new Set(expanded.map(remoteName))];
+  const toStandardOutput = out === "-" || out !== undefined && isStandardOutput(out);
+  const stream = toStandardOutput || out !== undefined && isStream(out);
+  const target = stream ? undefined : new LocalTarget(out, { many: mayBeSeveral(args, names) });
+  if (target) assertDistinct(names.map((name) => [name, target.ofFile(name)]));
+  const resume = !options["no-resume"];
+  const dryRun = options["dry-run"];
+  const common = { overwrite, preserve, durability, algorithm, resume, dryRun, signal };
+  const nameOf = (name: string) => name;
+  const trees: string[] = [];
+  if (names.length > 1) output.startMany();
+  // One behind the other where they are to be one stream.
+  const filesAtOnce = stream ? 1 : jobs;
+  await share(context, names, { jobs: filesAtOnce, op: "get", nameOf }, async (client, name) => {
+    const started = performance.now();
+    const onProgress = (progress: Progress) => output.progress(progress, started);
+    const path = target ? target.ofFile(name) : out!;
+    // Whether it is a directory costs a round trip, so it is asked only where it was no file.
+    try {
+      const into = toStandardOutput ? STANDARD_OUTPUT : path;
+      const result = await client.get(name, { ...common, out: into, onProgress });
+      // Among the bytes of the file, lines would be taken for some of them.
+      if (toStandardOutput && !dryRun) return;
+      output.transferred("get", path, result, secondsSince(started));
+    } catch (error) {
+      if (!target || !mayBeDirectory(name, error)) throw error;
+      const entry = await client.stat(name, { signal }).catch(() => undefined);
+      if (entry?.type !== "directory") throw error;
+      trees.push(name);
+    }
+  });
+  output.endMany();
+  await share(context, trees, { jobs: 1, op: "get", nameOf }, async (client, name) => {
+    const started = performance.now();
+    const path = target!.ofDirectory(name);
+    const tree = await treeOptions("get", context, options, (filename) => {
+      return join(path, name === "" ? filename : filename.slice(name.length + 1));
+    });
+    const onProgress = (progress: Progress) => output.progress(progress, started);
+    await client.getTree(name, { ...common, ...tree.options, out: path, onProgress });
+    output.summary(tree.tally, secondsSince(started));
+  });
+};
+
+/** Whether a failed download may have been one of a directory; the root is one, and its name is that of no file. */
+function mayBeDirectory(name: string, error: unknown): boolean {
+  if (!(error instanceof FerryError)) return false;
+  return error.code === "not_a_file" || error.code === "bad_name" && name === "";
+}
+
+async function filterOf(include: readonly string[], exclude: readonly string[]): Promise<Filter> {
+  const { Filter } = await import("./filter.ts");
+  return new Filter({ ...(include.length > 0 ? { include } : {}), exclude });
+}
+
+/** The options of a transfer of a directory that say what is meant and report what becomes of it. */
+async function treeOptions(
+  op: "put" | "get",
+  { output, failed }: Context,
+  { include, exclude, jobs }: { include: string[]; exclude: string[]; jobs: number },
+  shownAs = (filename: string) => filename,
+): Promise<{ options: TreeOptions; tally: Tally }> {
+  const tally: Tally = { moved: 0, unchanged: 0, failed: 0, bytes: 0 };
+  const filter = include.length + exclude.length > 0 ? await filterOf(include, exclude) : undefined;
+  const started = performance.now();
+  output.startMany();
+  const options: TreeOptions = {
+    filter,
+    jobs,
+    onPlan: (files, bytes) => output.plan(files, bytes),
+    onFile(result) {
+      tally.bytes += result.transferred;
+      if (result.skipped) tally.unchanged++;
+      else tally.moved++;
+      const shown = shownAs(result.filename);
+      output.transferred(op, shown, result, secondsSince(started), { tree: true });
+    },
+    onError(filename, error) {
+      tally.failed++;
+      failed(op, error, { filename });
+    },
+  };
+  return { options, tally };
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}
+
+/** What is known of a file's size; a pipe has none, and what cannot be read fails later. */
+function sizeOf(path: string): number {
+  try {
+    return Deno.statSync(path).size;
+  } catch {
+    return 0;
+  }
+}
