@@ -117,6 +117,7 @@ export class Publisher {
       try {
         const flush = flushes[turn]!;
         if (flush.status === "rejected") throw flush.reason;
+        waiting.assertMay?.();
         const room = rooms.room(waiting.name);
         published.push({ waiting, path: this.#rename(waiting, room, changed) });
       } catch (reason) {

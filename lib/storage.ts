@@ -68,6 +68,8 @@ export interface CommitOptions {
   mtime?: number | undefined;
   /** The permission bits to keep, 0 to 0o777. */
   mode?: number | undefined;
+  /** MUST be called right before the file gets its name; what it throws refuses the commit. */
+  assertMay?: (() => void) | undefined;
 }
 
 /** What a commit came to. */

@@ -182,11 +182,23 @@ export function parseGrants(scopes: readonly string[], paths: readonly string[])
         `no path confines "${scope}": a command reaches whatever ferryd does`,
       );
     }
-    const all = [...grants[scope] ?? [], ...prefixes];
-    // The root has everything; what stands beside it would say nothing.
-    grants[scope] = all.includes("") ? [""] : [...new Set(all)];
+    grants[scope] = mergePrefixes(grants[scope], prefixes);
   }
   return grants;
+}
+
+function mergePrefixes(some: readonly Prefix[] = [], more: readonly Prefix[] = []): Prefix[] {
+  const all = [...some, ...more];
+  // The root has everything; what stands beside it would say nothing.
+  return all.includes("") ? [""] : [...new Set(all)];
+}
+
+/** What one or the other grants. */
+export function mergeGrants(some: Grants, more: Grants): Grants {
+  const scopes = SCOPES.filter((scope) => some[scope] ?? more[scope]);
+  return Object.fromEntries(
+    scopes.map((scope) => [scope, mergePrefixes(some[scope], more[scope])]),
+  );
 }
 
 /** Grants as {@linkcode parseGrants} reads them. */

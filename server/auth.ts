@@ -7,9 +7,17 @@
 import { encodeHex } from "@std/encoding/hex";
 import { FerryError } from "../lib/errors.ts";
 import { MECHANISM, SCRAM_ITERATIONS, ScramServer, type ScramVerifier } from "../lib/scram.ts";
-import { type Grants, type Principal, type Scope, scopesOf } from "./access.ts";
+import {
+  type Grants,
+  mergeGrants,
+  type Principal,
+  type Question,
+  type Scope,
+  scopesOf,
+} from "./access.ts";
+import { type Claimant, type Issuer, Permit } from "./permit.ts";
 import { Throttle } from "./throttle.ts";
-import type { TokenRecord, TokenTable } from "./tokens.ts";
+import { sameSecret, type TokenRecord, type TokenTable } from "./tokens.ts";
 
 const SALT_BYTES = 16;
 /** As much of a digest as nobody finds twice. */
@@ -28,12 +36,14 @@ export interface AuthorityOptions {
 }
 
 /** What a server knows of all who may connect. */
-export class Authority {
+export class Authority implements Issuer {
   readonly #anonymous: Grants;
   readonly #nonce: (() => string) | undefined;
   /** Slows down those who guess. */
   readonly throttle: Throttle;
+  readonly #listeners = new Set<() => void>();
   #tokens: TokenTable | undefined;
+  #generation = 0;
 
   /** An authority that knows these tokens. */
   constructor({ anonymous, tokens, nonce, throttle = new Throttle() }: AuthorityOptions) {
@@ -48,9 +58,22 @@ export class Authority {
     return this.#tokens ? MECHANISM : "none";
   }
 
-  /** Knows these tokens from now on; what others may do ends with their next request. */
+  /** Knows these tokens from now on. What others allowed ends at once. */
   replace(tokens: TokenTable): void {
     this.#tokens = tokens;
+    this.#generation++;
+    for (const listener of [...this.#listeners]) listener();
+  }
+
+  /** See {@linkcode Issuer.generation}. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** See {@linkcode Issuer.onReplaced}. */
+  onReplaced(listener: () => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
   /** Somebody who has shown nothing. */
@@ -61,6 +84,17 @@ export class Authority {
   /** Begins an exchange. */
   begin(clientFirst: string): ScramServer {
     return new ScramServer(clientFirst, this.#nonce?.());
+  }
+
+  /** Somebody who has shown a token: it adds to what anybody may do. */
+  principalOf({ grants }: TokenRecord): Principal {
+    return { grants: mergeGrants(this.#anonymous, grants), mayAuthenticate: false };
+  }
+
+  /** A token as it is known now, unless it is gone or has another secret; it may have ended. */
+  current(token: TokenRecord): TokenRecord | undefined {
+    const current = this.find(token.id);
+    return current && sameSecret(current, token) ? current : undefined;
   }
 
   /** A token, if it is there; it may have ended. */
@@ -98,6 +132,8 @@ export class Identity {
   #shown: TokenRecord | undefined;
   /** Who owns what the shown token leaves behind. */
   #owner = "";
+  /** Who this was when it was asked for last. */
+  #claimant: Claimant | undefined;
 
   /**
    * Somebody who has shown nothing yet.
@@ -115,26 +151,30 @@ export class Identity {
   }
 
   /**
-   * Who this is now. A token that was taken back or changed, or that has ended, is one that was never shown.
+   * Allows a request.
+   *
+   * @throws {FerryError} as {@linkcode Permit.assert}
    */
+  permit(question: Question): Permit {
+    return new Permit(this.#authority, this.#now, question);
+  }
+
+  /** What may be done now, and whether a token could help to more. */
   get principal(): Principal {
-    const token = this.#token;
-    return token ? { grants: token.grants, mayAuthenticate: false } : this.#authority.anonymous;
+    return this.#now.principal;
   }
 
   /**
-   * Whose the parts of uploads are: each token's own, where another secret under the same id makes another
-   * token, and "" for all who have shown none.
+   * Who this is now. A token that was taken back, that has got another secret or that has ended is one that was
+   * never shown.
    */
-  get owner(): string {
-    return this.#token ? this.#owner : "";
-  }
-
-  /** The shown token as it is now, if it is still valid. */
-  get #token(): TokenRecord | undefined {
-    const shown = this.#shown;
-    const current = shown && this.#authority.find(shown.id);
-    return current && sameSecret(current, shown) && !hasEnded(current) ? current : undefined;
+  get #now(): Claimant {
+    const authority = this.#authority;
+    const known = this.#shown && authority.current(this.#shown);
+    const token = known && !hasEnded(known) ? known : undefined;
+    if (this.#claimant && this.#claimant.token === token) return this.#claimant;
+    const principal = token ? authority.principalOf(token) : authority.anonymous;
+    return this.#claimant = { principal, token, owner: token ? this.#owner : "" };
   }
 
   /** What may be done somewhere at least. */
@@ -178,13 +218,15 @@ export class Identity {
     await throttle.admit(this.#source, this.#stop.signal);
     const { scram, record } = exchange;
     const serverFinal = await scram.finish(clientFinal);
-    if (serverFinal === undefined || !record) {
+    // It may have been taken back since the exchange began.
+    const token = record && this.#authority.current(record);
+    if (serverFinal === undefined || !token) {
       throttle.failed(this.#source);
       throw new FerryError("denied", "it is not valid");
     }
-    if (hasEnded(record)) throw new FerryError("denied", "it has expired");
-    this.#owner = await ownerKey(record);
-    this.#shown = record;
+    if (hasEnded(token)) throw new FerryError("denied", "it has expired");
+    this.#owner = await ownerKey(token);
+    this.#shown = token;
     return serverFinal;
   }
 
@@ -203,9 +245,4 @@ async function ownerKey({ id, verifier: { storedKey } }: TokenRecord): Promise<s
 
 function hasEnded({ expires }: TokenRecord): boolean {
   return expires !== null && expires <= Date.now();
-}
-
-/** Whether it was made with the same secret; another one under the same id is another token. */
-function sameSecret(a: TokenRecord, b: TokenRecord): boolean {
-  return a.verifier.storedKey.every((byte, at) => byte === b.verifier.storedKey[at]);
 }

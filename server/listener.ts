@@ -42,7 +42,7 @@ export interface ServeOptions {
   classicExec?: string | undefined;
   /** What stands in front of the output there; `json` unless told otherwise. */
   framing?: Framing | undefined;
-  /** The tokens that clients may show to do more. Nobody is asked for one where there is no table. */
+  /** The tokens that clients may show to do more than `anonymous` says. Nobody is asked for one where there is no table. */
   tokens?: TokenTable | undefined;
   /** The certificate for TLS; connections are not encrypted without one. */
   tls?: KeyPair | undefined;
@@ -97,8 +97,8 @@ export interface Server extends AsyncDisposable {
   /** Where it listens, with the real ports. */
   readonly addresses: readonly Listening[];
   /**
-   * Uses other tokens and another certificate from now on. Connections stay open; what a token that is not
-   * there any more allowed ends with their next request.
+   * Uses other tokens and another certificate from now on. Connections stay open, but for those in the middle
+   * of a `get`; what a token allowed ends at once where that is not there any more or has changed.
    *
    * @throws {FerryError} `usage` where the server has been started without what is to be replaced, or the
    * certificate and its key are none; nothing has changed then

@@ -50,11 +50,11 @@ import {
   MAX_UNREAD_INPUT_BYTES,
   Wire,
 } from "../lib/wire.ts";
-import { assertAllowed } from "./access.ts";
 import { type Authority, Identity } from "./auth.ts";
 import { compareManifest } from "./compare.ts";
 import type { Commands } from "./exec.ts";
 import { replyWithOutput } from "./exec_reply.ts";
+import type { Permit } from "./permit.ts";
 import { type ReplyHeader, ReplyQueue } from "./reply_queue.ts";
 import { Uploads } from "./uploads.ts";
 
@@ -89,6 +89,15 @@ export interface SessionOptions {
   source: string;
 }
 
+/** How long a client may take to end or to go on with a body that was refused while it came, in milliseconds. */
+const LINGER_MS = 2000;
+
+/** A request that is being answered: what it is called in errors, and what allows it. */
+interface Task {
+  readonly action: string;
+  readonly permit: Permit;
+}
+
 /** The beginning of a connection: how many milliseconds are left for it, and whether anything was asked. */
 interface Beginning {
   left: number;
@@ -119,7 +128,6 @@ export class Session {
     this.#replies = new ReplyQueue(this.#wire);
     this.#uploads = new Uploads({
       storage: options.storage,
-      owner: () => this.#identity.owner,
       settle: () => this.#replies.settle(),
       onTakenOver: () => {
         this.close(new FerryError("closed", "another connection goes on with this upload"));
@@ -217,17 +225,17 @@ export class Session {
     try {
       const request = parseRequest(header);
       action = describe(request);
-      assertAllowed(this.#identity.principal, request);
+      const permit = this.#identity.permit(request);
       if (!body.ended) await this.#flush();
       if (request.op === "put" && !request.offer) {
-        await this.#put(request, body, action);
-        return true;
+        return await this.#put(request, body, { action, permit });
       }
       await this.#uploads.release();
       // Everything but a put sees what the puts before it have done.
       await this.#replies.written();
-      if (request.op === "compare") return await this.#compare(request, body, action);
-      if (request.op === "exec") return await this.#exec(request, body, action);
+      permit.assert();
+      if (request.op === "compare") return await this.#compare(request, body, { action, permit });
+      if (request.op === "exec") return await this.#exec(request, body, { action, permit });
       if (!await body.drain()) {
         await this.#refuse(
           new FerryError("too_large", "the request has no use for a body, and it is large").during(
@@ -236,7 +244,8 @@ export class Session {
         );
         return false;
       }
-      return await this.#run(request, action);
+      permit.assert();
+      return await this.#run(request, { action, permit });
     } catch (error) {
       await this.#refuse(toFerryError(error).during(action));
       return await this.#skip(body);
@@ -276,17 +285,44 @@ export class Session {
   }
 
   /** Receives a file. Its reply follows when it is committed; requests behind it are read meanwhile. */
-  async #put(request: PutRequest, body: IncomingBody, action: string): Promise<void> {
-    const { committed } = await this.#uploads.receive(request, body);
-    await this.#replies.push(committed.catch((error) => {
+  async #put(
+    request: PutRequest,
+    body: IncomingBody,
+    { action, permit }: Task,
+  ): Promise<boolean> {
+    const receiving = this.#uploads.receive(request, body, permit);
+    try {
+      const { committed } = await permit.wait(receiving);
+      await this.#replies.push(committed.catch((error) => {
+        const failure = toFerryError(error).during(action);
+        this.#log(failure);
+        return errorReply(failure);
+      }));
+      return true;
+    } catch (error) {
       const failure = toFerryError(error).during(action);
-      this.#log(failure);
-      return errorReply(failure);
-    }));
+      await this.#refuse(failure);
+      if (!body.ended) await this.#giveUp(receiving, failure);
+      return await this.#skip(body);
+    }
+  }
+
+  /** Waits for what still reads of a body that was refused, but not for a client that sends nothing of it. */
+  async #giveUp(reading: Promise<unknown>, failure: FerryError): Promise<void> {
+    const timer = setTimeout(() => this.close(failure), LINGER_MS);
+    try {
+      await this.#replies.settle();
+      await reading;
+    } catch {
+      // Why it was given up has been told.
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** Runs a request whose turn it is; false where the connection cannot go on. */
-  async #run(request: Request, action: string): Promise<boolean> {
+  async #run(request: Request, task: Task): Promise<boolean> {
+    const { permit } = task;
     const { storage } = this.#options;
     switch (request.op) {
       case "hello":
@@ -299,17 +335,17 @@ export class Session {
         await this.#reply({});
         break;
       case "put":
-        await this.#reply(await this.#uploads.consider(request));
+        await this.#reply(await this.#uploads.consider(request, permit));
         break;
       case "get":
-        return this.#get(request, action);
+        return this.#get(request, task);
       case "list":
-        return this.#list(request, action);
+        return this.#list(request, task);
       case "stat": {
         const name = parseDirectoryName(request.filename);
         const entry = await storage.stat(name, request.algorithm);
         const checksum = name !== "" && entry.type === "file"
-          ? await storage.checksum(name, request.algorithm)
+          ? await permit.wait(storage.checksum(name, request.algorithm))
           : null;
         await this.#reply(entryKeys({ ...entry, checksum }));
         break;
@@ -362,7 +398,7 @@ export class Session {
     await this.#replies.push(Promise.resolve({ status: "ok", ...keys }));
   }
 
-  async #get(request: GetRequest, action: string): Promise<boolean> {
+  async #get(request: GetRequest, { action, permit }: Task): Promise<boolean> {
     const { filename, algorithm } = request;
     await using file = await this.#options.storage.open(parseFileName(filename), algorithm);
     const { size, mtime, mode } = file.entry;
@@ -377,7 +413,10 @@ export class Session {
     }
     const { checksum } = file.entry;
     const { offset, digest } = await prefixOf(file, request);
+    permit.assert();
     file.seek(offset);
+    // There is no room for an error in a body of a known size.
+    using _watch = permit.onEnd((error) => this.close(error));
     return await this.#stream(action, async () => {
       const rest = { size: size - offset, algorithm, checksum, digest };
       const sent = await sendSized(this.#wire, { ...header, offset }, file, rest);
@@ -385,23 +424,44 @@ export class Session {
     });
   }
 
-  async #list({ filename, recursive, parts }: ListRequest, action: string): Promise<boolean> {
+  async #list({ filename, recursive, parts }: ListRequest, task: Task): Promise<boolean> {
     const { storage } = this.#options;
     const name = parseDirectoryName(filename);
     const { type } = await storage.stat(name);
     if (type !== "directory") throw new FerryError("not_a_file", "it is not a directory");
-    return await this.#stream(action, async () => {
-      const entries = parts ? this.#visibleParts() : storage.list(name, { recursive });
-      await sendStreamed(this.#wire, { status: "ok", filename }, encodeLines(entries, encodeLine));
+    const { permit } = task;
+    const entries = parts ? this.#visibleParts(permit) : storage.list(name, { recursive });
+    return await this.#streamLines(task, { filename }, encodeLines(entries, encodeLine));
+  }
+
+  /** Sends lines for as long as the client may have them. */
+  async #streamLines(
+    { action, permit }: Task,
+    keys: ReplyHeader,
+    pieces: AsyncGenerator<Uint8Array, void, void>,
+  ): Promise<boolean> {
+    const permitted = {
+      [Symbol.asyncIterator]: () => ({ next: () => permit.wait(pieces.next()) }),
+    };
+    let failure: FerryError | undefined;
+    const goOn = await this.#stream(action, async () => {
+      try {
+        await sendStreamed(this.#wire, { status: "ok", ...keys }, permitted);
+      } catch (error) {
+        failure = toFerryError(error);
+        throw failure;
+      }
     });
+    // What nobody waits for any more may still be reading.
+    if (failure) await this.#giveUp(pieces.return(), failure);
+    return goOn && this.#wire.writable;
   }
 
   /** The client's parts of files that it may look at. */
-  #visibleParts(): PartEntry[] {
-    const { principal, owner } = this.#identity;
-    return this.#options.storage.parts(owner).filter(({ filename }) => {
+  #visibleParts(permit: Permit): PartEntry[] {
+    return this.#options.storage.parts(permit.owner).filter(({ filename }) => {
       try {
-        assertAllowed(principal, { op: "stat", filename });
+        permit.assert({ op: "stat", filename });
         return true;
       } catch {
         return false;
@@ -412,27 +472,32 @@ export class Session {
   async #compare(
     { overwrite, content }: CompareRequest,
     body: IncomingBody,
-    action: string,
+    task: Task,
   ): Promise<boolean> {
     const { storage } = this.#options;
     const { algorithm } = body;
     const lines = decodeLines(verifiedPieces(body), decodeManifestLine);
-    const { principal } = this.#identity;
-    const assertMay = (filename: string) => assertAllowed(principal, { op: "compare", filename });
+    const assertMay = (filename: string) => task.permit.assert({ op: "compare", filename });
     const replies = compareManifest(storage, lines, { overwrite, algorithm, content, assertMay });
-    const goOn = await this.#stream(action, async () => {
-      await sendStreamed(this.#wire, { status: "ok" }, encodeLines(replies, encodeManifestReply));
-    });
+    const goOn = await this.#streamLines(task, {}, encodeLines(replies, encodeManifestReply));
     return goOn && await this.#skip(body);
   }
 
-  async #exec(request: ExecRequest, body: IncomingBody, action: string): Promise<boolean> {
+  async #exec(
+    request: ExecRequest,
+    body: IncomingBody,
+    { action, permit }: Task,
+  ): Promise<boolean> {
     const { commands, peer } = this.#options;
     if (!commands) throw new FerryError("denied", "the server runs no commands");
     const command = commands.start(request, { stdin: !body.ended });
     logger.info("{peer}: {action}", { peer, action });
     // What takes its time, or writes more than the client wants to read now, is no silent peer.
     this.#wire.patience = command.timeout;
+    using _watch = permit.onEnd((error) => {
+      this.#wire.patience = 0;
+      command.abort(error);
+    });
     const goOn = await this.#stream(action, async () => {
       const end = await replyWithOutput(this.#wire, body, { command, action });
       logger.debug("{peer}: {action}: exit status {exit_code}", { peer, action, ...end });

@@ -10,9 +10,17 @@
 import { decodeBase64, encodeBase64 } from "@std/encoding/base64";
 import * as v from "valibot";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
+import { sameBytes } from "../lib/same_bytes.ts";
 import { createVerifier, SCRAM_ITERATIONS, type ScramVerifier } from "../lib/scram.ts";
 import { createToken, formatToken } from "../lib/token.ts";
-import { type Grants, parsePrefix, type Prefix, type Scope, SCOPES } from "./access.ts";
+import {
+  formatGrants,
+  type Grants,
+  parsePrefix,
+  type Prefix,
+  type Scope,
+  SCOPES,
+} from "./access.ts";
 import { writeSecretFile } from "./secret_file.ts";
 
 const SALT_BYTES = 16;
@@ -41,6 +49,17 @@ export interface TokenTable {
   readonly records: ReadonlyMap<string, TokenRecord>;
   /** Random, and kept: makes what is answered to an id that is not there, the same each time. */
   readonly decoyKey: Uint8Array;
+}
+
+/** Whether a token has the same secret as another one of that id, so that whoever knows the one knows the other. */
+export function sameSecret(a: TokenRecord, b: TokenRecord): boolean {
+  return sameBytes(a.verifier.storedKey, b.verifier.storedKey);
+}
+
+/** Whether a token lets the same clients do the same until the same time as another one of that id. */
+export function sameRights(a: TokenRecord, b: TokenRecord): boolean {
+  return sameSecret(a, b) && a.expires === b.expires &&
+    formatGrants(a.grants) === formatGrants(b.grants);
 }
 
 /** What {@linkcode newToken} is told. */

@@ -13,14 +13,13 @@ import { RESUMABLE_BYTES } from "../lib/partial.ts";
 import type { ByteSink, Committed, PendingWrite, Storage } from "../lib/storage.ts";
 import { receive } from "../lib/transfer.ts";
 import { type IncomingBody, MAX_DRAIN_BYTES } from "../lib/wire.ts";
+import type { Permit } from "./permit.ts";
 import type { ReplyHeader } from "./reply_queue.ts";
 
 /** What {@linkcode Uploads} work with. */
 export interface UploadsOptions {
   /** Where files go. */
   storage: Storage;
-  /** Who sends them now: a part that remains is for the same owner only. */
-  owner(): string;
   /** Called when another connection goes on with what this one has been sending. */
   onTakenOver(): void;
   /** Resolves when what was put before is published. */
@@ -56,9 +55,9 @@ export class Uploads implements AsyncDisposable {
   /**
    * Answers an offer: whether the file should be sent, and from where on.
    *
-   * @throws {FerryError} `exists`, `bad_name`, `not_a_file`, …
+   * @throws {FerryError} `exists`, `bad_name`, `not_a_file`, …; `auth_required` where it is allowed no more
    */
-  async consider(request: PutRequest): Promise<ReplyHeader> {
+  async consider(request: PutRequest, permit: Permit): Promise<ReplyHeader> {
     const { storage, onTakenOver } = this.#options;
     const { filename, overwrite, mtime, algorithm, checksum, restart } = request;
     const name = parseFileName(filename);
@@ -69,18 +68,18 @@ export class Uploads implements AsyncDisposable {
       let decision = decideOverwrite(overwrite, incoming, existing);
       let known = existing.checksum;
       if (decision === "hash" && checksum !== null) {
-        known = await storage.checksum(name, algorithm);
+        known = await permit.wait(storage.checksum(name, algorithm));
         decision = decideOverwrite(overwrite, incoming, { ...existing, checksum: known });
       }
       if (decision === "exists") throw taken();
       if (decision === "have") {
-        known ??= await storage.checksum(name, algorithm);
+        known ??= await permit.wait(storage.checksum(name, algorithm));
         return { filename, decision, ...checksumKeys(algorithm, known) };
       }
       if (decision === "hash") return { filename, decision };
     }
     const resumable = size !== null && size > RESUMABLE_BYTES && !restart;
-    const owner = this.#options.owner();
+    const { owner } = permit;
     const pending = resumable
       ? await storage.resume(name, { size, algorithm, owner, onTakenOver })
       : undefined;
@@ -94,6 +93,8 @@ export class Uploads implements AsyncDisposable {
     this.#offered = offered;
     const { offset } = offered;
     const { md5, xxh128, state } = await pending.behind.facts();
+    // Another writer's end may have been waited for, and bytes have been read.
+    permit.assert();
     return {
       filename,
       decision: "send",
@@ -107,12 +108,14 @@ export class Uploads implements AsyncDisposable {
   /**
    * Receives a file, and leaves its publication to what it returns.
    *
-   * @throws {FerryError} what keeps it from being received; nothing but a part of it is left then
+   * @throws {FerryError} what keeps it from being received; nothing but a part of it is left then. `auth_required`
+   * where it is allowed no more, with which `committed` fails too
    */
-  async receive(request: PutRequest, body: IncomingBody): Promise<Received> {
+  async receive(request: PutRequest, body: IncomingBody, permit: Permit): Promise<Received> {
     const { storage, settle } = this.#options;
     const { filename, mtime, mode, overwrite, algorithm } = request;
     const name = parseFileName(filename);
+    const assertMay = () => permit.assert();
     // These compare with what the puts before this one may still be publishing.
     if (overwrite === "newer" || overwrite === "different") await settle();
     // A small file that replaces all or nothing meets what is there when it is published; until then
@@ -133,19 +136,21 @@ export class Uploads implements AsyncDisposable {
     if (decision === "exists") throw taken();
     if (decision === "have" && existing) {
       // What is there stays; still, what was sent must be what the peer meant to send.
-      if (request.offset === 0n) await receive(body, NOWHERE);
+      if (request.offset === 0n) await receive(body, NOWHERE, { onBytes: assertMay });
       else if (!await body.drain()) throw taken();
       const checksum = existing.checksum ?? await storage.checksum(name, algorithm);
+      permit.assert();
       const reply = stored(request, { checksum, size: existing.size, unchanged: true });
       return { committed: Promise.resolve(reply) };
     }
     await using begun = new AsyncDisposableStack();
-    const pending = begun.use(await this.#begin(name, size, request));
+    const pending = begun.use(await this.#begin(name, size, request, permit));
     let received;
     try {
       const resumable = size !== null && size > RESUMABLE_BYTES;
       received = await receive(body, pending, {
         behind: pending.behind,
+        onBytes: assertMay,
         // The client will have to show that it has the same bytes, and nobody waits for an md5 for that.
         ...(resumable
           ? { resumable: { checkpoint: (prefix) => pending.checkpoint(prefix), proof: true } }
@@ -161,7 +166,7 @@ export class Uploads implements AsyncDisposable {
     const commit = async () => {
       await using _pending = held;
       const replace = overwrite !== "never";
-      return stored(request, await pending.commit({ checksum, replace, mtime, mode }));
+      return stored(request, await pending.commit({ checksum, replace, mtime, mode, assertMay }));
     };
     return { committed: commit() };
   }
@@ -170,9 +175,9 @@ export class Uploads implements AsyncDisposable {
     name: FileName,
     size: number | null,
     { offset, algorithm, overwrite }: PutRequest,
+    { owner }: Permit,
   ): Promise<PendingWrite> {
     const { storage, onTakenOver } = this.#options;
-    const owner = this.#options.owner();
     const offered = this.#offered;
     if (offset === 0n) {
       await this.release();

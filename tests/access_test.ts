@@ -7,6 +7,7 @@ import {
   formatGrants,
   grantEverywhere,
   type Grants,
+  mergeGrants,
   parseGrants,
   parseScopes,
   type Principal,
@@ -276,6 +277,16 @@ Deno.test("parseScopes() reads a list, and names what is none", () => {
   const error = assertThrows(() => parseScopes("read,root"), FerryError);
   assertEquals(error.code, "usage");
   assertStringIncludes(error.message, '"root"');
+});
+
+Deno.test("mergeGrants() grants what either of the two does", () => {
+  const merged = (...[some, more]: string[]) =>
+    formatGrants(mergeGrants(parseGrants([some!], []), parseGrants([more!], [])));
+  assertEquals(merged("", ""), "");
+  assertEquals(merged("read", "write:in/"), "read,write:in/");
+  assertEquals(merged("read:a/,exec", "read:b/,read:a/"), "read:a/,read:b/,exec");
+  assertEquals(merged("read:a/", "read"), "read");
+  assertEquals(merged("read", "read:a/"), "read");
 });
 
 Deno.test("parseGrants() gives each scope its directories", () => {

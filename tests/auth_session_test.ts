@@ -1,69 +1,13 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import {
-  type Client,
-  connect,
-  FerryError,
-  FsStorage,
-  newToken,
-  parseGrants,
-  serve,
-} from "../mod.ts";
-import type { ConnectOptions, ServeOptions, Server, TokenRecord } from "../mod.ts";
+import { connect, type ConnectOptions, FerryError } from "../mod.ts";
 import { tokenTable } from "../server/tokens.ts";
-import { TempDir } from "./programs.ts";
-import { RawPeer } from "./raw_peer.ts";
+import type { RawPeer } from "./raw_peer.ts";
+import { show, token, TokenServer } from "./token_server.ts";
 
 const EMPTY = "d41d8cd98f00b204e9800998ecf8427e";
 /** The md5 of 9 MiB of zeros. */
 const ZEROS = "b82b4ab87e44976024abc14a1670dac0";
 const text = (bytes: string) => new TextEncoder().encode(bytes);
-
-async function token(scopes: string, ...paths: string[]) {
-  return await newToken({ name: scopes, grants: parseGrants([scopes], paths), expires: null });
-}
-
-/** A server with tokens over a root with files inside and outside of inbox/. */
-class Fixture implements AsyncDisposable {
-  readonly #dir = new TempDir();
-  readonly #storage = FsStorage.open(this.#dir.path, { durability: "none" });
-  server!: Server;
-
-  static async start(records: TokenRecord[], options: Partial<ServeOptions> = {}) {
-    const fixture = new Fixture();
-    for (const directory of ["inbox", "inbox/deep", "other"]) {
-      Deno.mkdirSync(`${fixture.#dir.path}/${directory}`);
-    }
-    for (const name of ["secret", "inbox/mine", "inbox/deep/er", "other/secret"]) {
-      fixture.#dir.write(name, name);
-    }
-    const storage = fixture.#storage;
-    const tokens = tokenTable(records);
-    fixture.server = await serve({ storage, listen: "127.0.0.1:0", tokens, ...options });
-    return fixture;
-  }
-
-  get address(): string {
-    return `127.0.0.1:${this.server.addresses[0]!.port}`;
-  }
-
-  connect(options: ConnectOptions = {}): Promise<Client> {
-    return connect(this.address, { retries: 0, ...options });
-  }
-
-  peer(): Promise<RawPeer> {
-    return RawPeer.connect(this.server.addresses[0]!.port);
-  }
-
-  read(name: string): string {
-    return Deno.readTextFileSync(this.#dir.join(name));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.server.close({ drainTimeout: 0 });
-    await this.#storage[Symbol.asyncDispose]();
-    await this.#dir[Symbol.asyncDispose]();
-  }
-}
 
 async function codeOf(attempt: Promise<unknown>): Promise<string> {
   return (await assertRejects(() => attempt, FerryError)).code;
@@ -71,7 +15,7 @@ async function codeOf(attempt: Promise<unknown>): Promise<string> {
 
 Deno.test("serve() with tokens lets nobody do anything without one", async () => {
   const { token: shown, record } = await token("read,write");
-  await using f = await Fixture.start([record]);
+  await using f = await TokenServer.start([record]);
   assertEquals(await codeOf(f.connect()), "auth_required");
   using peer = await f.peer();
   const requests = [
@@ -99,20 +43,26 @@ Deno.test("serve() with tokens lets nobody do anything without one", async () =>
 
 Deno.test("serve() with tokens lets anybody do what `anonymous` says", async () => {
   const { token: shown, record } = await token("write");
-  await using f = await Fixture.start([record], { anonymous: ["read"] });
+  await using f = await TokenServer.start([record], { anonymous: ["read"] });
   await using anybody = await f.connect();
   assertEquals(anybody.hello.scopes, ["read"]);
   assertEquals((await anybody.stat("secret")).size, 6);
   assertEquals(await codeOf(anybody.mkdir("new")), "auth_required");
-  // A token says all that may be done: nobody's rights are not added to it.
+  // To show a token takes nothing away from that.
   await using client = await f.connect({ token: shown });
-  assertEquals(client.hello.scopes, ["write"]);
-  assertEquals(await codeOf(client.stat("secret")), "denied");
+  assertEquals(client.hello.scopes, ["read", "write"]);
+  assertEquals((await client.stat("secret")).size, 6);
+  await client.mkdir("new");
+  assertEquals(await codeOf(client.remove("new")), "denied");
+  // Without it, what anybody may do is left.
+  f.replace();
+  assertEquals((await client.stat("secret")).size, 6);
+  assertEquals(await codeOf(client.mkdir("more")), "auth_required");
 });
 
 Deno.test("connect() refuses a token that is none, or that the server does not know", async () => {
   const [{ record }, other] = [await token("read"), await token("read")];
-  await using f = await Fixture.start([record]);
+  await using f = await TokenServer.start([record]);
   const attempt = assertRejects(() => f.connect({ token: other.token }), FerryError);
   const { code, message } = await attempt;
   assertEquals([code, message], ["denied", "Cannot take the token: it is not valid"]);
@@ -122,14 +72,14 @@ Deno.test("connect() refuses a token that is none, or that the server does not k
 Deno.test("connect() with a token refuses a server that cannot prove that it knows it", async () => {
   const { token: shown, record } = await token("read");
   // One that asks for nothing.
-  await using open = await Fixture.start([], { tokens: undefined });
+  await using open = await TokenServer.start([], { tokens: undefined });
   const { code, message } = await assertRejects(() => open.connect({ token: shown }), FerryError);
   assertEquals(code, "denied");
   assertStringIncludes(message, "does not prove");
   // One that lets everybody in: it knows the id and the salt, and has no key.
   const serverKey = new Uint8Array(32);
   const forged = { ...record, verifier: { ...record.verifier, serverKey } };
-  await using impostor = await Fixture.start([forged]);
+  await using impostor = await TokenServer.start([forged]);
   const refused = await assertRejects(() => impostor.connect({ token: shown }), FerryError);
   assertEquals(refused.code, "denied");
   assertStringIncludes(refused.message, "did not prove");
@@ -137,7 +87,7 @@ Deno.test("connect() with a token refuses a server that cannot prove that it kno
 
 Deno.test("a token with a path sees and touches only what is below it", async () => {
   const { token: shown, record } = await token("read,write,delete", "inbox/");
-  await using f = await Fixture.start([record]);
+  await using f = await TokenServer.start([record]);
   await using client = await f.connect({ token: shown });
   const names = (await Array.fromAsync(client.list("inbox", { recursive: true })))
     .map(({ filename }) => filename);
@@ -169,18 +119,6 @@ Deno.test("a token with a path sees and touches only what is below it", async ()
   ]);
 });
 
-/** Begins an exchange by hand and shows the token over it. */
-async function show(peer: RawPeer, shown: string): Promise<void> {
-  const { ScramClient } = await import("../lib/scram.ts");
-  const { parseToken } = await import("../lib/token.ts");
-  const { id: username, secret } = parseToken(shown);
-  const scram = new ScramClient({ username, secret });
-  await peer.send({ op: "auth", scram: scram.first });
-  const challenge = (await peer.receive())!.header.scram as string;
-  await peer.send({ op: "auth", scram: await scram.answer(challenge) });
-  scram.assertServer((await peer.receive())!.header.scram as string);
-}
-
 /** The lines of a streamed reply. */
 async function lines(peer: RawPeer): Promise<Record<string, unknown>[]> {
   assertEquals((await peer.receive())?.header.status, "ok");
@@ -195,7 +133,7 @@ async function lines(peer: RawPeer): Promise<Record<string, unknown>[]> {
 
 Deno.test("a compare answers for each line whether it is this token's", async () => {
   const { token: shown, record } = await token("read,write", "inbox");
-  await using f = await Fixture.start([record]);
+  await using f = await TokenServer.start([record]);
   using peer = await f.peer();
   await show(peer, shown);
   const names = ["inbox/new", "secret", "nothing", "inbox/../secret", "inbox/mine"];
@@ -222,7 +160,7 @@ const LARGE = 9 * 1024 * 1024;
 const PART = 5 * 1024 * 1024;
 
 /** Begins to send a file of zeros, by somebody who has shown this token. */
-async function beginPut(f: Fixture, filename: string, shown?: string): Promise<RawPeer> {
+async function beginPut(f: TokenServer, filename: string, shown?: string): Promise<RawPeer> {
   const sender = await f.peer();
   if (shown !== undefined) await show(sender, shown);
   await sender.send({ op: "put", filename, md5: null, size: LARGE, total_size: LARGE });
@@ -231,7 +169,7 @@ async function beginPut(f: Fixture, filename: string, shown?: string): Promise<R
 }
 
 /** Leaves a part behind. */
-async function leavePart(f: Fixture, filename: string, shown?: string): Promise<void> {
+async function leavePart(f: TokenServer, filename: string, shown?: string): Promise<void> {
   using sender = await beginPut(f, filename, shown);
   await sender.end();
   assertEquals(await sender.code(), "closed");
@@ -249,7 +187,7 @@ async function offered(peer: RawPeer, filename: string): Promise<number> {
 Deno.test("a list of parts shows each token its own, where it may read", async () => {
   const [mine, all] = [await token("read,write:inbox/"), await token("read,write")];
   const blind = await token("read:other/,write");
-  await using f = await Fixture.start([mine.record, all.record, blind.record]);
+  await using f = await TokenServer.start([mine.record, all.record, blind.record]);
   await leavePart(f, "inbox/part", all.token);
   await leavePart(f, "other/part", all.token);
   await leavePart(f, "inbox/part", mine.token);
@@ -270,7 +208,7 @@ Deno.test("a list of parts shows each token its own, where it may read", async (
 Deno.test("nobody but its owner learns of a part or takes it over", async () => {
   const [own, other] = [await token("read,write"), await token("read,write")];
   const records = [own.record, other.record];
-  await using f = await Fixture.start(records, { anonymous: ["write"] });
+  await using f = await TokenServer.start(records, { anonymous: ["write"] });
   using writer = await beginPut(f, "inbox/part", own.token);
   await leavePart(f, "inbox/kept", own.token);
   {
@@ -296,7 +234,7 @@ Deno.test("nobody but its owner learns of a part or takes it over", async () => 
 Deno.test("another secret under the same id, or a token that is shown no more, owns no part of it", async () => {
   const { token: shown, record } = await token("write");
   const other = await token("write");
-  await using f = await Fixture.start([record], { anonymous: ["write"] });
+  await using f = await TokenServer.start([record], { anonymous: ["write"] });
   await leavePart(f, "inbox/part", shown);
   using before = await f.peer();
   await show(before, shown);
@@ -316,7 +254,7 @@ Deno.test("another secret under the same id, or a token that is shown no more, o
 
 Deno.test("Server.reload() takes a token back from who is connected already", async () => {
   const { token: shown, record } = await token("read,write");
-  await using f = await Fixture.start([record]);
+  await using f = await TokenServer.start([record]);
   await using client = await f.connect({ token: shown });
   await client.stat("secret");
   f.server.reload({ tokens: tokenTable([]) });
@@ -327,12 +265,12 @@ Deno.test("Server.reload() takes a token back from who is connected already", as
 });
 
 Deno.test("auth is refused where nobody is asked who it is, and out of turn", async () => {
-  await using open = await Fixture.start([], { tokens: undefined });
+  await using open = await TokenServer.start([], { tokens: undefined });
   using stranger = await open.peer();
   assertEquals(await stranger.ask({ op: "auth", scram: "n,,n=user,r=abc" }), "bad_header");
   assertEquals(await stranger.ask({ op: "stat", filename: "secret" }), "ok");
   const { record } = await token("read");
-  await using f = await Fixture.start([record]);
+  await using f = await TokenServer.start([record]);
   using peer = await f.peer();
   assertEquals(await peer.ask({ op: "auth" }), "bad_header");
   assertEquals(await peer.ask({ op: "auth", scram: "c=biws,r=abc,p=AAAA" }), "bad_header");
@@ -343,7 +281,7 @@ Deno.test("auth is refused where nobody is asked who it is, and out of turn", as
 
 Deno.test("a source that guesses is slowed down, and nobody else on another connection is blocked", async () => {
   const [{ token: shown, record }, wrong] = [await token("read"), await token("read")];
-  await using f = await Fixture.start([record]);
+  await using f = await TokenServer.start([record]);
   await using before = await f.connect({ token: shown });
   assertEquals(await codeOf(f.connect({ token: wrong.token })), "denied");
   const began = performance.now();
@@ -356,7 +294,7 @@ Deno.test("a source that guesses is slowed down, and nobody else on another conn
 
 Deno.test("a guesser that has to wait does not hold up the end of the server", async () => {
   const [{ record }, wrong] = [await token("read"), await token("read")];
-  await using f = await Fixture.start([record]);
+  await using f = await TokenServer.start([record]);
   const guesses = Array.from({ length: 12 }, () => codeOf(f.connect({ token: wrong.token })));
   await Promise.race(guesses);
   const more = Array.from({ length: 3 }, () => codeOf(f.connect({ token: wrong.token })));
@@ -368,7 +306,7 @@ Deno.test("a guesser that has to wait does not hold up the end of the server", a
 
 Deno.test("a token costs one round trip", async () => {
   const { token: shown, record } = await token("read");
-  await using f = await Fixture.start([record], { anonymous: ["read"] });
+  await using f = await TokenServer.start([record], { anonymous: ["read"] });
   /** Connects through a relay and counts how often the client waited for the server. */
   const turns = async (options: ConnectOptions): Promise<number> => {
     using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });

@@ -42,7 +42,9 @@ Deno.test("Identity is nobody in particular until a token has been shown", async
   assertEquals(identity.principal, { grants: { read: [""] }, mayAuthenticate: true });
   assertEquals(identity.scopes, ["read"]);
   assertEquals(await show(identity, id, secret), "ok");
-  assertEquals(identity.principal, { grants: record.grants, mayAuthenticate: false });
+  // A token adds to what anybody may do, and takes nothing away from it.
+  const grants = { read: [""], write: ["inbox"] };
+  assertEquals(identity.principal as unknown, { grants, mayAuthenticate: false });
   assertEquals(identity.scopes, ["read", "write"]);
   assertEquals(identity.name, `${id} (ci)`);
 });
@@ -144,6 +146,22 @@ Deno.test("Identity.challenge() begins anew: who it was before counts no more", 
   assertEquals(await show(identity, id, secret), "ok");
   assertMatch(await show(identity, id, "wrong"), /^denied/);
   assertEquals(identity.principal.grants, {});
+});
+
+Deno.test("Identity.prove() takes no token that was taken back or changed since the challenge", async () => {
+  const { id, secret, record } = await token();
+  const other = await token();
+  for (const records of [[], [{ ...record, verifier: other.record.verifier }]]) {
+    const { authority } = authorityOf([record]);
+    const identity = new Identity(authority, "source");
+    const client = new ScramClient({ username: id, secret });
+    const final = await client.answer(await identity.challenge(client.first));
+    authority.replace(tokenTable(records));
+    const { code, reason } = await assertRejects(() => identity.prove(final), FerryError);
+    assertEquals([code, reason], ["denied", "it is not valid"]);
+    authority.replace(tokenTable([record]));
+    assertEquals(identity.principal.grants, {});
+  }
 });
 
 Deno.test("Identity.prove() goes with one challenge only", async () => {

@@ -193,6 +193,22 @@ function testWriting(test: Test): void {
     await assertCode("exists", () => put(storage, "empty", "x"));
   });
 
+  test("commit() gives no name where it may not any more, and asks last", async ({ storage }) => {
+    const refused = new FerryError("auth_required", "not any more");
+    let asked = 0;
+    const committing = put(storage, "d/f", "new", {
+      replace: true,
+      assertMay() {
+        asked++;
+        throw refused;
+      },
+    });
+    assertEquals([await committing.catch((error) => error.code), asked], ["auth_required", 1]);
+    assertEquals(await storage.find(name("d")), undefined);
+    await put(storage, "d/f", "new", { assertMay: () => void asked++ });
+    assertEquals([await textOf(storage, "d/f"), asked], ["new", 2]);
+  });
+
   test("commit() without replace keeps another file and fails with exists", async ({ storage }) => {
     await put(storage, "a", "old");
     await assertCode("exists", () => put(storage, "a", "new"));
