@@ -5,9 +5,9 @@
  */
 
 import { type Address, formatAddress } from "../lib/address.ts";
-import { type Algorithm, type Checksum, type Digest, sameChecksum } from "../lib/checksum.ts";
+import type { Algorithm, Checksum, Digest } from "../lib/checksum.ts";
 import { FerryError, toFerryError } from "../lib/errors.ts";
-import { type HelloReply, parseReply, type Replies } from "../lib/header.ts";
+import { checksumKeys, type HelloReply, parseReply, type Replies } from "../lib/header.ts";
 import { decodeLines } from "../lib/manifest.ts";
 import type { ByteSource } from "../lib/storage.ts";
 import type { Token } from "../lib/token.ts";
@@ -19,6 +19,13 @@ import {
   verifiedPieces,
 } from "../lib/transfer.ts";
 import { type ByteStream, type Frame, type IncomingBody, Wire } from "../lib/wire.ts";
+import {
+  assertAnswers,
+  assertCompared,
+  assertStored,
+  assertStreamed,
+  type RequestHeader,
+} from "./answers.ts";
 import { dial } from "./dial.ts";
 import { greet } from "./greeting.ts";
 import type { RateLimit } from "./rate_limit.ts";
@@ -51,8 +58,8 @@ export interface OpenOptions {
 
 /** A body to be sent with a request. */
 export interface Upload {
-  /** The request, without `total_size` and the checksum. */
-  header: Readonly<Record<string, unknown>>;
+  /** The request, without `total_size` and the checksum; `size` is that of the whole file. */
+  header: RequestHeader & { size: number };
   /** The bytes. */
   source: ByteSource;
   /** How many. */
@@ -70,7 +77,7 @@ export interface Upload {
 /** A request of several that do not wait for each other. */
 export interface PipelinedRequest {
   /** The request; with a body, its checksum and `total_size` too. */
-  header: Readonly<Record<string, unknown>>;
+  header: RequestHeader;
   /** The body. */
   body?: Uint8Array | undefined;
 }
@@ -154,23 +161,23 @@ export class Connection {
   /** Sends a request and gives its reply, which has no body. */
   async ask<Kind extends keyof Replies>(
     kind: Kind,
-    header: Readonly<Record<string, unknown>>,
+    header: RequestHeader,
   ): Promise<Replies[Kind]> {
     await this.#wire.writeFrame(header);
-    return await this.#reply(kind);
+    return await this.#reply(kind, header);
   }
 
   /**
    * Sends a request and hands its reply to `read`, which is to read the body; what it leaves is read
    * over, or the connection ends.
    */
-  async fetch<T>(
-    header: Readonly<Record<string, unknown>>,
-    read: (reply: Frame) => Promise<T>,
-  ): Promise<T> {
+  async fetch<T>(header: RequestHeader, read: (reply: Frame) => Promise<T>): Promise<T> {
     await this.#wire.writeFrame(header);
     const reply = await this.#readReply();
-    return await this.#consume(reply.body, () => read(reply));
+    return await this.#consume(reply.body, () => {
+      assertAnswers(header, reply.header);
+      return read(reply);
+    });
   }
 
   /**
@@ -178,19 +185,22 @@ export class Connection {
    * together.
    */
   async *lines<T>(
-    header: Readonly<Record<string, unknown>>,
+    header: RequestHeader,
     decode: (line: string) => T,
   ): AsyncGenerator<T[], void, void> {
     await this.#wire.writeFrame(header);
-    yield* this.#lines(await this.#readReply(), decode);
+    yield* this.#lines(header, await this.#readReply(), decode);
   }
 
   async *#lines<T>(
+    request: RequestHeader,
     { header, body }: Frame,
     decode: (line: string) => T,
   ): AsyncGenerator<T[], void, void> {
     try {
+      assertAnswers(request, header);
       parseReply("done", header);
+      assertStreamed(body);
       yield* decodeLines(verifiedPieces(body), decode);
     } finally {
       if (!body.ended && !await body.drain().catch(() => false)) this.#wire.close();
@@ -199,25 +209,33 @@ export class Connection {
 
   /** Sends a request with a body and gives its reply. */
   upload({ header, source, ...options }: Upload): Promise<Replies["put"]> {
-    return this.#upload((stop) => sendSized(this.#wire, header, source, { ...options, stop }));
+    const { size } = header;
+    return this.#upload({ ...header, ...checksumKeys(options.algorithm, null) }, async (stop) => {
+      const sent = await sendSized(this.#wire, header, source, { ...options, stop });
+      return { ...sent, size };
+    });
   }
 
   /** Sends a request with a body of unknown length and gives its reply. */
   uploadStream(
-    header: Readonly<Record<string, unknown>>,
+    header: RequestHeader,
     pieces: AsyncIterable<Uint8Array>,
     options: { algorithm: Algorithm; onBytes: OnBytes },
   ): Promise<Replies["put"]> {
-    return this.#upload((stop) => {
+    return this.#upload({ ...header, ...checksumKeys(options.algorithm, null) }, (stop) => {
       return sendStreamed(this.#wire, header, untilStopped(pieces, stop), options);
     });
   }
 
-  async #upload(send: (stop: Stop) => Promise<Verified>): Promise<Replies["put"]> {
+  /** Sends a body, which tells what the whole file is then, and gives the reply. */
+  async #upload(
+    header: RequestHeader,
+    send: (stop: Stop) => Promise<Verified>,
+  ): Promise<Replies["put"]> {
     // The answer is awaited from the first byte on: one that comes early refuses, and saves the rest.
     let refusal: FerryError | undefined;
     const hold = this.#wire.hold();
-    const replying = this.#reply("put").catch((error) => {
+    const replying = this.#reply("put", header).catch((error) => {
       refusal = toFerryError(error);
       throw refusal;
     });
@@ -227,7 +245,7 @@ export class Connection {
       await this.#wire.flush();
       hold[Symbol.dispose]();
       const reply = await replying;
-      if (!reply.unchanged) assertStored(reply, sent.checksum);
+      if (!reply.unchanged) assertStored(reply, sent);
       return reply;
     } catch (reason) {
       hold[Symbol.dispose]();
@@ -251,20 +269,22 @@ export class Connection {
    * before the last of the body has left.
    */
   async *exchange<T>(
-    header: Readonly<Record<string, unknown>>,
+    header: RequestHeader,
     pieces: AsyncIterable<Uint8Array>,
     { decode, algorithm = "md5" }: { decode: (line: string) => T; algorithm?: Algorithm },
   ): AsyncGenerator<T[], void, void> {
     const sending = (async () => {
       using _hold = this.#wire.hold();
-      await sendStreamed(this.#wire, header, pieces, { algorithm });
+      const sent = await sendStreamed(this.#wire, header, pieces, { algorithm });
       await this.#wire.flush();
+      return sent;
     })();
     let sent = false;
     sending.then(() => sent = true, () => {});
     try {
-      yield* this.#lines(await this.#nextReply(), decode);
-      await sending;
+      const reply = await this.#nextReply();
+      yield* this.#lines(header, reply, decode);
+      assertCompared(reply.body, (await sending).checksum);
     } finally {
       // Nothing can follow a body that is still on its way.
       if (!sent) this.#wire.close();
@@ -331,9 +351,15 @@ export class Connection {
     if (failure) throw failure;
   }
 
-  async #reply<Kind extends keyof Replies>(kind: Kind): Promise<Replies[Kind]> {
+  async #reply<Kind extends keyof Replies>(
+    kind: Kind,
+    request: RequestHeader,
+  ): Promise<Replies[Kind]> {
     const { header, body } = await this.#readReply();
-    return await this.#consume(body, () => parseReply(kind, header));
+    return await this.#consume(body, () => {
+      assertAnswers(request, header);
+      return parseReply(kind, header);
+    });
   }
 
   async #readReply(): Promise<Frame> {
@@ -342,10 +368,15 @@ export class Connection {
   }
 
   async #nextReply(): Promise<Frame> {
-    const frame = await this.#wire.readFrame();
-    if (frame) return frame;
-    this.#wire.close();
-    throw new FerryError("closed", "the server ended the connection");
+    try {
+      const frame = await this.#wire.readFrame();
+      if (frame) return frame;
+      throw new FerryError("closed", "the server ended the connection");
+    } catch (error) {
+      // Where the next reply begins is not known.
+      this.#wire.close();
+      throw error;
+    }
   }
 
   /** Runs what reads a body, and sees to it that the next reply can be read, or that none is. */
@@ -356,19 +387,6 @@ export class Connection {
       if (!body.ended && !await body.drain().catch(() => false)) this.#wire.close();
     }
   }
-}
-
-/**
- * Fails where the server has not got what was sent.
- *
- * @throws {FerryError} `checksum_mismatch`
- */
-export function assertStored({ checksum }: Replies["put"], sent: Checksum): void {
-  if (sameChecksum(checksum, sent)) return;
-  throw new FerryError(
-    "checksum_mismatch",
-    `the server has ${checksum}, and ${sent} was sent`,
-  );
 }
 
 /** Gives the error that ends a transfer early, if there is one. */

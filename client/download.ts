@@ -36,6 +36,7 @@ import {
 import type { ByteSink } from "../lib/storage.ts";
 import { checksumOfSource, receive, type Verified } from "../lib/transfer.ts";
 import type { Frame } from "../lib/wire.ts";
+import { assertBegins } from "./answers.ts";
 import type { Connection } from "./connection.ts";
 import { kindOfSpecial } from "./destination.ts";
 import { nothingMoved } from "./dry_run.ts";
@@ -130,7 +131,9 @@ async function pour(
 ): Promise<Transferred> {
   const request = { op: "get", filename, ...checksumKeys(algorithm, null) };
   return await connection.fetch(request, async ({ header, body }) => {
-    const { size } = parseReply("get", header);
+    const reply = parseReply("get", header);
+    assertBegins(reply);
+    const { size } = reply;
     let bytes = 0;
     const onBytes = (count: number) =>
       onProgress?.({ filename, bytes: bytes += count, total: size });
@@ -175,10 +178,9 @@ interface Target {
 async function store({ header, body }: Frame, target: Target): Promise<Transferred> {
   const { part: { staged, behind }, out, made, filename, options } = target;
   const { onProgress, overwrite = "never", preserve, durability = "full" } = options;
-  const { size, mtime, mode, offset } = parseReply("get", header);
-  if (offset !== 0 && offset !== behind?.size) {
-    throw new FerryError("bad_header", "the server goes on where nobody asked it to");
-  }
+  const reply = parseReply("get", header);
+  assertBegins(reply, behind?.size);
+  const { size, mtime, mode, offset } = reply;
   if (behind && offset === 0) {
     // It is not a part of what the server has now.
     staged.truncate(0);

@@ -99,7 +99,7 @@ export async function exec(
 /** @throws {FerryError} `too_large` */
 function assertFits(header: Readonly<Record<string, unknown>>): void {
   try {
-    encodeHeader(header);
+    encodeHeader(header, { checksum: true });
   } catch (error) {
     if (!(error instanceof FerryError && error.code === "bad_header")) throw error;
     const reason = `a command and its arguments have room in ${MAX_HEADER_BYTES} bytes only`;
@@ -130,7 +130,11 @@ async function converse(
     if (!reply) throw new FerryError("closed", "the server ended the connection");
     body = reply.body;
     // The command may take so long, and read nothing and write nothing meanwhile.
-    wire.patience = parseReply("exec", reply.header).timeout_ms;
+    const { timeout_ms } = parseReply("exec", reply.header);
+    if (typeof header.timeout_ms === "number" && timeout_ms > header.timeout_ms) {
+      throw new FerryError("bad_header", "the server allows more time than it was asked for");
+    }
+    wire.patience = timeout_ms;
     const { checksum, size } = await receiveOutput(body, sinks);
     if (!body.closing) throw new FerryError("bad_header", "the output has no closing header");
     const { exit_code, signal, timed_out } = parseExecEnd(body.closing);

@@ -5,6 +5,7 @@
  */
 
 import { FerryError, quote } from "../lib/errors.ts";
+import { HEADER_CHECKSUMS } from "../lib/header_checksum.ts";
 import { type HelloReply, parseReply, PROTOCOL_VERSION, type Replies } from "../lib/header.ts";
 import { MECHANISM, ScramClient } from "../lib/scram.ts";
 import type { Token } from "../lib/token.ts";
@@ -19,11 +20,14 @@ import type { Wire } from "../lib/wire.ts";
  */
 export async function greet(wire: Wire, token: Token | undefined): Promise<HelloReply> {
   const scram = token && new ScramClient({ username: token.id, secret: token.secret });
+  wire.headerChecksums = "sent";
   const hello = await ask(wire, "hello", {
     op: "hello",
     versions: [PROTOCOL_VERSION],
+    features: [HEADER_CHECKSUMS],
     ...(scram ? { scram: scram.first } : {}),
   });
+  wire.headerChecksums = hello.features.includes(HEADER_CHECKSUMS) ? "required" : "off";
   if (hello.auth === "none") {
     if (!scram) return hello;
     // Whoever has taken the server's place may well ask for nothing.

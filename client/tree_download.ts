@@ -22,7 +22,8 @@ import {
 } from "../lib/staging.ts";
 import { checksumOfSource, receive } from "../lib/transfer.ts";
 import type { Frame } from "../lib/wire.ts";
-import type { Connection } from "./connection.ts";
+import { assertAnswers, assertBegins } from "./answers.ts";
+import type { Connection, PipelinedRequest } from "./connection.ts";
 import { assertReplaceable, assertWhole, download } from "./download.ts";
 import { nothingMoved } from "./dry_run.ts";
 import { type Connections, eachOf } from "./jobs.ts";
@@ -40,6 +41,11 @@ interface Item {
   /** Its name below the directory. */
   name: FileName;
   path: string;
+}
+
+/** A request for a small file. */
+interface SmallItem extends PipelinedRequest {
+  item: Item;
 }
 
 /** Makes room for files under their paths. */
@@ -102,7 +108,7 @@ export class TreeDownload {
     }
     try {
       await eachOf(connections, this.#small(), (connection, small) => {
-        return connection.pipeline(small, (reply, { item }) => this.#store(reply, item));
+        return connection.pipeline(small, (reply, request) => this.#store(reply, request));
       });
     } finally {
       await Promise.all(this.#publishing);
@@ -215,7 +221,7 @@ export class TreeDownload {
     return decision === "send";
   }
 
-  async *#small() {
+  async *#small(): AsyncGenerator<SmallItem, void, void> {
     const checksum = checksumKeys(this.#algorithm, null);
     for (const item of [...this.#left.values()]) {
       const { filename, size } = item.entry;
@@ -225,10 +231,13 @@ export class TreeDownload {
   }
 
   /** Takes a small file from its reply, and leaves its flush to the group. */
-  async #store({ header, body }: Frame, item: Item): Promise<void> {
+  async #store({ header, body }: Frame, { header: request, item }: SmallItem): Promise<void> {
     let staged: StagedFile | undefined;
     try {
-      const { size, mtime, mode } = parseReply("get", header);
+      assertAnswers(request, header);
+      const reply = parseReply("get", header);
+      assertBegins(reply);
+      const { size, mtime, mode } = reply;
       staged = stage(dirname(item.path));
       const { checksum } = assertWhole(size, await receive(body, staged));
       const publishing = this.#publish(item, staged, { checksum, size, mtime, mode });

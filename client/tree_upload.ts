@@ -17,12 +17,13 @@ import {
 } from "../lib/manifest.ts";
 import { checksumOfSource } from "../lib/transfer.ts";
 import type { Frame } from "../lib/wire.ts";
-import { assertStored, type Connection, type PipelinedRequest } from "./connection.ts";
+import { assertAnswers, assertStored } from "./answers.ts";
+import type { Connection, PipelinedRequest } from "./connection.ts";
 import { nothingMoved } from "./dry_run.ts";
 import { type Connections, eachOf } from "./jobs.ts";
 import { type LocalEntry, walkLocal } from "./local_tree.ts";
 import type { PutTreeOptions, Transferred } from "./options.ts";
-import { assertStoredAs, upload } from "./upload.ts";
+import { upload } from "./upload.ts";
 
 /** Files up to this size go without an offer, one behind the other. */
 const SMALL_BYTES = 1024 * 1024;
@@ -130,15 +131,15 @@ export class TreeUpload {
   }
 
   /** Takes the reply to a small file or an empty directory. */
-  #stored({ header }: Frame, { item, checksum }: SmallItem): Promise<void> {
+  #stored({ header }: Frame, { header: request, body, item, checksum }: SmallItem): Promise<void> {
     try {
+      assertAnswers(request, header);
       if (item.type === "directory") parseReply("done", header);
       else {
         const { filename } = item;
         const reply = parseReply("put", header);
-        assertStoredAs(filename, reply);
         const { unchanged, size } = reply;
-        if (!unchanged) assertStored(reply, checksum!);
+        if (!unchanged) assertStored(reply, { checksum: checksum!, size: body!.length });
         const crossed = { transferred: size, resumedFrom: 0 };
         this.#done(item, { filename, checksum, size, skipped: unchanged, ...crossed });
       }

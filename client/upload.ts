@@ -14,7 +14,6 @@ import {
   resumeMd5,
   sameChecksum,
 } from "../lib/checksum.ts";
-import { FerryError, quote } from "../lib/errors.ts";
 import { checksumKeys, type Replies } from "../lib/header.ts";
 import { LocalFile } from "../lib/local_file.ts";
 import type { ByteSource } from "../lib/storage.ts";
@@ -265,19 +264,8 @@ function done(
   reply: Replies["put"],
   crossed: { transferred: number; resumedFrom: number },
 ): Transferred {
-  assertStoredAs(filename, reply);
   const { checksum, size, unchanged } = reply;
   return { filename, checksum, size, skipped: unchanged, ...crossed };
-}
-
-/**
- * Names have no checksum: one that was damaged on its way shows in the reply.
- *
- * @throws {FerryError} `bad_header`
- */
-export function assertStoredAs(filename: string, reply: Replies["put"]): void {
-  if (reply.filename === filename) return;
-  throw new FerryError("bad_header", `the server stored it as ${quote(reply.filename)}`);
 }
 
 function sourceOf(bytes: Uint8Array): ByteSource {

@@ -10,6 +10,13 @@
 import * as v from "valibot";
 import { FerryError, isErrorCode } from "./errors.ts";
 import { type Algorithm, algorithmOf, ALGORITHMS, type Checksum, isMd5 } from "./checksum.ts";
+import {
+  addChecksum,
+  hasChecksum,
+  HEADER_CHECKSUMS,
+  isIntact,
+  makeRoom,
+} from "./header_checksum.ts";
 import { type Overwrite, OVERWRITE_POLICIES } from "./overwrite.ts";
 
 /** The version of the protocol that this program speaks. */
@@ -50,6 +57,8 @@ export interface HelloRequest {
   op: "hello";
   /** The versions of the protocol, any order. */
   versions: number[];
+  /** The optional parts of the protocol that the client uses if the server has them. */
+  features: string[];
   /** The first message of an exchange in which the client proves who it is. */
   scram?: string | undefined;
 }
@@ -334,13 +343,19 @@ const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
 /**
  * The bytes of a header, without the length before them.
  *
+ * @param checksum whether it is to end with a checksum of itself
  * @throws {FerryError} `bad_header` where they are more than {@linkcode MAX_HEADER_BYTES}
  */
-export function encodeHeader(header: Readonly<Record<string, unknown>>): Uint8Array {
-  const bytes = encoder.encode(toJson(header));
+export function encodeHeader(
+  header: Readonly<Record<string, unknown>>,
+  { checksum = false } = {},
+): Uint8Array {
+  const json = toJson(header);
+  const bytes = encoder.encode(checksum ? makeRoom(json) : json);
   if (bytes.length > MAX_HEADER_BYTES) {
     throw new FerryError("bad_header", `the header is longer than ${MAX_HEADER_BYTES} bytes`);
   }
+  if (checksum) addChecksum(bytes);
   return bytes;
 }
 
@@ -360,9 +375,12 @@ function exactInteger(_key: string, value: unknown): unknown {
 /**
  * Reads a header and checks the keys that the framing depends on.
  *
- * @throws {FerryError} `bad_header`; where the next message starts is not known then
+ * @param checksum whether it has to end with a checksum of itself; one that it has is checked in any case
+ * @throws {FerryError} `bad_header`, `checksum_mismatch`; where the next message starts is not known then
  */
-export function decodeHeader(bytes: Uint8Array): Header {
+export function decodeHeader(bytes: Uint8Array, { checksum = false } = {}): Header {
+  const hasOne = hasChecksum(bytes);
+  if ((hasOne || checksum) && !isIntact(bytes)) throw damaged();
   let text: string;
   try {
     text = decoder.decode(bytes);
@@ -378,7 +396,18 @@ export function decodeHeader(bytes: Uint8Array): Header {
   // To the check below an array is an object like any other.
   if (Array.isArray(value)) throw new FerryError("bad_header", "the header is not an object");
   const header = check(framing, value);
+  if (!hasOne && mentionsChecksum(header)) throw damaged();
   return { ...header, total_size: header.total_size ?? null, ...readChecksum(header) };
+}
+
+/** Whether a header says that it has a checksum: by its key, or by a `hello` that announces them. */
+function mentionsChecksum({ crc32, features }: Readonly<Record<string, unknown>>): boolean {
+  return crc32 !== undefined || Array.isArray(features) && features.includes(HEADER_CHECKSUMS);
+}
+
+function damaged(): FerryError {
+  const reason = "a header was damaged on its way: it does not end with the checksum of what came";
+  return new FerryError("checksum_mismatch", reason);
 }
 
 /** The keys of a header that say what its body is checked with, and its checksum where that is known. */
@@ -496,6 +525,9 @@ const overwrite = v.optional(
   "never",
 );
 
+/** The optional parts of the protocol that one side of a connection has. */
+const features = v.optional(v.array(string), () => []);
+
 const REQUESTS: { readonly [Op in Request["op"]]: v.GenericSchema<unknown, unknown> } = {
   hello: v.object({
     op: v.literal("hello"),
@@ -503,6 +535,7 @@ const REQUESTS: { readonly [Op in Request["op"]]: v.GenericSchema<unknown, unkno
       v.array(integer(0, 2 ** 31 - 1), "is not an array"),
       v.maxLength(64, "has more than 64 items"),
     ),
+    features,
     scram: v.optional(string),
   }),
   auth: v.object({ op: v.literal("auth"), scram: string }),
@@ -638,7 +671,7 @@ const replies = {
   hello: v.object({
     status: ok,
     version: integer(0, 2 ** 31 - 1),
-    features: v.optional(v.array(string), () => []),
+    features,
     auth: v.optional(string, "none"),
     agent: v.optional(string, "unknown"),
     scram: v.optional(string),

@@ -62,6 +62,12 @@ export interface SendOptions {
   stop?: (() => FerryError | undefined) | undefined;
 }
 
+/** Options of {@linkcode sendStreamed}. */
+export interface StreamOptions extends Pick<SendOptions, "algorithm" | "onBytes"> {
+  /** Asked at the end for further keys of the closing header. */
+  closing?: (() => Readonly<Record<string, unknown>>) | undefined;
+}
+
 /**
  * Reads a small source whole, into a buffer of its size.
  *
@@ -171,7 +177,7 @@ export async function sendStreamed(
   wire: Wire,
   header: Readonly<Record<string, unknown>>,
   pieces: AsyncIterable<Uint8Array>,
-  { algorithm = "md5", onBytes }: Pick<SendOptions, "algorithm" | "onBytes"> = {},
+  { algorithm = "md5", onBytes, closing }: StreamOptions = {},
 ): Promise<Verified> {
   const digest = await createDigest(algorithm);
   let size = 0;
@@ -188,16 +194,17 @@ export async function sendStreamed(
     await closeWithError(wire, error);
   }
   const sent = { checksum: digest.checksum(), size };
-  return await closeBody(wire, header, { algorithm, sent });
+  return await closeBody(wire, header, { algorithm, sent, keys: closing?.() });
 }
 
 async function closeBody(
   wire: Wire,
   header: Readonly<Record<string, unknown>>,
-  { source, algorithm, sent }: {
+  { source, algorithm, sent, keys }: {
     source?: ByteSource;
     algorithm: Algorithm;
     sent: Verified;
+    keys?: Readonly<Record<string, unknown>> | undefined;
   },
 ): Promise<Verified> {
   try {
@@ -207,7 +214,13 @@ async function closeBody(
   }
   const { checksum, size } = sent;
   const { filename } = header;
-  await wire.writeFrame({ end: true, filename, ...checksumKeys(algorithm, checksum), size });
+  await wire.writeFrame({
+    end: true,
+    filename,
+    ...checksumKeys(algorithm, checksum),
+    size,
+    ...keys,
+  });
   return sent;
 }
 

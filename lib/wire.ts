@@ -90,6 +90,12 @@ export class Wire {
   #writeFailure: FerryError | undefined;
   #closed = false;
 
+  /**
+   * Whether headers have a checksum of their own: `sent` adds one to each that is sent, `required` refuses one
+   * that comes without it as well. One that has a wrong one is refused in any case.
+   */
+  headerChecksums: "off" | "sent" | "required" = "off";
+
   /** How many bytes have been handed to the connection. */
   bytesWritten = 0;
 
@@ -102,7 +108,8 @@ export class Wire {
   /**
    * The next message, or null where the peer ended the connection between two messages.
    *
-   * @throws {FerryError} `bad_header`, `closed` in the middle of a header, `timeout`
+   * @throws {FerryError} `bad_header`, `checksum_mismatch` for a header that was damaged, `closed` in the middle
+   * of one, `timeout`
    */
   readFrame(): Promise<Frame | null> {
     if (this.#body && !this.#body.ended) {
@@ -120,7 +127,8 @@ export class Wire {
    * The next header, or null where the connection ended in front of it. Only
    * {@linkcode Wire.readFrame} and {@linkcode IncomingBody} call this: they know what follows it.
    *
-   * @throws {FerryError} `bad_header`, `closed` in the middle of a header, `timeout`
+   * @throws {FerryError} `bad_header`, `checksum_mismatch` for a header that was damaged, `closed` in the middle
+   * of one, `timeout`
    */
   async readHeader(): Promise<Header | null> {
     if (!await this.#fill(LENGTH_BYTES)) {
@@ -143,7 +151,9 @@ export class Wire {
     }
     const from = this.#start + LENGTH_BYTES;
     this.#start = from + length;
-    const header = decodeHeader(this.#inputBytes.subarray(from, this.#start));
+    const header = decodeHeader(this.#inputBytes.subarray(from, this.#start), {
+      checksum: this.headerChecksums === "required",
+    });
     // What follows may take long, and needs no room for a next message.
     if (this.#start === this.#end && !this.#ahead) this.#releaseInput();
     return header;
@@ -344,7 +354,7 @@ export class Wire {
    * @throws {FerryError} `bad_header` where the header is too long, `closed`, `timeout`
    */
   async writeFrame(header: Readonly<Record<string, unknown>>, body?: Uint8Array): Promise<void> {
-    const bytes = encodeHeader(header);
+    const bytes = encodeHeader(header, { checksum: this.headerChecksums !== "off" });
     const length = new Uint8Array(LENGTH_BYTES);
     new DataView(length.buffer).setInt32(0, bytes.length, true);
     await this.writeBytes(length);
@@ -604,8 +614,9 @@ export class IncomingBody {
   /**
    * Reads some bytes, at least one; 0 says that the body has ended.
    *
-   * @throws {FerryError} `closed` or `timeout`; `bad_header` where the framing is wrong; what the
-   * sender reports instead of closing the body
+   * @throws {FerryError} `closed` or `timeout`; `bad_header` where the framing is wrong; `checksum_mismatch`
+   * where a header was damaged or a size is not that of what came; what the sender reports instead of closing
+   * the body
    */
   async read(into: Uint8Array): Promise<number> {
     while (!this.#ended) {

@@ -8,7 +8,7 @@
 import { getLogger } from "@logtape/logtape";
 import { BUFFERS } from "../lib/buffers.ts";
 import type { Digest } from "../lib/checksum.ts";
-import { FerryError, quote, toFerryError } from "../lib/errors.ts";
+import { type ErrorCode, FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { parseDirectoryName, parseFileName } from "../lib/file_name.ts";
 import {
   type AuthRequest,
@@ -27,6 +27,7 @@ import {
   type PutRequest,
   type Request,
 } from "../lib/header.ts";
+import { HEADER_CHECKSUMS } from "../lib/header_checksum.ts";
 import {
   decodeLines,
   decodeManifestLine,
@@ -60,6 +61,13 @@ import { Uploads } from "./uploads.ts";
 
 /** The optional parts of the protocol that this server has. */
 const FEATURES = ["streamed", "pipelining", "offer", "resume", "compare", "sha256", "xxh128"];
+
+/** What ends a connection with a reply: where the next message starts is not known behind it. */
+const UNREADABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "bad_header",
+  "checksum_mismatch",
+  "busy",
+]);
 
 /** Files up to this size are read before their reply begins. */
 const SMALL_BYTES = 64 * 1024;
@@ -212,7 +220,7 @@ export class Session {
       return await this.#wire.readFrame();
     } catch (error) {
       const failure = toFerryError(error);
-      if (failure.code !== "bad_header" && failure.code !== "busy") throw failure;
+      if (!UNREADABLE.has(failure.code)) throw failure;
       // Where the next message starts is not known: say so, and end.
       await this.#refuse(failure.during("read a header"));
       return null;
@@ -325,9 +333,12 @@ export class Session {
     const { permit } = task;
     const { storage } = this.#options;
     switch (request.op) {
-      case "hello":
-        await this.#reply(await this.#hello(request));
+      case "hello": {
+        const reply = await this.#hello(request);
+        if (reply.features.includes(HEADER_CHECKSUMS)) this.#wire.headerChecksums = "required";
+        await this.#reply(reply);
         break;
+      }
       case "auth":
         await this.#reply(await this.#authenticate(request));
         break;
@@ -372,9 +383,12 @@ export class Session {
   }
 
   /** What a client is told first; where it wants to prove who it is, that begins here. */
-  async #hello(request: HelloRequest): Promise<ReplyHeader> {
+  async #hello(request: HelloRequest): Promise<ReplyHeader & { features: string[] }> {
     const { mechanism: auth, scopes } = this.#identity;
-    const features = this.#options.commands ? [...FEATURES, "exec"] : FEATURES;
+    const features = [...FEATURES];
+    if (this.#options.commands) features.push("exec");
+    // Only to who has announced it: both sides do it then, or none.
+    if (request.features.includes(HEADER_CHECKSUMS)) features.push(HEADER_CHECKSUMS);
     const reply = { ...agree(request, features), auth, agent: `ferryd/${VERSION}` };
     if (auth === "none") return reply;
     const { scram } = request;
@@ -431,14 +445,20 @@ export class Session {
     if (type !== "directory") throw new FerryError("not_a_file", "it is not a directory");
     const { permit } = task;
     const entries = parts ? this.#visibleParts(permit) : storage.list(name, { recursive });
-    return await this.#streamLines(task, { filename }, encodeLines(entries, encodeLine));
+    const pieces = encodeLines(entries, encodeLine);
+    return await this.#streamLines(task, { keys: { filename }, pieces });
   }
 
   /** Sends lines for as long as the client may have them. */
   async #streamLines(
     { action, permit }: Task,
-    keys: ReplyHeader,
-    pieces: AsyncGenerator<Uint8Array, void, void>,
+    { keys, pieces, closing }: {
+      /** The keys of the opening header. */
+      keys?: ReplyHeader;
+      pieces: AsyncGenerator<Uint8Array, void, void>;
+      /** The keys of the closing header. */
+      closing?: () => ReplyHeader;
+    },
   ): Promise<boolean> {
     const permitted = {
       [Symbol.asyncIterator]: () => ({ next: () => permit.wait(pieces.next()) }),
@@ -446,7 +466,7 @@ export class Session {
     let failure: FerryError | undefined;
     const goOn = await this.#stream(action, async () => {
       try {
-        await sendStreamed(this.#wire, { status: "ok", ...keys }, permitted);
+        await sendStreamed(this.#wire, { status: "ok", ...keys }, permitted, { closing });
       } catch (error) {
         failure = toFerryError(error);
         throw failure;
@@ -479,7 +499,10 @@ export class Session {
     const lines = decodeLines(verifiedPieces(body), decodeManifestLine);
     const assertMay = (filename: string) => task.permit.assert({ op: "compare", filename });
     const replies = compareManifest(storage, lines, { overwrite, algorithm, content, assertMay });
-    const goOn = await this.#streamLines(task, {}, encodeLines(replies, encodeManifestReply));
+    const answers = encodeLines(replies, encodeManifestReply);
+    // All of the body has been read and verified by then.
+    const closing = () => ({ compared: body.checksum });
+    const goOn = await this.#streamLines(task, { pieces: answers, closing });
     return goOn && await this.#skip(body);
   }
 
@@ -544,7 +567,7 @@ function describe(request: Request): string {
   }
 }
 
-function agree({ versions }: HelloRequest, features: readonly string[]): ReplyHeader {
+function agree({ versions }: HelloRequest, features: string[]) {
   if (!versions.includes(PROTOCOL_VERSION)) {
     throw new FerryError(
       "bad_version",

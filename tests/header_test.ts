@@ -261,7 +261,7 @@ Deno.test("encodeHeader() keeps a name with an unpaired surrogate, so that it ca
 
 Deno.test("parseRequest() supplies the defaults of every operation", () => {
   const cases: [keys: Record<string, unknown>, request: Record<string, unknown>][] = [
-    [{ op: "hello", versions: [1, 2] }, { op: "hello", versions: [1, 2] }],
+    [{ op: "hello", versions: [1, 2] }, { op: "hello", versions: [1, 2], features: [] }],
     [{ op: "ping" }, { op: "ping" }],
     [{ op: "put", filename: "f" }, {
       op: "put",
@@ -357,6 +357,8 @@ Deno.test("parseRequest() says which key is missing or wrong", () => {
     [{ op: "hello", versions: [1, 1.5] }, "versions.1 is not an integer"],
     [{ op: "hello", versions: [2 ** 31] }, "versions.0 is more than 2147483647"],
     [{ op: "hello", versions: Array(65).fill(1) }, "versions"],
+    [{ op: "hello", versions: [1], features: "resume" }, "features"],
+    [{ op: "hello", versions: [1], features: [1] }, "features.0 is not a string"],
     [{ op: "get" }, "filename is missing"],
     [{ op: "stat" }, "filename is missing"],
     [{ op: "mkdir" }, "filename is missing"],
@@ -607,6 +609,7 @@ Deno.test("parseRequest() takes a proof in a hello and in an auth, as text", () 
   assertEquals(parseRequest(header({ op: "hello", versions: [1], scram })), {
     op: "hello",
     versions: [1],
+    features: [],
     scram,
   });
   assertFails(() => parseRequest(header({ op: "auth" })), "bad_header", "scram");

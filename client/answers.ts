@@ -1,0 +1,84 @@
+/**
+ * Whether a reply answers its request. A server that knows no checksums of headers sends none, and what was
+ * damaged on its way shows by what both of them tell.
+ *
+ * @module
+ */
+
+import { algorithmOf, type Checksum, sameChecksum } from "../lib/checksum.ts";
+import { FerryError, quote } from "../lib/errors.ts";
+import { type Header, type Replies, throwReported } from "../lib/header.ts";
+import type { Verified } from "../lib/transfer.ts";
+import type { IncomingBody } from "../lib/wire.ts";
+
+/** The keys of a request. */
+export type RequestHeader = Readonly<Record<string, unknown>>;
+
+/**
+ * Fails where a reply is not about the name that the request is about, or tells another kind of checksum.
+ *
+ * @throws {FerryError} the error that the reply reports, or `bad_header`
+ */
+export function assertAnswers(request: RequestHeader, reply: Header): void {
+  throwReported(reply);
+  const name = request.to ?? request.filename;
+  const { filename, checksum } = reply;
+  if (name !== undefined && filename !== name) {
+    const told = typeof filename === "string" ? quote(filename) : "no name at all";
+    throw new FerryError("bad_header", `the server answers for ${told}`);
+  }
+  if (checksum === null) return;
+  const [asked] = typeof request.checksum === "string" ? request.checksum.split(":") : ["md5"];
+  const told = algorithmOf(checksum);
+  if (told !== asked) {
+    throw new FerryError("bad_header", `the server tells ${told}, and ${asked} was asked for`);
+  }
+}
+
+/**
+ * Fails where the server has not got what was sent.
+ *
+ * @throws {FerryError} `checksum_mismatch`
+ */
+export function assertStored(reply: Replies["put"], sent: Verified): void {
+  const same = sameChecksum(reply.checksum, sent.checksum) && reply.size === sent.size;
+  if (same) return;
+  throw new FerryError(
+    "checksum_mismatch",
+    `the server has ${reply.size} bytes, ${reply.checksum}, and ${sent.size} bytes, ` +
+      `${sent.checksum}, were sent`,
+  );
+}
+
+/**
+ * Fails where a reply of lines is not streamed: a length that was damaged could stand for none at all.
+ *
+ * @throws {FerryError} `bad_header`
+ */
+export function assertStreamed({ size }: IncomingBody): void {
+  if (size === null) return;
+  throw new FerryError("bad_header", `the server announces ${size} bytes of lines, and no end`);
+}
+
+/**
+ * Fails where the server has compared other files than it was asked about. Older servers do not tell.
+ *
+ * @throws {FerryError} `checksum_mismatch`
+ */
+export function assertCompared({ closing }: IncomingBody, sent: Checksum): void {
+  const compared = closing?.compared;
+  if (compared === undefined || typeof compared === "string" && sameChecksum(compared, sent)) {
+    return;
+  }
+  throw new FerryError("checksum_mismatch", "the server has compared other files than these");
+}
+
+/**
+ * Fails where the body of a file begins elsewhere than in front, and not behind what the client has.
+ *
+ * @throws {FerryError} `bad_header`
+ */
+export function assertBegins({ offset }: Replies["get"], has = 0): void {
+  if (offset === 0 || offset === has) return;
+  throw new FerryError("bad_header", "the server goes on where nobody asked it to");
+}
