@@ -1,7 +1,55 @@
 import { assert, assertEquals } from "@std/assert";
 import { addChecksum, hasChecksum, isIntact, makeRoom } from "../lib/header_checksum.ts";
+import { connect, FsStorage, type Retry, serve, type Server } from "../mod.ts";
+import { FaultyPeer } from "./faulty_peer.ts";
+import { TempDir } from "./programs.ts";
+import { RawPeer } from "./raw_peer.ts";
+import { message } from "./vectors.ts";
 
 const utf8 = new TextEncoder();
+
+/** A server in this process. */
+class Fixture implements AsyncDisposable {
+  readonly dir = new TempDir();
+  readonly #storage = FsStorage.open(this.dir.path, { durability: "none" });
+  server!: Server;
+
+  static async start(): Promise<Fixture> {
+    const fixture = new Fixture();
+    fixture.server = await serve({ storage: fixture.#storage, listen: "127.0.0.1:0" });
+    return fixture;
+  }
+
+  get port(): number {
+    return this.server.addresses[0]!.port;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.server.close();
+    await this.#storage[Symbol.asyncDispose]();
+    await this.dir[Symbol.asyncDispose]();
+  }
+}
+
+const HELLO = { op: "hello", versions: [1], features: ["header-crc32"] };
+
+/** The bytes of a message whose header has a checksum. */
+function checked(header: Record<string, unknown>): Uint8Array {
+  return message(new TextDecoder().decode(withChecksum(JSON.stringify(header))));
+}
+
+/** Sends messages and gives what comes back: "ok" or the code, and whether the header has a checksum. */
+async function answers(port: number, ...messages: (Uint8Array | Record<string, unknown>)[]) {
+  using peer = await RawPeer.connect(port);
+  await peer.send(...messages);
+  await peer.end();
+  const replies: string[] = [];
+  for (let reply; (reply = await peer.receive());) {
+    const { status, code, crc32 } = reply.header;
+    replies.push(`${status === "ok" ? "ok" : code}${crc32 === undefined ? "" : "+crc32"}`);
+  }
+  return replies;
+}
 
 /** A header with its checksum, as bytes. */
 function withChecksum(json: string): Uint8Array<ArrayBuffer> {
@@ -46,5 +94,58 @@ Deno.test("a header without a checksum has none", () => {
   ) {
     const bytes = utf8.encode(json);
     assert(!hasChecksum(bytes) && !isIntact(bytes), json);
+  }
+});
+
+Deno.test("a server puts checksums into all headers for who announces them, and for nobody else", async () => {
+  await using f = await Fixture.start();
+  const requests = [{ op: "ping" }, { op: "stat", filename: "missing" }];
+  const { features: _, ...old } = HELLO;
+  assertEquals(await answers(f.port, old, ...requests), ["ok", "ok", "not_found"]);
+  // Those of a client that announces nothing are looked at all the same.
+  assertEquals(await answers(f.port, ...requests.map(checked)), ["ok", "not_found"]);
+  const both = await answers(f.port, checked(HELLO), ...requests.map(checked));
+  assertEquals(both, ["ok+crc32", "ok+crc32", "not_found+crc32"]);
+});
+
+Deno.test("a header without its checksum, or with another, ends the connection", async () => {
+  await using f = await Fixture.start();
+  const damaged = checked({ op: "mkdir", filename: "a" });
+  damaged[20]! ^= 1;
+  const ping = { op: "ping" };
+  for (const first of [damaged, HELLO]) {
+    assertEquals(await answers(f.port, ping, first, ping), ["ok", "checksum_mismatch"]);
+  }
+  for (const later of [damaged, ping, { ...ping, crc32: "00000000" }]) {
+    const replies = await answers(f.port, checked(HELLO), later, checked(ping));
+    assertEquals(replies, ["ok+crc32", "checksum_mismatch+crc32"]);
+  }
+  assertEquals([...Deno.readDirSync(f.dir.path)].map(({ name }) => name), [".ferry"]);
+});
+
+Deno.test("a hello that is refused agrees on nothing", async () => {
+  await using f = await Fixture.start();
+  const replies = await answers(f.port, checked({ ...HELLO, versions: [2] }), { op: "ping" });
+  assertEquals(replies, ["bad_version", "ok"]);
+});
+
+Deno.test("what a damaged header kept from being done is done once more, on another connection", async () => {
+  await using f = await Fixture.start();
+  const address = `127.0.0.1:${f.port}`;
+  // Where the second request begins, and where the second reply does.
+  await using measured = FaultyPeer.start(f.port);
+  await (await connect(measured.address))[Symbol.asyncDispose]();
+  const [greeting] = measured.passed;
+  assert(greeting);
+  for (const direction of ["up", "down"] as const) {
+    const at = greeting[direction] + 12;
+    await using network = FaultyPeer.start(f.port, { faults: [{ kind: "flip", direction, at }] });
+    const seen: Retry[] = [];
+    await using client = await connect(network.address, { onRetry: (retry) => seen.push(retry) });
+    await client.mkdir(`made/${direction}`);
+    // A server that got it ends the connection behind its answer, which the next try may see first.
+    assertEquals([network.pending, seen[0]?.error.code], [0, "checksum_mismatch"]);
+    await using direct = await connect(address);
+    assertEquals((await direct.stat(`made/${direction}`)).type, "directory");
   }
 });

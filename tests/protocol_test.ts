@@ -1,10 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
-import { decodeHex } from "@std/encoding/hex";
+import { decodeHex, encodeHex } from "@std/encoding/hex";
 import { FerryError, isErrorCode } from "../lib/errors.ts";
 import { MAX_NAME_BYTES, MAX_PART_BYTES, RESERVED_DIRECTORY } from "../lib/file_name.ts";
 import {
   decodeHeader,
   decodeLine,
+  encodeHeader,
   isClosing,
   MAX_HEADER_BYTES,
   MAX_TIMEOUT_MS,
@@ -38,6 +39,7 @@ import { PROJECT, TempDir } from "./programs.ts";
 import { RawPeer } from "./raw_peer.ts";
 import { RFC7677 } from "./scram_vector.ts";
 import { BAD, bytesOf, firstHeader, message } from "./vectors.ts";
+import { runPython } from "./python.ts";
 
 const PAGE = Deno.readTextFileSync(`${PROJECT}PROTOCOL.md`);
 const ascii = new TextDecoder("latin1");
@@ -254,6 +256,51 @@ Deno.test("PROTOCOL.md shows commands that run as it says", async () => {
     assertEquals(new TextDecoder().decode(firstHeader(reply)), json);
     const body = reply.subarray(4 + firstHeader(reply).length);
     assertEquals(ascii.decode(body), json.includes('"stream"') ? "hello\n" : "");
+  }
+});
+
+Deno.test("PROTOCOL.md shows headers with checksums that are said as it says", async () => {
+  await using server = new Fixture();
+  using peer = await server.connect();
+  const [shown, ...more] = blocks("wire").filter(({ info }) => info === "checksums");
+  assert(shown && more.length === 0);
+  // The value of agent is the server's own, and with it the checksum of that header.
+  const agent = /"agent":"[^"]*","crc32":"[^"]*"/;
+  for (const line of shown.lines) {
+    const json = line.slice(2);
+    if (line.startsWith("> ")) {
+      await peer.send(message(json));
+      continue;
+    }
+    const reply = new TextDecoder().decode(firstHeader((await readRaw(peer))!));
+    assertEquals(reply.replace(agent, ""), json.replace(agent, ""));
+  }
+});
+
+Deno.test("PROTOCOL.md shows functions in Python that make and check checksums of headers", async () => {
+  const [shown, ...more] = blocks("python");
+  assert(shown && more.length === 0);
+  const script = [
+    "import json, struct, sys, zlib",
+    ...shown.lines,
+    "for line in sys.stdin:",
+    "  header, *messages = json.loads(line)",
+    "  print(with_checksum(header).hex(), *[is_intact(bytes.fromhex(hex)) for hex in messages])",
+  ].join("\n");
+  const headers = [{}, { op: "ping" }, { op: "get", filename: "é" }];
+  const input = headers.map((header) => {
+    const ours = message(new TextDecoder().decode(encodeHeader(header, { checksum: true })));
+    const damaged = ours.slice();
+    damaged[0]! ^= 1;
+    return JSON.stringify([header, encodeHex(ours), encodeHex(damaged)]);
+  });
+  const { code, stdout, stderr } = await runPython(script, input.join("\n"));
+  assertEquals(code, 0, stderr);
+  for (const [turn, line] of stdout.trim().split("\n").entries()) {
+    const [theirs, ...intact] = line.split(" ");
+    const header = decodeHeader(firstHeader(decodeHex(theirs!)), { checksum: true });
+    const { total_size: _, algorithm: __, checksum: ___, crc32: ____, ...keys } = header;
+    assertEquals([keys, ...intact], [headers[turn], "True", "False"]);
   }
 });
 

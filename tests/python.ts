@@ -7,19 +7,28 @@
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { type Outcome, outcome, PROJECT } from "./programs.ts";
 
+interface PythonOptions {
+  cwd?: string;
+  stdin?: "null" | "piped";
+  env?: Record<string, string>;
+}
+
 /** Starts one of the scripts. */
 export function spawnPython(
   script: string,
   args: string[],
-  { cwd = PROJECT, stdin = "null", env = {} }: {
-    cwd?: string;
-    stdin?: "null" | "piped";
-    env?: Record<string, string>;
-  } = {},
+  options: PythonOptions = {},
+): Deno.ChildProcess {
+  return spawn([`${PROJECT}fixtures/${script}`, ...args], options);
+}
+
+function spawn(
+  args: string[],
+  { cwd = PROJECT, stdin = "null", env = {} }: PythonOptions,
 ): Deno.ChildProcess {
   try {
     return new Deno.Command("python3", {
-      args: ["-B", `${PROJECT}fixtures/${script}`, ...args],
+      args: ["-B", ...args],
       cwd,
       env,
       stdin,
@@ -34,6 +43,15 @@ export function spawnPython(
       { cause: error },
     );
   }
+}
+
+/** Runs a script that is given as text, with something on its standard input. */
+export async function runPython(script: string, input: string): Promise<Outcome> {
+  const child = spawn(["-c", script], { stdin: "piped" });
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(input));
+  await writer.close();
+  return await outcome(child);
 }
 
 /** A classic_*_server.py, which says first where it listens. */
