@@ -55,6 +55,7 @@ export type { Entry, HelloReply, PartEntry } from "./lib/header.ts";
 export type { Overwrite } from "./lib/overwrite.ts";
 export type { Durability } from "./lib/staging.ts";
 export type {
+  Bounds,
   ByteSink,
   ByteSource,
   CommitOptions,

@@ -17,7 +17,7 @@ import type { Room } from "./staging.ts";
  */
 export class Batch implements Disposable {
   readonly #jail: Jail;
-  readonly #directories = new Map<string, Directory | FerryError>();
+  readonly #directories = new Map<Jail, Map<string, Directory | FerryError>>();
   readonly #made: Directory[] = [];
 
   /** A batch for a jail. */
@@ -31,38 +31,43 @@ export class Batch implements Disposable {
    * @throws {FerryError} as {@linkcode Jail.find}
    */
   look(name: FileName): Deno.FileInfo | undefined {
-    const directory = this.#above(name, () => this.#jail.enter(parentName(name)));
-    const info = this.#jail.peek(directory, basename(name));
+    const jail = this.#jail;
+    const open = () => jail.enter(parentName(name), basename(name));
+    const info = jail.peek(this.#above(name, jail, open), basename(name));
     if (!info?.isSymlink) return info;
-    using place = this.#jail.look(name);
+    using place = jail.look(name);
     return place?.info;
   }
 
   /**
    * Makes the directories above a name.
    *
+   * @param jail how far this name may lead, where that is less far than the others
    * @throws {FerryError} as {@linkcode Jail.makeParent}
    */
-  room(name: FileName): Room {
+  room(name: FileName, jail = this.#jail): Room {
     const from = this.#made.length;
-    const directory = this.#above(name, () => this.#jail.makeParent(name, this.#made));
+    const directory = this.#above(name, jail, () => jail.makeParent(name, this.#made));
     return {
-      path: this.#jail.pathIn(directory, name),
+      path: jail.pathIn(directory, name),
       directory,
       made: this.#made.slice(from),
     };
   }
 
-  #above(name: FileName, open: () => Directory): Directory {
+  /** What is known by one jail's answers is known to that one alone. */
+  #above(name: FileName, jail: Jail, open: () => Directory): Directory {
     const parent = parentName(name);
-    let directory = this.#directories.get(parent);
+    const directories = this.#directories.get(jail) ?? new Map<string, Directory | FerryError>();
+    this.#directories.set(jail, directories);
+    let directory = directories.get(parent);
     if (!directory) {
       try {
         directory = open();
       } catch (error) {
         directory = toFerryError(error);
       }
-      this.#directories.set(parent, directory);
+      directories.set(parent, directory);
     }
     if (directory instanceof FerryError) throw directory;
     return directory;
@@ -70,7 +75,8 @@ export class Batch implements Disposable {
 
   /** Lets go of the directories. */
   [Symbol.dispose](): void {
-    for (const directory of [...this.#directories.values(), ...this.#made]) {
+    const found = Array.from(this.#directories.values(), (each) => [...each.values()]).flat();
+    for (const directory of [...found, ...this.#made]) {
       if (directory instanceof Directory) directory[Symbol.dispose]();
     }
   }

@@ -63,6 +63,11 @@ export class Directory implements ChangedDirectory, Disposable {
     return this.#handle ? `${this.#handles!.path}/${this.#handle.descriptor}` : this.#path || "/";
   }
 
+  /** Where it was found: a path without links, which may lead elsewhere by now. */
+  get found(): string {
+    return this.#path;
+  }
+
   /** The path of an entry. */
   at(name: string): string {
     return `${this.#handle ? this.path : this.#path}/${name}`;

@@ -74,6 +74,9 @@ interface Missing {
   behindLink: number | undefined;
 }
 
+/** Whether a path that links led to may be gone on with: see `Bounds` in `storage.ts`. */
+export type Reaches = (path: string) => boolean;
+
 /** A root directory that no name leads out of. */
 export class Jail implements Disposable {
   /** The root. */
@@ -82,16 +85,28 @@ export class Jail implements Disposable {
   readonly root: string;
   /** The parts of the paths by which an absolute link may mean the root. */
   readonly #bases: readonly string[][];
-  readonly #hidden = new Set<string>();
+  readonly #hidden: Set<string>;
+  /** Undefined where all of the root may be reached. */
+  readonly #reaches: Reaches | undefined;
   /** The directory that a file could be made in when that was last asked: most ask for the same again. */
   #placeable: FileName | "" | undefined;
 
   /**
-   * Opens a root.
+   * Opens a root; or has one that is open once more, for somebody who may not reach all of it. That one is not
+   * disposed of.
    *
    * @throws what the runtime throws
    */
-  constructor(root: string) {
+  constructor(root: string | Jail, reaches?: Reaches) {
+    this.#reaches = reaches;
+    if (root instanceof Jail) {
+      this.root = root.root;
+      this.directory = root.directory;
+      this.#bases = root.#bases;
+      this.#hidden = root.#hidden;
+      return;
+    }
+    this.#hidden = new Set();
     this.root = PLATFORM.slashed(Deno.realPathSync(root));
     this.#bases = [this.root, resolve(root)].map(partsOf);
     this.directory = Directory.open(this.root);
@@ -167,7 +182,7 @@ export class Jail implements Disposable {
     }
     const file = directory.open(name, info);
     // Where a path is all there is, this is as much as can be told.
-    if (file && (directory.pinned || this.#isInRoot(Deno.realPathSync(path)))) return file;
+    if (file && (directory.pinned || this.#mayLead(Deno.realPathSync(path)))) return file;
     void file?.[Symbol.asyncDispose]();
     throw new Replaced();
   }
@@ -175,11 +190,12 @@ export class Jail implements Disposable {
   /**
    * Opens the directory that a name leads to.
    *
+   * @param below what it is opened for, where that is one entry of it
    * @throws {FerryError} as {@linkcode Jail.find}; `not_a_file` where it is none
    */
-  enter(name: FileName | ""): Directory {
+  enter(name: FileName | "", below?: string): Directory {
     return this.#attempt(() => {
-      using place = found(this.#walk(name, { follow: true }));
+      using place = found(this.#walk(name, { follow: true, below }));
       if (place.name === "") return place.directory.hold();
       if (!place.info.isDirectory) throw new FerryError("not_a_file", "it is not a directory");
       return enter(place.directory, place.name, place.info);
@@ -193,6 +209,11 @@ export class Jail implements Disposable {
    * @throws what the runtime throws
    */
   peek(directory: Directory, name: string): Deno.FileInfo | undefined {
+    this.#assertReaches(() => this.pathOf(directory, name));
+    return this.#peek(directory, name);
+  }
+
+  #peek(directory: Directory, name: string): Deno.FileInfo | undefined {
     if (this.#isReserved(directory, name)) throw nothingThere();
     let info: Deno.FileInfo;
     try {
@@ -201,7 +222,7 @@ export class Jail implements Disposable {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
       if (!this.directory.mend()) return undefined;
       this.#hidden.add(this.directory.own!);
-      return this.peek(directory, name);
+      return this.#peek(directory, name);
     }
     if (info.isDirectory && this.#hidden.has(directory.identityAt(name, info))) {
       throw nothingThere();
@@ -219,7 +240,7 @@ export class Jail implements Disposable {
   makeParent(name: FileName, changed: Directory[]): Directory {
     return this.#attempt(() => {
       this.#assertFits(name);
-      const end = this.#walk(parentName(name), { follow: true });
+      const end = this.#walk(parentName(name), { follow: true, below: basename(name) });
       return end instanceof Place ? intoDirectory(end) : this.#make(end, changed);
     });
   }
@@ -236,7 +257,7 @@ export class Jail implements Disposable {
         } catch (error) {
           if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
         }
-        const info = this.peek(directory, part);
+        const info = this.#peek(directory, part);
         if (!info || info.isSymlink) throw new Replaced();
         if (!info.isDirectory) throw partIsNoDirectory();
         const next = enter(directory, part, info);
@@ -262,7 +283,7 @@ export class Jail implements Disposable {
       this.#assertFits(name);
       const parent = parentName(name);
       // This only saves bytes that would come in vain: who gives the name to a file looks again.
-      const known = parent === this.#placeable;
+      const known = parent === this.#placeable && !this.#reaches;
       if (known && (fresh || !existsSync(`${this.root}/${name}`))) return;
       const end = this.#walk(name, { follow: false });
       if (!(end instanceof Place)) {
@@ -293,9 +314,15 @@ export class Jail implements Disposable {
    * @throws {FerryError} `not_found` where no name leads there; `bad_name` where it would be too long
    */
   pathIn(directory: Directory, name: FileName): string {
+    this.#assertReaches(() => this.pathOf(directory, basename(name)));
     if (this.#isReserved(directory, basename(name))) throw nothingThere();
     this.#assertFits(name);
     return directory.at(basename(name));
+  }
+
+  /** The path of an entry of a directory, from the root and without links; of the directory itself for "". */
+  pathOf({ found }: Directory, name: string): string {
+    return [found.slice(this.root.replace(/\/$/, "").length + 1), name].filter(Boolean).join("/");
   }
 
   /** Lets go of the root. */
@@ -303,14 +330,20 @@ export class Jail implements Disposable {
     this.directory.close();
   }
 
-  #walk(name: FileName | "", { follow }: { follow: boolean }): Place | Missing {
+  /** `below` is an entry that is not walked to, of the directory that the name leads to. */
+  #walk(
+    name: FileName | "",
+    { follow, below }: { follow: boolean; below?: string | undefined },
+  ): Place | Missing {
     if (name !== "") assertStorable(name);
     let rest = partsOf(name);
+    /** All of the way that is known: where it has come to, what is left, and what is wanted there. */
+    const way = () => [...trail, ...rest, ...(below === undefined ? [] : [below])].join("/");
     /** The parts that led to the directory; none of them is a link. */
-    let trail = rest.slice(0, -1);
-    const known = this.#known(trail);
-    if (known) rest = rest.slice(-1);
-    else trail = [];
+    let trail: string[] = [];
+    this.#assertReaches(way);
+    const known = this.#known(rest.slice(0, -1));
+    if (known) [trail, rest] = [rest.slice(0, -1), rest.slice(-1)];
     let directory = known ?? this.directory.hold();
     const goTo = (next: Directory) => {
       directory[Symbol.dispose]();
@@ -324,13 +357,13 @@ export class Jail implements Disposable {
         }
         const part = rest.shift()!;
         if (part === "..") {
-          if (trail.length === 0) throw nothingThere();
-          rest = [...trail.slice(0, -1), ...rest];
+          rest = [...climb(trail, rest), ...rest];
           trail = [];
           goTo(this.directory.hold());
+          this.#assertReaches(way);
           continue;
         }
-        const info = this.peek(directory, part);
+        const info = this.#peek(directory, part);
         if (behindLink !== undefined && rest.length < behindLink) behindLink = undefined;
         if (!info) return { directory, parts: [part, ...rest], behindLink };
         if (info.isSymlink && (follow || rest.length > 0)) {
@@ -342,6 +375,8 @@ export class Jail implements Disposable {
             goTo(this.directory.hold());
           }
           rest = [...target.parts, ...rest];
+          // Before anything is looked at there, so that no answer depends on what is there.
+          this.#assertReaches(way);
         } else if (rest.length === 0) return new Place(directory, part, info);
         else if (!info.isDirectory) throw partIsNoDirectory();
         else {
@@ -371,9 +406,17 @@ export class Jail implements Disposable {
     return { parts: parts.slice(base.length), absolute: true };
   }
 
-  #isInRoot(real: string): boolean {
-    const parts = partsOf(real);
-    return this.#bases[0]!.every((part, at) => part === parts[at]);
+  /** Whether a path without links may be where a name leads. */
+  #mayLead(real: string): boolean {
+    const [base, parts] = [this.#bases[0]!, partsOf(real)];
+    if (!base.every((part, at) => part === parts[at])) return false;
+    return this.#reaches?.(parts.slice(base.length).join("/")) ?? true;
+  }
+
+  /** Lets a walk go on to a path, or an entry of a directory be acted on. */
+  #assertReaches(path: () => string): void {
+    if (!this.#reaches || this.#reaches(path())) return;
+    throw new FerryError("denied", "a symbolic link leads out of what is granted");
   }
 
   #isReserved({ identity }: Directory, name: string): boolean {
@@ -405,6 +448,14 @@ export class Jail implements Disposable {
 /** The parts of a path, without those that say nothing. */
 function partsOf(path: string): string[] {
   return path.split(PLATFORM.separators).filter((part) => part !== "" && part !== ".");
+}
+
+/** The parts that are left of a trail by a "..", and by those that follow it, which are taken off the rest. */
+function climb(trail: readonly string[], rest: string[]): string[] {
+  let up = 1;
+  for (; rest[0] === ".."; up++) rest.shift();
+  if (up > trail.length) throw nothingThere();
+  return trail.slice(0, trail.length - up);
 }
 
 /** Opens a directory in another one. */

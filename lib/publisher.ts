@@ -7,6 +7,7 @@
 import type { Checksum } from "./checksum.ts";
 import { toFerryError } from "./errors.ts";
 import type { FileName } from "./file_name.ts";
+import type { Jail } from "./jail.ts";
 import {
   type ChangedDirectory,
   type Room,
@@ -25,6 +26,8 @@ export interface Publication extends CommitOptions {
   name: FileName;
   /** The file. */
   staged: StagedFile;
+  /** How far the name may lead. Default: as far as those of the other files. */
+  jail?: Jail | undefined;
   /** Called right before it gets the name; where this fails, it does not get it. */
   onNaming?(): void;
   /** Called right behind that. */
@@ -34,7 +37,7 @@ export interface Publication extends CommitOptions {
 /** What makes room for the files of a group. The rooms hold until it is disposed of. */
 export interface Rooms extends Disposable {
   /** Makes the directories above a name. */
-  room(name: FileName): Room;
+  room(name: FileName, jail?: Jail): Room;
 }
 
 /** What a {@linkcode Publisher} works with. */
@@ -118,7 +121,7 @@ export class Publisher {
         const flush = flushes[turn]!;
         if (flush.status === "rejected") throw flush.reason;
         waiting.assertMay?.();
-        const room = rooms.room(waiting.name);
+        const room = rooms.room(waiting.name, waiting.jail);
         published.push({ waiting, path: this.#rename(waiting, room, changed) });
       } catch (reason) {
         const error = toFerryError(reason);

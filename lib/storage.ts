@@ -137,8 +137,27 @@ export interface StoredFile extends ByteSource, AsyncDisposable {
   remember(checksum: Checksum): Promise<void>;
 }
 
+/**
+ * What a request may reach where symbolic links lead elsewhere than the names in it say. A path has its parts
+ * separated by `/`, counts from the root, which is "", and may climb by parts that are "..".
+ */
+export interface Bounds {
+  /** Whether the request may be about what stands at that path. */
+  reaches(path: string): boolean;
+  /** Whether a move may bring to that path what stood at another one, which has no links in it. */
+  takes(path: string, from: string): boolean;
+}
+
 /** A tree of files. */
 export interface Storage extends AsyncDisposable {
+  /**
+   * The same storage for one request that is confined: each name that a link leads to is asked about before
+   * anything is looked at there, and where the answer is no, the operation fails with `denied`, whether
+   * anything is there or not. Lists leave such links out. What was begun within bounds stays in them to its end.
+   * A storage without links MAY return itself. What is returned is not disposed of.
+   */
+  within(bounds: Bounds): Storage;
+
   /**
    * What stands under a name; "" is the root. `checksum`, an md5 unless another one is asked for, is null
    * where it is not known without reading.

@@ -19,7 +19,7 @@ import type { Directory } from "./directory.ts";
 import { FerryError, toFerryError } from "./errors.ts";
 import { type FileName, joinName } from "./file_name.ts";
 import type { Entry, PartEntry } from "./header.ts";
-import { Jail } from "./jail.ts";
+import { Jail, type Place } from "./jail.ts";
 import type { FileFacts, LocalFile } from "./local_file.ts";
 import { OwnDirectory } from "./own_directory.ts";
 import { type Claim, Parts } from "./parts.ts";
@@ -35,6 +35,7 @@ import {
   syncDirectories,
 } from "./staging.ts";
 import type {
+  Bounds,
   CommitOptions,
   Committed,
   CreateOptions,
@@ -61,41 +62,71 @@ export interface FsStorageOptions {
   quota?: number | undefined;
 }
 
-/** What a storage holds until it is disposed of. */
-interface Held {
-  jail: Jail;
+/** What a storage holds until it is disposed of, and shares with the same storage within bounds. */
+interface Shared {
+  durable: boolean;
   /** Undefined where nothing can be written. */
   own: OwnDirectory | undefined;
   index: DigestIndex;
+  publisher: Publisher;
+  parts: Parts | undefined;
+  quota: Quota;
 }
 
 /** A {@linkcode Storage} in a directory. One process at a time may have it open. */
 export class FsStorage implements Storage {
   readonly #jail: Jail;
-  readonly #durable: boolean;
-  readonly #index: DigestIndex;
-  readonly #own: OwnDirectory | undefined;
-  readonly #publisher: Publisher;
-  readonly #parts: Parts | undefined;
-  readonly #quota: Quota;
+  readonly #bounds: Bounds | undefined;
+  readonly #shared: Shared;
 
-  private constructor({ jail, own, index }: Held, options: FsStorageOptions) {
-    const durable = options.durability !== "none";
+  private constructor(jail: Jail, shared: Shared, bounds?: Bounds) {
     this.#jail = jail;
-    this.#durable = durable;
-    this.#own = own;
-    this.#quota = new Quota(options);
-    this.#parts = own && new Parts(own.staging, (bytes) => this.#quota.count(-bytes));
-    this.#index = index;
-    this.#publisher = new Publisher({
+    this.#bounds = bounds;
+    this.#shared = shared;
+  }
+
+  get #index(): DigestIndex {
+    return this.#shared.index;
+  }
+
+  get #parts(): Parts | undefined {
+    return this.#shared.parts;
+  }
+
+  get #quota(): Quota {
+    return this.#shared.quota;
+  }
+
+  static #over(
+    { jail, own, index }: Pick<Shared, "own" | "index"> & { jail: Jail },
+    options: FsStorageOptions,
+  ): FsStorage {
+    const durable = options.durability !== "none";
+    const quota = new Quota(options);
+    const publisher = new Publisher({
       durable,
       rooms: () => new Batch(jail),
-      onPublished: (files) => this.#remember(files),
-      ...(this.#quota.isLimited ? { onReplaced: (size) => this.#quota.count(-size) } : {}),
-      onTaken: (publication) => this.#keepIfSame(publication),
+      onPublished: (files) => remember(index, files),
+      ...(quota.isLimited ? { onReplaced: (size) => quota.count(-size) } : {}),
+      onTaken: (publication) =>
+        new FsStorage(publication.jail ?? jail, shared).#keepIfSame(publication),
     });
+    const parts = own && new Parts(own.staging, (bytes) => quota.count(-bytes));
+    const shared: Shared = { durable, index, own, publisher, parts, quota };
+    const storage = new FsStorage(jail, shared);
+    storage.#countAll();
+    return storage;
+  }
+
+  /** See {@linkcode Storage.within}. */
+  within(bounds: Bounds): FsStorage {
+    const jail = new Jail(this.#jail, (path) => bounds.reaches(path));
+    return new FsStorage(jail, this.#shared, bounds);
+  }
+
+  #countAll(): void {
     if (this.#quota.isLimited) {
-      for (const { size } of this.#walk("", jail.directory, true)) this.#quota.count(size);
+      for (const { size } of this.#walk("", this.#jail.directory, true)) this.#quota.count(size);
       this.#quota.count(this.#parts?.bytes ?? 0);
     }
   }
@@ -117,7 +148,7 @@ export class FsStorage implements Storage {
       const jail = taken.use(new Jail(root));
       const own = taken.use(OwnDirectory.takeOver(jail));
       const index = taken.use(new DigestIndex(own?.directory.at("index.db")));
-      const storage = new FsStorage({ jail, own, index }, options);
+      const storage = FsStorage.#over({ jail, own, index }, options);
       taken.move();
       return storage;
     } catch (error) {
@@ -135,7 +166,7 @@ export class FsStorage implements Storage {
 
   /** Whether nothing can be written, since the file system does not allow it. */
   get readOnly(): boolean {
-    return this.#own === undefined;
+    return this.#shared.own === undefined;
   }
 
   /** See {@linkcode Storage.stat}. */
@@ -256,8 +287,13 @@ export class FsStorage implements Storage {
       const reserved = taken.use(this.#reserve(options.size));
       const claim = parts.create(name, options);
       taken.move();
-      return new FsPendingWrite({ name, claim, reserved, publisher: this.#publisher });
+      return this.#pending(name, claim, reserved);
     });
+  }
+
+  #pending(name: FileName, claim: Claim, reserved: Reservation): FsPendingWrite {
+    const { publisher } = this.#shared;
+    return new FsPendingWrite({ name, claim, reserved, publisher, jail: this.#jail });
   }
 
   /** See {@linkcode Storage.resume}. */
@@ -276,7 +312,7 @@ export class FsStorage implements Storage {
     taken.use(reserved);
     if (size !== null) assertRoom(this.#jail.directory, size - held);
     taken.move();
-    return new FsPendingWrite({ name, claim, reserved, publisher: this.#publisher });
+    return this.#pending(name, claim, reserved);
   }
 
   /** See {@linkcode Storage.parts}. */
@@ -319,7 +355,7 @@ export class FsStorage implements Storage {
     if (before.isDirectory && `${to}/`.startsWith(`${from}/`)) {
       throw intoItself();
     }
-    using batch = new Batch(this.#jail);
+    using batch = new Batch(this.#jailAround(source));
     const room = batch.room(to);
     const known = this.#index.lookupAll(identityOf(before));
     await attempt(() => {
@@ -341,6 +377,14 @@ export class FsStorage implements Storage {
     await this.#sync(source.directory, room.directory, ...room.made);
   }
 
+  /** The jail for where something is moved to. */
+  #jailAround({ directory, name }: Place): Jail {
+    const bounds = this.#bounds;
+    if (!bounds) return this.#jail;
+    const from = this.#jail.pathOf(directory, name);
+    return new Jail(this.#jail, (path) => bounds.takes(path, from));
+  }
+
   /** See {@linkcode Storage.mkdir}. */
   async mkdir(name: FileName): Promise<void> {
     this.#writable();
@@ -351,7 +395,8 @@ export class FsStorage implements Storage {
         Deno.mkdirSync(room.path);
       } catch (error) {
         if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-        if (this.#lookOrSkip(name)?.type === "directory") return [];
+        using place = this.#jail.look(name);
+        if (place?.info.isDirectory) return [];
         throw new FerryError("exists", "a file has that name");
       }
       return [room.directory, ...room.made];
@@ -361,11 +406,12 @@ export class FsStorage implements Storage {
 
   /** Closes the index and lets another process have the directory. */
   async [Symbol.asyncDispose](): Promise<void> {
+    const { publisher, index, own } = this.#shared;
     using held = new DisposableStack();
     held.use(this.#jail);
-    held.use(this.#own);
-    held.use(this.#index);
-    await this.#publisher.settle();
+    held.use(own);
+    held.use(index);
+    await publisher.settle();
   }
 
   #writable(): Parts {
@@ -416,20 +462,23 @@ export class FsStorage implements Storage {
     });
   }
 
-  #remember(files: readonly { path: string; checksum: Checksum }[]): void {
-    this.#index.record(files.flatMap(({ path, checksum }) => {
-      try {
-        return [{ identity: identityOf(Deno.lstatSync(path)), checksum }];
-      } catch {
-        // Gone again already.
-        return [];
-      }
-    }));
-  }
-
   async #sync(...directories: ChangedDirectory[]): Promise<void> {
-    if (this.#durable) await syncDirectories(directories);
+    if (this.#shared.durable) await syncDirectories(directories);
   }
+}
+
+function remember(
+  index: DigestIndex,
+  files: readonly { path: string; checksum: Checksum }[],
+): void {
+  index.record(files.flatMap(({ path, checksum }) => {
+    try {
+      return [{ identity: identityOf(Deno.lstatSync(path)), checksum }];
+    } catch {
+      // Gone again already.
+      return [];
+    }
+  }));
 }
 
 /**
@@ -541,6 +590,7 @@ interface FsPendingWriteParts {
   claim: Claim;
   reserved: Reservation;
   publisher: Publisher;
+  jail: Jail;
 }
 
 class FsPendingWrite implements PendingWrite {
@@ -574,11 +624,12 @@ class FsPendingWrite implements PendingWrite {
   }
 
   async commit(options: CommitOptions): Promise<Committed> {
-    const { name, claim, reserved, publisher } = this.#parts;
+    const { name, claim, reserved, publisher, jail } = this.#parts;
     const { staged } = claim;
     return await publisher.publish({
       name,
       staged,
+      jail,
       ...options,
       onNaming: () => claim.unrecord(),
       onNamed: () => reserved.settle(this.#size),

@@ -7,6 +7,7 @@
 import { FerryError, quote } from "../lib/errors.ts";
 import { type FileName, parseDirectoryName } from "../lib/file_name.ts";
 import type { Request } from "../lib/header.ts";
+import type { Bounds } from "../lib/storage.ts";
 
 /** What a client may be allowed to do. No request needs `echo`: it opens echo listeners to others. */
 export type Scope = "read" | "write" | "delete" | "exec" | "echo";
@@ -55,7 +56,8 @@ type Reach = "inside" | "directory" | "somewhere";
 interface Demand {
   readonly scope: Scope;
   readonly reach: Reach;
-  readonly name: string;
+  /** Which of the names it is about. */
+  readonly of: "filename" | "to";
 }
 
 /** What each operation demands. */
@@ -63,29 +65,24 @@ const DEMANDS: { readonly [Op in Request["op"]]: (question: Question) => Demand[
   hello: () => [],
   auth: () => [],
   ping: () => [],
-  get: ({ filename }) => [demand("read", "inside", filename)],
-  list: ({ filename, parts }) => [
-    demand("read", parts && !filename ? "somewhere" : "directory", filename),
-  ],
-  stat: ({ filename }) => [demand("read", "directory", filename)],
-  put: ({ filename }) => [demand("write", "inside", filename)],
+  get: () => [demand("read", "inside")],
+  list: ({ filename, parts }) => [demand("read", parts && !filename ? "somewhere" : "directory")],
+  stat: () => [demand("read", "directory")],
+  put: () => [demand("write", "inside")],
   // It tells which files are there, and what would become of those that are not.
   compare: ({ filename }) => {
     const reach = filename === undefined ? "somewhere" : "inside";
-    return [demand("read", reach, filename), demand("write", reach, filename)];
+    return [demand("read", reach), demand("write", reach)];
   },
-  mkdir: ({ filename }) => [demand("write", "directory", filename)],
-  move: ({ filename, to }) => [
-    demand("delete", "inside", filename),
-    demand("write", "inside", to),
-  ],
-  remove: ({ filename }) => [demand("delete", "inside", filename)],
+  mkdir: () => [demand("write", "directory")],
+  move: () => [demand("delete", "inside"), demand("write", "inside", "to")],
+  remove: () => [demand("delete", "inside")],
   // Commands have no place in the tree of names; which of them may be run is said for the whole server.
   exec: () => [demand("exec", "somewhere")],
 };
 
-function demand(scope: Scope, reach: Reach, name = ""): Demand {
-  return { scope, reach, name };
+function demand(scope: Scope, reach: Reach, of: Demand["of"] = "filename"): Demand {
+  return { scope, reach, of };
 }
 
 /**
@@ -99,25 +96,55 @@ function demand(scope: Scope, reach: Reach, name = ""): Demand {
  */
 export function assertAllowed(who: Principal, question: Question): void {
   const { grants } = who;
-  for (const { scope, reach, name } of DEMANDS[question.op](question)) {
-    if (holds(grants[scope] ?? [], reach, name)) continue;
-    throw refusal(who, scope, grants[scope] ?? []);
-  }
   const { op, filename = "", to = "" } = question;
-  // What may be read under the new name could be read under the old one: to move is no way to read.
-  if (op === "move" && overlaps(grants.read ?? [], to)) {
-    const readable = grants.read ?? [];
-    if (!holds(readable, "directory", filename)) throw refusal(who, "read", readable);
+  for (const { scope, reach, of } of DEMANDS[op](question)) {
+    const prefixes = grants[scope] ?? [];
+    if (!holds(prefixes, reach, question[of] ?? "")) throw refusal(who, scope, prefixes);
+  }
+  if (op === "move" && !showsNothing(grants, filename, to)) {
+    throw refusal(who, "read", grants.read ?? []);
   }
 }
 
+/**
+ * How far a request that was let pass may go where links lead it elsewhere: to what it could have named
+ * itself. So it makes no difference where a link stands, or was moved to.
+ *
+ * A directory that is granted is the one at that path; where a link stands there, nothing below is granted.
+ *
+ * @returns undefined where it may go anywhere
+ */
+export function boundsOf({ grants }: Principal, question: Question): Bounds | undefined {
+  // What a request is about of many names, such as the lines of a compare, it is about in the same way.
+  const demands = DEMANDS[question.op]({ filename: "", ...question });
+  const asked = question.op === "move" ? [...demands, demand("read", "somewhere")] : demands;
+  const confined = asked.some(({ scope }) => grants[scope]?.every((prefix) => prefix !== ""));
+  if (!confined) return undefined;
+  const may = (name: Demand["of"], path: string) =>
+    demands.every(({ scope, reach, of }) =>
+      of !== name || covers(grants[scope] ?? [], reach, path)
+    );
+  return {
+    reaches: (path) => may("filename", path),
+    takes: (path, from) => may("to", path) && showsNothing(grants, from, path),
+  };
+}
+
+/** Whether what could be read after a move could be read before: to move is no way to read. */
+function showsNothing({ read = [] }: Grants, from: string, to: string): boolean {
+  return !overlaps(read, to) || covers(read, "directory", from);
+}
+
 function holds(prefixes: readonly Prefix[], reach: Reach, text: string): boolean {
-  if (prefixes.includes("") || reach === "somewhere") return prefixes.length > 0;
-  if (prefixes.length === 0) return false;
   // A name that could mean another place than it seems to is never compared with a prefix.
-  const name = parseDirectoryName(text);
+  const matters = prefixes.length > 0 && !prefixes.includes("") && reach !== "somewhere";
+  return covers(prefixes, reach, matters ? parseDirectoryName(text) : text);
+}
+
+function covers(prefixes: readonly Prefix[], reach: Reach, path: string): boolean {
+  if (prefixes.includes("") || reach === "somewhere") return prefixes.length > 0;
   return prefixes.some((prefix) =>
-    name.startsWith(`${prefix}/`) || reach === "directory" && name === prefix
+    path.startsWith(`${prefix}/`) || reach === "directory" && path === prefix
   );
 }
 

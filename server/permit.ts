@@ -5,7 +5,8 @@
  */
 
 import { FerryError } from "../lib/errors.ts";
-import { assertAllowed, type Principal, type Question } from "./access.ts";
+import type { Storage } from "../lib/storage.ts";
+import { assertAllowed, boundsOf, type Principal, type Question } from "./access.ts";
 import { sameRights, type TokenRecord } from "./tokens.ts";
 
 /**
@@ -80,6 +81,20 @@ export class Permit {
       const reason = "the token that allowed it was taken back, was changed or has expired";
       throw new FerryError("auth_required", reason, { cause });
     }
+  }
+
+  /** A storage as far as the request may reach it where links lead elsewhere; as far as that is now. */
+  confine(storage: Storage): Storage {
+    const { principal, token } = this.#claimant;
+    const shown = boundsOf(principal, this.#question);
+    // What the request was let pass for without the token, if it was, is what the names are checked for.
+    const anybody = token && boundsOf(this.#issuer.anonymous, this.#question);
+    if (!shown && !anybody) return storage;
+    const now = () => this.#holds() ? shown : anybody;
+    return storage.within({
+      reaches: (path) => now()?.reaches(path) ?? true,
+      takes: (path, from) => now()?.takes(path, from) ?? true,
+    });
   }
 
   /** Whether nothing has changed since the request came. */

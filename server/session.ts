@@ -331,7 +331,7 @@ export class Session {
   /** Runs a request whose turn it is; false where the connection cannot go on. */
   async #run(request: Request, task: Task): Promise<boolean> {
     const { permit } = task;
-    const { storage } = this.#options;
+    const storage = permit.confine(this.#options.storage);
     switch (request.op) {
       case "hello": {
         const reply = await this.#hello(request);
@@ -414,7 +414,10 @@ export class Session {
 
   async #get(request: GetRequest, { action, permit }: Task): Promise<boolean> {
     const { filename, algorithm } = request;
-    await using file = await this.#options.storage.open(parseFileName(filename), algorithm);
+    await using file = await permit.confine(this.#options.storage).open(
+      parseFileName(filename),
+      algorithm,
+    );
     const { size, mtime, mode } = file.entry;
     const header = { status: "ok", filename, size, mtime, mode };
     if (size <= SMALL_BYTES && request.offset === 0n && BUFFERS.has(size)) {
@@ -438,8 +441,9 @@ export class Session {
     });
   }
 
-  async #list({ filename, recursive, parts }: ListRequest, task: Task): Promise<boolean> {
-    const { storage } = this.#options;
+  async #list(request: ListRequest, task: Task): Promise<boolean> {
+    const { filename, recursive, parts } = request;
+    const storage = task.permit.confine(this.#options.storage);
     const name = parseDirectoryName(filename);
     const { type } = await storage.stat(name);
     if (type !== "directory") throw new FerryError("not_a_file", "it is not a directory");
@@ -494,7 +498,7 @@ export class Session {
     body: IncomingBody,
     task: Task,
   ): Promise<boolean> {
-    const { storage } = this.#options;
+    const storage = task.permit.confine(this.#options.storage);
     const { algorithm } = body;
     const lines = decodeLines(verifiedPieces(body), decodeManifestLine);
     const assertMay = (filename: string) => task.permit.assert({ op: "compare", filename });

@@ -58,11 +58,12 @@ export class Uploads implements AsyncDisposable {
    * @throws {FerryError} `exists`, `bad_name`, `not_a_file`, …; `auth_required` where it is allowed no more
    */
   async consider(request: PutRequest, permit: Permit): Promise<ReplyHeader> {
-    const { storage, onTakenOver } = this.#options;
+    const { onTakenOver } = this.#options;
+    const storage = permit.confine(this.#options.storage);
     const { filename, overwrite, mtime, algorithm, checksum, restart } = request;
     const name = parseFileName(filename);
     const size = safeSize(request.size ?? null);
-    const existing = await this.#existing(name, algorithm);
+    const existing = await fileIn(storage, name, algorithm);
     if (existing) {
       const incoming = { size, mtime, checksum };
       let decision = decideOverwrite(overwrite, incoming, existing);
@@ -112,7 +113,8 @@ export class Uploads implements AsyncDisposable {
    * where it is allowed no more, with which `committed` fails too
    */
   async receive(request: PutRequest, body: IncomingBody, permit: Permit): Promise<Received> {
-    const { storage, settle } = this.#options;
+    const { settle } = this.#options;
+    const storage = permit.confine(this.#options.storage);
     const { filename, mtime, mode, overwrite, algorithm } = request;
     const name = parseFileName(filename);
     const assertMay = () => permit.assert();
@@ -122,7 +124,7 @@ export class Uploads implements AsyncDisposable {
     // nothing that could be said would save anything.
     const small = body.size !== null && body.size <= MAX_DRAIN_BYTES;
     const blind = small && (overwrite === "never" || overwrite === "always");
-    const existing = blind ? undefined : await this.#existing(name, algorithm);
+    const existing = blind ? undefined : await fileIn(storage, name, algorithm);
     const whole = request.offset > 0n ? request.size ?? null : body.size;
     const size = safeSize(whole);
     // No checksum protects a header; of two lengths, one that was damaged on its way shows.
@@ -144,7 +146,7 @@ export class Uploads implements AsyncDisposable {
       return { committed: Promise.resolve(reply) };
     }
     await using begun = new AsyncDisposableStack();
-    const pending = begun.use(await this.#begin(name, size, request, permit));
+    const pending = begun.use(await this.#begin(storage, name, size, request, permit));
     let received;
     try {
       const resumable = size !== null && size > RESUMABLE_BYTES;
@@ -172,12 +174,13 @@ export class Uploads implements AsyncDisposable {
   }
 
   async #begin(
+    storage: Storage,
     name: FileName,
     size: number | null,
     { offset, algorithm, overwrite }: PutRequest,
     { owner }: Permit,
   ): Promise<PendingWrite> {
-    const { storage, onTakenOver } = this.#options;
+    const { onTakenOver } = this.#options;
     const offered = this.#offered;
     if (offset === 0n) {
       await this.release();
@@ -193,13 +196,6 @@ export class Uploads implements AsyncDisposable {
     return offered.pending;
   }
 
-  /** The file under a name, if there is one. */
-  async #existing(name: FileName, algorithm: Algorithm): Promise<Entry | undefined> {
-    const entry = await this.#options.storage.find(name, algorithm);
-    if (entry?.type === "directory") throw new FerryError("not_a_file", "it is a directory");
-    return entry;
-  }
-
   /** Lets go of a part that was offered and not gone on with. */
   async release(): Promise<void> {
     await using pending = this.#offered?.pending;
@@ -211,6 +207,17 @@ export class Uploads implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.release();
   }
+}
+
+/** The file under a name, if there is one. */
+async function fileIn(
+  storage: Storage,
+  name: FileName,
+  algorithm: Algorithm,
+): Promise<Entry | undefined> {
+  const entry = await storage.find(name, algorithm);
+  if (entry?.type === "directory") throw new FerryError("not_a_file", "it is a directory");
+  return entry;
 }
 
 /** The reply to an upload that came to an end. */

@@ -4,6 +4,7 @@ import { FerryError } from "../lib/errors.ts";
 import type { Request } from "../lib/header.ts";
 import {
   assertAllowed,
+  boundsOf,
   formatGrants,
   grantEverywhere,
   type Grants,
@@ -214,6 +215,41 @@ Deno.test("assertAllowed() refuses a move to where more could be read afterwards
   assertEquals(decideMove("safe/x", "desk/open/x"), "denied");
   // What is in the directory "safe/d/sub" would be readable as "desk/open/sub".
   assertEquals(decideMove("safe/d", "desk/open"), "denied");
+});
+
+Deno.test("boundsOf() lets links lead to what could be asked for itself", () => {
+  const question = (op: Question["op"]) => name(op, "inbox/x", "inbox/y");
+  for (const op of Object.keys(NEEDED) as Question["op"][]) {
+    assertEquals(boundsOf(PRINCIPALS.all, question(op)), undefined, op);
+    for (const who of ["inbox", "two", "mirror"] as const) {
+      const bounds = boundsOf(PRINCIPALS[who], question(op));
+      // Who has a scope nowhere was refused before.
+      assertEquals(bounds !== undefined, NEEDED[op].some((scope) => scope !== "exec"), op);
+      for (const path of ["inbox", "inbox/x", "inbox2/x", "a/b", "a/b/x", "a", "c/x", "pub/in/x"]) {
+        if (!bounds || op === "move") continue;
+        assertEquals(bounds.reaches(path), decide(PRINCIPALS[who], name(op, path)) === "ok", path);
+      }
+    }
+  }
+  const bounds = boundsOf(PRINCIPALS.inbox, question("get"))!;
+  assertEquals(bounds.reaches(""), false);
+  assertEquals(bounds.reaches("inbox"), false);
+  assertEquals(boundsOf(PRINCIPALS.inbox, question("list"))!.reaches("inbox"), true);
+});
+
+Deno.test("boundsOf() a move holds for both names, and for what could be read", () => {
+  const grants = parseGrants(["delete:safe/,write:desk/,read:desk/open/"], []);
+  const bounds = boundsOf(somebody(grants), name("move", "safe/x", "desk/x"))!;
+  assertEquals(["safe/y", "desk/y", ""].map(bounds.reaches), [true, false, false]);
+  const takes = (from: string, to: string) => bounds.takes(to, from);
+  assertEquals(takes("safe/x", "desk/y"), true);
+  assertEquals(takes("safe/x", "safe/y"), false);
+  assertEquals(takes("safe/x", "desk/open/y"), false);
+  assertEquals(takes("desk/open/x", "desk/open/y"), true);
+  // Where all may be deleted and written, what may be read is still a bound.
+  const reader = somebody(parseGrants(["delete,write,read:open/"], []));
+  assertEquals(boundsOf(reader, name("move", "x", "y"))!.takes("open/y", "x"), false);
+  assertEquals(boundsOf(reader, name("put", "x")), undefined);
 });
 
 Deno.test("assertAllowed() never lets a name that climbs out pass as one below a prefix", () => {

@@ -85,6 +85,41 @@ Deno.test("connect() with a token refuses a server that cannot prove that it kno
   assertStringIncludes(refused.message, "did not prove");
 });
 
+Deno.test("a token with a path is refused by every operation where a link leads out of it", async () => {
+  const { token: shown, record } = await token("read,write,delete", "inbox/");
+  await using f = await TokenServer.start([record]);
+  Deno.symlinkSync("..", `${f.path}/inbox/deep/up`);
+  await using client = await f.connect({ token: shown });
+  // It stayed in inbox/ where it was.
+  assertEquals((await client.stat("inbox/deep/up/mine")).size, "inbox/mine".length);
+  await client.move("inbox/deep/up", "inbox/up");
+  using peer = await f.peer();
+  await show(peer, shown);
+  for (const below of ["secret", "nothing", "other/secret"]) {
+    const filename = `inbox/up/${below}`;
+    const requests: Record<string, unknown>[] = [
+      { op: "get", filename },
+      { op: "stat", filename },
+      { op: "list", filename },
+      { op: "put", filename, md5: EMPTY },
+      { op: "put", filename, md5: EMPTY, overwrite: "always" },
+      { op: "put", filename, md5: EMPTY, overwrite: "different" },
+      { op: "put", filename, offer: true, size: 6 },
+      { op: "mkdir", filename: `${filename}/new` },
+      { op: "remove", filename, recursive: true },
+      { op: "move", filename, to: "inbox/stolen" },
+      { op: "move", filename: "inbox/mine", to: filename, overwrite: "always" },
+    ];
+    for (const request of requests) {
+      assertEquals(await peer.ask(request), "denied", JSON.stringify(request));
+    }
+  }
+  const names = ["inbox/new", "inbox/up/secret", "inbox/up/nothing"];
+  const answers = await compare(peer, names);
+  assertEquals(answers.map(([, answer]) => answer), ["send", "denied", "denied"]);
+  assertEquals(f.read("secret"), "secret");
+});
+
 Deno.test("a token with a path sees and touches only what is below it", async () => {
   const { token: shown, record } = await token("read,write,delete", "inbox/");
   await using f = await TokenServer.start([record]);
@@ -131,12 +166,8 @@ async function lines(peer: RawPeer): Promise<Record<string, unknown>[]> {
   return body.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
 }
 
-Deno.test("a compare answers for each line whether it is this token's", async () => {
-  const { token: shown, record } = await token("read,write", "inbox");
-  await using f = await TokenServer.start([record]);
-  using peer = await f.peer();
-  await show(peer, shown);
-  const names = ["inbox/new", "secret", "nothing", "inbox/../secret", "inbox/mine"];
+/** What a compare answers for each name. */
+async function compare(peer: RawPeer, names: readonly string[]): Promise<unknown[][]> {
   const body = text(
     names.map((filename) => {
       return JSON.stringify({ filename, size: 6, mtime: 0 }) + "\n";
@@ -146,7 +177,16 @@ Deno.test("a compare answers for each line whether it is this token's", async ()
   const { md5Of } = await import("../lib/checksum.ts");
   await peer.send({ end: true, md5: md5Of(body), size: body.length });
   const answers = await lines(peer);
-  assertEquals(answers.map(({ filename, decision, code }) => [filename, code ?? decision]), [
+  return answers.map(({ filename, decision, code }) => [filename, code ?? decision]);
+}
+
+Deno.test("a compare answers for each line whether it is this token's", async () => {
+  const { token: shown, record } = await token("read,write", "inbox");
+  await using f = await TokenServer.start([record]);
+  using peer = await f.peer();
+  await show(peer, shown);
+  const names = ["inbox/new", "secret", "nothing", "inbox/../secret", "inbox/mine"];
+  assertEquals(await compare(peer, names), [
     ["inbox/new", "send"],
     ["secret", "denied"],
     ["nothing", "denied"],
