@@ -115,7 +115,7 @@ async function isThere(
   let decision = decideOverwrite(overwrite, incoming, existing);
   if (decision === "hash") {
     await using file = LocalFile.open(path);
-    const { checksum } = await checksumOfSource(file, algorithm);
+    const checksum = await checksumOfSource(file, algorithm);
     decision = decideOverwrite(overwrite, incoming, { ...existing, checksum });
   }
   if (decision === "exists") throw new FerryError("exists", `another file is at ${quote(path)}`);

@@ -309,5 +309,5 @@ function stage(directory: string): StagedFile {
 
 async function checksumOfFile(path: string, algorithm: Algorithm): Promise<Checksum> {
   await using file = LocalFile.open(path);
-  return (await checksumOfSource(file, algorithm)).checksum;
+  return await checksumOfSource(file, algorithm);
 }

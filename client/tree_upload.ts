@@ -205,7 +205,7 @@ export class TreeUpload {
     for (const item of hash) {
       try {
         await using file = LocalFile.open(item.path);
-        const { checksum } = await checksumOfSource(file, this.#algorithm);
+        const checksum = await checksumOfSource(file, this.#algorithm);
         this.#checksums.set(item.filename, checksum);
         hashed.push(item);
         wanted.delete(item.filename);

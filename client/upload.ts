@@ -153,7 +153,7 @@ async function putFile(
 
 async function checksumOfWhole(file: LocalFile, algorithm: Algorithm): Promise<Checksum> {
   file.seek(0);
-  return (await checksumOfSource(file, algorithm)).checksum;
+  return await checksumOfSource(file, algorithm);
 }
 
 async function offer(connection: Connection, keys: Keys): Promise<Replies["offer"]> {

@@ -7,7 +7,7 @@
  */
 
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { type Algorithm, algorithmOf, ALGORITHMS, type Checksum } from "./checksum.ts";
+import { type Algorithm, algorithmOf, type Checksum } from "./checksum.ts";
 
 /** What must be the same for a remembered checksum to hold. */
 export interface FileIdentity {
@@ -47,7 +47,8 @@ const SCHEMA = `
  * begun elsewhere.
  */
 function sealOf({ key, version }: FileIdentity, checksum: Checksum): string {
-  const text = `${key} ${version} ${checksum}`;
+  // The word tells rows by which rule they were recorded: 0.1.0 had another one.
+  const text = `settled ${key} ${version} ${checksum}`;
   let [a, b] = [0x811c9dc5, 0x01000193];
   for (let at = 0; at < text.length; at++) {
     const unit = text.charCodeAt(at);
@@ -132,25 +133,27 @@ export class DigestIndex implements Disposable {
     return row.seal === sealOf(identity, checksum) ? checksum : null;
   }
 
-  /** All the checksums that are known of a file. */
-  lookupAll(identity: FileIdentity): Checksum[] {
-    return ALGORITHMS.flatMap((algorithm) => this.lookup(identity, algorithm) ?? []);
-  }
-
   /**
    * The checksum of a file that `compute` gives; it is asked once where several want to know it meanwhile. A
    * large file takes longer to read than a client waits, and that asks again.
+   *
+   * @param compute calls `close` when it comes to know what the file was: who asks later may mean another content
    */
   computeOnce(
     { key, version }: FileIdentity,
     algorithm: Algorithm,
-    compute: () => Promise<Checksum>,
+    compute: (close: () => void) => Promise<Checksum>,
   ): Promise<Checksum> {
-    if (key === "") return compute();
     const subject = `${algorithm} ${key} ${version}`;
-    const computing = this.#computing.get(subject) ??
-      compute().finally(() => this.#computing.delete(subject));
-    this.#computing.set(subject, computing);
+    const joined = this.#computing.get(subject);
+    if (joined) return joined;
+    const close = () => {
+      if (this.#computing.get(subject) === computing) this.#computing.delete(subject);
+    };
+    const computing: Promise<Checksum> = Promise.resolve().then(() => compute(close)).finally(
+      close,
+    );
+    if (key !== "") this.#computing.set(subject, computing);
     return computing;
   }
 

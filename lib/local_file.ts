@@ -4,11 +4,33 @@
  * @module
  */
 
+import { equals } from "@std/bytes/equals";
+import { BUFFERS } from "./buffers.ts";
+import {
+  type Algorithm,
+  algorithmOf,
+  type Checksum,
+  createDigest,
+  type Digest,
+} from "./checksum.ts";
 import { FerryError, toFerryError } from "./errors.ts";
 import type { ByteSource } from "./storage.ts";
 
 /** Reads up to this size are made at once; for larger ones a hop to another thread costs little. */
 const SYNC_BYTES = 64 * 1024;
+
+/**
+ * For so long after a change another one may leave the same times, in milliseconds. The runtime tells the time of
+ * an inode's last change in whole seconds, FAT knows every other second only, and the system's clock for files
+ * is some milliseconds behind its own.
+ */
+const GRAIN_MS = 2100;
+
+/** Files up to this size are read again as a whole where a part of them is in doubt. */
+const REREAD_BYTES = 8 * 1024 * 1024;
+
+/** The piece in which a file is read again. */
+const PIECE_BYTES = 1024 * 1024;
 
 /** What is known of a file. */
 export type FileFacts = Pick<
@@ -24,15 +46,41 @@ export interface ReadableFile extends Pick<Deno.FsFile, "read" | "readSync" | "c
   statSync(): FileFacts;
 }
 
-/** An open file that knows what it was when it was opened. */
+/** A part of a file. */
+interface Range {
+  from: number;
+  size: number;
+}
+
+/** A part that was read while a change of it could leave no trace in the file's times. */
+interface Doubtful extends Range {
+  digest: Digest;
+}
+
+/**
+ * An open file that knows what it was when it was opened.
+ *
+ * That it was written to shows in its size and its times. The modification time can be set back, though, and the
+ * time of the inode's last change too coarse to tell: then what was read is read once more, and has to be
+ * the same.
+ */
 export class LocalFile implements ByteSource, AsyncDisposable {
   readonly #file: ReadableFile;
   /** What the open file is; unlike what its name leads to, this cannot be swapped. */
   readonly info: FileFacts;
+  /** Whether each change since it was opened shows in its times, also where a program sets back what it can. */
+  readonly settled: boolean;
+  /** Whether a change at this moment may not show. */
+  #unsettled: boolean;
+  #position = 0;
+  #doubtful: Doubtful[] = [];
 
-  private constructor(file: ReadableFile, info: FileFacts) {
+  /** @param looked when the facts were asked for, or before, in milliseconds since 1970 */
+  private constructor(file: ReadableFile, info: FileFacts, looked: number) {
     this.#file = file;
     this.info = info;
+    this.settled = isSettled(info, looked);
+    this.#unsettled = !this.settled;
   }
 
   /**
@@ -57,7 +105,8 @@ export class LocalFile implements ByteSource, AsyncDisposable {
    */
   static of(file: ReadableFile): LocalFile {
     try {
-      return new LocalFile(file, assertRegular(file.statSync()));
+      const looked = Date.now();
+      return new LocalFile(file, assertRegular(file.statSync()), looked);
     } catch (error) {
       file.close();
       throw toFerryError(error);
@@ -86,11 +135,32 @@ export class LocalFile implements ByteSource, AsyncDisposable {
 
   /** Fills some of `into`, or gives null at the end. */
   async read(into: Uint8Array): Promise<number | null> {
+    this.#unsettled &&= !isSettled(this.info, Date.now());
+    const noting = this.#unsettled && this.size > REREAD_BYTES;
+    const count = await this.#read(into);
+    if (count === null) return null;
+    if (noting) await this.#note(into.subarray(0, count));
+    this.#position += count;
+    return count;
+  }
+
+  async #read(into: Uint8Array): Promise<number | null> {
     try {
       return into.length <= SYNC_BYTES ? this.#file.readSync(into) : await this.#file.read(into);
     } catch (error) {
       throw toFerryError(error);
     }
+  }
+
+  /** Remembers what was read by its digest. */
+  async #note(bytes: Uint8Array): Promise<void> {
+    let last = this.#doubtful.at(-1);
+    if (last?.from !== this.#position - (last?.size ?? 0)) {
+      last = { from: this.#position, size: 0, digest: await createDigest("xxh128") };
+      this.#doubtful.push(last);
+    }
+    last.digest.update(bytes);
+    last.size += bytes.length;
   }
 
   /**
@@ -102,32 +172,73 @@ export class LocalFile implements ByteSource, AsyncDisposable {
     const bytes = new Uint8Array(this.size);
     let filled = 0;
     while (filled < bytes.length) {
-      const count = await this.read(bytes.subarray(filled));
+      const count = await this.#read(bytes.subarray(filled));
       if (count === null) throw new FerryError("io", "it shrank while it was read");
       filled += count;
     }
-    await this.assertUnchanged();
+    const touched = this.#touched();
+    if (!touched && this.settled) return bytes;
+    let at = 0;
+    await this.#again({ from: 0, size: bytes.length }, (piece) => {
+      if (!equals(piece, bytes.subarray(at, at += piece.length))) throw otherBytes();
+    });
     return bytes;
   }
 
   /** Makes the next read begin at that byte. */
   seek(offset: number): void {
+    this.#position = offset;
     this.#file.seekSync(offset, Deno.SeekMode.Start);
   }
 
   /**
-   * Fails where the file was written to since it was opened.
+   * Fails where the file was written to since it was opened. Where its times cannot tell, as much as is in doubt
+   * is read again: all of it where its inode was changed, as to rename a file does, too; else what was read
+   * in the first seconds after a change. Nothing may be reading meanwhile.
    *
+   * @param whole the checksum of the whole file as it was read; without it nothing is read again, which is for
+   * those whose receiver compares what it gets with a checksum that was known before
    * @throws {FerryError} `io`
    */
-  // deno-lint-ignore require-await -- a failure is to be a rejection
-  async assertUnchanged(): Promise<void> {
+  async assertUnchanged(whole?: Checksum): Promise<void> {
+    const touched = this.#touched();
+    if (whole === undefined) return;
+    if (touched || !this.settled && this.size <= REREAD_BYTES) {
+      const again = await this.#digestAgain({ from: 0, size: this.size }, algorithmOf(whole)!);
+      if (again !== whole) throw otherBytes();
+    }
+    for (const { digest, ...range } of touched ? [] : this.#doubtful) {
+      if (await this.#digestAgain(range, "xxh128") !== digest.checksum()) throw otherBytes();
+    }
+    this.#doubtful = [];
+  }
+
+  /** Whether the inode was changed since it was opened; fails where size or modification time were, too. */
+  #touched(): boolean {
     const now = this.now();
-    if (sameContent(this.info, now)) return;
+    if (sameContent(this.info, now)) return !sameChange(this.info, now);
     throw new FerryError(
       "io",
       `it changed while it was sent: ${this.info.size} bytes before, ${now.size} now`,
     );
+  }
+
+  async #digestAgain(range: Range, algorithm: Algorithm): Promise<Checksum> {
+    const digest = await createDigest(algorithm);
+    await this.#again(range, (piece) => digest.update(piece));
+    return digest.checksum();
+  }
+
+  /** Reads a part of the file once more. */
+  async #again({ from, size }: Range, use: (piece: Uint8Array) => void): Promise<void> {
+    using lent = BUFFERS.lend(Math.min(size, PIECE_BYTES));
+    this.seek(from);
+    for (let left = size; left > 0;) {
+      const count = await this.#read(lent.bytes.subarray(0, left));
+      if (count === null) throw otherBytes();
+      use(lent.bytes.subarray(0, count));
+      left -= count;
+    }
   }
 
   /** Closes the file. */
@@ -164,14 +275,16 @@ export async function readLocalFile(path: string): Promise<WholeFile> {
  */
 function readAtOnce(path: string): WholeFile | undefined {
   try {
+    const looked = Date.now();
     const before = assertRegular(Deno.statSync(path));
     if (before.size > SYNC_BYTES) return undefined;
-    const bytes = new Uint8Array(before.size);
     using file = Deno.openSync(path, { read: true });
-    for (let filled = 0; filled < bytes.length;) {
-      const count = file.readSync(filled === 0 ? bytes : bytes.subarray(filled));
-      if (count === null) return undefined;
-      filled += count;
+    const bytes = readAll(file, before.size);
+    if (!bytes) return undefined;
+    if (!isSettled(before, looked)) {
+      file.seekSync(0, Deno.SeekMode.Start);
+      const again = readAll(file, before.size);
+      if (!again || !equals(bytes, again)) return undefined;
     }
     if (!isUntouched(before, Deno.statSync(path))) return undefined;
     return { bytes, mtime: mtimeOf(before), mode: modeOf(before) };
@@ -180,15 +293,47 @@ function readAtOnce(path: string): WholeFile | undefined {
   }
 }
 
-/** Whether two looks saw the same file, to which nothing had happened in between. */
+/** So many bytes, or undefined where there are fewer. */
+function readAll(file: Deno.FsFile, size: number): Uint8Array | undefined {
+  const bytes = new Uint8Array(size);
+  for (let filled = 0; filled < bytes.length;) {
+    const count = file.readSync(filled === 0 ? bytes : bytes.subarray(filled));
+    if (count === null) return undefined;
+    filled += count;
+  }
+  return bytes;
+}
+
+/**
+ * Whether any change of a file from a moment on gives it another time of its inode's last change than these facts
+ * tell; programs cannot set that one back. A system that tells no such time is taken at its word for the other.
+ */
+function isSettled({ ctime, mtime }: FileFacts, moment: number): boolean {
+  const changed = ctime ?? mtime;
+  return changed !== null && moment - changed.getTime() >= GRAIN_MS;
+}
+
+/** Whether two looks saw the same file, to which nothing had happened in between that shows. */
 function isUntouched(before: FileFacts, after: FileFacts): boolean {
   return before.dev === after.dev && before.ino === after.ino && sameContent(before, after) &&
-    before.ctime?.getTime() === after.ctime?.getTime();
+    sameChange(before, after);
+}
+
+/** Whether nothing shows that an inode was changed in between; to rename a file may change it, too. */
+function sameChange(before: FileFacts, after: FileFacts): boolean {
+  return before.ctime?.getTime() === after.ctime?.getTime();
 }
 
 /** Whether nothing shows that a file was written to in between. */
 function sameContent(before: FileFacts, after: FileFacts): boolean {
   return before.size === after.size && before.mtime?.getTime() === after.mtime?.getTime();
+}
+
+function otherBytes(): FerryError {
+  return new FerryError(
+    "io",
+    "it changed while it was sent: size and time are the same, the content is not",
+  );
 }
 
 function mtimeOf({ mtime }: FileFacts): number {

@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { Checksum } from "./checksum.ts";
 import { toFerryError } from "./errors.ts";
 import type { FileName } from "./file_name.ts";
 import type { Jail } from "./jail.ts";
@@ -44,8 +43,6 @@ export interface Rooms extends Disposable {
 export interface PublisherOptions {
   /** Called for each group. */
   rooms(): Rooms;
-  /** Told what was published; the paths lead there while this runs. */
-  onPublished?(files: readonly { path: string; checksum: Checksum }[]): void;
   /** Told of the size of each file whose name another one is about to get. */
   onReplaced?(size: number): void;
   /** Whether anything is flushed. */
@@ -56,11 +53,6 @@ export interface PublisherOptions {
 
 interface Waiting extends Publication {
   settled: PromiseWithResolvers<Committed>;
-}
-
-interface Published {
-  waiting: Waiting;
-  path: string;
 }
 
 /**
@@ -111,18 +103,19 @@ export class Publisher {
   }
 
   async #publishGroup(group: readonly Waiting[]): Promise<void> {
-    const { durable, onPublished } = this.#options;
+    const { durable } = this.#options;
     const flushes = await Promise.allSettled(group.map((publication) => this.#flush(publication)));
     using rooms = this.#options.rooms();
     const changed: ChangedDirectory[] = [];
-    const published: Published[] = [];
+    const published: Waiting[] = [];
     for (const [turn, waiting] of group.entries()) {
       try {
         const flush = flushes[turn]!;
         if (flush.status === "rejected") throw flush.reason;
         waiting.assertMay?.();
         const room = rooms.room(waiting.name, waiting.jail);
-        published.push({ waiting, path: this.#rename(waiting, room, changed) });
+        this.#rename(waiting, room, changed);
+        published.push(waiting);
       } catch (reason) {
         const error = toFerryError(reason);
         if (error.code !== "exists") waiting.settled.reject(error);
@@ -132,12 +125,11 @@ export class Publisher {
     }
     try {
       if (durable) await syncDirectories(changed);
-      onPublished?.(published.map(({ path, waiting: { checksum } }) => ({ path, checksum })));
-      for (const { waiting: { settled, checksum, staged } } of published) {
+      for (const { settled, checksum, staged } of published) {
         settled.resolve({ checksum, size: staged.size, unchanged: false });
       }
     } catch (error) {
-      for (const { waiting } of published) waiting.settled.reject(toFerryError(error));
+      for (const { settled } of published) settled.reject(toFerryError(error));
     }
   }
 
@@ -147,7 +139,7 @@ export class Publisher {
   }
 
   /** Gives a file its name, and notes which directories are to be flushed for that. */
-  #rename(publication: Publication, room: Room, changed: ChangedDirectory[]): string {
+  #rename(publication: Publication, room: Room, changed: ChangedDirectory[]): void {
     const { onReplaced } = this.#options;
     const { staged, replace } = publication;
     changed.push(...room.made);
@@ -157,6 +149,5 @@ export class Publisher {
     publication.onNamed?.();
     if (before !== undefined) onReplaced?.(before);
     changed.push(room.directory);
-    return room.path;
   }
 }

@@ -21,6 +21,10 @@ declare module "@std/async/delay" {
   export function delay(ms: number, options?: { signal?: AbortSignal }): Promise<void>;
 }
 
+declare module "@std/bytes/equals" {
+  export function equals(a: Uint8Array, b: Uint8Array): boolean;
+}
+
 declare module "@std/cli/parse-args" {
   export function parseArgs(args: readonly string[], options: {
     alias?: Record<string, string>;

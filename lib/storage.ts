@@ -20,9 +20,11 @@ export interface ByteSource {
   /**
    * Fails where the source changed since it was opened, so that what was read may be a mixture.
    *
+   * @param whole the checksum of the whole source as it was read, to be compared with where nothing else tells;
+   * missing where the receiver compares what it gets with one that was known before
    * @throws {FerryError} `io`
    */
-  assertUnchanged?(): Promise<void>;
+  assertUnchanged?(whole?: Checksum): Promise<void>;
 }
 
 /** Where received bytes go. */
@@ -133,7 +135,10 @@ export interface StoredFile extends ByteSource, AsyncDisposable {
   /** What was true when it was opened; `checksum` is null where it is not known without reading it. */
   readonly entry: Entry;
 
-  /** Tells the storage the checksum of what was read, in full and unchanged, so that it need not read again. */
+  /**
+   * Tells the storage the checksum of what was read, in full and unchanged, so that it need not read again. It MUST
+   * NOT go by it later unless any change since the file was opened would show.
+   */
   remember(checksum: Checksum): Promise<void>;
 }
 

@@ -106,7 +106,6 @@ export class FsStorage implements Storage {
     const publisher = new Publisher({
       durable,
       rooms: () => new Batch(jail),
-      onPublished: (files) => remember(index, files),
       ...(quota.isLimited ? { onReplaced: (size) => quota.count(-size) } : {}),
       onTaken: (publication) =>
         new FsStorage(publication.jail ?? jail, shared).#keepIfSame(publication),
@@ -357,7 +356,6 @@ export class FsStorage implements Storage {
     }
     using batch = new Batch(this.#jailAround(source));
     const room = batch.room(to);
-    const known = this.#index.lookupAll(identityOf(before));
     await attempt(() => {
       if (before.isDirectory) {
         // rename() would replace an empty directory.
@@ -368,11 +366,6 @@ export class FsStorage implements Storage {
         Deno.renameSync(source.path, room.path);
         this.#quota.count(-replaced);
       } else renameWithoutReplacing(source.path, room.path);
-      // Renaming changes the inode's time, and so its identity.
-      if (known.length > 0) {
-        const identity = identityOf(Deno.lstatSync(room.path));
-        this.#index.record(known.map((checksum) => ({ identity, checksum })));
-      }
     });
     await this.#sync(source.directory, room.directory, ...room.made);
   }
@@ -454,9 +447,8 @@ export class FsStorage implements Storage {
   async checksum(name: FileName, algorithm: Algorithm): Promise<Checksum> {
     await using file = await attempt(() => this.#open(name, algorithm));
     if (file.entry.checksum !== null) return file.entry.checksum;
-    return await this.#index.computeOnce(file.identity, algorithm, async () => {
-      const { checksum } = await checksumOfSource(file, algorithm);
-      await file.assertUnchanged();
+    return await this.#index.computeOnce(file.identity, algorithm, async (close) => {
+      const checksum = await checksumOfSource(file, algorithm, close);
       await file.remember(checksum);
       return checksum;
     });
@@ -465,20 +457,6 @@ export class FsStorage implements Storage {
   async #sync(...directories: ChangedDirectory[]): Promise<void> {
     if (this.#shared.durable) await syncDirectories(directories);
   }
-}
-
-function remember(
-  index: DigestIndex,
-  files: readonly { path: string; checksum: Checksum }[],
-): void {
-  index.record(files.flatMap(({ path, checksum }) => {
-    try {
-      return [{ identity: identityOf(Deno.lstatSync(path)), checksum }];
-    } catch {
-      // Gone again already.
-      return [];
-    }
-  }));
 }
 
 /**
@@ -568,14 +546,17 @@ class FsStoredFile implements StoredFile {
     this.#file.seek(offset);
   }
 
-  assertUnchanged(): Promise<void> {
-    return this.#file.assertUnchanged();
+  assertUnchanged(whole?: Checksum): Promise<void> {
+    return this.#file.assertUnchanged(whole);
   }
 
   remember(checksum: Checksum): Promise<void> {
     const { identity } = this;
     const now = identityOf(this.#file.now());
-    if (now.version === identity.version) this.#index.record([{ identity, checksum }]);
+    // What was changed a moment before it was opened may have changed again and look the same.
+    if (this.#file.settled && now.version === identity.version) {
+      this.#index.record([{ identity, checksum }]);
+    }
     return Promise.resolve();
   }
 

@@ -79,8 +79,9 @@ export async function readWhole(
 ): Promise<Checksum> {
   const { length: count } = await fillPiece(source, into, into.length);
   if (count < into.length) throw shrunk(count, into.length);
-  await source.assertUnchanged?.();
-  return await checksumOfBytes(algorithm, into);
+  const checksum = await checksumOfBytes(algorithm, into);
+  await source.assertUnchanged?.(checksum);
+  return checksum;
 }
 
 /**
@@ -99,8 +100,10 @@ export async function sendSized(
 ): Promise<Verified> {
   if (size === 0) {
     // No closing header follows an empty body, so that of a file that is whole already goes in front.
-    await source.assertUnchanged?.();
     const known = checksum ?? digest?.checksum() ?? null;
+    await source.assertUnchanged?.(
+      checksum === null ? known ?? emptyChecksum(algorithm) : undefined,
+    );
     await wire.writeFrame({ ...header, ...checksumKeys(algorithm, known), total_size: 0 });
     return { checksum: known ?? emptyChecksum(algorithm), size };
   }
@@ -207,12 +210,12 @@ async function closeBody(
     keys?: Readonly<Record<string, unknown>> | undefined;
   },
 ): Promise<Verified> {
+  const { checksum, size } = sent;
   try {
-    await source?.assertUnchanged?.();
+    await source?.assertUnchanged?.(checksum);
   } catch (error) {
     await closeWithError(wire, error);
   }
-  const { checksum, size } = sent;
   const { filename } = header;
   await wire.writeFrame({
     end: true,
@@ -371,14 +374,23 @@ export async function* verifiedPieces(
   }
 }
 
-/** Reads a source to its end for its checksum. */
+/**
+ * Reads a source to its end for its checksum.
+ *
+ * @param onRead called when it is read, before it is looked at for what changed meanwhile
+ * @throws {FerryError} the source's errors; `io` where it changes meanwhile
+ */
 export async function checksumOfSource(
   source: ByteSource,
   algorithm: Algorithm,
-): Promise<Verified> {
+  onRead?: () => void,
+): Promise<Checksum> {
   const digest = await createDigest(algorithm);
-  const size = await feed(digest, source, Infinity);
-  return { checksum: digest.checksum(), size };
+  await feed(digest, source, Infinity);
+  const checksum = digest.checksum();
+  onRead?.();
+  await source.assertUnchanged?.(checksum);
+  return checksum;
 }
 
 /** Reads the first bytes of a source, or all of them where they are fewer. */

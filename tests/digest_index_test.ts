@@ -9,7 +9,7 @@ const A = "a".repeat(32);
 const B = "b".repeat(32);
 
 /** What seals A as the checksum of `f` in the state 1:2:3. */
-const SEAL = "fb1c2d4b:6cd641dd";
+const SEAL = "4bcc24f8:fba6cb56";
 
 function identity(key: string, version = "1:2:3"): FileIdentity {
   return { key, version };
@@ -82,6 +82,7 @@ const TAMPERED: Record<string, string> = {
   "a number for an md5": "UPDATE checksums SET checksum = 7",
   "bytes for an md5": `UPDATE checksums SET checksum = x'${A}'`,
   "an empty seal": "UPDATE checksums SET seal = ''",
+  "a seal of ferry 0.1": "UPDATE checksums SET seal = 'fb1c2d4b:6cd641dd'",
 };
 
 for (const [what, statement] of Object.entries(TAMPERED)) {
@@ -239,4 +240,29 @@ Deno.test("identityOf() changes with the content's size, times and inode, not wi
   assertEquals(identityOf(Deno.lstatSync(dir.join("b"))).key, before.key);
   dir.write("a", "12345");
   assert(identityOf(Deno.lstatSync(path)).key !== before.key, "the inode is not seen");
+});
+
+Deno.test("DigestIndex.computeOnce() asks once for all until it is closed", async () => {
+  using index = new DigestIndex();
+  const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const closed = Promise.withResolvers<void>();
+  let asked = 0;
+  const ask = (told: string, until: Promise<void>) =>
+    index.computeOnce(identity("f"), "md5", async (close) => {
+      asked++;
+      await until;
+      close();
+      closed.resolve();
+      await second.promise;
+      return told;
+    });
+  const early = [ask(A, first.promise), ask(A, first.promise)];
+  await Promise.resolve();
+  assertEquals(asked, 1);
+  first.resolve();
+  await closed.promise;
+  const late = ask(B, Promise.resolve());
+  second.resolve();
+  assertEquals(await Promise.all([...early, late]), [A, A, B]);
+  assertEquals(asked, 2);
 });

@@ -1,5 +1,4 @@
 import { assert, assertEquals } from "@std/assert";
-import { DigestIndex, identityOf } from "../lib/digest_index.ts";
 import { FerryError } from "../lib/errors.ts";
 import { type FileName, parseFileName } from "../lib/file_name.ts";
 import { Batch } from "../lib/batch.ts";
@@ -14,7 +13,6 @@ import { assertCode, md5 } from "./storage_conformance.ts";
 class Fixture implements AsyncDisposable {
   readonly #dir = new TempDir();
   readonly root = Deno.realPathSync(this.#dir.path) + "/root";
-  readonly index = new DigestIndex();
   readonly publisher: Publisher;
   /** What happened, in order: `flush a`, `flushed a`. */
   readonly events: string[] = [];
@@ -28,13 +26,6 @@ class Fixture implements AsyncDisposable {
     this.#jail = new Jail(this.root);
     this.publisher = new Publisher({
       rooms: () => new batch(this.#jail),
-      onPublished: (files) =>
-        this.index.record(
-          files.map(({ path, checksum }) => ({
-            identity: identityOf(Deno.lstatSync(path)),
-            checksum,
-          })),
-        ),
       durable: true,
       onTaken: () => Promise.reject(new FerryError("exists", "it is taken")),
       ...options,
@@ -77,7 +68,6 @@ class Fixture implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const staged of this.#staged) await staged[Symbol.asyncDispose]();
-    this.index[Symbol.dispose]();
     this.#jail[Symbol.dispose]();
     await this.#dir[Symbol.asyncDispose]();
   }
@@ -94,7 +84,7 @@ async function isPending(promise: Promise<unknown>): Promise<boolean> {
   return await Promise.race([promise.catch(() => {}), Promise.resolve(pending)]) === pending;
 }
 
-Deno.test("publish() flushes, then gives the name, then acknowledges and remembers", async () => {
+Deno.test("publish() flushes, then gives the name, then acknowledges", async () => {
   await using f = new Fixture();
   const { published, open } = await f.publishGated("d/a", "content");
   assert(await isPending(published), "it was acknowledged before it was flushed");
@@ -102,7 +92,6 @@ Deno.test("publish() flushes, then gives the name, then acknowledges and remembe
   open();
   assertEquals(await published, committed("content"));
   assertEquals(f.text("d/a"), "content");
-  assertEquals(f.index.lookup(identityOf(Deno.lstatSync(`${f.root}/d/a`)), "md5"), md5("content"));
 });
 
 Deno.test("publish() stamps time and mode before the flush", async () => {
@@ -206,7 +195,6 @@ Deno.test("publish() gives one name in the order of the calls, whatever is flush
   slow.resolve();
   assertEquals(await Promise.all(all), ["slow", "middle", "last"].map(committed));
   assertEquals(f.text("same"), "last");
-  assertEquals(f.index.lookup(identityOf(Deno.lstatSync(`${f.root}/same`)), "md5"), md5("last"));
 });
 
 Deno.test("publish() asks what becomes of a taken name, and nobody waits for the answer", async () => {
@@ -288,11 +276,6 @@ const BREAKING: Record<string, () => Partial<PublisherOptions> & { batch?: typeo
     }
     return { batch: Broken };
   },
-  "nothing can be remembered": () => ({
-    onPublished() {
-      if (broken) throw new FerryError("io", "broken");
-    },
-  }),
   "nobody can say what becomes of a taken name": () => ({
     onTaken() {
       throw new FerryError("io", "broken");

@@ -499,7 +499,7 @@ function testReading(test: Test): void {
     await put(storage, "a", noise(200_000, 2), { replace: true });
     const rest = await readAll(file);
     assertEquals(md5(new Uint8Array([...start.subarray(0, count!), ...rest])), md5(old));
-    await file.assertUnchanged?.();
+    await file.assertUnchanged?.(md5(old));
     assertEquals(file.entry.size, old.length);
   });
 
@@ -512,6 +512,8 @@ function testReading(test: Test): void {
     await storage.move(name("moved"), name("elsewhere"), { replace: false });
     assertEquals(new TextDecoder().decode(await readAll(removed)), "old r");
     assertEquals(new TextDecoder().decode(await readAll(moved)), "old m");
+    await removed.assertUnchanged?.(md5("old r"));
+    await moved.assertUnchanged?.(md5("old m"));
   });
 
   test("StoredFile.remember() tells the md5 to who asks next", async ({ storage }) => {

@@ -5,7 +5,9 @@ import { tryLock } from "../lib/file_lock.ts";
 import { type FileName, parseFileName as name } from "../lib/file_name.ts";
 import { LocalFile } from "../lib/local_file.ts";
 import { type Durability, isTaken } from "../lib/staging.ts";
+import type { StoredFile } from "../lib/storage.ts";
 import { FsStorage } from "../lib/storage_fs.ts";
+import { later, stopClock } from "./clock.ts";
 import { Mount, testWithMount } from "./mount.ts";
 import { HOLDS_DIRECTORIES, TempDir } from "./programs.ts";
 import {
@@ -131,6 +133,7 @@ Deno.test({ name: goesOn, ignore: !HOLDS_DIRECTORIES }, async () => {
   await pending.commit({ checksum: md5("pending"), replace: false });
   await pending[Symbol.asyncDispose]();
   await put(f.storage, "c", "after");
+  using _clock = stopClock(later());
   assertEquals(await listed(f.storage), ["a", "b", "c"]);
   for (const own of ["moved", "moved/lock", "moved/staging"].map(name)) {
     await assertCode("not_found", () => f.storage.stat(own));
@@ -211,8 +214,45 @@ Deno.test("FsStorage.checksum() does not read an unchanged file again", async ()
   // Whoever had read the file would know better.
   assertEquals(await f.storage.checksum(name("d/a"), "md5"), PLANTED);
   assertEquals((await f.storage.stat(name("d/a"))).checksum, PLANTED);
-  await f.storage.move(name("d/a"), name("b"), { replace: false });
-  assertEquals(await f.storage.checksum(name("b"), "md5"), PLANTED, "a move forgets the md5");
+});
+
+Deno.test("FsStorage.checksum() reads a file again that looks the same and changed right before it was read", async () => {
+  await using f = new Fixture();
+  await put(f.storage, "a", "before");
+  const { mtime, ctime } = Deno.statSync(f.path("a"));
+  // The last moment at which a second change could have the time of the first.
+  using clock = stopClock(ctime!.getTime() + 2099);
+  const known = async () => (await f.storage.stat(name("a"))).checksum;
+  assertEquals(await known(), null, "it is known from the upload");
+  assertEquals(await f.storage.checksum(name("a"), "md5"), md5("before"));
+  assertEquals(await known(), null, "it is remembered too early");
+  await using file = await f.storage.open(name("a"), "md5");
+  await file.remember(md5("before"));
+  assertEquals(await known(), null, "what was sent is remembered too early");
+
+  Deno.writeTextFileSync(f.path("a"), "behind");
+  Deno.utimeSync(f.path("a"), mtime!, mtime!);
+  assertEquals(await f.storage.checksum(name("a"), "md5"), md5("behind"));
+  assertEquals(await known(), null);
+  clock.at = Deno.statSync(f.path("a")).ctime!.getTime() + 2100;
+  assertEquals(await f.storage.checksum(name("a"), "md5"), md5("behind"));
+  assertEquals(await known(), md5("behind"));
+
+  // A time to come, from a clock that is ahead, tells nothing either.
+  clock.at -= 60_000;
+  await f.reopen(() => Deno.removeSync(f.path(".ferry/index.db")));
+  assertEquals(await f.storage.checksum(name("a"), "md5"), md5("behind"));
+  assertEquals(await known(), null);
+});
+
+Deno.test("FsStorage.checksum() of a file that was moved is read again", async () => {
+  await using f = new Fixture();
+  await put(f.storage, "a", "content");
+  using _clock = stopClock(later());
+  assertEquals(await f.storage.checksum(name("a"), "md5"), md5("content"));
+  await f.storage.move(name("a"), name("b"), { replace: false });
+  assertEquals(await f.storage.checksum(name("b"), "md5"), md5("content"));
+  assertEquals((await f.storage.stat(name("b"))).checksum, md5("content"));
 });
 
 Deno.test("FsStorage disposal lets what is being published appear first", async () => {
@@ -251,6 +291,7 @@ Deno.test("FsStorage.checksum() reads a file once for all who ask meanwhile, and
 Deno.test("FsStorage.checksum() of a file that it did not write is remembered", async () => {
   await using f = new Fixture();
   Deno.writeTextFileSync(f.path("a"), "content");
+  using _clock = stopClock(later());
   assertEquals((await f.storage.stat(name("a"))).checksum, null);
   assertEquals(await f.storage.checksum(name("a"), "md5"), md5("content"));
   assertEquals((await f.storage.stat(name("a"))).checksum, md5("content"));
@@ -334,10 +375,12 @@ for (const [what, damage] of Object.entries(DAMAGES)) {
       plant(f, "a", PLANTED);
       damage(f);
     });
+    using _clock = stopClock(later());
     assertEquals((await f.storage.stat(name("a"))).checksum, null);
     assertEquals(await f.storage.checksum(name("a"), "md5"), md5("content"));
     assertEquals((await f.storage.stat(name("a"))).checksum, md5("content"), "it is not rebuilt");
     await put(f.storage, "b", "more");
+    assertEquals(await f.storage.checksum(name("b"), "md5"), md5("more"));
     assertEquals((await f.storage.stat(name("b"))).checksum, md5("more"));
   });
 }
@@ -349,6 +392,8 @@ Deno.test("FsStorage follows links that stay in the root", async () => {
   Deno.symlinkSync(f.path("d/a"), f.path("to-file"));
   assertEquals(await textOf(f.storage, "to-dir/a"), "content");
   assertEquals(await textOf(f.storage, "to-file"), "content");
+  using _clock = stopClock(later());
+  assertEquals(await f.storage.checksum(name("d/a"), "md5"), md5("content"));
   const { type, size, checksum: digest } = await f.storage.stat(name("to-file"));
   assertEquals({ type, size, digest }, { type: "file", size: 7, digest: md5("content") });
   assertEquals((await f.storage.stat(name("to-dir"))).type, "directory");
@@ -581,11 +626,29 @@ Deno.test("FsStorage what changes while it is read is io", async () => {
   assertEquals(await f.storage.checksum(name("log"), "md5"), md5("first line\nsecond line\n"));
 });
 
+Deno.test("FsStorage what changes while it is read is io where its times are set back, too", async () => {
+  await using f = new Fixture();
+  Deno.writeTextFileSync(f.path("log"), "before");
+  const { mtime } = Deno.statSync(f.path("log"));
+  await using file = await f.storage.open(name("log"), "md5");
+  assertEquals(await textIn(file), "before");
+  await file.assertUnchanged?.(md5("before"));
+  Deno.writeTextFileSync(f.path("log"), "behind");
+  Deno.utimeSync(f.path("log"), mtime!, mtime!);
+  await assertCode("io", () => file.assertUnchanged?.(md5("before")));
+});
+
+async function textIn(file: StoredFile): Promise<string> {
+  const piece = new Uint8Array(100);
+  return new TextDecoder().decode(piece.subarray(0, await file.read(piece) ?? 0));
+}
+
 async function assertReadOnly(storage: FsStorage): Promise<void> {
   assertEquals(storage.readOnly, true);
   assertEquals(await listed(storage), ["d", "d/a"]);
   assertEquals(await textOf(storage, "d/a"), "content");
   assertEquals((await storage.stat(name("d/a"))).size, 7);
+  using _clock = stopClock(later());
   assertEquals(await storage.checksum(name("d/a"), "md5"), md5("content"));
   assertEquals((await storage.stat(name("d/a"))).checksum, md5("content"), "it is not remembered");
   const writes = [

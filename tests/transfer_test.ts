@@ -4,8 +4,18 @@ import { FerryError } from "../lib/errors.ts";
 import { THREADS } from "../lib/md5.ts";
 import { BYTES_ALONE, THREAD_BYTES } from "../lib/pieces.ts";
 import type { ByteSource } from "../lib/storage.ts";
-import { receive, sendSized, sendStreamed } from "../lib/transfer.ts";
+import { LocalFile } from "../lib/local_file.ts";
+import {
+  checksumOfSource,
+  digestPrefix,
+  readWhole,
+  receive,
+  sendSized,
+  sendStreamed,
+} from "../lib/transfer.ts";
 import { Wire } from "../lib/wire.ts";
+import { stopClock } from "./clock.ts";
+import { TempDir } from "./programs.ts";
 import { concat, message } from "./vectors.ts";
 import {
   ABC_MD5,
@@ -165,6 +175,60 @@ Deno.test("sendSized() reports a source that changed in the closing header", asy
   const { code, ends } = await readAll(peer);
   assertEquals([code, ends], ["io", false]);
   assertEquals((await readAll(peer)).received[0]?.header.op, "ping");
+});
+
+Deno.test("sendSized() sees that a file changed whose size and time were set back", async () => {
+  await using dir = new TempDir();
+  const size = 9 * 1024 * 1024;
+  for (const from of [0, 2 * 1024 * 1024]) {
+    const path = dir.write("file", new Uint8Array(size));
+    const { mtime } = Deno.statSync(path);
+    // It was changed a moment ago, so that its times may stay the same.
+    using _clock = stopClock(mtime!.getTime());
+    await using file = LocalFile.open(path);
+    const options = { algorithm: "md5", proof: true } as const;
+    const digest = from > 0 ? await digestPrefix(file, from, options) : undefined;
+    file.seek(from);
+    const stream = new MemoryStream();
+    const wire = new Wire(stream, { idleTimeout: IDLE });
+    let left = size - from;
+    const change = (count: number) => {
+      left -= count;
+      if (left > 0) return;
+      using open = Deno.openSync(path, { write: true });
+      open.writeSync(new Uint8Array([1]));
+      Deno.utimeSync(path, mtime!, mtime!);
+    };
+    const sending = sendSized(wire, {}, file, {
+      size: size - from,
+      checksum: null,
+      digest,
+      onBytes: change,
+    });
+    await assertFails(sending, "io", "the content is not");
+    await wire.flush();
+    const { code, ends } = await readAll(wireOver(stream.written));
+    assertEquals([code, ends], ["io", false]);
+  }
+});
+
+Deno.test("readWhole(), sendSized() and checksumOfSource() tell a source what was read of it", async () => {
+  const told: (string | undefined)[] = [];
+  const source = () => ({
+    ...sourceOf(utf8.encode("abc")),
+    assertUnchanged: (whole?: string) => Promise.resolve(void told.push(whole)),
+  });
+  const wire = new Wire(new MemoryStream(), { idleTimeout: IDLE });
+  await readWhole(source(), { into: new Uint8Array(3), algorithm: "md5" });
+  await checksumOfSource(source(), "md5");
+  await sendSized(wire, {}, source(), { size: 3, checksum: null });
+  await sendSized(wire, {}, source(), { size: 0, checksum: null });
+  assertEquals(told, [ABC_MD5, ABC_MD5, ABC_MD5, EMPTY_MD5]);
+  // The receiver compares with a checksum that was known before.
+  told.length = 0;
+  await sendSized(wire, {}, source(), { size: 3, checksum: ABC_MD5 });
+  await sendSized(wire, {}, source(), { size: 0, checksum: EMPTY_MD5 });
+  assertEquals(told, [undefined]);
 });
 
 Deno.test("sendSized() stops between two pieces where it is told to", async () => {
