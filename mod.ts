@@ -75,6 +75,7 @@ export type { ExecPolicy } from "./server/exec.ts";
 export { type ReloadOptions, serve, type ServeOptions, type Server } from "./server/listener.ts";
 export type { KeyPair } from "./server/tls.ts";
 export {
+  type Challenge,
   type NewToken,
   newToken,
   type NewTokenOptions,

@@ -8,6 +8,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { parse as parseToml } from "@std/toml/parse";
 import { FerryError, quote, toFerryError } from "./errors.ts";
+import { readRegularFile } from "./regular_file.ts";
 
 /** What an option takes. */
 export type OptionKind = "flag" | "text" | "list" | "count" | "size" | "time";
@@ -235,7 +236,7 @@ function readConfig(
   const action = `read the configuration ${quote(path)}`;
   let table: Record<string, unknown>;
   try {
-    table = parseToml(Deno.readTextFileSync(path));
+    table = parseToml(readRegularFile(path));
   } catch (error) {
     // The parser's message says the line and what was expected there.
     const reason = error instanceof SyntaxError ? error.message : toFerryError(error).reason;

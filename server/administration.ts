@@ -9,7 +9,7 @@ import { FerryError } from "../lib/errors.ts";
 import { formatGrants, parseGrants } from "./access.ts";
 import type { CERT, TOKEN_LIST, TOKEN_NEW, TOKEN_REVOKE } from "./config.ts";
 import { writeSecretFile } from "./secret_file.ts";
-import { newToken, TokenFile, type TokenRecord } from "./tokens.ts";
+import { TokenFile, type TokenRecord } from "./tokens.ts";
 
 /** Where a command says what. */
 export interface Voice {
@@ -35,8 +35,7 @@ export const tokenNew: Run<OptionValues<typeof TOKEN_NEW.options>> = async (
     throw new FerryError("usage", "A token that allows nothing is of no use: give a --scope");
   }
   const ends = expires === undefined ? null : Date.now() + expires;
-  const { token, record } = await newToken({ name, grants, expires: ends });
-  await file.add(record);
+  const { token, record } = await file.create({ name, grants, expires: ends });
   tell(`token ${describe(record)}`);
   print(token);
 };

@@ -6,7 +6,7 @@
 
 import { encodeHex } from "@std/encoding/hex";
 import { FerryError } from "../lib/errors.ts";
-import { MECHANISM, SCRAM_ITERATIONS, ScramServer, type ScramVerifier } from "../lib/scram.ts";
+import { MECHANISM, ScramServer, type ScramVerifier } from "../lib/scram.ts";
 import {
   type Grants,
   mergeGrants,
@@ -17,9 +17,14 @@ import {
 } from "./access.ts";
 import { type Claimant, type Issuer, Permit } from "./permit.ts";
 import { Throttle } from "./throttle.ts";
-import { sameSecret, type TokenRecord, type TokenTable } from "./tokens.ts";
+import {
+  type Challenge,
+  decoyChallenge,
+  sameSecret,
+  type TokenRecord,
+  type TokenTable,
+} from "./tokens.ts";
 
-const SALT_BYTES = 16;
 /** As much of a digest as nobody finds twice. */
 const OWNER_BYTES = 16;
 
@@ -44,6 +49,8 @@ export class Authority implements Issuer {
   readonly #listeners = new Set<() => void>();
   #tokens: TokenTable | undefined;
   #generation = 0;
+  /** What ids were answered with that are not there any more, for as long as this runs. */
+  readonly #removed = new Map<string, Challenge>();
 
   /** An authority that knows these tokens. */
   constructor({ anonymous, tokens, nonce, throttle = new Throttle() }: AuthorityOptions) {
@@ -60,6 +67,9 @@ export class Authority implements Issuer {
 
   /** Knows these tokens from now on. What others allowed ends at once. */
   replace(tokens: TokenTable): void {
+    for (const [id, { verifier: { salt, iterations } }] of this.#tokens?.records ?? []) {
+      if (!tokens.records.has(id)) this.#removed.set(id, { salt, iterations });
+    }
     this.#tokens = tokens;
     this.#generation++;
     for (const listener of [...this.#listeners]) listener();
@@ -104,21 +114,13 @@ export class Authority implements Issuer {
 
   /**
    * What an id that is not there is answered with: it looks like that of a token, always the same for the
-   * same id, and no secret fits. So nobody learns which ids there are.
+   * same id, also where there was a token once, and no secret fits. So nobody learns which ids there are.
    */
   async decoy(id: string): Promise<ScramVerifier> {
-    const algorithm = { name: "HMAC", hash: "SHA-256" };
-    const secret = new Uint8Array(this.#tokens?.decoyKey ?? []);
-    const key = await crypto.subtle.importKey("raw", secret, algorithm, false, ["sign"]);
-    const bytes = await crypto.subtle.sign("HMAC", key, new TextEncoder().encode(id));
-    const salt = new Uint8Array(bytes).subarray(0, SALT_BYTES);
+    const decoy = await decoyChallenge(this.#tokens?.decoyKey ?? new Uint8Array(), id);
+    const challenge = this.#tokens?.revoked?.get(id) ?? this.#removed.get(id) ?? decoy;
     const unknown = () => crypto.getRandomValues(new Uint8Array(32));
-    return {
-      salt,
-      iterations: SCRAM_ITERATIONS,
-      storedKey: unknown(),
-      serverKey: unknown(),
-    };
+    return { ...challenge, storedKey: unknown(), serverKey: unknown() };
   }
 }
 

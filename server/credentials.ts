@@ -7,6 +7,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { OptionValues } from "../lib/command_line.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
+import { readRegularFile } from "../lib/regular_file.ts";
 import type { FERRYD } from "./config.ts";
 import type { Server } from "./listener.ts";
 import type { KeyPair } from "./tls.ts";
@@ -23,10 +24,14 @@ export type CredentialOptions = Pick<
 /**
  * Reads the tokens, if there is a file of them.
  *
+ * @param options.mayBeEmpty as {@linkcode TokenFile.read} takes it
  * @throws {FerryError} as {@linkcode TokenFile.read}
  */
-export function readTokens({ "token-file": path }: CredentialOptions): TokenTable | undefined {
-  return path === undefined ? undefined : new TokenFile(path).read();
+export function readTokens(
+  { "token-file": path }: CredentialOptions,
+  options?: { mayBeEmpty?: boolean },
+): TokenTable | undefined {
+  return path === undefined ? undefined : new TokenFile(path).read(options);
 }
 
 /** A certificate that is valid for no longer than that is complained about. */
@@ -45,7 +50,7 @@ export async function readKeyPair(options: CredentialOptions): Promise<KeyPair |
   }
   const [cert, key] = [certPath, keyPath].map((path) => {
     try {
-      return Deno.readTextFileSync(path);
+      return readRegularFile(path);
     } catch (error) {
       throw toFerryError(error).during(`read ${quote(path)}`);
     }
@@ -73,11 +78,16 @@ export async function reload(server: Server, options: CredentialOptions): Promis
       logger.info("Read the {what} anew", { what });
     } catch (error) {
       const { code, message } = toFerryError(error);
-      logger.error("The {what} stays as it was: {message} ({code})", { what, message, code });
+      logger.error(
+        "The {what} stays as it was: {message} ({code}). Mend it and send SIGHUP again",
+        { what, message, code },
+      );
     }
   };
   if (options["token-file"] !== undefined) {
-    await attempt("token file", () => server.reload({ tokens: readTokens(options) }));
+    // One that was emptied is one that was damaged: where all tokens are revoked its first line is left.
+    const read = () => readTokens(options, { mayBeEmpty: false });
+    await attempt("token file", () => server.reload({ tokens: read() }));
   }
   if (options["tls-cert"] !== undefined) {
     await attempt("certificate", async () => {

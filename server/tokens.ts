@@ -10,6 +10,7 @@
 import { decodeBase64, encodeBase64 } from "@std/encoding/base64";
 import * as v from "valibot";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
+import { openRegularFile, readText } from "../lib/regular_file.ts";
 import { sameBytes } from "../lib/same_bytes.ts";
 import { createVerifier, SCRAM_ITERATIONS, type ScramVerifier } from "../lib/scram.ts";
 import { createToken, formatToken } from "../lib/token.ts";
@@ -23,8 +24,8 @@ import {
 } from "./access.ts";
 import { writeSecretFile } from "./secret_file.ts";
 
-const SALT_BYTES = 16;
 const DECOY_BYTES = 32;
+const SALT_BYTES = 16;
 const KEY_BYTES = 32;
 
 /** What a server keeps of a token. */
@@ -43,12 +44,29 @@ export interface TokenRecord {
   readonly verifier: ScramVerifier;
 }
 
+/** What the first message of an exchange is answered with. */
+export type Challenge = Pick<ScramVerifier, "salt" | "iterations">;
+
 /** All the tokens of a server. */
 export interface TokenTable {
   /** By their ids. */
   readonly records: ReadonlyMap<string, TokenRecord>;
   /** Random, and kept: makes what is answered to an id that is not there, the same each time. */
   readonly decoyKey: Uint8Array;
+  /** What ids of revoked tokens go on being answered with, where that is not what the key makes. */
+  readonly revoked?: ReadonlyMap<string, Challenge> | undefined;
+}
+
+/**
+ * What an id is answered with that is not there: it looks like the answer for a token, and is always the same.
+ * The tokens of a file are made to be answered so too, so that nobody learns which ids there are or were.
+ */
+export async function decoyChallenge(decoyKey: Uint8Array, id: string): Promise<Challenge> {
+  const algorithm = { name: "HMAC", hash: "SHA-256" };
+  const secret = new Uint8Array(decoyKey);
+  const key = await crypto.subtle.importKey("raw", secret, algorithm, false, ["sign"]);
+  const bytes = await crypto.subtle.sign("HMAC", key, new TextEncoder().encode(id));
+  return { salt: new Uint8Array(bytes).slice(0, SALT_BYTES), iterations: SCRAM_ITERATIONS };
 }
 
 /** Whether a token has the same secret as another one of that id, so that whoever knows the one knows the other. */
@@ -70,6 +88,11 @@ export interface NewTokenOptions {
   grants: Grants;
   /** When it ends, in milliseconds since 1970; null for never. */
   expires: number | null;
+  /**
+   * The `decoyKey` of the table that it is for, so that its id is answered there as before it was made, and as
+   * after it is revoked. Default: that of all tables of this process that are given none.
+   */
+  decoyKey?: Uint8Array | undefined;
 }
 
 /** A token that was just made. */
@@ -81,22 +104,31 @@ export interface NewToken {
 }
 
 /** Makes a token. */
-export async function newToken({ name, grants, expires }: NewTokenOptions): Promise<NewToken> {
+export async function newToken(
+  { name, grants, expires, decoyKey = DECOY_KEY }: NewTokenOptions,
+): Promise<NewToken> {
   const token = createToken();
-  const salt = crypto.getRandomValues(new Uint8Array(SALT_BYTES));
-  const verifier = await createVerifier(token.secret, { salt, iterations: SCRAM_ITERATIONS });
+  const verifier = await createVerifier(token.secret, await decoyChallenge(decoyKey, token.id));
   return {
     token: formatToken(token),
     record: { id: token.id, name, created: Date.now(), expires, grants, verifier },
   };
 }
 
+/** One for all tables that are in no file: what an id is answered with outlasts each of them. */
+const DECOY_KEY = newDecoyKey();
+
 /** A table of tokens. */
 export function tokenTable(
   records: Iterable<TokenRecord>,
-  decoyKey: Uint8Array = crypto.getRandomValues(new Uint8Array(DECOY_BYTES)),
+  decoyKey: Uint8Array = DECOY_KEY,
+  revoked: ReadonlyMap<string, Challenge> = new Map(),
 ): TokenTable {
-  return { records: new Map([...records].map((record) => [record.id, record])), decoyKey };
+  return { records: new Map([...records].map((record) => [record.id, record])), decoyKey, revoked };
+}
+
+function newDecoyKey(): Uint8Array {
+  return crypto.getRandomValues(new Uint8Array(DECOY_BYTES));
 }
 
 /** A file of tokens. */
@@ -111,23 +143,36 @@ export class TokenFile {
   /**
    * Reads the tokens.
    *
-   * @throws {FerryError} `usage` where it is damaged, or where others can write to it; `not_found`, …
+   * @param options.mayBeEmpty whether a file without a byte, which was just made, is one without tokens.
+   * Default: true.
+   * @throws {FerryError} `usage` where it is damaged or no file, or where others can write to it; `not_found`, …
    */
-  read(): TokenTable {
+  read({ mayBeEmpty = true }: { mayBeEmpty?: boolean } = {}): TokenTable {
     try {
-      using file = Deno.openSync(this.#path);
+      using file = openRegularFile(this.#path);
+      if (!mayBeEmpty && file.statSync().size === 0) {
+        throw new FerryError("usage", "it is empty, without even the line that begins it");
+      }
       return readTable(file);
     } catch (error) {
       throw toFerryError(error).during(`read the tokens ${quote(this.#path)}`);
     }
   }
 
+  /** Makes a token and puts it into the file, which is made, too, where it is not there. */
+  async create(options: Omit<NewTokenOptions, "decoyKey">): Promise<NewToken> {
+    let made: NewToken | undefined;
+    await this.#change(async (table) => {
+      const { decoyKey } = table;
+      made = await newToken({ ...options, decoyKey });
+      return withToken(table, made.record);
+    });
+    return made!;
+  }
+
   /** Puts a token into the file, and makes the file where it is not there. */
   add(record: TokenRecord): Promise<void> {
-    return this.#change((records) => {
-      if (records.has(record.id)) throw new FerryError("exists", "another token has that id");
-      return [...records.values(), record];
-    });
+    return this.#change((table) => withToken(table, record));
   }
 
   /**
@@ -138,7 +183,8 @@ export class TokenFile {
    */
   async revoke(wanted: string): Promise<TokenRecord> {
     let revoked: TokenRecord | undefined;
-    await this.#change((records) => {
+    await this.#change((table) => {
+      const { records } = table;
       const all = [...records.values()];
       const found = all.filter(({ id, name }) => id === wanted || name === wanted);
       if (found.length > 1 && !records.has(wanted)) {
@@ -147,20 +193,19 @@ export class TokenFile {
       }
       revoked = records.get(wanted) ?? found[0];
       if (!revoked) throw new FerryError("not_found", "there is no such token");
-      return all.filter((record) => record !== revoked);
+      return withoutToken(table, revoked);
     }, { create: false });
     return revoked!;
   }
 
   /** Replaces the file in one step, while nobody else does. */
   async #change(
-    change: (records: ReadonlyMap<string, TokenRecord>) => TokenRecord[],
+    change: (table: TokenTable) => TokenTable | Promise<TokenTable>,
     { create = true } = {},
   ): Promise<void> {
     try {
       using file = await this.#lock(create);
-      const { records, decoyKey } = readTable(file);
-      const text = encodeTable(tokenTable(change(records), decoyKey));
+      const text = encodeTable(await change(readTable(file)));
       // Where the path is a link, it stays one.
       await writeSecretFile(Deno.realPathSync(this.#path), text, { replace: true });
     } catch (error) {
@@ -171,7 +216,7 @@ export class TokenFile {
   /** Opens the file when nobody else is changing it. */
   async #lock(create: boolean): Promise<Deno.FsFile> {
     for (;;) {
-      const file = Deno.openSync(this.#path, {
+      const file = openRegularFile(this.#path, {
         read: true,
         write: true,
         ...(create ? { create, mode: 0o600 } : {}),
@@ -190,6 +235,23 @@ export class TokenFile {
   }
 }
 
+function withToken({ records, decoyKey, revoked }: TokenTable, record: TokenRecord): TokenTable {
+  if (records.has(record.id)) throw new FerryError("exists", "another token has that id");
+  return tokenTable([...records.values(), record], decoyKey, revoked);
+}
+
+/** The table without a token, whose id is still answered as it was. */
+async function withoutToken(
+  { records, decoyKey, revoked }: TokenTable,
+  { id, verifier: { salt, iterations } }: TokenRecord,
+): Promise<TokenTable> {
+  const decoy = await decoyChallenge(decoyKey, id);
+  const isDecoy = sameBytes(decoy.salt, salt) && decoy.iterations === iterations;
+  const answers = new Map(revoked);
+  if (!isDecoy) answers.set(id, { salt, iterations });
+  return tokenTable([...records.values()].filter((record) => record.id !== id), decoyKey, answers);
+}
+
 function statOf(path: string): Deno.FileInfo | undefined {
   try {
     return Deno.statSync(path);
@@ -202,17 +264,11 @@ function statOf(path: string): Deno.FileInfo | undefined {
 const WRITABLE_BY_OTHERS = 0o022;
 
 function readTable(file: Deno.FsFile): TokenTable {
-  const { mode, size } = file.statSync();
+  const { mode } = file.statSync();
   if (mode !== null && (mode & WRITABLE_BY_OTHERS) !== 0) {
     throw new FerryError("usage", "others than its owner can write to it; chmod 600 it");
   }
-  const bytes = new Uint8Array(size);
-  for (let filled = 0; filled < size;) {
-    const count = file.readSync(bytes.subarray(filled));
-    if (count === null) throw new FerryError("io", "it was changed while it was read");
-    filled += count;
-  }
-  return decodeTable(new TextDecoder().decode(bytes));
+  return decodeTable(readText(file));
 }
 
 const FORMAT = "ferry tokens";
@@ -251,14 +307,22 @@ const prefix = v.pipe(
   }),
 );
 
+const id = v.pipe(v.string("is not a string"), v.regex(/^[\x21-\x7e]{1,64}$/, "is no id"));
+const iterations = v.pipe(v.number("is not a number"), v.integer("is not an integer"));
+
 const headLine = v.object({
   format: v.literal(FORMAT, `is not "${FORMAT}"`),
   version: v.literal(1, "is not 1: a newer ferryd wrote it"),
   decoy_key: base64(DECOY_BYTES),
+  // Older versions pass over it.
+  revoked: v.optional(
+    v.record(id, v.object({ salt: base64(SALT_BYTES), iterations }), "is not an object"),
+    {},
+  ),
 });
 
 const recordLine = v.object({
-  id: v.pipe(v.string("is not a string"), v.regex(/^[\x21-\x7e]{1,64}$/, "is no id")),
+  id,
   name: v.string("is not a string"),
   created: time,
   expires: v.nullable(time),
@@ -268,13 +332,21 @@ const recordLine = v.object({
     "is not an object",
   ),
   salt: base64(SALT_BYTES),
-  iterations: v.pipe(v.number("is not a number"), v.integer("is not an integer")),
+  iterations,
   stored_key: base64(KEY_BYTES),
   server_key: base64(KEY_BYTES),
 });
 
-function encodeTable({ records, decoyKey }: TokenTable): string {
-  const head = { format: FORMAT, version: 1, decoy_key: encodeBase64(decoyKey) };
+function encodeTable({ records, decoyKey, revoked = new Map() }: TokenTable): string {
+  const answers = [...revoked].map(([id, { salt, iterations }]) => {
+    return [id, { salt: encodeBase64(salt), iterations }];
+  });
+  const head = {
+    format: FORMAT,
+    version: 1,
+    decoy_key: encodeBase64(decoyKey),
+    ...(answers.length > 0 ? { revoked: Object.fromEntries(answers) } : {}),
+  };
   const lines = [...records.values()].map(({ verifier, grants, created, expires, ...rest }) => ({
     ...rest,
     created: new Date(created).toISOString(),
@@ -295,9 +367,9 @@ function encodeTable({ records, decoyKey }: TokenTable): string {
 
 /** A file that is empty was just made, and has no tokens yet. */
 function decodeTable(text: string): TokenTable {
-  if (text === "") return tokenTable([]);
+  if (text === "") return tokenTable([], newDecoyKey());
   const [first = "", ...rest] = text.replace(/\n$/, "").split("\n");
-  const { decoy_key } = decodeLine(headLine, first, 1);
+  const { decoy_key, revoked } = decodeLine(headLine, first, 1);
   const records = rest.map((line, at): TokenRecord => {
     const { salt, iterations, stored_key, server_key, grants, ...known } = decodeLine(
       recordLine,
@@ -310,7 +382,7 @@ function decodeTable(text: string): TokenTable {
       verifier: { salt, iterations, storedKey: stored_key, serverKey: server_key },
     };
   });
-  const table = tokenTable(records, decoy_key);
+  const table = tokenTable(records, decoy_key, new Map(Object.entries(revoked)));
   if (table.records.size < records.length) {
     throw new FerryError("usage", "two tokens in it have the same id");
   }

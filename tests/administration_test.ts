@@ -65,6 +65,16 @@ Deno.test("ferryd token says what is missing, and makes nothing then", async () 
   assertEquals([...Deno.readDirSync(dir.path)], []);
 });
 
+Deno.test("ferryd token waits for nobody at a pipe", async () => {
+  await using dir = new TempDir();
+  const at = ["--token-file", dir.pipe("tokens")];
+  for (const args of [["new", "--name", "x", "--scope", "read"], ["list"], ["revoke", "x"]]) {
+    const { code, stdout, stderr } = await ferryd(["token", ...args, ...at]);
+    assertEquals([code, stdout], [2, ""], stderr);
+    assertStringIncludes(stderr, "it is a pipe: a regular file is needed");
+  }
+});
+
 Deno.test("ferryd --help tells of its commands, and each of its own options", async () => {
   const help = await Promise.all(
     [["--help"], ["token", "--help"], ["token", "new", "--help"], ["cert", "-h"]]

@@ -1,8 +1,11 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { configure, getTextFormatter, reset } from "@logtape/logtape";
+import { MAX_REGULAR_FILE_BYTES } from "../lib/regular_file.ts";
 import { parseGrants } from "../server/access.ts";
 import { createCertificate } from "../server/certificate.ts";
+import { readKeyPair, readTokens, reload } from "../server/credentials.ts";
 import { newToken, TokenFile } from "../server/tokens.ts";
-import { connect } from "../mod.ts";
+import { connect, FsStorage, serve } from "../mod.ts";
 import { spawnPython } from "./python.ts";
 import { ferry, Ferryd, type FerryOptions, outcome, PROJECT, TempDir } from "./programs.ts";
 
@@ -107,6 +110,17 @@ Deno.test("ferry takes no token from a file that others can read", async () => {
   assertEquals((await f.stat(["--ca", "cert.pem", "--token-file", "token"]))[0], 2);
 });
 
+Deno.test("ferry waits for nobody at a pipe that it is to read a token or a certificate from", async () => {
+  await using f = await Fixture.start();
+  f.dir.pipe("pipe");
+  Deno.chmodSync(f.dir.join("pipe"), 0o600);
+  for (const option of ["--token-file", "--ca", "--config"]) {
+    const [code, stderr] = await f.stat([option, "pipe"], { FERRY_TOKEN: f.token });
+    assertEquals(code, 2, option);
+    assertStringIncludes(stderr, "it is a pipe: a regular file is needed");
+  }
+});
+
 Deno.test("ferry says what is wrong with what it is to trust", async () => {
   await using f = await Fixture.start();
   f.dir.write("empty.pem", "\n");
@@ -206,13 +220,98 @@ Deno.test("ferryd reads its tokens anew on SIGHUP, for who is connected too", as
   assertEquals(refused.code, "auth_required");
   assertEquals(await works(f.token), false);
 
-  // What cannot be read changes nothing.
+  // What cannot be read changes nothing, and nobody waits for a pipe.
+  const good = Deno.readTextFileSync(f.dir.join("tokens"));
   f.dir.write("tokens", "junk");
   f.server.reload();
   assertEquals(await works(added), true);
+  Deno.removeSync(f.dir.join("tokens"));
+  f.dir.pipe("tokens");
+  f.server.reload();
+  assertEquals(await works(added), true);
+  await client[Symbol.asyncDispose]();
+  Deno.removeSync(f.dir.join("tokens"));
+  Deno.chmodSync(f.dir.write("tokens", good), 0o600);
+  const more = await f.add("third");
+  f.server.reload();
+  await f.until(() => works(more));
   const { stderr } = await f.server.stop();
   assertStringIncludes(stderr, "stays as it was");
+  assertStringIncludes(stderr, "it is a pipe: a regular file is needed");
 });
+
+Deno.test("reload() keeps the old tokens and says why, where the file is damaged in any way", async () => {
+  await using dir = new TempDir();
+  const path = dir.join("tokens");
+  const made = await new TokenFile(path).create({
+    name: "ci",
+    grants: parseGrants(["read"], []),
+    expires: null,
+  });
+  const good = Deno.readTextFileSync(path);
+  const certificate = await createCertificate({ hosts: ["localhost"], lifetime: 60_000 });
+  const [certPath, keyPath] = [dir.join("cert.pem"), dir.join("key.pem")];
+  const options = { "token-file": path, "tls-cert": certPath, "tls-key": keyPath };
+  dir.write("cert.pem", certificate.cert);
+  dir.write("key.pem", certificate.key);
+  await using storage = FsStorage.open(dir.path, { durability: "none" });
+  const tokens = readTokens(options);
+  const tls = await readKeyPair(options);
+  await using server = await serve({ storage, listen: "127.0.0.1:0", tokens, tls });
+  const address = `127.0.0.1:${server.addresses[0]!.port}`;
+  const pins = [certificate.pin];
+  const works = () => connect(address, { tls: { pins }, token: made.token, retries: 0 });
+  const replace = (path: string, put: () => void) => {
+    Deno.removeSync(path);
+    put();
+  };
+  const write = (text: string, mode = 0o600) => () =>
+    replace(path, () => Deno.chmodSync(dir.write("tokens", text), mode));
+  const damages: [damage: () => void, words: string][] = [
+    [write(""), "it is empty"],
+    [write("\n"), "line 1 is not JSON"],
+    [write(good.slice(0, -20)), "line 2 is not JSON"],
+    [write("\0".repeat(good.length)), "line 1 is not JSON"],
+    [write(good, 0o666), "chmod 600 it"],
+    [write(" ".repeat(MAX_REGULAR_FILE_BYTES + 1)), "it is larger than 16 MiB"],
+    [() => replace(path, () => {}), "no such file"],
+    [() => Deno.mkdirSync(path), "it is a directory"],
+    [() => replace(path, () => dir.pipe("tokens")), "it is a pipe"],
+    [() => replace(path, () => Deno.symlinkSync("/dev/zero", path)), "it is a device"],
+    [write("junk"), "line 1 is not JSON"],
+    [() => replace(certPath, () => dir.pipe("cert.pem")), "it is a pipe"],
+    [() => replace(keyPath, () => dir.pipe("key.pem")), "it is a pipe"],
+  ];
+  for (const [damage, words] of damages) {
+    damage();
+    const complaints = await logOf(() => reload(server, options));
+    const [complaint = ""] = complaints.filter((line) => line.includes(words));
+    assertStringIncludes(complaint, "stays as it was", `${words}: ${complaints.join("")}`);
+    assertStringIncludes(complaint, "send SIGHUP again");
+    await (await works())[Symbol.asyncDispose]();
+  }
+  // Where all tokens are revoked, it is not empty.
+  write(good)();
+  await new TokenFile(path).revoke("ci");
+  await logOf(() => reload(server, options));
+  assertEquals(await works().catch(({ code }) => code), "denied");
+});
+
+/** What is logged as an error meanwhile. */
+async function logOf(run: () => Promise<void>): Promise<string[]> {
+  const lines: string[] = [];
+  const format = getTextFormatter();
+  await configure({
+    sinks: { lines: (record) => void lines.push(format(record)) },
+    loggers: [
+      { category: ["ferry"], sinks: ["lines"], lowestLevel: "error" },
+      { category: ["logtape", "meta"], sinks: ["lines"], lowestLevel: "warning" },
+    ],
+  });
+  await run();
+  await reset();
+  return lines;
+}
 
 Deno.test("ferryd reads its certificate anew on SIGHUP, and drops no connection", async () => {
   await using f = await Fixture.start();
@@ -266,6 +365,12 @@ Deno.test("ferryd says what is wrong with what it is to let clients in by", asyn
       [["--tls-cert", f.dir.join("junk"), "--tls-key", key], "Cannot use the certificate"],
       [["--token-file", f.dir.join("none")], "no such file"],
       [["--token-file", f.dir.join("junk")], "line 1 is not JSON"],
+      [["--token-file", f.dir.pipe("pipe")], "it is a pipe: a regular file is needed"],
+      [["--token-file", root], "it is a directory: a regular file is needed"],
+      [["--token-file", "/dev/zero"], "it is a device: a regular file is needed"],
+      [["--tls-cert", f.dir.join("pipe"), "--tls-key", key], "it is a pipe"],
+      [["--tls-cert", cert, "--tls-key", f.dir.join("pipe")], "it is a pipe"],
+      [["--config", f.dir.join("pipe")], "it is a pipe"],
     ] as const
   ) {
     const refused = await Ferryd.start(root, [...args]).catch((error) => String(error));

@@ -240,6 +240,14 @@ export class TempDir implements AsyncDisposable {
     return path;
   }
 
+  /** Makes a named pipe in it and gives the path. */
+  pipe(name: string): string {
+    const path = this.join(name);
+    const { success } = new Deno.Command("mkfifo", { args: [path] }).outputSync();
+    if (!success) throw new Error(`no pipe could be made at ${path}`);
+    return path;
+  }
+
   /** Removes it and what is in it. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Deno.remove(this.path, { recursive: true });

@@ -8,7 +8,9 @@ import {
 import { FerryError } from "../lib/errors.ts";
 import { parseToken } from "../lib/token.ts";
 import { parseGrants } from "../server/access.ts";
-import { newToken, TokenFile, tokenTable } from "../server/tokens.ts";
+import { Authority, Identity } from "../server/auth.ts";
+import { ScramClient } from "../lib/scram.ts";
+import { newToken, TokenFile, type TokenTable, tokenTable } from "../server/tokens.ts";
 import { TempDir } from "./programs.ts";
 
 const GRANTS = parseGrants(["read,write:in/box/", "exec"], []);
@@ -162,6 +164,90 @@ Deno.test("TokenFile.read() takes an empty file for one without tokens, and no f
   assertEquals(assertThrows(() => file.read(), FerryError).code, "not_found");
   dir.write("tokens", "");
   assertEquals(file.read().records.size, 0);
+  // Where it had tokens before, it is one that was emptied.
+  const { code, message } = assertThrows(() => file.read({ mayBeEmpty: false }), FerryError);
+  assertEquals(code, "usage");
+  assertStringIncludes(message, "it is empty");
+  const { record } = await added(file, "ci");
+  await file.revoke(record.id);
+  assertEquals(file.read({ mayBeEmpty: false }).records.size, 0);
+});
+
+Deno.test("TokenFile waits for nobody at a pipe, and takes no directory for a file", async () => {
+  await using dir = new TempDir();
+  const path = dir.pipe("tokens");
+  const { record } = await newToken({ name: "a", grants: GRANTS, expires: null });
+  for (const other of [path, dir.path, "/dev/zero"]) {
+    const file = new TokenFile(other);
+    for (const attempt of [() => file.add(record), () => file.revoke("a")]) {
+      assertEquals((await assertRejects(attempt, FerryError)).code, "usage", other);
+    }
+    assertEquals(assertThrows(() => file.read(), FerryError).code, "usage", other);
+  }
+  assert(Deno.statSync(path).isFifo);
+});
+
+/** What a table makes an authority answer to an id. */
+async function challengeOf(tokens: TokenTable, id: string): Promise<string> {
+  const identity = new Identity(new Authority({ anonymous: {}, tokens }), "source");
+  const { first } = new ScramClient({ username: id, secret: "x" });
+  return (await identity.challenge(first)).replace(/^r=[^,]*,/, "");
+}
+
+Deno.test("TokenFile: what an id is answered with is the same before its token, with it and after it", async () => {
+  await using dir = new TempDir();
+  const file = new TokenFile(dir.join("tokens"));
+  await added(file, "first");
+  const before = file.read();
+  const made = await file.create({ name: "ci", grants: GRANTS, expires: null });
+  const { id } = parseToken(made.token);
+  const expected = await challengeOf(before, id);
+  assertEquals(await challengeOf(file.read(), id), expected);
+  await file.revoke("ci");
+  assertEquals(await challengeOf(file.read(), id), expected);
+  // Nothing in the file tells that it was there.
+  assert(!Deno.readTextFileSync(dir.join("tokens")).includes(id));
+});
+
+Deno.test("TokenFile: a revoked token whose salt was random is answered for as before", async () => {
+  await using dir = new TempDir();
+  const file = new TokenFile(dir.join("tokens"));
+  const made = [await added(file, "a"), await added(file, "b")];
+  const salt = crypto.getRandomValues(new Uint8Array(16));
+  const { record } = made[0]!;
+  const old = { ...record, id: "0123456789ab", verifier: { ...record.verifier, salt } };
+  await file.add({ ...old, name: "old", verifier: { ...old.verifier, iterations: 5000 } });
+  const ids = [...made.map(({ record }) => record.id), old.id];
+  const answers = () => Promise.all(ids.map((id) => challengeOf(file.read(), id)));
+  const before = await answers();
+  assertEquals(before[2], `s=${btoa(String.fromCharCode(...salt))},i=5000`);
+  for (const id of ids) await file.revoke(id);
+  assertEquals(await answers(), before);
+  // Also behind further changes.
+  await added(file, "more");
+  assertEquals(await answers(), before);
+  const [head] = lines(dir.join("tokens"));
+  dir.write("tokens", `${head!.replace('"iterations":5000', '"iterations":"x"')}\n`);
+  assertStringIncludes(assertThrows(() => file.read(), FerryError).message, "line 1: revoked.");
+});
+
+Deno.test("Authority.replace() goes on answering for ids whose tokens are gone from the table", async () => {
+  const made = await newToken({ name: "a", grants: GRANTS, expires: null });
+  const { record: other } = await newToken({ name: "b", grants: GRANTS, expires: null });
+  const salted = {
+    ...made.record,
+    verifier: { ...made.record.verifier, salt: other.verifier.salt },
+  };
+  for (const record of [made.record, salted]) {
+    const authority = new Authority({ anonymous: {}, tokens: tokenTable([record]) });
+    const ask = async (id: string) => {
+      const { first } = new ScramClient({ username: id, secret: "x" });
+      return (await new Identity(authority, "source").challenge(first)).replace(/^r=[^,]*,/, "");
+    };
+    const before = [await ask(record.id), await ask("unknown")];
+    authority.replace(tokenTable([]));
+    assertEquals([await ask(record.id), await ask("unknown")], before);
+  }
 });
 
 Deno.test("newToken() salts the same secret of nobody else", async () => {
