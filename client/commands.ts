@@ -5,14 +5,18 @@
  */
 
 import type { OptionTable, OptionValues, ParsedCommandLine } from "../lib/command_line.ts";
-import { printable, toFerryError } from "../lib/errors.ts";
+import { type ErrorCode, printable, toFerryError } from "../lib/errors.ts";
+import type { Entry } from "../lib/header.ts";
+import { isGlob } from "../lib/path.ts";
 import type { Client } from "./client.ts";
 import { type ConnectOptions, connectWithin } from "./connect.ts";
 import { Credentials } from "./credentials.ts";
 import { RateLimit } from "./rate_limit.ts";
 import type { Retry } from "./retry.ts";
 import type { COMMON, LS, MKDIR, MV, PING, RM, STAT } from "./config.ts";
+import { assertDistinct, inside, isInto, lastPart, mayBeSeveral, remoteName } from "./names.ts";
 import { Output } from "./output.ts";
+import { entriesMatching, expandRemoteGlobs } from "./remote_glob.ts";
 
 /** The options of a command: those that every one has, and its own. */
 export type Table = Pick<typeof COMMON, "json" | "quiet"> & OptionTable;
@@ -60,10 +64,12 @@ export async function start<T extends Table>(
   const limit = limitRate === undefined ? undefined : new RateLimit(limitRate);
   let credentials: Credentials | undefined;
   let status = 0;
+  let taken = false;
   const failed = (op: string, error: unknown, details?: Readonly<Record<string, unknown>>) => {
     // An interruption is nobody's failure.
     if (signal.aborted) throw signal.reason;
     const failure = toFerryError(error);
+    taken ||= failure.code === "exists";
     output.error(op, failure, details);
     status ||= failure.exitStatus;
   };
@@ -74,7 +80,9 @@ export async function start<T extends Table>(
     connected(job = 0, overrides = {}) {
       const { server, timeout, "connect-timeout": connectTimeout, retries } = common;
       const onRetry = (retry: Retry) => output.retry(retry);
-      const usual = { timeout, connectTimeout, retries, onRetry, signal };
+      // What transfers nothing is soon repeated by whoever wants it.
+      const patience = dryRun ? 0 : retries;
+      const usual = { timeout, connectTimeout, retries: patience, onRetry, signal };
       const options = { ...usual, ...overrides };
       const connect = async () => {
         credentials ??= new Credentials(common, (name) => Deno.env.get(name));
@@ -102,57 +110,114 @@ export async function start<T extends Table>(
       if (end.status === "fulfilled") await end.value[Symbol.asyncDispose]();
     }
   }
+  if (taken && "overwrite" in options) {
+    output.notice("--overwrite says when a name that is taken is replaced (see --help)");
+  }
   return status;
 }
 
 /** `ferry ls` */
-export const ls: Run<typeof LS.options> = async (context, options, [directory]) => {
+export const ls: Run<typeof LS.options> = async (context, options, args) => {
   const { output, signal } = context;
-  const { recursive, partial } = options;
+  const { recursive, partial, human } = options;
   const client = await context.connected();
   if (partial) {
-    for await (const part of client.listParts({ signal })) output.part(part);
+    for await (const part of client.listParts({ signal })) output.part(part, { human });
     return;
   }
-  for await (const entry of client.list(directory, { recursive, signal })) {
-    output.entry("list", entry);
+  const show = (entry: Entry) => output.entry("list", entry, { human });
+  const list = async (name: string) => {
+    try {
+      for await (const entry of client.list(name, { recursive, signal })) show(entry);
+    } catch (error) {
+      if (toFerryError(error).code !== "not_a_file") throw error;
+      show(await client.stat(name, { signal }));
+    }
+  };
+  for (const name of args.length === 0 ? [""] : args.map(remoteName)) {
+    await context.attempt("list", name, async () => {
+      const matching = isGlob(name)
+        ? await entriesMatching(client, name, { op: "list", signal })
+        : undefined;
+      if (!matching) return await list(name);
+      // What a pattern has found is known already, but for what is in directories.
+      for (const entry of matching) {
+        if (entry.type === "file") show(entry);
+        else await list(entry.filename);
+      }
+    });
   }
 };
 
-/** `ferry stat` */
-export const stat: Run<typeof STAT.options> = async (context, options, names) => {
+/** Does something to each name that the arguments stand for; one that fails does not stop the others. */
+async function forEachName(
+  context: Context,
+  args: readonly string[],
+  op: string,
+  run: (client: Client, name: string) => Promise<void>,
+): Promise<void> {
+  const client = await context.connected();
   const { signal } = context;
-  const { checksum: algorithm } = options;
-  for (const name of names) {
-    await context.attempt("stat", name, async () => {
-      const client = await context.connected();
-      context.output.details(await client.stat(name, { algorithm, signal }));
+  for (const arg of args) {
+    await context.attempt(op, arg, async () => {
+      const names = await expandRemoteGlobs(client, [arg], { op, signal });
+      for (const name of names) await context.attempt(op, name, () => run(client, name));
     });
   }
+}
+
+/** `ferry stat` */
+export const stat: Run<typeof STAT.options> = async (context, { checksum: algorithm }, args) => {
+  const { output, signal } = context;
+  await forEachName(context, args, "stat", async (client, name) => {
+    output.details(await client.stat(name, { algorithm, signal }));
+  });
 };
 
 /** `ferry rm` */
-export const rm: Run<typeof RM.options> = async (context, { recursive }, names) => {
-  for (const filename of names) {
-    await context.attempt("remove", filename, async () => {
-      const client = await context.connected();
-      await client.remove(filename, { recursive, signal: context.signal });
-      context.output.done("remove", { filename });
-    });
-  }
+export const rm: Run<typeof RM.options> = async (context, { recursive }, args) => {
+  const { output, signal } = context;
+  await forEachName(context, args, "remove", async (client, filename) => {
+    await client.remove(filename, { recursive, signal });
+    output.done("remove", { filename });
+  });
 };
 
 /** `ferry mv` */
 export const mv: Run<typeof MV.options> = async (context, { overwrite }, args) => {
-  const [from = "", to = ""] = args;
+  const { output, signal } = context;
   const client = await context.connected();
-  await client.move(from, to, { overwrite, signal: context.signal });
-  context.output.done("move", { filename: from, to });
+  const sources = await expandRemoteGlobs(client, args.slice(0, -1), { op: "move", signal });
+  const last = args.at(-1)!;
+  const target = remoteName(last);
+  const into = isInto(last, /\//) || mayBeSeveral(args.slice(0, -1), sources);
+  const pairs = sources.map((name) => [name, inside(target, lastPart(name))] as const);
+  if (into) assertDistinct(pairs);
+  for (const [filename, within] of pairs) {
+    await context.attempt("move", filename, async () => {
+      const move = async (to: string) => {
+        await client.move(filename, to, { overwrite, signal });
+        output.done("move", { filename, to });
+      };
+      try {
+        await move(into ? within : target);
+      } catch (error) {
+        // Whether the name is that of a directory is asked only where it turned out to be taken.
+        if (into || !TAKEN.has(toFerryError(error).code)) throw error;
+        const there = await client.stat(target, { signal }).catch(() => undefined);
+        if (there?.type !== "directory") throw error;
+        await move(within);
+      }
+    });
+  }
 };
 
+/** What a server says where a name is that of a directory that is there. */
+const TAKEN: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["exists", "not_a_file"]);
+
 /** `ferry mkdir` */
-export const mkdir: Run<typeof MKDIR.options> = async (context, _options, args) => {
-  const [filename = ""] = args;
+export const mkdir: Run<typeof MKDIR.options> = async (context, _options, [arg = ""]) => {
+  const filename = remoteName(arg);
   const client = await context.connected();
   await client.mkdir(filename, context);
   context.output.done("mkdir", { filename });

@@ -65,6 +65,19 @@ export const COMMON = {
   help: { kind: "flag", short: "h", help: "show this text" },
 } as const satisfies OptionTable;
 
+/**
+ * Options of the commands that transfer nothing. To repeat such a command is easy, so it says at once that a server
+ * cannot be reached.
+ */
+const ASKING = { ...COMMON, retries: { ...COMMON.retries, default: "0" } } as const;
+
+/** What people write who have used other programs; it changes nothing. */
+const RECURSIVE_ANYWAY = {
+  kind: "flag",
+  short: "r",
+  help: "changes nothing: of a directory, all that is in it is transferred in any case",
+} as const;
+
 const OVERWRITE = {
   kind: "text",
   value: "WHEN",
@@ -147,6 +160,7 @@ that was asked for), as the server verified it, and its name there.`,
     jobs: JOBS,
     "no-resume": NO_RESUME,
     ...TREE,
+    recursive: RECURSIVE_ANYWAY,
     follow: {
       kind: "flag",
       help: "in a directory, follow symbolic links; they are skipped otherwise",
@@ -196,6 +210,7 @@ other checksum that was asked for), as verified here, and its local path.
     jobs: JOBS,
     "no-resume": NO_RESUME,
     ...TREE,
+    recursive: RECURSIVE_ANYWAY,
     durability: {
       kind: "text",
       value: "full|none",
@@ -208,19 +223,49 @@ other checksum that was asked for), as verified here, and its local path.
   },
 } as const satisfies CommandSpec;
 
+/** `ferry upload`, for those who look for it. */
+export const UPLOAD = {
+  ...PUT,
+  name: "ferry upload",
+  summary: "The same as ferry put",
+} as const satisfies CommandSpec;
+
+/** `ferry download`, likewise. */
+export const DOWNLOAD = {
+  ...GET,
+  name: "ferry download",
+  summary: "The same as ferry get",
+} as const satisfies CommandSpec;
+
+/** `ferry cat` */
+export const CAT = {
+  name: "ferry cat",
+  usage: "NAME...",
+  summary: "Write files to standard output: ferry get NAME... --out -",
+  details: "What is written is verified only at its end: see the exit status.",
+  arguments: { min: 1, max: Infinity },
+  options: { checksum: CHECKSUM, progress: PROGRESS, ...COMMON },
+} as const satisfies CommandSpec;
+
 /** `ferry ls` */
 export const LS = {
   name: "ferry ls",
-  usage: "[DIR] [-R]",
-  summary: "List a directory of the server",
-  arguments: { min: 0, max: 1 },
+  usage: "[NAME...] [-R]",
+  summary: "List directories of the server, or files",
+  details:
+    `Without a NAME, or with ".", it lists all that is served. A NAME may be a pattern: "*" and "?" stand
+for what is between slashes, "**" for directories. Times are those of this machine's time zone.`,
+  arguments: { min: 0, max: Infinity },
   options: {
     recursive: { kind: "flag", short: "R", help: "list what is in its directories too" },
+    human: { kind: "flag", short: "h", help: "show sizes in units: 1.5 KiB, 20 MiB" },
+    long: { kind: "flag", short: "l", help: "changes nothing: the list is long in any case" },
     partial: {
       kind: "flag",
       help: "list the uploads that were cut and can be gone on with instead",
     },
-    ...COMMON,
+    ...ASKING,
+    help: { kind: "flag", help: COMMON.help.help },
   },
 } as const satisfies CommandSpec;
 
@@ -229,8 +274,9 @@ export const STAT = {
   name: "ferry stat",
   usage: "NAME...",
   summary: "Show size, times and checksum of files on the server",
+  details: "A NAME may be a pattern, as for ferry ls.",
   arguments: { min: 1, max: Infinity },
-  options: { checksum: CHECKSUM, ...COMMON },
+  options: { checksum: CHECKSUM, ...ASKING },
 } as const satisfies CommandSpec;
 
 /** `ferry rm` */
@@ -238,19 +284,23 @@ export const RM = {
   name: "ferry rm",
   usage: "NAME... [-r]",
   summary: "Delete files on the server",
+  details: "A NAME may be a pattern, as for ferry ls.",
   arguments: { min: 1, max: Infinity },
   options: {
     recursive: { kind: "flag", short: "r", help: "delete directories and what is in them too" },
-    ...COMMON,
+    ...ASKING,
   },
 } as const satisfies CommandSpec;
 
 /** `ferry mv` */
 export const MV = {
   name: "ferry mv",
-  usage: "FROM TO",
-  summary: "Rename a file or a directory on the server",
-  arguments: { min: 2, max: 2 },
+  usage: "FROM... TO",
+  summary: "Rename or move files and directories on the server",
+  details:
+    `FROM gets the name TO; where TO is a directory, or ends with a slash, it goes into that one, and
+several always do. FROM may be a pattern, as for ferry ls.`,
+  arguments: { min: 2, max: Infinity },
   options: {
     overwrite: {
       kind: "text",
@@ -259,7 +309,7 @@ export const MV = {
       default: "never",
       help: "whether a file of the new name is replaced: never, always",
     },
-    ...COMMON,
+    ...ASKING,
   },
 } as const satisfies CommandSpec;
 
@@ -269,7 +319,7 @@ export const MKDIR = {
   usage: "DIR",
   summary: "Make a directory on the server, and those above it",
   arguments: { min: 1, max: 1 },
-  options: COMMON,
+  options: ASKING,
 } as const satisfies CommandSpec;
 
 /** `ferry exec` */
@@ -290,7 +340,7 @@ in front of the command.
   verbatim: true,
   failureStatus: 255,
   options: {
-    ...COMMON,
+    ...ASKING,
     stdin: { kind: "flag", help: "hand standard input on to the command" },
     shell: { kind: "text", value: "LINE", help: "a line for the server's shell" },
     timeout: {
@@ -322,7 +372,7 @@ export const PING = {
   usage: "",
   summary: "See whether the server answers, and how fast",
   arguments: { min: 0, max: 0 },
-  options: COMMON,
+  options: ASKING,
 } as const satisfies CommandSpec;
 
 /** `ferry echo` */
@@ -372,7 +422,7 @@ export const FERRY = {
   usage: "COMMAND [ARGUMENTS]",
   summary: "Move files to and from a ferryd, and prove that they arrived",
   arguments: { min: 1, max: Infinity },
-  options: { help: COMMON.help, version: { kind: "flag", help: "show the version" } },
+  options: { help: COMMON.help, version: { kind: "flag", short: "V", help: "show the version" } },
 } as const satisfies CommandSpec;
 
 /** Every option of every command: what a config file may set. */

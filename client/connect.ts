@@ -4,7 +4,7 @@
  * @module
  */
 
-import { formatAddress, parseAddress } from "../lib/address.ts";
+import { formatAddress, parseServerAddress } from "../lib/address.ts";
 import { toFerryError } from "../lib/errors.ts";
 import { parsePin } from "../lib/pin.ts";
 import { parseToken, type Token } from "../lib/token.ts";
@@ -95,7 +95,7 @@ export async function connectWithin(
   server: string,
   options: Omit<ConnectOptions, "limitRate">,
 ): Promise<Client> {
-  const address = parseAddress(server);
+  const address = parseServerAddress(server);
   const { connectTimeout = 10_000, timeout = 60_000, retries = 5, onRetry, signal } = options;
   const action = `connect to ${formatAddress(address)}`;
   let tls: TlsClient | undefined;

@@ -5,7 +5,7 @@
  */
 
 import { encodeBase64 } from "@std/encoding/base64";
-import { parseAddress } from "../lib/address.ts";
+import { parseServerAddress } from "../lib/address.ts";
 import { MAX_LINE_BYTES } from "../lib/classic.ts";
 import type { OptionValues } from "../lib/command_line.ts";
 import { FerryError, quote } from "../lib/errors.ts";
@@ -95,7 +95,7 @@ async function execClassic(
     );
   }
   assertEncoding(encoding);
-  const address = parseAddress(server, { defaultPort: null });
+  const address = parseServerAddress(server, { defaultPort: null });
   const connectTimeout = options["connect-timeout"];
   using client = new ClassicClient(address, { framing, connectTimeout, timeout, signal });
   let unverified = false;

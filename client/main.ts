@@ -9,17 +9,20 @@ import {
   type OptionTable,
   parseCommandLine,
   renderHelp,
-  splitCommandLine,
+  wantsHelp,
 } from "../lib/command_line.ts";
 import { renderCompletions, type Shell, specsIn } from "../lib/completions.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { onInterrupt } from "../lib/interrupts.ts";
+import { didYouMean } from "../lib/suggestion.ts";
 import { VERSION } from "../lib/version.ts";
 import * as commands from "./commands.ts";
 import * as config from "./config.ts";
 import {
+  CAT,
   COMMON,
   CONFIGURABLE,
+  DOWNLOAD,
   ECHO,
   EXEC,
   GET,
@@ -30,6 +33,7 @@ import {
   PUT,
   RM,
   STAT,
+  UPLOAD,
 } from "./config.ts";
 import { write } from "./output.ts";
 import * as transfers from "./transfer_commands.ts";
@@ -84,6 +88,7 @@ const completions: Command = {
 const COMMANDS: ReadonlyMap<string, Command> = new Map([
   command(PUT, transfers.put),
   command(GET, transfers.get),
+  command(CAT, transfers.cat),
   command(LS, commands.ls),
   command(STAT, commands.stat),
   command(RM, commands.rm),
@@ -93,6 +98,8 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
   command(PING, commands.ping),
   command(ECHO, echo),
   completions,
+  command(UPLOAD, transfers.put),
+  command(DOWNLOAD, transfers.get),
 ].map((entry) => [entry.spec.name.split(" ")[1]!, entry]));
 
 /** The options that a command shares with all that talk to a ferryd. */
@@ -113,21 +120,25 @@ ${summary}.
 Commands:
 ${rows.join("\n")}
 
-ferry COMMAND --help tells more of each. ferry --version shows the version.
+ferry COMMAND --help, or ferry help COMMAND, tells more of each. ferry --version shows the version.
 `;
 }
 
 async function main(argv: readonly string[]): Promise<number> {
-  const [name, ...rest] = argv;
-  if (name === "--version") return print(`ferry ${VERSION}\n`);
-  if (name === "--help" || name === "-h" || name === "help") return print(overview());
-  if (name === undefined) throw new FerryError("usage", "No command was given (see ferry --help)");
+  const [first, ...others] = argv;
+  if (["--version", "-V", "version"].includes(first ?? "")) return print(`ferry ${VERSION}\n`);
+  const helping = ["--help", "-h", "help"].includes(first ?? "");
+  const [name, ...rest] = helping ? others : argv;
+  if (name === undefined) {
+    if (helping) return print(overview());
+    throw new FerryError("usage", "No command was given (see ferry --help)");
+  }
   const entry = COMMANDS.get(name);
   if (!entry) {
-    throw new FerryError("usage", `There is no command ${quote(name)} (see ferry --help)`);
+    const meant = didYouMean(name, COMMANDS.keys());
+    throw new FerryError("usage", `There is no command ${quote(name)}${meant} (see ferry --help)`);
   }
-  const { head } = splitCommandLine(entry.spec, rest);
-  if (head.includes("--help") || head.includes("-h")) {
+  if (helping || wantsHelp(entry.spec, rest)) {
     return print(renderHelp(entry.spec, { prefix: PREFIX, common: commonOf(entry.spec) }));
   }
   const interrupted = new AbortController();
@@ -145,7 +156,7 @@ async function main(argv: readonly string[]): Promise<number> {
       complain(error);
       return failureStatus;
     }
-    const hint = name === "put" || name === "get"
+    const hint = "no-resume" in entry.spec.options
       ? "; the same command goes on where it stopped"
       : "";
     write(Deno.stderr, `ferry: interrupted${hint}\n`);

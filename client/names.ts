@@ -42,8 +42,14 @@ export function nameOnServer(path: string, { as, to = "" }: RemoteTarget): strin
   return inside(remoteName(to.replace(/^\/+/, "")), name);
 }
 
-function inside(directory: string, name: string): string {
+/** A name in a directory; both may be the root. */
+export function inside(directory: string, name: string): string {
   return directory === "" || name === "" ? directory + name : `${directory}/${name}`;
+}
+
+/** The last part of a name. */
+export function lastPart(name: string): string {
+  return name.slice(name.lastIndexOf("/") + 1);
 }
 
 /** Where the downloads of one command go. */
@@ -112,7 +118,8 @@ export function assertDistinct(pairs: Iterable<readonly [source: string, target:
   }
 }
 
-function isInto(path: string, separators: RegExp): boolean {
+/** Whether a path as it is written is a directory that something goes into. */
+export function isInto(path: string, separators: RegExp): boolean {
   return /^\.{0,2}$/.test(path.split(separators).at(-1)!);
 }
 

@@ -36,6 +36,12 @@ export interface OutputOptions {
   progress?: ProgressRenderer | undefined;
 }
 
+/** How a list is to look. */
+export interface ListOptions {
+  /** Whether sizes are in units. */
+  human?: boolean;
+}
+
 /** What `progress.ts` exports; it is loaded only where it is needed. */
 export interface ProgressRenderer {
   /** Draws one transfer. */
@@ -232,9 +238,9 @@ export class Output {
   }
 
   /** Shows a file or a directory as one line. */
-  entry(op: string, entry: Entry): void {
+  entry(op: string, entry: Entry, { human = false }: ListOptions = {}): void {
     if (this.#options.json) this.#json({ event: "entry", op, ...wireEntry(entry) });
-    else this.line(entryLine(entry));
+    else this.line(entryLine(entry, human));
   }
 
   /** Shows all that is known of a file or a directory. */
@@ -265,7 +271,7 @@ export class Output {
   }
 
   /** Shows an upload that was cut. */
-  part(part: PartEntry): void {
+  part(part: PartEntry, { human = false }: ListOptions = {}): void {
     const { filename, size, received, mtime, active } = part;
     if (this.#options.json) {
       return this.#json({ event: "partial", filename, total_size: size, received, mtime, active });
@@ -274,9 +280,9 @@ export class Output {
     const time = timeText(mtime);
     const state = active ? "active" : "cut   ";
     this.line(
-      `${percent} ${String(received).padStart(14)} of ${size} ${time} ${state} ${
-        printable(filename)
-      }`,
+      `${percent} ${sizeText(received, human).padStart(14)} of ${
+        sizeText(size, human)
+      } ${time} ${state} ${printable(filename)}`,
     );
   }
 
@@ -329,15 +335,31 @@ export function shownSumLine(md5: string, name: string): string {
   return escapeControls(name) === name ? md5sumLine(md5, name) : `${md5}  ${printable(name)}`;
 }
 
-function entryLine({ filename, type, size, mtime, mode, checksum }: Entry): string {
+function entryLine(
+  { filename, type, size, mtime, mode, checksum }: Entry,
+  human: boolean,
+): string {
   const time = timeText(mtime);
   const bits = (type === "directory" ? "d" : "-") + modeLetters(mode);
   const name = printable(filename) + (type === "directory" ? "/" : "");
-  return `${bits} ${String(size).padStart(14)} ${time} ${(checksum ?? "-").padEnd(32)} ${name}`;
+  return `${bits} ${sizeText(size, human).padStart(14)} ${time} ${
+    (checksum ?? "-").padEnd(32)
+  } ${name}`;
 }
 
+function sizeText(size: number, human: boolean): string {
+  return human ? format(size, { binary: true, maximumFractionDigits: 1 }) : String(size);
+}
+
+/** A time as it is here, and how far that is from UTC: `2024-02-03 05:05:06 +0100`. */
 function timeText(mtime: number): string {
-  return new Date(mtime).toISOString().slice(0, 19).replace("T", " ");
+  const minutes = -new Date(mtime).getTimezoneOffset();
+  // The first and the last moment that there is a date for have none that is later or earlier.
+  const shown = Math.min(Math.max(mtime + minutes * 60_000, -8.64e15), 8.64e15);
+  const local = new Date(shown).toISOString();
+  const two = (count: number) => String(Math.floor(count)).padStart(2, "0");
+  const offset = two(Math.abs(minutes) / 60) + two(Math.abs(minutes) % 60);
+  return `${local.slice(0, 19).replace("T", " ")} ${minutes < 0 ? "-" : "+"}${offset}`;
 }
 
 function modeLetters(mode: number): string {

@@ -7,6 +7,7 @@
 import { FerryError, quote } from "../lib/errors.ts";
 import type { Entry } from "../lib/header.ts";
 import { globToRegExp, isGlob } from "../lib/path.ts";
+import { remoteName } from "./names.ts";
 
 /** Who knows what is on the server. */
 export interface Lister {
@@ -15,6 +16,14 @@ export interface Lister {
     directory: string,
     options: { recursive: boolean; signal?: AbortSignal | undefined },
   ): AsyncIterable<Entry>;
+}
+
+/** Options of {@linkcode expandRemoteGlobs}. */
+export interface GlobOptions {
+  /** What is to be done with what matches, for the message where nothing does. */
+  op: string;
+  /** Gives up. */
+  signal?: AbortSignal | undefined;
 }
 
 /**
@@ -27,37 +36,50 @@ export interface Lister {
 export async function expandRemoteGlobs(
   lister: Lister,
   args: readonly string[],
-  { signal }: { signal?: AbortSignal | undefined } = {},
+  options: GlobOptions,
 ): Promise<string[]> {
   const names: string[] = [];
-  for (const arg of args) {
-    names.push(...(isGlob(arg) ? await matchesOf(lister, arg, signal) : [arg]));
+  for (const arg of args.map(remoteName)) {
+    const entries = isGlob(arg) ? await entriesMatching(lister, arg, options) : undefined;
+    names.push(...entries?.map(({ filename }) => filename) ?? [arg]);
   }
   return [...new Set(names)];
 }
 
-async function matchesOf(
+/**
+ * What a pattern stands for.
+ *
+ * @returns undefined where nobody may look what there is, so that only the name itself can be meant
+ * @throws {FerryError} as {@linkcode expandRemoteGlobs}
+ */
+export async function entriesMatching(
   lister: Lister,
   glob: string,
-  signal: AbortSignal | undefined,
-): Promise<string[]> {
+  { op, signal }: GlobOptions,
+): Promise<Entry[] | undefined> {
   const parts = glob.split("/");
   const fixed = parts.findIndex((part) => isGlob(part));
   const patterns = parts.slice(fixed);
   const deep = patterns.includes("**");
-  const matching: string[] = [];
+  const matching: Entry[] = [];
   const listing = lister.list(parts.slice(0, fixed).join("/"), {
     recursive: deep || patterns.length > 1,
     signal,
   });
-  for await (const { filename, type } of listing) {
-    if (filename === glob) return [glob];
-    if (deep && type === "directory") continue;
-    if (matches(filename.split("/").slice(fixed), patterns)) matching.push(filename);
+  try {
+    for await (const entry of listing) {
+      const { filename, type } = entry;
+      if (filename === glob) return [entry];
+      if (deep && type === "directory") continue;
+      if (matches(filename.split("/").slice(fixed), patterns)) matching.push(entry);
+    }
+  } catch (error) {
+    if (error instanceof FerryError && error.code === "denied") return undefined;
+    throw error;
   }
   if (matching.length === 0) {
     throw new FerryError("not_found", "nothing on the server matches it", {
-      action: `get ${quote(glob)}`,
+      action: `${op} ${quote(glob)}`,
     });
   }
   return matching;

@@ -4,11 +4,12 @@
  * @module
  */
 
+import type { OptionValues } from "../lib/command_line.ts";
 import { FerryError, quote } from "../lib/errors.ts";
 import { isGlob, join } from "../lib/path.ts";
 import type { Client } from "./client.ts";
 import { type Context, type Run, secondsSince } from "./commands.ts";
-import type { GET, PUT } from "./config.ts";
+import type { CAT, GET, PUT } from "./config.ts";
 import { isStandardOutput, isStream } from "./destination.ts";
 import type { Filter } from "./filter.ts";
 import { expandGlobs } from "./local_tree.ts";
@@ -90,9 +91,9 @@ export const get: Run<typeof GET.options> = async (context, options, args) => {
   const { out, overwrite, preserve, durability, jobs, checksum: algorithm } = options;
   const { output, signal } = context;
   const expanded = args.some(isGlob)
-    ? await expandRemoteGlobs(await context.connected(), args, { signal })
-    : args;
-  const names = [...new Set(expanded.map(remoteName))];
+    ? await expandRemoteGlobs(await context.connected(), args, { op: "get", signal })
+    : args.map(remoteName);
+  const names = [...new Set(expanded)];
   const toStandardOutput = out === "-" || out !== undefined && isStandardOutput(out);
   const stream = toStandardOutput || out !== undefined && isStream(out);
   const target = stream ? undefined : new LocalTarget(out, { many: mayBeSeveral(args, names) });
@@ -134,6 +135,25 @@ export const get: Run<typeof GET.options> = async (context, options, args) => {
     await client.getTree(name, { ...common, ...tree.options, out: path, onProgress });
     output.summary(tree.tally, secondsSince(started));
   });
+};
+
+/** What `ferry get` takes besides, as it is for `ferry cat`. */
+const PLAIN = {
+  "dry-run": false,
+  durability: "full",
+  exclude: [],
+  include: [],
+  jobs: 1,
+  "no-resume": false,
+  out: "-",
+  overwrite: "never",
+  preserve: false,
+  recursive: false,
+} satisfies Partial<OptionValues<typeof GET.options>>;
+
+/** `ferry cat` */
+export const cat: Run<typeof CAT.options> = (context, options, args) => {
+  return get(context, { ...PLAIN, ...options }, args);
 };
 
 /** Whether a failed download may have been one of a directory; the root is one, and its name is that of no file. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { FerryError } from "./errors.ts";
+import { FerryError, quote } from "./errors.ts";
 
 /** The port of a server that was given none. */
 export const DEFAULT_PORT = 9900;
@@ -18,7 +18,8 @@ export interface Address {
 }
 
 /**
- * Reads an address. Without a port it has `defaultPort`, or is none where that is null.
+ * Reads an address. Without a port it has `defaultPort`, or is none where that is null. A port alone is one of
+ * this machine's, on its loopback interface.
  *
  * @throws {FerryError} `usage`
  */
@@ -26,13 +27,42 @@ export function parseAddress(
   text: string,
   { defaultPort = DEFAULT_PORT }: { defaultPort?: number | null } = {},
 ): Address {
+  if (/^\d{1,5}$/.test(text) && Number(text) <= 65535) {
+    return { hostname: "127.0.0.1", port: Number(text) };
+  }
   const match = /^(?:\[([0-9A-Fa-f:.%\w]+)\]|([^\s:[\]]+))(?::(\d{1,5}))?$/.exec(text);
   const hostname = match?.[1] ?? match?.[2];
   const port = Number(match?.[3] ?? defaultPort ?? NaN);
   if (hostname === undefined || !(port <= 65535)) {
-    throw new FerryError("usage", `${JSON.stringify(text)} is no address: write HOST:PORT`);
+    throw new FerryError("usage", `${quote(text)} is no address: write HOST:PORT`);
+  }
+  const ascii = inAscii(hostname);
+  if (ascii !== hostname) {
+    const instead = ascii === undefined ? "" : `: write ${quote(ascii)}`;
+    throw new FerryError("usage", `the host ${quote(hostname)} is not in ASCII${instead}`);
   }
   return { hostname, port };
+}
+
+/**
+ * Reads the address of a server to connect to: as {@linkcode parseAddress}, but for the port 0, at which nothing
+ * can be reached.
+ *
+ * @throws {FerryError} `usage`
+ */
+export function parseServerAddress(
+  text: string,
+  options: { defaultPort?: number | null } = {},
+): Address {
+  const address = parseAddress(text, options);
+  if (address.port !== 0) return address;
+  throw new FerryError("usage", `${quote(text)} has the port 0, at which nothing can be reached`);
+}
+
+/** A host as the domain name system has it (RFC 5891); undefined where it has no such form. */
+function inAscii(hostname: string): string | undefined {
+  if (/^[\x21-\x7e]*$/.test(hostname)) return hostname;
+  return URL.canParse(`http://${hostname}`) ? new URL(`http://${hostname}`).hostname : undefined;
 }
 
 /** An address as {@linkcode parseAddress} reads it. */

@@ -9,6 +9,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { parse as parseToml } from "@std/toml/parse";
 import { FerryError, quote, toFerryError } from "./errors.ts";
 import { readRegularFile } from "./regular_file.ts";
+import { didYouMean } from "./suggestion.ts";
 
 /** What an option takes. */
 export type OptionKind = "flag" | "text" | "list" | "count" | "size" | "time";
@@ -126,7 +127,11 @@ export function parseCommandLine<Table extends OptionTable>(
   }
   const unknown = choices && args.find((arg) => !choices.includes(arg));
   if (unknown !== undefined) {
-    throw usage(command, `There is no ${quote(unknown)}: ${command.name} ${command.usage}`);
+    const meant = didYouMean(unknown, choices ?? []);
+    throw usage(
+      command,
+      `There is no ${quote(unknown)}: ${command.name} ${command.usage}${meant}`,
+    );
   }
   return { options: values as OptionValues<Table>, args };
 }
@@ -136,6 +141,13 @@ function usage(command: CommandSpec, message: string): FerryError {
 }
 
 type Given = { options: Map<string, string | boolean | string[]>; args: string[] };
+
+/** Whether a command line asks for help, in the part of it that may have options. */
+export function wantsHelp(command: CommandSpec, argv: readonly string[]): boolean {
+  const short = command.options.help?.short;
+  const forms = ["--help", ...short ? [`-${short}`] : []];
+  return splitCommandLine(command, argv).head.some((arg) => forms.includes(arg));
+}
 
 /** Splits a command line into the part that may have options, and the arguments that are taken as they are. */
 export function splitCommandLine(
@@ -186,7 +198,9 @@ function parseArgv(command: CommandSpec, argv: readonly string[]): Given {
     alias,
     unknown: (arg, key) => {
       if (key === undefined) return true;
-      throw usage(command, `There is no option ${arg.replace(/=.*/s, "")}`);
+      const option = arg.replace(/=.*/s, "");
+      const known = entries.map(([name]) => `--${name}`);
+      throw usage(command, `There is no option ${option}${didYouMean(option, known)}`);
     },
   });
   const options = new Map<string, string | boolean | string[]>();
@@ -244,7 +258,10 @@ function readConfig(
   }
   for (const [key, value] of Object.entries(table)) {
     const spec = Object.hasOwn(configurable, key) ? configurable[key] : undefined;
-    if (!spec) throw new FerryError("usage", `there is no option ${quote(key)}`, { action });
+    if (!spec) {
+      const meant = didYouMean(key, Object.keys(configurable));
+      throw new FerryError("usage", `there is no option ${quote(key)}${meant}`, { action });
+    }
     if (spec.kind === "list" && isTexts(value)) continue;
     const right = spec.kind === "flag" ? typeof value === "boolean" : typeof value !== "boolean";
     if (!right || typeof value === "object") {
@@ -266,11 +283,15 @@ function parseValue(name: string, spec: OptionSpec, text: string | boolean | str
     return typeof text === "boolean" ? text : !/^(0|false)$/.test(String(text));
   }
   const value = String(text);
-  const wrong = (wanted: string) =>
-    new FerryError("usage", `--${name} takes ${wanted}, not ${quote(value)}`);
+  const wrong = (wanted: string, candidates: readonly string[] = []) => {
+    const meant = didYouMean(value, candidates);
+    return new FerryError("usage", `--${name} takes ${wanted}, not ${quote(value)}${meant}`);
+  };
   switch (spec.kind) {
     case "text":
-      if (spec.choices && !spec.choices.includes(value)) throw wrong(spec.choices.join(", "));
+      if (spec.choices && !spec.choices.includes(value)) {
+        throw wrong(spec.choices.join(", "), spec.choices);
+      }
       return value;
     case "count":
       return parseCount(value, spec) ?? raise(wrong(countText(spec)));

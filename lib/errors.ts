@@ -55,6 +55,8 @@ export interface FerryErrorOptions {
   action?: string;
   /** The error underneath, for logs; its text is never shown to a peer. */
   cause?: unknown;
+  /** Whether trying again is of no use, though it may be for other errors of that code. */
+  lasting?: boolean;
 }
 
 /**
@@ -84,10 +86,12 @@ export class FerryError extends Error {
   /** Why, without what was being done. */
   readonly reason: string;
   readonly #action: string | undefined;
+  /** Whether trying again is of no use, whatever the code. */
+  readonly lasting: boolean;
 
   /** An error of the given code; `reason` is lower case, has no full stop, and is made safe for a terminal. */
   constructor(code: ErrorCode, reason: string, options: FerryErrorOptions = {}) {
-    const { action, cause } = options;
+    const { action, cause, lasting = false } = options;
     // Some of it may be a peer's words, and a message ends on a terminal or in a log.
     const safe = escapeControls(reason);
     super(
@@ -96,13 +100,15 @@ export class FerryError extends Error {
     );
     this.code = code;
     this.reason = safe;
+    this.lasting = lasting;
     this.#action = action;
   }
 
   /** The same error, saying what could not be done, unless it says so already. */
   during(action: string): FerryError {
     if (this.#action !== undefined) return this;
-    return new FerryError(this.code, this.reason, { action, cause: this.cause ?? this });
+    const { code, reason, lasting } = this;
+    return new FerryError(code, reason, { action, cause: this.cause ?? this, lasting });
   }
 
   /** An error that a peer reported: its message is complete and is shown as it came. */
@@ -127,8 +133,8 @@ const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ]);
 
 /** Whether the same may succeed when it is tried again: the network, a busy peer, damaged bytes. */
-export function mayPass({ code }: FerryError): boolean {
-  return PASSING.has(code);
+export function mayPass({ code, lasting }: FerryError): boolean {
+  return PASSING.has(code) && !lasting;
 }
 
 /** A name in a message: in quotes, control characters escaped, shortened where it is absurdly long. */
@@ -179,7 +185,6 @@ const SYSTEM_ERRORS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   ECONNREFUSED: ["unreachable", "connection refused"],
   ENETUNREACH: ["unreachable", "network unreachable"],
   EHOSTUNREACH: ["unreachable", "host unreachable"],
-  ENOTFOUND: ["unreachable", "no address is known for that host"],
   ETIMEDOUT: ["timeout", "the operation timed out"],
   ECONNRESET: ["closed", "connection reset by the peer"],
   EPIPE: ["closed", "connection closed by the peer"],
@@ -212,16 +217,27 @@ export function toFerryError(error: unknown): FerryError {
   if (!(error instanceof Error)) {
     return new FerryError("internal", String(error), { cause: error });
   }
+  if (["ENOTFOUND", "EAI_AGAIN"].includes((error as { code?: string }).code ?? "")) {
+    return unresolved(error);
+  }
   const known = systemError((error as { code?: unknown }).code) ?? systemError(error.name);
   if (known) return new FerryError(...known, { cause: error });
   if (error.message.startsWith("failed to lookup address")) {
-    return new FerryError("unreachable", "no address is known for that host", { cause: error });
+    return unresolved(error);
   }
   // "Input/output error (os error 5)" and its like: the text is the system's own, without a stack.
   if (/\(os error \d+\)/.test(error.message)) {
     return new FerryError("io", error.message, { cause: error });
   }
   return new FerryError("internal", `unexpected ${error.name}: ${error.message}`, { cause: error });
+}
+
+/** A name that nobody knows now is most often one that was mistyped. */
+function unresolved(cause: Error): FerryError {
+  return new FerryError("unreachable", "no address is known for that host", {
+    cause,
+    lasting: true,
+  });
 }
 
 function systemError(key: unknown): readonly [ErrorCode, string] | undefined {

@@ -133,6 +133,10 @@ declare module "@std/streams/text-line-stream" {
   }
 }
 
+declare module "@std/text/levenshtein-distance" {
+  export function levenshteinDistance(a: string, b: string): number;
+}
+
 declare module "@std/toml/parse" {
   export function parse(text: string): Record<string, unknown>;
 }

@@ -8,6 +8,7 @@
 import { BUFFERS, type LentBuffer, SMALL_BUFFER, TRASH } from "./buffers.ts";
 import { type Algorithm, type Checksum, emptyChecksum } from "./checksum.ts";
 import { FerryError, toFerryError } from "./errors.ts";
+import { foreignProtocol } from "./foreign_protocol.ts";
 import {
   type ClosingHeader,
   decodeHeader,
@@ -137,9 +138,9 @@ export class Wire {
     }
     const length = this.#headerLength();
     if (length < MIN_HEADER_BYTES || length > MAX_HEADER_BYTES) {
-      // A record of TLS, of a handshake or of an alert (RFC 8446, section 5.1): a frequent mistake.
-      const isTls = [0x0315, 0x0316].includes(length & 0xffff);
-      const hint = isTls ? "; the other side seems to speak TLS" : "";
+      const first = this.#inputBytes.subarray(this.#start, this.#start + LENGTH_BYTES);
+      const foreign = foreignProtocol(first);
+      const hint = foreign === undefined ? "" : `; the other side seems to speak ${foreign}`;
       throw new FerryError(
         "bad_header",
         `the header's length is ${length}; it must be ${MIN_HEADER_BYTES} to ${MAX_HEADER_BYTES}` +

@@ -5,10 +5,11 @@
  */
 
 import type { OptionValues } from "../lib/command_line.ts";
-import { FerryError } from "../lib/errors.ts";
+import { FerryError, quote, toFerryError } from "../lib/errors.ts";
+import { PLATFORM } from "../lib/platform.ts";
 import { formatGrants, parseGrants } from "./access.ts";
 import type { CERT, TOKEN_LIST, TOKEN_NEW, TOKEN_REVOKE } from "./config.ts";
-import { writeSecretFile } from "./secret_file.ts";
+import { type SecretFileOptions, writeSecretFile } from "./secret_file.ts";
 import { TokenFile, type TokenRecord } from "./tokens.ts";
 
 /** Where a command says what. */
@@ -58,6 +59,8 @@ export const tokenRevoke: Run<OptionValues<typeof TOKEN_REVOKE.options>> = async
 ) => {
   const file = tokenFile(path);
   for (const wanted of args) tell(`revoked ${describe(await file.revoke(wanted))}`);
+  const signal = PLATFORM.reload === undefined ? "" : ` gets a ${PLATFORM.reload} or`;
+  tell(`a ferryd that is running goes on taking it until it${signal} is started anew`);
 };
 
 /** `ferryd cert` */
@@ -72,11 +75,22 @@ export const cert: Run<OptionValues<typeof CERT.options>> = async (
   // It is large, and needed for nothing else.
   const { createCertificate } = await import("./certificate.ts");
   const { cert, key, pin } = await createCertificate({ hosts, lifetime });
-  await writeSecretFile(keyPath, key, { replace });
-  await writeSecretFile(certPath, cert, { replace, mode: 0o644 });
+  await writeNew(keyPath, key, { replace });
+  await writeNew(certPath, cert, { replace, mode: 0o644 });
   tell(`wrote ${certPath} and ${keyPath}; clients trust it by`);
   print(pin);
 };
+
+async function writeNew(path: string, text: string, options: SecretFileOptions): Promise<void> {
+  try {
+    await writeSecretFile(path, text, options);
+  } catch (error) {
+    const { code, reason } = toFerryError(error);
+    if (code !== "exists") throw error;
+    const action = `write ${quote(path)}`;
+    throw new FerryError(code, `${reason}; with --replace it is replaced`, { action });
+  }
+}
 
 function tokenFile(path: string | undefined): TokenFile {
   if (path === undefined) throw new FerryError("usage", "Where are the tokens? Give --token-file");

@@ -34,7 +34,7 @@ lets bash, zsh or fish complete its command line.`,
       kind: "text",
       value: "HOST:PORT",
       default: "127.0.0.1:9900",
-      help: "where to listen; port 0 picks a free one",
+      help: "where to listen; a port alone is one of 127.0.0.1; port 0 picks a free one",
     },
     anonymous: {
       kind: "text",
@@ -176,7 +176,7 @@ lets bash, zsh or fish complete its command line.`,
     verbose: { kind: "flag", short: "v", help: "log connections too" },
     config: { kind: "text", value: "FILE", help: "a TOML file with options, one a line" },
     help: { kind: "flag", short: "h", help: "show this text" },
-    version: { kind: "flag", help: "show the version" },
+    version: { kind: "flag", short: "V", help: "show the version" },
   },
 } as const satisfies CommandSpec;
 

@@ -17,6 +17,7 @@ import { renderCompletions, type Shell, specsIn } from "../lib/completions.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { onInterrupt } from "../lib/interrupts.ts";
 import { PLATFORM } from "../lib/platform.ts";
+import { didYouMean } from "../lib/suggestion.ts";
 import { VERSION } from "../lib/version.ts";
 import { parseScopes } from "./access.ts";
 import * as administration from "./administration.ts";
@@ -73,7 +74,9 @@ function parse<Table extends OptionTable>(spec: CommandSpec<Table>, argv: readon
   });
 }
 
-async function main(argv: readonly string[]): Promise<void> {
+async function main(given: readonly string[]): Promise<void> {
+  if (given[0] === "version") return print(`ferryd ${VERSION}\n`);
+  const argv = given[0] === "help" ? [...given.slice(1), "--help"] : given;
   const [first = "", second = ""] = argv;
   for (const [words, rest] of [[first, 1], [`${first} ${second}`, 2]] as const) {
     const run = COMMANDS.get(words);
@@ -81,9 +84,21 @@ async function main(argv: readonly string[]): Promise<void> {
   }
   if (first === "token") {
     if (second === "" || second === "--help" || second === "-h") return print(TOKEN_HELP);
-    throw new FerryError("usage", `There is no ferryd token ${quote(second)} (see ferryd --help)`);
+    const meant = didYouMean(second, ["new", "list", "revoke"]);
+    throw new FerryError(
+      "usage",
+      `There is no ferryd token ${quote(second)}${meant} (see ferryd --help)`,
+    );
   }
-  if (argv.includes("--version")) return print(`ferryd ${VERSION}\n`);
+  if (first !== "" && !first.startsWith("-")) {
+    const words = [...COMMANDS.keys()].map((name) => name.split(" ")[0]!);
+    const meant = didYouMean(first, words);
+    throw new FerryError(
+      "usage",
+      `There is no command ${quote(first)}${meant} (see ferryd --help)`,
+    );
+  }
+  if (argv.includes("--version") || argv.includes("-V")) return print(`ferryd ${VERSION}\n`);
   const parsed = parse(FERRYD, argv);
   if (parsed) await run(parsed.options);
 }

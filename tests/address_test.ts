@@ -6,6 +6,7 @@ import {
   formatAddress,
   isLoopback,
   parseAddress,
+  parseServerAddress,
 } from "../lib/address.ts";
 import { FerryError } from "../lib/errors.ts";
 
@@ -17,12 +18,36 @@ Deno.test("parseAddress() reads what people write", () => {
     "example.org:65535": { hostname: "example.org", port: 65535 },
     "host-1:0": { hostname: "host-1", port: 0 },
     "localhost": { hostname: "localhost", port: DEFAULT_PORT },
+    "9903": { hostname: "127.0.0.1", port: 9903 },
+    "0": { hostname: "127.0.0.1", port: 0 },
     "[::1]:80": { hostname: "::1", port: 80 },
     "[::1]": { hostname: "::1", port: DEFAULT_PORT },
     "[fe80::1%eth0]:1": { hostname: "fe80::1%eth0", port: 1 },
     "[::ffff:127.0.0.1]:1": { hostname: "::ffff:127.0.0.1", port: 1 },
   };
   for (const [text, address] of Object.entries(table)) assertEquals(parseAddress(text), address);
+});
+
+Deno.test("parseAddress() says how a host outside of ASCII is written", () => {
+  for (
+    const [text, instead] of [["bücher.example:9900", "xn--bcher-kva.example"], [
+      "中文",
+      "xn--fiq228c",
+    ]]
+  ) {
+    const error = assertThrows(() => parseAddress(text!), FerryError);
+    assertEquals(error.code, "usage");
+    assertStringIncludes(error.message, `is not in ASCII: write "${instead}"`);
+  }
+});
+
+Deno.test("parseServerAddress() refuses the port 0", () => {
+  assertEquals(parseServerAddress("a:1"), { hostname: "a", port: 1 });
+  for (const text of ["127.0.0.1:0", "[::1]:0", "0"]) {
+    const error = assertThrows(() => parseServerAddress(text), FerryError);
+    assertEquals(error.code, "usage");
+    assertStringIncludes(error.message, `${JSON.stringify(text)} has the port 0`);
+  }
 });
 
 Deno.test("parseAddress() refuses the rest with usage, and shows it", () => {

@@ -37,6 +37,7 @@ Deno.test("ferryd token new prints the token, and nothing else, on standard outp
 
   const revoked = await ferryd(["token", "revoke", "--token-file", file, "ci"]);
   assertEquals([revoked.code, revoked.stdout], [0, ""]);
+  assertMatch(revoked.stderr, /goes on taking it until it .*is started anew/);
   assertEquals((await ferryd(["token", "list", "--token-file", file])).stdout, "");
   assertEquals((await ferryd(["token", "revoke", "--token-file", file, id])).code, 4);
 });
@@ -102,6 +103,7 @@ Deno.test("ferryd cert makes a certificate and a key that only its owner can rea
   const before = Deno.readTextFileSync(key);
   const again = await ferryd(["cert", "--host", "localhost"], { cwd });
   assertEquals(again.code, 5, again.stderr);
+  assertStringIncludes(again.stderr, "with --replace it is replaced");
   assertEquals(Deno.readTextFileSync(key), before);
   assertEquals((await ferryd(["cert", "--host", "localhost", "--replace"], { cwd })).code, 0);
   assert(Deno.readTextFileSync(key) !== before);

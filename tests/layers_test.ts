@@ -12,13 +12,14 @@ const LAYERS: readonly (readonly string[])[] = [
     "errors",
     "exists",
     "file_lock",
+    "foreign_protocol",
     "header_checksum",
     "md5_thread",
     "platform",
     "same_bytes",
     "version",
   ],
-  ["md5"],
+  ["md5", "suggestion"],
   [
     "address",
     "checksum",
@@ -53,6 +54,7 @@ const PURE = [
   "echo",
   "errors",
   "file_name",
+  "foreign_protocol",
   "header",
   "header_checksum",
   "manifest",
@@ -61,6 +63,7 @@ const PURE = [
   "overwrite",
   "pin",
   "scram",
+  "suggestion",
   "token",
 ];
 
@@ -71,7 +74,6 @@ const PICK_STORAGE = ["server/main.ts", "mod.ts"];
 const TESTED_ELSEWHERE: Readonly<Record<string, string>> = {
   "client/transfer_commands.ts":
     "run as programs: end_to_end_test.ts, tree_test.ts, dry_run_test.ts",
-  "client/commands.ts": "each command is run as a program: end_to_end_test.ts",
   "client/config.ts": "a table: command_line_test.ts reads every command of it",
   "client/connection.ts": "client_test.ts, session_test.ts and end_to_end_test.ts connect",
   "client/connect.ts": "client_test.ts and session_test.ts connect",

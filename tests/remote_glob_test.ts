@@ -17,6 +17,8 @@ const FILES = [
 const DIRECTORIES = ["d", "d/f", "d/.h"];
 
 /** Lists a directory of those files, as a server would. */
+const GET = { op: "get" };
+
 const LISTER: Lister = {
   async *list(directory, { recursive }) {
     await Promise.resolve();
@@ -45,13 +47,17 @@ Deno.test("expandRemoteGlobs() matches as a shell does", async () => {
     ["d/**", ["d/e.txt", "d/f/g.txt"]],
   ];
   for (const [glob, names] of table) {
-    assertEquals(await expandRemoteGlobs(LISTER, [glob]), names, glob);
+    assertEquals(await expandRemoteGlobs(LISTER, [glob], GET), names, glob);
   }
-  assertEquals(await expandRemoteGlobs(LISTER, ["a.*", "*.txt"]), ["a.txt", "b.txt", "x[1].txt"]);
+  assertEquals(await expandRemoteGlobs(LISTER, ["a.*", "*.txt"], GET), [
+    "a.txt",
+    "b.txt",
+    "x[1].txt",
+  ]);
 });
 
 Deno.test("expandRemoteGlobs() names a pattern that matches nothing", async () => {
-  const error = await assertRejects(() => expandRemoteGlobs(LISTER, ["d/*.jpg"]), FerryError);
+  const error = await assertRejects(() => expandRemoteGlobs(LISTER, ["d/*.jpg"], GET), FerryError);
   assertEquals([error.code, error.message], [
     "not_found",
     'Cannot get "d/*.jpg": nothing on the server matches it',
