@@ -47,6 +47,8 @@ export class Permit {
   readonly #question: Question;
   /** The table of tokens in which the token was last found unchanged. */
   #checked: number;
+  /** Whether the token counts no more: what was refused for that is not allowed again. */
+  #over = false;
 
   /**
    * Allows a request.
@@ -101,12 +103,14 @@ export class Permit {
   #holds(): boolean {
     const { token } = this.#claimant;
     if (!token) return true;
+    if (this.#over) return false;
     if (this.#checked !== this.#issuer.generation) {
       const current = this.#issuer.find(token.id);
-      if (!current || !sameRights(current, token)) return false;
+      this.#over = !current || !sameRights(current, token);
       this.#checked = this.#issuer.generation;
     }
-    return token.expires === null || token.expires > Date.now();
+    this.#over ||= token.expires !== null && token.expires <= Date.now();
+    return !this.#over;
   }
 
   /**

@@ -170,7 +170,10 @@ export class Uploads implements AsyncDisposable {
       const replace = overwrite !== "never";
       return stored(request, await pending.commit({ checksum, replace, mtime, mode, assertMay }));
     };
-    return { committed: commit() };
+    const committed = commit();
+    // It fails for whoever waits for it, and nobody does where the permit has just ended.
+    committed.catch(() => {});
+    return { committed };
   }
 
   async #begin(

@@ -54,6 +54,9 @@ Deno.test("Permit.assert() fails once the token is not what it was, and whoever 
       // Also where it is too late to be told of it.
       using _late = permit.onEnd(({ code }) => told.push(code));
       assertEquals(told.length, 2);
+      // What was refused is not allowed again.
+      authority.replace(tokenTable([record]));
+      assertEquals(codeOf(() => permit.assert()), "auth_required");
     });
   }
 });
@@ -237,4 +240,58 @@ Deno.test("a put is refused at once when its token is taken back, and leaves not
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   assertEquals([...Deno.readDirSync(`${f.path}/inbox`)].length, 2);
+});
+
+Deno.test("a put whose bytes have come is refused where its token is taken back before it has its name", async () => {
+  const { token: shown, record } = await token("write");
+  const [reached, may] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const wrap = withMethods((storage) => ({
+    async create(name, options) {
+      const pending = await storage.create(name, options);
+      return {
+        ...pending,
+        write: (bytes) => pending.write(bytes),
+        checkpoint: (prefix) => pending.checkpoint(prefix),
+        keep: () => pending.keep(),
+        async commit(options) {
+          reached.resolve();
+          await may.promise;
+          return await pending.commit(options);
+        },
+        [Symbol.asyncDispose]: () => pending[Symbol.asyncDispose](),
+      };
+    },
+  }));
+  await using f = await TokenServer.start([record], { wrap });
+  const put = { op: "put", filename: "new", md5: md5Of(utf8.encode("abc")), total_size: 3 };
+  using peer = await begun(f, shown, put);
+  await peer.send("abc");
+  await reached.promise;
+  f.replace();
+  may.resolve();
+  assertEquals(await peer.code(), "auth_required");
+  assert(!existsSync(`${f.path}/new`));
+});
+
+Deno.test("an offer or a stat that waits for a checksum ends with auth_required when its token is taken back", async () => {
+  const { token: shown, record } = await token("read,write");
+  for (
+    const request of [
+      { op: "stat", filename: "secret" },
+      { op: "put", filename: "secret", offer: true, size: 6, md5: md5Of(utf8.encode("secret")) },
+    ]
+  ) {
+    const reached = Promise.withResolvers<void>();
+    const wrap = withMethods(() => ({
+      checksum() {
+        reached.resolve();
+        return new Promise(() => {});
+      },
+    }));
+    await using f = await TokenServer.start([record], { wrap });
+    using peer = await begun(f, shown, request);
+    await reached.promise;
+    f.replace();
+    assertEquals(await peer.code(), "auth_required", request.op);
+  }
 });
