@@ -23,7 +23,8 @@ export interface TlsTrust {
 }
 
 interface Pinned {
-  certificate: string;
+  /** What vouches for it, in PEM: itself, and who has signed it. */
+  authorities: string[];
   /** A name that the certificate is for. */
   name: string;
 }
@@ -61,7 +62,7 @@ export class TlsClient {
   ): Promise<Deno.TlsConn> {
     const pinned = this.#pinned;
     const name = pinned?.name ?? hostname.replace(/%.*$/, "");
-    const caCerts = pinned ? [pinned.certificate] : [...this.#trust.ca ?? []];
+    const caCerts = [...pinned?.authorities ?? [], ...this.#trust.ca ?? []];
     let open: Deno.TcpConn | Deno.TlsConn = conn;
     const close = () => closeQuietly(open);
     signal.addEventListener("abort", close, { once: true });
@@ -74,7 +75,7 @@ export class TlsClient {
       close();
       // The server may have another certificate by now that is pinned as well.
       this.#pinned = undefined;
-      throw explain(error, name);
+      throw explain(error, { name, pinned: pinned !== undefined });
     } finally {
       signal.removeEventListener("abort", close);
     }
@@ -82,13 +83,23 @@ export class TlsClient {
 }
 
 /** What a failed handshake means for whoever wanted it. */
-function explain(error: unknown, name: string): FerryError {
+function explain(
+  error: unknown,
+  { name, pinned }: { name: string; pinned: boolean },
+): FerryError {
   if (!(error instanceof Deno.errors.InvalidData)) return toFerryError(error);
   const [, flaw] = /^invalid peer certificate: (.*)$/s.exec(error.message) ?? [];
   if (flaw !== undefined) {
     // Two that have signed their own and have the same name differ by what the signature shows.
     const reason = /^(UnknownIssuer|BadSignature)/.test(flaw)
-      ? "nobody who is trusted here has signed it; name it with --ca or --pin"
+      ? pinned
+        ? "the authority that has signed it is not trusted here; name that one with --ca beside --pin"
+        : "nobody who is trusted here has signed it; name it with --ca or --pin"
+      : flaw.includes("CaUsedAsEndEntity")
+      ? "it is one of an authority (CA:TRUE), and no server's; make one with ferryd cert, or with " +
+        "openssl req -x509 and -addext basicConstraints=critical,CA:FALSE"
+      : flaw.includes("UnsupportedCertVersion")
+      ? "it has no extensions (X.509 version 1), and so no host; make one with a subjectAltName"
       : /^(NotValidForName|certificate not valid for name)/.test(flaw)
       ? `it is not for ${quote(name)}`
       : /^(Expired|certificate expired)/.test(flaw)
@@ -136,7 +147,7 @@ async function findPinned(
   });
   try {
     await done.promise;
-    const { raw, subjectaltname = "" } = socket.getPeerCertificate();
+    const { raw, subjectaltname = "", issuerCertificate } = socket.getPeerCertificate(true);
     const found = await pinOf(raw);
     if (!pins.includes(parsePin(found))) {
       throw new FerryError(
@@ -144,7 +155,9 @@ async function findPinned(
         `the server's certificate is not the pinned one: it is ${found}`,
       );
     }
-    return { certificate: toPem(raw), name: nameIn(subjectaltname) };
+    const issuer = issuerCertificate?.raw;
+    const authorities = issuer && await hasSigned(issuer, raw) ? [raw, issuer] : [raw];
+    return { authorities: authorities.map(toPem), name: nameIn(subjectaltname) };
   } finally {
     signal.removeEventListener("abort", close);
     close();
@@ -152,8 +165,25 @@ async function findPinned(
 }
 
 /**
+ * Whether a certificate has really signed a pinned one: only then does the pin vouch for its key. Nothing vouches
+ * for who has signed that one in turn, since anybody can make another certificate for the same key.
+ */
+async function hasSigned(issuer: Uint8Array, pinned: Uint8Array): Promise<boolean> {
+  const { X509Certificate } = await import("node:crypto");
+  try {
+    const authority = new X509Certificate(issuer);
+    const certificate = new X509Certificate(pinned);
+    return certificate.checkIssued(authority) && certificate.verify(authority.publicKey);
+  } catch {
+    // Of a kind that nothing here can read.
+    return false;
+  }
+}
+
+/**
  * A name to check a pinned certificate by: the one that no authority signs for, or else any that is in it.
- * In the second case a certificate for that name that such an authority has signed would pass as well.
+ * In the second case another certificate for that name would pass as well, if one of the authorities had signed it
+ * that are trusted anyway, or the one that has signed this.
  */
 function nameIn(subjectAltName: string): string {
   const names = [...subjectAltName.matchAll(/(?:^|, )(DNS|IP Address):([^,"\s]+)(?=,|$)/g)]
@@ -162,7 +192,10 @@ function nameIn(subjectAltName: string): string {
     names.find(({ kind, name }) => kind === "DNS" && !name.includes("*")) ??
     names.find(({ kind }) => kind === "IP Address");
   if (found) return found.name;
-  throw new FerryError("denied", "the pinned certificate names no host, so it cannot be checked");
+  throw new FerryError(
+    "denied",
+    "the pinned certificate names no host, so it cannot be checked; make one with a subjectAltName",
+  );
 }
 
 function toPem(der: Uint8Array): string {

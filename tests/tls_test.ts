@@ -11,6 +11,7 @@ import type { ServeOptions, Server } from "../mod.ts";
 import { FerryError } from "../lib/errors.ts";
 import { createCertificate } from "../server/certificate.ts";
 import { assertServesTls } from "../server/tls.ts";
+import { X509Certificate } from "node:crypto";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { DENO, programArgs, TempDir } from "./programs.ts";
 import { frame } from "./raw_peer.ts";
@@ -181,6 +182,99 @@ Deno.test("connect() takes a certificate for the host that was asked for only", 
   // A pin is for one certificate, whatever names stand in it.
   await using client = await f.connect({ tls: { pins: [elsewhere.pin] } });
   await client.ping();
+});
+
+/** Certificates as openssl makes them: an authority, a server's that it has signed, and some that have flaws. */
+function opensslCertificates(dir: TempDir) {
+  const run = (...args: string[]) => {
+    const { success, stderr } = new Deno.Command("openssl", { args, cwd: dir.path }).outputSync();
+    assert(success, new TextDecoder().decode(stderr));
+  };
+  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+  const selfSigned = (name: string, ...rest: string[]) => {
+    const files = ["-keyout", `${name}.key`, "-out", `${name}.pem`];
+    run("req", "-x509", ...key, ...files, "-days", "2", "-subj", `/CN=${name}`, ...rest);
+  };
+  const san = ["-addext", "subjectAltName=IP:127.0.0.1"];
+  selfSigned("plain", ...san);
+  selfSigned("server", ...san, "-addext", "basicConstraints=critical,CA:FALSE");
+  selfSigned("nameless", "-addext", "basicConstraints=critical,CA:FALSE");
+  selfSigned("authority");
+  selfSigned("impostor", "-subj", "/CN=authority");
+  dir.write("ext", "subjectAltName=IP:127.0.0.1");
+  run("req", ...key, "-keyout", "leaf.key", "-out", "leaf.csr", "-subj", "/CN=leaf");
+  const signing = ["-CA", "authority.pem", "-CAkey", "authority.key", "-CAcreateserial"];
+  run("x509", "-req", "-in", "leaf.csr", ...signing, "-extfile", "ext", "-out", "leaf.pem");
+  const read = (name: string) => Deno.readTextFileSync(dir.join(name));
+  const pair = (name: string, ...chain: string[]) => ({
+    cert: [name, ...chain].map((name) => read(`${name}.pem`)).join(""),
+    key: read(`${name}.key`),
+    pin: `sha256:${new X509Certificate(read(`${name}.pem`)).fingerprint256.replaceAll(":", "")}`,
+  });
+  return { pair, authority: read("authority.pem") };
+}
+
+const openssl = await new Deno.Command("openssl", { args: ["version"] }).output()
+  .then(({ success }) => success, () => false);
+
+Deno.test({
+  name:
+    "connect() takes ordinary certificates by --ca, by --pin and by both, or says what is wrong" +
+    (openssl ? "" : " (ignored: needs openssl)"),
+  ignore: !openssl,
+  async fn(t) {
+    await using dir = new TempDir();
+    const { pair, authority } = opensslCertificates(dir);
+    const leaf = pair("leaf", "authority");
+    const server = pair("server");
+    const plain = pair("plain");
+    const table: [string, typeof leaf, { ca?: string[]; pins?: string[] }, says?: string][] = [
+      ["an authority's, --ca", leaf, { ca: [authority] }],
+      ["an authority's, --pin", leaf, { pins: [leaf.pin] }],
+      ["an authority's, both", leaf, { ca: [authority], pins: [leaf.pin] }],
+      ["an authority's that shows no authority, both", pair("leaf"), {
+        ca: [authority],
+        pins: [leaf.pin],
+      }],
+      [
+        "an authority's that shows no authority, --pin",
+        pair("leaf"),
+        { pins: [leaf.pin] },
+        "the authority that has signed it is not trusted here; name that one with --ca beside --pin",
+      ],
+      ["an authority's with another one of that name", pair("leaf", "impostor"), {
+        pins: [leaf.pin],
+      }, "the authority that has signed it is not trusted here"],
+      ["openssl req -x509 as README has it, --ca", server, { ca: [server.cert] }],
+      ["openssl req -x509 as README has it, --pin", server, { pins: [server.pin] }],
+      ["openssl req -x509 as README has it, both", server, {
+        ca: [server.cert],
+        pins: [server.pin],
+      }],
+      ["openssl req -x509, --ca", plain, { ca: [plain.cert] }, "-addext basicConstraints="],
+      ["openssl req -x509, --pin", plain, { pins: [plain.pin] }, "make one with ferryd cert"],
+      ["one without a host", pair("nameless"), { pins: [pair("nameless").pin] }, "names no host"],
+      [
+        "another than the pinned one",
+        server,
+        { pins: [leaf.pin], ca: [server.cert] },
+        "is not the pinned one",
+      ],
+    ];
+    for (const [name, tls, trust, says] of table) {
+      await t.step(name, async () => {
+        await using f = await Fixture.start({ tls });
+        if (says === undefined) {
+          await using client = await f.connect({ tls: trust });
+          await client.ping();
+        } else {
+          const [code, reason] = await refusal(f.port, { tls: trust });
+          assertEquals(code, "denied");
+          assertStringIncludes(reason, says);
+        }
+      });
+    }
+  },
 });
 
 Deno.test("connect() takes no certificate that has expired", async () => {
