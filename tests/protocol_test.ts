@@ -194,7 +194,7 @@ Deno.test("PROTOCOL.md shows headers that the code understands", () => {
         expected = request.op === "put" && request.offer ? "offer" : REPLIES[request.op];
       } else {
         assertEquals(arrow, "< ", line);
-        if (isClosing(header)) parseExecEnd(header);
+        if (isClosing(header)) expected === "get" ? parseClosing(header) : parseExecEnd(header);
         else if (header.stream !== undefined) parseOutputStream(header);
         else if (header.status === "error") assert(isErrorCode(header.code), line);
         else parseReply(expected, header);
