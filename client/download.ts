@@ -39,7 +39,7 @@ import { assertBegins } from "./answers.ts";
 import type { Connection } from "./connection.ts";
 import { kindOfSpecial } from "./destination.ts";
 import { nothingMoved } from "./dry_run.ts";
-import { partOf, TEMPORARY_PREFIX } from "./leftovers.ts";
+import { partOf, removeLeftover, TEMPORARY_PREFIX } from "./leftovers.ts";
 import type { GetOptions, Transferred } from "./options.ts";
 
 /** Options of {@linkcode download}. */
@@ -56,35 +56,15 @@ export async function download(
 ): Promise<Transferred> {
   const { out = basename(filename), algorithm = "md5", dryRun } = options;
   connection.assertOffers(algorithm);
-<<<<<<< HEAD
   const existing = typeof out === "string" ? lookAt(out) : undefined;
   if (existing || dryRun) {
     const request = { op: "stat", filename, ...checksumKeys(algorithm, null) };
     const incoming = await connection.ask("entry", request);
     if (incoming.type === "directory") throw new FerryError("not_a_file", "it is a directory");
     if (existing && await isThere(existing, incoming, options)) {
+      // One that an earlier try left which was killed when the file had its name.
+      if (typeof out === "string" && !dryRun) removeLeftover(partOf(out));
       return nothingMoved(filename, { ...incoming, skipped: true });
-=======
-  if (typeof out !== "string") return await pour(connection, filename, out, options);
-  const existing = lookAt(out);
-  if (existing) {
-    const incoming = await connection.ask("entry", {
-      op: "stat",
-      filename,
-      ...checksumKeys(algorithm, null),
-    });
-    let decision = decideOverwrite(overwrite, incoming, existing);
-    if (decision === "hash") {
-      await using file = LocalFile.open(out);
-      existing.checksum = (await checksumOfSource(file, algorithm)).checksum;
-      decision = decideOverwrite(overwrite, incoming, existing);
-    }
-    if (decision === "exists") throw new FerryError("exists", `another file is at ${quote(out)}`);
-    if (decision === "have") {
-      await clearAway(partOf(out));
-      const { checksum, size } = incoming;
-      return { filename, checksum, size, skipped: true, transferred: 0, resumedFrom: 0 };
->>>>>>> 4c21520 (Kill ferryd and ferry get at each system call, and look at what is left)
     }
     if (dryRun) return nothingMoved(filename, { size: incoming.size });
   }
@@ -226,12 +206,8 @@ async function store({ header, body }: Frame, target: Target): Promise<Transferr
   if (durability === "full") await staged.sync();
   // Nobody may take for a part what has its name.
   removeRecord(staged.path);
-<<<<<<< HEAD
-  if (durability === "full") await syncDirectories([...made, dirname(out)].map(directoryAt));
-=======
   staged.publish(out, { replace: overwrite !== "never" });
-  if (durability === "full") await syncDirectory(dirname(out));
->>>>>>> 4c21520 (Kill ferryd and ferry get at each system call, and look at what is left)
+  if (durability === "full") await syncDirectories([...made, dirname(out)].map(directoryAt));
   const crossed = { transferred: size - offset, resumedFrom: offset };
   return { filename, checksum, size, skipped: false, ...crossed };
 }
@@ -263,11 +239,7 @@ async function openPart(
     await delay(CLAIM.pause);
     staged = StagedFile.claim(path, { create: true });
   }
-<<<<<<< HEAD
   if (!staged) return { staged: StagedFile.create(dirname(out), { prefix: TEMPORARY_PREFIX }) };
-=======
-  if (!staged) return { staged: StagedFile.create(dirname(out), { prefix: ".ferry-" }) };
->>>>>>> 4c21520 (Kill ferryd and ferry get at each system call, and look at what is left)
   await using taken = new AsyncDisposableStack();
   taken.use(staged);
   try {
@@ -278,21 +250,6 @@ async function openPart(
     // That it could not be read now says nothing against it.
     if (readRecord(path)) staged.keep();
     throw error;
-  }
-}
-
-/** The path of the part of what is to be at a path. */
-function partOf(out: string): string {
-  return `${dirname(out)}/.ferry-${md5Of(new TextEncoder().encode(basename(out)))}.part`;
-}
-
-/** Removes a part that nobody needs any more, unless another process is at it. */
-async function clearAway(path: string): Promise<void> {
-  try {
-    await using staged = StagedFile.claim(path, { create: false });
-    if (staged) removeRecord(path);
-  } catch {
-    // The file is as it should be; a part that cannot be removed changes nothing about that.
   }
 }
 

@@ -29,11 +29,14 @@ export function removeLeftovers(directory: string): void {
     const [, part] = LEFTOVER.exec(name) ?? [];
     if (part !== undefined) parts.add(`${directory}/${part}.part`);
   }
-  for (const part of parts) {
-    const claimed = StagedFile.claim(part, { create: false });
-    // One that is there and cannot be had is somebody's, and so is its record.
-    if (!claimed && isTaken(part)) continue;
-    removeRecord(part);
-    void claimed?.[Symbol.asyncDispose]();
-  }
+  for (const part of parts) removeLeftover(part);
+}
+
+/** Removes a part and its record, unless a download under way has them. */
+export function removeLeftover(part: string): void {
+  const claimed = StagedFile.claim(part, { create: false });
+  // One that is there and cannot be had is somebody's, and so is its record.
+  if (!claimed && isTaken(part)) return;
+  removeRecord(part);
+  void claimed?.[Symbol.asyncDispose]();
 }
