@@ -101,26 +101,43 @@ export class Connection {
    */
   static async open(address: Address, options: OpenOptions): Promise<Connection> {
     const { connectTimeout, timeout, limit, tls, token, signal } = options;
-    const started = performance.now();
-    let greeted = false;
+    const deadline = performance.now() + connectTimeout;
     try {
       const conn = await dial(address, { timeout: connectTimeout, tls, signal });
-      const left = () => Math.max(1, connectTimeout - (performance.now() - started));
-      const wire = new Wire(limit ? limited(conn, limit) : conn, {
-        idleTimeout: () => greeted ? timeout : left(),
-      });
-      try {
-        using _abort = closeOnAbort(wire, signal);
-        const hello = await greet(wire, token);
-        greeted = true;
-        return new Connection(wire, hello);
-      } catch (error) {
-        wire.close();
-        throw error;
-      }
+      const stream = limit ? limited(conn, limit) : conn;
+      return await Connection.over(stream, { deadline, timeout, token, signal });
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
       throw toFerryError(error).during(`connect to ${formatAddress(address)}`);
+    }
+  }
+
+  /**
+   * Agrees on a version with a server that has been reached.
+   *
+   * @param stream the connection to it, which is this one's from now on
+   * @param options as for {@linkcode Connection.open}; `deadline` is the end of the time for being greeted, as
+   * `performance.now()` tells it
+   * @throws {FerryError} `timeout`, `closed`, `bad_version`, `bad_header`, `auth_required`, `denied`
+   */
+  static async over(
+    stream: ByteStream,
+    { deadline, timeout, token, signal }:
+      & Pick<OpenOptions, "timeout" | "token" | "signal">
+      & { deadline: number },
+  ): Promise<Connection> {
+    let greeted = false;
+    const wire = new Wire(stream, {
+      idleTimeout: () => greeted ? timeout : Math.max(1, deadline - performance.now()),
+    });
+    try {
+      using _abort = closeOnAbort(wire, signal);
+      const hello = await greet(wire, token);
+      greeted = true;
+      return new Connection(wire, hello);
+    } catch (error) {
+      wire.close();
+      throw error;
     }
   }
 

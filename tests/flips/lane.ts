@@ -1,0 +1,188 @@
+/**
+ * A client and a server of this process, each with a directory, that talk over a connection that is damaged at
+ * one place.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import { Client } from "../../client/client.ts";
+import { Connection } from "../../client/connection.ts";
+import { FerryError, toFerryError } from "../../lib/errors.ts";
+import { FsStorage } from "../../lib/storage_fs.ts";
+import { grantEverywhere } from "../../server/access.ts";
+import { Authority } from "../../server/auth.ts";
+import { Session } from "../../server/session.ts";
+import { TempDir } from "../programs.ts";
+import { type Damage, type Network, network } from "./network.ts";
+import { FORGETFUL, forgetful, type Operation } from "./operations.ts";
+
+/** Files by their names, with their content; a name that ends with `/` is a directory. */
+export type Tree = Readonly<Record<string, string | Uint8Array>>;
+
+/** What is in a directory: all that matters of a name. */
+type Snapshot = Readonly<Record<string, string>>;
+
+/** What came of a conversation. */
+export interface Outcome {
+  /** "ok", or the code of the error. */
+  code: string;
+  /** What the user gets to see, as JSON. */
+  result: string;
+  /** What the server and the client have then. */
+  files: Snapshot;
+  /** The connection. */
+  network: Network;
+}
+
+/** How long each side waits, in milliseconds, where there is damage: nothing takes a fraction of that. */
+const PATIENCE = { server: 100, client: 2000 };
+
+/** The modification times of the files that a server has at first, in seconds since 1970. */
+const TIME = 1_700_000_000;
+
+/** Conversations, one behind the other. */
+export class Lane implements AsyncDisposable {
+  readonly #dir = new TempDir();
+  readonly #root = this.#dir.join("root");
+  readonly #cwd = this.#dir.join("cwd");
+  readonly #storage: FsStorage;
+  #before: Snapshot = {};
+  /** What stands in the directories at first, as JSON. */
+  #furnished = "";
+
+  /** A lane whose directories are empty. */
+  constructor() {
+    Deno.mkdirSync(this.#root);
+    Deno.mkdirSync(this.#cwd);
+    this.#storage = FsStorage.open(this.#root, { durability: "none" });
+  }
+
+  /** What there was before the last conversation. */
+  get before(): Snapshot {
+    return this.#before;
+  }
+
+  /** Has a client ask something, from the same state each time. */
+  async converse(operation: Operation, damage?: Damage): Promise<Outcome> {
+    this.#furnish(operation);
+    const { name, served, token } = operation;
+    const usual = name === FORGETFUL ? forgetful(this.#storage) : this.#storage;
+    const { storage = usual, commands, authority, state } = await served?.() ?? {};
+    const link = network(damage);
+    const patience = damage ? PATIENCE : { server: 10_000, client: 10_000 };
+    const session = new Session(link.server, {
+      storage,
+      commands,
+      authority: authority ??
+        new Authority({ anonymous: grantEverywhere(["read", "write", "delete", "exec"]) }),
+      handshakeTimeout: patience.server,
+      idleTimeout: patience.server,
+      minRate: 0,
+      peer: "peer",
+      source: "source",
+    });
+    const running = session.run();
+    let outcome: Pick<Outcome, "code" | "result">;
+    try {
+      const deadline = performance.now() + patience.client;
+      const timeout = patience.client;
+      const connection = await Connection.over(link.client, { deadline, timeout, token });
+      await using client = new Client(connection, { dial: refuse, retries: 0 });
+      const result = await operation.run(client, this.#cwd) ?? null;
+      outcome = { code: "ok", result: JSON.stringify(result, bytesAsNumbers) };
+    } catch (error) {
+      outcome = { code: toFerryError(error).code, result: String(error) };
+    }
+    link.client.close();
+    await running;
+    return { ...outcome, files: this.#look(state), network: link };
+  }
+
+  /** Puts the files of an operation in their places, where others are or none. */
+  #furnish({ root = {}, local = {} }: Operation): void {
+    const wanted = JSON.stringify([root, local], bytesAsNumbers);
+    const now = this.#look();
+    if (this.#furnished === wanted && sameSnapshot(now, this.#before)) return;
+    // What the client has is newer.
+    const places = [[this.#root, root, TIME], [this.#cwd, local, TIME + 1]] as const;
+    for (const [directory, tree, time] of places) {
+      for (const { name } of [...Deno.readDirSync(directory)]) {
+        if (name !== ".ferry") Deno.removeSync(`${directory}/${name}`, { recursive: true });
+      }
+      plant(directory, tree, time);
+    }
+    this.#furnished = wanted;
+    this.#before = this.#look();
+  }
+
+  #look(state?: () => string): Snapshot {
+    const seen: Record<string, string> = {};
+    for (const [side, directory] of [["server", this.#root], ["client", this.#cwd]] as const) {
+      for (const [name, what] of walk(directory)) seen[`${side}: ${name}`] = what;
+    }
+    if (state) seen.state = state();
+    return seen;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#storage[Symbol.asyncDispose]();
+    await this.#dir[Symbol.asyncDispose]();
+  }
+}
+
+function refuse(): Promise<never> {
+  return Promise.reject(new FerryError("closed", "there is one connection only"));
+}
+
+/** Whether two directories have the same in them. */
+export function sameSnapshot(a: Snapshot, b: Snapshot): boolean {
+  const names = Object.keys(a);
+  return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name]);
+}
+
+function bytesAsNumbers(_key: string, value: unknown): unknown {
+  return value instanceof Uint8Array ? md5(value) : value;
+}
+
+function md5(bytes: Uint8Array): string {
+  return createHash("md5").update(bytes).digest("hex");
+}
+
+function plant(directory: string, tree: Tree, time: number): void {
+  const directories = new Set<string>();
+  for (const [name, content] of Object.entries(tree)) {
+    for (let at = name.indexOf("/"); at >= 0; at = name.indexOf("/", at + 1)) {
+      directories.add(`${directory}/${name.slice(0, at)}`);
+      Deno.mkdirSync(`${directory}/${name.slice(0, at)}`, { recursive: true });
+    }
+    if (name.endsWith("/")) continue;
+    const path = `${directory}/${name}`;
+    if (typeof content === "string") Deno.writeTextFileSync(path, content);
+    else Deno.writeFileSync(path, content);
+    Deno.utimeSync(path, time, time);
+  }
+  for (const path of directories) Deno.utimeSync(path, time, time);
+}
+
+/** What is below a directory; the times of directories are those of what was done in them. */
+function* walk(directory: string, above = ""): Generator<[name: string, what: string]> {
+  for (const { name, isDirectory } of Deno.readDirSync(directory)) {
+    // Parts of downloads may stay, to be gone on with.
+    if (name === ".ferry" || name.startsWith(".ferry-")) continue;
+    const path = `${directory}/${name}`;
+    if (isDirectory) {
+      yield [`${above}${name}/`, "directory"];
+      yield* walk(path, `${above}${name}/`);
+      continue;
+    }
+    const { size, mode, mtime } = Deno.statSync(path);
+    const time = mtime!.getTime();
+    // What nobody gave a time has that of its arrival.
+    const when = time > Date.now() - 3_600_000 ? "now" : time;
+    yield [
+      `${above}${name}`,
+      [size, (mode ?? 0) & 0o777, when, md5(Deno.readFileSync(path))].join(),
+    ];
+  }
+}

@@ -1,0 +1,316 @@
+/**
+ * What a client asks of a server, once and undamaged: every operation, and every form of its messages.
+ *
+ * @module
+ */
+
+import type { Client } from "../../client/client.ts";
+import { PrefixDigest, type SavedPrefix } from "../../lib/checksum.ts";
+import type { PendingWrite, Storage } from "../../lib/storage.ts";
+import { Authority } from "../../server/auth.ts";
+import { grantEverywhere } from "../../server/access.ts";
+import type { Commands } from "../../server/exec.ts";
+import type { OutputPiece } from "../../server/running_command.ts";
+import { newToken, tokenTable } from "../../server/tokens.ts";
+import { parseToken, type Token } from "../../lib/token.ts";
+import { TempDir } from "../programs.ts";
+import type { Tree } from "./lane.ts";
+
+/** What a server has beside its files, for one conversation. */
+export interface Served {
+  /** In place of the files of a directory. */
+  storage?: Storage;
+  /** The commands that it runs. */
+  commands?: Commands;
+  /** Who may do what; everybody everything unless told otherwise. */
+  authority?: Authority;
+  /** What has come of it that is no file. */
+  state?: () => string;
+}
+
+/** What a client asks. */
+export interface Operation {
+  /** Its name. */
+  readonly name: string;
+  /** The files of the server. */
+  readonly root?: Tree;
+  /** The files of the client. */
+  readonly local?: Tree;
+  /** Whether damage to the greeting is tried, too, which is the same for all that show no token. */
+  readonly greets?: boolean;
+  /** What the server has beside its files. */
+  readonly served?: () => Promise<Served> | Served;
+  /** What the client shows. */
+  readonly token?: Token;
+  /** Asks, and gives what the user gets to see. */
+  run(client: Client, cwd: string): Promise<unknown>;
+}
+
+const SMALL = new TextEncoder().encode("hello, flips\n");
+/** So large that it is offered first. */
+const OFFERED = Uint8Array.from({ length: 1024 * 1024 + 64 }, (_, i) => (i * 31) >>> 3);
+/** So large that no checksum stands in front of it where none is known. */
+const LARGE = OFFERED.subarray(0, 70_000);
+
+/** How long a command may take, for which both sides wait, in milliseconds. */
+const TIME_LIMIT = 100;
+
+const TREE: Tree = { "t/one": SMALL, "t/sub/two": "22", "t/empty/": "" };
+
+/** The results of a transfer of a directory; a file that failed fails it. */
+async function ofTree(
+  move: (
+    options: { onFile(result: unknown): void; onError(name: string, error: unknown): void },
+  ) => Promise<void>,
+): Promise<unknown[]> {
+  const results: unknown[] = [];
+  const errors: unknown[] = [];
+  await move({
+    onFile: (result) => results.push(result),
+    onError: (_, error) => errors.push(error),
+  });
+  if (errors.length > 0) throw errors[0];
+  return results;
+}
+
+/** A server with one command, which prints its input and ends with a status of its own. */
+function running(): Served {
+  const started: string[] = [];
+  const commands = {
+    start(request: unknown, { stdin }: { stdin: boolean }) {
+      let input = "";
+      const ended = Promise.withResolvers<void>();
+      if (!stdin) ended.resolve();
+      return {
+        timeout: TIME_LIMIT,
+        write: (bytes: Uint8Array) =>
+          Promise.resolve(void (input += new TextDecoder().decode(bytes))),
+        closeInput: () => Promise.resolve(ended.resolve()),
+        abort: (error: unknown) => ended.reject(error),
+        async *output(): AsyncGenerator<OutputPiece, unknown, void> {
+          await ended.promise;
+          started.push(JSON.stringify({ ...request as object, input }));
+          const bytes = new TextEncoder().encode(`it was ${input}`);
+          yield { stream: "stdout", bytes, more: true };
+          yield { stream: "stderr", bytes: bytes.subarray(0, 6), more: false };
+          return { exit_code: 3, signal: null, timed_out: false };
+        },
+        [Symbol.asyncDispose]: () => Promise.resolve(),
+      };
+    },
+  };
+  return { commands: commands as unknown as Commands, state: () => started.join("\n") };
+}
+
+/** A file that a server has the most of. */
+class Part implements AsyncDisposable {
+  static readonly #SIZE = 8 * 1024 * 1024;
+  readonly #dir = new TempDir();
+  readonly path: string;
+  readonly #saved: Promise<SavedPrefix>;
+
+  constructor() {
+    const bytes = new Uint8Array(Part.#SIZE + 100).map((_, i) => i * 7 >> 2);
+    this.path = this.#dir.write("large", bytes);
+    Deno.utimeSync(this.path, 1_700_000_000, 1_700_000_000);
+    const all = { algorithm: "md5", proof: true } as const;
+    this.#saved = PrefixDigest.create(all).then((digest) => {
+      digest.update(bytes.subarray(0, Part.#SIZE));
+      return digest.save()!;
+    });
+  }
+
+  /** A server that has it, and nothing else. */
+  async served(): Promise<Served> {
+    const saved = await this.#saved;
+    let state = "";
+    const storage: Pick<Storage, "find" | "resume" | "assertFits"> = {
+      find: () => Promise.resolve(undefined),
+      assertFits: () => Promise.resolve(),
+      async resume(name, options): Promise<PendingWrite> {
+        const behind = await PrefixDigest.resume(saved, { ...options, proof: true });
+        let rest = "";
+        return {
+          behind,
+          checkpoint: () => Promise.resolve(),
+          keep() {},
+          write(bytes) {
+            rest += bytes.join();
+            return Promise.resolve();
+          },
+          commit({ checksum, mtime, mode, replace }) {
+            state = JSON.stringify({ name, rest, checksum, mtime, mode, replace });
+            return Promise.resolve({ checksum, size: Part.#SIZE + 100, unchanged: false });
+          },
+          [Symbol.asyncDispose]: () => Promise.resolve(),
+        };
+      },
+    };
+    return { storage: storage as Storage, state: () => state };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#dir[Symbol.asyncDispose]();
+  }
+}
+
+async function* piecesOf(...texts: string[]): AsyncGenerator<Uint8Array> {
+  for (const text of texts) {
+    yield new TextEncoder().encode(text);
+    await Promise.resolve();
+  }
+}
+
+/** A storage in which no checksum is known in front of a file. */
+export function forgetful(storage: Storage): Storage {
+  return new Proxy(storage, {
+    get(target, key) {
+      const value = Reflect.get(target, key);
+      if (key !== "open") return typeof value === "function" ? value.bind(target) : value;
+      return async (...args: Parameters<Storage["open"]>) => {
+        const file = await target.open(...args);
+        return {
+          entry: { ...file.entry, checksum: null },
+          read: (into: Uint8Array) => file.read(into),
+          seek: (offset: number) => file.seek(offset),
+          remember: () => Promise.resolve(),
+          [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
+        };
+      };
+    },
+  });
+}
+
+/** All of them. What they share is given back with the stack. */
+export async function operations(stack: AsyncDisposableStack): Promise<readonly Operation[]> {
+  const part = stack.use(new Part());
+  const grants = grantEverywhere(["read"]);
+  const { token: text, record } = await newToken({ name: "flips", grants, expires: null });
+  const token = parseToken(text);
+  const kept = { preserve: true } as const;
+  return [
+    { name: "ping", greets: true, run: (client) => client.ping().then(() => client.hello) },
+    {
+      name: "auth",
+      greets: true,
+      token,
+      root: { "a": SMALL },
+      served: () => ({ authority: new Authority({ anonymous: {}, tokens: tokenTable([record]) }) }),
+      run: async (client) => [client.hello.scopes, await client.stat("a")],
+    },
+    {
+      name: "put of a small file",
+      local: { "f": SMALL },
+      run: (client, cwd) => client.put(`${cwd}/f`, { as: "a/f", ...kept }),
+    },
+    {
+      name: "put over another file",
+      root: { "f": "old" },
+      local: { "f": SMALL },
+      run: (client, cwd) => client.put(`${cwd}/f`, { overwrite: "newer", ...kept }),
+    },
+    {
+      name: "put of a stream",
+      run: (client) => client.put(piecesOf("hello, ", "flips"), { as: "s" }),
+    },
+    {
+      name: "put of a large file",
+      run: (client) => client.put(OFFERED, { as: "l", algorithm: "xxh128" }),
+    },
+    {
+      name: "put of what is there",
+      root: { "l": OFFERED },
+      run: (client) => client.put(OFFERED, { as: "l", algorithm: "xxh128" }),
+    },
+    {
+      name: "put of the rest of a file",
+      served: () => part.served(),
+      run: (client) => client.put(part.path, { as: "r", ...kept }),
+    },
+    {
+      name: "get of a small file",
+      root: { "a/f": SMALL },
+      run: (client, cwd) => client.get("a/f", { out: `${cwd}/f`, ...kept }),
+    },
+    {
+      name: "get over another file",
+      root: { "f": SMALL },
+      local: { "f": "other" },
+      run: (client, cwd) => {
+        return client.get("f", { out: `${cwd}/f`, overwrite: "different", algorithm: "sha256" });
+      },
+    },
+    {
+      name: "get with a closing header",
+      root: { "f": LARGE },
+      run: (client, cwd) => client.get("f", { out: `${cwd}/f`, algorithm: "xxh128" }),
+    },
+    {
+      name: "list",
+      root: TREE,
+      run: (client) => Array.fromAsync(client.list("t", { recursive: true })),
+    },
+    { name: "list of parts", run: (client) => Array.fromAsync(client.listParts()) },
+    {
+      name: "stat",
+      root: TREE,
+      run: async (client) => [
+        await client.stat("t/one", { algorithm: "sha256" }),
+        await client.stat("t/sub"),
+      ],
+    },
+    {
+      name: "compare, and the puts behind it",
+      root: { "t/one": SMALL, "t/sub/two": "other" },
+      local: TREE,
+      run: (client, cwd) => {
+        const options = { as: "t", overwrite: "different" } as const;
+        return ofTree((events) => client.putTree(`${cwd}/t`, { ...options, ...events }));
+      },
+    },
+    {
+      name: "compare of what is there",
+      root: TREE,
+      local: { "t/one": SMALL, "t/sub/two": "22" },
+      run: (client, cwd) => {
+        const options = { as: "t", checksumCompare: true } as const;
+        return ofTree((events) => client.putTree(`${cwd}/t`, { ...options, ...events }));
+      },
+    },
+    {
+      name: "get of a directory",
+      root: TREE,
+      run: (client, cwd) => {
+        return ofTree((events) => client.getTree("t", { out: `${cwd}/t`, ...events }));
+      },
+    },
+    { name: "move", root: { "a": SMALL }, run: (client) => client.move("a", "d/a") },
+    {
+      name: "move over another file",
+      root: { "a": SMALL, "b": "b" },
+      run: (client) => client.move("a", "b", { overwrite: "always" }),
+    },
+    {
+      name: "remove",
+      root: { ...TREE, "a": SMALL },
+      run: async (client) => {
+        await client.remove("a");
+        await client.remove("t", { recursive: true });
+      },
+    },
+    { name: "mkdir", run: (client) => client.mkdir("d/e") },
+    {
+      name: "exec",
+      served: running,
+      run: (client) => client.exec(["echo", "x"], { timeout: TIME_LIMIT }),
+    },
+    {
+      name: "exec with an input",
+      served: running,
+      run: (client) => client.exec({ shell: "cat" }, { stdin: SMALL }),
+    },
+  ];
+}
+
+/** The one whose checksum stands behind the bytes. */
+export const FORGETFUL = "get with a closing header";
