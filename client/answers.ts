@@ -27,12 +27,27 @@ export function assertAnswers(request: RequestHeader, reply: Header): void {
     const told = typeof filename === "string" ? quote(filename) : "no name at all";
     throw new FerryError("bad_header", `the server answers for ${told}`);
   }
-  if (checksum === null) return;
+  // Only that of a file that follows is there in any case, if not always known yet.
+  const told = checksum === null && request.op !== "get" ? undefined : reply.algorithm;
   const [asked] = typeof request.checksum === "string" ? request.checksum.split(":") : ["md5"];
-  const told = algorithmOf(checksum);
-  if (told !== asked) {
+  if (told !== undefined && told !== asked) {
     throw new FerryError("bad_header", `the server tells ${told}, and ${asked} was asked for`);
   }
+}
+
+/**
+ * Fails where the server says that it has a file which is not the one that was offered.
+ *
+ * @throws {FerryError} `checksum_mismatch`
+ */
+export function assertHas(offer: RequestHeader, { decision, checksum }: Replies["offer"]): void {
+  const offered = offer.md5 ?? offer.checksum;
+  // Behind `newer` there may be another content, and a name alone of an algorithm is no checksum.
+  if (decision !== "have" || offer.overwrite === "newer" || checksum === null) return;
+  if (typeof offered !== "string" || !algorithmOf(offered)) return;
+  if (sameChecksum(offered, checksum)) return;
+  const reason = `the server has ${checksum}, and ${offered} was offered`;
+  throw new FerryError("checksum_mismatch", reason);
 }
 
 /**

@@ -19,6 +19,7 @@ import { LocalFile } from "../lib/local_file.ts";
 import type { ByteSource } from "../lib/storage.ts";
 import { checksumOfSource, digestPrefix } from "../lib/transfer.ts";
 import { MAX_DRAIN_BYTES } from "../lib/wire.ts";
+import { assertHas } from "./answers.ts";
 import type { Connection } from "./connection.ts";
 import { nothingMoved } from "./dry_run.ts";
 import type { PutOptions, Transferred } from "./options.ts";
@@ -157,7 +158,10 @@ async function checksumOfWhole(file: LocalFile, algorithm: Algorithm): Promise<C
 }
 
 async function offer(connection: Connection, keys: Keys): Promise<Replies["offer"]> {
-  return await connection.ask("offer", { ...keys, total_size: 0, offer: true });
+  const asked = { ...keys, total_size: 0, offer: true };
+  const offered = await connection.ask("offer", asked);
+  assertHas(asked, offered);
+  return offered;
 }
 
 /** Asks a server whether a file should be sent, with its checksum only where it depends on that. */

@@ -114,6 +114,7 @@ export class Wire {
    */
   readFrame(): Promise<Frame | null> {
     if (this.#body && !this.#body.ended) {
+      if (this.#closed) return Promise.reject(this.#reason);
       const failure = new FerryError("internal", "the body before this message was not read");
       return Promise.reject(failure);
     }
@@ -340,7 +341,12 @@ export class Wire {
   }
 
   #assertOpen(): void {
-    if (this.#closed) throw this.#failure ?? new FerryError("closed", "connection closed");
+    if (this.#closed) throw this.#reason;
+  }
+
+  /** Why it was closed. */
+  get #reason(): FerryError {
+    return this.#failure ?? new FerryError("closed", "connection closed");
   }
 
   #releaseInput(): void {

@@ -117,6 +117,11 @@ Deno.test("the reply to an offer has to be about its name", async () => {
   const have = { status: "ok", decision: "have", md5: checksum };
   assertEquals(await outcome([{ ...have, filename: "a" }], offer), "ok");
   assertStringIncludes(await outcome([{ ...have, filename: "b" }], offer), "bad_header: ");
+  const other = { ...have, filename: "a", md5: ABC };
+  assertStringIncludes(await outcome([other], offer), "checksum_mismatch: ");
+  // What is there may be another file, only not an older one.
+  const newer = (client: Client) => client.put(large, { as: "a", overwrite: "newer" });
+  assertEquals(await outcome([other], newer), "ok");
 });
 
 Deno.test("the reply to a put has to be of what was sent", async () => {
@@ -143,6 +148,11 @@ Deno.test("a checksum of another kind than the one that was asked for is refused
   const reply = { ...ENTRY, filename: "a", md5: undefined, checksum: `sha256:${"0".repeat(64)}` };
   const answer = await outcome([reply], (client) => client.stat("a"));
   assertStringIncludes(answer, "the server tells sha256, and md5 was asked for");
+  const file = { ...FILE, filename: "a", md5: undefined, checksum: "xxh128", total_size: 0 };
+  const got = await outcome([file], (client) => {
+    return client.get("a", { out: { write: () => Promise.resolve() } });
+  });
+  assertStringIncludes(got, "the server tells xxh128, and md5 was asked for");
 });
 
 Deno.test("a file that is to be handed on begins in front", async () => {

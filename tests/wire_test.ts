@@ -394,6 +394,13 @@ Deno.test("Wire.close() fails what is under way with its reason", async () => {
   assertEquals(stream.calls, ["read", "close"]);
 });
 
+Deno.test("Wire.readFrame() says why there is none any more, whatever was left unread", async () => {
+  const wire = wireOver(message('{"total_size":3}', "abc"));
+  await wire.readFrame();
+  wire.close(new FerryError("denied", "enough"));
+  await assertFails(wire.readFrame(), "denied", "enough");
+});
+
 Deno.test("Wire.close() without a reason is closed", async () => {
   const wire = new Wire(new MemoryStream([], { silent: true }), { idleTimeout: IDLE });
   const reading = wire.readFrame();
