@@ -3,7 +3,7 @@ import { addChecksum, hasChecksum, isIntact, makeRoom } from "../lib/header_chec
 import { connect, FsStorage, type Retry, serve, type Server } from "../mod.ts";
 import { FaultyPeer } from "./faulty_peer.ts";
 import { TempDir } from "./programs.ts";
-import { RawPeer } from "./raw_peer.ts";
+import { checkedFrame, isChecked, RawPeer } from "./raw_peer.ts";
 import { message } from "./vectors.ts";
 
 const utf8 = new TextEncoder();
@@ -33,10 +33,8 @@ class Fixture implements AsyncDisposable {
 
 const HELLO = { op: "hello", versions: [1], features: ["header-crc32"] };
 
-/** The bytes of a message whose header has a checksum. */
-function checked(header: Record<string, unknown>): Uint8Array {
-  return message(new TextDecoder().decode(withChecksum(JSON.stringify(header))));
-}
+/** The bytes of a message whose header has a checksum, made without ferry's own encoder. */
+const checked = (header: Record<string, unknown>) => checkedFrame(JSON.stringify(header));
 
 /** Sends messages and gives what comes back: "ok" or the code, and whether the header has a checksum. */
 async function answers(port: number, ...messages: (Uint8Array | Record<string, unknown>)[]) {
@@ -70,6 +68,9 @@ Deno.test("a header with a checksum is intact, and with any bit of it or of its 
   for (const json of ["{}", '{"op":"ping"}', `{"filename":"${"é".repeat(200)}"}`]) {
     const bytes = withChecksum(json);
     assert(hasChecksum(bytes) && isIntact(bytes));
+    const theirs = checkedFrame(json);
+    assertEquals(theirs, message(new TextDecoder().decode(bytes)));
+    assert(isChecked(theirs));
     for (let bit = 0; bit < 8 * bytes.length; bit++) {
       const damaged = bytes.slice();
       damaged[bit >> 3]! ^= 1 << (bit & 7);

@@ -39,6 +39,7 @@ import { PROJECT, TempDir } from "./programs.ts";
 import { RawPeer } from "./raw_peer.ts";
 import { RFC7677 } from "./scram_vector.ts";
 import { BAD, bytesOf, firstHeader, message } from "./vectors.ts";
+import { CONVERSATIONS } from "./fuzz/conversations.ts";
 import { runPython } from "./python.ts";
 
 const PAGE = Deno.readTextFileSync(`${PROJECT}PROTOCOL.md`);
@@ -429,6 +430,13 @@ Deno.test("PROTOCOL.md describes every operation and no other", () => {
   const text = section("## 9. Operations");
   assertEquals(rows(text).map(([op]) => op!).sort(), ops);
   assertEquals([...text.matchAll(/^### [\d.]+ `(\w+)`$/gm)].map(([, op]) => op!).sort(), ops);
+});
+
+Deno.test("the fuzzer has a conversation for every operation", () => {
+  const said = new Set(
+    CONVERSATIONS.flatMap(({ parts }) => parts.map((part) => "op" in part ? part.op : undefined)),
+  );
+  assertEquals(Object.keys(REPLIES).filter((op) => !said.has(op)), []);
 });
 
 Deno.test("PROTOCOL.md describes every overwrite policy and no other", () => {

@@ -5,6 +5,27 @@
  * @module
  */
 
+import { crc32 } from "node:zlib";
+
+/** Where to connect to, and whom to trust for TLS, where there is some. */
+export interface RawAddress {
+  /** The address. */
+  hostname: string;
+  /** The port. */
+  port: number;
+  /** Certificates in PEM. */
+  caCerts?: string[] | undefined;
+}
+
+/** A connection, encrypted or not. */
+export async function reach(address: RawAddress): Promise<Deno.TcpConn | Deno.TlsConn> {
+  const { caCerts, ...plain } = address;
+  if (caCerts) return await Deno.connectTls({ ...plain, caCerts });
+  const conn = await Deno.connect(plain);
+  conn.setNoDelay(true);
+  return conn;
+}
+
 /** A message as it came: the header and, where it has one, the body. */
 export interface RawMessage {
   /** The header. */
@@ -24,17 +45,50 @@ export function frame(header: Record<string, unknown> | string): Uint8Array {
   return bytes;
 }
 
+/** The last bytes of a header with the checksum of what stands in front of them, its length included. */
+function checksumBehind(front: Uint8Array): Uint8Array {
+  const digits = crc32(front).toString(16).padStart(8, "0");
+  return new TextEncoder().encode(`"crc32":"${digits}"}`);
+}
+
+const CHECKSUM_BYTES = checksumBehind(new Uint8Array()).length;
+
+/**
+ * The bytes of a header, its length in front, with a checksum of its own.
+ *
+ * @param of the header whose checksum it gets; itself, unless told otherwise
+ */
+export function checkedFrame(json: string, of = json): Uint8Array {
+  const front = (json: string) => {
+    const bytes = frame(json.replace(/}$/, json === "{}" ? "" : ","));
+    new DataView(bytes.buffer).setInt32(0, bytes.length - 4 + CHECKSUM_BYTES, true);
+    return bytes;
+  };
+  return new Uint8Array([...front(json), ...checksumBehind(front(of))]);
+}
+
+/** Whether a header, its length in front, ends with its own checksum. */
+export function isChecked(bytes: Uint8Array): boolean {
+  const front = bytes.subarray(0, -CHECKSUM_BYTES);
+  const behind = bytes.subarray(-CHECKSUM_BYTES);
+  return checksumBehind(front).every((byte, i) => byte === behind[i]);
+}
+
 /** A bare connection. */
 export class RawPeer implements Disposable {
-  readonly #conn: Deno.TcpConn;
+  readonly #conn: Deno.TcpConn | Deno.TlsConn;
 
-  private constructor(conn: Deno.TcpConn) {
+  private constructor(conn: Deno.TcpConn | Deno.TlsConn) {
     this.#conn = conn;
   }
 
-  /** Connects to a port on this machine. */
-  static async connect(port: number): Promise<RawPeer> {
-    return new RawPeer(await Deno.connect({ hostname: "127.0.0.1", port }));
+  /**
+   * Connects to a port on this machine.
+   *
+   * @param caCerts whom to trust for TLS; there is none unless told otherwise
+   */
+  static async connect(port: number, caCerts?: string[]): Promise<RawPeer> {
+    return new RawPeer(await reach({ hostname: "127.0.0.1", port, caCerts }));
   }
 
   /** Sends bytes, headers and texts one after the other. */

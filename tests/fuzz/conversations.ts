@@ -7,8 +7,11 @@
 
 import { createHash } from "node:crypto";
 
-/** Where a conversation takes place: the kind of a listener, as ferryd prints it. */
-export type Place = "tcp" | "tls" | "tcp-echo" | "udp-echo" | "classic-exec";
+/**
+ * Where a conversation takes place: the kind of a listener, as ferryd prints it. What is said to one for TLS is
+ * said instead of a handshake, or inside of the connection that it comes to.
+ */
+export type Place = "tcp" | "tls" | "inside-tls" | "tcp-echo" | "udp-echo" | "classic-exec";
 
 /** A piece of what a client sends: a header, to be sent with its length in front, or bytes as they are. */
 export type Part = Readonly<Record<string, unknown>> | Uint8Array;
@@ -21,6 +24,8 @@ export interface Conversation {
   readonly place: Place;
   /** What is sent. Names of files begin with `fuzz/`: nothing else may be changed. */
   readonly parts: readonly Part[];
+  /** Whether headers have checksums of their own. */
+  readonly checksums?: boolean;
   /** Whether what was mutated may be sent; always, unless told otherwise. */
   readonly allows?: (bytes: Uint8Array) => boolean;
   /** Whether it may be sent in pieces; so it is unless told otherwise. */
@@ -217,6 +222,7 @@ const files: readonly Conversation[] = [
       { op: "exec", argv: ["echo", "hello"], timeout_ms: 500 },
       { op: "exec", argv: ["md5sum"], timeout_ms: 500, total_size: null },
       ...streamed(SMALL, 4),
+      { op: "exec", command: "echo hello" },
       PING,
     ],
   },
@@ -225,6 +231,7 @@ const files: readonly Conversation[] = [
     parts: [
       { op: "hello", versions: [1], scram: "n,,n=user,r=rOprNGfwEbeRWgbNEkqO" },
       { op: "auth", scram: "n,,n=user,r=rOprNGfwEbeRWgbNEkqO" },
+      { op: "auth", scram: `c=biws,r=rOprNGfwEbeRWgbNEkqO%,p=${"A".repeat(43)}=` },
       PING,
     ],
   },
@@ -243,6 +250,23 @@ const others: readonly Conversation[] = [
       bytes[0] === 0x23 && bytes.length < 1000 && !/[\n\r]/.test(latin1(bytes)),
   },
 ];
+
+/** The same conversation, with checksums in all headers. */
+export function withChecksums(conversation: Conversation): Conversation {
+  const { name, parts } = conversation;
+  const hello = { ...HELLO, features: ["header-crc32"] };
+  return {
+    ...conversation,
+    name: `${name}, with checksums of headers`,
+    parts: [hello, ...parts],
+    checksums: true,
+  };
+}
+
+/** The same conversation, inside TLS. */
+export function insideTls(conversation: Conversation): Conversation {
+  return { ...conversation, name: `${conversation.name}, inside TLS`, place: "inside-tls" };
+}
 
 /** A conversation over TLS, which begins with what a client of this machine sends. */
 export function tlsConversation(clientHello: Uint8Array): Conversation {

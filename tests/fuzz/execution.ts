@@ -5,6 +5,7 @@
  */
 
 import { isErrorCode } from "../../lib/errors.ts";
+import { isChecked, type RawAddress, reach } from "../raw_peer.ts";
 import type { Conversation } from "./conversations.ts";
 import type { Random } from "./mutations.ts";
 import { PATIENCE, SECRET } from "./target.ts";
@@ -31,15 +32,14 @@ export async function converse(
   { place, cuttable = true }: Pick<Conversation, "place" | "cuttable">,
   { bytes, address, random }: {
     bytes: Uint8Array;
-    address: { hostname: string; port: number };
+    address: RawAddress;
     random: Random;
   },
 ): Promise<Result> {
   if (place === "udp-echo") return await sendDatagram(bytes, address);
   // Most clients end well; those that wait for the server's deadlines take their time.
   const ending = random(8) ? ENDINGS[0]! : ENDINGS[random(ENDINGS.length)]!;
-  const conn = await Deno.connect(address);
-  conn.setNoDelay(true);
+  const conn = await reach(address);
   let late = false;
   const timer = setTimeout(() => {
     late = true;
@@ -67,7 +67,7 @@ export async function converse(
   return { problems: problems.map((what) => `${what} (the client ${ending})`), replies };
 }
 
-async function read(conn: Deno.TcpConn, into: Uint8Array[]): Promise<void> {
+async function read(conn: Deno.Conn, into: Uint8Array[]): Promise<void> {
   const buffer = new Uint8Array(64 * 1024);
   try {
     for (let count; (count = await conn.read(buffer)) !== null;) into.push(buffer.slice(0, count));
@@ -78,7 +78,7 @@ async function read(conn: Deno.TcpConn, into: Uint8Array[]): Promise<void> {
 
 /** Sends bytes in so many pieces more than one, now and then with a pause behind one. */
 async function send(
-  conn: Deno.TcpConn,
+  conn: Deno.Conn,
   bytes: Uint8Array,
   cuts: number,
   random: Random,
@@ -95,6 +95,7 @@ type Look = (said: Uint8Array, sent: Uint8Array) => { problem?: string; replies:
 
 const LOOKS: Readonly<Record<Conversation["place"], Look>> = {
   tcp: lookAtReplies,
+  "inside-tls": lookAtReplies,
   // What is inside is not seen here.
   tls: () => ({ replies: [] }),
   "classic-exec": () => ({ replies: [] }),
@@ -112,13 +113,18 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 export function lookAtReplies(said: Uint8Array): { problem?: string; replies: string[] } {
   const replies: string[] = [];
   let at = 0;
+  /** Whether headers have to have checksums. */
+  let checked = false;
   const take = (): Record<string, unknown> | undefined => {
     if (said.length - at < 4) return undefined;
     const length = new DataView(said.buffer, said.byteOffset + at, 4).getInt32(0, true);
     if (length < 2 || length > 65_536) throw new Error(`a header has the length ${length}`);
     if (said.length - at < 4 + length) return undefined;
-    const header = JSON.parse(decoder.decode(said.subarray(at + 4, at + 4 + length)));
-    at += 4 + length;
+    const message = said.subarray(at, at + 4 + length);
+    const header = JSON.parse(decoder.decode(message.subarray(4)));
+    checked ||= header.features?.includes("header-crc32") ?? false;
+    if (checked && !isChecked(message)) throw new Error("a header has not its checksum");
+    at += message.length;
     return header;
   };
   const skip = (size: unknown): boolean => {

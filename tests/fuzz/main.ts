@@ -9,7 +9,13 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { randomNumbers } from "../faulty_peer.ts";
 import { runInterruptibly } from "../interruptible.ts";
-import { type Conversation, CONVERSATIONS, tlsConversation } from "./conversations.ts";
+import {
+  type Conversation,
+  CONVERSATIONS,
+  insideTls,
+  tlsConversation,
+  withChecksums,
+} from "./conversations.ts";
 import { converse, type Result } from "./execution.ts";
 import { mutate, type Random } from "./mutations.ts";
 import { Target, type Vitals } from "./target.ts";
@@ -47,12 +53,17 @@ interface Case {
 /** What is sent as the case of a number. */
 function caseOf(seed: number, index: number, conversations: readonly Conversation[]): Case {
   const random: Random = randomNumbers(seed ^ Math.imul(index + 1, 0x9e3779b1));
-  const conversation = conversations[random(conversations.length)]!;
-  const { place, parts, allows } = conversation;
-  const others = conversations.filter((other) => other.place === place).map(({ parts }) => parts);
+  let conversation = conversations[random(conversations.length)]!;
+  const like = conversations.filter(({ place }) => place === conversation.place);
+  const others = like.map(({ parts }) => parts);
+  if (conversation.place === "tcp") {
+    if (random(3) === 0) conversation = withChecksums(conversation);
+    if (random(4) === 0) conversation = insideTls(conversation);
+  }
+  const { parts, checksums, allows } = conversation;
   const delivery = random(2 ** 32);
   for (let turn = 0; turn < 20; turn++) {
-    const bytes = mutate(parts, random, others);
+    const bytes = mutate(parts, random, { others, checksums });
     if (!allows || allows(bytes)) return { conversation, bytes, delivery };
   }
   return { conversation, bytes: new Uint8Array(), delivery };

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { frame } from "../raw_peer.ts";
+import { checkedFrame, frame } from "../raw_peer.ts";
 import type { Part } from "./conversations.ts";
 
 /** Numbers from 0 up to a limit. */
@@ -71,18 +71,29 @@ function pick<T>(random: Random, from: readonly T[]): T {
   return from[random(from.length)]!;
 }
 
-/** The bytes that a conversation becomes. */
+/**
+ * The bytes that a conversation becomes.
+ *
+ * @param others what may get into it
+ * @param checksums whether headers have checksums of their own
+ */
 export function mutate(
   parts: readonly Part[],
   random: Random,
-  others: readonly (readonly Part[])[],
+  { others, checksums = false }: {
+    others: readonly (readonly Part[])[];
+    checksums?: boolean | undefined;
+  },
 ): Uint8Array {
   let messages = [...parts];
   for (let turn = random(4); turn > 0; turn--) messages = shuffle(messages, random, others);
   const keys = random(3);
   const encoded = messages.map((part) => {
     if (part instanceof Uint8Array) return part;
-    return encode(random(3) < keys ? damageHeader(part, random) : part, random);
+    const header = random(3) < keys ? damageHeader(part, random) : part;
+    if (!checksums) return encode(jsonOf(header), random);
+    // Damage is found by the checksum, unless whoever has done it knows better.
+    return checkedFrame(jsonOf(header), jsonOf(random(8) ? header : part));
   });
   let bytes = concatenate(encoded);
   // Half of them are what a wrong program would send, the others what a broken one would.
@@ -157,11 +168,15 @@ function nested(depth: number): { raw: string } {
   return { raw: "[".repeat(depth) + "]".repeat(depth) };
 }
 
-/** A header as bytes; `{ raw }` is text that stands in the JSON as it is. */
-function encode(header: Readonly<Record<string, unknown>>, random: Random): Uint8Array {
-  const json = JSON.stringify(header, (_key, value) => {
+/** A header as JSON; `{ raw }` is text that stands in it as it is. */
+function jsonOf(header: Readonly<Record<string, unknown>>): string {
+  return JSON.stringify(header, (_key, value) => {
     return typeof value?.raw === "string" ? `\u0001${value.raw}\u0001` : value;
   }).replaceAll(/"\\u0001(.*?)\\u0001"/g, "$1");
+}
+
+/** A header as bytes, now and then behind a length that is not its own. */
+function encode(json: string, random: Random): Uint8Array {
   const bytes = frame(json);
   if (random(40) === 0) {
     // A length that is not its own.

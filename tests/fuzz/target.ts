@@ -13,7 +13,7 @@ import {
   TempDir,
   unrecorded,
 } from "../programs.ts";
-import { RawPeer } from "../raw_peer.ts";
+import { type RawAddress, RawPeer } from "../raw_peer.ts";
 import { KEPT, type Place } from "./conversations.ts";
 
 /** What stands in files that nobody may see. */
@@ -26,6 +26,11 @@ const TIMEOUTS = [
   ...["--idle-timeout", "1s", "--handshake-timeout", "1s", "--exec-timeout", "1s"],
   ...["--drain-timeout", "1s"],
 ];
+
+/** The roots of the servers, in their order, and where it is seen that each still answers. */
+const ROOTS = { files: "tcp", shell: "classic-exec", sealed: "inside-tls" } as const;
+
+type Root = keyof typeof ROOTS;
 
 /** Links that lead out of a root, and nowhere. */
 const LINKS = [["link", "../outside"], ["dangling", "nowhere"]] as const;
@@ -42,6 +47,7 @@ export interface Vitals {
 export class Target implements AsyncDisposable {
   readonly #dir = new TempDir();
   readonly #servers: Ferryd[] = [];
+  #caCerts: string[] = [];
   /** What each server had open before anybody came. */
   #idle: number[] | undefined;
 
@@ -61,7 +67,7 @@ export class Target implements AsyncDisposable {
   async #start(): Promise<void> {
     Deno.mkdirSync(this.#dir.join("outside"));
     this.#dir.write("outside/secret", SECRET);
-    for (const root of ["files", "secure"]) {
+    for (const root of Object.keys(ROOTS)) {
       Deno.mkdirSync(this.#dir.join(root));
       this.#furnish(root);
     }
@@ -69,19 +75,24 @@ export class Target implements AsyncDisposable {
     const cert = ["--tls-cert", this.#dir.join("cert.pem"), "--tls-key", this.#dir.join("key.pem")];
     const token = ["--token-file", tokens, "--name", "fuzz", "--scope", "read,write,delete"];
     await succeed(["token", "new", ...token]);
-    await succeed(["cert", "--host", "localhost", ...cert]);
+    await succeed(["cert", "--host", "127.0.0.1", ...cert]);
+    this.#caCerts = [Deno.readTextFileSync(this.#dir.join("cert.pem"))];
     const everything = ["--anonymous", "read,write,delete,exec,echo"];
     const exec = ["--allow-exec", "echo", "--allow-exec", "md5sum"];
-    this.#servers.push(
-      await Ferryd.start(this.#dir.join("files"), [
-        ...[...TIMEOUTS, ...everything, ...exec, "--token-file", tokens],
-        ...["--durability", "none", "--quota", "256MiB"],
-        ...["--tcp-echo", "127.0.0.1:0", "--udp-echo", "127.0.0.1:0"],
-      ]),
-      await Ferryd.start(this.#dir.join("secure"), [
-        ...[...TIMEOUTS, ...cert, "--classic-exec", "127.0.0.1:0", "--allow-shell"],
-      ]),
-    );
+    const usual = [
+      ...[...TIMEOUTS, ...everything, ...exec, "--token-file", tokens],
+      ...["--durability", "none", "--quota", "256MiB"],
+    ];
+    const echoes = ["--tcp-echo", "127.0.0.1:0", "--udp-echo", "127.0.0.1:0"];
+    const shell = ["--classic-exec", "127.0.0.1:0", "--allow-shell"];
+    const options: Record<Root, string[]> = {
+      files: [...usual, ...echoes],
+      shell: [...TIMEOUTS, ...shell],
+      sealed: [...usual, ...cert],
+    };
+    for (const [root, args] of Object.entries(options)) {
+      this.#servers.push(await Ferryd.start(this.#dir.join(root), args));
+    }
   }
 
   /** What is in a root at first. */
@@ -98,9 +109,12 @@ export class Target implements AsyncDisposable {
   }
 
   /** Where a kind of conversation takes place. */
-  address(place: Place): { hostname: string; port: number } {
-    const server = this.#servers.find(({ listening }) => listening.has(place))!;
-    return { hostname: "127.0.0.1", port: server.portOf(place) };
+  address(place: Place): RawAddress {
+    const inside = place === "inside-tls";
+    const kind = inside ? "tls" : place;
+    const server = this.#servers.find(({ listening }) => listening.has(kind))!;
+    const caCerts = inside ? this.#caCerts : undefined;
+    return { hostname: "127.0.0.1", port: server.portOf(kind), caCerts };
   }
 
   /** What each server has now. */
@@ -122,11 +136,10 @@ export class Target implements AsyncDisposable {
    */
   async inspect(): Promise<string[]> {
     const problems = await this.#quiet();
-    for (const [turn, root] of ["files", "secure"].entries()) {
-      const place = turn === 0 ? "tcp" : "classic-exec";
+    for (const [root, place] of Object.entries(ROOTS)) {
       if (!await this.#answers(place)) problems.push(`${place} does not answer any more`);
       problems.push(...this.#harm(root));
-      await this.#tidy(root);
+      if (place !== "classic-exec") await this.#tidy(root, place);
     }
     if (Deno.readTextFileSync(this.#dir.join("outside/secret")) !== SECRET) {
       problems.push("a file outside of the root was changed");
@@ -142,7 +155,7 @@ export class Target implements AsyncDisposable {
     for (;;) {
       const now = (await this.vitals()).map(({ open }) => open);
       this.#idle ??= now;
-      const left = ["files", "secure"].flatMap((root) => this.#leftovers(root));
+      const left = Object.keys(ROOTS).flatMap((root) => this.#leftovers(root));
       if (left.length === 0 && now.every((count, i) => count <= this.#idle![i]!)) return [];
       if (performance.now() > end) {
         return [...left, `${now} sockets and files are open, and were ${this.#idle}`];
@@ -151,12 +164,17 @@ export class Target implements AsyncDisposable {
     }
   }
 
+  async #connect(place: Place): Promise<RawPeer> {
+    const { port, caCerts } = this.address(place);
+    return await RawPeer.connect(port, caCerts);
+  }
+
   async #answers(place: Place): Promise<boolean> {
     try {
-      using peer = await RawPeer.connect(this.address(place).port);
+      using peer = await this.#connect(place);
       const late = AbortSignal.timeout(PATIENCE);
       late.addEventListener("abort", () => peer[Symbol.dispose]());
-      if (place === "tcp") return await peer.ask({ op: "ping" }) === "ok";
+      if (place !== "classic-exec") return await peer.ask({ op: "ping" }) === "ok";
       await peer.send("echo here");
       const { body } = (await peer.receive())!;
       return new TextDecoder().decode(body) === "here\n";
@@ -192,9 +210,8 @@ export class Target implements AsyncDisposable {
   }
 
   /** Removes what was stored, as a client does: the server counts what it holds. */
-  async #tidy(root: string): Promise<void> {
-    if (root !== "files") return;
-    using peer = await RawPeer.connect(this.address("tcp").port);
+  async #tidy(root: string, place: Place): Promise<void> {
+    using peer = await this.#connect(place);
     for (const { name } of [...Deno.readDirSync(this.#dir.join(root))]) {
       if (["kept", ".ferry", "link", "dangling"].includes(name)) continue;
       const code = await peer.ask({ op: "remove", filename: name, recursive: true });
