@@ -12,6 +12,7 @@ const PUT = {
   total_size: 4096,
 };
 const ENCODED = encodeHeader(PUT);
+const CHECKED = encodeHeader(PUT, { checksum: true });
 const ROUND = 100;
 
 /** One direction: what was written waits until it is read. */
@@ -45,23 +46,36 @@ Deno.bench("header: decode and check", { group: "header" }, () => {
   parseRequest(decodeHeader(ENCODED));
 });
 
+Deno.bench("header: encode with its checksum", { group: "header" }, () => {
+  encodeHeader(PUT, { checksum: true });
+});
+
+Deno.bench("header: decode and check, with its checksum", { group: "header" }, () => {
+  parseRequest(decodeHeader(CHECKED));
+});
+
 Deno.bench("name: check", () => void parseFileName(PUT.filename));
 
-{
+for (const [behind, headerChecksums] of [["", "off"], [", checked", "required"]] as const) {
   const [near, far] = memoryPair();
   const client = new Wire(near, { idleTimeout: 60_000 });
   const server = new Wire(far, { idleTimeout: 60_000 });
+  client.headerChecksums = server.headerChecksums = headerChecksums;
   const body = new Uint8Array(PUT.total_size);
 
-  Deno.bench(`wire: ${ROUND} pipelined messages and their replies`, { group: "wire" }, async () => {
-    const sending = send(client, () => client.writeFrame({ op: "ping" }));
-    for (let i = 0; i < ROUND; i++) await server.readFrame();
-    const replying = send(server, () => server.writeFrame({ status: "ok" }));
-    for (let i = 0; i < ROUND; i++) await client.readFrame();
-    await Promise.all([sending, replying]);
-  });
+  Deno.bench(
+    `wire: ${ROUND} pipelined messages and their replies${behind}`,
+    { group: "wire" },
+    async () => {
+      const sending = send(client, () => client.writeFrame({ op: "ping" }));
+      for (let i = 0; i < ROUND; i++) await server.readFrame();
+      const replying = send(server, () => server.writeFrame({ status: "ok" }));
+      for (let i = 0; i < ROUND; i++) await client.readFrame();
+      await Promise.all([sending, replying]);
+    },
+  );
 
-  Deno.bench(`wire: ${ROUND} pipelined messages of 4 KiB`, { group: "wire" }, async () => {
+  Deno.bench(`wire: ${ROUND} pipelined messages of 4 KiB${behind}`, { group: "wire" }, async () => {
     const sending = send(client, () => client.writeFrame(PUT, body));
     const into = new Uint8Array(body.length);
     for (let i = 0; i < ROUND; i++) {
