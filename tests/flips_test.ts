@@ -11,8 +11,9 @@ import { Lane, type Outcome, sameSnapshot } from "./flips/lane.ts";
 import type { Damage, Direction } from "./flips/network.ts";
 import { type Operation, operations } from "./flips/operations.ts";
 
-/** How many bits are turned of each operation, one at a time; each one if it is 0. */
-const SAMPLE = Deno.env.get("FERRY_FLIPS") === "all" ? 0 : 60;
+/** Whether everything is tried; else it is some bits, and some losses, of each operation. */
+const ALL = Deno.env.get("FERRY_FLIPS") === "all";
+const SAMPLE = { bits: 25, losses: 3 };
 
 /** How many conversations there are at the same time: some wait for something that was lost. */
 const LANES = 6;
@@ -43,10 +44,12 @@ function damages({ greets }: Operation, { network }: Outcome): Damage[] {
 }
 
 function sample(all: readonly Damage[], seed: number): readonly Damage[] {
-  if (SAMPLE === 0) return all;
+  if (ALL) return all;
   const random = randomNumbers(seed);
+  const some = (from: readonly Damage[], count: number) =>
+    Array.from({ length: count }, () => from[random(from.length)]!);
   const losses = all.filter((damage) => "lost" in damage);
-  return [...losses, ...Array.from({ length: SAMPLE }, () => all[random(all.length)]!)];
+  return [...some(all, SAMPLE.bits), ...some(losses, SAMPLE.losses)];
 }
 
 /** What is wrong with what came of damage; undefined where all is well. */
@@ -95,7 +98,7 @@ async function tryAll(lanes: readonly Lane[], operation: Operation, seed: number
     }
   }));
   for (const end of ends) if (end.status === "rejected") throw end.reason;
-  if (SAMPLE === 0) {
+  if (ALL) {
     const counts = [...codes].map(([code, count]) => `${code} ${count}`);
     console.log(`${operation.name}: ${counts.join(", ")}`);
   }

@@ -5,6 +5,7 @@
  */
 
 import type { Client } from "../../client/client.ts";
+import { FerryError } from "../../lib/errors.ts";
 import { PrefixDigest, type SavedPrefix } from "../../lib/checksum.ts";
 import type { PendingWrite, Storage } from "../../lib/storage.ts";
 import { Authority } from "../../server/auth.ts";
@@ -81,6 +82,8 @@ function running(): Served {
       let input = "";
       const ended = Promise.withResolvers<void>();
       if (!stdin) ended.resolve();
+      const late = () => ended.reject(new FerryError("timeout", "its input has no end"));
+      const timer = setTimeout(late, TIME_LIMIT);
       return {
         timeout: TIME_LIMIT,
         write: (bytes: Uint8Array) =>
@@ -95,7 +98,7 @@ function running(): Served {
           yield { stream: "stderr", bytes: bytes.subarray(0, 6), more: false };
           return { exit_code: 3, signal: null, timed_out: false };
         },
-        [Symbol.asyncDispose]: () => Promise.resolve(),
+        [Symbol.asyncDispose]: () => Promise.resolve(clearTimeout(timer)),
       };
     },
   };
