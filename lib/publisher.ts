@@ -9,8 +9,8 @@ import type { FileName } from "./file_name.ts";
 import type { Jail } from "./jail.ts";
 import {
   type ChangedDirectory,
+  infoAt,
   type Room,
-  sizeAt,
   type StagedFile,
   syncDirectories,
 } from "./staging.ts";
@@ -43,8 +43,8 @@ export interface Rooms extends Disposable {
 export interface PublisherOptions {
   /** Called for each group. */
   rooms(): Rooms;
-  /** Told of the size of each file whose name another one is about to get. */
-  onReplaced?(size: number): void;
+  /** Told of what stood under a name that another file has got. */
+  onReplaced?(replaced: Deno.FileInfo): void;
   /** Whether anything is flushed. */
   durable: boolean;
   /** What a publication comes to whose name turned out to be taken. */
@@ -143,11 +143,11 @@ export class Publisher {
     const { onReplaced } = this.#options;
     const { staged, replace } = publication;
     changed.push(...room.made);
-    const before = onReplaced && replace ? sizeAt(room.path) : undefined;
+    const replaced = onReplaced && replace ? infoAt(room.path) : undefined;
     publication.onNaming?.();
     staged.publish(room.path, { replace });
     publication.onNamed?.();
-    if (before !== undefined) onReplaced?.(before);
+    if (replaced) onReplaced?.(replaced);
     changed.push(room.directory);
   }
 }

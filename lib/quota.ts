@@ -31,10 +31,26 @@ export interface Reservation extends Disposable {
   settle(kept: number): void;
 }
 
-/** The account of a storage. */
+/** What the account has to know of a file. */
+export interface CountedFile {
+  /** Whether it is a regular file; nothing else counts. */
+  isFile: boolean;
+  /** Its size in bytes. */
+  size: number;
+  /** How many names it has, where the system tells. */
+  nlink: number | null;
+  /** The device that it is on. */
+  dev: number;
+  /** What tells it from other files of the device, where the system tells. */
+  ino: number | null;
+}
+
+/** The account of a storage. A file counts once, however many names it has. */
 export class Quota {
   readonly #limits: QuotaLimits;
   #used = 0;
+  /** Of files with several names: how many of those are in the storage, by device and inode. */
+  readonly #names = new Map<string, number>();
 
   /** An account from which nothing was taken yet. */
   constructor(limits: QuotaLimits) {
@@ -51,9 +67,34 @@ export class Quota {
     return this.#used;
   }
 
-  /** Counts what was there already, or what is there no longer where it is negative. */
+  /** Counts bytes that were there already, or are there no longer where it is negative. */
   count(bytes: number): void {
     this.#used = Math.max(0, this.#used + bytes);
+  }
+
+  /** Counts a file that was there already, by one of its names; others of its names may follow. */
+  found(file: CountedFile): void {
+    if (!file.isFile) return;
+    const { several, key, size } = namesOf(file);
+    const known = several ? this.#names.get(key) ?? 0 : 0;
+    if (several) this.#names.set(key, known + 1);
+    if (known === 0) this.count(size);
+  }
+
+  /**
+   * Counts that a file has lost a name, which is `file` as it was before that. Where another program has given
+   * it names since it was found, those are taken to be in the storage.
+   */
+  lost(file: CountedFile): void {
+    if (!file.isFile || !this.isLimited) return;
+    const { several, key, size } = namesOf(file);
+    const left = several ? (this.#names.get(key) ?? file.nlink!) - 1 : 0;
+    if (left > 0) {
+      this.#names.set(key, left);
+    } else {
+      this.#names.delete(key);
+      this.count(-size);
+    }
   }
 
   /**
@@ -86,6 +127,10 @@ export class Quota {
     };
     return { grow, settle, [Symbol.dispose]: () => settle(held) };
   }
+}
+
+function namesOf({ nlink, dev, ino, size }: CountedFile) {
+  return { several: nlink !== null && nlink > 1, key: `${dev}:${ino}`, size };
 }
 
 function text(bytes: number): string {

@@ -302,10 +302,10 @@ export function renameWithoutReplacing(from: string, to: string): void {
   }
 }
 
-/** The size of what stands at a path, links not followed; undefined where nothing does. */
-export function sizeAt(path: string): number | undefined {
+/** What stands at a path, links not followed; undefined where nothing does. */
+export function infoAt(path: string): Deno.FileInfo | undefined {
   try {
-    return Deno.lstatSync(path).size;
+    return Deno.lstatSync(path);
   } catch {
     return undefined;
   }

@@ -24,14 +24,16 @@ import type { FileFacts, LocalFile } from "./local_file.ts";
 import { OwnDirectory } from "./own_directory.ts";
 import { type Claim, Parts } from "./parts.ts";
 import { RESUMABLE_BYTES } from "./partial.ts";
+import { basename } from "./path.ts";
 import { type Publication, Publisher } from "./publisher.ts";
 import { Quota, type Reservation } from "./quota.ts";
 import {
   type ChangedDirectory,
   type Durability,
+  infoAt,
   isTaken,
   renameWithoutReplacing,
-  sizeAt,
+  type Room,
   syncDirectories,
 } from "./staging.ts";
 import type {
@@ -45,9 +47,13 @@ import type {
   StoredFile,
 } from "./storage.ts";
 import { checksumOfSource } from "./transfer.ts";
+import { listTree, type Seen } from "./tree_listing.ts";
+import { removeTree } from "./tree_removal.ts";
+import { eachBelow } from "./tree_walk.ts";
+import { turn } from "./turns.ts";
 
-/** How many entries of a directory are looked at together, before the first of them is told. */
-const LOOK_AT_ONCE = 256;
+/** How many names are looked up before others have their turn. */
+const FIND_AT_ONCE = 256;
 
 /** Options of {@linkcode FsStorage.open}. */
 export interface FsStorageOptions {
@@ -56,8 +62,10 @@ export interface FsStorageOptions {
   /** How large a file may be in bytes; any size unless told otherwise. */
   maxFileSize?: number | undefined;
   /**
-   * How many bytes all files, and the parts of those that were cut, may have together; any number unless told
-   * otherwise. What other programs put into the directory or take out of it is noticed when it is opened.
+   * How many bytes all regular files, each once whatever links lead to it, and the parts of those that were
+   * cut, may have together; any number unless told otherwise. What is there is counted from when the storage
+   * is opened, and whoever writes waits for that. What other programs put into the directory or take out of it
+   * later is noticed when it is opened again.
    */
   quota?: number | undefined;
 }
@@ -71,6 +79,10 @@ interface Shared {
   publisher: Publisher;
   parts: Parts | undefined;
   quota: Quota;
+  /** Resolves when all that the quota counts was counted; undefined where there is none. */
+  counted: Promise<void> | undefined;
+  /** Ends long work when the storage is closed. */
+  closing: AbortController;
 }
 
 /** A {@linkcode Storage} in a directory. One process at a time may have it open. */
@@ -106,28 +118,27 @@ export class FsStorage implements Storage {
     const publisher = new Publisher({
       durable,
       rooms: () => new Batch(jail),
-      ...(quota.isLimited ? { onReplaced: (size) => quota.count(-size) } : {}),
+      ...(quota.isLimited ? { onReplaced: (file) => quota.lost(file) } : {}),
       onTaken: (publication) =>
         new FsStorage(publication.jail ?? jail, shared).#keepIfSame(publication),
     });
     const parts = own && new Parts(own.staging, (bytes) => quota.count(-bytes));
-    const shared: Shared = { durable, index, own, publisher, parts, quota };
-    const storage = new FsStorage(jail, shared);
-    storage.#countAll();
-    return storage;
+    const closing = new AbortController();
+    let counted: Promise<void> | undefined;
+    if (quota.isLimited) {
+      quota.count(parts?.bytes ?? 0);
+      counted = countFiles(quota, jail, closing.signal);
+      // Who writes is told.
+      counted.catch(() => {});
+    }
+    const shared: Shared = { durable, index, own, publisher, parts, quota, counted, closing };
+    return new FsStorage(jail, shared);
   }
 
   /** See {@linkcode Storage.within}. */
   within(bounds: Bounds): FsStorage {
     const jail = new Jail(this.#jail, (path) => bounds.reaches(path));
     return new FsStorage(jail, this.#shared, bounds);
-  }
-
-  #countAll(): void {
-    if (this.#quota.isLimited) {
-      for (const { size } of this.#walk("", this.#jail.directory, true)) this.#quota.count(size);
-      this.#quota.count(this.#parts?.bytes ?? 0);
-    }
   }
 
   /**
@@ -185,45 +196,38 @@ export class FsStorage implements Storage {
   }
 
   /** See {@linkcode Storage.findAll}. */
-  findAll(
+  async findAll(
     names: readonly FileName[],
     algorithm: Algorithm = "md5",
   ): Promise<(Entry | FerryError | undefined)[]> {
-    return attempt(() => {
+    const found: (Entry | FerryError | undefined)[] = [];
+    // Each batch holds the directories of its names.
+    for (let from = 0; from < names.length; from += FIND_AT_ONCE) {
+      if (from > 0) await turn();
       using batch = new Batch(this.#jail);
-      return names.map((name) => {
-        try {
-          const info = batch.look(name);
-          return info && this.#entryOf(name, info, algorithm);
-        } catch (error) {
-          const failure = toFerryError(error);
-          return failure.code === "not_found" ? undefined : failure;
-        }
-      });
-    });
+      for (const name of names.slice(from, from + FIND_AT_ONCE)) {
+        found.push(this.#foundIn(batch, name, algorithm));
+      }
+    }
+    return found;
+  }
+
+  #foundIn(batch: Batch, name: FileName, algorithm: Algorithm): Entry | FerryError | undefined {
+    try {
+      const info = batch.look(name);
+      return info && this.#entryOf(name, info, algorithm);
+    } catch (error) {
+      const failure = toFerryError(error);
+      return failure.code === "not_found" ? undefined : failure;
+    }
   }
 
   /** See {@linkcode Storage.list}. */
   async *list(name: FileName | "", { recursive }: { recursive: boolean }): AsyncGenerator<Entry> {
     using directory = this.#jail.enter(name);
-    yield* this.#walk(name, directory, recursive);
-  }
-
-  *#walk(name: FileName | "", directory: Directory, recursive: boolean): Generator<Entry> {
-    const children = namesIn(directory);
-    for (let from = 0; from < children.length; from += LOOK_AT_ONCE) {
-      const some = children.slice(from, from + LOOK_AT_ONCE);
-      for (
-        const { child, info, entry } of some.map((child) => this.#seen(name, directory, child))
-      ) {
-        if (!entry) continue;
-        yield entry;
-        // A link to a directory is shown and not descended into: it may lead back up.
-        if (!recursive || !info?.isDirectory) continue;
-        using below = enterOrSkip(directory, child, info);
-        if (below) yield* this.#walk(joinName(name, child), below, recursive);
-      }
-    }
+    const look = (name: FileName | "", directory: Directory, child: string) =>
+      this.#seen(name, directory, child);
+    yield* listTree(directory, name, { recursive, look, signal: this.#shared.closing.signal });
   }
 
   /** What stands in a directory, and its entry, if it has one. */
@@ -260,9 +264,9 @@ export class FsStorage implements Storage {
   }
 
   /** See {@linkcode Storage.assertFits}. */
-  assertFits(name: FileName, size: number | null): Promise<void> {
-    return attempt(() => {
-      this.#writable();
+  async assertFits(name: FileName, size: number | null): Promise<void> {
+    await this.#writable();
+    await attempt(() => {
       this.#jail.assertPlaceable(name);
       using _room = this.#reserve(size);
     });
@@ -278,9 +282,9 @@ export class FsStorage implements Storage {
   }
 
   /** See {@linkcode Storage.create}. */
-  create(name: FileName, options: CreateOptions): Promise<PendingWrite> {
-    return attempt(() => {
-      const parts = this.#writable();
+  async create(name: FileName, options: CreateOptions): Promise<PendingWrite> {
+    const parts = await this.#writable();
+    return await attempt(() => {
       this.#jail.assertPlaceable(name, { fresh: options.replace === false });
       using taken = new DisposableStack();
       const reserved = taken.use(this.#reserve(options.size));
@@ -297,7 +301,7 @@ export class FsStorage implements Storage {
 
   /** See {@linkcode Storage.resume}. */
   async resume(name: FileName, options: ResumeOptions): Promise<PendingWrite | undefined> {
-    const parts = this.#writable();
+    const parts = await this.#writable();
     this.#jail.assertPlaceable(name);
     const claim = await parts.resume(name, options);
     if (!claim) return undefined;
@@ -326,28 +330,31 @@ export class FsStorage implements Storage {
 
   /** See {@linkcode Storage.remove}. */
   async remove(name: FileName, { recursive }: { recursive: boolean }): Promise<void> {
+    await this.#shared.counted;
     using place = this.#jail.place(name);
     const { directory, path, info } = place;
-    await attempt(() => {
-      if (info.isDirectory && !recursive) {
-        throw new FerryError("not_a_file", "it is a directory; a recursive remove takes those");
-      }
-      let size = info.isFile ? info.size : 0;
-      if (this.#quota.isLimited && info.isDirectory) {
-        using below = enterOrSkip(directory, place.name, info);
-        if (below) { for (const entry of this.#walk(name, below, true)) size += entry.size; }
-      }
-      // This does not go over links either.
-      Deno.removeSync(path, { recursive });
-      this.#quota.count(-size);
-      this.#index.forget(identityOf(info));
-    });
+    if (info.isDirectory && recursive) {
+      await removeTree(directory, name, {
+        peek: (directory, name) => this.#jail.peek(directory, name),
+        onRemoved: (file) => this.#quota.lost(file),
+        signal: this.#shared.closing.signal,
+      });
+    } else {
+      await attempt(() => {
+        if (info.isDirectory) {
+          throw new FerryError("not_a_file", "it is a directory; a recursive remove takes those");
+        }
+        Deno.removeSync(path);
+        this.#quota.lost(info);
+        this.#index.forget(identityOf(info));
+      });
+    }
     await this.#sync(directory);
   }
 
   /** See {@linkcode Storage.move}. */
   async move(from: FileName, to: FileName, { replace }: { replace: boolean }): Promise<void> {
-    this.#writable();
+    await this.#writable();
     using source = this.#jail.place(from);
     const before = source.info;
     if (from === to) return;
@@ -361,13 +368,29 @@ export class FsStorage implements Storage {
         // rename() would replace an empty directory.
         if (isTaken(room.path)) throw new FerryError("exists", "it exists already");
         renameDirectory(source.path, room.path);
-      } else if (replace) {
-        const replaced = sizeAt(room.path) ?? 0;
-        Deno.renameSync(source.path, room.path);
-        this.#quota.count(-replaced);
-      } else renameWithoutReplacing(source.path, room.path);
+      } else if (replace) this.#replace(source, room, basename(to));
+      else renameWithoutReplacing(source.path, room.path);
     });
     await this.#sync(source.directory, room.directory, ...room.made);
+  }
+
+  /** Gives a file the name of another one. */
+  #replace(source: Place, room: Room, name: string): void {
+    const replaced = infoAt(room.path);
+    if (!replaced || !isSameFile(source.info, replaced)) {
+      Deno.renameSync(source.path, room.path);
+      if (replaced) this.#quota.lost(replaced);
+      return;
+    }
+    // The system does nothing where both are names of one file. They may even be the same name: by way of a
+    // link, or where the file system takes upper and lower case for the same.
+    const sameDirectory = source.directory.identity === room.directory.identity;
+    if (source.info.nlink === 1 || sameDirectory && folded(source.name) === folded(name)) {
+      Deno.renameSync(source.path, room.path);
+    } else {
+      Deno.removeSync(source.path);
+      this.#quota.lost(source.info);
+    }
   }
 
   /** The jail for where something is moved to. */
@@ -380,7 +403,7 @@ export class FsStorage implements Storage {
 
   /** See {@linkcode Storage.mkdir}. */
   async mkdir(name: FileName): Promise<void> {
-    this.#writable();
+    await this.#writable();
     using batch = new Batch(this.#jail);
     const changed = await attempt(() => {
       const room = batch.room(name);
@@ -399,17 +422,21 @@ export class FsStorage implements Storage {
 
   /** Closes the index and lets another process have the directory. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const { publisher, index, own } = this.#shared;
+    const { publisher, index, own, counted, closing } = this.#shared;
     using held = new DisposableStack();
     held.use(this.#jail);
     held.use(own);
     held.use(index);
+    closing.abort();
+    await counted?.catch(() => {});
     await publisher.settle();
   }
 
-  #writable(): Parts {
-    if (this.#parts) return this.#parts;
-    throw new FerryError("denied", "the server's directory is read-only");
+  /** Waits until the quota has counted what is there. */
+  async #writable(): Promise<Parts> {
+    if (!this.#parts) throw new FerryError("denied", "the server's directory is read-only");
+    await this.#shared.counted;
+    return this.#parts;
   }
 
   #entryOf(filename: FileName | "", info: FileFacts, algorithm: Algorithm = "md5"): Entry {
@@ -477,40 +504,34 @@ function intoItself(): FerryError {
   return new FerryError("bad_name", "a directory cannot be moved into itself");
 }
 
-/** The names in a directory in a stable order; none where it is gone or may not be read. */
-function namesIn(directory: Directory): string[] {
+/** Whether two names stand for one file. */
+function isSameFile(a: Deno.FileInfo, b: Deno.FileInfo): boolean {
+  return a.ino !== null && a.dev === b.dev && a.ino === b.ino;
+}
+
+/** A name as file systems compare it that care about neither case nor composition. */
+function folded(name: string): string {
+  return name.normalize("NFC").toLowerCase();
+}
+
+/** Counts what is in a root. */
+async function countFiles(quota: Quota, jail: Jail, signal: AbortSignal): Promise<void> {
   try {
-    return [...Deno.readDirSync(directory.path)].map(({ name }) => name).sort();
+    await eachBelow(jail.directory, {
+      peek: (directory, name) => {
+        try {
+          return jail.peek(directory, name);
+        } catch {
+          // Ferry's own directory.
+          return undefined;
+        }
+      },
+      onFound: (info) => quota.found(info),
+      signal,
+    });
   } catch (error) {
-    assertNotBusy(error);
-    return [];
+    throw toFerryError(error).during("count what the quota has to count");
   }
-}
-
-/** Opens a directory in another one, unless it is gone or may not be read. */
-function enterOrSkip(
-  directory: Directory,
-  name: string,
-  info: Deno.FileInfo,
-): Directory | undefined {
-  try {
-    return directory.enter(name, info);
-  } catch (error) {
-    assertNotBusy(error);
-    return undefined;
-  }
-}
-
-/** Fails where descriptors were used up: what could not be looked at then must not be taken for empty. */
-function assertNotBusy(error: unknown): void {
-  if (toFerryError(error).code === "busy") throw error;
-}
-
-/** What stands in a directory. */
-interface Seen {
-  child: string;
-  info?: Deno.FileInfo | undefined;
-  entry?: Entry | undefined;
 }
 
 /** Runs something on the file system and gives its errors their codes. */

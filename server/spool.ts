@@ -5,6 +5,7 @@
  */
 
 import { BUFFERS } from "../lib/buffers.ts";
+import { openNameless } from "../lib/nameless_file.ts";
 
 /** How much is kept in memory; what is more goes into a file. */
 const MEMORY_BYTES = 1024 * 1024;
@@ -30,7 +31,7 @@ export class Spool implements Disposable {
       this.#pieces.push(bytes.slice());
       return;
     }
-    this.#file ??= await nameless();
+    this.#file ??= await openNameless();
     for (let done = 0; done < bytes.length;) done += await this.#file.write(bytes.subarray(done));
   }
 
@@ -48,15 +49,5 @@ export class Spool implements Disposable {
   /** Throws them away. */
   [Symbol.dispose](): void {
     this.#file?.close();
-  }
-}
-
-/** A file that is gone when it is closed, also where nobody gets to close it. */
-async function nameless(): Promise<Deno.FsFile> {
-  const path = await Deno.makeTempFile({ prefix: "ferryd-" });
-  try {
-    return await Deno.open(path, { read: true, write: true });
-  } finally {
-    await Deno.remove(path);
   }
 }

@@ -1,0 +1,170 @@
+/**
+ * Removes a directory and all that is in it, in little memory and in slices of time.
+ *
+ * @module
+ */
+
+import type { Directory } from "./directory.ts";
+import { FerryError, quote, toFerryError } from "./errors.ts";
+import type { FileName } from "./file_name.ts";
+import { basename } from "./path.ts";
+import { Pace } from "./turns.ts";
+import { TreeWalk } from "./tree_walk.ts";
+
+/** How often something is tried that other programs replace, or fill again, meanwhile. */
+const TRIES = 5;
+
+/** The runtime puts this in the place of bytes in a name that are no text, and then finds nothing by that name. */
+const NO_TEXT = "\ufffd";
+
+/** Options of {@linkcode removeTree}. */
+export interface RemoveTreeOptions {
+  /**
+   * What stands in a directory, a link not followed; undefined where nothing does.
+   *
+   * @throws {FerryError} `not_found` for what must stay
+   */
+  peek(directory: Directory, name: string): Deno.FileInfo | undefined;
+  /** Told of each file that has lost a name. */
+  onRemoved(info: Deno.FileInfo): void;
+  /** Ends it. */
+  signal: AbortSignal;
+}
+
+/**
+ * Removes a tree. Links in it are removed and not followed, and what another program removes meanwhile is no
+ * error. What cannot be removed stays, and so do the directories above it; all the rest is removed.
+ *
+ * @param directory the directory that it stands in
+ * @param name its whole name
+ * @throws {FerryError} why the first thing stays that does, with its name
+ */
+export async function removeTree(
+  directory: Directory,
+  name: FileName,
+  options: RemoveTreeOptions,
+): Promise<void> {
+  const { signal } = options;
+  using walk = await TreeWalk.begin(directory, { only: basename(name), signal });
+  await new TreeRemoval(walk, name, options).run();
+}
+
+/** A directory whose content is being removed. */
+interface Level {
+  name: string;
+  /** How often this was begun. */
+  tries: number;
+  /** Whether something in it can be reached by no path: its name is no text, or the path would be too long. */
+  unreachable: boolean;
+  /** Whether something in it stays. */
+  stays: boolean;
+}
+
+class TreeRemoval {
+  readonly #walk: TreeWalk;
+  readonly #name: FileName;
+  readonly #options: RemoveTreeOptions;
+  readonly #levels: Level[] = [{ name: "", tries: 0, unreachable: false, stays: false }];
+  #failure: FerryError | undefined;
+
+  constructor(walk: TreeWalk, name: FileName, options: RemoveTreeOptions) {
+    this.#walk = walk;
+    this.#name = name;
+    this.#options = options;
+  }
+
+  get #level(): Level {
+    return this.#levels.at(-1)!;
+  }
+
+  async run(): Promise<void> {
+    const walk = this.#walk;
+    const pace = new Pace();
+    for (;;) {
+      const here = await walk.here();
+      const [child] = here ? await walk.take(1) : [];
+      if (here && child !== undefined) await this.#remove(here, child);
+      else if (this.#levels.length > 1) await this.#removeEmptied();
+      else break;
+      if (pace.isDue) await pace.rest();
+    }
+    if (this.#failure) throw this.#failure;
+  }
+
+  /** Removes an entry of the directory that the walk is in, or goes into it. */
+  async #remove(here: Directory, child: string, begun = 0): Promise<void> {
+    const { peek, onRemoved } = this.#options;
+    for (let tries = begun; tries < TRIES; tries++) {
+      try {
+        const info = peek(here, child);
+        if (!info) {
+          if (child.includes(NO_TEXT)) this.#level.unreachable = true;
+          return;
+        }
+        if (!info.isDirectory) {
+          Deno.removeSync(here.at(child));
+          if (info.isFile) onRemoved(info);
+          return;
+        }
+        if (!await this.#walk.enter(child, info)) continue;
+        this.#levels.push({ name: child, tries, unreachable: false, stays: false });
+        return;
+      } catch (reason) {
+        const error = toFerryError(reason);
+        if (this.#options.signal.aborted) throw error;
+        if (reason instanceof FerryError && error.code === "not_found") {
+          return this.#leave(child, new FerryError("denied", "the server needs it"));
+        }
+        // It is gone, or has become a directory, or it is one that cannot be read and may be empty.
+        if (error.code === "not_found" || error.code === "exists") continue;
+        if (error.code === "bad_name") {
+          this.#level.unreachable = true;
+          return;
+        }
+        if (error.code === "denied" && removedEmpty(here, child)) return;
+        return this.#leave(child, error);
+      }
+    }
+    this.#leave(child, new FerryError("busy", "another program keeps changing it"));
+  }
+
+  /** Removes the directory that the walk is in, whose content was gone through. */
+  async #removeEmptied(): Promise<void> {
+    const { name, tries, unreachable, stays } = this.#levels.pop()!;
+    this.#walk.leave();
+    const here = await this.#walk.here();
+    if (stays) this.#level.stays = true;
+    if (stays || !here) return;
+    try {
+      // All that can be reached is gone. The rest only the runtime can remove, which follows no link either.
+      Deno.removeSync(here.at(name), { recursive: unreachable });
+    } catch (reason) {
+      const error = toFerryError(reason);
+      if (error.code === "not_found") return;
+      // Something was put into it meanwhile.
+      if (error.code === "exists" && tries + 1 < TRIES) await this.#remove(here, name, tries + 1);
+      else this.#leave(name, error);
+    }
+  }
+
+  /** Notes that something stays. */
+  #leave(child: string, error: FerryError): void {
+    this.#level.stays = true;
+    const path = [...this.#walk.names, child].slice(1).join("/");
+    const reason = path === ""
+      ? error.reason
+      : `${quote(`${this.#name}/${path}`)} stays: ${error.reason}`;
+    this.#failure ??= new FerryError(error.code, reason, { cause: error });
+  }
+}
+
+/** Whether a directory could be removed that nothing is in. */
+function removedEmpty(directory: Directory, name: string): boolean {
+  try {
+    const { isDirectory } = Deno.lstatSync(directory.at(name));
+    if (isDirectory) Deno.removeSync(directory.at(name));
+    return isDirectory;
+  } catch {
+    return false;
+  }
+}
