@@ -238,9 +238,11 @@ export interface Storage extends AsyncDisposable {
   expireParts(ttl: number): Promise<void>;
 
   /**
-   * Deletes a file, or with `recursive` a directory and what is in it.
+   * Deletes a file, or with `recursive` a directory and what is in it. What cannot be deleted stays with the
+   * directories above it, and all the rest is deleted.
    *
-   * @throws {FerryError} `not_found`, `not_a_file` for a directory without `recursive`, `denied`
+   * @throws {FerryError} `not_found`, `not_a_file` for a directory without `recursive`, `denied`; `exists` or
+   * `busy` where others keep changing what is in it
    */
   remove(name: FileName, options: { recursive: boolean }): Promise<void>;
 
