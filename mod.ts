@@ -49,7 +49,7 @@ export {
   type SavedPrefix,
 } from "./lib/checksum.ts";
 export type { Framing } from "./lib/classic.ts";
-export { type ErrorCode, FerryError, type FerryErrorOptions } from "./lib/errors.ts";
+export { type ErrorCode, FerryError, type FerryErrorOptions, type Place } from "./lib/errors.ts";
 export { type FileName, parseDirectoryName, parseFileName } from "./lib/file_name.ts";
 export type { Entry, HelloReply, PartEntry } from "./lib/header.ts";
 export type { Overwrite } from "./lib/overwrite.ts";

@@ -20,7 +20,7 @@ export type RequestHeader = Readonly<Record<string, unknown>>;
  * @throws {FerryError} the error that the reply reports, or `bad_header`
  */
 export function assertAnswers(request: RequestHeader, reply: Header): void {
-  throwReported(reply);
+  throwReported(reply, "server");
   const name = request.to ?? request.filename;
   const { filename, checksum } = reply;
   if (name !== undefined && filename !== name) {

@@ -32,6 +32,7 @@ import type {
   Transferred,
   TreeOptions,
 } from "./options.ts";
+import { here } from "./place.ts";
 import { retrying, type RetryPolicy } from "./retry.ts";
 import { TreeDownload } from "./tree_download.ts";
 import { TreeUpload } from "./tree_upload.ts";
@@ -137,7 +138,7 @@ export class Client implements AsyncDisposable {
     try {
       tree = new TreeUpload(root, options.as ?? basename(resolve(root)), watched);
     } catch (error) {
-      throw toFerryError(error).during(action);
+      throw here(error, root).during(action);
     }
     await this.#request(action, options, (connection) => {
       return this.#withJobs(connection, options, (connections) => tree.run(connections));

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { FerryError, quote, toFerryError } from "../lib/errors.ts";
+import { FerryError, toFerryError } from "../lib/errors.ts";
 import { dirname, isAbsolute, join } from "../lib/path.ts";
 import type { ByteSink } from "../lib/storage.ts";
 
@@ -76,10 +76,10 @@ function streamInto(
 }
 
 function failure(path: string, error: unknown): FerryError {
-  const { code, reason } = error instanceof Deno.errors.BrokenPipe
-    ? new FerryError("io", "nobody reads from it any more")
+  const failure = error instanceof Deno.errors.BrokenPipe
+    ? new FerryError("io", "nobody reads from it any more", { cause: error })
     : toFerryError(error);
-  return new FerryError(code, `${quote(path)}: ${reason}`, { cause: error });
+  return failure.at({ side: "here", path });
 }
 
 /**

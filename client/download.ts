@@ -41,6 +41,7 @@ import { kindOfSpecial } from "./destination.ts";
 import { nothingMoved } from "./dry_run.ts";
 import { partOf, removeLeftover, TEMPORARY_PREFIX } from "./leftovers.ts";
 import type { GetOptions, Transferred } from "./options.ts";
+import { here } from "./place.ts";
 
 /** Options of {@linkcode download}. */
 export interface DownloadOptions extends GetOptions {
@@ -54,7 +55,21 @@ export async function download(
   filename: string,
   options: DownloadOptions,
 ): Promise<Transferred> {
-  const { out = basename(filename), algorithm = "md5", dryRun } = options;
+  const { out = basename(filename) } = options;
+  try {
+    return await downloadTo(out, connection, filename, options);
+  } catch (error) {
+    throw typeof out === "string" ? here(error, out) : error;
+  }
+}
+
+async function downloadTo(
+  out: string | ByteSink,
+  connection: Connection,
+  filename: string,
+  options: DownloadOptions,
+): Promise<Transferred> {
+  const { algorithm = "md5", dryRun } = options;
   connection.assertOffers(algorithm);
   const existing = typeof out === "string" ? lookAt(out) : undefined;
   if (existing || dryRun) {

@@ -22,8 +22,19 @@ export function partOf(path: string): string {
 /** A part, or the record of one, with the name of the part as the first group. */
 const LEFTOVER = /^(\.ferry-[0-9a-f-]{32,36})\.(?:part|json|json\.new)$/;
 
-/** Removes the temporary files in a directory, but for those that a download under way has. */
+/**
+ * Removes the temporary files in a directory, but for those that a download under way has. What cannot be removed
+ * stays: it takes nothing from what was downloaded.
+ */
 export function removeLeftovers(directory: string): void {
+  try {
+    removeUnclaimed(directory);
+  } catch {
+    // The directory cannot be read, or has gone.
+  }
+}
+
+function removeUnclaimed(directory: string): void {
   const parts = new Set<string>();
   for (const { name } of Deno.readDirSync(directory)) {
     const [, part] = LEFTOVER.exec(name) ?? [];

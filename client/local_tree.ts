@@ -216,7 +216,10 @@ export function expandGlobs(args: readonly string[]): string[] {
     const parts = arg.slice(root.length).split(PLATFORM.separators)
       .filter((part, at, { length }) => part !== "" || at === length - 1);
     const paths = [...new Set(expand(root, parts))];
-    if (paths.length === 0) throw new FerryError("not_found", `nothing matches ${quote(arg)}`);
+    if (paths.length === 0) {
+      const place = { side: "here", path: arg } as const;
+      throw new FerryError("not_found", `nothing matches ${quote(arg)}`, { place });
+    }
     return paths;
   });
 }

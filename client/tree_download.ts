@@ -29,6 +29,7 @@ import { nothingMoved } from "./dry_run.ts";
 import { type Connections, eachOf } from "./jobs.ts";
 import { removeLeftovers, TEMPORARY_PREFIX } from "./leftovers.ts";
 import type { GetTreeOptions, Transferred } from "./options.ts";
+import { here } from "./place.ts";
 
 /** Files up to this size are asked for one behind the other. */
 const SMALL_BYTES = 1024 * 1024;
@@ -171,8 +172,12 @@ export class TreeDownload {
   }
 
   #makeDirectory(path: string): void {
-    if (makeDirectories(path).length > 0) this.#made.add(path);
-    else this.#found.add(path);
+    try {
+      if (makeDirectories(path).length > 0) this.#made.add(path);
+      else this.#found.add(path);
+    } catch (error) {
+      throw here(error, path);
+    }
   }
 
   /** The name below the directory; what a server says must not lead out of it. */
@@ -291,7 +296,7 @@ export class TreeDownload {
     this.#failures++;
     this.#left.delete(item.entry.filename);
     const { filename } = item.entry;
-    this.#options.onError?.(filename, toFerryError(error).during(`get ${quote(filename)}`));
+    this.#options.onError?.(filename, here(error, item.path).during(`get ${quote(filename)}`));
   }
 }
 

@@ -23,6 +23,7 @@ import { nothingMoved } from "./dry_run.ts";
 import { type Connections, eachOf } from "./jobs.ts";
 import { type LocalEntry, walkLocal } from "./local_tree.ts";
 import type { PutTreeOptions, Transferred } from "./options.ts";
+import { here } from "./place.ts";
 import { upload } from "./upload.ts";
 
 /** Files up to this size go without an offer, one behind the other. */
@@ -68,7 +69,7 @@ export class TreeUpload {
       ...(filter ? { filter } : {}),
       ...(follow ? { follow } : {}),
       ...(onSkip ? { onSkip } : {}),
-      onError: (path, error) => onError?.(path, error.during(`put ${quote(path)}`)),
+      onError: (path, error) => onError?.(path, here(error, path).during(`put ${quote(path)}`)),
     });
     this.#left.set(as, emptyRoot(root, as));
     // The first step shows whether it can be read at all.
@@ -191,7 +192,7 @@ export class TreeUpload {
       wanted.add(reply.filename);
       if (reply.decision === "hash") hash.push(item);
       if (reply.decision === "error") {
-        this.#failed(item, FerryError.reported(reply.code, reply.message));
+        this.#failed(item, FerryError.reported(reply.code, reply.message, "server"));
       }
     };
     try {
@@ -244,7 +245,7 @@ export class TreeUpload {
 
   #failed(item: Item, error: unknown): void {
     this.#left.delete(item.filename);
-    const failure = toFerryError(error).during(`put ${quote(item.path)}`);
+    const failure = here(error, item.path).during(`put ${quote(item.path)}`);
     this.#options.onError?.(item.filename, failure);
   }
 }

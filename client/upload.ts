@@ -23,6 +23,7 @@ import { assertHas } from "./answers.ts";
 import type { Connection } from "./connection.ts";
 import { nothingMoved } from "./dry_run.ts";
 import type { PutOptions, Transferred } from "./options.ts";
+import { here } from "./place.ts";
 
 /** A file up to this size is read once, into memory, so that its checksum stands in front of it. */
 const WHOLE_BYTES = 8 * 1024 * 1024;
@@ -41,6 +42,18 @@ export interface UploadOptions extends PutOptions {
  * @param source a path, the bytes, or what gives them piece by piece
  */
 export async function upload(
+  connection: Connection,
+  source: string | Uint8Array | AsyncIterable<Uint8Array>,
+  options: UploadOptions,
+): Promise<Transferred> {
+  try {
+    return await uploadFrom(connection, source, options);
+  } catch (error) {
+    throw typeof source === "string" ? here(error, source) : error;
+  }
+}
+
+async function uploadFrom(
   connection: Connection,
   source: string | Uint8Array | AsyncIterable<Uint8Array>,
   options: UploadOptions,

@@ -49,6 +49,20 @@ export type ErrorCode =
   | "bad_header"
   | "bad_version";
 
+/** Where something failed. */
+export interface Place {
+  /** On which side: this one, or the other one, which is a server's or may be either. */
+  side: "here" | "server" | "peer";
+  /** The path on this side, or the name on the other, where it is known. */
+  path?: string | undefined;
+}
+
+const SIDES: Readonly<Record<Place["side"], string>> = {
+  here: "on this machine",
+  server: "on the server",
+  peer: "on the other side",
+};
+
 /** Options of {@linkcode FerryError}. */
 export interface FerryErrorOptions {
   /** What could not be done, as a verb and its object: `put "a/b.bin"`. */
@@ -57,6 +71,8 @@ export interface FerryErrorOptions {
   cause?: unknown;
   /** Whether trying again is of no use, though it may be for other errors of that code. */
   lasting?: boolean;
+  /** Where it failed; a message says so behind the reason, with what it does not name already. */
+  place?: Place | undefined;
 }
 
 /**
@@ -64,7 +80,8 @@ export interface FerryErrorOptions {
  *
  * Code close to a cause throws the bare reason (`no such file`); whoever knows what was being done
  * names it once with {@linkcode FerryError.during}, so that the message reads
- * `Cannot get "a/b.bin": no such file`.
+ * `Cannot get "a/b.bin": no such file`. Whoever knows which side it was says so with
+ * {@linkcode FerryError.at}: `Cannot get "a/b.bin": no such file (on the server)`.
  *
  * @example Telling failures apart by their code
  * ```ts
@@ -88,18 +105,19 @@ export class FerryError extends Error {
   readonly #action: string | undefined;
   /** Whether trying again is of no use, whatever the code. */
   readonly lasting: boolean;
+  /** Where it failed, if that is known. */
+  readonly place: Place | undefined;
 
   /** An error of the given code; `reason` is lower case, has no full stop, and is made safe for a terminal. */
   constructor(code: ErrorCode, reason: string, options: FerryErrorOptions = {}) {
-    const { action, cause, lasting = false } = options;
+    const { action, cause, lasting = false, place } = options;
     // Some of it may be a peer's words, and a message ends on a terminal or in a log.
     const safe = escapeControls(reason);
-    super(
-      action ? `Cannot ${escapeControls(action)}: ${safe}` : safe,
-      cause === undefined ? {} : { cause },
-    );
+    const said = action ? `Cannot ${escapeControls(action)}: ${safe}` : safe;
+    super(said + placeText(said, place), cause === undefined ? {} : { cause });
     this.code = code;
     this.reason = safe;
+    this.place = place;
     this.lasting = lasting;
     this.#action = action;
   }
@@ -107,20 +125,60 @@ export class FerryError extends Error {
   /** The same error, saying what could not be done, unless it says so already. */
   during(action: string): FerryError {
     if (this.#action !== undefined) return this;
-    const { code, reason, lasting } = this;
-    return new FerryError(code, reason, { action, cause: this.cause ?? this, lasting });
+    return this.#with({ action });
   }
 
-  /** An error that a peer reported: its message is complete and is shown as it came. */
-  static reported(code: ErrorCode, message: string): FerryError {
-    const error = new FerryError(code, message, { action: "" });
-    return error;
+  /** The same error, saying where it failed, unless it says so already. */
+  at(place: Place): FerryError {
+    return this.place === undefined ? this.#with({ place }) : this;
+  }
+
+  #with(options: FerryErrorOptions): FerryError {
+    const { code, reason, lasting, place } = this;
+    const cause = this.cause ?? this;
+    const action = this.#action;
+    const known = { cause, lasting, place, ...(action === undefined ? {} : { action }) };
+    return new FerryError(code, reason, { ...known, ...options });
+  }
+
+  /**
+   * An error that a peer reported. Of a message such as {@linkcode FerryError.during} makes about something that
+   * it names, the reason is kept, and the name: what was being done is said by whoever asked for it, once.
+   */
+  static reported(code: ErrorCode, message: string, side: Place["side"] = "peer"): FerryError {
+    const [, action = "", reason] = REPORTED.exec(message) ?? [];
+    const path = nameIn(action);
+    // Without a name it may be another action than that of whoever asked: the greeting, the token.
+    const why = path === undefined ? message.replace(/^C(?=annot )/, "c") : reason!;
+    return new FerryError(code, why, { place: { side, path } });
   }
 
   /** The exit status that stands for this code. */
   get exitStatus(): number {
     return EXIT_STATUS[this.code];
   }
+}
+
+/** `Cannot`, what could not be done, perhaps with names in quotes, a colon, and why. */
+const REPORTED = /^Cannot ((?:[^":]|"(?:[^"\\]|\\.)*")+): (.+)$/s;
+
+/** The first name in quotes. */
+function nameIn(action: string): string | undefined {
+  const [quoted] = /"(?:[^"\\]|\\.)*"/.exec(action) ?? [];
+  try {
+    return quoted === undefined ? undefined : JSON.parse(quoted);
+  } catch {
+    // A peer quotes as it likes.
+    return undefined;
+  }
+}
+
+/** What a message has behind it; a name that is in it already is not said again. */
+function placeText(message: string, place: Place | undefined): string {
+  if (!place) return "";
+  const { side, path } = place;
+  const named = path === undefined || message.includes(quote(path));
+  return ` (${SIDES[side]}${named ? "" : `, ${quote(path)}`})`;
 }
 
 /** What may be gone when the same is tried again. */
@@ -227,7 +285,9 @@ export function toFerryError(error: unknown): FerryError {
   }
   // "Input/output error (os error 5)" and its like: the text is the system's own, without a stack.
   if (/\(os error \d+\)/.test(error.message)) {
-    return new FerryError("io", error.message, { cause: error });
+    // The runtime puts the path behind it, which a peer may not know.
+    const [reason = error.message] = /^.*?\(os error \d+\)/s.exec(error.message) ?? [];
+    return new FerryError("io", reason, { cause: error });
   }
   return new FerryError("internal", `unexpected ${error.name}: ${error.message}`, { cause: error });
 }

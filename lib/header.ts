@@ -8,7 +8,7 @@
  */
 
 import * as v from "valibot";
-import { FerryError, isErrorCode } from "./errors.ts";
+import { FerryError, isErrorCode, type Place } from "./errors.ts";
 import { type Algorithm, algorithmOf, ALGORITHMS, type Checksum, isMd5 } from "./checksum.ts";
 import {
   addChecksum,
@@ -644,18 +644,21 @@ export function parseClosing(header: Header): ClosingHeader {
  *
  * @throws {FerryError} what the peer reported
  */
-export function throwReported(header: Header): void {
+export function throwReported(header: Header, side: Place["side"] = "peer"): void {
   const { status, code, message } = header;
   if (status !== "error") return;
   const text = typeof message === "string" && message !== "" ? message : "the peer gave no reason";
   // A newer peer may have codes that are not known here; two of them say nothing of what a peer did.
   const known = isErrorCode(code) && code !== "usage" && code !== "unreachable";
-  throw FerryError.reported(known ? code : "internal", text);
+  throw FerryError.reported(known ? code : "internal", text, side);
 }
 
-/** The reply that reports an error. */
-export function errorReply(error: FerryError): Record<string, unknown> {
-  return { status: "error", code: error.code, message: error.message };
+/** The reply that reports an error. What nobody foresaw may name what is none of the peer's business. */
+export function errorReply({ code, message }: FerryError): Record<string, unknown> {
+  const told = code === "internal"
+    ? "an unexpected error; the log of this side tells more"
+    : message;
+  return { status: "error", code, message: told };
 }
 
 /** A size that came over the wire, as a number; no storage here takes more than 2^53-1 bytes. */
@@ -760,7 +763,7 @@ export interface Replies {
  * @throws {FerryError} what the peer reported, or `bad_header` that names the key
  */
 export function parseReply<Kind extends keyof Replies>(kind: Kind, header: Header): Replies[Kind] {
-  throwReported(header);
+  throwReported(header, "server");
   return check(replies[kind] as v.GenericSchema<unknown, unknown>, header) as Replies[Kind];
 }
 

@@ -1,4 +1,10 @@
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { connect, type ConnectOptions, FerryError } from "../mod.ts";
 import { tokenTable } from "../server/tokens.ts";
 import type { RawPeer } from "./raw_peer.ts";
@@ -65,7 +71,8 @@ Deno.test("connect() refuses a token that is none, or that the server does not k
   await using f = await TokenServer.start([record]);
   const attempt = assertRejects(() => f.connect({ token: other.token }), FerryError);
   const { code, message } = await attempt;
-  assertEquals([code, message], ["denied", "Cannot take the token: it is not valid"]);
+  assertEquals(code, "denied");
+  assertMatch(message, /: cannot take the token: it is not valid \(on the server\)$/);
   assertEquals(await codeOf(f.connect({ token: "pencil" })), "usage");
 });
 

@@ -107,7 +107,7 @@ Deno.test("Client.list() that is left early leaves the connection usable", async
 Deno.test("Client goes on after an error of the server", async () => {
   await using p = await Pair.start();
   const error = await failsWith("not_found", () => p.client.stat("nope"));
-  assertEquals(error.message, 'Cannot stat "nope": no such file or directory');
+  assertEquals(error.message, 'Cannot stat "nope": no such file or directory (on the server)');
   await failsWith("bad_name", () => p.client.put(new Uint8Array(9), { as: "../x" }));
   await failsWith("not_found", () => p.client.get("nope", { out: p.dir.join("x") }));
   await p.client.ping();

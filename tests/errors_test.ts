@@ -72,11 +72,58 @@ Deno.test("FerryError.during() names the action once", () => {
   assertEquals(new FerryError("io", "broken", { cause }).during("x").cause, cause);
 });
 
-Deno.test("FerryError.reported() keeps the peer's message as it came", () => {
-  const error = FerryError.reported("quota", 'Cannot put "a": disk quota reached');
-  assertEquals(error.message, 'Cannot put "a": disk quota reached');
-  assertEquals(error.during('put "b"').message, 'Cannot put "a": disk quota reached');
+Deno.test("FerryError.at() says where it failed, once, and names what is not named already", () => {
+  const bare = new FerryError("denied", "not yours");
+  const named = bare.at({ side: "here", path: "a/b" });
+  assertEquals([named.message, named.reason, named.place?.side], [
+    'not yours (on this machine, "a/b")',
+    "not yours",
+    "here",
+  ]);
+  assertEquals(named.at({ side: "server" }), named);
+  assertEquals(
+    named.during('get "x"').message,
+    'Cannot get "x": not yours (on this machine, "a/b")',
+  );
+  assertEquals(named.during('put "a/b"').message, 'Cannot put "a/b": not yours (on this machine)');
+  assertEquals(
+    bare.during('put "a/b"').at({ side: "server", path: "c" }).message,
+    'Cannot put "a/b": not yours (on the server, "c")',
+  );
+});
+
+Deno.test("FerryError.reported() keeps a peer's reason and name, and says whose they are", () => {
+  const error = FerryError.reported("quota", 'Cannot put "a": disk quota reached', "server");
+  assertEquals([error.message, error.reason], [
+    'disk quota reached (on the server, "a")',
+    "disk quota reached",
+  ]);
+  assertEquals(
+    error.during('put "a"').message,
+    'Cannot put "a": disk quota reached (on the server)',
+  );
+  assertEquals(
+    error.during('put "b"').message,
+    'Cannot put "b": disk quota reached (on the server, "a")',
+  );
   assertEquals(error.exitStatus, 5);
+  const table: Record<string, string> = {
+    'Cannot move "a: b" to "c": it exists': 'it exists (on the other side, "a: b")',
+    "Cannot authenticate: no": "cannot authenticate: no (on the other side)",
+    "too many connections": "too many connections (on the other side)",
+    'Cannot put "a': 'cannot put "a (on the other side)',
+    'Cannot put "\\q": why': "why (on the other side)",
+    "Cannot : x": "cannot : x (on the other side)",
+    "Cannot ": "cannot  (on the other side)",
+  };
+  for (const [message, shown] of Object.entries(table)) {
+    assertEquals(FerryError.reported("io", message).message, shown);
+  }
+});
+
+Deno.test("toFerryError() leaves out the path that the runtime names", () => {
+  const error = toFerryError(new Error("Input/output error (os error 5): open '/srv/secret/a'"));
+  assertEquals([error.code, error.message], ["io", "Input/output error (os error 5)"]);
 });
 
 Deno.test("isErrorCode() is true of the codes alone", () => {

@@ -432,7 +432,7 @@ Deno.test("throwReported() throws what errorReply() reports", () => {
   const error = new FerryError("no_space", "it is full", { action: 'put "f"' });
   const reply = decodeHeader(encodeHeader(errorReply(error)));
   const thrown = assertThrows(() => throwReported(reply), FerryError);
-  assertEquals([thrown.code, thrown.message], ["no_space", 'Cannot put "f": it is full']);
+  assertEquals([thrown.code, thrown.message], ["no_space", 'it is full (on the other side, "f")']);
 });
 
 Deno.test("throwReported() takes a code that is not known for internal", () => {

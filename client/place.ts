@@ -1,0 +1,29 @@
+/**
+ * On which side something failed.
+ *
+ * @module
+ */
+
+import { type ErrorCode, type FerryError, toFerryError } from "../lib/errors.ts";
+
+/** What is of the connection, or of both sides, and so of no path. */
+const BETWEEN: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "auth_required",
+  "bad_header",
+  "bad_version",
+  "checksum_mismatch",
+  "closed",
+  "internal",
+  "timeout",
+  "unreachable",
+  "usage",
+]);
+
+/**
+ * A failure of a transfer with a local path, saying that it was on this machine. A server's failures say that they
+ * are that; where nothing does, and it is not the connection, it was the local file.
+ */
+export function here(error: unknown, path: string): FerryError {
+  const failure = toFerryError(error);
+  return BETWEEN.has(failure.code) ? failure : failure.at({ side: "here", path });
+}
