@@ -112,7 +112,7 @@ Deno.test("FerryError.reported() keeps a peer's reason and name, and says whose 
     "Cannot authenticate: no": "cannot authenticate: no (on the other side)",
     "too many connections": "too many connections (on the other side)",
     'Cannot put "a': 'cannot put "a (on the other side)',
-    'Cannot put "\\q": why': "why (on the other side)",
+    'Cannot put "\\q": why': 'cannot put "\\q": why (on the other side)',
     "Cannot : x": "cannot : x (on the other side)",
     "Cannot ": "cannot  (on the other side)",
   };
