@@ -237,6 +237,8 @@ const SYSTEM_ERRORS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   ENAMETOOLONG: ["bad_name", "a part of the name is longer than the file system takes"],
   EMFILE: ["busy", "too many open files"],
   ENFILE: ["busy", "too many open files"],
+  EAGAIN: ["busy", "the system has too little left of what that takes"],
+  ENOMEM: ["busy", "the system has too little memory for it"],
   EXDEV: ["io", "the directory is on another file system than the staging area"],
   ENOTEMPTY: ["exists", "the directory is not empty"],
   EADDRINUSE: ["io", "the address is in use"],

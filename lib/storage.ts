@@ -164,6 +164,12 @@ export interface Storage extends AsyncDisposable {
   within(bounds: Bounds): Storage;
 
   /**
+   * The directory of this machine that clients write to: a server runs no program from there. Undefined where the
+   * files are kept elsewhere.
+   */
+  readonly root?: string | undefined;
+
+  /**
    * What stands under a name; "" is the root. `checksum`, an md5 unless another one is asked for, is null
    * where it is not known without reading.
    *

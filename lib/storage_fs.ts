@@ -174,6 +174,11 @@ export class FsStorage implements Storage {
     return this.#jail.directory.pinned;
   }
 
+  /** See {@linkcode Storage.root}. */
+  get root(): string {
+    return this.#jail.root;
+  }
+
   /** Whether nothing can be written, since the file system does not allow it. */
   get readOnly(): boolean {
     return this.#shared.own === undefined;

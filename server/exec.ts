@@ -6,9 +6,10 @@
 
 import { FerryError, quote } from "../lib/errors.ts";
 import { type ExecRequest, MAX_TIMEOUT_MS } from "../lib/header.ts";
-import { isAbsolute, join } from "../lib/path.ts";
+import { isAbsolute } from "../lib/path.ts";
 import { PLATFORM } from "../lib/platform.ts";
 import { ProcessGroup } from "./process_group.ts";
+import { isPermitted, Programs } from "./programs.ts";
 import { type Limits, RunningCommand } from "./running_command.ts";
 
 /** What a server may be told about the commands that it runs. */
@@ -25,21 +26,11 @@ export interface ExecPolicy {
   outputLimit?: number | undefined;
 }
 
-/** What commands see of the server's environment. */
-const ENVIRONMENT = [
-  "PATH",
-  "HOME",
-  "USER",
-  "LOGNAME",
-  "LANG",
-  "LC_ALL",
-  "LC_CTYPE",
-  "TZ",
-  "TMPDIR",
-];
+/** What commands see of the server's environment, beside `PATH`. */
+const ENVIRONMENT = ["HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"];
 
-/** Where commands are looked for if the environment does not say, or says nothing. */
-const USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/** Those of them that name directories in which programs look for files to obey. */
+const DIRECTORIES: readonly string[] = ["HOME", "TMPDIR"];
 
 /** The commands that clients may run. */
 export class Commands {
@@ -49,15 +40,21 @@ export class Commands {
   /** The paths of the commands that are allowed, by the names that clients call them. */
   readonly #paths: ReadonlyMap<string, string>;
   readonly #shell: string | undefined;
+  readonly #programs: Programs;
   readonly #setsid: string | undefined;
+  readonly #kill: string | undefined;
 
   /**
    * Looks for the commands.
    *
-   * @throws {FerryError} `usage` where a command is not there, or has no time, or on Windows; `denied` where Deno may not run
-   * it
+   * @param root the directory that clients write to: no program is run from there; none unless told otherwise
+   * @throws {FerryError} `usage` where a command is not there, is where clients can write to, or has no time, or on
+   * Windows; `denied` where Deno may not run it
    */
-  constructor({ cwd, allow = [], shell = false, timeout = 60_000, outputLimit }: ExecPolicy) {
+  constructor(
+    { cwd, allow = [], shell = false, timeout = 60_000, outputLimit }: ExecPolicy,
+    { root }: { root?: string | undefined } = {},
+  ) {
     if (!(timeout >= 1)) {
       throw new FerryError("usage", "a command needs some time: --exec-timeout is more than 0");
     }
@@ -75,15 +72,19 @@ export class Commands {
       timeout: Math.min(timeout, MAX_TIMEOUT_MS),
       outputLimit: outputLimit ?? 64 * 1024 * 1024,
     };
-    this.#env = environment();
-    const path = this.#env.PATH || USUAL_PATH;
-    this.#paths = new Map(allow.map((name) => [name, find(name, path)]));
-    this.#shell = shell ? find("sh", path) : undefined;
-    this.#setsid = findProgram("setsid", path);
+    const programs = this.#programs = new Programs({ path: variable("PATH"), root });
+    this.#env = environment(programs);
+    this.#paths = new Map(allow.map((name) => [name, programs.find(name)]));
+    this.#shell = shell ? programs.find("sh") : undefined;
+    // Deno itself sends signals only where it may run every command; else it may run the program that does.
+    const mayRunAll = Deno.permissions.querySync({ name: "run" }).state === "granted";
+    this.#kill = mayRunAll ? undefined : programs.helper("kill");
     for (const command of [...this.#paths.values(), this.#shell]) {
-      if (command !== undefined) assertPermitted(command);
+      if (command === undefined) continue;
+      if (!isPermitted(command)) throw lacksPermission(command, command);
+      if (!mayRunAll && this.#kill === undefined) throw lacksPermission(command, "kill");
     }
-    if (this.#setsid !== undefined && !isPermitted(this.#setsid)) this.#setsid = undefined;
+    this.#setsid = programs.helper("setsid");
   }
 
   /** Whether clients may hand lines to the shell. */
@@ -103,6 +104,11 @@ export class Commands {
     { stdin, outputLimit = Infinity }: { stdin: boolean; outputLimit?: number },
   ): RunningCommand {
     const { path, args } = this.#resolve(request);
+    for (const program of [path, this.#setsid]) {
+      if (program === undefined || !this.#programs.inReach(program)) continue;
+      // It was not when the server started: somebody has put a link in its place.
+      throw new FerryError("denied", `${quote(program)} leads to where clients can write by now`);
+    }
     const group = new ProcessGroup({
       path,
       args,
@@ -110,6 +116,7 @@ export class Commands {
       env: this.#env,
       stdin,
       setsid: this.#setsid,
+      kill: this.#kill,
     });
     return new RunningCommand(group, {
       timeout: Math.min(request.timeout_ms ?? Infinity, this.#limits.timeout),
@@ -129,60 +136,29 @@ export class Commands {
   }
 }
 
-/** The part of this program's environment that commands see. */
-function environment(): Record<string, string> {
-  const permitted = (variable: string) =>
-    Deno.permissions.querySync({ name: "env", variable }).state === "granted";
-  return Object.fromEntries(
-    ENVIRONMENT.filter(permitted).flatMap((name) => {
-      const value = Deno.env.get(name);
-      return value === undefined ? [] : [[name, value]];
-    }),
+/** A variable of this program's environment, where Deno may see it. */
+function variable(name: string): string | undefined {
+  const { state } = Deno.permissions.querySync({ name: "env", variable: name });
+  return state === "granted" ? Deno.env.get(name) : undefined;
+}
+
+/** The environment of the commands. */
+function environment(programs: Programs): Record<string, string> {
+  const env: Record<string, string> = { PATH: programs.path };
+  for (const name of ENVIRONMENT) {
+    const value = variable(name);
+    if (value === undefined) continue;
+    if (DIRECTORIES.includes(name) && (!isAbsolute(value) || programs.inReach(value))) continue;
+    env[name] = value;
+  }
+  return env;
+}
+
+function lacksPermission(command: string, needed: string): FerryError {
+  return new FerryError(
+    "denied",
+    `Deno was started without the permission to run ${quote(needed)}: ` +
+      "start it with --allow-run, or ferryd with deno task serve:exec",
+    { action: `allow the command ${quote(command)}` },
   );
-}
-
-function find(name: string, path: string): string {
-  const found = findProgram(name, path);
-  if (found !== undefined) return found;
-  const reason = !name.includes("/")
-    ? "there is no such command on PATH"
-    : isAbsolute(name)
-    ? "there is no such program"
-    : "it is neither a name nor an absolute path";
-  throw new FerryError("usage", reason, { action: `allow the command ${quote(name)}` });
-}
-
-/** The path of a program: itself where it is absolute, else the first of that name on a search path. */
-function findProgram(name: string, path: string): string | undefined {
-  if (name.includes("/")) return isAbsolute(name) && isProgram(name) ? name : undefined;
-  if (name === "") return undefined;
-  // An empty part of PATH stands for the working directory, as does one that is not absolute.
-  const directories = path.split(":").filter((directory) => isAbsolute(directory));
-  return directories.map((directory) => join(directory, name)).find(isProgram);
-}
-
-function isProgram(path: string): boolean {
-  try {
-    const { isFile, mode } = Deno.statSync(path);
-    return isFile && (mode === null || (mode & 0o111) !== 0);
-  } catch {
-    return false;
-  }
-}
-
-function isPermitted(command: string): boolean {
-  return Deno.permissions.querySync({ name: "run", command }).state === "granted";
-}
-
-function assertPermitted(command: string): void {
-  // Groups are killed with the program kill where Deno may not run everything.
-  for (const needed of [command, "kill"]) {
-    if (isPermitted(needed)) continue;
-    throw new FerryError(
-      "denied",
-      `Deno was started without the permission to run ${quote(needed)}: ` +
-        "start it with --allow-run, or ferryd with deno task serve:exec",
-      { action: `allow the command ${quote(command)}` },
-    );
-  }
 }

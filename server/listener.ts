@@ -129,7 +129,7 @@ export interface Server extends AsyncDisposable {
  * cannot be listened on
  */
 export async function serve(options: ServeOptions): Promise<Server> {
-  const commands = options.exec && new Commands(options.exec);
+  const commands = options.exec && new Commands(options.exec, { root: options.storage.root });
   const { maxConnections = 4096, maxConnectionsPerSource = 256 } = options;
   const admission = new Admission({ maxConnections, maxConnectionsPerSource });
   const sessions = await listenForSessions(options, { commands, admission });

@@ -5,13 +5,22 @@
  */
 
 import { delay } from "@std/async/delay";
+import { getLogger } from "@logtape/logtape";
 import { toFerryError } from "../lib/errors.ts";
+
+const logger = getLogger(["ferry", "server"]);
 
 /** How long the processes of a group have to end themselves after SIGTERM, before SIGKILL, in milliseconds. */
 export const KILL_GRACE_MS = 1000;
 
 /** The first and the longest pause between two looks at whether a group has ended, in milliseconds. */
 const LOOK = { first: 2, longest: 50 };
+
+/** The longest pause between two tries to signal processes that live and cannot be signalled, in milliseconds. */
+const LONGEST_RETRY_MS = 1000;
+
+/** How often, and after which pause in milliseconds, that is tried while this program ends. */
+const LAST_TRIES = { count: 10, pause: 50 };
 
 /** What is run. */
 export interface SpawnOptions {
@@ -27,14 +36,23 @@ export interface SpawnOptions {
   stdin: boolean;
   /** The program `setsid`, where there is one. */
   setsid: string | undefined;
+  /** The program `kill`, by which signals are sent; where it is undefined, Deno sends them. */
+  kill: string | undefined;
 }
+
+/** What became of a signal: nobody is left to get it, or it could not be sent for now. */
+type Delivery = "sent" | "gone" | "failed";
 
 /** The groups that may have processes. */
 const groups = new Set<ProcessGroup>();
 
 // Whoever leaves without waiting, as after a second Ctrl-C, leaves nothing behind all the same.
 globalThis.addEventListener("unload", () => {
-  for (const group of groups) group.signal("SIGKILL");
+  let left = [...groups];
+  for (let tries = 0; left.length > 0 && tries < LAST_TRIES.count; tries++) {
+    if (tries > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LAST_TRIES.pause);
+    left = left.filter((group) => group.signal("SIGKILL") === "failed");
+  }
 });
 
 /**
@@ -44,17 +62,18 @@ globalThis.addEventListener("unload", () => {
 export class ProcessGroup {
   readonly #child: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array> | undefined;
+  readonly #kill: string | undefined;
   #exited = false;
   #ending: Promise<void> | undefined;
-  /** How the leader ended. */
-  readonly status: Promise<Deno.CommandStatus>;
+  /** How the leader ended; never fails. */
+  readonly status: Promise<ProcessEnd>;
 
   /**
    * Starts it.
    *
    * @throws {FerryError} `not_found`, `denied`, `io`, `busy`
    */
-  constructor({ path, args, cwd, env, stdin, setsid }: SpawnOptions) {
+  constructor({ path, args, cwd, env, stdin, setsid, kill }: SpawnOptions) {
     try {
       // What setsid would only say on standard error.
       Deno.statSync(path);
@@ -74,11 +93,15 @@ export class ProcessGroup {
     } catch (error) {
       throw toFerryError(error);
     }
+    this.#kill = kill;
     groups.add(this);
     this.#input = stdin ? this.#child.stdin.getWriter() : undefined;
     // A program that reads nothing more is no failure of ours.
     this.#input?.closed.catch(() => {});
-    this.status = this.#child.status.finally(() => this.#exited = true);
+    this.status = this.#child.status.catch(endOfUnknown).then(({ code, signal }) => {
+      this.#exited = true;
+      return { code, signal };
+    });
   }
 
   /** The leader's number, which is the group's. */
@@ -101,52 +124,88 @@ export class ProcessGroup {
     await this.#input?.close().catch(() => {});
   }
 
-  /** Sends a signal to all of them; false where there is nobody left. */
-  signal(signal: Deno.Signal): boolean {
-    // The group comes about a moment after the process.
-    return sendSignal(-this.pid, signal) || !this.#exited && sendSignal(this.pid, signal);
+  /** Sends a signal to all of them. */
+  signal(signal: Deno.Signal): Delivery {
+    const delivery = this.#send(-this.pid, signal);
+    if (delivery !== "gone" || this.#exited) return delivery;
+    // The group comes about a moment after the process. One that has not exited, as far as is known, is not gone.
+    return this.#send(this.pid, signal) === "sent" ? "sent" : "failed";
+  }
+
+  /** Sends a signal to a process, or to a group where the number is negative. */
+  #send(pid: number, signal: Deno.Signal): Delivery {
+    try {
+      if (this.#kill === undefined) {
+        Deno.kill(pid, signal);
+        return "sent";
+      }
+      const { code } = new Deno.Command(this.#kill, {
+        args: ["-s", signal.replace("SIG", ""), "--", String(pid)],
+        clearEnv: true,
+        stdin: "null",
+        stdout: "null",
+        stderr: "null",
+      }).outputSync();
+      // With another status it has not got as far as to try.
+      return code === 0 ? "sent" : code === 1 ? "gone" : "failed";
+    } catch (error) {
+      return error instanceof Deno.errors.NotFound && this.#kill === undefined ? "gone" : "failed";
+    }
   }
 
   /**
    * Ends all that is left of the group: SIGTERM, and after {@linkcode KILL_GRACE_MS} SIGKILL. Resolves when
-   * nothing is left, or what is left has been killed.
+   * nothing is left, or what is left has been killed; it goes on trying for as long as that takes, and never fails.
    */
   end(): Promise<void> {
     return this.#ending ??= this.#end().finally(() => groups.delete(this));
   }
 
   async #end(): Promise<void> {
-    try {
-      if (!this.signal("SIGTERM")) return;
-      const start = performance.now();
-      let pause = LOOK.first;
+    const start = performance.now();
+    let pause = LOOK.first;
+    let told = false;
+    let failing = false;
+    for (;;) {
+      const late = performance.now() - start >= KILL_GRACE_MS;
       // A process that is stopped sees the signal only when it goes on. What goes on already does not care.
-      while (this.signal("SIGCONT")) {
-        if (performance.now() - start >= KILL_GRACE_MS) {
-          this.signal("SIGKILL");
-          break;
-        }
-        await delay(pause);
-        pause = Math.min(pause * 2, LOOK.longest);
+      const delivery = this.signal(late ? "SIGKILL" : told ? "SIGCONT" : "SIGTERM");
+      if (delivery === "gone" || delivery === "sent" && late) break;
+      if (delivery === "sent" && !told) {
+        told = true;
+        continue;
       }
-      await this.status;
-    } finally {
-      this.#input?.abort().catch(() => {});
+      if (delivery === "failed" && late && !failing) {
+        failing = true;
+        logger.error("Cannot end the processes of group {pid} yet; trying on", { pid: this.pid });
+      }
+      await delay(pause);
+      pause = Math.min(pause * 2, delivery === "failed" ? LONGEST_RETRY_MS : LOOK.longest);
     }
+    await this.status;
+    this.#input?.abort().catch(() => {});
   }
 }
 
-/** Sends a signal to a process, or to a group where the number is negative; false where there is none. */
-function sendSignal(pid: number, signal: Deno.Signal): boolean {
-  // Deno itself sends signals only where it may run every command; else it may run the program that does.
-  if (Deno.permissions.querySync({ name: "run" }).state !== "granted") {
-    const args = ["-s", signal.replace("SIG", ""), "--", String(pid)];
-    return new Deno.Command("kill", { args, clearEnv: true }).outputSync().success;
-  }
-  try {
-    Deno.kill(pid, signal);
-    return true;
-  } catch {
-    return false;
-  }
+/** How a process ended. */
+export interface ProcessEnd {
+  /** Its exit status; 128 and the number of the signal that ended it. */
+  code: number;
+  /** That signal. */
+  signal: string | null;
+}
+
+/** The first of the real-time signals, as programs on Linux count them. */
+const SIGRTMIN = 34;
+
+/**
+ * How a process ended of which Deno does not say it: its `status` fails for the signals that it has no name for,
+ * which are the real-time ones. Where not even the number is known, the exit status is 128.
+ */
+function endOfUnknown(error: unknown): ProcessEnd {
+  const number = Number(/^Invalid signal: (\d+)$/.exec((error as Error).message)?.[1] ?? 0);
+  if (number === 0) logger.error("Cannot tell how a command ended: {error}", { error });
+  if (number < SIGRTMIN) return { code: 128 + number, signal: null };
+  const offset = number - SIGRTMIN;
+  return { code: 128 + number, signal: offset === 0 ? "SIGRTMIN" : `SIGRTMIN+${offset}` };
 }

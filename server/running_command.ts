@@ -4,9 +4,9 @@
  * @module
  */
 
-import { FerryError } from "../lib/errors.ts";
+import { FerryError, toFerryError } from "../lib/errors.ts";
 import type { ExecEnd, OutputStream } from "../lib/header.ts";
-import type { ProcessGroup } from "./process_group.ts";
+import type { ProcessEnd, ProcessGroup } from "./process_group.ts";
 
 /** The status of a command that was killed because the time was up, as timeout(1) has it. */
 const TIMED_OUT_STATUS = 124;
@@ -31,6 +31,12 @@ export interface OutputPiece {
 
 /** How long what a command has left behind may go on writing before it is killed, in milliseconds. */
 const LINGER_MS = 500;
+
+/**
+ * How long the client waits for the end of what is being ended, in milliseconds. That takes longer than SIGTERM and
+ * SIGKILL take where no signal can be sent for the moment, and where the system has stopped a process in itself.
+ */
+const ENDING_MS = 5000;
 
 /**
  * What may still be read when nobody of the group is left: as much as stands in a pipe, of which Linux allows
@@ -130,17 +136,31 @@ export class RunningCommand implements AsyncDisposable {
   }
 
   async #watch(): Promise<void> {
-    const deadline = setTimeout(() => {
-      this.#timedOut = true;
-      void this.#group.end();
-    }, this.timeout);
+    try {
+      const end = await this.#seeItEnd();
+      this.#end = this.#timedOut
+        ? { exit_code: TIMED_OUT_STATUS, signal: end.signal, timed_out: true }
+        : { exit_code: end.code, signal: end.signal, timed_out: false };
+    } catch (error) {
+      this.#failure ??= toFerryError(error);
+    } finally {
+      this.#finished = true;
+      this.#arrived.resolve();
+    }
+  }
+
+  /** Waits until it has ended or has to, then ends what is left of it. */
+  async #seeItEnd(): Promise<ProcessEnd> {
     const ended = Promise.all(this.#pipes.map((pipe) => pipe.ended));
     const aborted = this.#aborted.promise;
-    await Promise.race([this.#group.status, aborted]);
-    clearTimeout(deadline);
+    const exited = Promise.race([this.#group.status, aborted]);
+    this.#timedOut = !await within(this.timeout, exited);
     // What the command has started may be writing its last.
-    if (!this.#failure) await within(LINGER_MS, Promise.race([ended, aborted]));
-    await this.#group.end();
+    if (!this.#failure && !this.#timedOut) await within(LINGER_MS, Promise.race([ended, aborted]));
+    if (!await within(ENDING_MS, this.#group.end())) {
+      for (const pipe of this.#pipes) pipe.cancel();
+      throw new FerryError("io", "its processes could not be ended yet");
+    }
     if (!this.#failure) {
       // Whoever still holds a pipe has left the group, and nobody waits for it.
       for (const pipe of this.#pipes) pipe.limit(REST.bytes);
@@ -152,12 +172,7 @@ export class RunningCommand implements AsyncDisposable {
     }
     for (const pipe of this.#pipes) pipe.cancel();
     await ended;
-    const { code, signal } = await this.#group.status;
-    this.#end = this.#timedOut
-      ? { exit_code: TIMED_OUT_STATUS, signal, timed_out: true }
-      : { exit_code: code, signal, timed_out: false };
-    this.#finished = true;
-    this.#arrived.resolve();
+    return await this.#group.status;
   }
 }
 
@@ -231,10 +246,13 @@ class Pipe {
   }
 }
 
-/** Waits for a promise, but not for long. */
-async function within(ms: number, promise: Promise<unknown>): Promise<void> {
-  const timeout = Promise.withResolvers<void>();
-  const timer = setTimeout(timeout.resolve, ms);
-  await Promise.race([promise, timeout.promise]);
-  clearTimeout(timer);
+/** Waits for a promise, but not for long; whether it came in time. */
+async function within(ms: number, promise: Promise<unknown>): Promise<boolean> {
+  const timeout = Promise.withResolvers<false>();
+  const timer = setTimeout(() => timeout.resolve(false), ms);
+  try {
+    return await Promise.race([promise.then(() => true), timeout.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -239,6 +239,26 @@ Deno.test("Client.exec() reports a signal as 128 and its number", async () => {
   }
 });
 
+Deno.test({
+  name: "Client.exec() reports the end by any signal there is, and the server goes on",
+  // The numbers are those of Linux.
+  ignore: Deno.build.os !== "linux",
+  // Deno does not strike a process off its books whose signal it does not know.
+  sanitizeResources: false,
+  fn: async () => {
+    await using f = await Fixture.start();
+    // They are ignored, or stop a process; and the two that the C library keeps for itself.
+    const others = [17, 18, 19, 20, 21, 22, 23, 28, 32, 33];
+    const ending = Array.from({ length: 64 }, (_, at) => at + 1).filter((n) => !others.includes(n));
+    for (const number of ending) {
+      const { exitCode, signal } = await f.sh(`kill -${number} $$`);
+      assertEquals(exitCode, 128 + number);
+      const name = number === 34 ? "SIGRTMIN" : number > 34 ? `SIGRTMIN+${number - 34}` : signal;
+      assertEquals(signal, name);
+    }
+  },
+});
+
 Deno.test("Client.exec() reports 124 when the client's time is up, and nothing is left", async () => {
   await using f = await Fixture.start();
   const result = await f.sh("trap '' TERM; sleep 1000 & echo $$ $!; wait; wait", { timeout: 100 });

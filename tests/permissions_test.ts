@@ -115,17 +115,18 @@ Deno.test({
       await assertRejects(start, Error, says);
     };
     /** What commands see. */
+    const path = "/usr/bin:/bin";
     const environment = async (launch: Launch | undefined) => {
       const env = { USER: "u", LOGNAME: "l", LANG: "C", LC_ALL: "C", LC_CTYPE: "C", TZ: "UTC" };
       await using server = await Ferryd.start(f.root, ["--allow-exec", command], {
         ...(launch && { launch }),
-        env: { ...env, TMPDIR: f.dir.path },
+        env: { ...env, TMPDIR: f.dir.path, PATH: path },
       });
       const { stdout } = await ferry(["exec", "--", command], { server: server.address });
-      return stdout.split("\n").map((line) => line.split("=")[0]!);
+      return new Map(stdout.trim().split("\n").map((line) => line.split("=") as [string, string]));
     };
     const seesLess = (name: string) => async (launch: Launch) => {
-      assertEquals((await environment(launch)).includes(name), false);
+      assertEquals((await environment(launch)).has(name), false);
     };
     const needs: Record<string, (launch: Launch) => Promise<void>> = {
       net: fails("without the permission"),
@@ -150,8 +151,12 @@ Deno.test({
         }
       },
     };
+    // Else commands are given one that is usual.
+    needs["env=PATH"] = async (launch) => {
+      const path = (await environment(launch)).get("PATH");
+      assertEquals(path, "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    };
     const passedOn = [
-      "PATH",
       "HOME",
       "USER",
       "LOGNAME",
@@ -163,7 +168,8 @@ Deno.test({
     ];
     for (const name of passedOn) needs[`env=${name}`] = seesLess(name);
     const seen = await environment(undefined);
-    for (const name of passedOn) assert(seen.includes(name), name);
+    for (const name of passedOn) assert(seen.has(name), name);
+    assertEquals(seen.get("PATH"), path);
     assertEquals(Object.keys(needs).sort(), givenTo("ferryd"));
     for (const [lack, need] of Object.entries(needs)) {
       await t.step(lack, () => need(without(lack)));

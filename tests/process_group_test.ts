@@ -2,6 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { FerryError } from "../lib/errors.ts";
 import { ProcessGroup, type SpawnOptions } from "../server/process_group.ts";
 import { allEnded, runs } from "./processes.ts";
+import { TempDir } from "./programs.ts";
 
 const SETSID = ["/usr/bin/setsid", "/bin/setsid"].find((path) => {
   try {
@@ -22,6 +23,7 @@ function start(script: string, options: Partial<SpawnOptions> = {}): ProcessGrou
     env: { PATH: "/usr/bin:/bin" },
     stdin: false,
     setsid: undefined,
+    kill: undefined,
     ...options,
   });
 }
@@ -112,6 +114,42 @@ Deno.test("ProcessGroup.end() may come at once, and more than once", async () =>
   }
 });
 
+/** A program that stands for `kill`: it fails as that does, or worse, until a file is there. */
+function faultyKill(dir: TempDir, failure: string): { kill: string; heal: () => void } {
+  const healed = dir.join("healed");
+  const script = `#!/bin/sh\n[ -e ${healed} ] && exec /bin/kill "$@"\n${failure}\n`;
+  const kill = dir.write("kill", script);
+  Deno.chmodSync(kill, 0o755);
+  return { kill, heal: () => Deno.writeTextFileSync(healed, "") };
+}
+
+for (const failure of ["exit 1", "exit 127", "kill -9 $$", "kill -34 $$"]) {
+  Deno.test(`ProcessGroup.end() goes on where kill fails: ${failure}`, async () => {
+    await using dir = new TempDir();
+    const { kill, heal } = faultyKill(dir, failure);
+    const group = start("echo $$; exec sleep 1000", { kill });
+    const pids = await announced(group);
+    let ended = false;
+    const end = group.end().then(() => ended = true);
+    assertEquals(group.signal("SIGTERM"), "failed");
+    assertEquals([ended, await runs(pids[0]!)], [false, true]);
+    heal();
+    await end;
+    await allEnded(pids);
+  });
+}
+
+Deno.test("ProcessGroup.signal() says so where kill cannot be started", async () => {
+  const group = start("exec sleep 1000", { kill: "/no/such/program" });
+  const text = outputOf(group);
+  assertEquals(group.signal("SIGTERM"), "failed");
+  Deno.kill(group.pid, "SIGKILL");
+  await group.status;
+  await text;
+  // Nobody is left, but that cannot be known: what is not there does not tell it.
+  assertEquals(group.signal("SIGTERM"), "failed");
+});
+
 Deno.test("ProcessGroup.write() reaches standard input, and gives up on who reads no more", async () => {
   const group = start("head -c 3", { stdin: true });
   await group.write(new TextEncoder().encode("abcdef"));
@@ -151,7 +189,7 @@ Deno.test("ProcessGroup ends with the program that leaves without waiting", asyn
     const group = new ProcessGroup({
       path: "/bin/sh",
       args: ["-c", "trap '' TERM; sleep 1000 & echo $$ $!; wait"],
-      cwd: "/", env: { PATH: "/usr/bin:/bin" }, stdin: false, setsid: undefined,
+      cwd: "/", env: { PATH: "/usr/bin:/bin" }, stdin: false, setsid: undefined, kill: undefined,
     });
     const { value } = await group.output.stdout.getReader().read();
     console.log(new TextDecoder().decode(value).trim());

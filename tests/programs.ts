@@ -86,9 +86,12 @@ export async function ferry(args: string[], options: FerryOptions = {}): Promise
 }
 
 /** Runs `ferryd` to its end: one of its commands that does not serve. */
-export async function ferryd(args: string[], options: { cwd?: string } = {}): Promise<Outcome> {
+export async function ferryd(
+  args: string[],
+  { runsCommands = false, ...options }: { cwd?: string; runsCommands?: boolean } = {},
+): Promise<Outcome> {
   const child = new Deno.Command(DENO, {
-    args: [...programArgs("ferryd"), ...args],
+    args: [...programArgs("ferryd", { runsCommands }), ...args],
     ...options,
     stdin: "null",
     stdout: "piped",
