@@ -130,7 +130,11 @@ export class Handles implements Disposable {
   #close(handle: Handle): void {
     this.#open.delete(handle.inode);
     if (this.#byPath.get(handle.path) === handle) this.#byPath.delete(handle.path);
-    closeSync(handle.descriptor);
+    try {
+      closeSync(handle.descriptor);
+    } catch {
+      // It is closed all the same, and what could not be written is none of a directory's.
+    }
   }
 
   /** Makes the link anew where somebody has cleared it away; whether that was so. */

@@ -6,12 +6,10 @@
  */
 
 import { delay } from "@std/async/delay";
-import { getLogger } from "@logtape/logtape";
 import { type Address, formatAddress } from "../lib/address.ts";
 import { FerryError, toFerryError } from "../lib/errors.ts";
 import type { Admission, Entry } from "./admission.ts";
-
-const logger = getLogger(["ferry", "server"]);
+import { guarded, logFailure } from "./failures.ts";
 
 /** The first and the longest pause after a failed accept, in milliseconds. */
 const BACKOFF = { first: 5, longest: 1000 };
@@ -49,10 +47,10 @@ export interface Listener {
 
 /** What serves one connection. */
 export interface Served {
-  /** Serves until either side ends the connection; resolves when it is closed, and never fails. */
+  /** Serves until either side ends the connection; resolves when it is closed. Only what nobody foresaw fails it. */
   run(): Promise<void>;
   /** Lets what is under way finish, then ends the connection. */
-  drain(): void;
+  drain(): void | Promise<void>;
   /** Ends the connection now. */
   close(reason: FerryError): void;
 }
@@ -121,10 +119,7 @@ export class AcceptLoop<Conn extends AcceptedConn> implements Listener {
       } catch (error) {
         if (signal.aborted) return;
         // Out of file descriptors, or a peer that left before it was accepted: later ones may do better.
-        logger.warn("Cannot accept a connection on {listener}: {reason}", {
-          listener: this.listening.kind,
-          reason: toFerryError(error).reason,
-        });
+        this.#log("Cannot accept a connection on {listener}: {message} ({code})", error);
         await delay(pause, { signal }).catch(() => {});
         pause = Math.min(pause * 2, BACKOFF.longest);
       }
@@ -134,31 +129,31 @@ export class AcceptLoop<Conn extends AcceptedConn> implements Listener {
   #serve(conn: Conn): void {
     const { admission, begin, turnAway } = this.#options;
     let entry: Entry | undefined;
-    let served: Served | undefined;
+    const end = (served?: Served) => {
+      if (served) this.#open.delete(served);
+      entry?.[Symbol.dispose]();
+    };
+    const fail = (error: unknown) => {
+      this.#log("Cannot serve a connection on {listener}: {message} ({code})", error);
+      closeQuietly(conn);
+    };
     try {
       entry = admission.enter(conn.remoteAddr.hostname);
       const { refusal, isTold } = entry;
-      if (!refusal) served = begin(conn);
-      else if (isTold) served = turnAway?.(conn, refusal);
-    } catch (error) {
-      const { code, message } = toFerryError(error);
-      logger.warn("Cannot serve a connection on {listener}: {message} ({code})", {
-        listener: this.listening.kind,
-        code,
-        message,
-      });
-    }
-    if (!served) {
+      const served = refusal ? (isTold ? turnAway?.(conn, refusal) : undefined) : begin(conn);
+      if (served) {
+        this.#open.set(served, served.run().catch(fail).then(() => end(served)));
+        return;
+      }
       closeQuietly(conn);
-      entry?.[Symbol.dispose]();
-      return;
+    } catch (error) {
+      fail(error);
     }
-    const one = served;
-    const end = () => {
-      this.#open.delete(one);
-      entry?.[Symbol.dispose]();
-    };
-    this.#open.set(one, one.run().then(end, end));
+    end();
+  }
+
+  #log(text: string, error: unknown): void {
+    logFailure(text, error, { properties: { listener: this.listening.kind }, level: "warn" });
   }
 
   async #close(drainTimeout: number): Promise<void> {
@@ -168,10 +163,14 @@ export class AcceptLoop<Conn extends AcceptedConn> implements Listener {
     const abandoned = Promise.withResolvers<void>();
     let timer = setTimeout(() => {
       const reason = new FerryError("closed", "the server is shutting down");
-      for (const served of this.#open.keys()) served.close(reason);
+      for (const served of this.#open.keys()) {
+        guarded("end a connection", () => served.close(reason));
+      }
       timer = setTimeout(abandoned.resolve, ENDING_MS);
     }, drainTimeout);
-    for (const served of this.#open.keys()) served.drain();
+    for (const served of this.#open.keys()) {
+      guarded("let a connection end", () => served.drain());
+    }
     await Promise.race([Promise.all(this.#open.values()), abandoned.promise]);
     clearTimeout(timer);
   }

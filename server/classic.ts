@@ -14,6 +14,7 @@ import { IDLE_BUFFER, Wire } from "../lib/wire.ts";
 import { acceptTcp, type Listener, type Served } from "./accept.ts";
 import type { Admission } from "./admission.ts";
 import type { Commands } from "./exec.ts";
+import { logFailure } from "./failures.ts";
 import type { RunningCommand } from "./running_command.ts";
 import { Spool } from "./spool.ts";
 
@@ -88,8 +89,7 @@ class ClassicSession implements Served {
       }
       await this.#wire.closeGracefully();
     } catch (error) {
-      const { code, message } = toFerryError(error);
-      logger.info("{peer} left: {message} ({code})", { peer, code, message });
+      logFailure("{peer} left: {message} ({code})", error, { properties: { peer } });
     } finally {
       this.#wire.close();
       logger.debug("{peer} disconnected", { peer });
@@ -136,9 +136,9 @@ class ClassicSession implements Served {
       const error = toFerryError(reason);
       // What the client did, or what keeps it from being answered, is no answer.
       if (error.code === "closed" || error.code === "timeout") throw error;
-      const { code, message } = error.during(`run ${quote(name)}`);
-      logger.info("{peer}: {message} ({code})", { peer, message, code });
-      await answer.remark(message);
+      const failure = error.during(`run ${quote(name)}`);
+      logFailure("{peer}: {message} ({code})", failure, { properties: { peer } });
+      await answer.remark(failure.message);
     }
     await answer.send(name);
     return bytes.length <= MAX_LINE_BYTES;

@@ -11,11 +11,12 @@ import { type Address, formatAddress } from "../lib/address.ts";
 import { type DatagramSocket, openDatagramSocket } from "../lib/datagram.ts";
 import { upperCase } from "../lib/echo.ts";
 import { BUFFERS } from "../lib/buffers.ts";
-import { FerryError, toFerryError } from "../lib/errors.ts";
+import { FerryError } from "../lib/errors.ts";
 import { Watchdog } from "../lib/watchdog.ts";
 import type { ByteStream } from "../lib/wire.ts";
 import { acceptTcp, type Listener, type Listening, type Served } from "./accept.ts";
 import type { Admission } from "./admission.ts";
+import { guarded, logFailure } from "./failures.ts";
 import { ReflectionGuard, type Refusal } from "./reflection.ts";
 
 const logger = getLogger(["ferry", "server"]);
@@ -105,8 +106,8 @@ class TcpEcho implements Served {
         bytes += count;
       }
     } catch (error) {
-      const { code, message } = this.#reason ?? toFerryError(error);
-      logger.info("{peer} left the echo: {message} ({code})", { peer, message, code });
+      const text = "{peer} left the echo: {message} ({code})";
+      logFailure(text, this.#reason ?? error, { properties: { peer } });
     } finally {
       this.#close();
       logger.debug("{peer} disconnected from the echo after {bytes} bytes", { peer, bytes });
@@ -163,7 +164,7 @@ class UdpEcho implements Listener {
 
   async close(): Promise<void> {
     this.#closed = true;
-    this.#socket.close();
+    guarded("close the UDP echo", () => this.#socket.close());
     await this.#ended;
     if (this.#unanswered.size > 0) this.#report();
   }
@@ -180,9 +181,8 @@ class UdpEcho implements Listener {
         else await this.#socket.send(bytes, from).catch(() => this.#count("cannot be sent"));
       } catch (error) {
         // Some systems report here that an earlier answer did not arrive.
-        logger.debug("The UDP echo cannot receive: {reason}", {
-          reason: toFerryError(error).reason,
-        });
+        const text = "The UDP echo cannot receive: {message} ({code})";
+        logFailure(text, error, { level: "debug" });
         await delay(RETRY_MS);
       }
     }

@@ -4,7 +4,6 @@
  * @module
  */
 
-import { configure, getJsonLinesFormatter, getTextFormatter } from "@logtape/logtape";
 import { formatAddress, isLoopback } from "../lib/address.ts";
 import {
   type CommandSpec,
@@ -25,11 +24,20 @@ import * as config from "./config.ts";
 import { CERT, COMPLETIONS, FERRYD, TOKEN_LIST, TOKEN_NEW, TOKEN_REVOKE } from "./config.ts";
 import { readKeyPair, readTokens, reload } from "./credentials.ts";
 import type { ExecPolicy } from "./exec.ts";
+import { guarded } from "./failures.ts";
+import { LineWriter } from "./line_writer.ts";
+import { logUncaught, startLog } from "./log.ts";
 
 const PREFIX = "FERRYD";
 
 /** How often abandoned partial uploads are looked for. */
 const EXPIRE_EVERY_MS = 10 * 60 * 1000;
+
+/** How long the end of the program waits for whoever reads what it says, in milliseconds. */
+const LAST_WORDS_MS = 1000;
+
+/** What a server says, which waits for nobody to read it. */
+const says = { stdout: new LineWriter(Deno.stdout), stderr: new LineWriter(Deno.stderr) };
 
 /** What is done beside serving, by the words that begin it. */
 const COMMANDS: ReadonlyMap<string, (argv: readonly string[]) => Promise<void>> = new Map([
@@ -53,7 +61,7 @@ function command<Table extends OptionTable>(
 ): [string, (argv: readonly string[]) => Promise<void>] {
   const voice = {
     print: (line: string) => print(`${line}\n`),
-    tell: (line: string) => complain(`ferryd: ${line}\n`),
+    tell: (line: string) => writeAll(Deno.stderr, `ferryd: ${line}\n`),
   };
   return [spec.name.replace("ferryd ", ""), async (argv) => {
     const parsed = parse(spec, argv);
@@ -116,7 +124,8 @@ ferryd token new --help tells more, and so on.
 
 /** Serves until a signal ends it. */
 async function run(options: OptionValues<typeof FERRYD.options>): Promise<void> {
-  await startLog(options.log, options.verbose);
+  await startLog(says.stderr, { format: options.log, verbose: options.verbose });
+  logUncaught();
   const exec = execOptions(options);
   // An executable is given all that ferryd may be told to do.
   if (!exec) Deno.permissions.revokeSync({ name: "run" });
@@ -148,30 +157,38 @@ async function run(options: OptionValues<typeof FERRYD.options>): Promise<void> 
     tokens: readTokens(options),
     tls: await readKeyPair(options),
   });
-  const expire = () => void storage.expireParts(options["partial-ttl"]);
+  const expire = () => {
+    guarded("clear away old parts", () => storage.expireParts(options["partial-ttl"]));
+  };
   expire();
   Deno.unrefTimer(setInterval(expire, EXPIRE_EVERY_MS));
   const stop = Promise.withResolvers<void>();
   onInterrupt(() => stop.resolve(), () => Deno.exit(1));
   const hasSecrets = options["token-file"] !== undefined || options["tls-cert"] !== undefined;
   if (PLATFORM.reload !== undefined && hasSecrets) {
-    Deno.addSignalListener(PLATFORM.reload, () => void reload(server, options));
+    Deno.addSignalListener(PLATFORM.reload, () => {
+      guarded("read the tokens and the certificate anew", () => reload(server, options));
+    });
   }
   for (const { kind, ...address } of server.addresses) {
-    print(`ferryd: listening ${kind} ${formatAddress(address)}\n`);
+    says.stdout.write(`ferryd: listening ${kind} ${formatAddress(address)}\n`);
   }
-  if (storage.readOnly) complain(`ferryd: ${options.root} is read-only: nothing can be uploaded\n`);
+  if (storage.readOnly) {
+    says.stderr.write(`ferryd: ${options.root} is read-only: nothing can be uploaded\n`);
+  }
   const [sessions] = server.addresses;
   if (sessions?.kind === "tcp" && !isLoopback(sessions)) {
-    complain("ferryd: others can connect, and nothing is encrypted: see ferryd cert --help\n");
+    says.stderr.write(
+      "ferryd: others can connect, and nothing is encrypted: see ferryd cert --help\n",
+    );
   }
   if (PLATFORM.leadsToDescriptors && !storage.guarded) {
-    complain(
+    says.stderr.write(
       "ferryd: directories cannot be held open here: a link that another program swaps in during a " +
         "request may be followed\n",
     );
   }
-  print("ferryd: ready\n");
+  says.stdout.write("ferryd: ready\n");
   await stop.promise;
   await server.close({ drainTimeout: options["drain-timeout"] });
 }
@@ -189,24 +206,9 @@ function execOptions(options: OptionValues<typeof FERRYD.options>): ExecPolicy |
   };
 }
 
-/** The log goes to standard error, a line at a time. */
-async function startLog(format: "text" | "json", verbose: boolean): Promise<void> {
-  const formatter = format === "json" ? getJsonLinesFormatter() : getTextFormatter();
-  await configure({
-    sinks: { stderr: (record) => complain(formatter(record)) },
-    loggers: [
-      { category: ["ferry"], sinks: ["stderr"], lowestLevel: verbose ? "debug" : "info" },
-      { category: ["logtape", "meta"], sinks: ["stderr"], lowestLevel: "warning" },
-    ],
-  });
-}
-
+/** Prints what somebody asked for, and waits for whoever reads it. */
 function print(text: string): void {
   writeAll(Deno.stdout, text);
-}
-
-function complain(text: string): void {
-  writeAll(Deno.stderr, text);
 }
 
 function writeAll(to: { writeSync(bytes: Uint8Array): number }, text: string): void {
@@ -214,18 +216,23 @@ function writeAll(to: { writeSync(bytes: Uint8Array): number }, text: string): v
   try {
     for (let done = 0; done < bytes.length;) done += to.writeSync(bytes.subarray(done));
   } catch {
-    // Nobody reads it any more; the server goes on.
+    // Nobody reads it any more.
   }
+}
+
+async function exit(status: number): Promise<never> {
+  await Promise.all([says.stdout, says.stderr].map((lines) => lines.flush(LAST_WORDS_MS)));
+  Deno.exit(status);
 }
 
 if (import.meta.main) {
   try {
     await main(Deno.args);
     // Signal listeners would keep the process alive.
-    Deno.exit(0);
+    await exit(0);
   } catch (error) {
     const { message, exitStatus } = toFerryError(error);
-    complain(`ferryd: ${message}\n`);
-    Deno.exit(exitStatus);
+    says.stderr.write(`ferryd: ${message}\n`);
+    await exit(exitStatus);
   }
 }

@@ -55,6 +55,7 @@ import { type Authority, Identity } from "./auth.ts";
 import { compareManifest } from "./compare.ts";
 import type { Commands } from "./exec.ts";
 import { replyWithOutput } from "./exec_reply.ts";
+import { logFailure } from "./failures.ts";
 import type { Permit } from "./permit.ts";
 import { type ReplyHeader, ReplyQueue } from "./reply_queue.ts";
 import { Uploads } from "./uploads.ts";
@@ -165,8 +166,7 @@ export class Session {
       await this.#replies.settle();
       await this.#wire.closeGracefully();
     } catch (error) {
-      const { code, message } = toFerryError(error);
-      logger.info("{peer} left: {message} ({code})", { peer, code, message });
+      logFailure("{peer} left: {message} ({code})", error, { properties: { peer } });
     }
   }
 
@@ -285,11 +285,8 @@ export class Session {
     return await body.drain(limit).catch(() => false);
   }
 
-  #log({ code, message, cause }: FerryError): void {
-    const { peer } = this.#options;
-    if (code === "internal") {
-      logger.error("{peer}: {message} ({code}): {cause}", { peer, message, code, cause });
-    } else logger.info("{peer}: {message} ({code})", { peer, message, code });
+  #log(error: FerryError): void {
+    logFailure("{peer}: {message} ({code})", error, { properties: { peer: this.#options.peer } });
   }
 
   /** Receives a file. Its reply follows when it is committed; requests behind it are read meanwhile. */

@@ -12,6 +12,7 @@ import { type Address, formatAddress } from "../lib/address.ts";
 import { FerryError, toFerryError } from "../lib/errors.ts";
 import { AcceptLoop, type ConnectionSource, type Listener, type Served } from "./accept.ts";
 import { type Admission, Parting, PARTING_MS } from "./admission.ts";
+import { guarded } from "./failures.ts";
 import { TlsStream } from "./tls_stream.ts";
 
 const logger = getLogger(["ferry", "server"]);
@@ -151,7 +152,9 @@ class TlsSource implements ConnectionSource<TlsStream> {
     if (!handle?.listen) {
       throw new FerryError("internal", "the runtime's listener cannot be roused");
     }
-    const rousing = setInterval(() => handle.listen(BACKLOG), ROUSE_MS);
+    const rousing = setInterval(() => {
+      guarded("rouse the listener", () => handle.listen(BACKLOG));
+    }, ROUSE_MS);
     Deno.unrefTimer(rousing);
     this.#rousing = rousing;
     const bound = this.#server.address() as { address: string; port: number };
@@ -168,8 +171,8 @@ class TlsSource implements ConnectionSource<TlsStream> {
   close(): void {
     this.#closed = true;
     clearInterval(this.#rousing);
-    this.#server.close();
-    for (const stream of this.#waiting) stream.close();
+    guarded("close the listener", () => this.#server.close());
+    for (const stream of this.#waiting) guarded("end a connection", () => stream.close());
     this.#next?.reject(new FerryError("closed", "the listener was closed"));
   }
 
@@ -210,12 +213,10 @@ class Handshake implements Served {
     let late = false;
     const timer = setTimeout(() => {
       late = true;
-      this.#stream.close();
+      guarded("end a connection", () => this.#stream.close());
     }, this.#timeout);
     try {
       await this.#stream.handshake();
-      clearTimeout(timer);
-      this.#served = this.#begin(this.#stream);
     } catch (error) {
       const { cause, reason } = toFerryError(error);
       const peer = formatAddress(this.#stream.remoteAddr);
@@ -227,13 +228,14 @@ class Handshake implements Served {
     } finally {
       clearTimeout(timer);
     }
+    this.#served = this.#begin(this.#stream);
     // Not awaited: what the handshake took is not kept for as long as the connection lasts.
     return this.#served.run();
   }
 
-  drain(): void {
-    if (this.#served) this.#served.drain();
-    else this.#stream.close();
+  drain(): void | Promise<void> {
+    if (this.#served) return this.#served.drain();
+    this.#stream.close();
   }
 
   close(reason: FerryError): void {

@@ -66,9 +66,15 @@ export class TlsStream implements ByteStream {
         allowHalfOpen: true,
       } as ConstructorParameters<typeof TLSSocket>[1],
     );
-    freeWhatWasRead(this.#handle);
+    freeWhatWasRead(this.#handle, (error) => this.#fall(error));
     this.#tls.on("secure", () => this.#handshake.resolve());
-    this.#tls.on("data", (chunk: Uint8Array<ArrayBuffer>) => this.#push(chunk));
+    this.#tls.on("data", (chunk: Uint8Array<ArrayBuffer>) => {
+      try {
+        this.#push(chunk);
+      } catch (error) {
+        this.#fall(error);
+      }
+    });
     this.#tls.on("end", () => this.#end());
     // Who leaves in the handshake is not waited for.
     socket.on("end", () => this.#handshake.reject(new FerryError("closed", "the peer left")));
@@ -170,6 +176,12 @@ export class TlsStream implements ByteStream {
     this.#awake();
   }
 
+  /** Ends it for what went wrong where nobody waits: in a callback of the runtime. */
+  #fall(error: unknown): void {
+    this.#end(toFerryError(error));
+    this.#tls.destroy();
+  }
+
   #awake(): void {
     this.#wake?.();
     this.#wake = undefined;
@@ -188,14 +200,19 @@ function handleOf(socket: Socket): SocketHandle {
 
 /**
  * Frees what was read from the network as soon as it is decrypted. Left to the collector, it makes that look
- * through the whole heap for every few megabytes that come.
+ * through the whole heap for every few megabytes that come. What the decryption throws would end the program: it is
+ * for `onFailure`.
  */
-function freeWhatWasRead(handle: SocketHandle): void {
+function freeWhatWasRead(handle: SocketHandle, onFailure: (error: unknown) => void): void {
   const { onread } = handle;
   if (!onread) return;
   handle.onread = function (bytes) {
-    onread.call(this, bytes);
-    if (bytes instanceof ArrayBuffer) bytes.transfer(0);
+    try {
+      onread.call(this, bytes);
+      if (bytes instanceof ArrayBuffer) bytes.transfer(0);
+    } catch (error) {
+      onFailure(error);
+    }
   };
 }
 
