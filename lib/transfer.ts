@@ -107,10 +107,11 @@ export async function sendSized(
     await wire.writeFrame({ ...header, ...checksumKeys(algorithm, known), total_size: 0 });
     return { checksum: known ?? emptyChecksum(algorithm), size };
   }
-  await wire.writeFrame({ ...header, ...checksumKeys(algorithm, checksum), total_size: size });
+  // What fails before the header has left can still be said in its place.
   if (checksum === null) digest ??= await createDigest(algorithm);
   const digesting = checksum === null ? digest : undefined;
   using pieces = new Pieces({ most: Math.min(size, CHUNK_BYTES), digest: digesting });
+  await wire.writeFrame({ ...header, ...checksumKeys(algorithm, checksum), total_size: size });
   const readNext = (left: number) =>
     pieces.next().then((memory) => fillPiece(source, memory, left));
   let reading = readNext(size);

@@ -97,7 +97,10 @@ export class Wire {
    */
   headerChecksums: "off" | "sent" | "required" = "off";
 
-  /** How many bytes have been handed to the connection. */
+  /** How many bytes this was given to send. */
+  bytesTaken = 0;
+
+  /** How many of them have been handed to the connection. */
   bytesWritten = 0;
 
   /** Frames over an open connection, which the wire owns from now on. */
@@ -376,6 +379,7 @@ export class Wire {
    * @throws {FerryError} `closed`, `timeout`
    */
   async writeBytes(bytes: Uint8Array): Promise<void> {
+    this.bytesTaken += bytes.length;
     // Where memory is short, there is none for a copy.
     if (bytes.length >= SMALL_BUFFER && !BUFFERS.has(OUTPUT_BUFFER)) {
       await this.flush();

@@ -16,7 +16,7 @@ export const FERRYD = {
   summary: "Serve the files of a directory, and take files into it",
   details:
     `On standard output it says where it listens, then "ferryd: ready". The log goes to standard
-error. SIGTERM and SIGINT let transfers under way finish; a second one does not. SIGHUP reads the
+error; where nobody reads it, lines are dropped and counted. SIGTERM and SIGINT let transfers under way finish; a second one does not. SIGHUP reads the
 tokens and the certificate anew, where there are some; connections stay open.
 
 ferryd token and ferryd cert make what is needed for that. ferryd completions SHELL prints what
@@ -45,7 +45,9 @@ lets bash, zsh or fish complete its command line.`,
     "allow-exec": {
       kind: "list",
       value: "COMMAND",
-      help: "a command that clients may run: a name on PATH, or an absolute path (may be repeated)",
+      help:
+        "a command that clients may run: a name on PATH, or an absolute path, not in the root " +
+        "(may be repeated)",
     },
     "allow-shell": {
       kind: "flag",

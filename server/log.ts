@@ -11,6 +11,7 @@ import {
   getTextFormatter,
   type LogRecord,
 } from "@logtape/logtape";
+import { escapeControls } from "../lib/errors.ts";
 import type { LineWriter } from "./line_writer.ts";
 
 /** How the log is written. */
@@ -66,9 +67,5 @@ export function logUncaught(): void {
  * is such a character in JSON, it is in a string, where it may be written like that.
  */
 function oneLine(text: string): string {
-  const escaped = text.trimEnd().replace(
-    /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu,
-    (c) => c === "\n" ? "\\n" : `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
-  return `${escaped}\n`;
+  return `${escapeControls(text.trimEnd().replaceAll("\n", "\\n"))}\n`;
 }

@@ -5,6 +5,7 @@
  */
 
 import { setImmediate } from "node:timers";
+import { toFerryError } from "../lib/errors.ts";
 import type { Wire } from "../lib/wire.ts";
 
 /** The keys of a reply. */
@@ -27,6 +28,9 @@ export class ReplyQueue {
     this.#wire = wire;
   }
 
+  /** A reply that cannot be sent ends the connection: nobody may be reading from it who would hear of that. */
+  readonly #fail = (error: unknown) => this.#wire.close(toFerryError(error));
+
   /** Adds a reply, which must not fail; waits while too many are waiting already. */
   async push(reply: Promise<ReplyHeader>): Promise<void> {
     this.#pending++;
@@ -37,8 +41,7 @@ export class ReplyQueue {
       this.#room?.resolve();
       this.#room = undefined;
     });
-    // A failure is seen by whoever settles the queue.
-    this.#tail.catch(() => {});
+    this.#tail.catch(this.#fail);
     while (this.#pending >= MAX_PENDING_REPLIES) {
       this.#room ??= Promise.withResolvers();
       await this.#room.promise;
@@ -52,7 +55,7 @@ export class ReplyQueue {
     // Not at once: what is in the input buffer may be answered in the same turn, and leave with this.
     setImmediate(() => {
       this.#flushing = false;
-      this.settle().catch(() => {});
+      this.settle().catch(this.#fail);
     });
   }
 

@@ -533,12 +533,16 @@ export class Session {
   /**
    * Sends a reply with a body. Once it has begun there is no room for an error reply: the body ends with
    * an error in its closing header, or the connection ends.
+   *
+   * @throws what keeps it from being begun
    */
   async #stream(action: string, send: () => Promise<void>): Promise<boolean> {
+    const before = this.#wire.bytesTaken;
     try {
       this.#unsent = true;
       await send();
     } catch (error) {
+      if (this.#wire.bytesTaken === before) throw error;
       this.#log(toFerryError(error).during(action));
       // Where the client has left, that has just been told.
       if (this.#wire.writable) await this.#wire.flush().catch(() => {});

@@ -5,6 +5,7 @@ import { FerryError } from "../lib/errors.ts";
 import { setImmediate } from "node:timers";
 import { DENO, programArgs, TempDir } from "./programs.ts";
 import { frame, RawPeer } from "./raw_peer.ts";
+import { RecordedLog } from "./recorded_log.ts";
 
 /** Takes everybody. */
 const admission = new Admission({ maxConnections: 0, maxConnectionsPerSource: 0 });
@@ -118,6 +119,72 @@ Deno.test("AcceptLoop.close() does not wait for a pause after an error", async (
   assertEquals(await Promise.race([loop.close(10_000), late.promise]), undefined);
   clearTimeout(timer);
   assertEquals(source.accepts, 7);
+});
+
+Deno.test("AcceptLoop logs what nobody foresaw of a connection, ends it, and takes the next", async () => {
+  await using log = await RecordedLog.start();
+  const source = new FakeSource();
+  const admission = new Admission({ maxConnections: 0, maxConnectionsPerSource: 0 });
+  const cause = new TypeError("x is undefined");
+  const throws = (): never => {
+    throw cause;
+  };
+  const faults: Partial<Served>[] = [
+    { run: () => Promise.reject(cause) },
+    { run: throws },
+  ];
+  const conns = [...faults, {}].map(() => new FakeConn());
+  const begun = Promise.withResolvers<void>();
+  source.give(...conns);
+  const loop = new AcceptLoop(LISTENING, source, {
+    admission,
+    begin(conn) {
+      const at = conns.indexOf(conn);
+      if (at === faults.length) begun.resolve();
+      return Object.assign(new FakeServed(), faults[at]);
+    },
+  });
+  await begun.promise;
+  assertEquals(conns.map(({ closed }) => closed), [true, true, false]);
+  assertEquals(admission.open, 1);
+  await loop.close(10_000);
+  assertEquals(admission.open, 0);
+  assertEquals(log.records.map(({ properties }) => properties.cause), [cause, cause]);
+});
+
+Deno.test("AcceptLoop.close() ends all connections where one cannot be told to end", async () => {
+  await using log = await RecordedLog.start();
+  const source = new FakeSource();
+  const throws = (): never => {
+    throw new TypeError("x is undefined");
+  };
+  const bad = new FakeServed({ endsWhenDrained: false });
+  const faults = { drain: throws, close: throws };
+  const late = { drain: () => Promise.reject(new TypeError("later")) };
+  const all = [
+    Object.assign(bad, faults),
+    Object.assign(new FakeServed({ endsWhenDrained: false }), late),
+    new FakeServed({ endsWhenDrained: false }),
+  ];
+  const begun = Promise.withResolvers<void>();
+  let count = 0;
+  source.give(...all.map(() => new FakeConn()));
+  const loop = new AcceptLoop(LISTENING, source, {
+    admission,
+    begin() {
+      const served = all[count++]!;
+      if (count === all.length) begun.resolve();
+      return served;
+    },
+  });
+  await begun.promise;
+  const closing = loop.close(1);
+  // The two that can be told end, and the last one is heard of then.
+  await Promise.all(all.slice(1).map((served) => served.run()));
+  assertEquals(all.map(({ told }) => told), [[], ["closed"], ["drain", "closed"]]);
+  bad.end();
+  await closing;
+  assertEquals(log.lines.map((line) => line.split(":")[0]), ["error", "error", "error"]);
 });
 
 Deno.test("AcceptLoop closes a connection that cannot be served, and takes the next", async () => {

@@ -1,0 +1,252 @@
+/**
+ * Faults at chosen moments: everything that a server calls is counted, and one of the calls fails.
+ *
+ * @module
+ */
+
+import type { Bounds, PendingWrite, Storage, StoredFile } from "../../lib/storage.ts";
+
+/** What a call fails with that nobody foresaw. */
+export class InjectedFault extends Error {
+  override readonly name = "InjectedFault";
+}
+
+/** Counts calls, and makes one of them fail. */
+export class Faults {
+  #at = 0;
+  #make: () => Error = () => new InjectedFault("injected");
+  /** How many calls were made. */
+  count = 0;
+  /** Which one has failed, if one has. */
+  struck: string | undefined;
+
+  /** Makes the `at`th call from now on fail; none where it is 0. */
+  arm(at: number, make: () => Error = () => new InjectedFault("injected")): void {
+    this.#at = at;
+    this.#make = make;
+    this.count = 0;
+    this.struck = undefined;
+  }
+
+  /** Counts a call, which fails if it is its turn. */
+  hit(call: string): void {
+    if (++this.count !== this.#at) return;
+    this.struck = call;
+    throw this.#make();
+  }
+}
+
+/** A function of an object as it may be replaced by another one. */
+// deno-lint-ignore no-explicit-any -- whatever it takes
+type Method = (...args: any[]) => any;
+
+/** An object some of whose methods are others; what is called otherwise is its own. */
+function override<T extends object>(
+  target: T,
+  methods: Partial<Record<keyof T, Method>>,
+): T {
+  return new Proxy(target, {
+    get(target, key) {
+      const method = methods[key as keyof T];
+      if (method) return method;
+      const value = Reflect.get(target, key, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+    set: (target, key, value) => Reflect.set(target, key, value, target),
+  });
+}
+
+/** The methods of that name, which fail in their turn: before they have done anything. */
+function before<T extends object>(
+  faults: Faults,
+  target: T,
+  what: string,
+  names: readonly (keyof T)[],
+): Partial<Record<keyof T, Method>> {
+  return Object.fromEntries(names.map((name) => [name, (...args: unknown[]) => {
+    const run = target[name] as Method;
+    // A promise fails where one is given, as the methods of the real thing do.
+    const fail = (error: unknown) => {
+      if (SYNCHRONOUS.includes(String(name))) throw error;
+      return Promise.reject(error);
+    };
+    try {
+      faults.hit(`${what}.${String(name)}`);
+    } catch (error) {
+      return fail(error);
+    }
+    return run.apply(target, args);
+  }])) as Partial<Record<keyof T, Method>>;
+}
+
+/** What throws instead of giving a promise that fails. */
+const SYNCHRONOUS = ["keep", "seek", "parts", "setNoDelay"];
+
+/** A connection as `Deno.listen` gives it. */
+export function faultyConn(conn: Deno.TcpConn, faults: Faults): Deno.TcpConn {
+  return override(conn, {
+    ...before(faults, conn, "connection", ["read", "write", "closeWrite", "setNoDelay"]),
+    // The one that closes is closed; otherwise the fault would be the runtime's.
+    close() {
+      conn.close();
+      faults.hit("connection.close");
+    },
+  });
+}
+
+/** A storage. What it hands out is its own business until somebody has it: that cannot be lost on the way. */
+export function faultyStorage(storage: Storage, faults: Faults): Storage {
+  const names = [
+    "stat",
+    "find",
+    "findAll",
+    "open",
+    "checksum",
+    "assertFits",
+    "create",
+    "resume",
+  ] as const;
+  const methods = before(faults, storage, "storage", [
+    ...names,
+    ...["parts", "remove", "move", "mkdir"] as const,
+  ]);
+  const wrapped =
+    <T extends object>(name: "open" | "create" | "resume", wrap: (what: T) => T) =>
+    async (...args: unknown[]) => {
+      const made = await methods[name]!(...args);
+      return made && wrap(made);
+    };
+  return override(storage, {
+    ...methods,
+    within: (bounds: Bounds) => faultyStorage(storage.within(bounds), faults),
+    open: wrapped<StoredFile>("open", (file) => faultyFile(file, faults)),
+    create: wrapped<PendingWrite>("create", (pending) => faultyWrite(pending, faults)),
+    resume: wrapped<PendingWrite>("resume", (pending) => faultyWrite(pending, faults)),
+    async *list(...args: Parameters<Storage["list"]>) {
+      faults.hit("storage.list");
+      for await (const entry of storage.list(...args)) {
+        yield entry;
+        faults.hit("storage.list, going on");
+      }
+    },
+  });
+}
+
+function faultyFile(file: StoredFile, faults: Faults): StoredFile {
+  return override(file, {
+    ...before(faults, file, "file", ["read", "seek", "assertUnchanged", "remember"]),
+    [Symbol.asyncDispose]: disposal(file, "file", faults),
+  });
+}
+
+function faultyWrite(pending: PendingWrite, faults: Faults): PendingWrite {
+  const { commit, ...methods } = before(faults, pending, "write", [
+    "write",
+    "checkpoint",
+    "keep",
+    "commit",
+  ]);
+  return override(pending, {
+    ...methods,
+    async commit(...args: Parameters<PendingWrite["commit"]>) {
+      const committed = await commit!(...args);
+      faults.hit("write.commit, done");
+      return committed;
+    },
+    [Symbol.asyncDispose]: disposal(pending, "write", faults),
+  });
+}
+
+/** A disposal that has done what it has to before it fails. */
+function disposal(target: AsyncDisposable, what: string, faults: Faults): () => Promise<void> {
+  return async () => {
+    await target[Symbol.asyncDispose]();
+    faults.hit(`${what}.dispose`);
+  };
+}
+
+/** Makes the listeners faulty that are opened until it is disposed of. */
+export function faultyListeners(faults: Faults): Disposable {
+  const listen = (options: Deno.TcpListenOptions) => {
+    const listener = real.listen(options);
+    return override(listener, { accept: async () => faultyConn(await listener.accept(), faults) });
+  };
+  const listenDatagram = (...args: Parameters<typeof Deno.listenDatagram>) => {
+    const conn = real.listenDatagram(...args);
+    return override(conn, {
+      ...before(faults, conn, "datagrams", ["send"]),
+      async receive(buffer: Uint8Array) {
+        const got = await conn.receive(buffer);
+        faults.hit("datagrams.receive");
+        return got;
+      },
+      close() {
+        conn.close();
+        faults.hit("datagrams.close");
+      },
+    });
+  };
+  return replaced({ listen, listenDatagram });
+}
+
+/** Makes the commands faulty that are started until it is disposed of. */
+export function faultyCommands(faults: Faults): Disposable {
+  class Command {
+    readonly #command: Deno.Command;
+
+    constructor(...args: ConstructorParameters<typeof Deno.Command>) {
+      this.#command = new real.Command(...args);
+    }
+
+    spawn(): Deno.ChildProcess {
+      faults.hit("command.spawn");
+      return faultyChild(this.#command.spawn(), faults);
+    }
+  }
+  return replaced({ Command });
+}
+
+const real = {
+  listen: Deno.listen,
+  listenDatagram: Deno.listenDatagram,
+  Command: Deno.Command,
+};
+
+/** Puts something in the place of what Deno has, until it is disposed of. */
+function replaced(fakes: Readonly<Record<string, unknown>>): Disposable {
+  Object.assign(Deno, fakes);
+  return { [Symbol.dispose]: () => void Object.assign(Deno, real) };
+}
+
+function faultyChild(child: Deno.ChildProcess, faults: Faults): Deno.ChildProcess {
+  const status = child.status.then((status) => {
+    faults.hit("child.status");
+    return status;
+  });
+  // That of Deno's own does not count as unhandled either.
+  status.catch(() => {});
+  const through = (name: "stdout" | "stderr") =>
+    override(child[name], {
+      getReader(...args: unknown[]) {
+        const reader = (child[name].getReader as Method)(...args);
+        return override(reader, before(faults, reader, `child.${name}`, ["read", "cancel"]));
+      },
+    });
+  const stdin = () =>
+    override(child.stdin, {
+      getWriter() {
+        const writer = child.stdin.getWriter();
+        return override(writer, before(faults, writer, "child.stdin", ["write", "close", "abort"]));
+      },
+    });
+  const streams = { stdout: through("stdout"), stderr: through("stderr") };
+  return new Proxy(child, {
+    get(target, key) {
+      if (key === "status") return status;
+      if (key === "stdout" || key === "stderr") return streams[key];
+      if (key === "stdin") return stdin();
+      const value = Reflect.get(target, key, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}

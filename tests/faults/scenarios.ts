@@ -1,0 +1,234 @@
+/**
+ * What a client asks for while calls of the server fail. Each scenario can be gone through again behind one that
+ * failed anywhere, by another client, and comes to the same then.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import { openDatagramSocket } from "../../lib/datagram.ts";
+import { type Client, connect, type ConnectOptions, FerryError } from "../../mod.ts";
+import { frame, RawPeer } from "../raw_peer.ts";
+
+/** Where a scenario takes place. */
+export interface Scene {
+  /** Connects to the server, and asks for nothing twice. */
+  connect(options?: ConnectOptions): Promise<Client>;
+  /** Where the listener of a kind is. */
+  address(kind: string): string;
+  /** A token that the server knows. */
+  token: string;
+}
+
+/** Something to be gone through. */
+export interface Scenario {
+  /** What it is about. */
+  readonly name: string;
+  /** How many bytes it moves tells how many of its calls are tried where there is little time. */
+  readonly large?: boolean;
+  /** The files that may be there afterwards, by their names, and what is in them. */
+  readonly files: Readonly<Record<string, Uint8Array>>;
+  /** Goes through it; fails where the server does not do what it is asked. */
+  run(scene: Scene): Promise<void>;
+}
+
+const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+const SMALL = new TextEncoder().encode("hello\n");
+const MIDDLE = Uint8Array.from({ length: 300_000 }, (_, i) => (i * 31) >>> 3);
+/** The parts of files beyond 8 MiB are kept. */
+const LARGE = Uint8Array.from({ length: 9 * 1024 * 1024 }, (_, i) => (i * 31) >>> 5);
+
+async function* pieces(bytes: Uint8Array) {
+  for (let from = 0; from < bytes.length; from += 100_000) {
+    yield bytes.subarray(from, from + 100_000);
+  }
+}
+
+/** Everything that a server writes of a file. */
+class Received {
+  #size = 0;
+  readonly #bytes: Uint8Array;
+
+  constructor(size: number) {
+    this.#bytes = new Uint8Array(size);
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    this.#bytes.set(bytes, this.#size);
+    this.#size += bytes.length;
+    return Promise.resolve();
+  }
+
+  get bytes(): Uint8Array {
+    return this.#bytes.subarray(0, this.#size);
+  }
+}
+
+/** What came, where the connection has not ended in its place. */
+function came<T>(what: T | null): T {
+  if (what === null) throw new FerryError("closed", "the connection ended");
+  return what;
+}
+
+async function assertGets(client: Client, name: string, bytes: Uint8Array): Promise<void> {
+  const out = new Received(bytes.length);
+  await client.get(name, { out });
+  assertEquals(out.bytes.length, bytes.length);
+  assertEquals(out.bytes.every((byte, at) => byte === bytes[at]), true);
+}
+
+const ALWAYS = { overwrite: "always" } as const;
+
+/** Begins to send {@linkcode LARGE} and leaves in its midst. */
+async function cut({ address }: Scene, as: string): Promise<void> {
+  const [, port] = address("tcp").split(":");
+  using peer = await RawPeer.connect(Number(port));
+  const put = { op: "put", filename: as, overwrite: "always", total_size: LARGE.length };
+  await peer.send(frame({ ...put, size: LARGE.length, md5: null }));
+  await peer.send(LARGE.subarray(0, 8_500_000));
+  await peer.end();
+  await peer.readAll();
+}
+
+/** All of them. */
+export const SCENARIOS: readonly Scenario[] = [
+  {
+    name: "greeting, token, ping",
+    files: {},
+    async run({ connect, token }) {
+      await using client = await connect({ token });
+      await client.ping();
+    },
+  },
+  {
+    name: "small files",
+    files: { "small/a": SMALL, "small/b": SMALL, "small/c": new Uint8Array() },
+    async run({ connect }) {
+      await using client = await connect();
+      await client.put(SMALL, { as: "small/a" });
+      await client.put(SMALL, { as: "small/b", ...ALWAYS });
+      await client.put(new Uint8Array(), { as: "small/c", overwrite: "different" });
+      await assertGets(client, "small/a", SMALL);
+      await assertGets(client, "small/c", new Uint8Array());
+      assertEquals((await client.stat("small/b")).size, SMALL.length);
+    },
+  },
+  {
+    name: "a file that is offered, and one that is streamed",
+    files: { "middle/a": MIDDLE, "middle/b": MIDDLE },
+    async run({ connect }) {
+      await using client = await connect();
+      await client.put(MIDDLE, { as: "middle/a", ...ALWAYS });
+      await client.put(pieces(MIDDLE), { as: "middle/b", ...ALWAYS });
+      await assertGets(client, "middle/a", MIDDLE);
+    },
+  },
+  {
+    name: "a file that goes on where it was cut",
+    files: { large: LARGE },
+    large: true,
+    async run(scene) {
+      await cut(scene, "large");
+      await using client = await scene.connect();
+      await client.put(LARGE, { as: "large", ...ALWAYS });
+      await client.remove("large");
+    },
+  },
+  {
+    name: "directories, lists, moves and removals",
+    files: { "tree/a": SMALL, "tree/deep/b": SMALL, "tree/c": SMALL },
+    async run({ connect }) {
+      await using client = await connect();
+      await client.mkdir("tree/deep");
+      await client.put(SMALL, { as: "tree/a", ...ALWAYS });
+      await client.move("tree/a", "tree/deep/b", ALWAYS);
+      const names: string[] = [];
+      for await (const { filename } of client.list("tree", { recursive: true })) {
+        names.push(filename);
+      }
+      assertEquals(names.includes("tree/deep/b"), true);
+      for await (const _part of client.listParts());
+      await client.remove("tree", { recursive: true });
+    },
+  },
+  {
+    name: "a directory that is compared",
+    files: { "compared/one": SMALL, "compared/two": MIDDLE },
+    async run({ connect }) {
+      await using dir = new TemporaryTree({ one: SMALL, two: MIDDLE });
+      await using client = await connect();
+      // What failed before may have left the same there, with another time.
+      for (const overwrite of ["always", "different"] as const) {
+        await client.putTree(dir.path, { as: "compared", overwrite });
+      }
+    },
+  },
+  {
+    name: "commands",
+    files: {},
+    async run({ connect }) {
+      await using client = await connect();
+      const { stdout } = await client.exec(["cat"], { stdin: pieces(SMALL) });
+      assertEquals(text(stdout), "hello\n");
+      const { exitCode, stderr } = await client.exec({ shell: "echo err >&2; exit 3" });
+      assertEquals([exitCode, text(stderr)], [3, "err\n"]);
+    },
+  },
+  {
+    name: "classic exec",
+    files: {},
+    async run({ address }) {
+      using peer = await RawPeer.connect(Number(address("classic-exec").split(":")[1]));
+      await peer.send("echo hello");
+      const { header, body } = came(await peer.receive());
+      if (text(body).startsWith("ferryd: ")) throw new FerryError("io", text(body));
+      assertEquals([header.total_size, text(body)], [6, "hello\n"]);
+      await peer.end();
+      assertEquals((await peer.readAll()).length, 0);
+    },
+  },
+  {
+    name: "the echo over TCP",
+    files: {},
+    async run({ address }) {
+      using peer = await RawPeer.connect(Number(address("tcp-echo").split(":")[1]));
+      await peer.send("hello");
+      assertEquals(text(came(await peer.read(5))), "HELLO");
+      await peer.end();
+      assertEquals((await peer.readAll()).length, 0);
+    },
+  },
+  {
+    name: "the echo over UDP",
+    files: {},
+    async run({ address }) {
+      const [hostname, port] = address("udp-echo").split(":");
+      using socket = await openDatagramSocket({ hostname: "127.0.0.1", port: 0 });
+      const to = { hostname: hostname!, port: Number(port) };
+      // A datagram may be lost, and one that a fault met is: the next one is not.
+      await socket.send(SMALL, to);
+      await socket.send(SMALL, to);
+      assertEquals(text(came(await socket.receive()).bytes), "HELLO\n");
+    },
+  },
+];
+
+/** A directory with files in it. */
+class TemporaryTree implements AsyncDisposable {
+  readonly path = Deno.makeTempDirSync({ prefix: "ferry-" });
+
+  constructor(files: Readonly<Record<string, Uint8Array>>) {
+    for (const [name, bytes] of Object.entries(files)) {
+      Deno.writeFileSync(`${this.path}/${name}`, bytes);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.path, { recursive: true });
+  }
+}
+
+/** How the scenarios' clients connect: what fails is not repeated, or the fault would hide. */
+export function connector(server: string): Scene["connect"] {
+  return (options = {}) => connect(server, { retries: 0, timeout: 20_000, ...options });
+}
