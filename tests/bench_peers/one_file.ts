@@ -150,10 +150,13 @@ async function ferryContestant(
       : ["get", "file", "--out", ends.local, "--durability", durability],
     ...credentials?.client ?? [],
   ];
-  // The server computes the md5 of a file that it does not know, and remembers it.
-  if (direction === "get" && known) {
-    await ferry(["stat", "file", ...credentials?.client ?? []], { server: address });
-  }
+  const ask = (...command: string[]) =>
+    ferry([...command, ...credentials?.client ?? []], { server: address });
+  // The server computes the md5 of a file that it does not know, and remembers it as soon as the last change of
+  // the file is long enough ago.
+  while (
+    direction === "get" && known && !(await ask("ls", "--json")).stdout.includes('"md5":"')
+  ) await ask("stat", "file");
   return {
     name,
     ...target(bench, direction, ends),
