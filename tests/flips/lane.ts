@@ -48,6 +48,8 @@ export class Lane implements AsyncDisposable {
   readonly #cwd = this.#dir.join("cwd");
   readonly #storage: FsStorage;
   #before: Snapshot = {};
+  /** What there is now. */
+  #now: Snapshot = {};
   /** What stands in the directories at first, as JSON. */
   #furnished = "";
 
@@ -96,14 +98,15 @@ export class Lane implements AsyncDisposable {
     }
     link.client.close();
     await running;
-    return { ...outcome, files: this.#look(state), network: link };
+    this.#now = this.#look();
+    const files = state ? { ...this.#now, state: state() } : this.#now;
+    return { ...outcome, files, network: link };
   }
 
   /** Puts the files of an operation in their places, where others are or none. */
   #furnish({ root = {}, local = {} }: Operation): void {
     const wanted = JSON.stringify([root, local], bytesAsNumbers);
-    const now = this.#look();
-    if (this.#furnished === wanted && sameSnapshot(now, this.#before)) return;
+    if (this.#furnished === wanted && sameSnapshot(this.#now, this.#before)) return;
     // What the client has is newer.
     const places = [[this.#root, root, TIME], [this.#cwd, local, TIME + 1]] as const;
     for (const [directory, tree, time] of places) {
@@ -116,12 +119,11 @@ export class Lane implements AsyncDisposable {
     this.#before = this.#look();
   }
 
-  #look(state?: () => string): Snapshot {
+  #look(): Snapshot {
     const seen: Record<string, string> = {};
     for (const [side, directory] of [["server", this.#root], ["client", this.#cwd]] as const) {
       for (const [name, what] of walk(directory)) seen[`${side}: ${name}`] = what;
     }
-    if (state) seen.state = state();
     return seen;
   }
 

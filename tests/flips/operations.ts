@@ -184,8 +184,8 @@ export function forgetful(storage: Storage): Storage {
   });
 }
 
-/** All of them. What they share is given back with the stack. */
-export async function operations(stack: AsyncDisposableStack): Promise<readonly Operation[]> {
+/** Those about the content of files, and about clients and commands. What they share is given back with the stack. */
+export async function fileOperations(stack: AsyncDisposableStack): Promise<readonly Operation[]> {
   const part = stack.use(new Part());
   const grants = grantEverywhere(["read"]);
   const { token: text, record } = await newToken({ name: "flips", grants, expires: null });
@@ -249,6 +249,22 @@ export async function operations(stack: AsyncDisposableStack): Promise<readonly 
       run: (client, cwd) => client.get("f", { out: `${cwd}/f`, algorithm: "xxh128" }),
     },
     {
+      name: "exec",
+      served: running,
+      run: (client) => client.exec(["echo", "x"], { timeout: TIME_LIMIT }),
+    },
+    {
+      name: "exec with an input",
+      served: running,
+      run: (client) => client.exec({ shell: "cat" }, { stdin: SMALL }),
+    },
+  ];
+}
+
+/** Those about names, and about many files. */
+export function directoryOperations(): readonly Operation[] {
+  return [
+    {
       name: "list",
       root: TREE,
       run: (client) => Array.fromAsync(client.list("t", { recursive: true })),
@@ -302,16 +318,6 @@ export async function operations(stack: AsyncDisposableStack): Promise<readonly 
       },
     },
     { name: "mkdir", run: (client) => client.mkdir("d/e") },
-    {
-      name: "exec",
-      served: running,
-      run: (client) => client.exec(["echo", "x"], { timeout: TIME_LIMIT }),
-    },
-    {
-      name: "exec with an input",
-      served: running,
-      run: (client) => client.exec({ shell: "cat" }, { stdin: SMALL }),
-    },
   ];
 }
 

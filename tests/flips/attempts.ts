@@ -1,0 +1,118 @@
+/**
+ * Every message of an operation is damaged: a bit of its header is turned, or all of it is lost. What comes of
+ * it has to be an error or the right result. `FERRY_FLIPS=all` tries each bit, else there is a sample.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { randomNumbers } from "../faulty_peer.ts";
+import { Lane, type Outcome, sameSnapshot } from "./lane.ts";
+import type { Damage, Direction } from "./network.ts";
+import type { Operation } from "./operations.ts";
+
+/** Whether everything is tried; else it is some bits, and some losses, of each operation. */
+const ALL = Deno.env.get("FERRY_FLIPS") === "all";
+const SAMPLE = { bits: 25, losses: 3 };
+
+/** How many conversations there are at the same time: some wait for something that was lost. */
+const LANES = 6;
+
+/** The messages of one direction, and what of them is header. */
+function messagesIn(bytes: Uint8Array<ArrayBuffer>): { from: number; body: number; to: number }[] {
+  const messages = [];
+  const view = new DataView(bytes.buffer);
+  for (let from = 0; from < bytes.length;) {
+    const body = from + 4 + view.getInt32(from, true);
+    const header = JSON.parse(new TextDecoder().decode(bytes.subarray(from + 4, body)));
+    const to = body + (header.total_size ?? 0);
+    messages.push({ from, body, to });
+    from = to;
+  }
+  return messages;
+}
+
+/** All that can be damaged of a conversation. */
+function damages({ greets }: Operation, { network }: Outcome): Damage[] {
+  return (["up", "down"] as Direction[]).flatMap((direction) => {
+    const messages = messagesIn(network.seen(direction)).slice(greets ? 0 : 1);
+    return messages.flatMap(({ from, body, to }): Damage[] => [
+      { direction, lost: { from, to } },
+      ...Array.from({ length: 8 * (body - from) }, (_, i) => ({ direction, bit: 8 * from + i })),
+    ]);
+  });
+}
+
+function sample(all: readonly Damage[], seed: number): readonly Damage[] {
+  if (ALL) return all;
+  const random = randomNumbers(seed);
+  const some = (from: readonly Damage[], count: number) =>
+    Array.from({ length: count }, () => from[random(from.length)]!);
+  const losses = all.filter((damage) => "lost" in damage);
+  return [...some(all, SAMPLE.bits), ...some(losses, SAMPLE.losses)];
+}
+
+/** What is wrong with what came of damage; undefined where all is well. */
+function flaw(outcome: Outcome, right: Outcome, before: Outcome["files"]): string | undefined {
+  const { code, result, files } = outcome;
+  if (code === "ok") {
+    if (result !== right.result) return `the result is ${result}, and not ${right.result}`;
+    if (!sameSnapshot(files, right.files)) {
+      return `there is ${JSON.stringify(files)}, and not ${JSON.stringify(right.files)}`;
+    }
+    return undefined;
+  }
+  if (code === "internal") return `nobody foresaw ${result}`;
+  for (const name of new Set([...Object.keys(files), ...Object.keys(before)])) {
+    if (name === "state" && files[name] === "") continue;
+    // A directory may be there although what was to be in it is not.
+    if (files[name] === "directory" && before[name] === undefined) continue;
+    if (files[name] !== before[name] && files[name] !== right.files[name]) {
+      return `after ${result}, ${name} is ${files[name]}, which was ${before[name]}`;
+    }
+  }
+  return undefined;
+}
+
+async function tryAll(lanes: readonly Lane[], operation: Operation, seed: number): Promise<void> {
+  const [first] = lanes as [Lane];
+  // What a server finds out the first time it knows the second time.
+  await first.converse(operation);
+  const right = await first.converse(operation);
+  assertEquals(right.code, "ok", right.result);
+  const tries = sample(damages(operation, right), seed).values();
+  const codes = new Map<string, number>();
+  const flaws: string[] = [];
+  const ends = await Promise.allSettled(lanes.map(async (lane) => {
+    await lane.converse(operation);
+    for (const damage of tries) {
+      let outcome = await lane.converse(operation, damage);
+      // On a busy machine a side may have given up before.
+      for (let again = 0; !outcome.network.hit() && again < 5; again++) {
+        outcome = await lane.converse(operation, damage);
+      }
+      assert(outcome.network.hit(), `${JSON.stringify(damage)} was not reached: ${outcome.result}`);
+      codes.set(outcome.code, (codes.get(outcome.code) ?? 0) + 1);
+      const wrong = flaw(outcome, right, lane.before);
+      if (wrong !== undefined) flaws.push(`${JSON.stringify(damage)}: ${wrong}`);
+    }
+  }));
+  for (const end of ends) if (end.status === "rejected") throw end.reason;
+  if (ALL) {
+    const counts = [...codes].map(([code, count]) => `${code} ${count}`);
+    console.log(`${operation.name}: ${counts.join(", ")}`);
+  }
+  assertEquals(flaws.slice(0, 10), []);
+}
+
+/** Tests operations, one by one. */
+export async function tryEach(
+  t: Deno.TestContext,
+  operations: readonly Operation[],
+): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  const lanes = Array.from({ length: LANES }, () => stack.use(new Lane()));
+  for (const [turn, operation] of operations.entries()) {
+    await t.step(operation.name, () => tryAll(lanes, operation, turn));
+  }
+}
