@@ -50,7 +50,7 @@ async function answers(port: number, ...messages: (Uint8Array | Record<string, u
 }
 
 /** A header with its checksum, as bytes. */
-function withChecksum(json: string): Uint8Array<ArrayBuffer> {
+function withChecksum(json: string): Uint8Array {
   const bytes = utf8.encode(makeRoom(json));
   addChecksum(bytes);
   return bytes;
