@@ -11,22 +11,25 @@
 import { closeSync, constants, fsync, openSync } from "node:fs";
 import { DescriptorFile, settled } from "./descriptor_file.ts";
 import { FerryError, toFerryError } from "./errors.ts";
-import { type Handle, Handles, inodeOf, openDirectory } from "./handles.ts";
+import { type Handle, Handles, inodeOf } from "./handles.ts";
 import { LocalFile } from "./local_file.ts";
 import { basename } from "./path.ts";
-import { type ChangedDirectory, type CreatedFile, openExactly, syncDirectory } from "./staging.ts";
+import {
+  type ChangedDirectory,
+  type CreatedFile,
+  isTaken,
+  openExactly,
+  syncDirectory,
+} from "./staging.ts";
 
 /** A directory, held until it is disposed of. */
 export class Directory implements ChangedDirectory, Disposable {
-  /** What tells it from other directories. */
-  readonly identity: string;
   readonly #path: string;
   readonly #handles: Handles | undefined;
   readonly #handle: Handle | undefined;
   #held = true;
 
-  private constructor(identity: string, path: string, handles?: Handles, handle?: Handle) {
-    this.identity = identity;
+  private constructor(path: string, handles?: Handles, handle?: Handle) {
     this.#path = path;
     this.#handles = handles;
     this.#handle = handle;
@@ -41,12 +44,11 @@ export class Directory implements ChangedDirectory, Disposable {
   static open(path: string): Directory {
     const handles = Handles.open();
     const base = path.replace(/\/$/, "");
-    if (!handles) return new Directory(base, base);
+    if (!handles) return new Directory(base);
     try {
-      const inode = inodeOf(Deno.statSync(path));
-      const handle = handles.hold(inode, path, () => openDirectory(path));
+      const handle = handles.hold(inodeOf(Deno.statSync(path)), path);
       if (!handle) throw new FerryError("io", "it was replaced while it was opened");
-      return new Directory(inode, base, handles, handle);
+      return new Directory(base, handles, handle);
     } catch (error) {
       handles[Symbol.dispose]();
       throw error;
@@ -61,6 +63,11 @@ export class Directory implements ChangedDirectory, Disposable {
   /** A path that leads to it. Where it is pinned that is a link. */
   get path(): string {
     return this.#handle ? `${this.#handles!.path}/${this.#handle.descriptor}` : this.#path || "/";
+  }
+
+  /** What tells it from other directories that are held. */
+  get identity(): string {
+    return this.#handle ? `${this.#handle.descriptor}` : this.#path;
   }
 
   /** Where it was found: a path without links, which may lead elsewhere by now. */
@@ -78,14 +85,59 @@ export class Directory implements ChangedDirectory, Disposable {
     return `${this.#path}/${name}`;
   }
 
-  /** The identity of a directory in it; `info` is what was seen there. */
-  identityAt(name: string, info: Deno.FileInfo): string {
-    return this.#handle ? inodeOf(info) : `${this.#path}/${name}`;
+  /** Whether it is a directory of our own, by whatever name it was found. */
+  isOurs(own: Directory): boolean {
+    if (!this.#handle || !own.#handle) return this.#path === own.#path;
+    if (this.#handle.inode !== own.#handle.inode) return false;
+    if (this.#handles!.standTogether(this.#handle, own.#handle)) return true;
+    // It was mounted at another place as well, or is another directory of the same numbers.
+    return own.showsAt(this.path) ?? true;
   }
 
-  /** The identity of the directory of our own that makes this work, and that nobody else should reach. */
-  get own(): string | undefined {
-    return this.#handles?.inode;
+  /** The same of an entry of it; `info` is what was seen there. */
+  hasOurs(name: string, info: Deno.FileInfo, own: Directory): boolean {
+    if (!this.#handle || !own.#handle) return this.#byName(name) === own.#path;
+    if (!info.isDirectory || inodeOf(info) !== own.#handle.inode) return false;
+    using entry = this.enter(name, info);
+    // What was replaced meanwhile may be anything.
+    return entry?.isOurs(own) ?? true;
+  }
+
+  /**
+   * Whether a directory of our own is what a path leads to: what is made in the one shows in the other then.
+   *
+   * @returns undefined where nothing can be made in it
+   */
+  showsAt(path: string): boolean | undefined {
+    const name = `.${crypto.randomUUID()}`;
+    try {
+      Deno.mkdirSync(this.at(name));
+    } catch {
+      return undefined;
+    }
+    try {
+      return isTaken(`${path}/${name}`);
+    } catch {
+      return undefined;
+    } finally {
+      Deno.removeSync(this.at(name));
+    }
+  }
+
+  /** The directory of our own that makes this work, and that nobody else should reach. */
+  get own(): Directory | undefined {
+    const handles = this.#handles;
+    return handles && new Directory(handles.own.path, handles, handles.own);
+  }
+
+  /** Where the system says that it stands; undefined where it goes by its path. */
+  get place(): string | undefined {
+    return this.#handle && this.#handles!.placeOf(this.#handle.descriptor);
+  }
+
+  /** Opens it again by its path, with all that is held with it: see {@linkcode Handles.openAgain}. */
+  openAgain(): void {
+    this.#handles?.openAgain();
   }
 
   /**
@@ -95,11 +147,10 @@ export class Directory implements ChangedDirectory, Disposable {
    * @throws what the runtime throws
    */
   enter(name: string, info: Deno.FileInfo): Directory | undefined {
-    const identity = this.identityAt(name, info);
-    const path = `${this.#path}/${name}`;
-    if (!this.#handles) return new Directory(identity, path);
-    const handle = this.#handles.hold(identity, path, () => openDirectory(this.at(name)));
-    return handle && new Directory(identity, path, this.#handles, handle);
+    const path = this.#byName(name);
+    if (!this.#handles) return new Directory(path);
+    const handle = this.#handles.hold(inodeOf(info), path, this.#handle);
+    return handle && new Directory(path, this.#handles, handle);
   }
 
   /**
@@ -111,13 +162,13 @@ export class Directory implements ChangedDirectory, Disposable {
   known(name: string): Directory | undefined {
     const path = `${this.#path}/${name}`;
     const handle = this.#handles?.holdAt(path);
-    return handle && new Directory(handle.inode, path, this.#handles, handle);
+    return handle && new Directory(path, this.#handles, handle);
   }
 
   /** Holds it once more, to be disposed of by itself. */
   hold(): Directory {
     if (this.#handle) this.#handle.users++;
-    return new Directory(this.identity, this.#path, this.#handles, this.#handle);
+    return new Directory(this.#path, this.#handles, this.#handle);
   }
 
   /**
@@ -127,11 +178,16 @@ export class Directory implements ChangedDirectory, Disposable {
    * @throws {FerryError} what keeps it from being opened; that may have been something else
    */
   open(name: string, seen: Deno.FileInfo): LocalFile | undefined {
-    const file = this.#handle
+    let descriptor: number | undefined;
+    let file: LocalFile;
+    if (this.#handle) {
       // It may be a named pipe by now, and whoever opens one waits for its other end.
-      ? LocalFile.of(openedFile(this.#byName(name), constants.O_RDONLY | constants.O_NONBLOCK))
-      : LocalFile.open(this.at(name));
-    if (inodeOf(file.info) === inodeOf(seen)) return file;
+      descriptor = openSync(this.#byName(name), constants.O_RDONLY | constants.O_NONBLOCK);
+      file = LocalFile.of(new DescriptorFile(descriptor));
+    } else file = LocalFile.open(this.at(name));
+    const isIn = descriptor === undefined ||
+      this.#handles!.standsIn(this.#handle!, name, descriptor);
+    if (isIn && inodeOf(file.info) === inodeOf(seen)) return file;
     void file[Symbol.asyncDispose]();
     return undefined;
   }
@@ -213,8 +269,4 @@ export class Directory implements ChangedDirectory, Disposable {
     this[Symbol.dispose]();
     this.#handles?.[Symbol.dispose]();
   }
-}
-
-function openedFile(path: string, flags: number): DescriptorFile {
-  return new DescriptorFile(openSync(path, flags));
 }

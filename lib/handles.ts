@@ -12,7 +12,7 @@
 import { closeSync, constants, existsSync, fstatSync, openSync } from "node:fs";
 import { FerryError } from "./errors.ts";
 import { tryLock } from "./file_lock.ts";
-import { dirname } from "./path.ts";
+import { basename, dirname } from "./path.ts";
 import { PLATFORM } from "./platform.ts";
 
 /** How many directories that nobody uses are kept open, and for how many milliseconds. */
@@ -21,17 +21,21 @@ const IDLE = { count: 64, time: 1000 };
 /** Linux's flag for a descriptor that only leads somewhere, and takes no permission to read what is there. */
 const O_PATH = 0o10000000;
 
-/** What tells a file or a directory from all others, as long as it exists. */
+/**
+ * Device and inode. Where they differ, two files or directories are two. Where they are equal, they are one on
+ * most file systems; but some show several directories under the same numbers, as bindfs does with the
+ * subvolumes of btrfs: those differ in where they stand.
+ */
 export function inodeOf({ dev, ino }: { dev: number; ino: number | null }): string {
   return `${dev}:${ino}`;
 }
 
 /** A directory that is open. */
 export interface Handle {
-  /** What tells it from others. */
-  inode: string;
-  /** Where it was found. */
-  path: string;
+  /** Its device and inode. */
+  readonly inode: string;
+  /** Where it was found, in a path without links. */
+  readonly path: string;
   /** Its descriptor. */
   descriptor: number;
   /** How many hold it. */
@@ -40,8 +44,11 @@ export interface Handle {
 
 /** The directories that are open, and the link that leads to them. */
 export class Handles implements Disposable {
-  readonly #open = new Map<string, Handle>();
+  readonly #open = new Set<Handle>();
+  /** Those that were opened last at a path. */
   readonly #byPath = new Map<string, Handle>();
+  /** Descriptors in place of which others were opened; paths by way of them may still be in use. */
+  readonly #retired: number[] = [];
   #own: Own;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
@@ -61,27 +68,70 @@ export class Handles implements Disposable {
     return `${this.#own.path}/fd`;
   }
 
-  /** What tells the temporary directory from others; nobody else should reach it. */
-  get inode(): string {
-    return this.#own.inode;
+  /** The temporary directory, which nobody else should reach. */
+  get own(): Handle {
+    return this.#own.handle;
   }
 
-  /** The handle of a directory; undefined where `open` opens nothing, or something else. */
-  hold(inode: string, path: string, open: () => number | undefined): Handle | undefined {
-    let handle = this.#open.get(inode);
-    if (!handle) {
-      const descriptor = open();
-      if (descriptor === undefined) return undefined;
-      using opened = new DisposableStack();
-      opened.defer(() => closeSync(descriptor));
-      if (inodeOf(fstatSync(descriptor)) !== inode) return undefined;
-      opened.move();
-      handle = { inode, path, descriptor, users: 0 };
-      this.#open.set(inode, handle);
-      this.#byPath.set(path, handle);
-    }
-    handle.users++;
+  /**
+   * The handle of a directory that was seen at a path.
+   *
+   * @param above the directory that it stands in; undefined for one at the top
+   * @returns undefined where something else stands there by now
+   * @throws what the runtime throws
+   */
+  hold(inode: string, path: string, above?: Handle): Handle | undefined {
+    const known = this.holdAt(path);
+    if (known?.inode === inode) return known;
+    if (known) this.release(known);
+    const name = basename(path);
+    const descriptor = openDirectory(above ? `${this.path}/${above.descriptor}/${name}` : path);
+    if (descriptor === undefined) return undefined;
+    using opened = new DisposableStack();
+    opened.defer(() => closeSync(descriptor));
+    if (inodeOf(fstatSync(descriptor)) !== inode) return undefined;
+    // The runtime goes by a name that it resolves first, and equal numbers are not the same directory everywhere.
+    if (above && !this.standsIn(above, name, descriptor)) return undefined;
+    opened.move();
+    const handle = { inode, path, descriptor, users: 1 };
+    this.#open.add(handle);
+    this.#byPath.set(path, handle);
     return handle;
+  }
+
+  /** Whether what is open is the entry of that name of a directory. */
+  standsIn(directory: Handle, name: string, descriptor: number): boolean {
+    const place = this.placeOf(descriptor);
+    if (place === undefined) return false;
+    // Its own name may have changed since it was found.
+    const isIn = (path = "") => place === `${path === "/" ? "" : path}/${name}`;
+    return isIn(directory.path) || isIn(this.placeOf(directory.descriptor));
+  }
+
+  /** Whether two open directories stand at one path by now, as the system tells; a directory has no other one. */
+  standTogether(one: Handle, other: Handle): boolean {
+    const place = this.placeOf(one.descriptor);
+    return place !== undefined && place === this.placeOf(other.descriptor);
+  }
+
+  /**
+   * Opens all directories that are held once more by their paths, where a file system was mounted anew. What is
+   * under way by the old mount fails.
+   */
+  openAgain(): void {
+    for (const handle of [...this.#open]) {
+      if (handle.users === 0) {
+        this.#close(handle);
+        continue;
+      }
+      const descriptor = openDirectory(handle.path);
+      if (descriptor === undefined) continue;
+      if (inodeOf(fstatSync(descriptor)) !== handle.inode) closeSync(descriptor);
+      else {
+        this.#retired.push(handle.descriptor);
+        handle.descriptor = descriptor;
+      }
+    }
   }
 
   /** The handle of a directory that is open and still stands at a path. */
@@ -105,10 +155,10 @@ export class Handles implements Disposable {
   /** Ends what {@linkcode Handles.hold} began. */
   release(handle: Handle): void {
     if (--handle.users > 0) return;
-    if (this.#closed) return this.#close(handle);
+    if (this.#closed || this.#byPath.get(handle.path) !== handle) return this.#close(handle);
     // The one that was released longest ago comes first.
-    this.#open.delete(handle.inode);
-    this.#open.set(handle.inode, handle);
+    this.#open.delete(handle);
+    this.#open.add(handle);
     if (this.#open.size > IDLE.count) this.#closeOldest();
     // A directory that is kept open cannot be unmounted, for one.
     if (this.#timer !== undefined) return;
@@ -120,15 +170,15 @@ export class Handles implements Disposable {
   }
 
   #closeOldest(): void {
-    for (const handle of this.#open.values()) if (handle.users === 0) return this.#close(handle);
+    for (const handle of this.#open) if (handle.users === 0) return this.#close(handle);
   }
 
   #closeIdle(): void {
-    for (const handle of [...this.#open.values()]) if (handle.users === 0) this.#close(handle);
+    for (const handle of [...this.#open]) if (handle.users === 0) this.#close(handle);
   }
 
   #close(handle: Handle): void {
-    this.#open.delete(handle.inode);
+    this.#open.delete(handle);
     if (this.#byPath.get(handle.path) === handle) this.#byPath.delete(handle.path);
     try {
       closeSync(handle.descriptor);
@@ -142,7 +192,7 @@ export class Handles implements Disposable {
     if (existsSync(this.path)) return false;
     const own = makeOwn();
     if (!own) throw new FerryError("io", "the system's directory for temporary files is gone");
-    this.#own.lock.close();
+    closeOwn(this.#own);
     this.#own = own;
     return true;
   }
@@ -153,8 +203,9 @@ export class Handles implements Disposable {
     this.#closed = true;
     clearTimeout(this.#timer);
     this.#closeIdle();
+    for (const descriptor of this.#retired) closeSync(descriptor);
     removeOwn(this.#own.path);
-    this.#own.lock.close();
+    closeOwn(this.#own);
   }
 }
 
@@ -183,7 +234,7 @@ const LEFT_BEHIND_MS = 60_000;
 /** A temporary directory with the link `fd` in it. */
 interface Own {
   path: string;
-  inode: string;
+  handle: Handle;
   /** A lock on it: what clears old temporary files away leaves alone what is locked. */
   lock: Deno.FsFile;
 }
@@ -206,10 +257,12 @@ function makeOwn(): Own | undefined {
     // By the number of the process it is one link less every time.
     Deno.symlinkSync(`${Deno.realPathSync(`${path}/self`)}/fd`, `${path}/fd`);
     if (!leadsToWhatIsOpen(path)) return undefined;
-    const inode = inodeOf(lock.statSync());
+    const descriptor = openDirectory(path)!;
+    made.defer(() => closeSync(descriptor));
     removeLeftBehind(path);
     made.move();
-    return { path, inode, lock };
+    const handle = { inode: inodeOf(lock.statSync()), path, descriptor, users: 1 };
+    return { path, handle, lock };
   } catch {
     // Nowhere safe to put it, no /proc, or a runtime whose descriptors are not the system's.
     return undefined;
@@ -260,6 +313,11 @@ function leadsToWhatIsOpen(path: string): boolean {
     }
   }
   return true;
+}
+
+function closeOwn({ handle, lock }: Own): void {
+  closeSync(handle.descriptor);
+  lock.close();
 }
 
 function removeOwn(path: string): void {

@@ -16,6 +16,7 @@ import { assertStorable, type FileName, parentName, RESERVED_DIRECTORY } from ".
 import type { LocalFile } from "./local_file.ts";
 import { basename, isAbsolute, resolve } from "./path.ts";
 import { PLATFORM } from "./platform.ts";
+import { type OnRoot, Root } from "./root.ts";
 
 /** How often a walk begins anew because of what was replaced. */
 const TRIES = 200;
@@ -74,20 +75,21 @@ interface Missing {
   behindLink: number | undefined;
 }
 
-/** Whether a path that links led to may be gone on with: see `Bounds` in `storage.ts`. */
-export type Reaches = (path: string) => boolean;
+/** Options of a {@linkcode Jail}. */
+export interface JailOptions {
+  /** Whether a path that links led to may be gone on with: see `Bounds` in `storage.ts`. Default: any. */
+  reaches?: ((path: string) => boolean) | undefined;
+  /** Told when the root is lost, and when it is back. */
+  onRoot?: OnRoot | undefined;
+}
 
 /** A root directory that no name leads out of. */
 export class Jail implements Disposable {
-  /** The root. */
-  readonly directory: Directory;
-  /** Its path, with links resolved. */
-  readonly root: string;
+  readonly #root: Root;
   /** The parts of the paths by which an absolute link may mean the root. */
   readonly #bases: readonly string[][];
-  readonly #hidden: Set<string>;
   /** Undefined where all of the root may be reached. */
-  readonly #reaches: Reaches | undefined;
+  readonly #reaches: JailOptions["reaches"];
   /** The directory that a file could be made in when that was last asked: most ask for the same again. */
   #placeable: FileName | "" | undefined;
 
@@ -97,26 +99,39 @@ export class Jail implements Disposable {
    *
    * @throws what the runtime throws
    */
-  constructor(root: string | Jail, reaches?: Reaches) {
+  constructor(root: string | Jail, { reaches, onRoot }: JailOptions = {}) {
     this.#reaches = reaches;
     if (root instanceof Jail) {
-      this.root = root.root;
-      this.directory = root.directory;
+      this.#root = root.#root;
       this.#bases = root.#bases;
-      this.#hidden = root.#hidden;
       return;
     }
-    this.#hidden = new Set();
-    this.root = PLATFORM.slashed(Deno.realPathSync(root));
+    this.#root = new Root(root, onRoot);
     this.#bases = [this.root, resolve(root)].map(partsOf);
-    this.directory = Directory.open(this.root);
-    const { own } = this.directory;
-    if (own !== undefined) this.#hidden.add(own);
+  }
+
+  /** The root. */
+  get directory(): Directory {
+    return this.#root.directory;
+  }
+
+  /** Its path, with links resolved. */
+  get root(): string {
+    return this.#root.path;
+  }
+
+  /**
+   * Fails where the root is no longer the directory at its path.
+   *
+   * @throws {FerryError} as {@linkcode Root.assertStanding}
+   */
+  assertStanding(): void {
+    this.#root.assertStanding();
   }
 
   /** Makes all names that lead into a directory lead nowhere. */
-  hide({ identity }: Directory): void {
-    this.#hidden.add(identity);
+  hide(directory: Directory): void {
+    this.#root.take(directory);
   }
 
   /**
@@ -198,7 +213,7 @@ export class Jail implements Disposable {
       using place = found(this.#walk(name, { follow: true, below }));
       if (place.name === "") return place.directory.hold();
       if (!place.info.isDirectory) throw new FerryError("not_a_file", "it is not a directory");
-      return enter(place.directory, place.name, place.info);
+      return this.#enter(place.directory, place.name, place.info);
     });
   }
 
@@ -220,14 +235,45 @@ export class Jail implements Disposable {
       info = Deno.lstatSync(directory.at(name));
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
-      if (!this.directory.mend()) return undefined;
-      this.#hidden.add(this.directory.own!);
-      return this.#peek(directory, name);
+      return this.directory.mend() ? this.#peek(directory, name) : undefined;
     }
-    if (info.isDirectory && this.#hidden.has(directory.identityAt(name, info))) {
-      throw nothingThere();
-    }
+    const isHidden = info.isDirectory &&
+      this.#root.own.some((own) => directory.hasOurs(name, info, own));
+    if (isHidden) throw nothingThere();
     return info;
+  }
+
+  /**
+   * Opens a directory in another one, in which it was seen.
+   *
+   * @returns undefined where it is something else by now
+   * @throws {FerryError} `not_found` for what no name leads to
+   * @throws what the runtime throws
+   */
+  descend(directory: Directory, name: string, info: Deno.FileInfo): Directory | undefined {
+    const next = directory.enter(name, info);
+    // It may have got the name since it was looked at.
+    if (!next || !this.#isHidden(next)) return next;
+    next[Symbol.dispose]();
+    throw nothingThere();
+  }
+
+  #isHidden(directory: Directory): boolean {
+    return this.#root.own.some((own) => directory.isOurs(own));
+  }
+
+  #enter(directory: Directory, name: string, info: Deno.FileInfo): Directory {
+    const next = this.descend(directory, name, info);
+    if (!next) throw new Replaced();
+    return next;
+  }
+
+  /** Opens the directory at a place, and lets go of the place. */
+  #intoDirectory(end: Place): Directory {
+    using place = end;
+    if (place.name === "") return place.directory.hold();
+    if (!place.info.isDirectory) throw partIsNoDirectory();
+    return this.#enter(place.directory, place.name, place.info);
   }
 
   /**
@@ -241,7 +287,7 @@ export class Jail implements Disposable {
     return this.#attempt(() => {
       this.#assertFits(name);
       const end = this.#walk(parentName(name), { follow: true, below: basename(name) });
-      return end instanceof Place ? intoDirectory(end) : this.#make(end, changed);
+      return end instanceof Place ? this.#intoDirectory(end) : this.#make(end, changed);
     });
   }
 
@@ -260,7 +306,7 @@ export class Jail implements Disposable {
         const info = this.#peek(directory, part);
         if (!info || info.isSymlink) throw new Replaced();
         if (!info.isDirectory) throw partIsNoDirectory();
-        const next = enter(directory, part, info);
+        const next = this.#enter(directory, part, info);
         directory[Symbol.dispose]();
         directory = next;
       }
@@ -304,8 +350,11 @@ export class Jail implements Disposable {
   /** The directory that these parts lead to without a link, where that is known at once. */
   #known(parts: readonly string[]): Directory | undefined {
     if (parts.length === 0) return this.directory.hold();
-    const isReserved = this.#isReserved(this.directory, parts[0]!);
-    return isReserved ? undefined : this.directory.known(parts.join("/"));
+    if (this.#isReserved(this.directory, parts[0]!)) return undefined;
+    const known = this.directory.known(parts.join("/"));
+    if (!known || !this.#isHidden(known)) return known;
+    known[Symbol.dispose]();
+    return undefined;
   }
 
   /**
@@ -327,7 +376,7 @@ export class Jail implements Disposable {
 
   /** Lets go of the root. */
   [Symbol.dispose](): void {
-    this.directory.close();
+    this.#root[Symbol.dispose]();
   }
 
   /** `below` is an entry that is not walked to, of the directory that the name leads to. */
@@ -380,7 +429,7 @@ export class Jail implements Disposable {
         } else if (rest.length === 0) return new Place(directory, part, info);
         else if (!info.isDirectory) throw partIsNoDirectory();
         else {
-          goTo(enter(directory, part, info));
+          goTo(this.#enter(directory, part, info));
           trail.push(part);
         }
       }
@@ -433,6 +482,7 @@ export class Jail implements Disposable {
   }
 
   #attempt<T>(run: () => T): T {
+    this.assertStanding();
     for (let tries = 1;; tries++) {
       try {
         return run();
@@ -456,21 +506,6 @@ function climb(trail: readonly string[], rest: string[]): string[] {
   for (; rest[0] === ".."; up++) rest.shift();
   if (up > trail.length) throw nothingThere();
   return trail.slice(0, trail.length - up);
-}
-
-/** Opens a directory in another one. */
-function enter(directory: Directory, name: string, info: Deno.FileInfo): Directory {
-  const next = directory.enter(name, info);
-  if (!next) throw new Replaced();
-  return next;
-}
-
-/** Opens the directory at a place, and lets go of the place. */
-function intoDirectory(end: Place): Directory {
-  using place = end;
-  if (place.name === "") return place.directory.hold();
-  if (!place.info.isDirectory) throw partIsNoDirectory();
-  return enter(place.directory, place.name, place.info);
 }
 
 function found(end: Place | Missing): Place {

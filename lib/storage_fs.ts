@@ -137,7 +137,7 @@ export class FsStorage implements Storage {
 
   /** See {@linkcode Storage.within}. */
   within(bounds: Bounds): FsStorage {
-    const jail = new Jail(this.#jail, (path) => bounds.reaches(path));
+    const jail = new Jail(this.#jail, { reaches: (path) => bounds.reaches(path) });
     return new FsStorage(jail, this.#shared, bounds);
   }
 
@@ -403,7 +403,7 @@ export class FsStorage implements Storage {
     const bounds = this.#bounds;
     if (!bounds) return this.#jail;
     const from = this.#jail.pathOf(directory, name);
-    return new Jail(this.#jail, (path) => bounds.takes(path, from));
+    return new Jail(this.#jail, { reaches: (path) => bounds.takes(path, from) });
   }
 
   /** See {@linkcode Storage.mkdir}. */
