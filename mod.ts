@@ -51,7 +51,7 @@ export {
 export type { Framing } from "./lib/classic.ts";
 export { type ErrorCode, FerryError, type FerryErrorOptions, type Place } from "./lib/errors.ts";
 export { type FileName, parseDirectoryName, parseFileName } from "./lib/file_name.ts";
-export type { Entry, HelloReply, PartEntry } from "./lib/header.ts";
+export type { Entry, HelloReply, PartEntry, PingReply } from "./lib/header.ts";
 export type { Overwrite } from "./lib/overwrite.ts";
 export type { Durability } from "./lib/staging.ts";
 export type {
@@ -66,6 +66,7 @@ export type {
   Storage,
   StoredFile,
 } from "./lib/storage.ts";
+export type { OnRoot } from "./lib/root.ts";
 export { FsStorage, type FsStorageOptions } from "./lib/storage_fs.ts";
 export { VERSION } from "./lib/version.ts";
 export type { ListenerKind, Listening } from "./server/accept.ts";

@@ -12,6 +12,7 @@ import {
   type Entry,
   type HelloReply,
   type PartEntry,
+  type PingReply,
   type Replies,
 } from "../lib/header.ts";
 import { basename, resolve } from "../lib/path.ts";
@@ -272,9 +273,9 @@ export class Client implements AsyncDisposable {
     );
   }
 
-  /** Asks for an answer and nothing else. */
-  async ping(options: RequestOptions = {}): Promise<void> {
-    await this.#ask("ping the server", options, "done", { op: "ping" });
+  /** Asks for an answer: whether the server is there, and whether it can serve. */
+  async ping(options: RequestOptions = {}): Promise<PingReply> {
+    return await this.#ask("ping the server", options, "ping", { op: "ping" });
   }
 
   /** Ends the connection. */

@@ -5,7 +5,7 @@
  */
 
 import type { OptionTable, OptionValues, ParsedCommandLine } from "../lib/command_line.ts";
-import { type ErrorCode, printable, toFerryError } from "../lib/errors.ts";
+import { type ErrorCode, FerryError, printable, toFerryError } from "../lib/errors.ts";
 import type { Entry } from "../lib/header.ts";
 import { isGlob } from "../lib/path.ts";
 import type { Client } from "./client.ts";
@@ -227,8 +227,11 @@ export const mkdir: Run<typeof MKDIR.options> = async (context, _options, [arg =
 export const ping: Run<typeof PING.options> = async (context) => {
   const client = await context.connected();
   const started = performance.now();
-  await client.ping(context);
+  const { problem } = await client.ping(context);
   const seconds = secondsSince(started);
+  if (problem !== undefined) {
+    throw new FerryError("io", `The server answers, but cannot serve: ${problem}`);
+  }
   context.output.done("ping", { seconds, server: client.hello.agent });
   context.output.line(
     `${printable(client.hello.agent)} answered in ${(seconds * 1000).toFixed(2)} ms`,

@@ -370,7 +370,7 @@ in front of the command.
 export const PING = {
   name: "ferry ping",
   usage: "",
-  summary: "See whether the server answers, and how fast",
+  summary: "See whether the server answers and can serve, and how fast",
   arguments: { min: 0, max: 0 },
   options: ASKING,
 } as const satisfies CommandSpec;

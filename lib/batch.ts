@@ -55,6 +55,11 @@ export class Batch implements Disposable {
     };
   }
 
+  /** See {@linkcode Jail.assertStanding}. */
+  assertStanding(): void {
+    this.#jail.assertStanding();
+  }
+
   /** What is known by one jail's answers is known to that one alone. */
   #above(name: FileName, jail: Jail, open: () => Directory): Directory {
     const parent = parentName(name);

@@ -70,6 +70,16 @@ export class Directory implements ChangedDirectory, Disposable {
     return this.#handle ? `${this.#handle.descriptor}` : this.#path;
   }
 
+  /** Its device and inode, which may be those of another one, too; its path where it goes by that. */
+  get inode(): string {
+    return this.#handle?.inode ?? this.#path;
+  }
+
+  /** The same of a directory in it; `info` is what was seen there. */
+  inodeAt(name: string, info: Deno.FileInfo): string {
+    return this.#handle ? inodeOf(info) : this.#byName(name);
+  }
+
   /** Where it was found: a path without links, which may lead elsewhere by now. */
   get found(): string {
     return this.#path;

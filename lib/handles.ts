@@ -89,7 +89,7 @@ export class Handles implements Disposable {
     if (descriptor === undefined) return undefined;
     using opened = new DisposableStack();
     opened.defer(() => closeSync(descriptor));
-    if (inodeOf(fstatSync(descriptor)) !== inode) return undefined;
+    if (this.#inodeOf(descriptor) !== inode) return undefined;
     // The runtime goes by a name that it resolves first, and equal numbers are not the same directory everywhere.
     if (above && !this.standsIn(above, name, descriptor)) return undefined;
     opened.move();
@@ -97,6 +97,16 @@ export class Handles implements Disposable {
     this.#open.add(handle);
     this.#byPath.set(path, handle);
     return handle;
+  }
+
+  /** This way it takes a third of the time of `fstatSync`. */
+  #inodeOf(descriptor: number): string | undefined {
+    try {
+      return inodeOf(Deno.statSync(`${this.path}/${descriptor}`));
+    } catch {
+      // The link is gone, as below.
+      return undefined;
+    }
   }
 
   /** Whether what is open is the entry of that name of a directory. */
@@ -126,7 +136,7 @@ export class Handles implements Disposable {
       }
       const descriptor = openDirectory(handle.path);
       if (descriptor === undefined) continue;
-      if (inodeOf(fstatSync(descriptor)) !== handle.inode) closeSync(descriptor);
+      if (this.#inodeOf(descriptor) !== handle.inode) closeSync(descriptor);
       else {
         this.#retired.push(handle.descriptor);
         handle.descriptor = descriptor;
@@ -259,9 +269,9 @@ function makeOwn(): Own | undefined {
     if (!leadsToWhatIsOpen(path)) return undefined;
     const descriptor = openDirectory(path)!;
     made.defer(() => closeSync(descriptor));
+    const handle = { inode: inodeOf(lock.statSync()), path, descriptor, users: 1 };
     removeLeftBehind(path);
     made.move();
-    const handle = { inode: inodeOf(lock.statSync()), path, descriptor, users: 1 };
     return { path, handle, lock };
   } catch {
     // Nowhere safe to put it, no /proc, or a runtime whose descriptors are not the system's.

@@ -229,6 +229,12 @@ export interface Entry {
   checksum: Checksum | null;
 }
 
+/** What a `ping` is answered with. */
+export interface PingReply {
+  /** What keeps the server from serving files; undefined where nothing does. */
+  problem?: string | undefined;
+}
+
 /** What a `hello` is answered with. */
 export interface HelloReply {
   /** The version that both sides speak. */
@@ -671,6 +677,7 @@ const ok = v.literal("ok", "is neither ok nor error");
 
 const replies = {
   done: v.object({ status: ok }),
+  ping: v.object({ status: ok, problem: v.optional(string) }),
   hello: v.object({
     status: ok,
     version: integer(0, 2 ** 31 - 1),
@@ -739,6 +746,8 @@ const lineKeys = v.looseObject({
 export interface Replies {
   /** Anything that is only done. */
   done: { status: "ok" };
+  /** `ping`. */
+  ping: PingReply;
   /** `hello`. */
   hello: HelloReply;
   /** `auth`. */

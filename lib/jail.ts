@@ -243,29 +243,17 @@ export class Jail implements Disposable {
     return info;
   }
 
-  /**
-   * Opens a directory in another one, in which it was seen.
-   *
-   * @returns undefined where it is something else by now
-   * @throws {FerryError} `not_found` for what no name leads to
-   * @throws what the runtime throws
-   */
-  descend(directory: Directory, name: string, info: Deno.FileInfo): Directory | undefined {
-    const next = directory.enter(name, info);
-    // It may have got the name since it was looked at.
-    if (!next || !this.#isHidden(next)) return next;
-    next[Symbol.dispose]();
-    throw nothingThere();
-  }
-
   #isHidden(directory: Directory): boolean {
     return this.#root.own.some((own) => directory.isOurs(own));
   }
 
   #enter(directory: Directory, name: string, info: Deno.FileInfo): Directory {
-    const next = this.descend(directory, name, info);
+    const next = directory.enter(name, info);
     if (!next) throw new Replaced();
-    return next;
+    if (!this.#isHidden(next)) return next;
+    // It has got the name since it was looked at.
+    next[Symbol.dispose]();
+    throw nothingThere();
   }
 
   /** Opens the directory at a place, and lets go of the place. */

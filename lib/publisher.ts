@@ -37,6 +37,8 @@ export interface Publication extends CommitOptions {
 export interface Rooms extends Disposable {
   /** Makes the directories above a name. */
   room(name: FileName, jail?: Jail): Room;
+  /** Fails where what was published in them is not where it seems to be. */
+  assertStanding?(): void;
 }
 
 /** What a {@linkcode Publisher} works with. */
@@ -125,6 +127,7 @@ export class Publisher {
     }
     try {
       if (durable) await syncDirectories(changed);
+      rooms.assertStanding?.();
       for (const { settled, checksum, staged } of published) {
         settled.resolve({ checksum, size: staged.size, unchanged: false });
       }

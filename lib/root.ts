@@ -6,7 +6,7 @@
  */
 
 import { Directory } from "./directory.ts";
-import { FerryError } from "./errors.ts";
+import { FerryError, toFerryError } from "./errors.ts";
 import { inodeOf } from "./handles.ts";
 import { basename } from "./path.ts";
 import { PLATFORM } from "./platform.ts";
@@ -34,9 +34,9 @@ export class Root implements Disposable {
    */
   constructor(path: string, tell?: OnRoot) {
     this.path = PLATFORM.slashed(Deno.realPathSync(path));
+    this.#inode = inodeOf(Deno.statSync(this.path));
     this.directory = Directory.open(this.path);
     this.#place = this.directory.place;
-    this.#inode = inodeOf(Deno.statSync(this.directory.path));
     this.#tell = tell;
   }
 
@@ -74,8 +74,11 @@ export class Root implements Disposable {
   #stands(): boolean {
     try {
       if (inodeOf(Deno.statSync(this.path)) !== this.#inode) return false;
-    } catch {
-      // Whatever it is: who cannot get there by the path would not find what is put there.
+    } catch (error) {
+      const failure = toFerryError(error);
+      // A limit of this process says nothing of the directory.
+      if (failure.code === "busy") throw failure;
+      // Whatever else it is: who cannot get there by the path would not find what is put there.
       return false;
     }
     let { place } = this.directory;

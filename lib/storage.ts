@@ -164,6 +164,13 @@ export interface Storage extends AsyncDisposable {
   within(bounds: Bounds): Storage;
 
   /**
+   * Fails where nothing can be served now, as every other operation does then: the disk is gone, for one.
+   *
+   * @throws {FerryError} `io`
+   */
+  assertServing(): Promise<void>;
+
+  /**
    * The directory of this machine that clients write to: a server runs no program from there. Undefined where the
    * files are kept elsewhere.
    */

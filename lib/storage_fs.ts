@@ -26,6 +26,7 @@ import { type Claim, Parts } from "./parts.ts";
 import { RESUMABLE_BYTES } from "./partial.ts";
 import { basename } from "./path.ts";
 import { type Publication, Publisher } from "./publisher.ts";
+import type { OnRoot } from "./root.ts";
 import { Quota, type Reservation } from "./quota.ts";
 import {
   type ChangedDirectory,
@@ -55,6 +56,9 @@ import { turn } from "./turns.ts";
 /** How many names are looked up before others have their turn. */
 const FIND_AT_ONCE = 256;
 
+/** After how many entries of a list it is looked again whether the root is still there. */
+const STANDING_EVERY = 64;
+
 /** Options of {@linkcode FsStorage.open}. */
 export interface FsStorageOptions {
   /** Whether an acknowledged file survives a loss of power; `full` unless told otherwise. */
@@ -68,6 +72,11 @@ export interface FsStorageOptions {
    * later is noticed when it is opened again.
    */
   quota?: number | undefined;
+  /**
+   * Told when the directory is noticed to be lost, since it was renamed, removed or unmounted, and when it is
+   * noticed to be back. Every operation fails with `io` in between.
+   */
+  onRoot?: OnRoot | undefined;
 }
 
 /** What a storage holds until it is disposed of, and shares with the same storage within bounds. */
@@ -141,6 +150,11 @@ export class FsStorage implements Storage {
     return new FsStorage(jail, this.#shared, bounds);
   }
 
+  /** See {@linkcode Storage.assertServing}. */
+  assertServing(): Promise<void> {
+    return attempt(() => this.#jail.assertStanding());
+  }
+
   /**
    * Opens a directory as a storage and clears away what an earlier process left in its staging area,
    * but for the parts that can be gone on from.
@@ -155,7 +169,7 @@ export class FsStorage implements Storage {
         throw new FerryError("not_a_file", "it is not a directory");
       }
       using taken = new DisposableStack();
-      const jail = taken.use(new Jail(root));
+      const jail = taken.use(new Jail(root, { onRoot: options.onRoot }));
       const own = taken.use(OwnDirectory.takeOver(jail));
       const index = taken.use(new DigestIndex(own?.directory.at("index.db")));
       const storage = FsStorage.#over({ jail, own, index }, options);
@@ -230,8 +244,12 @@ export class FsStorage implements Storage {
   /** See {@linkcode Storage.list}. */
   async *list(name: FileName | "", { recursive }: { recursive: boolean }): AsyncGenerator<Entry> {
     using directory = this.#jail.enter(name);
-    const look = (name: FileName | "", directory: Directory, child: string) =>
-      this.#seen(name, directory, child);
+    let looked = 0;
+    const look = (name: FileName | "", directory: Directory, child: string) => {
+      // Whoever takes the entries may take his time.
+      if (looked++ % STANDING_EVERY === 0) this.#jail.assertStanding();
+      return this.#seen(name, directory, child);
+    };
     yield* listTree(directory, name, { recursive, look, signal: this.#shared.closing.signal });
   }
 
@@ -325,12 +343,16 @@ export class FsStorage implements Storage {
 
   /** See {@linkcode Storage.parts}. */
   parts(owner = ""): PartEntry[] {
+    this.#jail.assertStanding();
     return this.#parts?.list(owner) ?? [];
   }
 
   /** See {@linkcode Storage.expireParts}. */
   expireParts(ttl: number): Promise<void> {
-    return attempt(() => this.#parts?.expire(ttl));
+    return attempt(() => {
+      this.#jail.assertStanding();
+      this.#parts?.expire(ttl);
+    });
   }
 
   /** See {@linkcode Storage.remove}. */
@@ -340,7 +362,10 @@ export class FsStorage implements Storage {
     const { directory, path, info } = place;
     if (info.isDirectory && recursive) {
       await removeTree(directory, name, {
-        peek: (directory, name) => this.#jail.peek(directory, name),
+        peek: (directory, name) => {
+          this.#jail.assertStanding();
+          return this.#jail.peek(directory, name);
+        },
         onRemoved: (file) => this.#quota.lost(file),
         signal: this.#shared.closing.signal,
       });
@@ -382,20 +407,17 @@ export class FsStorage implements Storage {
   /** Gives a file the name of another one. */
   #replace(source: Place, room: Room, name: string): void {
     const replaced = infoAt(room.path);
-    if (!replaced || !isSameFile(source.info, replaced)) {
-      Deno.renameSync(source.path, room.path);
-      if (replaced) this.#quota.lost(replaced);
-      return;
-    }
-    // The system does nothing where both are names of one file. They may even be the same name: by way of a
+    Deno.renameSync(source.path, room.path);
+    if (!replaced) return;
+    if (!isSameFile(source.info, replaced)) return this.#quota.lost(replaced);
+    // The system has done nothing where both are names of one file. They may even be the same name: by way of a
     // link, or where the file system takes upper and lower case for the same.
     const sameDirectory = source.directory.identity === room.directory.identity;
-    if (source.info.nlink === 1 || sameDirectory && folded(source.name) === folded(name)) {
-      Deno.renameSync(source.path, room.path);
-    } else {
-      Deno.removeSync(source.path);
-      this.#quota.lost(source.info);
-    }
+    const sameName = sameDirectory && folded(source.name) === folded(name);
+    const left = source.info.nlink === 1 || sameName ? undefined : infoAt(source.path);
+    if (!left || !isSameFile(source.info, left)) return;
+    Deno.removeSync(source.path);
+    this.#quota.lost(source.info);
   }
 
   /** The jail for where something is moved to. */
@@ -486,8 +508,10 @@ export class FsStorage implements Storage {
     });
   }
 
+  /** Makes sure of what was done before it is acknowledged. */
   async #sync(...directories: ChangedDirectory[]): Promise<void> {
     if (this.#shared.durable) await syncDirectories(directories);
+    this.#jail.assertStanding();
   }
 }
 
@@ -509,7 +533,7 @@ function intoItself(): FerryError {
   return new FerryError("bad_name", "a directory cannot be moved into itself");
 }
 
-/** Whether two names stand for one file. */
+/** Whether two names stand for one file, as far as numbers tell. */
 function isSameFile(a: Deno.FileInfo, b: Deno.FileInfo): boolean {
   return a.ino !== null && a.dev === b.dev && a.ino === b.ino;
 }
@@ -615,7 +639,8 @@ class FsPendingWrite implements PendingWrite {
   }
 
   async write(bytes: Uint8Array): Promise<void> {
-    const { claim, reserved } = this.#parts;
+    const { claim, reserved, jail } = this.#parts;
+    jail.assertStanding();
     claim.touch();
     this.#size += bytes.length;
     reserved.grow(this.#size);
@@ -623,7 +648,10 @@ class FsPendingWrite implements PendingWrite {
   }
 
   checkpoint(prefix: SavedPrefix): Promise<void> {
-    return attempt(() => this.#parts.claim.checkpoint(prefix));
+    return attempt(() => {
+      this.#parts.jail.assertStanding();
+      this.#parts.claim.checkpoint(prefix);
+    });
   }
 
   keep(): void {

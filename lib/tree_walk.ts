@@ -21,7 +21,8 @@ const HELD = 16;
 interface Step {
   /** Its name in the one above. */
   name: string;
-  identity: string;
+  /** Its device and inode: where another one is put in its place that has the same, the walk goes on there. */
+  inode: string;
   /** Undefined where it was let go of. */
   directory: Directory | undefined;
   names: NameQueue;
@@ -116,7 +117,7 @@ export class TreeWalk implements Disposable {
       directory[Symbol.dispose]();
       throw error;
     }
-    this.#steps.push({ name, identity: directory.identity, directory, names });
+    this.#steps.push({ name, inode: directory.inode, directory, names });
     this.#letGo(this.depth);
   }
 
@@ -179,7 +180,7 @@ export class TreeWalk implements Disposable {
 }
 
 /** Enters a directory once more; undefined where another one, or none, has its name. */
-function enterSame(directory: Directory, { name, identity }: Step): Directory | undefined {
+function enterSame(directory: Directory, { name, inode }: Step): Directory | undefined {
   let info: Deno.FileInfo;
   try {
     info = Deno.lstatSync(directory.at(name));
@@ -187,7 +188,7 @@ function enterSame(directory: Directory, { name, identity }: Step): Directory | 
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
   }
-  const same = info.isDirectory && directory.identityAt(name, info) === identity;
+  const same = info.isDirectory && directory.inodeAt(name, info) === inode;
   return same ? directory.enter(name, info) : undefined;
 }
 

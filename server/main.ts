@@ -4,6 +4,7 @@
  * @module
  */
 
+import { getLogger } from "@logtape/logtape";
 import { formatAddress, isLoopback } from "../lib/address.ts";
 import {
   type CommandSpec,
@@ -29,6 +30,8 @@ import { LineWriter } from "./line_writer.ts";
 import { logUncaught, startLog } from "./log.ts";
 
 const PREFIX = "FERRYD";
+
+const logger = getLogger(["ferry", "server"]);
 
 /** How often abandoned partial uploads are looked for. */
 const EXPIRE_EVERY_MS = 10 * 60 * 1000;
@@ -136,6 +139,7 @@ async function run(options: OptionValues<typeof FERRYD.options>): Promise<void> 
     durability: options.durability,
     maxFileSize: options["max-file-size"],
     quota: options.quota,
+    onRoot: (state) => tellOfRoot(state, options.root),
   });
   await using _storage = storage;
   const server = await serve({
@@ -191,6 +195,16 @@ async function run(options: OptionValues<typeof FERRYD.options>): Promise<void> 
   says.stdout.write("ferryd: ready\n");
   await stop.promise;
   await server.close({ drainTimeout: options["drain-timeout"] });
+}
+
+/** Says in the log that the directory is gone, or is back. */
+function tellOfRoot(state: "lost" | "back", root: string): void {
+  if (state === "back") return logger.info("{root} is back: files are served again", { root });
+  logger.error(
+    "{root} is not the directory that was opened: it was renamed, removed or unmounted. " +
+      "Nothing is served until it is back",
+    { root },
+  );
 }
 
 /** The commands that may be run, if any. */

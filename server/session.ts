@@ -340,7 +340,7 @@ export class Session {
         await this.#reply(await this.#authenticate(request));
         break;
       case "ping":
-        await this.#reply({});
+        await this.#reply(await this.#health());
         break;
       case "put":
         await this.#reply(await this.#uploads.consider(request, permit));
@@ -377,6 +377,16 @@ export class Session {
       }
     }
     return true;
+  }
+
+  /** What keeps files from being served, if anything does. */
+  async #health(): Promise<ReplyHeader> {
+    try {
+      await this.#options.storage.assertServing();
+      return {};
+    } catch (error) {
+      return { problem: toFerryError(error).message };
+    }
   }
 
   /** What a client is told first; where it wants to prove who it is, that begins here. */

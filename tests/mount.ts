@@ -42,7 +42,8 @@ export class Mount implements AsyncDisposable {
   }
 }
 
-function run(command: string, ...args: string[]): { success: boolean; stderr: string } {
+/** Runs a command to its end. */
+export function run(command: string, ...args: string[]): { success: boolean; stderr: string } {
   try {
     const { success, stderr } = new Deno.Command(command, { args }).outputSync();
     return { success, stderr: new TextDecoder().decode(stderr) };
@@ -65,8 +66,22 @@ async function whyNoMount(): Promise<string | undefined> {
 
 const noMount = await whyNoMount();
 
-/** A test that is ignored, and says why, where nothing can be mounted. */
-export function testWithMount(criterion: string, run: () => Promise<void>): void {
-  const reason = noMount === undefined ? "" : ` (ignored: ${noMount})`;
-  Deno.test({ name: criterion + reason, ignore: noMount !== undefined, fn: run });
+/**
+ * A test that is ignored, and says why, where nothing can be mounted.
+ *
+ * @param needs commands and devices that it takes beside that
+ */
+export function testWithMount(
+  criterion: string,
+  run: () => Promise<void>,
+  needs: readonly string[] = [],
+): void {
+  const missing = needs.find((need) => !isThere(need));
+  const why = noMount ?? (missing && `no ${missing} here`);
+  const reason = why === undefined ? "" : ` (ignored: ${why})`;
+  Deno.test({ name: criterion + reason, ignore: why !== undefined, fn: run });
+}
+
+function isThere(need: string): boolean {
+  return run("sh", "-c", `command -v ${need} || test -e ${need}`).success;
 }
