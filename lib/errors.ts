@@ -125,7 +125,10 @@ export class FerryError extends Error {
   /** The same error, saying what could not be done, unless it says so already. */
   during(action: string): FerryError {
     if (this.#action !== undefined) return this;
-    return this.#with({ action });
+    // A peer that says what it could not do need not be heard twice.
+    const [begun = "", told = ""] = /^cannot ([a-z ]+): /.exec(this.reason) ?? [];
+    const twice = begun !== "" && action.startsWith(told);
+    return this.#with({ action }, twice ? this.reason.slice(begun.length) : this.reason);
   }
 
   /** The same error, saying where it failed, unless it says so already. */
@@ -133,8 +136,8 @@ export class FerryError extends Error {
     return this.place === undefined ? this.#with({ place }) : this;
   }
 
-  #with(options: FerryErrorOptions): FerryError {
-    const { code, reason, lasting, place } = this;
+  #with(options: FerryErrorOptions, reason = this.reason): FerryError {
+    const { code, lasting, place } = this;
     const cause = this.cause ?? this;
     const action = this.#action;
     const known = { cause, lasting, place, ...(action === undefined ? {} : { action }) };

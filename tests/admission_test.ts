@@ -7,6 +7,8 @@ import { ferry, Ferryd, TempDir } from "./programs.ts";
 import { frame, RawPeer } from "./raw_peer.ts";
 
 const FULL = "Cannot connect: too many connections are open";
+/** The same as a client shows it. */
+const SHOWN = "too many connections are open (on the server)";
 
 Deno.test("Admission.enter() takes so many, and the next one when one has left", () => {
   const admission = new Admission({ maxConnections: 2, maxConnectionsPerSource: 0 });
@@ -90,7 +92,7 @@ Deno.test("ferryd --max-connections refuses what is too many with busy, and serv
     await eager.send({ op: "put", filename: "x", md5: null, total_size: 1e6 }, new Uint8Array(1e5));
     assertEquals(await eager.code(), "busy");
     const { code, stderr } = await ferry(["ping", "--retries", "0"], { server: server.address });
-    assertEquals([code, stderr], [6, `ferry: ${FULL}\n`]);
+    assertEquals([code, stderr], [6, `ferry: Cannot connect to ${server.address}: ${SHOWN}\n`]);
     assertEquals([await first.ask({ op: "ping" }), await second.ask({ op: "ping" })], ["ok", "ok"]);
   }
   using _third = await untilTaken(server.port);
@@ -138,7 +140,7 @@ Deno.test("a client is told over TLS, too, that its connection is not taken", as
   const address = `127.0.0.1:${server.addresses[0]!.port}`;
   const options = { tls: { ca: [keyPair.cert] }, retries: 0 };
   await using client = await connect(address, options);
-  const error = await assertRejects(() => connect(address, options), FerryError, FULL);
+  const error = await assertRejects(() => connect(address, options), FerryError, SHOWN);
   assertEquals(error.code, "busy");
   await client.ping();
 });

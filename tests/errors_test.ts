@@ -107,6 +107,15 @@ Deno.test("FerryError.reported() keeps a peer's reason and name, and says whose 
     'Cannot put "b": disk quota reached (on the server, "a")',
   );
   assertEquals(error.exitStatus, 5);
+  const full = FerryError.reported("busy", "Cannot connect: too many", "server");
+  assertEquals(
+    full.during("connect to a:1").message,
+    "Cannot connect to a:1: too many (on the server)",
+  );
+  assertEquals(
+    full.during("ping").message,
+    "Cannot ping: cannot connect: too many (on the server)",
+  );
   const table: Record<string, string> = {
     'Cannot move "a: b" to "c": it exists': 'it exists (on the other side, "a: b")',
     "Cannot authenticate: no": "cannot authenticate: no (on the other side)",

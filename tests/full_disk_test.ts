@@ -91,11 +91,14 @@ testWithMount("ferry put onto a full disk is no_space, and leaves nothing behind
   f.write("large", 6 * MIB);
   for (const name of ["announced", "large"]) {
     const { code, stderr } = await f.run("put", name);
-    assertEquals([code, stderr], [5, `ferry: Cannot put "${name}": ${FULL}\n`]);
+    assertEquals([code, stderr], [5, `ferry: Cannot put "${name}": ${FULL} (on the server)\n`]);
     assertEquals(f.staged(), []);
   }
   const piped = await f.pipe("piped", new Uint8Array(6 * MIB));
-  assertEquals([piped.code, piped.stderr], [5, `ferry: Cannot put "piped": ${FULL}\n`]);
+  assertEquals([piped.code, piped.stderr], [
+    5,
+    `ferry: Cannot put "piped": ${FULL} (on the server)\n`,
+  ]);
   assertEquals(f.staged(), []);
   assertEquals(f.files(), { "/kept": MIB });
   // There is room again at once.
@@ -113,7 +116,7 @@ testWithMount(
     for (const [name, size] of Object.entries(sizes)) f.write(`tree/${name}`, size);
     const { code, stderr } = await f.run("put", "tree");
     assertEquals(code, 5);
-    assertStringIncludes(stderr, `ferry: Cannot put "tree/b": ${FULL}\n`);
+    assertStringIncludes(stderr, `ferry: Cannot put "tree/b": ${FULL} (on the server)\n`);
     const stored = { "/tree/a": MIB, "/tree/c": MIB, "/tree/d/e": 1000, "/tree/d/g": 1000 };
     const { "/tree/d/f": _maybe, ...surely } = f.files();
     assertEquals(surely, stored);
@@ -187,7 +190,7 @@ testWithMount("ferry get onto a full disk is no_space, and leaves nothing behind
       cwd: mount.path,
       server: server.address,
     });
-    assertEquals([code, stderr], [5, `ferry: Cannot get "${name}": ${FULL}\n`]);
+    assertEquals([code, stderr], [5, `ferry: Cannot get "${name}": ${FULL} (on this machine)\n`]);
     assertEquals([...Deno.readDirSync(mount.path)], []);
   }
 });

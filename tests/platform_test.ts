@@ -111,7 +111,7 @@ Deno.test("ferryd and ferry move files on Windows, there and back", async () => 
   assertEquals(Deno.readFileSync(dir.join("root/tree/sub/big")).length, big.length);
   assertEquals((await run("put", "-p", windowsPath(dir.join("cwd/tree/a.txt")))).code, 0);
   assertEquals(Deno.readTextFileSync(dir.join("root/a.txt")), "a");
-  const get = await run("get", "tree", "--out", `${windowsPath(dir.join("cwd"))}\\back`);
+  const get = await run("get", "tree", "--out", `${windowsPath(dir.join("cwd"))}\\back\\`);
   assertEquals(get.code, 0, get.stderr);
   assertEquals(Deno.readTextFileSync(dir.join("cwd/back/tree/a.txt")), "a");
   assertEquals(Deno.readFileSync(dir.join("cwd/back/tree/sub/big")).length, big.length);

@@ -29,7 +29,8 @@ Deno.test("ferryd --max-file-size refuses larger files, announced or not", async
   p.write("small", "x");
   p.write("large", new Uint8Array(10 * MIB + 1));
   assertEquals((await p.run("put", "fits")).code, 0);
-  const refusal = 'ferry: Cannot put "NAME": files of more than 10 MiB are not taken\n';
+  const refusal =
+    'ferry: Cannot put "NAME": files of more than 10 MiB are not taken (on the server)\n';
   const put = await p.run("put", "large", "small");
   assertEquals([put.code, put.stderr], [5, refusal.replace("NAME", "large")]);
   const piped = await pipe(p, "piped", new Uint8Array(11 * MIB));
@@ -50,7 +51,7 @@ Deno.test("ferryd --quota counts what is there, what comes and what goes", async
   p.write("five", new Uint8Array(5 * MIB).fill(5));
   p.write("one", new Uint8Array(MIB).fill(1));
   p.write("two", new Uint8Array(2 * MIB).fill(2));
-  const refused = /^ferry: Cannot put "two": disk quota of 10 MiB reached\n$/;
+  const refused = /^ferry: Cannot put "two": disk quota of 10 MiB reached \(on the server\)\n$/;
   assertEquals((await p.run("put", "five")).code, 0);
   const put = await p.run("put", "two");
   assertEquals(put.code, 5);

@@ -117,7 +117,7 @@ class Tree {
     const common = ["--overwrite", "different", "--json", "--jobs", `${jobs}`];
     return op === "put"
       ? ["put", source, ...common]
-      : ["get", name, "--out", lane.local, "--durability", "none", ...common];
+      : ["get", name, "--out", `${lane.local}/`, "--durability", "none", ...common];
   }
 
   /** How many bytes of files have to cross. */
@@ -172,11 +172,8 @@ export async function cutTree(lane: Lane, index: number): Promise<void> {
     }
     const there = below(tree.target).filter((name) => !name.includes(".ferry-"));
     assertEquals(there.sort(), [...allowed].sort());
-    // A client that is killed leaves behind what nobody but it knows of.
     const directories = op === "put"
       ? [lane.staging]
-      : kind === "kill ferry"
-      ? []
       : ["", ...tree.directories].map((name) => `${tree.target}/${name}`);
     const left = () => directories.flatMap(unrecorded);
     assert(await eventually(() => left().length === 0), `it left ${left()}`);
