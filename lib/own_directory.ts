@@ -9,6 +9,8 @@ import { FerryError, toFerryError } from "./errors.ts";
 import { tryLock } from "./file_lock.ts";
 import { RESERVED_DIRECTORY } from "./file_name.ts";
 import type { Jail } from "./jail.ts";
+import { Lease, type LeaseOptions } from "./lease.ts";
+import { movePart } from "./partial.ts";
 import { isTaken, openExactly, renameWithoutReplacing } from "./staging.ts";
 
 /** How often a directory that another process has is asked for again, and after which pauses. */
@@ -19,24 +21,27 @@ const LOCK_PAUSE_MS = 100;
 export class OwnDirectory implements Disposable {
   /** It. */
   readonly directory: Directory;
-  /** The directory in it for what is being written. */
+  /** The directory in it for what this process is writing. */
   readonly staging: Directory;
-  /** What holds the claim to it until it is closed. */
-  readonly #lock: Deno.FsFile;
+  readonly #lease: Lease;
+  /** What holds all that until it is disposed of. */
+  readonly #held: Disposable;
 
-  private constructor(directory: Directory, staging: Directory, lock: Deno.FsFile) {
+  private constructor(directory: Directory, staging: Directory, lease: Lease, held: Disposable) {
     this.directory = directory;
     this.staging = staging;
-    this.#lock = lock;
+    this.#lease = lease;
+    this.#held = held;
   }
 
   /**
-   * Makes the directory and claims it for this process. No name leads into it from now on.
+   * Makes the directory and claims it for this process, with the parts of those that had it before. No name leads
+   * into it from now on.
    *
    * @returns undefined where nothing can be written
    * @throws {FerryError} `busy` where another process has it, `not_a_file` where it is no directory
    */
-  static takeOver(jail: Jail): OwnDirectory | undefined {
+  static takeOver(jail: Jail, options: LeaseOptions = {}): OwnDirectory | undefined {
     let directory: Directory;
     try {
       directory = makeDirectory(jail.directory, RESERVED_DIRECTORY);
@@ -44,29 +49,72 @@ export class OwnDirectory implements Disposable {
       if (isDenied(error)) return undefined;
       throw error;
     }
+    using held = new DisposableStack();
+    held.use(directory);
     jail.hide(directory);
-    let lock: Deno.FsFile | undefined;
+    let lock: Deno.FsFile;
     try {
-      lock = openLock(directory);
-      // One that was killed a moment ago may still be on its way out.
-      for (let tries = 0; !tryLock(lock); tries++) {
-        if (tries === LOCK_TRIES) throw new FerryError("busy", "another ferryd serves it");
-        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOCK_PAUSE_MS);
-      }
-      return new OwnDirectory(directory, makeDirectory(directory, "staging"), lock);
+      lock = held.use(openLock(directory));
     } catch (error) {
-      lock?.close();
-      directory[Symbol.dispose]();
-      if (!lock && isDenied(error)) return undefined;
+      if (isDenied(error)) return undefined;
       throw error;
     }
+    // One that was killed a moment ago may still be on its way out.
+    for (let tries = 0; !tryLock(lock); tries++) {
+      if (tries === LOCK_TRIES) throw new FerryError("busy", "another ferryd serves it");
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOCK_PAUSE_MS);
+    }
+    const leases = held.use(makeDirectory(directory, "leases"));
+    const lease = held.use(Lease.take(leases, options));
+    const all = held.use(makeDirectory(directory, "staging"));
+    const staging = held.use(makeDirectory(all, lease.id));
+    held.defer(() => removeIfEmpty(all.at(lease.id)));
+    adopt(all, staging, lease);
+    return new OwnDirectory(directory, staging, lease, held.move());
+  }
+
+  /**
+   * Fails where another process has it by now.
+   *
+   * @throws {FerryError} `busy`
+   */
+  assertHeld(): void {
+    this.#lease.assertHeld();
   }
 
   /** Lets another process have it. */
   [Symbol.dispose](): void {
-    this.#lock.close();
-    this.staging[Symbol.dispose]();
-    this.directory[Symbol.dispose]();
+    this.#held[Symbol.dispose]();
+  }
+}
+
+/**
+ * Moves the parts of those that have ended into a staging area, and removes what else they left. Up to ferry 0.1
+ * there were no areas: the parts stood where those are now.
+ */
+function adopt(all: Directory, staging: Directory, { id }: Lease): void {
+  const moveFrom = (directory: Directory) => {
+    for (const { name } of [...Deno.readDirSync(directory.path)]) {
+      if (name.endsWith(".part")) movePart(directory.at(name), staging.path);
+    }
+  };
+  moveFrom(all);
+  for (const { name } of [...Deno.readDirSync(all.path)]) {
+    if (name === id) continue;
+    const info = Deno.lstatSync(all.at(name));
+    if (info.isDirectory) {
+      using other = all.enter(name, info);
+      if (other) moveFrom(other);
+    }
+    Deno.removeSync(all.at(name), { recursive: true });
+  }
+}
+
+function removeIfEmpty(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch {
+    // There are parts in it, for the next process.
   }
 }
 

@@ -16,7 +16,7 @@ import {
   type SavedPrefix,
 } from "./checksum.ts";
 import { toFerryError } from "./errors.ts";
-import { dirname } from "./path.ts";
+import { basename, dirname } from "./path.ts";
 import { hasOtherNames, isTaken, openExactly, type StagedFile } from "./staging.ts";
 
 /** How many bytes may come between two records; at most so many are sent again after a kill. */
@@ -133,9 +133,28 @@ export function readRecord(part: string): PartRecord | undefined {
 }
 
 function readExactly(path: string): string {
+  return new TextDecoder().decode(bytesOf(path));
+}
+
+function bytesOf(path: string): Uint8Array {
   using file = openExactly(path, { read: true });
   const bytes = new Uint8Array(Math.min(file.statSync().size, MAX_RECORD_BYTES));
-  return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
+  return bytes.subarray(0, file.readSync(bytes) ?? 0);
+}
+
+/**
+ * Moves a part with its record into another directory, if it is one. Whoever is killed meanwhile leaves it in one
+ * of the two.
+ */
+export function movePart(part: string, directory: string): void {
+  const to = `${directory}/${basename(part)}`;
+  if (!readRecord(part) || isTaken(to)) return;
+  try {
+    Deno.renameSync(writeExactly(directory, bytesOf(recordPath(part))), recordPath(to));
+    Deno.renameSync(part, to);
+  } catch (error) {
+    throw toFerryError(error);
+  }
 }
 
 function isTextOr(nothing: null | undefined, value: unknown): boolean {
@@ -223,7 +242,7 @@ function recordPath(part: string): string {
 const SAME_BOOT_MS = 5000;
 
 /** When the system was started, in milliseconds since 1970; null where the process may not know. */
-function bootTime(): number | null {
+export function bootTime(): number | null {
   try {
     return Math.round(Date.now() - Deno.osUptime() * 1000);
   } catch {
@@ -233,7 +252,7 @@ function bootTime(): number | null {
 }
 
 /** Whether the system has been running since a record was written: what was written before is there. */
-function sameBoot(boot: number | null): boolean {
+export function sameBoot(boot: number | null): boolean {
   const now = bootTime();
   return boot !== null && now !== null && Math.abs(boot - now) < SAME_BOOT_MS;
 }

@@ -73,7 +73,11 @@ export interface Claim extends AsyncDisposable {
   readonly staged: StagedFile;
   /** The digest of the bytes that it held when it was claimed. */
   readonly behind: PrefixDigest | undefined;
-  /** Tells that bytes are moving. */
+  /**
+   * Tells that bytes are moving. MUST come before each write.
+   *
+   * @throws {FerryError} `busy` where another process has the staging area by now
+   */
   touch(): void;
   /** Records how far it has come. */
   checkpoint(prefix: SavedPrefix): void;
@@ -90,22 +94,28 @@ export interface Claim extends AsyncDisposable {
   readonly left: number;
 }
 
+/** What {@linkcode Parts} work with. */
+export interface PartsOptions {
+  /** Fails where another process has the directory by now. */
+  assertHeld(): void;
+  /** Told how many bytes of a part were recorded that is thrown away while nobody has it. */
+  onDropped?(bytes: number): void;
+}
+
 /** A directory of files that nobody sees. */
 export class Parts {
   readonly #directory: Directory;
   /** By their names in the directory. */
   readonly #kept = new Map<string, Kept>();
-  readonly #onDropped: (bytes: number) => void;
+  readonly #options: PartsOptions;
   #mode: number | undefined;
 
   /**
    * The staging area in a directory; what no earlier process recorded there is removed.
-   *
-   * @param onDropped told how many bytes of a part were recorded that is thrown away while nobody has it
    */
-  constructor(directory: Directory, onDropped: (bytes: number) => void = () => {}) {
+  constructor(directory: Directory, options: PartsOptions) {
     this.#directory = directory;
-    this.#onDropped = onDropped;
+    this.#options = options;
     for (const { name } of [...Deno.readDirSync(directory.path)]) {
       const path = directory.at(name);
       const record = name.endsWith(".part") ? readRecord(path) : undefined;
@@ -120,6 +130,7 @@ export class Parts {
 
   /** A new file. */
   create(filename: string, options: CreateOptions): Claim {
+    this.#options.assertHeld();
     // The file comes last: whoever fails behind it would have to remove it.
     const mode = this.#newMode();
     return this.#claim(StagedFile.of(this.#create(), mode), { ...options, filename });
@@ -166,6 +177,7 @@ export class Parts {
     kept: Kept,
     options: ResumeOptions,
   ): Promise<Claim | undefined> {
+    this.#options.assertHeld();
     const path = this.#directory.at(name);
     // Until it is known what the part is worth, nobody else can have it.
     using _opening = kept.writer = new Writer();
@@ -215,8 +227,12 @@ export class Parts {
     return {
       staged,
       behind,
-      touch: () => void (writer.touched = Date.now()),
+      touch: () => {
+        this.#options.assertHeld();
+        writer.touched = Date.now();
+      },
       checkpoint: (prefix) => {
+        this.#options.assertHeld();
         const record = writeRecord(
           path,
           { filename, size: size ?? 0, checksum: null, prefix, owner },
@@ -229,6 +245,7 @@ export class Parts {
       },
       keep: () => void (keeping = true),
       unrecord: () => {
+        this.#options.assertHeld();
         if (!kept) return;
         voidRecord(path);
         this.#kept.delete(name);
@@ -248,7 +265,7 @@ export class Parts {
   /** Forgets a part that nobody has. */
   #drop(name: string, { record }: Kept): void {
     this.#forget(name);
-    this.#onDropped(record.prefix.size);
+    this.#options.onDropped?.(record.prefix.size);
   }
 
   #forget(name: string): void {

@@ -250,6 +250,7 @@ const OPEN_TRIES = 50;
  * @throws what the runtime throws; `Deno.errors.NotFound` for what is no file
  */
 export function openExactly(path: string, options: Deno.OpenOptions): Deno.FsFile {
+  let refusal: Error | undefined;
   for (let tries = 0; tries < OPEN_TRIES; tries++) {
     const there = Deno.lstatSync(path);
     if (!there.isFile) break;
@@ -260,10 +261,12 @@ export function openExactly(path: string, options: Deno.OpenOptions): Deno.FsFil
       opened.move();
       return file;
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      // The runtime that cannot see where a path leads may say that a program may not go there.
+      if (error instanceof Deno.errors.NotCapable) refusal = error;
+      else if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
-  throw new Deno.errors.NotFound();
+  throw refusal ?? new Deno.errors.NotFound();
 }
 
 /** Whether a file has more than one name, where the system tells. */

@@ -77,6 +77,11 @@ export interface FsStorageOptions {
    * noticed to be back. Every operation fails with `io` in between.
    */
   onRoot?: OnRoot | undefined;
+  /**
+   * Told for how many milliseconds at most is waited, before that: where another process had the directory by
+   * another path or on another machine, it is watched until it is sure that it has ended.
+   */
+  onWaiting?: ((ms: number) => void) | undefined;
 }
 
 /** What a storage holds until it is disposed of, and shares with the same storage within bounds. */
@@ -131,7 +136,10 @@ export class FsStorage implements Storage {
       onTaken: (publication) =>
         new FsStorage(publication.jail ?? jail, shared).#keepIfSame(publication),
     });
-    const parts = own && new Parts(own.staging, (bytes) => quota.count(-bytes));
+    const parts = own && new Parts(own.staging, {
+      assertHeld: () => own.assertHeld(),
+      onDropped: (bytes) => quota.count(-bytes),
+    });
     const closing = new AbortController();
     let counted: Promise<void> | undefined;
     if (quota.isLimited) {
@@ -157,7 +165,7 @@ export class FsStorage implements Storage {
 
   /**
    * Opens a directory as a storage and clears away what an earlier process left in its staging area,
-   * but for the parts that can be gone on from.
+   * but for the parts that can be gone on from. It may block for as long as `onWaiting` is told.
    * A directory that cannot be written to is served for reading.
    *
    * @throws {FerryError} `not_found`, `not_a_file` where it is no directory, `busy` where another
@@ -170,7 +178,7 @@ export class FsStorage implements Storage {
       }
       using taken = new DisposableStack();
       const jail = taken.use(new Jail(root, { onRoot: options.onRoot }));
-      const own = taken.use(OwnDirectory.takeOver(jail));
+      const own = taken.use(OwnDirectory.takeOver(jail, options));
       const index = taken.use(new DigestIndex(own?.directory.at("index.db")));
       const storage = FsStorage.#over({ jail, own, index }, options);
       taken.move();
@@ -358,6 +366,7 @@ export class FsStorage implements Storage {
   /** See {@linkcode Storage.remove}. */
   async remove(name: FileName, { recursive }: { recursive: boolean }): Promise<void> {
     await this.#shared.counted;
+    this.#shared.own?.assertHeld();
     using place = this.#jail.place(name);
     const { directory, path, info } = place;
     if (info.isDirectory && recursive) {
@@ -463,6 +472,7 @@ export class FsStorage implements Storage {
   async #writable(): Promise<Parts> {
     if (!this.#parts) throw new FerryError("denied", "the server's directory is read-only");
     await this.#shared.counted;
+    this.#shared.own?.assertHeld();
     return this.#parts;
   }
 

@@ -140,6 +140,11 @@ async function run(options: OptionValues<typeof FERRYD.options>): Promise<void> 
     maxFileSize: options["max-file-size"],
     quota: options.quota,
     onRoot: (state) => tellOfRoot(state, options.root),
+    onWaiting: (ms) =>
+      complain(
+        `ferryd: watching for ${ms / 1000} s whether the ferryd still runs that served ` +
+          `${quote(options.root)} by another path or on another machine\n`,
+      ),
   });
   await using _storage = storage;
   const server = await serve({

@@ -1,18 +1,28 @@
 /**
- * The clock of this process for tests: what it says beside the times of files decides how much those tell.
+ * A clock for tests of what waits without letting anything else run.
  *
  * @module
  */
 
-/** Stops the clock at a time in milliseconds since 1970, until it is disposed of. */
-export function stopClock(at: number): Disposable & { at: number } {
-  const { now } = Date;
-  const clock = { at, [Symbol.dispose]: () => void (Date.now = now) };
-  Date.now = () => clock.at;
-  return clock;
-}
+/** A clock that is turned by hand, or by whoever waits. */
+export class Clock implements Disposable {
+  readonly #real = { now: Date.now, wait: Atomics.wait };
+  /** How many milliseconds it is ahead. */
+  ahead = 0;
+  /** Called for each pause. */
+  onPause: () => void = () => {};
 
-/** A time at which all that was done up to now is long over. */
-export function later(): number {
-  return Date.now() + 10_000;
+  constructor() {
+    Date.now = () => this.#real.now() + this.ahead;
+    Atomics.wait = ((_array: Int32Array, _at: number, _value: number, ms: number) => {
+      this.ahead += ms;
+      this.onPause();
+      return "timed-out";
+    }) as typeof Atomics.wait;
+  }
+
+  [Symbol.dispose](): void {
+    Date.now = this.#real.now;
+    Atomics.wait = this.#real.wait;
+  }
 }

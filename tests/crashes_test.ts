@@ -9,7 +9,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { type Client, connect, FerryError } from "../mod.ts";
-import { Ferryd, outcome, programArgs, TempDir } from "./programs.ts";
+import { Ferryd, outcome, programArgs, stagedIn, TempDir } from "./programs.ts";
 import { RawPeer } from "./raw_peer.ts";
 import { md5 } from "./storage_conformance.ts";
 
@@ -107,14 +107,6 @@ function treeOf(directory: string, prefix = ""): Tree {
   );
 }
 
-/** All files below a directory. */
-function filesBelow(directory: string): string[] {
-  return [...Deno.readDirSync(directory)].flatMap(({ name, isDirectory }) => {
-    const path = `${directory}/${name}`;
-    return isDirectory ? filesBelow(path) : [path];
-  });
-}
-
 function inodeOf(path: string): string {
   const { dev, ino } = Deno.lstatSync(path);
   return `${dev}:${ino}`;
@@ -122,10 +114,8 @@ function inodeOf(path: string): string {
 
 /** Asserts that what is left of uploads is either a part with its record or nothing, and no file that others see. */
 function assertStaging(root: string, { empty }: { empty: boolean }): void {
-  const staged = filesBelow(`${root}/.ferry/staging`).filter((path) => !/\/owner$/.test(path));
-  const seen = new Set(
-    filesBelow(root).filter((path) => !path.startsWith(`${root}/.ferry/`)).map(inodeOf),
-  );
+  const staged = stagedIn(root).map((name) => `${root}/.ferry/staging/${name}`);
+  const seen = new Set(Object.keys(treeOf(root)).map((name) => inodeOf(`${root}/${name}`)));
   for (const path of staged) {
     assert(!seen.has(inodeOf(path)), `${path} is a file that others see`);
     const [other, there] = /\.part$/.test(path)

@@ -8,6 +8,7 @@ import {
   programArgs,
   PROJECT,
   spawnFerry,
+  stagedIn,
   TempDir,
 } from "./programs.ts";
 import { frame, RawPeer } from "./raw_peer.ts";
@@ -30,7 +31,7 @@ function randomBytes(size: number, seed = 1): Uint8Array {
 }
 
 function staged(root: string): string[] {
-  return [...Deno.readDirSync(`${root}/.ferry/staging`)].map(({ name }) => name);
+  return stagedIn(root);
 }
 
 Deno.test("ferry put and get bring a file there and back at every size that takes another path", async (t) => {

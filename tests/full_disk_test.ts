@@ -1,6 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { Mount, testWithMount } from "./mount.ts";
-import { ferry, Ferryd, type Outcome, outcome, spawnFerry, TempDir } from "./programs.ts";
+import { ferry, Ferryd, type Outcome, outcome, spawnFerry, stagedIn, TempDir } from "./programs.ts";
 import { RawPeer } from "./raw_peer.ts";
 
 const MIB = 1024 * 1024;
@@ -67,7 +67,7 @@ class Fixture implements AsyncDisposable {
   }
 
   staged(): string[] {
-    return [...Deno.readDirSync(`${this.mount.path}/.ferry/staging`)].map(({ name }) => name);
+    return stagedIn(this.mount.path);
   }
 
   /** Ends the server, which has met nothing that it did not expect. */

@@ -42,6 +42,29 @@ export class Mount implements AsyncDisposable {
   }
 }
 
+/** Another path to a directory, by a file system of its own that numbers and locks files by itself. */
+export class OtherPath implements AsyncDisposable {
+  readonly #dir = new TempDir();
+  /** The other path. */
+  readonly path = this.#dir.path;
+
+  /** Makes it with bindfs(1). */
+  constructor(directory: string) {
+    const { success, stderr } = run("bindfs", directory, this.path);
+    if (!success) {
+      Deno.removeSync(this.path);
+      throw new Error(`bindfs: ${stderr}`);
+    }
+  }
+
+  /** Unmounts it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { success, stderr } = run("umount", "-l", this.path);
+    assert(success, stderr);
+    await this.#dir[Symbol.asyncDispose]();
+  }
+}
+
 /** Runs a command to its end. */
 export function run(command: string, ...args: string[]): { success: boolean; stderr: string } {
   try {

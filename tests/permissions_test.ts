@@ -5,6 +5,7 @@ import {
   DENO,
   ferry,
   Ferryd,
+  filesBelow,
   type Launch,
   outcome,
   PROJECT,
@@ -57,11 +58,11 @@ class Fixture implements AsyncDisposable {
     const child = spawnFerry([...args, "--limit-rate", "6MiB"], { ...options, cwd: this.dir.path });
     const ended = outcome(child);
     using watcher = Deno.watchFs(parts);
-    const record = () => [...Deno.readDirSync(parts)].find(({ name }) => name.endsWith(".json"));
+    const record = () => filesBelow(parts).find((name) => name.endsWith(".json"));
     if (!record()) { for await (const _ of watcher) if (record()) break; }
     child.kill("SIGTERM");
     await ended;
-    return JSON.parse(Deno.readTextFileSync(`${parts}/${record()!.name}`));
+    return JSON.parse(Deno.readTextFileSync(`${parts}/${record()}`));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,3 +1,4 @@
+import { stagedIn } from "./programs.ts";
 import { existsSync } from "node:fs";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { FerryError, newToken, parseGrants, type Storage, type TokenRecord } from "../mod.ts";
@@ -236,7 +237,7 @@ Deno.test("a put is refused at once when its token is taken back, and leaves not
   // One goes on sending, the other one leaves: neither gets its file, nor a part of it.
   await quick.send(new Uint8Array(4 * 1024 * 1024), { end: true, md5: null, size }).catch(() => {});
   assertEquals(await slow.receive(), null);
-  while ([...Deno.readDirSync(`${f.path}/.ferry/staging`)].length > 0) {
+  while (stagedIn(f.path).length > 0) {
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   assertEquals([...Deno.readDirSync(`${f.path}/inbox`)].length, 2);

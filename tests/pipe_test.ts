@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { createHash } from "node:crypto";
 import { connect, FerryError, FsStorage, serve } from "../mod.ts";
-import { ferry, Ferryd, outcome, spawnFerry, TempDir } from "./programs.ts";
+import { ferry, Ferryd, outcome, spawnFerry, stagedIn, TempDir } from "./programs.ts";
 import { frame } from "./raw_peer.ts";
 
 const md5 = (bytes: Uint8Array | string) => createHash("md5").update(bytes).digest("hex");
@@ -91,5 +91,5 @@ Deno.test("Client.put() of a stream that fails leaves nothing, and the connectio
   assertStringIncludes(error.message, "the source broke");
   await client.ping();
   assertEquals([...Deno.readDirSync(dir.path)].map(({ name }) => name), [".ferry"]);
-  assertEquals([...Deno.readDirSync(dir.join(".ferry/staging"))], []);
+  assertEquals(stagedIn(dir.path), []);
 });

@@ -212,9 +212,21 @@ export class Ferryd implements AsyncDisposable {
   }
 }
 
-/** The temporary files in a directory that are not kept to be gone on with: those without a record. */
+/** The files below a directory, by their paths in it. */
+export function filesBelow(directory: string): string[] {
+  return [...Deno.readDirSync(directory)].flatMap(({ name, isDirectory }) =>
+    isDirectory ? filesBelow(`${directory}/${name}`).map((below) => `${name}/${below}`) : [name]
+  );
+}
+
+/** What stands in the staging area of a root, by its paths there. */
+export function stagedIn(root: string): string[] {
+  return filesBelow(`${root}/.ferry/staging`).sort();
+}
+
+/** The temporary files below a directory that are not kept to be gone on with: those without a record. */
 export function unrecorded(directory: string): string[] {
-  const names = [...Deno.readDirSync(directory)].map(({ name }) => name);
+  const names = filesBelow(directory);
   const recorded = new Set(names.filter((name) => name.endsWith(".json")));
   return names.filter((name) => name.endsWith(".part"))
     .filter((name) => !recorded.has(name.replace(/\.part$/, ".json")));

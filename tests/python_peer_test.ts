@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { createHash } from "node:crypto";
-import { ferry, Ferryd, type Outcome, outcome, TempDir } from "./programs.ts";
+import { ferry, Ferryd, type Outcome, outcome, stagedIn, TempDir } from "./programs.ts";
 import { spawnPython } from "./python.ts";
 import { writeRandomFile } from "./random_file.ts";
 
@@ -48,7 +48,7 @@ class Place implements AsyncDisposable {
   leftovers(...names: string[]): string[] {
     const entries = (path: string) => [...Deno.readDirSync(path)].map(({ name }) => name);
     return [
-      ...entries(`${this.root}/.ferry/staging`),
+      ...stagedIn(this.root),
       ...entries(this.cwd).filter((name) => !names.includes(name)),
     ];
   }

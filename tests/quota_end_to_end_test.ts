@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { FaultyPeer } from "./faulty_peer.ts";
-import { ferry, Ferryd, type Outcome, outcome, spawnFerry } from "./programs.ts";
+import { ferry, Ferryd, type Outcome, outcome, spawnFerry, stagedIn } from "./programs.ts";
 import { Pair } from "./pair.ts";
 
 const KIB = 1024;
@@ -8,7 +8,7 @@ const MIB = 1024 * KIB;
 
 /** What is in the staging area. */
 function staged(p: Pair): string[] {
-  return [...Deno.readDirSync(`${p.root}/.ferry/staging`)].map(({ name }) => name);
+  return stagedIn(p.root);
 }
 
 /** Uploads what comes through a pipe. */

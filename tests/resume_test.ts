@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { createHash } from "node:crypto";
 import { type Direction, FaultyPeer } from "./faulty_peer.ts";
-import { ferry, Ferryd, outcome, spawnFerry, unrecorded } from "./programs.ts";
+import { ferry, Ferryd, outcome, spawnFerry, stagedIn, unrecorded } from "./programs.ts";
 import { frame } from "./raw_peer.ts";
 import { Pair } from "./pair.ts";
 
@@ -50,7 +50,7 @@ Deno.test("ferry put goes on where a client that left had stopped", async () => 
   assertEquals(event.bytes_sent, bytes.length - event.resumed_from);
   assertEquals(md5(Deno.readFileSync(`${p.root}/f`)), md5(bytes));
   assertEquals(await partsOf(p), []);
-  assertEquals([...Deno.readDirSync(`${p.root}/.ferry/staging`)], []);
+  assertEquals(stagedIn(p.root), []);
 });
 
 Deno.test("ferry put goes on by itself when ferryd is killed and comes back", async () => {
@@ -180,7 +180,7 @@ Deno.test("ferryd gives two uploads of one name at once a part each", async () =
   await first.send(one.subarray(10 * MIB), end(one));
   assertEquals(await first.code(), "ok");
   assertEquals(md5(Deno.readFileSync(`${p.root}/f`)), md5(one));
-  assertEquals([...Deno.readDirSync(`${p.root}/.ferry/staging`)], []);
+  assertEquals(stagedIn(p.root), []);
 });
 
 Deno.test("ferryd offers a part only to go on from, and only to the connection that was offered it", async () => {
@@ -209,7 +209,7 @@ Deno.test("ferryd keeps no part of what was damaged, and none of what is small",
   assertEquals(await peer.ask(put, bytes), "checksum_mismatch");
   await sendPart(p, "small", content(8 * MIB), 7 * MIB);
   assertEquals(await partsOf(p), []);
-  assertEquals([...Deno.readDirSync(`${p.root}/.ferry/staging`)], []);
+  assertEquals(stagedIn(p.root), []);
 });
 
 Deno.test("ferryd does not believe a part whose record or bytes were damaged", async (t) => {
@@ -232,7 +232,7 @@ Deno.test("ferryd does not believe a part whose record or bytes were damaged", a
       await sendPart(p, "f", bytes, 12 * MIB);
       await p.server.stop();
       const staging = `${p.root}/.ferry/staging`;
-      const names = [...Deno.readDirSync(staging)].map(({ name }) => `${staging}/${name}`).sort();
+      const names = stagedIn(p.root).map((name) => `${staging}/${name}`);
       damage(
         names.find((path) => path.endsWith(".part"))!,
         names.find((path) => path.endsWith(".json"))!,
@@ -241,7 +241,7 @@ Deno.test("ferryd does not believe a part whose record or bytes were damaged", a
       const put = await p.run("put", "f", "--json");
       const event = JSON.parse(put.stdout);
       assertEquals([put.code, event.md5, event.resumed_from], [0, md5(bytes), 0]);
-      assertEquals([...Deno.readDirSync(staging)], []);
+      assertEquals(stagedIn(p.root), []);
     });
   }
 });
@@ -253,7 +253,7 @@ Deno.test("ferryd goes on with a part of another run of the system after reading
   await sendPart(p, "f", bytes, 12 * MIB);
   await p.server.stop();
   const staging = `${p.root}/.ferry/staging`;
-  const record = [...Deno.readDirSync(staging)].find(({ name }) => name.endsWith(".json"))!.name;
+  const record = stagedIn(p.root).find((name) => name.endsWith(".json"))!;
   const stored = JSON.parse(Deno.readTextFileSync(`${staging}/${record}`));
   Deno.writeTextFileSync(`${staging}/${record}`, JSON.stringify({ ...stored, boot: 0 }));
   p.server = await Ferryd.start(p.root);

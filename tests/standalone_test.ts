@@ -12,7 +12,7 @@ import {
   SUFFIX,
 } from "./executables.ts";
 import { Mount, testWithMount } from "./mount.ts";
-import { DENO, Ferryd, outcome, spawnFerry, TempDir } from "./programs.ts";
+import { DENO, Ferryd, filesBelow, outcome, spawnFerry, TempDir } from "./programs.ts";
 import { writeRandomFile } from "./random_file.ts";
 
 const MIB = 1024 * 1024;
@@ -190,7 +190,7 @@ async function movesSafely(there: Elsewhere): Promise<void> {
 
 /** Waits for the record of a transfer that can be gone on with. */
 async function recordIn(directory: string): Promise<void> {
-  const isThere = () => [...Deno.readDirSync(directory)].some(({ name }) => name.endsWith(".json"));
+  const isThere = () => filesBelow(directory).some((name) => name.endsWith(".json"));
   using watcher = Deno.watchFs(directory);
   if (isThere()) return;
   for await (const _ of watcher) if (isThere()) return;

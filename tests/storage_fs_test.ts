@@ -9,7 +9,7 @@ import type { StoredFile } from "../lib/storage.ts";
 import { FsStorage } from "../lib/storage_fs.ts";
 import { later, stopClock } from "./clock.ts";
 import { Mount, testWithMount } from "./mount.ts";
-import { HOLDS_DIRECTORIES, TempDir } from "./programs.ts";
+import { HOLDS_DIRECTORIES, stagedIn, TempDir } from "./programs.ts";
 import {
   assertCode,
   begin,
@@ -55,7 +55,7 @@ class Fixture implements TestedStorage {
   }
 
   leftovers(): Promise<string[]> {
-    return Promise.resolve(namesIn(this.path(".ferry/staging")));
+    return Promise.resolve(stagedIn(this.root));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -715,12 +715,12 @@ for (const durability of ["full", "none"] as const) {
         for (let turn = 0; turn < 20; turn++) await pending.write(piece);
       });
     }
-    assertEquals(namesIn(`${mount.path}/.ferry/staging`), []);
+    assertEquals(stagedIn(mount.path), []);
     assertEquals(await listed(storage), ["kept"]);
     assertEquals(await textOf(storage, "kept"), "kept");
     await put(storage, "d/small", piece);
     assertEquals(await storage.checksum(name("d/small"), "md5"), md5(piece));
-    assertEquals(namesIn(`${mount.path}/.ferry/staging`), []);
+    assertEquals(stagedIn(mount.path), []);
   });
 }
 
@@ -737,7 +737,7 @@ testWithMount(
     });
     assertStringIncludes(error.message, "no space left");
     assert(stored.length > 5, `only ${stored} were stored`);
-    assertEquals(namesIn(`${mount.path}/.ferry/staging`), []);
+    assertEquals(stagedIn(mount.path), []);
     assertEquals(await listed(storage), stored.toSorted());
     await storage.remove(name("f0"), { recursive: false });
     await put(storage, "after", "x");

@@ -11,7 +11,7 @@ import { FerryError, toFerryError } from "../lib/errors.ts";
 import { parseFileName as name } from "../lib/file_name.ts";
 import type { Storage } from "../lib/storage.ts";
 import { FsStorage } from "../lib/storage_fs.ts";
-import { TempDir } from "./programs.ts";
+import { stagedIn, TempDir } from "./programs.ts";
 import { assertCode, begin, keepPart, md5, put } from "./storage_conformance.ts";
 
 const QUOTA = 1 << 20;
@@ -174,7 +174,7 @@ Deno.test("FsStorage counts parts, until they expire or turn out to be worth not
   await f.assertRight("kept");
   // Damaged, and written before the system was started: it is read, and is not what it should be.
   await f.reopen(() => {
-    for (const { name } of Deno.readDirSync(f.path(".ferry/staging"))) {
+    for (const name of stagedIn(f.root)) {
       const path = f.path(`.ferry/staging/${name}`);
       if (name.endsWith(".part")) Deno.writeFileSync(path, new Uint8Array(128_000));
       else {Deno.writeTextFileSync(

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { createHash } from "node:crypto";
 import { FaultyPeer } from "./faulty_peer.ts";
 import { Pair } from "./pair.ts";
-import { ferry } from "./programs.ts";
+import { ferry, stagedIn } from "./programs.ts";
 
 const md5 = (bytes: Uint8Array | string) => createHash("md5").update(bytes).digest("hex");
 
@@ -67,7 +67,7 @@ Deno.test("ferry put and get move a directory there and back, empty ones include
   const into = await p.run("get", "t/sub", "--out", "back/");
   assertEquals(into.code, 0);
   assertEquals(treeOf(`${p.cwd}/back/sub`), treeOf(`${p.cwd}/t/sub`));
-  assertEquals([...Deno.readDirSync(`${p.root}/.ferry/staging`)], []);
+  assertEquals(stagedIn(p.root), []);
 });
 
 Deno.test("ferry put and get of an unchanged directory move no file", async () => {

@@ -8,7 +8,7 @@ import { assert, assertEquals } from "@std/assert";
 import { connect } from "../../client/connect.ts";
 import { toFerryError } from "../../lib/errors.ts";
 import { type Direction, type Fault, FaultyPeer } from "../faulty_peer.ts";
-import { ferry, outcome, spawnFerry, unrecorded } from "../programs.ts";
+import { ferry, filesBelow, outcome, spawnFerry, unrecorded } from "../programs.ts";
 import {
   below,
   CUT_KINDS,
@@ -84,7 +84,7 @@ export class Transfer {
 
   /** How much of it is on file. */
   staged(): number {
-    const parts = names(this.staging).filter((name) => name.endsWith(".part"));
+    const parts = filesBelow(this.staging).filter((name) => name.endsWith(".part"));
     return Math.max(0, ...parts.map((name) => sizeOf(`${this.staging}/${name}`)));
   }
 

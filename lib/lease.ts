@@ -1,0 +1,233 @@
+/**
+ * Who has a directory: one process, which says so in a file and goes on saying it as long as it lives.
+ *
+ * Processes that reach the directory by the same mount have a lock for that, which ends with its holder. By
+ * another mount or from another machine the same lock may be granted once more, and so who starts there watches
+ * the file: its holder has ended when it has said nothing for as long as a lease lasts.
+ *
+ * @module
+ */
+
+import type { Directory } from "./directory.ts";
+import { FerryError, toFerryError } from "./errors.ts";
+import { tryLock } from "./file_lock.ts";
+import { inodeOf } from "./handles.ts";
+import { bootTime, sameBoot } from "./partial.ts";
+import { openExactly } from "./staging.ts";
+
+/** How often a holder says that it is there, in milliseconds. */
+const BEAT_MS = 2000;
+
+/** Whoever has said nothing for so many milliseconds has lost the directory. */
+export const LEASE_MS: number = 10_000;
+
+/** Who has not been able to say anything for so many milliseconds has to look first whether it has the directory still. */
+const SURE_MS = LEASE_MS / 2;
+
+/** The pause between two looks at another one's file, in milliseconds. */
+const LOOK_MS = 100;
+
+/** How long the file is: what is written at once into one page is read as a whole. */
+const FILE_BYTES = 512;
+
+/** What a holder says. */
+interface Said {
+  version: 1;
+  /** What its file is to it; another mount may tell something else. */
+  inode: string;
+  /** When the system was started that it runs on. */
+  boot: number | null;
+  /** Another number each time. */
+  beat: number;
+}
+
+/** Options of {@linkcode Lease.take}. */
+export interface LeaseOptions {
+  /** Told for how many milliseconds at most is waited, before that. */
+  onWaiting?: ((ms: number) => void) | undefined;
+}
+
+/** That this process has a directory, until it is disposed of or lost. */
+export class Lease implements Disposable {
+  /** What tells it from other leases. */
+  readonly id: string;
+  readonly #path: string;
+  readonly #file: Deno.FsFile;
+  readonly #said: Said;
+  #sure = Date.now();
+  #lost = false;
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  private constructor(id: string, path: string, file: Deno.FsFile) {
+    this.id = id;
+    this.#path = path;
+    this.#file = file;
+    const inode = inodeOf(file.statSync());
+    this.#said = { version: 1, inode, boot: bootTime(), beat: 0 };
+  }
+
+  /**
+   * Takes a directory whose leases are files in `leases`, and removes those of holders that have ended.
+   *
+   * It says that it is there first, and looks at others then: of two that come at the same time, none overlooks
+   * the other.
+   *
+   * @throws {FerryError} `busy` where another process has it; what keeps the file from being written
+   */
+  static take(leases: Directory, { onWaiting = () => {} }: LeaseOptions = {}): Lease {
+    using taken = new DisposableStack();
+    const lease = taken.use(Lease.#begin(leases));
+    const others = [...Deno.readDirSync(leases.path)].map(({ name }) => name)
+      .filter((name) => name !== lease.id)
+      .map((name) => new Other(leases.at(name)));
+    for (const other of others) if (other.isAlive === true) throw servedElsewhere();
+    let unknown = others.filter(({ isAlive }) => isAlive === undefined);
+    if (unknown.length > 0) onWaiting(LEASE_MS);
+    for (const until = Date.now() + LEASE_MS; unknown.length > 0 && Date.now() < until;) {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOOK_MS);
+      if (unknown.some((other) => other.hasSpoken())) throw servedElsewhere();
+      unknown = unknown.filter((other) => !other.isGone);
+      // Others may be watching this one.
+      if (Date.now() - lease.#sure >= BEAT_MS) lease.#beat();
+    }
+    lease.assertHeld();
+    for (const other of others) remove(other.path);
+    lease.#timer = setInterval(() => lease.#beat(), BEAT_MS);
+    Deno.unrefTimer(lease.#timer);
+    taken.move();
+    return lease;
+  }
+
+  static #begin(leases: Directory): Lease {
+    using made = new DisposableStack();
+    const created = leases.createFile(NEW);
+    made.defer(() => remove(created.path));
+    created.file.close();
+    const file = made.use(openExactly(created.path, { read: true, write: true }));
+    tryLock(file);
+    const id = crypto.randomUUID();
+    const lease = new Lease(id, leases.at(id), file);
+    lease.#say();
+    Deno.renameSync(created.path, lease.#path);
+    made.move();
+    return lease;
+  }
+
+  /**
+   * Fails where another process has the directory by now: this one was stopped, or could not say anything, for
+   * too long.
+   *
+   * @throws {FerryError} `busy`
+   */
+  assertHeld(): void {
+    if (!this.#lost && Math.abs(Date.now() - this.#sure) > SURE_MS) this.#beat();
+    if (this.#lost) {
+      throw new FerryError(
+        "busy",
+        "another ferryd has taken the directory over: start this one anew",
+      );
+    }
+    if (Math.abs(Date.now() - this.#sure) > SURE_MS) {
+      throw new FerryError("busy", "nothing can be said to others that may serve the directory");
+    }
+  }
+
+  /** Says that it is there, where it still has the directory. Never fails. */
+  #beat(): void {
+    if (this.#lost) return;
+    try {
+      if (inodeOf(Deno.lstatSync(this.#path)) !== inodeOf(this.#file.statSync())) this.#lost = true;
+      else this.#say();
+    } catch (error) {
+      // What else it may be passes; whoever writes meanwhile is told by the time.
+      if (error instanceof Deno.errors.NotFound) this.#lost = true;
+    }
+  }
+
+  #say(): void {
+    this.#said.beat++;
+    const page = new Uint8Array(FILE_BYTES).fill(0x20);
+    page.set(new TextEncoder().encode(JSON.stringify(this.#said)));
+    this.#file.seekSync(0, Deno.SeekMode.Start);
+    if (this.#file.writeSync(page) < page.length) throw new Deno.errors.WriteZero();
+    this.#sure = Date.now();
+  }
+
+  /** Lets another process have it. */
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+    if (!this.#lost) remove(this.#path);
+    this.#file.close();
+  }
+}
+
+/** How the name of a file ends that says nothing yet. */
+const NEW = ".new";
+
+/** The file of another lease. */
+class Other {
+  readonly path: string;
+  /** Whether its holder is alive; undefined where that has to be watched. */
+  readonly isAlive: boolean | undefined;
+  readonly #first: string | undefined;
+  #gone = false;
+
+  constructor(path: string) {
+    this.path = path;
+    this.#first = this.#read();
+    this.isAlive = path.endsWith(NEW) || this.#gone ? false : this.#look();
+  }
+
+  /** Whether its holder has let go of the directory. */
+  get isGone(): boolean {
+    return this.#gone;
+  }
+
+  /** Whether it says something else than at first. */
+  hasSpoken(): boolean {
+    const now = this.#read();
+    return now !== undefined && now !== this.#first;
+  }
+
+  #look(): boolean | undefined {
+    let said: Partial<Said>;
+    try {
+      said = JSON.parse(this.#first ?? "");
+    } catch {
+      return undefined;
+    }
+    try {
+      using file = openExactly(this.path, { read: true, write: true });
+      if (said.inode !== inodeOf(file.statSync()) || !sameBoot(said.boot ?? null)) return undefined;
+      // It is seen as its holder sees it: its lock is the holder's.
+      return !tryLock(file);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw toFerryError(error);
+    }
+  }
+
+  #read(): string | undefined {
+    try {
+      using file = openExactly(this.path, { read: true });
+      const bytes = new Uint8Array(FILE_BYTES);
+      return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw toFerryError(error);
+      this.#gone = true;
+      return undefined;
+    }
+  }
+}
+
+function servedElsewhere(): FerryError {
+  return new FerryError("busy", "another ferryd serves it by another path, or on another machine");
+}
+
+function remove(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch {
+    // Gone already; or it stays, and says nothing any more.
+  }
+}
