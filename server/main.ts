@@ -141,7 +141,7 @@ async function run(options: OptionValues<typeof FERRYD.options>): Promise<void> 
     quota: options.quota,
     onRoot: (state) => tellOfRoot(state, options.root),
     onWaiting: (ms) =>
-      complain(
+      says.stderr.write(
         `ferryd: watching for ${ms / 1000} s whether the ferryd still runs that served ` +
           `${quote(options.root)} by another path or on another machine\n`,
       ),
