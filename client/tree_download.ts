@@ -21,6 +21,7 @@ import {
   StagedFile,
 } from "../lib/staging.ts";
 import { checksumOfSource, receive } from "../lib/transfer.ts";
+import { Pace } from "../lib/turns.ts";
 import type { Frame } from "../lib/wire.ts";
 import { assertAnswers, assertBegins } from "./answers.ts";
 import type { Connection, PipelinedRequest } from "./connection.ts";
@@ -157,7 +158,9 @@ export class TreeDownload {
     for await (const entries of connection.lines(header, decode)) entries.forEach(take);
     if (!dryRun) this.#makeDirectory(this.#out);
     onPlan?.(items.length, items.reduce((sum, { entry }) => sum + entry.size, 0));
+    const pace = new Pace();
     for (const item of items) {
+      if (pace.isDue) await pace.rest();
       const directory = dirname(item.path);
       const known = this.#made.has(directory) || this.#found.has(directory);
       if (!known && isDirectory(directory)) this.#found.add(directory);

@@ -16,6 +16,7 @@ import {
   type ManifestReply,
 } from "../lib/manifest.ts";
 import { checksumOfSource } from "../lib/transfer.ts";
+import { Pace } from "../lib/turns.ts";
 import type { Frame } from "../lib/wire.ts";
 import { assertAnswers, assertStored } from "./answers.ts";
 import type { Connection, PipelinedRequest } from "./connection.ts";
@@ -108,7 +109,8 @@ export class TreeUpload {
     if (!this.#compared && able) await this.#compare(connection);
     this.#compared = true;
     // Where nothing was compared, or not all, the rest is found now.
-    for (const _ of this.#files());
+    const pace = new Pace();
+    for (const _ of this.#files()) if (pace.isDue) await pace.rest();
     if (this.#options.dryRun) {
       for (const { filename, size, type } of this.#left.values()) {
         if (type === "file") this.#options.onFile?.(nothingMoved(filename, { size }));

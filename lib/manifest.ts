@@ -120,6 +120,9 @@ export function decodeManifestReply(line: string): ManifestReply {
 /** How much text is gathered for one piece of a body of lines. */
 const PIECE_CHARACTERS = 32 * 1024;
 
+/** How many lines are given together at most. */
+const MOST_LINES = 256;
+
 /** Lines as the pieces of a streamed body; `encodeLine` gives each with its line break. */
 export async function* encodeLines<T>(
   items: AsyncIterable<T> | Iterable<T>,
@@ -137,7 +140,7 @@ export async function* encodeLines<T>(
 
 /**
  * What the lines of a body stand for, however the body is cut into pieces: those that end in a piece
- * together, since one by one they would cost more than what is done with them. Never is more than one
+ * together, or 256 of them, since one by one they would cost more than what is done with them. Never is more than one
  * line and one piece kept.
  *
  * @throws {FerryError} `bad_header` where it is not UTF-8 or a line is too long, and what `decodeLine`
@@ -162,7 +165,10 @@ export async function* decodeLines<T>(
     if (text.includes("\n")) {
       const lines = (rest + text).split("\n");
       rest = lines.pop()!;
-      yield lines.map((line) => decodeLine(assertShort(line)));
+      for (let from = 0; from < lines.length; from += MOST_LINES) {
+        const some = lines.slice(from, from + MOST_LINES);
+        yield some.map((line) => decodeLine(assertShort(line)));
+      }
     } else rest += text;
     if (rest.length > MAX_LINE_BYTES) throw tooLong();
   }

@@ -11,6 +11,7 @@ import type { Entry } from "../lib/header.ts";
 import type { ManifestLine, ManifestReply } from "../lib/manifest.ts";
 import { decideOverwrite, type Overwrite, type OverwriteDecision } from "../lib/overwrite.ts";
 import type { Storage } from "../lib/storage.ts";
+import { Pace } from "../lib/turns.ts";
 
 /** Options of {@linkcode compareManifest}. */
 export interface CompareOptions {
@@ -39,7 +40,9 @@ export async function* compareManifest(
   lines: AsyncIterable<readonly ManifestLine[]>,
   options: CompareOptions,
 ): AsyncGenerator<ManifestReply, void, void> {
+  const pace = new Pace();
   for await (const some of lines) {
+    if (pace.isDue) await pace.rest();
     const found = await lookUp(storage, some, options);
     for (const [turn, line] of some.entries()) {
       const existing = found[turn];

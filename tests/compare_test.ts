@@ -262,3 +262,21 @@ Deno.test("compareManifest() fails with what the lines fail with, after what cam
   assertEquals((await replies.next()).value, { filename: "new", decision: "send" });
   await assertCode("bad_header", () => replies.next());
 });
+
+Deno.test("compareManifest() of many lines lets others have their turn", async () => {
+  await using root = new Root();
+  let rounds = 0;
+  const timer = setInterval(() => rounds++, 0);
+  try {
+    const lines = Array.from({ length: 200 }, (_, turn) => {
+      return Array.from({ length: 100 }, (_, at) => line({ filename: `d/${turn}/${at}` }));
+    });
+    const manifest = ReadableStream.from(lines);
+    const options = { overwrite: "different", algorithm: "md5", content: false } as const;
+    const replies = await Array.fromAsync(compareManifest(root.storage, manifest, options));
+    assertEquals(replies.length, 20_000);
+  } finally {
+    clearInterval(timer);
+  }
+  assert(rounds > 3, `${rounds} rounds`);
+});

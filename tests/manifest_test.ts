@@ -171,6 +171,13 @@ Deno.test("decodeLines() yields a line as soon as it is there", async () => {
   assertEquals((await lines.next()).done, true);
 });
 
+Deno.test("decodeLines() gives no more lines together than are soon done with", async () => {
+  const text = Array.from({ length: 1000 }, (_, turn) => `${turn}\n`).join("");
+  const some = await Array.fromAsync(decodeLines(inPieces(text, text.length), Number));
+  assertEquals(some.map(({ length }) => length), [256, 256, 256, 232]);
+  assertEquals(some.flat(), Array.from({ length: 1000 }, (_, turn) => turn));
+});
+
 Deno.test("decodeLines() takes no line that is too long, and gathers none", async () => {
   const longest = "x".repeat(MAX_LINE_BYTES);
   assertEquals(await linesOf(`${longest}\n${longest}`, 8192), [longest, longest]);

@@ -6,9 +6,10 @@
  */
 
 import { TextLineStream } from "@std/streams/text-line-stream";
-import { DENO, Ferryd, ferryd, outcome } from "../programs.ts";
+import { DENO, Ferryd, ferryd } from "../programs.ts";
+import { largeLists } from "./large_lists.ts";
 import { type Bench, median, MIB, status, table } from "./measure.ts";
-import { spawn } from "./peers.ts";
+import { residentBytes } from "./process_facts.ts";
 import { LARGE_FILE, LARGE_FILE_BYTES, SLOW } from "./slow_peers.ts";
 
 const CONNECTIONS = 2000;
@@ -67,7 +68,8 @@ export async function crowd(bench: Bench): Promise<string> {
   return `${table(rows)}  goal: at most ${GOAL.bytes / MIB} MiB more: ` +
     `${reached(mostMemory <= GOAL.bytes)}, ${(mostMemory / MIB).toFixed(0)} MiB\n` +
     `  goal: at most ${GOAL.ratio}x the latency: ` +
-    `${reached(mostRatio <= GOAL.ratio)}, ${mostRatio.toFixed(2)}x\n`;
+    `${reached(mostRatio <= GOAL.ratio)}, ${mostRatio.toFixed(2)}x\n\n` +
+    await largeLists(bench);
 }
 
 /** What a server is like at a moment. */
@@ -151,16 +153,4 @@ async function latencies(port: number, caCerts: string[] | undefined): Promise<n
     times.push(performance.now() - started);
   }
   return times;
-}
-
-/** The resident memory of a process; undefined where the system does not tell. */
-async function residentBytes(pid: number): Promise<number | undefined> {
-  try {
-    const { stdout } = await outcome(spawn("cat", [`/proc/${pid}/status`]));
-    const kib = /^VmRSS:\s+(\d+) kB$/m.exec(stdout)?.[1];
-    return kib === undefined ? undefined : Number(kib) * 1024;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
 }
