@@ -13,6 +13,7 @@ const OF_PATHS = [
   "mkdirSync",
   "open",
   "openSync",
+  "readDir",
   "readDirSync",
   "readTextFileSync",
   "removeSync",
