@@ -7,7 +7,7 @@
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { blocking } from "../lib/interrupts.ts";
 import { parsePin } from "../lib/pin.ts";
-import { openRegularFile, readRegularFile, readText } from "../lib/regular_file.ts";
+import { readFileOrPipe } from "../lib/regular_file.ts";
 import { formatToken, parseToken } from "../lib/token.ts";
 import type { ConnectOptions, TlsOptions } from "./connect.ts";
 
@@ -91,13 +91,12 @@ function tokenIn(text: string | undefined): string | undefined {
 function readToken(path: string): string {
   const action = `read the token in ${quote(path)}`;
   try {
-    using file = openRegularFile(path);
-    const { mode } = file.statSync();
+    const { text, mode } = readFileOrPipe(path);
     if (mode !== null && (mode & READABLE_BY_OTHERS) !== 0) {
       throw new FerryError("usage", "others can read it; chmod 600 it");
     }
-    const text = readText(file).trimEnd();
-    return formatToken(parseToken(text.slice(text.lastIndexOf("\n") + 1)));
+    const lines = text.trimEnd();
+    return formatToken(parseToken(lines.slice(lines.lastIndexOf("\n") + 1)));
   } catch (error) {
     throw toFerryError(error).during(action);
   }
@@ -106,7 +105,7 @@ function readToken(path: string): string {
 function readCertificates(path: string): string {
   const action = `read the certificates in ${quote(path)}`;
   try {
-    const text = readRegularFile(path);
+    const { text } = readFileOrPipe(path);
     // Where there are none, none would be trusted, and nobody would know why.
     if (text.includes("-----BEGIN CERTIFICATE-----")) return text;
     throw new FerryError("usage", "there is none in PEM");

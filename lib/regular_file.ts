@@ -1,11 +1,15 @@
 /**
  * Files that the programs are told to read: tokens, certificates, keys, configurations. Whatever else stands
- * at their path, nobody waits for it.
+ * at their path, nobody waits for it, but for a pipe that a user hands over on a command line.
  *
  * @module
  */
 
 import { FerryError } from "./errors.ts";
+import { blocking } from "./interrupts.ts";
+
+/** The piece in which a pipe is read. */
+const PIECE_BYTES = 64 * 1024;
 
 /** The longest such file in bytes: a table of tokens has room for some 40,000. */
 export const MAX_REGULAR_FILE_BYTES: number = 16 * 1024 * 1024;
@@ -62,14 +66,51 @@ export function readRegularFile(path: string): string {
   return readText(file);
 }
 
+/** What was read, and the permission bits of what it was read from. */
+export interface Given {
+  /** The text. */
+  text: string;
+  /** The permission bits; null where the system has none. */
+  mode: number | null;
+}
+
+/**
+ * The text of a regular file or of a pipe, whose writer is waited for: `--token-file <(COMMAND)` in a shell hands
+ * over the output of a command as a pipe.
+ *
+ * @throws what {@linkcode readRegularFile} throws; `usage` where more than {@linkcode MAX_REGULAR_FILE_BYTES} come
+ */
+export function readFileOrPipe(path: string): Given {
+  const { isFifo, mode } = Deno.statSync(path);
+  if (isFifo) return { text: blocking(() => readPipe(path)), mode };
+  using file = openRegularFile(path);
+  return { text: readText(file), mode: file.statSync().mode };
+}
+
+function readPipe(path: string): string {
+  using pipe = Deno.openSync(path, { read: true });
+  const decoder = new TextDecoder();
+  const buffer = new Uint8Array(PIECE_BYTES);
+  let text = "";
+  let size = 0;
+  for (let count; (count = pipe.readSync(buffer)) !== null;) {
+    size += count;
+    if (size > MAX_REGULAR_FILE_BYTES) throw tooLarge();
+    text += decoder.decode(buffer.subarray(0, count), { stream: true });
+  }
+  return text + decoder.decode();
+}
+
 function assertRegular(info: Deno.FileInfo): void {
   if (!info.isFile) {
     throw new FerryError("usage", `it is ${kindOf(info)}: a regular file is needed`);
   }
-  if (info.size > MAX_REGULAR_FILE_BYTES) {
-    const most = MAX_REGULAR_FILE_BYTES / 2 ** 20;
-    throw new FerryError("usage", `it is larger than ${most} MiB, the most that is read`);
-  }
+  if (info.size > MAX_REGULAR_FILE_BYTES) throw tooLarge();
+}
+
+function tooLarge(): FerryError {
+  const most = MAX_REGULAR_FILE_BYTES / 2 ** 20;
+  return new FerryError("usage", `it is larger than ${most} MiB, the most that is read`);
 }
 
 function kindOf({ isDirectory, isFifo, isSocket }: Deno.FileInfo): string {
