@@ -671,6 +671,7 @@ class FsPendingWrite implements PendingWrite {
   async commit(options: CommitOptions): Promise<Committed> {
     const { name, claim, reserved, publisher, jail } = this.#parts;
     const { staged } = claim;
+    claim.touch();
     return await publisher.publish({
       name,
       staged,
