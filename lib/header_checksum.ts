@@ -14,6 +14,9 @@ const TAIL = { before: '"crc32":"', digits: 8, after: '"}' };
 /** How many bytes that is. */
 const TAIL_BYTES = TAIL.before.length + TAIL.digits + TAIL.after.length;
 
+/** The codes of the hexadecimal digits. */
+const DIGITS = Uint8Array.from("0123456789abcdef", (digit) => digit.charCodeAt(0));
+
 /** The steps of CRC-32 (ISO 3309, the polynomial of zlib) for each byte. */
 const STEPS = Int32Array.from({ length: 256 }, (_, byte) => {
   let remainder = byte;
@@ -31,9 +34,10 @@ export function makeRoom(json: string): string {
 
 /** Puts its checksum into a header that has room for it. */
 export function addChecksum(header: Uint8Array): void {
-  const digits = checksumOf(header);
-  const at = header.length - TAIL.after.length - TAIL.digits;
-  for (let i = 0; i < TAIL.digits; i++) header[at + i] = digits.charCodeAt(i);
+  let rest = checksumOf(header);
+  for (let at = lastDigit(header), i = 0; i < TAIL.digits; i++, rest >>>= 4) {
+    header[at - i] = DIGITS[rest & 0xf]!;
+  }
 }
 
 /** Whether a header ends with a checksum, right or wrong. */
@@ -45,8 +49,16 @@ export function hasChecksum(header: Uint8Array): boolean {
 
 /** Whether a header ends with the checksum that it has to have. */
 export function isIntact(header: Uint8Array): boolean {
-  const at = header.length - TAIL.after.length - TAIL.digits;
-  return hasChecksum(header) && stands(header, checksumOf(header), at);
+  if (!hasChecksum(header)) return false;
+  let rest = checksumOf(header);
+  for (let at = lastDigit(header), i = 0; i < TAIL.digits; i++, rest >>>= 4) {
+    if (header[at - i] !== DIGITS[rest & 0xf]) return false;
+  }
+  return true;
+}
+
+function lastDigit(header: Uint8Array): number {
+  return header.length - TAIL.after.length - 1;
 }
 
 function stands(bytes: Uint8Array, text: string, at: number): boolean {
@@ -58,7 +70,7 @@ function stands(bytes: Uint8Array, text: string, at: number): boolean {
  * The CRC-32 of a header's length, as it stands in front of it, and of the header without its last bytes. Node
  * has a CRC-32, too, in a module that takes as long to load as the rest of a program.
  */
-function checksumOf(header: Uint8Array): string {
+function checksumOf(header: Uint8Array): number {
   let remainder = ~0;
   for (let length = header.length, i = 0; i < 4; i++, length >>>= 8) {
     remainder = STEPS[(remainder ^ length) & 0xff]! ^ (remainder >>> 8);
@@ -67,5 +79,5 @@ function checksumOf(header: Uint8Array): string {
   for (let i = 0; i < end; i++) {
     remainder = STEPS[(remainder ^ header[i]!) & 0xff]! ^ (remainder >>> 8);
   }
-  return (~remainder >>> 0).toString(16).padStart(TAIL.digits, "0");
+  return ~remainder;
 }

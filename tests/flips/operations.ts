@@ -280,8 +280,7 @@ export function directoryOperations(): readonly Operation[] {
     },
     {
       name: "compare, and the puts behind it",
-      root: { "t/one": SMALL, "t/sub/two": "other" },
-      local: TREE,
+      local: { "t/one": SMALL, "t/empty/": "" },
       run: (client, cwd) => {
         const options = { as: "t", overwrite: "different" } as const;
         return ofTree((events) => client.putTree(`${cwd}/t`, { ...options, ...events }));
@@ -298,7 +297,7 @@ export function directoryOperations(): readonly Operation[] {
     },
     {
       name: "get of a directory",
-      root: TREE,
+      root: { "t/one": SMALL, "t/two": "22" },
       run: (client, cwd) => {
         return ofTree((events) => client.getTree("t", { out: `${cwd}/t`, ...events }));
       },
