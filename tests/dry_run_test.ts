@@ -9,8 +9,8 @@ function snapshot(root: string): Record<string, string> {
   const look = (path: string) => {
     for (const { name, isDirectory } of Deno.readDirSync(path)) {
       const at = `${path}/${name}`;
-      // The server's own index may remember checksums.
-      if (name.startsWith("index.db")) continue;
+      // The server's own index may remember checksums, and its lease says all the time that it lives.
+      if (name.startsWith("index.db") || name === "leases") continue;
       if (isDirectory) seen[`${at}/`] = "", look(at);
       else seen[at] = `${Deno.statSync(at).mtime?.getTime()} ${Deno.readTextFileSync(at)}`;
     }

@@ -250,7 +250,8 @@ Deno.test("Output lets no control character of a name reach a terminal", () => {
   assertEquals(JSON.parse(line!).filename, name);
   const said = new FerryError("io", `no \x1b]0;title\x07 for\nyou`, { action: "put \x9b1m" });
   assertEquals(said.message, String.raw`Cannot put \u009b1m: no \u001b]0;title\u0007 for\u000ayou`);
-  assertEquals(FerryError.reported("io", "\x1bc").message, String.raw`\u001bc`);
+  const { message } = FerryError.reported("io", "\x1bc");
+  assertEquals(message, String.raw`\u001bc (on the other side)`);
 });
 
 Deno.test("Output.error() goes to stderr, and with --json to stdout with its code", () => {
