@@ -19,9 +19,6 @@ const ALL = Deno.env.get("FERRY_CRASHES") === "all";
 /** How many servers are killed side by side. */
 const LANES = 4;
 
-/** No operation here has so many calls. */
-const MOST_CALLS = 200;
-
 /** The calls that give names to files and take them away. */
 const NAMING = ["link", "linkat", "unlink", "unlinkat", "rename", "renameat", "renameat2"];
 
@@ -42,28 +39,54 @@ const CHANGING = [
   ...["chmod", "fchmod", "fchmodat", "utimensat", "fsync", "fdatasync", "pwrite64"],
 ];
 
-/** What lets strace(1) kill a process at its call number `n` of these, before it is made. */
-function killing(calls: readonly string[], n: number): string[] {
-  // Not every architecture has all of them.
-  const set = calls.map((call) => `?${call}`).join();
-  return ["-f", "-e", `trace=${set}`, "-e", `inject=${set}:signal=SIGKILL:error=EINTR:when=${n}`];
+/** A call of a thread: its name, and the how many-th of that name it is. */
+interface Call {
+  name: string;
+  n: number;
 }
 
-/** A process that is being traced, to be killed. */
+/** What lets strace(1) write calls to a file. */
+function watching(calls: readonly string[], log: string): string[] {
+  // Not every architecture has all of them.
+  return ["-f", "-e", `trace=${calls.map((call) => `?${call}`).join()}`, "-o", log];
+}
+
+/** What lets strace(1) kill a process at a call, before it is made. */
+function killing({ name, n }: Call): string[] {
+  const inject = `inject=${name}:signal=SIGKILL:error=EINTR:when=${n}`;
+  return ["-f", "-e", `trace=${name}`, "-e", inject, "-o", "/dev/null"];
+}
+
+/** The calls in what {@linkcode watching} wrote. strace counts those of each thread by themselves. */
+function callsIn(log: string): Call[] {
+  const threads = new Map<string, number>();
+  const calls = new Map<string, Call>();
+  for (const [, thread, name] of Deno.readTextFileSync(log).matchAll(/^(\d+) +(\w+)\(/gm)) {
+    const n = (threads.get(`${thread} ${name}`) ?? 0) + 1;
+    threads.set(`${thread} ${name}`, n);
+    calls.set(`${name} ${n}`, { name: name!, n });
+  }
+  return [...calls.values()];
+}
+
+/** A process that is being traced. */
 class Tracer implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #reading: Promise<void>;
   readonly #attached = Promise.withResolvers<void>();
 
-  private constructor(pid: number, calls: readonly string[], n: number) {
-    const args = [...killing(calls, n), "-o", "/dev/null", "-p", String(pid)];
-    this.#child = new Deno.Command("strace", { args, stdin: "null", stderr: "piped" }).spawn();
+  private constructor(pid: number, args: readonly string[]) {
+    this.#child = new Deno.Command("strace", {
+      args: [...args, "-p", String(pid)],
+      stdin: "null",
+      stderr: "piped",
+    }).spawn();
     this.#reading = this.#read();
   }
 
   /** Resolves when it is being traced. */
-  static async attach(pid: number, calls: readonly string[], n: number): Promise<Tracer> {
-    const tracer = new Tracer(pid, calls, n);
+  static async attach(pid: number, args: readonly string[]): Promise<Tracer> {
+    const tracer = new Tracer(pid, args);
     await tracer.#attached.promise;
     return tracer;
   }
@@ -77,13 +100,20 @@ class Tracer implements AsyncDisposable {
     this.#attached.reject(new Error(`strace: ${said}`));
   }
 
+  /** Lets a process go that is alive, when all of its calls are written down. */
+  async detach(): Promise<void> {
+    this.#child.kill("SIGINT");
+    await this.#child.status;
+    await this.#reading;
+  }
+
   /** Lets the process go. */
   async [Symbol.asyncDispose](): Promise<void> {
     try {
       // It goes on by itself then. On other signals strace may wait for threads that were killed.
       this.#child.kill("SIGKILL");
     } catch {
-      // It has ended with the process.
+      // It has ended.
     }
     await this.#child.status;
     await this.#reading;
@@ -249,6 +279,11 @@ class Lane implements AsyncDisposable {
     this.server = await Ferryd.start(this.root);
   }
 
+  /** A path beside the root. */
+  path(name: string): string {
+    return this.#dir.join(name);
+  }
+
   /** A local file with some content. */
   local(content: Uint8Array): string {
     return this.#dir.write("local", content);
@@ -286,17 +321,33 @@ function assertWhole(root: string, { names, oneOf }: Scenario): void {
   if (oneOf) assert(oneOf.some((name) => Object.hasOwn(tree, name)), `${oneOf} are gone`);
 }
 
-/** Kills the server at a call of an operation, and looks; false where it has no such call. */
-async function killAt(lane: Lane, scenario: Scenario, calls: readonly string[], n: number) {
+/** Makes everything ready for an operation, and a client that has done something already. */
+async function ready(lane: Lane, scenario: Scenario): Promise<Client> {
   lane.fill(scenario.before);
   await scenario.prepare?.(lane);
+  const client = await lane.connect();
+  // What is loaded at the first use has been loaded.
+  await client.put(lane.local(OLD), { as: "warm" });
+  await client.remove("warm");
+  return client;
+}
+
+/** The calls of an operation, of those that are asked for. */
+async function callsOf(lane: Lane, scenario: Scenario, calls: readonly string[]): Promise<Call[]> {
+  await using client = await ready(lane, scenario);
+  const log = lane.path("calls");
+  await using tracer = await Tracer.attach(lane.server.pid, watching(calls, log));
+  await scenario.act(client, lane);
+  await tracer.detach();
+  return callsIn(log);
+}
+
+/** Kills the server at a call of an operation, and looks; false where it came to no such call. */
+async function killAt(lane: Lane, scenario: Scenario, call: Call): Promise<boolean> {
   let survived = true;
   {
-    await using client = await lane.connect();
-    // What is loaded at the first use has been loaded.
-    await client.put(lane.local(OLD), { as: "warm" });
-    await client.remove("warm");
-    await using _tracer = await Tracer.attach(lane.server.pid, calls, n);
+    await using client = await ready(lane, scenario);
+    await using _tracer = await Tracer.attach(lane.server.pid, killing(call));
     try {
       await scenario.act(client, lane);
     } catch (error) {
@@ -337,7 +388,7 @@ async function killAt(lane: Lane, scenario: Scenario, calls: readonly string[], 
 async function whyNoTrace(): Promise<string | undefined> {
   if (Deno.build.os !== "linux") return "only Linux has strace";
   try {
-    const args = [...killing(NAMING, 1), "-o", "/dev/null", "true"];
+    const args = [...killing({ name: "openat", n: 1000 }), "true"];
     const { success, stderr } = await new Deno.Command("strace", { args }).output();
     return success ? undefined : new TextDecoder().decode(stderr).trim();
   } catch {
@@ -354,32 +405,41 @@ function testCrashes(criterion: string, fn: () => Promise<void>): void {
 
 testCrashes("ferryd leaves old or new, whole, at whichever system call it is killed", async () => {
   const few = ["put of a large file", "mv of a file"];
-  const calls = ALL ? CHANGING : NAMING;
-  const walks = Object.entries(SCENARIOS).filter(([name]) => ALL || few.includes(name))
-    .map(([name, scenario]) => ({ name, scenario, next: 1, over: false, kills: 0 }));
+  const scenarios = Object.entries(SCENARIOS).filter(([name]) => ALL || few.includes(name));
+  const kills = new Map(scenarios.map(([name]) => [name, 0]));
   const failures: string[] = [];
-  await Promise.all(Array.from({ length: Math.min(LANES, walks.length) }, async () => {
+  /** What is still to be done: to find out which calls there are, then to kill at each of them. */
+  const work: { name: string; scenario: Scenario; call?: Call }[] = scenarios
+    .map(([name, scenario]) => ({ name, scenario }));
+  let looking = 0;
+  const next = async () => {
+    while (work.length === 0 && looking > 0) await new Promise((done) => setTimeout(done, 10));
+    return work.shift();
+  };
+  await Promise.all(Array.from({ length: ALL ? LANES : 2 }, async () => {
     await using lane = await Lane.start();
-    for (let walk; (walk = walks.find(({ over }) => !over));) {
-      const n = walk.next++;
-      // The others take up the next one meanwhile.
-      walks.push(...walks.splice(walks.indexOf(walk), 1));
+    for (let item; (item = await next());) {
+      const { name, scenario, call } = item;
+      if (!call) looking++;
       try {
-        if (await killAt(lane, walk.scenario, calls, n)) walk.kills++;
-        else walk.over = true;
-        assert(n < MOST_CALLS, "it does not end");
+        if (!call) {
+          const calls = await callsOf(lane, scenario, ALL ? CHANGING : NAMING);
+          work.push(...calls.map((call) => ({ name, scenario, call })));
+        } else if (await killAt(lane, scenario, call)) kills.set(name, kills.get(name)! + 1);
       } catch (error) {
-        failures.push(`${walk.name}, call ${n}: ${error instanceof Error ? error.stack : error}`);
-        walk.over = n >= MOST_CALLS;
+        const where = `${name}, ${call?.name} ${call?.n}`;
+        failures.push(`${where}: ${error instanceof Error ? error.stack : error}`);
         await lane.server.stop("SIGKILL");
         Deno.removeSync(`${lane.root}/.ferry`, { recursive: true });
         await lane.restart();
+      } finally {
+        if (!call) looking--;
       }
     }
   }));
   assert(failures.length === 0, failures.join("\n"));
-  for (const { name, kills } of walks) assert(kills > 0, `${name} was never interrupted`);
-  if (ALL) console.log(walks.map(({ name, kills }) => `${name}: ${kills} kills`).join("\n"));
+  for (const [name, count] of kills) assert(count > 0, `${name} was never interrupted`);
+  if (ALL) console.log([...kills].map(([name, count]) => `${name}: ${count} kills`).join("\n"));
 });
 
 testCrashes(
@@ -390,39 +450,39 @@ testCrashes(
     dir.write("root/f", LARGE);
     await using server = await Ferryd.start(dir.join("root"));
     const calls = ALL ? [...NAMING, "ftruncate", "mkdir", "fsync", "fdatasync"] : NAMING;
-    await Promise.all([false, true].map(async (replace) => {
-      for (let n = 1, ended = false; !ended; n++) {
-        assert(n < MOST_CALLS, "it does not end");
-        const cwd = dir.join(`cwd-${replace}-${n}`);
+    for (const replace of [false, true]) {
+      const get = async (what: string, trace: readonly string[]) => {
+        const cwd = dir.join(`${what}-${replace}`);
         Deno.mkdirSync(cwd);
         if (replace) Deno.writeFileSync(`${cwd}/f`, OLD);
-        const get = ["get", "f", "-q", ...(replace ? ["--overwrite", "always"] : [])];
+        const args = ["get", "f", "-q", ...(replace ? ["--overwrite", "always"] : [])];
         const traced = new Deno.Command("strace", {
-          args: [
-            ...killing(calls, n),
-            "-o",
-            "/dev/null",
-            Deno.execPath(),
-            ...programArgs("ferry"),
-            ...get,
-          ],
+          args: [...trace, Deno.execPath(), ...programArgs("ferry"), ...args],
           cwd,
           env: { FERRY_SERVER: server.address },
           stdin: "null",
           stdout: "piped",
           stderr: "piped",
         }).spawn();
-        ended = (await outcome(traced)).code === 0;
+        return { cwd, ended: (await outcome(traced)).code === 0 };
+      };
+      const log = dir.join(`calls-${replace}`);
+      assert((await get("none", watching(calls, log))).ended, "it failed");
+      const found = callsIn(log);
+      assert(found.some(({ name }) => NAMING.includes(name)), "nothing is seen of what it does");
+      await using client = await connect(server.address, { retries: 0 });
+      for (const call of found) {
+        const where = `${call.name}-${call.n}`;
+        const { cwd, ended } = await get(where, killing(call));
         const left = () => Object.keys(treeOf(cwd)).filter((name) => name !== "f");
         const there = treeOf(cwd).f;
         const may = ended ? [md5(LARGE)] : [md5(LARGE), replace ? md5(OLD) : undefined];
-        assert(may.includes(there && md5(there)), `call ${n}: neither old nor new`);
-        if (ended) assertEquals(left(), [], `call ${n}`);
-        await using client = await connect(server.address, { retries: 0 });
+        assert(may.includes(there && md5(there)), `${where}: neither old nor new`);
+        if (ended) assertEquals(left(), [], where);
         await client.get("f", { out: `${cwd}/f`, overwrite: replace ? "always" : "never" });
-        assertEquals(md5(treeOf(cwd).f!), md5(LARGE), `call ${n}`);
-        assertEquals(left(), [], `call ${n}`);
+        assertEquals(md5(treeOf(cwd).f!), md5(LARGE), where);
+        assertEquals(left(), [], where);
       }
-    }));
+    }
   },
 );
