@@ -35,7 +35,7 @@ export type {
 } from "./client/options.ts";
 export type { Command, ExecOptions, ExecResult } from "./client/exec.ts";
 export { Filter, type FilteredType, type FilterOptions } from "./client/filter.ts";
-export type { SkippedEntry } from "./client/local_tree.ts";
+export type { OmissionHandlers, SkippedEntry } from "./client/omitted.ts";
 export { connect, type ConnectOptions, type TlsOptions } from "./client/connect.ts";
 export type { Retry, RetryPolicy } from "./client/retry.ts";
 export type { Address } from "./lib/address.ts";
@@ -51,7 +51,15 @@ export {
 export type { Framing } from "./lib/classic.ts";
 export { type ErrorCode, FerryError, type FerryErrorOptions, type Place } from "./lib/errors.ts";
 export { type FileName, parseDirectoryName, parseFileName } from "./lib/file_name.ts";
-export type { Entry, HelloReply, PartEntry, PingReply } from "./lib/header.ts";
+export type {
+  Entry,
+  HelloReply,
+  Listed,
+  Omission,
+  Omitted,
+  PartEntry,
+  PingReply,
+} from "./lib/header.ts";
 export type { Overwrite } from "./lib/overwrite.ts";
 export type { Durability } from "./lib/staging.ts";
 export type {
@@ -61,6 +69,7 @@ export type {
   CommitOptions,
   Committed,
   CreateOptions,
+  ListOptions,
   PendingWrite,
   ResumeOptions,
   Storage,

@@ -34,6 +34,7 @@ import type {
   TreeOptions,
 } from "./options.ts";
 import { here } from "./place.ts";
+import { type OmissionHandlers, tellOmitted } from "./omitted.ts";
 import { retrying, type RetryPolicy } from "./retry.ts";
 import { TreeDownload } from "./tree_download.ts";
 import { TreeUpload } from "./tree_upload.ts";
@@ -137,7 +138,7 @@ export class Client implements AsyncDisposable {
     const watched = this.#watchedTree(options);
     let tree: TreeUpload;
     try {
-      tree = new TreeUpload(root, options.as ?? basename(resolve(root)), watched);
+      tree = await TreeUpload.begin(root, options.as ?? basename(resolve(root)), watched);
     } catch (error) {
       throw here(error, root).during(action);
     }
@@ -177,19 +178,25 @@ export class Client implements AsyncDisposable {
 
   /**
    * The entries of a directory, each directory before its content. The connection does nothing else
-   * until the last one has been taken or the iteration is left.
+   * until the last one has been taken or the iteration is left. What cannot be read, or is neither a file nor a
+   * directory, is not among them.
    *
    * @throws {FerryError} `not_found`, `not_a_file`, `checksum_mismatch`, …
    */
   async *list(
     directory = "",
-    { recursive = false, signal }: RequestOptions & {
+    { recursive = false, onSkip, onError, signal }: RequestOptions & OmissionHandlers & {
       /** Whether to descend into directories. */
       recursive?: boolean | undefined;
     } = {},
   ): AsyncGenerator<Entry, void, void> {
-    const header = { op: "list", filename: directory, recursive };
-    yield* this.#lines(`list ${quote(directory)}`, "entry", header, signal);
+    const asked = onSkip || onError ? { omitted: true } : {};
+    const header = { op: "list", filename: directory, recursive, ...asked };
+    for await (const listed of this.#lines(`list ${quote(directory)}`, "listed", header, signal)) {
+      const { omitted, ...entry } = listed;
+      if (omitted !== undefined) tellOmitted({ onSkip, onError }, "list", { ...entry, omitted });
+      if (entry.type !== undefined) yield entry;
+    }
   }
 
   /** The parts of uploads that were cut and can be gone on with. */
@@ -198,7 +205,7 @@ export class Client implements AsyncDisposable {
     yield* this.#lines("list the partial uploads", "part", header, signal);
   }
 
-  async *#lines<Kind extends "entry" | "part">(
+  async *#lines<Kind extends "listed" | "part">(
     action: string,
     kind: Kind,
     header: Readonly<Record<string, unknown>>,

@@ -15,6 +15,7 @@ import { RateLimit } from "./rate_limit.ts";
 import type { Retry } from "./retry.ts";
 import type { COMMON, LS, MKDIR, MV, PING, RM, STAT } from "./config.ts";
 import { assertDistinct, inside, isInto, lastPart, mayBeSeveral, remoteName } from "./names.ts";
+import type { OmissionHandlers } from "./omitted.ts";
 import { Output } from "./output.ts";
 import { entriesMatching, expandRemoteGlobs } from "./remote_glob.ts";
 
@@ -126,9 +127,13 @@ export const ls: Run<typeof LS.options> = async (context, options, args) => {
     return;
   }
   const show = (entry: Entry) => output.entry("list", entry, { human });
+  const omissions: OmissionHandlers = {
+    onSkip: (skipped) => output.skipped("list", skipped),
+    onError: (filename, error) => context.failed("list", error, { filename }),
+  };
   const list = async (name: string) => {
     try {
-      for await (const entry of client.list(name, { recursive, signal })) show(entry);
+      for await (const entry of client.list(name, { recursive, ...omissions, signal })) show(entry);
     } catch (error) {
       if (toFerryError(error).code !== "not_a_file") throw error;
       show(await client.stat(name, { signal }));

@@ -50,5 +50,7 @@ export class Filter {
 }
 
 function rules(patterns: readonly string[] = []): ignore.Ignore | undefined {
-  return patterns.length > 0 ? ignore({ ignorecase: false }).add(patterns) : undefined;
+  if (patterns.length === 0) return undefined;
+  // Whether a name is a good one is for others to say.
+  return ignore({ ignorecase: false, allowRelativePaths: true }).add(patterns);
 }

@@ -22,6 +22,11 @@ export function partOf(path: string): string {
 /** A part, or the record of one, with the name of the part as the first group. */
 const LEFTOVER = /^(\.ferry-[0-9a-f-]{32,36})\.(?:part|json|json\.new)$/;
 
+/** What a file is, by its name, that such a temporary file is; undefined where it is none. */
+export function kindOfLeftover(name: string): string | undefined {
+  return LEFTOVER.test(basename(name)) ? "a part of a download" : undefined;
+}
+
 /**
  * Removes the temporary files in a directory, but for those that a download under way has. What cannot be removed
  * stays: it takes nothing from what was downloaded.

@@ -1,16 +1,20 @@
 /**
  * What is in a directory of this machine, and which paths a glob stands for.
  *
- * All of it is synchronous: a hop to another thread for each file would cost more than the look at it.
+ * Directories are read on another thread, since only so the runtime tells of an error in the middle of one. To
+ * look at an entry is synchronous: a hop to another thread for each would cost more than the look at it.
  *
  * @module
  */
 
-import { FerryError, quote, toFerryError } from "../lib/errors.ts";
+import { type ErrorCode, FerryError, quote, toFerryError } from "../lib/errors.ts";
+import { mayBeNoText, notText, RESERVED_DIRECTORY } from "../lib/file_name.ts";
 import { globToRegExp, isGlob, parse } from "../lib/path.ts";
 import { PLATFORM } from "../lib/platform.ts";
 import { kindOfSpecial } from "./destination.ts";
-import type { Filter } from "./filter.ts";
+import type { Filter, FilteredType } from "./filter.ts";
+import { kindOfLeftover } from "./leftovers.ts";
+import type { SkippedEntry } from "./omitted.ts";
 
 /** A file or a directory that was found. */
 export interface LocalEntry {
@@ -28,21 +32,13 @@ export interface LocalEntry {
   mode: number;
 }
 
-/** Something that was found and is neither a file nor a directory, or leads back to where we are. */
-export interface SkippedEntry {
-  /** Where it is. */
-  path: string;
-  /** What it is, such as `symbolic link`. */
-  reason: string;
-}
-
 /** Options of {@linkcode walkLocal}. */
 export interface WalkOptions {
   /** Which files are meant; all of them unless told otherwise. */
   filter?: Filter | undefined;
   /** Whether symbolic links are followed; they are skipped unless told otherwise. */
   follow?: boolean | undefined;
-  /** Told what is skipped. */
+  /** Told what is skipped: it is no file or directory, leads back to where we are, is ferry's own, or vanished. */
   onSkip?: ((skipped: SkippedEntry) => void) | undefined;
   /** Told what cannot be looked at or read; the walk goes on with what comes after it. */
   onError?: ((path: string, error: FerryError) => void) | undefined;
@@ -51,20 +47,20 @@ export interface WalkOptions {
 /**
  * What is below a directory: each directory before its content, empty ones too, the names of one
  * directory in the order of their UTF-16 units. The root itself is not among them; where it is a link,
- * that is followed. What disappears meanwhile is left out, and so is what cannot be read or told by name.
+ * that is followed. What cannot be read or told by name is reported, and the rest goes on.
  *
  * @throws {FerryError} `not_found`, `not_a_file`, `denied` where the root itself cannot be walked
  */
-export function* walkLocal(
+export async function* walkLocal(
   root: string,
   options: WalkOptions = {},
-): Generator<LocalEntry, void, void> {
+): AsyncGenerator<LocalEntry, void, void> {
   let info: Deno.FileInfo;
   let children: Deno.DirEntry[];
   try {
     info = Deno.statSync(root);
     if (!info.isDirectory) throw new FerryError("not_a_file", "it is not a directory");
-    children = childrenOf(root);
+    children = await childrenOf(root);
   } catch (error) {
     throw toFerryError(error);
   }
@@ -85,7 +81,10 @@ interface Level {
   pending?: LocalEntry | undefined;
 }
 
-function* walk(level: Level, options: WalkOptions): Generator<LocalEntry, void, void> {
+async function* walk(
+  level: Level,
+  options: WalkOptions,
+): AsyncGenerator<LocalEntry, void, void> {
   const { filter } = options;
   for (const child of level.children) {
     const path = level.path + child.name;
@@ -93,15 +92,15 @@ function* walk(level: Level, options: WalkOptions): Generator<LocalEntry, void, 
     // What is excluded is not even looked at. To git, too, a link is a file until it is followed.
     const type = child.isDirectory ? "directory" : "file";
     const followed = child.isSymlink && options.follow === true;
-    if (!followed && filter && !filter.accepts(name, type)) continue;
-    const info = lookAt(path, options);
-    if (!info) {
-      // Deno puts this character where a name is not UTF-8, and the file is not found by that name.
-      if (child.name.includes("\ufffd")) {
-        options.onError?.(path, new FerryError("bad_name", "its name is not UTF-8"));
-      }
+    const types: readonly FilteredType[] = followed ? ["file", "directory"] : [type];
+    if (filter && !types.some((type) => filter.accepts(name, type))) continue;
+    const own = kindOfOwn(name);
+    if (own !== undefined) {
+      options.onSkip?.({ path, reason: own });
       continue;
     }
+    const info = await attempt(path, child.name, options, () => lookAt(path, options));
+    if (!info) continue;
     if (followed && filter && !filter.accepts(name, info.isDirectory ? "directory" : "file")) {
       continue;
     }
@@ -113,8 +112,8 @@ function* walk(level: Level, options: WalkOptions): Generator<LocalEntry, void, 
       yield entry;
     } else {
       // It is read before it is told of: one that cannot be read must not pass for an empty one.
-      const read = attempt(path, options, () => ({
-        children: childrenOf(path),
+      const read = await attempt(path, child.name, options, async () => ({
+        children: await childrenOf(path),
         identity: identityOf(path, info),
       }));
       if (!read) continue;
@@ -133,6 +132,13 @@ function* walk(level: Level, options: WalkOptions): Generator<LocalEntry, void, 
   }
 }
 
+/** What something is that belongs to ferry and not to the user, by its name; undefined where it is the user's. */
+function kindOfOwn(name: string): string | undefined {
+  // Case is folded because some file systems do.
+  const isReserved = name.toLowerCase() === RESERVED_DIRECTORY;
+  return isReserved ? "ferryd's own directory" : kindOfLeftover(name);
+}
+
 /** The directories above something that is meant, unless they have been told of. */
 function pendingAbove(level: Level): LocalEntry[] {
   const entries: LocalEntry[] = [];
@@ -143,28 +149,33 @@ function pendingAbove(level: Level): LocalEntry[] {
   return entries;
 }
 
-/** What is at a path; undefined where nothing is any more, or where that was reported. */
-function lookAt(path: string, options: WalkOptions): Deno.FileInfo | undefined {
-  const info = attempt(path, options, () => Deno.lstatSync(path));
-  if (!info?.isSymlink || !options.follow) return info;
-  return attempt(path, options, () => {
-    try {
-      return Deno.statSync(path);
-    } catch (error) {
-      // One that leads nowhere stays a link, and is skipped as one.
-      if (error instanceof Deno.errors.NotFound) return info;
-      throw error;
-    }
-  });
+/** What is at a path, a link followed where that is wanted. */
+function lookAt(path: string, { follow }: WalkOptions): Deno.FileInfo {
+  const info = Deno.lstatSync(path);
+  if (!info.isSymlink || !follow) return info;
+  try {
+    return Deno.statSync(path);
+  } catch (error) {
+    // One that leads nowhere stays a link, and is skipped as one.
+    if (error instanceof Deno.errors.NotFound) return info;
+    throw error;
+  }
 }
 
-/** Runs something on the file system: what is gone is left out, any other failure is reported. */
-function attempt<T>(path: string, { onError }: WalkOptions, run: () => T): T | undefined {
+/** Looks at something that was in a directory a moment ago; undefined where that failed and was told. */
+async function attempt<T>(
+  path: string,
+  name: string,
+  { onError, onSkip }: WalkOptions,
+  look: () => T | Promise<T>,
+): Promise<T | undefined> {
   try {
-    return run();
-  } catch (error) {
-    const failure = toFerryError(error);
-    if (failure.code !== "not_found") onError?.(path, failure);
+    return await look();
+  } catch (reason) {
+    const error = toFerryError(reason);
+    if (error.code !== "not_found") onError?.(path, error);
+    else if (mayBeNoText(name)) onError?.(path, notText());
+    else onSkip?.({ path, reason: "it vanished meanwhile" });
     return undefined;
   }
 }
@@ -195,8 +206,19 @@ function isAbove(identity: string, level: Level): boolean {
   return false;
 }
 
-function childrenOf(path: string): Deno.DirEntry[] {
-  return [...Deno.readDirSync(path)].sort((a, b) => a.name < b.name ? -1 : 1);
+/** What is in a directory, in order: the runtime's own synchronous list takes an error for the end. */
+async function childrenOf(path: string): Promise<Deno.DirEntry[]> {
+  const children = await Array.fromAsync(Deno.readDir(path));
+  return children.sort((a, b) => a.name < b.name ? -1 : 1);
+}
+
+/** What says that there is no directory, so that nothing in it can match. */
+const NO_DIRECTORY: readonly ErrorCode[] = ["not_found", "not_a_file"];
+
+/** Options of {@linkcode expandGlobs}. */
+export interface GlobOptions {
+  /** Told which directory cannot be read, and what matches by a name that is not UTF-8; the rest is given. */
+  onError?: ((path: string, error: FerryError) => void) | undefined;
 }
 
 /**
@@ -206,32 +228,50 @@ function childrenOf(path: string): Deno.DirEntry[] {
  * of directories. The parts of a path are matched one by one, so braces hold no slash. No path comes
  * twice from one glob.
  *
- * @throws {FerryError} `not_found` where a glob matches nothing
+ * @throws {FerryError} `not_found` where a glob matches nothing, and no directory failed that it had to look into
  */
-export function expandGlobs(args: readonly string[]): string[] {
-  return args.flatMap((arg) => {
-    if (!isGlob(arg) || isThere(arg)) return [arg];
+export async function expandGlobs(
+  args: readonly string[],
+  options: GlobOptions = {},
+): Promise<string[]> {
+  const expanded: string[] = [];
+  for (const arg of args) {
+    if (!isGlob(arg) || isThere(arg)) {
+      expanded.push(arg);
+      continue;
+    }
+    let failed = false;
+    const onError = (path: string, error: FerryError) => {
+      failed = true;
+      options.onError?.(path, error);
+    };
     const { root } = parse(arg);
     // An empty last part stays: behind a slash only a directory is found.
     const parts = arg.slice(root.length).split(PLATFORM.separators)
       .filter((part, at, { length }) => part !== "" || at === length - 1);
-    const paths = [...new Set(expand(root, parts))];
-    if (paths.length === 0) {
+    const paths = new Set(await Array.fromAsync(expand(root, parts, { onError })));
+    if (paths.size === 0 && !failed) {
       const place = { side: "here", path: arg } as const;
       throw new FerryError("not_found", `nothing matches ${quote(arg)}`, { place });
     }
-    return paths;
-  });
+    expanded.push(...paths);
+  }
+  return expanded;
 }
 
 /** What the parts of a glob match below a directory, whose path ends with a slash or is "". */
-function* expand(directory: string, parts: readonly string[]): Generator<string, void, void> {
+async function* expand(
+  directory: string,
+  parts: readonly string[],
+  options: GlobOptions,
+): AsyncGenerator<string, void, void> {
   const [part = "", ...rest] = parts;
   if (part === "**") {
-    yield* expand(directory, rest.length > 0 ? rest : ["*"]);
-    for (const { name, isDirectory } of readableIn(directory)) {
+    yield* expand(directory, rest.length > 0 ? rest : ["*"], options);
+    for (const { name, isDirectory } of await readableIn(directory, options)) {
       // As in a shell, a link is matched but not descended into: it may lead back up.
-      if (isDirectory && !name.startsWith(".")) yield* expand(`${directory}${name}/`, parts);
+      if (!isDirectory || name.startsWith(".") || !isText(directory, name, options)) continue;
+      yield* expand(`${directory}${name}/`, parts, options);
     }
     return;
   }
@@ -241,24 +281,42 @@ function* expand(directory: string, parts: readonly string[]): Generator<string,
   }
   // A part with a backslash may be literal, but is not written as the name is.
   const isPattern = isGlob(part) || part.includes("\\");
-  for (const name of isPattern ? matchesOf(part, directory) : [part]) {
+  for (const name of isPattern ? await matchesOf(part, directory, options) : [part]) {
     const path = directory + name;
-    if (rest.length > 0) yield* expand(`${path}/`, rest);
+    if (rest.length > 0) yield* expand(`${path}/`, rest, options);
     else if (isThere(path)) yield path;
   }
 }
 
-function matchesOf(part: string, directory: string): string[] {
+async function matchesOf(
+  part: string,
+  directory: string,
+  options: GlobOptions,
+): Promise<string[]> {
   const pattern = globToRegExp(part);
-  return readableIn(directory).map(({ name }) => name)
-    .filter((name) => pattern.test(name) && (part.startsWith(".") || !name.startsWith(".")));
+  return (await readableIn(directory, options)).map(({ name }) => name)
+    .filter((name) => pattern.test(name) && (part.startsWith(".") || !name.startsWith(".")))
+    .filter((name) => isText(directory, name, options));
 }
 
-/** What is in a directory; nothing where it is none or cannot be read. */
-function readableIn(directory: string): Deno.DirEntry[] {
+/** Whether something can be found by the name that it was listed with; where it cannot, that is told. */
+function isText(directory: string, name: string, { onError }: GlobOptions): boolean {
+  const path = directory + name;
+  if (!mayBeNoText(name) || isThere(path)) return true;
+  onError?.(path, notText());
+  return false;
+}
+
+/** What is in a directory; nothing where it is none any more, or cannot be read, which is told. */
+async function readableIn(
+  directory: string,
+  { onError }: GlobOptions,
+): Promise<Deno.DirEntry[]> {
   try {
-    return childrenOf(directory || ".");
-  } catch {
+    return await childrenOf(directory || ".");
+  } catch (reason) {
+    const error = toFerryError(reason);
+    if (!NO_DIRECTORY.includes(error.code)) onError?.(directory, error);
     return [];
   }
 }

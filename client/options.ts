@@ -5,12 +5,11 @@
  */
 
 import type { Algorithm, Checksum } from "../lib/checksum.ts";
-import type { FerryError } from "../lib/errors.ts";
 import type { Overwrite } from "../lib/overwrite.ts";
 import type { Durability } from "../lib/staging.ts";
 import type { ByteSink } from "../lib/storage.ts";
 import type { Filter } from "./filter.ts";
-import type { SkippedEntry } from "./local_tree.ts";
+import type { OmissionHandlers } from "./omitted.ts";
 
 /** Options of everything that can be asked of a server. */
 export interface RequestOptions {
@@ -90,7 +89,7 @@ export interface Transferred {
 }
 
 /** Options of transfers of directories. */
-export interface TreeOptions {
+export interface TreeOptions extends OmissionHandlers {
   /** Which of its files and directories are meant; all unless told otherwise. */
   filter?: Filter | undefined;
   /**
@@ -102,8 +101,6 @@ export interface TreeOptions {
   onPlan?: ((files: number, bytes: number) => void) | undefined;
   /** Told of each file that was transferred or need not be. */
   onFile?: ((result: Transferred) => void) | undefined;
-  /** Told of each file that failed; the others go on. */
-  onError?: ((filename: string, error: FerryError) => void) | undefined;
 }
 
 /** Options of {@linkcode Client.putTree}. */
@@ -112,8 +109,6 @@ export interface PutTreeOptions extends PutOptions, TreeOptions {
   follow?: boolean | undefined;
   /** Whether only a checksum proves that two files are the same, not their size and time. */
   checksumCompare?: boolean | undefined;
-  /** Told of what is skipped, and why. */
-  onSkip?: ((skipped: SkippedEntry) => void) | undefined;
 }
 
 /** Options of {@linkcode Client.getTree}. */

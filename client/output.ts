@@ -5,9 +5,10 @@
  */
 
 import { algorithmOf, type Checksum, hexOf } from "../lib/checksum.ts";
-import { escapeControls, type FerryError, printable } from "../lib/errors.ts";
+import { escapeControls, type FerryError, printable, quote } from "../lib/errors.ts";
 import type { Entry, PartEntry } from "../lib/header.ts";
 import { format } from "@std/fmt/bytes";
+import type { SkippedEntry } from "./omitted.ts";
 import type { Retry } from "./retry.ts";
 import type { Progress, Transferred } from "./options.ts";
 import type { renderProgress, renderTransfers } from "./progress.ts";
@@ -56,7 +57,9 @@ export interface Tally {
   moved: number;
   /** Files that were there already. */
   unchanged: number;
-  /** Files that failed. */
+  /** What was left out by a rule: links, pipes, … */
+  omitted: number;
+  /** Files and directories that failed. */
   failed: number;
   /** Bytes that crossed. */
   bytes: number;
@@ -198,13 +201,13 @@ export class Output {
 
   /** Says at the end what became of a directory. */
   summary(
-    { moved, unchanged, failed, bytes }: Tally,
+    { moved, unchanged, omitted, failed, bytes }: Tally,
     seconds: number,
   ): void {
     this.endMany();
     const { dryRun, json } = this.#options;
     if (json) {
-      const counts = { files: moved, skipped: unchanged, failed, bytes };
+      const counts = { files: moved, skipped: unchanged, failed, bytes, omitted };
       if (dryRun) Object.assign(counts, { dry_run: true });
       return this.#json({ event: "summary", ...counts, seconds: round(seconds) });
     }
@@ -213,8 +216,15 @@ export class Output {
     const size = format(bytes, { binary: true, maximumFractionDigits: 1 });
     const done = dryRun ? `${moved} would be transferred` : `${moved} transferred (${size})`;
     const parts = [done, `${unchanged} unchanged`];
+    if (omitted > 0) parts.push(`${omitted} skipped`);
     if (failed > 0) parts.push(`${failed} failed`);
     this.notice(parts.join(", "));
+  }
+
+  /** Says what is left out by a rule, and why. */
+  skipped(op: string, { path, reason }: SkippedEntry): void {
+    if (this.#options.json) this.#json({ event: "skipped", op, filename: path, reason });
+    else this.notice(`skipped ${quote(path)}: ${reason}`);
   }
 
   /** Says something that is neither a result nor a failure. */

@@ -16,6 +16,7 @@ import { expandGlobs } from "./local_tree.ts";
 import { assertDistinct, LocalTarget, mayBeSeveral, nameOnServer, remoteName } from "./names.ts";
 import type { Progress, TreeOptions } from "./options.ts";
 import type { Tally } from "./output.ts";
+import { here } from "./place.ts";
 import { expandRemoteGlobs } from "./remote_glob.ts";
 import { STANDARD_OUTPUT, standardInput } from "./standard_streams.ts";
 
@@ -44,7 +45,11 @@ interface Source {
 export const put: Run<typeof PUT.options> = async (context, options, args) => {
   const { as, overwrite, preserve, "hash-first": hashFirst, follow, jobs } = options;
   const { checksum: algorithm, "no-resume": noResume, "dry-run": dryRun } = options;
-  const paths = expandGlobs(args);
+  const onError = (path: string, error: FerryError) => {
+    const failure = here(error, path).during(`put ${quote(path)}`);
+    context.failed("put", failure, { filename: path });
+  };
+  const paths = await expandGlobs(args, { onError });
   if (as !== undefined && paths.length > 1) {
     throw new FerryError("usage", "--as gives one name, and several files are to be uploaded");
   }
@@ -80,7 +85,6 @@ export const put: Run<typeof PUT.options> = async (context, options, args) => {
       follow,
       checksumCompare: options["checksum-compare"],
       onProgress: (progress) => output.progress(progress, started),
-      onSkip: ({ path, reason }) => output.notice(`skipped ${quote(path)}: ${reason}`),
     });
     output.summary(tree.tally, secondsSince(started));
   });
@@ -174,7 +178,7 @@ async function treeOptions(
   { include, exclude, jobs }: { include: string[]; exclude: string[]; jobs: number },
   shownAs = (filename: string) => filename,
 ): Promise<{ options: TreeOptions; tally: Tally }> {
-  const tally: Tally = { moved: 0, unchanged: 0, failed: 0, bytes: 0 };
+  const tally: Tally = { moved: 0, unchanged: 0, omitted: 0, failed: 0, bytes: 0 };
   const filter = include.length + exclude.length > 0 ? await filterOf(include, exclude) : undefined;
   const started = performance.now();
   output.startMany();
@@ -188,6 +192,10 @@ async function treeOptions(
       else tally.moved++;
       const shown = shownAs(result.filename);
       output.transferred(op, shown, result, secondsSince(started), { tree: true });
+    },
+    onSkip(skipped) {
+      tally.omitted++;
+      output.skipped(op, skipped);
     },
     onError(filename, error) {
       tally.failed++;

@@ -8,7 +8,14 @@
 import type { Algorithm, Checksum } from "../lib/checksum.ts";
 import { FerryError, mayPass, quote, toFerryError } from "../lib/errors.ts";
 import { assertStorable, type FileName, parseFileName } from "../lib/file_name.ts";
-import { checksumKeys, decodeLine, type Entry, parseReply } from "../lib/header.ts";
+import {
+  checksumKeys,
+  decodeLine,
+  type Entry,
+  type Listed,
+  type Omitted,
+  parseReply,
+} from "../lib/header.ts";
 import { LocalFile } from "../lib/local_file.ts";
 import { decideOverwrite, type FileState } from "../lib/overwrite.ts";
 import { dirname } from "../lib/path.ts";
@@ -28,7 +35,8 @@ import type { Connection, PipelinedRequest } from "./connection.ts";
 import { assertReplaceable, assertWhole, download } from "./download.ts";
 import { nothingMoved } from "./dry_run.ts";
 import { type Connections, eachOf } from "./jobs.ts";
-import { removeLeftovers, TEMPORARY_PREFIX } from "./leftovers.ts";
+import { kindOfLeftover, removeLeftovers, TEMPORARY_PREFIX } from "./leftovers.ts";
+import { tellOmitted } from "./omitted.ts";
 import type { GetTreeOptions, Transferred } from "./options.ts";
 import { here } from "./place.ts";
 
@@ -133,29 +141,37 @@ export class TreeDownload {
   /** Lists what there is, makes the directories, and leaves out what need not come. */
   async #list(connection: Connection): Promise<void> {
     const { filter, dryRun, onFile, onPlan } = this.#options;
-    const excluded = new Set<string>();
+    /** What is not to come, and so nothing that is in it. */
+    const without = new Set<string>();
     const items: Item[] = [];
-    const header = { op: "list", filename: this.#name, recursive: true };
-    const take = (entry: Entry) => {
-      const name = this.#nameInside(entry.filename);
-      const parent = name.slice(0, Math.max(0, name.lastIndexOf("/")));
-      if (excluded.has(parent) || filter && !filter.accepts(name, entry.type)) {
-        excluded.add(name);
-        return;
-      }
+    /** Tells what does not come; not before the list is whole, since one that is cut is asked for again. */
+    const telling: (() => void)[] = [];
+    const take = (listed: Listed) => {
+      const { filename, omitted, type = "file" } = listed;
+      const name = this.#nameInside(filename);
       const path = `${this.#out}/${name}`;
-      if (entry.type === "file") items.push({ entry, name, path });
-      else if (!dryRun && (!filter || filter.keeps(name))) {
-        try {
-          assertStorable(name);
-          this.#makeDirectory(path);
-        } catch (error) {
-          this.#failed({ entry, name, path }, error);
-        }
+      const parent = name.slice(0, Math.max(0, name.lastIndexOf("/")));
+      const leftOut = (tell?: () => void) => {
+        without.add(name);
+        if (tell) telling.push(tell);
+      };
+      if (without.has(parent) || filter && !filter.accepts(name, type)) return leftOut();
+      if (omitted !== undefined) return leftOut(() => this.#omit({ filename, omitted }));
+      const reason = kindOfLeftover(name);
+      if (reason !== undefined) return leftOut(() => this.#omit({ filename, omitted: reason }));
+      const item = { entry: listed as Entry, name: name as FileName, path };
+      try {
+        assertStorable(parseFileName(name));
+        if (type === "file") items.push(item);
+        else if (!dryRun && (!filter || filter.keeps(name))) this.#makeDirectory(path);
+      } catch (error) {
+        leftOut(() => this.#failed(item, error));
       }
     };
-    const decode = (line: string) => decodeLine("entry", line);
-    for await (const entries of connection.lines(header, decode)) entries.forEach(take);
+    const header = { op: "list", filename: this.#name, recursive: true, omitted: true };
+    const decode = (line: string) => decodeLine("listed", line);
+    for await (const lines of connection.lines(header, decode)) lines.forEach(take);
+    for (const tell of telling) tell();
     if (!dryRun) this.#makeDirectory(this.#out);
     onPlan?.(items.length, items.reduce((sum, { entry }) => sum + entry.size, 0));
     const pace = new Pace();
@@ -183,18 +199,17 @@ export class TreeDownload {
     }
   }
 
-  /** The name below the directory; what a server says must not lead out of it. */
-  #nameInside(filename: string): FileName {
+  /** The name below the directory, which may be a bad one. */
+  #nameInside(filename: string): string {
     const prefix = this.#name === "" ? "" : `${this.#name}/`;
     if (!filename.startsWith(prefix)) {
       throw new FerryError("bad_name", `the server lists ${quote(filename)}, which is not in it`);
     }
-    return parseFileName(filename.slice(prefix.length));
+    return filename.slice(prefix.length);
   }
 
   /** Whether a file has to come. */
-  async #wants(connection: Connection, { entry, name, path }: Item): Promise<boolean> {
-    assertStorable(name);
+  async #wants(connection: Connection, { entry, path }: Item): Promise<boolean> {
     const { overwrite = "never" } = this.#options;
     if (this.#made.has(dirname(path))) return true;
     let info: Deno.FileInfo;
@@ -293,6 +308,11 @@ export class TreeDownload {
   #done(item: Item, result: Transferred): void {
     this.#left.delete(item.entry.filename);
     this.#options.onFile?.(result);
+  }
+
+  #omit(omission: { filename: string; omitted: Omitted }): void {
+    if (omission.omitted instanceof FerryError) this.#failures++;
+    tellOmitted(this.#options, "get", omission);
   }
 
   #failed(item: Item, error: unknown): void {

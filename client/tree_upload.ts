@@ -51,17 +51,12 @@ export class TreeUpload {
   readonly #checksums = new Map<string, Checksum>();
   readonly #as: string;
   /** Finds what there is to do, bit by bit. */
-  readonly #walk: Iterator<LocalEntry, void>;
+  readonly #walk: AsyncIterator<LocalEntry, void>;
   readonly #found = { files: 0, bytes: 0 };
   #planned = false;
   #compared = false;
 
-  /**
-   * Begins to look at what there is to do.
-   *
-   * @throws {FerryError} where the directory itself cannot be read
-   */
-  constructor(root: string, as: string, options: PutTreeOptions) {
+  private constructor(root: string, as: string, options: PutTreeOptions) {
     this.#options = options;
     this.#algorithm = options.algorithm ?? "md5";
     this.#as = as;
@@ -73,29 +68,47 @@ export class TreeUpload {
       onError: (path, error) => onError?.(path, here(error, path).during(`put ${quote(path)}`)),
     });
     this.#left.set(as, emptyRoot(root, as));
+    this.#walk = walk;
+  }
+
+  /**
+   * Begins to look at what there is to do.
+   *
+   * @throws {FerryError} where the directory itself cannot be read
+   */
+  static async begin(root: string, as: string, options: PutTreeOptions): Promise<TreeUpload> {
+    const upload = new TreeUpload(root, as, options);
     // The first step shows whether it can be read at all.
-    const first = walk.next();
-    this.#walk = startingWith(first, walk);
+    const first = await upload.#walk.next();
+    if (!first.done) upload.#take(first.value);
+    return upload;
+  }
+
+  /** Takes note of what the walk has found. */
+  #take(entry: LocalEntry): Item {
+    const item = { ...entry, filename: joined(this.#as, entry.name) };
+    const { filename, type, size } = item;
+    this.#left.set(filename, item);
+    // The directory above it comes into being with it.
+    const above = this.#left.get(filename.slice(0, Math.max(0, filename.lastIndexOf("/"))));
+    if (above?.type === "directory") this.#left.delete(above.filename);
+    if (type === "file") {
+      this.#found.files++;
+      this.#found.bytes += size;
+    }
+    return item;
   }
 
   /**
    * The files that are left to do: those that were found before, then those that the walk has not come to
    * yet. Meanwhile the server can compare the first ones.
    */
-  *#files(): Generator<Item, void, void> {
+  async *#files(): AsyncGenerator<Item, void, void> {
     for (const item of [...this.#left.values()]) if (item.type === "file") yield item;
     // Not in a loop of its own, which would end the walk where this is left.
-    for (let next = this.#walk.next(); !next.done; next = this.#walk.next()) {
-      const item = { ...next.value, filename: joined(this.#as, next.value.name) };
-      const { filename, type, size } = item;
-      this.#left.set(filename, item);
-      // The directory above it comes into being with it.
-      const above = this.#left.get(filename.slice(0, Math.max(0, filename.lastIndexOf("/"))));
-      if (above?.type === "directory") this.#left.delete(above.filename);
-      if (type === "directory") continue;
-      this.#found.files++;
-      this.#found.bytes += size;
-      yield item;
+    for (let next; !(next = await this.#walk.next()).done;) {
+      const item = this.#take(next.value);
+      if (item.type === "file") yield item;
     }
     if (!this.#planned) this.#options.onPlan?.(this.#found.files, this.#found.bytes);
     this.#planned = true;
@@ -110,7 +123,7 @@ export class TreeUpload {
     this.#compared = true;
     // Where nothing was compared, or not all, the rest is found now.
     const pace = new Pace();
-    for (const _ of this.#files()) if (pace.isDue) await pace.rest();
+    for await (const _ of this.#files()) if (pace.isDue) await pace.rest();
     if (this.#options.dryRun) {
       for (const { filename, size, type } of this.#left.values()) {
         if (type === "file") this.#options.onFile?.(nothingMoved(filename, { size }));
@@ -226,7 +239,7 @@ export class TreeUpload {
 
   async #ask(
     connection: Connection,
-    files: Iterable<Item>,
+    files: AsyncIterable<Item> | Iterable<Item>,
     settle: (reply: ManifestReply) => void,
   ): Promise<void> {
     const { overwrite = "never", checksumCompare = false } = this.#options;
@@ -254,16 +267,6 @@ export class TreeUpload {
 
 function joined(as: string, name: string): string {
   return as === "" ? name : `${as}/${name}`;
-}
-
-/** An iteration whose first step has been made. */
-function* startingWith<T>(
-  first: IteratorResult<T, void>,
-  rest: Iterable<T>,
-): Generator<T, void, void> {
-  if (first.done) return;
-  yield first.value;
-  yield* rest;
 }
 
 /** The directory itself: if it is empty, nothing in it brings it into being. */

@@ -20,7 +20,20 @@ export const MAX_NAME_BYTES = 3072;
 /** The longest part of a name between two slashes, in bytes of UTF-8 (NAME_MAX). */
 export const MAX_PART_BYTES = 255;
 
+/** The runtime puts this in the place of bytes in a name that are no text, and then finds nothing by that name. */
+const NO_TEXT = "\ufffd";
+
 const utf8 = new TextEncoder();
+
+/** Whether a name that was read from a directory, and under which nothing is found, may not be UTF-8. */
+export function mayBeNoText(name: string): boolean {
+  return name.includes(NO_TEXT);
+}
+
+/** Why nothing can be done with a name that is not UTF-8. */
+export function notText(): FerryError {
+  return new FerryError("bad_name", "its name is not UTF-8");
+}
 
 /**
  * Checks a name that a peer gave.
@@ -59,6 +72,12 @@ export function joinName(directory: FileName | "", part: string): FileName {
   return (directory === "" ? part : `${directory}/${part}`) as FileName;
 }
 
+/** Whether a name is longer than any that can be asked for. */
+export function isTooLong(name: string): boolean {
+  // A UTF-16 unit is at most three bytes of UTF-8, so most names need no encoding to be measured.
+  return name.length * 3 > MAX_NAME_BYTES && utf8.encode(name).length > MAX_NAME_BYTES;
+}
+
 /** The directory that a name stands in; "" is the root. */
 export function parentName(name: FileName): FileName | "" {
   return name.slice(0, Math.max(0, name.lastIndexOf("/"))) as FileName | "";
@@ -70,12 +89,7 @@ function flaw(text: string): string | undefined {
   if (text.includes("\0")) return "the name contains a NUL character";
   if (text.startsWith("/")) return "the name starts with a slash; names are relative to the root";
   if (text.endsWith("/")) return "the name ends with a slash";
-  // A UTF-16 unit is at most three bytes of UTF-8, so most names need no encoding to be measured.
-  if (text.length * 3 > MAX_PART_BYTES) {
-    if (utf8.encode(text).length > MAX_NAME_BYTES) {
-      return `the name is longer than ${MAX_NAME_BYTES} bytes`;
-    }
-  }
+  if (isTooLong(text)) return `the name is longer than ${MAX_NAME_BYTES} bytes`;
   const parts = text.split("/");
   for (const part of parts) {
     if (part === "") return "the name has an empty part (two slashes in a row)";

@@ -131,6 +131,8 @@ export interface ListRequest {
   recursive: boolean;
   /** Whether to list the parts of files that were cut, wherever they belong, instead. */
   parts: boolean;
+  /** Whether to tell also what is left out, and why. */
+  omitted: boolean;
 }
 
 /** `stat`: what is known of one name. */
@@ -234,6 +236,27 @@ export interface PingReply {
   /** What keeps the server from serving files; undefined where nothing does. */
   problem?: string | undefined;
 }
+
+/**
+ * Why a list leaves something out: the error that keeps it from being shown; or what it is, since lists show no
+ * such thing: `link` (a symbolic link: one that leads nowhere or out of what is served, or one to a directory,
+ * which is not descended into), `pipe`, `socket`, `device`, `vanished` (it was there a moment before), or what a
+ * newer server may say.
+ */
+export type Omitted = FerryError | string;
+
+/** What a list tells of something that it cannot show. */
+export interface Omission {
+  /** The name, relative to the root. Bytes that are no UTF-8 are U+FFFD in it. */
+  filename: string;
+  /** It has none. */
+  type?: undefined;
+  /** Why it is left out. */
+  omitted: Omitted;
+}
+
+/** What a list tells: entries, that of a directory perhaps with why what is in it is left out, and omissions. */
+export type Listed = Entry & { omitted?: Omitted | undefined } | Omission;
 
 /** What a `hello` is answered with. */
 export interface HelloReply {
@@ -580,6 +603,7 @@ const REQUESTS: { readonly [Op in Request["op"]]: v.GenericSchema<unknown, unkno
     filename: v.optional(string, ""),
     recursive: v.optional(boolean, false),
     parts: v.optional(boolean, false),
+    omitted: v.optional(boolean, false),
   }),
   stat: v.object({ op: v.literal("stat"), filename: string, algorithm }),
   compare: v.object({
@@ -651,12 +675,18 @@ export function parseClosing(header: Header): ClosingHeader {
  * @throws {FerryError} what the peer reported
  */
 export function throwReported(header: Header, side: Place["side"] = "peer"): void {
-  const { status, code, message } = header;
-  if (status !== "error") return;
+  if (header.status === "error") throw reportedError(header, side);
+}
+
+/** The error that a peer reports by these keys. */
+function reportedError(
+  { code, message }: Readonly<Record<string, unknown>>,
+  side: Place["side"],
+): FerryError {
   const text = typeof message === "string" && message !== "" ? message : "the peer gave no reason";
   // A newer peer may have codes that are not known here; two of them say nothing of what a peer did.
   const known = isErrorCode(code) && code !== "usage" && code !== "unreachable";
-  throw FerryError.reported(known ? code : "internal", text, side);
+  return FerryError.reported(known ? code : "internal", text, side);
 }
 
 /** The reply that reports an error. What nobody foresaw may name what is none of the peer's business. */
@@ -674,6 +704,27 @@ const fileSize = v.pipe(
   v.transform(Number),
 );
 const ok = v.literal("ok", "is neither ok nor error");
+
+const entry = v.object({
+  filename: string,
+  type: v.picklist(["file", "directory"], "is neither file nor directory"),
+  size: fileSize,
+  mtime,
+  mode,
+  checksum,
+});
+
+const omission = v.object({
+  omitted: string,
+  code: v.optional(string),
+  message: v.optional(string),
+});
+
+/** Why something is left out, by the keys of a line. */
+function readOmitted({ omitted, code, message }: v.InferOutput<typeof omission>): Omitted {
+  if (omitted !== "error") return omitted;
+  return reportedError({ code, message }, "server");
+}
 
 const replies = {
   done: v.object({ status: ok }),
@@ -727,15 +778,26 @@ const replies = {
     mtime,
     active: v.optional(boolean, false),
   }),
-  entry: v.object({
-    filename: string,
-    type: v.picklist(["file", "directory"], "is neither file nor directory"),
-    size: fileSize,
-    mtime,
-    mode,
-    checksum,
+  entry,
+  listed: v.lazy((line) => {
+    const { omitted, type } = line as Header;
+    if (omitted === undefined) return entry;
+    return type === undefined ? omittedThing : omittedContent;
   }),
 } as const;
+
+const omittedThing = v.pipe(
+  v.object({ filename: string, ...omission.entries }),
+  v.transform(({ filename, ...keys }) => ({ filename, omitted: readOmitted(keys) })),
+);
+
+const omittedContent = v.pipe(
+  v.object({ ...entry.entries, ...omission.entries }),
+  v.transform(({ omitted, code, message, ...entry }) => ({
+    ...entry,
+    omitted: readOmitted({ omitted, code, message }),
+  })),
+);
 
 const lineKeys = v.looseObject({
   md5: v.nullish(knownMd5),
@@ -760,8 +822,10 @@ export interface Replies {
   get: GetReply;
   /** `exec`. */
   exec: ExecReply;
-  /** `stat`, and each line of a `list`. */
+  /** `stat`, and each line of a plain `list`. */
   entry: Entry;
+  /** Each line of a `list` that tells also what is left out. */
+  listed: Listed;
   /** Each line of a `list` of parts. */
   part: PartEntry;
 }
@@ -804,9 +868,18 @@ export function parseExecEnd(closing: Header): ExecEnd {
   return check(execEnd, closing);
 }
 
-/** An entry, or a part, as a line of JSON in a list. */
-export function encodeLine(entry: Entry | PartEntry): string {
-  return JSON.stringify("checksum" in entry ? entryKeys(entry) : entry) + "\n";
+/** An entry, an omission or a part as a line of JSON in a list. */
+export function encodeLine(line: Listed | PartEntry): string {
+  return JSON.stringify("received" in line ? line : listedKeys(line)) + "\n";
+}
+
+function listedKeys(listed: Listed): Readonly<Record<string, unknown>> {
+  const { filename, omitted } = listed;
+  if (omitted === undefined) return entryKeys(listed as Entry);
+  const { omitted: _, ...entry } = listed.type === undefined ? { filename } : entryKeys(listed);
+  if (typeof omitted === "string") return { ...entry, omitted };
+  const { code, message } = errorReply(omitted);
+  return { ...entry, omitted: "error", code, message };
 }
 
 /** An entry as the keys of a header or a line. */
@@ -815,11 +888,11 @@ export function entryKeys({ checksum, ...keys }: Entry): Readonly<Record<string,
 }
 
 /**
- * An entry, or a part, from a line of a list.
+ * An entry, an omission or a part from a line of a list.
  *
  * @throws {FerryError} `bad_header` that names the key
  */
-export function decodeLine<Kind extends "entry" | "part">(
+export function decodeLine<Kind extends "entry" | "listed" | "part">(
   kind: Kind,
   line: string,
 ): Replies[Kind] {

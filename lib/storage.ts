@@ -11,7 +11,7 @@
 import type { Algorithm, Checksum, PrefixDigest, SavedPrefix } from "./checksum.ts";
 import type { FerryError } from "./errors.ts";
 import type { FileName } from "./file_name.ts";
-import type { Entry, PartEntry } from "./header.ts";
+import type { Entry, Listed, PartEntry } from "./header.ts";
 
 /** Where bytes to be sent come from. */
 export interface ByteSource {
@@ -58,6 +58,17 @@ export interface CreateOptions {
 export interface ResumeOptions extends CreateOptions {
   /** What the whole file will be checked with. */
   algorithm: Algorithm;
+}
+
+/** Options of {@linkcode Storage.list}. */
+export interface ListOptions {
+  /** Whether directories are descended into. */
+  recursive: boolean;
+  /**
+   * Whether also what is left out is told, where it would stand, and why; except what MUST NOT be shown because it
+   * is being written, belongs to the storage itself, or is out of bounds. Default: false.
+   */
+  omitted?: boolean | undefined;
 }
 
 /** Options of {@linkcode PendingWrite.commit}. */
@@ -200,9 +211,9 @@ export interface Storage extends AsyncDisposable {
    * the order of their UTF-16 units. MUST NOT show what is being written, nor what is neither file
    * nor directory. What disappears meanwhile is left out.
    *
-   * @throws {FerryError} `not_found`, `not_a_file`
+   * @throws {FerryError} `not_found`, `not_a_file`; `denied` or `io` where the directory cannot be read
    */
-  list(name: FileName | "", options: { recursive: boolean }): AsyncIterable<Entry>;
+  list(name: FileName | "", options: ListOptions): AsyncIterable<Listed>;
 
   /**
    * Opens a file for reading; its entry tells the checksum of that algorithm.

@@ -16,9 +16,9 @@ import {
 import { Batch } from "./batch.ts";
 import { DigestIndex, type FileIdentity, identityOf } from "./digest_index.ts";
 import type { Directory } from "./directory.ts";
-import { FerryError, toFerryError } from "./errors.ts";
-import { type FileName, joinName } from "./file_name.ts";
-import type { Entry, PartEntry } from "./header.ts";
+import { type ErrorCode, FerryError, toFerryError } from "./errors.ts";
+import { type FileName, joinName, mayBeNoText, notText } from "./file_name.ts";
+import type { Entry, Listed, PartEntry } from "./header.ts";
 import { Jail, type Place } from "./jail.ts";
 import type { FileFacts, LocalFile } from "./local_file.ts";
 import { OwnDirectory } from "./own_directory.ts";
@@ -42,6 +42,7 @@ import type {
   CommitOptions,
   Committed,
   CreateOptions,
+  ListOptions,
   PendingWrite,
   ResumeOptions,
   Storage,
@@ -58,6 +59,12 @@ const FIND_AT_ONCE = 256;
 
 /** After how many entries of a list it is looked again whether the root is still there. */
 const STANDING_EVERY = 64;
+
+/** The errors that say that a link leads nowhere. */
+const LEADS_NOWHERE: readonly ErrorCode[] = ["not_found", "not_a_file", "bad_name"];
+
+/** The errors of our own that keep something from whoever may not know of it. */
+const HIDDEN: readonly ErrorCode[] = ["not_found", "denied"];
 
 /** Options of {@linkcode FsStorage.open}. */
 export interface FsStorageOptions {
@@ -250,7 +257,10 @@ export class FsStorage implements Storage {
   }
 
   /** See {@linkcode Storage.list}. */
-  async *list(name: FileName | "", { recursive }: { recursive: boolean }): AsyncGenerator<Entry> {
+  async *list(
+    name: FileName | "",
+    { recursive, omitted = false }: ListOptions,
+  ): AsyncGenerator<Listed> {
     using directory = this.#jail.enter(name);
     let looked = 0;
     const look = (name: FileName | "", directory: Directory, child: string) => {
@@ -258,20 +268,42 @@ export class FsStorage implements Storage {
       if (looked++ % STANDING_EVERY === 0) this.#jail.assertStanding();
       return this.#seen(name, directory, child);
     };
-    yield* listTree(directory, name, { recursive, look, signal: this.#shared.closing.signal });
+    const { signal } = this.#shared.closing;
+    yield* listTree(directory, name, { recursive, omitted, look, signal });
   }
 
-  /** What stands in a directory, and its entry, if it has one. */
+  /** What stands in a directory, and what is told of it. */
   #seen(name: FileName | "", directory: Directory, child: string): Seen {
+    const filename = joinName(name, child);
+    let info: Deno.FileInfo | undefined;
     try {
-      const info = this.#jail.peek(directory, child);
-      const childName = joinName(name, child);
-      if (info?.isSymlink) return { child, info, entry: this.#lookOrSkip(childName) };
-      return { child, info, entry: info && this.#entryOf(childName, info) };
-    } catch {
-      // A pipe, ferry's own directory: not for listing.
-      return { child };
+      info = this.#jail.peek(directory, child);
+      if (!info) {
+        return {
+          child,
+          listed: { filename, omitted: mayBeNoText(child) ? notText() : "vanished" },
+        };
+      }
+      if (!info.isSymlink) return { child, info, listed: this.#listedOf(filename, info) };
+      using place = this.#jail.find(filename);
+      return { child, info, listed: this.#listedOf(filename, place.info) };
+    } catch (reason) {
+      const error = toFerryError(reason);
+      const isLink = info?.isSymlink === true;
+      // A link to nowhere, or out of the root; they are the same to whoever may not look there.
+      if (isLink && LEADS_NOWHERE.includes(error.code)) {
+        return { child, info, listed: { filename, omitted: "link" } };
+      }
+      // What is of our own making, and not of the system's: ferry's own directory, or what is out of bounds.
+      if (error.cause === undefined && HIDDEN.includes(error.code)) return { child };
+      return { child, listed: { filename, omitted: error } };
     }
+  }
+
+  #listedOf(filename: FileName, info: Deno.FileInfo): Listed {
+    if (info.isFile || info.isDirectory) return this.#entryOf(filename, info);
+    const { isFifo, isSocket } = info;
+    return { filename, omitted: isFifo ? "pipe" : isSocket ? "socket" : "device" };
   }
 
   #lookOrSkip(name: FileName): Entry | undefined {

@@ -5,11 +5,11 @@
  */
 
 import type { Directory } from "./directory.ts";
-import { FerryError, quote } from "./errors.ts";
-import { type FileName, joinName, MAX_NAME_BYTES } from "./file_name.ts";
-import type { Entry } from "./header.ts";
+import { FerryError, quote, toFerryError } from "./errors.ts";
+import { type FileName, isTooLong, joinName, MAX_NAME_BYTES } from "./file_name.ts";
+import type { Listed, Omitted } from "./header.ts";
 import { Pace } from "./turns.ts";
-import { TreeWalk, unlessUnreadable } from "./tree_walk.ts";
+import { isUnreadable, TreeWalk } from "./tree_walk.ts";
 
 /** How many entries are looked at together: one by one takes longer. */
 const LOOK_AT_ONCE = 64;
@@ -23,14 +23,16 @@ export interface Seen {
   child: string;
   /** What it is itself; undefined where it is none of the user's business. */
   info?: Deno.FileInfo | undefined;
-  /** What is told of it; nothing where it is undefined. */
-  entry?: Entry | undefined;
+  /** What is told of it; undefined where nothing is. */
+  listed?: Listed | undefined;
 }
 
 /** Options of {@linkcode listTree}. */
 export interface ListTreeOptions {
   /** Whether what is further down is told of, too. */
   recursive: boolean;
+  /** Whether also what is left out is told, and why. */
+  omitted: boolean;
   /** Looks at an entry of a directory with that name. */
   look(name: FileName | "", directory: Directory, child: string): Seen;
   /** Ends it. */
@@ -38,20 +40,19 @@ export interface ListTreeOptions {
 }
 
 /**
- * The entries below a directory, as `Storage.list` tells them. A link to a directory is shown and not
- * descended into: it may lead back up.
+ * What is below a directory, as `Storage.list` tells it. A link to a directory is shown and not descended into:
+ * it may lead back up.
  *
  * @param name the name of the directory
- * @throws {FerryError} `bad_name` where a name is too long to be asked for, `busy`, `io`
+ * @throws {FerryError} `bad_name` where a name is too long to be asked for and omissions are not told, `denied`
+ * where the directory itself cannot be read, `busy`, `io`
  */
 export async function* listTree(
   directory: Directory,
   name: FileName | "",
-  { recursive, look, signal }: ListTreeOptions,
-): AsyncGenerator<Entry, void, void> {
-  const begun = await unlessUnreadable(() => TreeWalk.begin(directory, { signal }));
-  if (!begun) return;
-  using walk = begun;
+  { recursive, omitted, look, signal }: ListTreeOptions,
+): AsyncGenerator<Listed, void, void> {
+  using walk = await begin(directory, signal);
   const pace = new Pace();
   const levels: Level[] = [{ name, ahead: [] }];
   for (let level; (level = levels.at(-1));) {
@@ -65,18 +66,38 @@ export async function* listTree(
       }
       for (const child of children) level.ahead.push(look(level.name, here, child));
     }
-    const { child, info, entry } = level.ahead.shift()!;
+    const { child, info, listed } = level.ahead.shift()!;
     if (pace.isDue) await pace.rest();
-    if (!entry) continue;
-    yield entry;
-    if (!recursive || !info?.isDirectory) continue;
-    if (!await unlessUnreadable(() => walk.enter(child, info))) continue;
+    if (!listed || listed.type === undefined && !omitted) continue;
     const next = joinName(level.name, child);
-    assertNotTooLong(next);
+    if (omitted && isTooLong(next)) {
+      yield { filename: next, omitted: tooLong() };
+      continue;
+    }
+    if (!recursive || !info?.isDirectory) {
+      const leads = recursive && omitted && info?.isSymlink && listed.type === "directory";
+      yield leads ? Object.assign(listed, { omitted: "link" }) : listed;
+      continue;
+    }
+    if (isTooLong(next)) {
+      yield listed;
+      throw new FerryError(
+        "bad_name",
+        `names in ${quote(next)} are longer than ${MAX_NAME_BYTES} bytes`,
+      );
+    }
+    // It is read before it is told of: one that cannot be read must not pass for an empty one.
+    const content = await enter(walk, child, { info, omitted });
+    if (content !== true) {
+      if (content !== undefined) {
+        yield omitted ? Object.assign(listed, { omitted: content }) : listed;
+      }
+      continue;
+    }
     levels.push({ name: next, ahead: [] });
     const far = levels.length - 1 - AHEAD;
-    if (far < 0) continue;
-    await walk.putBack(far, levels[far]!.ahead.splice(0).map(({ child }) => child));
+    if (far >= 0) await walk.putBack(far, levels[far]!.ahead.splice(0).map(({ child }) => child));
+    yield listed;
   }
 }
 
@@ -87,13 +108,35 @@ interface Level {
   ahead: Seen[];
 }
 
-/** Fails where no request could ask for what is in a directory. */
-function assertNotTooLong(name: string): void {
-  // A UTF-16 unit is at most three bytes of UTF-8, so most names need no encoding to be measured.
-  if (name.length * 3 <= MAX_NAME_BYTES) return;
-  if (new TextEncoder().encode(name).length <= MAX_NAME_BYTES) return;
-  throw new FerryError(
-    "bad_name",
-    `names in ${quote(name)} are longer than ${MAX_NAME_BYTES} bytes`,
-  );
+async function begin(directory: Directory, signal: AbortSignal | undefined): Promise<TreeWalk> {
+  try {
+    return await TreeWalk.begin(directory, { signal });
+  } catch (error) {
+    throw toFerryError(error);
+  }
+}
+
+/**
+ * Goes into a directory and reads it.
+ *
+ * @returns true, or why what is in it is left out
+ * @throws {FerryError} what keeps others from being read, too; where omissions are not told also `io`
+ */
+async function enter(
+  walk: TreeWalk,
+  child: string,
+  { info, omitted }: { info: Deno.FileInfo; omitted: boolean },
+): Promise<true | Omitted> {
+  try {
+    return await walk.enter(child, info) || "vanished";
+  } catch (reason) {
+    const error = toFerryError(reason);
+    if (error.code === "not_found") return "vanished";
+    if (isUnreadable(error) || omitted && error.code === "io") return error;
+    throw error;
+  }
+}
+
+function tooLong(): FerryError {
+  return new FerryError("bad_name", `the name is longer than ${MAX_NAME_BYTES} bytes`);
 }

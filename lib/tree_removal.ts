@@ -6,16 +6,13 @@
 
 import type { Directory } from "./directory.ts";
 import { FerryError, quote, toFerryError } from "./errors.ts";
-import type { FileName } from "./file_name.ts";
+import { type FileName, mayBeNoText } from "./file_name.ts";
 import { basename } from "./path.ts";
 import { Pace } from "./turns.ts";
 import { TreeWalk } from "./tree_walk.ts";
 
 /** How often something is tried that other programs replace, or fill again, meanwhile. */
 const TRIES = 5;
-
-/** The runtime puts this in the place of bytes in a name that are no text, and then finds nothing by that name. */
-const NO_TEXT = "\ufffd";
 
 /** Options of {@linkcode removeTree}. */
 export interface RemoveTreeOptions {
@@ -98,7 +95,7 @@ class TreeRemoval {
       try {
         const info = peek(here, child);
         if (!info) {
-          if (child.includes(NO_TEXT)) this.#level.unreachable = true;
+          if (mayBeNoText(child)) this.#level.unreachable = true;
           return;
         }
         if (!info.isDirectory) {

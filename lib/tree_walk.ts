@@ -10,8 +10,7 @@ import { type ErrorCode, FerryError, toFerryError } from "./errors.ts";
 import { type NameQueue, NameStore } from "./sorted_names.ts";
 import { Pace } from "./turns.ts";
 
-/** What says that a directory is gone, or may not or cannot be read, since no path is long enough: it is taken
- * for empty. */
+/** What says that a directory is gone, or may not or cannot be read, since no path is long enough. */
 const NOT_READABLE: readonly ErrorCode[] = ["not_found", "not_a_file", "denied", "bad_name"];
 
 /** So many of the directories that a walk has come through last stay open, and fewer of those before them. */
@@ -235,7 +234,12 @@ export async function unlessUnreadable<T>(read: () => Promise<T>): Promise<T | u
   } catch (reason) {
     const error = toFerryError(reason);
     // Where descriptors are used up, or the disk is broken, a directory must not pass for empty.
-    if (!NOT_READABLE.includes(error.code)) throw error;
+    if (!isUnreadable(error)) throw error;
     return undefined;
   }
+}
+
+/** Whether an error says of a directory that it is gone, or may not or cannot be read. */
+export function isUnreadable({ code }: FerryError): boolean {
+  return NOT_READABLE.includes(code);
 }

@@ -449,13 +449,13 @@ export class Session {
   }
 
   async #list(request: ListRequest, task: Task): Promise<boolean> {
-    const { filename, recursive, parts } = request;
+    const { filename, recursive, parts, omitted } = request;
     const storage = task.permit.confine(this.#options.storage);
     const name = parseDirectoryName(filename);
     const { type } = await storage.stat(name);
     if (type !== "directory") throw new FerryError("not_a_file", "it is not a directory");
     const { permit } = task;
-    const entries = parts ? this.#visibleParts(permit) : storage.list(name, { recursive });
+    const entries = parts ? this.#visibleParts(permit) : storage.list(name, { recursive, omitted });
     const pieces = encodeLines(entries, encodeLine);
     return await this.#streamLines(task, { keys: { filename }, pieces });
   }

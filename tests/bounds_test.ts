@@ -8,6 +8,7 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { toFerryError } from "../lib/errors.ts";
 import { parseFileName as name } from "../lib/file_name.ts";
+import type { Entry } from "../lib/header.ts";
 import { FsStorage } from "../lib/storage_fs.ts";
 import {
   assertAllowed,
@@ -158,9 +159,8 @@ async function ask(storage: FsStorage, who: Principal, action: Action): Promise<
         return await textOf(seen, filename);
       case "list": {
         const lines = [];
-        for await (
-          const { filename: child, type, size } of seen.list(name(filename), { recursive: true })
-        ) {
+        for await (const listed of seen.list(name(filename), { recursive: true })) {
+          const { filename: child, type, size } = listed as Entry;
           lines.push(`${child} ${type} ${size}`);
         }
         return lines.join("\n");
@@ -332,8 +332,11 @@ Deno.test("what is refused for a link is refused in the same words whatever is t
 
 Deno.test("lists leave out the links that lead out of what is granted", async () => {
   await using f = new Fixture();
-  const entries = await Array.fromAsync(f.as(ALL, "list").list(name("in"), { recursive: false }));
-  assertEquals(entries.map(({ filename }) => filename), ["in/file", "in/fine", "in/sub"]);
+  for (const omitted of [false, true]) {
+    const options = { recursive: false, omitted };
+    const entries = await Array.fromAsync(f.as(ALL, "list").list(name("in"), options));
+    assertEquals(entries.map(({ filename }) => filename), ["in/file", "in/fine", "in/sub"]);
+  }
 });
 
 Deno.test("a link to what is granted elsewhere is followed as far as each scope goes", async () => {

@@ -1,7 +1,7 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { Filter } from "../client/filter.ts";
 import { expandGlobs, walkLocal, type WalkOptions } from "../client/local_tree.ts";
-import { FerryError } from "../lib/errors.ts";
+import type { FerryError } from "../lib/errors.ts";
 import { TempDir } from "./programs.ts";
 import { assertCode } from "./storage_conformance.ts";
 
@@ -13,15 +13,20 @@ function fill(dir: TempDir, names: readonly string[]): void {
   }
 }
 
+function walk(root: string, options?: WalkOptions) {
+  return Array.fromAsync(walkLocal(root, options));
+}
+
 /** The names of a walk, those of directories with a slash, and what was reported meanwhile. */
-function names(root: string, options: WalkOptions = {}) {
+async function names(root: string, options: WalkOptions = {}) {
   const skipped: string[] = [];
   const failed: string[] = [];
-  const found = [...walkLocal(root, {
+  const walked = await walk(root, {
     onSkip: ({ path, reason }) => skipped.push(`${path.slice(root.length + 1)}: ${reason}`),
     onError: (path, { code }) => failed.push(`${path.slice(root.length + 1)}: ${code}`),
     ...options,
-  })].map(({ name, type }) => type === "directory" ? `${name}/` : name);
+  });
+  const found = walked.map(({ name, type }) => type === "directory" ? `${name}/` : name);
   return { found, skipped, failed };
 }
 
@@ -33,7 +38,7 @@ function run(command: string, args: string[], cwd?: string): void {
 Deno.test("walkLocal() yields what is there, directories before their content", async () => {
   await using dir = new TempDir();
   fill(dir, ["b/c/d", "b/a", "b.txt", "a", "B", "empty/", "ü", ".hidden", "b-c"]);
-  assertEquals(names(dir.path), {
+  assertEquals(await names(dir.path), {
     found: [".hidden", "B", "a", "b/", "b/a", "b/c/", "b/c/d", "b-c", "b.txt", "empty/", "ü"],
     skipped: [],
     failed: [],
@@ -58,23 +63,23 @@ Deno.test("walkLocal() tells path, size, time and permission bits", async () => 
       mode: 0o640,
     },
   ] as const;
-  assertEquals([...walkLocal(dir.path)], [...expected]);
-  assertEquals([...walkLocal(`${dir.path}/`)], [...expected]);
+  assertEquals(await walk(dir.path), [...expected]);
+  assertEquals(await walk(`${dir.path}/`), [...expected]);
 });
 
-Deno.test("walkLocal() of the working directory gives paths without a prefix", () => {
-  const [first] = walkLocal(".");
+Deno.test("walkLocal() of the working directory gives paths without a prefix", async () => {
+  const [first] = await walk(".");
   assertEquals(first?.path, first?.name);
 });
 
 Deno.test("walkLocal() needs a directory to begin with", async () => {
   await using dir = new TempDir();
   fill(dir, ["file", "d/x"]);
-  await assertCode("not_found", () => [...walkLocal(dir.join("missing"))]);
-  const error = await assertCode("not_a_file", () => [...walkLocal(dir.join("file"))]);
+  await assertCode("not_found", () => walk(dir.join("missing")));
+  const error = await assertCode("not_a_file", () => walk(dir.join("file")));
   assertEquals(error.reason, "it is not a directory");
   Deno.symlinkSync("d", dir.join("link"));
-  assertEquals(names(dir.join("link")).found, ["x"]);
+  assertEquals((await names(dir.join("link"))).found, ["x"]);
 });
 
 Deno.test("walkLocal() skips symbolic links and says so", async () => {
@@ -83,7 +88,7 @@ Deno.test("walkLocal() skips symbolic links and says so", async () => {
   Deno.symlinkSync("d", dir.join("to_directory"));
   Deno.symlinkSync("file", dir.join("to_file"));
   Deno.symlinkSync("nowhere", dir.join("dangling"));
-  assertEquals(names(dir.path), {
+  assertEquals(await names(dir.path), {
     found: ["d/", "d/x", "file"],
     skipped: ["dangling: symbolic link", "to_directory: symbolic link", "to_file: symbolic link"],
     failed: [],
@@ -98,7 +103,7 @@ Deno.test("walkLocal() reports what has a name that is not UTF-8", async () => {
   const { success } = await new Deno.Command("sh", { args: ["-c", script, "sh", dir.path] })
     .output();
   assert(success);
-  assertEquals(names(dir.path), {
+  assertEquals(await names(dir.path), {
     found: ["a", "z"],
     skipped: [],
     failed: ["bad\ufffd: bad_name", "d\ufffd: bad_name"],
@@ -115,12 +120,12 @@ Deno.test("walkLocal() follows symbolic links where it is told to", async () => 
   Deno.symlinkSync("file", dir.join("to_file"));
   Deno.symlinkSync("nowhere", dir.join("dangling"));
   Deno.symlinkSync("loop", dir.join("loop"));
-  assertEquals(names(dir.path, { follow: true }), {
+  assertEquals(await names(dir.path, { follow: true }), {
     found: ["d/", "d/x", "file", "out/", "out/y", "to_file", "twice/", "twice/x"],
     skipped: ["dangling: symbolic link"],
     failed: ["loop: bad_name"],
   });
-  const link = [...walkLocal(dir.path, { follow: true })].find(({ name }) => name === "to_file")!;
+  const link = (await walk(dir.path, { follow: true })).find(({ name }) => name === "to_file")!;
   assertEquals([link.type, link.size], ["file", 4]);
 });
 
@@ -133,7 +138,7 @@ Deno.test("walkLocal() follows no link in circles", async () => {
   Deno.symlinkSync("../c/d", dir.join("b/to_d"));
   Deno.symlinkSync("../../b", dir.join("c/d/to_b"));
   const circle = "a directory that it is in itself";
-  const walked = names(dir.path, { follow: true });
+  const walked = await names(dir.path, { follow: true });
   assertEquals(walked.found, [
     ...["a/", "a/x", "b/", "b/to_d/", "b/to_d/z", "b/y"],
     ...["c/", "c/d/", "c/d/to_b/", "c/d/to_b/y", "c/d/z"],
@@ -146,7 +151,7 @@ Deno.test("walkLocal() follows no link in circles", async () => {
   ]);
   // From inside of what a link leads to the outside of, the circle closes in a plain directory.
   Deno.removeSync(dir.join("a/here"));
-  assertEquals(names(dir.join("a"), { follow: true }).skipped, [
+  assertEquals((await names(dir.join("a"), { follow: true })).skipped, [
     `up/a: ${circle}`,
     `up/b/to_d/to_b: ${circle}`,
     `up/c/d/to_b/to_d: ${circle}`,
@@ -158,11 +163,24 @@ Deno.test("walkLocal() skips what is neither file nor directory", async () => {
   fill(dir, ["file"]);
   run("mkfifo", [dir.join("pipe")]);
   using _socket = Deno.listen({ transport: "unix", path: dir.join("socket") });
-  assertEquals(names(dir.path), {
+  assertEquals(await names(dir.path), {
     found: ["file"],
     skipped: ["pipe: named pipe", "socket: socket"],
     failed: [],
   });
+});
+
+Deno.test("walkLocal() skips what belongs to ferry, and nothing that only has such a name", async () => {
+  await using dir = new TempDir();
+  const part = `.ferry-${"0a".repeat(16)}.part`;
+  fill(dir, [".ferry/index.db", `d/${part}`, "d/.ferry/x", "d/.ferry-x.part", ".ferry.txt"]);
+  assertEquals(await names(dir.path), {
+    found: [".ferry.txt", "d/", "d/.ferry/", "d/.ferry/x", "d/.ferry-x.part"],
+    skipped: [".ferry: ferryd's own directory", `d/${part}: a part of a download`],
+    failed: [],
+  });
+  const filter = new Filter({ exclude: [".ferry*"] });
+  assertEquals(await names(dir.path, { filter }), { found: ["d/"], skipped: [], failed: [] });
 });
 
 Deno.test("walkLocal() looks only at what the filter accepts", async () => {
@@ -171,12 +189,12 @@ Deno.test("walkLocal() looks only at what the filter accepts", async () => {
   run("mkfifo", [dir.join("no/pipe"), dir.join("pipe.txt")]);
   Deno.symlinkSync("a.txt", dir.join("link.txt"));
   const excluding = new Filter({ exclude: ["no/", "*.txt"] });
-  assertEquals(names(dir.path, { filter: excluding }), {
+  assertEquals(await names(dir.path, { filter: excluding }), {
     found: ["a.jpg", "d/", "d/b.jpg", "e/", "e/f/"],
     skipped: [],
     failed: [],
   });
-  assertEquals(names(dir.path, { filter: excluding, follow: true }).found, [
+  assertEquals((await names(dir.path, { filter: excluding, follow: true })).found, [
     ...["a.jpg", "d/", "d/b.jpg", "e/", "e/f/"],
   ]);
 });
@@ -187,7 +205,7 @@ Deno.test("walkLocal() yields with includes only the directories that lead to wh
     ...["1/2/3/a.jpg", "1/2/3/b.jpg", "1/2/a.txt", "1/4/", "5/6/a.txt", "5/7.jpg", "8/docs/9/"],
   ]);
   const filter = new Filter({ include: ["*.jpg", "docs/"] });
-  assertEquals(names(dir.path, { filter }).found, [
+  assertEquals((await names(dir.path, { filter })).found, [
     ...["1/", "1/2/", "1/2/3/", "1/2/3/a.jpg", "1/2/3/b.jpg", "5/", "5/7.jpg"],
     ...["8/", "8/docs/", "8/docs/9/"],
   ]);
@@ -197,8 +215,11 @@ Deno.test("walkLocal() takes a followed link to a directory for a directory in p
   await using dir = new TempDir();
   fill(dir, ["real/x"]);
   Deno.symlinkSync("real", dir.join("link"));
-  const filter = new Filter({ exclude: ["link/"] });
-  assertEquals(names(dir.path, { filter, follow: true }).found, ["real/", "real/x"]);
+  // What is excluded, whatever it leads to, is not even looked at.
+  Deno.symlinkSync("loop", dir.join("loop"));
+  const both = new Filter({ exclude: ["link/", "loop"] });
+  const walked = await names(dir.path, { filter: both, follow: true });
+  assertEquals(walked, { found: ["real/", "real/x"], skipped: [], failed: [] });
 });
 
 Deno.test("walkLocal() reports what it cannot look at and goes on", async () => {
@@ -210,11 +231,11 @@ Deno.test("walkLocal() reports what it cannot look at and goes on", async () => 
   const deep = dir.join(`m/${half}/n`);
   Deno.renameSync(dir.join("n"), deep);
   const failed: [string, FerryError][] = [];
-  const found = [...walkLocal(dir.path, { onError: (...failure) => failed.push(failure) })];
+  const found = await walk(dir.path, { onError: (...failure) => failed.push(failure) });
   assertEquals(failed.length, 1);
   assertEquals([failed[0]![1].code, failed[0]![0].length > 4000], ["bad_name", true]);
   assertEquals([found[0]!.name, found.at(-1)!.name], ["a", "z"]);
-  assertEquals([...walkLocal(dir.path)].length, found.length);
+  assertEquals((await walk(dir.path)).length, found.length);
   Deno.renameSync(deep, dir.join("n"));
 });
 
@@ -226,27 +247,32 @@ Deno.test({
     await using dir = new TempDir();
     fill(dir, ["a/x", "b/x"]);
     Deno.chmodSync(dir.join("a"), 0);
-    const walked = names(dir.path);
+    const walked = await names(dir.path);
     Deno.chmodSync(dir.join("a"), 0o700);
     assertEquals(walked, { found: ["b/", "b/x"], skipped: [], failed: ["a: denied"] });
   },
 });
 
-Deno.test("walkLocal() leaves out what disappears meanwhile", async () => {
+Deno.test("walkLocal() names what disappears meanwhile, and goes on", async () => {
   await using dir = new TempDir();
   fill(dir, ["a", "b", "c/x", "d/x", "e"]);
-  const walk = walkLocal(dir.path, { onError: () => assert(false), onSkip: () => assert(false) });
-  assertEquals(walk.next().value?.name, "a");
+  const skipped: string[] = [];
+  const walk = walkLocal(dir.path, {
+    onError: () => assert(false),
+    onSkip: ({ path, reason }) => skipped.push(`${path.slice(dir.path.length + 1)}: ${reason}`),
+  });
+  assertEquals((await walk.next()).value?.name, "a");
   Deno.removeSync(dir.join("b"));
   Deno.removeSync(dir.join("c"), { recursive: true });
-  assertEquals(walk.next().value?.name, "d");
+  assertEquals((await walk.next()).value?.name, "d");
   Deno.removeSync(dir.join("d"), { recursive: true });
-  assertEquals([...walk].map(({ name }) => name), ["e"]);
+  assertEquals((await Array.fromAsync(walk)).map(({ name }) => name), ["e"]);
+  assertEquals(skipped, ["b", "c", "d/x"].map((name) => `${name}: it vanished meanwhile`));
 });
 
-Deno.test("expandGlobs() leaves alone what is no glob", () => {
+Deno.test("expandGlobs() leaves alone what is no glob", async () => {
   const args = ["a", "", "missing/file", "a\\*", "/x y", "a[", "{a", "--x"];
-  assertEquals(expandGlobs(args), args);
+  assertEquals(await expandGlobs(args), args);
 });
 
 Deno.test("expandGlobs() expands as a shell does", async () => {
@@ -254,8 +280,8 @@ Deno.test("expandGlobs() expands as a shell does", async () => {
   fill(dir, [
     ...["a.txt", "b.txt", "b.jpg", ".hidden.txt", "d/c.txt", "d/e/f.txt", "d/.x/g.txt", "h/c.txt"],
   ]);
-  const expanded = (glob: string) =>
-    expandGlobs([dir.join(glob)]).map((path) => path.slice(dir.path.length + 1));
+  const expanded = async (glob: string) =>
+    (await expandGlobs([dir.join(glob)])).map((path) => path.slice(dir.path.length + 1));
   const table: [glob: string, paths: string[]][] = [
     ["*", ["a.txt", "b.jpg", "b.txt", "d", "h"]],
     ["*.txt", ["a.txt", "b.txt"]],
@@ -274,11 +300,11 @@ Deno.test("expandGlobs() expands as a shell does", async () => {
     ["**/**/f.txt", ["d/e/f.txt"]],
     ["*/\\c.txt", ["d/c.txt", "h/c.txt"]],
   ];
-  for (const [glob, paths] of table) assertEquals(expanded(glob), paths, glob);
+  for (const [glob, paths] of table) assertEquals(await expanded(glob), paths, glob);
 });
 
-Deno.test("expandGlobs() of a relative path looks in the working directory", () => {
-  assertEquals(expandGlobs(["deno.js?n", "x", "./lib/errors.[t]s"]), [
+Deno.test("expandGlobs() of a relative path looks in the working directory", async () => {
+  assertEquals(await expandGlobs(["deno.js?n", "x", "./lib/errors.[t]s"]), [
     ...["deno.json", "x", "./lib/errors.ts"],
   ]);
 });
@@ -286,23 +312,35 @@ Deno.test("expandGlobs() of a relative path looks in the working directory", () 
 Deno.test("expandGlobs() does not take the name of a file for a glob", async () => {
   await using dir = new TempDir();
   fill(dir, ["[a].txt", "a.txt", "d*/x", "d1/x"]);
-  assertEquals(expandGlobs([dir.join("[a].txt")]), [dir.join("[a].txt")]);
-  assertEquals(expandGlobs([dir.join("d*")]), [dir.join("d*")]);
+  assertEquals(await expandGlobs([dir.join("[a].txt")]), [dir.join("[a].txt")]);
+  assertEquals(await expandGlobs([dir.join("d*")]), [dir.join("d*")]);
 });
 
 Deno.test("expandGlobs() descends into no link", async () => {
   await using dir = new TempDir();
   fill(dir, ["d/x"]);
   Deno.symlinkSync("..", dir.join("d/up"));
-  assertEquals(expandGlobs([dir.join("**/x")]), [dir.join("d/x")]);
-  assertEquals(expandGlobs([dir.join("d/*/d/x")]), [dir.join("d/up/d/x")]);
+  assertEquals(await expandGlobs([dir.join("**/x")]), [dir.join("d/x")]);
+  assertEquals(await expandGlobs([dir.join("d/*/d/x")]), [dir.join("d/up/d/x")]);
 });
 
 Deno.test("expandGlobs() names a glob that matches nothing", async () => {
   await using dir = new TempDir();
   fill(dir, ["a.txt"]);
   for (const glob of ["*.jpg", "missing/*", "a.txt/*", "**/x"]) {
-    const error = assertThrows(() => expandGlobs(["a", dir.join(glob)]), FerryError);
-    assertEquals([error.code, error.reason], ["not_found", `nothing matches "${dir.join(glob)}"`]);
+    const error = await assertCode("not_found", () => expandGlobs(["a", dir.join(glob)]));
+    assertEquals(error.reason, `nothing matches "${dir.join(glob)}"`);
   }
+});
+
+Deno.test("expandGlobs() reports what matches and has a name that is not UTF-8", async () => {
+  await using dir = new TempDir();
+  fill(dir, ["a.txt"]);
+  run("sh", ["-c", `touch "$(printf 'b\\377.txt')" "$(printf 'c\\377.jpg')"`], dir.path);
+  const failed: string[] = [];
+  const onError = (path: string, { code }: FerryError) => {
+    failed.push(`${path.slice(dir.path.length + 1)}: ${code}`);
+  };
+  assertEquals(await expandGlobs([dir.join("*.txt")], { onError }), [dir.join("a.txt")]);
+  assertEquals(failed, ["b\ufffd.txt: bad_name"]);
 });

@@ -207,7 +207,7 @@ Deno.test("PROTOCOL.md shows headers that the code understands", () => {
     for (const line of lines) {
       if (info === "file") decodeManifestLine(line);
       else if (info === "answer") decodeManifestReply(line);
-      else decodeLine(info === "part" ? "part" : "entry", line);
+      else decodeLine(info === "part" ? "part" : info === "omitted" ? "listed" : "entry", line);
     }
   }
 });

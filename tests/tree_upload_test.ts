@@ -26,7 +26,7 @@ Deno.test("TreeUpload.run() goes on with a walk that a lost connection interrupt
   for (let file = 0; file < 2000; file++) dir.write(`${file}`.padStart(8, "0"), "x");
   const skipped = new Set<string>();
   const plans: [files: number, bytes: number][] = [];
-  const upload = new TreeUpload(dir.path, "tree", {
+  const upload = await TreeUpload.begin(dir.path, "tree", {
     onPlan: (files, bytes) => plans.push([files, bytes]),
     onFile: ({ filename, skipped: there }) => there && skipped.add(filename),
     onError: (_filename, error) => {
@@ -48,8 +48,8 @@ Deno.test("TreeUpload.run() goes on with a walk that a lost connection interrupt
   assertEquals([lines, skipped.size, plans], [2000, 2000, [[2000, 2000]]]);
 });
 
-Deno.test("TreeUpload() of what is no directory fails before anything is asked", async () => {
+Deno.test("TreeUpload.begin() of what is no directory fails before anything is asked", async () => {
   await using dir = new TempDir();
-  await assertCode("not_found", () => new TreeUpload(dir.join("missing"), "tree", {}));
-  await assertCode("not_a_file", () => new TreeUpload(dir.write("file", "x"), "tree", {}));
+  await assertCode("not_found", () => TreeUpload.begin(dir.join("missing"), "tree", {}));
+  await assertCode("not_a_file", () => TreeUpload.begin(dir.write("file", "x"), "tree", {}));
 });

@@ -184,6 +184,7 @@ const files: readonly Conversation[] = [
     name: "list and stat",
     parts: [
       { op: "list", filename: "", recursive: true },
+      { op: "list", filename: "", recursive: true, omitted: true },
       { op: "list", filename: "kept" },
       { op: "list", parts: true },
       { op: "stat", filename: "kept/file", checksum: "xxh128" },
