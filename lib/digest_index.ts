@@ -11,20 +11,30 @@ import { type Algorithm, algorithmOf, type Checksum } from "./checksum.ts";
 
 /** What must be the same for a remembered checksum to hold. */
 export interface FileIdentity {
-  /** Device and inode; empty where the system tells none, and then nothing is remembered. */
+  /**
+   * Device and inode, and the name where these may be those of another file, too; empty where the system tells
+   * none, and then nothing is remembered.
+   */
   readonly key: string;
   /** Size, and the times of the last change of content and of inode. */
   readonly version: string;
 }
 
+/** What an identity is made of. */
+export type IdentifyingFacts = Pick<Deno.FileInfo, "dev" | "ino" | "size" | "mtime" | "ctime">;
+
 /**
  * The identity of a file. It is as exact as what the runtime tells: the modification time to a
  * millisecond, the time of the inode's last change to a second.
+ *
+ * @param name the file's name, where device and inode may be those of another file, too
  */
 export function identityOf(
-  { dev, ino, size, mtime, ctime }: Pick<Deno.FileInfo, "dev" | "ino" | "size" | "mtime" | "ctime">,
+  { dev, ino, size, mtime, ctime }: IdentifyingFacts,
+  name?: string,
 ): FileIdentity {
-  const key = ino === null ? "" : `${dev}:${ino}`;
+  const numbers = ino === null ? "" : `${dev}:${ino}`;
+  const key = numbers === "" || name === undefined ? numbers : `${numbers}:${name}`;
   // The change time is in it because a program can set the modification time back, but not this one.
   return { key, version: `${size}:${mtime?.getTime()}:${ctime?.getTime()}` };
 }
@@ -58,9 +68,16 @@ function sealOf({ key, version }: FileIdentity, checksum: Checksum): string {
   return `${(a >>> 0).toString(16)}:${(b >>> 0).toString(16)}`;
 }
 
+/** Options of {@linkcode DigestIndex}. */
+export interface DigestIndexOptions {
+  /** The device on which an inode number stands for one file. On others a file's name counts, too. Default: none. */
+  device?: number | undefined;
+}
+
 /** Checksums by file identity, in an SQLite database. */
 export class DigestIndex implements Disposable {
   readonly #path: string | undefined;
+  readonly #device: number | undefined;
   #database!: DatabaseSync;
   #select!: StatementSync;
   #insert!: StatementSync;
@@ -70,13 +87,19 @@ export class DigestIndex implements Disposable {
   readonly #computing = new Map<string, Promise<Checksum>>();
 
   /** Opens the database, or makes it; without a path it is kept in memory. */
-  constructor(path?: string) {
+  constructor(path?: string, { device }: DigestIndexOptions = {}) {
     this.#path = path;
+    this.#device = device;
     try {
       this.#open(path);
     } catch {
       this.#rebuild(path);
     }
+  }
+
+  /** What has to be the same for the checksum of a file to hold. */
+  identify(info: IdentifyingFacts, name: string): FileIdentity {
+    return info.dev === this.#device ? identityOf(info) : identityOf(info, name);
   }
 
   #open(path?: string): void {

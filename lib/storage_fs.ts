@@ -14,7 +14,8 @@ import {
   type SavedPrefix,
 } from "./checksum.ts";
 import { Batch } from "./batch.ts";
-import { DigestIndex, type FileIdentity, identityOf } from "./digest_index.ts";
+import { DigestIndex, type FileIdentity } from "./digest_index.ts";
+import { numberedDevice } from "./inode_numbers.ts";
 import type { Directory } from "./directory.ts";
 import { type ErrorCode, FerryError, toFerryError } from "./errors.ts";
 import { type FileName, joinName, mayBeNoText, notText } from "./file_name.ts";
@@ -186,7 +187,8 @@ export class FsStorage implements Storage {
       using taken = new DisposableStack();
       const jail = taken.use(new Jail(root, { onRoot: options.onRoot }));
       const own = taken.use(OwnDirectory.takeOver(jail, options));
-      const index = taken.use(new DigestIndex(own?.directory.at("index.db")));
+      const device = numberedDevice(root);
+      const index = taken.use(new DigestIndex(own?.directory.at("index.db"), { device }));
       const storage = FsStorage.#over({ jail, own, index }, options);
       taken.move();
       return storage;
@@ -417,7 +419,7 @@ export class FsStorage implements Storage {
         }
         Deno.removeSync(path);
         this.#quota.lost(info);
-        this.#index.forget(identityOf(info));
+        this.#index.forget(this.#index.identify(info, name));
       });
     }
     await this.#sync(directory);
@@ -522,7 +524,7 @@ export class FsStorage implements Storage {
       mode: (mode ?? (isFile ? 0o644 : 0o755)) & 0o777,
       // Looking it up costs more than all the rest, and most who ask for an entry do not ask for this.
       get checksum() {
-        return isFile ? index.lookup(identityOf(info), algorithm) : null;
+        return isFile ? index.lookup(index.identify(info, filename), algorithm) : null;
       },
     };
   }
@@ -627,7 +629,7 @@ class FsStoredFile implements StoredFile {
   }
 
   get identity(): FileIdentity {
-    return identityOf(this.#file.info);
+    return this.#index.identify(this.#file.info, this.entry.filename);
   }
 
   read(into: Uint8Array): Promise<number | null> {
@@ -644,7 +646,7 @@ class FsStoredFile implements StoredFile {
 
   remember(checksum: Checksum): Promise<void> {
     const { identity } = this;
-    const now = identityOf(this.#file.now());
+    const now = this.#index.identify(this.#file.now(), this.entry.filename);
     // What was changed a moment before it was opened may have changed again and look the same.
     if (this.#file.settled && now.version === identity.version) {
       this.#index.record([{ identity, checksum }]);

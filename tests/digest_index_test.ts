@@ -266,3 +266,13 @@ Deno.test("DigestIndex.computeOnce() asks once for all until it is closed", asyn
   assertEquals(await Promise.all([...early, late]), [A, A, B]);
   assertEquals(asked, 2);
 });
+
+Deno.test("DigestIndex goes by the name, too, where two files may have one number", () => {
+  const info = { dev: 1, ino: 256, size: 3, mtime: new Date(1000), ctime: new Date(2000) };
+  for (const [device, known] of [[1, A], [2, null], [undefined, null]] as const) {
+    using index = new DigestIndex(undefined, { device });
+    index.record([{ identity: index.identify(info, "a/f"), checksum: A }]);
+    assertEquals(index.lookup(index.identify(info, "a/f"), "md5"), A);
+    assertEquals(index.lookup(index.identify(info, "b/f"), "md5"), known, String(device));
+  }
+});

@@ -26,6 +26,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "address",
     "checksum",
     "file_name",
+    "inode_numbers",
     "interrupts",
     "path",
     "pin",

@@ -8,6 +8,7 @@ import { assert, assertEquals } from "@std/assert";
 import { parseFileName as name } from "../lib/file_name.ts";
 import { FsStorage } from "../lib/storage_fs.ts";
 import { run, testWithMount } from "./mount.ts";
+import { numberedDevice } from "../lib/inode_numbers.ts";
 import { HOLDS_DIRECTORIES, TempDir } from "./programs.ts";
 import { assertCode, begin, listed, md5, put, textOf } from "./storage_conformance.ts";
 
@@ -119,7 +120,7 @@ testPinned("FsStorage hides its own directory, and none that only has its number
   assertEquals(await listed(storage), ["twin", "twin/sub", "twin/sub/file"]);
   // Nothing is left of what tells them apart.
   const left = [...Deno.readDirSync(`${root}/renamed`)].map(({ name }) => name).sort();
-  assertEquals(left.filter((name) => !name.startsWith("index.db")), ["lock", "staging"]);
+  assertEquals(left.filter((name) => !name.startsWith("index.db")), ["leases", "lock", "staging"]);
 });
 
 testPinned(
@@ -167,6 +168,8 @@ testWithMount(bindfs, async () => {
   cleanup.defer(() => succeed("umount", "-l", root!));
   const inodes = [root, `${root}/a`, `${root}/b`].map((path) => Deno.statSync(path!));
   assertEquals(new Set(inodes.map(({ dev, ino }) => `${dev}:${ino}`)).size, 1);
+  assertEquals(numberedDevice(root!), undefined);
+  assertEquals(numberedDevice(below!), Deno.statSync(below!).dev);
   await using storage = FsStorage.open(root!, { durability: "none" });
   // A file cannot be renamed from one subvolume to another: what stands in them is made by others.
   for (const twin of ["a", "b"]) {
