@@ -162,10 +162,14 @@ export class TreeDownload {
       const item = { entry: listed as Entry, name: name as FileName, path };
       try {
         assertStorable(parseFileName(name));
-        if (type === "file") items.push(item);
-        else if (!dryRun && (!filter || filter.keeps(name))) this.#makeDirectory(path);
       } catch (error) {
-        leftOut(() => this.#failed(item, error));
+        return leftOut(() => this.#failed(item, error));
+      }
+      if (type === "file") return void items.push(item);
+      try {
+        if (!dryRun && (!filter || filter.keeps(name))) this.#makeDirectory(path);
+      } catch (error) {
+        telling.push(() => this.#failed(item, error));
       }
     };
     const header = { op: "list", filename: this.#name, recursive: true, omitted: true };
