@@ -121,7 +121,7 @@ export function decodeManifestReply(line: string): ManifestReply {
 const PIECE_CHARACTERS = 32 * 1024;
 
 /** How many lines are given together at most. */
-const MOST_LINES = 256;
+const MOST_LINES = 64;
 
 /** Lines as the pieces of a streamed body; `encodeLine` gives each with its line break. */
 export async function* encodeLines<T>(
@@ -140,7 +140,7 @@ export async function* encodeLines<T>(
 
 /**
  * What the lines of a body stand for, however the body is cut into pieces: those that end in a piece
- * together, or 256 of them, since one by one they would cost more than what is done with them. Never is more than one
+ * together, or 64 of them, since one by one they would cost more than what is done with them. Never is more than one
  * line and one piece kept.
  *
  * @throws {FerryError} `bad_header` where it is not UTF-8 or a line is too long, and what `decodeLine`

@@ -11,6 +11,9 @@ import { basename } from "./path.ts";
 import { Pace } from "./turns.ts";
 import { TreeWalk } from "./tree_walk.ts";
 
+/** How many names are taken at a time. */
+const TAKEN_AT_ONCE = 64;
+
 /** How often something is tried that other programs replace, or fill again, meanwhile. */
 const TRIES = 5;
 
@@ -79,13 +82,33 @@ class TreeRemoval {
     const pace = new Pace();
     for (;;) {
       const here = await walk.here();
-      const [child] = here ? await walk.take(1) : [];
-      if (here && child !== undefined) await this.#remove(here, child);
-      else if (this.#levels.length > 1) await this.#removeEmptied();
+      const children = here ? await walk.take(TAKEN_AT_ONCE) : [];
+      if (here && children.length > 0) {
+        const files = this.#removeFiles(here, children);
+        const [child, ...others] = children.slice(files);
+        await walk.putBack(walk.depth, others);
+        if (child !== undefined) await this.#remove(here, child);
+      } else if (this.#levels.length > 1) await this.#removeEmptied();
       else break;
       if (pace.isDue) await pace.rest();
     }
     if (this.#failure) throw this.#failure;
+  }
+
+  /** Removes files, one after the other, up to what is none or is difficult. */
+  #removeFiles(here: Directory, children: readonly string[]): number {
+    const { peek, onRemoved } = this.#options;
+    for (const [at, child] of children.entries()) {
+      try {
+        const info = peek(here, child);
+        if (!info || info.isDirectory) return at;
+        Deno.removeSync(here.at(child));
+        if (info.isFile) onRemoved(info);
+      } catch {
+        return at;
+      }
+    }
+    return children.length;
   }
 
   /** Removes an entry of the directory that the walk is in, or goes into it. */

@@ -10,7 +10,7 @@ import { createHash } from "node:crypto";
 import { Ferryd } from "../programs.ts";
 import { RawPeer } from "../raw_peer.ts";
 import { type Bench, MIB, status, table } from "./measure.ts";
-import { residentBytes, ticks } from "./process_facts.ts";
+import { residentBytes } from "./resident_bytes.ts";
 
 const ENTRIES = 100_000;
 
@@ -20,8 +20,8 @@ const READERS = 100;
 /** The most that these may add to the server's memory, and the longest that 99 of 100 pings may take. */
 const GOAL = { bytes: 64 * MIB, ms: 50 };
 
-/** How many times in a row, a second apart, the server has to have done next to nothing to be waiting for readers. */
-const IDLE_LOOKS = 3;
+/** For how many seconds the memory is looked at: filling what the system keeps for each connection takes longer. */
+const LOOKS = 40;
 
 /** Measures both. */
 export async function largeLists({ dir, signal }: Bench): Promise<string> {
@@ -37,12 +37,13 @@ export async function largeLists({ dir, signal }: Bench): Promise<string> {
       const path = `${root}/${nameOf(i)}`;
       Deno.writeTextFileSync(path, "");
     }
-    await using server = await Ferryd.start(root, ["--durability", "none", "--idle-timeout", "1h"]);
+    const start = () => Ferryd.start(root, ["--durability", "none", "--idle-timeout", "1h"]);
     const rows = [["while", "seconds", "pings", "p50", "p99", "longest"]];
     let worst = 0;
     const measure = async (what: string, run: (peer: RawPeer) => Promise<void>) => {
       status(what);
       signal.throwIfAborted();
+      await using server = await start();
       const { seconds, pings } = await pingsWhile(server, run);
       const at = (part: number) => pings[Math.floor((pings.length - 1) * part)] ?? 0;
       if (what !== "nothing") worst = Math.max(worst, at(.99));
@@ -51,8 +52,9 @@ export async function largeLists({ dir, signal }: Bench): Promise<string> {
     };
     await measure("nothing", () => delay(3000));
     await measure("a list of 100,000", (peer) => whole(peer, { op: "list", filename: "d" }));
-    await measure("a comparison of 100,000", compare);
-    const memory = await unread(server);
+    const manifest = manifestOf(ENTRIES);
+    await measure("a comparison of 100,000", (peer) => whole(peer, ...manifest));
+    const memory = await unread(start);
     await measure(
       "a removal of 100,000",
       (peer) => whole(peer, { op: "remove", filename: "d", recursive: true }),
@@ -112,20 +114,21 @@ async function whole(peer: RawPeer, ...request: Parameters<RawPeer["send"]>): Pr
   await sending;
 }
 
-/** Compares as many files, all of which have another size. */
-async function compare(peer: RawPeer): Promise<void> {
+/** The request that compares files, all of which have another size. */
+function manifestOf(count: number): [Record<string, unknown>, Uint8Array] {
   const lines = Array.from(
-    { length: ENTRIES },
+    { length: count },
     (_, file) => JSON.stringify({ filename: nameOf(file), size: 1, mtime: 0 }) + "\n",
-  ).join("");
-  const md5 = createHash("md5").update(lines).digest("hex");
-  const header = { op: "compare", overwrite: "different", md5, total_size: lines.length };
-  await whole(peer, header, lines);
+  );
+  const body = new TextEncoder().encode(lines.join(""));
+  const md5 = createHash("md5").update(body).digest("hex");
+  return [{ op: "compare", overwrite: "different", md5, total_size: body.length }, body];
 }
 
-/** By how many bytes the server's memory grows, at most, while many ask for a list and do not read it. */
-async function unread(server: Ferryd): Promise<number> {
+/** By how many bytes a server's memory grows, at most, while many ask for a list and do not read it. */
+async function unread(start: () => Promise<Ferryd>): Promise<number> {
   status(`${READERS} that do not read`);
+  await using server = await start();
   const before = await residentBytes(server.pid) ?? 0;
   const peers: RawPeer[] = [];
   try {
@@ -135,13 +138,9 @@ async function unread(server: Ferryd): Promise<number> {
       await peer.send({ op: "list", filename: "d" });
     }
     let most = 0;
-    let [idle, busy] = [0, await ticks(server.pid)];
-    while (idle < IDLE_LOOKS) {
+    for (let look = 0; look < LOOKS; look++) {
       await delay(1000);
       most = Math.max(most, await residentBytes(server.pid) ?? 0);
-      const now = await ticks(server.pid);
-      idle = now - busy <= 2 ? idle + 1 : 0;
-      busy = now;
     }
     return most - before;
   } finally {
