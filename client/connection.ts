@@ -18,7 +18,7 @@ import {
   type Verified,
   verifiedPieces,
 } from "../lib/transfer.ts";
-import { type ByteStream, type Frame, type IncomingBody, Wire } from "../lib/wire.ts";
+import { type Frame, type IncomingBody, Wire } from "../lib/wire.ts";
 import {
   assertAnswers,
   assertCompared,
@@ -104,8 +104,7 @@ export class Connection {
     const deadline = performance.now() + connectTimeout;
     try {
       const conn = await dial(address, { timeout: connectTimeout, tls, signal });
-      const stream = limit ? limited(conn, limit) : conn;
-      return await Connection.over(stream, { deadline, timeout, token, signal });
+      return await Connection.over(conn, { deadline, timeout, limit, token, signal });
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
       throw toFerryError(error).during(`connect to ${formatAddress(address)}`);
@@ -122,17 +121,18 @@ export class Connection {
    */
   static async over(
     stream: ByteStream,
-    { deadline, timeout, token, signal }:
-      & Pick<OpenOptions, "timeout" | "token" | "signal">
+    { deadline, timeout, limit, token, signal }:
+      & Pick<OpenOptions, "timeout" | "limit" | "token" | "signal">
       & { deadline: number },
   ): Promise<Connection> {
     let greeted = false;
     const wire = new Wire(stream, {
       idleTimeout: () => greeted ? timeout : Math.max(1, deadline - performance.now()),
+      pace: limit,
     });
     try {
       using _abort = closeOnAbort(wire, signal);
-      const hello = await greet(wire, token);
+      const hello = await greet(wire, { token, timeout });
       greeted = true;
       return new Connection(wire, hello);
     } catch (error) {
@@ -171,8 +171,9 @@ export class Connection {
    * Lets `run` send a request and read its reply by itself, in both directions at once if need be. It has to
    * close the wire where another request cannot follow.
    */
-  talk<T>(run: (wire: Wire) => Promise<T>): Promise<T> {
-    return run(this.#wire);
+  async talk<T>(run: (wire: Wire) => Promise<T>): Promise<T> {
+    using _conversation = this.#wire.converse();
+    return await run(this.#wire);
   }
 
   /** Sends a request and gives its reply, which has no body. */
@@ -180,6 +181,7 @@ export class Connection {
     kind: Kind,
     header: RequestHeader,
   ): Promise<Replies[Kind]> {
+    using _conversation = this.#wire.converse();
     await this.#wire.writeFrame(header);
     return await this.#reply(kind, header);
   }
@@ -189,6 +191,7 @@ export class Connection {
    * over, or the connection ends.
    */
   async fetch<T>(header: RequestHeader, read: (reply: Frame) => Promise<T>): Promise<T> {
+    using _conversation = this.#wire.converse();
     await this.#wire.writeFrame(header);
     const reply = await this.#readReply();
     return await this.#consume(reply.body, () => {
@@ -205,6 +208,7 @@ export class Connection {
     header: RequestHeader,
     decode: (line: string) => T,
   ): AsyncGenerator<T[], void, void> {
+    using _conversation = this.#wire.converse();
     await this.#wire.writeFrame(header);
     yield* this.#lines(header, await this.#readReply(), decode);
   }
@@ -227,10 +231,14 @@ export class Connection {
   /** Sends a request with a body and gives its reply. */
   upload({ header, source, ...options }: Upload): Promise<Replies["put"]> {
     const { size } = header;
-    return this.#upload({ ...header, ...checksumKeys(options.algorithm, null) }, async (stop) => {
-      const sent = await sendSized(this.#wire, header, source, { ...options, stop });
-      return { ...sent, size };
-    });
+    return this.#upload(
+      { ...header, ...checksumKeys(options.algorithm, null) },
+      async (refusal) => {
+        const stop = () => refusal.error;
+        const sent = await sendSized(this.#wire, header, source, { ...options, stop });
+        return { ...sent, size };
+      },
+    );
   }
 
   /** Sends a request with a body of unknown length and gives its reply. */
@@ -239,26 +247,26 @@ export class Connection {
     pieces: AsyncIterable<Uint8Array>,
     options: { algorithm: Algorithm; onBytes: OnBytes },
   ): Promise<Replies["put"]> {
-    return this.#upload({ ...header, ...checksumKeys(options.algorithm, null) }, (stop) => {
-      return sendStreamed(this.#wire, header, untilStopped(pieces, stop), options);
+    return this.#upload({ ...header, ...checksumKeys(options.algorithm, null) }, (refusal) => {
+      return sendStreamed(this.#wire, header, refusal.endOf(pieces), options);
     });
   }
 
   /** Sends a body, which tells what the whole file is then, and gives the reply. */
   async #upload(
     header: RequestHeader,
-    send: (stop: Stop) => Promise<Verified>,
+    send: (refusal: Refusal) => Promise<Verified>,
   ): Promise<Replies["put"]> {
+    using _conversation = this.#wire.converse();
     // The answer is awaited from the first byte on: one that comes early refuses, and saves the rest.
-    let refusal: FerryError | undefined;
-    const hold = this.#wire.hold();
+    const refusal = new Refusal();
+    const hold = this.#holdWhileSending();
     const replying = this.#reply("put", header).catch((error) => {
-      refusal = toFerryError(error);
-      throw refusal;
+      throw refusal.comes(toFerryError(error));
     });
     replying.catch(() => {});
     try {
-      const sent = await send(() => refusal);
+      const sent = await send(refusal);
       await this.#wire.flush();
       hold[Symbol.dispose]();
       const reply = await replying;
@@ -277,7 +285,7 @@ export class Connection {
       const hungUp = error.code === "closed" || error.code === "timeout";
       if (hungUp) await within(REFUSAL_MS, replying);
       this.#wire.close();
-      throw hungUp && refusal ? refusal : error;
+      throw hungUp && refusal.error ? refusal.error : error;
     }
   }
 
@@ -290,8 +298,9 @@ export class Connection {
     pieces: AsyncIterable<Uint8Array>,
     { decode, algorithm = "md5" }: { decode: (line: string) => T; algorithm?: Algorithm },
   ): AsyncGenerator<T[], void, void> {
+    using _conversation = this.#wire.converse();
     const sending = (async () => {
-      using _hold = this.#wire.hold();
+      using _hold = this.#holdWhileSending();
       const sent = await sendStreamed(this.#wire, header, pieces, { algorithm });
       await this.#wire.flush();
       return sent;
@@ -317,6 +326,7 @@ export class Connection {
     requests: AsyncIterable<Request>,
     onReply: (reply: Frame, request: Request) => Promise<void>,
   ): Promise<void> {
+    using _conversation = this.#wire.converse();
     const waiting: Request[] = [];
     let bytes = 0;
     let ended = false;
@@ -368,6 +378,11 @@ export class Connection {
     if (failure) throw failure;
   }
 
+  /** A server that is being sent a body has nothing to say, unless it says that it is there. */
+  #holdWhileSending(): Disposable {
+    return this.#wire.keepsAlive ? { [Symbol.dispose]: () => {} } : this.#wire.hold();
+  }
+
   async #reply<Kind extends keyof Replies>(
     kind: Kind,
     request: RequestHeader,
@@ -406,36 +421,36 @@ export class Connection {
   }
 }
 
-/** Gives the error that ends a transfer early, if there is one. */
-type Stop = () => FerryError | undefined;
+/** What a server says while it is being sent a body, which is not to be sent any further then. */
+class Refusal {
+  /** Why, once it has come. */
+  error: FerryError | undefined;
+  #tell: (error: FerryError) => void = () => {};
 
-async function* untilStopped(
-  pieces: AsyncIterable<Uint8Array>,
-  stop: Stop,
-): AsyncGenerator<Uint8Array, void, void> {
-  for await (const piece of pieces) {
-    const error = stop();
-    if (error) throw error;
-    yield piece;
+  comes(error: FerryError): FerryError {
+    this.#tell(error);
+    return this.error = error;
   }
-}
 
-/** A connection that moves no more bytes than it is allowed to. */
-function limited(conn: Deno.Conn, limit: RateLimit): ByteStream {
-  return {
-    async read(into) {
-      const count = await conn.read(into.subarray(0, limit.pieceBytes));
-      if (count !== null) await limit.take(count);
-      return count;
-    },
-    async write(bytes) {
-      const piece = bytes.subarray(0, limit.pieceBytes);
-      await limit.take(piece.length);
-      return await conn.write(piece);
-    },
-    closeWrite: () => conn.closeWrite(),
-    close: () => conn.close(),
-  };
+  /** Pieces up to the refusal, also where it comes while the next one is waited for. */
+  async *endOf(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, void> {
+    const source = pieces[Symbol.asyncIterator]();
+    let done: boolean | undefined = false;
+    try {
+      for (;;) {
+        if (this.error) throw this.error;
+        const refused = Promise.withResolvers<never>();
+        this.#tell = refused.reject;
+        const next = await Promise.race([source.next(), refused.promise]);
+        done = next.done;
+        if (next.done) return;
+        yield next.value;
+      }
+    } finally {
+      // A source that is asked for a piece at the moment may never give it: nobody waits for its end.
+      if (!done) void source.return?.().catch(() => {});
+    }
+  }
 }
 
 function closeOnAbort(wire: Wire, signal: AbortSignal | undefined): Disposable {

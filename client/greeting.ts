@@ -6,7 +6,14 @@
 
 import { FerryError, quote } from "../lib/errors.ts";
 import { HEADER_CHECKSUMS } from "../lib/header_checksum.ts";
-import { type HelloReply, parseReply, PROTOCOL_VERSION, type Replies } from "../lib/header.ts";
+import {
+  type HelloReply,
+  parseReply,
+  PROTOCOL_VERSION,
+  type Replies,
+  timeoutKey,
+} from "../lib/header.ts";
+import { KEEP_ALIVE } from "../lib/keep_alive.ts";
 import { MECHANISM, ScramClient } from "../lib/scram.ts";
 import type { Token } from "../lib/token.ts";
 import type { Wire } from "../lib/wire.ts";
@@ -18,16 +25,26 @@ import type { Wire } from "../lib/wire.ts";
  * @throws {FerryError} `auth_required` where nothing can be done without a token; `denied` for a token that the
  * server does not take, and for a server that does not know the token; `bad_version`, `bad_header`, `closed`, …
  */
-export async function greet(wire: Wire, token: Token | undefined): Promise<HelloReply> {
+export async function greet(
+  wire: Wire,
+  { token, timeout }: {
+    token: Token | undefined;
+    /** Milliseconds after which the server will be given up where it is silent. */
+    timeout: number;
+  },
+): Promise<HelloReply> {
+  using _conversation = wire.converse();
   const scram = token && new ScramClient({ username: token.id, secret: token.secret });
   wire.headerChecksums = "sent";
   const hello = await ask(wire, "hello", {
     op: "hello",
     versions: [PROTOCOL_VERSION],
-    features: [HEADER_CHECKSUMS],
+    features: [HEADER_CHECKSUMS, KEEP_ALIVE],
+    idle_ms: timeoutKey(timeout),
     ...(scram ? { scram: scram.first } : {}),
   });
   wire.headerChecksums = hello.features.includes(HEADER_CHECKSUMS) ? "required" : "off";
+  if (hello.features.includes(KEEP_ALIVE)) wire.keepAlive(hello.idle_ms);
   if (hello.auth === "none") {
     if (!scram) return hello;
     // Whoever has taken the server's place may well ask for nothing.

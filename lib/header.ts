@@ -59,6 +59,8 @@ export interface HelloRequest {
   versions: number[];
   /** The optional parts of the protocol that the client uses if the server has them. */
   features: string[];
+  /** Milliseconds after which the client takes silence for the end of the connection. */
+  idle_ms: number;
   /** The first message of an exchange in which the client proves who it is. */
   scram?: string | undefined;
 }
@@ -264,6 +266,8 @@ export interface HelloReply {
   version: number;
   /** The optional parts of the protocol that the server has. */
   features: string[];
+  /** Milliseconds after which the server takes silence for the end of the connection. */
+  idle_ms: number;
   /** How a client proves who it is; `none` where nobody asks. */
   auth: string;
   /** The server's program and version. */
@@ -557,6 +561,14 @@ const overwrite = v.optional(
 /** The optional parts of the protocol that one side of a connection has. */
 const features = v.optional(v.array(string), () => []);
 
+/** After how many milliseconds one side of a connection gives a silent other one up. */
+const idle_ms = v.optional(integer(1, MAX_TIMEOUT_MS), 60_000);
+
+/** The value of a key for that many milliseconds. */
+export function timeoutKey(ms: number): number {
+  return Math.min(Math.max(1, Math.floor(ms)), MAX_TIMEOUT_MS);
+}
+
 const REQUESTS: { readonly [Op in Request["op"]]: v.GenericSchema<unknown, unknown> } = {
   hello: v.object({
     op: v.literal("hello"),
@@ -565,6 +577,7 @@ const REQUESTS: { readonly [Op in Request["op"]]: v.GenericSchema<unknown, unkno
       v.maxLength(64, "has more than 64 items"),
     ),
     features,
+    idle_ms,
     scram: v.optional(string),
   }),
   auth: v.object({ op: v.literal("auth"), scram: string }),
@@ -733,6 +746,7 @@ const replies = {
     status: ok,
     version: integer(0, 2 ** 31 - 1),
     features,
+    idle_ms,
     auth: v.optional(string, "none"),
     agent: v.optional(string, "unknown"),
     scram: v.optional(string),

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { setImmediate } from "node:timers";
 import { BUFFERS } from "./buffers.ts";
 import {
   type Algorithm,
@@ -37,6 +38,9 @@ const CHUNK_BYTES: number = 1024 * 1024;
 
 /** The piece in which bodies are read that are looked into as they come. */
 const PIECE_BYTES = 32 * 1024;
+
+/** What small pieces of a stream are gathered for before they leave, in milliseconds. */
+const FLUSH_MS = 1000;
 
 /** Bytes and their checksum. */
 export interface Verified {
@@ -186,6 +190,8 @@ export async function sendStreamed(
   const digest = await createDigest(algorithm);
   let size = 0;
   await wire.writeFrame({ ...header, ...checksumKeys(algorithm, null), total_size: null });
+  // A failure shows at the next piece.
+  const flushing = setInterval(() => wire.flush().catch(() => {}), FLUSH_MS);
   try {
     for await (const piece of pieces) {
       if (piece.length === 0) continue;
@@ -196,6 +202,8 @@ export async function sendStreamed(
     }
   } catch (error) {
     await closeWithError(wire, error);
+  } finally {
+    clearInterval(flushing);
   }
   const sent = { checksum: digest.checksum(), size };
   return await closeBody(wire, header, { algorithm, sent, keys: closing?.() });
@@ -405,6 +413,12 @@ export async function digestPrefix(
   return digest;
 }
 
+/**
+ * After so many bytes whoever reads a source lets everybody else have a turn: where the next piece is always there
+ * already, timers would not get one for a tenth of a second.
+ */
+const YIELD_BYTES = 4 * CHUNK_BYTES;
+
 /** Feeds a digest from a source, to its end or to a limit; the next piece is read meanwhile. */
 async function feed(
   digest: Digest,
@@ -414,6 +428,7 @@ async function feed(
   using pieces = new Pieces({ most: CHUNK_BYTES, digest });
   const readNext = async () => await fillPiece(source, await pieces.next(), limit - size);
   let size = 0;
+  let yielded = 0;
   let reading = readNext();
   for (;;) {
     const piece = await reading;
@@ -421,6 +436,9 @@ async function feed(
     size += piece.length;
     reading = readNext();
     void pieces.pass(piece);
+    if (size - yielded < YIELD_BYTES) continue;
+    yielded = size;
+    await new Promise<void>((resolve) => setImmediate(resolve));
   }
   await pieces.end();
   return size;

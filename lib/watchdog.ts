@@ -21,6 +21,9 @@ export interface WatchdogOptions {
   minRate?: number | undefined;
 }
 
+/** A timer that rings so many milliseconds late says nothing of the program that has set it. */
+const LATE_MS = 50;
+
 /** From the peer, or to it. */
 export type Direction = "read" | "write";
 
@@ -34,11 +37,12 @@ interface Lane {
   started: number;
   /** For how long it has moved nothing. */
   silent: number;
-  /** The milliseconds after which that is looked at. */
+  /** The milliseconds after which that is looked at, and when it is. */
   limit: number;
-  /** How often a hold was released before it began, and when it was looked at last. */
-  releasesBefore: number;
-  releases: number;
+  due: number;
+  /** How many excuses there were before it began, and when it was looked at last. */
+  excusesBefore: number;
+  excuses: number;
   timer: ReturnType<typeof setTimeout> | undefined;
 }
 
@@ -51,7 +55,8 @@ export class Watchdog {
   // functions that wait as well.
   readonly #lanes: Partial<Record<Direction, Lane>> = {};
   #holds = 0;
-  #releases = 0;
+  /** How often there was a reason for a direction to be silent, that is over by now. */
+  readonly #excuses: Record<Direction, number> = { read: 0, write: 0 };
 
   /**
    * Milliseconds for which the peer may be silent beyond the idle time, and as slow as it likes, while there is
@@ -78,9 +83,14 @@ export class Watchdog {
     return {
       [Symbol.dispose]: () => {
         this.#holds--;
-        this.#releases++;
+        this.#excuses.read++;
       },
     };
+  }
+
+  /** Takes note of a sign of life: a write that moves nothing has the whole idle time before it again. */
+  lives(): void {
+    this.#excuses.write++;
   }
 
   /**
@@ -109,8 +119,8 @@ export class Watchdog {
     lane.started = performance.now();
     lane.silent = 0;
     lane.limit = this.#idleTimeout();
-    lane.releasesBefore = lane.releases = this.#releases;
-    lane.timer = setTimeout(() => this.#look(direction, lane), lane.limit);
+    lane.excusesBefore = lane.excuses = this.#excuses[direction];
+    this.#lookLater(direction, lane);
   }
 
   /**
@@ -121,7 +131,7 @@ export class Watchdog {
   moved(direction: Direction, count: number, { paced }: { paced: boolean }): void {
     const lane = this.#lanes[direction];
     if (!lane || !paced || this.#minRate === 0 || this.patience > 0) return;
-    if (direction === "read" && this.#isHeld(lane.releasesBefore)) return;
+    if (this.#isExcused(direction, lane.excusesBefore)) return;
     this.#keepPace(direction, lane, count);
   }
 
@@ -130,23 +140,27 @@ export class Watchdog {
     clearTimeout(this.#lanes[direction]?.timer);
   }
 
+  #lookLater(direction: Direction, lane: Lane): void {
+    lane.due = performance.now() + lane.limit;
+    lane.timer = setTimeout(() => this.#look(direction, lane), lane.limit);
+  }
+
   /** Whether what is under way has been silent for too long. */
   #look(direction: Direction, lane: Lane): void {
     const { limit } = lane;
-    const held = direction === "read" && this.#isHeld(lane.releases);
-    lane.releases = this.#releases;
-    lane.silent = held ? 0 : lane.silent + limit;
-    if (held || lane.silent < limit + this.patience) {
-      lane.timer = setTimeout(() => this.#look(direction, lane), limit);
-      return;
-    }
+    // Where the timer rang late, this program did not run, and what came meanwhile may not have been read.
+    const late = performance.now() - lane.due > Math.max(limit / 4, LATE_MS);
+    const excused = late || this.#isExcused(direction, lane.excuses);
+    lane.excuses = this.#excuses[direction];
+    lane.silent = excused ? 0 : lane.silent + limit;
+    if (excused || lane.silent < limit + this.patience) return this.#lookLater(direction, lane);
     const silence = direction === "read" ? "sent nothing" : "took nothing";
     this.#onExpired(new FerryError("timeout", `the peer ${silence} for ${lane.silent / 1000} s`));
   }
 
-  /** Whether reads are not to be given up, or were not for a while since there were so many releases. */
-  #isHeld(releases: number): boolean {
-    return this.#holds > 0 || this.#releases !== releases;
+  /** Whether a direction may be silent at the moment, or might be for a while since there were so many excuses. */
+  #isExcused(direction: Direction, excuses: number): boolean {
+    return direction === "read" && this.#holds > 0 || this.#excuses[direction] !== excuses;
   }
 
   #keepPace(direction: Direction, lane: Lane, count: number): void {
@@ -172,8 +186,9 @@ function newLane(): Lane {
     started: 0,
     silent: 0,
     limit: 0,
-    releasesBefore: 0,
-    releases: 0,
+    due: 0,
+    excusesBefore: 0,
+    excuses: 0,
     timer: undefined,
   };
 }

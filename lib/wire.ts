@@ -20,6 +20,7 @@ import {
   parseClosing,
   throwReported,
 } from "./header.ts";
+import { Heartbeat, isSignOfLife, SIGN_OF_LIFE } from "./keep_alive.ts";
 import { type Direction, Watchdog, type WatchdogOptions } from "./watchdog.ts";
 
 /** What a {@linkcode Wire} runs over: a `Deno.Conn`, or anything that reads and writes like one. */
@@ -32,6 +33,20 @@ export interface ByteStream {
   closeWrite(): Promise<void>;
   /** Ends both directions; a pending read or write fails. */
   close(): void;
+}
+
+/** Holds the speed of a connection. */
+export interface Pace {
+  /** The most that is to be moved at once. */
+  readonly pieceBytes: number;
+  /** Waits until so many bytes may be moved, or might have been. */
+  take(count: number): Promise<void>;
+}
+
+/** Options of a {@linkcode Wire}. */
+export interface WireOptions extends WatchdogOptions {
+  /** Holds the speed of both directions together; any unless told otherwise. */
+  pace?: Pace | undefined;
 }
 
 /** One message: its header, and its body, which is to be read or drained before the next one. */
@@ -65,6 +80,9 @@ const LINGER_MS = 2000;
 export class Wire {
   readonly #stream: ByteStream;
   readonly #watchdog: Watchdog;
+  readonly #idleTimeout: () => number;
+  readonly #pace: Pace | undefined;
+  readonly #heartbeat = new Heartbeat(() => this.#beat());
 
   // Bytes that have come but were not asked for yet stand in #input between #start and #end. Who waits for
   // a message has a tiny buffer, since a server holds one for each silent connection. It grows when a read
@@ -82,9 +100,17 @@ export class Wire {
   #pending = 0;
   /** What is on its way. */
   #sending: Promise<void> | undefined;
+  /** How many bytes of the body that was begun are still to be written. */
+  #owed = 0n;
+  /** How many bytes had left when it was looked at last whether a sign of life is due. */
+  #bytesAtBeat = 0;
 
   /** A read into #input that nobody had asked for yet; it gives false at the end of the connection. */
   #ahead: Promise<boolean> | undefined;
+  /** Whether a read is under way, how many wait for bytes in #input, and whether it is read for signs of life. */
+  #reading = false;
+  #filling = 0;
+  #listening = false;
 
   #body: IncomingBody | undefined;
   #failure: FerryError | undefined;
@@ -104,9 +130,90 @@ export class Wire {
   bytesWritten = 0;
 
   /** Frames over an open connection, which the wire owns from now on. */
-  constructor(stream: ByteStream, options: WatchdogOptions) {
+  constructor(stream: ByteStream, options: WireOptions) {
+    const { idleTimeout } = options;
     this.#stream = stream;
     this.#watchdog = new Watchdog(options, (reason) => this.close(reason));
+    this.#idleTimeout = typeof idleTimeout === "number" ? () => idleTimeout : idleTimeout;
+    this.#pace = options.pace;
+  }
+
+  /**
+   * From now on both sides say that they are still there, while there is a {@linkcode Wire.converse} and nothing
+   * else to say. A pause between two messages is no silence then, however long, nor is a write that moves
+   * nothing: only a peer that gives no sign of life is given up.
+   *
+   * @param peerTimeout milliseconds after which the peer takes silence for the end
+   */
+  keepAlive(peerTimeout: number): void {
+    this.#heartbeat.start(Math.min(peerTimeout, this.#idleTimeout()));
+  }
+
+  /** Whether {@linkcode Wire.keepAlive} was called. */
+  get keepsAlive(): boolean {
+    return this.#heartbeat.started;
+  }
+
+  /** Until the returned value is disposed of, the peer is owed something, or owes it: see {@linkcode Wire.keepAlive}. */
+  converse(): Disposable {
+    return this.#heartbeat.converse();
+  }
+
+  /** Sends a sign of life where that is possible and nothing else has left since it was looked at last. */
+  #beat(): void {
+    if (!this.writable) return;
+    const idle = this.bytesWritten === this.#bytesAtBeat;
+    this.#bytesAtBeat = this.bytesWritten;
+    if (this.#sending) {
+      // The peer takes nothing: whether it lives shows by what it sends, and maybe nobody reads that.
+      if (idle) void this.#listen().catch(() => {});
+    } else if (this.#pending > 0) this.flush().catch(() => {});
+    else if (idle && this.#owed <= 0n) {
+      const sign = this.#encode(SIGN_OF_LIFE);
+      this.#bytesAtBeat += sign.length;
+      this.#write(sign, { hold: false }).catch(() => {});
+    }
+  }
+
+  /** Reads ahead for as long as what was sent does not leave, if nobody reads. */
+  async #listen(): Promise<void> {
+    if (this.#listening || this.#reading) return;
+    this.#listening = true;
+    try {
+      await this.#readWhile(() => this.#sending !== undefined);
+    } finally {
+      this.#listening = false;
+    }
+  }
+
+  /** Reads ahead while a condition holds and there is room; false where the connection ended. */
+  async #readWhile(goOn: () => boolean): Promise<boolean> {
+    while (goOn() && !this.#full) {
+      if (!await this.#readAhead()) return false;
+      this.#dropSignsOfLife();
+    }
+    return true;
+  }
+
+  /** Takes the signs of life away that stand where the next message is expected, if nobody waits for that. */
+  #dropSignsOfLife(): void {
+    if (!this.keepsAlive || this.#filling > 0 || !(this.#body?.betweenMessages ?? true)) return;
+    try {
+      for (let end; this.#start < (end = this.#endOfHeader());) {
+        const header = this.#decode(this.#inputBytes.subarray(this.#start + LENGTH_BYTES, end));
+        if (!isSignOfLife(header) || header.total_size !== 0n) return;
+        this.#start = end;
+      }
+    } catch {
+      // Whoever reads it will be told.
+    }
+  }
+
+  /** Where the header ends that stands at the front of the input buffer; its start where it is not whole. */
+  #endOfHeader(): number {
+    const there = this.#end - this.#start - LENGTH_BYTES;
+    const whole = there >= 0 && there >= this.#headerLength();
+    return whole ? this.#start + LENGTH_BYTES + this.#headerLength() : this.#start;
   }
 
   /**
@@ -136,6 +243,17 @@ export class Wire {
    * of one, `timeout`
    */
   async readHeader(): Promise<Header | null> {
+    for (;;) {
+      this.#filling++;
+      const header = await this.#readOneHeader().finally(() => this.#filling--);
+      if (!header || !this.keepsAlive || !isSignOfLife(header)) return header;
+      if (header.total_size !== 0n) {
+        throw new FerryError("bad_header", "a sign of life has a body");
+      }
+    }
+  }
+
+  async #readOneHeader(): Promise<Header | null> {
     if (!await this.#fill(LENGTH_BYTES)) {
       if (this.#start === this.#end) return null;
       throw new FerryError("closed", "the connection ended inside a header's length");
@@ -156,18 +274,20 @@ export class Wire {
     }
     const from = this.#start + LENGTH_BYTES;
     this.#start = from + length;
-    const header = decodeHeader(this.#inputBytes.subarray(from, this.#start), {
-      checksum: this.headerChecksums === "required",
-    });
+    const header = this.#decode(this.#inputBytes.subarray(from, this.#start));
     // What follows may take long, and needs no room for a next message.
     if (this.#start === this.#end && !this.#ahead) this.#releaseInput();
     return header;
   }
 
+  #decode(bytes: Uint8Array): Header {
+    return decodeHeader(bytes, { checksum: this.headerChecksums === "required" });
+  }
+
   /** Whether a whole header is here already, so that reading it does not wait for the peer. */
-  get hasHeader(): boolean {
-    const there = this.#end - this.#start - LENGTH_BYTES;
-    return there >= 0 && there >= this.#headerLength();
+  hasHeader(): boolean {
+    this.#dropSignsOfLife();
+    return this.#start < this.#endOfHeader();
   }
 
   #headerLength(): number {
@@ -253,11 +373,7 @@ export class Wire {
   watch(onEnd: (failure?: FerryError) => void): Disposable {
     let watching = true;
     const watch = async () => {
-      while (watching && !this.#full) {
-        if (await this.#readAhead()) continue;
-        if (watching) onEnd();
-        return;
-      }
+      if (!await this.#readWhile(() => watching) && watching) onEnd();
     };
     watch().catch((error) => watching && onEnd(toFerryError(error)));
     return { [Symbol.dispose]: () => void (watching = false) };
@@ -364,12 +480,21 @@ export class Wire {
    * @throws {FerryError} `bad_header` where the header is too long, `closed`, `timeout`
    */
   async writeFrame(header: Readonly<Record<string, unknown>>, body?: Uint8Array): Promise<void> {
-    const bytes = encodeHeader(header, { checksum: this.headerChecksums !== "off" });
-    const length = new Uint8Array(LENGTH_BYTES);
-    new DataView(length.buffer).setInt32(0, bytes.length, true);
-    await this.writeBytes(length);
-    await this.writeBytes(bytes);
+    const bytes = this.#encode(header);
+    const { total_size } = header;
+    const size = typeof total_size === "number" || typeof total_size === "bigint" ? total_size : 0;
+    this.#owed = BigInt(size);
+    await this.#put(bytes);
     if (body) await this.writeBytes(body);
+  }
+
+  /** A header with its length in front. */
+  #encode(header: Readonly<Record<string, unknown>>): Uint8Array {
+    const bytes = encodeHeader(header, { checksum: this.headerChecksums !== "off" });
+    const framed = new Uint8Array(LENGTH_BYTES + bytes.length);
+    new DataView(framed.buffer).setInt32(0, bytes.length, true);
+    framed.set(bytes, LENGTH_BYTES);
+    return framed;
   }
 
   /**
@@ -378,7 +503,13 @@ export class Wire {
    *
    * @throws {FerryError} `closed`, `timeout`
    */
-  async writeBytes(bytes: Uint8Array): Promise<void> {
+  writeBytes(bytes: Uint8Array): Promise<void> {
+    this.#owed -= BigInt(bytes.length);
+    return this.#put(bytes);
+  }
+
+  /** Waits for nothing but for bytes to leave: who finds none on their way finds all of it put. */
+  async #put(bytes: Uint8Array): Promise<void> {
     this.bytesTaken += bytes.length;
     // Where memory is short, there is none for a copy.
     if (bytes.length >= SMALL_BUFFER && !BUFFERS.has(OUTPUT_BUFFER)) {
@@ -456,6 +587,7 @@ export class Wire {
     this.#failure ??= reason;
     if (this.#closed) return;
     this.#closed = true;
+    this.#heartbeat.stop();
     this.#releaseInput();
     this.#releaseOutput();
     try {
@@ -497,17 +629,27 @@ export class Wire {
     return this.#watchdog.hold();
   }
 
-  #read(into: Uint8Array): Promise<number | null> {
-    // Nobody is hurried who has nothing to say at the moment.
-    const between = this.#start === this.#end && (this.#body?.ended ?? true);
-    return this.#guard("read", () => this.#stream.read(into), !between);
+  async #read(into: Uint8Array): Promise<number | null> {
+    // Nobody is hurried who has nothing to say at the moment, nor who says that it lives between two messages.
+    const pausing = this.#start === this.#end &&
+      (!this.#body || this.#body.ended || this.keepsAlive && this.#body.betweenMessages);
+    const room = this.#pace ? into.subarray(0, this.#pace.pieceBytes) : into;
+    this.#reading = true;
+    try {
+      const count = await this.#guard("read", () => this.#stream.read(room), !pausing);
+      if (this.keepsAlive) this.#watchdog.lives();
+      if (this.#pace && count !== null) await this.#pace.take(count);
+      return count;
+    } finally {
+      this.#reading = false;
+    }
   }
 
   /** Sends bytes behind all that is on its way. */
-  #write(bytes: Uint8Array): Promise<void> {
+  #write(bytes: Uint8Array, { hold = true } = {}): Promise<void> {
     const sending = this.#sending
-      ? this.#sending.then(() => this.#writeNow(bytes))
-      : this.#writeNow(bytes);
+      ? this.#sending.then(() => this.#writeNow(bytes, hold))
+      : this.#writeNow(bytes, hold);
     const sent = () => {
       if (this.#sending === sending) this.#sending = undefined;
     };
@@ -515,10 +657,15 @@ export class Wire {
     return this.#sending = sending;
   }
 
-  async #writeNow(bytes: Uint8Array): Promise<void> {
+  async #writeNow(bytes: Uint8Array, hold: boolean): Promise<void> {
+    // What the peer waits for is on its way to it: until then it may have nothing to say. A sign of life is no
+    // such thing.
+    using _hold = hold ? this.#watchdog.hold() : undefined;
+    const pieceBytes = this.#pace?.pieceBytes ?? Infinity;
     let done = 0;
     while (done < bytes.length) {
-      const rest = done === 0 ? bytes : bytes.subarray(done);
+      const rest = bytes.subarray(done, done + pieceBytes);
+      if (this.#pace) await this.#pace.take(rest.length);
       const count = await this.#guard("write", () => this.#stream.write(rest), true);
       done += count;
       this.bytesWritten += count;
@@ -591,6 +738,11 @@ export class IncomingBody {
   /** Whether the last byte, and the closing header if there is one, have been read. */
   get ended(): boolean {
     return this.#ended;
+  }
+
+  /** Whether nothing of a message has come that is not whole, so that another may begin. */
+  get betweenMessages(): boolean {
+    return this.#remaining === 0n;
   }
 
   /** How many bytes of the body have been read. */

@@ -34,9 +34,9 @@ export class ReplyQueue {
   /** Adds a reply, which must not fail; waits while too many are waiting already. */
   async push(reply: Promise<ReplyHeader>): Promise<void> {
     this.#pending++;
-    const hold = this.#wire.hold();
+    const busy = [this.#wire.hold(), this.#wire.converse()];
     this.#tail = this.#tail.then(() => this.#send(reply)).finally(() => {
-      hold[Symbol.dispose]();
+      for (const one of busy) one[Symbol.dispose]();
       this.#pending--;
       this.#room?.resolve();
       this.#room = undefined;

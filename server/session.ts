@@ -26,8 +26,10 @@ import {
   PROTOCOL_VERSION,
   type PutRequest,
   type Request,
+  timeoutKey,
 } from "../lib/header.ts";
 import { HEADER_CHECKSUMS } from "../lib/header_checksum.ts";
+import { KEEP_ALIVE } from "../lib/keep_alive.ts";
 import {
   decodeLines,
   decodeManifestLine,
@@ -157,7 +159,7 @@ export class Session {
     try {
       let goOn = true;
       while (goOn && !this.#draining) {
-        if (!this.#wire.hasHeader) await this.#flush();
+        if (!this.#wire.hasHeader()) await this.#flush();
         this.#idle = true;
         const frame = await this.#nextInTime();
         this.#idle = false;
@@ -229,6 +231,7 @@ export class Session {
 
   /** Answers one request; false where the connection cannot go on. */
   async #answer({ header, body }: Frame): Promise<boolean> {
+    using _conversation = this.#wire.converse();
     let action = "understand the request";
     try {
       const request = parseRequest(header);
@@ -334,6 +337,7 @@ export class Session {
         const reply = await this.#hello(request);
         if (reply.features.includes(HEADER_CHECKSUMS)) this.#wire.headerChecksums = "required";
         await this.#reply(reply);
+        if (reply.features.includes(KEEP_ALIVE)) this.#wire.keepAlive(request.idle_ms);
         break;
       }
       case "auth":
@@ -395,8 +399,13 @@ export class Session {
     const features = [...FEATURES];
     if (this.#options.commands) features.push("exec");
     // Only to who has announced it: both sides do it then, or none.
-    if (request.features.includes(HEADER_CHECKSUMS)) features.push(HEADER_CHECKSUMS);
-    const reply = { ...agree(request, features), auth, agent: `ferryd/${VERSION}` };
+    for (const feature of [HEADER_CHECKSUMS, KEEP_ALIVE]) {
+      if (request.features.includes(feature)) features.push(feature);
+    }
+    const { idleTimeout } = this.#options;
+    const silence = features.includes(KEEP_ALIVE) ? { idle_ms: timeoutKey(idleTimeout) } : {};
+    const agent = `ferryd/${VERSION}`;
+    const reply = { ...agree(request, features), ...silence, auth, agent };
     if (auth === "none") return reply;
     const { scram } = request;
     const challenge = scram === undefined ? {} : { scram: await this.#identity.challenge(scram) };

@@ -261,7 +261,12 @@ Deno.test("encodeHeader() keeps a name with an unpaired surrogate, so that it ca
 
 Deno.test("parseRequest() supplies the defaults of every operation", () => {
   const cases: [keys: Record<string, unknown>, request: Record<string, unknown>][] = [
-    [{ op: "hello", versions: [1, 2] }, { op: "hello", versions: [1, 2], features: [] }],
+    [{ op: "hello", versions: [1, 2] }, {
+      op: "hello",
+      versions: [1, 2],
+      features: [],
+      idle_ms: 60_000,
+    }],
     [{ op: "ping" }, { op: "ping" }],
     [{ op: "put", filename: "f" }, {
       op: "put",
@@ -358,6 +363,7 @@ Deno.test("parseRequest() says which key is missing or wrong", () => {
     [{ op: "hello", versions: [2 ** 31] }, "versions.0 is more than 2147483647"],
     [{ op: "hello", versions: Array(65).fill(1) }, "versions"],
     [{ op: "hello", versions: [1], features: "resume" }, "features"],
+    [{ op: "hello", versions: [1], idle_ms: 0 }, "idle_ms is less than 1"],
     [{ op: "hello", versions: [1], features: [1] }, "features.0 is not a string"],
     [{ op: "get" }, "filename is missing"],
     [{ op: "stat" }, "filename is missing"],
@@ -447,7 +453,7 @@ Deno.test("throwReported() lets everything else pass", () => {
 
 Deno.test("parseReply() supplies what a server may leave out", () => {
   const hello = parseReply("hello", header({ status: "ok", version: 1 }));
-  assertEquals([hello.features, hello.auth], [[], "none"]);
+  assertEquals([hello.features, hello.auth, hello.idle_ms], [[], "none", 60_000]);
   const put = header({ status: "ok", filename: "f", md5: EMPTY_MD5, size: 0n });
   assertEquals(parseReply("put", put).unchanged, false);
   const offer = parseReply("offer", header({ status: "ok", decision: "send" }));
@@ -610,6 +616,7 @@ Deno.test("parseRequest() takes a proof in a hello and in an auth, as text", () 
     op: "hello",
     versions: [1],
     features: [],
+    idle_ms: 60_000,
     scram,
   });
   assertFails(() => parseRequest(header({ op: "auth" })), "bad_header", "scram");

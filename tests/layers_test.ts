@@ -14,6 +14,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "file_lock",
     "foreign_protocol",
     "header_checksum",
+    "keep_alive",
     "md5_thread",
     "platform",
     "nameless_file",

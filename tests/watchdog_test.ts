@@ -90,3 +90,30 @@ Deno.test("Watchdog.patience is for any speed", async () => {
   patient.dog.patience = 0;
   assert(await drip(patient, { bytes: 1, times: 100 }) < 100);
 });
+
+Deno.test("Watchdog takes nobody for silent who was not listened to", async () => {
+  const { dog, reasons } = watchdog({ idleTimeout: 20 });
+  const moved = Promise.withResolvers<number>();
+  const watching = dog.watch("read", () => moved.promise, PACED);
+  // What came meanwhile is read behind the timer that is due.
+  for (const start = performance.now(); performance.now() - start < 200;);
+  setTimeout(() => moved.resolve(1), 0);
+  await watching;
+  assertEquals(reasons, []);
+});
+
+Deno.test("Watchdog.lives() gives a write the whole idle time again, and pardons no slow one", async () => {
+  using clock = new ManualClock();
+  const { dog, reasons } = watchdog({ idleTimeout: 1000 });
+  const moved = Promise.withResolvers<number>();
+  const watching = dog.watch("write", () => moved.promise, PACED);
+  for (let turn = 0; turn < 10; turn++) {
+    clock.advance(900);
+    dog.lives();
+  }
+  assertEquals(reasons, []);
+  clock.advance(2000);
+  assertEquals(reasons.map(({ message }) => message), ["the peer took nothing for 1 s"]);
+  moved.resolve(1);
+  await watching;
+});
