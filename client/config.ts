@@ -40,7 +40,7 @@ export const COMMON = {
     kind: "time",
     value: "TIME",
     default: "60s",
-    help: "give up on a server that moves no byte for that long",
+    help: "give up on a server that gives no sign of life for that long",
   },
   "connect-timeout": {
     kind: "time",

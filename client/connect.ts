@@ -39,7 +39,10 @@ export interface ConnectOptions {
   token?: string | undefined;
   /** Milliseconds for reaching the server and being greeted; 10000 unless told otherwise. */
   connectTimeout?: number | undefined;
-  /** Milliseconds after which a server that moves no byte is given up; 60000 unless told otherwise. */
+  /**
+   * Milliseconds after which a server is given up that moves no byte and gives no other sign of life. Default:
+   * 60000.
+   */
   timeout?: number | undefined;
   /** Gives up connecting. */
   signal?: AbortSignal | undefined;

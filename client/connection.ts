@@ -18,7 +18,7 @@ import {
   type Verified,
   verifiedPieces,
 } from "../lib/transfer.ts";
-import { type Frame, type IncomingBody, Wire } from "../lib/wire.ts";
+import { type ByteStream, type Frame, type IncomingBody, Wire } from "../lib/wire.ts";
 import {
   assertAnswers,
   assertCompared,

@@ -44,7 +44,9 @@ export async function greet(
     ...(scram ? { scram: scram.first } : {}),
   });
   wire.headerChecksums = hello.features.includes(HEADER_CHECKSUMS) ? "required" : "off";
-  if (hello.features.includes(KEEP_ALIVE)) wire.keepAlive(hello.idle_ms);
+  if (hello.features.includes(KEEP_ALIVE)) {
+    wire.keepAlive(hello.idle_ms, { answers: false });
+  }
   if (hello.auth === "none") {
     if (!scram) return hello;
     // Whoever has taken the server's place may well ask for nothing.

@@ -5,7 +5,6 @@
  * @module
  */
 
-import { setImmediate } from "node:timers";
 import { BUFFERS } from "./buffers.ts";
 import {
   type Algorithm,

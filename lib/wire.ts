@@ -100,8 +100,11 @@ export class Wire {
   #pending = 0;
   /** What is on its way. */
   #sending: Promise<void> | undefined;
-  /** How many bytes of the body that was begun are still to be written. */
+  /** How many bytes of the body that was begun are still to be written, and whether pieces of one are. */
   #owed = 0n;
+  #streaming = false;
+  /** See {@linkcode Wire.keepAlive}. */
+  #answers = false;
   /** How many bytes had left when it was looked at last whether a sign of life is due. */
   #bytesAtBeat = 0;
 
@@ -144,8 +147,11 @@ export class Wire {
    * nothing: only a peer that gives no sign of life is given up.
    *
    * @param peerTimeout milliseconds after which the peer takes silence for the end
+   * @param answers whether this side owes the other an answer for as long as there is a conversation. The one that
+   * asks says nothing while it waits for an answer and has said all: of two that wait for each other, one gives up
    */
-  keepAlive(peerTimeout: number): void {
+  keepAlive(peerTimeout: number, { answers }: { answers: boolean }): void {
+    this.#answers = answers;
     this.#heartbeat.start(Math.min(peerTimeout, this.#idleTimeout()));
   }
 
@@ -168,7 +174,7 @@ export class Wire {
       // The peer takes nothing: whether it lives shows by what it sends, and maybe nobody reads that.
       if (idle) void this.#listen().catch(() => {});
     } else if (this.#pending > 0) this.flush().catch(() => {});
-    else if (idle && this.#owed <= 0n) {
+    else if (idle && this.#owed <= 0n && (this.#answers || this.#streaming || !this.#reading)) {
       const sign = this.#encode(SIGN_OF_LIFE);
       this.#bytesAtBeat += sign.length;
       this.#write(sign, { hold: false }).catch(() => {});
@@ -481,7 +487,9 @@ export class Wire {
    */
   async writeFrame(header: Readonly<Record<string, unknown>>, body?: Uint8Array): Promise<void> {
     const bytes = this.#encode(header);
-    const { total_size } = header;
+    const { total_size, end } = header;
+    if (total_size === null) this.#streaming = true;
+    else if (end === true) this.#streaming = false;
     const size = typeof total_size === "number" || typeof total_size === "bigint" ? total_size : 0;
     this.#owed = BigInt(size);
     await this.#put(bytes);

@@ -147,7 +147,7 @@ lets bash, zsh or fish complete its command line.`,
       kind: "time",
       value: "TIME",
       default: "60s",
-      help: "disconnect a peer that moves no byte for that long",
+      help: "disconnect a peer that gives no sign of life for that long",
     },
     "min-rate": {
       kind: "size",

@@ -337,7 +337,9 @@ export class Session {
         const reply = await this.#hello(request);
         if (reply.features.includes(HEADER_CHECKSUMS)) this.#wire.headerChecksums = "required";
         await this.#reply(reply);
-        if (reply.features.includes(KEEP_ALIVE)) this.#wire.keepAlive(request.idle_ms);
+        if (reply.features.includes(KEEP_ALIVE)) {
+          this.#wire.keepAlive(request.idle_ms, { answers: true });
+        }
         break;
       }
       case "auth":

@@ -241,11 +241,11 @@ Deno.test("signs of life may stand between pieces, in front of a closing header,
 });
 
 Deno.test("a stream that pauses for longer than the server bears silence arrives", async () => {
-  await using f = await Fixture.start({ idleTimeout: 300, minRate: 1_000_000 });
+  await using f = await Fixture.start({ idleTimeout: 500, minRate: 1_000_000 });
   await using client = await f.connect();
   const source = async function* () {
     yield utf8.encode("begin\n");
-    await delay(1000);
+    await delay(1500);
     yield utf8.encode("end\n");
   };
   await client.put(source(), { as: "f" });
@@ -298,13 +298,13 @@ Deno.test("sendStreamed() sends what little has come on after a second", async (
 const LARGE_BYTES = 32 * 1024 * 1024;
 
 Deno.test("a download into what takes nothing for a while comes to its end", async () => {
-  await using f = await Fixture.start({ idleTimeout: 300, minRate: 1_000_000 });
+  await using f = await Fixture.start({ idleTimeout: 500, minRate: 1_000_000 });
   f.dir.write("f", new Uint8Array(LARGE_BYTES));
   await using client = await f.connect();
   let size = 0;
   const out = {
     async write(bytes: Uint8Array) {
-      if (size === 0) await delay(1000);
+      if (size === 0) await delay(1500);
       size += bytes.length;
     },
   };
@@ -313,12 +313,12 @@ Deno.test("a download into what takes nothing for a while comes to its end", asy
 });
 
 Deno.test("who takes nothing is given up without a sign of life, and borne with them", async () => {
-  await using f = await Fixture.start({ idleTimeout: 300 });
+  await using f = await Fixture.start({ idleTimeout: 500 });
   f.dir.write("f", new Uint8Array(LARGE_BYTES));
   using silent = await f.greeted(60_000);
   using lively = await f.greeted(60_000);
   for (const peer of [silent, lively]) await peer.send({ op: "get", filename: "f" });
-  for (let signs = 0; signs < 20; signs++) {
+  for (let signs = 0; signs < 30; signs++) {
     await delay(50);
     await lively.send(SIGN);
   }
@@ -353,11 +353,38 @@ Deno.test("a write that still moves bytes keeps the reads beside it from timing 
   assertEquals(reasons, Array(2).fill("the peer took nothing for 1 s"));
 });
 
+Deno.test("who asked and waits gives no sign, unless it is to send more, or does not read", async () => {
+  using clock = new ManualClock();
+  const beat = async (stream: MemoryStream) => {
+    const before = stream.writes.length;
+    clock.advance(125);
+    await settled();
+    return stream.writes.length - before;
+  };
+  for (const answers of [true, false]) {
+    const stream = new MemoryStream([], { silent: true });
+    const wire = new Wire(stream, { idleTimeout: 1000 });
+    wire.keepAlive(1000, { answers });
+    using _conversation = wire.converse();
+    await wire.writeFrame({ op: "put", total_size: null });
+    await wire.flush();
+    await beat(stream);
+    assertEquals(await beat(stream), 1, "it does not read");
+    wire.readFrame().catch(() => {});
+    assertEquals(await beat(stream), 1, "it may send another piece");
+    await wire.writeFrame({ end: true });
+    await wire.flush();
+    await beat(stream);
+    assertEquals(await beat(stream), answers ? 1 : 0);
+    wire.close();
+  }
+});
+
 Deno.test("a sign of life that this side gives does not stand for one of the other", async () => {
   using clock = new ManualClock();
   const stream = new MemoryStream([], { silent: true });
   const wire = new Wire(stream, { idleTimeout: 1000 });
-  wire.keepAlive(1000);
+  wire.keepAlive(1000, { answers: true });
   using _conversation = wire.converse();
   const reading = assertRejects(() => wire.readFrame(), FerryError, "sent nothing for 1 s");
   for (let turn = 0; turn < 8; turn++) {
@@ -374,7 +401,7 @@ Deno.test("no sign of life stands in the middle of a body", async () => {
   using clock = new ManualClock();
   const stream = new MemoryStream();
   const wire = new Wire(stream, { idleTimeout: 1000 });
-  wire.keepAlive(1000);
+  wire.keepAlive(1000, { answers: true });
   using _conversation = wire.converse();
   const md5 = "0".repeat(32);
   await wire.writeFrame({ op: "put", md5, total_size: 4 });

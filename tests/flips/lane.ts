@@ -72,7 +72,8 @@ export class Lane implements AsyncDisposable {
     const usual = name === FORGETFUL ? forgetful(this.#storage) : this.#storage;
     const { storage = usual, commands, authority, state } = await served?.() ?? {};
     const link = network(damage);
-    const patience = damage ? PATIENCE : { server: 10_000, client: 10_000 };
+    // With as many digits, since both sides tell each other.
+    const patience = damage ? PATIENCE : { server: 999, client: 9999 };
     const session = new Session(link.server, {
       storage,
       commands,
