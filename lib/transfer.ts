@@ -24,6 +24,7 @@ import { checksumKeys, errorReply } from "./header.ts";
 import { CHECKPOINT_BYTES } from "./partial.ts";
 import { Pieces } from "./pieces.ts";
 import type { ByteSink, ByteSource } from "./storage.ts";
+import { turn } from "./turns.ts";
 import type { IncomingBody, Wire } from "./wire.ts";
 
 /** Called with the number of bytes that have just been moved. */
@@ -413,10 +414,10 @@ export async function digestPrefix(
 }
 
 /**
- * After so many bytes whoever reads a source lets everybody else have a turn: where the next piece is always there
- * already, timers would not get one for a tenth of a second.
+ * After so many bytes whoever reads a source lets everybody else have a turn, since the next piece may always be
+ * there already: timers would not get one for a tenth of a second.
  */
-const YIELD_BYTES = 4 * CHUNK_BYTES;
+const YIELD_BYTES = 8 * CHUNK_BYTES;
 
 /** Feeds a digest from a source, to its end or to a limit; the next piece is read meanwhile. */
 async function feed(
@@ -437,7 +438,7 @@ async function feed(
     void pieces.pass(piece);
     if (size - yielded < YIELD_BYTES) continue;
     yielded = size;
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    await turn();
   }
   await pieces.end();
   return size;
