@@ -669,11 +669,16 @@ export class Wire {
     // What the peer waits for is on its way to it: until then it may have nothing to say. A sign of life is no
     // such thing.
     using _hold = hold ? this.#watchdog.hold() : undefined;
-    const pieceBytes = this.#pace?.pieceBytes ?? Infinity;
-    let done = 0;
-    while (done < bytes.length) {
-      const rest = bytes.subarray(done, done + pieceBytes);
-      if (this.#pace) await this.#pace.take(rest.length);
+    const pace = this.#pace;
+    // How far may be written by now: a connection may take less of it at once, as one with TLS does, and is not
+    // made to wait for the rest again.
+    let due = pace ? 0 : bytes.length;
+    for (let done = 0; done < bytes.length;) {
+      if (pace && due === done) {
+        due = Math.min(done + pace.pieceBytes, bytes.length);
+        await pace.take(due - done);
+      }
+      const rest = bytes.subarray(done, due);
       const count = await this.#guard("write", () => this.#stream.write(rest), true);
       done += count;
       this.bytesWritten += count;

@@ -233,6 +233,36 @@ Deno.test("Wire.writeBytes() sends everything where a write takes three bytes", 
   assertEquals(stream.writes.length, Math.ceil(stream.written.length / 3));
 });
 
+Deno.test("Wire waits for its pace once for each byte, however little is moved at once, and outside of the idle time", async () => {
+  using clock = new ManualClock();
+  const taken: number[] = [];
+  let turn = Promise.withResolvers<void>();
+  const pace = {
+    pieceBytes: 100,
+    take(count: number) {
+      taken.push(count);
+      return turn.promise;
+    },
+  };
+  const stream = new MemoryStream([message('{"a":1}')], { takes: 30 });
+  const wire = new Wire(stream, { idleTimeout: 1000, pace });
+  await wire.writeBytes(new Uint8Array(250));
+  const flushing = wire.flush();
+  clock.advance(5000);
+  assertEquals([taken, clock.pending], [[100], 0]);
+  turn.resolve();
+  await flushing;
+  assertEquals(taken, [100, 100, 50]);
+  assertEquals(stream.written.length, 250);
+  turn = Promise.withResolvers();
+  const reading = wire.readFrame();
+  await Promise.resolve();
+  clock.advance(5000);
+  turn.resolve();
+  assertEquals((await reading)?.header.a, 1);
+  assertEquals(taken.slice(3), [message('{"a":1}').length]);
+});
+
 Deno.test("Wire.readFrame() times out where the peer sends nothing", async () => {
   // A real timer: the one test that waits for it.
   const stream = new MemoryStream([message("{}").subarray(0, 3)], { silent: true });

@@ -5,13 +5,17 @@
  */
 
 import { succeed } from "../interruptible.ts";
-import { Ferryd, spawnFerry } from "../programs.ts";
+import { Ferryd, ferryd, spawnFerry } from "../programs.ts";
 import { writeRandomFile } from "../random_file.ts";
 import { type Bench, median, MIB, status, table } from "./measure.ts";
 import { spawn, startRsyncDaemon, startSshd } from "./peers.ts";
 
-/** The limit in bytes a second. */
+/** The limit in bytes a second, and one at which much has to be moved at once. */
 const RATE = 8 * MIB;
+const FAST_RATE = 50 * MIB;
+
+/** What the disk takes to have it all is no part of what is measured. */
+const WITHOUT_DISK = ["--durability", "none"];
 
 /** For how long it has to be held. */
 const SECONDS = 10;
@@ -21,6 +25,8 @@ const GOAL = 0.05;
 
 interface Contestant {
   name: string;
+  /** The limit, {@linkcode RATE} unless told otherwise. */
+  rate?: number;
   run(): Promise<unknown>;
 }
 
@@ -32,20 +38,37 @@ export async function limitRate(bench: Bench): Promise<string> {
   Deno.mkdirSync(root);
   const input = `${home}/input`;
   await writeRandomFile(input, RATE * SECONDS, bench);
+  const large = `${home}/large`;
+  await writeRandomFile(large, FAST_RATE * SECONDS, bench);
   await using stack = new AsyncDisposableStack();
-  const { address } = stack.use(await Ferryd.start(root));
-  const ferry = async (...args: string[]) => {
-    const all = [...args, "--limit-rate", `${RATE}`, "--json"];
+  const { address } = stack.use(await Ferryd.start(root, WITHOUT_DISK));
+  const pair = ["--tls-cert", `${home}/cert.pem`, "--tls-key", `${home}/key.pem`];
+  await ferryd(["cert", "--host", "127.0.0.1", ...pair]);
+  Deno.mkdirSync(`${home}/secret`);
+  const secured = stack.use(await Ferryd.start(`${home}/secret`, [...WITHOUT_DISK, ...pair]));
+  const overTls = ["--server", secured.address, "--tls", "--ca", `${home}/cert.pem`];
+  const ferry = async (rate: number, ...args: string[]) => {
+    const all = [...args, "--limit-rate", `${rate}`, "--overwrite", "always", "--json"];
     const { stdout } = await succeed("ferry", spawnFerry(all, { server: address }), signal);
     // The start of the program is no part of the transfer.
     return JSON.parse(stdout).seconds;
   };
-  const contestants: Contestant[] = [
-    { name: "ferry put", run: () => ferry("put", input, "--as", "f", "--overwrite", "always") },
+  let gets = 0;
+  const both = (name: string, rate: number, file: string, ...args: string[]): Contestant[] => [
+    { name: `ferry put${name}`, rate, run: () => ferry(rate, "put", file, "--as", "f", ...args) },
     {
-      name: "ferry get",
-      run: () => ferry("get", "f", "--out", `${home}/got`, "--overwrite", "always"),
+      name: `ferry get${name}`,
+      rate,
+      run: () => {
+        return ferry(rate, "get", "f", "--out", `${home}/got${gets++}`, ...WITHOUT_DISK, ...args);
+      },
     },
+  ];
+  const contestants = [
+    ...both("", RATE, input),
+    ...both(", TLS", RATE, input, ...overTls),
+    ...both(", 50 MiB/s", FAST_RATE, large),
+    ...both(", 50 MiB/s, TLS", FAST_RATE, large, ...overTls),
   ];
   if (installed.has("rsync")) {
     const { port } = stack.use(await startRsyncDaemon(Deno.makeTempDirSync({ dir: home }), root));
@@ -73,17 +96,17 @@ export async function limitRate(bench: Bench): Promise<string> {
   }
   const rows = [["", "speed", "of the limit"]];
   let worst = 0;
-  for (const { name, run } of contestants) {
+  for (const { name, rate = RATE, run } of contestants) {
     const seconds: number[] = [];
     for (let round = 0; round < Math.min(bench.rounds, 3); round++) {
-      status(`${name} at ${RATE / MIB} MiB/s, round ${round + 1}`);
+      status(`${name} at ${rate / MIB} MiB/s, round ${round + 1}`);
       const started = performance.now();
       const own = await run();
       seconds.push(typeof own === "number" ? own : (performance.now() - started) / 1000);
     }
-    const speed = RATE * SECONDS / median(seconds);
-    if (name.startsWith("ferry")) worst = Math.max(worst, Math.abs(speed / RATE - 1));
-    const percent = `${(speed / RATE * 100).toFixed(1)} %`;
+    const speed = rate * SECONDS / median(seconds);
+    if (name.startsWith("ferry")) worst = Math.max(worst, Math.abs(speed / rate - 1));
+    const percent = `${(speed / rate * 100).toFixed(1)} %`;
     rows.push([name, `${(speed / MIB).toFixed(2)} MiB/s`, percent]);
   }
   status("");
