@@ -207,11 +207,12 @@ async function store({ header, body }: Frame, target: Target): Promise<Transferr
     return Promise.resolve();
   };
   let bytes = offset;
+  const resumed = offset > 0 ? { resumedFrom: offset } : {};
   const received = await receive(body, staged, {
     behind: offset > 0 ? behind : undefined,
     // The server may have to read its file again for the proof, and has an md5 to compute anyway.
     ...(size > RESUMABLE_BYTES ? { resumable: { checkpoint, proof: false } } : {}),
-    onBytes: (count) => onProgress?.({ filename, bytes: bytes += count, total: size }),
+    onBytes: (count) => onProgress?.({ filename, bytes: bytes += count, total: size, ...resumed }),
     // Who downloads waits for it and for nothing else.
     byThread: true,
   });

@@ -25,6 +25,8 @@ export interface Progress {
   bytes: number;
   /** Its size in bytes; null where that is not known. */
   total: number | null;
+  /** How many of the bytes an earlier try had left; absent where it began at the start. */
+  resumedFrom?: number | undefined;
 }
 
 /** Options of transfers in both directions. */

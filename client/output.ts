@@ -72,6 +72,8 @@ export class Output {
   #drawn = 0;
   /** How far the files of a directory are, where many are being transferred. */
   #many: TransfersState | undefined;
+  /** The single file that is being transferred, when that began, and how much of it was there. */
+  #single: { filename: string; started: number; from: number } | undefined;
   /** How often the transfer under way was repeated. */
   #retries = 0;
   #lastDraw = -Infinity;
@@ -86,13 +88,18 @@ export class Output {
     const renderer = this.#options.progress;
     if (!renderer) return;
     const now = performance.now();
-    const { filename, bytes, total } = progress;
+    const { filename, bytes, total, resumedFrom = 0 } = progress;
     if (this.#many) {
       const known = this.#many.running.some((transfer) => transfer.filename === filename);
-      if (!known) this.#note({ type: "began", filename, total });
+      if (!known) this.#note({ type: "began", filename, total, bytes: resumedFrom });
       this.#note({ type: "moved", filename, bytes });
     } else {
-      const state = { ...progress, seconds: (now - started) / 1000 };
+      // A repetition goes on behind what this run has moved itself.
+      const same = this.#single?.filename === filename && this.#single.started === started;
+      const { from } = this.#single = same
+        ? this.#single!
+        : { filename, started, from: resumedFrom };
+      const state = { filename, bytes, total, from, seconds: (now - started) / 1000 };
       this.#draw(now, (columns) => [renderer.renderProgress(state, columns)]);
     }
   }

@@ -24,6 +24,8 @@ export interface ProgressState {
   total: number | null;
   /** Seconds since it began. */
   seconds: number;
+  /** How many of the bytes were there when it began; 0 unless told otherwise. */
+  from?: number | undefined;
 }
 
 /** The room for {@linkcode renderTransfers}. */
@@ -38,9 +40,10 @@ export interface RenderOptions {
 
 /** One line, `columns` wide where that is enough for a name: how much, how fast, how long still. */
 export function renderProgress(state: ProgressState, columns: number): string {
-  const { filename, bytes, total, seconds } = state;
-  const rate = seconds > 0 ? bytes / seconds : 0;
-  return renderLine(transferLine({ filename, bytes, total }, rate), { columns, color: false });
+  const { filename, bytes, total, seconds, from = 0 } = state;
+  const rate = seconds > 0 ? Math.max(0, bytes - from) / seconds : 0;
+  const line = transferLine({ filename, bytes, total, from }, rate);
+  return renderLine(line, { columns, color: false });
 }
 
 /**
@@ -90,12 +93,18 @@ const MIN_BAR = 12;
 const MAX_BAR = 30;
 
 function transferLine(
-  { filename, bytes, total }: Pick<RunningTransfer, "filename" | "bytes" | "total">,
+  { filename, bytes, total, from }: Pick<RunningTransfer, "filename" | "bytes" | "total" | "from">,
   rate: number,
 ): Line {
   const fraction = total === null ? undefined : total === 0 ? 1 : Math.min(1, bytes / total);
   const left = total === null ? undefined : secondsLeft(total - bytes, rate);
-  return { label: filename, fraction, facts: facts({ fraction, bytes, rate, seconds: left }) };
+  const label = from > 0 ? `${filename} (from ${positionOf(from, total)})` : filename;
+  return { label, fraction, facts: facts({ fraction, bytes, rate, seconds: left }) };
+}
+
+/** Where in a file a transfer went on. */
+function positionOf(from: number, total: number | null): string {
+  return total ? `${Math.floor(from / total * 100)}%` : bytesOf(from);
 }
 
 function overallLine(state: TransfersState): Line {

@@ -23,6 +23,8 @@ export interface RunningTransfer {
   readonly bytes: number;
   /** Bytes in all; null for a stream. */
   readonly total: number | null;
+  /** How many bytes were there when it began. */
+  readonly from: number;
   /** How fast it goes. */
   readonly meter: Meter;
 }
@@ -101,7 +103,7 @@ export function reduceTransfers(
       };
     case "began": {
       const { filename, total, bytes = 0 } = event;
-      const transfer = { filename, bytes, total, meter: startMeter(now) };
+      const transfer = { filename, bytes, total, from: bytes, meter: startMeter(now) };
       return { ...state, running: [...running, transfer] };
     }
     case "moved": {

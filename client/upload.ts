@@ -273,7 +273,8 @@ function counter(
   total: number,
 ): (count: number) => void {
   let bytes = offset;
-  return (count) => onProgress?.({ filename, bytes: bytes += count, total });
+  const resumed = offset > 0 ? { resumedFrom: offset } : {};
+  return (count) => onProgress?.({ filename, bytes: bytes += count, total, ...resumed });
 }
 
 function done(

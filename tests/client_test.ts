@@ -5,7 +5,9 @@ import {
   connect,
   FerryError,
   FsStorage,
+  type GetOptions,
   type Progress,
+  type PutOptions,
   serve,
   type Server,
 } from "../mod.ts";
@@ -172,6 +174,32 @@ Deno.test("Client.put() and get() can be aborted", async () => {
   const left = [...Deno.readDirSync(p.dir.path)].map(({ name }) => name).sort();
   assertEquals(left.filter((name) => !name.startsWith(".ferry-")), ["f", "root"]);
   assertEquals(unrecorded(p.dir.path), []);
+});
+
+Deno.test("Client.get() and put() tell from where they go on", async () => {
+  await using p = await Pair.start();
+  const size = 32 * 1024 * 1024;
+  const here = p.dir.write("f", new Uint8Array(size));
+  p.dir.write("root/f", new Uint8Array(size));
+  const transfers = {
+    get: (options: GetOptions) => p.client.get("f", { ...options, out: p.dir.join("copy") }),
+    put: (options: PutOptions) => p.client.put(here, { ...options, as: "g" }),
+  };
+  for (const [op, transfer] of Object.entries(transfers)) {
+    const controller = new AbortController();
+    const cut = transfer({
+      signal: controller.signal,
+      onProgress({ bytes, resumedFrom }) {
+        assertEquals(resumedFrom, undefined);
+        if (bytes > size / 2) controller.abort(new FerryError("closed", "enough"));
+      },
+    });
+    await failsWith("closed", () => cut);
+    const seen = new Set<number | undefined>();
+    const { resumedFrom } = await transfer({ onProgress: (p) => void seen.add(p.resumedFrom) });
+    assertEquals([...seen], [resumedFrom], op);
+    assert(resumedFrom > 0, op);
+  }
 });
 
 Deno.test("Client.get() refuses to replace another local file, whatever happens meanwhile", async () => {

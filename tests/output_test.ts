@@ -315,6 +315,35 @@ Deno.test("Output.progress() draws a line for each file of a directory and one f
   assert(err.endsWith("\r\x1b[Jferry: 1 transferred (50 B), 2 unchanged\n"), JSON.stringify(err));
 });
 
+Deno.test("Output.progress() takes for speed what this run has moved, also where it repeats", () => {
+  const seen: unknown[] = [];
+  const watching = {
+    ...renderer,
+    renderProgress(state: Parameters<typeof renderer.renderProgress>[0]) {
+      seen.push([state.from, state.bytes]);
+      return "";
+    },
+  };
+  const now = performance.now.bind(performance);
+  let later = 0;
+  performance.now = () => now() + later;
+  try {
+    printed((output) => {
+      const draw = (bytes: number, resumedFrom: number | undefined, started: number) => {
+        later += 1000;
+        output.progress({ filename: "a", bytes, total: 100, resumedFrom }, started);
+      };
+      draw(50, 40, 1);
+      draw(70, 60, 1);
+      draw(80, 70, 2);
+      draw(10, undefined, 3);
+    }, { progress: watching });
+  } finally {
+    performance.now = now;
+  }
+  assertEquals(seen, [[40, 50], [40, 70], [70, 80], [0, 10]]);
+});
+
 Deno.test("write() writes all of a text, however little is taken at once", () => {
   const taken: number[] = [];
   const text = "中文 and more";

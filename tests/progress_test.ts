@@ -58,6 +58,15 @@ Deno.test("renderProgress() has no rate and no time left at the start", () => {
   assert(line({ bytes: 0, seconds: 5 }).endsWith("0.0 B/s     -:--"));
 });
 
+Deno.test("renderProgress() says where a transfer went on, and takes for speed what was moved since", () => {
+  const resumed = { bytes: 60 * MIB, from: 50 * MIB, seconds: 5 };
+  assertEquals(line(resumed, 60), "a.bin (from 50%)        60%   60.0 MiB    2.0 MiB/s    00:20");
+  const stream = line({ ...resumed, total: null }, 60);
+  assert(stream.startsWith("a.bin (from 50.0 MiB) "), stream);
+  // One that had to begin anew has moved nothing that counts yet.
+  assert(line({ ...resumed, bytes: MIB }).includes(" 0.0 B/s"));
+});
+
 Deno.test("renderProgress() keeps the end of a long name", () => {
   const filename = `${"directory/".repeat(20)}the-end.bin`;
   const shown = line({ filename }, 60);
@@ -169,6 +178,17 @@ Deno.test("renderTransfers() shows a line for each transfer and one for everythi
     "1/4 files, 400.0 MiB [=======>           ]  37%  150.0 MiB",
   ]);
   for (const line of lines) assert(/ [\d.]+ \w+\/s +[\d:-]+$/.test(line), line);
+});
+
+Deno.test("renderTransfers() says where a transfer went on", () => {
+  const state = [
+    { type: "planned", files: 2, bytes: 200 },
+    { type: "began", filename: "a", total: 100, bytes: 40 },
+    { type: "moved", filename: "a", bytes: 50 },
+  ] as const;
+  const after = state.reduce((state, event) => reduceTransfers(state, event, 0), noTransfers(0));
+  const [shown] = renderTransfers(after, { columns: 60, rows: 5, color: false });
+  assert(shown!.startsWith("a (from 40%) "), shown);
 });
 
 Deno.test("renderTransfers() of one file is the line of that file", () => {
