@@ -71,6 +71,7 @@ export type {
   CreateOptions,
   ListOptions,
   PendingWrite,
+  RemoveOptions,
   ResumeOptions,
   Storage,
   StoredFile,

@@ -71,6 +71,14 @@ export interface ListOptions {
   omitted?: boolean | undefined;
 }
 
+/** Options of {@linkcode Storage.remove}. */
+export interface RemoveOptions {
+  /** Whether a directory is deleted, with all that is in it. */
+  recursive: boolean;
+  /** Ends it where it is: what it was aborted with is thrown, and what is deleted by then stays deleted. */
+  signal?: AbortSignal | undefined;
+}
+
 /** Options of {@linkcode PendingWrite.commit}. */
 export interface CommitOptions {
   /** The checksum of all that was written, as the caller computed and verified it. */
@@ -158,7 +166,11 @@ export interface StoredFile extends ByteSource, AsyncDisposable {
  * separated by `/`, counts from the root, which is "", and may climb by parts that are "..".
  */
 export interface Bounds {
-  /** Whether the request may be about what stands at that path. */
+  /**
+   * Whether the request may be about what stands at that path.
+   *
+   * @throws {FerryError} where the request may not go on at all; the operation fails with that
+   */
   reaches(path: string): boolean;
   /** Whether a move may bring to that path what stood at another one, which has no links in it. */
   takes(path: string, from: string): boolean;
@@ -268,7 +280,7 @@ export interface Storage extends AsyncDisposable {
    * @throws {FerryError} `not_found`, `not_a_file` for a directory without `recursive`, `denied`; `exists` or
    * `busy` where others keep changing what is in it
    */
-  remove(name: FileName, options: { recursive: boolean }): Promise<void>;
+  remove(name: FileName, options: RemoveOptions): Promise<void>;
 
   /**
    * Renames a file or a directory, makes the directories above the new name. `replace` lets a file

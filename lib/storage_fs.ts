@@ -45,6 +45,7 @@ import type {
   CreateOptions,
   ListOptions,
   PendingWrite,
+  RemoveOptions,
   ResumeOptions,
   Storage,
   StoredFile,
@@ -398,8 +399,9 @@ export class FsStorage implements Storage {
   }
 
   /** See {@linkcode Storage.remove}. */
-  async remove(name: FileName, { recursive }: { recursive: boolean }): Promise<void> {
+  async remove(name: FileName, { recursive, signal }: RemoveOptions): Promise<void> {
     await this.#shared.counted;
+    signal?.throwIfAborted();
     this.#shared.own?.assertHeld();
     using place = this.#jail.place(name);
     const { directory, path, info } = place;
@@ -410,7 +412,7 @@ export class FsStorage implements Storage {
           return this.#jail.peek(directory, name);
         },
         onRemoved: (file) => this.#quota.lost(file),
-        signal: this.#shared.closing.signal,
+        signal: AbortSignal.any([this.#shared.closing.signal, ...(signal ? [signal] : [])]),
       });
     } else {
       await attempt(() => {
@@ -497,7 +499,7 @@ export class FsStorage implements Storage {
     held.use(this.#jail);
     held.use(own);
     held.use(index);
-    closing.abort();
+    closing.abort(new FerryError("closed", "the storage is being closed"));
     await counted?.catch(() => {});
     await publisher.settle();
   }

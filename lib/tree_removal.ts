@@ -27,7 +27,7 @@ export interface RemoveTreeOptions {
   peek(directory: Directory, name: string): Deno.FileInfo | undefined;
   /** Told of each file that has lost a name. */
   onRemoved(info: Deno.FileInfo): void;
-  /** Ends it. */
+  /** Ends it, with what it was aborted with. */
   signal: AbortSignal;
 }
 
@@ -130,8 +130,8 @@ class TreeRemoval {
         this.#levels.push({ name: child, tries, unreachable: false, stays: false });
         return;
       } catch (reason) {
+        this.#options.signal.throwIfAborted();
         const error = toFerryError(reason);
-        if (this.#options.signal.aborted) throw error;
         if (reason instanceof FerryError && error.code === "not_found") {
           return this.#leave(child, new FerryError("denied", "the server needs it"));
         }

@@ -31,7 +31,7 @@ interface Step {
 export interface TreeWalkOptions {
   /** The only name of the first directory that matters; all of them unless told otherwise. */
   only?: string | undefined;
-  /** Ends the walk. */
+  /** Ends the walk, with what it was aborted with. */
   signal?: AbortSignal | undefined;
 }
 
@@ -124,7 +124,7 @@ export class TreeWalk implements Disposable {
     // Somebody may have cleared away what leads to it.
     directory.mend();
     for await (const { name } of Deno.readDir(directory.path)) {
-      this.#assertGoingOn();
+      this.#signal?.throwIfAborted();
       yield name;
     }
   }
@@ -146,10 +146,10 @@ export class TreeWalk implements Disposable {
   /**
    * The next names in the directory that the walk is in, in their order; none behind the last one.
    *
-   * @throws {FerryError} `closed` where the walk was ended
+   * @throws what the walk was ended with
    */
   async take(most: number): Promise<string[]> {
-    this.#assertGoingOn();
+    this.#signal?.throwIfAborted();
     return await this.#steps.at(-1)!.names.take(most);
   }
 
@@ -164,10 +164,6 @@ export class TreeWalk implements Disposable {
     const { directory, names } = this.#steps.pop()!;
     names[Symbol.dispose]();
     directory?.[Symbol.dispose]();
-  }
-
-  #assertGoingOn(): void {
-    if (this.#signal?.aborted) throw new FerryError("closed", "the storage is being closed");
   }
 
   /** Lets go of all. */

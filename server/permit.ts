@@ -92,7 +92,11 @@ export class Permit {
     // What the request was let pass for without the token, if it was, is what the names are checked for.
     const anybody = token && boundsOf(this.#issuer.anonymous, this.#question);
     if (!shown && !anybody) return storage;
-    const now = () => this.#holds() ? shown : anybody;
+    const now = () => {
+      if (this.#holds()) return shown;
+      this.assert();
+      return anybody;
+    };
     return storage.within({
       reaches: (path) => now()?.reaches(path) ?? true,
       takes: (path, from) => now()?.takes(path, from) ?? true,

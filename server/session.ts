@@ -370,7 +370,9 @@ export class Session {
         break;
       case "remove": {
         const { filename, recursive } = request;
-        await storage.remove(parseFileName(filename), { recursive });
+        const ended = new AbortController();
+        using _watch = permit.onEnd((error) => ended.abort(error));
+        await storage.remove(parseFileName(filename), { recursive, signal: ended.signal });
         await this.#reply({ filename });
         break;
       }

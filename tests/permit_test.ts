@@ -1,7 +1,14 @@
 import { stagedIn } from "./programs.ts";
 import { existsSync } from "node:fs";
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { FerryError, newToken, parseGrants, type Storage, type TokenRecord } from "../mod.ts";
+import {
+  type Bounds,
+  FerryError,
+  newToken,
+  parseGrants,
+  type Storage,
+  type TokenRecord,
+} from "../mod.ts";
 import { grantEverywhere } from "../server/access.ts";
 import { Authority } from "../server/auth.ts";
 import { Permit } from "../server/permit.ts";
@@ -74,6 +81,30 @@ Deno.test("Permit.assert() lets pass what goes on with the same token, and what 
   open.permit.assert();
   assertEquals(codeOf(() => open.permit.assert({ op: "remove", filename: "f" })), "auth_required");
   assertEquals(await open.permit.wait(Promise.resolve(1)), 1);
+});
+
+Deno.test("Permit.confine() lets nothing be reached any more once the token is not what it was", async () => {
+  const { record } = await newToken({
+    name: "a",
+    grants: parseGrants(["read"], ["inbox"]),
+    expires: null,
+  });
+  const authority = new Authority({ anonymous: {}, tokens: tokenTable([record]) });
+  const claimant = { principal: authority.principalOf(record), token: record, owner: "" };
+  const permit = new Permit(authority, claimant, { op: "get", filename: "inbox/a" });
+  let bounds: Bounds | undefined;
+  const within = (given: Bounds) => {
+    bounds = given;
+    return storage;
+  };
+  const storage = { within } as Storage;
+  permit.confine(storage);
+  assertEquals([bounds!.reaches("inbox/a"), bounds!.reaches("secret")], [true, false]);
+  authority.replace(tokenTable([]));
+  for (const path of ["inbox/a", "secret"]) {
+    assertEquals(codeOf(() => bounds!.reaches(path)), "auth_required");
+    assertEquals(codeOf(() => bounds!.takes(path, "inbox/a")), "auth_required");
+  }
 });
 
 Deno.test("Permit.onEnd() tells when a token expires, and not long before", async () => {
@@ -272,6 +303,33 @@ Deno.test("a put whose bytes have come is refused where its token is taken back 
   may.resolve();
   assertEquals(await peer.code(), "auth_required");
   assert(!existsSync(`${f.path}/new`));
+});
+
+Deno.test("a remove ends with auth_required when its token is taken back, and leaves the rest", async (t) => {
+  for (
+    const [recursive, filename, paths] of [[true, "other", []], [false, "secret", []], [
+      true,
+      "inbox/deep",
+      ["inbox"],
+    ]] as const
+  ) {
+    await t.step(`${filename} with a token for ${paths[0] ?? "all"}`, async () => {
+      const { token: shown, record } = await token("delete", ...paths);
+      const wrap = withMethods((storage) => ({
+        within(bounds) {
+          return wrap(storage.within(bounds));
+        },
+        async remove(name, options) {
+          f.replace();
+          await storage.remove(name, options);
+        },
+      }));
+      await using f = await TokenServer.start([record], { wrap });
+      using peer = await begun(f, shown, { op: "remove", filename, recursive });
+      assertEquals(await peer.code(), "auth_required");
+      assert(existsSync(`${f.path}/${filename}`));
+    });
+  }
 });
 
 Deno.test("an offer or a stat that waits for a checksum ends with auth_required when its token is taken back", async () => {

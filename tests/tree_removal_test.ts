@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { FerryError } from "../lib/errors.ts";
 import { parseFileName as name } from "../lib/file_name.ts";
 import { Jail } from "../lib/jail.ts";
 import { FsStorage } from "../lib/storage_fs.ts";
@@ -43,6 +44,7 @@ class Root implements AsyncDisposable {
   readonly dir = new TempDir();
   readonly jail: Jail;
   readonly removed: number[] = [];
+  readonly ending = new AbortController();
 
   constructor() {
     Deno.mkdirSync(this.dir.join("root"));
@@ -58,7 +60,7 @@ class Root implements AsyncDisposable {
         return this.jail.peek(directory, entry);
       },
       onRemoved: ({ size }) => this.removed.push(size),
-      signal: new AbortController().signal,
+      signal: this.ending.signal,
     });
   }
 
@@ -98,6 +100,17 @@ Deno.test("removeTree() does not mind what vanishes or is put there meanwhile", 
     delete changes[entry];
   });
   assertEquals(namesIn(r.dir.join("root")), []);
+});
+
+Deno.test("removeTree() ends with its signal, and leaves what has not had its turn", async () => {
+  await using r = new Root();
+  for (const path of ["a/1", "b/1", "c/1"]) write(r.dir, `root/tree/${path}`, "x");
+  const error = await assertCode("auth_required", () =>
+    r.remove((entry) => {
+      if (entry === "b") r.ending.abort(new FerryError("auth_required", "the token has expired"));
+    }));
+  assertEquals(error.reason, "the token has expired");
+  assertEquals(namesIn(r.dir.join("root/tree")), ["b", "c"]);
 });
 
 Deno.test("removeTree() gives up where others put something back again and again", async () => {

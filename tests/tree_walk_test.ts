@@ -96,9 +96,9 @@ Deno.test("TreeWalk ends with its signal, also while names are read", async () =
   try {
     using walk = await TreeWalk.begin(start, { signal: ending.signal });
     assertEquals(await walk.take(1), ["a"]);
-    ending.abort();
-    const { code } = await assertRejects(() => walk.take(1), FerryError);
-    assertEquals(code, "closed");
+    ending.abort(new FerryError("closed", "it was closed"));
+    const { reason } = await assertRejects(() => walk.take(1), FerryError);
+    assertEquals(reason, "it was closed");
     await assertRejects(() => TreeWalk.begin(start, { signal: ending.signal }), FerryError);
   } finally {
     start.close();
