@@ -93,6 +93,18 @@ export interface CommitOptions {
   assertMay?: (() => void) | undefined;
 }
 
+/** Options of {@linkcode Storage.move}. */
+export interface MoveOptions extends ChangeOptions {
+  /** Whether a file takes the place of another file. */
+  replace: boolean;
+}
+
+/** Options of what changes names. */
+export interface ChangeOptions {
+  /** MUST be called right before anything is changed; what it throws keeps everything as it is. */
+  assertMay?: (() => void) | undefined;
+}
+
 /** What a commit came to. */
 export interface Committed {
   /** The checksum of the file under the name. */
@@ -288,12 +300,12 @@ export interface Storage extends AsyncDisposable {
    *
    * @throws {FerryError} `not_found`, `exists`, `not_a_file`, `bad_name` for a directory into itself
    */
-  move(from: FileName, to: FileName, options: { replace: boolean }): Promise<void>;
+  move(from: FileName, to: FileName, options: MoveOptions): Promise<void>;
 
   /**
    * Makes a directory and those above it; one that exists is no error.
    *
    * @throws {FerryError} `exists` where a file has the name, `not_a_file` where a part of it is a file
    */
-  mkdir(name: FileName): Promise<void>;
+  mkdir(name: FileName, options?: ChangeOptions): Promise<void>;
 }

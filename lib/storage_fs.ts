@@ -22,6 +22,7 @@ import { type FileName, joinName, mayBeNoText, notText } from "./file_name.ts";
 import type { Entry, Listed, PartEntry } from "./header.ts";
 import { Jail, type Place } from "./jail.ts";
 import type { FileFacts, LocalFile } from "./local_file.ts";
+import type { LeaseOptions } from "./lease.ts";
 import { OwnDirectory } from "./own_directory.ts";
 import { type Claim, Parts } from "./parts.ts";
 import { RESUMABLE_BYTES } from "./partial.ts";
@@ -40,10 +41,12 @@ import {
 } from "./staging.ts";
 import type {
   Bounds,
+  ChangeOptions,
   CommitOptions,
   Committed,
   CreateOptions,
   ListOptions,
+  MoveOptions,
   PendingWrite,
   RemoveOptions,
   ResumeOptions,
@@ -98,6 +101,8 @@ interface Shared {
   durable: boolean;
   /** Undefined where nothing can be written. */
   own: OwnDirectory | undefined;
+  /** What is said to who wants to write there. */
+  unwritable: FerryError;
   index: DigestIndex;
   publisher: Publisher;
   parts: Parts | undefined;
@@ -133,7 +138,7 @@ export class FsStorage implements Storage {
   }
 
   static #over(
-    { jail, own, index }: Pick<Shared, "own" | "index"> & { jail: Jail },
+    { jail, own, unwritable, index }: Pick<Shared, "own" | "unwritable" | "index"> & { jail: Jail },
     options: FsStorageOptions,
   ): FsStorage {
     const durable = options.durability !== "none";
@@ -157,7 +162,17 @@ export class FsStorage implements Storage {
       // Who writes is told.
       counted.catch(() => {});
     }
-    const shared: Shared = { durable, index, own, publisher, parts, quota, counted, closing };
+    const shared: Shared = {
+      durable,
+      index,
+      own,
+      unwritable,
+      publisher,
+      parts,
+      quota,
+      counted,
+      closing,
+    };
     return new FsStorage(jail, shared);
   }
 
@@ -169,7 +184,10 @@ export class FsStorage implements Storage {
 
   /** See {@linkcode Storage.assertServing}. */
   assertServing(): Promise<void> {
-    return attempt(() => this.#jail.assertStanding());
+    return attempt(() => {
+      this.#jail.assertStanding();
+      this.#shared.own?.assertHeld();
+    });
   }
 
   /**
@@ -187,10 +205,11 @@ export class FsStorage implements Storage {
       }
       using taken = new DisposableStack();
       const jail = taken.use(new Jail(root, { onRoot: options.onRoot }));
-      const own = taken.use(OwnDirectory.takeOver(jail, options));
+      const { own, unwritable } = takeOver(jail, options);
+      taken.use(own);
       const device = numberedDevice(root);
       const index = taken.use(new DigestIndex(own?.directory.at("index.db"), { device }));
-      const storage = FsStorage.#over({ jail, own, index }, options);
+      const storage = FsStorage.#over({ jail, own, unwritable, index }, options);
       taken.move();
       return storage;
     } catch (error) {
@@ -211,9 +230,17 @@ export class FsStorage implements Storage {
     return this.#jail.root;
   }
 
-  /** Whether nothing can be written, since the file system does not allow it. */
+  /**
+   * Whether nothing can be uploaded: the file system does not allow it, or it had no room for what an upload takes
+   * when the storage was opened. What is there can be read, and where the file system allows it removed.
+   */
   get readOnly(): boolean {
     return this.#shared.own === undefined;
+  }
+
+  /** Why nothing can be uploaded where that is so. */
+  get unwritable(): FerryError {
+    return this.#shared.unwritable;
   }
 
   /** See {@linkcode Storage.stat}. */
@@ -428,8 +455,9 @@ export class FsStorage implements Storage {
   }
 
   /** See {@linkcode Storage.move}. */
-  async move(from: FileName, to: FileName, { replace }: { replace: boolean }): Promise<void> {
+  async move(from: FileName, to: FileName, { replace, assertMay }: MoveOptions): Promise<void> {
     await this.#writable();
+    assertMay?.();
     using source = this.#jail.place(from);
     const before = source.info;
     if (from === to) return;
@@ -474,8 +502,9 @@ export class FsStorage implements Storage {
   }
 
   /** See {@linkcode Storage.mkdir}. */
-  async mkdir(name: FileName): Promise<void> {
+  async mkdir(name: FileName, { assertMay }: ChangeOptions = {}): Promise<void> {
     await this.#writable();
+    assertMay?.();
     using batch = new Batch(this.#jail);
     const changed = await attempt(() => {
       const room = batch.room(name);
@@ -506,7 +535,7 @@ export class FsStorage implements Storage {
 
   /** Waits until the quota has counted what is there. */
   async #writable(): Promise<Parts> {
-    if (!this.#parts) throw new FerryError("denied", "the server's directory is read-only");
+    if (!this.#parts) throw this.#shared.unwritable;
     await this.#shared.counted;
     this.#shared.own?.assertHeld();
     return this.#parts;
@@ -725,6 +754,26 @@ class FsPendingWrite implements PendingWrite {
     } finally {
       reserved.settle(claim.left);
     }
+  }
+}
+
+/**
+ * Takes the storage's own directory in a root, where there is one to be had. A disk that is full is served as well:
+ * how else could room be made on it?
+ *
+ * @returns what is said to who wants to write where there is none
+ */
+function takeOver(
+  jail: Jail,
+  options: LeaseOptions,
+): { own: OwnDirectory | undefined; unwritable: FerryError } {
+  const readOnly = new FerryError("denied", "the server's directory is read-only");
+  try {
+    return { own: OwnDirectory.takeOver(jail, options), unwritable: readOnly };
+  } catch (error) {
+    if (toFerryError(error).code !== "no_space") throw error;
+    const reason = "the disk was full when ferryd was started: make room and start it anew";
+    return { own: undefined, unwritable: new FerryError("no_space", reason) };
   }
 }
 

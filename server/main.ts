@@ -183,7 +183,8 @@ async function run(options: OptionValues<typeof FERRYD.options>): Promise<void> 
     says.stdout.write(`ferryd: listening ${kind} ${formatAddress(address)}\n`);
   }
   if (storage.readOnly) {
-    says.stderr.write(`ferryd: ${options.root} is read-only: nothing can be uploaded\n`);
+    const { reason } = storage.unwritable;
+    says.stderr.write(`ferryd: nothing can be uploaded to ${options.root}: ${reason}\n`);
   }
   const [sessions] = server.addresses;
   if (sessions?.kind === "tcp" && !isLoopback(sessions)) {

@@ -365,7 +365,7 @@ export class Session {
         break;
       }
       case "mkdir":
-        await storage.mkdir(parseFileName(request.filename));
+        await storage.mkdir(parseFileName(request.filename), { assertMay: () => permit.assert() });
         await this.#reply({ filename: request.filename });
         break;
       case "remove": {
@@ -379,7 +379,8 @@ export class Session {
       case "move": {
         const { filename, to, overwrite } = request;
         const replace = overwrite === "always";
-        await storage.move(parseFileName(filename), parseFileName(to), { replace });
+        const assertMay = () => permit.assert();
+        await storage.move(parseFileName(filename), parseFileName(to), { replace, assertMay });
         await this.#reply({ filename: to });
         break;
       }

@@ -179,6 +179,25 @@ testWithMount("what stores no file works on a full disk", async () => {
   await f.assertForeseen();
 });
 
+testWithMount(
+  "ferryd starts on a full disk, where room can be made and nothing uploaded",
+  async () => {
+    await using f = await Fixture.start("size=2m");
+    f.write("small", 1);
+    await f.server.stop();
+    f.fill();
+    f.server = await Ferryd.start(f.mount.path);
+    const { code, stderr } = await f.run("put", "small");
+    assertEquals(code, 5);
+    assertStringIncludes(stderr, "the disk was full when ferryd was started");
+    assertEquals((await f.run("rm", "filler")).code, 0);
+    const log = await f.server.stop();
+    assertStringIncludes(log.stderr, "nothing can be uploaded to");
+    f.server = await Ferryd.start(f.mount.path);
+    assertEquals((await f.run("put", "small")).code, 0);
+  },
+);
+
 testWithMount("ferry get onto a full disk is no_space, and leaves nothing behind", async () => {
   await using dir = new TempDir();
   await using mount = new Mount("size=4m");

@@ -207,6 +207,16 @@ function testWriting(test: Test): void {
     assertEquals(await storage.find(name("d")), undefined);
     await put(storage, "d/f", "new", { assertMay: () => void asked++ });
     assertEquals([await textOf(storage, "d/f"), asked], ["new", 2]);
+    const assertMay = () => {
+      throw refused;
+    };
+    const changes = [
+      () => storage.move(name("d/f"), name("e/f"), { replace: false, assertMay }),
+      () => storage.mkdir(name("e/d"), { assertMay }),
+    ];
+    for (const change of changes) await assertCode("auth_required", change);
+    assertEquals(await storage.find(name("e")), undefined);
+    assertEquals(await textOf(storage, "d/f"), "new");
   });
 
   test("commit() without replace keeps another file and fails with exists", async ({ storage }) => {

@@ -61,17 +61,21 @@ const TREE: Tree = { "t/one": SMALL, "t/sub/two": "22", "t/empty/": "" };
 /** The results of a transfer of a directory; a file that failed fails it. */
 async function ofTree(
   move: (
-    options: { onFile(result: unknown): void; onError(name: string, error: unknown): void },
+    options: {
+      onFile(result: { filename: string }): void;
+      onError(name: string, error: unknown): void;
+    },
   ) => Promise<void>,
 ): Promise<unknown[]> {
-  const results: unknown[] = [];
+  const results: { filename: string }[] = [];
   const errors: unknown[] = [];
   await move({
     onFile: (result) => results.push(result),
     onError: (_, error) => errors.push(error),
   });
   if (errors.length > 0) throw errors[0];
-  return results;
+  // What was tried again comes later.
+  return results.sort((a, b) => a.filename < b.filename ? -1 : 1);
 }
 
 /** A server with one command, which prints its input and ends with a status of its own. */
