@@ -20,7 +20,12 @@ export interface RawAddress {
 /** A connection, encrypted or not. */
 export async function reach(address: RawAddress): Promise<Deno.TcpConn | Deno.TlsConn> {
   const { caCerts, ...plain } = address;
-  if (caCerts) return await Deno.connectTls({ ...plain, caCerts });
+  if (caCerts) {
+    const conn = await Deno.connectTls({ ...plain, caCerts });
+    // What is written before the handshake's last message has left may be more than the runtime has room for.
+    await conn.handshake();
+    return conn;
+  }
   const conn = await Deno.connect(plain);
   conn.setNoDelay(true);
   return conn;

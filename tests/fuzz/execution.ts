@@ -77,13 +77,17 @@ async function read(conn: Deno.Conn, into: Uint8Array[]): Promise<void> {
 }
 
 /** Sends bytes in so many pieces more than one, now and then with a pause behind one. */
+/** The most that is written at once, in bytes: the runtime's TLS has room for 64 KiB, of which it uses some itself. */
+const MAX_SEGMENT = 32 * 1024;
+
 async function send(
   conn: Deno.Conn,
   bytes: Uint8Array,
   cuts: number,
   random: Random,
 ): Promise<void> {
-  const segment = cuts === 0 ? bytes.length : Math.ceil(bytes.length / (cuts + 1)) || 1;
+  const wanted = cuts === 0 ? bytes.length : Math.ceil(bytes.length / (cuts + 1)) || 1;
+  const segment = Math.min(wanted, MAX_SEGMENT);
   for (let done = 0; done < bytes.length;) {
     done += await conn.write(bytes.subarray(done, done + segment));
     if (cuts > 0 && random(4) === 0) await new Promise((resolve) => setTimeout(resolve, random(5)));
