@@ -33,7 +33,6 @@ export async function greet(
     timeout: number;
   },
 ): Promise<HelloReply> {
-  using _conversation = wire.converse();
   const scram = token && new ScramClient({ username: token.id, secret: token.secret });
   wire.headerChecksums = "sent";
   const hello = await ask(wire, "hello", {

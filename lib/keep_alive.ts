@@ -25,6 +25,7 @@ const INTERVAL = { shortest: 10, longest: 30_000 };
 /** Calls back in intervals while a conversation is under way. */
 export class Heartbeat {
   readonly #beat: () => void;
+  /** 0 before it is started, and when it has ended. */
   #interval = 0;
   #conversations = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -32,11 +33,6 @@ export class Heartbeat {
   /** One that is silent until {@linkcode Heartbeat.start}. */
   constructor(beat: () => void) {
     this.#beat = beat;
-  }
-
-  /** Whether it was started. */
-  get started(): boolean {
-    return this.#interval > 0;
   }
 
   /** Begins, with intervals for who is given up after so many milliseconds of silence. */
@@ -67,10 +63,10 @@ export class Heartbeat {
 
   /** Most conversations are over before anything is due: a timer is set once an interval, not for each of them. */
   #arm(): void {
-    if (this.#timer !== undefined || !this.started || this.#conversations === 0) return;
+    if (this.#timer !== undefined || this.#interval === 0 || this.#conversations === 0) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      if (!this.started || this.#conversations === 0) return;
+      if (this.#interval === 0 || this.#conversations === 0) return;
       this.#beat();
       this.#arm();
     }, this.#interval);

@@ -76,13 +76,17 @@ const OUTPUT_BUFFER = 64 * 1024;
 /** How long a closing side waits for the other to have read its last words. */
 const LINGER_MS = 2000;
 
+/** One in which nobody gives signs of life. */
+const NO_CONVERSATION: Disposable = { [Symbol.dispose]() {} };
+
 /** A connection that carries frames. One reader and one writer may be at work at the same time. */
 export class Wire {
   readonly #stream: ByteStream;
   readonly #watchdog: Watchdog;
   readonly #idleTimeout: () => number;
   readonly #pace: Pace | undefined;
-  readonly #heartbeat = new Heartbeat(() => this.#beat());
+  /** There is none before {@linkcode Wire.keepAlive}: a silent connection is to cost little. */
+  #heartbeat: Heartbeat | undefined;
 
   // Bytes that have come but were not asked for yet stand in #input between #start and #end. Who waits for
   // a message has a tiny buffer, since a server holds one for each silent connection. It grows when a read
@@ -152,17 +156,18 @@ export class Wire {
    */
   keepAlive(peerTimeout: number, { answers }: { answers: boolean }): void {
     this.#answers = answers;
+    this.#heartbeat ??= new Heartbeat(() => this.#beat());
     this.#heartbeat.start(Math.min(peerTimeout, this.#idleTimeout()));
   }
 
   /** Whether {@linkcode Wire.keepAlive} was called. */
   get keepsAlive(): boolean {
-    return this.#heartbeat.started;
+    return this.#heartbeat !== undefined;
   }
 
   /** Until the returned value is disposed of, the peer is owed something, or owes it: see {@linkcode Wire.keepAlive}. */
   converse(): Disposable {
-    return this.#heartbeat.converse();
+    return this.#heartbeat?.converse() ?? NO_CONVERSATION;
   }
 
   /** Sends a sign of life where that is possible and nothing else has left since it was looked at last. */
@@ -595,7 +600,7 @@ export class Wire {
     this.#failure ??= reason;
     if (this.#closed) return;
     this.#closed = true;
-    this.#heartbeat.stop();
+    this.#heartbeat?.stop();
     this.#releaseInput();
     this.#releaseOutput();
     try {
@@ -637,20 +642,12 @@ export class Wire {
     return this.#watchdog.hold();
   }
 
-  async #read(into: Uint8Array): Promise<number | null> {
+  #read(into: Uint8Array): Promise<number | null> {
     // Nobody is hurried who has nothing to say at the moment, nor who says that it lives between two messages.
     const pausing = this.#start === this.#end &&
       (!this.#body || this.#body.ended || this.keepsAlive && this.#body.betweenMessages);
     const room = this.#pace ? into.subarray(0, this.#pace.pieceBytes) : into;
-    this.#reading = true;
-    try {
-      const count = await this.#guard("read", () => this.#stream.read(room), !pausing);
-      if (this.keepsAlive) this.#watchdog.lives();
-      if (this.#pace && count !== null) await this.#pace.take(count);
-      return count;
-    } finally {
-      this.#reading = false;
-    }
+    return this.#guard("read", () => this.#stream.read(room), !pausing);
   }
 
   /** Sends bytes behind all that is on its way. */
@@ -695,11 +692,14 @@ export class Wire {
     if (before) throw before;
     const watchdog = this.#watchdog;
     watchdog.begin(direction);
+    if (direction === "read") this.#reading = true;
     try {
       const count = await run();
       watchdog.moved(direction, count ?? 0, { paced });
       // What came, or left, at the very end: nobody has a use for it any more.
       this.#assertOpen();
+      const waiting = direction === "read" ? this.#wasRead(count ?? 0) : undefined;
+      if (waiting) await waiting;
       return count;
     } catch (error) {
       // A TLS connection that ends without the alert that announces it has ended like any other: what was cut
@@ -711,8 +711,18 @@ export class Wire {
       if (direction === "write") this.#writeFailure ??= failure;
       throw failure;
     } finally {
+      if (direction === "read") this.#reading = false;
       watchdog.end(direction);
     }
+  }
+
+  /** Takes note of bytes that came; what is returned is waited for before more of them are read. */
+  #wasRead(count: number): Promise<void> | undefined {
+    if (this.keepsAlive) this.#watchdog.lives();
+    if (!this.#pace || count === 0) return undefined;
+    // That this side waits is no silence of the other.
+    this.#watchdog.end("read");
+    return this.#pace.take(count);
   }
 }
 
