@@ -13,11 +13,11 @@ import { parseArgs } from "@std/cli/parse-args";
  * @returns undefined where `--help` asks for the help text
  * @throws where an option is not known or no number of at most 10 digits
  */
-export function parseNumbers<Name extends string>(
+export function parseNumbers<Defaults extends Readonly<Record<string, number | undefined>>>(
   argv: string[],
-  defaults: Readonly<Record<Name, number>>,
-): Record<Name, number> | undefined {
-  const names = Object.keys(defaults) as Name[];
+  defaults: Defaults,
+): Defaults | undefined {
+  const names = Object.keys(defaults);
   const given: Record<string, unknown> = parseArgs(argv, {
     boolean: ["help"],
     string: names,
@@ -26,13 +26,13 @@ export function parseNumbers<Name extends string>(
     },
   });
   if (given.help) return undefined;
-  const values = names.map((name): [Name, number] => {
+  const values = names.map((name): [string, number | undefined] => {
     const text = given[name];
     if (text === undefined) return [name, defaults[name]];
     if (typeof text === "string" && /^\d{1,10}$/.test(text)) return [name, Number(text)];
     throw new Error(`--${name} takes a number`);
   });
-  return Object.fromEntries(values) as Record<Name, number>;
+  return Object.fromEntries(values) as Defaults;
 }
 
 /** A seed that nobody chose: 32 random bits. */

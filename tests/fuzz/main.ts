@@ -6,9 +6,9 @@
  * @module
  */
 
-import { parseArgs } from "@std/cli/parse-args";
 import { randomNumbers } from "../faulty_peer.ts";
 import { runInterruptibly } from "../interruptible.ts";
+import { parseNumbers, randomSeed } from "../numeric_options.ts";
 import {
   type Conversation,
   CONVERSATIONS,
@@ -201,27 +201,18 @@ async function fuzz(
 }
 
 async function main(argv: string[], signal: AbortSignal): Promise<number> {
-  const options = parseArgs(argv, {
-    boolean: ["help"],
-    string: ["seconds", "seed", "case"],
-    unknown: (arg: string) => fail(`${arg} is not known (see --help)`),
+  const options = parseNumbers(argv, {
+    seconds: 30,
+    seed: randomSeed(),
+    case: undefined as number | undefined,
   });
-  if (options.help) {
+  if (!options) {
     console.log(HELP);
     return 0;
   }
-  const number = (name: string, text: unknown, otherwise: number): number => {
-    if (text === undefined) return otherwise;
-    return /^\d{1,10}$/.test(text as string) ? Number(text) : fail(`--${name} takes a number`);
-  };
-  const seed = number("seed", options.seed, crypto.getRandomValues(new Uint32Array(1))[0]!);
-  const only = options.case === undefined ? undefined : number("case", options.case, 0);
+  const { seconds, seed, case: only } = options;
   console.log(`seed ${seed}`);
-  return await fuzz({ seconds: number("seconds", options.seconds, 30), seed, only }, signal);
-}
-
-function fail(message: string): never {
-  throw new Error(message);
+  return await fuzz({ seconds, seed, only }, signal);
 }
 
 if (import.meta.main) await runInterruptibly("fuzz", (signal) => main(Deno.args, signal));
