@@ -38,27 +38,24 @@ export class OwnDirectory implements Disposable {
    * Makes the directory and claims it for this process, with the parts of those that had it before. No name leads
    * into it from now on.
    *
-   * @returns undefined where nothing can be written
+   * @returns where nothing can be written, what is to be said to who wants to
    * @throws {FerryError} `busy` where another process has it, `not_a_file` where it is no directory
    */
-  static takeOver(jail: Jail, options: LeaseOptions = {}): OwnDirectory | undefined {
-    let directory: Directory;
+  static takeOver(jail: Jail, options: LeaseOptions = {}): OwnDirectory | FerryError {
     try {
-      directory = makeDirectory(jail.directory, RESERVED_DIRECTORY);
+      return OwnDirectory.#take(jail, options);
     } catch (error) {
-      if (isDenied(error)) return undefined;
-      throw error;
+      const unwritable = unwritableFor(error);
+      if (!unwritable) throw error;
+      return unwritable;
     }
+  }
+
+  static #take(jail: Jail, options: LeaseOptions): OwnDirectory {
     using held = new DisposableStack();
-    held.use(directory);
+    const directory = held.use(makeDirectory(jail.directory, RESERVED_DIRECTORY));
     jail.hide(directory);
-    let lock: Deno.FsFile;
-    try {
-      lock = held.use(openLock(directory));
-    } catch (error) {
-      if (isDenied(error)) return undefined;
-      throw error;
-    }
+    const lock = held.use(openLock(directory));
     // One that was killed a moment ago may still be on its way out.
     for (let tries = 0; !tryLock(lock); tries++) {
       if (tries === LOCK_TRIES) throw new FerryError("busy", "another ferryd serves it");
@@ -146,7 +143,21 @@ function openLock(directory: Directory): Deno.FsFile {
   return openExactly(path, { write: true });
 }
 
-/** Whether the file system does not allow something, and not the runtime. */
-function isDenied(error: unknown): boolean {
-  return toFerryError(error).code === "denied" && !(error instanceof Deno.errors.NotCapable);
+/**
+ * Why nothing can be written to a root, where an error says that. A disk that is full is served all the same: how
+ * else could room be made on it?
+ */
+function unwritableFor(error: unknown): FerryError | undefined {
+  if (error instanceof Deno.errors.NotCapable) return undefined;
+  switch (toFerryError(error).code) {
+    case "denied":
+      return new FerryError("denied", "the server's directory is read-only");
+    case "no_space":
+      return new FerryError(
+        "no_space",
+        "the disk was full when ferryd was started: make room and start it anew",
+      );
+    default:
+      return undefined;
+  }
 }

@@ -22,7 +22,6 @@ import { type FileName, joinName, mayBeNoText, notText } from "./file_name.ts";
 import type { Entry, Listed, PartEntry } from "./header.ts";
 import { Jail, type Place } from "./jail.ts";
 import type { FileFacts, LocalFile } from "./local_file.ts";
-import type { LeaseOptions } from "./lease.ts";
 import { OwnDirectory } from "./own_directory.ts";
 import { type Claim, Parts } from "./parts.ts";
 import { RESUMABLE_BYTES } from "./partial.ts";
@@ -101,8 +100,8 @@ interface Shared {
   durable: boolean;
   /** Undefined where nothing can be written. */
   own: OwnDirectory | undefined;
-  /** What is said to who wants to write there. */
-  unwritable: FerryError;
+  /** What is said then to who wants to write. */
+  unwritable: FerryError | undefined;
   index: DigestIndex;
   publisher: Publisher;
   parts: Parts | undefined;
@@ -205,8 +204,9 @@ export class FsStorage implements Storage {
       }
       using taken = new DisposableStack();
       const jail = taken.use(new Jail(root, { onRoot: options.onRoot }));
-      const { own, unwritable } = takeOver(jail, options);
-      taken.use(own);
+      const claimed = OwnDirectory.takeOver(jail, options);
+      const own = claimed instanceof OwnDirectory ? taken.use(claimed) : undefined;
+      const unwritable = claimed instanceof OwnDirectory ? undefined : claimed;
       const device = numberedDevice(root);
       const index = taken.use(new DigestIndex(own?.directory.at("index.db"), { device }));
       const storage = FsStorage.#over({ jail, own, unwritable, index }, options);
@@ -231,15 +231,10 @@ export class FsStorage implements Storage {
   }
 
   /**
-   * Whether nothing can be uploaded: the file system does not allow it, or it had no room for what an upload takes
-   * when the storage was opened. What is there can be read, and where the file system allows it removed.
+   * Why nothing can be uploaded, where that is so: the file system does not allow it, or it had no room for what an
+   * upload takes when the storage was opened. What is there can be read, and where the file system allows it removed.
    */
-  get readOnly(): boolean {
-    return this.#shared.own === undefined;
-  }
-
-  /** Why nothing can be uploaded where that is so. */
-  get unwritable(): FerryError {
+  get unwritable(): FerryError | undefined {
     return this.#shared.unwritable;
   }
 
@@ -535,7 +530,7 @@ export class FsStorage implements Storage {
 
   /** Waits until the quota has counted what is there. */
   async #writable(): Promise<Parts> {
-    if (!this.#parts) throw this.#shared.unwritable;
+    if (!this.#parts) throw this.#shared.unwritable!;
     await this.#shared.counted;
     this.#shared.own?.assertHeld();
     return this.#parts;
@@ -754,26 +749,6 @@ class FsPendingWrite implements PendingWrite {
     } finally {
       reserved.settle(claim.left);
     }
-  }
-}
-
-/**
- * Takes the storage's own directory in a root, where there is one to be had. A disk that is full is served as well:
- * how else could room be made on it?
- *
- * @returns what is said to who wants to write where there is none
- */
-function takeOver(
-  jail: Jail,
-  options: LeaseOptions,
-): { own: OwnDirectory | undefined; unwritable: FerryError } {
-  const readOnly = new FerryError("denied", "the server's directory is read-only");
-  try {
-    return { own: OwnDirectory.takeOver(jail, options), unwritable: readOnly };
-  } catch (error) {
-    if (toFerryError(error).code !== "no_space") throw error;
-    const reason = "the disk was full when ferryd was started: make room and start it anew";
-    return { own: undefined, unwritable: new FerryError("no_space", reason) };
   }
 }
 

@@ -182,7 +182,7 @@ async function run(options: OptionValues<typeof FERRYD.options>): Promise<void> 
   for (const { kind, ...address } of server.addresses) {
     says.stdout.write(`ferryd: listening ${kind} ${formatAddress(address)}\n`);
   }
-  if (storage.readOnly) {
+  if (storage.unwritable) {
     const { reason } = storage.unwritable;
     says.stderr.write(`ferryd: nothing can be uploaded to ${options.root}: ${reason}\n`);
   }

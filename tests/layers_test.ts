@@ -10,7 +10,6 @@ const LAYERS: readonly (readonly string[])[] = [
     "buffers",
     "echo",
     "errors",
-    "exists",
     "file_lock",
     "foreign_protocol",
     "header_checksum",
