@@ -30,6 +30,12 @@ const LONG_LINE = { bytes: IDLE_BUFFER, pause: 50 };
 const MAX_OUTPUT_BYTES = MAX_LENGTH - 1024;
 
 /**
+ * What a client of raw framing may read with a single call, and takes for the whole answer: so much is held back
+ * until the command has ended, but for no longer than so many milliseconds.
+ */
+const SHORT_ANSWER = { bytes: 1024, hold: 1500 };
+
+/**
  * How long a client whose direction has ended may still wait for an answer, in milliseconds, where it need
  * not end it to find the end of the answer.
  */
@@ -192,6 +198,10 @@ class Answer implements Disposable {
   readonly #digest = new Md5();
   readonly #stdout = new Spool();
   readonly #stderr = new Spool();
+  /** In raw framing: how much of standard output was written, and whether it leaves as it comes. */
+  #written = 0;
+  #streams = false;
+  #holding: ReturnType<typeof setTimeout> | undefined;
 
   constructor(wire: Wire, framing: Framing) {
     this.#wire = wire;
@@ -201,13 +211,25 @@ class Answer implements Disposable {
   /** Takes a piece of output. */
   async write(stream: "stdout" | "stderr", bytes: Uint8Array): Promise<void> {
     if (stream === "stderr") return await this.#stderr.write(bytes);
-    if (this.#framing === "raw") {
-      // Nothing stands in front of it, so that it need not wait.
-      await this.#wire.writeBytes(bytes);
-      return await this.#wire.flush();
-    }
+    if (this.#framing === "raw") return await this.#pass(bytes);
     this.#digest.update(bytes);
     await this.#stdout.write(bytes);
+  }
+
+  /** Sends a piece of standard output in raw framing, or holds it in the connection's output buffer. */
+  async #pass(bytes: Uint8Array): Promise<void> {
+    await this.#wire.writeBytes(bytes);
+    this.#written += bytes.length;
+    if (this.#streams || this.#written > SHORT_ANSWER.bytes) return await this.#stream();
+    // Where it cannot be sent, the next write fails.
+    this.#holding ??= setTimeout(() => this.#stream().catch(() => {}), SHORT_ANSWER.hold);
+  }
+
+  /** Sends what is held, and from now on each piece as it comes. */
+  #stream(): Promise<void> {
+    this.#streams = true;
+    clearTimeout(this.#holding);
+    return this.#wire.flush();
   }
 
   /** Adds a line of the server's own to standard error. */
@@ -228,6 +250,7 @@ class Answer implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    clearTimeout(this.#holding);
     this.#stdout[Symbol.dispose]();
     this.#stderr[Symbol.dispose]();
   }
