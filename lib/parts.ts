@@ -7,6 +7,7 @@
 
 import type { PrefixDigest, SavedPrefix } from "./checksum.ts";
 import type { Directory } from "./directory.ts";
+import { PartWriter } from "./part_writer.ts";
 import { basename } from "./path.ts";
 import {
   goOnWith,
@@ -21,50 +22,12 @@ import { toFerryError } from "./errors.ts";
 import type { PartEntry } from "./header.ts";
 import type { CreateOptions, ResumeOptions } from "./storage.ts";
 
-/** A writer that has moved no byte for so long may be taken over from, in milliseconds. */
-const STALLED_MS = 2000;
-
-/** How often a writer is looked at while another one waits for its part, in milliseconds. */
-const LOOK_MS = 100;
-
-/** How long a writer that was told to end may take for that, in milliseconds. */
-const RELEASE_MS = 5000;
-
 interface Kept {
   record: PartRecord;
   /** When it was last written to. */
   mtime: number;
   /** Who had it last, and may have it still. */
-  writer: Writer | undefined;
-}
-
-/** Who has a part, until it is disposed of. */
-class Writer implements Disposable {
-  /** When it last moved a byte. */
-  touched = Date.now();
-  /** Tells it that another one wants the part. */
-  readonly takeOver: () => void;
-  readonly #released = Promise.withResolvers<void>();
-  #active = true;
-
-  constructor(takeOver: () => void = () => {}) {
-    this.takeOver = takeOver;
-  }
-
-  /** Whether it still has the part. */
-  get active(): boolean {
-    return this.#active;
-  }
-
-  /** Resolves when it has the part no more. */
-  get released(): Promise<void> {
-    return this.#released.promise;
-  }
-
-  [Symbol.dispose](): void {
-    this.#active = false;
-    this.#released.resolve();
-  }
+  writer: PartWriter | undefined;
 }
 
 /** A file in the staging area that one writer has. */
@@ -162,7 +125,7 @@ export class Parts {
   /** The owner's part of a file that was written last, for one writer. */
   async resume(filename: string, options: ResumeOptions): Promise<Claim | undefined> {
     for (const [name, kept] of this.#candidates(filename, options)) {
-      if (kept.writer?.active && !await givesUp(kept.writer)) continue;
+      if (kept.writer?.active && !await kept.writer.givesUp()) continue;
       // Another one may have been quicker meanwhile, or the writer found it worthless.
       if (kept.writer?.active || this.#kept.get(name) !== kept) continue;
       const claim = await this.#goOn(name, kept, options);
@@ -180,7 +143,7 @@ export class Parts {
     this.#options.assertHeld();
     const path = this.#directory.at(name);
     // Until it is known what the part is worth, nobody else can have it.
-    using _opening = kept.writer = new Writer();
+    using _opening = kept.writer = new PartWriter();
     await using taken = new AsyncDisposableStack();
     const staged = StagedFile.claim(path, { create: false, mode: this.#newMode() });
     if (!staged) {
@@ -221,7 +184,7 @@ export class Parts {
   ): Claim {
     const { path } = staged;
     const name = basename(path);
-    const writer = new Writer(onTakenOver);
+    const writer = new PartWriter(onTakenOver);
     if (kept) kept.writer = writer;
     let keeping = false;
     return {
@@ -229,7 +192,7 @@ export class Parts {
       behind,
       touch: () => {
         this.#options.assertHeld();
-        writer.touched = Date.now();
+        writer.touch();
       },
       checkpoint: (prefix) => {
         this.#options.assertHeld();
@@ -312,27 +275,4 @@ export class Parts {
 
 function ownerOf({ owner = "" }: PartRecord): string {
   return owner;
-}
-
-/** Whether a writer ends, by itself or because it has moved no byte for {@linkcode STALLED_MS} and is told to. */
-async function givesUp(writer: Writer): Promise<boolean> {
-  const { touched } = writer;
-  while (writer.active && Date.now() - touched < STALLED_MS) {
-    await releasedWithin(writer, LOOK_MS);
-    if (writer.touched !== touched) break;
-  }
-  if (!writer.active) return true;
-  if (writer.touched !== touched) return false;
-  writer.takeOver();
-  // A disk that does not answer may hold it up for as long as it likes.
-  await releasedWithin(writer, RELEASE_MS);
-  return !writer.active;
-}
-
-/** Waits until a writer ends, but for no longer than `ms` milliseconds. */
-async function releasedWithin({ released }: Writer, ms: number): Promise<void> {
-  const late = Promise.withResolvers<void>();
-  const timer = setTimeout(late.resolve, ms);
-  await Promise.race([released, late.promise]);
-  clearTimeout(timer);
 }
