@@ -70,6 +70,7 @@ export type {
   CommitOptions,
   Committed,
   CreateOptions,
+  DiscardOptions,
   ListOptions,
   MoveOptions,
   PendingWrite,

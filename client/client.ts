@@ -205,6 +205,20 @@ export class Client implements AsyncDisposable {
     yield* this.#lines("list the partial uploads", "part", header, signal);
   }
 
+  /**
+   * Removes what the server keeps of uploads of a file that were cut.
+   *
+   * @throws {FerryError} `not_found` where it keeps nothing of that name for this token; `busy` where the file is
+   * being uploaded; `bad_version` where the server is too old
+   */
+  async discardParts(filename: string, options: RequestOptions = {}): Promise<void> {
+    const action = `remove the partial upload of ${quote(filename)}`;
+    await this.#request(action, options, (connection) => {
+      connection.assertFeature("discard", "the removal of partial uploads");
+      return connection.ask("done", { op: "discard", filename });
+    }, { repeat: false });
+  }
+
   async *#lines<Kind extends "listed" | "part">(
     action: string,
     kind: Kind,

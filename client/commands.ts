@@ -17,7 +17,7 @@ import type { COMMON, LS, MKDIR, MV, PING, RM, STAT } from "./config.ts";
 import { assertDistinct, inside, isInto, lastPart, mayBeSeveral, remoteName } from "./names.ts";
 import type { OmissionHandlers } from "./omitted.ts";
 import { Output } from "./output.ts";
-import { entriesMatching, expandRemoteGlobs } from "./remote_glob.ts";
+import { entriesMatching, expandRemoteGlobs, namesMeant } from "./remote_glob.ts";
 
 /** The options of a command: those that every one has, and its own. */
 export type Table = Pick<typeof COMMON, "json" | "quiet"> & OptionTable;
@@ -127,10 +127,7 @@ export const ls: Run<typeof LS.options> = async (context, options, args) => {
     return;
   }
   const show = (entry: Entry) => output.entry("list", entry, { human });
-  const omissions: OmissionHandlers = {
-    onSkip: (skipped) => output.skipped("list", skipped),
-    onError: (filename, error) => context.failed("list", error, { filename }),
-  };
+  const omissions = tellOnce(context, "list");
   const list = async (name: string) => {
     try {
       for await (const entry of client.list(name, { recursive, ...omissions, signal })) show(entry);
@@ -142,7 +139,7 @@ export const ls: Run<typeof LS.options> = async (context, options, args) => {
   for (const name of args.length === 0 ? [""] : args.map(remoteName)) {
     await context.attempt("list", name, async () => {
       const matching = isGlob(name)
-        ? await entriesMatching(client, name, { op: "list", signal })
+        ? await entriesMatching(client, name, { op: "list", ...omissions, signal })
         : undefined;
       if (!matching) return await list(name);
       // What a pattern has found is known already, but for what is in directories.
@@ -154,6 +151,16 @@ export const ls: Run<typeof LS.options> = async (context, options, args) => {
   }
 };
 
+/** Tells of what is left out, and of each only once though several arguments come upon it. */
+export function tellOnce({ output, failed }: Context, op: string): Required<OmissionHandlers> {
+  const told = new Set<string>();
+  const isNew = (name: string) => !told.has(name) && told.add(name);
+  return {
+    onSkip: (skipped) => void (isNew(skipped.path) && output.skipped(op, skipped)),
+    onError: (filename, error) => void (isNew(filename) && failed(op, error, { filename })),
+  };
+}
+
 /** Does something to each name that the arguments stand for; one that fails does not stop the others. */
 async function forEachName(
   context: Context,
@@ -163,9 +170,10 @@ async function forEachName(
 ): Promise<void> {
   const client = await context.connected();
   const { signal } = context;
+  const omissions = tellOnce(context, op);
   for (const arg of args) {
     await context.attempt(op, arg, async () => {
-      const names = await expandRemoteGlobs(client, [arg], { op, signal });
+      const names = await expandRemoteGlobs(client, [arg], { op, ...omissions, signal });
       for (const name of names) await context.attempt(op, name, () => run(client, name));
     });
   }
@@ -180,19 +188,50 @@ export const stat: Run<typeof STAT.options> = async (context, { checksum: algori
 };
 
 /** `ferry rm` */
-export const rm: Run<typeof RM.options> = async (context, { recursive }, args) => {
+export const rm: Run<typeof RM.options> = async (context, { recursive, partial }, args) => {
   const { output, signal } = context;
+  if (partial) return await rmPartial(context, recursive, args);
   await forEachName(context, args, "remove", async (client, filename) => {
     await client.remove(filename, { recursive, signal });
     output.done("remove", { filename });
   });
 };
 
+/** `ferry rm --partial` */
+async function rmPartial(
+  context: Context,
+  recursive: boolean,
+  args: readonly string[],
+): Promise<void> {
+  const { output, signal } = context;
+  const client = await context.connected();
+  const op = "remove the partial uploads of";
+  let known: ReadonlySet<string> | undefined;
+  const all = async () => {
+    const parts = await Array.fromAsync(client.listParts({ signal }));
+    return known ??= new Set(parts.map(({ filename }) => filename));
+  };
+  for (const name of args.map(remoteName)) {
+    await context.attempt("remove", name, async () => {
+      const several = recursive || isGlob(name);
+      const names = several ? namesMeant(name, await all(), { recursive, op }) : [name];
+      for (const filename of names) {
+        await context.attempt("remove", filename, async () => {
+          await client.discardParts(filename, { signal });
+          output.done("remove", { filename, partial: true });
+        });
+      }
+    });
+  }
+}
+
 /** `ferry mv` */
 export const mv: Run<typeof MV.options> = async (context, { overwrite }, args) => {
   const { output, signal } = context;
   const client = await context.connected();
-  const sources = await expandRemoteGlobs(client, args.slice(0, -1), { op: "move", signal });
+  const omissions = tellOnce(context, "move");
+  const globs = { op: "move", ...omissions, signal };
+  const sources = await expandRemoteGlobs(client, args.slice(0, -1), globs);
   const last = args.at(-1)!;
   const target = remoteName(last);
   const into = isInto(last, /\//) || mayBeSeveral(args.slice(0, -1), sources);

@@ -282,12 +282,20 @@ export const STAT = {
 /** `ferry rm` */
 export const RM = {
   name: "ferry rm",
-  usage: "NAME... [-r]",
+  usage: "NAME... [-r] [--partial]",
   summary: "Delete files on the server",
-  details: "A NAME may be a pattern, as for ferry ls.",
+  details: `A NAME may be a pattern, as for ferry ls.
+
+With --partial no file is deleted, but what is left of uploads that were cut: of the file NAME, of those that
+match a pattern, with -r of all below the directory NAME. Only your own go: those of the same token. An upload
+that is under way stays, and is an error.`,
   arguments: { min: 1, max: Infinity },
   options: {
     recursive: { kind: "flag", short: "r", help: "delete directories and what is in them too" },
+    partial: {
+      kind: "flag",
+      help: "delete what the server keeps of uploads that were cut (ferry ls --partial) instead",
+    },
     ...ASKING,
   },
 } as const satisfies CommandSpec;

@@ -147,9 +147,19 @@ export class Connection {
    * @throws {FerryError} `bad_version`
    */
   assertOffers(algorithm: Algorithm): void {
+    if (algorithm !== "md5") this.assertFeature(algorithm, algorithm);
+  }
+
+  /**
+   * Fails where the server does not have an optional part of the protocol.
+   *
+   * @param what what people call it
+   * @throws {FerryError} `bad_version`
+   */
+  assertFeature(feature: string, what: string): void {
     const { features, agent } = this.hello;
-    if (algorithm === "md5" || features.includes(algorithm)) return;
-    throw new FerryError("bad_version", `the server, ${agent}, does not offer ${algorithm}`);
+    if (features.includes(feature)) return;
+    throw new FerryError("bad_version", `the server, ${agent}, does not offer ${what}`);
   }
 
   /** Whether another request can be sent. */

@@ -5,7 +5,7 @@
  */
 
 import { FerryError, printable, quote } from "../lib/errors.ts";
-import type { Omitted } from "../lib/header.ts";
+import type { Entry, Omitted } from "../lib/header.ts";
 
 /** Something that is left out by a rule, and is nobody's failure. */
 export interface SkippedEntry {
@@ -13,6 +13,8 @@ export interface SkippedEntry {
   path: string;
   /** Why, such as `symbolic link`. */
   reason: string;
+  /** Where only what is in it is left out of a list, as of a link to a directory. */
+  type?: "directory" | undefined;
 }
 
 /** Who is told what is left out; the others go on. */
@@ -36,9 +38,16 @@ const KINDS: Readonly<Record<string, string>> = {
 export function tellOmitted(
   { onSkip, onError }: OmissionHandlers,
   op: string,
-  { filename, omitted }: { filename: string; omitted: Omitted },
+  { filename, type, omitted }: {
+    filename: string;
+    type?: Entry["type"] | undefined;
+    omitted: Omitted;
+  },
 ): void {
   if (omitted instanceof FerryError) {
     onError?.(filename, omitted.during(`${op} ${quote(filename)}`));
-  } else onSkip?.({ path: filename, reason: KINDS[omitted] ?? printable(omitted) });
+    return;
+  }
+  const only = type === "directory" ? { type } : {};
+  onSkip?.({ path: filename, reason: KINDS[omitted] ?? printable(omitted), ...only });
 }

@@ -8,18 +8,19 @@ import { FerryError, quote } from "../lib/errors.ts";
 import type { Entry } from "../lib/header.ts";
 import { globToRegExp, isGlob } from "../lib/path.ts";
 import { remoteName } from "./names.ts";
+import type { OmissionHandlers } from "./omitted.ts";
 
 /** Who knows what is on the server. */
 export interface Lister {
-  /** The entries of a directory; see `Client.list`. */
+  /** The entries of a directory, and what is left out of them; see `Client.list`. */
   list(
     directory: string,
-    options: { recursive: boolean; signal?: AbortSignal | undefined },
+    options: OmissionHandlers & { recursive: boolean; signal?: AbortSignal | undefined },
   ): AsyncIterable<Entry>;
 }
 
 /** Options of {@linkcode expandRemoteGlobs}. */
-export interface GlobOptions {
+export interface GlobOptions extends OmissionHandlers {
   /** What is to be done with what matches, for the message where nothing does. */
   op: string;
   /** Gives up. */
@@ -30,8 +31,11 @@ export interface GlobOptions {
  * The names that the arguments of a command stand for. One that has `*`, `?`, `[…]` or `{…}` in it and is not
  * itself the name of anything is matched with the names on the server, part by part: `*` leaves out what begins
  * with a dot, and `**` as a whole part stands for any number of directories, of which only the files are meant.
+ * What matches and is left out of lists is told, and each directory that something in it might match and that
+ * cannot be read or is not descended into.
  *
- * @throws {FerryError} `not_found` where a pattern matches nothing, and what the server says to listing
+ * @throws {FerryError} `not_found` where a pattern matches nothing and nothing was told, and what the server says
+ * to listing
  */
 export async function expandRemoteGlobs(
   lister: Lister,
@@ -54,46 +58,119 @@ export async function expandRemoteGlobs(
  */
 export async function entriesMatching(
   lister: Lister,
-  glob: string,
-  { op, signal }: GlobOptions,
+  arg: string,
+  { op, onSkip, onError, signal }: GlobOptions,
 ): Promise<Entry[] | undefined> {
-  const parts = glob.split("/");
-  const fixed = parts.findIndex((part) => isGlob(part));
-  const patterns = parts.slice(fixed);
-  const deep = patterns.includes("**");
+  const glob = new RemoteGlob(arg);
   const matching: Entry[] = [];
-  const listing = lister.list(parts.slice(0, fixed).join("/"), {
-    recursive: deep || patterns.length > 1,
+  /** Tells what is left out: not before it is known that a pattern is meant, and not the name of a file. */
+  const telling: (() => void)[] = [];
+  const listing = lister.list(glob.directory, {
+    recursive: glob.recursive,
+    onSkip(skipped) {
+      const { path, type } = skipped;
+      const concerned = type === "directory" ? glob.leadsOn(path) : glob.matches(path);
+      if (concerned) telling.push(() => onSkip?.(skipped));
+    },
+    onError(filename, error) {
+      if (!glob.matches(filename) && !glob.leadsOn(filename)) return;
+      telling.push(() => onError?.(filename, error));
+    },
     signal,
   });
   try {
     for await (const entry of listing) {
       const { filename, type } = entry;
-      if (filename === glob) return [entry];
-      if (deep && type === "directory") continue;
-      if (matches(filename.split("/").slice(fixed), patterns)) matching.push(entry);
+      if (filename === arg) return [entry];
+      if (glob.deep && type === "directory") continue;
+      if (glob.matches(filename)) matching.push(entry);
     }
   } catch (error) {
     if (error instanceof FerryError && error.code === "denied") return undefined;
     throw error;
   }
-  if (matching.length === 0) {
-    throw new FerryError("not_found", "nothing on the server matches it", {
-      action: `${op} ${quote(glob)}`,
-    });
-  }
+  for (const tell of telling) tell();
+  if (matching.length === 0 && telling.length === 0) throw nothingMatches(arg, op);
   return matching;
 }
 
-/** Whether the parts of a name are what the parts of a pattern stand for, one for one but for `**`. */
-function matches(parts: readonly string[], patterns: readonly string[]): boolean {
+/**
+ * Those of some names that an argument stands for: the name itself, what matches a pattern, and with `recursive`
+ * what is below that.
+ *
+ * @throws {FerryError} `not_found` where there are none
+ */
+export function namesMeant(
+  arg: string,
+  names: Iterable<string>,
+  { recursive, op }: { recursive: boolean; op: string },
+): string[] {
+  const glob = isGlob(arg) ? new RemoteGlob(arg) : undefined;
+  const isMeant = (name: string) => name === arg || glob?.matches(name);
+  const found = [...names].filter((name) => {
+    if (!recursive) return isMeant(name);
+    return arg === "" || name.split("/").some((_, at, parts) => {
+      return isMeant(parts.slice(0, at + 1).join("/"));
+    });
+  });
+  if (found.length === 0) throw nothingMatches(arg, op);
+  return found;
+}
+
+function nothingMatches(arg: string, op: string): FerryError {
+  return new FerryError("not_found", "nothing on the server matches it", {
+    action: `${op} ${quote(arg)}`,
+  });
+}
+
+/** A pattern for names. */
+class RemoteGlob {
+  /** The directory below which everything is that it can match. */
+  readonly directory: string;
+  /** Whether it can match something in the directories of that one. */
+  readonly recursive: boolean;
+  /** Whether it has a `**`, so that only files are meant. */
+  readonly deep: boolean;
+  readonly #fixed: number;
+  readonly #patterns: readonly string[];
+
+  constructor(glob: string) {
+    const parts = glob.split("/");
+    this.#fixed = parts.findIndex((part) => isGlob(part));
+    this.#patterns = parts.slice(this.#fixed);
+    this.directory = parts.slice(0, this.#fixed).join("/");
+    this.deep = this.#patterns.includes("**");
+    this.recursive = this.deep || this.#patterns.length > 1;
+  }
+
+  /** Whether a name is what it stands for; one of something below its directory. */
+  matches(name: string): boolean {
+    return matches(name.split("/").slice(this.#fixed), this.#patterns, (left) => left.length === 0);
+  }
+
+  /** Whether something in a directory of that name may be what it stands for. */
+  leadsOn(name: string): boolean {
+    return matches(name.split("/").slice(this.#fixed), this.#patterns, (left) => left.length > 0);
+  }
+}
+
+/**
+ * Whether the parts of a name are what parts of a pattern stand for, one for one but for `**`, so that those that are
+ * left of the pattern will do.
+ */
+function matches(
+  parts: readonly string[],
+  patterns: readonly string[],
+  willDo: (left: readonly string[]) => boolean,
+): boolean {
   const [pattern, ...further] = patterns;
-  if (pattern === undefined) return parts.length === 0;
   const [part, ...rest] = parts;
+  if (part === undefined && willDo(patterns)) return true;
+  if (pattern === undefined) return false;
   if (pattern === "**") {
-    if (matches(parts, further)) return true;
-    return part !== undefined && !part.startsWith(".") && matches(rest, patterns);
+    if (matches(parts, further, willDo)) return true;
+    return part !== undefined && !part.startsWith(".") && matches(rest, patterns, willDo);
   }
   if (part === undefined || part.startsWith(".") && !pattern.startsWith(".")) return false;
-  return globToRegExp(pattern).test(part) && matches(rest, further);
+  return globToRegExp(pattern).test(part) && matches(rest, further, willDo);
 }

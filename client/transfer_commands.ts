@@ -8,7 +8,7 @@ import type { OptionValues } from "../lib/command_line.ts";
 import { FerryError, quote } from "../lib/errors.ts";
 import { isGlob, join } from "../lib/path.ts";
 import type { Client } from "./client.ts";
-import { type Context, type Run, secondsSince } from "./commands.ts";
+import { type Context, type Run, secondsSince, tellOnce } from "./commands.ts";
 import type { CAT, GET, PUT } from "./config.ts";
 import { isStandardOutput, isStream } from "./destination.ts";
 import type { Filter } from "./filter.ts";
@@ -95,7 +95,11 @@ export const get: Run<typeof GET.options> = async (context, options, args) => {
   const { out, overwrite, preserve, durability, jobs, checksum: algorithm } = options;
   const { output, signal } = context;
   const expanded = args.some(isGlob)
-    ? await expandRemoteGlobs(await context.connected(), args, { op: "get", signal })
+    ? await expandRemoteGlobs(await context.connected(), args, {
+      op: "get",
+      ...tellOnce(context, "get"),
+      signal,
+    })
     : args.map(remoteName);
   const names = [...new Set(expanded)];
   const toStandardOutput = out === "-" || out !== undefined && isStandardOutput(out);

@@ -165,6 +165,14 @@ export interface RemoveRequest {
   recursive: boolean;
 }
 
+/** `discard`: throw away what is kept of uploads that were cut. */
+export interface DiscardRequest {
+  /** The operation. */
+  op: "discard";
+  /** The name that the file was to have. */
+  filename: string;
+}
+
 /** `move`: give another name. */
 export interface MoveRequest {
   /** The operation. */
@@ -210,6 +218,7 @@ export type Request =
   | StatRequest
   | MkdirRequest
   | RemoveRequest
+  | DiscardRequest
   | MoveRequest
   | CompareRequest
   | ExecRequest;
@@ -630,6 +639,7 @@ const REQUESTS: { readonly [Op in Request["op"]]: v.GenericSchema<unknown, unkno
     filename: string,
     recursive: v.optional(boolean, false),
   }),
+  discard: v.object({ op: v.literal("discard"), filename: string }),
   move: v.object({
     op: v.literal("move"),
     filename: string,

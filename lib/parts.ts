@@ -18,7 +18,7 @@ import {
   writeRecord,
 } from "./partial.ts";
 import { type CreatedFile, isTaken, StagedFile } from "./staging.ts";
-import { toFerryError } from "./errors.ts";
+import { FerryError, toFerryError } from "./errors.ts";
 import type { PartEntry } from "./header.ts";
 import type { CreateOptions, ResumeOptions } from "./storage.ts";
 
@@ -263,12 +263,36 @@ export class Parts {
   expire(ttl: number): void {
     for (const [name, kept] of this.#kept) {
       if (kept.writer?.active || kept.mtime > Date.now() - ttl) continue;
-      this.#drop(name, kept);
       try {
-        Deno.removeSync(this.#directory.at(name));
+        this.#remove(name, kept);
       } catch {
-        // Somebody else has removed it.
+        // Nobody goes on with it, and the next process clears it away.
       }
+    }
+  }
+
+  /** See `Storage.discardParts`. */
+  discard(filename: string, owner: string): void {
+    this.#options.assertHeld();
+    const own = [...this.#kept]
+      .filter(([, { record }]) => record.filename === filename && ownerOf(record) === owner);
+    if (own.length === 0) {
+      throw new FerryError("not_found", "no partial upload of that name is kept");
+    }
+    const idle = own.filter(([, { writer }]) => !writer?.active);
+    for (const [name, kept] of idle) this.#remove(name, kept);
+    if (idle.length < own.length) {
+      throw new FerryError("busy", "it is being uploaded at the moment: end that first");
+    }
+  }
+
+  /** Removes a part that nobody has. */
+  #remove(name: string, kept: Kept): void {
+    this.#drop(name, kept);
+    try {
+      Deno.removeSync(this.#directory.at(name));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw toFerryError(error);
     }
   }
 }

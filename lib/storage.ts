@@ -105,6 +105,12 @@ export interface ChangeOptions {
   assertMay?: (() => void) | undefined;
 }
 
+/** Options of {@linkcode Storage.discardParts}. */
+export interface DiscardOptions extends ChangeOptions {
+  /** Whose parts; as in {@linkcode CreateOptions}. */
+  owner?: string | undefined;
+}
+
 /** What a commit came to. */
 export interface Committed {
   /** The checksum of the file under the name. */
@@ -281,6 +287,14 @@ export interface Storage extends AsyncDisposable {
 
   /** The parts that are kept for an owner. Default: "". */
   parts(owner?: string): PartEntry[];
+
+  /**
+   * Removes the owner's parts of files of that name. One that is being written stays, and all the others go.
+   *
+   * @throws {FerryError} `not_found` where there is none; `busy` where one is being written, or was offered to who
+   * may go on with it
+   */
+  discardParts(name: FileName, options?: DiscardOptions): Promise<void>;
 
   /** Removes the parts that nobody has written to for `ttl` milliseconds. */
   expireParts(ttl: number): Promise<void>;

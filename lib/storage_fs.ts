@@ -44,6 +44,7 @@ import type {
   CommitOptions,
   Committed,
   CreateOptions,
+  DiscardOptions,
   ListOptions,
   MoveOptions,
   PendingWrite,
@@ -410,6 +411,17 @@ export class FsStorage implements Storage {
   parts(owner = ""): PartEntry[] {
     this.#jail.assertStanding();
     return this.#parts?.list(owner) ?? [];
+  }
+
+  /** See {@linkcode Storage.discardParts}. */
+  async discardParts(
+    name: FileName,
+    { owner = "", assertMay }: DiscardOptions = {},
+  ): Promise<void> {
+    const parts = await this.#writable();
+    this.#jail.assertStanding();
+    assertMay?.();
+    parts.discard(name, owner);
   }
 
   /** See {@linkcode Storage.expireParts}. */

@@ -75,6 +75,8 @@ const DEMANDS: { readonly [Op in Request["op"]]: (question: Question) => Demand[
     return [demand("read", reach), demand("write", reach)];
   },
   mkdir: () => [demand("write", "directory")],
+  // Whoever may send a file may take back what has come of it; that belongs to nobody else.
+  discard: () => [demand("write", "inside")],
   move: () => [demand("delete", "inside"), demand("write", "inside", "to")],
   remove: () => [demand("delete", "inside")],
   // Commands have no place in the tree of names; which of them may be run is said for the whole server.

@@ -63,7 +63,16 @@ import { type ReplyHeader, ReplyQueue } from "./reply_queue.ts";
 import { Uploads } from "./uploads.ts";
 
 /** The optional parts of the protocol that this server has. */
-const FEATURES = ["streamed", "pipelining", "offer", "resume", "compare", "sha256", "xxh128"];
+const FEATURES = [
+  "streamed",
+  "pipelining",
+  "offer",
+  "resume",
+  "compare",
+  "sha256",
+  "xxh128",
+  "discard",
+];
 
 /** What ends a connection with a reply: where the next message starts is not known behind it. */
 const UNREADABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -376,6 +385,13 @@ export class Session {
         await this.#reply({ filename });
         break;
       }
+      case "discard": {
+        const { owner } = permit;
+        const assertMay = () => permit.assert();
+        await storage.discardParts(parseFileName(request.filename), { owner, assertMay });
+        await this.#reply({ filename: request.filename });
+        break;
+      }
       case "move": {
         const { filename, to, overwrite } = request;
         const replace = overwrite === "always";
@@ -587,6 +603,8 @@ function describe(request: Request): string {
       return "compare the files";
     case "move":
       return `move ${quote(request.filename)} to ${quote(request.to)}`;
+    case "discard":
+      return `remove the partial upload of ${quote(request.filename)}`;
     case "mkdir":
       return `make the directory ${quote(request.filename)}`;
     case "exec":

@@ -4,8 +4,9 @@
  * @module
  */
 
+import { format } from "@std/fmt/bytes";
 import type { Algorithm } from "../lib/checksum.ts";
-import { FerryError, toFerryError } from "../lib/errors.ts";
+import { type ErrorCode, FerryError, toFerryError } from "../lib/errors.ts";
 import { type FileName, parseFileName } from "../lib/file_name.ts";
 import { checksumKeys, type Entry, type PutRequest } from "../lib/header.ts";
 import { decideOverwrite } from "../lib/overwrite.ts";
@@ -32,6 +33,9 @@ export interface Received {
   committed: Promise<ReplyHeader>;
 }
 
+/** The errors that say that there is no room for a file. */
+const NO_ROOM: readonly ErrorCode[] = ["quota", "no_space"];
+
 interface Offered {
   name: FileName;
   owner: string;
@@ -57,7 +61,11 @@ export class Uploads implements AsyncDisposable {
    *
    * @throws {FerryError} `exists`, `bad_name`, `not_a_file`, …; `auth_required` where it is allowed no more
    */
-  async consider(request: PutRequest, permit: Permit): Promise<ReplyHeader> {
+  consider(request: PutRequest, permit: Permit): Promise<ReplyHeader> {
+    return this.#explained(permit, this.#consider(request, permit));
+  }
+
+  async #consider(request: PutRequest, permit: Permit): Promise<ReplyHeader> {
     const { onTakenOver } = this.#options;
     const storage = permit.confine(this.#options.storage);
     const { filename, overwrite, mtime, algorithm, checksum, restart } = request;
@@ -113,6 +121,14 @@ export class Uploads implements AsyncDisposable {
    * where it is allowed no more, with which `committed` fails too
    */
   async receive(request: PutRequest, body: IncomingBody, permit: Permit): Promise<Received> {
+    const { committed } = await this.#explained(permit, this.#receive(request, body, permit));
+    const explained = this.#explained(permit, committed);
+    // It fails for whoever waits for it, and nobody does where the permit has just ended.
+    explained.catch(() => {});
+    return { committed: explained };
+  }
+
+  async #receive(request: PutRequest, body: IncomingBody, permit: Permit): Promise<Received> {
     const { settle } = this.#options;
     const storage = permit.confine(this.#options.storage);
     const { filename, mtime, mode, overwrite, algorithm } = request;
@@ -170,10 +186,27 @@ export class Uploads implements AsyncDisposable {
       const replace = overwrite !== "never";
       return stored(request, await pending.commit({ checksum, replace, mtime, mode, assertMay }));
     };
-    const committed = commit();
-    // It fails for whoever waits for it, and nobody does where the permit has just ended.
-    committed.catch(() => {});
-    return { committed };
+    return { committed: commit() };
+  }
+
+  /** Waits for an upload; where there is no room for it, the error says how much the client itself could make. */
+  async #explained<T>({ owner }: Permit, uploading: Promise<T>): Promise<T> {
+    try {
+      return await uploading;
+    } catch (error) {
+      const failure = toFerryError(error);
+      if (!NO_ROOM.includes(failure.code)) throw failure;
+      const kept = this.#options.storage.parts(owner).filter(({ active }) => !active);
+      const bytes = kept.reduce((sum, { received }) => sum + received, 0);
+      if (bytes === 0) throw failure;
+      const size = format(bytes, { binary: true, maximumFractionDigits: 1 });
+      throw new FerryError(
+        failure.code,
+        `${failure.reason}; your uploads that were cut take ${size} of it: ` +
+          "ferry ls --partial lists them, ferry rm --partial NAME removes them",
+        { cause: failure },
+      );
+    }
   }
 
   async #begin(

@@ -29,6 +29,7 @@ const NEEDED: Record<Request["op"], readonly Scope[]> = {
   put: ["write"],
   compare: ["read", "write"],
   mkdir: ["write"],
+  discard: ["write"],
   move: ["write", "delete"],
   remove: ["delete"],
   exec: ["exec"],

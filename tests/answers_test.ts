@@ -110,6 +110,14 @@ for (const { what, ask, reply: [header, ...rest] } of REQUESTS) {
   });
 }
 
+Deno.test("a server that knows nothing of it is not asked to remove partial uploads", async () => {
+  assertEquals(
+    await outcome([{ status: "ok", filename: "a" }], (client) => client.discardParts("a")),
+    'bad_version: Cannot remove the partial upload of "a": the server, old/1, does not offer the removal ' +
+      "of partial uploads",
+  );
+});
+
 Deno.test("the reply to an offer has to be about its name", async () => {
   const large = new Uint8Array(2_000_000);
   const checksum = createHash("md5").update(large).digest("hex");

@@ -267,6 +267,7 @@ Deno.test("nobody but its owner learns of a part or takes it over", async () => 
     if (shown !== undefined) await show(peer, shown);
     assertEquals(await offered(peer, "inbox/part"), 0);
     assertEquals(await offered(peer, "inbox/kept"), 0);
+    assertEquals(await peer.ask({ op: "discard", filename: "inbox/kept" }), "not_found");
   }
   using again = await f.peer();
   await show(again, own.token);
@@ -276,6 +277,22 @@ Deno.test("nobody but its owner learns of a part or takes it over", async () => 
   await client.put(new Uint8Array(LARGE), { as: "inbox/part" });
   await writer.send(new Uint8Array(LARGE - PART), { end: true, md5: ZEROS, size: LARGE });
   assertEquals(await writer.code(), "ok");
+});
+
+Deno.test("a part is removed by who may send the file, and by no other token", async () => {
+  const [own, narrow] = [await token("write:inbox/"), await token("read,delete")];
+  await using f = await TokenServer.start([own.record, narrow.record]);
+  await leavePart(f, "inbox/part", own.token);
+  using stranger = await f.peer();
+  const discard = { op: "discard", filename: "inbox/part" };
+  assertEquals(await stranger.ask(discard), "auth_required");
+  await show(stranger, narrow.token);
+  assertEquals(await stranger.ask(discard), "denied");
+  using peer = await f.peer();
+  await show(peer, own.token);
+  assertEquals(await peer.ask({ ...discard, filename: "other/part" }), "denied");
+  assertEquals(await peer.ask(discard), "ok");
+  assertEquals(await offered(peer, "inbox/part"), 0);
 });
 
 Deno.test("another secret under the same id, or a token that is shown no more, owns no part of it", async () => {

@@ -160,6 +160,47 @@ test("ferry get DIR and ls name what a server's tree holds and does not travel",
   }
 });
 
+test("a pattern of names on the server names what it cannot look into", BITS, async () => {
+  await using dir = new TempDir();
+  fill(dir, "root/d");
+  using _unlock = unlock(dir, "root/d");
+  Deno.mkdirSync(dir.join("root/e/sub"), { recursive: true });
+  dir.write("root/e/sub/file", "x");
+  await using server = await Ferryd.start(dir.join("root"), [], { launch: by(BOUND!) });
+  const run = (...args: string[]) => ferry(args, { cwd: dir.path, server: server.address });
+  const locked = { "d/locked": "denied" };
+  // What has such a name may be a directory, and one of these is.
+  const all = { ...locked, "d/caf\ufffd": "bad_name", "d/d\ufffd": "bad_name" };
+  const link = { "d/tosub": "symbolic link" };
+  const none = {};
+  const table: [args: string[], code: number, failed: object, skipped: object][] = [
+    // Once, though two patterns come upon it.
+    [["get", "d/*/f*", "d/*/file", "--out", "got"], 5, all, link],
+    [["get", "d/s*/file", "--out", "got"], 0, none, none],
+    [["get", "d/l*/*"], 3, locked, none],
+    [["ls", "d/*/nope"], 5, all, link],
+    [["stat", "**/file"], 5, all, link],
+    [["ls", "d/c*"], 5, { "d/caf\ufffd": "bad_name" }, none],
+    [["ls", "d/[op]*"], 0, none, { "d/out": "symbolic link", "d/pipe": "named pipe" }],
+    [["mv", "d/*/nope", "e/"], 5, all, link],
+    [["rm", "e/*/file", "d/*/nope"], 5, all, link],
+  ];
+  for (const [args, code, failed, skipped] of table) {
+    const outcome = await run(...args, "--json");
+    const seen = told(outcome);
+    assertEquals([seen.failed, seen.skipped], [failed, skipped], args.join(" "));
+    assertEquals(outcome.code, code, args.join(" "));
+    assertEquals(seen.named, Object.keys(failed).length + Object.keys(skipped).length);
+  }
+  assertEquals([...Deno.readDirSync(dir.join("got"))].map(({ name }) => name), ["file"]);
+  assertEquals([...Deno.readDirSync(dir.join("root/e/sub"))], []);
+  const { code, stderr } = await run("get", "d/l*/*");
+  assertEquals([code, stderr], [
+    3,
+    'ferry: Cannot list "d/locked": permission denied by the operating system (on the server)\n',
+  ]);
+});
+
 test("ferry put DIR names what a local tree holds and does not travel", BITS, async () => {
   await using dir = new TempDir();
   fill(dir, "cwd/d");

@@ -57,6 +57,7 @@ const REPLIES: { readonly [Op in Request["op"]]: keyof Replies } = {
   stat: "entry",
   mkdir: "done",
   remove: "done",
+  discard: "done",
   move: "done",
   compare: "done",
   exec: "exec",

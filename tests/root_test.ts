@@ -59,6 +59,7 @@ const OPERATIONS: Readonly<Record<string, (storage: FsStorage) => unknown>> = {
   "create anew": (s) => s.create(name("d/new"), { size: 1, replace: true }),
   resume: (s) => s.resume(name("part"), { size: 9_000_000, algorithm: "md5" }),
   parts: (s) => s.parts(),
+  discardParts: (s) => s.discardParts(name("f")),
   expireParts: (s) => s.expireParts(0),
   remove: (s) => s.remove(name("d"), { recursive: true }),
   move: (s) => s.move(name("file"), name("d/moved"), { replace: true }),

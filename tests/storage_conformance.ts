@@ -988,6 +988,41 @@ function testChanging(test: Test): void {
     assertEquals(taken, false);
   });
 
+  test("discardParts() removes an owner's parts of a name, but what is being written", async (tested) => {
+    const { storage } = tested;
+    const bytes = noise(300_000, 7);
+    const kept = () =>
+      ["", "a:1"].flatMap((owner) => storage.parts(owner).map(({ filename }) => owner + filename));
+    await keepPart(storage, "f", bytes, 64_000);
+    await keepPart(storage, "f", bytes.subarray(1), 64_000);
+    await keepPart(storage, "g", bytes, 64_000);
+    await keepPart(storage, "f", bytes, 64_000, "a:1");
+    const refused = new FerryError("auth_required", "not any more");
+    const assertMay = () => {
+      throw refused;
+    };
+    await assertCode("auth_required", () => storage.discardParts(name("f"), { assertMay }));
+    assertEquals(kept(), ["f", "f", "g", "a:1f"]);
+    {
+      const options = { size: bytes.length, algorithm: "md5" } as const;
+      await using pending = (await storage.resume(name("f"), options))!;
+      await assertCode("busy", () => storage.discardParts(name("f")));
+      assertEquals(storage.parts().map(({ filename, active }) => [filename, active]), [
+        ["f", true],
+        ["g", false],
+      ]);
+      await pending.write(bytes.subarray(64_000));
+      await pending.commit({ checksum: md5(bytes), replace: false });
+    }
+    await assertCode("not_found", () => storage.discardParts(name("f")));
+    await storage.discardParts(name("f"), { owner: "a:1" });
+    await tested.reopen();
+    assertEquals(tested.storage.parts().map(({ filename }) => filename), ["g"]);
+    await tested.storage.discardParts(name("g"));
+    assertEquals(tested.storage.parts(), []);
+    assertEquals((await tested.storage.stat(name("f"))).size, bytes.length);
+  });
+
   test("expireParts() removes what is old and nobody's", async ({ storage }) => {
     await keepPart(storage, "f", noise(300_000, 4), 64_000);
     await storage.expireParts(60_000);

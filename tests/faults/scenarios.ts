@@ -135,6 +135,17 @@ export const SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: "the part of a file that is not gone on with",
+    files: {},
+    large: true,
+    async run(scene) {
+      await cut(scene, "large");
+      await using client = await scene.connect();
+      await client.discardParts("large");
+      assertEquals(await Array.fromAsync(client.listParts()), []);
+    },
+  },
+  {
     name: "directories, lists, moves and removals",
     files: { "tree/a": SMALL, "tree/deep/b": SMALL, "tree/c": SMALL },
     async run({ connect }) {

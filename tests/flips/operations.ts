@@ -265,6 +265,15 @@ export async function fileOperations(stack: AsyncDisposableStack): Promise<reado
   ];
 }
 
+/** A server that tells which parts it was to remove. */
+function discarding(): Served {
+  const discarded: string[] = [];
+  const storage: Pick<Storage, "discardParts"> = {
+    discardParts: (name) => Promise.resolve(void discarded.push(name)),
+  };
+  return { storage: storage as Storage, state: () => discarded.join("\n") };
+}
+
 /** Those about names, and about many files. */
 export function directoryOperations(): readonly Operation[] {
   return [
@@ -321,6 +330,7 @@ export function directoryOperations(): readonly Operation[] {
       },
     },
     { name: "mkdir", run: (client) => client.mkdir("d/e") },
+    { name: "discard", served: discarding, run: (client) => client.discardParts("d/e") },
   ];
 }
 

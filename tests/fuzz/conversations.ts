@@ -162,6 +162,7 @@ const files: readonly Conversation[] = [
       },
       LARGE,
       { op: "list", parts: true },
+      { op: "discard", filename: "fuzz/r" },
     ],
   },
   {
