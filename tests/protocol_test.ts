@@ -407,7 +407,7 @@ Deno.test("PROTOCOL.md names the timeouts that the programs have", () => {
       `kills a command after ${FERRYD.options["exec-timeout"].default} unless`,
     ),
   );
-  const source = Deno.readTextFileSync(`${PROJECT}lib/parts.ts`);
+  const source = Deno.readTextFileSync(`${PROJECT}lib/part_writer.ts`);
   const [, stalled] = /const STALLED_MS = (\d+);/.exec(source)!;
   assert(section("### 11.1 Going on with an upload").includes(`${Number(stalled) / 1000} seconds`));
 });
