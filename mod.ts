@@ -80,6 +80,7 @@ export type {
   StoredFile,
 } from "./lib/storage.ts";
 export type { OnRoot } from "./lib/root.ts";
+export { MemoryStorage, type MemoryStorageOptions } from "./lib/storage_memory.ts";
 export { FsStorage, type FsStorageOptions } from "./lib/storage_fs.ts";
 export { VERSION } from "./lib/version.ts";
 export type { ListenerKind, Listening } from "./server/accept.ts";

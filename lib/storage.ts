@@ -286,7 +286,7 @@ export interface Storage extends AsyncDisposable {
   resume(name: FileName, options: ResumeOptions): Promise<PendingWrite | undefined>;
 
   /** The parts that are kept for an owner. Default: "". */
-  parts(owner?: string): PartEntry[];
+  parts(owner?: string): Promise<PartEntry[]>;
 
   /**
    * Removes the owner's parts of files of that name. One that is being written stays, and all the others go.

@@ -408,9 +408,11 @@ export class FsStorage implements Storage {
   }
 
   /** See {@linkcode Storage.parts}. */
-  parts(owner = ""): PartEntry[] {
-    this.#jail.assertStanding();
-    return this.#parts?.list(owner) ?? [];
+  parts(owner = ""): Promise<PartEntry[]> {
+    return attempt(() => {
+      this.#jail.assertStanding();
+      return this.#parts?.list(owner) ?? [];
+    });
   }
 
   /** See {@linkcode Storage.discardParts}. */

@@ -485,7 +485,9 @@ export class Session {
     const { type } = await storage.stat(name);
     if (type !== "directory") throw new FerryError("not_a_file", "it is not a directory");
     const { permit } = task;
-    const entries = parts ? this.#visibleParts(permit) : storage.list(name, { recursive, omitted });
+    const entries = parts
+      ? await this.#visibleParts(permit)
+      : storage.list(name, { recursive, omitted });
     const pieces = encodeLines(entries, encodeLine);
     return await this.#streamLines(task, { keys: { filename }, pieces });
   }
@@ -519,8 +521,8 @@ export class Session {
   }
 
   /** The client's parts of files that it may look at. */
-  #visibleParts(permit: Permit): PartEntry[] {
-    return this.#options.storage.parts(permit.owner).filter(({ filename }) => {
+  async #visibleParts(permit: Permit): Promise<PartEntry[]> {
+    return (await this.#options.storage.parts(permit.owner)).filter(({ filename }) => {
       try {
         permit.assert({ op: "stat", filename });
         return true;

@@ -18,17 +18,17 @@ const bytes = new Uint8Array(300_000).fill(7);
 const LARGE = { size: bytes.length, algorithm: "md5" } as const;
 
 /** What all files and parts in a root are, counted by looking. */
-function bytesIn(storage: FsStorage, root: string): number {
+async function bytesIn(storage: FsStorage, root: string): Promise<number> {
   const files = [...Deno.readDirSync(root)].filter(({ isFile }) => isFile);
-  const parts = storage.parts("").map(({ received }) => received);
+  const parts = (await storage.parts("")).map(({ received }) => received);
   return [...files.map(({ name }) => Deno.statSync(`${root}/${name}`).size), ...parts]
     .reduce((sum, size) => sum + size, 0);
 }
 
 /** Asserts that nobody holds anything of a storage: no part, no byte of the quota, no name. */
 async function assertNothingHeld(storage: FsStorage, root: string): Promise<void> {
-  assertEquals(storage.parts("").filter(({ active }) => active), []);
-  const left = QUOTA - bytesIn(storage, root);
+  assertEquals((await storage.parts("")).filter(({ active }) => active), []);
+  const left = QUOTA - await bytesIn(storage, root);
   await storage.assertFits(name("more"), left);
   await assertCode("quota", () => storage.assertFits(name("more"), left + 1));
 }

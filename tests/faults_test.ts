@@ -102,17 +102,17 @@ class Fixture implements AsyncDisposable {
 
   /** Nothing was left behind: no memory, no file that is being written, no half of one. */
   async assertClean({ files }: Scenario): Promise<void> {
-    const left = () => ({
+    const left = async () => ({
       memory: ALL_BUFFERS - BUFFERS.left,
       staged: unrecorded(`${this.#dir.path}/.ferry/staging`),
-      active: this.#storage.parts("").filter(({ active }) => active),
+      active: (await this.#storage.parts("")).filter(({ active }) => active),
     });
     const deadline = Date.now() + STUCK_MS;
     const nothing = { memory: 0, staged: [], active: [] };
-    while (JSON.stringify(left()) !== JSON.stringify(nothing) && Date.now() < deadline) {
+    while (JSON.stringify(await left()) !== JSON.stringify(nothing) && Date.now() < deadline) {
       await delay(1);
     }
-    assertEquals(left(), nothing);
+    assertEquals(await left(), nothing);
     for (const [name, bytes] of Object.entries(files)) {
       const path = `${this.#dir.path}/${name}`;
       if (existsSync(path)) assertEquals(Deno.readFileSync(path).length, bytes.length, name);

@@ -47,7 +47,7 @@ for (const [whose, arrange] of Object.entries(LEFT)) {
     await using dir = await left(arrange);
     {
       await using storage = FsStorage.open(dir.path);
-      assertEquals(storage.parts("").map(({ received }) => received), [128_000]);
+      assertEquals((await storage.parts("")).map(({ received }) => received), [128_000]);
       await using pending = await storage.resume(name("large"), LARGE);
       assertEquals(pending?.behind?.size, 128_000);
       await pending!.write(bytes.subarray(128_000));
@@ -139,7 +139,7 @@ for (const [first, second] of [["below", "above"], ["above", "below"]] as const)
       using _clock = new Clock();
       await using storage = FsStorage.open(roots[second], { onWaiting });
       assertEquals(waits.length, 2);
-      const [part] = storage.parts("");
+      const [part] = await storage.parts("");
       assertEquals(part?.filename, "g");
       const options = { size: content.length, algorithm: "md5" } as const;
       await using pending = await storage.resume(name("g"), options);

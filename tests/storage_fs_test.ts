@@ -488,7 +488,7 @@ Deno.test("FsStorage.resume() leaves a part alone that another process has, and 
     using held = Deno.openSync(f.path(`.ferry/staging/${part}`), { write: true });
     assert(tryLock(held));
     assertEquals(await f.storage.resume(name("large"), options), undefined);
-    assertEquals(f.storage.parts().map(({ received }) => received), [128_000]);
+    assertEquals((await f.storage.parts()).map(({ received }) => received), [128_000]);
   }
   await using pending = await f.storage.resume(name("large"), options);
   assertEquals(pending?.behind?.size, 128_000);

@@ -77,7 +77,7 @@ class Fixture implements AsyncDisposable {
 
   /** Holds that the account is right, now and when it is made anew. */
   async assertRight(message?: string): Promise<void> {
-    const parts = this.storage.parts().reduce((sum, { received }) => sum + received, 0);
+    const parts = (await this.storage.parts()).reduce((sum, { received }) => sum + received, 0);
     const expected = stored(this.root) + parts;
     assertEquals(await used(this.storage), expected, message);
     await this.reopen();
