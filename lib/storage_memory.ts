@@ -25,6 +25,7 @@ import type {
   CommitOptions,
   Committed,
   CreateOptions,
+  DiscardOptions,
   ListOptions,
   MoveOptions,
   PendingWrite,
@@ -274,13 +275,34 @@ export class MemoryStorage implements Storage {
     }));
   }
 
+  /** See {@linkcode Storage.discardParts}. */
+  async discardParts(
+    name: FileName,
+    { owner = "", assertMay }: DiscardOptions = {},
+  ): Promise<void> {
+    assertMay?.();
+    const own = this.#partsOf(owner).filter(({ filename }) => filename === name);
+    if (own.length === 0) {
+      throw new FerryError("not_found", "no partial upload of that name is kept");
+    }
+    const idle = own.filter(({ writer }) => !writer.active);
+    for (const part of idle) this.#drop(part);
+    if (idle.length < own.length) {
+      throw new FerryError("busy", "it is being uploaded at the moment: end that first");
+    }
+  }
+
   /** See {@linkcode Storage.expireParts}. */
   async expireParts(ttl: number): Promise<void> {
     for (const part of this.#parts) {
-      if (part.writer.active || part.mtime > Date.now() - ttl) continue;
-      this.#parts.delete(part);
-      this.#quota.count(-part.received);
+      if (!part.writer.active && part.mtime <= Date.now() - ttl) this.#drop(part);
     }
+  }
+
+  /** Removes a part that nobody has. */
+  #drop(part: Part): void {
+    this.#parts.delete(part);
+    this.#quota.count(-part.received);
   }
 
   /** See {@linkcode Storage.remove}. */

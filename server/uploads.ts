@@ -196,7 +196,7 @@ export class Uploads implements AsyncDisposable {
     } catch (error) {
       const failure = toFerryError(error);
       if (!NO_ROOM.includes(failure.code)) throw failure;
-      const kept = this.#options.storage.parts(owner).filter(({ active }) => !active);
+      const kept = (await this.#options.storage.parts(owner)).filter(({ active }) => !active);
       const bytes = kept.reduce((sum, { received }) => sum + received, 0);
       if (bytes === 0) throw failure;
       const size = format(bytes, { binary: true, maximumFractionDigits: 1 });
