@@ -126,6 +126,7 @@ Deno.test("session: pipelined requests are answered in order", async () => {
     "compare",
     "sha256",
     "xxh128",
+    "discard",
   ]);
   for (let n = 0; n < 600; n++) {
     const reply = await peer.receive();
