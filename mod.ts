@@ -50,6 +50,7 @@ export {
 } from "./lib/checksum.ts";
 export type { Framing } from "./lib/classic.ts";
 export { type ErrorCode, FerryError, type FerryErrorOptions, type Place } from "./lib/errors.ts";
+export type { FileSystem } from "./lib/file_system.ts";
 export { type FileName, parseDirectoryName, parseFileName } from "./lib/file_name.ts";
 export type {
   Entry,

@@ -18,6 +18,7 @@ import {
   type ChangedDirectory,
   type CreatedFile,
   isTaken,
+  isUnsupported,
   openExactly,
   syncDirectory,
 } from "./staging.ts";
@@ -246,7 +247,7 @@ export class Directory implements ChangedDirectory, Disposable {
     return openExactly(path, { write: true });
   }
 
-  /** Makes the names in it survive a loss of power. */
+  /** Makes the names in it survive a loss of power, where its file system flushes directories at all. */
   async sync(): Promise<void> {
     if (!this.#handle) return await syncDirectory(this.path);
     const { descriptor } = this.#handle;
@@ -255,7 +256,7 @@ export class Directory implements ChangedDirectory, Disposable {
     } catch (error) {
       // One that may not be listed cannot be flushed by what only leads there.
       if ((error as { code?: unknown }).code === "EBADF") return await syncDirectory(this.path);
-      throw toFerryError(error);
+      if (!isUnsupported(error)) throw toFerryError(error);
     }
   }
 

@@ -7,6 +7,8 @@
 import type { Directory } from "./directory.ts";
 import { FerryError, toFerryError } from "./errors.ts";
 import { tryLock } from "./file_lock.ts";
+import type { FileSystem } from "./file_system.ts";
+import { tryFileSystem } from "./file_system_trial.ts";
 import { RESERVED_DIRECTORY } from "./file_name.ts";
 import type { Jail } from "./jail.ts";
 import { Lease, type LeaseOptions } from "./lease.ts";
@@ -23,13 +25,20 @@ export class OwnDirectory implements Disposable {
   readonly directory: Directory;
   /** The directory in it for what this process is writing. */
   readonly staging: Directory;
+  /** What the file system that it is on was seen to keep. */
+  readonly fileSystem: FileSystem;
   readonly #lease: Lease;
   /** What holds all that until it is disposed of. */
   readonly #held: Disposable;
 
-  private constructor(directory: Directory, staging: Directory, lease: Lease, held: Disposable) {
+  private constructor(
+    { directory, staging, fileSystem, lease, held }:
+      & Pick<OwnDirectory, "directory" | "staging" | "fileSystem">
+      & { lease: Lease; held: Disposable },
+  ) {
     this.directory = directory;
     this.staging = staging;
+    this.fileSystem = fileSystem;
     this.#lease = lease;
     this.#held = held;
   }
@@ -55,19 +64,27 @@ export class OwnDirectory implements Disposable {
     using held = new DisposableStack();
     const directory = held.use(makeDirectory(jail.directory, RESERVED_DIRECTORY));
     jail.hide(directory);
-    const lock = held.use(openLock(directory));
+    let lock: Deno.FsFile;
+    try {
+      lock = held.use(openLock(directory));
+    } catch (error) {
+      // Where files can be made and not be written to later, this says so.
+      if (toFerryError(error).code === "denied") tryFileSystem(directory);
+      throw error;
+    }
     // One that was killed a moment ago may still be on its way out.
     for (let tries = 0; !tryLock(lock); tries++) {
       if (tries === LOCK_TRIES) throw new FerryError("busy", "another ferryd serves it");
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOCK_PAUSE_MS);
     }
+    const fileSystem = tryFileSystem(directory);
     const leases = held.use(makeDirectory(directory, "leases"));
     const lease = held.use(Lease.take(leases, options));
     const all = held.use(makeDirectory(directory, "staging"));
     const staging = held.use(makeDirectory(all, lease.id));
     held.defer(() => removeIfEmpty(all.at(lease.id)));
     adopt(all, staging, lease);
-    return new OwnDirectory(directory, staging, lease, held.move());
+    return new OwnDirectory({ directory, staging, fileSystem, lease, held: held.move() });
   }
 
   /**

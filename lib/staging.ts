@@ -325,15 +325,24 @@ export function isTaken(path: string): boolean {
   }
 }
 
-/** Makes the names in a directory survive a loss of power. */
+/** Makes the names in a directory survive a loss of power, where its file system flushes directories at all. */
 export async function syncDirectory(path: string): Promise<void> {
   if (!PLATFORM.flushesDirectories) return;
   try {
     using directory = await Deno.open(path, { read: true });
     await directory.sync();
   } catch (error) {
-    throw toFerryError(error);
+    if (!isUnsupported(error)) throw toFerryError(error);
   }
+}
+
+/**
+ * Whether a file system refuses a call because it has no such thing, whatever the call is about: SMB and some file
+ * systems in user space flush no directories, for one.
+ */
+export function isUnsupported(error: unknown): boolean {
+  // EINVAL, ENOSYS and EOPNOTSUPP of Linux, the last also of macOS and the BSDs; the runtime names not all of them.
+  return error instanceof Error && /\(os error (22|38|45|95|102)\)/.test(error.message);
 }
 
 /** A directory whose entries have changed. */

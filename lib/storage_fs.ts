@@ -15,7 +15,7 @@ import {
 } from "./checksum.ts";
 import { Batch } from "./batch.ts";
 import { DigestIndex, type FileIdentity } from "./digest_index.ts";
-import { numberedDevice } from "./inode_numbers.ts";
+import { type FileSystem, fileSystemAt, shortcomingsOf } from "./file_system.ts";
 import type { Directory } from "./directory.ts";
 import { type ErrorCode, FerryError, toFerryError } from "./errors.ts";
 import { type FileName, joinName, mayBeNoText, notText } from "./file_name.ts";
@@ -104,6 +104,8 @@ interface Shared {
   /** What is said then to who wants to write. */
   unwritable: FerryError | undefined;
   index: DigestIndex;
+  /** That of the root. */
+  fileSystem: FileSystem;
   publisher: Publisher;
   parts: Parts | undefined;
   quota: Quota;
@@ -138,7 +140,9 @@ export class FsStorage implements Storage {
   }
 
   static #over(
-    { jail, own, unwritable, index }: Pick<Shared, "own" | "unwritable" | "index"> & { jail: Jail },
+    { jail, ...held }:
+      & Pick<Shared, "own" | "unwritable" | "index" | "fileSystem">
+      & { jail: Jail },
     options: FsStorageOptions,
   ): FsStorage {
     const durable = options.durability !== "none";
@@ -150,6 +154,7 @@ export class FsStorage implements Storage {
       onTaken: (publication) =>
         new FsStorage(publication.jail ?? jail, shared).#keepIfSame(publication),
     });
+    const { own } = held;
     const parts = own && new Parts(own.staging, {
       assertHeld: () => own.assertHeld(),
       onDropped: (bytes) => quota.count(-bytes),
@@ -162,17 +167,7 @@ export class FsStorage implements Storage {
       // Who writes is told.
       counted.catch(() => {});
     }
-    const shared: Shared = {
-      durable,
-      index,
-      own,
-      unwritable,
-      publisher,
-      parts,
-      quota,
-      counted,
-      closing,
-    };
+    const shared: Shared = { ...held, durable, publisher, parts, quota, counted, closing };
     return new FsStorage(jail, shared);
   }
 
@@ -208,9 +203,10 @@ export class FsStorage implements Storage {
       const claimed = OwnDirectory.takeOver(jail, options);
       const own = claimed instanceof OwnDirectory ? taken.use(claimed) : undefined;
       const unwritable = claimed instanceof OwnDirectory ? undefined : claimed;
-      const device = numberedDevice(root);
+      const fileSystem = own?.fileSystem ?? untried(jail);
+      const device = fileSystem.numbersFiles ? Deno.statSync(root).dev : undefined;
       const index = taken.use(new DigestIndex(own?.directory.at("index.db"), { device }));
-      const storage = FsStorage.#over({ jail, own, unwritable, index }, options);
+      const storage = FsStorage.#over({ jail, own, unwritable, index, fileSystem }, options);
       taken.move();
       return storage;
     } catch (error) {
@@ -220,10 +216,25 @@ export class FsStorage implements Storage {
 
   /**
    * Whether a name leads nowhere else when another program swaps links in while a request runs. That takes
-   * Linux with `/proc`, a directory for temporary files, and the permission to read and write everywhere.
+   * Linux with `/proc`, a directory for temporary files, and the permission to read and write everywhere; and a
+   * file system on which a directory that was held open stayed itself when its name was given to another one.
    */
   get guarded(): boolean {
-    return this.#jail.directory.pinned;
+    return this.fileSystem.heldDirectories;
+  }
+
+  /**
+   * What the file system of the directory was seen to keep when the storage was opened; what its type tells where
+   * nothing can be written.
+   */
+  get fileSystem(): FileSystem {
+    return this.#shared.fileSystem;
+  }
+
+  /** What cannot be promised on that file system, of what is relied on here, as sentences in English. */
+  get shortcomings(): string[] {
+    const { fileSystem, durable, unwritable } = this.#shared;
+    return shortcomingsOf(fileSystem, { writable: !unwritable, durable });
   }
 
   /** See {@linkcode Storage.root}. */
@@ -625,6 +636,12 @@ function isSameFile(a: Deno.FileInfo, b: Deno.FileInfo): boolean {
 /** A name as file systems compare it that care about neither case nor composition. */
 function folded(name: string): string {
   return name.normalize("NFC").toLowerCase();
+}
+
+/** What is known of the file system of a root where nothing can be tried. */
+function untried({ root, directory }: Jail): FileSystem {
+  const known = fileSystemAt(root);
+  return { ...known, heldDirectories: known.heldDirectories && directory.pinned };
 }
 
 /** Counts what is in a root. */

@@ -192,12 +192,7 @@ async function run(options: OptionValues<typeof FERRYD.options>): Promise<void> 
       "ferryd: others can connect, and nothing is encrypted: see ferryd cert --help\n",
     );
   }
-  if (PLATFORM.leadsToDescriptors && !storage.guarded) {
-    says.stderr.write(
-      "ferryd: directories cannot be held open here: a link that another program swaps in during a " +
-        "request may be followed\n",
-    );
-  }
+  for (const shortcoming of storage.shortcomings) says.stderr.write(`ferryd: ${shortcoming}\n`);
   says.stdout.write("ferryd: ready\n");
   await stop.promise;
   await server.close({ drainTimeout: options["drain-timeout"] });

@@ -65,6 +65,62 @@ export class OtherPath implements AsyncDisposable {
   }
 }
 
+/** A file system that commands mount, over a directory or an image of its own. */
+export class Mounted implements AsyncDisposable {
+  readonly #dir = new TempDir();
+  /** Where it is. */
+  readonly path = this.#dir.join("mounted");
+  /** What it is made of: a directory, or where `make` writes to it an image. */
+  readonly store = this.#dir.join("store");
+
+  /** Mounts one. */
+  constructor(kind: keyof typeof KINDS) {
+    Deno.mkdirSync(this.path);
+    for (const [command, ...args] of KINDS[kind].commands(this.path, this.store)) {
+      const { success, stderr } = run(command!, ...args);
+      assert(success, `${command}: ${stderr}`);
+    }
+  }
+
+  /** Unmounts it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { success, stderr } = run("umount", "-l", this.path);
+    assert(success, stderr);
+    await this.#dir[Symbol.asyncDispose]();
+  }
+}
+
+/** How file systems are mounted, and the commands and devices that this takes. */
+export const KINDS = {
+  /** Keeps no modes and whole seconds, has no links, and takes upper and lower case for the same. */
+  exfat: {
+    needs: ["mkfs.exfat", "mount.exfat-fuse", "/dev/fuse", "/dev/loop-control"],
+    commands: (path: string, store: string): string[][] => [
+      ["truncate", "--size=32M", store],
+      ["mkfs.exfat", store],
+      ["mount", "-t", "exfat-fuse", "-o", "loop", store, path],
+    ],
+  },
+  /** Keeps whole seconds. The server of its protocol is run without ssh(1). */
+  sshfs: {
+    needs: ["sshfs", "/usr/lib/openssh/sftp-server", "/dev/fuse"],
+    commands: (path: string, store: string): string[][] => [
+      ["mkdir", store],
+      ["sh", "-c", `printf '#!/bin/sh\nexec /usr/lib/openssh/sftp-server\n' >${store}.sh`],
+      ["chmod", "+x", `${store}.sh`],
+      ["sshfs", "-o", `ssh_command=${store}.sh`, `host:${store}`, path],
+    ],
+  },
+  /** Cannot write to a file that is there. */
+  rclone: {
+    needs: ["rclone", "/dev/fuse"],
+    commands: (path: string, store: string): string[][] => [
+      ["mkdir", store],
+      ["rclone", "mount", "--config", "/dev/null", "--daemon", `:local:${store}`, path],
+    ],
+  },
+} as const;
+
 /** Runs a command to its end. */
 export function run(command: string, ...args: string[]): { success: boolean; stderr: string } {
   try {

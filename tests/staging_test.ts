@@ -2,6 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   DURABILITIES,
   isTaken,
+  isUnsupported,
   makeDirectories,
   renameWithoutReplacing,
   StagedFile,
@@ -299,6 +300,21 @@ Deno.test("syncDirectory() flushes a directory, or says that there is none", asy
   await using dir = new TempDir();
   await syncDirectory(dir.path);
   await assertCode("not_found", () => syncDirectory(dir.join("missing")));
+});
+
+Deno.test("isUnsupported() tells what a file system does not have from what failed", () => {
+  const table: readonly [string, boolean][] = [
+    ["Invalid argument (os error 22)", true],
+    ["Function not implemented (os error 38)", true],
+    ["Operation not supported (os error 95)", true],
+    ["Input/output error (os error 5)", false],
+    ["No space left on device (os error 28)", false],
+    ["Invalid argument (os error 220)", false],
+  ];
+  for (const [message, unsupported] of table) {
+    assertEquals([message, isUnsupported(new Error(message))], [message, unsupported]);
+  }
+  assert(!isUnsupported("(os error 22)"));
 });
 
 Deno.test("DURABILITIES has both, the default first", () => {

@@ -8,7 +8,7 @@ import { assert, assertEquals } from "@std/assert";
 import { parseFileName as name } from "../lib/file_name.ts";
 import { FsStorage } from "../lib/storage_fs.ts";
 import { run, testWithMount } from "./mount.ts";
-import { numberedDevice } from "../lib/inode_numbers.ts";
+import { fileSystemAt } from "../lib/file_system.ts";
 import { HOLDS_DIRECTORIES, TempDir } from "./programs.ts";
 import { assertCode, begin, listed, md5, put, textOf } from "./storage_conformance.ts";
 
@@ -168,8 +168,8 @@ testWithMount(bindfs, async () => {
   cleanup.defer(() => succeed("umount", "-l", root!));
   const inodes = [root, `${root}/a`, `${root}/b`].map((path) => Deno.statSync(path!));
   assertEquals(new Set(inodes.map(({ dev, ino }) => `${dev}:${ino}`)).size, 1);
-  assertEquals(numberedDevice(root!), undefined);
-  assertEquals(numberedDevice(below!), Deno.statSync(below!).dev);
+  assert(!fileSystemAt(root!).numbersFiles);
+  assert(fileSystemAt(below!).numbersFiles);
   await using storage = FsStorage.open(root!, { durability: "none" });
   // A file cannot be renamed from one subvolume to another: what stands in them is made by others.
   for (const twin of ["a", "b"]) {

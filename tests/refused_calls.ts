@@ -1,0 +1,38 @@
+/**
+ * Programs for which system calls fail, as on file systems that do not have them.
+ *
+ * @module
+ */
+
+import { DENO, type Launch, programArgs } from "./programs.ts";
+
+/** Starts programs for which each of some system calls fails with an error, such as `EINVAL`. */
+export function refusing(calls: readonly string[], error: string): Launch {
+  // Not every architecture has all of them. The program itself is the child, and its signals are its own.
+  const names = calls.map((call) => `?${call}`).join();
+  const args = ["-D", "-f", "-qq", "-o", "/dev/null", "-e", `trace=${names}`];
+  const inject = ["-e", `inject=${names}:error=${error}`];
+  return (program, options) => {
+    return ["strace", ...args, ...inject, DENO, ...programArgs(program, options)];
+  };
+}
+
+/** Why no call can be refused here; undefined where that can be done. */
+function whyNot(): string | undefined {
+  if (Deno.build.os !== "linux") return "only Linux has strace";
+  try {
+    const args = ["-f", "-o", "/dev/null", "-e", "inject=fsync:error=EINVAL", "true"];
+    const { success, stderr } = new Deno.Command("strace", { args }).outputSync();
+    return success ? undefined : new TextDecoder().decode(stderr).trim();
+  } catch {
+    return "there is no strace";
+  }
+}
+
+const noRefusal = whyNot();
+
+/** A test that is ignored, and says why, where no call can be refused. */
+export function testRefusals(criterion: string, fn: () => Promise<void>): void {
+  const reason = noRefusal === undefined ? "" : ` (ignored: ${noRefusal})`;
+  Deno.test({ name: criterion + reason, ignore: noRefusal !== undefined, fn });
+}
