@@ -6,7 +6,6 @@
 
 import type { OptionValues } from "../lib/command_line.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
-import { PLATFORM } from "../lib/platform.ts";
 import { formatGrants, parseGrants } from "./access.ts";
 import type { CERT, TOKEN_LIST, TOKEN_NEW, TOKEN_REVOKE } from "./config.ts";
 import { type SecretFileOptions, writeSecretFile } from "./secret_file.ts";
@@ -59,8 +58,7 @@ export const tokenRevoke: Run<OptionValues<typeof TOKEN_REVOKE.options>> = async
 ) => {
   const file = tokenFile(path);
   for (const wanted of args) tell(`revoked ${describe(await file.revoke(wanted))}`);
-  const signal = PLATFORM.reload === undefined ? "" : ` gets a ${PLATFORM.reload} or`;
-  tell(`a ferryd that is running goes on taking it until it${signal} is started anew`);
+  tell("a ferryd that runs with this file ends within two seconds what goes on by it");
 };
 
 /** `ferryd cert` */

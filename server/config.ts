@@ -17,7 +17,7 @@ export const FERRYD = {
   details:
     `On standard output it says where it listens, then "ferryd: ready". The log goes to standard
 error; where nobody reads it, lines are dropped and counted. SIGTERM and SIGINT let transfers under way finish; a second one does not. SIGHUP reads the
-tokens and the certificate anew, where there are some; connections stay open.
+certificate anew, and the tokens, which are also read when their file changes; connections stay open.
 
 ferryd token and ferryd cert make what is needed for that. ferryd completions SHELL prints what
 lets bash, zsh or fish complete its command line.`,
@@ -202,7 +202,7 @@ export const TOKEN_NEW = {
   summary: "Make a token and print it",
   details:
     `The token is the only line on standard output. It is shown this once: the file keeps nothing
-that could be shown in its place. A ferryd that is running takes it after a SIGHUP.
+that could be shown in its place. A ferryd that is running takes it within two seconds.
 
 Scopes are read, write, delete and exec. --path confines all of them to directories, and a scope may
 have its own: --scope read,write:inbox/. No path confines exec.`,
@@ -240,7 +240,7 @@ export const TOKEN_REVOKE = {
   name: "ferryd token revoke",
   usage: "--token-file FILE ID|NAME...",
   summary: "Take tokens back",
-  details: "A ferryd that is running goes on taking them until it gets a SIGHUP.",
+  details: "A ferryd that is running ends within two seconds what goes on by them.",
   arguments: { min: 1, max: Infinity },
   options: { "token-file": TOKEN_FILE, config: CONFIG, help: HELP },
 } as const satisfies CommandSpec;

@@ -9,9 +9,10 @@ import type { OptionValues } from "../lib/command_line.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { readRegularFile } from "../lib/regular_file.ts";
 import type { FERRYD } from "./config.ts";
+import { watchFile } from "./file_watch.ts";
 import type { Server } from "./listener.ts";
 import type { KeyPair } from "./tls.ts";
-import { TokenFile, type TokenTable } from "./tokens.ts";
+import { sameTokens, TokenFile, type TokenTable } from "./tokens.ts";
 
 const logger = getLogger(["ferry", "server"]);
 
@@ -70,8 +71,42 @@ export async function readKeyPair(options: CredentialOptions): Promise<KeyPair |
   return { cert, key };
 }
 
+/**
+ * Lets a server take the tokens that are in their file from now on, within a second or two of each change. What cannot
+ * be read stays as it was.
+ *
+ * @param known the tokens that it takes now
+ */
+export function watchTokens(
+  server: Server,
+  options: CredentialOptions,
+  known: TokenTable,
+): Disposable {
+  let complaint: string | undefined;
+  return watchFile(options["token-file"]!, () => {
+    try {
+      const tokens = readTokens(options, { mayBeEmpty: known.records.size === 0 })!;
+      complaint = undefined;
+      if (sameTokens(known, tokens)) return;
+      server.reload({ tokens });
+      known = tokens;
+      logger.info("Read the token file anew");
+    } catch (error) {
+      const { code, message } = toFerryError(error);
+      if (message === complaint) return;
+      complaint = message;
+      const text =
+        "The tokens stay as they were: {message} ({code}). Mend the file: it is read again then";
+      logger.error(text, { message, code });
+    }
+  });
+}
+
 /** Reads the tokens and the certificate anew; what cannot be read stays as it was. */
 export async function reload(server: Server, options: CredentialOptions): Promise<void> {
+  if (options["token-file"] === undefined && options["tls-cert"] === undefined) {
+    return logger.info("There are neither tokens nor a certificate to be read anew");
+  }
   const attempt = async (what: string, change: () => Promise<void> | void) => {
     try {
       await change();

@@ -23,7 +23,7 @@ import { parseScopes } from "./access.ts";
 import * as administration from "./administration.ts";
 import * as config from "./config.ts";
 import { CERT, COMPLETIONS, FERRYD, TOKEN_LIST, TOKEN_NEW, TOKEN_REVOKE } from "./config.ts";
-import { readKeyPair, readTokens, reload } from "./credentials.ts";
+import { readKeyPair, readTokens, reload, watchTokens } from "./credentials.ts";
 import type { ExecPolicy } from "./exec.ts";
 import { guarded } from "./failures.ts";
 import { LineWriter } from "./line_writer.ts";
@@ -147,6 +147,7 @@ async function run(options: OptionValues<typeof FERRYD.options>): Promise<void> 
       ),
   });
   await using _storage = storage;
+  const tokens = readTokens(options);
   const server = await serve({
     storage,
     listen: options.listen,
@@ -163,7 +164,7 @@ async function run(options: OptionValues<typeof FERRYD.options>): Promise<void> 
     handshakeTimeout: options["handshake-timeout"],
     maxConnections: options["max-connections"],
     maxConnectionsPerSource: options["max-connections-per-source"],
-    tokens: readTokens(options),
+    tokens,
     tls: await readKeyPair(options),
   });
   const expire = () => {
@@ -173,8 +174,8 @@ async function run(options: OptionValues<typeof FERRYD.options>): Promise<void> 
   Deno.unrefTimer(setInterval(expire, EXPIRE_EVERY_MS));
   const stop = Promise.withResolvers<void>();
   onInterrupt(() => stop.resolve(), () => Deno.exit(1));
-  const hasSecrets = options["token-file"] !== undefined || options["tls-cert"] !== undefined;
-  if (PLATFORM.reload !== undefined && hasSecrets) {
+  using _watch = tokens && watchTokens(server, options, tokens);
+  if (PLATFORM.reload !== undefined) {
     Deno.addSignalListener(PLATFORM.reload, () => {
       guarded("read the tokens and the certificate anew", () => reload(server, options));
     });

@@ -80,6 +80,12 @@ export function sameRights(a: TokenRecord, b: TokenRecord): boolean {
     formatGrants(a.grants) === formatGrants(b.grants);
 }
 
+/** Whether two tables have the same tokens, by the same names. */
+export function sameTokens(a: TokenTable, b: TokenTable): boolean {
+  const [some, others] = [a, b].map(({ records }) => encodeRecords(records).join(""));
+  return some === others;
+}
+
 /** What {@linkcode newToken} is told. */
 export interface NewTokenOptions {
   /** What people call it. */
@@ -347,6 +353,11 @@ function encodeTable({ records, decoyKey, revoked = new Map() }: TokenTable): st
     decoy_key: encodeBase64(decoyKey),
     ...(answers.length > 0 ? { revoked: Object.fromEntries(answers) } : {}),
   };
+  return [JSON.stringify(head) + "\n", ...encodeRecords(records)].join("");
+}
+
+/** The lines of the tokens. */
+function encodeRecords(records: TokenTable["records"]): string[] {
   const lines = [...records.values()].map(({ verifier, grants, created, expires, ...rest }) => ({
     ...rest,
     created: new Date(created).toISOString(),
@@ -362,7 +373,7 @@ function encodeTable({ records, decoyKey, revoked = new Map() }: TokenTable): st
     stored_key: encodeBase64(verifier.storedKey),
     server_key: encodeBase64(verifier.serverKey),
   }));
-  return [head, ...lines].map((line) => JSON.stringify(line) + "\n").join("");
+  return lines.map((line) => JSON.stringify(line) + "\n");
 }
 
 /** A file that is empty was just made, and has no tokens yet. */

@@ -1,11 +1,12 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { delay } from "@std/async/delay";
 import { configure, getTextFormatter, reset } from "@logtape/logtape";
 import { MAX_REGULAR_FILE_BYTES } from "../lib/regular_file.ts";
 import { parseGrants } from "../server/access.ts";
 import { createCertificate } from "../server/certificate.ts";
-import { readKeyPair, readTokens, reload } from "../server/credentials.ts";
+import { readKeyPair, readTokens, reload, watchTokens } from "../server/credentials.ts";
 import { newToken, TokenFile } from "../server/tokens.ts";
-import { connect, FsStorage, serve } from "../mod.ts";
+import { connect, FsStorage, serve, type TlsOptions } from "../mod.ts";
 import { spawnPython } from "./python.ts";
 import { ferry, Ferryd, type FerryOptions, outcome, PROJECT, TempDir } from "./programs.ts";
 
@@ -63,7 +64,13 @@ class Fixture implements AsyncDisposable {
     return [code, stderr];
   }
 
-  /** Waits until a signal has had its effect. */
+  /** Whether a token lets a client in; each time that it does not, the next try has to wait for longer. */
+  async works(token: string): Promise<boolean> {
+    const ca = [Deno.readTextFileSync(this.dir.join("cert.pem"))];
+    return await takes(this.server.address, token, { ca });
+  }
+
+  /** Waits until a change has had its effect. */
   async until(works: () => Promise<boolean>): Promise<void> {
     const deadline = Date.now() + 10_000;
     while (!await works()) assert(Date.now() < deadline, "it did not come to pass");
@@ -74,6 +81,18 @@ class Fixture implements AsyncDisposable {
     await this.dir[Symbol.asyncDispose]();
   }
 }
+
+/** Whether a server lets a client in that shows a token. */
+async function takes(address: string, token: string, tls?: TlsOptions): Promise<boolean> {
+  try {
+    await using _client = await connect(address, { tls, token, retries: 0 });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const NO_FILES = { "token-file": undefined, "tls-cert": undefined, "tls-key": undefined };
 
 Deno.test("ferry takes the token from --token-file, or from FERRY_TOKEN, and tells nobody", async () => {
   await using f = await Fixture.start();
@@ -210,47 +229,115 @@ sys.exit(abs(os.waitstatus_to_exitcode(status)))
   assert(!interrupted.stdout.includes("ferry:"), interrupted.stdout);
 });
 
-Deno.test("ferryd reads its tokens anew on SIGHUP, for who is connected too", async () => {
+Deno.test("ferryd notices when its token file changes, for who is connected too", async () => {
   await using f = await Fixture.start();
   const tls = { ca: [Deno.readTextFileSync(f.dir.join("cert.pem"))] };
   const { address } = f.server;
   await using client = await connect(address, { tls, token: f.token, retries: 0 });
-  const works = (token: string) =>
-    connect(address, { tls, token, retries: 0 })
-      .then(async (client) => (await client[Symbol.asyncDispose](), true), () => false);
   await client.stat("file");
-
+  const path = f.dir.join("tokens");
+  const both = Deno.readTextFileSync(path);
+  /** Waits until the client may do something, or nothing any more. */
+  const allowed = (expected: boolean) =>
+    f.until(async () => {
+      const code = await client.stat("file").then(() => "ok", ({ code }) => code);
+      assert(["ok", "auth_required"].includes(code), code);
+      await delay(10);
+      return (code === "ok") === expected;
+    });
+  const rename = (text: string) => {
+    Deno.chmodSync(f.dir.write("tokens.new", text), 0o600);
+    Deno.renameSync(f.dir.join("tokens.new"), path);
+  };
+  // As ferryd does, and what it has made by then is taken, too.
   const added = await f.add("second");
-  assertEquals(await works(added), false);
-  f.server.reload();
-  await f.until(() => works(added));
-
   await f.tokens.revoke("ci");
-  await client.stat("file");
-  f.server.reload();
-  await f.until(async () => await client.stat("file").then(() => false, () => true));
-  const refused = await client.stat("file").catch((error) => error);
-  assertEquals(refused.code, "auth_required");
-  assertEquals(await works(f.token), false);
+  await allowed(false);
+  assertEquals(await f.works(added), true);
+  assertEquals(await f.works(f.token), false);
+  const one = Deno.readTextFileSync(path);
+  // As editors do that write in place, that put another file there, and that keep the one which was there.
+  const ways: Record<string, (text: string) => void> = {
+    "in place": (text) => f.dir.write("tokens", text),
+    "by a rename": rename,
+    "with a backup": (text) => {
+      Deno.renameSync(path, f.dir.join("tokens~"));
+      rename(text);
+    },
+  };
+  for (const write of Object.values(ways)) {
+    write(both);
+    await allowed(true);
+    write(one);
+    await allowed(false);
+  }
+});
 
-  // What cannot be read changes nothing, and nobody waits for a pipe.
-  const good = Deno.readTextFileSync(f.dir.join("tokens"));
-  f.dir.write("tokens", "junk");
-  f.server.reload();
-  assertEquals(await works(added), true);
-  Deno.removeSync(f.dir.join("tokens"));
-  f.dir.pipe("tokens");
-  f.server.reload();
-  assertEquals(await works(added), true);
-  await client[Symbol.asyncDispose]();
-  Deno.removeSync(f.dir.join("tokens"));
-  Deno.chmodSync(f.dir.write("tokens", good), 0o600);
-  const more = await f.add("third");
-  f.server.reload();
-  await f.until(() => works(more));
-  const { stderr } = await f.server.stop();
-  assertStringIncludes(stderr, "stays as it was");
-  assertStringIncludes(stderr, "it is a pipe: a regular file is needed");
+Deno.test("ferryd ends a download whose token is taken out of its file", async () => {
+  await using f = await Fixture.start();
+  using large = Deno.openSync(f.dir.join("root/large"), { write: true, create: true });
+  large.truncateSync(2 ** 30);
+  const tls = { ca: [Deno.readTextFileSync(f.dir.join("cert.pem"))] };
+  await using client = await connect(f.server.address, { tls, token: f.token, retries: 0 });
+  let received = 0;
+  let revoked: Promise<unknown> | undefined;
+  const out = {
+    async write(bytes: Uint8Array) {
+      received += bytes.length;
+      await (revoked ??= f.tokens.revoke("ci"));
+      // So slow that all of it would take minutes.
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    },
+  };
+  const { code } = await client.get("large", { out }).catch((error) => error);
+  assertEquals([code, received < 2 ** 30], ["closed", true]);
+});
+
+Deno.test("watchTokens() keeps the old tokens while their file cannot be read, and says so once", async () => {
+  await using dir = new TempDir();
+  const path = dir.join("tokens");
+  const file = new TokenFile(path);
+  const grants = parseGrants(["read"], []);
+  const { token } = await file.create({ name: "ci", grants, expires: null });
+  await using storage = FsStorage.open(dir.path, { durability: "none" });
+  const tokens = readTokens({ ...NO_FILES, "token-file": path })!;
+  await using server = await serve({ storage, listen: "127.0.0.1:0", tokens });
+  const works = (token: string) => takes(`127.0.0.1:${server.addresses[0]!.port}`, token);
+  const good = Deno.readTextFileSync(path);
+  const damages: [damage: () => void, words: string][] = [
+    [() => dir.write("tokens", "junk"), "line 1 is not JSON"],
+    [() => dir.write("tokens", ""), "it is empty"],
+    [() => Deno.removeSync(path), "no such file"],
+    [() => void dir.pipe("tokens"), "it is a pipe"],
+    [() => {
+      Deno.removeSync(path);
+      Deno.chmodSync(dir.write("tokens", good), 0o666);
+    }, "chmod 600 it"],
+  ];
+  const complaints = await logOf(async (lines) => {
+    using _watch = watchTokens(server, { ...NO_FILES, "token-file": path }, tokens);
+    for (const [damage, words] of damages) {
+      damage();
+      while (!lines.some((line) => line.includes(words))) await delay(10);
+      assertEquals(await works(token), true, words);
+    }
+    Deno.chmodSync(path, 0o600);
+    const added = await file.create({ name: "new", grants, expires: null });
+    while (!await works(added.token)) await delay(10);
+  });
+  assertEquals(complaints.length, damages.length, complaints.join(""));
+  for (const complaint of complaints) assertStringIncludes(complaint, "stay as they were");
+});
+
+Deno.test("SIGHUP does not end a ferryd that has nothing to read anew", async () => {
+  await using dir = new TempDir();
+  await using server = await Ferryd.start(dir.path);
+  server.reload();
+  await using client = await connect(server.address);
+  await client.ping();
+  const { code, stderr } = await server.stop();
+  assertEquals(code, 0);
+  assertStringIncludes(stderr, "neither tokens nor a certificate");
 });
 
 Deno.test("reload() keeps the old tokens and says why, where the file is damaged in any way", async () => {
@@ -311,7 +398,7 @@ Deno.test("reload() keeps the old tokens and says why, where the file is damaged
 });
 
 /** What is logged as an error meanwhile. */
-async function logOf(run: () => Promise<void>): Promise<string[]> {
+async function logOf(run: (lines: readonly string[]) => Promise<void>): Promise<string[]> {
   const lines: string[] = [];
   const format = getTextFormatter();
   await configure({
@@ -321,7 +408,7 @@ async function logOf(run: () => Promise<void>): Promise<string[]> {
       { category: ["logtape", "meta"], sinks: ["lines"], lowestLevel: "warning" },
     ],
   });
-  await run();
+  await run(lines);
   await reset();
   return lines;
 }
