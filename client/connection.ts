@@ -29,6 +29,7 @@ import {
 import { dial } from "./dial.ts";
 import { greet } from "./greeting.ts";
 import type { RateLimit } from "./rate_limit.ts";
+import { Silence } from "./silence.ts";
 import type { TlsClient } from "./tls.ts";
 
 /** How long the reason of a server that broke off is waited for. */
@@ -102,12 +103,16 @@ export class Connection {
   static async open(address: Address, options: OpenOptions): Promise<Connection> {
     const { connectTimeout, timeout, limit, tls, token, signal } = options;
     const deadline = performance.now() + connectTimeout;
+    using silence = new Silence(address, { timeout: connectTimeout, tls });
+    const { broken } = silence;
+    const either = signal ? AbortSignal.any([signal, broken]) : broken;
     try {
-      const conn = await dial(address, { timeout: connectTimeout, tls, signal });
-      return await Connection.over(conn, { deadline, timeout, limit, token, signal });
+      const conn = await dial(address, { timeout: connectTimeout, tls, signal: either });
+      return await Connection.over(conn, { deadline, timeout, limit, token, signal: either });
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
-      throw toFerryError(error).during(`connect to ${formatAddress(address)}`);
+      const failure = broken.aborted ? broken.reason : error;
+      throw toFerryError(failure).during(`connect to ${formatAddress(address)}`);
     }
   }
 

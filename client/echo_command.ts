@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Address, formatAddress, parseAddress, parseServerAddress } from "../lib/address.ts";
+import { type Address, formatAddress, parseServerAddress } from "../lib/address.ts";
 import type { OptionValues } from "../lib/command_line.ts";
 import { MAX_DATAGRAM_BYTES } from "../lib/datagram.ts";
 import { mismatch } from "../lib/echo.ts";
@@ -67,9 +67,7 @@ function destinationOf(options: Options, signal: AbortSignal): Destination {
   if ((udp === undefined) === (tcp === undefined)) {
     throw usage("Say where the echo is, with either --udp HOST:PORT or --tcp HOST:PORT");
   }
-  // That a datagram cannot be sent is a loss like any other, which is counted.
-  const parse = udp === undefined ? parseServerAddress : parseAddress;
-  const address = parse((udp ?? tcp)!, { defaultPort: null });
+  const address = parseServerAddress((udp ?? tcp)!, { defaultPort: null });
   return { protocol: udp === undefined ? "tcp" : "udp", address, connectTimeout, signal };
 }
 

@@ -30,18 +30,32 @@ export function parseAddress(
   if (/^\d{1,5}$/.test(text) && Number(text) <= 65535) {
     return { hostname: "127.0.0.1", port: Number(text) };
   }
-  const match = /^(?:\[([0-9A-Fa-f:.%\w]+)\]|([^\s:[\]]+))(?::(\d{1,5}))?$/.exec(text);
-  const hostname = match?.[1] ?? match?.[2];
-  const port = Number(match?.[3] ?? defaultPort ?? NaN);
+  const [, inBrackets, name, digits] =
+    /^(?:\[([^[\]]+)\]|([^\s:[\]]+))(?::(\d{1,5}))?$/.exec(text) ?? [];
+  const hostname = inBrackets ?? name;
+  const port = Number(digits ?? defaultPort ?? NaN);
   if (hostname === undefined || !(port <= 65535)) {
-    throw new FerryError("usage", `${quote(text)} is no address: write HOST:PORT`);
+    throw noAddress(text);
   }
+  const isHost = inBrackets === undefined ? NAME.test(hostname) : isIpv6(inBrackets);
+  if (isHost) return { hostname, port };
   const ascii = inAscii(hostname);
-  if (ascii !== hostname) {
-    const instead = ascii === undefined ? "" : `: write ${quote(ascii)}`;
-    throw new FerryError("usage", `the host ${quote(hostname)} is not in ASCII${instead}`);
-  }
-  return { hostname, port };
+  if (ascii === hostname) throw noAddress(text);
+  const instead = ascii === undefined ? "" : `: write ${quote(ascii)}`;
+  throw new FerryError("usage", `the host ${quote(hostname)} is not in ASCII${instead}`);
+}
+
+function noAddress(text: string): FerryError {
+  return new FerryError("usage", `${quote(text)} is no address: write HOST:PORT`);
+}
+
+/** The name of a host, or an IPv4 address. */
+const NAME = /^[\w-]+(?:\.[\w-]+)*\.?$/;
+
+/** Whether a text is an IPv6 address, maybe with the zone that it is of (RFC 4007). */
+function isIpv6(text: string): boolean {
+  const [, address] = /^([0-9a-f:.]*)(?:%[\w.-]+)?$/i.exec(text) ?? [];
+  return address !== undefined && URL.canParse(`http://[${address}]`);
 }
 
 /**
@@ -61,7 +75,7 @@ export function parseServerAddress(
 
 /** A host as the domain name system has it (RFC 5891); undefined where it has no such form. */
 function inAscii(hostname: string): string | undefined {
-  if (/^[\x21-\x7e]*$/.test(hostname)) return hostname;
+  if (/^\p{ASCII}*$/u.test(hostname)) return hostname;
   return URL.canParse(`http://${hostname}`) ? new URL(`http://${hostname}`).hostname : undefined;
 }
 

@@ -189,7 +189,7 @@ class NodeSocket implements DatagramSocket {
   }
 }
 
-/** What is said of port 0, of addresses of another family, and the like. */
+/** What is said of the port 0, of addresses of another family, and the like. */
 const NO_DESTINATION: readonly unknown[] = ["EINVAL", "EAFNOSUPPORT", "ERR_SOCKET_BAD_PORT"];
 
 function sendError(error: unknown): FerryError {

@@ -4,16 +4,36 @@
  * @module
  */
 
+/** How many bytes tell it. */
+export const FIRST_BYTES = 4;
+
 const TEXTS: readonly (readonly [protocol: string, beginnings: readonly string[]])[] = [
-  ["HTTP", ["HTTP", "GET ", "HEAD", "POST", "PUT ", "DELE", "OPTI", "CONN", "PRI "]],
+  ["HTTP", [
+    "HTTP",
+    "GET ",
+    "HEAD",
+    "POST",
+    "PUT ",
+    "DELE",
+    "OPTI",
+    "CONN",
+    "PRI ",
+    "<!DO",
+    "<htm",
+  ]],
   ["SSH", ["SSH-"]],
+  // The greetings of both begin with a code of three digits (RFC 5321, RFC 959).
+  ["SMTP or FTP", ["220 ", "220-", "421 ", "421-", "500 ", "502 ", "530 ", "554 ", "554-"]],
+  ["POP3", ["+OK ", "+OK\r"]],
+  ["IMAP", ["* OK", "* BY", "* PR"]],
+  ["Redis", ["-ERR", "-NOA", "-DEN"]],
 ];
 
-/** The protocol that four bytes begin, where it is one that people often reach by mistake. */
+/** The protocol that {@linkcode FIRST_BYTES} bytes begin, where it is one that people often reach by mistake. */
 export function foreignProtocol(bytes: Uint8Array): string | undefined {
   const [type, major] = bytes;
   // A record of TLS, of an alert or of a handshake (RFC 8446, section 5.1).
   if ((type === 0x15 || type === 0x16) && major === 3) return "TLS";
-  const text = String.fromCharCode(...bytes.subarray(0, 4));
+  const text = String.fromCharCode(...bytes.subarray(0, FIRST_BYTES));
   return TEXTS.find(([, beginnings]) => beginnings.includes(text))?.[0];
 }

@@ -6,9 +6,11 @@
 
 import type { OptionValues } from "../lib/command_line.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
+import { resolve } from "../lib/path.ts";
+import { isTaken } from "../lib/staging.ts";
 import { formatGrants, parseGrants } from "./access.ts";
 import type { CERT, TOKEN_LIST, TOKEN_NEW, TOKEN_REVOKE } from "./config.ts";
-import { type SecretFileOptions, writeSecretFile } from "./secret_file.ts";
+import { writeSecretFile } from "./secret_file.ts";
 import { TokenFile, type TokenRecord } from "./tokens.ts";
 
 /** Where a command says what. */
@@ -70,24 +72,33 @@ export const cert: Run<OptionValues<typeof CERT.options>> = async (
   if (hosts.length === 0) {
     throw new FerryError("usage", "Nobody could check it without a name: give a --host");
   }
+  if (resolve(certPath) === resolve(keyPath)) {
+    throw new FerryError("usage", "The certificate and its key need a file each");
+  }
+  if (!replace) assertFree([certPath, keyPath]);
   // It is large, and needed for nothing else.
   const { createCertificate } = await import("./certificate.ts");
   const { cert, key, pin } = await createCertificate({ hosts, lifetime });
-  await writeNew(keyPath, key, { replace });
-  await writeNew(certPath, cert, { replace, mode: 0o644 });
+  await writeSecretFile(keyPath, key, { replace });
+  await writeSecretFile(certPath, cert, { replace, mode: 0o644 });
   tell(`wrote ${certPath} and ${keyPath}; clients trust it by`);
   print(pin);
 };
 
-async function writeNew(path: string, text: string, options: SecretFileOptions): Promise<void> {
-  try {
-    await writeSecretFile(path, text, options);
-  } catch (error) {
-    const { code, reason } = toFerryError(error);
-    if (code !== "exists") throw error;
-    const action = `write ${quote(path)}`;
-    throw new FerryError(code, `${reason}; with --replace it is replaced`, { action });
-  }
+/** Fails where something is at one of the paths, before anything is written to any of them. */
+function assertFree(paths: readonly string[]): void {
+  const taken = paths.filter((path) => {
+    try {
+      return isTaken(path);
+    } catch (error) {
+      throw toFerryError(error).during(`write ${quote(path)}`);
+    }
+  });
+  if (taken.length === 0) return;
+  const reason = taken.length === 1
+    ? "it exists already; with --replace it is replaced"
+    : "they exist already; with --replace they are replaced";
+  throw new FerryError("exists", reason, { action: `write ${taken.map(quote).join(" and ")}` });
 }
 
 function tokenFile(path: string | undefined): TokenFile {

@@ -22,6 +22,8 @@ Deno.test("parseAddress() reads what people write", () => {
     "0": { hostname: "127.0.0.1", port: 0 },
     "[::1]:80": { hostname: "::1", port: 80 },
     "[::1]": { hostname: "::1", port: DEFAULT_PORT },
+    "under_score:1": { hostname: "under_score", port: 1 },
+    "example.org.:1": { hostname: "example.org.", port: 1 },
     "[fe80::1%eth0]:1": { hostname: "fe80::1%eth0", port: 1 },
     "[::ffff:127.0.0.1]:1": { hostname: "::ffff:127.0.0.1", port: 1 },
   };
@@ -74,6 +76,15 @@ Deno.test("parseAddress() refuses the rest with usage, and shows it", () => {
     "host:80\n",
     "[ho st]:80",
     "[::1\n]:80",
+    "a..b:80",
+    "a!b:80",
+    "a%b:80",
+    "*:80",
+    "''",
+    "[::g]:80",
+    "[a]:80",
+    "[1.2.3.4]:80",
+    "[::1%]:80",
   ];
   for (const text of wrong) {
     const error = assertThrows(() => parseAddress(text), FerryError);

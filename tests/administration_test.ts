@@ -105,9 +105,26 @@ Deno.test("ferryd cert makes a certificate and a key that only its owner can rea
 
   const before = Deno.readTextFileSync(key);
   const again = await ferryd(["cert", "--host", "localhost"], { cwd });
-  assertEquals(again.code, 5, again.stderr);
-  assertStringIncludes(again.stderr, "with --replace it is replaced");
+  assertEquals([again.code, again.stderr], [
+    5,
+    'ferryd: Cannot write "ferryd-cert.pem" and "ferryd-key.pem": they exist already; with --replace ' +
+    "they are replaced\n",
+  ]);
   assertEquals(Deno.readTextFileSync(key), before);
+  // Whichever of the two is there, the other one is not made either.
+  for (const [gone, there] of [[cert, "key"], [key, "cert"]] as const) {
+    const text = Deno.readTextFileSync(gone);
+    Deno.removeSync(gone);
+    const { code, stderr } = await ferryd(["cert", "--host", "localhost"], { cwd });
+    assertEquals([code, stderr], [
+      5,
+      `ferryd: Cannot write "ferryd-${there}.pem": it exists already; with --replace it is replaced\n`,
+    ]);
+    assertEquals([...Deno.readDirSync(cwd)].map(({ name }) => name), [`ferryd-${there}.pem`]);
+    Deno.writeTextFileSync(gone, text);
+  }
+  const same = ["cert", "--host", "localhost", "--tls-cert", "x.pem", "--tls-key", "./x.pem"];
+  assertEquals((await ferryd(same, { cwd })).code, 2);
   assertEquals((await ferryd(["cert", "--host", "localhost", "--replace"], { cwd })).code, 0);
   assert(Deno.readTextFileSync(key) !== before);
 });

@@ -5,6 +5,7 @@ import { Pair } from "./pair.ts";
 import {
   DENO,
   ferry,
+  type Launch,
   type Outcome,
   outcome,
   programArgs,
@@ -379,12 +380,25 @@ Deno.test("ferry echo ends with status 6 where nothing comes back", async (t) =>
     });
   }
   await t.step("none can be sent", async () => {
-    const args = ["--udp", "127.0.0.1:0", "--count", "3", "--interval", "1ms"];
-    const { code, stdout, stderr } = await ferry(["echo", ...args, "--timeout", "1h"]);
-    const reason = "nothing can be sent to such an address";
+    const args = ["--udp", "127.0.0.2:9", "--count", "3", "--interval", "1ms"];
+    const launch: Launch = (program) => {
+      const all = programArgs(program);
+      return [DENO, ...all.slice(0, -1), "--deny-net=127.0.0.2", all.at(-1)!];
+    };
+    const { code, stdout, stderr } = await ferry(["echo", ...args, "--timeout", "1h"], { launch });
+    const reason = "Deno was started without the permission for it";
     assertEquals(stdout.split("\n").slice(0, 3), [1, 2, 3].map((n) => `seq=${n}: ${reason}`));
-    assertEquals(stderr, `ferry: Cannot get an echo from 127.0.0.1:0: ${reason}\n`);
+    assertEquals(stderr, `ferry: Cannot get an echo from 127.0.0.2:9: ${reason}\n`);
     assertEquals(code, 6);
+  });
+  await t.step("nothing is at the port 0", async () => {
+    for (const protocol of ["--udp", "--tcp"]) {
+      const { code, stderr } = await ferry(["echo", protocol, "127.0.0.1:0", "--count", "3"]);
+      assertEquals([code, stderr], [
+        2,
+        'ferry: "127.0.0.1:0" has the port 0, at which nothing can be reached\n',
+      ]);
+    }
   });
   for (const args of [["hello"], ["--count", "2"]]) {
     await t.step(`TCP: ${args.join(" ")}`, async () => {

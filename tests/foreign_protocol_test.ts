@@ -11,7 +11,11 @@ Deno.test("foreignProtocol() knows a protocol by how it begins", () => {
     [Uint8Array.of(0x16, 3, 1, 2, 0), "TLS"],
     [Uint8Array.of(0x17, 3, 3, 0), undefined],
     [Uint8Array.of(40, 0, 0, 0), undefined],
-    [text("220 smtp"), undefined],
+    [text("220 mx.example.org ESMTP"), "SMTP or FTP"],
+    [text("+OK ready"), "POP3"],
+    [text("* OK IMAP4rev1"), "IMAP"],
+    [text("-ERR unknown command"), "Redis"],
+    [text("2201 smtp"), undefined],
     [text("HT"), undefined],
     [new Uint8Array(), undefined],
   ];
