@@ -142,9 +142,7 @@ export class Client implements AsyncDisposable {
     } catch (error) {
       throw here(error, root).during(action);
     }
-    await this.#request(action, options, (connection) => {
-      return this.#withJobs(connection, options, (connections) => tree.run(connections));
-    });
+    await this.#move(tree, action, options);
   }
 
   /**
@@ -156,9 +154,24 @@ export class Client implements AsyncDisposable {
     const out = options.out ?? (basename(directory) || ".");
     const tree = new TreeDownload(directory, out, this.#watchedTree(options));
     const action = `get ${quote(directory)}`;
-    await this.#request(action, options, (connection) => {
-      return this.#withJobs(connection, options, (connections) => tree.run(connections));
-    });
+    await this.#move(tree, action, options);
+  }
+
+  /** Moves a tree, by further connections where a file that failed here has ended one. */
+  #move(
+    tree: TreeUpload | TreeDownload,
+    action: string,
+    options: TreeOptions & RequestOptions,
+  ): Promise<void> {
+    const { signal } = options;
+    const run = async (connection: Connection): Promise<void> => {
+      await this.#withJobs(connection, options, (connections) => tree.run(connections));
+      if (!tree.isCutShort) return;
+      const next = await this.#connected(signal);
+      using _abort = next.closeOnAbort(signal);
+      await run(next);
+    };
+    return this.#request(action, options, run);
   }
 
   /** What is known of a name; "" is the root. The checksum of a file is always told. */

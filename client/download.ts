@@ -25,10 +25,14 @@ import {
   writeRecord,
 } from "../lib/partial.ts";
 import { basename, dirname } from "../lib/path.ts";
+import { makeSure } from "../lib/read_back.ts";
 import {
+  bitsOf,
   directoryAt,
   isDirectory,
   makeDirectories,
+  modeAt,
+  PRIVATE_BITS,
   StagedFile,
   syncDirectories,
 } from "../lib/staging.ts";
@@ -85,8 +89,11 @@ async function downloadTo(
   }
   if (typeof out !== "string") return await pour(connection, filename, out, options);
   await using stack = new AsyncDisposableStack();
+  // What the server says of the bits comes later: until then nobody else may read what is kept.
+  const mode = options.preserve ? PRIVATE_BITS : existing?.bits;
   const open = async () => {
-    const part = await openPart(out, { filename, algorithm, resume: options.resume !== false });
+    const resume = options.resume !== false;
+    const part = await openPart(out, { filename, algorithm, resume, mode });
     stack.use(part.staged);
     return part;
   };
@@ -103,7 +110,8 @@ async function downloadTo(
       parseReply("get", reply.header);
       const made = part ? [] : makeDirectories(dirname(out));
       part ??= await open();
-      return await store(reply, { part, out, made, filename, options });
+      const replaced = existing !== undefined;
+      return await store(reply, { part, out, replaced, made, filename, options });
     });
   } catch (error) {
     if (!part) throw error;
@@ -185,6 +193,8 @@ async function proofOf(
 interface Target {
   part: Part;
   out: string;
+  /** Whether another file is there, whose permission bits stay. */
+  replaced: boolean;
   /** The directories that got an entry when those above the file were made. */
   made: readonly string[];
   filename: string;
@@ -192,7 +202,7 @@ interface Target {
 }
 
 async function store({ header, body }: Frame, target: Target): Promise<Transferred> {
-  const { part: { staged, behind }, out, made, filename, options } = target;
+  const { part: { staged, behind }, out, replaced, made, filename, options } = target;
   const { onProgress, overwrite = "never", preserve, durability = "full" } = options;
   const reply = parseReply("get", header);
   assertBegins(reply, behind?.size);
@@ -217,9 +227,11 @@ async function store({ header, body }: Frame, target: Target): Promise<Transferr
     byThread: true,
   });
   const { checksum } = assertWhole(size, received);
-  if (preserve) staged.stamp({ mtime, mode });
-  else if (options.keepTime) staged.stamp({ mtime });
-  if (durability === "full") await staged.sync();
+  staged.stamp({
+    mtime: preserve || options.keepTime ? mtime : undefined,
+    mode: preserve ? mode : replaced ? modeAt(out) : undefined,
+  });
+  await makeSure(staged, { checksum, durable: durability === "full" });
   // Nobody may take for a part what has its name.
   removeRecord(staged.path);
   staged.publish(out, { replace: overwrite !== "never" });
@@ -241,25 +253,34 @@ export function assertWhole(size: number, received: Verified): Verified {
 /** How long another process may have the part before this one gets a part of its own. */
 const CLAIM = { tries: 10, pause: 50 };
 
+/** Options of {@linkcode openPart}. */
+interface PartOptions {
+  filename: string;
+  algorithm: Algorithm;
+  /** Whether it may go on from what an earlier try left. */
+  resume: boolean;
+  /** The permission bits to publish it with, which make it private until then. */
+  mode: number | undefined;
+}
+
 /**
  * The part of a download, with its record where there is something to go on from. Its name follows from the
  * final one; if another process is at it, this one gets a part of its own.
  */
-async function openPart(
-  out: string,
-  { filename, algorithm, resume }: { filename: string; algorithm: Algorithm; resume: boolean },
-): Promise<Part> {
+async function openPart(out: string, { mode, ...wanted }: PartOptions): Promise<Part> {
   const path = partOf(out);
-  let staged = StagedFile.claim(path, { create: true });
+  let staged = StagedFile.claim(path, { create: true, mode });
   for (let tries = 1; !staged && tries < CLAIM.tries; tries++) {
     await delay(CLAIM.pause);
-    staged = StagedFile.claim(path, { create: true });
+    staged = StagedFile.claim(path, { create: true, mode });
   }
-  if (!staged) return { staged: StagedFile.create(dirname(out), { prefix: TEMPORARY_PREFIX }) };
+  if (!staged) {
+    return { staged: StagedFile.create(dirname(out), { prefix: TEMPORARY_PREFIX, mode }) };
+  }
   await using taken = new AsyncDisposableStack();
   taken.use(staged);
   try {
-    const part = { staged, ...await goOn(staged, { filename, algorithm, resume }) };
+    const part = { staged, ...await goOn(staged, wanted) };
     taken.move();
     return part;
   } catch (error) {
@@ -272,7 +293,7 @@ async function openPart(
 /** Goes on behind what there is of a part, or at the start. */
 async function goOn(
   staged: StagedFile,
-  { filename, algorithm, resume }: { filename: string; algorithm: Algorithm; resume: boolean },
+  { filename, algorithm, resume }: Omit<PartOptions, "mode">,
 ): Promise<Omit<Part, "staged">> {
   const record = resume ? readRecord(staged.path) : undefined;
   if (record?.filename === filename) {
@@ -285,12 +306,20 @@ async function goOn(
   return {};
 }
 
+/** A local file. */
+interface Existing extends FileState {
+  path: string;
+  /** Its permission bits, where it has any. */
+  bits: number | undefined;
+}
+
 /** What is at a local path; undefined where nothing is. */
-function lookAt(path: string): FileState & { path: string } | undefined {
+function lookAt(path: string): Existing | undefined {
   try {
     const info = Deno.statSync(path);
     assertReplaceable(path, info);
-    return { path, size: info.size, mtime: info.mtime?.getTime(), checksum: null };
+    const { size, mtime } = info;
+    return { path, size, mtime: mtime?.getTime(), checksum: null, bits: bitsOf(info) };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw toFerryError(error);

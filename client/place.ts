@@ -27,3 +27,8 @@ export function here(error: unknown, path: string): FerryError {
   const failure = toFerryError(error);
   return BETWEEN.has(failure.code) ? failure : failure.at({ side: "here", path });
 }
+
+/** Whether a failure was one of this machine's files, and so of none of the next. */
+export function isLocal(error: unknown): boolean {
+  return toFerryError(error).place?.side === "here";
+}

@@ -21,9 +21,11 @@ import { decideOverwrite, type FileState } from "../lib/overwrite.ts";
 import { dirname } from "../lib/path.ts";
 import { Publisher, type Rooms } from "../lib/publisher.ts";
 import {
+  bitsOf,
   directoryAt,
   isDirectory,
   makeDirectories,
+  modeAt,
   type Room,
   StagedFile,
 } from "../lib/staging.ts";
@@ -38,7 +40,7 @@ import { type Connections, eachOf } from "./jobs.ts";
 import { kindOfLeftover, removeLeftovers, TEMPORARY_PREFIX } from "./leftovers.ts";
 import { tellOmitted } from "./omitted.ts";
 import type { GetTreeOptions, Transferred } from "./options.ts";
-import { here } from "./place.ts";
+import { here, isLocal } from "./place.ts";
 
 /** Files up to this size are asked for one behind the other. */
 const SMALL_BYTES = 1024 * 1024;
@@ -51,6 +53,8 @@ interface Item {
   /** Its name below the directory. */
   name: FileName;
   path: string;
+  /** The permission bits of the file that it replaces. */
+  replaced?: number | undefined;
 }
 
 /** A request for a small file. */
@@ -103,6 +107,11 @@ export class TreeDownload {
     });
   }
 
+  /** Whether {@linkcode run} ended with something left to do, since files that failed here took all connections. */
+  get isCutShort(): boolean {
+    return !this.#options.dryRun && this.#left.size > 0;
+  }
+
   /** Does what is left; a connection that is lost leaves the rest for the next ones. */
   async run(connections: Connections): Promise<void> {
     const [connection] = connections;
@@ -129,8 +138,10 @@ export class TreeDownload {
           const options = { ...this.#options, out: item.path, keepTime: true };
           this.#done(item, await download(connection, item.entry.filename, options));
         } catch (error) {
-          if (!connection.usable) throw error;
+          if (!connection.usable && !isLocal(error)) throw error;
           this.#failed(item, error);
+          // In the middle of a file nothing else can be said by its connection.
+          if (!connection.usable) return;
         }
       }
     });
@@ -213,7 +224,8 @@ export class TreeDownload {
   }
 
   /** Whether a file has to come. */
-  async #wants(connection: Connection, { entry, path }: Item): Promise<boolean> {
+  async #wants(connection: Connection, item: Item): Promise<boolean> {
+    const { entry, path } = item;
     const { overwrite = "never" } = this.#options;
     if (this.#made.has(dirname(path))) return true;
     let info: Deno.FileInfo;
@@ -224,6 +236,7 @@ export class TreeDownload {
       throw error;
     }
     assertReplaceable(path, info);
+    item.replaced = bitsOf(info);
     const existing: FileState = {
       size: info.size,
       mtime: info.mtime?.getTime(),
@@ -265,7 +278,7 @@ export class TreeDownload {
       const reply = parseReply("get", header);
       assertBegins(reply);
       const { size, mtime, mode } = reply;
-      staged = stage(dirname(item.path));
+      staged = stage(dirname(item.path), this.#options.preserve ? mode : item.replaced);
       const { checksum } = assertWhole(size, await receive(body, staged));
       const publishing = this.#publish(item, staged, { checksum, size, mtime, mode });
       this.#publishing.add(publishing);
@@ -299,7 +312,7 @@ export class TreeDownload {
         checksum,
         replace: overwrite !== "never",
         mtime,
-        ...(preserve ? { mode } : {}),
+        mode: preserve ? mode : item.replaced === undefined ? undefined : modeAt(item.path),
       });
       const { filename } = item.entry;
       const crossed = { transferred: size, resumedFrom: 0 };
@@ -328,8 +341,8 @@ export class TreeDownload {
 }
 
 /** A new file in a directory, which is made where it is missing. */
-function stage(directory: string): StagedFile {
-  const create = () => StagedFile.create(directory, { prefix: TEMPORARY_PREFIX });
+function stage(directory: string, mode: number | undefined): StagedFile {
+  const create = () => StagedFile.create(directory, { prefix: TEMPORARY_PREFIX, mode });
   try {
     return create();
   } catch (error) {

@@ -24,7 +24,7 @@ import { nothingMoved } from "./dry_run.ts";
 import { type Connections, eachOf } from "./jobs.ts";
 import { type LocalEntry, walkLocal } from "./local_tree.ts";
 import type { PutTreeOptions, Transferred } from "./options.ts";
-import { here } from "./place.ts";
+import { here, isLocal } from "./place.ts";
 import { upload } from "./upload.ts";
 
 /** Files up to this size go without an offer, one behind the other. */
@@ -114,6 +114,11 @@ export class TreeUpload {
     this.#planned = true;
   }
 
+  /** Whether {@linkcode run} ended with something left to do, since files that failed here took all connections. */
+  get isCutShort(): boolean {
+    return !this.#options.dryRun && this.#left.size > 0;
+  }
+
   /** Does what is left; a connection that is lost leaves the rest for the next ones. */
   async run(connections: Connections): Promise<void> {
     const [connection] = connections;
@@ -139,8 +144,10 @@ export class TreeUpload {
         try {
           this.#done(item, await upload(connection, item.path, this.#keys(item)));
         } catch (error) {
-          if (!connection.usable) throw error;
+          if (!connection.usable && !isLocal(error)) throw error;
           this.#failed(item, error);
+          // In the middle of a file nothing else can be said by its connection.
+          if (!connection.usable) return;
         }
       }
     });

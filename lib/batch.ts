@@ -4,12 +4,13 @@
  * @module
  */
 
+import { existsSync } from "node:fs";
 import { Directory } from "./directory.ts";
 import { FerryError, toFerryError } from "./errors.ts";
 import { type FileName, parentName } from "./file_name.ts";
 import type { Jail } from "./jail.ts";
 import { basename } from "./path.ts";
-import type { Room } from "./staging.ts";
+import { bitsOf, type Room } from "./staging.ts";
 
 /**
  * Many names: a directory that several of them stand in is walked to only once, and held until this is
@@ -53,6 +54,23 @@ export class Batch implements Disposable {
       directory,
       made: this.#made.slice(from),
     };
+  }
+
+  /** The permission bits of the file that a name leads to, links followed; undefined where it leads to none. */
+  modeOf(name: FileName, jail = this.#jail): number | undefined {
+    const parent = parentName(name);
+    try {
+      const above = this.#above(name, jail, () => jail.enter(parent, basename(name)));
+      if (!existsSync(above.at(basename(name)))) return undefined;
+      const info = jail.peek(above, basename(name));
+      using place = info?.isSymlink ? jail.look(name) : undefined;
+      const there = place?.info ?? info;
+      return there?.isFile ? bitsOf(there) : undefined;
+    } catch {
+      // The directory may be missing and be made for this file; what else is wrong shows then.
+      this.#directories.get(jail)?.delete(parent);
+      return undefined;
+    }
   }
 
   /** See {@linkcode Jail.assertStanding}. */

@@ -16,6 +16,7 @@ import {
   type SavedPrefix,
 } from "./checksum.ts";
 import { toFerryError } from "./errors.ts";
+import { isHonest } from "./honesty.ts";
 import { basename, dirname } from "./path.ts";
 import { hasOtherNames, isTaken, openExactly, type StagedFile } from "./staging.ts";
 
@@ -165,7 +166,8 @@ function isTextOr(nothing: null | undefined, value: unknown): boolean {
  * Makes a part ready to go on behind its good bytes; what follows them is cut off.
  *
  * After a restart of the system the record may be newer than the bytes on the disk, so that those are read and
- * compared first; and they are read where the record does not say enough for the algorithm.
+ * compared first; and they are read where the file system may have lost some without a word, or where the record does
+ * not say enough for the algorithm.
  *
  * @returns the digest of the good bytes; undefined where they are not what the record says
  */
@@ -184,7 +186,7 @@ async function behind(
   { boot, prefix }: StoredRecord,
   options: PrefixDigestOptions,
 ): Promise<PrefixDigest | undefined> {
-  if (sameBoot(boot)) {
+  if (sameBoot(boot) && await isHonest(dirname(part))) {
     try {
       const saved = await PrefixDigest.resume(prefix, options);
       if (saved) return saved;

@@ -17,7 +17,7 @@ import {
   voidRecord,
   writeRecord,
 } from "./partial.ts";
-import { type CreatedFile, isTaken, StagedFile } from "./staging.ts";
+import { type CreatedFile, isTaken, modeOfNewFiles, StagedFile } from "./staging.ts";
 import { FerryError, toFerryError } from "./errors.ts";
 import type { PartEntry } from "./header.ts";
 import type { CreateOptions, ResumeOptions } from "./storage.ts";
@@ -107,19 +107,8 @@ export class Parts {
     }
   }
 
-  /** The permission bits of a new file: what the system gives to a new directory, without those to search it. */
   #newMode(): number {
-    if (this.#mode === undefined) {
-      const path = this.#directory.at(crypto.randomUUID());
-      try {
-        Deno.mkdirSync(path);
-        this.#mode = (Deno.lstatSync(path).mode ?? 0o644) & 0o666;
-        Deno.removeSync(path);
-      } catch (error) {
-        throw toFerryError(error);
-      }
-    }
-    return this.#mode;
+    return this.#mode ??= modeOfNewFiles(this.#directory.path);
   }
 
   /** The owner's part of a file that was written last, for one writer. */

@@ -7,6 +7,7 @@
 import { toFerryError } from "./errors.ts";
 import type { FileName } from "./file_name.ts";
 import type { Jail } from "./jail.ts";
+import { makeSure } from "./read_back.ts";
 import {
   type ChangedDirectory,
   infoAt,
@@ -37,6 +38,11 @@ export interface Publication extends CommitOptions {
 export interface Rooms extends Disposable {
   /** Makes the directories above a name. */
   room(name: FileName, jail?: Jail): Room;
+  /**
+   * The permission bits of the file that a name leads to; undefined where it leads to none. Without it those who
+   * publish say which bits a file keeps.
+   */
+  modeOf?(name: FileName, jail?: Jail): number | undefined;
   /** Fails where what was published in them is not where it seems to be. */
   assertStanding?(): void;
 }
@@ -47,7 +53,7 @@ export interface PublisherOptions {
   rooms(): Rooms;
   /** Told of what stood under a name that another file has got. */
   onReplaced?(replaced: Deno.FileInfo): void;
-  /** Whether anything is flushed. */
+  /** Whether what is acknowledged survives a loss of power. */
   durable: boolean;
   /** What a publication comes to whose name turned out to be taken. */
   onTaken(publication: Publication): Promise<Committed>;
@@ -106,8 +112,10 @@ export class Publisher {
 
   async #publishGroup(group: readonly Waiting[]): Promise<void> {
     const { durable } = this.#options;
-    const flushes = await Promise.allSettled(group.map((publication) => this.#flush(publication)));
     using rooms = this.#options.rooms();
+    const flushes = await Promise.allSettled(
+      group.map((publication) => this.#flush(publication, rooms)),
+    );
     const changed: ChangedDirectory[] = [];
     const published: Waiting[] = [];
     for (const [turn, waiting] of group.entries()) {
@@ -136,9 +144,14 @@ export class Publisher {
     }
   }
 
-  async #flush({ staged, mtime, mode }: Publication): Promise<void> {
-    staged.stamp({ mtime, mode });
-    if (this.#options.durable) await staged.sync();
+  async #flush(
+    { staged, checksum, mtime, mode, replace, name, jail }: Publication,
+    rooms: Rooms,
+  ): Promise<void> {
+    // A file keeps its permission bits when its content is replaced.
+    const kept = replace && mode === undefined ? rooms.modeOf?.(name, jail) : undefined;
+    staged.stamp({ mtime, mode: mode ?? kept });
+    await makeSure(staged, { checksum, durable: this.#options.durable });
   }
 
   /** Gives a file its name, and notes which directories are to be flushed for that. */

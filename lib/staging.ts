@@ -7,6 +7,7 @@
 
 import { FerryError, toFerryError } from "./errors.ts";
 import { tryLock } from "./file_lock.ts";
+import { isFull, isHonest, isKnownHonest } from "./honesty.ts";
 import { dirname } from "./path.ts";
 import { PLATFORM } from "./platform.ts";
 import type { ByteSink } from "./storage.ts";
@@ -19,6 +20,9 @@ export const DURABILITIES: readonly Durability[] = ["full", "none"];
 
 /** Writes up to this size are made at once; for larger ones a hop to another thread costs little. */
 const SYNC_BYTES = 64 * 1024;
+
+/** Behind so many bytes of a file it is worth its time to find out how the rest may be written. */
+const WORTH_ASKING_BYTES = 8 * 1024 * 1024;
 
 /** An open file to write to: what a staged file takes of the runtime's. */
 export interface WritableFile
@@ -69,14 +73,19 @@ export class StagedFile implements ByteSink, AsyncDisposable {
    * Creates a file in `directory`, which is on the file system of the final name. As long as it is open, it
    * is locked: what is not locked was left behind.
    *
+   * @param options.mode the permission bits to publish it with unless it is told others; until then it is for this
+   * user alone. Default: those that the system gives to a new file, from the beginning
    * @throws {FerryError} `denied`, `no_space`, `not_found`, …
    */
-  static create(directory: string, { prefix = "" } = {}): StagedFile {
+  static create(
+    directory: string,
+    { prefix = "", mode }: { prefix?: string; mode?: number | undefined } = {},
+  ): StagedFile {
     const path = `${directory}/${prefix}${crypto.randomUUID()}.part`;
     try {
-      const file = Deno.openSync(path, { write: true, createNew: true });
+      const file = Deno.openSync(path, { write: true, createNew: true, ...privately(mode) });
       tryLock(file);
-      return new StagedFile(path, { file });
+      return new StagedFile(path, { file, mode });
     } catch (error) {
       throw toFerryError(error);
     }
@@ -98,26 +107,29 @@ export class StagedFile implements ByteSink, AsyncDisposable {
    * A file that has another name, too, was published by a process that was killed before it could remove this
    * name. It is not opened, and this name of it is removed.
    *
+   * @param options.mode as {@linkcode StagedFile.create} has it, also for a file that was there
    * @returns undefined where another process has it, or where it is missing and `create` is false
    * @throws {FerryError} `denied`, `no_space`, `not_found` where the directory is missing, …
    */
   static claim(
     path: string,
-    { create, mode }: { create: boolean; mode?: number },
+    { create, mode }: { create: boolean; mode?: number | undefined },
   ): StagedFile | undefined {
     try {
       for (let tries = 0; tries < OPEN_TRIES; tries++) {
         using opened = new DisposableStack();
         const file = opened.use(
           create
-            ? Deno.openSync(path, { write: true, create })
+            ? Deno.openSync(path, { write: true, create, ...privately(mode) })
             : openExactly(path, { write: true }),
         );
         // Another process may have renamed it to its final name since it was opened: hands off then.
         if (!tryLock(file) || !isSame(Deno.lstatSync(path), file)) return undefined;
-        if (!hasOtherNames(file.statSync())) {
+        const info = file.statSync();
+        if (!hasOtherNames(info)) {
+          const bits = publishedBits(path, info, mode);
           opened.move();
-          return new StagedFile(path, { file, claimed: file, mode });
+          return new StagedFile(path, { file, claimed: file, mode: bits });
         }
         Deno.removeSync(path);
       }
@@ -144,17 +156,33 @@ export class StagedFile implements ByteSink, AsyncDisposable {
   /** Appends all the bytes. */
   async write(bytes: Uint8Array): Promise<void> {
     try {
+      const threaded = bytes.length > SYNC_BYTES && await this.#tellsThreads();
       let done = 0;
       while (done < bytes.length) {
         const rest = done === 0 ? bytes : bytes.subarray(done);
-        done += rest.length <= SYNC_BYTES
+        done += !threaded || rest.length <= SYNC_BYTES
           ? this.#file.writeSync(rest)
           : await this.#file.write(rest);
       }
       this.#size += bytes.length;
     } catch (error) {
-      throw toFerryError(error);
+      throw await this.#failure(error);
     }
+  }
+
+  /** Why something could not be written. Servers of file systems may have one error for all that goes wrong. */
+  async #failure(error: unknown): Promise<FerryError> {
+    const failure = toFerryError(error);
+    if (failure.code !== "io" || !await isFull(dirname(this.path))) return failure;
+    return new FerryError("no_space", "no space left on the device", { cause: error });
+  }
+
+  /** Whether also a write that another thread makes is told of where it fails. */
+  async #tellsThreads(): Promise<boolean> {
+    const directory = dirname(this.path);
+    const honest = isKnownHonest(directory);
+    if (honest !== undefined || this.#size < WORTH_ASKING_BYTES) return honest ?? false;
+    return await isHonest(directory);
   }
 
   /** How many bytes have been written. */
@@ -185,7 +213,7 @@ export class StagedFile implements ByteSink, AsyncDisposable {
     try {
       await this.#file.syncData();
     } catch (error) {
-      throw toFerryError(error);
+      throw await this.#failure(error);
     }
   }
 
@@ -237,6 +265,53 @@ export class StagedFile implements ByteSink, AsyncDisposable {
       }
     }
     return Promise.resolve();
+  }
+}
+
+/** The bits of a file that nobody but its user can read or write. */
+export const PRIVATE_BITS = 0o600;
+
+/** How a file is created that gets its permission bits when it is published. */
+function privately(mode: number | undefined): Deno.OpenOptions {
+  return mode === undefined ? {} : { mode: PRIVATE_BITS };
+}
+
+/**
+ * The permission bits that a file is published with which was claimed. It may be what was left of a file that was to
+ * get other bits: where it is to be private, others lose it; where it is not, it gets what a new file has.
+ */
+function publishedBits(
+  path: string,
+  info: Deno.FileInfo,
+  mode: number | undefined,
+): number | undefined {
+  if (info.mode === null || !PLATFORM.permissionBits) return undefined;
+  const isPrivate = (info.mode & 0o077) === 0;
+  if (mode === undefined) return isPrivate ? modeOfNewFiles(dirname(path)) : undefined;
+  if (!isPrivate) {
+    try {
+      Deno.chmodSync(path, PRIVATE_BITS);
+    } catch {
+      // A file system without permission bits of its own.
+    }
+  }
+  return mode;
+}
+
+/**
+ * The permission bits of a new file: what the system gives to a new directory, without those to search it.
+ *
+ * @throws {FerryError} `denied`, `no_space`, …
+ */
+export function modeOfNewFiles(directory: string): number {
+  const path = `${directory}/.${crypto.randomUUID()}`;
+  try {
+    Deno.mkdirSync(path);
+    const mode = (Deno.lstatSync(path).mode ?? 0o644) & 0o666;
+    Deno.removeSync(path);
+    return mode;
+  } catch (error) {
+    throw toFerryError(error);
   }
 }
 
@@ -302,6 +377,21 @@ export function renameWithoutReplacing(from: string, to: string): void {
   } catch (error) {
     // Somebody else has removed it.
     if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** The permission bits of what was looked at; undefined where the system has none. */
+export function bitsOf({ mode }: Pick<Deno.FileInfo, "mode">): number | undefined {
+  return mode === null ? undefined : mode & 0o777;
+}
+
+/** The permission bits of the file that a path leads to; undefined where it leads to none. */
+export function modeAt(path: string): number | undefined {
+  try {
+    const info = Deno.statSync(path);
+    return info.isFile ? bitsOf(info) : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -87,7 +87,7 @@ export interface CommitOptions {
   replace: boolean;
   /** The modification time to keep, in milliseconds since 1970. */
   mtime?: number | undefined;
-  /** The permission bits to keep, 0 to 0o777. */
+  /** The permission bits to keep, 0 to 0o777. Without them those of a file that is replaced SHOULD stay. */
   mode?: number | undefined;
   /** MUST be called right before the file gets its name; what it throws refuses the commit. */
   assertMay?: (() => void) | undefined;

@@ -37,7 +37,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "token",
     "watchdog",
   ],
-  ["regular_file"],
+  ["honesty", "regular_file"],
   ["command_line"],
   ["completions", "datagram", "overwrite", "pieces"],
   ["classic", "header", "manifest"],
@@ -49,7 +49,9 @@ const LAYERS: readonly (readonly string[])[] = [
   ["file_system_trial", "root", "tree_walk"],
   ["jail", "lease", "tree_listing", "tree_removal"],
   ["batch", "own_directory"],
-  ["memory_tree", "parts", "publisher", "transfer"],
+  ["memory_tree", "parts", "transfer"],
+  ["read_back"],
+  ["publisher"],
   ["storage_fs", "storage_memory"],
 ];
 

@@ -11,10 +11,11 @@ import { TempDir } from "./programs.ts";
 export class Mount implements AsyncDisposable {
   readonly #dir = new TempDir();
   /** Where it is. */
-  readonly path = this.#dir.path;
+  readonly path: string;
 
-  /** Mounts one, by the options of tmpfs: `size=1m`. */
-  constructor(options: string) {
+  /** Mounts one, by the options of tmpfs: `size=1m`, at a path of its own or that of a directory that is there. */
+  constructor(options: string, path = this.#dir.path) {
+    this.path = path;
     const { success, stderr } = run("mount", "-t", "tmpfs", "-o", options, "ferry", this.path);
     if (!success) {
       Deno.removeSync(this.path);
@@ -46,13 +47,14 @@ export class Mount implements AsyncDisposable {
 export class OtherPath implements AsyncDisposable {
   readonly #dir = new TempDir();
   /** The other path. */
-  readonly path = this.#dir.path;
+  readonly path: string;
 
-  /** Makes it with bindfs(1). */
-  constructor(directory: string) {
+  /** Makes it with bindfs(1), at a path of its own or at the path of a directory that is there. */
+  constructor(directory: string, path = this.#dir.path) {
+    this.path = path;
     const { success, stderr } = run("bindfs", directory, this.path);
     if (!success) {
-      Deno.removeSync(this.path);
+      Deno.removeSync(this.#dir.path);
       throw new Error(`bindfs: ${stderr}`);
     }
   }
@@ -146,6 +148,16 @@ async function whyNoMount(): Promise<string | undefined> {
 const noMount = await whyNoMount();
 
 /**
+ * Why a test that mounts something is left out; undefined where it is not.
+ *
+ * @param needs commands and devices that it takes
+ */
+export function whyLeftOut(needs: readonly string[]): string | undefined {
+  const missing = needs.find((need) => !isThere(need));
+  return noMount ?? (missing && `no ${missing} here`);
+}
+
+/**
  * A test that is ignored, and says why, where nothing can be mounted.
  *
  * @param needs commands and devices that it takes beside that
@@ -155,8 +167,7 @@ export function testWithMount(
   run: () => Promise<void>,
   needs: readonly string[] = [],
 ): void {
-  const missing = needs.find((need) => !isThere(need));
-  const why = noMount ?? (missing && `no ${missing} here`);
+  const why = whyLeftOut(needs);
   const reason = why === undefined ? "" : ` (ignored: ${why})`;
   Deno.test({ name: criterion + reason, ignore: why !== undefined, fn: run });
 }

@@ -1,9 +1,11 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
+  bitsOf,
   DURABILITIES,
   isTaken,
   isUnsupported,
   makeDirectories,
+  modeAt,
   renameWithoutReplacing,
   StagedFile,
   syncDirectory,
@@ -56,6 +58,53 @@ Deno.test("StagedFile.truncate() touches no file that has the size already", asy
     file.keep();
   }
   assertEquals(text(path), "126");
+});
+
+/** The permission bits of the file at a path, in octal digits. */
+function bitsAt(path: string): string {
+  return (Deno.lstatSync(path).mode! & 0o777).toString(8);
+}
+
+Deno.test({
+  name: "a file that is to get certain permission bits is for one user alone before",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    await using dir = new TempDir();
+    const name = dir.join("name");
+    const left = (path: string) => {
+      Deno.writeTextFileSync(path, "left");
+      Deno.chmodSync(path, 0o666);
+      return StagedFile.claim(path, { create: false, mode: 0o664 })!;
+    };
+    const files = [
+      StagedFile.create(dir.path, { mode: 0o664 }),
+      StagedFile.claim(dir.join("a.part"), { create: true, mode: 0o664 })!,
+      left(dir.join("b.part")),
+    ];
+    for (const opened of files) {
+      await using file = opened;
+      assertEquals(bitsAt(file.path), "600");
+      file.stamp({});
+      file.publish(name, { replace: true });
+      assertEquals(bitsAt(name), "664");
+    }
+    Deno.chmodSync(dir.write("c.part", "left"), 0o600);
+    // It was private for the sake of another file than the one that it becomes.
+    await using other = StagedFile.claim(dir.join("c.part"), { create: false })!;
+    other.stamp({});
+    assertEquals(bitsAt(other.path), bitsAt(dir.write("new", "")));
+  },
+});
+
+Deno.test("modeAt() tells the permission bits of files, and of nothing else", async () => {
+  await using dir = new TempDir();
+  const path = dir.write("file", "x");
+  Deno.mkdirSync(dir.join("directory"));
+  assertEquals([modeAt(dir.join("missing")), modeAt(dir.join("directory"))], [
+    undefined,
+    undefined,
+  ]);
+  assertEquals(modeAt(path), bitsOf(Deno.statSync(path)));
 });
 
 const NO_LINKS = Deno.build.os === "windows";
