@@ -88,6 +88,7 @@ export type { ListenerKind, Listening } from "./server/accept.ts";
 export type { ScramVerifier } from "./lib/scram.ts";
 export { type Grants, parseGrants, type Prefix, type Scope } from "./server/access.ts";
 export type { ExecPolicy } from "./server/exec.ts";
+export type { FailedRequest, Requester, ServerHooks, StoredUpload } from "./server/hooks.ts";
 export { type ReloadOptions, serve, type ServeOptions, type Server } from "./server/listener.ts";
 export type { KeyPair } from "./server/tls.ts";
 export {
