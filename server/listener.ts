@@ -130,28 +130,6 @@ export interface Server extends AsyncDisposable {
  * console.log(server.addresses[0]?.port);
  * ```
  *
- * @example Until it is told to end, with a line for each file that arrives
- * ```ts
- * import { connect, MemoryStorage, serve } from "@ferry/ferry";
- *
- * const stop = new AbortController();
- * const server = await serve({
- *   storage: new MemoryStorage(),
- *   listen: "127.0.0.1:0",
- *   signal: stop.signal,
- *   onListen: ({ kind, port }) => console.log(`listening ${kind} ${port}`),
- *   onStored: ({ filename, size, checksum }, { peer, token }) =>
- *     console.log(`${token?.name ?? "somebody"} at ${peer.hostname}: ${filename}, ${size} B, ${checksum}`),
- *   onError: ({ code, message }, { op }) => console.error(`${op}: ${message} (${code})`),
- * });
- *
- * const client = await connect(`127.0.0.1:${server.addresses[0]!.port}`);
- * await client.put(new TextEncoder().encode("hello\n"), { as: "greeting.txt" });
- * await client[Symbol.asyncDispose]();
- * stop.abort();
- * await server.finished;
- * ```
- *
  * @throws {FerryError} `usage` for an address that is not on loopback without `tokens` or `anonymous`, for a
  * certificate that is none, and for a command that is not there; `io`, `denied`, `unreachable` where the address
  * cannot be listened on
