@@ -1,5 +1,4 @@
 import { assert, assertEquals } from "@std/assert";
-import fc from "fast-check";
 import {
   type ErrorCode,
   FerryError,
@@ -8,6 +7,7 @@ import {
   quote,
   toFerryError,
 } from "../lib/errors.ts";
+import fc from "./properties.ts";
 
 fc.configureGlobal({ seed: 19 });
 
