@@ -278,7 +278,10 @@ function isTexts(value: unknown): value is string[] {
 }
 
 function parseValue(name: string, spec: OptionSpec, text: string | boolean | string[]): unknown {
-  if (spec.kind === "list") return Array.isArray(text) ? text : [String(text)];
+  if (spec.kind === "list") {
+    const items = Array.isArray(text) ? text : [text];
+    return items.map((item) => parseValue(name, { ...spec, kind: "text" }, item));
+  }
   if (spec.kind === "flag") {
     return typeof text === "boolean" ? text : !/^(0|false)$/.test(String(text));
   }

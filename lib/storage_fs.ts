@@ -355,18 +355,12 @@ export class FsStorage implements Storage {
 
   /** See {@linkcode Storage.open}. */
   open(name: FileName, algorithm: Algorithm): Promise<StoredFile> {
-    return this.#open(name, algorithm);
+    return attempt(() => this.#open(name, algorithm));
   }
 
-  async #open(name: FileName, algorithm: Algorithm): Promise<FsStoredFile> {
-    const file = await attempt(() => this.#jail.open(name));
-    try {
-      await file.assertSized();
-      return new FsStoredFile(file, this.#entryOf(name, file.info, algorithm), this.#index);
-    } catch (error) {
-      await file[Symbol.asyncDispose]();
-      throw toFerryError(error);
-    }
+  #open(name: FileName, algorithm: Algorithm): FsStoredFile {
+    const file = this.#jail.open(name);
+    return new FsStoredFile(file, this.#entryOf(name, file.info, algorithm), this.#index);
   }
 
   /** See {@linkcode Storage.assertFits}. */
@@ -600,7 +594,7 @@ export class FsStorage implements Storage {
 
   /** See {@linkcode Storage.checksum}. */
   async checksum(name: FileName, algorithm: Algorithm): Promise<Checksum> {
-    await using file = await this.#open(name, algorithm);
+    await using file = await attempt(() => this.#open(name, algorithm));
     if (file.entry.checksum !== null) return file.entry.checksum;
     return await this.#index.computeOnce(file.identity, algorithm, async (close) => {
       const checksum = await checksumOfSource(file, algorithm, close);

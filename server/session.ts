@@ -59,7 +59,6 @@ import type { Commands } from "./exec.ts";
 import { replyWithOutput } from "./exec_reply.ts";
 import { logFailure } from "./failures.ts";
 import type { Permit } from "./permit.ts";
-import type { SessionHooks } from "./hooks.ts";
 import { type ReplyHeader, ReplyQueue } from "./reply_queue.ts";
 import { Uploads } from "./uploads.ts";
 
@@ -81,9 +80,6 @@ const UNREADABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "checksum_mismatch",
   "busy",
 ]);
-
-/** What everything fails with that waits for a connection when that ends. */
-const ENDED: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["closed", "timeout"]);
 
 /** Files up to this size are read before their reply begins. */
 const SMALL_BYTES = 64 * 1024;
@@ -109,8 +105,6 @@ export interface SessionOptions {
   minRate: number;
   /** The peer's address, for the log. */
   peer: string;
-  /** Told what becomes of the requests, where somebody wants to know. */
-  tell?: SessionHooks | undefined;
   /** Whose tries to prove who it is count together. */
   source: string;
 }
@@ -120,7 +114,6 @@ const LINGER_MS = 2000;
 
 /** A request that is being answered: what it is called in errors, and what allows it. */
 interface Task {
-  readonly request: Request;
   readonly action: string;
   readonly permit: Permit;
 }
@@ -142,8 +135,6 @@ export class Session {
   #draining = false;
   /** Undefined behind it. */
   #beginning: Beginning | undefined;
-  /** Whether it was told that the connection has ended. */
-  #endTold = false;
   /** Whether replies may still stand in the output buffer. */
   #unsent = false;
 
@@ -158,7 +149,6 @@ export class Session {
     this.#uploads = new Uploads({
       storage: options.storage,
       settle: () => this.#replies.settle(),
-      onStored: (file) => options.tell?.stored(file, this.#identity.shown),
       onTakenOver: () => {
         this.close(new FerryError("closed", "another connection goes on with this upload"));
       },
@@ -187,7 +177,7 @@ export class Session {
       await this.#replies.settle();
       await this.#wire.closeGracefully();
     } catch (error) {
-      this.#log("{peer} left: {message} ({code})", toFerryError(error));
+      logFailure("{peer} left: {message} ({code})", error, { properties: { peer } });
     }
   }
 
@@ -252,35 +242,32 @@ export class Session {
   async #answer({ header, body }: Frame): Promise<boolean> {
     using _conversation = this.#wire.converse();
     let action = "understand the request";
-    let request: Request | undefined;
     try {
-      request = parseRequest(header);
+      const request = parseRequest(header);
       action = describe(request);
       const permit = this.#identity.permit(request);
-      const task = { request, action, permit };
       if (!body.ended) await this.#flush();
       if (request.op === "put" && !request.offer) {
-        return await this.#put(request, body, task);
+        return await this.#put(request, body, { action, permit });
       }
       await this.#uploads.release();
       // Everything but a put sees what the puts before it have done.
       await this.#replies.written();
       permit.assert();
-      if (request.op === "compare") return await this.#compare(request, body, task);
-      if (request.op === "exec") return await this.#exec(request, body, task);
+      if (request.op === "compare") return await this.#compare(request, body, { action, permit });
+      if (request.op === "exec") return await this.#exec(request, body, { action, permit });
       if (!await body.drain()) {
         await this.#refuse(
           new FerryError("too_large", "the request has no use for a body, and it is large").during(
             action,
           ),
-          request,
         );
         return false;
       }
       permit.assert();
-      return await this.#run(request, task);
+      return await this.#run(request, { action, permit });
     } catch (error) {
-      await this.#refuse(toFerryError(error).during(action), request);
+      await this.#refuse(toFerryError(error).during(action));
       return await this.#skip(body);
     }
   }
@@ -296,8 +283,8 @@ export class Session {
   }
 
   /** Reports a failed request. */
-  async #refuse(error: FerryError, request?: Request): Promise<void> {
-    this.#fail(error, request);
+  async #refuse(error: FerryError): Promise<void> {
+    this.#log(error);
     await this.#replies.push(Promise.resolve(errorReply(error)));
   }
 
@@ -310,21 +297,8 @@ export class Session {
     return await body.drain(limit).catch(() => false);
   }
 
-  /** Tells that a request failed, all but the client. */
-  #fail(error: FerryError, request?: Request): void {
-    this.#log("{peer}: {message} ({code})", error, request);
-  }
-
-  #log(text: string, error: FerryError, request?: Request): void {
-    // All that waits for a connection fails as it ends: that is told once.
-    if (this.#wire.closed && ENDED.has(error.code)) {
-      if (this.#endTold) return;
-      this.#endTold = true;
-    }
-    const { peer, tell } = this.#options;
-    logFailure(text, error, { properties: { peer } });
-    // That this side ends a connection is no failure of it.
-    if (request || !this.#draining) tell?.failed(error, this.#identity.shown, request);
+  #log(error: FerryError): void {
+    logFailure("{peer}: {message} ({code})", error, { properties: { peer: this.#options.peer } });
   }
 
   /** Receives a file. Its reply follows when it is committed; requests behind it are read meanwhile. */
@@ -338,13 +312,13 @@ export class Session {
       const { committed } = await permit.wait(receiving);
       await this.#replies.push(committed.catch((error) => {
         const failure = toFerryError(error).during(action);
-        this.#fail(failure, request);
+        this.#log(failure);
         return errorReply(failure);
       }));
       return true;
     } catch (error) {
       const failure = toFerryError(error).during(action);
-      await this.#refuse(failure, request);
+      await this.#refuse(failure);
       if (!body.ended) await this.#giveUp(receiving, failure);
       return await this.#skip(body);
     }
@@ -475,8 +449,7 @@ export class Session {
     await this.#replies.push(Promise.resolve({ status: "ok", ...keys }));
   }
 
-  async #get(request: GetRequest, task: Task): Promise<boolean> {
-    const { permit } = task;
+  async #get(request: GetRequest, { action, permit }: Task): Promise<boolean> {
     const { filename, algorithm } = request;
     await using file = await permit.confine(this.#options.storage).open(
       parseFileName(filename),
@@ -490,7 +463,7 @@ export class Session {
       // Reading it now is quicker than asking whether its checksum is known.
       const checksum = await readWhole(file, { into: bytes, algorithm });
       const keys = { offset: 0, ...checksumKeys(algorithm, checksum), total_size: size };
-      return await this.#stream(task, () => this.#wire.writeFrame({ ...header, ...keys }, bytes));
+      return await this.#stream(action, () => this.#wire.writeFrame({ ...header, ...keys }, bytes));
     }
     const { checksum } = file.entry;
     const { offset, digest } = await prefixOf(file, request);
@@ -498,7 +471,7 @@ export class Session {
     file.seek(offset);
     // There is no room for an error in a body of a known size.
     using _watch = permit.onEnd((error) => this.close(error));
-    return await this.#stream(task, async () => {
+    return await this.#stream(action, async () => {
       const rest = { size: size - offset, algorithm, checksum, digest };
       const sent = await sendSized(this.#wire, { ...header, offset }, file, rest);
       if (checksum === null) await file.remember(sent.checksum);
@@ -521,7 +494,7 @@ export class Session {
 
   /** Sends lines for as long as the client may have them. */
   async #streamLines(
-    task: Task,
+    { action, permit }: Task,
     { keys, pieces, closing }: {
       /** The keys of the opening header. */
       keys?: ReplyHeader;
@@ -530,12 +503,11 @@ export class Session {
       closing?: () => ReplyHeader;
     },
   ): Promise<boolean> {
-    const { permit } = task;
     const permitted = {
       [Symbol.asyncIterator]: () => ({ next: () => permit.wait(pieces.next()) }),
     };
     let failure: FerryError | undefined;
-    const goOn = await this.#stream(task, async () => {
+    const goOn = await this.#stream(action, async () => {
       try {
         await sendStreamed(this.#wire, { status: "ok", ...keys }, permitted, { closing });
       } catch (error) {
@@ -580,9 +552,8 @@ export class Session {
   async #exec(
     request: ExecRequest,
     body: IncomingBody,
-    task: Task,
+    { action, permit }: Task,
   ): Promise<boolean> {
-    const { action, permit } = task;
     const { commands, peer } = this.#options;
     if (!commands) throw new FerryError("denied", "the server runs no commands");
     const command = commands.start(request, { stdin: !body.ended });
@@ -593,7 +564,7 @@ export class Session {
       this.#wire.patience = 0;
       command.abort(error);
     });
-    const goOn = await this.#stream(task, async () => {
+    const goOn = await this.#stream(action, async () => {
       const end = await replyWithOutput(this.#wire, body, { command, action });
       logger.debug("{peer}: {action}: exit status {exit_code}", { peer, action, ...end });
     });
@@ -607,14 +578,14 @@ export class Session {
    *
    * @throws what keeps it from being begun
    */
-  async #stream({ request, action }: Task, send: () => Promise<void>): Promise<boolean> {
+  async #stream(action: string, send: () => Promise<void>): Promise<boolean> {
     const before = this.#wire.bytesTaken;
     try {
       this.#unsent = true;
       await send();
     } catch (error) {
       if (this.#wire.bytesTaken === before) throw error;
-      this.#fail(toFerryError(error).during(action), request);
+      this.#log(toFerryError(error).during(action));
       // Where the client has left, that has just been told.
       if (this.#wire.writable) await this.#wire.flush().catch(() => {});
     }

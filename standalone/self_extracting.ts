@@ -40,8 +40,6 @@ export interface Contents {
   files: readonly string[];
   /** The system that it is for: that of the running Deno. */
   target: Target;
-  /** The path of the Deno that is packed; the running one unless told otherwise. */
-  deno?: string | undefined;
 }
 
 /**
@@ -61,13 +59,13 @@ function denoFlags(program: Program): string[] {
 
 /** Makes the executable with caxa, whose part of it runs on any of the targets. */
 export async function packWithCaxa(
-  { program, directory, files, deno: packed = Deno.execPath() }: Contents,
+  { program, directory, files }: Contents,
   output: string,
 ): Promise<void> {
   const input = Deno.makeTempDirSync({ prefix: "ferry-" });
   try {
-    const deno = basename(packed);
-    Deno.copyFileSync(packed, join(input, deno));
+    const deno = basename(Deno.execPath());
+    Deno.copyFileSync(Deno.execPath(), join(input, deno));
     for (const name of files) Deno.copyFileSync(join(directory, name), join(input, name));
     const pack = ["--input", input, "--output", output, "--no-include-node"];
     const command = [`{{caxa}}/${deno}`, ...denoFlags(program), `{{caxa}}/${ENTRY}`];
@@ -95,11 +93,11 @@ async function pack(bytes: Uint8Array<ArrayBuffer>): Promise<Part> {
   return { digest, packed, size: bytes.length };
 }
 
-/** Denos by their paths, cut into parts: each is packed once, for both programs. */
-const denos = new Map<string, Promise<Part[]>>();
+/** The running Deno, cut into parts: packed once, for both programs. */
+let deno: Promise<Part[]> | undefined;
 
-function packDeno(path: string): Promise<Part[]> {
-  const bytes = Deno.readFileSync(path);
+function packDeno(): Promise<Part[]> {
+  const bytes = Deno.readFileSync(Deno.execPath());
   const step = Math.ceil(bytes.length / DENO_PARTS);
   return Promise.all(
     Array.from(
@@ -110,11 +108,9 @@ function packDeno(path: string): Promise<Part[]> {
 }
 
 async function packWithLauncher(
-  { program, directory, files, target, deno = Deno.execPath() }: Contents,
+  { program, directory, files, target }: Contents,
 ): Promise<Uint8Array> {
-  const packing = denos.get(deno) ?? packDeno(deno);
-  denos.set(deno, packing);
-  const runtime = await packing;
+  const runtime = await (deno ??= packDeno());
   const app = await Promise.all(
     files.map((name) => pack(Deno.readFileSync(join(directory, name)))),
   );

@@ -1,4 +1,5 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import fc from "fast-check";
 import { FerryError } from "../lib/errors.ts";
 import type { Request } from "../lib/header.ts";
 import {
@@ -16,7 +17,6 @@ import {
   SCOPES,
   scopesOf,
 } from "../server/access.ts";
-import fc from "./properties.ts";
 
 /** What each operation needs; the type makes a new operation fail here until somebody decided. */
 const NEEDED: Record<Request["op"], readonly Scope[]> = {

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
+import fc from "fast-check";
 import * as client from "../client/config.ts";
 import {
   type CommandSpec,
@@ -13,7 +14,6 @@ import {
 import { FerryError } from "../lib/errors.ts";
 import * as server from "../server/config.ts";
 import { TempDir } from "./programs.ts";
-import fc from "./properties.ts";
 
 fc.configureGlobal({ seed: 19 });
 
@@ -66,6 +66,18 @@ function usageOf(run: () => unknown): string {
   assertEquals(error.code, "usage", error.message);
   return error.message;
 }
+
+Deno.test("parseCommandLine() takes no value of a list that is none of the choices", () => {
+  const only = { kind: "list", choices: ["ext4", "btrfs"], help: "those" } as const;
+  const command = { ...COMMAND, options: { only } };
+  const parsed = (...argv: string[]) =>
+    parseCommandLine(command, argv, surroundings()).options.only;
+  assertEquals(parsed("--only", "btrfs", "--only=ext4"), ["btrfs", "ext4"]);
+  assertStringIncludes(
+    usageOf(() => parsed("--only", "ext4", "--only", "btrsf")),
+    '--only takes ext4, btrfs, not "btrsf". Did you mean "btrfs"?',
+  );
+});
 
 Deno.test("parseCommandLine() gives defaults where nothing is given", () => {
   assertEquals(parse([]), { options: NOTHING_GIVEN, args: [] });

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
 import {
   type ErrorCode,
   FerryError,
@@ -7,7 +8,6 @@ import {
   quote,
   toFerryError,
 } from "../lib/errors.ts";
-import fc from "./properties.ts";
 
 fc.configureGlobal({ seed: 19 });
 

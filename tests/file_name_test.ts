@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import fc from "fast-check";
 import { FerryError } from "../lib/errors.ts";
 import {
   joinName,
@@ -8,7 +9,6 @@ import {
   parseDirectoryName,
   parseFileName,
 } from "../lib/file_name.ts";
-import fc from "./properties.ts";
 
 fc.configureGlobal({ seed: 19 });
 

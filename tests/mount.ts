@@ -172,6 +172,7 @@ export function testWithMount(
   Deno.test({ name: criterion + reason, ignore: why !== undefined, fn: run });
 }
 
-function isThere(need: string): boolean {
+/** Whether there is a command of that name, or a file at that path. */
+export function isThere(need: string): boolean {
   return run("sh", "-c", `command -v ${need} || test -e ${need}`).success;
 }

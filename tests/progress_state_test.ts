@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
 import {
   bytesDone,
   isFinished,
@@ -8,7 +9,6 @@ import {
   type TransfersEvent,
   type TransfersState,
 } from "../client/progress_state.ts";
-import fc from "./properties.ts";
 
 fc.configureGlobal({ seed: 23 });
 

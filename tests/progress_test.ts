@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
 import stringWidth from "string-width";
 import { renderProgress, renderTransfers } from "../client/progress.ts";
 import {
@@ -7,7 +8,6 @@ import {
   type TransfersEvent,
   type TransfersState,
 } from "../client/progress_state.ts";
-import fc from "./properties.ts";
 
 fc.configureGlobal({ seed: 19 });
 

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import fc from "fast-check";
 import { FerryError } from "../lib/errors.ts";
 import {
   createVerifier,
@@ -7,7 +8,6 @@ import {
   ScramClient,
   ScramServer,
 } from "../lib/scram.ts";
-import fc from "./properties.ts";
 import { RFC7677 } from "./scram_vector.ts";
 
 const VERIFIER = await createVerifier(RFC7677.secret, RFC7677);

@@ -1,0 +1,92 @@
+/**
+ * What is checked on each file system: the columns of the table.
+ *
+ * @module
+ */
+
+import { below, list, move, remove } from "./directories.ts";
+import { full, gone, remount, start } from "./limits.ts";
+import { modes, names, times } from "./properties.ts";
+import { again, cut, get, put, replace } from "./transfers.ts";
+import type { Trial } from "./trial.ts";
+
+/** A column of the table. */
+export interface Check {
+  /** What stands above it. */
+  name: string;
+  /** What it means to somebody who reads the table. */
+  meaning: string;
+  /** Whether it is made on file systems that are mounted for reading only, too. */
+  readOnly?: true;
+  /** Makes it, and gives what stands in the table; throws where something does not hold. */
+  run(trial: Trial): Promise<string>;
+}
+
+/** In the order in which they are made, the start first: the later ones look at what the earlier ones have stored. */
+export const CHECKS: readonly Check[] = [
+  {
+    name: "start",
+    meaning: "what ferryd says at its start that it cannot promise there, in the words below",
+    readOnly: true,
+    run: start,
+  },
+  {
+    name: "put",
+    meaning: "files of all sizes, and standard input, are there byte for byte",
+    readOnly: true,
+    run: put,
+  },
+  { name: "get", meaning: "so are downloads to it", readOnly: true, run: get },
+  {
+    name: "cut",
+    meaning: "what was cut goes on, both ways, also after `kill -9` of either program",
+    run: cut,
+  },
+  {
+    name: "replace",
+    meaning: "a replaced file keeps its permission bits; who reads it sees the old or the new " +
+      "one, and where there may be a _gap_ none for a moment",
+    run: replace,
+  },
+  { name: "modes", meaning: "what becomes of permission bits with `-p`", run: modes },
+  { name: "times", meaning: "how exactly modification times are kept", run: times },
+  {
+    name: "again",
+    meaning: "a second run of a directory moves nothing, with any `--overwrite`, and one changed " +
+      "file alone once it is newer",
+    run: again,
+  },
+  {
+    name: "names",
+    meaning: "names that cannot be stored; each is told as an error, and the rest goes on",
+    run: names,
+  },
+  { name: "mv", meaning: "files and directories are renamed, also to other case", run: move },
+  {
+    name: "rm -r",
+    meaning: "a directory goes while a file in it is held open, and nothing of that is listed",
+    run: remove,
+  },
+  {
+    name: "mount below",
+    meaning: "another file system below the root takes uploads, and `mv` crosses to and from it",
+    run: below,
+  },
+  { name: "list", meaning: "names, sizes and types are right", readOnly: true, run: list },
+  {
+    name: "full",
+    meaning: "a full file system is `no_space`, both ways, and what was acknowledged is there",
+    run: full,
+  },
+  {
+    name: "remount",
+    meaning: "after another mount everything is there, each file with its own md5",
+    run: remount,
+  },
+  {
+    name: "gone",
+    meaning: "an unmount or the end of its server is told as `io`, and ferryd goes on once it is " +
+      "mounted again",
+    run: gone,
+  },
+];

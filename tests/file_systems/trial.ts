@@ -1,0 +1,272 @@
+/**
+ * Real programs on one file system, and what they are held to.
+ *
+ * @module
+ */
+
+import { equals } from "@std/bytes/equals";
+import { FaultyPeer } from "../faulty_peer.ts";
+import { ferry, Ferryd, type Outcome, outcome, spawnFerry, TempDir } from "../programs.ts";
+import type { FileSystem, Mounted } from "./mounts.ts";
+
+const MIB = 1024 * 1024;
+
+/** The size of a file that is cut and gone on with. */
+export const LARGE = 20 * MIB;
+
+/** Behind how many bytes it is cut. */
+export const CUT_AT = 14 * MIB;
+
+/** How long it may take until half of that is on the file system. */
+const RECORD_MS = 20_000;
+
+/** What stands in the table for a check that cannot be made. */
+export const NONE = "–";
+
+/** What ferryd says at its start, and the words for it in the table. */
+export const SAID: readonly (readonly [sentence: string, word: string])[] = [
+  ["directories cannot be held open here", "held"],
+  ["names may be lost here when the power fails", "power"],
+  ["a file that is replaced here may be missing for a moment", "gap"],
+  ["permission bits are not kept here", "modes"],
+  ["modification times are", "times"],
+];
+
+/** What a check came to that did not hold. */
+export class Failed extends Error {}
+
+/** An event of `ferry --json`. */
+export interface Event {
+  event: string;
+  op?: string;
+  filename?: string;
+  code?: string;
+  message?: string;
+  md5?: string | null;
+  skipped?: boolean;
+  resumed_from?: number;
+  received?: number;
+  total_size?: number;
+  type?: string;
+  files?: number;
+}
+
+/** What `ferry --json` came to. */
+export interface Answer {
+  /** The exit status. */
+  code: number;
+  events: Event[];
+  /** Its errors and the rest that it wrote, for people. */
+  said: string;
+}
+
+/** Where a trial takes place, and its server. */
+export class Trial implements AsyncDisposable {
+  readonly system: FileSystem;
+  readonly mounted: Mounted;
+  readonly signal: AbortSignal;
+  /** A directory on another file system, for what is uploaded. */
+  readonly #local = new TempDir();
+  #server: Ferryd | undefined;
+  /** What ferryd said at its start that this file system cannot promise, in the words of {@linkcode SAID}. */
+  said: readonly string[] = [];
+  /** Whether ferryd refuses to serve it. */
+  refused = false;
+  /** What has been acknowledged and has to be there: contents by their names on the server. */
+  readonly stored = new Map<string, Uint8Array>();
+
+  constructor(
+    system: FileSystem,
+    { mounted, signal }: { mounted: Mounted; signal: AbortSignal },
+  ) {
+    this.system = system;
+    this.mounted = mounted;
+    this.signal = signal;
+    if (system.readOnly) return;
+    for (const path of [this.root, this.here]) Deno.mkdirSync(path, { recursive: true });
+  }
+
+  /** What ferryd serves. */
+  get root(): string {
+    return `${this.mounted.path}/root`;
+  }
+
+  /** Where files are downloaded to: on the same file system, where it can be written to. */
+  get here(): string {
+    return this.system.readOnly ? this.#local.path : `${this.mounted.path}/here`;
+  }
+
+  /** Where files are uploaded from: on the disk of the temporary files. */
+  get local(): string {
+    return this.#local.path;
+  }
+
+  get server(): Ferryd {
+    if (!this.#server) throw new Failed("ferryd does not run");
+    return this.#server;
+  }
+
+  /** Starts ferryd. */
+  async start(): Promise<void> {
+    this.#server = await Ferryd.start(this.root);
+  }
+
+  /** Ends ferryd, and gives what it wrote to standard error. */
+  async stop(signal: Deno.Signal = "SIGTERM"): Promise<string> {
+    const server = this.#server;
+    if (!server) return "";
+    this.#server = undefined;
+    const { code, stderr } = await server.stop(signal);
+    if (signal === "SIGTERM") this.hold(code === 0, `ferryd ended with ${code}`);
+    return stderr;
+  }
+
+  /** Ends a check that does not hold. */
+  hold(holds: boolean, what: string): asserts holds {
+    this.signal.throwIfAborted();
+    if (!holds) throw new Failed(what.replaceAll(this.mounted.path, "").replaceAll(/\s+/g, " "));
+  }
+
+  /** Ends a check where the file system keeps less than ferryd has promised. */
+  holdSaid(word: string): void {
+    this.hold(this.said.includes(word), `ferryd did not say "${word}" at its start`);
+  }
+
+  /** Writes a file to be uploaded, and gives its content. */
+  write(name: string, bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+    const path = `${this.local}/${name}`;
+    Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+    Deno.writeFileSync(path, bytes);
+    return bytes;
+  }
+
+  /** Runs ferry: uploads from the disk, downloads to the file system. */
+  async run(args: string[], { server = this.server.address } = {}): Promise<Outcome> {
+    this.signal.throwIfAborted();
+    const cwd = args[0] === "get" ? this.here : this.local;
+    return await ferry(args, { cwd, server });
+  }
+
+  /** Runs it and gives its events; it has to succeed. */
+  async succeed(...args: string[]): Promise<Event[]> {
+    const { code, events, said } = await this.try(...args);
+    this.hold(code === 0, `ferry ${args.join(" ")}: ${said}`);
+    return events;
+  }
+
+  /** Runs it and gives its exit status, its events, and what it says of errors. */
+  async try(...args: string[]): Promise<Answer> {
+    return await this.tryWith(this.server.address, ...args);
+  }
+
+  /** The same with another server. */
+  async tryWith(server: string, ...args: string[]): Promise<Answer> {
+    const { code, stdout, stderr } = await this.run([...args, "--json"], { server });
+    const events = stdout.split("\n").filter((line) => line !== "").map((line) =>
+      JSON.parse(line) as Event
+    );
+    const messages = events.filter(({ message }) => message).map(({ code, message }) =>
+      `${code}: ${message}`
+    );
+    const said = [...messages, stderr.trim(), `exit status ${code}`].filter((text) => text !== "")
+      .join("; ");
+    return { code, events, said };
+  }
+
+  /** Uploads standard input. */
+  async pipe(bytes: Uint8Array<ArrayBuffer>, ...args: string[]): Promise<Outcome> {
+    const child = spawnFerry(["put", "-", ...args], {
+      server: this.server.address,
+      stdin: "piped",
+    });
+    // Who is refused does not read to the end.
+    await ReadableStream.from([bytes]).pipeTo(child.stdin).catch(() => {});
+    return await outcome(child);
+  }
+
+  /** Holds that a file below the root has a content, and remembers it until it is forgotten. */
+  holdStored(name: string, bytes: Uint8Array): void {
+    this.holdFile(`${this.root}/${name}`, bytes);
+    const { source } = this.mounted;
+    if (source) this.holdFile(`${source}/root/${name}`, bytes);
+    this.stored.set(name, bytes);
+  }
+
+  /** Holds that a file has a content. */
+  holdFile(path: string, bytes: Uint8Array): void {
+    let found: Uint8Array;
+    try {
+      found = Deno.readFileSync(path);
+    } catch (error) {
+      throw new Failed(`${this.#shown(path)} was acknowledged: ${(error as Error).message}`);
+    }
+    const same = equals(found, bytes);
+    const size = found.length === bytes.length ? "other bytes" : `${found.length} bytes`;
+    this.hold(same, `${this.#shown(path)} was acknowledged with ${bytes.length} bytes: ${size}`);
+  }
+
+  #shown(path: string): string {
+    return path.replace(this.mounted.path, "").replace(this.mounted.source ?? "\0", "(source)");
+  }
+
+  /** Cuts a transfer behind {@linkcode CUT_AT} bytes: the connection, or by killing one of the programs. */
+  async cut(args: string[], how: "connection" | "ferryd" | "ferry"): Promise<void> {
+    const reached = Promise.withResolvers<void>();
+    await using proxy = FaultyPeer.start(this.server.port, {
+      faults: [{
+        kind: "stall",
+        direction: args[0] === "get" ? "down" : "up",
+        at: CUT_AT,
+        onReached: reached.resolve,
+      }],
+    });
+    const child = spawnFerry([...args, "--retries", "0"], {
+      cwd: args[0] === "get" ? this.here : this.local,
+      server: proxy.address,
+    });
+    const ended = outcome(child);
+    await Promise.race([reached.promise, ended]);
+    await this.#untilRecorded(args[0] === "get");
+    if (how === "ferry") child.kill("SIGKILL");
+    if (how === "ferryd") {
+      await this.stop("SIGKILL");
+      await this.start();
+    }
+    proxy.retarget(this.server.port);
+    const { code } = await ended;
+    this.hold(code !== 0, `ferry ${args.join(" ")} ended with 0 though it was cut`);
+  }
+
+  /** Waits until a transfer under way has come so far that it can be gone on with. */
+  async #untilRecorded(down: boolean): Promise<void> {
+    const enough = CUT_AT / 2;
+    const isRecorded = async () => {
+      if (!down) {
+        const uploads = await this.succeed("ls", "--partial");
+        return uploads.some(({ received = 0 }) => received >= enough);
+      }
+      const parts = [...Deno.readDirSync(this.here)].filter(({ name }) => name.endsWith(".part"));
+      return parts.some(({ name }) => Deno.statSync(`${this.here}/${name}`).size >= enough);
+    };
+    const deadline = performance.now() + RECORD_MS;
+    while (!await isRecorded()) {
+      this.hold(performance.now() < deadline, "what was cut cannot be gone on with");
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  /** Ends the server and removes what is local. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#server) await this.#server[Symbol.asyncDispose]();
+    await this.#local[Symbol.asyncDispose]();
+  }
+}
+
+/** Bytes that nothing can compress. */
+export function randomBytes(size: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(size);
+  for (let at = 0; at < size; at += 65_536) {
+    crypto.getRandomValues(bytes.subarray(at, at + 65_536));
+  }
+  return bytes;
+}
