@@ -5,7 +5,7 @@
  * @module
  */
 
-import { FerryError, toFerryError } from "../lib/errors.ts";
+import { FerryError, fileError } from "../lib/errors.ts";
 import { dirname, isAbsolute, join } from "../lib/path.ts";
 import type { ByteSink } from "../lib/storage.ts";
 
@@ -78,7 +78,7 @@ function streamInto(
 function failure(path: string, error: unknown): FerryError {
   const failure = error instanceof Deno.errors.BrokenPipe
     ? new FerryError("io", "nobody reads from it any more", { cause: error })
-    : toFerryError(error);
+    : fileError(error);
   return failure.at({ side: "here", path });
 }
 

@@ -13,7 +13,7 @@ import {
   type PrefixDigest,
   type SavedPrefix,
 } from "../lib/checksum.ts";
-import { FerryError, quote, toFerryError } from "../lib/errors.ts";
+import { FerryError, fileError, quote, toFerryError } from "../lib/errors.ts";
 import { checksumKeys, parseReply } from "../lib/header.ts";
 import { LocalFile } from "../lib/local_file.ts";
 import { decideOverwrite, type FileState } from "../lib/overwrite.ts";
@@ -322,7 +322,7 @@ function lookAt(path: string): Existing | undefined {
     return { path, size, mtime: mtime?.getTime(), checksum: null, bits: bitsOf(info) };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
-    throw toFerryError(error);
+    throw fileError(error);
   }
 }
 

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { type ErrorCode, FerryError, quote, toFerryError } from "../lib/errors.ts";
+import { type ErrorCode, FerryError, fileError, quote } from "../lib/errors.ts";
 import { mayBeNoText, notText, RESERVED_DIRECTORY } from "../lib/file_name.ts";
 import { globToRegExp, isGlob, parse } from "../lib/path.ts";
 import { PLATFORM } from "../lib/platform.ts";
@@ -62,7 +62,7 @@ export async function* walkLocal(
     if (!info.isDirectory) throw new FerryError("not_a_file", "it is not a directory");
     children = await childrenOf(root);
   } catch (error) {
-    throw toFerryError(error);
+    throw fileError(error);
   }
   const prefix = root === "." ? "" : /[/\\]$/.test(root) ? root : `${root}/`;
   yield* walk({ path: prefix, name: "", children, identity: identityOf(root, info) }, options);
@@ -172,7 +172,7 @@ async function attempt<T>(
   try {
     return await look();
   } catch (reason) {
-    const error = toFerryError(reason);
+    const error = fileError(reason);
     if (error.code !== "not_found") onError?.(path, error);
     else if (mayBeNoText(name)) onError?.(path, notText());
     else onSkip?.({ path, reason: "it vanished meanwhile" });
@@ -315,7 +315,7 @@ async function readableIn(
   try {
     return await childrenOf(directory || ".");
   } catch (reason) {
-    const error = toFerryError(reason);
+    const error = fileError(reason);
     if (!NO_DIRECTORY.includes(error.code)) onError?.(directory, error);
     return [];
   }

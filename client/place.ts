@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type ErrorCode, type FerryError, toFerryError } from "../lib/errors.ts";
+import { type ErrorCode, type FerryError, fileError } from "../lib/errors.ts";
 
 /** What is of the connection, or of both sides, and so of no path. */
 const BETWEEN: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -24,11 +24,11 @@ const BETWEEN: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
  * are that; where nothing does, and it is not the connection, it was the local file.
  */
 export function here(error: unknown, path: string): FerryError {
-  const failure = toFerryError(error);
+  const failure = fileError(error);
   return BETWEEN.has(failure.code) ? failure : failure.at({ side: "here", path });
 }
 
 /** Whether a failure was one of this machine's files, and so of none of the next. */
 export function isLocal(error: unknown): boolean {
-  return toFerryError(error).place?.side === "here";
+  return fileError(error).place?.side === "here";
 }

@@ -6,7 +6,7 @@
 
 import { existsSync } from "node:fs";
 import { Directory } from "./directory.ts";
-import { FerryError, toFerryError } from "./errors.ts";
+import { FerryError, fileError } from "./errors.ts";
 import { type FileName, parentName } from "./file_name.ts";
 import type { Jail } from "./jail.ts";
 import { basename } from "./path.ts";
@@ -88,7 +88,7 @@ export class Batch implements Disposable {
       try {
         directory = open();
       } catch (error) {
-        directory = toFerryError(error);
+        directory = fileError(error);
       }
       directories.set(parent, directory);
     }

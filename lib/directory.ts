@@ -10,7 +10,7 @@
 
 import { closeSync, constants, fsync, openSync } from "node:fs";
 import { DescriptorFile, settled } from "./descriptor_file.ts";
-import { FerryError, toFerryError } from "./errors.ts";
+import { FerryError, fileError } from "./errors.ts";
 import { type Handle, Handles, inodeOf } from "./handles.ts";
 import { LocalFile } from "./local_file.ts";
 import { basename } from "./path.ts";
@@ -256,7 +256,7 @@ export class Directory implements ChangedDirectory, Disposable {
     } catch (error) {
       // One that may not be listed cannot be flushed by what only leads there.
       if ((error as { code?: unknown }).code === "EBADF") return await syncDirectory(this.path);
-      if (!isUnsupported(error)) throw toFerryError(error);
+      if (!isUnsupported(error)) throw fileError(error);
     }
   }
 

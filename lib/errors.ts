@@ -242,6 +242,8 @@ const SYSTEM_ERRORS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   ENFILE: ["busy", "too many open files"],
   EAGAIN: ["busy", "the system has too little left of what that takes"],
   ENOMEM: ["busy", "the system has too little memory for it"],
+  EILSEQ: ["bad_name", "the file system takes no such name"],
+  ESTALE: ["io", "another machine has replaced or removed it meanwhile"],
   EXDEV: ["io", "the directory is on another file system than the staging area"],
   ENOTEMPTY: ["exists", "the directory is not empty"],
   EADDRINUSE: ["io", "the address is in use"],
@@ -251,6 +253,8 @@ const SYSTEM_ERRORS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   ETIMEDOUT: ["timeout", "the operation timed out"],
   ECONNRESET: ["closed", "connection reset by the peer"],
   EPIPE: ["closed", "connection closed by the peer"],
+  ECONNABORTED: ["closed", "connection aborted"],
+  ENOTCONN: ["closed", "connection closed by the peer"],
   EADDRNOTAVAIL: ["unreachable", "the address is not available on this machine"],
   NotFound: ["not_found", "no such file or directory"],
   AlreadyExists: ["exists", "it exists already"],
@@ -272,6 +276,51 @@ const SYSTEM_ERRORS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
 };
 
 /**
+ * What they mean of files, where that is something else than of connections: the file system is another machine's, or a
+ * program's that has ended.
+ */
+const FILE_ERRORS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
+  ENOTCONN: ["io", "the file system has gone: the program that serves it has ended"],
+  ECONNABORTED: ["io", "the file system has gone: it was cut off from the program that serves it"],
+  ESHUTDOWN: ["io", "the file system has been shut down"],
+  ECONNREFUSED: ["io", "the server of the file system takes no connection"],
+  ECONNRESET: ["io", "the server of the file system has ended the connection"],
+  EPIPE: ["io", "the server of the file system has ended the connection"],
+  EHOSTDOWN: ["io", "the server of the file system is down"],
+  EHOSTUNREACH: ["io", "the server of the file system cannot be reached"],
+  ENETUNREACH: ["io", "the server of the file system cannot be reached"],
+  ETIMEDOUT: ["io", "the file system did not answer in time"],
+};
+
+/** The numbers that Linux has for what the runtime has no name for. */
+const NUMBERED: Readonly<Record<number, string>> = {
+  27: "EFBIG",
+  84: "EILSEQ",
+  108: "ESHUTDOWN",
+  112: "EHOSTDOWN",
+  116: "ESTALE",
+  122: "EDQUOT",
+};
+
+/** The system's name for an error, such as `ENOENT`; undefined where that is not known. */
+export function systemCodeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const { code, errno, message } = error as Error & { code?: unknown; errno?: unknown };
+  // That is what node:fs calls an error that it does not know.
+  if (typeof code === "string" && code !== "UNKNOWN") return code;
+  const number = typeof errno === "number" ? -errno : /\(os error (\d+)\)/.exec(message)?.[1];
+  return NUMBERED[Number(number)];
+}
+
+/** Any thrown value as {@linkcode toFerryError} has it, where it was thrown by something that was done with a file. */
+export function fileError(error: unknown): FerryError {
+  const code = error instanceof FerryError ? undefined : systemCodeOf(error);
+  return code !== undefined && Object.hasOwn(FILE_ERRORS, code)
+    ? new FerryError(...FILE_ERRORS[code]!, { cause: error })
+    : toFerryError(error);
+}
+
+/**
  * Any thrown value as a {@linkcode FerryError}: the operating system's errors get their code, what
  * nobody foresaw becomes `internal`, with the original as `cause`.
  */
@@ -283,7 +332,7 @@ export function toFerryError(error: unknown): FerryError {
   if (["ENOTFOUND", "EAI_AGAIN"].includes((error as { code?: string }).code ?? "")) {
     return unresolved(error);
   }
-  const known = systemError((error as { code?: unknown }).code) ?? systemError(error.name);
+  const known = systemError(systemCodeOf(error)) ?? systemError(error.name);
   if (known) return new FerryError(...known, { cause: error });
   if (error.message.startsWith("failed to lookup address")) {
     return unresolved(error);
@@ -293,6 +342,12 @@ export function toFerryError(error: unknown): FerryError {
     // The runtime puts the path behind it, which a peer may not know.
     const [reason = error.message] = /^.*?\(os error \d+\)/s.exec(error.message) ?? [];
     return new FerryError("io", reason, { cause: error });
+  }
+  // "EIO: i/o error, read" of node:fs, which has a path behind it, too.
+  const [, text] = /^[A-Z0-9]+: ([^,]+)/.exec(error.message) ?? [];
+  const { errno } = error as { errno?: unknown };
+  if (text !== undefined && typeof errno === "number") {
+    return new FerryError("io", `${text} (os error ${-errno})`, { cause: error });
   }
   return new FerryError("internal", `unexpected ${error.name}: ${error.message}`, { cause: error });
 }

@@ -11,9 +11,10 @@
 
 import { existsSync } from "node:fs";
 import { Directory } from "./directory.ts";
-import { type ErrorCode, FerryError, toFerryError } from "./errors.ts";
+import { type ErrorCode, FerryError, fileError } from "./errors.ts";
 import { assertStorable, type FileName, parentName, RESERVED_DIRECTORY } from "./file_name.ts";
 import type { LocalFile } from "./local_file.ts";
+import { namingError } from "./staging.ts";
 import { basename, isAbsolute, resolve } from "./path.ts";
 import { PLATFORM } from "./platform.ts";
 import { type OnRoot, Root } from "./root.ts";
@@ -153,7 +154,7 @@ export class Jail implements Disposable {
         end.directory[Symbol.dispose]();
       } catch (error) {
         if (error instanceof Replaced) throw error;
-        const { code } = toFerryError(error);
+        const { code } = fileError(error);
         if (!NOTHING.includes(code)) throw error;
       }
       return undefined;
@@ -289,7 +290,9 @@ export class Jail implements Disposable {
           Deno.mkdirSync(directory.at(part));
           changed.push(directory.hold());
         } catch (error) {
-          if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+          if (!(error instanceof Deno.errors.AlreadyExists)) {
+            throw namingError(error, directory.at(part));
+          }
         }
         const info = this.#peek(directory, part);
         if (!info || info.isSymlink) throw new Replaced();
@@ -475,7 +478,7 @@ export class Jail implements Disposable {
       try {
         return run();
       } catch (error) {
-        if (!(error instanceof Replaced)) throw toFerryError(error);
+        if (!(error instanceof Replaced)) throw fileError(error);
         if (tries < TRIES) continue;
         throw new FerryError("busy", "another program keeps replacing it");
       }

@@ -9,7 +9,7 @@
  */
 
 import type { Directory } from "./directory.ts";
-import { FerryError, toFerryError } from "./errors.ts";
+import { FerryError, fileError } from "./errors.ts";
 import { tryLock } from "./file_lock.ts";
 import { inodeOf } from "./handles.ts";
 import { bootTime, sameBoot } from "./partial.ts";
@@ -203,7 +203,7 @@ class Other {
       return !tryLock(file);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return false;
-      throw toFerryError(error);
+      throw fileError(error);
     }
   }
 
@@ -213,7 +213,7 @@ class Other {
       const bytes = new Uint8Array(FILE_BYTES);
       return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw toFerryError(error);
+      if (!(error instanceof Deno.errors.NotFound)) throw fileError(error);
       this.#gone = true;
       return undefined;
     }

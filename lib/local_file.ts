@@ -13,7 +13,7 @@ import {
   createDigest,
   type Digest,
 } from "./checksum.ts";
-import { FerryError, toFerryError } from "./errors.ts";
+import { FerryError, fileError } from "./errors.ts";
 import type { ByteSource } from "./storage.ts";
 
 /** Reads up to this size are made at once; for larger ones a hop to another thread costs little. */
@@ -94,7 +94,7 @@ export class LocalFile implements ByteSource, AsyncDisposable {
       assertRegular(Deno.statSync(path));
       return LocalFile.of(Deno.openSync(path, { read: true }));
     } catch (error) {
-      throw toFerryError(error);
+      throw fileError(error);
     }
   }
 
@@ -109,7 +109,7 @@ export class LocalFile implements ByteSource, AsyncDisposable {
       return new LocalFile(file, assertRegular(file.statSync()), looked);
     } catch (error) {
       file.close();
-      throw toFerryError(error);
+      throw fileError(error);
     }
   }
 
@@ -148,7 +148,7 @@ export class LocalFile implements ByteSource, AsyncDisposable {
     try {
       return into.length <= SYNC_BYTES ? this.#file.readSync(into) : await this.#file.read(into);
     } catch (error) {
-      throw toFerryError(error);
+      throw fileError(error);
     }
   }
 
@@ -289,7 +289,7 @@ function readAtOnce(path: string): WholeFile | undefined {
     if (!isUntouched(before, Deno.statSync(path))) return undefined;
     return { bytes, mtime: mtimeOf(before), mode: modeOf(before) };
   } catch (error) {
-    throw toFerryError(error);
+    throw fileError(error);
   }
 }
 

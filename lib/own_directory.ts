@@ -5,7 +5,7 @@
  */
 
 import type { Directory } from "./directory.ts";
-import { FerryError, toFerryError } from "./errors.ts";
+import { FerryError, fileError } from "./errors.ts";
 import { tryLock } from "./file_lock.ts";
 import type { FileSystem } from "./file_system.ts";
 import { tryFileSystem } from "./file_system_trial.ts";
@@ -69,7 +69,7 @@ export class OwnDirectory implements Disposable {
       lock = held.use(openLock(directory));
     } catch (error) {
       // Where files can be made and not be written to later, this says so.
-      if (toFerryError(error).code === "denied") tryFileSystem(directory);
+      if (fileError(error).code === "denied") tryFileSystem(directory);
       throw error;
     }
     // One that was killed a moment ago may still be on its way out.
@@ -166,7 +166,7 @@ function openLock(directory: Directory): Deno.FsFile {
  */
 function unwritableFor(error: unknown): FerryError | undefined {
   if (error instanceof Deno.errors.NotCapable) return undefined;
-  switch (toFerryError(error).code) {
+  switch (fileError(error).code) {
     case "denied":
       return new FerryError("denied", "the server's directory is read-only");
     case "no_space":

@@ -15,7 +15,7 @@ import {
   type PrefixDigestOptions,
   type SavedPrefix,
 } from "./checksum.ts";
-import { toFerryError } from "./errors.ts";
+import { fileError } from "./errors.ts";
 import { isHonest } from "./honesty.ts";
 import { basename, dirname } from "./path.ts";
 import { hasOtherNames, isTaken, openExactly, type StagedFile } from "./staging.ts";
@@ -94,7 +94,7 @@ export function writeRecord(
     }
     return stored;
   } catch (error) {
-    throw toFerryError(error);
+    throw fileError(error);
   }
 }
 
@@ -154,7 +154,7 @@ export function movePart(part: string, directory: string): void {
     Deno.renameSync(writeExactly(directory, bytesOf(recordPath(part))), recordPath(to));
     Deno.renameSync(part, to);
   } catch (error) {
-    throw toFerryError(error);
+    throw fileError(error);
   }
 }
 
@@ -217,7 +217,7 @@ export function voidRecord(part: string): void {
     using file = openExactly(recordPath(part), { write: true });
     file.truncateSync(0);
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw toFerryError(error);
+    if (!(error instanceof Deno.errors.NotFound)) throw fileError(error);
   }
 }
 
@@ -231,7 +231,7 @@ export function removeRecord(part: string): void {
     try {
       Deno.removeSync(path);
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw toFerryError(error);
+      if (!(error instanceof Deno.errors.NotFound)) throw fileError(error);
     }
   }
 }

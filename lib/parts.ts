@@ -18,7 +18,7 @@ import {
   writeRecord,
 } from "./partial.ts";
 import { type CreatedFile, isTaken, modeOfNewFiles, StagedFile } from "./staging.ts";
-import { FerryError, toFerryError } from "./errors.ts";
+import { FerryError, fileError } from "./errors.ts";
 import type { PartEntry } from "./header.ts";
 import type { CreateOptions, ResumeOptions } from "./storage.ts";
 
@@ -103,7 +103,7 @@ export class Parts {
     try {
       return this.#directory.createFile(".part");
     } catch (error) {
-      throw toFerryError(error);
+      throw fileError(error);
     }
   }
 
@@ -281,7 +281,7 @@ export class Parts {
     try {
       Deno.removeSync(this.#directory.at(name));
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw toFerryError(error);
+      if (!(error instanceof Deno.errors.NotFound)) throw fileError(error);
     }
   }
 }

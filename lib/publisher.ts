@@ -4,7 +4,7 @@
  * @module
  */
 
-import { toFerryError } from "./errors.ts";
+import { fileError } from "./errors.ts";
 import type { FileName } from "./file_name.ts";
 import type { Jail } from "./jail.ts";
 import { makeSure } from "./read_back.ts";
@@ -104,7 +104,7 @@ export class Publisher {
       } catch (error) {
         if (this.#waiting === group) this.#waiting = [];
         // Whoever knows already what became of its file hears nothing of this.
-        for (const { settled } of group) settled.reject(toFerryError(error));
+        for (const { settled } of group) settled.reject(fileError(error));
       }
     }
     this.#running = undefined;
@@ -127,7 +127,7 @@ export class Publisher {
         this.#rename(waiting, room, changed);
         published.push(waiting);
       } catch (reason) {
-        const error = toFerryError(reason);
+        const error = fileError(reason);
         if (error.code !== "exists") waiting.settled.reject(error);
         // Reading what is there for its checksum may take long: the group does not wait for it.
         else waiting.settled.resolve(Promise.try(() => this.#options.onTaken(waiting)));
@@ -140,7 +140,7 @@ export class Publisher {
         settled.resolve({ checksum, size: staged.size, unchanged: false });
       }
     } catch (error) {
-      for (const { settled } of published) settled.reject(toFerryError(error));
+      for (const { settled } of published) settled.reject(fileError(error));
     }
   }
 

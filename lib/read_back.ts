@@ -5,7 +5,7 @@
  */
 
 import { type Algorithm, algorithmOf, type Checksum, hexOf } from "./checksum.ts";
-import { FerryError, toFerryError } from "./errors.ts";
+import { FerryError, fileError } from "./errors.ts";
 import { isHonest, isKnownHonest } from "./honesty.ts";
 import { dirname } from "./path.ts";
 import type { StagedFile } from "./staging.ts";
@@ -40,7 +40,7 @@ async function assertKept({ path, size }: StagedFile, checksum: Checksum): Promi
     const again = await checksumOf(path, algorithmOf(checksum)!);
     if (again !== checksum) throw lost(`${hexOf(again)} is there in place of ${hexOf(checksum)}`);
   } catch (error) {
-    throw toFerryError(error);
+    throw fileError(error);
   }
 }
 

@@ -6,7 +6,7 @@
  */
 
 import { Directory } from "./directory.ts";
-import { FerryError, toFerryError } from "./errors.ts";
+import { FerryError, fileError } from "./errors.ts";
 import { inodeOf } from "./handles.ts";
 import { basename } from "./path.ts";
 import { PLATFORM } from "./platform.ts";
@@ -75,7 +75,7 @@ export class Root implements Disposable {
     try {
       if (inodeOf(Deno.statSync(this.path)) !== this.#inode) return false;
     } catch (error) {
-      const failure = toFerryError(error);
+      const failure = fileError(error);
       // A limit of this process says nothing of the directory.
       if (failure.code === "busy") throw failure;
       // Whatever else it is: who cannot get there by the path would not find what is put there.

@@ -5,10 +5,10 @@
  * @module
  */
 
-import { FerryError, toFerryError } from "./errors.ts";
+import { FerryError, fileError, quote, systemCodeOf } from "./errors.ts";
 import { tryLock } from "./file_lock.ts";
 import { isFull, isHonest, isKnownHonest } from "./honesty.ts";
-import { dirname } from "./path.ts";
+import { basename, dirname } from "./path.ts";
 import { PLATFORM } from "./platform.ts";
 import type { ByteSink } from "./storage.ts";
 
@@ -87,7 +87,7 @@ export class StagedFile implements ByteSink, AsyncDisposable {
       tryLock(file);
       return new StagedFile(path, { file, mode });
     } catch (error) {
-      throw toFerryError(error);
+      throw fileError(error);
     }
   }
 
@@ -136,7 +136,7 @@ export class StagedFile implements ByteSink, AsyncDisposable {
       return undefined;
     } catch (error) {
       if (!create && error instanceof Deno.errors.NotFound) return undefined;
-      throw toFerryError(error);
+      throw fileError(error);
     }
   }
 
@@ -149,7 +149,7 @@ export class StagedFile implements ByteSink, AsyncDisposable {
       file?.seekSync(size, Deno.SeekMode.Start);
       this.#size = size;
     } catch (error) {
-      throw toFerryError(error);
+      throw fileError(error);
     }
   }
 
@@ -172,7 +172,7 @@ export class StagedFile implements ByteSink, AsyncDisposable {
 
   /** Why something could not be written. Servers of file systems may have one error for all that goes wrong. */
   async #failure(error: unknown): Promise<FerryError> {
-    const failure = toFerryError(error);
+    const failure = fileError(error);
     if (failure.code !== "io" || !await isFull(dirname(this.path))) return failure;
     return new FerryError("no_space", "no space left on the device", { cause: error });
   }
@@ -204,7 +204,7 @@ export class StagedFile implements ByteSink, AsyncDisposable {
         else Deno.utimeSync(this.path, time, time);
       }
     } catch (error) {
-      throw toFerryError(error);
+      throw fileError(error);
     }
   }
 
@@ -233,7 +233,7 @@ export class StagedFile implements ByteSink, AsyncDisposable {
       this.#temporary = false;
       this.#close();
     } catch (error) {
-      throw toFerryError(error);
+      throw infoAt(this.path) ? namingError(error, target) : fileError(error);
     }
   }
 
@@ -311,7 +311,7 @@ export function modeOfNewFiles(directory: string): number {
     Deno.removeSync(path);
     return mode;
   } catch (error) {
-    throw toFerryError(error);
+    throw fileError(error);
   }
 }
 
@@ -395,6 +395,21 @@ export function modeAt(path: string): number | undefined {
   }
 }
 
+/**
+ * Why something that is there, or is made, cannot get a name. Where file systems take no such name (with a colon in it,
+ * say, as those of Windows), they say that an argument is wrong, or that nothing is there.
+ */
+export function namingError(error: unknown, path: string): FerryError {
+  const code = systemCodeOf(error);
+  const refused = code === "EINVAL" || code === "EILSEQ" ||
+    code === "ENOENT" && isDirectory(dirname(path)) && !infoAt(path);
+  if (!refused) return fileError(error);
+  const name = quote(basename(path));
+  return new FerryError("bad_name", `the file system takes no such name as ${name}`, {
+    cause: error,
+  });
+}
+
 /** What stands at a path, links not followed; undefined where nothing does. */
 export function infoAt(path: string): Deno.FileInfo | undefined {
   try {
@@ -422,7 +437,7 @@ export async function syncDirectory(path: string): Promise<void> {
     using directory = await Deno.open(path, { read: true });
     await directory.sync();
   } catch (error) {
-    if (!isUnsupported(error)) throw toFerryError(error);
+    if (!isUnsupported(error)) throw fileError(error);
   }
 }
 
@@ -476,16 +491,16 @@ export function makeDirectories(path: string): string[] {
     Deno.mkdirSync(path);
     return [dirname(path)];
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) {
-      const parent = dirname(path);
-      if (parent === path) throw toFerryError(error);
+    const parent = dirname(path);
+    if (error instanceof Deno.errors.NotFound && !isDirectory(parent)) {
+      if (parent === path) throw fileError(error);
       return [...makeDirectories(parent), ...makeDirectories(path)];
     }
     if (error instanceof Deno.errors.AlreadyExists) {
       if (isDirectory(path)) return [];
       throw new FerryError("not_a_file", "a part of the path is not a directory", { cause: error });
     }
-    throw toFerryError(error);
+    throw namingError(error, path);
   }
 }
 

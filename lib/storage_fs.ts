@@ -17,7 +17,7 @@ import { Batch } from "./batch.ts";
 import { DigestIndex, type FileIdentity } from "./digest_index.ts";
 import { type FileSystem, fileSystemAt, shortcomingsOf } from "./file_system.ts";
 import type { Directory } from "./directory.ts";
-import { type ErrorCode, FerryError, toFerryError } from "./errors.ts";
+import { type ErrorCode, FerryError, fileError } from "./errors.ts";
 import { type FileName, joinName, mayBeNoText, notText } from "./file_name.ts";
 import type { Entry, Listed, PartEntry } from "./header.ts";
 import { Jail, type Place } from "./jail.ts";
@@ -34,6 +34,7 @@ import {
   type Durability,
   infoAt,
   isTaken,
+  namingError,
   renameWithoutReplacing,
   type Room,
   syncDirectories,
@@ -210,7 +211,7 @@ export class FsStorage implements Storage {
       taken.move();
       return storage;
     } catch (error) {
-      throw toFerryError(error).during(`serve ${JSON.stringify(root)}`);
+      throw fileError(error).during(`serve ${JSON.stringify(root)}`);
     }
   }
 
@@ -288,7 +289,7 @@ export class FsStorage implements Storage {
       const info = batch.look(name);
       return info && this.#entryOf(name, info, algorithm);
     } catch (error) {
-      const failure = toFerryError(error);
+      const failure = fileError(error);
       return failure.code === "not_found" ? undefined : failure;
     }
   }
@@ -325,7 +326,7 @@ export class FsStorage implements Storage {
       using place = this.#jail.find(filename);
       return { child, info, listed: this.#listedOf(filename, place.info) };
     } catch (reason) {
-      const error = toFerryError(reason);
+      const error = fileError(reason);
       const isLink = info?.isSymlink === true;
       // A link to nowhere, or out of the root; they are the same to whoever may not look there.
       if (isLink && LEADS_NOWHERE.includes(error.code)) {
@@ -491,8 +492,12 @@ export class FsStorage implements Storage {
         // rename() would replace an empty directory.
         if (isTaken(room.path)) throw new FerryError("exists", "it exists already");
         renameDirectory(source.path, room.path);
-      } else if (replace) this.#replace(source, room, basename(to));
-      else renameWithoutReplacing(source.path, room.path);
+      } else {
+        named(room.path, () => {
+          if (replace) this.#replace(source, room, basename(to));
+          else renameWithoutReplacing(source.path, room.path);
+        });
+      }
     });
     await this.#sync(source.directory, room.directory, ...room.made);
   }
@@ -531,7 +536,7 @@ export class FsStorage implements Storage {
       try {
         Deno.mkdirSync(room.path);
       } catch (error) {
-        if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+        if (!(error instanceof Deno.errors.AlreadyExists)) throw namingError(error, room.path);
         using place = this.#jail.look(name);
         if (place?.info.isDirectory) return [];
         throw new FerryError("exists", "a file has that name");
@@ -619,8 +624,20 @@ function renameDirectory(from: string, to: string): void {
   try {
     Deno.renameSync(from, to);
   } catch (error) {
-    if ((error as { code?: unknown }).code === "EINVAL") throw intoItself();
-    throw error;
+    if ((error as { code?: unknown }).code !== "EINVAL") throw namingError(error, to);
+    // A directory of that name is made where the file system takes the name.
+    named(to, () => Deno.mkdirSync(to));
+    Deno.removeSync(to);
+    throw intoItself();
+  }
+}
+
+/** Gives something a name. */
+function named(path: string, give: () => void): void {
+  try {
+    give();
+  } catch (error) {
+    throw error instanceof FerryError ? error : namingError(error, path);
   }
 }
 
@@ -660,7 +677,7 @@ async function countFiles(quota: Quota, jail: Jail, signal: AbortSignal): Promis
       signal,
     });
   } catch (error) {
-    throw toFerryError(error).during("count what the quota has to count");
+    throw fileError(error).during("count what the quota has to count");
   }
 }
 
@@ -670,7 +687,7 @@ async function attempt<T>(run: () => T): Promise<T> {
   try {
     return run();
   } catch (error) {
-    throw toFerryError(error);
+    throw fileError(error);
   }
 }
 

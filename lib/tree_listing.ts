@@ -5,7 +5,7 @@
  */
 
 import type { Directory } from "./directory.ts";
-import { FerryError, quote, toFerryError } from "./errors.ts";
+import { FerryError, fileError, quote } from "./errors.ts";
 import { type FileName, isTooLong, joinName, MAX_NAME_BYTES } from "./file_name.ts";
 import type { Listed, Omitted } from "./header.ts";
 import { Pace } from "./turns.ts";
@@ -112,7 +112,7 @@ async function begin(directory: Directory, signal: AbortSignal | undefined): Pro
   try {
     return await TreeWalk.begin(directory, { signal });
   } catch (error) {
-    throw toFerryError(error);
+    throw fileError(error);
   }
 }
 
@@ -130,7 +130,7 @@ async function enter(
   try {
     return await walk.enter(child, info) || "vanished";
   } catch (reason) {
-    const error = toFerryError(reason);
+    const error = fileError(reason);
     if (error.code === "not_found") return "vanished";
     if (isUnreadable(error) || omitted && error.code === "io") return error;
     throw error;

@@ -5,7 +5,7 @@
  */
 
 import type { Directory } from "./directory.ts";
-import { FerryError, quote, toFerryError } from "./errors.ts";
+import { FerryError, fileError, quote } from "./errors.ts";
 import { type FileName, mayBeNoText } from "./file_name.ts";
 import { basename } from "./path.ts";
 import { Pace } from "./turns.ts";
@@ -131,7 +131,7 @@ class TreeRemoval {
         return;
       } catch (reason) {
         this.#options.signal.throwIfAborted();
-        const error = toFerryError(reason);
+        const error = fileError(reason);
         if (reason instanceof FerryError && error.code === "not_found") {
           return this.#leave(child, new FerryError("denied", "the server needs it"));
         }
@@ -159,7 +159,7 @@ class TreeRemoval {
       // All that can be reached is gone. The rest only the runtime can remove, which follows no link either.
       Deno.removeSync(here.at(name), { recursive: unreachable });
     } catch (reason) {
-      const error = toFerryError(reason);
+      const error = fileError(reason);
       if (error.code === "not_found") return;
       // Something was put into it meanwhile.
       if (error.code === "exists" && tries + 1 < TRIES) await this.#remove(here, name, tries + 1);

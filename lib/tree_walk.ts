@@ -6,7 +6,7 @@
  */
 
 import type { Directory } from "./directory.ts";
-import { type ErrorCode, FerryError, toFerryError } from "./errors.ts";
+import { type ErrorCode, FerryError, fileError } from "./errors.ts";
 import { type NameQueue, NameStore } from "./sorted_names.ts";
 import { Pace } from "./turns.ts";
 
@@ -228,7 +228,7 @@ export async function unlessUnreadable<T>(read: () => Promise<T>): Promise<T | u
   try {
     return await read();
   } catch (reason) {
-    const error = toFerryError(reason);
+    const error = fileError(reason);
     // Where descriptors are used up, or the disk is broken, a directory must not pass for empty.
     if (!isUnreadable(error)) throw error;
     return undefined;

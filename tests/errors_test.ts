@@ -1,8 +1,9 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import fc from "fast-check";
 import {
   type ErrorCode,
   FerryError,
+  fileError,
   isErrorCode,
   mayPass,
   quote,
@@ -130,6 +131,17 @@ Deno.test("FerryError.reported() keeps a peer's reason and name, and says whose 
   }
 });
 
+Deno.test("toFerryError() takes errors of node:fs for the system's, without their paths", () => {
+  const errors: [string, string, number, string][] = [
+    ["EIO", "EIO: i/o error, open '/srv/secret/a'", -5, "i/o error (os error 5)"],
+    ["UNKNOWN", "UNKNOWN: unknown error, read", -121, "unknown error (os error 121)"],
+  ];
+  for (const [code, message, errno, says] of errors) {
+    const error = toFerryError(Object.assign(new Error(message), { code, errno }));
+    assertEquals([error.code, error.message], ["io", says]);
+  }
+});
+
 Deno.test("toFerryError() leaves out the path that the runtime names", () => {
   const error = toFerryError(new Error("Input/output error (os error 5): open '/srv/secret/a'"));
   assertEquals([error.code, error.message], ["io", "Input/output error (os error 5)"]);
@@ -215,6 +227,62 @@ Deno.test("toFerryError() knows errors by their class and by their system code",
     [new Error("Input/output error (os error 5)"), "io"],
   ];
   for (const [error, code] of table) assertEquals(toFerryError(error).code, code, String(error));
+});
+
+/** What the system calls an error and its text; and what it comes to for files and, where that differs, connections. */
+const FILE_ERRORS: readonly [
+  name: string,
+  number: number,
+  text: string,
+  code: ErrorCode,
+  says: string,
+  connection?: ErrorCode,
+][] = [
+  ["EDQUOT", 122, "Disk quota exceeded", "quota", "the disk quota is used up"],
+  ["ENOSPC", 28, "No space left on device", "no_space", "no space left on the device"],
+  ["EROFS", 30, "Read-only file system", "denied", "the file system is read-only"],
+  ["EFBIG", 27, "File too large", "too_large", "no file of that size"],
+  ["ENAMETOOLONG", 36, "File name too long", "bad_name", "longer than the file system takes"],
+  ["EILSEQ", 84, "Invalid or incomplete multibyte", "bad_name", "takes no such name"],
+  ["ESTALE", 116, "Stale file handle", "io", "another machine has replaced or removed it"],
+  ["EIO", 5, "Input/output error", "io", "Input/output error (os error 5)"],
+  ["ENOTCONN", 107, "Transport endpoint is not connected", "io", "has gone", "closed"],
+  ["ECONNABORTED", 103, "Software caused connection abort", "io", "has gone", "closed"],
+  ["ESHUTDOWN", 108, "Cannot send after transport endpoint", "io", "has been shut down"],
+  ["ETIMEDOUT", 110, "Connection timed out", "io", "did not answer in time", "timeout"],
+  ["EHOSTDOWN", 112, "Host is down", "io", "is down"],
+  ["EHOSTUNREACH", 113, "No route to host", "io", "cannot be reached", "unreachable"],
+  ["ENETUNREACH", 101, "Network is unreachable", "io", "cannot be reached", "unreachable"],
+  ["ECONNREFUSED", 111, "Connection refused", "io", "takes no connection", "unreachable"],
+  ["ECONNRESET", 104, "Connection reset by peer", "io", "has ended the connection", "closed"],
+  ["EPIPE", 32, "Broken pipe", "io", "has ended the connection", "closed"],
+];
+
+/** What the runtime has no name for: it tells the number only, in a text or as node:fs does. */
+const NAMELESS = ["EDQUOT", "EFBIG", "EILSEQ", "ESTALE", "ESHUTDOWN", "EHOSTDOWN"];
+
+Deno.test("fileError() tells what an error of the system means of a file, on either side", () => {
+  for (const [name, number, text, code, says, connection = code] of FILE_ERRORS) {
+    const shapes = NAMELESS.includes(name)
+      ? [
+        new Error(`${text} (os error ${number}): open '/srv/secret'`),
+        Object.assign(new Error("UNKNOWN: unknown error, read"), {
+          code: "UNKNOWN",
+          errno: -number,
+        }),
+      ]
+      : [Object.assign(new Error(`${text} (os error ${number}): open '/x'`), { code: name })];
+    for (const error of shapes) {
+      const failure = fileError(error);
+      assertEquals([failure.code, failure.cause], [code, error], name);
+      assertStringIncludes(failure.message, says);
+      assert(!failure.message.includes("/srv"), failure.message);
+      assertEquals(toFerryError(error).code, connection, name);
+    }
+  }
+  const known = new FerryError("quota", "why");
+  assertEquals(fileError(known), known);
+  assertEquals(fileError("text").code, "internal");
 });
 
 Deno.test("toFerryError() makes what nobody foresaw internal, with the original as cause", () => {
