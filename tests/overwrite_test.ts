@@ -94,6 +94,55 @@ Deno.test("decideOverwrite() newer: by time, whatever the content", () => {
   }
 });
 
+/** Times of what comes in and of what is there that may be the first one, as a file system keeps it. */
+const CUT_OFF: readonly (readonly [number, number])[] = [
+  [5123, 5000],
+  [5999, 5000],
+  [5123, 4000],
+  [5000, 4000],
+  [4001, 4000],
+  [-877, -1000],
+  [-877, -2000],
+];
+
+Deno.test("decideOverwrite() newer: by content where a time may have lost less than a second, or two", () => {
+  for (const [mtime, kept] of CUT_OFF) {
+    const table: readonly [string | null, string | null, OverwriteDecision][] = [
+      [A, A, "have"],
+      [A, B, "send"],
+      [A, null, "hash"],
+      [null, A, "hash"],
+      [null, null, "hash"],
+    ];
+    for (const [checksum, other, decision] of table) {
+      const decided = decideOverwrite(
+        "newer",
+        { size: 1, mtime, checksum },
+        { size: 1, mtime: kept, checksum: other },
+      );
+      assertEquals([mtime, kept, checksum, other, decided], [
+        mtime,
+        kept,
+        checksum,
+        other,
+        decision,
+      ]);
+    }
+    const longer = { size: 2, mtime, checksum: null };
+    assertEquals(decideOverwrite("newer", longer, { ...longer, size: 1, mtime: kept }), "send");
+  }
+});
+
+Deno.test("decideOverwrite() newer: by time where no file system has kept the one for the other", () => {
+  for (
+    const [mtime, kept] of [[5123, 5122], [6000, 5000], [7000, 5000], [6123, 4000], [5123, 3000]]
+  ) {
+    const file = { size: 1, checksum: A };
+    assertEquals(decideOverwrite("newer", { ...file, mtime }, { ...file, mtime: kept }), "send");
+    assertEquals(decideOverwrite("newer", { ...file, mtime: kept }, { ...file, mtime }), "have");
+  }
+});
+
 Deno.test("OVERWRITE_POLICIES has every policy once, the default first", () => {
   const all: Record<Overwrite, true> = { never: true, always: true, newer: true, different: true };
   assertEquals(OVERWRITE_POLICIES[0], "never");
