@@ -14,7 +14,7 @@ import {
   type SavedPrefix,
 } from "../lib/checksum.ts";
 import { FerryError, fileError, quote, toFerryError } from "../lib/errors.ts";
-import { checksumKeys, parseReply } from "../lib/header.ts";
+import { checksumKeys, parseReply, unkeptKey } from "../lib/header.ts";
 import { LocalFile } from "../lib/local_file.ts";
 import { decideOverwrite, type FileState } from "../lib/overwrite.ts";
 import {
@@ -227,9 +227,11 @@ async function store({ header, body }: Frame, target: Target): Promise<Transferr
     byThread: true,
   });
   const { checksum } = assertWhole(size, received);
-  staged.stamp({
+  const unkept = staged.stamp({
     mtime: preserve || options.keepTime ? mtime : undefined,
     mode: preserve ? mode : replaced ? modeAt(out) : undefined,
+    explicit: preserve,
+    look: options.keepTime,
   });
   await makeSure(staged, { checksum, durable: durability === "full" });
   // Nobody may take for a part what has its name.
@@ -237,7 +239,7 @@ async function store({ header, body }: Frame, target: Target): Promise<Transferr
   staged.publish(out, { replace: overwrite !== "never" });
   if (durability === "full") await syncDirectories([...made, dirname(out)].map(directoryAt));
   const crossed = { transferred: size - offset, resumedFrom: offset };
-  return { filename, checksum, size, skipped: false, ...crossed };
+  return { filename, checksum, size, skipped: false, ...crossed, ...unkeptKey(unkept) };
 }
 
 /**

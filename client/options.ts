@@ -5,6 +5,7 @@
  */
 
 import type { Algorithm, Checksum } from "../lib/checksum.ts";
+import type { Unkept } from "../lib/header.ts";
 import type { Overwrite } from "../lib/overwrite.ts";
 import type { Durability } from "../lib/staging.ts";
 import type { ByteSink } from "../lib/storage.ts";
@@ -88,6 +89,11 @@ export interface Transferred {
   transferred: number;
   /** How many bytes an earlier try had left; 0 where it began at the start. */
   resumedFrom: number;
+  /**
+   * What the file system that the file is on now does not keep of it: absent where that is nothing. With `preserve`
+   * a file fails of which the modification time or the permission bits are not kept.
+   */
+  unkept?: readonly Unkept[] | undefined;
 }
 
 /** Options of transfers of directories. */

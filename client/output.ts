@@ -6,7 +6,7 @@
 
 import { algorithmOf, type Checksum, hexOf } from "../lib/checksum.ts";
 import { escapeControls, type FerryError, printable, quote } from "../lib/errors.ts";
-import type { Entry, PartEntry } from "../lib/header.ts";
+import { type Entry, type PartEntry, type Unkept, unkeptKey } from "../lib/header.ts";
 import { format } from "@std/fmt/bytes";
 import type { SkippedEntry } from "./omitted.ts";
 import type { Retry } from "./retry.ts";
@@ -24,6 +24,13 @@ const REDRAW_MS = 100;
 
 /** How many lines of progress there are at most. */
 const MAX_LINES = 8;
+
+/** What is said where a file system does not keep something. */
+const UNKEPT: Readonly<Record<Unkept, string>> = {
+  mtime: "modification times are not kept",
+  mtime_fraction: "modification times are kept in steps of a second or two only",
+  mode: "permission bits are not kept",
+};
 
 /** How output is to look. */
 export interface OutputOptions {
@@ -76,6 +83,8 @@ export class Output {
   #single: { filename: string; started: number; from: number } | undefined;
   /** How often the transfer under way was repeated. */
   #retries = 0;
+  /** What was said not to be kept. */
+  readonly #unkept = new Set<Unkept>();
   #lastDraw = -Infinity;
 
   /** Output that looks as the options say. */
@@ -165,7 +174,7 @@ export class Output {
     seconds: number,
     { tree = false } = {},
   ): void {
-    const { filename, checksum, size, skipped, transferred, resumedFrom } = result;
+    const { filename, checksum, size, skipped, transferred, resumedFrom, unkept = [] } = result;
     this.#ended(result);
     if (this.#options.dryRun) return this.#foreseen(op, shown, result, { tree });
     if (this.#options.json) {
@@ -183,12 +192,18 @@ export class Output {
         resumed_from: resumedFrom,
         skipped,
         retries: this.#retries,
+        ...unkeptKey(unkept),
       });
       this.#retries = 0;
       // In a directory, what was there already is counted and not shown.
     } else if (!tree || !skipped) {
       const line = Deno.stdout.isTerminal() ? shownSumLine : md5sumLine;
       this.line(line(hexOf(checksum ?? ""), shown));
+    }
+    // Once is enough for all files.
+    for (const kind of unkept.filter((kind) => !this.#unkept.has(kind))) {
+      this.#unkept.add(kind);
+      this.notice(`${UNKEPT[kind]} (${op === "put" ? "on the server" : "on this machine"})`);
     }
   }
 

@@ -15,6 +15,7 @@ import {
   type Listed,
   type Omitted,
   parseReply,
+  unkeptKey,
 } from "../lib/header.ts";
 import { LocalFile } from "../lib/local_file.ts";
 import { decideOverwrite, type FileState } from "../lib/overwrite.ts";
@@ -44,6 +45,9 @@ import { here, isLocal } from "./place.ts";
 
 /** Files up to this size are asked for one behind the other. */
 const SMALL_BYTES = 1024 * 1024;
+
+/** The coarsest step in which file systems keep times, in milliseconds. */
+const COARSE_STEP = 2000;
 
 /** How many small files may wait for their flush at once. */
 const MAX_UNPUBLISHED = 256;
@@ -93,6 +97,8 @@ export class TreeDownload {
   readonly #checksums = new Map<string, Checksum>();
   readonly #publishing = new Set<Promise<void>>();
   #listed = false;
+  /** Whether it is looked what is kept of the time of a small file: until one has kept all of it. */
+  #looks = true;
 
   /** A download of the directory `name` into the local directory `out`. */
   constructor(name: string, out: string, options: GetTreeOptions) {
@@ -306,17 +312,23 @@ export class TreeDownload {
     await using _staged = staged;
     const { overwrite = "never", preserve } = this.#options;
     try {
-      await this.#publisher.publish({
+      const look = this.#looks;
+      const { unkept } = await this.#publisher.publish({
         name: item.path as FileName,
         staged,
         checksum,
         replace: overwrite !== "never",
         mtime,
         mode: preserve ? mode : item.replaced === undefined ? undefined : modeAt(item.path),
+        explicit: preserve,
+        look,
       });
+      // A time without such a rest says nothing.
+      if (look && !unkept && mtime % COARSE_STEP !== 0) this.#looks = false;
       const { filename } = item.entry;
       const crossed = { transferred: size, resumedFrom: 0 };
-      this.#done(item, { filename, checksum, size, skipped: false, ...crossed });
+      const result = { filename, checksum, size, skipped: false, ...crossed };
+      this.#done(item, { ...result, ...unkeptKey(unkept) });
     } catch (error) {
       this.#failed(item, error);
     }

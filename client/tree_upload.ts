@@ -7,7 +7,7 @@
 
 import { type Algorithm, type Checksum, checksumOfBytes } from "../lib/checksum.ts";
 import { FerryError, mayPass, quote, toFerryError } from "../lib/errors.ts";
-import { checksumKeys, parseReply } from "../lib/header.ts";
+import { checksumKeys, parseReply, unkeptKey } from "../lib/header.ts";
 import { LocalFile, readLocalFile } from "../lib/local_file.ts";
 import {
   decodeManifestReply,
@@ -161,10 +161,11 @@ export class TreeUpload {
       else {
         const { filename } = item;
         const reply = parseReply("put", header);
-        const { unchanged, size } = reply;
+        const { unchanged, size, unkept } = reply;
         if (!unchanged) assertStored(reply, { checksum: checksum!, size: body!.length });
         const crossed = { transferred: size, resumedFrom: 0 };
-        this.#done(item, { filename, checksum, size, skipped: unchanged, ...crossed });
+        const result = { filename, checksum, size, skipped: unchanged, ...crossed };
+        this.#done(item, { ...result, ...unkeptKey(unkept) });
       }
       this.#left.delete(item.filename);
     } catch (error) {

@@ -14,7 +14,7 @@ import {
   resumeMd5,
   sameChecksum,
 } from "../lib/checksum.ts";
-import { checksumKeys, type Replies } from "../lib/header.ts";
+import { checksumKeys, type Replies, unkeptKey } from "../lib/header.ts";
 import { LocalFile } from "../lib/local_file.ts";
 import type { ByteSource } from "../lib/storage.ts";
 import { checksumOfSource, digestPrefix } from "../lib/transfer.ts";
@@ -282,8 +282,8 @@ function done(
   reply: Replies["put"],
   crossed: { transferred: number; resumedFrom: number },
 ): Transferred {
-  const { checksum, size, unchanged } = reply;
-  return { filename, checksum, size, skipped: unchanged, ...crossed };
+  const { checksum, size, unchanged, unkept } = reply;
+  return { filename, checksum, size, skipped: unchanged, ...crossed, ...unkeptKey(unkept) };
 }
 
 function sourceOf(bytes: Uint8Array): ByteSource {

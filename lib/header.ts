@@ -295,6 +295,20 @@ export interface AuthReply {
   scopes: string[];
 }
 
+/**
+ * What of a file its file system did not keep: the modification time, what of it is less than a second or two, or
+ * the permission bits.
+ */
+export type Unkept = "mtime" | "mtime_fraction" | "mode";
+
+/** The values of {@linkcode Unkept}. */
+export const UNKEPT: readonly Unkept[] = ["mtime", "mtime_fraction", "mode"];
+
+/** What says what is not kept; nothing where that is nothing. */
+export function unkeptKey(unkept: readonly Unkept[] = []): { unkept?: readonly Unkept[] } {
+  return unkept.length === 0 ? {} : { unkept };
+}
+
 /** What an upload came to. */
 export interface PutReply {
   /** The name on the server. */
@@ -305,6 +319,8 @@ export interface PutReply {
   size: number;
   /** Whether nothing was changed because what is there already serves. */
   unchanged: boolean;
+  /** What of the file is not kept there. */
+  unkept: Unkept[];
 }
 
 /** The answer to an offer. */
@@ -773,6 +789,14 @@ const replies = {
     checksum: v.string("is missing"),
     size: fileSize,
     unchanged: v.optional(boolean, false),
+    // A newer server may tell of more.
+    unkept: v.optional(
+      v.pipe(
+        v.array(string),
+        v.transform((kinds) => UNKEPT.filter((kind) => kinds.includes(kind))),
+      ),
+      () => [],
+    ),
   }),
   offer: v.object({
     status: ok,

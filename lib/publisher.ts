@@ -6,6 +6,7 @@
 
 import { fileError } from "./errors.ts";
 import type { FileName } from "./file_name.ts";
+import { type Unkept, unkeptKey } from "./header.ts";
 import type { Jail } from "./jail.ts";
 import { makeSure } from "./read_back.ts";
 import {
@@ -13,6 +14,7 @@ import {
   infoAt,
   type Room,
   type StagedFile,
+  type Stamp,
   syncDirectories,
 } from "./staging.ts";
 import type { CommitOptions, Committed } from "./storage.ts";
@@ -21,7 +23,7 @@ import type { CommitOptions, Committed } from "./storage.ts";
 const nodeTimers = () => import("node:timers");
 
 /** A staged file and how it is to be published. */
-export interface Publication extends CommitOptions {
+export interface Publication extends CommitOptions, Pick<Stamp, "explicit" | "look"> {
   /** The name that it gets. */
   name: FileName;
   /** The file. */
@@ -61,6 +63,8 @@ export interface PublisherOptions {
 
 interface Waiting extends Publication {
   settled: PromiseWithResolvers<Committed>;
+  /** What of it is not kept. */
+  unkept?: readonly Unkept[];
 }
 
 /**
@@ -136,21 +140,20 @@ export class Publisher {
     try {
       if (durable) await syncDirectories(changed);
       rooms.assertStanding?.();
-      for (const { settled, checksum, staged } of published) {
-        settled.resolve({ checksum, size: staged.size, unchanged: false });
+      for (const { settled, checksum, staged, unkept } of published) {
+        const { size } = staged;
+        settled.resolve({ checksum, size, unchanged: false, ...unkeptKey(unkept) });
       }
     } catch (error) {
       for (const { settled } of published) settled.reject(fileError(error));
     }
   }
 
-  async #flush(
-    { staged, checksum, mtime, mode, replace, name, jail }: Publication,
-    rooms: Rooms,
-  ): Promise<void> {
+  async #flush(waiting: Waiting, rooms: Rooms): Promise<void> {
+    const { staged, checksum, mtime, mode, explicit, look, replace, name, jail } = waiting;
     // A file keeps its permission bits when its content is replaced.
     const kept = replace && mode === undefined ? rooms.modeOf?.(name, jail) : undefined;
-    staged.stamp({ mtime, mode: mode ?? kept });
+    waiting.unkept = staged.stamp({ mtime, mode: mode ?? kept, explicit, look });
     await makeSure(staged, { checksum, durable: this.#options.durable });
   }
 

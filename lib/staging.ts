@@ -10,6 +10,7 @@ import { tryLock } from "./file_lock.ts";
 import { isFull, isHonest, isKnownHonest } from "./honesty.ts";
 import { basename, dirname } from "./path.ts";
 import { PLATFORM } from "./platform.ts";
+import type { Unkept } from "./header.ts";
 import type { ByteSink } from "./storage.ts";
 
 /** `full` survives a loss of power once it is acknowledged; `none` leaves that to the system. */
@@ -39,6 +40,18 @@ export interface CreatedFile {
   file: WritableFile;
   /** The path. */
   path: string;
+}
+
+/** What a file is to have beside its content. */
+export interface Stamp {
+  /** The modification time in milliseconds since 1970; that of the last write unless told otherwise. */
+  mtime?: number | undefined;
+  /** The permission bits; those that it was created for unless told otherwise. */
+  mode?: number | undefined;
+  /** Whether somebody asked for them, so that the file is worth nothing without. Default: false. */
+  explicit?: boolean | undefined;
+  /** Whether it is looked what is kept of the time, also where it is not explicit. Default: false. */
+  look?: boolean | undefined;
 }
 
 /** A new file under a temporary name. */
@@ -190,22 +203,42 @@ export class StagedFile implements ByteSink, AsyncDisposable {
     return this.#size;
   }
 
-  /** Sets the modification time (milliseconds since 1970) and the permission bits, where given. */
-  stamp({ mtime, mode }: { mtime?: number | undefined; mode?: number | undefined }): void {
-    const bits = mode ?? this.#mode;
+  /**
+   * Sets the modification time and the permission bits, where given. A file system may refuse both, or take them and
+   * not keep them.
+   *
+   * @returns what was refused, and where it is looked what else is not kept
+   * @throws {FerryError} `io` where what was explicitly asked for is not kept
+   */
+  stamp({ mtime, mode, explicit = false, look = false }: Stamp): Unkept[] {
+    const bits = PLATFORM.permissionBits ? mode ?? this.#mode : undefined;
+    const unkept: Unkept[] = [];
     try {
-      if (bits !== undefined && PLATFORM.permissionBits) {
-        if (this.#file.chmodSync) this.#file.chmodSync(bits);
-        else Deno.chmodSync(this.path, bits);
-      }
-      if (mtime !== undefined) {
-        const time = new Date(mtime);
-        if (this.#file.utimeSync) this.#file.utimeSync(time, time);
-        else Deno.utimeSync(this.path, time, time);
+      if (bits !== undefined && !isAllowed(() => this.#setMode(bits))) unkept.push("mode");
+      if (mtime !== undefined && !isAllowed(() => this.#setTime(mtime))) unkept.push("mtime");
+      if (explicit || look) {
+        const kept = Deno.lstatSync(this.path);
+        if (explicit && bits !== undefined && (kept.mode! & 0o777) !== bits) unkept.push("mode");
+        if (mtime !== undefined) unkept.push(...lossOf(mtime, kept.mtime?.getTime()));
       }
     } catch (error) {
       throw fileError(error);
     }
+    const missed = unkept.find((kind) => kind !== "mtime_fraction");
+    if (!explicit || missed === undefined) return [...new Set(unkept)];
+    const what = missed === "mode" ? "permission bits" : "modification time";
+    throw new FerryError("io", `the file system does not keep its ${what}`);
+  }
+
+  #setMode(bits: number): void {
+    if (this.#file.chmodSync) this.#file.chmodSync(bits);
+    else Deno.chmodSync(this.path, bits);
+  }
+
+  #setTime(mtime: number): void {
+    const time = new Date(mtime);
+    if (this.#file.utimeSync) this.#file.utimeSync(time, time);
+    else Deno.utimeSync(this.path, time, time);
   }
 
   /** Makes the content survive a loss of power; the name does with {@linkcode syncDirectory}. */
@@ -313,6 +346,28 @@ export function modeOfNewFiles(directory: string): number {
   } catch (error) {
     throw fileError(error);
   }
+}
+
+/** Whether a file system lets something be set. */
+function isAllowed(set: () => void): boolean {
+  try {
+    set();
+    return true;
+  } catch (error) {
+    if (isUnsupported(error) || error instanceof Deno.errors.PermissionDenied) return false;
+    throw error;
+  }
+}
+
+/** The coarsest step in which a file system is said to keep times, in milliseconds: FAT has that of two seconds. */
+const COARSEST_STEP = 2000;
+
+/** What is lost of a time, in milliseconds, of which another one was kept. */
+export function lossOf(time: number, kept: number | undefined): Unkept[] {
+  // The runtime may read a time back that is a millisecond early.
+  const lost = Math.abs(time - (kept ?? Infinity));
+  if (lost <= 1) return [];
+  return [lost < COARSEST_STEP ? "mtime_fraction" : "mtime"];
 }
 
 /** How often a file is opened again that was replaced meanwhile. */

@@ -11,7 +11,7 @@
 import type { Algorithm, Checksum, PrefixDigest, SavedPrefix } from "./checksum.ts";
 import type { FerryError } from "./errors.ts";
 import type { FileName } from "./file_name.ts";
-import type { Entry, Listed, PartEntry } from "./header.ts";
+import type { Entry, Listed, PartEntry, Unkept } from "./header.ts";
 
 /** Where bytes to be sent come from. */
 export interface ByteSource {
@@ -87,7 +87,10 @@ export interface CommitOptions {
   replace: boolean;
   /** The modification time to keep, in milliseconds since 1970. */
   mtime?: number | undefined;
-  /** The permission bits to keep, 0 to 0o777. Without them those of a file that is replaced SHOULD stay. */
+  /**
+   * The permission bits to keep, 0 to 0o777. With them the commit fails where they or `mtime` cannot be kept; without
+   * them those of a file that is replaced SHOULD stay.
+   */
   mode?: number | undefined;
   /** MUST be called right before the file gets its name; what it throws refuses the commit. */
   assertMay?: (() => void) | undefined;
@@ -119,6 +122,8 @@ export interface Committed {
   size: number;
   /** Whether an identical file was there already and stayed. */
   unchanged: boolean;
+  /** What of the file was not kept, and nobody had asked for by `mode`. Default: nothing. */
+  unkept?: readonly Unkept[] | undefined;
 }
 
 /** A write that nobody can see yet. */

@@ -396,8 +396,9 @@ export class FsStorage implements Storage {
   }
 
   #pending(name: FileName, claim: Claim, reserved: Reservation): FsPendingWrite {
-    const { publisher } = this.#shared;
-    return new FsPendingWrite({ name, claim, reserved, publisher, jail: this.#jail });
+    const { publisher, fileSystem } = this.#shared;
+    const look = fileSystem.timeStep !== 1;
+    return new FsPendingWrite({ name, claim, reserved, publisher, jail: this.#jail, look });
   }
 
   /** See {@linkcode Storage.resume}. */
@@ -740,6 +741,8 @@ interface FsPendingWriteParts {
   reserved: Reservation;
   publisher: Publisher;
   jail: Jail;
+  /** Whether it is looked what of its time is kept: where the file system does not keep all of it. */
+  look: boolean;
 }
 
 class FsPendingWrite implements PendingWrite {
@@ -777,13 +780,15 @@ class FsPendingWrite implements PendingWrite {
   }
 
   async commit(options: CommitOptions): Promise<Committed> {
-    const { name, claim, reserved, publisher, jail } = this.#parts;
+    const { name, claim, reserved, publisher, jail, look } = this.#parts;
     const { staged } = claim;
     claim.touch();
     return await publisher.publish({
       name,
       staged,
       jail,
+      look,
+      explicit: options.mode !== undefined,
       ...options,
       onNaming: () => claim.unrecord(),
       onNamed: () => reserved.settle(this.#size),

@@ -8,7 +8,7 @@ import { format } from "@std/fmt/bytes";
 import type { Algorithm } from "../lib/checksum.ts";
 import { type ErrorCode, FerryError, toFerryError } from "../lib/errors.ts";
 import { type FileName, parseFileName } from "../lib/file_name.ts";
-import { checksumKeys, type Entry, type PutRequest } from "../lib/header.ts";
+import { checksumKeys, type Entry, type PutRequest, unkeptKey } from "../lib/header.ts";
 import { decideOverwrite } from "../lib/overwrite.ts";
 import { RESUMABLE_BYTES } from "../lib/partial.ts";
 import type { ByteSink, Committed, PendingWrite, Storage } from "../lib/storage.ts";
@@ -259,9 +259,10 @@ async function fileIn(
 /** The reply to an upload that came to an end. */
 function stored(
   { filename, algorithm }: PutRequest,
-  { checksum, size, unchanged }: Committed,
+  { checksum, size, unchanged, unkept }: Committed,
 ): ReplyHeader {
-  return { status: "ok", filename, ...checksumKeys(algorithm, checksum), size, unchanged };
+  const keys = { ...checksumKeys(algorithm, checksum), size, unchanged, ...unkeptKey(unkept) };
+  return { status: "ok", filename, ...keys };
 }
 
 /** Takes everything and keeps nothing. */
