@@ -60,6 +60,7 @@ export type {
   Omitted,
   PartEntry,
   PingReply,
+  Unkept,
 } from "./lib/header.ts";
 export type { Overwrite } from "./lib/overwrite.ts";
 export type { Durability } from "./lib/staging.ts";
