@@ -271,7 +271,16 @@ export class Directory implements ChangedDirectory, Disposable {
 
   /** Lets go of it. */
   [Symbol.dispose](): void {
-    if (this.#held && this.#handle) this.#handles!.release(this.#handle);
+    this.#letGo({ idle: true });
+  }
+
+  /** Lets go of it at once, where nobody will ask for it again: what is held open takes room, also when it was removed. */
+  end(): void {
+    this.#letGo({ idle: false });
+  }
+
+  #letGo(options: { idle: boolean }): void {
+    if (this.#held && this.#handle) this.#handles!.release(this.#handle, options);
     this.#held = false;
   }
 

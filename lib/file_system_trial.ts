@@ -35,13 +35,9 @@ export function tryFileSystem(directory: Directory): FileSystem {
   const remove = () => Deno.removeSync(path, { recursive: true });
   if (isTaken(path)) remove();
   Deno.mkdirSync(path);
-  try {
-    using place = directory.enter(NAME, Deno.lstatSync(path));
-    if (!place) throw new FerryError("busy", "another program replaced what was just made");
-    return triedIn(place, fileSystemAt(directory.path));
-  } finally {
-    remove();
-  }
+  using made = new DisposableStack();
+  made.defer(remove);
+  return triedIn(enter(directory, NAME, made), fileSystemAt(directory.path));
 }
 
 function triedIn(place: Directory, known: FileSystem): FileSystem {
@@ -56,6 +52,14 @@ function triedIn(place: Directory, known: FileSystem): FileSystem {
     hardLinks: succeeds(() => (Deno.linkSync(file, place.at("link")), true)),
     caseSensitive: !isTaken(file.replace(/a$/, "A")),
   };
+}
+
+/** Holds a directory that was just made, until `entered` is disposed of. */
+function enter(directory: Directory, name: string, entered: DisposableStack): Directory {
+  const held = directory.enter(name, Deno.lstatSync(directory.at(name)));
+  if (!held) throw new FerryError("busy", "another program replaced what was just made");
+  entered.defer(() => held.end());
+  return held;
 }
 
 /** Whether something is done without an error, and as it should be. */
@@ -136,8 +140,8 @@ function holds(place: Directory): boolean {
   if (!place.pinned) return false;
   const staysThrough = (name: string, giveAway: (path: string) => void, to?: string) => {
     Deno.mkdirSync(place.at(`${name}/below`), { recursive: true });
-    using above = place.enter(name, Deno.lstatSync(place.at(name)))!;
-    using held = above.enter("below", Deno.lstatSync(above.at("below")))!;
+    using entered = new DisposableStack();
+    const held = enter(enter(place, name, entered), "below", entered);
     giveAway(place.at(name));
     Deno.mkdirSync(place.at(`${name}/below/other`), { recursive: true });
     const isEmpty = [...Deno.readDirSync(held.path)].length === 0;

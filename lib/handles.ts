@@ -162,10 +162,16 @@ export class Handles implements Disposable {
     }
   }
 
-  /** Ends what {@linkcode Handles.hold} began. */
-  release(handle: Handle): void {
+  /**
+   * Ends what {@linkcode Handles.hold} began.
+   *
+   * @param idle whether it may be kept open for a moment, for who asks for it again
+   */
+  release(handle: Handle, { idle = true } = {}): void {
     if (--handle.users > 0) return;
-    if (this.#closed || this.#byPath.get(handle.path) !== handle) return this.#close(handle);
+    if (!idle || this.#closed || this.#byPath.get(handle.path) !== handle) {
+      return this.#close(handle);
+    }
     // The one that was released longest ago comes first.
     this.#open.delete(handle);
     this.#open.add(handle);
