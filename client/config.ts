@@ -45,7 +45,8 @@ export const COMMON = {
   "connect-timeout": {
     kind: "time",
     value: "TIME",
-    default: "10s",
+    // The program begins before it, and all of it is to take less than ten seconds.
+    default: "8s",
     help: "give up on a server that cannot be reached in that time",
   },
   retries: {

@@ -37,7 +37,7 @@ export interface ConnectOptions {
    * connection. A server that does not ask for one is refused.
    */
   token?: string | undefined;
-  /** Milliseconds for reaching the server and being greeted; 10000 unless told otherwise. */
+  /** Milliseconds for reaching the server and being greeted; 8000 unless told otherwise. */
   connectTimeout?: number | undefined;
   /**
    * Milliseconds after which a server is given up that moves no byte and gives no other sign of life. Default:
@@ -99,7 +99,7 @@ export async function connectWithin(
   options: Omit<ConnectOptions, "limitRate">,
 ): Promise<Client> {
   const address = parseServerAddress(server);
-  const { connectTimeout = 10_000, timeout = 60_000, retries = 5, onRetry, signal } = options;
+  const { connectTimeout = 8000, timeout = 60_000, retries = 5, onRetry, signal } = options;
   const action = `connect to ${formatAddress(address)}`;
   let tls: TlsClient | undefined;
   let token: Token | undefined;
