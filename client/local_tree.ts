@@ -8,7 +8,7 @@
  */
 
 import { type ErrorCode, FerryError, fileError, quote } from "../lib/errors.ts";
-import { mayBeNoText, notText, RESERVED_DIRECTORY } from "../lib/file_name.ts";
+import { isStagingName, mayBeNoText, notText, RESERVED_DIRECTORY } from "../lib/file_name.ts";
 import { globToRegExp, isGlob, parse } from "../lib/path.ts";
 import { PLATFORM } from "../lib/platform.ts";
 import { kindOfSpecial } from "./destination.ts";
@@ -135,7 +135,7 @@ async function* walk(
 /** What something is that belongs to ferry and not to the user, by its name; undefined where it is the user's. */
 function kindOfOwn(name: string): string | undefined {
   // Case is folded because some file systems do.
-  const isReserved = name.toLowerCase() === RESERVED_DIRECTORY;
+  const isReserved = name.toLowerCase() === RESERVED_DIRECTORY || isStagingName(name);
   return isReserved ? "ferryd's own directory" : kindOfLeftover(name);
 }
 

@@ -46,7 +46,7 @@ export class Batch implements Disposable {
    * @param jail how far this name may lead, where that is less far than the others
    * @throws {FerryError} as {@linkcode Jail.makeParent}
    */
-  room(name: FileName, jail = this.#jail): Room {
+  room(name: FileName, jail = this.#jail): Room & { directory: Directory } {
     const from = this.#made.length;
     const directory = this.#above(name, jail, () => jail.makeParent(name, this.#made));
     return {

@@ -3,19 +3,24 @@
  * more: an entry holds for one inode with one size and times, and a database that is lost or broken is
  * begun anew.
  *
+ * Many file systems number their files anew each time they are mounted: those in user space, those of other
+ * machines. What is known of a file there is kept in memory, and is believed as long as that mount is known to last.
+ *
  * @module
  */
 
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { type Algorithm, algorithmOf, type Checksum } from "./checksum.ts";
+import { type Algorithm, algorithmOf, ALGORITHMS, type Checksum } from "./checksum.ts";
 
 /** What must be the same for a remembered checksum to hold. */
 export interface FileIdentity {
   /**
-   * Device and inode, and the name where these may be those of another file, too; empty where the system tells
-   * none, and then nothing is remembered.
+   * Device and inode; on a file system that may give them to another file, the mount and the name, too. Empty where
+   * the system tells none, or nothing tells one mount from the next: then nothing is remembered.
    */
   readonly key: string;
+  /** Whether it holds no longer than a mount does, and so not for the next process. Default: false. */
+  readonly passing?: boolean;
   /** Size, and the times of the last change of content and of inode. */
   readonly version: string;
 }
@@ -26,15 +31,9 @@ export type IdentifyingFacts = Pick<Deno.FileInfo, "dev" | "ino" | "size" | "mti
 /**
  * The identity of a file. It is as exact as what the runtime tells: the modification time to a
  * millisecond, the time of the inode's last change to a second.
- *
- * @param name the file's name, where device and inode may be those of another file, too
  */
-export function identityOf(
-  { dev, ino, size, mtime, ctime }: IdentifyingFacts,
-  name?: string,
-): FileIdentity {
-  const numbers = ino === null ? "" : `${dev}:${ino}`;
-  const key = numbers === "" || name === undefined ? numbers : `${numbers}:${name}`;
+export function identityOf({ dev, ino, size, mtime, ctime }: IdentifyingFacts): FileIdentity {
+  const key = ino === null ? "" : `${dev}:${ino}`;
   // The change time is in it because a program can set the modification time back, but not this one.
   return { key, version: `${size}:${mtime?.getTime()}:${ctime?.getTime()}` };
 }
@@ -68,16 +67,27 @@ function sealOf({ key, version }: FileIdentity, checksum: Checksum): string {
   return `${(a >>> 0).toString(16)}:${(b >>> 0).toString(16)}`;
 }
 
+/** How many checksums are remembered that hold no longer than a mount: those that were recorded last. */
+const MAX_PASSING = 65_536;
+
 /** Options of {@linkcode DigestIndex}. */
 export interface DigestIndexOptions {
-  /** The device on which an inode number stands for one file. On others a file's name counts, too. Default: none. */
+  /** The device on which an inode number stands for one file, now and later. Default: none. */
   device?: number | undefined;
+  /**
+   * What tells the present mount of any other device from earlier and later ones of the same number; undefined
+   * where nothing does. Default: nothing.
+   */
+  mountOf?: ((device: number) => string | undefined) | undefined;
 }
 
 /** Checksums by file identity, in an SQLite database. */
 export class DigestIndex implements Disposable {
   readonly #path: string | undefined;
   readonly #device: number | undefined;
+  readonly #mountOf: (device: number) => string | undefined;
+  /** What holds no longer than a mount does, by algorithm and key. */
+  readonly #passing = new Map<string, { version: string; checksum: Checksum }>();
   #database!: DatabaseSync;
   #select!: StatementSync;
   #insert!: StatementSync;
@@ -87,9 +97,10 @@ export class DigestIndex implements Disposable {
   readonly #computing = new Map<string, Promise<Checksum>>();
 
   /** Opens the database, or makes it; without a path it is kept in memory. */
-  constructor(path?: string, { device }: DigestIndexOptions = {}) {
+  constructor(path?: string, { device, mountOf = () => undefined }: DigestIndexOptions = {}) {
     this.#path = path;
     this.#device = device;
+    this.#mountOf = mountOf;
     try {
       this.#open(path);
     } catch {
@@ -99,7 +110,11 @@ export class DigestIndex implements Disposable {
 
   /** What has to be the same for the checksum of a file to hold. */
   identify(info: IdentifyingFacts, name: string): FileIdentity {
-    return info.dev === this.#device ? identityOf(info) : identityOf(info, name);
+    const identity = identityOf(info);
+    if (info.dev === this.#device || identity.key === "") return identity;
+    const mount = this.#mountOf(info.dev);
+    const key = mount === undefined ? "" : `${mount}:${identity.key}:${name}`;
+    return { ...identity, key, passing: true };
   }
 
   #open(path?: string): void {
@@ -149,7 +164,11 @@ export class DigestIndex implements Disposable {
 
   /** The checksum of a file, or null where it is not known for exactly this state of it. */
   lookup(identity: FileIdentity, algorithm: Algorithm): Checksum | null {
-    if (identity.key === "") return null;
+    if (identity.key === "" || this.#closed) return null;
+    if (identity.passing) {
+      const known = this.#passing.get(`${algorithm} ${identity.key}`);
+      return known?.version === identity.version ? known.checksum : null;
+    }
     const row = this.#query(() => this.#select.get(identity.key, algorithm));
     if (row?.version !== identity.version) return null;
     const checksum = String(row.checksum);
@@ -186,22 +205,36 @@ export class DigestIndex implements Disposable {
       const several = files.length > 1;
       if (several) this.#database.exec("BEGIN");
       for (const { identity, checksum } of files) {
-        const { key, version } = identity;
+        const { key, version, passing } = identity;
         if (key === "") continue;
         const algorithm = algorithmOf(checksum)!;
-        this.#insert.run(key, algorithm, version, checksum, sealOf(identity, checksum));
+        if (passing) this.#pass(`${algorithm} ${key}`, { version, checksum });
+        else this.#insert.run(key, algorithm, version, checksum, sealOf(identity, checksum));
       }
       if (several) this.#database.exec("COMMIT");
     });
   }
 
+  #pass(key: string, known: { version: string; checksum: Checksum }): void {
+    this.#passing.delete(key);
+    this.#passing.set(key, known);
+    if (this.#passing.size <= MAX_PASSING) return;
+    const [oldest] = this.#passing.keys();
+    this.#passing.delete(oldest!);
+  }
+
   /** Forgets a file that is gone. */
-  forget({ key }: FileIdentity): void {
-    this.#query(() => this.#delete.run(key));
+  forget({ key, passing }: FileIdentity): void {
+    if (passing) {
+      for (const algorithm of ALGORITHMS) {
+        this.#passing.delete(`${algorithm} ${key}`);
+      }
+    } else this.#query(() => this.#delete.run(key));
   }
 
   /** Closes the database; nothing is known or remembered any more. */
   [Symbol.dispose](): void {
+    if (this.#closed) return;
     this.#closed = true;
     this.#database.close();
   }

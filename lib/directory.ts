@@ -11,7 +11,7 @@
 import { closeSync, constants, fsync, openSync } from "node:fs";
 import { DescriptorFile, settled } from "./descriptor_file.ts";
 import { FerryError, fileError } from "./errors.ts";
-import { type Handle, Handles, inodeOf } from "./handles.ts";
+import { deviceIn, type Handle, Handles, inodeOf } from "./handles.ts";
 import { LocalFile } from "./local_file.ts";
 import { basename } from "./path.ts";
 import {
@@ -76,7 +76,12 @@ export class Directory implements ChangedDirectory, Disposable {
     return this.#handle?.inode ?? this.#path;
   }
 
-  /** The same of a directory in it; `info` is what was seen there. */
+  /** The device that it is on. */
+  get device(): number {
+    return this.#handle ? deviceIn(this.#handle.inode) : Deno.statSync(this.path).dev;
+  }
+
+  /** The same as {@linkcode Directory.inode} of a directory in it; `info` is what was seen there. */
   inodeAt(name: string, info: Deno.FileInfo): string {
     return this.#handle ? inodeOf(info) : this.#byName(name);
   }
@@ -144,6 +149,16 @@ export class Directory implements ChangedDirectory, Disposable {
   /** Where the system says that it stands; undefined where it goes by its path. */
   get place(): string | undefined {
     return this.#handle && this.#handles!.placeOf(this.#handle.descriptor);
+  }
+
+  /** What tells the mount of a device from others, while something is open there: see {@linkcode Handles.mountOf}. */
+  mountOf(device: number): string | undefined {
+    return this.#handles?.mountOf(device);
+  }
+
+  /** Tells that a file is open on a device, until that is disposed of. */
+  keepMounted(device: number): Disposable | undefined {
+    return this.#handles?.keepMounted(device);
   }
 
   /** Opens it again by its path, with all that is held with it: see {@linkcode Handles.openAgain}. */
@@ -289,4 +304,15 @@ export class Directory implements ChangedDirectory, Disposable {
     this[Symbol.dispose]();
     this.#handles?.[Symbol.dispose]();
   }
+}
+
+/** Opens a directory for this user alone in another one, or makes it. */
+export function makeDirectory(directory: Directory, name: string): Directory {
+  const path = directory.at(name);
+  if (!isTaken(path)) Deno.mkdirSync(path, { mode: 0o700 });
+  // Whatever a link led to would be emptied.
+  const info = Deno.lstatSync(path);
+  const made = info.isDirectory ? directory.enter(name, info) : undefined;
+  if (made) return made;
+  throw new FerryError("not_a_file", `${name} in it is not a directory`);
 }

@@ -224,6 +224,9 @@ export function isErrorCode(text: unknown): text is ErrorCode {
   return typeof text === "string" && Object.hasOwn(EXIT_STATUS, text);
 }
 
+/** Waiting does not help: most often it is the directory that a file system is mounted in. */
+const IN_USE = "the system needs it: a file system is mounted there, for one";
+
 /** What the operating system and the runtime say, by the name of the error's class or its `code`. */
 const SYSTEM_ERRORS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   ENOENT: ["not_found", "no such file or directory"],
@@ -246,6 +249,7 @@ const SYSTEM_ERRORS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   ESTALE: ["io", "another machine has replaced or removed it meanwhile"],
   EXDEV: ["io", "the directory is on another file system than the staging area"],
   ENOTEMPTY: ["exists", "the directory is not empty"],
+  EBUSY: ["denied", IN_USE],
   EADDRINUSE: ["io", "the address is in use"],
   ECONNREFUSED: ["unreachable", "connection refused"],
   ENETUNREACH: ["unreachable", "network unreachable"],
@@ -270,6 +274,7 @@ const SYSTEM_ERRORS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   ConnectionAborted: ["closed", "connection aborted"],
   BrokenPipe: ["closed", "connection closed by the peer"],
   NotConnected: ["closed", "connection closed by the peer"],
+  Busy: ["denied", IN_USE],
   UnexpectedEof: ["closed", "connection closed by the peer"],
   Interrupted: ["closed", "connection closed"],
   BadResource: ["closed", "connection closed"],

@@ -14,6 +14,18 @@ export type FileName = string & { readonly brand: "FileName" };
 /** The directory inside a root that belongs to ferry itself; no name reaches it. */
 export const RESERVED_DIRECTORY = ".ferry";
 
+/**
+ * How the names begin of what ferry keeps on other file systems below a root; no name reaches it, wherever it
+ * stands.
+ */
+export const STAGING_DIRECTORY = ".ferry-staging";
+
+/** Whether a part of a name is ferry's own in any directory. */
+export function isStagingName(part: string): boolean {
+  // Case is folded because some file systems do.
+  return part.startsWith(".") && part.toLowerCase().startsWith(STAGING_DIRECTORY);
+}
+
 /** The longest name, in bytes of UTF-8: Linux's PATH_MAX less room for the root's own path. */
 export const MAX_NAME_BYTES = 3072;
 
@@ -97,6 +109,7 @@ function flaw(text: string): string | undefined {
     if (part.length * 3 > MAX_PART_BYTES && utf8.encode(part).length > MAX_PART_BYTES) {
       return `a part of the name is longer than ${MAX_PART_BYTES} bytes`;
     }
+    if (isStagingName(part)) return `"${STAGING_DIRECTORY}" is reserved for ferry's own files`;
   }
   // Case is folded because some file systems do.
   if (parts[0]?.toLowerCase() === RESERVED_DIRECTORY) {

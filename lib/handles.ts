@@ -18,6 +18,9 @@ import { PLATFORM } from "./platform.ts";
 /** How many directories that nobody uses are kept open, and for how many milliseconds. */
 const IDLE = { count: 64, time: 1000 };
 
+/** After how many milliseconds it is looked again whether an open directory is still the one at its path. */
+const SEEN_MS = 1000;
+
 /** Linux's flag for a descriptor that only leads somewhere, and takes no permission to read what is there. */
 const O_PATH = 0o10000000;
 
@@ -30,6 +33,11 @@ export function inodeOf({ dev, ino }: { dev: number; ino: number | null }): stri
   return `${dev}:${ino}`;
 }
 
+/** The device in what {@linkcode inodeOf} gives. */
+export function deviceIn(inode: string): number {
+  return Number(inode.slice(0, inode.indexOf(":")));
+}
+
 /** A directory that is open. */
 export interface Handle {
   /** Its device and inode. */
@@ -40,6 +48,8 @@ export interface Handle {
   descriptor: number;
   /** How many hold it. */
   users: number;
+  /** When it was seen last to be what stands at its path, in milliseconds since 1970. */
+  seen: number;
 }
 
 /** The directories that are open, and the link that leads to them. */
@@ -47,6 +57,8 @@ export class Handles implements Disposable {
   readonly #open = new Set<Handle>();
   /** Those that were opened last at a path. */
   readonly #byPath = new Map<string, Handle>();
+  /** By device: what is open on it. */
+  readonly #mounted = new Map<number, { id: string; users: number }>();
   /** Descriptors in place of which others were opened; paths by way of them may still be in use. */
   readonly #retired: number[] = [];
   #own: Own;
@@ -93,8 +105,9 @@ export class Handles implements Disposable {
     // The runtime goes by a name that it resolves first, and equal numbers are not the same directory everywhere.
     if (above && !this.standsIn(above, name, descriptor)) return undefined;
     opened.move();
-    const handle = { inode, path, descriptor, users: 1 };
+    const handle = { inode, path, descriptor, users: 1, seen: Date.now() };
     this.#open.add(handle);
+    this.#begin(deviceIn(inode));
     this.#byPath.set(path, handle);
     return handle;
   }
@@ -148,8 +161,20 @@ export class Handles implements Disposable {
   holdAt(path: string): Handle | undefined {
     const handle = this.#byPath.get(path);
     if (!handle || this.placeOf(handle.descriptor) !== path) return undefined;
+    if (Math.abs(Date.now() - handle.seen) >= SEEN_MS && !this.#isAt(handle)) return undefined;
     handle.users++;
     return handle;
+  }
+
+  /** Whether what is open is what stands at its path: something may have been mounted over it. */
+  #isAt(handle: Handle): boolean {
+    try {
+      if (inodeOf(Deno.lstatSync(handle.path)) !== handle.inode) return false;
+    } catch {
+      return false;
+    }
+    handle.seen = Date.now();
+    return true;
   }
 
   /** Where the system says that something is that is open, in a path without links. */
@@ -185,6 +210,34 @@ export class Handles implements Disposable {
     Deno.unrefTimer(this.#timer);
   }
 
+  /**
+   * What tells the file system that is mounted now from those that had its device number before, or will have it:
+   * the number is free for others as soon as nothing is open there.
+   *
+   * @returns undefined where nothing that is open shows that it is mounted
+   */
+  mountOf(device: number): string | undefined {
+    return this.#mounted.get(device)?.id;
+  }
+
+  /** Tells that a file is open on a device, until that is disposed of. */
+  keepMounted(device: number): Disposable {
+    this.#begin(device);
+    using open = new DisposableStack();
+    open.defer(() => this.#end(device));
+    return open.move();
+  }
+
+  #begin(device: number): void {
+    const mounted = this.#mounted.get(device) ?? { id: crypto.randomUUID(), users: 0 };
+    this.#mounted.set(device, mounted);
+    mounted.users++;
+  }
+
+  #end(device: number): void {
+    if (--this.#mounted.get(device)!.users === 0) this.#mounted.delete(device);
+  }
+
   #closeOldest(): void {
     for (const handle of this.#open) if (handle.users === 0) return this.#close(handle);
   }
@@ -195,6 +248,7 @@ export class Handles implements Disposable {
 
   #close(handle: Handle): void {
     this.#open.delete(handle);
+    this.#end(deviceIn(handle.inode));
     if (this.#byPath.get(handle.path) === handle) this.#byPath.delete(handle.path);
     try {
       closeSync(handle.descriptor);
@@ -275,7 +329,13 @@ function makeOwn(): Own | undefined {
     if (!leadsToWhatIsOpen(path)) return undefined;
     const descriptor = openDirectory(path)!;
     made.defer(() => closeSync(descriptor));
-    const handle = { inode: inodeOf(lock.statSync()), path, descriptor, users: 1 };
+    const handle = {
+      inode: inodeOf(lock.statSync()),
+      path,
+      descriptor,
+      users: 1,
+      seen: Date.now(),
+    };
     removeLeftBehind(path);
     made.move();
     return { path, handle, lock };

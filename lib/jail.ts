@@ -12,7 +12,13 @@
 import { existsSync } from "node:fs";
 import { Directory } from "./directory.ts";
 import { type ErrorCode, FerryError, fileError } from "./errors.ts";
-import { assertStorable, type FileName, parentName, RESERVED_DIRECTORY } from "./file_name.ts";
+import {
+  assertStorable,
+  type FileName,
+  isStagingName,
+  parentName,
+  RESERVED_DIRECTORY,
+} from "./file_name.ts";
 import type { LocalFile } from "./local_file.ts";
 import { namingError } from "./staging.ts";
 import { basename, isAbsolute, resolve } from "./path.ts";
@@ -229,6 +235,16 @@ export class Jail implements Disposable {
     return this.#peek(directory, name);
   }
 
+  /** The same, and undefined for what no name leads to. */
+  peekVisible(directory: Directory, name: string): Deno.FileInfo | undefined {
+    try {
+      return this.peek(directory, name);
+    } catch (error) {
+      if (error instanceof FerryError && error.code === "not_found") return undefined;
+      throw error;
+    }
+  }
+
   #peek(directory: Directory, name: string): Deno.FileInfo | undefined {
     if (this.#isReserved(directory, name)) throw nothingThere();
     let info: Deno.FileInfo;
@@ -338,10 +354,22 @@ export class Jail implements Disposable {
     });
   }
 
+  /**
+   * The directory that a name would stand in or, where that is missing, the nearest one above it that is there.
+   *
+   * @throws {FerryError} as {@linkcode Jail.find}; `not_a_file` where it is none
+   */
+  nearest(name: FileName): Directory {
+    return this.#attempt(() => {
+      const end = this.#walk(parentName(name), { follow: true });
+      return end instanceof Place ? this.#intoDirectory(end) : end.directory;
+    });
+  }
+
   /** The directory that these parts lead to without a link, where that is known at once. */
   #known(parts: readonly string[]): Directory | undefined {
     if (parts.length === 0) return this.directory.hold();
-    if (this.#isReserved(this.directory, parts[0]!)) return undefined;
+    if (this.#isReserved(this.directory, parts[0]!) || parts.some(isStagingName)) return undefined;
     const known = this.directory.known(parts.join("/"));
     if (!known || !this.#isHidden(known)) return known;
     known[Symbol.dispose]();
@@ -460,7 +488,8 @@ export class Jail implements Disposable {
   }
 
   #isReserved({ identity }: Directory, name: string): boolean {
-    return identity === this.directory.identity && name.toLowerCase() === RESERVED_DIRECTORY;
+    return isStagingName(name) ||
+      identity === this.directory.identity && name.toLowerCase() === RESERVED_DIRECTORY;
   }
 
   #assertFits(name: FileName): void {

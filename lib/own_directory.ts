@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Directory } from "./directory.ts";
+import { type Directory, makeDirectory } from "./directory.ts";
 import { FerryError, fileError } from "./errors.ts";
 import { tryLock } from "./file_lock.ts";
 import type { FileSystem } from "./file_system.ts";
@@ -83,7 +83,7 @@ export class OwnDirectory implements Disposable {
     const all = held.use(makeDirectory(directory, "staging"));
     const staging = held.use(makeDirectory(all, lease.id));
     held.defer(() => removeIfEmpty(all.at(lease.id)));
-    adopt(all, staging, lease);
+    adopt(all, staging, (name) => name === lease.id);
     return new OwnDirectory({ directory, staging, fileSystem, lease, held: held.move() });
   }
 
@@ -105,8 +105,15 @@ export class OwnDirectory implements Disposable {
 /**
  * Moves the parts of those that have ended into a staging area, and removes what else they left. Up to ferry 0.1
  * there were no areas: the parts stood where those are now.
+ *
+ * @param all the directory of the areas
+ * @param isOthers which of them stay as they are
  */
-function adopt(all: Directory, staging: Directory, { id }: Lease): void {
+export function adopt(
+  all: Directory,
+  staging: Directory,
+  isOthers: (name: string) => boolean,
+): void {
   const moveFrom = (directory: Directory) => {
     for (const { name } of [...Deno.readDirSync(directory.path)]) {
       if (name.endsWith(".part")) movePart(directory.at(name), staging.path);
@@ -114,7 +121,7 @@ function adopt(all: Directory, staging: Directory, { id }: Lease): void {
   };
   moveFrom(all);
   for (const { name } of [...Deno.readDirSync(all.path)]) {
-    if (name === id) continue;
+    if (isOthers(name)) continue;
     const info = Deno.lstatSync(all.at(name));
     if (info.isDirectory) {
       using other = all.enter(name, info);
@@ -130,17 +137,6 @@ function removeIfEmpty(path: string): void {
   } catch {
     // There are parts in it, for the next process.
   }
-}
-
-/** Opens a directory for this user alone in another one, or makes it. */
-function makeDirectory(directory: Directory, name: string): Directory {
-  const path = directory.at(name);
-  if (!isTaken(path)) Deno.mkdirSync(path, { mode: 0o700 });
-  // Whatever a link led to would be emptied.
-  const info = Deno.lstatSync(path);
-  const made = info.isDirectory ? directory.enter(name, info) : undefined;
-  if (made) return made;
-  throw new FerryError("not_a_file", `${name} in it is not a directory`);
 }
 
 /** Opens the file whose lock is the claim, or makes it. */

@@ -99,7 +99,7 @@ export function writeRecord(
 }
 
 /** Writes a new file into a directory and gives its path. */
-function writeExactly(directory: string, bytes: Uint8Array): string {
+export function writeExactly(directory: string, bytes: Uint8Array): string {
   // To open a file, the runtime resolves its path by itself; not so to create a temporary one.
   const path = Deno.makeTempFileSync({ dir: directory, suffix: ".new" });
   try {

@@ -5,8 +5,9 @@
  * @module
  */
 
+import { statfsSync } from "node:fs";
 import type { PrefixDigest, SavedPrefix } from "./checksum.ts";
-import type { Directory } from "./directory.ts";
+import { type Directory, makeDirectory } from "./directory.ts";
 import { PartWriter } from "./part_writer.ts";
 import { basename } from "./path.ts";
 import {
@@ -57,28 +58,45 @@ export interface Claim extends AsyncDisposable {
   readonly left: number;
 }
 
+/** A directory in the staging area that one writer has. */
+export interface Tree extends AsyncDisposable {
+  /** The directory. */
+  readonly directory: Directory;
+}
+
 /** What {@linkcode Parts} work with. */
 export interface PartsOptions {
+  /**
+   * Opens the directory, which is the caller's to dispose of. Between two calls nothing holds it: one that is open
+   * keeps its file system from being unmounted.
+   *
+   * @throws {FerryError} where it is not there any more
+   */
+  enter(): Directory;
   /** Fails where another process has the directory by now. */
   assertHeld(): void;
   /** Told how many bytes of a part were recorded that is thrown away while nobody has it. */
   onDropped?(bytes: number): void;
+  /** Told when somebody has let go of a file in it. */
+  onReleased?(): void;
 }
 
 /** A directory of files that nobody sees. */
 export class Parts {
-  readonly #directory: Directory;
   /** By their names in the directory. */
   readonly #kept = new Map<string, Kept>();
   readonly #options: PartsOptions;
   #mode: number | undefined;
+  #writers = 0;
 
   /**
    * The staging area in a directory; what no earlier process recorded there is removed.
+   *
+   * @throws what `enter` throws
    */
-  constructor(directory: Directory, options: PartsOptions) {
-    this.#directory = directory;
+  constructor(options: PartsOptions) {
     this.#options = options;
+    using directory = options.enter();
     for (const { name } of [...Deno.readDirSync(directory.path)]) {
       const path = directory.at(name);
       const record = name.endsWith(".part") ? readRecord(path) : undefined;
@@ -94,21 +112,42 @@ export class Parts {
   /** A new file. */
   create(filename: string, options: CreateOptions): Claim {
     this.#options.assertHeld();
+    using entered = new DisposableStack();
+    const directory = entered.use(this.#options.enter());
     // The file comes last: whoever fails behind it would have to remove it.
-    const mode = this.#newMode();
-    return this.#claim(StagedFile.of(this.#create(), mode), { ...options, filename });
+    const mode = this.#newMode(directory);
+    const staged = StagedFile.of(createIn(directory), mode);
+    entered.move();
+    return this.#claim(staged, directory, { ...options, filename });
   }
 
-  #create(): CreatedFile {
-    try {
-      return this.#directory.createFile(".part");
-    } catch (error) {
-      throw fileError(error);
-    }
+  /**
+   * A new directory in it, for what gets its name by being renamed. Its disposal removes it with what is left in it.
+   *
+   * @throws {FerryError} `no_space`, `denied`, …
+   */
+  makeDirectory(): Tree {
+    this.#options.assertHeld();
+    using made = new DisposableStack();
+    const area = made.use(this.#options.enter());
+    const name = crypto.randomUUID();
+    const directory = made.use(makeDirectory(area, name));
+    made.move();
+    this.#writers++;
+    return {
+      directory,
+      [Symbol.asyncDispose]: async () => {
+        using _area = area;
+        directory[Symbol.dispose]();
+        this.#writers--;
+        await Deno.remove(area.at(name), { recursive: true }).catch(() => {});
+        this.#options.onReleased?.();
+      },
+    };
   }
 
-  #newMode(): number {
-    return this.#mode ??= modeOfNewFiles(this.#directory.path);
+  #newMode(directory: Directory): number {
+    return this.#mode ??= modeOfNewFiles(directory.path);
   }
 
   /** The owner's part of a file that was written last, for one writer. */
@@ -130,15 +169,16 @@ export class Parts {
     options: ResumeOptions,
   ): Promise<Claim | undefined> {
     this.#options.assertHeld();
-    const path = this.#directory.at(name);
     // Until it is known what the part is worth, nobody else can have it.
     using _opening = kept.writer = new PartWriter();
     await using taken = new AsyncDisposableStack();
-    const staged = StagedFile.claim(path, { create: false, mode: this.#newMode() });
+    const directory = taken.use(this.#options.enter());
+    const path = directory.at(name);
+    const staged = StagedFile.claim(path, { create: false, mode: this.#newMode(directory) });
     if (!staged) {
       // One that is there is somebody's: a command that is just being started holds the lock of its last
       // writer for a moment.
-      if (!isTaken(path)) this.#drop(name, kept);
+      if (!isTaken(path)) this.#drop(name, kept, directory);
       return undefined;
     }
     taken.use(staged);
@@ -152,11 +192,12 @@ export class Parts {
       throw error;
     }
     if (!behind) {
-      this.#drop(name, kept);
+      this.#drop(name, kept, directory);
       return undefined;
     }
     taken.move();
-    return this.#claim(staged, { ...options, filename: kept.record.filename }, { kept, behind });
+    const { filename } = kept.record;
+    return this.#claim(staged, directory, { ...options, filename }, { kept, behind });
   }
 
   #candidates(filename: string, { size, owner = "" }: ResumeOptions): [string, Kept][] {
@@ -168,6 +209,7 @@ export class Parts {
 
   #claim(
     staged: StagedFile,
+    directory: Directory,
     { filename, size, owner = "", onTakenOver }: CreateOptions & { filename: string },
     { kept, behind }: { kept?: Kept; behind?: PrefixDigest } = {},
   ): Claim {
@@ -175,7 +217,9 @@ export class Parts {
     const name = basename(path);
     const writer = new PartWriter(onTakenOver);
     if (kept) kept.writer = writer;
+    this.#writers++;
     let keeping = false;
+    let ended = false;
     return {
       staged,
       behind,
@@ -207,26 +251,60 @@ export class Parts {
       },
       [Symbol.asyncDispose]: async () => {
         using _released = writer;
+        if (ended) return;
+        ended = true;
+        this.#writers--;
+        using _directory = directory;
         if (keeping && kept) staged.keep();
-        else if (kept) this.#forget(name);
+        else if (kept) this.#forget(name, directory);
         await staged[Symbol.asyncDispose]();
+        this.#options.onReleased?.();
       },
     };
   }
 
   /** Forgets a part that nobody has. */
-  #drop(name: string, { record }: Kept): void {
-    this.#forget(name);
+  #drop(name: string, { record }: Kept, directory: Directory): void {
+    this.#forget(name, directory);
     this.#options.onDropped?.(record.prefix.size);
+    this.#options.onReleased?.();
   }
 
-  #forget(name: string): void {
+  #forget(name: string, directory: Directory): void {
     this.#kept.delete(name);
     try {
-      removeRecord(this.#directory.at(name));
+      removeRecord(directory.at(name));
     } catch {
       // The file goes next, and a record without one says nothing.
     }
+  }
+
+  /**
+   * Fails where so many bytes more cannot fit any more, before they come in vain.
+   *
+   * @throws {FerryError} `no_space`
+   */
+  assertRoom(size: number): void {
+    using directory = this.#options.enter();
+    let free: number;
+    try {
+      const { bavail, bsize } = statfsSync(directory.path);
+      free = bavail * bsize;
+    } catch {
+      // Not every system tells.
+      return;
+    }
+    if (size > free) throw new FerryError("no_space", "no space left on the device");
+  }
+
+  /** Whether something in it is being written. */
+  get isWritten(): boolean {
+    return this.#writers > 0;
+  }
+
+  /** Whether there is a part in it, or something is being written. */
+  get inUse(): boolean {
+    return this.isWritten || this.#kept.size > 0;
   }
 
   /** How many bytes the parts of all owners are. */
@@ -277,12 +355,21 @@ export class Parts {
 
   /** Removes a part that nobody has. */
   #remove(name: string, kept: Kept): void {
-    this.#drop(name, kept);
+    using directory = this.#options.enter();
+    this.#drop(name, kept, directory);
     try {
-      Deno.removeSync(this.#directory.at(name));
+      Deno.removeSync(directory.at(name));
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw fileError(error);
     }
+  }
+}
+
+function createIn(directory: Directory): CreatedFile {
+  try {
+    return directory.createFile(".part");
+  } catch (error) {
+    throw fileError(error);
   }
 }
 

@@ -114,8 +114,8 @@ export const WINDOWS: Platform = {
     // Windows drops them, and so would find another file.
     if (/[. ]$/.test(part)) return "a part of the name ends with a dot or a space";
     if (DEVICE.test(part)) return `"${part}" is a device on Windows`;
-    // The names of 8 letters that Windows also finds ".ferry" under.
-    if (/^fe(rry|[0-9a-f]{4})~\d+$/i.test(part)) {
+    // The names of 8 letters that Windows also finds ".ferry" and ".ferry-staging" under.
+    if (/^fe(rry-?|[0-9a-f]{4})~\d+$/i.test(part)) {
       return "it may be a short name of ferry's own files";
     }
     return undefined;

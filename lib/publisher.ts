@@ -12,6 +12,7 @@ import { makeSure } from "./read_back.ts";
 import {
   type ChangedDirectory,
   infoAt,
+  isApart,
   type Room,
   type StagedFile,
   type Stamp,
@@ -30,6 +31,8 @@ export interface Publication extends CommitOptions, Pick<Stamp, "explicit" | "lo
   staged: StagedFile;
   /** How far the name may lead. Default: as far as those of the other files. */
   jail?: Jail | undefined;
+  /** Whether the file was copied already to be on the file system of its name. */
+  broughtOver?: boolean | undefined;
   /** Called right before it gets the name; where this fails, it does not get it. */
   onNaming?(): void;
   /** Called right behind that. */
@@ -59,6 +62,11 @@ export interface PublisherOptions {
   durable: boolean;
   /** What a publication comes to whose name turned out to be taken. */
   onTaken(publication: Publication): Promise<Committed>;
+  /**
+   * What a publication comes to whose name turned out to be on another file system than its file. Default: it
+   * fails.
+   */
+  onApart?(publication: Publication): Promise<Committed>;
 }
 
 interface Waiting extends Publication {
@@ -132,9 +140,13 @@ export class Publisher {
         published.push(waiting);
       } catch (reason) {
         const error = fileError(reason);
-        if (error.code !== "exists") waiting.settled.reject(error);
-        // Reading what is there for its checksum may take long: the group does not wait for it.
-        else waiting.settled.resolve(Promise.try(() => this.#options.onTaken(waiting)));
+        const { onTaken, onApart } = this.#options;
+        // Reading what is there for its checksum may take long, and so does a copy: the group does not wait for it.
+        if (error.code === "exists") {
+          waiting.settled.resolve(Promise.try(() => onTaken(waiting)));
+        } else if (onApart && !waiting.broughtOver && isApart(error)) {
+          waiting.settled.resolve(Promise.try(() => onApart(waiting)));
+        } else waiting.settled.reject(error);
       }
     }
     try {

@@ -14,23 +14,32 @@ import { checksumOfSource } from "./transfer.ts";
 /** To read files up to this size again takes less time than to find out whether that is needed. */
 const SMALL_BYTES = 8 * 1024 * 1024;
 
+/** Options of {@linkcode makeSure}. */
+export interface MakeSureOptions {
+  /** That of all that was written. */
+  checksum: Checksum;
+  /** Whether it has to survive a loss of power. */
+  durable: boolean;
+  /** Whether it is read again whatever file system it is on. Default: false. */
+  always?: boolean;
+}
+
 /**
  * Makes sure that all that was written to a file is on its file system, and where it is to be durable that it
  * survives a loss of power. Where the file system is not known to tell of each write that failed, the file is flushed in any case, its
  * length is compared, and it is read again.
  *
- * @param checksum of all that was written
  * @throws {FerryError} `io`, `no_space`, `quota`, … where it is not there
  */
 export async function makeSure(
   staged: StagedFile,
-  { checksum, durable }: { checksum: Checksum; durable: boolean },
+  { checksum, durable, always = false }: MakeSureOptions,
 ): Promise<void> {
   const directory = dirname(staged.path);
   const honest = isKnownHonest(directory) ??
     (staged.size > SMALL_BYTES && await isHonest(directory));
   if (durable || !honest) await staged.sync();
-  if (!honest) await assertKept(staged, checksum);
+  if (!honest || always) await assertKept(staged, checksum);
 }
 
 async function assertKept({ path, size }: StagedFile, checksum: Checksum): Promise<void> {

@@ -465,6 +465,12 @@ export function namingError(error: unknown, path: string): FerryError {
   });
 }
 
+/** Whether something could not be renamed since its new name is on another file system. */
+export function isApart(error: unknown): boolean {
+  const { cause = error } = error as { cause?: unknown };
+  return (cause as { code?: unknown }).code === "EXDEV";
+}
+
 /** What stands at a path, links not followed; undefined where nothing does. */
 export function infoAt(path: string): Deno.FileInfo | undefined {
   try {

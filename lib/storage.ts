@@ -100,6 +100,8 @@ export interface CommitOptions {
 export interface MoveOptions extends ChangeOptions {
   /** Whether a file takes the place of another file. */
   replace: boolean;
+  /** Ends it while what is moved is copied: what it was aborted with is thrown, and nothing has moved. */
+  signal?: AbortSignal | undefined;
 }
 
 /** Options of what changes names. */
@@ -315,9 +317,11 @@ export interface Storage extends AsyncDisposable {
 
   /**
    * Renames a file or a directory, makes the directories above the new name. `replace` lets a file
-   * take another file's place; a directory never takes a place.
+   * take another file's place; a directory never takes a place. Where that takes a copy, nothing of it MUST be seen
+   * under the new name before it is whole and verified, and the old name MUST stay until then.
    *
-   * @throws {FerryError} `not_found`, `exists`, `not_a_file`, `bad_name` for a directory into itself
+   * @throws {FerryError} `not_found`, `exists`, `not_a_file`, `bad_name` for a directory into itself; `no_space`,
+   * `denied`, `io` where it is copied
    */
   move(from: FileName, to: FileName, options: MoveOptions): Promise<void>;
 

@@ -5,7 +5,6 @@
  * @module
  */
 
-import { statfsSync } from "node:fs";
 import {
   type Algorithm,
   algorithmOf,
@@ -18,14 +17,14 @@ import { DigestIndex, type FileIdentity } from "./digest_index.ts";
 import { type FileSystem, fileSystemAt, shortcomingsOf } from "./file_system.ts";
 import type { Directory } from "./directory.ts";
 import { type ErrorCode, FerryError, fileError } from "./errors.ts";
-import { type FileName, joinName, mayBeNoText, notText } from "./file_name.ts";
+import { type FileName, isStagingName, joinName, mayBeNoText, notText } from "./file_name.ts";
 import type { Entry, Listed, PartEntry } from "./header.ts";
 import { Jail, type Place } from "./jail.ts";
-import type { FileFacts, LocalFile } from "./local_file.ts";
+import { type FileFacts, LocalFile } from "./local_file.ts";
+import { Moving } from "./moving.ts";
 import { OwnDirectory } from "./own_directory.ts";
-import { type Claim, Parts } from "./parts.ts";
+import type { Claim, Parts } from "./parts.ts";
 import { RESUMABLE_BYTES } from "./partial.ts";
-import { basename } from "./path.ts";
 import { type Publication, Publisher } from "./publisher.ts";
 import type { OnRoot } from "./root.ts";
 import { Quota, type Reservation } from "./quota.ts";
@@ -33,12 +32,11 @@ import {
   type ChangedDirectory,
   type Durability,
   infoAt,
-  isTaken,
   namingError,
-  renameWithoutReplacing,
-  type Room,
+  openExactly,
   syncDirectories,
 } from "./staging.ts";
+import { StagingAreas } from "./staging_areas.ts";
 import type {
   Bounds,
   ChangeOptions,
@@ -55,6 +53,7 @@ import type {
   StoredFile,
 } from "./storage.ts";
 import { checksumOfSource } from "./transfer.ts";
+import { copyContent } from "./tree_copy.ts";
 import { listTree, type Seen } from "./tree_listing.ts";
 import { removeTree } from "./tree_removal.ts";
 import { eachBelow } from "./tree_walk.ts";
@@ -108,7 +107,7 @@ interface Shared {
   /** That of the root. */
   fileSystem: FileSystem;
   publisher: Publisher;
-  parts: Parts | undefined;
+  areas: StagingAreas | undefined;
   quota: Quota;
   /** Resolves when all that the quota counts was counted; undefined where there is none. */
   counted: Promise<void> | undefined;
@@ -132,8 +131,8 @@ export class FsStorage implements Storage {
     return this.#shared.index;
   }
 
-  get #parts(): Parts | undefined {
-    return this.#shared.parts;
+  get #areas(): StagingAreas | undefined {
+    return this.#shared.areas;
   }
 
   get #quota(): Quota {
@@ -154,21 +153,20 @@ export class FsStorage implements Storage {
       ...(quota.isLimited ? { onReplaced: (file) => quota.lost(file) } : {}),
       onTaken: (publication) =>
         new FsStorage(publication.jail ?? jail, shared).#keepIfSame(publication),
+      onApart: (publication) =>
+        new FsStorage(publication.jail ?? jail, shared).#bringOver(publication),
     });
     const { own } = held;
-    const parts = own && new Parts(own.staging, {
-      assertHeld: () => own.assertHeld(),
-      onDropped: (bytes) => quota.count(-bytes),
-    });
+    const areas = own &&
+      new StagingAreas({ jail, own, onCounted: (bytes) => quota.count(bytes) });
     const closing = new AbortController();
     let counted: Promise<void> | undefined;
     if (quota.isLimited) {
-      quota.count(parts?.bytes ?? 0);
       counted = countFiles(quota, jail, closing.signal);
       // Who writes is told.
       counted.catch(() => {});
     }
-    const shared: Shared = { ...held, durable, publisher, parts, quota, counted, closing };
+    const shared: Shared = { ...held, durable, publisher, areas, quota, counted, closing };
     return new FsStorage(jail, shared);
   }
 
@@ -206,7 +204,8 @@ export class FsStorage implements Storage {
       const unwritable = claimed instanceof OwnDirectory ? undefined : claimed;
       const fileSystem = own?.fileSystem ?? untried(jail);
       const device = fileSystem.numbersFiles ? Deno.statSync(root).dev : undefined;
-      const index = taken.use(new DigestIndex(own?.directory.at("index.db"), { device }));
+      const mountOf = (device: number) => jail.directory.mountOf(device);
+      const index = taken.use(new DigestIndex(own?.directory.at("index.db"), { device, mountOf }));
       const storage = FsStorage.#over({ jail, own, unwritable, index, fileSystem }, options);
       taken.move();
       return storage;
@@ -361,34 +360,36 @@ export class FsStorage implements Storage {
 
   #open(name: FileName, algorithm: Algorithm): FsStoredFile {
     const file = this.#jail.open(name);
-    return new FsStoredFile(file, this.#entryOf(name, file.info, algorithm), this.#index);
+    const mount = this.#jail.directory.keepMounted(file.info.dev);
+    return new FsStoredFile(file, this.#entryOf(name, file.info, algorithm), this.#index, mount);
   }
 
   /** See {@linkcode Storage.assertFits}. */
   async assertFits(name: FileName, size: number | null): Promise<void> {
-    await this.#writable();
+    const areas = await this.#writable();
     await attempt(() => {
       this.#jail.assertPlaceable(name);
-      using _room = this.#reserve(size);
+      using _room = this.#reserve(size, areas.for(name));
     });
   }
 
   /** Takes the room that a new file needs. */
-  #reserve(size: number | null): Reservation {
+  #reserve(size: number | null, parts: Parts): Reservation {
     using taken = new DisposableStack();
     const reserved = taken.use(this.#quota.reserve(size));
-    if (size !== null && size > RESUMABLE_BYTES) assertRoom(this.#jail.directory, size);
+    if (size !== null && size > RESUMABLE_BYTES) parts.assertRoom(size);
     taken.move();
     return reserved;
   }
 
   /** See {@linkcode Storage.create}. */
   async create(name: FileName, options: CreateOptions): Promise<PendingWrite> {
-    const parts = await this.#writable();
+    const areas = await this.#writable();
     return await attempt(() => {
       this.#jail.assertPlaceable(name, { fresh: options.replace === false });
+      const parts = areas.for(name);
       using taken = new DisposableStack();
-      const reserved = taken.use(this.#reserve(options.size));
+      const reserved = taken.use(this.#reserve(options.size, parts));
       const claim = parts.create(name, options);
       taken.move();
       return this.#pending(name, claim, reserved);
@@ -403,8 +404,9 @@ export class FsStorage implements Storage {
 
   /** See {@linkcode Storage.resume}. */
   async resume(name: FileName, options: ResumeOptions): Promise<PendingWrite | undefined> {
-    const parts = await this.#writable();
+    const areas = await this.#writable();
     this.#jail.assertPlaceable(name);
+    const parts = areas.for(name);
     const claim = await parts.resume(name, options);
     if (!claim) return undefined;
     const { size } = options;
@@ -415,7 +417,7 @@ export class FsStorage implements Storage {
     taken.defer(() => claim.keep());
     const reserved = this.#quota.reserve(size, held);
     taken.use(reserved);
-    if (size !== null) assertRoom(this.#jail.directory, size - held);
+    if (size !== null) parts.assertRoom(size - held);
     taken.move();
     return this.#pending(name, claim, reserved);
   }
@@ -424,7 +426,7 @@ export class FsStorage implements Storage {
   parts(owner = ""): Promise<PartEntry[]> {
     return attempt(() => {
       this.#jail.assertStanding();
-      return this.#parts?.list(owner) ?? [];
+      return this.#areas?.list(owner) ?? [];
     });
   }
 
@@ -433,17 +435,17 @@ export class FsStorage implements Storage {
     name: FileName,
     { owner = "", assertMay }: DiscardOptions = {},
   ): Promise<void> {
-    const parts = await this.#writable();
+    const areas = await this.#writable();
     this.#jail.assertStanding();
     assertMay?.();
-    parts.discard(name, owner);
+    areas.discard(name, owner);
   }
 
   /** See {@linkcode Storage.expireParts}. */
   expireParts(ttl: number): Promise<void> {
     return attempt(() => {
       this.#jail.assertStanding();
-      this.#parts?.expire(ttl);
+      this.#areas?.expire(ttl);
     });
   }
 
@@ -458,7 +460,8 @@ export class FsStorage implements Storage {
       await removeTree(directory, name, {
         peek: (directory, name) => {
           this.#jail.assertStanding();
-          return this.#jail.peek(directory, name);
+          const isLeft = isStagingName(name) && !this.#areas?.isInUse(directory, name);
+          return isLeft ? infoAt(directory.at(name)) : this.#jail.peek(directory, name);
         },
         onRemoved: (file) => this.#quota.lost(file),
         signal: AbortSignal.any([this.#shared.closing.signal, ...(signal ? [signal] : [])]),
@@ -477,46 +480,24 @@ export class FsStorage implements Storage {
   }
 
   /** See {@linkcode Storage.move}. */
-  async move(from: FileName, to: FileName, { replace, assertMay }: MoveOptions): Promise<void> {
-    await this.#writable();
-    assertMay?.();
+  async move(from: FileName, to: FileName, options: MoveOptions): Promise<void> {
+    const areas = await this.#writable();
+    options.assertMay?.();
     using source = this.#jail.place(from);
-    const before = source.info;
     if (from === to) return;
-    if (before.isDirectory && `${to}/`.startsWith(`${from}/`)) {
-      throw intoItself();
-    }
-    using batch = new Batch(this.#jailAround(source));
-    const room = batch.room(to);
-    await attempt(() => {
-      if (before.isDirectory) {
-        // rename() would replace an empty directory.
-        if (isTaken(room.path)) throw new FerryError("exists", "it exists already");
-        renameDirectory(source.path, room.path);
-      } else {
-        named(room.path, () => {
-          if (replace) this.#replace(source, room, basename(to));
-          else renameWithoutReplacing(source.path, room.path);
-        });
-      }
+    const { quota, durable, closing } = this.#shared;
+    const signals = [closing.signal, ...(options.signal ? [options.signal] : [])];
+    const moving = new Moving(source, this.#jailAround(source), {
+      ...options,
+      from,
+      to,
+      areas,
+      quota,
+      durable,
+      signal: AbortSignal.any(signals),
     });
-    await this.#sync(source.directory, room.directory, ...room.made);
-  }
-
-  /** Gives a file the name of another one. */
-  #replace(source: Place, room: Room, name: string): void {
-    const replaced = infoAt(room.path);
-    Deno.renameSync(source.path, room.path);
-    if (!replaced) return;
-    if (!isSameFile(source.info, replaced)) return this.#quota.lost(replaced);
-    // The system has done nothing where both are names of one file. They may even be the same name: by way of a
-    // link, or where the file system takes upper and lower case for the same.
-    const sameDirectory = source.directory.identity === room.directory.identity;
-    const sameName = sameDirectory && folded(source.name) === folded(name);
-    const left = source.info.nlink === 1 || sameName ? undefined : infoAt(source.path);
-    if (!left || !isSameFile(source.info, left)) return;
-    Deno.removeSync(source.path);
-    this.#quota.lost(source.info);
+    await moving.run();
+    this.#jail.assertStanding();
   }
 
   /** The jail for where something is moved to. */
@@ -549,10 +530,11 @@ export class FsStorage implements Storage {
 
   /** Closes the index and lets another process have the directory. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const { publisher, index, own, counted, closing } = this.#shared;
+    const { publisher, index, own, areas, counted, closing } = this.#shared;
     using held = new DisposableStack();
     held.use(this.#jail);
     held.use(own);
+    held.use(areas);
     held.use(index);
     closing.abort(new FerryError("closed", "the storage is being closed"));
     await counted?.catch(() => {});
@@ -560,11 +542,11 @@ export class FsStorage implements Storage {
   }
 
   /** Waits until the quota has counted what is there. */
-  async #writable(): Promise<Parts> {
-    if (!this.#parts) throw this.#shared.unwritable!;
+  async #writable(): Promise<StagingAreas> {
+    if (!this.#areas) throw this.#shared.unwritable!;
     await this.#shared.counted;
     this.#shared.own?.assertHeld();
-    return this.#parts;
+    return this.#areas;
   }
 
   #entryOf(filename: FileName | "", info: FileFacts, algorithm: Algorithm = "md5"): Entry {
@@ -584,6 +566,26 @@ export class FsStorage implements Storage {
         return isFile ? index.lookup(index.identify(info, filename), algorithm) : null;
       },
     };
+  }
+
+  /** Copies what was staged on another file system than its name is on, and publishes that. */
+  async #bringOver(publication: Publication): Promise<Committed> {
+    const { name, staged, checksum } = publication;
+    const areas = await this.#writable();
+    using directory = this.#jail.nearest(name);
+    await using claim = areas.beside(directory).create(name, { size: staged.size });
+    await using source = LocalFile.of(openExactly(staged.path, { read: true }));
+    const { durable, closing: { signal } } = this.#shared;
+    const algorithm = algorithmOf(checksum)!;
+    if (await copyContent(source, claim.staged, algorithm, { durable, signal }) !== checksum) {
+      throw new FerryError("io", "the file system gives other bytes than it was given");
+    }
+    return await this.#shared.publisher.publish({
+      ...publication,
+      staged: claim.staged,
+      broughtOver: true,
+      onNaming: () => claim.unrecord(),
+    });
   }
 
   /** An identical file under the name is as good as the new one. */
@@ -614,46 +616,6 @@ export class FsStorage implements Storage {
     if (this.#shared.durable) await syncDirectories(directories);
     this.#jail.assertStanding();
   }
-}
-
-/**
- * Renames a directory.
- *
- * @throws {FerryError} `bad_name` for one into itself, by way of a link, which the names do not show
- */
-function renameDirectory(from: string, to: string): void {
-  try {
-    Deno.renameSync(from, to);
-  } catch (error) {
-    if ((error as { code?: unknown }).code !== "EINVAL") throw namingError(error, to);
-    // A directory of that name is made where the file system takes the name.
-    named(to, () => Deno.mkdirSync(to));
-    Deno.removeSync(to);
-    throw intoItself();
-  }
-}
-
-/** Gives something a name. */
-function named(path: string, give: () => void): void {
-  try {
-    give();
-  } catch (error) {
-    throw error instanceof FerryError ? error : namingError(error, path);
-  }
-}
-
-function intoItself(): FerryError {
-  return new FerryError("bad_name", "a directory cannot be moved into itself");
-}
-
-/** Whether two names stand for one file, as far as numbers tell. */
-function isSameFile(a: Deno.FileInfo, b: Deno.FileInfo): boolean {
-  return a.ino !== null && a.dev === b.dev && a.ino === b.ino;
-}
-
-/** A name as file systems compare it that care about neither case nor composition. */
-function folded(name: string): string {
-  return name.normalize("NFC").toLowerCase();
 }
 
 /** What is known of the file system of a root where nothing can be tried. */
@@ -695,12 +657,14 @@ async function attempt<T>(run: () => T): Promise<T> {
 class FsStoredFile implements StoredFile {
   readonly #file: LocalFile;
   readonly #index: DigestIndex;
+  readonly #mount: Disposable | undefined;
   readonly entry: Entry;
 
-  constructor(file: LocalFile, entry: Entry, index: DigestIndex) {
+  constructor(file: LocalFile, entry: Entry, index: DigestIndex, mount: Disposable | undefined) {
     this.#file = file;
     this.entry = entry;
     this.#index = index;
+    this.#mount = mount;
   }
 
   get identity(): FileIdentity {
@@ -730,6 +694,7 @@ class FsStoredFile implements StoredFile {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
+    this.#mount?.[Symbol.dispose]();
     return this.#file[Symbol.asyncDispose]();
   }
 }
@@ -803,21 +768,4 @@ class FsPendingWrite implements PendingWrite {
       reserved.settle(claim.left);
     }
   }
-}
-
-/**
- * Fails where a large file cannot fit any more, before its bytes come in vain.
- *
- * @throws {FerryError} `no_space`
- */
-function assertRoom({ path }: Directory, size: number): void {
-  let free: number;
-  try {
-    const { bavail, bsize } = statfsSync(path);
-    free = bavail * bsize;
-  } catch {
-    // Not every system tells.
-    return;
-  }
-  if (size > free) throw new FerryError("no_space", "no space left on the device");
 }

@@ -395,8 +395,13 @@ export class Session {
       case "move": {
         const { filename, to, overwrite } = request;
         const replace = overwrite === "always";
-        const assertMay = () => permit.assert();
-        await storage.move(parseFileName(filename), parseFileName(to), { replace, assertMay });
+        const ended = new AbortController();
+        using _watch = permit.onEnd((error) => ended.abort(error));
+        await storage.move(parseFileName(filename), parseFileName(to), {
+          replace,
+          assertMay: () => permit.assert(),
+          signal: ended.signal,
+        });
         await this.#reply({ filename: to });
         break;
       }

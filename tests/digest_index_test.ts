@@ -267,12 +267,52 @@ Deno.test("DigestIndex.computeOnce() asks once for all until it is closed", asyn
   assertEquals(asked, 2);
 });
 
+const INFO = { dev: 1, ino: 256, size: 3, mtime: new Date(1000), ctime: new Date(2000) };
+
 Deno.test("DigestIndex goes by the name, too, where two files may have one number", () => {
-  const info = { dev: 1, ino: 256, size: 3, mtime: new Date(1000), ctime: new Date(2000) };
   for (const [device, known] of [[1, A], [2, null], [undefined, null]] as const) {
-    using index = new DigestIndex(undefined, { device });
-    index.record([{ identity: index.identify(info, "a/f"), checksum: A }]);
-    assertEquals(index.lookup(index.identify(info, "a/f"), "md5"), A);
-    assertEquals(index.lookup(index.identify(info, "b/f"), "md5"), known, String(device));
+    using index = new DigestIndex(undefined, { device, mountOf: () => "mount" });
+    index.record([{ identity: index.identify(INFO, "a/f"), checksum: A }]);
+    assertEquals(index.lookup(index.identify(INFO, "a/f"), "md5"), A);
+    assertEquals(index.lookup(index.identify(INFO, "b/f"), "md5"), known, String(device));
   }
+});
+
+Deno.test("DigestIndex believes nothing beyond the mount that it was seen on, nor in another process", async () => {
+  await using dir = new TempDir();
+  const path = dir.join("index.db");
+  let mount: string | undefined = "first";
+  const open = () => new DigestIndex(path, { device: 2, mountOf: () => mount });
+  const lookup = (index: DigestIndex, dev: number) =>
+    index.lookup(index.identify({ ...INFO, dev }, "f"), "md5");
+  {
+    using index = open();
+    const files = [1, 2].map((dev) => index.identify({ ...INFO, dev }, "f"));
+    index.record(files.map((identity) => ({ identity, checksum: A })));
+    assertEquals([lookup(index, 1), lookup(index, 2)], [A, A]);
+    for (mount of ["second", undefined]) {
+      assertEquals([lookup(index, 1), lookup(index, 2)], [null, A], mount);
+    }
+    index.record([{ identity: index.identify(INFO, "f"), checksum: B }]);
+    assertEquals(lookup(index, 1), null, "it remembers where nothing tells the mount");
+    mount = "first";
+    assertEquals(lookup(index, 1), A);
+    index.forget(index.identify(INFO, "f"));
+    assertEquals(lookup(index, 1), null);
+    index.record([{ identity: index.identify(INFO, "f"), checksum: A }]);
+  }
+  using index = open();
+  assertEquals([lookup(index, 1), lookup(index, 2)], [null, A]);
+});
+
+Deno.test("DigestIndex remembers no more than it has room for of what passes with a mount", () => {
+  using index = new DigestIndex(undefined, { mountOf: () => "mount" });
+  const identities = Array.from(
+    { length: 65_537 },
+    (_, ino) => index.identify({ ...INFO, ino }, "f"),
+  );
+  index.record(identities.map((identity) => ({ identity, checksum: A })));
+  const [first, second] = identities;
+  assertEquals(index.lookup(first!, "md5"), null);
+  assertEquals(index.lookup(second!, "md5"), A);
 });

@@ -51,7 +51,9 @@ const LAYERS: readonly (readonly string[])[] = [
   ["batch", "own_directory"],
   ["memory_tree", "parts", "transfer"],
   ["read_back"],
-  ["publisher"],
+  ["publisher", "tree_copy"],
+  ["staging_areas"],
+  ["moving"],
   ["storage_fs", "storage_memory"],
 ];
 

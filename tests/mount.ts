@@ -123,6 +123,59 @@ export const KINDS = {
   },
 } as const;
 
+/** What is mounted in directories of a test, until this is disposed of. */
+export class Mounts implements AsyncDisposable {
+  readonly #mounted: string[] = [];
+
+  /** Mounts something in a directory, which is made where it is missing; `command` takes the path as its last argument. */
+  at(path: string, command: string, ...args: string[]): this {
+    Deno.mkdirSync(path, { recursive: true });
+    const { success, stderr } = run(command, ...args, path);
+    if (!success) throw new Error(`${command}: ${stderr}`);
+    this.#mounted.push(path);
+    return this;
+  }
+
+  /** A file system in memory. */
+  tmpfs(path: string, options = "size=64m"): this {
+    return this.at(path, "mount", "-t", "tmpfs", "-o", options, "ferry");
+  }
+
+  /** A directory at another place, too. */
+  bind(from: string, path: string): this {
+    Deno.mkdirSync(from, { recursive: true });
+    return this.at(path, "mount", "--bind", from);
+  }
+
+  /** The same by a file system in user space. */
+  bindfs(from: string, path: string): this {
+    Deno.mkdirSync(from, { recursive: true });
+    return this.at(path, "bindfs", from);
+  }
+
+  /** A new file system of 128 MiB in a file, which is made; `make` takes its path as its last argument. */
+  image(image: string, path: string, make: string, ...args: string[]): this {
+    Deno.writeFileSync(image, new Uint8Array());
+    Deno.truncateSync(image, 128 * 1024 * 1024);
+    const { success, stderr } = run(make, ...args, image);
+    if (!success) throw new Error(`${make}: ${stderr}`);
+    return this.at(path, "mount", "-o", "loop", image);
+  }
+
+  /** Unmounts one of them; what is open in it stays open. */
+  unmount(path: string): void {
+    const { success, stderr } = run("umount", "-l", path);
+    assert(success, stderr);
+    this.#mounted.splice(this.#mounted.lastIndexOf(path), 1);
+  }
+
+  /** Unmounts all. */
+  [Symbol.asyncDispose](): Promise<void> {
+    for (const path of [...this.#mounted].reverse()) this.unmount(path);
+    return Promise.resolve();
+  }
+}
+
 /** Runs a command to its end. */
 export function run(command: string, ...args: string[]): { success: boolean; stderr: string } {
   try {

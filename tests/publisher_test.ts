@@ -4,7 +4,7 @@ import { type FileName, parseFileName } from "../lib/file_name.ts";
 import { Batch } from "../lib/batch.ts";
 import { Jail } from "../lib/jail.ts";
 import { type Publication, Publisher, type PublisherOptions } from "../lib/publisher.ts";
-import { directoryAt, isTaken, type Room, StagedFile } from "../lib/staging.ts";
+import { directoryAt, isTaken, StagedFile } from "../lib/staging.ts";
 import type { Committed } from "../lib/storage.ts";
 import { TempDir } from "./programs.ts";
 import { assertCode, md5 } from "./storage_conformance.ts";
@@ -231,7 +231,7 @@ Deno.test("publish() fails as the answer to a taken name does", async () => {
 
 Deno.test("publish() acknowledges nothing where a changed directory cannot be flushed", async () => {
   class LosingBatch extends Batch {
-    override room(name: FileName): Room {
+    override room(name: FileName): ReturnType<Batch["room"]> {
       const room = super.room(name);
       return name === "broken" ? { ...room, made: [directoryAt("/no/such/directory")] } : room;
     }
