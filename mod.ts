@@ -1,8 +1,8 @@
 /**
  * ferry moves files over TCP and proves that they arrived.
  *
- * `connect` gives a client, `serve` a server over a `Storage`, of which `FsStorage` keeps files in a
- * directory. The programs `ferry` and `ferryd` are thin shells over these.
+ * `connect` gives a client, `serve` a server over a `Storage`: `FsStorage` keeps files in a directory,
+ * `MemoryStorage` in memory, for tests. The programs `ferry` and `ferryd` are thin shells over these.
  *
  * @example A server and a client in one program
  * ```ts
@@ -16,6 +16,30 @@
  * const { checksum } = await client.put(new TextEncoder().encode("hello\n"), { as: "greeting.txt" });
  * console.log(checksum); // b1946ac92492d2347c6235b4d2611184
  * for await (const entry of client.list()) console.log(entry.filename, entry.size);
+ * ```
+ *
+ * @example A server that says what becomes of it, until it is told to end
+ * ```ts
+ * import { connect, MemoryStorage, serve } from "@ferry/ferry";
+ *
+ * const stop = new AbortController();
+ * await using storage = new MemoryStorage({ files: { "conf/motd.txt": "welcome\n" } });
+ * const server = await serve({
+ *   storage,
+ *   listen: "127.0.0.1:0",
+ *   signal: stop.signal,
+ *   onListen: ({ kind, port }) => console.log(`listening ${kind} ${port}`),
+ *   onStored: ({ filename, checksum }, { peer, token }) =>
+ *     console.log(`${token?.name ?? "somebody"} at ${peer.hostname} stored ${filename}: ${checksum}`),
+ *   onError: ({ code, message }, { op }) => console.error(`${op}: ${message} (${code})`),
+ * });
+ * {
+ *   await using client = await connect(`127.0.0.1:${server.addresses[0]!.port}`);
+ *   await client.put(new TextEncoder().encode("hello\n"), { as: "greeting.txt" });
+ * }
+ * console.log(storage.bytes("greeting.txt").length); // 6
+ * stop.abort();
+ * await server.finished;
  * ```
  *
  * @module
@@ -89,6 +113,7 @@ export type { ListenerKind, Listening } from "./server/accept.ts";
 export type { ScramVerifier } from "./lib/scram.ts";
 export { type Grants, parseGrants, type Prefix, type Scope } from "./server/access.ts";
 export type { ExecPolicy } from "./server/exec.ts";
+export type { FailedRequest, Requester, ServerHooks, StoredUpload } from "./server/hooks.ts";
 export { type ReloadOptions, serve, type ServeOptions, type Server } from "./server/listener.ts";
 export type { KeyPair } from "./server/tls.ts";
 export {

@@ -33,6 +33,8 @@ const SMALL_BYTES = 1024 * 1024;
 /** A file or directory to be uploaded and its name on the server. */
 interface Item extends LocalEntry {
   filename: string;
+  /** Whether only reading it tells how much is in it: it is a stream, and not compared. */
+  unsized?: boolean;
 }
 
 /** A request for a file that needs no offer, or for an empty directory. */
@@ -104,11 +106,11 @@ export class TreeUpload {
    * yet. Meanwhile the server can compare the first ones.
    */
   async *#files(): AsyncGenerator<Item, void, void> {
-    for (const item of [...this.#left.values()]) if (item.type === "file") yield item;
+    for (const item of [...this.#left.values()]) if (await isSizedFile(item)) yield item;
     // Not in a loop of its own, which would end the walk where this is left.
     for (let next; !(next = await this.#walk.next()).done;) {
       const item = this.#take(next.value);
-      if (item.type === "file") yield item;
+      if (await isSizedFile(item)) yield item;
     }
     if (!this.#planned) this.#options.onPlan?.(this.#found.files, this.#found.bytes);
     this.#planned = true;
@@ -187,7 +189,7 @@ export class TreeUpload {
         yield { header: { op: "mkdir", filename }, item, checksum: null };
         continue;
       }
-      if (size > SMALL_BYTES) continue;
+      if (size > SMALL_BYTES || item.unsized) continue;
       let body: Uint8Array;
       let times: { mtime: number; mode?: number };
       try {
@@ -238,8 +240,8 @@ export class TreeUpload {
       }
     }
     if (hashed.length > 0) await this.#ask(connection, hashed, settle);
-    for (const { filename, size, type } of [...this.#left.values()]) {
-      if (type === "directory" || wanted.has(filename)) continue;
+    for (const { filename, size, type, unsized } of [...this.#left.values()]) {
+      if (type === "directory" || unsized || wanted.has(filename)) continue;
       this.#left.delete(filename);
       this.#options.onFile?.(nothingMoved(filename, { size, skipped: true }));
     }
@@ -271,6 +273,26 @@ export class TreeUpload {
     const failure = here(error, item.path).during(`put ${quote(item.path)}`);
     this.#options.onError?.(item.filename, failure);
   }
+}
+
+/** Whether something is a file whose size is what it says. */
+async function isSizedFile(item: Item): Promise<boolean> {
+  if (item.type !== "file") return false;
+  if (item.size > 0) return true;
+  return !(item.unsized ??= await isUnsized(item.path));
+}
+
+/** Whether a file of the size 0 has something in it all the same, or does not tell. */
+async function isUnsized(path: string): Promise<boolean> {
+  let file: LocalFile;
+  try {
+    file = LocalFile.open(path);
+  } catch {
+    // Whoever sends it is told.
+    return false;
+  }
+  await using _file = file;
+  return await file.unsized().then((pieces) => pieces !== undefined, () => true);
 }
 
 function joined(as: string, name: string): string {

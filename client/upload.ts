@@ -61,13 +61,15 @@ async function uploadFrom(
   connection.assertOffers(options.algorithm ?? "md5");
   if (options.dryRun) return await foresee(connection, source, options);
   if (typeof source === "object" && Symbol.asyncIterator in source) {
-    return await putStream(connection, source, options);
+    return await putStream(connection, source, putKeys(options), options);
   }
   if (typeof source !== "string") {
     return await putBytes(connection, source, putKeys(options), options);
   }
   await using file = LocalFile.open(source);
   const keys = { ...putKeys(options), ...kept(file, options) };
+  const unsized = await file.unsized();
+  if (unsized) return await putStream(connection, unsized, keys, options);
   return file.size <= WHOLE_BYTES
     ? await putBytes(connection, await file.readWhole(), keys, options)
     : await putFile(connection, file, keys, options);
@@ -90,12 +92,13 @@ function kept({ mtime, mode }: LocalFile, options: UploadOptions): Keys {
 async function putStream(
   connection: Connection,
   pieces: AsyncIterable<Uint8Array>,
+  keys: Keys,
   options: UploadOptions,
 ): Promise<Transferred> {
   const { filename, algorithm = "md5", onProgress } = options;
   let bytes = 0;
   const onBytes = (count: number) => onProgress?.({ filename, bytes: bytes += count, total: null });
-  const reply = await connection.uploadStream(putKeys(options), pieces, { algorithm, onBytes });
+  const reply = await connection.uploadStream(keys, pieces, { algorithm, onBytes });
   return done(options, reply, { transferred: bytes, resumedFrom: 0 });
 }
 
@@ -230,20 +233,25 @@ async function foresee(
       ? nothingMoved(filename, { size, checksum, skipped: true })
       : nothingMoved(filename, { size });
   };
-  if (typeof source === "string") {
-    await using file = LocalFile.open(source);
-    const keys = { ...putKeys(options), ...kept(file, options) };
-    return await ask(file.size, keys, () => checksumOfWhole(file, algorithm));
-  }
   // Only its last byte tells how long a stream is.
-  const digest = await createDigest(algorithm);
-  let size = 0;
-  for await (const piece of Symbol.asyncIterator in source ? source : [source]) {
-    digest.update(piece);
-    size += piece.length;
+  const read = async (pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, keys: Keys) => {
+    const digest = await createDigest(algorithm);
+    let size = 0;
+    for await (const piece of pieces) {
+      digest.update(piece);
+      size += piece.length;
+    }
+    const checksum = digest.checksum();
+    return await ask(size, keys, () => Promise.resolve(checksum));
+  };
+  if (typeof source !== "string") {
+    return await read(Symbol.asyncIterator in source ? source : [source], putKeys(options));
   }
-  const checksum = digest.checksum();
-  return await ask(size, putKeys(options), () => Promise.resolve(checksum));
+  await using file = LocalFile.open(source);
+  const keys = { ...putKeys(options), ...kept(file, options) };
+  const unsized = await file.unsized();
+  if (unsized) return await read(unsized, keys);
+  return await ask(file.size, keys, () => checksumOfWhole(file, algorithm));
 }
 
 /** The digest behind what the server has, if this file begins with the same bytes. */

@@ -133,15 +133,77 @@ export class LocalFile implements ByteSource, AsyncDisposable {
     return this.#file.statSync();
   }
 
-  /** Fills some of `into`, or gives null at the end. */
+  /**
+   * Fills some of `into`, or gives null at the end.
+   *
+   * @throws {FerryError} `io`, also where the end is not where the size says
+   */
   async read(into: Uint8Array): Promise<number | null> {
     this.#unsettled &&= !isSettled(this.info, Date.now());
     const noting = this.#unsettled && this.size > REREAD_BYTES;
     const count = await this.#read(into);
-    if (count === null) return null;
+    if (count === null) {
+      if (this.#position < this.size) throw this.#tooShort(this.#position);
+      return null;
+    }
+    if (this.#position + count > this.size) throw this.#tooLong();
     if (noting) await this.#note(into.subarray(0, count));
     this.#position += count;
     return count;
+  }
+
+  /**
+   * What is in a file whose size is said to be 0 though something is in it, as of those in /proc: all of it, as it
+   * comes, in pieces that are good until the next one is asked for. To be asked for before anything else is read.
+   *
+   * @returns undefined where its size is not 0, or it is empty
+   * @throws {FerryError} `io`
+   */
+  async unsized(): Promise<AsyncGenerator<Uint8Array, void, void> | undefined> {
+    if (this.size > 0) return undefined;
+    const piece = new Uint8Array(SYNC_BYTES);
+    // Some of them keep a reader waiting: that is done on another thread.
+    const next = async () => {
+      try {
+        return await this.#file.read(piece);
+      } catch (error) {
+        throw fileError(error);
+      }
+    };
+    const first = await next();
+    if (first === null) return undefined;
+    return (async function* () {
+      for (let count: number | null = first; count !== null; count = await next()) {
+        yield piece.subarray(0, count);
+      }
+    })();
+  }
+
+  /**
+   * Fails where something is in it though its size is said to be 0. To be called before anything is read.
+   *
+   * @throws {FerryError} `io`
+   */
+  async assertSized(): Promise<void> {
+    if (await this.unsized()) throw this.#tooLong();
+  }
+
+  #tooShort(count: number): FerryError {
+    return new FerryError(
+      "io",
+      this.now().size === this.size
+        ? `it ends after ${count} bytes, though its size is said to be ${this.size}`
+        : `it shrank while it was sent: ${count} of ${this.size} bytes are left`,
+    );
+  }
+
+  #tooLong(): FerryError {
+    return new FerryError(
+      "io",
+      this.now().size === this.size
+        ? `there is more in it than its size says, which is ${this.size}`
+        : `it grew while it was sent: it had ${this.size} bytes before`,
+    );
   }
 
   async #read(into: Uint8Array): Promise<number | null> {
@@ -166,14 +228,15 @@ export class LocalFile implements ByteSource, AsyncDisposable {
   /**
    * All of it, for files that fit into memory.
    *
-   * @throws {FerryError} `io` where it changes meanwhile
+   * @throws {FerryError} `io` where it changes meanwhile, or its size is another than is said
    */
   async readWhole(): Promise<Uint8Array> {
+    await this.assertSized();
     const bytes = new Uint8Array(this.size);
     let filled = 0;
     while (filled < bytes.length) {
       const count = await this.#read(bytes.subarray(filled));
-      if (count === null) throw new FerryError("io", "it shrank while it was read");
+      if (count === null) throw this.#tooShort(filled);
       filled += count;
     }
     const touched = this.#touched();
@@ -271,13 +334,13 @@ export async function readLocalFile(path: string): Promise<WholeFile> {
  * Reads a small file. It is looked at by its path, before it is opened and behind the last byte: to be asked
  * about an open file, the runtime looks at each part of its path, which takes three times as long.
  *
- * @returns undefined where it is large, or something else turned out to be there
+ * @returns undefined where it is large or empty, or something else turned out to be there
  */
 function readAtOnce(path: string): WholeFile | undefined {
   try {
     const looked = Date.now();
     const before = assertRegular(Deno.statSync(path));
-    if (before.size > SYNC_BYTES) return undefined;
+    if (before.size > SYNC_BYTES || before.size === 0) return undefined;
     using file = Deno.openSync(path, { read: true });
     const bytes = readAll(file, before.size);
     if (!bytes) return undefined;

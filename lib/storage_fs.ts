@@ -355,13 +355,19 @@ export class FsStorage implements Storage {
 
   /** See {@linkcode Storage.open}. */
   open(name: FileName, algorithm: Algorithm): Promise<StoredFile> {
-    return attempt(() => this.#open(name, algorithm));
+    return this.#open(name, algorithm);
   }
 
-  #open(name: FileName, algorithm: Algorithm): FsStoredFile {
-    const file = this.#jail.open(name);
-    const mount = this.#jail.directory.keepMounted(file.info.dev);
-    return new FsStoredFile(file, this.#entryOf(name, file.info, algorithm), this.#index, mount);
+  async #open(name: FileName, algorithm: Algorithm): Promise<FsStoredFile> {
+    const file = await attempt(() => this.#jail.open(name));
+    try {
+      await file.assertSized();
+      const mount = this.#jail.directory.keepMounted(file.info.dev);
+      return new FsStoredFile(file, this.#entryOf(name, file.info, algorithm), this.#index, mount);
+    } catch (error) {
+      await file[Symbol.asyncDispose]();
+      throw fileError(error);
+    }
   }
 
   /** See {@linkcode Storage.assertFits}. */
@@ -602,7 +608,7 @@ export class FsStorage implements Storage {
 
   /** See {@linkcode Storage.checksum}. */
   async checksum(name: FileName, algorithm: Algorithm): Promise<Checksum> {
-    await using file = await attempt(() => this.#open(name, algorithm));
+    await using file = await this.#open(name, algorithm);
     if (file.entry.checksum !== null) return file.entry.checksum;
     return await this.#index.computeOnce(file.identity, algorithm, async (close) => {
       const checksum = await checksumOfSource(file, algorithm, close);

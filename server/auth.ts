@@ -184,6 +184,11 @@ export class Identity {
     return scopesOf(this.principal.grants);
   }
 
+  /** The token that was shown last, whether it still counts or not. */
+  get shown(): TokenRecord | undefined {
+    return this.#shown;
+  }
+
   /** What this is called in the log. */
   get name(): string | undefined {
     return this.#shown && `${this.#shown.id} (${this.#shown.name})`;

@@ -16,13 +16,14 @@ import { Authority } from "./auth.ts";
 import { listenClassic } from "./classic.ts";
 import { listenTcpEcho, listenUdpEcho } from "./echo.ts";
 import { Commands, type ExecPolicy } from "./exec.ts";
+import { Hooks, type ServerHooks } from "./hooks.ts";
 import { Session } from "./session.ts";
 import { sourceOf } from "./throttle.ts";
 import type { KeyPair } from "./tls.ts";
 import type { TokenTable } from "./tokens.ts";
 
 /** Options of {@linkcode serve}. */
-export interface ServeOptions {
+export interface ServeOptions extends ServerHooks {
   /** Where the files are. The server uses it and does not dispose of it. */
   storage: Storage;
   /** `HOST:PORT`; port 0 picks a free one. `127.0.0.1:9900` unless told otherwise. */
@@ -82,6 +83,8 @@ export interface ServeOptions {
    * 1000 unless told otherwise, 0 for any number.
    */
   echoRate?: number | undefined;
+  /** Ends the server when it is aborted, as {@linkcode Server.close} does. */
+  signal?: AbortSignal | undefined;
 }
 
 /** What a running server can be told anew. */
@@ -96,6 +99,8 @@ export interface ReloadOptions {
 export interface Server extends AsyncDisposable {
   /** Where it listens, with the real ports. */
   readonly addresses: readonly Listening[];
+  /** Resolves when it has ended, for whatever reason, as the promise of {@linkcode Server.close} does. Never fails. */
+  readonly finished: Promise<void>;
   /**
    * Uses other tokens and another certificate from now on. Connections stay open, but for those in the middle
    * of a `get`; what a token allowed ends at once where that is not there any more or has changed.
@@ -108,6 +113,7 @@ export interface Server extends AsyncDisposable {
    * Takes no new connection, lets what is under way finish within `drainTimeout` milliseconds (10000
    * unless told otherwise), then ends it. Resolves when the last connection has ended; what goes on
    * for seconds after that, such as reading a large file for its checksum, is not waited for.
+   * Whoever calls it again gets the same promise.
    */
   close(options?: { drainTimeout?: number }): Promise<void>;
 }
@@ -127,20 +133,27 @@ export interface Server extends AsyncDisposable {
  * @throws {FerryError} `usage` for an address that is not on loopback without `tokens` or `anonymous`, for a
  * certificate that is none, and for a command that is not there; `io`, `denied`, `unreachable` where the address
  * cannot be listened on
+ * @throws the reason of the `signal` where that was aborted before the server could start
  */
 export async function serve(options: ServeOptions): Promise<Server> {
+  const { signal } = options;
+  signal?.throwIfAborted();
   const commands = options.exec && new Commands(options.exec, { root: options.storage.root });
   const { maxConnections = 4096, maxConnectionsPerSource = 256 } = options;
   const admission = new Admission({ maxConnections, maxConnectionsPerSource });
-  const sessions = await listenForSessions(options, { commands, admission });
+  const hooks = new Hooks(options);
+  const sessions = await listenForSessions(options, { commands, admission, hooks });
   const listeners: Listener[] = [sessions];
   try {
     for (const open of wanted(options, { commands, admission })) listeners.push(await open());
+    signal?.throwIfAborted();
   } catch (error) {
     await Promise.all(listeners.map((listener) => listener.close(0)));
     throw error;
   }
-  return new ListeningServer(sessions, listeners);
+  const server = new ListeningServer({ sessions, listeners, hooks, signal });
+  hooks.listening(server.addresses);
+  return server;
 }
 
 /** What all listeners share. */
@@ -171,7 +184,7 @@ interface SessionListener extends Listener {
 
 async function listenForSessions(
   options: ServeOptions,
-  { commands, admission }: Shared,
+  { commands, admission, hooks }: Shared & { hooks: Hooks },
 ): Promise<SessionListener> {
   const { storage, anonymous, tokens, tls } = options;
   const { idleTimeout = 60_000, minRate = 100, handshakeTimeout = 10_000 } = options;
@@ -192,6 +205,7 @@ async function listenForSessions(
       minRate,
       peer,
       source,
+      tell: hooks.toldBy(remoteAddr),
     });
   };
   // Loading it takes its time, and few need it.
@@ -272,25 +286,49 @@ function assertOpenedTo(
   });
 }
 
+/** What a {@linkcode ListeningServer} is made of. */
+interface ServerParts {
+  sessions: SessionListener;
+  /** All listeners, that for sessions among them. */
+  listeners: readonly Listener[];
+  hooks: Hooks;
+  signal: AbortSignal | undefined;
+}
+
 class ListeningServer implements Server {
   readonly addresses: readonly Listening[];
-  readonly #sessions: SessionListener;
-  readonly #listeners: readonly Listener[];
-  #closing: Promise<void> | undefined;
+  readonly #parts: ServerParts;
+  readonly #finished = Promise.withResolvers<void>();
+  readonly #stop = () => void this.close();
+  #closing = false;
 
-  constructor(sessions: SessionListener, listeners: readonly Listener[]) {
-    this.#sessions = sessions;
-    this.#listeners = listeners;
-    this.addresses = listeners.map(({ listening }) => listening);
+  constructor(parts: ServerParts) {
+    this.#parts = parts;
+    this.addresses = parts.listeners.map(({ listening }) => listening);
+    parts.signal?.addEventListener("abort", this.#stop);
+  }
+
+  get finished(): Promise<void> {
+    return this.#finished.promise;
   }
 
   reload(options: ReloadOptions): void {
-    if (!this.#closing) this.#sessions.reload(options);
+    if (!this.#closing) this.#parts.sessions.reload(options);
   }
 
   close({ drainTimeout = 10_000 }: { drainTimeout?: number } = {}): Promise<void> {
-    const all = () => Promise.all(this.#listeners.map((listener) => listener.close(drainTimeout)));
-    return this.#closing ??= all().then(() => {});
+    if (!this.#closing) {
+      this.#closing = true;
+      this.#finished.resolve(this.#end(drainTimeout));
+    }
+    return this.finished;
+  }
+
+  async #end(drainTimeout: number): Promise<void> {
+    const { listeners, hooks, signal } = this.#parts;
+    signal?.removeEventListener("abort", this.#stop);
+    await Promise.all(listeners.map((listener) => listener.close(drainTimeout)));
+    await hooks.settle();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -59,6 +59,7 @@ import type { Commands } from "./exec.ts";
 import { replyWithOutput } from "./exec_reply.ts";
 import { logFailure } from "./failures.ts";
 import type { Permit } from "./permit.ts";
+import type { SessionHooks } from "./hooks.ts";
 import { type ReplyHeader, ReplyQueue } from "./reply_queue.ts";
 import { Uploads } from "./uploads.ts";
 
@@ -80,6 +81,9 @@ const UNREADABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "checksum_mismatch",
   "busy",
 ]);
+
+/** What everything fails with that waits for a connection when that ends. */
+const ENDED: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["closed", "timeout"]);
 
 /** Files up to this size are read before their reply begins. */
 const SMALL_BYTES = 64 * 1024;
@@ -105,6 +109,8 @@ export interface SessionOptions {
   minRate: number;
   /** The peer's address, for the log. */
   peer: string;
+  /** Told what becomes of the requests, where somebody wants to know. */
+  tell?: SessionHooks | undefined;
   /** Whose tries to prove who it is count together. */
   source: string;
 }
@@ -114,6 +120,7 @@ const LINGER_MS = 2000;
 
 /** A request that is being answered: what it is called in errors, and what allows it. */
 interface Task {
+  readonly request: Request;
   readonly action: string;
   readonly permit: Permit;
 }
@@ -135,6 +142,8 @@ export class Session {
   #draining = false;
   /** Undefined behind it. */
   #beginning: Beginning | undefined;
+  /** Whether it was told that the connection has ended. */
+  #endTold = false;
   /** Whether replies may still stand in the output buffer. */
   #unsent = false;
 
@@ -149,6 +158,7 @@ export class Session {
     this.#uploads = new Uploads({
       storage: options.storage,
       settle: () => this.#replies.settle(),
+      onStored: (file) => options.tell?.stored(file, this.#identity.shown),
       onTakenOver: () => {
         this.close(new FerryError("closed", "another connection goes on with this upload"));
       },
@@ -177,7 +187,7 @@ export class Session {
       await this.#replies.settle();
       await this.#wire.closeGracefully();
     } catch (error) {
-      logFailure("{peer} left: {message} ({code})", error, { properties: { peer } });
+      this.#log("{peer} left: {message} ({code})", toFerryError(error));
     }
   }
 
@@ -242,32 +252,35 @@ export class Session {
   async #answer({ header, body }: Frame): Promise<boolean> {
     using _conversation = this.#wire.converse();
     let action = "understand the request";
+    let request: Request | undefined;
     try {
-      const request = parseRequest(header);
+      request = parseRequest(header);
       action = describe(request);
       const permit = this.#identity.permit(request);
+      const task = { request, action, permit };
       if (!body.ended) await this.#flush();
       if (request.op === "put" && !request.offer) {
-        return await this.#put(request, body, { action, permit });
+        return await this.#put(request, body, task);
       }
       await this.#uploads.release();
       // Everything but a put sees what the puts before it have done.
       await this.#replies.written();
       permit.assert();
-      if (request.op === "compare") return await this.#compare(request, body, { action, permit });
-      if (request.op === "exec") return await this.#exec(request, body, { action, permit });
+      if (request.op === "compare") return await this.#compare(request, body, task);
+      if (request.op === "exec") return await this.#exec(request, body, task);
       if (!await body.drain()) {
         await this.#refuse(
           new FerryError("too_large", "the request has no use for a body, and it is large").during(
             action,
           ),
+          request,
         );
         return false;
       }
       permit.assert();
-      return await this.#run(request, { action, permit });
+      return await this.#run(request, task);
     } catch (error) {
-      await this.#refuse(toFerryError(error).during(action));
+      await this.#refuse(toFerryError(error).during(action), request);
       return await this.#skip(body);
     }
   }
@@ -283,8 +296,8 @@ export class Session {
   }
 
   /** Reports a failed request. */
-  async #refuse(error: FerryError): Promise<void> {
-    this.#log(error);
+  async #refuse(error: FerryError, request?: Request): Promise<void> {
+    this.#fail(error, request);
     await this.#replies.push(Promise.resolve(errorReply(error)));
   }
 
@@ -297,8 +310,21 @@ export class Session {
     return await body.drain(limit).catch(() => false);
   }
 
-  #log(error: FerryError): void {
-    logFailure("{peer}: {message} ({code})", error, { properties: { peer: this.#options.peer } });
+  /** Tells that a request failed, all but the client. */
+  #fail(error: FerryError, request?: Request): void {
+    this.#log("{peer}: {message} ({code})", error, request);
+  }
+
+  #log(text: string, error: FerryError, request?: Request): void {
+    // All that waits for a connection fails as it ends: that is told once.
+    if (this.#wire.closed && ENDED.has(error.code)) {
+      if (this.#endTold) return;
+      this.#endTold = true;
+    }
+    const { peer, tell } = this.#options;
+    logFailure(text, error, { properties: { peer } });
+    // That this side ends a connection is no failure of it.
+    if (request || !this.#draining) tell?.failed(error, this.#identity.shown, request);
   }
 
   /** Receives a file. Its reply follows when it is committed; requests behind it are read meanwhile. */
@@ -312,13 +338,13 @@ export class Session {
       const { committed } = await permit.wait(receiving);
       await this.#replies.push(committed.catch((error) => {
         const failure = toFerryError(error).during(action);
-        this.#log(failure);
+        this.#fail(failure, request);
         return errorReply(failure);
       }));
       return true;
     } catch (error) {
       const failure = toFerryError(error).during(action);
-      await this.#refuse(failure);
+      await this.#refuse(failure, request);
       if (!body.ended) await this.#giveUp(receiving, failure);
       return await this.#skip(body);
     }
@@ -454,7 +480,8 @@ export class Session {
     await this.#replies.push(Promise.resolve({ status: "ok", ...keys }));
   }
 
-  async #get(request: GetRequest, { action, permit }: Task): Promise<boolean> {
+  async #get(request: GetRequest, task: Task): Promise<boolean> {
+    const { permit } = task;
     const { filename, algorithm } = request;
     await using file = await permit.confine(this.#options.storage).open(
       parseFileName(filename),
@@ -468,7 +495,7 @@ export class Session {
       // Reading it now is quicker than asking whether its checksum is known.
       const checksum = await readWhole(file, { into: bytes, algorithm });
       const keys = { offset: 0, ...checksumKeys(algorithm, checksum), total_size: size };
-      return await this.#stream(action, () => this.#wire.writeFrame({ ...header, ...keys }, bytes));
+      return await this.#stream(task, () => this.#wire.writeFrame({ ...header, ...keys }, bytes));
     }
     const { checksum } = file.entry;
     const { offset, digest } = await prefixOf(file, request);
@@ -476,7 +503,7 @@ export class Session {
     file.seek(offset);
     // There is no room for an error in a body of a known size.
     using _watch = permit.onEnd((error) => this.close(error));
-    return await this.#stream(action, async () => {
+    return await this.#stream(task, async () => {
       const rest = { size: size - offset, algorithm, checksum, digest };
       const sent = await sendSized(this.#wire, { ...header, offset }, file, rest);
       if (checksum === null) await file.remember(sent.checksum);
@@ -499,7 +526,7 @@ export class Session {
 
   /** Sends lines for as long as the client may have them. */
   async #streamLines(
-    { action, permit }: Task,
+    task: Task,
     { keys, pieces, closing }: {
       /** The keys of the opening header. */
       keys?: ReplyHeader;
@@ -508,11 +535,12 @@ export class Session {
       closing?: () => ReplyHeader;
     },
   ): Promise<boolean> {
+    const { permit } = task;
     const permitted = {
       [Symbol.asyncIterator]: () => ({ next: () => permit.wait(pieces.next()) }),
     };
     let failure: FerryError | undefined;
-    const goOn = await this.#stream(action, async () => {
+    const goOn = await this.#stream(task, async () => {
       try {
         await sendStreamed(this.#wire, { status: "ok", ...keys }, permitted, { closing });
       } catch (error) {
@@ -557,8 +585,9 @@ export class Session {
   async #exec(
     request: ExecRequest,
     body: IncomingBody,
-    { action, permit }: Task,
+    task: Task,
   ): Promise<boolean> {
+    const { action, permit } = task;
     const { commands, peer } = this.#options;
     if (!commands) throw new FerryError("denied", "the server runs no commands");
     const command = commands.start(request, { stdin: !body.ended });
@@ -569,7 +598,7 @@ export class Session {
       this.#wire.patience = 0;
       command.abort(error);
     });
-    const goOn = await this.#stream(action, async () => {
+    const goOn = await this.#stream(task, async () => {
       const end = await replyWithOutput(this.#wire, body, { command, action });
       logger.debug("{peer}: {action}: exit status {exit_code}", { peer, action, ...end });
     });
@@ -583,14 +612,14 @@ export class Session {
    *
    * @throws what keeps it from being begun
    */
-  async #stream(action: string, send: () => Promise<void>): Promise<boolean> {
+  async #stream({ request, action }: Task, send: () => Promise<void>): Promise<boolean> {
     const before = this.#wire.bytesTaken;
     try {
       this.#unsent = true;
       await send();
     } catch (error) {
       if (this.#wire.bytesTaken === before) throw error;
-      this.#log(toFerryError(error).during(action));
+      this.#fail(toFerryError(error).during(action), request);
       // Where the client has left, that has just been told.
       if (this.#wire.writable) await this.#wire.flush().catch(() => {});
     }

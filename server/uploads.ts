@@ -14,6 +14,7 @@ import { RESUMABLE_BYTES } from "../lib/partial.ts";
 import type { ByteSink, Committed, PendingWrite, Storage } from "../lib/storage.ts";
 import { receive } from "../lib/transfer.ts";
 import { type IncomingBody, MAX_DRAIN_BYTES } from "../lib/wire.ts";
+import type { StoredUpload } from "./hooks.ts";
 import type { Permit } from "./permit.ts";
 import type { ReplyHeader } from "./reply_queue.ts";
 
@@ -25,6 +26,8 @@ export interface UploadsOptions {
   onTakenOver(): void;
   /** Resolves when what was put before is published. */
   settle(): Promise<void>;
+  /** Called for each upload that came to a good end, also where what is there stays. */
+  onStored(file: StoredUpload): void;
 }
 
 /** A file that has come whole and is being published. */
@@ -83,6 +86,7 @@ export class Uploads implements AsyncDisposable {
       if (decision === "exists") throw taken();
       if (decision === "have") {
         known ??= await permit.wait(storage.checksum(name, algorithm));
+        this.#stored(request, { checksum: known, size: existing.size, unchanged: true });
         return { filename, decision, ...checksumKeys(algorithm, known) };
       }
       if (decision === "hash") return { filename, decision };
@@ -158,7 +162,7 @@ export class Uploads implements AsyncDisposable {
       else if (!await body.drain()) throw taken();
       const checksum = existing.checksum ?? await storage.checksum(name, algorithm);
       permit.assert();
-      const reply = stored(request, { checksum, size: existing.size, unchanged: true });
+      const reply = this.#stored(request, { checksum, size: existing.size, unchanged: true });
       return { committed: Promise.resolve(reply) };
     }
     await using begun = new AsyncDisposableStack();
@@ -184,9 +188,23 @@ export class Uploads implements AsyncDisposable {
     const commit = async () => {
       await using _pending = held;
       const replace = overwrite !== "never";
-      return stored(request, await pending.commit({ checksum, replace, mtime, mode, assertMay }));
+      return this.#stored(
+        request,
+        await pending.commit({ checksum, replace, mtime, mode, assertMay }),
+      );
     };
     return { committed: commit() };
+  }
+
+  /** Tells of an upload that came to an end, and gives the reply to it. */
+  #stored(
+    { filename, algorithm, offset }: PutRequest,
+    { checksum, size, unchanged, unkept }: Committed,
+  ): ReplyHeader {
+    const resumedFrom = Number(offset);
+    this.#options.onStored({ filename, size, checksum, unchanged, resumedFrom });
+    const keys = { ...checksumKeys(algorithm, checksum), size, unchanged, ...unkeptKey(unkept) };
+    return { status: "ok", filename, ...keys };
   }
 
   /** Waits for an upload; where there is no room for it, the error says how much the client itself could make. */
@@ -254,15 +272,6 @@ async function fileIn(
   const entry = await storage.find(name, algorithm);
   if (entry?.type === "directory") throw new FerryError("not_a_file", "it is a directory");
   return entry;
-}
-
-/** The reply to an upload that came to an end. */
-function stored(
-  { filename, algorithm }: PutRequest,
-  { checksum, size, unchanged, unkept }: Committed,
-): ReplyHeader {
-  const keys = { ...checksumKeys(algorithm, checksum), size, unchanged, ...unkeptKey(unkept) };
-  return { status: "ok", filename, ...keys };
 }
 
 /** Takes everything and keeps nothing. */

@@ -40,6 +40,8 @@ export interface Contents {
   files: readonly string[];
   /** The system that it is for: that of the running Deno. */
   target: Target;
+  /** The path of the Deno that is packed; the running one unless told otherwise. */
+  deno?: string | undefined;
 }
 
 /**
@@ -59,13 +61,13 @@ function denoFlags(program: Program): string[] {
 
 /** Makes the executable with caxa, whose part of it runs on any of the targets. */
 export async function packWithCaxa(
-  { program, directory, files }: Contents,
+  { program, directory, files, deno: packed = Deno.execPath() }: Contents,
   output: string,
 ): Promise<void> {
   const input = Deno.makeTempDirSync({ prefix: "ferry-" });
   try {
-    const deno = basename(Deno.execPath());
-    Deno.copyFileSync(Deno.execPath(), join(input, deno));
+    const deno = basename(packed);
+    Deno.copyFileSync(packed, join(input, deno));
     for (const name of files) Deno.copyFileSync(join(directory, name), join(input, name));
     const pack = ["--input", input, "--output", output, "--no-include-node"];
     const command = [`{{caxa}}/${deno}`, ...denoFlags(program), `{{caxa}}/${ENTRY}`];
@@ -93,11 +95,11 @@ async function pack(bytes: Uint8Array<ArrayBuffer>): Promise<Part> {
   return { digest, packed, size: bytes.length };
 }
 
-/** The running Deno, cut into parts: packed once, for both programs. */
-let deno: Promise<Part[]> | undefined;
+/** Denos by their paths, cut into parts: each is packed once, for both programs. */
+const denos = new Map<string, Promise<Part[]>>();
 
-function packDeno(): Promise<Part[]> {
-  const bytes = Deno.readFileSync(Deno.execPath());
+function packDeno(path: string): Promise<Part[]> {
+  const bytes = Deno.readFileSync(path);
   const step = Math.ceil(bytes.length / DENO_PARTS);
   return Promise.all(
     Array.from(
@@ -108,9 +110,11 @@ function packDeno(): Promise<Part[]> {
 }
 
 async function packWithLauncher(
-  { program, directory, files, target }: Contents,
+  { program, directory, files, target, deno = Deno.execPath() }: Contents,
 ): Promise<Uint8Array> {
-  const runtime = await (deno ??= packDeno());
+  const packing = denos.get(deno) ?? packDeno(deno);
+  denos.set(deno, packing);
+  const runtime = await packing;
   const app = await Promise.all(
     files.map((name) => pack(Deno.readFileSync(join(directory, name)))),
   );

@@ -1,5 +1,4 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { FerryError } from "../lib/errors.ts";
 import type { Request } from "../lib/header.ts";
 import {
@@ -17,6 +16,7 @@ import {
   SCOPES,
   scopesOf,
 } from "../server/access.ts";
+import fc from "./properties.ts";
 
 /** What each operation needs; the type makes a new operation fail here until somebody decided. */
 const NEEDED: Record<Request["op"], readonly Scope[]> = {

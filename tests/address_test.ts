@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import {
   type Address,
   DEFAULT_PORT,
@@ -9,6 +8,7 @@ import {
   parseServerAddress,
 } from "../lib/address.ts";
 import { FerryError } from "../lib/errors.ts";
+import fc from "./properties.ts";
 
 fc.configureGlobal({ seed: 19 });
 

@@ -5,7 +5,6 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import fc from "fast-check";
 import { toFerryError } from "../lib/errors.ts";
 import { parseFileName as name } from "../lib/file_name.ts";
 import type { Entry } from "../lib/header.ts";
@@ -18,6 +17,7 @@ import {
   type Principal,
 } from "../server/access.ts";
 import { TempDir } from "./programs.ts";
+import fc from "./properties.ts";
 import { assertCode, begin, md5, put, textOf } from "./storage_conformance.ts";
 
 /** The directories of each world; any of them may be granted. */

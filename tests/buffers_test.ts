@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import fc from "fast-check";
 import { BufferBudget, SMALL_BUFFER } from "../lib/buffers.ts";
+import fc from "./properties.ts";
 
 const MIB = 1024 * 1024;
 

@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { createHash } from "node:crypto";
 import {
   type Algorithm,
@@ -16,6 +15,7 @@ import {
   resumeMd5,
   sameChecksum,
 } from "../lib/checksum.ts";
+import fc from "./properties.ts";
 
 fc.configureGlobal({ seed: 19 });
 

@@ -6,47 +6,53 @@ import { FerryError } from "../lib/errors.ts";
 import { FaultyPeer } from "./faulty_peer.ts";
 import { ferry } from "./programs.ts";
 import { Pair } from "./pair.ts";
+import { randomBytes } from "./random_file.ts";
 import { frame } from "./raw_peer.ts";
 
 const MIB = 1024 * 1024;
 const OTHERS: readonly Algorithm[] = ["sha256", "xxh128"];
-
-/** Bytes that differ from place to place. */
-function content(size: number): Uint8Array {
-  const words = Uint32Array.from({ length: Math.ceil(size / 4) }, (_, i) => i * 2654435761);
-  return new Uint8Array(words.buffer, 0, size);
-}
 
 const SIZES = { empty: 0, small: 2000, middle: 3 * MIB + 1, large: 20 * MIB + 7 };
 
 for (const algorithm of OTHERS) {
   Deno.test(`ferry --checksum ${algorithm} checks files of every size with it, both ways`, async () => {
     await using p = await Pair.start();
+    const names = Object.keys(SIZES);
+    const sums: string[] = [];
     for (const [name, size] of Object.entries(SIZES)) {
-      const bytes = content(size);
+      const bytes = randomBytes(size);
       p.write(name, bytes);
-      const hex = hexOf(await checksumOfBytes(algorithm, bytes));
-      const put = await p.run("put", name, "--checksum", algorithm);
-      assertEquals([put.code, put.stdout, put.stderr], [0, `${hex}  ${name}\n`, ""]);
-      const stat = await p.run("stat", name, "--checksum", algorithm);
-      assertMatch(stat.stdout, new RegExp(`^${algorithm}: +${hex}$`, "m"));
-      const get = await p.run("get", name, "--out", `${name}.got`, "--checksum", algorithm);
-      assertEquals([get.code, get.stdout, get.stderr], [0, `${hex}  ${name}.got\n`, ""]);
-      assertEquals(Deno.readFileSync(`${p.cwd}/${name}.got`), bytes);
-      const again = await p.run("put", name, "--checksum", algorithm, "--json");
-      const { skipped, md5, [algorithm]: told } = JSON.parse(again.stdout);
-      assertEquals([again.code, skipped, md5, told], [0, true, null, hex]);
-      const back = await p.run(
-        "get",
-        name,
-        "--out",
-        `${name}.got`,
-        "--checksum",
-        algorithm,
-        "--json",
-      );
-      assertEquals([back.code, JSON.parse(back.stdout).skipped], [0, true]);
+      sums.push(hexOf(await checksumOfBytes(algorithm, bytes)));
     }
+    const lines = (prefix: string) =>
+      sums.map((hex, turn) => `${hex}  ${prefix}${names[turn]}\n`).join("");
+    const eventsOf = async (...args: string[]) => {
+      const { code, stdout } = await p.run(...args, "--checksum", algorithm, "--json");
+      return { code, events: stdout.trim().split("\n").map((line) => JSON.parse(line)) };
+    };
+    const put = await p.run("put", ...names, "--checksum", algorithm);
+    assertEquals([put.code, put.stdout, put.stderr], [0, lines(""), ""]);
+    for (const [turn, name] of names.entries()) {
+      const stat = await p.run("stat", name, "--checksum", algorithm);
+      assertMatch(stat.stdout, new RegExp(`^${algorithm}: +${sums[turn]}$`, "m"));
+    }
+    Deno.mkdirSync(`${p.cwd}/got`);
+    const out = ["get", ...names, "--out", "got/"];
+    const get = await p.run(...out, "--checksum", algorithm);
+    assertEquals([get.code, get.stdout, get.stderr], [0, lines("got/"), ""]);
+    for (const name of names) {
+      assertEquals(
+        Deno.readFileSync(`${p.cwd}/got/${name}`),
+        Deno.readFileSync(`${p.cwd}/${name}`),
+      );
+    }
+    const again = await eventsOf("put", ...names);
+    const told = again.events.slice(0, names.length)
+      .map(({ skipped, md5, [algorithm]: hex }) => [skipped, md5, hex]);
+    assertEquals([again.code, told], [0, sums.map((hex) => [true, null, hex])]);
+    const back = await eventsOf(...out);
+    const skipped = back.events.slice(0, names.length).map(({ skipped }) => skipped);
+    assertEquals([back.code, skipped], [0, names.map(() => true)]);
     p.write("small", "another");
     const other = await p.run("put", "small", "--checksum", algorithm);
     assertEquals([other.code, other.stdout], [5, ""]);
@@ -54,7 +60,7 @@ for (const algorithm of OTHERS) {
 
   Deno.test(`ferry --checksum ${algorithm} finds a bit that was flipped`, async () => {
     await using p = await Pair.start();
-    const bytes = content(10 * MIB);
+    const bytes = randomBytes(10 * MIB);
     p.write("f", bytes);
     for (const [op, direction] of [["put", "up"], ["get", "down"]] as const) {
       if (op === "get") Deno.writeFileSync(`${p.root}/f`, bytes);
@@ -74,7 +80,7 @@ for (const algorithm of OTHERS) {
 
   Deno.test(`ferry --checksum ${algorithm} goes on behind parts, of whatever checksum they are`, async () => {
     await using p = await Pair.start();
-    const bytes = content(40 * MIB);
+    const bytes = randomBytes(28 * MIB);
     const hex = hexOf(await checksumOfBytes(algorithm, bytes));
     for (const before of ["md5", algorithm]) {
       for (const [op, direction] of [["put", "up"], ["get", "down"]] as const) {
@@ -104,10 +110,10 @@ for (const algorithm of OTHERS) {
   Deno.test(`ferry --checksum ${algorithm} moves directories and pipes`, async () => {
     await using p = await Pair.start();
     Deno.mkdirSync(`${p.cwd}/t/sub`, { recursive: true });
-    for (const [name, size] of Object.entries(SIZES)) p.write(`t/sub/${name}`, content(size));
+    for (const [name, size] of Object.entries(SIZES)) p.write(`t/sub/${name}`, randomBytes(size));
     const put = await p.run("put", "t", "--checksum", algorithm);
     assertEquals(put.code, 0, put.stderr);
-    const hex = hexOf(await checksumOfBytes(algorithm, content(SIZES.small)));
+    const hex = hexOf(await checksumOfBytes(algorithm, randomBytes(SIZES.small)));
     assertStringIncludes(put.stdout, `${hex}  t/sub/small\n`);
     // By content alone, the times being what they are.
     Deno.utimeSync(`${p.cwd}/t/sub/small`, 1, 1);
@@ -118,7 +124,7 @@ for (const algorithm of OTHERS) {
     const get = await p.run("get", "t", "--out", "back", "--checksum", algorithm);
     assertStringIncludes(get.stdout, `${hex}  back/sub/small\n`);
     const { stdout } = await p.run("get", "t/sub/small", "--out", "-", "--checksum", algorithm);
-    assertEquals(stdout, new TextDecoder().decode(content(SIZES.small)));
+    assertEquals(stdout, new TextDecoder().decode(randomBytes(SIZES.small)));
   });
 }
 

@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import * as client from "../client/config.ts";
 import {
   type CommandSpec,
@@ -14,6 +13,7 @@ import {
 import { FerryError } from "../lib/errors.ts";
 import * as server from "../server/config.ts";
 import { TempDir } from "./programs.ts";
+import fc from "./properties.ts";
 
 fc.configureGlobal({ seed: 19 });
 

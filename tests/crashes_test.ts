@@ -10,6 +10,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { type Client, connect, FerryError } from "../mod.ts";
 import { Ferryd, outcome, programArgs, stagedIn, TempDir } from "./programs.ts";
+import { randomBytes } from "./random_file.ts";
 import { RawPeer } from "./raw_peer.ts";
 import { md5 } from "./storage_conformance.ts";
 
@@ -174,18 +175,10 @@ interface Scenario {
   done?: readonly string[];
 }
 
-function bytes(size: number, seed: number): Uint8Array {
-  const words = Uint32Array.from(
-    { length: Math.ceil(size / 4) },
-    (_, at) => at * 2654435761 ^ seed,
-  );
-  return new Uint8Array(words.buffer, 0, size);
-}
-
-const SMALL = bytes(1000, 1);
-const OLD = bytes(1000, 2);
-const LARGE = bytes(9 * MIB + 123, 3);
-const OLD_LARGE = bytes(9 * MIB + 123, 4);
+const SMALL = randomBytes(1000, 1);
+const OLD = randomBytes(1000, 2);
+const LARGE = randomBytes(9 * MIB + 123, 3);
+const OLD_LARGE = randomBytes(9 * MIB + 123, 4);
 
 function putting(content: Uint8Array, old?: Uint8Array): Scenario {
   return {

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import fc from "fast-check";
 import { EchoStatistics, REMEMBERED, type Reply } from "../client/echo_statistics.ts";
+import fc from "./properties.ts";
 
 fc.configureGlobal({ seed: 19 });
 

@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import fc from "fast-check";
 import {
   type ErrorCode,
   FerryError,
@@ -9,6 +8,7 @@ import {
   quote,
   toFerryError,
 } from "../lib/errors.ts";
+import fc from "./properties.ts";
 
 fc.configureGlobal({ seed: 19 });
 

@@ -75,7 +75,7 @@ export class Elsewhere implements AsyncDisposable {
   readonly env: Record<string, string>;
 
   /** Copies them. */
-  constructor({ dir }: Built) {
+  constructor({ dir }: Pick<Built, "dir">) {
     for (const name of ["bin", "tmp", "root", "cwd"]) Deno.mkdirSync(this.dir.join(name));
     for (const { name } of PROGRAMS) {
       Deno.copyFileSync(`${dir}/${name}${SUFFIX}`, this.dir.join(`bin/${name}${SUFFIX}`));

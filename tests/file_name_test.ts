@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { FerryError } from "../lib/errors.ts";
 import {
   joinName,
@@ -9,6 +8,7 @@ import {
   parseDirectoryName,
   parseFileName,
 } from "../lib/file_name.ts";
+import fc from "./properties.ts";
 
 fc.configureGlobal({ seed: 19 });
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
-import fc from "fast-check";
 import { Filter, type FilterOptions } from "../client/filter.ts";
 import { TempDir } from "./programs.ts";
+import fc from "./properties.ts";
 
 fc.configureGlobal({ seed: 29 });
 

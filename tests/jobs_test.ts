@@ -42,13 +42,13 @@ async function connectionsOf(p: Pair): Promise<number> {
 
 Deno.test("ferry --jobs moves a directory over so many connections", async () => {
   for (const [jobs, connections] of [["1", 2], ["3", 6]] as const) {
-    await using p = await Pair.start(["--verbose"]);
+    await using p = await Pair.start(["--verbose", "--durability", "none"]);
     Deno.mkdirSync(`${p.cwd}/t`);
     for (let n = 0; n < 300; n++) p.write(`t/${n}`, `content of ${n}`);
     for (let n = 0; n < 4; n++) p.write(`t/large-${n}`, new Uint8Array(3 * MIB).fill(n));
     const put = await p.run("put", "t", "--jobs", jobs);
     assertEquals([put.code, put.stdout.split("\n").length], [0, 305], put.stderr);
-    const get = await p.run("get", "t", "--out", "back", "--jobs", jobs);
+    const get = await p.run("get", "t", "--out", "back", "--jobs", jobs, "--durability", "none");
     assertEquals([get.code, get.stdout.split("\n").length], [0, 305], get.stderr);
     for (const { name } of Deno.readDirSync(`${p.cwd}/t`)) {
       const [before, after] = ["t", "back"].map((at) =>

@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { FerryError } from "../lib/errors.ts";
 import {
   decodeLines,
@@ -11,6 +10,7 @@ import {
   type ManifestReply,
   MAX_LINE_BYTES,
 } from "../lib/manifest.ts";
+import fc from "./properties.ts";
 import { assertCode } from "./storage_conformance.ts";
 
 fc.configureGlobal({ seed: 31 });

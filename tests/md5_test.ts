@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
-import fc from "fast-check";
 import { createHash } from "node:crypto";
 import { BLOCK_BYTES, Md5 } from "../lib/md5.ts";
+import fc from "./properties.ts";
 
 fc.configureGlobal({ seed: 1321 });
 

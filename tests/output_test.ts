@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import * as renderer from "../client/progress.ts";
 import { md5sumLine, Output, type OutputOptions, shownSumLine, write } from "../client/output.ts";
 import { FerryError } from "../lib/errors.ts";
 import type { Entry } from "../lib/header.ts";
+import fc from "./properties.ts";
 
 fc.configureGlobal({ seed: 19 });
 

@@ -1,5 +1,4 @@
 import { assert, assertEquals } from "@std/assert";
-import fc from "fast-check";
 import {
   bytesDone,
   isFinished,
@@ -9,6 +8,7 @@ import {
   type TransfersEvent,
   type TransfersState,
 } from "../client/progress_state.ts";
+import fc from "./properties.ts";
 
 fc.configureGlobal({ seed: 23 });
 

@@ -1,5 +1,4 @@
 import { assert, assertEquals } from "@std/assert";
-import fc from "fast-check";
 import stringWidth from "string-width";
 import { renderProgress, renderTransfers } from "../client/progress.ts";
 import {
@@ -8,6 +7,7 @@ import {
   type TransfersEvent,
   type TransfersState,
 } from "../client/progress_state.ts";
+import fc from "./properties.ts";
 
 fc.configureGlobal({ seed: 19 });
 

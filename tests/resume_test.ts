@@ -4,6 +4,7 @@ import { type Direction, FaultyPeer } from "./faulty_peer.ts";
 import { ferry, Ferryd, outcome, spawnFerry, stagedIn, unrecorded } from "./programs.ts";
 import { frame } from "./raw_peer.ts";
 import { Pair } from "./pair.ts";
+import { randomBytes } from "./random_file.ts";
 
 const MIB = 1024 * 1024;
 
@@ -11,15 +12,6 @@ const MIB = 1024 * 1024;
 const LOST_BYTES = 8 * MIB;
 
 const md5 = (bytes: Uint8Array) => createHash("md5").update(bytes).digest("hex");
-
-/** Bytes that differ from place to place, so that a part at the wrong place shows. */
-function content(size: number, seed = 1): Uint8Array {
-  const words = Uint32Array.from(
-    { length: Math.ceil(size / 4) },
-    (_, i) => (i * 2654435761) ^ seed,
-  );
-  return new Uint8Array(words.buffer, 0, size);
-}
 
 /** The parts that the server keeps. */
 async function partsOf(p: Pair): Promise<Record<string, unknown>[]> {
@@ -38,7 +30,7 @@ async function sendPart(p: Pair, filename: string, bytes: Uint8Array, count: num
 
 Deno.test("ferry put goes on where a client that left had stopped", async () => {
   await using p = await Pair.start();
-  const bytes = content(30 * MIB + 5);
+  const bytes = randomBytes(30 * MIB + 5);
   p.dir.write("cwd/f", bytes);
   await sendPart(p, "f", bytes, 20 * MIB + 1000);
   const [part] = await partsOf(p);
@@ -55,10 +47,10 @@ Deno.test("ferry put goes on where a client that left had stopped", async () => 
 
 Deno.test("ferry put goes on by itself when ferryd is killed and comes back", async () => {
   await using p = await Pair.start();
-  const bytes = content(60 * MIB);
+  const bytes = randomBytes(28 * MIB);
   p.dir.write("cwd/f", bytes);
   // A reader that takes its time: the server is killed in the middle for certain.
-  await using slow = stalling(p, "up", 30 * MIB);
+  await using slow = stalling(p, "up", 24 * MIB);
   const child = spawnFerry(["put", "f", "--json"], { cwd: p.cwd, server: slow.address });
   await slow.reached;
   await p.server.stop("SIGKILL");
@@ -75,9 +67,9 @@ Deno.test("ferry put goes on by itself when ferryd is killed and comes back", as
 
 Deno.test("ferry get goes on behind a part that a killed one left", async () => {
   await using p = await Pair.start();
-  const bytes = content(60 * MIB, 3);
+  const bytes = randomBytes(28 * MIB, 3);
   Deno.writeFileSync(`${p.root}/f`, bytes);
-  await using slow = stalling(p, "down", 30 * MIB);
+  await using slow = stalling(p, "down", 24 * MIB);
   const child = spawnFerry(["get", "f"], { cwd: p.cwd, server: slow.address });
   await slow.reached;
   child.kill("SIGKILL");
@@ -85,16 +77,16 @@ Deno.test("ferry get goes on behind a part that a killed one left", async () => 
   const get = await p.run("get", "f", "--json");
   const event = JSON.parse(get.stdout);
   assertEquals([get.code, event.md5], [0, md5(bytes)]);
-  assert(event.resumed_from >= 30 * MIB - 2 * LOST_BYTES, `from ${event.resumed_from}`);
+  assert(event.resumed_from >= 24 * MIB - 2 * LOST_BYTES, `from ${event.resumed_from}`);
   assertEquals(md5(Deno.readFileSync(`${p.cwd}/f`)), md5(bytes));
   assertEquals([...Deno.readDirSync(p.cwd)].map(({ name }) => name), ["f"]);
 });
 
 Deno.test("ferry get keeps its part where the connection is lost before the reply", async () => {
   await using p = await Pair.start();
-  const bytes = content(60 * MIB, 3);
+  const bytes = randomBytes(28 * MIB, 3);
   Deno.writeFileSync(`${p.root}/f`, bytes);
-  await using slow = stalling(p, "down", 30 * MIB);
+  await using slow = stalling(p, "down", 24 * MIB);
   const child = spawnFerry(["get", "f"], { cwd: p.cwd, server: slow.address });
   await slow.reached;
   child.kill("SIGKILL");
@@ -107,13 +99,13 @@ Deno.test("ferry get keeps its part where the connection is lost before the repl
   assertEquals(cutting.pending, 0);
   const event = JSON.parse((await p.run("get", "f", "--json")).stdout);
   assertEquals(event.md5, md5(bytes));
-  assert(event.resumed_from >= 30 * MIB - 2 * LOST_BYTES, `from ${event.resumed_from}`);
+  assert(event.resumed_from >= 24 * MIB - 2 * LOST_BYTES, `from ${event.resumed_from}`);
 });
 
 Deno.test("ferry get goes on with the right bytes only: a file that changed is begun anew", async () => {
   await using p = await Pair.start();
-  Deno.writeFileSync(`${p.root}/f`, content(60 * MIB, 3));
-  await using slow = stalling(p, "down", 30 * MIB);
+  Deno.writeFileSync(`${p.root}/f`, randomBytes(28 * MIB, 3));
+  await using slow = stalling(p, "down", 24 * MIB);
   const child = spawnFerry(["get", "f"], { cwd: p.cwd, server: slow.address });
   await slow.reached;
   child.kill("SIGINT");
@@ -123,7 +115,7 @@ Deno.test("ferry get goes on with the right bytes only: a file that changed is b
     "ferry: interrupted; the same command goes on where it stopped\n",
   ]);
   assert([...Deno.readDirSync(p.cwd)].some(({ name }) => name.endsWith(".json")), "no record");
-  const bytes = content(60 * MIB, 4);
+  const bytes = randomBytes(28 * MIB, 4);
   Deno.writeFileSync(`${p.root}/f`, bytes);
   const get = await p.run("get", "f", "--json");
   const event = JSON.parse(get.stdout);
@@ -133,8 +125,8 @@ Deno.test("ferry get goes on with the right bytes only: a file that changed is b
 
 Deno.test("ferry put of a file that changed since the cut begins anew", async () => {
   await using p = await Pair.start();
-  await sendPart(p, "f", content(30 * MIB, 1), 20 * MIB);
-  const bytes = content(30 * MIB, 2);
+  await sendPart(p, "f", randomBytes(30 * MIB, 1), 20 * MIB);
+  const bytes = randomBytes(30 * MIB, 2);
   p.dir.write("cwd/f", bytes);
   const put = await p.run("put", "f", "--json");
   const event = JSON.parse(put.stdout);
@@ -144,7 +136,7 @@ Deno.test("ferry put of a file that changed since the cut begins anew", async ()
 
 Deno.test("ferry put --no-resume begins anew", async () => {
   await using p = await Pair.start();
-  const bytes = content(20 * MIB);
+  const bytes = randomBytes(20 * MIB);
   await sendPart(p, "f", bytes, 15 * MIB);
   p.dir.write("cwd/f", bytes);
   const put = await p.run("put", "f", "--no-resume", "--json");
@@ -153,7 +145,7 @@ Deno.test("ferry put --no-resume begins anew", async () => {
 
 Deno.test("ferryd takes a part over from a connection that fell silent", async () => {
   await using p = await Pair.start();
-  const bytes = content(30 * MIB);
+  const bytes = randomBytes(30 * MIB);
   p.dir.write("cwd/f", bytes);
   using silent = await p.connect();
   const put = { op: "put", filename: "f", md5: null, total_size: bytes.length };
@@ -167,7 +159,7 @@ Deno.test("ferryd takes a part over from a connection that fell silent", async (
 
 Deno.test("ferryd gives two uploads of one name at once a part each", async () => {
   await using p = await Pair.start();
-  const [one, two] = [content(20 * MIB, 1), content(20 * MIB, 2)];
+  const [one, two] = [randomBytes(20 * MIB, 1), randomBytes(20 * MIB, 2)];
   using first = await p.connect();
   using second = await p.connect();
   const put = { op: "put", filename: "f", md5: null, total_size: one.length, overwrite: "always" };
@@ -185,7 +177,7 @@ Deno.test("ferryd gives two uploads of one name at once a part each", async () =
 
 Deno.test("ferryd offers a part only to go on from, and only to the connection that was offered it", async () => {
   await using p = await Pair.start();
-  const bytes = content(20 * MIB);
+  const bytes = randomBytes(20 * MIB);
   await sendPart(p, "f", bytes, 12 * MIB);
   using peer = await p.connect();
   const offer = { op: "put", filename: "f", md5: null, offer: true, size: bytes.length };
@@ -203,17 +195,17 @@ Deno.test("ferryd offers a part only to go on from, and only to the connection t
 
 Deno.test("ferryd keeps no part of what was damaged, and none of what is small", async () => {
   await using p = await Pair.start();
-  const bytes = content(20 * MIB);
+  const bytes = randomBytes(20 * MIB);
   using peer = await p.connect();
-  const put = { op: "put", filename: "f", md5: md5(content(1)), total_size: bytes.length };
+  const put = { op: "put", filename: "f", md5: md5(randomBytes(1)), total_size: bytes.length };
   assertEquals(await peer.ask(put, bytes), "checksum_mismatch");
-  await sendPart(p, "small", content(8 * MIB), 7 * MIB);
+  await sendPart(p, "small", randomBytes(8 * MIB), 7 * MIB);
   assertEquals(await partsOf(p), []);
   assertEquals(stagedIn(p.root), []);
 });
 
 Deno.test("ferryd does not believe a part whose record or bytes were damaged", async (t) => {
-  const bytes = content(20 * MIB);
+  const bytes = randomBytes(20 * MIB);
   const damages: Record<string, (part: string, record: string) => void> = {
     "a record that is cut": (_part, record) => Deno.truncateSync(record, 10),
     "a record without its part": (part) => Deno.removeSync(part),
@@ -248,7 +240,7 @@ Deno.test("ferryd does not believe a part whose record or bytes were damaged", a
 
 Deno.test("ferryd goes on with a part of another run of the system after reading it", async () => {
   await using p = await Pair.start();
-  const bytes = content(20 * MIB);
+  const bytes = randomBytes(20 * MIB);
   p.dir.write("cwd/f", bytes);
   await sendPart(p, "f", bytes, 12 * MIB);
   await p.server.stop();
@@ -263,7 +255,7 @@ Deno.test("ferryd goes on with a part of another run of the system after reading
 
 Deno.test("ferryd --partial-ttl throws away parts that nobody went on with", async () => {
   await using p = await Pair.start();
-  await sendPart(p, "f", content(20 * MIB), 12 * MIB);
+  await sendPart(p, "f", randomBytes(20 * MIB), 12 * MIB);
   assertEquals((await partsOf(p)).length, 1);
   assertMatch((await p.run("ls", "--partial")).stdout, /^ 60% +12582912 of 20971520 .* cut +f\n$/);
   await p.server.stop();
@@ -274,7 +266,7 @@ Deno.test("ferryd --partial-ttl throws away parts that nobody went on with", asy
 
 Deno.test("ferry gives up after --retries tries without a byte that moved", async () => {
   await using p = await Pair.start();
-  p.dir.write("cwd/f", content(20 * MIB));
+  p.dir.write("cwd/f", randomBytes(20 * MIB));
   await using slow = stalling(p, "up", MIB);
   const child = spawnFerry(["put", "f", "--retries", "1"], { cwd: p.cwd, server: slow.address });
   await slow.reached;

@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { FerryError } from "../lib/errors.ts";
 import {
   createVerifier,
@@ -8,6 +7,7 @@ import {
   ScramClient,
   ScramServer,
 } from "../lib/scram.ts";
+import fc from "./properties.ts";
 import { RFC7677 } from "./scram_vector.ts";
 
 const VERIFIER = await createVerifier(RFC7677.secret, RFC7677);

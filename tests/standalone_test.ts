@@ -286,11 +286,9 @@ if (!ignore) {
 
   testWithMount("deno task compile needs no temporary directory", async () => {
     await using dir = new TempDir();
-    for (const options of ["size=64k", "size=64k,ro"]) {
-      await using mount = new Mount(options);
-      const args = ["ferry", "--self-extracting", "--out", dir.path];
-      const { code, stderr } = await compileTask(args, { TMPDIR: mount.path });
-      assertEquals([code, stderr], [0, ""]);
-    }
+    await using mount = new Mount("size=64k,ro");
+    const args = ["ferry", "--self-extracting", "--out", dir.path];
+    const { code, stderr } = await compileTask(args, { TMPDIR: mount.path });
+    assertEquals([code, stderr], [0, ""]);
   });
 }

@@ -6,12 +6,12 @@
  */
 
 import { assertEquals } from "@std/assert";
-import fc from "fast-check";
 import { FerryError, toFerryError } from "../lib/errors.ts";
 import { parseFileName as name } from "../lib/file_name.ts";
 import type { Storage } from "../lib/storage.ts";
 import { FsStorage } from "../lib/storage_fs.ts";
 import { stagedIn, TempDir } from "./programs.ts";
+import fc from "./properties.ts";
 import { assertCode, begin, keepPart, md5, put } from "./storage_conformance.ts";
 
 const QUOTA = 1 << 20;

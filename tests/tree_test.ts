@@ -196,7 +196,7 @@ Deno.test("ferry put and get of a directory that is missing, or none, say so", a
 });
 
 Deno.test("ferry put of a directory goes on where the connection is lost while it is compared", async () => {
-  await using p = await Pair.start();
+  await using p = await Pair.start(["--durability", "none"]);
   const files = Array.from({ length: 3000 }, (_, i) => [`t/${i % 7}/${i}`, `${i}`] as const);
   make(p, Object.fromEntries(files));
   // Some 200 KB of names go up before the first file does.

@@ -1,10 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { encodeHex } from "@std/encoding/hex";
-import fc from "fast-check";
 import { emptyChecksum, md5Of } from "../lib/checksum.ts";
 import { FerryError } from "../lib/errors.ts";
 import { receive, sendSized, sendStreamed } from "../lib/transfer.ts";
 import { MAX_DRAIN_BYTES, Wire } from "../lib/wire.ts";
+import fc from "./properties.ts";
 import { BAD, bytesOf, concat, GOOD, meaningOf, message } from "./vectors.ts";
 import {
   ABC_MD5,

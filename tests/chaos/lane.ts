@@ -17,7 +17,7 @@ export const KIB = 1024;
 export const MIB: number = 1024 * KIB;
 
 /** How many transfers of files are cut; of others there are as many for so many. */
-export const CUTS = Number(Deno.env.get("FERRY_CHAOS_CUTS") ?? Deno.args[0] ?? 24);
+export const CUTS = Number(Deno.env.get("FERRY_CHAOS_CUTS") ?? Deno.args[0] ?? 8);
 
 /** What all else follows from. */
 export const SEED = Number(Deno.env.get("FERRY_CHAOS_SEED") ?? 2026);
