@@ -8,6 +8,7 @@ import type { OptionTable, OptionValues, ParsedCommandLine } from "../lib/comman
 import { type ErrorCode, FerryError, printable, toFerryError } from "../lib/errors.ts";
 import type { Entry } from "../lib/header.ts";
 import { isGlob } from "../lib/path.ts";
+import { variable } from "../lib/privileges.ts";
 import type { Client } from "./client.ts";
 import { type ConnectOptions, connectWithin } from "./connect.ts";
 import { Credentials } from "./credentials.ts";
@@ -86,7 +87,7 @@ export async function start<T extends Table>(
       const usual = { timeout, connectTimeout, retries: patience, onRetry, signal };
       const options = { ...usual, ...overrides };
       const connect = async () => {
-        credentials ??= new Credentials(common, (name) => Deno.env.get(name));
+        credentials ??= new Credentials(common, variable);
         return await credentials.connect(server, (shown) => {
           return connectWithin(limit, server, { ...options, ...shown });
         });

@@ -14,6 +14,7 @@ import {
 import { renderCompletions, type Shell, specsIn } from "../lib/completions.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { onInterrupt } from "../lib/interrupts.ts";
+import { giveUp, variable } from "../lib/privileges.ts";
 import { didYouMean } from "../lib/suggestion.ts";
 import { VERSION } from "../lib/version.ts";
 import * as commands from "./commands.ts";
@@ -60,7 +61,7 @@ function command<Table extends commands.Table>(
 function parse<Table extends OptionTable>(spec: CommandSpec<Table>, argv: readonly string[]) {
   return parseCommandLine(spec, argv, {
     prefix: PREFIX,
-    env: (name) => Deno.env.get(name),
+    env: variable,
     configurable: CONFIGURABLE,
   });
 }
@@ -147,6 +148,7 @@ async function main(argv: readonly string[]): Promise<number> {
     // The second one does not wait for anything to be tidied up.
     (exitStatus) => Deno.exit(exitStatus),
   );
+  giveUp(["env", "ffi", "run"], rest);
   try {
     return await entry.run(rest, interrupted.signal);
   } catch (error) {

@@ -337,6 +337,10 @@ export function toFerryError(error: unknown): FerryError {
   if (["ENOTFOUND", "EAI_AGAIN"].includes((error as { code?: string }).code ?? "")) {
     return unresolved(error);
   }
+  if (error.name === "NotCapable" && error.message.startsWith("Requires all access")) {
+    const reason = "Deno lets only programs with every permission (--allow-all) open what is there";
+    return new FerryError("denied", reason, { cause: error });
+  }
   const known = systemError(systemCodeOf(error)) ?? systemError(error.name);
   if (known) return new FerryError(...known, { cause: error });
   if (error.message.startsWith("failed to lookup address")) {

@@ -17,6 +17,7 @@ import { renderCompletions, type Shell, specsIn } from "../lib/completions.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { onInterrupt } from "../lib/interrupts.ts";
 import { PLATFORM } from "../lib/platform.ts";
+import { giveUp, variable } from "../lib/privileges.ts";
 import { didYouMean } from "../lib/suggestion.ts";
 import { VERSION } from "../lib/version.ts";
 import { parseScopes } from "./access.ts";
@@ -80,7 +81,7 @@ function parse<Table extends OptionTable>(spec: CommandSpec<Table>, argv: readon
   }
   return parseCommandLine(spec, argv, {
     prefix: PREFIX,
-    env: (name) => Deno.env.get(name),
+    env: variable,
     configurable: { ...FERRYD.options, ...spec.options },
   });
 }
@@ -130,8 +131,8 @@ async function run(options: OptionValues<typeof FERRYD.options>): Promise<void> 
   await startLog(says.stderr, { format: options.log, verbose: options.verbose });
   logUncaught();
   const exec = execOptions(options);
-  // An executable is given all that ferryd may be told to do.
-  if (!exec) Deno.permissions.revokeSync({ name: "run" });
+  // What starts ferryd gives it all that it may be told to do.
+  giveUp(exec ? ["ffi"] : ["env", "ffi", "run"], Object.values(options));
   // Half of the program, which nothing else that it does needs.
   const { FsStorage } = await import("../lib/storage_fs.ts");
   const { serve } = await import("./listener.ts");

@@ -28,8 +28,8 @@ const SERVER_HEAP = ["--max-semi-space-size=2", "--memory-saver-mode"];
 
 /** Both of them. */
 export const PROGRAMS: readonly Program[] = [
-  { name: "ferry", entry: "client/main.ts", permissions: "client" },
-  { name: "ferryd", entry: "server/main.ts", permissions: "server-exec", v8Flags: SERVER_HEAP },
+  { name: "ferry", entry: "client/main.ts", permissions: "ferry" },
+  { name: "ferryd", entry: "server/main.ts", permissions: "ferryd", v8Flags: SERVER_HEAP },
 ];
 
 /** What flags are made of; deno.json has more. */

@@ -37,7 +37,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "token",
     "watchdog",
   ],
-  ["honesty", "regular_file"],
+  ["honesty", "privileges", "regular_file"],
   ["command_line"],
   ["completions", "datagram", "overwrite", "pieces"],
   ["classic", "header", "manifest"],

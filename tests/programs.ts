@@ -31,7 +31,7 @@ export function programArgs(
   { config = `${PROJECT}deno.json`, runsCommands = false } = {},
 ): string[] {
   const { entry, permissions: most, ...rest } = PROGRAMS.find(({ name }) => name === program)!;
-  const permissions = program === "ferryd" && !runsCommands ? "server" : most;
+  const permissions = program === "ferryd" && !runsCommands ? "ferryd-files" : most;
   const flags = runtimeFlags({ ...rest, permissions }, JSON.parse(Deno.readTextFileSync(config)));
   return ["run", "--quiet", "--config", config, ...flags, PROJECT + entry];
 }
