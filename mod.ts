@@ -58,6 +58,8 @@ export type {
   TreeOptions,
 } from "./client/options.ts";
 export type { Command, ExecOptions, ExecResult } from "./client/exec.ts";
+export { Download } from "./client/lazy_download.ts";
+export type { Source } from "./client/source.ts";
 export { Filter, type FilteredType, type FilterOptions } from "./client/filter.ts";
 export type { OmissionHandlers, SkippedEntry } from "./client/omitted.ts";
 export { connect, type ConnectOptions, type TlsOptions } from "./client/connect.ts";

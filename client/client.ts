@@ -17,25 +17,29 @@ import {
 } from "../lib/header.ts";
 import { basename, resolve } from "../lib/path.ts";
 import type { ByteSink } from "../lib/storage.ts";
+import { Backlog } from "./backlog.ts";
 import type { Connection } from "./connection.ts";
-import { isStream, openStream, type Stream } from "./destination.ts";
+import { isStream, NOWHERE, openStream, type Outlet, outletFor } from "./destination.ts";
 import { download } from "./download.ts";
-import { type Command, exec, type ExecOptions, type ExecResult } from "./exec.ts";
-import type { Connections } from "./jobs.ts";
+import { type Command, exec, type ExecOptions, type ExecResult, isPaced } from "./exec.ts";
+import { type Connections, withJobs } from "./jobs.ts";
+import { Download } from "./lazy_download.ts";
+import { localPath } from "./local_path.ts";
 import type {
   GetOptions,
   GetTreeOptions,
-  Progress,
   PutOptions,
   PutTreeOptions,
   RequestOptions,
-  TransferOptions,
   Transferred,
   TreeOptions,
 } from "./options.ts";
 import { here } from "./place.ts";
 import { type OmissionHandlers, tellOmitted } from "./omitted.ts";
-import { retrying, type RetryPolicy } from "./retry.ts";
+import { Pool, type WaitFor } from "./pool.ts";
+import { Furthest, type Manner, NOT_TWICE, Requests } from "./requests.ts";
+import type { RetryPolicy } from "./retry.ts";
+import { type Given, givenBy, nameOf, type Source } from "./source.ts";
 import { TreeDownload } from "./tree_download.ts";
 import { TreeUpload } from "./tree_upload.ts";
 import { upload } from "./upload.ts";
@@ -43,51 +47,107 @@ import { upload } from "./upload.ts";
 /** What {@linkcode Client} needs to know. */
 export interface ClientOptions extends RetryPolicy {
   /** Makes a connection. */
-  dial(signal: AbortSignal | undefined): Promise<Connection>;
+  dial(signal: AbortSignal): Promise<Connection>;
 }
+
+/** So many entries of a list are read before they are taken. */
+const ENTRIES_AHEAD = 4096;
 
 /**
  * A client of a server, made by {@linkcode connect}. It has one connection, and makes a new one where that
  * was lost. Requests that are made at the same time are sent one after the other.
+ *
+ * None waits for another one that itself waits for the program: for a source that gives bytes, for what takes
+ * them, for a loop over a long list. In that case, further connections are made, and closed when they are
+ * needed no more. So a client can be used inside of such a loop, or in the midst of a stream.
  */
 export class Client implements AsyncDisposable {
-  readonly #options: ClientOptions;
-  #connection: Connection;
-  #disposed = false;
-  #last: Promise<void> = Promise.resolve();
-  /** How far the transfer under way has come at its best; a repetition that comes further is progress. */
-  #furthest = 0;
+  readonly #pool: Pool;
+  readonly #requests: Requests;
 
   /** A client on a connection that was greeted; use {@linkcode connect}. */
   constructor(connection: Connection, options: ClientOptions) {
-    this.#connection = connection;
-    this.#options = options;
+    this.#pool = new Pool(connection, (signal) => options.dial(signal));
+    this.#requests = new Requests(this.#pool, options);
   }
 
   /** What the server said of itself when it was last connected to. */
   get hello(): HelloReply {
-    return this.#connection.hello;
+    return this.#pool.hello;
   }
 
   /**
-   * Uploads a file, bytes in memory, or a stream. It is visible on the server only when it is whole and verified.
-   * What was cut goes on where it stopped, by this call itself or by a later one.
+   * Uploads a file, a Blob, bytes in memory, or a stream. It is visible on the server only when it is whole and
+   * verified. What was cut goes on where it stopped, by this call itself or by a later one; a stream is sent once,
+   * and not again. Where the upload fails, the stream is cancelled; what a stream fails with is thrown as it is.
    *
-   * @param source a path, the bytes, or what gives them piece by piece: that is sent once, and not again
-   * @throws {FerryError} `exists`, `not_found`, `not_a_file`, `bad_name`, `denied`, `no_space`,
-   * `checksum_mismatch`, `closed`, `timeout`, …
+   * @example Every kind of source
+   * ```ts
+   * import { connect, FsStorage, serve } from "@ferry/ferry";
+   *
+   * const root = await Deno.makeTempDir();
+   * await using storage = FsStorage.open(root);
+   * await using server = await serve({ storage, listen: "127.0.0.1:0" });
+   * await using client = await connect(`127.0.0.1:${server.addresses[0]!.port}`);
+   *
+   * // A path and a file: URL are read from the disk, and so named.
+   * await Deno.writeTextFile(`${root}/../notes.txt`, "hello\n");
+   * await client.put(`${root}/../notes.txt`);
+   * await client.put(new URL(`file://${root}/../notes.txt`), { as: "again.txt" });
+   *
+   * // What a form or a file dialog gives; a File has a name, a Blob has none.
+   * await client.put(new File(["hello"], "greeting.txt"));
+   * await client.put(new Blob(["hello"]), { as: "blob.txt" });
+   *
+   * // Bytes in memory.
+   * await client.put(new TextEncoder().encode("hello"), { as: "bytes.txt" });
+   *
+   * // What comes piece by piece, such as the body of a response.
+   * const response = new Response("hello");
+   * await client.put(response.body!, { as: "stream.txt", size: 5 });
+   * async function* pieces() {
+   *   for (const word of ["hel", "lo"]) yield new TextEncoder().encode(word);
+   * }
+   * await client.put(pieces(), { as: "pieces.txt" });
+   * ```
+   *
+   * @throws {FerryError} `usage` for what cannot be uploaded, or has no name; `exists`, `not_found`, `not_a_file`,
+   * `bad_name`, `denied`, `no_space`, `checksum_mismatch`, `closed`, `timeout`, …; `io` where a stream gives more
+   * or fewer bytes than its `size`
    */
-  put(
-    source: string | Uint8Array | AsyncIterable<Uint8Array>,
-    options: PutOptions = {},
-  ): Promise<Transferred> {
-    const filename = options.as ?? (typeof source === "string" ? basename(source) : "");
-    const action = `put ${quote(typeof source === "string" ? source : filename)}`;
-    return this.#request(
+  async put(source: Source, options: PutOptions = {}): Promise<Transferred> {
+    let given: Given;
+    try {
+      given = givenBy(source, options.size);
+    } catch (error) {
+      throw toFerryError(error).during(`put ${quote(options.as ?? "")}`);
+    }
+    const pieces = given.kind === "pieces" ? given.pieces : undefined;
+    try {
+      return await this.#put(given, options.as ?? nameOf(source), options);
+    } catch (error) {
+      await pieces?.end(error);
+      throw error;
+    } finally {
+      // What the server has already is not read to its end.
+      await pieces?.end(undefined);
+    }
+  }
+
+  #put(given: Given, name: string | undefined, options: PutOptions): Promise<Transferred> {
+    if (name === undefined) {
+      throw new FerryError("usage", "what has no name of its own needs one: the option `as`");
+    }
+    const action = `put ${quote(given.kind === "path" ? given.path : name)}`;
+    const watch = new Furthest();
+    const watched = { ...watch.over(options), filename: name };
+    return this.#requests.make(
       action,
       options,
-      (connection) => upload(connection, source, { ...this.#watched(options), filename }),
-      { repeat: typeof source === "string" || source instanceof Uint8Array },
+      (connection, { waitFor }) => upload(connection, given, { ...watched, waitFor }),
+      given.kind === "pieces"
+        ? { watch, repeat: () => given.pieces.untouched, paced: true }
+        : { watch },
     );
   }
 
@@ -96,33 +156,99 @@ export class Client implements AsyncDisposable {
    * goes on where it stopped, by this call itself or by a later one. A path that leads to a device, a named
    * pipe or an open descriptor (`/dev/stdout`) is written into as the bytes come.
    *
+   * Without `out`, what it gives is a promise of a download into the working directory, which begins when it is
+   * awaited; or it is asked for the {@linkcode Download.bytes}, the {@linkcode Download.text} or a
+   * {@linkcode Download.stream} instead.
+   *
+   * @example Every kind of destination
+   * ```ts
+   * import { connect, FsStorage, serve } from "@ferry/ferry";
+   *
+   * const root = await Deno.makeTempDir();
+   * await using storage = FsStorage.open(root);
+   * await using server = await serve({ storage, listen: "127.0.0.1:0" });
+   * await using client = await connect(`127.0.0.1:${server.addresses[0]!.port}`);
+   * await client.put(new TextEncoder().encode("hello"), { as: "greeting.txt" });
+   *
+   * // Into memory: what they give has been verified.
+   * console.log(await client.get("greeting.txt").text()); // hello
+   * console.log((await client.get("greeting.txt").bytes()).length); // 5
+   *
+   * // Piece by piece: that all of it is right shows at its end.
+   * for await (const piece of client.get("greeting.txt").stream()) console.log(piece.length);
+   *
+   * // Into a file, by its path or URL, or into a stream.
+   * const local = await Deno.makeTempDir();
+   * await client.get("greeting.txt", { out: `${local}/greeting.txt` });
+   * await client.get("greeting.txt", { out: new URL(`file://${local}/again.txt`) });
+   * const file = await Deno.create(`${local}/raw.txt`);
+   * await client.get("greeting.txt", { out: file.writable });
+   * ```
+   *
    * @throws {FerryError} `not_found`, `not_a_file`, `bad_name`, `exists` where another local file has
-   * the name, `no_space`, `checksum_mismatch`, `closed`, `timeout`, …
+   * the name, `no_space`, `checksum_mismatch`, `closed`, `timeout`, …; `usage` for an `out` that nothing can be
+   * written to. What a stream fails with is thrown as it is.
    */
-  async get(filename: string, options: GetOptions = {}): Promise<Transferred> {
-    const { out, dryRun, signal } = options;
-    if (typeof out !== "string" || !isStream(out)) return await this.#get(filename, options);
-    if (dryRun) return await this.#get(filename, { ...options, out: NOWHERE });
-    using stream = await this.#opened(filename, out, signal);
-    return await this.#get(filename, { ...options, out: stream });
+  get(filename: string, options?: GetOptions & { out?: undefined }): Download;
+  /** The same with a destination, `out`: the download begins at once. */
+  get(filename: string, options: GetOptions): Promise<Transferred>;
+  get(filename: string, options: GetOptions = {}): Promise<Transferred> {
+    return options.out === undefined
+      ? new Download(options, (options, outlet) => this.#get(filename, options, outlet))
+      : this.#get(filename, options);
   }
 
-  async #opened(filename: string, path: string, signal: AbortSignal | undefined): Promise<Stream> {
+  async #get(filename: string, options: GetOptions, given?: Outlet): Promise<Transferred> {
+    const { out = basename(filename), signal, dryRun = false } = options;
+    let outlet: string | Outlet;
     try {
-      return await openStream(path, signal);
+      outlet = given ?? outletFor(out, { dryRun });
+      if (typeof outlet === "string" && isStream(outlet)) {
+        outlet = dryRun ? NOWHERE : await openStream(outlet, signal);
+      }
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
       throw toFerryError(error).during(`get ${quote(filename)}`);
     }
+    if (typeof outlet !== "string") return await this.#pour(filename, options, outlet);
+    const path = outlet;
+    return await this.#download(filename, options, () => path);
   }
 
-  #get(filename: string, options: GetOptions): Promise<Transferred> {
-    return this.#request(
-      `get ${quote(filename)}`,
-      options,
-      (connection) => download(connection, filename, this.#watched(options)),
-      { repeat: typeof options.out !== "object" },
-    );
+  async #pour(filename: string, options: GetOptions, outlet: Outlet): Promise<Transferred> {
+    let began = false;
+    const into = (waitFor: WaitFor) => {
+      outlet.restart?.();
+      return {
+        write(bytes: Uint8Array) {
+          began = true;
+          return outlet.write(bytes, waitFor);
+        },
+      };
+    };
+    const repeat = () => !began || outlet.restart !== undefined;
+    let result: Transferred;
+    try {
+      result = await this.#download(filename, options, into, { repeat, paced: true });
+    } catch (error) {
+      await outlet.fail?.(error);
+      throw error;
+    }
+    await outlet.finish?.();
+    return result;
+  }
+
+  #download(
+    filename: string,
+    options: GetOptions,
+    into: (waitFor: WaitFor) => string | ByteSink,
+    manner: Manner = {},
+  ): Promise<Transferred> {
+    const watch = new Furthest();
+    const watched = watch.over(options);
+    return this.#requests.make(`get ${quote(filename)}`, options, (connection, { waitFor }) => {
+      return download(connection, filename, { ...watched, out: into(waitFor) });
+    }, { ...manner, watch });
   }
 
   /**
@@ -130,19 +256,21 @@ export class Client implements AsyncDisposable {
    * modification time as the server's are left out, so that a second upload of an unchanged directory
    * moves none. Modification times are kept. A file that fails does not stop the others.
    *
-   * @param root the local directory
+   * @param root the path or the `file:` URL of the local directory
    * @throws {FerryError} what keeps all of it from being uploaded
    */
-  async putTree(root: string, options: PutTreeOptions = {}): Promise<void> {
-    const action = `put ${quote(root)}`;
-    const watched = this.#watchedTree(options);
+  async putTree(root: string | URL, options: PutTreeOptions = {}): Promise<void> {
+    const path = localPath(root);
+    const action = `put ${quote(path)}`;
+    const watch = new Furthest();
     let tree: TreeUpload;
     try {
-      tree = await TreeUpload.begin(root, options.as ?? basename(resolve(root)), watched);
+      const as = options.as ?? basename(resolve(path));
+      tree = await TreeUpload.begin(path, as, watch.overTree(options));
     } catch (error) {
-      throw here(error, root).during(action);
+      throw here(error, path).during(action);
     }
-    await this.#move(tree, action, options);
+    await this.#move(tree, action, options, watch);
   }
 
   /**
@@ -151,10 +279,10 @@ export class Client implements AsyncDisposable {
    * @throws {FerryError} what keeps all of it from being downloaded
    */
   async getTree(directory: string, options: GetTreeOptions = {}): Promise<void> {
-    const out = options.out ?? (basename(directory) || ".");
-    const tree = new TreeDownload(directory, out, this.#watchedTree(options));
-    const action = `get ${quote(directory)}`;
-    await this.#move(tree, action, options);
+    const out = localPath(options.out ?? (basename(directory) || "."));
+    const watch = new Furthest();
+    const tree = new TreeDownload(directory, out, watch.overTree(options));
+    await this.#move(tree, `get ${quote(directory)}`, options, watch);
   }
 
   /** Moves a tree, by further connections where a file that failed here has ended one. */
@@ -162,16 +290,18 @@ export class Client implements AsyncDisposable {
     tree: TreeUpload | TreeDownload,
     action: string,
     options: TreeOptions & RequestOptions,
+    watch: Furthest,
   ): Promise<void> {
-    const { signal } = options;
-    const run = async (connection: Connection): Promise<void> => {
-      await this.#withJobs(connection, options, (connections) => tree.run(connections));
-      if (!tree.isCutShort) return;
-      const next = await this.#connected(signal);
-      using _abort = next.closeOnAbort(signal);
-      await run(next);
-    };
-    return this.#request(action, options, run);
+    return this.#requests.make(action, options, async (connection, { signal, renewed }) => {
+      const dial = () => this.#pool.dial(signal);
+      const run = (all: Connections) => tree.run(all);
+      await withJobs(connection, { ...options, signal, dial }, run);
+      while (tree.isCutShort) {
+        const next = await renewed();
+        using _abort = next.closeOnAbort(signal);
+        await withJobs(next, { ...options, signal, dial }, run);
+      }
+    }, { watch });
   }
 
   /** What is known of a name; "" is the root. The checksum of a file is always told. */
@@ -182,7 +312,7 @@ export class Client implements AsyncDisposable {
       algorithm?: Algorithm | undefined;
     } = {},
   ): Promise<Entry> {
-    return this.#request(`stat ${quote(filename)}`, options, (connection) => {
+    return this.#requests.make(`stat ${quote(filename)}`, options, (connection) => {
       connection.assertOffers(algorithm);
       const header = { op: "stat", filename, ...checksumKeys(algorithm, null) };
       return connection.ask("entry", header);
@@ -190,9 +320,24 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * The entries of a directory, each directory before its content. The connection does nothing else
-   * until the last one has been taken or the iteration is left. What cannot be read, or is neither a file nor a
-   * directory, is not among them.
+   * The entries of a directory, each directory before its content. Some thousands of them are read before they
+   * are taken, and the others as they are; other requests can be made meanwhile, and the iteration can be left.
+   * What cannot be read, or is neither a file nor a directory, is not among them.
+   *
+   * @example A request for each entry
+   * ```ts
+   * import { connect, FsStorage, serve } from "@ferry/ferry";
+   *
+   * const root = await Deno.makeTempDir();
+   * await Deno.writeTextFile(`${root}/greeting.txt`, "hello");
+   * await using storage = FsStorage.open(root);
+   * await using server = await serve({ storage, listen: "127.0.0.1:0" });
+   * await using client = await connect(`127.0.0.1:${server.addresses[0]!.port}`);
+   *
+   * for await (const { filename, type } of client.list("", { recursive: true })) {
+   *   if (type === "file") console.log(filename, await client.get(filename).text());
+   * }
+   * ```
    *
    * @throws {FerryError} `not_found`, `not_a_file`, `checksum_mismatch`, …
    */
@@ -226,10 +371,10 @@ export class Client implements AsyncDisposable {
    */
   async discardParts(filename: string, options: RequestOptions = {}): Promise<void> {
     const action = `remove the partial upload of ${quote(filename)}`;
-    await this.#request(action, options, (connection) => {
+    await this.#requests.make(action, options, (connection) => {
       connection.assertFeature("discard", "the removal of partial uploads");
       return connection.ask("done", { op: "discard", filename });
-    }, { repeat: false });
+    }, NOT_TWICE);
   }
 
   async *#lines<Kind extends "listed" | "part">(
@@ -238,15 +383,26 @@ export class Client implements AsyncDisposable {
     header: Readonly<Record<string, unknown>>,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<Replies[Kind], void, void> {
-    using _turn = await this.#takeTurn();
+    const backlog = new Backlog<Replies[Kind]>(ENTRIES_AHEAD);
+    const decode = (line: string) => decodeLine(kind, line);
+    const reading = this.#requests.make(action, { signal }, async (connection, { waitFor }) => {
+      for await (const entries of connection.lines(header, decode)) {
+        const room = backlog.put(entries);
+        if (room) await waitFor(() => room);
+      }
+    }, { repeat: () => backlog.untouched, paced: true });
+    const atOnce = () => signal?.aborted || this.#pool.closing.aborted;
+    const read = reading.then(
+      () => backlog.end(),
+      (error) => backlog.fail(error, { atOnce: atOnce() }),
+    );
     try {
-      const connection = await this.#connected(signal);
-      using _abort = connection.closeOnAbort(signal);
-      const decode = (line: string) => decodeLine(kind, line);
-      for await (const entries of connection.lines(header, decode)) yield* entries;
-    } catch (error) {
-      if (signal?.aborted) throw signal.reason;
-      throw toFerryError(error).during(action);
+      for await (const entry of backlog.taken()) {
+        yield entry;
+        signal?.throwIfAborted();
+      }
+    } finally {
+      await read;
     }
   }
 
@@ -259,7 +415,7 @@ export class Client implements AsyncDisposable {
     } = {},
   ): Promise<void> {
     const header = { op: "remove", filename, recursive };
-    await this.#ask(`remove ${quote(filename)}`, options, "done", header, { repeat: false });
+    await this.#ask(`remove ${quote(filename)}`, options, "done", header, NOT_TWICE);
   }
 
   /** Gives a file or a directory another name; the directories above it are made. */
@@ -273,7 +429,7 @@ export class Client implements AsyncDisposable {
   ): Promise<void> {
     const action = `move ${quote(filename)} to ${quote(to)}`;
     const header = { op: "move", filename, to, overwrite };
-    await this.#ask(action, options, "done", header, { repeat: false });
+    await this.#ask(action, options, "done", header, NOT_TWICE);
   }
 
   /** Makes a directory and those above it; one that exists is fine. */
@@ -299,11 +455,11 @@ export class Client implements AsyncDisposable {
    */
   exec(command: Command, options: ExecOptions = {}): Promise<ExecResult> {
     const shown = "shell" in command ? command.shell : command.join(" ");
-    return this.#request(
+    return this.#requests.make(
       `run ${quote(shown)}`,
       options,
-      (connection) => exec(connection, command, options),
-      { repeat: false },
+      (connection, { waitFor }) => exec(connection, command, { ...options, waitFor }),
+      { ...NOT_TWICE, paced: isPaced(options) },
     );
   }
 
@@ -312,11 +468,17 @@ export class Client implements AsyncDisposable {
     return await this.#ask("ping the server", options, "ping", { op: "ping" });
   }
 
-  /** Ends the connection. */
+  /**
+   * Ends the connection, and what runs over it: that fails with `closed`, as does what is asked for later. Resolves
+   * when all of it has ended; it does not wait for what waits for a source or a sink. May be repeated.
+   */
+  close(): Promise<void> {
+    return this.#pool.close();
+  }
+
+  /** The same as {@linkcode Client.close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
-    this.#disposed = true;
-    this.#connection.close();
-    return Promise.resolve();
+    return this.close();
   }
 
   #ask<Kind extends keyof Replies>(
@@ -324,92 +486,13 @@ export class Client implements AsyncDisposable {
     options: RequestOptions,
     kind: Kind,
     header: Readonly<Record<string, unknown>>,
-    { repeat = true } = {},
+    manner: Manner = {},
   ): Promise<Replies[Kind]> {
-    return this.#request(action, options, (connection) => connection.ask(kind, header), { repeat });
-  }
-
-  /**
-   * Waits for this request's turn and runs it, again where what failed may pass: a request that changes
-   * something on the server only where doing it twice is doing it once.
-   */
-  async #request<T>(
-    action: string,
-    { signal }: RequestOptions,
-    run: (connection: Connection) => Promise<T>,
-    { repeat = true } = {},
-  ): Promise<T> {
-    using _turn = await this.#takeTurn();
-    this.#furthest = 0;
-    return await retrying({
+    return this.#requests.make(
       action,
-      signal,
-      run: async () => {
-        const connection = await this.#connected(signal);
-        using _abort = connection.closeOnAbort(signal);
-        return await run(connection);
-      },
-      repeatable: () => repeat && !this.#disposed,
-      furthest: () => this.#furthest,
-    }, this.#options);
-  }
-
-  /** The connection, or a new one where it was lost. */
-  async #connected(signal: AbortSignal | undefined): Promise<Connection> {
-    if (this.#disposed) throw new FerryError("closed", "the client was closed");
-    signal?.throwIfAborted();
-    if (!this.#connection.usable) {
-      this.#connection.close();
-      this.#connection = await this.#options.dial(signal);
-    }
-    return this.#connection;
-  }
-
-  /** Opens further connections beside the one that there is, and closes them when `run` has ended. */
-  async #withJobs(
-    connection: Connection,
-    { jobs = 1, signal }: TreeOptions & RequestOptions,
-    run: (connections: Connections) => Promise<void>,
-  ): Promise<void> {
-    const dials = Array.from({ length: jobs - 1 }, () => this.#options.dial(signal));
-    const ends = await Promise.allSettled(dials);
-    // A server that takes no more of them still takes the files through those that there are.
-    const further = ends.flatMap((end) => end.status === "fulfilled" ? [end.value] : []);
-    using stack = new DisposableStack();
-    for (const connection of further) {
-      stack.defer(() => connection.close());
-      stack.use(connection.closeOnAbort(signal));
-    }
-    await run([connection, ...further]);
-  }
-
-  /** The options of a transfer, with an eye on how far it comes. */
-  #watched<Options extends TransferOptions>(options: Options): Options {
-    const onProgress = (progress: Progress) => {
-      this.#furthest = Math.max(this.#furthest, progress.bytes);
-      options.onProgress?.(progress);
-    };
-    return { ...options, onProgress };
-  }
-
-  /** The options of a transfer of many files, each of which is progress. */
-  #watchedTree<Options extends TransferOptions & TreeOptions>(options: Options): Options {
-    const onFile = (result: Transferred) => {
-      // What need not cross is no progress: a new connection finds it all over again.
-      this.#furthest += result.transferred;
-      options.onFile?.(result);
-    };
-    return { ...this.#watched(options), onFile };
-  }
-
-  async #takeTurn(): Promise<Disposable> {
-    const before = this.#last;
-    const done = Promise.withResolvers<void>();
-    this.#last = done.promise;
-    await before;
-    return { [Symbol.dispose]: () => done.resolve() };
+      options,
+      (connection) => connection.ask(kind, header),
+      manner,
+    );
   }
 }
-
-/** Takes nothing, because nothing comes. */
-const NOWHERE: ByteSink = { write: () => Promise.resolve() };

@@ -172,9 +172,9 @@ export class Connection {
     return this.#wire.writable;
   }
 
-  /** Ends the connection. */
-  close(): void {
-    this.#wire.close();
+  /** Ends the connection. What is under way fails with the reason. */
+  close(reason?: FerryError): void {
+    this.#wire.close(reason);
   }
 
   /** Ends the connection when the signal says so, until disposed of. */

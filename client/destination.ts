@@ -1,16 +1,77 @@
 /**
- * Where a download goes that is no regular file: devices, named pipes, descriptors that are open already.
- * They are written into, while a regular file is replaced.
+ * Where a download goes that is no regular file: devices, named pipes, descriptors that are open already, and
+ * what a program gives. They are written into, while a regular file is replaced.
  *
  * @module
  */
 
+import { abortable } from "@std/async/abortable";
 import { FerryError, fileError } from "../lib/errors.ts";
 import { dirname, isAbsolute, join } from "../lib/path.ts";
 import type { ByteSink } from "../lib/storage.ts";
+import { localPath } from "./local_path.ts";
+import type { WaitFor } from "./pool.ts";
+import { describe } from "./source.ts";
 
-/** Something that takes bytes as they come, and is closed behind the last. */
-export interface Stream extends ByteSink, Disposable {}
+/** What takes the bytes of a download as they come. */
+export interface Outlet {
+  /** Takes all the bytes; they may be overwritten when it resolves. What is a program's is waited for. */
+  write(bytes: Uint8Array, waitFor: WaitFor): Promise<void>;
+  /** Forgets what it has taken: the same comes once more. One that cannot do that takes it once only. */
+  restart?(): void;
+  /** Called behind the last byte, when all of them have been verified. */
+  finish?(): Promise<void> | void;
+  /** Called where what it has taken is not the file. */
+  fail?(reason: unknown): Promise<void> | void;
+}
+
+/** Takes nothing, because nothing comes. */
+export const NOWHERE: Outlet = { write: () => Promise.resolve() };
+
+const TAKEN = "a path, a file: URL, a WritableStream of bytes or an object that can write()";
+
+/**
+ * The path, or what takes the bytes, that a program has given for a download. A stream is locked from then on,
+ * unless nothing will come.
+ *
+ * @throws {FerryError} `usage` for what takes no bytes
+ */
+export function outletFor(
+  out: string | URL | WritableStream<Uint8Array> | ByteSink,
+  { dryRun }: { dryRun: boolean },
+): string | Outlet {
+  if (typeof out === "string" || out instanceof URL) return localPath(out);
+  if (out instanceof WritableStream) {
+    if (!out.locked) return dryRun ? NOWHERE : intoStream(out.getWriter());
+    throw new FerryError("usage", "the stream is locked: something else is writing to it");
+  }
+  const object = typeof out === "object" && out !== null;
+  // The write() of an open file and its like takes only some of the bytes.
+  const partly = object && "writable" in out && out.writable instanceof WritableStream;
+  if (!object || partly || typeof out.write !== "function") {
+    const refused = `${describe(out)} takes no download${
+      partly ? ", though its writable does" : ""
+    }`;
+    throw new FerryError("usage", `${refused}: give ${TAKEN}`);
+  }
+  return { write: (bytes, waitFor) => waitFor(() => out.write(bytes), { toItsEnd: true }) };
+}
+
+function intoStream(writer: WritableStreamDefaultWriter<Uint8Array>): Outlet {
+  return {
+    // A stream may keep what it was given.
+    write: (bytes, waitFor) => waitFor(() => writer.write(bytes.slice())),
+    async finish() {
+      await writer.close();
+      writer.releaseLock();
+    },
+    fail(reason) {
+      // One that is busy with a piece may never be done with it.
+      void writer.abort(reason).catch(() => {});
+      writer.releaseLock();
+    },
+  };
+}
 
 /** How many symbolic links may follow each other; Linux has that limit, too. */
 const MAX_LINKS = 40;
@@ -36,25 +97,19 @@ export function isStandardOutput(path: string): boolean {
  *
  * @throws {FerryError} `denied`, `not_a_file`, `io`; the signal's reason where that gave up
  */
-export async function openStream(path: string, signal: AbortSignal | undefined): Promise<Stream> {
+export async function openStream(path: string, signal: AbortSignal | undefined): Promise<Outlet> {
   const descriptor = descriptorOf(path);
   // These are open, and to open them once more would begin at the start of a file.
   if (descriptor === 1) return streamInto(path, Deno.stdout);
   if (descriptor === 2) return streamInto(path, Deno.stderr);
   const opening = Deno.open(path, { write: true });
-  const gaveUp = Promise.withResolvers<never>();
-  const giveUp = () => gaveUp.reject(signal?.reason);
-  signal?.addEventListener("abort", giveUp, { once: true });
-  if (signal?.aborted) giveUp();
   try {
-    const file = await Promise.race([opening, gaveUp.promise]);
+    const file = await (signal ? abortable(opening, signal) : opening);
     return streamInto(path, file, () => file.close());
   } catch (error) {
     opening.then((file) => file.close(), () => {});
     if (signal?.aborted) throw error;
     throw failure(path, error);
-  } finally {
-    signal?.removeEventListener("abort", giveUp);
   }
 }
 
@@ -62,7 +117,7 @@ function streamInto(
   path: string,
   stream: { write(bytes: Uint8Array): Promise<number> },
   close: () => void = () => {},
-): Stream {
+): Outlet {
   return {
     async write(bytes) {
       try {
@@ -71,7 +126,8 @@ function streamInto(
         throw failure(path, error);
       }
     },
-    [Symbol.dispose]: close,
+    finish: close,
+    fail: close,
   };
 }
 

@@ -24,7 +24,7 @@ import {
   RESUMABLE_BYTES,
   writeRecord,
 } from "../lib/partial.ts";
-import { basename, dirname } from "../lib/path.ts";
+import { dirname } from "../lib/path.ts";
 import { makeSure } from "../lib/read_back.ts";
 import {
   bitsOf,
@@ -48,7 +48,9 @@ import type { GetOptions, Transferred } from "./options.ts";
 import { here } from "./place.ts";
 
 /** Options of {@linkcode download}. */
-export interface DownloadOptions extends GetOptions {
+export interface DownloadOptions extends Omit<GetOptions, "out"> {
+  /** The path to store it at, or what takes the bytes. */
+  out: string | ByteSink;
   /** Whether the modification time is kept in any case. */
   keepTime?: boolean | undefined;
 }
@@ -59,7 +61,7 @@ export async function download(
   filename: string,
   options: DownloadOptions,
 ): Promise<Transferred> {
-  const { out = basename(filename) } = options;
+  const { out } = options;
   try {
     return await downloadTo(out, connection, filename, options);
   } catch (error) {

@@ -19,7 +19,9 @@ import type { ByteSink } from "../lib/storage.ts";
 import type { Verified } from "../lib/transfer.ts";
 import type { IncomingBody, Wire } from "../lib/wire.ts";
 import type { Connection } from "./connection.ts";
+import { Gathered } from "./gathered.ts";
 import type { RequestOptions } from "./options.ts";
+import type { WaitFor } from "./pool.ts";
 
 /** A command's name and its arguments, or a line for the server's shell. */
 export type Command = readonly string[] | {
@@ -43,6 +45,12 @@ export interface ExecOptions extends RequestOptions {
   stdout?: ByteSink | undefined;
   /** Takes standard error, as `stdout` does standard output. */
   stderr?: ByteSink | undefined;
+}
+
+/** Whether a program gives or takes something while the command runs. */
+export function isPaced({ stdin, stdout, stderr }: ExecOptions): boolean {
+  const source = stdin !== undefined && !(stdin instanceof Uint8Array);
+  return source || stdout !== undefined || stderr !== undefined;
 }
 
 /** What a command came to. */
@@ -78,9 +86,8 @@ const GATHERED_BYTES = 256 * 1024 * 1024;
 export async function exec(
   connection: Connection,
   command: Command,
-  options: ExecOptions,
+  { waitFor, timeout, ...options }: ExecOptions & { waitFor: WaitFor },
 ): Promise<ExecResult> {
-  const { timeout, stdin } = options;
   if (timeout !== undefined && !(timeout > 0)) {
     throw new FerryError("usage", "a command needs some time: --timeout is more than 0");
   }
@@ -90,9 +97,17 @@ export async function exec(
     ...(timeout === undefined ? {} : { timeout_ms: Math.min(Math.ceil(timeout), MAX_TIMEOUT_MS) }),
   };
   assertFits(header);
-  const gathered = { stdout: new Gathered(), stderr: new Gathered() };
-  const { stdout = gathered.stdout, stderr = gathered.stderr } = options;
-  const end = await connection.talk((wire) => converse(wire, header, { stdin, stdout, stderr }));
+  const gathered = { stdout: new Gathered(GATHERED_BYTES), stderr: new Gathered(GATHERED_BYTES) };
+  const waiting = (sink: ByteSink | undefined) =>
+    sink && {
+      write: (bytes: Uint8Array) => waitFor(() => sink.write(bytes), { toItsEnd: true }),
+    };
+  const streams = {
+    stdin: inputOf(options.stdin, waitFor),
+    stdout: waiting(options.stdout) ?? gathered.stdout,
+    stderr: waiting(options.stderr) ?? gathered.stderr,
+  };
+  const end = await connection.talk((wire) => converse(wire, header, streams));
   return { ...end, stdout: gathered.stdout.bytes(), stderr: gathered.stderr.bytes() };
 }
 
@@ -109,7 +124,7 @@ function assertFits(header: Readonly<Record<string, unknown>>): void {
 
 /** What a command reads and writes. */
 interface Streams {
-  stdin: Uint8Array | AsyncIterable<Uint8Array> | undefined;
+  stdin: AsyncIterable<Uint8Array> | undefined;
   stdout: ByteSink;
   stderr: ByteSink;
 }
@@ -194,11 +209,10 @@ class Input {
   constructor(
     wire: Wire,
     header: Readonly<Record<string, unknown>>,
-    source: Uint8Array | AsyncIterable<Uint8Array>,
+    source: AsyncIterable<Uint8Array>,
   ) {
     this.#wire = wire;
-    const pieces = source instanceof Uint8Array ? piecesOf(source) : source;
-    this.#sending = this.#send(header, pieces[Symbol.asyncIterator]());
+    this.#sending = this.#send(header, source[Symbol.asyncIterator]());
     // A connection that fails shows when the reply is read, too.
     this.#sending.catch(() => {});
   }
@@ -253,34 +267,22 @@ class Input {
   }
 }
 
+/** The pieces of an input; those of a program's are waited for. */
+function inputOf(
+  source: ExecOptions["stdin"],
+  waitFor: WaitFor,
+): AsyncIterable<Uint8Array> | undefined {
+  if (!source || source instanceof Uint8Array) return source && piecesOf(source);
+  const pieces = source[Symbol.asyncIterator]();
+  const iterator: AsyncIterator<Uint8Array> = {
+    next: () => waitFor(() => pieces.next()),
+    return: async () => await pieces.return?.() ?? { done: true, value: undefined },
+  };
+  return { [Symbol.asyncIterator]: () => iterator };
+}
+
 async function* piecesOf(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, void> {
   for (let start = 0; start < bytes.length; start += INPUT_BYTES) {
     yield bytes.subarray(start, start + INPUT_BYTES);
-  }
-}
-
-/** Keeps what it is given. */
-class Gathered implements ByteSink {
-  readonly #pieces: Uint8Array[] = [];
-  #size = 0;
-
-  write(bytes: Uint8Array): Promise<void> {
-    this.#size += bytes.length;
-    if (this.#size > GATHERED_BYTES) {
-      const reason = `more than ${GATHERED_BYTES} bytes of output are not gathered`;
-      return Promise.reject(new FerryError("too_large", reason));
-    }
-    this.#pieces.push(bytes.slice());
-    return Promise.resolve();
-  }
-
-  bytes(): Uint8Array<ArrayBuffer> {
-    const all = new Uint8Array(this.#size);
-    let size = 0;
-    for (const piece of this.#pieces) {
-      all.set(piece, size);
-      size += piece.length;
-    }
-    return all;
   }
 }

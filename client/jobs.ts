@@ -33,3 +33,27 @@ async function* asyncIterator<T>(
 ): AsyncGenerator<T, void, void> {
   yield* items;
 }
+
+/** Opens further connections beside the one that there is, and closes them when `run` has ended. */
+export async function withJobs(
+  connection: Connection,
+  { jobs = 1, signal, dial }: {
+    /** How many connections there are to be. */
+    jobs?: number | undefined;
+    /** Ends the further ones, too. */
+    signal: AbortSignal;
+    /** Makes one. */
+    dial: () => Promise<Connection>;
+  },
+  run: (connections: Connections) => Promise<void>,
+): Promise<void> {
+  const ends = await Promise.allSettled(Array.from({ length: jobs - 1 }, dial));
+  // A server that takes no more of them still takes the files through those that there are.
+  const further = ends.flatMap((end) => end.status === "fulfilled" ? [end.value] : []);
+  using stack = new DisposableStack();
+  for (const connection of further) {
+    stack.defer(() => connection.close());
+    stack.use(connection.closeOnAbort(signal));
+  }
+  await run([connection, ...further]);
+}

@@ -54,8 +54,16 @@ export interface TransferOptions extends RequestOptions {
 
 /** Options of {@linkcode Client.put}. */
 export interface PutOptions extends TransferOptions {
-  /** The name on the server; the source's own name unless told otherwise. */
+  /**
+   * The name on the server. Default: the last part of the path or URL, the name of a `File`; for other sources it
+   * is needed.
+   */
   as?: string | undefined;
+  /**
+   * How many bytes the source has, where a stream or an iterable does not tell. A server that has no room for them
+   * can say so at once then, and a source that gives fewer or more is an error, `io`.
+   */
+  size?: number | undefined;
   /** Whether a large file is read once more in advance, so that its checksum precedes it. */
   hashFirst?: boolean | undefined;
 }
@@ -63,11 +71,11 @@ export interface PutOptions extends TransferOptions {
 /** Options of {@linkcode Client.get}. */
 export interface GetOptions extends TransferOptions {
   /**
-   * The path to store it at; the name's last part, in the working directory, unless told otherwise. Or
-   * what takes the bytes as they come: they are verified when the last one has, and a failure then says
-   * that what was taken is not the file.
+   * The path or the `file:` URL to store it at; the name's last part, in the working directory, unless told
+   * otherwise. Or what takes the bytes as they come: they are verified when the last one has, and a failure then
+   * says that what was taken is not the file. A `WritableStream` is closed behind the last byte, or else aborted.
    */
-  out?: string | ByteSink | undefined;
+  out?: string | URL | WritableStream<Uint8Array> | ByteSink | undefined;
   /** Whether the file has to survive a loss of power; `full` unless told otherwise. */
   durability?: Durability | undefined;
 }
@@ -112,7 +120,9 @@ export interface TreeOptions extends OmissionHandlers {
 }
 
 /** Options of {@linkcode Client.putTree}. */
-export interface PutTreeOptions extends PutOptions, TreeOptions {
+export interface PutTreeOptions extends Omit<PutOptions, "as" | "size">, TreeOptions {
+  /** The directory on the server; the last part of the local one unless told otherwise. */
+  as?: string | undefined;
   /** Whether symbolic links are followed; they are skipped unless told otherwise. */
   follow?: boolean | undefined;
   /** Whether only a checksum proves that two files are the same, not their size and time. */
@@ -122,5 +132,5 @@ export interface PutTreeOptions extends PutOptions, TreeOptions {
 /** Options of {@linkcode Client.getTree}. */
 export interface GetTreeOptions extends Omit<GetOptions, "out">, TreeOptions {
   /** The local directory; the name's last part, in the working directory, unless told otherwise. */
-  out?: string | undefined;
+  out?: string | URL | undefined;
 }

@@ -144,7 +144,10 @@ export class TreeUpload {
     await eachOf(connections, [...this.#left.values()], async (connection, items) => {
       for await (const item of items) {
         try {
-          this.#done(item, await upload(connection, item.path, this.#keys(item)));
+          this.#done(
+            item,
+            await upload(connection, { kind: "path", path: item.path }, this.#keys(item)),
+          );
         } catch (error) {
           if (!connection.usable && !isLocal(error)) throw error;
           this.#failed(item, error);

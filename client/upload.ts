@@ -14,9 +14,9 @@ import {
   resumeMd5,
   sameChecksum,
 } from "../lib/checksum.ts";
+import { FerryError } from "../lib/errors.ts";
 import { checksumKeys, type Replies, unkeptKey } from "../lib/header.ts";
 import { LocalFile } from "../lib/local_file.ts";
-import type { ByteSource } from "../lib/storage.ts";
 import { checksumOfSource, digestPrefix } from "../lib/transfer.ts";
 import { MAX_DRAIN_BYTES } from "../lib/wire.ts";
 import { assertHas } from "./answers.ts";
@@ -24,6 +24,8 @@ import type { Connection } from "./connection.ts";
 import { nothingMoved } from "./dry_run.ts";
 import type { PutOptions, Transferred } from "./options.ts";
 import { here } from "./place.ts";
+import type { WaitFor } from "./pool.ts";
+import { type Given, MemorySource, Pieces, type SizedSource } from "./source.ts";
 
 /** A file up to this size is read once, into memory, so that its checksum stands in front of it. */
 const WHOLE_BYTES = 8 * 1024 * 1024;
@@ -34,45 +36,53 @@ export interface UploadOptions extends PutOptions {
   filename: string;
   /** Whether the modification time is kept in any case. */
   keepTime?: boolean | undefined;
+  /** Waits for each piece of a source that gives them one by one. */
+  waitFor?: WaitFor | undefined;
 }
 
-/**
- * Uploads a file, bytes in memory, or a stream.
- *
- * @param source a path, the bytes, or what gives them piece by piece
- */
+/** Uploads what was given for it. */
 export async function upload(
   connection: Connection,
-  source: string | Uint8Array | AsyncIterable<Uint8Array>,
+  given: Given,
   options: UploadOptions,
 ): Promise<Transferred> {
+  connection.assertOffers(options.algorithm ?? "md5");
+  if (given.kind === "pieces") {
+    return await uploadPieces(connection, given.pieces, putKeys(options), options);
+  }
+  if (given.kind === "sized") return await uploadFrom(connection, given.source, options);
   try {
-    return await uploadFrom(connection, source, options);
+    await using file = LocalFile.open(given.path);
+    const unsized = await file.unsized();
+    if (!unsized) return await uploadFrom(connection, file, options);
+    const pieces = new Pieces(unsized[Symbol.asyncIterator](), options.size);
+    const keys = { ...putKeys(options), ...kept(file, options) };
+    return await uploadPieces(connection, pieces, keys, options);
   } catch (error) {
-    throw typeof source === "string" ? here(error, source) : error;
+    throw here(error, given.path);
   }
 }
 
 async function uploadFrom(
   connection: Connection,
-  source: string | Uint8Array | AsyncIterable<Uint8Array>,
+  source: SizedSource,
   options: UploadOptions,
 ): Promise<Transferred> {
-  connection.assertOffers(options.algorithm ?? "md5");
-  if (options.dryRun) return await foresee(connection, source, options);
-  if (typeof source === "object" && Symbol.asyncIterator in source) {
-    return await putStream(connection, source, putKeys(options), options);
+  const { size } = source;
+  if (size !== (options.size ?? size)) {
+    throw new FerryError(
+      "io",
+      `the source has ${size} bytes, and its size was to be ${options.size}`,
+    );
   }
-  if (typeof source !== "string") {
-    return await putBytes(connection, source, putKeys(options), options);
+  const keys = { ...putKeys(options), ...kept(source, options) };
+  if (options.dryRun) {
+    const hash = () => checksumOfWhole(source, options.algorithm ?? "md5");
+    return await foresee(connection, size, keys, { ...options, hash });
   }
-  await using file = LocalFile.open(source);
-  const keys = { ...putKeys(options), ...kept(file, options) };
-  const unsized = await file.unsized();
-  if (unsized) return await putStream(connection, unsized, keys, options);
-  return file.size <= WHOLE_BYTES
-    ? await putBytes(connection, await file.readWhole(), keys, options)
-    : await putFile(connection, file, keys, options);
+  return size <= WHOLE_BYTES
+    ? await putBytes(connection, await source.readWhole(), keys, options)
+    : await putSized(connection, source, keys, options);
 }
 
 type Keys = Readonly<Record<string, unknown>>;
@@ -81,24 +91,35 @@ function putKeys({ filename, overwrite }: UploadOptions): Keys {
   return { op: "put", filename, overwrite };
 }
 
-/** What of a file's times and bits is sent along. */
-function kept({ mtime, mode }: LocalFile, options: UploadOptions): Keys {
+/** What of a source's time and bits is sent along. */
+function kept({ mtime, mode }: SizedSource, options: UploadOptions): Keys {
   const { preserve, overwrite, keepTime } = options;
   if (preserve) return { mtime, mode };
   // Which one is newer can be told the next time only if the time is kept this time.
   return keepTime || overwrite === "newer" ? { mtime } : {};
 }
 
-async function putStream(
+async function uploadPieces(
   connection: Connection,
-  pieces: AsyncIterable<Uint8Array>,
+  pieces: Pieces,
   keys: Keys,
   options: UploadOptions,
 ): Promise<Transferred> {
-  const { filename, algorithm = "md5", onProgress } = options;
+  if (options.dryRun) return await foreseePieces(connection, pieces, keys, options);
+  const { filename, algorithm = "md5", onProgress, waitFor } = options;
+  const { size: total = null } = pieces;
+  if (total !== null && total > MAX_DRAIN_BYTES) {
+    // What will be refused for its size is refused before it is sent.
+    const asked = { ...keys, ...checksumKeys(algorithm, null), size: total, restart: true };
+    const { decision, checksum } = await offer(connection, asked);
+    if (decision === "have") {
+      return nothingMoved(filename, { size: total, checksum, skipped: true });
+    }
+  }
   let bytes = 0;
-  const onBytes = (count: number) => onProgress?.({ filename, bytes: bytes += count, total: null });
-  const reply = await connection.uploadStream(keys, pieces, { algorithm, onBytes });
+  const onBytes = (count: number) => onProgress?.({ filename, bytes: bytes += count, total });
+  const taken = pieces.taken(waitFor);
+  const reply = await connection.uploadStream(keys, taken, { algorithm, onBytes });
   return done(options, reply, { transferred: bytes, resumedFrom: 0 });
 }
 
@@ -123,7 +144,7 @@ async function putBytes(
   const onBytes = counter(options, 0, size);
   const reply = await connection.upload({
     header: { ...keys, size },
-    source: sourceOf(bytes),
+    source: new MemorySource(bytes),
     size,
     algorithm,
     checksum,
@@ -132,21 +153,21 @@ async function putBytes(
   return done(options, reply, { transferred: size, resumedFrom: 0 });
 }
 
-async function putFile(
+async function putSized(
   connection: Connection,
-  file: LocalFile,
+  source: SizedSource,
   keys: Keys,
   options: UploadOptions,
 ): Promise<Transferred> {
-  const { size } = file;
+  const { size } = source;
   const { algorithm = "md5", hashFirst, resume } = options;
-  const hash = () => checksumOfWhole(file, algorithm);
+  const hash = () => checksumOfWhole(source, algorithm);
   const negotiation = new Negotiation(connection, { ...keys, size }, { algorithm, hash });
   if (hashFirst) await negotiation.hash();
   let offered = await negotiation.ask({ restart: resume === false });
   let digest: Digest | undefined;
   if (offered.offset > 0) {
-    digest = await digestBehind(file, offered, algorithm);
+    digest = await digestBehind(source, offered, algorithm);
     // What the server has is a part of another file: this one changed since, or never was that one.
     if (!digest) offered = await negotiation.ask({ restart: true });
   }
@@ -155,10 +176,10 @@ async function putFile(
     return nothingMoved(options.filename, { size, checksum, skipped: true });
   }
   const offset = digest ? offered.offset : 0;
-  file.seek(offset);
+  source.seek(offset);
   const reply = await connection.upload({
     header: { ...keys, ...(offset > 0 ? { offset } : {}), size },
-    source: file,
+    source,
     size: size - offset,
     algorithm,
     checksum: negotiation.checksum,
@@ -168,9 +189,9 @@ async function putFile(
   return done(options, reply, { transferred: size - offset, resumedFrom: offset });
 }
 
-async function checksumOfWhole(file: LocalFile, algorithm: Algorithm): Promise<Checksum> {
-  file.seek(0);
-  return await checksumOfSource(file, algorithm);
+async function checksumOfWhole(source: SizedSource, algorithm: Algorithm): Promise<Checksum> {
+  source.seek(0);
+  return await checksumOfSource(source, algorithm);
 }
 
 async function offer(connection: Connection, keys: Keys): Promise<Replies["offer"]> {
@@ -221,42 +242,39 @@ class Negotiation {
 /** What an upload would come to. The server decides that, and changes nothing. */
 async function foresee(
   connection: Connection,
-  source: string | Uint8Array | AsyncIterable<Uint8Array>,
+  size: number,
+  keys: Keys,
+  { filename, algorithm = "md5", hash }: UploadOptions & { hash: () => Promise<Checksum> },
+): Promise<Transferred> {
+  const negotiation = new Negotiation(connection, { ...keys, size }, { algorithm, hash });
+  // A part that is there stays with whoever is sending it.
+  const { decision, checksum } = await negotiation.ask({ restart: true });
+  return decision === "have"
+    ? nothingMoved(filename, { size, checksum, skipped: true })
+    : nothingMoved(filename, { size });
+}
+
+/** The same for a stream: only its last byte tells how long it is. */
+async function foreseePieces(
+  connection: Connection,
+  pieces: Pieces,
+  keys: Keys,
   options: UploadOptions,
 ): Promise<Transferred> {
-  const { filename, algorithm = "md5" } = options;
-  const ask = async (size: number, keys: Keys, hash: () => Promise<Checksum>) => {
-    const negotiation = new Negotiation(connection, { ...keys, size }, { algorithm, hash });
-    // A part that is there stays with whoever is sending it.
-    const { decision, checksum } = await negotiation.ask({ restart: true });
-    return decision === "have"
-      ? nothingMoved(filename, { size, checksum, skipped: true })
-      : nothingMoved(filename, { size });
-  };
-  // Only its last byte tells how long a stream is.
-  const read = async (pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, keys: Keys) => {
-    const digest = await createDigest(algorithm);
-    let size = 0;
-    for await (const piece of pieces) {
-      digest.update(piece);
-      size += piece.length;
-    }
-    const checksum = digest.checksum();
-    return await ask(size, keys, () => Promise.resolve(checksum));
-  };
-  if (typeof source !== "string") {
-    return await read(Symbol.asyncIterator in source ? source : [source], putKeys(options));
+  const digest = await createDigest(options.algorithm ?? "md5");
+  let size = 0;
+  for await (const piece of pieces.taken(options.waitFor)) {
+    digest.update(piece);
+    size += piece.length;
   }
-  await using file = LocalFile.open(source);
-  const keys = { ...putKeys(options), ...kept(file, options) };
-  const unsized = await file.unsized();
-  if (unsized) return await read(unsized, keys);
-  return await ask(file.size, keys, () => checksumOfWhole(file, algorithm));
+  const checksum = digest.checksum();
+  const hash = () => Promise.resolve(checksum);
+  return await foresee(connection, size, keys, { ...options, hash });
 }
 
 /** The digest behind what the server has, if this file begins with the same bytes. */
 async function digestBehind(
-  file: LocalFile,
+  file: SizedSource,
   { offset, prefix_md5, prefix_xxh128, prefix_state }: Replies["offer"],
   algorithm: Algorithm,
 ): Promise<Digest | undefined> {
@@ -292,16 +310,4 @@ function done(
 ): Transferred {
   const { checksum, size, unchanged, unkept } = reply;
   return { filename, checksum, size, skipped: unchanged, ...crossed, ...unkeptKey(unkept) };
-}
-
-function sourceOf(bytes: Uint8Array): ByteSource {
-  let given = 0;
-  return {
-    read(into) {
-      const piece = bytes.subarray(given, given + into.length);
-      into.set(piece);
-      given += piece.length;
-      return Promise.resolve(piece.length || null);
-    },
-  };
 }

@@ -10,7 +10,8 @@
 export { isGlob } from "@std/path/is-glob";
 import { PLATFORM } from "./platform.ts";
 
-export const { basename, dirname, globToRegExp, isAbsolute, join, parse } = PLATFORM.path;
+export const { basename, dirname, fromFileUrl, globToRegExp, isAbsolute, join, parse } =
+  PLATFORM.path;
 
 /** A path that leads to the same place from everywhere. */
 export function resolve(path: string): string {

@@ -10,12 +10,14 @@
 
 import { basename as posixBasename } from "@std/path/posix/basename";
 import { dirname as posixDirname } from "@std/path/posix/dirname";
+import { fromFileUrl as posixFromFileUrl } from "@std/path/posix/from-file-url";
 import { globToRegExp as posixGlobToRegExp } from "@std/path/posix/glob-to-regexp";
 import { isAbsolute as posixIsAbsolute } from "@std/path/posix/is-absolute";
 import { join as posixJoin } from "@std/path/posix/join";
 import { parse as posixParse } from "@std/path/posix/parse";
 import { basename as windowsBasename } from "@std/path/windows/basename";
 import { dirname as windowsDirname } from "@std/path/windows/dirname";
+import { fromFileUrl as windowsFromFileUrl } from "@std/path/windows/from-file-url";
 import { globToRegExp as windowsGlobToRegExp } from "@std/path/windows/glob-to-regexp";
 import { isAbsolute as windowsIsAbsolute } from "@std/path/windows/is-absolute";
 import { join as windowsJoin } from "@std/path/windows/join";
@@ -27,6 +29,8 @@ export interface PathFunctions {
   basename(path: string): string;
   /** A path without its last part. */
   dirname(path: string): string;
+  /** The path that a `file:` URL stands for. */
+  fromFileUrl(url: URL): string;
   /** What matches the names that a glob matches. */
   globToRegExp(glob: string): RegExp;
   /** Whether a path leads to the same place from everywhere. */
@@ -66,6 +70,7 @@ export const POSIX: Platform = {
   path: {
     basename: posixBasename,
     dirname: posixDirname,
+    fromFileUrl: posixFromFileUrl,
     globToRegExp: posixGlobToRegExp,
     isAbsolute: posixIsAbsolute,
     join: posixJoin,
@@ -91,6 +96,7 @@ export const WINDOWS: Platform = {
   path: {
     basename: windowsBasename,
     dirname: windowsDirname,
+    fromFileUrl: windowsFromFileUrl,
     globToRegExp: windowsGlobToRegExp,
     isAbsolute: windowsIsAbsolute,
     join: windowsJoin,

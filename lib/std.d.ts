@@ -17,6 +17,10 @@ declare module "@std/assert" {
   ): Promise<E>;
 }
 
+declare module "@std/async/abortable" {
+  export function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T>;
+}
+
 declare module "@std/async/delay" {
   export function delay(ms: number, options?: { signal?: AbortSignal }): Promise<void>;
 }
@@ -87,6 +91,10 @@ declare module "@std/path/posix/dirname" {
   export function dirname(path: string): string;
 }
 
+declare module "@std/path/posix/from-file-url" {
+  export function fromFileUrl(url: string | URL): string;
+}
+
 declare module "@std/path/posix/glob-to-regexp" {
   export function globToRegExp(glob: string): RegExp;
 }
@@ -109,6 +117,10 @@ declare module "@std/path/windows/basename" {
 
 declare module "@std/path/windows/dirname" {
   export function dirname(path: string): string;
+}
+
+declare module "@std/path/windows/from-file-url" {
+  export function fromFileUrl(url: string | URL): string;
 }
 
 declare module "@std/path/windows/glob-to-regexp" {

@@ -1,7 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { createHash } from "node:crypto";
 import {
-  type Client,
   connect,
   FerryError,
   FsStorage,
@@ -11,6 +10,7 @@ import {
   serve,
   type Server,
 } from "../mod.ts";
+import { failsWith, InProcess } from "./in_process.ts";
 import { TempDir, unrecorded } from "./programs.ts";
 
 const md5 = (bytes: Uint8Array | string) => createHash("md5").update(bytes).digest("hex");
@@ -21,49 +21,8 @@ function freeAddress(): string {
   return `127.0.0.1:${listener.addr.port}`;
 }
 
-/** The library's server and client in this process. */
-class Pair implements AsyncDisposable {
-  readonly dir = new TempDir();
-  readonly storage: FsStorage;
-  server!: Server;
-  client!: Client;
-
-  private constructor() {
-    Deno.mkdirSync(this.dir.join("root"));
-    this.storage = FsStorage.open(this.dir.join("root"));
-  }
-
-  static async start(): Promise<Pair> {
-    const pair = new Pair();
-    pair.server = await serve({ storage: pair.storage, listen: "127.0.0.1:0" });
-    pair.client = await pair.connect();
-    return pair;
-  }
-
-  connect(): Promise<Client> {
-    return connect(`127.0.0.1:${this.server.addresses[0]!.port}`, { retries: 0 });
-  }
-
-  staged(): string[] {
-    return unrecorded(this.dir.join("root/.ferry/staging"));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.client[Symbol.asyncDispose]();
-    await this.server.close();
-    await this.storage[Symbol.asyncDispose]();
-    await this.dir[Symbol.asyncDispose]();
-  }
-}
-
-async function failsWith(code: string, run: () => Promise<unknown>): Promise<FerryError> {
-  const error = await assertRejects(run, FerryError);
-  assertEquals(error.code, code as FerryError["code"]);
-  return error;
-}
-
 Deno.test("Client.put() takes bytes and Client.get() stores them, with progress", async () => {
-  await using p = await Pair.start();
+  await using p = await InProcess.start();
   const bytes = new Uint8Array(3_000_000).fill(7);
   const seen: Progress[] = [];
   const onProgress = (progress: Progress) => void seen.push(progress);
@@ -84,7 +43,7 @@ Deno.test("Client.put() takes bytes and Client.get() stores them, with progress"
 });
 
 Deno.test("Client takes requests that are made at the same time", async () => {
-  await using p = await Pair.start();
+  await using p = await InProcess.start();
   const names = Array.from({ length: 50 }, (_, n) => `f${n}`);
   await Promise.all(
     names.map((name) => p.client.put(new TextEncoder().encode(name), { as: name })),
@@ -97,7 +56,7 @@ Deno.test("Client takes requests that are made at the same time", async () => {
 });
 
 Deno.test("Client.list() that is left early leaves the connection usable", async () => {
-  await using p = await Pair.start();
+  await using p = await InProcess.start();
   for (const name of ["a", "b", "c"]) await p.client.put(new Uint8Array(1), { as: name });
   for await (const entry of p.client.list()) {
     assertEquals(entry.filename, "a");
@@ -107,7 +66,7 @@ Deno.test("Client.list() that is left early leaves the connection usable", async
 });
 
 Deno.test("Client goes on after an error of the server", async () => {
-  await using p = await Pair.start();
+  await using p = await InProcess.start();
   const error = await failsWith("not_found", () => p.client.stat("nope"));
   assertEquals(error.message, 'Cannot stat "nope": no such file or directory (on the server)');
   await failsWith("bad_name", () => p.client.put(new Uint8Array(9), { as: "../x" }));
@@ -116,7 +75,7 @@ Deno.test("Client goes on after an error of the server", async () => {
 });
 
 Deno.test("Client.put() of a file that grows while it is sent fails and changes nothing", async () => {
-  await using p = await Pair.start();
+  await using p = await InProcess.start();
   const path = p.dir.write("growing", new Uint8Array(20_000_000));
   let grown = false;
   const error = await failsWith("io", () =>
@@ -136,7 +95,7 @@ Deno.test("Client.put() of a file that grows while it is sent fails and changes 
 });
 
 Deno.test("Client.put() of a file that shrinks while it is sent fails and changes nothing", async () => {
-  await using p = await Pair.start();
+  await using p = await InProcess.start();
   const path = p.dir.write("shrinking", new Uint8Array(40_000_000));
   const error = await failsWith(
     "io",
@@ -150,7 +109,7 @@ Deno.test("Client.put() of a file that shrinks while it is sent fails and change
 });
 
 Deno.test("Client.put() and get() can be aborted", async () => {
-  await using p = await Pair.start();
+  await using p = await InProcess.start();
   const path = p.dir.write("f", new Uint8Array(30_000_000));
   await p.client.put(path, { as: "there" });
   const reason = new Error("enough");
@@ -177,7 +136,7 @@ Deno.test("Client.put() and get() can be aborted", async () => {
 });
 
 Deno.test("Client.get() and put() tell from where they go on", async () => {
-  await using p = await Pair.start();
+  await using p = await InProcess.start();
   const size = 32 * 1024 * 1024;
   const here = p.dir.write("f", new Uint8Array(size));
   p.dir.write("root/f", new Uint8Array(size));
@@ -203,7 +162,7 @@ Deno.test("Client.get() and put() tell from where they go on", async () => {
 });
 
 Deno.test("Client.get() refuses to replace another local file, whatever happens meanwhile", async () => {
-  await using p = await Pair.start();
+  await using p = await InProcess.start();
   const out = p.dir.join("out");
   await p.client.put(new Uint8Array(2_000_000), { as: "f" });
   let planted = false;
@@ -261,7 +220,7 @@ Deno.test("serve() refuses a public address that nobody was allowed to use", asy
 });
 
 Deno.test("Server.close() ends idle connections and can be repeated", async () => {
-  await using p = await Pair.start();
+  await using p = await InProcess.start();
   await p.client.ping();
   await Promise.all([p.server.close(), p.server.close()]);
   await failsWith("closed", () => p.client.ping());
@@ -269,7 +228,7 @@ Deno.test("Server.close() ends idle connections and can be repeated", async () =
 });
 
 Deno.test("Server.close() waits for what is under way no longer than it is told", async () => {
-  await using p = await Pair.start();
+  await using p = await InProcess.start();
   const conn = await Deno.connect({ port: p.server.addresses[0]!.port, hostname: "127.0.0.1" });
   const header = new TextEncoder().encode(`{"op":"put","filename":"f","total_size":10}`);
   await conn.write(new Uint8Array([header.length, 0, 0, 0, ...header, 1]));
