@@ -97,3 +97,27 @@ export function assertBegins({ offset }: Replies["get"], has = 0): void {
   if (offset === 0 || offset === has) return;
   throw new FerryError("bad_header", "the server goes on where nobody asked it to");
 }
+
+/** The keys of a request for a range of a file. */
+export interface Range {
+  /** The first byte. */
+  start: number;
+  /** How many bytes at most; all behind the first one where it is absent. */
+  count?: number;
+}
+
+/**
+ * Fails where the body of a file is not the range that was asked for.
+ *
+ * @returns how many bytes the range has
+ * @throws {FerryError} `bad_header`
+ */
+export function assertRange(reply: Replies["get"], { start, count = Infinity }: Range): number {
+  const { size } = reply;
+  const first = Math.min(start, size);
+  if (reply.start === first) return Math.min(count, size - first);
+  throw new FerryError(
+    "bad_header",
+    "the server sends another part of the file than was asked for",
+  );
+}

@@ -183,6 +183,9 @@ export class Client implements AsyncDisposable {
    * await client.get("greeting.txt", { out: new URL(`file://${local}/again.txt`) });
    * const file = await Deno.create(`${local}/raw.txt`);
    * await client.get("greeting.txt", { out: file.writable });
+   *
+   * // A range of it: 3 bytes behind the first one.
+   * console.log(await client.get("greeting.txt", { offset: 1, length: 3 }).text()); // ell
    * ```
    *
    * @throws {FerryError} `not_found`, `not_a_file`, `bad_name`, `exists` where another local file has

@@ -39,7 +39,7 @@ import {
 import type { ByteSink } from "../lib/storage.ts";
 import { checksumOfSource, receive, type Verified } from "../lib/transfer.ts";
 import type { Frame } from "../lib/wire.ts";
-import { assertBegins } from "./answers.ts";
+import { assertBegins, assertRange, type Range } from "./answers.ts";
 import type { Connection } from "./connection.ts";
 import { kindOfSpecial } from "./destination.ts";
 import { nothingMoved } from "./dry_run.ts";
@@ -77,6 +77,14 @@ async function downloadTo(
 ): Promise<Transferred> {
   const { algorithm = "md5", dryRun } = options;
   connection.assertOffers(algorithm);
+  const range = rangeOf(options);
+  if (range) {
+    connection.assertFeature("range", "ranges of files");
+    if (typeof out === "string") {
+      const reason = "a range is no whole file: `out` has to be a stream, such as an open file has";
+      throw new FerryError("usage", reason);
+    }
+  }
   const existing = typeof out === "string" ? lookAt(out) : undefined;
   if (existing || dryRun) {
     const request = { op: "stat", filename, ...checksumKeys(algorithm, null) };
@@ -148,24 +156,40 @@ async function isThere(
   return decision === "have";
 }
 
-/** Hands a file on as it comes. */
+/** Hands a file, or a range of it, on as it comes. */
 async function pour(
   connection: Connection,
   filename: string,
   sink: ByteSink,
-  { algorithm = "md5", onProgress }: DownloadOptions,
+  options: DownloadOptions,
 ): Promise<Transferred> {
-  const request = { op: "get", filename, ...checksumKeys(algorithm, null) };
+  const { algorithm = "md5", onProgress } = options;
+  const range = rangeOf(options);
+  const request = { op: "get", filename, ...checksumKeys(algorithm, null), ...range };
   return await connection.fetch(request, async ({ header, body }) => {
     const reply = parseReply("get", header);
     assertBegins(reply);
     const { size } = reply;
+    const total = range ? assertRange(reply, range) : size;
     let bytes = 0;
-    const onBytes = (count: number) =>
-      onProgress?.({ filename, bytes: bytes += count, total: size });
-    const { checksum } = assertWhole(size, await receive(body, sink, { onBytes }));
-    return { filename, checksum, size, skipped: false, transferred: size, resumedFrom: 0 };
+    const onBytes = (count: number) => onProgress?.({ filename, bytes: bytes += count, total });
+    const { checksum } = assertWhole(total, await receive(body, sink, { onBytes }));
+    return { filename, checksum, size, skipped: false, transferred: total, resumedFrom: 0 };
   });
+}
+
+/**
+ * The keys of a request for a range, where one is meant.
+ *
+ * @throws {FerryError} `usage`
+ */
+function rangeOf({ offset, length }: DownloadOptions): Range | undefined {
+  if (offset === undefined && length === undefined) return undefined;
+  for (const [name, value] of Object.entries({ offset, length })) {
+    if (value === undefined || Number.isSafeInteger(value) && value >= 0) continue;
+    throw new FerryError("usage", `${name} is a number of bytes, and not ${value}`);
+  }
+  return { start: offset ?? 0, ...(length === undefined ? {} : { count: length }) };
 }
 
 /** What has come of a file, if anything. */

@@ -71,6 +71,15 @@ export interface PutOptions extends TransferOptions {
 /** Options of {@linkcode Client.get}. */
 export interface GetOptions extends TransferOptions {
   /**
+   * The first byte of a range, 0 unless told otherwise. With this or a `length`, only that range of the file is
+   * fetched, as far as the file has it. Its checksum shows that these bytes arrived as the server read them, and
+   * not of which version of the file they are: the ranges of two requests may be of two files. A server that does
+   * not have ranges refuses with `bad_version`. What stores a whole file, `out` as a path or a URL, takes none.
+   */
+  offset?: number | undefined;
+  /** How many bytes of the file, at most; all those behind the first one unless told otherwise. */
+  length?: number | undefined;
+  /**
    * The path or the `file:` URL to store it at; the name's last part, in the working directory, unless told
    * otherwise. Or what takes the bytes as they come: they are verified when the last one has, and a failure then
    * says that what was taken is not the file. A `WritableStream` is closed behind the last byte, or else aborted.
@@ -85,11 +94,11 @@ export interface Transferred {
   /** The name on the server. */
   filename: string;
   /**
-   * The checksum of the whole file, verified by the receiving side; null where it was not needed to see that the
-   * file is there already, and where nothing was transferred because of `dryRun`.
+   * The checksum of the whole file, or of the range that was asked for, verified by the receiving side; null where
+   * it was not needed to see that the file is there already, and where nothing was transferred because of `dryRun`.
    */
   checksum: Checksum | null;
-  /** The size in bytes. */
+  /** The size of the whole file in bytes. */
   size: number;
   /** Whether nothing was changed because an identical or a newer file was there. */
   skipped: boolean;
@@ -130,7 +139,7 @@ export interface PutTreeOptions extends Omit<PutOptions, "as" | "size">, TreeOpt
 }
 
 /** Options of {@linkcode Client.getTree}. */
-export interface GetTreeOptions extends Omit<GetOptions, "out">, TreeOptions {
+export interface GetTreeOptions extends Omit<GetOptions, "length" | "offset" | "out">, TreeOptions {
   /** The local directory; the name's last part, in the working directory, unless told otherwise. */
   out?: string | URL | undefined;
 }

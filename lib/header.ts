@@ -121,6 +121,10 @@ export interface GetRequest {
   prefix_md5: string | null;
   /** Their XXH3-128. */
   prefix_xxh128: string | null;
+  /** The first byte of the range that is asked for; with this or a count, only a range is. */
+  start?: bigint | undefined;
+  /** How many bytes of it; all behind the first one unless told. */
+  count?: bigint | undefined;
 }
 
 /** `list`: the entries of a directory. */
@@ -351,6 +355,8 @@ export interface GetReply {
   mode: number;
   /** How many bytes in front of the body the client has already. */
   offset: number;
+  /** Where the range that is the body begins; absent where the body is no range. */
+  start?: number | undefined;
 }
 
 /** Where a command writes. */
@@ -387,7 +393,14 @@ export interface PartEntry {
 }
 
 /** The keys whose values are 64-bit integers. */
-const EXACT_KEYS: ReadonlySet<string> = new Set(["total_size", "size", "offset", "received"]);
+const EXACT_KEYS: ReadonlySet<string> = new Set([
+  "total_size",
+  "size",
+  "offset",
+  "received",
+  "start",
+  "count",
+]);
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const encoder = new TextEncoder();
@@ -630,7 +643,13 @@ const REQUESTS: { readonly [Op in Request["op"]]: v.GenericSchema<unknown, unkno
       if_checksum: v.optional(checksumKey),
       prefix_md5: v.nullish(knownMd5, null),
       prefix_xxh128: v.nullish(xxh128, null),
+      start: v.optional(wireSize),
+      count: v.optional(wireSize),
     }),
+    v.check(
+      ({ offset, start, count }) => offset === 0n || start === undefined && count === undefined,
+      "has both an offset and a range",
+    ),
     v.transform(({ if_md5, if_checksum, ...get }) => ({
       ...get,
       ifChecksum: if_checksum ?? if_md5,
@@ -814,6 +833,7 @@ const replies = {
     mtime,
     mode,
     offset: v.optional(fileSize, 0n),
+    start: v.optional(fileSize),
   }),
   exec: v.object({
     status: ok,

@@ -73,6 +73,7 @@ const FEATURES = [
   "sha256",
   "xxh128",
   "discard",
+  "range",
 ];
 
 /** What ends a connection with a reply: where the next message starts is not known behind it. */
@@ -489,6 +490,24 @@ export class Session {
     );
     const { size, mtime, mode } = file.entry;
     const header = { status: "ok", filename, size, mtime, mode };
+    const range = rangeOf(request, size);
+    if (range) {
+      file.seek(range.start);
+      using _watch = permit.onEnd((error) => this.close(error));
+      // Nothing is known of the whole, so there is nothing to compare it with.
+      const source = {
+        read: (into: Uint8Array) => file.read(into),
+        assertUnchanged: async () => await file.assertUnchanged?.(),
+      };
+      const { start, size } = range;
+      return await this.#stream(task, async () => {
+        await sendSized(this.#wire, { ...header, start }, source, {
+          size,
+          algorithm,
+          checksum: null,
+        });
+      });
+    }
     if (size <= SMALL_BYTES && request.offset === 0n && BUFFERS.has(size)) {
       using lent = BUFFERS.lend(size);
       const { bytes } = lent;
@@ -662,6 +681,20 @@ function agree({ versions }: HelloRequest, features: string[]) {
     versions: [PROTOCOL_VERSION],
     features,
   };
+}
+
+/** The range of a file that is asked for, as far as the file has it; undefined where all of it is asked for. */
+function rangeOf(
+  { start, count }: GetRequest,
+  size: number,
+): { start: number; size: number } | undefined {
+  if (start === undefined && count === undefined) return undefined;
+  const from = atMost(start ?? 0n, size);
+  return { start: from, size: atMost(count ?? BigInt(size), size - from) };
+}
+
+function atMost(count: bigint, most: number): number {
+  return count < BigInt(most) ? Number(count) : most;
 }
 
 /** How much of a client's prefix is proven to be this file's, and the digest behind it where it is needed. */

@@ -212,3 +212,13 @@ Deno.test("nothing is asked on a connection behind a reply that could not be rea
   });
   assertEquals(server.connections, 2);
 });
+
+Deno.test("a range is asked of a server that has ranges, and of no other", async () => {
+  const asked = await outcome([FILE, utf8.encode("abc")], (client) => {
+    return client.get("a", { offset: 1, length: 1 }).bytes();
+  });
+  assertEquals(
+    asked,
+    'bad_version: Cannot get "a": the server, old/1, does not offer ranges of files',
+  );
+});

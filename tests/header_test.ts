@@ -97,7 +97,7 @@ Deno.test("checksumKeys() says what decodeHeader() reads", () => {
 
 Deno.test("decodeHeader() keeps sizes exact up to 2^63-1", () => {
   for (const digits of ["9007199254740991", "9007199254740993", "9223372036854775807"]) {
-    for (const key of ["total_size", "size", "offset", "received"]) {
+    for (const key of ["total_size", "size", "offset", "received", "start", "count"]) {
       assertEquals(decode(`{"${key}":${digits}}`)[key], BigInt(digits));
     }
   }
@@ -180,6 +180,7 @@ Deno.test("parseRequest(), parseReply(), decodeLine() give what there is or an e
         ...["recursive", "parts", "content", "argv", "command", "timeout_ms", "versions", "scram"],
         ...["status", "code", "message", "decision", "prefix_md5", "features", "type", "end"],
         ...["total_size", "md5", "checksum", "if_md5", "__proto__", "exit_code", "scopes", "auth"],
+        ...["start", "count"],
       ].map((key) => [key, hostile]),
     ),
   }, { requiredKeys: ["op"], noNullPrototype: true });
@@ -387,6 +388,12 @@ Deno.test("parseRequest() says which key is missing or wrong", () => {
     [{ ...put, size: 1.5 }, "size is not an integer"],
     [{ ...put, size: "1" }, "size is not an integer"],
     [{ ...put, offset: -1n }, "offset is negative"],
+    [{ op: "get", filename: "f", start: -1n }, "start is negative"],
+    [{ op: "get", filename: "f", count: null }, "count is not an integer"],
+    [
+      { op: "get", filename: "f", offset: 1n, start: 1n },
+      "the header has both an offset and a range",
+    ],
     [{ ...put, offset: 64.5 }, "offset is not an integer"],
     [{ ...put, offset: 2n ** 63n }, "offset is more than 2^63-1"],
     [{ ...put, offset: null }, "offset is not an integer"],

@@ -127,6 +127,7 @@ Deno.test("session: pipelined requests are answered in order", async () => {
     "sha256",
     "xxh128",
     "discard",
+    "range",
   ]);
   for (let n = 0; n < 600; n++) {
     const reply = await peer.receive();

@@ -253,6 +253,20 @@ export async function fileOperations(stack: AsyncDisposableStack): Promise<reado
       run: (client, cwd) => client.get("f", { out: `${cwd}/f`, algorithm: "xxh128" }),
     },
     {
+      name: "get of a range",
+      root: { "f": LARGE },
+      async run(client) {
+        let sum = 0;
+        const out = {
+          write: (bytes: Uint8Array) => {
+            for (const byte of bytes) sum = (sum * 31 + byte) >>> 0;
+            return Promise.resolve();
+          },
+        };
+        return { ...await client.get("f", { out, offset: 1000, length: 300 }), sum };
+      },
+    },
+    {
       name: "exec",
       served: running,
       run: (client) => client.exec(["echo", "x"], { timeout: TIME_LIMIT }),

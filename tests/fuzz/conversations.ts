@@ -182,6 +182,15 @@ const files: readonly Conversation[] = [
     ],
   },
   {
+    name: "get of a range",
+    parts: [
+      { op: "get", filename: "kept/large", start: 1000, count: 70_000 },
+      { op: "get", filename: "kept/large", start: 199_000 },
+      { op: "get", filename: "kept/file", count: 3, checksum: "xxh128" },
+      { op: "get", filename: "kept/file", start: 100 },
+    ],
+  },
+  {
     name: "list and stat",
     parts: [
       { op: "list", filename: "", recursive: true },
