@@ -1,7 +1,7 @@
 /**
  * What a server keeps files in. The session owns this interface; `storage_fs.ts` is the default
- * implementation, and an object store maps onto it as multipart uploads do: `create` begins one,
- * `write` fills parts, `commit` completes it, disposal aborts it.
+ * implementation, `storage_memory.ts` one for tests, and an object store maps onto it as multipart
+ * uploads do: `create` begins one, `write` fills parts, `commit` completes it, disposal aborts it.
  *
  * Every implementation passes `tests/storage_conformance.ts`.
  *
