@@ -314,9 +314,9 @@ Deno.test("Client.exec() does not wait for what has left the group", async () =>
   }
 });
 
-Deno.test("Client.exec() runs a thousand commands on one connection", async () => {
+Deno.test("Client.exec() runs hundreds of commands on one connection, and leaves nothing of them open", async () => {
   await using f = await Fixture.start({ allow: ["echo"] });
-  for (let i = 0; i < 1000; i++) {
+  for (let i = 0; i < 200; i++) {
     const { stdout, exitCode } = await f.client.exec(["echo", `${i}`]);
     assertEquals([text(stdout), exitCode], [`${i}\n`, 0]);
   }

@@ -878,11 +878,11 @@ function testChanging(test: Test): void {
   });
 
   test("list() tells all of a large directory in order", async ({ storage }) => {
-    const many = Array.from({ length: 600 }, (_, i) => `d/${String(i).padStart(3, "0")}`);
+    const many = Array.from({ length: 200 }, (_, i) => `d/${String(i).padStart(3, "0")}`);
     for (const path of many) await put(storage, path, "x");
-    await storage.mkdir(name("d/300a"));
-    await put(storage, "d/300a/in", "x");
-    const expected = ["d", ...many.slice(0, 301), "d/300a", "d/300a/in", ...many.slice(301)];
+    await storage.mkdir(name("d/100a"));
+    await put(storage, "d/100a/in", "x");
+    const expected = ["d", ...many.slice(0, 101), "d/100a", "d/100a/in", ...many.slice(101)];
     assertEquals(await listed(storage), expected);
   });
 

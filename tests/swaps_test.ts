@@ -13,7 +13,7 @@ import { Ferryd, HOLDS_DIRECTORIES, PROJECT, TempDir } from "./programs.ts";
 import { type RawMessage, RawPeer } from "./raw_peer.ts";
 
 /** How many swaps there are at least, in all tests together. */
-const SWAPS = Number(Deno.env.get("FERRY_SWAPS") ?? 8000);
+const SWAPS = Number(Deno.env.get("FERRY_SWAPS") ?? 4000);
 
 /** How many rounds of requests there are at least, on each connection of a test. */
 const ROUNDS = Math.max(5, SWAPS / 1000);
