@@ -8,6 +8,7 @@ import { assert, assertEquals } from "@std/assert";
 import { toFerryError } from "../lib/errors.ts";
 import { parseFileName as name } from "../lib/file_name.ts";
 import type { Entry } from "../lib/header.ts";
+import { isTaken } from "../lib/staging.ts";
 import { FsStorage } from "../lib/storage_fs.ts";
 import {
   assertAllowed,
@@ -98,12 +99,12 @@ class World implements AsyncDisposable {
     if (outside === "other") {
       for (const at of DIRECTORIES) {
         const isAbove = DIRECTORIES.some((each) => isGranted(each) && each.startsWith(`${at}/`));
-        if (isGranted(at) || isAbove || !exists(`${this.root}/${at}`)) continue;
+        if (isGranted(at) || isAbove || !isTaken(`${this.root}/${at}`)) continue;
         Deno.removeSync(`${this.root}/${at}`, { recursive: true });
       }
       for (const at of ["f", "l", "m", "g", "x", "a/x", "b/f", "d/f", "b/e", "a/e"]) {
         const parent = at.slice(0, Math.max(0, at.lastIndexOf("/")));
-        if (isGranted(at) || !exists(`${this.root}/${parent}`)) continue;
+        if (isGranted(at) || !isTaken(`${this.root}/${parent}`)) continue;
         Deno.mkdirSync(`${this.root}/${at}`);
       }
     }
@@ -131,15 +132,6 @@ class World implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.storage[Symbol.asyncDispose]();
     await this.#dir[Symbol.asyncDispose]();
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
   }
 }
 

@@ -93,11 +93,26 @@ Deno.test("compareManifest() takes a file of the same size and time for the same
   assertEquals(always.map(({ decision }) => decision), ["send", "send"]);
 });
 
-Deno.test("compareManifest() decides by size, time and md5 as the policy says", async () => {
+/** What is decided of a line by each policy but "always", which always sends. */
+type Decisions = [line: Line, never: string, newer: string, different: string];
+
+async function assertDecides(table: Decisions[], options: Partial<CompareOptions> = {}) {
   await using root = new Root();
-  const decide = async (line: Line, options: Partial<CompareOptions>) =>
-    (await compare(root.storage, [line], options))[0]?.decision ?? "have";
-  const table: [line: Line, never: string, newer: string, different: string][] = [
+  for (const [line, never, newer, different] of table) {
+    const expected = { never, newer, different, always: "send" };
+    for (const overwrite of OVERWRITE_POLICIES) {
+      const [decided] = await compare(root.storage, [line], { ...options, overwrite });
+      assertEquals(
+        decided?.decision ?? "have",
+        expected[overwrite],
+        Deno.inspect([line, overwrite]),
+      );
+    }
+  }
+}
+
+Deno.test("compareManifest() decides by size, time and md5 as the policy says", async () => {
+  await assertDecides([
     [{ size: 4 }, "error", "have", "send"],
     [{ size: 4, mtime: MTIME + 1 }, "error", "send", "send"],
     [{ mtime: MTIME - 1 }, "hash", "have", "hash"],
@@ -106,23 +121,11 @@ Deno.test("compareManifest() decides by size, time and md5 as the policy says", 
     [{ mtime: MTIME + 1, checksum: OLD }, "have", "send", "have"],
     [{ mtime: MTIME - 1, checksum: NEW }, "error", "have", "send"],
     [{ mtime: MTIME + 1, checksum: NEW }, "error", "send", "send"],
-  ];
-  for (const [line, never, newer, different] of table) {
-    const decisions = [
-      await decide(line, { overwrite: "never" }),
-      await decide(line, { overwrite: "newer" }),
-      await decide(line, { overwrite: "different" }),
-      await decide(line, { overwrite: "always" }),
-    ];
-    assertEquals(decisions, [never, newer, different, "send"], Deno.inspect(line));
-  }
+  ]);
 });
 
 Deno.test("compareManifest() with content believes nothing but a checksum", async () => {
-  await using root = new Root();
-  const decide = async (line: Line, options: Partial<CompareOptions>) =>
-    (await compare(root.storage, [line], { ...options, content: true }))[0]?.decision ?? "have";
-  const table: [line: Line, never: string, newer: string, different: string][] = [
+  await assertDecides([
     [{}, "hash", "have", "hash"],
     [{ checksum: OLD }, "have", "have", "have"],
     [{ checksum: NEW }, "error", "have", "send"],
@@ -131,16 +134,7 @@ Deno.test("compareManifest() with content believes nothing but a checksum", asyn
     [{ mtime: MTIME + 1, checksum: NEW }, "error", "send", "send"],
     [{ mtime: MTIME + 1, size: 4 }, "error", "send", "send"],
     [{ size: 4, checksum: NEW }, "error", "have", "send"],
-  ];
-  for (const [line, never, newer, different] of table) {
-    const decisions = [
-      await decide(line, { overwrite: "never" }),
-      await decide(line, { overwrite: "newer" }),
-      await decide(line, { overwrite: "different" }),
-      await decide(line, { overwrite: "always" }),
-    ];
-    assertEquals(decisions, [never, newer, different, "send"], Deno.inspect(line));
-  }
+  ], { content: true });
 });
 
 Deno.test("compareManifest() says why a file would be refused, and goes on", async () => {

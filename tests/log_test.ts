@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { DENO, Ferryd, outcome, programArgs, PROJECT, TempDir } from "./programs.ts";
+import { DENO, Ferryd, programArgs, runSource, TempDir } from "./programs.ts";
 import { RawPeer } from "./raw_peer.ts";
 
 /** A ferryd of which the test reads what it says, when it wants to; one that a shell starts in another way. */
@@ -214,16 +214,7 @@ Deno.test("logUncaught() keeps a program alive, and logs the cause", async () =>
     worker.addEventListener("error", () => {});
     setTimeout(async () => { console.log("alive"); await stderr.flush(1000); Deno.exit(0); }, 500);
   `;
-  const child = new Deno.Command(DENO, {
-    args: ["run", "--quiet", "--no-check", "--config", `${PROJECT}deno.json`, "-P=programs", "-"],
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(program));
-  await writer.close();
-  const { code, stdout, stderr } = await outcome(child);
+  const { code, stdout, stderr } = await runSource(program);
   assertEquals([code, stdout], [0, "alive\n"], stderr);
   for (
     const what of [

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { FerryError } from "../lib/errors.ts";
 import { ProcessGroup, type SpawnOptions } from "../server/process_group.ts";
 import { allEnded, runs } from "./processes.ts";
-import { TempDir } from "./programs.ts";
+import { runSource, TempDir } from "./programs.ts";
 
 const SETSID = ["/usr/bin/setsid", "/bin/setsid"].find((path) => {
   try {
@@ -195,18 +195,7 @@ Deno.test("ProcessGroup ends with the program that leaves without waiting", asyn
     console.log(new TextDecoder().decode(value).trim());
     Deno.exit(0);
   `;
-  const config = new URL("../deno.json", import.meta.url).pathname;
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--no-check", "--config", config, "-P=programs", "-"],
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(program));
-  await writer.close();
-  const { stdout, stderr } = await child.output();
-  const text = new TextDecoder().decode(stdout);
-  assertEquals(new TextDecoder().decode(stderr), "");
-  await allEnded(text.trim().split(" ").map(Number));
+  const { stdout, stderr } = await runSource(program);
+  assertEquals(stderr, "");
+  await allEnded(stdout.trim().split(" ").map(Number));
 });

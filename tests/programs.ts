@@ -100,6 +100,26 @@ export async function ferryd(
   return await outcome(child);
 }
 
+/**
+ * Runs a program in TypeScript to its end, with the imports and the permissions of the tests.
+ */
+export async function runSource(
+  source: string,
+  env: Record<string, string> = {},
+): Promise<Outcome> {
+  const child = new Deno.Command(DENO, {
+    args: ["run", "--quiet", "--no-check", "--config", `${PROJECT}deno.json`, "-P=programs", "-"],
+    env,
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(source));
+  await writer.close();
+  return await outcome(child);
+}
+
 /** Waits for a program and gives what it printed as text. */
 export async function outcome(child: Deno.ChildProcess): Promise<Outcome> {
   const { code, stdout, stderr } = await child.output();

@@ -1,7 +1,15 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { createHash } from "node:crypto";
 import { type Direction, FaultyPeer } from "./faulty_peer.ts";
-import { ferry, Ferryd, outcome, spawnFerry, stagedIn, unrecorded } from "./programs.ts";
+import {
+  ferry,
+  Ferryd,
+  type Outcome,
+  outcome,
+  spawnFerry,
+  stagedIn,
+  unrecorded,
+} from "./programs.ts";
 import { frame } from "./raw_peer.ts";
 import { Pair } from "./pair.ts";
 import { randomBytes } from "./random_file.ts";
@@ -69,11 +77,7 @@ Deno.test("ferry get goes on behind a part that a killed one left", async () => 
   await using p = await Pair.start();
   const bytes = randomBytes(28 * MIB, 3);
   Deno.writeFileSync(`${p.root}/f`, bytes);
-  await using slow = stalling(p, "down", 24 * MIB);
-  const child = spawnFerry(["get", "f"], { cwd: p.cwd, server: slow.address });
-  await slow.reached;
-  child.kill("SIGKILL");
-  await outcome(child);
+  await cutGet(p, "SIGKILL");
   const get = await p.run("get", "f", "--json");
   const event = JSON.parse(get.stdout);
   assertEquals([get.code, event.md5], [0, md5(bytes)]);
@@ -86,11 +90,7 @@ Deno.test("ferry get keeps its part where the connection is lost before the repl
   await using p = await Pair.start();
   const bytes = randomBytes(28 * MIB, 3);
   Deno.writeFileSync(`${p.root}/f`, bytes);
-  await using slow = stalling(p, "down", 24 * MIB);
-  const child = spawnFerry(["get", "f"], { cwd: p.cwd, server: slow.address });
-  await slow.reached;
-  child.kill("SIGKILL");
-  await outcome(child);
+  await cutGet(p, "SIGKILL");
   // The greeting passes, and the request of the file; its reply does not.
   const faults = [{ kind: "close", direction: "up", at: 60 } as const];
   await using cutting = FaultyPeer.start(p.server.port, { faults });
@@ -105,11 +105,7 @@ Deno.test("ferry get keeps its part where the connection is lost before the repl
 Deno.test("ferry get goes on with the right bytes only: a file that changed is begun anew", async () => {
   await using p = await Pair.start();
   Deno.writeFileSync(`${p.root}/f`, randomBytes(28 * MIB, 3));
-  await using slow = stalling(p, "down", 24 * MIB);
-  const child = spawnFerry(["get", "f"], { cwd: p.cwd, server: slow.address });
-  await slow.reached;
-  child.kill("SIGINT");
-  const { code, stderr } = await outcome(child);
+  const { code, stderr } = await cutGet(p, "SIGINT");
   assertEquals([code, stderr], [
     130,
     "ferry: interrupted; the same command goes on where it stopped\n",
@@ -276,6 +272,15 @@ Deno.test("ferry gives up after --retries tries without a byte that moved", asyn
   assertEquals(code, 6);
   assertMatch(stderr, /; trying again in 0\.\d s \(1 of 1\)\nferry: Cannot /);
 });
+
+/** Downloads `f` until 24 MiB of it have come, and ends that with a signal. */
+async function cutGet(p: Pair, signal: Deno.Signal): Promise<Outcome> {
+  await using slow = stalling(p, "down", 24 * MIB);
+  const child = spawnFerry(["get", "f"], { cwd: p.cwd, server: slow.address });
+  await slow.reached;
+  child.kill(signal);
+  return await outcome(child);
+}
 
 /** Stops passing bytes on in one direction behind so many, until it is sent elsewhere. */
 function stalling(p: Pair, direction: Direction, at: number): FaultyPeer {

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { Spool } from "../server/spool.ts";
+import { runSource } from "./programs.ts";
 
 async function contentOf(spool: Spool): Promise<Uint8Array> {
   const pieces: BlobPart[] = [];
@@ -33,16 +34,7 @@ Deno.test("Spool leaves no file behind, even where nobody disposes of it", async
     await spool.write(new Uint8Array(3_000_000));
     Deno.exit(0);
   `;
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--no-config", "--no-check", "--allow-write", "--allow-read", "-"],
-    env: { TMPDIR: dir },
-    stdin: "piped",
-    stderr: "inherit",
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(program));
-  await writer.close();
-  assertEquals((await child.status).code, 0);
+  assertEquals(await runSource(program, { TMPDIR: dir }), { code: 0, stdout: "", stderr: "" });
   assertEquals([...Deno.readDirSync(dir)], []);
   Deno.removeSync(dir);
 });

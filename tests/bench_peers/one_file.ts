@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isTaken } from "../../lib/staging.ts";
 import { parseGrants } from "../../server/access.ts";
 import { createCertificate } from "../../server/certificate.ts";
 import { newToken, TokenFile } from "../../server/tokens.ts";
@@ -37,7 +38,7 @@ interface Ends {
 /** Times a transfer of the large file. */
 export async function oneFile(bench: Bench, direction: Direction): Promise<string> {
   const input = `${bench.dir}/input`;
-  if (!exists(input)) await writeRandomFile(input, bench.size, bench);
+  if (!isTaken(input)) await writeRandomFile(input, bench.size, bench);
   await using stack = new AsyncDisposableStack();
   const contestants = [
     ...await ferries(bench, direction, stack),
@@ -51,7 +52,7 @@ export async function oneFile(bench: Bench, direction: Direction): Promise<strin
 /** Times a transfer of the large file over TLS, with a token, beside the same without and beside scp. */
 export async function oneFileOverTls(bench: Bench, direction: Direction): Promise<string> {
   const input = `${bench.dir}/input`;
-  if (!exists(input)) await writeRandomFile(input, bench.size, bench);
+  if (!isTaken(input)) await writeRandomFile(input, bench.size, bench);
   await using stack = new AsyncDisposableStack();
   const credentials = await makeCredentials(Deno.makeTempDirSync(bench));
   const contestants = [
@@ -111,7 +112,7 @@ function target(
   const path = direction === "put" ? remote : local;
   return {
     tidy() {
-      if (exists(path)) Deno.removeSync(path);
+      if (isTaken(path)) Deno.removeSync(path);
     },
     verify() {
       if (Deno.statSync(path).size !== size) throw new Error(`${path} is not whole`);
@@ -222,13 +223,4 @@ async function scps(
     ...target(bench, direction, ends),
     run: async () => void await succeed("scp", spawn("scp", args), bench.signal),
   }];
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
-  }
 }

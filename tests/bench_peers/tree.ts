@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isTaken } from "../../lib/staging.ts";
 import { FaultyPeer } from "../faulty_peer.ts";
 import { succeed } from "../interruptible.ts";
 import { Ferryd, spawnFerry } from "../programs.ts";
@@ -95,7 +96,7 @@ async function crossed({ dir, files, signal }: Bench, input: string): Promise<st
 /** The input, made once for all cases. */
 function makeTree({ dir, files }: Bench): string {
   const input = `${dir}/tree`;
-  if (exists(input)) return input;
+  if (isTaken(input)) return input;
   const bytes = new Uint8Array(FILE_BYTES);
   for (let file = 0; file < files; file++) {
     const directory = `${input}/${Math.floor(file / FILES_A_DIRECTORY)}`;
@@ -133,7 +134,7 @@ function target({ files, dir }: Bench, { target }: Ends): Pick<Contestant, "tidy
     tidy() {
       // It goes when all is measured: ext4 without a journal looks at every file that was deleted in the
       // last minutes before it makes a new one, which costs several times what making it does.
-      if (exists(target)) Deno.renameSync(target, `${dir}/old-${crypto.randomUUID()}`);
+      if (isTaken(target)) Deno.renameSync(target, `${dir}/old-${crypto.randomUUID()}`);
     },
     verify() {
       if (count(target) !== files) throw new Error(`${target} is not whole`);
@@ -218,13 +219,4 @@ async function scps(
     ...target(bench, ends),
     run: async () => void await succeed("scp", spawn("scp", args), bench.signal),
   }];
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
-  }
 }
