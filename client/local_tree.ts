@@ -8,8 +8,14 @@
  */
 
 import { type ErrorCode, FerryError, fileError, quote } from "../lib/errors.ts";
-import { isStagingName, mayBeNoText, notText, RESERVED_DIRECTORY } from "../lib/file_name.ts";
-import { globToRegExp, isGlob, parse } from "../lib/path.ts";
+import {
+  isRemovedName,
+  isStagingName,
+  mayBeNoText,
+  notText,
+  RESERVED_DIRECTORY,
+} from "../lib/file_name.ts";
+import { basename, globToRegExp, isGlob, parse } from "../lib/path.ts";
 import { PLATFORM } from "../lib/platform.ts";
 import { kindOfSpecial } from "./destination.ts";
 import type { Filter, FilteredType } from "./filter.ts";
@@ -136,7 +142,8 @@ async function* walk(
 function kindOfOwn(name: string): string | undefined {
   // Case is folded because some file systems do.
   const isReserved = name.toLowerCase() === RESERVED_DIRECTORY || isStagingName(name);
-  return isReserved ? "ferryd's own directory" : kindOfLeftover(name);
+  if (isReserved) return "ferryd's own directory";
+  return isRemovedName(basename(name)) ? "removed, but still open" : kindOfLeftover(name);
 }
 
 /** The directories above something that is meant, unless they have been told of. */

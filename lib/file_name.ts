@@ -26,6 +26,14 @@ export function isStagingName(part: string): boolean {
   return part.startsWith(".") && part.toLowerCase().startsWith(STAGING_DIRECTORY);
 }
 
+/**
+ * Whether a file in a directory was removed while a program had it open: file systems in user space (libfuse) keep
+ * it under such a name until it is closed, and give it another one where it is removed once more.
+ */
+export function isRemovedName(part: string): boolean {
+  return /^\.fuse_hidden[0-9a-f]{16}$/.test(part);
+}
+
 /** The longest name, in bytes of UTF-8: Linux's PATH_MAX less room for the root's own path. */
 export const MAX_NAME_BYTES = 3072;
 

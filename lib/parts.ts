@@ -146,6 +146,17 @@ export class Parts {
     };
   }
 
+  /**
+   * Takes in a file that cannot be removed as long as a program has it open, and keeps it out of sight; the next
+   * process removes it.
+   *
+   * @throws what the runtime throws
+   */
+  setAside(path: string): void {
+    using directory = this.#options.enter();
+    Deno.renameSync(path, directory.at(`${crypto.randomUUID()}.removed`));
+  }
+
   #newMode(directory: Directory): number {
     return this.#mode ??= modeOfNewFiles(directory.path);
   }

@@ -17,7 +17,14 @@ import { DigestIndex, type FileIdentity } from "./digest_index.ts";
 import { type FileSystem, fileSystemAt, shortcomingsOf } from "./file_system.ts";
 import type { Directory } from "./directory.ts";
 import { type ErrorCode, FerryError, fileError } from "./errors.ts";
-import { type FileName, isStagingName, joinName, mayBeNoText, notText } from "./file_name.ts";
+import {
+  type FileName,
+  isRemovedName,
+  isStagingName,
+  joinName,
+  mayBeNoText,
+  notText,
+} from "./file_name.ts";
 import type { Entry, Listed, PartEntry } from "./header.ts";
 import { Jail, type Place } from "./jail.ts";
 import { type FileFacts, LocalFile } from "./local_file.ts";
@@ -311,6 +318,7 @@ export class FsStorage implements Storage {
 
   /** What stands in a directory, and what is told of it. */
   #seen(name: FileName | "", directory: Directory, child: string): Seen {
+    if (isRemovedName(child)) return { child };
     const filename = joinName(name, child);
     let info: Deno.FileInfo | undefined;
     try {
@@ -470,6 +478,7 @@ export class FsStorage implements Storage {
           return isLeft ? infoAt(directory.at(name)) : this.#jail.peek(directory, name);
         },
         onRemoved: (file) => this.#quota.lost(file),
+        setAside: (directory, name) => this.#areas?.beside(directory).setAside(directory.at(name)),
         signal: AbortSignal.any([this.#shared.closing.signal, ...(signal ? [signal] : [])]),
       });
     } else {

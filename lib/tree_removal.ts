@@ -6,7 +6,7 @@
 
 import type { Directory } from "./directory.ts";
 import { FerryError, fileError, quote } from "./errors.ts";
-import { type FileName, mayBeNoText } from "./file_name.ts";
+import { type FileName, isRemovedName, mayBeNoText } from "./file_name.ts";
 import { basename } from "./path.ts";
 import { Pace } from "./turns.ts";
 import { TreeWalk } from "./tree_walk.ts";
@@ -27,6 +27,8 @@ export interface RemoveTreeOptions {
   peek(directory: Directory, name: string): Deno.FileInfo | undefined;
   /** Told of each file that has lost a name. */
   onRemoved(info: Deno.FileInfo): void;
+  /** Moves out of the way what cannot be removed as long as a program has it open. */
+  setAside?(directory: Directory, name: string): void;
   /** Ends it, with what it was aborted with. */
   signal: AbortSignal;
 }
@@ -101,7 +103,7 @@ class TreeRemoval {
     for (const [at, child] of children.entries()) {
       try {
         const info = peek(here, child);
-        if (!info || info.isDirectory) return at;
+        if (!info || info.isDirectory || this.#isInTheWay(child)) return at;
         Deno.removeSync(here.at(child));
         if (info.isFile) onRemoved(info);
       } catch {
@@ -109,6 +111,11 @@ class TreeRemoval {
       }
     }
     return children.length;
+  }
+
+  /** Whether a file was removed before, and has kept its directory from being removed. */
+  #isInTheWay(child: string): boolean {
+    return this.#level.tries > 0 && isRemovedName(child);
   }
 
   /** Removes an entry of the directory that the walk is in, or goes into it. */
@@ -122,6 +129,7 @@ class TreeRemoval {
           return;
         }
         if (!info.isDirectory) {
+          if (this.#isInTheWay(child)) return this.#options.setAside?.(here, child);
           Deno.removeSync(here.at(child));
           if (info.isFile) onRemoved(info);
           return;
