@@ -93,7 +93,10 @@ async function downloadTo(
     if (existing && await isThere(existing, incoming, options)) {
       // One that an earlier try left which was killed when the file had its name.
       if (typeof out === "string" && !dryRun) removeLeftover(partOf(out));
-      return nothingMoved(filename, { ...incoming, skipped: true });
+      // The one that stays may be another than the server's.
+      const { path, size } = existing;
+      const checksum = dryRun ? null : existing.checksum ?? await checksumOf(path, algorithm);
+      return nothingMoved(filename, { size, checksum, skipped: true });
     }
     if (dryRun) return nothingMoved(filename, { size: incoming.size });
   }
@@ -136,21 +139,20 @@ async function downloadTo(
 }
 
 /**
- * Whether a local file makes the transfer needless.
+ * Whether a local file makes the transfer needless. Where that takes its checksum, that is known of it then.
  *
  * @throws {FerryError} `exists` where it must not be replaced
  */
 async function isThere(
-  existing: FileState & { path: string },
+  existing: Existing,
   incoming: FileState,
   { overwrite = "never", algorithm = "md5" }: DownloadOptions,
 ): Promise<boolean> {
   const { path } = existing;
   let decision = decideOverwrite(overwrite, incoming, existing);
   if (decision === "hash") {
-    await using file = LocalFile.open(path);
-    const checksum = await checksumOfSource(file, algorithm);
-    decision = decideOverwrite(overwrite, incoming, { ...existing, checksum });
+    existing.checksum = await checksumOf(path, algorithm);
+    decision = decideOverwrite(overwrite, incoming, existing);
   }
   if (decision === "exists") throw new FerryError("exists", `another file is at ${quote(path)}`);
   return decision === "have";
@@ -337,8 +339,19 @@ async function goOn(
 /** A local file. */
 interface Existing extends FileState {
   path: string;
+  size: number;
   /** Its permission bits, where it has any. */
   bits: number | undefined;
+}
+
+/**
+ * The checksum of a local file.
+ *
+ * @throws {FerryError} as `LocalFile.open`; `io` where it changes meanwhile
+ */
+export async function checksumOf(path: string, algorithm: Algorithm): Promise<Checksum> {
+  await using file = LocalFile.open(path);
+  return await checksumOfSource(file, algorithm);
 }
 
 /** What is at a local path; undefined where nothing is. */

@@ -116,6 +116,23 @@ export function assertDistinct(pairs: Iterable<readonly [source: string, target:
     }
     sources.set(target, source);
   }
+  for (const [target, source] of sources) {
+    const around = directoriesOf(target).find((directory) => sources.has(directory));
+    if (around === undefined) continue;
+    const other = sources.get(around)!;
+    throw new FerryError(
+      "usage",
+      `${quote(other)} may have something that becomes ${quote(target)}, as ${quote(source)} would`,
+    );
+  }
+}
+
+/** The directories that a path is in, by names as a target has them. */
+function directoriesOf(path: string): string[] {
+  const parts = path.split("/");
+  const above = parts.slice(1).map((_, at) => parts.slice(0, at + 1).join("/"));
+  const isRelative = !path.startsWith("/") && path !== "" && path !== ".";
+  return isRelative ? ["", ".", ...above] : above;
 }
 
 /** Whether a path as it is written is a directory that something goes into. */

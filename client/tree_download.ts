@@ -17,7 +17,6 @@ import {
   parseReply,
   unkeptKey,
 } from "../lib/header.ts";
-import { LocalFile } from "../lib/local_file.ts";
 import { decideOverwrite, type FileState } from "../lib/overwrite.ts";
 import { dirname } from "../lib/path.ts";
 import { Publisher, type Rooms } from "../lib/publisher.ts";
@@ -30,12 +29,12 @@ import {
   type Room,
   StagedFile,
 } from "../lib/staging.ts";
-import { checksumOfSource, receive } from "../lib/transfer.ts";
+import { receive } from "../lib/transfer.ts";
 import { Pace } from "../lib/turns.ts";
 import type { Frame } from "../lib/wire.ts";
 import { assertAnswers, assertBegins } from "./answers.ts";
 import type { Connection, PipelinedRequest } from "./connection.ts";
-import { assertReplaceable, assertWhole, download } from "./download.ts";
+import { assertReplaceable, assertWhole, checksumOf, download } from "./download.ts";
 import { nothingMoved } from "./dry_run.ts";
 import { type Connections, eachOf } from "./jobs.ts";
 import { kindOfLeftover, removeLeftovers, TEMPORARY_PREFIX } from "./leftovers.ts";
@@ -59,6 +58,8 @@ interface Item {
   path: string;
   /** The permission bits of the file that it replaces. */
   replaced?: number | undefined;
+  /** The size of the file that is there, in bytes. */
+  there?: number;
 }
 
 /** A request for a small file. */
@@ -157,7 +158,7 @@ export class TreeDownload {
 
   /** Lists what there is, makes the directories, and leaves out what need not come. */
   async #list(connection: Connection): Promise<void> {
-    const { filter, dryRun, onFile, onPlan } = this.#options;
+    const { filter, dryRun, onPlan } = this.#options;
     /** What is not to come, and so nothing that is in it. */
     const without = new Set<string>();
     const items: Item[] = [];
@@ -203,7 +204,7 @@ export class TreeDownload {
       if (!known && isDirectory(directory)) this.#found.add(directory);
       try {
         if (await this.#wants(connection, item)) this.#left.set(item.entry.filename, item);
-        else onFile?.(nothingMoved(item.entry.filename, { ...item.entry, skipped: true }));
+        else this.#stays(item);
       } catch (error) {
         if (!connection.usable) throw error;
         this.#failed(item, error);
@@ -243,6 +244,7 @@ export class TreeDownload {
     }
     assertReplaceable(path, info);
     item.replaced = bitsOf(info);
+    item.there = info.size;
     const existing: FileState = {
       size: info.size,
       mtime: info.mtime?.getTime(),
@@ -255,7 +257,7 @@ export class TreeDownload {
     let decision = decideOverwrite(overwrite, incoming, existing);
     if (decision === "hash") {
       const { filename } = entry;
-      existing.checksum = this.#checksums.get(path) ?? await checksumOfFile(path, this.#algorithm);
+      existing.checksum = this.#checksums.get(path) ?? await checksumOf(path, this.#algorithm);
       this.#checksums.set(path, existing.checksum);
       if (incoming.checksum === null) {
         const header = { op: "stat", filename, ...checksumKeys(this.#algorithm, null) };
@@ -265,6 +267,12 @@ export class TreeDownload {
     }
     if (decision === "exists") throw new FerryError("exists", `another file is at ${quote(path)}`);
     return decision === "send";
+  }
+
+  /** Tells of a file that is there already: of its own content, as far as that is known. */
+  #stays({ entry: { filename }, path, there: size = 0 }: Item): void {
+    const checksum = this.#checksums.get(path) ?? null;
+    this.#options.onFile?.(nothingMoved(filename, { size, checksum, skipped: true }));
   }
 
   async *#small(): AsyncGenerator<SmallItem, void, void> {
@@ -362,9 +370,4 @@ function stage(directory: string, mode: number | undefined): StagedFile {
     makeDirectories(directory);
     return create();
   }
-}
-
-async function checksumOfFile(path: string, algorithm: Algorithm): Promise<Checksum> {
-  await using file = LocalFile.open(path);
-  return await checksumOfSource(file, algorithm);
 }

@@ -168,9 +168,10 @@ export class TreeUpload {
         const reply = parseReply("put", header);
         const { unchanged, size, unkept } = reply;
         if (!unchanged) assertStored(reply, { checksum: checksum!, size: body!.length });
-        const crossed = { transferred: size, resumedFrom: 0 };
-        const result = { filename, checksum, size, skipped: unchanged, ...crossed };
-        this.#done(item, { ...result, ...unkeptKey(unkept) });
+        // Where another file stays, it is the one that has the name.
+        const stored = { checksum: reply.checksum, size, skipped: unchanged };
+        const crossed = { transferred: body!.length, resumedFrom: 0 };
+        this.#done(item, { filename, ...stored, ...crossed, ...unkeptKey(unkept) });
       }
       this.#left.delete(item.filename);
     } catch (error) {

@@ -111,10 +111,8 @@ async function uploadPieces(
   if (total !== null && total > MAX_DRAIN_BYTES) {
     // What will be refused for its size is refused before it is sent.
     const asked = { ...keys, ...checksumKeys(algorithm, null), size: total, restart: true };
-    const { decision, checksum } = await offer(connection, asked);
-    if (decision === "have") {
-      return nothingMoved(filename, { size: total, checksum, skipped: true });
-    }
+    const offered = await offer(connection, asked);
+    if (offered.decision === "have") return stays(filename, offered, { size: total });
   }
   let bytes = 0;
   const onBytes = (count: number) => onProgress?.({ filename, bytes: bytes += count, total });
@@ -136,10 +134,7 @@ async function putBytes(
   if (size > MAX_DRAIN_BYTES) {
     const asked = { ...keys, ...checksumKeys(algorithm, checksum), size };
     const offered = await offer(connection, asked);
-    if (offered.decision === "have") {
-      const known = offered.checksum ?? checksum;
-      return nothingMoved(options.filename, { size, checksum: known, skipped: true });
-    }
+    if (offered.decision === "have") return stays(options.filename, offered, { size, checksum });
   }
   const onBytes = counter(options, 0, size);
   const reply = await connection.upload({
@@ -171,10 +166,7 @@ async function putSized(
     // What the server has is a part of another file: this one changed since, or never was that one.
     if (!digest) offered = await negotiation.ask({ restart: true });
   }
-  if (offered.decision === "have") {
-    const { checksum } = offered;
-    return nothingMoved(options.filename, { size, checksum, skipped: true });
-  }
+  if (offered.decision === "have") return stays(options.filename, offered, { size });
   const offset = digest ? offered.offset : 0;
   source.seek(offset);
   const reply = await connection.upload({
@@ -239,6 +231,16 @@ class Negotiation {
   }
 }
 
+/** What an upload comes to where the file that is there stays, which may be another: what is known of that one. */
+function stays(
+  filename: string,
+  { size, checksum }: Replies["offer"],
+  mine: { size: number; checksum?: Checksum },
+): Transferred {
+  const there = { size: size ?? mine.size, checksum: checksum ?? mine.checksum ?? null };
+  return nothingMoved(filename, { ...there, skipped: true });
+}
+
 /** What an upload would come to. The server decides that, and changes nothing. */
 async function foresee(
   connection: Connection,
@@ -248,9 +250,9 @@ async function foresee(
 ): Promise<Transferred> {
   const negotiation = new Negotiation(connection, { ...keys, size }, { algorithm, hash });
   // A part that is there stays with whoever is sending it.
-  const { decision, checksum } = await negotiation.ask({ restart: true });
-  return decision === "have"
-    ? nothingMoved(filename, { size, checksum, skipped: true })
+  const offered = await negotiation.ask({ restart: true });
+  return offered.decision === "have"
+    ? stays(filename, offered, { size })
     : nothingMoved(filename, { size });
 }
 

@@ -333,6 +333,8 @@ export interface OfferReply {
   decision: "send" | "have" | "hash";
   /** The checksum of what is there, with `have`. */
   checksum: Checksum | null;
+  /** Its size in bytes; undefined where an older server does not tell. */
+  size?: number | undefined;
   /** With `send`: how many bytes the server has of a part, that need not be sent again. */
   offset: number;
   /** The md5 of those bytes, which the client compares with its own. */
@@ -821,6 +823,7 @@ const replies = {
     status: ok,
     decision: v.picklist(["send", "have", "hash"], "is none of send, have, hash"),
     checksum,
+    size: v.optional(fileSize),
     offset: v.optional(fileSize, 0n),
     prefix_md5: v.nullish(knownMd5, null),
     prefix_xxh128: v.nullish(xxh128, null),

@@ -87,7 +87,7 @@ export class Uploads implements AsyncDisposable {
       if (decision === "have") {
         known ??= await permit.wait(storage.checksum(name, algorithm));
         this.#stored(request, { checksum: known, size: existing.size, unchanged: true });
-        return { filename, decision, ...checksumKeys(algorithm, known) };
+        return { filename, decision, size: existing.size, ...checksumKeys(algorithm, known) };
       }
       if (decision === "hash") return { filename, decision };
     }
@@ -160,9 +160,12 @@ export class Uploads implements AsyncDisposable {
       // What is there stays; still, what was sent must be what the peer meant to send.
       if (request.offset === 0n) await receive(body, NOWHERE, { onBytes: assertMay });
       else if (!await body.drain()) throw taken();
-      const checksum = existing.checksum ?? await storage.checksum(name, algorithm);
+      // That took its time, and it may be another one by now.
+      const there = await fileIn(storage, name, algorithm);
+      if (!there) throw new FerryError("busy", "the file that was to stay was removed meanwhile");
+      const checksum = there.checksum ?? await storage.checksum(name, algorithm);
       permit.assert();
-      const reply = this.#stored(request, { checksum, size: existing.size, unchanged: true });
+      const reply = this.#stored(request, { checksum, size: there.size, unchanged: true });
       return { committed: Promise.resolve(reply) };
     }
     await using begun = new AsyncDisposableStack();
