@@ -15,6 +15,7 @@ const OF_PATHS = [
   "openSync",
   "readDir",
   "readDirSync",
+  "readFileSync",
   "readTextFileSync",
   "removeSync",
   "renameSync",
