@@ -7,6 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { toFerryError } from "../lib/errors.ts";
 import { type FileName, parseFileName as name } from "../lib/file_name.ts";
+import { isTaken } from "../lib/staging.ts";
 import { FsStorage } from "../lib/storage_fs.ts";
 import { TempDir } from "./programs.ts";
 import { listed, md5, put, textOf } from "./storage_conformance.ts";
@@ -206,6 +207,16 @@ function seen(path: string): string[] {
   }).sort();
 }
 
+/** Makes the links that a target leads over. */
+function makeOthers(here: string, target: string): void {
+  for (const other of target.split("/")) {
+    const to = OTHERS[other];
+    if (to === undefined || isTaken(`${here}/${other}`)) continue;
+    Deno.symlinkSync(to, `${here}/${other}`);
+    makeOthers(here, to);
+  }
+}
+
 /** Makes a directory of that name in the root, with a link in it to that target. */
 function make(root: string, here: string, target: string): void {
   for (const path of ["dir", "other", "above"]) {
@@ -213,7 +224,7 @@ function make(root: string, here: string, target: string): void {
   }
   Deno.writeTextFileSync(`${here}/dir/file`, "content");
   Deno.writeTextFileSync(`${here}/f`, "mine");
-  for (const [other, to] of Object.entries(OTHERS)) Deno.symlinkSync(to, `${here}/${other}`);
+  makeOthers(here, target);
   Deno.symlinkSync(target.replace("ROOT", root).replace("HERE", here), `${here}/link`);
   Deno.symlinkSync("../link", `${here}/above/link`);
 }
