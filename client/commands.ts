@@ -272,15 +272,18 @@ export const mkdir: Run<typeof MKDIR.options> = async (context, _options, [arg =
 export const ping: Run<typeof PING.options> = async (context) => {
   const client = await context.connected();
   const started = performance.now();
-  const { problem } = await client.ping(context);
+  const { problem, shortcomings } = await client.ping(context);
   const seconds = secondsSince(started);
   if (problem !== undefined) {
     throw new FerryError("io", `The server answers, but cannot serve: ${problem}`);
   }
-  context.output.done("ping", { seconds, server: client.hello.agent });
+  context.output.done("ping", { seconds, server: client.hello.agent, shortcomings });
   context.output.line(
     `${printable(client.hello.agent)} answered in ${(seconds * 1000).toFixed(2)} ms`,
   );
+  for (const shortcoming of shortcomings) {
+    context.output.notice(`${printable(shortcoming)} (on the server)`);
+  }
 };
 
 /** How long ago something of `performance.now()` was. */

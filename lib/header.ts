@@ -250,6 +250,8 @@ export interface Entry {
 export interface PingReply {
   /** What keeps the server from serving files; undefined where nothing does. */
   problem?: string | undefined;
+  /** What it cannot promise, as sentences. */
+  shortcomings: string[];
 }
 
 /**
@@ -788,7 +790,11 @@ function readOmitted({ omitted, code, message }: v.InferOutput<typeof omission>)
 
 const replies = {
   done: v.object({ status: ok }),
-  ping: v.object({ status: ok, problem: v.optional(string) }),
+  ping: v.object({
+    status: ok,
+    problem: v.optional(string),
+    shortcomings: v.optional(v.array(string), () => []),
+  }),
   hello: v.object({
     status: ok,
     version: integer(0, 2 ** 31 - 1),

@@ -224,6 +224,9 @@ export interface Storage extends AsyncDisposable {
    */
   readonly root?: string | undefined;
 
+  /** What it cannot promise to those who use it, as sentences in English; undefined where that is nothing. */
+  readonly shortcomings?: readonly string[] | undefined;
+
   /**
    * What stands under a name; "" is the root. `checksum`, an md5 unless another one is asked for, is null
    * where it is not known without reading.

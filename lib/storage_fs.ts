@@ -238,10 +238,13 @@ export class FsStorage implements Storage {
     return this.#shared.fileSystem;
   }
 
-  /** What cannot be promised on that file system, of what is relied on here, as sentences in English. */
+  /** See {@linkcode Storage.shortcomings}: what the file system does not keep of what is relied on here. */
   get shortcomings(): string[] {
     const { fileSystem, durable, unwritable } = this.#shared;
-    return shortcomingsOf(fileSystem, { writable: !unwritable, durable });
+    const missing = shortcomingsOf(fileSystem, { writable: !unwritable, durable });
+    return unwritable
+      ? [`nothing can be uploaded here: ${unwritable.reason}`, ...missing]
+      : missing;
   }
 
   /** See {@linkcode Storage.root}. */

@@ -184,10 +184,6 @@ async function run(options: OptionValues<typeof FERRYD.options>): Promise<void> 
   for (const { kind, ...address } of server.addresses) {
     says.stdout.write(`ferryd: listening ${kind} ${formatAddress(address)}\n`);
   }
-  if (storage.unwritable) {
-    const { reason } = storage.unwritable;
-    says.stderr.write(`ferryd: nothing can be uploaded to ${options.root}: ${reason}\n`);
-  }
   const [sessions] = server.addresses;
   if (sessions?.kind === "tcp" && !isLoopback(sessions)) {
     says.stderr.write(

@@ -436,11 +436,13 @@ export class Session {
     return true;
   }
 
-  /** What keeps files from being served, if anything does. */
+  /** What keeps files from being served, if anything does; else what cannot be promised. */
   async #health(): Promise<ReplyHeader> {
     try {
-      await this.#options.storage.assertServing();
-      return {};
+      const { storage } = this.#options;
+      await storage.assertServing();
+      const { shortcomings = [] } = storage;
+      return shortcomings.length === 0 ? {} : { shortcomings };
     } catch (error) {
       return { problem: toFerryError(error).message };
     }

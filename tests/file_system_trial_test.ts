@@ -10,7 +10,7 @@ import type { FileSystem } from "../lib/file_system.ts";
 import { tryFileSystem } from "../lib/file_system_trial.ts";
 import { FsStorage } from "../lib/storage_fs.ts";
 import { KINDS, Mount, Mounted, OtherPath, testWithMount } from "./mount.ts";
-import { Ferryd, TempDir } from "./programs.ts";
+import { ferry, Ferryd, TempDir } from "./programs.ts";
 import { assertCode } from "./storage_conformance.ts";
 
 /** What is not kept, by its name. */
@@ -56,18 +56,27 @@ testWithMount("tryFileSystem() finds what exFAT in user space does not keep", as
   assertEquals(tried(mounted.path), [...FUSE, ...lost]);
 }, KINDS.exfat.needs);
 
-testWithMount("ferryd says in a line each what it cannot promise over sshfs", async () => {
-  await using mounted = new Mounted("sshfs");
-  await using server = await Ferryd.start(mounted.path);
-  const { stderr } = await server.stop();
-  assertEquals(stderr.split("\n"), [
-    "ferryd: directories cannot be held open here: a link that another program swaps in during a request may be followed",
-    "ferryd: names may be lost here when the power fails: nothing makes sure that they are on the disk",
-    "ferryd: a file that is replaced here may be missing for a moment",
-    "ferryd: modification times are kept in steps of 1 s here",
-    "",
-  ]);
-}, KINDS.sshfs.needs);
+testWithMount(
+  "ferryd and ferry ping say in a line each what cannot be promised over sshfs",
+  async () => {
+    await using mounted = new Mounted("sshfs");
+    await using server = await Ferryd.start(mounted.path);
+    const ping = await ferry(["ping"], { server: server.address });
+    const { stderr } = await server.stop();
+    assertEquals(
+      ping.stderr.replaceAll("ferry:", "ferryd:").replaceAll(" (on the server)", ""),
+      stderr,
+    );
+    assertEquals(stderr.split("\n"), [
+      "ferryd: directories cannot be held open here: a link that another program swaps in during a request may be followed",
+      "ferryd: names may be lost here when the power fails: nothing makes sure that they are on the disk",
+      "ferryd: a file that is replaced here may be missing for a moment",
+      "ferryd: modification times are kept in steps of 1 s here",
+      "",
+    ]);
+  },
+  KINDS.sshfs.needs,
+);
 
 testWithMount(
   "ferryd serves no rclone mount without a write cache, and says which option helps",
@@ -87,3 +96,27 @@ testWithMount("a root where directories are not held is not guarded", async () =
   assert(!storage.guarded);
   assert(!storage.fileSystem.heldDirectories);
 }, ["bindfs", "/dev/fuse"]);
+
+testWithMount(
+  "ferryd over a file system for reading says so, and serves what is there",
+  async () => {
+    await using mount = new Mount("size=1m");
+    await using dir = new TempDir();
+    Deno.writeTextFileSync(`${mount.path}/file`, "content");
+    dir.write("new", "new");
+    mount.makeReadOnly();
+    await using server = await Ferryd.start(mount.path);
+    const options = { cwd: dir.path, server: server.address };
+    assertEquals((await ferry(["cat", "file"], options)).stdout, "content");
+    const put = await ferry(["put", "new"], options);
+    assertEquals([put.code, put.stderr], [
+      3,
+      `ferry: Cannot put "new": the server's directory is read-only (on the server)\n`,
+    ]);
+    const { stderr } = await server.stop();
+    assertEquals(
+      stderr,
+      "ferryd: nothing can be uploaded here: the server's directory is read-only\n",
+    );
+  },
+);

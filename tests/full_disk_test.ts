@@ -192,7 +192,7 @@ testWithMount(
     assertStringIncludes(stderr, "the disk was full when ferryd was started");
     assertEquals((await f.run("rm", "filler")).code, 0);
     const log = await f.server.stop();
-    assertStringIncludes(log.stderr, "nothing can be uploaded to");
+    assertStringIncludes(log.stderr, "nothing can be uploaded here: the disk was full");
     f.server = await Ferryd.start(f.mount.path);
     assertEquals((await f.run("put", "small")).code, 0);
   },
