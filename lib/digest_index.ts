@@ -83,7 +83,7 @@ export interface DigestIndexOptions {
 
 /** Checksums by file identity, in an SQLite database. */
 export class DigestIndex implements Disposable {
-  readonly #path: string | undefined;
+  #path: string | undefined;
   readonly #device: number | undefined;
   readonly #mountOf: (device: number) => string | undefined;
   /** What holds no longer than a mount does, by algorithm and key. */
@@ -115,6 +115,13 @@ export class DigestIndex implements Disposable {
     const mount = this.#mountOf(info.dev);
     const key = mount === undefined ? "" : `${mount}:${identity.key}:${name}`;
     return { ...identity, key, passing: true };
+  }
+
+  /** Goes on in another database, where somebody has removed the one that it has. */
+  moveTo(path: string): void {
+    if (this.#closed) return;
+    this.#path = path;
+    this.#rebuild(path);
   }
 
   #open(path?: string): void {

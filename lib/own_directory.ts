@@ -13,34 +13,48 @@ import { RESERVED_DIRECTORY } from "./file_name.ts";
 import type { Jail } from "./jail.ts";
 import { Lease, type LeaseOptions } from "./lease.ts";
 import { movePart } from "./partial.ts";
-import { isTaken, openExactly, renameWithoutReplacing } from "./staging.ts";
+import { infoAt, isTaken, openExactly, renameWithoutReplacing } from "./staging.ts";
 
 /** How often a directory that another process has is asked for again, and after which pauses. */
 const LOCK_TRIES = 10;
 const LOCK_PAUSE_MS = 100;
 
+/** What a process has of the directory. */
+interface Taken {
+  directory: Directory;
+  leases: Directory;
+  staging: Directory;
+  fileSystem: FileSystem;
+  lease: Lease;
+  /** What holds all that until it is disposed of. */
+  held: Disposable;
+}
+
 /** Ferry's own directory in a root, which this process has. */
 export class OwnDirectory implements Disposable {
-  /** It. */
-  readonly directory: Directory;
-  /** The directory in it for what this process is writing. */
-  readonly staging: Directory;
-  /** What the file system that it is on was seen to keep. */
-  readonly fileSystem: FileSystem;
-  readonly #lease: Lease;
-  /** What holds all that until it is disposed of. */
-  readonly #held: Disposable;
+  readonly #jail: Jail;
+  #taken: Taken;
+  /** Told when somebody had removed it, and it was made again with nothing in it. */
+  onRenewed: () => void = () => {};
 
-  private constructor(
-    { directory, staging, fileSystem, lease, held }:
-      & Pick<OwnDirectory, "directory" | "staging" | "fileSystem">
-      & { lease: Lease; held: Disposable },
-  ) {
-    this.directory = directory;
-    this.staging = staging;
-    this.fileSystem = fileSystem;
-    this.#lease = lease;
-    this.#held = held;
+  private constructor(jail: Jail, taken: Taken) {
+    this.#jail = jail;
+    this.#taken = taken;
+  }
+
+  /** It. */
+  get directory(): Directory {
+    return this.#taken.directory;
+  }
+
+  /** The directory in it for what this process is writing. */
+  get staging(): Directory {
+    return this.#taken.staging;
+  }
+
+  /** What the file system that it is on was seen to keep. */
+  get fileSystem(): FileSystem {
+    return this.#taken.fileSystem;
   }
 
   /**
@@ -52,7 +66,7 @@ export class OwnDirectory implements Disposable {
    */
   static takeOver(jail: Jail, options: LeaseOptions = {}): OwnDirectory | FerryError {
     try {
-      return OwnDirectory.#take(jail, options);
+      return new OwnDirectory(jail, OwnDirectory.#take(jail, options));
     } catch (error) {
       const unwritable = unwritableFor(error);
       if (!unwritable) throw error;
@@ -60,7 +74,7 @@ export class OwnDirectory implements Disposable {
     }
   }
 
-  static #take(jail: Jail, options: LeaseOptions): OwnDirectory {
+  static #take(jail: Jail, options: LeaseOptions): Taken {
     using held = new DisposableStack();
     const directory = held.use(makeDirectory(jail.directory, RESERVED_DIRECTORY));
     jail.hide(directory);
@@ -84,7 +98,7 @@ export class OwnDirectory implements Disposable {
     const staging = held.use(makeDirectory(all, lease.id));
     held.defer(() => removeIfEmpty(all.at(lease.id)));
     adopt(all, staging, (name) => name === lease.id);
-    return new OwnDirectory({ directory, staging, fileSystem, lease, held: held.move() });
+    return { directory, leases, staging, fileSystem, lease, held: held.move() };
   }
 
   /**
@@ -93,12 +107,43 @@ export class OwnDirectory implements Disposable {
    * @throws {FerryError} `busy`
    */
   assertHeld(): void {
-    this.#lease.assertHeld();
+    try {
+      this.#taken.lease.assertHeld();
+    } catch (error) {
+      if (!this.renew()) throw error;
+    }
+  }
+
+  /**
+   * Makes it again where somebody has removed it.
+   *
+   * @returns whether that was so
+   * @throws {FerryError} `busy` where another process has made it meanwhile; `no_space`, `denied`, …
+   */
+  renew(): boolean {
+    this.#jail.assertStanding();
+    if (this.#isThere()) return false;
+    this.#taken.held[Symbol.dispose]();
+    try {
+      this.#taken = OwnDirectory.#take(this.#jail, {});
+    } catch (error) {
+      throw fileError(error);
+    }
+    this.onRenewed();
+    return true;
+  }
+
+  /** Whether it is what it was. Who takes it over removes no more than the lease, and the area of that. */
+  #isThere(): boolean {
+    const { directory, leases, lease } = this.#taken;
+    const above = this.#jail.directory;
+    return isIn(above, RESERVED_DIRECTORY, directory) && isIn(directory, "leases", leases) &&
+      (!isTaken(leases.at(lease.id)) || isTaken(`${directory.at("staging")}/${lease.id}`));
   }
 
   /** Lets another process have it. */
   [Symbol.dispose](): void {
-    this.#held[Symbol.dispose]();
+    this.#taken.held[Symbol.dispose]();
   }
 }
 
@@ -129,6 +174,12 @@ export function adopt(
     }
     Deno.removeSync(all.at(name), { recursive: true });
   }
+}
+
+/** Whether a directory stands under a name in another one. */
+function isIn(above: Directory, name: string, directory: Directory): boolean {
+  const info = infoAt(above.at(name));
+  return info !== undefined && above.inodeAt(name, info) === directory.inode;
 }
 
 function removeIfEmpty(path: string): void {

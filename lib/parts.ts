@@ -18,7 +18,13 @@ import {
   voidRecord,
   writeRecord,
 } from "./partial.ts";
-import { type CreatedFile, isTaken, modeOfNewFiles, StagedFile } from "./staging.ts";
+import {
+  type CreatedFile,
+  isTaken,
+  modeOfNewFiles,
+  removedMeanwhile,
+  StagedFile,
+} from "./staging.ts";
 import { FerryError, fileError } from "./errors.ts";
 import type { PartEntry } from "./header.ts";
 import type { CreateOptions, ResumeOptions } from "./storage.ts";
@@ -75,6 +81,8 @@ export interface PartsOptions {
   enter(): Directory;
   /** Fails where another process has the directory by now. */
   assertHeld(): void;
+  /** Makes the directory again where somebody has removed it; whether that was so. */
+  renew?(): boolean;
   /** Told how many bytes of a part were recorded that is thrown away while nobody has it. */
   onDropped?(bytes: number): void;
   /** Told when somebody has let go of a file in it. */
@@ -112,13 +120,35 @@ export class Parts {
   /** A new file. */
   create(filename: string, options: CreateOptions): Claim {
     this.#options.assertHeld();
-    using entered = new DisposableStack();
-    const directory = entered.use(this.#options.enter());
-    // The file comes last: whoever fails behind it would have to remove it.
-    const mode = this.#newMode(directory);
-    const staged = StagedFile.of(createIn(directory), mode);
-    entered.move();
+    const [staged, directory] = this.#unlessGone(() => {
+      using entered = new DisposableStack();
+      const directory = entered.use(this.#options.enter());
+      // The file comes last: whoever fails behind it would have to remove it.
+      const mode = this.#newMode(directory);
+      const staged = StagedFile.of(createIn(directory), mode);
+      entered.move();
+      return [staged, directory] as const;
+    });
     return this.#claim(staged, directory, { ...options, filename });
+  }
+
+  /** Does something in the directory, and once more where that was gone and could be made again. */
+  #unlessGone<T>(run: () => T): T {
+    try {
+      return run();
+    } catch (reason) {
+      const error = fileError(reason);
+      if (error.code !== "not_found" || !this.#options.renew?.()) throw error;
+      return run();
+    }
+  }
+
+  /** Forgets the parts whose files are gone, with the directory that they were in. */
+  forgetMissing(): void {
+    using directory = this.#options.enter();
+    for (const [name, kept] of this.#kept) {
+      if (!isTaken(directory.at(name))) this.#drop(name, kept, directory);
+    }
   }
 
   /**
@@ -128,11 +158,14 @@ export class Parts {
    */
   makeDirectory(): Tree {
     this.#options.assertHeld();
-    using made = new DisposableStack();
-    const area = made.use(this.#options.enter());
     const name = crypto.randomUUID();
-    const directory = made.use(makeDirectory(area, name));
-    made.move();
+    const [area, directory] = this.#unlessGone(() => {
+      using made = new DisposableStack();
+      const area = made.use(this.#options.enter());
+      const directory = made.use(makeDirectory(area, name));
+      made.move();
+      return [area, directory] as const;
+    });
     this.#writers++;
     return {
       directory,
@@ -240,6 +273,7 @@ export class Parts {
       },
       checkpoint: (prefix) => {
         this.#options.assertHeld();
+        if (!isTaken(path)) throw removedMeanwhile();
         const record = writeRecord(
           path,
           { filename, size: size ?? 0, checksum: null, prefix, owner },

@@ -266,7 +266,9 @@ export class StagedFile implements ByteSink, AsyncDisposable {
       this.#temporary = false;
       this.#close();
     } catch (error) {
-      throw infoAt(this.path) ? namingError(error, target) : fileError(error);
+      if (infoAt(this.path)) throw namingError(error, target);
+      const failure = fileError(error);
+      throw failure.code === "not_found" ? removedMeanwhile() : failure;
     }
   }
 
@@ -299,6 +301,11 @@ export class StagedFile implements ByteSink, AsyncDisposable {
     }
     return Promise.resolve();
   }
+}
+
+/** What had come of a file is gone; whoever sends it again may be luckier. */
+export function removedMeanwhile(): FerryError {
+  return new FerryError("busy", "another program has removed what had come of it");
 }
 
 /** The bits of a file that nobody but its user can read or write. */

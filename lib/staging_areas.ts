@@ -64,7 +64,11 @@ export class StagingAreas implements Disposable {
   constructor(options: StagingAreasOptions) {
     const { own, onCounted } = options;
     this.#options = options;
-    this.#main = new Parts({ ...this.#partsOptions(), enter: () => own.staging.hold() });
+    this.#main = new Parts({
+      ...this.#partsOptions(),
+      enter: () => own.staging.hold(),
+      renew: () => own.renew(),
+    });
     onCounted(this.#main.bytes);
     const { id, areas } = readRecord(own.directory);
     this.#id = id;
@@ -172,6 +176,12 @@ export class StagingAreas implements Disposable {
     } catch {
       // What is not recorded is found when the same file system is written to again.
     }
+  }
+
+  /** Goes on where ferry's own directory was removed, and made again. */
+  renewed(): void {
+    this.#main.forgetMissing();
+    this.#record();
   }
 
   /** Whether an entry of a directory is an area in which something is being written. */

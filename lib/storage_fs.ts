@@ -166,6 +166,12 @@ export class FsStorage implements Storage {
     const { own } = held;
     const areas = own &&
       new StagingAreas({ jail, own, onCounted: (bytes) => quota.count(bytes) });
+    if (own) {
+      own.onRenewed = () => {
+        held.index.moveTo(own.directory.at("index.db"));
+        areas!.renewed();
+      };
+    }
     const closing = new AbortController();
     let counted: Promise<void> | undefined;
     if (quota.isLimited) {

@@ -78,10 +78,11 @@ Deno.test("FsStorage changes nothing any more when another process has taken its
   await whole.write(new Uint8Array(1));
   // As one on another machine does that has heard nothing for the time of a lease.
   for (const own of ["staging", "leases"]) {
-    Deno.removeSync(dir.join(`.ferry/${own}`), { recursive: true });
+    for (const { name } of [...Deno.readDirSync(dir.join(`.ferry/${own}`))]) {
+      Deno.removeSync(dir.join(`.ferry/${own}/${name}`), { recursive: true });
+    }
   }
-  Deno.mkdirSync(dir.join(".ferry/staging/another"), { recursive: true });
-  Deno.mkdirSync(dir.join(".ferry/leases"));
+  Deno.mkdirSync(dir.join(".ferry/staging/another"));
   using clock = new Clock();
   clock.ahead += 60_000;
   const changes = [
@@ -152,3 +153,55 @@ for (const [first, second] of [["below", "above"], ["above", "below"]] as const)
     ["bindfs", "/dev/fuse"],
   );
 }
+
+const REMOVALS: Readonly<Record<string, (dir: TempDir) => void>> = {
+  "all of it": (dir) => Deno.removeSync(dir.join(".ferry"), { recursive: true }),
+  "all that is in it": (dir) => {
+    for (const { name } of [...Deno.readDirSync(dir.join(".ferry"))]) {
+      Deno.removeSync(dir.join(`.ferry/${name}`), { recursive: true });
+    }
+  },
+  "its staging area": (dir) => Deno.removeSync(dir.join(".ferry/staging"), { recursive: true }),
+};
+
+for (const [what, removeFrom] of Object.entries(REMOVALS)) {
+  Deno.test(`FsStorage makes its directory again where somebody removes ${what}`, async () => {
+    await using dir = new TempDir();
+    await using storage = FsStorage.open(dir.path, { durability: "none", quota: 1_000_000 });
+    await put(storage, "old", "old");
+    await keepPart(storage, "large", bytes, 128_000);
+    await using begun = await storage.create(name("begun"), { size: 1 });
+    await begun.write(new Uint8Array(1));
+    removeFrom(dir);
+    assertMatch(
+      (await assertCode("busy", () => begun.commit({ checksum: md5("\0"), replace: false })))
+        .message,
+      /another program has removed/,
+    );
+    await put(storage, "new", "new");
+    assertEquals(await storage.parts(""), []);
+    assertEquals(await storage.resume(name("large"), LARGE), undefined);
+    await keepPart(storage, "large", bytes, 128_000);
+    assertEquals((await storage.parts("")).length, 1);
+    await assertCode("quota", () => storage.create(name("more"), { size: 900_000 }));
+    // Another process sees that the directory is taken.
+    await assertCode("busy", () => FsStorage.open(dir.path));
+    await storage[Symbol.asyncDispose]();
+    await using again = FsStorage.open(dir.path);
+    await using pending = await again.resume(name("large"), LARGE);
+    assertEquals(pending?.behind?.size, 128_000);
+  });
+}
+
+Deno.test("FsStorage notices by its lease that its directory was removed", async () => {
+  await using dir = new TempDir();
+  await using storage = FsStorage.open(dir.path, { durability: "none" });
+  await put(storage, "file", "x");
+  Deno.removeSync(dir.join(".ferry"), { recursive: true });
+  using clock = new Clock();
+  clock.ahead += 60_000;
+  await storage.mkdir(name("d"));
+  assertEquals(filesBelow(dir.join(".ferry/leases")).length, 1);
+  assertEquals(await storage.checksum(name("file"), "md5"), md5("x"));
+  assert(filesBelow(dir.join(".ferry")).includes("index.db"), "the index is not kept any more");
+});
