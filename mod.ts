@@ -107,6 +107,7 @@ export type {
   Storage,
   StoredFile,
 } from "./lib/storage.ts";
+export type { OnMount } from "./lib/handles.ts";
 export type { OnRoot } from "./lib/root.ts";
 export { MemoryStorage, type MemoryStorageOptions } from "./lib/storage_memory.ts";
 export { FsStorage, type FsStorageOptions } from "./lib/storage_fs.ts";

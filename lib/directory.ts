@@ -11,7 +11,7 @@
 import { closeSync, constants, fsync, openSync } from "node:fs";
 import { DescriptorFile, settled } from "./descriptor_file.ts";
 import { FerryError, fileError } from "./errors.ts";
-import { deviceIn, type Handle, Handles, inodeOf } from "./handles.ts";
+import { deviceIn, type Handle, Handles, inodeOf, type OnMount } from "./handles.ts";
 import { LocalFile } from "./local_file.ts";
 import { basename } from "./path.ts";
 import {
@@ -149,6 +149,16 @@ export class Directory implements ChangedDirectory, Disposable {
   /** Where the system says that it stands; undefined where it goes by its path. */
   get place(): string | undefined {
     return this.#handle && this.#handles!.placeOf(this.#handle.descriptor);
+  }
+
+  /** Who is told of file systems below it that are gone, and are there again. */
+  set onMount(tell: OnMount) {
+    if (this.#handles) this.#handles.onMount = tell;
+  }
+
+  /** Tells that the file system is gone that an entry is on. */
+  miss(name: string): void {
+    this.#handles?.miss(this.#byName(name));
   }
 
   /** What tells the mount of a device from others, while something is open there: see {@linkcode Handles.mountOf}. */

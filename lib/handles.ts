@@ -38,6 +38,17 @@ export function deviceIn(inode: string): number {
   return Number(inode.slice(0, inode.indexOf(":")));
 }
 
+/** Told of another file system below the directory that is served, with its path. */
+export type OnMount = (state: "lost" | "back", path: string) => void;
+
+/** A directory that another file system was seen in. */
+interface Border {
+  /** When, in milliseconds since 1970. */
+  seen: number;
+  /** Whether it has gone since. */
+  lost: boolean;
+}
+
 /** A directory that is open. */
 export interface Handle {
   /** Its device and inode. */
@@ -57,6 +68,10 @@ export class Handles implements Disposable {
   readonly #open = new Set<Handle>();
   /** Those that were opened last at a path. */
   readonly #byPath = new Map<string, Handle>();
+  /** Where other file systems were seen, by path. */
+  readonly #borders = new Map<string, Border>();
+  /** Told with its path when one of them is noticed to be gone, and when one is there again. */
+  onMount: OnMount = () => {};
   /** By device: what is open on it. */
   readonly #mounted = new Map<number, { id: string; users: number }>();
   /** Descriptors in place of which others were opened; paths by way of them may still be in use. */
@@ -90,9 +105,11 @@ export class Handles implements Disposable {
    *
    * @param above the directory that it stands in; undefined for one at the top
    * @returns undefined where something else stands there by now
+   * @throws {FerryError} `io` where a file system was mounted there and is not
    * @throws what the runtime throws
    */
   hold(inode: string, path: string, above?: Handle): Handle | undefined {
+    if (above) this.#assertMounted(inode, path, above);
     const known = this.holdAt(path);
     if (known?.inode === inode) return known;
     if (known) this.release(known);
@@ -110,6 +127,34 @@ export class Handles implements Disposable {
     this.#begin(deviceIn(inode));
     this.#byPath.set(path, handle);
     return handle;
+  }
+
+  /** What is in a directory that a file system is mounted in, as a rule, is nothing: it must not pass for empty. */
+  #assertMounted(inode: string, path: string, above: Handle): void {
+    if (deviceIn(inode) !== deviceIn(above.inode)) {
+      const known = this.#borders.get(path);
+      this.#borders.set(path, { seen: Date.now(), lost: false });
+      if (known?.lost) this.onMount("back", path);
+      return;
+    }
+    const border = this.#borders.get(path);
+    if (!border) return;
+    const { birthtime, ctime } = Deno.lstatSync(path);
+    // A directory that was made since then is another one: subvolumes can be removed as directories are.
+    if ((birthtime ?? ctime)!.getTime() > border.seen) return void this.#borders.delete(path);
+    this.miss(path);
+    throw new FerryError(
+      "io",
+      "a file system that was mounted here is not there: the server goes on when it is mounted again; " +
+        "for what is here without it, start the server anew",
+    );
+  }
+
+  /** Tells that the file system at a path is gone. */
+  miss(path: string): void {
+    const { lost, seen = Date.now() } = this.#borders.get(path) ?? {};
+    this.#borders.set(path, { seen, lost: true });
+    if (!lost) this.onMount("lost", path);
   }
 
   /** This way it takes a third of the time of `fstatSync`. */

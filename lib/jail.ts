@@ -11,7 +11,7 @@
 
 import { existsSync } from "node:fs";
 import { Directory } from "./directory.ts";
-import { type ErrorCode, FerryError, fileError } from "./errors.ts";
+import { type ErrorCode, FerryError, fileError, systemCodeOf } from "./errors.ts";
 import {
   assertStorable,
   type FileName,
@@ -251,6 +251,7 @@ export class Jail implements Disposable {
     try {
       info = Deno.lstatSync(directory.at(name));
     } catch (error) {
+      if (systemCodeOf(error) === "ENOTCONN") directory.miss(name);
       if (!(error instanceof Deno.errors.NotFound)) throw error;
       return this.directory.mend() ? this.#peek(directory, name) : undefined;
     }

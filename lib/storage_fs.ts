@@ -25,6 +25,7 @@ import {
   mayBeNoText,
   notText,
 } from "./file_name.ts";
+import type { OnMount } from "./handles.ts";
 import type { Entry, Listed, PartEntry } from "./header.ts";
 import { Jail, type Place } from "./jail.ts";
 import { type FileFacts, LocalFile } from "./local_file.ts";
@@ -96,6 +97,11 @@ export interface FsStorageOptions {
    * noticed to be back. Every operation fails with `io` in between.
    */
   onRoot?: OnRoot | undefined;
+  /**
+   * Told with its path when a file system below the directory is noticed to be gone, since it was unmounted or its
+   * program has ended, and when one is there again. What is asked for there fails with `io` in between.
+   */
+  onMount?: OnMount | undefined;
   /**
    * Told for how many milliseconds at most is waited, before that: where another process had the directory by
    * another path or on another machine, it is watched until it is sure that it has ended.
@@ -212,6 +218,7 @@ export class FsStorage implements Storage {
       }
       using taken = new DisposableStack();
       const jail = taken.use(new Jail(root, { onRoot: options.onRoot }));
+      if (options.onMount) jail.directory.onMount = options.onMount;
       const claimed = OwnDirectory.takeOver(jail, options);
       const own = claimed instanceof OwnDirectory ? taken.use(claimed) : undefined;
       const unwritable = claimed instanceof OwnDirectory ? undefined : claimed;

@@ -141,6 +141,7 @@ async function run(options: OptionValues<typeof FERRYD.options>): Promise<void> 
     maxFileSize: options["max-file-size"],
     quota: options.quota,
     onRoot: (state) => tellOfRoot(state, options.root),
+    onMount: tellOfMount,
     onWaiting: (ms) =>
       says.stderr.write(
         `ferryd: watching for ${ms / 1000} s whether the ferryd still runs that served ` +
@@ -203,6 +204,16 @@ function tellOfRoot(state: "lost" | "back", root: string): void {
     "{root} is not the directory that was opened: it was renamed, removed or unmounted. " +
       "Nothing is served until it is back",
     { root },
+  );
+}
+
+/** Says in the log that a file system below the directory is gone, or is back. */
+function tellOfMount(state: "lost" | "back", path: string): void {
+  if (state === "back") return logger.info("A file system is mounted at {path} again", { path });
+  logger.error(
+    "The file system that was mounted at {path} is gone. Nothing is served there until one is " +
+      "mounted again",
+    { path },
   );
 }
 

@@ -9,7 +9,7 @@ import { connect, FerryError, serve } from "../mod.ts";
 import { Batch } from "../lib/batch.ts";
 import { parseFileName as name } from "../lib/file_name.ts";
 import { FsStorage } from "../lib/storage_fs.ts";
-import { run, testWithMount } from "./mount.ts";
+import { Mounts, run, testWithMount } from "./mount.ts";
 import { ferry, Ferryd, TempDir } from "./programs.ts";
 import { assertCode, begin, keepPart, listed, md5, put, textOf } from "./storage_conformance.ts";
 
@@ -216,3 +216,99 @@ Deno.test("Client.ping() tells what keeps a server from serving", async () => {
   Deno.renameSync(f.away, f.root);
   assertEquals((await client.ping()).problem, undefined);
 });
+
+testWithMount(
+  "FsStorage serves nothing where a file system below its root is gone, and goes on",
+  async () => {
+    await using dir = new TempDir();
+    await using mounts = new Mounts();
+    const far = dir.join("root/far");
+    mounts.tmpfs(far);
+    Deno.mkdirSync(dir.join("root/near"));
+    dir.write("root/far/file", "far");
+    const told: string[] = [];
+    await using storage = FsStorage.open(dir.join("root"), {
+      durability: "none",
+      onMount: (state, path) => told.push(`${state} ${path}`),
+    });
+    assertEquals(await textOf(storage, "far/file"), "far");
+    for (let round = 0; round < 2; round++) {
+      mounts.unmount(far);
+      const messages = new Set<string>();
+      for (
+        const ask of [
+          () => storage.stat(name("far/file")),
+          () => storage.find(name("far/file")),
+          () => listed(storage, "far"),
+          () => listed(storage),
+          () => put(storage, "far/new", "x"),
+          () => put(storage, "far/new/deep", "x", { replace: true }),
+          () => storage.mkdir(name("far/d")),
+          () => storage.remove(name("far/file"), { recursive: false }),
+          () => storage.remove(name("far"), { recursive: true }),
+          () => storage.move(name("far/file"), name("near/file"), { replace: false }),
+          () => storage.open(name("far/file"), "md5"),
+        ]
+      ) messages.add((await assertCode("io", ask)).reason.replace(/^"far" stays: /, ""));
+      assertEquals(messages.size, 1, [...messages].join("\n"));
+      assertEquals([...Deno.readDirSync(far)], [], "something was written into the mount point");
+      await put(storage, "near/file", "x", { replace: true });
+      mounts.tmpfs(far);
+      await put(storage, "far/file", "again");
+      assertEquals(await textOf(storage, "far/file"), "again");
+    }
+    assertEquals(told, ["lost", "back", "lost", "back"].map((state) => `${state} ${far}`));
+  },
+);
+
+testWithMount(
+  "FsStorage takes a directory that was made in the place of a subvolume for what it is",
+  async () => {
+    await using dir = new TempDir();
+    await using mounts = new Mounts();
+    mounts.image(dir.join("image"), dir.join("root"), "mkfs.btrfs", "-q");
+    assert(run("btrfs", "subvolume", "create", dir.join("root/far")).success);
+    await using storage = FsStorage.open(dir.join("root"), { durability: "none" });
+    await put(storage, "far/file", "x");
+    assert(run("btrfs", "subvolume", "delete", dir.join("root/far")).success);
+    await put(storage, "far/file", "y");
+    assertEquals(await textOf(storage, "far/file"), "y");
+  },
+  ["mkfs.btrfs", "/dev/loop-control"],
+);
+
+testWithMount("ferryd and ferry name a file system whose program has ended", async () => {
+  await using dir = new TempDir();
+  await using mounts = new Mounts();
+  const [server, local] = [dir.join("root/far"), dir.join("local")];
+  for (const path of [server, local]) {
+    mounts.bindfs(dir.join("below"), path);
+    Deno.writeTextFileSync(`${path}/file`, "x");
+  }
+  await using ferryd = await Ferryd.start(dir.join("root"));
+  const ask = (...args: string[]) => ferry([...args, "--retries", "0"], { server: ferryd.address });
+  assertEquals((await ask("stat", "far/file")).code, 0);
+  for (const path of [server, local]) {
+    assert(run("pkill", "-KILL", "-f", `bindfs .*${path}$`).success);
+    while (run("stat", path).success) await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  for (
+    const [place, args] of [
+      ["on the server", ["stat", "far/file"]],
+      ["on the server", ["get", "far/file", "--out", dir.join("x")]],
+      ["on the server", ["put", dir.join("image"), "--to", "far"]],
+      ["on this machine", ["put", `${local}/file`]],
+      ["on this machine", ["put", local]],
+      ["on this machine", ["get", "near", "--out", `${local}/near`]],
+    ] as const
+  ) {
+    dir.write("image", "x");
+    dir.write("root/near", "x");
+    const { code, stderr } = await ask(...args);
+    assertEquals(code, 1, stderr);
+    assertStringIncludes(stderr, place);
+    assertMatch(stderr, /program that serves it has ended/);
+  }
+  const { stderr } = await ferryd.stop();
+  assertEquals(stderr.match(/far" is gone/g)?.length, 1, stderr);
+}, ["bindfs", "/dev/fuse", "pkill"]);
