@@ -42,6 +42,41 @@
  * await server.finished;
  * ```
  *
+ * @example Every form of bytes, both ways
+ * ```ts
+ * import { connect, MemoryStorage, serve } from "@ferry/ferry";
+ *
+ * await using storage = new MemoryStorage();
+ * await using server = await serve({ storage, listen: "127.0.0.1:0" });
+ * await using client = await connect(`127.0.0.1:${server.addresses[0]!.port}`);
+ *
+ * // A path, a file: URL, a File, a Blob, bytes, a stream, an async iterable.
+ * await client.put(new File(["hello"], "greeting.txt"));
+ * await client.put(new Response("hello").body!, { as: "copy.txt", size: 5 });
+ *
+ * // Bytes, text, a stream; or `out`, which is a path, a file: URL or a WritableStream.
+ * console.log(await client.get("greeting.txt").text()); // hello
+ * await client.put(client.get("copy.txt").stream(), { as: "copy of the copy.txt" });
+ *
+ * // A range.
+ * console.log(await client.get("greeting.txt", { offset: 1, length: 3 }).text()); // ell
+ *
+ * // Requests inside of a loop over a list.
+ * for await (const { filename } of client.list()) {
+ *   console.log(filename, (await client.stat(filename)).checksum);
+ * }
+ * await client.close(); // what is asked for from now on fails with the code `closed`
+ * ```
+ *
+ * @example From a checkout instead of a registry
+ *
+ * With this in the deno.json of a project, beside which the checkout lies, the name stands for its mod.ts, and
+ * what that imports is found, too:
+ *
+ * ```json
+ * { "links": ["../ferry"], "imports": { "@ferry/ferry": "jsr:@ferry/ferry@^0.1.0" } }
+ * ```
+ *
  * @module
  */
 

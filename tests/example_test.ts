@@ -176,3 +176,31 @@ Deno.test("README.md names the permissions of each program", () => {
     );
   }
 });
+
+Deno.test("mod.ts is imported from a checkout as its documentation says", async () => {
+  const [, documented] = /```json\n \* (.+)\n \* ```/.exec(
+    Deno.readTextFileSync(`${PROJECT}mod.ts`),
+  )!;
+  const config = JSON.parse(documented!);
+  assertEquals(config.links, ["../ferry"]);
+  await using dir = new TempDir();
+  dir.write("deno.json", JSON.stringify({ ...config, links: [PROJECT] }));
+  dir.write(
+    "main.ts",
+    `import { connect, MemoryStorage, serve } from "@ferry/ferry";
+    await using server = await serve({ storage: new MemoryStorage(), listen: "127.0.0.1:0" });
+    await using client = await connect("127.0.0.1:" + server.addresses[0]!.port);
+    await client.put(new File(["hello"], "greeting.txt"));
+    console.log(await client.get("greeting.txt").text());
+    `,
+  );
+  const child = new Deno.Command(DENO, {
+    args: ["run", "--quiet", "--no-lock", "--allow-all", "main.ts"],
+    cwd: dir.path,
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  assertEquals(await outcome(child), { code: 0, stdout: "hello\n", stderr: "" });
+});

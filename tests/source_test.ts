@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import { givenBy, nameOf } from "../client/source.ts";
-import { FerryError, type Progress, type Source } from "../mod.ts";
+import { type Client, FerryError, type Progress, type Source } from "../mod.ts";
 import { failsWith, InProcess } from "./in_process.ts";
 
 const md5 = (bytes: Uint8Array) => createHash("md5").update(bytes).digest("hex");
@@ -392,3 +392,21 @@ Deno.test("givenBy() reads nothing before it is asked", () => {
   assertEquals(given.kind === "pieces" && given.pieces.untouched, true);
   assertEquals(asked, []);
 });
+
+/** What the types refuse; `deno check` fails where they take any of it. */
+export function assertTypes(client: Client, text: ReadableStream<string>, file: Deno.FsFile): void {
+  // @ts-expect-error: an array of texts
+  client.put(["a", "b"], { as: "f" });
+  // @ts-expect-error: a stream of text
+  client.put(text, { as: "f" });
+  // @ts-expect-error: an open file, whose `readable` is a source
+  client.put(file, { as: "f" });
+  // @ts-expect-error: a number of bytes
+  client.put(7, { as: "f" });
+  // @ts-expect-error: the write() of an open file may take some of the bytes only
+  client.get("f", { out: file });
+  // @ts-expect-error: the bytes are in the file then
+  client.get("f", { out: "f" }).bytes();
+  // @ts-expect-error: a directory has no range
+  client.getTree("d", { offset: 1 });
+}
