@@ -5,8 +5,9 @@
  */
 
 import type { OptionValues } from "../lib/command_line.ts";
-import { FerryError, quote } from "../lib/errors.ts";
+import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { isGlob, join } from "../lib/path.ts";
+import { assertOtherHere, assertOtherThere, Clashes } from "./clashes.ts";
 import type { Client } from "./client.ts";
 import { type Context, type Run, secondsSince, tellOnce } from "./commands.ts";
 import type { CAT, GET, PUT } from "./config.ts";
@@ -20,20 +21,52 @@ import { here } from "./place.ts";
 import { expandRemoteGlobs } from "./remote_glob.ts";
 import { STANDARD_OUTPUT, standardInput } from "./standard_streams.ts";
 
-/** Runs something for each item, so many at a time, each over a connection of its own. */
+/** How {@linkcode share} runs something. */
+interface Sharing<T> {
+  /** How many at a time. */
+  jobs: number;
+  op: "put" | "get";
+  nameOf(item: T): string;
+  /** Where an item goes. Undefined where nothing is replaced by nothing else of the same run. */
+  placeOf?: ((item: T) => string) | undefined;
+  /** Fails where an item would take the place of another one, which comes before it. */
+  assertOther?(client: Client, item: T, before: string): Promise<void>;
+}
+
+/**
+ * Runs something for each item, so many at a time, each over a connection of its own. What some file system may take
+ * for another one comes last, one after the other.
+ */
 async function share<T>(
   context: Context,
   items: readonly T[],
-  { jobs, op, nameOf }: { jobs: number; op: "put" | "get"; nameOf(item: T): string },
+  { jobs, op, nameOf, placeOf, assertOther }: Sharing<T>,
   run: (client: Client, item: T) => Promise<void>,
 ): Promise<void> {
-  const left = items.values();
-  const work = async (job: number) => {
-    for (const item of left) {
-      await context.attempt(op, nameOf(item), async () => run(await context.connected(job), item));
+  const clashes = new Clashes();
+  const before = new Map<T, string>();
+  for (const item of placeOf ? items : []) {
+    const other = clashes.before(placeOf!(item));
+    if (other !== undefined) before.set(item, other);
+  }
+  const left = items.filter((item) => !before.has(item)).values();
+  const work = async (items: Iterable<T>, job = 0) => {
+    for (const item of items) {
+      await context.attempt(op, nameOf(item), async () => {
+        const client = await context.connected(job);
+        try {
+          const other = before.get(item);
+          if (other !== undefined) await assertOther?.(client, item, other);
+        } catch (error) {
+          throw toFerryError(error).during(`${op} ${quote(nameOf(item))}`);
+        }
+        await run(client, item);
+      });
     }
   };
-  await Promise.all(Array.from({ length: Math.min(jobs, items.length) }, (_, job) => work(job)));
+  const length = Math.min(jobs, items.length);
+  await Promise.all(Array.from({ length }, (_, job) => work(left, job)));
+  await work(before.keys());
 }
 
 interface Source {
@@ -66,7 +99,14 @@ export const put: Run<typeof PUT.options> = async (context, options, args) => {
     output.startMany();
     output.plan(files.length, files.reduce((sum, { path }) => sum + sizeOf(path), 0));
   }
-  await share(context, files, { jobs, op: "put", nameOf }, async (client, { path, filename }) => {
+  const sharing: Sharing<Source> = {
+    jobs,
+    op: "put",
+    nameOf,
+    placeOf: dryRun ? undefined : nameOf,
+    assertOther: (client, { filename }, before) => assertOtherThere(filename, before, client),
+  };
+  await share(context, files, sharing, async (client, { path, filename }) => {
     const started = performance.now();
     const onProgress = (progress: Progress) => output.progress(progress, started);
     const source = path === "-" ? standardInput() : path;
@@ -114,7 +154,14 @@ export const get: Run<typeof GET.options> = async (context, options, args) => {
   if (names.length > 1) output.startMany();
   // One behind the other where they are to be one stream.
   const filesAtOnce = stream ? 1 : jobs;
-  await share(context, names, { jobs: filesAtOnce, op: "get", nameOf }, async (client, name) => {
+  const sharing: Sharing<string> = {
+    jobs: filesAtOnce,
+    op: "get",
+    nameOf,
+    placeOf: dryRun || !target ? undefined : (name) => target.ofFile(name),
+    assertOther: (_, name, before) => assertOtherHere(target!.ofFile(name), before),
+  };
+  await share(context, names, sharing, async (client, name) => {
     const started = performance.now();
     const onProgress = (progress: Progress) => output.progress(progress, started);
     const path = target ? target.ofFile(name) : out!;

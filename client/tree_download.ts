@@ -33,6 +33,7 @@ import { receive } from "../lib/transfer.ts";
 import { Pace } from "../lib/turns.ts";
 import type { Frame } from "../lib/wire.ts";
 import { assertAnswers, assertBegins } from "./answers.ts";
+import { assertOtherHere, Clashes } from "./clashes.ts";
 import type { Connection, PipelinedRequest } from "./connection.ts";
 import { assertReplaceable, assertWhole, checksumOf, download } from "./download.ts";
 import { nothingMoved } from "./dry_run.ts";
@@ -60,6 +61,8 @@ interface Item {
   replaced?: number | undefined;
   /** The size of the file that is there, in bytes. */
   there?: number;
+  /** What came before it that the file system here may take its name for. */
+  before?: string | undefined;
 }
 
 /** A request for a small file. */
@@ -88,6 +91,8 @@ export class TreeDownload {
   readonly #options: GetTreeOptions;
   readonly #algorithm: Algorithm;
   readonly #left = new Map<string, Item>();
+  /** What waits for the rest, since its name may be that of something else in it here. */
+  readonly #later = new Map<string, Item>();
   /** The directories that were made for this, in which nothing has been before. */
   readonly #made = new Set<string>();
   /** The directories that were there, in which an earlier try may have left something. */
@@ -116,7 +121,7 @@ export class TreeDownload {
 
   /** Whether {@linkcode run} ended with something left to do, since files that failed here took all connections. */
   get isCutShort(): boolean {
-    return !this.#options.dryRun && this.#left.size > 0;
+    return !this.#options.dryRun && this.#left.size + this.#later.size > 0;
   }
 
   /** Does what is left; a connection that is lost leaves the rest for the next ones. */
@@ -139,21 +144,38 @@ export class TreeDownload {
     } finally {
       await Promise.all(this.#publishing);
     }
-    await eachOf(connections, [...this.#left.values()], async (connection, items) => {
-      for await (const item of items) {
-        try {
-          const options = { ...this.#options, out: item.path, keepTime: true };
-          this.#done(item, await download(connection, item.entry.filename, options));
-        } catch (error) {
-          if (!connection.usable && !isLocal(error)) throw error;
-          this.#failed(item, error);
-          // In the middle of a file nothing else can be said by its connection.
-          if (!connection.usable) return;
-        }
-      }
+    await eachOf(connections, [...this.#left.values()], (connection, items) => {
+      return this.#getEach(connection, items);
+    });
+    // One after the other, so that each sees what the one before it has come to.
+    await eachOf([connection], [...this.#later.values()], (connection, items) => {
+      return this.#getEach(connection, items);
     });
     // Where something failed, the parts are what the next try goes on with.
     if (this.#failures === 0) this.#found.forEach(removeLeftovers);
+  }
+
+  async #getEach(connection: Connection, items: AsyncIterable<Item>): Promise<void> {
+    for await (const item of items) {
+      const { before, entry: { filename }, path } = item;
+      try {
+        if (before !== undefined) {
+          await assertOtherHere(path, before);
+          if (!await this.#wants(connection, item)) {
+            this.#forget(item);
+            this.#stays(item);
+            continue;
+          }
+        }
+        const options = { ...this.#options, out: path, keepTime: true };
+        this.#done(item, await download(connection, filename, options));
+      } catch (error) {
+        if (!connection.usable && !isLocal(error)) throw error;
+        this.#failed(item, error);
+        // In the middle of a file nothing else can be said by its connection.
+        if (!connection.usable) return;
+      }
+    }
   }
 
   /** Lists what there is, makes the directories, and leaves out what need not come. */
@@ -197,8 +219,14 @@ export class TreeDownload {
     if (!dryRun) this.#makeDirectory(this.#out);
     onPlan?.(items.length, items.reduce((sum, { entry }) => sum + entry.size, 0));
     const pace = new Pace();
+    const clashes = new Clashes();
     for (const item of items) {
       if (pace.isDue) await pace.rest();
+      item.before = clashes.before(item.name);
+      if (item.before !== undefined && !dryRun) {
+        this.#later.set(item.entry.filename, item);
+        continue;
+      }
       const directory = dirname(item.path);
       const known = this.#made.has(directory) || this.#found.has(directory);
       if (!known && isDirectory(directory)) this.#found.add(directory);
@@ -343,7 +371,7 @@ export class TreeDownload {
   }
 
   #done(item: Item, result: Transferred): void {
-    this.#left.delete(item.entry.filename);
+    this.#forget(item);
     this.#options.onFile?.(result);
   }
 
@@ -352,9 +380,14 @@ export class TreeDownload {
     tellOmitted(this.#options, "get", omission);
   }
 
+  #forget({ entry: { filename } }: Item): void {
+    this.#left.delete(filename);
+    this.#later.delete(filename);
+  }
+
   #failed(item: Item, error: unknown): void {
     this.#failures++;
-    this.#left.delete(item.entry.filename);
+    this.#forget(item);
     const { filename } = item.entry;
     this.#options.onError?.(filename, here(error, item.path).during(`get ${quote(filename)}`));
   }

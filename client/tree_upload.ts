@@ -7,7 +7,7 @@
 
 import { type Algorithm, type Checksum, checksumOfBytes } from "../lib/checksum.ts";
 import { FerryError, mayPass, quote, toFerryError } from "../lib/errors.ts";
-import { checksumKeys, parseReply, unkeptKey } from "../lib/header.ts";
+import { checksumKeys, decodeLine, parseReply, unkeptKey } from "../lib/header.ts";
 import { LocalFile, readLocalFile } from "../lib/local_file.ts";
 import {
   decodeManifestReply,
@@ -19,6 +19,7 @@ import { checksumOfSource } from "../lib/transfer.ts";
 import { Pace } from "../lib/turns.ts";
 import type { Frame } from "../lib/wire.ts";
 import { assertAnswers, assertStored } from "./answers.ts";
+import { type Asking, assertOtherThere, Clashes } from "./clashes.ts";
 import type { Connection, PipelinedRequest } from "./connection.ts";
 import { nothingMoved } from "./dry_run.ts";
 import { type Connections, eachOf } from "./jobs.ts";
@@ -35,6 +36,8 @@ interface Item extends LocalEntry {
   filename: string;
   /** Whether only reading it tells how much is in it: it is a stream, and not compared. */
   unsized?: boolean;
+  /** What came before it that the server may take its name for. */
+  before?: string | undefined;
 }
 
 /** A request for a file that needs no offer, or for an empty directory. */
@@ -49,6 +52,9 @@ export class TreeUpload {
   readonly #algorithm: Algorithm;
   /** What is not done yet, in the order of the walk; empty directories among it. */
   readonly #left = new Map<string, Item>();
+  /** What waits for the rest, since the server may take its name for that of something else in it. */
+  readonly #later = new Map<string, Item>();
+  readonly #clashes = new Clashes();
   /** The checksums that were computed, so that a new connection does not have to wait for them again. */
   readonly #checksums = new Map<string, Checksum>();
   readonly #as: string;
@@ -88,9 +94,12 @@ export class TreeUpload {
 
   /** Takes note of what the walk has found. */
   #take(entry: LocalEntry): Item {
-    const item = { ...entry, filename: joined(this.#as, entry.name) };
+    const item: Item = { ...entry, filename: joined(this.#as, entry.name) };
     const { filename, type, size } = item;
-    this.#left.set(filename, item);
+    const before = type === "file" ? this.#clashes.before(filename) : undefined;
+    const left = before === undefined || this.#options.dryRun ? this.#left : this.#later;
+    item.before = before;
+    left.set(filename, item);
     // The directory above it comes into being with it.
     const above = this.#left.get(filename.slice(0, Math.max(0, filename.lastIndexOf("/"))));
     if (above?.type === "directory") this.#left.delete(above.filename);
@@ -110,7 +119,7 @@ export class TreeUpload {
     // Not in a loop of its own, which would end the walk where this is left.
     for (let next; !(next = await this.#walk.next()).done;) {
       const item = this.#take(next.value);
-      if (await isSizedFile(item)) yield item;
+      if (this.#left.has(item.filename) && await isSizedFile(item)) yield item;
     }
     if (!this.#planned) this.#options.onPlan?.(this.#found.files, this.#found.bytes);
     this.#planned = true;
@@ -118,7 +127,7 @@ export class TreeUpload {
 
   /** Whether {@linkcode run} ended with something left to do, since files that failed here took all connections. */
   get isCutShort(): boolean {
-    return !this.#options.dryRun && this.#left.size > 0;
+    return !this.#options.dryRun && this.#left.size + this.#later.size > 0;
   }
 
   /** Does what is left; a connection that is lost leaves the rest for the next ones. */
@@ -141,21 +150,50 @@ export class TreeUpload {
     await eachOf(connections, this.#small(), (connection, small) => {
       return connection.pipeline(small, (reply, request) => this.#stored(reply, request));
     });
-    await eachOf(connections, [...this.#left.values()], async (connection, items) => {
-      for await (const item of items) {
-        try {
-          this.#done(
-            item,
-            await upload(connection, { kind: "path", path: item.path }, this.#keys(item)),
-          );
-        } catch (error) {
-          if (!connection.usable && !isLocal(error)) throw error;
-          this.#failed(item, error);
-          // In the middle of a file nothing else can be said by its connection.
-          if (!connection.usable) return;
-        }
-      }
+    await eachOf(connections, [...this.#left.values()], (connection, items) => {
+      return this.#putEach(connection, items);
     });
+    // One after the other, so that each sees what the one before it has come to.
+    await eachOf([connection], [...this.#later.values()], (connection, items) => {
+      return this.#putEach(connection, items);
+    });
+  }
+
+  async #putEach(connection: Connection, items: AsyncIterable<Item>): Promise<void> {
+    for await (const item of items) {
+      try {
+        const options = { ...this.#options, filename: item.filename, keepTime: true };
+        const { overwrite } = await this.#overwriting(connection, item);
+        const source = { kind: "path", path: item.path } as const;
+        this.#done(item, await upload(connection, source, { ...options, overwrite }));
+      } catch (error) {
+        if (!connection.usable && !isLocal(error)) throw error;
+        this.#failed(item, error);
+        // In the middle of a file nothing else can be said by its connection.
+        if (!connection.usable) return;
+      }
+    }
+  }
+
+  /**
+   * What may be replaced by a file.
+   *
+   * @throws {FerryError} `bad_name` where its name is that of another one of this tree
+   */
+  async #overwriting(
+    connection: Connection,
+    { filename, before }: Item,
+  ): Promise<Pick<PutTreeOptions, "overwrite">> {
+    const { overwrite } = this.#options;
+    if (before === undefined) return { overwrite };
+    try {
+      await assertOtherThere(filename, before, asking(connection));
+      return { overwrite };
+    } catch (error) {
+      if (toFerryError(error).code !== "denied") throw error;
+      // Who may write and not read does not get to know.
+      return { overwrite: "never" };
+    }
   }
 
   /** Takes the reply to a small file or an empty directory. */
@@ -179,10 +217,6 @@ export class TreeUpload {
       if (item.type === "directory" || !mayPass(toFerryError(error))) this.#failed(item, error);
     }
     return Promise.resolve();
-  }
-
-  #keys({ filename }: Item) {
-    return { ...this.#options, filename, keepTime: true };
   }
 
   async *#small(): AsyncGenerator<SmallItem, void, void> {
@@ -268,12 +302,17 @@ export class TreeUpload {
   }
 
   #done(item: Item, result: Transferred): void {
-    this.#left.delete(item.filename);
+    this.#forget(item);
     this.#options.onFile?.(result);
   }
 
+  #forget({ filename }: Item): void {
+    this.#left.delete(filename);
+    this.#later.delete(filename);
+  }
+
   #failed(item: Item, error: unknown): void {
-    this.#left.delete(item.filename);
+    this.#forget(item);
     const failure = here(error, item.path).during(`put ${quote(item.path)}`);
     this.#options.onError?.(item.filename, failure);
   }
@@ -297,6 +336,17 @@ async function isUnsized(path: string): Promise<boolean> {
   }
   await using _file = file;
   return await file.unsized().then((pieces) => pieces !== undefined, () => true);
+}
+
+function asking(connection: Connection): Asking {
+  const decode = (line: string) => decodeLine("entry", line);
+  return {
+    stat: (filename) => connection.ask("entry", { op: "stat", filename }),
+    async *list(filename) {
+      const header = { op: "list", filename, recursive: false };
+      for await (const entries of connection.lines(header, decode)) yield* entries;
+    },
+  };
 }
 
 function joined(as: string, name: string): string {

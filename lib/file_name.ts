@@ -92,6 +92,15 @@ export function joinName(directory: FileName | "", part: string): FileName {
   return (directory === "" ? part : `${directory}/${part}`) as FileName;
 }
 
+/**
+ * The same for two names that some file system may take for the same, since it tells upper and lower case apart as
+ * little as the ways to compose a letter.
+ */
+export function foldName(name: string): string {
+  // What has several small letters, or none of its own, has one capital.
+  return name.toUpperCase().toLowerCase().normalize("NFC");
+}
+
 /** Whether a name is longer than any that can be asked for. */
 export function isTooLong(name: string): boolean {
   // A UTF-16 unit is at most three bytes of UTF-8, so most names need no encoding to be measured.

@@ -7,7 +7,7 @@
 import { Batch } from "./batch.ts";
 import type { Directory } from "./directory.ts";
 import { FerryError, fileError } from "./errors.ts";
-import type { FileName } from "./file_name.ts";
+import { type FileName, foldName } from "./file_name.ts";
 import type { Jail, Place } from "./jail.ts";
 import { basename } from "./path.ts";
 import type { Quota } from "./quota.ts";
@@ -72,7 +72,9 @@ export class Moving {
     try {
       if (apart) return await this.#copy(batch);
       const room = batch.room(to);
-      this.#rename(room);
+      if (await this.#isRespelled(room)) {
+        named(room.path, () => Deno.renameSync(this.#source.path, room.path));
+      } else this.#rename(room);
       await this.#sync(directory, room.directory, ...room.made);
     } catch (reason) {
       if (!apart && isApart(reason)) return await this.#copy(batch);
@@ -84,6 +86,21 @@ export class Moving {
   #isApart(): boolean {
     using nearest = this.#jail.nearest(this.#options.to);
     return !canRename(this.#source.directory, nearest);
+  }
+
+  /**
+   * Whether the new name is the old one in another spelling: some file systems do not tell upper and lower case apart,
+   * or the ways to compose a letter.
+   */
+  async #isRespelled(room: Room): Promise<boolean> {
+    const { directory, name } = this.#source;
+    const newName = basename(this.#options.to);
+    const alike = directory.identity === room.directory.identity &&
+      foldName(name) === foldName(newName);
+    if (!alike || name === newName || !isTaken(room.path)) return false;
+    // Only what is listed by that very name is something else.
+    for await (const each of Deno.readDir(directory.path)) if (each.name === newName) return false;
+    return true;
   }
 
   #rename(room: Room): void {
@@ -104,7 +121,7 @@ export class Moving {
     // The system has done nothing where both are names of one file. They may even be the same name: by way of a
     // link, or where the file system takes upper and lower case for the same.
     const sameDirectory = source.directory.identity === room.directory.identity;
-    const sameName = sameDirectory && folded(source.name) === folded(basename(to));
+    const sameName = sameDirectory && foldName(source.name) === foldName(basename(to));
     const left = source.info.nlink === 1 || sameName ? undefined : infoAt(source.path);
     if (!left || !isSameFile(source.info, left)) return;
     Deno.removeSync(source.path);
@@ -230,9 +247,4 @@ function intoItself(): FerryError {
 /** Whether two names stand for one file, as far as numbers tell. */
 function isSameFile(a: Deno.FileInfo, b: Deno.FileInfo): boolean {
   return a.ino !== null && a.dev === b.dev && a.ino === b.ino;
-}
-
-/** A name as file systems compare it that care about neither case nor composition. */
-function folded(name: string): string {
-  return name.normalize("NFC").toLowerCase();
 }
