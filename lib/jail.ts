@@ -362,7 +362,7 @@ export class Jail implements Disposable {
    */
   nearest(name: FileName): Directory {
     return this.#attempt(() => {
-      const end = this.#walk(parentName(name), { follow: true });
+      const end = this.#walk(parentName(name), { follow: true, below: basename(name) });
       return end instanceof Place ? this.#intoDirectory(end) : end.directory;
     });
   }
