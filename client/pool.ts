@@ -16,6 +16,9 @@ const PACED_AT_ONCE = 8;
 /** How long all of those have to have waited for it before one more may run, in milliseconds. */
 const PATIENCE_MS = 1000;
 
+/** The part of the silence that a server bears in which an unused connection is used again. */
+const FRESH = 0.9;
+
 /** Makes a connection. */
 export type Dial = (signal: AbortSignal) => Promise<Connection>;
 
@@ -98,6 +101,7 @@ export class Pool {
     if (!slot.usable) {
       slot.connection?.close();
       slot.connection = await this.#dial(signal);
+      slot.unusedSince = Date.now();
       this.#hello = slot.connection.hello;
       // It may have been closed while the connection was being made.
       if (this.closing.aborted) slot.connection.close(this.closing.reason);
@@ -107,13 +111,14 @@ export class Pool {
 
   /** Gives turns to those that wait for one, as far as there are connections. */
   #serve(): void {
-    for (const slot of this.#slots) if (slot.turn?.over) slot.turn = undefined;
+    for (const slot of this.#slots) if (slot.turn?.over) slot.release();
     for (const waiting of [...this.#queue]) {
       if (waiting.paced && this.#turns.filter(({ paced }) => paced).length >= this.#most) continue;
       const slot = this.#free();
       if (!slot) break;
       this.#queue.splice(this.#queue.indexOf(waiting), 1);
       const { signal, paced } = waiting;
+      slot.refresh();
       slot.turn = new Turn({
         signal,
         paced,
@@ -183,13 +188,28 @@ class Slot {
   connection: Connection | undefined;
   /** Whose turn it is. */
   turn: Turn | undefined;
+  /** When it was made or last used, in milliseconds since 1970: a clock that goes on while the machine sleeps. */
+  unusedSince = Date.now();
 
   constructor(connection?: Connection) {
     this.connection = connection;
   }
 
+  /** Ends a turn. */
+  release(): void {
+    this.turn = undefined;
+    this.unusedSince = Date.now();
+  }
+
   get usable(): boolean {
     return this.connection?.usable ?? false;
+  }
+
+  /** Gives up a connection that was unused for so long that the server may be about to end it. */
+  refresh(): void {
+    if (!this.connection) return;
+    const unused = Date.now() - this.unusedSince;
+    if (unused < 0 || unused > this.connection.hello.idle_ms * FRESH) this.connection.close();
   }
 }
 

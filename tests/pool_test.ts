@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { type Client, connect, FerryError } from "../mod.ts";
+import { Clock } from "./clock.ts";
 import { entryName, failsWith, InProcess, withEntries, withFiles } from "./in_process.ts";
 
 /** More entries than are read before they are taken. */
@@ -27,6 +28,23 @@ Deno.test("a request inside of a loop over a list works, on the same connection 
     await client.ping();
   }
   assertEquals([seen, counted.connections], [500, 1]);
+});
+
+Deno.test("a connection that was unused for about as long as the server bears is made anew", async () => {
+  await using p = await InProcess.start();
+  Deno.writeTextFileSync(p.served("a.txt"), "content");
+  const counted = await p.counting();
+  await using client = counted.client;
+  using clock = new Clock();
+  clock.ahead += 50_000;
+  await client.ping();
+  assertEquals(counted.connections, 1);
+  clock.ahead += 55_000;
+  // Nothing of it could be repeated if the connection broke.
+  await client.move("a.txt", "b.txt");
+  assertEquals(counted.connections, 2);
+  clock.ahead -= 10_000;
+  assertEquals((await client.stat("b.txt")).size, 7);
 });
 
 Deno.test("a request inside of a loop over a long list has a connection of its own", async () => {
