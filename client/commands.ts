@@ -5,7 +5,7 @@
  */
 
 import type { OptionTable, OptionValues, ParsedCommandLine } from "../lib/command_line.ts";
-import { type ErrorCode, FerryError, printable, toFerryError } from "../lib/errors.ts";
+import { type ErrorCode, FerryError, printable, quote, toFerryError } from "../lib/errors.ts";
 import type { Entry } from "../lib/header.ts";
 import { isGlob } from "../lib/path.ts";
 import { variable } from "../lib/privileges.ts";
@@ -18,7 +18,7 @@ import type { COMMON, LS, MKDIR, MV, PING, RM, STAT } from "./config.ts";
 import { assertDistinct, inside, isInto, lastPart, mayBeSeveral, remoteName } from "./names.ts";
 import type { OmissionHandlers } from "./omitted.ts";
 import { Output } from "./output.ts";
-import { entriesMatching, expandRemoteGlobs, namesMeant } from "./remote_glob.ts";
+import { entriesMatching, expandRemoteGlobs, type GlobOptions, namesMeant } from "./remote_glob.ts";
 
 /** The options of a command: those that every one has, and its own. */
 export type Table = Pick<typeof COMMON, "json" | "quiet"> & OptionTable;
@@ -153,14 +153,24 @@ export const ls: Run<typeof LS.options> = async (context, options, args) => {
 };
 
 /** Tells of what is left out, and of each only once though several arguments come upon it. */
-export function tellOnce({ output, failed }: Context, op: string): Required<OmissionHandlers> {
+export function tellOnce({ output, failed }: Context, op: string): Required<Told> {
   const told = new Set<string>();
   const isNew = (name: string) => !told.has(name) && told.add(name);
   return {
     onSkip: (skipped) => void (isNew(skipped.path) && output.skipped(op, skipped)),
     onError: (filename, error) => void (isNew(filename) && failed(op, error, { filename })),
+    onLiteral: (arg, { reason }) => {
+      output.notice(
+        `${
+          quote(arg)
+        } is taken for a name and not for a pattern, since the list of names is denied: ${reason}`,
+      );
+    },
   };
 }
+
+/** What is told while patterns are matched. */
+type Told = OmissionHandlers & Pick<GlobOptions, "onLiteral">;
 
 /** Does something to each name that the arguments stand for; one that fails does not stop the others. */
 async function forEachName(

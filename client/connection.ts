@@ -134,6 +134,7 @@ export class Connection {
     const wire = new Wire(stream, {
       idleTimeout: () => greeted ? timeout : Math.max(1, deadline - performance.now()),
       pace: limit,
+      peerSide: "server",
     });
     try {
       using _abort = closeOnAbort(wire, signal);

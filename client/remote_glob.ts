@@ -23,6 +23,8 @@ export interface Lister {
 export interface GlobOptions extends OmissionHandlers {
   /** What is to be done with what matches, for the message where nothing does. */
   op: string;
+  /** Told of a pattern that is taken for a name, since the list that it needs was denied. */
+  onLiteral?: ((arg: string, denied: FerryError) => void) | undefined;
   /** Gives up. */
   signal?: AbortSignal | undefined;
 }
@@ -53,13 +55,13 @@ export async function expandRemoteGlobs(
 /**
  * What a pattern stands for.
  *
- * @returns undefined where nobody may look what there is, so that only the name itself can be meant
+ * @returns undefined where nobody may look what there is, so that only the name itself can be meant; that is told
  * @throws {FerryError} as {@linkcode expandRemoteGlobs}
  */
 export async function entriesMatching(
   lister: Lister,
   arg: string,
-  { op, onSkip, onError, signal }: GlobOptions,
+  { op, onSkip, onError, onLiteral, signal }: GlobOptions,
 ): Promise<Entry[] | undefined> {
   const glob = new RemoteGlob(arg);
   const matching: Entry[] = [];
@@ -86,8 +88,9 @@ export async function entriesMatching(
       if (glob.matches(filename)) matching.push(entry);
     }
   } catch (error) {
-    if (error instanceof FerryError && error.code === "denied") return undefined;
-    throw error;
+    if (!(error instanceof FerryError) || error.code !== "denied") throw error;
+    onLiteral?.(arg, error);
+    return undefined;
   }
   for (const tell of telling) tell();
   if (matching.length === 0 && telling.length === 0) throw nothingMatches(arg, op);

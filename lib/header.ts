@@ -726,8 +726,8 @@ export function isClosing(header: Header): boolean {
  *
  * @throws {FerryError} the sender's own error, where it closes with one; else `bad_header`
  */
-export function parseClosing(header: Header): ClosingHeader {
-  throwReported(header);
+export function parseClosing(header: Header, side: Place["side"] = "peer"): ClosingHeader {
+  throwReported(header, side);
   return check(closing, header);
 }
 

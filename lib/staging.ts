@@ -505,9 +505,30 @@ export async function syncDirectory(path: string): Promise<void> {
     using directory = await Deno.open(path, { read: true });
     await directory.sync();
   } catch (error) {
-    if (!isUnsupported(error)) throw fileError(error);
+    const failure = fileError(error);
+    if (failure.code === "denied") await syncByFile(path);
+    else if (!isUnsupported(error)) throw failure;
   }
 }
+
+/**
+ * The same of a directory that may be written and not read, and so cannot be flushed itself: a new file in it is.
+ * File systems with one journal write all that was done before along with that.
+ */
+async function syncByFile(path: string): Promise<void> {
+  const name = Deno.makeTempFileSync({ dir: path, ...IN_UNREADABLE });
+  try {
+    using file = await Deno.open(name, { write: true });
+    await file.sync();
+  } catch (error) {
+    throw fileError(error);
+  } finally {
+    Deno.removeSync(name);
+  }
+}
+
+/** What the name of a file begins and ends with by which a directory is flushed that cannot be read. */
+const IN_UNREADABLE = { prefix: ".ferry-", suffix: ".flush" };
 
 /**
  * Whether a file system refuses a call because it has no such thing, whatever the call is about: SMB and some file

@@ -7,7 +7,7 @@
 
 import { BUFFERS, type LentBuffer, SMALL_BUFFER, TRASH } from "./buffers.ts";
 import { type Algorithm, type Checksum, emptyChecksum } from "./checksum.ts";
-import { FerryError, toFerryError } from "./errors.ts";
+import { FerryError, type Place, toFerryError } from "./errors.ts";
 import { foreignProtocol } from "./foreign_protocol.ts";
 import {
   type ClosingHeader,
@@ -47,6 +47,8 @@ export interface Pace {
 export interface WireOptions extends WatchdogOptions {
   /** Holds the speed of both directions together; any unless told otherwise. */
   pace?: Pace | undefined;
+  /** Where the other side's errors are said to have happened. Default: `peer`. */
+  peerSide?: Place["side"] | undefined;
 }
 
 /** One message: its header, and its body, which is to be read or drained before the next one. */
@@ -85,6 +87,8 @@ export class Wire {
   readonly #watchdog: Watchdog;
   readonly #idleTimeout: () => number;
   readonly #pace: Pace | undefined;
+  /** See {@linkcode WireOptions.peerSide}. */
+  readonly peerSide: Place["side"];
   /** There is none before {@linkcode Wire.keepAlive}: a silent connection is to cost little. */
   #heartbeat: Heartbeat | undefined;
 
@@ -143,6 +147,7 @@ export class Wire {
     this.#watchdog = new Watchdog(options, (reason) => this.close(reason));
     this.#idleTimeout = typeof idleTimeout === "number" ? () => idleTimeout : idleTimeout;
     this.#pace = options.pace;
+    this.peerSide = options.peerSide ?? "peer";
   }
 
   /**
@@ -836,7 +841,7 @@ export class IncomingBody {
       // Whatever else the closing header says, the next message starts behind it.
       this.#ended = true;
       this.#closingKeys = header;
-      const closing = parseClosing(header);
+      const closing = parseClosing(header, this.#wire.peerSide);
       if (closing.size !== this.#count) {
         throw new FerryError(
           "checksum_mismatch",
@@ -850,7 +855,7 @@ export class IncomingBody {
       this.#closing = closing;
       return;
     }
-    throwReported(header);
+    throwReported(header, this.#wire.peerSide);
     if (this.#header.total_size !== null || !header.total_size) {
       throw new FerryError("bad_header", "a closing header was expected");
     }

@@ -5,14 +5,19 @@
  * @module
  */
 
-/** How often it is looked at, in milliseconds; a change is told when the look after it finds no other. */
-const LOOK_MS = 500;
-
-/**
- * For so long after a change another one may leave the same size and times, in milliseconds: some file systems tell
- * every other second only.
- */
-const GRAIN_MS = 2100;
+/** Options of {@linkcode watchFile}. */
+export interface WatchOptions {
+  /**
+   * How often it is looked at, in milliseconds; a change is told when the look after it finds no other. Default:
+   * 500.
+   */
+  interval?: number;
+  /**
+   * For so long after a change another one may leave the same size and times, in milliseconds. Default: 2100, since
+   * some file systems tell every other second only.
+   */
+  grain?: number;
+}
 
 /**
  * Calls a function each time that a file has changed and has come to rest, whether it was written to, replaced by a
@@ -23,7 +28,11 @@ const GRAIN_MS = 2100;
  *
  * @returns what ends it; no call comes after that
  */
-export function watchFile(path: string, onChange: () => void): Disposable {
+export function watchFile(
+  path: string,
+  onChange: () => void,
+  { interval = 500, grain = 2100 }: WatchOptions = {},
+): Disposable {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let ended = false;
   let seen: string;
@@ -43,14 +52,14 @@ export function watchFile(path: string, onChange: () => void): Disposable {
       seen = now;
       since = performance.now();
       due = { rest: true, grain: true };
-    } else if (due.rest || due.grain && performance.now() - since >= GRAIN_MS) {
+    } else if (due.rest || due.grain && performance.now() - since >= grain) {
       due = { rest: false, grain: due.rest };
       onChange();
     }
     wait();
   };
   const wait = () => {
-    timer = setTimeout(() => void look(), LOOK_MS);
+    timer = setTimeout(() => void look(), interval);
     Deno.unrefTimer(timer);
   };
   wait();

@@ -9,10 +9,13 @@ import { delay } from "@std/async/delay";
 import { FerryError } from "../lib/errors.ts";
 
 /** How long a source waits after its first failure, and at most, in milliseconds. */
-const PAUSE = { first: 250, longest: 10_000 };
+const PAUSE = { first: 250, longest: 4000 };
 
-/** A try that would wait for longer than this, behind others of its source, is turned away at once. */
-const LONGEST_QUEUE_MS = 30_000;
+/**
+ * A try that would wait for longer than this, behind others of its source, is turned away at once. Clients give up a
+ * server that has not greeted them within 8 seconds, and learn nothing from that.
+ */
+const LONGEST_QUEUE_MS = 5000;
 
 /** A source that has not failed for so long starts afresh, in milliseconds. */
 const FORGET_MS = 10 * 60 * 1000;
@@ -65,7 +68,10 @@ export class Throttle {
     const now = this.#now();
     const turn = Math.max(now, failures.next);
     if (turn - now > LONGEST_QUEUE_MS) {
-      throw new FerryError("busy", "too many tries failed; try again later");
+      throw new FerryError(
+        "busy",
+        "too many wrong tokens have come from this address; try again later",
+      );
     }
     const next = turn + pauseAfter(failures.count);
     failures.next = next;

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { dirname } from "../lib/path.ts";
 import { makeNpmPackage } from "../standalone/npm_package.ts";
 import { PROGRAMS, runtimeFlags } from "../standalone/program.ts";
 import { VERSION } from "../lib/version.ts";
@@ -124,7 +125,9 @@ Deno.test("deno task install puts both programs where --root says, and examples/
   );
   assertEquals(code, 0, stderr);
   const suffix = Deno.build.os === "windows" ? ".cmd" : "";
-  const PATH = `${root}/bin${Deno.build.os === "windows" ? ";" : ":"}${Deno.env.get("PATH")}`;
+  // What is installed starts the Deno that it finds.
+  const PATH = [`${root}/bin`, dirname(DENO), Deno.env.get("PATH")]
+    .join(Deno.build.os === "windows" ? ";" : ":");
   for (const { name } of PROGRAMS) {
     const version = await new Deno.Command(`${root}/bin/${name}${suffix}`, {
       args: ["--version"],

@@ -5,42 +5,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { type OmissionHandlers, tellOmitted } from "../client/omitted.ts";
 import { FerryError } from "../lib/errors.ts";
-import {
-  DENO,
-  ferry,
-  Ferryd,
-  type Launch,
-  type Outcome,
-  programArgs,
-  TempDir,
-} from "./programs.ts";
-
-/** A command that another one is run by; undefined where it cannot be. */
-function prefix(command: string, ...args: string[]): readonly string[] | undefined {
-  try {
-    const { success } = new Deno.Command(command, {
-      args: [...args, "true"],
-      stdout: "null",
-      stderr: "null",
-    }).outputSync();
-    return success ? [command, ...args] : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Runs programs by another command. */
-function by([command = DENO, ...args]: readonly string[]): Launch {
-  const own = command === DENO ? [] : [DENO];
-  return (program, options) => [command, ...args, ...own, ...programArgs(program, options)];
-}
-
-/** What holds permission bits against root, too. */
-const BOUND = Deno.build.os === "windows"
-  ? undefined
-  : Deno.uid() === 0
-  ? prefix("setpriv", "--bounding-set=-dac_override,-dac_read_search")
-  : [];
+import { BOUND, by, NO_BOUND, prefix } from "./launched_by.ts";
+import { ferry, Ferryd, type Outcome, TempDir } from "./programs.ts";
 
 /** What makes the second read of a directory fail. */
 function failing(directory: string): readonly string[] | undefined {
@@ -59,10 +25,7 @@ function test(
   Deno.test({ name: title + (ignore ? ` (ignored: ${why})` : ""), ignore, fn });
 }
 
-const BITS = {
-  needs: BOUND,
-  why: "there are no permission bits, or root has no setpriv that takes its rights away",
-};
+const BITS = { needs: BOUND, why: NO_BOUND };
 const ERRORS = { needs: TRACED, why: "there is no strace that may trace" };
 
 /** A leftover of a download. */

@@ -3,6 +3,8 @@ import { expandRemoteGlobs, type Lister } from "../client/remote_glob.ts";
 import { FerryError } from "../lib/errors.ts";
 import type { Entry } from "../lib/header.ts";
 import { Pair } from "./pair.ts";
+import { ferry, TempDir } from "./programs.ts";
+import { token, TokenServer } from "./token_server.ts";
 
 const FILES = [
   "a.txt",
@@ -82,5 +84,38 @@ Deno.test("ferry get of a pattern brings what matches", async () => {
   assertEquals([one.code, one.stderr], [
     2,
     'ferry: "one" is no directory, and several files are to be got\n',
+  ]);
+});
+
+Deno.test("a pattern that needs a list that is denied is taken for a name, and that is said", async () => {
+  const { token: shown, record } = await token("read,delete", "inbox/");
+  const { token: blind, record: deleting } = await token("delete");
+  await using f = await TokenServer.start([record, deleting]);
+  await using dir = new TempDir();
+  const run = (shown: string, ...args: string[]) => {
+    return ferry(args, { cwd: dir.path, server: f.address, env: { FERRY_TOKEN: shown } });
+  };
+  const denied = 'the scope "read" is granted only below "inbox/"';
+  const literally = (arg: string, reason: string) => {
+    return `ferry: "${arg}" is taken for a name and not for a pattern, since the list of names is denied: ${reason}\n`;
+  };
+  for (const [command, op] of [["ls", "list"], ["stat", "stat"], ["get", "get"]]) {
+    const { code, stdout, stderr } = await run(shown, command!, "in*/mine");
+    assertEquals([code, stdout], [3, ""], command);
+    assertEquals(
+      stderr,
+      `${literally("in*/mine", denied)}ferry: Cannot ${op} "in*/mine": ${denied} (on the server)\n`,
+    );
+  }
+  const inside = await run(shown, "stat", "inbox/m*e");
+  assertEquals([inside.code, inside.stderr], [0, ""]);
+  // Without it nothing would tell that "no such file" is about no pattern.
+  const removed = await run(blind, "rm", "inbox/*");
+  const blinded = 'the server does not grant the scope "read"';
+  assertEquals([removed.code, removed.stderr], [
+    4,
+    `${
+      literally("inbox/*", blinded)
+    }ferry: Cannot remove "inbox/*": no such file or directory (on the server)\n`,
   ]);
 });

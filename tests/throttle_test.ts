@@ -39,7 +39,7 @@ Deno.test("Throttle.admit() makes each failure dearer than the one before, up to
     // It has waited, and tries again.
     f.time += 1e5;
   }
-  assertEquals(waits, [250, 500, 1000, 2000, 4000, 8000, 10_000, 10_000, 10_000]);
+  assertEquals(waits, [250, 500, 1000, 2000, 4000, 4000, 4000, 4000, 4000]);
 });
 
 Deno.test("Throttle.admit() makes the tries of one source wait in line, whatever they come over", async () => {
@@ -51,8 +51,10 @@ Deno.test("Throttle.admit() makes the tries of one source wait in line, whatever
 
 Deno.test("Throttle.admit() turns away who would have to wait too long", async () => {
   const f = new Fixture();
-  f.fail("a", 20);
-  assertEquals([await f.wait("a"), await f.wait("a"), await f.wait("a")], [1e4, 2e4, 3e4]);
+  f.fail("a", 3);
+  const waits = [];
+  for (let n = 0; n < 5; n++) waits.push(await f.wait("a"));
+  assertEquals(waits, [1000, 2000, 3000, 4000, 5000]);
   const error = await assertRejects(() => f.wait("a"), FerryError);
   assertEquals(error.code, "busy");
   // It costs nobody else anything, and passes.
