@@ -27,7 +27,8 @@ export function parseAddress(
   text: string,
   { defaultPort = DEFAULT_PORT }: { defaultPort?: number | null } = {},
 ): Address {
-  if (/^\d{1,5}$/.test(text) && Number(text) <= 65535) {
+  if (/^\d+$/.test(text)) {
+    if (Number(text) > 65535) throw noAddress(text);
     return { hostname: "127.0.0.1", port: Number(text) };
   }
   const [, inBrackets, name, digits] =
@@ -39,8 +40,18 @@ export function parseAddress(
   }
   const isHost = inBrackets === undefined ? NAME.test(hostname) : isIpv6(inBrackets);
   if (isHost) return { hostname, port };
+  assertAscii(hostname);
+  throw noAddress(text);
+}
+
+/**
+ * Refuses the name of a host that is not in ASCII, and says how it is written.
+ *
+ * @throws {FerryError} `usage`
+ */
+export function assertAscii(hostname: string): void {
   const ascii = inAscii(hostname);
-  if (ascii === hostname) throw noAddress(text);
+  if (ascii === hostname) return;
   const instead = ascii === undefined ? "" : `: write ${quote(ascii)}`;
   throw new FerryError("usage", `the host ${quote(hostname)} is not in ASCII${instead}`);
 }

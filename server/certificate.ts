@@ -18,6 +18,7 @@ import {
   SubjectKeyIdentifierExtension,
   X509CertificateGenerator,
 } from "@peculiar/x509";
+import { assertAscii } from "../lib/address.ts";
 import { FerryError, quote } from "../lib/errors.ts";
 import { pinOf, UNISSUABLE_NAME } from "../lib/pin.ts";
 import type { KeyPair } from "./tls.ts";
@@ -85,6 +86,7 @@ function nameOf(host: string): JsonGeneralName {
   } else if (HOST_NAME.test(host)) {
     return { type: "dns", value: host };
   }
+  assertAscii(host);
   throw new FerryError("usage", `${quote(host)} is neither the name nor the address of a host`);
 }
 

@@ -16,8 +16,9 @@ export const FERRYD = {
   summary: "Serve the files of a directory, and take files into it",
   details:
     `On standard output it says where it listens, then "ferryd: ready". The log goes to standard
-error; where nobody reads it, lines are dropped and counted. SIGTERM and SIGINT let transfers under way finish; a second one does not. SIGHUP reads the
-certificate anew, and the tokens, which are also read when their file changes; connections stay open.
+error; where nobody reads it, lines are dropped and counted. SIGTERM and SIGINT let transfers under
+way finish; a second one does not. SIGHUP reads the certificate anew, and the tokens, which are also
+read when their file changes; connections stay open.
 
 ferryd token and ferryd cert make what is needed for that. ferryd completions SHELL prints what
 lets bash, zsh or fish complete its command line.`,
