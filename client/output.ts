@@ -58,8 +58,8 @@ export interface ProgressRenderer {
   renderTransfers: typeof renderTransfers;
 }
 
-/** What became of the files of a directory. */
-export interface Tally {
+/** What became of all that a command was to transfer. */
+interface Tally {
   /** Files that were transferred. */
   moved: number;
   /** Files that were there already. */
@@ -85,6 +85,7 @@ export class Output {
   #retries = 0;
   /** What was said not to be kept. */
   readonly #unkept = new Set<Unkept>();
+  readonly #tally: Tally = { moved: 0, unchanged: 0, omitted: 0, failed: 0, bytes: 0 };
   #lastDraw = -Infinity;
 
   /** Output that looks as the options say. */
@@ -113,7 +114,7 @@ export class Output {
     }
   }
 
-  /** From now on, until the summary or the end, progress is that of many files. */
+  /** From now on, until the end, progress is that of many files. */
   startMany(): void {
     this.#many = noTransfers(performance.now());
   }
@@ -166,6 +167,13 @@ export class Output {
     return this.#drawn === 0 ? "" : `\r${"\x1b[A".repeat(this.#drawn - 1)}\x1b[J`;
   }
 
+  /** Counts a transfer that ended well, for the summary. */
+  count({ skipped, transferred }: Pick<Transferred, "skipped" | "transferred">): void {
+    if (skipped) this.#tally.unchanged++;
+    else this.#tally.moved++;
+    this.#tally.bytes += transferred;
+  }
+
   /** Reports a transfer that ended well; `shown` is the name that people see. */
   transferred(
     op: "put" | "get",
@@ -176,6 +184,7 @@ export class Output {
   ): void {
     const { filename, checksum, size, skipped, transferred, resumedFrom, unkept = [] } = result;
     this.#ended(result);
+    this.count(result);
     if (this.#options.dryRun) return this.#foreseen(op, shown, result, { tree });
     if (this.#options.json) {
       const bytes = op === "put" ? { bytes_sent: transferred } : { bytes_received: transferred };
@@ -221,12 +230,14 @@ export class Output {
     else if (!tree) this.line(`would leave ${printable(shown)} as it is`);
   }
 
-  /** Says at the end what became of a directory. */
-  summary(
-    { moved, unchanged, omitted, failed, bytes }: Tally,
-    seconds: number,
-  ): void {
-    this.endMany();
+  /**
+   * Says at the end what became of all that was transferred, left out or failed.
+   *
+   * @param trees whether directories were transferred; without them it is said only where something was left out
+   */
+  summary(seconds: number, { trees }: { trees: boolean }): void {
+    const { moved, unchanged, omitted, failed, bytes } = this.#tally;
+    if (!trees && omitted === 0) return;
     const { dryRun, json } = this.#options;
     if (json) {
       const counts = { files: moved, skipped: unchanged, failed, bytes, omitted };
@@ -245,6 +256,7 @@ export class Output {
 
   /** Says what is left out by a rule, and why. */
   skipped(op: string, { path, reason }: SkippedEntry): void {
+    this.#tally.omitted++;
     if (this.#options.json) this.#json({ event: "skipped", op, filename: path, reason });
     else this.notice(`skipped ${quote(path)}: ${reason}`);
   }
@@ -321,6 +333,7 @@ export class Output {
   /** Reports a failure. */
   error(op: string, error: FerryError, details: Readonly<Record<string, unknown>> = {}): void {
     const { code, message } = error;
+    this.#tally.failed++;
     if (this.#options.json) this.#json({ event: "error", op, ...details, code, message });
     else this.#complain(`ferry: ${message}`);
   }

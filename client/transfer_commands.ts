@@ -16,7 +16,6 @@ import type { Filter } from "./filter.ts";
 import { expandGlobs } from "./local_tree.ts";
 import { assertDistinct, LocalTarget, mayBeSeveral, nameOnServer, remoteName } from "./names.ts";
 import type { Progress, TreeOptions } from "./options.ts";
-import type { Tally } from "./output.ts";
 import { here } from "./place.ts";
 import { expandRemoteGlobs } from "./remote_glob.ts";
 import { STANDARD_OUTPUT, standardInput } from "./standard_streams.ts";
@@ -78,6 +77,7 @@ interface Source {
 export const put: Run<typeof PUT.options> = async (context, options, args) => {
   const { as, overwrite, preserve, "hash-first": hashFirst, follow, jobs } = options;
   const { checksum: algorithm, "no-resume": noResume, "dry-run": dryRun } = options;
+  const began = performance.now();
   const onError = (path: string, error: FerryError) => {
     const failure = here(error, path).during(`put ${quote(path)}`);
     context.failed("put", failure, { filename: path });
@@ -115,25 +115,29 @@ export const put: Run<typeof PUT.options> = async (context, options, args) => {
   });
   output.endMany();
   const trees = sources.filter(isTree);
+  let whole = 0;
   await share(context, trees, { jobs: 1, op: "put", nameOf }, async (client, source) => {
     const started = performance.now();
     const tree = await treeOptions("put", context, options);
     await client.putTree(source.path, {
       ...common,
-      ...tree.options,
+      ...tree,
       as: source.filename,
       follow,
       checksumCompare: options["checksum-compare"],
       onProgress: (progress) => output.progress(progress, started),
     });
-    output.summary(tree.tally, secondsSince(started));
+    whole++;
   });
+  output.endMany();
+  output.summary(secondsSince(began), { trees: whole > 0 });
 };
 
 /** `ferry get` */
 export const get: Run<typeof GET.options> = async (context, options, args) => {
   const { out, overwrite, preserve, durability, jobs, checksum: algorithm } = options;
   const { output, signal } = context;
+  const began = performance.now();
   const expanded = args.some(isGlob)
     ? await expandRemoteGlobs(await context.connected(), args, {
       op: "get",
@@ -170,7 +174,7 @@ export const get: Run<typeof GET.options> = async (context, options, args) => {
       const into = toStandardOutput ? STANDARD_OUTPUT : path;
       const result = await client.get(name, { ...common, out: into, onProgress });
       // Among the bytes of the file, lines would be taken for some of them.
-      if (toStandardOutput && !dryRun) return;
+      if (toStandardOutput && !dryRun) return output.count(result);
       output.transferred("get", path, result, secondsSince(started));
     } catch (error) {
       if (!target || !mayBeDirectory(name, error)) throw error;
@@ -180,6 +184,7 @@ export const get: Run<typeof GET.options> = async (context, options, args) => {
     }
   });
   output.endMany();
+  let whole = 0;
   await share(context, trees, { jobs: 1, op: "get", nameOf }, async (client, name) => {
     const started = performance.now();
     const path = target!.ofDirectory(name);
@@ -187,9 +192,11 @@ export const get: Run<typeof GET.options> = async (context, options, args) => {
       return join(path, name === "" ? filename : filename.slice(name.length + 1));
     });
     const onProgress = (progress: Progress) => output.progress(progress, started);
-    await client.getTree(name, { ...common, ...tree.options, out: path, onProgress });
-    output.summary(tree.tally, secondsSince(started));
+    await client.getTree(name, { ...common, ...tree, out: path, onProgress });
+    whole++;
   });
+  output.endMany();
+  output.summary(secondsSince(began), { trees: whole > 0 });
 };
 
 /** What `ferry get` takes besides, as it is for `ferry cat`. */
@@ -228,32 +235,21 @@ async function treeOptions(
   { output, failed }: Context,
   { include, exclude, jobs }: { include: string[]; exclude: string[]; jobs: number },
   shownAs = (filename: string) => filename,
-): Promise<{ options: TreeOptions; tally: Tally }> {
-  const tally: Tally = { moved: 0, unchanged: 0, omitted: 0, failed: 0, bytes: 0 };
+): Promise<TreeOptions> {
   const filter = include.length + exclude.length > 0 ? await filterOf(include, exclude) : undefined;
   const started = performance.now();
   output.startMany();
-  const options: TreeOptions = {
+  return {
     filter,
     jobs,
     onPlan: (files, bytes) => output.plan(files, bytes),
     onFile(result) {
-      tally.bytes += result.transferred;
-      if (result.skipped) tally.unchanged++;
-      else tally.moved++;
       const shown = shownAs(result.filename);
       output.transferred(op, shown, result, secondsSince(started), { tree: true });
     },
-    onSkip(skipped) {
-      tally.omitted++;
-      output.skipped(op, skipped);
-    },
-    onError(filename, error) {
-      tally.failed++;
-      failed(op, error, { filename });
-    },
+    onSkip: (skipped) => output.skipped(op, skipped),
+    onError: (filename, error) => failed(op, error, { filename }),
   };
-  return { options, tally };
 }
 
 function isDirectory(path: string): boolean {

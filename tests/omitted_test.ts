@@ -263,3 +263,31 @@ Deno.test("tellOmitted() tells rules and failures apart, and shows what it does 
     { filename: "f", code: "io", message: `Cannot get "f": it broke` },
   ]);
 });
+
+Deno.test("the last line of ferry put and get counts what all arguments and patterns have come to", async () => {
+  await using dir = new TempDir();
+  for (const path of ["root/d/e/a", "root/d/b", "t/1", "u/2"]) {
+    Deno.mkdirSync(dir.join(path).replace(/\/[^/]*$/, ""), { recursive: true });
+    dir.write(path, path);
+  }
+  for (const path of ["root/d/out", "root/d/e/out", "t/link", "u/link"]) {
+    Deno.symlinkSync("/", dir.join(path));
+  }
+  await using server = await Ferryd.start(dir.join("root"));
+  const last = async (...args: string[]) => {
+    const { code, stderr } = await ferry(args, { cwd: dir.path, server: server.address });
+    return [code, stderr.split("\n").at(-2)];
+  };
+  const table: [args: string[], code: number, last: string][] = [
+    [["put", "t", "u", "nothing"], 4, "2 transferred (6 B), 0 unchanged, 2 skipped, 1 failed"],
+    [["put", "t", "u"], 0, "0 transferred (0 B), 2 unchanged, 2 skipped"],
+    [["get", "d/*", "nothing"], 4, "2 transferred (18 B), 0 unchanged, 2 skipped, 1 failed"],
+    // Only files, and what the pattern leaves out.
+    [["get", "d/[bo]*"], 0, "0 transferred (0 B), 1 unchanged, 1 skipped"],
+    [["get", "d/[bo]*", "--out", "-"], 0, "1 transferred (8 B), 0 unchanged, 1 skipped"],
+    [["get", "d/*", "--dry-run"], 0, "0 would be transferred, 2 unchanged, 2 skipped"],
+  ];
+  for (const [args, code, line] of table) {
+    assertEquals(await last(...args), [code, `ferry: ${line}`], args.join(" "));
+  }
+});
