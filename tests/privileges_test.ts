@@ -76,10 +76,10 @@ const SAYS_AT_THE_END = `addEventListener("unload", () => {
 });`;
 
 const STARTS: readonly [Program["name"], string[], string][] = [
-  ["ferry", ["put", "missing", "--server", "127.0.0.1:9"], ""],
+  ["ferry", ["put", "missing", "--server", "127.0.0.1:9", "--retries", "0"], ""],
   ["ferryd", ["--root", "missing"], ""],
   ["ferryd", ["--root", "missing", "--allow-shell"], "env,run"],
-  ["ferry", ["put", "/proc/missing", "--server", "127.0.0.1:9"], "env,ffi,run"],
+  ["ferry", ["put", "/proc/missing", "--server", "127.0.0.1:9", "--retries", "0"], "env,ffi,run"],
   ["ferryd", ["--root", "/dev/missing"], "env,ffi,run"],
 ];
 

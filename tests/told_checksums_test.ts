@@ -76,6 +76,9 @@ const TABLE: [args: string[], cases: Case[], code: number, ofTree?: number][] = 
   [["--overwrite", "different"], [TAKEN, IDENTICAL, OLDER, ALIKE], 0],
 ];
 
+/** How the checksums are told; those behind the first one have no say in which files move. */
+const VARIANTS = [["--json"], [], ["--json", "--checksum", "sha256"]];
+
 for (const op of ["put", "get"] as const) {
   for (const tree of [false, true]) {
     const what = tree ? "a directory" : "files";
@@ -84,7 +87,7 @@ for (const op of ["put", "get"] as const) {
       const [source, target] = op === "put" ? [p.cwd, p.root] : [p.root, p.cwd];
       let told = 0;
       for (const [at, [args, cases, code, ofTree = code]] of TABLE.entries()) {
-        for (const variant of [["--json"], [], ["--json", "--checksum", "sha256"]]) {
+        for (const variant of VARIANTS.slice(0, args.length === 0 ? undefined : 1)) {
           const directory = `${at}${variant.length}`;
           const names: string[] = [];
           for (const [number, { from, to, more = 0 }] of cases.entries()) {
@@ -106,7 +109,7 @@ for (const op of ["put", "get"] as const) {
           told += assertTold(p, op, run, variant.includes("sha256") ? "sha256" : "md5");
         }
       }
-      assert(told > 50, `only ${told} checksums were told`);
+      assert(told > 30, `only ${told} checksums were told`);
     });
   }
 }
