@@ -6,6 +6,7 @@
 
 import type { Algorithm } from "../lib/checksum.ts";
 import { FerryError, quote, toFerryError } from "../lib/errors.ts";
+import { named } from "./names.ts";
 import {
   checksumKeys,
   decodeLine,
@@ -211,7 +212,7 @@ export class Client implements AsyncDisposable {
       }
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
-      throw toFerryError(error).during(`get ${quote(filename)}`);
+      throw toFerryError(error).during(`get ${named(filename)}`);
     }
     if (typeof outlet !== "string") return await this.#pour(filename, options, outlet);
     const path = outlet;
@@ -249,7 +250,7 @@ export class Client implements AsyncDisposable {
   ): Promise<Transferred> {
     const watch = new Furthest();
     const watched = watch.over(options);
-    return this.#requests.make(`get ${quote(filename)}`, options, (connection, { waitFor }) => {
+    return this.#requests.make(`get ${named(filename)}`, options, (connection, { waitFor }) => {
       return download(connection, filename, { ...watched, out: into(waitFor) });
     }, { ...manner, watch });
   }
@@ -285,7 +286,7 @@ export class Client implements AsyncDisposable {
     const out = localPath(options.out ?? (basename(directory) || "."));
     const watch = new Furthest();
     const tree = new TreeDownload(directory, out, watch.overTree(options));
-    await this.#move(tree, `get ${quote(directory)}`, options, watch);
+    await this.#move(tree, `get ${named(directory)}`, options, watch);
   }
 
   /** Moves a tree, by further connections where a file that failed here has ended one. */
@@ -315,7 +316,7 @@ export class Client implements AsyncDisposable {
       algorithm?: Algorithm | undefined;
     } = {},
   ): Promise<Entry> {
-    return this.#requests.make(`stat ${quote(filename)}`, options, (connection) => {
+    return this.#requests.make(`stat ${named(filename)}`, options, (connection) => {
       connection.assertOffers(algorithm);
       const header = { op: "stat", filename, ...checksumKeys(algorithm, null) };
       return connection.ask("entry", header);
@@ -353,7 +354,7 @@ export class Client implements AsyncDisposable {
   ): AsyncGenerator<Entry, void, void> {
     const asked = onSkip || onError ? { omitted: true } : {};
     const header = { op: "list", filename: directory, recursive, ...asked };
-    for await (const listed of this.#lines(`list ${quote(directory)}`, "listed", header, signal)) {
+    for await (const listed of this.#lines(`list ${named(directory)}`, "listed", header, signal)) {
       const { omitted, ...entry } = listed;
       if (omitted !== undefined) tellOmitted({ onSkip, onError }, "list", { ...entry, omitted });
       if (entry.type !== undefined) yield entry;
@@ -373,7 +374,7 @@ export class Client implements AsyncDisposable {
    * being uploaded; `bad_version` where the server is too old
    */
   async discardParts(filename: string, options: RequestOptions = {}): Promise<void> {
-    const action = `remove the partial upload of ${quote(filename)}`;
+    const action = `remove the partial upload of ${named(filename)}`;
     await this.#requests.make(action, options, (connection) => {
       connection.assertFeature("discard", "the removal of partial uploads");
       return connection.ask("done", { op: "discard", filename });
@@ -418,7 +419,7 @@ export class Client implements AsyncDisposable {
     } = {},
   ): Promise<void> {
     const header = { op: "remove", filename, recursive };
-    await this.#ask(`remove ${quote(filename)}`, options, "done", header, NOT_TWICE);
+    await this.#ask(`remove ${named(filename)}`, options, "done", header, NOT_TWICE);
   }
 
   /** Gives a file or a directory another name; the directories above it are made. */
@@ -430,14 +431,14 @@ export class Client implements AsyncDisposable {
       overwrite?: "never" | "always" | undefined;
     } = {},
   ): Promise<void> {
-    const action = `move ${quote(filename)} to ${quote(to)}`;
+    const action = `move ${named(filename)} to ${named(to)}`;
     const header = { op: "move", filename, to, overwrite };
     await this.#ask(action, options, "done", header, NOT_TWICE);
   }
 
   /** Makes a directory and those above it; one that exists is fine. */
   async mkdir(filename: string, options: RequestOptions = {}): Promise<void> {
-    const action = `make the directory ${quote(filename)}`;
+    const action = `make the directory ${named(filename)}`;
     await this.#ask(action, options, "done", { op: "mkdir", filename });
   }
 

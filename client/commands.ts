@@ -15,7 +15,15 @@ import { Credentials } from "./credentials.ts";
 import { RateLimit } from "./rate_limit.ts";
 import type { Retry } from "./retry.ts";
 import type { COMMON, LS, MKDIR, MV, PING, RM, STAT } from "./config.ts";
-import { assertDistinct, inside, isInto, lastPart, mayBeSeveral, remoteName } from "./names.ts";
+import {
+  assertBelowRoot,
+  assertDistinct,
+  inside,
+  isInto,
+  lastPart,
+  mayBeSeveral,
+  remoteName,
+} from "./names.ts";
 import type { OmissionHandlers } from "./omitted.ts";
 import { Output } from "./output.ts";
 import { entriesMatching, expandRemoteGlobs, type GlobOptions, namesMeant } from "./remote_glob.ts";
@@ -203,6 +211,7 @@ export const rm: Run<typeof RM.options> = async (context, { recursive, partial }
   const { output, signal } = context;
   if (partial) return await rmPartial(context, recursive, args);
   await forEachName(context, args, "remove", async (client, filename) => {
+    assertBelowRoot(filename, "remove");
     await client.remove(filename, { recursive, signal });
     output.done("remove", { filename });
   });
@@ -250,6 +259,7 @@ export const mv: Run<typeof MV.options> = async (context, { overwrite }, args) =
   if (into) assertDistinct(pairs);
   for (const [filename, within] of pairs) {
     await context.attempt("move", filename, async () => {
+      assertBelowRoot(filename, "move");
       const move = async (to: string) => {
         await client.move(filename, to, { overwrite, signal });
         output.done("move", { filename, to });
@@ -273,6 +283,7 @@ const TAKEN: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["exists", "not_a_file"
 /** `ferry mkdir` */
 export const mkdir: Run<typeof MKDIR.options> = async (context, _options, [arg = ""]) => {
   const filename = remoteName(arg);
+  assertBelowRoot(filename, "make the directory");
   const client = await context.connected();
   await client.mkdir(filename, context);
   context.output.done("mkdir", { filename });

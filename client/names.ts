@@ -20,6 +20,23 @@ export function remoteName(text: string): string {
   return name === "." ? "" : name;
 }
 
+/** A name on the server in a message; the root is what people write for it. */
+export function named(name: string): string {
+  return quote(name === "" ? "." : name);
+}
+
+/**
+ * Refuses the root where only what is in it can be meant.
+ *
+ * @param action what cannot be done: `remove`
+ * @throws {FerryError} `bad_name`
+ */
+export function assertBelowRoot(name: string, action: string): void {
+  if (name !== "") return;
+  const reason = "it is the directory that is served itself";
+  throw new FerryError("bad_name", reason, { action: `${action} ${named(name)}` });
+}
+
 /** Where an upload goes, by `--as` and `--to`. */
 export interface RemoteTarget {
   /** The name, or with a slash behind it the directory. */

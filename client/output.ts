@@ -7,7 +7,7 @@
 import { algorithmOf, type Checksum, hexOf } from "../lib/checksum.ts";
 import { escapeControls, type FerryError, printable, quote } from "../lib/errors.ts";
 import { type Entry, type PartEntry, type Unkept, unkeptKey } from "../lib/header.ts";
-import { format } from "@std/fmt/bytes";
+import { formatSize } from "../lib/size.ts";
 import type { SkippedEntry } from "./omitted.ts";
 import type { Retry } from "./retry.ts";
 import type { Progress, Transferred } from "./options.ts";
@@ -246,7 +246,7 @@ export class Output {
     }
     // To write a number as people do, the runtime first looks up how: that takes as long as many files.
     if (this.#options.quiet) return;
-    const size = format(bytes, { binary: true, maximumFractionDigits: 1 });
+    const size = formatSize(bytes);
     const done = dryRun ? `${moved} would be transferred` : `${moved} transferred (${size})`;
     const parts = [done, `${unchanged} unchanged`];
     if (omitted > 0) parts.push(`${omitted} skipped`);
@@ -393,7 +393,7 @@ function entryLine(
 }
 
 function sizeText(size: number, human: boolean): string {
-  return human ? format(size, { binary: true, maximumFractionDigits: 1 }) : String(size);
+  return human ? formatSize(size) : String(size);
 }
 
 /** A time as it is here, and how far that is from UTC: `2024-02-03 05:05:06 +0100`. */

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { format } from "@std/fmt/bytes";
 import stringWidth from "string-width";
+import { formatSize } from "../lib/size.ts";
 import {
   bytesDone,
   isFinished,
@@ -199,8 +199,7 @@ function widthOf(facts: readonly Fact[]): number {
 }
 
 function bytesOf(count: number): string {
-  const options = { binary: true, minimumFractionDigits: 1, maximumFractionDigits: 1 };
-  return format(Math.round(count), options);
+  return formatSize(Math.round(count), { minimumFractionDigits: 1 });
 }
 
 /** Infinity where nothing moves and nobody can tell. */

@@ -4,10 +4,10 @@
  * @module
  */
 
-import { FerryError, quote } from "../lib/errors.ts";
+import { FerryError } from "../lib/errors.ts";
 import type { Entry } from "../lib/header.ts";
 import { globToRegExp, isGlob } from "../lib/path.ts";
-import { remoteName } from "./names.ts";
+import { named, remoteName } from "./names.ts";
 import type { OmissionHandlers } from "./omitted.ts";
 
 /** Who knows what is on the server. */
@@ -122,7 +122,7 @@ export function namesMeant(
 
 function nothingMatches(arg: string, op: string): FerryError {
   return new FerryError("not_found", "nothing on the server matches it", {
-    action: `${op} ${quote(arg)}`,
+    action: `${op} ${named(arg)}`,
   });
 }
 

@@ -180,7 +180,8 @@ function nameIn(action: string): string | undefined {
 function placeText(message: string, place: Place | undefined): string {
   if (!place) return "";
   const { side, path } = place;
-  const named = path === undefined || message.includes(quote(path));
+  // The root has no name.
+  const named = !path || message.includes(quote(path));
   return ` (${SIDES[side]}${named ? "" : `, ${quote(path)}`})`;
 }
 

@@ -7,8 +7,8 @@
  * @module
  */
 
-import { format } from "@std/fmt/bytes";
 import { FerryError } from "./errors.ts";
+import { formatSize } from "./size.ts";
 
 /** The limits of a {@linkcode Quota}. */
 export interface QuotaLimits {
@@ -109,11 +109,14 @@ export class Quota {
     const grow = (wanted: number) => {
       const { maxFileSize = Infinity, quota = Infinity } = this.#limits;
       if (wanted > maxFileSize) {
-        throw new FerryError("too_large", `files of more than ${text(maxFileSize)} are not taken`);
+        throw new FerryError(
+          "too_large",
+          `files of more than ${formatSize(maxFileSize)} are not taken`,
+        );
       }
       if (wanted <= taken) return;
       if (this.#used + wanted - taken > quota) {
-        throw new FerryError("quota", `disk quota of ${text(quota)} reached`);
+        throw new FerryError("quota", `disk quota of ${formatSize(quota)} reached`);
       }
       this.#used += wanted - taken;
       taken = wanted;
@@ -131,8 +134,4 @@ export class Quota {
 
 function namesOf({ nlink, dev, ino, size }: CountedFile) {
   return { several: nlink !== null && nlink > 1, key: `${dev}:${ino}`, size };
-}
-
-function text(bytes: number): string {
-  return format(bytes, { binary: true, maximumFractionDigits: 1 });
 }

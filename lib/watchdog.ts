@@ -155,7 +155,9 @@ export class Watchdog {
     lane.silent = excused ? 0 : lane.silent + limit;
     if (excused || lane.silent < limit + this.patience) return this.#lookLater(direction, lane);
     const silence = direction === "read" ? "sent nothing" : "took nothing";
-    this.#onExpired(new FerryError("timeout", `the peer ${silence} for ${lane.silent / 1000} s`));
+    this.#onExpired(
+      new FerryError("timeout", `the peer ${silence} for ${Math.round(lane.silent) / 1000} s`),
+    );
   }
 
   /** Whether a direction may be silent at the moment, or might be for a while since there were so many excuses. */

@@ -4,13 +4,13 @@
  * @module
  */
 
-import { format } from "@std/fmt/bytes";
 import type { Algorithm } from "../lib/checksum.ts";
 import { type ErrorCode, FerryError, toFerryError } from "../lib/errors.ts";
 import { type FileName, parseFileName } from "../lib/file_name.ts";
 import { checksumKeys, type Entry, type PutRequest, unkeptKey } from "../lib/header.ts";
 import { decideOverwrite } from "../lib/overwrite.ts";
 import { RESUMABLE_BYTES } from "../lib/partial.ts";
+import { formatSize } from "../lib/size.ts";
 import type { ByteSink, Committed, PendingWrite, Storage } from "../lib/storage.ts";
 import { receive } from "../lib/transfer.ts";
 import { type IncomingBody, MAX_DRAIN_BYTES } from "../lib/wire.ts";
@@ -220,7 +220,7 @@ export class Uploads implements AsyncDisposable {
       const kept = (await this.#options.storage.parts(owner)).filter(({ active }) => !active);
       const bytes = kept.reduce((sum, { received }) => sum + received, 0);
       if (bytes === 0) throw failure;
-      const size = format(bytes, { binary: true, maximumFractionDigits: 1 });
+      const size = formatSize(bytes);
       throw new FerryError(
         failure.code,
         `${failure.reason}; your uploads that were cut take ${size} of it: ` +

@@ -66,7 +66,18 @@ Deno.test("ferry rm and stat take patterns, and names as people write them", asy
   ]);
   assertEquals((await p.run("rm", "*.txt", "d/", "-r")).code, 0);
   assertEquals(names(p.root), ["c"]);
-  assertEquals((await p.run("rm", "-r", ".")).code, 5);
+  for (
+    const [action, ...args] of [
+      ["remove", "rm", "-r", "."],
+      ["remove", "rm", "/"],
+      ["move", "mv", "./", "x"],
+      ["make the directory", "mkdir", "/"],
+    ]
+  ) {
+    const { code, stderr } = await p.run(...args);
+    const reason = "it is the directory that is served itself";
+    assertEquals([code, stderr], [5, `ferry: Cannot ${action} ".": ${reason}\n`], args.join(" "));
+  }
   assertEquals((await p.run("rm", "*.txt")).code, 4);
   assertEquals((await p.run("mkdir", "./e/f/")).code, 0);
   assertEquals(names(p.root), ["c", "e/", "e/f/"]);

@@ -19,6 +19,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "platform",
     "nameless_file",
     "same_bytes",
+    "size",
     "turns",
     "version",
   ],
@@ -74,6 +75,7 @@ const PURE = [
   "overwrite",
   "pin",
   "scram",
+  "size",
   "suggestion",
   "token",
 ];
