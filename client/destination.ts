@@ -102,6 +102,7 @@ export async function openStream(path: string, signal: AbortSignal | undefined):
   // These are open, and to open them once more would begin at the start of a file.
   if (descriptor === 1) return streamInto(path, Deno.stdout);
   if (descriptor === 2) return streamInto(path, Deno.stderr);
+  assertNoSocket(path);
   const opening = Deno.open(path, { write: true });
   try {
     const file = await (signal ? abortable(opening, signal) : opening);
@@ -111,6 +112,16 @@ export async function openStream(path: string, signal: AbortSignal | undefined):
     if (signal?.aborted) throw error;
     throw failure(path, error);
   }
+}
+
+function assertNoSocket(path: string): void {
+  try {
+    if (!Deno.statSync(path).isSocket) return;
+  } catch {
+    // To open it says why.
+    return;
+  }
+  throw failure(path, new FerryError("not_a_file", "it is a socket"));
 }
 
 function streamInto(

@@ -30,6 +30,7 @@ import {
   bitsOf,
   directoryAt,
   isDirectory,
+  isTaken,
   makeDirectories,
   modeAt,
   PRIVATE_BITS,
@@ -98,6 +99,7 @@ async function downloadTo(
       const checksum = dryRun ? null : existing.checksum ?? await checksumOf(path, algorithm);
       return nothingMoved(filename, { size, checksum, skipped: true });
     }
+    if (!existing && typeof out === "string") assertFree(out, options);
     if (dryRun) return nothingMoved(filename, { size: incoming.size });
   }
   if (typeof out !== "string") return await pour(connection, filename, out, options);
@@ -264,10 +266,17 @@ async function store({ header, body }: Frame, target: Target): Promise<Transferr
   await makeSure(staged, { checksum, durable: durability === "full" });
   // Nobody may take for a part what has its name.
   removeRecord(staged.path);
-  staged.publish(out, { replace: overwrite !== "never" });
+  let skipped = false;
+  try {
+    staged.publish(out, { replace: overwrite !== "never" });
+  } catch (error) {
+    if (toFerryError(error).code !== "exists") throw error;
+    await assertSame(out, { size, checksum });
+    skipped = true;
+  }
   if (durability === "full") await syncDirectories([...made, dirname(out)].map(directoryAt));
   const crossed = { transferred: size - offset, resumedFrom: offset };
-  return { filename, checksum, size, skipped: false, ...crossed, ...unkeptKey(unkept) };
+  return { filename, checksum, size, skipped, ...crossed, ...unkeptKey(unkept) };
 }
 
 /**
@@ -352,6 +361,32 @@ interface Existing extends FileState {
 export async function checksumOf(path: string, algorithm: Algorithm): Promise<Checksum> {
   await using file = LocalFile.open(path);
   return await checksumOfSource(file, algorithm);
+}
+
+/**
+ * Makes sure that the very same file is at a path that turned out to be taken: another process may have fetched it
+ * meanwhile.
+ *
+ * @throws {FerryError} `exists` where it is another one
+ */
+export async function assertSame(
+  path: string,
+  { size, checksum }: { size: number; checksum: Checksum },
+): Promise<void> {
+  const same = lookAt(path)?.size === size &&
+    await checksumOf(path, algorithmOf(checksum)!) === checksum;
+  if (!same) throw new FerryError("exists", `another file is at ${quote(path)}`);
+}
+
+/**
+ * Fails where a name is taken though no file is there: by a link that leads to nothing. A transfer fails on it when
+ * all the bytes have come; this is for those that are only foreseen.
+ *
+ * @throws {FerryError} `exists`
+ */
+export function assertFree(path: string, { overwrite = "never" }: Pick<GetOptions, "overwrite">) {
+  if (overwrite !== "never" || !isTaken(path)) return;
+  throw new FerryError("exists", `a symbolic link is at ${quote(path)}`);
 }
 
 /** What is at a local path; undefined where nothing is. */

@@ -10,9 +10,10 @@ import { fromFileUrl } from "../lib/path.ts";
 /**
  * A path, also from a `file:` URL.
  *
- * @throws {FerryError} `usage` for any other URL
+ * @throws {FerryError} `usage` for any other URL, and for the empty path
  */
 export function localPath(path: string | URL): string {
+  if (path === "") throw new FerryError("usage", "the path is empty");
   if (typeof path === "string") return path;
   if (path.protocol === "file:") return fromFileUrl(path);
   const reason = `${quote(path.href)} is no file: URL; what it leads to goes by way of fetch()`;

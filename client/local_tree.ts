@@ -141,9 +141,10 @@ async function* walk(
 /** What something is that belongs to ferry and not to the user, by its name; undefined where it is the user's. */
 function kindOfOwn(name: string): string | undefined {
   // Case is folded because some file systems do.
-  const isReserved = name.toLowerCase() === RESERVED_DIRECTORY || isStagingName(name);
+  const own = basename(name);
+  const isReserved = name.toLowerCase() === RESERVED_DIRECTORY || isStagingName(own);
   if (isReserved) return "ferryd's own directory";
-  return isRemovedName(basename(name)) ? "removed, but still open" : kindOfLeftover(name);
+  return isRemovedName(own) ? "removed, but still open" : kindOfLeftover(name);
 }
 
 /** The directories above something that is meant, unless they have been told of. */

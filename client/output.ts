@@ -5,7 +5,7 @@
  */
 
 import { algorithmOf, type Checksum, hexOf } from "../lib/checksum.ts";
-import { escapeControls, type FerryError, printable, quote } from "../lib/errors.ts";
+import { escapeControls, type FerryError, printable, quote, toFerryError } from "../lib/errors.ts";
 import { type Entry, type PartEntry, type Unkept, unkeptKey } from "../lib/header.ts";
 import { formatSize } from "../lib/size.ts";
 import type { SkippedEntry } from "./omitted.ts";
@@ -451,7 +451,9 @@ export function write(
     for (let done = 0; done < bytes.length;) done += to.writeSync(bytes.subarray(done));
   } catch (error) {
     if (error instanceof Deno.errors.BrokenPipe) endOfPipe();
-    throw error;
+    // Nobody can be told, and what is being done goes on.
+    if (to === Deno.stderr) return;
+    throw toFerryError(error).during("write to standard output");
   }
 }
 

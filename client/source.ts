@@ -56,8 +56,9 @@ export function givenBy(source: Source, size?: number): Given {
   if (size !== undefined && !(Number.isSafeInteger(size) && size >= 0)) {
     throw new FerryError("usage", `${size} is no size: it is a number of bytes`);
   }
-  if (typeof source === "string") return { kind: "path", path: source };
-  if (source instanceof URL) return { kind: "path", path: localPath(source) };
+  if (typeof source === "string" || source instanceof URL) {
+    return { kind: "path", path: localPath(source) };
+  }
   if (source instanceof Blob) return { kind: "sized", source: new BlobSource(source) };
   if (source instanceof ArrayBuffer) {
     return { kind: "sized", source: new MemorySource(new Uint8Array(source)) };

@@ -35,7 +35,14 @@ import type { Frame } from "../lib/wire.ts";
 import { assertAnswers, assertBegins } from "./answers.ts";
 import { assertOtherHere, Clashes } from "./clashes.ts";
 import type { Connection, PipelinedRequest } from "./connection.ts";
-import { assertReplaceable, assertWhole, checksumOf, download } from "./download.ts";
+import {
+  assertFree,
+  assertReplaceable,
+  assertSame,
+  assertWhole,
+  checksumOf,
+  download,
+} from "./download.ts";
 import { nothingMoved } from "./dry_run.ts";
 import { type Connections, eachOf } from "./jobs.ts";
 import { kindOfLeftover, removeLeftovers, TEMPORARY_PREFIX } from "./leftovers.ts";
@@ -115,7 +122,10 @@ export class TreeDownload {
     this.#publisher = new Publisher({
       durable: options.durability !== "none",
       rooms: () => new LocalRooms(),
-      onTaken: () => Promise.reject(new FerryError("exists", "another file has that name")),
+      async onTaken({ name, staged: { size }, checksum }) {
+        await assertSame(name, { size, checksum });
+        return { checksum, size, unchanged: true };
+      },
     });
   }
 
@@ -132,8 +142,14 @@ export class TreeDownload {
     this.#listed = true;
     const { dryRun, onFile } = this.#options;
     if (dryRun) {
-      for (const { entry } of this.#left.values()) {
-        onFile?.(nothingMoved(entry.filename, { size: entry.size }));
+      for (const item of [...this.#left.values()]) {
+        const { entry: { filename, size }, path } = item;
+        try {
+          assertFree(path, this.#options);
+          onFile?.(nothingMoved(filename, { size }));
+        } catch (error) {
+          this.#failed(item, error);
+        }
       }
       return;
     }
@@ -349,7 +365,7 @@ export class TreeDownload {
     const { overwrite = "never", preserve } = this.#options;
     try {
       const look = this.#looks;
-      const { unkept } = await this.#publisher.publish({
+      const { unkept, unchanged } = await this.#publisher.publish({
         name: item.path as FileName,
         staged,
         checksum,
@@ -363,7 +379,7 @@ export class TreeDownload {
       if (look && !unkept && mtime % COARSE_STEP !== 0) this.#looks = false;
       const { filename } = item.entry;
       const crossed = { transferred: size, resumedFrom: 0 };
-      const result = { filename, checksum, size, skipped: false, ...crossed };
+      const result = { filename, checksum, size, skipped: unchanged, ...crossed };
       this.#done(item, { ...result, ...unkeptKey(unkept) });
     } catch (error) {
       this.#failed(item, error);

@@ -151,6 +151,12 @@ export class Directory implements ChangedDirectory, Disposable {
     return this.#handle && this.#handles!.placeOf(this.#handle.descriptor);
   }
 
+  /** Whether it is held by way of a mount that is gone, or stands elsewhere by now. */
+  get isCutOff(): boolean {
+    const { place } = this;
+    return place !== undefined && place !== this.#path;
+  }
+
   /** Who is told of file systems below it that are gone, and are there again. */
   set onMount(tell: OnMount) {
     if (this.#handles) this.#handles.onMount = tell;
@@ -174,6 +180,15 @@ export class Directory implements ChangedDirectory, Disposable {
   /** Opens it again by its path, with all that is held with it: see {@linkcode Handles.openAgain}. */
   openAgain(): void {
     this.#handles?.openAgain();
+  }
+
+  /**
+   * Fails where a file system was mounted at an entry and is not; `info` is what was seen there.
+   *
+   * @throws {FerryError} `io`
+   */
+  assertMounted(name: string, info: Deno.FileInfo): void {
+    if (this.#handle) this.#handles!.assertMounted(inodeOf(info), this.#byName(name), this.#handle);
   }
 
   /**

@@ -109,7 +109,7 @@ export class Handles implements Disposable {
    * @throws what the runtime throws
    */
   hold(inode: string, path: string, above?: Handle): Handle | undefined {
-    if (above) this.#assertMounted(inode, path, above);
+    if (above) this.assertMounted(inode, path, above);
     const known = this.holdAt(path);
     if (known?.inode === inode) return known;
     if (known) this.release(known);
@@ -129,8 +129,13 @@ export class Handles implements Disposable {
     return handle;
   }
 
-  /** What is in a directory that a file system is mounted in, as a rule, is nothing: it must not pass for empty. */
-  #assertMounted(inode: string, path: string, above: Handle): void {
+  /**
+   * Fails where a file system was mounted and is not. What is in a mount point is nothing, as a rule: it must not
+   * pass for empty.
+   *
+   * @throws {FerryError} `io`
+   */
+  assertMounted(inode: string, path: string, above: Handle): void {
     if (deviceIn(inode) !== deviceIn(above.inode)) {
       const known = this.#borders.get(path);
       this.#borders.set(path, { seen: Date.now(), lost: false });

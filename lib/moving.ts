@@ -67,6 +67,8 @@ export class Moving {
     const { from, to } = this.#options;
     const { info, directory } = this.#source;
     if (info.isDirectory && `${to}/`.startsWith(`${from}/`)) throw intoItself();
+    // Without its mount point a file system could not be mounted again.
+    if (info.isDirectory) directory.assertMounted(this.#source.name, info);
     const apart = this.#isApart();
     using batch = new Batch(this.#jail);
     try {

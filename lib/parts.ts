@@ -274,11 +274,16 @@ export class Parts {
       checkpoint: (prefix) => {
         this.#options.assertHeld();
         if (!isTaken(path)) throw removedMeanwhile();
-        const record = writeRecord(
-          path,
-          { filename, size: size ?? 0, checksum: null, prefix, owner },
-          { exactly: true },
-        );
+        const facts = { filename, size: size ?? 0, checksum: null, prefix, owner };
+        let record: PartRecord;
+        try {
+          record = writeRecord(path, facts, { exactly: true });
+        } catch (error) {
+          // The runtime may have any error for a path that leads to nowhere.
+          if (!directory.isCutOff) throw error;
+          const reason = "the file system that it is staged on is not mounted any more";
+          throw new FerryError("io", reason, { cause: error });
+        }
         kept ??= { record, mtime: 0, writer };
         kept.record = record;
         kept.mtime = Date.now();

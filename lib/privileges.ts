@@ -18,10 +18,12 @@ export type Privilege = "env" | "ffi" | "run";
 
 /** Whether a path, or the directory that it would be made in, leads to where every permission is needed. */
 export function leadsToSpecial(path: string): boolean {
-  for (let at = resolve(path);; at = dirname(at)) {
+  const named = resolve(path);
+  // A descriptor there may be that of a file elsewhere.
+  if (isSpecial(named)) return true;
+  for (let at = named;; at = dirname(at)) {
     try {
-      const real = Deno.realPathSync(at);
-      return SPECIAL.some((special) => `${real}/`.startsWith(`${special}/`));
+      return isSpecial(Deno.realPathSync(at));
     } catch (error) {
       // The runtime lets nobody else even look.
       if (error instanceof Deno.errors.NotCapable) return true;
@@ -29,6 +31,10 @@ export function leadsToSpecial(path: string): boolean {
       if (dirname(at) === at) return false;
     }
   }
+}
+
+function isSpecial(path: string): boolean {
+  return SPECIAL.some((special) => `${path}/`.startsWith(`${special}/`));
 }
 
 /** What of the environment was kept where `env` was given up. */

@@ -2,13 +2,16 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { createHash } from "node:crypto";
 import { isStandardOutput, isStream, kindOfSpecial, openStream } from "../client/destination.ts";
 import { connect, FerryError, FsStorage, serve } from "../mod.ts";
-import { outcome, spawnFerry, TempDir } from "./programs.ts";
+import { DENO, outcome, programArgs, spawnFerry, TempDir } from "./programs.ts";
 import { Pair } from "./pair.ts";
 
 const md5 = (text: string) => createHash("md5").update(text).digest("hex");
 
 /** Whether there are named pipes and `/dev/fd`. */
 const unix = Deno.build.os !== "windows";
+
+/** Whether there is `/dev/full`. */
+const linux = Deno.build.os === "linux";
 
 function mkfifo(path: string): void {
   assert(new Deno.Command("mkfifo", { args: [path] }).outputSync().success);
@@ -108,6 +111,45 @@ Deno.test({
       assertStringIncludes(stderr, '"d/pipe" is a named pipe');
       assert(Deno.lstatSync(`${p.cwd}/d/pipe`).isFifo);
     });
+  },
+});
+
+Deno.test({
+  name: "ferry get --out names a socket" +
+    (unix ? "" : " (ignored: needs sockets among files)"),
+  ignore: !unix,
+  async fn() {
+    await using p = await Pair.start();
+    Deno.writeTextFileSync(`${p.root}/f`, "content\n");
+    using _socket = Deno.listen({ transport: "unix", path: `${p.cwd}/socket` });
+    const { code, stderr } = await p.run("get", "f", "--out", "socket", "--overwrite", "always");
+    assertEquals(code, 5);
+    assertStringIncludes(stderr, 'it is a socket (on this machine, "socket")');
+  },
+});
+
+Deno.test({
+  name:
+    "ferry says where standard output takes nothing, and goes on where standard error does not" +
+    (linux ? "" : " (ignored: needs /dev/full)"),
+  ignore: !linux,
+  async fn() {
+    await using p = await Pair.start();
+    p.write("f", "content\n");
+    const shell = async (line: string) => {
+      const command = `"$0" "$@" ${line}`;
+      const args = ["-c", command, DENO, ...programArgs("ferry"), "put", "f", "none", "--to", "d"];
+      const env = { FERRY_SERVER: p.server.address };
+      const { code, stdout, stderr } = await new Deno.Command("sh", { args, env, cwd: p.cwd })
+        .output();
+      const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+      return { code, stdout: decode(stdout), stderr: decode(stderr) };
+    };
+    const out = await shell(">/dev/full");
+    assertEquals(out.code, 5);
+    assertStringIncludes(out.stderr, "Cannot write to standard output: no space left");
+    const err = await shell("2>/dev/full");
+    assertEquals([err.code, err.stdout], [4, `${md5("content\n")}  d/f\n`]);
   },
 });
 

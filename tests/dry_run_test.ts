@@ -7,11 +7,12 @@ import { Pair } from "./pair.ts";
 function snapshot(root: string): Record<string, string> {
   const seen: Record<string, string> = {};
   const look = (path: string) => {
-    for (const { name, isDirectory } of Deno.readDirSync(path)) {
+    for (const { name, isDirectory, isSymlink } of Deno.readDirSync(path)) {
       const at = `${path}/${name}`;
       // The server's own index may remember checksums, and its lease says all the time that it lives.
       if (name.startsWith("index.db") || name === "leases") continue;
-      if (isDirectory) seen[`${at}/`] = "", look(at);
+      if (isSymlink) seen[at] = Deno.readLinkSync(at);
+      else if (isDirectory) seen[`${at}/`] = "", look(at);
       else seen[at] = `${Deno.statSync(at).mtime?.getTime()} ${Deno.readTextFileSync(at)}`;
     }
   };
@@ -30,6 +31,12 @@ Deno.test("ferry --dry-run changes nothing on either side, for any argument, and
   }
   for (const [name, content] of [["f", "there"], ["same", "same"], ["d/3", "3"], ["far/4", "4"]]) {
     Deno.writeTextFileSync(`${p.root}/${name}`, content!);
+  }
+  // Not the same way on Windows, where links take a privilege.
+  const links = Deno.build.os !== "windows";
+  if (links) {
+    Deno.mkdirSync(`${p.cwd}/linked`);
+    for (const name of ["link", "linked/4"]) Deno.symlinkSync("nowhere", `${p.cwd}/${name}`);
   }
   p.write(`.ferry-${"0".repeat(32)}.part`, "left by an earlier try");
   p.write(`got/.ferry-${"0".repeat(32)}.part`, "left by an earlier try");
@@ -60,6 +67,14 @@ Deno.test("ferry --dry-run changes nothing on either side, for any argument, and
     [["get", "far", "--out", "got"], 0, "would get got/4\n"],
     [["get", "*", "--out", "all/"], 0, ""],
     [["get", "nope"], 4, ""],
+    ...(links
+      ? [
+        [["get", "f", "--out", "link"], 5, ""],
+        [["get", "f", "--out", "link", "--overwrite", "always"], 0, "would get link\n"],
+        [["get", "far", "--out", "linked"], 5, ""],
+        [["get", "far", "--out", "linked", "--overwrite", "newer"], 0, "would get linked/4\n"],
+      ] as [string[], number, string][]
+      : []),
   ];
   const before = snapshot(p.dir.path);
   for (const [args, code, stdout] of cases) {

@@ -439,6 +439,7 @@ Deno.test("parseClosing() needs a checksum and a size", () => {
 Deno.test("parseClosing() throws the error that the sender closes with", () => {
   const closing = header({ end: true, status: "error", code: "io", message: "it changed" });
   assertFails(() => parseClosing(closing), "io", "it changed");
+  assertFails(() => parseClosing(closing, "server"), "io", "it changed (on the server)");
 });
 
 Deno.test("throwReported() throws what errorReply() reports", () => {

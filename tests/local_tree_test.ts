@@ -174,13 +174,19 @@ Deno.test("walkLocal() skips what belongs to ferry, and nothing that only has su
   await using dir = new TempDir();
   const part = `.ferry-${"0a".repeat(16)}.part`;
   fill(dir, [".ferry/index.db", `d/${part}`, "d/.ferry/x", "d/.ferry-x.part", ".ferry.txt"]);
+  fill(dir, [".ferry-staging/x", "e/.ferry-staging/x"]);
   assertEquals(await names(dir.path), {
-    found: [".ferry.txt", "d/", "d/.ferry/", "d/.ferry/x", "d/.ferry-x.part"],
-    skipped: [".ferry: ferryd's own directory", `d/${part}: a part of a download`],
+    found: [".ferry.txt", "d/", "d/.ferry/", "d/.ferry/x", "d/.ferry-x.part", "e/"],
+    skipped: [
+      ".ferry: ferryd's own directory",
+      ".ferry-staging: ferryd's own directory",
+      `d/${part}: a part of a download`,
+      "e/.ferry-staging: ferryd's own directory",
+    ],
     failed: [],
   });
   const filter = new Filter({ exclude: [".ferry*"] });
-  assertEquals(await names(dir.path, { filter }), { found: ["d/"], skipped: [], failed: [] });
+  assertEquals(await names(dir.path, { filter }), { found: ["d/", "e/"], skipped: [], failed: [] });
 });
 
 Deno.test("walkLocal() looks only at what the filter accepts", async () => {

@@ -14,6 +14,7 @@ Deno.test({
       ["/dev/shm/not/there", true],
       ["/proc/self/status", true],
       ["/sys", true],
+      ["/dev/fd/0", true],
       [dir.join("shm"), true],
       [dir.join("shm/new/file"), true],
       [dir.path, false],

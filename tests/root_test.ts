@@ -11,7 +11,16 @@ import { parseFileName as name } from "../lib/file_name.ts";
 import { FsStorage } from "../lib/storage_fs.ts";
 import { Mounts, run, testWithMount } from "./mount.ts";
 import { ferry, Ferryd, TempDir } from "./programs.ts";
-import { assertCode, begin, keepPart, listed, md5, put, textOf } from "./storage_conformance.ts";
+import {
+  assertCode,
+  begin,
+  keepPart,
+  listed,
+  md5,
+  prefixOf,
+  put,
+  textOf,
+} from "./storage_conformance.ts";
 
 /** A directory with a root in it that has `file` and `d/file`. */
 class Fixture implements AsyncDisposable {
@@ -247,6 +256,7 @@ testWithMount(
           () => storage.remove(name("far/file"), { recursive: false }),
           () => storage.remove(name("far"), { recursive: true }),
           () => storage.move(name("far/file"), name("near/file"), { replace: false }),
+          () => storage.move(name("far"), name("elsewhere"), { replace: false }),
           () => storage.open(name("far/file"), "md5"),
         ]
       ) messages.add((await assertCode("io", ask)).reason.replace(/^"far" stays: /, ""));
@@ -260,6 +270,19 @@ testWithMount(
     assertEquals(told, ["lost", "back", "lost", "back"].map((state) => `${state} ${far}`));
   },
 );
+
+testWithMount("FsStorage says of a part that its file system is not mounted any more", async () => {
+  await using dir = new TempDir();
+  await using mounts = new Mounts();
+  const far = dir.join("root/far");
+  mounts.tmpfs(far);
+  await using storage = FsStorage.open(dir.join("root"), { durability: "none" });
+  await using pending = await begin(storage, "far/file", "a part");
+  mounts.unmount(far);
+  const prefix = await prefixOf(new TextEncoder().encode("a part"));
+  const { reason } = await assertCode("io", () => pending.checkpoint(prefix));
+  assertMatch(reason, /is not mounted any more/);
+});
 
 testWithMount(
   "FsStorage takes a directory that was made in the place of a subvolume for what it is",
@@ -295,6 +318,7 @@ testWithMount("ferryd and ferry name a file system whose program has ended", asy
   for (
     const [place, args] of [
       ["on the server", ["stat", "far/file"]],
+      ["on the server", ["ls", "far"]],
       ["on the server", ["get", "far/file", "--out", dir.join("x")]],
       ["on the server", ["put", dir.join("image"), "--to", "far"]],
       ["on this machine", ["put", `${local}/file`]],

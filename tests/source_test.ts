@@ -151,6 +151,7 @@ Deno.test("Client.put() refuses what it cannot upload, and names it", async (t) 
       "a Response cannot be uploaded, though its body can: give a path",
     ],
     ["an open file", file, "a FsFile cannot be uploaded, though its readable can: "],
+    ["the empty path", "", "the path is empty"],
     ["a number", 7, "a number cannot be uploaded"],
     ["nothing", undefined, "undefined cannot be uploaded"],
     ["null", null, "null cannot be uploaded"],

@@ -1037,7 +1037,7 @@ function testChanging(test: Test): void {
   });
 }
 
-async function prefixOf(bytes: Uint8Array): Promise<SavedPrefix> {
+export async function prefixOf(bytes: Uint8Array): Promise<SavedPrefix> {
   const digest = await PrefixDigest.create({ algorithm: "md5", proof: true });
   digest.update(bytes);
   return digest.save()!;
