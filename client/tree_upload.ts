@@ -141,8 +141,8 @@ export class TreeUpload {
     const pace = new Pace();
     for await (const _ of this.#files()) if (pace.isDue) await pace.rest();
     if (this.#options.dryRun) {
-      for (const { filename, size, type } of this.#left.values()) {
-        if (type === "file") this.#options.onFile?.(nothingMoved(filename, { size }));
+      for (const item of [...this.#left.values()]) {
+        if (item.type === "file") await this.#foresee(item);
       }
       this.#left.clear();
       return;
@@ -304,6 +304,16 @@ export class TreeUpload {
   #done(item: Item, result: Transferred): void {
     this.#forget(item);
     this.#options.onFile?.(result);
+  }
+
+  /** Tells of a file that would be sent, if it can be read. */
+  async #foresee(item: Item): Promise<void> {
+    try {
+      await using _file = LocalFile.open(item.path);
+      this.#options.onFile?.(nothingMoved(item.filename, { size: item.size }));
+    } catch (error) {
+      this.#failed(item, error);
+    }
   }
 
   #forget({ filename }: Item): void {

@@ -264,6 +264,23 @@ Deno.test("tellOmitted() tells rules and failures apart, and shows what it does 
   ]);
 });
 
+test("ferry put DIR --dry-run names the files that cannot be read", BITS, async () => {
+  await using dir = new TempDir();
+  Deno.mkdirSync(dir.join("root"));
+  Deno.mkdirSync(dir.join("t"));
+  for (const name of ["open", "secret"]) dir.write(`t/${name}`, name);
+  Deno.chmodSync(dir.join("t/secret"), 0);
+  await using server = await Ferryd.start(dir.join("root"));
+  const options = { cwd: dir.path, server: server.address, launch: by(BOUND!) };
+  assertEquals(await ferry(["put", "t", "--dry-run"], options), {
+    code: 3,
+    stdout: "would put t/open\n",
+    stderr:
+      'ferry: Cannot put "t/secret": permission denied by the operating system (on this machine)\n' +
+      "ferry: 1 would be transferred, 0 unchanged, 1 failed\n",
+  });
+});
+
 Deno.test("the last line of ferry put and get counts what all arguments and patterns have come to", async () => {
   await using dir = new TempDir();
   for (const path of ["root/d/e/a", "root/d/b", "t/1", "u/2"]) {
