@@ -75,7 +75,15 @@ export class Batch implements Disposable {
 
   /** See {@linkcode Jail.assertStanding}. */
   assertStanding(): void {
-    this.#jail.assertStanding();
+    this.#jail.assertStanding(this.#held());
+  }
+
+  /** The directories that are held for it. */
+  *#held(): Iterable<Directory> {
+    for (const found of this.#directories.values()) {
+      for (const directory of found.values()) if (directory instanceof Directory) yield directory;
+    }
+    yield* this.#made;
   }
 
   /** What is known by one jail's answers is known to that one alone. */
@@ -98,9 +106,6 @@ export class Batch implements Disposable {
 
   /** Lets go of the directories. */
   [Symbol.dispose](): void {
-    const found = Array.from(this.#directories.values(), (each) => [...each.values()]).flat();
-    for (const directory of [...found, ...this.#made]) {
-      if (directory instanceof Directory) directory[Symbol.dispose]();
-    }
+    for (const directory of this.#held()) directory[Symbol.dispose]();
   }
 }

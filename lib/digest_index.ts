@@ -84,7 +84,7 @@ export interface DigestIndexOptions {
 /** Checksums by file identity, in an SQLite database. */
 export class DigestIndex implements Disposable {
   #path: string | undefined;
-  readonly #device: number | undefined;
+  #device: number | undefined;
   readonly #mountOf: (device: number) => string | undefined;
   /** What holds no longer than a mount does, by algorithm and key. */
   readonly #passing = new Map<string, { version: string; checksum: Checksum }>();
@@ -122,6 +122,14 @@ export class DigestIndex implements Disposable {
     if (this.#closed) return;
     this.#path = path;
     this.#rebuild(path);
+  }
+
+  /** Forgets all that is known, and goes on in another database, where all may have been mounted anew. */
+  beginAnew(path: string, device: number | undefined): void {
+    this.#device = device;
+    this.#passing.clear();
+    this.#computing.clear();
+    this.moveTo(path);
   }
 
   #open(path?: string): void {

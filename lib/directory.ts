@@ -192,6 +192,29 @@ export class Directory implements ChangedDirectory, Disposable {
   }
 
   /**
+   * Opens what stands at the path of one at the top by now.
+   *
+   * @returns undefined where that is no directory, or none can be held
+   * @throws what the runtime throws
+   */
+  atItsPath(): Directory | undefined {
+    const path = this.#path || "/";
+    const handle = this.#handles?.hold(inodeOf(Deno.statSync(path)), path);
+    return handle && new Directory(this.#path, this.#handles, handle);
+  }
+
+  /** Lets go of one at the top, and of what was opened by way of it as soon as nobody uses that any more. */
+  leave(): void {
+    if (this.#handle) this.#handles!.leave(this.#handle);
+    this.end();
+  }
+
+  /** Whether it was opened by way of one at the top, and not of another one that stood at its path. */
+  isBelow(top: Directory): boolean {
+    return (this.#handle?.top ?? this.#handle) === top.#handle;
+  }
+
+  /**
    * Opens a directory in it; `info` is what was seen there.
    *
    * @returns undefined where it is something else by now

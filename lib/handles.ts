@@ -55,6 +55,8 @@ export interface Handle {
   readonly inode: string;
   /** Where it was found, in a path without links. */
   readonly path: string;
+  /** The one at the top that it was found below; undefined for that itself. */
+  readonly top?: Handle | undefined;
   /** Its descriptor. */
   descriptor: number;
   /** How many hold it. */
@@ -122,7 +124,8 @@ export class Handles implements Disposable {
     // The runtime goes by a name that it resolves first, and equal numbers are not the same directory everywhere.
     if (above && !this.standsIn(above, name, descriptor)) return undefined;
     opened.move();
-    const handle = { inode, path, descriptor, users: 1, seen: Date.now() };
+    const top = above && (above.top ?? above);
+    const handle = { inode, path, top, descriptor, users: 1, seen: Date.now() };
     this.#open.add(handle);
     this.#begin(deviceIn(inode));
     this.#byPath.set(path, handle);
@@ -204,6 +207,15 @@ export class Handles implements Disposable {
         this.#retired.push(handle.descriptor);
         handle.descriptor = descriptor;
       }
+    }
+  }
+
+  /** Finds nothing any more that was opened by way of one at the top, and closes what nobody uses of that. */
+  leave(top: Handle): void {
+    for (const handle of [...this.#open]) {
+      if ((handle.top ?? handle) !== top) continue;
+      if (handle.users === 0) this.#close(handle);
+      else if (this.#byPath.get(handle.path) === handle) this.#byPath.delete(handle.path);
     }
   }
 

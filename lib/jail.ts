@@ -23,7 +23,7 @@ import type { LocalFile } from "./local_file.ts";
 import { namingError } from "./staging.ts";
 import { basename, isAbsolute, resolve } from "./path.ts";
 import { PLATFORM } from "./platform.ts";
-import { type OnRoot, Root } from "./root.ts";
+import { type Keeper, mountedAnew, type OnRoot, Root } from "./root.ts";
 
 /** How often a walk begins anew because of what was replaced. */
 const TRIES = 200;
@@ -128,12 +128,18 @@ export class Jail implements Disposable {
   }
 
   /**
-   * Fails where the root is no longer the directory at its path.
+   * Fails where the root is no longer the directory at its path, or another mount of it than that by which the
+   * `used` directories were opened.
    *
    * @throws {FerryError} as {@linkcode Root.assertStanding}
    */
-  assertStanding(): void {
-    this.#root.assertStanding();
+  assertStanding(used?: Iterable<Directory>): void {
+    this.#root.assertStanding(used);
+  }
+
+  /** Who takes up all anew where the root was mounted anew: see {@linkcode Root.keeper}. */
+  set keeper(keeper: Keeper) {
+    this.#root.keeper = keeper;
   }
 
   /** Makes all names that lead into a directory lead nowhere. */
@@ -246,6 +252,7 @@ export class Jail implements Disposable {
   }
 
   #peek(directory: Directory, name: string): Deno.FileInfo | undefined {
+    this.#assertPresent(directory);
     if (this.#isReserved(directory, name)) throw nothingThere();
     let info: Deno.FileInfo;
     try {
@@ -384,6 +391,7 @@ export class Jail implements Disposable {
    */
   pathIn(directory: Directory, name: FileName): string {
     this.#assertReaches(() => this.pathOf(directory, basename(name)));
+    this.#assertPresent(directory);
     if (this.#isReserved(directory, basename(name))) throw nothingThere();
     this.#assertFits(name);
     return directory.at(basename(name));
@@ -486,6 +494,11 @@ export class Jail implements Disposable {
   #assertReaches(path: () => string): void {
     if (!this.#reaches || this.#reaches(path())) return;
     throw new FerryError("denied", "a symbolic link leads out of what is granted");
+  }
+
+  /** What is ferry's own by an earlier mount is not known any more. */
+  #assertPresent(directory: Directory): void {
+    if (!directory.isBelow(this.directory)) throw mountedAnew();
   }
 
   #isReserved({ identity }: Directory, name: string): boolean {

@@ -11,6 +11,7 @@
 import type { Directory } from "./directory.ts";
 import { FerryError, fileError } from "./errors.ts";
 import { tryLock } from "./file_lock.ts";
+import { isRemovedName } from "./file_name.ts";
 import { inodeOf } from "./handles.ts";
 import { bootTime, sameBoot } from "./partial.ts";
 import { openExactly } from "./staging.ts";
@@ -45,6 +46,11 @@ interface Said {
 export interface LeaseOptions {
   /** Told for how many milliseconds at most is waited, before that. */
   onWaiting?: ((ms: number) => void) | undefined;
+  /**
+   * That of the same process by an earlier mount, which it has left. Where another process may have come since then,
+   * it is refused at once.
+   */
+  earlier?: Lease | undefined;
 }
 
 /** That this process has a directory, until it is disposed of or lost. */
@@ -53,9 +59,12 @@ export class Lease implements Disposable {
   readonly id: string;
   readonly #path: string;
   readonly #file: Deno.FsFile;
-  readonly #said: Said;
+  #said: Said;
+  /** Whether its file stays, and nothing more is said. */
+  #left = false;
   #sure = Date.now();
   #lost = false;
+  #closed = false;
   #timer: ReturnType<typeof setInterval> | undefined;
 
   private constructor(id: string, path: string, file: Deno.FsFile) {
@@ -74,14 +83,15 @@ export class Lease implements Disposable {
    *
    * @throws {FerryError} `busy` where another process has it; what keeps the file from being written
    */
-  static take(leases: Directory, { onWaiting = () => {} }: LeaseOptions = {}): Lease {
+  static take(leases: Directory, { onWaiting = () => {}, earlier }: LeaseOptions = {}): Lease {
     using taken = new DisposableStack();
     const lease = taken.use(Lease.#begin(leases));
     const others = [...Deno.readDirSync(leases.path)].map(({ name }) => name)
-      .filter((name) => name !== lease.id)
+      .filter((name) => name !== lease.id && name !== earlier?.id && !isRemovedName(name))
       .map((name) => new Other(leases.at(name)));
     for (const other of others) if (other.isAlive === true) throw servedElsewhere();
     let unknown = others.filter(({ isAlive }) => isAlive === undefined);
+    if (unknown.length > 0 && earlier) throw servedElsewhere();
     if (unknown.length > 0) onWaiting(LEASE_MS);
     for (const until = Date.now() + LEASE_MS; unknown.length > 0 && Date.now() < until;) {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOOK_MS);
@@ -92,6 +102,7 @@ export class Lease implements Disposable {
     }
     lease.assertHeld();
     for (const other of others) remove(other.path);
+    if (earlier) remove(leases.at(earlier.id));
     lease.#timer = setInterval(() => lease.#beat(), BEAT_MS);
     Deno.unrefTimer(lease.#timer);
     taken.move();
@@ -132,6 +143,38 @@ export class Lease implements Disposable {
     }
   }
 
+  /**
+   * Whether a directory, by another mount, holds the file of this lease as it was written last. What was written in the
+   * last moments of a mount whose program was killed may be lost with it.
+   */
+  isIn(leases: Directory): boolean {
+    const speaks = !this.#left && this.#speaks();
+    if (this.#lost) return false;
+    const seen = parseSaid(read(leases.at(this.id)));
+    if (seen?.inode !== this.#said.inode || seen.boot !== this.#said.boot) return false;
+    const missing = this.#said.beat - (seen.beat ?? NaN);
+    return missing >= 0 && missing <= (speaks ? 0 : LEASE_MS / BEAT_MS);
+  }
+
+  /** Says something at once; whether that has arrived where others read it. */
+  #speaks(): boolean {
+    const { beat } = this.#said;
+    this.#beat();
+    try {
+      this.#file.syncDataSync();
+    } catch {
+      // Its mount is dead.
+      return false;
+    }
+    return this.#said.beat > beat;
+  }
+
+  /** Ends it without a word: its file stays where it is. */
+  leave(): void {
+    this.#left = true;
+    this[Symbol.dispose]();
+  }
+
   /** Says that it is there, where it still has the directory. Never fails. */
   #beat(): void {
     if (this.#lost) return;
@@ -145,19 +188,23 @@ export class Lease implements Disposable {
   }
 
   #say(): void {
-    this.#said.beat++;
+    const said = { ...this.#said, beat: this.#said.beat + 1 };
     const page = new Uint8Array(FILE_BYTES).fill(0x20);
-    page.set(new TextEncoder().encode(JSON.stringify(this.#said)));
+    page.set(new TextEncoder().encode(JSON.stringify(said)));
     this.#file.seekSync(0, Deno.SeekMode.Start);
     if (this.#file.writeSync(page) < page.length) throw new Deno.errors.WriteZero();
+    this.#said = said;
     this.#sure = Date.now();
   }
 
   /** Lets another process have it. */
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
-    if (!this.#lost) remove(this.#path);
+    if (this.#closed) return;
+    this.#closed = true;
+    // What is open keeps its file under another name in some file systems.
     this.#file.close();
+    if (!this.#lost && !this.#left) remove(this.#path);
   }
 }
 
@@ -190,12 +237,8 @@ class Other {
   }
 
   #look(): boolean | undefined {
-    let said: Partial<Said>;
-    try {
-      said = JSON.parse(this.#first ?? "");
-    } catch {
-      return undefined;
-    }
+    const said = parseSaid(this.#first);
+    if (!said) return undefined;
     try {
       using file = openExactly(this.path, { read: true, write: true });
       if (said.inode !== inodeOf(file.statSync()) || !sameBoot(said.boot ?? null)) return undefined;
@@ -208,15 +251,30 @@ class Other {
   }
 
   #read(): string | undefined {
-    try {
-      using file = openExactly(this.path, { read: true });
-      const bytes = new Uint8Array(FILE_BYTES);
-      return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw fileError(error);
-      this.#gone = true;
-      return undefined;
-    }
+    const text = read(this.path);
+    this.#gone ||= text === undefined;
+    return text;
+  }
+}
+
+/** What is in the file of a lease; undefined where it is gone. */
+function read(path: string): string | undefined {
+  try {
+    using file = openExactly(path, { read: true });
+    const bytes = new Uint8Array(FILE_BYTES);
+    return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw fileError(error);
+    return undefined;
+  }
+}
+
+/** What a holder says; undefined where it cannot be understood. */
+function parseSaid(text = ""): Partial<Said> | undefined {
+  try {
+    return JSON.parse(text) ?? undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -159,7 +159,7 @@ export class Moving {
       this.#name(closer.directory.at(source.name), room);
     }
     await this.#sync(room.directory, ...room.made);
-    this.#jail.assertStanding();
+    this.#jail.assertStanding([source.directory, room.directory]);
     await removeCopied(source.directory, copied, from, (file, copy) => {
       quota.found(copy);
       quota.lost(file);

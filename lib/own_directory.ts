@@ -88,7 +88,9 @@ export class OwnDirectory implements Disposable {
     }
     // One that was killed a moment ago may still be on its way out.
     for (let tries = 0; !tryLock(lock); tries++) {
-      if (tries === LOCK_TRIES) throw new FerryError("busy", "another ferryd serves it");
+      if (tries === LOCK_TRIES || options.earlier) {
+        throw new FerryError("busy", "another ferryd serves it");
+      }
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOCK_PAUSE_MS);
     }
     const fileSystem = tryFileSystem(directory);
@@ -114,14 +116,41 @@ export class OwnDirectory implements Disposable {
     }
   }
 
+  /** Whether it stands in a directory, by another mount, as this process left it. */
+  isLeftIn(root: Directory): boolean {
+    using entered = new DisposableStack();
+    const enter = (directory: Directory, name: string) => {
+      const info = infoAt(directory.at(name));
+      const below = info?.isDirectory ? directory.enter(name, info) : undefined;
+      return below && entered.use(below);
+    };
+    const own = enter(root, RESERVED_DIRECTORY);
+    const leases = own && enter(own, "leases");
+    return leases !== undefined && this.#taken.lease.isIn(leases);
+  }
+
+  /**
+   * Claims it once more by another mount, where nobody else has it.
+   *
+   * @throws {FerryError} `busy` where another process has it; `denied`, `no_space`, … where it cannot be written to
+   */
+  takeUp(): void {
+    const { lease, held } = this.#taken;
+    lease.leave();
+    held[Symbol.dispose]();
+    this.#taken = OwnDirectory.#take(this.#jail, { earlier: lease });
+  }
+
   /**
    * Makes it again where somebody has removed it.
    *
-   * @returns whether that was so
+   * @returns whether it is another one by now, for that or since it was mounted anew
    * @throws {FerryError} `busy` where another process has made it meanwhile; `no_space`, `denied`, …
    */
   renew(): boolean {
+    const before = this.#taken;
     this.#jail.assertStanding();
+    if (this.#taken !== before) return true;
     if (this.#isThere()) return false;
     this.#taken.held[Symbol.dispose]();
     try {

@@ -27,6 +27,7 @@ import {
 } from "./staging.ts";
 import { FerryError, fileError } from "./errors.ts";
 import type { PartEntry } from "./header.ts";
+import { mountedAnew } from "./root.ts";
 import type { CreateOptions, ResumeOptions } from "./storage.ts";
 
 interface Kept {
@@ -96,6 +97,7 @@ export class Parts {
   readonly #options: PartsOptions;
   #mode: number | undefined;
   #writers = 0;
+  #ended = false;
 
   /**
    * The staging area in a directory; what no earlier process recorded there is removed.
@@ -117,9 +119,24 @@ export class Parts {
     }
   }
 
+  /** Ends it where it was mounted anew: who writes in it fails, and what is there is another one's. */
+  end(): void {
+    this.#ended = true;
+  }
+
+  /**
+   * Fails where another process has it by now, or another one of this process.
+   *
+   * @throws {FerryError} `busy`
+   */
+  #assertHeld(): void {
+    this.#options.assertHeld();
+    if (this.#ended) throw mountedAnew();
+  }
+
   /** A new file. */
   create(filename: string, options: CreateOptions): Claim {
-    this.#options.assertHeld();
+    this.#assertHeld();
     const [staged, directory] = this.#unlessGone(() => {
       using entered = new DisposableStack();
       const directory = entered.use(this.#options.enter());
@@ -139,6 +156,7 @@ export class Parts {
     } catch (reason) {
       const error = fileError(reason);
       if (error.code !== "not_found" || !this.#options.renew?.()) throw error;
+      this.#assertHeld();
       return run();
     }
   }
@@ -157,7 +175,7 @@ export class Parts {
    * @throws {FerryError} `no_space`, `denied`, …
    */
   makeDirectory(): Tree {
-    this.#options.assertHeld();
+    this.#assertHeld();
     const name = crypto.randomUUID();
     const [area, directory] = this.#unlessGone(() => {
       using made = new DisposableStack();
@@ -174,7 +192,7 @@ export class Parts {
         directory[Symbol.dispose]();
         this.#writers--;
         await Deno.remove(area.at(name), { recursive: true }).catch(() => {});
-        this.#options.onReleased?.();
+        this.#released();
       },
     };
   }
@@ -212,7 +230,7 @@ export class Parts {
     kept: Kept,
     options: ResumeOptions,
   ): Promise<Claim | undefined> {
-    this.#options.assertHeld();
+    this.#assertHeld();
     // Until it is known what the part is worth, nobody else can have it.
     using _opening = kept.writer = new PartWriter();
     await using taken = new AsyncDisposableStack();
@@ -268,11 +286,11 @@ export class Parts {
       staged,
       behind,
       touch: () => {
-        this.#options.assertHeld();
+        this.#assertHeld();
         writer.touch();
       },
       checkpoint: (prefix) => {
-        this.#options.assertHeld();
+        this.#assertHeld();
         if (!isTaken(path)) throw removedMeanwhile();
         const facts = { filename, size: size ?? 0, checksum: null, prefix, owner };
         let record: PartRecord;
@@ -291,7 +309,7 @@ export class Parts {
       },
       keep: () => void (keeping = true),
       unrecord: () => {
-        this.#options.assertHeld();
+        this.#assertHeld();
         if (!kept) return;
         voidRecord(path);
         this.#kept.delete(name);
@@ -305,10 +323,10 @@ export class Parts {
         ended = true;
         this.#writers--;
         using _directory = directory;
-        if (keeping && kept) staged.keep();
+        if (keeping && kept || this.#ended) staged.keep();
         else if (kept) this.#forget(name, directory);
         await staged[Symbol.asyncDispose]();
-        this.#options.onReleased?.();
+        this.#released();
       },
     };
   }
@@ -317,7 +335,11 @@ export class Parts {
   #drop(name: string, { record }: Kept, directory: Directory): void {
     this.#forget(name, directory);
     this.#options.onDropped?.(record.prefix.size);
-    this.#options.onReleased?.();
+    this.#released();
+  }
+
+  #released(): void {
+    if (!this.#ended) this.#options.onReleased?.();
   }
 
   #forget(name: string, directory: Directory): void {
@@ -390,7 +412,7 @@ export class Parts {
 
   /** See `Storage.discardParts`. */
   discard(filename: string, owner: string): void {
-    this.#options.assertHeld();
+    this.#assertHeld();
     const own = [...this.#kept]
       .filter(([, { record }]) => record.filename === filename && ownerOf(record) === owner);
     if (own.length === 0) {

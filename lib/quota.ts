@@ -48,7 +48,8 @@ export interface CountedFile {
 /** The account of a storage. A file counts once, however many names it has. */
 export class Quota {
   readonly #limits: QuotaLimits;
-  #used = 0;
+  /** Another one each time that it is begun anew. */
+  #account = { used: 0 };
   /** Of files with several names: how many of those are in the storage, by device and inode. */
   readonly #names = new Map<string, number>();
 
@@ -64,12 +65,18 @@ export class Quota {
 
   /** How many bytes are in use or were taken for what is being written. */
   get used(): number {
-    return this.#used;
+    return this.#account.used;
+  }
+
+  /** Begins anew with nothing counted. What was taken before is of no account any more. */
+  clear(): void {
+    this.#account = { used: 0 };
+    this.#names.clear();
   }
 
   /** Counts bytes that were there already, or are there no longer where it is negative. */
   count(bytes: number): void {
-    this.#used = Math.max(0, this.#used + bytes);
+    add(this.#account, bytes);
   }
 
   /** Counts a file that was there already, by one of its names; others of its names may follow. */
@@ -105,6 +112,7 @@ export class Quota {
    * @throws {FerryError} `too_large`, `quota`
    */
   reserve(size: number | null, held = 0): Reservation {
+    const account = this.#account;
     let taken = held;
     const grow = (wanted: number) => {
       const { maxFileSize = Infinity, quota = Infinity } = this.#limits;
@@ -115,10 +123,10 @@ export class Quota {
         );
       }
       if (wanted <= taken) return;
-      if (this.#used + wanted - taken > quota) {
+      if (account.used + wanted - taken > quota) {
         throw new FerryError("quota", `disk quota of ${formatSize(quota)} reached`);
       }
-      this.#used += wanted - taken;
+      account.used += wanted - taken;
       taken = wanted;
     };
     grow(size ?? 0);
@@ -126,10 +134,14 @@ export class Quota {
     const settle = (kept: number) => {
       if (settled) return;
       settled = true;
-      this.count(kept - taken);
+      add(account, kept - taken);
     };
     return { grow, settle, [Symbol.dispose]: () => settle(held) };
   }
+}
+
+function add(account: { used: number }, bytes: number): void {
+  account.used = Math.max(0, account.used + bytes);
 }
 
 function namesOf({ nlink, dev, ino, size }: CountedFile) {

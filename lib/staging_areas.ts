@@ -184,6 +184,13 @@ export class StagingAreas implements Disposable {
     this.#record();
   }
 
+  /** Ends all of them where the root was mounted anew: others take up what is in them. */
+  end(): void {
+    for (const parts of this.#all) parts.end();
+    for (const area of this.#areas.values()) area[Symbol.dispose]();
+    this.#areas.clear();
+  }
+
   /** Whether an entry of a directory is an area in which something is being written. */
   isInUse(directory: Directory, name: string): boolean {
     return name === STAGING_DIRECTORY && [...this.#areas.values()].some((area) => {

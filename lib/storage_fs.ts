@@ -15,7 +15,7 @@ import {
 import { Batch } from "./batch.ts";
 import { DigestIndex, type FileIdentity } from "./digest_index.ts";
 import { type FileSystem, fileSystemAt, shortcomingsOf } from "./file_system.ts";
-import type { Directory } from "./directory.ts";
+import { Directory } from "./directory.ts";
 import { type ErrorCode, FerryError, fileError } from "./errors.ts";
 import {
   type FileName,
@@ -34,7 +34,7 @@ import { OwnDirectory } from "./own_directory.ts";
 import type { Claim, Parts } from "./parts.ts";
 import { RESUMABLE_BYTES } from "./partial.ts";
 import { type Publication, Publisher } from "./publisher.ts";
-import type { OnRoot } from "./root.ts";
+import { mountedAnew, type OnRoot } from "./root.ts";
 import { Quota, type Reservation } from "./quota.ts";
 import {
   type ChangedDirectory,
@@ -67,6 +67,9 @@ import { removeTree } from "./tree_removal.ts";
 import { eachBelow } from "./tree_walk.ts";
 import { turn } from "./turns.ts";
 
+/** The index of checksums in ferry's own directory. */
+const INDEX = "index.db";
+
 /** How many names are looked up before others have their turn. */
 const FIND_AT_ONCE = 256;
 
@@ -94,7 +97,7 @@ export interface FsStorageOptions {
   quota?: number | undefined;
   /**
    * Told when the directory is noticed to be lost, since it was renamed, removed or unmounted, and when it is
-   * noticed to be back. Every operation fails with `io` in between.
+   * noticed to be back, also by another mount. Every operation fails with `io` in between.
    */
   onRoot?: OnRoot | undefined;
   /**
@@ -170,22 +173,40 @@ export class FsStorage implements Storage {
         new FsStorage(publication.jail ?? jail, shared).#bringOver(publication),
     });
     const { own } = held;
-    const areas = own &&
-      new StagingAreas({ jail, own, onCounted: (bytes) => quota.count(bytes) });
-    if (own) {
-      own.onRenewed = () => {
-        held.index.moveTo(own.directory.at("index.db"));
-        areas!.renewed();
-      };
-    }
+    const openAreas = () =>
+      own && new StagingAreas({ jail, own, onCounted: (bytes) => quota.count(bytes) });
     const closing = new AbortController();
-    let counted: Promise<void> | undefined;
-    if (quota.isLimited) {
-      counted = countFiles(quota, jail, closing.signal);
+    let counting: AbortController | undefined;
+    const count = (): Promise<void> | undefined => {
+      if (!quota.isLimited) return undefined;
+      counting?.abort(mountedAnew());
+      counting = new AbortController();
+      const signal = AbortSignal.any([closing.signal, counting.signal]);
+      const counted = countFiles(quota, jail, signal);
       // Who writes is told.
       counted.catch(() => {});
+      return counted;
+    };
+    const areas = openAreas();
+    const shared: Shared = { ...held, durable, publisher, areas, quota, counted: count(), closing };
+    if (own) {
+      own.onRenewed = () => {
+        held.index.moveTo(own.directory.at(INDEX));
+        shared.areas!.renewed();
+      };
+      jail.keeper = {
+        recognises: (directory) => own.isLeftIn(directory),
+        takeUp: () => {
+          shared.areas!.end();
+          own.takeUp();
+          shared.fileSystem = own.fileSystem;
+          held.index.beginAnew(own.directory.at(INDEX), numberedDevice(jail, own.fileSystem));
+          quota.clear();
+          shared.areas = openAreas();
+          shared.counted = count();
+        },
+      };
     }
-    const shared: Shared = { ...held, durable, publisher, areas, quota, counted, closing };
     return new FsStorage(jail, shared);
   }
 
@@ -223,9 +244,9 @@ export class FsStorage implements Storage {
       const own = claimed instanceof OwnDirectory ? taken.use(claimed) : undefined;
       const unwritable = claimed instanceof OwnDirectory ? undefined : claimed;
       const fileSystem = own?.fileSystem ?? untried(jail);
-      const device = fileSystem.numbersFiles ? Deno.statSync(root).dev : undefined;
+      const device = numberedDevice(jail, fileSystem);
       const mountOf = (device: number) => jail.directory.mountOf(device);
-      const index = taken.use(new DigestIndex(own?.directory.at("index.db"), { device, mountOf }));
+      const index = taken.use(new DigestIndex(own?.directory.at(INDEX), { device, mountOf }));
       const storage = FsStorage.#over({ jail, own, unwritable, index, fileSystem }, options);
       taken.move();
       return storage;
@@ -244,8 +265,8 @@ export class FsStorage implements Storage {
   }
 
   /**
-   * What the file system of the directory was seen to keep when the storage was opened; what its type tells where
-   * nothing can be written.
+   * What the file system of the directory was seen to keep when the storage was opened, or the directory mounted anew;
+   * what its type tells where nothing can be written.
    */
   get fileSystem(): FileSystem {
     return this.#shared.fileSystem;
@@ -396,10 +417,10 @@ export class FsStorage implements Storage {
 
   /** See {@linkcode Storage.assertFits}. */
   async assertFits(name: FileName, size: number | null): Promise<void> {
-    const areas = await this.#writable();
+    await this.#writable();
     await attempt(() => {
       this.#jail.assertPlaceable(name);
-      using _room = this.#reserve(size, areas.for(name));
+      using _room = this.#reserve(size, this.#areas!.for(name));
     });
   }
 
@@ -414,10 +435,10 @@ export class FsStorage implements Storage {
 
   /** See {@linkcode Storage.create}. */
   async create(name: FileName, options: CreateOptions): Promise<PendingWrite> {
-    const areas = await this.#writable();
+    await this.#writable();
     return await attempt(() => {
       this.#jail.assertPlaceable(name, { fresh: options.replace === false });
-      const parts = areas.for(name);
+      const parts = this.#areas!.for(name);
       using taken = new DisposableStack();
       const reserved = taken.use(this.#reserve(options.size, parts));
       const claim = parts.create(name, options);
@@ -434,10 +455,14 @@ export class FsStorage implements Storage {
 
   /** See {@linkcode Storage.resume}. */
   async resume(name: FileName, options: ResumeOptions): Promise<PendingWrite | undefined> {
-    const areas = await this.#writable();
-    this.#jail.assertPlaceable(name);
-    const parts = areas.for(name);
-    const claim = await parts.resume(name, options);
+    await this.#writable();
+    const parts = await attempt(() => {
+      this.#jail.assertPlaceable(name);
+      return this.#areas!.for(name);
+    });
+    const claim = await parts.resume(name, options).catch((error) => {
+      throw fileError(error);
+    });
     if (!claim) return undefined;
     const { size } = options;
     const held = claim.behind?.size ?? 0;
@@ -447,7 +472,7 @@ export class FsStorage implements Storage {
     taken.defer(() => claim.keep());
     const reserved = this.#quota.reserve(size, held);
     taken.use(reserved);
-    if (size !== null) parts.assertRoom(size - held);
+    if (size !== null) await attempt(() => parts.assertRoom(size - held));
     taken.move();
     return this.#pending(name, claim, reserved);
   }
@@ -465,10 +490,12 @@ export class FsStorage implements Storage {
     name: FileName,
     { owner = "", assertMay }: DiscardOptions = {},
   ): Promise<void> {
-    const areas = await this.#writable();
-    this.#jail.assertStanding();
-    assertMay?.();
-    areas.discard(name, owner);
+    await this.#writable();
+    await attempt(() => {
+      this.#jail.assertStanding();
+      assertMay?.();
+      this.#areas!.discard(name, owner);
+    });
   }
 
   /** See {@linkcode Storage.expireParts}. */
@@ -483,13 +510,15 @@ export class FsStorage implements Storage {
   async remove(name: FileName, { recursive, signal }: RemoveOptions): Promise<void> {
     await this.#shared.counted;
     signal?.throwIfAborted();
-    this.#shared.own?.assertHeld();
-    using place = this.#jail.place(name);
+    using place = await attempt(() => {
+      this.#shared.own?.assertHeld();
+      return this.#jail.place(name);
+    });
     const { directory, path, info } = place;
     if (info.isDirectory && recursive) {
       await removeTree(directory, name, {
         peek: (directory, name) => {
-          this.#jail.assertStanding();
+          this.#jail.assertStanding([directory]);
           const isLeft = isStagingName(name) && !this.#areas?.isInUse(directory, name);
           return isLeft ? infoAt(directory.at(name)) : this.#jail.peek(directory, name);
         },
@@ -512,10 +541,11 @@ export class FsStorage implements Storage {
 
   /** See {@linkcode Storage.move}. */
   async move(from: FileName, to: FileName, options: MoveOptions): Promise<void> {
-    const areas = await this.#writable();
+    await this.#writable();
     options.assertMay?.();
     using source = this.#jail.place(from);
     if (from === to) return;
+    const areas = this.#areas!;
     const { quota, durable, closing } = this.#shared;
     const signals = [closing.signal, ...(options.signal ? [options.signal] : [])];
     const moving = new Moving(source, this.#jailAround(source), {
@@ -528,7 +558,7 @@ export class FsStorage implements Storage {
       signal: AbortSignal.any(signals),
     });
     await moving.run();
-    this.#jail.assertStanding();
+    this.#jail.assertStanding([source.directory]);
   }
 
   /** The jail for where something is moved to. */
@@ -572,12 +602,11 @@ export class FsStorage implements Storage {
     await publisher.settle();
   }
 
-  /** Waits until the quota has counted what is there. */
-  async #writable(): Promise<StagingAreas> {
+  /** Fails where nothing can be written; else {@linkcode Shared.areas} are there. Waits until the quota has counted. */
+  async #writable(): Promise<void> {
     if (!this.#areas) throw this.#shared.unwritable!;
     await this.#shared.counted;
-    this.#shared.own?.assertHeld();
-    return this.#areas;
+    await attempt(() => this.#shared.own?.assertHeld());
   }
 
   #entryOf(filename: FileName | "", info: FileFacts, algorithm: Algorithm = "md5"): Entry {
@@ -602,9 +631,9 @@ export class FsStorage implements Storage {
   /** Copies what was staged on another file system than its name is on, and publishes that. */
   async #bringOver(publication: Publication): Promise<Committed> {
     const { name, staged, checksum } = publication;
-    const areas = await this.#writable();
+    await this.#writable();
     using directory = this.#jail.nearest(name);
-    await using claim = areas.beside(directory).create(name, { size: staged.size });
+    await using claim = this.#areas!.beside(directory).create(name, { size: staged.size });
     await using source = LocalFile.of(openExactly(staged.path, { read: true }));
     const { durable, closing: { signal } } = this.#shared;
     const algorithm = algorithmOf(checksum)!;
@@ -645,8 +674,13 @@ export class FsStorage implements Storage {
   /** Makes sure of what was done before it is acknowledged. */
   async #sync(...directories: ChangedDirectory[]): Promise<void> {
     if (this.#shared.durable) await syncDirectories(directories);
-    this.#jail.assertStanding();
+    this.#jail.assertStanding(directories.filter((each) => each instanceof Directory));
   }
+}
+
+/** The device on which an inode number stands for one file, now and later. */
+function numberedDevice({ directory }: Jail, { numbersFiles }: FileSystem): number | undefined {
+  return numbersFiles ? directory.device : undefined;
 }
 
 /** What is known of the file system of a root where nothing can be tried. */

@@ -136,11 +136,19 @@ async function run(options: OptionValues<typeof FERRYD.options>): Promise<void> 
   // Half of the program, which nothing else that it does needs.
   const { FsStorage } = await import("../lib/storage_fs.ts");
   const { serve } = await import("./listener.ts");
+  let said: readonly string[] = [];
   const storage = FsStorage.open(options.root, {
     durability: options.durability,
     maxFileSize: options["max-file-size"],
     quota: options.quota,
-    onRoot: (state) => tellOfRoot(state, options.root),
+    onRoot: (state) => {
+      tellOfRoot(state, options.root);
+      if (state === "lost") return;
+      // Another mount of it may keep less, or more.
+      const { shortcomings } = storage;
+      if (`${shortcomings}` !== `${said}`) { for (const each of shortcomings) logger.warn(each); }
+      said = shortcomings;
+    },
     onMount: tellOfMount,
     onWaiting: (ms) =>
       says.stderr.write(
@@ -191,7 +199,8 @@ async function run(options: OptionValues<typeof FERRYD.options>): Promise<void> 
       "ferryd: others can connect, and nothing is encrypted: see ferryd cert --help\n",
     );
   }
-  for (const shortcoming of storage.shortcomings) says.stderr.write(`ferryd: ${shortcoming}\n`);
+  said = storage.shortcomings;
+  for (const shortcoming of said) says.stderr.write(`ferryd: ${shortcoming}\n`);
   says.stdout.write("ferryd: ready\n");
   await stop.promise;
   await server.close({ drainTimeout: options["drain-timeout"] });

@@ -120,6 +120,13 @@ Deno.test("Lease.take() speaks while it watches: another one that comes sees it"
   assert(said.size >= 3, `it spoke ${said.size} times`);
 });
 
+Deno.test("Lease.take() takes no file for a lease that was removed while it was open", async () => {
+  await using f = new Fixture();
+  f.dir.write(".fuse_hidden0000000900000002", "no lease");
+  using _lease = f.take();
+  assertEquals(f.waits, []);
+});
+
 Deno.test("Lease.take() watches what it cannot understand", async () => {
   await using f = new Fixture();
   using _clock = new Clock();

@@ -153,6 +153,23 @@ export class Mounts implements AsyncDisposable {
     return this.at(path, "bindfs", from);
   }
 
+  /** The same by another one, which knows its files by their paths; its server is run without ssh(1). */
+  sshfs(from: string, path: string): this {
+    Deno.mkdirSync(from, { recursive: true });
+    const command = `${from}.sh`;
+    Deno.writeTextFileSync(command, "#!/bin/sh\nexec /usr/lib/openssh/sftp-server\n");
+    Deno.chmodSync(command, 0o700);
+    return this.at(path, "sshfs", "-o", `ssh_command=${command}`, `host:${from}`);
+  }
+
+  /** A directory over an empty one: what is written goes to the upper one. */
+  overlay(upper: string, path: string): this {
+    const others = [`${upper}.lower`, `${upper}.work`] as const;
+    for (const each of [upper, ...others]) Deno.mkdirSync(each, { recursive: true });
+    const options = `lowerdir=${others[0]},upperdir=${upper},workdir=${others[1]}`;
+    return this.at(path, "mount", "-t", "overlay", "-o", options, "overlay");
+  }
+
   /** A new file system of 128 MiB in a file, which is made; `make` takes its path as its last argument. */
   image(image: string, path: string, make: string, ...args: string[]): this {
     Deno.writeFileSync(image, new Uint8Array());
@@ -167,6 +184,18 @@ export class Mounts implements AsyncDisposable {
     const { success, stderr } = run("umount", "-l", path);
     assert(success, stderr);
     this.#mounted.splice(this.#mounted.lastIndexOf(path), 1);
+  }
+
+  /** Kills the program that serves what is mounted at a path. */
+  end(path: string): void {
+    const { success, stderr } = run("pkill", "-KILL", "-f", `(bindfs|sshfs) .*${path}$`);
+    assert(success, stderr);
+  }
+
+  /** The same, and unmounts that. */
+  kill(path: string): void {
+    this.end(path);
+    this.unmount(path);
   }
 
   /** Unmounts all. */

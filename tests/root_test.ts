@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { connect, FerryError, serve } from "../mod.ts";
+import { connect, serve } from "../mod.ts";
 import { Batch } from "../lib/batch.ts";
 import { parseFileName as name } from "../lib/file_name.ts";
 import { FsStorage } from "../lib/storage_fs.ts";
@@ -21,6 +21,7 @@ import {
   put,
   textOf,
 } from "./storage_conformance.ts";
+import { OPERATIONS } from "./storage_operations.ts";
 
 /** A directory with a root in it that has `file` and `d/file`. */
 class Fixture implements AsyncDisposable {
@@ -52,32 +53,6 @@ function seen(path: string): string[] {
     return isDirectory ? [at, ...seen(at)] : [`${at} ${Deno.readTextFileSync(at)}`];
   }).sort();
 }
-
-/** Everything that can be asked of a storage. */
-const OPERATIONS: Readonly<Record<string, (storage: FsStorage) => unknown>> = {
-  assertServing: (s) => s.assertServing(),
-  stat: (s) => s.stat(name("file")),
-  "stat of the root": (s) => s.stat(""),
-  "stat of nothing": (s) => s.stat(name("nothing")),
-  find: (s) => s.find(name("file")),
-  list: (s) => listed(s),
-  open: (s) => s.open(name("d/file"), "md5"),
-  checksum: (s) => s.checksum(name("file"), "sha256"),
-  assertFits: (s) => s.assertFits(name("new"), 1),
-  create: (s) => s.create(name("d/new"), { size: 1, replace: false }),
-  "create anew": (s) => s.create(name("d/new"), { size: 1, replace: true }),
-  resume: (s) => s.resume(name("part"), { size: 9_000_000, algorithm: "md5" }),
-  parts: (s) => s.parts(),
-  discardParts: (s) => s.discardParts(name("f")),
-  expireParts: (s) => s.expireParts(0),
-  remove: (s) => s.remove(name("d"), { recursive: true }),
-  move: (s) => s.move(name("file"), name("d/moved"), { replace: true }),
-  mkdir: (s) => s.mkdir(name("e/f")),
-  findAll: async (s) => {
-    const [found] = await s.findAll([name("file")]);
-    if (found instanceof FerryError) throw found;
-  },
-};
 
 /** How a root gets lost, and how it comes back. */
 const LOSSES: Readonly<Record<string, readonly [(f: Fixture) => void, (f: Fixture) => void]>> = {
