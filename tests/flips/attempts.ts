@@ -88,7 +88,7 @@ async function tryAll(lanes: readonly Lane[], operation: Operation, seed: number
     for (const damage of tries) {
       let outcome = await lane.converse(operation, damage);
       // On a busy machine a side may have given up before.
-      for (let again = 0; !outcome.network.hit() && again < 5; again++) {
+      for (let again = 0; !outcome.network.hit() && again < 50; again++) {
         outcome = await lane.converse(operation, damage);
       }
       assert(outcome.network.hit(), `${JSON.stringify(damage)} was not reached: ${outcome.result}`);
