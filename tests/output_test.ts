@@ -364,8 +364,9 @@ Deno.test("write() ends the program as SIGPIPE would where the reader is gone", 
     const gone = { writeSync: () => raise(new Deno.errors.BrokenPipe("gone")) };
     assertThrows(() => write(gone, "x"), Error, "ended");
     assertEquals(statuses, [141]);
-    const broken = { writeSync: () => raise(new Deno.errors.BadResource("closed")) };
-    assertThrows(() => write(broken, "x"), Deno.errors.BadResource);
+    const full = { writeSync: () => raise(Object.assign(new Error("full"), { code: "ENOSPC" })) };
+    const error = assertThrows(() => write(full, "x"), FerryError, "write to standard output");
+    assertEquals(error.code, "no_space");
     assertEquals(statuses, [141]);
   } finally {
     Deno.exit = exit;
