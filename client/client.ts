@@ -25,7 +25,7 @@ import { download } from "./download.ts";
 import { type Command, exec, type ExecOptions, type ExecResult, isPaced } from "./exec.ts";
 import { type Connections, withJobs } from "./jobs.ts";
 import { Download } from "./lazy_download.ts";
-import { localPath } from "./local_path.ts";
+import { localPathFor } from "./local_path.ts";
 import type {
   GetOptions,
   GetTreeOptions,
@@ -38,7 +38,7 @@ import type {
 import { here } from "./place.ts";
 import { type OmissionHandlers, tellOmitted } from "./omitted.ts";
 import { Pool, type WaitFor } from "./pool.ts";
-import { Furthest, type Manner, NOT_TWICE, Requests } from "./requests.ts";
+import { type Manner, NOT_TWICE, Requests, Watch } from "./requests.ts";
 import type { RetryPolicy } from "./retry.ts";
 import { type Given, givenBy, nameOf, type Source } from "./source.ts";
 import { TreeDownload } from "./tree_download.ts";
@@ -118,14 +118,18 @@ export class Client implements AsyncDisposable {
    */
   async put(source: Source, options: PutOptions = {}): Promise<Transferred> {
     let given: Given;
+    let name: string | undefined;
     try {
       given = givenBy(source, options.size);
+      name = options.as ?? nameOf(source);
     } catch (error) {
-      throw toFerryError(error).during(`put ${quote(options.as ?? "")}`);
+      // What the source itself fails with is thrown as it is.
+      if (!(error instanceof FerryError)) throw error;
+      throw error.during(`put ${quote(options.as ?? "")}`);
     }
     const pieces = given.kind === "pieces" ? given.pieces : undefined;
     try {
-      return await this.#put(given, options.as ?? nameOf(source), options);
+      return await this.#put(given, name, options);
     } catch (error) {
       await pieces?.end(error);
       throw error;
@@ -137,14 +141,15 @@ export class Client implements AsyncDisposable {
 
   #put(given: Given, name: string | undefined, options: PutOptions): Promise<Transferred> {
     if (name === undefined) {
-      throw new FerryError("usage", "what has no name of its own needs one: the option `as`");
+      const reason = "what has no name of its own needs one: the option `as`";
+      throw new FerryError("usage", reason, { action: "put it" });
     }
     const action = `put ${quote(given.kind === "path" ? given.path : name)}`;
-    const watch = new Furthest();
+    const watch = new Watch();
     const watched = { ...watch.over(options), filename: name };
     return this.#requests.make(
       action,
-      options,
+      watched,
       (connection, { waitFor }) => upload(connection, given, { ...watched, waitFor }),
       given.kind === "pieces"
         ? { watch, repeat: () => given.pieces.untouched, paced: true }
@@ -206,6 +211,7 @@ export class Client implements AsyncDisposable {
     const { out = basename(filename), signal, dryRun = false } = options;
     let outlet: string | Outlet;
     try {
+      if (given && dryRun) throw new FerryError("usage", "a dry run fetches no bytes");
       outlet = given ?? outletFor(out, { dryRun });
       if (typeof outlet === "string" && isStream(outlet)) {
         outlet = dryRun ? NOWHERE : await openStream(outlet, signal);
@@ -230,63 +236,71 @@ export class Client implements AsyncDisposable {
         },
       };
     };
+    const finish = async (waitFor: WaitFor) => {
+      began = true;
+      await outlet.finish?.(waitFor);
+    };
     const repeat = () => !began || outlet.restart !== undefined;
-    let result: Transferred;
     try {
-      result = await this.#download(filename, options, into, { repeat, paced: true });
+      return await this.#download(filename, options, into, { repeat, paced: true, finish });
     } catch (error) {
       await outlet.fail?.(error);
       throw error;
     }
-    await outlet.finish?.();
-    return result;
   }
 
   #download(
     filename: string,
     options: GetOptions,
     into: (waitFor: WaitFor) => string | ByteSink,
-    manner: Manner = {},
+    { finish, ...manner }: Manner & { finish?: (waitFor: WaitFor) => Promise<void> } = {},
   ): Promise<Transferred> {
-    const watch = new Furthest();
+    const watch = new Watch();
     const watched = watch.over(options);
-    return this.#requests.make(`get ${named(filename)}`, options, (connection, { waitFor }) => {
-      return download(connection, filename, { ...watched, out: into(waitFor) });
+    const action = `get ${named(filename)}`;
+    return this.#requests.make(action, watched, async (connection, { waitFor }) => {
+      const result = await download(connection, filename, { ...watched, out: into(waitFor) });
+      await finish?.(waitFor);
+      return result;
     }, { ...manner, watch });
   }
 
   /**
    * Uploads a directory: what is in it becomes visible file by file. Files of the same size and
    * modification time as the server's are left out, so that a second upload of an unchanged directory
-   * moves none. Modification times are kept. A file that fails does not stop the others.
+   * moves none. Modification times are kept. A file that fails does not stop the others: `onError` is told of each
+   * that does, and where there is none, the first of these failures is thrown when the others have been moved.
    *
    * @param root the path or the `file:` URL of the local directory
-   * @throws {FerryError} what keeps all of it from being uploaded
+   * @throws {FerryError} what keeps all of it from being uploaded, or what `onError` is not there to be told
    */
   async putTree(root: string | URL, options: PutTreeOptions = {}): Promise<void> {
-    const path = localPath(root);
+    const path = localPathFor(root, "put it");
     const action = `put ${quote(path)}`;
-    const watch = new Furthest();
+    const watch = new Watch();
+    const watched = watch.overTree(options);
     let tree: TreeUpload;
     try {
       const as = options.as ?? basename(resolve(path));
-      tree = await TreeUpload.begin(path, as, watch.overTree(options));
+      tree = await TreeUpload.begin(path, as, watched);
     } catch (error) {
+      watch.assertTold();
       throw here(error, path).during(action);
     }
-    await this.#move(tree, action, options, watch);
+    await this.#move(tree, action, watched, watch);
   }
 
   /**
    * Downloads a directory, as {@linkcode Client.putTree} uploads one.
    *
-   * @throws {FerryError} what keeps all of it from being downloaded
+   * @throws {FerryError} what keeps all of it from being downloaded, or what `onError` is not there to be told
    */
   async getTree(directory: string, options: GetTreeOptions = {}): Promise<void> {
-    const out = localPath(options.out ?? (basename(directory) || "."));
-    const watch = new Furthest();
-    const tree = new TreeDownload(directory, out, watch.overTree(options));
-    await this.#move(tree, `get ${named(directory)}`, options, watch);
+    const action = `get ${named(directory)}`;
+    const out = localPathFor(options.out ?? (basename(directory) || "."), action);
+    const watch = new Watch();
+    const watched = watch.overTree(options);
+    await this.#move(new TreeDownload(directory, out, watched), action, watched, watch);
   }
 
   /** Moves a tree, by further connections where a file that failed here has ended one. */
@@ -294,7 +308,7 @@ export class Client implements AsyncDisposable {
     tree: TreeUpload | TreeDownload,
     action: string,
     options: TreeOptions & RequestOptions,
-    watch: Furthest,
+    watch: Watch,
   ): Promise<void> {
     return this.#requests.make(action, options, async (connection, { signal, renewed }) => {
       const dial = () => this.#pool.dial(signal);

@@ -6,6 +6,7 @@
 
 import { formatAddress, parseServerAddress } from "../lib/address.ts";
 import { toFerryError } from "../lib/errors.ts";
+import { assertNumbers, TIMEOUT } from "../lib/number_option.ts";
 import { parsePin } from "../lib/pin.ts";
 import { parseToken, type Token } from "../lib/token.ts";
 import { Client } from "./client.ts";
@@ -78,7 +79,7 @@ export interface ConnectOptions {
  * console.log(checksum);
  * ```
  *
- * @throws {FerryError} `usage` for the address, the token or a pin; `unreachable`, `timeout`, `closed`;
+ * @throws {FerryError} `usage` for the address, the token, a pin, a number that is out of its limits; `unreachable`, `timeout`, `closed`;
  * `auth_required` where the server lets nobody in without a token; `denied` for a token that it does not take,
  * and for a server that is not trusted; `bad_version`, and `bad_header` where the other side is not a ferry
  * server
@@ -104,6 +105,8 @@ export async function connectWithin(
   let tls: TlsClient | undefined;
   let token: Token | undefined;
   try {
+    assertNumbers({ connectTimeout, timeout }, TIMEOUT);
+    assertNumbers({ retries });
     tls = tlsClient(options.tls);
     token = options.token === undefined ? undefined : parseToken(options.token);
   } catch (error) {

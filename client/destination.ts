@@ -19,8 +19,8 @@ export interface Outlet {
   write(bytes: Uint8Array, waitFor: WaitFor): Promise<void>;
   /** Forgets what it has taken: the same comes once more. One that cannot do that takes it once only. */
   restart?(): void;
-  /** Called behind the last byte, when all of them have been verified. */
-  finish?(): Promise<void> | void;
+  /** Called behind the last byte, when all of them have been verified. What is a program's is waited for. */
+  finish?(waitFor: WaitFor): Promise<void> | void;
   /** Called where what it has taken is not the file. */
   fail?(reason: unknown): Promise<void> | void;
 }
@@ -61,8 +61,8 @@ function intoStream(writer: WritableStreamDefaultWriter<Uint8Array>): Outlet {
   return {
     // A stream may keep what it was given.
     write: (bytes, waitFor) => waitFor(() => writer.write(bytes.slice())),
-    async finish() {
-      await writer.close();
+    async finish(waitFor) {
+      await waitFor(() => writer.close());
       writer.releaseLock();
     },
     fail(reason) {

@@ -9,6 +9,7 @@ import type { OptionValues } from "../lib/command_line.ts";
 import { MAX_DATAGRAM_BYTES } from "../lib/datagram.ts";
 import { mismatch } from "../lib/echo.ts";
 import { FerryError, toFerryError } from "../lib/errors.ts";
+import { MAX_TIMEOUT_MS } from "../lib/number_option.ts";
 import type { Context, Run } from "./commands.ts";
 import type { ECHO } from "./config.ts";
 import { type EchoReply, probe, type ProbeResult } from "./echo.ts";
@@ -19,9 +20,6 @@ import { promptLines } from "./prompt.ts";
 /** The longest text over TCP, which has no limit of its own, in bytes. */
 const MAX_STREAM_BYTES = 16 * 1024 * 1024;
 
-/** The longest time that a timer takes, in milliseconds. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
-
 const DEFAULT_SIZE = 64;
 const DEFAULT_INTERVAL_MS = 1000;
 
@@ -29,8 +27,8 @@ type Options = OptionValues<typeof ECHO.options>;
 
 /** `ferry echo` */
 export const echo: Run<typeof ECHO.options> = async (context, given, [text]) => {
-  const timeout = Math.min(given.timeout, MAX_TIMER_MS);
-  const interval = given.interval && Math.min(given.interval, MAX_TIMER_MS);
+  const timeout = Math.min(given.timeout, MAX_TIMEOUT_MS);
+  const interval = given.interval && Math.min(given.interval, MAX_TIMEOUT_MS);
   const options = { ...given, interval, timeout };
   const { count, size } = options;
   const destination = destinationOf(options, context.signal);

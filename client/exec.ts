@@ -9,12 +9,12 @@ import { FerryError, toFerryError } from "../lib/errors.ts";
 import {
   encodeHeader,
   MAX_HEADER_BYTES,
-  MAX_TIMEOUT_MS,
   type OutputStream,
   parseExecEnd,
   parseOutputStream,
   parseReply,
 } from "../lib/header.ts";
+import { MAX_TIMEOUT_MS } from "../lib/number_option.ts";
 import type { ByteSink } from "../lib/storage.ts";
 import type { Verified } from "../lib/transfer.ts";
 import type { IncomingBody, Wire } from "../lib/wire.ts";

@@ -100,7 +100,8 @@ export class Download implements Promise<Transferred> {
           controller.close();
           // Whoever brings the memory for the next piece is told that there is none.
           controller.byobRequest?.respond(0);
-        }, (error) => controller.error(error));
+          // To close it fails where its reader has asked for larger elements than the bytes that are left make.
+        }).catch((error) => controller.error(error));
       },
       pull: () => wanted?.resolve(),
       async cancel(reason) {
@@ -111,7 +112,6 @@ export class Download implements Promise<Transferred> {
   }
 
   async #fetch(outlet: Outlet, options: Pick<GetOptions, "signal"> = {}): Promise<void> {
-    if (this.#options.dryRun) throw new FerryError("usage", "a dry run fetches no bytes");
     await this.#start({ ...this.#options, ...options }, outlet);
   }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { FerryError, quote } from "../lib/errors.ts";
+import { FerryError, quote, toFerryError } from "../lib/errors.ts";
 import { fromFileUrl } from "../lib/path.ts";
 
 /**
@@ -18,4 +18,13 @@ export function localPath(path: string | URL): string {
   if (path.protocol === "file:") return fromFileUrl(path);
   const reason = `${quote(path.href)} is no file: URL; what it leads to goes by way of fetch()`;
   throw new FerryError("usage", reason);
+}
+
+/** The same, with what cannot be done without it in the message. */
+export function localPathFor(path: string | URL, action: string): string {
+  try {
+    return localPath(path);
+  } catch (error) {
+    throw toFerryError(error).during(action);
+  }
 }

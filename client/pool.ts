@@ -13,7 +13,7 @@ import type { Connection } from "./connection.ts";
 /** So many requests whose pace the program sets may run beside each other. */
 const PACED_AT_ONCE = 8;
 
-/** How long all of those have to have waited for it before one more may run, in milliseconds. */
+/** How long all of those have to have waited for it before twice as many may run, in milliseconds. */
 const PATIENCE_MS = 1000;
 
 /** The part of the silence that a server bears in which an unused connection is used again. */
@@ -143,7 +143,7 @@ export class Pool {
     return free ?? (this.#turns.every(({ waits }) => waits) ? this.#add() : undefined);
   }
 
-  /** Lets one more run where those that do wait for it, as it seems: for a stream that one of them is to read. */
+  /** Lets more run where those that do wait for them, as it seems: for a stream that one of them is to read. */
   #watch(): void {
     const stuck = this.#queue.length > 0 && this.#turns.every(({ waits }) => waits);
     if (!stuck) {
@@ -153,7 +153,7 @@ export class Pool {
     }
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
-      this.#most++;
+      this.#most *= 2;
       this.#serve();
     }, PATIENCE_MS);
   }

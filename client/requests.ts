@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { FerryError } from "../lib/errors.ts";
 import type { Connection } from "./connection.ts";
 import type {
   Progress,
@@ -29,8 +30,8 @@ export interface During {
 export interface Manner {
   /** Whether it may be made again after a failure; always, unless told otherwise. */
   repeat?: (() => boolean) | undefined;
-  /** How far it has come. */
-  watch?: Furthest | undefined;
+  /** What it tells the program. */
+  watch?: Watch | undefined;
   /** Whether the program sets its pace, by what it gives or takes; false unless told otherwise. */
   paced?: boolean | undefined;
 }
@@ -38,28 +39,72 @@ export interface Manner {
 /** Of what is another thing when it is done twice. */
 export const NOT_TWICE: Manner = { repeat: () => false };
 
-/** How far a transfer has come at its best; a repetition that comes further is progress. */
-export class Furthest {
+/**
+ * What a transfer tells the program on its way. It shows how far the transfer has come at its best; a repetition that
+ * comes further is progress. And a function of the program's that fails ends the transfer.
+ */
+export class Watch {
   /** How many bytes are on the other side. */
   bytes = 0;
+  readonly #stop = new AbortController();
+  #untold: FerryError | undefined;
 
-  /** The options of a transfer, with an eye on how far it comes. */
+  /** The options of a transfer, with an eye on what it tells. */
   over<Options extends TransferOptions>(options: Options): Options {
+    const tell = this.#telling(options.onProgress);
     const onProgress = (progress: Progress) => {
       this.bytes = Math.max(this.bytes, progress.bytes);
-      options.onProgress?.(progress);
+      tell?.(progress);
     };
-    return { ...options, onProgress };
+    return { ...options, onProgress, ...(tell ? this.#signal(options) : {}) };
   }
 
   /** The options of a transfer of many files, each of which is progress. */
   overTree<Options extends TransferOptions & TreeOptions>(options: Options): Options {
+    const tell = this.#telling(options.onFile);
     const onFile = (result: Transferred) => {
       // What need not cross is no progress: a new connection finds it all over again.
       this.bytes += result.transferred;
-      options.onFile?.(result);
+      tell?.(result);
     };
-    return { ...this.over(options), onFile };
+    return {
+      ...this.over(options),
+      onFile,
+      onPlan: this.#telling(options.onPlan),
+      onSkip: this.#telling(options.onSkip),
+      onError: this.#telling(options.onError) ?? ((_, error) => this.#untold ??= error),
+      ...this.#signal(options),
+    };
+  }
+
+  /**
+   * To be called when the transfer has ended.
+   *
+   * @throws what a function of the program's has failed with; the first failure that it could not be told of
+   */
+  assertTold(): void {
+    this.#stop.signal.throwIfAborted();
+    if (this.#untold) throw this.#untold;
+  }
+
+  /** Aborted, too, when something that the program is told with has failed. */
+  #signal({ signal }: RequestOptions): { signal: AbortSignal } {
+    const stop = this.#stop.signal;
+    return { signal: signal ? AbortSignal.any([signal, stop]) : stop };
+  }
+
+  #telling<Args extends unknown[]>(
+    tell: ((...args: Args) => void) | undefined,
+  ): ((...args: Args) => void) | undefined {
+    return tell && ((...args) => {
+      if (this.#stop.signal.aborted) return;
+      try {
+        tell(...args);
+      } catch (error) {
+        this.#stop.abort(error);
+        throw error;
+      }
+    });
   }
 }
 
@@ -90,7 +135,7 @@ export class Requests {
     let turn: Turn | undefined;
     try {
       using taken = turn = await this.pool.take(signal, { paced });
-      return await retrying({
+      const result = await retrying({
         action,
         signal,
         run: async () => {
@@ -102,6 +147,8 @@ export class Requests {
         repeatable: repeat,
         furthest: watch && (() => watch.bytes),
       }, this.#policy);
+      watch?.assertTold();
+      return result;
     } catch (error) {
       if (closing.aborted && error === closing.reason) throw closing.reason.during(action);
       // What the program's own sources and sinks fail with is theirs.

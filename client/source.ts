@@ -60,13 +60,8 @@ export function givenBy(source: Source, size?: number): Given {
     return { kind: "path", path: localPath(source) };
   }
   if (source instanceof Blob) return { kind: "sized", source: new BlobSource(source) };
-  if (source instanceof ArrayBuffer) {
-    return { kind: "sized", source: new MemorySource(new Uint8Array(source)) };
-  }
-  if (ArrayBuffer.isView(source)) {
-    const { buffer, byteOffset, byteLength } = source;
-    const bytes = new Uint8Array(buffer, byteOffset, byteLength);
-    return { kind: "sized", source: new MemorySource(bytes) };
+  if (source instanceof ArrayBuffer || ArrayBuffer.isView(source)) {
+    return { kind: "sized", source: new MemorySource(bytesOf(source)) };
   }
   if (source instanceof ReadableStream) {
     assertUnread(source);
@@ -103,6 +98,16 @@ function streamIn(value: unknown): string {
   const has = (key: string) => (value as Record<string, unknown>)[key] instanceof ReadableStream;
   const key = ["readable", "body"].find(has);
   return key === undefined ? "" : `, though its ${key} can`;
+}
+
+function bytesOf(memory: ArrayBuffer | ArrayBufferView): Uint8Array {
+  const [buffer, ...where] = "buffer" in memory
+    ? [memory.buffer, memory.byteOffset, memory.byteLength]
+    : [memory];
+  if (buffer instanceof ArrayBuffer && buffer.detached) {
+    throw new FerryError("usage", "the bytes are here no longer: their memory was transferred");
+  }
+  return new Uint8Array(buffer, ...where);
 }
 
 function isAsyncIterable(value: unknown): value is AsyncIterable<Uint8Array> {

@@ -347,6 +347,9 @@ export function toFerryError(error: unknown): FerryError {
   if (error.message.startsWith("failed to lookup address")) {
     return unresolved(error);
   }
+  if (error.message.startsWith("file name contained an unexpected NUL byte")) {
+    return new FerryError(...SYSTEM_ERRORS["EILSEQ"]!, { cause: error });
+  }
   // "Input/output error (os error 5)" and its like: the text is the system's own, without a stack.
   if (/\(os error \d+\)/.test(error.message)) {
     // The runtime puts the path behind it, which a peer may not know.

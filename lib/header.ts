@@ -17,6 +17,7 @@ import {
   isIntact,
   makeRoom,
 } from "./header_checksum.ts";
+import { MAX_TIMEOUT_MS } from "./number_option.ts";
 import { type Overwrite, OVERWRITE_POLICIES } from "./overwrite.ts";
 
 /** The version of the protocol that this program speaks. */
@@ -570,9 +571,6 @@ const argument = v.pipe(
   v.check((text) => !text.includes("\0"), "has the character U+0000"),
   v.check((text) => text.isWellFormed(), "is not well-formed Unicode"),
 );
-
-/** The longest time that timers take, about 24 days, in milliseconds. */
-export const MAX_TIMEOUT_MS: number = 2 ** 31 - 1;
 
 /** JavaScript's range of times (ECMA-262, "Time Values and Time Range"). */
 const mtime = integer(-8.64e15, 8.64e15);

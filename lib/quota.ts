@@ -8,6 +8,7 @@
  */
 
 import { FerryError } from "./errors.ts";
+import { assertNumbers } from "./number_option.ts";
 import { formatSize } from "./size.ts";
 
 /** The limits of a {@linkcode Quota}. */
@@ -53,8 +54,14 @@ export class Quota {
   /** Of files with several names: how many of those are in the storage, by device and inode. */
   readonly #names = new Map<string, number>();
 
-  /** An account from which nothing was taken yet. */
+  /**
+   * An account from which nothing was taken yet.
+   *
+   * @throws {FerryError} `usage` for limits that are no numbers of bytes
+   */
   constructor(limits: QuotaLimits) {
+    const { maxFileSize, quota } = limits;
+    assertNumbers({ maxFileSize, quota });
     this.#limits = limits;
   }
 

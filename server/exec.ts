@@ -5,7 +5,8 @@
  */
 
 import { FerryError, quote } from "../lib/errors.ts";
-import { type ExecRequest, MAX_TIMEOUT_MS } from "../lib/header.ts";
+import type { ExecRequest } from "../lib/header.ts";
+import { MAX_TIMEOUT_MS } from "../lib/number_option.ts";
 import { isAbsolute } from "../lib/path.ts";
 import { PLATFORM } from "../lib/platform.ts";
 import { ProcessGroup } from "./process_group.ts";

@@ -7,6 +7,7 @@
 import { type Address, formatAddress, isLoopback, parseAddress } from "../lib/address.ts";
 import type { Framing } from "../lib/classic.ts";
 import { FerryError } from "../lib/errors.ts";
+import { assertNumbers, MAX_TIMEOUT_MS, TIMEOUT } from "../lib/number_option.ts";
 import type { Storage } from "../lib/storage.ts";
 import type { ByteStream } from "../lib/wire.ts";
 import { acceptTcp, type Listener, type Listening } from "./accept.ts";
@@ -131,13 +132,14 @@ export interface Server extends AsyncDisposable {
  * ```
  *
  * @throws {FerryError} `usage` for an address that is not on loopback without `tokens` or `anonymous`, for a
- * certificate that is none, and for a command that is not there; `io`, `denied`, `unreachable` where the address
+ * certificate that is none, a command that is not there and a number that is out of its limits; `io`, `denied`, `unreachable` where the address
  * cannot be listened on
  * @throws the reason of the `signal` where that was aborted before the server could start
  */
 export async function serve(options: ServeOptions): Promise<Server> {
   const { signal } = options;
   signal?.throwIfAborted();
+  assertNumbersOf(options);
   const commands = options.exec && new Commands(options.exec, { root: options.storage.root });
   const { maxConnections = 4096, maxConnectionsPerSource = 256 } = options;
   const admission = new Admission({ maxConnections, maxConnectionsPerSource });
@@ -154,6 +156,13 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const server = new ListeningServer({ sessions, listeners, hooks, signal });
   hooks.listening(server.addresses);
   return server;
+}
+
+function assertNumbersOf(options: ServeOptions): void {
+  const { idleTimeout, handshakeTimeout } = options;
+  assertNumbers({ idleTimeout, handshakeTimeout }, TIMEOUT);
+  const { maxConnections, maxConnectionsPerSource, minRate, echoRate } = options;
+  assertNumbers({ maxConnections, maxConnectionsPerSource, minRate, echoRate });
 }
 
 /** What all listeners share. */
@@ -319,7 +328,7 @@ class ListeningServer implements Server {
   close({ drainTimeout = 10_000 }: { drainTimeout?: number } = {}): Promise<void> {
     if (!this.#closing) {
       this.#closing = true;
-      this.#finished.resolve(this.#end(drainTimeout));
+      this.#finished.resolve(this.#end(Math.min(drainTimeout, MAX_TIMEOUT_MS)));
     }
     return this.finished;
   }

@@ -13,7 +13,6 @@ import {
   type Header,
   isClosing,
   MAX_HEADER_BYTES,
-  MAX_TIMEOUT_MS,
   MAX_WIRE_SIZE,
   parseClosing,
   parseExecEnd,
@@ -23,6 +22,7 @@ import {
   type PartEntry,
   throwReported,
 } from "../lib/header.ts";
+import { MAX_TIMEOUT_MS } from "../lib/number_option.ts";
 import fc from "./properties.ts";
 import { BAD, bytesOf, firstHeader, GOOD, meaningOf } from "./vectors.ts";
 

@@ -23,7 +23,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "turns",
     "version",
   ],
-  ["md5", "suggestion"],
+  ["md5", "number_option", "suggestion"],
   [
     "address",
     "checksum",
@@ -98,7 +98,6 @@ const TESTED_ELSEWHERE: Readonly<Record<string, string>> = {
   "client/gathered.ts": "lazy_download_test.ts and exec_test.ts gather",
   "client/options.ts": "types only",
   "client/download.ts": "client_test.ts and end_to_end_test.ts download",
-  "client/requests.ts": "pool_test.ts, client_test.ts and retry_test.ts make requests",
   "client/standard_streams.ts": "pipe_test.ts and exec_command_test.ts read and write them",
   "client/tree_download.ts": "tree_test.ts moves directories",
   "client/upload.ts": "client_test.ts, resume_test.ts and end_to_end_test.ts upload",

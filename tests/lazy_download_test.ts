@@ -209,6 +209,49 @@ Deno.test("Client.get() throws what a destination fails with as it is", async (t
   const failure = new Error("at the end");
   const out = new WritableStream({ close: () => Promise.reject(failure) });
   assertEquals(await assertRejects(() => p.client.get("f", { out }), Error), failure);
+  assertEquals(out.locked, false);
+});
+
+Deno.test("Client.get() that is given up or closed waits for no destination that does not end", async (t) => {
+  await using p = await InProcess.start();
+  await p.client.put(patterned(1000), { as: "f" });
+  for (const end of ["signal", "close()"]) {
+    await t.step(end, async () => {
+      await using client = await p.connect();
+      const closing = Promise.withResolvers<void>();
+      const out = new WritableStream({
+        close() {
+          closing.resolve();
+          return new Promise(() => {});
+        },
+      });
+      const controller = new AbortController();
+      const got = client.get("f", { out, signal: controller.signal });
+      got.catch(() => {});
+      await closing.promise;
+      await client.ping();
+      if (end === "signal") {
+        const reason = new Error("enough");
+        controller.abort(reason);
+        assertEquals(await assertRejects(() => got, Error), reason);
+      } else {
+        await client.close();
+        await failsWith("closed", () => got);
+      }
+      assertEquals(out.locked, false);
+    });
+  }
+});
+
+Deno.test("Download.stream() fails in its reader alone where that wants larger elements than are left", async () => {
+  await using p = await InProcess.start();
+  await p.client.put(patterned(10), { as: "f" });
+  const reader = p.client.get("f").stream().getReader({ mode: "byob" });
+  const read = async () => {
+    while (!(await reader.read(new Uint32Array(8))).done);
+  };
+  await assertRejects(read, TypeError);
+  await p.client.ping();
 });
 
 Deno.test("Download.stream() that is cancelled ends the transfer, and the client goes on", async (t) => {
@@ -327,7 +370,8 @@ Deno.test("Client.get() with dryRun gives nothing to anybody", async () => {
   assertEquals([planned.size, planned.transferred], [1000, 0]);
   assertEquals([pieces.length, end(), stream.locked], [0, "open", false]);
   for (const read of ["bytes", "text"] as const) {
-    await failsWith("usage", () => p.client.get("f", { dryRun: true })[read]());
+    const error = await failsWith("usage", () => p.client.get("f", { dryRun: true })[read]());
+    assertEquals(error.message, 'Cannot get "f": a dry run fetches no bytes');
   }
   await failsWith("usage", () => Array.fromAsync(p.client.get("f", { dryRun: true }).stream()));
 });

@@ -179,6 +179,29 @@ Deno.test("streams that are held open let other requests through, any number of 
   await p.client.ping();
 });
 
+Deno.test("each time that open streams wait in vain for another one, twice as many may run", async () => {
+  await using p = await InProcess.start();
+  await p.client.put(new Uint8Array(3_000_000), { as: "large" });
+  const { setTimeout } = globalThis;
+  let waits = 0;
+  globalThis.setTimeout = ((run: () => void, ms: number) => {
+    if (ms !== 1000) return setTimeout(run, ms);
+    return setTimeout(() => {
+      waits++;
+      run();
+    }, 1);
+  }) as typeof setTimeout;
+  try {
+    const streams = Array.from({ length: 32 }, () => p.client.get("large").stream());
+    for (const stream of streams.toReversed()) {
+      assertEquals((await new Response(stream).arrayBuffer()).byteLength, 3_000_000);
+    }
+  } finally {
+    globalThis.setTimeout = setTimeout;
+  }
+  assertEquals(waits, 2);
+});
+
 Deno.test("a connection serves many streams that flow, however many there are", async () => {
   await using p = await InProcess.start();
   const counted = await p.counting();

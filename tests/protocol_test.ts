@@ -8,7 +8,6 @@ import {
   encodeHeader,
   isClosing,
   MAX_HEADER_BYTES,
-  MAX_TIMEOUT_MS,
   MAX_WIRE_SIZE,
   MIN_HEADER_BYTES,
   parseClosing,
@@ -20,6 +19,7 @@ import {
   type Replies,
   type Request,
 } from "../lib/header.ts";
+import { MAX_TIMEOUT_MS } from "../lib/number_option.ts";
 import { isSignOfLife } from "../lib/keep_alive.ts";
 import { ALL_BUFFERS, SMALL_BUFFER } from "../lib/buffers.ts";
 import { md5Of } from "../lib/checksum.ts";

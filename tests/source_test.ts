@@ -125,6 +125,12 @@ Deno.test("Client.put() of a large Blob, and of bytes, goes on where it was cut"
   }
 });
 
+function detached(): Uint8Array {
+  const bytes = patterned(10);
+  structuredClone(bytes, { transfer: [bytes.buffer] });
+  return bytes;
+}
+
 Deno.test("Client.put() refuses what it cannot upload, and names it", async (t) => {
   await using p = await InProcess.start();
   const locked = streamOf(patterned(1));
@@ -159,6 +165,7 @@ Deno.test("Client.put() refuses what it cannot upload, and names it", async (t) 
     ["an object without a class", Object.create(null), "an object cannot be uploaded"],
     ["a form", new FormData(), "a FormData cannot be uploaded"],
     ["a function", () => "f", "a function cannot be uploaded"],
+    ["bytes that were given away", detached(), "the bytes are here no longer"],
   ];
   for (const [what, source, words] of table) {
     await t.step(what, async () => {
@@ -171,6 +178,16 @@ Deno.test("Client.put() refuses what it cannot upload, and names it", async (t) 
   }
   await failsWith("not_found", () => p.client.stat("g"));
   await p.client.ping();
+});
+
+Deno.test("put and get refuse paths that no file system takes", async () => {
+  await using p = await InProcess.start();
+  await p.client.put(patterned(1), { as: "f" });
+  const path = p.dir.join("a\0b");
+  await failsWith("bad_name", () => p.client.put(path, { as: "g" }));
+  await failsWith("bad_name", () => p.client.get("f", { out: path }));
+  await failsWith("bad_name", () => p.client.putTree(path));
+  await failsWith("bad_name", () => p.client.getTree("", { out: path }));
 });
 
 Deno.test("Client.put() refuses pieces that are no bytes, and stores nothing", async (t) => {
@@ -304,6 +321,13 @@ Deno.test("Client.put() throws what a source fails with as it is, and stores not
       });
     }
   }
+  const failure = new Error("no iterator");
+  const source = {
+    [Symbol.asyncIterator]: () => {
+      throw failure;
+    },
+  };
+  assertEquals(await assertRejects(() => p.client.put(source, { as: "f" }), Error), failure);
   assertEquals(p.staged(), []);
 });
 
