@@ -14,8 +14,17 @@ import { PLATFORM } from "../lib/platform.ts";
 /**
  * A name on the server from how people write it: `.` and `/` are the root, `./` in front and a slash behind
  * mean nothing.
+ *
+ * @throws {FerryError} `usage` for none, as a variable of a shell that is not set gives it: that is not the root
  */
 export function remoteName(text: string): string {
+  if (text === "") {
+    throw new FerryError("usage", "a name is empty: write . for the directory that is served");
+  }
+  return normalized(text);
+}
+
+function normalized(text: string): string {
   const name = text.replace(/^(?:\.\/+)+/, "").replace(/(?:\/+\.?)+$/, "");
   return name === "." ? "" : name;
 }
@@ -56,7 +65,7 @@ export function nameOnServer(path: string, { as, to = "" }: RemoteTarget): strin
       "standard input has no name: say with --as what it is to be called",
     );
   }
-  return inside(remoteName(to.replace(/^\/+/, "")), name);
+  return inside(normalized(to.replace(/^\/+/, "")), name);
 }
 
 /** A name in a directory; both may be the root. */

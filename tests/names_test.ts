@@ -11,7 +11,6 @@ import { TempDir } from "./programs.ts";
 
 Deno.test("remoteName() understands the ways to write a name", () => {
   const names: Record<string, string> = {
-    "": "",
     ".": "",
     "/": "",
     "./": "",
@@ -32,6 +31,14 @@ Deno.test("remoteName() understands the ways to write a name", () => {
     "a//b": "a//b",
   };
   for (const [text, name] of Object.entries(names)) assertEquals(remoteName(text), name, text);
+});
+
+Deno.test("remoteName() does not take an empty text, as of a variable that is not set, for the root", () => {
+  const error = assertThrows(() => remoteName(""), FerryError);
+  assertEquals([error.code, error.reason], [
+    "usage",
+    "a name is empty: write . for the directory that is served",
+  ]);
 });
 
 Deno.test("nameOnServer() tells a name that something becomes from a directory that it goes into", () => {
