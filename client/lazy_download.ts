@@ -85,7 +85,7 @@ export class Download implements Promise<Transferred> {
     const options = { signal: signal ? AbortSignal.any([signal, left.signal]) : left.signal };
     let wanted: PromiseWithResolvers<void> | undefined;
     let fetching: Promise<unknown>;
-    return new ReadableStream({
+    const stream: ReadableStream<Uint8Array> = new ReadableStream({
       type: "bytes",
       start: (controller) => {
         const write = (bytes: Uint8Array) => {
@@ -109,6 +109,8 @@ export class Download implements Promise<Transferred> {
         await fetching;
       },
     }, { highWaterMark: AHEAD_BYTES });
+    // Deno 2.4 does not declare in what memory the pieces of such a stream are.
+    return stream as ReadableStream<Uint8Array<ArrayBuffer>>;
   }
 
   async #fetch(outlet: Outlet, options: Pick<GetOptions, "signal"> = {}): Promise<void> {
