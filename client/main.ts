@@ -136,7 +136,7 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   const entry = COMMANDS.get(name);
   if (!entry) {
-    const meant = didYouMean(name, COMMANDS.keys());
+    const meant = didYouMean(name, [...COMMANDS.keys(), "help", "version"]);
     throw new FerryError("usage", `There is no command ${quote(name)}${meant} (see ferry --help)`);
   }
   if (helping || wantsHelp(entry.spec, rest)) {

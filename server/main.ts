@@ -104,7 +104,7 @@ async function main(given: readonly string[]): Promise<void> {
   }
   if (first !== "" && !first.startsWith("-")) {
     const words = [...COMMANDS.keys()].map((name) => name.split(" ")[0]!);
-    const meant = didYouMean(first, words);
+    const meant = didYouMean(first, [...words, "help", "version"]);
     throw new FerryError(
       "usage",
       `There is no command ${quote(first)}${meant} (see ferryd --help)`,

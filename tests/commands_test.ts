@@ -135,6 +135,13 @@ Deno.test("ferryd has help, a version and a hint where a command is mistyped", a
   assertStringIncludes(mistyped.stderr, 'There is no command "certt". Did you mean "cert"?');
 });
 
+Deno.test("both programs know what was meant by a mistyped help", async () => {
+  for (const { code, stderr } of [await ferry(["helo"]), await ferryd(["hepl"])]) {
+    assertEquals(code, 2);
+    assertStringIncludes(stderr, 'Did you mean "help"?');
+  }
+});
+
 Deno.test("ferry tells at once what no retry helps against, and repeats only transfers", async (t) => {
   using http = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const answering = (async () => {
