@@ -10,7 +10,7 @@
 
 import { closeSync, constants, fsync, openSync } from "node:fs";
 import { DescriptorFile, settled } from "./descriptor_file.ts";
-import { FerryError, fileError } from "./errors.ts";
+import { FerryError, fileError, systemCodeOf } from "./errors.ts";
 import { deviceIn, type Handle, Handles, inodeOf, type OnMount } from "./handles.ts";
 import { LocalFile } from "./local_file.ts";
 import { basename } from "./path.ts";
@@ -162,9 +162,19 @@ export class Directory implements ChangedDirectory, Disposable {
     if (this.#handles) this.#handles.onMount = tell;
   }
 
-  /** Tells that the file system is gone that an entry is on. */
+  /** Tells that the file system is gone that an entry is on, unless this directory is on it, too. */
   miss(name: string): void {
-    this.#handles?.miss(this.#byName(name));
+    if (this.#answers()) this.#handles?.miss(this.#byName(name));
+  }
+
+  /** Whether its file system is there: of a name that nobody has asked for, the system remembers nothing. */
+  #answers(): boolean {
+    try {
+      Deno.lstatSync(this.at(crypto.randomUUID()));
+      return true;
+    } catch (error) {
+      return systemCodeOf(error) !== "ENOTCONN";
+    }
   }
 
   /** What tells the mount of a device from others, while something is open there: see {@linkcode Handles.mountOf}. */

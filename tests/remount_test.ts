@@ -117,6 +117,24 @@ for (const [kind, needs] of Object.entries(KINDS)) {
   }
 }
 
+testWithMount(
+  "FsStorage takes no directory for a file system of its own where the program of all has ended",
+  async () => {
+    await using f = new Fixture();
+    f.unmount();
+    // What the system remembers makes the root seem to be there when its program has ended.
+    f.mounts.at(f.root, "bindfs", "-o", "attr_timeout=3600,entry_timeout=0", f.store);
+    assertEquals(await textOf(f.storage, "d/file"), "root/d/file");
+    Deno.statSync(f.root);
+    f.mounts.end(f.root);
+    await assertCode("io", () => f.storage.stat(name("d")));
+    f.unmount();
+    f.mount();
+    assertEquals(await textOf(f.storage, "d/file"), "root/d/file");
+  },
+  FUSE,
+);
+
 for (const how of ["unmount", "kill"] as const) {
   testWithMount(
     `FsStorage acknowledges nothing that began by an earlier mount (${how})`,
