@@ -3,19 +3,21 @@ import { type FileSystem, fileSystemAt, shortcomingsOf } from "../lib/file_syste
 import { Mount, OtherPath, testWithMount } from "./mount.ts";
 import { TempDir } from "./programs.ts";
 
+const WHOLE: FileSystem = {
+  numbersFiles: true,
+  honestWrites: true,
+  atomicReplacement: true,
+  durableNames: true,
+  heldDirectories: true,
+  modes: true,
+  timeStep: 1,
+  hardLinks: true,
+  caseSensitive: true,
+};
+
 testWithMount("fileSystemAt() knows what of the kernel's keeps files here", async () => {
   await using mount = new Mount("size=1m");
-  assertEquals(fileSystemAt(mount.path), {
-    numbersFiles: true,
-    honestWrites: true,
-    atomicReplacement: true,
-    durableNames: true,
-    heldDirectories: true,
-    modes: true,
-    timeStep: 1,
-    hardLinks: true,
-    caseSensitive: true,
-  });
+  assertEquals(fileSystemAt(mount.path), WHOLE);
 });
 
 testWithMount("fileSystemAt() relies on little of a file system in user space", async () => {
@@ -40,18 +42,6 @@ Deno.test("fileSystemAt() numbers no files where nothing is", async () => {
     Deno.build.os === "linux" ? [false, false] : [true, true],
   );
 });
-
-const WHOLE: FileSystem = {
-  numbersFiles: true,
-  honestWrites: true,
-  atomicReplacement: true,
-  durableNames: true,
-  heldDirectories: true,
-  modes: true,
-  timeStep: 1,
-  hardLinks: true,
-  caseSensitive: true,
-};
 
 const LACKS: readonly [Partial<FileSystem>, RegExp][] = [
   [{ durableNames: false }, /^names may be lost/],
