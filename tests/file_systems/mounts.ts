@@ -4,6 +4,7 @@
  * @module
  */
 
+import { existsSync } from "node:fs";
 import { SSHD, startSshd } from "../bench_peers/peers.ts";
 import { isThere, run } from "../mount.ts";
 import { TempDir } from "../programs.ts";
@@ -328,7 +329,7 @@ export class Mounted implements AsyncDisposable {
   drain(): void {
     const { path, store, other } = this.#places;
     for (const directory of [path, store, other]) {
-      if (exists(`${directory}/filler`)) Deno.removeSync(`${directory}/filler`);
+      if (existsSync(`${directory}/filler`)) Deno.removeSync(`${directory}/filler`);
     }
     // Some give the room back only when they have written that down.
     must("sync", "-f", path);
@@ -386,15 +387,6 @@ export class Mounted implements AsyncDisposable {
 /** Unmounts what is mounted at a path, also where it is in use; nothing where nothing is. */
 function unmount(path: string): void {
   // What cannot be looked at is a file system whose program has ended.
-  if (!run("mountpoint", "-q", path).success && exists(path)) return;
+  if (!run("mountpoint", "-q", path).success && existsSync(path)) return;
   if (!run("umount", path).success) must("umount", "-l", path);
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
 }
