@@ -5,7 +5,7 @@
  */
 
 import { type Algorithm, algorithmOf, type Checksum, hexOf } from "./checksum.ts";
-import { FerryError, fileError } from "./errors.ts";
+import { FerryError, fileError, systemCodeOf } from "./errors.ts";
 import { isHonest, isKnownHonest } from "./honesty.ts";
 import { dirname } from "./path.ts";
 import type { StagedFile } from "./staging.ts";
@@ -26,8 +26,8 @@ export interface MakeSureOptions {
 
 /**
  * Makes sure that all that was written to a file is on its file system, and where it is to be durable that it
- * survives a loss of power. Where the file system is not known to tell of each write that failed, the file is flushed in any case, its
- * length is compared, and it is read again.
+ * survives a loss of power. Where the file system is not known to tell of each write that failed, the file is
+ * flushed in any case, its length is compared, and it is read again.
  *
  * @throws {FerryError} `io`, `no_space`, `quota`, … where it is not there
  */
@@ -72,7 +72,7 @@ async function checksumOf(path: string, algorithm: Algorithm): Promise<Checksum>
     return await read(O_DIRECT ?? 0);
   } catch (error) {
     // Not every file system knows of that, and some want pieces of their own size.
-    if ((error as { code?: unknown }).code !== "EINVAL") throw error;
+    if (systemCodeOf(error) !== "EINVAL") throw error;
     return await read(0);
   }
 }

@@ -475,7 +475,7 @@ export function namingError(error: unknown, path: string): FerryError {
 /** Whether something could not be renamed since its new name is on another file system. */
 export function isApart(error: unknown): boolean {
   const { cause = error } = error as { cause?: unknown };
-  return (cause as { code?: unknown }).code === "EXDEV";
+  return systemCodeOf(cause) === "EXDEV";
 }
 
 /** What stands at a path, links not followed; undefined where nothing does. */
@@ -516,7 +516,7 @@ export async function syncDirectory(path: string): Promise<void> {
  * File systems with one journal write all that was done before along with that.
  */
 async function syncByFile(path: string): Promise<void> {
-  const name = Deno.makeTempFileSync({ dir: path, ...IN_UNREADABLE });
+  const name = Deno.makeTempFileSync({ dir: path, prefix: ".ferry-", suffix: ".flush" });
   try {
     using file = await Deno.open(name, { write: true });
     await file.sync();
@@ -526,9 +526,6 @@ async function syncByFile(path: string): Promise<void> {
     Deno.removeSync(name);
   }
 }
-
-/** What the name of a file begins and ends with by which a directory is flushed that cannot be read. */
-const IN_UNREADABLE = { prefix: ".ferry-", suffix: ".flush" };
 
 /**
  * Whether a file system refuses a call because it has no such thing, whatever the call is about: SMB and some file
