@@ -80,7 +80,7 @@
  * @module
  */
 
-export { Client } from "./client/client.ts";
+export { Client } from "./client/api/client.ts";
 export type {
   GetOptions,
   GetTreeOptions,
@@ -91,15 +91,15 @@ export type {
   TransferOptions,
   Transferred,
   TreeOptions,
-} from "./client/options.ts";
-export type { Command, ExecOptions, ExecResult } from "./client/exec.ts";
-export { Download } from "./client/lazy_download.ts";
-export type { Source } from "./client/source.ts";
-export { Filter, type FilteredType, type FilterOptions } from "./client/filter.ts";
-export type { OmissionHandlers, SkippedEntry } from "./client/omitted.ts";
-export { connect, type ConnectOptions, type TlsOptions } from "./client/connect.ts";
-export type { Retry, RetryPolicy } from "./client/retry.ts";
-export type { Address } from "./lib/address.ts";
+} from "./client/transfer/options.ts";
+export type { Command, ExecOptions, ExecResult } from "./client/api/exec.ts";
+export { Download } from "./client/transfer/lazy_download.ts";
+export type { Source } from "./client/transfer/source.ts";
+export { Filter, type FilteredType, type FilterOptions } from "./client/transfer/filter.ts";
+export type { OmissionHandlers, SkippedEntry } from "./client/transfer/omitted.ts";
+export { connect, type ConnectOptions, type TlsOptions } from "./client/api/connect.ts";
+export type { Retry, RetryPolicy } from "./client/net/retry.ts";
+export type { Address } from "./lib/core/address.ts";
 export {
   type Algorithm,
   type Checksum,
@@ -108,11 +108,16 @@ export {
   type PrefixDigestOptions,
   type PrefixFacts,
   type SavedPrefix,
-} from "./lib/checksum.ts";
-export type { Framing } from "./lib/classic.ts";
-export { type ErrorCode, FerryError, type FerryErrorOptions, type Place } from "./lib/errors.ts";
-export type { FileSystem } from "./lib/file_system.ts";
-export { type FileName, parseDirectoryName, parseFileName } from "./lib/file_name.ts";
+} from "./lib/digest/checksum.ts";
+export type { Framing } from "./lib/line_exec/framing.ts";
+export {
+  type ErrorCode,
+  FerryError,
+  type FerryErrorOptions,
+  type Place,
+} from "./lib/core/errors.ts";
+export type { FileSystem } from "./lib/files/file_system.ts";
+export { type FileName, parseDirectoryName, parseFileName } from "./lib/core/remote_name.ts";
 export type {
   Entry,
   HelloReply,
@@ -122,9 +127,9 @@ export type {
   PartEntry,
   PingReply,
   Unkept,
-} from "./lib/header.ts";
-export type { Overwrite } from "./lib/overwrite.ts";
-export type { Durability } from "./lib/staging.ts";
+} from "./lib/wire/header.ts";
+export type { Overwrite } from "./lib/core/overwrite.ts";
+export type { Durability } from "./lib/files/staged_file.ts";
 export type {
   Bounds,
   ByteSink,
@@ -141,19 +146,27 @@ export type {
   ResumeOptions,
   Storage,
   StoredFile,
-} from "./lib/storage.ts";
-export type { OnMount } from "./lib/handles.ts";
-export type { OnRoot } from "./lib/root.ts";
-export { MemoryStorage, type MemoryStorageOptions } from "./lib/storage_memory.ts";
-export { FsStorage, type FsStorageOptions } from "./lib/storage_fs.ts";
-export { VERSION } from "./lib/version.ts";
-export type { ListenerKind, Listening } from "./server/accept.ts";
-export type { ScramVerifier } from "./lib/scram.ts";
-export { type Grants, parseGrants, type Prefix, type Scope } from "./server/access.ts";
-export type { ExecPolicy } from "./server/exec.ts";
-export type { FailedRequest, Requester, ServerHooks, StoredUpload } from "./server/hooks.ts";
-export { type ReloadOptions, serve, type ServeOptions, type Server } from "./server/listener.ts";
-export type { KeyPair } from "./server/tls.ts";
+} from "./server/storage/storage.ts";
+export type { OnMount } from "./server/storage/fs/directory_descriptors.ts";
+export type { OnRoot } from "./server/storage/fs/root_directory.ts";
+export {
+  MemoryStorage,
+  type MemoryStorageOptions,
+} from "./server/storage/memory/memory_storage.ts";
+export { FsStorage, type FsStorageOptions } from "./server/storage/fs/fs_storage.ts";
+export { VERSION } from "./lib/core/version.ts";
+export type { ListenerKind, Listening } from "./server/net/listener.ts";
+export type { ScramVerifier } from "./lib/security/scram.ts";
+export { type Grants, parseGrants, type Prefix, type Scope } from "./server/auth/authorization.ts";
+export type { ExecPolicy } from "./server/exec/allowed_commands.ts";
+export type {
+  FailedRequest,
+  Requester,
+  ServerHooks,
+  StoredUpload,
+} from "./server/observe/hooks.ts";
+export { type ReloadOptions, serve, type ServeOptions, type Server } from "./server/serve.ts";
+export type { KeyPair } from "./server/net/tls_listener.ts";
 export {
   type Challenge,
   type NewToken,
@@ -163,4 +176,4 @@ export {
   type TokenRecord,
   type TokenTable,
   tokenTable,
-} from "./server/tokens.ts";
+} from "./server/auth/token_file.ts";

@@ -10,15 +10,15 @@ import {
   parseCommandLine,
   renderHelp,
   wantsHelp,
-} from "../lib/command_line.ts";
-import { renderCompletions, type Shell, specsIn } from "../lib/completions.ts";
-import { FerryError, quote, toFerryError } from "../lib/errors.ts";
-import { onInterrupt } from "../lib/interrupts.ts";
-import { giveUp, variable } from "../lib/privileges.ts";
-import { didYouMean } from "../lib/suggestion.ts";
-import { VERSION } from "../lib/version.ts";
-import * as commands from "./commands.ts";
-import * as config from "./config.ts";
+} from "../lib/cli/command_line.ts";
+import { renderCompletions, type Shell, specsIn } from "../lib/cli/completions.ts";
+import { FerryError, quote, toFerryError } from "../lib/core/errors.ts";
+import { onInterrupt } from "../lib/cli/signals.ts";
+import { giveUp, variable } from "../lib/cli/permissions.ts";
+import { didYouMean } from "../lib/cli/suggestion.ts";
+import { VERSION } from "../lib/core/version.ts";
+import * as commands from "./cli/commands.ts";
+import * as config from "./cli/options.ts";
 import {
   CAT,
   COMMON,
@@ -35,9 +35,9 @@ import {
   RM,
   STAT,
   UPLOAD,
-} from "./config.ts";
-import { write } from "./output.ts";
-import * as transfers from "./transfer_commands.ts";
+} from "./cli/options.ts";
+import { write } from "./cli/output.ts";
+import * as transfers from "./cli/transfer_commands.ts";
 
 const PREFIX = "FERRY";
 
@@ -68,12 +68,12 @@ function parse<Table extends OptionTable>(spec: CommandSpec<Table>, argv: readon
 
 /** `ferry echo`, with all that no other command needs. */
 const echo: commands.Run<typeof ECHO.options> = async (...all) => {
-  return await (await import("./echo_command.ts")).echo(...all);
+  return await (await import("./cli/echo_command.ts")).echo(...all);
 };
 
 /** `ferry exec`, as that. */
 const exec: commands.Run<typeof EXEC.options> = async (...all) => {
-  return await (await import("./exec_command.ts")).exec(...all);
+  return await (await import("./cli/exec_command.ts")).exec(...all);
 };
 
 /** `ferry completions`, which knows no server. */

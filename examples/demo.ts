@@ -5,9 +5,9 @@
  */
 
 import { createHash } from "node:crypto";
-import { runInterruptibly, succeed } from "../tests/interruptible.ts";
-import { Ferryd, spawnFerry, TempDir } from "../tests/programs.ts";
-import { writeRandomFile } from "../tests/random_file.ts";
+import { runInterruptibly, succeed } from "../tests/support/interruptible.ts";
+import { Ferryd, spawnFerry, TempDir } from "../tests/support/programs.ts";
+import { writeRandomFile } from "../tests/support/random_file.ts";
 
 const MIB = 1024 * 1024;
 const SIZE = 256 * MIB;

@@ -5,30 +5,30 @@
  */
 
 import { getLogger } from "@logtape/logtape";
-import { formatAddress, isLoopback } from "../lib/address.ts";
+import { formatAddress, isLoopback } from "../lib/core/address.ts";
 import {
   type CommandSpec,
   type OptionTable,
   type OptionValues,
   parseCommandLine,
   renderHelp,
-} from "../lib/command_line.ts";
-import { renderCompletions, type Shell, specsIn } from "../lib/completions.ts";
-import { FerryError, quote, toFerryError } from "../lib/errors.ts";
-import { onInterrupt } from "../lib/interrupts.ts";
-import { PLATFORM } from "../lib/platform.ts";
-import { giveUp, variable } from "../lib/privileges.ts";
-import { didYouMean } from "../lib/suggestion.ts";
-import { VERSION } from "../lib/version.ts";
-import { parseScopes } from "./access.ts";
-import * as administration from "./administration.ts";
-import * as config from "./config.ts";
-import { CERT, COMPLETIONS, FERRYD, TOKEN_LIST, TOKEN_NEW, TOKEN_REVOKE } from "./config.ts";
-import { readKeyPair, readTokens, reload, watchTokens } from "./credentials.ts";
-import type { ExecPolicy } from "./exec.ts";
-import { guarded } from "./failures.ts";
-import { LineWriter } from "./line_writer.ts";
-import { logUncaught, startLog } from "./log.ts";
+} from "../lib/cli/command_line.ts";
+import { renderCompletions, type Shell, specsIn } from "../lib/cli/completions.ts";
+import { FerryError, quote, toFerryError } from "../lib/core/errors.ts";
+import { onInterrupt } from "../lib/cli/signals.ts";
+import { PLATFORM } from "../lib/core/platform.ts";
+import { giveUp, variable } from "../lib/cli/permissions.ts";
+import { didYouMean } from "../lib/cli/suggestion.ts";
+import { VERSION } from "../lib/core/version.ts";
+import { parseScopes } from "./auth/authorization.ts";
+import * as administration from "./cli/administration.ts";
+import * as config from "./cli/options.ts";
+import { CERT, COMPLETIONS, FERRYD, TOKEN_LIST, TOKEN_NEW, TOKEN_REVOKE } from "./cli/options.ts";
+import { readKeyPair, readTokens, reload, watchTokens } from "./cli/credentials.ts";
+import type { ExecPolicy } from "./exec/allowed_commands.ts";
+import { guarded } from "./observe/failures.ts";
+import { LineWriter } from "./observe/line_writer.ts";
+import { logUncaught, startLog } from "./observe/log.ts";
 
 const PREFIX = "FERRYD";
 
@@ -134,8 +134,8 @@ async function run(options: OptionValues<typeof FERRYD.options>): Promise<void> 
   // What starts ferryd gives it all that it may be told to do.
   giveUp(exec ? ["ffi"] : ["env", "ffi", "run"], Object.values(options));
   // Half of the program, which nothing else that it does needs.
-  const { FsStorage } = await import("../lib/storage_fs.ts");
-  const { serve } = await import("./listener.ts");
+  const { FsStorage } = await import("./storage/fs/fs_storage.ts");
+  const { serve } = await import("./serve.ts");
   let said: readonly string[] = [];
   const storage = FsStorage.open(options.root, {
     durability: options.durability,

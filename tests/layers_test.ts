@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { PROJECT } from "./programs.ts";
+import { PROJECT } from "./support/programs.ts";
 
 /** Which of our modules a module imports, by paths from the project's directory. */
 type Imports = ReadonlyMap<string, readonly string[]>;
@@ -85,41 +85,41 @@ const PICK_STORAGE = ["server/main.ts", "mod.ts"];
 
 /** Sources without a test of their own name, and why. */
 const TESTED_ELSEWHERE: Readonly<Record<string, string>> = {
-  "client/transfer_commands.ts":
+  "client/cli/transfer_commands.ts":
     "run as programs: end_to_end_test.ts, tree_test.ts, dry_run_test.ts",
-  "client/config.ts": "a table: command_line_test.ts reads every command of it",
-  "client/connection.ts": "client_test.ts, session_test.ts and end_to_end_test.ts connect",
-  "client/connect.ts": "client_test.ts and session_test.ts connect",
-  "client/echo_carrier.ts": "echo_command_test.ts sends every kind of probe",
-  "client/echo_exchange.ts": "echo_command_test.ts asks for single replies",
-  "client/dial.ts": "tls_test.ts and client_test.ts reach servers, and some that do not answer",
-  "client/greeting.ts": "auth_session_test.ts greets servers, honest ones and others",
-  "client/local_path.ts": "source_test.ts and lazy_download_test.ts give URLs",
-  "client/gathered.ts": "lazy_download_test.ts and exec_test.ts gather",
-  "client/options.ts": "types only",
-  "client/download.ts": "client_test.ts and end_to_end_test.ts download",
-  "client/standard_streams.ts": "pipe_test.ts and exec_command_test.ts read and write them",
-  "client/tree_download.ts": "tree_test.ts moves directories",
-  "client/upload.ts": "client_test.ts, resume_test.ts and end_to_end_test.ts upload",
+  "client/cli/options.ts": "a table: command_line_test.ts reads every command of it",
+  "client/net/connection.ts": "client_test.ts, session_test.ts and end_to_end_test.ts connect",
+  "client/api/connect.ts": "client_test.ts and session_test.ts connect",
+  "client/echo/carrier.ts": "echo_command_test.ts sends every kind of probe",
+  "client/echo/exchange.ts": "echo_command_test.ts asks for single replies",
+  "client/net/dial.ts": "tls_test.ts and client_test.ts reach servers, and some that do not answer",
+  "client/net/handshake.ts": "auth_session_test.ts greets servers, honest ones and others",
+  "client/transfer/local_path.ts": "source_test.ts and lazy_download_test.ts give URLs",
+  "client/transfer/gathered_bytes.ts": "lazy_download_test.ts and exec_test.ts gather",
+  "client/transfer/options.ts": "types only",
+  "client/transfer/download.ts": "client_test.ts and end_to_end_test.ts download",
+  "client/cli/stdio.ts": "pipe_test.ts and exec_command_test.ts read and write them",
+  "client/transfer/tree_download.ts": "tree_test.ts moves directories",
+  "client/transfer/upload.ts": "client_test.ts, resume_test.ts and end_to_end_test.ts upload",
   "client/main.ts": "wiring: end_to_end_test.ts runs the program",
-  "lib/memory_tree.ts": "storage_memory_test.ts stores, lists and moves in it",
-  "lib/path.ts": "a choice: platform_test.ts runs the programs with either",
+  "server/storage/memory/memory_tree.ts": "storage_memory_test.ts stores, lists and moves in it",
+  "lib/core/paths.ts": "a choice: platform_test.ts runs the programs with either",
   "lib/std.d.ts": "types only",
-  "lib/storage.ts": "types only: storage_conformance.ts is what they promise",
-  "lib/version.ts": "one constant: end_to_end_test.ts prints it",
-  "lib/partial.ts": "resume_test.ts cuts, damages and goes on",
-  "lib/descriptor_file.ts": "directory_test.ts reads and writes files by descriptors",
-  "lib/handles.ts": "directory_test.ts holds directories by them",
-  "lib/part_writer.ts": "storage_conformance.ts takes over from silent writers",
-  "lib/parts.ts": "resume_test.ts cuts, damages and goes on",
-  "lib/nameless_file.ts": "spool_test.ts and sorted_names_test.ts write to them",
-  "standalone/main.ts": "wiring: standalone_test.ts makes executables and runs them",
-  "standalone/install.ts": "example_test.ts installs both programs",
-  "standalone/npm_package.ts": "example_test.ts runs what it makes",
-  "server/uploads.ts": "session_test.ts and resume_test.ts upload",
-  "server/certificate.ts": "administration_test.ts makes certificates, tls_test.ts uses them",
-  "server/config.ts": "a table: command_line_test.ts reads it",
-  "server/listener.ts": "session_test.ts and end_to_end_test.ts listen",
+  "server/storage/storage.ts": "types only: storage_conformance.ts is what they promise",
+  "lib/core/version.ts": "one constant: end_to_end_test.ts prints it",
+  "lib/files/partial_file.ts": "resume_test.ts cuts, damages and goes on",
+  "lib/files/descriptor_file.ts": "directory_test.ts reads and writes files by descriptors",
+  "server/storage/fs/directory_descriptors.ts": "directory_test.ts holds directories by them",
+  "server/storage/partial_writer.ts": "storage_conformance.ts takes over from silent writers",
+  "server/storage/fs/partial_uploads.ts": "resume_test.ts cuts, damages and goes on",
+  "lib/files/unlinked_file.ts": "spool_test.ts and sorted_names_test.ts write to them",
+  "packaging/main.ts": "wiring: standalone_test.ts makes executables and runs them",
+  "packaging/install.ts": "example_test.ts installs both programs",
+  "packaging/npm_package.ts": "example_test.ts runs what it makes",
+  "server/protocols/ferry/uploads.ts": "session_test.ts and resume_test.ts upload",
+  "server/cli/certificate.ts": "administration_test.ts makes certificates, tls_test.ts uses them",
+  "server/cli/options.ts": "a table: command_line_test.ts reads it",
+  "server/serve.ts": "session_test.ts and end_to_end_test.ts listen",
   "server/main.ts": "wiring: end_to_end_test.ts runs the program",
 };
 
@@ -163,7 +163,7 @@ function importsOf(paths: readonly string[]): Imports {
   ]));
 }
 
-/** `lib` of lib/errors.ts, "" of mod.ts. */
+/** `lib` of lib/core/errors.ts, "" of mod.ts. */
 function directoryOf(path: string): string {
   return path.slice(0, Math.max(0, path.indexOf("/")));
 }
@@ -192,7 +192,11 @@ function brokenRules(imports: Imports): string[] {
       if (to === "mod.ts") say("mod.ts is for others; import what it exports from where it is");
       if (to.endsWith("/main.ts")) say("nobody imports a main.ts");
       if (/^lib\/storage_\w+\.ts$/.test(to) && !PICK_STORAGE.includes(from)) {
-        say(`only ${PICK_STORAGE.join(" and ")} pick a storage; the rest imports lib/storage.ts`);
+        say(
+          `only ${
+            PICK_STORAGE.join(" and ")
+          } pick a storage; the rest imports server/storage/storage.ts`,
+        );
       }
       if (home === "lib" && target === "lib" && layerOf(to) >= layerOf(from)) {
         say("it does not stand in a lower layer");
@@ -260,38 +264,38 @@ const q = await import("./q.ts");
 
 Deno.test("brokenRules() finds what is forbidden, and only that", () => {
   const table: [string, string, string | undefined][] = [
-    ["lib/errors.ts", "lib/version.ts", "lower layer"],
-    ["lib/errors.ts", "lib/file_name.ts", "lower layer"],
-    ["lib/header.ts", "lib/wire.ts", "lower layer"],
-    ["lib/storage.ts", "lib/staging.ts", "lower layer"],
-    ["lib/checksum.ts", "lib/overwrite.ts", "lower layer"],
-    ["lib/wire.ts", "server/session.ts", "nothing from outside"],
-    ["lib/wire.ts", "client/client.ts", "nothing from outside"],
-    ["lib/wire.ts", "mod.ts", "nothing from outside"],
-    ["lib/wire.ts", "tests/programs.ts", "nothing from outside"],
-    ["server/session.ts", "client/client.ts", "never import each other"],
-    ["client/client.ts", "server/access.ts", "never import each other"],
-    ["client/client.ts", "mod.ts", "mod.ts is for others"],
-    ["client/client.ts", "tests/programs.ts", "not part of the program"],
-    ["client/client.ts", "standalone/target.ts", "not part of the program"],
-    ["standalone/main.ts", "client/client.ts", "nothing of them but lib/"],
-    ["standalone/main.ts", "standalone/target.ts", undefined],
-    ["standalone/main.ts", "lib/errors.ts", undefined],
-    ["server/listener.ts", "server/main.ts", "nobody imports a main.ts"],
+    ["lib/core/errors.ts", "lib/core/version.ts", "lower layer"],
+    ["lib/core/errors.ts", "lib/core/remote_name.ts", "lower layer"],
+    ["lib/wire/header.ts", "lib/wire/wire.ts", "lower layer"],
+    ["server/storage/storage.ts", "lib/files/staged_file.ts", "lower layer"],
+    ["lib/digest/checksum.ts", "lib/core/overwrite.ts", "lower layer"],
+    ["lib/wire/wire.ts", "server/protocols/ferry/session.ts", "nothing from outside"],
+    ["lib/wire/wire.ts", "client/api/client.ts", "nothing from outside"],
+    ["lib/wire/wire.ts", "mod.ts", "nothing from outside"],
+    ["lib/wire/wire.ts", "tests/support/programs.ts", "nothing from outside"],
+    ["server/protocols/ferry/session.ts", "client/api/client.ts", "never import each other"],
+    ["client/api/client.ts", "server/auth/authorization.ts", "never import each other"],
+    ["client/api/client.ts", "mod.ts", "mod.ts is for others"],
+    ["client/api/client.ts", "tests/support/programs.ts", "not part of the program"],
+    ["client/api/client.ts", "packaging/target.ts", "not part of the program"],
+    ["packaging/main.ts", "client/api/client.ts", "nothing of them but lib/"],
+    ["packaging/main.ts", "packaging/target.ts", undefined],
+    ["packaging/main.ts", "lib/core/errors.ts", undefined],
+    ["server/serve.ts", "server/main.ts", "nobody imports a main.ts"],
     ["mod.ts", "client/main.ts", "nobody imports a main.ts"],
-    ["server/session.ts", "lib/storage_fs.ts", "pick a storage"],
-    ["client/client.ts", "lib/storage_fs.ts", "pick a storage"],
-    ["server/listener.ts", "lib/storage_memory.ts", "pick a storage"],
-    ["lib/publisher.ts", "lib/storage_fs.ts", "pick a storage"],
-    ["lib/new.ts", "lib/errors.ts", "has no layer"],
-    ["lib/header.ts", "lib/errors.ts", undefined],
-    ["lib/storage_fs.ts", "lib/publisher.ts", undefined],
-    ["server/main.ts", "lib/storage_fs.ts", undefined],
-    ["server/main.ts", "server/listener.ts", undefined],
-    ["mod.ts", "lib/storage_fs.ts", undefined],
-    ["mod.ts", "lib/storage_memory.ts", undefined],
-    ["mod.ts", "client/client.ts", undefined],
-    ["client/client.ts", "lib/wire.ts", undefined],
+    ["server/protocols/ferry/session.ts", "server/storage/fs/fs_storage.ts", "pick a storage"],
+    ["client/api/client.ts", "server/storage/fs/fs_storage.ts", "pick a storage"],
+    ["server/serve.ts", "server/storage/memory/memory_storage.ts", "pick a storage"],
+    ["lib/files/group_commit.ts", "server/storage/fs/fs_storage.ts", "pick a storage"],
+    ["lib/new.ts", "lib/core/errors.ts", "has no layer"],
+    ["lib/wire/header.ts", "lib/core/errors.ts", undefined],
+    ["server/storage/fs/fs_storage.ts", "lib/files/group_commit.ts", undefined],
+    ["server/main.ts", "server/storage/fs/fs_storage.ts", undefined],
+    ["server/main.ts", "server/serve.ts", undefined],
+    ["mod.ts", "server/storage/fs/fs_storage.ts", undefined],
+    ["mod.ts", "server/storage/memory/memory_storage.ts", undefined],
+    ["mod.ts", "client/api/client.ts", undefined],
+    ["client/api/client.ts", "lib/wire/wire.ts", undefined],
   ];
   for (const [from, to, rule] of table) {
     const broken = brokenRules(new Map([[from, [to]]]));
@@ -310,8 +314,8 @@ Deno.test("cycleIn() finds a cycle, and none where there is none", () => {
 Deno.test("imports run one way", () => {
   const imports = importsOf([...SOURCES, ...TOOLS]);
   // What is known to be there is seen: a parser that sees nothing would forbid nothing.
-  assert(imports.get("lib/storage_fs.ts")!.includes("lib/publisher.ts"));
-  assert(imports.get("mod.ts")!.includes("lib/storage_fs.ts"));
+  assert(imports.get("server/storage/fs/fs_storage.ts")!.includes("lib/files/group_commit.ts"));
+  assert(imports.get("mod.ts")!.includes("server/storage/fs/fs_storage.ts"));
   for (const [from, targets] of imports) {
     for (const to of targets) {
       assert([...SOURCES, ...TOOLS].includes(to), `${from} imports ${to}: it is not there`);
@@ -340,8 +344,8 @@ function loadedAtStart(entry: string): { ours: Set<string>; others: Set<string> 
 Deno.test("the programs begin without what is slow to load and seldom needed", () => {
   const ferry = loadedAtStart("client/main.ts");
   const ferryd = loadedAtStart("server/main.ts");
-  assert(ferry.ours.has("lib/md5.ts") && ferry.others.has("valibot"));
-  assert(ferryd.ours.has("server/tokens.ts") && ferryd.others.has("@logtape/logtape"));
+  assert(ferry.ours.has("lib/digest/md5.ts") && ferry.others.has("valibot"));
+  assert(ferryd.ours.has("server/auth/token_file.ts") && ferryd.others.has("@logtape/logtape"));
   // Of what Node has, Deno sets most up with any of it; prompt-secret asks for `process`.
   const slow = /^node:|^@std\/cli\/prompt-secret$|^(hash-wasm|ignore|string-width)$|^@peculiar/;
   for (const { others } of [ferry, ferryd]) {
@@ -358,8 +362,8 @@ Deno.test("every layer is a module of lib/", () => {
   }
 });
 
-Deno.test("lib/errors.ts imports nothing of ours", () => {
-  assertEquals(importsIn(read("lib/errors.ts")).filter((name) => name.startsWith(".")), []);
+Deno.test("lib/core/errors.ts imports nothing of ours", () => {
+  assertEquals(importsIn(read("lib/core/errors.ts")).filter((name) => name.startsWith(".")), []);
 });
 
 Deno.test("the codec and the rules do no input and output", () => {

@@ -5,10 +5,10 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { connect } from "../../client/connect.ts";
-import { toFerryError } from "../../lib/errors.ts";
-import { type Direction, type Fault, FaultyPeer } from "../faulty_peer.ts";
-import { ferry, filesBelow, outcome, spawnFerry, unrecorded } from "../programs.ts";
+import { connect } from "../../client/api/connect.ts";
+import { toFerryError } from "../../lib/core/errors.ts";
+import { type Direction, type Fault, FaultyPeer } from "../support/faulty_peer.ts";
+import { ferry, filesBelow, outcome, spawnFerry, unrecorded } from "../support/programs.ts";
 import {
   below,
   CUT_KINDS,

@@ -7,8 +7,8 @@
 
 import { assert } from "@std/assert";
 import { createHash } from "node:crypto";
-import { randomNumbers } from "../faulty_peer.ts";
-import { Ferryd, TempDir } from "../programs.ts";
+import { randomNumbers } from "../support/faulty_peer.ts";
+import { Ferryd, TempDir } from "../support/programs.ts";
 
 /** 1 KiB in bytes. */
 export const KIB = 1024;

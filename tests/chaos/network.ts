@@ -5,8 +5,8 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { toFerryError } from "../../lib/errors.ts";
-import { type Fault, FaultyPeer, type FaultyPeerOptions } from "../faulty_peer.ts";
+import { toFerryError } from "../../lib/core/errors.ts";
+import { type Fault, FaultyPeer, type FaultyPeerOptions } from "../support/faulty_peer.ts";
 import { assertNothingElse, empty, Transfer } from "./files.ts";
 import { KIB, type Lane, md5, MIB, RETRIES, SILENCE } from "./lane.ts";
 

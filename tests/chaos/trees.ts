@@ -5,8 +5,8 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { type Fault, FaultyPeer } from "../faulty_peer.ts";
-import { type Outcome, outcome, spawnFerry, unrecorded } from "../programs.ts";
+import { type Fault, FaultyPeer } from "../support/faulty_peer.ts";
+import { type Outcome, outcome, spawnFerry, unrecorded } from "../support/programs.ts";
 import {
   below,
   type Cut,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Bounds, PendingWrite, Storage, StoredFile } from "../../lib/storage.ts";
+import type { Bounds, PendingWrite, Storage, StoredFile } from "../../server/storage/storage.ts";
 
 /** What a call fails with that nobody foresaw. */
 export class InjectedFault extends Error {

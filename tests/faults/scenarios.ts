@@ -6,9 +6,9 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { openDatagramSocket } from "../../lib/datagram.ts";
+import { openDatagramSocket } from "../../lib/udp/datagram.ts";
 import { type Client, connect, type ConnectOptions, FerryError } from "../../mod.ts";
-import { frame, RawPeer } from "../raw_peer.ts";
+import { frame, RawPeer } from "../support/raw_peer.ts";
 
 /** Where a scenario takes place. */
 export interface Scene {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { run } from "../mount.ts";
+import { run } from "../support/mount.ts";
 import { PREPARED } from "./mounts.ts";
 import { randomBytes, type Trial } from "./trial.ts";
 

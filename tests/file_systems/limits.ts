@@ -5,7 +5,7 @@
  */
 
 import { md5 } from "../chaos/lane.ts";
-import { Ferryd } from "../programs.ts";
+import { Ferryd } from "../support/programs.ts";
 import { type Answer, NONE, randomBytes, SAID, type Trial } from "./trial.ts";
 
 const MIB = 1024 * 1024;

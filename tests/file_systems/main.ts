@@ -5,9 +5,9 @@
  * @module
  */
 
-import { parseCommandLine, renderHelp } from "../../lib/command_line.ts";
-import type { CommandSpec } from "../../lib/command_line.ts";
-import { runInterruptibly } from "../interruptible.ts";
+import { parseCommandLine, renderHelp } from "../../lib/cli/command_line.ts";
+import type { CommandSpec } from "../../lib/cli/command_line.ts";
+import { runInterruptibly } from "../support/interruptible.ts";
 import { CHECKS } from "./checks.ts";
 import { FILE_SYSTEMS, type FileSystem, Mounted, NotHere } from "./mounts.ts";
 import { differences, documented, FAILS, PAGE, render } from "./table.ts";

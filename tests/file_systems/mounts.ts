@@ -5,9 +5,9 @@
  */
 
 import { existsSync } from "node:fs";
-import { SSHD, startSshd } from "../bench_peers/peers.ts";
-import { isThere, run } from "../mount.ts";
-import { TempDir } from "../programs.ts";
+import { SSHD, startSshd } from "../bench/peers.ts";
+import { isThere, run } from "../support/mount.ts";
+import { TempDir } from "../support/programs.ts";
 
 /** How long a file system in user space may take to be mounted or to end. */
 const DEADLINE_MS = 10_000;

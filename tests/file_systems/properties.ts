@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Ferryd } from "../programs.ts";
+import { Ferryd } from "../support/programs.ts";
 import { type Answer, randomBytes, type Trial } from "./trial.ts";
 
 /** Names that some file system cannot store, and what the table calls them. */

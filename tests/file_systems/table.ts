@@ -4,7 +4,7 @@
  * @module
  */
 
-import { PROJECT } from "../programs.ts";
+import { PROJECT } from "../support/programs.ts";
 import { CHECKS } from "./checks.ts";
 import { NONE } from "./trial.ts";
 

@@ -5,8 +5,8 @@
  */
 
 import { equals } from "@std/bytes/equals";
-import { FaultyPeer } from "../faulty_peer.ts";
-import { ferry, Ferryd, type Outcome, outcome, spawnFerry, TempDir } from "../programs.ts";
+import { FaultyPeer } from "../support/faulty_peer.ts";
+import { ferry, Ferryd, type Outcome, outcome, spawnFerry, TempDir } from "../support/programs.ts";
 import type { FileSystem, Mounted } from "./mounts.ts";
 
 const MIB = 1024 * 1024;

@@ -6,7 +6,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { randomNumbers } from "../faulty_peer.ts";
+import { randomNumbers } from "../support/faulty_peer.ts";
 import { Lane, type Outcome, sameSnapshot } from "./lane.ts";
 import type { Damage, Direction } from "./network.ts";
 import type { Operation } from "./operations.ts";

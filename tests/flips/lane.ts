@@ -6,14 +6,14 @@
  */
 
 import { createHash } from "node:crypto";
-import { Client } from "../../client/client.ts";
-import { Connection } from "../../client/connection.ts";
-import { FerryError, toFerryError } from "../../lib/errors.ts";
-import { FsStorage } from "../../lib/storage_fs.ts";
-import { grantEverywhere } from "../../server/access.ts";
-import { Authority } from "../../server/auth.ts";
-import { Session } from "../../server/session.ts";
-import { TempDir } from "../programs.ts";
+import { Client } from "../../client/api/client.ts";
+import { Connection } from "../../client/net/connection.ts";
+import { FerryError, toFerryError } from "../../lib/core/errors.ts";
+import { FsStorage } from "../../server/storage/fs/fs_storage.ts";
+import { grantEverywhere } from "../../server/auth/authorization.ts";
+import { Authority } from "../../server/auth/authentication.ts";
+import { Session } from "../../server/protocols/ferry/session.ts";
+import { TempDir } from "../support/programs.ts";
 import { type Damage, type Network, network } from "./network.ts";
 import { FORGETFUL, forgetful, type Operation } from "./operations.ts";
 

@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { ByteStream } from "../../lib/wire.ts";
-import { concat } from "../vectors.ts";
+import type { ByteStream } from "../../lib/wire/wire.ts";
+import { concat } from "../support/vectors.ts";
 
 /** From the client to the server, or back. */
 export type Direction = "up" | "down";

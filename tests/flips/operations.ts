@@ -4,17 +4,17 @@
  * @module
  */
 
-import type { Client } from "../../client/client.ts";
-import { FerryError } from "../../lib/errors.ts";
-import { PrefixDigest, type SavedPrefix } from "../../lib/checksum.ts";
-import type { PendingWrite, Storage } from "../../lib/storage.ts";
-import { Authority } from "../../server/auth.ts";
-import { grantEverywhere } from "../../server/access.ts";
-import type { Commands } from "../../server/exec.ts";
-import type { OutputPiece } from "../../server/running_command.ts";
-import { newToken, tokenTable } from "../../server/tokens.ts";
-import { parseToken, type Token } from "../../lib/token.ts";
-import { TempDir } from "../programs.ts";
+import type { Client } from "../../client/api/client.ts";
+import { FerryError } from "../../lib/core/errors.ts";
+import { PrefixDigest, type SavedPrefix } from "../../lib/digest/checksum.ts";
+import type { PendingWrite, Storage } from "../../server/storage/storage.ts";
+import { Authority } from "../../server/auth/authentication.ts";
+import { grantEverywhere } from "../../server/auth/authorization.ts";
+import type { Commands } from "../../server/exec/allowed_commands.ts";
+import type { OutputPiece } from "../../server/exec/running_command.ts";
+import { newToken, tokenTable } from "../../server/auth/token_file.ts";
+import { parseToken, type Token } from "../../lib/security/token.ts";
+import { TempDir } from "../support/programs.ts";
 import type { Tree } from "./lane.ts";
 
 /** What a server has beside its files, for one conversation. */

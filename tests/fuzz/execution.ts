@@ -4,8 +4,8 @@
  * @module
  */
 
-import { isErrorCode } from "../../lib/errors.ts";
-import { isChecked, type RawAddress, reach } from "../raw_peer.ts";
+import { isErrorCode } from "../../lib/core/errors.ts";
+import { isChecked, type RawAddress, reach } from "../support/raw_peer.ts";
 import type { Conversation } from "./conversations.ts";
 import type { Random } from "./mutations.ts";
 import { PATIENCE, SECRET } from "./target.ts";

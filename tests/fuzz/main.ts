@@ -6,9 +6,9 @@
  * @module
  */
 
-import { randomNumbers } from "../faulty_peer.ts";
-import { runInterruptibly } from "../interruptible.ts";
-import { parseNumbers, randomSeed } from "../numeric_options.ts";
+import { randomNumbers } from "../support/faulty_peer.ts";
+import { runInterruptibly } from "../support/interruptible.ts";
+import { parseNumbers, randomSeed } from "../support/numeric_options.ts";
 import {
   type Conversation,
   CONVERSATIONS,

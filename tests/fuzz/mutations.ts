@@ -4,7 +4,7 @@
  * @module
  */
 
-import { checkedFrame, frame } from "../raw_peer.ts";
+import { checkedFrame, frame } from "../support/raw_peer.ts";
 import type { Part } from "./conversations.ts";
 
 /** Numbers from 0 up to a limit. */

@@ -12,8 +12,8 @@ import {
   programArgs,
   TempDir,
   unrecorded,
-} from "../programs.ts";
-import { type RawAddress, RawPeer } from "../raw_peer.ts";
+} from "../support/programs.ts";
+import { type RawAddress, RawPeer } from "../support/raw_peer.ts";
 import { KEPT, type Place } from "./conversations.ts";
 
 /** What stands in files that nobody may see. */

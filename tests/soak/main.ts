@@ -8,10 +8,10 @@
  */
 
 import { type Client, connect, FerryError } from "../../mod.ts";
-import { randomNumbers } from "../faulty_peer.ts";
-import { runInterruptibly } from "../interruptible.ts";
-import { parseNumbers, randomSeed } from "../numeric_options.ts";
-import { Ferryd, TempDir } from "../programs.ts";
+import { randomNumbers } from "../support/faulty_peer.ts";
+import { runInterruptibly } from "../support/interruptible.ts";
+import { parseNumbers, randomSeed } from "../support/numeric_options.ts";
+import { Ferryd, TempDir } from "../support/programs.ts";
 
 const HELP = `Usage: deno task soak [--clients N] [--seconds N] [--seed N]
 

@@ -1,0 +1,126 @@
+/**
+ * Reaching a server and agreeing on a version with it.
+ *
+ * @module
+ */
+
+import { formatAddress, parseServerAddress } from "../../lib/core/address.ts";
+import { toFerryError } from "../../lib/core/errors.ts";
+import { assertNumbers, TIMEOUT } from "../../lib/core/number_options.ts";
+import { parsePin } from "../../lib/security/certificate_pin.ts";
+import { parseToken, type Token } from "../../lib/security/token.ts";
+import { Client } from "./client.ts";
+import { Connection } from "../net/connection.ts";
+import { RateLimit } from "../net/rate_limit.ts";
+import { type Retry, retrying } from "../net/retry.ts";
+import { TlsClient } from "../net/tls.ts";
+
+/** Whom to trust where the connection is encrypted. */
+export interface TlsOptions {
+  /**
+   * Certificates in PEM that are trusted beside those that Deno trusts anyway: of authorities, or of servers
+   * that have signed their own.
+   */
+  ca?: readonly string[] | undefined;
+  /**
+   * Fingerprints, `sha256:` and 64 hexadecimal digits. The server has to have one of these certificates,
+   * whatever its name is and whoever else may vouch for another.
+   */
+  pins?: readonly string[] | undefined;
+}
+
+/** Options of {@linkcode connect}. */
+export interface ConnectOptions {
+  /** Encrypts the connection; `true` trusts whom Deno trusts. */
+  tls?: boolean | TlsOptions | undefined;
+  /**
+   * The token that `ferryd token new` printed. Both sides prove that they know it, and it does not cross the
+   * connection. A server that does not ask for one is refused.
+   */
+  token?: string | undefined;
+  /** Milliseconds for reaching the server and being greeted; 8000 unless told otherwise. */
+  connectTimeout?: number | undefined;
+  /**
+   * Milliseconds after which a server is given up that moves no byte and gives no other sign of life. Default:
+   * 60000.
+   */
+  timeout?: number | undefined;
+  /** Gives up connecting. */
+  signal?: AbortSignal | undefined;
+  /**
+   * How often is repeated what failed for a reason that may pass, connecting included: the network, a server
+   * that is being restarted, bytes that were damaged. 5 unless told otherwise. It counts anew when bytes have
+   * moved.
+   */
+  retries?: number | undefined;
+  /** How many bytes a second may cross, both directions together; any number unless told otherwise. */
+  limitRate?: number | undefined;
+  /** Told before each repetition. */
+  onRetry?: ((retry: Retry) => void) | undefined;
+}
+
+/**
+ * Connects to a server and agrees on a version with it.
+ *
+ * @param server `HOST:PORT`
+ *
+ * @example Uploading and downloading
+ * ```ts
+ * import { connect, FsStorage, serve } from "@ferry/ferry";
+ *
+ * const directory = await Deno.makeTempDir();
+ * await Deno.writeTextFile(`${directory}/notes.txt`, "hello\n");
+ * await using storage = FsStorage.open(directory);
+ * await using server = await serve({ storage, listen: "127.0.0.1:0" });
+ *
+ * await using client = await connect(`127.0.0.1:${server.addresses[0]!.port}`);
+ * const { checksum } = await client.put(`${directory}/notes.txt`, { as: "backup/notes.txt" });
+ * await client.get("backup/notes.txt", { out: `${directory}/restored.txt` });
+ * console.log(checksum);
+ * ```
+ *
+ * @throws {FerryError} `usage` for the address, the token, a pin, a number that is out of its limits; `unreachable`, `timeout`, `closed`;
+ * `auth_required` where the server lets nobody in without a token; `denied` for a token that it does not take,
+ * and for a server that is not trusted; `bad_version`, and `bad_header` where the other side is not a ferry
+ * server
+ */
+export async function connect(server: string, options: ConnectOptions = {}): Promise<Client> {
+  const { limitRate } = options;
+  return await connectWithin(
+    limitRate === undefined ? undefined : new RateLimit(limitRate),
+    server,
+    options,
+  );
+}
+
+/** Connects as {@linkcode connect} does, within a limit that several clients may share. */
+export async function connectWithin(
+  limit: RateLimit | undefined,
+  server: string,
+  options: Omit<ConnectOptions, "limitRate">,
+): Promise<Client> {
+  const address = parseServerAddress(server);
+  const { connectTimeout = 8000, timeout = 60_000, retries = 5, onRetry, signal } = options;
+  const action = `connect to ${formatAddress(address)}`;
+  let tls: TlsClient | undefined;
+  let token: Token | undefined;
+  try {
+    assertNumbers({ connectTimeout, timeout }, TIMEOUT);
+    assertNumbers({ retries });
+    tls = tlsClient(options.tls);
+    token = options.token === undefined ? undefined : parseToken(options.token);
+  } catch (error) {
+    throw toFerryError(error).during(action);
+  }
+  const dial = (signal: AbortSignal | undefined) =>
+    Connection.open(address, { connectTimeout, timeout, limit, tls, token, signal });
+  const policy = { retries, onRetry };
+  const connection = await retrying({ action, run: () => dial(signal), signal }, policy);
+  return new Client(connection, { dial, ...policy });
+}
+
+function tlsClient(options: boolean | TlsOptions | undefined): TlsClient | undefined {
+  if (!options) return undefined;
+  const { ca, pins } = options === true ? {} : options;
+  return new TlsClient({ ca, pins: pins?.map(parsePin) });
+}

@@ -1,0 +1,288 @@
+/**
+ * Running a command on the server.
+ *
+ * @module
+ */
+
+import { createDigest, sameChecksum } from "../../lib/digest/checksum.ts";
+import { FerryError, toFerryError } from "../../lib/core/errors.ts";
+import {
+  encodeHeader,
+  MAX_HEADER_BYTES,
+  type OutputStream,
+  parseExecEnd,
+  parseOutputStream,
+  parseReply,
+} from "../../lib/wire/header.ts";
+import { MAX_TIMEOUT_MS } from "../../lib/core/number_options.ts";
+import type { ByteSink } from "../../server/storage/storage.ts";
+import type { Verified } from "../../lib/transfer/transfer.ts";
+import type { IncomingBody, Wire } from "../../lib/wire/wire.ts";
+import type { Connection } from "../net/connection.ts";
+import { Gathered } from "../transfer/gathered_bytes.ts";
+import type { RequestOptions } from "../transfer/options.ts";
+import type { WaitFor } from "../net/connection_pool.ts";
+
+/** A command's name and its arguments, or a line for the server's shell. */
+export type Command = readonly string[] | {
+  /** The line. */
+  shell: string;
+};
+
+/** Options of {@linkcode Client.exec}. */
+export interface ExecOptions extends RequestOptions {
+  /** Milliseconds after which the server is to kill the command; it has a limit of its own, too. */
+  timeout?: number | undefined;
+  /**
+   * What the command is to find on its standard input, which is empty unless told otherwise. Each piece is
+   * sent at once; what the command does not read before it ends is not sent.
+   */
+  stdin?: Uint8Array | AsyncIterable<Uint8Array> | undefined;
+  /**
+   * Takes standard output as it comes; while it does so, the command waits. Unless told otherwise the
+   * output is gathered in the result.
+   */
+  stdout?: ByteSink | undefined;
+  /** Takes standard error, as `stdout` does standard output. */
+  stderr?: ByteSink | undefined;
+}
+
+/** Whether a program gives or takes something while the command runs. */
+export function isPaced({ stdin, stdout, stderr }: ExecOptions): boolean {
+  const source = stdin !== undefined && !(stdin instanceof Uint8Array);
+  return source || stdout !== undefined || stderr !== undefined;
+}
+
+/** What a command came to. */
+export interface ExecResult {
+  /** Its exit status; 128 and the number of the signal that ended it; 124 where the time was up. */
+  exitCode: number;
+  /** The signal that ended it, as `SIGKILL`; null where it ended by itself. */
+  signal: string | null;
+  /** Whether it was killed because the time was up. */
+  timedOut: boolean;
+  /** The md5 of its output, both streams in the order in which they came; it has been verified. */
+  md5: string;
+  /** How many bytes of output there were, both streams together. */
+  size: number;
+  /** Standard output, unless a sink took it. */
+  stdout: Uint8Array<ArrayBuffer>;
+  /** Standard error, unless a sink took it. */
+  stderr: Uint8Array<ArrayBuffer>;
+}
+
+/** The piece in which output is handed on. */
+const PIECE_BYTES = 64 * 1024;
+
+/** The most that is gathered of one stream. */
+const GATHERED_BYTES = 256 * 1024 * 1024;
+
+/**
+ * Runs a command.
+ *
+ * @throws {FerryError} `denied`, `not_found`, `too_large` where it wrote more than the server or the result
+ * takes, `checksum_mismatch`; what the sinks and the source of its input fail with
+ */
+export async function exec(
+  connection: Connection,
+  command: Command,
+  { waitFor, timeout, ...options }: ExecOptions & { waitFor: WaitFor },
+): Promise<ExecResult> {
+  if (timeout !== undefined && !(timeout > 0)) {
+    throw new FerryError("usage", "a command needs some time: --timeout is more than 0");
+  }
+  const header = {
+    op: "exec",
+    ...("shell" in command ? { command: command.shell } : { argv: command }),
+    ...(timeout === undefined ? {} : { timeout_ms: Math.min(Math.ceil(timeout), MAX_TIMEOUT_MS) }),
+  };
+  assertFits(header);
+  const gathered = { stdout: new Gathered(GATHERED_BYTES), stderr: new Gathered(GATHERED_BYTES) };
+  const waiting = (sink: ByteSink | undefined) =>
+    sink && {
+      write: (bytes: Uint8Array) => waitFor(() => sink.write(bytes), { toItsEnd: true }),
+    };
+  const streams = {
+    stdin: inputOf(options.stdin, waitFor),
+    stdout: waiting(options.stdout) ?? gathered.stdout,
+    stderr: waiting(options.stderr) ?? gathered.stderr,
+  };
+  const end = await connection.talk((wire) => converse(wire, header, streams));
+  return { ...end, stdout: gathered.stdout.bytes(), stderr: gathered.stderr.bytes() };
+}
+
+/** @throws {FerryError} `too_large` */
+function assertFits(header: Readonly<Record<string, unknown>>): void {
+  try {
+    encodeHeader(header, { checksum: true });
+  } catch (error) {
+    if (!(error instanceof FerryError && error.code === "bad_header")) throw error;
+    const reason = `a command and its arguments have room in ${MAX_HEADER_BYTES} bytes only`;
+    throw new FerryError("too_large", reason);
+  }
+}
+
+/** What a command reads and writes. */
+interface Streams {
+  stdin: AsyncIterable<Uint8Array> | undefined;
+  stdout: ByteSink;
+  stderr: ByteSink;
+}
+
+async function converse(
+  wire: Wire,
+  header: Readonly<Record<string, unknown>>,
+  { stdin, ...sinks }: Streams,
+): Promise<Omit<ExecResult, OutputStream>> {
+  const input = stdin && new Input(wire, header, stdin);
+  let body: IncomingBody | undefined;
+  try {
+    if (!input) {
+      await wire.writeFrame(header);
+      await wire.flush();
+    }
+    const reply = await wire.readFrame();
+    if (!reply) throw new FerryError("closed", "the server ended the connection");
+    body = reply.body;
+    // The command may take so long, and read nothing and write nothing meanwhile.
+    const { timeout_ms } = parseReply("exec", reply.header);
+    if (typeof header.timeout_ms === "number" && timeout_ms > header.timeout_ms) {
+      throw new FerryError("bad_header", "the server allows more time than it was asked for");
+    }
+    wire.patience = timeout_ms;
+    const { checksum, size } = await receiveOutput(body, sinks);
+    if (!body.closing) throw new FerryError("bad_header", "the output has no closing header");
+    const { exit_code, signal, timed_out } = parseExecEnd(body.closing);
+    return { exitCode: exit_code, signal, timedOut: timed_out, md5: checksum, size };
+  } catch (error) {
+    throw input?.failure ?? error;
+  } finally {
+    wire.patience = 0;
+    // The end of the connection ends a command whose output nobody wants.
+    if (!body?.ended) wire.close();
+    await input?.end();
+  }
+}
+
+/** Gives the pieces of output to the sinks, and verifies all of it at the end. */
+async function receiveOutput(
+  body: IncomingBody,
+  sinks: Readonly<Record<OutputStream, ByteSink>>,
+): Promise<Verified> {
+  const digest = await createDigest("md5");
+  const buffers = [0, 1].map(() => new Uint8Array(PIECE_BYTES));
+  let writing: Promise<void> | undefined;
+  let size = 0;
+  try {
+    for (let turn = 0;; turn ^= 1) {
+      const count = await body.read(buffers[turn]!);
+      if (count === 0) break;
+      const bytes = buffers[turn]!.subarray(0, count);
+      const sink = sinks[parseOutputStream(body.piece)];
+      await writing;
+      // While it is being written, the next piece is read.
+      writing = sink.write(bytes);
+      writing.catch(() => {});
+      digest.update(bytes);
+      size += count;
+    }
+  } finally {
+    // The buffer is the sink's until it is done; and what it fails with led to everything else.
+    await writing;
+  }
+  const checksum = digest.checksum();
+  if (sameChecksum(checksum, body.checksum ?? "")) return { checksum, size };
+  throw new FerryError("checksum_mismatch", "the output did not arrive as it was sent");
+}
+
+/** The piece in which input in memory is sent. */
+const INPUT_BYTES = 256 * 1024;
+
+/** A request whose body is the command's standard input: it is sent while the reply is being read. */
+class Input {
+  readonly #wire: Wire;
+  readonly #over = new AbortController();
+  readonly #sending: Promise<void>;
+  /** What the source failed with, if it did: the connection was ended then. */
+  failure: unknown;
+
+  constructor(
+    wire: Wire,
+    header: Readonly<Record<string, unknown>>,
+    source: AsyncIterable<Uint8Array>,
+  ) {
+    this.#wire = wire;
+    this.#sending = this.#send(header, source[Symbol.asyncIterator]());
+    // A connection that fails shows when the reply is read, too.
+    this.#sending.catch(() => {});
+  }
+
+  /** Ends it, also where the source has not: nobody reads it any more. */
+  async end(): Promise<void> {
+    this.#over.abort();
+    await this.#sending.catch(() => {});
+  }
+
+  async #send(
+    header: Readonly<Record<string, unknown>>,
+    source: AsyncIterator<Uint8Array>,
+  ): Promise<void> {
+    const digest = await createDigest("md5");
+    let size = 0;
+    await this.#wire.writeFrame({ ...header, md5: null, total_size: null });
+    await this.#wire.flush();
+    for (;;) {
+      const piece = await this.#next(source);
+      if (!piece) break;
+      if (piece.length === 0) continue;
+      digest.update(piece);
+      size += piece.length;
+      await this.#wire.writeFrame({ total_size: piece.length }, piece);
+      await this.#wire.flush();
+    }
+    await this.#wire.writeFrame({ end: true, md5: digest.checksum(), size });
+    await this.#wire.flush();
+  }
+
+  /** The next piece; undefined at the end of the source, or where nobody reads any more. */
+  async #next(source: AsyncIterator<Uint8Array>): Promise<Uint8Array | undefined> {
+    const { signal } = this.#over;
+    const over = Promise.withResolvers<undefined>();
+    const stop = () => over.resolve(undefined);
+    signal.addEventListener("abort", stop);
+    if (signal.aborted) stop();
+    try {
+      const next = await Promise.race([source.next(), over.promise]);
+      if (next && !next.done) return next.value;
+      // A source that is asked for a piece at the moment may never give it: nobody waits for its end.
+      if (!next) void source.return?.().catch(() => {});
+      return undefined;
+    } catch (error) {
+      this.failure = error;
+      this.#wire.close(toFerryError(error));
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", stop);
+    }
+  }
+}
+
+/** The pieces of an input; those of a program's are waited for. */
+function inputOf(
+  source: ExecOptions["stdin"],
+  waitFor: WaitFor,
+): AsyncIterable<Uint8Array> | undefined {
+  if (!source || source instanceof Uint8Array) return source && piecesOf(source);
+  const pieces = source[Symbol.asyncIterator]();
+  const iterator: AsyncIterator<Uint8Array> = {
+    next: () => waitFor(() => pieces.next()),
+    return: async () => await pieces.return?.() ?? { done: true, value: undefined },
+  };
+  return { [Symbol.asyncIterator]: () => iterator };
+}
+
+async function* piecesOf(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, void> {
+  for (let start = 0; start < bytes.length; start += INPUT_BYTES) {
+    yield bytes.subarray(start, start + INPUT_BYTES);
+  }
+}

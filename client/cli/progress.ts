@@ -1,0 +1,236 @@
+/**
+ * How far transfers are, as lines of text: pure functions of the state and of the room there is.
+ *
+ * @module
+ */
+
+import stringWidth from "string-width";
+import { formatSize } from "../../lib/core/quantities.ts";
+import {
+  bytesDone,
+  isFinished,
+  rateOf,
+  type RunningTransfer,
+  type TransfersState,
+} from "./progress_state.ts";
+
+/** One transfer and how long it has been running. */
+export interface ProgressState {
+  /** The name that is shown. */
+  filename: string;
+  /** Bytes that have crossed. */
+  bytes: number;
+  /** Bytes that are to cross; null for a stream. */
+  total: number | null;
+  /** Seconds since it began. */
+  seconds: number;
+  /** How many of the bytes were there when it began; 0 unless told otherwise. */
+  from?: number | undefined;
+}
+
+/** The room for {@linkcode renderTransfers}. */
+export interface RenderOptions {
+  /** How wide a line may be. */
+  columns: number;
+  /** How many lines there may be. */
+  rows: number;
+  /** Whether colours may be used; without them the lines are plain text. */
+  color: boolean;
+}
+
+/** One line, `columns` wide where that is enough for a name: how much, how fast, how long still. */
+export function renderProgress(state: ProgressState, columns: number): string {
+  const { filename, bytes, total, seconds, from = 0 } = state;
+  const rate = seconds > 0 ? Math.max(0, bytes - from) / seconds : 0;
+  const line = transferLine({ filename, bytes, total, from }, rate);
+  return renderLine(line, { columns, color: false });
+}
+
+/**
+ * A line for each running transfer and a last one for everything together. Where they are too many, the
+ * last ones are only counted; a single file has no line besides its own.
+ */
+export function renderTransfers(
+  state: TransfersState,
+  { columns, rows, color }: RenderOptions,
+): string[] {
+  const { running, files, now } = state;
+  const single = files.total === 1 && running.length === 1;
+  const room = Math.max(0, single ? rows : rows - 1);
+  // A line that says "1 more" would take the place of that one.
+  const shown = running.length <= room ? running : running.slice(0, Math.max(0, room - 1));
+  const lines = shown.map((transfer) =>
+    renderLine(transferLine(transfer, rateOf(transfer.meter, now)), { columns, color })
+  );
+  const hidden = running.length - shown.length;
+  if (hidden > 0 && room > 0) lines.push(cut(`and ${hidden} more`, columns));
+  if (!single && rows > 0) lines.push(renderLine(overallLine(state), { columns, color }));
+  return lines;
+}
+
+/** A line before it is fitted into its room. */
+interface Line {
+  /** A name, of which the end tells most, or texts of which the first one that fits is shown. */
+  label: string | readonly string[];
+  /** From 0 to 1; undefined where it is not known. */
+  fraction: number | undefined;
+  facts: readonly Fact[];
+}
+
+/** One of the columns at the right. */
+interface Fact {
+  text: string;
+  /** Where there is no room for all, the ones with the highest rank go first. */
+  rank: number;
+}
+
+/** The label is not squeezed below this, as long as there are facts that can go. */
+const MIN_LABEL = 8;
+
+/** A label beside a bar. */
+const BAR_LABEL = 20;
+const MIN_BAR = 12;
+const MAX_BAR = 30;
+
+function transferLine(
+  { filename, bytes, total, from }: Pick<RunningTransfer, "filename" | "bytes" | "total" | "from">,
+  rate: number,
+): Line {
+  const fraction = total === null ? undefined : total === 0 ? 1 : Math.min(1, bytes / total);
+  const left = total === null ? undefined : secondsLeft(total - bytes, rate);
+  const label = from > 0 ? `${filename} (from ${positionOf(from, total)})` : filename;
+  return { label, fraction, facts: facts({ fraction, bytes, rate, seconds: left }) };
+}
+
+/** Where in a file a transfer went on. */
+function positionOf(from: number, total: number | null): string {
+  return total ? `${Math.floor(from / total * 100)}%` : bytesOf(from);
+}
+
+function overallLine(state: TransfersState): Line {
+  const { files, bytes, now } = state;
+  const finished = isFinished(state);
+  const done = bytesDone(state);
+  const elapsed = (now - state.meter.started) / 1000;
+  const rate = finished ? (elapsed > 0 ? state.moved / elapsed : 0) : rateOf(state.meter, now);
+  const fraction = finished ? 1 : overallFraction(state);
+  const seconds = finished
+    ? elapsed
+    : bytes.total === null
+    ? undefined
+    : secondsLeft(bytes.total - done, rate);
+
+  const counted = files.total === null ? `${files.done}` : `${files.done}/${files.total}`;
+  const word = (files.total ?? files.done) === 1 ? "file" : "files";
+  const failed = files.failed > 0 ? `, ${files.failed} failed` : "";
+  const size = bytes.total === null ? "" : `, ${bytesOf(bytes.total)}`;
+  return {
+    label: [
+      `${counted} ${word}${size}${failed}`,
+      `${counted} ${word}${failed}`,
+      `${counted} ${word}`,
+      counted,
+    ],
+    fraction,
+    facts: facts({ fraction, bytes: done, rate, seconds }),
+  };
+}
+
+/** How much is done, short of all of it: the last file may have come and not be committed yet. */
+function overallFraction({ files, bytes, ...state }: TransfersState): number | undefined {
+  if (files.total === null || bytes.total === null) return undefined;
+  const fraction = bytes.total > 0
+    ? bytesDone({ files, bytes, ...state }) / bytes.total
+    : files.done / Math.max(1, files.total);
+  return Math.min(0.999, fraction);
+}
+
+function facts({ fraction, bytes, rate, seconds }: {
+  fraction: number | undefined;
+  bytes: number;
+  rate: number;
+  seconds: number | undefined;
+}): Fact[] {
+  // Of a stream only the bytes tell how far it is.
+  const known = fraction !== undefined;
+  const percent = known ? `${Math.floor(fraction * 100)}%` : "";
+  return [
+    { text: percent.padStart(4), rank: known ? 0 : 3 },
+    { text: bytesOf(bytes).padStart(10), rank: known ? 3 : 0 },
+    { text: `${bytesOf(rate)}/s`.padStart(12), rank: 1 },
+    { text: (seconds === undefined ? "" : duration(seconds)).padStart(8), rank: known ? 2 : 4 },
+  ];
+}
+
+function renderLine(
+  line: Line,
+  { columns, color }: Pick<RenderOptions, "columns" | "color">,
+): string {
+  let shown = line.facts;
+  while (shown.length > 1 && columns - widthOf(shown) - 1 < MIN_LABEL) {
+    const least = Math.max(...shown.map(({ rank }) => rank));
+    shown = shown.filter(({ rank }) => rank < least);
+  }
+  const text = shown.map(({ text }) => text).join(" ");
+  const room = columns - widthOf(shown) - 1;
+  if (room < 4) return cut(text.trimStart(), columns);
+  const bar = room - BAR_LABEL - 1 < MIN_BAR ? 0 : Math.min(MAX_BAR, room - BAR_LABEL - 1);
+  if (bar === 0) return `${renderLabel(line.label, room)} ${text}`;
+  const label = renderLabel(line.label, room - bar - 1);
+  return `${label} ${renderBar(line.fraction, bar, color)} ${text}`;
+}
+
+function renderLabel(label: Line["label"], width: number): string {
+  if (typeof label === "string") return fit(label, width);
+  return fit(label.find((text) => text.length <= width) ?? label.at(-1)!, width);
+}
+
+/** A bar with its brackets, of plain characters that are one column wide in every terminal. */
+function renderBar(fraction: number | undefined, width: number, color: boolean): string {
+  if (fraction === undefined) return " ".repeat(width);
+  const inner = width - 2;
+  const full = Math.floor(fraction * inner);
+  const done = "=".repeat(full) + (full < inner ? ">" : "");
+  return `[${color ? `\x1b[32m${done}\x1b[39m` : done}${" ".repeat(inner - done.length)}]`;
+}
+
+function widthOf(facts: readonly Fact[]): number {
+  return facts.reduce((sum, { text }) => sum + text.length + 1, -1);
+}
+
+function bytesOf(count: number): string {
+  return formatSize(Math.round(count), { minimumFractionDigits: 1 });
+}
+
+/** Infinity where nothing moves and nobody can tell. */
+function secondsLeft(bytes: number, rate: number): number {
+  if (bytes <= 0) return 0;
+  return rate > 0 ? bytes / rate : Infinity;
+}
+
+function duration(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  const hours = Math.floor(whole / 3600);
+  // What takes a year takes forever; the speed will not stay what it is now.
+  if (!(hours < 24 * 365)) return "-:--";
+  if (hours >= 100) return `${Math.floor(hours / 24)} days`;
+  const parts = [Math.floor(whole / 60) % 60, whole % 60].map((n) => String(n).padStart(2, "0"));
+  return hours > 0 ? `${hours}:${parts.join(":")}` : parts.join(":");
+}
+
+function cut(text: string, columns: number): string {
+  return text.slice(0, Math.max(0, columns));
+}
+
+/** What a reader takes for one character: its parts are never torn apart, nor measured one by one. */
+const characters = new Intl.Segmenter(undefined, { granularity: "grapheme" });
+
+/** The end of a name tells more than its beginning. The result is exactly as wide as it may be. */
+function fit(name: string, width: number): string {
+  const safe = name.replace(/\p{C}/gu, "?");
+  let used = stringWidth(safe);
+  if (used <= width) return safe + " ".repeat(width - used);
+  const shown = [...characters.segment(safe)].map(({ segment }) => segment);
+  while (used > width - 1) used -= stringWidth(shown.shift()!);
+  return `…${shown.join("")}${" ".repeat(width - 1 - used)}`;
+}

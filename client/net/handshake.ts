@@ -1,0 +1,84 @@
+/**
+ * The first words on a connection: agreeing on a version, and proving who both sides are.
+ *
+ * @module
+ */
+
+import { FerryError, quote } from "../../lib/core/errors.ts";
+import { HEADER_CHECKSUMS } from "../../lib/wire/header_checksum.ts";
+import {
+  type HelloReply,
+  parseReply,
+  PROTOCOL_VERSION,
+  type Replies,
+  timeoutKey,
+} from "../../lib/wire/header.ts";
+import { KEEP_ALIVE } from "../../lib/wire/keep_alive.ts";
+import { MECHANISM, ScramClient } from "../../lib/security/scram.ts";
+import type { Token } from "../../lib/security/token.ts";
+import type { Wire } from "../../lib/wire/wire.ts";
+
+/**
+ * Greets a server. With a token it proves to have it, and has the server prove that it knows it: that takes
+ * one round trip more than the greeting, or two with a server that does not begin with the greeting.
+ *
+ * @throws {FerryError} `auth_required` where nothing can be done without a token; `denied` for a token that the
+ * server does not take, and for a server that does not know the token; `bad_version`, `bad_header`, `closed`, …
+ */
+export async function greet(
+  wire: Wire,
+  { token, timeout }: {
+    token: Token | undefined;
+    /** Milliseconds after which the server will be given up where it is silent. */
+    timeout: number;
+  },
+): Promise<HelloReply> {
+  const scram = token && new ScramClient({ username: token.id, secret: token.secret });
+  wire.headerChecksums = "sent";
+  const hello = await ask(wire, "hello", {
+    op: "hello",
+    versions: [PROTOCOL_VERSION],
+    features: [HEADER_CHECKSUMS, KEEP_ALIVE],
+    idle_ms: timeoutKey(timeout),
+    ...(scram ? { scram: scram.first } : {}),
+  });
+  wire.headerChecksums = hello.features.includes(HEADER_CHECKSUMS) ? "required" : "off";
+  if (hello.features.includes(KEEP_ALIVE)) {
+    wire.keepAlive(hello.idle_ms, { answers: false });
+  }
+  if (hello.auth === "none") {
+    if (!scram) return hello;
+    // Whoever has taken the server's place may well ask for nothing.
+    throw new FerryError(
+      "denied",
+      "the server asks nobody for a token, and so does not prove that it knows the one given here",
+    );
+  }
+  if (!scram) {
+    if (hello.scopes.length > 0) return hello;
+    throw new FerryError("auth_required", "the server wants a token");
+  }
+  if (hello.auth !== MECHANISM) {
+    throw new FerryError("bad_version", `the server wants ${quote(hello.auth)}, not ${MECHANISM}`);
+  }
+  const challenge = hello.scram ?? (await authenticate(wire, scram.first)).scram;
+  const { scram: proof, scopes } = await authenticate(wire, await scram.answer(challenge));
+  scram.assertServer(proof);
+  return { ...hello, scopes };
+}
+
+function authenticate(wire: Wire, scram: string): Promise<Replies["auth"]> {
+  return ask(wire, "auth", { op: "auth", scram });
+}
+
+async function ask<Kind extends keyof Replies>(
+  wire: Wire,
+  kind: Kind,
+  header: Readonly<Record<string, unknown>>,
+): Promise<Replies[Kind]> {
+  await wire.writeFrame(header);
+  await wire.flush();
+  const frame = await wire.readFrame();
+  if (!frame) throw new FerryError("closed", "the server ended the connection");
+  return parseReply(kind, frame.header);
+}

@@ -1,0 +1,48 @@
+/**
+ * Bytes that are kept in memory.
+ *
+ * @module
+ */
+
+import { FerryError } from "../../lib/core/errors.ts";
+import type { ByteSink } from "../../server/storage/storage.ts";
+
+/** Keeps what it is given. */
+export class Gathered implements ByteSink {
+  readonly #most: number;
+  #pieces: Uint8Array[] = [];
+  #size = 0;
+
+  /** Keeps so many bytes at most. */
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** @throws {FerryError} `too_large` */
+  write(bytes: Uint8Array): Promise<void> {
+    this.#size += bytes.length;
+    if (this.#size > this.#most) {
+      const reason = `more than ${this.#most} bytes are not gathered in memory`;
+      return Promise.reject(new FerryError("too_large", reason));
+    }
+    this.#pieces.push(bytes.slice());
+    return Promise.resolve();
+  }
+
+  /** Forgets all of it. */
+  restart(): void {
+    this.#pieces = [];
+    this.#size = 0;
+  }
+
+  /** All of it. */
+  bytes(): Uint8Array<ArrayBuffer> {
+    const all = new Uint8Array(this.#size);
+    let size = 0;
+    for (const piece of this.#pieces) {
+      all.set(piece, size);
+      size += piece.length;
+    }
+    return all;
+  }
+}

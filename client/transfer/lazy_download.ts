@@ -1,0 +1,119 @@
+/**
+ * A download of which it is not decided yet where it goes.
+ *
+ * @module
+ */
+
+import { FerryError } from "../../lib/core/errors.ts";
+import type { Outlet } from "./destination.ts";
+import { Gathered } from "./gathered_bytes.ts";
+import type { GetOptions, Transferred } from "./options.ts";
+
+/** The most that is given as one array or text: what the runtime takes for a text, in bytes. */
+const MEMORY_BYTES = 2 ** 29 - 24;
+
+/** How much of a stream is read before it is taken, in bytes. */
+const AHEAD_BYTES = 1024 * 1024;
+
+/**
+ * What {@linkcode Client.get} gives where it is not told where to. Awaited, it stores the file in the working
+ * directory, under the last part of its name; or each of the methods fetches it for another purpose. The server
+ * is asked for nothing before that.
+ */
+export class Download implements Promise<Transferred> {
+  /** Always `Download`. */
+  readonly [Symbol.toStringTag] = "Download";
+  readonly #options: GetOptions;
+  readonly #start: (options: GetOptions, outlet?: Outlet) => Promise<Transferred>;
+  #stored: Promise<Transferred> | undefined;
+
+  /** A download with these options; {@linkcode Client.get} gives it. */
+  constructor(
+    options: GetOptions,
+    start: (options: GetOptions, outlet?: Outlet) => Promise<Transferred>,
+  ) {
+    this.#options = options;
+    this.#start = start;
+  }
+
+  /** Stores the file in the working directory; called by `await`. */
+  readonly then: Promise<Transferred>["then"] = (...args) => this.#store().then(...args);
+
+  /** Stores it as {@linkcode Download.then} does. */
+  readonly catch: Promise<Transferred>["catch"] = (...args) => this.#store().catch(...args);
+
+  /** Stores it as {@linkcode Download.then} does. */
+  readonly finally: Promise<Transferred>["finally"] = (...args) => this.#store().finally(...args);
+
+  #store(): Promise<Transferred> {
+    return this.#stored ??= this.#start(this.#options);
+  }
+
+  /**
+   * All the bytes, when they have been verified; up to 512 MiB.
+   *
+   * @throws {FerryError} as {@linkcode Client.get}; `too_large`
+   */
+  async bytes(): Promise<Uint8Array<ArrayBuffer>> {
+    const gathered = new Gathered(MEMORY_BYTES);
+    await this.#fetch(gathered);
+    return gathered.bytes();
+  }
+
+  /**
+   * The text, which is in UTF-8, when it has been verified; up to 512 MiB.
+   *
+   * @throws {FerryError} as {@linkcode Client.get}; `too_large`; `io` where it is not UTF-8
+   */
+  async text(): Promise<string> {
+    const bytes = await this.bytes();
+    try {
+      return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    } catch (cause) {
+      throw new FerryError("io", "it is no text in UTF-8: take its bytes()", { cause });
+    }
+  }
+
+  /**
+   * The bytes as they come. They have been verified when the stream ends; where they are not the file, or the
+   * connection is lost, it fails instead, with a {@linkcode FerryError}. It is fetched as it is read, but for the
+   * first MiB. To cancel the stream ends the transfer.
+   */
+  stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    const left = new AbortController();
+    const { signal } = this.#options;
+    const options = { signal: signal ? AbortSignal.any([signal, left.signal]) : left.signal };
+    let wanted: PromiseWithResolvers<void> | undefined;
+    let fetching: Promise<unknown>;
+    const stream: ReadableStream<Uint8Array> = new ReadableStream({
+      type: "bytes",
+      start: (controller) => {
+        const write = (bytes: Uint8Array) => {
+          controller.enqueue(bytes.slice());
+          if (controller.desiredSize! > 0) return Promise.resolve();
+          wanted = Promise.withResolvers();
+          return wanted.promise;
+        };
+        const outlet: Outlet = { write: (bytes, waitFor) => waitFor(() => write(bytes)) };
+        fetching = this.#fetch(outlet, options).then(() => {
+          if (left.signal.aborted) return;
+          controller.close();
+          // Whoever brings the memory for the next piece is told that there is none.
+          controller.byobRequest?.respond(0);
+          // To close it fails where its reader has asked for larger elements than the bytes that are left make.
+        }).catch((error) => controller.error(error));
+      },
+      pull: () => wanted?.resolve(),
+      async cancel(reason) {
+        left.abort(reason);
+        await fetching;
+      },
+    }, { highWaterMark: AHEAD_BYTES });
+    // Deno 2.4 does not declare in what memory the pieces of such a stream are.
+    return stream as ReadableStream<Uint8Array<ArrayBuffer>>;
+  }
+
+  async #fetch(outlet: Outlet, options: Pick<GetOptions, "signal"> = {}): Promise<void> {
+    await this.#start({ ...this.#options, ...options }, outlet);
+  }
+}

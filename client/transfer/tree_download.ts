@@ -1,0 +1,422 @@
+/**
+ * How a directory comes down: what is there already is left out, small files follow each other without
+ * waiting and are flushed in groups, large ones come one by one.
+ *
+ * @module
+ */
+
+import type { Algorithm, Checksum } from "../../lib/digest/checksum.ts";
+import { FerryError, mayPass, quote, toFerryError } from "../../lib/core/errors.ts";
+import { assertStorable, type FileName, parseFileName } from "../../lib/core/remote_name.ts";
+import {
+  checksumKeys,
+  decodeLine,
+  type Entry,
+  type Listed,
+  type Omitted,
+  parseReply,
+  unkeptKey,
+} from "../../lib/wire/header.ts";
+import { decideOverwrite, type FileState } from "../../lib/core/overwrite.ts";
+import { dirname } from "../../lib/core/paths.ts";
+import { Publisher, type Rooms } from "../../lib/files/group_commit.ts";
+import {
+  bitsOf,
+  directoryAt,
+  isDirectory,
+  makeDirectories,
+  modeAt,
+  type Room,
+  StagedFile,
+} from "../../lib/files/staged_file.ts";
+import { receive } from "../../lib/transfer/transfer.ts";
+import { Pace } from "../../lib/core/time_slices.ts";
+import type { Frame } from "../../lib/wire/wire.ts";
+import { assertAnswers, assertBegins } from "../net/reply_check.ts";
+import { assertOtherHere, Clashes } from "./name_clashes.ts";
+import type { Connection, PipelinedRequest } from "../net/connection.ts";
+import {
+  assertFree,
+  assertReplaceable,
+  assertSame,
+  assertWhole,
+  checksumOf,
+  download,
+} from "./download.ts";
+import { nothingMoved } from "./dry_run.ts";
+import { type Connections, eachOf } from "./jobs.ts";
+import { kindOfLeftover, removeLeftovers, TEMPORARY_PREFIX } from "./leftovers.ts";
+import { tellOmitted } from "./omitted.ts";
+import type { GetTreeOptions, Transferred } from "./options.ts";
+import { here, isLocal } from "../net/place.ts";
+
+/** Files up to this size are asked for one behind the other. */
+const SMALL_BYTES = 1024 * 1024;
+
+/** The coarsest step in which file systems keep times, in milliseconds. */
+const COARSE_STEP = 2000;
+
+/** How many small files may wait for their flush at once. */
+const MAX_UNPUBLISHED = 256;
+
+interface Item {
+  entry: Entry;
+  /** Its name below the directory. */
+  name: FileName;
+  path: string;
+  /** The permission bits of the file that it replaces. */
+  replaced?: number | undefined;
+  /** The size of the file that is there, in bytes. */
+  there?: number;
+  /** What came before it that the file system here may take its name for. */
+  before?: string | undefined;
+}
+
+/** A request for a small file. */
+interface SmallItem extends PipelinedRequest {
+  item: Item;
+}
+
+/** Makes room for files under their paths. */
+class LocalRooms implements Rooms {
+  readonly #made = new Set<string>();
+
+  room(path: string): Room {
+    const directory = dirname(path);
+    const made = this.#made.has(directory) ? [] : makeDirectories(directory);
+    this.#made.add(directory);
+    return { path, directory: directoryAt(directory), made: made.map(directoryAt) };
+  }
+
+  [Symbol.dispose](): void {}
+}
+
+/** A download of a directory, which may take several connections. */
+export class TreeDownload {
+  readonly #name: string;
+  readonly #out: string;
+  readonly #options: GetTreeOptions;
+  readonly #algorithm: Algorithm;
+  readonly #left = new Map<string, Item>();
+  /** What waits for the rest, since its name may be that of something else in it here. */
+  readonly #later = new Map<string, Item>();
+  /** The directories that were made for this, in which nothing has been before. */
+  readonly #made = new Set<string>();
+  /** The directories that were there, in which an earlier try may have left something. */
+  readonly #found = new Set<string>();
+  #failures = 0;
+  readonly #publisher: Publisher;
+  /** The checksums of local files, so that a new connection does not have to wait for them again. */
+  readonly #checksums = new Map<string, Checksum>();
+  readonly #publishing = new Set<Promise<void>>();
+  #listed = false;
+  /** Whether it is looked what is kept of the time of a small file: until one has kept all of it. */
+  #looks = true;
+
+  /** A download of the directory `name` into the local directory `out`. */
+  constructor(name: string, out: string, options: GetTreeOptions) {
+    this.#name = name;
+    this.#out = out;
+    this.#options = options;
+    this.#algorithm = options.algorithm ?? "md5";
+    this.#publisher = new Publisher({
+      durable: options.durability !== "none",
+      rooms: () => new LocalRooms(),
+      async onTaken({ name, staged: { size }, checksum }) {
+        await assertSame(name, { size, checksum });
+        return { checksum, size, unchanged: true };
+      },
+    });
+  }
+
+  /** Whether {@linkcode run} ended with something left to do, since files that failed here took all connections. */
+  get isCutShort(): boolean {
+    return !this.#options.dryRun && this.#left.size + this.#later.size > 0;
+  }
+
+  /** Does what is left; a connection that is lost leaves the rest for the next ones. */
+  async run(connections: Connections): Promise<void> {
+    const [connection] = connections;
+    connection.assertOffers(this.#algorithm);
+    if (!this.#listed) await this.#list(connection);
+    this.#listed = true;
+    const { dryRun, onFile } = this.#options;
+    if (dryRun) {
+      for (const item of [...this.#left.values()]) {
+        const { entry: { filename, size }, path } = item;
+        try {
+          assertFree(path, this.#options);
+          onFile?.(nothingMoved(filename, { size }));
+        } catch (error) {
+          this.#failed(item, error);
+        }
+      }
+      return;
+    }
+    try {
+      await eachOf(connections, this.#small(), (connection, small) => {
+        return connection.pipeline(small, (reply, request) => this.#store(reply, request));
+      });
+    } finally {
+      await Promise.all(this.#publishing);
+    }
+    await eachOf(connections, [...this.#left.values()], (connection, items) => {
+      return this.#getEach(connection, items);
+    });
+    // One after the other, so that each sees what the one before it has come to.
+    await eachOf([connection], [...this.#later.values()], (connection, items) => {
+      return this.#getEach(connection, items);
+    });
+    // Where something failed, the parts are what the next try goes on with.
+    if (this.#failures === 0) this.#found.forEach(removeLeftovers);
+  }
+
+  async #getEach(connection: Connection, items: AsyncIterable<Item>): Promise<void> {
+    for await (const item of items) {
+      const { before, entry: { filename }, path } = item;
+      try {
+        if (before !== undefined) {
+          await assertOtherHere(path, before);
+          if (!await this.#wants(connection, item)) {
+            this.#forget(item);
+            this.#stays(item);
+            continue;
+          }
+        }
+        const options = { ...this.#options, out: path, keepTime: true };
+        this.#done(item, await download(connection, filename, options));
+      } catch (error) {
+        if (!connection.usable && !isLocal(error)) throw error;
+        this.#failed(item, error);
+        // In the middle of a file nothing else can be said by its connection.
+        if (!connection.usable) return;
+      }
+    }
+  }
+
+  /** Lists what there is, makes the directories, and leaves out what need not come. */
+  async #list(connection: Connection): Promise<void> {
+    const { filter, dryRun, onPlan } = this.#options;
+    /** What is not to come, and so nothing that is in it. */
+    const without = new Set<string>();
+    const items: Item[] = [];
+    /** Tells what does not come; not before the list is whole, since one that is cut is asked for again. */
+    const telling: (() => void)[] = [];
+    const take = (listed: Listed) => {
+      const { filename, omitted, type = "file" } = listed;
+      const name = this.#nameInside(filename);
+      const path = `${this.#out}/${name}`;
+      const parent = name.slice(0, Math.max(0, name.lastIndexOf("/")));
+      const leftOut = (tell?: () => void) => {
+        without.add(name);
+        if (tell) telling.push(tell);
+      };
+      if (without.has(parent) || filter && !filter.accepts(name, type)) return leftOut();
+      if (omitted !== undefined) return leftOut(() => this.#omit({ filename, omitted }));
+      const reason = kindOfLeftover(name);
+      if (reason !== undefined) return leftOut(() => this.#omit({ filename, omitted: reason }));
+      const item = { entry: listed as Entry, name: name as FileName, path };
+      try {
+        assertStorable(parseFileName(name));
+      } catch (error) {
+        return leftOut(() => this.#failed(item, error));
+      }
+      if (type === "file") return void items.push(item);
+      try {
+        if (!dryRun && (!filter || filter.keeps(name))) this.#makeDirectory(path);
+      } catch (error) {
+        telling.push(() => this.#failed(item, error));
+      }
+    };
+    const header = { op: "list", filename: this.#name, recursive: true, omitted: true };
+    const decode = (line: string) => decodeLine("listed", line);
+    for await (const lines of connection.lines(header, decode)) lines.forEach(take);
+    for (const tell of telling) tell();
+    if (!dryRun) this.#makeDirectory(this.#out);
+    onPlan?.(items.length, items.reduce((sum, { entry }) => sum + entry.size, 0));
+    const pace = new Pace();
+    const clashes = new Clashes();
+    for (const item of items) {
+      if (pace.isDue) await pace.rest();
+      item.before = clashes.before(item.name);
+      if (item.before !== undefined && !dryRun) {
+        this.#later.set(item.entry.filename, item);
+        continue;
+      }
+      const directory = dirname(item.path);
+      const known = this.#made.has(directory) || this.#found.has(directory);
+      if (!known && isDirectory(directory)) this.#found.add(directory);
+      try {
+        if (await this.#wants(connection, item)) this.#left.set(item.entry.filename, item);
+        else this.#stays(item);
+      } catch (error) {
+        if (!connection.usable) throw error;
+        this.#failed(item, error);
+      }
+    }
+  }
+
+  #makeDirectory(path: string): void {
+    try {
+      if (makeDirectories(path).length > 0) this.#made.add(path);
+      else this.#found.add(path);
+    } catch (error) {
+      throw here(error, path);
+    }
+  }
+
+  /** The name below the directory, which may be a bad one. */
+  #nameInside(filename: string): string {
+    const prefix = this.#name === "" ? "" : `${this.#name}/`;
+    if (!filename.startsWith(prefix)) {
+      throw new FerryError("bad_name", `the server lists ${quote(filename)}, which is not in it`);
+    }
+    return filename.slice(prefix.length);
+  }
+
+  /** Whether a file has to come. */
+  async #wants(connection: Connection, item: Item): Promise<boolean> {
+    const { entry, path } = item;
+    const { overwrite = "never" } = this.#options;
+    if (this.#made.has(dirname(path))) return true;
+    let info: Deno.FileInfo;
+    try {
+      info = Deno.statSync(path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return true;
+      throw error;
+    }
+    assertReplaceable(path, info);
+    item.replaced = bitsOf(info);
+    item.there = info.size;
+    const existing: FileState = {
+      size: info.size,
+      mtime: info.mtime?.getTime(),
+      checksum: null,
+    };
+    if (overwrite === "always") return true;
+    if (existing.size === entry.size && existing.mtime === entry.mtime) return false;
+    // The list tells md5s; what else is asked for is asked for.
+    const incoming = { ...entry, checksum: this.#algorithm === "md5" ? entry.checksum : null };
+    let decision = decideOverwrite(overwrite, incoming, existing);
+    if (decision === "hash") {
+      const { filename } = entry;
+      existing.checksum = this.#checksums.get(path) ?? await checksumOf(path, this.#algorithm);
+      this.#checksums.set(path, existing.checksum);
+      if (incoming.checksum === null) {
+        const header = { op: "stat", filename, ...checksumKeys(this.#algorithm, null) };
+        incoming.checksum = (await connection.ask("entry", header)).checksum;
+      }
+      decision = decideOverwrite(overwrite, incoming, existing);
+    }
+    if (decision === "exists") throw new FerryError("exists", `another file is at ${quote(path)}`);
+    return decision === "send";
+  }
+
+  /** Tells of a file that is there already: of its own content, as far as that is known. */
+  #stays({ entry: { filename }, path, there: size = 0 }: Item): void {
+    const checksum = this.#checksums.get(path) ?? null;
+    this.#options.onFile?.(nothingMoved(filename, { size, checksum, skipped: true }));
+  }
+
+  async *#small(): AsyncGenerator<SmallItem, void, void> {
+    const checksum = checksumKeys(this.#algorithm, null);
+    for (const item of [...this.#left.values()]) {
+      const { filename, size } = item.entry;
+      if (size <= SMALL_BYTES) yield { header: { op: "get", filename, ...checksum }, item };
+      await Promise.resolve();
+    }
+  }
+
+  /** Takes a small file from its reply, and leaves its flush to the group. */
+  async #store({ header, body }: Frame, { header: request, item }: SmallItem): Promise<void> {
+    let staged: StagedFile | undefined;
+    try {
+      assertAnswers(request, header);
+      const reply = parseReply("get", header);
+      assertBegins(reply);
+      const { size, mtime, mode } = reply;
+      staged = stage(dirname(item.path), this.#options.preserve ? mode : item.replaced);
+      const { checksum } = assertWhole(size, await receive(body, staged));
+      const publishing = this.#publish(item, staged, { checksum, size, mtime, mode });
+      this.#publishing.add(publishing);
+      void publishing.then(() => this.#publishing.delete(publishing));
+      while (this.#publishing.size >= MAX_UNPUBLISHED) await Promise.race(this.#publishing);
+    } catch (error) {
+      await staged?.[Symbol.asyncDispose]();
+      const { code } = toFerryError(error);
+      if (code === "closed" || code === "timeout") throw error;
+      // What may pass is tried once more, by itself, when the others are done.
+      if (!mayPass(toFerryError(error))) this.#failed(item, error);
+    }
+  }
+
+  async #publish(
+    item: Item,
+    staged: StagedFile,
+    { checksum, size, mtime, mode }: {
+      checksum: Checksum;
+      size: number;
+      mtime: number;
+      mode: number;
+    },
+  ): Promise<void> {
+    await using _staged = staged;
+    const { overwrite = "never", preserve } = this.#options;
+    try {
+      const look = this.#looks;
+      const { unkept, unchanged } = await this.#publisher.publish({
+        name: item.path as FileName,
+        staged,
+        checksum,
+        replace: overwrite !== "never",
+        mtime,
+        mode: preserve ? mode : item.replaced === undefined ? undefined : modeAt(item.path),
+        explicit: preserve,
+        look,
+      });
+      // A time without such a rest says nothing.
+      if (look && !unkept && mtime % COARSE_STEP !== 0) this.#looks = false;
+      const { filename } = item.entry;
+      const crossed = { transferred: size, resumedFrom: 0 };
+      const result = { filename, checksum, size, skipped: unchanged, ...crossed };
+      this.#done(item, { ...result, ...unkeptKey(unkept) });
+    } catch (error) {
+      this.#failed(item, error);
+    }
+  }
+
+  #done(item: Item, result: Transferred): void {
+    this.#forget(item);
+    this.#options.onFile?.(result);
+  }
+
+  #omit(omission: { filename: string; omitted: Omitted }): void {
+    if (omission.omitted instanceof FerryError) this.#failures++;
+    tellOmitted(this.#options, "get", omission);
+  }
+
+  #forget({ entry: { filename } }: Item): void {
+    this.#left.delete(filename);
+    this.#later.delete(filename);
+  }
+
+  #failed(item: Item, error: unknown): void {
+    this.#failures++;
+    this.#forget(item);
+    const { filename } = item.entry;
+    this.#options.onError?.(filename, here(error, item.path).during(`get ${quote(filename)}`));
+  }
+}
+
+/** A new file in a directory, which is made where it is missing. */
+function stage(directory: string, mode: number | undefined): StagedFile {
+  const create = () => StagedFile.create(directory, { prefix: TEMPORARY_PREFIX, mode });
+  try {
+    return create();
+  } catch (error) {
+    if (toFerryError(error).code !== "not_found") throw error;
+    makeDirectories(directory);
+    return create();
+  }
+}

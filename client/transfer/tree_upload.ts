@@ -1,0 +1,370 @@
+/**
+ * How a directory goes up: its files are compared with the server's in one exchange, small ones follow
+ * each other without waiting, large ones go one by one.
+ *
+ * @module
+ */
+
+import { type Algorithm, type Checksum, checksumOfBytes } from "../../lib/digest/checksum.ts";
+import { FerryError, mayPass, quote, toFerryError } from "../../lib/core/errors.ts";
+import { checksumKeys, decodeLine, parseReply, unkeptKey } from "../../lib/wire/header.ts";
+import { LocalFile, readLocalFile } from "../../lib/files/source_file.ts";
+import {
+  decodeManifestReply,
+  encodeLines,
+  encodeManifestLine,
+  type ManifestReply,
+} from "../../lib/wire/manifest.ts";
+import { checksumOfSource } from "../../lib/transfer/transfer.ts";
+import { Pace } from "../../lib/core/time_slices.ts";
+import type { Frame } from "../../lib/wire/wire.ts";
+import { assertAnswers, assertStored } from "../net/reply_check.ts";
+import { type Asking, assertOtherThere, Clashes } from "./name_clashes.ts";
+import type { Connection, PipelinedRequest } from "../net/connection.ts";
+import { nothingMoved } from "./dry_run.ts";
+import { type Connections, eachOf } from "./jobs.ts";
+import { type LocalEntry, walkLocal } from "./local_tree.ts";
+import type { PutTreeOptions, Transferred } from "./options.ts";
+import { here, isLocal } from "../net/place.ts";
+import { upload } from "./upload.ts";
+
+/** Files up to this size go without an offer, one behind the other. */
+const SMALL_BYTES = 1024 * 1024;
+
+/** A file or directory to be uploaded and its name on the server. */
+interface Item extends LocalEntry {
+  filename: string;
+  /** Whether only reading it tells how much is in it: it is a stream, and not compared. */
+  unsized?: boolean;
+  /** What came before it that the server may take its name for. */
+  before?: string | undefined;
+}
+
+/** A request for a file that needs no offer, or for an empty directory. */
+interface SmallItem extends PipelinedRequest {
+  item: Item;
+  checksum: Checksum | null;
+}
+
+/** An upload of a directory, which may take several connections. */
+export class TreeUpload {
+  readonly #options: PutTreeOptions;
+  readonly #algorithm: Algorithm;
+  /** What is not done yet, in the order of the walk; empty directories among it. */
+  readonly #left = new Map<string, Item>();
+  /** What waits for the rest, since the server may take its name for that of something else in it. */
+  readonly #later = new Map<string, Item>();
+  readonly #clashes = new Clashes();
+  /** The checksums that were computed, so that a new connection does not have to wait for them again. */
+  readonly #checksums = new Map<string, Checksum>();
+  readonly #as: string;
+  /** Finds what there is to do, bit by bit. */
+  readonly #walk: AsyncIterator<LocalEntry, void>;
+  readonly #found = { files: 0, bytes: 0 };
+  #planned = false;
+  #compared = false;
+
+  private constructor(root: string, as: string, options: PutTreeOptions) {
+    this.#options = options;
+    this.#algorithm = options.algorithm ?? "md5";
+    this.#as = as;
+    const { filter, follow, onSkip, onError } = options;
+    const walk = walkLocal(root, {
+      ...(filter ? { filter } : {}),
+      ...(follow ? { follow } : {}),
+      ...(onSkip ? { onSkip } : {}),
+      onError: (path, error) => onError?.(path, here(error, path).during(`put ${quote(path)}`)),
+    });
+    this.#left.set(as, emptyRoot(root, as));
+    this.#walk = walk;
+  }
+
+  /**
+   * Begins to look at what there is to do.
+   *
+   * @throws {FerryError} where the directory itself cannot be read
+   */
+  static async begin(root: string, as: string, options: PutTreeOptions): Promise<TreeUpload> {
+    const upload = new TreeUpload(root, as, options);
+    // The first step shows whether it can be read at all.
+    const first = await upload.#walk.next();
+    if (!first.done) upload.#take(first.value);
+    return upload;
+  }
+
+  /** Takes note of what the walk has found. */
+  #take(entry: LocalEntry): Item {
+    const item: Item = { ...entry, filename: joined(this.#as, entry.name) };
+    const { filename, type, size } = item;
+    const before = type === "file" ? this.#clashes.before(filename) : undefined;
+    const left = before === undefined || this.#options.dryRun ? this.#left : this.#later;
+    item.before = before;
+    left.set(filename, item);
+    // The directory above it comes into being with it.
+    const above = this.#left.get(filename.slice(0, Math.max(0, filename.lastIndexOf("/"))));
+    if (above?.type === "directory") this.#left.delete(above.filename);
+    if (type === "file") {
+      this.#found.files++;
+      this.#found.bytes += size;
+    }
+    return item;
+  }
+
+  /**
+   * The files that are left to do: those that were found before, then those that the walk has not come to
+   * yet. Meanwhile the server can compare the first ones.
+   */
+  async *#files(): AsyncGenerator<Item, void, void> {
+    for (const item of [...this.#left.values()]) if (await isSizedFile(item)) yield item;
+    // Not in a loop of its own, which would end the walk where this is left.
+    for (let next; !(next = await this.#walk.next()).done;) {
+      const item = this.#take(next.value);
+      if (this.#left.has(item.filename) && await isSizedFile(item)) yield item;
+    }
+    if (!this.#planned) this.#options.onPlan?.(this.#found.files, this.#found.bytes);
+    this.#planned = true;
+  }
+
+  /** Whether {@linkcode run} ended with something left to do, since files that failed here took all connections. */
+  get isCutShort(): boolean {
+    return !this.#options.dryRun && this.#left.size + this.#later.size > 0;
+  }
+
+  /** Does what is left; a connection that is lost leaves the rest for the next ones. */
+  async run(connections: Connections): Promise<void> {
+    const [connection] = connections;
+    connection.assertOffers(this.#algorithm);
+    const able = connection.hello.features.includes("compare");
+    if (!this.#compared && able) await this.#compare(connection);
+    this.#compared = true;
+    // Where nothing was compared, or not all, the rest is found now.
+    const pace = new Pace();
+    for await (const _ of this.#files()) if (pace.isDue) await pace.rest();
+    if (this.#options.dryRun) {
+      for (const item of [...this.#left.values()]) {
+        if (item.type === "file") await this.#foresee(item);
+      }
+      this.#left.clear();
+      return;
+    }
+    await eachOf(connections, this.#small(), (connection, small) => {
+      return connection.pipeline(small, (reply, request) => this.#stored(reply, request));
+    });
+    await eachOf(connections, [...this.#left.values()], (connection, items) => {
+      return this.#putEach(connection, items);
+    });
+    // One after the other, so that each sees what the one before it has come to.
+    await eachOf([connection], [...this.#later.values()], (connection, items) => {
+      return this.#putEach(connection, items);
+    });
+  }
+
+  async #putEach(connection: Connection, items: AsyncIterable<Item>): Promise<void> {
+    for await (const item of items) {
+      try {
+        const options = { ...this.#options, filename: item.filename, keepTime: true };
+        const { overwrite } = await this.#overwriting(connection, item);
+        const source = { kind: "path", path: item.path } as const;
+        this.#done(item, await upload(connection, source, { ...options, overwrite }));
+      } catch (error) {
+        if (!connection.usable && !isLocal(error)) throw error;
+        this.#failed(item, error);
+        // In the middle of a file nothing else can be said by its connection.
+        if (!connection.usable) return;
+      }
+    }
+  }
+
+  /**
+   * What may be replaced by a file.
+   *
+   * @throws {FerryError} `bad_name` where its name is that of another one of this tree
+   */
+  async #overwriting(
+    connection: Connection,
+    { filename, before }: Item,
+  ): Promise<Pick<PutTreeOptions, "overwrite">> {
+    const { overwrite } = this.#options;
+    if (before === undefined) return { overwrite };
+    try {
+      await assertOtherThere(filename, before, asking(connection));
+      return { overwrite };
+    } catch (error) {
+      if (toFerryError(error).code !== "denied") throw error;
+      // Who may write and not read does not get to know.
+      return { overwrite: "never" };
+    }
+  }
+
+  /** Takes the reply to a small file or an empty directory. */
+  #stored({ header }: Frame, { header: request, body, item, checksum }: SmallItem): Promise<void> {
+    try {
+      assertAnswers(request, header);
+      if (item.type === "directory") parseReply("done", header);
+      else {
+        const { filename } = item;
+        const reply = parseReply("put", header);
+        const { unchanged, size, unkept } = reply;
+        if (!unchanged) assertStored(reply, { checksum: checksum!, size: body!.length });
+        // Where another file stays, it is the one that has the name.
+        const stored = { checksum: reply.checksum, size, skipped: unchanged };
+        const crossed = { transferred: body!.length, resumedFrom: 0 };
+        this.#done(item, { filename, ...stored, ...crossed, ...unkeptKey(unkept) });
+      }
+      this.#left.delete(item.filename);
+    } catch (error) {
+      // What may pass is tried once more, by itself, when the others are done.
+      if (item.type === "directory" || !mayPass(toFerryError(error))) this.#failed(item, error);
+    }
+    return Promise.resolve();
+  }
+
+  async *#small(): AsyncGenerator<SmallItem, void, void> {
+    const { overwrite = "never", preserve } = this.#options;
+    for (const item of [...this.#left.values()]) {
+      const { filename, type, path, size } = item;
+      if (type === "directory") {
+        yield { header: { op: "mkdir", filename }, item, checksum: null };
+        continue;
+      }
+      if (size > SMALL_BYTES || item.unsized) continue;
+      let body: Uint8Array;
+      let times: { mtime: number; mode?: number };
+      try {
+        const { bytes, mtime, mode } = await readLocalFile(path);
+        body = bytes;
+        times = { mtime, ...(preserve ? { mode } : {}) };
+      } catch (error) {
+        this.#failed(item, error);
+        continue;
+      }
+      const checksum = await checksumOfBytes(this.#algorithm, body);
+      const keys = { ...checksumKeys(this.#algorithm, checksum), size: body.length };
+      const header = { op: "put", filename, overwrite, ...times, ...keys, total_size: body.length };
+      yield { header, body, item, checksum };
+    }
+  }
+
+  /** Asks the server which files it wants, and forgets the others. */
+  async #compare(connection: Connection): Promise<void> {
+    const hash: Item[] = [];
+    const wanted = new Set<string>();
+    const settle = (reply: ManifestReply) => {
+      const item = this.#left.get(reply.filename);
+      if (!item) return;
+      wanted.add(reply.filename);
+      if (reply.decision === "hash") hash.push(item);
+      if (reply.decision === "error") {
+        this.#failed(item, FerryError.reported(reply.code, reply.message, "server"));
+      }
+    };
+    try {
+      await this.#ask(connection, this.#files(), settle);
+    } catch (error) {
+      // Who may write and not read is not told what is there: everything is sent, then.
+      if (toFerryError(error).code === "denied") return;
+      throw error;
+    }
+    const hashed: Item[] = [];
+    for (const item of hash) {
+      try {
+        await using file = LocalFile.open(item.path);
+        const checksum = await checksumOfSource(file, this.#algorithm);
+        this.#checksums.set(item.filename, checksum);
+        hashed.push(item);
+        wanted.delete(item.filename);
+      } catch (error) {
+        this.#failed(item, error);
+      }
+    }
+    if (hashed.length > 0) await this.#ask(connection, hashed, settle);
+    for (const { filename, size, type, unsized } of [...this.#left.values()]) {
+      if (type === "directory" || unsized || wanted.has(filename)) continue;
+      this.#left.delete(filename);
+      this.#options.onFile?.(nothingMoved(filename, { size, skipped: true }));
+    }
+  }
+
+  async #ask(
+    connection: Connection,
+    files: AsyncIterable<Item> | Iterable<Item>,
+    settle: (reply: ManifestReply) => void,
+  ): Promise<void> {
+    const { overwrite = "never", checksumCompare = false } = this.#options;
+    const header = { op: "compare", overwrite, content: checksumCompare };
+    const lines = encodeLines(files, ({ filename, size, mtime }) => {
+      const checksum = this.#checksums.get(filename) ?? null;
+      return encodeManifestLine({ filename, size, mtime, checksum });
+    });
+    const algorithm = this.#algorithm;
+    const replies = connection.exchange(header, lines, { decode: decodeManifestReply, algorithm });
+    for await (const some of replies) some.forEach(settle);
+  }
+
+  #done(item: Item, result: Transferred): void {
+    this.#forget(item);
+    this.#options.onFile?.(result);
+  }
+
+  /** Tells of a file that would be sent, if it can be read. */
+  async #foresee(item: Item): Promise<void> {
+    try {
+      await using _file = LocalFile.open(item.path);
+      this.#options.onFile?.(nothingMoved(item.filename, { size: item.size }));
+    } catch (error) {
+      this.#failed(item, error);
+    }
+  }
+
+  #forget({ filename }: Item): void {
+    this.#left.delete(filename);
+    this.#later.delete(filename);
+  }
+
+  #failed(item: Item, error: unknown): void {
+    this.#forget(item);
+    const failure = here(error, item.path).during(`put ${quote(item.path)}`);
+    this.#options.onError?.(item.filename, failure);
+  }
+}
+
+/** Whether something is a file whose size is what it says. */
+async function isSizedFile(item: Item): Promise<boolean> {
+  if (item.type !== "file") return false;
+  if (item.size > 0) return true;
+  return !(item.unsized ??= await isUnsized(item.path));
+}
+
+/** Whether a file of the size 0 has something in it all the same, or does not tell. */
+async function isUnsized(path: string): Promise<boolean> {
+  let file: LocalFile;
+  try {
+    file = LocalFile.open(path);
+  } catch {
+    // Whoever sends it is told.
+    return false;
+  }
+  await using _file = file;
+  return await file.unsized().then((pieces) => pieces !== undefined, () => true);
+}
+
+function asking(connection: Connection): Asking {
+  const decode = (line: string) => decodeLine("entry", line);
+  return {
+    stat: (filename) => connection.ask("entry", { op: "stat", filename }),
+    async *list(filename) {
+      const header = { op: "list", filename, recursive: false };
+      for await (const entries of connection.lines(header, decode)) yield* entries;
+    },
+  };
+}
+
+function joined(as: string, name: string): string {
+  return as === "" ? name : `${as}/${name}`;
+}
+
+/** The directory itself: if it is empty, nothing in it brings it into being. */
+function emptyRoot(root: string, as: string): Item {
+  const filename = as;
+  return { path: root, name: "", type: "directory", size: 0, mtime: 0, mode: 0o755, filename };
+}

@@ -1,0 +1,184 @@
+/**
+ * Group commit: an acknowledged file is durable without a flush of its own for each of many.
+ *
+ * @module
+ */
+
+import { fileError } from "../core/errors.ts";
+import type { FileName } from "../core/remote_name.ts";
+import { type Unkept, unkeptKey } from "../wire/header.ts";
+import type { Jail } from "../../server/storage/fs/root.ts";
+import { makeSure } from "./read_back.ts";
+import {
+  type ChangedDirectory,
+  infoAt,
+  isApart,
+  type Room,
+  type StagedFile,
+  type Stamp,
+  syncDirectories,
+} from "./staged_file.ts";
+import type { CommitOptions, Committed } from "../../server/storage/storage.ts";
+
+// A client that publishes nothing need not wait for it.
+const nodeTimers = () => import("node:timers");
+
+/** A staged file and how it is to be published. */
+export interface Publication extends CommitOptions, Pick<Stamp, "explicit" | "look"> {
+  /** The name that it gets. */
+  name: FileName;
+  /** The file. */
+  staged: StagedFile;
+  /** How far the name may lead. Default: as far as those of the other files. */
+  jail?: Jail | undefined;
+  /** Whether the file was copied already to be on the file system of its name. */
+  broughtOver?: boolean | undefined;
+  /** Called right before it gets the name; where this fails, it does not get it. */
+  onNaming?(): void;
+  /** Called right behind that. */
+  onNamed?(): void;
+}
+
+/** What makes room for the files of a group. The rooms hold until it is disposed of. */
+export interface Rooms extends Disposable {
+  /** Makes the directories above a name. */
+  room(name: FileName, jail?: Jail): Room;
+  /**
+   * The permission bits of the file that a name leads to; undefined where it leads to none. Without it those who
+   * publish say which bits a file keeps.
+   */
+  modeOf?(name: FileName, jail?: Jail): number | undefined;
+  /** Fails where what was published in them is not where it seems to be. */
+  assertStanding?(): void;
+}
+
+/** What a {@linkcode Publisher} works with. */
+export interface PublisherOptions {
+  /** Called for each group. */
+  rooms(): Rooms;
+  /** Told of what stood under a name that another file has got. */
+  onReplaced?(replaced: Deno.FileInfo): void;
+  /** Whether what is acknowledged survives a loss of power. */
+  durable: boolean;
+  /** What a publication comes to whose name turned out to be taken. */
+  onTaken(publication: Publication): Promise<Committed>;
+  /**
+   * What a publication comes to whose name turned out to be on another file system than its file. Default: it
+   * fails.
+   */
+  onApart?(publication: Publication): Promise<Committed>;
+}
+
+interface Waiting extends Publication {
+  settled: PromiseWithResolvers<Committed>;
+  /** What of it is not kept. */
+  unkept?: readonly Unkept[];
+}
+
+/**
+ * Publishes in groups: whatever is asked for while a group is being flushed makes up the next one. The
+ * files of a group are flushed side by side, then renamed in the order they were asked for, then each
+ * changed directory is flushed once, and only then is any of them acknowledged.
+ */
+export class Publisher {
+  readonly #options: PublisherOptions;
+  #waiting: Waiting[] = [];
+  /** Resolves when nothing is left to do. */
+  #running: Promise<void> | undefined;
+
+  /** A publisher with nothing to do yet. */
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+  }
+
+  /** Publishes a file; see `PendingWrite.commit` for what is promised. */
+  publish(publication: Publication): Promise<Committed> {
+    const settled = Promise.withResolvers<Committed>();
+    this.#waiting.push({ ...publication, settled });
+    this.#running ??= this.#run();
+    return settled.promise;
+  }
+
+  /** Resolves when what it was asked to publish is published, or could not be. */
+  async settle(): Promise<void> {
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const group = this.#waiting;
+      try {
+        // What has come together is published together: a group costs little more than one file.
+        const { setImmediate } = await nodeTimers();
+        await new Promise((resolve) => setImmediate(resolve));
+        this.#waiting = [];
+        await this.#publishGroup(group);
+      } catch (error) {
+        if (this.#waiting === group) this.#waiting = [];
+        // Whoever knows already what became of its file hears nothing of this.
+        for (const { settled } of group) settled.reject(fileError(error));
+      }
+    }
+    this.#running = undefined;
+  }
+
+  async #publishGroup(group: readonly Waiting[]): Promise<void> {
+    const { durable } = this.#options;
+    using rooms = this.#options.rooms();
+    const flushes = await Promise.allSettled(
+      group.map((publication) => this.#flush(publication, rooms)),
+    );
+    const changed: ChangedDirectory[] = [];
+    const published: Waiting[] = [];
+    for (const [turn, waiting] of group.entries()) {
+      try {
+        const flush = flushes[turn]!;
+        if (flush.status === "rejected") throw flush.reason;
+        waiting.assertMay?.();
+        const room = rooms.room(waiting.name, waiting.jail);
+        this.#rename(waiting, room, changed);
+        published.push(waiting);
+      } catch (reason) {
+        const error = fileError(reason);
+        const { onTaken, onApart } = this.#options;
+        // Reading what is there for its checksum may take long, and so does a copy: the group does not wait for it.
+        if (error.code === "exists") {
+          waiting.settled.resolve(Promise.try(() => onTaken(waiting)));
+        } else if (onApart && !waiting.broughtOver && isApart(error)) {
+          waiting.settled.resolve(Promise.try(() => onApart(waiting)));
+        } else waiting.settled.reject(error);
+      }
+    }
+    try {
+      if (durable) await syncDirectories(changed);
+      rooms.assertStanding?.();
+      for (const { settled, checksum, staged, unkept } of published) {
+        const { size } = staged;
+        settled.resolve({ checksum, size, unchanged: false, ...unkeptKey(unkept) });
+      }
+    } catch (error) {
+      for (const { settled } of published) settled.reject(fileError(error));
+    }
+  }
+
+  async #flush(waiting: Waiting, rooms: Rooms): Promise<void> {
+    const { staged, checksum, mtime, mode, explicit, look, replace, name, jail } = waiting;
+    // A file keeps its permission bits when its content is replaced.
+    const kept = replace && mode === undefined ? rooms.modeOf?.(name, jail) : undefined;
+    waiting.unkept = staged.stamp({ mtime, mode: mode ?? kept, explicit, look });
+    await makeSure(staged, { checksum, durable: this.#options.durable });
+  }
+
+  /** Gives a file its name, and notes which directories are to be flushed for that. */
+  #rename(publication: Publication, room: Room, changed: ChangedDirectory[]): void {
+    const { onReplaced } = this.#options;
+    const { staged, replace } = publication;
+    changed.push(...room.made);
+    const replaced = onReplaced && replace ? infoAt(room.path) : undefined;
+    publication.onNaming?.();
+    staged.publish(room.path, { replace });
+    publication.onNamed?.();
+    if (replaced) onReplaced?.(replaced);
+    changed.push(room.directory);
+  }
+}

@@ -1,0 +1,286 @@
+/**
+ * SCRAM-SHA-256 (RFC 5802, RFC 7677): proving that one knows a secret without sending it, and getting the
+ * same proof of the other side. Both ends of the exchange are here, as messages in and messages out; what
+ * carries them is the caller's business.
+ *
+ * Channel binding is not offered: Deno shows neither end the keys of a TLS connection. A server takes the
+ * flags `n` and `y`, and refuses `p`.
+ *
+ * @module
+ */
+
+import { decodeBase64, encodeBase64 } from "@std/encoding/base64";
+import { FerryError } from "../core/errors.ts";
+import { sameBytes } from "./constant_time.ts";
+
+/** What a server calls it in the reply to a `hello`. */
+export const MECHANISM = "scram-sha-256";
+
+/**
+ * How often the secret is hashed. Repetitions make guessing dear where people choose a password; a token
+ * has 256 random bits, and nobody guesses those. So it is the least that RFC 7677 allows, which costs a
+ * client about a millisecond.
+ */
+export const SCRAM_ITERATIONS = 4096;
+
+/** The most that a client does for a server: enough for any sane one, and no way to keep a client busy. */
+const MAX_ITERATIONS = 1_000_000;
+
+/** The longest message that is taken, in UTF-16 units. */
+export const MAX_SCRAM_LENGTH = 2048;
+
+const NONCE_BYTES = 18;
+
+/** What a server keeps of a secret: enough to check it, and of no use to show it. */
+export interface ScramVerifier {
+  /** Random, another for each secret. */
+  readonly salt: Uint8Array;
+  /** How often the secret is hashed. */
+  readonly iterations: number;
+  /** The hash of the key that the client proves to have. */
+  readonly storedKey: Uint8Array;
+  /** The key that the server proves to have. */
+  readonly serverKey: Uint8Array;
+}
+
+const utf8 = new TextEncoder();
+
+/**
+ * What a server is to keep of a secret (RFC 5802, section 3).
+ *
+ * @param secret ASCII, so that it need not be prepared (RFC 4013)
+ */
+export async function createVerifier(
+  secret: string,
+  { salt, iterations }: { salt: Uint8Array; iterations: number },
+): Promise<ScramVerifier> {
+  const salted = await saltedPassword(secret, salt, iterations);
+  const clientKey = await hmac(salted, "Client Key");
+  return {
+    salt,
+    iterations,
+    storedKey: await sha256(clientKey),
+    serverKey: await hmac(salted, "Server Key"),
+  };
+}
+
+/** Who begins: the side that wants to be let in. */
+export class ScramClient {
+  readonly #secret: string;
+  readonly #nonce: string;
+  readonly #firstBare: string;
+  #serverSignature: Uint8Array | undefined;
+
+  /** An exchange in which `username` is to be proven. */
+  constructor(
+    { username, secret, nonce = newNonce() }: { username: string; secret: string; nonce?: string },
+  ) {
+    this.#secret = secret;
+    this.#nonce = nonce;
+    this.#firstBare = `n=${escapeName(username)},r=${nonce}`;
+  }
+
+  /** The first message, for the server. */
+  get first(): string {
+    return GS2_HEADER + this.#firstBare;
+  }
+
+  /**
+   * The second message, for the server, in answer to its first one.
+   *
+   * @throws {FerryError} `bad_header` for a message that no honest server sends
+   */
+  async answer(serverFirst: string): Promise<string> {
+    const match = within(serverFirst) ? SERVER_FIRST.exec(serverFirst) : null;
+    if (!match) throw malformed("the server's first message");
+    const [, nonce, salt, count] = match as unknown as [string, string, string, string];
+    if (!nonce.startsWith(this.#nonce) || nonce === this.#nonce) {
+      throw new FerryError("bad_header", "the server's nonce does not go on from the client's");
+    }
+    const iterations = Number(count);
+    if (iterations < SCRAM_ITERATIONS || iterations > MAX_ITERATIONS) {
+      throw new FerryError(
+        "bad_header",
+        `the server asks for ${count} iterations; ${SCRAM_ITERATIONS} to ${MAX_ITERATIONS} are done`,
+      );
+    }
+    const verifierSalt = fromBase64(salt, "the server's first message");
+    const salted = await saltedPassword(this.#secret, verifierSalt, iterations);
+    const clientKey = await hmac(salted, "Client Key");
+    const withoutProof = `c=${encodeBase64(GS2_HEADER)},r=${nonce}`;
+    const authMessage = `${this.#firstBare},${serverFirst},${withoutProof}`;
+    const signature = await hmac(await sha256(clientKey), authMessage);
+    this.#serverSignature = await hmac(await hmac(salted, "Server Key"), authMessage);
+    return `${withoutProof},p=${encodeBase64(xor(clientKey, signature))}`;
+  }
+
+  /**
+   * Checks that the server knows what only the one knows that the secret was made for.
+   *
+   * @throws {FerryError} `denied` where it does not
+   */
+  assertServer(serverFinal: string): void {
+    const match = within(serverFinal) ? SERVER_FINAL.exec(serverFinal) : null;
+    const expected = this.#serverSignature;
+    const right = match && expected &&
+      sameBytes(fromBase64(match[1]!, "the server's last message"), expected);
+    if (!right) {
+      throw new FerryError("denied", "the server did not prove that it knows the token");
+    }
+  }
+}
+
+/** Who answers: the side that decides whom to let in. */
+export class ScramServer {
+  readonly #gs2Header: string;
+  readonly #firstBare: string;
+  readonly #nonce: string;
+  #serverFirst = "";
+  #verifier: ScramVerifier | undefined;
+  /** Who the client says it is. */
+  readonly username: string;
+
+  /**
+   * An exchange that a client's first message begins.
+   *
+   * @param nonce what is put behind the client's own
+   * @throws {FerryError} `bad_header`
+   */
+  constructor(clientFirst: string, nonce: string = newNonce()) {
+    const match = within(clientFirst) ? CLIENT_FIRST.exec(clientFirst) : null;
+    if (!match) throw malformed("the client's first message");
+    const [, header, flag, bare, username, clientNonce] = match as unknown as [
+      string,
+      string,
+      string,
+      string,
+      string,
+      string,
+    ];
+    if (flag.startsWith("p")) {
+      throw new FerryError("bad_header", "channel binding is not known here");
+    }
+    this.#gs2Header = header;
+    this.#firstBare = bare;
+    this.username = unescapeName(username);
+    this.#nonce = clientNonce + nonce;
+  }
+
+  /** The server's first message: what the client has to work with. */
+  challenge(verifier: ScramVerifier): string {
+    this.#verifier = verifier;
+    const { salt, iterations } = verifier;
+    return this.#serverFirst = `r=${this.#nonce},s=${encodeBase64(salt)},i=${iterations}`;
+  }
+
+  /**
+   * The server's last message, its own proof, if the client's is right.
+   *
+   * @returns undefined where it is not
+   * @throws {FerryError} `bad_header` for a message that does not belong to this exchange
+   */
+  async finish(clientFinal: string): Promise<string | undefined> {
+    const match = within(clientFinal) ? CLIENT_FINAL.exec(clientFinal) : null;
+    if (!match || !this.#verifier) throw malformed("the client's last message");
+    const [, withoutProof, binding, nonce, proof] = match as unknown as [
+      string,
+      string,
+      string,
+      string,
+      string,
+    ];
+    if (binding !== encodeBase64(this.#gs2Header) || nonce !== this.#nonce) {
+      throw new FerryError("bad_header", "the client's last message belongs to another exchange");
+    }
+    const { storedKey, serverKey } = this.#verifier;
+    const authMessage = `${this.#firstBare},${this.#serverFirst},${withoutProof}`;
+    const given = fromBase64(proof, "the client's last message");
+    const signature = await hmac(storedKey, authMessage);
+    // Of another length it is wrong; it still takes as long as one that is of the right one.
+    const clientKey = xor(signature, given);
+    const right = sameBytes(await sha256(clientKey), storedKey);
+    const serverSignature = await hmac(serverKey, authMessage);
+    return right && given.length === signature.length
+      ? `v=${encodeBase64(serverSignature)}`
+      : undefined;
+  }
+}
+
+/** No channel binding, and no other name to act for. */
+const GS2_HEADER = "n,,";
+
+// RFC 5802, section 7. A mandatory extension (`m=`) has to be refused by who does not know it, which it is
+// because nothing here matches it; optional ones behind the known attributes are passed over.
+const PRINTABLE = String.raw`[\x21-\x2b\x2d-\x7e]+`;
+const BASE64 = "[A-Za-z0-9+/]+={0,2}";
+const EXTENSIONS = String.raw`(?:,[A-Za-z]=[^,\0]+)*`;
+const CLIENT_FIRST = new RegExp(
+  String.raw`^((n|y|p=[A-Za-z0-9.-]+),,)(n=([^,\0]+),r=(${PRINTABLE})${EXTENSIONS})$`,
+);
+const SERVER_FIRST = new RegExp(`^r=(${PRINTABLE}),s=(${BASE64}),i=([1-9]\\d{0,8})${EXTENSIONS}$`);
+const CLIENT_FINAL = new RegExp(
+  `^(c=(${BASE64}),r=(${PRINTABLE})${EXTENSIONS}),p=(${BASE64})$`,
+);
+const SERVER_FINAL = new RegExp(`^v=(${BASE64})${EXTENSIONS}$`);
+
+function within(message: string): boolean {
+  return message.length <= MAX_SCRAM_LENGTH;
+}
+
+function malformed(what: string): FerryError {
+  return new FerryError("bad_header", `${what} is none of SCRAM`);
+}
+
+function fromBase64(text: string, where: string): Uint8Array {
+  try {
+    const bytes = decodeBase64(text);
+    // One value has one text: bits that stand for nothing are zero, and the padding is there.
+    if (encodeBase64(bytes) === text) return bytes;
+  } catch {
+    // It is none, as said below.
+  }
+  throw malformed(where);
+}
+
+/** Random printable characters: base64 has no comma. */
+function newNonce(): string {
+  return encodeBase64(crypto.getRandomValues(new Uint8Array(NONCE_BYTES)));
+}
+
+function escapeName(name: string): string {
+  return name.replaceAll("=", "=3D").replaceAll(",", "=2C");
+}
+
+function unescapeName(name: string): string {
+  if (/=(?!2C|3D)/.test(name)) throw malformed("the name in the client's first message");
+  return name.replaceAll("=2C", ",").replaceAll("=3D", "=");
+}
+
+async function saltedPassword(
+  secret: string,
+  salt: Uint8Array,
+  iterations: number,
+): Promise<Uint8Array> {
+  const key = await crypto.subtle.importKey("raw", utf8.encode(secret), "PBKDF2", false, [
+    "deriveBits",
+  ]);
+  const parameters = { name: "PBKDF2", hash: "SHA-256", salt: new Uint8Array(salt), iterations };
+  return new Uint8Array(await crypto.subtle.deriveBits(parameters, key, 256));
+}
+
+async function hmac(key: Uint8Array, message: string): Promise<Uint8Array> {
+  const algorithm = { name: "HMAC", hash: "SHA-256" };
+  const imported = await crypto.subtle.importKey("raw", new Uint8Array(key), algorithm, false, [
+    "sign",
+  ]);
+  return new Uint8Array(await crypto.subtle.sign("HMAC", imported, utf8.encode(message)));
+}
+
+async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", new Uint8Array(bytes)));
+}
+
+/** As long as the first; what the second lacks counts as zeros. */
+function xor(a: Uint8Array, b: Uint8Array): Uint8Array {
+  return a.map((byte, at) => byte ^ (b[at] ?? 0));
+}

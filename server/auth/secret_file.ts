@@ -1,0 +1,58 @@
+/**
+ * Files that hold secrets: written as a whole or not at all, and never for a moment in a way that others
+ * could read them.
+ *
+ * @module
+ */
+
+import { quote, toFerryError } from "../../lib/core/errors.ts";
+import { dirname } from "../../lib/core/paths.ts";
+import { PLATFORM } from "../../lib/core/platform.ts";
+import { renameWithoutReplacing, syncDirectory } from "../../lib/files/staged_file.ts";
+
+/** Options of {@linkcode writeSecretFile}. */
+export interface SecretFileOptions {
+  /** Whether a file of that name is replaced. */
+  replace: boolean;
+  /** The permission bits; only the owner's unless told otherwise. */
+  mode?: number;
+}
+
+/**
+ * Writes a file in one step. It is on the disk when this resolves.
+ *
+ * @throws {FerryError} `exists` where the name is taken and `replace` is false, `denied`, `no_space`, …
+ */
+export async function writeSecretFile(
+  path: string,
+  text: string,
+  { replace, mode = 0o600 }: SecretFileOptions,
+): Promise<void> {
+  try {
+    await writeSecretly(path, text, { replace, mode });
+  } catch (error) {
+    throw toFerryError(error).during(`write ${quote(path)}`);
+  }
+}
+
+async function writeSecretly(
+  path: string,
+  text: string,
+  { replace, mode }: Required<SecretFileOptions>,
+): Promise<void> {
+  // Nobody else can read a temporary file, from its beginning on.
+  const temporary = Deno.makeTempFileSync({ dir: dirname(path), prefix: ".ferryd-" });
+  try {
+    using file = Deno.openSync(temporary, { write: true });
+    const bytes = new TextEncoder().encode(text);
+    for (let done = 0; done < bytes.length;) done += file.writeSync(bytes.subarray(done));
+    if (PLATFORM.permissionBits) Deno.chmodSync(temporary, mode);
+    file.syncSync();
+    if (replace) Deno.renameSync(temporary, path);
+    else renameWithoutReplacing(temporary, path);
+  } catch (error) {
+    Deno.removeSync(temporary);
+    throw error;
+  }
+  await syncDirectory(dirname(path));
+}

@@ -1,0 +1,132 @@
+/**
+ * What `ferryd` lets clients in by, read from files: at its start, and anew when it is told to.
+ *
+ * @module
+ */
+
+import { getLogger } from "@logtape/logtape";
+import type { OptionValues } from "../../lib/cli/command_line.ts";
+import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
+import { readRegularFile } from "../../lib/cli/option_file.ts";
+import type { FERRYD } from "./options.ts";
+import { watchFile } from "./file_watch.ts";
+import type { Server } from "../serve.ts";
+import type { KeyPair } from "../net/tls_listener.ts";
+import { sameTokens, TokenFile, type TokenTable } from "../auth/token_file.ts";
+
+const logger = getLogger(["ferry", "server"]);
+
+/** The options that say where they are. */
+export type CredentialOptions = Pick<
+  OptionValues<typeof FERRYD.options>,
+  "token-file" | "tls-cert" | "tls-key"
+>;
+
+/**
+ * Reads the tokens, if there is a file of them.
+ *
+ * @param options.mayBeEmpty as {@linkcode TokenFile.read} takes it
+ * @throws {FerryError} as {@linkcode TokenFile.read}
+ */
+export function readTokens(
+  { "token-file": path }: CredentialOptions,
+  options?: { mayBeEmpty?: boolean },
+): TokenTable | undefined {
+  return path === undefined ? undefined : new TokenFile(path).read(options);
+}
+
+/** A certificate that is valid for no longer than that is complained about. */
+const EXPIRES_SOON_MS = 14 * 24 * 60 * 60 * 1000;
+
+/**
+ * Reads the certificate and the key to it, if there are files of them.
+ *
+ * @throws {FerryError} `usage` where there is only one of the two; `not_found`, …
+ */
+export async function readKeyPair(options: CredentialOptions): Promise<KeyPair | undefined> {
+  const { "tls-cert": certPath, "tls-key": keyPath } = options;
+  if (certPath === undefined && keyPath === undefined) return undefined;
+  if (certPath === undefined || keyPath === undefined) {
+    throw new FerryError("usage", "--tls-cert and --tls-key belong together");
+  }
+  const [cert, key] = [certPath, keyPath].map((path) => {
+    try {
+      return readRegularFile(path);
+    } catch (error) {
+      throw toFerryError(error).during(`read ${quote(path)}`);
+    }
+  }) as [string, string];
+  const { X509Certificate } = await import("node:crypto");
+  try {
+    const { validTo } = new X509Certificate(cert);
+    if (Date.parse(validTo) < Date.now() + EXPIRES_SOON_MS) {
+      logger.warn("The certificate {path} is valid until {validTo} only", {
+        path: certPath,
+        validTo,
+      });
+    }
+  } catch {
+    // What is wrong with it is said by who uses it.
+  }
+  return { cert, key };
+}
+
+/**
+ * Lets a server take the tokens that are in their file from now on, within a second or two of each change. What cannot
+ * be read stays as it was.
+ *
+ * @param known the tokens that it takes now
+ */
+export function watchTokens(
+  server: Server,
+  options: CredentialOptions,
+  known: TokenTable,
+): Disposable {
+  let complaint: string | undefined;
+  return watchFile(options["token-file"]!, () => {
+    try {
+      const tokens = readTokens(options, { mayBeEmpty: known.records.size === 0 })!;
+      complaint = undefined;
+      if (sameTokens(known, tokens)) return;
+      server.reload({ tokens });
+      known = tokens;
+      logger.info("Read the token file anew");
+    } catch (error) {
+      const { code, message } = toFerryError(error);
+      if (message === complaint) return;
+      complaint = message;
+      const text =
+        "The tokens stay as they were: {message} ({code}). Mend the file: it is read again then";
+      logger.error(text, { message, code });
+    }
+  });
+}
+
+/** Reads the tokens and the certificate anew; what cannot be read stays as it was. */
+export async function reload(server: Server, options: CredentialOptions): Promise<void> {
+  if (options["token-file"] === undefined && options["tls-cert"] === undefined) {
+    return logger.info("There are neither tokens nor a certificate to be read anew");
+  }
+  const attempt = async (what: string, change: () => Promise<void> | void) => {
+    try {
+      await change();
+      logger.info("Read the {what} anew", { what });
+    } catch (error) {
+      const { code, message } = toFerryError(error);
+      logger.error(
+        "The {what} stays as it was: {message} ({code}). Mend it and send SIGHUP again",
+        { what, message, code },
+      );
+    }
+  };
+  if (options["token-file"] !== undefined) {
+    // One that was emptied is one that was damaged: where all tokens are revoked its first line is left.
+    const read = () => readTokens(options, { mayBeEmpty: false });
+    await attempt("token file", () => server.reload({ tokens: read() }));
+  }
+  if (options["tls-cert"] !== undefined) {
+    await attempt("certificate", async () => {
+      server.reload({ tls: await readKeyPair(options) });
+    });
+  }
+}

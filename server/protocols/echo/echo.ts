@@ -1,0 +1,208 @@
+/**
+ * The echoes: what comes goes back with its ASCII letters in upper case, or unchanged as RFC 862 has it.
+ * They know no files and no permissions; PROTOCOL.md specifies them.
+ *
+ * @module
+ */
+
+import { delay } from "@std/async/delay";
+import { getLogger } from "@logtape/logtape";
+import { type Address, formatAddress } from "../../../lib/core/address.ts";
+import { type DatagramSocket, openDatagramSocket } from "../../../lib/udp/datagram.ts";
+import { upperCase } from "../../../lib/udp/echo_reply.ts";
+import { BUFFERS } from "../../../lib/core/buffer_pool.ts";
+import { FerryError } from "../../../lib/core/errors.ts";
+import { Watchdog } from "../../../lib/wire/deadlines.ts";
+import type { ByteStream } from "../../../lib/wire/wire.ts";
+import { acceptTcp, type Listener, type Listening, type Served } from "../../net/listener.ts";
+import type { Admission } from "../../net/connection_limits.ts";
+import { guarded, logFailure } from "../../observe/failures.ts";
+import { ReflectionGuard, type Refusal } from "./reflection_limit.ts";
+
+const logger = getLogger(["ferry", "server"]);
+
+/** How much of a connection is read at once; it is written before more is read. */
+const PIECE_BYTES = 16 * 1024;
+
+/** How often the log says how many datagrams were not answered, in milliseconds. */
+const REPORT_MS = 10_000;
+
+/** The pause after a receive that failed, in milliseconds. */
+const RETRY_MS = 10;
+
+/** Options of {@linkcode listenTcpEcho}. */
+export interface TcpEchoOptions {
+  /** Decides which connections are taken. */
+  admission: Admission;
+  /** Whether the bytes go back unchanged. */
+  verbatim: boolean;
+  /** Milliseconds after which a peer that moves no byte is disconnected. */
+  idleTimeout: number;
+  /** How many bytes a second a peer has to take at least, where something waits for it. */
+  minRate: number;
+}
+
+/** Options of {@linkcode listenUdpEcho}. */
+export interface UdpEchoOptions {
+  /** Whether datagrams go back unchanged, to ports below 1024 too. */
+  verbatim: boolean;
+  /** The most packets a second to one source that is not on this machine; 0 for any number. */
+  rate: number;
+}
+
+/**
+ * Echoes what comes over TCP.
+ *
+ * @throws {FerryError} `io`, `denied`, `unreachable` where the address cannot be listened on
+ */
+export function listenTcpEcho(address: Address, options: TcpEchoOptions): Listener {
+  const { admission } = options;
+  return acceptTcp("tcp-echo", address, {
+    admission,
+    begin(conn) {
+      conn.setNoDelay(true);
+      return new TcpEcho(conn, formatAddress(conn.remoteAddr), options);
+    },
+  });
+}
+
+/** Echoes one connection. */
+class TcpEcho implements Served {
+  readonly #stream: ByteStream;
+  readonly #peer: string;
+  readonly #verbatim: boolean;
+  readonly #watchdog: Watchdog;
+  #reading = false;
+  #draining = false;
+  #reason: FerryError | undefined;
+
+  constructor(stream: ByteStream, peer: string, options: TcpEchoOptions) {
+    this.#stream = stream;
+    this.#peer = peer;
+    this.#verbatim = options.verbatim;
+    this.#watchdog = new Watchdog(options, (reason) => this.close(reason));
+  }
+
+  async run(): Promise<void> {
+    const peer = this.#peer;
+    logger.debug("{peer} connected to the echo", { peer });
+    let bytes = 0;
+    try {
+      using lent = BUFFERS.lend(PIECE_BYTES);
+      const piece = lent.bytes;
+      while (!this.#draining) {
+        this.#reading = true;
+        const read = () => this.#stream.read(piece);
+        const count = await this.#watchdog.watch("read", read, { paced: false });
+        this.#reading = false;
+        // Whoever ends one direction has had all that is due to it by then.
+        if (count === null) break;
+        const answer = piece.subarray(0, count);
+        if (!this.#verbatim) upperCase(answer);
+        for (let done = 0; done < count;) {
+          const write = () => this.#stream.write(answer.subarray(done));
+          done += await this.#watchdog.watch("write", write, { paced: true });
+        }
+        bytes += count;
+      }
+    } catch (error) {
+      const text = "{peer} left the echo: {message} ({code})";
+      logFailure(text, this.#reason ?? error, { properties: { peer } });
+    } finally {
+      this.#close();
+      logger.debug("{peer} disconnected from the echo after {bytes} bytes", { peer, bytes });
+    }
+  }
+
+  drain(): void {
+    this.#draining = true;
+    if (this.#reading) this.close(new FerryError("closed", "the server is shutting down"));
+  }
+
+  close(reason: FerryError): void {
+    this.#reason ??= reason;
+    this.#close();
+  }
+
+  #close(): void {
+    try {
+      this.#stream.close();
+    } catch {
+      // It has been closed already.
+    }
+  }
+}
+
+/**
+ * Echoes datagrams, each one by itself.
+ *
+ * @throws {FerryError} `io`, `denied`, `unreachable` where the address cannot be listened on
+ */
+export async function listenUdpEcho(address: Address, options: UdpEchoOptions): Promise<Listener> {
+  return new UdpEcho(await openDatagramSocket(address), options);
+}
+
+class UdpEcho implements Listener {
+  readonly listening: Listening;
+  readonly #socket: DatagramSocket;
+  readonly #verbatim: boolean;
+  readonly #guard: ReflectionGuard;
+  readonly #ended: Promise<void>;
+  #closed = false;
+  /** How many datagrams were not answered since the last report, by reason. */
+  readonly #unanswered = new Map<Refusal | "cannot be sent", number>();
+  #reported = -Infinity;
+
+  constructor(socket: DatagramSocket, { verbatim, rate }: UdpEchoOptions) {
+    this.#socket = socket;
+    this.listening = { kind: "udp-echo", ...socket.address };
+    this.#verbatim = verbatim;
+    const { port } = socket.address;
+    this.#guard = new ReflectionGuard({ port, anyPort: verbatim, rate });
+    this.#ended = this.#run();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    guarded("close the UDP echo", () => this.#socket.close());
+    await this.#ended;
+    if (this.#unanswered.size > 0) this.#report();
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#closed) {
+      try {
+        const datagram = await this.#socket.receive();
+        if (!datagram) return;
+        const { bytes, from } = datagram;
+        const changed = !this.#verbatim && upperCase(bytes);
+        const refusal = this.#guard.refusal(from, bytes, !changed);
+        if (refusal) this.#count(refusal);
+        else await this.#socket.send(bytes, from).catch(() => this.#count("cannot be sent"));
+      } catch (error) {
+        // Some systems report here that an earlier answer did not arrive.
+        const text = "The UDP echo cannot receive: {message} ({code})";
+        logFailure(text, error, { level: "debug" });
+        await delay(RETRY_MS);
+      }
+    }
+  }
+
+  #count(reason: Refusal | "cannot be sent"): void {
+    this.#unanswered.set(reason, (this.#unanswered.get(reason) ?? 0) + 1);
+    const now = performance.now();
+    if (now - this.#reported < REPORT_MS) return;
+    this.#reported = now;
+    this.#report();
+  }
+
+  #report(): void {
+    for (const [reason, count] of this.#unanswered) {
+      logger.info("Datagrams that the UDP echo did not answer: {count} ({reason})", {
+        count,
+        reason,
+      });
+    }
+    this.#unanswered.clear();
+  }
+}

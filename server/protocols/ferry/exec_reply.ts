@@ -1,0 +1,119 @@
+/**
+ * A command and its client: the request's body into the command's standard input, the command's output
+ * into the reply's body, and an end to the command when its client leaves.
+ *
+ * @module
+ */
+
+import { BUFFERS } from "../../../lib/core/buffer_pool.ts";
+import { type Algorithm, createDigest, sameChecksum } from "../../../lib/digest/checksum.ts";
+import { FerryError, toFerryError } from "../../../lib/core/errors.ts";
+import { checksumKeys, type ExecEnd } from "../../../lib/wire/header.ts";
+import { closeWithError } from "../../../lib/transfer/transfer.ts";
+import type { IncomingBody, Wire } from "../../../lib/wire/wire.ts";
+import type { RunningCommand } from "../../exec/running_command.ts";
+
+/** The piece in which standard input is handed on. */
+const PIECE_BYTES = 64 * 1024;
+
+/**
+ * Sends a command's output as it comes, and how it ended. Nothing is left of the command when this ends,
+ * well or not. What the command has not read of the request's body is still to be read then.
+ *
+ * @throws {FerryError} what kept the output from being sent as a whole; the client has been told, where it
+ * can be
+ */
+export async function replyWithOutput(
+  wire: Wire,
+  body: IncomingBody,
+  { command, action }: { command: RunningCommand; action: string },
+): Promise<ExecEnd> {
+  await using ends = new AsyncDisposableStack();
+  const input = new InputFeed(wire, body, command);
+  ends.defer(() => input.end());
+  // When the command has ended, it is the client's turn to say that its input ends, too, and it may be given up.
+  ends.use(wire.hold());
+  ends.use(command);
+  try {
+    return await sendOutput(wire, command, body.algorithm);
+  } catch (error) {
+    return await closeWithError(wire, toFerryError(error).during(action));
+  }
+}
+
+async function sendOutput(
+  wire: Wire,
+  command: RunningCommand,
+  algorithm: Algorithm,
+): Promise<ExecEnd> {
+  const opening = { status: "ok", timeout_ms: command.timeout };
+  await wire.writeFrame({ ...opening, ...checksumKeys(algorithm, null), total_size: null });
+  await wire.flush();
+  const digest = await createDigest(algorithm);
+  let size = 0;
+  const output = command.output();
+  for (;;) {
+    const { value, done } = await output.next();
+    if (done) {
+      const checksum = checksumKeys(algorithm, digest.checksum());
+      await wire.writeFrame({ end: true, ...checksum, size, ...value });
+      await wire.flush();
+      return value;
+    }
+    const { stream, bytes, more } = value;
+    await wire.writeFrame({ stream, total_size: bytes.length }, bytes);
+    digest.update(bytes);
+    size += bytes.length;
+    // As soon as it was written; but what is there already leaves together.
+    if (!more) await wire.flush();
+  }
+}
+
+/** Hands a body on to a command; then sees to it that the command ends when the client leaves. */
+class InputFeed {
+  readonly #command: RunningCommand;
+  readonly #handingOn: Promise<void>;
+  #over = false;
+  #watch: Disposable | undefined;
+
+  constructor(wire: Wire, body: IncomingBody, command: RunningCommand) {
+    this.#command = command;
+    this.#handingOn = this.#run(wire, body);
+  }
+
+  /** The command has ended. Resolves when nothing is being read of the body any more. */
+  async end(): Promise<void> {
+    this.#over = true;
+    this.#watch?.[Symbol.dispose]();
+    await this.#handingOn;
+  }
+
+  async #run(wire: Wire, body: IncomingBody): Promise<void> {
+    try {
+      if (!body.ended) await this.#handOn(body);
+      await this.#command.closeInput();
+    } catch (error) {
+      this.#command.abort(toFerryError(error));
+      return;
+    }
+    if (this.#over) return;
+    this.#watch = wire.watch(() => {
+      this.#command.abort(new FerryError("closed", "the client ended the connection"));
+    });
+  }
+
+  async #handOn(body: IncomingBody): Promise<void> {
+    const digest = await createDigest(body.algorithm);
+    using lent = BUFFERS.lend(PIECE_BYTES);
+    while (!this.#over) {
+      const count = await body.read(lent.bytes);
+      if (count === 0) {
+        if (sameChecksum(digest.checksum(), body.checksum ?? "")) return;
+        throw new FerryError("checksum_mismatch", "standard input did not arrive as it was sent");
+      }
+      const bytes = lent.bytes.subarray(0, count);
+      digest.update(bytes);
+      await this.#command.write(bytes);
+    }
+  }
+}

@@ -1,0 +1,270 @@
+/**
+ * Remembers the checksums of files, so that an unchanged file need not be read to tell it. A cache and no
+ * more: an entry holds for one inode with one size and times, and a database that is lost or broken is
+ * begun anew.
+ *
+ * Many file systems number their files anew each time they are mounted: those in user space, those of other
+ * machines. What is known of a file there is kept in memory, and is believed as long as that mount is known to last.
+ *
+ * @module
+ */
+
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import {
+  type Algorithm,
+  algorithmOf,
+  ALGORITHMS,
+  type Checksum,
+} from "../../../lib/digest/checksum.ts";
+
+/** What must be the same for a remembered checksum to hold. */
+export interface FileIdentity {
+  /**
+   * Device and inode; on a file system that may give them to another file, the mount and the name, too. Empty where
+   * the system tells none, or nothing tells one mount from the next: then nothing is remembered.
+   */
+  readonly key: string;
+  /** Whether it holds no longer than a mount does, and so not for the next process. Default: false. */
+  readonly passing?: boolean;
+  /** Size, and the times of the last change of content and of inode. */
+  readonly version: string;
+}
+
+/** What an identity is made of. */
+export type IdentifyingFacts = Pick<Deno.FileInfo, "dev" | "ino" | "size" | "mtime" | "ctime">;
+
+/**
+ * The identity of a file. It is as exact as what the runtime tells: the modification time to a
+ * millisecond, the time of the inode's last change to a second.
+ */
+export function identityOf({ dev, ino, size, mtime, ctime }: IdentifyingFacts): FileIdentity {
+  const key = ino === null ? "" : `${dev}:${ino}`;
+  // The change time is in it because a program can set the modification time back, but not this one.
+  return { key, version: `${size}:${mtime?.getTime()}:${ctime?.getTime()}` };
+}
+
+// Nobody else has the database. Where SQLite knows that, it keeps the index of its log in memory of its own, and
+// not in a mapped file: what is mapped ends the process where a full disk has no room for the page.
+const SCHEMA = `
+  PRAGMA locking_mode = EXCLUSIVE;
+  PRAGMA mmap_size = 0;
+  PRAGMA journal_mode = WAL;
+  PRAGMA synchronous = OFF;
+  CREATE TABLE IF NOT EXISTS checksums (
+    key TEXT NOT NULL, algorithm TEXT NOT NULL, version TEXT NOT NULL, checksum TEXT NOT NULL,
+    seal TEXT NOT NULL, PRIMARY KEY (key, algorithm)
+  ) WITHOUT ROWID;
+`;
+
+/**
+ * SQLite does not notice a flipped bit inside a row; this does: FNV-1a of 32 bits, twice, the second time
+ * begun elsewhere.
+ */
+function sealOf({ key, version }: FileIdentity, checksum: Checksum): string {
+  // The word tells rows by which rule they were recorded: 0.1.0 had another one.
+  const text = `settled ${key} ${version} ${checksum}`;
+  let [a, b] = [0x811c9dc5, 0x01000193];
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    a = Math.imul(a ^ unit, 0x01000193);
+    b = Math.imul(b ^ unit, 0x01000193);
+  }
+  return `${(a >>> 0).toString(16)}:${(b >>> 0).toString(16)}`;
+}
+
+/** How many checksums are remembered that hold no longer than a mount: those that were recorded last. */
+const MAX_PASSING = 65_536;
+
+/** Options of {@linkcode DigestIndex}. */
+export interface DigestIndexOptions {
+  /** The device on which an inode number stands for one file, now and later. Default: none. */
+  device?: number | undefined;
+  /**
+   * What tells the present mount of any other device from earlier and later ones of the same number; undefined
+   * where nothing does. Default: nothing.
+   */
+  mountOf?: ((device: number) => string | undefined) | undefined;
+}
+
+/** Checksums by file identity, in an SQLite database. */
+export class DigestIndex implements Disposable {
+  #path: string | undefined;
+  #device: number | undefined;
+  readonly #mountOf: (device: number) => string | undefined;
+  /** What holds no longer than a mount does, by algorithm and key. */
+  readonly #passing = new Map<string, { version: string; checksum: Checksum }>();
+  #database!: DatabaseSync;
+  #select!: StatementSync;
+  #insert!: StatementSync;
+  #delete!: StatementSync;
+  #closed = false;
+  /** The checksums that are being computed, by what they are of. */
+  readonly #computing = new Map<string, Promise<Checksum>>();
+
+  /** Opens the database, or makes it; without a path it is kept in memory. */
+  constructor(path?: string, { device, mountOf = () => undefined }: DigestIndexOptions = {}) {
+    this.#path = path;
+    this.#device = device;
+    this.#mountOf = mountOf;
+    try {
+      this.#open(path);
+    } catch {
+      this.#rebuild(path);
+    }
+  }
+
+  /** What has to be the same for the checksum of a file to hold. */
+  identify(info: IdentifyingFacts, name: string): FileIdentity {
+    const identity = identityOf(info);
+    if (info.dev === this.#device || identity.key === "") return identity;
+    const mount = this.#mountOf(info.dev);
+    const key = mount === undefined ? "" : `${mount}:${identity.key}:${name}`;
+    return { ...identity, key, passing: true };
+  }
+
+  /** Goes on in another database, where somebody has removed the one that it has. */
+  moveTo(path: string): void {
+    if (this.#closed) return;
+    this.#path = path;
+    this.#rebuild(path);
+  }
+
+  /** Forgets all that is known, and goes on in another database, where all may have been mounted anew. */
+  beginAnew(path: string, device: number | undefined): void {
+    this.#device = device;
+    this.#passing.clear();
+    this.#computing.clear();
+    this.moveTo(path);
+  }
+
+  #open(path?: string): void {
+    // Ferry 0.1 mapped a file of this name, and a process that was killed has left it.
+    if (path !== undefined) remove(`${path}-shm`);
+    this.#database = new DatabaseSync(path ?? ":memory:");
+    this.#database.exec(SCHEMA);
+    this.#select = this.#database.prepare(
+      "SELECT version, checksum, seal FROM checksums WHERE key = ? AND algorithm = ?",
+    );
+    this.#insert = this.#database.prepare(
+      "INSERT OR REPLACE INTO checksums VALUES (?, ?, ?, ?, ?)",
+    );
+    this.#delete = this.#database.prepare("DELETE FROM checksums WHERE key = ?");
+  }
+
+  /**
+   * Throws the database away and begins an empty one, in memory where the disk takes none. So it is too where
+   * the database fails while it is in use: SQLite goes by its path, and that may lead elsewhere by then.
+   */
+  #rebuild(path?: string): void {
+    try {
+      this.#database?.close();
+    } catch {
+      // It was not open.
+    }
+    try {
+      for (const suffix of ["", "-wal"]) {
+        if (this.#path !== undefined) remove(this.#path + suffix);
+      }
+      this.#open(path);
+    } catch {
+      this.#open();
+    }
+  }
+
+  /** Runs a query; a database that fails at it is rebuilt, and the query has no result. */
+  #query<T>(query: () => T): T | undefined {
+    if (this.#closed) return undefined;
+    try {
+      return query();
+    } catch {
+      this.#rebuild();
+      return undefined;
+    }
+  }
+
+  /** The checksum of a file, or null where it is not known for exactly this state of it. */
+  lookup(identity: FileIdentity, algorithm: Algorithm): Checksum | null {
+    if (identity.key === "" || this.#closed) return null;
+    if (identity.passing) {
+      const known = this.#passing.get(`${algorithm} ${identity.key}`);
+      return known?.version === identity.version ? known.checksum : null;
+    }
+    const row = this.#query(() => this.#select.get(identity.key, algorithm));
+    if (row?.version !== identity.version) return null;
+    const checksum = String(row.checksum);
+    return row.seal === sealOf(identity, checksum) ? checksum : null;
+  }
+
+  /**
+   * The checksum of a file that `compute` gives; it is asked once where several want to know it meanwhile. A
+   * large file takes longer to read than a client waits, and that asks again.
+   *
+   * @param compute calls `close` when it comes to know what the file was: who asks later may mean another content
+   */
+  computeOnce(
+    { key, version }: FileIdentity,
+    algorithm: Algorithm,
+    compute: (close: () => void) => Promise<Checksum>,
+  ): Promise<Checksum> {
+    const subject = `${algorithm} ${key} ${version}`;
+    const joined = this.#computing.get(subject);
+    if (joined) return joined;
+    const close = () => {
+      if (this.#computing.get(subject) === computing) this.#computing.delete(subject);
+    };
+    const computing: Promise<Checksum> = Promise.resolve().then(() => compute(close)).finally(
+      close,
+    );
+    if (key !== "") this.#computing.set(subject, computing);
+    return computing;
+  }
+
+  /** Remembers checksums of files. */
+  record(files: readonly { identity: FileIdentity; checksum: Checksum }[]): void {
+    this.#query(() => {
+      const several = files.length > 1;
+      if (several) this.#database.exec("BEGIN");
+      for (const { identity, checksum } of files) {
+        const { key, version, passing } = identity;
+        if (key === "") continue;
+        const algorithm = algorithmOf(checksum)!;
+        if (passing) this.#pass(`${algorithm} ${key}`, { version, checksum });
+        else this.#insert.run(key, algorithm, version, checksum, sealOf(identity, checksum));
+      }
+      if (several) this.#database.exec("COMMIT");
+    });
+  }
+
+  #pass(key: string, known: { version: string; checksum: Checksum }): void {
+    this.#passing.delete(key);
+    this.#passing.set(key, known);
+    if (this.#passing.size <= MAX_PASSING) return;
+    const [oldest] = this.#passing.keys();
+    this.#passing.delete(oldest!);
+  }
+
+  /** Forgets a file that is gone. */
+  forget({ key, passing }: FileIdentity): void {
+    if (passing) {
+      for (const algorithm of ALGORITHMS) {
+        this.#passing.delete(`${algorithm} ${key}`);
+      }
+    } else this.#query(() => this.#delete.run(key));
+  }
+
+  /** Closes the database; nothing is known or remembered any more. */
+  [Symbol.dispose](): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#database.close();
+  }
+}
+
+/** Removes a file, unless it is gone already. */
+function remove(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * Finds out what a file system keeps by trying it, in a directory that nobody else works in.
+ *
+ * @module
+ */
+
+import { closeSync, fsyncSync, openSync } from "node:fs";
+import type { Directory } from "./open_directory.ts";
+import { type ErrorCode, FerryError, toFerryError } from "../../../lib/core/errors.ts";
+import { type FileSystem, fileSystemAt } from "../../../lib/files/file_system.ts";
+import { PLATFORM } from "../../../lib/core/platform.ts";
+import { isTaken, isUnsupported } from "../../../lib/files/staged_file.ts";
+
+/** A time that no step of more than a millisecond keeps: an odd second and 123 milliseconds. */
+const ODD_TIME = Date.UTC(2001, 1, 3, 4, 5, 7, 123);
+
+/** The coarsest step in milliseconds that counts as keeping times: FAT has two seconds. */
+const COARSEST_STEP = 2000;
+
+/** Errors that say nothing of what a file system can do. */
+const PASSING: readonly ErrorCode[] = ["no_space", "quota", "busy"];
+
+/** The name of the directory that trials are made in. One that a killed process has left is removed first. */
+const NAME = "trial";
+
+/**
+ * What a file system is to be relied on for. What is made to find out is removed again.
+ *
+ * @param directory a directory that nobody else works in
+ * @throws {FerryError} `io` where files can be made and not be written to later, as cut uploads are that go on
+ * @throws what the runtime throws where nothing can be made in it
+ */
+export function tryFileSystem(directory: Directory): FileSystem {
+  const path = directory.at(NAME);
+  const remove = () => Deno.removeSync(path, { recursive: true });
+  if (isTaken(path)) remove();
+  Deno.mkdirSync(path);
+  using made = new DisposableStack();
+  made.defer(remove);
+  return triedIn(enter(directory, NAME, made), fileSystemAt(directory.path));
+}
+
+function triedIn(place: Directory, known: FileSystem): FileSystem {
+  const file = Deno.makeTempFileSync({ dir: place.path, suffix: "a" });
+  assertWritesInPlace(file);
+  return {
+    ...known,
+    durableNames: known.durableNames && (known.honestWrites || flushes(place)),
+    heldDirectories: known.heldDirectories && succeeds(() => holds(place)),
+    modes: PLATFORM.permissionBits && [0o640, 0o604].every((mode) => keepsMode(file, mode)),
+    timeStep: timeStepOf(file),
+    hardLinks: succeeds(() => (Deno.linkSync(file, place.at("link")), true)),
+    caseSensitive: !isTaken(file.replace(/a$/, "A")),
+  };
+}
+
+/** Holds a directory that was just made, until `entered` is disposed of. */
+function enter(directory: Directory, name: string, entered: DisposableStack): Directory {
+  const held = directory.enter(name, Deno.lstatSync(directory.at(name)));
+  if (!held) throw new FerryError("busy", "another program replaced what was just made");
+  entered.defer(() => held.end());
+  return held;
+}
+
+/** Whether something is done without an error, and as it should be. */
+function succeeds(run: () => boolean): boolean {
+  try {
+    return run();
+  } catch {
+    return false;
+  }
+}
+
+/** Whether a flush of a directory is taken at all. */
+function flushes(place: Directory): boolean {
+  if (!PLATFORM.flushesDirectories) return true;
+  const descriptor = openSync(place.path, "r");
+  try {
+    fsyncSync(descriptor);
+    return true;
+  } catch (error) {
+    if (isUnsupported(error)) return false;
+    throw error;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function keepsMode(file: string, mode: number): boolean {
+  return succeeds(() => {
+    Deno.chmodSync(file, mode);
+    return (Deno.statSync(file).mode! & 0o777) === mode;
+  });
+}
+
+/** The step in which times are kept; undefined where they are not. */
+function timeStepOf(file: string): number | undefined {
+  try {
+    const time = new Date(ODD_TIME);
+    Deno.utimeSync(file, time, time);
+    const off = ODD_TIME - (Deno.statSync(file).mtime?.getTime() ?? NaN);
+    if (off === 0) return 1;
+    if (!(Math.abs(off) < COARSEST_STEP)) return undefined;
+    return Math.abs(off) < 1000 ? 1000 : COARSEST_STEP;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Fails where an empty file that is there cannot be written to, bytes of it be changed, and others appended.
+ *
+ * @throws {FerryError} `io`
+ * @throws what the runtime throws where only the room is missing
+ */
+function assertWritesInPlace(file: string): void {
+  const changes: readonly [number, number[]][] = [[0, [1, 2, 3]], [1, [9]], [3, [4, 5]]];
+  let cause: unknown;
+  try {
+    for (const [at, bytes] of changes) {
+      using opened = Deno.openSync(file, { write: true });
+      opened.seekSync(at, Deno.SeekMode.Start);
+      opened.writeSync(new Uint8Array(bytes));
+    }
+    if (`${Deno.readFileSync(file)}` === "1,9,3,4,5") return;
+  } catch (error) {
+    if (PASSING.includes(toFerryError(error).code)) throw error;
+    cause = error;
+  }
+  throw new FerryError(
+    "io",
+    "its file system lets no file be written to that is there already; " +
+      "an rclone mount does with --vfs-cache-mode writes",
+    { cause },
+  );
+}
+
+/** Whether a directory that is held open stays what it was when its name, or that above it, is given to another. */
+function holds(place: Directory): boolean {
+  if (!place.pinned) return false;
+  const staysThrough = (name: string, giveAway: (path: string) => void, to?: string) => {
+    Deno.mkdirSync(place.at(`${name}/below`), { recursive: true });
+    using entered = new DisposableStack();
+    const held = enter(enter(place, name, entered), "below", entered);
+    giveAway(place.at(name));
+    Deno.mkdirSync(place.at(`${name}/below/other`), { recursive: true });
+    const isEmpty = [...Deno.readDirSync(held.path)].length === 0;
+    return isEmpty && (to === undefined || held.place === `${place.place}/${to}`);
+  };
+  return staysThrough("removed", (path) => Deno.removeSync(`${path}/below`)) &&
+    staysThrough("renamed", (path) => Deno.renameSync(`${path}/below`, place.at("a")), "a") &&
+    staysThrough("moved", (path) => Deno.renameSync(path, place.at("b")), "b/below");
+}

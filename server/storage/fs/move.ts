@@ -1,0 +1,252 @@
+/**
+ * Gives something another name: by a rename, or where the new name is on another file system, by a copy.
+ *
+ * @module
+ */
+
+import { Batch } from "./batch.ts";
+import type { Directory } from "./open_directory.ts";
+import { FerryError, fileError } from "../../../lib/core/errors.ts";
+import { type FileName, foldName } from "../../../lib/core/remote_name.ts";
+import type { Jail, Place } from "./root.ts";
+import { basename } from "../../../lib/core/paths.ts";
+import type { Quota } from "../quota.ts";
+import {
+  type ChangedDirectory,
+  infoAt,
+  isApart,
+  isTaken,
+  namingError,
+  renameWithoutReplacing,
+  type Room,
+  syncDirectories,
+} from "../../../lib/files/staged_file.ts";
+import { canRename, type StagingAreas } from "./staging_areas.ts";
+import type { MoveOptions } from "../storage.ts";
+import { copyEntry, removeCopied } from "./tree_copy.ts";
+import { eachBelow } from "./tree_walk.ts";
+
+/** Options of {@linkcode Moving}. */
+export interface MovingOptions extends MoveOptions {
+  /** The old name. */
+  from: FileName;
+  /** The new name. */
+  to: FileName;
+  /** Where copies are made. */
+  areas: StagingAreas;
+  /** The account of what is replaced, and of what is copied. */
+  quota: Quota;
+  /** Whether all survives a loss of power, and a copy does before the original is removed. */
+  durable: boolean;
+  /** Ends it while a copy is made. */
+  signal: AbortSignal;
+}
+
+/** That something gets another name. */
+export class Moving {
+  readonly #source: Place;
+  readonly #jail: Jail;
+  readonly #options: MovingOptions;
+
+  /**
+   * @param source what is moved
+   * @param jail how far its new name may lead
+   */
+  constructor(source: Place, jail: Jail, options: MovingOptions) {
+    this.#source = source;
+    this.#jail = jail;
+    this.#options = options;
+  }
+
+  /**
+   * Does it.
+   *
+   * @throws {FerryError} as `Storage.move`
+   */
+  async run(): Promise<void> {
+    const { from, to } = this.#options;
+    const { info, directory } = this.#source;
+    if (info.isDirectory && `${to}/`.startsWith(`${from}/`)) throw intoItself();
+    // Without its mount point a file system could not be mounted again.
+    if (info.isDirectory) directory.assertMounted(this.#source.name, info);
+    const apart = this.#isApart();
+    using batch = new Batch(this.#jail);
+    try {
+      if (apart) return await this.#copy(batch);
+      const room = batch.room(to);
+      if (await this.#isRespelled(room)) {
+        named(room.path, () => Deno.renameSync(this.#source.path, room.path));
+      } else this.#rename(room);
+      await this.#sync(directory, room.directory, ...room.made);
+    } catch (reason) {
+      if (!apart && isApart(reason)) return await this.#copy(batch);
+      throw fileError(reason);
+    }
+  }
+
+  /** Whether it is known already that the new name is on another file system. */
+  #isApart(): boolean {
+    using nearest = this.#jail.nearest(this.#options.to);
+    return !canRename(this.#source.directory, nearest);
+  }
+
+  /**
+   * Whether the new name is the old one in another spelling: some file systems do not tell upper and lower case apart,
+   * or the ways to compose a letter.
+   */
+  async #isRespelled(room: Room): Promise<boolean> {
+    const { directory, name } = this.#source;
+    const newName = basename(this.#options.to);
+    const alike = directory.identity === room.directory.identity &&
+      foldName(name) === foldName(newName);
+    if (!alike || name === newName || !isTaken(room.path)) return false;
+    // Only what is listed by that very name is something else.
+    for await (const each of Deno.readDir(directory.path)) if (each.name === newName) return false;
+    return true;
+  }
+
+  #rename(room: Room): void {
+    const { info, path } = this.#source;
+    if (info.isDirectory) renameDirectory(path, room.path);
+    else if (this.#options.replace) named(room.path, () => this.#replace(room));
+    else named(room.path, () => renameWithoutReplacing(path, room.path));
+  }
+
+  /** Gives a file the name of another one. */
+  #replace(room: Room): void {
+    const { to, quota } = this.#options;
+    const source = this.#source;
+    const replaced = infoAt(room.path);
+    Deno.renameSync(source.path, room.path);
+    if (!replaced) return;
+    if (!isSameFile(source.info, replaced)) return quota.lost(replaced);
+    // The system has done nothing where both are names of one file. They may even be the same name: by way of a
+    // link, or where the file system takes upper and lower case for the same.
+    const sameDirectory = source.directory.identity === room.directory.identity;
+    const sameName = sameDirectory && foldName(source.name) === foldName(basename(to));
+    const left = source.info.nlink === 1 || sameName ? undefined : infoAt(source.path);
+    if (!left || !isSameFile(source.info, left)) return;
+    Deno.removeSync(source.path);
+    quota.lost(source.info);
+  }
+
+  /** Copies it, gives the copy the new name, and removes what was copied. */
+  async #copy(batch: Batch): Promise<void> {
+    const { from, to, areas, durable, quota, signal, assertMay } = this.#options;
+    const source = this.#source;
+    this.#assertFree();
+    using nearest = this.#jail.nearest(to);
+    const parts = areas.beside(nearest);
+    parts.assertRoom(await this.#measure());
+    await using tree = parts.makeDirectory();
+    const copying = {
+      durable,
+      signal,
+      peek: (directory: Directory, name: string) => this.#jail.peekVisible(directory, name),
+    };
+    const copied = await copyEntry(source, from, tree.directory, copying);
+    assertMay?.();
+    const room = batch.room(to);
+    try {
+      this.#name(tree.directory.at(source.name), room);
+    } catch (error) {
+      if (!isApart(error)) throw error;
+      // A file system that is made of others puts a new directory on any of them.
+      await using closer = areas.beside(room.directory).makeDirectory();
+      const copy = { directory: tree.directory, name: source.name, info: copied.copy };
+      await copyEntry(copy, from, closer.directory, copying);
+      assertMay?.();
+      this.#name(closer.directory.at(source.name), room);
+    }
+    await this.#sync(room.directory, ...room.made);
+    this.#jail.assertStanding([source.directory, room.directory]);
+    await removeCopied(source.directory, copied, from, (file, copy) => {
+      quota.found(copy);
+      quota.lost(file);
+    });
+    await this.#sync(source.directory);
+  }
+
+  async #sync(...directories: ChangedDirectory[]): Promise<void> {
+    if (this.#options.durable) await syncDirectories(directories);
+  }
+
+  /** Fails where the copy could not get the new name, before there is one. */
+  #assertFree(): void {
+    const { to, replace } = this.#options;
+    const { info } = this.#source;
+    let there: Deno.FileInfo;
+    try {
+      using place = this.#jail.place(to);
+      there = place.info;
+    } catch (error) {
+      if (fileError(error).code === "not_found") return;
+      throw error;
+    }
+    if (isSameFile(info, there)) throw new FerryError("exists", "both names are of one file");
+    if (info.isDirectory || !replace) throw new FerryError("exists", "it exists already");
+    if (there.isDirectory) throw new FerryError("not_a_file", "it is a directory");
+  }
+
+  /** How many bytes there are to copy. */
+  async #measure(): Promise<number> {
+    const { directory, name, info } = this.#source;
+    if (!info.isDirectory) return info.isFile ? info.size : 0;
+    using inside = directory.enter(name, info);
+    let bytes = 0;
+    if (!inside) return bytes;
+    await eachBelow(inside, {
+      peek: (directory, name) => this.#jail.peekVisible(directory, name),
+      onFound: ({ isFile, size }) => void (bytes += isFile ? size : 0),
+      signal: this.#options.signal,
+    });
+    return bytes;
+  }
+
+  /** Gives a copy its name. */
+  #name(path: string, room: Room): void {
+    const { replace, quota } = this.#options;
+    if (this.#source.info.isDirectory) return renameDirectory(path, room.path);
+    if (!replace) return named(room.path, () => renameWithoutReplacing(path, room.path));
+    const replaced = infoAt(room.path);
+    named(room.path, () => Deno.renameSync(path, room.path));
+    if (replaced) quota.lost(replaced);
+  }
+}
+
+/**
+ * Renames a directory.
+ *
+ * @throws {FerryError} `exists`; `bad_name` for one into itself, by way of a link, which the names do not show
+ */
+function renameDirectory(from: string, to: string): void {
+  // rename() would replace an empty directory.
+  if (isTaken(to)) throw new FerryError("exists", "it exists already");
+  try {
+    Deno.renameSync(from, to);
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== "EINVAL") throw namingError(error, to);
+    // A directory of that name is made where the file system takes the name.
+    named(to, () => Deno.mkdirSync(to));
+    Deno.removeSync(to);
+    throw intoItself();
+  }
+}
+
+/** Gives something a name. */
+function named(path: string, give: () => void): void {
+  try {
+    give();
+  } catch (error) {
+    throw error instanceof FerryError ? error : namingError(error, path);
+  }
+}
+
+function intoItself(): FerryError {
+  return new FerryError("bad_name", "a directory cannot be moved into itself");
+}
+
+/** Whether two names stand for one file, as far as numbers tell. */
+function isSameFile(a: Deno.FileInfo, b: Deno.FileInfo): boolean {
+  return a.ino !== null && a.dev === b.dev && a.ino === b.ino;
+}

@@ -1,0 +1,147 @@
+/**
+ * The entries below a directory, in order, in little memory and in slices of time.
+ *
+ * @module
+ */
+
+import type { Directory } from "./open_directory.ts";
+import { FerryError, fileError, quote } from "../../../lib/core/errors.ts";
+import {
+  type FileName,
+  isTooLong,
+  joinName,
+  MAX_NAME_BYTES,
+} from "../../../lib/core/remote_name.ts";
+import type { Listed, Omitted } from "../../../lib/wire/header.ts";
+import { Pace } from "../../../lib/core/time_slices.ts";
+import { isUnreadable, TreeWalk } from "./tree_walk.ts";
+
+/** How many entries are looked at together: one by one takes longer. */
+const LOOK_AT_ONCE = 64;
+
+/** In how many directories entries that were looked at may wait for what is below one of them. */
+const AHEAD = 16;
+
+/** What stands in a directory. */
+export interface Seen {
+  /** Its name in the directory. */
+  child: string;
+  /** What it is itself; undefined where it is none of the user's business. */
+  info?: Deno.FileInfo | undefined;
+  /** What is told of it; undefined where nothing is. */
+  listed?: Listed | undefined;
+}
+
+/** Options of {@linkcode listTree}. */
+export interface ListTreeOptions {
+  /** Whether what is further down is told of, too. */
+  recursive: boolean;
+  /** Whether also what is left out is told, and why. */
+  omitted: boolean;
+  /** Looks at an entry of a directory with that name. */
+  look(name: FileName | "", directory: Directory, child: string): Seen;
+  /** Ends it. */
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * What is below a directory, as `Storage.list` tells it. A link to a directory is shown and not descended into:
+ * it may lead back up.
+ *
+ * @param name the name of the directory
+ * @throws {FerryError} `bad_name` where a name is too long to be asked for and omissions are not told, `denied`
+ * where the directory itself cannot be read, `busy`, `io`
+ */
+export async function* listTree(
+  directory: Directory,
+  name: FileName | "",
+  { recursive, omitted, look, signal }: ListTreeOptions,
+): AsyncGenerator<Listed, void, void> {
+  using walk = await begin(directory, signal);
+  const pace = new Pace();
+  const levels: Level[] = [{ name, ahead: [] }];
+  for (let level; (level = levels.at(-1));) {
+    if (level.ahead.length === 0) {
+      const here = await walk.here();
+      const children = here ? await walk.take(LOOK_AT_ONCE) : [];
+      if (!here || children.length === 0) {
+        levels.pop();
+        if (levels.length > 0) walk.leave();
+        continue;
+      }
+      for (const child of children) level.ahead.push(look(level.name, here, child));
+    }
+    const { child, info, listed } = level.ahead.shift()!;
+    if (pace.isDue) await pace.rest();
+    if (!listed || listed.type === undefined && !omitted) continue;
+    const next = joinName(level.name, child);
+    if (omitted && isTooLong(next)) {
+      yield { filename: next, omitted: tooLong() };
+      continue;
+    }
+    if (!recursive || !info?.isDirectory) {
+      const leads = recursive && omitted && info?.isSymlink && listed.type === "directory";
+      yield leads ? Object.assign(listed, { omitted: "link" }) : listed;
+      continue;
+    }
+    if (isTooLong(next)) {
+      yield listed;
+      throw new FerryError(
+        "bad_name",
+        `names in ${quote(next)} are longer than ${MAX_NAME_BYTES} bytes`,
+      );
+    }
+    // It is read before it is told of: one that cannot be read must not pass for an empty one.
+    const content = await enter(walk, child, { info, omitted });
+    if (content !== true) {
+      if (content !== undefined) {
+        yield omitted ? Object.assign(listed, { omitted: content }) : listed;
+      }
+      continue;
+    }
+    levels.push({ name: next, ahead: [] });
+    const far = levels.length - 1 - AHEAD;
+    if (far >= 0) await walk.putBack(far, levels[far]!.ahead.splice(0).map(({ child }) => child));
+    yield listed;
+  }
+}
+
+/** A directory that is being listed. */
+interface Level {
+  name: FileName | "";
+  /** Entries that were looked at and not told of yet. */
+  ahead: Seen[];
+}
+
+async function begin(directory: Directory, signal: AbortSignal | undefined): Promise<TreeWalk> {
+  try {
+    return await TreeWalk.begin(directory, { signal });
+  } catch (error) {
+    throw fileError(error);
+  }
+}
+
+/**
+ * Goes into a directory and reads it.
+ *
+ * @returns true, or why what is in it is left out
+ * @throws {FerryError} what keeps others from being read, too; where omissions are not told also `io`
+ */
+async function enter(
+  walk: TreeWalk,
+  child: string,
+  { info, omitted }: { info: Deno.FileInfo; omitted: boolean },
+): Promise<true | Omitted> {
+  try {
+    return await walk.enter(child, info) || "vanished";
+  } catch (reason) {
+    const error = fileError(reason);
+    if (error.code === "not_found") return "vanished";
+    if (isUnreadable(error) || omitted && error.code === "io") return error;
+    throw error;
+  }
+}
+
+function tooLong(): FerryError {
+  return new FerryError("bad_name", `the name is longer than ${MAX_NAME_BYTES} bytes`);
+}

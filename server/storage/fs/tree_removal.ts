@@ -1,0 +1,198 @@
+/**
+ * Removes a directory and all that is in it, in little memory and in slices of time.
+ *
+ * @module
+ */
+
+import type { Directory } from "./open_directory.ts";
+import { FerryError, fileError, quote } from "../../../lib/core/errors.ts";
+import { type FileName, isRemovedName, mayBeNoText } from "../../../lib/core/remote_name.ts";
+import { basename } from "../../../lib/core/paths.ts";
+import { Pace } from "../../../lib/core/time_slices.ts";
+import { TreeWalk } from "./tree_walk.ts";
+
+/** How many names are taken at a time. */
+const TAKEN_AT_ONCE = 64;
+
+/** How often something is tried that other programs replace, or fill again, meanwhile. */
+const TRIES = 5;
+
+/** Options of {@linkcode removeTree}. */
+export interface RemoveTreeOptions {
+  /**
+   * What stands in a directory, a link not followed; undefined where nothing does.
+   *
+   * @throws {FerryError} `not_found` for what must stay
+   */
+  peek(directory: Directory, name: string): Deno.FileInfo | undefined;
+  /** Told of each file that has lost a name. */
+  onRemoved(info: Deno.FileInfo): void;
+  /** Moves out of the way what cannot be removed as long as a program has it open. */
+  setAside?(directory: Directory, name: string): void;
+  /** Ends it, with what it was aborted with. */
+  signal: AbortSignal;
+}
+
+/**
+ * Removes a tree. Links in it are removed and not followed, and what another program removes meanwhile is no
+ * error. What cannot be removed stays, and so do the directories above it; all the rest is removed.
+ *
+ * @param directory the directory that it stands in
+ * @param name its whole name
+ * @throws {FerryError} why the first thing stays that does, with its name
+ */
+export async function removeTree(
+  directory: Directory,
+  name: FileName,
+  options: RemoveTreeOptions,
+): Promise<void> {
+  const { signal } = options;
+  using walk = await TreeWalk.begin(directory, { only: basename(name), signal });
+  await new TreeRemoval(walk, name, options).run();
+}
+
+/** A directory whose content is being removed. */
+interface Level {
+  name: string;
+  /** How often this was begun. */
+  tries: number;
+  /** Whether something in it can be reached by no path: its name is no text, or the path would be too long. */
+  unreachable: boolean;
+  /** Whether something in it stays. */
+  stays: boolean;
+}
+
+class TreeRemoval {
+  readonly #walk: TreeWalk;
+  readonly #name: FileName;
+  readonly #options: RemoveTreeOptions;
+  readonly #levels: Level[] = [{ name: "", tries: 0, unreachable: false, stays: false }];
+  #failure: FerryError | undefined;
+
+  constructor(walk: TreeWalk, name: FileName, options: RemoveTreeOptions) {
+    this.#walk = walk;
+    this.#name = name;
+    this.#options = options;
+  }
+
+  get #level(): Level {
+    return this.#levels.at(-1)!;
+  }
+
+  async run(): Promise<void> {
+    const walk = this.#walk;
+    const pace = new Pace();
+    for (;;) {
+      const here = await walk.here();
+      const children = here ? await walk.take(TAKEN_AT_ONCE) : [];
+      if (here && children.length > 0) {
+        const files = this.#removeFiles(here, children);
+        const [child, ...others] = children.slice(files);
+        await walk.putBack(walk.depth, others);
+        if (child !== undefined) await this.#remove(here, child);
+      } else if (this.#levels.length > 1) await this.#removeEmptied();
+      else break;
+      if (pace.isDue) await pace.rest();
+    }
+    if (this.#failure) throw this.#failure;
+  }
+
+  /** Removes files, one after the other, up to what is none or is difficult. */
+  #removeFiles(here: Directory, children: readonly string[]): number {
+    const { peek, onRemoved } = this.#options;
+    for (const [at, child] of children.entries()) {
+      try {
+        const info = peek(here, child);
+        if (!info || info.isDirectory || this.#isInTheWay(child)) return at;
+        Deno.removeSync(here.at(child));
+        if (info.isFile) onRemoved(info);
+      } catch {
+        return at;
+      }
+    }
+    return children.length;
+  }
+
+  /** Whether a file was removed before, and has kept its directory from being removed. */
+  #isInTheWay(child: string): boolean {
+    return this.#level.tries > 0 && isRemovedName(child);
+  }
+
+  /** Removes an entry of the directory that the walk is in, or goes into it. */
+  async #remove(here: Directory, child: string, begun = 0): Promise<void> {
+    const { peek, onRemoved } = this.#options;
+    for (let tries = begun; tries < TRIES; tries++) {
+      try {
+        const info = peek(here, child);
+        if (!info) {
+          if (mayBeNoText(child)) this.#level.unreachable = true;
+          return;
+        }
+        if (!info.isDirectory) {
+          if (this.#isInTheWay(child)) return this.#options.setAside?.(here, child);
+          Deno.removeSync(here.at(child));
+          if (info.isFile) onRemoved(info);
+          return;
+        }
+        if (!await this.#walk.enter(child, info)) continue;
+        this.#levels.push({ name: child, tries, unreachable: false, stays: false });
+        return;
+      } catch (reason) {
+        this.#options.signal.throwIfAborted();
+        const error = fileError(reason);
+        if (reason instanceof FerryError && error.code === "not_found") {
+          return this.#leave(child, new FerryError("denied", "the server needs it"));
+        }
+        // It is gone, or has become a directory, or it is one that cannot be read and may be empty.
+        if (error.code === "not_found" || error.code === "exists") continue;
+        if (error.code === "bad_name") {
+          this.#level.unreachable = true;
+          return;
+        }
+        if (error.code === "denied" && removedEmpty(here, child)) return;
+        return this.#leave(child, error);
+      }
+    }
+    this.#leave(child, new FerryError("busy", "another program keeps changing it"));
+  }
+
+  /** Removes the directory that the walk is in, whose content was gone through. */
+  async #removeEmptied(): Promise<void> {
+    const { name, tries, unreachable, stays } = this.#levels.pop()!;
+    this.#walk.leave();
+    const here = await this.#walk.here();
+    if (stays) this.#level.stays = true;
+    if (stays || !here) return;
+    try {
+      // All that can be reached is gone. The rest only the runtime can remove, which follows no link either.
+      Deno.removeSync(here.at(name), { recursive: unreachable });
+    } catch (reason) {
+      const error = fileError(reason);
+      if (error.code === "not_found") return;
+      // Something was put into it meanwhile.
+      if (error.code === "exists" && tries + 1 < TRIES) await this.#remove(here, name, tries + 1);
+      else this.#leave(name, error);
+    }
+  }
+
+  /** Notes that something stays. */
+  #leave(child: string, error: FerryError): void {
+    this.#level.stays = true;
+    const path = [...this.#walk.names, child].slice(1).join("/");
+    const reason = path === ""
+      ? error.reason
+      : `${quote(`${this.#name}/${path}`)} stays: ${error.reason}`;
+    this.#failure ??= new FerryError(error.code, reason, { cause: error });
+  }
+}
+
+/** Whether a directory could be removed that nothing is in. */
+function removedEmpty(directory: Directory, name: string): boolean {
+  try {
+    const { isDirectory } = Deno.lstatSync(directory.at(name));
+    if (isDirectory) Deno.removeSync(directory.at(name));
+    return isDirectory;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,187 @@
+/**
+ * Times ferry beside the programs that people use now: on this machine, in one run, with everything
+ * that is needed for it made and removed again.
+ *
+ * @module
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { VERSION } from "../../lib/core/version.ts";
+import { crowd } from "./crowd.ts";
+import { udpEcho } from "./echo.ts";
+import { commandOutput, manyCommands } from "./exec.ts";
+import { limitRate } from "./limit_rate.ts";
+import { type Bench, MIB, sizeText } from "./measure.ts";
+import { memory } from "./memory.ts";
+import { oneFile, oneFileOverTls } from "./one_file.ts";
+import { SSHD, versionOf } from "./peers.ts";
+import { resume } from "./resume.ts";
+import { roundTrips } from "./round_trips.ts";
+import { start } from "./start.ts";
+import { tree, treeAgain } from "./tree.ts";
+import { runInterruptibly } from "../support/interruptible.ts";
+
+/** Something that is measured and printed. */
+interface Case {
+  /** What `--only` calls it. */
+  name: string;
+  /** The line above its table. */
+  title(bench: Bench): string;
+  /** Measures it and gives the table. */
+  run(bench: Bench): Promise<string>;
+}
+
+const CASES: readonly Case[] = [
+  {
+    name: "put",
+    title: ({ size }) => `${sizeText(size)} to a server`,
+    run: (bench) => oneFile(bench, "put"),
+  },
+  {
+    name: "get",
+    title: ({ size }) => `${sizeText(size)} from a server`,
+    run: (bench) => oneFile(bench, "get"),
+  },
+  {
+    name: "tls-put",
+    title: ({ size }) => `${sizeText(size)} to a server, encrypted`,
+    run: (bench) => oneFileOverTls(bench, "put"),
+  },
+  {
+    name: "tls-get",
+    title: ({ size }) => `${sizeText(size)} from a server, encrypted`,
+    run: (bench) => oneFileOverTls(bench, "get"),
+  },
+  { name: "limit", title: () => "--limit-rate 8 MiB/s for 10 s", run: limitRate },
+  {
+    name: "put-tree",
+    title: ({ files }) => `${files} files of 4 KiB to a server`,
+    run: (bench) => tree(bench, "put"),
+  },
+  {
+    name: "get-tree",
+    title: ({ files }) => `${files} files of 4 KiB from a server`,
+    run: (bench) => tree(bench, "get"),
+  },
+  {
+    name: "put-again",
+    title: ({ files }) => `${files} files of 4 KiB to a server that has them`,
+    run: treeAgain,
+  },
+  {
+    name: "udp-echo",
+    title: () => "round trips of 64 bytes over UDP, 64 at once, by the client's own clock",
+    run: udpEcho,
+  },
+  {
+    name: "resume",
+    title: ({ size }) => `${sizeText(size)} to a server that has 90 % of it`,
+    run: resume,
+  },
+  {
+    name: "rtt",
+    title: () => "1000 files of 4 KiB at a distance",
+    run: roundTrips,
+  },
+  { name: "exec", title: () => "1000 runs of true on one connection", run: manyCommands },
+  {
+    name: "exec-output",
+    title: ({ size }) => `${sizeText(size)} of a command's output`,
+    run: commandOutput,
+  },
+  {
+    name: "start",
+    title: () => "--version: the time from the start of a program to its end",
+    run: start,
+  },
+  { name: "crowd", title: () => "2000 slow or silent connections to a server", run: crowd },
+  { name: "memory", title: () => "peaks of resident memory", run: memory },
+];
+
+/** The peers' programs and how they are asked for their versions. */
+const PEERS: ReadonlyMap<string, readonly [string, ...string[]]> = new Map([
+  ["rsync", ["rsync", "--version"]],
+  // Neither has an option for that; they are of one package with ssh.
+  ["scp", ["ssh", "-V"]],
+  ["sshd", [SSHD, "-V"]],
+  ["node", ["node", "--version"]],
+]);
+
+/** A load from which on medians of a few runs cannot be trusted. */
+const BUSY_LOAD = 0.5;
+
+const HELP =
+  `Usage: deno task bench:peers [--rounds N] [--size SIZE] [--files N] [--only NAME]... [--dir DIR]
+
+  --rounds N   how often each contestant runs (default 5)
+  --size SIZE  the size of the large file, such as 256MiB (default 1GiB)
+  --files N    how many small files a directory has (default 10000)
+  --only NAME  run only this case: ${CASES.map(({ name }) => name).join(", ")}
+  --dir DIR    where the temporary directory is made, and so on which disk
+`;
+
+async function main(argv: readonly string[], signal: AbortSignal): Promise<number> {
+  const unknown = (arg: string) => fail(`${arg} is not known (see --help)`);
+  const options = parseArgs(argv, {
+    boolean: ["help"],
+    string: ["rounds", "size", "files", "only", "dir"],
+    collect: ["only"],
+    unknown,
+  });
+  if (options.help) {
+    console.log(HELP);
+    return 0;
+  }
+  const rounds = countOf("--rounds", options.rounds as string ?? "5");
+  const files = countOf("--files", options.files as string ?? "10000");
+  const size = sizeOf(options.size as string ?? "1GiB");
+  const only = options.only as string[];
+  const cases = CASES.filter(({ name }) => only.length === 0 || only.includes(name));
+  for (const name of only) {
+    if (!CASES.some((entry) => entry.name === name)) fail(`there is no case ${name} (see --help)`);
+  }
+  const [load = 0] = Deno.loadavg();
+  if (load > BUSY_LOAD) {
+    console.log(`other programs are at work here (load ${load.toFixed(1)}): times will vary`);
+  }
+  const installed = new Set<string>();
+  console.log(`ferry ${VERSION}, Deno ${Deno.version.deno}, ${Deno.build.target}`);
+  for (const [name, command] of PEERS) {
+    const version = await versionOf(...command);
+    if (version !== undefined) installed.add(name);
+    console.log(`${name.padEnd(6)} ${version ?? "not installed, left out"}`);
+  }
+  const dir = Deno.makeTempDirSync({
+    prefix: "ferry-bench-",
+    ...(typeof options.dir === "string" ? { dir: options.dir } : {}),
+  });
+  const bench: Bench = { rounds, size, files, dir, installed, signal };
+  try {
+    for (const { name, title, run } of cases) {
+      signal.throwIfAborted();
+      const started = performance.now();
+      const result = await run(bench);
+      const seconds = ((performance.now() - started) / 1000).toFixed(0);
+      console.log(`\n${name}: ${title(bench)} (measured in ${seconds} s)\n${result.trimEnd()}`);
+    }
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+  return 0;
+}
+
+function countOf(option: string, text: string): number {
+  return /^[1-9]\d{0,5}$/.test(text) ? Number(text) : fail(`${option} takes a number from 1 on`);
+}
+
+function sizeOf(text: string): number {
+  const [, number, unit] = /^([1-9]\d{0,5})(MiB|GiB)$/.exec(text) ??
+    fail("--size takes a whole number of MiB or GiB, such as 256MiB");
+  return Number(number) * (unit === "GiB" ? 1024 * MIB : MIB);
+}
+
+function fail(message: string): never {
+  throw new Error(message);
+}
+
+if (import.meta.main) await runInterruptibly("bench:peers", (signal) => main(Deno.args, signal));

@@ -1,0 +1,222 @@
+/**
+ * A directory of many small files: to a server, from one, and once more when nothing has changed.
+ *
+ * @module
+ */
+
+import { isTaken } from "../../lib/files/staged_file.ts";
+import { FaultyPeer } from "../support/faulty_peer.ts";
+import { succeed } from "../support/interruptible.ts";
+import { Ferryd, spawnFerry } from "../support/programs.ts";
+import { type Bench, type Contestant, type Goal, interleave, KIB, timingTable } from "./measure.ts";
+import { spawn, startRsyncDaemon, startSshd } from "./peers.ts";
+
+/** The size of a small file. */
+const FILE_BYTES = 4 * KIB;
+
+/** How many files there are in each directory of the tree. */
+const FILES_A_DIRECTORY = 100;
+
+// Like is compared with like: of the peers, only rsync --fsync has flushed the files when it ends.
+const GOALS: readonly Goal[] = [
+  { ours: "ferry", peer: "rsync --fsync", ratio: { speed: 1 } },
+  { ours: "ferry --durability none", peer: "rsync", ratio: { speed: 0.7 } },
+  { ours: "ferry --durability none", peer: "scp", ratio: { speed: 5 } },
+];
+
+// Nothing is written, so that nothing is flushed either.
+const GOALS_AGAIN: readonly Goal[] = [{ ours: "ferry", peer: "rsync", ratio: { time: 1.5 } }];
+
+type Direction = "put" | "get";
+
+/** Where a contestant's server has its files, and the directory that a run goes to. */
+interface Ends {
+  root: string;
+  local: string;
+  target: string;
+}
+
+/** Times the transfer of a directory. */
+export async function tree(bench: Bench, direction: Direction): Promise<string> {
+  await using stack = new AsyncDisposableStack();
+  const input = makeTree(bench);
+  const contestants = [
+    ...await ferries(bench, { input, direction }, stack),
+    ...await rsyncs(bench, { input, direction }, stack),
+    ...await scps(bench, { input, direction }, stack),
+  ];
+  const timings = await interleave(contestants, { ...bench, size: bench.files * FILE_BYTES });
+  return timingTable(timings, { work: { amount: bench.files, unit: "files" }, goals: GOALS });
+}
+
+/** Times the upload of a directory that is there already, and counts what crosses meanwhile. */
+export async function treeAgain(bench: Bench): Promise<string> {
+  await using stack = new AsyncDisposableStack();
+  const input = makeTree(bench);
+  const options = { input, direction: "put" } as const;
+  const contestants = [
+    ...(await ferries(bench, options, stack)).slice(0, 1),
+    ...(await rsyncs(bench, options, stack)).slice(0, 1),
+  ];
+  for (const { run } of contestants) await run();
+  const unchanged = contestants.map(({ name, run, verify }): Contestant => ({
+    name,
+    tidy() {},
+    run,
+    ...(verify ? { verify } : {}),
+  }));
+  const timings = await interleave(unchanged, { ...bench, size: bench.files * FILE_BYTES });
+  const table = timingTable(timings, {
+    work: { amount: bench.files, unit: "files" },
+    goals: GOALS_AGAIN,
+  });
+  return table + await crossed(bench, input);
+}
+
+/** What crosses when nothing has changed, in words. */
+async function crossed({ dir, files, signal }: Bench, input: string): Promise<string> {
+  await using server = await Ferryd.start(Deno.makeTempDirSync({ dir }));
+  await using counter = FaultyPeer.start(server.port);
+  const put = async () => {
+    const before = counter.passed.length;
+    const child = spawnFerry(["put", input, "--json"], { server: counter.address });
+    const { stdout } = await succeed("ferry", child, signal);
+    const { bytes } = JSON.parse(stdout.trim().split("\n").at(-1)!);
+    const passed = counter.passed.slice(before);
+    return { bytes, up: passed.reduce((sum, { up }) => sum + up, 0) };
+  };
+  await put();
+  const { bytes, up } = await put();
+  const none = bytes === 0 && up < files * FILE_BYTES / 10;
+  return `  goal: no byte of a file crosses: ${none ? "yes" : "NO"}, ${
+    (up / KIB).toFixed(0)
+  } KiB in all\n`;
+}
+
+/** The input, made once for all cases. */
+function makeTree({ dir, files }: Bench): string {
+  const input = `${dir}/tree`;
+  if (isTaken(input)) return input;
+  const bytes = new Uint8Array(FILE_BYTES);
+  for (let file = 0; file < files; file++) {
+    const directory = `${input}/${Math.floor(file / FILES_A_DIRECTORY)}`;
+    if (file % FILES_A_DIRECTORY === 0) Deno.mkdirSync(directory, { recursive: true });
+    crypto.getRandomValues(bytes);
+    Deno.writeFileSync(`${directory}/${file}.bin`, bytes);
+  }
+  return input;
+}
+
+interface TreeOptions {
+  input: string;
+  direction: Direction;
+}
+
+/** Directories for a contestant, with the input where its runs begin. */
+function endsOf({ dir }: Bench, { input, direction }: TreeOptions): Ends {
+  const root = Deno.makeTempDirSync({ dir });
+  if (direction === "put") return { root, local: input, target: `${root}/tree` };
+  copyTree(input, `${root}/tree`);
+  return { root, local: `${root}.got`, target: `${root}.got` };
+}
+
+function copyTree(from: string, to: string): void {
+  Deno.mkdirSync(to);
+  for (const { name, isDirectory } of Deno.readDirSync(from)) {
+    if (isDirectory) copyTree(`${from}/${name}`, `${to}/${name}`);
+    else Deno.copyFileSync(`${from}/${name}`, `${to}/${name}`);
+  }
+}
+
+/** What a contestant leaves behind, and how to see that it is whole. */
+function target({ files, dir }: Bench, { target }: Ends): Pick<Contestant, "tidy" | "verify"> {
+  return {
+    tidy() {
+      // It goes when all is measured: ext4 without a journal looks at every file that was deleted in the
+      // last minutes before it makes a new one, which costs several times what making it does.
+      if (isTaken(target)) Deno.renameSync(target, `${dir}/old-${crypto.randomUUID()}`);
+    },
+    verify() {
+      if (count(target) !== files) throw new Error(`${target} is not whole`);
+    },
+  };
+}
+
+/** How many files of the right size there are. */
+function count(directory: string): number {
+  let files = 0;
+  for (const { name, isDirectory } of Deno.readDirSync(directory)) {
+    const path = `${directory}/${name}`;
+    if (isDirectory) files += count(path);
+    else if (Deno.statSync(path).size === FILE_BYTES) files++;
+  }
+  return files;
+}
+
+async function ferries(
+  bench: Bench,
+  options: TreeOptions,
+  stack: AsyncDisposableStack,
+): Promise<Contestant[]> {
+  const contestant = async (name: string, durability: "full" | "none"): Promise<Contestant> => {
+    const ends = endsOf(bench, options);
+    const { address } = stack.use(await Ferryd.start(ends.root, ["--durability", durability]));
+    const args = options.direction === "put"
+      ? ["put", ends.local]
+      : ["get", "tree", "--out", ends.local, "--durability", durability];
+    return {
+      name,
+      ...target(bench, ends),
+      async run() {
+        await succeed(name, spawnFerry([...args, "--quiet"], { server: address }), bench.signal);
+      },
+    };
+  };
+  return [
+    await contestant("ferry", "full"),
+    await contestant("ferry --durability none", "none"),
+  ];
+}
+
+async function rsyncs(
+  bench: Bench,
+  options: TreeOptions,
+  stack: AsyncDisposableStack,
+): Promise<Contestant[]> {
+  if (!bench.installed.has("rsync")) return [];
+  const ends = endsOf(bench, options);
+  const { port } = stack.use(await startRsyncDaemon(Deno.makeTempDirSync(bench), ends.root));
+  const remote = `rsync://127.0.0.1:${port}/files`;
+  const paths = options.direction === "put"
+    ? [ends.local, `${remote}/`]
+    : [`${remote}/tree/`, ends.local];
+  const { stdout: help } = await succeed("rsync", spawn("rsync", ["--help"]), bench.signal);
+  return ["rsync", ...(help.includes("--fsync") ? ["rsync --fsync"] : [])].map((name) => {
+    const [, ...extra] = name.split(" ");
+    return {
+      name,
+      ...target(bench, ends),
+      async run() {
+        await succeed(name, spawn("rsync", ["-a", ...extra, ...paths]), bench.signal);
+      },
+    };
+  });
+}
+
+async function scps(
+  bench: Bench,
+  options: TreeOptions,
+  stack: AsyncDisposableStack,
+): Promise<Contestant[]> {
+  if (!bench.installed.has("scp") || !bench.installed.has("sshd")) return [];
+  const ends = endsOf(bench, options);
+  const sshd = stack.use(await startSshd(Deno.makeTempDirSync(bench)));
+  const at = `${sshd.user}@127.0.0.1:${ends.root}`;
+  const paths = options.direction === "put" ? [ends.local, `${at}/`] : [`${at}/tree`, ends.local];
+  const args = ["-q", "-r", "-P", `${sshd.port}`, ...sshd.options, ...paths];
+  return [{
+    name: "scp",
+    ...target(bench, ends),
+    run: async () => void await succeed("scp", spawn("scp", args), bench.signal),
+  }];
+}

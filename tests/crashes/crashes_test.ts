@@ -1,0 +1,481 @@
+/**
+ * ferryd is killed at each system call with which an operation changes something, and started again: everybody
+ * has to see what was there before or what is there after it, whole, and what is left of uploads must not be
+ * anything that others see. So it is with `ferry get`. Without `FERRY_CRASHES=all`, only a few of the calls are
+ * taken; `deno task crashes` takes all.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { type Client, connect, FerryError } from "../../mod.ts";
+import { Ferryd, outcome, programArgs, stagedIn, TempDir } from "../support/programs.ts";
+import { randomBytes } from "../support/random_file.ts";
+import { RawPeer } from "../support/raw_peer.ts";
+import { md5 } from "../storage/conformance.ts";
+
+const MIB = 1024 * 1024;
+const ALL = Deno.env.get("FERRY_CRASHES") === "all";
+
+/** How many servers are killed side by side. */
+const LANES = 4;
+
+/** The calls that give names to files and take them away. */
+const NAMING = ["link", "linkat", "unlink", "unlinkat", "rename", "renameat", "renameat2"];
+
+/** All that change something, but for writes: what was written shows at the next of these. */
+const CHANGING = [
+  ...NAMING,
+  ...[
+    "open",
+    "openat",
+    "mkdir",
+    "mkdirat",
+    "rmdir",
+    "symlink",
+    "symlinkat",
+    "truncate",
+    "ftruncate",
+  ],
+  ...["chmod", "fchmod", "fchmodat", "utimensat", "fsync", "fdatasync", "pwrite64"],
+];
+
+/** A call of a thread: its name, and the how many-th of that name it is. */
+interface Call {
+  name: string;
+  n: number;
+}
+
+/** What lets strace(1) write calls to a file. */
+function watching(calls: readonly string[], log: string): string[] {
+  // Not every architecture has all of them.
+  return ["-f", "-e", `trace=${calls.map((call) => `?${call}`).join()}`, "-o", log];
+}
+
+/** What lets strace(1) kill a process at a call, before it is made. */
+function killing({ name, n }: Call): string[] {
+  const inject = `inject=${name}:signal=SIGKILL:error=EINTR:when=${n}`;
+  return ["-f", "-e", `trace=${name}`, "-e", inject, "-o", "/dev/null"];
+}
+
+/** The calls in what {@linkcode watching} wrote. strace counts those of each thread by themselves. */
+function callsIn(log: string): Call[] {
+  const threads = new Map<string, number>();
+  const calls = new Map<string, Call>();
+  for (const [, thread, name] of Deno.readTextFileSync(log).matchAll(/^(\d+) +(\w+)\(/gm)) {
+    const n = (threads.get(`${thread} ${name}`) ?? 0) + 1;
+    threads.set(`${thread} ${name}`, n);
+    calls.set(`${name} ${n}`, { name: name!, n });
+  }
+  return [...calls.values()];
+}
+
+/** A process that is being traced. */
+class Tracer implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  readonly #reading: Promise<void>;
+  readonly #attached = Promise.withResolvers<void>();
+
+  private constructor(pid: number, args: readonly string[]) {
+    this.#child = new Deno.Command("strace", {
+      args: [...args, "-p", String(pid)],
+      stdin: "null",
+      stderr: "piped",
+    }).spawn();
+    this.#reading = this.#read();
+  }
+
+  /** Resolves when it is being traced. */
+  static async attach(pid: number, args: readonly string[]): Promise<Tracer> {
+    const tracer = new Tracer(pid, args);
+    await tracer.#attached.promise;
+    return tracer;
+  }
+
+  async #read(): Promise<void> {
+    let said = "";
+    for await (const text of this.#child.stderr.pipeThrough(new TextDecoderStream())) {
+      said += text;
+      if (/attached/.test(said)) this.#attached.resolve();
+    }
+    this.#attached.reject(new Error(`strace: ${said}`));
+  }
+
+  /** Lets a process go that is alive, when all of its calls are written down. */
+  async detach(): Promise<void> {
+    this.#child.kill("SIGINT");
+    await this.#child.status;
+    await this.#reading;
+  }
+
+  /** Lets the process go. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      // It goes on by itself then. On other signals strace may wait for threads that were killed.
+      this.#child.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
+    await this.#child.status;
+    await this.#reading;
+  }
+}
+
+/** Files by their names. */
+type Tree = Record<string, Uint8Array>;
+
+/** What is below a directory, but for ferry's own. */
+function treeOf(directory: string, prefix = ""): Tree {
+  return Object.assign(
+    {},
+    ...[...Deno.readDirSync(`${directory}/${prefix}`)].map(({ name, isDirectory }) => {
+      const path = `${prefix}${name}`;
+      if (path === ".ferry") return {};
+      return isDirectory
+        ? treeOf(directory, `${path}/`)
+        : { [path]: Deno.readFileSync(`${directory}/${path}`) };
+    }),
+  );
+}
+
+function inodeOf(path: string): string {
+  const { dev, ino } = Deno.lstatSync(path);
+  return `${dev}:${ino}`;
+}
+
+/** Asserts that what is left of uploads is either a part with its record or nothing, and no file that others see. */
+function assertStaging(root: string, { empty }: { empty: boolean }): void {
+  const staged = stagedIn(root).map((name) => `${root}/.ferry/staging/${name}`);
+  const seen = new Set(Object.keys(treeOf(root)).map((name) => inodeOf(`${root}/${name}`)));
+  for (const path of staged) {
+    assert(!seen.has(inodeOf(path)), `${path} is a file that others see`);
+    const [other, there] = /\.part$/.test(path)
+      ? [path.replace(/\.part$/, ".json"), "no record"]
+      : [path.replace(/\.json$/, ".part"), "no part"];
+    assert(other !== path && staged.includes(other), `${path} was left behind: ${there}`);
+  }
+  if (empty) assertEquals(staged, []);
+}
+
+/** An operation that is interrupted. */
+interface Scenario {
+  /** What is there before. */
+  before: Tree;
+  /** What may be there after a kill, and after another try. */
+  names: Record<string, readonly (Uint8Array | undefined)[]>;
+  /** Names of which one is there at any moment. */
+  oneOf?: readonly string[];
+  /** Makes ready for it. */
+  prepare?(lane: Lane): Promise<void>;
+  /** The operation. */
+  act(client: Client, lane: Lane): Promise<unknown>;
+  /** What is there in the end, when it was done again. */
+  after: Tree;
+  /** The codes with which doing it again may fail, since it was done the first time. */
+  done?: readonly string[];
+}
+
+const SMALL = randomBytes(1000, 1);
+const OLD = randomBytes(1000, 2);
+const LARGE = randomBytes(9 * MIB + 123, 3);
+const OLD_LARGE = randomBytes(9 * MIB + 123, 4);
+
+function putting(content: Uint8Array, old?: Uint8Array): Scenario {
+  return {
+    before: old ? { "d/f": old } : {},
+    names: { "d/f": [old, content] },
+    act: (client, lane) => {
+      return client.put(lane.local(content), { as: "d/f", overwrite: old ? "always" : "never" });
+    },
+    after: { "d/f": content },
+  };
+}
+
+const SCENARIOS: Record<string, Scenario> = {
+  "put of a small file": putting(SMALL),
+  "put of a small file over another": putting(SMALL, OLD),
+  "put of a large file": putting(LARGE),
+  "put of a large file over another": putting(LARGE, OLD_LARGE),
+  "put of the rest of a file": {
+    ...putting(LARGE),
+    async prepare(lane) {
+      using peer = await RawPeer.connect(lane.server.port);
+      const put = { op: "put", filename: "d/f", md5: null, total_size: LARGE.length };
+      await peer.send(put, LARGE.subarray(0, 6 * MIB));
+      await peer.end();
+      assertEquals(await peer.code(), "closed");
+    },
+  },
+  "mv of a file": {
+    before: { "d/f": SMALL },
+    names: { "d/f": [SMALL, undefined], "e/g": [SMALL, undefined] },
+    oneOf: ["d/f", "e/g"],
+    act: (client) => client.move("d/f", "e/g"),
+    after: { "e/g": SMALL },
+    done: ["not_found", "exists"],
+  },
+  "mv of a file over another": {
+    before: { "d/f": SMALL, "e/g": OLD },
+    names: { "d/f": [SMALL, undefined], "e/g": [OLD, SMALL] },
+    act: (client) => client.move("d/f", "e/g", { overwrite: "always" }),
+    after: { "e/g": SMALL },
+    done: ["not_found"],
+  },
+  "mv of a directory": {
+    before: { "d/f": SMALL, "d/d/g": OLD },
+    names: {
+      "d/f": [SMALL, undefined],
+      "d/d/g": [OLD, undefined],
+      "e/d/f": [SMALL, undefined],
+      "e/d/d/g": [OLD, undefined],
+    },
+    oneOf: ["d/f", "e/d/f"],
+    act: (client) => client.move("d", "e/d"),
+    after: { "e/d/f": SMALL, "e/d/d/g": OLD },
+    done: ["not_found"],
+  },
+  "rm of a file": {
+    before: { "d/f": SMALL, "d/g": OLD },
+    names: { "d/f": [SMALL, undefined], "d/g": [OLD] },
+    act: (client) => client.remove("d/f"),
+    after: { "d/g": OLD },
+    done: ["not_found"],
+  },
+  "rm -r of a directory": {
+    before: { "d/a": SMALL, "d/b": OLD, "d/d/c": SMALL, "e/f": OLD },
+    names: {
+      "d/a": [SMALL, undefined],
+      "d/b": [OLD, undefined],
+      "d/d/c": [SMALL, undefined],
+      "e/f": [OLD],
+    },
+    act: (client) => client.remove("d", { recursive: true }),
+    after: { "e/f": OLD },
+    done: ["not_found"],
+  },
+};
+
+/** A server that is killed again and again. */
+class Lane implements AsyncDisposable {
+  readonly #dir = new TempDir();
+  readonly root = this.#dir.join("root");
+  server!: Ferryd;
+
+  static async start(): Promise<Lane> {
+    const lane = new Lane();
+    Deno.mkdirSync(lane.root);
+    await lane.restart();
+    return lane;
+  }
+
+  async restart(): Promise<void> {
+    this.server = await Ferryd.start(this.root);
+  }
+
+  /** A path beside the root. */
+  path(name: string): string {
+    return this.#dir.join(name);
+  }
+
+  /** A local file with some content. */
+  local(content: Uint8Array): string {
+    return this.#dir.write("local", content);
+  }
+
+  /** Puts other files into the root than were there. */
+  fill(tree: Tree): void {
+    for (const { name } of [...Deno.readDirSync(this.root)]) {
+      if (name !== ".ferry") Deno.removeSync(`${this.root}/${name}`, { recursive: true });
+    }
+    for (const [name, content] of Object.entries(tree)) {
+      Deno.mkdirSync(`${this.root}/${name}`.replace(/\/[^/]*$/, ""), { recursive: true });
+      Deno.writeFileSync(`${this.root}/${name}`, content);
+    }
+  }
+
+  connect(): Promise<Client> {
+    return connect(this.server.address, { retries: 0 });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.server[Symbol.asyncDispose]();
+    await this.#dir[Symbol.asyncDispose]();
+  }
+}
+
+function assertWhole(root: string, { names, oneOf }: Scenario): void {
+  const tree = treeOf(root);
+  for (const name of Object.keys(tree)) assert(Object.hasOwn(names, name), `${name} is new`);
+  for (const [name, allowed] of Object.entries(names)) {
+    const found = tree[name] && md5(tree[name]);
+    const may = allowed.map((content) => content && md5(content));
+    assert(may.includes(found), `${name} has ${tree[name]?.length} bytes, neither old nor new`);
+  }
+  if (oneOf) assert(oneOf.some((name) => Object.hasOwn(tree, name)), `${oneOf} are gone`);
+}
+
+/** Makes everything ready for an operation, and a client that has done something already. */
+async function ready(lane: Lane, scenario: Scenario): Promise<Client> {
+  lane.fill(scenario.before);
+  await scenario.prepare?.(lane);
+  const client = await lane.connect();
+  // What is loaded at the first use has been loaded.
+  await client.put(lane.local(OLD), { as: "warm" });
+  await client.remove("warm");
+  return client;
+}
+
+/** The calls of an operation, of those that are asked for. */
+async function callsOf(lane: Lane, scenario: Scenario, calls: readonly string[]): Promise<Call[]> {
+  await using client = await ready(lane, scenario);
+  const log = lane.path("calls");
+  await using tracer = await Tracer.attach(lane.server.pid, watching(calls, log));
+  await scenario.act(client, lane);
+  await tracer.detach();
+  return callsIn(log);
+}
+
+/** Kills the server at a call of an operation, and looks; false where it came to no such call. */
+async function killAt(lane: Lane, scenario: Scenario, call: Call): Promise<boolean> {
+  let survived = true;
+  {
+    await using client = await ready(lane, scenario);
+    await using _tracer = await Tracer.attach(lane.server.pid, killing(call));
+    try {
+      await scenario.act(client, lane);
+    } catch (error) {
+      assert(error instanceof FerryError && error.code === "closed", Deno.inspect(error));
+      survived = false;
+    }
+  }
+  if (!survived) {
+    await lane.server.stop("SIGKILL");
+    await lane.restart();
+  }
+  assertWhole(lane.root, scenario);
+  assertStaging(lane.root, { empty: survived });
+  // Whoever offers another file of that name and size must not come to write to what is there.
+  for (const [name, content] of Object.entries(treeOf(lane.root))) {
+    using peer = await RawPeer.connect(lane.server.port);
+    const offer = { op: "put", filename: name, offer: true, size: content.length, md5: null };
+    assertEquals(await peer.ask({ ...offer, overwrite: "always" }), "ok");
+    assertEquals(Deno.readFileSync(`${lane.root}/${name}`), content);
+  }
+  await using client = await lane.connect();
+  try {
+    await scenario.act(client, lane);
+  } catch (error) {
+    const { code, message } = error as FerryError;
+    assert(scenario.done?.includes(code), message);
+  }
+  assertWhole(lane.root, scenario);
+  assertStaging(lane.root, { empty: true });
+  const tree = treeOf(lane.root);
+  for (const [name, content] of Object.entries(scenario.after)) {
+    assert(tree[name] && md5(tree[name]) === md5(content), `${name} is not as it was to be`);
+  }
+  return !survived;
+}
+
+/** Why nothing can be traced here; undefined where it can. */
+async function whyNoTrace(): Promise<string | undefined> {
+  if (Deno.build.os !== "linux") return "only Linux has strace";
+  try {
+    const args = [...killing({ name: "openat", n: 1000 }), "true"];
+    const { success, stderr } = await new Deno.Command("strace", { args }).output();
+    return success ? undefined : new TextDecoder().decode(stderr).trim();
+  } catch {
+    return "there is no strace";
+  }
+}
+
+const noTrace = await whyNoTrace();
+
+function testCrashes(criterion: string, fn: () => Promise<void>): void {
+  const reason = noTrace === undefined ? "" : ` (ignored: ${noTrace})`;
+  Deno.test({ name: criterion + reason, ignore: noTrace !== undefined, fn });
+}
+
+testCrashes("ferryd leaves old or new, whole, at whichever system call it is killed", async () => {
+  const few = ["put of a large file", "mv of a file"];
+  const scenarios = Object.entries(SCENARIOS).filter(([name]) => ALL || few.includes(name));
+  const kills = new Map(scenarios.map(([name]) => [name, 0]));
+  const failures: string[] = [];
+  /** What is still to be done: to find out which calls there are, then to kill at each of them. */
+  const work: { name: string; scenario: Scenario; call?: Call }[] = scenarios
+    .map(([name, scenario]) => ({ name, scenario }));
+  let looking = 0;
+  const next = async () => {
+    while (work.length === 0 && looking > 0) await new Promise((done) => setTimeout(done, 10));
+    return work.shift();
+  };
+  await Promise.all(Array.from({ length: ALL ? LANES : 2 }, async () => {
+    await using lane = await Lane.start();
+    for (let item; (item = await next());) {
+      const { name, scenario, call } = item;
+      if (!call) looking++;
+      try {
+        if (!call) {
+          const calls = await callsOf(lane, scenario, ALL ? CHANGING : NAMING);
+          work.push(...calls.map((call) => ({ name, scenario, call })));
+        } else if (await killAt(lane, scenario, call)) kills.set(name, kills.get(name)! + 1);
+      } catch (error) {
+        const where = `${name}, ${call?.name} ${call?.n}`;
+        failures.push(`${where}: ${error instanceof Error ? error.stack : error}`);
+        await lane.server.stop("SIGKILL");
+        Deno.removeSync(`${lane.root}/.ferry`, { recursive: true });
+        await lane.restart();
+      } finally {
+        if (!call) looking--;
+      }
+    }
+  }));
+  assert(failures.length === 0, failures.join("\n"));
+  for (const [name, count] of kills) assert(count > 0, `${name} was never interrupted`);
+  if (ALL) console.log([...kills].map(([name, count]) => `${name}: ${count} kills`).join("\n"));
+});
+
+testCrashes(
+  "ferry get leaves old or new, whole, at whichever system call it is killed",
+  async () => {
+    await using dir = new TempDir();
+    Deno.mkdirSync(dir.join("root"));
+    dir.write("root/f", LARGE);
+    await using server = await Ferryd.start(dir.join("root"));
+    const calls = ALL ? [...NAMING, "ftruncate", "mkdir", "fsync", "fdatasync"] : NAMING;
+    for (const replace of [false, true]) {
+      const get = async (what: string, trace: readonly string[]) => {
+        const cwd = dir.join(`${what}-${replace}`);
+        Deno.mkdirSync(cwd);
+        if (replace) Deno.writeFileSync(`${cwd}/f`, OLD);
+        const args = ["get", "f", "-q", ...(replace ? ["--overwrite", "always"] : [])];
+        const traced = new Deno.Command("strace", {
+          args: [...trace, Deno.execPath(), ...programArgs("ferry"), ...args],
+          cwd,
+          env: { FERRY_SERVER: server.address },
+          stdin: "null",
+          stdout: "piped",
+          stderr: "piped",
+        }).spawn();
+        return { cwd, ended: (await outcome(traced)).code === 0 };
+      };
+      const log = dir.join(`calls-${replace}`);
+      assert((await get("none", watching(calls, log))).ended, "it failed");
+      const found = callsIn(log);
+      assert(found.some(({ name }) => NAMING.includes(name)), "nothing is seen of what it does");
+      await using client = await connect(server.address, { retries: 0 });
+      for (const call of found) {
+        const where = `${call.name}-${call.n}`;
+        const { cwd, ended } = await get(where, killing(call));
+        const left = () => Object.keys(treeOf(cwd)).filter((name) => name !== "f");
+        const there = treeOf(cwd).f;
+        const may = ended ? [md5(LARGE)] : [md5(LARGE), replace ? md5(OLD) : undefined];
+        assert(may.includes(there && md5(there)), `${where}: neither old nor new`);
+        if (ended) assertEquals(left(), [], where);
+        await client.get("f", { out: `${cwd}/f`, overwrite: replace ? "always" : "never" });
+        assertEquals(md5(treeOf(cwd).f!), md5(LARGE), where);
+        assertEquals(left(), [], where);
+      }
+    }
+  },
+);

@@ -1,0 +1,115 @@
+import { assert, assertEquals } from "@std/assert";
+import { TextLineStream } from "@std/streams/text-line-stream";
+import * as config from "../../client/cli/options.ts";
+import { parseTime } from "../../lib/cli/command_line.ts";
+import { specsIn } from "../../lib/cli/completions.ts";
+import { ferry, TempDir } from "../support/programs.ts";
+
+/** How commands are run that reach for a server and transfer nothing. */
+const ASKING: Readonly<Record<string, string[]>> = {
+  ping: [],
+  ls: [],
+  stat: ["f"],
+  rm: ["f"],
+  mv: ["f", "g"],
+  mkdir: ["d"],
+  exec: ["--", "ls"],
+  echo: ["x", "--timeout", "300ms"],
+};
+
+/** Those that transfer, when they only show what they would do. */
+const PLANNING: Readonly<Record<string, string[]>> = {
+  put: ["f", "--dry-run"],
+  get: ["f", "--dry-run"],
+};
+
+/** Other names for these. */
+const ALIASES = ["upload", "download", "cat"];
+
+const nameOf = ({ name }: { name: string }) => name.replace(/^ferry /, "");
+
+/** The commands that have an option. */
+function having(option: string) {
+  return specsIn(config).filter(({ options }) => option in options);
+}
+
+/** A listener in Python, which lets nobody in whose turn has not come: the system drops what asks to connect. */
+class FullListener implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+
+  private constructor(child: Deno.ChildProcess, readonly port: number) {
+    this.#child = child;
+  }
+
+  static async start(): Promise<FullListener> {
+    const script = [
+      "import socket, sys",
+      "listener = socket.create_server(('127.0.0.1', 0), backlog=0)",
+      "address = listener.getsockname()",
+      "waiting = [socket.socket() for _ in range(3)]",
+      "for one in waiting: one.setblocking(False); one.connect_ex(address)",
+      "print(address[1], flush=True)",
+      "sys.stdin.read()",
+    ].join("\n");
+    const child = new Deno.Command("python3", {
+      args: ["-c", script],
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    const lines = child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(
+      new TextLineStream(),
+    );
+    for await (const line of lines) return new FullListener(child, Number(line));
+    throw new Error("the listener did not start");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#child.stdin.close();
+    await this.#child.status;
+  }
+}
+
+/** Asserts that a command, with less patience than usual and the retries that it has, is over after one try. */
+async function assertGivesUp(port: number, name: string, args: string[]): Promise<void> {
+  await using dir = new TempDir();
+  dir.write("f", "content");
+  const address = `127.0.0.1:${port}`;
+  const to = name === "echo" ? ["--tcp", address] : ["-s", address];
+  const patience = ["--connect-timeout", "300ms"];
+  const outcome = await ferry([name, ...patience, "--json", ...to, ...args], { cwd: dir.path });
+  const { code, stdout, stderr } = outcome;
+  const said = `${name} ${args.join(" ")}: ${stdout}${stderr}`;
+  assertEquals(code, name === "exec" ? 255 : 6, said);
+  assert(!stdout.includes('"event":"retry"'), said);
+}
+
+Deno.test("no command but real transfers tries again by itself, and none is patient for longer than 8 s", () => {
+  for (const { name, options } of having("connect-timeout")) {
+    const patience = options["connect-timeout"] as { default: string };
+    assert(parseTime(patience.default)! <= 8000, name);
+  }
+  const retrying = having("retries")
+    .filter(({ options }) => (options.retries as { default: string }).default !== "0");
+  const transfers = [...Object.keys(PLANNING), ...ALIASES];
+  assertEquals(retrying.map(nameOf).sort(), transfers.sort());
+  const all = having("connect-timeout").map(nameOf);
+  assertEquals(all.sort(), [...transfers, ...Object.keys(ASKING)].sort());
+});
+
+Deno.test("commands give up on a server that takes connections and never answers", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  const tls = [["--tls"], ["--pin", `sha256:${"0".repeat(64)}`]];
+  await Promise.all([
+    ...Object.entries({ ...ASKING, ...PLANNING }).map((each) => assertGivesUp(port, ...each)),
+    ...tls.map((options) => assertGivesUp(port, "ls", options)),
+  ]);
+});
+
+Deno.test("commands give up on an address from which nothing comes back", async () => {
+  await using listener = await FullListener.start();
+  const { port } = listener;
+  const classic = ["--classic", `127.0.0.1:${port}`, "ls"];
+  const some = { ls: [], put: PLANNING.put!, echo: ASKING.echo!, exec: classic };
+  await Promise.all(Object.entries(some).map((each) => assertGivesUp(port, ...each)));
+});

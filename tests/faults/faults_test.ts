@@ -1,0 +1,181 @@
+/**
+ * Makes each call that a server makes of its connections, its storage and its commands fail in turn. With
+ * FERRY_FAULTS=all every one of them, else some of those of large transfers.
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { delay } from "@std/async/delay";
+import { existsSync } from "node:fs";
+import { ALL_BUFFERS, BUFFERS } from "../../lib/core/buffer_pool.ts";
+import { toFerryError } from "../../lib/core/errors.ts";
+import { FerryError, FsStorage, newToken, parseGrants, serve, tokenTable } from "../../mod.ts";
+import type { Server } from "../../mod.ts";
+import {
+  Faults,
+  faultyCommands,
+  faultyListeners,
+  faultyStorage,
+  InjectedFault,
+} from "./injection.ts";
+import { connector, type Scenario, SCENARIOS, type Scene } from "./scenarios.ts";
+import { TempDir, unrecorded } from "../support/programs.ts";
+import { RecordedLog } from "../support/recorded_log.ts";
+
+const ALL = Deno.env.get("FERRY_FAULTS") === "all";
+
+/** Of a large transfer, every so many calls are made to fail. */
+const STRIDE = ALL ? 1 : 7;
+
+/** What may fail: what nobody foresaw, and where there is time for it, what a system says. */
+const KINDS: readonly (() => Error)[] = [
+  () => new InjectedFault("injected"),
+  ...(ALL ? [() => systemError("EMFILE"), () => systemError("ECONNRESET")] : []),
+];
+
+function systemError(code: string): Error {
+  return Object.assign(new Error(`${code} (os error)`), { code });
+}
+
+/** How long a client may wait for an answer or an end, in milliseconds: what takes longer takes for ever. */
+const STUCK_MS = 30_000;
+
+const { token, record } = await newToken({
+  name: "somebody",
+  grants: parseGrants(["read,write"], []),
+  expires: null,
+});
+
+/** A server in this process whose calls fail when they are told to. */
+class Fixture implements AsyncDisposable {
+  readonly faults = new Faults();
+  readonly #dir = new TempDir();
+  readonly #storage = FsStorage.open(this.#dir.path, { durability: "none" });
+  readonly #commands = faultyCommands(this.faults);
+  readonly #uncaught: unknown[] = [];
+  readonly #onUncaught = (event: Event) => {
+    event.preventDefault();
+    this.#uncaught.push((event as PromiseRejectionEvent).reason ?? (event as ErrorEvent).error);
+  };
+  #server!: Server;
+  scene!: Scene;
+
+  static async start(): Promise<Fixture> {
+    const fixture = new Fixture();
+    for (const type of UNCAUGHT) addEventListener(type, fixture.#onUncaught);
+    using _listeners = faultyListeners(fixture.faults);
+    const listen = "127.0.0.1:0";
+    const server = await serve({
+      storage: faultyStorage(fixture.#storage, fixture.faults),
+      listen,
+      anonymous: ["read", "write", "delete", "exec", "echo"],
+      tokens: tokenTable([record]),
+      exec: { cwd: fixture.#dir.path, allow: ["cat"], shell: true },
+      classicExec: listen,
+      tcpEcho: listen,
+      udpEcho: listen,
+    });
+    const address = (kind: string) => {
+      const { hostname, port } = server.addresses.find((one) => one.kind === kind)!;
+      return `${hostname}:${port}`;
+    };
+    fixture.#server = server;
+    fixture.scene = { connect: connector(address("tcp")), address, token };
+    return fixture;
+  }
+
+  /** Goes through a scenario; gives what it failed with. */
+  async run({ run }: Scenario): Promise<Error | undefined> {
+    const stuck = Promise.withResolvers<never>();
+    const timer = setTimeout(
+      () => stuck.reject(new FerryError("timeout", "it is stuck")),
+      STUCK_MS,
+    );
+    try {
+      await Promise.race([run(this.scene), stuck.promise]);
+      return undefined;
+    } catch (error) {
+      return error as Error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Nothing was left behind: no memory, no file that is being written, no half of one. */
+  async assertClean({ files }: Scenario): Promise<void> {
+    const left = async () => ({
+      memory: ALL_BUFFERS - BUFFERS.left,
+      staged: unrecorded(`${this.#dir.path}/.ferry/staging`),
+      active: (await this.#storage.parts("")).filter(({ active }) => active),
+    });
+    const deadline = Date.now() + STUCK_MS;
+    const nothing = { memory: 0, staged: [], active: [] };
+    while (JSON.stringify(await left()) !== JSON.stringify(nothing) && Date.now() < deadline) {
+      await delay(1);
+    }
+    assertEquals(await left(), nothing);
+    for (const [name, bytes] of Object.entries(files)) {
+      const path = `${this.#dir.path}/${name}`;
+      if (existsSync(path)) assertEquals(Deno.readFileSync(path).length, bytes.length, name);
+    }
+    // What nobody handled is told in the next turn.
+    await delay(0);
+    assertEquals(this.#uncaught, []);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.faults.arm(0);
+    await this.#server.close({ drainTimeout: 0 });
+    for (const type of UNCAUGHT) removeEventListener(type, this.#onUncaught);
+    this.#commands[Symbol.dispose]();
+    await this.#storage[Symbol.asyncDispose]();
+    await this.#dir[Symbol.asyncDispose]();
+  }
+}
+
+const UNCAUGHT = ["unhandledrejection", "error"];
+
+/** Whether a failure is one that a client has to expect. */
+function isExpected(error: Error | undefined): boolean {
+  if (error === undefined) return true;
+  const { code } = toFerryError(error);
+  // A client tells an internal error of the server; one of its own, or of the test, is another matter.
+  return code !== "timeout" && (code !== "internal" || error instanceof FerryError);
+}
+
+for (const scenario of SCENARIOS) {
+  Deno.test({
+    name: `a call that fails ends one request, or one connection: ${scenario.name}`,
+    // It runs no commands.
+    ignore: Deno.build.os === "windows",
+    fn: async () => {
+      await using log = await RecordedLog.start();
+      await using f = await Fixture.start();
+      assertEquals(await f.run(scenario), undefined);
+      await f.assertClean(scenario);
+      for (const make of KINDS) {
+        const stride = scenario.large ? STRIDE : 1;
+        for (let at = 1;; at += stride) {
+          log.records.splice(0);
+          f.faults.arm(at, make);
+          const failure = await f.run(scenario);
+          const { struck, count } = f.faults;
+          const what = `call ${at} of ${count}, ${struck}: ${failure}\n${log.lines.join("\n")}`;
+          f.faults.arm(0);
+          assert(isExpected(failure), what);
+          try {
+            await f.assertClean(scenario);
+            // Somebody else can ask for the same at once.
+            const again = await f.run(scenario);
+            if (again) throw again;
+          } catch (error) {
+            throw new Error(`after ${what}`, { cause: error });
+          }
+          if (struck === undefined) {
+            assertEquals(failure, undefined);
+            break;
+          }
+        }
+      }
+    },
+  });
+}

@@ -1,0 +1,6 @@
+import { tryEach } from "./attempts.ts";
+import { directoryOperations } from "./operations.ts";
+
+Deno.test("a message about a directory that was damaged or lost comes to an error or to the right result", async (t) => {
+  await tryEach(t, directoryOperations());
+});

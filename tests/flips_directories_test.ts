@@ -1,6 +1,0 @@
-import { tryEach } from "./flips/attempts.ts";
-import { directoryOperations } from "./flips/operations.ts";
-
-Deno.test("a message about a directory that was damaged or lost comes to an error or to the right result", async (t) => {
-  await tryEach(t, directoryOperations());
-});

@@ -1,7 +1,0 @@
-import { tryEach } from "./flips/attempts.ts";
-import { fileOperations } from "./flips/operations.ts";
-
-Deno.test("a message that was damaged or lost comes to an error or to the right result", async (t) => {
-  await using stack = new AsyncDisposableStack();
-  await tryEach(t, await fileOperations(stack));
-});

@@ -1,0 +1,90 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { bundle, ENTRY } from "../../packaging/bundle.ts";
+import { DENO, PROJECT, TempDir } from "../support/programs.ts";
+import { assertCode } from "../storage/conformance.ts";
+
+Deno.test("bundle() keeps workers and what is imported later in files of their own", async () => {
+  await using dir = new TempDir();
+  for (const name of ["source/parts", "into"]) Deno.mkdirSync(dir.join(name), { recursive: true });
+  dir.write("source/deno.json", "{}");
+  dir.write("source/said.ts", `export const said: string = "said by ";`);
+  dir.write(
+    "source/parts/worker.ts",
+    `import { said } from "../said.ts";
+     self.postMessage(said + "the worker" satisfies string);`,
+  );
+  dir.write(
+    "source/parts/start.ts",
+    `export function start(): Worker {
+       return new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+     }`,
+  );
+  dir.write("source/later.ts", `export function later() { return later.name; }`);
+  dir.write(
+    "source/begin.ts",
+    `import { start } from "./parts/start.ts";
+     const { later } = await import("./later.ts");
+     const worker = start();
+     worker.onmessage = ({ data }) => { console.log(data, later()); Deno.exit(); };`,
+  );
+  const files = await bundle(dir.join("source/begin.ts"), dir.join("into"));
+  assertEquals(files.at(-1), ENTRY);
+  assert(files.includes("worker.ts"));
+  assert(files.some((name) => name.startsWith("later-")), files.join(" "));
+  // Nothing of the sources is needed any more.
+  Deno.removeSync(dir.join("source"), { recursive: true });
+  const { stdout, stderr } = await new Deno.Command(DENO, {
+    args: [
+      "run",
+      "--quiet",
+      "--no-prompt",
+      "--no-config",
+      "--allow-read",
+      dir.join(`into/${ENTRY}`),
+    ],
+  }).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  assertEquals([text(stdout), text(stderr)], ["said by the worker later\n", ""]);
+});
+
+Deno.test({
+  name: "bundle() keeps whole what is sent to threads as text",
+  ignore: navigator.hardwareConcurrency < 2,
+  fn: async () => {
+    await using dir = new TempDir();
+    Deno.mkdirSync(dir.join("into"));
+    dir.write("deno.json", "{}");
+    dir.write(
+      "main.ts",
+      `import { THREADS } from "${new URL("../../lib/digest/md5.ts", import.meta.url)}";
+       using thread = THREADS.start();
+       console.log(await thread.started);`,
+    );
+    await bundle(dir.join("main.ts"), dir.join("into"));
+    const { stdout } = await new Deno.Command(DENO, {
+      args: ["run", "--quiet", "--no-prompt", "--no-config", dir.join(`into/${ENTRY}`)],
+    }).output();
+    assertEquals(new TextDecoder().decode(stdout), "true\n");
+  },
+});
+
+Deno.test("bundle() says in one line why a program cannot be bundled", async () => {
+  await using dir = new TempDir();
+  Deno.mkdirSync(dir.join("into"));
+  dir.write("deno.json", "{}");
+  dir.write("main.ts", `import "./missing.ts";`);
+  const { message } = await assertCode("io", () => bundle(dir.join("main.ts"), dir.join("into")));
+  assert(message.startsWith(`Cannot bundle "${dir.join("main.ts")}": `), message);
+  assertStringIncludes(message, "missing.ts");
+  assertEquals(message.includes("\n"), false);
+});
+
+Deno.test("bundle() of the client has nothing of the packages that are seldom needed in its entry", async () => {
+  await using dir = new TempDir();
+  await bundle(`${PROJECT}client/main.ts`, dir.path);
+  const entry = Deno.readTextFileSync(dir.join(ENTRY));
+  // hash-wasm, string-width, ignore
+  for (const text of ["xxhash128", "RGI_Emoji", "ignorecase"]) {
+    assertEquals(entry.includes(text), false, text);
+  }
+});

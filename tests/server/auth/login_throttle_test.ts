@@ -1,0 +1,126 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { FerryError } from "../../../lib/core/errors.ts";
+import { sourceOf, Throttle } from "../../../server/auth/login_throttle.ts";
+
+/** A throttle whose clock is turned by hand, and which notes for how long it would have waited. */
+class Fixture {
+  time = 0;
+  readonly waits: number[] = [];
+  readonly throttle = new Throttle({
+    now: () => this.time,
+    wait: (ms) => Promise.resolve(void this.waits.push(ms)),
+  });
+
+  /** How long a try would have to wait. */
+  async wait(source: string): Promise<number> {
+    this.waits.length = 0;
+    await this.throttle.admit(source, new AbortController().signal);
+    return this.waits[0] ?? 0;
+  }
+
+  fail(source: string, times = 1): void {
+    for (let n = 0; n < times; n++) this.throttle.failed(source);
+  }
+}
+
+Deno.test("Throttle.admit() lets who has not failed try at once, as often as wanted", async () => {
+  const f = new Fixture();
+  for (let n = 0; n < 100; n++) assertEquals(await f.wait("a"), 0);
+  f.fail("b", 5);
+  assertEquals(await f.wait("a"), 0);
+});
+
+Deno.test("Throttle.admit() makes each failure dearer than the one before, up to a limit", async () => {
+  const f = new Fixture();
+  const waits: number[] = [];
+  for (let n = 0; n < 9; n++) {
+    f.fail("a");
+    waits.push(await f.wait("a"));
+    // It has waited, and tries again.
+    f.time += 1e5;
+  }
+  assertEquals(waits, [250, 500, 1000, 2000, 4000, 4000, 4000, 4000, 4000]);
+});
+
+Deno.test("Throttle.admit() makes the tries of one source wait in line, whatever they come over", async () => {
+  const f = new Fixture();
+  f.fail("a", 3);
+  assertEquals([await f.wait("a"), await f.wait("a"), await f.wait("a")], [1000, 2000, 3000]);
+  assertEquals(await f.wait("b"), 0);
+});
+
+Deno.test("Throttle.admit() turns away who would have to wait too long", async () => {
+  const f = new Fixture();
+  f.fail("a", 3);
+  const waits = [];
+  for (let n = 0; n < 5; n++) waits.push(await f.wait("a"));
+  assertEquals(waits, [1000, 2000, 3000, 4000, 5000]);
+  const error = await assertRejects(() => f.wait("a"), FerryError);
+  assertEquals(error.code, "busy");
+  // It costs nobody else anything, and passes.
+  assertEquals(await f.wait("b"), 0);
+  f.time += 40_000;
+  assertEquals(await f.wait("a"), 0);
+});
+
+Deno.test("Throttle forgets who has not failed for ten minutes", async () => {
+  const f = new Fixture();
+  f.fail("a", 20);
+  f.time += 10 * 60 * 1000 + 1;
+  assertEquals(await f.wait("a"), 0);
+  f.fail("a");
+  assertEquals(await f.wait("a"), 250);
+});
+
+Deno.test("Throttle remembers no more than so many sources, and drops who failed longest ago", async () => {
+  const f = new Fixture();
+  f.fail("first", 3);
+  for (let n = 0; n < 100_000; n++) {
+    f.fail(`other ${n}`);
+    if (n % 1000 === 0) f.fail("again");
+  }
+  assert(f.throttle.size <= 4096, String(f.throttle.size));
+  assertEquals(await f.wait("first"), 0);
+  assert(await f.wait("again") > 0);
+});
+
+Deno.test("Throttle.admit() stops waiting when the connection ends", async () => {
+  const throttle = new Throttle();
+  for (let n = 0; n < 20; n++) throttle.failed("a");
+  const stop = new AbortController();
+  const waiting = throttle.admit("a", stop.signal);
+  stop.abort(new FerryError("closed", "gone"));
+  const error = await assertRejects(() => waiting, FerryError);
+  assertEquals(error.code, "closed");
+});
+
+Deno.test("Throttle.admit() gives a place in line back to the others of its source when a connection ends", async () => {
+  const throttle = new Throttle({
+    now: () => 0,
+    wait: () => Promise.reject(new FerryError("closed", "gone")),
+  });
+  for (let n = 0; n < 20; n++) throttle.failed("a");
+  // Whoever has left makes nobody wait: the line would be too long for the fourth.
+  for (let n = 0; n < 10; n++) {
+    const error = await assertRejects(
+      () => throttle.admit("a", new AbortController().signal),
+      FerryError,
+    );
+    assertEquals(error.code, "closed", `${n}`);
+  }
+});
+
+Deno.test("sourceOf() takes a network of IPv6 for one source", () => {
+  const table: [string, string][] = [
+    ["192.0.2.1", "192.0.2.1"],
+    ["::ffff:192.0.2.1", "192.0.2.1"],
+    ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"],
+    ["2001:0db8:0001:0002::1", "2001:db8:1:2::/64"],
+    ["2001:db8::1", "2001:db8:0:0::/64"],
+    ["2001:DB8::", "2001:db8:0:0::/64"],
+    ["::1", "0:0:0:0::/64"],
+    ["fe80::1%eth0", "fe80:0:0:0::/64"],
+    ["1:2:3::", "1:2:3:0::/64"],
+  ];
+  for (const [hostname, source] of table) assertEquals(sourceOf(hostname), source, hostname);
+});

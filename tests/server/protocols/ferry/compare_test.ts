@@ -1,0 +1,279 @@
+import { assert, assertEquals } from "@std/assert";
+import { FerryError } from "../../../../lib/core/errors.ts";
+import type { FileName } from "../../../../lib/core/remote_name.ts";
+import type { ManifestLine, ManifestReply } from "../../../../lib/wire/manifest.ts";
+import { OVERWRITE_POLICIES } from "../../../../lib/core/overwrite.ts";
+import type { Storage } from "../../../../server/storage/storage.ts";
+import { FsStorage } from "../../../../server/storage/fs/fs_storage.ts";
+import {
+  compareManifest,
+  type CompareOptions,
+} from "../../../../server/protocols/ferry/compare.ts";
+import { TempDir } from "../../../support/programs.ts";
+import { assertCode, md5 } from "../../../storage/conformance.ts";
+
+/** When the stored files were changed. */
+const MTIME = 1_234_567_890_123;
+
+const OLD = md5("old");
+const NEW = md5("new");
+
+/** A root with "old" in `file` and in `d/file`. */
+class Root extends TempDir {
+  readonly storage: FsStorage;
+
+  constructor() {
+    super();
+    Deno.mkdirSync(this.join("d"));
+    for (const name of ["file", "d/file"]) {
+      Deno.utimeSync(this.write(name, "old"), new Date(), new Date(MTIME));
+    }
+    this.storage = FsStorage.open(this.path, { durability: "none" });
+  }
+
+  override async [Symbol.asyncDispose](): Promise<void> {
+    await this.storage[Symbol.asyncDispose]();
+    await super[Symbol.asyncDispose]();
+  }
+}
+
+type Line = Partial<ManifestLine>;
+
+function line({ filename = "file", size = 3, mtime = MTIME, checksum = null }: Line): ManifestLine {
+  return { filename, size, mtime, checksum };
+}
+
+async function compare(
+  storage: Storage,
+  lines: Line[],
+  options: Partial<CompareOptions> = {},
+): Promise<ManifestReply[]> {
+  const manifest = ReadableStream.from([lines.map(line)]);
+  const { overwrite = "different", algorithm = "md5", content = false } = options;
+  return await Array.fromAsync(
+    compareManifest(storage, manifest, { overwrite, algorithm, content }),
+  );
+}
+
+/** A storage that counts what it is asked. */
+function counting(storage: Storage): { storage: Storage; calls: string[] } {
+  const calls: string[] = [];
+  const counted = new Proxy(storage, {
+    get(target, key) {
+      const value = Reflect.get(target, key);
+      if (typeof value !== "function") return value;
+      return (...args: unknown[]) => {
+        calls.push(`${String(key)} ${args[0]}`);
+        return value.apply(target, args);
+      };
+    },
+  });
+  return { storage: counted, calls };
+}
+
+Deno.test("compareManifest() wants what is missing, whatever the policy", async () => {
+  await using root = new Root();
+  const lines = [{ filename: "new" }, { filename: "d/new" }, { filename: "e/f/new", size: 0 }];
+  for (const overwrite of OVERWRITE_POLICIES) {
+    for (const content of [false, true]) {
+      assertEquals(
+        await compare(root.storage, lines, { overwrite, content }),
+        lines.map(({ filename }) => ({ filename, decision: "send" })),
+      );
+    }
+  }
+});
+
+Deno.test("compareManifest() takes a file of the same size and time for the same", async () => {
+  await using root = new Root();
+  const lines: Line[] = [{}, { filename: "d/file" }, { checksum: NEW }];
+  for (const overwrite of ["never", "newer", "different"] as const) {
+    const { storage, calls } = counting(root.storage);
+    assertEquals(await compare(storage, lines, { overwrite }), []);
+    assert(!calls.some((call) => call.startsWith("checksum")), "nothing is read for that");
+  }
+  const always = await compare(root.storage, [{}, { checksum: OLD }], { overwrite: "always" });
+  assertEquals(always.map(({ decision }) => decision), ["send", "send"]);
+});
+
+/** What is decided of a line by each policy but "always", which always sends. */
+type Decisions = [line: Line, never: string, newer: string, different: string];
+
+async function assertDecides(table: Decisions[], options: Partial<CompareOptions> = {}) {
+  await using root = new Root();
+  for (const [line, never, newer, different] of table) {
+    const expected = { never, newer, different, always: "send" };
+    for (const overwrite of OVERWRITE_POLICIES) {
+      const [decided] = await compare(root.storage, [line], { ...options, overwrite });
+      assertEquals(
+        decided?.decision ?? "have",
+        expected[overwrite],
+        Deno.inspect([line, overwrite]),
+      );
+    }
+  }
+}
+
+Deno.test("compareManifest() decides by size, time and md5 as the policy says", async () => {
+  await assertDecides([
+    [{ size: 4 }, "error", "have", "send"],
+    [{ size: 4, mtime: MTIME + 1 }, "error", "send", "send"],
+    [{ mtime: MTIME - 1 }, "hash", "have", "hash"],
+    [{ mtime: MTIME + 1 }, "hash", "send", "hash"],
+    [{ mtime: MTIME - 1, checksum: OLD }, "have", "have", "have"],
+    [{ mtime: MTIME + 1, checksum: OLD }, "have", "send", "have"],
+    [{ mtime: MTIME - 1, checksum: NEW }, "error", "have", "send"],
+    [{ mtime: MTIME + 1, checksum: NEW }, "error", "send", "send"],
+  ]);
+});
+
+Deno.test("compareManifest() with content believes nothing but a checksum", async () => {
+  await assertDecides([
+    [{}, "hash", "have", "hash"],
+    [{ checksum: OLD }, "have", "have", "have"],
+    [{ checksum: NEW }, "error", "have", "send"],
+    [{ mtime: MTIME + 1 }, "hash", "hash", "hash"],
+    [{ mtime: MTIME + 1, checksum: OLD }, "have", "have", "have"],
+    [{ mtime: MTIME + 1, checksum: NEW }, "error", "send", "send"],
+    [{ mtime: MTIME + 1, size: 4 }, "error", "send", "send"],
+    [{ size: 4, checksum: NEW }, "error", "have", "send"],
+  ], { content: true });
+});
+
+Deno.test("compareManifest() says why a file would be refused, and goes on", async () => {
+  await using root = new Root();
+  const lines = [
+    { filename: "" },
+    { filename: "../x" },
+    { filename: ".ferry/x" },
+    { filename: "d" },
+    { filename: "file/x" },
+    { filename: "file", size: 4 },
+    { filename: "new" },
+  ];
+  const replies = await compare(root.storage, lines, { overwrite: "never" });
+  assertEquals(replies.slice(0, 4).concat(replies.slice(5)), [
+    {
+      filename: "",
+      decision: "error",
+      code: "bad_name",
+      message: 'Cannot put "": the name is empty',
+    },
+    {
+      filename: "../x",
+      decision: "error",
+      code: "bad_name",
+      message: 'Cannot put "../x": the name has a part "../../../.."',
+    },
+    {
+      filename: ".ferry/x",
+      decision: "error",
+      code: "bad_name",
+      message: 'Cannot put ".ferry/x": ".ferry" is reserved for ferry\'s own files',
+    },
+    {
+      filename: "d",
+      decision: "error",
+      code: "not_a_file",
+      message: 'Cannot put "d": it is a directory',
+    },
+    {
+      filename: "file",
+      decision: "error",
+      code: "exists",
+      message: 'Cannot put "file": another file has that name',
+    },
+    { filename: "new", decision: "send" },
+  ]);
+  const below = replies[4]!;
+  assert(below.decision === "error" && below.code === "not_a_file", Deno.inspect(below));
+});
+
+Deno.test("compareManifest() asks once for all lines that come together", async () => {
+  await using root = new Root();
+  const { storage, calls } = counting(root.storage);
+  const lines = ["d/a", "../x", "e/a", "d/file", "f"].map((filename) => ({ filename }));
+  const replies = await compare(storage, lines);
+  assertEquals(replies.map(({ filename, decision }) => `${decision} ${filename}`), [
+    "send d/a",
+    "error ../x",
+    "send e/a",
+    "send f",
+  ]);
+  assertEquals(calls, ["findAll d/a,e/a,d/file,f"]);
+});
+
+Deno.test("compareManifest() sees what was put meanwhile", async () => {
+  await using root = new Root();
+  const lines = async function* () {
+    yield [line({ filename: "e/a" })];
+    Deno.mkdirSync(root.join("e"));
+    Deno.utimeSync(root.write("e/b", "old"), new Date(), new Date(MTIME));
+    yield [line({ filename: "d/file" }), line({ filename: "e/b" })];
+    await Promise.resolve();
+  };
+  const options = { overwrite: "different", algorithm: "md5", content: false } as const;
+  assertEquals(await Array.fromAsync(compareManifest(root.storage, lines(), options)), [
+    { filename: "e/a", decision: "send" },
+  ]);
+});
+
+/** A storage whose md5s cannot be had. */
+function failing(storage: Storage, error: unknown): Storage {
+  return new Proxy(storage, {
+    get(target, key) {
+      if (key === "checksum") return (_name: FileName) => Promise.reject(error);
+      const value = Reflect.get(target, key);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
+Deno.test("compareManifest() wants what disappears, and reports what cannot be read", async () => {
+  await using root = new Root();
+  const lines = [{ mtime: 0, checksum: OLD }, { filename: "new" }];
+  const gone = failing(root.storage, new FerryError("not_found", "no such file"));
+  assertEquals((await compare(gone, lines)).map(({ decision }) => decision), ["send", "send"]);
+  const unreadable = failing(root.storage, new FerryError("io", "broken"));
+  assertEquals(await compare(unreadable, lines), [
+    { filename: "file", decision: "error", code: "io", message: 'Cannot put "file": broken' },
+    { filename: "new", decision: "send" },
+  ]);
+});
+
+Deno.test("compareManifest() fails with what nobody foresaw", async () => {
+  await using root = new Root();
+  const broken = failing(root.storage, new TypeError("x is not a function"));
+  await assertCode("internal", () => compare(broken, [{ mtime: 0, checksum: OLD }]));
+});
+
+Deno.test("compareManifest() fails with what the lines fail with, after what came before", async () => {
+  await using root = new Root();
+  const lines = async function* () {
+    await Promise.resolve();
+    yield [line({ filename: "new" })];
+    throw new FerryError("bad_header", "size is missing");
+  };
+  const options = { overwrite: "never", algorithm: "md5", content: false } as const;
+  const replies = compareManifest(root.storage, lines(), options);
+  assertEquals((await replies.next()).value, { filename: "new", decision: "send" });
+  await assertCode("bad_header", () => replies.next());
+});
+
+Deno.test("compareManifest() of many lines lets others have their turn", async () => {
+  await using root = new Root();
+  let rounds = 0;
+  const timer = setInterval(() => rounds++, 0);
+  try {
+    const lines = Array.from({ length: 200 }, (_, turn) => {
+      return Array.from({ length: 100 }, (_, at) => line({ filename: `d/${turn}/${at}` }));
+    });
+    const manifest = ReadableStream.from(lines);
+    const options = { overwrite: "different", algorithm: "md5", content: false } as const;
+    const replies = await Array.fromAsync(compareManifest(root.storage, manifest, options));
+    assertEquals(replies.length, 20_000);
+  } finally {
+    clearInterval(timer);
+  }
+  assert(rounds > 3, `${rounds} rounds`);
+});

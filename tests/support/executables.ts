@@ -1,0 +1,115 @@
+/**
+ * Executables of the programs, and places without anything else to run them in.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import { PROGRAMS, PROJECT } from "../../packaging/program.ts";
+import { hostTarget } from "../../packaging/target.ts";
+import {
+  DENO,
+  ferry,
+  type FerryOptions,
+  type Launch,
+  type Outcome,
+  outcome,
+  TempDir,
+} from "./programs.ts";
+
+/** Runs `deno task compile`. */
+export async function compileTask(
+  args: string[],
+  env: Record<string, string> = {},
+): Promise<Outcome> {
+  return await outcome(
+    new Deno.Command(DENO, {
+      args: ["run", "--quiet", "-A", `${PROJECT}packaging/main.ts`, ...args],
+      env: { NO_COLOR: "1", ...env },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn(),
+  );
+}
+
+/** Executables of both programs. */
+export interface Built {
+  /** Where they are. */
+  dir: string;
+  /** What the task said. */
+  task: Outcome;
+}
+
+const built = new Map<string, Promise<Built>>();
+
+/** What the task makes of these options; made once for all tests. */
+export function build(...options: string[]): Promise<Built> {
+  const key = options.join(" ");
+  let building = built.get(key);
+  if (!building) {
+    const dir = Deno.makeTempDirSync({ prefix: "ferry-built-" });
+    globalThis.addEventListener("unload", () => Deno.removeSync(dir, { recursive: true }));
+    building = compileTask(["--out", dir, ...options]).then((task) => ({ dir, task }));
+    built.set(key, building);
+  }
+  return building;
+}
+
+/** Files that unpack themselves: the way that is always open. */
+export async function buildSelfExtracting(): Promise<Built> {
+  const made = await build();
+  return made.task.stdout.includes("self-extracting") ? made : await build("--self-extracting");
+}
+
+/** What the executables of this machine end in. */
+export const SUFFIX = hostTarget()?.suffix ?? "";
+
+/** An empty directory with a copy of the executables, and nothing around them. */
+export class Elsewhere implements AsyncDisposable {
+  /** The directory: the executables are in `bin`, and `cwd` is where they run. */
+  readonly dir = new TempDir();
+  /** How they are started. */
+  readonly launch: Launch = (program) => [this.dir.join(`bin/${program}${SUFFIX}`)];
+  /** Nothing but where to unpack: no PATH, no HOME, no cache of Deno's. */
+  readonly env: Record<string, string>;
+
+  /** Copies them. */
+  constructor({ dir }: Pick<Built, "dir">) {
+    for (const name of ["bin", "tmp", "root", "cwd"]) Deno.mkdirSync(this.dir.join(name));
+    for (const { name } of PROGRAMS) {
+      Deno.copyFileSync(`${dir}/${name}${SUFFIX}`, this.dir.join(`bin/${name}${SUFFIX}`));
+    }
+    this.env = { PATH: "", HOME: "", TMPDIR: this.dir.join("tmp") };
+  }
+
+  /** What the programs are started with there. */
+  get options(): FerryOptions {
+    const { launch, env } = this;
+    return { launch, env, clearEnv: true, cwd: this.dir.join("cwd") };
+  }
+
+  /** Runs `ferry`. */
+  run(args: string[], options: FerryOptions = {}): Promise<Outcome> {
+    return ferry(args, { ...this.options, ...options });
+  }
+
+  /** Runs `ferryd`, to its end. */
+  runServer(args: string[], env: Record<string, string> = {}): Promise<Outcome> {
+    const launch: Launch = (_program, options) => this.launch("ferryd", options);
+    return ferry(args, { ...this.options, launch, env: { ...this.env, ...env } });
+  }
+
+  /** Removes all of it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dir[Symbol.asyncDispose]();
+  }
+}
+
+/** The SHA-256 of a file, in hex. */
+export function digestOf(path: string): string {
+  return createHash("sha256").update(Deno.readFileSync(path)).digest("hex");
+}
+
+/** Whether this machine is none that executables are made for. */
+export const ignore = hostTarget() === undefined;

@@ -1,0 +1,210 @@
+/**
+ * A connection in memory and a clock that is turned by hand, for what a real one cannot show: where its
+ * reads end, what one write held, what happens at a deadline.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { type ErrorCode, FerryError, toFerryError } from "../../lib/core/errors.ts";
+import type { Header } from "../../lib/wire/header.ts";
+import { receive } from "../../lib/transfer/transfer.ts";
+import { type ByteStream, type Frame, Wire } from "../../lib/wire/wire.ts";
+import type { ByteSource } from "../../server/storage/storage.ts";
+import { concat } from "./vectors.ts";
+
+export const IDLE = 10_000;
+export const ABC_MD5 = "900150983cd24fb0d6963f7d28e17f72";
+export const utf8 = new TextEncoder();
+export const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+
+/** A connection in memory: what the peer sends, segment by segment, and what it is sent. */
+export class MemoryStream implements ByteStream {
+  readonly #segments: Iterator<Uint8Array>;
+  readonly #options: MemoryStreamOptions;
+  #rest: Uint8Array = new Uint8Array();
+  #ended = false;
+  readonly #closed = Promise.withResolvers<never>();
+  /** What was called, in order. */
+  readonly calls: string[] = [];
+  /** The bytes of each write. */
+  readonly writes: Uint8Array[] = [];
+  /** How much room each read offered. */
+  readonly rooms: number[] = [];
+
+  constructor(segments: Iterable<Uint8Array> = [], options: MemoryStreamOptions = {}) {
+    this.#segments = segments[Symbol.iterator]();
+    this.#options = options;
+    this.#closed.promise.catch(() => {});
+  }
+
+  read(buffer: Uint8Array): Promise<number | null> {
+    this.calls.push("read");
+    this.rooms.push(buffer.length);
+    while (this.#rest.length === 0 && !this.#ended) {
+      const { value, done } = this.#segments.next();
+      if (done) this.#ended = true;
+      else this.#rest = value;
+    }
+    if (this.#rest.length === 0) {
+      return this.#options.silent ? this.#closed.promise : Promise.resolve(null);
+    }
+    const piece = this.#rest.subarray(0, buffer.length);
+    buffer.set(piece);
+    this.#rest = this.#rest.subarray(piece.length);
+    return Promise.resolve(piece.length);
+  }
+
+  write(bytes: Uint8Array): Promise<number> {
+    this.calls.push("write");
+    const { takes = Infinity } = this.#options;
+    if (takes === 0) return this.#closed.promise;
+    const taken = bytes.slice(0, takes);
+    this.writes.push(taken);
+    return Promise.resolve(taken.length);
+  }
+
+  closeWrite(): Promise<void> {
+    this.calls.push("closeWrite");
+    return Promise.resolve();
+  }
+
+  close(): void {
+    this.calls.push("close");
+    this.#closed.reject(new Deno.errors.Interrupted());
+  }
+
+  get written(): Uint8Array<ArrayBuffer> {
+    return concat(this.writes);
+  }
+}
+
+export interface MemoryStreamOptions {
+  /** Whether the peer says nothing more, instead of ending, when its segments are used up. */
+  silent?: boolean;
+  /** How many bytes a write takes; 0 for a peer that takes none. */
+  takes?: number;
+}
+
+/** Timers that go off when they are told to. */
+export class ManualClock implements Disposable {
+  readonly #real = { setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout };
+  readonly #timers = new Map<number, { at: number; run: () => void }>();
+  #now = 0;
+  #ids = 0;
+
+  constructor() {
+    const set = (run: () => void, ms = 0) => {
+      this.#timers.set(++this.#ids, { at: this.#now + ms, run });
+      return this.#ids;
+    };
+    globalThis.setTimeout = set as unknown as typeof setTimeout;
+    globalThis.clearTimeout = (id) => void this.#timers.delete(Number(id));
+  }
+
+  /** How many timers are set. */
+  get pending(): number {
+    return this.#timers.size;
+  }
+
+  /** Lets that much time pass. */
+  advance(ms: number): void {
+    const until = this.#now + ms;
+    for (;;) {
+      const due = [...this.#timers].filter(([, { at }]) => at <= until)
+        .sort(([, a], [, b]) => a.at - b.at)[0];
+      if (!due) break;
+      const [id, { at, run }] = due;
+      this.#timers.delete(id);
+      this.#now = at;
+      run();
+    }
+    this.#now = until;
+  }
+
+  [Symbol.dispose](): void {
+    Object.assign(globalThis, this.#real);
+  }
+}
+
+/** Takes everything and keeps it. */
+export class Collector {
+  readonly #pieces: Uint8Array[] = [];
+
+  write(bytes: Uint8Array): Promise<void> {
+    this.#pieces.push(bytes.slice());
+    return Promise.resolve();
+  }
+
+  get bytes(): Uint8Array<ArrayBuffer> {
+    return concat(this.#pieces);
+  }
+}
+
+export function wireOver(...parts: Uint8Array[]): Wire {
+  return new Wire(new MemoryStream(parts), { idleTimeout: IDLE });
+}
+
+export async function frameOf(...parts: Uint8Array[]): Promise<Frame> {
+  const frame = await wireOver(...parts).readFrame();
+  assert(frame);
+  return frame;
+}
+
+export async function assertFails(
+  run: Promise<unknown>,
+  code: ErrorCode,
+  words = "",
+): Promise<void> {
+  const error = await assertRejects(() => run, FerryError, words);
+  assertEquals(error.code, code, error.message);
+}
+
+export interface Received {
+  header: Header;
+  bytes: Uint8Array;
+  md5: string;
+  size: number;
+}
+
+/** All the messages up to the end, or up to the first failure and whether that is the end. */
+export async function readAll(
+  wire: Wire,
+): Promise<{ received: Received[]; code?: ErrorCode; ends?: boolean }> {
+  const received: Received[] = [];
+  for (;;) {
+    let frame: Frame | null;
+    try {
+      frame = await wire.readFrame();
+    } catch (error) {
+      return { received, code: toFerryError(error).code, ends: true };
+    }
+    if (!frame) return { received };
+    const { header, body } = frame;
+    const sink = new Collector();
+    try {
+      const { checksum: md5, size } = await receive(body, sink);
+      received.push({ header, bytes: sink.bytes, md5, size });
+    } catch (error) {
+      const goesOn = await body.drain().catch(() => false);
+      return { received, code: toFerryError(error).code, ends: !goesOn };
+    }
+  }
+}
+
+export function* inBytes(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let i = 0; i < bytes.length; i++) yield bytes.subarray(i, i + 1);
+}
+
+/** A source of bytes in memory that gives a few at a time. */
+export function sourceOf(bytes: Uint8Array, piece = 100_000): ByteSource {
+  let done = 0;
+  return {
+    read(into) {
+      const part = bytes.subarray(done, done + Math.min(into.length, piece));
+      into.set(part);
+      done += part.length;
+      return Promise.resolve(part.length || null);
+    },
+  };
+}

@@ -1,0 +1,36 @@
+/**
+ * What can be asked of a storage, for tests of one whose directory is gone.
+ *
+ * @module
+ */
+
+import { FerryError } from "../../lib/core/errors.ts";
+import { parseFileName as name } from "../../lib/core/remote_name.ts";
+import type { FsStorage } from "../../server/storage/fs/fs_storage.ts";
+import { listed } from "../storage/conformance.ts";
+
+/** Everything that can be asked of a storage with `file` and `d/file`. */
+export const OPERATIONS: Readonly<Record<string, (storage: FsStorage) => unknown>> = {
+  assertServing: (s) => s.assertServing(),
+  stat: (s) => s.stat(name("file")),
+  "stat of the root": (s) => s.stat(""),
+  "stat of nothing": (s) => s.stat(name("nothing")),
+  find: (s) => s.find(name("file")),
+  list: (s) => listed(s),
+  open: (s) => s.open(name("d/file"), "md5"),
+  checksum: (s) => s.checksum(name("file"), "sha256"),
+  assertFits: (s) => s.assertFits(name("new"), 1),
+  create: (s) => s.create(name("d/new"), { size: 1, replace: false }),
+  "create anew": (s) => s.create(name("d/new"), { size: 1, replace: true }),
+  resume: (s) => s.resume(name("part"), { size: 9_000_000, algorithm: "md5" }),
+  parts: (s) => s.parts(),
+  discardParts: (s) => s.discardParts(name("f")),
+  expireParts: (s) => s.expireParts(0),
+  remove: (s) => s.remove(name("d"), { recursive: true }),
+  move: (s) => s.move(name("file"), name("d/moved"), { replace: true }),
+  mkdir: (s) => s.mkdir(name("e/f")),
+  findAll: async (s) => {
+    const [found] = await s.findAll([name("file")]);
+    if (found instanceof FerryError) throw found;
+  },
+};
