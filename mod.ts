@@ -101,14 +101,13 @@ export { connect, type ConnectOptions, type TlsOptions } from "./client/api/conn
 export type { Retry, RetryPolicy } from "./client/net/retry.ts";
 export type { Address } from "./lib/core/address.ts";
 export {
-  type Algorithm,
-  type Checksum,
   type Digest,
   PrefixDigest,
   type PrefixDigestOptions,
   type PrefixFacts,
   type SavedPrefix,
-} from "./lib/digest/checksum.ts";
+} from "./lib/digest/digest.ts";
+export type { Algorithm, Checksum } from "./lib/core/checksum.ts";
 export type { Framing } from "./lib/line_exec/framing.ts";
 export {
   type ErrorCode,
@@ -118,25 +117,13 @@ export {
 } from "./lib/core/errors.ts";
 export type { FileSystem } from "./lib/files/file_system.ts";
 export { type FileName, parseDirectoryName, parseFileName } from "./lib/core/remote_name.ts";
-export type {
-  Entry,
-  HelloReply,
-  Listed,
-  Omission,
-  Omitted,
-  PartEntry,
-  PingReply,
-  Unkept,
-} from "./lib/wire/header.ts";
+export type { HelloReply, PingReply } from "./lib/wire/header.ts";
+export type { Entry, Listed, Omission, Omitted, PartEntry, Unkept } from "./lib/core/entry.ts";
 export type { Overwrite } from "./lib/core/overwrite.ts";
 export type { Durability } from "./lib/files/staged_file.ts";
 export type {
   Bounds,
-  ByteSink,
-  ByteSource,
   ChangeOptions,
-  CommitOptions,
-  Committed,
   CreateOptions,
   DiscardOptions,
   ListOptions,
@@ -147,6 +134,8 @@ export type {
   Storage,
   StoredFile,
 } from "./server/storage/storage.ts";
+export type { CommitOptions, Committed } from "./lib/files/commit.ts";
+export type { ByteSink, ByteSource } from "./lib/core/bytes.ts";
 export type { OnMount } from "./server/storage/fs/directory_descriptors.ts";
 export type { OnRoot } from "./server/storage/fs/root_directory.ts";
 export {
@@ -155,7 +144,8 @@ export {
 } from "./server/storage/memory/memory_storage.ts";
 export { FsStorage, type FsStorageOptions } from "./server/storage/fs/fs_storage.ts";
 export { VERSION } from "./lib/core/version.ts";
-export type { ListenerKind, Listening } from "./server/net/listener.ts";
+export type { ListenerKind } from "./lib/core/address.ts";
+export type { Listening } from "./lib/core/address.ts";
 export type { ScramVerifier } from "./lib/security/scram.ts";
 export { type Grants, parseGrants, type Prefix, type Scope } from "./server/auth/authorization.ts";
 export type { ExecPolicy } from "./server/exec/allowed_commands.ts";

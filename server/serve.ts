@@ -4,13 +4,19 @@
  * @module
  */
 
-import { type Address, formatAddress, isLoopback, parseAddress } from "../lib/core/address.ts";
+import {
+  type Address,
+  formatAddress,
+  isLoopback,
+  type Listening,
+  parseAddress,
+} from "../lib/core/address.ts";
 import type { Framing } from "../lib/line_exec/framing.ts";
 import { FerryError } from "../lib/core/errors.ts";
 import { assertNumbers, MAX_TIMEOUT_MS, TIMEOUT } from "../lib/core/number_options.ts";
 import type { Storage } from "./storage/storage.ts";
 import type { ByteStream } from "../lib/wire/wire.ts";
-import { acceptTcp, type Listener, type Listening } from "./net/listener.ts";
+import { acceptTcp, type Listener } from "./net/listener.ts";
 import { Admission, Parting } from "./net/connection_limits.ts";
 import { DEFAULT_SCOPES, grantEverywhere, type Scope } from "./auth/authorization.ts";
 import { Authority } from "./auth/authentication.ts";

@@ -4,20 +4,19 @@
  * @module
  */
 
-import type { Algorithm } from "../../lib/digest/checksum.ts";
+import type { Algorithm } from "../../lib/core/checksum.ts";
 import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
-import { named } from "../cli/transfer_names.ts";
+import { named } from "../transfer/names.ts";
 import {
   checksumKeys,
   decodeLine,
-  type Entry,
   type HelloReply,
-  type PartEntry,
   type PingReply,
   type Replies,
 } from "../../lib/wire/header.ts";
+import type { Entry, PartEntry } from "../../lib/core/entry.ts";
 import { basename, resolve } from "../../lib/core/paths.ts";
-import type { ByteSink } from "../../server/storage/storage.ts";
+import type { ByteSink } from "../../lib/core/bytes.ts";
 import { Backlog } from "../transfer/backlog.ts";
 import type { Connection } from "../net/connection.ts";
 import { isStream, NOWHERE, openStream, type Outlet, outletFor } from "../transfer/destination.ts";
@@ -38,7 +37,7 @@ import type {
 import { here } from "../net/place.ts";
 import { type OmissionHandlers, tellOmitted } from "../transfer/omitted.ts";
 import { Pool, type WaitFor } from "../net/connection_pool.ts";
-import { type Manner, NOT_TWICE, Requests, Watch } from "../net/requests.ts";
+import { type Manner, NOT_TWICE, Requests, Watch } from "../api/requests.ts";
 import type { RetryPolicy } from "../net/retry.ts";
 import { type Given, givenBy, nameOf, type Source } from "../transfer/source.ts";
 import { TreeDownload } from "../transfer/tree_download.ts";

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { createDigest, sameChecksum } from "../../lib/digest/checksum.ts";
+import { createDigest } from "../../lib/digest/digest.ts";
+import { sameChecksum } from "../../lib/core/checksum.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 import {
   encodeHeader,
@@ -15,7 +16,7 @@ import {
   parseReply,
 } from "../../lib/wire/header.ts";
 import { MAX_TIMEOUT_MS } from "../../lib/core/number_options.ts";
-import type { ByteSink } from "../../server/storage/storage.ts";
+import type { ByteSink } from "../../lib/core/bytes.ts";
 import type { Verified } from "../../lib/transfer/transfer.ts";
 import type { IncomingBody, Wire } from "../../lib/wire/wire.ts";
 import type { Connection } from "../net/connection.ts";

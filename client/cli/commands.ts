@@ -12,7 +12,7 @@ import {
   quote,
   toFerryError,
 } from "../../lib/core/errors.ts";
-import type { Entry } from "../../lib/wire/header.ts";
+import type { Entry } from "../../lib/core/entry.ts";
 import { isGlob } from "../../lib/core/paths.ts";
 import { variable } from "../../lib/cli/permissions.ts";
 import type { Client } from "../api/client.ts";
@@ -29,7 +29,7 @@ import {
   lastPart,
   mayBeSeveral,
   remoteName,
-} from "./transfer_names.ts";
+} from "../transfer/names.ts";
 import type { OmissionHandlers } from "../transfer/omitted.ts";
 import { Output } from "./output.ts";
 import { entriesMatching, expandRemoteGlobs, type GlobOptions, namesMeant } from "./remote_glob.ts";

@@ -10,7 +10,7 @@ import { MAX_LINE_BYTES } from "../../lib/line_exec/framing.ts";
 import type { OptionValues } from "../../lib/cli/command_line.ts";
 import { FerryError, quote } from "../../lib/core/errors.ts";
 import type { OutputStream } from "../../lib/wire/header.ts";
-import type { ByteSink } from "../../server/storage/storage.ts";
+import type { ByteSink } from "../../lib/core/bytes.ts";
 import { ClassicClient } from "../line_exec/client.ts";
 import type { Context, Run } from "./commands.ts";
 import { EXEC } from "./options.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ALGORITHMS } from "../../lib/digest/checksum.ts";
+import { ALGORITHMS } from "../../lib/core/checksum.ts";
 import type { CommandSpec, OptionTable } from "../../lib/cli/command_line.ts";
 import { FRAMINGS } from "../../lib/line_exec/framing.ts";
 import { completionsSpec } from "../../lib/cli/completions.ts";

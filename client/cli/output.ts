@@ -4,7 +4,7 @@
  * @module
  */
 
-import { algorithmOf, type Checksum, hexOf } from "../../lib/digest/checksum.ts";
+import { algorithmOf, type Checksum, hexOf } from "../../lib/core/checksum.ts";
 import {
   escapeControls,
   type FerryError,
@@ -12,7 +12,7 @@ import {
   quote,
   toFerryError,
 } from "../../lib/core/errors.ts";
-import { type Entry, type PartEntry, type Unkept, unkeptKey } from "../../lib/wire/header.ts";
+import { type Entry, type PartEntry, type Unkept, unkeptKey } from "../../lib/core/entry.ts";
 import { formatSize } from "../../lib/core/quantities.ts";
 import type { SkippedEntry } from "../transfer/omitted.ts";
 import type { Retry } from "../net/retry.ts";

@@ -5,9 +5,9 @@
  */
 
 import { FerryError } from "../../lib/core/errors.ts";
-import type { Entry } from "../../lib/wire/header.ts";
+import type { Entry } from "../../lib/core/entry.ts";
 import { globToRegExp, isGlob } from "../../lib/core/paths.ts";
-import { named, remoteName } from "./transfer_names.ts";
+import { named, remoteName } from "../transfer/names.ts";
 import type { OmissionHandlers } from "../transfer/omitted.ts";
 
 /** Who knows what is on the server. */

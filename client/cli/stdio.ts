@@ -5,7 +5,7 @@
  */
 
 import { toFerryError } from "../../lib/core/errors.ts";
-import type { ByteSink } from "../../server/storage/storage.ts";
+import type { ByteSink } from "../../lib/core/bytes.ts";
 import { endOfPipe } from "./output.ts";
 
 /** How much of standard input is read as one piece. */

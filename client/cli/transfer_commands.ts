@@ -20,7 +20,7 @@ import {
   mayBeSeveral,
   nameOnServer,
   remoteName,
-} from "./transfer_names.ts";
+} from "../transfer/names.ts";
 import type { Progress, TreeOptions } from "../transfer/options.ts";
 import { here } from "../net/place.ts";
 import { expandRemoteGlobs } from "./remote_glob.ts";

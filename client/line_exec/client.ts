@@ -5,7 +5,8 @@
  */
 
 import { type Address, formatAddress } from "../../lib/core/address.ts";
-import { createDigest, sameChecksum } from "../../lib/digest/checksum.ts";
+import { createDigest } from "../../lib/digest/digest.ts";
+import { sameChecksum } from "../../lib/core/checksum.ts";
 import {
   type Announced,
   type Framing,
@@ -13,7 +14,7 @@ import {
   readAnnouncement,
 } from "../../lib/line_exec/framing.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
-import type { ByteSink } from "../../server/storage/storage.ts";
+import type { ByteSink } from "../../lib/core/bytes.ts";
 import { Wire } from "../../lib/wire/wire.ts";
 import { dial } from "../net/dial.ts";
 

@@ -5,11 +5,12 @@
  */
 
 import { type Address, formatAddress } from "../../lib/core/address.ts";
-import type { Algorithm, Checksum, Digest } from "../../lib/digest/checksum.ts";
+import type { Digest } from "../../lib/digest/digest.ts";
+import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 import { checksumKeys, type HelloReply, parseReply, type Replies } from "../../lib/wire/header.ts";
 import { decodeLines } from "../../lib/wire/manifest.ts";
-import type { ByteSource } from "../../server/storage/storage.ts";
+import type { ByteSource } from "../../lib/core/bytes.ts";
 import type { Token } from "../../lib/security/token.ts";
 import {
   type OnBytes,

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { algorithmOf, type Checksum, sameChecksum } from "../../lib/digest/checksum.ts";
+import { algorithmOf, type Checksum, sameChecksum } from "../../lib/core/checksum.ts";
 import { FerryError, quote } from "../../lib/core/errors.ts";
 import { type Header, type Replies, throwReported } from "../../lib/wire/header.ts";
 import type { Verified } from "../../lib/transfer/transfer.ts";

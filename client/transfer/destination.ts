@@ -8,7 +8,7 @@
 import { abortable } from "@std/async/abortable";
 import { FerryError, fileError } from "../../lib/core/errors.ts";
 import { dirname, isAbsolute, join } from "../../lib/core/paths.ts";
-import type { ByteSink } from "../../server/storage/storage.ts";
+import type { ByteSink } from "../../lib/core/bytes.ts";
 import { localPath } from "./local_path.ts";
 import type { WaitFor } from "../net/connection_pool.ts";
 import { describe } from "./source.ts";

@@ -6,15 +6,11 @@
  */
 
 import { delay } from "@std/async/delay";
-import {
-  type Algorithm,
-  algorithmOf,
-  type Checksum,
-  type PrefixDigest,
-  type SavedPrefix,
-} from "../../lib/digest/checksum.ts";
+import { type PrefixDigest, type SavedPrefix } from "../../lib/digest/digest.ts";
+import { type Algorithm, algorithmOf, type Checksum } from "../../lib/core/checksum.ts";
 import { FerryError, fileError, quote, toFerryError } from "../../lib/core/errors.ts";
-import { checksumKeys, parseReply, unkeptKey } from "../../lib/wire/header.ts";
+import { checksumKeys, parseReply } from "../../lib/wire/header.ts";
+import { unkeptKey } from "../../lib/core/entry.ts";
 import { LocalFile } from "../../lib/files/source_file.ts";
 import { decideOverwrite, type FileState } from "../../lib/core/overwrite.ts";
 import {
@@ -37,8 +33,9 @@ import {
   StagedFile,
   syncDirectories,
 } from "../../lib/files/staged_file.ts";
-import type { ByteSink } from "../../server/storage/storage.ts";
-import { checksumOfSource, receive, type Verified } from "../../lib/transfer/transfer.ts";
+import type { ByteSink } from "../../lib/core/bytes.ts";
+import { receive, type Verified } from "../../lib/transfer/transfer.ts";
+import { checksumOfSource } from "../../lib/digest/source_digest.ts";
 import type { Frame } from "../../lib/wire/wire.ts";
 import { assertBegins, assertRange, type Range } from "../net/reply_check.ts";
 import type { Connection } from "../net/connection.ts";

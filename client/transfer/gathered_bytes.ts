@@ -5,7 +5,7 @@
  */
 
 import { FerryError } from "../../lib/core/errors.ts";
-import type { ByteSink } from "../../server/storage/storage.ts";
+import type { ByteSink } from "../../lib/core/bytes.ts";
 
 /** Keeps what it is given. */
 export class Gathered implements ByteSink {

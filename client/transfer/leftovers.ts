@@ -5,7 +5,7 @@
  * @module
  */
 
-import { md5Of } from "../../lib/digest/checksum.ts";
+import { md5Of } from "../../lib/digest/digest.ts";
 import { removeRecord } from "../../lib/files/partial_file.ts";
 import { basename, dirname } from "../../lib/core/paths.ts";
 import { isTaken, StagedFile } from "../../lib/files/staged_file.ts";

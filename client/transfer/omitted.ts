@@ -5,7 +5,7 @@
  */
 
 import { FerryError, printable, quote } from "../../lib/core/errors.ts";
-import type { Entry, Omitted } from "../../lib/wire/header.ts";
+import type { Entry, Omitted } from "../../lib/core/entry.ts";
 
 /** Something that is left out by a rule, and is nobody's failure. */
 export interface SkippedEntry {

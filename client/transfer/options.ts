@@ -4,11 +4,11 @@
  * @module
  */
 
-import type { Algorithm, Checksum } from "../../lib/digest/checksum.ts";
-import type { Unkept } from "../../lib/wire/header.ts";
+import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
+import type { Unkept } from "../../lib/core/entry.ts";
 import type { Overwrite } from "../../lib/core/overwrite.ts";
 import type { Durability } from "../../lib/files/staged_file.ts";
-import type { ByteSink } from "../../server/storage/storage.ts";
+import type { ByteSink } from "../../lib/core/bytes.ts";
 import type { Filter } from "./filter.ts";
 import type { OmissionHandlers } from "./omitted.ts";
 

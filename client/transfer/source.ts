@@ -6,7 +6,7 @@
 
 import { FerryError } from "../../lib/core/errors.ts";
 import { basename } from "../../lib/core/paths.ts";
-import type { ByteSource } from "../../server/storage/storage.ts";
+import type { ByteSource } from "../../lib/core/bytes.ts";
 import { localPath } from "./local_path.ts";
 import type { WaitFor } from "../net/connection_pool.ts";
 

@@ -5,18 +5,11 @@
  * @module
  */
 
-import type { Algorithm, Checksum } from "../../lib/digest/checksum.ts";
+import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import { FerryError, mayPass, quote, toFerryError } from "../../lib/core/errors.ts";
 import { assertStorable, type FileName, parseFileName } from "../../lib/core/remote_name.ts";
-import {
-  checksumKeys,
-  decodeLine,
-  type Entry,
-  type Listed,
-  type Omitted,
-  parseReply,
-  unkeptKey,
-} from "../../lib/wire/header.ts";
+import { checksumKeys, decodeLine, parseReply } from "../../lib/wire/header.ts";
+import { type Entry, type Listed, type Omitted, unkeptKey } from "../../lib/core/entry.ts";
 import { decideOverwrite, type FileState } from "../../lib/core/overwrite.ts";
 import { dirname } from "../../lib/core/paths.ts";
 import { Publisher, type Rooms } from "../../lib/files/group_commit.ts";

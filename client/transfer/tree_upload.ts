@@ -5,9 +5,11 @@
  * @module
  */
 
-import { type Algorithm, type Checksum, checksumOfBytes } from "../../lib/digest/checksum.ts";
+import { checksumOfBytes } from "../../lib/digest/digest.ts";
+import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import { FerryError, mayPass, quote, toFerryError } from "../../lib/core/errors.ts";
-import { checksumKeys, decodeLine, parseReply, unkeptKey } from "../../lib/wire/header.ts";
+import { checksumKeys, decodeLine, parseReply } from "../../lib/wire/header.ts";
+import { unkeptKey } from "../../lib/core/entry.ts";
 import { LocalFile, readLocalFile } from "../../lib/files/source_file.ts";
 import {
   decodeManifestReply,
@@ -15,7 +17,7 @@ import {
   encodeManifestLine,
   type ManifestReply,
 } from "../../lib/wire/manifest.ts";
-import { checksumOfSource } from "../../lib/transfer/transfer.ts";
+import { checksumOfSource } from "../../lib/digest/source_digest.ts";
 import { Pace } from "../../lib/core/time_slices.ts";
 import type { Frame } from "../../lib/wire/wire.ts";
 import { assertAnswers, assertStored } from "../net/reply_check.ts";

@@ -5,19 +5,13 @@
  * @module
  */
 
-import {
-  type Algorithm,
-  type Checksum,
-  checksumOfBytes,
-  createDigest,
-  type Digest,
-  resumeMd5,
-  sameChecksum,
-} from "../../lib/digest/checksum.ts";
+import { checksumOfBytes, createDigest, type Digest, resumeMd5 } from "../../lib/digest/digest.ts";
+import { type Algorithm, type Checksum, sameChecksum } from "../../lib/core/checksum.ts";
 import { FerryError } from "../../lib/core/errors.ts";
-import { checksumKeys, type Replies, unkeptKey } from "../../lib/wire/header.ts";
+import { checksumKeys, type Replies } from "../../lib/wire/header.ts";
+import { unkeptKey } from "../../lib/core/entry.ts";
 import { LocalFile } from "../../lib/files/source_file.ts";
-import { checksumOfSource, digestPrefix } from "../../lib/transfer/transfer.ts";
+import { checksumOfSource, digestPrefix } from "../../lib/digest/source_digest.ts";
 import { MAX_DRAIN_BYTES } from "../../lib/wire/wire.ts";
 import { assertHas } from "../net/reply_check.ts";
 import type { Connection } from "../net/connection.ts";

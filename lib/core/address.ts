@@ -99,3 +99,17 @@ export function formatAddress({ hostname, port }: Address): string {
 export function isLoopback({ hostname }: Address): boolean {
   return hostname === "localhost" || hostname === "::1" || /^127(\.\d{1,3}){3}$/.test(hostname);
 }
+
+/** Where a server listens. */
+export interface Listening extends Address {
+  /** The kind of listener. */
+  kind: ListenerKind;
+}
+
+/** The kinds of listeners that there are. */
+export type ListenerKind =
+  | "tcp"
+  | "tls"
+  | "classic-exec"
+  | "tcp-echo"
+  | "udp-echo";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Checksum } from "../digest/checksum.ts";
+import type { Checksum } from "./checksum.ts";
 
 /**
  * When a file that is there already is replaced: never (an identical one is no conflict), always,

@@ -12,7 +12,7 @@ import {
   feedByThread,
   PrefixDigest,
   type SavedPrefix,
-} from "./checksum.ts";
+} from "./digest.ts";
 import { THREADS } from "./md5.ts";
 import type { Md5Thread, Md5Threads } from "./md5_worker.ts";
 

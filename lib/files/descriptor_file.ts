@@ -5,7 +5,7 @@
  */
 
 import { closeSync, fchmodSync, fdatasync, fstatSync, read, readSync, writeSync } from "node:fs";
-import { inodeOf } from "../../server/storage/fs/directory_descriptors.ts";
+import { inodeOf } from "../core/file_identity.ts";
 import type { FileFacts, ReadableFile } from "./source_file.ts";
 import { openExactly, type WritableFile } from "./staged_file.ts";
 

@@ -6,8 +6,7 @@
 
 import { fileError } from "../core/errors.ts";
 import type { FileName } from "../core/remote_name.ts";
-import { type Unkept, unkeptKey } from "../wire/header.ts";
-import type { Jail } from "../../server/storage/fs/root.ts";
+import { type Unkept, unkeptKey } from "../core/entry.ts";
 import { makeSure } from "./read_back.ts";
 import {
   type ChangedDirectory,
@@ -18,19 +17,20 @@ import {
   type Stamp,
   syncDirectories,
 } from "./staged_file.ts";
-import type { CommitOptions, Committed } from "../../server/storage/storage.ts";
+import type { CommitOptions, Committed } from "./commit.ts";
 
 // A client that publishes nothing need not wait for it.
 const nodeTimers = () => import("node:timers");
 
 /** A staged file and how it is to be published. */
-export interface Publication extends CommitOptions, Pick<Stamp, "explicit" | "look"> {
+export interface Publication<Within = unknown>
+  extends CommitOptions, Pick<Stamp, "explicit" | "look"> {
   /** The name that it gets. */
   name: FileName;
   /** The file. */
   staged: StagedFile;
-  /** How far the name may lead. Default: as far as those of the other files. */
-  jail?: Jail | undefined;
+  /** How far the name may lead, for {@linkcode Rooms}. Default: as far as those of the other files. */
+  within?: Within | undefined;
   /** Whether the file was copied already to be on the file system of its name. */
   broughtOver?: boolean | undefined;
   /** Called right before it gets the name; where this fails, it does not get it. */
@@ -40,36 +40,36 @@ export interface Publication extends CommitOptions, Pick<Stamp, "explicit" | "lo
 }
 
 /** What makes room for the files of a group. The rooms hold until it is disposed of. */
-export interface Rooms extends Disposable {
+export interface Rooms<Within = unknown> extends Disposable {
   /** Makes the directories above a name. */
-  room(name: FileName, jail?: Jail): Room;
+  room(name: FileName, within?: Within): Room;
   /**
    * The permission bits of the file that a name leads to; undefined where it leads to none. Without it those who
    * publish say which bits a file keeps.
    */
-  modeOf?(name: FileName, jail?: Jail): number | undefined;
+  modeOf?(name: FileName, within?: Within): number | undefined;
   /** Fails where what was published in them is not where it seems to be. */
   assertStanding?(): void;
 }
 
 /** What a {@linkcode Publisher} works with. */
-export interface PublisherOptions {
+export interface PublisherOptions<Within = unknown> {
   /** Called for each group. */
-  rooms(): Rooms;
+  rooms(): Rooms<Within>;
   /** Told of what stood under a name that another file has got. */
   onReplaced?(replaced: Deno.FileInfo): void;
   /** Whether what is acknowledged survives a loss of power. */
   durable: boolean;
   /** What a publication comes to whose name turned out to be taken. */
-  onTaken(publication: Publication): Promise<Committed>;
+  onTaken(publication: Publication<Within>): Promise<Committed>;
   /**
    * What a publication comes to whose name turned out to be on another file system than its file. Default: it
    * fails.
    */
-  onApart?(publication: Publication): Promise<Committed>;
+  onApart?(publication: Publication<Within>): Promise<Committed>;
 }
 
-interface Waiting extends Publication {
+interface Waiting<Within> extends Publication<Within> {
   settled: PromiseWithResolvers<Committed>;
   /** What of it is not kept. */
   unkept?: readonly Unkept[];
@@ -80,19 +80,19 @@ interface Waiting extends Publication {
  * files of a group are flushed side by side, then renamed in the order they were asked for, then each
  * changed directory is flushed once, and only then is any of them acknowledged.
  */
-export class Publisher {
-  readonly #options: PublisherOptions;
-  #waiting: Waiting[] = [];
+export class Publisher<Within = unknown> {
+  readonly #options: PublisherOptions<Within>;
+  #waiting: Waiting<Within>[] = [];
   /** Resolves when nothing is left to do. */
   #running: Promise<void> | undefined;
 
   /** A publisher with nothing to do yet. */
-  constructor(options: PublisherOptions) {
+  constructor(options: PublisherOptions<Within>) {
     this.#options = options;
   }
 
   /** Publishes a file; see `PendingWrite.commit` for what is promised. */
-  publish(publication: Publication): Promise<Committed> {
+  publish(publication: Publication<Within>): Promise<Committed> {
     const settled = Promise.withResolvers<Committed>();
     this.#waiting.push({ ...publication, settled });
     this.#running ??= this.#run();
@@ -122,20 +122,20 @@ export class Publisher {
     this.#running = undefined;
   }
 
-  async #publishGroup(group: readonly Waiting[]): Promise<void> {
+  async #publishGroup(group: readonly Waiting<Within>[]): Promise<void> {
     const { durable } = this.#options;
     using rooms = this.#options.rooms();
     const flushes = await Promise.allSettled(
       group.map((publication) => this.#flush(publication, rooms)),
     );
     const changed: ChangedDirectory[] = [];
-    const published: Waiting[] = [];
+    const published: Waiting<Within>[] = [];
     for (const [turn, waiting] of group.entries()) {
       try {
         const flush = flushes[turn]!;
         if (flush.status === "rejected") throw flush.reason;
         waiting.assertMay?.();
-        const room = rooms.room(waiting.name, waiting.jail);
+        const room = rooms.room(waiting.name, waiting.within);
         this.#rename(waiting, room, changed);
         published.push(waiting);
       } catch (reason) {
@@ -161,16 +161,16 @@ export class Publisher {
     }
   }
 
-  async #flush(waiting: Waiting, rooms: Rooms): Promise<void> {
-    const { staged, checksum, mtime, mode, explicit, look, replace, name, jail } = waiting;
+  async #flush(waiting: Waiting<Within>, rooms: Rooms<Within>): Promise<void> {
+    const { staged, checksum, mtime, mode, explicit, look, replace, name, within } = waiting;
     // A file keeps its permission bits when its content is replaced.
-    const kept = replace && mode === undefined ? rooms.modeOf?.(name, jail) : undefined;
+    const kept = replace && mode === undefined ? rooms.modeOf?.(name, within) : undefined;
     waiting.unkept = staged.stamp({ mtime, mode: mode ?? kept, explicit, look });
     await makeSure(staged, { checksum, durable: this.#options.durable });
   }
 
   /** Gives a file its name, and notes which directories are to be flushed for that. */
-  #rename(publication: Publication, room: Room, changed: ChangedDirectory[]): void {
+  #rename(publication: Publication<Within>, room: Room, changed: ChangedDirectory[]): void {
     const { onReplaced } = this.#options;
     const { staged, replace } = publication;
     changed.push(...room.made);

@@ -9,12 +9,8 @@
  */
 
 import { BUFFERS } from "../core/buffer_pool.ts";
-import {
-  type Checksum,
-  PrefixDigest,
-  type PrefixDigestOptions,
-  type SavedPrefix,
-} from "../digest/checksum.ts";
+import { PrefixDigest, type PrefixDigestOptions, type SavedPrefix } from "../digest/digest.ts";
+import type { Checksum } from "../core/checksum.ts";
 import { fileError } from "../core/errors.ts";
 import { isHonest } from "./write_errors.ts";
 import { basename, dirname } from "../core/paths.ts";

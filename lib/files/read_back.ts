@@ -4,12 +4,12 @@
  * @module
  */
 
-import { type Algorithm, algorithmOf, type Checksum, hexOf } from "../digest/checksum.ts";
+import { type Algorithm, algorithmOf, type Checksum, hexOf } from "../core/checksum.ts";
 import { FerryError, fileError, systemCodeOf } from "../core/errors.ts";
 import { isHonest, isKnownHonest } from "./write_errors.ts";
 import { dirname } from "../core/paths.ts";
 import type { StagedFile } from "./staged_file.ts";
-import { checksumOfSource } from "../transfer/transfer.ts";
+import { checksumOfSource } from "../digest/source_digest.ts";
 
 /** To read files up to this size again takes less time than to find out whether that is needed. */
 const SMALL_BYTES = 8 * 1024 * 1024;

@@ -6,15 +6,10 @@
 
 import { equals } from "@std/bytes/equals";
 import { BUFFERS } from "../core/buffer_pool.ts";
-import {
-  type Algorithm,
-  algorithmOf,
-  type Checksum,
-  createDigest,
-  type Digest,
-} from "../digest/checksum.ts";
+import { createDigest, type Digest } from "../digest/digest.ts";
+import { type Algorithm, algorithmOf, type Checksum } from "../core/checksum.ts";
 import { FerryError, fileError } from "../core/errors.ts";
-import type { ByteSource } from "../../server/storage/storage.ts";
+import type { ByteSource } from "../core/bytes.ts";
 
 /** Reads up to this size are made at once; for larger ones a hop to another thread costs little. */
 const SYNC_BYTES = 64 * 1024;

@@ -10,8 +10,8 @@ import { tryLock } from "./file_lock.ts";
 import { isFull, isHonest, isKnownHonest } from "./write_errors.ts";
 import { basename, dirname } from "../core/paths.ts";
 import { PLATFORM } from "../core/platform.ts";
-import type { Unkept } from "../wire/header.ts";
-import type { ByteSink } from "../../server/storage/storage.ts";
+import type { Unkept } from "../core/entry.ts";
+import type { ByteSink } from "../core/bytes.ts";
 
 /** `full` survives a loss of power once it is acknowledged; `none` leaves that to the system. */
 export type Durability = "full" | "none";

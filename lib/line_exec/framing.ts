@@ -5,7 +5,7 @@
  * @module
  */
 
-import { isMd5 } from "../digest/checksum.ts";
+import { isMd5 } from "../core/checksum.ts";
 import { FerryError } from "../core/errors.ts";
 
 /** What stands in front of the output: a JSON header and its length, the output's length, or nothing. */

@@ -11,7 +11,7 @@
 
 import { decodeBase64, encodeBase64 } from "@std/encoding/base64";
 import { FerryError } from "../core/errors.ts";
-import { sameBytes } from "./constant_time.ts";
+import { sameBytes } from "../core/constant_time.ts";
 
 /** What a server calls it in the reply to a `hello`. */
 export const MECHANISM = "scram-sha-256";

@@ -5,36 +5,31 @@
  * @module
  */
 
+import { CHUNK_BYTES, fillPiece } from "../digest/source_digest.ts";
 import { BUFFERS } from "../core/buffer_pool.ts";
 import {
-  type Algorithm,
-  type Checksum,
   checksumOfBytes,
   createDigest,
   type Digest,
+  PrefixDigest,
+  type SavedPrefix,
+} from "../digest/digest.ts";
+import {
+  type Algorithm,
+  type Checksum,
   emptyChecksum,
   hexOf,
-  PrefixDigest,
-  type PrefixDigestOptions,
   sameChecksum,
-  type SavedPrefix,
-} from "../digest/checksum.ts";
+} from "../core/checksum.ts";
 import { FerryError, toFerryError } from "../core/errors.ts";
 import { checksumKeys, errorReply } from "../wire/header.ts";
 import { CHECKPOINT_BYTES } from "../files/partial_file.ts";
 import { Pieces } from "../digest/chunk_pipeline.ts";
-import type { ByteSink, ByteSource } from "../../server/storage/storage.ts";
-import { turn } from "../core/time_slices.ts";
+import type { ByteSink, ByteSource } from "../core/bytes.ts";
 import type { IncomingBody, Wire } from "../wire/wire.ts";
 
 /** Called with the number of bytes that have just been moved. */
 export type OnBytes = (count: number) => void;
-
-/**
- * The piece in which bytes are read and written: large enough that a system call and a hop to a thread
- * cost little beside it, small enough that four of them are nothing.
- */
-const CHUNK_BYTES: number = 1024 * 1024;
 
 /** The piece in which bodies are read that are looked into as they come. */
 const PIECE_BYTES = 32 * 1024;
@@ -148,22 +143,6 @@ export async function sendSized(
   if (checksum !== null) return { checksum, size };
   const sent = { checksum: digest!.checksum(), size };
   return await closeBody(wire, header, { source, algorithm, sent });
-}
-
-/** Reads until the piece is full or nothing is left: short reads would only make more system calls. */
-async function fillPiece(
-  source: ByteSource,
-  buffer: Uint8Array<ArrayBuffer>,
-  left: number,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const piece = buffer.length > left ? buffer.subarray(0, left) : buffer;
-  let filled = 0;
-  while (filled < piece.length) {
-    const count = await source.read(filled === 0 ? piece : piece.subarray(filled));
-    if (count === null) break;
-    filled += count;
-  }
-  return piece.subarray(0, filled);
 }
 
 function shrunk(left: number, size: number): FerryError {
@@ -381,65 +360,4 @@ export async function* verifiedPieces(
   if (!sameChecksum(digest.checksum(), body.checksum ?? "")) {
     throw new FerryError("checksum_mismatch", "it did not arrive as it was sent");
   }
-}
-
-/**
- * Reads a source to its end for its checksum.
- *
- * @param onRead called when it is read, before it is looked at for what changed meanwhile
- * @throws {FerryError} the source's errors; `io` where it changes meanwhile
- */
-export async function checksumOfSource(
-  source: ByteSource,
-  algorithm: Algorithm,
-  onRead?: () => void,
-): Promise<Checksum> {
-  const digest = await createDigest(algorithm);
-  await feed(digest, source, Infinity);
-  const checksum = digest.checksum();
-  onRead?.();
-  await source.assertUnchanged?.(checksum);
-  return checksum;
-}
-
-/** Reads the first bytes of a source, or all of them where they are fewer. */
-export async function digestPrefix(
-  source: ByteSource,
-  size: number,
-  options: PrefixDigestOptions,
-): Promise<PrefixDigest> {
-  const digest = await PrefixDigest.create(options);
-  await feed(digest, source, size);
-  return digest;
-}
-
-/**
- * After so many bytes whoever reads a source lets everybody else have a turn, since the next piece may always be
- * there already: timers would not get one for a tenth of a second.
- */
-const YIELD_BYTES = 8 * CHUNK_BYTES;
-
-/** Feeds a digest from a source, to its end or to a limit; the next piece is read meanwhile. */
-async function feed(
-  digest: Digest,
-  source: ByteSource,
-  limit: number,
-): Promise<number> {
-  using pieces = new Pieces({ most: CHUNK_BYTES, digest });
-  const readNext = async () => await fillPiece(source, await pieces.next(), limit - size);
-  let size = 0;
-  let yielded = 0;
-  let reading = readNext();
-  for (;;) {
-    const piece = await reading;
-    if (piece.length === 0) break;
-    size += piece.length;
-    reading = readNext();
-    void pieces.pass(piece);
-    if (size - yielded < YIELD_BYTES) continue;
-    yielded = size;
-    await turn();
-  }
-  await pieces.end();
-  return size;
 }

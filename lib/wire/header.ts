@@ -7,15 +7,17 @@
  * @module
  */
 
+import {
+  type Entry,
+  type Listed,
+  type Omitted,
+  type PartEntry,
+  UNKEPT,
+  type Unkept,
+} from "../core/entry.ts";
 import * as v from "valibot";
 import { FerryError, isErrorCode, type Place } from "../core/errors.ts";
-import {
-  type Algorithm,
-  algorithmOf,
-  ALGORITHMS,
-  type Checksum,
-  isMd5,
-} from "../digest/checksum.ts";
+import { type Algorithm, algorithmOf, ALGORITHMS, type Checksum, isMd5 } from "../core/checksum.ts";
 import {
   addChecksum,
   hasChecksum,
@@ -234,25 +236,6 @@ export type Request =
   | CompareRequest
   | ExecRequest;
 
-/** What is told of a file or a directory, on the wire and in the library. */
-export interface Entry {
-  /** The name, relative to the root. */
-  filename: string;
-  /** What it is; anything else than these two is not served. */
-  type: "file" | "directory";
-  /** Bytes; 0 for a directory. */
-  size: number;
-  /** The modification time in milliseconds since 1970. */
-  mtime: number;
-  /** The permission bits, 0 to 0o777. */
-  mode: number;
-  /**
-   * The content's checksum, an md5 unless another one was asked for; null for a directory, and where it is not
-   * known yet.
-   */
-  checksum: Checksum | null;
-}
-
 /** What a `ping` is answered with. */
 export interface PingReply {
   /** What keeps the server from serving files; undefined where nothing does. */
@@ -260,27 +243,6 @@ export interface PingReply {
   /** What it cannot promise, as sentences. */
   shortcomings: string[];
 }
-
-/**
- * Why a list leaves something out: the error that keeps it from being shown; or what it is, since lists show no
- * such thing: `link` (a symbolic link: one that leads nowhere or out of what is served, or one to a directory,
- * which is not descended into), `pipe`, `socket`, `device`, `vanished` (it was there a moment before), or what a
- * newer server may say.
- */
-export type Omitted = FerryError | string;
-
-/** What a list tells of something that it cannot show. */
-export interface Omission {
-  /** The name, relative to the root. Bytes that are no UTF-8 are U+FFFD in it. */
-  filename: string;
-  /** It has none. */
-  type?: undefined;
-  /** Why it is left out. */
-  omitted: Omitted;
-}
-
-/** What a list tells: entries, that of a directory perhaps with why what is in it is left out, and omissions. */
-export type Listed = Entry & { omitted?: Omitted | undefined } | Omission;
 
 /** What a `hello` is answered with. */
 export interface HelloReply {
@@ -306,20 +268,6 @@ export interface AuthReply {
   scram: string;
   /** What the client may do; empty before it has proven who it is. */
   scopes: string[];
-}
-
-/**
- * What of a file its file system did not keep: the modification time, what of it is less than a second or two, or
- * the permission bits.
- */
-export type Unkept = "mtime" | "mtime_fraction" | "mode";
-
-/** The values of {@linkcode Unkept}. */
-export const UNKEPT: readonly Unkept[] = ["mtime", "mtime_fraction", "mode"];
-
-/** What says what is not kept; nothing where that is nothing. */
-export function unkeptKey(unkept: readonly Unkept[] = []): { unkept?: readonly Unkept[] } {
-  return unkept.length === 0 ? {} : { unkept };
 }
 
 /** What an upload came to. */
@@ -387,20 +335,6 @@ export interface ExecEnd {
   signal: string | null;
   /** Whether it was killed because the time was up. */
   timed_out: boolean;
-}
-
-/** A part of a file that was cut, as a line of a list of those. */
-export interface PartEntry {
-  /** The name that the file was to have. */
-  filename: string;
-  /** The size of the whole file in bytes. */
-  size: number;
-  /** How many bytes are there. */
-  received: number;
-  /** When the last of them came, in milliseconds since 1970. */
-  mtime: number;
-  /** Whether it is being written at the moment. */
-  active: boolean;
 }
 
 /** The keys whose values are 64-bit integers. */

@@ -8,7 +8,7 @@
  */
 
 import { type ErrorCode, FerryError, isErrorCode } from "../core/errors.ts";
-import { algorithmOf, type Checksum, isMd5 } from "../digest/checksum.ts";
+import { algorithmOf, type Checksum, isMd5 } from "../core/checksum.ts";
 
 /** The longest line in bytes of UTF-8, without the line break. */
 export const MAX_LINE_BYTES = 65536;

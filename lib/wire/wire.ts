@@ -6,7 +6,7 @@
  */
 
 import { BUFFERS, type LentBuffer, SMALL_BUFFER, TRASH } from "../core/buffer_pool.ts";
-import { type Algorithm, type Checksum, emptyChecksum } from "../digest/checksum.ts";
+import { type Algorithm, type Checksum, emptyChecksum } from "../core/checksum.ts";
 import { FerryError, type Place, toFerryError } from "../core/errors.ts";
 import { foreignProtocol } from "./foreign_protocol.ts";
 import {

@@ -11,7 +11,7 @@ import { decodeBase64, encodeBase64 } from "@std/encoding/base64";
 import * as v from "valibot";
 import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
 import { openRegularFile, readText } from "../../lib/cli/option_file.ts";
-import { sameBytes } from "../../lib/security/constant_time.ts";
+import { sameBytes } from "../../lib/core/constant_time.ts";
 import { createVerifier, SCRAM_ITERATIONS, type ScramVerifier } from "../../lib/security/scram.ts";
 import { createToken, formatToken } from "../../lib/security/token.ts";
 import {

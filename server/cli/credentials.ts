@@ -10,11 +10,16 @@ import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
 import { readRegularFile } from "../../lib/cli/option_file.ts";
 import type { FERRYD } from "./options.ts";
 import { watchFile } from "./file_watch.ts";
-import type { Server } from "../serve.ts";
 import type { KeyPair } from "../net/tls_listener.ts";
 import { sameTokens, TokenFile, type TokenTable } from "../auth/token_file.ts";
 
 const logger = getLogger(["ferry", "server"]);
+
+/** What takes other tokens and another certificate while it runs. */
+export interface Reloadable {
+  /** Uses them from now on; what is not given stays as it is. */
+  reload(options: { tokens?: TokenTable | undefined; tls?: KeyPair | undefined }): void;
+}
 
 /** The options that say where they are. */
 export type CredentialOptions = Pick<
@@ -78,7 +83,7 @@ export async function readKeyPair(options: CredentialOptions): Promise<KeyPair |
  * @param known the tokens that it takes now
  */
 export function watchTokens(
-  server: Server,
+  server: Reloadable,
   options: CredentialOptions,
   known: TokenTable,
 ): Disposable {
@@ -103,7 +108,7 @@ export function watchTokens(
 }
 
 /** Reads the tokens and the certificate anew; what cannot be read stays as it was. */
-export async function reload(server: Server, options: CredentialOptions): Promise<void> {
+export async function reload(server: Reloadable, options: CredentialOptions): Promise<void> {
   if (options["token-file"] === undefined && options["tls-cert"] === undefined) {
     return logger.info("There are neither tokens nor a certificate to be read anew");
   }

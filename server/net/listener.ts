@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { ListenerKind, Listening } from "../../lib/core/address.ts";
 import { delay } from "@std/async/delay";
 import { type Address, formatAddress } from "../../lib/core/address.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
@@ -19,20 +20,6 @@ const BACKOFF = { first: 5, longest: 1000 };
  * have before they are killed. Who reads a large file for its checksum hears of nothing before its end.
  */
 const ENDING_MS = 3000;
-
-/** The kinds of listeners that there are. */
-export type ListenerKind =
-  | "tcp"
-  | "tls"
-  | "classic-exec"
-  | "tcp-echo"
-  | "udp-echo";
-
-/** Where a server listens. */
-export interface Listening extends Address {
-  /** The kind of listener. */
-  kind: ListenerKind;
-}
 
 /** Something that a server listens with. */
 export interface Listener {

@@ -6,11 +6,10 @@
 
 import { getLogger } from "@logtape/logtape";
 import { setImmediate } from "node:timers";
-import type { Address } from "../../lib/core/address.ts";
-import type { Checksum } from "../../lib/digest/checksum.ts";
+import type { Address, Listening } from "../../lib/core/address.ts";
+import type { Checksum } from "../../lib/core/checksum.ts";
 import type { FerryError } from "../../lib/core/errors.ts";
 import type { Request } from "../../lib/wire/header.ts";
-import type { Listening } from "../net/listener.ts";
 import type { TokenRecord } from "../auth/token_file.ts";
 
 /** How many calls may be unfinished, those that have not begun among them; what is told beyond that is lost. */

@@ -8,30 +8,13 @@
  * @module
  */
 
-import type { Algorithm, Checksum, PrefixDigest, SavedPrefix } from "../../lib/digest/checksum.ts";
+import type { ByteSource } from "../../lib/core/bytes.ts";
+import type { CommitOptions, Committed } from "../../lib/files/commit.ts";
+import type { PrefixDigest, SavedPrefix } from "../../lib/digest/digest.ts";
+import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import type { FerryError } from "../../lib/core/errors.ts";
 import type { FileName } from "../../lib/core/remote_name.ts";
-import type { Entry, Listed, PartEntry, Unkept } from "../../lib/wire/header.ts";
-
-/** Where bytes to be sent come from. */
-export interface ByteSource {
-  /** Fills some of `into` and tells how much, or null at the end. */
-  read(into: Uint8Array): Promise<number | null>;
-  /**
-   * Fails where the source changed since it was opened, so that what was read may be a mixture.
-   *
-   * @param whole the checksum of the whole source as it was read, to be compared with where nothing else tells;
-   * missing where the receiver compares what it gets with one that was known before
-   * @throws {FerryError} `io`
-   */
-  assertUnchanged?(whole?: Checksum): Promise<void>;
-}
-
-/** Where received bytes go. */
-export interface ByteSink {
-  /** Takes all the bytes; they may be overwritten when it resolves. */
-  write(bytes: Uint8Array): Promise<void>;
-}
+import type { Entry, Listed, PartEntry } from "../../lib/core/entry.ts";
 
 /** Options of {@linkcode Storage.create}. */
 export interface CreateOptions {
@@ -79,23 +62,6 @@ export interface RemoveOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** Options of {@linkcode PendingWrite.commit}. */
-export interface CommitOptions {
-  /** The checksum of all that was written, as the caller computed and verified it. */
-  checksum: Checksum;
-  /** Whether a file of that name is replaced. */
-  replace: boolean;
-  /** The modification time to keep, in milliseconds since 1970. */
-  mtime?: number | undefined;
-  /**
-   * The permission bits to keep, 0 to 0o777. With them the commit fails where they or `mtime` cannot be kept; without
-   * them those of a file that is replaced SHOULD stay.
-   */
-  mode?: number | undefined;
-  /** MUST be called right before the file gets its name; what it throws refuses the commit. */
-  assertMay?: (() => void) | undefined;
-}
-
 /** Options of {@linkcode Storage.move}. */
 export interface MoveOptions extends ChangeOptions {
   /** Whether a file takes the place of another file. */
@@ -114,18 +80,6 @@ export interface ChangeOptions {
 export interface DiscardOptions extends ChangeOptions {
   /** Whose parts; as in {@linkcode CreateOptions}. */
   owner?: string | undefined;
-}
-
-/** What a commit came to. */
-export interface Committed {
-  /** The checksum of the file under the name. */
-  checksum: Checksum;
-  /** Its size in bytes. */
-  size: number;
-  /** Whether an identical file was there already and stayed. */
-  unchanged: boolean;
-  /** What of the file was not kept, and nobody had asked for by `mode`. Default: nothing. */
-  unkept?: readonly Unkept[] | undefined;
 }
 
 /** A write that nobody can see yet. */

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { createHash } from "node:crypto";
 import { connect } from "../../client/api/connect.ts";
-import { type Algorithm, checksumOfBytes, hexOf } from "../../lib/digest/checksum.ts";
+import { checksumOfBytes } from "../../lib/digest/digest.ts";
+import { type Algorithm, hexOf } from "../../lib/core/checksum.ts";
 import { FerryError } from "../../lib/core/errors.ts";
 import { FaultyPeer } from "../support/faulty_peer.ts";
 import { ferry } from "../support/programs.ts";

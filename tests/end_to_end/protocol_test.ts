@@ -22,7 +22,7 @@ import {
 import { MAX_TIMEOUT_MS } from "../../lib/core/number_options.ts";
 import { isSignOfLife } from "../../lib/wire/keep_alive.ts";
 import { ALL_BUFFERS, SMALL_BUFFER } from "../../lib/core/buffer_pool.ts";
-import { md5Of } from "../../lib/digest/checksum.ts";
+import { md5Of } from "../../lib/digest/digest.ts";
 import {
   decodeManifestLine,
   decodeManifestReply,

@@ -6,7 +6,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { createHash } from "node:crypto";
-import { PrefixDigest, type SavedPrefix } from "../../lib/digest/checksum.ts";
+import { PrefixDigest, type SavedPrefix } from "../../lib/digest/digest.ts";
 import { type ErrorCode, FerryError } from "../../lib/core/errors.ts";
 import {
   MAX_NAME_BYTES,
@@ -14,14 +14,9 @@ import {
   parseDirectoryName,
   parseFileName,
 } from "../../lib/core/remote_name.ts";
-import type { Entry } from "../../lib/wire/header.ts";
-import type {
-  CommitOptions,
-  Committed,
-  PendingWrite,
-  Storage,
-  StoredFile,
-} from "../../server/storage/storage.ts";
+import type { Entry } from "../../lib/core/entry.ts";
+import type { PendingWrite, Storage, StoredFile } from "../../server/storage/storage.ts";
+import type { CommitOptions, Committed } from "../../lib/files/commit.ts";
 
 /** An empty storage and a view behind it. */
 export interface TestedStorage extends AsyncDisposable {

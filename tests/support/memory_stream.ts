@@ -10,7 +10,7 @@ import { type ErrorCode, FerryError, toFerryError } from "../../lib/core/errors.
 import type { Header } from "../../lib/wire/header.ts";
 import { receive } from "../../lib/transfer/transfer.ts";
 import { type ByteStream, type Frame, Wire } from "../../lib/wire/wire.ts";
-import type { ByteSource } from "../../server/storage/storage.ts";
+import type { ByteSource } from "../../lib/core/bytes.ts";
 import { concat } from "./vectors.ts";
 
 export const IDLE = 10_000;

@@ -7,14 +7,14 @@
 
 import { delay } from "@std/async/delay";
 import { getLogger } from "@logtape/logtape";
-import { type Address, formatAddress } from "../../../lib/core/address.ts";
+import { type Address, formatAddress, type Listening } from "../../../lib/core/address.ts";
 import { type DatagramSocket, openDatagramSocket } from "../../../lib/udp/datagram.ts";
 import { upperCase } from "../../../lib/udp/echo_reply.ts";
 import { BUFFERS } from "../../../lib/core/buffer_pool.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { Watchdog } from "../../../lib/wire/deadlines.ts";
 import type { ByteStream } from "../../../lib/wire/wire.ts";
-import { acceptTcp, type Listener, type Listening, type Served } from "../../net/listener.ts";
+import { acceptTcp, type Listener, type Served } from "../../net/listener.ts";
 import type { Admission } from "../../net/connection_limits.ts";
 import { guarded, logFailure } from "../../observe/failures.ts";
 import { ReflectionGuard, type Refusal } from "./reflection_limit.ts";

@@ -4,10 +4,10 @@
  * @module
  */
 
-import type { Algorithm } from "../../../lib/digest/checksum.ts";
+import type { Algorithm } from "../../../lib/core/checksum.ts";
 import { FerryError, quote, toFerryError } from "../../../lib/core/errors.ts";
 import { parseFileName } from "../../../lib/core/remote_name.ts";
-import type { Entry } from "../../../lib/wire/header.ts";
+import type { Entry } from "../../../lib/core/entry.ts";
 import type { ManifestLine, ManifestReply } from "../../../lib/wire/manifest.ts";
 import {
   decideOverwrite,

@@ -6,7 +6,8 @@
  */
 
 import { BUFFERS } from "../../../lib/core/buffer_pool.ts";
-import { type Algorithm, createDigest, sameChecksum } from "../../../lib/digest/checksum.ts";
+import { createDigest } from "../../../lib/digest/digest.ts";
+import { type Algorithm, sameChecksum } from "../../../lib/core/checksum.ts";
 import { FerryError, toFerryError } from "../../../lib/core/errors.ts";
 import { checksumKeys, type ExecEnd } from "../../../lib/wire/header.ts";
 import { closeWithError } from "../../../lib/transfer/transfer.ts";

@@ -7,7 +7,7 @@
 
 import { getLogger } from "@logtape/logtape";
 import { BUFFERS } from "../../../lib/core/buffer_pool.ts";
-import type { Digest } from "../../../lib/digest/checksum.ts";
+import type { Digest } from "../../../lib/digest/digest.ts";
 import { type ErrorCode, FerryError, quote, toFerryError } from "../../../lib/core/errors.ts";
 import { parseDirectoryName, parseFileName } from "../../../lib/core/remote_name.ts";
 import {
@@ -22,12 +22,12 @@ import {
   type HelloRequest,
   type ListRequest,
   parseRequest,
-  type PartEntry,
   PROTOCOL_VERSION,
   type PutRequest,
   type Request,
   timeoutKey,
 } from "../../../lib/wire/header.ts";
+import type { PartEntry } from "../../../lib/core/entry.ts";
 import { HEADER_CHECKSUMS } from "../../../lib/wire/header_checksum.ts";
 import { KEEP_ALIVE } from "../../../lib/wire/keep_alive.ts";
 import {
@@ -38,12 +38,12 @@ import {
 } from "../../../lib/wire/manifest.ts";
 import type { Storage, StoredFile } from "../../storage/storage.ts";
 import {
-  digestPrefix,
   readWhole,
   sendSized,
   sendStreamed,
   verifiedPieces,
 } from "../../../lib/transfer/transfer.ts";
+import { digestPrefix } from "../../../lib/digest/source_digest.ts";
 import { VERSION } from "../../../lib/core/version.ts";
 import {
   type ByteStream,

@@ -4,14 +4,17 @@
  * @module
  */
 
-import type { Algorithm } from "../../../lib/digest/checksum.ts";
+import type { Algorithm } from "../../../lib/core/checksum.ts";
 import { type ErrorCode, FerryError, toFerryError } from "../../../lib/core/errors.ts";
 import { type FileName, parseFileName } from "../../../lib/core/remote_name.ts";
-import { checksumKeys, type Entry, type PutRequest, unkeptKey } from "../../../lib/wire/header.ts";
+import { checksumKeys, type PutRequest } from "../../../lib/wire/header.ts";
+import { type Entry, unkeptKey } from "../../../lib/core/entry.ts";
 import { decideOverwrite } from "../../../lib/core/overwrite.ts";
 import { RESUMABLE_BYTES } from "../../../lib/files/partial_file.ts";
 import { formatSize } from "../../../lib/core/quantities.ts";
-import type { ByteSink, Committed, PendingWrite, Storage } from "../../storage/storage.ts";
+import type { PendingWrite, Storage } from "../../storage/storage.ts";
+import type { Committed } from "../../../lib/files/commit.ts";
+import type { ByteSink } from "../../../lib/core/bytes.ts";
 import { receive } from "../../../lib/transfer/transfer.ts";
 import { type IncomingBody, MAX_DRAIN_BYTES } from "../../../lib/wire/wire.ts";
 import type { StoredUpload } from "../../observe/hooks.ts";

@@ -15,7 +15,7 @@ import {
   algorithmOf,
   ALGORITHMS,
   type Checksum,
-} from "../../../lib/digest/checksum.ts";
+} from "../../../lib/core/checksum.ts";
 
 /** What must be the same for a remembered checksum to hold. */
 export interface FileIdentity {

@@ -9,6 +9,7 @@
  * @module
  */
 
+import { deviceIn, inodeOf } from "../../../lib/core/file_identity.ts";
 import { closeSync, constants, existsSync, fstatSync, openSync } from "node:fs";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { tryLock } from "../../../lib/files/file_lock.ts";
@@ -23,20 +24,6 @@ const SEEN_MS = 1000;
 
 /** Linux's flag for a descriptor that only leads somewhere, and takes no permission to read what is there. */
 const O_PATH = 0o10000000;
-
-/**
- * Device and inode. Where they differ, two files or directories are two. Where they are equal, they are one on
- * most file systems; but some show several directories under the same numbers, as bindfs does with the
- * subvolumes of btrfs: those differ in where they stand.
- */
-export function inodeOf({ dev, ino }: { dev: number; ino: number | null }): string {
-  return `${dev}:${ino}`;
-}
-
-/** The device in what {@linkcode inodeOf} gives. */
-export function deviceIn(inode: string): number {
-  return Number(inode.slice(0, inode.indexOf(":")));
-}
 
 /** Told of another file system below the directory that is served, with its path. */
 export type OnMount = (state: "lost" | "back", path: string) => void;

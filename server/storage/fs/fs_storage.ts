@@ -5,13 +5,8 @@
  * @module
  */
 
-import {
-  type Algorithm,
-  algorithmOf,
-  type Checksum,
-  type PrefixDigest,
-  type SavedPrefix,
-} from "../../../lib/digest/checksum.ts";
+import { type PrefixDigest, type SavedPrefix } from "../../../lib/digest/digest.ts";
+import { type Algorithm, algorithmOf, type Checksum } from "../../../lib/core/checksum.ts";
 import { Batch } from "./batch.ts";
 import { DigestIndex, type FileIdentity } from "./checksum_cache.ts";
 import { type FileSystem, fileSystemAt, shortcomingsOf } from "../../../lib/files/file_system.ts";
@@ -26,7 +21,7 @@ import {
   notText,
 } from "../../../lib/core/remote_name.ts";
 import type { OnMount } from "./directory_descriptors.ts";
-import type { Entry, Listed, PartEntry } from "../../../lib/wire/header.ts";
+import type { Entry, Listed, PartEntry } from "../../../lib/core/entry.ts";
 import { Jail, type Place } from "./root.ts";
 import { type FileFacts, LocalFile } from "../../../lib/files/source_file.ts";
 import { Moving } from "./move.ts";
@@ -48,8 +43,6 @@ import { StagingAreas } from "./staging_areas.ts";
 import type {
   Bounds,
   ChangeOptions,
-  CommitOptions,
-  Committed,
   CreateOptions,
   DiscardOptions,
   ListOptions,
@@ -60,7 +53,8 @@ import type {
   Storage,
   StoredFile,
 } from "../storage.ts";
-import { checksumOfSource } from "../../../lib/transfer/transfer.ts";
+import type { CommitOptions, Committed } from "../../../lib/files/commit.ts";
+import { checksumOfSource } from "../../../lib/digest/source_digest.ts";
 import { copyContent } from "./tree_copy.ts";
 import { listTree, type Seen } from "./tree_listing.ts";
 import { removeTree } from "./tree_removal.ts";
@@ -122,7 +116,7 @@ interface Shared {
   index: DigestIndex;
   /** That of the root. */
   fileSystem: FileSystem;
-  publisher: Publisher;
+  publisher: Publisher<Jail>;
   areas: StagingAreas | undefined;
   quota: Quota;
   /** Resolves when all that the quota counts was counted; undefined where there is none. */
@@ -168,9 +162,9 @@ export class FsStorage implements Storage {
       rooms: () => new Batch(jail),
       ...(quota.isLimited ? { onReplaced: (file) => quota.lost(file) } : {}),
       onTaken: (publication) =>
-        new FsStorage(publication.jail ?? jail, shared).#keepIfSame(publication),
+        new FsStorage(publication.within ?? jail, shared).#keepIfSame(publication),
       onApart: (publication) =>
-        new FsStorage(publication.jail ?? jail, shared).#bringOver(publication),
+        new FsStorage(publication.within ?? jail, shared).#bringOver(publication),
     });
     const { own } = held;
     const openAreas = () =>
@@ -629,7 +623,7 @@ export class FsStorage implements Storage {
   }
 
   /** Copies what was staged on another file system than its name is on, and publishes that. */
-  async #bringOver(publication: Publication): Promise<Committed> {
+  async #bringOver(publication: Publication<Jail>): Promise<Committed> {
     const { name, staged, checksum } = publication;
     await this.#writable();
     using directory = this.#jail.nearest(name);
@@ -649,7 +643,7 @@ export class FsStorage implements Storage {
   }
 
   /** An identical file under the name is as good as the new one. */
-  async #keepIfSame({ name, checksum, staged }: Publication): Promise<Committed> {
+  async #keepIfSame({ name, checksum, staged }: Publication<Jail>): Promise<Committed> {
     const there = this.#lookOrSkip(name);
     if (there?.type === "directory") throw new FerryError("not_a_file", "it is a directory");
     const same = there?.size === staged.size &&
@@ -769,7 +763,7 @@ interface FsPendingWriteParts {
   name: FileName;
   claim: Claim;
   reserved: Reservation;
-  publisher: Publisher;
+  publisher: Publisher<Jail>;
   jail: Jail;
   /** Whether it is looked what of its time is kept: where the file system does not keep all of it. */
   look: boolean;
@@ -816,7 +810,7 @@ class FsPendingWrite implements PendingWrite {
     return await publisher.publish({
       name,
       staged,
-      jail,
+      within: jail,
       look,
       explicit: options.mode !== undefined,
       ...options,

@@ -12,7 +12,7 @@ import type { Directory } from "./open_directory.ts";
 import { FerryError, fileError } from "../../../lib/core/errors.ts";
 import { tryLock } from "../../../lib/files/file_lock.ts";
 import { isRemovedName } from "../../../lib/core/remote_name.ts";
-import { inodeOf } from "./directory_descriptors.ts";
+import { inodeOf } from "../../../lib/core/file_identity.ts";
 import { bootTime, sameBoot } from "../../../lib/files/partial_file.ts";
 import { openExactly } from "../../../lib/files/staged_file.ts";
 

@@ -11,7 +11,8 @@
 import { closeSync, constants, fsync, openSync } from "node:fs";
 import { DescriptorFile, settled } from "../../../lib/files/descriptor_file.ts";
 import { FerryError, fileError, systemCodeOf } from "../../../lib/core/errors.ts";
-import { deviceIn, type Handle, Handles, inodeOf, type OnMount } from "./directory_descriptors.ts";
+import { type Handle, Handles, type OnMount } from "./directory_descriptors.ts";
+import { deviceIn, inodeOf } from "../../../lib/core/file_identity.ts";
 import { LocalFile } from "../../../lib/files/source_file.ts";
 import { basename } from "../../../lib/core/paths.ts";
 import {

@@ -6,7 +6,7 @@
  */
 
 import { statfsSync } from "node:fs";
-import type { PrefixDigest, SavedPrefix } from "../../../lib/digest/checksum.ts";
+import type { PrefixDigest, SavedPrefix } from "../../../lib/digest/digest.ts";
 import { type Directory, makeDirectory } from "./open_directory.ts";
 import { PartWriter } from "../partial_writer.ts";
 import { basename } from "../../../lib/core/paths.ts";
@@ -26,7 +26,7 @@ import {
   StagedFile,
 } from "../../../lib/files/staged_file.ts";
 import { FerryError, fileError } from "../../../lib/core/errors.ts";
-import type { PartEntry } from "../../../lib/wire/header.ts";
+import type { PartEntry } from "../../../lib/core/entry.ts";
 import { mountedAnew } from "./root_directory.ts";
 import type { CreateOptions, ResumeOptions } from "../storage.ts";
 

@@ -7,7 +7,7 @@
 
 import { Directory } from "./open_directory.ts";
 import { FerryError, fileError } from "../../../lib/core/errors.ts";
-import { deviceIn, inodeOf } from "./directory_descriptors.ts";
+import { deviceIn, inodeOf } from "../../../lib/core/file_identity.ts";
 import { basename } from "../../../lib/core/paths.ts";
 import { PLATFORM } from "../../../lib/core/platform.ts";
 

@@ -19,7 +19,7 @@ import {
   parentName,
   STAGING_DIRECTORY,
 } from "../../../lib/core/remote_name.ts";
-import type { PartEntry } from "../../../lib/wire/header.ts";
+import type { PartEntry } from "../../../lib/core/entry.ts";
 import type { Jail } from "./root.ts";
 import { adopt, type OwnDirectory } from "./state_directory.ts";
 import { writeExactly } from "../../../lib/files/partial_file.ts";

@@ -6,13 +6,14 @@
  */
 
 import { BUFFERS } from "../../../lib/core/buffer_pool.ts";
-import { type Algorithm, type Checksum, createDigest } from "../../../lib/digest/checksum.ts";
+import { createDigest } from "../../../lib/digest/digest.ts";
+import type { Algorithm, Checksum } from "../../../lib/core/checksum.ts";
 import type { Directory } from "./open_directory.ts";
 import { FerryError, fileError, quote } from "../../../lib/core/errors.ts";
 import { type FileName, joinName, mayBeNoText, notText } from "../../../lib/core/remote_name.ts";
 import { makeSure } from "../../../lib/files/read_back.ts";
 import { StagedFile, syncDirectory } from "../../../lib/files/staged_file.ts";
-import type { ByteSource } from "../storage.ts";
+import type { ByteSource } from "../../../lib/core/bytes.ts";
 import { Pace } from "../../../lib/core/time_slices.ts";
 
 /** The piece in which a file is read and written. */

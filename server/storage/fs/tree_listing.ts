@@ -12,7 +12,7 @@ import {
   joinName,
   MAX_NAME_BYTES,
 } from "../../../lib/core/remote_name.ts";
-import type { Listed, Omitted } from "../../../lib/wire/header.ts";
+import type { Listed, Omitted } from "../../../lib/core/entry.ts";
 import { Pace } from "../../../lib/core/time_slices.ts";
 import { isUnreadable, TreeWalk } from "./tree_walk.ts";
 

@@ -6,15 +6,11 @@
  */
 
 import { equals } from "@std/bytes/equals";
-import {
-  type Algorithm,
-  type Checksum,
-  PrefixDigest,
-  type SavedPrefix,
-} from "../../../lib/digest/checksum.ts";
+import { PrefixDigest, type SavedPrefix } from "../../../lib/digest/digest.ts";
+import type { Algorithm, Checksum } from "../../../lib/core/checksum.ts";
 import { FerryError, toFerryError } from "../../../lib/core/errors.ts";
 import { type FileName, parseFileName } from "../../../lib/core/remote_name.ts";
-import type { Entry, Listed, PartEntry } from "../../../lib/wire/header.ts";
+import type { Entry, Listed, PartEntry } from "../../../lib/core/entry.ts";
 import {
   entryOf,
   GrowingBytes,
@@ -27,8 +23,6 @@ import { PartWriter } from "../partial_writer.ts";
 import { Quota, type Reservation } from "../quota.ts";
 import type {
   ChangeOptions,
-  CommitOptions,
-  Committed,
   CreateOptions,
   DiscardOptions,
   ListOptions,
@@ -39,7 +33,8 @@ import type {
   Storage,
   StoredFile,
 } from "../storage.ts";
-import { checksumOfSource } from "../../../lib/transfer/transfer.ts";
+import type { CommitOptions, Committed } from "../../../lib/files/commit.ts";
+import { checksumOfSource } from "../../../lib/digest/source_digest.ts";
 
 /** How much a storage holds unless told otherwise, in bytes. */
 const DEFAULT_QUOTA = 256 * 1024 * 1024;

@@ -4,10 +4,10 @@
  * @module
  */
 
-import { type Algorithm, algorithmOf, type Checksum } from "../../../lib/digest/checksum.ts";
+import { type Algorithm, algorithmOf, type Checksum } from "../../../lib/core/checksum.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { type FileName, joinName, parentName } from "../../../lib/core/remote_name.ts";
-import type { Entry } from "../../../lib/wire/header.ts";
+import type { Entry } from "../../../lib/core/entry.ts";
 
 /**
  * How many files and directories there may be, so that empty ones do not fill the memory: as a file system has

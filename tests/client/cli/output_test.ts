@@ -8,7 +8,7 @@ import {
   write,
 } from "../../../client/cli/output.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
-import type { Entry } from "../../../lib/wire/header.ts";
+import type { Entry } from "../../../lib/core/entry.ts";
 import fc from "../../support/properties.ts";
 
 fc.configureGlobal({ seed: 19 });

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { expandRemoteGlobs, type Lister } from "../../../client/cli/remote_glob.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
-import type { Entry } from "../../../lib/wire/header.ts";
+import type { Entry } from "../../../lib/core/entry.ts";
 import { Pair } from "../../support/pair.ts";
 import { ferry, TempDir } from "../../support/programs.ts";
 import { token, TokenServer } from "../../support/token_server.ts";

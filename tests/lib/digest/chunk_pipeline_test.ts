@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { BufferBudget, SMALL_BUFFER } from "../../../lib/core/buffer_pool.ts";
-import { md5Of, PrefixDigest, type SavedPrefix } from "../../../lib/digest/checksum.ts";
+import { md5Of, PrefixDigest, type SavedPrefix } from "../../../lib/digest/digest.ts";
 import { THREADS } from "../../../lib/digest/md5.ts";
 import { type Md5Thread, Md5Threads } from "../../../lib/digest/md5_worker.ts";
 import { BYTES_ALONE, Pieces, THREAD_BYTES } from "../../../lib/digest/chunk_pipeline.ts";

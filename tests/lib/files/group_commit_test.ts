@@ -9,7 +9,7 @@ import {
   type PublisherOptions,
 } from "../../../lib/files/group_commit.ts";
 import { directoryAt, isTaken, StagedFile } from "../../../lib/files/staged_file.ts";
-import type { Committed } from "../../../server/storage/storage.ts";
+import type { Committed } from "../../../lib/files/commit.ts";
 import { TempDir } from "../../support/programs.ts";
 import { assertCode, md5 } from "../../storage/conformance.ts";
 

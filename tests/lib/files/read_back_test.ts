@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { checksumOfBytes } from "../../../lib/digest/checksum.ts";
+import { checksumOfBytes } from "../../../lib/digest/digest.ts";
 import { isHonest } from "../../../lib/files/write_errors.ts";
 import { makeSure } from "../../../lib/files/read_back.ts";
 import { StagedFile } from "../../../lib/files/staged_file.ts";

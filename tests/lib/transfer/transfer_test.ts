@@ -1,18 +1,13 @@
 import { assert, assertEquals } from "@std/assert";
-import { emptyChecksum, md5Of } from "../../../lib/digest/checksum.ts";
+import { md5Of } from "../../../lib/digest/digest.ts";
+import { emptyChecksum } from "../../../lib/core/checksum.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { THREADS } from "../../../lib/digest/md5.ts";
 import { BYTES_ALONE, THREAD_BYTES } from "../../../lib/digest/chunk_pipeline.ts";
-import type { ByteSource } from "../../../server/storage/storage.ts";
+import type { ByteSource } from "../../../lib/core/bytes.ts";
 import { LocalFile } from "../../../lib/files/source_file.ts";
-import {
-  checksumOfSource,
-  digestPrefix,
-  readWhole,
-  receive,
-  sendSized,
-  sendStreamed,
-} from "../../../lib/transfer/transfer.ts";
+import { readWhole, receive, sendSized, sendStreamed } from "../../../lib/transfer/transfer.ts";
+import { checksumOfSource, digestPrefix } from "../../../lib/digest/source_digest.ts";
 import { Wire } from "../../../lib/wire/wire.ts";
 import { stopClock } from "../../support/clock.ts";
 import { TempDir } from "../../support/programs.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { encodeHex } from "@std/encoding/hex";
-import { algorithmOf, emptyChecksum } from "../../../lib/digest/checksum.ts";
+import { algorithmOf, emptyChecksum } from "../../../lib/core/checksum.ts";
 import { type ErrorCode, FerryError } from "../../../lib/core/errors.ts";
 import {
   checksumKeys,
@@ -8,7 +8,6 @@ import {
   decodeLine,
   encodeHeader,
   encodeLine,
-  type Entry,
   errorReply,
   type Header,
   isClosing,
@@ -19,9 +18,9 @@ import {
   parseOutputStream,
   parseReply,
   parseRequest,
-  type PartEntry,
   throwReported,
 } from "../../../lib/wire/header.ts";
+import type { Entry, PartEntry } from "../../../lib/core/entry.ts";
 import { MAX_TIMEOUT_MS } from "../../../lib/core/number_options.ts";
 import fc from "../../support/properties.ts";
 import { BAD, bytesOf, firstHeader, GOOD, meaningOf } from "../../support/vectors.ts";

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { encodeHex } from "@std/encoding/hex";
-import { emptyChecksum, md5Of } from "../../../lib/digest/checksum.ts";
+import { md5Of } from "../../../lib/digest/digest.ts";
+import { emptyChecksum } from "../../../lib/core/checksum.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { receive, sendSized, sendStreamed } from "../../../lib/transfer/transfer.ts";
 import { MAX_DRAIN_BYTES, Wire } from "../../../lib/wire/wire.ts";

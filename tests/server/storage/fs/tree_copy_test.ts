@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { Directory } from "../../../../server/storage/fs/open_directory.ts";
 import { parseFileName as name } from "../../../../lib/core/remote_name.ts";
 import { StagedFile } from "../../../../lib/files/staged_file.ts";
-import type { ByteSource } from "../../../../server/storage/storage.ts";
+import type { ByteSource } from "../../../../lib/core/bytes.ts";
 import { copyContent, copyEntry, removeCopied } from "../../../../server/storage/fs/tree_copy.ts";
 import { TempDir } from "../../../support/programs.ts";
 import { assertCode, md5 } from "../../../storage/conformance.ts";

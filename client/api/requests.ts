@@ -5,7 +5,7 @@
  */
 
 import type { FerryError } from "../../lib/core/errors.ts";
-import type { Connection } from "./connection.ts";
+import type { Connection } from "../net/connection.ts";
 import type {
   Progress,
   RequestOptions,
@@ -13,8 +13,8 @@ import type {
   Transferred,
   TreeOptions,
 } from "../transfer/options.ts";
-import { Pool, type Turn, type WaitFor } from "./connection_pool.ts";
-import { retrying, type RetryPolicy } from "./retry.ts";
+import { Pool, type Turn, type WaitFor } from "../net/connection_pool.ts";
+import { retrying, type RetryPolicy } from "../net/retry.ts";
 
 /** What a request has beside its connection. */
 export interface During {

@@ -5,7 +5,7 @@ import {
   mayBeSeveral,
   nameOnServer,
   remoteName,
-} from "../../../client/cli/transfer_names.ts";
+} from "../../../client/transfer/names.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { TempDir } from "../../support/programs.ts";
 

@@ -1,20 +1,22 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { createHash } from "node:crypto";
 import {
-  type Algorithm,
-  algorithmOf,
-  ALGORITHMS,
   checksumOfBytes,
   createDigest,
-  emptyChecksum,
-  hexOf,
-  isMd5,
   md5Of,
   PrefixDigest,
   type PrefixDigestOptions,
   resumeMd5,
+} from "../../../lib/digest/digest.ts";
+import {
+  type Algorithm,
+  algorithmOf,
+  ALGORITHMS,
+  emptyChecksum,
+  hexOf,
+  isMd5,
   sameChecksum,
-} from "../../../lib/digest/checksum.ts";
+} from "../../../lib/core/checksum.ts";
 import fc from "../../support/properties.ts";
 
 fc.configureGlobal({ seed: 19 });
