@@ -1,7 +1,7 @@
 /**
  * What the arguments of a transfer mean: which name on the server, which path here.
  *
- * A path that ends with a slash, or is `.` or `../..`, is a directory that something goes into; any other one is
+ * A path that ends with a slash, or is `.` or `..`, is a directory that something goes into; any other one is
  * what it becomes.
  *
  * @module
@@ -12,7 +12,7 @@ import { basename, isGlob, join, resolve } from "../../lib/core/paths.ts";
 import { PLATFORM } from "../../lib/core/platform.ts";
 
 /**
- * A name on the server from how people write it: `.` and `/` are the root, `../` in front and a slash behind
+ * A name on the server from how people write it: `.` and `/` are the root, `./` in front and a slash behind
  * mean nothing.
  *
  * @throws {FerryError} `usage` for none, as a variable of a shell that is not set gives it: that is not the root

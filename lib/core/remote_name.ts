@@ -122,7 +122,7 @@ function flaw(text: string): string | undefined {
   const parts = text.split("/");
   for (const part of parts) {
     if (part === "") return "the name has an empty part (two slashes in a row)";
-    if (part === "." || part === "../..") return `the name has a part "${part}"`;
+    if (part === "." || part === "..") return `the name has a part "${part}"`;
     if (part.length * 3 > MAX_PART_BYTES && utf8.encode(part).length > MAX_PART_BYTES) {
       return `a part of the name is longer than ${MAX_PART_BYTES} bytes`;
     }

@@ -98,8 +98,8 @@ export class Programs {
     if (this.#isRoot(Deno.statSync(at))) return true;
     for (const parts = path.split("/").reverse(); parts.length > 0;) {
       const part = parts.pop()!;
-      if (part === "../..") at = dirname(at);
-      if (part === "" || part === "." || part === "../..") continue;
+      if (part === "..") at = dirname(at);
+      if (part === "" || part === "." || part === "..") continue;
       const next = join(at, part);
       try {
         const info = Deno.lstatSync(next);

@@ -142,7 +142,7 @@ export interface StoredFile extends ByteSource, AsyncDisposable {
 
 /**
  * What a request may reach where symbolic links lead elsewhere than the names in it say. A path has its parts
- * separated by `/`, counts from the root, which is "", and may climb by parts that are "../..".
+ * separated by `/`, counts from the root, which is "", and may climb by parts that are "..".
  */
 export interface Bounds {
   /**

@@ -36,7 +36,7 @@ function here(path: unknown): unknown {
   if (typeof path !== "string") return path;
   const plain = path.replace(/^[A-Za-z]:(?=[/\\])/, "").replaceAll("\\", "/");
   for (const part of plain.split("/")) {
-    if (/[:<>"|?*]/.test(part) || part !== "." && part !== "../.." && /[. ]$/.test(part)) {
+    if (/[:<>"|?*]/.test(part) || part !== "." && part !== ".." && /[. ]$/.test(part)) {
       throw new Error(`Windows reads the name ${JSON.stringify(part)} in its own way`);
     }
   }

@@ -433,7 +433,7 @@ export class Jail implements Disposable {
           throw new FerryError("bad_name", "too many symbolic links");
         }
         const part = rest.shift()!;
-        if (part === "../../..") {
+        if (part === "..") {
           rest = [...climb(trail, rest), ...rest];
           trail = [];
           goTo(this.directory.hold());
@@ -534,10 +534,10 @@ function partsOf(path: string): string[] {
   return path.split(PLATFORM.separators).filter((part) => part !== "" && part !== ".");
 }
 
-/** The parts that are left of a trail by a "../../..", and by those that follow it, which are taken off the rest. */
+/** The parts that are left of a trail by a "..", and by those that follow it, which are taken off the rest. */
 function climb(trail: readonly string[], rest: string[]): string[] {
   let up = 1;
-  for (; rest[0] === "../../.."; up++) rest.shift();
+  for (; rest[0] === ".."; up++) rest.shift();
   if (up > trail.length) throw nothingThere();
   return trail.slice(0, trail.length - up);
 }

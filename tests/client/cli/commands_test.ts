@@ -34,7 +34,7 @@ Deno.test("ferry ls shows files, directories and what matches a pattern, with lo
     assertEquals([code, stderr], [0, ""]);
     return listed(stdout);
   };
-  for (const root of [[], ["."], ["/"], ["../../"]]) {
+  for (const root of [[], ["."], ["/"], ["./"]]) {
     assertEquals(await ls(...root), ["[z]", "a.txt", "b.txt", "d/"]);
   }
   assertEquals(await ls("d/"), ["d/e/", "d/x.txt"]);
@@ -70,7 +70,7 @@ Deno.test("ferry rm and stat take patterns, and names as people write them", asy
     const [action, ...args] of [
       ["remove", "rm", "-r", "."],
       ["remove", "rm", "/"],
-      ["move", "mv", "../../", "x"],
+      ["move", "mv", "./", "x"],
       ["make the directory", "mkdir", "/"],
     ]
   ) {

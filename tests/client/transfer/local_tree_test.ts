@@ -132,7 +132,7 @@ Deno.test("walkLocal() follows symbolic links where it is told to", async () => 
 Deno.test("walkLocal() follows no link in circles", async () => {
   await using dir = new TempDir();
   fill(dir, ["a/x", "b/y", "c/d/z"]);
-  Deno.symlinkSync("../../..", dir.join("a/up"));
+  Deno.symlinkSync("..", dir.join("a/up"));
   Deno.symlinkSync(".", dir.join("a/here"));
   // Each of the two leads to the other.
   Deno.symlinkSync("../c/d", dir.join("b/to_d"));
@@ -325,7 +325,7 @@ Deno.test("expandGlobs() does not take the name of a file for a glob", async () 
 Deno.test("expandGlobs() descends into no link", async () => {
   await using dir = new TempDir();
   fill(dir, ["d/x"]);
-  Deno.symlinkSync("../../..", dir.join("d/up"));
+  Deno.symlinkSync("..", dir.join("d/up"));
   assertEquals(await expandGlobs([dir.join("**/x")]), [dir.join("d/x")]);
   assertEquals(await expandGlobs([dir.join("d/*/d/x")]), [dir.join("d/up/d/x")]);
 });

@@ -276,7 +276,7 @@ Deno.test("assertAllowed() never lets a name that climbs out pass as one below a
 });
 
 Deno.test("assertAllowed() with a prefix allows nothing that the whole scope would not", () => {
-  const part = fc.constantFrom("a", "b", "../../..", "", "A", "a b");
+  const part = fc.constantFrom("a", "b", "..", "", "A", "a b");
   const path = fc.array(part, { maxLength: 4 }).map((parts) => parts.join("/"));
   const ops = Object.keys(NEEDED) as Request["op"][];
   fc.assert(fc.property(fc.constantFrom(...ops), path, path, (op, filename, to) => {
@@ -284,7 +284,7 @@ Deno.test("assertAllowed() with a prefix allows nothing that the whole scope wou
     if (decide(confined, { op, filename, to }) !== "ok" || NEEDED[op].length === 0) return;
     for (const touched of op === "move" ? [filename, to] : [filename]) {
       assertEquals(touched === "a/b" || touched.startsWith("a/b/"), true, `${op} ${touched}`);
-      assertEquals(touched.split("/").includes("../../.."), false);
+      assertEquals(touched.split("/").includes(".."), false);
     }
   }));
 });

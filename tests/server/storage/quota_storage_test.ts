@@ -156,7 +156,7 @@ Deno.test("FsStorage counts each file of a tree that is removed, and what stays 
   for (const path of ["d/a", "d/e/b", "c"]) await put(f.storage, path, path.repeat(100));
   await f.reopen(() => {
     Deno.symlinkSync("../c", f.path("d/link"));
-    Deno.symlinkSync("../../..", f.path("d/up"));
+    Deno.symlinkSync("..", f.path("d/up"));
     Deno.linkSync(f.path("c"), f.path("d/e/c"));
   });
   // Ferry's own directory cannot be removed.

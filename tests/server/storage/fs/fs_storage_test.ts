@@ -409,7 +409,7 @@ Deno.test("FsStorage follows links that stay in the root", async () => {
 Deno.test("FsStorage.list() shows a linked directory and does not descend into it", async () => {
   await using f = new Fixture();
   await put(f.storage, "d/a", "content");
-  Deno.symlinkSync("../../../..", f.path("d/up"));
+  Deno.symlinkSync("..", f.path("d/up"));
   Deno.symlinkSync("d", f.path("e"));
   assertEquals(await listed(f.storage), ["d", "d/a", "d/up", "e"]);
   assertEquals(await listed(f.storage, "e"), ["e/a", "e/up"]);
@@ -501,7 +501,7 @@ Deno.test("FsStorage links out of the root lead nowhere", async () => {
   const outside = `${f.root}side`;
   Deno.mkdirSync(`${outside}/sub`, { recursive: true });
   Deno.writeTextFileSync(`${outside}/secret`, "secret");
-  const links = { absolute: outside, relative: "../rootside", up: "../../../..", top: "/" };
+  const links = { absolute: outside, relative: "../rootside", up: "..", top: "/" };
   for (const [link, target] of Object.entries(links)) {
     Deno.symlinkSync(target, f.path(link));
     await assertOutOfReach(f.storage, link);

@@ -87,7 +87,7 @@ Deno.test("FsStorage.list() goes on where a directory is removed that it is in",
 Deno.test("FsStorage.list() tells what it leaves out where that is asked for, in its place", async () => {
   await using f = new Fixture();
   for (const path of ["d/a", "d/sub/x", "e"]) write(f.dir, path);
-  Deno.symlinkSync("../../../..", f.dir.join("d/up"));
+  Deno.symlinkSync("..", f.dir.join("d/up"));
   Deno.symlinkSync("nowhere", f.dir.join("d/broken"));
   Deno.symlinkSync("/etc", f.dir.join("d/out"));
   f.dir.pipe("d/pipe");
