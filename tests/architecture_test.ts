@@ -18,6 +18,7 @@ const FOLDERS: Readonly<Record<string, string>> = {
   "server/storage/memory": "lib/core lib/digest lib/files server/storage",
   "server/storage/fs": "lib/core lib/digest lib/files server/storage",
   "server/auth": "lib/cli lib/core lib/files lib/security lib/wire server/storage",
+  "server/files": "",
   "server/exec": "lib/core lib/files lib/wire",
   "server/observe": "lib/core lib/wire server/auth",
   "server/net": "lib/core lib/wire server/auth server/observe",
@@ -54,6 +55,7 @@ const PURE = [
   "lib/transfer",
   "server/storage",
   "server/storage/memory",
+  "server/files",
 ];
 
 /** The module names in a source's import and export statements and its dynamic imports. */

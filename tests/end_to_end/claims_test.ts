@@ -6,6 +6,7 @@ import { writeRecord } from "../../lib/files/partial_file.ts";
 import type { PendingWrite } from "../../server/storage/storage.ts";
 import { FsStorage } from "../../server/storage/fs/fs_storage.ts";
 import { connect } from "../../mod.ts";
+import { FastClock } from "../support/clock.ts";
 import { eachFailure } from "../support/failing_calls.ts";
 import { Ferryd, HOLDS_DIRECTORIES, TempDir, unrecorded } from "../support/programs.ts";
 import { RawPeer } from "../support/raw_peer.ts";
@@ -94,27 +95,6 @@ Deno.test("FsStorage.resume() does not wait for ever for a writer that does not 
   assertEquals(await storage.resume(name("large"), LARGE), undefined);
   assertEquals(told, true);
 });
-
-/** A clock on which what is waited for comes at once. */
-class FastClock implements Disposable {
-  readonly #real = { now: Date.now, setTimeout: globalThis.setTimeout };
-  #ahead = 0;
-
-  constructor() {
-    const { now, setTimeout } = this.#real;
-    Date.now = () => now() + this.#ahead;
-    globalThis.setTimeout = ((run: () => void, ms = 0) =>
-      setTimeout(() => {
-        this.#ahead += ms;
-        run();
-      }, 0)) as typeof globalThis.setTimeout;
-  }
-
-  [Symbol.dispose](): void {
-    Date.now = this.#real.now;
-    globalThis.setTimeout = this.#real.setTimeout;
-  }
-}
 
 Deno.test("BufferBudget.lend() counts nothing where the system has no memory", () => {
   const budget = new BufferBudget(2 ** 53);

@@ -39,3 +39,27 @@ export class Clock implements Disposable {
     Atomics.wait = this.#real.wait;
   }
 }
+
+/** A clock on which timers fire at once, and time passes with them. */
+export class FastClock implements Disposable {
+  readonly #real = { now: Date.now, setTimeout: globalThis.setTimeout };
+  #ahead = 0;
+  /** Called when a timer fires, before what it was set for. */
+  onWait: () => void = () => {};
+
+  constructor() {
+    const { now, setTimeout } = this.#real;
+    Date.now = () => now() + this.#ahead;
+    globalThis.setTimeout = ((run: () => void, ms = 0) =>
+      setTimeout(() => {
+        this.#ahead += ms;
+        this.onWait();
+        run();
+      }, 0)) as typeof globalThis.setTimeout;
+  }
+
+  [Symbol.dispose](): void {
+    Date.now = this.#real.now;
+    globalThis.setTimeout = this.#real.setTimeout;
+  }
+}
