@@ -24,9 +24,6 @@ import {
   syncDirectory,
 } from "../../../lib/files/staged_file.ts";
 
-/** How a new file is created: where anything has the name, a link among it, that fails. */
-const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
-
 /** A directory, held until it is disposed of. */
 export class Directory implements ChangedDirectory, Disposable {
   readonly #path: string;
@@ -281,51 +278,47 @@ export class Directory implements ChangedDirectory, Disposable {
   }
 
   /**
-   * Creates a file of a new name, for this user alone: in this directory and nowhere else.
+   * Creates a file of a new name, for this user alone: in this directory and nowhere else, since the runtime
+   * goes by the path that it is given where it creates a temporary file.
    *
    * @throws what the runtime throws
    */
   createFile(suffix: string): CreatedFile {
-    const created = this.#handle && this.#createPinned(`${crypto.randomUUID()}${suffix}`);
-    if (created) return created;
-    // The runtime goes by the path that it is given where it creates a temporary file, link by link.
-    const path = this.#makeTempFile(suffix);
+    const path = this.#makeFile(suffix);
     try {
-      return { file: openExactly(path, { write: true }), path };
+      return {
+        file: this.#handle ? this.#openNew(path) : openExactly(path, { write: true }),
+        path,
+      };
     } catch (error) {
       Deno.removeSync(path);
       throw error;
     }
   }
 
-  /** Creates a file by one system call; undefined where that fails, or made it in another directory. */
-  #createPinned(name: string): CreatedFile | undefined {
-    let descriptor: number;
-    try {
-      descriptor = openSync(this.#byName(name), CREATE, 0o600);
-    } catch {
-      return undefined;
-    }
-    const placeOf = () => this.#handles!.placeOf(descriptor);
-    // Somebody may have cleared the temporary files away.
-    const place = placeOf() ?? (this.mend() ? placeOf() : undefined);
-    if (place === this.#byName(name)) {
-      const file = new DescriptorFile(descriptor, `${this.#handles!.path}/${descriptor}`);
-      return { file, path: this.at(name) };
-    }
-    // Another directory was swapped in, and has an empty file now that nobody knows of.
-    closeSync(descriptor);
-    Deno.removeSync(place ?? this.#byName(name));
-    return undefined;
-  }
-
-  #makeTempFile(suffix: string): string {
+  #makeFile(suffix: string): string {
     try {
       return Deno.makeTempFileSync({ dir: this.path, suffix });
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound) || !this.mend()) throw error;
       return Deno.makeTempFileSync({ dir: this.path, suffix });
     }
+  }
+
+  #openNew(path: string): DescriptorFile | Deno.FsFile {
+    const name = basename(path);
+    let descriptor: number;
+    try {
+      descriptor = openSync(this.#byName(name), constants.O_WRONLY);
+    } catch {
+      return openExactly(path, { write: true });
+    }
+    // Where it stands now is where it was created, unless something else was swapped in.
+    if (this.#handles!.placeOf(descriptor) === this.#byName(name)) {
+      return new DescriptorFile(descriptor, `${this.#handles!.path}/${descriptor}`);
+    }
+    closeSync(descriptor);
+    return openExactly(path, { write: true });
   }
 
   /** Makes the names in it survive a loss of power, where its file system flushes directories at all. */
