@@ -7,6 +7,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { VERSION } from "../../lib/core/version.ts";
+import { compareWith, NAMES } from "./before.ts";
 import { crowd } from "./crowd.ts";
 import { udpEcho } from "./echo.ts";
 import { commandOutput, manyCommands } from "./exec.ts";
@@ -112,11 +113,15 @@ const BUSY_LOAD = 0.5;
 
 const HELP =
   `Usage: deno task bench:peers [--rounds N] [--size SIZE] [--files N] [--only NAME]... [--dir DIR]
+       deno task bench:peers --before DIR [--rounds N] [--size SIZE] [--files N] [--only NAME]...
+                             [--dir DIR]
 
   --rounds N   how often each contestant runs (default 5)
   --size SIZE  the size of the large file, such as 256MiB (default 1GiB)
   --files N    how many small files a directory has (default 10000)
   --only NAME  run only this case: ${CASES.map(({ name }) => name).join(", ")}
+  --before DIR run the programs of this checkout beside those of the checkout DIR, in place of other
+               programs; the cases are: ${NAMES.join(", ")}
   --dir DIR    where the temporary directory is made, and so on which disk
 `;
 
@@ -124,7 +129,7 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<numbe
   const unknown = (arg: string) => fail(`${arg} is not known (see --help)`);
   const options = parseArgs(argv, {
     boolean: ["help"],
-    string: ["rounds", "size", "files", "only", "dir"],
+    string: ["rounds", "size", "files", "only", "before", "dir"],
     collect: ["only"],
     unknown,
   });
@@ -136,9 +141,11 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<numbe
   const files = countOf("--files", options.files as string ?? "10000");
   const size = sizeOf(options.size as string ?? "1GiB");
   const only = options.only as string[];
+  const before = options.before as string | undefined;
   const cases = CASES.filter(({ name }) => only.length === 0 || only.includes(name));
+  const names = before === undefined ? CASES.map(({ name }) => name) : NAMES;
   for (const name of only) {
-    if (!CASES.some((entry) => entry.name === name)) fail(`there is no case ${name} (see --help)`);
+    if (!names.includes(name)) fail(`there is no case ${name} (see --help)`);
   }
   const [load = 0] = Deno.loadavg();
   if (load > BUSY_LOAD) {
@@ -146,7 +153,7 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<numbe
   }
   const installed = new Set<string>();
   console.log(`ferry ${VERSION}, Deno ${Deno.version.deno}, ${Deno.build.target}`);
-  for (const [name, command] of PEERS) {
+  for (const [name, command] of before === undefined ? PEERS : []) {
     const version = await versionOf(...command);
     if (version !== undefined) installed.add(name);
     console.log(`${name.padEnd(6)} ${version ?? "not installed, left out"}`);
@@ -157,6 +164,10 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<numbe
   });
   const bench: Bench = { rounds, size, files, dir, installed, signal };
   try {
+    if (before !== undefined) {
+      await compareWith(before, bench, only);
+      return 0;
+    }
     for (const { name, title, run } of cases) {
       signal.throwIfAborted();
       const started = performance.now();

@@ -4,10 +4,11 @@
  * @module
  */
 
+import { delay } from "@std/async/delay";
 import { succeed } from "../support/interruptible.ts";
-import { Ferryd, outcome, spawnFerry } from "../support/programs.ts";
+import { Ferryd, spawnFerry } from "../support/programs.ts";
 import { type Bench, median, MIB, sizeText, status, table } from "./measure.ts";
-import { spawn } from "./peers.ts";
+import { peakResidentBytes } from "./resident_bytes.ts";
 
 const SMALL = MIB;
 const LARGE = 4096 * MIB;
@@ -28,7 +29,9 @@ interface Peaks {
 
 /** Compares the peaks for a small file and for a large one. */
 export async function memory(bench: Bench): Promise<string> {
-  if (await readPeak(Deno.pid) === undefined) return "  not measured: this system has no /proc\n";
+  if (await peakResidentBytes(Deno.pid) === undefined) {
+    return "  not measured: this system has no /proc\n";
+  }
   const rows = [["", sizeText(SMALL), sizeText(LARGE), "more"]];
   let most = 0;
   for (const direction of ["put", "get"] as const) {
@@ -71,7 +74,7 @@ async function peaks(
       : ["get", "remote", "--out", local];
     const client = await peakOf(spawnFerry(args, { server: server.address }), signal);
     if (Deno.statSync(target).size !== size) throw new Error(`${direction}: the size is wrong`);
-    return { client, server: await readPeak(server.pid) ?? 0 };
+    return { client, server: await peakResidentBytes(server.pid) ?? 0 };
   } finally {
     status("");
     Deno.removeSync(home, { recursive: true });
@@ -84,7 +87,10 @@ async function peakOf(child: Deno.ChildProcess, signal: AbortSignal): Promise<nu
   let running = true;
   const watching = (async () => {
     // A peak never sinks: what is missed is only what the last few milliseconds added.
-    while (running) peak = await readPeak(child.pid) ?? peak;
+    while (running) {
+      await delay(POLL_MS);
+      peak = await peakResidentBytes(child.pid) ?? peak;
+    }
   })();
   try {
     await succeed("ferry", child, signal);
@@ -92,21 +98,5 @@ async function peakOf(child: Deno.ChildProcess, signal: AbortSignal): Promise<nu
   } finally {
     running = false;
     await watching;
-  }
-}
-
-/**
- * The peak of a process so far; undefined where it has ended, or the system does not tell. Deno itself
- * reads /proc only with permission for everything.
- */
-async function readPeak(pid: number): Promise<number | undefined> {
-  await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-  try {
-    const { stdout } = await outcome(spawn("cat", [`/proc/${pid}/status`]));
-    const kib = /^VmHWM:\s+(\d+) kB$/m.exec(stdout)?.[1];
-    return kib === undefined ? undefined : Number(kib) * 1024;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
   }
 }

@@ -69,12 +69,15 @@ export async function oneFileOverTls(bench: Bench, direction: Direction): Promis
 }
 
 /** The options of both programs for TLS and a token. */
-interface Credentials {
+export interface Credentials {
+  /** Those of `ferryd`. */
   server: string[];
+  /** Those of `ferry`. */
   client: string[];
 }
 
-async function makeCredentials(dir: string): Promise<Credentials> {
+/** Makes a certificate and a token in a directory. */
+export async function makeCredentials(dir: string): Promise<Credentials> {
   const hosts = ["127.0.0.1"];
   const { cert, key, pin } = await createCertificate({ hosts, lifetime: 24 * 60 * 60 * 1000 });
   const grants = parseGrants(["read,write"], []);

@@ -7,12 +7,22 @@
 import { outcome } from "../support/programs.ts";
 import { spawn } from "./peers.ts";
 
-/** The resident memory of a process; undefined where the system does not tell. */
-export async function residentBytes(pid: number): Promise<number | undefined> {
-  const kib = /^VmRSS:\s+(\d+) kB$/m.exec(await statusOf(pid))?.[1];
+/** The resident memory of a process in bytes; undefined where the system does not tell. */
+export function residentBytes(pid: number): Promise<number | undefined> {
+  return fieldOf(pid, "VmRSS");
+}
+
+/** The most resident memory that a process has had, in bytes; undefined where the system does not tell. */
+export function peakResidentBytes(pid: number): Promise<number | undefined> {
+  return fieldOf(pid, "VmHWM");
+}
+
+async function fieldOf(pid: number, field: string): Promise<number | undefined> {
+  const kib = new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(await statusOf(pid))?.[1];
   return kib === undefined ? undefined : Number(kib) * 1024;
 }
 
+/** Deno itself reads /proc only with permission for everything. */
 async function statusOf(pid: number): Promise<string> {
   try {
     return (await outcome(spawn("cat", [`/proc/${pid}/status`]))).stdout;

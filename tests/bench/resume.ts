@@ -63,7 +63,7 @@ export async function resume(bench: Bench): Promise<string> {
   };
   const timings = await interleave([
     await contestant(WHOLE),
-    await contestant(REST, (server) => cut(server, input, size)),
+    await contestant(REST, (server) => cutUpload(server, input, size)),
   ], bench);
   return timingTable(timings, { work: { amount: size / MIB, unit: "MiB" }, goals: GOALS });
 }
@@ -73,7 +73,7 @@ function argsFor(input: string): string[] {
 }
 
 /** Kills the client when most of the file has crossed. */
-async function cut(server: Ferryd, input: string, size: number): Promise<void> {
+export async function cutUpload(server: Ferryd, input: string, size: number): Promise<void> {
   const at = Math.floor(size * CUT_AT);
   const reached = Promise.withResolvers<void>();
   await using peer = FaultyPeer.start(server.port, {

@@ -41,7 +41,7 @@ export async function start(bench: Bench): Promise<string> {
         {
           name: `${name}, sources`,
           tidy() {},
-          run: run([DENO, ...programArgs(name), "--version"]),
+          run: run([DENO, ...programArgs(name, { fromSources: true }), "--version"]),
         },
         { name: `${name}, ${kind}, first run`, tidy: () => remove(first), run: start(first) },
         // It has been unpacked, and what Deno keeps is there.

@@ -12,7 +12,7 @@ import { type Bench, type Contestant, type Goal, interleave, KIB, timingTable } 
 import { spawn, startRsyncDaemon, startSshd } from "./peers.ts";
 
 /** The size of a small file. */
-const FILE_BYTES = 4 * KIB;
+export const FILE_BYTES = 4 * KIB;
 
 /** How many files there are in each directory of the tree. */
 const FILES_A_DIRECTORY = 100;
@@ -93,8 +93,8 @@ async function crossed({ dir, files, signal }: Bench, input: string): Promise<st
   } KiB in all\n`;
 }
 
-/** The input, made once for all cases. */
-function makeTree({ dir, files }: Bench): string {
+/** A directory of small files, made once for all cases. */
+export function makeTree({ dir, files }: Bench): string {
   const input = `${dir}/tree`;
   if (isTaken(input)) return input;
   const bytes = new Uint8Array(FILE_BYTES);
@@ -120,7 +120,8 @@ function endsOf({ dir }: Bench, { input, direction }: TreeOptions): Ends {
   return { root, local: `${root}.got`, target: `${root}.got` };
 }
 
-function copyTree(from: string, to: string): void {
+/** Copies a directory and all that is in it. */
+export function copyTree(from: string, to: string): void {
   Deno.mkdirSync(to);
   for (const { name, isDirectory } of Deno.readDirSync(from)) {
     if (isDirectory) copyTree(`${from}/${name}`, `${to}/${name}`);
@@ -137,17 +138,17 @@ function target({ files, dir }: Bench, { target }: Ends): Pick<Contestant, "tidy
       if (isTaken(target)) Deno.renameSync(target, `${dir}/old-${crypto.randomUUID()}`);
     },
     verify() {
-      if (count(target) !== files) throw new Error(`${target} is not whole`);
+      if (countFiles(target) !== files) throw new Error(`${target} is not whole`);
     },
   };
 }
 
-/** How many files of the right size there are. */
-function count(directory: string): number {
+/** How many files of the right size a directory has. */
+export function countFiles(directory: string): number {
   let files = 0;
   for (const { name, isDirectory } of Deno.readDirSync(directory)) {
     const path = `${directory}/${name}`;
-    if (isDirectory) files += count(path);
+    if (isDirectory) files += countFiles(path);
     else if (Deno.statSync(path).size === FILE_BYTES) files++;
   }
   return files;

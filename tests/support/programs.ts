@@ -6,8 +6,12 @@
 
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { type Program, PROGRAMS, PROJECT, runtimeFlags } from "../../packaging/program.ts";
+import { bundledEntry } from "./bundled_programs.ts";
 
 export { PROJECT };
+
+/** Whether no bundles are made: an old Deno makes others than the one that the programs are packed with. */
+const FROM_SOURCES = Deno.env.get("FERRY_PROGRAMS") === "sources";
 
 /** The program that runs them. */
 export const DENO = Deno.execPath();
@@ -22,22 +26,32 @@ export type Launch = (
   options: { runsCommands: boolean },
 ) => readonly [command: string, ...args: string[]];
 
-/**
- * How a program is run from its sources: with the permissions that its task has, and no more. A `ferryd`
- * that runs commands has a task of its own.
- */
+/** How {@linkcode programArgs} runs a program. */
+export interface ProgramOptions {
+  /** Whether it is a `ferryd` that runs commands, which has a task of its own. */
+  runsCommands?: boolean;
+  /** Another deno.json, with which it is run from its sources. */
+  config?: string;
+  /** Whether it is run from its sources, in place of a bundle of them. */
+  fromSources?: boolean;
+}
+
+/** What Deno is given to run a program with the permissions that its task has, and no more. */
 export function programArgs(
   program: Program["name"],
-  { config = `${PROJECT}deno.json`, runsCommands = false } = {},
+  { runsCommands = false, config, fromSources = config !== undefined }: ProgramOptions = {},
 ): string[] {
   const { entry, permissions: most, ...rest } = PROGRAMS.find(({ name }) => name === program)!;
   const permissions = program === "ferryd" && !runsCommands ? "ferryd-files" : most;
-  const flags = runtimeFlags({ ...rest, permissions }, JSON.parse(Deno.readTextFileSync(config)));
-  return ["run", "--quiet", "--config", config, ...flags, PROJECT + entry];
+  const path = config ?? `${PROJECT}deno.json`;
+  const flags = runtimeFlags({ ...rest, permissions }, JSON.parse(Deno.readTextFileSync(path)));
+  return fromSources || FROM_SOURCES
+    ? ["run", "--quiet", "--config", path, ...flags, PROJECT + entry]
+    : ["run", "--quiet", "--no-config", ...flags, bundledEntry(program)];
 }
 
-/** By this Deno, from the sources. */
-const fromSources: Launch = (program, options) => [DENO, ...programArgs(program, options)];
+/** By this Deno. */
+const byDeno: Launch = (program, options) => [DENO, ...programArgs(program, options)];
 
 /** What a program printed and how it ended. */
 export interface Outcome {
@@ -59,7 +73,7 @@ export interface FerryOptions {
   env?: Record<string, string>;
   /** Whether something is to be written to its standard input. */
   stdin?: "null" | "piped";
-  /** How it is started; from its sources unless told otherwise. */
+  /** How it is started; by this Deno unless told otherwise. */
   launch?: Launch;
   /** Whether it is given no environment but `env`. */
   clearEnv?: boolean;
@@ -67,7 +81,7 @@ export interface FerryOptions {
 
 /** Starts `ferry` and does not wait for it. */
 export function spawnFerry(args: string[], options: FerryOptions = {}): Deno.ChildProcess {
-  const { cwd, server, env = {}, stdin = "null", launch = fromSources, clearEnv = false } = options;
+  const { cwd, server, env = {}, stdin = "null", launch = byDeno, clearEnv = false } = options;
   const [command, ...before] = launch("ferry", { runsCommands: false });
   return new Deno.Command(command, {
     args: [...before, ...args],
@@ -166,7 +180,7 @@ export class Ferryd implements AsyncDisposable {
   static async start(
     root: string,
     args: string[] = [],
-    { launch = fromSources, env = {}, clearEnv = false }: Pick<
+    { launch = byDeno, env = {}, clearEnv = false }: Pick<
       FerryOptions,
       "launch" | "env" | "clearEnv"
     > = {},

@@ -74,7 +74,7 @@ Deno.test({
 /** The programs as the tasks start them. */
 const byTask: Launch = (program) => {
   const set = program === "ferry" ? "client" : "server";
-  const entry = programArgs(program).at(-1)!;
+  const entry = programArgs(program, { fromSources: true }).at(-1)!;
   return [DENO, "run", "--quiet", "--config", `${PROJECT}deno.json`, `-P=${set}`, entry];
 };
 

@@ -1,0 +1,98 @@
+/**
+ * Bundles of the programs, made once for each state of the sources: a bundle starts in half the time that
+ * the sources take, and the tests start thousands of programs.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import { tmpdir } from "node:os";
+import { ENTRY } from "../../packaging/bundle.ts";
+import { type Program, PROGRAMS, PROJECT } from "../../packaging/program.ts";
+
+/** What a bundle is made of, from the project's directory. */
+const SOURCES = ["client", "deno.json", "deno.lock", "lib", "packaging", "server"];
+
+/** How long a bundle that is no longer made anew is kept. */
+const KEPT_MS = 24 * 60 * 60 * 1000;
+
+/** The directory of the bundles of the present sources, once it is known to be there. */
+let bundles: string | undefined;
+
+/** The entry file of a program's bundle. Test files that run at the same time wait for the one that makes it. */
+export function bundledEntry(program: Program["name"]): string {
+  bundles ??= ready(`${cache()}/${stateOfSources()}`);
+  return `${bundles}/${program}/${ENTRY}`;
+}
+
+/** A directory of this user alone, as what is in it gets run. */
+function cache(): string {
+  const path = `${tmpdir()}/ferry-bundles-${Deno.uid() ?? "all"}`;
+  Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
+  const { isDirectory, uid } = Deno.lstatSync(path);
+  if (!isDirectory || uid !== Deno.uid()) throw new Error(`${path} belongs to somebody else`);
+  return path;
+}
+
+/** A digest of everything that the bundles depend on. */
+function stateOfSources(): string {
+  const digest = createHash("sha256").update(Deno.version.deno);
+  const add = (path: string): void => {
+    if (Deno.statSync(path).isFile) {
+      digest.update(path.slice(PROJECT.length)).update("\0").update(Deno.readFileSync(path));
+    } else {
+      for (const name of [...Deno.readDirSync(path)].map(({ name }) => name).sort()) {
+        add(`${path}/${name}`);
+      }
+    }
+  };
+  for (const path of SOURCES) add(PROJECT + path);
+  return digest.digest("hex");
+}
+
+/** Makes the bundles, unless they are there. */
+function ready(path: string): string {
+  using lock = Deno.openSync(`${path}.lock`, { create: true, write: true });
+  lock.lockSync(true);
+  if (!exists(path)) {
+    removeOld();
+    const into = Deno.makeTempDirSync({ dir: cache() });
+    const { success, stderr } = new Deno.Command(Deno.execPath(), {
+      args: ["run", "--quiet", "--no-check", "-P=programs", import.meta.filename!, into],
+      cwd: PROJECT,
+      stdin: "null",
+    }).outputSync();
+    if (!success) throw new Error(`no bundles: ${new TextDecoder().decode(stderr)}`);
+    Deno.renameSync(into, path);
+  }
+  // So that nobody removes them now.
+  Deno.utimeSync(path, new Date(), new Date());
+  return path;
+}
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** Removes what other states of the sources have left. */
+function removeOld(): void {
+  for (const { name } of Deno.readDirSync(cache())) {
+    const path = `${cache()}/${name}`;
+    const { mtime } = Deno.statSync(path);
+    if (Date.now() - mtime!.getTime() > KEPT_MS) Deno.removeSync(path, { recursive: true });
+  }
+}
+
+if (import.meta.main) {
+  const { bundle } = await import("../../packaging/bundle.ts");
+  const [into] = Deno.args;
+  await Promise.all(PROGRAMS.map(async ({ name, entry }) => {
+    Deno.mkdirSync(`${into}/${name}`);
+    await bundle(PROJECT + entry, `${into}/${name}`);
+  }));
+}
