@@ -54,6 +54,11 @@ export async function runPython(script: string, input: string): Promise<Outcome>
   return await outcome(child);
 }
 
+/** Runs a script with arguments, and nothing on its standard input. */
+export function runPythonFile(path: string, args: string[]): Promise<Outcome> {
+  return outcome(spawn([path, ...args], {}));
+}
+
 /** A classic_*_server.py, which says first where it listens. */
 export class PythonListener implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;

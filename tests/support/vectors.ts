@@ -49,11 +49,24 @@ export interface BadVector {
   ends: boolean;
 }
 
+/** A message of the exchange that takes place as it is shown. */
+export interface ExchangedMessage {
+  /** Who sends it: `client` or `server`. */
+  from: string;
+  /** What it does. */
+  description: string;
+  /** The bytes. */
+  hex: string;
+}
+
 /** What has to be understood. */
 export const GOOD: readonly GoodVector[] = load("good.json");
 
 /** What has to be refused. */
 export const BAD: readonly BadVector[] = load("bad.json");
+
+/** An exchange on one connection to a server whose root is empty. */
+export const EXCHANGE: readonly ExchangedMessage[] = load("exchange.json");
 
 function load<Vector>(file: string): Vector[] {
   return JSON.parse(Deno.readTextFileSync(`${PROJECT}fixtures/frames/${file}`));
