@@ -100,13 +100,13 @@ export type { OmissionHandlers, SkippedEntry } from "./client/transfer/omitted.t
 export { connect, type ConnectOptions, type TlsOptions } from "./client/api/connect.ts";
 export type { Retry, RetryPolicy } from "./client/net/retry.ts";
 export type { Address } from "./lib/core/address.ts";
+export type { Digest } from "./lib/digest/digest.ts";
 export {
-  type Digest,
   PrefixDigest,
   type PrefixDigestOptions,
   type PrefixFacts,
   type SavedPrefix,
-} from "./lib/digest/digest.ts";
+} from "./lib/digest/prefix_digest.ts";
 export type { Algorithm, Checksum } from "./lib/core/checksum.ts";
 export type { Framing } from "./lib/line_exec/framing.ts";
 export {

@@ -10,35 +10,38 @@ const FOLDERS: Readonly<Record<string, string>> = {
   "lib/udp": "lib/core",
   "lib/line_exec": "lib/core",
   "lib/digest": "lib/core",
-  "lib/files": "lib/core lib/digest",
-  "lib/wire": "lib/core",
-  "lib/transfer": "lib/core lib/digest lib/files lib/wire",
+  "lib/runtime": "lib/core lib/digest",
+  "lib/files": "lib/core lib/digest lib/runtime",
+  "lib/wire": "lib/core lib/runtime",
+  "lib/transfer": "lib/core lib/digest lib/files lib/runtime lib/wire",
 
-  "server/storage": "lib/core lib/digest lib/files",
-  "server/storage/memory": "lib/core lib/digest lib/files server/storage",
-  "server/storage/fs": "lib/core lib/digest lib/files server/storage",
+  "server/storage": "lib/core lib/digest lib/files lib/runtime",
+  "server/storage/memory": "lib/core lib/digest lib/files lib/runtime server/storage",
+  "server/storage/fs": "lib/core lib/digest lib/files lib/runtime server/storage",
   "server/auth": "lib/cli lib/core lib/files lib/security lib/wire server/storage",
   "server/files": "",
-  "server/exec": "lib/core lib/files lib/wire",
+  "server/exec": "lib/core lib/files lib/runtime lib/wire",
   "server/observe": "lib/core lib/wire server/auth",
   "server/net": "lib/core lib/wire server/auth server/observe",
-  "server/protocols/ferry": "lib/core lib/digest lib/files lib/transfer lib/wire " +
+  "server/protocols/ferry": "lib/core lib/digest lib/files lib/runtime lib/transfer lib/wire " +
     "server/auth server/exec server/observe server/storage",
   "server/protocols/line_exec":
-    "lib/core lib/digest lib/line_exec lib/wire server/exec server/net server/observe",
-  "server/protocols/echo": "lib/core lib/udp lib/wire server/net server/observe",
+    "lib/core lib/digest lib/line_exec lib/runtime lib/wire server/exec server/net server/observe",
+  "server/protocols/echo": "lib/core lib/runtime lib/udp lib/wire server/net server/observe",
   "server/cli": "lib/cli lib/core lib/files lib/line_exec lib/security server/auth server/net",
   "server":
-    "lib/cli lib/core lib/line_exec lib/wire server/auth server/cli server/exec server/net " +
+    "lib/cli lib/core lib/line_exec lib/runtime lib/wire server/auth server/cli server/exec server/net " +
     "server/observe server/protocols/echo server/protocols/ferry server/protocols/line_exec " +
     "server/storage server/storage/fs",
 
-  "client/net": "lib/core lib/digest lib/security lib/transfer lib/wire",
-  "client/transfer": "lib/core lib/digest lib/files lib/transfer lib/wire client/net",
-  "client/api": "lib/core lib/digest lib/security lib/transfer lib/wire client/net client/transfer",
+  "client/net": "lib/core lib/digest lib/runtime lib/security lib/transfer lib/wire",
+  "client/transfer": "lib/core lib/digest lib/files lib/runtime lib/transfer lib/wire client/net",
+  "client/api":
+    "lib/core lib/digest lib/runtime lib/security lib/transfer lib/wire client/net client/transfer",
   "client/echo": "lib/cli lib/core lib/udp lib/wire client/net",
-  "client/line_exec": "lib/core lib/digest lib/line_exec lib/wire client/net",
-  "client/cli": "lib/cli lib/core lib/files lib/line_exec lib/security lib/udp lib/wire " +
+  "client/line_exec": "lib/core lib/digest lib/line_exec lib/runtime lib/wire client/net",
+  "client/cli":
+    "lib/cli lib/core lib/files lib/line_exec lib/runtime lib/security lib/udp lib/wire " +
     "client/api client/echo client/line_exec client/net client/transfer",
   "client": "lib/cli lib/core client/cli",
 
@@ -51,6 +54,7 @@ const PURE = [
   "lib/security",
   "lib/line_exec",
   "lib/digest",
+  "lib/runtime",
   "lib/wire",
   "lib/transfer",
   "server/storage",

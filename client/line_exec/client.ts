@@ -5,7 +5,7 @@
  */
 
 import { type Address, formatAddress } from "../../lib/core/address.ts";
-import { createDigest } from "../../lib/digest/digest.ts";
+import { SHARED_RUNTIME } from "../../lib/runtime/runtime.ts";
 import { sameChecksum } from "../../lib/core/checksum.ts";
 import {
   type Announced,
@@ -126,7 +126,7 @@ async function receiveAnnounced(
   { size, md5 }: Announced,
   sink: ByteSink,
 ): Promise<ClassicResult> {
-  const digest = await createDigest("md5");
+  const digest = await SHARED_RUNTIME.digests.create("md5");
   const piece = new Uint8Array(Math.min(size, PIECE_BYTES));
   for (let left = size; left > 0;) {
     const count = await wire.readBytes(left < piece.length ? piece.subarray(0, left) : piece);

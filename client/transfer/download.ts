@@ -5,8 +5,9 @@
  * @module
  */
 
+import { SHARED_RUNTIME } from "../../lib/runtime/runtime.ts";
 import { delay } from "@std/async/delay";
-import { type PrefixDigest, type SavedPrefix } from "../../lib/digest/digest.ts";
+import type { PrefixDigest, SavedPrefix } from "../../lib/digest/prefix_digest.ts";
 import { type Algorithm, algorithmOf, type Checksum } from "../../lib/core/checksum.ts";
 import { FerryError, fileError, quote, toFerryError } from "../../lib/core/errors.ts";
 import { checksumKeys, parseReply } from "../../lib/wire/header.ts";
@@ -357,7 +358,7 @@ interface Existing extends FileState {
  */
 export async function checksumOf(path: string, algorithm: Algorithm): Promise<Checksum> {
   await using file = LocalFile.open(path);
-  return await checksumOfSource(file, algorithm);
+  return await checksumOfSource(SHARED_RUNTIME, file, { algorithm });
 }
 
 /**

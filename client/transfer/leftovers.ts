@@ -5,7 +5,7 @@
  * @module
  */
 
-import { md5Of } from "../../lib/digest/digest.ts";
+import { SHARED_RUNTIME } from "../../lib/runtime/runtime.ts";
 import { removeRecord } from "../../lib/files/partial_file.ts";
 import { basename, dirname } from "../../lib/core/paths.ts";
 import { isTaken, StagedFile } from "../../lib/files/staged_file.ts";
@@ -15,7 +15,7 @@ export const TEMPORARY_PREFIX = ".ferry-";
 
 /** The part of a file that is to be at `path`. Its name follows from that of the file, so that a later try finds it. */
 export function partOf(path: string): string {
-  const digest = md5Of(new TextEncoder().encode(basename(path)));
+  const digest = SHARED_RUNTIME.digests.md5Of(new TextEncoder().encode(basename(path)));
   return `${dirname(path)}/${TEMPORARY_PREFIX}${digest}.part`;
 }
 

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { checksumOfBytes } from "../../lib/digest/digest.ts";
+import { SHARED_RUNTIME } from "../../lib/runtime/runtime.ts";
 import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import { FerryError, mayPass, quote, toFerryError } from "../../lib/core/errors.ts";
 import { checksumKeys, decodeLine, parseReply } from "../../lib/wire/header.ts";
@@ -240,7 +240,7 @@ export class TreeUpload {
         this.#failed(item, error);
         continue;
       }
-      const checksum = await checksumOfBytes(this.#algorithm, body);
+      const checksum = await SHARED_RUNTIME.digests.checksumOf(this.#algorithm, body);
       const keys = { ...checksumKeys(this.#algorithm, checksum), size: body.length };
       const header = { op: "put", filename, overwrite, ...times, ...keys, total_size: body.length };
       yield { header, body, item, checksum };
@@ -271,7 +271,9 @@ export class TreeUpload {
     for (const item of hash) {
       try {
         await using file = LocalFile.open(item.path);
-        const checksum = await checksumOfSource(file, this.#algorithm);
+        const checksum = await checksumOfSource(SHARED_RUNTIME, file, {
+          algorithm: this.#algorithm,
+        });
         this.#checksums.set(item.filename, checksum);
         hashed.push(item);
         wanted.delete(item.filename);

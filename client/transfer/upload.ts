@@ -5,7 +5,8 @@
  * @module
  */
 
-import { checksumOfBytes, createDigest, type Digest, resumeMd5 } from "../../lib/digest/digest.ts";
+import type { Digest } from "../../lib/digest/digest.ts";
+import { SHARED_RUNTIME } from "../../lib/runtime/runtime.ts";
 import { type Algorithm, type Checksum, sameChecksum } from "../../lib/core/checksum.ts";
 import { FerryError } from "../../lib/core/errors.ts";
 import { checksumKeys, type Replies } from "../../lib/wire/header.ts";
@@ -122,7 +123,7 @@ async function putBytes(
   options: UploadOptions,
 ): Promise<Transferred> {
   const { algorithm = "md5" } = options;
-  const checksum = await checksumOfBytes(algorithm, bytes);
+  const checksum = await SHARED_RUNTIME.digests.checksumOf(algorithm, bytes);
   const size = bytes.length;
   // What is small is sent without asking: refusing it costs no more than the question.
   if (size > MAX_DRAIN_BYTES) {
@@ -177,7 +178,7 @@ async function putSized(
 
 async function checksumOfWhole(source: SizedSource, algorithm: Algorithm): Promise<Checksum> {
   source.seek(0);
-  return await checksumOfSource(source, algorithm);
+  return await checksumOfSource(SHARED_RUNTIME, source, { algorithm });
 }
 
 async function offer(connection: Connection, keys: Keys): Promise<Replies["offer"]> {
@@ -257,7 +258,7 @@ async function foreseePieces(
   keys: Keys,
   options: UploadOptions,
 ): Promise<Transferred> {
-  const digest = await createDigest(options.algorithm ?? "md5");
+  const digest = await SHARED_RUNTIME.digests.create(options.algorithm ?? "md5");
   let size = 0;
   for await (const piece of pieces.taken(options.waitFor)) {
     digest.update(piece);
@@ -278,14 +279,15 @@ async function digestBehind(
   file.seek(0);
   // With md5's state there is no need to compute it again: the quick proof is enough to see that it is right.
   const told = algorithm === "md5" && prefix_xxh128 !== null && offset % 64 === 0 && prefix_state;
-  const digest = await digestPrefix(file, offset, {
+  const digest = await digestPrefix(SHARED_RUNTIME, file, {
+    size: offset,
     algorithm: told ? "xxh128" : algorithm,
     proof: prefix_xxh128 !== null,
   });
   const { size, md5, xxh128 } = await digest.facts();
   const [here, there] = prefix_xxh128 !== null ? [xxh128, prefix_xxh128] : [md5, prefix_md5];
   if (size !== offset || !here || !there || !sameChecksum(here, there)) return undefined;
-  return told ? resumeMd5(told, offset) : digest;
+  return told ? SHARED_RUNTIME.digests.resumeMd5(told, offset) : digest;
 }
 
 /** Counts what has crossed, in front of which `offset` bytes were there already. */

@@ -1,83 +1,71 @@
 /**
- * The pieces that a large body is moved in: their memory is used by turns, and while one is being filled, others
- * are on their way or being digested.
+ * The chunks in which a large body is moved. Their memory is used by turns: while one is being filled, others are
+ * being sent, written or digested.
  *
  * @module
  */
 
-import { type BufferBudget, BUFFERS, type LentBuffer, SMALL_BUFFER } from "../core/buffer_pool.ts";
-import {
-  type Digest,
-  type FeedByThread,
-  feedByThread,
-  PrefixDigest,
-  type SavedPrefix,
-} from "./digest.ts";
-import { THREADS } from "./md5.ts";
-import type { Md5Thread, Md5Threads } from "./md5_worker.ts";
+import { type BufferBudget, type LentBuffer, SMALL_BUFFER } from "../core/buffer_pool.ts";
+import { type ChunkDigest, chunkDigest } from "./chunk_digest.ts";
+import type { Digest } from "./digest.ts";
+import type { Digests } from "./digests.ts";
+import type { SavedPrefix } from "./prefix_digest.ts";
 
-/** How many there are at most: one that is filled, one that is emptied, and one that is digested. */
-const MOST_PIECES = 3;
+/** How many chunks there are at most: one is filled, one emptied, and one digested. */
+const MAX_CHUNKS = 3;
 
-/** For fewer bytes than this a thread that digests them would cost more than it saves. */
-export const THREAD_BYTES: number = 512 * 1024 * 1024;
-
-/** It is started when so many have really come: to announce some costs nobody anything. */
-export const BYTES_ALONE: number = 16 * 1024 * 1024;
-
-/** What pieces are made with. */
-export interface PiecesOptions {
-  /** The most bytes that a piece may have. */
-  most: number;
-  /** What is fed with them, if anything. */
-  digest?: Digest | undefined;
-  /** How many bytes are expected, where a thread may digest them. */
-  expected?: number | undefined;
-  /** Where their memory comes from. */
-  budget?: BufferBudget;
-  /** Where the thread comes from that digests them. */
-  threads?: Md5Threads;
+/** What a pipeline takes memory and threads from: a `Runtime`. */
+export interface PipelineResources {
+  /** Where the memory comes from. */
+  readonly buffers: BufferBudget;
+  /** Where a thread comes from that digests. */
+  readonly digests: Digests;
 }
 
-/** What is done with a piece. */
+/** Options of a {@linkcode ChunkPipeline}. */
+export interface ChunkPipelineOptions {
+  /** The most bytes that a chunk may have. */
+  most: number;
+  /** What is fed with the chunks, if anything. */
+  digest?: Digest | undefined;
+  /** How many bytes are expected, where a thread may digest them. Default: 0, which is by no thread. */
+  expected?: number | undefined;
+}
+
+/** What is done with a chunk. */
 export interface PassOptions {
-  /** Resolves when nothing but the digest needs the piece any more. */
+  /** Resolves when nothing but the digest needs the chunk any more. */
   use?: Promise<unknown> | undefined;
-  /** Told the state of the digest behind the piece, where it can be put away. */
+  /** Called with the state of the digest behind the chunk, where that can be saved. */
   remember?: ((prefix: SavedPrefix) => Promise<void>) | undefined;
 }
 
-/** The pieces of one transfer, in order. */
-export class Pieces implements Disposable {
+/** The chunks of one transfer, in order. */
+export class ChunkPipeline implements Disposable {
   readonly #most: number;
-  readonly #digest: Digest | undefined;
-  readonly #feed: FeedByThread | undefined;
-  readonly #budget: BufferBudget;
-  readonly #threads: Md5Threads;
+  readonly #buffers: BufferBudget;
+  readonly #digest: ChunkDigest;
   readonly #all: LentBuffer[] = [];
   readonly #free: LentBuffer[] = [];
   readonly #passing = new Set<Promise<void>>();
-  #bytes = 0;
-  #thread: Md5Thread | undefined;
   #failure: { error: unknown } | undefined;
   /** What waits for memory, while there is none. */
   #change: PromiseWithResolvers<void> | undefined;
 
-  /** Pieces that begin as large as memory allows, and become larger as it allows more. */
+  /** Chunks that begin as large as memory allows, and become larger as it allows more. */
   constructor(
-    { most, digest, expected = 0, budget = BUFFERS, threads = THREADS }: PiecesOptions,
+    { buffers, digests: { threads } }: PipelineResources,
+    { most, digest, expected }: ChunkPipelineOptions,
   ) {
     this.#most = most;
-    this.#digest = digest;
-    this.#feed = digest && expected >= THREAD_BYTES ? feedByThread(digest) : undefined;
-    this.#budget = budget;
-    this.#threads = threads;
+    this.#buffers = buffers;
+    this.#digest = chunkDigest(digest, { expected, threads });
   }
 
   /**
-   * Memory for the next piece, when there is some.
+   * Memory for the next chunk, as soon as there is some.
    *
-   * @throws what the use of an earlier piece failed with
+   * @throws what the use of an earlier chunk failed with
    */
   async next(): Promise<Uint8Array<ArrayBuffer>> {
     for (;;) {
@@ -90,15 +78,14 @@ export class Pieces implements Disposable {
   }
 
   /**
-   * Digests a piece of memory that {@linkcode Pieces.next} gave. That is given again when this resolves.
+   * Digests a chunk, which stands in memory that {@linkcode ChunkPipeline.next} gave. When this resolves, `next` gives
+   * that memory again.
    *
-   * @throws what its use failed with; whoever does not wait is told by `next` or `end`
+   * @throws what its use failed with; `next` and `end` tell those who do not wait for this
    */
-  pass(piece: Uint8Array<ArrayBuffer>, options: PassOptions = {}): Promise<void> {
-    const lent = this.#all.find(({ bytes }) => bytes.buffer === piece.buffer)!;
-    this.#bytes += piece.length;
-    if (this.#feed && this.#bytes >= BYTES_ALONE) this.#thread ??= this.#threads.start();
-    const passing = this.#pass(piece, options).then(
+  pass(chunk: Uint8Array<ArrayBuffer>, options: PassOptions = {}): Promise<void> {
+    const lent = this.#all.find(({ bytes }) => bytes.buffer === chunk.buffer)!;
+    const passing = this.#pass(chunk, options).then(
       (buffer) => {
         lent.bytes = new Uint8Array(buffer);
         this.#free.push(lent);
@@ -122,27 +109,17 @@ export class Pieces implements Disposable {
   }
 
   async #pass(
-    piece: Uint8Array<ArrayBuffer>,
+    chunk: Uint8Array<ArrayBuffer>,
     { use, remember }: PassOptions,
   ): Promise<ArrayBuffer> {
-    if (this.#feed && this.#thread?.ready) {
-      // Whoever uses it cannot while the thread has it.
-      await use;
-      const save = remember !== undefined;
-      const { bytes, saved } = await this.#feed(this.#thread, piece, { save });
-      if (saved) await remember?.(saved);
-      return bytes.buffer;
-    }
-    const digest = this.#digest;
-    digest?.update(piece);
-    const saved = remember && digest instanceof PrefixDigest ? digest.save() : undefined;
-    await use;
+    const save = remember !== undefined;
+    const { bytes, saved } = await this.#digest.update(chunk, { released: use, save });
     if (saved) await remember?.(saved);
-    return piece.buffer;
+    return bytes.buffer;
   }
 
   /**
-   * Resolves when all pieces have been dealt with.
+   * Resolves when all chunks have been dealt with.
    *
    * @throws what the use of one failed with
    */
@@ -155,24 +132,24 @@ export class Pieces implements Disposable {
     if (this.#all.length > 0) {
       // Where memory is short, filling one while another is emptied gains little.
       const ample = this.#all.every(({ bytes }) => bytes.length > SMALL_BUFFER) &&
-        this.#budget.sizeOf(this.#most) > SMALL_BUFFER;
-      if (!ample || this.#all.length >= MOST_PIECES) return undefined;
+        this.#buffers.sizeOf(this.#most) > SMALL_BUFFER;
+      if (!ample || this.#all.length >= MAX_CHUNKS) return undefined;
     }
-    const lent = this.#budget.lend(this.#most);
+    const lent = this.#buffers.lend(this.#most);
     this.#all.push(lent);
     return lent;
   }
 
   #grown(lent: LentBuffer): LentBuffer {
     const { length } = lent.bytes;
-    if (length >= this.#most || !this.#budget.has(length * 2)) return lent;
+    if (length >= this.#most || !this.#buffers.has(length * 2)) return lent;
     lent[Symbol.dispose]();
-    return this.#all[this.#all.indexOf(lent)] = this.#budget.lend(this.#most);
+    return this.#all[this.#all.indexOf(lent)] = this.#buffers.lend(this.#most);
   }
 
   /** Gives the memory back, which nobody may be using. */
   [Symbol.dispose](): void {
-    this.#thread?.[Symbol.dispose]();
+    this.#digest[Symbol.dispose]();
     for (const lent of this.#all) lent[Symbol.dispose]();
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Checksums of what a source gives, to its end or of its beginning.
+ * Checksums of what a source gives, to its end or of its first bytes.
  *
  * @module
  */
@@ -7,88 +7,100 @@
 import type { ByteSource } from "../core/bytes.ts";
 import type { Algorithm, Checksum } from "../core/checksum.ts";
 import { turn } from "../core/time_slices.ts";
-import { Pieces } from "./chunk_pipeline.ts";
-import { createDigest, type Digest, PrefixDigest, type PrefixDigestOptions } from "./digest.ts";
+import { ChunkPipeline, type PipelineResources } from "./chunk_pipeline.ts";
+import type { Digest } from "./digest.ts";
+import { PrefixDigest, type PrefixDigestOptions } from "./prefix_digest.ts";
 
 /**
- * The piece in which bytes are read and written: large enough that a system call and a hop to a thread
- * cost little beside it, small enough that four of them are nothing.
+ * The chunk in which bytes are read and written: large enough that a system call and a switch of threads cost little
+ * beside it, and small enough that a transfer can have several.
  */
 export const CHUNK_BYTES: number = 1024 * 1024;
+
+/** Options of {@linkcode checksumOfSource}. */
+export interface SourceDigestOptions {
+  /** The algorithm. */
+  algorithm: Algorithm;
+  /** Called when all is read, before the source is asked whether it has changed meanwhile. */
+  onRead?: (() => void) | undefined;
+}
 
 /**
  * Reads a source to its end for its checksum.
  *
- * @param onRead called when it is read, before it is looked at for what changed meanwhile
  * @throws {FerryError} the source's errors; `io` where it changes meanwhile
  */
 export async function checksumOfSource(
+  resources: PipelineResources,
   source: ByteSource,
-  algorithm: Algorithm,
-  onRead?: () => void,
+  { algorithm, onRead }: SourceDigestOptions,
 ): Promise<Checksum> {
-  const digest = await createDigest(algorithm);
-  await feed(digest, source, Infinity);
+  const digest = await resources.digests.create(algorithm);
+  await feed(resources, digest, source, Infinity);
   const checksum = digest.checksum();
   onRead?.();
   await source.assertUnchanged?.(checksum);
   return checksum;
 }
 
-/** Reads the first bytes of a source, or all of them where they are fewer. */
+/**
+ * Digests the first bytes of a source, or all of them where they are fewer.
+ *
+ * @throws {FerryError} the source's errors
+ */
 export async function digestPrefix(
+  resources: PipelineResources,
   source: ByteSource,
-  size: number,
-  options: PrefixDigestOptions,
+  { size, ...options }: PrefixDigestOptions & { size: number },
 ): Promise<PrefixDigest> {
-  const digest = await PrefixDigest.create(options);
-  await feed(digest, source, size);
+  const digest = await PrefixDigest.create(options, resources.digests);
+  await feed(resources, digest, source, size);
   return digest;
 }
 
 /**
- * After so many bytes whoever reads a source lets everybody else have a turn, since the next piece may always be
- * there already: timers would not get one for a tenth of a second.
+ * After this many bytes a reader lets everybody else have a turn: the next chunk may always be there already, and
+ * timers would not run for a tenth of a second.
  */
 const YIELD_BYTES = 8 * CHUNK_BYTES;
 
-/** Feeds a digest from a source, to its end or to a limit; the next piece is read meanwhile. */
+/** Feeds a digest from a source, to its end or to a limit. While a chunk is digested, the next one is read. */
 async function feed(
+  resources: PipelineResources,
   digest: Digest,
   source: ByteSource,
   limit: number,
-): Promise<number> {
-  using pieces = new Pieces({ most: CHUNK_BYTES, digest });
-  const readNext = async () => await fillPiece(source, await pieces.next(), limit - size);
+): Promise<void> {
+  using chunks = new ChunkPipeline(resources, { most: CHUNK_BYTES, digest });
+  const readNext = async () => await fillChunk(source, await chunks.next(), limit - size);
   let size = 0;
   let yielded = 0;
   let reading = readNext();
   for (;;) {
-    const piece = await reading;
-    if (piece.length === 0) break;
-    size += piece.length;
+    const chunk = await reading;
+    if (chunk.length === 0) break;
+    size += chunk.length;
     reading = readNext();
-    void pieces.pass(piece);
+    void chunks.pass(chunk);
     if (size - yielded < YIELD_BYTES) continue;
     yielded = size;
     await turn();
   }
-  await pieces.end();
-  return size;
+  await chunks.end();
 }
 
-/** Reads until the piece is full or nothing is left: short reads would only make more system calls. */
-export async function fillPiece(
+/** Reads until the chunk is full or nothing is left: short reads would only make more system calls. */
+export async function fillChunk(
   source: ByteSource,
   buffer: Uint8Array<ArrayBuffer>,
   left: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const piece = buffer.length > left ? buffer.subarray(0, left) : buffer;
+  const chunk = buffer.length > left ? buffer.subarray(0, left) : buffer;
   let filled = 0;
-  while (filled < piece.length) {
-    const count = await source.read(filled === 0 ? piece : piece.subarray(filled));
+  while (filled < chunk.length) {
+    const count = await source.read(filled === 0 ? chunk : chunk.subarray(filled));
     if (count === null) break;
     filled += count;
   }
-  return piece.subarray(0, filled);
+  return chunk.subarray(0, filled);
 }

@@ -9,7 +9,11 @@
  */
 
 import { BUFFERS } from "../core/buffer_pool.ts";
-import { PrefixDigest, type PrefixDigestOptions, type SavedPrefix } from "../digest/digest.ts";
+import {
+  PrefixDigest,
+  type PrefixDigestOptions,
+  type SavedPrefix,
+} from "../digest/prefix_digest.ts";
 import type { Checksum } from "../core/checksum.ts";
 import { fileError } from "../core/errors.ts";
 import { isHonest } from "./write_errors.ts";

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { SHARED_RUNTIME } from "../runtime/runtime.ts";
 import { type Algorithm, algorithmOf, type Checksum, hexOf } from "../core/checksum.ts";
 import { FerryError, fileError, systemCodeOf } from "../core/errors.ts";
 import { isHonest, isKnownHonest } from "./write_errors.ts";
@@ -63,7 +64,9 @@ async function checksumOf(path: string, algorithm: Algorithm): Promise<Checksum>
   const read = async (flags: number) => {
     const file = new DescriptorFile(openSync(path, O_RDONLY | O_NONBLOCK | flags));
     try {
-      return await checksumOfSource({ read: (into) => file.read(into) }, algorithm);
+      return await checksumOfSource(SHARED_RUNTIME, { read: (into) => file.read(into) }, {
+        algorithm,
+      });
     } finally {
       file.close();
     }

@@ -6,7 +6,8 @@
 
 import { equals } from "@std/bytes/equals";
 import { BUFFERS } from "../core/buffer_pool.ts";
-import { createDigest, type Digest } from "../digest/digest.ts";
+import type { Digest } from "../digest/digest.ts";
+import { SHARED_RUNTIME } from "../runtime/runtime.ts";
 import { type Algorithm, algorithmOf, type Checksum } from "../core/checksum.ts";
 import { FerryError, fileError } from "../core/errors.ts";
 import type { ByteSource } from "../core/bytes.ts";
@@ -213,7 +214,11 @@ export class LocalFile implements ByteSource, AsyncDisposable {
   async #note(bytes: Uint8Array): Promise<void> {
     let last = this.#doubtful.at(-1);
     if (last?.from !== this.#position - (last?.size ?? 0)) {
-      last = { from: this.#position, size: 0, digest: await createDigest("xxh128") };
+      last = {
+        from: this.#position,
+        size: 0,
+        digest: await SHARED_RUNTIME.digests.create("xxh128"),
+      };
       this.#doubtful.push(last);
     }
     last.digest.update(bytes);
@@ -282,7 +287,7 @@ export class LocalFile implements ByteSource, AsyncDisposable {
   }
 
   async #digestAgain(range: Range, algorithm: Algorithm): Promise<Checksum> {
-    const digest = await createDigest(algorithm);
+    const digest = await SHARED_RUNTIME.digests.create(algorithm);
     await this.#again(range, (piece) => digest.update(piece));
     return digest.checksum();
   }

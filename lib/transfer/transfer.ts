@@ -5,15 +5,11 @@
  * @module
  */
 
-import { CHUNK_BYTES, fillPiece } from "../digest/source_digest.ts";
+import { CHUNK_BYTES, fillChunk } from "../digest/source_digest.ts";
 import { BUFFERS } from "../core/buffer_pool.ts";
-import {
-  checksumOfBytes,
-  createDigest,
-  type Digest,
-  PrefixDigest,
-  type SavedPrefix,
-} from "../digest/digest.ts";
+import type { Digest } from "../digest/digest.ts";
+import { PrefixDigest, type SavedPrefix } from "../digest/prefix_digest.ts";
+import { SHARED_RUNTIME } from "../runtime/runtime.ts";
 import {
   type Algorithm,
   type Checksum,
@@ -24,7 +20,7 @@ import {
 import { FerryError, toFerryError } from "../core/errors.ts";
 import { checksumKeys, errorReply } from "../wire/header.ts";
 import { CHECKPOINT_BYTES } from "../files/partial_file.ts";
-import { Pieces } from "../digest/chunk_pipeline.ts";
+import { ChunkPipeline } from "../digest/chunk_pipeline.ts";
 import type { ByteSink, ByteSource } from "../core/bytes.ts";
 import type { IncomingBody, Wire } from "../wire/wire.ts";
 
@@ -76,9 +72,9 @@ export async function readWhole(
   source: ByteSource,
   { into, algorithm }: { into: Uint8Array<ArrayBuffer>; algorithm: Algorithm },
 ): Promise<Checksum> {
-  const { length: count } = await fillPiece(source, into, into.length);
+  const { length: count } = await fillChunk(source, into, into.length);
   if (count < into.length) throw shrunk(count, into.length);
-  const checksum = await checksumOfBytes(algorithm, into);
+  const checksum = await SHARED_RUNTIME.digests.checksumOf(algorithm, into);
   await source.assertUnchanged?.(checksum);
   return checksum;
 }
@@ -107,12 +103,15 @@ export async function sendSized(
     return { checksum: known ?? emptyChecksum(algorithm), size };
   }
   // What fails before the header has left can still be said in its place.
-  if (checksum === null) digest ??= await createDigest(algorithm);
+  if (checksum === null) digest ??= await SHARED_RUNTIME.digests.create(algorithm);
   const digesting = checksum === null ? digest : undefined;
-  using pieces = new Pieces({ most: Math.min(size, CHUNK_BYTES), digest: digesting });
+  using pieces = new ChunkPipeline(SHARED_RUNTIME, {
+    most: Math.min(size, CHUNK_BYTES),
+    digest: digesting,
+  });
   await wire.writeFrame({ ...header, ...checksumKeys(algorithm, checksum), total_size: size });
   const readNext = (left: number) =>
-    pieces.next().then((memory) => fillPiece(source, memory, left));
+    pieces.next().then((memory) => fillChunk(source, memory, left));
   let reading = readNext(size);
   let writing: Promise<void> | undefined;
   try {
@@ -166,7 +165,7 @@ export async function sendStreamed(
   pieces: AsyncIterable<Uint8Array>,
   { algorithm = "md5", onBytes, closing }: StreamOptions = {},
 ): Promise<Verified> {
-  const digest = await createDigest(algorithm);
+  const digest = await SHARED_RUNTIME.digests.create(algorithm);
   let size = 0;
   await wire.writeFrame({ ...header, ...checksumKeys(algorithm, null), total_size: null });
   // A failure shows at the next piece.
@@ -283,7 +282,7 @@ async function receiveSmall(
   const { bytes } = lent;
   await fillFrom(body, bytes, onBytes);
   if (size > 0) await sink.write(bytes);
-  const checksum = await checksumOfBytes(body.algorithm, bytes);
+  const checksum = await SHARED_RUNTIME.digests.checksumOf(body.algorithm, bytes);
   // The closing header, where there is one, is behind the last byte.
   await body.read(bytes);
   return { checksum, size };
@@ -297,12 +296,12 @@ async function receiveLarge(
   const { algorithm } = body;
   const keeping = behind ??
     (resumable && await PrefixDigest.create({ algorithm, proof: resumable.proof }));
-  const digest = keeping ?? await createDigest(algorithm);
+  const digest = keeping ?? await SHARED_RUNTIME.digests.create(algorithm);
   const remember = async (saved?: SavedPrefix) => {
     if (saved && saved.size > 0) await resumable?.checkpoint(saved);
   };
   const expected = byThread ? Number(body.size) : 0;
-  using pieces = new Pieces({ most: CHUNK_BYTES, digest, expected });
+  using pieces = new ChunkPipeline(SHARED_RUNTIME, { most: CHUNK_BYTES, digest, expected });
   let writing: Promise<void> | undefined;
   let size = behind?.size ?? 0;
   let remembered = size;
@@ -348,7 +347,7 @@ async function fillFrom(body: IncomingBody, into: Uint8Array, onBytes?: OnBytes)
 export async function* verifiedPieces(
   body: IncomingBody,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
-  const digest = await createDigest(body.algorithm);
+  const digest = await SHARED_RUNTIME.digests.create(body.algorithm);
   using lent = BUFFERS.lend(PIECE_BYTES);
   for (;;) {
     const count = await body.read(lent.bytes);

@@ -10,7 +10,7 @@
 
 import type { ByteSource } from "../../lib/core/bytes.ts";
 import type { CommitOptions, Committed } from "../../lib/files/commit.ts";
-import type { PrefixDigest, SavedPrefix } from "../../lib/digest/digest.ts";
+import type { PrefixDigest, SavedPrefix } from "../../lib/digest/prefix_digest.ts";
 import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import type { FerryError } from "../../lib/core/errors.ts";
 import type { FileName } from "../../lib/core/remote_name.ts";

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { md5Of } from "../../lib/digest/digest.ts";
+import { md5Of } from "../support/digests.ts";
 import { parseFileName } from "../../lib/core/remote_name.ts";
 import { decodeHeader, encodeHeader, parseRequest } from "../../lib/wire/header.ts";
 import { type ByteStream, Wire } from "../../lib/wire/wire.ts";

@@ -15,7 +15,7 @@ import {
   type Replies,
 } from "../../lib/wire/header.ts";
 import { isSignOfLife } from "../../lib/wire/keep_alive.ts";
-import { md5Of } from "../../lib/digest/digest.ts";
+import { md5Of } from "../support/digests.ts";
 import { decodeManifestLine, decodeManifestReply } from "../../lib/wire/manifest.ts";
 import type { ByteStream } from "../../lib/wire/wire.ts";
 import { FsStorage, type Storage } from "../../mod.ts";

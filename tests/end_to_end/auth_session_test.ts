@@ -181,7 +181,7 @@ async function compare(peer: RawPeer, names: readonly string[]): Promise<unknown
     }).join(""),
   );
   await peer.send({ op: "compare", md5: null, total_size: body.length }, body);
-  const { md5Of } = await import("../../lib/digest/digest.ts");
+  const { md5Of } = await import("../support/digests.ts");
   await peer.send({ end: true, md5: md5Of(body), size: body.length });
   const answers = await lines(peer);
   return answers.map(({ filename, decision, code }) => [filename, code ?? decision]);

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { createHash } from "node:crypto";
 import { connect } from "../../client/api/connect.ts";
-import { checksumOfBytes } from "../../lib/digest/digest.ts";
+import { DIGESTS } from "../support/digests.ts";
 import { type Algorithm, hexOf } from "../../lib/core/checksum.ts";
 import { FerryError } from "../../lib/core/errors.ts";
 import { FaultyPeer } from "../support/faulty_peer.ts";
@@ -23,7 +23,7 @@ for (const algorithm of OTHERS) {
     for (const [name, size] of Object.entries(SIZES)) {
       const bytes = randomBytes(size);
       p.write(name, bytes);
-      sums.push(hexOf(await checksumOfBytes(algorithm, bytes)));
+      sums.push(hexOf(await DIGESTS.checksumOf(algorithm, bytes)));
     }
     const lines = (prefix: string) =>
       sums.map((hex, turn) => `${hex}  ${prefix}${names[turn]}\n`).join("");
@@ -82,7 +82,7 @@ for (const algorithm of OTHERS) {
   Deno.test(`ferry --checksum ${algorithm} goes on behind parts, of whatever checksum they are`, async () => {
     await using p = await Pair.start();
     const bytes = randomBytes(28 * MIB);
-    const hex = hexOf(await checksumOfBytes(algorithm, bytes));
+    const hex = hexOf(await DIGESTS.checksumOf(algorithm, bytes));
     for (const before of ["md5", algorithm]) {
       for (const [op, direction] of [["put", "up"], ["get", "down"]] as const) {
         const [source, target] = op === "put" ? [p.cwd, p.root] : [p.root, p.cwd];
@@ -114,7 +114,7 @@ for (const algorithm of OTHERS) {
     for (const [name, size] of Object.entries(SIZES)) p.write(`t/sub/${name}`, randomBytes(size));
     const put = await p.run("put", "t", "--checksum", algorithm);
     assertEquals(put.code, 0, put.stderr);
-    const hex = hexOf(await checksumOfBytes(algorithm, randomBytes(SIZES.small)));
+    const hex = hexOf(await DIGESTS.checksumOf(algorithm, randomBytes(SIZES.small)));
     assertStringIncludes(put.stdout, `${hex}  t/sub/small\n`);
     // By content alone, the times being what they are.
     Deno.utimeSync(`${p.cwd}/t/sub/small`, 1, 1);

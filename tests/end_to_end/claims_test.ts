@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { BufferBudget } from "../../lib/core/buffer_pool.ts";
-import { PrefixDigest } from "../../lib/digest/digest.ts";
+import { PrefixDigest } from "../../lib/digest/prefix_digest.ts";
 import { parseFileName as name } from "../../lib/core/remote_name.ts";
 import { writeRecord } from "../../lib/files/partial_file.ts";
 import type { PendingWrite } from "../../server/storage/storage.ts";

@@ -6,7 +6,7 @@
 
 import type { Client } from "../../client/api/client.ts";
 import { FerryError } from "../../lib/core/errors.ts";
-import { PrefixDigest, type SavedPrefix } from "../../lib/digest/digest.ts";
+import { PrefixDigest, type SavedPrefix } from "../../lib/digest/prefix_digest.ts";
 import type { PendingWrite, Storage } from "../../server/storage/storage.ts";
 import { Authority } from "../../server/auth/authentication.ts";
 import { grantEverywhere } from "../../server/auth/authorization.ts";

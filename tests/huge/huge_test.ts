@@ -7,7 +7,7 @@
 
 import { assertEquals } from "@std/assert";
 import { statfsSync } from "node:fs";
-import { PrefixDigest, type SavedPrefix } from "../../lib/digest/digest.ts";
+import { PrefixDigest, type SavedPrefix } from "../../lib/digest/prefix_digest.ts";
 import { writeRecord } from "../../lib/files/partial_file.ts";
 import { type Direction, FaultyPeer } from "../support/faulty_peer.ts";
 import { Pair } from "../support/pair.ts";

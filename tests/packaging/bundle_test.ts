@@ -56,8 +56,8 @@ Deno.test({
     dir.write("deno.json", "{}");
     dir.write(
       "main.ts",
-      `import { THREADS } from "${new URL("../../lib/digest/md5.ts", import.meta.url)}";
-       using thread = THREADS.start();
+      `import { Md5Thread } from "${new URL("../../lib/digest/md5_thread.ts", import.meta.url)}";
+       using thread = Md5Thread.start();
        console.log(await thread.started);`,
     );
     await bundle(dir.join("main.ts"), dir.join("into"));

@@ -6,7 +6,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { createHash } from "node:crypto";
-import { PrefixDigest, type SavedPrefix } from "../../lib/digest/digest.ts";
+import { PrefixDigest, type SavedPrefix } from "../../lib/digest/prefix_digest.ts";
 import { type ErrorCode, FerryError } from "../../lib/core/errors.ts";
 import {
   MAX_NAME_BYTES,

@@ -6,7 +6,7 @@
  */
 
 import { BUFFERS } from "../../../lib/core/buffer_pool.ts";
-import { createDigest } from "../../../lib/digest/digest.ts";
+import { SHARED_RUNTIME } from "../../../lib/runtime/runtime.ts";
 import { type Algorithm, sameChecksum } from "../../../lib/core/checksum.ts";
 import { FerryError, toFerryError } from "../../../lib/core/errors.ts";
 import { checksumKeys, type ExecEnd } from "../../../lib/wire/header.ts";
@@ -50,7 +50,7 @@ async function sendOutput(
   const opening = { status: "ok", timeout_ms: command.timeout };
   await wire.writeFrame({ ...opening, ...checksumKeys(algorithm, null), total_size: null });
   await wire.flush();
-  const digest = await createDigest(algorithm);
+  const digest = await SHARED_RUNTIME.digests.create(algorithm);
   let size = 0;
   const output = command.output();
   for (;;) {
@@ -104,7 +104,7 @@ class InputFeed {
   }
 
   async #handOn(body: IncomingBody): Promise<void> {
-    const digest = await createDigest(body.algorithm);
+    const digest = await SHARED_RUNTIME.digests.create(body.algorithm);
     using lent = BUFFERS.lend(PIECE_BYTES);
     while (!this.#over) {
       const count = await body.read(lent.bytes);

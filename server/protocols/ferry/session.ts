@@ -5,6 +5,7 @@
  * @module
  */
 
+import { SHARED_RUNTIME } from "../../../lib/runtime/runtime.ts";
 import { getLogger } from "@logtape/logtape";
 import { BUFFERS } from "../../../lib/core/buffer_pool.ts";
 import type { Digest } from "../../../lib/digest/digest.ts";
@@ -709,7 +710,11 @@ async function prefixOf(
   const limit = Number(offset);
   if (checksum !== null && ifChecksum === checksum) return { offset: limit };
   if (prefix_md5 === null && prefix_xxh128 === null) return { offset: 0 };
-  const digest = await digestPrefix(file, limit, { algorithm, proof: prefix_xxh128 !== null });
+  const digest = await digestPrefix(SHARED_RUNTIME, file, {
+    size: limit,
+    algorithm,
+    proof: prefix_xxh128 !== null,
+  });
   const facts = await digest.facts();
   const proven = facts.size === limit &&
     (prefix_xxh128 !== null ? facts.xxh128 === prefix_xxh128 : facts.md5 === prefix_md5);

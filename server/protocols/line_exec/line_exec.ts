@@ -5,6 +5,7 @@
  * @module
  */
 
+import { SHARED_RUNTIME } from "../../../lib/runtime/runtime.ts";
 import { getLogger } from "@logtape/logtape";
 import { type Address, formatAddress } from "../../../lib/core/address.ts";
 import {
@@ -200,7 +201,7 @@ function decodeLine(bytes: Uint8Array): string {
 class Answer implements Disposable {
   readonly #wire: Wire;
   readonly #framing: Framing;
-  readonly #digest = new Md5();
+  readonly #digest = new Md5(SHARED_RUNTIME.digests.md5Engine);
   readonly #stdout = new Spool();
   readonly #stderr = new Spool();
   /** In raw framing: how much of standard output was written, and whether it leaves as it comes. */

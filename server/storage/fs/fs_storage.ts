@@ -5,7 +5,8 @@
  * @module
  */
 
-import { type PrefixDigest, type SavedPrefix } from "../../../lib/digest/digest.ts";
+import { SHARED_RUNTIME } from "../../../lib/runtime/runtime.ts";
+import type { PrefixDigest, SavedPrefix } from "../../../lib/digest/prefix_digest.ts";
 import { type Algorithm, algorithmOf, type Checksum } from "../../../lib/core/checksum.ts";
 import { Batch } from "./batch.ts";
 import { DigestIndex, type FileIdentity } from "./checksum_cache.ts";
@@ -659,7 +660,7 @@ export class FsStorage implements Storage {
     await using file = await this.#open(name, algorithm);
     if (file.entry.checksum !== null) return file.entry.checksum;
     return await this.#index.computeOnce(file.identity, algorithm, async (close) => {
-      const checksum = await checksumOfSource(file, algorithm, close);
+      const checksum = await checksumOfSource(SHARED_RUNTIME, file, { algorithm, onRead: close });
       await file.remember(checksum);
       return checksum;
     });

@@ -6,7 +6,7 @@
  */
 
 import { statfsSync } from "node:fs";
-import type { PrefixDigest, SavedPrefix } from "../../../lib/digest/digest.ts";
+import type { PrefixDigest, SavedPrefix } from "../../../lib/digest/prefix_digest.ts";
 import { type Directory, makeDirectory } from "./open_directory.ts";
 import { PartWriter } from "../partial_writer.ts";
 import { basename } from "../../../lib/core/paths.ts";

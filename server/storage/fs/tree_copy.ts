@@ -6,7 +6,7 @@
  */
 
 import { BUFFERS } from "../../../lib/core/buffer_pool.ts";
-import { createDigest } from "../../../lib/digest/digest.ts";
+import { SHARED_RUNTIME } from "../../../lib/runtime/runtime.ts";
 import type { Algorithm, Checksum } from "../../../lib/core/checksum.ts";
 import type { Directory } from "./open_directory.ts";
 import { FerryError, fileError, quote } from "../../../lib/core/errors.ts";
@@ -67,7 +67,7 @@ export async function copyContent(
   algorithm: Algorithm,
   { durable, signal }: CopyOptions,
 ): Promise<Checksum> {
-  const digest = await createDigest(algorithm);
+  const digest = await SHARED_RUNTIME.digests.create(algorithm);
   using lent = BUFFERS.lend(PIECE_BYTES);
   for (let count; (count = await source.read(lent.bytes)) !== null;) {
     signal.throwIfAborted();

@@ -5,8 +5,9 @@
  * @module
  */
 
+import { SHARED_RUNTIME } from "../../../lib/runtime/runtime.ts";
 import { equals } from "@std/bytes/equals";
-import { PrefixDigest, type SavedPrefix } from "../../../lib/digest/digest.ts";
+import { PrefixDigest, type SavedPrefix } from "../../../lib/digest/prefix_digest.ts";
 import type { Algorithm, Checksum } from "../../../lib/core/checksum.ts";
 import { FerryError, toFerryError } from "../../../lib/core/errors.ts";
 import { type FileName, parseFileName } from "../../../lib/core/remote_name.ts";
@@ -177,7 +178,7 @@ export class MemoryStorage implements Storage {
   async checksum(name: FileName, algorithm: Algorithm): Promise<Checksum> {
     const file = this.#open(name, algorithm);
     if (file.entry.checksum !== null) return file.entry.checksum;
-    const checksum = await checksumOfSource(file, algorithm);
+    const checksum = await checksumOfSource(SHARED_RUNTIME, file, { algorithm });
     await file.remember(checksum);
     return checksum;
   }

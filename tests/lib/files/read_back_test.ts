@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { checksumOfBytes } from "../../../lib/digest/digest.ts";
+import { DIGESTS } from "../../support/digests.ts";
 import { isHonest } from "../../../lib/files/write_errors.ts";
 import { makeSure } from "../../../lib/files/read_back.ts";
 import { StagedFile } from "../../../lib/files/staged_file.ts";
@@ -24,7 +24,7 @@ testWithMount("makeSure() finds what a file system in user space has lost", asyn
   await using user = new OtherPath(memory.path);
   assertEquals(await isHonest(memory.path), true);
   const bytes = new Uint8Array(3 * MIB).fill(1);
-  const checksum = await checksumOfBytes("md5", bytes);
+  const checksum = await DIGESTS.checksumOf("md5", bytes);
   const stage = async (directory: string) => {
     const staged = StagedFile.create(directory);
     await staged.write(bytes);

@@ -1,9 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
-import { md5Of } from "../../../lib/digest/digest.ts";
+import { SHARED_RUNTIME } from "../../../lib/runtime/runtime.ts";
+import { md5Of } from "../../support/digests.ts";
 import { emptyChecksum } from "../../../lib/core/checksum.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
-import { THREADS } from "../../../lib/digest/md5.ts";
-import { BYTES_ALONE, THREAD_BYTES } from "../../../lib/digest/chunk_pipeline.ts";
+import { BYTES_ALONE, THREAD_BYTES } from "../../../lib/digest/chunk_digest.ts";
 import type { ByteSource } from "../../../lib/core/bytes.ts";
 import { LocalFile } from "../../../lib/files/source_file.ts";
 import { readWhole, receive, sendSized, sendStreamed } from "../../../lib/transfer/transfer.ts";
@@ -57,10 +57,13 @@ Deno.test("receive() has a thread digest what is large where it may, and leaves 
   for (const byThread of [true, false]) {
     const { body } = await frameOf(announced, new Uint8Array(BYTES_ALONE + 5_000_000));
     let most = 0;
-    const sink = { write: () => Promise.resolve(void (most = Math.max(most, THREADS.size))) };
+    const sink = {
+      write: () =>
+        Promise.resolve(void (most = Math.max(most, SHARED_RUNTIME.digests.threads.size))),
+    };
     await assertFails(receive(body, sink, { byThread, resumable }), "closed");
     const threads = byThread && navigator.hardwareConcurrency > 1 ? 1 : 0;
-    assertEquals([byThread, most, THREADS.size], [byThread, threads, 0]);
+    assertEquals([byThread, most, SHARED_RUNTIME.digests.threads.size], [byThread, threads, 0]);
   }
 });
 
@@ -182,7 +185,9 @@ Deno.test("sendSized() sees that a file changed whose size and time were set bac
     using _clock = stopClock(mtime!.getTime());
     await using file = LocalFile.open(path);
     const options = { algorithm: "md5", proof: true } as const;
-    const digest = from > 0 ? await digestPrefix(file, from, options) : undefined;
+    const digest = from > 0
+      ? await digestPrefix(SHARED_RUNTIME, file, { size: from, ...options })
+      : undefined;
     file.seek(from);
     const stream = new MemoryStream();
     const wire = new Wire(stream, { idleTimeout: IDLE });
@@ -215,7 +220,7 @@ Deno.test("readWhole(), sendSized() and checksumOfSource() tell a source what wa
   });
   const wire = new Wire(new MemoryStream(), { idleTimeout: IDLE });
   await readWhole(source(), { into: new Uint8Array(3), algorithm: "md5" });
-  await checksumOfSource(source(), "md5");
+  await checksumOfSource(SHARED_RUNTIME, source(), { algorithm: "md5" });
   await sendSized(wire, {}, source(), { size: 3, checksum: null });
   await sendSized(wire, {}, source(), { size: 0, checksum: null });
   assertEquals(told, [ABC_MD5, ABC_MD5, ABC_MD5, EMPTY_MD5]);

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { encodeHex } from "@std/encoding/hex";
-import { md5Of } from "../../../lib/digest/digest.ts";
+import { md5Of } from "../../support/digests.ts";
 import { emptyChecksum } from "../../../lib/core/checksum.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { receive, sendSized, sendStreamed } from "../../../lib/transfer/transfer.ts";

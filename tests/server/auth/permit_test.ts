@@ -15,7 +15,7 @@ import { Permit } from "../../../server/auth/permit.ts";
 import { tokenTable } from "../../../server/auth/token_file.ts";
 import { allEnded } from "../../support/processes.ts";
 import type { RawMessage, RawPeer } from "../../support/raw_peer.ts";
-import { md5Of } from "../../../lib/digest/digest.ts";
+import { md5Of } from "../../support/digests.ts";
 import { show, token, TokenServer } from "../../support/token_server.ts";
 
 const utf8 = new TextEncoder();
