@@ -16,8 +16,9 @@ import {
   type Place,
   type Side,
 } from "./before_cases.ts";
-import { type Bench, type Contestant, interleave, median, MIB, table } from "./measure.ts";
+import { type Bench, type Contestant, interleave, median, table } from "./measure.ts";
 import { peakResidentBytes } from "./resident_bytes.ts";
+import { MIB } from "../support/bytes.ts";
 
 /** GNU time, which tells the most memory that a program had. */
 const TIME = "/usr/bin/time";

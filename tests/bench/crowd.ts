@@ -8,9 +8,10 @@
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { DENO, Ferryd, ferryd } from "../support/programs.ts";
 import { largeLists } from "./large_lists.ts";
-import { type Bench, median, MIB, status, table } from "./measure.ts";
+import { type Bench, median, status, table } from "./measure.ts";
 import { residentBytes } from "./resident_bytes.ts";
 import { LARGE_FILE, LARGE_FILE_BYTES, SLOW } from "./slow_peers.ts";
+import { MIB } from "../support/bytes.ts";
 
 const CONNECTIONS = 2000;
 

@@ -7,8 +7,9 @@
 import { connect } from "../../mod.ts";
 import { succeed } from "../support/interruptible.ts";
 import { DENO, Ferryd, programArgs } from "../support/programs.ts";
-import { type Bench, type Contestant, type Goal, interleave, MIB, timingTable } from "./measure.ts";
+import { type Bench, type Contestant, type Goal, interleave, timingTable } from "./measure.ts";
 import { spawn, startSshd } from "./peers.ts";
+import { MIB } from "../support/bytes.ts";
 
 /** How many commands a run has. */
 const COMMANDS = 1000;

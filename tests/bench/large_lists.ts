@@ -9,8 +9,9 @@ import { delay } from "@std/async/delay";
 import { createHash } from "node:crypto";
 import { Ferryd } from "../support/programs.ts";
 import { RawPeer } from "../support/raw_peer.ts";
-import { type Bench, MIB, status, table } from "./measure.ts";
+import { type Bench, status, table } from "./measure.ts";
 import { residentBytes } from "./resident_bytes.ts";
+import { MIB } from "../support/bytes.ts";
 
 const ENTRIES = 100_000;
 

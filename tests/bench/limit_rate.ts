@@ -7,8 +7,9 @@
 import { succeed } from "../support/interruptible.ts";
 import { Ferryd, ferryd, spawnFerry } from "../support/programs.ts";
 import { writeRandomFile } from "../support/random_file.ts";
-import { type Bench, median, MIB, status, table } from "./measure.ts";
+import { type Bench, median, status, table } from "./measure.ts";
 import { spawn, startRsyncDaemon, startSshd } from "./peers.ts";
+import { MIB } from "../support/bytes.ts";
 
 /** The limit in bytes a second, and one at which much has to be moved at once. */
 const RATE = 8 * MIB;

@@ -12,7 +12,7 @@ import { crowd } from "./crowd.ts";
 import { udpEcho } from "./echo.ts";
 import { commandOutput, manyCommands } from "./exec.ts";
 import { limitRate } from "./limit_rate.ts";
-import { type Bench, MIB, sizeText } from "./measure.ts";
+import { type Bench, sizeText } from "./measure.ts";
 import { memory } from "./memory.ts";
 import { oneFile, oneFileOverTls } from "./one_file.ts";
 import { SSHD, versionOf } from "./peers.ts";
@@ -21,6 +21,7 @@ import { roundTrips } from "./round_trips.ts";
 import { start } from "./start.ts";
 import { tree, treeAgain } from "./tree.ts";
 import { runInterruptibly } from "../support/interruptible.ts";
+import { MIB } from "../support/bytes.ts";
 
 /** Something that is measured and printed. */
 interface Case {

@@ -5,12 +5,7 @@
  */
 
 import { delay } from "@std/async/delay";
-
-/** 1 MiB in bytes. */
-export const MIB = 1024 * 1024;
-
-/** 1 KiB in bytes. */
-export const KIB = 1024;
+import { MIB } from "../support/bytes.ts";
 
 /** What the cases work with. */
 export interface Bench {

@@ -7,8 +7,9 @@
 import { delay } from "@std/async/delay";
 import { succeed } from "../support/interruptible.ts";
 import { Ferryd, spawnFerry } from "../support/programs.ts";
-import { type Bench, median, MIB, sizeText, status, table } from "./measure.ts";
+import { type Bench, median, sizeText, status, table } from "./measure.ts";
 import { peakResidentBytes } from "./resident_bytes.ts";
+import { MIB } from "../support/bytes.ts";
 
 const SMALL = MIB;
 const LARGE = 4096 * MIB;

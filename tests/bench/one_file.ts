@@ -11,8 +11,9 @@ import { newToken, TokenFile } from "../../server/auth/token_file.ts";
 import { succeed } from "../support/interruptible.ts";
 import { ferry, Ferryd, spawnFerry } from "../support/programs.ts";
 import { writeRandomFile } from "../support/random_file.ts";
-import { type Bench, type Contestant, type Goal, interleave, MIB, timingTable } from "./measure.ts";
+import { type Bench, type Contestant, type Goal, interleave, timingTable } from "./measure.ts";
 import { spawn, startRsyncDaemon, startSshd } from "./peers.ts";
+import { MIB } from "../support/bytes.ts";
 
 // Like is compared with like: of the peers, only rsync --fsync has flushed the file when it ends.
 const GOALS: readonly Goal[] = [

@@ -8,7 +8,8 @@ import { FaultyPeer } from "../support/faulty_peer.ts";
 import { succeed } from "../support/interruptible.ts";
 import { Ferryd, outcome, spawnFerry } from "../support/programs.ts";
 import { writeRandomFile } from "../support/random_file.ts";
-import { type Bench, type Contestant, type Goal, interleave, MIB, timingTable } from "./measure.ts";
+import { type Bench, type Contestant, type Goal, interleave, timingTable } from "./measure.ts";
+import { MIB } from "../support/bytes.ts";
 
 /** How much of the file has crossed when the client is killed. */
 const CUT_AT = 0.9;

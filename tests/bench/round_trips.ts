@@ -7,7 +7,8 @@
 import { FaultyPeer } from "../support/faulty_peer.ts";
 import { succeed } from "../support/interruptible.ts";
 import { Ferryd, spawnFerry } from "../support/programs.ts";
-import { type Bench, KIB, median, status, table } from "./measure.ts";
+import { type Bench, median, status, table } from "./measure.ts";
+import { KIB } from "../support/bytes.ts";
 
 const FILES = 1000;
 const FILE_BYTES = 4 * KIB;

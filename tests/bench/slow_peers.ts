@@ -7,6 +7,7 @@
  */
 
 import { frame } from "../support/raw_peer.ts";
+import { KIB, MIB } from "../support/bytes.ts";
 
 /** What a peer does on its connection: sends something, then a byte or nothing now and then. */
 interface Slow {
@@ -21,9 +22,6 @@ interface Slow {
   /** How many bytes it reads every second. */
   readonly reads?: number;
 }
-
-const KIB = 1024;
-const MIB = 1024 * KIB;
 
 /** The file that those who read slowly ask for, to be made by whoever starts the server. */
 export const LARGE_FILE = "large";

@@ -8,8 +8,9 @@ import { isTaken } from "../../lib/files/staged_file.ts";
 import { FaultyPeer } from "../support/faulty_peer.ts";
 import { succeed } from "../support/interruptible.ts";
 import { Ferryd, spawnFerry } from "../support/programs.ts";
-import { type Bench, type Contestant, type Goal, interleave, KIB, timingTable } from "./measure.ts";
+import { type Bench, type Contestant, type Goal, interleave, timingTable } from "./measure.ts";
 import { spawn, startRsyncDaemon, startSshd } from "./peers.ts";
+import { KIB } from "../support/bytes.ts";
 
 /** The size of a small file. */
 export const FILE_BYTES = 4 * KIB;

@@ -14,10 +14,7 @@ import {
   CUT_KINDS,
   CUTS,
   eventually,
-  KIB,
   type Lane,
-  md5,
-  MIB,
   names,
   PATIENCE,
   piece,
@@ -26,6 +23,7 @@ import {
   SILENCE,
 } from "./lane.ts";
 import { watched, Watcher } from "./watcher.ts";
+import { KIB, md5, MIB } from "../support/bytes.ts";
 
 /** How much may be sent again after a cut. */
 const LOST_BYTES = 8 * MIB;

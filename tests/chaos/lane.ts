@@ -6,15 +6,9 @@
  */
 
 import { assert } from "@std/assert";
-import { createHash } from "node:crypto";
 import { randomNumbers } from "../support/faulty_peer.ts";
 import { Ferryd, TempDir } from "../support/programs.ts";
-
-/** 1 KiB in bytes. */
-export const KIB = 1024;
-
-/** 1 MiB in bytes. */
-export const MIB: number = 1024 * KIB;
+import { MIB } from "../support/bytes.ts";
 
 /** How many transfers of files are cut; of others there are as many for so many. */
 export const CUTS = Number(Deno.env.get("FERRY_CHAOS_CUTS") ?? Deno.args[0] ?? 8);
@@ -54,11 +48,6 @@ export function piece(size: number, random: (limit: number) => number): Uint8Arr
 /** Random numbers for one transfer: the same whatever ran before it. */
 export function randomFor(index: number): (limit: number) => number {
   return randomNumbers(SEED ^ Math.imul(index + 1, 0x9e3779b1));
-}
-
-/** The md5 of bytes. */
-export function md5(bytes: Uint8Array): string {
-  return createHash("md5").update(bytes).digest("hex");
 }
 
 /** What is cut, and how. */

@@ -8,7 +8,8 @@ import { assert, assertEquals } from "@std/assert";
 import { toFerryError } from "../../lib/core/errors.ts";
 import { type Fault, FaultyPeer, type FaultyPeerOptions } from "../support/faulty_peer.ts";
 import { assertNothingElse, empty, Transfer } from "./files.ts";
-import { KIB, type Lane, md5, MIB, RETRIES, SILENCE } from "./lane.ts";
+import { type Lane, RETRIES, SILENCE } from "./lane.ts";
+import { KIB, md5, MIB } from "../support/bytes.ts";
 
 /** Far from the numbers of other transfers. */
 const FIRST = 1_000_000;

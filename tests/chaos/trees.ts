@@ -12,16 +12,14 @@ import {
   type Cut,
   CUT_KINDS,
   eventually,
-  KIB,
   type Lane,
-  md5,
-  MIB,
   piece,
   randomFor,
   RETRIES,
   SILENCE,
 } from "./lane.ts";
 import { watched, type WatchedFile, Watcher } from "./watcher.ts";
+import { KIB, md5, MIB } from "../support/bytes.ts";
 
 /** Names that a careless program trips over. */
 const ODD_NAMES = [

@@ -5,7 +5,8 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { md5, pause } from "./lane.ts";
+import { pause } from "./lane.ts";
+import { md5 } from "../support/bytes.ts";
 
 /** A file that a reader looks at. */
 export interface WatchedFile {

@@ -12,9 +12,8 @@ import { type Client, connect, FerryError } from "../../mod.ts";
 import { Ferryd, outcome, programArgs, stagedIn, TempDir } from "../support/programs.ts";
 import { randomBytes } from "../support/random_file.ts";
 import { RawPeer } from "../support/raw_peer.ts";
-import { md5 } from "../storage/conformance.ts";
+import { md5, MIB } from "../support/bytes.ts";
 
-const MIB = 1024 * 1024;
 const ALL = Deno.env.get("FERRY_CRASHES") === "all";
 
 /** How many servers are killed side by side. */

@@ -1,5 +1,4 @@
 import { assert, assertEquals } from "@std/assert";
-import { createHash } from "node:crypto";
 import { decodeHex, encodeHex } from "@std/encoding/hex";
 import { isErrorCode } from "../../lib/core/errors.ts";
 import {
@@ -32,6 +31,7 @@ import { EXCHANGE, firstHeader, message } from "../support/vectors.ts";
 import { runPython, runPythonFile } from "../support/python.ts";
 import { REPLIES } from "./replies.ts";
 import { blocksIn, PROTOCOL, section } from "./documents.ts";
+import { md5 } from "../support/bytes.ts";
 
 const EXTENSIONS = "docs/protocol/extensions";
 const ascii = new TextDecoder("latin1");
@@ -132,7 +132,6 @@ Deno.test("PROTOCOL.md shows a client in Python that transfers files", async () 
       });
     }
     const stored = Deno.readFileSync(dir.join(`root/a/file-${size}`));
-    const md5 = (bytes: Uint8Array) => createHash("md5").update(bytes).digest("hex");
     assertEquals([stored, Deno.readFileSync(dir.join("got"))].map(md5), [
       md5(content),
       md5(content),

@@ -6,8 +6,7 @@ import { assertEquals } from "@std/assert";
 import { Mounts, testWithMount } from "../support/mount.ts";
 import { Pair } from "../support/pair.ts";
 import { filesBelow } from "../support/programs.ts";
-
-const MIB = 1024 * 1024;
+import { MIB } from "../support/bytes.ts";
 
 /** The lines that a tree of so many files and bytes ends with. */
 const moved = (count: number, bytes: string) =>

@@ -19,7 +19,9 @@ import {
 } from "../../server/auth/authorization.ts";
 import { TempDir } from "../support/programs.ts";
 import fc from "../support/properties.ts";
-import { assertCode, begin, md5, put, textOf } from "../storage/conformance.ts";
+import { begin, put, textOf } from "../storage/conformance.ts";
+import { assertCode } from "../support/assertions.ts";
+import { md5 } from "../support/bytes.ts";
 
 /** The directories of each world; any of them may be granted. */
 const DIRECTORIES = ["a", "a/c", "a/c/e", "b", "b/c", "d"] as const;

@@ -9,8 +9,8 @@ import { ferry } from "../support/programs.ts";
 import { Pair } from "../support/pair.ts";
 import { randomBytes } from "../support/random_file.ts";
 import { frame } from "../support/raw_peer.ts";
+import { MIB } from "../support/bytes.ts";
 
-const MIB = 1024 * 1024;
 const OTHERS: readonly Algorithm[] = ["sha256", "xxh128"];
 
 const SIZES = { empty: 0, small: 2000, middle: 3 * MIB + 1, large: 20 * MIB + 7 };

@@ -10,9 +10,10 @@ import { FastClock } from "../support/clock.ts";
 import { eachFailure } from "../support/failing_calls.ts";
 import { Ferryd, HOLDS_DIRECTORIES, TempDir, unrecorded } from "../support/programs.ts";
 import { RawPeer } from "../support/raw_peer.ts";
-import { assertCode, keepPart, md5, put } from "../storage/conformance.ts";
+import { keepPart, put } from "../storage/conformance.ts";
+import { md5, MIB } from "../support/bytes.ts";
+import { assertCode } from "../support/assertions.ts";
 
-const MIB = 1024 * 1024;
 const QUOTA = 40 * MIB;
 
 const bytes = new Uint8Array(300_000).fill(7);

@@ -26,8 +26,8 @@ import {
   TempDir,
 } from "../support/programs.ts";
 import { RawPeer } from "../support/raw_peer.ts";
+import { utf8 } from "../support/bytes.ts";
 
-const bytes = (text: string) => new TextEncoder().encode(text);
 const text = (bytes: Uint8Array | null) => new TextDecoder().decode(bytes ?? undefined);
 const ALL_BYTES = new Uint8Array(256).map((_, i) => i);
 
@@ -48,7 +48,7 @@ async function ask(
 ): Promise<Uint8Array> {
   const { hostname } = socket.address;
   for (const datagram of datagrams) {
-    const content = typeof datagram === "string" ? bytes(datagram) : datagram;
+    const content = typeof datagram === "string" ? utf8.encode(datagram) : datagram;
     await socket.send(content, { hostname, port });
   }
   return await next(socket);
@@ -85,7 +85,7 @@ Deno.test("mismatch() takes both kinds of echoes, and finds the first wrong byte
     ["A", "a", 0],
   ];
   for (const [sent, reply, wrongAt] of table) {
-    assertEquals(mismatch(bytes(sent), bytes(reply)), wrongAt, `${sent} ${reply}`);
+    assertEquals(mismatch(utf8.encode(sent), utf8.encode(reply)), wrongAt, `${sent} ${reply}`);
   }
 });
 
@@ -185,7 +185,7 @@ Deno.test("ferryd echoes over IPv6", async () => {
   using socket = await udp("::1");
   assertEquals(text(await ask(socket, p.server.portOf("udp-echo"), "six")), "SIX");
   const conn = await Deno.connect({ hostname: "::1", port: p.server.portOf("tcp-echo") });
-  await conn.write(bytes("six"));
+  await conn.write(utf8.encode("six"));
   const reply = new Uint8Array(3);
   assertEquals([await conn.read(reply), text(reply)], [3, "SIX"]);
   conn.close();
@@ -213,7 +213,7 @@ Deno.test("ferryd answers no datagram from a port below 1024, other than with --
   {
     await using p = await startEchoes();
     const port = p.server.portOf("udp-echo");
-    await service.send(bytes("unanswered"), { hostname: "127.0.0.1", port });
+    await service.send(utf8.encode("unanswered"), { hostname: "127.0.0.1", port });
     assertEquals(text(await ask(client, port, "answered")), "ANSWERED");
     const { stderr } = await p.server.stop();
     assertStringIncludes(stderr, 'did not answer: 1 ("well-known port")');
@@ -228,7 +228,7 @@ Deno.test("ferryd does not answer another echo on its own port", async () => {
   const port = p.server.portOf("udp-echo");
   using other = await udp("127.0.0.2", port);
   using client = await udp();
-  await other.send(bytes("from an echo"), { hostname: "127.0.0.1", port });
+  await other.send(utf8.encode("from an echo"), { hostname: "127.0.0.1", port });
   assertEquals(text(await ask(client, port, "answered")), "ANSWERED");
   const { stderr } = await p.server.stop();
   assertStringIncludes(stderr, 'did not answer: 1 ("port of an echo")');

@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { createHash } from "node:crypto";
 import {
   DENO,
   ferry,
@@ -14,8 +13,7 @@ import {
 import { frame, RawPeer } from "../support/raw_peer.ts";
 import { Pair } from "../support/pair.ts";
 import { randomBytes } from "../support/random_file.ts";
-
-const md5 = (bytes: Uint8Array | string) => createHash("md5").update(bytes).digest("hex");
+import { md5 } from "../support/bytes.ts";
 
 function staged(root: string): string[] {
   return stagedIn(root);

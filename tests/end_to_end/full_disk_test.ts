@@ -10,8 +10,8 @@ import {
   TempDir,
 } from "../support/programs.ts";
 import { RawPeer } from "../support/raw_peer.ts";
+import { MIB } from "../support/bytes.ts";
 
-const MIB = 1024 * 1024;
 const FULL = "no space left on the device";
 
 /** A `ferryd` whose root is a small file system, and a working directory for the client. */

@@ -1,11 +1,4 @@
-import {
-  assert,
-  assertEquals,
-  assertMatch,
-  assertRejects,
-  assertStringIncludes,
-} from "@std/assert";
-import { createHash } from "node:crypto";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { ClassicClient } from "../../client/line_exec/client.ts";
 import {
   encodeAnnouncement,
@@ -14,7 +7,7 @@ import {
   MAX_LINE_BYTES,
   readAnnouncement,
 } from "../../lib/line_exec/framing.ts";
-import { type ErrorCode, FerryError } from "../../lib/core/errors.ts";
+import { type ErrorCode } from "../../lib/core/errors.ts";
 import { Collector } from "../support/memory_stream.ts";
 import { Pair } from "../support/pair.ts";
 import { allEnded } from "../support/processes.ts";
@@ -27,15 +20,8 @@ import {
   TempDir,
 } from "../support/programs.ts";
 import { RawPeer } from "../support/raw_peer.ts";
-
-const utf8 = new TextEncoder();
-const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-const md5 = (bytes: Uint8Array | string) => createHash("md5").update(bytes).digest("hex");
-
-async function assertFails(run: Promise<unknown>, code: ErrorCode, words = ""): Promise<void> {
-  const error = await assertRejects(() => run, FerryError, words);
-  assertEquals(error.code, code, error.message);
-}
+import { md5, text, utf8 } from "../support/bytes.ts";
+import { assertCode } from "../support/assertions.ts";
 
 /** A ferryd that listens for classic exec. */
 async function startPair(framing: Framing = "json", args: string[] = []): Promise<Pair> {
@@ -155,7 +141,7 @@ Deno.test("readAnnouncement() refuses what is none", async () => {
   for (const [framing, bytes, words] of table) {
     let start = 0;
     const read = (count: number) => Promise.resolve(bytes.slice(start, start += count));
-    await assertFails(readAnnouncement(framing, read), "bad_header", words);
+    await assertCode("bad_header", () => readAnnouncement(framing, read), words);
   }
 });
 
@@ -562,7 +548,7 @@ Deno.test("ClassicClient.run() fails where the answer is damaged, cut or none", 
   for (const [framing, segments, ends, code, words] of cases) {
     await using server = new Foreign(segments, { ends });
     using client = server.client(framing, 300);
-    await assertFails(client.run(utf8.encode("ls"), new Collector()), code, words);
+    await assertCode(code, () => client.run(utf8.encode("ls"), new Collector()), words);
   }
   await using server = new Foreign([utf8.encode("all of it")]);
   using client = server.client("raw", 300);
@@ -578,8 +564,11 @@ Deno.test("ClassicClient.run() fails where the answer is damaged, cut or none", 
 Deno.test("ClassicClient.run() sends no line that cannot be one", async () => {
   await using server = new Foreign([]);
   using client = server.client("json");
-  await assertFails(client.run(new Uint8Array(), new Collector()), "usage");
-  await assertFails(client.run(new Uint8Array(MAX_LINE_BYTES + 1), new Collector()), "too_large");
+  await assertCode("usage", () => client.run(new Uint8Array(), new Collector()));
+  await assertCode(
+    "too_large",
+    () => client.run(new Uint8Array(MAX_LINE_BYTES + 1), new Collector()),
+  );
   assertEquals(server.lines, []);
 });
 

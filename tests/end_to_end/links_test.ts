@@ -10,7 +10,8 @@ import { type FileName, parseFileName as name } from "../../lib/core/remote_name
 import { isTaken } from "../../lib/files/staged_file.ts";
 import { FsStorage } from "../../server/storage/fs/fs_storage.ts";
 import { TempDir } from "../support/programs.ts";
-import { listed, md5, put, textOf } from "../storage/conformance.ts";
+import { listed, put, textOf } from "../storage/conformance.ts";
+import { md5 } from "../support/bytes.ts";
 
 /** What a link comes to. */
 type Kind = "directory" | "file" | "out" | "nowhere" | "blocked" | "loop";

@@ -3,8 +3,8 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { Pair } from "../support/pair.ts";
 import { Ferryd, type Outcome, stagedIn } from "../support/programs.ts";
+import { MIB } from "../support/bytes.ts";
 
-const MIB = 1024 * 1024;
 const SIZE = 9 * MIB;
 const BYTES = new Uint8Array(SIZE).map((_, at) => at * 31 >>> 5);
 

@@ -5,8 +5,7 @@ import type { Overwrite } from "../../lib/core/overwrite.ts";
 import { FaultyPeer } from "../support/faulty_peer.ts";
 import { Pair } from "../support/pair.ts";
 import { ferry, filesBelow } from "../support/programs.ts";
-
-const MIB = 1024 * 1024;
+import { MIB } from "../support/bytes.ts";
 
 /** Windows has none. */
 const ignore = Deno.build.os === "windows";

@@ -14,8 +14,7 @@ import {
 } from "../support/programs.ts";
 import { KINDS, Mount, Mounted, whyLeftOut } from "../support/mount.ts";
 import { RawPeer } from "../support/raw_peer.ts";
-
-const MIB = 1024 * 1024;
+import { MIB } from "../support/bytes.ts";
 
 /** What deno.json gives a program: its kinds, and of a list what is on it. */
 function givenTo(program: Program["name"]): string[] {

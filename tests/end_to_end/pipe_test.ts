@@ -1,10 +1,8 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { createHash } from "node:crypto";
 import { connect, FsStorage, serve } from "../../mod.ts";
 import { ferry, Ferryd, outcome, spawnFerry, stagedIn, TempDir } from "../support/programs.ts";
 import { frame } from "../support/raw_peer.ts";
-
-const md5 = (bytes: Uint8Array | string) => createHash("md5").update(bytes).digest("hex");
+import { md5 } from "../support/bytes.ts";
 
 async function pipe(
   dir: TempDir,

@@ -1,14 +1,13 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { TextLineStream } from "@std/streams/text-line-stream";
-import { createHash } from "node:crypto";
 import { ferry, Ferryd, type Outcome, outcome, stagedIn, TempDir } from "../support/programs.ts";
 import { spawnPython } from "../support/python.ts";
 import { writeRandomFile } from "../support/random_file.ts";
+import { md5 } from "../support/bytes.ts";
 
 const SIZES = [0, 1, 65537, 9_000_000];
 const NAMES = ["文件 名.txt", "🚢🌊/Ünïcödé.bin", "a \"b\" 'c' \\d"];
 
-const md5 = (bytes: Uint8Array | string) => createHash("md5").update(bytes).digest("hex");
 const md5Of = (path: string) => md5(Deno.readFileSync(path));
 
 /** A directory to work in, and a ferryd over another one. */

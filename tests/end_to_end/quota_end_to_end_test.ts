@@ -2,9 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { FaultyPeer } from "../support/faulty_peer.ts";
 import { ferry, Ferryd, type Outcome, outcome, spawnFerry, stagedIn } from "../support/programs.ts";
 import { Pair } from "../support/pair.ts";
-
-const KIB = 1024;
-const MIB = 1024 * KIB;
+import { MIB } from "../support/bytes.ts";
 
 /** What is in the staging area. */
 function staged(p: Pair): string[] {

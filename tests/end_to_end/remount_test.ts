@@ -13,8 +13,10 @@ import { FsStorage, type FsStorageOptions } from "../../server/storage/fs/fs_sto
 import { Clock } from "../support/clock.ts";
 import { Mounts, testWithMount } from "../support/mount.ts";
 import { ferry, Ferryd, filesBelow, stagedIn, TempDir } from "../support/programs.ts";
-import { assertCode, begin, keepPart, md5, put, textOf } from "../storage/conformance.ts";
+import { begin, keepPart, put, textOf } from "../storage/conformance.ts";
 import { OPERATIONS } from "../support/storage_operations.ts";
+import { assertCode } from "../support/assertions.ts";
+import { md5 } from "../support/bytes.ts";
 
 const LARGE = new Uint8Array(9_000_000).fill(7);
 const KEPT = 5_000_000;

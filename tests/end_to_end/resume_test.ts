@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { createHash } from "node:crypto";
 import { type Direction, FaultyPeer } from "../support/faulty_peer.ts";
 import {
   ferry,
@@ -13,13 +12,10 @@ import {
 import { frame } from "../support/raw_peer.ts";
 import { Pair } from "../support/pair.ts";
 import { randomBytes } from "../support/random_file.ts";
-
-const MIB = 1024 * 1024;
+import { md5, MIB } from "../support/bytes.ts";
 
 /** How much may be sent again after a cut. */
 const LOST_BYTES = 8 * MIB;
-
-const md5 = (bytes: Uint8Array) => createHash("md5").update(bytes).digest("hex");
 
 /** The parts that the server keeps. */
 async function partsOf(p: Pair): Promise<Record<string, unknown>[]> {

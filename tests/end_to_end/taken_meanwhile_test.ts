@@ -7,7 +7,7 @@
 import { assertEquals } from "@std/assert";
 import { type Client, connect, FsStorage, type GetTreeOptions, serve } from "../../mod.ts";
 import { TempDir } from "../support/programs.ts";
-import { assertCode } from "../storage/conformance.ts";
+import { assertCode } from "../support/assertions.ts";
 
 const CONTENT = "the same\n";
 

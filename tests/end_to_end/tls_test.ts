@@ -15,6 +15,7 @@ import { X509Certificate } from "node:crypto";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { DENO, programArgs, TempDir } from "../support/programs.ts";
 import { frame } from "../support/raw_peer.ts";
+import { utf8 } from "../support/bytes.ts";
 
 const HOUR = 60 * 60 * 1000;
 const make = (hosts: string[], lifetime = HOUR) => createCertificate({ hosts, lifetime });
@@ -22,7 +23,6 @@ const [MINE, OTHER] = [
   await make(["localhost", "127.0.0.1"]),
   await make(["localhost", "127.0.0.1"]),
 ];
-const bytes = (text: string) => new TextEncoder().encode(text);
 
 /** A server with TLS in this process, over an empty root. */
 class Fixture implements AsyncDisposable {
@@ -331,7 +331,7 @@ async function neverShakingHands(port: number): Promise<Deno.TcpConn[]> {
   const peers = await Promise.all(
     Array.from({ length: 20 }, () => Deno.connect({ hostname: "127.0.0.1", port })),
   );
-  const begun = bytes("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03");
+  const begun = utf8.encode("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03");
   for (const [at, peer] of peers.entries()) if (at % 2 === 0) await peer.write(begun);
   return peers;
 }
@@ -369,7 +369,7 @@ Deno.test("serve() survives what is no handshake", async () => {
     const junk of ["GET / HTTP/1.1\r\n\r\n", "\0", frame({ op: "ping" }), "\x16\x03\x01\xff\xff"]
   ) {
     const peer = await Deno.connect({ hostname: "127.0.0.1", port: f.port });
-    await peer.write(typeof junk === "string" ? bytes(junk) : junk);
+    await peer.write(typeof junk === "string" ? utf8.encode(junk) : junk);
     await peer.closeWrite();
     const answer = await new Response(peer.readable).bytes();
     assert(answer.length < 100, "a TLS alert at most");
@@ -378,12 +378,12 @@ Deno.test("serve() survives what is no handshake", async () => {
     for (let first = 1; first < 6; first++) {
       const peer = await Deno.connect({ hostname: "127.0.0.1", port: f.port });
       const answer = new Response(peer.readable).bytes();
-      await peer.write(bytes(junk.slice(0, first)));
+      await peer.write(utf8.encode(junk.slice(0, first)));
       // The server gets to see the pieces one by one.
       await using client = await f.connect();
       await client.ping();
       // It may have hung up before the second.
-      await peer.write(bytes(junk.slice(first))).catch(() => {});
+      await peer.write(utf8.encode(junk.slice(first))).catch(() => {});
       await peer.closeWrite().catch(() => {});
       assert((await answer.catch(() => [])).length < 100, "a TLS alert at most");
     }
@@ -395,12 +395,12 @@ Deno.test("serve() survives what is no handshake", async () => {
 Deno.test("Server.reload() gives new connections another certificate, and keeps the others open", async () => {
   await using f = await Fixture.start();
   await using before = await f.connect();
-  await before.put(bytes("one"), { as: "one" });
+  await before.put(utf8.encode("one"), { as: "one" });
   f.server.reload({ tls: OTHER });
   assertEquals((await refusal(f.port, { tls: { ca: [MINE.cert] } }))[0], "denied");
   await using after = await f.connect({ tls: { pins: [OTHER.pin] } });
-  await after.put(bytes("two"), { as: "two" });
-  await before.put(bytes("three"), { as: "three" });
+  await after.put(utf8.encode("two"), { as: "two" });
+  await before.put(utf8.encode("three"), { as: "three" });
   assertEquals((await Array.fromAsync(before.list())).length, 3);
 });
 
@@ -438,7 +438,7 @@ Deno.test("a client that leaves without a word is no error of the server's", asy
   await using f = await Fixture.start();
   const conn = await Deno.connectTls({ hostname: "localhost", port: f.port, caCerts: [MINE.cert] });
   await conn.write(frame({ op: "put", filename: "x", md5: null, total_size: 1000 }));
-  await conn.write(bytes("half"));
+  await conn.write(utf8.encode("half"));
   conn.close();
   await using client = await f.connect();
   assertEquals(await Array.fromAsync(client.list()), []);

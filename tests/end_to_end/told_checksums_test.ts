@@ -5,8 +5,8 @@ import { createHash } from "node:crypto";
 import { Pair } from "../support/pair.ts";
 import { type Outcome, outcome, spawnFerry } from "../support/programs.ts";
 import { token, TokenServer } from "../support/token_server.ts";
+import { MIB } from "../support/bytes.ts";
 
-const MIB = 1024 * 1024;
 /** Sizes that go whole, that are offered first, and that are read in pieces. */
 const SIZES = { small: 100, middle: 2 * MIB, large: 9 * MIB };
 

@@ -3,8 +3,7 @@ import { connect } from "../../client/api/connect.ts";
 import type { FerryError } from "../../lib/core/errors.ts";
 import { Mount, testWithMount } from "../support/mount.ts";
 import { Pair } from "../support/pair.ts";
-
-const MIB = 1024 * 1024;
+import { MIB } from "../support/bytes.ts";
 
 /** So large that nobody reads the rest of it away for the sake of the connection. */
 const LARGE = 32 * MIB;

@@ -1,10 +1,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { createHash } from "node:crypto";
 import { FaultyPeer } from "../support/faulty_peer.ts";
 import { Pair } from "../support/pair.ts";
 import { ferry, stagedIn } from "../support/programs.ts";
-
-const md5 = (bytes: Uint8Array | string) => createHash("md5").update(bytes).digest("hex");
+import { md5 } from "../support/bytes.ts";
 
 /** Runs with `--json` and gives the events. */
 async function eventsOf(p: Pair, ...args: string[]) {

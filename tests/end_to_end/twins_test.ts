@@ -10,7 +10,9 @@ import { FsStorage } from "../../server/storage/fs/fs_storage.ts";
 import { run, testWithMount } from "../support/mount.ts";
 import { fileSystemAt } from "../../lib/files/file_system.ts";
 import { HOLDS_DIRECTORIES, TempDir } from "../support/programs.ts";
-import { assertCode, begin, listed, md5, put, textOf } from "../storage/conformance.ts";
+import { begin, listed, put, textOf } from "../storage/conformance.ts";
+import { assertCode } from "../support/assertions.ts";
+import { md5 } from "../support/bytes.ts";
 
 /** Gives all directories of some names one inode number, as long as it stands. */
 class EqualNumbers implements Disposable {

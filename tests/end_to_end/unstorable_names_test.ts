@@ -2,17 +2,14 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { makeDirectories } from "../../lib/files/staged_file.ts";
 import { KINDS, Mounted, testWithMount } from "../support/mount.ts";
 import { ferry, Ferryd, type Outcome, stagedIn, TempDir } from "../support/programs.ts";
-import { assertCode } from "../storage/conformance.ts";
+import { namesIn } from "../support/directories.ts";
+import { assertCode } from "../support/assertions.ts";
 
 /** Names that exFAT takes for no file or directory. */
 const REFUSED = ["a:b", "what?", "back\\slash"];
 
 function says(name: string): string {
   return `the file system takes no such name as ${JSON.stringify(name)}`;
-}
-
-function namesIn(path: string): string[] {
-  return [...Deno.readDirSync(path)].map(({ name }) => name).sort();
 }
 
 /** A tree in which some names cannot be stored everywhere, also those of directories. */

@@ -1,14 +1,11 @@
 /** Files whose size is not that of what is in them: those of /proc and /sys, and those that change while they are read. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { createHash } from "node:crypto";
 import { run, testWithMount } from "../support/mount.ts";
 import { Pair } from "../support/pair.ts";
 import { type Outcome } from "../support/programs.ts";
 import { connect } from "../../mod.ts";
-
-const MIB = 1024 * 1024;
-const md5 = (bytes: Uint8Array | string) => createHash("md5").update(bytes).digest("hex");
+import { md5, MIB } from "../support/bytes.ts";
 
 /** One whose size is 0, and one whose size is 4096, with less in it. */
 const FILES = { zero: "/proc/version", page: "/sys/devices/system/cpu/possible" };

@@ -9,6 +9,7 @@ import { assertEquals } from "@std/assert";
 import { openDatagramSocket } from "../../lib/udp/datagram.ts";
 import { type Client, connect, type ConnectOptions, FerryError } from "../../mod.ts";
 import { frame, RawPeer } from "../support/raw_peer.ts";
+import { text } from "../support/bytes.ts";
 
 /** Where a scenario takes place. */
 export interface Scene {
@@ -32,7 +33,6 @@ export interface Scenario {
   run(scene: Scene): Promise<void>;
 }
 
-const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 const SMALL = new TextEncoder().encode("hello\n");
 const MIDDLE = Uint8Array.from({ length: 300_000 }, (_, i) => (i * 31) >>> 3);
 /** The parts of files beyond 8 MiB are kept. */

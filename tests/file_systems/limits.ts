@@ -4,11 +4,9 @@
  * @module
  */
 
-import { md5 } from "../chaos/lane.ts";
 import { Ferryd } from "../support/programs.ts";
 import { type Answer, NONE, randomBytes, SAID, type Trial } from "./trial.ts";
-
-const MIB = 1024 * 1024;
+import { md5, MIB } from "../support/bytes.ts";
 
 /** Uploads and downloads to a file system that is full. */
 export async function full(trial: Trial): Promise<string> {

@@ -8,8 +8,7 @@ import { equals } from "@std/bytes/equals";
 import { FaultyPeer } from "../support/faulty_peer.ts";
 import { ferry, Ferryd, type Outcome, outcome, spawnFerry, TempDir } from "../support/programs.ts";
 import type { FileSystem, Mounted } from "./mounts.ts";
-
-const MIB = 1024 * 1024;
+import { MIB } from "../support/bytes.ts";
 
 /** The size of a file that is cut and gone on with. */
 export const LARGE = 20 * MIB;

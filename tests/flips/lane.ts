@@ -5,7 +5,6 @@
  * @module
  */
 
-import { createHash } from "node:crypto";
 import { Client } from "../../client/api/client.ts";
 import { Connection } from "../../client/net/connection.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
@@ -16,6 +15,7 @@ import { Session } from "../../server/protocols/ferry/session.ts";
 import { TempDir } from "../support/programs.ts";
 import { type Damage, type Network, network } from "./network.ts";
 import { FORGETFUL, forgetful, type Operation } from "./operations.ts";
+import { md5 } from "../support/bytes.ts";
 
 /** Files by their names, with their content; a name that ends with `/` is a directory. */
 export type Tree = Readonly<Record<string, string | Uint8Array>>;
@@ -146,10 +146,6 @@ export function sameSnapshot(a: Snapshot, b: Snapshot): boolean {
 
 function bytesAsNumbers(_key: string, value: unknown): unknown {
   return value instanceof Uint8Array ? md5(value) : value;
-}
-
-function md5(bytes: Uint8Array): string {
-  return createHash("md5").update(bytes).digest("hex");
 }
 
 function plant(directory: string, tree: Tree, time: number): void {

@@ -6,6 +6,7 @@
  */
 
 import { createHash } from "node:crypto";
+import { md5, utf8 } from "../support/bytes.ts";
 
 /**
  * Where a conversation takes place: the kind of a listener, as ferryd prints it. What is said to one for TLS is
@@ -32,8 +33,6 @@ export interface Conversation {
   readonly cuttable?: boolean;
 }
 
-const utf8 = new TextEncoder();
-const md5 = (bytes: Uint8Array) => createHash("md5").update(bytes).digest("hex");
 const sha256 = (bytes: Uint8Array) => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 
 const HELLO = { op: "hello", versions: [1] };

@@ -12,8 +12,7 @@ import { writeRecord } from "../../lib/files/partial_file.ts";
 import { type Direction, FaultyPeer } from "../support/faulty_peer.ts";
 import { Pair } from "../support/pair.ts";
 import { ferry, Ferryd, filesBelow } from "../support/programs.ts";
-
-const MIB = 1024 * 1024;
+import { MIB } from "../support/bytes.ts";
 
 /** More than 2^32 bytes, and no multiple of anything: zeros, and at the end "end". */
 const SIZE = 2 ** 32 + 12345;

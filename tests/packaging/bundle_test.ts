@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { bundle, ENTRY } from "../../packaging/bundle.ts";
 import { DENO, PROJECT, TempDir } from "../support/programs.ts";
-import { assertCode } from "../storage/conformance.ts";
+import { text } from "../support/bytes.ts";
+import { assertCode } from "../support/assertions.ts";
 
 Deno.test("bundle() keeps workers and what is imported later in files of their own", async () => {
   await using dir = new TempDir();
@@ -43,7 +44,6 @@ Deno.test("bundle() keeps workers and what is imported later in files of their o
       dir.join(`into/${ENTRY}`),
     ],
   }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   assertEquals([text(stdout), text(stderr)], ["said by the worker later\n", ""]);
 });
 

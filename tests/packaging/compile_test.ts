@@ -4,7 +4,7 @@ import { assertBaseBinary, compile, howToProvide, NoBaseBinary } from "../../pac
 import { PROGRAMS, PROJECT } from "../../packaging/program.ts";
 import { hostTarget, parseTarget } from "../../packaging/target.ts";
 import { DENO, TempDir } from "../support/programs.ts";
-import { assertCode } from "../storage/conformance.ts";
+import { assertCode } from "../support/assertions.ts";
 
 const HOST = hostTarget();
 

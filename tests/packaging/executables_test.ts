@@ -14,8 +14,7 @@ import {
 import { Mount, testWithMount } from "../support/mount.ts";
 import { DENO, Ferryd, filesBelow, outcome, spawnFerry, TempDir } from "../support/programs.ts";
 import { writeRandomFile } from "../support/random_file.ts";
-
-const MIB = 1024 * 1024;
+import { MIB } from "../support/bytes.ts";
 
 Deno.test({
   name: "deno task compile makes both programs, says which way, and writes their checksums",

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { hostTarget, parseTarget, targetOf, TARGETS } from "../../packaging/target.ts";
-import { assertCode } from "../storage/conformance.ts";
+import { assertCode } from "../support/assertions.ts";
 
 Deno.test("parseTarget() takes our names and Deno's, and tells those that there are", async () => {
   for (const target of TARGETS) {

@@ -5,7 +5,6 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { createHash } from "node:crypto";
 import { PrefixDigest, type SavedPrefix } from "../../lib/digest/prefix_digest.ts";
 import { type ErrorCode, FerryError } from "../../lib/core/errors.ts";
 import {
@@ -17,6 +16,8 @@ import {
 import type { Entry } from "../../lib/core/entry.ts";
 import type { PendingWrite, Storage, StoredFile } from "../../server/storage/storage.ts";
 import type { CommitOptions, Committed } from "../../lib/files/commit.ts";
+import { assertCode } from "../support/assertions.ts";
+import { md5 } from "../support/bytes.ts";
 
 /** An empty storage and a view behind it. */
 export interface TestedStorage extends AsyncDisposable {
@@ -26,27 +27,6 @@ export interface TestedStorage extends AsyncDisposable {
   reopen(): Promise<void>;
   /** What the storage keeps of writes that were not committed. */
   leftovers(): Promise<string[]>;
-}
-
-/** The md5 of bytes or of a text. */
-export function md5(content: Uint8Array | string): string {
-  return createHash("md5").update(content).digest("hex");
-}
-
-/** Asserts that something fails with a {@linkcode FerryError} of one of the codes. */
-export async function assertCode(
-  expected: ErrorCode | readonly ErrorCode[],
-  run: () => unknown,
-): Promise<FerryError> {
-  const codes = [expected].flat();
-  try {
-    await run();
-  } catch (error) {
-    assert(error instanceof FerryError, `no FerryError: ${Deno.inspect(error)}`);
-    assert(codes.includes(error.code), `${error.code} is not ${codes}: ${error.message}`);
-    return error;
-  }
-  throw new Error(`It did not fail; ${codes} was expected`);
 }
 
 const name = parseFileName;

@@ -4,14 +4,11 @@
  * @module
  */
 
-import { assertEquals, assertRejects } from "@std/assert";
 import { Client } from "../../client/api/client.ts";
 import { Connection } from "../../client/net/connection.ts";
 import { parseServerAddress } from "../../lib/core/address.ts";
 import {
   connect,
-  type ErrorCode,
-  FerryError,
   FsStorage,
   serve,
   type Server,
@@ -83,16 +80,6 @@ export class InProcess implements AsyncDisposable {
     await this.storage[Symbol.asyncDispose]();
     await this.dir[Symbol.asyncDispose]();
   }
-}
-
-/** Fails unless `run` does with that code. */
-export async function failsWith(
-  code: ErrorCode,
-  run: () => Promise<unknown>,
-): Promise<FerryError> {
-  const error = await assertRejects(run, FerryError);
-  assertEquals([error.code, error.message], [code, error.message]);
-  return error;
 }
 
 /** The same storage with other files: what `change` gives in place of those that are opened. */

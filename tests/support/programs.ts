@@ -7,6 +7,7 @@
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { type Program, PROGRAMS, PROJECT, runtimeFlags } from "../../packaging/program.ts";
 import { bundledEntry } from "./bundled_programs.ts";
+import { text } from "./bytes.ts";
 
 export { PROJECT };
 
@@ -137,7 +138,6 @@ export async function runSource(
 /** Waits for a program and gives what it printed as text. */
 export async function outcome(child: Deno.ChildProcess): Promise<Outcome> {
   const { code, stdout, stderr } = await child.output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { code, stdout: text(stdout), stderr: text(stderr) };
 }
 

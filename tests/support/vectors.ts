@@ -6,6 +6,7 @@
 
 import { decodeHex } from "@std/encoding/hex";
 import { PROJECT } from "./programs.ts";
+import { utf8 } from "./bytes.ts";
 
 /** Bytes that a vector gives piece by piece: digits, or digits that are repeated. */
 type Hex = string | readonly (string | { repeat: string; times: number })[];
@@ -104,7 +105,6 @@ export function firstHeader(bytes: Uint8Array): Uint8Array {
 
 /** The bytes of a message, made without ferry's own encoder. */
 export function message(header: string, body: string | Uint8Array = ""): Uint8Array {
-  const utf8 = new TextEncoder();
   const json = utf8.encode(header);
   const length = new Uint8Array(4);
   new DataView(length.buffer).setInt32(0, json.length, true);

@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { createHash } from "node:crypto";
 import {
   connect,
   FerryError,
@@ -10,10 +9,10 @@ import {
   serve,
   type Server,
 } from "../../../mod.ts";
-import { failsWith, InProcess } from "../../support/in_process.ts";
+import { InProcess } from "../../support/in_process.ts";
 import { TempDir, unrecorded } from "../../support/programs.ts";
-
-const md5 = (bytes: Uint8Array | string) => createHash("md5").update(bytes).digest("hex");
+import { md5 } from "../../support/bytes.ts";
+import { assertCode } from "../../support/assertions.ts";
 
 /** An address of this machine that nobody listens on. */
 function freeAddress(): string {
@@ -67,10 +66,10 @@ Deno.test("Client.list() that is left early leaves the connection usable", async
 
 Deno.test("Client goes on after an error of the server", async () => {
   await using p = await InProcess.start();
-  const error = await failsWith("not_found", () => p.client.stat("nope"));
+  const error = await assertCode("not_found", () => p.client.stat("nope"));
   assertEquals(error.message, 'Cannot stat "nope": no such file or directory (on the server)');
-  await failsWith("bad_name", () => p.client.put(new Uint8Array(9), { as: "../x" }));
-  await failsWith("not_found", () => p.client.get("nope", { out: p.dir.join("x") }));
+  await assertCode("bad_name", () => p.client.put(new Uint8Array(9), { as: "../x" }));
+  await assertCode("not_found", () => p.client.get("nope", { out: p.dir.join("x") }));
   await p.client.ping();
 });
 
@@ -78,7 +77,7 @@ Deno.test("Client.put() of a file that grows while it is sent fails and changes 
   await using p = await InProcess.start();
   const path = p.dir.write("growing", new Uint8Array(20_000_000));
   let grown = false;
-  const error = await failsWith("io", () =>
+  const error = await assertCode("io", () =>
     p.client.put(path, {
       as: "f",
       onProgress() {
@@ -90,20 +89,20 @@ Deno.test("Client.put() of a file that grows while it is sent fails and changes 
     error.message,
     "it changed while it was sent: 20000000 bytes before, 20000001",
   );
-  await failsWith("not_found", () => p.client.stat("f"));
+  await assertCode("not_found", () => p.client.stat("f"));
   assertEquals(p.staged(), []);
 });
 
 Deno.test("Client.put() of a file that shrinks while it is sent fails and changes nothing", async () => {
   await using p = await InProcess.start();
   const path = p.dir.write("shrinking", new Uint8Array(40_000_000));
-  const error = await failsWith(
+  const error = await assertCode(
     "io",
     () => p.client.put(path, { as: "f", onProgress: () => Deno.truncateSync(path, 1000) }),
   );
   assertStringIncludes(error.message, "it shrank while it was sent");
   await using again = await p.connect();
-  await failsWith("not_found", () => again.stat("f"));
+  await assertCode("not_found", () => again.stat("f"));
   // The server throws the part away when it sees the end, and answers on other connections meanwhile.
   while (p.staged().length > 0) await again.ping();
 });
@@ -128,7 +127,7 @@ Deno.test("Client.put() and get() can be aborted", async () => {
     // The connection ended, and the next request makes another.
     await client.ping();
   }
-  await failsWith("not_found", () => p.client.stat("aborted"));
+  await assertCode("not_found", () => p.client.stat("aborted"));
   // Of the download a part is kept, if some of it had come.
   const left = [...Deno.readDirSync(p.dir.path)].map(({ name }) => name).sort();
   assertEquals(left.filter((name) => !name.startsWith(".ferry-")), ["f", "root"]);
@@ -153,7 +152,7 @@ Deno.test("Client.get() and put() tell from where they go on", async () => {
         if (bytes > size / 2) controller.abort(new FerryError("closed", "enough"));
       },
     });
-    await failsWith("closed", () => cut);
+    await assertCode("closed", () => cut);
     const seen = new Set<number | undefined>();
     const { resumedFrom } = await transfer({ onProgress: (p) => void seen.add(p.resumedFrom) });
     assertEquals([...seen], [resumedFrom], op);
@@ -166,7 +165,7 @@ Deno.test("Client.get() refuses to replace another local file, whatever happens 
   const out = p.dir.join("out");
   await p.client.put(new Uint8Array(2_000_000), { as: "f" });
   let planted = false;
-  await failsWith("exists", () =>
+  await assertCode("exists", () =>
     p.client.get("f", {
       out,
       onProgress() {
@@ -179,8 +178,8 @@ Deno.test("Client.get() refuses to replace another local file, whatever happens 
 });
 
 Deno.test("connect() says what is wrong with an address, and can be given up", async () => {
-  await failsWith("usage", () => connect("a b"));
-  await failsWith("unreachable", () => connect("127.0.0.1:1", { retries: 0 }));
+  await assertCode("usage", () => connect("a b"));
+  await assertCode("unreachable", () => connect("127.0.0.1:1", { retries: 0 }));
   const reason = new Error("enough");
   const error = await assertRejects(
     () => connect("127.0.0.1:1", { signal: AbortSignal.abort(reason) }),
@@ -212,19 +211,19 @@ Deno.test("connect() tries again where the server is not there yet", async () =>
 Deno.test("serve() refuses a public address that nobody was allowed to use", async () => {
   await using dir = new TempDir();
   await using storage = FsStorage.open(dir.path);
-  const error = await failsWith("usage", () => serve({ storage, listen: "0.0.0.0:0" }));
+  const error = await assertCode("usage", () => serve({ storage, listen: "0.0.0.0:0" }));
   assertStringIncludes(error.message, "Cannot listen on 0.0.0.0:0: ");
   await using server = await serve({ storage, listen: "0.0.0.0:0", anonymous: ["read"] });
   await using client = await connect(`127.0.0.1:${server.addresses[0]!.port}`);
-  await failsWith("denied", () => client.put(new Uint8Array(1), { as: "x" }));
+  await assertCode("denied", () => client.put(new Uint8Array(1), { as: "x" }));
 });
 
 Deno.test("Server.close() ends idle connections and can be repeated", async () => {
   await using p = await InProcess.start();
   await p.client.ping();
   await Promise.all([p.server.close(), p.server.close()]);
-  await failsWith("closed", () => p.client.ping());
-  await failsWith("unreachable", () => p.client.ping());
+  await assertCode("closed", () => p.client.ping());
+  await assertCode("unreachable", () => p.client.ping());
 });
 
 Deno.test("Server.close() waits for what is under way no longer than it is told", async () => {

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { FerryError } from "../../../lib/core/errors.ts";
-import { failsWith, InProcess } from "../../support/in_process.ts";
+import { InProcess } from "../../support/in_process.ts";
+import { assertCode } from "../../support/assertions.ts";
 
 /** A directory with some small files, a large one and a link, here and on the server. */
 async function withTree(): Promise<InProcess> {
@@ -67,10 +68,10 @@ Deno.test("a tree of which a file fails fails where nobody is told of that, when
   const tree = p.dir.join("tree");
   p.dir.write("root/up/a", "another");
   p.dir.write("down/b", "another");
-  const up = await failsWith("exists", () => p.client.putTree(tree, { as: "up" }));
+  const up = await assertCode("exists", () => p.client.putTree(tree, { as: "up" }));
   assert(up.message.startsWith(`Cannot put "${tree}/a": `), up.message);
   assertEquals(Deno.readTextFileSync(p.served("up/c")), "c");
-  const down = await failsWith("exists", () => {
+  const down = await assertCode("exists", () => {
     return p.client.getTree("tree", { out: p.dir.join("down") });
   });
   assert(down.message.startsWith('Cannot get "tree/b": '), down.message);

@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { createHash } from "node:crypto";
 import { Pair } from "../../support/pair.ts";
 import { allEnded } from "../../support/processes.ts";
 import {
@@ -10,8 +9,8 @@ import {
   spawnFerry,
   TempDir,
 } from "../../support/programs.ts";
+import { md5 } from "../../support/bytes.ts";
 
-const md5 = (bytes: Uint8Array | string) => createHash("md5").update(bytes).digest("hex");
 const SHELL = ["--allow-shell"];
 
 /** The numbers in the first line that a program writes; the rest of its output is thrown away. */

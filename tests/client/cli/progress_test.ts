@@ -8,10 +8,9 @@ import {
   type TransfersState,
 } from "../../../client/cli/progress_state.ts";
 import fc from "../../support/properties.ts";
+import { MIB } from "../../support/bytes.ts";
 
 fc.configureGlobal({ seed: 19 });
-
-const MIB = 1024 * 1024;
 
 function line(
   state: Partial<Parameters<typeof renderProgress>[0]>,

@@ -2,8 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { MAX_DATAGRAM_BYTES } from "../../../lib/udp/datagram.ts";
 import { FaultyEcho } from "../../support/faulty_echo.ts";
 import { type Outcome, outcome, spawnFerry } from "../../support/programs.ts";
-
-const bytes = (text: string) => new TextEncoder().encode(text);
+import { utf8 } from "../../support/bytes.ts";
 
 /** Runs `ferry echo` with an input in these pieces; gives what it sent, line by line. */
 async function type(...pieces: Uint8Array[]): Promise<Outcome & { sent: Uint8Array[] }> {
@@ -23,21 +22,24 @@ async function type(...pieces: Uint8Array[]): Promise<Outcome & { sent: Uint8Arr
 Deno.test("promptLines() gives the bytes of each line, and of a last one that has no end", async () => {
   const all = Uint8Array.of(0, 255, 128, 13, 65, 10);
   const { code, stderr, sent } = await type(
-    bytes("one\ntwo\r\n\n\r\n th ree \n"),
+    utf8.encode("one\ntwo\r\n\n\r\n th ree \n"),
     all,
-    bytes("end"),
+    utf8.encode("end"),
   );
   assertEquals(code, 0);
   assertEquals(
     sent,
-    ["one", "two", "", "", " th ree "].map(bytes).concat(all.subarray(0, 5), bytes("end")),
+    ["one", "two", "", "", " th ree "].map((line) => utf8.encode(line)).concat(
+      all.subarray(0, 5),
+      utf8.encode("end"),
+    ),
   );
   assertEquals(stderr, ">>: ".repeat(7));
 });
 
 Deno.test("promptLines() takes lines in any pieces", async () => {
-  const { sent } = await type(...[..."first line\r\nsecond\n"].map(bytes));
-  assertEquals(sent, ["first line", "second"].map(bytes));
+  const { sent } = await type(...[..."first line\r\nsecond\n"].map((line) => utf8.encode(line)));
+  assertEquals(sent, ["first line", "second"].map((line) => utf8.encode(line)));
 });
 
 Deno.test("promptLines() gives nothing for an empty input", async () => {
@@ -49,13 +51,13 @@ Deno.test("promptLines() gives nothing for an empty input", async () => {
 Deno.test("promptLines() takes a line of the greatest length, and none that is longer", async () => {
   const longest = new Uint8Array(MAX_DATAGRAM_BYTES).fill(65);
   for (const end of ["\n", "\r\n", ""]) {
-    const { code, sent } = await type(longest, bytes(end));
+    const { code, sent } = await type(longest, utf8.encode(end));
     assertEquals([code, sent.length], [0, 1]);
     assertEquals(sent[0], longest);
   }
   for (const end of ["A\n", "A", "A".repeat(5_000_000)]) {
-    const { code, sent, stderr } = await type(bytes("short\n"), longest, bytes(end));
-    assertEquals([code, sent], [5, [bytes("short")]]);
+    const { code, sent, stderr } = await type(utf8.encode("short\n"), longest, utf8.encode(end));
+    assertEquals([code, sent], [5, [utf8.encode("short")]]);
     const [line] = stderr.replaceAll(">>: ", "").split("\n");
     assertEquals(line?.replace(/from \S+:/, "from HERE:"), TOO_LONG);
   }

@@ -1,13 +1,9 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { type Client, connect, FerryError } from "../../../mod.ts";
 import { Clock } from "../../support/clock.ts";
-import {
-  entryName,
-  failsWith,
-  InProcess,
-  withEntries,
-  withFiles,
-} from "../../support/in_process.ts";
+import { entryName, InProcess, withEntries, withFiles } from "../../support/in_process.ts";
+import { utf8 } from "../../support/bytes.ts";
+import { assertCode } from "../../support/assertions.ts";
 
 /** More entries than are read before they are taken. */
 const MANY = 10_000;
@@ -16,8 +12,6 @@ const MANY = 10_000;
 function withMany(): Promise<InProcess> {
   return InProcess.start(withEntries(MANY));
 }
-
-const bytes = (text: string) => new TextEncoder().encode(text);
 
 /** A promise that a test resolves. */
 function gate(): PromiseWithResolvers<void> {
@@ -130,7 +124,7 @@ Deno.test("a list whose connection is lost gives what has come, and fails", asyn
       if (++seen === 1) await p.server.close({ drainTimeout: 0 });
     }
   };
-  const error = await failsWith("closed", loop);
+  const error = await assertCode("closed", loop);
   assertStringIncludes(error.message, 'Cannot list "many": ');
   assert(seen < 1_000_000, `${seen} entries`);
 });
@@ -138,7 +132,7 @@ Deno.test("a list whose connection is lost gives what has come, and fails", asyn
 Deno.test("a list of what is not there fails, inside of another one too", async () => {
   await using p = await withMany();
   for await (const _ of p.client.list("many")) {
-    await failsWith("not_found", () => Array.fromAsync(p.client.list("nope")));
+    await assertCode("not_found", () => Array.fromAsync(p.client.list("nope")));
     break;
   }
 });
@@ -147,10 +141,10 @@ Deno.test("a source may make requests of the client that takes it", async () => 
   await using p = await InProcess.start();
   const counted = await p.counting();
   await using client = counted.client;
-  await client.put(bytes("hello"), { as: "a" });
+  await client.put(utf8.encode("hello"), { as: "a" });
   async function* source() {
     yield* client.get("a").stream();
-    yield bytes(` of ${(await client.stat("a")).size} bytes`);
+    yield utf8.encode(` of ${(await client.stat("a")).size} bytes`);
   }
   await client.put(source(), { as: "b" });
   assertEquals(await client.get("b").text(), "hello of 5 bytes");
@@ -213,9 +207,9 @@ Deno.test("a connection serves many streams that flow, however many there are", 
   const counted = await p.counting();
   await using client = counted.client;
   async function* source() {
-    yield bytes("x");
+    yield utf8.encode("x");
     await client.ping();
-    yield bytes("y");
+    yield utf8.encode("y");
   }
   const names = Array.from({ length: 100 }, (_, i) => `f${i}`);
   await Promise.all(names.map((name) => client.put(source(), { as: name })));
@@ -281,7 +275,7 @@ Deno.test("Client.close() ends what runs and what waits, with one reason", async
     "an upload whose source waits"(client) {
       const started = gate();
       async function* source() {
-        yield bytes("x");
+        yield utf8.encode("x");
         started.resolve();
         await new Promise<void>(() => {});
       }
@@ -325,7 +319,7 @@ Deno.test("Client.close() can be repeated, and everything fails behind it", asyn
   await client[Symbol.asyncDispose]();
   const dir = p.dir.write("tree", "x");
   const table: Record<string, () => Promise<unknown>> = {
-    put: () => client.put(bytes("x"), { as: "a" }),
+    put: () => client.put(utf8.encode("x"), { as: "a" }),
     get: () => client.get("a", { out: p.dir.join("a") }),
     "get().text": () => client.get("a").text(),
     "get().stream": () => Array.fromAsync(client.get("a").stream()),
@@ -343,7 +337,7 @@ Deno.test("Client.close() can be repeated, and everything fails behind it", asyn
   assertEquals(dir, p.dir.join("tree"));
   for (const [what, request] of Object.entries(table)) {
     await t.step(what, async () => {
-      const { message } = await failsWith("closed", request);
+      const { message } = await assertCode("closed", request);
       assert(/^Cannot .*: the client was closed$/.test(message), message);
     });
   }
@@ -364,10 +358,10 @@ Deno.test("Client.close() can be called by what a request waits for", async () =
   await using p = await InProcess.start();
   const { client } = p;
   async function* source() {
-    yield bytes("x");
+    yield utf8.encode("x");
     await client.close();
   }
-  await failsWith("closed", () => client.put(source(), { as: "f" }));
+  await assertCode("closed", () => client.put(source(), { as: "f" }));
 });
 
 Deno.test("a client that is closed keeps the part of a download", async () => {

@@ -1,9 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type Clock, RateLimit } from "../../../client/net/rate_limit.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
-
-const KIB = 1024;
-const MIB = 1024 * KIB;
+import { KIB, MIB } from "../../support/bytes.ts";
 
 /** A clock whose time passes only while everybody sleeps. */
 class FakeClock implements Clock {

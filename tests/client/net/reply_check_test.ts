@@ -4,9 +4,8 @@ import { type Client, connect, FerryError } from "../../../mod.ts";
 import { TempDir } from "../../support/programs.ts";
 import { frame } from "../../support/raw_peer.ts";
 import { concat } from "../../support/vectors.ts";
+import { md5, utf8 } from "../../support/bytes.ts";
 
-const utf8 = new TextEncoder();
-const md5 = (text: string) => createHash("md5").update(text).digest("hex");
 const EMPTY = md5("");
 const ABC = md5("abc");
 

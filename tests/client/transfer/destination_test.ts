@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { createHash } from "node:crypto";
 import {
   isStandardOutput,
   isStream,
@@ -9,8 +8,7 @@ import {
 import { connect, FerryError, FsStorage, serve } from "../../../mod.ts";
 import { DENO, outcome, programArgs, spawnFerry, TempDir } from "../../support/programs.ts";
 import { Pair } from "../../support/pair.ts";
-
-const md5 = (text: string) => createHash("md5").update(text).digest("hex");
+import { md5 } from "../../support/bytes.ts";
 
 /** Whether there are named pipes and `/dev/fd`. */
 const unix = Deno.build.os !== "windows";

@@ -2,8 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { Connection } from "../../../client/net/connection.ts";
 import { type Connections, eachOf } from "../../../client/transfer/jobs.ts";
 import { Pair } from "../../support/pair.ts";
-
-const MIB = 1024 * 1024;
+import { MIB } from "../../support/bytes.ts";
 
 /** Connections that are only told apart. */
 const [A, B] = ["a", "b"] as unknown as [Connection, Connection];

@@ -1,16 +1,9 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { createHash } from "node:crypto";
 import { type Client, FerryError, type GetOptions } from "../../../mod.ts";
-import { failsWith, InProcess, withFiles } from "../../support/in_process.ts";
+import { InProcess, withFiles } from "../../support/in_process.ts";
 import { concat } from "../../support/vectors.ts";
-
-const md5 = (bytes: Uint8Array) => createHash("md5").update(bytes).digest("hex");
-
-function patterned(size: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(size);
-  for (let i = 0; i < size; i++) bytes[i] = (i * 31) >>> 3;
-  return bytes;
-}
+import { md5, patterned } from "../../support/bytes.ts";
+import { assertCode } from "../../support/assertions.ts";
 
 /** A stream that keeps what is written to it, without a copy. */
 function keeping(): {
@@ -121,14 +114,14 @@ Deno.test("Client.get() whose bytes are not the file fails everywhere", async (t
   for (const [kind, get] of Object.entries(DESTINATIONS)) {
     await t.step(kind, async () => {
       const out = p.dir.join("out");
-      const error = await failsWith("checksum_mismatch", () => get(p.client, out));
+      const error = await assertCode("checksum_mismatch", () => get(p.client, out));
       assertStringIncludes(error.message, 'Cannot get "f": ');
     });
   }
   const { stream, end } = keeping();
-  const error = await failsWith("checksum_mismatch", () => p.client.get("f", { out: stream }));
+  const error = await assertCode("checksum_mismatch", () => p.client.get("f", { out: stream }));
   assertEquals([end(), stream.locked], [error, false]);
-  await failsWith("checksum_mismatch", () => p.client.get("f").text());
+  await assertCode("checksum_mismatch", () => p.client.get("f").text());
 });
 
 Deno.test("Client.get() of a file that cannot be read on fails everywhere", async (t) => {
@@ -146,7 +139,7 @@ Deno.test("Client.get() of a file that cannot be read on fails everywhere", asyn
   await p.client.put(patterned(3_000_000), { as: "f" });
   for (const [kind, get] of Object.entries(DESTINATIONS)) {
     await t.step(kind, async () => {
-      await failsWith("closed", () => get(p.client, p.dir.join("out")));
+      await assertCode("closed", () => get(p.client, p.dir.join("out")));
       await p.client.ping();
     });
   }
@@ -156,7 +149,7 @@ Deno.test("Client.get() of what is not there fails everywhere, and asks for noth
   await using p = await InProcess.start();
   for (const [kind, get] of Object.entries(DESTINATIONS)) {
     await t.step(kind, async () => {
-      await failsWith("not_found", () => get(p.client, p.dir.join("out")));
+      await assertCode("not_found", () => get(p.client, p.dir.join("out")));
     });
   }
 });
@@ -180,7 +173,7 @@ Deno.test("Client.get() refuses what it cannot write to, and names it", async (t
   for (const [what, out, words] of table) {
     await t.step(what, async () => {
       const options = { out } as unknown as GetOptions;
-      const error = await failsWith("usage", () => p.client.get("f", options));
+      const error = await assertCode("usage", () => p.client.get("f", options));
       assertStringIncludes(error.message, `Cannot get "f": ${words}`);
     });
   }
@@ -236,7 +229,7 @@ Deno.test("Client.get() that is given up or closed waits for no destination that
         assertEquals(await assertRejects(() => got, Error), reason);
       } else {
         await client.close();
-        await failsWith("closed", () => got);
+        await assertCode("closed", () => got);
       }
       assertEquals(out.locked, false);
     });
@@ -337,7 +330,7 @@ Deno.test("Download.text() gives text, and says where there is none", async () =
   await put(new Uint8Array());
   assertEquals(await p.client.get("f").text(), "");
   await put(Uint8Array.of(0x61, 0xff));
-  const error = await failsWith("io", () => p.client.get("f").text());
+  const error = await assertCode("io", () => p.client.get("f").text());
   assertStringIncludes(error.message, "it is no text in UTF-8");
 });
 
@@ -370,10 +363,10 @@ Deno.test("Client.get() with dryRun gives nothing to anybody", async () => {
   assertEquals([planned.size, planned.transferred], [1000, 0]);
   assertEquals([pieces.length, end(), stream.locked], [0, "open", false]);
   for (const read of ["bytes", "text"] as const) {
-    const error = await failsWith("usage", () => p.client.get("f", { dryRun: true })[read]());
+    const error = await assertCode("usage", () => p.client.get("f", { dryRun: true })[read]());
     assertEquals(error.message, 'Cannot get "f": a dry run fetches no bytes');
   }
-  await failsWith("usage", () => Array.fromAsync(p.client.get("f", { dryRun: true }).stream()));
+  await assertCode("usage", () => Array.fromAsync(p.client.get("f", { dryRun: true }).stream()));
 });
 
 Deno.test("Download.bytes() begins anew where a connection is lost in its middle", async () => {
@@ -446,15 +439,15 @@ Deno.test("Client.get() refuses ranges that are none, and to store one as a file
   await using p = await InProcess.start();
   await p.client.put(patterned(10), { as: "f" });
   for (const range of [{ offset: -1 }, { length: 1.5 }, { offset: NaN }, { length: Infinity }]) {
-    const error = await failsWith("usage", () => p.client.get("f", range).bytes());
+    const error = await assertCode("usage", () => p.client.get("f", range).bytes());
     assertStringIncludes(error.message, "is a number of bytes");
   }
   const out = p.dir.join("out");
-  const error = await failsWith("usage", () => p.client.get("f", { out, length: 1 }));
+  const error = await assertCode("usage", () => p.client.get("f", { out, length: 1 }));
   assertStringIncludes(error.message, "a range is no whole file");
-  await failsWith("not_found", () => p.client.get("nope", { length: 1 }).bytes());
+  await assertCode("not_found", () => p.client.get("nope", { length: 1 }).bytes());
   await p.client.mkdir("d");
-  await failsWith("not_a_file", () => p.client.get("d", { length: 1 }).bytes());
+  await assertCode("not_a_file", () => p.client.get("d", { length: 1 }).bytes());
 });
 
 Deno.test("Client.get() of a range of a file that changes meanwhile fails", async () => {
@@ -466,6 +459,6 @@ Deno.test("Client.get() of a range of a file that changes meanwhile fails", asyn
     },
   })));
   await p.client.put(patterned(3_000_000), { as: "f" });
-  const error = await failsWith("io", () => p.client.get("f", { offset: 5, length: 10 }).bytes());
+  const error = await assertCode("io", () => p.client.get("f", { offset: 5, length: 10 }).bytes());
   assertStringIncludes(error.message, "while it was sent");
 });

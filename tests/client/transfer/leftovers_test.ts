@@ -3,10 +3,7 @@ import { partOf, removeLeftovers } from "../../../client/transfer/leftovers.ts";
 import { StagedFile } from "../../../lib/files/staged_file.ts";
 import { Pair } from "../../support/pair.ts";
 import { TempDir } from "../../support/programs.ts";
-
-function namesIn(path: string): string[] {
-  return [...Deno.readDirSync(path)].map(({ name }) => name).sort();
-}
+import { namesIn } from "../../support/directories.ts";
 
 Deno.test("removeLeftovers() takes what nobody has, and nothing else", async () => {
   await using dir = new TempDir();

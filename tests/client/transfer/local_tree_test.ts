@@ -3,7 +3,7 @@ import { Filter } from "../../../client/transfer/filter.ts";
 import { expandGlobs, walkLocal, type WalkOptions } from "../../../client/transfer/local_tree.ts";
 import type { FerryError } from "../../../lib/core/errors.ts";
 import { TempDir } from "../../support/programs.ts";
-import { assertCode } from "../../storage/conformance.ts";
+import { assertCode } from "../../support/assertions.ts";
 
 /** Makes files, each with its name as content, and directories, whose names end with a slash. */
 function fill(dir: TempDir, names: readonly string[]): void {

@@ -1,18 +1,10 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import { givenBy, nameOf } from "../../../client/transfer/source.ts";
 import { type Client, FerryError, type Progress, type Source } from "../../../mod.ts";
-import { failsWith, InProcess } from "../../support/in_process.ts";
-
-const md5 = (bytes: Uint8Array) => createHash("md5").update(bytes).digest("hex");
-const utf8 = new TextEncoder();
-
-function patterned(size: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(size);
-  for (let i = 0; i < size; i++) bytes[i] = (i * 31) >>> 3;
-  return bytes;
-}
+import { InProcess } from "../../support/in_process.ts";
+import { md5, patterned, utf8 } from "../../support/bytes.ts";
+import { assertCode } from "../../support/assertions.ts";
 
 /** A stream, one that gives its bytes on demand, in pieces of 100,000. */
 function streamOf(bytes: Uint8Array<ArrayBuffer>, type?: "bytes"): ReadableStream<Uint8Array> {
@@ -89,7 +81,7 @@ Deno.test("Client.put() names what has a name of its own, and asks for one of th
   for (const [kind, sourceOf] of Object.entries(SOURCES)) {
     if (["a path", "a file: URL", "a File"].includes(kind)) continue;
     const source = sourceOf(patterned(1), path);
-    const error = await failsWith("usage", () => p.client.put(source));
+    const error = await assertCode("usage", () => p.client.put(source));
     assertStringIncludes(error.message, "needs one: the option `as`", kind);
   }
   assertEquals(nameOf(new File([], "")), undefined);
@@ -169,14 +161,14 @@ Deno.test("Client.put() refuses what it cannot upload, and names it", async (t) 
   ];
   for (const [what, source, words] of table) {
     await t.step(what, async () => {
-      const error = await failsWith("usage", () => p.client.put(source as Source, { as: "g" }));
+      const error = await assertCode("usage", () => p.client.put(source as Source, { as: "g" }));
       assertStringIncludes(error.message, `Cannot put "g": ${words}`);
     });
   }
   for (const size of [-1, 1.5, NaN, Infinity]) {
-    await failsWith("usage", () => p.client.put(streamOf(patterned(1)), { as: "g", size }));
+    await assertCode("usage", () => p.client.put(streamOf(patterned(1)), { as: "g", size }));
   }
-  await failsWith("not_found", () => p.client.stat("g"));
+  await assertCode("not_found", () => p.client.stat("g"));
   await p.client.ping();
 });
 
@@ -184,10 +176,10 @@ Deno.test("put and get refuse paths that no file system takes", async () => {
   await using p = await InProcess.start();
   await p.client.put(patterned(1), { as: "f" });
   const path = p.dir.join("a\0b");
-  await failsWith("bad_name", () => p.client.put(path, { as: "g" }));
-  await failsWith("bad_name", () => p.client.get("f", { out: path }));
-  await failsWith("bad_name", () => p.client.putTree(path));
-  await failsWith("bad_name", () => p.client.getTree("", { out: path }));
+  await assertCode("bad_name", () => p.client.put(path, { as: "g" }));
+  await assertCode("bad_name", () => p.client.get("f", { out: path }));
+  await assertCode("bad_name", () => p.client.putTree(path));
+  await assertCode("bad_name", () => p.client.getTree("", { out: path }));
 });
 
 Deno.test("Client.put() refuses pieces that are no bytes, and stores nothing", async (t) => {
@@ -208,11 +200,11 @@ Deno.test("Client.put() refuses pieces that are no bytes, and stores nothing", a
   ];
   for (const [what, source, words] of table) {
     await t.step(what, async () => {
-      const error = await failsWith("usage", () => p.client.put(source as Source, { as: "g" }));
+      const error = await assertCode("usage", () => p.client.put(source as Source, { as: "g" }));
       assertStringIncludes(error.message, words);
     });
   }
-  await failsWith("not_found", () => p.client.stat("g"));
+  await assertCode("not_found", () => p.client.stat("g"));
   assertEquals(p.staged(), []);
 });
 
@@ -234,9 +226,9 @@ Deno.test("Client.put() holds every source to its size", async (t) => {
       await t.step(`${kind}, ${size} bytes`, async () => {
         for (const told of [size - 1, size + 1]) {
           const put = () => p.client.put(sourceOf(bytes, path), { as: "f", size: told });
-          const error = await failsWith("io", put);
+          const error = await assertCode("io", put);
           assertStringIncludes(error.message, `${told}`);
-          await failsWith("not_found", () => p.client.stat("f"));
+          await assertCode("not_found", () => p.client.stat("f"));
         }
         const totals = new Set<number | null>();
         await p.client.put(sourceOf(bytes, path), {
@@ -264,7 +256,7 @@ Deno.test("Client.put() of a stream with a size asks first, and does not send in
     },
     cancel: (reason) => void (cancelled = reason),
   });
-  const error = await failsWith("exists", () => p.client.put(stream, { as: "f", size: 2 ** 40 }));
+  const error = await assertCode("exists", () => p.client.put(stream, { as: "f", size: 2 ** 40 }));
   assertEquals(cancelled, error);
   assertEquals(pulled <= 1, true, "only what a stream reads by itself");
 });
@@ -317,7 +309,7 @@ Deno.test("Client.put() throws what a source fails with as it is, and stores not
         const put = () => p.client.put(source, { as: "f" });
         assertEquals(await put().then(() => "stored", (error) => error), failure);
         // The connection is good for the next one.
-        await failsWith("not_found", () => p.client.stat("f"));
+        await assertCode("not_found", () => p.client.stat("f"));
       });
     }
   }
@@ -350,7 +342,7 @@ Deno.test("Client.put() that is given up ends its source, also one that never an
       // A generator ends when it has come to its next yield.
       if (kind !== "generator") assertEquals(ended, [reason]);
       if (source instanceof ReadableStream) assertEquals(source.locked, false);
-      await failsWith("not_found", () => p.client.stat("f"));
+      await assertCode("not_found", () => p.client.stat("f"));
     });
   }
   while (p.staged().length > 0) await p.client.ping();
@@ -372,7 +364,7 @@ Deno.test("Client.put() takes a stream for itself at once", async () => {
   const stream = streamOf(patterned(300_000));
   const put = p.client.put(stream, { as: "f" });
   assert(stream.locked);
-  await failsWith("usage", () => p.client.put(stream, { as: "g" }));
+  await assertCode("usage", () => p.client.put(stream, { as: "g" }));
   assertEquals((await put).checksum, md5(patterned(300_000)));
   assertEquals(stream.locked, false);
 });
@@ -382,14 +374,14 @@ Deno.test("Client.put() with dryRun reads a stream, and changes nothing", async 
   const bytes = patterned(300_000);
   const dryRun = { as: "f", dryRun: true };
   assertEquals((await p.client.put(streamOf(bytes), dryRun)).size, 300_000);
-  await failsWith("not_found", () => p.client.stat("f"));
+  await assertCode("not_found", () => p.client.stat("f"));
   await p.client.put(new Blob([bytes]), { as: "f" });
   for (
     const sourceOf of [streamOf, piecesOf, (bytes: Uint8Array<ArrayBuffer>) => new Blob([bytes])]
   ) {
     assertEquals((await p.client.put(sourceOf(bytes), dryRun)).skipped, true);
   }
-  await failsWith("io", () => p.client.put(streamOf(bytes), { ...dryRun, size: 1 }));
+  await assertCode("io", () => p.client.put(streamOf(bytes), { ...dryRun, size: 1 }));
 });
 
 Deno.test("putTree() and getTree() take URLs", async () => {
@@ -399,9 +391,9 @@ Deno.test("putTree() and getTree() take URLs", async () => {
   await p.client.putTree(new URL(`file://${p.dir.path}/tree`));
   await p.client.getTree("tree", { out: new URL(`file://${p.dir.path}/copy`) });
   assertEquals(Deno.readTextFileSync(p.dir.join("copy/a")), "x");
-  await failsWith("usage", () => p.client.putTree(new URL("http://example.org/")));
+  await assertCode("usage", () => p.client.putTree(new URL("http://example.org/")));
   const out = new URL("http://example.org/");
-  await failsWith("usage", () => p.client.getTree("tree", { out }));
+  await assertCode("usage", () => p.client.getTree("tree", { out }));
 });
 
 Deno.test("givenBy() reads nothing before it is asked", () => {

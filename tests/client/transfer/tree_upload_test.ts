@@ -3,7 +3,7 @@ import type { Connection } from "../../../client/net/connection.ts";
 import { TreeUpload } from "../../../client/transfer/tree_upload.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { TempDir } from "../../support/programs.ts";
-import { assertCode } from "../../storage/conformance.ts";
+import { assertCode } from "../../support/assertions.ts";
 
 /** As much of a connection as comparing takes; `exchange` gets the pieces of the manifest. */
 function comparing(exchange: (pieces: AsyncIterable<Uint8Array>) => Promise<void>): Connection {

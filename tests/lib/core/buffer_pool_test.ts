@@ -1,8 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { BufferBudget, SMALL_BUFFER } from "../../../lib/core/buffer_pool.ts";
 import fc from "../../support/properties.ts";
-
-const MIB = 1024 * 1024;
+import { MIB } from "../../support/bytes.ts";
 
 Deno.test("BufferBudget.lend() lends what is asked for while there is plenty", () => {
   const budget = new BufferBudget(8 * MIB);

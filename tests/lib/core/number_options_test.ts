@@ -8,7 +8,8 @@ import {
   serve,
   type ServeOptions,
 } from "../../../mod.ts";
-import { failsWith, InProcess } from "../../support/in_process.ts";
+import { InProcess } from "../../support/in_process.ts";
+import { assertCode } from "../../support/assertions.ts";
 
 Deno.test("assertNumbers() takes what is within the limits, and names what is not", () => {
   assertNumbers({ a: 0, b: 1.5, c: Infinity, d: undefined });
@@ -35,7 +36,7 @@ Deno.test("connect() refuses numbers that timers and counters do not take", asyn
     { retries: NaN },
     { retries: -1 },
   ];
-  for (const options of table) await failsWith("usage", () => connect(p.address, options));
+  for (const options of table) await assertCode("usage", () => connect(p.address, options));
   await using client = await connect(p.address, { retries: Infinity, timeout: MAX_TIMEOUT_MS });
   await client.ping();
 });
@@ -51,7 +52,7 @@ Deno.test("serve() and storages refuse numbers that are no times, counts and siz
   ];
   for (const options of table) {
     const start = () => serve({ storage: new MemoryStorage(), listen: "127.0.0.1:0", ...options });
-    await failsWith("usage", start);
+    await assertCode("usage", start);
   }
   for (const limits of [{ quota: NaN }, { quota: -1 }, { maxFileSize: NaN }]) {
     assertEquals(assertThrows(() => new MemoryStorage(limits), FerryError).code, "usage");

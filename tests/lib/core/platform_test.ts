@@ -11,7 +11,7 @@ import {
   PROJECT,
   TempDir,
 } from "../../support/programs.ts";
-import { assertCode } from "../../storage/conformance.ts";
+import { assertCode } from "../../support/assertions.ts";
 
 /** Runs a program as on Windows. */
 const onWindows: Launch = (program) => {

@@ -6,8 +6,7 @@ import { Digests } from "../../../lib/digest/digests.ts";
 import { type Md5Thread, Md5Threads } from "../../../lib/digest/md5_thread.ts";
 import { PrefixDigest, type SavedPrefix } from "../../../lib/digest/prefix_digest.ts";
 import { md5Of } from "../../support/digests.ts";
-
-const MIB = 1024 * 1024;
+import { MIB } from "../../support/bytes.ts";
 
 /** One thread, also where this machine has one processor, which is waited for. */
 class OneThread extends Md5Threads {

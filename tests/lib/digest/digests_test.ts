@@ -2,10 +2,9 @@ import { assert, assertEquals } from "@std/assert";
 import { Digests } from "../../../lib/digest/digests.ts";
 import { type Algorithm, ALGORITHMS, emptyChecksum } from "../../../lib/core/checksum.ts";
 import fc from "../../support/properties.ts";
+import { utf8 } from "../../support/bytes.ts";
 
 fc.configureGlobal({ seed: 19 });
-
-const bytes = (text: string) => new TextEncoder().encode(text);
 
 /** RFC 1321, appendix A.5. */
 const VECTORS: readonly (readonly [string, string])[] = [
@@ -39,13 +38,13 @@ async function checksumOfPieces(algorithm: Algorithm, ...pieces: Uint8Array[]): 
 
 Deno.test("checksums are those of RFC 1321, FIPS 180-4 and xxhsum", async () => {
   for (const [text, md5] of VECTORS) {
-    assertEquals(DIGESTS.md5Of(bytes(text)), md5);
-    assertEquals(await DIGESTS.checksumOf("md5", bytes(text)), md5);
-    assertEquals(await checksumOfPieces("md5", bytes(text)), md5);
+    assertEquals(DIGESTS.md5Of(utf8.encode(text)), md5);
+    assertEquals(await DIGESTS.checksumOf("md5", utf8.encode(text)), md5);
+    assertEquals(await checksumOfPieces("md5", utf8.encode(text)), md5);
   }
   for (const [algorithm, text, hex] of OTHER_VECTORS) {
-    assertEquals(await DIGESTS.checksumOf(algorithm, bytes(text)), `${algorithm}:${hex}`);
-    assertEquals(await checksumOfPieces(algorithm, bytes(text)), `${algorithm}:${hex}`);
+    assertEquals(await DIGESTS.checksumOf(algorithm, utf8.encode(text)), `${algorithm}:${hex}`);
+    assertEquals(await checksumOfPieces(algorithm, utf8.encode(text)), `${algorithm}:${hex}`);
   }
 });
 
@@ -82,11 +81,11 @@ Deno.test("Digests.create() digests two streams at once without mixing them", as
   for (const algorithm of ALGORITHMS) {
     const [a, b] = [await DIGESTS.create(algorithm), await DIGESTS.create(algorithm)];
     for (const letter of "abc") {
-      a.update(bytes(letter));
-      b.update(bytes(letter.toUpperCase()));
+      a.update(utf8.encode(letter));
+      b.update(utf8.encode(letter.toUpperCase()));
     }
-    assertEquals(a.checksum(), await DIGESTS.checksumOf(algorithm, bytes("abc")));
-    assertEquals(b.checksum(), await DIGESTS.checksumOf(algorithm, bytes("ABC")));
+    assertEquals(a.checksum(), await DIGESTS.checksumOf(algorithm, utf8.encode("abc")));
+    assertEquals(b.checksum(), await DIGESTS.checksumOf(algorithm, utf8.encode("ABC")));
   }
 });
 
@@ -94,8 +93,8 @@ Deno.test("Digests do not share what they compute with", async () => {
   const [one, other] = [new Digests(), new Digests()];
   assert(one.threads !== other.threads);
   const [a, b] = [await one.create("xxh128"), await other.create("xxh128")];
-  a.update(bytes("a"));
-  b.update(bytes("b"));
-  assertEquals(a.checksum(), await DIGESTS.checksumOf("xxh128", bytes("a")));
-  assertEquals(b.checksum(), await DIGESTS.checksumOf("xxh128", bytes("b")));
+  a.update(utf8.encode("a"));
+  b.update(utf8.encode("b"));
+  assertEquals(a.checksum(), await DIGESTS.checksumOf("xxh128", utf8.encode("a")));
+  assertEquals(b.checksum(), await DIGESTS.checksumOf("xxh128", utf8.encode("b")));
 });

@@ -3,12 +3,11 @@ import { createHash } from "node:crypto";
 import { Md5, Md5Engine } from "../../../lib/digest/md5.ts";
 import { BLOCK_BYTES } from "../../../lib/digest/md5_module.ts";
 import fc from "../../support/properties.ts";
+import { utf8 } from "../../support/bytes.ts";
 
 fc.configureGlobal({ seed: 1321 });
 
 const ENGINE = new Md5Engine();
-
-const utf8 = new TextEncoder();
 
 function md5(...pieces: Uint8Array[]): string {
   const digest = new Md5(ENGINE);

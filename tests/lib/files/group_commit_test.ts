@@ -11,7 +11,8 @@ import {
 import { directoryAt, isTaken, StagedFile } from "../../../lib/files/staged_file.ts";
 import type { Committed } from "../../../lib/files/commit.ts";
 import { TempDir } from "../../support/programs.ts";
-import { assertCode, md5 } from "../../storage/conformance.ts";
+import { assertCode } from "../../support/assertions.ts";
+import { md5 } from "../../support/bytes.ts";
 
 /** A publisher over a temporary root whose flushes the test holds back and lets go. */
 class Fixture implements AsyncDisposable {

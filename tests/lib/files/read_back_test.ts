@@ -5,9 +5,8 @@ import { makeSure } from "../../../lib/files/read_back.ts";
 import { StagedFile } from "../../../lib/files/staged_file.ts";
 import { KINDS, Mount, Mounted, OtherPath, testWithMount } from "../../support/mount.ts";
 import { ferry, Ferryd, stagedIn, TempDir } from "../../support/programs.ts";
-import { assertCode } from "../../storage/conformance.ts";
-
-const MIB = 1024 * 1024;
+import { MIB } from "../../support/bytes.ts";
+import { assertCode } from "../../support/assertions.ts";
 
 /** What a file system that says nothing may do to a file of 3 MiB: lose its end, or change what is in it. */
 const LOSSES: Readonly<Record<string, (path: string) => void>> = {

@@ -7,7 +7,8 @@ import {
 } from "../../../lib/files/source_file.ts";
 import { stopClock } from "../../support/clock.ts";
 import { TempDir } from "../../support/programs.ts";
-import { assertCode, md5 } from "../../storage/conformance.ts";
+import { md5, MIB } from "../../support/bytes.ts";
+import { assertCode } from "../../support/assertions.ts";
 
 Deno.test("LocalFile.open() tells what the file is", async () => {
   await using dir = new TempDir();
@@ -211,8 +212,6 @@ Deno.test("readLocalFile() reads once what changed long ago, and twice what chan
 });
 
 const OTHER_BYTES = "it changed while it was sent: size and time are the same, the content is not";
-
-const MIB = 1024 * 1024;
 
 /** A file whose facts the test decides; it was last changed at 0. */
 class FileInMemory implements ReadableFile {

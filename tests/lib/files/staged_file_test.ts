@@ -11,18 +11,15 @@ import {
   syncDirectory,
 } from "../../../lib/files/staged_file.ts";
 import { TempDir } from "../../support/programs.ts";
-import { assertCode } from "../../storage/conformance.ts";
+import { namesIn } from "../../support/directories.ts";
+import { utf8 } from "../../support/bytes.ts";
+import { assertCode } from "../../support/assertions.ts";
 
-const bytes = (text: string) => new TextEncoder().encode(text);
 const text = (path: string) => Deno.readTextFileSync(path);
-
-function namesIn(path: string): string[] {
-  return [...Deno.readDirSync(path)].map(({ name }) => name).sort();
-}
 
 async function staged(dir: TempDir, content: string): Promise<StagedFile> {
   const file = StagedFile.create(dir.path);
-  await file.write(bytes(content));
+  await file.write(utf8.encode(content));
   return file;
 }
 
@@ -54,7 +51,7 @@ Deno.test("StagedFile.truncate() touches no file that has the size already", asy
     file.truncate(size);
     assertEquals(file.size, size);
     assertEquals(Deno.statSync(path).mtime!.getTime() !== long.getTime(), touched);
-    await file.write(bytes("6"));
+    await file.write(utf8.encode("6"));
     file.keep();
   }
   assertEquals(text(path), "126");
@@ -123,7 +120,7 @@ Deno.test({
     {
       await using file = StagedFile.claim(path, { create: true })!;
       file.truncate(0);
-      await file.write(bytes("new"));
+      await file.write(utf8.encode("new"));
       assertEquals(text(path), "new");
     }
     assertEquals([namesIn(dir.path), text(published)], [["published"], "whole"]);
@@ -173,7 +170,7 @@ Deno.test("StagedFile.write() after the file was published fails", async () => {
   await using dir = new TempDir();
   await using file = await staged(dir, "whole");
   file.publish(dir.join("name"), { replace: false });
-  await assertCode("closed", () => file.write(bytes(" and more")));
+  await assertCode("closed", () => file.write(utf8.encode(" and more")));
   assertEquals(text(dir.join("name")), "whole");
   assertEquals(file.size, 5);
 });

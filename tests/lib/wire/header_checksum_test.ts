@@ -5,8 +5,7 @@ import { FaultyPeer } from "../../support/faulty_peer.ts";
 import { TempDir } from "../../support/programs.ts";
 import { checkedFrame, isChecked, RawPeer } from "../../support/raw_peer.ts";
 import { message } from "../../support/vectors.ts";
-
-const utf8 = new TextEncoder();
+import { utf8 } from "../../support/bytes.ts";
 
 /** A server in this process. */
 class Fixture implements AsyncDisposable {

@@ -24,9 +24,8 @@ import type { Entry, PartEntry } from "../../../lib/core/entry.ts";
 import { MAX_TIMEOUT_MS } from "../../../lib/core/number_options.ts";
 import fc from "../../support/properties.ts";
 import { BAD, bytesOf, firstHeader, GOOD, meaningOf } from "../../support/vectors.ts";
+import { text, utf8 } from "../../support/bytes.ts";
 
-const utf8 = new TextEncoder();
-const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 const decode = (json: string) => decodeHeader(utf8.encode(json));
 
 /** A header in memory, as `decodeHeader` would give it. */

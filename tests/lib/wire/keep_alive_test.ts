@@ -17,8 +17,7 @@ import {
 import { ManualClock, MemoryStream } from "../../support/memory_stream.ts";
 import { TempDir } from "../../support/programs.ts";
 import { frame, RawPeer } from "../../support/raw_peer.ts";
-
-const utf8 = new TextEncoder();
+import { utf8 } from "../../support/bytes.ts";
 
 /** Lets everything run that waits for nothing but its turn. */
 const settled = () => new Promise<void>((resolve) => setImmediate(resolve));

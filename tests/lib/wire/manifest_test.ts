@@ -11,14 +11,13 @@ import {
   MAX_LINE_BYTES,
 } from "../../../lib/wire/manifest.ts";
 import fc from "../../support/properties.ts";
-import { assertCode } from "../../storage/conformance.ts";
+import { utf8 } from "../../support/bytes.ts";
+import { assertCode } from "../../support/assertions.ts";
 
 fc.configureGlobal({ seed: 31 });
 
 const MD5 = "0123456789abcdef0123456789abcdef";
 const LINE: ManifestLine = { filename: "a/b.txt", size: 5, mtime: -1, checksum: MD5 };
-
-const utf8 = new TextEncoder();
 
 /** A text that comes in pieces of so many bytes. */
 async function* inPieces(text: string | Uint8Array, size: number): AsyncGenerator<Uint8Array> {

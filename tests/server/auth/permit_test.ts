@@ -17,8 +17,8 @@ import { allEnded } from "../../support/processes.ts";
 import type { RawMessage, RawPeer } from "../../support/raw_peer.ts";
 import { md5Of } from "../../support/digests.ts";
 import { show, token, TokenServer } from "../../support/token_server.ts";
+import { utf8 } from "../../support/bytes.ts";
 
-const utf8 = new TextEncoder();
 const READ = { op: "get", filename: "f" } as const;
 
 /** A permit for a `get` by somebody with a token, and what else it is about. */

@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
-import { createHash } from "node:crypto";
 import { connect, type ErrorCode, FerryError, FsStorage, serve } from "../../../mod.ts";
 import type { Client, ExecPolicy, ExecResult, Server } from "../../../mod.ts";
 import { MAX_HEADER_BYTES } from "../../../lib/wire/header.ts";
@@ -7,10 +6,8 @@ import { Commands } from "../../../server/exec/allowed_commands.ts";
 import type { RunningCommand } from "../../../server/exec/running_command.ts";
 import { allEnded } from "../../support/processes.ts";
 import { TempDir } from "../../support/programs.ts";
-
-const utf8 = new TextEncoder();
-const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-const md5 = (bytes: Uint8Array | string) => createHash("md5").update(bytes).digest("hex");
+import { md5, text, utf8 } from "../../support/bytes.ts";
+import { assertCode } from "../../support/assertions.ts";
 
 /** A server in this process that runs commands, and a client. */
 class Fixture implements AsyncDisposable {
@@ -49,11 +46,6 @@ async function collect(command: RunningCommand) {
     if (value.stream === "stdout") stdout += text(value.bytes);
     else stderr += text(value.bytes);
   }
-}
-
-async function assertFails(run: Promise<unknown>, code: ErrorCode, words = ""): Promise<void> {
-  const error = await assertRejects(() => run, FerryError, words);
-  assertEquals(error.code, code, error.message);
 }
 
 Deno.test("Client.exec() gives the output, apart and verified, and the exit status", async () => {
@@ -105,10 +97,10 @@ Deno.test("Client.exec() gives arguments as they are", async () => {
 Deno.test("Client.exec() refuses what cannot be an argument", async () => {
   await using f = await Fixture.start({ allow: ["echo"], shell: true });
   for (const command of [["echo", "a\0b"], ["echo", "\ud800"], [], [""], { shell: "a\0b" }]) {
-    await assertFails(f.client.exec(command), "bad_header");
+    await assertCode("bad_header", () => f.client.exec(command));
   }
   const long = f.client.exec(["echo", "x".repeat(MAX_HEADER_BYTES)]);
-  await assertFails(long, "too_large", `${MAX_HEADER_BYTES} bytes only`);
+  await assertCode("too_large", () => long, `${MAX_HEADER_BYTES} bytes only`);
   // All of this leaves the connection as it was.
   assertEquals(text((await f.client.exec(["echo", "ok"])).stdout), "ok\n");
 });
@@ -191,7 +183,7 @@ Deno.test("Client.exec() fails with what its input fails with, and the command e
       },
     },
   });
-  await assertFails(running, "io", "it broke");
+  await assertCode("io", () => running, "it broke");
   await allEnded(pids);
 });
 
@@ -204,7 +196,11 @@ Deno.test("Client.exec() fails with what a sink fails with, and the command ends
       return Promise.reject(new FerryError("no_space", "it is full"));
     },
   };
-  await assertFails(f.sh("sleep 1000 & echo $$ $!; yes", { stdout }), "no_space", "it is full");
+  await assertCode(
+    "no_space",
+    () => f.sh("sleep 1000 & echo $$ $!; yes", { stdout }),
+    "it is full",
+  );
   await allEnded(pids.slice(0, 2));
   // The client makes another connection.
   assertEquals((await f.sh("exit 3")).exitCode, 3);
@@ -278,10 +274,10 @@ Deno.test("Client.exec() reports 124 when the server's time is up, whatever the 
 Deno.test("Client.exec() fails where more is written than the server allows", async () => {
   await using f = await Fixture.start({ shell: true, outputLimit: 100_000 });
   for (const flood of ["yes", "yes >&2", "yes & yes >&2"]) {
-    await assertFails(f.sh(flood), "too_large", `Cannot run "${flood}": its output is larger`);
+    await assertCode("too_large", () => f.sh(flood), `Cannot run "${flood}": its output is larger`);
   }
   assertEquals((await f.sh("head -c 100000 /dev/zero")).size, 100_000);
-  await assertFails(f.sh("head -c 100001 /dev/zero"), "too_large");
+  await assertCode("too_large", () => f.sh("head -c 100001 /dev/zero"));
   assertEquals((await f.sh("exit 3")).exitCode, 3);
 });
 
@@ -335,13 +331,17 @@ Deno.test("Client.exec() is denied what was not allowed", async () => {
   assertEquals(f.client.hello.features.includes("exec"), true);
   for (const name of ["rm", "/bin/echo", "ECHO", "echo ", "./echo", "../bin/echo", "sh"]) {
     const words = `the server does not allow the command "${name}"`;
-    await assertFails(f.client.exec([name, "x"]), "denied", words);
+    await assertCode("denied", () => f.client.exec([name, "x"]), words);
   }
-  await assertFails(f.sh("echo x"), "denied", 'Cannot run "echo x": the server hands no lines');
+  await assertCode(
+    "denied",
+    () => f.sh("echo x"),
+    'Cannot run "echo x": the server hands no lines',
+  );
   const endless = async function* () {
     for (;;) yield await Promise.resolve(new Uint8Array(10_000));
   };
-  await assertFails(f.client.exec(["rm"], { stdin: endless() }), "denied");
+  await assertCode("denied", () => f.client.exec(["rm"], { stdin: endless() }));
   await f.client.ping();
 });
 
@@ -361,7 +361,7 @@ Deno.test("serve() runs no commands unless it is told to, and grants them to nob
     await using client = await connect(`127.0.0.1:${server.addresses[0]!.port}`);
     assertEquals(client.hello.features.includes("exec"), "exec" in options);
     if (code === undefined) assertEquals((await client.exec(["true"])).exitCode, 0);
-    else await assertFails(client.exec(["true"]), code, words);
+    else await assertCode(code, () => client.exec(["true"]), words);
   }
 });
 
@@ -411,7 +411,7 @@ Deno.test("Commands.start() hands a line to the shell that looks like an option"
 Deno.test("Client.exec() takes a time that no timer has", async () => {
   await using f = await Fixture.start();
   assertEquals((await f.sh("exit 3", { timeout: 1e15 })).exitCode, 3);
-  for (const timeout of [0, -1, NaN]) await assertFails(f.sh("true", { timeout }), "usage");
+  for (const timeout of [0, -1, NaN]) await assertCode("usage", () => f.sh("true", { timeout }));
 });
 
 Deno.test("Commands.start() fails where the program has gone", async () => {

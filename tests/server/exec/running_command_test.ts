@@ -1,21 +1,16 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type ErrorCode, FerryError } from "../../../lib/core/errors.ts";
+import { assert, assertEquals } from "@std/assert";
+import { FerryError } from "../../../lib/core/errors.ts";
 import { Commands } from "../../../server/exec/allowed_commands.ts";
 import type { RunningCommand } from "../../../server/exec/running_command.ts";
 import { allEnded } from "../../support/processes.ts";
 import { TempDir } from "../../support/programs.ts";
-
-const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+import { text } from "../../support/bytes.ts";
+import { assertCode } from "../../support/assertions.ts";
 
 /** Starts a line in a shell, without a server. */
 function start(line: string): RunningCommand {
   const commands = new Commands({ cwd: "/", shell: true });
   return commands.start({ op: "exec", command: line }, { stdin: false });
-}
-
-async function assertFails(run: Promise<unknown>, code: ErrorCode, words = ""): Promise<void> {
-  const error = await assertRejects(() => run, FerryError, words);
-  assertEquals(error.code, code, error.message);
 }
 
 Deno.test("RunningCommand.output() makes the command wait while nobody takes it", async () => {
@@ -42,7 +37,7 @@ Deno.test("RunningCommand.output() fails with the reason of an abort, when nothi
   assert(value && "bytes" in value);
   const pids = text(value.bytes).trim().split(" ").map(Number);
   command.abort(new FerryError("closed", "the client left"));
-  await assertFails(output.next(), "closed", "the client left");
+  await assertCode("closed", () => output.next(), "the client left");
   await allEnded(pids);
 });
 

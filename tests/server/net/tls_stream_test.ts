@@ -6,8 +6,8 @@ import { createCertificate } from "../../../server/cli/certificate.ts";
 import { acceptTls, type TlsListener } from "../../../server/net/tls_listener.ts";
 import type { TlsStream } from "../../../server/net/tls_stream.ts";
 import { randomBytes } from "../../support/random_file.ts";
+import { MIB } from "../../support/bytes.ts";
 
-const MIB = 1024 * 1024;
 const KEY_PAIR = await createCertificate({ hosts: ["localhost"], lifetime: 60_000 });
 
 /** Both ends of a TLS connection: the server's as it is used, the client's one of Deno's own. */

@@ -8,11 +8,9 @@ import { tokenTable } from "../../../server/auth/token_file.ts";
 import { programArgs, TempDir } from "../../support/programs.ts";
 import { RawPeer } from "../../support/raw_peer.ts";
 import { RecordedLog } from "../../support/recorded_log.ts";
-import { keepPart, md5 } from "../../storage/conformance.ts";
+import { keepPart } from "../../storage/conformance.ts";
 import { token } from "../../support/token_server.ts";
-
-const MIB = 1024 * 1024;
-const bytes = (text: string) => new TextEncoder().encode(text);
+import { md5, MIB, utf8 } from "../../support/bytes.ts";
 
 /** Hooks that keep what they are told. */
 class Told implements ServerHooks {
@@ -83,13 +81,13 @@ Deno.test("onStored tells what was stored, as a whole, in part and not at all", 
     unchanged: false,
     resumedFrom: 0,
   });
-  await client.put(bytes("new"), { as: "d/new" });
-  await client.put(bytes("newer"), { as: "old", overwrite: "always" });
+  await client.put(utf8.encode("new"), { as: "d/new" });
+  await client.put(utf8.encode("newer"), { as: "old", overwrite: "always" });
   // Its bytes are sent and found to be there; those of a local file are asked about before.
-  await client.put(bytes("same"), { as: "same" });
+  await client.put(utf8.encode("same"), { as: "same" });
   await client.put(dir.write("same", "same"), { as: "same" });
   await client.put(dir.write("large", large));
-  const sha256 = await client.put(bytes("x"), { as: "x", algorithm: "sha256" });
+  const sha256 = await client.put(utf8.encode("x"), { as: "x", algorithm: "sha256" });
   const tree = dir.join("tree");
   Deno.mkdirSync(tree);
   dir.write("tree/a", "a");
@@ -117,12 +115,12 @@ Deno.test("onStored and onError know by whom, and what was asked for", async () 
   const failing = async (run: Promise<unknown>) => void await assertRejects(() => run, FerryError);
   {
     await using anybody = await connect(addressOf(server));
-    await failing(anybody.put(bytes("no"), { as: "inbox/f" }));
+    await failing(anybody.put(utf8.encode("no"), { as: "inbox/f" }));
     await failing(anybody.stat("nothing"));
     await using client = await connect(addressOf(server), { token: ci.token });
-    await client.put(bytes("yes"), { as: "inbox/f" });
-    await failing(client.put(bytes("no"), { as: "f" }));
-    await failing(client.put(bytes("no"), { as: "inbox/f" }));
+    await client.put(utf8.encode("yes"), { as: "inbox/f" });
+    await failing(client.put(utf8.encode("no"), { as: "f" }));
+    await failing(client.put(utf8.encode("no"), { as: "inbox/f" }));
     await failing(client.move("inbox/f", "inbox"));
     const unknown = await token("write");
     await failing(connect(addressOf(server), { token: unknown.token }));
@@ -231,7 +229,7 @@ Deno.test("a hook that throws, rejects or hangs harms nobody, and is logged once
       const server = await start({ onListen: hook, onStored: hook, onError: hook });
       {
         await using client = await connect(addressOf(server));
-        for (const name of ["a", "b"]) await client.put(bytes(name), { as: name });
+        for (const name of ["a", "b"]) await client.put(utf8.encode(name), { as: name });
         for (const name of ["c", "d"]) {
           await assertRejects(() => client.stat(name), FerryError, "no such file");
         }
@@ -357,7 +355,7 @@ Deno.test("Server.finished resolves when the server has ended, and not before", 
     let ended = false;
     const finished = server.finished.then(() => ended = true);
     const client = await connect(addressOf(server), { retries: 0 });
-    await client.put(bytes("x"), { as: "x" });
+    await client.put(utf8.encode("x"), { as: "x" });
     assertEquals(ended, false);
     const { port } = server.addresses[0]!;
     if (end === "close") void server.close();

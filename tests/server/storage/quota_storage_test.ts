@@ -12,7 +12,9 @@ import type { Storage } from "../../../server/storage/storage.ts";
 import { FsStorage } from "../../../server/storage/fs/fs_storage.ts";
 import { stagedIn, TempDir } from "../../support/programs.ts";
 import fc from "../../support/properties.ts";
-import { assertCode, begin, keepPart, md5, put } from "../../storage/conformance.ts";
+import { begin, keepPart, put } from "../../storage/conformance.ts";
+import { assertCode } from "../../support/assertions.ts";
+import { md5 } from "../../support/bytes.ts";
 
 const QUOTA = 1 << 20;
 

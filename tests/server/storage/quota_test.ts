@@ -1,8 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { Quota } from "../../../server/storage/quota.ts";
-
-const MIB = 1024 * 1024;
+import { MIB } from "../../support/bytes.ts";
 
 function assertRefused(run: () => unknown, code: string, reason: string): void {
   const error = assertThrows(run, FerryError);

@@ -4,8 +4,7 @@ import {
   type ReflectionGuardOptions,
   type Refusal,
 } from "../../../../server/protocols/echo/reflection_limit.ts";
-
-const bytes = (text: string) => new TextEncoder().encode(text);
+import { utf8 } from "../../../support/bytes.ts";
 
 /** A guard on a clock that a test sets. */
 class Guarded {
@@ -25,7 +24,7 @@ class Guarded {
 
   /** What becomes of a datagram that is unchanged by being echoed. */
   refusal(hostname: string, port: number, content: string | Uint8Array): Refusal | undefined {
-    const datagram = typeof content === "string" ? bytes(content) : content;
+    const datagram = typeof content === "string" ? utf8.encode(content) : content;
     return this.#guard.refusal({ hostname, port }, datagram, true);
   }
 

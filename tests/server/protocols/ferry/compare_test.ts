@@ -10,7 +10,8 @@ import {
   type CompareOptions,
 } from "../../../../server/protocols/ferry/compare.ts";
 import { TempDir } from "../../../support/programs.ts";
-import { assertCode, md5 } from "../../../storage/conformance.ts";
+import { assertCode } from "../../../support/assertions.ts";
+import { md5 } from "../../../support/bytes.ts";
 
 /** When the stored files were changed. */
 const MTIME = 1_234_567_890_123;

@@ -4,9 +4,7 @@ import { Pair } from "../../../support/pair.ts";
 import { allEnded } from "../../../support/processes.ts";
 import type { RawMessage, RawPeer } from "../../../support/raw_peer.ts";
 import { frame } from "../../../support/raw_peer.ts";
-
-const md5 = (bytes: Uint8Array | string) => createHash("md5").update(bytes).digest("hex");
-const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+import { md5, text } from "../../../support/bytes.ts";
 
 /** All messages of a reply to exec, up to its closing header; an error reply is all there is. */
 async function replyTo(peer: RawPeer): Promise<RawMessage[]> {

@@ -1,11 +1,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { delay } from "@std/async/delay";
-import { createHash } from "node:crypto";
 import { Ferryd, TempDir, unrecorded } from "../../../support/programs.ts";
 import { frame, RawPeer } from "../../../support/raw_peer.ts";
-
-const md5 = (bytes: Uint8Array | string) => createHash("md5").update(bytes).digest("hex");
-const bytes = (text: string) => new TextEncoder().encode(text);
+import { md5, utf8 } from "../../../support/bytes.ts";
 
 /** A real ferryd over a root with one file, and what must still hold when a peer has misbehaved. */
 class Fixture implements AsyncDisposable {
@@ -73,7 +70,7 @@ Deno.test("session: put with the md5 in front, then get", async () => {
   await peer.send({ op: "get", filename: "a/b.txt" });
   const got = await peer.receive();
   assertEquals(got?.header.md5, md5("hello\n"));
-  assertEquals(got?.body, bytes("hello\n"));
+  assertEquals(got?.body, utf8.encode("hello\n"));
 });
 
 Deno.test("session: put with a closing header", async () => {
@@ -113,7 +110,7 @@ Deno.test("session: pipelined requests are answered in order", async () => {
   for (let n = 0; n < 600; n++) {
     const text = `content ${n}`;
     const put = { op: "put", filename: `many/${n}`, md5: md5(text), total_size: text.length };
-    requests.push(frame(put), bytes(text));
+    requests.push(frame(put), utf8.encode(text));
   }
   requests.push(frame({ op: "get", filename: "many/599" }), frame({ op: "nonsense" }));
   requests.push(frame({ op: "stat", filename: "many/0" }), frame({ op: "ping" }));
@@ -133,7 +130,7 @@ Deno.test("session: pipelined requests are answered in order", async () => {
     const reply = await peer.receive();
     assertEquals([reply?.header.filename, reply?.header.status], [`many/${n}`, "ok"]);
   }
-  assertEquals((await peer.receive())?.body, bytes("content 599"));
+  assertEquals((await peer.receive())?.body, utf8.encode("content 599"));
   assertEquals(await peer.code(), "bad_header");
   assertEquals((await peer.receive())?.header.md5, md5("content 0"));
   assertEquals(await peer.code(), "ok");

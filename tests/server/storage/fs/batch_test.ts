@@ -3,7 +3,7 @@ import { Batch } from "../../../../server/storage/fs/batch.ts";
 import { type FileName, parseFileName as name } from "../../../../lib/core/remote_name.ts";
 import { Jail } from "../../../../server/storage/fs/root.ts";
 import { HOLDS_DIRECTORIES, TempDir } from "../../../support/programs.ts";
-import { assertCode } from "../../../storage/conformance.ts";
+import { assertCode } from "../../../support/assertions.ts";
 
 /** A root with `d/a` and `d/b`, a link `to-a` to the first, and a directory beside the root. */
 class Fixture implements AsyncDisposable {

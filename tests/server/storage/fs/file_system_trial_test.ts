@@ -11,7 +11,7 @@ import { tryFileSystem } from "../../../../server/storage/fs/file_system_trial.t
 import { FsStorage } from "../../../../server/storage/fs/fs_storage.ts";
 import { KINDS, Mount, Mounted, OtherPath, testWithMount } from "../../../support/mount.ts";
 import { ferry, Ferryd, TempDir } from "../../../support/programs.ts";
-import { assertCode } from "../../../storage/conformance.ts";
+import { assertCode } from "../../../support/assertions.ts";
 
 /** What is not kept, by its name. */
 function lacks(fileSystem: FileSystem): string[] {

@@ -11,20 +11,17 @@ import { later, stopClock } from "../../../support/clock.ts";
 import { Mount, testWithMount } from "../../../support/mount.ts";
 import { HOLDS_DIRECTORIES, stagedIn, TempDir } from "../../../support/programs.ts";
 import {
-  assertCode,
   begin,
   keepPart,
   listed,
-  md5,
   put,
   type TestedStorage,
   testStorage,
   textOf,
 } from "../../../storage/conformance.ts";
-
-function namesIn(path: string): string[] {
-  return [...Deno.readDirSync(path)].map(({ name }) => name).sort();
-}
+import { namesIn } from "../../../support/directories.ts";
+import { assertCode } from "../../../support/assertions.ts";
+import { md5 } from "../../../support/bytes.ts";
 
 /** A directory, and in it the root of a storage. */
 class Fixture implements TestedStorage {

@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Directory } from "../../../../server/storage/fs/open_directory.ts";
 import { StagedFile } from "../../../../lib/files/staged_file.ts";
 import { HOLDS_DIRECTORIES, PROJECT, TempDir } from "../../../support/programs.ts";
+import { text } from "../../../support/bytes.ts";
 
 const notHeld = HOLDS_DIRECTORIES ? "" : " (ignored: no directory can be held here)";
 
@@ -251,7 +252,6 @@ async function runProgram(
     env: { TMPDIR: temporary },
     stdin: "null",
   }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { stdout: text(stdout), stderr: text(stderr) };
 }
 

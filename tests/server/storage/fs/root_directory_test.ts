@@ -11,17 +11,10 @@ import { parseFileName as name } from "../../../../lib/core/remote_name.ts";
 import { FsStorage } from "../../../../server/storage/fs/fs_storage.ts";
 import { Mounts, run, testWithMount } from "../../../support/mount.ts";
 import { ferry, Ferryd, TempDir } from "../../../support/programs.ts";
-import {
-  assertCode,
-  begin,
-  keepPart,
-  listed,
-  md5,
-  prefixOf,
-  put,
-  textOf,
-} from "../../../storage/conformance.ts";
+import { begin, keepPart, listed, prefixOf, put, textOf } from "../../../storage/conformance.ts";
 import { OPERATIONS } from "../../../support/storage_operations.ts";
+import { assertCode } from "../../../support/assertions.ts";
+import { md5 } from "../../../support/bytes.ts";
 
 /** A directory with a root in it that has `file` and `d/file`. */
 class Fixture implements AsyncDisposable {

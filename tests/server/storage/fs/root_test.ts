@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { type FileName, parseFileName as name } from "../../../../lib/core/remote_name.ts";
 import { Jail } from "../../../../server/storage/fs/root.ts";
 import { HOLDS_DIRECTORIES, TempDir } from "../../../support/programs.ts";
-import { assertCode } from "../../../storage/conformance.ts";
+import { assertCode } from "../../../support/assertions.ts";
 
 /**
  * A root with `dir/file`, ferry's own directory, and beside the root a directory with a secret.

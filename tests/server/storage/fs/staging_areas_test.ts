@@ -5,15 +5,9 @@ import { Clock } from "../../../support/clock.ts";
 import { type Border, Bordered, BORDERS } from "../../../support/borders.ts";
 import { run, testWithMount } from "../../../support/mount.ts";
 import { filesBelow } from "../../../support/programs.ts";
-import {
-  assertCode,
-  begin,
-  keepPart,
-  listed,
-  md5,
-  put,
-  textOf,
-} from "../../../storage/conformance.ts";
+import { begin, keepPart, listed, put, textOf } from "../../../storage/conformance.ts";
+import { assertCode } from "../../../support/assertions.ts";
+import { md5 } from "../../../support/bytes.ts";
 
 const BYTES = new Uint8Array(300_000).map((_, at) => at * 7 >> 4);
 const LARGE = { size: BYTES.length, algorithm: "md5" } as const;

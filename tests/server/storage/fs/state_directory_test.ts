@@ -6,9 +6,10 @@ import { OtherPath, testWithMount } from "../../../support/mount.ts";
 import { Pair } from "../../../support/pair.ts";
 import { Ferryd, filesBelow, stagedIn, TempDir } from "../../../support/programs.ts";
 import { RawPeer } from "../../../support/raw_peer.ts";
-import { assertCode, keepPart, md5, put } from "../../../storage/conformance.ts";
+import { keepPart, put } from "../../../storage/conformance.ts";
+import { md5, MIB } from "../../../support/bytes.ts";
+import { assertCode } from "../../../support/assertions.ts";
 
-const MIB = 1024 * 1024;
 const bytes = new Uint8Array(300_000).map((_, at) => at * 7 >> 4);
 const LARGE = { size: bytes.length, algorithm: "md5" } as const;
 

@@ -5,7 +5,8 @@ import { StagedFile } from "../../../../lib/files/staged_file.ts";
 import type { ByteSource } from "../../../../lib/core/bytes.ts";
 import { copyContent, copyEntry, removeCopied } from "../../../../server/storage/fs/tree_copy.ts";
 import { TempDir } from "../../../support/programs.ts";
-import { assertCode, md5 } from "../../../storage/conformance.ts";
+import { assertCode } from "../../../support/assertions.ts";
+import { md5 } from "../../../support/bytes.ts";
 
 const OPTIONS = { durable: true, signal: new AbortController().signal };
 

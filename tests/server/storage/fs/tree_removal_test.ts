@@ -6,16 +6,14 @@ import { FsStorage } from "../../../../server/storage/fs/fs_storage.ts";
 import { removeTree } from "../../../../server/storage/fs/tree_removal.ts";
 import { dirname } from "../../../../lib/core/paths.ts";
 import { HOLDS_DIRECTORIES, TempDir } from "../../../support/programs.ts";
-import { assertCode, listed, put } from "../../../storage/conformance.ts";
+import { listed, put } from "../../../storage/conformance.ts";
+import { namesIn } from "../../../support/directories.ts";
+import { assertCode } from "../../../support/assertions.ts";
 
 /** Writes a file, after making the directories above it. */
 function write(dir: TempDir, path: string, content = "x"): void {
   Deno.mkdirSync(dirname(dir.join(path)), { recursive: true });
   dir.write(path, content);
-}
-
-function namesIn(path: string): string[] {
-  return [...Deno.readDirSync(path)].map(({ name }) => name).sort();
 }
 
 /** A root, what is beside it, and a storage. */

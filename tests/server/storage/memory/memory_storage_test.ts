@@ -8,18 +8,16 @@ import {
 import { connect, serve } from "../../../../mod.ts";
 import { TempDir } from "../../../support/programs.ts";
 import {
-  assertCode,
   begin,
   keepPart,
   listed,
-  md5,
   put,
   type TestedStorage,
   testStorage,
   textOf,
 } from "../../../storage/conformance.ts";
-
-const KIB = 1024;
+import { KIB, md5 } from "../../../support/bytes.ts";
+import { assertCode } from "../../../support/assertions.ts";
 
 /** A storage, which goes on with what it has when it is opened again. */
 class Fixture implements TestedStorage {
