@@ -93,10 +93,10 @@ export type {
   TreeOptions,
 } from "./client/transfer/options.ts";
 export type { Command, ExecOptions, ExecResult } from "./client/api/exec.ts";
-export { Download } from "./client/transfer/lazy_download.ts";
+export { Download } from "./client/api/download.ts";
 export type { Source } from "./client/transfer/source.ts";
 export { Filter, type FilteredType, type FilterOptions } from "./client/transfer/filter.ts";
-export type { OmissionHandlers, SkippedEntry } from "./client/transfer/omitted.ts";
+export type { OmissionHandlers, SkippedEntry } from "./client/transfer/omissions.ts";
 export { connect, type ConnectOptions, type TlsOptions } from "./client/api/connect.ts";
 export type { Retry, RetryPolicy } from "./client/net/retry.ts";
 export type { Address } from "./lib/core/address.ts";

@@ -17,13 +17,13 @@ import {
 import type { Entry, PartEntry } from "../../lib/core/entry.ts";
 import { basename, resolve } from "../../lib/core/paths.ts";
 import type { ByteSink } from "../../lib/core/bytes.ts";
-import { Backlog } from "../transfer/backlog.ts";
+import { BoundedQueue } from "./bounded_queue.ts";
 import type { Connection } from "../net/connection.ts";
 import { isStream, NOWHERE, openStream, type Outlet, outletFor } from "../transfer/destination.ts";
 import { download } from "../transfer/download.ts";
 import { type Command, exec, type ExecOptions, type ExecResult, isPaced } from "./exec.ts";
 import { type Connections, withJobs } from "../transfer/jobs.ts";
-import { Download } from "../transfer/lazy_download.ts";
+import { Download } from "./download.ts";
 import { localPathFor } from "../transfer/local_path.ts";
 import type {
   GetOptions,
@@ -34,10 +34,10 @@ import type {
   Transferred,
   TreeOptions,
 } from "../transfer/options.ts";
-import { here } from "../net/place.ts";
-import { type OmissionHandlers, tellOmitted } from "../transfer/omitted.ts";
+import { localFailure } from "../transfer/local_failure.ts";
+import { type OmissionHandlers, reportOmission } from "../transfer/omissions.ts";
 import { Pool, type WaitFor } from "../net/connection_pool.ts";
-import { type Manner, NOT_TWICE, Requests, Watch } from "../api/requests.ts";
+import { Callbacks, NOT_REPEATABLE, type RequestPolicy, Requests } from "../api/requests.ts";
 import type { RetryPolicy } from "../net/retry.ts";
 import { type Given, givenBy, nameOf, type Source } from "../transfer/source.ts";
 import { TreeDownload } from "../transfer/tree_download.ts";
@@ -144,7 +144,7 @@ export class Client implements AsyncDisposable {
       throw new FerryError("usage", reason, { action: "put it" });
     }
     const action = `put ${quote(given.kind === "path" ? given.path : name)}`;
-    const watch = new Watch();
+    const watch = new Callbacks();
     const watched = { ...watch.over(options), filename: name };
     return this.#requests.make(
       action,
@@ -252,9 +252,9 @@ export class Client implements AsyncDisposable {
     filename: string,
     options: GetOptions,
     into: (waitFor: WaitFor) => string | ByteSink,
-    { finish, ...manner }: Manner & { finish?: (waitFor: WaitFor) => Promise<void> } = {},
+    { finish, ...manner }: RequestPolicy & { finish?: (waitFor: WaitFor) => Promise<void> } = {},
   ): Promise<Transferred> {
-    const watch = new Watch();
+    const watch = new Callbacks();
     const watched = watch.over(options);
     const action = `get ${named(filename)}`;
     return this.#requests.make(action, watched, async (connection, { waitFor }) => {
@@ -276,7 +276,7 @@ export class Client implements AsyncDisposable {
   async putTree(root: string | URL, options: PutTreeOptions = {}): Promise<void> {
     const path = localPathFor(root, "put it");
     const action = `put ${quote(path)}`;
-    const watch = new Watch();
+    const watch = new Callbacks();
     const watched = watch.overTree(options);
     let tree: TreeUpload;
     try {
@@ -284,7 +284,7 @@ export class Client implements AsyncDisposable {
       tree = await TreeUpload.begin(path, as, watched);
     } catch (error) {
       watch.assertTold();
-      throw here(error, path).during(action);
+      throw localFailure(error, path).during(action);
     }
     await this.#move(tree, action, watched, watch);
   }
@@ -297,7 +297,7 @@ export class Client implements AsyncDisposable {
   async getTree(directory: string, options: GetTreeOptions = {}): Promise<void> {
     const action = `get ${named(directory)}`;
     const out = localPathFor(options.out ?? (basename(directory) || "."), action);
-    const watch = new Watch();
+    const watch = new Callbacks();
     const watched = watch.overTree(options);
     await this.#move(new TreeDownload(directory, out, watched), action, watched, watch);
   }
@@ -307,7 +307,7 @@ export class Client implements AsyncDisposable {
     tree: TreeUpload | TreeDownload,
     action: string,
     options: TreeOptions & RequestOptions,
-    watch: Watch,
+    watch: Callbacks,
   ): Promise<void> {
     return this.#requests.make(action, options, async (connection, { signal, renewed }) => {
       const dial = () => this.#pool.dial(signal);
@@ -369,7 +369,7 @@ export class Client implements AsyncDisposable {
     const header = { op: "list", filename: directory, recursive, ...asked };
     for await (const listed of this.#lines(`list ${named(directory)}`, "listed", header, signal)) {
       const { omitted, ...entry } = listed;
-      if (omitted !== undefined) tellOmitted({ onSkip, onError }, "list", { ...entry, omitted });
+      if (omitted !== undefined) reportOmission({ onSkip, onError }, "list", { ...entry, omitted });
       if (entry.type !== undefined) yield entry;
     }
   }
@@ -391,7 +391,7 @@ export class Client implements AsyncDisposable {
     await this.#requests.make(action, options, (connection) => {
       connection.assertFeature("discard", "the removal of partial uploads");
       return connection.ask("done", { op: "discard", filename });
-    }, NOT_TWICE);
+    }, NOT_REPEATABLE);
   }
 
   async *#lines<Kind extends "listed" | "part">(
@@ -400,7 +400,7 @@ export class Client implements AsyncDisposable {
     header: Readonly<Record<string, unknown>>,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<Replies[Kind], void, void> {
-    const backlog = new Backlog<Replies[Kind]>(ENTRIES_AHEAD);
+    const backlog = new BoundedQueue<Replies[Kind]>(ENTRIES_AHEAD);
     const decode = (line: string) => decodeLine(kind, line);
     const reading = this.#requests.make(action, { signal }, async (connection, { waitFor }) => {
       for await (const entries of connection.lines(header, decode)) {
@@ -432,7 +432,7 @@ export class Client implements AsyncDisposable {
     } = {},
   ): Promise<void> {
     const header = { op: "remove", filename, recursive };
-    await this.#ask(`remove ${named(filename)}`, options, "done", header, NOT_TWICE);
+    await this.#ask(`remove ${named(filename)}`, options, "done", header, NOT_REPEATABLE);
   }
 
   /** Gives a file or a directory another name; the directories above it are made. */
@@ -446,7 +446,7 @@ export class Client implements AsyncDisposable {
   ): Promise<void> {
     const action = `move ${named(filename)} to ${named(to)}`;
     const header = { op: "move", filename, to, overwrite };
-    await this.#ask(action, options, "done", header, NOT_TWICE);
+    await this.#ask(action, options, "done", header, NOT_REPEATABLE);
   }
 
   /** Makes a directory and those above it; one that exists is fine. */
@@ -476,7 +476,7 @@ export class Client implements AsyncDisposable {
       `run ${quote(shown)}`,
       options,
       (connection, { waitFor }) => exec(connection, command, { ...options, waitFor }),
-      { ...NOT_TWICE, paced: isPaced(options) },
+      { ...NOT_REPEATABLE, paced: isPaced(options) },
     );
   }
 
@@ -503,7 +503,7 @@ export class Client implements AsyncDisposable {
     options: RequestOptions,
     kind: Kind,
     header: Readonly<Record<string, unknown>>,
-    manner: Manner = {},
+    manner: RequestPolicy = {},
   ): Promise<Replies[Kind]> {
     return this.#requests.make(
       action,

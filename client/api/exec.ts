@@ -20,7 +20,7 @@ import type { ByteSink } from "../../lib/core/bytes.ts";
 import type { Verified } from "../../lib/transfer/transfer.ts";
 import type { IncomingBody, Wire } from "../../lib/wire/wire.ts";
 import type { Connection } from "../net/connection.ts";
-import { Gathered } from "../transfer/gathered_bytes.ts";
+import { MemorySink } from "../transfer/memory_sink.ts";
 import type { RequestOptions } from "../transfer/options.ts";
 import type { WaitFor } from "../net/connection_pool.ts";
 
@@ -98,7 +98,10 @@ export async function exec(
     ...(timeout === undefined ? {} : { timeout_ms: Math.min(Math.ceil(timeout), MAX_TIMEOUT_MS) }),
   };
   assertFits(header);
-  const gathered = { stdout: new Gathered(GATHERED_BYTES), stderr: new Gathered(GATHERED_BYTES) };
+  const gathered = {
+    stdout: new MemorySink(GATHERED_BYTES),
+    stderr: new MemorySink(GATHERED_BYTES),
+  };
   const waiting = (sink: ByteSink | undefined) =>
     sink && {
       write: (bytes: Uint8Array) => waitFor(() => sink.write(bytes), { toItsEnd: true }),

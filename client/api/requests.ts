@@ -17,7 +17,7 @@ import { Pool, type Turn, type WaitFor } from "../net/connection_pool.ts";
 import { retrying, type RetryPolicy } from "../net/retry.ts";
 
 /** What a request has beside its connection. */
-export interface During {
+export interface RequestContext {
   /** Waits for something of the program's. */
   waitFor: WaitFor;
   /** The connection, or a new one where it was ended. */
@@ -27,23 +27,23 @@ export interface During {
 }
 
 /** How a request is made. */
-export interface Manner {
+export interface RequestPolicy {
   /** Whether it may be made again after a failure; always, unless told otherwise. */
   repeat?: (() => boolean) | undefined;
   /** What it tells the program. */
-  watch?: Watch | undefined;
+  watch?: Callbacks | undefined;
   /** Whether the program sets its pace, by what it gives or takes; false unless told otherwise. */
   paced?: boolean | undefined;
 }
 
 /** Of what is another thing when it is done twice. */
-export const NOT_TWICE: Manner = { repeat: () => false };
+export const NOT_REPEATABLE: RequestPolicy = { repeat: () => false };
 
 /**
  * What a transfer tells the program on its way. It shows how far the transfer has come at its best; a repetition that
  * comes further is progress. And a function of the program's that fails ends the transfer.
  */
-export class Watch {
+export class Callbacks {
   /** How many bytes are on the other side. */
   bytes = 0;
   readonly #stop = new AbortController();
@@ -127,8 +127,8 @@ export class Requests {
   async make<T>(
     action: string,
     { signal: givesUp }: RequestOptions,
-    run: (connection: Connection, during: During) => Promise<T>,
-    { repeat, watch, paced = false }: Manner = {},
+    run: (connection: Connection, during: RequestContext) => Promise<T>,
+    { repeat, watch, paced = false }: RequestPolicy = {},
   ): Promise<T> {
     const { closing } = this.pool;
     const signal = givesUp ? AbortSignal.any([givesUp, closing]) : closing;

@@ -30,7 +30,7 @@ import {
   mayBeSeveral,
   remoteName,
 } from "../transfer/names.ts";
-import type { OmissionHandlers } from "../transfer/omitted.ts";
+import type { OmissionHandlers } from "../transfer/omissions.ts";
 import { Output } from "./output.ts";
 import { entriesMatching, expandRemoteGlobs, type GlobOptions, namesMeant } from "./remote_glob.ts";
 

@@ -14,7 +14,7 @@ import {
 } from "../../lib/core/errors.ts";
 import { type Entry, type PartEntry, type Unkept, unkeptKey } from "../../lib/core/entry.ts";
 import { formatSize } from "../../lib/core/quantities.ts";
-import type { SkippedEntry } from "../transfer/omitted.ts";
+import type { SkippedEntry } from "../transfer/omissions.ts";
 import type { Retry } from "../net/retry.ts";
 import type { Progress, Transferred } from "../transfer/options.ts";
 import type { renderProgress, renderTransfers } from "./progress.ts";

@@ -8,7 +8,7 @@ import { FerryError } from "../../lib/core/errors.ts";
 import type { Entry } from "../../lib/core/entry.ts";
 import { globToRegExp, isGlob } from "../../lib/core/paths.ts";
 import { named, remoteName } from "../transfer/names.ts";
-import type { OmissionHandlers } from "../transfer/omitted.ts";
+import type { OmissionHandlers } from "../transfer/omissions.ts";
 
 /** Who knows what is on the server. */
 export interface Lister {

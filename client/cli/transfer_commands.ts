@@ -7,7 +7,11 @@
 import type { OptionValues } from "../../lib/cli/command_line.ts";
 import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
 import { isGlob, join } from "../../lib/core/paths.ts";
-import { assertOtherHere, assertOtherThere, Clashes } from "../transfer/name_clashes.ts";
+import {
+  assertDistinctHere,
+  assertDistinctOnServer,
+  NameCollisions,
+} from "../transfer/name_collisions.ts";
 import type { Client } from "../api/client.ts";
 import { type Context, type Run, secondsSince, tellOnce } from "./commands.ts";
 import type { CAT, GET, PUT } from "./options.ts";
@@ -22,7 +26,7 @@ import {
   remoteName,
 } from "../transfer/names.ts";
 import type { Progress, TreeOptions } from "../transfer/options.ts";
-import { here } from "../net/place.ts";
+import { localFailure } from "../transfer/local_failure.ts";
 import { expandRemoteGlobs } from "./remote_glob.ts";
 import { STANDARD_OUTPUT, standardInput } from "./stdio.ts";
 
@@ -48,7 +52,7 @@ async function share<T>(
   { jobs, op, nameOf, placeOf, assertOther }: Sharing<T>,
   run: (client: Client, item: T) => Promise<void>,
 ): Promise<void> {
-  const clashes = new Clashes();
+  const clashes = new NameCollisions();
   const before = new Map<T, string>();
   for (const item of placeOf ? items : []) {
     const other = clashes.before(placeOf!(item));
@@ -85,7 +89,7 @@ export const put: Run<typeof PUT.options> = async (context, options, args) => {
   const { checksum: algorithm, "no-resume": noResume, "dry-run": dryRun } = options;
   const began = performance.now();
   const onError = (path: string, error: FerryError) => {
-    const failure = here(error, path).during(`put ${quote(path)}`);
+    const failure = localFailure(error, path).during(`put ${quote(path)}`);
     context.failed("put", failure, { filename: path });
   };
   const paths = await expandGlobs(args, { onError });
@@ -110,7 +114,7 @@ export const put: Run<typeof PUT.options> = async (context, options, args) => {
     op: "put",
     nameOf,
     placeOf: dryRun ? undefined : nameOf,
-    assertOther: (client, { filename }, before) => assertOtherThere(filename, before, client),
+    assertOther: (client, { filename }, before) => assertDistinctOnServer(filename, before, client),
   };
   await share(context, files, sharing, async (client, { path, filename }) => {
     const started = performance.now();
@@ -169,7 +173,7 @@ export const get: Run<typeof GET.options> = async (context, options, args) => {
     op: "get",
     nameOf,
     placeOf: dryRun || !target ? undefined : (name) => target.ofFile(name),
-    assertOther: (_, name, before) => assertOtherHere(target!.ofFile(name), before),
+    assertOther: (_, name, before) => assertDistinctHere(target!.ofFile(name), before),
   };
   await share(context, names, sharing, async (client, name) => {
     const started = performance.now();

@@ -30,7 +30,7 @@ import {
 import { dial } from "./dial.ts";
 import { greet } from "./handshake.ts";
 import type { RateLimit } from "./rate_limit.ts";
-import { Silence } from "./silent_server.ts";
+import { SilentServerProbe } from "./silent_server.ts";
 import type { TlsClient } from "./tls.ts";
 
 /** How long the reason of a server that broke off is waited for. */
@@ -104,15 +104,15 @@ export class Connection {
   static async open(address: Address, options: OpenOptions): Promise<Connection> {
     const { connectTimeout, timeout, limit, tls, token, signal } = options;
     const deadline = performance.now() + connectTimeout;
-    using silence = new Silence(address, { timeout: connectTimeout, tls });
-    const { broken } = silence;
-    const either = signal ? AbortSignal.any([signal, broken]) : broken;
+    using probe = new SilentServerProbe(address, { timeout: connectTimeout, tls });
+    const { foreign } = probe;
+    const either = signal ? AbortSignal.any([signal, foreign]) : foreign;
     try {
       const conn = await dial(address, { timeout: connectTimeout, tls, signal: either });
       return await Connection.over(conn, { deadline, timeout, limit, token, signal: either });
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
-      const failure = broken.aborted ? broken.reason : error;
+      const failure = foreign.aborted ? foreign.reason : error;
       throw toFerryError(failure).during(`connect to ${formatAddress(address)}`);
     }
   }

@@ -20,8 +20,8 @@ const ANSWER_MS = 2000;
 const QUESTION = new TextEncoder().encode("HEAD / HTTP/1.0\r\n\r\n");
 
 /** The silence of a server from when a connection is begun until it is disposed of. */
-export class Silence implements Disposable {
-  readonly #broken = new AbortController();
+export class SilentServerProbe implements Disposable {
+  readonly #foreign = new AbortController();
   readonly #over = new AbortController();
   readonly #timer: ReturnType<typeof setTimeout>;
 
@@ -32,13 +32,13 @@ export class Silence implements Disposable {
       const protocol = await this.#ask(address, tls);
       if (protocol === undefined || this.#over.signal.aborted) return;
       const reason = `it does not answer, and seems to speak ${protocol}`;
-      this.#broken.abort(new FerryError("bad_header", reason));
+      this.#foreign.abort(new FerryError("bad_header", reason));
     }, patience);
   }
 
   /** Is aborted, with a `bad_header`, when the server has turned out to speak another protocol. */
-  get broken(): AbortSignal {
-    return this.#broken.signal;
+  get foreign(): AbortSignal {
+    return this.#foreign.signal;
   }
 
   /** What it speaks, by a connection of its own, so that a server that is only slow is not disturbed. */

@@ -42,9 +42,9 @@ import { assertBegins, assertRange, type Range } from "../net/reply_check.ts";
 import type { Connection } from "../net/connection.ts";
 import { kindOfSpecial } from "./destination.ts";
 import { nothingMoved } from "./dry_run.ts";
-import { partOf, removeLeftover, TEMPORARY_PREFIX } from "./leftovers.ts";
+import { partialPathOf, removePartialDownload, TEMPORARY_PREFIX } from "./partial_downloads.ts";
 import type { GetOptions, Transferred } from "./options.ts";
-import { here } from "../net/place.ts";
+import { localFailure } from "./local_failure.ts";
 
 /** Options of {@linkcode download}. */
 export interface DownloadOptions extends Omit<GetOptions, "out"> {
@@ -64,7 +64,7 @@ export async function download(
   try {
     return await downloadTo(out, connection, filename, options);
   } catch (error) {
-    throw typeof out === "string" ? here(error, out) : error;
+    throw typeof out === "string" ? localFailure(error, out) : error;
   }
 }
 
@@ -91,7 +91,7 @@ async function downloadTo(
     if (incoming.type === "directory") throw new FerryError("not_a_file", "it is a directory");
     if (existing && await isThere(existing, incoming, options)) {
       // One that an earlier try left which was killed when the file had its name.
-      if (typeof out === "string" && !dryRun) removeLeftover(partOf(out));
+      if (typeof out === "string" && !dryRun) removePartialDownload(partialPathOf(out));
       // The one that stays may be another than the server's.
       const { path, size } = existing;
       const checksum = dryRun ? null : existing.checksum ?? await checksumOf(path, algorithm);
@@ -305,7 +305,7 @@ interface PartOptions {
  * final one; if another process is at it, this one gets a part of its own.
  */
 async function openPart(out: string, { mode, ...wanted }: PartOptions): Promise<Part> {
-  const path = partOf(out);
+  const path = partialPathOf(out);
   let staged = StagedFile.claim(path, { create: true, mode });
   for (let tries = 1; !staged && tries < CLAIM.tries; tries++) {
     await delay(CLAIM.pause);

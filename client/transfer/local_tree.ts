@@ -19,8 +19,8 @@ import { basename, globToRegExp, isGlob, parse } from "../../lib/core/paths.ts";
 import { PLATFORM } from "../../lib/core/platform.ts";
 import { kindOfSpecial } from "./destination.ts";
 import type { Filter, FilteredType } from "./filter.ts";
-import { kindOfLeftover } from "./leftovers.ts";
-import type { SkippedEntry } from "./omitted.ts";
+import { kindOfPartialDownload } from "./partial_downloads.ts";
+import type { SkippedEntry } from "./omissions.ts";
 
 /** A file or a directory that was found. */
 export interface LocalEntry {
@@ -144,7 +144,7 @@ function kindOfOwn(name: string): string | undefined {
   const own = basename(name);
   const isReserved = name.toLowerCase() === RESERVED_DIRECTORY || isStagingName(own);
   if (isReserved) return "ferryd's own directory";
-  return isRemovedName(own) ? "removed, but still open" : kindOfLeftover(name);
+  return isRemovedName(own) ? "removed, but still open" : kindOfPartialDownload(name);
 }
 
 /** The directories above something that is meant, unless they have been told of. */

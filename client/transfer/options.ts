@@ -10,7 +10,7 @@ import type { Overwrite } from "../../lib/core/overwrite.ts";
 import type { Durability } from "../../lib/files/staged_file.ts";
 import type { ByteSink } from "../../lib/core/bytes.ts";
 import type { Filter } from "./filter.ts";
-import type { OmissionHandlers } from "./omitted.ts";
+import type { OmissionHandlers } from "./omissions.ts";
 
 /** Options of everything that can be asked of a server. */
 export interface RequestOptions {

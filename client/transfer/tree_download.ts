@@ -26,7 +26,7 @@ import { receive } from "../../lib/transfer/transfer.ts";
 import { Pace } from "../../lib/core/time_slices.ts";
 import type { Frame } from "../../lib/wire/wire.ts";
 import { assertAnswers, assertBegins } from "../net/reply_check.ts";
-import { assertOtherHere, Clashes } from "./name_clashes.ts";
+import { assertDistinctHere, NameCollisions } from "./name_collisions.ts";
 import type { Connection, PipelinedRequest } from "../net/connection.ts";
 import {
   assertFree,
@@ -38,10 +38,14 @@ import {
 } from "./download.ts";
 import { nothingMoved } from "./dry_run.ts";
 import { type Connections, eachOf } from "./jobs.ts";
-import { kindOfLeftover, removeLeftovers, TEMPORARY_PREFIX } from "./leftovers.ts";
-import { tellOmitted } from "./omitted.ts";
+import {
+  kindOfPartialDownload,
+  removePartialDownloads,
+  TEMPORARY_PREFIX,
+} from "./partial_downloads.ts";
+import { reportOmission } from "./omissions.ts";
 import type { GetTreeOptions, Transferred } from "./options.ts";
-import { here, isLocal } from "../net/place.ts";
+import { isLocalFailure, localFailure } from "./local_failure.ts";
 
 /** Files up to this size are asked for one behind the other. */
 const SMALL_BYTES = 1024 * 1024;
@@ -161,7 +165,7 @@ export class TreeDownload {
       return this.#getEach(connection, items);
     });
     // Where something failed, the parts are what the next try goes on with.
-    if (this.#failures === 0) this.#found.forEach(removeLeftovers);
+    if (this.#failures === 0) this.#found.forEach(removePartialDownloads);
   }
 
   async #getEach(connection: Connection, items: AsyncIterable<Item>): Promise<void> {
@@ -169,7 +173,7 @@ export class TreeDownload {
       const { before, entry: { filename }, path } = item;
       try {
         if (before !== undefined) {
-          await assertOtherHere(path, before);
+          await assertDistinctHere(path, before);
           if (!await this.#wants(connection, item)) {
             this.#forget(item);
             this.#stays(item);
@@ -179,7 +183,7 @@ export class TreeDownload {
         const options = { ...this.#options, out: path, keepTime: true };
         this.#done(item, await download(connection, filename, options));
       } catch (error) {
-        if (!connection.usable && !isLocal(error)) throw error;
+        if (!connection.usable && !isLocalFailure(error)) throw error;
         this.#failed(item, error);
         // In the middle of a file nothing else can be said by its connection.
         if (!connection.usable) return;
@@ -206,7 +210,7 @@ export class TreeDownload {
       };
       if (without.has(parent) || filter && !filter.accepts(name, type)) return leftOut();
       if (omitted !== undefined) return leftOut(() => this.#omit({ filename, omitted }));
-      const reason = kindOfLeftover(name);
+      const reason = kindOfPartialDownload(name);
       if (reason !== undefined) return leftOut(() => this.#omit({ filename, omitted: reason }));
       const item = { entry: listed as Entry, name: name as FileName, path };
       try {
@@ -228,7 +232,7 @@ export class TreeDownload {
     if (!dryRun) this.#makeDirectory(this.#out);
     onPlan?.(items.length, items.reduce((sum, { entry }) => sum + entry.size, 0));
     const pace = new Pace();
-    const clashes = new Clashes();
+    const clashes = new NameCollisions();
     for (const item of items) {
       if (pace.isDue) await pace.rest();
       item.before = clashes.before(item.name);
@@ -254,7 +258,7 @@ export class TreeDownload {
       if (makeDirectories(path).length > 0) this.#made.add(path);
       else this.#found.add(path);
     } catch (error) {
-      throw here(error, path);
+      throw localFailure(error, path);
     }
   }
 
@@ -386,7 +390,7 @@ export class TreeDownload {
 
   #omit(omission: { filename: string; omitted: Omitted }): void {
     if (omission.omitted instanceof FerryError) this.#failures++;
-    tellOmitted(this.#options, "get", omission);
+    reportOmission(this.#options, "get", omission);
   }
 
   #forget({ entry: { filename } }: Item): void {
@@ -398,7 +402,10 @@ export class TreeDownload {
     this.#failures++;
     this.#forget(item);
     const { filename } = item.entry;
-    this.#options.onError?.(filename, here(error, item.path).during(`get ${quote(filename)}`));
+    this.#options.onError?.(
+      filename,
+      localFailure(error, item.path).during(`get ${quote(filename)}`),
+    );
   }
 }
 

@@ -21,13 +21,13 @@ import { checksumOfSource } from "../../lib/digest/source_digest.ts";
 import { Pace } from "../../lib/core/time_slices.ts";
 import type { Frame } from "../../lib/wire/wire.ts";
 import { assertAnswers, assertStored } from "../net/reply_check.ts";
-import { type Asking, assertOtherThere, Clashes } from "./name_clashes.ts";
+import { assertDistinctOnServer, NameCollisions, type RemoteLookup } from "./name_collisions.ts";
 import type { Connection, PipelinedRequest } from "../net/connection.ts";
 import { nothingMoved } from "./dry_run.ts";
 import { type Connections, eachOf } from "./jobs.ts";
 import { type LocalEntry, walkLocal } from "./local_tree.ts";
 import type { PutTreeOptions, Transferred } from "./options.ts";
-import { here, isLocal } from "../net/place.ts";
+import { isLocalFailure, localFailure } from "./local_failure.ts";
 import { upload } from "./upload.ts";
 
 /** Files up to this size go without an offer, one behind the other. */
@@ -56,7 +56,7 @@ export class TreeUpload {
   readonly #left = new Map<string, Item>();
   /** What waits for the rest, since the server may take its name for that of something else in it. */
   readonly #later = new Map<string, Item>();
-  readonly #clashes = new Clashes();
+  readonly #clashes = new NameCollisions();
   /** The checksums that were computed, so that a new connection does not have to wait for them again. */
   readonly #checksums = new Map<string, Checksum>();
   readonly #as: string;
@@ -75,7 +75,8 @@ export class TreeUpload {
       ...(filter ? { filter } : {}),
       ...(follow ? { follow } : {}),
       ...(onSkip ? { onSkip } : {}),
-      onError: (path, error) => onError?.(path, here(error, path).during(`put ${quote(path)}`)),
+      onError: (path, error) =>
+        onError?.(path, localFailure(error, path).during(`put ${quote(path)}`)),
     });
     this.#left.set(as, emptyRoot(root, as));
     this.#walk = walk;
@@ -169,7 +170,7 @@ export class TreeUpload {
         const source = { kind: "path", path: item.path } as const;
         this.#done(item, await upload(connection, source, { ...options, overwrite }));
       } catch (error) {
-        if (!connection.usable && !isLocal(error)) throw error;
+        if (!connection.usable && !isLocalFailure(error)) throw error;
         this.#failed(item, error);
         // In the middle of a file nothing else can be said by its connection.
         if (!connection.usable) return;
@@ -189,7 +190,7 @@ export class TreeUpload {
     const { overwrite } = this.#options;
     if (before === undefined) return { overwrite };
     try {
-      await assertOtherThere(filename, before, asking(connection));
+      await assertDistinctOnServer(filename, before, asking(connection));
       return { overwrite };
     } catch (error) {
       if (toFerryError(error).code !== "denied") throw error;
@@ -327,7 +328,7 @@ export class TreeUpload {
 
   #failed(item: Item, error: unknown): void {
     this.#forget(item);
-    const failure = here(error, item.path).during(`put ${quote(item.path)}`);
+    const failure = localFailure(error, item.path).during(`put ${quote(item.path)}`);
     this.#options.onError?.(item.filename, failure);
   }
 }
@@ -352,7 +353,7 @@ async function isUnsized(path: string): Promise<boolean> {
   return await file.unsized().then((pieces) => pieces !== undefined, () => true);
 }
 
-function asking(connection: Connection): Asking {
+function asking(connection: Connection): RemoteLookup {
   const decode = (line: string) => decodeLine("entry", line);
   return {
     stat: (filename) => connection.ask("entry", { op: "stat", filename }),

@@ -18,7 +18,7 @@ import { assertHas } from "../net/reply_check.ts";
 import type { Connection } from "../net/connection.ts";
 import { nothingMoved } from "./dry_run.ts";
 import type { PutOptions, Transferred } from "./options.ts";
-import { here } from "../net/place.ts";
+import { localFailure } from "./local_failure.ts";
 import type { WaitFor } from "../net/connection_pool.ts";
 import { type Given, MemorySource, Pieces, type SizedSource } from "./source.ts";
 
@@ -54,7 +54,7 @@ export async function upload(
     const keys = { ...putKeys(options), ...kept(file, options) };
     return await uploadPieces(connection, pieces, keys, options);
   } catch (error) {
-    throw here(error, given.path);
+    throw localFailure(error, given.path);
   }
 }
 

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { here } from "../../../client/net/place.ts";
+import { localFailure } from "../../../client/transfer/local_failure.ts";
 import { type ErrorCode, FerryError } from "../../../lib/core/errors.ts";
 import { Wire } from "../../../lib/wire/wire.ts";
 import { type Client, connect, FsStorage, serve } from "../../../mod.ts";
@@ -163,18 +163,18 @@ Deno.test("a failure of this machine is said to be that, with the path, in both 
   });
 });
 
-Deno.test("here() leaves alone what is of the connection, and what says where it was", () => {
+Deno.test("localFailure() leaves alone what is of the connection, and what says where it was", () => {
   for (
     const code of ["closed", "timeout", "unreachable", "checksum_mismatch", "bad_header"] as const
   ) {
-    assertEquals(here(new FerryError(code, "why"), "a").message, "why");
+    assertEquals(localFailure(new FerryError(code, "why"), "a").message, "why");
   }
   assertEquals(
-    here(FerryError.reported("io", "why", "server"), "a").message,
+    localFailure(FerryError.reported("io", "why", "server"), "a").message,
     "why (on the server)",
   );
   assertEquals(
-    here(new Deno.errors.NotFound(), "a").message,
+    localFailure(new Deno.errors.NotFound(), "a").message,
     'no such file or directory (on this machine, "a")',
   );
 });

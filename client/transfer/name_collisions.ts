@@ -10,7 +10,7 @@ import { foldName } from "../../lib/core/remote_name.ts";
 import { basename, dirname } from "../../lib/core/paths.ts";
 
 /** The names of a run. */
-export class Clashes {
+export class NameCollisions {
   readonly #first = new Map<string, string>();
 
   /** Takes a name; what came before it that some file system may take for the same, undefined where nothing did. */
@@ -23,7 +23,7 @@ export class Clashes {
 }
 
 /** How it is asked what a server has; either fails with `not_found` where nothing has the name. */
-export interface Asking {
+export interface RemoteLookup {
   /** What has a name. */
   stat(filename: string): Promise<unknown>;
   /** What is in a directory. */
@@ -35,10 +35,10 @@ export interface Asking {
  *
  * @throws {FerryError} `bad_name`; `denied` where the server does not tell
  */
-export async function assertOtherThere(
+export async function assertDistinctOnServer(
   filename: string,
   first: string,
-  server: Asking,
+  server: RemoteLookup,
 ): Promise<void> {
   const directory = filename.slice(0, Math.max(0, filename.lastIndexOf("/")));
   try {
@@ -57,7 +57,7 @@ export async function assertOtherThere(
  *
  * @throws {FerryError} `bad_name`, `denied`, `io`
  */
-export async function assertOtherHere(path: string, first: string): Promise<void> {
+export async function assertDistinctHere(path: string, first: string): Promise<void> {
   try {
     Deno.lstatSync(path);
     // What is listed by that very name is another file.

@@ -23,12 +23,12 @@ const BETWEEN: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
  * A failure of a transfer with a local path, saying that it was on this machine. A server's failures say that they
  * are that; where nothing does, and it is not the connection, it was the local file.
  */
-export function here(error: unknown, path: string): FerryError {
+export function localFailure(error: unknown, path: string): FerryError {
   const failure = fileError(error);
   return BETWEEN.has(failure.code) ? failure : failure.at({ side: "here", path });
 }
 
 /** Whether a failure was one of this machine's files, and so of none of the next. */
-export function isLocal(error: unknown): boolean {
+export function isLocalFailure(error: unknown): boolean {
   return fileError(error).place?.side === "here";
 }

@@ -1,11 +1,11 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { Clashes } from "../../../client/transfer/name_clashes.ts";
+import { NameCollisions } from "../../../client/transfer/name_collisions.ts";
 import { KINDS, Mounted, testWithMount } from "../../support/mount.ts";
 import { Pair } from "../../support/pair.ts";
 import { ferry, Ferryd, type Outcome, TempDir } from "../../support/programs.ts";
 
-Deno.test("Clashes.before() finds names that some file system takes for the same", () => {
-  const clashes = new Clashes();
+Deno.test("NameCollisions.before() finds names that some file system takes for the same", () => {
+  const clashes = new NameCollisions();
   const names: [string, string | undefined][] = [
     ["a/README", undefined],
     ["a/Readme", "a/README"],

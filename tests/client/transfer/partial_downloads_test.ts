@@ -1,11 +1,14 @@
 import { assertEquals } from "@std/assert";
-import { partOf, removeLeftovers } from "../../../client/transfer/leftovers.ts";
+import {
+  partialPathOf,
+  removePartialDownloads,
+} from "../../../client/transfer/partial_downloads.ts";
 import { StagedFile } from "../../../lib/files/staged_file.ts";
 import { Pair } from "../../support/pair.ts";
 import { TempDir } from "../../support/programs.ts";
 import { namesIn } from "../../support/directories.ts";
 
-Deno.test("removeLeftovers() takes what nobody has, and nothing else", async () => {
+Deno.test("removePartialDownloads() takes what nobody has, and nothing else", async () => {
   await using dir = new TempDir();
   const hex = "0123456789abcdef".repeat(2);
   const uuid = crypto.randomUUID();
@@ -21,10 +24,10 @@ Deno.test("removeLeftovers() takes what nobody has, and nothing else", async () 
   const others = [".ferry-notes.part", ".ferry", "f", "f.part"];
   for (const name of others) dir.write(name, "x");
   await using busy = StagedFile.create(dir.path, { prefix: ".ferry-" });
-  await using claimed = StagedFile.claim(partOf(dir.join("g")), { create: true });
+  await using claimed = StagedFile.claim(partialPathOf(dir.join("g")), { create: true });
   const record = claimed!.path.replace(/part$/, "json");
   Deno.writeTextFileSync(record, "x");
-  removeLeftovers(dir.path);
+  removePartialDownloads(dir.path);
   const kept = [busy.path, claimed!.path, record].map((path) => path.slice(dir.path.length + 1));
   assertEquals(namesIn(dir.path), [...others, ...kept].sort());
 });

@@ -8,7 +8,7 @@ import { FerryError } from "../../lib/core/errors.ts";
 import type { ByteSink } from "../../lib/core/bytes.ts";
 
 /** Keeps what it is given. */
-export class Gathered implements ByteSink {
+export class MemorySink implements ByteSink {
   readonly #most: number;
   #pieces: Uint8Array[] = [];
   #size = 0;

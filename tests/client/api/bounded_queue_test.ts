@@ -1,8 +1,8 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { Backlog } from "../../../client/transfer/backlog.ts";
+import { BoundedQueue } from "../../../client/api/bounded_queue.ts";
 
-Deno.test("Backlog gives what was put in, in its order, and then the end", async () => {
-  const backlog = new Backlog<number>(10);
+Deno.test("BoundedQueue gives what was put in, in its order, and then the end", async () => {
+  const backlog = new BoundedQueue<number>(10);
   assertEquals(backlog.untouched, true);
   const taken = Array.fromAsync(backlog.taken());
   assertEquals(backlog.put([1, 2]), undefined);
@@ -12,13 +12,13 @@ Deno.test("Backlog gives what was put in, in its order, and then the end", async
   backlog.put([3]);
   backlog.end();
   assertEquals(await taken, [1, 2, 3]);
-  const empty = new Backlog<number>(1);
+  const empty = new BoundedQueue<number>(1);
   empty.end();
   assertEquals(await Array.fromAsync(empty.taken()), []);
 });
 
-Deno.test("Backlog is full with so many items, until they are taken", async () => {
-  const backlog = new Backlog<number>(2);
+Deno.test("BoundedQueue is full with so many items, until they are taken", async () => {
+  const backlog = new BoundedQueue<number>(2);
   assertEquals(backlog.put([1]), undefined);
   const room = backlog.put([2, 3]);
   let full = true;
@@ -34,9 +34,9 @@ Deno.test("Backlog is full with so many items, until they are taken", async () =
   assertEquals(await Array.fromAsync(taking), [2, 3, 4]);
 });
 
-Deno.test("Backlog tells a failure behind what came before it, or at once", async () => {
+Deno.test("BoundedQueue tells a failure behind what came before it, or at once", async () => {
   for (const atOnce of [false, true]) {
-    const backlog = new Backlog<number>(10);
+    const backlog = new BoundedQueue<number>(10);
     backlog.put([1, 2, 3]);
     const taking = backlog.taken();
     assertEquals((await taking.next()).value, 1);
@@ -51,8 +51,8 @@ Deno.test("Backlog tells a failure behind what came before it, or at once", asyn
   }
 });
 
-Deno.test("Backlog tells whoever fills it that nobody takes anything any more", async () => {
-  const backlog = new Backlog<number>(1);
+Deno.test("BoundedQueue tells whoever fills it that nobody takes anything any more", async () => {
+  const backlog = new BoundedQueue<number>(1);
   const room = backlog.put([1])!;
   for await (const item of backlog.taken()) {
     assertEquals(item, 1);
@@ -62,7 +62,7 @@ Deno.test("Backlog tells whoever fills it that nobody takes anything any more", 
     break;
   }
   assertThrows(() => backlog.put([3]), Error, "nobody takes");
-  const waiting = new Backlog<number>(1);
+  const waiting = new BoundedQueue<number>(1);
   const full = waiting.put([1, 2])!;
   const taking = waiting.taken();
   const refilled = full.then(() => waiting.put([3, 4])!);

@@ -3,7 +3,7 @@
  */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { type OmissionHandlers, tellOmitted } from "../../../client/transfer/omitted.ts";
+import { type OmissionHandlers, reportOmission } from "../../../client/transfer/omissions.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { BOUND, by, NO_BOUND, prefix } from "../../support/launched_by.ts";
 import { ferry, Ferryd, type Outcome, TempDir } from "../../support/programs.ts";
@@ -247,15 +247,15 @@ Deno.test("one name of a server's tree that is too long fails itself, and nothin
   assertEquals([got.code, done, Object.values(failed)], [5, ["deep/ok"], ["bad_name"]]);
 });
 
-Deno.test("tellOmitted() tells rules and failures apart, and shows what it does not know as it is", () => {
+Deno.test("reportOmission() tells rules and failures apart, and shows what it does not know as it is", () => {
   const seen: unknown[] = [];
   const handlers: OmissionHandlers = {
     onSkip: (skipped) => seen.push(skipped),
     onError: (filename, { code, message }) => seen.push({ filename, code, message }),
   };
   for (const omitted of ["socket", "wormhole\x1b", new FerryError("io", "it broke")]) {
-    tellOmitted(handlers, "get", { filename: "f", omitted });
-    tellOmitted({}, "get", { filename: "f", omitted });
+    reportOmission(handlers, "get", { filename: "f", omitted });
+    reportOmission({}, "get", { filename: "f", omitted });
   }
   assertEquals(seen, [
     { path: "f", reason: "socket" },

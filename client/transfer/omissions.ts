@@ -35,7 +35,7 @@ const KINDS: Readonly<Record<string, string>> = {
 };
 
 /** Tells one of the two what a server left out, and why; `op` is what was being done. */
-export function tellOmitted(
+export function reportOmission(
   { onSkip, onError }: OmissionHandlers,
   op: string,
   { filename, type, omitted }: {

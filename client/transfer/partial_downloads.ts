@@ -14,7 +14,7 @@ import { isTaken, StagedFile } from "../../lib/files/staged_file.ts";
 export const TEMPORARY_PREFIX = ".ferry-";
 
 /** The part of a file that is to be at `path`. Its name follows from that of the file, so that a later try finds it. */
-export function partOf(path: string): string {
+export function partialPathOf(path: string): string {
   const digest = SHARED_RUNTIME.digests.md5Of(new TextEncoder().encode(basename(path)));
   return `${dirname(path)}/${TEMPORARY_PREFIX}${digest}.part`;
 }
@@ -23,7 +23,7 @@ export function partOf(path: string): string {
 const LEFTOVER = /^(\.ferry-[0-9a-f-]{32,36})\.(?:part|json|json\.new)$/;
 
 /** What a file is, by its name, that such a temporary file is; undefined where it is none. */
-export function kindOfLeftover(name: string): string | undefined {
+export function kindOfPartialDownload(name: string): string | undefined {
   return LEFTOVER.test(basename(name)) ? "a part of a download" : undefined;
 }
 
@@ -31,7 +31,7 @@ export function kindOfLeftover(name: string): string | undefined {
  * Removes the temporary files in a directory, but for those that a download under way has. What cannot be removed
  * stays: it takes nothing from what was downloaded.
  */
-export function removeLeftovers(directory: string): void {
+export function removePartialDownloads(directory: string): void {
   try {
     removeUnclaimed(directory);
   } catch {
@@ -45,11 +45,11 @@ function removeUnclaimed(directory: string): void {
     const [, part] = LEFTOVER.exec(name) ?? [];
     if (part !== undefined) parts.add(`${directory}/${part}.part`);
   }
-  for (const part of parts) removeLeftover(part);
+  for (const part of parts) removePartialDownload(part);
 }
 
 /** Removes a part and its record, unless a download under way has them. */
-export function removeLeftover(part: string): void {
+export function removePartialDownload(part: string): void {
   const claimed = StagedFile.claim(part, { create: false });
   // One that is there and cannot be had is somebody's, and so is its record.
   if (!claimed && isTaken(part)) return;

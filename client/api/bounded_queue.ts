@@ -5,7 +5,7 @@
  */
 
 /** Items that one side puts in and another one takes out, of which only so many wait. */
-export class Backlog<T> {
+export class BoundedQueue<T> {
   readonly #most: number;
   #items: T[] = [];
   #untouched = true;

@@ -5,9 +5,9 @@
  */
 
 import { FerryError } from "../../lib/core/errors.ts";
-import type { Outlet } from "./destination.ts";
-import { Gathered } from "./gathered_bytes.ts";
-import type { GetOptions, Transferred } from "./options.ts";
+import type { Outlet } from "../transfer/destination.ts";
+import { MemorySink } from "../transfer/memory_sink.ts";
+import type { GetOptions, Transferred } from "../transfer/options.ts";
 
 /** The most that is given as one array or text: what the runtime takes for a text, in bytes. */
 const MEMORY_BYTES = 2 ** 29 - 24;
@@ -55,7 +55,7 @@ export class Download implements Promise<Transferred> {
    * @throws {FerryError} as {@linkcode Client.get}; `too_large`
    */
   async bytes(): Promise<Uint8Array<ArrayBuffer>> {
-    const gathered = new Gathered(MEMORY_BYTES);
+    const gathered = new MemorySink(MEMORY_BYTES);
     await this.#fetch(gathered);
     return gathered.bytes();
   }
