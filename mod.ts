@@ -115,12 +115,12 @@ export {
   type FerryErrorOptions,
   type Place,
 } from "./lib/core/errors.ts";
-export type { FileSystem } from "./lib/files/file_system.ts";
+export type { FileSystem } from "./lib/file_system/file_system.ts";
 export { type FileName, parseDirectoryName, parseFileName } from "./lib/core/remote_name.ts";
 export type { HelloReply, PingReply } from "./lib/wire/header.ts";
 export type { Entry, Listed, Omission, Omitted, PartEntry, Unkept } from "./lib/core/entry.ts";
 export type { Overwrite } from "./lib/core/overwrite.ts";
-export type { Durability } from "./lib/files/staged_file.ts";
+export type { Durability } from "./lib/files/durability.ts";
 export type {
   Bounds,
   ChangeOptions,

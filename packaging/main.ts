@@ -6,11 +6,10 @@
  */
 
 import { createHash } from "node:crypto";
-import { parseCommandLine, renderHelp } from "../lib/cli/command_line.ts";
-import type { CommandSpec } from "../lib/cli/command_line.ts";
+import { type CommandSpec, parseCommandLine, renderHelp } from "../lib/cli/command_line.ts";
 import { FerryError, quote, toFerryError } from "../lib/core/errors.ts";
 import { join, resolve } from "../lib/core/paths.ts";
-import { makeDirectories } from "../lib/files/staged_file.ts";
+import { makeDirectories } from "../lib/files/directories.ts";
 import { VERSION } from "../lib/core/version.ts";
 import { bundle } from "./bundle.ts";
 import {

@@ -7,7 +7,7 @@
 
 import config from "../deno.json" with { type: "json" };
 import { join } from "../lib/core/paths.ts";
-import { makeDirectories } from "../lib/files/staged_file.ts";
+import { makeDirectories } from "../lib/files/directories.ts";
 import { bundle, ENTRY } from "./bundle.ts";
 import { PROGRAMS, PROJECT } from "./program.ts";
 

@@ -9,7 +9,7 @@ import type { CommandSpec, OptionTable } from "../../lib/cli/command_line.ts";
 import { FRAMINGS } from "../../lib/line_exec/framing.ts";
 import { completionsSpec } from "../../lib/cli/completions.ts";
 import { OVERWRITE_POLICIES } from "../../lib/core/overwrite.ts";
-import { DURABILITIES } from "../../lib/files/staged_file.ts";
+import { DURABILITIES } from "../../lib/files/durability.ts";
 
 /** Options of every command. */
 export const COMMON = {

@@ -23,17 +23,11 @@ import {
 } from "../../lib/files/partial_file.ts";
 import { dirname } from "../../lib/core/paths.ts";
 import { makeSure } from "../../lib/files/read_back.ts";
-import {
-  bitsOf,
-  directoryAt,
-  isDirectory,
-  isTaken,
-  makeDirectories,
-  modeAt,
-  PRIVATE_BITS,
-  StagedFile,
-  syncDirectories,
-} from "../../lib/files/staged_file.ts";
+import { StagedFile } from "../../lib/files/staged_file.ts";
+import { bitsOf, modeAt, PRIVATE_BITS } from "../../lib/files/permission_bits.ts";
+import { makeDirectories } from "../../lib/files/directories.ts";
+import { directoryAt, syncDirectories } from "../../lib/files/directory_flush.ts";
+import { isDirectory, isTaken } from "../../lib/files/path_lookup.ts";
 import type { ByteSink } from "../../lib/core/bytes.ts";
 import { receive, type Verified } from "../../lib/transfer/transfer.ts";
 import { checksumOfSource } from "../../lib/digest/source_digest.ts";
@@ -255,7 +249,7 @@ async function store({ header, body }: Frame, target: Target): Promise<Transferr
     byThread: true,
   });
   const { checksum } = assertWhole(size, received);
-  const unkept = staged.stamp({
+  const unkept = staged.setAttributes({
     mtime: preserve || options.keepTime ? mtime : undefined,
     mode: preserve ? mode : replaced ? modeAt(out) : undefined,
     explicit: preserve,
@@ -306,13 +300,15 @@ interface PartOptions {
  */
 async function openPart(out: string, { mode, ...wanted }: PartOptions): Promise<Part> {
   const path = partialPathOf(out);
-  let staged = StagedFile.claim(path, { create: true, mode });
+  let staged = StagedFile.claim(path, SHARED_RUNTIME, { create: true, mode });
   for (let tries = 1; !staged && tries < CLAIM.tries; tries++) {
     await delay(CLAIM.pause);
-    staged = StagedFile.claim(path, { create: true, mode });
+    staged = StagedFile.claim(path, SHARED_RUNTIME, { create: true, mode });
   }
   if (!staged) {
-    return { staged: StagedFile.create(dirname(out), { prefix: TEMPORARY_PREFIX, mode }) };
+    return {
+      staged: StagedFile.create(dirname(out), SHARED_RUNTIME, { prefix: TEMPORARY_PREFIX, mode }),
+    };
   }
   await using taken = new AsyncDisposableStack();
   taken.use(staged);
@@ -357,7 +353,7 @@ interface Existing extends FileState {
  * @throws {FerryError} as `LocalFile.open`; `io` where it changes meanwhile
  */
 export async function checksumOf(path: string, algorithm: Algorithm): Promise<Checksum> {
-  await using file = LocalFile.open(path);
+  await using file = LocalFile.open(path, SHARED_RUNTIME);
   return await checksumOfSource(SHARED_RUNTIME, file, { algorithm });
 }
 

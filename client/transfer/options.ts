@@ -7,7 +7,7 @@
 import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import type { Unkept } from "../../lib/core/entry.ts";
 import type { Overwrite } from "../../lib/core/overwrite.ts";
-import type { Durability } from "../../lib/files/staged_file.ts";
+import type { Durability } from "../../lib/files/durability.ts";
 import type { ByteSink } from "../../lib/core/bytes.ts";
 import type { Filter } from "./filter.ts";
 import type { OmissionHandlers } from "./omissions.ts";

@@ -8,7 +8,8 @@
 import { SHARED_RUNTIME } from "../../lib/runtime/runtime.ts";
 import { removeRecord } from "../../lib/files/partial_file.ts";
 import { basename, dirname } from "../../lib/core/paths.ts";
-import { isTaken, StagedFile } from "../../lib/files/staged_file.ts";
+import { StagedFile } from "../../lib/files/staged_file.ts";
+import { isTaken } from "../../lib/files/path_lookup.ts";
 
 /** How each of them begins; a listing does not show what begins with a dot. */
 export const TEMPORARY_PREFIX = ".ferry-";
@@ -50,7 +51,7 @@ function removeUnclaimed(directory: string): void {
 
 /** Removes a part and its record, unless a download under way has them. */
 export function removePartialDownload(part: string): void {
-  const claimed = StagedFile.claim(part, { create: false });
+  const claimed = StagedFile.claim(part, SHARED_RUNTIME, { create: false });
   // One that is there and cannot be had is somebody's, and so is its record.
   if (!claimed && isTaken(part)) return;
   removeRecord(part);

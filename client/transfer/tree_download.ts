@@ -5,6 +5,7 @@
  * @module
  */
 
+import { SHARED_RUNTIME } from "../../lib/runtime/runtime.ts";
 import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import { FerryError, mayPass, quote, toFerryError } from "../../lib/core/errors.ts";
 import { assertStorable, type FileName, parseFileName } from "../../lib/core/remote_name.ts";
@@ -12,16 +13,12 @@ import { checksumKeys, decodeLine, parseReply } from "../../lib/wire/header.ts";
 import { type Entry, type Listed, type Omitted, unkeptKey } from "../../lib/core/entry.ts";
 import { decideOverwrite, type FileState } from "../../lib/core/overwrite.ts";
 import { dirname } from "../../lib/core/paths.ts";
-import { Publisher, type Rooms } from "../../lib/files/group_commit.ts";
-import {
-  bitsOf,
-  directoryAt,
-  isDirectory,
-  makeDirectories,
-  modeAt,
-  type Room,
-  StagedFile,
-} from "../../lib/files/staged_file.ts";
+import { Publisher, type Room, type Rooms } from "../../lib/files/group_commit.ts";
+import { StagedFile } from "../../lib/files/staged_file.ts";
+import { bitsOf, modeAt } from "../../lib/files/permission_bits.ts";
+import { makeDirectories } from "../../lib/files/directories.ts";
+import { directoryAt } from "../../lib/files/directory_flush.ts";
+import { isDirectory } from "../../lib/files/path_lookup.ts";
 import { receive } from "../../lib/transfer/transfer.ts";
 import { Pace } from "../../lib/core/time_slices.ts";
 import type { Frame } from "../../lib/wire/wire.ts";
@@ -411,7 +408,8 @@ export class TreeDownload {
 
 /** A new file in a directory, which is made where it is missing. */
 function stage(directory: string, mode: number | undefined): StagedFile {
-  const create = () => StagedFile.create(directory, { prefix: TEMPORARY_PREFIX, mode });
+  const create = () =>
+    StagedFile.create(directory, SHARED_RUNTIME, { prefix: TEMPORARY_PREFIX, mode });
   try {
     return create();
   } catch (error) {

@@ -234,7 +234,7 @@ export class TreeUpload {
       let body: Uint8Array;
       let times: { mtime: number; mode?: number };
       try {
-        const { bytes, mtime, mode } = await readLocalFile(path);
+        const { bytes, mtime, mode } = await readLocalFile(path, SHARED_RUNTIME);
         body = bytes;
         times = { mtime, ...(preserve ? { mode } : {}) };
       } catch (error) {
@@ -271,7 +271,7 @@ export class TreeUpload {
     const hashed: Item[] = [];
     for (const item of hash) {
       try {
-        await using file = LocalFile.open(item.path);
+        await using file = LocalFile.open(item.path, SHARED_RUNTIME);
         const checksum = await checksumOfSource(SHARED_RUNTIME, file, {
           algorithm: this.#algorithm,
         });
@@ -314,7 +314,7 @@ export class TreeUpload {
   /** Tells of a file that would be sent, if it can be read. */
   async #foresee(item: Item): Promise<void> {
     try {
-      await using _file = LocalFile.open(item.path);
+      await using _file = LocalFile.open(item.path, SHARED_RUNTIME);
       this.#options.onFile?.(nothingMoved(item.filename, { size: item.size }));
     } catch (error) {
       this.#failed(item, error);
@@ -344,7 +344,7 @@ async function isSizedFile(item: Item): Promise<boolean> {
 async function isUnsized(path: string): Promise<boolean> {
   let file: LocalFile;
   try {
-    file = LocalFile.open(path);
+    file = LocalFile.open(path, SHARED_RUNTIME);
   } catch {
     // Whoever sends it is told.
     return false;

@@ -47,7 +47,7 @@ export async function upload(
   }
   if (given.kind === "sized") return await uploadFrom(connection, given.source, options);
   try {
-    await using file = LocalFile.open(given.path);
+    await using file = LocalFile.open(given.path, SHARED_RUNTIME);
     const unsized = await file.unsized();
     if (!unsized) return await uploadFrom(connection, file, options);
     const pieces = new Pieces(unsized[Symbol.asyncIterator](), options.size);

@@ -7,7 +7,8 @@
 import { closeSync, fchmodSync, fdatasync, fstatSync, read, readSync, writeSync } from "node:fs";
 import { inodeOf } from "../core/file_identity.ts";
 import type { FileFacts, ReadableFile } from "./source_file.ts";
-import { openExactly, type WritableFile } from "./staged_file.ts";
+import { type WritableFile } from "./staged_file.ts";
+import { openExactly } from "./open_exactly.ts";
 
 /** As much of `Deno.FsFile` as ferry reads and writes files with. */
 export class DescriptorFile implements ReadableFile, WritableFile {

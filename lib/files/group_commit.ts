@@ -8,15 +8,11 @@ import { fileError } from "../core/errors.ts";
 import type { FileName } from "../core/remote_name.ts";
 import { type Unkept, unkeptKey } from "../core/entry.ts";
 import { makeSure } from "./read_back.ts";
-import {
-  type ChangedDirectory,
-  infoAt,
-  isApart,
-  type Room,
-  type StagedFile,
-  type Stamp,
-  syncDirectories,
-} from "./staged_file.ts";
+import type { FileAttributes } from "./file_attributes.ts";
+import type { StagedFile } from "./staged_file.ts";
+import { type ChangedDirectory, syncDirectories } from "./directory_flush.ts";
+import { infoAt } from "./path_lookup.ts";
+import { isCrossDevice } from "./file_errors.ts";
 import type { CommitOptions, Committed } from "./commit.ts";
 
 // A client that publishes nothing need not wait for it.
@@ -24,7 +20,7 @@ const nodeTimers = () => import("node:timers");
 
 /** A staged file and how it is to be published. */
 export interface Publication<Within = unknown>
-  extends CommitOptions, Pick<Stamp, "explicit" | "look"> {
+  extends CommitOptions, Pick<FileAttributes, "explicit" | "look"> {
   /** The name that it gets. */
   name: FileName;
   /** The file. */
@@ -37,6 +33,16 @@ export interface Publication<Within = unknown>
   onNaming?(): void;
   /** Called right behind that. */
   onNamed?(): void;
+}
+
+/** A place that a file can take: the directories above it are there. */
+export interface Room {
+  /** Its path. */
+  path: string;
+  /** The directory that it stands in. */
+  directory: ChangedDirectory;
+  /** The directories that got an entry when those above it were made. */
+  made: readonly ChangedDirectory[];
 }
 
 /** What makes room for the files of a group. The rooms hold until it is disposed of. */
@@ -144,7 +150,7 @@ export class Publisher<Within = unknown> {
         // Reading what is there for its checksum may take long, and so does a copy: the group does not wait for it.
         if (error.code === "exists") {
           waiting.settled.resolve(Promise.try(() => onTaken(waiting)));
-        } else if (onApart && !waiting.broughtOver && isApart(error)) {
+        } else if (onApart && !waiting.broughtOver && isCrossDevice(error)) {
           waiting.settled.resolve(Promise.try(() => onApart(waiting)));
         } else waiting.settled.reject(error);
       }
@@ -165,7 +171,7 @@ export class Publisher<Within = unknown> {
     const { staged, checksum, mtime, mode, explicit, look, replace, name, within } = waiting;
     // A file keeps its permission bits when its content is replaced.
     const kept = replace && mode === undefined ? rooms.modeOf?.(name, within) : undefined;
-    waiting.unkept = staged.stamp({ mtime, mode: mode ?? kept, explicit, look });
+    waiting.unkept = staged.setAttributes({ mtime, mode: mode ?? kept, explicit, look });
     await makeSure(staged, { checksum, durable: this.#options.durable });
   }
 

@@ -8,7 +8,6 @@
  * @module
  */
 
-import { BUFFERS } from "../core/buffer_pool.ts";
 import {
   PrefixDigest,
   type PrefixDigestOptions,
@@ -16,9 +15,10 @@ import {
 } from "../digest/prefix_digest.ts";
 import type { Checksum } from "../core/checksum.ts";
 import { fileError } from "../core/errors.ts";
-import { isHonest } from "./write_errors.ts";
 import { basename, dirname } from "../core/paths.ts";
-import { hasOtherNames, isTaken, openExactly, type StagedFile } from "./staged_file.ts";
+import { type StagedFile } from "./staged_file.ts";
+import { openExactly } from "./open_exactly.ts";
+import { hasOtherNames, isTaken } from "./path_lookup.ts";
 
 /** How many bytes may come between two records; at most so many are sent again after a kill. */
 export const CHECKPOINT_BYTES: number = 4 * 1024 * 1024;
@@ -176,28 +176,29 @@ export async function goOnWith(
   record: PartRecord,
   options: PrefixDigestOptions,
 ): Promise<PrefixDigest | undefined> {
-  const digest = await behind(staged.path, record as StoredRecord, options);
+  const digest = await behind(staged, record as StoredRecord, options);
   if (digest) staged.truncate(digest.size);
   return digest;
 }
 
 async function behind(
-  part: string,
+  { path, runtime }: StagedFile,
   { boot, prefix }: StoredRecord,
   options: PrefixDigestOptions,
 ): Promise<PrefixDigest | undefined> {
-  if (sameBoot(boot) && await isHonest(dirname(part))) {
+  if (sameBoot(boot) && await runtime.fileSystems.reportsWriteErrors(dirname(path))) {
     try {
-      const saved = await PrefixDigest.resume(prefix, options);
+      const saved = await PrefixDigest.resume(prefix, options, runtime.digests);
       if (saved) return saved;
     } catch {
       // A state that nobody can read any more is worth nothing.
       return undefined;
     }
   }
-  const read = await PrefixDigest.create({ ...options, proof: prefix.xxh128 !== undefined });
-  using file = openExactly(part, { read: true });
-  using lent = BUFFERS.lend(PIECE_BYTES);
+  const proof = prefix.xxh128 !== undefined;
+  const read = await PrefixDigest.create({ ...options, proof }, runtime.digests);
+  using file = openExactly(path, { read: true });
+  using lent = runtime.buffers.lend(PIECE_BYTES);
   while (read.size < prefix.size) {
     const count = await file.read(lent.bytes);
     if (count === null) return undefined;

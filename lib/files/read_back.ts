@@ -1,34 +1,33 @@
 /**
- * What was written is read again before anybody is told that it is there.
+ * Makes sure that a file holds what was written to it, before it is acknowledged.
  *
  * @module
  */
 
-import { SHARED_RUNTIME } from "../runtime/runtime.ts";
+import type { Runtime } from "../runtime/runtime.ts";
 import { type Algorithm, algorithmOf, type Checksum, hexOf } from "../core/checksum.ts";
 import { FerryError, fileError, systemCodeOf } from "../core/errors.ts";
-import { isHonest, isKnownHonest } from "./write_errors.ts";
 import { dirname } from "../core/paths.ts";
 import type { StagedFile } from "./staged_file.ts";
 import { checksumOfSource } from "../digest/source_digest.ts";
 
-/** To read files up to this size again takes less time than to find out whether that is needed. */
+/** Files up to this size are read again sooner than it is found out whether that is needed. */
 const SMALL_BYTES = 8 * 1024 * 1024;
 
 /** Options of {@linkcode makeSure}. */
 export interface MakeSureOptions {
-  /** That of all that was written. */
+  /** The checksum of all that was written. */
   checksum: Checksum;
   /** Whether it has to survive a loss of power. */
   durable: boolean;
-  /** Whether it is read again whatever file system it is on. Default: false. */
+  /** Whether the file is read again whatever its file system. Default: false. */
   always?: boolean;
 }
 
 /**
- * Makes sure that all that was written to a file is on its file system, and where it is to be durable that it
- * survives a loss of power. Where the file system is not known to tell of each write that failed, the file is
- * flushed in any case, its length is compared, and it is read again.
+ * Makes sure that all that was written to a file is on its file system, and where it is to be durable that it survives
+ * a loss of power. Where the file system is not known to report each write that failed, the file is flushed in any
+ * case, its length is compared, and it is read again.
  *
  * @throws {FerryError} `io`, `no_space`, `quota`, … where it is not there
  */
@@ -36,18 +35,22 @@ export async function makeSure(
   staged: StagedFile,
   { checksum, durable, always = false }: MakeSureOptions,
 ): Promise<void> {
+  const { fileSystems } = staged.runtime;
   const directory = dirname(staged.path);
-  const honest = isKnownHonest(directory) ??
-    (staged.size > SMALL_BYTES && await isHonest(directory));
-  if (durable || !honest) await staged.sync();
-  if (!honest || always) await assertKept(staged, checksum);
+  const reports = fileSystems.reportsWriteErrorsAtOnce(directory) ??
+    (staged.size > SMALL_BYTES && await fileSystems.reportsWriteErrors(directory));
+  if (durable || !reports) await staged.sync();
+  if (!reports || always) await assertKept(staged, checksum);
 }
 
-async function assertKept({ path, size }: StagedFile, checksum: Checksum): Promise<void> {
+async function assertKept(
+  { path, size, runtime }: StagedFile,
+  checksum: Checksum,
+): Promise<void> {
   try {
     const there = Deno.lstatSync(path).size;
     if (there !== size) throw lost(`${there} of ${size} bytes are there`);
-    const again = await checksumOf(path, algorithmOf(checksum)!);
+    const again = await checksumOf(runtime, path, algorithmOf(checksum)!);
     if (again !== checksum) throw lost(`${hexOf(again)} is there in place of ${hexOf(checksum)}`);
   } catch (error) {
     throw fileError(error);
@@ -55,16 +58,16 @@ async function assertKept({ path, size }: StagedFile, checksum: Checksum): Promi
 }
 
 /**
- * The checksum of what a file holds, read past the system's memory of what was written where that can be had: what is
- * there does not show that the other side of a network has it.
+ * The checksum of what a file holds, read past the system's cache where that can be done: what is in the cache does not
+ * show that the server of a network file system has it.
  */
-async function checksumOf(path: string, algorithm: Algorithm): Promise<Checksum> {
+async function checksumOf(runtime: Runtime, path: string, algorithm: Algorithm): Promise<Checksum> {
   const { constants: { O_DIRECT, O_NONBLOCK, O_RDONLY }, openSync } = await import("node:fs");
   const { DescriptorFile } = await import("./descriptor_file.ts");
   const read = async (flags: number) => {
     const file = new DescriptorFile(openSync(path, O_RDONLY | O_NONBLOCK | flags));
     try {
-      return await checksumOfSource(SHARED_RUNTIME, { read: (into) => file.read(into) }, {
+      return await checksumOfSource(runtime, { read: (into) => file.read(into) }, {
         algorithm,
       });
     } finally {
@@ -74,7 +77,7 @@ async function checksumOf(path: string, algorithm: Algorithm): Promise<Checksum>
   try {
     return await read(O_DIRECT ?? 0);
   } catch (error) {
-    // Not every file system knows of that, and some want pieces of their own size.
+    // Not every file system supports that, and some want reads of their own size.
     if (systemCodeOf(error) !== "EINVAL") throw error;
     return await read(0);
   }

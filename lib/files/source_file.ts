@@ -5,9 +5,8 @@
  */
 
 import { equals } from "@std/bytes/equals";
-import { BUFFERS } from "../core/buffer_pool.ts";
 import type { Digest } from "../digest/digest.ts";
-import { SHARED_RUNTIME } from "../runtime/runtime.ts";
+import type { Runtime } from "../runtime/runtime.ts";
 import { type Algorithm, algorithmOf, type Checksum } from "../core/checksum.ts";
 import { FerryError, fileError } from "../core/errors.ts";
 import type { ByteSource } from "../core/bytes.ts";
@@ -62,6 +61,7 @@ interface Doubtful extends Range {
  */
 export class LocalFile implements ByteSource, AsyncDisposable {
   readonly #file: ReadableFile;
+  readonly #runtime: Runtime;
   /** What the open file is; unlike what its name leads to, this cannot be swapped. */
   readonly info: FileFacts;
   /** Whether each change since it was opened shows in its times, also where a program sets back what it can. */
@@ -72,8 +72,9 @@ export class LocalFile implements ByteSource, AsyncDisposable {
   #doubtful: Doubtful[] = [];
 
   /** @param looked when the facts were asked for, or before, in milliseconds since 1970 */
-  private constructor(file: ReadableFile, info: FileFacts, looked: number) {
+  private constructor(file: ReadableFile, runtime: Runtime, info: FileFacts, looked: number) {
     this.#file = file;
+    this.#runtime = runtime;
     this.info = info;
     this.settled = isSettled(info, looked);
     this.#unsettled = !this.settled;
@@ -84,11 +85,11 @@ export class LocalFile implements ByteSource, AsyncDisposable {
    *
    * @throws {FerryError} `not_found`, `not_a_file`, `denied`, `io`
    */
-  static open(path: string): LocalFile {
+  static open(path: string, runtime: Runtime): LocalFile {
     try {
       // Opening a named pipe would wait for its other end, so look first, and at what was opened again.
       assertRegular(Deno.statSync(path));
-      return LocalFile.of(Deno.openSync(path, { read: true }));
+      return LocalFile.of(Deno.openSync(path, { read: true }), runtime);
     } catch (error) {
       throw fileError(error);
     }
@@ -99,10 +100,10 @@ export class LocalFile implements ByteSource, AsyncDisposable {
    *
    * @throws {FerryError} `not_a_file`, `io`
    */
-  static of(file: ReadableFile): LocalFile {
+  static of(file: ReadableFile, runtime: Runtime): LocalFile {
     try {
-      const looked = Date.now();
-      return new LocalFile(file, assertRegular(file.statSync()), looked);
+      const looked = runtime.clock.now();
+      return new LocalFile(file, runtime, assertRegular(file.statSync()), looked);
     } catch (error) {
       file.close();
       throw fileError(error);
@@ -135,7 +136,7 @@ export class LocalFile implements ByteSource, AsyncDisposable {
    * @throws {FerryError} `io`, also where the end is not where the size says
    */
   async read(into: Uint8Array): Promise<number | null> {
-    this.#unsettled &&= !isSettled(this.info, Date.now());
+    this.#unsettled &&= !isSettled(this.info, this.#runtime.clock.now());
     const noting = this.#unsettled && this.size > REREAD_BYTES;
     const count = await this.#read(into);
     if (count === null) {
@@ -217,7 +218,7 @@ export class LocalFile implements ByteSource, AsyncDisposable {
       last = {
         from: this.#position,
         size: 0,
-        digest: await SHARED_RUNTIME.digests.create("xxh128"),
+        digest: await this.#runtime.digests.create("xxh128"),
       };
       this.#doubtful.push(last);
     }
@@ -287,14 +288,14 @@ export class LocalFile implements ByteSource, AsyncDisposable {
   }
 
   async #digestAgain(range: Range, algorithm: Algorithm): Promise<Checksum> {
-    const digest = await SHARED_RUNTIME.digests.create(algorithm);
+    const digest = await this.#runtime.digests.create(algorithm);
     await this.#again(range, (piece) => digest.update(piece));
     return digest.checksum();
   }
 
   /** Reads a part of the file once more. */
   async #again({ from, size }: Range, use: (piece: Uint8Array) => void): Promise<void> {
-    using lent = BUFFERS.lend(Math.min(size, PIECE_BYTES));
+    using lent = this.#runtime.buffers.lend(Math.min(size, PIECE_BYTES));
     this.seek(from);
     for (let left = size; left > 0;) {
       const count = await this.#read(lent.bytes.subarray(0, left));
@@ -322,10 +323,10 @@ export interface WholeFile extends Pick<LocalFile, "mtime" | "mode"> {
  *
  * @throws {FerryError} as {@linkcode LocalFile.open}; `io` where it changes meanwhile
  */
-export async function readLocalFile(path: string): Promise<WholeFile> {
-  const whole = readAtOnce(path);
+export async function readLocalFile(path: string, runtime: Runtime): Promise<WholeFile> {
+  const whole = readAtOnce(path, runtime);
   if (whole) return whole;
-  await using file = LocalFile.open(path);
+  await using file = LocalFile.open(path, runtime);
   const { mtime, mode } = file;
   return { bytes: await file.readWhole(), mtime, mode };
 }
@@ -336,9 +337,9 @@ export async function readLocalFile(path: string): Promise<WholeFile> {
  *
  * @returns undefined where it is large or empty, or something else turned out to be there
  */
-function readAtOnce(path: string): WholeFile | undefined {
+function readAtOnce(path: string, runtime: Runtime): WholeFile | undefined {
   try {
-    const looked = Date.now();
+    const looked = runtime.clock.now();
     const before = assertRegular(Deno.statSync(path));
     if (before.size > SYNC_BYTES || before.size === 0) return undefined;
     using file = Deno.openSync(path, { read: true });

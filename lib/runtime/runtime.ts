@@ -10,6 +10,7 @@ import { BufferBudget, BUFFERS } from "../core/buffer_pool.ts";
 import { type Clock, SYSTEM_CLOCK } from "../core/clock.ts";
 import { assertNumbers } from "../core/number_options.ts";
 import { Digests } from "../digest/digests.ts";
+import { KnownFileSystems } from "../file_system/known_file_systems.ts";
 import { Md5Threads } from "../digest/md5_thread.ts";
 
 /** Options of {@linkcode createRuntime}. */
@@ -44,6 +45,12 @@ export interface Runtime {
    * @ignore
    */
   readonly digests: Digests;
+  /**
+   * What is known of file systems.
+   *
+   * @ignore
+   */
+  readonly fileSystems: KnownFileSystems;
 }
 
 /**
@@ -70,6 +77,7 @@ export function createRuntime(
     clock,
     buffers: new BufferBudget(bufferBytes),
     digests: new Digests(new Md5Threads(digestThreads)),
+    fileSystems: new KnownFileSystems(clock),
   };
 }
 

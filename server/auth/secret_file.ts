@@ -8,7 +8,8 @@
 import { quote, toFerryError } from "../../lib/core/errors.ts";
 import { dirname } from "../../lib/core/paths.ts";
 import { PLATFORM } from "../../lib/core/platform.ts";
-import { renameWithoutReplacing, syncDirectory } from "../../lib/files/staged_file.ts";
+import { syncDirectory } from "../../lib/files/directory_flush.ts";
+import { renameWithoutReplacing } from "../../lib/files/renaming.ts";
 
 /** Options of {@linkcode writeSecretFile}. */
 export interface SecretFileOptions {

@@ -7,7 +7,7 @@
 import type { OptionValues } from "../../lib/cli/command_line.ts";
 import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
 import { resolve } from "../../lib/core/paths.ts";
-import { isTaken } from "../../lib/files/staged_file.ts";
+import { isTaken } from "../../lib/files/path_lookup.ts";
 import { formatGrants, parseGrants } from "../auth/authorization.ts";
 import type { CERT, TOKEN_LIST, TOKEN_NEW, TOKEN_REVOKE } from "./options.ts";
 import { writeSecretFile } from "../auth/secret_file.ts";

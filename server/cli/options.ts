@@ -7,7 +7,7 @@
 import type { CommandSpec } from "../../lib/cli/command_line.ts";
 import { FRAMINGS } from "../../lib/line_exec/framing.ts";
 import { completionsSpec } from "../../lib/cli/completions.ts";
-import { DURABILITIES } from "../../lib/files/staged_file.ts";
+import { DURABILITIES } from "../../lib/files/durability.ts";
 
 /** What `ferryd` takes on its command line. */
 export const FERRYD = {

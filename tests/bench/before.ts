@@ -6,7 +6,7 @@
 
 import { bundle, ENTRY } from "../../packaging/bundle.ts";
 import { PROGRAMS, PROJECT, runtimeFlags } from "../../packaging/program.ts";
-import { isTaken } from "../../lib/files/staged_file.ts";
+import { isTaken } from "../../lib/files/path_lookup.ts";
 import { succeed } from "../support/interruptible.ts";
 import { DENO, Ferryd, type Launch, spawnFerry } from "../support/programs.ts";
 import {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isTaken } from "../../lib/files/staged_file.ts";
+import { isTaken } from "../../lib/files/path_lookup.ts";
 import type { Program } from "../../packaging/program.ts";
 import { DENO, ferry, type Ferryd, type Launch } from "../support/programs.ts";
 import { writeRandomFile } from "../support/random_file.ts";

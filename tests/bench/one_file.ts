@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isTaken } from "../../lib/files/staged_file.ts";
+import { isTaken } from "../../lib/files/path_lookup.ts";
 import { parseGrants } from "../../server/auth/authorization.ts";
 import { createCertificate } from "../../server/cli/certificate.ts";
 import { newToken, TokenFile } from "../../server/auth/token_file.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isTaken } from "../../lib/files/staged_file.ts";
+import { isTaken } from "../../lib/files/path_lookup.ts";
 import { FaultyPeer } from "../support/faulty_peer.ts";
 import { succeed } from "../support/interruptible.ts";
 import { Ferryd, spawnFerry } from "../support/programs.ts";

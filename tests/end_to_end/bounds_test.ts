@@ -8,7 +8,7 @@ import { assert, assertEquals } from "@std/assert";
 import { toFerryError } from "../../lib/core/errors.ts";
 import { parseFileName as name } from "../../lib/core/remote_name.ts";
 import type { Entry } from "../../lib/core/entry.ts";
-import { isTaken } from "../../lib/files/staged_file.ts";
+import { isTaken } from "../../lib/files/path_lookup.ts";
 import { FsStorage } from "../../server/storage/fs/fs_storage.ts";
 import {
   assertAllowed,

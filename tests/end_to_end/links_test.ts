@@ -7,7 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { toFerryError } from "../../lib/core/errors.ts";
 import { type FileName, parseFileName as name } from "../../lib/core/remote_name.ts";
-import { isTaken } from "../../lib/files/staged_file.ts";
+import { isTaken } from "../../lib/files/path_lookup.ts";
 import { FsStorage } from "../../server/storage/fs/fs_storage.ts";
 import { TempDir } from "../support/programs.ts";
 import { listed, put, textOf } from "../storage/conformance.ts";

@@ -8,7 +8,7 @@ import { assert, assertEquals } from "@std/assert";
 import { parseFileName as name } from "../../lib/core/remote_name.ts";
 import { FsStorage } from "../../server/storage/fs/fs_storage.ts";
 import { run, testWithMount } from "../support/mount.ts";
-import { fileSystemAt } from "../../lib/files/file_system.ts";
+import { fileSystemAt } from "../../lib/file_system/file_system.ts";
 import { HOLDS_DIRECTORIES, TempDir } from "../support/programs.ts";
 import { begin, listed, put, textOf } from "../storage/conformance.ts";
 import { assertCode } from "../support/assertions.ts";

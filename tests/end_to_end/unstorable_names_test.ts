@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { makeDirectories } from "../../lib/files/staged_file.ts";
+import { makeDirectories } from "../../lib/files/directories.ts";
 import { KINDS, Mounted, testWithMount } from "../support/mount.ts";
 import { ferry, Ferryd, type Outcome, stagedIn, TempDir } from "../support/programs.ts";
 import { namesIn } from "../support/directories.ts";

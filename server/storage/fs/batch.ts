@@ -10,7 +10,8 @@ import { FerryError, fileError } from "../../../lib/core/errors.ts";
 import { type FileName, parentName } from "../../../lib/core/remote_name.ts";
 import type { Jail } from "./root.ts";
 import { basename } from "../../../lib/core/paths.ts";
-import { bitsOf, type Room } from "../../../lib/files/staged_file.ts";
+import type { Room } from "../../../lib/files/group_commit.ts";
+import { bitsOf } from "../../../lib/files/permission_bits.ts";
 
 /**
  * Many names: a directory that several of them stand in is walked to only once, and held until this is

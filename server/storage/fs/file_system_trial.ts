@@ -7,9 +7,10 @@
 import { closeSync, fsyncSync, openSync } from "node:fs";
 import type { Directory } from "./open_directory.ts";
 import { type ErrorCode, FerryError, toFerryError } from "../../../lib/core/errors.ts";
-import { type FileSystem, fileSystemAt } from "../../../lib/files/file_system.ts";
+import { type FileSystem, fileSystemAt } from "../../../lib/file_system/file_system.ts";
 import { PLATFORM } from "../../../lib/core/platform.ts";
-import { isTaken, isUnsupported } from "../../../lib/files/staged_file.ts";
+import { isTaken } from "../../../lib/files/path_lookup.ts";
+import { isUnsupported } from "../../../lib/files/file_errors.ts";
 
 /** A time that no step of more than a millisecond keeps: an odd second and 123 milliseconds. */
 const ODD_TIME = Date.UTC(2001, 1, 3, 4, 5, 7, 123);

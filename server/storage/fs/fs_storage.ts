@@ -10,7 +10,11 @@ import type { PrefixDigest, SavedPrefix } from "../../../lib/digest/prefix_diges
 import { type Algorithm, algorithmOf, type Checksum } from "../../../lib/core/checksum.ts";
 import { Batch } from "./batch.ts";
 import { DigestIndex, type FileIdentity } from "./checksum_cache.ts";
-import { type FileSystem, fileSystemAt, shortcomingsOf } from "../../../lib/files/file_system.ts";
+import {
+  type FileSystem,
+  fileSystemAt,
+  shortcomingsOf,
+} from "../../../lib/file_system/file_system.ts";
 import { Directory } from "./open_directory.ts";
 import { type ErrorCode, FerryError, fileError } from "../../../lib/core/errors.ts";
 import {
@@ -32,14 +36,11 @@ import { RESUMABLE_BYTES } from "../../../lib/files/partial_file.ts";
 import { type Publication, Publisher } from "../../../lib/files/group_commit.ts";
 import { mountedAnew, type OnRoot } from "./root_directory.ts";
 import { Quota, type Reservation } from "../quota.ts";
-import {
-  type ChangedDirectory,
-  type Durability,
-  infoAt,
-  namingError,
-  openExactly,
-  syncDirectories,
-} from "../../../lib/files/staged_file.ts";
+import { type ChangedDirectory, syncDirectories } from "../../../lib/files/directory_flush.ts";
+import { openExactly } from "../../../lib/files/open_exactly.ts";
+import { infoAt } from "../../../lib/files/path_lookup.ts";
+import { namingError } from "../../../lib/files/file_errors.ts";
+import type { Durability } from "../../../lib/files/durability.ts";
 import { StagingAreas } from "./staging_areas.ts";
 import type {
   Bounds,
@@ -629,7 +630,7 @@ export class FsStorage implements Storage {
     await this.#writable();
     using directory = this.#jail.nearest(name);
     await using claim = this.#areas!.beside(directory).create(name, { size: staged.size });
-    await using source = LocalFile.of(openExactly(staged.path, { read: true }));
+    await using source = LocalFile.of(openExactly(staged.path, { read: true }), SHARED_RUNTIME);
     const { durable, closing: { signal } } = this.#shared;
     const algorithm = algorithmOf(checksum)!;
     if (await copyContent(source, claim.staged, algorithm, { durable, signal }) !== checksum) {

@@ -14,7 +14,7 @@ import { tryLock } from "../../../lib/files/file_lock.ts";
 import { isRemovedName } from "../../../lib/core/remote_name.ts";
 import { inodeOf } from "../../../lib/core/file_identity.ts";
 import { bootTime, sameBoot } from "../../../lib/files/partial_file.ts";
-import { openExactly } from "../../../lib/files/staged_file.ts";
+import { openExactly } from "../../../lib/files/open_exactly.ts";
 
 /** How often a holder says that it is there, in milliseconds. */
 const BEAT_MS = 2000;

@@ -11,16 +11,11 @@ import { type FileName, foldName } from "../../../lib/core/remote_name.ts";
 import type { Jail, Place } from "./root.ts";
 import { basename } from "../../../lib/core/paths.ts";
 import type { Quota } from "../quota.ts";
-import {
-  type ChangedDirectory,
-  infoAt,
-  isApart,
-  isTaken,
-  namingError,
-  renameWithoutReplacing,
-  type Room,
-  syncDirectories,
-} from "../../../lib/files/staged_file.ts";
+import type { Room } from "../../../lib/files/group_commit.ts";
+import { type ChangedDirectory, syncDirectories } from "../../../lib/files/directory_flush.ts";
+import { renameWithoutReplacing } from "../../../lib/files/renaming.ts";
+import { infoAt, isTaken } from "../../../lib/files/path_lookup.ts";
+import { isCrossDevice, namingError } from "../../../lib/files/file_errors.ts";
 import { canRename, type StagingAreas } from "./staging_areas.ts";
 import type { MoveOptions } from "../storage.ts";
 import { copyEntry, removeCopied } from "./tree_copy.ts";
@@ -69,7 +64,7 @@ export class Moving {
     if (info.isDirectory && `${to}/`.startsWith(`${from}/`)) throw intoItself();
     // Without its mount point a file system could not be mounted again.
     if (info.isDirectory) directory.assertMounted(this.#source.name, info);
-    const apart = this.#isApart();
+    const apart = this.#isCrossDevice();
     using batch = new Batch(this.#jail);
     try {
       if (apart) return await this.#copy(batch);
@@ -79,13 +74,13 @@ export class Moving {
       } else this.#rename(room);
       await this.#sync(directory, room.directory, ...room.made);
     } catch (reason) {
-      if (!apart && isApart(reason)) return await this.#copy(batch);
+      if (!apart && isCrossDevice(reason)) return await this.#copy(batch);
       throw fileError(reason);
     }
   }
 
   /** Whether it is known already that the new name is on another file system. */
-  #isApart(): boolean {
+  #isCrossDevice(): boolean {
     using nearest = this.#jail.nearest(this.#options.to);
     return !canRename(this.#source.directory, nearest);
   }
@@ -150,7 +145,7 @@ export class Moving {
     try {
       this.#name(tree.directory.at(source.name), room);
     } catch (error) {
-      if (!isApart(error)) throw error;
+      if (!isCrossDevice(error)) throw error;
       // A file system that is made of others puts a new directory on any of them.
       await using closer = areas.beside(room.directory).makeDirectory();
       const copy = { directory: tree.directory, name: source.name, info: copied.copy };

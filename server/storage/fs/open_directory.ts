@@ -8,6 +8,7 @@
  * @module
  */
 
+import { SHARED_RUNTIME } from "../../../lib/runtime/runtime.ts";
 import { closeSync, constants, fsync, openSync } from "node:fs";
 import { DescriptorFile, settled } from "../../../lib/files/descriptor_file.ts";
 import { FerryError, fileError, systemCodeOf } from "../../../lib/core/errors.ts";
@@ -15,14 +16,11 @@ import { type Handle, Handles, type OnMount } from "./directory_descriptors.ts";
 import { deviceIn, inodeOf } from "../../../lib/core/file_identity.ts";
 import { LocalFile } from "../../../lib/files/source_file.ts";
 import { basename } from "../../../lib/core/paths.ts";
-import {
-  type ChangedDirectory,
-  type CreatedFile,
-  isTaken,
-  isUnsupported,
-  openExactly,
-  syncDirectory,
-} from "../../../lib/files/staged_file.ts";
+import { type CreatedFile } from "../../../lib/files/staged_file.ts";
+import { type ChangedDirectory, syncDirectory } from "../../../lib/files/directory_flush.ts";
+import { openExactly } from "../../../lib/files/open_exactly.ts";
+import { isTaken } from "../../../lib/files/path_lookup.ts";
+import { isUnsupported } from "../../../lib/files/file_errors.ts";
 
 /** A directory, held until it is disposed of. */
 export class Directory implements ChangedDirectory, Disposable {
@@ -268,8 +266,8 @@ export class Directory implements ChangedDirectory, Disposable {
     if (this.#handle) {
       // It may be a named pipe by now, and whoever opens one waits for its other end.
       descriptor = openSync(this.#byName(name), constants.O_RDONLY | constants.O_NONBLOCK);
-      file = LocalFile.of(new DescriptorFile(descriptor));
-    } else file = LocalFile.open(this.at(name));
+      file = LocalFile.of(new DescriptorFile(descriptor), SHARED_RUNTIME);
+    } else file = LocalFile.open(this.at(name), SHARED_RUNTIME);
     const isIn = descriptor === undefined ||
       this.#handles!.standsIn(this.#handle!, name, descriptor);
     if (isIn && inodeOf(file.info) === inodeOf(seen)) return file;

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { SHARED_RUNTIME } from "../../../lib/runtime/runtime.ts";
 import { statfsSync } from "node:fs";
 import type { PrefixDigest, SavedPrefix } from "../../../lib/digest/prefix_digest.ts";
 import { type Directory, makeDirectory } from "./open_directory.ts";
@@ -18,13 +19,9 @@ import {
   voidRecord,
   writeRecord,
 } from "../../../lib/files/partial_file.ts";
-import {
-  type CreatedFile,
-  isTaken,
-  modeOfNewFiles,
-  removedMeanwhile,
-  StagedFile,
-} from "../../../lib/files/staged_file.ts";
+import { type CreatedFile, removedMeanwhile, StagedFile } from "../../../lib/files/staged_file.ts";
+import { modeOfNewFiles } from "../../../lib/files/permission_bits.ts";
+import { isTaken } from "../../../lib/files/path_lookup.ts";
 import { FerryError, fileError } from "../../../lib/core/errors.ts";
 import type { PartEntry } from "../../../lib/core/entry.ts";
 import { mountedAnew } from "./root_directory.ts";
@@ -142,7 +139,7 @@ export class Parts {
       const directory = entered.use(this.#options.enter());
       // The file comes last: whoever fails behind it would have to remove it.
       const mode = this.#newMode(directory);
-      const staged = StagedFile.of(createIn(directory), mode);
+      const staged = StagedFile.of(createIn(directory), SHARED_RUNTIME, { mode });
       entered.move();
       return [staged, directory] as const;
     });
@@ -236,7 +233,10 @@ export class Parts {
     await using taken = new AsyncDisposableStack();
     const directory = taken.use(this.#options.enter());
     const path = directory.at(name);
-    const staged = StagedFile.claim(path, { create: false, mode: this.#newMode(directory) });
+    const staged = StagedFile.claim(path, SHARED_RUNTIME, {
+      create: false,
+      mode: this.#newMode(directory),
+    });
     if (!staged) {
       // One that is there is somebody's: a command that is just being started holds the lock of its last
       // writer for a moment.

@@ -20,7 +20,7 @@ import {
   RESERVED_DIRECTORY,
 } from "../../../lib/core/remote_name.ts";
 import type { LocalFile } from "../../../lib/files/source_file.ts";
-import { namingError } from "../../../lib/files/staged_file.ts";
+import { namingError } from "../../../lib/files/file_errors.ts";
 import { basename, isAbsolute, resolve } from "../../../lib/core/paths.ts";
 import { PLATFORM } from "../../../lib/core/platform.ts";
 import { type Keeper, mountedAnew, type OnRoot, Root } from "./root_directory.ts";

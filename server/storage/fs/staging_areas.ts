@@ -12,7 +12,7 @@
 
 import { type Directory, makeDirectory } from "./open_directory.ts";
 import { FerryError, fileError } from "../../../lib/core/errors.ts";
-import { fileSystemAt } from "../../../lib/files/file_system.ts";
+import { fileSystemAt } from "../../../lib/file_system/file_system.ts";
 import {
   type FileName,
   joinName,
@@ -24,7 +24,8 @@ import type { Jail } from "./root.ts";
 import { adopt, type OwnDirectory } from "./state_directory.ts";
 import { writeExactly } from "../../../lib/files/partial_file.ts";
 import { Parts, type PartsOptions } from "./partial_uploads.ts";
-import { isApart, openExactly } from "../../../lib/files/staged_file.ts";
+import { openExactly } from "../../../lib/files/open_exactly.ts";
+import { isCrossDevice } from "../../../lib/files/file_errors.ts";
 
 /** An area that nothing has been in for so many milliseconds is removed. */
 const IDLE_MS = 1000;
@@ -358,7 +359,7 @@ export function canRename(from: Directory, to: Directory): boolean {
     return true;
   } catch (error) {
     if (trial) Deno.removeSync(trial.path);
-    return !isApart(error);
+    return !isCrossDevice(error);
   }
 }
 

@@ -7,18 +7,15 @@
 import { type Directory, makeDirectory } from "./open_directory.ts";
 import { FerryError, fileError } from "../../../lib/core/errors.ts";
 import { tryLock } from "../../../lib/files/file_lock.ts";
-import type { FileSystem } from "../../../lib/files/file_system.ts";
+import type { FileSystem } from "../../../lib/file_system/file_system.ts";
 import { tryFileSystem } from "./file_system_trial.ts";
 import { RESERVED_DIRECTORY } from "../../../lib/core/remote_name.ts";
 import type { Jail } from "./root.ts";
 import { Lease, type LeaseOptions } from "./lease.ts";
 import { movePart } from "../../../lib/files/partial_file.ts";
-import {
-  infoAt,
-  isTaken,
-  openExactly,
-  renameWithoutReplacing,
-} from "../../../lib/files/staged_file.ts";
+import { renameWithoutReplacing } from "../../../lib/files/renaming.ts";
+import { openExactly } from "../../../lib/files/open_exactly.ts";
+import { infoAt, isTaken } from "../../../lib/files/path_lookup.ts";
 
 /** How often a directory that another process has is asked for again, and after which pauses. */
 const LOCK_TRIES = 10;

@@ -12,7 +12,8 @@ import type { Directory } from "./open_directory.ts";
 import { FerryError, fileError, quote } from "../../../lib/core/errors.ts";
 import { type FileName, joinName, mayBeNoText, notText } from "../../../lib/core/remote_name.ts";
 import { makeSure } from "../../../lib/files/read_back.ts";
-import { StagedFile, syncDirectory } from "../../../lib/files/staged_file.ts";
+import { StagedFile } from "../../../lib/files/staged_file.ts";
+import { syncDirectory } from "../../../lib/files/directory_flush.ts";
 import type { ByteSource } from "../../../lib/core/bytes.ts";
 import { Pace } from "../../../lib/core/time_slices.ts";
 
@@ -138,10 +139,10 @@ class Copying {
     const mode = (info.mode ?? 0o644) & 0o7777;
     await using file = directory.open(name, info);
     if (!file) throw replaced();
-    await using staged = StagedFile.of(to.createFile(".part"), mode);
+    await using staged = StagedFile.of(to.createFile(".part"), SHARED_RUNTIME, { mode });
     await copyContent(file, staged, "xxh128", { ...this.#options, durable: false });
     this.#giveAway(staged.path, info);
-    staged.stamp({ mtime: file.mtime, mode });
+    staged.setAttributes({ mtime: file.mtime, mode });
     if (this.#options.durable) await staged.sync();
     staged.publish(to.at(name), { replace: true });
   }

@@ -1,3 +1,4 @@
+import { RUNTIME } from "../../support/runtime.ts";
 import { assertEquals } from "@std/assert";
 import {
   partialPathOf,
@@ -23,8 +24,8 @@ Deno.test("removePartialDownloads() takes what nobody has, and nothing else", as
   ) dir.write(name, "x");
   const others = [".ferry-notes.part", ".ferry", "f", "f.part"];
   for (const name of others) dir.write(name, "x");
-  await using busy = StagedFile.create(dir.path, { prefix: ".ferry-" });
-  await using claimed = StagedFile.claim(partialPathOf(dir.join("g")), { create: true });
+  await using busy = StagedFile.create(dir.path, RUNTIME, { prefix: ".ferry-" });
+  await using claimed = StagedFile.claim(partialPathOf(dir.join("g")), RUNTIME, { create: true });
   const record = claimed!.path.replace(/part$/, "json");
   Deno.writeTextFileSync(record, "x");
   removePartialDownloads(dir.path);

@@ -1,3 +1,4 @@
+import { RUNTIME } from "../../support/runtime.ts";
 import { assert, assertEquals } from "@std/assert";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { type FileName, parseFileName } from "../../../lib/core/remote_name.ts";
@@ -8,7 +9,9 @@ import {
   Publisher,
   type PublisherOptions,
 } from "../../../lib/files/group_commit.ts";
-import { directoryAt, isTaken, StagedFile } from "../../../lib/files/staged_file.ts";
+import { StagedFile } from "../../../lib/files/staged_file.ts";
+import { directoryAt } from "../../../lib/files/directory_flush.ts";
+import { isTaken } from "../../../lib/files/path_lookup.ts";
 import type { Committed } from "../../../lib/files/commit.ts";
 import { TempDir } from "../../support/programs.ts";
 import { assertCode } from "../../support/assertions.ts";
@@ -39,7 +42,7 @@ class Fixture implements AsyncDisposable {
 
   /** A staged file whose flush waits for `gate`. */
   async stage(name: string, content: string, gate?: Promise<void>): Promise<Publication> {
-    const staged = StagedFile.create(this.#dir.path);
+    const staged = StagedFile.create(this.#dir.path, RUNTIME);
     this.#staged.push(staged);
     await staged.write(new TextEncoder().encode(content));
     staged.sync = async () => {
@@ -156,14 +159,14 @@ Deno.test("publish() does not let a failing member fail the others", async () =>
   const gate = Promise.withResolvers<void>();
   const failing = Promise.reject(new FerryError("no_space", "the disk is full"));
   failing.catch(() => {});
-  const unstamped = await f.stage("unstamped", "u");
-  unstamped.staged.stamp = () => {
+  const unset = await f.stage("unset", "u");
+  unset.staged.setAttributes = () => {
     throw new FerryError("io", "it cannot be stamped");
   };
   const members = [
     f.publisher.publish(await f.stage("good", "1")),
     f.publisher.publish(await f.stage("unflushed", "2", failing)),
-    f.publisher.publish(unstamped),
+    f.publisher.publish(unset),
     f.publisher.publish(await f.stage("directory", "3")),
     f.publisher.publish(await f.stage("file/below", "4")),
     f.publisher.publish(await f.stage("good/too", "5")),
@@ -179,7 +182,7 @@ Deno.test("publish() does not let a failing member fail the others", async () =>
     ["published", "no_space", "io", "not_a_file", "not_a_file", "not_a_file", "published"],
   );
   assertEquals([f.text("good"), f.text("last"), f.text("file")], ["1", "6", "in the way"]);
-  assertEquals([f.text("unflushed"), f.text("unstamped")], [undefined, undefined]);
+  assertEquals([f.text("unflushed"), f.text("unset")], [undefined, undefined]);
   // And the one behind them is published as if nothing had been.
   assertEquals(await f.publisher.publish(await f.stage("after", "7")), committed("7"));
 });

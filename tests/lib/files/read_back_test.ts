@@ -1,6 +1,6 @@
+import { RUNTIME } from "../../support/runtime.ts";
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { DIGESTS } from "../../support/digests.ts";
-import { isHonest } from "../../../lib/files/write_errors.ts";
 import { makeSure } from "../../../lib/files/read_back.ts";
 import { StagedFile } from "../../../lib/files/staged_file.ts";
 import { KINDS, Mount, Mounted, OtherPath, testWithMount } from "../../support/mount.ts";
@@ -21,11 +21,11 @@ const LOSSES: Readonly<Record<string, (path: string) => void>> = {
 testWithMount("makeSure() finds what a file system in user space has lost", async () => {
   await using memory = new Mount("size=32m");
   await using user = new OtherPath(memory.path);
-  assertEquals(await isHonest(memory.path), true);
+  assertEquals(await RUNTIME.fileSystems.reportsWriteErrors(memory.path), true);
   const bytes = new Uint8Array(3 * MIB).fill(1);
   const checksum = await DIGESTS.checksumOf("md5", bytes);
   const stage = async (directory: string) => {
-    const staged = StagedFile.create(directory);
+    const staged = StagedFile.create(directory, RUNTIME);
     await staged.write(bytes);
     return staged;
   };

@@ -1,3 +1,4 @@
+import { RUNTIME } from "../../support/runtime.ts";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import {
   type FileFacts,
@@ -17,7 +18,7 @@ Deno.test("LocalFile.open() tells what the file is", async () => {
   Deno.utimeSync(path, new Date(5000), new Date(1_234_567_890_123));
   Deno.symlinkSync("file", dir.join("link"));
   for (const name of ["file", "link"]) {
-    await using file = LocalFile.open(dir.join(name));
+    await using file = LocalFile.open(dir.join(name), RUNTIME);
     assertEquals([file.size, file.mtime, file.mode], [5, 1_234_567_890_123, 0o640]);
     assert(file.info.isFile);
   }
@@ -30,16 +31,16 @@ Deno.test("LocalFile.open() refuses what is no regular file, and leaves nothing 
   Deno.symlinkSync("loop", dir.join("loop"));
   const { success } = await new Deno.Command("mkfifo", { args: [dir.join("pipe")] }).output();
   assert(success, "mkfifo failed");
-  await assertCode("not_found", () => LocalFile.open(dir.join("missing")));
-  await assertCode("not_found", () => LocalFile.open(dir.join("dangling")));
-  await assertCode("not_a_file", () => LocalFile.open(dir.join("file/below")));
-  await assertCode("bad_name", () => LocalFile.open(dir.join("loop")));
-  const directory = await assertCode("not_a_file", () => LocalFile.open(dir.path));
+  await assertCode("not_found", () => LocalFile.open(dir.join("missing"), RUNTIME));
+  await assertCode("not_found", () => LocalFile.open(dir.join("dangling"), RUNTIME));
+  await assertCode("not_a_file", () => LocalFile.open(dir.join("file/below"), RUNTIME));
+  await assertCode("bad_name", () => LocalFile.open(dir.join("loop"), RUNTIME));
+  const directory = await assertCode("not_a_file", () => LocalFile.open(dir.path, RUNTIME));
   assertEquals(directory.reason, "it is a directory");
   // A pipe without another end: whoever opened it would wait here for good.
-  const pipe = await assertCode("not_a_file", () => LocalFile.open(dir.join("pipe")));
+  const pipe = await assertCode("not_a_file", () => LocalFile.open(dir.join("pipe"), RUNTIME));
   assertEquals(pipe.reason, "it is not a regular file");
-  await assertCode("not_a_file", () => LocalFile.open("/dev/null"));
+  await assertCode("not_a_file", () => LocalFile.open("/dev/null", RUNTIME));
 });
 
 Deno.test({
@@ -49,7 +50,7 @@ Deno.test({
   async fn() {
     await using dir = new TempDir();
     Deno.chmodSync(dir.write("secret", "x"), 0);
-    await assertCode("denied", () => LocalFile.open(dir.join("secret")));
+    await assertCode("denied", () => LocalFile.open(dir.join("secret"), RUNTIME));
   },
 });
 
@@ -58,7 +59,7 @@ Deno.test("LocalFile.read() gives every byte once, in small pieces and in large 
   const content = crypto.getRandomValues(new Uint8Array(60_000)).map((byte, at) => byte ^ at);
   const path = dir.write("file", content);
   for (const pieceSize of [997, 60_000, 65_536, 65_537, 200_000]) {
-    await using file = LocalFile.open(path);
+    await using file = LocalFile.open(path, RUNTIME);
     const read = new Uint8Array(content.length);
     const piece = new Uint8Array(pieceSize);
     let size = 0;
@@ -73,7 +74,7 @@ Deno.test("LocalFile.read() gives every byte once, in small pieces and in large 
 
 Deno.test("LocalFile.read() of an empty file is at its end", async () => {
   await using dir = new TempDir();
-  await using file = LocalFile.open(dir.write("empty", ""));
+  await using file = LocalFile.open(dir.write("empty", ""), RUNTIME);
   assertEquals(file.size, 0);
   assertEquals(await file.read(new Uint8Array(10)), null);
   await file.assertUnchanged();
@@ -81,7 +82,7 @@ Deno.test("LocalFile.read() of an empty file is at its end", async () => {
 
 Deno.test("LocalFile.seek() begins anew", async () => {
   await using dir = new TempDir();
-  await using file = LocalFile.open(dir.write("file", "abc"));
+  await using file = LocalFile.open(dir.write("file", "abc"), RUNTIME);
   const piece = new Uint8Array(2);
   for (let turn = 0; turn < 2; turn++) {
     assertEquals(await file.read(piece), 2);
@@ -94,7 +95,7 @@ Deno.test("LocalFile.assertUnchanged() fails where the file was written to", asy
   await using dir = new TempDir();
   const path = dir.write("file", "12345");
   Deno.utimeSync(path, 1000, 1000);
-  await using file = LocalFile.open(path);
+  await using file = LocalFile.open(path, RUNTIME);
   await file.assertUnchanged();
 
   Deno.writeTextFileSync(path, "54321");
@@ -110,7 +111,7 @@ Deno.test("LocalFile.assertUnchanged() fails where the file was written to", asy
 Deno.test("LocalFile stays the file that was opened when its name is given to another", async () => {
   await using dir = new TempDir();
   const path = dir.write("file", "old");
-  await using file = LocalFile.open(path);
+  await using file = LocalFile.open(path, RUNTIME);
   dir.write("new", "newer");
   Deno.renameSync(dir.join("new"), path);
   const piece = new Uint8Array(10);
@@ -133,7 +134,7 @@ Deno.test("readLocalFile() gives small files and large ones whole, links followe
     Deno.symlinkSync(`${size}`, dir.join(`link-${size}`));
     for (const name of [`${size}`, `link-${size}`]) {
       const expected = { bytes, mtime: 1_234_567_890_123, mode: 0o640 };
-      assertEquals(await readLocalFile(dir.join(name)), expected);
+      assertEquals(await readLocalFile(dir.join(name), RUNTIME), expected);
     }
   }
 });
@@ -142,10 +143,10 @@ Deno.test("readLocalFile() refuses what is no regular file", async () => {
   await using dir = new TempDir();
   const { success } = await new Deno.Command("mkfifo", { args: [dir.join("pipe")] }).output();
   assert(success, "mkfifo failed");
-  await assertCode("not_found", () => readLocalFile(dir.join("missing")));
-  const directory = await assertCode("not_a_file", () => readLocalFile(dir.path));
+  await assertCode("not_found", () => readLocalFile(dir.join("missing"), RUNTIME));
+  const directory = await assertCode("not_a_file", () => readLocalFile(dir.path, RUNTIME));
   assertEquals(directory.reason, "it is a directory");
-  await assertCode("not_a_file", () => readLocalFile(dir.join("pipe")));
+  await assertCode("not_a_file", () => readLocalFile(dir.join("pipe"), RUNTIME));
 });
 
 /** Lets something happen behind every read. */
@@ -169,7 +170,7 @@ Deno.test("readLocalFile() gives the new file where it is replaced meanwhile", a
     if (!replaced) Deno.renameSync(dir.join("new"), path);
     replaced = true;
   });
-  const { bytes } = await readLocalFile(path);
+  const { bytes } = await readLocalFile(path, RUNTIME);
   assert(replaced);
   assertEquals(new TextDecoder().decode(bytes), "new");
 });
@@ -178,7 +179,7 @@ Deno.test("readLocalFile() of a file that keeps changing fails", async () => {
   await using dir = new TempDir();
   const path = dir.write("file", "12345");
   using _reads = behindReads(() => Deno.writeTextFileSync(path, "6", { append: true }));
-  const grown = await assertCode("io", () => readLocalFile(path));
+  const grown = await assertCode("io", () => readLocalFile(path, RUNTIME));
   assertMatch(grown.reason, /^it changed while it was sent: (\d) bytes before, \d now$/);
 });
 
@@ -192,7 +193,7 @@ Deno.test("readLocalFile() of a file that keeps changing and looks the same fail
       Deno.writeFileSync(path, new Uint8Array(size).fill(++turn));
       Deno.utimeSync(path, mtime!, mtime!);
     });
-    const changed = await assertCode("io", () => readLocalFile(path));
+    const changed = await assertCode("io", () => readLocalFile(path, RUNTIME));
     assertEquals(changed.reason, OTHER_BYTES);
     assert(turn > 1);
   }
@@ -206,7 +207,7 @@ Deno.test("readLocalFile() reads once what changed long ago, and twice what chan
     using _clock = stopClock(changed + after);
     let reads = 0;
     using _reads = behindReads(() => reads++);
-    await readLocalFile(path);
+    await readLocalFile(path, RUNTIME);
     assertEquals(reads, expected, `${after} ms after the change`);
   }
 });
@@ -269,7 +270,7 @@ Deno.test("LocalFile.assertUnchanged() reads a small file again only where a cha
     using _clock = stopClock(clock);
     const memory = new FileInMemory(1000);
     const whole = md5(memory.bytes);
-    await using file = LocalFile.of(memory);
+    await using file = LocalFile.of(memory, RUNTIME);
     assertEquals(file.settled, !hides);
     await readOn(file, 1000);
     await file.assertUnchanged(whole);
@@ -289,7 +290,7 @@ Deno.test("LocalFile.readWhole() compares byte by byte where a change could hide
   for (const [clock, changed, again] of [[2099, 0, true], [2100, 0, false], [2100, 1000, true]]) {
     using _clock = stopClock(Number(clock));
     const memory = new FileInMemory(3 * MIB);
-    await using file = LocalFile.of(memory);
+    await using file = LocalFile.of(memory, RUNTIME);
     memory.changed = Number(changed);
     assertEquals(await file.readWhole(), memory.bytes);
     assertEquals(memory.reads, again ? 6 * MIB : 3 * MIB);
@@ -311,10 +312,10 @@ Deno.test("LocalFile.assertUnchanged() goes by the modification time where nothi
   using clock = stopClock(2100);
   const memory = new FileInMemory(1);
   memory.changed = null;
-  await using file = LocalFile.of(memory);
+  await using file = LocalFile.of(memory, RUNTIME);
   assert(file.settled);
   clock.at = 2099;
-  await using later = LocalFile.of(memory);
+  await using later = LocalFile.of(memory, RUNTIME);
   assert(!later.settled);
 });
 
@@ -324,7 +325,7 @@ Deno.test("LocalFile.assertUnchanged() reads of a large file what was read while
     using clock = stopClock(1000);
     const memory = new FileInMemory(size);
     const whole = md5(memory.bytes);
-    await using file = LocalFile.of(memory);
+    await using file = LocalFile.of(memory, RUNTIME);
     await readOn(file, 2 * MIB);
     clock.at = 2100;
     await readOn(file, size);
@@ -346,7 +347,7 @@ Deno.test("LocalFile.assertUnchanged() knows which parts of a large file were re
   for (const [at, seen] of cases) {
     using _clock = stopClock(1000);
     const memory = new FileInMemory(10 * MIB);
-    await using file = LocalFile.of(memory);
+    await using file = LocalFile.of(memory, RUNTIME);
     for (const [from, size] of parts) {
       file.seek(from);
       await readOn(file, size);
@@ -364,7 +365,7 @@ Deno.test("LocalFile.assertUnchanged() reads all of a file whose inode was chang
     using _clock = stopClock(10_000);
     const memory = new FileInMemory(size);
     const whole = md5(memory.bytes);
-    await using file = LocalFile.of(memory);
+    await using file = LocalFile.of(memory, RUNTIME);
     await readOn(file, size);
     memory.changed = 9000;
     await file.assertUnchanged(whole);
@@ -381,7 +382,7 @@ Deno.test("LocalFile.assertUnchanged() lets a file pass that was renamed, linked
     const path = dir.write("file", new Uint8Array(size).fill(7));
     const whole = md5(new Uint8Array(size).fill(7));
     using clock = stopClock(Date.now() + 10_000);
-    await using file = LocalFile.open(path);
+    await using file = LocalFile.open(path, RUNTIME);
     await readOn(file, size);
     Deno.linkSync(path, dir.join("link"));
     Deno.renameSync(path, dir.join("moved"));

@@ -1,15 +1,13 @@
+import { RUNTIME } from "../../support/runtime.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import {
-  bitsOf,
-  DURABILITIES,
-  isTaken,
-  isUnsupported,
-  makeDirectories,
-  modeAt,
-  renameWithoutReplacing,
-  StagedFile,
-  syncDirectory,
-} from "../../../lib/files/staged_file.ts";
+import { StagedFile } from "../../../lib/files/staged_file.ts";
+import { bitsOf, modeAt } from "../../../lib/files/permission_bits.ts";
+import { makeDirectories } from "../../../lib/files/directories.ts";
+import { syncDirectory } from "../../../lib/files/directory_flush.ts";
+import { renameWithoutReplacing } from "../../../lib/files/renaming.ts";
+import { isTaken } from "../../../lib/files/path_lookup.ts";
+import { isUnsupported } from "../../../lib/files/file_errors.ts";
+import { DURABILITIES } from "../../../lib/files/durability.ts";
 import { TempDir } from "../../support/programs.ts";
 import { namesIn } from "../../support/directories.ts";
 import { utf8 } from "../../support/bytes.ts";
@@ -18,15 +16,15 @@ import { assertCode } from "../../support/assertions.ts";
 const text = (path: string) => Deno.readTextFileSync(path);
 
 async function staged(dir: TempDir, content: string): Promise<StagedFile> {
-  const file = StagedFile.create(dir.path);
+  const file = StagedFile.create(dir.path, RUNTIME);
   await file.write(utf8.encode(content));
   return file;
 }
 
 Deno.test("StagedFile.create() makes a file of a name that nothing else has", async () => {
   await using dir = new TempDir();
-  await using a = StagedFile.create(dir.path);
-  await using b = StagedFile.create(dir.path, { prefix: ".x-" });
+  await using a = StagedFile.create(dir.path, RUNTIME);
+  await using b = StagedFile.create(dir.path, RUNTIME, { prefix: ".x-" });
   const names = [a, b].map(({ path }) => path.slice(dir.path.length + 1));
   assertEquals(namesIn(dir.path), names.toSorted());
   assert(/^[0-9a-f-]{36}\.part$/.test(names[0]!), names[0]);
@@ -37,8 +35,8 @@ Deno.test("StagedFile.create() makes a file of a name that nothing else has", as
 Deno.test("StagedFile.create() where there is no directory", async () => {
   await using dir = new TempDir();
   dir.write("file", "x");
-  await assertCode("not_found", () => StagedFile.create(dir.join("missing")));
-  await assertCode("not_a_file", () => StagedFile.create(dir.join("file")));
+  await assertCode("not_found", () => StagedFile.create(dir.join("missing"), RUNTIME));
+  await assertCode("not_a_file", () => StagedFile.create(dir.join("file"), RUNTIME));
 });
 
 Deno.test("StagedFile.truncate() touches no file that has the size already", async () => {
@@ -46,7 +44,7 @@ Deno.test("StagedFile.truncate() touches no file that has the size already", asy
   const path = dir.write("part", "12345");
   const long = new Date(1_000_000_000_000);
   for (const [size, touched] of [[5, false], [2, true]] as const) {
-    await using file = StagedFile.claim(path, { create: false })!;
+    await using file = StagedFile.claim(path, RUNTIME, { create: false })!;
     Deno.utimeSync(path, long, long);
     file.truncate(size);
     assertEquals(file.size, size);
@@ -71,24 +69,24 @@ Deno.test({
     const left = (path: string) => {
       Deno.writeTextFileSync(path, "left");
       Deno.chmodSync(path, 0o666);
-      return StagedFile.claim(path, { create: false, mode: 0o664 })!;
+      return StagedFile.claim(path, RUNTIME, { create: false, mode: 0o664 })!;
     };
     const files = [
-      StagedFile.create(dir.path, { mode: 0o664 }),
-      StagedFile.claim(dir.join("a.part"), { create: true, mode: 0o664 })!,
+      StagedFile.create(dir.path, RUNTIME, { mode: 0o664 }),
+      StagedFile.claim(dir.join("a.part"), RUNTIME, { create: true, mode: 0o664 })!,
       left(dir.join("b.part")),
     ];
     for (const opened of files) {
       await using file = opened;
       assertEquals(bitsAt(file.path), "600");
-      file.stamp({});
+      file.setAttributes({});
       file.publish(name, { replace: true });
       assertEquals(bitsAt(name), "664");
     }
     Deno.chmodSync(dir.write("c.part", "left"), 0o600);
     // It was private for the sake of another file than the one that it becomes.
-    await using other = StagedFile.claim(dir.join("c.part"), { create: false })!;
-    other.stamp({});
+    await using other = StagedFile.claim(dir.join("c.part"), RUNTIME, { create: false })!;
+    other.setAttributes({});
     assertEquals(bitsAt(other.path), bitsAt(dir.write("new", "")));
   },
 });
@@ -114,11 +112,11 @@ Deno.test({
     const published = dir.write("published", "whole");
     const path = dir.join("part");
     Deno.linkSync(published, path);
-    assertEquals(StagedFile.claim(path, { create: false }), undefined);
+    assertEquals(StagedFile.claim(path, RUNTIME, { create: false }), undefined);
     assertEquals(namesIn(dir.path), ["published"]);
     Deno.linkSync(published, path);
     {
-      await using file = StagedFile.claim(path, { create: true })!;
+      await using file = StagedFile.claim(path, RUNTIME, { create: true })!;
       file.truncate(0);
       await file.write(utf8.encode("new"));
       assertEquals(text(path), "new");
@@ -131,13 +129,13 @@ Deno.test("StagedFile.publish() lets nobody claim the file before it has its nam
   await using dir = new TempDir();
   for (const replace of [false, true]) {
     const path = dir.write("part", "whole");
-    await using file = StagedFile.claim(path, { create: false })!;
+    await using file = StagedFile.claim(path, RUNTIME, { create: false })!;
     file.truncate(5);
     const { linkSync, renameSync } = Deno;
     let claimed: StagedFile | undefined;
     const claimFirst =
       <Args extends unknown[]>(real: (...args: Args) => void) => (...args: Args) => {
-        claimed = StagedFile.claim(path, { create: false });
+        claimed = StagedFile.claim(path, RUNTIME, { create: false });
         real(...args);
       };
     Deno.linkSync = claimFirst(linkSync);
@@ -153,7 +151,7 @@ Deno.test("StagedFile.publish() lets nobody claim the file before it has its nam
 
 Deno.test("StagedFile.write() takes all the bytes, in small pieces and in large ones", async () => {
   await using dir = new TempDir();
-  await using file = StagedFile.create(dir.path);
+  await using file = StagedFile.create(dir.path, RUNTIME);
   const content = new Uint8Array(300_000).map((_, at) => at * 31 >> 3);
   let at = 0;
   for (const size of [0, 1, 65_535, 65_536, 65_537, 100_000]) {
@@ -251,30 +249,30 @@ Deno.test("StagedFile disposal after publish() keeps the file and a new one of t
   assertEquals(text(file.path), "somebody else's");
 });
 
-Deno.test("StagedFile.stamp() sets time and mode, each where it is given", async () => {
+Deno.test("StagedFile.setAttributes() sets time and mode, each where it is given", async () => {
   await using dir = new TempDir();
   await using file = await staged(dir, "x");
   const { mode, mtime } = Deno.statSync(file.path);
-  file.stamp({});
+  file.setAttributes({});
   assertEquals(Deno.statSync(file.path).mode, mode);
   assertEquals(Deno.statSync(file.path).mtime, mtime);
-  file.stamp({ mtime: 1_234_567_890_123 });
+  file.setAttributes({ mtime: 1_234_567_890_123 });
   assertEquals(Deno.statSync(file.path).mode, mode);
-  file.stamp({ mode: 0o640 });
+  file.setAttributes({ mode: 0o640 });
   file.publish(dir.join("name"), { replace: false });
   const after = Deno.statSync(dir.join("name"));
   assertEquals(after.mtime?.getTime(), 1_234_567_890_123);
   assertEquals(after.mode! & 0o777, 0o640);
 });
 
-Deno.test("StagedFile.stamp(), sync() of a file that is gone or closed give a FerryError", async () => {
+Deno.test("StagedFile.setAttributes(), sync() of a file that is gone or closed give a FerryError", async () => {
   await using dir = new TempDir();
   await using file = await staged(dir, "x");
   Deno.removeSync(file.path);
-  await assertCode("not_found", () => file.stamp({ mode: 0o640 }));
+  await assertCode("not_found", () => file.setAttributes({ mode: 0o640 }));
   await file[Symbol.asyncDispose]();
   await assertCode("closed", () => file.sync());
-  await assertCode("closed", () => file.stamp({ mtime: 1 }));
+  await assertCode("closed", () => file.setAttributes({ mtime: 1 }));
 });
 
 Deno.test("renameWithoutReplacing() renames unless the name is taken", async () => {

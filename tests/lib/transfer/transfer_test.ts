@@ -1,3 +1,4 @@
+import { RUNTIME } from "../../support/runtime.ts";
 import { assert, assertEquals } from "@std/assert";
 import { SHARED_RUNTIME } from "../../../lib/runtime/runtime.ts";
 import { md5Of } from "../../support/digests.ts";
@@ -183,7 +184,7 @@ Deno.test("sendSized() sees that a file changed whose size and time were set bac
     const { mtime } = Deno.statSync(path);
     // It was changed a moment ago, so that its times may stay the same.
     using _clock = stopClock(mtime!.getTime());
-    await using file = LocalFile.open(path);
+    await using file = LocalFile.open(path, RUNTIME);
     const options = { algorithm: "md5", proof: true } as const;
     const digest = from > 0
       ? await digestPrefix(SHARED_RUNTIME, file, { size: from, ...options })

@@ -5,7 +5,7 @@ import {
   type FileIdentity,
   identityOf,
 } from "../../../../server/storage/fs/checksum_cache.ts";
-import { isTaken } from "../../../../lib/files/staged_file.ts";
+import { isTaken } from "../../../../lib/files/path_lookup.ts";
 import { Pair } from "../../../support/pair.ts";
 import { TempDir } from "../../../support/programs.ts";
 

@@ -6,7 +6,7 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Directory } from "../../../../server/storage/fs/open_directory.ts";
-import type { FileSystem } from "../../../../lib/files/file_system.ts";
+import type { FileSystem } from "../../../../lib/file_system/file_system.ts";
 import { tryFileSystem } from "../../../../server/storage/fs/file_system_trial.ts";
 import { FsStorage } from "../../../../server/storage/fs/fs_storage.ts";
 import { KINDS, Mount, Mounted, OtherPath, testWithMount } from "../../../support/mount.ts";

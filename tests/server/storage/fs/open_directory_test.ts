@@ -1,3 +1,4 @@
+import { RUNTIME } from "../../../support/runtime.ts";
 import { assert, assertEquals } from "@std/assert";
 import { Directory } from "../../../../server/storage/fs/open_directory.ts";
 import { StagedFile } from "../../../../lib/files/staged_file.ts";
@@ -119,10 +120,10 @@ testPinned(
     f.swap();
     created.push(d.createFile(".part"));
     for (const [turn, each] of created.entries()) {
-      await using staged = StagedFile.of(each, 0o640);
+      await using staged = StagedFile.of(each, RUNTIME, { mode: 0o640 });
       await staged.write(new TextEncoder().encode("text"));
       await staged.write(new Uint8Array(100_000));
-      staged.stamp({ mtime: 1_234_567_890_123 });
+      staged.setAttributes({ mtime: 1_234_567_890_123 });
       await staged.sync();
       staged.publish(d.at(`published-${turn}`), { replace: false });
       const { size, mode, mtime } = Deno.lstatSync(`${f.path}/top/away/published-${turn}`);
@@ -136,7 +137,7 @@ testPinned(
 testPinned(
   "Directory.createFile() gives a file that takes large and small pieces by turns",
   async (f) => {
-    await using staged = StagedFile.of(f.top.createFile(".part"), 0o640);
+    await using staged = StagedFile.of(f.top.createFile(".part"), RUNTIME, { mode: 0o640 });
     const sizes = [10, 3_000_000, 20, 100_000, 30];
     for (const [i, size] of sizes.entries()) await staged.write(new Uint8Array(size).fill(i));
     staged.publish(f.top.at("published"), { replace: false });

@@ -1,3 +1,4 @@
+import { RUNTIME } from "../../../support/runtime.ts";
 import { assertEquals } from "@std/assert";
 import { Directory } from "../../../../server/storage/fs/open_directory.ts";
 import { parseFileName as name } from "../../../../lib/core/remote_name.ts";
@@ -25,14 +26,14 @@ function sourceOf(text: string): ByteSource {
 
 Deno.test("copyContent() gives the checksum of what it wrote", async () => {
   await using dir = new TempDir();
-  await using staged = StagedFile.create(dir.path);
+  await using staged = StagedFile.create(dir.path, RUNTIME);
   assertEquals(await copyContent(sourceOf("content"), staged, "md5", OPTIONS), md5("content"));
   assertEquals(Deno.readTextFileSync(staged.path), "content");
 });
 
 Deno.test("copyContent() fails where the file holds something else", async () => {
   await using dir = new TempDir();
-  await using staged = StagedFile.create(dir.path);
+  await using staged = StagedFile.create(dir.path, RUNTIME);
   staged.sync = () => {
     Deno.writeTextFileSync(staged.path, "CONTENT");
     return Promise.resolve();
@@ -42,7 +43,7 @@ Deno.test("copyContent() fails where the file holds something else", async () =>
 
 Deno.test("copyContent() fails where the source has changed, and where it is ended", async () => {
   await using dir = new TempDir();
-  await using staged = StagedFile.create(dir.path);
+  await using staged = StagedFile.create(dir.path, RUNTIME);
   const changed = { ...sourceOf("x"), assertUnchanged: () => Promise.reject(new Error("changed")) };
   const message = await copyContent(changed, staged, "md5", OPTIONS).catch(({ message }) =>
     message

@@ -1,5 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
-import { type FileSystem, fileSystemAt, shortcomingsOf } from "../../../lib/files/file_system.ts";
+import {
+  type FileSystem,
+  fileSystemAt,
+  shortcomingsOf,
+} from "../../../lib/file_system/file_system.ts";
 import { Mount, OtherPath, testWithMount } from "../../support/mount.ts";
 import { TempDir } from "../../support/programs.ts";
 
