@@ -8,7 +8,7 @@ const DOCUMENTS = [
 ];
 
 /** The largest sizes of the documents that people read first, in bytes. */
-const LARGEST = { "PROTOCOL.md": 10240 };
+const LARGEST = { "README.md": 8192, "PROTOCOL.md": 10240 };
 
 /** The anchors that a document's headings have. */
 function anchorsOf(page: string): Set<string> {

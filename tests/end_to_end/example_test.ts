@@ -166,15 +166,15 @@ Deno.test("examples/release works with ferry from JSR and from npm", async (t) =
   }
 });
 
-Deno.test("README.md names the permissions of each program", () => {
-  const readme = Deno.readTextFileSync(`${PROJECT}README.md`).replaceAll(/\\\n\s*/g, "");
+Deno.test("operating.md names the permissions of each program", () => {
+  const page = Deno.readTextFileSync(`${PROJECT}docs/operating.md`).replaceAll(/\\\n\s*/g, "");
   for (const program of PROGRAMS) {
     const { name } = program;
     const flags = runtimeFlags(program)
       .filter((flag) => flag !== "--no-prompt" && flag !== "--deny-import")
       .map((flag) => flag.includes("*") ? flag.replace(/=(.*)/, "='$1'") : flag);
     assertStringIncludes(
-      readme,
+      page,
       `deno install -g --name ${name} ${flags.join(" ")} jsr:@ferry/ferry/${name}`,
     );
   }

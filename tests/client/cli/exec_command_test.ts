@@ -210,10 +210,10 @@ Deno.test("ferry exec --json prints the output and the end as events", async () 
   assertEquals([denied.code, event, op, reason], [255, "error", "exec", "denied"]);
 });
 
-Deno.test("README.md shows tasks of another project that work", async () => {
-  const readme = Deno.readTextFileSync(`${PROJECT}README.md`);
-  const [, json] = /```json\n(\{\n {2}"tasks"[^]*?)```/.exec(readme)!;
-  const commands = /serve:exec --root \S+ (.*)/.exec(readme)![1]!.split(" ");
+Deno.test("scripting.md and operating.md show tasks of another project that work", async () => {
+  const read = (name: string) => Deno.readTextFileSync(`${PROJECT}docs/${name}`);
+  const [, json] = /```json\n(\{\n {2}"tasks"[^]*?)```/.exec(read("scripting.md"))!;
+  const commands = /serve:exec --root \S+ (.*)/.exec(read("operating.md"))![1]!.split(" ");
   assertEquals(commands, ["du", "tail", "wc"].flatMap((name) => ["--allow-exec", name]));
   await using pair = await Pair.start(commands);
   pair.dir.write("root/access.log", "one\ntwo\n");

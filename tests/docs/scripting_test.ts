@@ -1,0 +1,184 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { FerryError, isErrorCode } from "../../lib/core/errors.ts";
+import { Pair } from "../support/pair.ts";
+import { ferry } from "../support/programs.ts";
+import { blocksIn, read, rows, section } from "./documents.ts";
+
+const PAGE = "docs/scripting.md";
+
+/** Keys that are printed only where a file system does not keep something. */
+const RARE = new Set(["unkept"]);
+
+/** An event as the page describes it. */
+interface Described {
+  /** Its heading. */
+  heading: string;
+  /** Its name. */
+  event: string;
+  /** The values of `op`; empty where it has none, or any. */
+  ops: string[];
+  /** The types of its keys, and whether each is always there. */
+  keys: Map<string, { types: string[]; optional: boolean }>;
+}
+
+function described(): Described[] {
+  const headings = [...read(PAGE).matchAll(/^### `(\w+)`(?: of (.*))?$/gm)];
+  return headings.map(([line, event, ops = ""]) => {
+    const heading = line.slice(4);
+    const keys = rows(section(PAGE, line)).map(([key, type]) => {
+      const types = type!.replace("?", "").split(" or ");
+      return [key!, { types, optional: type!.endsWith("?") }] as const;
+    });
+    return {
+      heading,
+      event: event!,
+      ops: [...ops.matchAll(/`(\w+)[^`]*`/g)].map(([, op]) => op!),
+      keys: new Map(keys),
+    };
+  });
+}
+
+/** What keeps an event from being the one that is described; undefined where it is that one. */
+function difference(
+  { event, ops, keys }: Described,
+  printed: Record<string, unknown>,
+): string | undefined {
+  const { event: name, op, ...rest } = printed;
+  if (name !== event) return `it is a ${name}`;
+  if (!keys.has("op") && (ops.length === 0 ? op !== undefined : !ops.includes(String(op)))) {
+    return `its op is ${op}`;
+  }
+  const values = keys.has("op") ? { op, ...rest } : rest;
+  for (const [key, { types, optional }] of keys) {
+    if (!(key in values)) {
+      if (optional) continue;
+      return `it has no ${key}`;
+    }
+    const value = (values as Record<string, unknown>)[key];
+    const type = value === null ? "null" : Array.isArray(value) ? "array" : typeof value;
+    if (!types.includes(type)) return `its ${key} is ${JSON.stringify(value)}`;
+  }
+  const unknown = Object.keys(values).filter((key) => !keys.has(key));
+  return unknown.length === 0 ? undefined : `${unknown} is not described`;
+}
+
+/** The events of a run of each command, one way or another. */
+async function printedEvents(): Promise<Record<string, unknown>[]> {
+  const anywhere = "127.0.0.1:0";
+  await using pair = await Pair.start([
+    "--allow-exec=echo",
+    "--allow-shell",
+    `--classic-exec=${anywhere}`,
+    `--udp-echo=${anywhere}`,
+  ]);
+  const { server, cwd } = pair;
+  const events: Record<string, unknown>[] = [];
+  const run = async (...args: string[]) => {
+    const { stdout } = await ferry([args[0]!, "--json", ...args.slice(1)], {
+      cwd,
+      server: server.address,
+    });
+    for (const line of stdout.split("\n").filter((line) => line !== "")) {
+      events.push(JSON.parse(line));
+    }
+  };
+  Deno.mkdirSync(`${cwd}/tree`);
+  pair.write("tree/a.txt", "a\n");
+  Deno.symlinkSync("a.txt", `${cwd}/tree/link`);
+  Deno.mkdirSync(`${pair.root}/linked`);
+  Deno.symlinkSync("linked", `${pair.root}/to-linked`);
+  for (const checksum of ["md5", "sha256", "xxh128"]) {
+    const as = `${checksum}.txt`;
+    await run("put", "tree/a.txt", "--as", as, "--checksum", checksum);
+    await run("get", as, "--checksum", checksum);
+    await run("stat", as, "--checksum", checksum);
+  }
+  await run("put", "tree", "--dry-run");
+  await run("put", "tree");
+  await run("put", "missing.txt");
+  await run("get", "md5.txt", "tree/a.txt", "--out", "several", "--dry-run");
+  await run("get", ".", "--out", "all");
+  await run("get", "missing.txt");
+  await run("ls", "-R");
+  await run("ls", "missing");
+  await run("mkdir", "made");
+  await run("mv", "md5.txt", "made/");
+  await run("stat", "**/nothing");
+  await run("mv", "**/nothing", "elsewhere");
+  await run("rm", "**/nothing");
+  await run("rm", "made", "-r");
+  await run("ping");
+  {
+    using peer = await pair.connect();
+    const put = { op: "put", filename: "cut.bin", md5: null, total_size: 9 * 1024 ** 2 };
+    await peer.send(put, new Uint8Array(5 * 1024 ** 2));
+    await peer.end();
+    await peer.receive();
+  }
+  await run("ls", "--partial");
+  await run("rm", "--partial", "cut.bin");
+  await run("exec", "--", "echo", "hello");
+  await run("exec", "--", "rm", "made");
+  await run("exec", "--classic", server.listening.get("classic-exec")!, "echo hello");
+  await run("echo", "--udp", server.listening.get("udp-echo")!, "hello");
+  await run("echo", "--udp", server.listening.get("udp-echo")!, "--count", "1");
+  const silent = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
+  const { port } = silent.addr as Deno.NetAddr;
+  await run("echo", "--udp", `127.0.0.1:${port}`, "--count", "1", "--timeout", "50ms");
+  silent.close();
+  await run("ping", "--server", `127.0.0.1:${closedPort()}`, "--retries", "1");
+  return events;
+}
+
+/** A port at which nobody listens. */
+function closedPort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+Deno.test("scripting.md describes each event of --json as it is printed, and no other", async () => {
+  const all = described();
+  const missing = new Set(all.flatMap(({ heading, ops, keys }) => [
+    heading,
+    ...ops.map((op) => `${heading}, op ${op}`),
+    ...[...keys].filter(([key, { optional }]) => optional && !RARE.has(key))
+      .map(([key]) => `${heading}, key ${key}`),
+  ]));
+  for (const printed of await printedEvents()) {
+    const fitting = all.find((each) => difference(each, printed) === undefined);
+    assert(
+      fitting,
+      `${JSON.stringify(printed)} is none of them: ` +
+        all.filter(({ event }) => event === printed.event)
+          .map((each) => `${each.heading}: ${difference(each, printed)}`).join("; "),
+    );
+    const { heading } = fitting;
+    missing.delete(heading);
+    missing.delete(`${heading}, op ${printed.op}`);
+    for (const key of Object.keys(printed)) missing.delete(`${heading}, key ${key}`);
+  }
+  assertEquals([...missing], [], "these were not printed");
+});
+
+Deno.test("scripting.md lists each exit status with its codes", () => {
+  const listed = rows(section(PAGE, "## Exit status")).flatMap(([status, , codes]) =>
+    codes!.split(", ").filter((code) => code !== "").map((code) => {
+      assert(isErrorCode(code), code);
+      assertEquals(new FerryError(code, "").exitStatus, Number(status), code);
+      return code;
+    })
+  );
+  const all = rows(section("docs/protocol/core.md", "### Error codes")).map(([code]) => code!);
+  assertEquals(listed.sort(), all.sort());
+});
+
+Deno.test("scripting.md shows a configuration that ferry reads", async () => {
+  const [toml] = blocksIn([PAGE], "toml");
+  await using pair = await Pair.start();
+  const path = pair.write("ferry.toml", toml!.lines.join("\n"));
+  pair.write("a.txt", "a\n");
+  // The command line takes precedence over the file, which names another server.
+  const { code, stdout } = await pair.run("put", "a.txt", "--config", path);
+  assertEquals(code, 0);
+  assertMatch(stdout, / {2}a\.txt\n$/);
+});
