@@ -42,10 +42,11 @@ const FOLDERS: Readonly<Record<string, string>> = {
     "lib/core lib/digest lib/runtime lib/security lib/transfer lib/wire client/net client/transfer",
   "client/echo": "lib/cli lib/core lib/udp lib/wire client/net",
   "client/line_exec": "lib/core lib/digest lib/line_exec lib/runtime lib/wire client/net",
-  "client/cli":
-    "lib/cli lib/core lib/files lib/line_exec lib/runtime lib/security lib/udp lib/wire " +
+  "client/cli": "lib/cli lib/core lib/line_exec lib/security lib/udp lib/wire " +
     "client/api client/echo client/line_exec client/net client/transfer",
-  "client": "lib/cli lib/core client/cli",
+  "client/cli/commands": "lib/cli lib/core lib/files lib/line_exec lib/udp " +
+    "client/api client/cli client/echo client/net client/transfer",
+  "client": "lib/cli lib/core client/cli client/cli/commands",
 
   "packaging": "lib/cli lib/core lib/files",
 };
@@ -252,12 +253,16 @@ function loadedAtStart(entry: string): { ours: Set<string>; others: Set<string> 
 
 Deno.test("the programs begin without what is slow to load and seldom needed", () => {
   const ferry = loadedAtStart("client/main.ts");
+  const connected = loadedAtStart("client/cli/clients.ts");
   const ferryd = loadedAtStart("server/main.ts");
-  assert(ferry.ours.has("lib/digest/md5.ts") && ferry.others.has("valibot"));
+  assert(ferry.ours.has("client/cli/run.ts") && ferry.others.has("@std/cli/parse-args"));
+  assert(connected.ours.has("client/api/client.ts") && connected.others.has("valibot"));
+  // Help texts and versions need no client.
+  assert(!ferry.ours.has("client/api/client.ts") && !ferry.others.has("valibot"));
   assert(ferryd.ours.has("server/auth/token_file.ts") && ferryd.others.has("@logtape/logtape"));
   // Of what Node has, Deno sets most up with any of it; prompt-secret asks for `process`.
   const slow = /^node:|^@std\/cli\/prompt-secret$|^(hash-wasm|ignore|string-width)$|^@peculiar/;
-  for (const { others } of [ferry, ferryd]) {
+  for (const { others } of [ferry, connected, ferryd]) {
     assertEquals([...others].filter((name) => slow.test(name)), []);
   }
 });

@@ -6,7 +6,7 @@
 
 import { FerryError } from "../../lib/core/errors.ts";
 import { untilAborted } from "../../lib/cli/signals.ts";
-import { write } from "./output.ts";
+import { write } from "./stdio.ts";
 
 const PROMPT = ">>: ";
 const PIECE_BYTES = 64 * 1024;

@@ -1,17 +1,40 @@
 /**
- * Standard input, standard output and standard error of the program `ferry`, as bytes.
+ * Standard input, standard output and standard error of the program `ferry`.
  *
  * @module
  */
 
 import { toFerryError } from "../../lib/core/errors.ts";
 import type { ByteSink } from "../../lib/core/bytes.ts";
-import { endOfPipe } from "./output.ts";
 
-/** How much of standard input is read as one piece. */
+/** How much of standard input is read as one piece, in bytes. */
 const PIECE_BYTES = 256 * 1024;
 
-/** Standard input, as it comes. A piece is good until the next one is asked for. */
+/** The exit status that a shell reports for a program that SIGPIPE ended: 128 + 13. */
+const BROKEN_PIPE_STATUS = 141;
+
+/**
+ * Writes all of a text, or of bytes, to standard output or standard error. The program ends silently where the
+ * reader of a pipe is gone, as in `ferry ls | head`.
+ *
+ * @throws {FerryError} `io`, … where standard output cannot be written; errors of standard error are ignored, since
+ * there is no place left to report them
+ */
+export function write(
+  to: { writeSync(bytes: Uint8Array): number },
+  content: string | Uint8Array,
+): void {
+  const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+  try {
+    for (let done = 0; done < bytes.length;) done += to.writeSync(bytes.subarray(done));
+  } catch (error) {
+    if (error instanceof Deno.errors.BrokenPipe) Deno.exit(BROKEN_PIPE_STATUS);
+    if (to === Deno.stderr) return;
+    throw toFerryError(error).during("write to standard output");
+  }
+}
+
+/** Standard input, piece by piece. Each piece is valid until the next one is asked for. */
 export async function* standardInput(): AsyncGenerator<Uint8Array, void, void> {
   const piece = new Uint8Array(PIECE_BYTES);
   for (;;) {
@@ -23,13 +46,12 @@ export async function* standardInput(): AsyncGenerator<Uint8Array, void, void> {
   }
 }
 
-/** Standard output. */
+/** Standard output, for bytes. The program ends silently where the reader of a pipe is gone. */
 export const STANDARD_OUTPUT: ByteSink = sinkInto(Deno.stdout, "standard output");
 
-/** Standard error. */
+/** Standard error, likewise. */
 export const STANDARD_ERROR: ByteSink = sinkInto(Deno.stderr, "standard error");
 
-/** Where all bytes go; a reader that went away ends the program. */
 function sinkInto(
   stream: { write(bytes: Uint8Array): Promise<number> },
   name: string,
@@ -39,7 +61,7 @@ function sinkInto(
       try {
         for (let done = 0; done < bytes.length;) done += await stream.write(bytes.subarray(done));
       } catch (error) {
-        if (error instanceof Deno.errors.BrokenPipe) endOfPipe();
+        if (error instanceof Deno.errors.BrokenPipe) Deno.exit(BROKEN_PIPE_STATUS);
         throw toFerryError(error).during(`write to ${name}`);
       }
     },

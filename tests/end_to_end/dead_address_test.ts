@@ -1,8 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { TextLineStream } from "@std/streams/text-line-stream";
-import * as config from "../../client/cli/options.ts";
+import { COMMANDS } from "../../client/cli/commands/all.ts";
 import { parseTime } from "../../lib/cli/command_line.ts";
-import { specsIn } from "../../lib/cli/completions.ts";
 import { ferry, TempDir } from "../support/programs.ts";
 
 /** How commands are run that reach for a server and transfer nothing. */
@@ -30,7 +29,7 @@ const nameOf = ({ name }: { name: string }) => name.replace(/^ferry /, "");
 
 /** The commands that have an option. */
 function having(option: string) {
-  return specsIn(config).filter(({ options }) => option in options);
+  return COMMANDS.filter(({ options }) => option in options);
 }
 
 /** A listener in Python, which lets nobody in whose turn has not come: the system drops what asks to connect. */

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
-import * as client from "../../../client/cli/options.ts";
+import { COMMANDS, FERRY } from "../../../client/cli/commands/all.ts";
+import { COMMON } from "../../../client/cli/options.ts";
 import {
   type CommandSpec,
   type OptionTable,
@@ -11,6 +12,7 @@ import {
   type Surroundings,
 } from "../../../lib/cli/command_line.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
+import { specsIn } from "../../../lib/cli/completions.ts";
 import * as server from "../../../server/cli/options.ts";
 import { TempDir } from "../../support/programs.ts";
 import fc from "../../support/properties.ts";
@@ -528,16 +530,12 @@ Each option can also be set by a variable of the environment (--to by PROG_TO).
   );
 });
 
-/** The commands among what a module exports. */
-function commandsIn(exports: object): CommandSpec[] {
-  return Object.values(exports).filter((value): value is CommandSpec => "summary" in value);
-}
+/** The commands of the real programs. */
+const REAL: readonly CommandSpec[] = [FERRY, ...COMMANDS, ...specsIn(server)];
 
 Deno.test("renderHelp() names every option of the real commands", () => {
-  const commands = [...commandsIn(client), ...commandsIn(server)];
-  assert(commands.length >= 9, `only ${commands.length} commands were found`);
-  for (const command of commands) {
-    const common = command.name.startsWith("ferry ") ? client.COMMON : {};
+  for (const command of REAL) {
+    const common = command.name.startsWith("ferry ") ? COMMON : {};
     const help = renderHelp(command, { prefix: "FERRY", common });
     for (const name of Object.keys(command.options)) {
       assertMatch(help, new RegExp(`^ +(-., )?--${name}( |$)`, "m"), `${command.name} --${name}`);
@@ -546,7 +544,7 @@ Deno.test("renderHelp() names every option of the real commands", () => {
 });
 
 Deno.test("renderHelp() shows no default that is wrong", () => {
-  for (const command of [...commandsIn(client), ...commandsIn(server)]) {
+  for (const command of REAL) {
     const required = { ...command, arguments: { min: 0, max: 0 } };
     parseCommandLine(required, [], { prefix: "X", env: () => undefined, configurable: {} });
     const short = Object.values(command.options).flatMap(({ short }) => short ?? []);

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { ferry, ferryd } from "../../support/programs.ts";
-import { Pair } from "../../support/pair.ts";
+import { ferry, ferryd } from "../../../support/programs.ts";
+import { Pair } from "../../../support/pair.ts";
 
 /** What stands below the root, directories with a slash. */
 function names(root: string, prefix = ""): string[] {

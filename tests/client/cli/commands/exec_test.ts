@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { Pair } from "../../support/pair.ts";
-import { allEnded } from "../../support/processes.ts";
+import { Pair } from "../../../support/pair.ts";
+import { allEnded } from "../../../support/processes.ts";
 import {
   ferry,
   outcome,
@@ -8,8 +8,8 @@ import {
   PROJECT,
   spawnFerry,
   TempDir,
-} from "../../support/programs.ts";
-import { md5 } from "../../support/bytes.ts";
+} from "../../../support/programs.ts";
+import { md5 } from "../../../support/bytes.ts";
 
 const SHELL = ["--allow-shell"];
 
@@ -266,7 +266,7 @@ Deno.test("ferryd needs to run no more than the commands that it allows, and kil
       ...["--allow-env", "--allow-sys=osUptime", "--allow-run=sh,kill", "server/main.ts"],
       ...["--root", dir.path, "--listen", "127.0.0.1:0", "--allow-shell"],
     ],
-    cwd: new URL("../../..", import.meta.url).pathname,
+    cwd: new URL("../../../..", import.meta.url).pathname,
     stdin: "null",
     stdout: "piped",
     stderr: "inherit",

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { TextLineStream } from "@std/streams/text-line-stream";
-import { type Fault, FaultyEcho } from "../../support/faulty_echo.ts";
-import { Pair } from "../../support/pair.ts";
+import { type Fault, FaultyEcho } from "../../../support/faulty_echo.ts";
+import { Pair } from "../../../support/pair.ts";
 import {
   DENO,
   ferry,
@@ -11,7 +11,7 @@ import {
   programArgs,
   spawnFerry,
   TempDir,
-} from "../../support/programs.ts";
+} from "../../../support/programs.ts";
 
 const COUNTS = [
   "sent",

@@ -1,0 +1,60 @@
+/**
+ * The connected clients of one run of `ferry`. A module of its own, loaded with the first connection: help texts and
+ * `--version` start faster without it.
+ *
+ * @module
+ */
+
+import type { Client } from "../api/client.ts";
+import { type ConnectOptions, connectWithin } from "../api/connect.ts";
+import { RateLimit } from "../net/rate_limit.ts";
+import { Credentials } from "./credentials.ts";
+import type { CommonValues } from "./options.ts";
+
+/** What {@linkcode Clients} connect with. */
+export interface ClientsOptions extends Pick<ConnectOptions, "onRetry" | "signal"> {
+  /** The options of the command line. */
+  common: CommonValues;
+  /** How often a failed attempt is repeated. */
+  retries: number;
+  /** Reads an environment variable. */
+  env(name: string): string | undefined;
+}
+
+/** Clients of the server that `--server` names, one for each job. */
+export class Clients implements AsyncDisposable {
+  readonly #options: ClientsOptions;
+  readonly #limit: RateLimit | undefined;
+  /** Failed attempts stay here too: with many files, a server that cannot be reached is tried once. */
+  readonly #connecting: Promise<Client>[] = [];
+  #credentials: Credentials | undefined;
+
+  /** No clients yet: they connect when they are asked for. */
+  constructor(options: ClientsOptions) {
+    const { "limit-rate": limitRate } = options.common;
+    this.#options = options;
+    this.#limit = limitRate === undefined ? undefined : new RateLimit(limitRate);
+  }
+
+  /** The client of a job, connected. `overrides` count where this is the first call for that job. */
+  of(job: number, overrides: Pick<ConnectOptions, "timeout">): Promise<Client> {
+    return this.#connecting[job] ??= this.#connect(overrides);
+  }
+
+  async #connect(overrides: Pick<ConnectOptions, "timeout">): Promise<Client> {
+    const { common, env, onRetry, retries, signal } = this.#options;
+    const { server, timeout, "connect-timeout": connectTimeout } = common;
+    const options = { timeout, connectTimeout, retries, onRetry, signal, ...overrides };
+    this.#credentials ??= new Credentials(common, env);
+    return await this.#credentials.connect(server, (shown) => {
+      return connectWithin(this.#limit, server, { ...options, ...shown });
+    });
+  }
+
+  /** Ends all connections. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const end of await Promise.allSettled(this.#connecting)) {
+      if (end.status === "fulfilled") await end.value[Symbol.asyncDispose]();
+    }
+  }
+}

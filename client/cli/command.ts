@@ -1,0 +1,59 @@
+/**
+ * What a command of `ferry` is, and what it works with while it runs.
+ *
+ * @module
+ */
+
+import type { CommandSpec, OptionTable, OptionValues } from "../../lib/cli/command_line.ts";
+import type { Client } from "../api/client.ts";
+import type { ConnectOptions } from "../api/connect.ts";
+import type { Output } from "./output.ts";
+
+/** What a running command works with. */
+export interface Context {
+  /**
+   * Connects to the server of `--server`, or gives the client that is connected already.
+   *
+   * @param job each of several concurrent jobs has a client of its own; Default: 0.
+   * @param options what differs from the options of the command line
+   */
+  connected(job?: number, options?: Pick<ConnectOptions, "timeout">): Promise<Client>;
+  /** Where results, notices and errors go. */
+  output: Output;
+  /** Aborted when the user interrupts the program. */
+  signal: AbortSignal;
+  /** Runs one of several independent parts. Its failure is reported and does not stop the others. */
+  attempt(op: string, filename: string, run: () => Promise<void>): Promise<void>;
+  /**
+   * Reports a failure that does not end the command, and remembers its exit status.
+   *
+   * @throws the signal's reason once the user has interrupted the program
+   */
+  failed(op: string, error: unknown, details?: Readonly<Record<string, unknown>>): void;
+}
+
+/** Runs a command whose options and arguments have been parsed; may give the exit status. */
+export type Run<Options> = (
+  context: Context,
+  options: Options,
+  args: string[],
+) => Promise<number | void>;
+
+/** A command of any options. */
+export interface Command extends CommandSpec {
+  /** The `op` of `--json` lines about the command as a whole. */
+  readonly op: string;
+  /** Runs it with the values of its own options. */
+  readonly run: Run<unknown>;
+}
+
+/** A command with the types of its options. */
+interface TypedCommand<Table extends OptionTable> extends CommandSpec<Table> {
+  readonly op: string;
+  readonly run: Run<OptionValues<Table>>;
+}
+
+/** Defines a command: its options decide the types that `run` gets, and nothing else depends on them. */
+export function command<const Table extends OptionTable>(definition: TypedCommand<Table>): Command {
+  return definition as CommandSpec & { op: string; run: unknown } as Command;
+}

@@ -1,0 +1,54 @@
+/**
+ * All commands of `ferry`, in the order of its help text. A new command is a file of this directory and a line here.
+ *
+ * @module
+ */
+
+import type { CommandSpec, OptionTable } from "../../../lib/cli/command_line.ts";
+import type { Command } from "../command.ts";
+import { COMMON } from "../options.ts";
+import { cat } from "./cat.ts";
+import { completions } from "./completions.ts";
+import { echo } from "./echo.ts";
+import { exec } from "./exec.ts";
+import { download, get } from "./get.ts";
+import { ls } from "./ls.ts";
+import { mkdir } from "./mkdir.ts";
+import { mv } from "./mv.ts";
+import { ping } from "./ping.ts";
+import { put, upload } from "./put.ts";
+import { rm } from "./rm.ts";
+import { stat } from "./stat.ts";
+
+/** The commands. */
+export const COMMANDS: readonly Command[] = [
+  put,
+  get,
+  cat,
+  ls,
+  stat,
+  rm,
+  mv,
+  mkdir,
+  exec,
+  ping,
+  echo,
+  completions(() => [FERRY, ...COMMANDS]),
+  upload,
+  download,
+];
+
+/** `ferry` without a command. */
+export const FERRY = {
+  name: "ferry",
+  usage: "COMMAND [ARGUMENTS]",
+  summary: "Move files to and from a ferryd, and prove that they arrived",
+  arguments: { min: 1, max: Infinity },
+  options: { help: COMMON.help, version: { kind: "flag", short: "V", help: "show the version" } },
+} as const satisfies CommandSpec;
+
+/** Every option of every command: what a config file may set. */
+export const CONFIGURABLE: OptionTable = Object.assign(
+  {},
+  ...COMMANDS.map(({ options }) => options),
+);

@@ -1,0 +1,150 @@
+/**
+ * `ferry put`
+ *
+ * @module
+ */
+
+import { FerryError, quote } from "../../../lib/core/errors.ts";
+import { localFailure } from "../../transfer/local_failure.ts";
+import { expandGlobs } from "../../transfer/local_tree.ts";
+import { assertDistinctOnServer } from "../../transfer/name_collisions.ts";
+import { assertDistinct, nameOnServer } from "../../transfer/names.ts";
+import type { Progress } from "../../transfer/options.ts";
+import { type Command, command } from "../command.ts";
+import { COMMON, PROGRESS, TRANSFER } from "../options.ts";
+import { secondsSince } from "../output.ts";
+import { standardInput } from "../stdio.ts";
+import { TransferOutput } from "../transfer_output.ts";
+import { forEachItem, treeOptions } from "../transfers.ts";
+
+/** A local file or directory, and its name on the server. */
+interface Source {
+  path: string;
+  filename: string;
+}
+
+/** The command. */
+export const put = command({
+  name: "ferry put",
+  op: "put",
+  usage: "PATH... [--to DIR] [--as NAME]",
+  summary: "Upload files and directories",
+  details:
+    `--as NAME is what the file or directory becomes; --as NAME/, with the slash, and --to DIR are
+what it goes into. Without them it gets its own name. Of a directory, files that are there with the
+same size and modification time are left out; modification times are kept. - is standard input, and
+needs --as NAME.
+
+For each file a line of md5sum's format goes to standard output: its md5 (or the other checksum
+that was asked for), as the server verified it, and its name there.`,
+  arguments: { min: 1, max: Infinity },
+  options: {
+    to: { kind: "text", value: "DIR", help: "the directory on the server that all go into" },
+    as: {
+      kind: "text",
+      value: "NAME",
+      help: "what one file or directory becomes on the server; NAME/ is what it goes into",
+    },
+    ...TRANSFER,
+    follow: {
+      kind: "flag",
+      help: "in a directory, follow symbolic links; they are skipped otherwise",
+    },
+    "checksum-compare": {
+      kind: "flag",
+      help: "in a directory, compare checksums, not sizes and times, to find what is there",
+    },
+    "hash-first": {
+      kind: "flag",
+      help: "read a large file once more to tell its checksum in advance",
+    },
+    progress: PROGRESS,
+    ...COMMON,
+  },
+  async run(context, options, args) {
+    const { as, overwrite, preserve, "hash-first": hashFirst, follow, jobs } = options;
+    const { checksum: algorithm, "no-resume": noResume, "dry-run": dryRun } = options;
+    const { output, signal } = context;
+    const { progress } = output;
+    const transfers = new TransferOutput(output, { dryRun });
+    const began = performance.now();
+    const onError = (path: string, error: FerryError) => {
+      const failure = localFailure(error, path).during(`put ${quote(path)}`);
+      context.failed("put", failure, { filename: path });
+    };
+    const paths = await expandGlobs(args, { onError });
+    if (as !== undefined && paths.length > 1) {
+      throw new FerryError("usage", "--as gives one name, and several files are to be uploaded");
+    }
+    const sources = [...new Set(paths)].map((path): Source => {
+      return { path, filename: nameOnServer(path, options) };
+    });
+    assertDistinct(sources.map(({ path, filename }) => [path, filename]));
+    const common = { overwrite, preserve, hashFirst, algorithm, resume: !noResume, dryRun, signal };
+    const op = "put";
+    const nameOf = ({ filename }: Source) => filename;
+    const isTree = ({ path }: Source) => path !== "-" && isDirectory(path);
+    const files = sources.filter((source) => !isTree(source));
+    if (files.length > 1) {
+      progress.startMany();
+      progress.plan(files.length, files.reduce((sum, { path }) => sum + sizeOf(path), 0));
+    }
+    await forEachItem(context, files, {
+      jobs,
+      op,
+      nameOf,
+      placeOf: dryRun ? undefined : nameOf,
+      assertOther: (client, { filename }, before) =>
+        assertDistinctOnServer(filename, before, client),
+    }, async (client, { path, filename }) => {
+      const started = performance.now();
+      const onProgress = (state: Progress) => progress.show(state, started);
+      const source = path === "-" ? standardInput() : path;
+      const result = await client.put(source, { ...common, as: filename, onProgress });
+      transfers.transferred(op, result.filename, result, secondsSince(started));
+    });
+    progress.endMany();
+    const trees = sources.filter(isTree);
+    let whole = 0;
+    // One directory at a time: the jobs share its files.
+    await forEachItem(context, trees, { jobs: 1, op, nameOf }, async (client, source) => {
+      const started = performance.now();
+      const tree = await treeOptions(op, context, transfers, options);
+      await client.putTree(source.path, {
+        ...common,
+        ...tree,
+        as: source.filename,
+        follow,
+        checksumCompare: options["checksum-compare"],
+        onProgress: (state) => progress.show(state, started),
+      });
+      whole++;
+    });
+    progress.endMany();
+    transfers.summary(secondsSince(began), { trees: whole > 0 });
+  },
+});
+
+/** `ferry upload` */
+export const upload: Command = {
+  ...put,
+  name: "ferry upload",
+  summary: "The same as ferry put",
+};
+
+function isDirectory(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}
+
+/** The size of a file for the progress; 0 for pipes, and for files that cannot be read and fail later. */
+function sizeOf(path: string): number {
+  try {
+    return Deno.statSync(path).size;
+  } catch {
+    return 0;
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * Runs a command of `ferry`: parses its options, connects when it asks for that, reports what fails, and gives the
+ * exit status.
+ *
+ * @module
+ */
+
+import { type OptionTable, parseCommandLine } from "../../lib/cli/command_line.ts";
+import { toFerryError } from "../../lib/core/errors.ts";
+import type { Clients } from "./clients.ts";
+import type { Command, Context } from "./command.ts";
+import type { CommonValues } from "./options.ts";
+import { Output } from "./output.ts";
+import { ProgressDisplay } from "./progress_display.ts";
+
+/** The variable `FERRY_SERVER` sets `--server`, and so on. */
+export const PREFIX = "FERRY";
+
+/** What {@linkcode runCommand} needs besides the command line. */
+export interface Surroundings {
+  /** Every option that a config file may set: those of the other commands too. */
+  configurable: OptionTable;
+  /** Reads an environment variable. */
+  env(name: string): string | undefined;
+  /** Aborted when the user interrupts the program. */
+  signal: AbortSignal;
+}
+
+/**
+ * Runs a command.
+ *
+ * @returns the exit status: that of the first failure, or 0
+ * @throws {FerryError} `usage` where the command line is wrong
+ * @throws the signal's reason once the user has interrupted the program
+ */
+export async function runCommand(
+  command: Command,
+  argv: readonly string[],
+  { configurable, env, signal }: Surroundings,
+): Promise<number> {
+  const { options, args } = parseCommandLine(command, argv, { prefix: PREFIX, env, configurable });
+  const common = options as unknown as CommonValues;
+  const { json = false, quiet = false, progress = false, "dry-run": dryRun = false } = common;
+  const drawn = progress || (!quiet && !json && Deno.stderr.isTerminal());
+  const renderer = drawn ? await import("./progress.ts") : undefined;
+  const output = new Output({ json, quiet, progress: new ProgressDisplay(renderer) });
+  let status = 0;
+  let taken = false;
+  const failed: Context["failed"] = (op, error, details) => {
+    // An interruption is not a failure.
+    if (signal.aborted) throw signal.reason;
+    const failure = toFerryError(error);
+    taken ||= failure.code === "exists";
+    output.error(op, failure, details);
+    status ||= command.failureStatus ?? failure.exitStatus;
+  };
+  let clients: Promise<Clients> | undefined;
+  const start = async () => {
+    const { Clients } = await import("./clients.ts");
+    // A command that transfers nothing is easily repeated by its user.
+    const retries = dryRun ? 0 : common.retries;
+    return new Clients({ common, retries, onRetry: (retry) => output.retry(retry), env, signal });
+  };
+  const context: Context = {
+    connected: async (job = 0, overrides = {}) =>
+      await (await (clients ??= start())).of(job, overrides),
+    output,
+    signal,
+    async attempt(op, filename, part) {
+      try {
+        await part();
+      } catch (error) {
+        failed(op, error, { filename });
+      }
+    },
+    failed,
+  };
+  try {
+    status = await command.run(context, options, args) || status;
+  } catch (error) {
+    failed(command.op, error);
+  } finally {
+    await (await clients)?.[Symbol.asyncDispose]();
+  }
+  if (taken && "overwrite" in command.options) {
+    output.notice("--overwrite says when a name that is taken is replaced (see --help)");
+  }
+  return status;
+}

@@ -1,0 +1,139 @@
+/**
+ * What `ferry put` and `ferry get` print: the result of each file, and a summary.
+ *
+ * @module
+ */
+
+import { hexOf } from "../../lib/core/checksum.ts";
+import { printable } from "../../lib/core/errors.ts";
+import { type Unkept, unkeptKey } from "../../lib/core/entry.ts";
+import { formatSize } from "../../lib/core/quantities.ts";
+import type { Transferred } from "../transfer/options.ts";
+import { checksumMembers } from "./entry_output.ts";
+import { type Output, roundSeconds } from "./output.ts";
+import { md5sumLine, shownSumLine } from "./sum_line.ts";
+
+/** Notices of what a file system does not keep. */
+const UNKEPT: Readonly<Record<Unkept, string>> = {
+  mtime: "modification times are not kept",
+  mtime_fraction: "modification times are kept in steps of a second or two only",
+  mode: "permission bits are not kept",
+};
+
+/** The results of one command that transfers files. */
+export class TransferOutput {
+  readonly #output: Output;
+  readonly #dryRun: boolean;
+  /** What people were told is not kept: once is enough for all files. */
+  readonly #unkept = new Set<Unkept>();
+  #transferred = 0;
+  #unchanged = 0;
+  #bytes = 0;
+
+  /** Results of transfers, or with `dryRun` of transfers that would happen. */
+  constructor(output: Output, { dryRun }: { dryRun: boolean }) {
+    this.#output = output;
+    this.#dryRun = dryRun;
+  }
+
+  /** Counts a transfer for the summary, without reporting it. */
+  count({ skipped, transferred }: Pick<Transferred, "skipped" | "transferred">): void {
+    if (skipped) this.#unchanged++;
+    else this.#transferred++;
+    this.#bytes += transferred;
+  }
+
+  /**
+   * Reports a file that was transferred, or that need not be.
+   *
+   * @param shown the name that people see
+   * @param seconds how long it took
+   * @param options.tree whether it is one of the files of a directory. Default: false.
+   */
+  transferred(
+    op: "put" | "get",
+    shown: string,
+    result: Transferred,
+    seconds: number,
+    { tree = false } = {},
+  ): void {
+    const output = this.#output;
+    const { filename, checksum, size, skipped, transferred, resumedFrom, unkept = [] } = result;
+    output.progress.ended(result);
+    this.count(result);
+    if (this.#dryRun) return this.#planned(op, shown, result, { tree });
+    if (output.json) {
+      const bytes = op === "put" ? { bytes_sent: transferred } : { bytes_received: transferred };
+      const path = op === "get" ? { path: shown } : {};
+      output.event({
+        event: "done",
+        op,
+        filename,
+        ...path,
+        ...checksumMembers(checksum),
+        total_size: size,
+        seconds: roundSeconds(seconds),
+        ...bytes,
+        resumed_from: resumedFrom,
+        skipped,
+        retries: output.takeRetries(),
+        ...unkeptKey(unkept),
+      });
+      // Unchanged files of a directory are counted in the summary, not listed.
+    } else if (!tree || !skipped) {
+      const line = Deno.stdout.isTerminal() ? shownSumLine : md5sumLine;
+      output.line(line(hexOf(checksum ?? ""), shown));
+    }
+    for (const kind of unkept.filter((kind) => !this.#unkept.has(kind))) {
+      this.#unkept.add(kind);
+      output.notice(`${UNKEPT[kind]} (${op === "put" ? "on the server" : "on this machine"})`);
+    }
+  }
+
+  /** Reports what would become of a file. */
+  #planned(
+    op: "put" | "get",
+    shown: string,
+    { filename, size, skipped }: Transferred,
+    { tree }: { tree: boolean },
+  ): void {
+    const output = this.#output;
+    if (output.json) {
+      const path = op === "get" ? { path: shown } : {};
+      output.event({ event: "planned", op, filename, ...path, total_size: size, skipped });
+    } else if (!skipped) output.line(`would ${op} ${printable(shown)}`);
+    else if (!tree) output.line(`would leave ${printable(shown)} as it is`);
+  }
+
+  /**
+   * Reports how many files were transferred, left out or failed.
+   *
+   * @param options.trees whether directories were transferred. Without them there is a summary only where something
+   * was left out.
+   */
+  summary(seconds: number, { trees }: { trees: boolean }): void {
+    const output = this.#output;
+    const { errors, omissions } = output;
+    if (!trees && omissions === 0) return;
+    const [moved, skipped, bytes] = [this.#transferred, this.#unchanged, this.#bytes];
+    if (output.json) {
+      const counts = { files: moved, skipped, failed: errors, bytes, omitted: omissions };
+      const dryRun = this.#dryRun ? { dry_run: true } : {};
+      return output.event({
+        event: "summary",
+        ...counts,
+        ...dryRun,
+        seconds: roundSeconds(seconds),
+      });
+    }
+    // The first formatSize() of a process loads locale data, which takes as long as many files.
+    if (output.quiet) return;
+    const done = this.#dryRun
+      ? `${moved} would be transferred`
+      : `${moved} transferred (${formatSize(bytes)})`;
+    const parts = [done, `${skipped} unchanged`];
+    if (omissions > 0) parts.push(`${omissions} skipped`);
+    if (errors > 0) parts.push(`${errors} failed`);
+    output.notice(parts.join(", "));
+  }
+}

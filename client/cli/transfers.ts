@@ -1,0 +1,108 @@
+/**
+ * What `ferry put` and `ferry get` have in common: several transfers at a time, and the options and reports of whole
+ * directories.
+ *
+ * @module
+ */
+
+import { quote, toFerryError } from "../../lib/core/errors.ts";
+import type { Client } from "../api/client.ts";
+import { NameCollisions } from "../transfer/name_collisions.ts";
+import type { Filter } from "../transfer/filter.ts";
+import type { TreeOptions } from "../transfer/options.ts";
+import type { Context } from "./command.ts";
+import { secondsSince } from "./output.ts";
+import type { TransferOutput } from "./transfer_output.ts";
+
+/** The direction of a transfer. */
+export type Direction = "get" | "put";
+
+/** Options of {@linkcode forEachItem}. */
+export interface ItemOptions<T> {
+  /** How many items at a time. */
+  jobs: number;
+  /** What is done with them. */
+  op: Direction;
+  /** The name of an item in reports. */
+  nameOf(item: T): string;
+  /** Where an item is stored. Undefined where no two items can be stored at the same place. */
+  placeOf?: ((item: T) => string) | undefined;
+  /** Throws where an item would take the place of an earlier one. */
+  assertOther?(client: Client, item: T, before: string): Promise<void>;
+}
+
+/**
+ * Runs something for each item, several at a time, each of them over a connection of its own. Items whose places a
+ * file system may take for that of an earlier item, such as names that differ in case, come last and one by one.
+ */
+export async function forEachItem<T>(
+  context: Context,
+  items: readonly T[],
+  { jobs, op, nameOf, placeOf, assertOther }: ItemOptions<T>,
+  run: (client: Client, item: T) => Promise<void>,
+): Promise<void> {
+  const collisions = new NameCollisions();
+  const before = new Map<T, string>();
+  for (const item of placeOf ? items : []) {
+    const other = collisions.before(placeOf!(item));
+    if (other !== undefined) before.set(item, other);
+  }
+  const left = items.filter((item) => !before.has(item)).values();
+  const work = async (items: Iterable<T>, job = 0) => {
+    for (const item of items) {
+      await context.attempt(op, nameOf(item), async () => {
+        const client = await context.connected(job);
+        try {
+          const other = before.get(item);
+          if (other !== undefined) await assertOther?.(client, item, other);
+        } catch (error) {
+          throw toFerryError(error).during(`${op} ${quote(nameOf(item))}`);
+        }
+        await run(client, item);
+      });
+    }
+  };
+  const length = Math.min(jobs, items.length);
+  await Promise.all(Array.from({ length }, (_, job) => work(left, job)));
+  await work(before.keys());
+}
+
+/** Options of the command line that select what is transferred of a directory. */
+interface Selection {
+  include: string[];
+  exclude: string[];
+  jobs: number;
+}
+
+/**
+ * Options for the transfer of a directory: what to transfer of it, and handlers that report the results.
+ *
+ * @param shownAs the name that is shown for a file
+ */
+export async function treeOptions(
+  op: Direction,
+  { failed, output }: Context,
+  transfers: TransferOutput,
+  { include, exclude, jobs }: Selection,
+  shownAs = (filename: string) => filename,
+): Promise<TreeOptions> {
+  const filter = include.length + exclude.length > 0 ? await filterOf(include, exclude) : undefined;
+  const started = performance.now();
+  output.progress.startMany();
+  return {
+    filter,
+    jobs,
+    onPlan: (files, bytes) => output.progress.plan(files, bytes),
+    onFile(result) {
+      const shown = shownAs(result.filename);
+      transfers.transferred(op, shown, result, secondsSince(started), { tree: true });
+    },
+    onSkip: (skipped) => output.skipped(op, skipped),
+    onError: (filename, error) => failed(op, error, { filename }),
+  };
+}
+
+async function filterOf(include: readonly string[], exclude: readonly string[]): Promise<Filter> {
+  const { Filter } = await import("../transfer/filter.ts");
+  return new Filter({ ...(include.length > 0 ? { include } : {}), exclude });
+}
