@@ -18,6 +18,9 @@ const SAMPLE = { bits: 25, losses: 3 };
 /** How many conversations there are at the same time: some wait for something that was lost. */
 const LANES = 6;
 
+/** How often a conversation is tried again whose sides gave up before the damage was reached. */
+const RETRIES = 10;
+
 /** The messages of one direction, and what of them is header. */
 function messagesIn(bytes: Uint8Array<ArrayBuffer>): { from: number; body: number; to: number }[] {
   const messages = [];
@@ -86,10 +89,10 @@ async function tryAll(lanes: readonly Lane[], operation: Operation, seed: number
   const ends = await Promise.allSettled(lanes.map(async (lane) => {
     await lane.converse(operation);
     for (const damage of tries) {
-      let outcome = await lane.converse(operation, damage);
+      let outcome = await lane.converse(operation, damage, "little");
       // On a busy machine a side may have given up before.
-      for (let again = 0; !outcome.network.hit() && again < 50; again++) {
-        outcome = await lane.converse(operation, damage);
+      for (let again = 0; !outcome.network.hit() && again < RETRIES; again++) {
+        outcome = await lane.converse(operation, damage, "much");
       }
       assert(outcome.network.hit(), `${JSON.stringify(damage)} was not reached: ${outcome.result}`);
       codes.set(outcome.code, (codes.get(outcome.code) ?? 0) + 1);

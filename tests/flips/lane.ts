@@ -35,8 +35,11 @@ export interface Outcome {
   network: Network;
 }
 
-/** How long each side waits, in milliseconds, where there is damage: nothing takes a fraction of that. */
-const PATIENCE = { server: 100, client: 2000 };
+/** How long each side waits, in milliseconds: in as many digits each, since the sides tell each other. */
+const PATIENCE = {
+  little: { server: 100, client: 2000 },
+  much: { server: 999, client: 9999 },
+};
 
 /** The modification times of the files that a server has at first, in seconds since 1970. */
 const TIME = 1_700_000_000;
@@ -66,21 +69,24 @@ export class Lane implements AsyncDisposable {
   }
 
   /** Has a client ask something, from the same state each time. */
-  async converse(operation: Operation, damage?: Damage): Promise<Outcome> {
+  async converse(
+    operation: Operation,
+    damage?: Damage,
+    patience: keyof typeof PATIENCE = "much",
+  ): Promise<Outcome> {
     this.#furnish(operation);
     const { name, served, token } = operation;
     const usual = name === FORGETFUL ? forgetful(this.#storage) : this.#storage;
     const { storage = usual, commands, authority, state } = await served?.() ?? {};
     const link = network(damage);
-    // With as many digits, since both sides tell each other.
-    const patience = damage ? PATIENCE : { server: 999, client: 9999 };
+    const { server: serverMs, client: clientMs } = PATIENCE[patience];
     const session = new Session(link.server, {
       storage,
       commands,
       authority: authority ??
         new Authority({ anonymous: grantEverywhere(["read", "write", "delete", "exec"]) }),
-      handshakeTimeout: patience.server,
-      idleTimeout: patience.server,
+      handshakeTimeout: serverMs,
+      idleTimeout: serverMs,
       minRate: 0,
       peer: "peer",
       source: "source",
@@ -88,8 +94,8 @@ export class Lane implements AsyncDisposable {
     const running = session.run();
     let outcome: Pick<Outcome, "code" | "result">;
     try {
-      const deadline = performance.now() + patience.client;
-      const timeout = patience.client;
+      const deadline = performance.now() + clientMs;
+      const timeout = clientMs;
       const connection = await Connection.over(link.client, { deadline, timeout, token });
       await using client = new Client(connection, { dial: refuse, retries: 0 });
       const result = await operation.run(client, this.#cwd) ?? null;
