@@ -149,12 +149,8 @@ export type { Listening } from "./lib/core/address.ts";
 export type { ScramVerifier } from "./lib/security/scram.ts";
 export { type Grants, parseGrants, type Prefix, type Scope } from "./server/auth/authorization.ts";
 export type { ExecPolicy } from "./server/exec/allowed_commands.ts";
-export type {
-  FailedRequest,
-  Requester,
-  ServerHooks,
-  StoredUpload,
-} from "./server/observe/hooks.ts";
+export type { FailedRequest, Requester, ServerHooks } from "./server/observe/hooks.ts";
+export type { StoredUpload } from "./server/files/file_service.ts";
 export { type ReloadOptions, serve, type ServeOptions, type Server } from "./server/serve.ts";
 export type { KeyPair } from "./server/net/tls_listener.ts";
 export {

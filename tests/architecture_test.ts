@@ -21,12 +21,18 @@ const FOLDERS: Readonly<Record<string, string>> = {
     "lib/core lib/digest lib/file_system lib/files lib/runtime server/storage",
   "server/storage/fs": "lib/core lib/digest lib/file_system lib/files lib/runtime server/storage",
   "server/auth": "lib/cli lib/core lib/files lib/security lib/wire server/storage",
-  "server/files": "",
+  "server/files":
+    "lib/core lib/digest lib/files lib/runtime lib/transfer server/auth server/storage",
   "server/exec": "lib/core lib/files lib/runtime lib/wire",
-  "server/observe": "lib/core lib/wire server/auth",
+  "server/observe": "lib/core lib/wire server/auth server/files",
   "server/net": "lib/core lib/wire server/auth server/observe",
-  "server/protocols/ferry": "lib/core lib/digest lib/files lib/runtime lib/transfer lib/wire " +
-    "server/auth server/exec server/observe server/storage",
+  "server/protocols/ferry/exchange": "lib/core lib/runtime lib/transfer lib/wire " +
+    "server/auth server/exec server/files server/observe server/storage",
+  "server/protocols/ferry/handlers":
+    "lib/core lib/digest lib/files lib/runtime lib/transfer lib/wire " +
+    "server/exec server/files server/protocols/ferry/exchange",
+  "server/protocols/ferry":
+    "lib/core lib/wire server/protocols/ferry/exchange server/protocols/ferry/handlers",
   "server/protocols/line_exec":
     "lib/core lib/digest lib/line_exec lib/runtime lib/wire server/exec server/net server/observe",
   "server/protocols/echo": "lib/core lib/runtime lib/udp lib/wire server/net server/observe",

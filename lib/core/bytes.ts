@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Checksum } from "./checksum.ts";
+import type { Algorithm, Checksum } from "./checksum.ts";
 
 /** Where bytes to be sent come from. */
 export interface ByteSource {
@@ -24,4 +24,20 @@ export interface ByteSource {
 export interface ByteSink {
   /** Takes all the bytes; they may be overwritten when it resolves. */
   write(bytes: Uint8Array): Promise<void>;
+}
+
+/** Content that a peer sends, and the checksum that it gives for it. */
+export interface IncomingContent {
+  /** Its size in bytes; null where only its end tells. */
+  readonly size: number | bigint | null;
+  /** What it is checked with. */
+  readonly algorithm: Algorithm;
+  /** The checksum that the sender gave; null before it is known, which may be at the end. */
+  readonly checksum: Checksum | null;
+  /**
+   * Reads some bytes, at least one; 0 at the end.
+   *
+   * @throws {FerryError} `closed`, `timeout`, or what the sender reports
+   */
+  read(into: Uint8Array): Promise<number>;
 }

@@ -21,7 +21,7 @@ import { FerryError, toFerryError } from "../core/errors.ts";
 import { checksumKeys, errorReply } from "../wire/header.ts";
 import { CHECKPOINT_BYTES } from "../files/partial_file.ts";
 import { ChunkPipeline } from "../digest/chunk_pipeline.ts";
-import type { ByteSink, ByteSource } from "../core/bytes.ts";
+import type { ByteSink, ByteSource, IncomingContent } from "../core/bytes.ts";
 import type { IncomingBody, Wire } from "../wire/wire.ts";
 
 /** Called with the number of bytes that have just been moved. */
@@ -251,7 +251,7 @@ export interface Resumable {
  * have ended then: drain it, or close the connection.
  */
 export async function receive(
-  body: IncomingBody,
+  body: IncomingContent,
   sink: ByteSink,
   options: ReceiveOptions = {},
 ): Promise<Verified> {
@@ -273,7 +273,7 @@ export async function receive(
 }
 
 async function receiveSmall(
-  body: IncomingBody,
+  body: IncomingContent,
   sink: ByteSink,
   size: number,
   onBytes?: OnBytes,
@@ -289,7 +289,7 @@ async function receiveSmall(
 }
 
 async function receiveLarge(
-  body: IncomingBody,
+  body: IncomingContent,
   sink: ByteSink,
   { behind, resumable, onBytes, byThread }: ReceiveOptions,
 ): Promise<Verified> {
@@ -328,7 +328,11 @@ async function receiveLarge(
   return { checksum: digest.checksum(), size };
 }
 
-async function fillFrom(body: IncomingBody, into: Uint8Array, onBytes?: OnBytes): Promise<number> {
+async function fillFrom(
+  body: IncomingContent,
+  into: Uint8Array,
+  onBytes?: OnBytes,
+): Promise<number> {
   let filled = 0;
   while (filled < into.length) {
     const count = await body.read(filled === 0 ? into : into.subarray(filled));

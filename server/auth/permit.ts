@@ -85,6 +85,16 @@ export class Permit {
     }
   }
 
+  /** Whether the request may also be about something else; see {@linkcode Permit.assert}. */
+  allows(question: Question): boolean {
+    try {
+      this.assert(question);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   /** A storage as far as the request may reach it where links lead elsewhere; as far as that is now. */
   confine(storage: Storage): Storage {
     const { principal, token } = this.#claimant;
@@ -153,8 +163,11 @@ export class Permit {
    *
    * @throws {FerryError} as {@linkcode Permit.assert}, and what it fails with
    */
-  async wait<T>(something: Promise<T>): Promise<T> {
-    if (!this.#claimant.token) return await something;
+  wait<T>(something: Promise<T>): Promise<T> {
+    return this.#claimant.token ? this.#waitToEnd(something) : something;
+  }
+
+  async #waitToEnd<T>(something: Promise<T>): Promise<T> {
     const ended = Promise.withResolvers<never>();
     using _watch = this.onEnd(ended.reject);
     return await Promise.race([something, ended.promise]);

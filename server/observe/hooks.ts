@@ -7,10 +7,10 @@
 import { getLogger } from "@logtape/logtape";
 import { setImmediate } from "node:timers";
 import type { Address, Listening } from "../../lib/core/address.ts";
-import type { Checksum } from "../../lib/core/checksum.ts";
 import type { FerryError } from "../../lib/core/errors.ts";
 import type { Request } from "../../lib/wire/header.ts";
 import type { TokenRecord } from "../auth/token_file.ts";
+import type { StoredUpload } from "../files/file_service.ts";
 
 /** How many calls may be unfinished, those that have not begun among them; what is told beyond that is lost. */
 const MAX_UNFINISHED = 10_000;
@@ -34,20 +34,6 @@ export interface FailedRequest extends Requester {
   readonly op: string | undefined;
   /** The name that the request is about; undefined where it is about none. */
   readonly filename: string | undefined;
-}
-
-/** A file that a client has uploaded. */
-export interface StoredUpload {
-  /** Its name, relative to the root. */
-  readonly filename: string;
-  /** Its size in bytes. */
-  readonly size: number;
-  /** The checksum of what is stored, of the algorithm that the client asked for. */
-  readonly checksum: Checksum;
-  /** Whether nothing was changed, since an identical or a newer file was there. */
-  readonly unchanged: boolean;
-  /** How many bytes an earlier upload that was cut had left; 0 where it began at the start. */
-  readonly resumedFrom: number;
 }
 
 /**

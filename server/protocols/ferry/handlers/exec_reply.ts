@@ -5,14 +5,14 @@
  * @module
  */
 
-import { BUFFERS } from "../../../lib/core/buffer_pool.ts";
-import { SHARED_RUNTIME } from "../../../lib/runtime/runtime.ts";
-import { type Algorithm, sameChecksum } from "../../../lib/core/checksum.ts";
-import { FerryError, toFerryError } from "../../../lib/core/errors.ts";
-import { checksumKeys, type ExecEnd } from "../../../lib/wire/header.ts";
-import { closeWithError } from "../../../lib/transfer/transfer.ts";
-import type { IncomingBody, Wire } from "../../../lib/wire/wire.ts";
-import type { RunningCommand } from "../../exec/running_command.ts";
+import { BUFFERS } from "../../../../lib/core/buffer_pool.ts";
+import { SHARED_RUNTIME } from "../../../../lib/runtime/runtime.ts";
+import { type Algorithm, sameChecksum } from "../../../../lib/core/checksum.ts";
+import { FerryError, toFerryError } from "../../../../lib/core/errors.ts";
+import { checksumKeys, type ExecEnd } from "../../../../lib/wire/header.ts";
+import { closeWithError } from "../../../../lib/transfer/transfer.ts";
+import type { IncomingBody, Wire } from "../../../../lib/wire/wire.ts";
+import type { RunningCommand } from "../../../exec/running_command.ts";
 
 /** The piece in which standard input is handed on. */
 const PIECE_BYTES = 64 * 1024;

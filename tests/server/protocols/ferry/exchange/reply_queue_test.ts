@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { Wire } from "../../../../lib/wire/wire.ts";
-import { ReplyQueue } from "../../../../server/protocols/ferry/reply_queue.ts";
-import { IDLE, MemoryStream, text } from "../../../support/memory_stream.ts";
+import { Wire } from "../../../../../lib/wire/wire.ts";
+import { ReplyQueue } from "../../../../../server/protocols/ferry/exchange/reply_queue.ts";
+import { IDLE, MemoryStream, text } from "../../../../support/memory_stream.ts";
 
 const numbers = (stream: MemoryStream) =>
   [...text(stream.written).matchAll(/"n":(\d+)/g)].map(([, n]) => Number(n));

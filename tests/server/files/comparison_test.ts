@@ -1,17 +1,18 @@
 import { assert, assertEquals } from "@std/assert";
-import { FerryError } from "../../../../lib/core/errors.ts";
-import type { FileName } from "../../../../lib/core/remote_name.ts";
-import type { ManifestLine, ManifestReply } from "../../../../lib/wire/manifest.ts";
-import { OVERWRITE_POLICIES } from "../../../../lib/core/overwrite.ts";
-import type { Storage } from "../../../../server/storage/storage.ts";
-import { FsStorage } from "../../../../server/storage/fs/fs_storage.ts";
+import { FerryError } from "../../../lib/core/errors.ts";
+import type { FileName } from "../../../lib/core/remote_name.ts";
+import { OVERWRITE_POLICIES } from "../../../lib/core/overwrite.ts";
+import type { Storage } from "../../../server/storage/storage.ts";
+import { FsStorage } from "../../../server/storage/fs/fs_storage.ts";
 import {
-  compareManifest,
+  type ComparedFile,
+  compareFiles,
   type CompareOptions,
-} from "../../../../server/protocols/ferry/compare.ts";
-import { TempDir } from "../../../support/programs.ts";
-import { assertCode } from "../../../support/assertions.ts";
-import { md5 } from "../../../support/bytes.ts";
+  type ComparisonResult,
+} from "../../../server/files/comparison.ts";
+import { TempDir } from "../../support/programs.ts";
+import { assertCode } from "../../support/assertions.ts";
+import { md5 } from "../../support/bytes.ts";
 
 /** When the stored files were changed. */
 const MTIME = 1_234_567_890_123;
@@ -38,22 +39,28 @@ class Root extends TempDir {
   }
 }
 
-type Line = Partial<ManifestLine>;
+type File = Partial<ComparedFile>;
 
-function line({ filename = "file", size = 3, mtime = MTIME, checksum = null }: Line): ManifestLine {
+function file({ filename = "file", size = 3, mtime = MTIME, checksum = null }: File): ComparedFile {
   return { filename, size, mtime, checksum };
+}
+
+/** A result, an error by its code and its message. */
+function told(result: ComparisonResult) {
+  if (result.decision !== "error") return result;
+  const { filename, decision, error: { code, message } } = result;
+  return { filename, decision, code, message };
 }
 
 async function compare(
   storage: Storage,
-  lines: Line[],
+  files: File[],
   options: Partial<CompareOptions> = {},
-): Promise<ManifestReply[]> {
-  const manifest = ReadableStream.from([lines.map(line)]);
+): Promise<ReturnType<typeof told>[]> {
+  const compared = ReadableStream.from([files.map(file)]);
   const { overwrite = "different", algorithm = "md5", content = false } = options;
-  return await Array.fromAsync(
-    compareManifest(storage, manifest, { overwrite, algorithm, content }),
-  );
+  const results = compareFiles(storage, compared, { overwrite, algorithm, content });
+  return await Array.fromAsync(results, told);
 }
 
 /** A storage that counts what it is asked. */
@@ -72,50 +79,50 @@ function counting(storage: Storage): { storage: Storage; calls: string[] } {
   return { storage: counted, calls };
 }
 
-Deno.test("compareManifest() wants what is missing, whatever the policy", async () => {
+Deno.test("compareFiles() wants what is missing, whatever the policy", async () => {
   await using root = new Root();
-  const lines = [{ filename: "new" }, { filename: "d/new" }, { filename: "e/f/new", size: 0 }];
+  const files = [{ filename: "new" }, { filename: "d/new" }, { filename: "e/f/new", size: 0 }];
   for (const overwrite of OVERWRITE_POLICIES) {
     for (const content of [false, true]) {
       assertEquals(
-        await compare(root.storage, lines, { overwrite, content }),
-        lines.map(({ filename }) => ({ filename, decision: "send" })),
+        await compare(root.storage, files, { overwrite, content }),
+        files.map(({ filename }) => ({ filename, decision: "send" })),
       );
     }
   }
 });
 
-Deno.test("compareManifest() takes a file of the same size and time for the same", async () => {
+Deno.test("compareFiles() takes a file of the same size and time for the same", async () => {
   await using root = new Root();
-  const lines: Line[] = [{}, { filename: "d/file" }, { checksum: NEW }];
+  const files: File[] = [{}, { filename: "d/file" }, { checksum: NEW }];
   for (const overwrite of ["never", "newer", "different"] as const) {
     const { storage, calls } = counting(root.storage);
-    assertEquals(await compare(storage, lines, { overwrite }), []);
+    assertEquals(await compare(storage, files, { overwrite }), []);
     assert(!calls.some((call) => call.startsWith("checksum")), "nothing is read for that");
   }
   const always = await compare(root.storage, [{}, { checksum: OLD }], { overwrite: "always" });
   assertEquals(always.map(({ decision }) => decision), ["send", "send"]);
 });
 
-/** What is decided of a line by each policy but "always", which always sends. */
-type Decisions = [line: Line, never: string, newer: string, different: string];
+/** What is decided of a file by each policy but "always", which always sends. */
+type Decisions = [file: File, never: string, newer: string, different: string];
 
 async function assertDecides(table: Decisions[], options: Partial<CompareOptions> = {}) {
   await using root = new Root();
-  for (const [line, never, newer, different] of table) {
+  for (const [file, never, newer, different] of table) {
     const expected = { never, newer, different, always: "send" };
     for (const overwrite of OVERWRITE_POLICIES) {
-      const [decided] = await compare(root.storage, [line], { ...options, overwrite });
+      const [decided] = await compare(root.storage, [file], { ...options, overwrite });
       assertEquals(
         decided?.decision ?? "have",
         expected[overwrite],
-        Deno.inspect([line, overwrite]),
+        Deno.inspect([file, overwrite]),
       );
     }
   }
 }
 
-Deno.test("compareManifest() decides by size, time and md5 as the policy says", async () => {
+Deno.test("compareFiles() decides by size, time and md5 as the policy says", async () => {
   await assertDecides([
     [{ size: 4 }, "error", "have", "send"],
     [{ size: 4, mtime: MTIME + 1 }, "error", "send", "send"],
@@ -128,7 +135,7 @@ Deno.test("compareManifest() decides by size, time and md5 as the policy says", 
   ]);
 });
 
-Deno.test("compareManifest() with content believes nothing but a checksum", async () => {
+Deno.test("compareFiles() with content believes nothing but a checksum", async () => {
   await assertDecides([
     [{}, "hash", "have", "hash"],
     [{ checksum: OLD }, "have", "have", "have"],
@@ -141,9 +148,9 @@ Deno.test("compareManifest() with content believes nothing but a checksum", asyn
   ], { content: true });
 });
 
-Deno.test("compareManifest() says why a file would be refused, and goes on", async () => {
+Deno.test("compareFiles() says why a file would be refused, and goes on", async () => {
   await using root = new Root();
-  const lines = [
+  const files = [
     { filename: "" },
     { filename: "../x" },
     { filename: ".ferry/x" },
@@ -152,8 +159,8 @@ Deno.test("compareManifest() says why a file would be refused, and goes on", asy
     { filename: "file", size: 4 },
     { filename: "new" },
   ];
-  const replies = await compare(root.storage, lines, { overwrite: "never" });
-  assertEquals(replies.slice(0, 4).concat(replies.slice(5)), [
+  const results = await compare(root.storage, files, { overwrite: "never" });
+  assertEquals(results.slice(0, 4).concat(results.slice(5)), [
     {
       filename: "",
       decision: "error",
@@ -186,16 +193,16 @@ Deno.test("compareManifest() says why a file would be refused, and goes on", asy
     },
     { filename: "new", decision: "send" },
   ]);
-  const below = replies[4]!;
+  const below = results[4]!;
   assert(below.decision === "error" && below.code === "not_a_file", Deno.inspect(below));
 });
 
-Deno.test("compareManifest() asks once for all lines that come together", async () => {
+Deno.test("compareFiles() asks once for all files that come together", async () => {
   await using root = new Root();
   const { storage, calls } = counting(root.storage);
-  const lines = ["d/a", "../x", "e/a", "d/file", "f"].map((filename) => ({ filename }));
-  const replies = await compare(storage, lines);
-  assertEquals(replies.map(({ filename, decision }) => `${decision} ${filename}`), [
+  const files = ["d/a", "../x", "e/a", "d/file", "f"].map((filename) => ({ filename }));
+  const results = await compare(storage, files);
+  assertEquals(results.map(({ filename, decision }) => `${decision} ${filename}`), [
     "send d/a",
     "error ../x",
     "send e/a",
@@ -204,17 +211,17 @@ Deno.test("compareManifest() asks once for all lines that come together", async 
   assertEquals(calls, ["findAll d/a,e/a,d/file,f"]);
 });
 
-Deno.test("compareManifest() sees what was put meanwhile", async () => {
+Deno.test("compareFiles() sees what was put meanwhile", async () => {
   await using root = new Root();
-  const lines = async function* () {
-    yield [line({ filename: "e/a" })];
+  const files = async function* () {
+    yield [file({ filename: "e/a" })];
     Deno.mkdirSync(root.join("e"));
     Deno.utimeSync(root.write("e/b", "old"), new Date(), new Date(MTIME));
-    yield [line({ filename: "d/file" }), line({ filename: "e/b" })];
+    yield [file({ filename: "d/file" }), file({ filename: "e/b" })];
     await Promise.resolve();
   };
   const options = { overwrite: "different", algorithm: "md5", content: false } as const;
-  assertEquals(await Array.fromAsync(compareManifest(root.storage, lines(), options)), [
+  assertEquals(await Array.fromAsync(compareFiles(root.storage, files(), options)), [
     { filename: "e/a", decision: "send" },
   ]);
 });
@@ -230,49 +237,49 @@ function failing(storage: Storage, error: unknown): Storage {
   });
 }
 
-Deno.test("compareManifest() wants what disappears, and reports what cannot be read", async () => {
+Deno.test("compareFiles() wants what disappears, and reports what cannot be read", async () => {
   await using root = new Root();
-  const lines = [{ mtime: 0, checksum: OLD }, { filename: "new" }];
+  const files = [{ mtime: 0, checksum: OLD }, { filename: "new" }];
   const gone = failing(root.storage, new FerryError("not_found", "no such file"));
-  assertEquals((await compare(gone, lines)).map(({ decision }) => decision), ["send", "send"]);
+  assertEquals((await compare(gone, files)).map(({ decision }) => decision), ["send", "send"]);
   const unreadable = failing(root.storage, new FerryError("io", "broken"));
-  assertEquals(await compare(unreadable, lines), [
+  assertEquals(await compare(unreadable, files), [
     { filename: "file", decision: "error", code: "io", message: 'Cannot put "file": broken' },
     { filename: "new", decision: "send" },
   ]);
 });
 
-Deno.test("compareManifest() fails with what nobody foresaw", async () => {
+Deno.test("compareFiles() fails with what nobody foresaw", async () => {
   await using root = new Root();
   const broken = failing(root.storage, new TypeError("x is not a function"));
   await assertCode("internal", () => compare(broken, [{ mtime: 0, checksum: OLD }]));
 });
 
-Deno.test("compareManifest() fails with what the lines fail with, after what came before", async () => {
+Deno.test("compareFiles() fails with what the files fail with, after what came before", async () => {
   await using root = new Root();
-  const lines = async function* () {
+  const files = async function* () {
     await Promise.resolve();
-    yield [line({ filename: "new" })];
+    yield [file({ filename: "new" })];
     throw new FerryError("bad_header", "size is missing");
   };
   const options = { overwrite: "never", algorithm: "md5", content: false } as const;
-  const replies = compareManifest(root.storage, lines(), options);
-  assertEquals((await replies.next()).value, { filename: "new", decision: "send" });
-  await assertCode("bad_header", () => replies.next());
+  const results = compareFiles(root.storage, files(), options);
+  assertEquals((await results.next()).value, { filename: "new", decision: "send" });
+  await assertCode("bad_header", () => results.next());
 });
 
-Deno.test("compareManifest() of many lines lets others have their turn", async () => {
+Deno.test("compareFiles() of many files lets others have their turn", async () => {
   await using root = new Root();
   let rounds = 0;
   const timer = setInterval(() => rounds++, 0);
   try {
-    const lines = Array.from({ length: 200 }, (_, turn) => {
-      return Array.from({ length: 100 }, (_, at) => line({ filename: `d/${turn}/${at}` }));
+    const files = Array.from({ length: 200 }, (_, turn) => {
+      return Array.from({ length: 100 }, (_, at) => file({ filename: `d/${turn}/${at}` }));
     });
-    const manifest = ReadableStream.from(lines);
+    const manifest = ReadableStream.from(files);
     const options = { overwrite: "different", algorithm: "md5", content: false } as const;
-    const replies = await Array.fromAsync(compareManifest(root.storage, manifest, options));
-    assertEquals(replies.length, 20_000);
+    const results = await Array.fromAsync(compareFiles(root.storage, manifest, options));
+    assertEquals(results.length, 20_000);
   } finally {
     clearInterval(timer);
   }

@@ -5,8 +5,8 @@
  */
 
 import { setImmediate } from "node:timers";
-import { toFerryError } from "../../../lib/core/errors.ts";
-import type { Wire } from "../../../lib/wire/wire.ts";
+import { toFerryError } from "../../../../lib/core/errors.ts";
+import type { Wire } from "../../../../lib/wire/wire.ts";
 
 /** The keys of a reply. */
 export type ReplyHeader = Record<string, unknown>;

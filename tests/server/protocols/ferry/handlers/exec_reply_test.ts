@@ -1,10 +1,10 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { createHash } from "node:crypto";
-import { Pair } from "../../../support/pair.ts";
-import { allEnded } from "../../../support/processes.ts";
-import type { RawMessage, RawPeer } from "../../../support/raw_peer.ts";
-import { frame } from "../../../support/raw_peer.ts";
-import { md5, text } from "../../../support/bytes.ts";
+import { Pair } from "../../../../support/pair.ts";
+import { allEnded } from "../../../../support/processes.ts";
+import type { RawMessage, RawPeer } from "../../../../support/raw_peer.ts";
+import { frame } from "../../../../support/raw_peer.ts";
+import { md5, text } from "../../../../support/bytes.ts";
 
 /** All messages of a reply to exec, up to its closing header; an error reply is all there is. */
 async function replyTo(peer: RawPeer): Promise<RawMessage[]> {

@@ -1,0 +1,87 @@
+/**
+ * A partial upload that was offered to a client, and is held for it until it goes on or leaves.
+ *
+ * @module
+ */
+
+import type { Algorithm } from "../../lib/core/checksum.ts";
+import { FerryError } from "../../lib/core/errors.ts";
+import type { FileName } from "../../lib/core/remote_name.ts";
+import type { PrefixFacts } from "../../lib/digest/prefix_digest.ts";
+import type { PendingWrite } from "../storage/storage.ts";
+
+/** What tells a partial upload from others. */
+export interface UploadIdentity {
+  /** The name that the file is to have. */
+  readonly name: FileName;
+  /** Whose it is. */
+  readonly owner: string;
+  /** The size of the whole file in bytes; null where the client did not say. */
+  readonly size: number | null;
+  /** What the whole file is checked with. */
+  readonly algorithm: Algorithm;
+}
+
+/** A partial upload that is held for a client. Disposal keeps it in the storage for later. */
+export class OfferedUpload implements AsyncDisposable {
+  readonly #identity: UploadIdentity;
+  #write: PendingWrite | undefined;
+  /** How much of the file is stored, and its digests: the client compares them with its own before it goes on. */
+  readonly facts: PrefixFacts;
+
+  private constructor(identity: UploadIdentity, write: PendingWrite, facts: PrefixFacts) {
+    this.#identity = identity;
+    this.#write = write;
+    this.facts = facts;
+  }
+
+  /** Holds a write that goes on with a partial upload; undefined where it begins at the start of the file. */
+  static async of(
+    identity: UploadIdentity,
+    write: PendingWrite,
+  ): Promise<OfferedUpload | undefined> {
+    const { behind } = write;
+    if (!behind) {
+      await write[Symbol.asyncDispose]();
+      return undefined;
+    }
+    try {
+      return new OfferedUpload(identity, write, await behind.facts());
+    } catch (error) {
+      await release(write);
+      throw error;
+    }
+  }
+
+  /**
+   * Hands the write over to an upload that goes on with this one. It is disposed of by whoever takes it.
+   *
+   * @throws {FerryError} `busy` where the upload is another one, or begins elsewhere
+   */
+  take({ name, owner, size, algorithm }: UploadIdentity, offset: number): PendingWrite {
+    const offered = this.#identity;
+    const write = this.#write;
+    const same = offered.name === name && offered.owner === owner && offered.size === size &&
+      offered.algorithm === algorithm && this.facts.size === offset;
+    if (!same || !write) throw notOffered();
+    this.#write = undefined;
+    return write;
+  }
+
+  /** Releases the partial upload unless it was taken. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const write = this.#write;
+    this.#write = undefined;
+    if (write) await release(write);
+  }
+}
+
+/** What an upload fails with that goes on where nothing was offered. */
+export function notOffered(): FerryError {
+  return new FerryError("busy", "no part of it is open at that offset; offer it again");
+}
+
+async function release(write: PendingWrite): Promise<void> {
+  write.keep();
+  await write[Symbol.asyncDispose]();
+}

@@ -1,0 +1,30 @@
+/**
+ * `auth`: the messages by which a client proves that it has a token.
+ *
+ * @module
+ */
+
+import { FerryError } from "../../../../lib/core/errors.ts";
+import type { AuthRequest } from "../../../../lib/wire/header.ts";
+import { logger } from "../exchange/connection.ts";
+import type { Handler } from "../exchange/exchange.ts";
+
+/** Answers an `auth`. */
+export const auth: Handler<AuthRequest> = {
+  action: () => "take the token",
+
+  async answer(exchange) {
+    const { identity, options: { peer } } = exchange.connection;
+    const { scram } = exchange.request;
+    if (identity.mechanism === "none") {
+      throw new FerryError("bad_header", "nobody is asked here who it is");
+    }
+    // A client's first message begins with a flag, its last one with the channel binding.
+    if (!scram.startsWith("c=")) {
+      return await exchange.reply({ scram: await identity.challenge(scram) });
+    }
+    const proof = await identity.prove(scram);
+    logger.info("{peer} is {name}", { peer, name: identity.name });
+    return await exchange.reply({ scram: proof, scopes: identity.scopes });
+  },
+};

@@ -1,0 +1,42 @@
+/**
+ * `compare`: which of the files that the body names would have to be sent, a line each.
+ *
+ * @module
+ */
+
+import { verifiedPieces } from "../../../../lib/transfer/transfer.ts";
+import type { CompareRequest } from "../../../../lib/wire/header.ts";
+import {
+  decodeLines,
+  decodeManifestLine,
+  encodeLines,
+  encodeManifestReply,
+} from "../../../../lib/wire/manifest.ts";
+import type { ComparisonResult } from "../../../files/comparison.ts";
+import type { Handler } from "../exchange/exchange.ts";
+
+/** Answers a `compare`. */
+export const compare: Handler<CompareRequest> = {
+  action: () => "compare the files",
+  readsBody: true,
+
+  async answer(exchange) {
+    const { connection, request, body, files } = exchange;
+    const { overwrite, content } = request;
+    const { algorithm } = body;
+    const lines = decodeLines(verifiedPieces(body), decodeManifestLine);
+    const results = files.compare(lines, { overwrite, algorithm, content });
+    const goOn = await exchange.streamLines({
+      pieces: encodeLines(results, encodeResult),
+      // All of the body has been read and verified by then.
+      closing: () => ({ compared: body.checksum }),
+    });
+    return goOn && await connection.skip(body);
+  },
+};
+
+function encodeResult(result: ComparisonResult): string {
+  if (result.decision !== "error") return encodeManifestReply(result);
+  const { filename, decision, error: { code, message } } = result;
+  return encodeManifestReply({ filename, decision, code, message });
+}

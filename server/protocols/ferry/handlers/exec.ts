@@ -1,0 +1,38 @@
+/**
+ * `exec`: runs a command; the body of the request is its standard input, the body of the reply its output.
+ *
+ * @module
+ */
+
+import { FerryError, quote } from "../../../../lib/core/errors.ts";
+import type { ExecRequest } from "../../../../lib/wire/header.ts";
+import { MAX_UNREAD_INPUT_BYTES } from "../../../../lib/wire/wire.ts";
+import { logger } from "../exchange/connection.ts";
+import type { Handler } from "../exchange/exchange.ts";
+import { replyWithOutput } from "./exec_reply.ts";
+
+/** Answers an `exec`. */
+export const exec: Handler<ExecRequest> = {
+  action: ({ command, argv }) => `run ${quote(command ?? argv?.join(" ") ?? "")}`,
+  readsBody: true,
+
+  async answer(exchange) {
+    const { connection, request, body, permit, action } = exchange;
+    const { wire, options: { commands, peer } } = connection;
+    if (!commands) throw new FerryError("denied", "the server runs no commands");
+    const command = commands.start(request, { stdin: !body.ended });
+    logger.info("{peer}: {action}", { peer, action });
+    // A command that takes its time, or writes more than the client wants to read now, is no silent peer.
+    wire.patience = command.timeout;
+    using _watch = permit.onEnd((error) => {
+      wire.patience = 0;
+      command.abort(error);
+    });
+    const goOn = await exchange.stream(async () => {
+      const end = await replyWithOutput(wire, body, { command, action });
+      logger.debug("{peer}: {action}: exit status {exit_code}", { peer, action, ...end });
+    });
+    wire.patience = 0;
+    return goOn && await connection.skip(body, MAX_UNREAD_INPUT_BYTES);
+  },
+};

@@ -1,0 +1,70 @@
+/**
+ * `get`: a file, or a part of it, as the body of the reply.
+ *
+ * @module
+ */
+
+import { BUFFERS } from "../../../../lib/core/buffer_pool.ts";
+import { quote } from "../../../../lib/core/errors.ts";
+import { readWhole, sendSized } from "../../../../lib/transfer/transfer.ts";
+import { checksumKeys, type GetRequest } from "../../../../lib/wire/header.ts";
+import type { OpenFileOptions } from "../../../files/opened_file.ts";
+import type { Handler } from "../exchange/exchange.ts";
+
+/** Files up to this size are read before their reply begins: that is quicker than asking for their checksum. */
+const SMALL_BYTES = 64 * 1024;
+
+/** Answers a `get`. */
+export const get: Handler<GetRequest> = {
+  action: ({ filename }) => `get ${quote(filename)}`,
+
+  async answer(exchange) {
+    const { connection, request, permit } = exchange;
+    const { wire } = connection;
+    const { filename, algorithm } = request;
+    await using file = await exchange.files.open(filename, optionsOf(request));
+    const { size, mtime, mode } = file.entry;
+    const header = { status: "ok", filename, size, mtime, mode };
+    const isWhole = request.start === undefined && request.count === undefined &&
+      request.offset === 0n;
+    if (isWhole && size <= SMALL_BYTES && BUFFERS.has(size)) {
+      using lent = BUFFERS.lend(size);
+      const { bytes } = lent;
+      const checksum = await readWhole(file, { into: bytes, algorithm });
+      const keys = { offset: 0, ...checksumKeys(algorithm, checksum), total_size: size };
+      return await exchange.stream(() => wire.writeFrame({ ...header, ...keys }, bytes));
+    }
+    // There is no room for an error in a body of a known size.
+    using _watch = permit.onEnd((error) => connection.close(error));
+    return await exchange.stream(async () => {
+      const { content } = file;
+      const { offset } = content;
+      const place = file.isRange ? { start: offset } : { offset };
+      const sent = await sendSized(wire, { ...header, ...place }, file, { ...content, algorithm });
+      await file.remember(sent.checksum);
+    });
+  },
+};
+
+function optionsOf(request: GetRequest): OpenFileOptions {
+  const { algorithm, start, count, offset } = request;
+  if (start !== undefined || count !== undefined) {
+    return { algorithm, range: { start: numberOf(start), count: numberOf(count) } };
+  }
+  if (offset === 0n) return { algorithm };
+  const { ifChecksum, prefix_md5, prefix_xxh128 } = request;
+  return {
+    algorithm,
+    prefix: {
+      size: Number(offset),
+      ofChecksum: ifChecksum,
+      md5: prefix_md5,
+      xxh128: prefix_xxh128,
+    },
+  };
+}
+
+/** Of what no number holds exactly, one that is larger than any file. */
+function numberOf(size: bigint | undefined): number | undefined {
+  return size === undefined ? undefined : Number(size);
+}

@@ -1,0 +1,71 @@
+/**
+ * `hello`: which version and which optional parts of the protocol both sides speak, and the beginning of a login.
+ *
+ * @module
+ */
+
+import { FerryError } from "../../../../lib/core/errors.ts";
+import { VERSION } from "../../../../lib/core/version.ts";
+import { type HelloRequest, PROTOCOL_VERSION, timeoutKey } from "../../../../lib/wire/header.ts";
+import { HEADER_CHECKSUMS } from "../../../../lib/wire/header_checksum.ts";
+import { KEEP_ALIVE } from "../../../../lib/wire/keep_alive.ts";
+import type { Handler } from "../exchange/exchange.ts";
+
+/** The optional parts of the protocol that every server of this version has. */
+const FEATURES = [
+  "streamed",
+  "pipelining",
+  "offer",
+  "resume",
+  "compare",
+  "sha256",
+  "xxh128",
+  "discard",
+  "range",
+];
+
+/** The optional parts that both sides use or none: a server tells of them where the client has. */
+const MUTUAL_FEATURES = [HEADER_CHECKSUMS, KEEP_ALIVE];
+
+/** Answers a `hello`. */
+export const hello: Handler<HelloRequest> = {
+  action: () => "agree on a version",
+
+  async answer(exchange) {
+    const { connection, request } = exchange;
+    const { wire, identity, options: { commands, idleTimeout } } = connection;
+    assertVersion(request);
+    const features = [
+      ...FEATURES,
+      ...(commands ? ["exec"] : []),
+      ...MUTUAL_FEATURES.filter((feature) => request.features.includes(feature)),
+    ];
+    const keepsAlive = features.includes(KEEP_ALIVE);
+    const { mechanism: auth, scopes } = identity;
+    const { scram } = request;
+    const login = auth === "none" ? {} : {
+      ...(scram === undefined ? {} : { scram: await identity.challenge(scram) }),
+      scopes,
+    };
+    if (features.includes(HEADER_CHECKSUMS)) wire.headerChecksums = "required";
+    const goOn = await exchange.reply({
+      version: PROTOCOL_VERSION,
+      versions: [PROTOCOL_VERSION],
+      features,
+      ...(keepsAlive ? { idle_ms: timeoutKey(idleTimeout) } : {}),
+      auth,
+      agent: `ferryd/${VERSION}`,
+      ...login,
+    });
+    if (keepsAlive) wire.keepAlive(request.idle_ms, { answers: true });
+    return goOn;
+  },
+};
+
+function assertVersion({ versions }: HelloRequest): void {
+  if (versions.includes(PROTOCOL_VERSION)) return;
+  throw new FerryError(
+    "bad_version",
+    `this server speaks version ${PROTOCOL_VERSION}, the client ${versions.join(", ") || "none"}`,
+  );
+}

@@ -1,0 +1,25 @@
+/**
+ * `list`: the entries of a directory, or the client's partial uploads, a line each.
+ *
+ * @module
+ */
+
+import { quote } from "../../../../lib/core/errors.ts";
+import { encodeLine, type ListRequest } from "../../../../lib/wire/header.ts";
+import { encodeLines } from "../../../../lib/wire/manifest.ts";
+import type { Handler } from "../exchange/exchange.ts";
+
+/** Answers a `list`. */
+export const list: Handler<ListRequest> = {
+  action: ({ filename }) => `list ${quote(filename)}`,
+
+  async answer(exchange) {
+    const { filename, recursive, parts, omitted } = exchange.request;
+    const { files } = exchange;
+    const entries = parts
+      ? await files.partialUploads(filename)
+      : await files.list(filename, { recursive, omitted });
+    const pieces = encodeLines(entries, encodeLine);
+    return await exchange.streamLines({ keys: { filename }, pieces });
+  },
+};

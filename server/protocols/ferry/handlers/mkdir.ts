@@ -1,0 +1,20 @@
+/**
+ * `mkdir`: a directory and those above it.
+ *
+ * @module
+ */
+
+import { quote } from "../../../../lib/core/errors.ts";
+import type { MkdirRequest } from "../../../../lib/wire/header.ts";
+import type { Handler } from "../exchange/exchange.ts";
+
+/** Answers a `mkdir`. */
+export const mkdir: Handler<MkdirRequest> = {
+  action: ({ filename }) => `make the directory ${quote(filename)}`,
+
+  async answer(exchange) {
+    const { filename } = exchange.request;
+    await exchange.files.mkdir(filename);
+    return await exchange.reply({ filename });
+  },
+};

@@ -1,0 +1,20 @@
+/**
+ * `move`: gives a file or a directory another name.
+ *
+ * @module
+ */
+
+import { quote } from "../../../../lib/core/errors.ts";
+import type { MoveRequest } from "../../../../lib/wire/header.ts";
+import type { Handler } from "../exchange/exchange.ts";
+
+/** Answers a `move`. */
+export const move: Handler<MoveRequest> = {
+  action: ({ filename, to }) => `move ${quote(filename)} to ${quote(to)}`,
+
+  async answer(exchange) {
+    const { filename, to, overwrite } = exchange.request;
+    await exchange.files.move(filename, to, { replace: overwrite === "always" });
+    return await exchange.reply({ filename: to });
+  },
+};

@@ -1,0 +1,44 @@
+/**
+ * `put` with `offer`: whether a file should be sent, and from where on.
+ *
+ * @module
+ */
+
+import { quote } from "../../../../lib/core/errors.ts";
+import { checksumKeys, type PutRequest } from "../../../../lib/wire/header.ts";
+import type { Handler } from "../exchange/exchange.ts";
+
+/** Answers an offer. What it offers to go on with is held until the connection's next request. */
+export const offer: Handler<PutRequest> = {
+  action: ({ filename }) => `put ${quote(filename)}`,
+
+  async answer(exchange) {
+    const { connection, request } = exchange;
+    const { filename, algorithm, overwrite, mtime, checksum, restart } = request;
+    const size = request.size === undefined ? null : Number(request.size);
+    const offered = { filename, size, algorithm, overwrite, mtime, checksum, restart };
+    const answer = await exchange.files.offer(offered);
+    const { decision } = answer;
+    if (answer.decision === "hash") return await exchange.reply({ filename, decision });
+    if (answer.decision === "have") {
+      const { size, checksum } = answer;
+      return await exchange.reply({
+        filename,
+        decision,
+        size,
+        ...checksumKeys(algorithm, checksum),
+      });
+    }
+    connection.offered = answer.partial;
+    if (!answer.partial) return await exchange.reply({ filename, decision, offset: 0 });
+    const { size: offset, md5, xxh128, state } = answer.partial.facts;
+    return await exchange.reply({
+      filename,
+      decision,
+      offset,
+      prefix_md5: md5,
+      prefix_xxh128: xxh128,
+      prefix_state: state,
+    });
+  },
+};

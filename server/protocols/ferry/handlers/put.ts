@@ -1,0 +1,97 @@
+/**
+ * `put`: a file that comes as the body.
+ *
+ * @module
+ */
+
+import { unkeptKey } from "../../../../lib/core/entry.ts";
+import { FerryError, quote, toFerryError } from "../../../../lib/core/errors.ts";
+import type { Committed } from "../../../../lib/files/commit.ts";
+import { checksumKeys, errorReply, type PutRequest } from "../../../../lib/wire/header.ts";
+import type { IncomingBody } from "../../../../lib/wire/wire.ts";
+import type { ReceivedUpload, UploadStart } from "../../../files/file_service.ts";
+import type { Exchange, Handler } from "../exchange/exchange.ts";
+import type { ReplyHeader } from "../exchange/reply_queue.ts";
+
+/** Answers a `put`. The reply follows when the file is published; requests behind it are read meanwhile. */
+export const put: Handler<PutRequest> = {
+  action: ({ filename }) => `put ${quote(filename)}`,
+  overlaps: true,
+  readsBody: true,
+
+  async answer(exchange) {
+    const { connection, request, body, permit } = exchange;
+    const upload = uploadOf(request, body);
+    if (upload.offset === 0) await connection.releaseOffered();
+    const { overwrite } = request;
+    // These compare with what the puts before this one may still be publishing.
+    if (overwrite === "newer" || overwrite === "different") await connection.replies.settle();
+    const receiving = exchange.files.put(upload, body, connection.offered);
+    let received: ReceivedUpload;
+    try {
+      received = await permit.wait(receiving);
+    } catch (error) {
+      return await refuse(exchange, error, receiving);
+    }
+    await connection.replies.push(received.published.then(
+      (committed) => replyTo(request, committed),
+      (error) => {
+        const failure = toFerryError(error).during(exchange.action);
+        connection.failed(failure, request);
+        return errorReply(failure);
+      },
+    ));
+    return true;
+  },
+};
+
+/** Replies with the error that an upload failed with, which may still be reading its body. */
+async function refuse(
+  { connection, request, body, action }: Exchange<PutRequest>,
+  error: unknown,
+  receiving: Promise<ReceivedUpload>,
+): Promise<boolean> {
+  // Nobody waits for what becomes of it.
+  const reading = receiving.then(({ published }) => void published.catch(() => {}), () => {});
+  const failure = toFerryError(error).during(action);
+  await connection.refuse(failure, request);
+  if (!body.ended) await connection.giveUp(reading, failure);
+  return await connection.skip(body);
+}
+
+/**
+ * An upload as its header tells of it.
+ *
+ * @throws {FerryError} `bad_header`
+ */
+function uploadOf(request: PutRequest, body: IncomingBody): UploadStart {
+  const { filename, algorithm, overwrite, mtime, mode, size, offset } = request;
+  // No checksum need protect a header; of two lengths, one that was damaged on its way shows.
+  if (body.size !== null && size !== undefined && body.size !== size - offset) {
+    throw new FerryError("bad_header", "total_size is not what is left of size behind offset");
+  }
+  const whole = offset > 0n ? size ?? null : body.size;
+  return {
+    filename,
+    size: whole === null ? null : Number(whole),
+    algorithm,
+    overwrite,
+    offset: Number(offset),
+    mtime,
+    mode,
+  };
+}
+
+function replyTo(
+  { filename, algorithm }: PutRequest,
+  { checksum, size, unchanged, unkept }: Committed,
+): ReplyHeader {
+  return {
+    status: "ok",
+    filename,
+    ...checksumKeys(algorithm, checksum),
+    size,
+    unchanged,
+    ...unkeptKey(unkept),
+  };
+}

@@ -1,0 +1,20 @@
+/**
+ * `remove`: deletes a file, or a directory with what is in it.
+ *
+ * @module
+ */
+
+import { quote } from "../../../../lib/core/errors.ts";
+import type { RemoveRequest } from "../../../../lib/wire/header.ts";
+import type { Handler } from "../exchange/exchange.ts";
+
+/** Answers a `remove`. */
+export const remove: Handler<RemoveRequest> = {
+  action: ({ filename }) => `remove ${quote(filename)}`,
+
+  async answer(exchange) {
+    const { filename, recursive } = exchange.request;
+    await exchange.files.remove(filename, { recursive });
+    return await exchange.reply({ filename });
+  },
+};
