@@ -268,9 +268,9 @@ export class FileService {
       const { checksum } = await receive(content, write, options);
       return checksum;
     } catch (error) {
+      await using ended = write;
       const { code } = toFerryError(error);
-      if (code === "closed" || code === "timeout") write.keep();
-      await write[Symbol.asyncDispose]();
+      if (code === "closed" || code === "timeout") ended.keep();
       throw error;
     }
   }

@@ -82,6 +82,6 @@ export function notOffered(): FerryError {
 }
 
 async function release(write: PendingWrite): Promise<void> {
-  write.keep();
-  await write[Symbol.asyncDispose]();
+  await using released = write;
+  released.keep();
 }
