@@ -1,5 +1,5 @@
 /**
- * The server as a library: opens the listeners that are asked for, and ends them in order.
+ * The server as a library: opens the requested listeners, and ends them in order.
  *
  * @module
  */
@@ -16,111 +16,113 @@ import { FerryError } from "../lib/core/errors.ts";
 import { assertNumbers, MAX_TIMEOUT_MS, TIMEOUT } from "../lib/core/number_options.ts";
 import type { Storage } from "./storage/storage.ts";
 import type { ByteStream } from "../lib/wire/wire.ts";
-import { acceptTcp, type Listener } from "./net/listener.ts";
-import { Admission, Parting } from "./net/connection_limits.ts";
+import { createRuntime, type Runtime } from "../lib/runtime/runtime.ts";
+import { type Listener, listenTcp } from "./net/listener.ts";
+import { ConnectionLimits } from "./net/connection_limits.ts";
+import { Rejection } from "./net/rejection.ts";
 import { DEFAULT_SCOPES, grantEverywhere, type Scope } from "./auth/authorization.ts";
 import { Authority } from "./auth/authentication.ts";
-import { listenClassic } from "./protocols/line_exec/line_exec.ts";
+import { listenLineExec } from "./protocols/line_exec/line_exec.ts";
 import { listenTcpEcho, listenUdpEcho } from "./protocols/echo/echo.ts";
-import { Commands, type ExecPolicy } from "./exec/allowed_commands.ts";
+import { AllowedCommands, type ExecPolicy } from "./exec/allowed_commands.ts";
 import { Hooks, type ServerHooks } from "./observe/hooks.ts";
 import { Session } from "./protocols/ferry/session.ts";
-import { sourceOf } from "./auth/login_throttle.ts";
+import { sourceOf } from "../lib/core/source_address.ts";
 import type { KeyPair } from "./net/tls_listener.ts";
 import type { TokenTable } from "./auth/token_file.ts";
 
 /** Options of {@linkcode serve}. */
 export interface ServeOptions extends ServerHooks {
-  /** Where the files are. The server uses it and does not dispose of it. */
+  /** Where the files are. The server does not dispose of it. */
   storage: Storage;
-  /** `HOST:PORT`; port 0 picks a free one. `127.0.0.1:9900` unless told otherwise. */
+  /** Address to listen on, `HOST:PORT`; port 0 picks a free one. Default: `127.0.0.1:9900`. */
   listen?: string | undefined;
   /**
-   * What anybody who connects may do. Nothing unless told otherwise where there are `tokens`. Without them it
-   * is all on a loopback address, to run commands only where `exec` is given; any other address is refused
-   * until it is told.
+   * What clients without a token may do. Default: nothing where there are `tokens`; without them everything on a
+   * loopback address, to run commands only where `exec` is given. Another address without `tokens` needs this option.
    */
   anonymous?: readonly Scope[] | undefined;
-  /** The commands that may be run; none unless told otherwise. */
+  /** The commands that may be run. Default: none. */
   exec?: ExecPolicy | undefined;
   /**
-   * `HOST:PORT` of a listener for classic exec; none unless told otherwise. It needs `exec` with a shell. An
-   * address that is not on loopback is refused unless `anonymous` has `exec`.
+   * `HOST:PORT` of a listener for line exec, which needs `exec` with a shell. An address that is not on loopback is
+   * refused unless `anonymous` has `exec`. Default: none.
    */
   classicExec?: string | undefined;
-  /** What stands in front of the output there; `json` unless told otherwise. */
+  /** What line exec sends in front of the output. Default: `json`. */
   framing?: Framing | undefined;
-  /** The tokens that clients may show to do more than `anonymous` says. Nobody is asked for one where there is no table. */
+  /** The tokens with which clients may do more than `anonymous` says. Default: no tokens, and none is asked for. */
   tokens?: TokenTable | undefined;
-  /** The certificate for TLS; connections are not encrypted without one. */
+  /** The certificate for TLS. Default: connections are not encrypted. */
   tls?: KeyPair | undefined;
   /**
-   * Milliseconds for the beginning of a connection: for the TLS handshake, and then for the first request, or
-   * where nothing is granted to who shows no token, for showing one. 10000 unless told otherwise.
+   * Milliseconds for the beginning of a connection: for the TLS handshake, and then for the first request, or for
+   * showing a token where nothing is allowed without one. Default: 10000.
    */
   handshakeTimeout?: number | undefined;
   /**
-   * How many connections may be open, those of all listeners together; 4096 unless told otherwise, 0 for any
-   * number. Those that are too many are refused with `busy`.
+   * How many connections may be open, those of all listeners together; 0 for any number. Further ones are rejected
+   * with `busy`. Default: 4096.
    */
   maxConnections?: number | undefined;
   /**
-   * How many connections of one source may be open, an IPv4 address or an IPv6 network of 64 bits; 256 unless
-   * told otherwise, 0 for any number. Those from this machine itself are not counted so.
+   * How many connections of one source may be open: of an IPv4 address, or of an IPv6 network of 64 bits; 0 for any
+   * number. Those from this machine do not count. Default: 256.
    */
   maxConnectionsPerSource?: number | undefined;
-  /** Milliseconds after which a peer that moves no byte is disconnected; 60000 unless told otherwise. */
+  /** Milliseconds after which a peer that moves no byte is disconnected. Default: 60000. */
   idleTimeout?: number | undefined;
   /**
-   * How many bytes a second a peer has to move, on an average over the idle time, while a message of it is under
-   * way; 100 unless told otherwise, and 0 for any number.
+   * How many bytes a second a peer has to move while a message of it is under way, on average over the idle time; 0
+   * for any number. Default: 100.
    */
   minRate?: number | undefined;
   /**
-   * `HOST:PORT` of an echo over TCP; none unless told otherwise. An address that is not on loopback is
-   * refused unless `anonymous` has `echo`.
+   * `HOST:PORT` of an echo over TCP. An address that is not on loopback is refused unless `anonymous` has `echo`.
+   * Default: none.
    */
   tcpEcho?: string | undefined;
-  /** `HOST:PORT` of an echo over UDP, as `tcpEcho`. */
+  /** `HOST:PORT` of an echo over UDP, with the same rule. Default: none. */
   udpEcho?: string | undefined;
-  /** Whether the echoes answer with the same bytes, instead of letters in upper case. */
+  /** Whether the echoes answer with the same bytes, instead of letters in upper case. Default: false. */
   verbatim?: boolean | undefined;
   /**
-   * The most packets a second that the echo over UDP sends to one source that is not on this machine;
-   * 1000 unless told otherwise, 0 for any number.
+   * The most packets a second that the echo over UDP sends to one source that is not on this machine; 0 for any
+   * number. Default: 1000.
    */
   echoRate?: number | undefined;
-  /** Ends the server when it is aborted, as {@linkcode Server.close} does. */
+  /** Ends the server when it is aborted, as {@linkcode Server.close} does. Default: none. */
   signal?: AbortSignal | undefined;
+  /** Memory, threads and the time, maybe shared with others; see {@linkcode createRuntime}. Default: its own. */
+  runtime?: Runtime | undefined;
 }
 
-/** What a running server can be told anew. */
+/** What can be replaced in a running server. */
 export interface ReloadOptions {
-  /** The tokens that clients may show; the old ones stay unless told otherwise. */
+  /** The tokens that clients may show. Default: those in use. */
   tokens?: TokenTable | undefined;
-  /** The certificate for new connections; the old one stays unless told otherwise. */
+  /** The certificate for new connections. Default: the one in use. */
   tls?: KeyPair | undefined;
 }
 
-/** A server that runs. */
+/** A running server. */
 export interface Server extends AsyncDisposable {
-  /** Where it listens, with the real ports. */
+  /** Where the server listens, with the real ports. */
   readonly addresses: readonly Listening[];
-  /** Resolves when it has ended, for whatever reason, as the promise of {@linkcode Server.close} does. Never fails. */
+  /** Resolves when the server has ended, for whatever reason, as the promise of {@linkcode Server.close} does. Never fails. */
   readonly finished: Promise<void>;
   /**
-   * Uses other tokens and another certificate from now on. Connections stay open, but for those in the middle
-   * of a `get`; what a token allowed ends at once where that is not there any more or has changed.
+   * Uses other tokens and another certificate from now on. Connections stay open. What a token allowed ends at once
+   * where the token is gone or has changed, which closes connections in the middle of a `get` by it.
    *
-   * @throws {FerryError} `usage` where the server has been started without what is to be replaced, or the
-   * certificate and its key are none; nothing has changed then
+   * @throws {FerryError} `usage` where the server was started without what is to be replaced, or where certificate and
+   * key are not valid; nothing has changed then
    */
   reload(options: ReloadOptions): void;
   /**
-   * Takes no new connection, lets what is under way finish within `drainTimeout` milliseconds (10000
-   * unless told otherwise), then ends it. Resolves when the last connection has ended; what goes on
-   * for seconds after that, such as reading a large file for its checksum, is not waited for.
-   * Whoever calls it again gets the same promise.
+   * Accepts no new connection, lets what is under way finish within `drainTimeout` milliseconds (default: 10000), then
+   * ends it. Resolves when the last connection has ended. What goes on for seconds after that, such as reading a large
+   * file for its checksum, is not waited for. A second call returns the same promise.
    */
   close(options?: { drainTimeout?: number }): Promise<void>;
 }
@@ -137,29 +139,29 @@ export interface Server extends AsyncDisposable {
  * console.log(server.addresses[0]?.port);
  * ```
  *
- * @throws {FerryError} `usage` for an address that is not on loopback without `tokens` or `anonymous`, for a
- * certificate that is none, a command that is not there and a number that is out of its limits; `io`, `denied`, `unreachable` where the address
- * cannot be listened on
+ * @throws {FerryError} `usage` for an address that is not on loopback without `tokens` or `anonymous`, for a certificate
+ * that is not valid, a command that is missing and a number out of its limits; `io`, `denied`, `unreachable` where the
+ * address cannot be listened on
  * @throws the reason of the `signal` where that was aborted before the server could start
  */
 export async function serve(options: ServeOptions): Promise<Server> {
-  const { signal } = options;
+  const { signal, classicExec, tcpEcho, udpEcho } = options;
   signal?.throwIfAborted();
   assertNumbersOf(options);
-  const commands = options.exec && new Commands(options.exec, { root: options.storage.root });
-  const { maxConnections = 4096, maxConnectionsPerSource = 256 } = options;
-  const admission = new Admission({ maxConnections, maxConnectionsPerSource });
-  const hooks = new Hooks(options);
-  const sessions = await listenForSessions(options, { commands, admission, hooks });
-  const listeners: Listener[] = [sessions];
+  const shared = prepare(options);
+  const main = await openMain(options, shared);
+  const listeners: Listener[] = [main];
   try {
-    for (const open of wanted(options, { commands, admission })) listeners.push(await open());
+    if (classicExec !== undefined) listeners.push(openLineExec(classicExec, options, shared));
+    if (tcpEcho !== undefined) listeners.push(openTcpEcho(tcpEcho, options, shared));
+    if (udpEcho !== undefined) listeners.push(await openUdpEcho(udpEcho, options, shared));
     signal?.throwIfAborted();
   } catch (error) {
     await Promise.all(listeners.map((listener) => listener.close(0)));
     throw error;
   }
-  const server = new ListeningServer({ sessions, listeners, hooks, signal });
+  const { hooks } = shared;
+  const server = new ListeningServer({ main, listeners, hooks, signal });
   hooks.listening(server.addresses);
   return server;
 }
@@ -171,46 +173,50 @@ function assertNumbersOf(options: ServeOptions): void {
   assertNumbers({ maxConnections, maxConnectionsPerSource, minRate, echoRate });
 }
 
-/** What all listeners share. */
+/** What the listeners share. */
 interface Shared {
+  runtime: Runtime;
   /** The commands that may be run, where there are some. */
-  commands: Commands | undefined;
-  /** Decides which connections are taken. */
-  admission: Admission;
+  commands: AllowedCommands | undefined;
+  /** Decides which connections are admitted. */
+  limits: ConnectionLimits;
+  hooks: Hooks;
+  /** See {@linkcode ServeOptions}. */
+  idleTimeout: number;
+  minRate: number;
 }
 
-/** How to open each of the other listeners that are asked for. */
-function wanted(
-  options: ServeOptions,
-  shared: Shared,
-): (() => Listener | Promise<Listener>)[] {
-  const { classicExec, tcpEcho, udpEcho } = options;
-  return [
-    ...(classicExec === undefined ? [] : [() => openClassic(classicExec, options, shared)]),
-    ...(tcpEcho === undefined ? [] : [() => openTcpEcho(tcpEcho, options, shared)]),
-    ...(udpEcho === undefined ? [] : [() => openUdpEcho(udpEcho, options)]),
-  ];
+function prepare(options: ServeOptions): Shared {
+  const { runtime = createRuntime(), exec, storage, idleTimeout = 60_000, minRate = 100 } = options;
+  const { maxConnections = 4096, maxConnectionsPerSource = 256 } = options;
+  const { clock } = runtime;
+  return {
+    runtime,
+    commands: exec && AllowedCommands.find(exec, { root: storage.root }),
+    limits: new ConnectionLimits({ maxConnections, maxConnectionsPerSource, clock }),
+    hooks: new Hooks(options),
+    idleTimeout,
+    minRate,
+  };
 }
 
-/** The listener that the protocol is spoken on. */
-interface SessionListener extends Listener {
+/** The listener for the protocol of ferry. */
+interface MainListener extends Listener {
   reload(options: ReloadOptions): void;
 }
 
-async function listenForSessions(
-  options: ServeOptions,
-  { commands, admission, hooks }: Shared & { hooks: Hooks },
-): Promise<SessionListener> {
-  const { storage, anonymous, tokens, tls } = options;
-  const { idleTimeout = 60_000, minRate = 100, handshakeTimeout = 10_000 } = options;
-  const address = parseAddress(options.listen ?? "127.0.0.1");
+async function openMain(
+  { listen = "127.0.0.1", storage, anonymous, tokens, tls, handshakeTimeout = 10_000 }:
+    ServeOptions,
+  { runtime, commands, limits, hooks, idleTimeout, minRate }: Shared,
+): Promise<MainListener> {
+  const address = parseAddress(listen);
   assertOpenedTo(address, { anonymous, tokens });
-  const unasked: Scope[] = commands ? [...DEFAULT_SCOPES, "exec"] : [...DEFAULT_SCOPES];
-  const granted = anonymous ?? (tokens ? [] : unasked);
+  const everything: Scope[] = commands ? [...DEFAULT_SCOPES, "exec"] : [...DEFAULT_SCOPES];
+  const granted = anonymous ?? (tokens ? [] : everything);
   const authority = new Authority({ anonymous: grantEverywhere(granted), tokens });
   const begin = (stream: ByteStream & { remoteAddr: Address }) => {
     const { remoteAddr } = stream;
-    const [peer, source] = [formatAddress(remoteAddr), sourceOf(remoteAddr.hostname)];
     return new Session(stream, {
       storage,
       authority,
@@ -218,22 +224,24 @@ async function listenForSessions(
       handshakeTimeout,
       idleTimeout,
       minRate,
-      peer,
-      source,
+      peer: formatAddress(remoteAddr),
+      source: sourceOf(remoteAddr.hostname),
       tell: hooks.toldBy(remoteAddr),
     });
   };
-  // Loading it takes its time, and few need it.
+  const { clock } = runtime;
+  // Loaded here, since it takes time and few servers need it.
   const secured = tls &&
     await (await import("./net/tls_listener.ts"))
-      .acceptTls(address, { keyPair: tls, handshakeTimeout, admission, begin });
-  const listener = secured ?? acceptTcp("tcp", address, {
-    admission,
+      .listenTls(address, { keyPair: tls, handshakeTimeout, limits, clock, begin });
+  const listener = secured ?? listenTcp("tcp", address, {
+    limits,
+    clock,
     begin(conn) {
       conn.setNoDelay(true);
       return begin(conn);
     },
-    turnAway: (conn, refusal) => new Parting(conn, refusal),
+    reject: (conn, reason) => new Rejection(conn, reason),
   });
   return {
     listening: listener.listening,
@@ -250,10 +258,10 @@ async function listenForSessions(
   };
 }
 
-function openClassic(
+function openLineExec(
   listen: string,
-  { anonymous, framing = "json", idleTimeout = 60_000 }: ServeOptions,
-  { commands, admission }: Shared,
+  { anonymous, framing = "json" }: ServeOptions,
+  { runtime, commands, limits, idleTimeout }: Shared,
 ): Listener {
   const address = parseAddress(listen, { defaultPort: null });
   assertOpenedTo(address, { anonymous, scope: "exec" });
@@ -262,26 +270,32 @@ function openClassic(
       action: `listen for classic exec on ${formatAddress(address)}`,
     });
   }
-  return listenClassic(address, { commands, admission, framing, idleTimeout });
+  return listenLineExec(address, { runtime, commands, limits, framing, idleTimeout });
 }
 
-function openTcpEcho(listen: string, options: ServeOptions, { admission }: Shared): Listener {
-  const { verbatim = false, anonymous, idleTimeout = 60_000, minRate = 100 } = options;
+function openTcpEcho(
+  listen: string,
+  { verbatim = false, anonymous }: ServeOptions,
+  { runtime, limits, idleTimeout, minRate }: Shared,
+): Listener {
   const address = parseAddress(listen, { defaultPort: null });
   assertOpenedTo(address, { anonymous, scope: "echo" });
-  return listenTcpEcho(address, { admission, verbatim, idleTimeout, minRate });
+  return listenTcpEcho(address, { runtime, limits, verbatim, idleTimeout, minRate });
 }
 
-function openUdpEcho(listen: string, options: ServeOptions): Promise<Listener> {
-  const { verbatim = false, anonymous, echoRate = 1000 } = options;
+function openUdpEcho(
+  listen: string,
+  { verbatim = false, anonymous, echoRate = 1000 }: ServeOptions,
+  { runtime: { clock } }: Shared,
+): Promise<Listener> {
   const address = parseAddress(listen, { defaultPort: null });
   assertOpenedTo(address, { anonymous, scope: "echo" });
-  return listenUdpEcho(address, { verbatim, rate: echoRate });
+  return listenUdpEcho(address, { verbatim, rate: echoRate, clock });
 }
 
 /**
- * Refuses an address that others than this machine can reach, unless it was said what anybody may do. A
- * listener that knows nobody's name needs its `scope` to be among that.
+ * Refuses an address that other machines can reach, unless it was said what clients without a token may do. A listener
+ * that knows no tokens needs its `scope` to be among that.
  */
 function assertOpenedTo(
   address: Address,
@@ -301,10 +315,10 @@ function assertOpenedTo(
   });
 }
 
-/** What a {@linkcode ListeningServer} is made of. */
+/** What a {@linkcode ListeningServer} consists of. */
 interface ServerParts {
-  sessions: SessionListener;
-  /** All listeners, that for sessions among them. */
+  main: MainListener;
+  /** All listeners, the main one included. */
   listeners: readonly Listener[];
   hooks: Hooks;
   signal: AbortSignal | undefined;
@@ -328,7 +342,7 @@ class ListeningServer implements Server {
   }
 
   reload(options: ReloadOptions): void {
-    if (!this.#closing) this.#parts.sessions.reload(options);
+    if (!this.#closing) this.#parts.main.reload(options);
   }
 
   close({ drainTimeout = 10_000 }: { drainTimeout?: number } = {}): Promise<void> {

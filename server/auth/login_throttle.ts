@@ -112,20 +112,3 @@ export class Throttle {
 function pauseAfter(failures: number): number {
   return Math.min(PAUSE.first * 2 ** (failures - 1), PAUSE.longest);
 }
-
-/**
- * What counts as one source: an IPv4 address; of an IPv6 address the network, since whoever has one address
- * of it has all of them.
- */
-export function sourceOf(hostname: string): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(hostname);
-  if (mapped) return mapped[1]!;
-  if (!hostname.includes(":")) return hostname;
-  const [head = "", tail] = hostname.replace(/%.*$/, "").split("::");
-  const groups = head === "" ? [] : head.split(":");
-  const behind = tail ? tail.split(":") : [];
-  const zeros = tail === undefined ? 0 : Math.max(0, 8 - groups.length - behind.length);
-  const all = [...groups, ...Array<string>(zeros).fill("0"), ...behind];
-  return all.slice(0, 4).map((group) => group.toLowerCase().replace(/^0+(?=.)/, "")).join(":") +
-    "::/64";
-}

@@ -10,82 +10,106 @@ import { MAX_TIMEOUT_MS } from "../../lib/core/number_options.ts";
 import { isAbsolute } from "../../lib/core/paths.ts";
 import { PLATFORM } from "../../lib/core/platform.ts";
 import { ProcessGroup } from "./process_group.ts";
-import { isPermitted, Programs } from "./program_search.ts";
-import { type Limits, RunningCommand } from "./running_command.ts";
+import { isPermitted, ProgramSearch } from "./program_search.ts";
+import { type CommandLimits, RunningCommand } from "./running_command.ts";
 
-/** What a server may be told about the commands that it runs. */
+/** Which commands a server runs for clients. */
 export interface ExecPolicy {
   /** The working directory of the commands. */
   cwd: string;
-  /** Commands that may be run, by a name to be found on `PATH` now, or by an absolute path. */
+  /** Commands that may be run: names, which are looked up on `PATH` when the server starts, or absolute paths. Default: none. */
   allow?: readonly string[] | undefined;
-  /** Whether lines may be handed to the shell, which is to say that everything may be run. */
+  /** Whether lines may be handed to the shell, so that everything may be run. Default: false. */
   shell?: boolean | undefined;
-  /** Milliseconds after which a command is killed; 60000 unless told otherwise. */
+  /** Milliseconds after which a command is killed. Default: 60000. */
   timeout?: number | undefined;
-  /** The most bytes of output, both streams together, before a command is killed; 64 MiB unless told otherwise. */
+  /** How many bytes a command may write, both streams together, before it is killed. Default: 67108864. */
   outputLimit?: number | undefined;
 }
 
-/** What commands see of the server's environment, beside `PATH`. */
+/** The variables that commands get from the server's environment, beside `PATH`. */
 const ENVIRONMENT = ["HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"];
 
-/** Those of them that name directories in which programs look for files to obey. */
+/** Those of them that name directories in which programs look for configuration files. */
 const DIRECTORIES: readonly string[] = ["HOME", "TMPDIR"];
 
+/** What an {@linkcode AllowedCommands} consists of. */
+interface FoundCommands {
+  cwd: string;
+  limits: CommandLimits;
+  env: Readonly<Record<string, string>>;
+  paths: ReadonlyMap<string, string>;
+  shell: string | undefined;
+  programs: ProgramSearch;
+  setsid: string | undefined;
+  kill: string | undefined;
+}
+
 /** The commands that clients may run. */
-export class Commands {
+export class AllowedCommands {
   readonly #cwd: string;
-  readonly #limits: Limits;
+  readonly #limits: CommandLimits;
   readonly #env: Readonly<Record<string, string>>;
-  /** The paths of the commands that are allowed, by the names that clients call them. */
+  /** The paths of the allowed commands, by the names that clients use. */
   readonly #paths: ReadonlyMap<string, string>;
   readonly #shell: string | undefined;
-  readonly #programs: Programs;
+  readonly #programs: ProgramSearch;
   readonly #setsid: string | undefined;
   readonly #kill: string | undefined;
 
+  private constructor(found: FoundCommands) {
+    this.#cwd = found.cwd;
+    this.#limits = found.limits;
+    this.#env = found.env;
+    this.#paths = found.paths;
+    this.#shell = found.shell;
+    this.#programs = found.programs;
+    this.#setsid = found.setsid;
+    this.#kill = found.kill;
+  }
+
   /**
-   * Looks for the commands.
+   * Looks up the commands.
    *
-   * @param root the directory that clients write to: no program is run from there; none unless told otherwise
-   * @throws {FerryError} `usage` where a command is not there, is where clients can write to, or has no time, or on
+   * @param options.root the directory that clients write to, from which no program is run. Default: none
+   * @throws {FerryError} `usage` where a command is missing, is where clients can write to, or has no time, or on
    * Windows; `denied` where Deno may not run it
    */
-  constructor(
+  static find(
     { cwd, allow = [], shell = false, timeout = 60_000, outputLimit }: ExecPolicy,
     { root }: { root?: string | undefined } = {},
-  ) {
+  ): AllowedCommands {
     if (!(timeout >= 1)) {
       throw new FerryError("usage", "a command needs some time: --exec-timeout is more than 0");
     }
     if (!PLATFORM.processGroups) {
-      throw new FerryError(
-        "usage",
-        "on this system they could not be ended with all that they start",
-        {
-          action: "run commands for clients",
-        },
-      );
+      const reason = "on this system they could not be ended with all that they start";
+      throw new FerryError("usage", reason, { action: "run commands for clients" });
     }
-    this.#cwd = cwd;
-    this.#limits = {
-      timeout: Math.min(timeout, MAX_TIMEOUT_MS),
-      outputLimit: outputLimit ?? 64 * 1024 * 1024,
-    };
-    const programs = this.#programs = new Programs({ path: variable("PATH"), root });
-    this.#env = environment(programs);
-    this.#paths = new Map(allow.map((name) => [name, programs.find(name)]));
-    this.#shell = shell ? programs.find("sh") : undefined;
-    // Deno itself sends signals only where it may run every command; else it may run the program that does.
+    const programs = ProgramSearch.over({ path: variable("PATH"), root });
+    const paths = new Map(allow.map((name) => [name, programs.find(name)]));
+    const shellPath = shell ? programs.find("sh") : undefined;
+    // Deno sends signals only where it may run every command; otherwise the program `kill` does.
     const mayRunAll = Deno.permissions.querySync({ name: "run" }).state === "granted";
-    this.#kill = mayRunAll ? undefined : programs.helper("kill");
-    for (const command of [...this.#paths.values(), this.#shell]) {
+    const kill = mayRunAll ? undefined : programs.helper("kill");
+    for (const command of [...paths.values(), shellPath]) {
       if (command === undefined) continue;
       if (!isPermitted(command)) throw lacksPermission(command, command);
-      if (!mayRunAll && this.#kill === undefined) throw lacksPermission(command, "kill");
+      if (!mayRunAll && kill === undefined) throw lacksPermission(command, "kill");
     }
-    this.#setsid = programs.helper("setsid");
+    return new AllowedCommands({
+      cwd,
+      limits: {
+        timeout: Math.min(timeout, MAX_TIMEOUT_MS),
+        outputLimit: outputLimit ?? 64 * 1024 * 1024,
+      },
+      env: environment(programs),
+      paths,
+      shell: shellPath,
+      programs,
+      setsid: programs.helper("setsid"),
+      kill,
+    });
   }
 
   /** Whether clients may hand lines to the shell. */
@@ -96,8 +120,8 @@ export class Commands {
   /**
    * Starts a command.
    *
-   * @param stdin whether something will be written to its standard input
-   * @param outputLimit the most that it may write, where that is less than all commands may
+   * @param options.stdin whether something will be written to its standard input
+   * @param options.outputLimit how many bytes it may write, where that is less than the policy allows
    * @throws {FerryError} `denied` where it is not allowed; `not_found`, `io`, `busy`
    */
   start(
@@ -107,10 +131,10 @@ export class Commands {
     const { path, args } = this.#resolve(request);
     for (const program of [path, this.#setsid]) {
       if (program === undefined || !this.#programs.inReach(program)) continue;
-      // It was not when the server started: somebody has put a link in its place.
+      // It was out of reach when the server started: a link has been put in its place.
       throw new FerryError("denied", `${quote(program)} leads to where clients can write by now`);
     }
-    const group = new ProcessGroup({
+    const group = ProcessGroup.start({
       path,
       args,
       cwd: this.#cwd,
@@ -119,7 +143,7 @@ export class Commands {
       setsid: this.#setsid,
       kill: this.#kill,
     });
-    return new RunningCommand(group, {
+    return RunningCommand.watch(group, {
       timeout: Math.min(request.timeout_ms ?? Infinity, this.#limits.timeout),
       outputLimit: Math.min(outputLimit, this.#limits.outputLimit),
     });
@@ -144,7 +168,7 @@ function variable(name: string): string | undefined {
 }
 
 /** The environment of the commands. */
-function environment(programs: Programs): Record<string, string> {
+function environment(programs: ProgramSearch): Record<string, string> {
   const env: Record<string, string> = { PATH: programs.path };
   for (const name of ENVIRONMENT) {
     const value = variable(name);

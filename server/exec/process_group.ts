@@ -1,5 +1,5 @@
 /**
- * A command and all that it starts, as one process group: what is killed is killed as a whole.
+ * A command and all that it starts, as one process group, which is ended as a whole.
  *
  * @module
  */
@@ -10,17 +10,17 @@ import { toFerryError } from "../../lib/core/errors.ts";
 
 const logger = getLogger(["ferry", "server"]);
 
-/** How long the processes of a group have to end themselves after SIGTERM, before SIGKILL, in milliseconds. */
+/** How long the processes of a group may take to end after SIGTERM, before they get SIGKILL, in milliseconds. */
 export const KILL_GRACE_MS = 1000;
 
-/** The first and the longest pause between two looks at whether a group has ended, in milliseconds. */
+/** The first and the longest pause between two checks whether a group has ended, in milliseconds. */
 const LOOK = { first: 2, longest: 50 };
 
-/** The longest pause between two tries to signal processes that live and cannot be signalled, in milliseconds. */
+/** The longest pause between two attempts to signal processes that run and cannot be signalled, in milliseconds. */
 const LONGEST_RETRY_MS = 1000;
 
-/** How often, and after which pause in milliseconds, that is tried while this program ends. */
-const LAST_TRIES = { count: 10, pause: 50 };
+/** How often that is attempted while this program ends, and the pause between two attempts in milliseconds. */
+const FINAL_ATTEMPTS = { count: 10, pause: 50 };
 
 /** What is run. */
 export interface SpawnOptions {
@@ -32,7 +32,7 @@ export interface SpawnOptions {
   cwd: string;
   /** All of its environment. */
   env: Readonly<Record<string, string>>;
-  /** Whether something will be written to its standard input; it is at its end otherwise. */
+  /** Whether something will be written to its standard input, which is empty otherwise. */
   stdin: boolean;
   /** The program `setsid`, where there is one. */
   setsid: string | undefined;
@@ -40,24 +40,26 @@ export interface SpawnOptions {
   kill: string | undefined;
 }
 
-/** What became of a signal: nobody is left to get it, or it could not be sent for now. */
+/** What became of a signal: `gone` where no process is left to get it, `failed` where it could not be sent for now. */
 type Delivery = "sent" | "gone" | "failed";
 
-/** The groups that may have processes. */
+/** The groups that may have processes: a fact of this process, which is the parent of all of them. */
 const groups = new Set<ProcessGroup>();
 
-// Whoever leaves without waiting, as after a second Ctrl-C, leaves nothing behind all the same.
+// A program that exits without waiting, as after a second Ctrl-C, leaves no process behind all the same.
 globalThis.addEventListener("unload", () => {
   let left = [...groups];
-  for (let tries = 0; left.length > 0 && tries < LAST_TRIES.count; tries++) {
-    if (tries > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LAST_TRIES.pause);
+  for (let attempts = 0; left.length > 0 && attempts < FINAL_ATTEMPTS.count; attempts++) {
+    if (attempts > 0) {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FINAL_ATTEMPTS.pause);
+    }
     left = left.filter((group) => group.signal("SIGKILL") === "failed");
   }
 });
 
 /**
- * A process that leads a group of its own, and whatever it starts that does not leave the group on purpose.
- * Its owner MUST call {@linkcode ProcessGroup.end}.
+ * A process that leads a group of its own, and whatever it starts, except for what leaves the group on purpose. Its
+ * owner MUST call {@linkcode ProcessGroup.end}.
  */
 export class ProcessGroup {
   readonly #child: Deno.ChildProcess;
@@ -68,19 +70,37 @@ export class ProcessGroup {
   /** How the leader ended; never fails. */
   readonly status: Promise<ProcessEnd>;
 
+  private constructor(
+    child: Deno.ChildProcess,
+    { stdin, kill }: Pick<SpawnOptions, "stdin" | "kill">,
+  ) {
+    this.#child = child;
+    this.#kill = kill;
+    groups.add(this);
+    this.#input = stdin ? child.stdin.getWriter() : undefined;
+    // A program that reads no more of its input is no failure.
+    this.#input?.closed.catch(() => {});
+    this.status = child.status.catch(endOfUnknown).then(({ code, signal }) => {
+      this.#exited = true;
+      return { code, signal };
+    });
+  }
+
   /**
-   * Starts it.
+   * Starts a command.
    *
    * @throws {FerryError} `not_found`, `denied`, `io`, `busy`
    */
-  constructor({ path, args, cwd, env, stdin, setsid, kill }: SpawnOptions) {
+  static start(options: SpawnOptions): ProcessGroup {
+    const { path, args, cwd, env, stdin, setsid } = options;
+    let child: Deno.ChildProcess;
     try {
-      // What setsid would only say on standard error.
+      // With setsid, a missing program would show on standard error only.
       Deno.statSync(path);
-      // Deno's own way of making a session is to fork, which copies the tables of all its memory: 2 ms in
-      // which it serves nobody. setsid becomes the program, so that the process stays the same.
+      // Deno makes a session by fork(2), which copies the page tables of all its memory: 2 ms in which it serves
+      // nobody. setsid becomes the program by exec, so that the process stays the same.
       const [command, all] = setsid === undefined ? [path, args] : [setsid, [path, ...args]];
-      this.#child = new Deno.Command(command, {
+      child = new Deno.Command(command, {
         args: [...all],
         cwd,
         env: { ...env },
@@ -93,28 +113,20 @@ export class ProcessGroup {
     } catch (error) {
       throw toFerryError(error);
     }
-    this.#kill = kill;
-    groups.add(this);
-    this.#input = stdin ? this.#child.stdin.getWriter() : undefined;
-    // A program that reads nothing more is no failure of ours.
-    this.#input?.closed.catch(() => {});
-    this.status = this.#child.status.catch(endOfUnknown).then(({ code, signal }) => {
-      this.#exited = true;
-      return { code, signal };
-    });
+    return new ProcessGroup(child, options);
   }
 
-  /** The leader's number, which is the group's. */
+  /** The process id of the leader, which is that of the group. */
   get pid(): number {
     return this.#child.pid;
   }
 
-  /** What all of them write. */
+  /** What all processes of the group write. */
   get output(): Readonly<Record<"stdout" | "stderr", ReadableStream<Uint8Array>>> {
     return this.#child;
   }
 
-  /** Writes to standard input; waits while the program does not read, and does nothing once it never will. */
+  /** Writes to standard input. Waits while the program does not read, and does nothing once it has ended. */
   async write(bytes: Uint8Array): Promise<void> {
     await this.#input?.write(bytes).catch(() => {});
   }
@@ -124,11 +136,11 @@ export class ProcessGroup {
     await this.#input?.close().catch(() => {});
   }
 
-  /** Sends a signal to all of them. */
+  /** Sends a signal to all processes of the group. */
   signal(signal: Deno.Signal): Delivery {
     const delivery = this.#send(-this.pid, signal);
     if (delivery !== "gone" || this.#exited) return delivery;
-    // The group comes about a moment after the process. One that has not exited, as far as is known, is not gone.
+    // The group is made a moment after the process. A process that is not known to have exited is not gone.
     return this.#send(this.pid, signal) === "sent" ? "sent" : "failed";
   }
 
@@ -146,7 +158,7 @@ export class ProcessGroup {
         stdout: "null",
         stderr: "null",
       }).outputSync();
-      // With another status it has not got as far as to try.
+      // With another status, kill failed before it could send the signal.
       return code === 0 ? "sent" : code === 1 ? "gone" : "failed";
     } catch (error) {
       return error instanceof Deno.errors.NotFound && this.#kill === undefined ? "gone" : "failed";
@@ -154,8 +166,8 @@ export class ProcessGroup {
   }
 
   /**
-   * Ends all that is left of the group: SIGTERM, and after {@linkcode KILL_GRACE_MS} SIGKILL. Resolves when
-   * nothing is left, or what is left has been killed; it goes on trying for as long as that takes, and never fails.
+   * Ends all that is left of the group: SIGTERM, and after {@linkcode KILL_GRACE_MS} SIGKILL. Resolves when nothing is
+   * left, or what is left has been killed. Retries for as long as that takes, and never fails.
    */
   end(): Promise<void> {
     return this.#ending ??= this.#end().finally(() => groups.delete(this));
@@ -164,15 +176,15 @@ export class ProcessGroup {
   async #end(): Promise<void> {
     const start = performance.now();
     let pause = LOOK.first;
-    let told = false;
+    let terminated = false;
     let failing = false;
     for (;;) {
       const late = performance.now() - start >= KILL_GRACE_MS;
-      // A process that is stopped sees the signal only when it goes on. What goes on already does not care.
-      const delivery = this.signal(late ? "SIGKILL" : told ? "SIGCONT" : "SIGTERM");
+      // A stopped process sees SIGTERM only after SIGCONT, which does nothing to the others.
+      const delivery = this.signal(late ? "SIGKILL" : terminated ? "SIGCONT" : "SIGTERM");
       if (delivery === "gone" || delivery === "sent" && late) break;
-      if (delivery === "sent" && !told) {
-        told = true;
+      if (delivery === "sent" && !terminated) {
+        terminated = true;
         continue;
       }
       if (delivery === "failed" && late && !failing) {
@@ -189,9 +201,9 @@ export class ProcessGroup {
 
 /** How a process ended. */
 export interface ProcessEnd {
-  /** Its exit status; 128 and the number of the signal that ended it. */
+  /** Its exit status; 128 plus the number of the signal where one ended it. */
   code: number;
-  /** That signal. */
+  /** The signal that ended it. */
   signal: string | null;
 }
 
@@ -199,8 +211,8 @@ export interface ProcessEnd {
 const SIGRTMIN = 34;
 
 /**
- * How a process ended of which Deno does not say it: its `status` fails for the signals that it has no name for,
- * which are the real-time ones. Where not even the number is known, the exit status is 128.
+ * How a process ended where Deno does not tell: its `status` fails for signals that it has no name for, which are the
+ * real-time signals. Where the number is not known, the exit status is 128.
  */
 function endOfUnknown(error: unknown): ProcessEnd {
   const number = Number(/^Invalid signal: (\d+)$/.exec((error as Error).message)?.[1] ?? 0);

@@ -1,6 +1,6 @@
 /**
- * Which programs of this machine are started, and where they are looked for: by no path that clients can change,
- * or they could put a program of theirs in the place of one that is allowed.
+ * Where the programs are looked for that are started for clients: at no path that clients can change, or they could put
+ * a program of their own in the place of an allowed one.
  *
  * @module
  */
@@ -8,41 +8,52 @@
 import { FerryError, quote } from "../../lib/core/errors.ts";
 import { dirname, isAbsolute, join } from "../../lib/core/paths.ts";
 
-/** Where programs are looked for if the environment says nothing that is of use. */
+/** Where programs are looked for if `PATH` has no directory that can be used. */
 const USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/** How many symbolic links a path may lead over; as on Linux. */
+/** How many symbolic links a path may contain, as on Linux. */
 const MAX_LINKS = 40;
 
-/** What {@linkcode Programs} are found by. */
-export interface ProgramsOptions {
+/** Options of {@linkcode ProgramSearch.over}. */
+export interface ProgramSearchOptions {
   /** The search path of this program, `PATH`. */
   path: string | undefined;
   /** The directory that clients write to; undefined where there is none on this machine. */
   root: string | undefined;
 }
 
-/** The programs that may be started. */
-export class Programs {
+/** Finds the programs that may be started. */
+export class ProgramSearch {
   readonly #root: Deno.FileInfo | undefined;
   readonly #directories: readonly string[];
-  /** The parts of the search path that lie in the root: they only serve to say so. */
-  readonly #left: readonly string[];
+  /** The directories of the search path that lie in the root. They are searched for the sake of error messages only. */
+  readonly #excluded: readonly string[];
+
+  private constructor(
+    root: Deno.FileInfo | undefined,
+    directories: readonly string[],
+    excluded: readonly string[],
+  ) {
+    this.#root = root;
+    this.#directories = directories;
+    this.#excluded = excluded;
+  }
 
   /**
    * Decides which directories are searched.
    *
    * @throws {FerryError} `usage` where none is left
    */
-  constructor({ path = "", root }: ProgramsOptions) {
-    this.#root = root === undefined ? undefined : Deno.statSync(root);
+  static over({ path = "", root }: ProgramSearchOptions): ProgramSearch {
+    const rootInfo = root === undefined ? undefined : Deno.statSync(root);
+    const inReach = (part: string) => leadsThrough(part, rootInfo);
     // An empty part of PATH stands for the working directory, as does one that is not absolute.
     const parts = path.split(":").filter((part) => isAbsolute(part));
     const usual = USUAL_PATH.split(":");
-    this.#directories = [parts, usual].map((some) => some.filter((part) => !this.inReach(part)))
-      .find(({ length }) => length > 0) ?? [];
-    this.#left = [...parts, ...usual].filter((part) => this.inReach(part));
-    if (this.#directories.length > 0) return;
+    const directories = [parts, usual].map((some) => some.filter((part) => !inReach(part)))
+      .find(({ length }) => length > 0);
+    const excluded = [...parts, ...usual].filter(inReach);
+    if (directories) return new ProgramSearch(rootInfo, directories, excluded);
     throw new FerryError(
       "usage",
       "all directories with programs lie in the one that is served, where clients could replace " +
@@ -63,7 +74,7 @@ export class Programs {
    * @throws {FerryError} `usage` where there is none, or clients can replace it
    */
   find(name: string): string {
-    const found = this.#named(name, this.#directories) ?? this.#named(name, this.#left);
+    const found = this.#named(name, this.#directories) ?? this.#named(name, this.#excluded);
     const reason = found === undefined
       ? noProgram(name)
       : this.inReach(found)
@@ -74,7 +85,7 @@ export class Programs {
     throw new FerryError("usage", reason, { action: `allow the command ${quote(name)}` });
   }
 
-  /** The path of a program that the server has a use for, where Deno may run it. */
+  /** The path of a program that the server itself uses, where Deno may run it. */
   helper(name: string): string | undefined {
     return this.#directories.map((directory) => join(directory, name)).find((path) =>
       isProgram(path) && isPermitted(path) && !this.inReach(path)
@@ -92,38 +103,43 @@ export class Programs {
    * it, by its own parts or by those of a symbolic link. What cannot be looked at is taken to be in reach.
    */
   inReach(path: string): boolean {
-    if (!this.#root) return false;
-    let at = "/";
-    let links = 0;
-    if (this.#isRoot(Deno.statSync(at))) return true;
-    for (const parts = path.split("/").reverse(); parts.length > 0;) {
-      const part = parts.pop()!;
-      if (part === "..") at = dirname(at);
-      if (part === "" || part === "." || part === "..") continue;
-      const next = join(at, part);
-      try {
-        const info = Deno.lstatSync(next);
-        if (this.#isRoot(info)) return true;
-        if (!info.isSymlink) {
-          at = next;
-          continue;
-        }
-        if (++links > MAX_LINKS) return true;
-        const target = Deno.readLinkSync(next);
-        if (isAbsolute(target)) at = "/";
-        parts.push(...target.split("/").reverse());
-      } catch (error) {
-        // Clients cannot put anything there either.
-        return !(error instanceof Deno.errors.NotFound);
-      }
-    }
-    return false;
+    return leadsThrough(path, this.#root);
   }
+}
 
-  /** By what it is, not by its name: the same directory may be mounted elsewhere. */
-  #isRoot({ dev, ino }: Deno.FileInfo): boolean {
-    return dev === this.#root?.dev && ino === this.#root.ino;
+/** Whether an absolute path leads into a directory, or through it; see {@linkcode ProgramSearch.inReach}. */
+function leadsThrough(path: string, root: Deno.FileInfo | undefined): boolean {
+  if (!root) return false;
+  let at = "/";
+  let links = 0;
+  if (isSame(root, Deno.statSync(at))) return true;
+  for (const parts = path.split("/").reverse(); parts.length > 0;) {
+    const part = parts.pop()!;
+    if (part === "..") at = dirname(at);
+    if (part === "" || part === "." || part === "..") continue;
+    const next = join(at, part);
+    try {
+      const info = Deno.lstatSync(next);
+      if (isSame(root, info)) return true;
+      if (!info.isSymlink) {
+        at = next;
+        continue;
+      }
+      if (++links > MAX_LINKS) return true;
+      const target = Deno.readLinkSync(next);
+      if (isAbsolute(target)) at = "/";
+      parts.push(...target.split("/").reverse());
+    } catch (error) {
+      // Where nothing is, clients cannot put anything either.
+      return !(error instanceof Deno.errors.NotFound);
+    }
   }
+  return false;
+}
+
+/** Whether two are one directory, which may be mounted in several places. */
+function isSame(a: Deno.FileInfo, b: Deno.FileInfo): boolean {
+  return a.dev === b.dev && a.ino === b.ino;
 }
 
 /** Whether Deno may start a program. */

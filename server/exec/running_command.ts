@@ -1,5 +1,5 @@
 /**
- * A command while it runs: what it reads and writes, its time, and its end with all that it has started.
+ * A command while it runs: its input and output, its limits, and its end together with all that it has started.
  *
  * @module
  */
@@ -8,94 +8,100 @@ import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 import type { ExecEnd, OutputStream } from "../../lib/wire/header.ts";
 import type { ProcessEnd, ProcessGroup } from "./process_group.ts";
 
-/** The status of a command that was killed because the time was up, as timeout(1) has it. */
+/** The exit status of a command that was killed for its time limit, as timeout(1) reports it. */
 const TIMED_OUT_STATUS = 124;
 
-/** What a command is limited to. */
-export interface Limits {
-  /** Milliseconds. */
+/** The limits of a command. */
+export interface CommandLimits {
+  /** How long it may run, in milliseconds. */
   timeout: number;
-  /** Bytes, both streams together. */
+  /** How much it may write, in bytes, both streams together. */
   outputLimit: number;
 }
 
-/** A piece of a command's output. */
-export interface OutputPiece {
+/** A chunk of a command's output. */
+export interface OutputChunk {
   /** Where it was written. */
   stream: OutputStream;
-  /** What was written; good until the next piece is asked for. */
+  /** What was written; valid until the next chunk is asked for. */
   bytes: Uint8Array;
-  /** Whether another piece is there already. */
+  /** Whether another chunk is there already. */
   more: boolean;
 }
 
-/** How long what a command has left behind may go on writing before it is killed, in milliseconds. */
+/** How long processes that a command has left behind may go on writing before they are killed, in milliseconds. */
 const LINGER_MS = 500;
 
 /**
- * How long the client waits for the end of what is being ended, in milliseconds. That takes longer than SIGTERM and
- * SIGKILL take where no signal can be sent for the moment, and where the system has stopped a process in itself.
+ * How long the end of the processes is waited for, in milliseconds. It takes longer than SIGTERM and SIGKILL where no
+ * signal can be sent for the moment, and where a process is stuck in a system call.
  */
 const ENDING_MS = 5000;
 
 /**
- * What may still be read when nobody of the group is left: as much as stands in a pipe, of which Linux allows
- * no larger ones by default, and with that many looks, so many milliseconds apart, at which there was nothing.
+ * What may still be read when no process of the group is left: at most `bytes`, the largest pipe that Linux allows by
+ * default. Reading ends when the pipe was empty in `checks` checks, `pause` milliseconds apart.
  */
-const REST = { bytes: 1024 * 1024, looks: 10, pause: 50 };
+const REST = { bytes: 1024 * 1024, checks: 10, pause: 50 };
 
-/** A command that runs. Whoever has it MUST dispose of it, which kills what is left of it. */
+/** A command that runs. Its owner MUST dispose of it, which kills what is left of it. */
 export class RunningCommand implements AsyncDisposable {
   /** Milliseconds after which it is killed. */
   readonly timeout: number;
   readonly #group: ProcessGroup;
   readonly #outputLimit: number;
   readonly #pipes: readonly Pipe[];
-  readonly #watching: Promise<void>;
+  #watching: Promise<void> | undefined;
   readonly #aborted = Promise.withResolvers<void>();
   #failure: FerryError | undefined;
   #timedOut = false;
   #finished = false;
   #end: ExecEnd | undefined;
-  /** Pieces that nobody has taken yet: at most one of each pipe. */
-  readonly #pieces: { pipe: Pipe; bytes: Uint8Array }[] = [];
+  /** Chunks that were not taken yet: at most one of each pipe. */
+  readonly #chunks: { pipe: Pipe; bytes: Uint8Array }[] = [];
   #arrived = Promise.withResolvers<void>();
 
-  /** A command that has just been started. */
-  constructor(group: ProcessGroup, { timeout, outputLimit }: Limits) {
+  private constructor(group: ProcessGroup, { timeout, outputLimit }: CommandLimits) {
     this.timeout = timeout;
     this.#group = group;
     this.#outputLimit = outputLimit;
     this.#pipes = (["stdout", "stderr"] as const).map((stream) =>
       new Pipe(stream, group.output[stream], (pipe, bytes) => {
-        this.#pieces.push({ pipe, bytes });
+        this.#chunks.push({ pipe, bytes });
         this.#arrived.resolve();
       })
     );
-    this.#watching = this.#watch();
   }
 
-  /** The number of the process group. */
+  /** Watches over a command that has just been started, and reads what it writes. */
+  static watch(group: ProcessGroup, limits: CommandLimits): RunningCommand {
+    const running = new RunningCommand(group, limits);
+    for (const pipe of running.#pipes) pipe.start();
+    running.#watching = running.#watch();
+    return running;
+  }
+
+  /** The id of the process group. */
   get pid(): number {
     return this.#group.pid;
   }
 
   /**
-   * What it writes, as it comes, in order within each stream; it is not read further while nobody takes it.
-   * Ends when the command has ended and nothing is left of it.
+   * What it writes, as it arrives, in order within each stream. No more is read until the last chunk was taken. Ends when
+   * the command has ended and no process of it is left.
    *
    * @returns how the command ended
    * @throws {FerryError} `too_large` where it wrote more than it may; the reason of an abort
    */
-  async *output(): AsyncGenerator<OutputPiece, ExecEnd, void> {
+  async *output(): AsyncGenerator<OutputChunk, ExecEnd, void> {
     let room = this.#outputLimit;
     for (;;) {
-      const piece = this.#pieces.shift();
-      if (piece && !this.#failure) {
-        const { pipe, bytes } = piece;
+      const chunk = this.#chunks.shift();
+      if (chunk && !this.#failure) {
+        const { pipe, bytes } = chunk;
         const taken = bytes.subarray(0, room);
         room -= taken.length;
-        const more = this.#pieces.length > 0;
+        const more = this.#chunks.length > 0;
         if (taken.length > 0) yield { stream: pipe.stream, bytes: taken, more };
         if (taken.length < bytes.length) {
           const reason = `its output is larger than ${this.#outputLimit} bytes`;
@@ -112,7 +118,7 @@ export class RunningCommand implements AsyncDisposable {
     }
   }
 
-  /** Writes to its standard input; waits while it does not read, and does nothing once it never will. */
+  /** Writes to its standard input. Waits while it does not read, and does nothing once it has ended. */
   async write(bytes: Uint8Array): Promise<void> {
     await this.#group.write(bytes);
   }
@@ -122,14 +128,14 @@ export class RunningCommand implements AsyncDisposable {
     await this.#group.closeInput();
   }
 
-  /** Kills it; `output` fails with the reason when nothing is left of it. */
+  /** Kills the command. `output` fails with the reason when no process of it is left. */
   abort(reason: FerryError): void {
     if (this.#finished) return;
     this.#failure ??= reason;
     this.#aborted.resolve();
   }
 
-  /** Kills what is left of it. */
+  /** Kills what is left of the command. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#finished) this.abort(new FerryError("closed", "nobody waits for it"));
     await this.#watching;
@@ -137,7 +143,7 @@ export class RunningCommand implements AsyncDisposable {
 
   async #watch(): Promise<void> {
     try {
-      const end = await this.#seeItEnd();
+      const end = await this.#waitForEnd();
       this.#end = this.#timedOut
         ? { exit_code: TIMED_OUT_STATUS, signal: end.signal, timed_out: true }
         : { exit_code: end.code, signal: end.signal, timed_out: false };
@@ -149,26 +155,26 @@ export class RunningCommand implements AsyncDisposable {
     }
   }
 
-  /** Waits until it has ended or has to, then ends what is left of it. */
-  async #seeItEnd(): Promise<ProcessEnd> {
+  /** Waits until the command has ended or has to be ended, then ends what is left of it. */
+  async #waitForEnd(): Promise<ProcessEnd> {
     const ended = Promise.all(this.#pipes.map((pipe) => pipe.ended));
     const aborted = this.#aborted.promise;
     const exited = Promise.race([this.#group.status, aborted]);
     this.#timedOut = !await within(this.timeout, exited);
-    // What the command has started may be writing its last.
+    // Processes that the command has started may be writing their last output.
     if (!this.#failure && !this.#timedOut) await within(LINGER_MS, Promise.race([ended, aborted]));
     if (!await within(ENDING_MS, this.#group.end())) {
       for (const pipe of this.#pipes) pipe.cancel();
       throw new FerryError("io", "its processes could not be ended yet");
     }
     if (!this.#failure) {
-      // Whoever still holds a pipe has left the group, and nobody waits for it.
+      // A process that still holds a pipe has left the group, and is not waited for.
       for (const pipe of this.#pipes) pipe.limit(REST.bytes);
-      const looking = setInterval(() => {
-        for (const pipe of this.#pipes) pipe.look();
+      const checking = setInterval(() => {
+        for (const pipe of this.#pipes) pipe.check();
       }, REST.pause);
       await Promise.race([ended, aborted]);
-      clearInterval(looking);
+      clearInterval(checking);
     }
     for (const pipe of this.#pipes) pipe.cancel();
     await ended;
@@ -176,21 +182,20 @@ export class RunningCommand implements AsyncDisposable {
   }
 }
 
-/** The buffers in which output is read: a small one, and a large one where that is filled, as large as a pipe. */
+/** The sizes of the buffers for output: a small one first, and where that was filled one as large as a pipe. */
 const BUFFER_BYTES = { first: 4 * 1024, largest: 64 * 1024 };
 
-/** One of a command's two streams of output. It gives a piece, and reads on when it is told to. */
+/** One of a command's two streams of output. It gives a chunk, and reads on when it is told to. */
 class Pipe {
   readonly stream: OutputStream;
-  /** Resolves when there is nothing more to read; never fails. */
-  readonly ended: Promise<void>;
+  readonly #ended = Promise.withResolvers<void>();
   readonly #reader: ReadableStreamBYOBReader;
   readonly #give: (pipe: Pipe, bytes: Uint8Array) => void;
   #going = Promise.withResolvers<void>();
   #cancelled = false;
   #left = Infinity;
   #reading = false;
-  #looks = 0;
+  #checks = 0;
 
   constructor(
     stream: OutputStream,
@@ -200,22 +205,31 @@ class Pipe {
     this.stream = stream;
     this.#reader = readable.getReader({ mode: "byob" });
     this.#give = give;
-    this.ended = this.#run().catch(() => {});
   }
 
-  /** Reads on: the last piece has been dealt with. */
+  /** Begins to read. */
+  start(): void {
+    void this.#run().catch(() => {}).then(this.#ended.resolve);
+  }
+
+  /** Resolves when there is nothing more to read. Never fails. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  /** Reads on: the last chunk has been dealt with. */
   goOn(): void {
     this.#going.resolve();
   }
 
-  /** Gives no more than so many bytes. */
+  /** Gives at most this many more bytes. */
   limit(bytes: number): void {
     this.#left = bytes;
   }
 
-  /** Takes note of whether it is empty at the moment, and reads no more when it has often been. */
-  look(): void {
-    if (this.#reading && ++this.#looks >= REST.looks) this.cancel();
+  /** Checks whether the pipe is empty at the moment, and ends reading when it often was. */
+  check(): void {
+    if (this.#reading && ++this.#checks >= REST.checks) this.cancel();
   }
 
   /** Reads no more. */
@@ -226,8 +240,8 @@ class Pipe {
   }
 
   async #run(): Promise<void> {
-    // Most commands write little, and there may be many of them. One buffer does for all that a pipe gives,
-    // since each piece has been dealt with before the next is read.
+    // Most commands write little, and there may be many of them. One buffer is enough for a pipe, since each chunk has
+    // been dealt with before the next is read.
     let buffer = new Uint8Array(BUFFER_BYTES.first);
     while (!this.#cancelled && this.#left > 0) {
       this.#reading = true;
@@ -246,7 +260,7 @@ class Pipe {
   }
 }
 
-/** Waits for a promise, but not for long; whether it came in time. */
+/** Waits for a promise for at most `ms` milliseconds. Returns whether it resolved in time. */
 async function within(ms: number, promise: Promise<unknown>): Promise<boolean> {
   const timeout = Promise.withResolvers<false>();
   const timer = setTimeout(() => timeout.resolve(false), ms);

@@ -1,25 +1,31 @@
 /**
- * Bytes that have to wait until it is known how many they will be.
+ * Holds bytes until it is known how many they are.
  *
  * @module
  */
 
-import { BUFFERS } from "../../lib/core/buffer_pool.ts";
+import type { BufferBudget } from "../../lib/core/buffer_pool.ts";
 import { openNameless } from "../../lib/files/unlinked_file.ts";
 
-/** How much is kept in memory; what is more goes into a file. */
+/** How much is kept in memory; the rest goes into a file. */
 const MEMORY_BYTES = 1024 * 1024;
 
-/** The piece in which the file is read. */
-const PIECE_BYTES = 64 * 1024;
+/** How much of the file is read at once. */
+const CHUNK_BYTES = 64 * 1024;
 
-/** Bytes that wait: few in memory, many in a temporary file without a name. */
+/** Holds few bytes in memory, and many in a temporary file without a name. */
 export class Spool implements Disposable {
-  readonly #pieces: Uint8Array[] = [];
+  readonly #buffers: BufferBudget;
+  readonly #chunks: Uint8Array[] = [];
   #file: Deno.FsFile | undefined;
   #size = 0;
 
-  /** How many bytes wait. */
+  /** @param buffers memory to read the file with */
+  constructor(buffers: BufferBudget) {
+    this.#buffers = buffers;
+  }
+
+  /** How many bytes it holds. */
   get size(): number {
     return this.#size;
   }
@@ -28,25 +34,25 @@ export class Spool implements Disposable {
   async write(bytes: Uint8Array): Promise<void> {
     this.#size += bytes.length;
     if (this.#size <= MEMORY_BYTES) {
-      this.#pieces.push(bytes.slice());
+      this.#chunks.push(bytes.slice());
       return;
     }
     this.#file ??= await openNameless();
     for (let done = 0; done < bytes.length;) done += await this.#file.write(bytes.subarray(done));
   }
 
-  /** All of them. A piece is good until the next one is asked for. Nothing may be added after that. */
-  async *pieces(): AsyncGenerator<Uint8Array, void, void> {
-    yield* this.#pieces;
+  /** All bytes. A chunk is valid until the next one is asked for. Nothing may be added after that. */
+  async *chunks(): AsyncGenerator<Uint8Array, void, void> {
+    yield* this.#chunks;
     if (!this.#file) return;
     await this.#file.seek(0, Deno.SeekMode.Start);
-    using lent = BUFFERS.lend(PIECE_BYTES);
+    using lent = this.#buffers.lend(CHUNK_BYTES);
     for (let count; (count = await this.#file.read(lent.bytes)) !== null;) {
       yield lent.bytes.subarray(0, count);
     }
   }
 
-  /** Throws them away. */
+  /** Discards the bytes. */
   [Symbol.dispose](): void {
     this.#file?.close();
   }

@@ -1,71 +1,68 @@
 /**
- * Which connections are taken: so many, and so many of one source. Whoever is turned away is told why, where
- * that costs little.
+ * How many connections may be open, in all and from one source.
  *
  * @module
  */
 
 import { getLogger } from "@logtape/logtape";
 import { isLoopback } from "../../lib/core/address.ts";
+import type { Clock } from "../../lib/core/clock.ts";
 import { FerryError } from "../../lib/core/errors.ts";
-import { errorReply } from "../../lib/wire/header.ts";
-import { type ByteStream, Wire } from "../../lib/wire/wire.ts";
-import { sourceOf } from "../auth/login_throttle.ts";
+import { sourceOf } from "../../lib/core/source_address.ts";
 
 const logger = getLogger(["ferry", "server"]);
 
-/** How many may be told at the same time that they are turned away; who comes then is not told. */
-const MAX_PARTINGS = 64;
+/** At most this many rejected clients get a reply at once; others are just closed. */
+const MAX_REPLIES = 64;
 
-/** How long a client that is turned away may take to read why, in milliseconds. */
-export const PARTING_MS = 2000;
-
-/** How long the log says nothing after it has said that connections are turned away, in milliseconds. */
+/** How often the log reports rejected connections at most, in milliseconds. */
 const REPORT_MS = 10_000;
 
-/** Options of {@linkcode Admission}. */
-export interface AdmissionOptions {
+/** Options of {@linkcode ConnectionLimits}. */
+export interface ConnectionLimitsOptions {
   /** How many connections may be open, those of all listeners together; 0 for any number. */
   maxConnections: number;
-  /** How many of one source; 0 for any number. Those from this machine itself are not counted so. */
+  /** How many connections of one source may be open; 0 for any number. Those from this machine do not count. */
   maxConnectionsPerSource: number;
+  /** Tells the time. */
+  clock: Clock;
 }
 
-/** What became of a connection. */
-export interface Entry extends Disposable {
-  /** Why it is not taken; absent where it is. */
-  refusal?: FerryError;
-  /** Whether there is time to tell it. */
-  isTold: boolean;
+/** What was decided about a connection. It is disposed of when the connection has ended. */
+export interface Admission extends Disposable {
+  /** Why the connection is rejected; absent where it is admitted. */
+  rejection?: FerryError;
+  /** Whether a rejected client may get a reply. */
+  mayReply: boolean;
 }
 
-/** Counts connections. Each entry is disposed of at the end of its connection. */
-export class Admission {
-  readonly #options: AdmissionOptions;
+/** Counts connections, and rejects those that are too many. */
+export class ConnectionLimits {
+  readonly #options: ConnectionLimitsOptions;
   readonly #sources = new Map<string, number>();
   #open = 0;
-  #partings = 0;
-  #turnedAway = 0;
+  #replies = 0;
+  #rejected = 0;
   #reported = -Infinity;
 
-  /** With nobody there. */
-  constructor(options: AdmissionOptions) {
+  /** Limits with no connection open. */
+  constructor(options: ConnectionLimitsOptions) {
     this.#options = options;
   }
 
-  /** How many connections are open that were taken. */
+  /** How many admitted connections are open. */
   get open(): number {
     return this.#open;
   }
 
   /** Decides about a connection from an address. */
-  enter(hostname: string): Entry {
+  admit(hostname: string): Admission {
     const source = sourceOf(hostname);
-    const refusal = this.#refusal(hostname, source);
-    if (refusal) return this.#turnAway(refusal);
+    const rejection = this.#rejection(hostname, source);
+    if (rejection) return this.#reject(rejection);
     this.#open++;
     this.#sources.set(source, (this.#sources.get(source) ?? 0) + 1);
-    return entry({ isTold: false }, () => {
+    return admission({ mayReply: false }, () => {
       this.#open--;
       const left = this.#sources.get(source)! - 1;
       if (left > 0) this.#sources.set(source, left);
@@ -73,7 +70,7 @@ export class Admission {
     });
   }
 
-  #refusal(hostname: string, source: string): FerryError | undefined {
+  #rejection(hostname: string, source: string): FerryError | undefined {
     const { maxConnections, maxConnectionsPerSource } = this.#options;
     const action = "connect";
     if (maxConnections > 0 && this.#open >= maxConnections) {
@@ -86,67 +83,37 @@ export class Admission {
     return new FerryError("busy", "too many connections of this source are open", { action });
   }
 
-  #turnAway(refusal: FerryError): Entry {
-    this.#turnedAway++;
-    this.#report(refusal);
-    const isTold = this.#partings < MAX_PARTINGS;
-    if (!isTold) return entry({ refusal, isTold }, () => {});
-    this.#partings++;
-    return entry({ refusal, isTold }, () => void this.#partings--);
+  #reject(rejection: FerryError): Admission {
+    this.#rejected++;
+    this.#report(rejection);
+    const mayReply = this.#replies < MAX_REPLIES;
+    if (!mayReply) return admission({ rejection, mayReply }, () => {});
+    this.#replies++;
+    return admission({ rejection, mayReply }, () => void this.#replies--);
   }
 
   #report({ reason }: FerryError): void {
-    const now = performance.now();
+    const now = this.#options.clock.monotonic();
     if (now - this.#reported < REPORT_MS) return;
     this.#reported = now;
     logger.warn("Connections that were turned away: {count} ({reason})", {
-      count: this.#turnedAway,
+      count: this.#rejected,
       reason,
     });
-    this.#turnedAway = 0;
+    this.#rejected = 0;
   }
 }
 
-function entry(about: { refusal?: FerryError; isTold: boolean }, leave: () => void): Entry {
-  let here = true;
+function admission(
+  decided: { rejection?: FerryError; mayReply: boolean },
+  leave: () => void,
+): Admission {
+  let open = true;
   return {
-    ...about,
+    ...decided,
     [Symbol.dispose]() {
-      if (here) leave();
-      here = false;
+      if (open) leave();
+      open = false;
     },
   };
-}
-
-/** Tells a client why its connection is not taken, as the reply to whatever it asks first, and ends it. */
-export class Parting {
-  readonly #wire: Wire;
-  readonly #refusal: FerryError;
-
-  /** A parting over a connection that was just made. */
-  constructor(stream: ByteStream, refusal: FerryError) {
-    this.#refusal = refusal;
-    this.#wire = new Wire(stream, { idleTimeout: PARTING_MS });
-  }
-
-  /** Resolves when it has ended, and never fails. */
-  async run(): Promise<void> {
-    try {
-      await this.#wire.writeFrame(errorReply(this.#refusal));
-      // It waits for the client to have read that, but not for long.
-      await this.#wire.closeGracefully();
-    } catch {
-      // The client has left.
-    } finally {
-      this.#wire.close();
-    }
-  }
-
-  /** It ends soon by itself. */
-  drain(): void {}
-
-  /** Ends it now. */
-  close(reason: FerryError): void {
-    this.#wire.close(reason);
-  }
 }

@@ -1,40 +1,44 @@
 /**
- * Accepting connections: one loop for every kind of listener that has them. It survives what goes wrong
+ * Listeners of a server, and the loop that accepts connections for each of them. The loop survives what goes wrong
  * with a single connection, knows all that are open, and ends them in order.
  *
  * @module
  */
 
-import type { ListenerKind, Listening } from "../../lib/core/address.ts";
-import { delay } from "@std/async/delay";
-import { type Address, formatAddress } from "../../lib/core/address.ts";
+import {
+  type Address,
+  formatAddress,
+  type ListenerKind,
+  type Listening,
+} from "../../lib/core/address.ts";
+import { type Clock, sleep, type Timer } from "../../lib/core/clock.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
-import type { Admission, Entry } from "./connection_limits.ts";
 import { guarded, logFailure } from "../observe/failures.ts";
+import type { Admission, ConnectionLimits } from "./connection_limits.ts";
 
 /** The first and the longest pause after a failed accept, in milliseconds. */
 const BACKOFF = { first: 5, longest: 1000 };
 
 /**
- * How long what serves a connection may take to end when it is told to, in milliseconds: longer than commands
- * have before they are killed. Who reads a large file for its checksum hears of nothing before its end.
+ * How long the handler of a connection may take to end when it is told to, in milliseconds: longer than commands have
+ * before they are killed. A handler that reads a large file for its checksum notices only at the end of it.
  */
 const ENDING_MS = 3000;
 
 /** Something that a server listens with. */
 export interface Listener {
-  /** Where, with the real port. */
+  /** Where it listens, with the real port. */
   readonly listening: Listening;
   /**
-   * Takes nothing new, lets what is under way finish within `drainTimeout` milliseconds, then ends it.
-   * Resolves when all of it has ended, but for what does not end when it is told to, and never fails.
+   * Takes nothing new, lets what is under way finish within `drainTimeout` milliseconds, then ends it. Resolves when
+   * all of it has ended, except for what does not end when it is told to. Never fails.
    */
   close(drainTimeout: number): Promise<void>;
 }
 
-/** What serves one connection. */
-export interface Served {
-  /** Serves until either side ends the connection; resolves when it is closed. Only what nobody foresaw fails it. */
+/** Serves one connection. */
+export interface ConnectionHandler {
+  /** Serves until either side ends the connection. Resolves when it is closed; fails only for unforeseen errors. */
   run(): Promise<void>;
   /** Lets what is under way finish, then ends the connection. */
   drain(): void | Promise<void>;
@@ -46,18 +50,20 @@ export interface Served {
 export interface ConnectionSource<Conn> {
   /** The next connection. */
   accept(): Promise<Conn>;
-  /** Takes no more; a pending accept fails. */
+  /** Accepts no more; a pending accept fails. */
   close(): void;
 }
 
 /** What becomes of the connections that are accepted. */
 export interface AcceptOptions<Conn> {
-  /** Decides whether a connection is taken. */
-  admission: Admission;
-  /** Begins to serve one. Where it fails, that one is closed. */
-  begin(conn: Conn): Served;
-  /** Begins to tell a client why its connection is not taken, where the protocol has a way to. */
-  turnAway?: ((conn: Conn, refusal: FerryError) => Served) | undefined;
+  /** Decides which connections are admitted. */
+  limits: ConnectionLimits;
+  /** Tells the time. */
+  clock: Clock;
+  /** Begins to serve a connection. Where it fails, the connection is closed. */
+  begin(conn: Conn): ConnectionHandler;
+  /** Begins to reply to a client why its connection is rejected, where the protocol has a way to. */
+  reject?: ((conn: Conn, reason: FerryError) => ConnectionHandler) | undefined;
 }
 
 /** What an accept loop needs to know of a connection. */
@@ -73,14 +79,13 @@ export class AcceptLoop<Conn extends AcceptedConn> implements Listener {
   readonly listening: Listening;
   readonly #source: ConnectionSource<Conn>;
   readonly #options: AcceptOptions<Conn>;
-  /** The connections that are open, and what resolves at the end of each. */
-  readonly #open = new Map<Served, Promise<void>>();
-  readonly #accepting: Promise<void>;
+  /** The handlers of the connections that are open, and what resolves at the end of each. */
+  readonly #open = new Map<ConnectionHandler, Promise<void>>();
+  #accepting: Promise<void> | undefined;
   readonly #stop = new AbortController();
   #closing: Promise<void> | undefined;
 
-  /** Starts at once. */
-  constructor(
+  private constructor(
     listening: Listening,
     source: ConnectionSource<Conn>,
     options: AcceptOptions<Conn>,
@@ -88,7 +93,17 @@ export class AcceptLoop<Conn extends AcceptedConn> implements Listener {
     this.listening = listening;
     this.#source = source;
     this.#options = options;
-    this.#accepting = this.#accept();
+  }
+
+  /** Begins to accept the connections of a source. */
+  static start<Conn extends AcceptedConn>(
+    listening: Listening,
+    source: ConnectionSource<Conn>,
+    options: AcceptOptions<Conn>,
+  ): AcceptLoop<Conn> {
+    const loop = new AcceptLoop(listening, source, options);
+    loop.#accepting = loop.#accept();
+    return loop;
   }
 
   close(drainTimeout: number): Promise<void> {
@@ -105,31 +120,31 @@ export class AcceptLoop<Conn extends AcceptedConn> implements Listener {
         this.#serve(conn);
       } catch (error) {
         if (signal.aborted) return;
-        // Out of file descriptors, or a peer that left before it was accepted: later ones may do better.
+        // Out of file descriptors, or the peer left before it was accepted: the next accept may succeed.
         this.#log("Cannot accept a connection on {listener}: {message} ({code})", error);
-        await delay(pause, { signal }).catch(() => {});
+        await sleep(this.#options.clock, pause, signal).catch(() => {});
         pause = Math.min(pause * 2, BACKOFF.longest);
       }
     }
   }
 
   #serve(conn: Conn): void {
-    const { admission, begin, turnAway } = this.#options;
-    let entry: Entry | undefined;
-    const end = (served?: Served) => {
-      if (served) this.#open.delete(served);
-      entry?.[Symbol.dispose]();
+    const { limits, begin, reject } = this.#options;
+    let admission: Admission | undefined;
+    const end = (handler?: ConnectionHandler) => {
+      if (handler) this.#open.delete(handler);
+      admission?.[Symbol.dispose]();
     };
     const fail = (error: unknown) => {
       this.#log("Cannot serve a connection on {listener}: {message} ({code})", error);
       closeQuietly(conn);
     };
     try {
-      entry = admission.enter(conn.remoteAddr.hostname);
-      const { refusal, isTold } = entry;
-      const served = refusal ? (isTold ? turnAway?.(conn, refusal) : undefined) : begin(conn);
-      if (served) {
-        this.#open.set(served, served.run().catch(fail).then(() => end(served)));
+      admission = limits.admit(conn.remoteAddr.hostname);
+      const { rejection, mayReply } = admission;
+      const handler = rejection ? (mayReply ? reject?.(conn, rejection) : undefined) : begin(conn);
+      if (handler) {
+        this.#open.set(handler, handler.run().catch(fail).then(() => end(handler)));
         return;
       }
       closeQuietly(conn);
@@ -147,19 +162,20 @@ export class AcceptLoop<Conn extends AcceptedConn> implements Listener {
     this.#stop.abort();
     closeQuietly(this.#source);
     await this.#accepting;
+    const { clock } = this.#options;
     const abandoned = Promise.withResolvers<void>();
-    let timer = setTimeout(() => {
+    let timer: Timer = clock.setTimeout(() => {
       const reason = new FerryError("closed", "the server is shutting down");
-      for (const served of this.#open.keys()) {
-        guarded("end a connection", () => served.close(reason));
+      for (const handler of this.#open.keys()) {
+        guarded("end a connection", () => handler.close(reason));
       }
-      timer = setTimeout(abandoned.resolve, ENDING_MS);
+      timer = clock.setTimeout(abandoned.resolve, ENDING_MS);
     }, drainTimeout);
-    for (const served of this.#open.keys()) {
-      guarded("let a connection end", () => served.drain());
+    for (const handler of this.#open.keys()) {
+      guarded("let a connection end", () => handler.drain());
     }
     await Promise.race([Promise.all(this.#open.values()), abandoned.promise]);
-    clearTimeout(timer);
+    clock.clearTimeout(timer);
   }
 }
 
@@ -168,7 +184,7 @@ export class AcceptLoop<Conn extends AcceptedConn> implements Listener {
  *
  * @throws {FerryError} `io`, `denied`, `unreachable` where the address cannot be listened on
  */
-export function acceptTcp(
+export function listenTcp(
   kind: ListenerKind,
   address: Address,
   options: AcceptOptions<Deno.TcpConn>,
@@ -180,7 +196,7 @@ export function acceptTcp(
     throw toFerryError(error).during(`listen on ${formatAddress(address)}`);
   }
   const { hostname, port } = listener.addr;
-  return new AcceptLoop({ kind, hostname, port }, listener, options);
+  return AcceptLoop.start({ kind, hostname, port }, listener, options);
 }
 
 function closeQuietly(resource: { close(): void }): void {

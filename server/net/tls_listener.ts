@@ -1,6 +1,5 @@
 /**
- * Listening for TLS connections: with a certificate that can be replaced, and handshakes that take no longer
- * than they may.
+ * A listener for TLS connections, whose certificate can be replaced and whose handshakes have a time limit.
  *
  * @module
  */
@@ -10,8 +9,15 @@ import { createServer, type Server, type Socket } from "node:net";
 import { createSecureContext, type SecureContext } from "node:tls";
 import { type Address, formatAddress } from "../../lib/core/address.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
-import { AcceptLoop, type ConnectionSource, type Listener, type Served } from "./listener.ts";
-import { type Admission, Parting, PARTING_MS } from "./connection_limits.ts";
+import type { Clock } from "../../lib/core/clock.ts";
+import type { ConnectionLimits } from "./connection_limits.ts";
+import {
+  AcceptLoop,
+  type ConnectionHandler,
+  type ConnectionSource,
+  type Listener,
+} from "./listener.ts";
+import { Rejection, REJECTION_MS } from "./rejection.ts";
 import { guarded } from "../observe/failures.ts";
 import { TlsStream } from "./tls_stream.ts";
 
@@ -19,30 +25,33 @@ const logger = getLogger(["ferry", "server"]);
 
 /** A certificate and the key to it. */
 export interface KeyPair {
-  /** The certificate in PEM, and those of the authorities between it and a root behind it. */
+  /** The certificate in PEM, followed by those of the authorities between it and a root. */
   cert: string;
   /** The private key in PEM. */
   key: string;
 }
 
-/** What a TLS listener is opened with. */
+/** Options of {@linkcode listenTls}. */
 export interface TlsListenerOptions {
   /** The certificate. */
   keyPair: KeyPair;
-  /** Milliseconds after which a handshake that has not come to its end is given up. */
+  /** Milliseconds after which an unfinished handshake is given up. */
   handshakeTimeout: number;
-  /** Decides whether a connection is taken. */
-  admission: Admission;
+  /** Decides which connections are admitted. */
+  limits: ConnectionLimits;
+  /** Tells the time. */
+  clock: Clock;
   /** Begins to serve a connection whose handshake is done. */
-  begin(stream: TlsStream): Served;
+  begin(stream: TlsStream): ConnectionHandler;
 }
 
 /** A listener whose certificate can be replaced. */
 export interface TlsListener extends Listener {
   /**
-   * Uses another certificate for the connections to come; those that are open stay.
+   * Uses another certificate for new connections. Those that are open stay open.
    *
-   * @throws {FerryError} `usage` where the pair is none; the old one stays then
+   * @throws {FerryError} `usage` where certificate and key are not valid or do not belong together; the old pair stays
+   * in use then
    */
   replace(keyPair: KeyPair): void;
 }
@@ -66,25 +75,26 @@ export function assertServesTls(version: string): void {
 /**
  * Listens for connections that speak TLS 1.3.
  *
- * @throws {FerryError} `usage` for a certificate or a key that is none, and where the runtime is too old; `io`,
+ * @throws {FerryError} `usage` for a certificate or a key that is not valid, and where the runtime is too old; `io`,
  * `denied`, `unreachable` where the address cannot be listened on
  */
-export async function acceptTls(
+export async function listenTls(
   address: Address,
-  { keyPair, handshakeTimeout, admission, begin }: TlsListenerOptions,
+  { keyPair, handshakeTimeout, limits, clock, begin }: TlsListenerOptions,
 ): Promise<TlsListener> {
   assertServesTls(Deno.version.deno);
   const source = new TlsSource(secureContext(keyPair));
   const listening = { kind: "tls" as const, ...await source.listen(address) };
-  const loop = new AcceptLoop<TlsStream>(listening, source, {
-    admission,
-    begin: (stream) => new Handshake(stream, handshakeTimeout, begin),
-    turnAway: (stream, refusal) =>
-      new Handshake(
-        stream,
-        Math.min(handshakeTimeout, PARTING_MS),
-        () => new Parting(stream, refusal),
-      ),
+  const loop = AcceptLoop.start<TlsStream>(listening, source, {
+    limits,
+    clock,
+    begin: (stream) => new Handshake(stream, { timeout: handshakeTimeout, clock, begin }),
+    reject: (stream, reason) =>
+      new Handshake(stream, {
+        timeout: Math.min(handshakeTimeout, REJECTION_MS),
+        clock,
+        begin: () => new Rejection(stream, reason),
+      }),
   });
   return {
     listening,
@@ -93,11 +103,10 @@ export async function acceptTls(
   };
 }
 
-/** What a connection is begun with. */
+/** What the handshakes of new connections use. */
 function secureContext({ cert, key }: KeyPair): SecureContext {
   try {
-    // A context is not looked into before a client comes. This looks at once, and whether the two belong
-    // together, too.
+    // A context is checked only when a client connects. This checks it at once, and whether the two belong together.
     Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key }).close();
     return createSecureContext({ cert, key, minVersion: "TLSv1.3" });
   } catch (error) {
@@ -109,25 +118,25 @@ function secureContext({ cert, key }: KeyPair): SecureContext {
   }
 }
 
-/** How many connections the system holds ready that have not been accepted yet. */
+/** How many connections wait in the system until they are accepted, at most. */
 const BACKLOG = 511;
 
-/** What a listener of Node's is made of; it has no other name there. */
+/** The handle of a listener of `node:net`, which has no public name. */
 interface ListenHandle {
   listen(backlog: number): number;
 }
 
-/** How often the listener is roused, in milliseconds. */
-const ROUSE_MS = 1000;
+/** How often the listener is told to listen again, in milliseconds. */
+const LISTEN_AGAIN_MS = 1000;
 
 /** Where TLS connections come from. */
 class TlsSource implements ConnectionSource<TlsStream> {
   readonly #server: Server;
   readonly #waiting: TlsStream[] = [];
   #next: PromiseWithResolvers<TlsStream> | undefined;
-  #rousing: ReturnType<typeof setInterval> | undefined;
+  #listeningAgain: ReturnType<typeof setInterval> | undefined;
   #closed = false;
-  /** What the next connections are begun with. */
+  /** What the handshakes of new connections use. */
   context: SecureContext;
 
   constructor(context: SecureContext) {
@@ -135,7 +144,7 @@ class TlsSource implements ConnectionSource<TlsStream> {
     this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#take(socket));
   }
 
-  /** Begins to listen, and tells where. */
+  /** Begins to listen, and returns the real address. */
   async listen({ hostname, port }: Address): Promise<Address> {
     const listening = Promise.withResolvers<void>();
     this.#server.once("error", listening.reject);
@@ -146,17 +155,17 @@ class TlsSource implements ConnectionSource<TlsStream> {
       throw toFerryError(error).during(`listen on ${formatAddress({ hostname, port })}`);
     }
     this.#server.on("error", (error) => this.#next?.reject(error));
-    // Out of file descriptors, a listener of Deno's node:net accepts nothing ever after, and says nothing. To
-    // listen once more with the same handle does no harm to one that is well.
+    // After it ran out of file descriptors, a listener of Deno's node:net never accepts anything again, and reports
+    // nothing. To listen again with the same handle does no harm otherwise.
     const { _handle: handle } = this.#server as Server & { _handle?: ListenHandle };
     if (!handle?.listen) {
-      throw new FerryError("internal", "the runtime's listener cannot be roused");
+      throw new FerryError("internal", "the runtime's listener cannot listen again");
     }
-    const rousing = setInterval(() => {
-      guarded("rouse the listener", () => handle.listen(BACKLOG));
-    }, ROUSE_MS);
-    Deno.unrefTimer(rousing);
-    this.#rousing = rousing;
+    const timer = setInterval(() => {
+      guarded("listen again", () => handle.listen(BACKLOG));
+    }, LISTEN_AGAIN_MS);
+    Deno.unrefTimer(timer);
+    this.#listeningAgain = timer;
     const bound = this.#server.address() as { address: string; port: number };
     return { hostname: bound.address, port: bound.port };
   }
@@ -170,21 +179,21 @@ class TlsSource implements ConnectionSource<TlsStream> {
 
   close(): void {
     this.#closed = true;
-    clearInterval(this.#rousing);
+    clearInterval(this.#listeningAgain);
     guarded("close the listener", () => this.#server.close());
     for (const stream of this.#waiting) guarded("end a connection", () => stream.close());
     this.#next?.reject(new FerryError("closed", "the listener was closed"));
   }
 
   /**
-   * A socket becomes one of TLS at once: what it has read before would be lost, or end the program where it is
-   * nonsense that came in pieces.
+   * Puts TLS on a socket at once: what the socket reads before that would be lost, or end the program where it is
+   * invalid and comes in several parts.
    */
   #take(socket: Socket): void {
     if (this.#closed) return void socket.destroy();
     let stream: TlsStream;
     try {
-      stream = new TlsStream(socket, this.context);
+      stream = TlsStream.accept(socket, this.context);
     } catch (error) {
       socket.destroy();
       this.#next?.reject(error);
@@ -196,50 +205,54 @@ class TlsSource implements ConnectionSource<TlsStream> {
   }
 }
 
-/** A connection from its beginning: first the handshake, then what serves it. */
-class Handshake implements Served {
-  readonly #stream: TlsStream;
-  readonly #timeout: number;
-  readonly #begin: (stream: TlsStream) => Served;
-  #served: Served | undefined;
+/** Options of a {@linkcode Handshake}. */
+interface HandshakeOptions extends Pick<TlsListenerOptions, "clock" | "begin"> {
+  timeout: number;
+}
 
-  constructor(stream: TlsStream, timeout: number, begin: (stream: TlsStream) => Served) {
+/** Handles a connection from its beginning: first the handshake, then what serves it. */
+class Handshake implements ConnectionHandler {
+  readonly #stream: TlsStream;
+  readonly #options: HandshakeOptions;
+  #handler: ConnectionHandler | undefined;
+
+  constructor(stream: TlsStream, options: HandshakeOptions) {
     this.#stream = stream;
-    this.#timeout = timeout;
-    this.#begin = begin;
+    this.#options = options;
   }
 
   async run(): Promise<void> {
+    const { timeout, clock, begin } = this.#options;
     let late = false;
-    const timer = setTimeout(() => {
+    const timer = clock.setTimeout(() => {
       late = true;
       guarded("end a connection", () => this.#stream.close());
-    }, this.#timeout);
+    }, timeout);
     try {
       await this.#stream.handshake();
     } catch (error) {
       const { cause, reason } = toFerryError(error);
       const peer = formatAddress(this.#stream.remoteAddr);
-      // What the library says of a handshake is for people.
+      // The message of the TLS library is readable by people.
       const why = late ? "it took too long" : cause instanceof Error ? cause.message : reason;
       logger.info("{peer}: no TLS: {why}", { peer, why });
       this.#stream.close();
       return;
     } finally {
-      clearTimeout(timer);
+      clock.clearTimeout(timer);
     }
-    this.#served = this.#begin(this.#stream);
-    // Not awaited: what the handshake took is not kept for as long as the connection lasts.
-    return this.#served.run();
+    this.#handler = begin(this.#stream);
+    // Not awaited, so that the memory of the handshake is not kept for as long as the connection lasts.
+    return this.#handler.run();
   }
 
   drain(): void | Promise<void> {
-    if (this.#served) return this.#served.drain();
+    if (this.#handler) return this.#handler.drain();
     this.#stream.close();
   }
 
   close(reason: FerryError): void {
-    if (this.#served) this.#served.close(reason);
+    if (this.#handler) this.#handler.close(reason);
     else this.#stream.close();
   }
 }

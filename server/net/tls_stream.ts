@@ -1,9 +1,9 @@
 /**
  * The server's end of a TLS connection, as what a `Wire` runs over.
  *
- * It is one of `node:tls`, since `Deno.listenTls` offers no way to be rid of a peer that falls silent in the
- * handshake or takes nothing: the socket stays until the peer moves. Nor can it insist on TLS 1.3, switch off
- * Nagle's algorithm, which costs 40 ms where it meets a delayed acknowledgement, or change its certificate.
+ * It uses `node:tls`, since `Deno.listenTls` cannot close a connection whose peer falls silent in the handshake or
+ * reads nothing: the socket stays until the peer moves. Nor can it require TLS 1.3, switch off Nagle's algorithm, which
+ * costs 40 ms together with delayed acknowledgements, or change its certificate.
  *
  * @module
  */
@@ -14,27 +14,27 @@ import { type SecureContext, TLSSocket } from "node:tls";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 import type { ByteStream } from "../../lib/wire/wire.ts";
 
-/** Where so many decrypted bytes wait to be read, the peer is not listened to, and where so few, it is again. */
+/** How many decrypted bytes may wait to be read: above `high` reading from the peer stops, below `low` it goes on. */
 const BUFFERED = { high: 512 * 1024, low: 128 * 1024 };
 
-/** How much is encrypted at once: each piece that has left is progress, for whoever watches. */
+/** How much is encrypted at once. Each part that was sent counts as progress for the deadlines. */
 const WRITE_BYTES = 256 * 1024;
 
-/** What reads a socket. */
+/** The handle by which a socket is read. */
 interface SocketHandle {
   readStart(): number;
   readStop(): number;
-  /** Is given what was read. */
+  /** Called with what was read. */
   onread?: (this: SocketHandle, bytes?: unknown) => void;
 }
 
-/** A connection on which the other side is to begin a handshake. */
+/** A TLS connection on which the client has to begin the handshake. */
 export class TlsStream implements ByteStream {
   readonly #socket: Socket;
   readonly #tls: TLSSocket;
   readonly #handle: SocketHandle;
   readonly #handshake = Promise.withResolvers<void>();
-  /** What has come and was not read yet. */
+  /** What has arrived and was not read yet. */
   #chunks: Uint8Array<ArrayBuffer>[] = [];
   /** How much of the first of them has been read. */
   #taken = 0;
@@ -47,12 +47,11 @@ export class TlsStream implements ByteStream {
   /** Where the peer is. */
   readonly remoteAddr: { hostname: string; port: number };
 
-  /** TLS 1.3 over a socket that was just accepted, which this owns from now on. */
-  constructor(socket: Socket, secureContext: SecureContext) {
+  private constructor(socket: Socket, secureContext: SecureContext) {
     this.#socket = socket;
     this.remoteAddr = { hostname: socket.remoteAddress ?? "", port: socket.remotePort ?? 0 };
-    // To pause a TLS socket of Deno's holds nobody back: what the peer sends piles up in memory. Only the
-    // handle of the socket beneath can be told to stop.
+    // To pause a TLS socket of Deno does not slow the peer down: what it sends piles up in memory. Only the handle of
+    // the socket below can stop reading.
     this.#handle = handleOf(socket);
     socket.setNoDelay(true);
     socket.on("error", (error) => this.#end(toFerryError(error)));
@@ -76,17 +75,22 @@ export class TlsStream implements ByteStream {
       }
     });
     this.#tls.on("end", () => this.#end());
-    // Who leaves in the handshake is not waited for.
+    // A peer that leaves in the middle of the handshake ends it.
     socket.on("end", () => this.#handshake.reject(new FerryError("closed", "the peer left")));
     this.#tls.on("error", (error) => this.#end(toFerryError(error)));
     this.#tls.on("close", () => this.#end(new FerryError("closed", "connection closed")));
     this.#handshake.promise.catch(() => {});
   }
 
+  /** TLS 1.3 over a socket that was just accepted, which this owns from now on. */
+  static accept(socket: Socket, secureContext: SecureContext): TlsStream {
+    return new TlsStream(socket, secureContext);
+  }
+
   /**
    * Waits until the handshake is done.
    *
-   * @throws {FerryError} what is wrong with the peer's part in it
+   * @throws {FerryError} what went wrong with it
    */
   handshake(): Promise<void> {
     return this.#handshake.promise;
@@ -96,7 +100,7 @@ export class TlsStream implements ByteStream {
     if (this.#buffered > 0) return Promise.resolve(this.#take(into));
     if (this.#ended) return Promise.resolve(null);
     if (this.#failure) return Promise.reject(this.#failure);
-    // What comes in one go is read in one go: not before all of it was taken in.
+    // What arrives at once is read at once, after all of it was taken in.
     return new Promise<void>((resolve) => this.#wake = resolve).then(() => this.read(into));
   }
 
@@ -133,7 +137,7 @@ export class TlsStream implements ByteStream {
     try {
       await done.promise;
     } catch (error) {
-      // Why the connection ended says more than that a write failed for it.
+      // The reason why the connection ended says more than the failed write.
       throw this.#failure ?? error;
     }
     return piece.length;
@@ -162,9 +166,9 @@ export class TlsStream implements ByteStream {
     this.#awake();
   }
 
-  /** Nothing more comes; where there is a reason, nothing can be sent any more either. */
+  /** Nothing more arrives. With a failure, nothing can be sent any more either. */
   #end(failure?: FerryError): void {
-    // What ended it first is the reason.
+    // The first failure is the reason.
     if (failure && !this.#failure) {
       this.#failure = failure;
       this.#fail(failure);
@@ -176,7 +180,7 @@ export class TlsStream implements ByteStream {
     this.#awake();
   }
 
-  /** Ends it for what went wrong where nobody waits: in a callback of the runtime. */
+  /** Ends the connection for an error in a callback of the runtime. */
   #fall(error: unknown): void {
     this.#end(toFerryError(error));
     this.#tls.destroy();
@@ -189,8 +193,8 @@ export class TlsStream implements ByteStream {
 }
 
 /**
- * The handle of a socket. Node has no other name for it; where a runtime had it no more, no connection would be
- * taken rather than one that can fill the memory.
+ * The handle of a socket, which has no public name in Node. A runtime without it accepts no connection, since one that
+ * cannot be slowed down could fill the memory.
  */
 function handleOf(socket: Socket): SocketHandle {
   const { _handle: handle } = socket as Socket & { _handle?: Partial<SocketHandle> | null };
@@ -199,9 +203,9 @@ function handleOf(socket: Socket): SocketHandle {
 }
 
 /**
- * Frees what was read from the network as soon as it is decrypted. Left to the collector, it makes that look
- * through the whole heap for every few megabytes that come. What the decryption throws would end the program: it is
- * for `onFailure`.
+ * Frees what was read from the network as soon as it is decrypted. Left to the garbage collector, it would make that
+ * search the whole heap for every few megabytes that arrive. What the decryption throws goes to `onFailure`, since it
+ * would end the program.
  */
 function freeWhatWasRead(handle: SocketHandle, onFailure: (error: unknown) => void): void {
   const { onread } = handle;
@@ -216,7 +220,7 @@ function freeWhatWasRead(handle: SocketHandle, onFailure: (error: unknown) => vo
   };
 }
 
-/** Frees a chunk of decrypted bytes for the same reason, unless it is a part of memory that others use. */
+/** Frees a chunk of decrypted bytes for the same reason, unless its memory is used by others, too. */
 function free({ byteLength, buffer }: Uint8Array<ArrayBuffer>): void {
   if (byteLength === buffer.byteLength) buffer.transfer(0);
 }

@@ -10,8 +10,8 @@ import { PrefixDigest, type SavedPrefix } from "../../lib/digest/prefix_digest.t
 import type { PendingWrite, Storage } from "../../server/storage/storage.ts";
 import { Authority } from "../../server/auth/authentication.ts";
 import { grantEverywhere } from "../../server/auth/authorization.ts";
-import type { Commands } from "../../server/exec/allowed_commands.ts";
-import type { OutputPiece } from "../../server/exec/running_command.ts";
+import type { AllowedCommands } from "../../server/exec/allowed_commands.ts";
+import type { OutputChunk } from "../../server/exec/running_command.ts";
 import { newToken, tokenTable } from "../../server/auth/token_file.ts";
 import { parseToken, type Token } from "../../lib/security/token.ts";
 import { TempDir } from "../support/programs.ts";
@@ -22,7 +22,7 @@ export interface Served {
   /** In place of the files of a directory. */
   storage?: Storage;
   /** The commands that it runs. */
-  commands?: Commands;
+  commands?: AllowedCommands;
   /** Who may do what; everybody everything unless told otherwise. */
   authority?: Authority;
   /** What has come of it that is no file. */
@@ -94,7 +94,7 @@ function running(): Served {
           Promise.resolve(void (input += new TextDecoder().decode(bytes))),
         closeInput: () => Promise.resolve(ended.resolve()),
         abort: (error: unknown) => ended.reject(error),
-        async *output(): AsyncGenerator<OutputPiece, unknown, void> {
+        async *output(): AsyncGenerator<OutputChunk, unknown, void> {
           await ended.promise;
           started.push(JSON.stringify({ ...request as object, input }));
           const bytes = new TextEncoder().encode(`it was ${input}`);
@@ -106,7 +106,7 @@ function running(): Served {
       };
     },
   };
-  return { commands: commands as unknown as Commands, state: () => started.join("\n") };
+  return { commands: commands as unknown as AllowedCommands, state: () => started.join("\n") };
 }
 
 /** A file that a server has the most of. */

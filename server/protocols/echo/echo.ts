@@ -1,30 +1,31 @@
 /**
- * The echoes: what comes goes back with its ASCII letters in upper case, or unchanged as RFC 862 has it.
- * They know no files and no permissions; PROTOCOL.md specifies them.
+ * Serves the echoes: what arrives is sent back with its ASCII letters in upper case, or unchanged as in RFC 862.
+ * docs/protocol/ has the specification.
  *
  * @module
  */
 
-import { delay } from "@std/async/delay";
 import { getLogger } from "@logtape/logtape";
 import { type Address, formatAddress, type Listening } from "../../../lib/core/address.ts";
 import { type DatagramSocket, openDatagramSocket } from "../../../lib/udp/datagram.ts";
 import { upperCase } from "../../../lib/udp/echo_reply.ts";
-import { BUFFERS } from "../../../lib/core/buffer_pool.ts";
+import { type Clock, sleep } from "../../../lib/core/clock.ts";
+import type { Runtime } from "../../../lib/runtime/runtime.ts";
+import type { BufferBudget } from "../../../lib/core/buffer_pool.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { Watchdog } from "../../../lib/wire/deadlines.ts";
 import type { ByteStream } from "../../../lib/wire/wire.ts";
-import { acceptTcp, type Listener, type Served } from "../../net/listener.ts";
-import type { Admission } from "../../net/connection_limits.ts";
+import { type ConnectionHandler, type Listener, listenTcp } from "../../net/listener.ts";
+import type { ConnectionLimits } from "../../net/connection_limits.ts";
 import { guarded, logFailure } from "../../observe/failures.ts";
-import { ReflectionGuard, type Refusal } from "./reflection_limit.ts";
+import { ReflectionLimit, type Refusal } from "./reflection_limit.ts";
 
 const logger = getLogger(["ferry", "server"]);
 
-/** How much of a connection is read at once; it is written before more is read. */
-const PIECE_BYTES = 16 * 1024;
+/** How much of a connection is read at once. It is sent back before more is read. */
+const CHUNK_BYTES = 16 * 1024;
 
-/** How often the log says how many datagrams were not answered, in milliseconds. */
+/** How often the log reports unanswered datagrams at most, in milliseconds. */
 const REPORT_MS = 10_000;
 
 /** The pause after a receive that failed, in milliseconds. */
@@ -32,18 +33,22 @@ const RETRY_MS = 10;
 
 /** Options of {@linkcode listenTcpEcho}. */
 export interface TcpEchoOptions {
-  /** Decides which connections are taken. */
-  admission: Admission;
+  /** What memory and the time come from. */
+  runtime: Runtime;
+  /** Decides which connections are admitted. */
+  limits: ConnectionLimits;
   /** Whether the bytes go back unchanged. */
   verbatim: boolean;
   /** Milliseconds after which a peer that moves no byte is disconnected. */
   idleTimeout: number;
-  /** How many bytes a second a peer has to take at least, where something waits for it. */
+  /** How many bytes a second a peer has to read at least, where something was sent. */
   minRate: number;
 }
 
 /** Options of {@linkcode listenUdpEcho}. */
 export interface UdpEchoOptions {
+  /** Tells the time. */
+  clock: Clock;
   /** Whether datagrams go back unchanged, to ports below 1024 too. */
   verbatim: boolean;
   /** The most packets a second to one source that is not on this machine; 0 for any number. */
@@ -51,14 +56,15 @@ export interface UdpEchoOptions {
 }
 
 /**
- * Echoes what comes over TCP.
+ * Listens for TCP connections, and echoes what arrives on them.
  *
  * @throws {FerryError} `io`, `denied`, `unreachable` where the address cannot be listened on
  */
 export function listenTcpEcho(address: Address, options: TcpEchoOptions): Listener {
-  const { admission } = options;
-  return acceptTcp("tcp-echo", address, {
-    admission,
+  const { limits, runtime: { clock } } = options;
+  return listenTcp("tcp-echo", address, {
+    limits,
+    clock,
     begin(conn) {
       conn.setNoDelay(true);
       return new TcpEcho(conn, formatAddress(conn.remoteAddr), options);
@@ -67,10 +73,11 @@ export function listenTcpEcho(address: Address, options: TcpEchoOptions): Listen
 }
 
 /** Echoes one connection. */
-class TcpEcho implements Served {
+class TcpEcho implements ConnectionHandler {
   readonly #stream: ByteStream;
   readonly #peer: string;
   readonly #verbatim: boolean;
+  readonly #buffers: BufferBudget;
   readonly #watchdog: Watchdog;
   #reading = false;
   #draining = false;
@@ -80,6 +87,7 @@ class TcpEcho implements Served {
     this.#stream = stream;
     this.#peer = peer;
     this.#verbatim = options.verbatim;
+    this.#buffers = options.runtime.buffers;
     this.#watchdog = new Watchdog(options, (reason) => this.close(reason));
   }
 
@@ -88,16 +96,16 @@ class TcpEcho implements Served {
     logger.debug("{peer} connected to the echo", { peer });
     let bytes = 0;
     try {
-      using lent = BUFFERS.lend(PIECE_BYTES);
-      const piece = lent.bytes;
+      using lent = this.#buffers.lend(CHUNK_BYTES);
+      const chunk = lent.bytes;
       while (!this.#draining) {
         this.#reading = true;
-        const read = () => this.#stream.read(piece);
+        const read = () => this.#stream.read(chunk);
         const count = await this.#watchdog.watch("read", read, { paced: false });
         this.#reading = false;
-        // Whoever ends one direction has had all that is due to it by then.
+        // All that was read was answered by then.
         if (count === null) break;
-        const answer = piece.subarray(0, count);
+        const answer = chunk.subarray(0, count);
         if (!this.#verbatim) upperCase(answer);
         for (let done = 0; done < count;) {
           const write = () => this.#stream.write(answer.subarray(done));
@@ -128,38 +136,47 @@ class TcpEcho implements Served {
     try {
       this.#stream.close();
     } catch {
-      // It has been closed already.
+      // Closed already.
     }
   }
 }
 
 /**
- * Echoes datagrams, each one by itself.
+ * Listens for datagrams, and echoes each of them.
  *
  * @throws {FerryError} `io`, `denied`, `unreachable` where the address cannot be listened on
  */
 export async function listenUdpEcho(address: Address, options: UdpEchoOptions): Promise<Listener> {
-  return new UdpEcho(await openDatagramSocket(address), options);
+  return UdpEcho.start(await openDatagramSocket(address), options);
 }
 
 class UdpEcho implements Listener {
   readonly listening: Listening;
   readonly #socket: DatagramSocket;
   readonly #verbatim: boolean;
-  readonly #guard: ReflectionGuard;
-  readonly #ended: Promise<void>;
+  readonly #limit: ReflectionLimit;
+  readonly #clock: Clock;
+  #ended: Promise<void> | undefined;
   #closed = false;
   /** How many datagrams were not answered since the last report, by reason. */
   readonly #unanswered = new Map<Refusal | "cannot be sent", number>();
   #reported = -Infinity;
 
-  constructor(socket: DatagramSocket, { verbatim, rate }: UdpEchoOptions) {
-    this.#socket = socket;
-    this.listening = { kind: "udp-echo", ...socket.address };
-    this.#verbatim = verbatim;
+  private constructor(socket: DatagramSocket, { verbatim, rate, clock }: UdpEchoOptions) {
     const { port } = socket.address;
-    this.#guard = new ReflectionGuard({ port, anyPort: verbatim, rate });
-    this.#ended = this.#run();
+    this.listening = { kind: "udp-echo", ...socket.address };
+    this.#socket = socket;
+    this.#verbatim = verbatim;
+    this.#clock = clock;
+    const now = () => clock.monotonic();
+    this.#limit = new ReflectionLimit({ port, anyPort: verbatim, rate, now });
+  }
+
+  /** Begins to answer the datagrams of a socket. */
+  static start(socket: DatagramSocket, options: UdpEchoOptions): UdpEcho {
+    const echo = new UdpEcho(socket, options);
+    echo.#ended = echo.#run();
+    return echo;
   }
 
   async close(): Promise<void> {
@@ -176,21 +193,21 @@ class UdpEcho implements Listener {
         if (!datagram) return;
         const { bytes, from } = datagram;
         const changed = !this.#verbatim && upperCase(bytes);
-        const refusal = this.#guard.refusal(from, bytes, !changed);
+        const refusal = this.#limit.refusal(from, bytes, !changed);
         if (refusal) this.#count(refusal);
         else await this.#socket.send(bytes, from).catch(() => this.#count("cannot be sent"));
       } catch (error) {
         // Some systems report here that an earlier answer did not arrive.
         const text = "The UDP echo cannot receive: {message} ({code})";
         logFailure(text, error, { level: "debug" });
-        await delay(RETRY_MS);
+        await sleep(this.#clock, RETRY_MS);
       }
     }
   }
 
   #count(reason: Refusal | "cannot be sent"): void {
     this.#unanswered.set(reason, (this.#unanswered.get(reason) ?? 0) + 1);
-    const now = performance.now();
+    const now = this.#clock.monotonic();
     if (now - this.#reported < REPORT_MS) return;
     this.#reported = now;
     this.#report();

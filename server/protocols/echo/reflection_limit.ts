@@ -1,75 +1,75 @@
 /**
- * What keeps a UDP echo from being turned against others. The source of a datagram is a claim: whoever
- * forges it makes the echo answer somebody else, or another echo, with which it would exchange one
- * datagram for ever.
+ * Keeps a UDP echo from being used to attack others. The source address of a datagram can be forged: the echo would
+ * answer somebody else, or another echo, with which it would exchange one datagram for ever.
  *
  * @module
  */
 
 import { type Address, isLoopback } from "../../../lib/core/address.ts";
+import { sourceOf } from "../../../lib/core/source_address.ts";
 
-/** Ports below it belong to services, some of which answer whatever comes (RFC 6335, section 6). */
+/** Ports below this belong to services, some of which answer any datagram (RFC 6335, section 6). */
 const WELL_KNOWN_PORTS = 1024;
 
 /**
- * How many sources are told apart. Sources are spread over so many slots by a hash that nobody outside
- * can predict; those of one slot share what it allows. So the memory is fixed, and there is no entry that
- * a flood of forged sources could push out.
+ * Sources are spread over this many slots by a hash that others cannot predict. Those of one slot share its allowance.
+ * So the memory is fixed, and no flood of forged sources can push an entry out.
  */
 const SLOTS = 4096;
 
-/** What Ethernet carries of a datagram in one packet: 1500 bytes less the header of IPv4. */
+/** How much of a datagram an Ethernet packet carries: 1500 bytes less the header of IPv4. */
 const PACKET_BYTES = 1480;
 const UDP_HEADER_BYTES = 8;
 
 /**
- * How often the same datagram may come back before it is dropped, once. One that goes round between two
- * echoes is gone then; a client that sends the same again and again has lost one of many.
+ * How often the same datagram may come back before it is dropped once. That ends a loop between two echoes; a client
+ * that sends the same datagram again and again loses one of many.
  */
 const LOOP_LENGTH = 10_000;
 
-/** A datagram that did not come back for so long, in milliseconds, is not watched for any more. */
+/** A datagram that did not come back for this long is not watched any more, in milliseconds. */
 const LOOP_MEMORY_MS = 10_000;
 
 /** Why a datagram is not answered. */
 export type Refusal = "well-known port" | "port of an echo" | "rate limit" | "loop";
 
-/** Options of {@linkcode ReflectionGuard}. */
-export interface ReflectionGuardOptions {
+/** Options of {@linkcode ReflectionLimit}. */
+export interface ReflectionLimitOptions {
   /** The port that is listened on. */
   port: number;
   /** Whether any port is answered. */
   anyPort: boolean;
   /** The most packets a second to one source that is not on this machine; 0 for any number. */
   rate: number;
-  /** Milliseconds on a clock that never goes back. */
-  now?: () => number;
-  /** What makes the hash unpredictable; a random number unless told otherwise. */
+  /** Milliseconds since some fixed moment. */
+  now: () => number;
+  /** What makes the hash unpredictable. Default: a random number. */
   seed?: number;
 }
 
 /** Decides which datagrams an echo answers. Its state is of a fixed size. */
-export class ReflectionGuard {
-  readonly #options: Required<ReflectionGuardOptions>;
-  // The rate: how many packets a slot still allows, and when that was reckoned.
+export class ReflectionLimit {
+  readonly #options: Required<ReflectionLimitOptions>;
+  // The rate: how many packets a slot still allows, and when that was computed.
   readonly #allowance = new Float64Array(SLOTS);
-  readonly #reckoned = new Float64Array(SLOTS);
+  readonly #computed = new Float64Array(SLOTS);
 
   // The loops: a digest of the one datagram that is watched for, when it was seen last, and how often.
   readonly #watched = new Uint32Array(SLOTS);
   readonly #seen = new Float64Array(SLOTS).fill(-Infinity);
   readonly #rounds = new Uint32Array(SLOTS);
 
-  /** A guard that has seen nothing. */
-  constructor(options: ReflectionGuardOptions) {
+  /** A limit that has seen no datagram. */
+  constructor(options: ReflectionLimitOptions) {
     const seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
-    this.#options = { now: () => performance.now(), seed, ...options };
+    this.#options = { seed, ...options };
     this.#allowance.fill(options.rate);
   }
 
   /**
-   * Why a datagram is not to be answered; undefined where it is. `isReply` says that it may be what an
-   * echo has answered: it is no different from its reply.
+   * Why a datagram is not to be answered; undefined where it is.
+   *
+   * @param isReply whether it may be the answer of an echo: it is the same as its own reply
    */
   refusal(from: Address, reply: Uint8Array, isReply: boolean): Refusal | undefined {
     const { port, anyPort, rate } = this.#options;
@@ -79,7 +79,7 @@ export class ReflectionGuard {
       if (from.port === port) return "port of an echo";
     }
     const hostname = from.hostname.replace(/^::ffff:(?=\d+\.)/i, "");
-    // Nothing from outside can claim a loopback address: the system drops that.
+    // Datagrams from outside cannot have a loopback address: the system drops them.
     if (
       rate > 0 && !isLoopback({ ...from, hostname }) && !this.#withinRate(hostname, reply.length)
     ) {
@@ -89,23 +89,23 @@ export class ReflectionGuard {
     return undefined;
   }
 
-  /** Counts packets, not datagrams: what matters to the source is what arrives on its line. */
+  /** Counts packets instead of datagrams: these are what fills the line of the source. */
   #withinRate(hostname: string, bytes: number): boolean {
     const { rate, now } = this.#options;
-    const slot = this.#slot(networkOf(hostname));
+    const slot = this.#slot(sourceOf(hostname));
     const time = now();
-    const regained = (time - this.#reckoned[slot]!) / 1000 * rate;
+    const regained = (time - this.#computed[slot]!) / 1000 * rate;
     const allowance = Math.min(rate, this.#allowance[slot]! + regained);
-    this.#reckoned[slot] = time;
+    this.#computed[slot] = time;
     const allowed = allowance > 0;
-    // The last one may go below 0, so that a large datagram passes at any rate.
+    // The last one may take it below 0, so that a large datagram passes at any rate.
     this.#allowance[slot] = allowed
       ? allowance - Math.ceil((bytes + UDP_HEADER_BYTES) / PACKET_BYTES)
       : allowance;
     return allowed;
   }
 
-  /** Watches one datagram of a source at a time: as long as it comes back, and then another. */
+  /** Watches one datagram of a source at a time, for as long as it comes back. */
   #goesRound(source: string, datagram: Uint8Array): boolean {
     const slot = this.#slot(source);
     const digest = fnv1a(fnv1a(this.#options.seed, source), datagram);
@@ -130,7 +130,7 @@ export class ReflectionGuard {
 
 const FNV_PRIME = 0x01000193;
 
-/** FNV-1a of 32 bits (draft-eastlake-fnv), from a start of its own. */
+/** FNV-1a of 32 bits (draft-eastlake-fnv), with a chosen offset basis. */
 function fnv1a(start: number, input: Uint8Array | string): number {
   let hash = start;
   for (let i = 0; i < input.length; i++) {
@@ -138,12 +138,4 @@ function fnv1a(start: number, input: Uint8Array | string): number {
     hash = Math.imul(hash ^ byte, FNV_PRIME);
   }
   return hash >>> 0;
-}
-
-/** Whoever has one IPv6 address has the 2^64 of its network: they count as one. */
-function networkOf(hostname: string): string {
-  if (!hostname.includes(":")) return hostname;
-  const [head = ""] = hostname.split("::");
-  const groups = head === "" ? [] : head.split(":");
-  return [...groups, "0", "0", "0", "0"].slice(0, 4).join(":");
 }

@@ -1,12 +1,13 @@
 /**
- * Classic exec: each line that comes goes to the shell, and its output goes back in one piece. PROTOCOL.md
- * specifies it.
+ * Serves line exec: each line that arrives goes to the shell, and its output goes back as a whole. docs/protocol/ has
+ * the specification.
  *
  * @module
  */
 
-import { SHARED_RUNTIME } from "../../../lib/runtime/runtime.ts";
 import { getLogger } from "@logtape/logtape";
+import type { Runtime } from "../../../lib/runtime/runtime.ts";
+import type { Clock, Timer } from "../../../lib/core/clock.ts";
 import { type Address, formatAddress } from "../../../lib/core/address.ts";
 import {
   encodeAnnouncement,
@@ -17,9 +18,9 @@ import {
 import { FerryError, quote, toFerryError } from "../../../lib/core/errors.ts";
 import { Md5 } from "../../../lib/digest/md5.ts";
 import { IDLE_BUFFER, Wire } from "../../../lib/wire/wire.ts";
-import { acceptTcp, type Listener, type Served } from "../../net/listener.ts";
-import type { Admission } from "../../net/connection_limits.ts";
-import type { Commands } from "../../exec/allowed_commands.ts";
+import { type ConnectionHandler, type Listener, listenTcp } from "../../net/listener.ts";
+import type { ConnectionLimits } from "../../net/connection_limits.ts";
+import type { AllowedCommands } from "../../exec/allowed_commands.ts";
 import { logFailure } from "../../observe/failures.ts";
 import type { RunningCommand } from "../../exec/running_command.ts";
 import { Spool } from "../../exec/spool.ts";
@@ -27,63 +28,66 @@ import { Spool } from "../../exec/spool.ts";
 const logger = getLogger(["ferry", "server"]);
 
 /**
- * A line that is at least so long may have been sent in one go and come, or been read, in several. The pause is
- * how long more of it is waited for, in milliseconds.
+ * A line of at least `bytes` may have been sent at once and arrive in several parts. The rest of it is waited for, for
+ * `pause` milliseconds.
  */
 const LONG_LINE = { bytes: IDLE_BUFFER, pause: 50 };
 
-/** The most that fits behind a length of four bytes, a remark of the server's included. */
+/** The largest output in a framing with a length of four bytes, a remark of the server included. */
 const MAX_OUTPUT_BYTES = MAX_LENGTH - 1024;
 
 /**
- * What a client of raw framing may read with a single call, and takes for the whole answer: so much is held back
- * until the command has ended, but for no longer than so many milliseconds.
+ * A client of raw framing may read the answer with a single call. So up to `bytes` of it are held back until the command
+ * has ended, but for at most `hold` milliseconds.
  */
 const SHORT_ANSWER = { bytes: 1024, hold: 1500 };
 
 /**
- * How long a client whose direction has ended may still wait for an answer, in milliseconds, where it need
- * not end it to find the end of the answer.
+ * How long a client that has ended its direction may still wait for an answer, in milliseconds, where the framing tells
+ * where the answer ends.
  */
-const PARTING_MS = 5000;
+const HALF_CLOSED_MS = 5000;
 
-/** Options of {@linkcode listenClassic}. */
-export interface ClassicOptions {
-  /** What runs the lines; it has a shell. */
-  commands: Commands;
-  /** Decides which connections are taken. */
-  admission: Admission;
-  /** What stands in front of the output. */
+/** Options of {@linkcode listenLineExec}. */
+export interface LineExecOptions {
+  /** What memory, digests and the time come from. */
+  runtime: Runtime;
+  /** Runs the lines; it has a shell. */
+  commands: AllowedCommands;
+  /** Decides which connections are admitted. */
+  limits: ConnectionLimits;
+  /** What is sent in front of the output. */
   framing: Framing;
   /** Milliseconds after which a client that moves no byte is disconnected. */
   idleTimeout: number;
 }
 
 /**
- * Listens for clients of classic exec.
+ * Listens for clients of line exec.
  *
  * @throws {FerryError} `io`, `denied`, `unreachable` where the address cannot be listened on
  */
-export function listenClassic(address: Address, options: ClassicOptions): Listener {
-  const { admission } = options;
-  return acceptTcp("classic-exec", address, {
-    admission,
+export function listenLineExec(address: Address, options: LineExecOptions): Listener {
+  const { limits, runtime: { clock } } = options;
+  return listenTcp("classic-exec", address, {
+    limits,
+    clock,
     begin(conn) {
       conn.setNoDelay(true);
-      return new ClassicSession(conn, formatAddress(conn.remoteAddr), options);
+      return new LineExecHandler(conn, formatAddress(conn.remoteAddr), options);
     },
   });
 }
 
 /** Serves one connection: line after line. */
-class ClassicSession implements Served {
+class LineExecHandler implements ConnectionHandler {
   readonly #wire: Wire;
   readonly #peer: string;
-  readonly #options: ClassicOptions;
+  readonly #options: LineExecOptions;
   #idle = false;
   #draining = false;
 
-  constructor(conn: Deno.TcpConn, peer: string, options: ClassicOptions) {
+  constructor(conn: Deno.TcpConn, peer: string, options: LineExecOptions) {
     this.#wire = new Wire(conn, { idleTimeout: options.idleTimeout });
     this.#peer = peer;
     this.#options = options;
@@ -117,7 +121,7 @@ class ClassicSession implements Served {
     this.#wire.close(reason);
   }
 
-  /** What came in one go, or null where nothing more will. One byte more than a line may have is too many. */
+  /** What arrived at once, or null at the end of the connection. One byte more than a line may have is too many. */
   async #nextLine(): Promise<Uint8Array | null> {
     if (!await this.#wire.comes()) return null;
     const line = new Uint8Array(MAX_LINE_BYTES + 1);
@@ -131,10 +135,10 @@ class ClassicSession implements Served {
     return line.subarray(0, size);
   }
 
-  /** Runs a line and sends what it wrote; false where it is not known where the next one begins. */
+  /** Runs a line and sends its output. Returns false where it is not known where the next line begins. */
   async #answer(bytes: Uint8Array): Promise<boolean> {
     const peer = this.#peer;
-    using answer = new Answer(this.#wire, this.#options.framing);
+    using answer = new Answer(this.#wire, this.#options);
     let name = "";
     try {
       const line = decodeLine(bytes);
@@ -146,7 +150,7 @@ class ClassicSession implements Served {
       await this.#collect(command, answer);
     } catch (reason) {
       const error = toFerryError(reason);
-      // What the client did, or what keeps it from being answered, is no answer.
+      // The client has left, or cannot be answered.
       if (error.code === "closed" || error.code === "timeout") throw error;
       const failure = error.during(`run ${quote(name)}`);
       logFailure("{peer}: {message} ({code})", failure, { properties: { peer } });
@@ -159,12 +163,13 @@ class ClassicSession implements Served {
   async #collect(command: RunningCommand, answer: Answer): Promise<void> {
     await using running = command;
     using _hold = this.#wire.hold();
-    let parting: ReturnType<typeof setTimeout> | undefined;
+    const { clock } = this.#options.runtime;
+    let leaving: Timer | undefined;
     using _watch = this.#wire.watch((failure) => {
       const left = () => running.abort(failure ?? new FerryError("closed", "the client left"));
-      // Where nothing tells how long the answer is, a client ends its direction to see where it ends.
+      // In raw framing, clients end their direction to find the end of the answer.
       if (failure) left();
-      else if (this.#options.framing !== "raw") parting = setTimeout(left, PARTING_MS);
+      else if (this.#options.framing !== "raw") leaving = clock.setTimeout(left, HALF_CLOSED_MS);
     });
     try {
       const output = running.output();
@@ -178,7 +183,7 @@ class ClassicSession implements Served {
         return;
       }
     } finally {
-      clearTimeout(parting);
+      clock.clearTimeout(leaving);
     }
   }
 }
@@ -197,24 +202,29 @@ function decodeLine(bytes: Uint8Array): string {
   return line;
 }
 
-/** What a command wrote, in the order in which the client wants it: standard output, then standard error. */
+/** The output of a command in the order of the framings: standard output, then standard error. */
 class Answer implements Disposable {
   readonly #wire: Wire;
   readonly #framing: Framing;
-  readonly #digest = new Md5(SHARED_RUNTIME.digests.md5Engine);
-  readonly #stdout = new Spool();
-  readonly #stderr = new Spool();
-  /** In raw framing: how much of standard output was written, and whether it leaves as it comes. */
+  readonly #clock: Clock;
+  readonly #digest: Md5;
+  readonly #stdout: Spool;
+  readonly #stderr: Spool;
+  /** In raw framing: how much of standard output was written, and whether it is sent as it arrives. */
   #written = 0;
   #streams = false;
-  #holding: ReturnType<typeof setTimeout> | undefined;
+  #holding: Timer | undefined;
 
-  constructor(wire: Wire, framing: Framing) {
+  constructor(wire: Wire, { framing, runtime }: LineExecOptions) {
     this.#wire = wire;
     this.#framing = framing;
+    this.#clock = runtime.clock;
+    this.#digest = new Md5(runtime.digests.md5Engine);
+    this.#stdout = new Spool(runtime.buffers);
+    this.#stderr = new Spool(runtime.buffers);
   }
 
-  /** Takes a piece of output. */
+  /** Takes a chunk of output. */
   async write(stream: "stdout" | "stderr", bytes: Uint8Array): Promise<void> {
     if (stream === "stderr") return await this.#stderr.write(bytes);
     if (this.#framing === "raw") return await this.#pass(bytes);
@@ -222,41 +232,44 @@ class Answer implements Disposable {
     await this.#stdout.write(bytes);
   }
 
-  /** Sends a piece of standard output in raw framing, or holds it in the connection's output buffer. */
+  /** Sends a chunk of standard output in raw framing, or holds it in the connection's output buffer. */
   async #pass(bytes: Uint8Array): Promise<void> {
     await this.#wire.writeBytes(bytes);
     this.#written += bytes.length;
     if (this.#streams || this.#written > SHORT_ANSWER.bytes) return await this.#stream();
     // Where it cannot be sent, the next write fails.
-    this.#holding ??= setTimeout(() => this.#stream().catch(() => {}), SHORT_ANSWER.hold);
+    this.#holding ??= this.#clock.setTimeout(
+      () => this.#stream().catch(() => {}),
+      SHORT_ANSWER.hold,
+    );
   }
 
-  /** Sends what is held, and from now on each piece as it comes. */
+  /** Sends what is held, and from now on each chunk as it arrives. */
   #stream(): Promise<void> {
     this.#streams = true;
-    clearTimeout(this.#holding);
+    this.#clock.clearTimeout(this.#holding);
     return this.#wire.flush();
   }
 
-  /** Adds a line of the server's own to standard error. */
+  /** Adds a line of the server to standard error. */
   async remark(text: string): Promise<void> {
     await this.#stderr.write(new TextEncoder().encode(`ferryd: ${text}\n`));
   }
 
-  /** Sends all of it. */
+  /** Sends the whole answer. */
   async send(name: string): Promise<void> {
-    for await (const piece of this.#stderr.pieces()) this.#digest.update(piece);
+    for await (const chunk of this.#stderr.chunks()) this.#digest.update(chunk);
     const size = this.#stdout.size + this.#stderr.size;
     const md5 = this.#digest.hex();
     await this.#wire.writeBytes(encodeAnnouncement(this.#framing, { name, size, md5 }));
     for (const spool of [this.#stdout, this.#stderr]) {
-      for await (const piece of spool.pieces()) await this.#wire.writeBytes(piece);
+      for await (const chunk of spool.chunks()) await this.#wire.writeBytes(chunk);
     }
     await this.#wire.flush();
   }
 
   [Symbol.dispose](): void {
-    clearTimeout(this.#holding);
+    this.#clock.clearTimeout(this.#holding);
     this.#stdout[Symbol.dispose]();
     this.#stderr[Symbol.dispose]();
   }

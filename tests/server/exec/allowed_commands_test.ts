@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "
 import { connect, type ErrorCode, FerryError, FsStorage, serve } from "../../../mod.ts";
 import type { Client, ExecPolicy, ExecResult, Server } from "../../../mod.ts";
 import { MAX_HEADER_BYTES } from "../../../lib/wire/header.ts";
-import { Commands } from "../../../server/exec/allowed_commands.ts";
+import { AllowedCommands } from "../../../server/exec/allowed_commands.ts";
 import type { RunningCommand } from "../../../server/exec/running_command.ts";
 import { allEnded } from "../../support/processes.ts";
 import { TempDir } from "../../support/programs.ts";
@@ -371,7 +371,7 @@ Deno.test("Commands finds names on PATH, and takes absolute paths", async () => 
   Deno.chmodSync(program, 0o755);
   dir.write("no-program", "#!/bin/sh\n");
   const run = async (name: string) => {
-    const commands = new Commands({ cwd: "/", allow: [name] });
+    const commands = AllowedCommands.find({ cwd: "/", allow: [name] });
     await using command = commands.start({ op: "exec", argv: [name] }, { stdin: false });
     return (await collect(command)).stdout;
   };
@@ -388,7 +388,7 @@ Deno.test("Commands finds names on PATH, and takes absolute paths", async () => 
     ["", "there is no such command on PATH"],
   ];
   for (const [name, reason] of table) {
-    const error = assertThrows(() => new Commands({ cwd: "/", allow: [name] }), FerryError);
+    const error = assertThrows(() => AllowedCommands.find({ cwd: "/", allow: [name] }), FerryError);
     assertEquals(error.code, "usage");
     assertEquals(error.message, `Cannot allow the command ${JSON.stringify(name)}: ${reason}`);
   }
@@ -396,7 +396,7 @@ Deno.test("Commands finds names on PATH, and takes absolute paths", async () => 
 
 Deno.test("Commands takes no time for a time", () => {
   for (const timeout of [0, -1, 0.5, NaN]) {
-    const error = assertThrows(() => new Commands({ cwd: "/", timeout }), FerryError);
+    const error = assertThrows(() => AllowedCommands.find({ cwd: "/", timeout }), FerryError);
     assertEquals(error.code, "usage");
   }
 });
@@ -418,7 +418,7 @@ Deno.test("Commands.start() fails where the program has gone", async () => {
   await using dir = new TempDir();
   const program = dir.write("program", "#!/bin/sh\n");
   Deno.chmodSync(program, 0o755);
-  const commands = new Commands({ cwd: "/", allow: [program] });
+  const commands = AllowedCommands.find({ cwd: "/", allow: [program] });
   Deno.removeSync(program);
   const run = () => commands.start({ op: "exec", argv: [program] }, { stdin: false });
   assertEquals(assertThrows(run, FerryError).code, "not_found");

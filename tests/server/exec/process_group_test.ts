@@ -16,7 +16,7 @@ const SETSID = ["/usr/bin/setsid", "/bin/setsid"].find((path) => {
 const WAYS = [undefined, ...(SETSID === undefined ? [] : [SETSID])];
 
 function start(script: string, options: Partial<SpawnOptions> = {}): ProcessGroup {
-  return new ProcessGroup({
+  return ProcessGroup.start({
     path: "/bin/sh",
     args: ["-c", script],
     cwd: "/",
@@ -186,7 +186,7 @@ Deno.test("ProcessGroup ends with the program that leaves without waiting", asyn
   const module = new URL("../../../server/exec/process_group.ts", import.meta.url).href;
   const program = `
     import { ProcessGroup } from ${JSON.stringify(module)};
-    const group = new ProcessGroup({
+    const group = ProcessGroup.start({
       path: "/bin/sh",
       args: ["-c", "trap '' TERM; sleep 1000 & echo $$ $!; wait"],
       cwd: "/", env: { PATH: "/usr/bin:/bin" }, stdin: false, setsid: undefined, kill: undefined,

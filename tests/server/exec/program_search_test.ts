@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { FerryError } from "../../../lib/core/errors.ts";
-import { Commands } from "../../../server/exec/allowed_commands.ts";
-import { Programs } from "../../../server/exec/program_search.ts";
+import { AllowedCommands } from "../../../server/exec/allowed_commands.ts";
+import { ProgramSearch } from "../../../server/exec/program_search.ts";
 import { ferry, Ferryd, ferryd, TempDir } from "../../support/programs.ts";
 
 const USUAL = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -38,7 +38,7 @@ class Fixture implements AsyncDisposable {
 const ignore = Deno.build.os === "windows";
 
 Deno.test({
-  name: "Programs.path has only what is absolute and out of the clients' reach",
+  name: "ProgramSearch.path has only what is absolute and out of the clients' reach",
   ignore,
   fn: async () => {
     await using f = new Fixture();
@@ -69,19 +69,19 @@ Deno.test({
       [f.link("loop", "loop"), false],
     ];
     for (const [part, kept] of table) {
-      const programs = new Programs({ path: `/usr/bin:${part}:/bin`, root });
+      const programs = ProgramSearch.over({ path: `/usr/bin:${part}:/bin`, root });
       assertEquals(programs.path, kept ? `/usr/bin:${part}:/bin` : "/usr/bin:/bin", part);
     }
     for (const path of [undefined, "", ".", ":", "::bin", root]) {
-      assertEquals(new Programs({ path, root }).path, USUAL, path);
+      assertEquals(ProgramSearch.over({ path, root }).path, USUAL, path);
     }
     // Without a directory that clients write to, only what is relative is left out.
-    assertEquals(new Programs({ path: `.:${root}:`, root: undefined }).path, root);
+    assertEquals(ProgramSearch.over({ path: `.:${root}:`, root: undefined }).path, root);
   },
 });
 
 Deno.test({
-  name: "Programs.find() refuses programs that clients could replace",
+  name: "ProgramSearch.find() refuses programs that clients could replace",
   ignore,
   fn: async () => {
     await using f = new Fixture();
@@ -90,7 +90,7 @@ Deno.test({
     f.program("beside/good");
     Deno.symlinkSync(beside, `${root}/out`);
     const path = `${root}/bin:${beside}`;
-    const find = (name: string) => new Programs({ path, root }).find(name);
+    const find = (name: string) => ProgramSearch.over({ path, root }).find(name);
     assertEquals(find("good"), `${beside}/good`);
     assertEquals(find(f.link("alias", "good")), `${beside}/alias`);
     f.link("linked", "../root/bin/job");
@@ -106,18 +106,18 @@ Deno.test({
 });
 
 Deno.test({
-  name: "Programs refuses a directory that has all programs",
+  name: "ProgramSearch refuses a directory that has all programs",
   ignore,
   fn: () => {
     for (const path of [undefined, "/usr/bin:/bin"]) {
-      const start = () => new Programs({ path, root: "/" });
+      const start = () => ProgramSearch.over({ path, root: "/" });
       assertEquals(assertThrows(start, FerryError, "serve another one").code, "usage");
     }
   },
 });
 
 Deno.test({
-  name: "Programs.helper() takes none that clients could replace",
+  name: "ProgramSearch.helper() takes none that clients could replace",
   ignore,
   fn: async () => {
     await using f = new Fixture();
@@ -125,10 +125,10 @@ Deno.test({
     f.program("root/bin/setsid");
     f.link("setsid", "../root/bin/setsid");
     const path = [`${root}/bin`, beside].join(":");
-    assertEquals(new Programs({ path, root }).helper("setsid"), undefined);
+    assertEquals(ProgramSearch.over({ path, root }).helper("setsid"), undefined);
     Deno.removeSync(`${beside}/setsid`);
     f.program("beside/setsid");
-    assertEquals(new Programs({ path, root }).helper("setsid"), `${beside}/setsid`);
+    assertEquals(ProgramSearch.over({ path, root }).helper("setsid"), `${beside}/setsid`);
   },
 });
 
@@ -139,7 +139,7 @@ Deno.test({
     await using f = new Fixture();
     f.program("root/bin/job");
     const link = f.link("job", f.program("beside/good"));
-    const commands = new Commands({ cwd: f.root, allow: [link] }, { root: f.root });
+    const commands = AllowedCommands.find({ cwd: f.root, allow: [link] }, { root: f.root });
     const start = () => commands.start({ op: "exec", argv: [link] }, { stdin: false });
     await start()[Symbol.asyncDispose]();
     Deno.removeSync(link);

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { FerryError } from "../../../lib/core/errors.ts";
-import { Commands } from "../../../server/exec/allowed_commands.ts";
+import { AllowedCommands } from "../../../server/exec/allowed_commands.ts";
 import type { RunningCommand } from "../../../server/exec/running_command.ts";
 import { allEnded } from "../../support/processes.ts";
 import { TempDir } from "../../support/programs.ts";
@@ -9,7 +9,7 @@ import { assertCode } from "../../support/assertions.ts";
 
 /** Starts a line in a shell, without a server. */
 function start(line: string): RunningCommand {
-  const commands = new Commands({ cwd: "/", shell: true });
+  const commands = AllowedCommands.find({ cwd: "/", shell: true });
   return commands.start({ op: "exec", command: line }, { stdin: false });
 }
 

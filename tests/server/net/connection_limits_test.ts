@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { connect, FerryError, FsStorage, newToken, parseGrants, serve } from "../../../mod.ts";
-import { Admission } from "../../../server/net/connection_limits.ts";
+import { SYSTEM_CLOCK } from "../../../lib/core/clock.ts";
+import { ConnectionLimits } from "../../../server/net/connection_limits.ts";
 import { createCertificate } from "../../../server/cli/certificate.ts";
 import { tokenTable } from "../../../server/auth/token_file.ts";
 import { ferry, Ferryd, TempDir } from "../../support/programs.ts";
@@ -10,23 +11,31 @@ const FULL = "Cannot connect: too many connections are open";
 /** The same as a client shows it. */
 const SHOWN = "too many connections are open (on the server)";
 
-Deno.test("Admission.enter() takes so many, and the next one when one has left", () => {
-  const admission = new Admission({ maxConnections: 2, maxConnectionsPerSource: 0 });
+Deno.test("ConnectionLimits.admit() admits so many, and the next one when one has left", () => {
+  const limits = new ConnectionLimits({
+    clock: SYSTEM_CLOCK,
+    maxConnections: 2,
+    maxConnectionsPerSource: 0,
+  });
   const [first, second, third] = ["192.0.2.1", "192.0.2.1", "192.0.2.2"]
-    .map((hostname) => admission.enter(hostname));
-  assertEquals([first!.refusal, second!.refusal], [undefined, undefined]);
-  assertEquals(third!.refusal?.code, "busy");
-  assertEquals(third!.refusal?.message, FULL);
+    .map((hostname) => limits.admit(hostname));
+  assertEquals([first!.rejection, second!.rejection], [undefined, undefined]);
+  assertEquals(third!.rejection?.code, "busy");
+  assertEquals(third!.rejection?.message, FULL);
   third![Symbol.dispose]();
-  assertEquals(admission.open, 2);
+  assertEquals(limits.open, 2);
   first![Symbol.dispose]();
   first![Symbol.dispose]();
-  assertEquals(admission.open, 1);
-  assertEquals(admission.enter("192.0.2.2").refusal, undefined);
+  assertEquals(limits.open, 1);
+  assertEquals(limits.admit("192.0.2.2").rejection, undefined);
 });
 
-Deno.test("Admission.enter() takes so many of one source, and any number of this machine", () => {
-  const admission = new Admission({ maxConnections: 0, maxConnectionsPerSource: 2 });
+Deno.test("ConnectionLimits.admit() admits so many of one source, and any number of this machine", () => {
+  const limits = new ConnectionLimits({
+    clock: SYSTEM_CLOCK,
+    maxConnections: 0,
+    maxConnectionsPerSource: 2,
+  });
   const table: [string, string, boolean][] = [
     ["192.0.2.1", "192.0.2.1", false],
     ["192.0.2.1", "192.0.2.2", true],
@@ -39,28 +48,32 @@ Deno.test("Admission.enter() takes so many of one source, and any number of this
     ["::ffff:127.0.0.1", "::ffff:127.0.0.1", true],
   ];
   for (const [there, next, taken] of table) {
-    const entries = [there, there, next].map((hostname) => admission.enter(hostname));
+    const entries = [there, there, next].map((hostname) => limits.admit(hostname));
     const [, , last] = entries;
-    assertEquals(last!.refusal === undefined, taken, `${there}, ${next}`);
+    assertEquals(last!.rejection === undefined, taken, `${there}, ${next}`);
     if (!taken) {
       assertEquals(
-        last!.refusal!.message,
+        last!.rejection!.message,
         "Cannot connect: too many connections of this source are open",
       );
     }
     for (const entry of entries) entry[Symbol.dispose]();
   }
-  assertEquals(admission.open, 0);
+  assertEquals(limits.open, 0);
 });
 
-Deno.test("Admission.enter() tells only so many at a time that they are turned away", () => {
-  const admission = new Admission({ maxConnections: 1, maxConnectionsPerSource: 0 });
-  admission.enter("192.0.2.1");
-  const entries = Array.from({ length: 100 }, () => admission.enter("192.0.2.1"));
-  assertEquals(entries.filter(({ isTold }) => isTold).length, 64);
+Deno.test("ConnectionLimits.admit() lets only so many rejected clients have a reply at a time", () => {
+  const limits = new ConnectionLimits({
+    clock: SYSTEM_CLOCK,
+    maxConnections: 1,
+    maxConnectionsPerSource: 0,
+  });
+  limits.admit("192.0.2.1");
+  const entries = Array.from({ length: 100 }, () => limits.admit("192.0.2.1"));
+  assertEquals(entries.filter(({ mayReply }) => mayReply).length, 64);
   for (const entry of entries) entry[Symbol.dispose]();
-  assertEquals(admission.enter("192.0.2.1").isTold, true);
-  assertEquals(admission.open, 1);
+  assertEquals(limits.admit("192.0.2.1").mayReply, true);
+  assertEquals(limits.open, 1);
 });
 
 /** Asks on new connections until one is taken: the server sees the end of others in its own time. */

@@ -1,11 +1,12 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import {
   AcceptLoop,
-  acceptTcp,
+  type ConnectionHandler,
   type ConnectionSource,
-  type Served,
+  listenTcp,
 } from "../../../server/net/listener.ts";
-import { Admission } from "../../../server/net/connection_limits.ts";
+import { SYSTEM_CLOCK } from "../../../lib/core/clock.ts";
+import { ConnectionLimits } from "../../../server/net/connection_limits.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { setImmediate } from "node:timers";
 import { DENO, programArgs, TempDir } from "../../support/programs.ts";
@@ -13,7 +14,11 @@ import { frame, RawPeer } from "../../support/raw_peer.ts";
 import { RecordedLog } from "../../support/recorded_log.ts";
 
 /** Takes everybody. */
-const admission = new Admission({ maxConnections: 0, maxConnectionsPerSource: 0 });
+const limits = new ConnectionLimits({
+  clock: SYSTEM_CLOCK,
+  maxConnections: 0,
+  maxConnectionsPerSource: 0,
+});
 
 const LISTENING = { kind: "tcp", hostname: "127.0.0.1", port: 1 } as const;
 
@@ -60,7 +65,7 @@ class FakeSource implements ConnectionSource<FakeConn> {
 }
 
 /** Serves until it is told to end, and remembers what it was told. */
-class FakeServed implements Served {
+class FakeHandler implements ConnectionHandler {
   readonly told: string[] = [];
   readonly #ended = Promise.withResolvers<void>();
   readonly #endsWhenDrained: boolean;
@@ -96,11 +101,12 @@ Deno.test("AcceptLoop accepts on after errors, and pauses longer after each", as
   const source = new FakeSource();
   const conn = new FakeConn();
   const begun = Promise.withResolvers<FakeConn>();
-  const served = new FakeServed();
+  const served = new FakeHandler();
   source.give(...Array.from({ length: 5 }, tooManyFiles), conn);
   const started = performance.now();
-  const loop = new AcceptLoop(LISTENING, source, {
-    admission,
+  const loop = AcceptLoop.start(LISTENING, source, {
+    limits,
+    clock: SYSTEM_CLOCK,
     begin(conn) {
       begun.resolve(conn);
       return served;
@@ -116,7 +122,11 @@ Deno.test("AcceptLoop accepts on after errors, and pauses longer after each", as
 Deno.test("AcceptLoop.close() does not wait for a pause after an error", async () => {
   const source = new FakeSource();
   source.give(...Array.from({ length: 1000 }, tooManyFiles));
-  const loop = new AcceptLoop(LISTENING, source, { admission, begin: () => new FakeServed() });
+  const loop = AcceptLoop.start(LISTENING, source, {
+    limits,
+    clock: SYSTEM_CLOCK,
+    begin: () => new FakeHandler(),
+  });
   // From now on it pauses for 320 ms.
   while (source.accepts < 7) await new Promise((resolve) => setTimeout(resolve));
   const late = Promise.withResolvers<string>();
@@ -129,31 +139,36 @@ Deno.test("AcceptLoop.close() does not wait for a pause after an error", async (
 Deno.test("AcceptLoop logs what nobody foresaw of a connection, ends it, and takes the next", async () => {
   await using log = await RecordedLog.start();
   const source = new FakeSource();
-  const admission = new Admission({ maxConnections: 0, maxConnectionsPerSource: 0 });
+  const limits = new ConnectionLimits({
+    clock: SYSTEM_CLOCK,
+    maxConnections: 0,
+    maxConnectionsPerSource: 0,
+  });
   const cause = new TypeError("x is undefined");
   const throws = (): never => {
     throw cause;
   };
-  const faults: Partial<Served>[] = [
+  const faults: Partial<ConnectionHandler>[] = [
     { run: () => Promise.reject(cause) },
     { run: throws },
   ];
   const conns = [...faults, {}].map(() => new FakeConn());
   const begun = Promise.withResolvers<void>();
   source.give(...conns);
-  const loop = new AcceptLoop(LISTENING, source, {
-    admission,
+  const loop = AcceptLoop.start(LISTENING, source, {
+    limits,
+    clock: SYSTEM_CLOCK,
     begin(conn) {
       const at = conns.indexOf(conn);
       if (at === faults.length) begun.resolve();
-      return Object.assign(new FakeServed(), faults[at]);
+      return Object.assign(new FakeHandler(), faults[at]);
     },
   });
   await begun.promise;
   assertEquals(conns.map(({ closed }) => closed), [true, true, false]);
-  assertEquals(admission.open, 1);
+  assertEquals(limits.open, 1);
   await loop.close(10_000);
-  assertEquals(admission.open, 0);
+  assertEquals(limits.open, 0);
   assertEquals(log.records.map(({ properties }) => properties.cause), [cause, cause]);
 });
 
@@ -163,19 +178,20 @@ Deno.test("AcceptLoop.close() ends all connections where one cannot be told to e
   const throws = (): never => {
     throw new TypeError("x is undefined");
   };
-  const bad = new FakeServed({ endsWhenDrained: false });
+  const bad = new FakeHandler({ endsWhenDrained: false });
   const faults = { drain: throws, close: throws };
   const late = { drain: () => Promise.reject(new TypeError("later")) };
   const all = [
     Object.assign(bad, faults),
-    Object.assign(new FakeServed({ endsWhenDrained: false }), late),
-    new FakeServed({ endsWhenDrained: false }),
+    Object.assign(new FakeHandler({ endsWhenDrained: false }), late),
+    new FakeHandler({ endsWhenDrained: false }),
   ];
   const begun = Promise.withResolvers<void>();
   let count = 0;
   source.give(...all.map(() => new FakeConn()));
-  const loop = new AcceptLoop(LISTENING, source, {
-    admission,
+  const loop = AcceptLoop.start(LISTENING, source, {
+    limits,
+    clock: SYSTEM_CLOCK,
     begin() {
       const served = all[count++]!;
       if (count === all.length) begun.resolve();
@@ -194,36 +210,42 @@ Deno.test("AcceptLoop.close() ends all connections where one cannot be told to e
 
 Deno.test("AcceptLoop closes a connection that cannot be served, and takes the next", async () => {
   const source = new FakeSource();
-  const admission = new Admission({ maxConnections: 1, maxConnectionsPerSource: 0 });
+  const limits = new ConnectionLimits({
+    clock: SYSTEM_CLOCK,
+    maxConnections: 1,
+    maxConnectionsPerSource: 0,
+  });
   const [bad, good] = [new FakeConn(), new FakeConn()];
   const begun = Promise.withResolvers<void>();
   source.give(bad, good);
-  const loop = new AcceptLoop(LISTENING, source, {
-    admission,
+  const loop = AcceptLoop.start(LISTENING, source, {
+    limits,
+    clock: SYSTEM_CLOCK,
     begin(conn) {
       if (conn === bad) throw new Deno.errors.NotConnected("gone");
       begun.resolve();
-      return new FakeServed();
+      return new FakeHandler();
     },
   });
   // The first one has left its place.
   await begun.promise;
-  assertEquals([bad.closed, good.closed, admission.open], [true, false, 1]);
+  assertEquals([bad.closed, good.closed, limits.open], [true, false, 1]);
   await loop.close(10_000);
-  assertEquals(admission.open, 0);
+  assertEquals(limits.open, 0);
 });
 
 Deno.test("AcceptLoop.close() drains, and ends after the time for that what is still open", async () => {
   const source = new FakeSource();
-  const quick = new FakeServed();
-  const slow = new FakeServed({ endsWhenDrained: false });
-  const gone = new FakeServed();
+  const quick = new FakeHandler();
+  const slow = new FakeHandler({ endsWhenDrained: false });
+  const gone = new FakeHandler();
   const all = [quick, slow, gone];
   source.give(new FakeConn(), new FakeConn(), new FakeConn());
   const begun = Promise.withResolvers<void>();
   const waiting = [...all];
-  const loop = new AcceptLoop(LISTENING, source, {
-    admission,
+  const loop = AcceptLoop.start(LISTENING, source, {
+    limits,
+    clock: SYSTEM_CLOCK,
     begin() {
       if (waiting.length === 1) begun.resolve();
       return waiting.shift()!;
@@ -237,24 +259,29 @@ Deno.test("AcceptLoop.close() drains, and ends after the time for that what is s
 });
 
 Deno.test("AcceptLoop closes a connection that is not taken, and says why where it can", async () => {
-  const admission = new Admission({ maxConnections: 1, maxConnectionsPerSource: 0 });
+  const limits = new ConnectionLimits({
+    clock: SYSTEM_CLOCK,
+    maxConnections: 1,
+    maxConnectionsPerSource: 0,
+  });
   for (const speaks of [true, false]) {
     const source = new FakeSource();
     const conns = [new FakeConn(), new FakeConn(), new FakeConn()];
     const told: FerryError[] = [];
     const begun: FakeConn[] = [];
-    const parting = new FakeServed();
+    const parting = new FakeHandler();
     source.give(conns[0]!, conns[1]!);
-    const loop = new AcceptLoop(LISTENING, source, {
-      admission,
+    const loop = AcceptLoop.start(LISTENING, source, {
+      limits,
+      clock: SYSTEM_CLOCK,
       begin(conn) {
         begun.push(conn);
-        return new FakeServed();
+        return new FakeHandler();
       },
       ...(speaks
         ? {
-          turnAway(_conn: FakeConn, refusal: FerryError) {
-            told.push(refusal);
+          reject(_conn: FakeConn, rejection: FerryError) {
+            told.push(rejection);
             return parting;
           },
         }
@@ -270,17 +297,18 @@ Deno.test("AcceptLoop closes a connection that is not taken, and says why where 
       ].slice(0, speaks ? 1 : 0),
     );
     await loop.close(10_000);
-    assertEquals(admission.open, 0);
+    assertEquals(limits.open, 0);
   }
 });
 
-Deno.test("acceptTcp() says which address it cannot listen on", () => {
+Deno.test("listenTcp() says which address it cannot listen on", () => {
   using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = taken.addr;
   try {
-    acceptTcp("tcp", { hostname: "127.0.0.1", port }, {
-      admission,
-      begin: () => new FakeServed(),
+    listenTcp("tcp", { hostname: "127.0.0.1", port }, {
+      limits,
+      clock: SYSTEM_CLOCK,
+      begin: () => new FakeHandler(),
     });
     throw new Error("it listens");
   } catch (error) {

@@ -1,9 +1,10 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { FerryError } from "../../../lib/core/errors.ts";
-import { Admission } from "../../../server/net/connection_limits.ts";
+import { SYSTEM_CLOCK } from "../../../lib/core/clock.ts";
+import { ConnectionLimits } from "../../../server/net/connection_limits.ts";
 import { createCertificate } from "../../../server/cli/certificate.ts";
-import { acceptTls, type TlsListener } from "../../../server/net/tls_listener.ts";
+import { listenTls, type TlsListener } from "../../../server/net/tls_listener.ts";
 import type { TlsStream } from "../../../server/net/tls_stream.ts";
 import { randomBytes } from "../../support/random_file.ts";
 import { MIB } from "../../support/bytes.ts";
@@ -21,10 +22,15 @@ class Fixture implements AsyncDisposable {
   static async start(via = (port: number) => port): Promise<Fixture> {
     const fixture = new Fixture();
     const begun = Promise.withResolvers<TlsStream>();
-    fixture.listener = await acceptTls({ hostname: "127.0.0.1", port: 0 }, {
+    fixture.listener = await listenTls({ hostname: "127.0.0.1", port: 0 }, {
       keyPair: KEY_PAIR,
       handshakeTimeout: 10_000,
-      admission: new Admission({ maxConnections: 0, maxConnectionsPerSource: 0 }),
+      clock: SYSTEM_CLOCK,
+      limits: new ConnectionLimits({
+        clock: SYSTEM_CLOCK,
+        maxConnections: 0,
+        maxConnectionsPerSource: 0,
+      }),
       begin(stream) {
         begun.resolve(stream);
         const end = () => fixture.#done.resolve();

@@ -16,7 +16,7 @@ import {
   Wire,
 } from "../../../../lib/wire/wire.ts";
 import { type Authority, Identity } from "../../../auth/authentication.ts";
-import type { Commands } from "../../../exec/allowed_commands.ts";
+import type { AllowedCommands } from "../../../exec/allowed_commands.ts";
 import type { FileServiceOptions } from "../../../files/file_service.ts";
 import type { OfferedUpload } from "../../../files/offered_upload.ts";
 import { logFailure } from "../../../observe/failures.ts";
@@ -31,7 +31,7 @@ export interface SessionOptions {
   /** Knows who may do what. */
   authority: Authority;
   /** The commands that may be run; undefined where there are none. */
-  commands?: Commands | undefined;
+  commands?: AllowedCommands | undefined;
   /**
    * Milliseconds within which a client has to make its first request, or, where nothing is granted without a token, has
    * to show one.

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import {
-  ReflectionGuard,
-  type ReflectionGuardOptions,
+  ReflectionLimit,
+  type ReflectionLimitOptions,
   type Refusal,
 } from "../../../../server/protocols/echo/reflection_limit.ts";
 import { utf8 } from "../../../support/bytes.ts";
@@ -9,10 +9,10 @@ import { utf8 } from "../../../support/bytes.ts";
 /** A guard on a clock that a test sets. */
 class Guarded {
   now = 1000;
-  readonly #guard: ReflectionGuard;
+  readonly #guard: ReflectionLimit;
 
-  constructor(options: Partial<ReflectionGuardOptions> = {}) {
-    this.#guard = new ReflectionGuard({
+  constructor(options: Partial<ReflectionLimitOptions> = {}) {
+    this.#guard = new ReflectionLimit({
       port: 9,
       anyPort: false,
       rate: 0,
@@ -41,7 +41,7 @@ function answered(count: number, send: (i: number) => Refusal | undefined): numb
   return answers;
 }
 
-Deno.test("ReflectionGuard answers no port of a service, and no echo on its own port", () => {
+Deno.test("ReflectionLimit answers no port of a service, and no echo on its own port", () => {
   const guard = new Guarded({ port: 8080 });
   for (const port of [0, 1, 7, 19, 53, 1023]) {
     assertEquals(guard.refusal("127.0.0.1", port, "x"), "well-known port", `${port}`);
@@ -52,12 +52,12 @@ Deno.test("ReflectionGuard answers no port of a service, and no echo on its own 
   assertEquals(guard.refusal("192.0.2.1", 8080, "x"), "port of an echo");
 });
 
-Deno.test("ReflectionGuard answers every port where that is wanted", () => {
+Deno.test("ReflectionLimit answers every port where that is wanted", () => {
   const guard = new Guarded({ port: 8080, anyPort: true });
   for (const port of [1, 7, 8080]) assertEquals(guard.refusal("192.0.2.1", port, "x"), undefined);
 });
 
-Deno.test("ReflectionGuard holds the rate of each source, in packets", () => {
+Deno.test("ReflectionLimit holds the rate of each source, in packets", () => {
   const guard = new Guarded({ rate: 100 });
   const small = (host: string) => answered(1000, (i) => guard.refusalOfRequest(host, 2000 + i));
   assertEquals(small("192.0.2.1"), 100);
@@ -75,7 +75,7 @@ Deno.test("ReflectionGuard holds the rate of each source, in packets", () => {
   assertEquals(guard.refusalOfRequest("192.0.2.3", 2000, 1), undefined);
 });
 
-Deno.test("ReflectionGuard lets a large datagram pass at any rate", () => {
+Deno.test("ReflectionLimit lets a large datagram pass at any rate", () => {
   const guard = new Guarded({ rate: 1 });
   assertEquals(guard.refusalOfRequest("192.0.2.1", 2000, 65507), undefined);
   assertEquals(guard.refusalOfRequest("192.0.2.1", 2000, 1), "rate limit");
@@ -85,7 +85,7 @@ Deno.test("ReflectionGuard lets a large datagram pass at any rate", () => {
   assertEquals(guard.refusalOfRequest("192.0.2.1", 2000, 1), undefined);
 });
 
-Deno.test("ReflectionGuard takes the 2^64 addresses of an IPv6 network for one source", () => {
+Deno.test("ReflectionLimit takes the 2^64 addresses of an IPv6 network for one source", () => {
   const guard = new Guarded({ rate: 10 });
   const host = (i: number) => `2001:db8:1:2:${i.toString(16)}::1`;
   assertEquals(answered(100, (i) => guard.refusalOfRequest(host(i + 1), 2000)), 10);
@@ -96,7 +96,7 @@ Deno.test("ReflectionGuard takes the 2^64 addresses of an IPv6 network for one s
   assertEquals(guard.refusalOfRequest("192.0.2.7", 2000), "rate limit");
 });
 
-Deno.test("ReflectionGuard has no rate for this machine, and none where none is wanted", () => {
+Deno.test("ReflectionLimit has no rate for this machine, and none where none is wanted", () => {
   for (const host of ["127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1"]) {
     const guard = new Guarded({ rate: 1 });
     assertEquals(answered(500, () => guard.refusalOfRequest(host, 2000)), 500);
@@ -105,7 +105,7 @@ Deno.test("ReflectionGuard has no rate for this machine, and none where none is 
   assertEquals(answered(5000, () => guard.refusalOfRequest("192.0.2.1", 2000)), 5000);
 });
 
-Deno.test("ReflectionGuard holds the rate however many sources there claim to be", () => {
+Deno.test("ReflectionLimit holds the rate however many sources there claim to be", () => {
   const guard = new Guarded({ rate: 10 });
   const flood = (from: number) =>
     answered(300_000, (i) => {
@@ -118,7 +118,7 @@ Deno.test("ReflectionGuard holds the rate however many sources there claim to be
   assertEquals(flood(300_000) + first <= 40_960, true);
 });
 
-Deno.test("ReflectionGuard ends a datagram that goes round between two echoes", () => {
+Deno.test("ReflectionLimit ends a datagram that goes round between two echoes", () => {
   for (const length of [0, 1, 64, 65507]) {
     const guard = new Guarded();
     const datagram = new Uint8Array(length).fill(0x41);
@@ -132,7 +132,7 @@ Deno.test("ReflectionGuard ends a datagram that goes round between two echoes", 
   }
 });
 
-Deno.test("ReflectionGuard ends every one of several datagrams that go round", () => {
+Deno.test("ReflectionLimit ends every one of several datagrams that go round", () => {
   const guard = new Guarded();
   let circling = ["ONE", "TWO", "TWO", "THREE", "FOUR", ""];
   for (let rounds = 0; circling.length > 0; rounds++) {
@@ -141,18 +141,18 @@ Deno.test("ReflectionGuard ends every one of several datagrams that go round", (
   }
 });
 
-Deno.test("ReflectionGuard never takes a client for an echo that asks for what has to change", () => {
+Deno.test("ReflectionLimit never takes a client for an echo that asks for what has to change", () => {
   const guard = new Guarded();
   assertEquals(answered(100_000, () => guard.refusalOfRequest("192.0.2.1", 2000)), 100_000);
 });
 
-Deno.test("ReflectionGuard never takes a client for an echo that sends something new each time", () => {
+Deno.test("ReflectionLimit never takes a client for an echo that sends something new each time", () => {
   const guard = new Guarded();
   const numbered = (i: number) => guard.refusal("192.0.2.1", 2000, `PROBE ${i}`);
   assertEquals(answered(100_000, numbered), 100_000);
 });
 
-Deno.test("ReflectionGuard never takes a client for an echo that asks now and then", () => {
+Deno.test("ReflectionLimit never takes a client for an echo that asks now and then", () => {
   const guard = new Guarded();
   const rare = () => {
     guard.now += 10_001;

@@ -1,0 +1,45 @@
+/**
+ * The reply to a client whose connection is rejected.
+ *
+ * @module
+ */
+
+import type { FerryError } from "../../lib/core/errors.ts";
+import { errorReply } from "../../lib/wire/header.ts";
+import { type ByteStream, Wire } from "../../lib/wire/wire.ts";
+import type { ConnectionHandler } from "./listener.ts";
+
+/** How long a rejected client may take to read the reply, in milliseconds. */
+export const REJECTION_MS = 2000;
+
+/** Replies with an error to whatever a client requests first, and ends its connection. */
+export class Rejection implements ConnectionHandler {
+  readonly #wire: Wire;
+  readonly #reason: FerryError;
+
+  /** The rejection of a connection that was just made, which it owns from now on. */
+  constructor(stream: ByteStream, reason: FerryError) {
+    this.#reason = reason;
+    this.#wire = new Wire(stream, { idleTimeout: REJECTION_MS });
+  }
+
+  /** Resolves when the connection has ended. Never fails. */
+  async run(): Promise<void> {
+    try {
+      await this.#wire.writeFrame(errorReply(this.#reason));
+      // The client gets a moment to read the reply.
+      await this.#wire.closeGracefully();
+    } catch {
+      // The client has left.
+    } finally {
+      this.#wire.close();
+    }
+  }
+
+  /** Does nothing: it ends soon by itself. */
+  drain(): void {}
+
+  close(reason: FerryError): void {
+    this.#wire.close(reason);
+  }
+}
