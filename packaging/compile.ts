@@ -39,7 +39,7 @@ export async function compile(
   { program, directory, files, target, base }: CompileOptions,
   output: string,
 ): Promise<void> {
-  // What a worker is made of is in no graph of modules.
+  // Files that are imported dynamically, whether or not Deno finds that out by itself.
   const included = files.filter((name) => name !== ENTRY)
     .flatMap((name) => ["--include", join(directory, name)]);
   const { success, stderr } = await runDeno([

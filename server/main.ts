@@ -1,36 +1,25 @@
 /**
- * The program `ferryd`: wires options, storage, server and signals together.
+ * The program `ferryd`: runs a command, or serves the files of a directory until a signal ends it. Only this module
+ * decides which storage is used.
  *
  * @module
  */
 
 import { getLogger } from "@logtape/logtape";
 import { formatAddress, isLoopback } from "../lib/core/address.ts";
-import {
-  type CommandSpec,
-  type OptionTable,
-  type OptionValues,
-  parseCommandLine,
-  renderHelp,
-} from "../lib/cli/command_line.ts";
-import { renderCompletions, type Shell, specsIn } from "../lib/cli/completions.ts";
-import { FerryError, quote, toFerryError } from "../lib/core/errors.ts";
+import { giveUp } from "../lib/cli/permissions.ts";
 import { onInterrupt } from "../lib/cli/signals.ts";
+import { quote, toFerryError } from "../lib/core/errors.ts";
 import { PLATFORM } from "../lib/core/platform.ts";
-import { giveUp, variable } from "../lib/cli/permissions.ts";
-import { didYouMean } from "../lib/cli/suggestion.ts";
-import { VERSION } from "../lib/core/version.ts";
 import { parseScopes } from "./auth/authorization.ts";
-import * as administration from "./cli/administration.ts";
-import * as config from "./cli/options.ts";
-import { CERT, COMPLETIONS, FERRYD, TOKEN_LIST, TOKEN_NEW, TOKEN_REVOKE } from "./cli/options.ts";
+import { COMMANDS } from "./cli/commands/all.ts";
+import { SERVE, type ServeValues } from "./cli/commands/serve.ts";
 import { readKeyPair, readTokens, reload, watchTokens } from "./cli/credentials.ts";
+import { runCommandLine } from "./cli/run.ts";
 import type { ExecPolicy } from "./exec/allowed_commands.ts";
 import { guarded } from "./observe/failures.ts";
 import { LineWriter } from "./observe/line_writer.ts";
 import { logUncaught, startLog } from "./observe/log.ts";
-
-const PREFIX = "FERRYD";
 
 const logger = getLogger(["ferry", "server"]);
 
@@ -43,91 +32,8 @@ const LAST_WORDS_MS = 1000;
 /** What a server says, which waits for nobody to read it. */
 const says = { stdout: new LineWriter(Deno.stdout), stderr: new LineWriter(Deno.stderr) };
 
-/** What is done beside serving, by the words that begin it. */
-const COMMANDS: ReadonlyMap<string, (argv: readonly string[]) => Promise<void>> = new Map([
-  command(TOKEN_NEW, administration.tokenNew),
-  command(TOKEN_LIST, administration.tokenList),
-  command(TOKEN_REVOKE, administration.tokenRevoke),
-  command(CERT, administration.cert),
-  command(COMPLETIONS, (_options, [shell], { print }) => {
-    print(renderCompletions(shell as Shell, "ferryd", specsIn(config)).trimEnd());
-    return Promise.resolve();
-  }),
-]);
-
-function command<Table extends OptionTable>(
-  spec: CommandSpec<Table>,
-  run: (
-    options: OptionValues<Table>,
-    args: string[],
-    voice: administration.Voice,
-  ) => Promise<void>,
-): [string, (argv: readonly string[]) => Promise<void>] {
-  const voice = {
-    print: (line: string) => print(`${line}\n`),
-    tell: (line: string) => writeAll(Deno.stderr, `ferryd: ${line}\n`),
-  };
-  return [spec.name.replace("ferryd ", ""), async (argv) => {
-    const parsed = parse(spec, argv);
-    if (parsed) await run(parsed.options, parsed.args, voice);
-  }];
-}
-
-/** Reads a command line; undefined where all that was wanted is help. */
-function parse<Table extends OptionTable>(spec: CommandSpec<Table>, argv: readonly string[]) {
-  if (argv.includes("--help") || argv.includes("-h")) {
-    print(renderHelp(spec, { prefix: PREFIX }));
-    return undefined;
-  }
-  return parseCommandLine(spec, argv, {
-    prefix: PREFIX,
-    env: variable,
-    configurable: { ...FERRYD.options, ...spec.options },
-  });
-}
-
-async function main(given: readonly string[]): Promise<void> {
-  if (given[0] === "version") return print(`ferryd ${VERSION}\n`);
-  const argv = given[0] === "help" ? [...given.slice(1), "--help"] : given;
-  const [first = "", second = ""] = argv;
-  for (const [words, rest] of [[first, 1], [`${first} ${second}`, 2]] as const) {
-    const run = COMMANDS.get(words);
-    if (run) return await run(argv.slice(rest));
-  }
-  if (first === "token") {
-    if (second === "" || second === "--help" || second === "-h") return print(TOKEN_HELP);
-    const meant = didYouMean(second, ["new", "list", "revoke"]);
-    throw new FerryError(
-      "usage",
-      `There is no ferryd token ${quote(second)}${meant} (see ferryd --help)`,
-    );
-  }
-  if (first !== "" && !first.startsWith("-")) {
-    const words = [...COMMANDS.keys()].map((name) => name.split(" ")[0]!);
-    const meant = didYouMean(first, [...words, "help", "version"]);
-    throw new FerryError(
-      "usage",
-      `There is no command ${quote(first)}${meant} (see ferryd --help)`,
-    );
-  }
-  if (argv.includes("--version") || argv.includes("-V")) return print(`ferryd ${VERSION}\n`);
-  const parsed = parse(FERRYD, argv);
-  if (parsed) await run(parsed.options);
-}
-
-const TOKEN_HELP = `Usage: ferryd token new|list|revoke
-
-${
-  [TOKEN_NEW, TOKEN_LIST, TOKEN_REVOKE].map(({ name, summary }) =>
-    `  ${name.padEnd(20)}  ${summary}`
-  ).join("\n")
-}
-
-ferryd token new --help tells more, and so on.
-`;
-
 /** Serves until a signal ends it. */
-async function run(options: OptionValues<typeof FERRYD.options>): Promise<void> {
+async function run(options: ServeValues): Promise<void> {
   await startLog(says.stderr, { format: options.log, verbose: options.verbose });
   logUncaught();
   const exec = execOptions(options);
@@ -227,7 +133,7 @@ function tellOfMount(state: "lost" | "back", path: string): void {
 }
 
 /** The commands that may be run, if any. */
-function execOptions(options: OptionValues<typeof FERRYD.options>): ExecPolicy | undefined {
+function execOptions(options: ServeValues): ExecPolicy | undefined {
   const { root, "allow-exec": allow, "allow-shell": shell } = options;
   if (allow.length === 0 && !shell) return undefined;
   return {
@@ -239,20 +145,6 @@ function execOptions(options: OptionValues<typeof FERRYD.options>): ExecPolicy |
   };
 }
 
-/** Prints what somebody asked for, and waits for whoever reads it. */
-function print(text: string): void {
-  writeAll(Deno.stdout, text);
-}
-
-function writeAll(to: { writeSync(bytes: Uint8Array): number }, text: string): void {
-  const bytes = new TextEncoder().encode(text);
-  try {
-    for (let done = 0; done < bytes.length;) done += to.writeSync(bytes.subarray(done));
-  } catch {
-    // Nobody reads it any more.
-  }
-}
-
 async function exit(status: number): Promise<never> {
   await Promise.all([says.stdout, says.stderr].map((lines) => lines.flush(LAST_WORDS_MS)));
   Deno.exit(status);
@@ -260,7 +152,7 @@ async function exit(status: number): Promise<never> {
 
 if (import.meta.main) {
   try {
-    await main(Deno.args);
+    await runCommandLine(Deno.args, { commands: COMMANDS, serve: SERVE, run });
     // Signal listeners would keep the process alive.
     await exit(0);
   } catch (error) {

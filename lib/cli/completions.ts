@@ -27,13 +27,6 @@ export function completionsSpec(program: string) {
   } as const satisfies CommandSpec;
 }
 
-/** The commands among the things that a module exports, the program itself among them where it is there. */
-export function specsIn(module: object): CommandSpec[] {
-  return Object.values(module).filter((value) =>
-    typeof value === "object" && value !== null && "usage" in value && "options" in value
-  );
-}
-
 /**
  * The script for a shell.
  *

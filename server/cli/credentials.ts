@@ -5,10 +5,8 @@
  */
 
 import { getLogger } from "@logtape/logtape";
-import type { OptionValues } from "../../lib/cli/command_line.ts";
 import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
 import { readRegularFile } from "../../lib/cli/option_file.ts";
-import type { FERRYD } from "./options.ts";
 import { watchFile } from "./file_watch.ts";
 import type { KeyPair } from "../net/tls_listener.ts";
 import { sameTokens, TokenFile, type TokenTable } from "../auth/token_file.ts";
@@ -22,10 +20,14 @@ export interface Reloadable {
 }
 
 /** The options that say where they are. */
-export type CredentialOptions = Pick<
-  OptionValues<typeof FERRYD.options>,
-  "token-file" | "tls-cert" | "tls-key"
->;
+export interface CredentialOptions {
+  /** The file of tokens. */
+  "token-file"?: string | undefined;
+  /** The certificate, in PEM. */
+  "tls-cert"?: string | undefined;
+  /** The key of that certificate, in PEM. */
+  "tls-key"?: string | undefined;
+}
 
 /**
  * Reads the tokens, if there is a file of them.

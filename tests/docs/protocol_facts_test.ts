@@ -21,7 +21,7 @@ import { MemoryStorage, serve } from "../../mod.ts";
 import { PROJECT } from "../support/programs.ts";
 import { RawPeer } from "../support/raw_peer.ts";
 import { message } from "../support/vectors.ts";
-import { FERRYD } from "../../server/cli/options.ts";
+import { SERVE } from "../../server/cli/commands/serve.ts";
 import { COMMON } from "../../client/cli/options.ts";
 import { REPLIES } from "./replies.ts";
 import { PROTOCOL, read, rows, section, words } from "./documents.ts";
@@ -79,15 +79,15 @@ Deno.test("limits.md names the limits that the code has", () => {
 
 Deno.test("limits.md names the timeouts that the programs have", () => {
   const [idle, rate, greeting, handshake, begin, part] = rows(section(LIMITS, "## Timeouts"));
-  assertEquals(idle!.slice(1), [FERRYD.options["idle-timeout"].default, COMMON.timeout.default]);
-  assertEquals(rate![1], FERRYD.options["min-rate"].default);
+  assertEquals(idle!.slice(1), [SERVE.options["idle-timeout"].default, COMMON.timeout.default]);
+  assertEquals(rate![1], SERVE.options["min-rate"].default);
   assertEquals(greeting![2], COMMON["connect-timeout"].default);
-  assertEquals(handshake![1], FERRYD.options["handshake-timeout"].default);
-  assertEquals(begin![1], FERRYD.options["handshake-timeout"].default);
-  assertEquals(part![1], FERRYD.options["partial-ttl"].default);
+  assertEquals(handshake![1], SERVE.options["handshake-timeout"].default);
+  assertEquals(begin![1], SERVE.options["handshake-timeout"].default);
+  assertEquals(part![1], SERVE.options["partial-ttl"].default);
   assert(
     section(LIMITS, "## Timeouts").includes(
-      `kills a command after ${FERRYD.options["exec-timeout"].default} unless`,
+      `kills a command after ${SERVE.options["exec-timeout"].default} unless`,
     ),
   );
   const source = read("server/files/upload_locks.ts");
@@ -105,7 +105,7 @@ Deno.test("echo.md names the limits that the echo over UDP has", () => {
   const stated = [
     `0 to ${MAX_DATAGRAM_BYTES} bytes`,
     `a port below ${constant("WELL_KNOWN_PORTS")}`,
-    `${FERRYD.options["echo-rate"].default} packets a second`,
+    `${SERVE.options["echo-rate"].default} packets a second`,
     `every ${constant("PACKET_BYTES")} bytes`,
     `the ${constant("LOOP_LENGTH")}th time`,
     `every ${constant("LOOP_MEMORY_MS") / 1000} seconds`,
@@ -175,7 +175,7 @@ Deno.test("PROTOCOL.md is about the version that the code speaks", () => {
 
 Deno.test("SECURITY.md names the limits that ferryd has", () => {
   const text = read("SECURITY.md").replace(/ +/g, " ");
-  const { options } = FERRYD;
+  const { options } = SERVE;
   const count = options["max-connections"].default;
   const ofSource = options["max-connections-per-source"].default;
   const seconds = (time: string) => time.replace("s", " s");

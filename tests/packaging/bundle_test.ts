@@ -4,33 +4,23 @@ import { DENO, PROJECT, TempDir } from "../support/programs.ts";
 import { text } from "../support/bytes.ts";
 import { assertCode } from "../support/assertions.ts";
 
-Deno.test("bundle() keeps workers and what is imported later in files of their own", async () => {
+Deno.test("bundle() keeps what is imported later in files of its own", async () => {
   await using dir = new TempDir();
-  for (const name of ["source/parts", "into"]) Deno.mkdirSync(dir.join(name), { recursive: true });
+  for (const name of ["source", "into"]) Deno.mkdirSync(dir.join(name));
   dir.write("source/deno.json", "{}");
-  dir.write("source/said.ts", `export const said: string = "said by ";`);
+  dir.write("source/said.ts", `export const said: string = "said ";`);
   dir.write(
-    "source/parts/worker.ts",
-    `import { said } from "../said.ts";
-     self.postMessage(said + "the worker" satisfies string);`,
+    "source/later.ts",
+    `import { said } from "./said.ts";
+     export function later() { return said + "later" satisfies string; }`,
   );
-  dir.write(
-    "source/parts/start.ts",
-    `export function start(): Worker {
-       return new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
-     }`,
-  );
-  dir.write("source/later.ts", `export function later() { return later.name; }`);
   dir.write(
     "source/begin.ts",
-    `import { start } from "./parts/start.ts";
-     const { later } = await import("./later.ts");
-     const worker = start();
-     worker.onmessage = ({ data }) => { console.log(data, later()); Deno.exit(); };`,
+    `const { later } = await import("./later.ts");
+     console.log(later());`,
   );
   const files = await bundle(dir.join("source/begin.ts"), dir.join("into"));
   assertEquals(files.at(-1), ENTRY);
-  assert(files.includes("worker.ts"));
   assert(files.some((name) => name.startsWith("later-")), files.join(" "));
   // Nothing of the sources is needed any more.
   Deno.removeSync(dir.join("source"), { recursive: true });
@@ -44,7 +34,7 @@ Deno.test("bundle() keeps workers and what is imported later in files of their o
       dir.join(`into/${ENTRY}`),
     ],
   }).output();
-  assertEquals([text(stdout), text(stderr)], ["said by the worker later\n", ""]);
+  assertEquals([text(stdout), text(stderr)], ["said later\n", ""]);
 });
 
 Deno.test({

@@ -12,8 +12,8 @@ import {
   type Surroundings,
 } from "../../../lib/cli/command_line.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
-import { specsIn } from "../../../lib/cli/completions.ts";
-import * as server from "../../../server/cli/options.ts";
+import { COMMANDS as SERVER_COMMANDS } from "../../../server/cli/commands/all.ts";
+import { SERVE } from "../../../server/cli/commands/serve.ts";
 import { TempDir } from "../../support/programs.ts";
 import fc from "../../support/properties.ts";
 
@@ -531,7 +531,7 @@ Each option can also be set by a variable of the environment (--to by PROG_TO).
 });
 
 /** The commands of the real programs. */
-const REAL: readonly CommandSpec[] = [FERRY, ...COMMANDS, ...specsIn(server)];
+const REAL: readonly CommandSpec[] = [FERRY, ...COMMANDS, SERVE, ...SERVER_COMMANDS];
 
 Deno.test("renderHelp() names every option of the real commands", () => {
   for (const command of REAL) {

@@ -1,8 +1,9 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { COMMANDS, FERRY } from "../../../client/cli/commands/all.ts";
 import type { CommandSpec } from "../../../lib/cli/command_line.ts";
-import { renderCompletions, type Shell, SHELLS, specsIn } from "../../../lib/cli/completions.ts";
-import * as serverConfig from "../../../server/cli/options.ts";
+import { renderCompletions, type Shell, SHELLS } from "../../../lib/cli/completions.ts";
+import { COMMANDS as SERVER_COMMANDS } from "../../../server/cli/commands/all.ts";
+import { SERVE } from "../../../server/cli/commands/serve.ts";
 import { DENO, ferry, programArgs, PROJECT, TempDir } from "../../support/programs.ts";
 
 /** A program with commands of one word and of two, and with awkward texts. */
@@ -140,7 +141,7 @@ for (const shell of SHELLS) {
 }
 
 /** The commands of the real programs. */
-const REAL = { ferry: [FERRY, ...COMMANDS], ferryd: specsIn(serverConfig) };
+const REAL = { ferry: [FERRY, ...COMMANDS], ferryd: [SERVE, ...SERVER_COMMANDS] };
 
 Deno.test("renderCompletions() names every command and option of the real programs", () => {
   for (const [program, specs] of Object.entries(REAL)) {

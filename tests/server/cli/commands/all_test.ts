@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { X509Certificate } from "node:crypto";
-import { createCertificate } from "../../../server/cli/certificate.ts";
-import { FerryError } from "../../../lib/core/errors.ts";
-import { parseToken } from "../../../lib/security/token.ts";
-import { ferryd, TempDir } from "../../support/programs.ts";
+import { createCertificate } from "../../../../server/cli/certificate.ts";
+import { FerryError } from "../../../../lib/core/errors.ts";
+import { parseToken } from "../../../../lib/security/token.ts";
+import { ferryd, TempDir } from "../../../support/programs.ts";
 
 const mode = (path: string) => Deno.statSync(path).mode! & 0o777;
 

@@ -1,0 +1,22 @@
+/**
+ * All commands of `ferryd` besides serving. A new command is a file of this directory and a line here.
+ *
+ * @module
+ */
+
+import type { Command } from "../command.ts";
+import { cert } from "./cert.ts";
+import { completions } from "./completions.ts";
+import { SERVE } from "./serve.ts";
+import { tokenList } from "./token_list.ts";
+import { tokenNew } from "./token_new.ts";
+import { tokenRevoke } from "./token_revoke.ts";
+
+/** The commands. */
+export const COMMANDS: readonly Command[] = [
+  tokenNew,
+  tokenList,
+  tokenRevoke,
+  cert,
+  completions(() => [SERVE, ...COMMANDS]),
+];

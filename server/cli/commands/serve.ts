@@ -1,0 +1,187 @@
+/**
+ * `ferryd` without a command, which serves files.
+ *
+ * @module
+ */
+
+import type { CommandSpec, OptionValues } from "../../../lib/cli/command_line.ts";
+import { DURABILITIES } from "../../../lib/files/durability.ts";
+import { FRAMINGS } from "../../../lib/line_exec/framing.ts";
+import { CONFIG, HELP } from "../options.ts";
+
+/** `ferryd` without a command: its options and its help text. `server/main.ts` runs it. */
+export const SERVE = {
+  name: "ferryd",
+  usage: "[--root DIR] [--listen HOST:PORT]",
+  summary: "Serve the files of a directory, and take files into it",
+  details:
+    `On standard output it says where it listens, then "ferryd: ready". The log goes to standard
+error; where nobody reads it, lines are dropped and counted. SIGTERM and SIGINT let transfers under
+way finish; a second one does not. SIGHUP reads the certificate anew, and the tokens, which are also
+read when their file changes; connections stay open.
+
+ferryd token and ferryd cert make what is needed for that. ferryd completions SHELL prints what
+lets bash, zsh or fish complete its command line.`,
+  arguments: { min: 0, max: 0 },
+  options: {
+    root: {
+      kind: "text",
+      value: "DIR",
+      completes: "directories",
+      default: ".",
+      help: "the directory to serve",
+    },
+    listen: {
+      kind: "text",
+      value: "HOST:PORT",
+      default: "127.0.0.1:9900",
+      help: "where to listen; a port alone is one of 127.0.0.1; port 0 picks a free one",
+    },
+    anonymous: {
+      kind: "text",
+      value: "SCOPES",
+      help:
+        "what anybody may do: read,write,delete,exec,echo; needed where others than this machine can connect",
+    },
+    "allow-exec": {
+      kind: "list",
+      value: "COMMAND",
+      help:
+        "a command that clients may run: a name on PATH, or an absolute path, not in the root " +
+        "(may be repeated)",
+    },
+    "allow-shell": {
+      kind: "flag",
+      help: "let clients hand lines to the shell, and so run anything",
+    },
+    "classic-exec": {
+      kind: "text",
+      value: "HOST:PORT",
+      help: "where to take lines for the shell in the classic protocol; needs --allow-shell",
+    },
+    framing: {
+      kind: "text",
+      value: "json|length|raw",
+      choices: FRAMINGS,
+      default: "json",
+      help: "what stands in front of the output there",
+    },
+    "exec-timeout": {
+      kind: "time",
+      value: "TIME",
+      default: "60s",
+      help: "kill a command, and all that it has started, after that time",
+    },
+    "exec-output-limit": {
+      kind: "size",
+      value: "SIZE",
+      default: "64MiB",
+      help: "kill a command that writes more than that",
+    },
+    "tcp-echo": {
+      kind: "text",
+      value: "HOST:PORT",
+      help: "where to answer bytes over TCP with the same in upper case",
+    },
+    "udp-echo": {
+      kind: "text",
+      value: "HOST:PORT",
+      help: "where to answer datagrams with the same in upper case",
+    },
+    verbatim: {
+      kind: "flag",
+      help: "let the echoes change nothing, and answer ports below 1024 too (RFC 862)",
+    },
+    "echo-rate": {
+      kind: "count",
+      value: "N",
+      default: "1000",
+      help: "send no more packets a second to one source of datagrams elsewhere; 0: any number",
+    },
+    "max-file-size": {
+      kind: "size",
+      value: "SIZE",
+      help: "refuse larger files, announced or not",
+    },
+    quota: {
+      kind: "size",
+      value: "SIZE",
+      help: "how much all files may take, those that are being uploaded among them",
+    },
+    "token-file": {
+      kind: "text",
+      value: "FILE",
+      help: "the tokens that clients may show to do more; see ferryd token --help",
+    },
+    "tls-cert": {
+      kind: "text",
+      value: "FILE",
+      help: "encrypt connections with this certificate in PEM; see ferryd cert --help",
+    },
+    "tls-key": { kind: "text", value: "FILE", help: "the key of that certificate, in PEM" },
+    "handshake-timeout": {
+      kind: "time",
+      value: "TIME",
+      default: "10s",
+      help: "disconnect a peer that takes longer for the TLS handshake, or to begin after that",
+    },
+    "max-connections": {
+      kind: "count",
+      value: "N",
+      default: "4096",
+      help: "take no more connections at a time; 0 for any number",
+    },
+    "max-connections-per-source": {
+      kind: "count",
+      value: "N",
+      default: "256",
+      help: "take no more of them from one address elsewhere; 0 for any number",
+    },
+    durability: {
+      kind: "text",
+      value: "full|none",
+      choices: DURABILITIES,
+      default: "full",
+      help: "whether an acknowledged file survives a loss of power",
+    },
+    "idle-timeout": {
+      kind: "time",
+      value: "TIME",
+      default: "60s",
+      help: "disconnect a peer that gives no sign of life for that long",
+    },
+    "min-rate": {
+      kind: "size",
+      value: "RATE",
+      default: "100",
+      help:
+        "disconnect a peer that moves fewer bytes a second in the middle of a message; 0 for none",
+    },
+    "drain-timeout": {
+      kind: "time",
+      value: "TIME",
+      default: "10s",
+      help: "how long transfers under way may go on after SIGTERM",
+    },
+    "partial-ttl": {
+      kind: "time",
+      value: "TIME",
+      default: "7d",
+      help: "how long uploads that were cut are kept, to be gone on with",
+    },
+    log: {
+      kind: "text",
+      value: "text|json",
+      choices: ["text", "json"],
+      default: "text",
+      help: "how the log is written",
+    },
+    verbose: { kind: "flag", short: "v", help: "log connections too" },
+    config: CONFIG,
+    help: HELP,
+    version: { kind: "flag", short: "V", help: "show the version" },
+  },
+} as const satisfies CommandSpec;
+
+/** The values of its options. */
+export type ServeValues = OptionValues<typeof SERVE.options>;

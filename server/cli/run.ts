@@ -1,0 +1,125 @@
+/**
+ * Finds the command that the command line of `ferryd` names, and runs it.
+ *
+ * @module
+ */
+
+import {
+  type CommandSpec,
+  type OptionTable,
+  parseCommandLine,
+  type ParsedCommandLine,
+  renderHelp,
+} from "../../lib/cli/command_line.ts";
+import { variable } from "../../lib/cli/permissions.ts";
+import { didYouMean } from "../../lib/cli/suggestion.ts";
+import { FerryError, quote } from "../../lib/core/errors.ts";
+import { VERSION } from "../../lib/core/version.ts";
+import type { Command, Voice } from "./command.ts";
+
+/** The variable `FERRYD_ROOT` sets `--root`, and so on. */
+const PREFIX = "FERRYD";
+
+const VOICE: Voice = {
+  print: (line) => print(`${line}\n`),
+  tell: (line) => writeAll(Deno.stderr, `ferryd: ${line}\n`),
+};
+
+/** What a program does. */
+export interface Program<Table extends OptionTable> {
+  /** Its commands, of one word or two. */
+  commands: readonly Command[];
+  /** What it does without a command. */
+  serve: CommandSpec<Table>;
+  /** Does that. */
+  run(options: ParsedCommandLine<Table>["options"]): Promise<void>;
+}
+
+/**
+ * Runs what a command line names.
+ *
+ * @throws {FerryError} `usage` where it names nothing that there is; what the command throws
+ */
+export async function runCommandLine<Table extends OptionTable>(
+  given: readonly string[],
+  { commands, serve, run }: Program<Table>,
+): Promise<void> {
+  if (given[0] === "version") return printVersion();
+  const argv = given[0] === "help" ? [...given.slice(1), "--help"] : given;
+  const byWords = new Map(commands.map((command) => [wordsOf(command), command]));
+  const [first = "", second = ""] = argv;
+  const command = byWords.get(first) ?? byWords.get(`${first} ${second}`);
+  if (command) {
+    const rest = argv.slice(byWords.has(first) ? 1 : 2);
+    const parsed = parse(command, rest, { ...serve.options, ...command.options });
+    return parsed && await command.run(parsed.options, parsed.args, VOICE);
+  }
+  const group = commands.filter((command) => wordsOf(command).startsWith(`${first} `));
+  if (group.length > 0) return runGroup(first, second, group);
+  if (first !== "" && !first.startsWith("-")) {
+    const words = [...byWords.keys()].map((name) => name.split(" ")[0]!);
+    const meant = didYouMean(first, [...words, "help", "version"]);
+    throw new FerryError(
+      "usage",
+      `There is no command ${quote(first)}${meant} (see ferryd --help)`,
+    );
+  }
+  if (argv.includes("--version") || argv.includes("-V")) return printVersion();
+  const parsed = parse(serve, argv, serve.options);
+  if (parsed) await run(parsed.options);
+}
+
+/** `token new` of `ferryd token new`. */
+function wordsOf({ name }: CommandSpec): string {
+  return name.slice(name.indexOf(" ") + 1);
+}
+
+/** What a word does that only begins the names of commands, such as `token`: it tells what they are. */
+function runGroup(word: string, second: string, group: readonly Command[]): void {
+  const words = group.map((command) => wordsOf(command).slice(word.length + 1));
+  if (["", "--help", "-h"].includes(second)) {
+    const rows = group.map(({ name, summary }) => `  ${name.padEnd(20)}  ${summary}`);
+    return print(`Usage: ferryd ${word} ${words.join("|")}
+
+${rows.join("\n")}
+
+${group[0]!.name} --help tells more, and so on.
+`);
+  }
+  const meant = didYouMean(second, words);
+  throw new FerryError(
+    "usage",
+    `There is no ferryd ${word} ${quote(second)}${meant} (see ferryd --help)`,
+  );
+}
+
+/** Parses options and arguments. Undefined where the help text was asked for, which is printed. */
+function parse<Table extends OptionTable>(
+  spec: CommandSpec<Table>,
+  argv: readonly string[],
+  configurable: OptionTable,
+): ParsedCommandLine<Table> | undefined {
+  if (argv.includes("--help") || argv.includes("-h")) {
+    print(renderHelp(spec, { prefix: PREFIX }));
+    return undefined;
+  }
+  return parseCommandLine(spec, argv, { prefix: PREFIX, env: variable, configurable });
+}
+
+function printVersion(): void {
+  print(`ferryd ${VERSION}\n`);
+}
+
+/** Prints what somebody asked for, and waits until it is read. */
+function print(text: string): void {
+  writeAll(Deno.stdout, text);
+}
+
+function writeAll(to: { writeSync(bytes: Uint8Array): number }, text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  try {
+    for (let done = 0; done < bytes.length;) done += to.writeSync(bytes.subarray(done));
+  } catch {
+    // The reader is gone.
+  }
+}

@@ -1,0 +1,27 @@
+/**
+ * What the commands for tokens have in common.
+ *
+ * @module
+ */
+
+import { FerryError } from "../../lib/core/errors.ts";
+import { formatGrants } from "../auth/authorization.ts";
+import { TokenFile, type TokenRecord } from "../auth/token_file.ts";
+
+/**
+ * The file that `--token-file` names.
+ *
+ * @throws {FerryError} `usage` where it names none
+ */
+export function openTokenFile(path: string | undefined): TokenFile {
+  if (path === undefined) throw new FerryError("usage", "Where are the tokens? Give --token-file");
+  return new TokenFile(path);
+}
+
+/** A token as one line: its id, its name, what it allows, when it expires. */
+export function describeToken({ id, name, grants, expires }: TokenRecord): string {
+  const end = expires === null
+    ? "never expires"
+    : `${expires <= Date.now() ? "expired" : "expires"} ${new Date(expires).toISOString()}`;
+  return `${id}  ${JSON.stringify(name)}  ${formatGrants(grants)}  ${end}`;
+}
