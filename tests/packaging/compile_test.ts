@@ -3,7 +3,8 @@ import { bundle } from "../../packaging/bundle.ts";
 import { assertBaseBinary, compile, howToProvide, NoBaseBinary } from "../../packaging/compile.ts";
 import { PROGRAMS, PROJECT } from "../../packaging/program.ts";
 import { hostTarget, parseTarget } from "../../packaging/target.ts";
-import { DENO, TempDir } from "../support/programs.ts";
+import { NO_BASE_BINARY } from "../support/executables.ts";
+import { TempDir } from "../support/programs.ts";
 import { assertCode } from "../support/assertions.ts";
 
 const HOST = hostTarget();
@@ -18,7 +19,7 @@ Deno.test({
       Deno.mkdirSync(directory);
       const files = await bundle(PROJECT + program.entry, directory);
       const output = dir.join(`${program.name}.out`);
-      const making = { program, directory, files, target: HOST!, base: DENO };
+      const making = { program, directory, files, target: HOST!, base: NO_BASE_BINARY };
       // Any executable will do for what is put behind it.
       await compile(making, output);
       const baked = permissionsIn(Deno.readFileSync(output));
@@ -62,7 +63,7 @@ Deno.test("compile() of what does not compile is io", async () => {
   dir.write("main.js", `import "./missing.js";`);
   const making = { program: PROGRAMS[0]!, directory: dir.path, files: ["main.js"], target: HOST! };
   const { message } = await assertCode("io", () => {
-    return compile({ ...making, base: DENO }, dir.join("out"));
+    return compile({ ...making, base: NO_BASE_BINARY }, dir.join("out"));
   });
   assertStringIncludes(message, `Cannot compile "ferry": `);
   assertStringIncludes(message, "missing.js");
@@ -70,7 +71,7 @@ Deno.test("compile() of what does not compile is io", async () => {
 
 Deno.test("assertBaseBinary() takes an executable for the target, and says what another one is", async () => {
   await using dir = new TempDir();
-  if (HOST) assertBaseBinary(DENO, [HOST]);
+  if (HOST) assertBaseBinary(NO_BASE_BINARY, [HOST]);
   const [arm, windows] = [parseTarget("macos-arm64"), parseTarget("windows-x64")];
   const macho = dir.write("macho", new Uint8Array(64));
   Deno.writeFileSync(

@@ -9,10 +9,12 @@ import {
   digestOf,
   Elsewhere,
   ignore,
+  makeStandIn,
+  NO_BASE_BINARY,
   SUFFIX,
 } from "../support/executables.ts";
 import { Mount, testWithMount } from "../support/mount.ts";
-import { DENO, Ferryd, filesBelow, outcome, spawnFerry, TempDir } from "../support/programs.ts";
+import { Ferryd, filesBelow, outcome, spawnFerry, TempDir } from "../support/programs.ts";
 import { writeRandomFile } from "../support/random_file.ts";
 import { MIB } from "../support/bytes.ts";
 
@@ -239,14 +241,14 @@ Deno.test("deno task compile says in one line what it cannot do", async (t) => {
     cases.push([
       "a base binary that is none",
       ["ferry", ...out],
-      { DENORT_BIN: DENO },
+      { DENORT_BIN: NO_BASE_BINARY },
       1,
       /what came out does not run/,
     ]);
   }
   for (const [name, args, env, status, says] of cases) {
     await t.step(name, async () => {
-      const { code, stdout, stderr } = await compileTask(args, env);
+      const { code, stdout, stderr } = await compileTask(args, { env });
       assertEquals([code, stdout], [status, ""], stderr);
       assertMatch(stderr, /^compile: [^\n]+\n$/);
       assertMatch(stderr, says);
@@ -263,11 +265,14 @@ if (!ignore) {
   testWithMount("deno task compile into a dist/ where it cannot be says so", async () => {
     const cases: [string, number, RegExp][] = [
       ["size=1m,ro", 3, /Cannot write to ".*Read-only|read-only|permission denied/],
-      ["size=8m", 5, /no space left/],
+      ["size=1m", 5, /no space left/],
       // Nothing but what it is to unpack.
-      ["size=60m", 1, /does not run: .*No space left/],
-      ["size=300m,noexec", 3, /does not run: permission denied/],
+      ["size=4m", 1, /does not run: .*No space left/],
+      ["size=16m,noexec", 3, /does not run: permission denied/],
     ];
+    await using dir = new TempDir();
+    const deno = dir.join("deno");
+    await makeStandIn(deno);
     for (const [options, status, says] of cases) {
       await using mount = new Mount(options);
       const { code, stdout, stderr } = await compileTask([
@@ -275,7 +280,7 @@ if (!ignore) {
         "--self-extracting",
         "--out",
         `${mount.path}`,
-      ]);
+      ], { deno });
       assertEquals([code, stdout], [status, ""], stderr);
       assertMatch(stderr, /^compile: Cannot [^\n]+\n$/);
       assertMatch(stderr, says);
@@ -286,8 +291,10 @@ if (!ignore) {
   testWithMount("deno task compile needs no temporary directory", async () => {
     await using dir = new TempDir();
     await using mount = new Mount("size=64k,ro");
-    const args = ["ferry", "--self-extracting", "--out", dir.path];
-    const { code, stderr } = await compileTask(args, { TMPDIR: mount.path });
+    const deno = dir.join("deno");
+    await makeStandIn(deno);
+    const args = ["ferry", "--self-extracting", "--out", dir.join("out")];
+    const { code, stderr } = await compileTask(args, { deno, env: { TMPDIR: mount.path } });
     assertEquals([code, stderr], [0, ""]);
   });
 }

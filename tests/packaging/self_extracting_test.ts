@@ -1,37 +1,16 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { VERSION } from "../../lib/core/version.ts";
-import { bundle } from "../../packaging/bundle.ts";
+import { bundle, ENTRY } from "../../packaging/bundle.ts";
 import { PROGRAMS, PROJECT } from "../../packaging/program.ts";
 import { makeSelfExtracting, packWithCaxa } from "../../packaging/self_extracting.ts";
 import { hostTarget, targetOf } from "../../packaging/target.ts";
-import { Elsewhere, ignore } from "../support/executables.ts";
+import { Elsewhere, ignore, makeStandIn } from "../support/executables.ts";
 import { Mount, testWithMount } from "../support/mount.ts";
-import { DENO, ferry, outcome, TempDir } from "../support/programs.ts";
-import { writeRandomFile } from "../support/random_file.ts";
-
-/** As large as what is packed in place of Deno is. */
-const STAND_IN_BYTES = 2 * 1024 * 1024;
-
-/**
- * A script that starts Deno, and bytes behind it that no compression makes fewer: it is packed in place of
- * Deno, for that is a hundred megabytes to be unpacked each time. Where HELD_AT names a file it makes that file,
- * and stays, when the launcher tries whether it runs.
- */
-async function makeStandIn(path: string): Promise<void> {
-  await writeRandomFile(path, STAND_IN_BYTES);
-  const script = `#!/bin/sh
-if [ -n "\$HELD_AT" ] && [ "\$1" = --version ]; then : >"\$HELD_AT"; sleep 1000; fi
-exec '${DENO}' "\$@"
-exit
-`;
-  using file = Deno.openSync(path, { write: true });
-  file.writeSync(new TextEncoder().encode(script));
-  Deno.chmodSync(path, 0o755);
-}
+import { ferry, outcome, TempDir } from "../support/programs.ts";
 
 let packing: Promise<{ dir: string }> | undefined;
 
-/** Both programs as files that unpack themselves and a stand-in for Deno; made once for all tests. */
+/** Two programs that say their versions as files that unpack themselves and a stand-in for Deno; made once for all tests. */
 function packed(): Promise<{ dir: string }> {
   return packing ??= (async () => {
     const dir = Deno.makeTempDirSync({ prefix: "ferry-packed-" });
@@ -41,7 +20,13 @@ function packed(): Promise<{ dir: string }> {
     for (const program of PROGRAMS) {
       const directory = `${dir}/${program.name}.bundle`;
       Deno.mkdirSync(directory);
-      const files = await bundle(PROJECT + program.entry, directory);
+      const said = `${program.name} ${VERSION}`;
+      Deno.writeTextFileSync(`${directory}/said.js`, `export default ${JSON.stringify(said)};`);
+      Deno.writeTextFileSync(
+        `${directory}/${ENTRY}`,
+        `import said from "./said.js"; console.log(said);`,
+      );
+      const files = ["said.js", ENTRY];
       const contents = { program, directory, files, target: hostTarget()!, deno };
       await makeSelfExtracting(contents, `${dir}/${program.name}`);
     }

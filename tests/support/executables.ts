@@ -16,15 +16,28 @@ import {
   outcome,
   TempDir,
 } from "./programs.ts";
+import { MIB, utf8 } from "./bytes.ts";
+import { writeRandomFile } from "./random_file.ts";
+
+/** Options of {@linkcode compileTask}. */
+export interface CompileTaskOptions {
+  /** Further variables of the environment. */
+  env?: Record<string, string>;
+  /** What is packed in place of Deno. */
+  deno?: string;
+}
 
 /** Runs `deno task compile`. */
 export async function compileTask(
   args: string[],
-  env: Record<string, string> = {},
+  { env = {}, deno }: CompileTaskOptions = {},
 ): Promise<Outcome> {
+  await using dir = new TempDir();
+  const hook = `Deno.execPath = () => ${JSON.stringify(deno)};`;
+  const preload = deno === undefined ? [] : [`--preload=${dir.write("hook.js", hook)}`];
   return await outcome(
     new Deno.Command(DENO, {
-      args: ["run", "--quiet", "-A", `${PROJECT}packaging/main.ts`, ...args],
+      args: ["run", "--quiet", "-A", ...preload, `${PROJECT}packaging/main.ts`, ...args],
       env: { NO_COLOR: "1", ...env },
       stdin: "null",
       stdout: "piped",
@@ -60,6 +73,29 @@ export function build(...options: string[]): Promise<Built> {
 export async function buildSelfExtracting(): Promise<Built> {
   const made = await build();
   return made.task.stdout.includes("self-extracting") ? made : await build("--self-extracting");
+}
+
+/** A small executable for this machine, where it is known to have one; nothing that programs can be compiled with. */
+export const NO_BASE_BINARY: string = Deno.build.os === "linux" ? "/bin/true" : DENO;
+
+/** As large as what is packed in place of Deno is. */
+const STAND_IN_BYTES = 2 * MIB;
+
+/**
+ * Makes what is packed in place of Deno, for that is a hundred megabytes to be unpacked each time: a script that
+ * starts Deno, and bytes behind it that no compression makes fewer. Where HELD_AT names a file it makes that
+ * file, and stays, when the launcher tries whether it runs.
+ */
+export async function makeStandIn(path: string): Promise<void> {
+  await writeRandomFile(path, STAND_IN_BYTES);
+  const script = `#!/bin/sh
+if [ -n "\$HELD_AT" ] && [ "\$1" = --version ]; then : >"\$HELD_AT"; sleep 1000; fi
+exec '${DENO}' "\$@"
+exit
+`;
+  using file = Deno.openSync(path, { write: true });
+  file.writeSync(utf8.encode(script));
+  Deno.chmodSync(path, 0o755);
 }
 
 /** What the executables of this machine end in. */
