@@ -14,25 +14,27 @@ const FOLDERS: Readonly<Record<string, string>> = {
   "lib/runtime": "lib/core lib/digest lib/file_system",
   "lib/files": "lib/core lib/digest lib/file_system lib/runtime",
   "lib/wire": "lib/core lib/runtime",
+  "lib/wire/operations": "lib/core lib/wire",
   "lib/transfer": "lib/core lib/digest lib/files lib/runtime lib/wire",
 
   "server/storage": "lib/core lib/digest lib/files lib/runtime",
   "server/storage/memory":
     "lib/core lib/digest lib/file_system lib/files lib/runtime server/storage",
   "server/storage/fs": "lib/core lib/digest lib/file_system lib/files lib/runtime server/storage",
-  "server/auth": "lib/cli lib/core lib/files lib/security lib/wire server/storage",
+  "server/auth": "lib/cli lib/core lib/files lib/security lib/wire/operations server/storage",
   "server/files":
     "lib/core lib/digest lib/files lib/runtime lib/transfer server/auth server/storage",
-  "server/exec": "lib/core lib/files lib/runtime lib/wire",
-  "server/observe": "lib/core lib/wire server/auth server/files",
+  "server/exec": "lib/core lib/files lib/runtime lib/wire/operations",
+  "server/observe": "lib/core lib/wire/operations server/auth server/files",
   "server/net": "lib/core lib/wire server/observe",
-  "server/protocols/ferry/exchange": "lib/core lib/runtime lib/transfer lib/wire " +
+  "server/protocols/ferry/exchange":
+    "lib/core lib/runtime lib/transfer lib/wire lib/wire/operations " +
     "server/auth server/exec server/files server/observe server/storage",
   "server/protocols/ferry/handlers":
-    "lib/core lib/digest lib/files lib/runtime lib/transfer lib/wire " +
+    "lib/core lib/digest lib/files lib/runtime lib/transfer lib/wire lib/wire/operations " +
     "server/exec server/files server/protocols/ferry/exchange",
-  "server/protocols/ferry":
-    "lib/core lib/wire server/protocols/ferry/exchange server/protocols/ferry/handlers",
+  "server/protocols/ferry": "lib/core lib/wire lib/wire/operations " +
+    "server/protocols/ferry/exchange server/protocols/ferry/handlers",
   "server/protocols/line_exec":
     "lib/core lib/digest lib/line_exec lib/runtime lib/wire server/exec server/net server/observe",
   "server/protocols/echo": "lib/core lib/runtime lib/udp lib/wire server/net server/observe",
@@ -43,13 +45,17 @@ const FOLDERS: Readonly<Record<string, string>> = {
     "server/observe server/protocols/echo server/protocols/ferry server/protocols/line_exec " +
     "server/storage server/storage/fs",
 
-  "client/net": "lib/core lib/digest lib/runtime lib/security lib/transfer lib/wire",
-  "client/transfer": "lib/core lib/digest lib/files lib/runtime lib/transfer lib/wire client/net",
+  "client/net":
+    "lib/core lib/digest lib/runtime lib/security lib/transfer lib/wire lib/wire/operations",
+  "client/transfer":
+    "lib/core lib/digest lib/files lib/runtime lib/transfer lib/wire lib/wire/operations " +
+    "client/net",
   "client/api":
-    "lib/core lib/digest lib/runtime lib/security lib/transfer lib/wire client/net client/transfer",
+    "lib/core lib/digest lib/runtime lib/security lib/transfer lib/wire lib/wire/operations " +
+    "client/net client/transfer",
   "client/echo": "lib/cli lib/core lib/udp lib/wire client/net",
   "client/line_exec": "lib/core lib/digest lib/line_exec lib/runtime lib/wire client/net",
-  "client/cli": "lib/cli lib/core lib/line_exec lib/security lib/udp lib/wire " +
+  "client/cli": "lib/cli lib/core lib/line_exec lib/security lib/udp lib/wire/operations " +
     "client/api client/echo client/line_exec client/net client/transfer",
   "client/cli/commands": "lib/cli lib/core lib/files lib/line_exec lib/udp " +
     "client/api client/cli client/echo client/net client/transfer",
@@ -66,6 +72,7 @@ const PURE = [
   "lib/digest",
   "lib/runtime",
   "lib/wire",
+  "lib/wire/operations",
   "lib/transfer",
   "server/storage",
   "server/storage/memory",

@@ -4,16 +4,15 @@
  * @module
  */
 
+import { OPERATIONS } from "../../lib/wire/operations/operations.ts";
+import { done, type Schema } from "../../lib/wire/schema.ts";
 import type { Algorithm } from "../../lib/core/checksum.ts";
 import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
 import { named } from "../transfer/names.ts";
-import {
-  checksumKeys,
-  decodeLine,
-  type HelloReply,
-  type PingReply,
-  type Replies,
-} from "../../lib/wire/header.ts";
+import type { PingReply } from "../../lib/wire/operations/ping.ts";
+import type { HelloReply } from "../../lib/wire/operations/hello.ts";
+import { decodeListLine, type ListLines } from "../../lib/wire/list_lines.ts";
+import { checksumKeys } from "../../lib/wire/checksum_keys.ts";
 import type { Entry, PartEntry } from "../../lib/core/entry.ts";
 import { basename, resolve } from "../../lib/core/paths.ts";
 import type { ByteSink } from "../../lib/core/bytes.ts";
@@ -332,7 +331,7 @@ export class Client implements AsyncDisposable {
     return this.#requests.make(`stat ${named(filename)}`, options, (connection) => {
       connection.assertOffers(algorithm);
       const header = { op: "stat", filename, ...checksumKeys(algorithm, null) };
-      return connection.ask("entry", header);
+      return connection.ask(OPERATIONS.stat.reply, header);
     });
   }
 
@@ -390,7 +389,7 @@ export class Client implements AsyncDisposable {
     const action = `remove the partial upload of ${named(filename)}`;
     await this.#requests.make(action, options, (connection) => {
       connection.assertFeature("discard", "the removal of partial uploads");
-      return connection.ask("done", { op: "discard", filename });
+      return connection.ask(done, { op: "discard", filename });
     }, NOT_REPEATABLE);
   }
 
@@ -399,9 +398,9 @@ export class Client implements AsyncDisposable {
     kind: Kind,
     header: Readonly<Record<string, unknown>>,
     signal: AbortSignal | undefined,
-  ): AsyncGenerator<Replies[Kind], void, void> {
-    const backlog = new BoundedQueue<Replies[Kind]>(ENTRIES_AHEAD);
-    const decode = (line: string) => decodeLine(kind, line);
+  ): AsyncGenerator<ListLines[Kind], void, void> {
+    const backlog = new BoundedQueue<ListLines[Kind]>(ENTRIES_AHEAD);
+    const decode = (line: string) => decodeListLine(kind, line);
     const reading = this.#requests.make(action, { signal }, async (connection, { waitFor }) => {
       for await (const entries of connection.lines(header, decode)) {
         const room = backlog.put(entries);
@@ -432,7 +431,7 @@ export class Client implements AsyncDisposable {
     } = {},
   ): Promise<void> {
     const header = { op: "remove", filename, recursive };
-    await this.#ask(`remove ${named(filename)}`, options, "done", header, NOT_REPEATABLE);
+    await this.#ask(`remove ${named(filename)}`, options, done, header, NOT_REPEATABLE);
   }
 
   /** Gives a file or a directory another name; the directories above it are made. */
@@ -446,13 +445,13 @@ export class Client implements AsyncDisposable {
   ): Promise<void> {
     const action = `move ${named(filename)} to ${named(to)}`;
     const header = { op: "move", filename, to, overwrite };
-    await this.#ask(action, options, "done", header, NOT_REPEATABLE);
+    await this.#ask(action, options, done, header, NOT_REPEATABLE);
   }
 
   /** Makes a directory and those above it; one that exists is fine. */
   async mkdir(filename: string, options: RequestOptions = {}): Promise<void> {
     const action = `make the directory ${named(filename)}`;
-    await this.#ask(action, options, "done", { op: "mkdir", filename });
+    await this.#ask(action, options, done, { op: "mkdir", filename });
   }
 
   /**
@@ -482,7 +481,7 @@ export class Client implements AsyncDisposable {
 
   /** Asks for an answer: whether the server is there, and whether it can serve. */
   async ping(options: RequestOptions = {}): Promise<PingReply> {
-    return await this.#ask("ping the server", options, "ping", { op: "ping" });
+    return await this.#ask("ping the server", options, OPERATIONS.ping.reply, { op: "ping" });
   }
 
   /**
@@ -498,17 +497,17 @@ export class Client implements AsyncDisposable {
     return this.close();
   }
 
-  #ask<Kind extends keyof Replies>(
+  #ask<Reply>(
     action: string,
     options: RequestOptions,
-    kind: Kind,
+    reply: Schema<Reply>,
     header: Readonly<Record<string, unknown>>,
     manner: RequestPolicy = {},
-  ): Promise<Replies[Kind]> {
+  ): Promise<Reply> {
     return this.#requests.make(
       action,
       options,
-      (connection) => connection.ask(kind, header),
+      (connection) => connection.ask(reply, header),
       manner,
     );
   }

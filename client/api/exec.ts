@@ -4,17 +4,13 @@
  * @module
  */
 
+import { check } from "../../lib/wire/schema.ts";
 import { SHARED_RUNTIME } from "../../lib/runtime/runtime.ts";
 import { sameChecksum } from "../../lib/core/checksum.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
-import {
-  encodeHeader,
-  MAX_HEADER_BYTES,
-  type OutputStream,
-  parseExecEnd,
-  parseOutputStream,
-  parseReply,
-} from "../../lib/wire/header.ts";
+import type { OutputStream } from "../../lib/wire/operations/exec.ts";
+import { OPERATIONS, parseReply } from "../../lib/wire/operations/operations.ts";
+import { encodeHeader, MAX_HEADER_BYTES } from "../../lib/wire/codec.ts";
 import { MAX_TIMEOUT_MS } from "../../lib/core/number_options.ts";
 import type { ByteSink } from "../../lib/core/bytes.ts";
 import type { Verified } from "../../lib/transfer/transfer.ts";
@@ -149,14 +145,14 @@ async function converse(
     if (!reply) throw new FerryError("closed", "the server ended the connection");
     body = reply.body;
     // The command may take so long, and read nothing and write nothing meanwhile.
-    const { timeout_ms } = parseReply("exec", reply.header);
+    const { timeout_ms } = parseReply(OPERATIONS.exec.reply, reply.header);
     if (typeof header.timeout_ms === "number" && timeout_ms > header.timeout_ms) {
       throw new FerryError("bad_header", "the server allows more time than it was asked for");
     }
     wire.patience = timeout_ms;
     const { checksum, size } = await receiveOutput(body, sinks);
     if (!body.closing) throw new FerryError("bad_header", "the output has no closing header");
-    const { exit_code, signal, timed_out } = parseExecEnd(body.closing);
+    const { exit_code, signal, timed_out } = check(OPERATIONS.exec.closing, body.closing);
     return { exitCode: exit_code, signal, timedOut: timed_out, md5: checksum, size };
   } catch (error) {
     throw input?.failure ?? error;
@@ -182,7 +178,7 @@ async function receiveOutput(
       const count = await body.read(buffers[turn]!);
       if (count === 0) break;
       const bytes = buffers[turn]!.subarray(0, count);
-      const sink = sinks[parseOutputStream(body.piece)];
+      const sink = sinks[check(OPERATIONS.exec.chunk, body.piece).stream];
       await writing;
       // While it is being written, the next piece is read.
       writing = sink.write(bytes);

@@ -6,7 +6,7 @@
 
 import { encodeBase64 } from "@std/encoding/base64";
 import type { ByteSink } from "../../lib/core/bytes.ts";
-import type { OutputStream } from "../../lib/wire/header.ts";
+import type { OutputStream } from "../../lib/wire/operations/exec.ts";
 import type { Output } from "./output.ts";
 
 /** A sink that prints an event for each piece of a stream, in base64, since it may be no text. */

@@ -4,11 +4,15 @@
  * @module
  */
 
+import type { PutReply } from "../../lib/wire/operations/put.ts";
+import { done, type Schema } from "../../lib/wire/schema.ts";
 import { type Address, formatAddress } from "../../lib/core/address.ts";
 import type { Digest } from "../../lib/digest/digest.ts";
 import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
-import { checksumKeys, type HelloReply, parseReply, type Replies } from "../../lib/wire/header.ts";
+import type { HelloReply } from "../../lib/wire/operations/hello.ts";
+import { OPERATIONS, parseReply } from "../../lib/wire/operations/operations.ts";
+import { checksumKeys } from "../../lib/wire/checksum_keys.ts";
 import { decodeLines } from "../../lib/wire/manifest.ts";
 import type { ByteSource } from "../../lib/core/bytes.ts";
 import type { Token } from "../../lib/security/token.ts";
@@ -194,13 +198,13 @@ export class Connection {
   }
 
   /** Sends a request and gives its reply, which has no body. */
-  async ask<Kind extends keyof Replies>(
-    kind: Kind,
+  async ask<Reply>(
+    schema: Schema<Reply>,
     header: RequestHeader,
-  ): Promise<Replies[Kind]> {
+  ): Promise<Reply> {
     using _conversation = this.#wire.converse();
     await this.#wire.writeFrame(header);
-    return await this.#reply(kind, header);
+    return await this.#reply(schema, header);
   }
 
   /**
@@ -237,7 +241,7 @@ export class Connection {
   ): AsyncGenerator<T[], void, void> {
     try {
       assertAnswers(request, header);
-      parseReply("done", header);
+      parseReply(done, header);
       assertStreamed(body);
       yield* decodeLines(verifiedPieces(body), decode);
     } finally {
@@ -246,7 +250,7 @@ export class Connection {
   }
 
   /** Sends a request with a body and gives its reply. */
-  upload({ header, source, ...options }: Upload): Promise<Replies["put"]> {
+  upload({ header, source, ...options }: Upload): Promise<PutReply> {
     const { size } = header;
     return this.#upload(
       { ...header, ...checksumKeys(options.algorithm, null) },
@@ -263,7 +267,7 @@ export class Connection {
     header: RequestHeader,
     pieces: AsyncIterable<Uint8Array>,
     options: { algorithm: Algorithm; onBytes: OnBytes },
-  ): Promise<Replies["put"]> {
+  ): Promise<PutReply> {
     return this.#upload({ ...header, ...checksumKeys(options.algorithm, null) }, (refusal) => {
       return sendStreamed(this.#wire, header, refusal.endOf(pieces), options);
     });
@@ -273,12 +277,12 @@ export class Connection {
   async #upload(
     header: RequestHeader,
     send: (refusal: Refusal) => Promise<Verified>,
-  ): Promise<Replies["put"]> {
+  ): Promise<PutReply> {
     using _conversation = this.#wire.converse();
     // The answer is awaited from the first byte on: one that comes early refuses, and saves the rest.
     const refusal = new Refusal();
     const hold = this.#holdWhileSending();
-    const replying = this.#reply("put", header).catch((error) => {
+    const replying = this.#reply(OPERATIONS.put.reply, header).catch((error) => {
       throw refusal.comes(toFerryError(error));
     });
     replying.catch(() => {});
@@ -400,14 +404,14 @@ export class Connection {
     return this.#wire.keepsAlive ? { [Symbol.dispose]: () => {} } : this.#wire.hold();
   }
 
-  async #reply<Kind extends keyof Replies>(
-    kind: Kind,
+  async #reply<Reply>(
+    schema: Schema<Reply>,
     request: RequestHeader,
-  ): Promise<Replies[Kind]> {
+  ): Promise<Reply> {
     const { header, body } = await this.#readReply();
     return await this.#consume(body, () => {
       assertAnswers(request, header);
-      return parseReply(kind, header);
+      return parseReply(schema, header);
     });
   }
 

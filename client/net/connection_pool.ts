@@ -7,7 +7,7 @@
 
 import { abortable } from "@std/async/abortable";
 import { FerryError } from "../../lib/core/errors.ts";
-import type { HelloReply } from "../../lib/wire/header.ts";
+import type { HelloReply } from "../../lib/wire/operations/hello.ts";
 import type { Connection } from "./connection.ts";
 
 /** So many requests whose pace the program sets may run beside each other. */

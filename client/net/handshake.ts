@@ -4,15 +4,13 @@
  * @module
  */
 
+import type { AuthReply } from "../../lib/wire/operations/auth.ts";
+import type { Schema } from "../../lib/wire/schema.ts";
 import { FerryError, quote } from "../../lib/core/errors.ts";
 import { HEADER_CHECKSUMS } from "../../lib/wire/header_checksum.ts";
-import {
-  type HelloReply,
-  parseReply,
-  PROTOCOL_VERSION,
-  type Replies,
-  timeoutKey,
-} from "../../lib/wire/header.ts";
+import { type HelloReply, PROTOCOL_VERSION } from "../../lib/wire/operations/hello.ts";
+import { OPERATIONS, parseReply } from "../../lib/wire/operations/operations.ts";
+import { timeoutKey } from "../../lib/wire/schema.ts";
 import { KEEP_ALIVE } from "../../lib/wire/keep_alive.ts";
 import { MECHANISM, ScramClient } from "../../lib/security/scram.ts";
 import type { Token } from "../../lib/security/token.ts";
@@ -35,7 +33,7 @@ export async function greet(
 ): Promise<HelloReply> {
   const scram = token && new ScramClient({ username: token.id, secret: token.secret });
   wire.headerChecksums = "sent";
-  const hello = await ask(wire, "hello", {
+  const hello = await ask(wire, OPERATIONS.hello.reply, {
     op: "hello",
     versions: [PROTOCOL_VERSION],
     features: [HEADER_CHECKSUMS, KEEP_ALIVE],
@@ -67,18 +65,18 @@ export async function greet(
   return { ...hello, scopes };
 }
 
-function authenticate(wire: Wire, scram: string): Promise<Replies["auth"]> {
-  return ask(wire, "auth", { op: "auth", scram });
+function authenticate(wire: Wire, scram: string): Promise<AuthReply> {
+  return ask(wire, OPERATIONS.auth.reply, { op: "auth", scram });
 }
 
-async function ask<Kind extends keyof Replies>(
+async function ask<Reply>(
   wire: Wire,
-  kind: Kind,
+  reply: Schema<Reply>,
   header: Readonly<Record<string, unknown>>,
-): Promise<Replies[Kind]> {
+): Promise<Reply> {
   await wire.writeFrame(header);
   await wire.flush();
   const frame = await wire.readFrame();
   if (!frame) throw new FerryError("closed", "the server ended the connection");
-  return parseReply(kind, frame.header);
+  return parseReply(reply, frame.header);
 }

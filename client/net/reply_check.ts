@@ -5,9 +5,12 @@
  * @module
  */
 
+import type { GetReply } from "../../lib/wire/operations/get.ts";
+import type { OfferReply, PutReply } from "../../lib/wire/operations/put.ts";
 import { algorithmOf, type Checksum, sameChecksum } from "../../lib/core/checksum.ts";
 import { FerryError, quote } from "../../lib/core/errors.ts";
-import { type Header, type Replies, throwReported } from "../../lib/wire/header.ts";
+import { throwReported } from "../../lib/wire/error_reply.ts";
+import type { Header } from "../../lib/wire/codec.ts";
 import type { Verified } from "../../lib/transfer/transfer.ts";
 import type { IncomingBody } from "../../lib/wire/wire.ts";
 
@@ -40,7 +43,7 @@ export function assertAnswers(request: RequestHeader, reply: Header): void {
  *
  * @throws {FerryError} `checksum_mismatch`
  */
-export function assertHas(offer: RequestHeader, { decision, checksum }: Replies["offer"]): void {
+export function assertHas(offer: RequestHeader, { decision, checksum }: OfferReply): void {
   const offered = offer.md5 ?? offer.checksum;
   // Behind `newer` there may be another content, and a name alone of an algorithm is no checksum.
   if (decision !== "have" || offer.overwrite === "newer" || checksum === null) return;
@@ -55,7 +58,7 @@ export function assertHas(offer: RequestHeader, { decision, checksum }: Replies[
  *
  * @throws {FerryError} `checksum_mismatch`
  */
-export function assertStored(reply: Replies["put"], sent: Verified): void {
+export function assertStored(reply: PutReply, sent: Verified): void {
   const same = sameChecksum(reply.checksum, sent.checksum) && reply.size === sent.size;
   if (same) return;
   throw new FerryError(
@@ -93,7 +96,7 @@ export function assertCompared({ closing }: IncomingBody, sent: Checksum): void 
  *
  * @throws {FerryError} `bad_header`
  */
-export function assertBegins({ offset }: Replies["get"], has = 0): void {
+export function assertBegins({ offset }: GetReply, has = 0): void {
   if (offset === 0 || offset === has) return;
   throw new FerryError("bad_header", "the server goes on where nobody asked it to");
 }
@@ -112,7 +115,7 @@ export interface Range {
  * @returns how many bytes the range has
  * @throws {FerryError} `bad_header`
  */
-export function assertRange(reply: Replies["get"], { start, count = Infinity }: Range): number {
+export function assertRange(reply: GetReply, { start, count = Infinity }: Range): number {
   const { size } = reply;
   const first = Math.min(start, size);
   if (reply.start === first) return Math.min(count, size - first);

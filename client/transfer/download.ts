@@ -10,7 +10,8 @@ import { delay } from "@std/async/delay";
 import type { PrefixDigest, SavedPrefix } from "../../lib/digest/prefix_digest.ts";
 import { type Algorithm, algorithmOf, type Checksum } from "../../lib/core/checksum.ts";
 import { FerryError, fileError, quote, toFerryError } from "../../lib/core/errors.ts";
-import { checksumKeys, parseReply } from "../../lib/wire/header.ts";
+import { OPERATIONS, parseReply } from "../../lib/wire/operations/operations.ts";
+import { checksumKeys } from "../../lib/wire/checksum_keys.ts";
 import { unkeptKey } from "../../lib/core/entry.ts";
 import { LocalFile } from "../../lib/files/source_file.ts";
 import { decideOverwrite, type FileState } from "../../lib/core/overwrite.ts";
@@ -81,7 +82,7 @@ async function downloadTo(
   const existing = typeof out === "string" ? lookAt(out) : undefined;
   if (existing || dryRun) {
     const request = { op: "stat", filename, ...checksumKeys(algorithm, null) };
-    const incoming = await connection.ask("entry", request);
+    const incoming = await connection.ask(OPERATIONS.stat.reply, request);
     if (incoming.type === "directory") throw new FerryError("not_a_file", "it is a directory");
     if (existing && await isThere(existing, incoming, options)) {
       // One that an earlier try left which was killed when the file had its name.
@@ -114,7 +115,7 @@ async function downloadTo(
       ...await proofOf(part, algorithm),
     };
     return await connection.fetch(header, async (reply) => {
-      parseReply("get", reply.header);
+      parseReply(OPERATIONS.get.reply, reply.header);
       const made = part ? [] : makeDirectories(dirname(out));
       part ??= await open();
       const replaced = existing !== undefined;
@@ -163,7 +164,7 @@ async function pour(
   const range = rangeOf(options);
   const request = { op: "get", filename, ...checksumKeys(algorithm, null), ...range };
   return await connection.fetch(request, async ({ header, body }) => {
-    const reply = parseReply("get", header);
+    const reply = parseReply(OPERATIONS.get.reply, header);
     assertBegins(reply);
     const { size } = reply;
     const total = range ? assertRange(reply, range) : size;
@@ -226,7 +227,7 @@ interface Target {
 async function store({ header, body }: Frame, target: Target): Promise<Transferred> {
   const { part: { staged, behind }, out, replaced, made, filename, options } = target;
   const { onProgress, overwrite = "never", preserve, durability = "full" } = options;
-  const reply = parseReply("get", header);
+  const reply = parseReply(OPERATIONS.get.reply, header);
   assertBegins(reply, behind?.size);
   const { size, mtime, mode, offset } = reply;
   if (behind && offset === 0) {

@@ -9,7 +9,9 @@ import { SHARED_RUNTIME } from "../../lib/runtime/runtime.ts";
 import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import { FerryError, mayPass, quote, toFerryError } from "../../lib/core/errors.ts";
 import { assertStorable, type FileName, parseFileName } from "../../lib/core/remote_name.ts";
-import { checksumKeys, decodeLine, parseReply } from "../../lib/wire/header.ts";
+import { OPERATIONS, parseReply } from "../../lib/wire/operations/operations.ts";
+import { decodeListLine } from "../../lib/wire/list_lines.ts";
+import { checksumKeys } from "../../lib/wire/checksum_keys.ts";
 import { type Entry, type Listed, type Omitted, unkeptKey } from "../../lib/core/entry.ts";
 import { decideOverwrite, type FileState } from "../../lib/core/overwrite.ts";
 import { dirname } from "../../lib/core/paths.ts";
@@ -223,7 +225,7 @@ export class TreeDownload {
       }
     };
     const header = { op: "list", filename: this.#name, recursive: true, omitted: true };
-    const decode = (line: string) => decodeLine("listed", line);
+    const decode = (line: string) => decodeListLine("listed", line);
     for await (const lines of connection.lines(header, decode)) lines.forEach(take);
     for (const tell of telling) tell();
     if (!dryRun) this.#makeDirectory(this.#out);
@@ -299,7 +301,7 @@ export class TreeDownload {
       this.#checksums.set(path, existing.checksum);
       if (incoming.checksum === null) {
         const header = { op: "stat", filename, ...checksumKeys(this.#algorithm, null) };
-        incoming.checksum = (await connection.ask("entry", header)).checksum;
+        incoming.checksum = (await connection.ask(OPERATIONS.stat.reply, header)).checksum;
       }
       decision = decideOverwrite(overwrite, incoming, existing);
     }
@@ -327,7 +329,7 @@ export class TreeDownload {
     let staged: StagedFile | undefined;
     try {
       assertAnswers(request, header);
-      const reply = parseReply("get", header);
+      const reply = parseReply(OPERATIONS.get.reply, header);
       assertBegins(reply);
       const { size, mtime, mode } = reply;
       staged = stage(dirname(item.path), this.#options.preserve ? mode : item.replaced);

@@ -8,7 +8,9 @@
 import { SHARED_RUNTIME } from "../../lib/runtime/runtime.ts";
 import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import { FerryError, mayPass, quote, toFerryError } from "../../lib/core/errors.ts";
-import { checksumKeys, decodeLine, parseReply } from "../../lib/wire/header.ts";
+import { OPERATIONS, parseReply } from "../../lib/wire/operations/operations.ts";
+import { decodeListLine } from "../../lib/wire/list_lines.ts";
+import { checksumKeys } from "../../lib/wire/checksum_keys.ts";
 import { unkeptKey } from "../../lib/core/entry.ts";
 import { LocalFile, readLocalFile } from "../../lib/files/source_file.ts";
 import {
@@ -203,10 +205,10 @@ export class TreeUpload {
   #stored({ header }: Frame, { header: request, body, item, checksum }: SmallItem): Promise<void> {
     try {
       assertAnswers(request, header);
-      if (item.type === "directory") parseReply("done", header);
+      if (item.type === "directory") parseReply(OPERATIONS.mkdir.reply, header);
       else {
         const { filename } = item;
-        const reply = parseReply("put", header);
+        const reply = parseReply(OPERATIONS.put.reply, header);
         const { unchanged, size, unkept } = reply;
         if (!unchanged) assertStored(reply, { checksum: checksum!, size: body!.length });
         // Where another file stays, it is the one that has the name.
@@ -354,9 +356,9 @@ async function isUnsized(path: string): Promise<boolean> {
 }
 
 function asking(connection: Connection): RemoteLookup {
-  const decode = (line: string) => decodeLine("entry", line);
+  const decode = (line: string) => decodeListLine("entry", line);
   return {
-    stat: (filename) => connection.ask("entry", { op: "stat", filename }),
+    stat: (filename) => connection.ask(OPERATIONS.stat.reply, { op: "stat", filename }),
     async *list(filename) {
       const header = { op: "list", filename, recursive: false };
       for await (const entries of connection.lines(header, decode)) yield* entries;

@@ -5,11 +5,13 @@
  * @module
  */
 
+import { OPERATIONS } from "../../lib/wire/operations/operations.ts";
+import type { OfferReply, PutReply } from "../../lib/wire/operations/put.ts";
 import type { Digest } from "../../lib/digest/digest.ts";
 import { SHARED_RUNTIME } from "../../lib/runtime/runtime.ts";
 import { type Algorithm, type Checksum, sameChecksum } from "../../lib/core/checksum.ts";
 import { FerryError } from "../../lib/core/errors.ts";
-import { checksumKeys, type Replies } from "../../lib/wire/header.ts";
+import { checksumKeys } from "../../lib/wire/checksum_keys.ts";
 import { unkeptKey } from "../../lib/core/entry.ts";
 import { LocalFile } from "../../lib/files/source_file.ts";
 import { checksumOfSource, digestPrefix } from "../../lib/digest/source_digest.ts";
@@ -181,9 +183,9 @@ async function checksumOfWhole(source: SizedSource, algorithm: Algorithm): Promi
   return await checksumOfSource(SHARED_RUNTIME, source, { algorithm });
 }
 
-async function offer(connection: Connection, keys: Keys): Promise<Replies["offer"]> {
+async function offer(connection: Connection, keys: Keys): Promise<OfferReply> {
   const asked = { ...keys, total_size: 0, offer: true };
-  const offered = await connection.ask("offer", asked);
+  const offered = await connection.ask(OPERATIONS.put.offer, asked);
   assertHas(asked, offered);
   return offered;
 }
@@ -214,7 +216,7 @@ class Negotiation {
   }
 
   /** The server's decision, which is never `hash`; with `restart` it holds no part of the file for this. */
-  async ask({ restart }: { restart: boolean }): Promise<Replies["offer"]> {
+  async ask({ restart }: { restart: boolean }): Promise<OfferReply> {
     const ask = () => {
       const checksum = checksumKeys(this.#algorithm, this.checksum);
       return offer(this.#connection, { ...this.#keys, ...checksum, restart });
@@ -229,7 +231,7 @@ class Negotiation {
 /** What an upload comes to where the file that is there stays, which may be another: what is known of that one. */
 function stays(
   filename: string,
-  { size, checksum }: Replies["offer"],
+  { size, checksum }: OfferReply,
   mine: { size: number; checksum?: Checksum },
 ): Transferred {
   const there = { size: size ?? mine.size, checksum: checksum ?? mine.checksum ?? null };
@@ -272,7 +274,7 @@ async function foreseePieces(
 /** The digest behind what the server has, if this file begins with the same bytes. */
 async function digestBehind(
   file: SizedSource,
-  { offset, prefix_md5, prefix_xxh128, prefix_state }: Replies["offer"],
+  { offset, prefix_md5, prefix_xxh128, prefix_state }: OfferReply,
   algorithm: Algorithm,
 ): Promise<Digest | undefined> {
   if (offset > file.size) return undefined;
@@ -303,7 +305,7 @@ function counter(
 
 function done(
   { filename }: UploadOptions,
-  reply: Replies["put"],
+  reply: PutReply,
   crossed: { transferred: number; resumedFrom: number },
 ): Transferred {
   const { checksum, size, unchanged, unkept } = reply;

@@ -18,7 +18,8 @@ import {
   sameChecksum,
 } from "../core/checksum.ts";
 import { FerryError, toFerryError } from "../core/errors.ts";
-import { checksumKeys, errorReply } from "../wire/header.ts";
+import { errorReply } from "../wire/error_reply.ts";
+import { checksumKeys } from "../wire/checksum_keys.ts";
 import { CHECKPOINT_BYTES } from "../files/partial_file.ts";
 import { ChunkPipeline } from "../digest/chunk_pipeline.ts";
 import type { ByteSink, ByteSource, IncomingContent } from "../core/bytes.ts";

@@ -9,17 +9,15 @@ import { BUFFERS, type LentBuffer, SMALL_BUFFER, TRASH } from "../core/buffer_po
 import { type Algorithm, type Checksum, emptyChecksum } from "../core/checksum.ts";
 import { FerryError, type Place, toFerryError } from "../core/errors.ts";
 import { foreignProtocol } from "./foreign_protocol.ts";
+import { type ClosingHeader, isClosing, parseClosing } from "./closing_header.ts";
+import { throwReported } from "./error_reply.ts";
 import {
-  type ClosingHeader,
   decodeHeader,
   encodeHeader,
   type Header,
-  isClosing,
   MAX_HEADER_BYTES,
   MIN_HEADER_BYTES,
-  parseClosing,
-  throwReported,
-} from "./header.ts";
+} from "./codec.ts";
 import { Heartbeat, isSignOfLife, SIGN_OF_LIFE } from "./keep_alive.ts";
 import { type Direction, Watchdog, type WatchdogOptions } from "./deadlines.ts";
 

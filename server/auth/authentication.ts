@@ -12,9 +12,9 @@ import {
   mergeGrants,
   type Principal,
   type Question,
-  type Scope,
   scopesOf,
 } from "./authorization.ts";
+import type { Scope } from "../../lib/core/scope.ts";
 import { type Claimant, type Issuer, Permit } from "./permit.ts";
 import { Throttle } from "./login_throttle.ts";
 import {

@@ -6,14 +6,10 @@
 
 import { FerryError, quote } from "../../lib/core/errors.ts";
 import { type FileName, parseDirectoryName } from "../../lib/core/remote_name.ts";
-import type { Request } from "../../lib/wire/header.ts";
+import { type Scope, SCOPES } from "../../lib/core/scope.ts";
+import type { Need } from "../../lib/wire/operations/operation.ts";
+import { type OperationName, OPERATIONS } from "../../lib/wire/operations/operations.ts";
 import type { Bounds } from "../storage/storage.ts";
-
-/** What a client may be allowed to do. No request needs `echo`: it opens echo listeners to others. */
-export type Scope = "read" | "write" | "delete" | "exec" | "echo";
-
-/** All the scopes. */
-export const SCOPES: readonly Scope[] = ["read", "write", "delete", "exec", "echo"];
 
 /** What is granted on a loopback address where nobody says otherwise: to run commands is never among it. */
 export const DEFAULT_SCOPES: readonly Scope[] = ["read", "write", "delete", "echo"];
@@ -38,7 +34,7 @@ export interface Principal {
 /** What is to be decided: an operation, and the names that it is about. */
 export interface Question {
   /** The operation. */
-  op: Request["op"];
+  op: OperationName;
   /** The name; of a `compare` that of one line, absent for the request itself. */
   filename?: string | undefined;
   /** The other name of a `move`. */
@@ -47,44 +43,8 @@ export interface Question {
   parts?: boolean | undefined;
 }
 
-/**
- * What a scope has to reach: `inside` is what stands below a prefix, `directory` the prefix itself too, and
- * `somewhere` asks for no more than one prefix.
- */
-type Reach = "inside" | "directory" | "somewhere";
-
-interface Demand {
-  readonly scope: Scope;
-  readonly reach: Reach;
-  /** Which of the names it is about. */
-  readonly of: "filename" | "to";
-}
-
-/** What each operation demands. */
-const DEMANDS: { readonly [Op in Request["op"]]: (question: Question) => Demand[] } = {
-  hello: () => [],
-  auth: () => [],
-  ping: () => [],
-  get: () => [demand("read", "inside")],
-  list: ({ filename, parts }) => [demand("read", parts && !filename ? "somewhere" : "directory")],
-  stat: () => [demand("read", "directory")],
-  put: () => [demand("write", "inside")],
-  // It tells which files are there, and what would become of those that are not.
-  compare: ({ filename }) => {
-    const reach = filename === undefined ? "somewhere" : "inside";
-    return [demand("read", reach), demand("write", reach)];
-  },
-  mkdir: () => [demand("write", "directory")],
-  // Whoever may send a file may take back what has come of it; that belongs to nobody else.
-  discard: () => [demand("write", "inside")],
-  move: () => [demand("delete", "inside"), demand("write", "inside", "to")],
-  remove: () => [demand("delete", "inside")],
-  // Commands have no place in the tree of names; which of them may be run is said for the whole server.
-  exec: () => [demand("exec", "somewhere")],
-};
-
-function demand(scope: Scope, reach: Reach, of: Demand["of"] = "filename"): Demand {
-  return { scope, reach, of };
+function needsOf(question: Question): readonly Need[] {
+  return OPERATIONS[question.op].needs(question);
 }
 
 /**
@@ -99,7 +59,7 @@ function demand(scope: Scope, reach: Reach, of: Demand["of"] = "filename"): Dema
 export function assertAllowed(who: Principal, question: Question): void {
   const { grants } = who;
   const { op, filename = "", to = "" } = question;
-  for (const { scope, reach, of } of DEMANDS[op](question)) {
+  for (const { scope, reach, of = "filename" } of needsOf(question)) {
     const prefixes = grants[scope] ?? [];
     if (!holds(prefixes, reach, question[of] ?? "")) throw refusal(who, scope, prefixes);
   }
@@ -118,12 +78,13 @@ export function assertAllowed(who: Principal, question: Question): void {
  */
 export function boundsOf({ grants }: Principal, question: Question): Bounds | undefined {
   // What a request is about of many names, such as the lines of a compare, it is about in the same way.
-  const demands = DEMANDS[question.op]({ filename: "", ...question });
-  const asked = question.op === "move" ? [...demands, demand("read", "somewhere")] : demands;
-  const confined = asked.some(({ scope }) => grants[scope]?.every((prefix) => prefix !== ""));
+  const needs = needsOf({ filename: "", ...question });
+  const scopes = new Set(needs.map(({ scope }) => scope));
+  if (question.op === "move") scopes.add("read");
+  const confined = [...scopes].some((scope) => grants[scope]?.every((prefix) => prefix !== ""));
   if (!confined) return undefined;
-  const may = (name: Demand["of"], path: string) =>
-    demands.every(({ scope, reach, of }) =>
+  const may = (name: Need["of"], path: string) =>
+    needs.every(({ scope, reach, of = "filename" }) =>
       of !== name || covers(grants[scope] ?? [], reach, path)
     );
   return {
@@ -137,13 +98,13 @@ function showsNothing({ read = [] }: Grants, from: string, to: string): boolean 
   return !overlaps(read, to) || covers(read, "directory", from);
 }
 
-function holds(prefixes: readonly Prefix[], reach: Reach, text: string): boolean {
+function holds(prefixes: readonly Prefix[], reach: Need["reach"], text: string): boolean {
   // A name that could mean another place than it seems to is never compared with a prefix.
   const matters = prefixes.length > 0 && !prefixes.includes("") && reach !== "somewhere";
   return covers(prefixes, reach, matters ? parseDirectoryName(text) : text);
 }
 
-function covers(prefixes: readonly Prefix[], reach: Reach, path: string): boolean {
+function covers(prefixes: readonly Prefix[], reach: Need["reach"], path: string): boolean {
   if (prefixes.includes("") || reach === "somewhere") return prefixes.length > 0;
   return prefixes.some((prefix) =>
     path.startsWith(`${prefix}/`) || reach === "directory" && path === prefix

@@ -14,14 +14,8 @@ import { openRegularFile, readText } from "../../lib/cli/option_file.ts";
 import { sameBytes } from "../../lib/core/constant_time.ts";
 import { createVerifier, SCRAM_ITERATIONS, type ScramVerifier } from "../../lib/security/scram.ts";
 import { createToken, formatToken } from "../../lib/security/token.ts";
-import {
-  formatGrants,
-  type Grants,
-  parsePrefix,
-  type Prefix,
-  type Scope,
-  SCOPES,
-} from "./authorization.ts";
+import { formatGrants, type Grants, parsePrefix, type Prefix } from "./authorization.ts";
+import { type Scope, SCOPES } from "../../lib/core/scope.ts";
 import { writeSecretFile } from "./secret_file.ts";
 
 const DECOY_BYTES = 32;

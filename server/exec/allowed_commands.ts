@@ -5,7 +5,7 @@
  */
 
 import { FerryError, quote } from "../../lib/core/errors.ts";
-import type { ExecRequest } from "../../lib/wire/header.ts";
+import type { ExecRequest } from "../../lib/wire/operations/exec.ts";
 import { MAX_TIMEOUT_MS } from "../../lib/core/number_options.ts";
 import { isAbsolute } from "../../lib/core/paths.ts";
 import { PLATFORM } from "../../lib/core/platform.ts";

@@ -5,7 +5,7 @@
  */
 
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
-import type { ExecEnd, OutputStream } from "../../lib/wire/header.ts";
+import type { ExecEnd, OutputStream } from "../../lib/wire/operations/exec.ts";
 import type { ProcessEnd, ProcessGroup } from "./process_group.ts";
 
 /** The exit status of a command that was killed for its time limit, as timeout(1) reports it. */

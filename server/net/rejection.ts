@@ -5,7 +5,7 @@
  */
 
 import type { FerryError } from "../../lib/core/errors.ts";
-import { errorReply } from "../../lib/wire/header.ts";
+import { errorReply } from "../../lib/wire/error_reply.ts";
 import { type ByteStream, Wire } from "../../lib/wire/wire.ts";
 import type { ConnectionHandler } from "./listener.ts";
 

@@ -8,7 +8,7 @@ import { getLogger } from "@logtape/logtape";
 import { setImmediate } from "node:timers";
 import type { Address, Listening } from "../../lib/core/address.ts";
 import type { FerryError } from "../../lib/core/errors.ts";
-import type { Request } from "../../lib/wire/header.ts";
+import type { Request } from "../../lib/wire/operations/operations.ts";
 import type { TokenRecord } from "../auth/token_file.ts";
 import type { StoredUpload } from "../files/file_service.ts";
 

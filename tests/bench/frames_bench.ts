@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { md5Of } from "../support/digests.ts";
 import { parseFileName } from "../../lib/core/remote_name.ts";
-import { decodeHeader, encodeHeader, parseRequest } from "../../lib/wire/header.ts";
+import { parseRequest } from "../../lib/wire/operations/operations.ts";
+import { decodeHeader, encodeHeader } from "../../lib/wire/codec.ts";
 import { type ByteStream, Wire } from "../../lib/wire/wire.ts";
 
 const PUT = {

@@ -1,18 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
+import { check, type Schema } from "../../lib/wire/schema.ts";
 import { decodeHex, encodeHex } from "@std/encoding/hex";
 import { isErrorCode } from "../../lib/core/errors.ts";
-import {
-  decodeHeader,
-  decodeLine,
-  encodeHeader,
-  isClosing,
-  parseClosing,
-  parseExecEnd,
-  parseOutputStream,
-  parseReply,
-  parseRequest,
-  type Replies,
-} from "../../lib/wire/header.ts";
+import { OPERATIONS, parseReply, parseRequest } from "../../lib/wire/operations/operations.ts";
+import { decodeListLine } from "../../lib/wire/list_lines.ts";
+import { isClosing, parseClosing } from "../../lib/wire/closing_header.ts";
+import { decodeHeader, encodeHeader } from "../../lib/wire/codec.ts";
 import { isSignOfLife } from "../../lib/wire/keep_alive.ts";
 import { md5Of } from "../support/digests.ts";
 import { decodeManifestLine, decodeManifestReply } from "../../lib/wire/manifest.ts";
@@ -29,7 +22,6 @@ import { RawPeer } from "../support/raw_peer.ts";
 import { RFC7677 } from "../support/scram_vector.ts";
 import { EXCHANGE, firstHeader, message } from "../support/vectors.ts";
 import { runPython, runPythonFile } from "../support/python.ts";
-import { REPLIES } from "./replies.ts";
 import { blocksIn, PROTOCOL, section } from "./documents.ts";
 import { md5 } from "../support/bytes.ts";
 
@@ -142,8 +134,8 @@ Deno.test("PROTOCOL.md shows a client in Python that transfers files", async () 
 });
 
 Deno.test("the documents of the protocol show headers that the code understands", () => {
-  let expected: keyof Replies = "done";
-  const due: (keyof Replies)[] = [];
+  let expected: Schema<unknown> = OPERATIONS.hello.reply;
+  const due: Schema<unknown>[] = [];
   let shown = 0;
   for (const { lines } of blocksIn(PROTOCOL, "wire")) {
     for (const line of lines) {
@@ -156,11 +148,16 @@ Deno.test("the documents of the protocol show headers that the code understands"
         else assert(isErrorCode(header.code), line);
       } else if (arrow === "> ") {
         const request = parseRequest(header);
-        due.push(request.op === "put" && request.offer ? "offer" : REPLIES[request.op]);
+        due.push(
+          request.op === "put" && request.offer
+            ? OPERATIONS.put.offer
+            : OPERATIONS[request.op].reply,
+        );
       } else {
         assertEquals(arrow, "< ", line);
-        if (isClosing(header)) expected === "get" ? parseClosing(header) : parseExecEnd(header);
-        else if (header.stream !== undefined) parseOutputStream(header);
+        if (isClosing(header) && expected === OPERATIONS.get.reply) parseClosing(header);
+        else if (isClosing(header)) check(OPERATIONS.exec.closing, header);
+        else if (header.stream !== undefined) check(OPERATIONS.exec.chunk, header);
         else {
           expected = due.shift() ?? expected;
           if (header.status === "error") assert(isErrorCode(header.code), line);
@@ -174,7 +171,7 @@ Deno.test("the documents of the protocol show headers that the code understands"
     for (const line of lines) {
       if (info === "file") decodeManifestLine(line);
       else if (info === "answer") decodeManifestReply(line);
-      else decodeLine(info === "part" ? "part" : info === "omitted" ? "listed" : "entry", line);
+      else decodeListLine(info === "part" ? "part" : info === "omitted" ? "listed" : "entry", line);
     }
   }
 });

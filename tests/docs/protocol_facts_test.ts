@@ -1,13 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
+import { OPERATIONS } from "../../lib/wire/operations/operations.ts";
 import { FerryError, isErrorCode } from "../../lib/core/errors.ts";
 import { MAX_NAME_BYTES, MAX_PART_BYTES, RESERVED_DIRECTORY } from "../../lib/core/remote_name.ts";
-import {
-  MAX_HEADER_BYTES,
-  MAX_WIRE_SIZE,
-  MIN_HEADER_BYTES,
-  PROTOCOL_VERSION,
-  type Request,
-} from "../../lib/wire/header.ts";
+import { PROTOCOL_VERSION } from "../../lib/wire/operations/hello.ts";
+import type { Request } from "../../lib/wire/operations/operations.ts";
+import { MAX_HEADER_BYTES, MIN_HEADER_BYTES } from "../../lib/wire/codec.ts";
+import { MAX_WIRE_SIZE } from "../../lib/wire/schema.ts";
 import { MAX_TIMEOUT_MS } from "../../lib/core/number_options.ts";
 import { ALL_BUFFERS, SMALL_BUFFER } from "../../lib/core/buffer_pool.ts";
 import { MAX_LINE_BYTES } from "../../lib/wire/manifest.ts";
@@ -16,14 +14,14 @@ import { OVERWRITE_POLICIES } from "../../lib/core/overwrite.ts";
 import { CHECKPOINT_BYTES, RESUMABLE_BYTES } from "../../lib/files/partial_file.ts";
 import { MAX_DRAIN_BYTES, MAX_UNREAD_INPUT_BYTES } from "../../lib/wire/wire.ts";
 import { MAX_SCRAM_LENGTH, SCRAM_ITERATIONS } from "../../lib/security/scram.ts";
-import { assertAllowed, grantEverywhere, SCOPES } from "../../server/auth/authorization.ts";
+import { assertAllowed, grantEverywhere } from "../../server/auth/authorization.ts";
+import { SCOPES } from "../../lib/core/scope.ts";
 import { MemoryStorage, serve } from "../../mod.ts";
 import { PROJECT } from "../support/programs.ts";
 import { RawPeer } from "../support/raw_peer.ts";
 import { message } from "../support/vectors.ts";
 import { SERVE } from "../../server/cli/commands/serve.ts";
 import { COMMON } from "../../client/cli/options.ts";
-import { REPLIES } from "./replies.ts";
 import { PROTOCOL, read, rows, section, words } from "./documents.ts";
 
 const CORE = "docs/protocol/core.md";
@@ -115,7 +113,7 @@ Deno.test("echo.md names the limits that the echo over UDP has", () => {
 });
 
 Deno.test("the documents of the protocol describe every operation and no other", () => {
-  const ops = Object.keys(REPLIES).sort();
+  const ops = Object.keys(OPERATIONS).sort();
   assertEquals(rows(section(CORE, "## Operations")).map(([op]) => op!).sort(), ops);
   const headings = PROTOCOL.flatMap((path) => [...read(path).matchAll(/^##+ `(\w+)`$/gm)]);
   assertEquals(headings.map(([, op]) => op!).sort(), ops);

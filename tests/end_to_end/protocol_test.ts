@@ -1,16 +1,17 @@
 import { assertEquals } from "@std/assert";
-import { decodeHeader, decodeLine } from "../../lib/wire/header.ts";
+import { decodeListLine } from "../../lib/wire/list_lines.ts";
+import { decodeHeader } from "../../lib/wire/codec.ts";
 import { MAX_DRAIN_BYTES } from "../../lib/wire/wire.ts";
 import { EmptyServer, readRaw } from "../support/empty_server.ts";
 import { BAD, bytesOf, firstHeader } from "../support/vectors.ts";
 import { CONVERSATIONS } from "../fuzz/conversations.ts";
-import { REPLIES } from "../docs/replies.ts";
+import { OPERATIONS } from "../../lib/wire/operations/operations.ts";
 
 Deno.test("the fuzzer has a conversation for every operation", () => {
   const said = new Set(
     CONVERSATIONS.flatMap(({ parts }) => parts.map((part) => "op" in part ? part.op : undefined)),
   );
-  assertEquals(Object.keys(REPLIES).filter((op) => !said.has(op)), []);
+  assertEquals(Object.keys(OPERATIONS).filter((op) => !said.has(op)), []);
 });
 
 Deno.test("serve() answers every bad vector with its code, and goes on where it may", async () => {
@@ -42,7 +43,7 @@ Deno.test("serve() answers every bad vector with its code, and goes on where it 
   assertEquals(opening?.header.status, "ok");
   const piece = await peer.receive();
   const names = new TextDecoder().decode(piece!.body).trim().split("\n")
-    .map((line) => decodeLine("entry", line).filename);
+    .map((line) => decodeListLine("entry", line).filename);
   assertEquals(names, ["whole"]);
 });
 

@@ -5,7 +5,7 @@
  */
 
 import { type ExecPolicy, FsStorage, serve, type Server } from "../../mod.ts";
-import { decodeHeader } from "../../lib/wire/header.ts";
+import { decodeHeader } from "../../lib/wire/codec.ts";
 import { TempDir } from "./programs.ts";
 import { RawPeer } from "./raw_peer.ts";
 import { message } from "./vectors.ts";

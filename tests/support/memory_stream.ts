@@ -7,7 +7,7 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type ErrorCode, FerryError, toFerryError } from "../../lib/core/errors.ts";
-import type { Header } from "../../lib/wire/header.ts";
+import type { Header } from "../../lib/wire/codec.ts";
 import { receive } from "../../lib/transfer/transfer.ts";
 import { type ByteStream, type Frame, Wire } from "../../lib/wire/wire.ts";
 import type { ByteSource } from "../../lib/core/bytes.ts";

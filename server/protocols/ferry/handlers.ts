@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Request } from "../../../lib/wire/header.ts";
+import type { Request } from "../../../lib/wire/operations/operations.ts";
 import type { Handler } from "./exchange/exchange.ts";
 import { auth } from "./handlers/auth.ts";
 import { compare } from "./handlers/compare.ts";

@@ -5,7 +5,7 @@
  */
 
 import { type ErrorCode, FerryError, toFerryError } from "../../../lib/core/errors.ts";
-import { parseRequest, type Request } from "../../../lib/wire/header.ts";
+import { parseRequest, type Request } from "../../../lib/wire/operations/operations.ts";
 import type { ByteStream, Frame } from "../../../lib/wire/wire.ts";
 import { Connection, logger, type SessionOptions } from "./exchange/connection.ts";
 import { Exchange } from "./exchange/exchange.ts";

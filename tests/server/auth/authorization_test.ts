@@ -1,6 +1,6 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { FerryError } from "../../../lib/core/errors.ts";
-import type { Request } from "../../../lib/wire/header.ts";
+import type { Request } from "../../../lib/wire/operations/operations.ts";
 import {
   assertAllowed,
   boundsOf,
@@ -12,10 +12,9 @@ import {
   parseScopes,
   type Principal,
   type Question,
-  type Scope,
-  SCOPES,
   scopesOf,
 } from "../../../server/auth/authorization.ts";
+import { type Scope, SCOPES } from "../../../lib/core/scope.ts";
 import fc from "../../support/properties.ts";
 
 /** What each operation needs; the type makes a new operation fail here until somebody decided. */

@@ -1,7 +1,16 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
-import { connect, type ErrorCode, FerryError, FsStorage, serve } from "../../../mod.ts";
-import type { Client, ExecPolicy, ExecResult, Server } from "../../../mod.ts";
-import { MAX_HEADER_BYTES } from "../../../lib/wire/header.ts";
+import {
+  type Client,
+  connect,
+  type ErrorCode,
+  type ExecPolicy,
+  type ExecResult,
+  FerryError,
+  FsStorage,
+  serve,
+  type Server,
+} from "../../../mod.ts";
+import { MAX_HEADER_BYTES } from "../../../lib/wire/codec.ts";
 import { AllowedCommands } from "../../../server/exec/allowed_commands.ts";
 import type { RunningCommand } from "../../../server/exec/running_command.ts";
 import { allEnded } from "../../support/processes.ts";

@@ -8,7 +8,8 @@
 import { getLogger } from "@logtape/logtape";
 import { type ErrorCode, FerryError } from "../../../../lib/core/errors.ts";
 import { SHARED_RUNTIME } from "../../../../lib/runtime/runtime.ts";
-import { errorReply, type Request } from "../../../../lib/wire/header.ts";
+import type { Request } from "../../../../lib/wire/operations/operations.ts";
+import { errorReply } from "../../../../lib/wire/error_reply.ts";
 import {
   type ByteStream,
   type IncomingBody,

@@ -5,7 +5,7 @@
  */
 
 import { FerryError } from "../../../../lib/core/errors.ts";
-import type { AuthRequest } from "../../../../lib/wire/header.ts";
+import type { AuthRequest } from "../../../../lib/wire/operations/auth.ts";
 import { logger } from "../exchange/connection.ts";
 import type { Handler } from "../exchange/exchange.ts";
 

@@ -5,7 +5,7 @@
  */
 
 import { verifiedPieces } from "../../../../lib/transfer/transfer.ts";
-import type { CompareRequest } from "../../../../lib/wire/header.ts";
+import type { CompareRequest } from "../../../../lib/wire/operations/compare.ts";
 import {
   decodeLines,
   decodeManifestLine,

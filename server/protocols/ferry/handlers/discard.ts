@@ -5,7 +5,7 @@
  */
 
 import { quote } from "../../../../lib/core/errors.ts";
-import type { DiscardRequest } from "../../../../lib/wire/header.ts";
+import type { DiscardRequest } from "../../../../lib/wire/operations/discard.ts";
 import type { Handler } from "../exchange/exchange.ts";
 
 /** Answers a `discard`. */

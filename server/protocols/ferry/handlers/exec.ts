@@ -5,7 +5,7 @@
  */
 
 import { FerryError, quote } from "../../../../lib/core/errors.ts";
-import type { ExecRequest } from "../../../../lib/wire/header.ts";
+import type { ExecRequest } from "../../../../lib/wire/operations/exec.ts";
 import { MAX_UNREAD_INPUT_BYTES } from "../../../../lib/wire/wire.ts";
 import { logger } from "../exchange/connection.ts";
 import type { Handler } from "../exchange/exchange.ts";

@@ -7,7 +7,8 @@
 import { BUFFERS } from "../../../../lib/core/buffer_pool.ts";
 import { quote } from "../../../../lib/core/errors.ts";
 import { readWhole, sendSized } from "../../../../lib/transfer/transfer.ts";
-import { checksumKeys, type GetRequest } from "../../../../lib/wire/header.ts";
+import type { GetRequest } from "../../../../lib/wire/operations/get.ts";
+import { checksumKeys } from "../../../../lib/wire/checksum_keys.ts";
 import type { OpenFileOptions } from "../../../files/opened_file.ts";
 import type { Handler } from "../exchange/exchange.ts";
 

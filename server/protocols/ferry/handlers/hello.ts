@@ -6,7 +6,8 @@
 
 import { FerryError } from "../../../../lib/core/errors.ts";
 import { VERSION } from "../../../../lib/core/version.ts";
-import { type HelloRequest, PROTOCOL_VERSION, timeoutKey } from "../../../../lib/wire/header.ts";
+import { type HelloRequest, PROTOCOL_VERSION } from "../../../../lib/wire/operations/hello.ts";
+import { timeoutKey } from "../../../../lib/wire/schema.ts";
 import { HEADER_CHECKSUMS } from "../../../../lib/wire/header_checksum.ts";
 import { KEEP_ALIVE } from "../../../../lib/wire/keep_alive.ts";
 import type { Handler } from "../exchange/exchange.ts";

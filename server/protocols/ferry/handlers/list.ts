@@ -5,7 +5,8 @@
  */
 
 import { quote } from "../../../../lib/core/errors.ts";
-import { encodeLine, type ListRequest } from "../../../../lib/wire/header.ts";
+import type { ListRequest } from "../../../../lib/wire/operations/list.ts";
+import { encodeListLine } from "../../../../lib/wire/list_lines.ts";
 import { encodeLines } from "../../../../lib/wire/manifest.ts";
 import type { Handler } from "../exchange/exchange.ts";
 
@@ -19,7 +20,7 @@ export const list: Handler<ListRequest> = {
     const entries = parts
       ? await files.partialUploads(filename)
       : await files.list(filename, { recursive, omitted });
-    const pieces = encodeLines(entries, encodeLine);
+    const pieces = encodeLines(entries, encodeListLine);
     return await exchange.streamLines({ keys: { filename }, pieces });
   },
 };

@@ -5,7 +5,7 @@
  */
 
 import { quote } from "../../../../lib/core/errors.ts";
-import type { MkdirRequest } from "../../../../lib/wire/header.ts";
+import type { MkdirRequest } from "../../../../lib/wire/operations/mkdir.ts";
 import type { Handler } from "../exchange/exchange.ts";
 
 /** Answers a `mkdir`. */

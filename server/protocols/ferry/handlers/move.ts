@@ -5,7 +5,7 @@
  */
 
 import { quote } from "../../../../lib/core/errors.ts";
-import type { MoveRequest } from "../../../../lib/wire/header.ts";
+import type { MoveRequest } from "../../../../lib/wire/operations/move.ts";
 import type { Handler } from "../exchange/exchange.ts";
 
 /** Answers a `move`. */

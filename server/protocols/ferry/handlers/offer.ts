@@ -5,7 +5,8 @@
  */
 
 import { quote } from "../../../../lib/core/errors.ts";
-import { checksumKeys, type PutRequest } from "../../../../lib/wire/header.ts";
+import type { PutRequest } from "../../../../lib/wire/operations/put.ts";
+import { checksumKeys } from "../../../../lib/wire/checksum_keys.ts";
 import type { Handler } from "../exchange/exchange.ts";
 
 /** Answers an offer. What it offers to go on with is held until the connection's next request. */

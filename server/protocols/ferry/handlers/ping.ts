@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { PingRequest } from "../../../../lib/wire/header.ts";
+import type { PingRequest } from "../../../../lib/wire/operations/ping.ts";
 import type { Handler } from "../exchange/exchange.ts";
 
 /** Answers a `ping`. */

@@ -7,7 +7,9 @@
 import { unkeptKey } from "../../../../lib/core/entry.ts";
 import { FerryError, quote, toFerryError } from "../../../../lib/core/errors.ts";
 import type { Committed } from "../../../../lib/files/commit.ts";
-import { checksumKeys, errorReply, type PutRequest } from "../../../../lib/wire/header.ts";
+import type { PutRequest } from "../../../../lib/wire/operations/put.ts";
+import { errorReply } from "../../../../lib/wire/error_reply.ts";
+import { checksumKeys } from "../../../../lib/wire/checksum_keys.ts";
 import type { IncomingBody } from "../../../../lib/wire/wire.ts";
 import type { ReceivedUpload, UploadStart } from "../../../files/file_service.ts";
 import type { Exchange, Handler } from "../exchange/exchange.ts";

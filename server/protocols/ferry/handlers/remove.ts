@@ -5,7 +5,7 @@
  */
 
 import { quote } from "../../../../lib/core/errors.ts";
-import type { RemoveRequest } from "../../../../lib/wire/header.ts";
+import type { RemoveRequest } from "../../../../lib/wire/operations/remove.ts";
 import type { Handler } from "../exchange/exchange.ts";
 
 /** Answers a `remove`. */

@@ -5,7 +5,8 @@
  */
 
 import { quote } from "../../../../lib/core/errors.ts";
-import { entryKeys, type StatRequest } from "../../../../lib/wire/header.ts";
+import type { StatRequest } from "../../../../lib/wire/operations/stat.ts";
+import { entryKeys } from "../../../../lib/wire/entry_keys.ts";
 import type { Handler } from "../exchange/exchange.ts";
 
 /** Answers a `stat`. */

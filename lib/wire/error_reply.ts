@@ -1,0 +1,34 @@
+/**
+ * Errors on the wire: the keys `code` and `message` of an error reply, of a closing header that reports an
+ * error, and of a line of a list.
+ *
+ * @module
+ */
+
+import { FerryError, isErrorCode, type Place } from "../core/errors.ts";
+import type { Header, HeaderKeys } from "./codec.ts";
+
+/** The reply that reports an error. The message of an `internal` one stays here: it may hold internal details. */
+export function errorReply({ code, message }: FerryError): Record<string, unknown> {
+  const told = code === "internal"
+    ? "an unexpected error; the log of this side tells more"
+    : message;
+  return { status: "error", code, message: told };
+}
+
+/**
+ * Throws the error that a header reports, if it reports one.
+ *
+ * @throws {FerryError} what the peer reported
+ */
+export function throwReported(header: Header, side: Place["side"] = "peer"): void {
+  if (header.status === "error") throw reportedError(header, side);
+}
+
+/** The error that the keys `code` and `message` report. */
+export function reportedError({ code, message }: HeaderKeys, side: Place["side"]): FerryError {
+  const text = typeof message === "string" && message !== "" ? message : "the peer gave no reason";
+  // A newer peer may have codes that are not known here; `usage` and `unreachable` are about this side alone.
+  const known = isErrorCode(code) && code !== "usage" && code !== "unreachable";
+  return FerryError.reported(known ? code : "internal", text, side);
+}

@@ -1,0 +1,35 @@
+/**
+ * The operation `compare`. The lines of its bodies are in `manifest.ts`.
+ *
+ * @module
+ */
+
+import * as v from "valibot";
+import { boolean, type Done, done, key, overwrite } from "../schema.ts";
+import type { Operation } from "./operation.ts";
+
+const request = v.object({
+  op: v.literal("compare"),
+  overwrite: key(overwrite, "What the client does where a name is taken."),
+  content: key(
+    v.optional(boolean, false),
+    "Whether only a checksum proves that two files are the same, not their size and time.",
+  ),
+});
+
+/** The header of a `compare`. */
+export type CompareRequest = v.InferOutput<typeof request>;
+
+/** Tells which of many files a client would have to send. */
+export const compare = {
+  name: "compare",
+  description: "Tells which of the files in the lines of the request's body a client would have " +
+    "to send: the reply's body has a line for each of these.",
+  // It tells which files are there, and what would become of those that are not.
+  needs: ({ filename }) => {
+    const reach = filename === undefined ? "somewhere" : "inside";
+    return [{ scope: "read", reach }, { scope: "write", reach }];
+  },
+  request,
+  reply: done,
+} satisfies Operation<CompareRequest, Done>;

@@ -1,0 +1,34 @@
+/**
+ * The operation `move`.
+ *
+ * @module
+ */
+
+import * as v from "valibot";
+import { type Done, done, key, string } from "../schema.ts";
+import type { Operation } from "./operation.ts";
+
+const request = v.object({
+  op: v.literal("move"),
+  filename: key(string, "The present name."),
+  to: key(string, "The new name."),
+  overwrite: key(
+    v.optional(v.picklist(["never", "always"], "is none of never, always"), "never"),
+    "What to do when the new name is taken: `always` replaces a file.",
+  ),
+});
+
+/** The header of a `move`. */
+export type MoveRequest = v.InferOutput<typeof request>;
+
+/** Renames a file or a directory. */
+export const move = {
+  name: "move",
+  description: "Gives a file or a directory another name, in one step.",
+  needs: () => [
+    { scope: "delete", reach: "inside" },
+    { scope: "write", reach: "inside", of: "to" },
+  ],
+  request,
+  reply: done,
+} satisfies Operation<MoveRequest, Done>;

@@ -1,0 +1,76 @@
+/**
+ * All the operations of the protocol. To add one, add its file here, its handler to
+ * `server/protocols/ferry/handlers`, and its method to the client.
+ *
+ * @module
+ */
+
+import type * as v from "valibot";
+import { FerryError } from "../../core/errors.ts";
+import type { Header } from "../codec.ts";
+import { throwReported } from "../error_reply.ts";
+import { check, type Schema } from "../schema.ts";
+import { auth } from "./auth.ts";
+import { compare } from "./compare.ts";
+import { discard } from "./discard.ts";
+import { exec } from "./exec.ts";
+import { get } from "./get.ts";
+import { hello } from "./hello.ts";
+import { list } from "./list.ts";
+import { mkdir } from "./mkdir.ts";
+import { move } from "./move.ts";
+import type { Operation } from "./operation.ts";
+import { ping } from "./ping.ts";
+import { put } from "./put.ts";
+import { remove } from "./remove.ts";
+import { stat } from "./stat.ts";
+
+/** The operations by their names. */
+export const OPERATIONS = {
+  hello,
+  auth,
+  ping,
+  put,
+  get,
+  list,
+  stat,
+  mkdir,
+  remove,
+  discard,
+  move,
+  compare,
+  exec,
+} satisfies Readonly<Record<string, Operation<unknown, unknown>>>;
+
+/** The name of an operation. */
+export type OperationName = keyof typeof OPERATIONS;
+
+/** The header of a request, of any operation. */
+export type Request = {
+  [Name in OperationName]: v.InferOutput<(typeof OPERATIONS)[Name]["request"]>;
+}[OperationName];
+
+/**
+ * The request in a header.
+ *
+ * @throws {FerryError} `bad_header` that names the key, or the operation that is not known
+ */
+export function parseRequest(header: Header): Request {
+  const { op } = header;
+  if (typeof op !== "string") throw new FerryError("bad_header", "op is missing or not a string");
+  if (!Object.hasOwn(OPERATIONS, op)) {
+    throw new FerryError("bad_header", `op ${JSON.stringify(op.slice(0, 32))} is not known here`);
+  }
+  return check<Request>(OPERATIONS[op as OperationName].request, header);
+}
+
+/**
+ * A reply.
+ *
+ * @param schema what is expected: `reply` of an operation, or another header of it
+ * @throws {FerryError} what the server reported, or `bad_header` that names the key
+ */
+export function parseReply<Reply>(schema: Schema<Reply>, header: Header): Reply {
+  throwReported(header, "server");
+  return check(schema, header);
+}
