@@ -62,11 +62,13 @@ export class EchoCheck {
       for await (const line of promptLines({ maxBytes, quiet, signal })) {
         if (line.length === 0 && this.#destination.protocol === "tcp") continue;
         try {
-          failed ||= await this.#ask(exchange, line);
+          const status = await this.#ask(exchange, line);
+          failed ||= status;
           answers++;
         } catch (error) {
           if (signal.aborted) throw error;
-          lost ||= this.#report(toFerryError(error));
+          const status = this.#report(toFerryError(error));
+          lost ||= status;
         }
       }
       return failed || (answers === 0 ? lost : 0);

@@ -174,6 +174,13 @@ Deno.test("ferry echo goes on asking when an answer is lost", async () => {
   assertEquals((await talk(dead, "a\nb\n")).code, 6);
 });
 
+Deno.test("ferry echo goes on asking after a reply that is no echo", async () => {
+  await using echo = await FaultyEcho.start("damage", "none");
+  const ended = await talk(["echo", "--udp", echo.address, "--json"], "a\nb\n");
+  assertEquals(events(ended).map(({ event }) => event), ["reply", "error", "reply"]);
+  assertEquals(ended.code, 7);
+});
+
 /** Runs ferry with something on its standard input. */
 async function talk(args: string[], input: string): Promise<Outcome> {
   const child = spawnFerry(args, { stdin: "piped" });
