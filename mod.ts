@@ -126,11 +126,16 @@ export type {
   Bounds,
   ChangeOptions,
   CreateOptions,
+  CreateResumableOptions,
   DiscardOptions,
+  FindOptions,
   ListOptions,
   MoveOptions,
+  PartialUpload,
+  PartialUploads,
   PendingWrite,
   RemoveOptions,
+  ResumableWrite,
   ResumeOptions,
   Storage,
   StoredFile,
@@ -143,7 +148,8 @@ export {
   MemoryStorage,
   type MemoryStorageOptions,
 } from "./server/storage/memory/memory_storage.ts";
-export { FsStorage, type FsStorageOptions } from "./server/storage/fs/fs_storage.ts";
+export { FsStorage } from "./server/storage/fs/fs_storage.ts";
+export type { FsStorageOptions } from "./server/storage/fs/served_root.ts";
 export { VERSION } from "./lib/core/version.ts";
 export type { ListenerKind } from "./lib/core/address.ts";
 export type { Listening } from "./lib/core/address.ts";

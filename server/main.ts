@@ -84,7 +84,10 @@ async function run(options: ServeValues): Promise<void> {
     tls: await readKeyPair(options),
   });
   const expire = () => {
-    guarded("clear away old parts", () => storage.expireParts(options["partial-ttl"]));
+    guarded(
+      "remove old partial uploads",
+      () => storage.partialUploads.expire(options["partial-ttl"]),
+    );
   };
   expire();
   Deno.unrefTimer(setInterval(expire, EXPIRE_EVERY_MS));

@@ -15,6 +15,7 @@ import type { Framing } from "../lib/line_exec/framing.ts";
 import { FerryError } from "../lib/core/errors.ts";
 import { assertNumbers, MAX_TIMEOUT_MS, TIMEOUT } from "../lib/core/number_options.ts";
 import type { Storage } from "./storage/storage.ts";
+import { UploadLocks } from "./files/upload_locks.ts";
 import type { ByteStream } from "../lib/wire/wire.ts";
 import { createRuntime, type Runtime } from "../lib/runtime/runtime.ts";
 import { type Listener, listenTcp } from "./net/listener.ts";
@@ -215,11 +216,13 @@ async function openMain(
   assertOpenedTo(address, { anonymous, tokens });
   const everything: Scope[] = commands ? [...DEFAULT_SCOPES, "exec"] : [...DEFAULT_SCOPES];
   const granted = anonymous ?? (tokens ? [] : everything);
+  const locks = new UploadLocks();
   const authority = new Authority({ anonymous: grantEverywhere(granted), tokens });
   const begin = (stream: ByteStream & { remoteAddr: Address }) => {
     const { remoteAddr } = stream;
     return new Session(stream, {
       storage,
+      locks,
       authority,
       commands,
       handshakeTimeout,

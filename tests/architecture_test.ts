@@ -41,7 +41,7 @@ const FOLDERS: Readonly<Record<string, string>> = {
   "server/cli": "lib/cli lib/core lib/security server/auth server/net",
   "server/cli/commands": "lib/cli lib/core lib/files lib/line_exec server/auth server/cli",
   "server":
-    "lib/cli lib/core lib/line_exec lib/runtime lib/wire server/auth server/cli server/cli/commands server/exec server/net " +
+    "lib/cli lib/core lib/line_exec lib/runtime lib/wire server/auth server/cli server/cli/commands server/exec server/files server/net " +
     "server/observe server/protocols/echo server/protocols/ferry server/protocols/line_exec " +
     "server/storage server/storage/fs",
 

@@ -13,19 +13,22 @@ import { decideOverwrite, type FileState, type Overwrite } from "../../lib/core/
 import { formatSize } from "../../lib/core/quantities.ts";
 import { type FileName, parseDirectoryName, parseFileName } from "../../lib/core/remote_name.ts";
 import type { Committed } from "../../lib/files/commit.ts";
-import { RESUMABLE_BYTES } from "../../lib/files/partial_file.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
 import { receive } from "../../lib/transfer/transfer.ts";
 import type { Permit } from "../auth/permit.ts";
-import type { ListOptions, PendingWrite, Storage } from "../storage/storage.ts";
+import { LockedWrite } from "./locked_write.ts";
+import type { ListOptions, Storage } from "../storage/storage.ts";
 import { type ComparedFile, compareFiles, type ComparisonResult } from "./comparison.ts";
 import { notOffered, OfferedUpload, type UploadIdentity } from "./offered_upload.ts";
+import type { UploadLocks } from "./upload_locks.ts";
 import { OpenedFile, type OpenFileOptions } from "./opened_file.ts";
 
 /** What the file services of one client have in common. */
 export interface FileServiceOptions {
   /** Where the files are. */
   storage: Storage;
+  /** Arbitrate the writers of partial uploads. */
+  locks: UploadLocks;
   /** What computes digests. */
   runtime: Runtime;
   /** Called for each upload that came to a good end, also where the file that was there stays. */
@@ -185,18 +188,19 @@ export class FileService {
         return { decision, ...have };
       }
     }
-    const partial = size !== null && size > RESUMABLE_BYTES && !offer.restart
-      ? await this.#resume({ name, size, algorithm, owner: this.#permit.owner })
-      : undefined;
+    const partial = offer.restart
+      ? undefined
+      : await this.#resume({ name, size, algorithm, owner: this.#permit.owner });
     if (!partial) await this.#storage.assertFits(name, size);
     return { decision: "send", partial };
   }
 
   /** Takes up what the client has sent of a file before, where there is something. */
   async #resume(identity: UploadIdentity): Promise<OfferedUpload | undefined> {
-    const { name, ...rest } = identity;
-    const { onTakenOver } = this.#options;
-    const write = await this.#storage.resume(name, { ...rest, size: rest.size!, onTakenOver });
+    const { algorithm } = identity;
+    const { locks, onTakenOver } = this.#options;
+    const arbitration = { algorithm, locks, onTakenOver };
+    const write = await LockedWrite.resume(this.#storage, identity, arbitration);
     const partial = write && await OfferedUpload.of(identity, write);
     try {
       // Another writer's end may have been waited for, and bytes have been read.
@@ -234,37 +238,34 @@ export class FileService {
         if (decision === "exists") throw taken();
         if (decision === "have") return await this.#leave(name, upload, content);
       }
+      const { locks, onTakenOver } = this.#options;
+      const target = { name, size, owner: this.#permit.owner };
+      const replace = overwrite !== "never";
       const write = offset > 0
-        ? this.#goOn({ name, size, algorithm, owner: this.#permit.owner }, offset, partial)
-        : await this.#storage.create(name, {
-          size,
-          replace: overwrite !== "never",
-          owner: this.#permit.owner,
-          onTakenOver: this.#options.onTakenOver,
-        });
-      const checksum = await this.#receive(write, { size, content });
+        ? this.#goOn({ ...target, algorithm }, offset, partial)
+        : await LockedWrite.create(this.#storage, target, { replace, locks, onTakenOver });
+      const checksum = await this.#receive(write, content);
       return { published: this.#publish(write, upload, checksum) };
     } catch (error) {
       throw await this.#explained(error);
     }
   }
 
-  #goOn(identity: UploadIdentity, offset: number, partial?: OfferedUpload): PendingWrite {
+  #goOn(identity: UploadIdentity, offset: number, partial?: OfferedUpload): LockedWrite {
     if (!partial) throw notOffered();
     return partial.take(identity, offset);
   }
 
   /** Receives what a write takes; where that fails, the write is ended. */
   async #receive(
-    write: PendingWrite,
-    { size, content }: { size: number | null; content: UploadContent },
+    write: LockedWrite,
+    content: UploadContent,
   ): Promise<Checksum> {
     try {
       // The client will have to show that it has the same bytes, and nobody waits for an md5 for that.
-      const resumable = size !== null && size > RESUMABLE_BYTES
-        ? { checkpoint: write.checkpoint.bind(write), proof: true }
-        : undefined;
-      const options = { behind: write.behind, onBytes: this.#assertMay, resumable };
+      const { checkpoint } = write;
+      const resumable = checkpoint && { checkpoint, proof: true };
+      const options = { behind: write.prefix, onBytes: this.#assertMay, resumable };
       const { checksum } = await receive(content, write, options);
       return checksum;
     } catch (error) {
@@ -275,7 +276,7 @@ export class FileService {
     }
   }
 
-  async #publish(write: PendingWrite, upload: UploadStart, checksum: Checksum): Promise<Committed> {
+  async #publish(write: LockedWrite, upload: UploadStart, checksum: Checksum): Promise<Committed> {
     try {
       const { overwrite, mtime, mode } = upload;
       const committed = await write.commit({
@@ -325,8 +326,7 @@ export class FileService {
   async #explained(error: unknown): Promise<FerryError> {
     const failure = toFerryError(error);
     if (!NO_ROOM.includes(failure.code)) return failure;
-    const kept = (await this.#options.storage.parts(this.#permit.owner))
-      .filter(({ active }) => !active);
+    const kept = (await this.#ownPartials()).filter(({ active }) => !active);
     const bytes = kept.reduce((sum, { received }) => sum + received, 0);
     if (bytes === 0) return failure;
     return new FerryError(
@@ -372,8 +372,9 @@ export class FileService {
    */
   async partialUploads(directory: string): Promise<PartEntry[]> {
     await this.#directory(directory);
-    const all = await this.#options.storage.parts(this.#permit.owner);
-    return all.filter(({ filename }) => this.#permit.allows({ op: "stat", filename }));
+    return (await this.#ownPartials()).filter(({ filename }) =>
+      this.#permit.allows({ op: "stat", filename })
+    );
   }
 
   async #directory(text: string): Promise<FileName | ""> {
@@ -449,10 +450,26 @@ export class FileService {
    */
   async discard(filename: string): Promise<void> {
     const { owner } = this.#permit;
-    await this.#storage.discardParts(parseFileName(filename), {
-      owner,
-      assertMay: this.#assertMay,
-    });
+    const { partialUploads } = this.#storage;
+    const name = parseFileName(filename);
+    const assertMay = this.#assertMay;
+    assertMay();
+    const own = (await partialUploads?.list(owner) ?? [])
+      .filter(({ entry }) => entry.filename === name);
+    if (own.length === 0) {
+      throw new FerryError("not_found", "no partial upload of that name is kept");
+    }
+    const idle = own.filter(({ entry }) => !entry.active);
+    for (const { id } of idle) await partialUploads!.discard(id, { owner, assertMay });
+    if (idle.length < own.length) {
+      throw new FerryError("busy", "it is being uploaded at the moment: end that first");
+    }
+  }
+
+  /** All partial uploads of the client. */
+  async #ownPartials(): Promise<PartEntry[]> {
+    const partials = await this.#options.storage.partialUploads?.list(this.#permit.owner) ?? [];
+    return partials.map(({ entry }) => entry);
   }
 
   /** A signal that is aborted when the permit ends, until it is disposed of. */

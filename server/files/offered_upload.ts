@@ -8,7 +8,7 @@ import type { Algorithm } from "../../lib/core/checksum.ts";
 import { FerryError } from "../../lib/core/errors.ts";
 import type { FileName } from "../../lib/core/remote_name.ts";
 import type { PrefixFacts } from "../../lib/digest/prefix_digest.ts";
-import type { PendingWrite } from "../storage/storage.ts";
+import type { LockedWrite } from "./locked_write.ts";
 
 /** What tells a partial upload from others. */
 export interface UploadIdentity {
@@ -25,11 +25,11 @@ export interface UploadIdentity {
 /** A partial upload that is held for a client. Disposal keeps it in the storage for later. */
 export class OfferedUpload implements AsyncDisposable {
   readonly #identity: UploadIdentity;
-  #write: PendingWrite | undefined;
+  #write: LockedWrite | undefined;
   /** How much of the file is stored, and its digests: the client compares them with its own before it goes on. */
   readonly facts: PrefixFacts;
 
-  private constructor(identity: UploadIdentity, write: PendingWrite, facts: PrefixFacts) {
+  private constructor(identity: UploadIdentity, write: LockedWrite, facts: PrefixFacts) {
     this.#identity = identity;
     this.#write = write;
     this.facts = facts;
@@ -38,15 +38,15 @@ export class OfferedUpload implements AsyncDisposable {
   /** Holds a write that goes on with a partial upload; undefined where it begins at the start of the file. */
   static async of(
     identity: UploadIdentity,
-    write: PendingWrite,
+    write: LockedWrite,
   ): Promise<OfferedUpload | undefined> {
-    const { behind } = write;
-    if (!behind) {
+    const { prefix } = write;
+    if (!prefix) {
       await write[Symbol.asyncDispose]();
       return undefined;
     }
     try {
-      return new OfferedUpload(identity, write, await behind.facts());
+      return new OfferedUpload(identity, write, await prefix.facts());
     } catch (error) {
       await release(write);
       throw error;
@@ -58,7 +58,7 @@ export class OfferedUpload implements AsyncDisposable {
    *
    * @throws {FerryError} `busy` where the upload is another one, or begins elsewhere
    */
-  take({ name, owner, size, algorithm }: UploadIdentity, offset: number): PendingWrite {
+  take({ name, owner, size, algorithm }: UploadIdentity, offset: number): LockedWrite {
     const offered = this.#identity;
     const write = this.#write;
     const same = offered.name === name && offered.owner === owner && offered.size === size &&
@@ -81,7 +81,7 @@ export function notOffered(): FerryError {
   return new FerryError("busy", "no part of it is open at that offset; offer it again");
 }
 
-async function release(write: PendingWrite): Promise<void> {
+async function release(write: LockedWrite): Promise<void> {
   await using released = write;
   released.keep();
 }

@@ -24,6 +24,7 @@ import { EXCHANGE, firstHeader, message } from "../support/vectors.ts";
 import { runPython, runPythonFile } from "../support/python.ts";
 import { blocksIn, PROTOCOL, section } from "./documents.ts";
 import { md5 } from "../support/bytes.ts";
+import { UploadLocks } from "../../server/files/upload_locks.ts";
 
 const EXTENSIONS = "docs/protocol/extensions";
 const ascii = new TextDecoder("latin1");
@@ -286,7 +287,8 @@ async function rfcSession(stream: ByteStream, storage: Storage): Promise<Session
   const tokens = tokenTable([record]);
   const authority = new Authority({ anonymous: {}, tokens, nonce: () => serverNonce });
   const limits = { handshakeTimeout: 10_000, idleTimeout: 10_000, minRate: 0 };
-  return new Session(stream, { storage, authority, ...limits, peer: "peer", source: "source" });
+  const from = { peer: "peer", source: "source" };
+  return new Session(stream, { storage, locks: new UploadLocks(), authority, ...limits, ...from });
 }
 
 Deno.test("tokens.md shows the exchange of RFC 7677 as it takes place", async () => {

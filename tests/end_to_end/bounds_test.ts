@@ -19,9 +19,9 @@ import {
 } from "../../server/auth/authorization.ts";
 import { TempDir } from "../support/programs.ts";
 import fc from "../support/properties.ts";
-import { begin, put, textOf } from "../storage/conformance.ts";
 import { assertCode } from "../support/assertions.ts";
 import { md5 } from "../support/bytes.ts";
+import { begin, put, textOf } from "../support/stored_files.ts";
 
 /** The directories of each world; any of them may be granted. */
 const DIRECTORIES = ["a", "a/c", "a/c/e", "b", "b/c", "d"] as const;
@@ -303,7 +303,8 @@ Deno.test("what is refused for a link is refused in the same words whatever is t
     create: (link) => f.as(ALL, "put").create(name(link), { size: 1 }),
     "create of a new file": (link) =>
       f.as(ALL, "put").create(name(link), { size: 1, replace: false }),
-    resume: (link) => f.as(ALL, "put").resume(name(link), { size: 9e6, algorithm: "md5" }),
+    "find partial uploads": (link) =>
+      f.as(ALL, "put").partialUploads.find(name(link), { size: 9e6 }),
     mkdir: (link) => f.as(ALL, "mkdir").mkdir(name(link)),
   };
   for (const [operation, run] of Object.entries(operations)) {

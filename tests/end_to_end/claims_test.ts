@@ -3,16 +3,15 @@ import { BufferBudget } from "../../lib/core/buffer_pool.ts";
 import { PrefixDigest } from "../../lib/digest/prefix_digest.ts";
 import { parseFileName as name } from "../../lib/core/remote_name.ts";
 import { writeRecord } from "../../lib/files/partial_file.ts";
-import type { PendingWrite } from "../../server/storage/storage.ts";
+import type { ResumableWrite } from "../../server/storage/storage.ts";
 import { FsStorage } from "../../server/storage/fs/fs_storage.ts";
 import { connect } from "../../mod.ts";
-import { FastClock } from "../support/clock.ts";
 import { eachFailure } from "../support/failing_calls.ts";
 import { Ferryd, HOLDS_DIRECTORIES, TempDir, unrecorded } from "../support/programs.ts";
 import { RawPeer } from "../support/raw_peer.ts";
-import { keepPart, put } from "../storage/conformance.ts";
 import { md5, MIB } from "../support/bytes.ts";
 import { assertCode } from "../support/assertions.ts";
+import { keepPartial, partials, put, resume } from "../support/stored_files.ts";
 
 const QUOTA = 40 * MIB;
 
@@ -22,22 +21,22 @@ const LARGE = { size: bytes.length, algorithm: "md5" } as const;
 /** What all files and parts in a root are, counted by looking. */
 async function bytesIn(storage: FsStorage, root: string): Promise<number> {
   const files = [...Deno.readDirSync(root)].filter(({ isFile }) => isFile);
-  const parts = (await storage.parts("")).map(({ received }) => received);
+  const parts = (await partials(storage, "")).map(({ received }) => received);
   return [...files.map(({ name }) => Deno.statSync(`${root}/${name}`).size), ...parts]
     .reduce((sum, size) => sum + size, 0);
 }
 
 /** Asserts that nobody holds anything of a storage: no part, no byte of the quota, no name. */
 async function assertNothingHeld(storage: FsStorage, root: string): Promise<void> {
-  assertEquals((await storage.parts("")).filter(({ active }) => active), []);
+  assertEquals((await partials(storage, "")).filter(({ active }) => active), []);
   const left = QUOTA - await bytesIn(storage, root);
   await storage.assertFits(name("more"), left);
   await assertCode("quota", () => storage.assertFits(name("more"), left + 1));
 }
 
-const WRITES: Record<string, (storage: FsStorage) => Promise<PendingWrite | undefined>> = {
-  "create()": (storage) => storage.create(name("large"), { size: bytes.length }),
-  "resume()": (storage) => storage.resume(name("large"), LARGE),
+const WRITES: Record<string, (storage: FsStorage) => Promise<ResumableWrite | undefined>> = {
+  "create()": (storage) => storage.partialUploads.create(name("large"), { size: bytes.length }),
+  "resume()": (storage) => resume(storage, "large", LARGE),
 };
 
 for (const [what, begin] of Object.entries(WRITES)) {
@@ -48,11 +47,11 @@ for (const [what, begin] of Object.entries(WRITES)) {
         const root = dir.join(crypto.randomUUID());
         Deno.mkdirSync(root);
         await using storage = FsStorage.open(root, { quota: QUOTA, durability: "full" });
-        await keepPart(storage, "large", bytes, 128_000);
+        await keepPartial(storage, "large", bytes, 128_000);
         await during(async () => {
           await using pending = await begin(storage);
           assert(pending, "there is nothing to go on with");
-          await pending.write(bytes.subarray(pending.behind?.size ?? 0));
+          await pending.write(bytes.subarray(pending.prefix?.size ?? 0));
           await pending.checkpoint({ size: 299_968, md5: "0".repeat(32) });
           if (ending === "keep()") pending.keep();
           if (ending !== "commit()") return;
@@ -60,7 +59,7 @@ for (const [what, begin] of Object.entries(WRITES)) {
         });
         await assertNothingHeld(storage, root);
         // Whoever comes next gets a part or none, and at once.
-        const next = await storage.resume(name("large"), LARGE);
+        const next = await resume(storage, "large", LARGE);
         await next?.[Symbol.asyncDispose]();
         await put(storage, "large", bytes, { replace: true });
         await assertNothingHeld(storage, root);
@@ -80,21 +79,6 @@ Deno.test("FsStorage.open() lets go of a root that it cannot open, whichever cal
     await put(storage, "a", "a", { replace: true });
   });
   assert(failed.length > 5, `only ${failed}`);
-});
-
-Deno.test("FsStorage.resume() does not wait for ever for a writer that does not end", async () => {
-  await using dir = new TempDir();
-  await using storage = FsStorage.open(dir.path, { durability: "none" });
-  await using stuck = await storage.create(name("large"), {
-    size: bytes.length,
-    onTakenOver: () => told = true,
-  });
-  let told = false;
-  await stuck.write(bytes.subarray(0, 128_000));
-  await stuck.checkpoint({ size: 128_000, md5: "0".repeat(32) });
-  using _fast = new FastClock();
-  assertEquals(await storage.resume(name("large"), LARGE), undefined);
-  assertEquals(told, true);
 });
 
 Deno.test("BufferBudget.lend() counts nothing where the system has no memory", () => {

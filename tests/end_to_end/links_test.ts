@@ -10,8 +10,8 @@ import { type FileName, parseFileName as name } from "../../lib/core/remote_name
 import { isTaken } from "../../lib/files/path_lookup.ts";
 import { FsStorage } from "../../server/storage/fs/fs_storage.ts";
 import { TempDir } from "../support/programs.ts";
-import { listed, put, textOf } from "../storage/conformance.ts";
 import { md5 } from "../support/bytes.ts";
+import { listed, put, textOf } from "../support/stored_files.ts";
 
 /** What a link comes to. */
 type Kind = "directory" | "file" | "out" | "nowhere" | "blocked" | "loop";
@@ -141,8 +141,8 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     run: (s, at) => put(s, at("link/file"), "other", { replace: true }),
     expected: NOT_BELOW,
   },
-  "resume()": {
-    run: (s, at) => s.resume(at("link"), { size: 10_000_000, algorithm: "md5" }),
+  "partialUploads.find()": {
+    run: (s, at) => s.partialUploads.find(at("link"), { size: 10_000_000 }),
     expected: expected("not_a_file", "ok", "ok"),
   },
   "mkdir()": { run: (s, at) => s.mkdir(at("link")), expected: expected("ok", "exists", "exists") },

@@ -9,14 +9,15 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { FerryError } from "../../lib/core/errors.ts";
 import { isRemovedName, parseFileName as name } from "../../lib/core/remote_name.ts";
 import { basename, dirname } from "../../lib/core/paths.ts";
-import { FsStorage, type FsStorageOptions } from "../../server/storage/fs/fs_storage.ts";
+import { FsStorage } from "../../server/storage/fs/fs_storage.ts";
+import type { FsStorageOptions } from "../../server/storage/fs/served_root.ts";
 import { Clock } from "../support/clock.ts";
 import { Mounts, testWithMount } from "../support/mount.ts";
 import { ferry, Ferryd, filesBelow, stagedIn, TempDir } from "../support/programs.ts";
-import { begin, keepPart, put, textOf } from "../storage/conformance.ts";
 import { OPERATIONS } from "../support/storage_operations.ts";
 import { assertCode } from "../support/assertions.ts";
 import { md5 } from "../support/bytes.ts";
+import { begin, keepPartial, partials, put, resume, textOf } from "../support/stored_files.ts";
 
 const LARGE = new Uint8Array(9_000_000).fill(7);
 const KEPT = 5_000_000;
@@ -79,8 +80,8 @@ class Fixture implements AsyncDisposable {
 /** Takes what a partial upload has, and sends the rest. */
 async function goOn(storage: FsStorage): Promise<void> {
   const options = { size: LARGE.length, algorithm: "md5" } as const;
-  await using pending = await storage.resume(name("large"), options);
-  assertEquals(pending?.behind?.size, KEPT);
+  await using pending = await resume(storage, "large", options);
+  assertEquals(pending?.prefix?.size, KEPT);
   await pending!.write(LARGE.subarray(KEPT));
   await pending!.commit({ checksum: md5(LARGE), replace: false });
 }
@@ -93,13 +94,13 @@ for (const [kind, needs] of Object.entries(KINDS)) {
         async () => {
           await using f = new Fixture(kind as keyof typeof KINDS);
           await put(f.storage, "known", "x");
-          await keepPart(f.storage, "large", LARGE, KEPT);
+          await keepPartial(f.storage, "large", LARGE, KEPT);
           for (let round = 0; round < 2; round++) {
             f[how]();
             if (seen) await assertCode("io", () => f.storage.stat(name("known")));
             f.mount();
             assertEquals(await textOf(f.storage, "known"), "x");
-            assertEquals((await f.storage.parts()).map(({ received }) => received), [KEPT]);
+            assertEquals((await partials(f.storage)).map(({ received }) => received), [KEPT]);
             await put(f.storage, `d/${round}`, "new");
             await f.storage.move(name(`d/${round}`), name(`${round}`), { replace: false });
             assertEquals(Deno.readTextFileSync(`${f.root}/${round}`), "new");
@@ -142,11 +143,11 @@ for (const how of ["unmount", "kill"] as const) {
     `FsStorage acknowledges nothing that began by an earlier mount (${how})`,
     async () => {
       await using f = new Fixture("bindfs", { quota: 20_000_000 });
-      await keepPart(f.storage, "large", LARGE, KEPT);
+      await keepPartial(f.storage, "large", LARGE, KEPT);
       const begun = await begin(f.storage, "begun", "x");
       await using written = await f.storage.create(name("written"), { size: 2 });
       const options = { size: LARGE.length, algorithm: "md5" } as const;
-      const resumed = (await f.storage.resume(name("large"), options))!;
+      const resumed = (await resume(f.storage, "large", options))!;
       const entries = f.storage.list("", { recursive: true });
       await entries.next();
       f[how]();
@@ -222,7 +223,7 @@ testWithMount(
     f.mounts.tmpfs(`${f.dir.path}/other`);
     const mountFar = () => f.mounts.bind(f.dir.join("other"), far);
     mountFar();
-    await keepPart(f.storage, "far/large", LARGE, KEPT);
+    await keepPartial(f.storage, "far/large", LARGE, KEPT);
     f.mounts.unmount(far);
     f.unmount();
     f.mount();
@@ -230,7 +231,7 @@ testWithMount(
     await assertCode("io", () => f.storage.stat(name("far/x")));
     mountFar();
     await put(f.storage, "far/x", "x");
-    assertEquals((await f.storage.parts()).map(({ received }) => received), [KEPT]);
+    assertEquals((await partials(f.storage)).map(({ received }) => received), [KEPT]);
     await f.storage[Symbol.asyncDispose]();
     f.mounts.unmount(far);
   },
@@ -282,7 +283,7 @@ for (const [what, arrange] of Object.entries(OTHERS)) {
 
 testWithMount("FsStorage leaves a root that another ferryd serves meanwhile", async () => {
   await using f = new Fixture();
-  await keepPart(f.storage, "large", LARGE, KEPT);
+  await keepPartial(f.storage, "large", LARGE, KEPT);
   f.kill();
   f.mount();
   {
@@ -329,7 +330,13 @@ testWithMount("FsStorage goes on by the new mount when there is room for that", 
 }, FUSE);
 
 /** What is told from memory for the second in which the kernel still knows what the root was. */
-const REMEMBERED = ["assertServing", "stat of the root", "parts", "discardParts", "expireParts"];
+const REMEMBERED = [
+  "assertServing",
+  "stat of the root",
+  "list of partial uploads",
+  "discard",
+  "expire",
+];
 
 for (const [operation, run] of Object.entries(OPERATIONS)) {
   if (REMEMBERED.includes(operation)) continue;
@@ -350,7 +357,8 @@ testWithMount("FsStorage says that the file system is gone in the middle of it",
   await using f = new Fixture("bindfs");
   await put(f.storage, "large", LARGE);
   await using begun = await begin(f.storage, "begun", "x");
-  await using written = await f.storage.create(name("written"), { size: LARGE.length });
+  const { partialUploads } = f.storage;
+  await using written = await partialUploads.create(name("written"), { size: LARGE.length });
   await using file = await f.storage.open(name("large"), "md5");
   await file.read(new Uint8Array(1));
   f.mounts.end(f.root);

@@ -10,9 +10,9 @@ import { FsStorage } from "../../server/storage/fs/fs_storage.ts";
 import { run, testWithMount } from "../support/mount.ts";
 import { fileSystemAt } from "../../lib/file_system/file_system.ts";
 import { HOLDS_DIRECTORIES, TempDir } from "../support/programs.ts";
-import { begin, listed, put, textOf } from "../storage/conformance.ts";
 import { assertCode } from "../support/assertions.ts";
 import { md5 } from "../support/bytes.ts";
+import { begin, listed, put, textOf } from "../support/stored_files.ts";
 
 /** Gives all directories of some names one inode number, as long as it stands. */
 class EqualNumbers implements Disposable {
@@ -93,11 +93,11 @@ testPinned("FsStorage flushes each of two directories that have one number", asy
   await using dir = new TempDir();
   for (const twin of ["a", "b"]) Deno.mkdirSync(dir.join(twin));
   using _ = new EqualNumbers((name) => name === "a" || name === "b");
-  const { Jail } = await import("../../server/storage/fs/root.ts");
-  using jail = new Jail(dir.path);
-  using a = jail.enter(name("a"));
-  using again = jail.enter(name("a"));
-  using b = jail.enter(name("b"));
+  const { Root } = await import("../../server/storage/fs/root.ts");
+  using root = Root.open(dir.path);
+  using a = root.enter(name("a"));
+  using again = root.enter(name("a"));
+  using b = root.enter(name("b"));
   assertEquals(a.identity, again.identity);
   assert(a.identity !== b.identity);
 });

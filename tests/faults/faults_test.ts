@@ -105,7 +105,7 @@ class Fixture implements AsyncDisposable {
     const left = async () => ({
       memory: ALL_BUFFERS - BUFFERS.left,
       staged: unrecorded(`${this.#dir.path}/.ferry/staging`),
-      active: (await this.#storage.parts("")).filter(({ active }) => active),
+      active: (await this.#storage.partialUploads.list()).filter(({ entry }) => entry.active),
     });
     const deadline = Date.now() + STUCK_MS;
     const nothing = { memory: 0, staged: [], active: [] };

@@ -4,7 +4,14 @@
  * @module
  */
 
-import type { Bounds, PendingWrite, Storage, StoredFile } from "../../server/storage/storage.ts";
+import type {
+  Bounds,
+  PartialUploads,
+  PendingWrite,
+  ResumableWrite,
+  Storage,
+  StoredFile,
+} from "../../server/storage/storage.ts";
 
 /** What a call fails with that nobody foresaw. */
 export class InjectedFault extends Error {
@@ -40,14 +47,15 @@ export class Faults {
 // deno-lint-ignore no-explicit-any -- whatever it takes
 type Method = (...args: any[]) => any;
 
-/** An object some of whose methods are others; what is called otherwise is its own. */
+/** An object some of whose methods and properties are others; what is called otherwise is its own. */
 function override<T extends object>(
   target: T,
   methods: Partial<Record<keyof T, Method>>,
+  properties: Partial<T> = {},
 ): T {
   return new Proxy(target, {
     get(target, key) {
-      const method = methods[key as keyof T];
+      const method = methods[key as keyof T] ?? properties[key as keyof T];
       if (method) return method;
       const value = Reflect.get(target, key, target);
       return typeof value === "function" ? value.bind(target) : value;
@@ -80,7 +88,7 @@ function before<T extends object>(
 }
 
 /** What throws instead of giving a promise that fails. */
-const SYNCHRONOUS = ["keep", "seek", "parts", "setNoDelay"];
+const SYNCHRONOUS = ["keep", "seek", "setNoDelay"];
 
 /** A connection as `Deno.listen` gives it. */
 export function faultyConn(conn: Deno.TcpConn, faults: Faults): Deno.TcpConn {
@@ -104,24 +112,17 @@ export function faultyStorage(storage: Storage, faults: Faults): Storage {
     "checksum",
     "assertFits",
     "create",
-    "resume",
+    "remove",
+    "move",
+    "mkdir",
   ] as const;
-  const methods = before(faults, storage, "storage", [
-    ...names,
-    ...["parts", "remove", "move", "mkdir"] as const,
-  ]);
-  const wrapped =
-    <T extends object>(name: "open" | "create" | "resume", wrap: (what: T) => T) =>
-    async (...args: unknown[]) => {
-      const made = await methods[name]!(...args);
-      return made && wrap(made);
-    };
+  const methods = before(faults, storage, "storage", names);
+  const partialUploads = faultyPartialUploads(storage.partialUploads!, faults);
   return override(storage, {
     ...methods,
     within: (bounds: Bounds) => faultyStorage(storage.within(bounds), faults),
-    open: wrapped<StoredFile>("open", (file) => faultyFile(file, faults)),
-    create: wrapped<PendingWrite>("create", (pending) => faultyWrite(pending, faults)),
-    resume: wrapped<PendingWrite>("resume", (pending) => faultyWrite(pending, faults)),
+    open: wrapping(methods.open!, (file: StoredFile) => faultyFile(file, faults)),
+    create: wrapping(methods.create!, (pending: PendingWrite) => faultyWrite(pending, faults)),
     async *list(...args: Parameters<Storage["list"]>) {
       faults.hit("storage.list");
       for await (const entry of storage.list(...args)) {
@@ -129,7 +130,26 @@ export function faultyStorage(storage: Storage, faults: Faults): Storage {
         faults.hit("storage.list, going on");
       }
     },
+  }, { partialUploads });
+}
+
+function faultyPartialUploads(partials: PartialUploads, faults: Faults): PartialUploads {
+  const names = ["create", "find", "list", "resume", "discard"] as const;
+  const methods = before(faults, partials, "partialUploads", names);
+  const wrap = (write: ResumableWrite) => faultyResumable(write, faults);
+  return override(partials, {
+    ...methods,
+    create: wrapping(methods.create!, wrap),
+    resume: wrapping(methods.resume!, wrap),
   });
+}
+
+/** A method whose result is wrapped, where it has one. */
+function wrapping<T>(method: Method, wrap: (what: T) => T): Method {
+  return async (...args: unknown[]) => {
+    const made = await method(...args);
+    return made && wrap(made);
+  };
 }
 
 function faultyFile(file: StoredFile, faults: Faults): StoredFile {
@@ -139,14 +159,17 @@ function faultyFile(file: StoredFile, faults: Faults): StoredFile {
   });
 }
 
-function faultyWrite(pending: PendingWrite, faults: Faults): PendingWrite {
-  const { commit, ...methods } = before(faults, pending, "write", [
+function faultyResumable(write: ResumableWrite, faults: Faults): ResumableWrite {
+  const methods = before(faults, write, "write", ["checkpoint", "keep"]);
+  return override(faultyWrite(write, faults), methods);
+}
+
+function faultyWrite<Write extends PendingWrite>(pending: Write, faults: Faults): Write {
+  const { commit, ...methods } = before<PendingWrite>(faults, pending, "write", [
     "write",
-    "checkpoint",
-    "keep",
     "commit",
   ]);
-  return override(pending, {
+  return override<PendingWrite>(pending, {
     ...methods,
     async commit(...args: Parameters<PendingWrite["commit"]>) {
       const committed = await commit!(...args);
@@ -154,7 +177,7 @@ function faultyWrite(pending: PendingWrite, faults: Faults): PendingWrite {
       return committed;
     },
     [Symbol.asyncDispose]: disposal(pending, "write", faults),
-  });
+  }) as Write;
 }
 
 /** A disposal that has done what it has to before it fails. */

@@ -16,6 +16,7 @@ import { TempDir } from "../support/programs.ts";
 import { type Damage, type Network, network } from "./network.ts";
 import { FORGETFUL, forgetful, type Operation } from "./operations.ts";
 import { md5 } from "../support/bytes.ts";
+import { UploadLocks } from "../../server/files/upload_locks.ts";
 
 /** Files by their names, with their content; a name that ends with `/` is a directory. */
 export type Tree = Readonly<Record<string, string | Uint8Array>>;
@@ -82,6 +83,7 @@ export class Lane implements AsyncDisposable {
     const { server: serverMs, client: clientMs } = PATIENCE[patience];
     const session = new Session(link.server, {
       storage,
+      locks: new UploadLocks(),
       commands,
       authority: authority ??
         new Authority({ anonymous: grantEverywhere(["read", "write", "delete", "exec"]) }),

@@ -7,7 +7,7 @@
 import type { Client } from "../../client/api/client.ts";
 import { FerryError } from "../../lib/core/errors.ts";
 import { PrefixDigest, type SavedPrefix } from "../../lib/digest/prefix_digest.ts";
-import type { PendingWrite, Storage } from "../../server/storage/storage.ts";
+import type { PartialUploads, ResumableWrite, Storage } from "../../server/storage/storage.ts";
 import { Authority } from "../../server/auth/authentication.ts";
 import { grantEverywhere } from "../../server/auth/authorization.ts";
 import type { AllowedCommands } from "../../server/exec/allowed_commands.ts";
@@ -131,14 +131,19 @@ class Part implements AsyncDisposable {
   async served(): Promise<Served> {
     const saved = await this.#saved;
     let state = "";
-    const storage: Pick<Storage, "find" | "resume" | "assertFits"> = {
-      find: () => Promise.resolve(undefined),
-      assertFits: () => Promise.resolve(),
-      async resume(name, options): Promise<PendingWrite> {
-        const behind = await PrefixDigest.resume(saved, { ...options, proof: true });
+    let name: string;
+    const partialUploads: Pick<PartialUploads, "find" | "resume"> = {
+      find: (filename, { size }) => {
+        name = filename;
+        const entry = { filename, size, received: Part.#SIZE, mtime: 0, active: false };
+        return Promise.resolve([{ id: "part", entry }]);
+      },
+      async resume(id, options): Promise<ResumableWrite> {
+        const prefix = await PrefixDigest.resume(saved, { ...options, proof: true });
         let rest = "";
         return {
-          behind,
+          id,
+          prefix,
           checkpoint: () => Promise.resolve(),
           keep() {},
           write(bytes) {
@@ -152,6 +157,11 @@ class Part implements AsyncDisposable {
           [Symbol.asyncDispose]: () => Promise.resolve(),
         };
       },
+    };
+    const storage: Pick<Storage, "find" | "assertFits" | "partialUploads"> = {
+      find: () => Promise.resolve(undefined),
+      assertFits: () => Promise.resolve(),
+      partialUploads: partialUploads as PartialUploads,
     };
     return { storage: storage as Storage, state: () => state };
   }
@@ -279,13 +289,18 @@ export async function fileOperations(stack: AsyncDisposableStack): Promise<reado
   ];
 }
 
-/** A server that tells which parts it was to remove. */
+/** A server that has a partial upload of `d/e`, and tells what it was to remove. */
 function discarding(): Served {
   const discarded: string[] = [];
-  const storage: Pick<Storage, "discardParts"> = {
-    discardParts: (name) => Promise.resolve(void discarded.push(name)),
+  const partialUploads: Pick<PartialUploads, "list" | "discard"> = {
+    list: () => {
+      const entry = { filename: "d/e", size: 10, received: 5, mtime: 0, active: false };
+      return Promise.resolve([{ id: "part", entry }]);
+    },
+    discard: (id) => Promise.resolve(void discarded.push(id)),
   };
-  return { storage: storage as Storage, state: () => discarded.join("\n") };
+  const storage = { partialUploads: partialUploads as PartialUploads };
+  return { storage: storage as unknown as Storage, state: () => discarded.join("\n") };
 }
 
 /** Those about names, and about many files. */

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { FsStorage, type FsStorageOptions } from "../../server/storage/fs/fs_storage.ts";
+import { FsStorage } from "../../server/storage/fs/fs_storage.ts";
+import type { FsStorageOptions } from "../../server/storage/fs/served_root.ts";
 import { Mounts, run } from "./mount.ts";
 import { TempDir } from "./programs.ts";
 

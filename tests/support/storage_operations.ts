@@ -7,7 +7,7 @@
 import { FerryError } from "../../lib/core/errors.ts";
 import { parseFileName as name } from "../../lib/core/remote_name.ts";
 import type { FsStorage } from "../../server/storage/fs/fs_storage.ts";
-import { listed } from "../storage/conformance.ts";
+import { listed } from "./stored_files.ts";
 
 /** Everything that can be asked of a storage with `file` and `d/file`. */
 export const OPERATIONS: Readonly<Record<string, (storage: FsStorage) => unknown>> = {
@@ -22,10 +22,12 @@ export const OPERATIONS: Readonly<Record<string, (storage: FsStorage) => unknown
   assertFits: (s) => s.assertFits(name("new"), 1),
   create: (s) => s.create(name("d/new"), { size: 1, replace: false }),
   "create anew": (s) => s.create(name("d/new"), { size: 1, replace: true }),
-  resume: (s) => s.resume(name("part"), { size: 9_000_000, algorithm: "md5" }),
-  parts: (s) => s.parts(),
-  discardParts: (s) => s.discardParts(name("f")),
-  expireParts: (s) => s.expireParts(0),
+  "create a resumable": (s) => s.partialUploads.create(name("d/new"), { size: 9_000_000 }),
+  "find partial uploads": (s) => s.partialUploads.find(name("part"), { size: 9_000_000 }),
+  resume: (s) => s.partialUploads.resume("none.part", { algorithm: "md5" }),
+  "list of partial uploads": (s) => s.partialUploads.list(),
+  discard: (s) => s.partialUploads.discard("none.part"),
+  expire: (s) => s.partialUploads.expire(0),
   remove: (s) => s.remove(name("d"), { recursive: true }),
   move: (s) => s.move(name("file"), name("d/moved"), { replace: true }),
   mkdir: (s) => s.mkdir(name("e/f")),

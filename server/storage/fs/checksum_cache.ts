@@ -75,8 +75,8 @@ function sealOf({ key, version }: FileIdentity, checksum: Checksum): string {
 /** How many checksums are remembered that hold no longer than a mount: those that were recorded last. */
 const MAX_PASSING = 65_536;
 
-/** Options of {@linkcode DigestIndex}. */
-export interface DigestIndexOptions {
+/** Options of {@linkcode ChecksumCache}. */
+export interface ChecksumCacheOptions {
   /** The device on which an inode number stands for one file, now and later. Default: none. */
   device?: number | undefined;
   /**
@@ -87,7 +87,7 @@ export interface DigestIndexOptions {
 }
 
 /** Checksums by file identity, in an SQLite database. */
-export class DigestIndex implements Disposable {
+export class ChecksumCache implements Disposable {
   #path: string | undefined;
   #device: number | undefined;
   readonly #mountOf: (device: number) => string | undefined;
@@ -101,16 +101,24 @@ export class DigestIndex implements Disposable {
   /** The checksums that are being computed, by what they are of. */
   readonly #computing = new Map<string, Promise<Checksum>>();
 
-  /** Opens the database, or makes it; without a path it is kept in memory. */
-  constructor(path?: string, { device, mountOf = () => undefined }: DigestIndexOptions = {}) {
+  private constructor(
+    path: string | undefined,
+    { device, mountOf = () => undefined }: ChecksumCacheOptions,
+  ) {
     this.#path = path;
     this.#device = device;
     this.#mountOf = mountOf;
+  }
+
+  /** Opens the database, or makes it; without a path it is kept in memory. */
+  static open(path?: string, options: ChecksumCacheOptions = {}): ChecksumCache {
+    const cache = new ChecksumCache(path, options);
     try {
-      this.#open(path);
+      cache.#open(path);
     } catch {
-      this.#rebuild(path);
+      cache.#rebuild(path);
     }
+    return cache;
   }
 
   /** What has to be the same for the checksum of a file to hold. */

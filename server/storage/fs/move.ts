@@ -4,60 +4,62 @@
  * @module
  */
 
-import { Batch } from "./batch.ts";
+import { ParentDirectories } from "./parent_directories.ts";
 import type { Directory } from "./open_directory.ts";
 import { FerryError, fileError } from "../../../lib/core/errors.ts";
 import { type FileName, foldName } from "../../../lib/core/remote_name.ts";
-import type { Jail, Place } from "./root.ts";
+import type { Place } from "./name_walk.ts";
+import type { Root } from "./root.ts";
 import { basename } from "../../../lib/core/paths.ts";
 import type { Quota } from "../quota.ts";
-import type { Room } from "../../../lib/files/group_commit.ts";
 import { type ChangedDirectory, syncDirectories } from "../../../lib/files/directory_flush.ts";
-import { renameWithoutReplacing } from "../../../lib/files/renaming.ts";
 import { infoAt, isTaken } from "../../../lib/files/path_lookup.ts";
 import { isCrossDevice, namingError } from "../../../lib/files/file_errors.ts";
+import { renameWithoutReplacing } from "../../../lib/files/renaming.ts";
+import type { Room } from "../../../lib/files/group_commit.ts";
 import { canRename, type StagingAreas } from "./staging_areas.ts";
 import type { MoveOptions } from "../storage.ts";
 import { copyEntry, removeCopied } from "./tree_copy.ts";
 import { eachBelow } from "./tree_walk.ts";
 
-/** Options of {@linkcode Moving}. */
-export interface MovingOptions extends MoveOptions {
+/** What {@linkcode move} works with. */
+export interface MoveWork extends MoveOptions {
   /** The old name. */
   from: FileName;
   /** The new name. */
   to: FileName;
-  /** Where copies are made. */
+  /** Where copies are staged. */
   areas: StagingAreas;
-  /** The account of what is replaced, and of what is copied. */
+  /** The account that files which are replaced or copied count in. */
   quota: Quota;
-  /** Whether all survives a loss of power, and a copy does before the original is removed. */
+  /** Whether the result survives a loss of power; a copy does before the original is removed. */
   durable: boolean;
-  /** Ends it while a copy is made. */
+  /** Stops it while a copy is made. */
   signal: AbortSignal;
 }
 
-/** That something gets another name. */
-export class Moving {
-  readonly #source: Place;
-  readonly #jail: Jail;
-  readonly #options: MovingOptions;
+/**
+ * Moves a file or a directory.
+ *
+ * @param source what is moved
+ * @param root how far its new name may lead
+ * @throws {FerryError} as `Storage.move`
+ */
+export async function move(source: Place, root: Root, work: MoveWork): Promise<void> {
+  await new Move(source, root, work).run();
+}
 
-  /**
-   * @param source what is moved
-   * @param jail how far its new name may lead
-   */
-  constructor(source: Place, jail: Jail, options: MovingOptions) {
+class Move {
+  readonly #source: Place;
+  readonly #root: Root;
+  readonly #options: MoveWork;
+
+  constructor(source: Place, root: Root, options: MoveWork) {
     this.#source = source;
-    this.#jail = jail;
+    this.#root = root;
     this.#options = options;
   }
 
-  /**
-   * Does it.
-   *
-   * @throws {FerryError} as `Storage.move`
-   */
   async run(): Promise<void> {
     const { from, to } = this.#options;
     const { info, directory } = this.#source;
@@ -65,23 +67,23 @@ export class Moving {
     // Without its mount point a file system could not be mounted again.
     if (info.isDirectory) directory.assertMounted(this.#source.name, info);
     const apart = this.#isCrossDevice();
-    using batch = new Batch(this.#jail);
+    using parents = new ParentDirectories(this.#root);
     try {
-      if (apart) return await this.#copy(batch);
-      const room = batch.room(to);
+      if (apart) return await this.#copy(parents);
+      const room = parents.room(to);
       if (await this.#isRespelled(room)) {
         named(room.path, () => Deno.renameSync(this.#source.path, room.path));
       } else this.#rename(room);
       await this.#sync(directory, room.directory, ...room.made);
     } catch (reason) {
-      if (!apart && isCrossDevice(reason)) return await this.#copy(batch);
+      if (!apart && isCrossDevice(reason)) return await this.#copy(parents);
       throw fileError(reason);
     }
   }
 
   /** Whether it is known already that the new name is on another file system. */
   #isCrossDevice(): boolean {
-    using nearest = this.#jail.nearest(this.#options.to);
+    using nearest = this.#root.nearest(this.#options.to);
     return !canRename(this.#source.directory, nearest);
   }
 
@@ -126,22 +128,22 @@ export class Moving {
   }
 
   /** Copies it, gives the copy the new name, and removes what was copied. */
-  async #copy(batch: Batch): Promise<void> {
+  async #copy(parents: ParentDirectories): Promise<void> {
     const { from, to, areas, durable, quota, signal, assertMay } = this.#options;
     const source = this.#source;
     this.#assertFree();
-    using nearest = this.#jail.nearest(to);
-    const parts = areas.beside(nearest);
-    parts.assertRoom(await this.#measure());
-    await using tree = parts.makeDirectory();
+    using nearest = this.#root.nearest(to);
+    const area = areas.beside(nearest);
+    area.assertRoom(await this.#measure());
+    await using tree = area.makeDirectory();
     const copying = {
       durable,
       signal,
-      peek: (directory: Directory, name: string) => this.#jail.peekVisible(directory, name),
+      peek: (directory: Directory, name: string) => this.#root.peekVisible(directory, name),
     };
     const copied = await copyEntry(source, from, tree.directory, copying);
     assertMay?.();
-    const room = batch.room(to);
+    const room = parents.room(to);
     try {
       this.#name(tree.directory.at(source.name), room);
     } catch (error) {
@@ -154,7 +156,7 @@ export class Moving {
       this.#name(closer.directory.at(source.name), room);
     }
     await this.#sync(room.directory, ...room.made);
-    this.#jail.assertStanding([source.directory, room.directory]);
+    this.#root.assertStanding([source.directory, room.directory]);
     await removeCopied(source.directory, copied, from, (file, copy) => {
       quota.found(copy);
       quota.lost(file);
@@ -172,7 +174,7 @@ export class Moving {
     const { info } = this.#source;
     let there: Deno.FileInfo;
     try {
-      using place = this.#jail.place(to);
+      using place = this.#root.place(to);
       there = place.info;
     } catch (error) {
       if (fileError(error).code === "not_found") return;
@@ -191,7 +193,7 @@ export class Moving {
     let bytes = 0;
     if (!inside) return bytes;
     await eachBelow(inside, {
-      peek: (directory, name) => this.#jail.peekVisible(directory, name),
+      peek: (directory, name) => this.#root.peekVisible(directory, name),
       onFound: ({ isFile, size }) => void (bytes += isFile ? size : 0),
       signal: this.#options.signal,
     });

@@ -16,7 +16,7 @@ import { type Handle, Handles, type OnMount } from "./directory_descriptors.ts";
 import { deviceIn, inodeOf } from "../../../lib/core/file_identity.ts";
 import { LocalFile } from "../../../lib/files/source_file.ts";
 import { basename } from "../../../lib/core/paths.ts";
-import { type CreatedFile } from "../../../lib/files/staged_file.ts";
+import type { CreatedFile } from "../../../lib/files/staged_file.ts";
 import { type ChangedDirectory, syncDirectory } from "../../../lib/files/directory_flush.ts";
 import { openExactly } from "../../../lib/files/open_exactly.ts";
 import { isTaken } from "../../../lib/files/path_lookup.ts";

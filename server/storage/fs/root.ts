@@ -1,29 +1,20 @@
 /**
- * From names to places: the one module that decides where a name leads, and that it stays in the root.
- *
- * A name is walked part by part, each in the directory that the parts before it led to and that is held
- * open. Links are followed by walking what they say, never by the system, so that no answer depends on what
- * one leads to out of the root, or whether anything is there. Where another program replaces what was just
- * seen, the walk begins anew.
+ * The root: a directory that no name leads out of. Every path below it is reached by way of this module, from a name.
+ * Where another program replaces what was just seen while a name is walked, the walk begins anew.
  *
  * @module
  */
 
 import { existsSync } from "node:fs";
-import { Directory } from "./open_directory.ts";
-import { type ErrorCode, FerryError, fileError, systemCodeOf } from "../../../lib/core/errors.ts";
-import {
-  assertStorable,
-  type FileName,
-  isStagingName,
-  parentName,
-  RESERVED_DIRECTORY,
-} from "../../../lib/core/remote_name.ts";
+import type { Directory } from "./open_directory.ts";
+import { type ErrorCode, FerryError, fileError } from "../../../lib/core/errors.ts";
+import type { Bounds } from "../storage.ts";
+import { assertStorable, type FileName, parentName } from "../../../lib/core/remote_name.ts";
 import type { LocalFile } from "../../../lib/files/source_file.ts";
 import { namingError } from "../../../lib/files/file_errors.ts";
-import { basename, isAbsolute, resolve } from "../../../lib/core/paths.ts";
-import { PLATFORM } from "../../../lib/core/platform.ts";
-import { type Keeper, mountedAnew, type OnRoot, Root } from "./root_directory.ts";
+import { basename } from "../../../lib/core/paths.ts";
+import { found, type Missing, NameWalk, partIsNoDirectory, Place, Replaced } from "./name_walk.ts";
+import { type OnRoot, type RemountHandler, RootDirectory } from "./root_directory.ts";
 
 /** How often a walk begins anew because of what was replaced. */
 const TRIES = 200;
@@ -31,120 +22,74 @@ const TRIES = 200;
 /** How often a file that cannot be opened is tried again, to be sure that it was this file. */
 const OPEN_FAILURES = 20;
 
-/** How many links a name may lead over; as on Linux. */
-const MAX_LINKS = 40;
-
-/** How many parts are walked for one name, those of its links included. */
-const MAX_STEPS = 10_000;
-
-/** The longest path in bytes (Linux's PATH_MAX, less the NUL at its end). */
+/** The longest path in bytes: Linux's PATH_MAX without the NUL at its end. */
 const MAX_PATH_BYTES = 4095;
 
 /** The errors that say that a name leads nowhere. */
 const NOTHING: readonly ErrorCode[] = ["not_found", "not_a_file", "bad_name"];
 
-/** What was just seen under a name is something else by now. */
-class Replaced extends Error {}
-
-/** Where a name leads: an entry of a directory that is held until this is disposed of. */
-export class Place implements Disposable {
-  /** The directory. */
-  readonly directory: Directory;
-  /** The name in it; "" for the directory itself. */
-  readonly name: string;
-  /** What stands there; where it is a link, the link. */
-  readonly info: Deno.FileInfo;
-
-  /** A place, which disposes of the directory. */
-  constructor(directory: Directory, name: string, info: Deno.FileInfo) {
-    this.directory = directory;
-    this.name = name;
-    this.info = info;
-  }
-
-  /** Its path, which leads there for as long as the place is held. */
-  get path(): string {
-    return this.name === "" ? this.directory.path : this.directory.at(this.name);
-  }
-
-  /** Lets go of the directory. */
-  [Symbol.dispose](): void {
-    this.directory[Symbol.dispose]();
-  }
-}
-
-/** Where a walk ended before its last part, since nothing stands there. */
-interface Missing {
-  directory: Directory;
-  /** The part that is missing, and those behind it. */
-  parts: string[];
-  /** Undefined where they are parts of the name; else how many of those come behind the link that says them. */
-  behindLink: number | undefined;
-}
-
-/** Options of a {@linkcode Jail}. */
-export interface JailOptions {
-  /** Whether a path that links led to may be gone on with: see `Bounds` in `storage.ts`. Default: any. */
-  reaches?: ((path: string) => boolean) | undefined;
-  /** Told when the root is lost, and when it is back. */
-  onRoot?: OnRoot | undefined;
-}
-
-/** A root directory that no name leads out of. */
-export class Jail implements Disposable {
-  readonly #root: Root;
-  /** The parts of the paths by which an absolute link may mean the root. */
-  readonly #bases: readonly string[][];
-  /** Undefined where all of the root may be reached. */
-  readonly #reaches: JailOptions["reaches"];
+/** A directory that no name leads out of. */
+export class Root implements Disposable {
+  readonly #directory: RootDirectory;
+  /** The path by which it was opened. */
+  readonly #openedBy: string;
+  readonly #names: NameWalk;
   /** The directory that a file could be made in when that was last asked: most ask for the same again. */
   #placeable: FileName | "" | undefined;
 
-  /**
-   * Opens a root; or has one that is open once more, for somebody who may not reach all of it. That one is not
-   * disposed of.
-   *
-   * @throws what the runtime throws
-   */
-  constructor(root: string | Jail, { reaches, onRoot }: JailOptions = {}) {
-    this.#reaches = reaches;
-    if (root instanceof Jail) {
-      this.#root = root.#root;
-      this.#bases = root.#bases;
-      return;
-    }
-    this.#root = new Root(root, onRoot);
-    this.#bases = [this.root, resolve(root)].map(partsOf);
+  private constructor(directory: RootDirectory, openedBy: string, reaches?: Bounds["reaches"]) {
+    this.#directory = directory;
+    this.#openedBy = openedBy;
+    this.#names = new NameWalk(directory, openedBy, reaches);
   }
 
-  /** The root. */
+  /**
+   * Opens a directory as a root.
+   *
+   * @param onRoot told when the directory is lost, and when it is back
+   * @throws what the runtime throws
+   */
+  static open(path: string, onRoot?: OnRoot): Root {
+    return new Root(RootDirectory.open(path, onRoot), path);
+  }
+
+  /**
+   * The same root for a request that may not reach all of it. It need not be disposed of.
+   *
+   * @param reaches whether a path that links led to may be followed: see `Bounds` in `storage.ts`
+   */
+  confinedBy(reaches: Bounds["reaches"]): Root {
+    return new Root(this.#directory, this.#openedBy, reaches);
+  }
+
+  /** The directory, held open. */
   get directory(): Directory {
-    return this.#root.directory;
+    return this.#directory.directory;
   }
 
   /** Its path, with links resolved. */
-  get root(): string {
-    return this.#root.path;
+  get path(): string {
+    return this.#directory.path;
   }
 
   /**
    * Fails where the root is no longer the directory at its path, or another mount of it than that by which the
    * `used` directories were opened.
    *
-   * @throws {FerryError} as {@linkcode Root.assertStanding}
+   * @throws {FerryError} as {@linkcode RootDirectory.assertStanding}
    */
   assertStanding(used?: Iterable<Directory>): void {
-    this.#root.assertStanding(used);
+    this.#directory.assertStanding(used);
   }
 
-  /** Who takes up all anew where the root was mounted anew: see {@linkcode Root.keeper}. */
-  set keeper(keeper: Keeper) {
-    this.#root.keeper = keeper;
+  /** Opens everything again after a remount: see {@linkcode RootDirectory.remountHandler}. */
+  set remountHandler(handler: RemountHandler) {
+    this.#directory.remountHandler = handler;
   }
 
   /** Makes all names that lead into a directory lead nowhere. */
   hide(directory: Directory): void {
-    this.#root.take(directory);
+    this.#directory.hide(directory);
   }
 
   /**
@@ -154,14 +99,14 @@ export class Jail implements Disposable {
    * the name is a file; `bad_name` for too many links
    */
   find(name: FileName | ""): Place {
-    return this.#attempt(() => found(this.#walk(name, { follow: true })));
+    return this.#attempt(() => found(this.#names.walk(name, { follow: true })));
   }
 
   /** The same, or undefined where a name leads nowhere. */
   look(name: FileName | ""): Place | undefined {
     return this.#attempt(() => {
       try {
-        const end = this.#walk(name, { follow: true });
+        const end = this.#names.walk(name, { follow: true });
         if (end instanceof Place) return end;
         end.directory[Symbol.dispose]();
       } catch (error) {
@@ -176,21 +121,21 @@ export class Jail implements Disposable {
   /**
    * Where a name itself stands, be it a link; links above it are followed.
    *
-   * @throws {FerryError} as {@linkcode Jail.find}
+   * @throws {FerryError} as {@linkcode Root.find}
    */
   place(name: FileName): Place {
-    return this.#attempt(() => found(this.#walk(name, { follow: false })));
+    return this.#attempt(() => found(this.#names.walk(name, { follow: false })));
   }
 
   /**
    * Opens the file that a name leads to.
    *
-   * @throws {FerryError} as {@linkcode Jail.find}; `not_a_file` where it is none, `denied`
+   * @throws {FerryError} as {@linkcode Root.find}; `not_a_file` where it is none, `denied`
    */
   open(name: FileName): LocalFile {
     let failures = 0;
     return this.#attempt(() => {
-      using place = found(this.#walk(name, { follow: true }));
+      using place = found(this.#names.walk(name, { follow: true }));
       try {
         return this.#openExactly(place);
       } catch (error) {
@@ -210,7 +155,7 @@ export class Jail implements Disposable {
     }
     const file = directory.open(name, info);
     // Where a path is all there is, this is as much as can be told.
-    if (file && (directory.pinned || this.#mayLead(Deno.realPathSync(path)))) return file;
+    if (file && (directory.pinned || this.#names.mayLeadTo(Deno.realPathSync(path)))) return file;
     void file?.[Symbol.asyncDispose]();
     throw new Replaced();
   }
@@ -219,14 +164,14 @@ export class Jail implements Disposable {
    * Opens the directory that a name leads to.
    *
    * @param below what it is opened for, where that is one entry of it
-   * @throws {FerryError} as {@linkcode Jail.find}; `not_a_file` where it is none
+   * @throws {FerryError} as {@linkcode Root.find}; `not_a_file` where it is none
    */
   enter(name: FileName | "", below?: string): Directory {
     return this.#attempt(() => {
-      using place = found(this.#walk(name, { follow: true, below }));
+      using place = found(this.#names.walk(name, { follow: true, below }));
       if (place.name === "") return place.directory.hold();
       if (!place.info.isDirectory) throw new FerryError("not_a_file", "it is not a directory");
-      return this.#enter(place.directory, place.name, place.info);
+      return this.#names.enter(place.directory, place.name, place.info);
     });
   }
 
@@ -237,8 +182,8 @@ export class Jail implements Disposable {
    * @throws what the runtime throws
    */
   peek(directory: Directory, name: string): Deno.FileInfo | undefined {
-    this.#assertReaches(() => this.pathOf(directory, name));
-    return this.#peek(directory, name);
+    this.#names.assertReaches(directory, name);
+    return this.#names.peek(directory, name);
   }
 
   /** The same, and undefined for what no name leads to. */
@@ -251,42 +196,12 @@ export class Jail implements Disposable {
     }
   }
 
-  #peek(directory: Directory, name: string): Deno.FileInfo | undefined {
-    this.#assertPresent(directory);
-    if (this.#isReserved(directory, name)) throw nothingThere();
-    let info: Deno.FileInfo;
-    try {
-      info = Deno.lstatSync(directory.at(name));
-    } catch (error) {
-      if (systemCodeOf(error) === "ENOTCONN") directory.miss(name);
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-      return this.directory.mend() ? this.#peek(directory, name) : undefined;
-    }
-    const isHidden = info.isDirectory &&
-      this.#root.own.some((own) => directory.hasOurs(name, info, own));
-    if (isHidden) throw nothingThere();
-    return info;
-  }
-
-  #isHidden(directory: Directory): boolean {
-    return this.#root.own.some((own) => directory.isOurs(own));
-  }
-
-  #enter(directory: Directory, name: string, info: Deno.FileInfo): Directory {
-    const next = directory.enter(name, info);
-    if (!next) throw new Replaced();
-    if (!this.#isHidden(next)) return next;
-    // It has got the name since it was looked at.
-    next[Symbol.dispose]();
-    throw nothingThere();
-  }
-
   /** Opens the directory at a place, and lets go of the place. */
   #intoDirectory(end: Place): Directory {
     using place = end;
     if (place.name === "") return place.directory.hold();
     if (!place.info.isDirectory) throw partIsNoDirectory();
-    return this.#enter(place.directory, place.name, place.info);
+    return this.#names.enter(place.directory, place.name, place.info);
   }
 
   /**
@@ -299,7 +214,7 @@ export class Jail implements Disposable {
   makeParent(name: FileName, changed: Directory[]): Directory {
     return this.#attempt(() => {
       this.#assertFits(name);
-      const end = this.#walk(parentName(name), { follow: true, below: basename(name) });
+      const end = this.#names.walk(parentName(name), { follow: true, below: basename(name) });
       return end instanceof Place ? this.#intoDirectory(end) : this.#make(end, changed);
     });
   }
@@ -318,10 +233,10 @@ export class Jail implements Disposable {
             throw namingError(error, directory.at(part));
           }
         }
-        const info = this.#peek(directory, part);
+        const info = this.#names.peek(directory, part);
         if (!info || info.isSymlink) throw new Replaced();
         if (!info.isDirectory) throw partIsNoDirectory();
-        const next = this.#enter(directory, part, info);
+        const next = this.#names.enter(directory, part, info);
         directory[Symbol.dispose]();
         directory = next;
       }
@@ -336,7 +251,7 @@ export class Jail implements Disposable {
    * Checks that a file could be made under a name, without making anything.
    *
    * @param fresh whether it will replace nothing, so that whoever gives it the name sees what has that already
-   * @throws {FerryError} as {@linkcode Jail.makeParent}; `not_a_file` where the name is a directory, or a link
+   * @throws {FerryError} as {@linkcode Root.makeParent}; `not_a_file` where the name is a directory, or a link
    * to one in the root
    */
   assertPlaceable(name: FileName, { fresh = false } = {}): void {
@@ -344,9 +259,9 @@ export class Jail implements Disposable {
       this.#assertFits(name);
       const parent = parentName(name);
       // This only saves bytes that would come in vain: who gives the name to a file looks again.
-      const known = parent === this.#placeable && !this.#reaches;
-      if (known && (fresh || !existsSync(`${this.root}/${name}`))) return;
-      const end = this.#walk(name, { follow: false });
+      const known = parent === this.#placeable && !this.#names.confined;
+      if (known && (fresh || !existsSync(`${this.path}/${name}`))) return;
+      const end = this.#names.walk(name, { follow: false });
       if (!(end instanceof Place)) {
         end.directory[Symbol.dispose]();
         if (end.behindLink !== undefined) throw partIsNoDirectory();
@@ -365,23 +280,13 @@ export class Jail implements Disposable {
   /**
    * The directory that a name would stand in or, where that is missing, the nearest one above it that is there.
    *
-   * @throws {FerryError} as {@linkcode Jail.find}; `not_a_file` where it is none
+   * @throws {FerryError} as {@linkcode Root.find}; `not_a_file` where it is none
    */
   nearest(name: FileName): Directory {
     return this.#attempt(() => {
-      const end = this.#walk(parentName(name), { follow: true, below: basename(name) });
+      const end = this.#names.walk(parentName(name), { follow: true, below: basename(name) });
       return end instanceof Place ? this.#intoDirectory(end) : end.directory;
     });
-  }
-
-  /** The directory that these parts lead to without a link, where that is known at once. */
-  #known(parts: readonly string[]): Directory | undefined {
-    if (parts.length === 0) return this.directory.hold();
-    if (this.#isReserved(this.directory, parts[0]!) || parts.some(isStagingName)) return undefined;
-    const known = this.directory.known(parts.join("/"));
-    if (!known || !this.#isHidden(known)) return known;
-    known[Symbol.dispose]();
-    return undefined;
   }
 
   /**
@@ -390,126 +295,27 @@ export class Jail implements Disposable {
    * @throws {FerryError} `not_found` where no name leads there; `bad_name` where it would be too long
    */
   pathIn(directory: Directory, name: FileName): string {
-    this.#assertReaches(() => this.pathOf(directory, basename(name)));
-    this.#assertPresent(directory);
-    if (this.#isReserved(directory, basename(name))) throw nothingThere();
+    const entry = basename(name);
+    this.#names.assertReaches(directory, entry);
+    this.#names.assertNameable(directory, entry);
     this.#assertFits(name);
-    return directory.at(basename(name));
+    return directory.at(entry);
   }
 
-  /** The path of an entry of a directory, from the root and without links; of the directory itself for "". */
-  pathOf({ found }: Directory, name: string): string {
-    return [found.slice(this.root.replace(/\/$/, "").length + 1), name].filter(Boolean).join("/");
+  /** The path of an entry of a directory, relative to the root and without links; of the directory itself for "". */
+  pathOf(directory: Directory, name: string): string {
+    return this.#names.pathOf(directory, name);
   }
 
   /** Lets go of the root. */
   [Symbol.dispose](): void {
-    this.#root[Symbol.dispose]();
-  }
-
-  /** `below` is an entry that is not walked to, of the directory that the name leads to. */
-  #walk(
-    name: FileName | "",
-    { follow, below }: { follow: boolean; below?: string | undefined },
-  ): Place | Missing {
-    if (name !== "") assertStorable(name);
-    let rest = partsOf(name);
-    /** All of the way that is known: where it has come to, what is left, and what is wanted there. */
-    const way = () => [...trail, ...rest, ...(below === undefined ? [] : [below])].join("/");
-    /** The parts that led to the directory; none of them is a link. */
-    let trail: string[] = [];
-    this.#assertReaches(way);
-    const known = this.#known(rest.slice(0, -1));
-    if (known) [trail, rest] = [rest.slice(0, -1), rest.slice(-1)];
-    let directory = known ?? this.directory.hold();
-    const goTo = (next: Directory) => {
-      directory[Symbol.dispose]();
-      directory = next;
-    };
-    try {
-      let behindLink: number | undefined;
-      for (let steps = 0, links = 0; rest.length > 0; steps++) {
-        if (steps > MAX_STEPS || links > MAX_LINKS) {
-          throw new FerryError("bad_name", "too many symbolic links");
-        }
-        const part = rest.shift()!;
-        if (part === "..") {
-          rest = [...climb(trail, rest), ...rest];
-          trail = [];
-          goTo(this.directory.hold());
-          this.#assertReaches(way);
-          continue;
-        }
-        const info = this.#peek(directory, part);
-        if (behindLink !== undefined && rest.length < behindLink) behindLink = undefined;
-        if (!info) return { directory, parts: [part, ...rest], behindLink };
-        if (info.isSymlink && (follow || rest.length > 0)) {
-          links++;
-          behindLink ??= rest.length;
-          const target = this.#readLink(directory.at(part));
-          if (target.absolute) {
-            trail = [];
-            goTo(this.directory.hold());
-          }
-          rest = [...target.parts, ...rest];
-          // Before anything is looked at there, so that no answer depends on what is there.
-          this.#assertReaches(way);
-        } else if (rest.length === 0) return new Place(directory, part, info);
-        else if (!info.isDirectory) throw partIsNoDirectory();
-        else {
-          goTo(this.#enter(directory, part, info));
-          trail.push(part);
-        }
-      }
-      return new Place(directory, "", Deno.statSync(directory.path));
-    } catch (error) {
-      directory[Symbol.dispose]();
-      throw error;
-    }
-  }
-
-  /** What a link says; from the root on where it is absolute. */
-  #readLink(path: string): { parts: string[]; absolute: boolean } {
-    let target: string;
-    try {
-      target = Deno.readLinkSync(path);
-    } catch {
-      throw new Replaced();
-    }
-    const parts = partsOf(target);
-    if (!isAbsolute(target)) return { parts, absolute: false };
-    const base = this.#bases.find((base) => base.every((part, at) => part === parts[at]));
-    if (!base) throw nothingThere();
-    return { parts: parts.slice(base.length), absolute: true };
-  }
-
-  /** Whether a path without links may be where a name leads. */
-  #mayLead(real: string): boolean {
-    const [base, parts] = [this.#bases[0]!, partsOf(real)];
-    if (!base.every((part, at) => part === parts[at])) return false;
-    return this.#reaches?.(parts.slice(base.length).join("/")) ?? true;
-  }
-
-  /** Lets a walk go on to a path, or an entry of a directory be acted on. */
-  #assertReaches(path: () => string): void {
-    if (!this.#reaches || this.#reaches(path())) return;
-    throw new FerryError("denied", "a symbolic link leads out of what is granted");
-  }
-
-  /** What is ferry's own by an earlier mount is not known any more. */
-  #assertPresent(directory: Directory): void {
-    if (!directory.isBelow(this.directory)) throw mountedAnew();
-  }
-
-  #isReserved({ identity }: Directory, name: string): boolean {
-    return isStagingName(name) ||
-      identity === this.directory.identity && name.toLowerCase() === RESERVED_DIRECTORY;
+    this.#directory[Symbol.dispose]();
   }
 
   #assertFits(name: FileName): void {
     assertStorable(name);
     // A UTF-16 unit is at most three bytes of UTF-8, so most names need no encoding to be measured.
-    const path = `${this.root}/${name}`;
+    const path = `${this.path}/${name}`;
     if (path.length * 3 <= MAX_PATH_BYTES) return;
     if (new TextEncoder().encode(path).length <= MAX_PATH_BYTES) return;
     throw new FerryError("bad_name", "the path is longer than the system takes");
@@ -527,31 +333,4 @@ export class Jail implements Disposable {
       }
     }
   }
-}
-
-/** The parts of a path, without those that say nothing. */
-function partsOf(path: string): string[] {
-  return path.split(PLATFORM.separators).filter((part) => part !== "" && part !== ".");
-}
-
-/** The parts that are left of a trail by a "..", and by those that follow it, which are taken off the rest. */
-function climb(trail: readonly string[], rest: string[]): string[] {
-  let up = 1;
-  for (; rest[0] === ".."; up++) rest.shift();
-  if (up > trail.length) throw nothingThere();
-  return trail.slice(0, trail.length - up);
-}
-
-function found(end: Place | Missing): Place {
-  if (end instanceof Place) return end;
-  end.directory[Symbol.dispose]();
-  throw nothingThere();
-}
-
-function nothingThere(): FerryError {
-  return new FerryError("not_found", "no such file or directory");
-}
-
-function partIsNoDirectory(): FerryError {
-  return new FerryError("not_a_file", "a part of the name is not a directory");
 }

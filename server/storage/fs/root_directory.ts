@@ -17,46 +17,53 @@ const MOVED = "it was renamed, removed or unmounted";
 /** Told when a root is lost, and when it is back. */
 export type OnRoot = (state: "lost" | "back") => void;
 
-/** Who knows a root by what it keeps there. */
-export interface Keeper {
-  /** Whether a directory is the root by another mount, as it left it. */
+/** Knows a root by what it keeps there, and opens that again where the root was mounted again. */
+export interface RemountHandler {
+  /** Whether a directory is the root by another mount, as this process left it. */
   recognises(directory: Directory): boolean;
   /**
-   * Takes up all anew that it has there.
+   * Opens everything again.
    *
    * @throws {FerryError} what keeps it from that
    */
-  takeUp(): void;
+  reopen(): void;
 }
 
 /** A directory that is served. */
-export class Root implements Disposable {
+export class RootDirectory implements Disposable {
   #directory: Directory;
   /** Its path, with links resolved. */
   readonly path: string;
   /** Where the system said that it stood when it was opened. */
   #place: string | undefined;
   #inode: string;
-  #taken: Directory[] = [];
+  #hidden: Directory[] = [];
   readonly #tell: OnRoot | undefined;
   #lost = false;
   /** Why it does not stand. */
   #why = MOVED;
-  #takingUp = false;
-  /** Who takes it up where it was mounted anew and has other numbers since then. Default: nobody. */
-  keeper: Keeper | undefined;
+  #reopening = false;
+  /** Asked where it was mounted again and has another device number since then. Default: undefined, it stays lost. */
+  remountHandler: RemountHandler | undefined;
+
+  private constructor(path: string, inode: string, directory: Directory, tell?: OnRoot) {
+    this.path = path;
+    this.#inode = inode;
+    this.#directory = directory;
+    this.#place = directory.place;
+    this.#tell = tell;
+  }
 
   /**
-   * Opens a root.
+   * Opens a directory by its path.
    *
+   * @param tell told when it is lost, and when it is back
    * @throws what the runtime throws
    */
-  constructor(path: string, tell?: OnRoot) {
-    this.path = PLATFORM.slashed(Deno.realPathSync(path));
-    this.#inode = inodeOf(Deno.statSync(this.path));
-    this.#directory = Directory.open(this.path);
-    this.#place = this.directory.place;
-    this.#tell = tell;
+  static open(path: string, tell?: OnRoot): RootDirectory {
+    const resolved = PLATFORM.slashed(Deno.realPathSync(path));
+    const inode = inodeOf(Deno.statSync(resolved));
+    return new RootDirectory(resolved, inode, Directory.open(resolved), tell);
   }
 
   /** It, held open. */
@@ -64,15 +71,15 @@ export class Root implements Disposable {
     return this.#directory;
   }
 
-  /** Takes a directory in it for our own. */
-  take(directory: Directory): void {
-    this.#taken.push(directory.hold());
+  /** Makes all names that lead into a directory lead nowhere. */
+  hide(directory: Directory): void {
+    this.#hidden.push(directory.hold());
   }
 
-  /** The directories of our own, which no name leads into. */
-  get own(): readonly Directory[] {
+  /** The directories that no name leads into. */
+  get hidden(): readonly Directory[] {
     const { own } = this.directory;
-    return own ? [...this.#taken, own] : this.#taken;
+    return own ? [...this.#hidden, own] : this.#hidden;
   }
 
   /**
@@ -83,7 +90,7 @@ export class Root implements Disposable {
    */
   assertStanding(used: Iterable<Directory> = []): void {
     // Whoever takes it up acts on what is to be taken up.
-    if (this.#takingUp) return;
+    if (this.#reopening) return;
     const lost = !this.#stands();
     if (lost !== this.#lost) {
       this.#lost = lost;
@@ -102,7 +109,7 @@ export class Root implements Disposable {
 
   #stands(): boolean {
     try {
-      if (inodeOf(Deno.statSync(this.path)) !== this.#inode) return this.#takeUp();
+      if (inodeOf(Deno.statSync(this.path)) !== this.#inode) return this.#reopen();
     } catch (error) {
       const failure = fileError(error);
       // A limit of this process says nothing of the directory.
@@ -114,33 +121,33 @@ export class Root implements Disposable {
     let { place } = this.directory;
     // Somebody has cleared the temporary files away.
     if (place === undefined && this.directory.mend()) place = this.directory.place;
-    return place === this.#place || this.#isMountedAnew() || this.#takeUp();
+    return place === this.#place || this.#isMountedAnew() || this.#reopen();
   }
 
   /** Whether what stands at the path is the same directory by another mount: nothing else shows what is made in it. */
   #isMountedAnew(): boolean {
-    const same = this.#taken.some((own) => own.showsAt(`${this.path}/${basename(own.found)}`));
+    const same = this.#hidden.some((own) => own.showsAt(`${this.path}/${basename(own.found)}`));
     if (same) this.directory.openAgain();
     return same;
   }
 
   /** Takes up what stands at the path where that is the same directory by a mount with other numbers. */
-  #takeUp(): boolean {
+  #reopen(): boolean {
     this.#why = MOVED;
-    const { keeper } = this;
+    const { remountHandler } = this;
     let opened: Directory | undefined;
     try {
       opened = this.directory.atItsPath();
       // On the same file system it is another directory, be it a copy of this one.
-      if (!keeper || !opened || opened.device === deviceIn(this.#inode)) return false;
-      if (!keeper.recognises(opened)) return false;
+      if (!remountHandler || !opened || opened.device === deviceIn(this.#inode)) return false;
+      if (!remountHandler.recognises(opened)) return false;
       this.directory.leave();
-      for (const own of this.#taken) own[Symbol.dispose]();
-      this.#taken = [];
+      for (const own of this.#hidden) own[Symbol.dispose]();
+      this.#hidden = [];
       this.#directory = opened;
       opened = undefined;
-      this.#takingUp = true;
-      keeper.takeUp();
+      this.#reopening = true;
+      remountHandler.reopen();
       this.#inode = this.directory.inode;
       this.#place = this.directory.place;
       // Nobody may have asked for anything in between.
@@ -151,14 +158,14 @@ export class Root implements Disposable {
       this.#why = `it was mounted anew and cannot be served: ${fileError(error).reason}`;
       return false;
     } finally {
-      this.#takingUp = false;
+      this.#reopening = false;
       opened?.end();
     }
   }
 
   /** Lets go of it. */
   [Symbol.dispose](): void {
-    for (const own of this.#taken) own[Symbol.dispose]();
+    for (const own of this.#hidden) own[Symbol.dispose]();
     this.directory.close();
   }
 }

@@ -1,11 +1,11 @@
 /**
- * The staging areas of a storage: one in ferry's own directory, and one more on each other file system below the
- * root that is written to, since a file can be given a name on its own file system only. That is so of what is
- * mounted there, of the subvolumes of btrfs, and of the branches of file systems that join others.
+ * The staging areas of a storage: one in the state directory, and one more on each other file system below the root
+ * that is written to, since a rename cannot cross file systems. Other file systems are those that are mounted below the
+ * root, the subvolumes of btrfs, and the branches of file systems that join others.
  *
- * An area of the second kind is a hidden directory at the top of its file system. It is made when something is
- * written there and removed when nothing is in it any more; a record in ferry's own directory tells the next process
- * where there are some.
+ * An area of the second kind is a hidden directory at the top of its file system. It is made when something is written
+ * there and removed when nothing is in it any more; a record in the state directory tells the next process where such
+ * areas are.
  *
  * @module
  */
@@ -19,71 +19,84 @@ import {
   parentName,
   STAGING_DIRECTORY,
 } from "../../../lib/core/remote_name.ts";
-import type { PartEntry } from "../../../lib/core/entry.ts";
-import type { Jail } from "./root.ts";
-import { adopt, type OwnDirectory } from "./state_directory.ts";
+import type { Root } from "./root.ts";
+import type { DiscardOptions, PartialUpload } from "../storage.ts";
+import { adopt, type StateDirectory } from "./state_directory.ts";
 import { writeExactly } from "../../../lib/files/partial_file.ts";
-import { Parts, type PartsOptions } from "./partial_uploads.ts";
-import { openExactly } from "../../../lib/files/open_exactly.ts";
+import { noPartialUpload, StagingArea, type StagingAreaOptions } from "./staging_area.ts";
 import { isCrossDevice } from "../../../lib/files/file_errors.ts";
+import { openExactly } from "../../../lib/files/open_exactly.ts";
 
-/** An area that nothing has been in for so many milliseconds is removed. */
+/** An area is removed after it has been empty for this long, in milliseconds. */
 const IDLE_MS = 1000;
 
-/** No record is longer. */
+/** Records are no longer than this. */
 const MAX_RECORD_BYTES = 1024 * 1024;
 
-/** The file in ferry's own directory that says where there are areas. */
+/** The file in the state directory that tells where areas are. */
 const RECORD = "areas.json";
 
 /** What {@linkcode StagingAreas} work with. */
 export interface StagingAreasOptions {
   /** The root. */
-  jail: Jail;
-  /** Ferry's own directory in it. */
-  own: OwnDirectory;
-  /** Told how many bytes of parts were found, or were thrown away where the number is negative. */
+  root: Root;
+  /** The state directory in it. */
+  state: StateDirectory;
+  /** Told how many bytes of partial uploads were found; a negative number were thrown away. */
   onCounted(bytes: number): void;
 }
 
-/** What is recorded of them. */
+/** The content of {@linkcode RECORD}. */
 interface AreasRecord {
-  /** What tells the areas of this root from those that other servers have on the same file system. */
+  /** Tells the areas of this root from those that other servers have on the same file system. */
   id: string;
-  /** The directories that they stand in. */
+  /** The names of the directories that the areas stand in. */
   areas: string[];
+}
+
+/** Where a partial upload is, and what of. */
+export interface Located {
+  /** The area that it is in. */
+  area: StagingArea;
+  /** The name of its file there. */
+  file: string;
+  /** The name that the whole file will get. */
+  name: FileName;
+  /** The size of the whole file in bytes. */
+  size: number;
 }
 
 /** All staging areas of a storage. */
 export class StagingAreas implements Disposable {
   readonly #options: StagingAreasOptions;
-  readonly #main: Parts;
+  readonly #main: StagingArea;
   readonly #id: string;
   /** By the name of the directory that each stands in. */
-  readonly #areas = new Map<FileName | "", Area>();
+  readonly #areas = new Map<FileName | "", ForeignArea>();
   /** Where areas were left that are out of reach now. */
   readonly #missing = new Set<FileName | "">();
   /** The directory that was asked for last, and the area of its file system: most ask for the same again. */
-  #last: { parent: FileName | ""; parts: Parts } | undefined;
+  #last: { parent: FileName | ""; area: StagingArea } | undefined;
 
-  /** The areas that there are; what earlier processes recorded no parts of is removed from them. */
-  constructor(options: StagingAreasOptions) {
-    const { own, onCounted } = options;
+  private constructor(options: StagingAreasOptions, main: StagingArea, id: string) {
     this.#options = options;
-    this.#main = new Parts({
-      ...this.#partsOptions(),
-      enter: () => own.staging.hold(),
-      renew: () => own.renew(),
-    });
-    onCounted(this.#main.bytes);
-    const { id, areas } = readRecord(own.directory);
+    this.#main = main;
     this.#id = id;
-    for (const name of areas as FileName[]) this.#openAgain(name);
   }
 
-  #partsOptions(): Omit<PartsOptions, "enter"> {
-    const { own, onCounted } = this.#options;
-    return { assertHeld: () => own.assertHeld(), onDropped: (bytes) => onCounted(-bytes) };
+  /** Opens all areas, and removes from them what is no partial upload. */
+  static open(options: StagingAreasOptions): StagingAreas {
+    const { state, onCounted } = options;
+    const main = StagingArea.open({
+      ...areaOptions(options),
+      enter: () => state.staging.hold(),
+      renew: () => state.renew(),
+    });
+    onCounted(main.bytes);
+    const { id, areas } = readRecord(state.directory);
+    const opened = new StagingAreas(options, main, id);
+    for (const name of areas as FileName[]) opened.#openAgain(name);
+    return opened;
   }
 
   /**
@@ -91,14 +104,14 @@ export class StagingAreas implements Disposable {
    *
    * @throws {FerryError} why nothing can be staged on the file system that it would be on
    */
-  for(name: FileName): Parts {
+  for(name: FileName): StagingArea {
     const parent = parentName(name);
-    if (this.#last?.parent === parent) return this.#last.parts;
-    using directory = this.#options.jail.nearest(name);
-    const parts = this.beside(directory);
-    // Of others it is asked each time whether they are still there.
-    this.#last = parts === this.#main ? { parent, parts } : undefined;
-    return parts;
+    if (this.#last?.parent === parent) return this.#last.area;
+    using directory = this.#options.root.nearest(name);
+    const area = this.beside(directory);
+    // The others may be gone any time: they are looked at again for each file.
+    this.#last = area === this.#main ? { parent, area } : undefined;
+    return area;
   }
 
   /**
@@ -106,34 +119,34 @@ export class StagingAreas implements Disposable {
    *
    * @throws {FerryError} as {@linkcode StagingAreas.for}
    */
-  beside(directory: Directory): Parts {
-    const { own, jail } = this.#options;
+  beside(directory: Directory): StagingArea {
+    const { state, root } = this.#options;
     this.#last = undefined;
-    if (canRename(own.staging, directory)) return this.#main;
+    if (canRename(state.staging, directory)) return this.#main;
     for (const area of [...this.#areas.values()]) {
       const takes = area.takes(directory);
-      if (takes) return area.parts;
+      if (takes) return area.area;
       if (takes === undefined) this.#forget(area);
     }
-    const way = jail.pathOf(directory, "").split("/").filter(Boolean);
+    const way = root.pathOf(directory, "").split("/").filter(Boolean);
     for (let depth = 0; depth < way.length; depth++) {
       const name = way.slice(0, depth).join("/") as FileName | "";
-      using top = jail.enter(name);
-      if (canRename(top, directory)) return this.#open(name, top).parts;
+      using top = root.enter(name);
+      if (canRename(top, directory)) return this.#open(name, top).area;
     }
-    return this.#open(way.join("/") as FileName | "", directory).parts;
+    return this.#open(way.join("/") as FileName | "", directory).area;
   }
 
-  #open(name: FileName | "", top: Directory): Area {
-    let area: Area;
+  #open(name: FileName | "", top: Directory): ForeignArea {
+    let area: ForeignArea;
     try {
-      area = new Area({
+      area = ForeignArea.open({
         name,
         top,
         id: this.#id,
-        jail: this.#options.jail,
-        live: (name) => [...this.#areas.values()].some((area) => area.own === name),
-        parts: this.#partsOptions(),
+        root: this.#options.root,
+        isLive: (name) => [...this.#areas.values()].some((area) => area.own === name),
+        area: areaOptions(this.#options),
         onIdle: () => this.#closeIdle(area),
       });
     } catch (reason) {
@@ -141,7 +154,7 @@ export class StagingAreas implements Disposable {
       const message = `nothing can be staged on the file system there: ${error.reason}`;
       throw new FerryError(error.code, message, { cause: error });
     }
-    this.#options.onCounted(area.parts.bytes);
+    this.#options.onCounted(area.area.bytes);
     this.#areas.set(name, area);
     this.#missing.delete(name);
     this.#record();
@@ -151,27 +164,27 @@ export class StagingAreas implements Disposable {
   /** Opens an area that an earlier process left, if there is anything in it. */
   #openAgain(name: FileName | ""): void {
     try {
-      using top = this.#options.jail.enter(name);
-      if (Area.isLeftIn(top, this.#id)) this.#closeIdle(this.#open(name, top));
+      using top = this.#options.root.enter(name);
+      if (ForeignArea.isLeftIn(top, this.#id)) this.#closeIdle(this.#open(name, top));
     } catch {
-      // The file system is not mounted now, for one: it may be later.
+      // Its file system may not be mounted now, and be mounted later.
       this.#missing.add(name);
     }
   }
 
-  #closeIdle(area: Area): void {
-    if (!area.parts.inUse && area.remove()) this.#forget(area);
+  #closeIdle(area: ForeignArea): void {
+    if (!area.area.inUse && area.remove()) this.#forget(area);
   }
 
-  #forget(area: Area): void {
+  #forget(area: ForeignArea): void {
     area[Symbol.dispose]();
-    this.#options.onCounted(-area.parts.bytes);
+    this.#options.onCounted(-area.area.bytes);
     this.#areas.delete(area.name);
     this.#record();
   }
 
   #record(): void {
-    const { own: { directory } } = this.#options;
+    const { state: { directory } } = this.#options;
     const areas = [...this.#areas.keys(), ...this.#missing];
     const text = JSON.stringify({ id: this.#id, areas } satisfies AreasRecord);
     try {
@@ -180,19 +193,19 @@ export class StagingAreas implements Disposable {
         directory.at(RECORD),
       );
     } catch {
-      // What is not recorded is found when the same file system is written to again.
+      // An area that is not recorded is found when its file system is written to again.
     }
   }
 
-  /** Goes on where ferry's own directory was removed, and made again. */
+  /** Forgets what was in the state directory, which was removed and made again. */
   renewed(): void {
     this.#main.forgetMissing();
     this.#record();
   }
 
-  /** Ends all of them where the root was mounted anew: others take up what is in them. */
+  /** Ends all of them where the root was mounted again: what is in them is opened anew. */
   end(): void {
-    for (const parts of this.#all) parts.end();
+    for (const area of this.#all) area.end();
     for (const area of this.#areas.values()) area[Symbol.dispose]();
     this.#areas.clear();
   }
@@ -200,30 +213,56 @@ export class StagingAreas implements Disposable {
   /** Whether an entry of a directory is an area in which something is being written. */
   isInUse(directory: Directory, name: string): boolean {
     return name === STAGING_DIRECTORY && [...this.#areas.values()].some((area) => {
-      return area.parts.isWritten && area.name === this.#options.jail.pathOf(directory, "");
+      return area.area.isWritten && area.name === this.#options.root.pathOf(directory, "");
     });
   }
 
-  /** See {@linkcode Parts.list}. */
-  list(owner: string): PartEntry[] {
-    return this.#all.flatMap((parts) => parts.list(owner));
+  /** The partial uploads of an owner in all areas, the one written last first. */
+  list(owner: string): PartialUpload[] {
+    return this.#all.flatMap((area) => this.#listIn(area, owner)).sort(byTime);
   }
 
-  /** See {@linkcode Parts.discard}. */
-  discard(filename: string, owner: string): void {
-    const kept = this.#all.filter((parts) => {
-      return parts.list(owner).some((part) => part.filename === filename);
-    });
-    for (const parts of kept.length > 0 ? kept : [this.#main]) parts.discard(filename, owner);
+  /** Those of a file, as far as they are on the file system that it will be on, the one written last first. */
+  find(name: FileName, size: number, owner: string): PartialUpload[] {
+    return this.#listIn(this.for(name), owner)
+      .filter(({ entry }) => entry.filename === name && entry.size === size).sort(byTime);
   }
 
-  /** See {@linkcode Parts.expire}. */
+  #listIn(area: StagingArea, owner: string): PartialUpload[] {
+    return area.list(owner).map(({ file, entry }) => ({ id: this.idOf(area, file), entry }));
+  }
+
+  /** The id of a partial upload: the name of its file, on another file system behind that of its directory. */
+  idOf(area: StagingArea, file: string): string {
+    if (area === this.#main) return file;
+    const foreign = [...this.#areas.values()].find((each) => each.area === area);
+    return `${foreign?.name}/${file}`;
+  }
+
+  /** Where a partial upload is, and what of; undefined where an owner has none of that id. */
+  locate(id: string, owner: string): Located | undefined {
+    const at = id.lastIndexOf("/");
+    const area = at < 0 ? this.#main : this.#areas.get(id.slice(0, at) as FileName | "")?.area;
+    const file = id.slice(at + 1);
+    const record = area?.recordOf(file, owner);
+    return area && record &&
+      { area, file, name: record.filename as FileName, size: record.size };
+  }
+
+  /** See `PartialUploads.discard`. */
+  discard(id: string, { owner = "", assertMay }: DiscardOptions): void {
+    const located = this.locate(id, owner);
+    if (!located) throw noPartialUpload();
+    located.area.discard(located.file, assertMay);
+  }
+
+  /** See `PartialUploads.expire`. */
   expire(ttl: number): void {
-    for (const parts of this.#all) parts.expire(ttl);
+    for (const area of this.#all) area.expire(ttl);
   }
 
-  get #all(): Parts[] {
-    return [this.#main, ...Array.from(this.#areas.values(), ({ parts }) => parts)];
+  get #all(): StagingArea[] {
+    return [this.#main, ...Array.from(this.#areas.values(), ({ area }) => area)];
   }
 
   /** Removes the areas that nothing is in. */
@@ -235,44 +274,72 @@ export class StagingAreas implements Disposable {
   }
 }
 
-/** What an {@linkcode Area} is made of. */
-interface AreaOptions {
-  /** The directory that it stands in. */
+function areaOptions({ state, onCounted }: StagingAreasOptions): Omit<StagingAreaOptions, "enter"> {
+  return { assertHeld: () => state.assertHeld(), onDropped: (bytes) => onCounted(-bytes) };
+}
+
+function byTime(a: PartialUpload, b: PartialUpload): number {
+  return b.entry.mtime - a.entry.mtime;
+}
+
+/** What a {@linkcode ForeignArea} is made of. */
+interface ForeignAreaOptions {
+  /** The name of the directory that it stands in. */
   name: FileName | "";
   /** That directory. */
   top: Directory;
+  /** The id of {@linkcode AreasRecord}. */
   id: string;
-  jail: Jail;
-  /** Whether a directory in it is one that this process writes to: a file system may be mounted twice. */
-  live(name: string): boolean;
-  parts: Omit<PartsOptions, "enter">;
-  /** Told when nothing has been in it for {@linkcode IDLE_MS}. */
+  /** The root. */
+  root: Root;
+  /** Whether this process writes to a directory in it: a file system may be mounted twice. */
+  isLive(name: string): boolean;
+  /** What its {@linkcode StagingArea} works with. */
+  area: Omit<StagingAreaOptions, "enter">;
+  /** Told when it has been empty for {@linkcode IDLE_MS}. */
   onIdle(): void;
 }
 
 /** A staging area on another file system than that of the root. */
-class Area implements Disposable {
+class ForeignArea implements Disposable {
+  /** The name of the directory that it stands in. */
   readonly name: FileName | "";
   /** The name of this process's own directory in it. */
   readonly own: string;
-  readonly parts: Parts;
-  readonly #jail: Jail;
+  readonly #root: Root;
+  #area!: StagingArea;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor({ name, top, id, jail, live, parts, onIdle }: AreaOptions) {
+  private constructor({ name, id, root }: ForeignAreaOptions) {
     this.name = name;
-    this.#jail = jail;
+    this.#root = root;
     this.own = `${id}-${crypto.randomUUID()}`;
+  }
+
+  /**
+   * Makes it, with the partial uploads that earlier processes left there.
+   *
+   * @throws what keeps it from being made
+   */
+  static open(options: ForeignAreaOptions): ForeignArea {
+    const { top, id, isLive, area, onIdle } = options;
+    const foreign = new ForeignArea(options);
+    const { own } = foreign;
     using all = makeDirectory(top, STAGING_DIRECTORY);
-    using staging = makeDirectory(all, this.own);
-    const isOthers = (name: string) => !name.startsWith(id) || name === this.own || live(name);
-    adopt(all, staging, isOthers);
-    this.parts = new Parts({
-      ...parts,
-      enter: () => this.#enter(),
-      onReleased: () => this.#wait(onIdle),
+    using staging = makeDirectory(all, own);
+    adopt(all, staging, (name) => !name.startsWith(id) || name === own || isLive(name));
+    foreign.#area = StagingArea.open({
+      ...area,
+      enter: () => foreign.#enter(),
+      onReleased: () => foreign.#wait(onIdle),
     });
-    this.#wait(onIdle);
+    foreign.#wait(onIdle);
+    return foreign;
+  }
+
+  /** The staging area. */
+  get area(): StagingArea {
+    return this.#area;
   }
 
   /** Whether processes that served the same root have left something in a directory. */
@@ -287,12 +354,12 @@ class Area implements Disposable {
   }
 
   #enter(): Directory {
-    const known = this.#jail.directory.known(
+    const known = this.#root.directory.known(
       joinName(joinName(this.name, STAGING_DIRECTORY), this.own),
     );
     if (known) return known;
     try {
-      using top = this.#jail.enter(this.name);
+      using top = this.#root.enter(this.name);
       using all = enter(top, STAGING_DIRECTORY);
       return enter(all, this.own);
     } catch (reason) {
@@ -320,10 +387,10 @@ class Area implements Disposable {
     Deno.unrefTimer(this.#timer);
   }
 
-  /** Removes it; whether it is gone. */
+  /** Removes it. Returns whether it is gone. */
   remove(): boolean {
     try {
-      using top = this.#jail.enter(this.name);
+      using top = this.#root.enter(this.name);
       using all = enter(top, STAGING_DIRECTORY);
       Deno.removeSync(all.at(this.own));
       // Other servers may have theirs beside it.

@@ -1,5 +1,5 @@
 /**
- * Ferry's own directory in a root: that one process has it, and what is in it.
+ * The state directory `.ferry` in a root: the lock and the lease by which one process has it, and what is in it.
  *
  * @module
  */
@@ -10,65 +10,65 @@ import { tryLock } from "../../../lib/files/file_lock.ts";
 import type { FileSystem } from "../../../lib/file_system/file_system.ts";
 import { tryFileSystem } from "./file_system_trial.ts";
 import { RESERVED_DIRECTORY } from "../../../lib/core/remote_name.ts";
-import type { Jail } from "./root.ts";
+import type { Root } from "./root.ts";
 import { Lease, type LeaseOptions } from "./lease.ts";
 import { movePart } from "../../../lib/files/partial_file.ts";
 import { renameWithoutReplacing } from "../../../lib/files/renaming.ts";
 import { openExactly } from "../../../lib/files/open_exactly.ts";
 import { infoAt, isTaken } from "../../../lib/files/path_lookup.ts";
 
-/** How often a directory that another process has is asked for again, and after which pauses. */
+/** How often the lock of another process is tried again, and after which pauses. */
 const LOCK_TRIES = 10;
 const LOCK_PAUSE_MS = 100;
 
-/** What a process has of the directory. */
+/** The open files and directories of a process that has it. */
 interface Taken {
   directory: Directory;
   leases: Directory;
   staging: Directory;
   fileSystem: FileSystem;
   lease: Lease;
-  /** What holds all that until it is disposed of. */
+  /** Closes all of them when it is disposed of. */
   held: Disposable;
 }
 
-/** Ferry's own directory in a root, which this process has. */
-export class OwnDirectory implements Disposable {
-  readonly #jail: Jail;
+/** The state directory of a root, which this process has. */
+export class StateDirectory implements Disposable {
+  readonly #root: Root;
   #taken: Taken;
-  /** Told when somebody had removed it, and it was made again with nothing in it. */
+  /** Called when another program had removed it, and it was made again with nothing in it. */
   onRenewed: () => void = () => {};
 
-  private constructor(jail: Jail, taken: Taken) {
-    this.#jail = jail;
+  private constructor(root: Root, taken: Taken) {
+    this.#root = root;
     this.#taken = taken;
   }
 
-  /** It. */
+  /** The `.ferry` directory. */
   get directory(): Directory {
     return this.#taken.directory;
   }
 
-  /** The directory in it for what this process is writing. */
+  /** The directory in it that this process stages its uploads in. */
   get staging(): Directory {
     return this.#taken.staging;
   }
 
-  /** What the file system that it is on was seen to keep. */
+  /** What its file system was seen to keep. */
   get fileSystem(): FileSystem {
     return this.#taken.fileSystem;
   }
 
   /**
-   * Makes the directory and claims it for this process, with the parts of those that had it before. No name leads
+   * Makes the directory and claims it for this process, with the partial uploads of earlier processes. No name leads
    * into it from now on.
    *
-   * @returns where nothing can be written, what is to be said to who wants to
+   * @returns where nothing can be written, the error for clients that want to write
    * @throws {FerryError} `busy` where another process has it, `not_a_file` where it is no directory
    */
-  static takeOver(jail: Jail, options: LeaseOptions = {}): OwnDirectory | FerryError {
+  static open(root: Root, options: LeaseOptions = {}): StateDirectory | FerryError {
     try {
-      return new OwnDirectory(jail, OwnDirectory.#take(jail, options));
+      return new StateDirectory(root, StateDirectory.#take(root, options));
     } catch (error) {
       const unwritable = unwritableFor(error);
       if (!unwritable) throw error;
@@ -76,19 +76,19 @@ export class OwnDirectory implements Disposable {
     }
   }
 
-  static #take(jail: Jail, options: LeaseOptions): Taken {
+  static #take(root: Root, options: LeaseOptions): Taken {
     using held = new DisposableStack();
-    const directory = held.use(makeDirectory(jail.directory, RESERVED_DIRECTORY));
-    jail.hide(directory);
+    const directory = held.use(makeDirectory(root.directory, RESERVED_DIRECTORY));
+    root.hide(directory);
     let lock: Deno.FsFile;
     try {
       lock = held.use(openLock(directory));
     } catch (error) {
-      // Where files can be made and not be written to later, this says so.
+      // Where files can be made and not be written to later, the trial says so.
       if (fileError(error).code === "denied") tryFileSystem(directory);
       throw error;
     }
-    // One that was killed a moment ago may still be on its way out.
+    // A process that was killed a moment ago may still hold it.
     for (let tries = 0; !tryLock(lock); tries++) {
       if (tries === LOCK_TRIES || options.earlier) {
         throw new FerryError("busy", "another ferryd serves it");
@@ -132,31 +132,31 @@ export class OwnDirectory implements Disposable {
   }
 
   /**
-   * Claims it once more by another mount, where nobody else has it.
+   * Claims it again by another mount, where nobody else has it.
    *
    * @throws {FerryError} `busy` where another process has it; `denied`, `no_space`, … where it cannot be written to
    */
-  takeUp(): void {
+  reopen(): void {
     const { lease, held } = this.#taken;
     lease.leave();
     held[Symbol.dispose]();
-    this.#taken = OwnDirectory.#take(this.#jail, { earlier: lease });
+    this.#taken = StateDirectory.#take(this.#root, { earlier: lease });
   }
 
   /**
    * Makes it again where somebody has removed it.
    *
-   * @returns whether it is another one by now, for that or since it was mounted anew
+   * @returns whether it is another directory by now, because of that or of a remount
    * @throws {FerryError} `busy` where another process has made it meanwhile; `no_space`, `denied`, …
    */
   renew(): boolean {
     const before = this.#taken;
-    this.#jail.assertStanding();
+    this.#root.assertStanding();
     if (this.#taken !== before) return true;
     if (this.#isThere()) return false;
     this.#taken.held[Symbol.dispose]();
     try {
-      this.#taken = OwnDirectory.#take(this.#jail, {});
+      this.#taken = StateDirectory.#take(this.#root, {});
     } catch (error) {
       throw fileError(error);
     }
@@ -164,10 +164,10 @@ export class OwnDirectory implements Disposable {
     return true;
   }
 
-  /** Whether it is what it was. Who takes it over removes no more than the lease, and the area of that. */
+  /** Whether it is still there. A process that takes it over removes no more of it than the lease and its area. */
   #isThere(): boolean {
     const { directory, leases, lease } = this.#taken;
-    const above = this.#jail.directory;
+    const above = this.#root.directory;
     return isIn(above, RESERVED_DIRECTORY, directory) && isIn(directory, "leases", leases) &&
       (!isTaken(leases.at(lease.id)) || isTaken(`${directory.at("staging")}/${lease.id}`));
   }
@@ -179,8 +179,8 @@ export class OwnDirectory implements Disposable {
 }
 
 /**
- * Moves the parts of those that have ended into a staging area, and removes what else they left. Up to ferry 0.1
- * there were no areas: the parts stood where those are now.
+ * Moves the partial uploads of processes that have ended into a staging area, and removes what else they left. Ferry
+ * 0.1 had no areas: its partial uploads stood where the areas are now.
  *
  * @param all the directory of the areas
  * @param isOthers which of them stay as they are
@@ -217,7 +217,7 @@ function removeIfEmpty(path: string): void {
   try {
     Deno.removeSync(path);
   } catch {
-    // There are parts in it, for the next process.
+    // The next process finds partial uploads in it.
   }
 }
 

@@ -1,43 +1,34 @@
 // deno-lint-ignore-file require-await -- a storage is asynchronous, and memory is not
 /**
- * Files in memory: a storage for the tests of what uses ferry.
+ * Files in memory: a storage for the tests of programs that use ferry.
  *
  * @module
  */
 
 import { SHARED_RUNTIME } from "../../../lib/runtime/runtime.ts";
 import { equals } from "@std/bytes/equals";
-import { PrefixDigest, type SavedPrefix } from "../../../lib/digest/prefix_digest.ts";
 import type { Algorithm, Checksum } from "../../../lib/core/checksum.ts";
 import { FerryError, toFerryError } from "../../../lib/core/errors.ts";
 import { type FileName, parseFileName } from "../../../lib/core/remote_name.ts";
-import type { Entry, Listed, PartEntry } from "../../../lib/core/entry.ts";
-import {
-  entryOf,
-  GrowingBytes,
-  MemoryContent,
-  MemoryTree,
-  newDirectory,
-  nodesIn,
-} from "./memory_tree.ts";
-import { PartWriter } from "../partial_writer.ts";
-import { Quota, type Reservation } from "../quota.ts";
+import type { Entry, Listed } from "../../../lib/core/entry.ts";
+import { entryOf, MemoryContent, MemoryTree, newDirectory, nodesIn } from "./memory_tree.ts";
+import { type MemoryUpload, MemoryUploads } from "./memory_uploads.ts";
+import { Quota } from "../quota.ts";
 import type {
   ChangeOptions,
   CreateOptions,
-  DiscardOptions,
   ListOptions,
   MoveOptions,
+  PartialUploads,
   PendingWrite,
   RemoveOptions,
-  ResumeOptions,
   Storage,
   StoredFile,
 } from "../storage.ts";
 import type { CommitOptions, Committed } from "../../../lib/files/commit.ts";
 import { checksumOfSource } from "../../../lib/digest/source_digest.ts";
 
-/** How much a storage holds unless told otherwise, in bytes. */
+/** How many bytes a storage holds by default. */
 const DEFAULT_QUOTA = 256 * 1024 * 1024;
 
 /** The permission bits of a new file. */
@@ -47,30 +38,15 @@ const DEFAULT_MODE = 0o644;
 export interface MemoryStorageOptions {
   /** Files that are there from the beginning, by their names; a text is stored as UTF-8. */
   files?: Readonly<Record<string, Uint8Array | string>> | undefined;
-  /** How large a file may be in bytes; any size unless told otherwise. */
+  /** How large a file may be, in bytes. Default: any size. */
   maxFileSize?: number | undefined;
-  /** How many bytes all files and partial uploads may have together; 256 MiB unless told otherwise. */
+  /** How many bytes all files and partial uploads may have together. Default: 268435456, 256 MiB. */
   quota?: number | undefined;
 }
 
-/** A part of a file: what is being written, and what is kept of it. */
-interface Part {
-  readonly filename: FileName;
-  readonly owner: string;
-  /** The announced size in bytes; null for a stream. */
-  readonly size: number | null;
-  readonly bytes: GrowingBytes;
-  /** How many bytes were there at the last checkpoint. */
-  received: number;
-  /** When that was, in milliseconds since 1970. */
-  mtime: number;
-  /** Who had it last, and may have it still. */
-  writer: PartWriter;
-}
-
 /**
- * A {@linkcode Storage} in memory, for tests: nothing touches the disk, and nothing is left of it once it is not
- * referred to any more. It behaves as {@linkcode FsStorage} does, limits and partial uploads among it.
+ * A {@linkcode Storage} in memory, for tests: nothing touches the disk, and the garbage collector removes it. It behaves
+ * as {@linkcode FsStorage} does, with limits and partial uploads.
  *
  * @example A server for a test
  * ```ts
@@ -87,9 +63,7 @@ interface Part {
 export class MemoryStorage implements Storage {
   readonly #tree = new MemoryTree();
   readonly #quota: Quota;
-  /** Those that can be gone on with, and those that are being written and could be. */
-  readonly #parts = new Set<Part>();
-  readonly #writing = new Set<MemoryWrite>();
+  readonly #uploads: MemoryUploads;
 
   /**
    * A storage with nothing in it but the `files` that are given.
@@ -98,6 +72,11 @@ export class MemoryStorage implements Storage {
    */
   constructor({ files = {}, quota = DEFAULT_QUOTA, maxFileSize }: MemoryStorageOptions = {}) {
     this.#quota = new Quota({ quota, maxFileSize });
+    this.#uploads = new MemoryUploads({
+      quota: this.#quota,
+      assertPlaceable: (name) => void this.#tree.lookForFile(name),
+      publish: (upload, options) => this.#publish(upload, options),
+    });
     for (const [name, content] of Object.entries(files)) {
       const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
       try {
@@ -190,56 +169,17 @@ export class MemoryStorage implements Storage {
   }
 
   /** See {@linkcode Storage.create}. */
-  async create(
-    name: FileName,
-    { size, owner = "", onTakenOver }: CreateOptions,
-  ): Promise<PendingWrite> {
-    this.#tree.lookForFile(name);
-    const reserved = this.#quota.reserve(size);
-    const [bytes, writer] = [new GrowingBytes(), new PartWriter(onTakenOver)];
-    const part = { filename: name, owner, size, bytes, received: 0, mtime: 0, writer };
-    return this.#write(part, reserved);
+  create(name: FileName, options: CreateOptions): Promise<PendingWrite> {
+    return this.#uploads.create(name, options);
   }
 
-  /** See {@linkcode Storage.resume}. */
-  async resume(name: FileName, options: ResumeOptions): Promise<PendingWrite | undefined> {
-    const { size, algorithm, owner = "", onTakenOver } = options;
-    this.#tree.lookForFile(name);
-    const candidates = this.#partsOf(owner)
-      .filter((part) => part.filename === name && part.size === size)
-      .sort((a, b) => b.mtime - a.mtime);
-    for (const part of candidates) {
-      if (part.writer.active && !await part.writer.givesUp()) continue;
-      // Another one may have been quicker, or the writer has left nothing.
-      if (part.writer.active || !this.#parts.has(part)) continue;
-      using taken = new DisposableStack();
-      const reserved = taken.use(this.#quota.reserve(size, part.received));
-      part.writer = taken.use(new PartWriter(onTakenOver));
-      const behind = await PrefixDigest.create({ algorithm, proof: true });
-      behind.update(part.bytes.view());
-      taken.move();
-      return this.#write(part, reserved, behind);
-    }
-    return undefined;
-  }
-
-  #write(part: Part, reserved: Reservation, behind?: PrefixDigest): MemoryWrite {
-    const write: MemoryWrite = new MemoryWrite(part, {
-      behind,
-      reserved,
-      publish: (options) => this.#publish(part, options),
-      onRecorded: () => this.#parts.add(part),
-      onEnded: ({ kept }) => {
-        if (!kept) this.#parts.delete(part);
-        this.#writing.delete(write);
-      },
-    });
-    this.#writing.add(write);
-    return write;
+  /** See {@linkcode Storage.partialUploads}. */
+  get partialUploads(): PartialUploads {
+    return this.#uploads;
   }
 
   #publish(
-    { filename, bytes }: Part,
+    { filename, bytes }: MemoryUpload,
     { checksum, replace, mtime = Date.now(), mode, assertMay }: CommitOptions,
   ): Committed {
     const there = this.#tree.lookForFile(filename);
@@ -259,51 +199,6 @@ export class MemoryStorage implements Storage {
     });
     if (there) this.#quota.count(-there.content.bytes.length);
     return { checksum, size, unchanged: false };
-  }
-
-  #partsOf(owner: string): Part[] {
-    return [...this.#parts].filter((part) => part.owner === owner);
-  }
-
-  /** See {@linkcode Storage.parts}. */
-  async parts(owner = ""): Promise<PartEntry[]> {
-    return this.#partsOf(owner).map(({ filename, size, received, mtime, writer: { active } }) => ({
-      filename,
-      size: size ?? 0,
-      received,
-      mtime,
-      active,
-    }));
-  }
-
-  /** See {@linkcode Storage.discardParts}. */
-  async discardParts(
-    name: FileName,
-    { owner = "", assertMay }: DiscardOptions = {},
-  ): Promise<void> {
-    assertMay?.();
-    const own = this.#partsOf(owner).filter(({ filename }) => filename === name);
-    if (own.length === 0) {
-      throw new FerryError("not_found", "no partial upload of that name is kept");
-    }
-    const idle = own.filter(({ writer }) => !writer.active);
-    for (const part of idle) this.#drop(part);
-    if (idle.length < own.length) {
-      throw new FerryError("busy", "it is being uploaded at the moment: end that first");
-    }
-  }
-
-  /** See {@linkcode Storage.expireParts}. */
-  async expireParts(ttl: number): Promise<void> {
-    for (const part of this.#parts) {
-      if (!part.writer.active && part.mtime <= Date.now() - ttl) this.#drop(part);
-    }
-  }
-
-  /** Removes a part that nobody has. */
-  #drop(part: Part): void {
-    this.#parts.delete(part);
-    this.#quota.count(-part.received);
   }
 
   /** See {@linkcode Storage.remove}. */
@@ -346,78 +241,7 @@ export class MemoryStorage implements Storage {
 
   /** Ends what is being written. What is stored stays, and can be used again, by another server for one. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const write of this.#writing) await write[Symbol.asyncDispose]();
-  }
-}
-
-/** What a {@linkcode MemoryWrite} works with. */
-interface MemoryWriteOptions {
-  behind: PrefixDigest | undefined;
-  reserved: Reservation;
-  /** Gives the bytes their name. */
-  publish(options: CommitOptions): Committed;
-  /** The part can be gone on with once it is kept. */
-  onRecorded(): void;
-  /** Nobody writes to the part any more. */
-  onEnded(end: { kept: boolean }): void;
-}
-
-class MemoryWrite implements PendingWrite {
-  readonly behind: PrefixDigest | undefined;
-  readonly #part: Part;
-  readonly #options: MemoryWriteOptions;
-  #keeping = false;
-  #ended = false;
-
-  constructor(part: Part, options: MemoryWriteOptions) {
-    this.behind = options.behind;
-    this.#part = part;
-    this.#options = options;
-  }
-
-  async write(bytes: Uint8Array): Promise<void> {
-    this.#assertOpen();
-    const { bytes: written, writer } = this.#part;
-    writer.touch();
-    this.#options.reserved.grow(written.size + bytes.length);
-    written.push(bytes);
-  }
-
-  async checkpoint({ size }: SavedPrefix): Promise<void> {
-    this.#assertOpen();
-    this.#part.received = size;
-    this.#part.mtime = Date.now();
-    this.#options.onRecorded();
-  }
-
-  keep(): void {
-    this.#keeping = true;
-  }
-
-  async commit(options: CommitOptions): Promise<Committed> {
-    this.#assertOpen();
-    const committed = this.#options.publish(options);
-    this.#end({ left: committed.unchanged ? 0 : committed.size, kept: false });
-    return committed;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#ended) return;
-    const { received, bytes } = this.#part;
-    const kept = this.#keeping && received > 0;
-    if (kept) bytes.truncate(received);
-    this.#end({ left: kept ? received : 0, kept });
-  }
-
-  #end({ left, kept }: { left: number; kept: boolean }): void {
-    this.#ended = true;
-    this.#options.reserved.settle(left);
-    this.#options.onEnded({ kept });
-    this.#part.writer[Symbol.dispose]();
-  }
-
-  #assertOpen(): void {
-    if (this.#ended) throw new FerryError("closed", "the write has ended");
+    await this.#uploads.close();
   }
 }
 

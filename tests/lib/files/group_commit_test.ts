@@ -2,8 +2,8 @@ import { RUNTIME } from "../../support/runtime.ts";
 import { assert, assertEquals } from "@std/assert";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { type FileName, parseFileName } from "../../../lib/core/remote_name.ts";
-import { Batch } from "../../../server/storage/fs/batch.ts";
-import { Jail } from "../../../server/storage/fs/root.ts";
+import { ParentDirectories } from "../../../server/storage/fs/parent_directories.ts";
+import { Root } from "../../../server/storage/fs/root.ts";
 import {
   type Publication,
   Publisher,
@@ -25,15 +25,17 @@ class Fixture implements AsyncDisposable {
   /** What happened, in order: `flush a`, `flushed a`. */
   readonly events: string[] = [];
   readonly #staged: StagedFile[] = [];
-  readonly #jail: Jail;
+  readonly #root: Root;
 
   constructor(
-    { batch = Batch, ...options }: Partial<PublisherOptions> & { batch?: typeof Batch } = {},
+    { parents = ParentDirectories, ...options }: Partial<PublisherOptions> & {
+      parents?: typeof ParentDirectories;
+    } = {},
   ) {
     Deno.mkdirSync(this.root);
-    this.#jail = new Jail(this.root);
+    this.#root = Root.open(this.root);
     this.publisher = new Publisher({
-      rooms: () => new batch(this.#jail),
+      rooms: () => new parents(this.#root),
       durable: true,
       onTaken: () => Promise.reject(new FerryError("exists", "it is taken")),
       ...options,
@@ -76,7 +78,7 @@ class Fixture implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const staged of this.#staged) await staged[Symbol.asyncDispose]();
-    this.#jail[Symbol.dispose]();
+    this.#root[Symbol.dispose]();
     await this.#dir[Symbol.asyncDispose]();
   }
 }
@@ -238,13 +240,13 @@ Deno.test("publish() fails as the answer to a taken name does", async () => {
 });
 
 Deno.test("publish() acknowledges nothing where a changed directory cannot be flushed", async () => {
-  class LosingBatch extends Batch {
-    override room(name: FileName): ReturnType<Batch["room"]> {
+  class LosingParents extends ParentDirectories {
+    override room(name: FileName): ReturnType<ParentDirectories["room"]> {
       const room = super.room(name);
       return name === "broken" ? { ...room, made: [directoryAt("/no/such/directory")] } : room;
     }
   }
-  await using f = new Fixture({ batch: LosingBatch });
+  await using f = new Fixture({ parents: LosingParents });
   const first = await f.publishGated("a", "a");
   const group = [
     f.publisher.publish(await f.stage("beside", "b")),
@@ -265,24 +267,27 @@ Deno.test("publish() flushes nothing where it is not durable", async () => {
   assertEquals(f.text("a"), "a");
 });
 
-const BREAKING: Record<string, () => Partial<PublisherOptions> & { batch?: typeof Batch }> = {
+const BREAKING: Record<
+  string,
+  () => Partial<PublisherOptions> & { parents?: typeof ParentDirectories }
+> = {
   "no room can be made": () => {
-    class Broken extends Batch {
-      constructor(jail: Jail) {
-        super(jail);
+    class Broken extends ParentDirectories {
+      constructor(root: Root) {
+        super(root);
         if (broken) throw new FerryError("io", "broken");
       }
     }
-    return { batch: Broken };
+    return { parents: Broken };
   },
   "the rooms cannot be let go of": () => {
-    class Broken extends Batch {
+    class Broken extends ParentDirectories {
       override [Symbol.dispose](): void {
         super[Symbol.dispose]();
         if (broken) throw new FerryError("io", "broken");
       }
     }
-    return { batch: Broken };
+    return { parents: Broken };
   },
   "nobody can say what becomes of a taken name": () => ({
     onTaken() {

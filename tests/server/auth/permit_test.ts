@@ -283,8 +283,6 @@ Deno.test("a put whose bytes have come is refused where its token is taken back 
       return {
         ...pending,
         write: (bytes) => pending.write(bytes),
-        checkpoint: (prefix) => pending.checkpoint(prefix),
-        keep: () => pending.keep(),
         async commit(options) {
           reached.resolve();
           await may.promise;

@@ -8,9 +8,9 @@ import { tokenTable } from "../../../server/auth/token_file.ts";
 import { programArgs, TempDir } from "../../support/programs.ts";
 import { RawPeer } from "../../support/raw_peer.ts";
 import { RecordedLog } from "../../support/recorded_log.ts";
-import { keepPart } from "../../storage/conformance.ts";
 import { token } from "../../support/token_server.ts";
 import { md5, MIB, utf8 } from "../../support/bytes.ts";
+import { keepPartial } from "../../support/stored_files.ts";
 
 /** Hooks that keep what they are told. */
 class Told implements ServerHooks {
@@ -70,7 +70,7 @@ Deno.test("onStored tells what was stored, as a whole, in part and not at all", 
   const told = new Told();
   const storage = new MemoryStorage({ files: { old: "old", same: "same" } });
   const large = new Uint8Array(10 * MIB).map((_, at) => at * 7);
-  await keepPart(storage, "large", large, 9 * MIB);
+  await keepPartial(storage, "large", large, 9 * MIB);
   const server = await start({ storage, ...told });
   const client = await connect(addressOf(server));
   await using dir = new TempDir();

@@ -12,9 +12,9 @@ import type { Storage } from "../../../server/storage/storage.ts";
 import { FsStorage } from "../../../server/storage/fs/fs_storage.ts";
 import { stagedIn, TempDir } from "../../support/programs.ts";
 import fc from "../../support/properties.ts";
-import { begin, keepPart, put } from "../../storage/conformance.ts";
 import { assertCode } from "../../support/assertions.ts";
 import { md5 } from "../../support/bytes.ts";
+import { begin, keepPartial, partials, put, resume } from "../../support/stored_files.ts";
 
 const QUOTA = 1 << 20;
 
@@ -79,7 +79,7 @@ class Fixture implements AsyncDisposable {
 
   /** Holds that the account is right, now and when it is made anew. */
   async assertRight(message?: string): Promise<void> {
-    const parts = (await this.storage.parts()).reduce((sum, { received }) => sum + received, 0);
+    const parts = (await partials(this.storage)).reduce((sum, { received }) => sum + received, 0);
     const expected = stored(this.root) + parts;
     assertEquals(await used(this.storage), expected, message);
     await this.reopen();
@@ -172,7 +172,7 @@ Deno.test("FsStorage counts each file of a tree that is removed, and what stays 
 Deno.test("FsStorage counts parts, until they expire or turn out to be worth nothing", async () => {
   await using f = new Fixture();
   const bytes = new Uint8Array(300_000).fill(7);
-  await keepPart(f.storage, "f", bytes, 128_000);
+  await keepPartial(f.storage, "f", bytes, 128_000);
   await f.assertRight("kept");
   // Damaged, and written before the system was started: it is read, and is not what it should be.
   await f.reopen(() => {
@@ -187,10 +187,10 @@ Deno.test("FsStorage counts parts, until they expire or turn out to be worth not
   });
   assertEquals(await used(f.storage), 128_000);
   const options = { size: bytes.length, algorithm: "md5" } as const;
-  assertEquals(await f.storage.resume(name("f"), options), undefined);
+  assertEquals(await resume(f.storage, "f", options), undefined);
   assertEquals(await used(f.storage), 0);
-  await keepPart(f.storage, "f", bytes, 64_000);
-  await f.storage.expireParts(-1);
+  await keepPartial(f.storage, "f", bytes, 64_000);
+  await f.storage.partialUploads.expire(-1);
   await f.assertRight("expired");
 });
 
@@ -254,11 +254,11 @@ async function take(f: Fixture, step: Step): Promise<void> {
       await put(storage, step.name, "x".repeat(step.size), { replace: step.replace });
       break;
     case "part":
-      await keepPart(storage, step.name, new Uint8Array(10_000), step.size);
+      await keepPartial(storage, step.name, new Uint8Array(10_000), step.size);
       break;
     case "resume": {
       const options = { size: 10_000, algorithm: "md5" } as const;
-      const pending = await storage.resume(name(step.name), options);
+      const pending = await resume(storage, step.name, options);
       await pending?.[Symbol.asyncDispose]();
       break;
     }
@@ -272,7 +272,7 @@ async function take(f: Fixture, step: Step): Promise<void> {
       await storage.mkdir(name(step.name));
       break;
     case "expire":
-      await storage.expireParts(-1);
+      await storage.partialUploads.expire(-1);
       break;
     case "hard":
       await f.reopen(() => Deno.linkSync(f.path(step.name), f.path(step.to)));

@@ -20,6 +20,7 @@ import { type Authority, Identity } from "../../../auth/authentication.ts";
 import type { AllowedCommands } from "../../../exec/allowed_commands.ts";
 import type { FileServiceOptions } from "../../../files/file_service.ts";
 import type { OfferedUpload } from "../../../files/offered_upload.ts";
+import type { UploadLocks } from "../../../files/upload_locks.ts";
 import { logFailure } from "../../../observe/failures.ts";
 import type { SessionHooks } from "../../../observe/hooks.ts";
 import type { Storage } from "../../../storage/storage.ts";
@@ -29,6 +30,8 @@ import { ReplyQueue } from "./reply_queue.ts";
 export interface SessionOptions {
   /** Where the files are. */
   storage: Storage;
+  /** Arbitrate the writers of partial uploads. */
+  locks: UploadLocks;
   /** Knows who may do what. */
   authority: Authority;
   /** The commands that may be run; undefined where there are none. */
@@ -81,13 +84,14 @@ export class Connection {
 
   /** A connection that was just accepted. */
   constructor(stream: ByteStream, options: SessionOptions) {
-    const { idleTimeout, minRate, authority, source, storage, tell } = options;
+    const { idleTimeout, minRate, authority, source, storage, locks, tell } = options;
     this.options = options;
     this.wire = new Wire(stream, { idleTimeout, minRate });
     this.replies = new ReplyQueue(this.wire);
     this.identity = new Identity(authority, source);
     this.fileOptions = {
       storage,
+      locks,
       runtime: SHARED_RUNTIME,
       onStored: tell && ((file) => tell.stored(file, this.identity.shown)),
       onTakenOver: () => {

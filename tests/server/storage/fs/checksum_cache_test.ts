@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { DatabaseSync, StatementSync } from "node:sqlite";
 import {
-  DigestIndex,
+  ChecksumCache,
   type FileIdentity,
   identityOf,
 } from "../../../../server/storage/fs/checksum_cache.ts";
@@ -19,58 +19,58 @@ function identity(key: string, version = "1:2:3"): FileIdentity {
   return { key, version };
 }
 
-Deno.test("DigestIndex.lookup() tells what was recorded for exactly that state", () => {
-  using index = new DigestIndex();
-  assertEquals(index.lookup(identity("f"), "md5"), null);
-  index.record([{ identity: identity("f"), checksum: A }, {
+Deno.test("ChecksumCache.lookup() tells what was recorded for exactly that state", () => {
+  using cache = ChecksumCache.open();
+  assertEquals(cache.lookup(identity("f"), "md5"), null);
+  cache.record([{ identity: identity("f"), checksum: A }, {
     identity: identity("g"),
     checksum: B,
   }]);
-  assertEquals(index.lookup(identity("f"), "md5"), A);
-  assertEquals(index.lookup(identity("g"), "md5"), B);
-  assertEquals(index.lookup(identity("f", "1:2:4"), "md5"), null);
-  assertEquals(index.lookup(identity("F"), "md5"), null);
-  assertEquals(index.lookup(identity("f", ""), "md5"), null);
-  assertEquals(index.lookup(identity("f"), "md5"), A, "a look with another state forgot it");
+  assertEquals(cache.lookup(identity("f"), "md5"), A);
+  assertEquals(cache.lookup(identity("g"), "md5"), B);
+  assertEquals(cache.lookup(identity("f", "1:2:4"), "md5"), null);
+  assertEquals(cache.lookup(identity("F"), "md5"), null);
+  assertEquals(cache.lookup(identity("f", ""), "md5"), null);
+  assertEquals(cache.lookup(identity("f"), "md5"), A, "a look with another state forgot it");
 });
 
-Deno.test("DigestIndex.record() replaces what was known of a file", () => {
-  using index = new DigestIndex();
-  index.record([]);
-  index.record([{ identity: identity("f", "old"), checksum: A }]);
-  index.record([{ identity: identity("f", "new"), checksum: B }]);
-  assertEquals(index.lookup(identity("f", "old"), "md5"), null);
-  assertEquals(index.lookup(identity("f", "new"), "md5"), B);
+Deno.test("ChecksumCache.record() replaces what was known of a file", () => {
+  using cache = ChecksumCache.open();
+  cache.record([]);
+  cache.record([{ identity: identity("f", "old"), checksum: A }]);
+  cache.record([{ identity: identity("f", "new"), checksum: B }]);
+  assertEquals(cache.lookup(identity("f", "old"), "md5"), null);
+  assertEquals(cache.lookup(identity("f", "new"), "md5"), B);
 });
 
-Deno.test("DigestIndex.forget() forgets one file", () => {
-  using index = new DigestIndex();
-  index.record([{ identity: identity("f"), checksum: A }, {
+Deno.test("ChecksumCache.forget() forgets one file", () => {
+  using cache = ChecksumCache.open();
+  cache.record([{ identity: identity("f"), checksum: A }, {
     identity: identity("g"),
     checksum: B,
   }]);
-  index.forget(identity("f", "whatever state"));
-  index.forget(identity("never known"));
-  assertEquals(index.lookup(identity("f"), "md5"), null);
-  assertEquals(index.lookup(identity("g"), "md5"), B);
+  cache.forget(identity("f", "whatever state"));
+  cache.forget(identity("never known"));
+  assertEquals(cache.lookup(identity("f"), "md5"), null);
+  assertEquals(cache.lookup(identity("g"), "md5"), B);
 });
 
-Deno.test("DigestIndex keeps in a file what it knows, and without one nothing", async () => {
+Deno.test("ChecksumCache keeps in a file what it knows, and without one nothing", async () => {
   await using dir = new TempDir();
   const path = dir.join("index.db");
   {
-    using index = new DigestIndex(path);
-    index.record([{ identity: identity("f"), checksum: A }]);
+    using cache = ChecksumCache.open(path);
+    cache.record([{ identity: identity("f"), checksum: A }]);
   }
   {
-    using index = new DigestIndex(path);
-    assertEquals(index.lookup(identity("f"), "md5"), A);
+    using cache = ChecksumCache.open(path);
+    assertEquals(cache.lookup(identity("f"), "md5"), A);
   }
-  using other = new DigestIndex();
+  using other = ChecksumCache.open();
   assertEquals(other.lookup(identity("f"), "md5"), null);
 });
 
-/** Changes the row of `f` behind the index's back. */
+/** Changes the row of `f` behind the cache's back. */
 function tamper(path: string, statement: string): void {
   const database = new DatabaseSync(path);
   const { changes } = database.prepare(statement).run();
@@ -90,20 +90,20 @@ const TAMPERED: Record<string, string> = {
 };
 
 for (const [what, statement] of Object.entries(TAMPERED)) {
-  Deno.test(`DigestIndex.lookup() does not believe a row with ${what}`, async () => {
+  Deno.test(`ChecksumCache.lookup() does not believe a row with ${what}`, async () => {
     await using dir = new TempDir();
     const path = dir.join("index.db");
     {
-      using index = new DigestIndex(path);
-      index.record([{ identity: identity("f"), checksum: A }]);
+      using cache = ChecksumCache.open(path);
+      cache.record([{ identity: identity("f"), checksum: A }]);
     }
     tamper(path, statement);
-    using index = new DigestIndex(path);
+    using cache = ChecksumCache.open(path);
     for (const version of ["1:2:3", "9:9:9"]) {
-      for (const key of ["f", "h"]) assertEquals(index.lookup(identity(key, version), "md5"), null);
+      for (const key of ["f", "h"]) assertEquals(cache.lookup(identity(key, version), "md5"), null);
     }
-    index.record([{ identity: identity("f"), checksum: A }]);
-    assertEquals(index.lookup(identity("f"), "md5"), A);
+    cache.record([{ identity: identity("f"), checksum: A }]);
+    assertEquals(cache.lookup(identity("f"), "md5"), A);
   });
 }
 
@@ -120,47 +120,47 @@ const UNREADABLE: Record<string, (path: string) => void> = {
 };
 
 for (const [what, damage] of Object.entries(UNREADABLE)) {
-  Deno.test(`DigestIndex begins anew where the file is ${what}`, async () => {
+  Deno.test(`ChecksumCache begins anew where the file is ${what}`, async () => {
     await using dir = new TempDir();
     const path = dir.join("index.db");
     {
-      using index = new DigestIndex(path);
-      index.record([{ identity: identity("f"), checksum: A }]);
+      using cache = ChecksumCache.open(path);
+      cache.record([{ identity: identity("f"), checksum: A }]);
     }
     damage(path);
     {
-      using index = new DigestIndex(path);
-      assertEquals(index.lookup(identity("f"), "md5"), null);
-      index.record([{ identity: identity("g"), checksum: B }]);
-      assertEquals(index.lookup(identity("g"), "md5"), B);
+      using cache = ChecksumCache.open(path);
+      assertEquals(cache.lookup(identity("f"), "md5"), null);
+      cache.record([{ identity: identity("g"), checksum: B }]);
+      assertEquals(cache.lookup(identity("g"), "md5"), B);
     }
-    using index = new DigestIndex(path);
-    assertEquals(index.lookup(identity("g"), "md5"), B, "it is not kept again");
+    using cache = ChecksumCache.open(path);
+    assertEquals(cache.lookup(identity("g"), "md5"), B, "it is not kept again");
   });
 }
 
-Deno.test("DigestIndex begins anew where the database breaks while it is open", async () => {
+Deno.test("ChecksumCache begins anew where the database breaks while it is open", async () => {
   await using dir = new TempDir();
   const path = dir.join("index.db");
-  using index = new DigestIndex(path);
-  index.record([{ identity: identity("f"), checksum: A }]);
+  using cache = ChecksumCache.open(path);
+  cache.record([{ identity: identity("f"), checksum: A }]);
   const { get } = StatementSync.prototype;
   StatementSync.prototype.get = () => {
     throw new Error("database disk image is malformed");
   };
   try {
-    assertEquals(index.lookup(identity("f"), "md5"), null);
+    assertEquals(cache.lookup(identity("f"), "md5"), null);
   } finally {
     StatementSync.prototype.get = get;
   }
-  assertEquals(index.lookup(identity("f"), "md5"), null);
-  index.record([{ identity: identity("g"), checksum: B }]);
-  assertEquals(index.lookup(identity("g"), "md5"), B);
-  index.forget(identity("g"));
-  assertEquals(index.lookup(identity("g"), "md5"), null);
+  assertEquals(cache.lookup(identity("f"), "md5"), null);
+  cache.record([{ identity: identity("g"), checksum: B }]);
+  assertEquals(cache.lookup(identity("g"), "md5"), B);
+  cache.forget(identity("g"));
+  assertEquals(cache.lookup(identity("g"), "md5"), null);
 });
 
-Deno.test("DigestIndex goes on with a database of ferry 0.1 that was left open, and clears its mapped file", async () => {
+Deno.test("ChecksumCache goes on with a database of ferry 0.1 that was left open, and clears its mapped file", async () => {
   await using dir = new TempDir();
   const [path, left] = [dir.join("index.db"), dir.join("left.db")];
   const old = new DatabaseSync(left);
@@ -176,10 +176,10 @@ Deno.test("DigestIndex goes on with a database of ferry 0.1 that was left open, 
   // As a process that was killed leaves them.
   for (const suffix of ["", "-wal", "-shm"]) Deno.copyFileSync(left + suffix, path + suffix);
   old.close();
-  using index = new DigestIndex(path);
-  assertEquals(index.lookup(identity("f"), "md5"), A);
-  index.record([{ identity: identity("g"), checksum: B }]);
-  assertEquals(index.lookup(identity("g"), "md5"), B);
+  using cache = ChecksumCache.open(path);
+  assertEquals(cache.lookup(identity("f"), "md5"), A);
+  cache.record([{ identity: identity("g"), checksum: B }]);
+  assertEquals(cache.lookup(identity("g"), "md5"), B);
   assert(!isTaken(`${path}-shm`), "it is mapped still");
 });
 
@@ -188,7 +188,7 @@ Deno.test({ name: readsMaps, ignore: Deno.build.os !== "linux" }, async () => {
   await using p = await Pair.start();
   p.dir.write("cwd/f", "content");
   assertEquals((await p.run("put", "f")).code, 0);
-  assert(isTaken(`${p.root}/.ferry/index.db`), "there is no index");
+  assert(isTaken(`${p.root}/.ferry/index.db`), "there is no cache");
   const args = [`/proc/${p.server.pid}/maps`];
   const { stdout } = await new Deno.Command("cat", { args }).output();
   const maps = new TextDecoder().decode(stdout).split("\n");
@@ -196,26 +196,26 @@ Deno.test({ name: readsMaps, ignore: Deno.build.os !== "linux" }, async () => {
   assertEquals(maps.filter((line) => line.includes(p.root) || line.includes("/.ferry/")), []);
 });
 
-Deno.test("DigestIndex remembers nothing when it is closed, and opens no other database", async () => {
+Deno.test("ChecksumCache remembers nothing when it is closed, and opens no other database", async () => {
   await using dir = new TempDir();
   const path = dir.join("index.db");
-  const index = new DigestIndex(path);
-  index.record([{ identity: identity("f"), checksum: A }]);
-  index[Symbol.dispose]();
+  const cache = ChecksumCache.open(path);
+  cache.record([{ identity: identity("f"), checksum: A }]);
+  cache[Symbol.dispose]();
   Deno.removeSync(path);
   // As a file does that was still being read for its checksum.
-  index.record([{ identity: identity("g"), checksum: B }]);
-  for (const key of ["f", "g"]) assertEquals(index.lookup(identity(key), "md5"), null);
+  cache.record([{ identity: identity("g"), checksum: B }]);
+  for (const key of ["f", "g"]) assertEquals(cache.lookup(identity(key), "md5"), null);
   assertEquals([...Deno.readDirSync(dir.path)].map(({ name }) => name), []);
 });
 
-Deno.test("DigestIndex works in memory where the disk takes no database", async () => {
+Deno.test("ChecksumCache works in memory where the disk takes no database", async () => {
   await using dir = new TempDir();
   Deno.mkdirSync(dir.join("index.db/full"), { recursive: true });
   for (const path of [dir.join("index.db"), dir.join("missing/index.db")]) {
-    using index = new DigestIndex(path);
-    index.record([{ identity: identity("f"), checksum: A }]);
-    assertEquals(index.lookup(identity("f"), "md5"), A);
+    using cache = ChecksumCache.open(path);
+    cache.record([{ identity: identity("f"), checksum: A }]);
+    assertEquals(cache.lookup(identity("f"), "md5"), A);
   }
 });
 
@@ -246,13 +246,13 @@ Deno.test("identityOf() changes with the content's size, times and inode, not wi
   assert(identityOf(Deno.lstatSync(path)).key !== before.key, "the inode is not seen");
 });
 
-Deno.test("DigestIndex.computeOnce() asks once for all until it is closed", async () => {
-  using index = new DigestIndex();
+Deno.test("ChecksumCache.computeOnce() asks once for all until it is closed", async () => {
+  using cache = ChecksumCache.open();
   const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const closed = Promise.withResolvers<void>();
   let asked = 0;
   const ask = (told: string, until: Promise<void>) =>
-    index.computeOnce(identity("f"), "md5", async (close) => {
+    cache.computeOnce(identity("f"), "md5", async (close) => {
       asked++;
       await until;
       close();
@@ -273,50 +273,50 @@ Deno.test("DigestIndex.computeOnce() asks once for all until it is closed", asyn
 
 const INFO = { dev: 1, ino: 256, size: 3, mtime: new Date(1000), ctime: new Date(2000) };
 
-Deno.test("DigestIndex goes by the name, too, where two files may have one number", () => {
+Deno.test("ChecksumCache goes by the name, too, where two files may have one number", () => {
   for (const [device, known] of [[1, A], [2, null], [undefined, null]] as const) {
-    using index = new DigestIndex(undefined, { device, mountOf: () => "mount" });
-    index.record([{ identity: index.identify(INFO, "a/f"), checksum: A }]);
-    assertEquals(index.lookup(index.identify(INFO, "a/f"), "md5"), A);
-    assertEquals(index.lookup(index.identify(INFO, "b/f"), "md5"), known, String(device));
+    using cache = ChecksumCache.open(undefined, { device, mountOf: () => "mount" });
+    cache.record([{ identity: cache.identify(INFO, "a/f"), checksum: A }]);
+    assertEquals(cache.lookup(cache.identify(INFO, "a/f"), "md5"), A);
+    assertEquals(cache.lookup(cache.identify(INFO, "b/f"), "md5"), known, String(device));
   }
 });
 
-Deno.test("DigestIndex believes nothing beyond the mount that it was seen on, nor in another process", async () => {
+Deno.test("ChecksumCache believes nothing beyond the mount that it was seen on, nor in another process", async () => {
   await using dir = new TempDir();
   const path = dir.join("index.db");
   let mount: string | undefined = "first";
-  const open = () => new DigestIndex(path, { device: 2, mountOf: () => mount });
-  const lookup = (index: DigestIndex, dev: number) =>
-    index.lookup(index.identify({ ...INFO, dev }, "f"), "md5");
+  const open = () => ChecksumCache.open(path, { device: 2, mountOf: () => mount });
+  const lookup = (cache: ChecksumCache, dev: number) =>
+    cache.lookup(cache.identify({ ...INFO, dev }, "f"), "md5");
   {
-    using index = open();
-    const files = [1, 2].map((dev) => index.identify({ ...INFO, dev }, "f"));
-    index.record(files.map((identity) => ({ identity, checksum: A })));
-    assertEquals([lookup(index, 1), lookup(index, 2)], [A, A]);
+    using cache = open();
+    const files = [1, 2].map((dev) => cache.identify({ ...INFO, dev }, "f"));
+    cache.record(files.map((identity) => ({ identity, checksum: A })));
+    assertEquals([lookup(cache, 1), lookup(cache, 2)], [A, A]);
     for (mount of ["second", undefined]) {
-      assertEquals([lookup(index, 1), lookup(index, 2)], [null, A], mount);
+      assertEquals([lookup(cache, 1), lookup(cache, 2)], [null, A], mount);
     }
-    index.record([{ identity: index.identify(INFO, "f"), checksum: B }]);
-    assertEquals(lookup(index, 1), null, "it remembers where nothing tells the mount");
+    cache.record([{ identity: cache.identify(INFO, "f"), checksum: B }]);
+    assertEquals(lookup(cache, 1), null, "it remembers where nothing tells the mount");
     mount = "first";
-    assertEquals(lookup(index, 1), A);
-    index.forget(index.identify(INFO, "f"));
-    assertEquals(lookup(index, 1), null);
-    index.record([{ identity: index.identify(INFO, "f"), checksum: A }]);
+    assertEquals(lookup(cache, 1), A);
+    cache.forget(cache.identify(INFO, "f"));
+    assertEquals(lookup(cache, 1), null);
+    cache.record([{ identity: cache.identify(INFO, "f"), checksum: A }]);
   }
-  using index = open();
-  assertEquals([lookup(index, 1), lookup(index, 2)], [null, A]);
+  using cache = open();
+  assertEquals([lookup(cache, 1), lookup(cache, 2)], [null, A]);
 });
 
-Deno.test("DigestIndex remembers no more than it has room for of what passes with a mount", () => {
-  using index = new DigestIndex(undefined, { mountOf: () => "mount" });
+Deno.test("ChecksumCache remembers no more than it has room for of what passes with a mount", () => {
+  using cache = ChecksumCache.open(undefined, { mountOf: () => "mount" });
   const identities = Array.from(
     { length: 65_537 },
-    (_, ino) => index.identify({ ...INFO, ino }, "f"),
+    (_, ino) => cache.identify({ ...INFO, ino }, "f"),
   );
-  index.record(identities.map((identity) => ({ identity, checksum: A })));
+  cache.record(identities.map((identity) => ({ identity, checksum: A })));
   const [first, second] = identities;
-  assertEquals(index.lookup(first!, "md5"), null);
-  assertEquals(index.lookup(second!, "md5"), A);
+  assertEquals(cache.lookup(first!, "md5"), null);
+  assertEquals(cache.lookup(second!, "md5"), A);
 });

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { DigestIndex, identityOf } from "../../../../server/storage/fs/checksum_cache.ts";
+import { ChecksumCache, identityOf } from "../../../../server/storage/fs/checksum_cache.ts";
 import { FerryError } from "../../../../lib/core/errors.ts";
 import { tryLock } from "../../../../lib/files/file_lock.ts";
 import { type FileName, parseFileName as name } from "../../../../lib/core/remote_name.ts";
@@ -11,18 +11,19 @@ import { FsStorage } from "../../../../server/storage/fs/fs_storage.ts";
 import { later, stopClock } from "../../../support/clock.ts";
 import { Mount, testWithMount } from "../../../support/mount.ts";
 import { HOLDS_DIRECTORIES, stagedIn, TempDir } from "../../../support/programs.ts";
-import {
-  begin,
-  keepPart,
-  listed,
-  put,
-  type TestedStorage,
-  testStorage,
-  textOf,
-} from "../../../storage/conformance.ts";
 import { namesIn } from "../../../support/directories.ts";
 import { assertCode } from "../../../support/assertions.ts";
 import { md5 } from "../../../support/bytes.ts";
+import {
+  begin,
+  keepPartial,
+  listed,
+  partials,
+  put,
+  resume,
+  textOf,
+} from "../../../support/stored_files.ts";
+import { type TestedStorage, testStorage } from "../../../storage/conformance.ts";
 
 /** A directory, and in it the root of a storage. */
 class Fixture implements TestedStorage {
@@ -66,6 +67,7 @@ for (const durability of ["full", "none"] as const) {
   testStorage(
     `FsStorage, durability ${durability}`,
     () => Promise.resolve(new Fixture(durability)),
+    { partialUploads: true },
   );
 }
 
@@ -199,7 +201,7 @@ Deno.test("FsStorage keeps its own directory out of everybody's reach", async ()
 
 /** Writes an md5 that is not the file's into the index, sealed as the storage would. */
 function plant(f: Fixture, filename: string, digest: string): void {
-  using index = new DigestIndex(f.path(".ferry/index.db"));
+  using index = ChecksumCache.open(f.path(".ferry/index.db"));
   index.record([{ identity: identityOf(Deno.lstatSync(f.path(filename))), checksum: digest }]);
 }
 
@@ -333,7 +335,7 @@ Deno.test("FsStorage.checksum() reads a file again whose inode changed since", a
     // Nobody can set that time back: what was remembered a second before this change is planted.
     const stats = Deno.lstatSync(f.path("a"));
     stats.ctime = new Date(stats.ctime!.getTime() - 1000);
-    using index = new DigestIndex(f.path(".ferry/index.db"));
+    using index = ChecksumCache.open(f.path(".ferry/index.db"));
     index.record([{ identity: identityOf(stats), checksum: PLANTED }]);
   });
   assertEquals((await f.storage.stat(name("a"))).checksum, null);
@@ -464,14 +466,14 @@ Deno.test("FsStorage.resume() does not read what has been written since the syst
   const longest = `${"x".repeat(250)}/`.repeat(11) + "end";
   for (const filename of ["short", longest]) {
     for (const reopened of [false, true]) {
-      await keepPart(f.storage, filename, bytes, 128_000);
+      await keepPartial(f.storage, filename, bytes, 128_000);
       const [part] = (await f.leftovers()).filter((path) => path.endsWith(".part"));
       // Whoever reads it sees that it is not what the record says.
       Deno.writeFileSync(f.path(`.ferry/staging/${part}`), new Uint8Array(128_000).fill(8));
       if (reopened) await f.reopen();
       const options = { size: bytes.length, algorithm: "md5" } as const;
-      await using pending = await f.storage.resume(name(filename), options);
-      assertEquals(pending?.behind?.size, 128_000, `${filename.length} ${reopened}`);
+      await using pending = await resume(f.storage, filename, options);
+      assertEquals(pending?.prefix?.size, 128_000, `${filename.length} ${reopened}`);
     }
   }
 });
@@ -479,17 +481,17 @@ Deno.test("FsStorage.resume() does not read what has been written since the syst
 Deno.test("FsStorage.resume() leaves a part alone that another process has, and finds it again", async () => {
   await using f = new Fixture();
   const bytes = new Uint8Array(300_000).fill(7);
-  await keepPart(f.storage, "large", bytes, 128_000);
+  await keepPartial(f.storage, "large", bytes, 128_000);
   const [part] = (await f.leftovers()).filter((path) => path.endsWith(".part"));
   const options = { size: bytes.length, algorithm: "md5" } as const;
   {
     using held = Deno.openSync(f.path(`.ferry/staging/${part}`), { write: true });
     assert(tryLock(held));
-    assertEquals(await f.storage.resume(name("large"), options), undefined);
-    assertEquals((await f.storage.parts()).map(({ received }) => received), [128_000]);
+    assertEquals(await resume(f.storage, "large", options), undefined);
+    assertEquals((await partials(f.storage)).map(({ received }) => received), [128_000]);
   }
-  await using pending = await f.storage.resume(name("large"), options);
-  assertEquals(pending?.behind?.size, 128_000);
+  await using pending = await resume(f.storage, "large", options);
+  assertEquals(pending?.prefix?.size, 128_000);
 });
 
 Deno.test("FsStorage links out of the root lead nowhere", async () => {

@@ -11,9 +11,9 @@ import { StagedFile } from "../../../../lib/files/staged_file.ts";
 import { Bordered, BORDERS } from "../../../support/borders.ts";
 import { run, testWithMount } from "../../../support/mount.ts";
 import { ferry, Ferryd, filesBelow } from "../../../support/programs.ts";
-import { listed, put, textOf } from "../../../storage/conformance.ts";
 import { assertCode } from "../../../support/assertions.ts";
 import { md5 } from "../../../support/bytes.ts";
+import { listed, put, textOf } from "../../../support/stored_files.ts";
 
 const TIME = 1_600_000_000_000;
 const memory = BORDERS["a file system in memory"]!.make;

@@ -6,15 +6,23 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { connect, serve } from "../../../../mod.ts";
-import { Batch } from "../../../../server/storage/fs/batch.ts";
+import { ParentDirectories } from "../../../../server/storage/fs/parent_directories.ts";
 import { parseFileName as name } from "../../../../lib/core/remote_name.ts";
 import { FsStorage } from "../../../../server/storage/fs/fs_storage.ts";
 import { Mounts, run, testWithMount } from "../../../support/mount.ts";
 import { ferry, Ferryd, TempDir } from "../../../support/programs.ts";
-import { begin, keepPart, listed, prefixOf, put, textOf } from "../../../storage/conformance.ts";
 import { OPERATIONS } from "../../../support/storage_operations.ts";
 import { assertCode } from "../../../support/assertions.ts";
 import { md5 } from "../../../support/bytes.ts";
+import {
+  begin,
+  keepPartial,
+  listed,
+  prefixOf,
+  put,
+  resume,
+  textOf,
+} from "../../../support/stored_files.ts";
 
 /** A directory with a root in it that has `file` and `d/file`. */
 class Fixture implements AsyncDisposable {
@@ -97,7 +105,7 @@ Deno.test("FsStorage acknowledges no upload into a root that was renamed", async
   await using written = await begin(f.storage, "written", "x");
   await using begun = await f.storage.create(name("begun"), { size: 2 });
   await begun.write(new Uint8Array(1));
-  await keepPart(f.storage, "part", new Uint8Array(9_000_000), 5_000_000);
+  await keepPartial(f.storage, "part", new Uint8Array(9_000_000), 5_000_000);
   const entries = f.storage.list("", { recursive: true });
   await entries.next();
   Deno.renameSync(f.root, f.away);
@@ -110,18 +118,18 @@ Deno.test("FsStorage acknowledges no upload into a root that was renamed", async
   ]);
   await entries.return(undefined);
   Deno.renameSync(f.away, f.root);
-  await using resumed = await f.storage.resume(name("part"), { size: 9_000_000, algorithm: "md5" });
-  assertEquals((await resumed?.behind?.facts())?.size, 5_000_000);
+  await using resumed = await resume(f.storage, "part", { size: 9_000_000, algorithm: "md5" });
+  assertEquals((await resumed?.prefix?.facts())?.size, 5_000_000);
 });
 
 Deno.test("FsStorage acknowledges nothing that it did while its root was being renamed", async () => {
   await using f = new Fixture();
   await using pending = await begin(f.storage, "new", "x");
   // As soon as the file has its name.
-  const real = Batch.prototype.assertStanding;
+  const real = ParentDirectories.prototype.assertStanding;
   using restore = new DisposableStack();
-  restore.defer(() => void (Batch.prototype.assertStanding = real));
-  Batch.prototype.assertStanding = function () {
+  restore.defer(() => void (ParentDirectories.prototype.assertStanding = real));
+  ParentDirectories.prototype.assertStanding = function () {
     Deno.renameSync(f.root, f.away);
     real.call(this);
   };
@@ -245,7 +253,8 @@ testWithMount("FsStorage says of a part that its file system is not mounted any 
   const far = dir.join("root/far");
   mounts.tmpfs(far);
   await using storage = FsStorage.open(dir.join("root"), { durability: "none" });
-  await using pending = await begin(storage, "far/file", "a part");
+  await using pending = await storage.partialUploads.create(name("far/file"), { size: 6 });
+  await pending.write(new TextEncoder().encode("a part"));
   mounts.unmount(far);
   const prefix = await prefixOf(new TextEncoder().encode("a part"));
   const { reason } = await assertCode("io", () => pending.checkpoint(prefix));

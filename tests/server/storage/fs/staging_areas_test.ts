@@ -5,9 +5,17 @@ import { Clock } from "../../../support/clock.ts";
 import { type Border, Bordered, BORDERS } from "../../../support/borders.ts";
 import { run, testWithMount } from "../../../support/mount.ts";
 import { filesBelow } from "../../../support/programs.ts";
-import { begin, keepPart, listed, put, textOf } from "../../../storage/conformance.ts";
 import { assertCode } from "../../../support/assertions.ts";
 import { md5 } from "../../../support/bytes.ts";
+import {
+  begin,
+  keepPartial,
+  listed,
+  partials,
+  put,
+  resume,
+  textOf,
+} from "../../../support/stored_files.ts";
 
 const BYTES = new Uint8Array(300_000).map((_, at) => at * 7 >> 4);
 const LARGE = { size: BYTES.length, algorithm: "md5" } as const;
@@ -66,25 +74,25 @@ for (const [where, { make, needs }] of Object.entries(BORDERS)) {
 
   testWithMount(`FsStorage goes on with parts on ${where} when it is opened again`, async () => {
     await using b = await Bordered.make(make);
-    await keepPart(b.storage, "far/large", BYTES, 128_000);
+    await keepPartial(b.storage, "far/large", BYTES, 128_000);
     // What a killed process left.
     await using lost = await begin(b.storage, "far/lost", "lost");
-    assertEquals((await b.storage.parts("")).map(({ received }) => received), [128_000]);
+    assertEquals((await partials(b.storage, "")).map(({ received }) => received), [128_000]);
     await lost[Symbol.asyncDispose]();
     await b.reopen({ durability: "none", quota: 1_000_000 });
-    assertEquals((await b.storage.parts("")).map(({ filename }) => filename), ["far/large"]);
+    assertEquals((await partials(b.storage, "")).map(({ filename }) => filename), ["far/large"]);
     await assertCode("quota", () => b.storage.create(name("far/more"), { size: 900_000 }));
     {
-      await using pending = await b.storage.resume(name("far/large"), LARGE);
-      assertEquals(pending?.behind?.size, 128_000);
+      await using pending = await resume(b.storage, "far/large", LARGE);
+      assertEquals(pending?.prefix?.size, 128_000);
       await pending!.write(BYTES.subarray(128_000));
       await pending!.commit({ checksum: md5(BYTES), replace: false });
     }
     assertEquals(md5(Deno.readFileSync(b.path("far/large"))), md5(BYTES));
     await cleared(b.root);
-    await keepPart(b.storage, "far/old", BYTES, 128_000);
-    await b.storage.expireParts(-1000);
-    assertEquals(await b.storage.parts(""), []);
+    await keepPartial(b.storage, "far/old", BYTES, 128_000);
+    await b.storage.partialUploads.expire(-1000);
+    assertEquals(await partials(b.storage, ""), []);
     await cleared(b.root);
   }, needs);
 }
@@ -103,7 +111,7 @@ testWithMount(
       const refused of [
         () => storage.create(name("far/x"), { size: 1 }),
         () => storage.assertFits(name("far/x"), 1),
-        () => storage.resume(name("far/d/x"), LARGE),
+        () => resume(storage, "far/d/x", LARGE),
       ]
     ) {
       const { message } = await assertCode("denied", refused);
@@ -160,7 +168,7 @@ testWithMount("FsStorage leaves what others stage on the same file system", asyn
   b.mounts.bind(b.path("far"), `${other}/far`);
   const storage = FsStorage.open(other, { durability: "none" });
   await using pending = await begin(b.storage, "far/a", "a");
-  await keepPart(b.storage, "far/large", BYTES, 128_000);
+  await keepPartial(b.storage, "far/large", BYTES, 128_000);
   const before = areasIn(b.root);
   await put(storage, "far/b", "b");
   await storage[Symbol.asyncDispose]();
@@ -194,7 +202,7 @@ testWithMount(
       });
       assertMatch(message, /the server needs it/);
     }
-    await keepPart(b.storage, "far/large", BYTES, 128_000);
+    await keepPartial(b.storage, "far/large", BYTES, 128_000);
     await b.storage.remove(name("far"), { recursive: true });
     assertEquals(await listed(b.storage), ["near"]);
     await put(b.storage, "far/file", "x");
@@ -207,7 +215,7 @@ testWithMount(
   async () => {
     await using b = await Bordered.make(memory);
     await put(b.storage, "far/a", "a");
-    await keepPart(b.storage, "far/large", BYTES, 128_000);
+    await keepPartial(b.storage, "far/large", BYTES, 128_000);
     while (!run("umount", b.path("far")).success) {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }

@@ -6,9 +6,9 @@ import { OtherPath, testWithMount } from "../../../support/mount.ts";
 import { Pair } from "../../../support/pair.ts";
 import { Ferryd, filesBelow, stagedIn, TempDir } from "../../../support/programs.ts";
 import { RawPeer } from "../../../support/raw_peer.ts";
-import { keepPart, put } from "../../../storage/conformance.ts";
 import { md5, MIB } from "../../../support/bytes.ts";
 import { assertCode } from "../../../support/assertions.ts";
+import { keepPartial, partials, put, resume } from "../../../support/stored_files.ts";
 
 const bytes = new Uint8Array(300_000).map((_, at) => at * 7 >> 4);
 const LARGE = { size: bytes.length, algorithm: "md5" } as const;
@@ -19,7 +19,7 @@ async function left(arrange: (staging: string, names: string[]) => void): Promis
   {
     await using storage = FsStorage.open(dir.path);
     await put(storage, "a", "a");
-    await keepPart(storage, "large", bytes, 128_000);
+    await keepPartial(storage, "large", bytes, 128_000);
   }
   arrange(dir.join(".ferry/staging"), stagedIn(dir.path));
   return dir;
@@ -48,9 +48,9 @@ for (const [whose, arrange] of Object.entries(LEFT)) {
     await using dir = await left(arrange);
     {
       await using storage = FsStorage.open(dir.path);
-      assertEquals((await storage.parts("")).map(({ received }) => received), [128_000]);
-      await using pending = await storage.resume(name("large"), LARGE);
-      assertEquals(pending?.behind?.size, 128_000);
+      assertEquals((await partials(storage, "")).map(({ received }) => received), [128_000]);
+      await using pending = await resume(storage, "large", LARGE);
+      assertEquals(pending?.prefix?.size, 128_000);
       await pending!.write(bytes.subarray(128_000));
       await pending!.commit({ checksum: md5(bytes), replace: false });
     }
@@ -73,7 +73,7 @@ Deno.test("FsStorage changes nothing any more when another process has taken its
   await using dir = new TempDir();
   await using storage = FsStorage.open(dir.path, { durability: "none" });
   await put(storage, "a", "a");
-  await using pending = await storage.create(name("large"), { size: bytes.length });
+  await using pending = await storage.partialUploads.create(name("large"), { size: bytes.length });
   await pending.write(bytes.subarray(0, 128_000));
   await using whole = await storage.create(name("whole"), { size: 1 });
   await whole.write(new Uint8Array(1));
@@ -91,7 +91,7 @@ Deno.test("FsStorage changes nothing any more when another process has taken its
     () => pending.checkpoint({ size: 128_000, md5: "0".repeat(32) }),
     () => whole.commit({ checksum: md5("\0"), replace: false }),
     () => storage.create(name("new"), { size: 1 }),
-    () => storage.resume(name("large"), LARGE),
+    () => resume(storage, "large", LARGE),
     () => storage.assertFits(name("new"), 1),
     () => storage.mkdir(name("d")),
     () => storage.move(name("a"), name("b"), { replace: false }),
@@ -141,12 +141,12 @@ for (const [first, second] of [["below", "above"], ["above", "below"]] as const)
       using _clock = new Clock();
       await using storage = FsStorage.open(roots[second], { onWaiting });
       assertEquals(waits.length, 2);
-      const [part] = await storage.parts("");
+      const [part] = await partials(storage, "");
       assertEquals(part?.filename, "g");
       const options = { size: content.length, algorithm: "md5" } as const;
-      await using pending = await storage.resume(name("g"), options);
-      assert(pending?.behind, "it is not gone on with");
-      await pending.write(content.subarray(pending.behind.size));
+      await using pending = await resume(storage, "g", options);
+      assert(pending?.prefix, "it is not gone on with");
+      await pending.write(content.subarray(pending.prefix.size));
       await pending.commit({ checksum: md5(content), replace: false });
       assertEquals(md5(Deno.readFileSync(`${roots.below}/g`)), md5(content));
       assertEquals(md5(Deno.readFileSync(`${roots.below}/f`)), md5(content));
@@ -170,7 +170,7 @@ for (const [what, removeFrom] of Object.entries(REMOVALS)) {
     await using dir = new TempDir();
     await using storage = FsStorage.open(dir.path, { durability: "none", quota: 1_000_000 });
     await put(storage, "old", "old");
-    await keepPart(storage, "large", bytes, 128_000);
+    await keepPartial(storage, "large", bytes, 128_000);
     await using begun = await storage.create(name("begun"), { size: 1 });
     await begun.write(new Uint8Array(1));
     removeFrom(dir);
@@ -180,17 +180,17 @@ for (const [what, removeFrom] of Object.entries(REMOVALS)) {
       /another program has removed/,
     );
     await put(storage, "new", "new");
-    assertEquals(await storage.parts(""), []);
-    assertEquals(await storage.resume(name("large"), LARGE), undefined);
-    await keepPart(storage, "large", bytes, 128_000);
-    assertEquals((await storage.parts("")).length, 1);
+    assertEquals(await partials(storage, ""), []);
+    assertEquals(await resume(storage, "large", LARGE), undefined);
+    await keepPartial(storage, "large", bytes, 128_000);
+    assertEquals((await partials(storage, "")).length, 1);
     await assertCode("quota", () => storage.create(name("more"), { size: 900_000 }));
     // Another process sees that the directory is taken.
     await assertCode("busy", () => FsStorage.open(dir.path));
     await storage[Symbol.asyncDispose]();
     await using again = FsStorage.open(dir.path);
-    await using pending = await again.resume(name("large"), LARGE);
-    assertEquals(pending?.behind?.size, 128_000);
+    await using pending = await resume(again, "large", LARGE);
+    assertEquals(pending?.prefix?.size, 128_000);
   });
 }
 

@@ -3,8 +3,8 @@ import { parseFileName as name } from "../../../../lib/core/remote_name.ts";
 import { FsStorage } from "../../../../server/storage/fs/fs_storage.ts";
 import { dirname } from "../../../../lib/core/paths.ts";
 import { HOLDS_DIRECTORIES, TempDir } from "../../../support/programs.ts";
-import { listed } from "../../../storage/conformance.ts";
 import { assertCode } from "../../../support/assertions.ts";
+import { listed } from "../../../support/stored_files.ts";
 
 /** Writes a file, after making the directories above it. */
 function write(dir: TempDir, path: string, content = "x"): void {

@@ -1,14 +1,14 @@
 import { assert, assertEquals } from "@std/assert";
 import { FerryError } from "../../../../lib/core/errors.ts";
 import { parseFileName as name } from "../../../../lib/core/remote_name.ts";
-import { Jail } from "../../../../server/storage/fs/root.ts";
+import { Root } from "../../../../server/storage/fs/root.ts";
 import { FsStorage } from "../../../../server/storage/fs/fs_storage.ts";
 import { removeTree } from "../../../../server/storage/fs/tree_removal.ts";
 import { dirname } from "../../../../lib/core/paths.ts";
 import { HOLDS_DIRECTORIES, TempDir } from "../../../support/programs.ts";
-import { listed, put } from "../../../storage/conformance.ts";
 import { namesIn } from "../../../support/directories.ts";
 import { assertCode } from "../../../support/assertions.ts";
+import { listed, put } from "../../../support/stored_files.ts";
 
 /** Writes a file, after making the directories above it. */
 function write(dir: TempDir, path: string, content = "x"): void {
@@ -37,25 +37,25 @@ class Fixture implements AsyncDisposable {
   }
 }
 
-/** A jail, and what `removeTree` asks it. */
-class Root implements AsyncDisposable {
+/** A root, and what `removeTree` asks it. */
+class Removal implements AsyncDisposable {
   readonly dir = new TempDir();
-  readonly jail: Jail;
+  readonly root: Root;
   readonly removed: number[] = [];
   readonly ending = new AbortController();
 
   constructor() {
     Deno.mkdirSync(this.dir.join("root"));
-    this.jail = new Jail(this.dir.join("root"));
+    this.root = Root.open(this.dir.join("root"));
   }
 
   /** Removes `tree`; `seen` is called for each entry before it is looked at. */
   async remove(seen: (entry: string) => void = () => {}): Promise<void> {
-    using place = this.jail.place(name("tree"));
+    using place = this.root.place(name("tree"));
     await removeTree(place.directory, name("tree"), {
       peek: (directory, entry) => {
         seen(entry);
-        return this.jail.peek(directory, entry);
+        return this.root.peek(directory, entry);
       },
       onRemoved: ({ size }) => this.removed.push(size),
       signal: this.ending.signal,
@@ -63,13 +63,13 @@ class Root implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.jail[Symbol.dispose]();
+    this.root[Symbol.dispose]();
     await this.dir[Symbol.asyncDispose]();
   }
 }
 
 Deno.test("removeTree() tells of each file, and of no link", async () => {
-  await using r = new Root();
+  await using r = new Removal();
   write(r.dir, "outside/secret", "secret");
   write(r.dir, "root/tree/a", "1");
   write(r.dir, "root/tree/b/c", "333");
@@ -83,7 +83,7 @@ Deno.test("removeTree() tells of each file, and of no link", async () => {
 });
 
 Deno.test("removeTree() does not mind what vanishes or is put there meanwhile", async () => {
-  await using r = new Root();
+  await using r = new Removal();
   for (const path of ["a/1", "a/2", "b/1", "c"]) write(r.dir, `root/tree/${path}`, "x");
   const changes: Record<string, () => void> = {
     "2": () => Deno.removeSync(r.dir.join("root/tree/a/2")),
@@ -101,7 +101,7 @@ Deno.test("removeTree() does not mind what vanishes or is put there meanwhile", 
 });
 
 Deno.test("removeTree() ends with its signal, and leaves what has not had its turn", async () => {
-  await using r = new Root();
+  await using r = new Removal();
   for (const path of ["a/1", "b/1", "c/1"]) write(r.dir, `root/tree/${path}`, "x");
   const error = await assertCode("auth_required", () =>
     r.remove((entry) => {
@@ -112,7 +112,7 @@ Deno.test("removeTree() ends with its signal, and leaves what has not had its tu
 });
 
 Deno.test("removeTree() gives up where others put something back again and again", async () => {
-  await using r = new Root();
+  await using r = new Removal();
   write(r.dir, "root/tree/a", "x");
   let count = 0;
   const error = await assertCode("exists", () =>
@@ -127,7 +127,7 @@ Deno.test({
   name: "removeTree() stays in the tree where links are swapped in for what it has seen",
   ignore: !HOLDS_DIRECTORIES,
 }, async () => {
-  await using r = new Root();
+  await using r = new Removal();
   write(r.dir, "outside/x", "secret");
   write(r.dir, "outside/sub/x", "secret");
   for (const path of ["a/x", "sub/x"]) write(r.dir, `root/tree/${path}`, "x");

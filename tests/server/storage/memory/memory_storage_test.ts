@@ -7,17 +7,10 @@ import {
 } from "../../../../server/storage/memory/memory_storage.ts";
 import { connect, serve } from "../../../../mod.ts";
 import { TempDir } from "../../../support/programs.ts";
-import {
-  begin,
-  keepPart,
-  listed,
-  put,
-  type TestedStorage,
-  testStorage,
-  textOf,
-} from "../../../storage/conformance.ts";
 import { KIB, md5 } from "../../../support/bytes.ts";
 import { assertCode } from "../../../support/assertions.ts";
+import { begin, keepPartial, listed, put, resume, textOf } from "../../../support/stored_files.ts";
+import { type TestedStorage, testStorage } from "../../../storage/conformance.ts";
 
 /** A storage, which goes on with what it has when it is opened again. */
 class Fixture implements TestedStorage {
@@ -46,7 +39,7 @@ class Fixture implements TestedStorage {
   }
 }
 
-testStorage("MemoryStorage", () => Promise.resolve(new Fixture()));
+testStorage("MemoryStorage", () => Promise.resolve(new Fixture()), { partialUploads: true });
 
 Deno.test("MemoryStorage begins with the files that it is given", async () => {
   const bytes = new Uint8Array([1, 2, 3]);
@@ -110,7 +103,7 @@ Deno.test("MemoryStorage holds its quota and tells it from files that are too la
 Deno.test("MemoryStorage counts a partial upload until it is gone", async () => {
   const storage = new MemoryStorage({ quota: 300 * KIB });
   const bytes = new Uint8Array(256 * KIB).fill(7);
-  await keepPart(storage, "f", bytes, 128 * KIB);
+  await keepPartial(storage, "f", bytes, 128 * KIB);
   assertEquals(storage.used, 128 * KIB);
   await assertCode("quota", () => storage.create(name("g"), { size: 200 * KIB }));
   {
@@ -118,15 +111,15 @@ Deno.test("MemoryStorage counts a partial upload until it is gone", async () => 
     await using _other = await storage.create(name("g"), { size: 100 * KIB });
     await assertCode(
       "quota",
-      () => storage.resume(name("f"), { size: bytes.length, algorithm: "md5" }),
+      () => resume(storage, "f", { size: bytes.length, algorithm: "md5" }),
     );
   }
   for (const algorithm of ["sha256", "xxh128", "md5"] as const) {
-    await using pending = await storage.resume(name("f"), { size: bytes.length, algorithm });
-    assertEquals(pending?.behind?.size, 128 * KIB);
+    await using pending = await resume(storage, "f", { size: bytes.length, algorithm });
+    assertEquals(pending?.prefix?.size, 128 * KIB);
     pending?.keep();
   }
-  await storage.expireParts(-1);
+  await storage.partialUploads.expire(-1);
   assertEquals(storage.used, 0);
 });
 
@@ -169,7 +162,7 @@ Deno.test("a server over a MemoryStorage takes, resumes and gives files", async 
   const storage = new MemoryStorage();
   const bytes = crypto.getRandomValues(new Uint8Array(60_000));
   const large = new Uint8Array(20 * KIB * KIB).map((_, at) => at * 7);
-  await keepPart(storage, "large", large, 10 * KIB * KIB);
+  await keepPartial(storage, "large", large, 10 * KIB * KIB);
   await using server = await serve({ storage, listen: "127.0.0.1:0" });
   await using client = await connect(`127.0.0.1:${server.addresses[0]!.port}`);
   assertEquals((await client.put(bytes, { as: "d/small" })).checksum, md5(bytes));

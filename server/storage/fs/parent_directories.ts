@@ -1,5 +1,5 @@
 /**
- * What is done with many names at once.
+ * The directories that names stand in, for operations on many names at once: each is walked to once.
  *
  * @module
  */
@@ -8,75 +8,72 @@ import { existsSync } from "node:fs";
 import { Directory } from "./open_directory.ts";
 import { FerryError, fileError } from "../../../lib/core/errors.ts";
 import { type FileName, parentName } from "../../../lib/core/remote_name.ts";
-import type { Jail } from "./root.ts";
+import type { Root } from "./root.ts";
 import { basename } from "../../../lib/core/paths.ts";
 import type { Room } from "../../../lib/files/group_commit.ts";
 import { bitsOf } from "../../../lib/files/permission_bits.ts";
 
-/**
- * Many names: a directory that several of them stand in is walked to only once, and held until this is
- * disposed of.
- */
-export class Batch implements Disposable {
-  readonly #jail: Jail;
-  readonly #directories = new Map<Jail, Map<string, Directory | FerryError>>();
+/** The directories that names stand in. Each is walked to once, and held open until this is disposed of. */
+export class ParentDirectories implements Disposable {
+  readonly #root: Root;
+  readonly #directories = new Map<Root, Map<string, Directory | FerryError>>();
   readonly #made: Directory[] = [];
 
-  /** A batch for a jail. */
-  constructor(jail: Jail) {
-    this.#jail = jail;
+  /** No directories yet. */
+  constructor(root: Root) {
+    this.#root = root;
   }
 
   /**
    * What a name leads to, links followed; undefined where nothing is there.
    *
-   * @throws {FerryError} as {@linkcode Jail.find}
+   * @throws {FerryError} as {@linkcode Root.find}
    */
   look(name: FileName): Deno.FileInfo | undefined {
-    const jail = this.#jail;
-    const open = () => jail.enter(parentName(name), basename(name));
-    const info = jail.peek(this.#above(name, jail, open), basename(name));
+    const root = this.#root;
+    const open = () => root.enter(parentName(name), basename(name));
+    const info = root.peek(this.#above(name, root, open), basename(name));
     if (!info?.isSymlink) return info;
-    using place = jail.look(name);
+    using place = root.look(name);
     return place?.info;
   }
 
   /**
    * Makes the directories above a name.
    *
-   * @param jail how far this name may lead, where that is less far than the others
-   * @throws {FerryError} as {@linkcode Jail.makeParent}
+   * @param root how far this name may lead. Default: the root of the constructor.
+   * @throws {FerryError} as {@linkcode Root.makeParent}
    */
-  room(name: FileName, jail = this.#jail): Room & { directory: Directory } {
+  room(name: FileName, root = this.#root): Room & { directory: Directory } {
     const from = this.#made.length;
-    const directory = this.#above(name, jail, () => jail.makeParent(name, this.#made));
+    const directory = this.#above(name, root, () => root.makeParent(name, this.#made));
     return {
-      path: jail.pathIn(directory, name),
+      path: root.pathIn(directory, name),
       directory,
       made: this.#made.slice(from),
     };
   }
 
   /** The permission bits of the file that a name leads to, links followed; undefined where it leads to none. */
-  modeOf(name: FileName, jail = this.#jail): number | undefined {
+  modeOf(name: FileName, root = this.#root): number | undefined {
     const parent = parentName(name);
     try {
-      const above = this.#above(name, jail, () => jail.enter(parent, basename(name)));
+      const above = this.#above(name, root, () => root.enter(parent, basename(name)));
       if (!existsSync(above.at(basename(name)))) return undefined;
-      const info = jail.peek(above, basename(name));
-      using place = info?.isSymlink ? jail.look(name) : undefined;
+      const info = root.peek(above, basename(name));
+      using place = info?.isSymlink ? root.look(name) : undefined;
       const there = place?.info ?? info;
       return there?.isFile ? bitsOf(there) : undefined;
     } catch {
-      // The directory may be missing and be made for this file; what else is wrong shows then.
-      this.#directories.get(jail)?.delete(parent);
+      // The directory may be missing and be made for this file; any other failure shows then.
+      this.#directories.get(root)?.delete(parent);
       return undefined;
     }
   }
 
-  /** See {@linkcode Jail.assertStanding}. */
+  /** See {@linkcode Root.assertStanding}. */
   assertStanding(): void {
-    this.#jail.assertStanding(this.#held());
+    this.#root.assertStanding(this.#held());
   }
 
   /** The directories that are held for it. */
@@ -87,11 +84,11 @@ export class Batch implements Disposable {
     yield* this.#made;
   }
 
-  /** What is known by one jail's answers is known to that one alone. */
-  #above(name: FileName, jail: Jail, open: () => Directory): Directory {
+  /** What one request may see is not known to another one: each root has its own directories. */
+  #above(name: FileName, root: Root, open: () => Directory): Directory {
     const parent = parentName(name);
-    const directories = this.#directories.get(jail) ?? new Map<string, Directory | FerryError>();
-    this.#directories.set(jail, directories);
+    const directories = this.#directories.get(root) ?? new Map<string, Directory | FerryError>();
+    this.#directories.set(root, directories);
     let directory = directories.get(parent);
     if (!directory) {
       try {

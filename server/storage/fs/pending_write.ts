@@ -1,0 +1,175 @@
+/**
+ * A write into a root: a staged upload with its share of the quota, until it is published.
+ *
+ * @module
+ */
+
+import type { PrefixDigest, SavedPrefix } from "../../../lib/digest/prefix_digest.ts";
+import type { CommitOptions, Committed } from "../../../lib/files/commit.ts";
+import type { FileName } from "../../../lib/core/remote_name.ts";
+import { RESUMABLE_BYTES } from "../../../lib/files/partial_file.ts";
+import type { Reservation } from "../quota.ts";
+import type { CreateOptions, ResumableWrite, ResumeOptions } from "../storage.ts";
+import type { Root } from "./root.ts";
+import { attempt, type ServedRoot } from "./served_root.ts";
+import type { StagedUpload } from "./staged_upload.ts";
+import type { StagingArea } from "./staging_area.ts";
+
+/** What an {@linkcode FsPendingWrite} is made of. */
+interface FsPendingWriteOptions {
+  /** See {@linkcode ResumableWrite.id}. */
+  id: string;
+  /** The name that the file gets. */
+  name: FileName;
+  /** The file, which is disposed of with the write. */
+  upload: StagedUpload;
+  /** What was taken from the quota for it. */
+  reserved: Reservation;
+  /** Where it goes. */
+  served: ServedRoot;
+  /** How far the name may lead. */
+  root: Root;
+}
+
+/** A file of a root that is being written. */
+export class FsPendingWrite implements ResumableWrite {
+  readonly #options: FsPendingWriteOptions;
+  /** How many bytes are written, with those that were there before. */
+  #size: number;
+
+  private constructor(options: FsPendingWriteOptions) {
+    this.#options = options;
+    this.#size = options.upload.prefix?.size ?? 0;
+  }
+
+  /**
+   * Begins a write.
+   *
+   * @param root how far the name may lead
+   * @param owner whose the partial upload is that may remain of it
+   * @throws {FerryError} as `Storage.create`
+   */
+  static async create(
+    served: ServedRoot,
+    root: Root,
+    name: FileName,
+    { size, replace, owner = "" }: CreateOptions & { owner?: string | undefined },
+  ): Promise<FsPendingWrite> {
+    await served.assertWritable();
+    return await attempt(() => {
+      root.assertPlaceable(name, { fresh: replace === false });
+      const area = served.areas.for(name);
+      using taken = new DisposableStack();
+      const reserved = taken.use(reserve(served, area, size));
+      const upload = area.create(name, size, owner);
+      taken.move();
+      const id = served.areas.idOf(area, upload.file);
+      return new FsPendingWrite({ id, name, upload, reserved, served, root });
+    });
+  }
+
+  /**
+   * Goes on with a partial upload.
+   *
+   * @param root how far the name may lead
+   * @returns undefined where it is not there, worthless, or open already
+   * @throws {FerryError} as `PartialUploads.resume`
+   */
+  static async resume(
+    served: ServedRoot,
+    root: Root,
+    id: string,
+    { algorithm, owner = "" }: ResumeOptions,
+  ): Promise<FsPendingWrite | undefined> {
+    await served.assertWritable();
+    const located = await attempt(() => {
+      root.assertStanding();
+      const located = served.areas.locate(id, owner);
+      if (located) root.assertPlaceable(located.name);
+      return located;
+    });
+    if (!located) return undefined;
+    const { area, file, name, size } = located;
+    const upload = await area.resume(file, algorithm);
+    if (!upload) return undefined;
+    const held = upload.prefix?.size ?? 0;
+    await using taken = new AsyncDisposableStack();
+    taken.use(upload);
+    // A client that has no room for the rest now may have it later.
+    taken.defer(() => upload.keep());
+    const reserved = taken.use(served.quota.reserve(size, held));
+    await attempt(() => area.assertRoom(size - held));
+    taken.move();
+    return new FsPendingWrite({ id, name, upload, reserved, served, root });
+  }
+
+  get id(): string {
+    return this.#options.id;
+  }
+
+  get prefix(): PrefixDigest | undefined {
+    return this.#options.upload.prefix;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    const { upload, reserved, root } = this.#options;
+    // For a file that comes in one piece, the look as it began and the one when it is committed are enough.
+    if (this.#size > 0) root.assertStanding();
+    upload.assertHeld();
+    this.#size += bytes.length;
+    reserved.grow(this.#size);
+    await upload.staged.write(bytes);
+  }
+
+  checkpoint(prefix: SavedPrefix): Promise<void> {
+    return attempt(() => {
+      this.#options.root.assertStanding();
+      this.#options.upload.checkpoint(prefix);
+    });
+  }
+
+  keep(): void {
+    this.#options.upload.keep();
+  }
+
+  async commit(options: CommitOptions): Promise<Committed> {
+    const { name, upload, reserved, served, root } = this.#options;
+    upload.assertHeld();
+    return await served.publisher.publish({
+      name,
+      staged: upload.staged,
+      within: root,
+      look: served.fileSystem.timeStep !== 1,
+      explicit: options.mode !== undefined,
+      ...options,
+      onNaming: () => upload.unrecord(),
+      onNamed: () => reserved.settle(this.#size),
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { upload, reserved } = this.#options;
+    try {
+      await upload[Symbol.asyncDispose]();
+    } finally {
+      reserved.settle(upload.left);
+    }
+  }
+}
+
+/**
+ * Takes the room that a new file needs.
+ *
+ * @throws {FerryError} `too_large`, `quota`, `no_space`
+ */
+export function reserve(
+  { quota }: ServedRoot,
+  area: StagingArea,
+  size: number | null,
+): Reservation {
+  using taken = new DisposableStack();
+  const reserved = taken.use(quota.reserve(size));
+  if (size !== null && size > RESUMABLE_BYTES) area.assertRoom(size);
+  taken.move();
+  return reserved;
+}

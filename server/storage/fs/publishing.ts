@@ -1,0 +1,73 @@
+/**
+ * How the files of a root get their names: in groups, and what becomes of a file whose name is taken, or on another
+ * file system.
+ *
+ * @module
+ */
+
+import { SHARED_RUNTIME } from "../../../lib/runtime/runtime.ts";
+import { algorithmOf } from "../../../lib/core/checksum.ts";
+import type { Committed } from "../../../lib/files/commit.ts";
+import { copyContent } from "./tree_copy.ts";
+import { FerryError } from "../../../lib/core/errors.ts";
+import { LocalFile } from "../../../lib/files/source_file.ts";
+import { openExactly } from "../../../lib/files/open_exactly.ts";
+import { ParentDirectories } from "./parent_directories.ts";
+import { type Publication, Publisher } from "../../../lib/files/group_commit.ts";
+import type { Root } from "./root.ts";
+import type { ServedRoot } from "./served_root.ts";
+import { checksumOf } from "./stored_file.ts";
+
+/** The publisher of a root; each publication is `within` the root of its request. */
+export function publisherOf(served: ServedRoot): Publisher<Root> {
+  const { quota, durable } = served;
+  return new Publisher({
+    durable,
+    rooms: () => new ParentDirectories(served.root),
+    ...(quota.isLimited ? { onReplaced: (file) => quota.lost(file) } : {}),
+    onTaken: (publication) => keepIfSame(served, publication),
+    onApart: (publication) => bringOver(served, publication),
+  });
+}
+
+/** An identical file under the name is as good as the new one. */
+async function keepIfSame(
+  { root: all, cache }: ServedRoot,
+  { name, checksum, staged, within: root = all }: Publication<Root>,
+): Promise<Committed> {
+  let there: Deno.FileInfo | undefined;
+  try {
+    using place = root.find(name);
+    there = place.info;
+  } catch {
+    // It was removed meanwhile, or is a link that leads nowhere or out of the root.
+  }
+  if (there?.isDirectory) throw new FerryError("not_a_file", "it is a directory");
+  const same = there?.isFile && there.size === staged.size &&
+    await checksumOf(root, cache, name, algorithmOf(checksum)!) === checksum;
+  if (same) return { checksum, size: there!.size, unchanged: true };
+  throw new FerryError("exists", "another file has that name");
+}
+
+/** Copies what was staged on another file system than its name is on, and publishes the copy. */
+async function bringOver(
+  served: ServedRoot,
+  publication: Publication<Root>,
+): Promise<Committed> {
+  const { name, staged, checksum, within: root = served.root } = publication;
+  await served.assertWritable();
+  using directory = root.nearest(name);
+  await using copy = served.areas.beside(directory).create(name, staged.size);
+  await using source = LocalFile.of(openExactly(staged.path, { read: true }), SHARED_RUNTIME);
+  const { durable, closing: signal } = served;
+  const algorithm = algorithmOf(checksum)!;
+  if (await copyContent(source, copy.staged, algorithm, { durable, signal }) !== checksum) {
+    throw new FerryError("io", "the file system gives other bytes than it was given");
+  }
+  return await served.publisher.publish({
+    ...publication,
+    staged: copy.staged,
+    broughtOver: true,
+    onNaming: () => copy.unrecord(),
+  });
+}

@@ -1,0 +1,154 @@
+/**
+ * One file of a staging area while it is being written, and the record that makes a partial upload of it.
+ *
+ * @module
+ */
+
+import type { PrefixDigest, SavedPrefix } from "../../../lib/digest/prefix_digest.ts";
+import type { Directory } from "./open_directory.ts";
+import { FerryError } from "../../../lib/core/errors.ts";
+import { basename } from "../../../lib/core/paths.ts";
+import { type PartRecord, voidRecord, writeRecord } from "../../../lib/files/partial_file.ts";
+import { isTaken } from "../../../lib/files/path_lookup.ts";
+import { removedMeanwhile, type StagedFile } from "../../../lib/files/staged_file.ts";
+
+/** A partial upload in a staging area. */
+export interface Partial {
+  /** What is recorded of it. */
+  record: PartRecord;
+  /** When it was written last, in milliseconds since 1970. */
+  mtime: number;
+  /** Whether a {@linkcode StagedUpload} of it is open, or just being opened. */
+  open: boolean;
+}
+
+/** What a {@linkcode StagedUpload} needs of its staging area. */
+export interface StagedUploadHost {
+  /** Whether the area was taken up by another mount: files in it are another one's. */
+  readonly ended: boolean;
+  /** Fails where another process has the area by now. */
+  assertHeld(): void;
+  /** A partial upload was recorded under that file name. */
+  onRecorded(file: string, partial: Partial): void;
+  /** There is none under that file name any more. */
+  onUnrecorded(file: string): void;
+  /** Removes the record of that file name from the directory of the area. */
+  forget(file: string, directory: Directory): void;
+  /** An upload was closed. */
+  onClosed(): void;
+}
+
+/** What a {@linkcode StagedUpload} is made of. */
+export interface StagedUploadOptions {
+  /** The file, which is locked while it is open. */
+  staged: StagedFile;
+  /** The directory of the area, which is disposed of with the upload. */
+  directory: Directory;
+  /** The name that the file will get. */
+  filename: string;
+  /** The size of the whole file in bytes; null for a stream. */
+  size: number | null;
+  /** Whose the partial upload is. */
+  owner: string;
+  /** The partial upload that is resumed, with the digest of its bytes. */
+  resumed?: { partial: Partial; prefix: PrefixDigest } | undefined;
+}
+
+/** A file in a staging area that is open for one writer. */
+export class StagedUpload implements AsyncDisposable {
+  /** The file. */
+  readonly staged: StagedFile;
+  /** The digest of the bytes that were there when it was opened. */
+  readonly prefix: PrefixDigest | undefined;
+  readonly #host: StagedUploadHost;
+  readonly #options: StagedUploadOptions;
+  #partial: Partial | undefined;
+  #keeping = false;
+  #closed = false;
+
+  /** An upload into a file of the area `host`. */
+  constructor(host: StagedUploadHost, options: StagedUploadOptions) {
+    this.#host = host;
+    this.#options = options;
+    this.staged = options.staged;
+    this.#partial = options.resumed?.partial;
+    this.prefix = options.resumed?.prefix;
+    if (this.#partial) this.#partial.open = true;
+  }
+
+  /** The name of the file in the area. */
+  get file(): string {
+    return basename(this.staged.path);
+  }
+
+  /**
+   * Fails where another process has the staging area by now.
+   *
+   * @throws {FerryError} `busy`
+   */
+  assertHeld(): void {
+    this.#host.assertHeld();
+  }
+
+  /**
+   * Records how much of the file is there.
+   *
+   * @throws {FerryError} `busy` where another program has removed the file; what keeps the record from being written
+   */
+  checkpoint(prefix: SavedPrefix): void {
+    this.assertHeld();
+    const { path } = this.staged;
+    if (!isTaken(path)) throw removedMeanwhile();
+    const { filename, size, owner, directory } = this.#options;
+    let record: PartRecord;
+    try {
+      const facts = { filename, size: size ?? 0, checksum: null, prefix, owner };
+      record = writeRecord(path, facts, { exactly: true });
+    } catch (error) {
+      // The runtime may have any error for a path that leads to nowhere.
+      if (!directory.isCutOff) throw error;
+      const reason = "the file system that it is staged on is not mounted any more";
+      throw new FerryError("io", reason, { cause: error });
+    }
+    const partial = this.#partial ??= { record, mtime: 0, open: true };
+    partial.record = record;
+    partial.mtime = Date.now();
+    this.#host.onRecorded(this.file, partial);
+  }
+
+  /** Makes disposal keep the file, if it was ever recorded. */
+  keep(): void {
+    this.#keeping = true;
+  }
+
+  /**
+   * Makes the record void. MUST come before the file gets another name, so that no process takes a file for a partial
+   * upload that others can see.
+   *
+   * @throws {FerryError} what keeps the record from being made void
+   */
+  unrecord(): void {
+    this.assertHeld();
+    if (!this.#partial) return;
+    voidRecord(this.staged.path);
+    this.#host.onUnrecorded(this.file);
+  }
+
+  /** How many bytes disposal leaves. */
+  get left(): number {
+    return this.#keeping && this.#partial ? this.#partial.record.prefix.size : 0;
+  }
+
+  /** Closes it, and removes what is not to be kept. Never fails. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    using directory = this.#options.directory;
+    const partial = this.#partial;
+    if (this.#host.ended || this.#keeping && partial) this.staged.keep();
+    else if (partial) this.#host.forget(this.file, directory);
+    await this.staged[Symbol.asyncDispose]();
+    if (partial) partial.open = false;
+    this.#host.onClosed();
+  }
+}

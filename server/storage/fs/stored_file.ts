@@ -1,0 +1,143 @@
+/**
+ * Files of a root that are open for reading, and what is told of them.
+ *
+ * @module
+ */
+
+import type { Algorithm, Checksum } from "../../../lib/core/checksum.ts";
+import type { ChecksumCache, FileIdentity } from "./checksum_cache.ts";
+import { checksumOfSource } from "../../../lib/digest/source_digest.ts";
+import { FerryError, fileError } from "../../../lib/core/errors.ts";
+import type { Entry } from "../../../lib/core/entry.ts";
+import type { FileFacts, LocalFile } from "../../../lib/files/source_file.ts";
+import type { FileName } from "../../../lib/core/remote_name.ts";
+import { SHARED_RUNTIME } from "../../../lib/runtime/runtime.ts";
+import type { Root } from "./root.ts";
+import type { StoredFile } from "../storage.ts";
+
+/**
+ * What is told of a file or a directory.
+ *
+ * @throws {FerryError} `not_a_file` for anything else
+ */
+export function entryOf(
+  cache: ChecksumCache,
+  filename: FileName | "",
+  info: FileFacts,
+  algorithm: Algorithm = "md5",
+): Entry {
+  const { isFile, isDirectory, size, mtime, mode } = info;
+  if (!isFile && !isDirectory) {
+    throw new FerryError("not_a_file", "it is neither a file nor a directory");
+  }
+  return {
+    filename,
+    type: isFile ? "file" : "directory",
+    size: isFile ? size : 0,
+    mtime: mtime?.getTime() ?? 0,
+    mode: (mode ?? (isFile ? 0o644 : 0o755)) & 0o777,
+    // The look-up costs more than all the rest, and most callers do not need it.
+    get checksum() {
+      return isFile ? cache.lookup(cache.identify(info, filename), algorithm) : null;
+    },
+  };
+}
+
+/** A file that is open. */
+export class FsStoredFile implements StoredFile {
+  readonly entry: Entry;
+  readonly #file: LocalFile;
+  readonly #cache: ChecksumCache;
+  readonly #mount: Disposable | undefined;
+
+  private constructor(
+    file: LocalFile,
+    entry: Entry,
+    cache: ChecksumCache,
+    mount: Disposable | undefined,
+  ) {
+    this.#file = file;
+    this.entry = entry;
+    this.#cache = cache;
+    this.#mount = mount;
+  }
+
+  /**
+   * Opens a file.
+   *
+   * @throws {FerryError} as `Storage.open`
+   */
+  static async open(
+    root: Root,
+    cache: ChecksumCache,
+    name: FileName,
+    algorithm: Algorithm,
+  ): Promise<FsStoredFile> {
+    let file: LocalFile;
+    try {
+      file = root.open(name);
+    } catch (error) {
+      throw fileError(error);
+    }
+    try {
+      await file.assertSized();
+      const mount = root.directory.keepMounted(file.info.dev);
+      return new FsStoredFile(file, entryOf(cache, name, file.info, algorithm), cache, mount);
+    } catch (error) {
+      await file[Symbol.asyncDispose]();
+      throw fileError(error);
+    }
+  }
+
+  /** What has to stay the same for its checksum to hold. */
+  get identity(): FileIdentity {
+    return this.#cache.identify(this.#file.info, this.entry.filename);
+  }
+
+  read(into: Uint8Array): Promise<number | null> {
+    return this.#file.read(into);
+  }
+
+  seek(offset: number): void {
+    this.#file.seek(offset);
+  }
+
+  assertUnchanged(whole?: Checksum): Promise<void> {
+    return this.#file.assertUnchanged(whole);
+  }
+
+  remember(checksum: Checksum): Promise<void> {
+    const { identity } = this;
+    const now = this.#cache.identify(this.#file.now(), this.entry.filename);
+    // A file that was changed a moment before it was opened may have changed again and look the same.
+    if (this.#file.settled && now.version === identity.version) {
+      this.#cache.record([{ identity, checksum }]);
+    }
+    return Promise.resolve();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#mount?.[Symbol.dispose]();
+    return this.#file[Symbol.asyncDispose]();
+  }
+}
+
+/**
+ * The checksum of a file, from the cache, or by reading it.
+ *
+ * @throws {FerryError} as `Storage.checksum`
+ */
+export async function checksumOf(
+  root: Root,
+  cache: ChecksumCache,
+  name: FileName,
+  algorithm: Algorithm,
+): Promise<Checksum> {
+  await using file = await FsStoredFile.open(root, cache, name, algorithm);
+  if (file.entry.checksum !== null) return file.entry.checksum;
+  return await cache.computeOnce(file.identity, algorithm, async (close) => {
+    const checksum = await checksumOfSource(SHARED_RUNTIME, file, { algorithm, onRead: close });
+    await file.remember(checksum);
+    return checksum;
+  });
+}

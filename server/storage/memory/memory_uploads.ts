@@ -1,0 +1,225 @@
+// deno-lint-ignore-file require-await -- a storage is asynchronous, and memory is not
+/**
+ * Files that are being written to memory, and the partial uploads that are kept of them.
+ *
+ * @module
+ */
+
+import { PrefixDigest, type SavedPrefix } from "../../../lib/digest/prefix_digest.ts";
+import { FerryError } from "../../../lib/core/errors.ts";
+import type { FileName } from "../../../lib/core/remote_name.ts";
+import type { CommitOptions, Committed } from "../../../lib/files/commit.ts";
+import { GrowingBytes } from "./memory_tree.ts";
+import type { Quota, Reservation } from "../quota.ts";
+import type {
+  CreateOptions,
+  DiscardOptions,
+  FindOptions,
+  PartialUpload,
+  PartialUploads,
+  ResumableWrite,
+  ResumeOptions,
+} from "../storage.ts";
+
+/** A file that is being written, or was. */
+export interface MemoryUpload {
+  /** See {@linkcode PartialUpload.id}. */
+  readonly id: string;
+  /** The name that the file gets. */
+  readonly filename: FileName;
+  /** Whose the partial upload is. */
+  readonly owner: string;
+  /** The announced size in bytes; null for a stream. */
+  readonly size: number | null;
+  /** What was written. */
+  readonly bytes: GrowingBytes;
+  /** How many bytes were there at the last checkpoint. */
+  received: number;
+  /** When that was, in milliseconds since 1970. */
+  mtime: number;
+  /** Whether a write of it is open. */
+  open: boolean;
+}
+
+/** What {@linkcode MemoryUploads} work with. */
+export interface MemoryUploadsOptions {
+  /** The account that uploads take their bytes from. */
+  quota: Quota;
+  /** Fails where no file could get a name. */
+  assertPlaceable(name: FileName): void;
+  /** Gives a file its name. */
+  publish(upload: MemoryUpload, options: CommitOptions): Committed;
+}
+
+/** The uploads into a storage. */
+export class MemoryUploads implements PartialUploads {
+  readonly #options: MemoryUploadsOptions;
+  /** Those that a checkpoint was recorded of, by their ids. */
+  readonly #partials = new Map<string, MemoryUpload>();
+  readonly #writes = new Set<MemoryWrite>();
+
+  /** No uploads yet. */
+  constructor(options: MemoryUploadsOptions) {
+    this.#options = options;
+  }
+
+  async create(
+    name: FileName,
+    { size, owner = "" }: CreateOptions & { owner?: string | undefined },
+  ): Promise<ResumableWrite> {
+    this.#options.assertPlaceable(name);
+    const reserved = this.#options.quota.reserve(size);
+    const [id, bytes] = [crypto.randomUUID(), new GrowingBytes()];
+    const upload = { id, filename: name, owner, size, bytes, received: 0, mtime: 0, open: true };
+    return this.#begin(upload, reserved);
+  }
+
+  #begin(upload: MemoryUpload, reserved: Reservation, prefix?: PrefixDigest): MemoryWrite {
+    upload.open = true;
+    const write: MemoryWrite = new MemoryWrite(upload, {
+      prefix,
+      reserved,
+      publish: (options) => this.#options.publish(upload, options),
+      onRecorded: () => void this.#partials.set(upload.id, upload),
+      onEnded: ({ kept }) => {
+        if (!kept) this.#partials.delete(upload.id);
+        this.#writes.delete(write);
+      },
+    });
+    this.#writes.add(write);
+    return write;
+  }
+
+  async find(name: FileName, { size, owner = "" }: FindOptions): Promise<PartialUpload[]> {
+    this.#options.assertPlaceable(name);
+    return (await this.list(owner))
+      .filter(({ entry }) => entry.filename === name && entry.size === size);
+  }
+
+  async list(owner = ""): Promise<PartialUpload[]> {
+    return [...this.#partials.values()].filter((upload) => upload.owner === owner)
+      .sort((a, b) => b.mtime - a.mtime)
+      .map(({ id, filename, size, received, mtime, open }) => ({
+        id,
+        entry: { filename, size: size ?? 0, received, mtime, active: open },
+      }));
+  }
+
+  async resume(
+    id: string,
+    { algorithm, owner = "" }: ResumeOptions,
+  ): Promise<ResumableWrite | undefined> {
+    const upload = this.#partials.get(id);
+    if (upload?.owner !== owner || upload.open) return undefined;
+    const { filename, size, received, bytes } = upload;
+    this.#options.assertPlaceable(filename);
+    using taken = new DisposableStack();
+    const reserved = taken.use(this.#options.quota.reserve(size, received));
+    upload.open = true;
+    taken.defer(() => void (upload.open = false));
+    const prefix = await PrefixDigest.create({ algorithm, proof: true });
+    prefix.update(bytes.view());
+    taken.move();
+    return this.#begin(upload, reserved, prefix);
+  }
+
+  async discard(id: string, { owner = "", assertMay }: DiscardOptions = {}): Promise<void> {
+    const upload = this.#partials.get(id);
+    if (upload?.owner !== owner) {
+      throw new FerryError("not_found", "no partial upload of that name is kept");
+    }
+    if (upload.open) {
+      throw new FerryError("busy", "it is being uploaded at the moment: end that first");
+    }
+    assertMay?.();
+    this.#drop(upload);
+  }
+
+  async expire(ttl: number): Promise<void> {
+    for (const upload of this.#partials.values()) {
+      if (!upload.open && upload.mtime <= Date.now() - ttl) this.#drop(upload);
+    }
+  }
+
+  #drop({ id, received }: MemoryUpload): void {
+    this.#partials.delete(id);
+    this.#options.quota.count(-received);
+  }
+
+  /** Ends what is being written. */
+  async close(): Promise<void> {
+    for (const write of this.#writes) await write[Symbol.asyncDispose]();
+  }
+}
+
+/** What a {@linkcode MemoryWrite} works with. */
+interface MemoryWriteOptions {
+  prefix: PrefixDigest | undefined;
+  reserved: Reservation;
+  /** Gives the bytes their name. */
+  publish(options: CommitOptions): Committed;
+  /** The upload can be resumed once it is kept. */
+  onRecorded(): void;
+  /** The write has ended. */
+  onEnded(end: { kept: boolean }): void;
+}
+
+class MemoryWrite implements ResumableWrite {
+  readonly id: string;
+  readonly prefix: PrefixDigest | undefined;
+  readonly #upload: MemoryUpload;
+  readonly #options: MemoryWriteOptions;
+  #keeping = false;
+  #ended = false;
+
+  constructor(upload: MemoryUpload, options: MemoryWriteOptions) {
+    this.id = upload.id;
+    this.prefix = options.prefix;
+    this.#upload = upload;
+    this.#options = options;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    this.#assertOpen();
+    const { bytes: written } = this.#upload;
+    this.#options.reserved.grow(written.size + bytes.length);
+    written.push(bytes);
+  }
+
+  async checkpoint({ size }: SavedPrefix): Promise<void> {
+    this.#assertOpen();
+    this.#upload.received = size;
+    this.#upload.mtime = Date.now();
+    this.#options.onRecorded();
+  }
+
+  keep(): void {
+    this.#keeping = true;
+  }
+
+  async commit(options: CommitOptions): Promise<Committed> {
+    this.#assertOpen();
+    const committed = this.#options.publish(options);
+    this.#end({ left: committed.unchanged ? 0 : committed.size, kept: false });
+    return committed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#ended) return;
+    const { received, bytes } = this.#upload;
+    const kept = this.#keeping && received > 0;
+    if (kept) bytes.truncate(received);
+    this.#end({ left: kept ? received : 0, kept });
+  }
+
+  #end({ left, kept }: { left: number; kept: boolean }): void {
+    this.#ended = true;
+    this.#upload.open = false;
+    this.#options.reserved.settle(left);
+    this.#options.onEnded({ kept });
+  }
+
+  #assertOpen(): void {
+    if (this.#ended) throw new FerryError("closed", "the write has ended");
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * Every good name is kept as it is.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import {
+  MAX_NAME_BYTES,
+  MAX_PART_BYTES,
+  parseFileName as name,
+} from "../../../lib/core/remote_name.ts";
+import type { Test } from "../conformance.ts";
+import { assertCode } from "../../support/assertions.ts";
+import { listed, put, textOf } from "../../support/stored_files.ts";
+
+/** Registers the tests. */
+export function testNames(test: Test): void {
+  const longest = Array.from({ length: 12 }, (_, turn) => `${turn % 10}`.repeat(MAX_PART_BYTES))
+    .join("/");
+  assert(longest.length <= MAX_NAME_BYTES, "the longest name of the tests is too long");
+  const names = [
+    "x".repeat(MAX_PART_BYTES),
+    "中".repeat(MAX_PART_BYTES / 3),
+    `${"😀".repeat(63)}abc`,
+    longest,
+    Array.from({ length: 200 }, () => "d").join("/"),
+    "目录/文件 一.txt",
+    "👩‍👩‍👧‍👦/🇩🇪.bin",
+    "café/cafe\u0301",
+    "with space/ leading/trailing ",
+    "-rf",
+    "...",
+    "..a/a..",
+    ".hidden/.ferry",
+    "a\\b",
+    "a\nb\tc\x1b[2J",
+    "*?[a-z]{b,c}",
+    "quote\"s'and`ticks`$(x)",
+    "%2e%2e%2f",
+    "con:/aux",
+    "a#b&c;d|e<f>g",
+  ];
+
+  test("every good name is stored, listed, opened and removed as it is", async ({ storage }) => {
+    for (const filename of names) {
+      await put(storage, filename, `content of ${filename}`);
+      assertEquals(await textOf(storage, filename), `content of ${filename}`);
+      assertEquals((await storage.stat(name(filename))).filename, filename);
+    }
+    const shown = new Set(await listed(storage));
+    for (const filename of names) {
+      assert(shown.has(filename), `not listed: ${JSON.stringify(filename)}`);
+      await storage.remove(name(filename), { recursive: false });
+      await assertCode("not_found", () => storage.stat(name(filename)));
+    }
+  });
+
+  test("every good name is moved and made a directory as it is", async ({ storage }) => {
+    for (const filename of names) {
+      await put(storage, "plain", "x", { replace: true });
+      await storage.move(name("plain"), name(filename), { replace: false });
+      assertEquals(await textOf(storage, filename), "x");
+      await storage.remove(name(filename), { recursive: false });
+      await storage.mkdir(name(filename));
+      assertEquals((await storage.stat(name(filename))).type, "directory");
+      await storage.remove(name(filename.split("/")[0]!), { recursive: true });
+    }
+    assertEquals(await listed(storage), []);
+  });
+}
