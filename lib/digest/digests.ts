@@ -15,7 +15,7 @@ import { Xxh128, Xxh128Engine } from "./xxh128.ts";
 /** Makes digests. Nothing is started before it is needed. */
 export class Digests {
   /** Computes md5. */
-  readonly md5Engine = new Md5Engine();
+  readonly md5Engine: Md5Engine = new Md5Engine();
   /** Computes XXH3-128. */
   readonly xxh128Engine = new Xxh128Engine();
   /** Compute md5 beside the thread of the program. */

@@ -6,12 +6,13 @@
  */
 
 import { assert } from "@std/assert";
+import { extentOf } from "../support/extent.ts";
 import { randomNumbers } from "../support/faulty_peer.ts";
 import { Ferryd, TempDir } from "../support/programs.ts";
 import { MIB } from "../support/bytes.ts";
 
 /** How many transfers of files are cut; of others there are as many for so many. */
-export const CUTS = Number(Deno.env.get("FERRY_CHAOS_CUTS") ?? Deno.args[0] ?? 8);
+export const CUTS: number = extentOf("FERRY_CHAOS_CUTS") ?? 8;
 
 /** What all else follows from. */
 export const SEED = Number(Deno.env.get("FERRY_CHAOS_SEED") ?? 2026);
@@ -91,7 +92,6 @@ export async function onLanes(
   count: number,
   run: (lane: Lane, index: number) => Promise<void>,
 ): Promise<void> {
-  assert(count > 0, "FERRY_CHAOS_CUTS is a number from 1 on");
   const failures: string[] = [];
   let next = 0;
   await Promise.all(Array.from({ length: Math.min(LANES, count) }, async () => {

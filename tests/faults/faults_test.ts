@@ -1,6 +1,6 @@
 /**
  * Makes each call that a server makes of its connections, its storage and its commands fail in turn. With
- * FERRY_FAULTS=all every one of them, else some of those of large transfers.
+ * `deno task faults` every one of them, with FERRY_FAULTS=N every N-th, else some of those of large transfers.
  */
 
 import { assert, assertEquals } from "@std/assert";
@@ -18,18 +18,20 @@ import {
   InjectedFault,
 } from "./injection.ts";
 import { connector, type Scenario, SCENARIOS, type Scene } from "./scenarios.ts";
+import { extentOf } from "../support/extent.ts";
 import { TempDir, unrecorded } from "../support/programs.ts";
 import { RecordedLog } from "../support/recorded_log.ts";
 
-const ALL = Deno.env.get("FERRY_FAULTS") === "all";
+/** Of all calls, every so many are made to fail. */
+const EXTENT = extentOf("FERRY_FAULTS");
 
-/** Of a large transfer, every so many calls are made to fail. */
-const STRIDE = ALL ? 1 : 7;
+/** The same of the calls of a large transfer. */
+const STRIDE = EXTENT ?? 7;
 
 /** What may fail: what nobody foresaw, and where there is time for it, what a system says. */
 const KINDS: readonly (() => Error)[] = [
   () => new InjectedFault("injected"),
-  ...(ALL ? [() => systemError("EMFILE"), () => systemError("ECONNRESET")] : []),
+  ...(EXTENT ? [() => systemError("EMFILE"), () => systemError("ECONNRESET")] : []),
 ];
 
 function systemError(code: string): Error {
@@ -152,9 +154,9 @@ for (const scenario of SCENARIOS) {
       await using f = await Fixture.start();
       assertEquals(await f.run(scenario), undefined);
       await f.assertClean(scenario);
-      for (const make of KINDS) {
-        const stride = scenario.large ? STRIDE : 1;
-        for (let at = 1;; at += stride) {
+      for (const [turn, make] of KINDS.entries()) {
+        const stride = scenario.large ? STRIDE : EXTENT ?? 1;
+        for (let at = 1 + turn % stride;; at += stride) {
           log.records.splice(0);
           f.faults.arm(at, make);
           const failure = await f.run(scenario);

@@ -1,18 +1,22 @@
 /**
  * Every message of an operation is damaged: a bit of its header is turned, or all of it is lost. What comes of
- * it has to be an error or the right result. `FERRY_FLIPS=all` tries each bit, else there is a sample.
+ * it has to be an error or the right result. `deno task flips` tries each bit, with `FERRY_FLIPS=N` every N-th; in
+ * a run of all tests there is a sample.
  *
  * @module
  */
 
 import { assert, assertEquals } from "@std/assert";
+import { extentOf } from "../support/extent.ts";
 import { randomNumbers } from "../support/faulty_peer.ts";
 import { Lane, type Outcome, sameSnapshot } from "./lane.ts";
 import type { Damage, Direction } from "./network.ts";
 import type { Operation } from "./operations.ts";
 
-/** Whether everything is tried; else it is some bits, and some losses, of each operation. */
-const ALL = Deno.env.get("FERRY_FLIPS") === "all";
+/** Of all damage, every so many are tried. */
+const STRIDE = extentOf("FERRY_FLIPS");
+
+/** Without that it is some bits, and some losses, of each operation. */
 const SAMPLE = { bits: 25, losses: 3 };
 
 /** How many conversations there are at the same time: some wait for something that was lost. */
@@ -47,7 +51,7 @@ function damages({ greets }: Operation, { network }: Outcome): Damage[] {
 }
 
 function sample(all: readonly Damage[], seed: number): readonly Damage[] {
-  if (ALL) return all;
+  if (STRIDE) return all.filter((_, index) => index % STRIDE === seed % STRIDE);
   const random = randomNumbers(seed);
   const some = (from: readonly Damage[], count: number) =>
     Array.from({ length: count }, () => from[random(from.length)]!);
@@ -101,7 +105,7 @@ async function tryAll(lanes: readonly Lane[], operation: Operation, seed: number
     }
   }));
   for (const end of ends) if (end.status === "rejected") throw end.reason;
-  if (ALL) {
+  if (STRIDE) {
     const counts = [...codes].map(([code, count]) => `${code} ${count}`);
     console.log(`${operation.name}: ${counts.join(", ")}`);
   }

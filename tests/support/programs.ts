@@ -11,7 +11,7 @@ import { text } from "./bytes.ts";
 
 export { PROJECT };
 
-/** Whether no bundles are made: an old Deno makes others than the one that the programs are packed with. */
+/** Whether the programs are run from their sources where bundles would do. */
 const FROM_SOURCES = Deno.env.get("FERRY_PROGRAMS") === "sources";
 
 /** The program that runs them. */

@@ -9,11 +9,12 @@ import { assert, assertEquals } from "@std/assert";
 import { createHash } from "node:crypto";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { CHECKPOINT_BYTES } from "../../lib/files/partial_file.ts";
+import { extentOf } from "../support/extent.ts";
 import { Ferryd, HOLDS_DIRECTORIES, PROJECT, TempDir } from "../support/programs.ts";
 import { type RawMessage, RawPeer } from "../support/raw_peer.ts";
 
 /** How many swaps there are at least, in all tests together. */
-const SWAPS = Number(Deno.env.get("FERRY_SWAPS") ?? 4000);
+const SWAPS = extentOf("FERRY_SWAPS") ?? 4000;
 
 /** How many rounds of requests there are at least, on each connection of a test. */
 const ROUNDS = Math.max(5, SWAPS / 1000);
