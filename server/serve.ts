@@ -221,6 +221,7 @@ async function openMain(
   const begin = (stream: ByteStream & { remoteAddr: Address }) => {
     const { remoteAddr } = stream;
     return new Session(stream, {
+      runtime,
       storage,
       locks,
       authority,
@@ -237,7 +238,7 @@ async function openMain(
   // Loaded here, since it takes time and few servers need it.
   const secured = tls &&
     await (await import("./net/tls_listener.ts"))
-      .listenTls(address, { keyPair: tls, handshakeTimeout, limits, clock, begin });
+      .listenTls(address, { keyPair: tls, handshakeTimeout, limits, runtime, begin });
   const listener = secured ?? listenTcp("tcp", address, {
     limits,
     clock,
@@ -245,7 +246,7 @@ async function openMain(
       conn.setNoDelay(true);
       return begin(conn);
     },
-    reject: (conn, reason) => new Rejection(conn, reason),
+    reject: (conn, reason) => new Rejection(conn, reason, runtime),
   });
   return {
     listening: listener.listening,

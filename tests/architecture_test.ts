@@ -26,7 +26,7 @@ const FOLDERS: Readonly<Record<string, string>> = {
     "lib/core lib/digest lib/files lib/runtime lib/transfer server/auth server/storage",
   "server/exec": "lib/core lib/files lib/runtime lib/wire/operations",
   "server/observe": "lib/core lib/wire/operations server/auth server/files",
-  "server/net": "lib/core lib/wire server/observe",
+  "server/net": "lib/core lib/runtime lib/wire server/observe",
   "server/protocols/ferry/exchange":
     "lib/core lib/runtime lib/transfer lib/wire lib/wire/operations " +
     "server/auth server/exec server/files server/observe server/storage",

@@ -170,7 +170,7 @@ async function pour(
     const total = range ? assertRange(reply, range) : size;
     let bytes = 0;
     const onBytes = (count: number) => onProgress?.({ filename, bytes: bytes += count, total });
-    const { checksum } = assertWhole(total, await receive(body, sink, { onBytes }));
+    const { checksum } = assertWhole(total, await receive(SHARED_RUNTIME, body, sink, { onBytes }));
     return { filename, checksum, size, skipped: false, transferred: total, resumedFrom: 0 };
   });
 }
@@ -241,7 +241,7 @@ async function store({ header, body }: Frame, target: Target): Promise<Transferr
   };
   let bytes = offset;
   const resumed = offset > 0 ? { resumedFrom: offset } : {};
-  const received = await receive(body, staged, {
+  const received = await receive(SHARED_RUNTIME, body, staged, {
     behind: offset > 0 ? behind : undefined,
     // The server may have to read its file again for the proof, and has an md5 to compute anyway.
     ...(size > RESUMABLE_BYTES ? { resumable: { checkpoint, proof: false } } : {}),

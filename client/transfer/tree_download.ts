@@ -333,7 +333,7 @@ export class TreeDownload {
       assertBegins(reply);
       const { size, mtime, mode } = reply;
       staged = stage(dirname(item.path), this.#options.preserve ? mode : item.replaced);
-      const { checksum } = assertWhole(size, await receive(body, staged));
+      const { checksum } = assertWhole(size, await receive(SHARED_RUNTIME, body, staged));
       const publishing = this.#publish(item, staged, { checksum, size, mtime, mode });
       this.#publishing.add(publishing);
       void publishing.then(() => this.#publishing.delete(publishing));

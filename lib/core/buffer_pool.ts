@@ -23,6 +23,7 @@ export interface LentBuffer extends Disposable {
 /** A number of bytes that is shared among buffers. */
 export class BufferBudget {
   #left: number;
+  #trash: Uint8Array<ArrayBuffer> | undefined;
 
   /** A budget of that many bytes for all buffers of more than {@linkcode SMALL_BUFFER}. */
   constructor(total: number) {
@@ -66,14 +67,13 @@ export class BufferBudget {
     return Math.min(most, Math.max(SMALL_BUFFER, share));
   }
 
+  /** A buffer for bytes that are read to be thrown away: all who do so write over each other. */
+  get trash(): Uint8Array<ArrayBuffer> {
+    return this.#trash ??= new Uint8Array(64 * 1024);
+  }
+
   /** Whether a buffer of that many bytes can be had. */
   has(size: number): boolean {
     return this.sizeOf(size) === size;
   }
 }
-
-/** The budget of this process. */
-export const BUFFERS: BufferBudget = new BufferBudget(ALL_BUFFERS);
-
-/** Where bytes go that nobody wants: all write over each other. */
-export const TRASH: Uint8Array<ArrayBuffer> = new Uint8Array(64 * 1024);

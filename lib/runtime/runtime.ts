@@ -6,7 +6,7 @@
  * @module
  */
 
-import { BufferBudget, BUFFERS } from "../core/buffer_pool.ts";
+import { ALL_BUFFERS, BufferBudget } from "../core/buffer_pool.ts";
 import { type Clock, SYSTEM_CLOCK } from "../core/clock.ts";
 import { assertNumbers } from "../core/number_options.ts";
 import { Digests } from "../digest/digests.ts";
@@ -70,7 +70,7 @@ export interface Runtime {
  * @throws {FerryError} `usage` for a number that is negative or none
  */
 export function createRuntime(
-  { bufferBytes = 8 * 1024 * 1024, digestThreads, clock = SYSTEM_CLOCK }: RuntimeOptions = {},
+  { bufferBytes = ALL_BUFFERS, digestThreads, clock = SYSTEM_CLOCK }: RuntimeOptions = {},
 ): Runtime {
   assertNumbers({ bufferBytes, digestThreads });
   return {
@@ -82,4 +82,4 @@ export function createRuntime(
 }
 
 /** For what is not given a runtime yet. */
-export const SHARED_RUNTIME: Runtime = { ...createRuntime(), buffers: BUFFERS };
+export const SHARED_RUNTIME: Runtime = createRuntime();

@@ -6,10 +6,9 @@
  */
 
 import { CHUNK_BYTES, fillChunk } from "../digest/source_digest.ts";
-import { BUFFERS } from "../core/buffer_pool.ts";
 import type { Digest } from "../digest/digest.ts";
 import { PrefixDigest, type SavedPrefix } from "../digest/prefix_digest.ts";
-import { SHARED_RUNTIME } from "../runtime/runtime.ts";
+import type { Runtime } from "../runtime/runtime.ts";
 import {
   type Algorithm,
   type Checksum,
@@ -21,6 +20,7 @@ import { FerryError, toFerryError } from "../core/errors.ts";
 import { errorReply } from "../wire/error_reply.ts";
 import { checksumKeys } from "../wire/checksum_keys.ts";
 import { CHECKPOINT_BYTES } from "../files/partial_file.ts";
+import type { Digests } from "../digest/digests.ts";
 import { ChunkPipeline } from "../digest/chunk_pipeline.ts";
 import type { ByteSink, ByteSource, IncomingContent } from "../core/bytes.ts";
 import type { IncomingBody, Wire } from "../wire/wire.ts";
@@ -71,11 +71,15 @@ export interface StreamOptions extends Pick<SendOptions, "algorithm" | "onBytes"
  */
 export async function readWhole(
   source: ByteSource,
-  { into, algorithm }: { into: Uint8Array<ArrayBuffer>; algorithm: Algorithm },
+  { into, algorithm, digests }: {
+    into: Uint8Array<ArrayBuffer>;
+    algorithm: Algorithm;
+    digests: Digests;
+  },
 ): Promise<Checksum> {
   const { length: count } = await fillChunk(source, into, into.length);
   if (count < into.length) throw shrunk(count, into.length);
-  const checksum = await SHARED_RUNTIME.digests.checksumOf(algorithm, into);
+  const checksum = await digests.checksumOf(algorithm, into);
   await source.assertUnchanged?.(checksum);
   return checksum;
 }
@@ -104,9 +108,9 @@ export async function sendSized(
     return { checksum: known ?? emptyChecksum(algorithm), size };
   }
   // What fails before the header has left can still be said in its place.
-  if (checksum === null) digest ??= await SHARED_RUNTIME.digests.create(algorithm);
+  if (checksum === null) digest ??= await wire.runtime.digests.create(algorithm);
   const digesting = checksum === null ? digest : undefined;
-  using pieces = new ChunkPipeline(SHARED_RUNTIME, {
+  using pieces = new ChunkPipeline(wire.runtime, {
     most: Math.min(size, CHUNK_BYTES),
     digest: digesting,
   });
@@ -166,7 +170,7 @@ export async function sendStreamed(
   pieces: AsyncIterable<Uint8Array>,
   { algorithm = "md5", onBytes, closing }: StreamOptions = {},
 ): Promise<Verified> {
-  const digest = await SHARED_RUNTIME.digests.create(algorithm);
+  const digest = await wire.runtime.digests.create(algorithm);
   let size = 0;
   await wire.writeFrame({ ...header, ...checksumKeys(algorithm, null), total_size: null });
   // A failure shows at the next piece.
@@ -248,20 +252,22 @@ export interface Resumable {
 /**
  * Receives a body into a sink and verifies its length, and the checksum of the whole file.
  *
+ * @param runtime what memory and digests come from
  * @throws {FerryError} `checksum_mismatch`; the connection's and the sink's errors. The body may not
  * have ended then: drain it, or close the connection.
  */
 export async function receive(
+  runtime: Runtime,
   body: IncomingContent,
   sink: ByteSink,
   options: ReceiveOptions = {},
 ): Promise<Verified> {
   const { size } = body;
-  const small = size !== null && size <= CHUNK_BYTES && BUFFERS.has(Number(size)) &&
+  const small = size !== null && size <= CHUNK_BYTES && runtime.buffers.has(Number(size)) &&
     !options.behind;
   const received = small
-    ? await receiveSmall(body, sink, Number(size), options.onBytes)
-    : await receiveLarge(body, sink, options);
+    ? await receiveSmall(runtime, body, sink, Number(size), options.onBytes)
+    : await receiveLarge(runtime, body, sink, options);
   const { checksum } = body;
   if (checksum === null || !sameChecksum(checksum, received.checksum)) {
     const came = `the ${body.algorithm} of the ${received.size} bytes that came is`;
@@ -274,35 +280,38 @@ export async function receive(
 }
 
 async function receiveSmall(
+  runtime: Runtime,
   body: IncomingContent,
   sink: ByteSink,
   size: number,
   onBytes?: OnBytes,
 ): Promise<Verified> {
-  using lent = BUFFERS.lend(size);
+  using lent = runtime.buffers.lend(size);
   const { bytes } = lent;
   await fillFrom(body, bytes, onBytes);
   if (size > 0) await sink.write(bytes);
-  const checksum = await SHARED_RUNTIME.digests.checksumOf(body.algorithm, bytes);
+  const checksum = await runtime.digests.checksumOf(body.algorithm, bytes);
   // The closing header, where there is one, is behind the last byte.
   await body.read(bytes);
   return { checksum, size };
 }
 
 async function receiveLarge(
+  runtime: Runtime,
   body: IncomingContent,
   sink: ByteSink,
   { behind, resumable, onBytes, byThread }: ReceiveOptions,
 ): Promise<Verified> {
   const { algorithm } = body;
   const keeping = behind ??
-    (resumable && await PrefixDigest.create({ algorithm, proof: resumable.proof }));
-  const digest = keeping ?? await SHARED_RUNTIME.digests.create(algorithm);
+    (resumable &&
+      await PrefixDigest.create({ algorithm, proof: resumable.proof }, runtime.digests));
+  const digest = keeping ?? await runtime.digests.create(algorithm);
   const remember = async (saved?: SavedPrefix) => {
     if (saved && saved.size > 0) await resumable?.checkpoint(saved);
   };
   const expected = byThread ? Number(body.size) : 0;
-  using pieces = new ChunkPipeline(SHARED_RUNTIME, { most: CHUNK_BYTES, digest, expected });
+  using pieces = new ChunkPipeline(runtime, { most: CHUNK_BYTES, digest, expected });
   let writing: Promise<void> | undefined;
   let size = behind?.size ?? 0;
   let remembered = size;
@@ -352,8 +361,8 @@ async function fillFrom(
 export async function* verifiedPieces(
   body: IncomingBody,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
-  const digest = await SHARED_RUNTIME.digests.create(body.algorithm);
-  using lent = BUFFERS.lend(PIECE_BYTES);
+  const digest = await body.runtime.digests.create(body.algorithm);
+  using lent = body.runtime.buffers.lend(PIECE_BYTES);
   for (;;) {
     const count = await body.read(lent.bytes);
     if (count === 0) break;

@@ -5,9 +5,10 @@
  * @module
  */
 
-import { BUFFERS, type LentBuffer, SMALL_BUFFER, TRASH } from "../core/buffer_pool.ts";
+import { type LentBuffer, SMALL_BUFFER } from "../core/buffer_pool.ts";
 import { type Algorithm, type Checksum, emptyChecksum } from "../core/checksum.ts";
 import { FerryError, type Place, toFerryError } from "../core/errors.ts";
+import { type Runtime, SHARED_RUNTIME } from "../runtime/runtime.ts";
 import { foreignProtocol } from "./foreign_protocol.ts";
 import { type ClosingHeader, isClosing, parseClosing } from "./closing_header.ts";
 import { throwReported } from "./error_reply.ts";
@@ -43,6 +44,8 @@ export interface Pace {
 
 /** Options of a {@linkcode Wire}. */
 export interface WireOptions extends WatchdogOptions {
+  /** What memory, digests and the time come from. */
+  runtime?: Runtime | undefined;
   /** Holds the speed of both directions together; any unless told otherwise. */
   pace?: Pace | undefined;
   /** Where the other side's errors are said to have happened. Default: `peer`. */
@@ -85,6 +88,8 @@ export class Wire {
   readonly #watchdog: Watchdog;
   readonly #idleTimeout: () => number;
   readonly #pace: Pace | undefined;
+  /** What memory, digests and the time come from. */
+  readonly runtime: Runtime;
   /** See {@linkcode WireOptions.peerSide}. */
   readonly peerSide: Place["side"];
   /** There is none before {@linkcode Wire.keepAlive}: a silent connection is to cost little. */
@@ -142,6 +147,7 @@ export class Wire {
   constructor(stream: ByteStream, options: WireOptions) {
     const { idleTimeout } = options;
     this.#stream = stream;
+    this.runtime = options.runtime ?? SHARED_RUNTIME;
     this.#watchdog = new Watchdog(options, (reason) => this.close(reason));
     this.#idleTimeout = typeof idleTimeout === "number" ? () => idleTimeout : idleTimeout;
     this.#pace = options.pace;
@@ -318,7 +324,7 @@ export class Wire {
     const wanted = Math.min(into.length, limit);
     const buffered = this.#end - this.#start;
     // Where no more comes than there is room for, a second buffer would only wait beside the first.
-    const least = this.#crowded ? BUFFERS.sizeOf(this.#inputRoom) : IDLE_BUFFER;
+    const least = this.#crowded ? this.runtime.buffers.sizeOf(this.#inputRoom) : IDLE_BUFFER;
     if (buffered === 0 && !this.#ahead && wanted >= least) {
       this.#releaseInput();
       const count = await this.#read(into.subarray(0, wanted)) ?? this.#cut();
@@ -397,7 +403,7 @@ export class Wire {
   get #full(): boolean {
     const size = this.#input?.bytes.length ?? 0;
     if (size === 0 || this.#end - this.#start < size) return false;
-    return size === INPUT_BUFFER || !BUFFERS.has(2 * size);
+    return size === INPUT_BUFFER || !this.runtime.buffers.has(2 * size);
   }
 
   /**
@@ -452,7 +458,7 @@ export class Wire {
     const old = this.#input;
     const now = old?.bytes.length ?? 0;
     if (size === now || size === 0) return;
-    if (old && size > now && !BUFFERS.has(2 * now)) return;
+    if (old && size > now && !this.runtime.buffers.has(2 * now)) return;
     const fresh = this.#lend(size);
     if (old) fresh.bytes.set(old.bytes.subarray(this.#start, this.#end));
     const buffered = this.#end - this.#start;
@@ -464,7 +470,7 @@ export class Wire {
   /** A connection that has ended gets none: it would not give it back. */
   #lend(size: number): LentBuffer {
     this.#assertOpen();
-    return BUFFERS.lend(size);
+    return this.runtime.buffers.lend(size);
   }
 
   /** What bytes come into; it is there from the first read on, until the connection ends. */
@@ -528,7 +534,7 @@ export class Wire {
   async #put(bytes: Uint8Array): Promise<void> {
     this.bytesTaken += bytes.length;
     // Where memory is short, there is none for a copy.
-    if (bytes.length >= SMALL_BUFFER && !BUFFERS.has(OUTPUT_BUFFER)) {
+    if (bytes.length >= SMALL_BUFFER && !this.runtime.buffers.has(OUTPUT_BUFFER)) {
       await this.flush();
       // Not awaited: this function is not kept for as long as the peer takes.
       return this.#write(bytes);
@@ -549,7 +555,9 @@ export class Wire {
   #makeOutput(count: number): Uint8Array {
     const old = this.#output;
     const size = count > SMALL_BUFFER ? OUTPUT_BUFFER : SMALL_BUFFER;
-    if (old && (old.bytes.length >= size || !BUFFERS.has(2 * old.bytes.length))) return old.bytes;
+    if (old && (old.bytes.length >= size || !this.runtime.buffers.has(2 * old.bytes.length))) {
+      return old.bytes;
+    }
     this.#output = this.#lend(size);
     if (old) this.#output.bytes.set(old.bytes.subarray(0, this.#pending));
     old?.[Symbol.dispose]();
@@ -587,7 +595,7 @@ export class Wire {
       await this.#stream.closeWrite();
       const deadline = setTimeout(() => this.close(), LINGER_MS);
       try {
-        while (await this.#stream.read(TRASH) !== null);
+        while (await this.#stream.read(this.runtime.buffers.trash) !== null);
       } finally {
         clearTimeout(deadline);
       }
@@ -756,6 +764,11 @@ export class IncomingBody {
     this.#ended = header.total_size === 0n;
   }
 
+  /** That of its connection. */
+  get runtime(): Runtime {
+    return this.#wire.runtime;
+  }
+
   /** The announced size in bytes; null for a streamed body. */
   get size(): bigint | null {
     return this.#header.total_size;
@@ -873,7 +886,7 @@ export class IncomingBody {
     if (this.#lost || this.#remaining > limit) return false;
     const end = this.#count + limit;
     try {
-      while (!this.#ended && this.#count <= end) await this.read(TRASH);
+      while (!this.#ended && this.#count <= end) await this.read(this.runtime.buffers.trash);
     } catch (error) {
       // A wrong or failing end is an end: the error that led here is the one to report.
       if (!this.#ended) throw error;

@@ -266,7 +266,7 @@ export class FileService {
       const { checkpoint } = write;
       const resumable = checkpoint && { checkpoint, proof: true };
       const options = { behind: write.prefix, onBytes: this.#assertMay, resumable };
-      const { checksum } = await receive(content, write, options);
+      const { checksum } = await receive(this.#options.runtime, content, write, options);
       return checksum;
     } catch (error) {
       await using ended = write;
@@ -302,8 +302,9 @@ export class FileService {
     content: UploadContent,
   ): Promise<ReceivedUpload> {
     const { algorithm, offset } = upload;
-    if (offset === 0) await receive(content, NOWHERE, { onBytes: this.#assertMay });
-    else if (!await content.drain()) throw taken();
+    if (offset === 0) {
+      await receive(this.#options.runtime, content, NOWHERE, { onBytes: this.#assertMay });
+    } else if (!await content.drain()) throw taken();
     // That took its time, and it may be another one by now.
     const there = await this.#fileAt(name, algorithm);
     if (!there) throw new FerryError("busy", "the file that was to stay was removed meanwhile");

@@ -7,6 +7,7 @@
 import type { FerryError } from "../../lib/core/errors.ts";
 import { errorReply } from "../../lib/wire/error_reply.ts";
 import { type ByteStream, Wire } from "../../lib/wire/wire.ts";
+import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { ConnectionHandler } from "./listener.ts";
 
 /** How long a rejected client may take to read the reply, in milliseconds. */
@@ -18,9 +19,9 @@ export class Rejection implements ConnectionHandler {
   readonly #reason: FerryError;
 
   /** The rejection of a connection that was just made, which it owns from now on. */
-  constructor(stream: ByteStream, reason: FerryError) {
+  constructor(stream: ByteStream, reason: FerryError, runtime: Runtime) {
     this.#reason = reason;
-    this.#wire = new Wire(stream, { idleTimeout: REJECTION_MS });
+    this.#wire = new Wire(stream, { runtime, idleTimeout: REJECTION_MS });
   }
 
   /** Resolves when the connection has ended. Never fails. */

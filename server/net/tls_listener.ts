@@ -10,6 +10,7 @@ import { createSecureContext, type SecureContext } from "node:tls";
 import { type Address, formatAddress } from "../../lib/core/address.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 import type { Clock } from "../../lib/core/clock.ts";
+import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { ConnectionLimits } from "./connection_limits.ts";
 import {
   AcceptLoop,
@@ -39,8 +40,8 @@ export interface TlsListenerOptions {
   handshakeTimeout: number;
   /** Decides which connections are admitted. */
   limits: ConnectionLimits;
-  /** Tells the time. */
-  clock: Clock;
+  /** What memory and the time come from. */
+  runtime: Runtime;
   /** Begins to serve a connection whose handshake is done. */
   begin(stream: TlsStream): ConnectionHandler;
 }
@@ -80,9 +81,10 @@ export function assertServesTls(version: string): void {
  */
 export async function listenTls(
   address: Address,
-  { keyPair, handshakeTimeout, limits, clock, begin }: TlsListenerOptions,
+  { keyPair, handshakeTimeout, limits, runtime, begin }: TlsListenerOptions,
 ): Promise<TlsListener> {
   assertServesTls(Deno.version.deno);
+  const { clock } = runtime;
   const source = new TlsSource(secureContext(keyPair));
   const listening = { kind: "tls" as const, ...await source.listen(address) };
   const loop = AcceptLoop.start<TlsStream>(listening, source, {
@@ -93,7 +95,7 @@ export async function listenTls(
       new Handshake(stream, {
         timeout: Math.min(handshakeTimeout, REJECTION_MS),
         clock,
-        begin: () => new Rejection(stream, reason),
+        begin: () => new Rejection(stream, reason, runtime),
       }),
   });
   return {
@@ -206,7 +208,8 @@ class TlsSource implements ConnectionSource<TlsStream> {
 }
 
 /** Options of a {@linkcode Handshake}. */
-interface HandshakeOptions extends Pick<TlsListenerOptions, "clock" | "begin"> {
+interface HandshakeOptions extends Pick<TlsListenerOptions, "begin"> {
+  clock: Clock;
   timeout: number;
 }
 

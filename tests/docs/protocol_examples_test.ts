@@ -1,3 +1,4 @@
+import { RUNTIME } from "../support/runtime.ts";
 import { assert, assertEquals } from "@std/assert";
 import { check, type Schema } from "../../lib/wire/schema.ts";
 import { decodeHex, encodeHex } from "@std/encoding/hex";
@@ -288,7 +289,14 @@ async function rfcSession(stream: ByteStream, storage: Storage): Promise<Session
   const authority = new Authority({ anonymous: {}, tokens, nonce: () => serverNonce });
   const limits = { handshakeTimeout: 10_000, idleTimeout: 10_000, minRate: 0 };
   const from = { peer: "peer", source: "source" };
-  return new Session(stream, { storage, locks: new UploadLocks(), authority, ...limits, ...from });
+  return new Session(stream, {
+    runtime: RUNTIME,
+    storage,
+    locks: new UploadLocks(),
+    authority,
+    ...limits,
+    ...from,
+  });
 }
 
 Deno.test("tokens.md shows the exchange of RFC 7677 as it takes place", async () => {

@@ -6,7 +6,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { existsSync } from "node:fs";
-import { ALL_BUFFERS, BUFFERS } from "../../lib/core/buffer_pool.ts";
+import { ALL_BUFFERS } from "../../lib/core/buffer_pool.ts";
+import { createRuntime } from "../../lib/runtime/runtime.ts";
 import { toFerryError } from "../../lib/core/errors.ts";
 import { FerryError, FsStorage, newToken, parseGrants, serve, tokenTable } from "../../mod.ts";
 import type { Server } from "../../mod.ts";
@@ -50,6 +51,7 @@ const { token, record } = await newToken({
 /** A server in this process whose calls fail when they are told to. */
 class Fixture implements AsyncDisposable {
   readonly faults = new Faults();
+  readonly #runtime = createRuntime();
   readonly #dir = new TempDir();
   readonly #storage = FsStorage.open(this.#dir.path, { durability: "none" });
   readonly #commands = faultyCommands(this.faults);
@@ -75,6 +77,7 @@ class Fixture implements AsyncDisposable {
       classicExec: listen,
       tcpEcho: listen,
       udpEcho: listen,
+      runtime: fixture.#runtime,
     });
     const address = (kind: string) => {
       const { hostname, port } = server.addresses.find((one) => one.kind === kind)!;
@@ -105,7 +108,7 @@ class Fixture implements AsyncDisposable {
   /** Nothing was left behind: no memory, no file that is being written, no half of one. */
   async assertClean({ files }: Scenario): Promise<void> {
     const left = async () => ({
-      memory: ALL_BUFFERS - BUFFERS.left,
+      memory: ALL_BUFFERS - this.#runtime.buffers.left,
       staged: unrecorded(`${this.#dir.path}/.ferry/staging`),
       active: (await this.#storage.partialUploads.list()).filter(({ entry }) => entry.active),
     });

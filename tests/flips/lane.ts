@@ -5,6 +5,7 @@
  * @module
  */
 
+import { RUNTIME } from "../support/runtime.ts";
 import { Client } from "../../client/api/client.ts";
 import { Connection } from "../../client/net/connection.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
@@ -82,6 +83,7 @@ export class Lane implements AsyncDisposable {
     const link = network(damage);
     const { server: serverMs, client: clientMs } = PATIENCE[patience];
     const session = new Session(link.server, {
+      runtime: RUNTIME,
       storage,
       locks: new UploadLocks(),
       commands,

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { RUNTIME } from "./runtime.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type ErrorCode, FerryError, toFerryError } from "../../lib/core/errors.ts";
 import type { Header } from "../../lib/wire/codec.ts";
@@ -183,7 +184,7 @@ export async function readAll(
     const { header, body } = frame;
     const sink = new Collector();
     try {
-      const { checksum: md5, size } = await receive(body, sink);
+      const { checksum: md5, size } = await receive(RUNTIME, body, sink);
       received.push({ header, bytes: sink.bytes, md5, size });
     } catch (error) {
       const goesOn = await body.drain().catch(() => false);

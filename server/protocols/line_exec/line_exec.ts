@@ -88,7 +88,7 @@ class LineExecHandler implements ConnectionHandler {
   #draining = false;
 
   constructor(conn: Deno.TcpConn, peer: string, options: LineExecOptions) {
-    this.#wire = new Wire(conn, { idleTimeout: options.idleTimeout });
+    this.#wire = new Wire(conn, options);
     this.#peer = peer;
     this.#options = options;
   }

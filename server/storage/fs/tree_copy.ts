@@ -5,7 +5,6 @@
  * @module
  */
 
-import { BUFFERS } from "../../../lib/core/buffer_pool.ts";
 import { SHARED_RUNTIME } from "../../../lib/runtime/runtime.ts";
 import type { Algorithm, Checksum } from "../../../lib/core/checksum.ts";
 import type { Directory } from "./open_directory.ts";
@@ -69,7 +68,7 @@ export async function copyContent(
   { durable, signal }: CopyOptions,
 ): Promise<Checksum> {
   const digest = await SHARED_RUNTIME.digests.create(algorithm);
-  using lent = BUFFERS.lend(PIECE_BYTES);
+  using lent = SHARED_RUNTIME.buffers.lend(PIECE_BYTES);
   for (let count; (count = await source.read(lent.bytes)) !== null;) {
     signal.throwIfAborted();
     const piece = lent.bytes.subarray(0, count);

@@ -1,6 +1,5 @@
 import { RUNTIME } from "../../support/runtime.ts";
 import { assert, assertEquals } from "@std/assert";
-import { SHARED_RUNTIME } from "../../../lib/runtime/runtime.ts";
 import { md5Of } from "../../support/digests.ts";
 import { emptyChecksum } from "../../../lib/core/checksum.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
@@ -32,7 +31,7 @@ const EMPTY_MD5 = emptyChecksum("md5");
 Deno.test("receive() tells both md5s where they differ", async () => {
   const { body } = await frameOf(message(`{"md5":"${EMPTY_MD5}","total_size":3}`, "abc"));
   await assertFails(
-    receive(body, new Collector()),
+    receive(RUNTIME, body, new Collector()),
     "checksum_mismatch",
     `the md5 of the 3 bytes that came is ${ABC_MD5}, the sender says ${EMPTY_MD5}`,
   );
@@ -43,12 +42,12 @@ Deno.test("receive() finds one wrong bit in a body of several pieces", async () 
   const header = message(`{"md5":"${md5Of(body)}","total_size":${body.length}}`);
   const sink = new Collector();
   const good = await frameOf(header, body);
-  assertEquals((await receive(good.body, sink)).size, body.length);
+  assertEquals((await receive(RUNTIME, good.body, sink)).size, body.length);
   assertEquals(md5Of(sink.bytes), md5Of(body));
   const bad = body.slice();
   bad[2 * 1024 * 1024]! ^= 1;
   const frame = await frameOf(header, bad);
-  await assertFails(receive(frame.body, new Collector()), "checksum_mismatch");
+  await assertFails(receive(RUNTIME, frame.body, new Collector()), "checksum_mismatch");
 });
 
 Deno.test("receive() has a thread digest what is large where it may, and leaves none behind", async () => {
@@ -59,12 +58,11 @@ Deno.test("receive() has a thread digest what is large where it may, and leaves 
     const { body } = await frameOf(announced, new Uint8Array(BYTES_ALONE + 5_000_000));
     let most = 0;
     const sink = {
-      write: () =>
-        Promise.resolve(void (most = Math.max(most, SHARED_RUNTIME.digests.threads.size))),
+      write: () => Promise.resolve(void (most = Math.max(most, RUNTIME.digests.threads.size))),
     };
-    await assertFails(receive(body, sink, { byThread, resumable }), "closed");
+    await assertFails(receive(RUNTIME, body, sink, { byThread, resumable }), "closed");
     const threads = byThread && navigator.hardwareConcurrency > 1 ? 1 : 0;
-    assertEquals([byThread, most, SHARED_RUNTIME.digests.threads.size], [byThread, threads, 0]);
+    assertEquals([byThread, most, RUNTIME.digests.threads.size], [byThread, threads, 0]);
   }
 });
 
@@ -72,7 +70,7 @@ Deno.test("receive() tells of every byte", async () => {
   const wire = wireOver(...inBytes(message(`{"md5":"${ABC_MD5}","total_size":3}`, "abc")));
   const counts: number[] = [];
   const { body } = (await wire.readFrame())!;
-  await receive(body, new Collector(), { onBytes: (count) => counts.push(count) });
+  await receive(RUNTIME, body, new Collector(), { onBytes: (count) => counts.push(count) });
   assertEquals(counts, [1, 1, 1]);
 });
 
@@ -81,7 +79,7 @@ Deno.test("receive() fails as its sink does, for small bodies and large ones", a
   for (const size of [10, 3 * 1024 * 1024]) {
     const header = message(JSON.stringify({ md5: EMPTY_MD5, total_size: size }));
     const { body } = await frameOf(header, new Uint8Array(size));
-    await assertFails(receive(body, { write: full }), "no_space");
+    await assertFails(receive(RUNTIME, body, { write: full }), "no_space");
   }
 });
 
@@ -187,7 +185,7 @@ Deno.test("sendSized() sees that a file changed whose size and time were set bac
     await using file = LocalFile.open(path, RUNTIME);
     const options = { algorithm: "md5", proof: true } as const;
     const digest = from > 0
-      ? await digestPrefix(SHARED_RUNTIME, file, { size: from, ...options })
+      ? await digestPrefix(RUNTIME, file, { size: from, ...options })
       : undefined;
     file.seek(from);
     const stream = new MemoryStream();
@@ -220,8 +218,12 @@ Deno.test("readWhole(), sendSized() and checksumOfSource() tell a source what wa
     assertUnchanged: (whole?: string) => Promise.resolve(void told.push(whole)),
   });
   const wire = new Wire(new MemoryStream(), { idleTimeout: IDLE });
-  await readWhole(source(), { into: new Uint8Array(3), algorithm: "md5" });
-  await checksumOfSource(SHARED_RUNTIME, source(), { algorithm: "md5" });
+  await readWhole(source(), {
+    into: new Uint8Array(3),
+    algorithm: "md5",
+    digests: RUNTIME.digests,
+  });
+  await checksumOfSource(RUNTIME, source(), { algorithm: "md5" });
   await sendSized(wire, {}, source(), { size: 3, checksum: null });
   await sendSized(wire, {}, source(), { size: 0, checksum: null });
   assertEquals(told, [ABC_MD5, ABC_MD5, ABC_MD5, EMPTY_MD5]);
@@ -285,13 +287,17 @@ Deno.test("sendStreamed() reports a failing source in the closing header", async
   await wire.flush();
   const peer = wireOver(stream.written);
   const { body } = (await peer.readFrame())!;
-  await assertFails(receive(body, new Collector()), "io", "the pipe broke");
+  await assertFails(receive(RUNTIME, body, new Collector()), "io", "the pipe broke");
   assert(body.ended);
 });
 
 Deno.test("receive() takes no memory in proportion to an announced size", async () => {
   const stream = new MemoryStream([message('{"total_size":9223372036854775807}', "abc")]);
   const frame = await new Wire(stream, { idleTimeout: IDLE }).readFrame();
-  await assertFails(receive(frame!.body, new Collector()), "closed", "in the middle of a body");
+  await assertFails(
+    receive(RUNTIME, frame!.body, new Collector()),
+    "closed",
+    "in the middle of a body",
+  );
   assert(Math.max(...stream.rooms) <= 1024 * 1024);
 });

@@ -1,3 +1,4 @@
+import { RUNTIME } from "../../support/runtime.ts";
 import { assert, assertEquals } from "@std/assert";
 import { encodeHex } from "@std/encoding/hex";
 import { md5Of } from "../../support/digests.ts";
@@ -550,7 +551,11 @@ Deno.test("IncomingBody.drain() takes nothing for a message once the framing bro
     message('{"op":"ping"}'),
   );
   const { body } = (await wire.readFrame())!;
-  await assertFails(receive(body, new Collector()), "bad_header", "a closing header was expected");
+  await assertFails(
+    receive(RUNTIME, body, new Collector()),
+    "bad_header",
+    "a closing header was expected",
+  );
   assertEquals([await body.drain(), body.ended], [false, false]);
 });
 
@@ -573,7 +578,7 @@ Deno.test("IncomingBody.checksum is known in front, or behind, or for an empty b
     message(`{"end":true,"md5":"${ABC_MD5}","size":3}`),
   );
   assertEquals(behind.body.checksum, null);
-  await receive(behind.body, new Collector());
+  await receive(RUNTIME, behind.body, new Collector());
   assertEquals(behind.body.checksum, ABC_MD5);
   const empty = await frameOf(message("{}"));
   assertEquals([empty.body.checksum, empty.body.ended], [EMPTY_MD5, true]);

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { FerryError } from "../../../lib/core/errors.ts";
+import { RUNTIME } from "../../support/runtime.ts";
 import { SYSTEM_CLOCK } from "../../../lib/core/clock.ts";
 import { ConnectionLimits } from "../../../server/net/connection_limits.ts";
 import { createCertificate } from "../../../server/cli/certificate.ts";
@@ -25,7 +26,7 @@ class Fixture implements AsyncDisposable {
     fixture.listener = await listenTls({ hostname: "127.0.0.1", port: 0 }, {
       keyPair: KEY_PAIR,
       handshakeTimeout: 10_000,
-      clock: SYSTEM_CLOCK,
+      runtime: RUNTIME,
       limits: new ConnectionLimits({
         clock: SYSTEM_CLOCK,
         maxConnections: 0,

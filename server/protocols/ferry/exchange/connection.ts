@@ -7,7 +7,7 @@
 
 import { getLogger } from "@logtape/logtape";
 import { type ErrorCode, FerryError } from "../../../../lib/core/errors.ts";
-import { SHARED_RUNTIME } from "../../../../lib/runtime/runtime.ts";
+import type { Runtime } from "../../../../lib/runtime/runtime.ts";
 import type { Request } from "../../../../lib/wire/operations/operations.ts";
 import { errorReply } from "../../../../lib/wire/error_reply.ts";
 import {
@@ -28,6 +28,8 @@ import { ReplyQueue } from "./reply_queue.ts";
 
 /** What a session serves, and to whom. */
 export interface SessionOptions {
+  /** What memory, digests and the time come from. */
+  runtime: Runtime;
   /** Where the files are. */
   storage: Storage;
   /** Arbitrate the writers of partial uploads. */
@@ -84,15 +86,15 @@ export class Connection {
 
   /** A connection that was just accepted. */
   constructor(stream: ByteStream, options: SessionOptions) {
-    const { idleTimeout, minRate, authority, source, storage, locks, tell } = options;
+    const { runtime, idleTimeout, minRate, authority, source, storage, locks, tell } = options;
     this.options = options;
-    this.wire = new Wire(stream, { idleTimeout, minRate });
+    this.wire = new Wire(stream, { runtime, idleTimeout, minRate });
     this.replies = new ReplyQueue(this.wire);
     this.identity = new Identity(authority, source);
     this.fileOptions = {
       storage,
       locks,
-      runtime: SHARED_RUNTIME,
+      runtime,
       onStored: tell && ((file) => tell.stored(file, this.identity.shown)),
       onTakenOver: () => {
         this.close(new FerryError("closed", "another connection goes on with this upload"));

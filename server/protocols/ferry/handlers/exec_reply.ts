@@ -5,8 +5,6 @@
  * @module
  */
 
-import { BUFFERS } from "../../../../lib/core/buffer_pool.ts";
-import { SHARED_RUNTIME } from "../../../../lib/runtime/runtime.ts";
 import { type Algorithm, sameChecksum } from "../../../../lib/core/checksum.ts";
 import { FerryError, toFerryError } from "../../../../lib/core/errors.ts";
 import type { ExecEnd } from "../../../../lib/wire/operations/exec.ts";
@@ -51,7 +49,7 @@ async function sendOutput(
   const opening = { status: "ok", timeout_ms: command.timeout };
   await wire.writeFrame({ ...opening, ...checksumKeys(algorithm, null), total_size: null });
   await wire.flush();
-  const digest = await SHARED_RUNTIME.digests.create(algorithm);
+  const digest = await wire.runtime.digests.create(algorithm);
   let size = 0;
   const output = command.output();
   for (;;) {
@@ -105,8 +103,8 @@ class InputFeed {
   }
 
   async #handOn(body: IncomingBody): Promise<void> {
-    const digest = await SHARED_RUNTIME.digests.create(body.algorithm);
-    using lent = BUFFERS.lend(PIECE_BYTES);
+    const digest = await body.runtime.digests.create(body.algorithm);
+    using lent = body.runtime.buffers.lend(PIECE_BYTES);
     while (!this.#over) {
       const count = await body.read(lent.bytes);
       if (count === 0) {

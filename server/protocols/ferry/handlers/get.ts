@@ -4,7 +4,6 @@
  * @module
  */
 
-import { BUFFERS } from "../../../../lib/core/buffer_pool.ts";
 import { quote } from "../../../../lib/core/errors.ts";
 import { readWhole, sendSized } from "../../../../lib/transfer/transfer.ts";
 import type { GetRequest } from "../../../../lib/wire/operations/get.ts";
@@ -22,16 +21,17 @@ export const get: Handler<GetRequest> = {
   async answer(exchange) {
     const { connection, request, permit } = exchange;
     const { wire } = connection;
+    const { buffers, digests } = wire.runtime;
     const { filename, algorithm } = request;
     await using file = await exchange.files.open(filename, optionsOf(request));
     const { size, mtime, mode } = file.entry;
     const header = { status: "ok", filename, size, mtime, mode };
     const isWhole = request.start === undefined && request.count === undefined &&
       request.offset === 0n;
-    if (isWhole && size <= SMALL_BYTES && BUFFERS.has(size)) {
-      using lent = BUFFERS.lend(size);
+    if (isWhole && size <= SMALL_BYTES && buffers.has(size)) {
+      using lent = buffers.lend(size);
       const { bytes } = lent;
-      const checksum = await readWhole(file, { into: bytes, algorithm });
+      const checksum = await readWhole(file, { into: bytes, algorithm, digests });
       const keys = { offset: 0, ...checksumKeys(algorithm, checksum), total_size: size };
       return await exchange.stream(() => wire.writeFrame({ ...header, ...keys }, bytes));
     }
