@@ -10,13 +10,17 @@ import { RawPeer } from "./raw_peer.ts";
 /** A `ferryd` that runs, and `ferry` to run against it. */
 export class Pair implements AsyncDisposable {
   /** Where everything is. */
-  readonly dir = new TempDir();
+  readonly dir: TempDir;
   /** The server; a test may stop it and start another one. */
   server!: Ferryd;
 
-  /** Starts the server. */
-  static async start(args: string[] = []): Promise<Pair> {
-    const pair = new Pair();
+  private constructor(directory?: string) {
+    this.dir = new TempDir(directory);
+  }
+
+  /** Starts the server; everything is in a certain directory, or where the system has temporary ones. */
+  static async start(args: string[] = [], directory?: string): Promise<Pair> {
+    const pair = new Pair(directory);
     Deno.mkdirSync(pair.root);
     Deno.mkdirSync(pair.cwd);
     pair.server = await Ferryd.start(pair.root, args);

@@ -271,9 +271,12 @@ export class TempDir implements AsyncDisposable {
   /** Its path. */
   readonly path: string;
 
-  /** Makes one. */
-  constructor() {
-    this.path = Deno.makeTempDirSync({ prefix: "ferry-" });
+  /** Makes one, in a certain directory or where the system has them. */
+  constructor(directory?: string) {
+    this.path = Deno.makeTempDirSync({
+      prefix: "ferry-",
+      ...(directory ? { dir: directory } : {}),
+    });
   }
 
   /** A path in it. */
