@@ -19,7 +19,8 @@ export interface ClosingHeader {
   size: bigint;
 }
 
-const closing = v.object({
+/** The keys of a closing header. */
+export const closing = v.object({
   end: v.literal(true, "is not true"),
   checksum: knownChecksum,
   size: wireSize,

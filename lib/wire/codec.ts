@@ -112,7 +112,7 @@ export function decodeHeader(bytes: Uint8Array, { checksum = false } = {}): Head
 }
 
 /** The keys that every header may have: PROTOCOL.md has their types checked also where they have no use. */
-const framing = v.looseObject({
+export const framing = v.looseObject({
   filename: v.optional(string),
   ...checksumKeySchemas,
   total_size: v.optional(v.nullable(wireSize), 0n),

@@ -15,7 +15,7 @@ const request = v.object({
   recursive: key(v.optional(boolean, false), "Whether to list what is in its directories, too."),
   parts: key(
     v.optional(boolean, false),
-    "Whether to list the client's partial uploads below the directory instead.",
+    "Whether to list the client's partial uploads instead, wherever they belong.",
   ),
   omitted: key(
     v.optional(boolean, false),
