@@ -162,7 +162,7 @@ export interface PartialUploads {
    */
   find(name: FileName, options: FindOptions): Promise<PartialUpload[]>;
 
-  /** All partial uploads of an owner, the one written last first. Default: "". */
+  /** All partial uploads of an owner, in any order. Default: "". */
   list(owner?: string): Promise<PartialUpload[]>;
 
   /**

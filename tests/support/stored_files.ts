@@ -128,7 +128,7 @@ export async function resume(
   return undefined;
 }
 
-/** What is told of the partial uploads of an owner, the one written last first. */
+/** What is told of the partial uploads of an owner. */
 export async function partials(storage: Storage, owner?: string): Promise<PartEntry[]> {
   return (await storage.partialUploads!.list(owner)).map(({ entry }) => entry);
 }

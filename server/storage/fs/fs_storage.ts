@@ -196,8 +196,8 @@ export class FsStorage implements Storage {
       if (looked++ % STANDING_EVERY === 0) this.#root.assertStanding();
       return this.#seen(name, directory, child);
     };
-    const { closing: signal } = this.#served;
-    yield* listTree(directory, name, { recursive, omitted, look, signal });
+    const { closing: signal, merges } = this.#served;
+    yield* listTree(directory, name, { recursive, omitted, look, signal, merges });
   }
 
   /** What stands in a directory, and what is told of it. */
@@ -292,7 +292,7 @@ export class FsStorage implements Storage {
     name: FileName,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const { quota, closing, unwritable } = this.#served;
+    const { quota, closing, unwritable, merges } = this.#served;
     const areas = () => unwritable ? undefined : this.#served.areas;
     await removeTree(directory, name, {
       peek: (directory, name) => {
@@ -303,6 +303,7 @@ export class FsStorage implements Storage {
       onRemoved: (file) => quota.lost(file),
       setAside: (directory, name) => areas()?.beside(directory).setAside(directory.at(name)),
       signal: AbortSignal.any([closing, ...(signal ? [signal] : [])]),
+      merges,
     });
   }
 
@@ -313,9 +314,9 @@ export class FsStorage implements Storage {
     options.assertMay?.();
     using source = this.#root.place(from);
     if (from === to) return;
-    const { areas, quota, durable, closing } = served;
+    const { areas, quota, durable, closing, merges } = served;
     const signal = AbortSignal.any([closing, ...(options.signal ? [options.signal] : [])]);
-    const work = { ...options, from, to, areas, quota, durable, signal };
+    const work = { ...options, from, to, areas, quota, durable, signal, merges };
     await move(source, this.#rootAround(source), work);
     this.#root.assertStanding([source.directory]);
   }

@@ -19,6 +19,7 @@ import { renameWithoutReplacing } from "../../../lib/files/renaming.ts";
 import type { Room } from "../../../lib/files/group_commit.ts";
 import { canRename, type StagingAreas } from "./staging_areas.ts";
 import type { MoveOptions } from "../storage.ts";
+import type { MergeQueue } from "./sorted_names.ts";
 import { copyEntry, removeCopied } from "./tree_copy.ts";
 import { eachBelow } from "./tree_walk.ts";
 
@@ -36,6 +37,8 @@ export interface MoveWork extends MoveOptions {
   durable: boolean;
   /** Stops it while a copy is made. */
   signal: AbortSignal;
+  /** Makes the walks through large directories take turns at sorting. */
+  merges: MergeQueue;
 }
 
 /**
@@ -196,6 +199,7 @@ class Move {
       peek: (directory, name) => this.#root.peekVisible(directory, name),
       onFound: ({ isFile, size }) => void (bytes += isFile ? size : 0),
       signal: this.#options.signal,
+      merges: this.#options.merges,
     });
     return bytes;
   }

@@ -15,6 +15,7 @@ import type { Publisher } from "../../../lib/files/group_commit.ts";
 import { publisherOf } from "./publishing.ts";
 import { Quota } from "../quota.ts";
 import { Root } from "./root.ts";
+import { MergeQueue } from "./sorted_names.ts";
 import { StagingAreas } from "./staging_areas.ts";
 import { StateDirectory } from "./state_directory.ts";
 import { eachBelow } from "./tree_walk.ts";
@@ -59,6 +60,8 @@ export class ServedRoot implements AsyncDisposable {
   readonly cache: ChecksumCache;
   /** The account of what is stored. */
   readonly quota: Quota;
+  /** Makes the walks through large directories take turns at sorting. */
+  readonly merges: MergeQueue = new MergeQueue();
   /** Gives files their names. */
   readonly publisher: Publisher<Root>;
   /** Whether what is acknowledged survives a loss of power. */
@@ -133,7 +136,7 @@ export class ServedRoot implements AsyncDisposable {
     this.#counting?.abort(mountedAnew());
     this.#counting = new AbortController();
     const signal = AbortSignal.any([this.closing, this.#counting.signal]);
-    this.#counted = countFiles(this.quota, this.root, signal);
+    this.#counted = countFiles(this.quota, this.root, { signal, merges: this.merges });
     // Its failure is the failure of each upload.
     this.#counted.catch(() => {});
   }
@@ -241,7 +244,11 @@ function untried({ path, directory }: Root): FileSystem {
 }
 
 /** Counts all files in a root. */
-async function countFiles(quota: Quota, root: Root, signal: AbortSignal): Promise<void> {
+async function countFiles(
+  quota: Quota,
+  root: Root,
+  options: { signal: AbortSignal; merges: MergeQueue },
+): Promise<void> {
   try {
     await eachBelow(root.directory, {
       peek: (directory, name) => {
@@ -253,7 +260,7 @@ async function countFiles(quota: Quota, root: Root, signal: AbortSignal): Promis
         }
       },
       onFound: (info) => quota.found(info),
-      signal,
+      ...options,
     });
   } catch (error) {
     throw fileError(error).during("count what the quota has to count");

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { compareNames, sortNames } from "../../../lib/core/name_order.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { openNameless } from "../../../lib/files/unlinked_file.ts";
 import { Pace } from "../../../lib/core/time_slices.ts";
@@ -110,8 +111,21 @@ export class NameQueue implements Disposable {
   }
 }
 
-/** Keeps the names of several directories for whoever goes through them. */
+/** Lets one merge of names after the other run: several at once would take the memory of each. */
+export class MergeQueue {
+  #last: Promise<void> = Promise.resolve();
+
+  /** Runs a merge when those before it have ended. */
+  run(merge: () => Promise<void>): Promise<void> {
+    const running = this.#last.then(merge);
+    this.#last = running.catch(() => {});
+    return running;
+  }
+}
+
+/** Keeps the names of several directories for a walk through them. */
 export class NameStore implements Disposable {
+  readonly #merges: MergeQueue;
   /** Undefined where it was not needed yet, null where none can be had. */
   #file: Deno.FsFile | null | undefined;
   /** In the order in which they were read. */
@@ -122,12 +136,21 @@ export class NameStore implements Disposable {
   memory = 0;
 
   /**
-   * Reads names, in the order of their UTF-16 units: all that come are read before the first is told.
+   * A store with no names.
+   *
+   * @param merges shared with the stores that may be filled at the same time. Default: it waits for none.
+   */
+  constructor(merges: MergeQueue = new MergeQueue()) {
+    this.#merges = merges;
+  }
+
+  /**
+   * Reads names, in the order of their UTF-8 bytes: all of them are read before the first is told.
    *
    * @throws what `names` throws
    */
   async read(names: AsyncIterable<string> | Iterable<string>): Promise<NameQueue> {
-    using scratch = new NameStore();
+    using scratch = new NameStore(this.#merges);
     const runs: NameQueue[] = [];
     const pace = new Pace();
     let run: string[] = [];
@@ -137,17 +160,17 @@ export class NameStore implements Disposable {
       memory += name.length + TEXT_BYTES;
       if (pace.isDue) await pace.rest();
       if (memory < MEMORY_BYTES) continue;
-      runs.push(await scratch.#queue(run.sort()));
+      runs.push(await scratch.#queue(sortNames(run)));
       run = [];
       memory = 0;
     }
-    run.sort();
+    sortNames(run);
     const queue = new NameQueue(this);
     this.#queues.add(queue);
     if (runs.length === 0) queue.putBack(run);
     else {
       runs.push(await scratch.#queue(run));
-      await alone(() => scratch.#merge(runs, queue, pace));
+      await this.#merges.run(() => scratch.#merge(runs, queue, pace));
     }
     await this.settle();
     return queue;
@@ -249,14 +272,16 @@ async function* mergedNames(
     const left = heads.filter(({ names }) => names.length > 0);
     if (left.length === 0) return;
     // What is not behind the end of any head comes before all that was not read yet.
-    const bound = left.map(({ names }) => names.at(-1)!).reduce((a, b) => a < b ? a : b);
+    const bound = left.map(({ names }) => names.at(-1)!).reduce((a, b) =>
+      compareNames(a, b) < 0 ? a : b
+    );
     const next: string[] = [];
     for (const head of left) {
       const count = countUpTo(head.names, bound);
       next.push(...head.names.slice(0, count));
       head.names = head.names.slice(count);
     }
-    yield next.sort();
+    yield sortNames(next);
     if (pace.isDue) await pace.rest();
   }
 }
@@ -266,19 +291,10 @@ function countUpTo(names: readonly string[], bound: string): number {
   let [from, to] = [0, names.length];
   while (from < to) {
     const middle = (from + to) >> 1;
-    if (names[middle]! <= bound) from = middle + 1;
+    if (compareNames(names[middle]!, bound) <= 0) from = middle + 1;
     else to = middle;
   }
   return from;
-}
-
-let last: Promise<void> = Promise.resolve();
-
-/** Runs one thing after the other: many who merge at once would take the memory of each. */
-function alone(run: () => Promise<void>): Promise<void> {
-  const running = last.then(run);
-  last = running.catch(() => {});
-  return running;
 }
 
 /** A file for names; null where none can be had. */

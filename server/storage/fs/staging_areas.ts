@@ -217,15 +217,16 @@ export class StagingAreas implements Disposable {
     });
   }
 
-  /** The partial uploads of an owner in all areas, the one written last first. */
+  /** The partial uploads of an owner in all areas. */
   list(owner: string): PartialUpload[] {
-    return this.#all.flatMap((area) => this.#listIn(area, owner)).sort(byTime);
+    return this.#all.flatMap((area) => this.#listIn(area, owner));
   }
 
   /** Those of a file, as far as they are on the file system that it will be on, the one written last first. */
   find(name: FileName, size: number, owner: string): PartialUpload[] {
     return this.#listIn(this.for(name), owner)
-      .filter(({ entry }) => entry.filename === name && entry.size === size).sort(byTime);
+      .filter(({ entry }) => entry.filename === name && entry.size === size)
+      .sort((a, b) => b.entry.mtime - a.entry.mtime);
   }
 
   #listIn(area: StagingArea, owner: string): PartialUpload[] {
@@ -276,10 +277,6 @@ export class StagingAreas implements Disposable {
 
 function areaOptions({ state, onCounted }: StagingAreasOptions): Omit<StagingAreaOptions, "enter"> {
   return { assertHeld: () => state.assertHeld(), onDropped: (bytes) => onCounted(-bytes) };
-}
-
-function byTime(a: PartialUpload, b: PartialUpload): number {
-  return b.entry.mtime - a.entry.mtime;
 }
 
 /** What a {@linkcode ForeignArea} is made of. */

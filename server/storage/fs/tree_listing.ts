@@ -14,7 +14,8 @@ import {
 } from "../../../lib/core/remote_name.ts";
 import type { Listed, Omitted } from "../../../lib/core/entry.ts";
 import { Pace } from "../../../lib/core/time_slices.ts";
-import { isUnreadable, TreeWalk } from "./tree_walk.ts";
+import type { MergeQueue } from "./sorted_names.ts";
+import { isUnreadable, TreeWalk, type TreeWalkOptions } from "./tree_walk.ts";
 
 /** How many entries are looked at together: one by one takes longer. */
 const LOOK_AT_ONCE = 64;
@@ -42,6 +43,8 @@ export interface ListTreeOptions {
   look(name: FileName | "", directory: Directory, child: string): Seen;
   /** Ends it. */
   signal?: AbortSignal | undefined;
+  /** Makes the sorting of large directories take turns with that of other walks. Default: it waits for none. */
+  merges?: MergeQueue | undefined;
 }
 
 /**
@@ -55,9 +58,9 @@ export interface ListTreeOptions {
 export async function* listTree(
   directory: Directory,
   name: FileName | "",
-  { recursive, omitted, look, signal }: ListTreeOptions,
+  { recursive, omitted, look, signal, merges }: ListTreeOptions,
 ): AsyncGenerator<Listed, void, void> {
-  using walk = await begin(directory, signal);
+  using walk = await begin(directory, { signal, merges });
   const pace = new Pace();
   const levels: Level[] = [{ name, ahead: [] }];
   for (let level; (level = levels.at(-1));) {
@@ -113,9 +116,9 @@ interface Level {
   ahead: Seen[];
 }
 
-async function begin(directory: Directory, signal: AbortSignal | undefined): Promise<TreeWalk> {
+async function begin(directory: Directory, options: TreeWalkOptions): Promise<TreeWalk> {
   try {
-    return await TreeWalk.begin(directory, { signal });
+    return await TreeWalk.begin(directory, options);
   } catch (error) {
     throw fileError(error);
   }

@@ -9,6 +9,7 @@ import { FerryError, fileError, quote } from "../../../lib/core/errors.ts";
 import { type FileName, isRemovedName, mayBeNoText } from "../../../lib/core/remote_name.ts";
 import { basename } from "../../../lib/core/paths.ts";
 import { Pace } from "../../../lib/core/time_slices.ts";
+import type { MergeQueue } from "./sorted_names.ts";
 import { TreeWalk } from "./tree_walk.ts";
 
 /** How many names are taken at a time. */
@@ -31,6 +32,8 @@ export interface RemoveTreeOptions {
   setAside?(directory: Directory, name: string): void;
   /** Ends it, with what it was aborted with. */
   signal: AbortSignal;
+  /** Makes the sorting of large directories take turns with that of other walks. Default: it waits for none. */
+  merges?: MergeQueue | undefined;
 }
 
 /**
@@ -46,8 +49,8 @@ export async function removeTree(
   name: FileName,
   options: RemoveTreeOptions,
 ): Promise<void> {
-  const { signal } = options;
-  using walk = await TreeWalk.begin(directory, { only: basename(name), signal });
+  const { signal, merges } = options;
+  using walk = await TreeWalk.begin(directory, { only: basename(name), signal, merges });
   await new TreeRemoval(walk, name, options).run();
 }
 

@@ -7,7 +7,7 @@
 
 import type { Directory } from "./open_directory.ts";
 import { type ErrorCode, FerryError, fileError } from "../../../lib/core/errors.ts";
-import { type NameQueue, NameStore } from "./sorted_names.ts";
+import { type MergeQueue, type NameQueue, NameStore } from "./sorted_names.ts";
 import { Pace } from "../../../lib/core/time_slices.ts";
 
 /** What says that a directory is gone, or may not or cannot be read, since no path is long enough. */
@@ -31,17 +31,20 @@ interface Step {
 export interface TreeWalkOptions {
   /** The only name of the first directory that matters; all of them unless told otherwise. */
   only?: string | undefined;
-  /** Ends the walk, with what it was aborted with. */
+  /** Ends the walk with the reason of the abort. */
   signal?: AbortSignal | undefined;
+  /** Makes the sorting of large directories take turns with that of other walks. Default: it waits for none. */
+  merges?: MergeQueue | undefined;
 }
 
 /** A walk, which is in one directory at a time. */
 export class TreeWalk implements Disposable {
-  readonly #store = new NameStore();
+  readonly #store: NameStore;
   readonly #steps: Step[] = [];
   readonly #signal: AbortSignal | undefined;
 
-  private constructor(signal: AbortSignal | undefined) {
+  private constructor(merges: MergeQueue | undefined, signal: AbortSignal | undefined) {
+    this.#store = new NameStore(merges);
     this.#signal = signal;
   }
 
@@ -52,9 +55,9 @@ export class TreeWalk implements Disposable {
    */
   static async begin(
     directory: Directory,
-    { only, signal }: TreeWalkOptions = {},
+    { only, signal, merges }: TreeWalkOptions = {},
   ): Promise<TreeWalk> {
-    const walk = new TreeWalk(signal);
+    const walk = new TreeWalk(merges, signal);
     try {
       await walk.#goTo(directory.hold(), "", only === undefined ? undefined : [only]);
       return walk;
@@ -195,14 +198,16 @@ export interface EachBelowOptions {
   onFound(info: Deno.FileInfo): void;
   /** Ends it. */
   signal: AbortSignal;
+  /** Makes the sorting of large directories take turns with that of other walks. Default: it waits for none. */
+  merges?: MergeQueue | undefined;
 }
 
 /** Goes through all that is below a directory and can be read, without following a link. */
 export async function eachBelow(
   directory: Directory,
-  { peek, onFound, signal }: EachBelowOptions,
+  { peek, onFound, signal, merges }: EachBelowOptions,
 ): Promise<void> {
-  const begun = await unlessUnreadable(() => TreeWalk.begin(directory, { signal }));
+  const begun = await unlessUnreadable(() => TreeWalk.begin(directory, { signal, merges }));
   if (!begun) return;
   using walk = begun;
   const pace = new Pace();

@@ -5,6 +5,7 @@
  */
 
 import { type Algorithm, algorithmOf, type Checksum } from "../../../lib/core/checksum.ts";
+import { sortNames } from "../../../lib/core/name_order.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { type FileName, joinName, parentName } from "../../../lib/core/remote_name.ts";
 import type { Entry } from "../../../lib/core/entry.ts";
@@ -175,7 +176,7 @@ export class MemoryTree {
 
   /**
    * What is below a directory, each directory before its content, the names of one directory in the order of their
-   * UTF-16 units. What disappears before its turn is left out.
+   * UTF-8 bytes. What disappears before its turn is left out.
    *
    * @throws {FerryError} as {@linkcode MemoryTree.find}; `not_a_file` for a file
    */
@@ -185,7 +186,7 @@ export class MemoryTree {
   ): Generator<[FileName, MemoryNode], void, void> {
     const directory = this.find(name);
     if (directory.type === "file") throw new FerryError("not_a_file", "it is not a directory");
-    for (const part of [...directory.children.keys()].sort()) {
+    for (const part of sortNames([...directory.children.keys()])) {
       const filename = joinName(name, part);
       const node = this.#lookAgain(filename);
       if (!node) continue;

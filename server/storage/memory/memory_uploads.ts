@@ -93,12 +93,12 @@ export class MemoryUploads implements PartialUploads {
   async find(name: FileName, { size, owner = "" }: FindOptions): Promise<PartialUpload[]> {
     this.#options.assertPlaceable(name);
     return (await this.list(owner))
-      .filter(({ entry }) => entry.filename === name && entry.size === size);
+      .filter(({ entry }) => entry.filename === name && entry.size === size)
+      .sort((a, b) => b.entry.mtime - a.entry.mtime);
   }
 
   async list(owner = ""): Promise<PartialUpload[]> {
     return [...this.#partials.values()].filter((upload) => upload.owner === owner)
-      .sort((a, b) => b.mtime - a.mtime)
       .map(({ id, filename, size, received, mtime, open }) => ({
         id,
         entry: { filename, size: size ?? 0, received, mtime, active: open },

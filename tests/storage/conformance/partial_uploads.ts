@@ -115,21 +115,21 @@ export function testPartialUploads(test: Test): void {
     assertEquals(await storage.checksum(name("f"), "md5"), md5(bytes));
   });
 
-  test("find() and list() give the one written last first", async ({ storage }) => {
+  test("find() gives the one written last first", async ({ storage }) => {
     const bytes = noise(300_000, 9);
     const size = bytes.length;
     for (const [filename, count] of [["f", 64_000], ["g", 64_000], ["f", 128_000]] as const) {
       await keepPartial(storage, filename, bytes, count);
       // Times are told in milliseconds.
-      const { mtime } = (await partials(storage))[0]!;
-      while (Date.now() <= mtime) await new Promise((resolve) => setTimeout(resolve));
+      const last = Math.max(...(await partials(storage)).map(({ mtime }) => mtime));
+      while (Date.now() <= last) await new Promise((resolve) => setTimeout(resolve));
     }
     const received = (found: readonly { entry: { received: number } }[]) =>
       found.map(({ entry }) => entry.received);
     const found = await storage.partialUploads!.find(name("f"), { size });
     assertEquals(received(found), [128_000, 64_000]);
     const names = (await partials(storage)).map(({ filename }) => filename);
-    assertEquals(names, ["f", "g", "f"]);
+    assertEquals(names.sort(), ["f", "f", "g"]);
     await storage.partialUploads!.expire(-1);
   });
 

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { sortNames } from "../../../../lib/core/name_order.ts";
 import { type NameQueue, NameStore } from "../../../../server/storage/fs/sorted_names.ts";
 
 /** Names in no order: those that differ only behind their first characters, and of all kinds of characters. */
@@ -25,12 +26,12 @@ async function rest(queue: NameQueue, most = 64): Promise<string[]> {
 }
 
 for (const count of [0, 1, 1000, 30_000]) {
-  Deno.test(`NameStore.read() sorts ${count} names by their UTF-16 units`, async () => {
+  Deno.test(`NameStore.read() sorts ${count} names by their UTF-8 bytes`, async () => {
     const names = namesOf(count);
     using store = new NameStore();
     using queue = await store.read(later(names));
     assert(store.memory <= 128 * 1024, `${store.memory} bytes of memory`);
-    assertEquals(await rest(queue), names.sort());
+    assertEquals(await rest(queue), sortNames(names));
     assertEquals(store.memory, 0);
   });
 }
@@ -39,7 +40,7 @@ Deno.test("NameStore.read() merges more runs than it reads from at a time", asyn
   const names = namesOf(50_000).map((name) => name.padEnd(255, "x"));
   using store = new NameStore();
   using queue = await store.read(names);
-  assertEquals(await rest(queue), names.sort());
+  assertEquals(await rest(queue), sortNames(names));
 });
 
 Deno.test("NameStore keeps the names of many directories in little memory, each in order", async () => {
@@ -53,12 +54,12 @@ Deno.test("NameStore keeps the names of many directories in little memory, each 
     assert(store.memory <= 128 * 1024, `${store.memory} bytes of memory`);
   }
   for (const [turn, names] of directories.entries()) {
-    assertEquals(await rest(queues[turn]!), names.sort().slice(10));
+    assertEquals(await rest(queues[turn]!), sortNames(names).slice(10));
   }
 });
 
 Deno.test("NameQueue.putBack() gives the names again that come first", async () => {
-  const names = namesOf(10_000).sort();
+  const names = sortNames(namesOf(10_000));
   using store = new NameStore();
   using queue = await store.read(names);
   const taken = await queue.take(50);
@@ -98,5 +99,5 @@ Deno.test("NameStore keeps names in memory where no file can be had", {
   const names = namesOf(20_000);
   using store = new NameStore();
   using queue = await store.read(names);
-  assertEquals(await rest(queue), names.sort());
+  assertEquals(await rest(queue), sortNames(names));
 });
