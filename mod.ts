@@ -154,20 +154,20 @@ export { VERSION } from "./lib/core/version.ts";
 export type { ListenerKind } from "./lib/core/address.ts";
 export type { Listening } from "./lib/core/address.ts";
 export type { ScramVerifier } from "./lib/security/scram.ts";
-export { type Grants, parseGrants, type Prefix } from "./server/auth/authorization.ts";
+export { type Grants, parseGrants, type Prefix } from "./server/auth/grants.ts";
 export type { Scope } from "./lib/core/scope.ts";
 export type { ExecPolicy } from "./server/exec/allowed_commands.ts";
 export type { FailedRequest, Requester, ServerHooks } from "./server/observe/hooks.ts";
 export type { StoredUpload } from "./server/files/file_service.ts";
 export { type ReloadOptions, serve, type ServeOptions, type Server } from "./server/serve.ts";
 export type { KeyPair } from "./server/net/tls_listener.ts";
+export { TokenFile } from "./server/auth/token_file.ts";
 export {
   type Challenge,
   type NewToken,
   newToken,
   type NewTokenOptions,
-  TokenFile,
   type TokenRecord,
   type TokenTable,
   tokenTable,
-} from "./server/auth/token_file.ts";
+} from "./server/auth/token_table.ts";

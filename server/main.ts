@@ -11,7 +11,7 @@ import { giveUp } from "../lib/cli/permissions.ts";
 import { onInterrupt } from "../lib/cli/signals.ts";
 import { quote, toFerryError } from "../lib/core/errors.ts";
 import { PLATFORM } from "../lib/core/platform.ts";
-import { parseScopes } from "./auth/authorization.ts";
+import { parseScopes } from "./auth/grants.ts";
 import { COMMANDS } from "./cli/commands/all.ts";
 import { SERVE, type ServeValues } from "./cli/commands/serve.ts";
 import { readKeyPair, readTokens, reload, watchTokens } from "./cli/credentials.ts";

@@ -21,9 +21,9 @@ import { createRuntime, type Runtime } from "../lib/runtime/runtime.ts";
 import { type Listener, listenTcp } from "./net/listener.ts";
 import { ConnectionLimits } from "./net/connection_limits.ts";
 import { Rejection } from "./net/rejection.ts";
-import { DEFAULT_SCOPES, grantEverywhere } from "./auth/authorization.ts";
+import { DEFAULT_SCOPES, grantEverywhere } from "./auth/grants.ts";
 import type { Scope } from "../lib/core/scope.ts";
-import { Authority } from "./auth/authentication.ts";
+import { Authority } from "./auth/authority.ts";
 import { listenLineExec } from "./protocols/line_exec/line_exec.ts";
 import { listenTcpEcho, listenUdpEcho } from "./protocols/echo/echo.ts";
 import { AllowedCommands, type ExecPolicy } from "./exec/allowed_commands.ts";
@@ -31,7 +31,7 @@ import { Hooks, type ServerHooks } from "./observe/hooks.ts";
 import { Session } from "./protocols/ferry/session.ts";
 import { sourceOf } from "../lib/core/source_address.ts";
 import type { KeyPair } from "./net/tls_listener.ts";
-import type { TokenTable } from "./auth/token_file.ts";
+import type { TokenTable } from "./auth/token_table.ts";
 
 /** Options of {@linkcode serve}. */
 export interface ServeOptions extends ServerHooks {

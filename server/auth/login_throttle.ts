@@ -1,6 +1,6 @@
 /**
- * Slowing down those who guess: each failure of a source makes its next tries wait longer, and those of
- * nobody else.
+ * Delays logins after failed ones, to slow down who guesses tokens. Each source, an address or a network, is counted
+ * on its own.
  *
  * @module
  */
@@ -8,59 +8,63 @@
 import { delay } from "@std/async/delay";
 import { FerryError } from "../../lib/core/errors.ts";
 
-/** How long a source waits after its first failure, and at most, in milliseconds. */
+/** The delay of a login after one failed login and at most, in milliseconds. It doubles with each failure. */
 const PAUSE = { first: 250, longest: 4000 };
 
 /**
- * A try that would wait for longer than this, behind others of its source, is turned away at once. Clients give up a
- * server that has not greeted them within 8 seconds, and learn nothing from that.
+ * A login that would wait for longer than this, in milliseconds, behind others of its source, is refused at once:
+ * clients give up after 8 s without an answer, and would not learn why.
  */
 const LONGEST_QUEUE_MS = 5000;
 
-/** A source that has not failed for so long starts afresh, in milliseconds. */
+/** The failures of a source are forgotten after this time without another one, in milliseconds. */
 const FORGET_MS = 10 * 60 * 1000;
 
-/** How many sources are remembered; of more than these, whoever failed longest ago is forgotten. */
+/** At most this many sources are remembered; beyond that the one that failed longest ago is forgotten. */
 const MAX_SOURCES = 4096;
 
+/** The failed logins of one source. Times are in milliseconds of the throttle's clock. */
 interface Failures {
+  /** How many there were. */
   count: number;
+  /** When the last one was. */
   last: number;
-  /** When the next try may be made. */
+  /** When the next login may be tried. */
   next: number;
 }
 
-/** Options of {@linkcode Throttle}. */
-export interface ThrottleOptions {
-  /** The time in milliseconds, of a clock that only goes forward. */
+/** Options of {@linkcode LoginThrottle}. */
+export interface LoginThrottleOptions {
+  /** A monotonic clock, in milliseconds. Default: `performance.now`. */
   now?: () => number;
-  /** Waits for so many milliseconds, or until the signal ends that. */
+  /** Waits for that many milliseconds; fails where the signal is aborted. */
   wait?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
-/** Remembers which sources have failed. Its memory is bounded. */
-export class Throttle {
+/** Counts the failed logins of each source. Its memory is bounded. */
+export class LoginThrottle {
   readonly #now: () => number;
   readonly #wait: (ms: number, signal: AbortSignal) => Promise<void>;
-  /** In the order of their last failures. */
+  /** The failures by their sources, in the order of the last ones. */
   readonly #sources = new Map<string, Failures>();
 
-  /** One that has seen nobody. */
+  /** A throttle that has seen no failure. */
   constructor(
     {
       now = () => performance.now(),
       wait = (ms, signal) => delay(ms, { signal }),
-    }: ThrottleOptions = {},
+    }: LoginThrottleOptions = {},
   ) {
     this.#now = now;
     this.#wait = wait;
   }
 
   /**
-   * Resolves when a source may make its next try: at once where it has not failed lately. The tries of one
-   * source wait in line, on however many connections they come.
+   * Resolves when a source may try to log in: at once where it has not failed lately. The logins of one source wait
+   * for each other, over all its connections.
    *
-   * @throws {FerryError} `busy` where the line is too long
+   * @throws {FerryError} `busy` where too many are waiting
+   * @throws the signal's reason where it is aborted meanwhile
    */
   async admit(source: string, signal: AbortSignal): Promise<void> {
     const failures = this.#recall(source);
@@ -78,18 +82,18 @@ export class Throttle {
     try {
       if (turn > now) await this.#wait(turn - now, signal);
     } catch (error) {
-      // Whoever leaves the end of the line gives its place back.
+      // The last one that waits gives its turn back where it leaves.
       if (failures.next === next) failures.next = turn;
       throw error;
     }
   }
 
-  /** Remembers that a try has failed. */
-  failed(source: string): void {
+  /** Counts a failed login. */
+  countFailure(source: string): void {
     const now = this.#now();
     const { count = 0, next = now } = this.#recall(source) ?? {};
     const pause = pauseAfter(count + 1);
-    // What waits in line already keeps its turn.
+    // Logins that wait already keep their turns.
     this.#sources.delete(source);
     this.#sources.set(source, { count: count + 1, last: now, next: Math.max(next, now + pause) });
     const [oldest] = this.#sources.keys();

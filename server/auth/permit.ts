@@ -1,106 +1,106 @@
 /**
- * The right to one request, for as long as the request runs.
+ * The permission for one request, which may end while the request runs.
  *
  * @module
  */
 
 import { FerryError } from "../../lib/core/errors.ts";
 import type { Storage } from "../storage/storage.ts";
-import { assertAllowed, boundsOf, type Principal, type Question } from "./authorization.ts";
-import { sameRights, type TokenRecord } from "./token_file.ts";
+import { type AccessRequest, assertAllowed, boundsOf, type Principal } from "./authorization.ts";
+import { sameRights, type TokenRecord } from "./token_table.ts";
 
 /**
- * How often the clock is looked at while something waits for a token to expire, in milliseconds. A timer knows
- * nothing of a clock that is set, nor of the time that a machine sleeps.
+ * How often the clock is looked at while a request waits for its token to expire, in milliseconds. A timer does not
+ * notice that the clock was set, or that the machine was suspended.
  */
-const LOOK_MS = 60_000;
+const POLL_MS = 60_000;
 
-/** What knows the tokens that count now. */
+/** Knows the tokens that are valid now. */
 export interface Issuer {
-  /** Somebody who has shown none. */
+  /** A client that has not logged in. */
   readonly anonymous: Principal;
   /** How often the tokens were replaced. */
   readonly generation: number;
-  /** A token by its id, if it is there; it may have ended. */
+  /** A token by its id; undefined where there is none. It may have expired. */
   find(id: string): TokenRecord | undefined;
-  /** Calls a function each time the tokens are replaced, until the returned value is disposed of. */
+  /** Calls a function each time that the tokens are replaced, until the returned value is disposed of. */
   onReplaced(listener: () => void): Disposable;
 }
 
-/** Who makes a request, as it was when the request came. */
+/** The client that makes a request, as it was when the request came. */
 export interface Claimant {
   /** What it may do. */
   readonly principal: Principal;
-  /** The token that it has shown, where it has, as the server knew it then. */
+  /** The token that it had logged in with, as the server knew it; undefined for an anonymous client. */
   readonly token: TokenRecord | undefined;
-  /** Whose the parts of its uploads are. */
+  /** The owner of its partial uploads. */
   readonly owner: string;
 }
 
 /**
- * What allows one request. It holds while the token that was shown is as it was when the request came: once
- * that is taken back, is changed or expires, what is left is what anybody may do.
+ * Permits one request. It is valid for as long as the token of its client stays as it was when the request came: once
+ * the token is removed, changed or expired, the client may only do what anonymous clients may.
  */
 export class Permit {
   readonly #issuer: Issuer;
   readonly #claimant: Claimant;
-  readonly #question: Question;
-  /** The table of tokens in which the token was last found unchanged. */
+  readonly #request: AccessRequest;
+  /** The generation of the tokens in which the token was last found unchanged. */
   #checked: number;
-  /** Whether the token counts no more: what was refused for that is not allowed again. */
+  /** Whether the token is no longer valid: what was refused for that is not allowed again. */
   #over = false;
 
   /**
-   * Allows a request.
+   * Permits a request.
    *
    * @throws {FerryError} as {@linkcode assertAllowed}
    */
-  constructor(issuer: Issuer, claimant: Claimant, question: Question) {
+  constructor(issuer: Issuer, claimant: Claimant, request: AccessRequest) {
     this.#issuer = issuer;
     this.#claimant = claimant;
-    this.#question = question;
+    this.#request = request;
     this.#checked = issuer.generation;
     this.assert();
   }
 
-  /** Whose the parts of uploads are. */
+  /** The owner of the client's partial uploads. */
   get owner(): string {
     return this.#claimant.owner;
   }
 
   /**
-   * Fails where the request may not go on.
+   * Fails where the request may not go on. This is checked again before each step that cannot be undone.
    *
-   * @param question what else it is about, such as one of many names; the request itself unless told otherwise
-   * @throws {FerryError} `auth_required` where the token that allowed it counts no more; else as
+   * @param request what is asked about instead, such as one of many names. Default: the request itself.
+   * @throws {FerryError} `auth_required` where the token that allowed it is no longer valid; otherwise as
    * {@linkcode assertAllowed}
    */
-  assert(question: Question = this.#question): void {
-    if (this.#holds()) return assertAllowed(this.#claimant.principal, question);
+  assert(request: AccessRequest = this.#request): void {
+    if (this.#holds()) return assertAllowed(this.#claimant.principal, request);
     try {
-      assertAllowed(this.#issuer.anonymous, question);
+      assertAllowed(this.#issuer.anonymous, request);
     } catch (cause) {
       const reason = "the token that allowed it was taken back, was changed or has expired";
       throw new FerryError("auth_required", reason, { cause });
     }
   }
 
-  /** Whether the request may also be about something else; see {@linkcode Permit.assert}. */
-  allows(question: Question): boolean {
+  /** Whether the request may also be about this; see {@linkcode Permit.assert}. */
+  allows(request: AccessRequest): boolean {
     try {
-      this.assert(question);
+      this.assert(request);
       return true;
     } catch {
       return false;
     }
   }
 
-  /** A storage as far as the request may reach it where links lead elsewhere; as far as that is now. */
+  /** The storage within the bounds of the request, as they are whenever a path is reached: see `boundsOf`. */
   confine(storage: Storage): Storage {
     const { principal, token } = this.#claimant;
-    const shown = boundsOf(principal, this.#question);
-    // What the request was let pass for without the token, if it was, is what the names are checked for.
-    const anybody = token && boundsOf(this.#issuer.anonymous, this.#question);
+    const shown = boundsOf(principal, this.#request);
+    // The bounds without the token, for when that is no longer valid.
+    const anybody = token && boundsOf(this.#issuer.anonymous, this.#request);
     if (!shown && !anybody) return storage;
     const now = () => {
       if (this.#holds()) return shown;
@@ -113,7 +113,7 @@ export class Permit {
     });
   }
 
-  /** Whether nothing has changed since the request came. */
+  /** Whether the token is still as it was when the request came. */
   #holds(): boolean {
     const { token } = this.#claimant;
     if (!token) return true;
@@ -128,8 +128,8 @@ export class Permit {
   }
 
   /**
-   * Until the returned value is disposed of, tells at once when the request may not go on, also where nothing
-   * happens in it; once, and at once where that is so already.
+   * Calls a function once when the request may not go on, at once where it may not now, until the returned value is
+   * disposed of.
    */
   onEnd(tell: (error: FerryError) => void): Disposable {
     const { token } = this.#claimant;
@@ -145,7 +145,7 @@ export class Permit {
       }
       if (token.expires === null) return;
       const left = Math.max(token.expires - Date.now(), 0);
-      timer = setTimeout(look, Math.min(left, LOOK_MS));
+      timer = setTimeout(look, Math.min(left, POLL_MS));
     };
     const listening = this.#issuer.onReplaced(look);
     const watch = {
@@ -159,18 +159,19 @@ export class Permit {
   }
 
   /**
-   * Waits for something, but no longer than the request may go on. What was waited for goes on by itself then.
+   * Waits for a promise, but no longer than the request may go on. What the promise stands for is not stopped then.
    *
-   * @throws {FerryError} as {@linkcode Permit.assert}, and what it fails with
+   * @throws {FerryError} as {@linkcode Permit.assert}
+   * @throws what the promise fails with
    */
-  wait<T>(something: Promise<T>): Promise<T> {
-    return this.#claimant.token ? this.#waitToEnd(something) : something;
+  wait<T>(promise: Promise<T>): Promise<T> {
+    return this.#claimant.token ? this.#waitToEnd(promise) : promise;
   }
 
-  async #waitToEnd<T>(something: Promise<T>): Promise<T> {
+  async #waitToEnd<T>(promise: Promise<T>): Promise<T> {
     const ended = Promise.withResolvers<never>();
     using _watch = this.onEnd(ended.reject);
-    return await Promise.race([something, ended.promise]);
+    return await Promise.race([promise, ended.promise]);
   }
 }
 

@@ -1,6 +1,5 @@
 /**
- * Files that hold secrets: written as a whole or not at all, and never for a moment in a way that others
- * could read them.
+ * Files that hold secrets: written atomically, and readable by nobody but their owner from the start.
  *
  * @module
  */
@@ -13,14 +12,14 @@ import { renameWithoutReplacing } from "../../lib/files/renaming.ts";
 
 /** Options of {@linkcode writeSecretFile}. */
 export interface SecretFileOptions {
-  /** Whether a file of that name is replaced. */
+  /** Whether an existing file is replaced. */
   replace: boolean;
-  /** The permission bits; only the owner's unless told otherwise. */
+  /** The permission bits. Default: 0o600. */
   mode?: number;
 }
 
 /**
- * Writes a file in one step. It is on the disk when this resolves.
+ * Writes a file atomically. It is on the disk when this resolves.
  *
  * @throws {FerryError} `exists` where the name is taken and `replace` is false, `denied`, `no_space`, …
  */
@@ -41,7 +40,7 @@ async function writeSecretly(
   text: string,
   { replace, mode }: Required<SecretFileOptions>,
 ): Promise<void> {
-  // Nobody else can read a temporary file, from its beginning on.
+  // The system makes temporary files unreadable for others.
   const temporary = Deno.makeTempFileSync({ dir: dirname(path), prefix: ".ferryd-" });
   try {
     using file = Deno.openSync(temporary, { write: true });

@@ -1,8 +1,5 @@
 /**
- * The tokens that a server takes: what is kept of them, and the file it is kept in.
- *
- * A line of the file is a JSON object. It has nothing that lets anybody in: of the secret it keeps what
- * SCRAM needs to check it (RFC 5802, section 2.2).
+ * The file that a server keeps its tokens in: a head, then a line of JSON for each token.
  *
  * @module
  */
@@ -12,130 +9,30 @@ import * as v from "valibot";
 import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
 import { openRegularFile, readText } from "../../lib/cli/option_file.ts";
 import { sameBytes } from "../../lib/core/constant_time.ts";
-import { createVerifier, SCRAM_ITERATIONS, type ScramVerifier } from "../../lib/security/scram.ts";
-import { createToken, formatToken } from "../../lib/security/token.ts";
-import { formatGrants, type Grants, parsePrefix, type Prefix } from "./authorization.ts";
 import { type Scope, SCOPES } from "../../lib/core/scope.ts";
+import { parsePrefix, type Prefix } from "./grants.ts";
 import { writeSecretFile } from "./secret_file.ts";
+import {
+  DECOY_KEY_BYTES,
+  decoyChallenge,
+  newDecoyKey,
+  type NewToken,
+  newToken,
+  type NewTokenOptions,
+  SALT_BYTES,
+  type TokenRecord,
+  type TokenTable,
+  tokenTable,
+} from "./token_table.ts";
 
-const DECOY_BYTES = 32;
-const SALT_BYTES = 16;
+/** Size of the two keys of a verifier in bytes. */
 const KEY_BYTES = 32;
-
-/** What a server keeps of a token. */
-export interface TokenRecord {
-  /** What it is called by; no secret. */
-  readonly id: string;
-  /** What people call it. */
-  readonly name: string;
-  /** When it was made, in milliseconds since 1970. */
-  readonly created: number;
-  /** When it ends, in milliseconds since 1970; null for never. */
-  readonly expires: number | null;
-  /** What whoever shows it may do. */
-  readonly grants: Grants;
-  /** What checks the secret. */
-  readonly verifier: ScramVerifier;
-}
-
-/** What the first message of an exchange is answered with. */
-export type Challenge = Pick<ScramVerifier, "salt" | "iterations">;
-
-/** All the tokens of a server. */
-export interface TokenTable {
-  /** By their ids. */
-  readonly records: ReadonlyMap<string, TokenRecord>;
-  /** Random, and kept: makes what is answered to an id that is not there, the same each time. */
-  readonly decoyKey: Uint8Array;
-  /** What ids of revoked tokens go on being answered with, where that is not what the key makes. */
-  readonly revoked?: ReadonlyMap<string, Challenge> | undefined;
-}
-
-/**
- * What an id is answered with that is not there: it looks like the answer for a token, and is always the same.
- * The tokens of a file are made to be answered so too, so that nobody learns which ids there are or were.
- */
-export async function decoyChallenge(decoyKey: Uint8Array, id: string): Promise<Challenge> {
-  const algorithm = { name: "HMAC", hash: "SHA-256" };
-  const secret = new Uint8Array(decoyKey);
-  const key = await crypto.subtle.importKey("raw", secret, algorithm, false, ["sign"]);
-  const bytes = await crypto.subtle.sign("HMAC", key, new TextEncoder().encode(id));
-  return { salt: new Uint8Array(bytes).slice(0, SALT_BYTES), iterations: SCRAM_ITERATIONS };
-}
-
-/** Whether a token has the same secret as another one of that id, so that whoever knows the one knows the other. */
-export function sameSecret(a: TokenRecord, b: TokenRecord): boolean {
-  return sameBytes(a.verifier.storedKey, b.verifier.storedKey);
-}
-
-/** Whether a token lets the same clients do the same until the same time as another one of that id. */
-export function sameRights(a: TokenRecord, b: TokenRecord): boolean {
-  return sameSecret(a, b) && a.expires === b.expires &&
-    formatGrants(a.grants) === formatGrants(b.grants);
-}
-
-/** Whether two tables have the same tokens, by the same names. */
-export function sameTokens(a: TokenTable, b: TokenTable): boolean {
-  const [some, others] = [a, b].map(({ records }) => encodeRecords(records).join(""));
-  return some === others;
-}
-
-/** What {@linkcode newToken} is told. */
-export interface NewTokenOptions {
-  /** What people call it. */
-  name: string;
-  /** What whoever shows it may do. */
-  grants: Grants;
-  /** When it ends, in milliseconds since 1970; null for never. */
-  expires: number | null;
-  /**
-   * The `decoyKey` of the table that it is for, so that its id is answered there as before it was made, and as
-   * after it is revoked. Default: that of all tables of this process that are given none.
-   */
-  decoyKey?: Uint8Array | undefined;
-}
-
-/** A token that was just made. */
-export interface NewToken {
-  /** The token as a line of text: for whoever is to show it, and for nobody else. */
-  token: string;
-  /** What the server keeps of it. */
-  record: TokenRecord;
-}
-
-/** Makes a token. */
-export async function newToken(
-  { name, grants, expires, decoyKey = DECOY_KEY }: NewTokenOptions,
-): Promise<NewToken> {
-  const token = createToken();
-  const verifier = await createVerifier(token.secret, await decoyChallenge(decoyKey, token.id));
-  return {
-    token: formatToken(token),
-    record: { id: token.id, name, created: Date.now(), expires, grants, verifier },
-  };
-}
-
-/** One for all tables that are in no file: what an id is answered with outlasts each of them. */
-const DECOY_KEY = newDecoyKey();
-
-/** A table of tokens. */
-export function tokenTable(
-  records: Iterable<TokenRecord>,
-  decoyKey: Uint8Array = DECOY_KEY,
-  revoked: ReadonlyMap<string, Challenge> = new Map(),
-): TokenTable {
-  return { records: new Map([...records].map((record) => [record.id, record])), decoyKey, revoked };
-}
-
-function newDecoyKey(): Uint8Array {
-  return crypto.getRandomValues(new Uint8Array(DECOY_BYTES));
-}
 
 /** A file of tokens. */
 export class TokenFile {
   readonly #path: string;
 
-  /** The file of that path, which need not be there yet to be written. */
+  /** The file at a path. It need not exist before something is written. */
   constructor(path: string) {
     this.#path = path;
   }
@@ -143,9 +40,10 @@ export class TokenFile {
   /**
    * Reads the tokens.
    *
-   * @param options.mayBeEmpty whether a file without a byte, which was just made, is one without tokens.
+   * @param options.mayBeEmpty whether an empty file, as one that was just made, is read as one without tokens.
    * Default: true.
-   * @throws {FerryError} `usage` where it is damaged or no file, or where others can write to it; `not_found`, …
+   * @throws {FerryError} `usage` where it is damaged, is not a file, or others than its owner can write to it;
+   * `not_found`, `denied`, `io`
    */
   read({ mayBeEmpty = true }: { mayBeEmpty?: boolean } = {}): TokenTable {
     try {
@@ -159,7 +57,7 @@ export class TokenFile {
     }
   }
 
-  /** Makes a token and puts it into the file, which is made, too, where it is not there. */
+  /** Makes a token and adds it to the file, which is created where it does not exist. */
   async create(options: Omit<NewTokenOptions, "decoyKey">): Promise<NewToken> {
     let made: NewToken | undefined;
     await this.#change(async (table) => {
@@ -170,13 +68,13 @@ export class TokenFile {
     return made!;
   }
 
-  /** Puts a token into the file, and makes the file where it is not there. */
+  /** Adds a token to the file, which is created where it does not exist. */
   add(record: TokenRecord): Promise<void> {
     return this.#change((table) => withToken(table, record));
   }
 
   /**
-   * Takes tokens out of the file.
+   * Removes a token from the file.
    *
    * @param wanted an id, or a name that only one token has
    * @throws {FerryError} `not_found`; `usage` where several have the name
@@ -198,7 +96,7 @@ export class TokenFile {
     return revoked!;
   }
 
-  /** Replaces the file in one step, while nobody else does. */
+  /** Replaces the file atomically, under its lock. */
   async #change(
     change: (table: TokenTable) => TokenTable | Promise<TokenTable>,
     { create = true } = {},
@@ -206,14 +104,14 @@ export class TokenFile {
     try {
       using file = await this.#lock(create);
       const text = encodeTable(await change(readTable(file)));
-      // Where the path is a link, it stays one.
+      // A path that is a symbolic link stays one.
       await writeSecretFile(Deno.realPathSync(this.#path), text, { replace: true });
     } catch (error) {
       throw toFerryError(error).during(`change the tokens ${quote(this.#path)}`);
     }
   }
 
-  /** Opens the file when nobody else is changing it. */
+  /** Opens the file and locks it. */
   async #lock(create: boolean): Promise<Deno.FsFile> {
     for (;;) {
       const file = openRegularFile(this.#path, {
@@ -223,7 +121,7 @@ export class TokenFile {
       });
       try {
         await file.lock(true);
-        // Whoever had the lock before has put another file there meanwhile.
+        // The holder of the lock before this one has put another file in its place: lock that one.
         const [mine, there] = [file.statSync(), statOf(this.#path)];
         if (there && mine.ino === there.ino && mine.dev === there.dev) return file;
       } catch (error) {
@@ -235,12 +133,18 @@ export class TokenFile {
   }
 }
 
+/** Whether two tables have the same tokens, with the same names. */
+export function sameTokens(a: TokenTable, b: TokenTable): boolean {
+  const [some, others] = [a, b].map(({ records }) => encodeRecords(records).join(""));
+  return some === others;
+}
+
 function withToken({ records, decoyKey, revoked }: TokenTable, record: TokenRecord): TokenTable {
   if (records.has(record.id)) throw new FerryError("exists", "another token has that id");
   return tokenTable([...records.values(), record], decoyKey, revoked);
 }
 
-/** The table without a token, whose id is still answered as it was. */
+/** The table without a token; its id keeps its challenge. */
 async function withoutToken(
   { records, decoyKey, revoked }: TokenTable,
   { id, verifier: { salt, iterations } }: TokenRecord,
@@ -260,7 +164,7 @@ function statOf(path: string): Deno.FileInfo | undefined {
   }
 }
 
-/** Who can write to the file can let himself in; so nobody but its owner may. */
+/** Whoever can write to the file can add a token: only its owner may. */
 const WRITABLE_BY_OTHERS = 0o022;
 
 function readTable(file: Deno.FsFile): TokenTable {
@@ -281,7 +185,7 @@ function base64(bytes: number) {
         const decoded = decodeBase64(dataset.value);
         if (decoded.length === bytes) return decoded as Uint8Array;
       } catch {
-        // Said below.
+        // Reported below.
       }
       addIssue({ message: `is not base64 of ${bytes} bytes` });
       return NEVER;
@@ -313,8 +217,8 @@ const iterations = v.pipe(v.number("is not a number"), v.integer("is not an inte
 const headLine = v.object({
   format: v.literal(FORMAT, `is not "${FORMAT}"`),
   version: v.literal(1, "is not 1: a newer ferryd wrote it"),
-  decoy_key: base64(DECOY_BYTES),
-  // Older versions pass over it.
+  decoy_key: base64(DECOY_KEY_BYTES),
+  // Older versions ignore it.
   revoked: v.optional(
     v.record(id, v.object({ salt: base64(SALT_BYTES), iterations }), "is not an object"),
     {},
@@ -350,7 +254,7 @@ function encodeTable({ records, decoyKey, revoked = new Map() }: TokenTable): st
   return [JSON.stringify(head) + "\n", ...encodeRecords(records)].join("");
 }
 
-/** The lines of the tokens. */
+/** The lines of the tokens, in the order of the table. */
 function encodeRecords(records: TokenTable["records"]): string[] {
   const lines = [...records.values()].map(({ verifier, grants, created, expires, ...rest }) => ({
     ...rest,
@@ -370,7 +274,7 @@ function encodeRecords(records: TokenTable["records"]): string[] {
   return lines.map((line) => JSON.stringify(line) + "\n");
 }
 
-/** A file that is empty was just made, and has no tokens yet. */
+/** An empty file was just made and has no tokens yet. */
 function decodeTable(text: string): TokenTable {
   if (text === "") return tokenTable([], newDecoyKey());
   const [first = "", ...rest] = text.replace(/\n$/, "").split("\n");

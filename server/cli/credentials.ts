@@ -9,7 +9,8 @@ import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
 import { readRegularFile } from "../../lib/cli/option_file.ts";
 import { watchFile } from "./file_watch.ts";
 import type { KeyPair } from "../net/tls_listener.ts";
-import { sameTokens, TokenFile, type TokenTable } from "../auth/token_file.ts";
+import { sameTokens, TokenFile } from "../auth/token_file.ts";
+import type { TokenTable } from "../auth/token_table.ts";
 
 const logger = getLogger(["ferry", "server"]);
 

@@ -5,8 +5,9 @@
  */
 
 import { FerryError } from "../../lib/core/errors.ts";
-import { formatGrants } from "../auth/authorization.ts";
-import { TokenFile, type TokenRecord } from "../auth/token_file.ts";
+import { formatGrants } from "../auth/grants.ts";
+import { TokenFile } from "../auth/token_file.ts";
+import type { TokenRecord } from "../auth/token_table.ts";
 
 /**
  * The file that `--token-file` names.

@@ -9,7 +9,7 @@ import { setImmediate } from "node:timers";
 import type { Address, Listening } from "../../lib/core/address.ts";
 import type { FerryError } from "../../lib/core/errors.ts";
 import type { Request } from "../../lib/wire/operations/operations.ts";
-import type { TokenRecord } from "../auth/token_file.ts";
+import type { TokenRecord } from "../auth/token_table.ts";
 import type { StoredUpload } from "../files/file_service.ts";
 
 /** How many calls may be unfinished, those that have not begun among them; what is told beyond that is lost. */

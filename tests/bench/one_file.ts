@@ -5,9 +5,10 @@
  */
 
 import { isTaken } from "../../lib/files/path_lookup.ts";
-import { parseGrants } from "../../server/auth/authorization.ts";
+import { parseGrants } from "../../server/auth/grants.ts";
 import { createCertificate } from "../../server/cli/certificate.ts";
-import { newToken, TokenFile } from "../../server/auth/token_file.ts";
+import { TokenFile } from "../../server/auth/token_file.ts";
+import { newToken } from "../../server/auth/token_table.ts";
 import { succeed } from "../support/interruptible.ts";
 import { ferry, Ferryd, spawnFerry } from "../support/programs.ts";
 import { writeRandomFile } from "../support/random_file.ts";

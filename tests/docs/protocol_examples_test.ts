@@ -13,10 +13,10 @@ import { decodeManifestLine, decodeManifestReply } from "../../lib/wire/manifest
 import type { ByteStream } from "../../lib/wire/wire.ts";
 import { FsStorage, type Storage } from "../../mod.ts";
 import { createVerifier } from "../../lib/security/scram.ts";
-import { parseGrants } from "../../server/auth/authorization.ts";
-import { Authority } from "../../server/auth/authentication.ts";
+import { parseGrants } from "../../server/auth/grants.ts";
+import { Authority } from "../../server/auth/authority.ts";
 import { Session } from "../../server/protocols/ferry/session.ts";
-import { tokenTable } from "../../server/auth/token_file.ts";
+import { tokenTable } from "../../server/auth/token_table.ts";
 import { EmptyServer, readRaw } from "../support/empty_server.ts";
 import { Ferryd, TempDir } from "../support/programs.ts";
 import { RawPeer } from "../support/raw_peer.ts";

@@ -6,7 +6,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { connect, type ConnectOptions, FerryError } from "../../mod.ts";
-import { tokenTable } from "../../server/auth/token_file.ts";
+import { tokenTable } from "../../server/auth/token_table.ts";
 import type { RawPeer } from "../support/raw_peer.ts";
 import { show, token, TokenServer } from "../support/token_server.ts";
 

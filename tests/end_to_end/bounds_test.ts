@@ -10,13 +10,8 @@ import { parseFileName as name } from "../../lib/core/remote_name.ts";
 import type { Entry } from "../../lib/core/entry.ts";
 import { isTaken } from "../../lib/files/path_lookup.ts";
 import { FsStorage } from "../../server/storage/fs/fs_storage.ts";
-import {
-  assertAllowed,
-  boundsOf,
-  type Grants,
-  parseGrants,
-  type Principal,
-} from "../../server/auth/authorization.ts";
+import { assertAllowed, boundsOf, type Principal } from "../../server/auth/authorization.ts";
+import { type Grants, parseGrants } from "../../server/auth/grants.ts";
 import { TempDir } from "../support/programs.ts";
 import fc from "../support/properties.ts";
 import { assertCode } from "../support/assertions.ts";

@@ -2,10 +2,11 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { delay } from "@std/async/delay";
 import { configure, getTextFormatter, reset } from "@logtape/logtape";
 import { MAX_REGULAR_FILE_BYTES } from "../../lib/cli/option_file.ts";
-import { parseGrants } from "../../server/auth/authorization.ts";
+import { parseGrants } from "../../server/auth/grants.ts";
 import { createCertificate } from "../../server/cli/certificate.ts";
 import { readKeyPair, readTokens, reload, watchTokens } from "../../server/cli/credentials.ts";
-import { newToken, TokenFile } from "../../server/auth/token_file.ts";
+import { TokenFile } from "../../server/auth/token_file.ts";
+import { newToken } from "../../server/auth/token_table.ts";
 import { connect, FsStorage, serve, type TlsOptions } from "../../mod.ts";
 import { spawnPython } from "../support/python.ts";
 import {

@@ -4,11 +4,22 @@
  * @module
  */
 
-import { type Client, connect, FsStorage, newToken, parseGrants, serve } from "../../mod.ts";
-import type { ConnectOptions, ServeOptions, Server, Storage, TokenRecord } from "../../mod.ts";
+import {
+  type Client,
+  connect,
+  type ConnectOptions,
+  FsStorage,
+  newToken,
+  parseGrants,
+  serve,
+  type ServeOptions,
+  type Server,
+  type Storage,
+  type TokenRecord,
+} from "../../mod.ts";
 import { ScramClient } from "../../lib/security/scram.ts";
 import { parseToken } from "../../lib/security/token.ts";
-import { tokenTable } from "../../server/auth/token_file.ts";
+import { tokenTable } from "../../server/auth/token_table.ts";
 import { TempDir } from "./programs.ts";
 import { RawPeer } from "./raw_peer.ts";
 

@@ -5,7 +5,7 @@
  */
 
 import { FerryError } from "../../../lib/core/errors.ts";
-import { parseGrants } from "../../auth/authorization.ts";
+import { parseGrants } from "../../auth/grants.ts";
 import { command } from "../command.ts";
 import { CONFIG, HELP, TOKEN_FILE } from "../options.ts";
 import { describeToken, openTokenFile } from "../tokens.ts";

@@ -2,15 +2,16 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { createVerifier, ScramClient } from "../../../lib/security/scram.ts";
 import { parseToken } from "../../../lib/security/token.ts";
-import { grantEverywhere, parseGrants } from "../../../server/auth/authorization.ts";
-import { Authority, Identity } from "../../../server/auth/authentication.ts";
-import { Throttle } from "../../../server/auth/login_throttle.ts";
+import { grantEverywhere, parseGrants } from "../../../server/auth/grants.ts";
+import { Identity } from "../../../server/auth/authentication.ts";
+import { Authority } from "../../../server/auth/authority.ts";
+import { LoginThrottle } from "../../../server/auth/login_throttle.ts";
 import {
   newToken,
   type NewTokenOptions,
   type TokenRecord,
   tokenTable,
-} from "../../../server/auth/token_file.ts";
+} from "../../../server/auth/token_table.ts";
 
 /** A token and what the server keeps of it. */
 async function token(options: Partial<NewTokenOptions> = {}) {
@@ -23,7 +24,7 @@ async function token(options: Partial<NewTokenOptions> = {}) {
 function authorityOf(records: readonly TokenRecord[], anonymous = grantEverywhere([])) {
   const waits: number[] = [];
   const wait = (ms: number) => Promise.resolve(void waits.push(ms));
-  const throttle = new Throttle({ wait });
+  const throttle = new LoginThrottle({ wait });
   const tokens = tokenTable(records);
   return { authority: new Authority({ anonymous, tokens, throttle }), tokens, waits };
 }

@@ -2,18 +2,20 @@ import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { FerryError } from "../../../lib/core/errors.ts";
 import type { Request } from "../../../lib/wire/operations/operations.ts";
 import {
+  type AccessRequest,
   assertAllowed,
   boundsOf,
+  type Principal,
+} from "../../../server/auth/authorization.ts";
+import {
   formatGrants,
   grantEverywhere,
   type Grants,
   mergeGrants,
   parseGrants,
   parseScopes,
-  type Principal,
-  type Question,
   scopesOf,
-} from "../../../server/auth/authorization.ts";
+} from "../../../server/auth/grants.ts";
 import { type Scope, SCOPES } from "../../../lib/core/scope.ts";
 import fc from "../../support/properties.ts";
 
@@ -45,7 +47,7 @@ function somebody(grants: Grants, { mayAuthenticate = false } = {}): Principal {
 }
 
 /** "ok", or the code of the refusal. */
-function decide(who: Principal, question: Question): string {
+function decide(who: Principal, question: AccessRequest): string {
   try {
     assertAllowed(who, question);
     return "ok";
@@ -86,9 +88,9 @@ const PRINCIPALS = {
 };
 
 type Who = keyof typeof PRINCIPALS;
-type Row = readonly [Who, Question["op"], string, string?];
+type Row = readonly [Who, AccessRequest["op"], string, string?];
 
-const name = (op: Question["op"], filename: string, to?: string): Question => ({
+const name = (op: AccessRequest["op"], filename: string, to?: string): AccessRequest => ({
   op,
   filename,
   ...(to === undefined ? {} : { to }),
@@ -218,8 +220,8 @@ Deno.test("assertAllowed() refuses a move to where more could be read afterwards
 });
 
 Deno.test("boundsOf() lets links lead to what could be asked for itself", () => {
-  const question = (op: Question["op"]) => name(op, "inbox/x", "inbox/y");
-  for (const op of Object.keys(NEEDED) as Question["op"][]) {
+  const question = (op: AccessRequest["op"]) => name(op, "inbox/x", "inbox/y");
+  for (const op of Object.keys(NEEDED) as AccessRequest["op"][]) {
     assertEquals(boundsOf(PRINCIPALS.all, question(op)), undefined, op);
     for (const who of ["inbox", "two", "mirror"] as const) {
       const bounds = boundsOf(PRINCIPALS[who], question(op));

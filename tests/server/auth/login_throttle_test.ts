@@ -1,12 +1,12 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { FerryError } from "../../../lib/core/errors.ts";
-import { Throttle } from "../../../server/auth/login_throttle.ts";
+import { LoginThrottle } from "../../../server/auth/login_throttle.ts";
 
 /** A throttle whose clock is turned by hand, and which notes for how long it would have waited. */
 class Fixture {
   time = 0;
   readonly waits: number[] = [];
-  readonly throttle = new Throttle({
+  readonly throttle = new LoginThrottle({
     now: () => this.time,
     wait: (ms) => Promise.resolve(void this.waits.push(ms)),
   });
@@ -19,18 +19,18 @@ class Fixture {
   }
 
   fail(source: string, times = 1): void {
-    for (let n = 0; n < times; n++) this.throttle.failed(source);
+    for (let n = 0; n < times; n++) this.throttle.countFailure(source);
   }
 }
 
-Deno.test("Throttle.admit() lets who has not failed try at once, as often as wanted", async () => {
+Deno.test("LoginThrottle.admit() lets who has not failed try at once, as often as wanted", async () => {
   const f = new Fixture();
   for (let n = 0; n < 100; n++) assertEquals(await f.wait("a"), 0);
   f.fail("b", 5);
   assertEquals(await f.wait("a"), 0);
 });
 
-Deno.test("Throttle.admit() makes each failure dearer than the one before, up to a limit", async () => {
+Deno.test("LoginThrottle.admit() makes each failure dearer than the one before, up to a limit", async () => {
   const f = new Fixture();
   const waits: number[] = [];
   for (let n = 0; n < 9; n++) {
@@ -42,14 +42,14 @@ Deno.test("Throttle.admit() makes each failure dearer than the one before, up to
   assertEquals(waits, [250, 500, 1000, 2000, 4000, 4000, 4000, 4000, 4000]);
 });
 
-Deno.test("Throttle.admit() makes the tries of one source wait in line, whatever they come over", async () => {
+Deno.test("LoginThrottle.admit() makes the tries of one source wait in line, whatever they come over", async () => {
   const f = new Fixture();
   f.fail("a", 3);
   assertEquals([await f.wait("a"), await f.wait("a"), await f.wait("a")], [1000, 2000, 3000]);
   assertEquals(await f.wait("b"), 0);
 });
 
-Deno.test("Throttle.admit() turns away who would have to wait too long", async () => {
+Deno.test("LoginThrottle.admit() turns away who would have to wait too long", async () => {
   const f = new Fixture();
   f.fail("a", 3);
   const waits = [];
@@ -63,7 +63,7 @@ Deno.test("Throttle.admit() turns away who would have to wait too long", async (
   assertEquals(await f.wait("a"), 0);
 });
 
-Deno.test("Throttle forgets who has not failed for ten minutes", async () => {
+Deno.test("LoginThrottle forgets who has not failed for ten minutes", async () => {
   const f = new Fixture();
   f.fail("a", 20);
   f.time += 10 * 60 * 1000 + 1;
@@ -72,7 +72,7 @@ Deno.test("Throttle forgets who has not failed for ten minutes", async () => {
   assertEquals(await f.wait("a"), 250);
 });
 
-Deno.test("Throttle remembers no more than so many sources, and drops who failed longest ago", async () => {
+Deno.test("LoginThrottle remembers no more than so many sources, and drops who failed longest ago", async () => {
   const f = new Fixture();
   f.fail("first", 3);
   for (let n = 0; n < 100_000; n++) {
@@ -84,9 +84,9 @@ Deno.test("Throttle remembers no more than so many sources, and drops who failed
   assert(await f.wait("again") > 0);
 });
 
-Deno.test("Throttle.admit() stops waiting when the connection ends", async () => {
-  const throttle = new Throttle();
-  for (let n = 0; n < 20; n++) throttle.failed("a");
+Deno.test("LoginThrottle.admit() stops waiting when the connection ends", async () => {
+  const throttle = new LoginThrottle();
+  for (let n = 0; n < 20; n++) throttle.countFailure("a");
   const stop = new AbortController();
   const waiting = throttle.admit("a", stop.signal);
   stop.abort(new FerryError("closed", "gone"));
@@ -94,12 +94,12 @@ Deno.test("Throttle.admit() stops waiting when the connection ends", async () =>
   assertEquals(error.code, "closed");
 });
 
-Deno.test("Throttle.admit() gives a place in line back to the others of its source when a connection ends", async () => {
-  const throttle = new Throttle({
+Deno.test("LoginThrottle.admit() gives a place in line back to the others of its source when a connection ends", async () => {
+  const throttle = new LoginThrottle({
     now: () => 0,
     wait: () => Promise.reject(new FerryError("closed", "gone")),
   });
-  for (let n = 0; n < 20; n++) throttle.failed("a");
+  for (let n = 0; n < 20; n++) throttle.countFailure("a");
   // Whoever has left makes nobody wait: the line would be too long for the fourth.
   for (let n = 0; n < 10; n++) {
     const error = await assertRejects(

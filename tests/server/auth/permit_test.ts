@@ -9,10 +9,10 @@ import {
   type Storage,
   type TokenRecord,
 } from "../../../mod.ts";
-import { grantEverywhere } from "../../../server/auth/authorization.ts";
-import { Authority } from "../../../server/auth/authentication.ts";
+import { grantEverywhere } from "../../../server/auth/grants.ts";
+import { Authority } from "../../../server/auth/authority.ts";
 import { Permit } from "../../../server/auth/permit.ts";
-import { tokenTable } from "../../../server/auth/token_file.ts";
+import { tokenTable } from "../../../server/auth/token_table.ts";
 import { allEnded } from "../../support/processes.ts";
 import type { RawMessage, RawPeer } from "../../support/raw_peer.ts";
 import { md5Of } from "../../support/digests.ts";

@@ -7,15 +7,12 @@ import {
 } from "@std/assert";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { parseToken } from "../../../lib/security/token.ts";
-import { parseGrants } from "../../../server/auth/authorization.ts";
-import { Authority, Identity } from "../../../server/auth/authentication.ts";
+import { parseGrants } from "../../../server/auth/grants.ts";
+import { Identity } from "../../../server/auth/authentication.ts";
+import { Authority } from "../../../server/auth/authority.ts";
 import { ScramClient } from "../../../lib/security/scram.ts";
-import {
-  newToken,
-  TokenFile,
-  type TokenTable,
-  tokenTable,
-} from "../../../server/auth/token_file.ts";
+import { TokenFile } from "../../../server/auth/token_file.ts";
+import { newToken, type TokenTable, tokenTable } from "../../../server/auth/token_table.ts";
 import { TempDir } from "../../support/programs.ts";
 
 const GRANTS = parseGrants(["read,write:in/box/", "exec"], []);

@@ -3,7 +3,7 @@ import { connect, FerryError, FsStorage, newToken, parseGrants, serve } from "..
 import { SYSTEM_CLOCK } from "../../../lib/core/clock.ts";
 import { ConnectionLimits } from "../../../server/net/connection_limits.ts";
 import { createCertificate } from "../../../server/cli/certificate.ts";
-import { tokenTable } from "../../../server/auth/token_file.ts";
+import { tokenTable } from "../../../server/auth/token_table.ts";
 import { ferry, Ferryd, TempDir } from "../../support/programs.ts";
 import { frame, RawPeer } from "../../support/raw_peer.ts";
 

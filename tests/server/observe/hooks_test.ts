@@ -2,9 +2,17 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { existsSync } from "node:fs";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { Hooks, type ServerHooks } from "../../../server/observe/hooks.ts";
-import { connect, MemoryStorage, serve } from "../../../mod.ts";
-import type { FailedRequest, Requester, ServeOptions, Server, StoredUpload } from "../../../mod.ts";
-import { tokenTable } from "../../../server/auth/token_file.ts";
+import {
+  connect,
+  type FailedRequest,
+  MemoryStorage,
+  type Requester,
+  serve,
+  type ServeOptions,
+  type Server,
+  type StoredUpload,
+} from "../../../mod.ts";
+import { tokenTable } from "../../../server/auth/token_table.ts";
 import { programArgs, TempDir } from "../../support/programs.ts";
 import { RawPeer } from "../../support/raw_peer.ts";
 import { RecordedLog } from "../../support/recorded_log.ts";

@@ -16,7 +16,8 @@ import {
   MAX_DRAIN_BYTES,
   Wire,
 } from "../../../../lib/wire/wire.ts";
-import { type Authority, Identity } from "../../../auth/authentication.ts";
+import { Identity } from "../../../auth/authentication.ts";
+import type { Authority } from "../../../auth/authority.ts";
 import type { AllowedCommands } from "../../../exec/allowed_commands.ts";
 import type { FileServiceOptions } from "../../../files/file_service.ts";
 import type { OfferedUpload } from "../../../files/offered_upload.ts";

@@ -1,0 +1,122 @@
+/**
+ * The tokens of a server, as it knows them in memory.
+ *
+ * Nothing in a record lets anybody in: of the secret it keeps what SCRAM needs to check it (RFC 5802, section 2.2).
+ *
+ * @module
+ */
+
+import { sameBytes } from "../../lib/core/constant_time.ts";
+import { createVerifier, SCRAM_ITERATIONS, type ScramVerifier } from "../../lib/security/scram.ts";
+import { createToken, formatToken } from "../../lib/security/token.ts";
+import { formatGrants, type Grants } from "./grants.ts";
+
+/** Size of a {@linkcode TokenTable.decoyKey} in bytes. */
+export const DECOY_KEY_BYTES = 32;
+
+/** Size of a salt in bytes. */
+export const SALT_BYTES = 16;
+
+/** What a server knows of a token. */
+export interface TokenRecord {
+  /** Identifies the token; not secret. */
+  readonly id: string;
+  /** What people call the token. */
+  readonly name: string;
+  /** When it was made, in milliseconds since 1970. */
+  readonly created: number;
+  /** When it expires, in milliseconds since 1970; null for never. */
+  readonly expires: number | null;
+  /** What a client may do that logs in with it. */
+  readonly grants: Grants;
+  /** Checks the secret. */
+  readonly verifier: ScramVerifier;
+}
+
+/** What the server sends in answer to the first message of a SCRAM exchange. */
+export type Challenge = Pick<ScramVerifier, "salt" | "iterations">;
+
+/** All the tokens of a server. */
+export interface TokenTable {
+  /** The tokens by their ids. */
+  readonly records: ReadonlyMap<string, TokenRecord>;
+  /** Random, and kept with the tokens: the challenge of an id without a token is derived from it. */
+  readonly decoyKey: Uint8Array;
+  /** The challenges of revoked tokens by their ids, where they are not the ones that the key gives. */
+  readonly revoked?: ReadonlyMap<string, Challenge> | undefined;
+}
+
+/** A table of tokens. */
+export function tokenTable(
+  records: Iterable<TokenRecord>,
+  decoyKey: Uint8Array = DECOY_KEY,
+  revoked: ReadonlyMap<string, Challenge> = new Map(),
+): TokenTable {
+  return { records: new Map([...records].map((record) => [record.id, record])), decoyKey, revoked };
+}
+
+/**
+ * The challenge for an id without a token: the same each time, and not to be told from one for a token. The tokens of
+ * a table are made with the challenge that their ids had before, so nobody learns which ids have or had tokens.
+ */
+export async function decoyChallenge(decoyKey: Uint8Array, id: string): Promise<Challenge> {
+  const algorithm = { name: "HMAC", hash: "SHA-256" };
+  const secret = new Uint8Array(decoyKey);
+  const key = await crypto.subtle.importKey("raw", secret, algorithm, false, ["sign"]);
+  const bytes = await crypto.subtle.sign("HMAC", key, new TextEncoder().encode(id));
+  return { salt: new Uint8Array(bytes).slice(0, SALT_BYTES), iterations: SCRAM_ITERATIONS };
+}
+
+/** A new key for {@linkcode TokenTable.decoyKey}. */
+export function newDecoyKey(): Uint8Array {
+  return crypto.getRandomValues(new Uint8Array(DECOY_KEY_BYTES));
+}
+
+/** The key of tables that are in no file: what an id is answered with outlasts each of them. */
+const DECOY_KEY = newDecoyKey();
+
+/** Options of {@linkcode newToken}. */
+export interface NewTokenOptions {
+  /** What people call the token. */
+  name: string;
+  /** What a client may do that logs in with it. */
+  grants: Grants;
+  /** When it expires, in milliseconds since 1970; null for never. */
+  expires: number | null;
+  /**
+   * The `decoyKey` of the table that the token is for, so that its id has the same challenge there before the token
+   * was made, and after it is revoked. Default: the key that all tables of this process have that are given none.
+   */
+  decoyKey?: Uint8Array | undefined;
+}
+
+/** A token that was just made. */
+export interface NewToken {
+  /** The token as a line of text: a secret of whoever is to log in with it. */
+  token: string;
+  /** What the server keeps of it. */
+  record: TokenRecord;
+}
+
+/** Makes a token. */
+export async function newToken(
+  { name, grants, expires, decoyKey = DECOY_KEY }: NewTokenOptions,
+): Promise<NewToken> {
+  const token = createToken();
+  const verifier = await createVerifier(token.secret, await decoyChallenge(decoyKey, token.id));
+  return {
+    token: formatToken(token),
+    record: { id: token.id, name, created: Date.now(), expires, grants, verifier },
+  };
+}
+
+/** Whether two tokens of one id have the same secret. */
+export function sameSecret(a: TokenRecord, b: TokenRecord): boolean {
+  return sameBytes(a.verifier.storedKey, b.verifier.storedKey);
+}
+
+/** Whether two tokens of one id let the same clients do the same until the same time. */
+export function sameRights(a: TokenRecord, b: TokenRecord): boolean {
+  return sameSecret(a, b) && a.expires === b.expires &&
+    formatGrants(a.grants) === formatGrants(b.grants);
+}
