@@ -27,7 +27,7 @@ const EXIT_STATUS = {
   bad_version: 8,
 } as const;
 
-/** A stable name for what went wrong; PROTOCOL.md says what each one means. */
+/** A stable name for what went wrong; docs/protocol/core.md says what each one means. */
 export type ErrorCode =
   | "internal"
   | "io"

@@ -111,7 +111,7 @@ export function decodeHeader(bytes: Uint8Array, { checksum = false } = {}): Head
   return { ...header, total_size: header.total_size ?? null, ...readChecksumKeys(header) };
 }
 
-/** The keys that every header may have: PROTOCOL.md has their types checked also where they have no use. */
+/** The keys that every header may have: their types are checked even where they have no use. */
 export const framing = v.looseObject({
   filename: v.optional(string),
   ...checksumKeySchemas,

@@ -1,6 +1,6 @@
 /**
  * The checksum that a header ends with where both sides have agreed on that: a CRC-32 of its length and of all
- * that stands in front of it. PROTOCOL.md specifies the bytes.
+ * that stands in front of it. docs/protocol/extensions/header-crc32.md specifies the bytes.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
  * Signs of life: a side of a connection that has nothing to say for a while, though the other waits for it, says
- * that it is still there. PROTOCOL.md specifies the message.
+ * that it is still there. docs/protocol/extensions/keep-alive.md specifies it.
  *
  * @module
  */

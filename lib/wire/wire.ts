@@ -1,6 +1,6 @@
 /**
  * Frames on a connection: exact reads whatever the segmentation, whole writes, deadlines, and limits
- * that are checked before anything is allocated. PROTOCOL.md specifies the bytes.
+ * that are checked before anything is allocated. docs/protocol/core.md specifies the bytes.
  *
  * @module
  */
