@@ -4,13 +4,10 @@
  * @module
  */
 
-import {
-  type CommandSpec,
-  type OptionTable,
-  renderHelp,
-  wantsHelp,
-} from "../lib/cli/command_line.ts";
-import { giveUp, variable } from "../lib/cli/permissions.ts";
+import { wantsHelp } from "../lib/cli/command_line.ts";
+import { renderHelp } from "../lib/cli/help.ts";
+import type { CommandSpec, OptionTable } from "../lib/cli/command_spec.ts";
+import { giveUp } from "../lib/cli/permissions.ts";
 import { onInterrupt } from "../lib/cli/signals.ts";
 import { didYouMean } from "../lib/cli/suggestion.ts";
 import { FerryError, quote, toFerryError } from "../lib/core/errors.ts";
@@ -63,10 +60,10 @@ async function run(command: Command, argv: readonly string[]): Promise<number> {
     // The second interruption waits for nothing.
     (exitStatus) => Deno.exit(exitStatus),
   );
-  giveUp(["env", "ffi", "run"], argv);
+  const env = giveUp(["env", "ffi", "run"], argv);
   try {
     const { signal } = interrupted;
-    return await runCommand(command, argv, { configurable: CONFIGURABLE, env: variable, signal });
+    return await runCommand(command, argv, { configurable: CONFIGURABLE, env, signal });
   } catch (error) {
     if (error instanceof Interruption) {
       const resumes = "no-resume" in command.options;

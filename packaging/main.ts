@@ -6,7 +6,9 @@
  */
 
 import { createHash } from "node:crypto";
-import { type CommandSpec, parseCommandLine, renderHelp } from "../lib/cli/command_line.ts";
+import { parseCommandLine } from "../lib/cli/command_line.ts";
+import { renderHelp } from "../lib/cli/help.ts";
+import type { CommandSpec } from "../lib/cli/command_spec.ts";
 import { FerryError, quote, toFerryError } from "../lib/core/errors.ts";
 import { join, resolve } from "../lib/core/paths.ts";
 import { makeDirectories } from "../lib/files/directories.ts";

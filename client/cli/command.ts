@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { CommandSpec, OptionTable, OptionValues } from "../../lib/cli/command_line.ts";
+import type { CommandSpec, OptionTable, OptionValues } from "../../lib/cli/command_spec.ts";
 import type { Client } from "../api/client.ts";
 import type { ConnectOptions } from "../api/connect.ts";
 import type { Output } from "./output.ts";

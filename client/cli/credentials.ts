@@ -7,7 +7,7 @@
 import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
 import { blocking } from "../../lib/cli/signals.ts";
 import { parsePin } from "../../lib/security/certificate_pin.ts";
-import { readFileOrPipe } from "../../lib/cli/option_file.ts";
+import { readFileOrPipe } from "../../lib/cli/input_file.ts";
 import { formatToken, parseToken } from "../../lib/security/token.ts";
 import type { ConnectOptions, TlsOptions } from "../api/connect.ts";
 

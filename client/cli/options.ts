@@ -5,7 +5,7 @@
  */
 
 import { ALGORITHMS } from "../../lib/core/checksum.ts";
-import type { OptionTable, OptionValues } from "../../lib/cli/command_line.ts";
+import type { OptionTable, OptionValues } from "../../lib/cli/command_spec.ts";
 import { OVERWRITE_POLICIES } from "../../lib/core/overwrite.ts";
 
 /** Options of every command that connects to a ferryd. */

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { type OptionTable, parseCommandLine } from "../../lib/cli/command_line.ts";
+import { parseCommandLine } from "../../lib/cli/command_line.ts";
+import type { OptionTable } from "../../lib/cli/command_spec.ts";
 import { toFerryError } from "../../lib/core/errors.ts";
 import type { Clients } from "./clients.ts";
 import type { Command, Context } from "./command.ts";
@@ -17,7 +18,7 @@ import { ProgressDisplay } from "./progress_display.ts";
 export const PREFIX = "FERRY";
 
 /** What {@linkcode runCommand} needs besides the command line. */
-export interface Surroundings {
+export interface RunOptions {
   /** Every option that a config file may set: those of the other commands too. */
   configurable: OptionTable;
   /** Reads an environment variable. */
@@ -36,7 +37,7 @@ export interface Surroundings {
 export async function runCommand(
   command: Command,
   argv: readonly string[],
-  { configurable, env, signal }: Surroundings,
+  { configurable, env, signal }: RunOptions,
 ): Promise<number> {
   const { options, args } = parseCommandLine(command, argv, { prefix: PREFIX, env, configurable });
   const common = options as unknown as CommonValues;

@@ -1,19 +1,19 @@
 /**
- * Scripts that let a shell complete a program's commands, options and values, made from the same tables as
- * its help texts.
+ * Scripts by which a shell completes a program's commands, options and values. They are made from the same
+ * descriptions of commands as the help texts.
  *
  * @module
  */
 
-import type { CommandSpec, OptionSpec } from "./command_line.ts";
+import type { CommandSpec, OptionSpec } from "./command_spec.ts";
 
-/** The shells that there are scripts for. */
+/** The supported shells. */
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 
 /** One of {@linkcode SHELLS}. */
 export type Shell = typeof SHELLS[number];
 
-/** The command of a program that prints such a script. */
+/** The command `completions` of a program, which prints such a script. */
 export function completionsSpec(program: string) {
   return {
     name: `${program} completions`,
@@ -28,10 +28,10 @@ export function completionsSpec(program: string) {
 }
 
 /**
- * The script for a shell.
+ * The completion script of a program.
  *
  * @param program its name
- * @param specs its commands, by names that begin with that of the program: `ferry put`
+ * @param specs its commands, whose names begin with that of the program: `ferry put`
  */
 export function renderCompletions(
   shell: Shell,
@@ -45,36 +45,36 @@ export function renderCompletions(
     case "bash":
       return `${head}\n${bash(root)}`;
     case "zsh":
-      // The first line is how zsh knows it in a directory of functions.
+      // By this first line, zsh recognizes the file in a directory of functions.
       return `#compdef ${program}\n${head}\n${zsh(root)}`;
     case "fish":
       return `${head}\n${fish(root)}`;
   }
 }
 
-/** A command, or the beginning of several. */
+/** A command, or a word that begins the names of several. */
 interface Command {
-  /** Its words, that of the program first. */
+  /** The words of its name, that of the program first. */
   words: readonly string[];
   summary: string;
   options: readonly Option[];
-  /** What stands behind it besides options. */
+  /** Its arguments. */
   argument: Value;
-  /** By the word that follows. */
+  /** The commands whose names go on from here, by the next word. */
   commands: Map<string, Command>;
 }
 
 interface Option {
   name: string;
-  /** As it is written: `--server`, and `-s` where there is that too. */
+  /** Its forms on the command line: `-s` and `--server`. */
   forms: readonly string[];
   help: string;
-  /** What follows it; undefined where nothing does. */
+  /** Its value; undefined for a flag. */
   value: Value | undefined;
   repeated: boolean;
 }
 
-/** What may stand in a place: one of some words, a path of this machine, or what no shell can know. */
+/** What can be completed: one of some words, a local path, or nothing, since only the server knows. */
 type Value =
   & { placeholder: string }
   & ({ kind: "words"; words: readonly string[] } | { kind: "files" | "directories" | "unknown" });
@@ -121,7 +121,7 @@ function argumentOf({ usage, arguments: { max, choices } }: CommandSpec): Value 
   return { kind: isLocal(placeholder) ? "files" : "unknown", placeholder };
 }
 
-/** What the help texts call FILE or PATH is on this machine; a NAME or a DIR is on the server. */
+/** Whether a placeholder of the help texts stands for a local path. A NAME or a DIR is on the server. */
 function isLocal(placeholder: string): boolean {
   return placeholder === "FILE" || placeholder === "PATH";
 }
@@ -150,7 +150,7 @@ function bash(root: Command): string {
   const [program] = root.words;
   const name = functionOf(root);
   const all = [...walk(root)];
-  // macOS has bash 3.2, which knows no compopt.
+  // macOS has bash 3.2, which has no compopt.
   return `${name}() {
   local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD - 1]}
   local command='' options='' words='' paths='' ended='' i
@@ -186,7 +186,7 @@ complete -o bashdefault -o default -F ${name} ${program}
 `;
 }
 
-/** What is typed so far where a command begins or goes on. */
+/** The beginnings of command lines up to each word of a command. */
 function bashBeginnings([, ...commands]: readonly Command[]): string {
   return commands
     .map(({ words }) => single(`${words.slice(1, -1).join(" ")} ${words.at(-1)}`))
@@ -276,7 +276,7 @@ function zshOption({ name, forms, help, value, repeated }: Option): string {
   return `${single(others)}{${short}${value ? "+" : ""},${long}}${single(text + behind)}`;
 }
 
-/** `message:action`; a space is the action of what can only be typed. */
+/** `message:action`. The action of a value that cannot be completed is a space. */
 function zshValue(value: Value): string {
   const message = value.placeholder.replaceAll(":", "\\:") || " ";
   switch (value.kind) {

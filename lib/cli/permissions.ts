@@ -1,33 +1,33 @@
 /**
- * The permissions that a program gives up when it starts.
+ * Permissions that a program gives up once it has started.
  *
- * The runtime opens files below /dev, /proc and /sys only for a program that has every permission, whatever they are:
- * those in /dev/shm, too. So a program may be started with all of them, and gives up what it does not need as soon as
- * it is known that none of its paths leads there.
+ * Deno opens files below /dev, /proc and /sys, those in /dev/shm included, only for a program with every permission. So
+ * the programs may be started with all of them, and give up those that they do not need as soon as they know that none
+ * of their paths leads there.
  *
  * @module
  */
 
 import { dirname, resolve } from "../core/paths.ts";
 
-/** Where the runtime opens nothing for a program that lacks any permission. */
+/** The directories below which Deno opens files only for a program with every permission. */
 const SPECIAL = ["/dev", "/proc", "/sys"];
 
-/** The permissions that a program may give up. */
+/** A permission that a program may give up. */
 export type Privilege = "env" | "ffi" | "run";
 
-/** Whether a path, or the directory that it would be made in, leads to where every permission is needed. */
+/** Whether a path is below one of the special directories. Where nothing is there, its nearest parent decides. */
 export function leadsToSpecial(path: string): boolean {
   const named = resolve(path);
-  // A descriptor there may be that of a file elsewhere.
+  // /dev/fd/3 may be a file elsewhere, but Deno goes by the name.
   if (isSpecial(named)) return true;
   for (let at = named;; at = dirname(at)) {
     try {
       return isSpecial(Deno.realPathSync(at));
     } catch (error) {
-      // The runtime lets nobody else even look.
+      // Deno does not even resolve a path below such a directory for a program that lacks a permission.
       if (error instanceof Deno.errors.NotCapable) return true;
-      // It is not there.
+      // Nothing is there.
       if (dirname(at) === at) return false;
     }
   }
@@ -37,28 +37,31 @@ function isSpecial(path: string): boolean {
   return SPECIAL.some((special) => `${path}/`.startsWith(`${special}/`));
 }
 
-/** What of the environment was kept where `env` was given up. */
-let kept: ReadonlyMap<string, string> | undefined;
+/** Reads an environment variable whose name begins with `FERRY`. */
+export type Environment = (name: string) => string | undefined;
 
-/** A variable of the environment whose name begins with `FERRY`. */
-export function variable(name: string): string | undefined {
-  return kept ? kept.get(name) : Deno.env.get(name);
-}
+/** Reads the environment itself. */
+export const ENVIRONMENT: Environment = (name) => Deno.env.get(name);
 
 /**
- * Gives up permissions, unless the working directory or one of the paths leads to where all are needed.
+ * Gives up permissions, unless the working directory or one of the paths leads to where all of them are needed.
  *
- * @param values arguments or values of options: any that is a text may be a path
+ * @param values arguments or values of options: any text among them may be a path
+ * @returns the environment variables, which can be read also where `env` was given up
  */
-export function giveUp(privileges: readonly Privilege[], values: readonly unknown[]): void {
+export function giveUp(privileges: readonly Privilege[], values: readonly unknown[]): Environment {
   const texts = [".", ...values.flat()].filter((value) => typeof value === "string");
-  if (texts.some((text) => leadsToSpecial(text.replace(/^--[\w-]+=/, "")))) return;
+  if (texts.some((text) => leadsToSpecial(text.replace(/^--[\w-]+=/, "")))) return ENVIRONMENT;
+  // A program that may read some variables only keeps that permission.
   const { state } = Deno.permissions.querySync({ name: "env" });
-  // Who may read some variables only has been given no more than these.
-  const wanted = privileges.filter((name) => name !== "env" || state === "granted");
-  if (wanted.includes("env")) {
-    const all = Object.entries(Deno.env.toObject());
-    kept = new Map(all.filter(([name]) => name.startsWith("FERRY")));
-  }
-  for (const name of wanted) Deno.permissions.revokeSync({ name });
+  const given = privileges.filter((name) => name !== "env" || state === "granted");
+  const environment = given.includes("env") ? keptEnvironment() : ENVIRONMENT;
+  for (const name of given) Deno.permissions.revokeSync({ name });
+  return environment;
+}
+
+function keptEnvironment(): Environment {
+  const all = Object.entries(Deno.env.toObject());
+  const kept = new Map(all.filter(([name]) => name.startsWith("FERRY")));
+  return (name) => kept.get(name);
 }

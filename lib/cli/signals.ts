@@ -1,5 +1,5 @@
 /**
- * Ctrl-C and its like.
+ * Signals that end a program, such as that of Ctrl-C.
  *
  * @module
  */
@@ -7,22 +7,22 @@
 import { PLATFORM, type Platform } from "../core/platform.ts";
 
 /**
- * `deno task` passes a Ctrl-C on to a program that the terminal has told of it already. So what follows
- * within this time, in milliseconds, is the same keystroke.
+ * A second signal within this time, in milliseconds, counts as the same keystroke: after a Ctrl-C, both the terminal and
+ * `deno task` send one.
  */
 const SAME_KEYSTROKE_MS = 500;
 
-/** What {@linkcode onInterrupt} goes by. */
+/** Options of {@linkcode onInterrupt}. */
 export interface InterruptOptions {
-  /** Whose signals; those of this system unless told otherwise. */
+  /** The system whose signals are meant. Default: this system. */
   platform?: Platform;
-  /** Listens to a signal; `Deno.addSignalListener` unless told otherwise. */
+  /** Adds a listener for a signal. Default: `Deno.addSignalListener`. */
   listen?: (signal: Deno.Signal, listener: () => void) => void;
 }
 
 /**
- * Calls `first` at the first signal that tells the program to end, and `again` at those that follow, with
- * the exit status of a program that ended by that signal.
+ * Calls `first` at the first signal that asks the program to end, and `again` at later ones, with the exit status of a
+ * program that such a signal has ended.
  */
 export function onInterrupt(
   first: (exitStatus: number) => void,
@@ -43,12 +43,12 @@ export function onInterrupt(
   }
 }
 
-/** The signals that are listened to, and what is called at them. */
+/** The signal listeners of this process. */
 const listening: { signal: Deno.Signal; listener: () => void }[] = [];
 
 /**
- * Runs something that lets nothing else run meanwhile, such as a question on a terminal. No listener would be
- * called before it ends, so a Ctrl-C ends the program as if there were none.
+ * Runs something that blocks the thread, such as a question on a terminal. Listeners would be called only after it, so
+ * they are removed meanwhile, and Ctrl-C ends the program at once.
  */
 export function blocking<T>(run: () => T): T {
   for (const { signal, listener } of listening) Deno.removeSignalListener(signal, listener);
@@ -60,8 +60,7 @@ export function blocking<T>(run: () => T): T {
 }
 
 /**
- * Waits for a promise, but no longer than until the signal is aborted. What was begun goes on, and nobody
- * learns how it ends.
+ * Waits for a promise until the signal is aborted. The operation behind the promise goes on, and its result is ignored.
  *
  * @throws the signal's reason
  */

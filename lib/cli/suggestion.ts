@@ -1,5 +1,5 @@
 /**
- * What somebody may have meant who mistyped a word.
+ * Suggestions for mistyped words.
  *
  * @module
  */
@@ -7,14 +7,14 @@
 import { levenshteinDistance } from "@std/text/levenshtein-distance";
 import { quote } from "../core/errors.ts";
 
-/** In so many characters of a word, or fewer, there may be one mistake; to swap two letters is two. */
-const CHARACTERS_A_MISTAKE = 3;
+/** One typing error is assumed for every so many characters of a word. Swapped letters count as two. */
+const CHARACTERS_PER_ERROR = 3;
 
-/** A question to put behind a message, or nothing where no candidate is close to the word. */
+/** The end of a message that suggests the closest candidate; empty where none is close to the word. */
 export function didYouMean(word: string, candidates: Iterable<string>): string {
   const typed = word.toLowerCase();
   let closest: string | undefined;
-  let least = Math.ceil(word.length / CHARACTERS_A_MISTAKE) + 1;
+  let least = Math.ceil(word.length / CHARACTERS_PER_ERROR) + 1;
   for (const candidate of candidates) {
     const distance = levenshteinDistance(typed, candidate.toLowerCase());
     if (distance < least) [closest, least] = [candidate, distance];

@@ -7,7 +7,7 @@
 import { decodeBase64, encodeBase64 } from "@std/encoding/base64";
 import * as v from "valibot";
 import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
-import { openRegularFile, readText } from "../../lib/cli/option_file.ts";
+import { openRegularFile, readText } from "../../lib/cli/input_file.ts";
 import { sameBytes } from "../../lib/core/constant_time.ts";
 import { type Scope, SCOPES } from "../../lib/core/scope.ts";
 import { parsePrefix, type Prefix } from "./grants.ts";

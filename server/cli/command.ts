@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { CommandSpec, OptionTable, OptionValues } from "../../lib/cli/command_line.ts";
+import type { CommandSpec, OptionTable, OptionValues } from "../../lib/cli/command_spec.ts";
 
 /** Where a command prints. */
 export interface Voice {

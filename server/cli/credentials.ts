@@ -6,7 +6,7 @@
 
 import { getLogger } from "@logtape/logtape";
 import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
-import { readRegularFile } from "../../lib/cli/option_file.ts";
+import { readRegularFile } from "../../lib/cli/input_file.ts";
 import { watchFile } from "./file_watch.ts";
 import type { KeyPair } from "../net/tls_listener.ts";
 import { sameTokens, TokenFile } from "../auth/token_file.ts";

@@ -4,14 +4,10 @@
  * @module
  */
 
-import {
-  type CommandSpec,
-  type OptionTable,
-  parseCommandLine,
-  type ParsedCommandLine,
-  renderHelp,
-} from "../../lib/cli/command_line.ts";
-import { variable } from "../../lib/cli/permissions.ts";
+import { parseCommandLine, type ParsedCommandLine } from "../../lib/cli/command_line.ts";
+import { renderHelp } from "../../lib/cli/help.ts";
+import type { CommandSpec, OptionTable } from "../../lib/cli/command_spec.ts";
+import { ENVIRONMENT } from "../../lib/cli/permissions.ts";
 import { didYouMean } from "../../lib/cli/suggestion.ts";
 import { FerryError, quote } from "../../lib/core/errors.ts";
 import { VERSION } from "../../lib/core/version.ts";
@@ -103,7 +99,7 @@ function parse<Table extends OptionTable>(
     print(renderHelp(spec, { prefix: PREFIX }));
     return undefined;
   }
-  return parseCommandLine(spec, argv, { prefix: PREFIX, env: variable, configurable });
+  return parseCommandLine(spec, argv, { prefix: PREFIX, env: ENVIRONMENT, configurable });
 }
 
 function printVersion(): void {

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { configure, getTextFormatter, reset } from "@logtape/logtape";
-import { MAX_REGULAR_FILE_BYTES } from "../../lib/cli/option_file.ts";
+import { MAX_REGULAR_FILE_BYTES } from "../../lib/cli/input_file.ts";
 import { parseGrants } from "../../server/auth/grants.ts";
 import { createCertificate } from "../../server/cli/certificate.ts";
 import { readKeyPair, readTokens, reload, watchTokens } from "../../server/cli/credentials.ts";

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { COMMANDS } from "../../client/cli/commands/all.ts";
-import { parseTime } from "../../lib/cli/command_line.ts";
+import { parseTime } from "../../lib/cli/option_value.ts";
 import { ferry, TempDir } from "../support/programs.ts";
 
 /** How commands are run that reach for a server and transfer nothing. */

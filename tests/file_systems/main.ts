@@ -5,8 +5,9 @@
  * @module
  */
 
-import { parseCommandLine, renderHelp } from "../../lib/cli/command_line.ts";
-import type { CommandSpec } from "../../lib/cli/command_line.ts";
+import { parseCommandLine } from "../../lib/cli/command_line.ts";
+import { renderHelp } from "../../lib/cli/help.ts";
+import type { CommandSpec } from "../../lib/cli/command_spec.ts";
 import { runInterruptibly } from "../support/interruptible.ts";
 import { CHECKS } from "./checks.ts";
 import { FILE_SYSTEMS, type FileSystem, Mounted, NotHere } from "./mounts.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { CommandSpec, OptionTable } from "../../../lib/cli/command_line.ts";
+import type { CommandSpec, OptionTable } from "../../../lib/cli/command_spec.ts";
 import type { Command } from "../command.ts";
 import { COMMON } from "../options.ts";
 import { cat } from "./cat.ts";

@@ -5,7 +5,7 @@
  */
 
 import { parseServerAddress } from "../../../lib/core/address.ts";
-import type { OptionTable, OptionValues } from "../../../lib/cli/command_line.ts";
+import type { OptionTable, OptionValues } from "../../../lib/cli/command_spec.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { MAX_TIMEOUT_MS } from "../../../lib/core/number_options.ts";
 import { MAX_DATAGRAM_BYTES } from "../../../lib/udp/datagram.ts";

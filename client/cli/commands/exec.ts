@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { OptionTable, OptionValues } from "../../../lib/cli/command_line.ts";
+import type { OptionTable, OptionValues } from "../../../lib/cli/command_spec.ts";
 import { FerryError, quote } from "../../../lib/core/errors.ts";
 import { FRAMINGS } from "../../../lib/line_exec/framing.ts";
 import type { Command as RemoteCommand } from "../../api/exec.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { OptionTable, OptionValues } from "../../../lib/cli/command_line.ts";
+import type { OptionTable, OptionValues } from "../../../lib/cli/command_spec.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { isGlob, join } from "../../../lib/core/paths.ts";
 import { DURABILITIES } from "../../../lib/files/durability.ts";

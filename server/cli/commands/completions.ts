@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { CommandSpec } from "../../../lib/cli/command_line.ts";
+import type { CommandSpec } from "../../../lib/cli/command_spec.ts";
 import { completionsSpec, renderCompletions, type Shell } from "../../../lib/cli/completions.ts";
 import { type Command, command } from "../command.ts";
 

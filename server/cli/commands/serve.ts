@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { CommandSpec, OptionValues } from "../../../lib/cli/command_line.ts";
+import type { CommandSpec, OptionValues } from "../../../lib/cli/command_spec.ts";
 import { DURABILITIES } from "../../../lib/files/durability.ts";
 import { FRAMINGS } from "../../../lib/line_exec/framing.ts";
 import { CONFIG, HELP } from "../options.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { COMMANDS, FERRY } from "../../../client/cli/commands/all.ts";
-import type { CommandSpec } from "../../../lib/cli/command_line.ts";
+import type { CommandSpec } from "../../../lib/cli/command_spec.ts";
 import { renderCompletions, type Shell, SHELLS } from "../../../lib/cli/completions.ts";
 import { COMMANDS as SERVER_COMMANDS } from "../../../server/cli/commands/all.ts";
 import { SERVE } from "../../../server/cli/commands/serve.ts";

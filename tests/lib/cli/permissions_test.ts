@@ -40,11 +40,11 @@ Deno.test({
 /** What a program that is given everything has when it has given up what it can. */
 function leftOf(privileges: readonly string[], values: readonly string[]): Record<string, unknown> {
   const code = `
-    import { giveUp, variable } from ${JSON.stringify(`${PROJECT}lib/cli/permissions.ts`)};
-    giveUp(${JSON.stringify(privileges)}, ${JSON.stringify(values)});
+    import { giveUp } from ${JSON.stringify(`${PROJECT}lib/cli/permissions.ts`)};
+    const env = giveUp(${JSON.stringify(privileges)}, ${JSON.stringify(values)});
     const state = (name) => Deno.permissions.querySync({ name }).state;
     const left = ["env", "ffi", "run", "read", "write", "net"].filter((name) => state(name) === "granted");
-    console.log(JSON.stringify({ left, known: variable("FERRY_X"), other: variable("OTHER") }));
+    console.log(JSON.stringify({ left, known: env("FERRY_X"), other: env("OTHER") }));
   `;
   const { stdout, stderr } = new Deno.Command(DENO, {
     args: ["eval", "--quiet", "--config", `${PROJECT}deno.json`, code],

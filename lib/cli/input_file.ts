@@ -1,6 +1,6 @@
 /**
- * Files that the programs are told to read: tokens, certificates, keys, configurations. Whatever else stands
- * at their path, nobody waits for it, but for a pipe that a user hands over on a command line.
+ * Files that options name: tokens, certificates, keys, config files. They are read completely. A named pipe at such a
+ * path is an error, since reading it could wait forever; the exception is {@linkcode readFileOrPipe}.
  *
  * @module
  */
@@ -8,18 +8,18 @@
 import { FerryError } from "../core/errors.ts";
 import { blocking } from "./signals.ts";
 
-/** The piece in which a pipe is read. */
+/** How much of a pipe is read at a time, in bytes. */
 const PIECE_BYTES = 64 * 1024;
 
-/** The longest such file in bytes: a table of tokens has room for some 40,000. */
+/** The largest file that is read, in bytes: enough for some 40,000 tokens. */
 export const MAX_REGULAR_FILE_BYTES: number = 16 * 1024 * 1024;
 
 /**
- * Opens a file, and nothing else. To open a named pipe would wait for whoever writes to it, maybe for ever; so
- * it is looked at before it is opened, and again after that.
+ * Opens a regular file. Opening a named pipe would wait for its writer, so the type is checked before the file is
+ * opened, and again after that.
  *
- * @throws {FerryError} `usage` where it is no regular file, or one of more than {@linkcode MAX_REGULAR_FILE_BYTES}
- * @throws what the runtime throws; `Deno.errors.NotFound` where nothing is there and nothing is to be made
+ * @throws {FerryError} `usage` where it is no regular file, or larger than {@linkcode MAX_REGULAR_FILE_BYTES}
+ * @throws what the runtime throws, such as `Deno.errors.NotFound`
  */
 export function openRegularFile(
   path: string,
@@ -41,9 +41,9 @@ export function openRegularFile(
 }
 
 /**
- * The text of an open file, from its beginning.
+ * Reads an open file from its beginning.
  *
- * @throws {FerryError} `io` where it is cut meanwhile
+ * @throws {FerryError} `io` where it becomes shorter meanwhile
  */
 export function readText(file: Deno.FsFile): string {
   const { size } = file.statSync();
@@ -57,7 +57,7 @@ export function readText(file: Deno.FsFile): string {
 }
 
 /**
- * The text of the file at a path.
+ * Reads the regular file at a path.
  *
  * @throws what {@linkcode openRegularFile} and {@linkcode readText} throw
  */
@@ -66,21 +66,21 @@ export function readRegularFile(path: string): string {
   return readText(file);
 }
 
-/** What was read, and the permission bits of what it was read from. */
-export interface Given {
+/** A text and the permission bits of the file that it was read from. */
+export interface FileText {
   /** The text. */
   text: string;
-  /** The permission bits; null where the system has none. */
+  /** The permission bits; null on a system without them. */
   mode: number | null;
 }
 
 /**
- * The text of a regular file or of a pipe, whose writer is waited for: `--token-file <(COMMAND)` in a shell hands
- * over the output of a command as a pipe.
+ * Reads a regular file or a named pipe, whose writer it waits for: in a shell, `--token-file <(COMMAND)` passes the
+ * output of a command as a pipe.
  *
  * @throws what {@linkcode readRegularFile} throws; `usage` where more than {@linkcode MAX_REGULAR_FILE_BYTES} come
  */
-export function readFileOrPipe(path: string): Given {
+export function readFileOrPipe(path: string): FileText {
   const { isFifo, mode } = Deno.statSync(path);
   if (isFifo) return { text: blocking(() => readPipe(path)), mode };
   using file = openRegularFile(path);

@@ -4,7 +4,7 @@ import {
   MAX_REGULAR_FILE_BYTES,
   openRegularFile,
   readRegularFile,
-} from "../../../lib/cli/option_file.ts";
+} from "../../../lib/cli/input_file.ts";
 import { TempDir } from "../../support/programs.ts";
 
 Deno.test("readRegularFile() reads a file, also behind a link, and nothing else", async () => {

@@ -1,0 +1,74 @@
+/**
+ * The description of a command and its options. The parser, the help text, the completions and the keys of the config
+ * file all follow from it.
+ *
+ * @module
+ */
+
+/** The type of an option's value. A `flag` has none, a `list` is a text that may be given several times. */
+export type OptionKind = "flag" | "text" | "list" | "count" | "size" | "time";
+
+/** An option. Its name, in kebab case, is its key in the table. */
+export interface OptionSpec {
+  /** The type of its value. */
+  readonly kind: OptionKind;
+  /** What it does, in one sentence without a full stop. */
+  readonly help: string;
+  /** The placeholder of its value in the help text. Shells complete files for a FILE and a PATH. */
+  readonly value?: string;
+  /** Its one-letter form. */
+  readonly short?: string;
+  /** The value where none is given, written as on the command line. */
+  readonly default?: string;
+  /** The smallest and the greatest value of a count. */
+  readonly range?: readonly [min: number, max: number];
+  /** The only possible values. */
+  readonly choices?: readonly string[];
+  /** Whether neither the environment nor the config file sets it. Default: false. */
+  readonly argumentOnly?: boolean;
+  /** What shells complete, where the placeholder does not tell. */
+  readonly completes?: "files" | "directories";
+}
+
+/** Options by name. */
+export type OptionTable = Readonly<Record<string, OptionSpec>>;
+
+type ValueOf<Spec extends OptionSpec> = Spec["kind"] extends "flag" ? boolean
+  : Spec["kind"] extends "list" ? string[]
+  :
+    | (Spec["kind"] extends "text"
+      ? Spec extends { choices: readonly (infer Choice)[] } ? Choice : string
+      : number)
+    | (Spec extends { default: string } ? never : undefined);
+
+/** The values of the options of a table. Sizes are in bytes, times in milliseconds. */
+export type OptionValues<Table extends OptionTable> = {
+  -readonly [Name in keyof Table]: ValueOf<Table[Name]>;
+};
+
+/** A program or one of its commands. */
+export interface CommandSpec<Table extends OptionTable = OptionTable> {
+  /** The words that begin its command line: `ferry put`. */
+  readonly name: string;
+  /** Its arguments in the help text: `PATH...`. */
+  readonly usage: string;
+  /** What it does, in one sentence without a full stop. */
+  readonly summary: string;
+  /** More lines of its help text. */
+  readonly details?: string;
+  /** Its options. */
+  readonly options: Table;
+  /** How many arguments it takes besides options, and the only possible ones where there are only some. */
+  readonly arguments: {
+    readonly min: number;
+    readonly max: number;
+    readonly choices?: readonly string[];
+  };
+  /**
+   * Whether the first argument ends the options, and all after it are arguments too: the command line of another
+   * program. Default: false.
+   */
+  readonly verbatim?: boolean;
+  /** The exit status of every failure, for a command that passes on the exit statuses of others. */
+  readonly failureStatus?: number;
+}

@@ -1,0 +1,52 @@
+/**
+ * The config file: a TOML file whose keys are the names of options.
+ *
+ * @module
+ */
+
+import { parse as parseToml } from "@std/toml/parse";
+import { FerryError, quote, toFerryError } from "../core/errors.ts";
+import type { OptionTable } from "./command_spec.ts";
+import { readRegularFile } from "./input_file.ts";
+import { didYouMean } from "./suggestion.ts";
+
+/**
+ * The options that a config file sets, by name, written as on the command line.
+ *
+ * @param configurable the options that it may set
+ * @throws {FerryError} `usage` where it cannot be read, is no TOML, or sets an option that does not exist or is of
+ * another type
+ */
+export function readConfigFile(
+  path: string,
+  configurable: OptionTable,
+): Map<string, string | boolean | string[]> {
+  const action = `read the configuration ${quote(path)}`;
+  let table: Record<string, unknown>;
+  try {
+    table = parseToml(readRegularFile(path));
+  } catch (error) {
+    // The parser's message names the line and what it expected there.
+    const reason = error instanceof SyntaxError ? error.message : toFerryError(error).reason;
+    throw new FerryError("usage", reason, { action, cause: error });
+  }
+  for (const [key, value] of Object.entries(table)) {
+    const spec = Object.hasOwn(configurable, key) ? configurable[key] : undefined;
+    if (!spec) {
+      const meant = didYouMean(key, Object.keys(configurable));
+      throw new FerryError("usage", `there is no option ${quote(key)}${meant}`, { action });
+    }
+    if (spec.kind === "list" && isTexts(value)) continue;
+    const right = spec.kind === "flag" ? typeof value === "boolean" : typeof value !== "boolean";
+    if (!right || typeof value === "object") {
+      const wanted = spec.kind === "flag" ? "true or false" : "a text or a number";
+      throw new FerryError("usage", `${key} is not ${wanted}`, { action });
+    }
+    if (spec.kind !== "flag") table[key] = String(value);
+  }
+  return new Map(Object.entries(table) as [string, string | boolean | string[]][]);
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === "string");
+}

@@ -1,0 +1,100 @@
+/**
+ * The values of options: texts, numbers, sizes and times, as people write them.
+ *
+ * @module
+ */
+
+import { FerryError, quote } from "../core/errors.ts";
+import type { OptionSpec } from "./command_spec.ts";
+import { didYouMean } from "./suggestion.ts";
+
+/**
+ * Parses the value of an option.
+ *
+ * @param text as it is written; `true` for a flag that is given, several texts for a list
+ * @throws {FerryError} `usage`, naming the option and what it takes
+ */
+export function parseOptionValue(
+  name: string,
+  spec: OptionSpec,
+  text: string | boolean | string[],
+): unknown {
+  if (spec.kind === "list") {
+    const items = Array.isArray(text) ? text : [text];
+    return items.map((item) => parseOptionValue(name, { ...spec, kind: "text" }, item));
+  }
+  if (spec.kind === "flag") {
+    return typeof text === "boolean" ? text : !/^(0|false)$/.test(String(text));
+  }
+  const value = String(text);
+  const wrong = (wanted: string, candidates: readonly string[] = []) => {
+    const meant = didYouMean(value, candidates);
+    return new FerryError("usage", `--${name} takes ${wanted}, not ${quote(value)}${meant}`);
+  };
+  switch (spec.kind) {
+    case "text":
+      if (spec.choices && !spec.choices.includes(value)) {
+        throw wrong(spec.choices.join(", "), spec.choices);
+      }
+      return value;
+    case "count":
+      return parseCount(value, spec) ?? raise(wrong(countText(spec)));
+    case "size":
+      return parseSize(value) ?? raise(wrong("a size such as 500k, 2M or 1GiB"));
+    case "time":
+      return parseTime(value) ?? raise(wrong("a time such as 500ms, 30s, 5m, 2h or 7d"));
+  }
+}
+
+function parseCount(text: string, { range = [0, Infinity] }: OptionSpec): number | undefined {
+  const count = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
+  return count >= range[0] && count <= range[1] ? count : undefined;
+}
+
+function countText({ range }: OptionSpec): string {
+  return range ? `a whole number from ${range.join(" to ")}` : "a whole number";
+}
+
+function raise(error: Error): never {
+  throw error;
+}
+
+const SIZE_UNITS: Readonly<Record<string, number>> = {
+  "": 1,
+  k: 1e3,
+  m: 1e6,
+  g: 1e9,
+  t: 1e12,
+  kib: 2 ** 10,
+  mib: 2 ** 20,
+  gib: 2 ** 30,
+  tib: 2 ** 40,
+};
+
+const TIME_UNITS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+/** A size in bytes: `500`, `64k`, `1.5MiB`. Undefined where the text is none. */
+export function parseSize(text: string): number | undefined {
+  const size = parseQuantity(text, SIZE_UNITS);
+  return size === undefined ? undefined : Math.floor(size);
+}
+
+/** A time in milliseconds: `500ms`, `1.5s`, `2h`, `0`. Undefined where the text is none. */
+export function parseTime(text: string): number | undefined {
+  if (/^0+$/.test(text)) return 0;
+  return parseQuantity(text, TIME_UNITS);
+}
+
+function parseQuantity(text: string, units: Readonly<Record<string, number>>): number | undefined {
+  const match = /^(\d{1,15}(?:\.\d{1,9})?) ?([a-z]*)$/i.exec(text);
+  if (!match) return undefined;
+  const [, number, suffix = ""] = match;
+  const unit = suffix.toLowerCase().replace(/(?<=^[kmgt])b$/, "");
+  return Object.hasOwn(units, unit) ? Number(number) * units[unit]! : undefined;
+}
