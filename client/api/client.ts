@@ -4,26 +4,16 @@
  * @module
  */
 
-import { OPERATIONS } from "../../lib/wire/operations/operations.ts";
-import { done, type Schema } from "../../lib/wire/schema.ts";
 import type { Algorithm } from "../../lib/core/checksum.ts";
-import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
-import { named } from "../transfer/names.ts";
-import type { PingReply } from "../../lib/wire/operations/ping.ts";
-import type { HelloReply } from "../../lib/wire/operations/hello.ts";
-import { decodeListLine, type ListLines } from "../../lib/wire/list_lines.ts";
-import { checksumKeys } from "../../lib/wire/checksum_keys.ts";
 import type { Entry, PartEntry } from "../../lib/core/entry.ts";
-import { basename, resolve } from "../../lib/core/paths.ts";
-import type { ByteSink } from "../../lib/core/bytes.ts";
-import { BoundedQueue } from "./bounded_queue.ts";
+import { quote } from "../../lib/core/errors.ts";
+import type { HelloReply } from "../../lib/wire/operations/hello.ts";
+import type { PingReply } from "../../lib/wire/operations/ping.ts";
 import type { Connection } from "../net/connection.ts";
-import { isStream, NOWHERE, openStream, type Outlet, outletFor } from "../transfer/destination.ts";
-import { download } from "../transfer/download.ts";
-import { type Command, exec, type ExecOptions, type ExecResult, isPaced } from "./exec.ts";
-import { type Connections, withJobs } from "../transfer/jobs.ts";
-import { Download } from "./download.ts";
-import { localPathFor } from "../transfer/local_path.ts";
+import { Pool } from "../net/connection_pool.ts";
+import type { RetryPolicy } from "../net/retry.ts";
+import { named } from "../transfer/names.ts";
+import type { OmissionHandlers } from "../transfer/omissions.ts";
 import type {
   GetOptions,
   GetTreeOptions,
@@ -31,26 +21,21 @@ import type {
   PutTreeOptions,
   RequestOptions,
   Transferred,
-  TreeOptions,
 } from "../transfer/options.ts";
-import { localFailure } from "../transfer/local_failure.ts";
-import { type OmissionHandlers, reportOmission } from "../transfer/omissions.ts";
-import { Pool, type WaitFor } from "../net/connection_pool.ts";
-import { Callbacks, NOT_REPEATABLE, type RequestPolicy, Requests } from "../api/requests.ts";
-import type { RetryPolicy } from "../net/retry.ts";
-import { type Given, givenBy, nameOf, type Source } from "../transfer/source.ts";
-import { TreeDownload } from "../transfer/tree_download.ts";
-import { TreeUpload } from "../transfer/tree_upload.ts";
-import { upload } from "../transfer/upload.ts";
+import type { Outlet } from "../transfer/destination.ts";
+import type { Source } from "../transfer/source.ts";
+import { Download } from "./download.ts";
+import { type Command, exec, type ExecOptions, type ExecResult, isPaced } from "./exec.ts";
+import { get, getTree } from "./get.ts";
+import { listEntries, listPartialUploads } from "./list.ts";
+import { put, putTree } from "./put.ts";
+import { NOT_REPEATABLE, Requests } from "./requests.ts";
 
 /** What {@linkcode Client} needs to know. */
 export interface ClientOptions extends RetryPolicy {
   /** Makes a connection. */
   dial(signal: AbortSignal): Promise<Connection>;
 }
-
-/** So many entries of a list are read before they are taken. */
-const ENTRIES_AHEAD = 4096;
 
 /**
  * A client of a server, made by {@linkcode connect}. It has one connection, and makes a new one where that
@@ -114,45 +99,8 @@ export class Client implements AsyncDisposable {
    * `bad_name`, `denied`, `no_space`, `checksum_mismatch`, `closed`, `timeout`, …; `io` where a stream gives more
    * or fewer bytes than its `size`
    */
-  async put(source: Source, options: PutOptions = {}): Promise<Transferred> {
-    let given: Given;
-    let name: string | undefined;
-    try {
-      given = givenBy(source, options.size);
-      name = options.as ?? nameOf(source);
-    } catch (error) {
-      // What the source itself fails with is thrown as it is.
-      if (!(error instanceof FerryError)) throw error;
-      throw error.during(`put ${quote(options.as ?? "")}`);
-    }
-    const pieces = given.kind === "pieces" ? given.pieces : undefined;
-    try {
-      return await this.#put(given, name, options);
-    } catch (error) {
-      await pieces?.end(error);
-      throw error;
-    } finally {
-      // What the server has already is not read to its end.
-      await pieces?.end(undefined);
-    }
-  }
-
-  #put(given: Given, name: string | undefined, options: PutOptions): Promise<Transferred> {
-    if (name === undefined) {
-      const reason = "what has no name of its own needs one: the option `as`";
-      throw new FerryError("usage", reason, { action: "put it" });
-    }
-    const action = `put ${quote(given.kind === "path" ? given.path : name)}`;
-    const watch = new Callbacks();
-    const watched = { ...watch.over(options), filename: name };
-    return this.#requests.make(
-      action,
-      watched,
-      (connection, { waitFor }) => upload(connection, given, { ...watched, waitFor }),
-      given.kind === "pieces"
-        ? { watch, repeat: () => given.pieces.untouched, paced: true }
-        : { watch },
-    );
+  put(source: Source, options: PutOptions = {}): Promise<Transferred> {
+    return put(this.#requests, source, options);
   }
 
   /**
@@ -200,67 +148,9 @@ export class Client implements AsyncDisposable {
   /** The same with a destination, `out`: the download begins at once. */
   get(filename: string, options: GetOptions): Promise<Transferred>;
   get(filename: string, options: GetOptions = {}): Promise<Transferred> {
-    return options.out === undefined
-      ? new Download(options, (options, outlet) => this.#get(filename, options, outlet))
-      : this.#get(filename, options);
-  }
-
-  async #get(filename: string, options: GetOptions, given?: Outlet): Promise<Transferred> {
-    const { out = basename(filename), signal, dryRun = false } = options;
-    let outlet: string | Outlet;
-    try {
-      if (given && dryRun) throw new FerryError("usage", "a dry run fetches no bytes");
-      outlet = given ?? outletFor(out, { dryRun });
-      if (typeof outlet === "string" && isStream(outlet)) {
-        outlet = dryRun ? NOWHERE : await openStream(outlet, signal);
-      }
-    } catch (error) {
-      if (signal?.aborted) throw signal.reason;
-      throw toFerryError(error).during(`get ${named(filename)}`);
-    }
-    if (typeof outlet !== "string") return await this.#pour(filename, options, outlet);
-    const path = outlet;
-    return await this.#download(filename, options, () => path);
-  }
-
-  async #pour(filename: string, options: GetOptions, outlet: Outlet): Promise<Transferred> {
-    let began = false;
-    const into = (waitFor: WaitFor) => {
-      outlet.restart?.();
-      return {
-        write(bytes: Uint8Array) {
-          began = true;
-          return outlet.write(bytes, waitFor);
-        },
-      };
-    };
-    const finish = async (waitFor: WaitFor) => {
-      began = true;
-      await outlet.finish?.(waitFor);
-    };
-    const repeat = () => !began || outlet.restart !== undefined;
-    try {
-      return await this.#download(filename, options, into, { repeat, paced: true, finish });
-    } catch (error) {
-      await outlet.fail?.(error);
-      throw error;
-    }
-  }
-
-  #download(
-    filename: string,
-    options: GetOptions,
-    into: (waitFor: WaitFor) => string | ByteSink,
-    { finish, ...manner }: RequestPolicy & { finish?: (waitFor: WaitFor) => Promise<void> } = {},
-  ): Promise<Transferred> {
-    const watch = new Callbacks();
-    const watched = watch.over(options);
-    const action = `get ${named(filename)}`;
-    return this.#requests.make(action, watched, async (connection, { waitFor }) => {
-      const result = await download(connection, filename, { ...watched, out: into(waitFor) });
-      await finish?.(waitFor);
-      return result;
-    }, { ...manner, watch });
+    const start = (options: GetOptions, outlet?: Outlet) =>
+      get(this.#requests, filename, options, outlet);
+    return options.out === undefined ? new Download(options, start) : start(options);
   }
 
   /**
@@ -272,20 +162,8 @@ export class Client implements AsyncDisposable {
    * @param root the path or the `file:` URL of the local directory
    * @throws {FerryError} what keeps all of it from being uploaded, or what `onError` is not there to be told
    */
-  async putTree(root: string | URL, options: PutTreeOptions = {}): Promise<void> {
-    const path = localPathFor(root, "put it");
-    const action = `put ${quote(path)}`;
-    const watch = new Callbacks();
-    const watched = watch.overTree(options);
-    let tree: TreeUpload;
-    try {
-      const as = options.as ?? basename(resolve(path));
-      tree = await TreeUpload.begin(path, as, watched);
-    } catch (error) {
-      watch.assertTold();
-      throw localFailure(error, path).during(action);
-    }
-    await this.#move(tree, action, watched, watch);
+  putTree(root: string | URL, options: PutTreeOptions = {}): Promise<void> {
+    return putTree(this.#requests, root, options);
   }
 
   /**
@@ -293,31 +171,8 @@ export class Client implements AsyncDisposable {
    *
    * @throws {FerryError} what keeps all of it from being downloaded, or what `onError` is not there to be told
    */
-  async getTree(directory: string, options: GetTreeOptions = {}): Promise<void> {
-    const action = `get ${named(directory)}`;
-    const out = localPathFor(options.out ?? (basename(directory) || "."), action);
-    const watch = new Callbacks();
-    const watched = watch.overTree(options);
-    await this.#move(new TreeDownload(directory, out, watched), action, watched, watch);
-  }
-
-  /** Moves a tree, by further connections where a file that failed here has ended one. */
-  #move(
-    tree: TreeUpload | TreeDownload,
-    action: string,
-    options: TreeOptions & RequestOptions,
-    watch: Callbacks,
-  ): Promise<void> {
-    return this.#requests.make(action, options, async (connection, { signal, renewed }) => {
-      const dial = () => this.#pool.dial(signal);
-      const run = (all: Connections) => tree.run(all);
-      await withJobs(connection, { ...options, signal, dial }, run);
-      while (tree.isCutShort) {
-        const next = await renewed();
-        using _abort = next.closeOnAbort(signal);
-        await withJobs(next, { ...options, signal, dial }, run);
-      }
-    }, { watch });
+  getTree(directory: string, options: GetTreeOptions = {}): Promise<void> {
+    return getTree(this.#requests, directory, options);
   }
 
   /** What is known of a name; "" is the root. The checksum of a file is always told. */
@@ -328,11 +183,12 @@ export class Client implements AsyncDisposable {
       algorithm?: Algorithm | undefined;
     } = {},
   ): Promise<Entry> {
-    return this.#requests.make(`stat ${named(filename)}`, options, (connection) => {
-      connection.assertOffers(algorithm);
-      const header = { op: "stat", filename, ...checksumKeys(algorithm, null) };
-      return connection.ask(OPERATIONS.stat.reply, header);
-    });
+    const action = `stat ${named(filename)}`;
+    return this.#requests.make(
+      action,
+      options,
+      (connection) => connection.stat(filename, algorithm),
+    );
   }
 
   /**
@@ -357,26 +213,19 @@ export class Client implements AsyncDisposable {
    *
    * @throws {FerryError} `not_found`, `not_a_file`, `checksum_mismatch`, …
    */
-  async *list(
+  list(
     directory = "",
-    { recursive = false, onSkip, onError, signal }: RequestOptions & OmissionHandlers & {
-      /** Whether to descend into directories. */
+    options: RequestOptions & OmissionHandlers & {
+      /** Whether what is in its directories is listed, too. Default: false. */
       recursive?: boolean | undefined;
     } = {},
   ): AsyncGenerator<Entry, void, void> {
-    const asked = onSkip || onError ? { omitted: true } : {};
-    const header = { op: "list", filename: directory, recursive, ...asked };
-    for await (const listed of this.#lines(`list ${named(directory)}`, "listed", header, signal)) {
-      const { omitted, ...entry } = listed;
-      if (omitted !== undefined) reportOmission({ onSkip, onError }, "list", { ...entry, omitted });
-      if (entry.type !== undefined) yield entry;
-    }
+    return listEntries(this.#requests, directory, options);
   }
 
   /** The parts of uploads that were cut and can be gone on with. */
-  async *listParts({ signal }: RequestOptions = {}): AsyncGenerator<PartEntry, void, void> {
-    const header = { op: "list", filename: "", parts: true };
-    yield* this.#lines("list the partial uploads", "part", header, signal);
+  listParts(options: RequestOptions = {}): AsyncGenerator<PartEntry, void, void> {
+    return listPartialUploads(this.#requests, options);
   }
 
   /**
@@ -387,39 +236,12 @@ export class Client implements AsyncDisposable {
    */
   async discardParts(filename: string, options: RequestOptions = {}): Promise<void> {
     const action = `remove the partial upload of ${named(filename)}`;
-    await this.#requests.make(action, options, (connection) => {
-      connection.assertFeature("discard", "the removal of partial uploads");
-      return connection.ask(done, { op: "discard", filename });
-    }, NOT_REPEATABLE);
-  }
-
-  async *#lines<Kind extends "listed" | "part">(
-    action: string,
-    kind: Kind,
-    header: Readonly<Record<string, unknown>>,
-    signal: AbortSignal | undefined,
-  ): AsyncGenerator<ListLines[Kind], void, void> {
-    const backlog = new BoundedQueue<ListLines[Kind]>(ENTRIES_AHEAD);
-    const decode = (line: string) => decodeListLine(kind, line);
-    const reading = this.#requests.make(action, { signal }, async (connection, { waitFor }) => {
-      for await (const entries of connection.lines(header, decode)) {
-        const room = backlog.put(entries);
-        if (room) await waitFor(() => room);
-      }
-    }, { repeat: () => backlog.untouched, paced: true });
-    const atOnce = () => signal?.aborted || this.#pool.closing.aborted;
-    const read = reading.then(
-      () => backlog.end(),
-      (error) => backlog.fail(error, { atOnce: atOnce() }),
+    await this.#requests.make(
+      action,
+      options,
+      (connection) => connection.discard(filename),
+      NOT_REPEATABLE,
     );
-    try {
-      for await (const entry of backlog.taken()) {
-        yield entry;
-        signal?.throwIfAborted();
-      }
-    } finally {
-      await read;
-    }
   }
 
   /** Deletes a file, or with `recursive` a directory and all that is in it. */
@@ -430,8 +252,12 @@ export class Client implements AsyncDisposable {
       recursive?: boolean | undefined;
     } = {},
   ): Promise<void> {
-    const header = { op: "remove", filename, recursive };
-    await this.#ask(`remove ${named(filename)}`, options, done, header, NOT_REPEATABLE);
+    await this.#requests.make(
+      `remove ${named(filename)}`,
+      options,
+      (connection) => connection.remove(filename, { recursive }),
+      NOT_REPEATABLE,
+    );
   }
 
   /** Gives a file or a directory another name; the directories above it are made. */
@@ -443,15 +269,18 @@ export class Client implements AsyncDisposable {
       overwrite?: "never" | "always" | undefined;
     } = {},
   ): Promise<void> {
-    const action = `move ${named(filename)} to ${named(to)}`;
-    const header = { op: "move", filename, to, overwrite };
-    await this.#ask(action, options, done, header, NOT_REPEATABLE);
+    await this.#requests.make(
+      `move ${named(filename)} to ${named(to)}`,
+      options,
+      (connection) => connection.move(filename, to, { overwrite }),
+      NOT_REPEATABLE,
+    );
   }
 
   /** Makes a directory and those above it; one that exists is fine. */
   async mkdir(filename: string, options: RequestOptions = {}): Promise<void> {
     const action = `make the directory ${named(filename)}`;
-    await this.#ask(action, options, done, { op: "mkdir", filename });
+    await this.#requests.make(action, options, (connection) => connection.mkdir(filename));
   }
 
   /**
@@ -481,7 +310,11 @@ export class Client implements AsyncDisposable {
 
   /** Asks for an answer: whether the server is there, and whether it can serve. */
   async ping(options: RequestOptions = {}): Promise<PingReply> {
-    return await this.#ask("ping the server", options, OPERATIONS.ping.reply, { op: "ping" });
+    return await this.#requests.make(
+      "ping the server",
+      options,
+      (connection) => connection.ping(),
+    );
   }
 
   /**
@@ -495,20 +328,5 @@ export class Client implements AsyncDisposable {
   /** The same as {@linkcode Client.close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-
-  #ask<Reply>(
-    action: string,
-    options: RequestOptions,
-    reply: Schema<Reply>,
-    header: Readonly<Record<string, unknown>>,
-    manner: RequestPolicy = {},
-  ): Promise<Reply> {
-    return this.#requests.make(
-      action,
-      options,
-      (connection) => connection.ask(reply, header),
-      manner,
-    );
   }
 }

@@ -7,6 +7,7 @@
 import { formatAddress, parseServerAddress } from "../../lib/core/address.ts";
 import { toFerryError } from "../../lib/core/errors.ts";
 import { assertNumbers, TIMEOUT } from "../../lib/core/number_options.ts";
+import { createRuntime, type Runtime } from "../../lib/runtime/runtime.ts";
 import { parsePin } from "../../lib/security/certificate_pin.ts";
 import { parseToken, type Token } from "../../lib/security/token.ts";
 import { Client } from "./client.ts";
@@ -57,6 +58,11 @@ export interface ConnectOptions {
   limitRate?: number | undefined;
   /** Told before each repetition. */
   onRetry?: ((retry: Retry) => void) | undefined;
+  /**
+   * Memory, threads and the clock, which clients, servers and storages may share. Default: a runtime of this client's
+   * own.
+   */
+  runtime?: Runtime | undefined;
 }
 
 /**
@@ -101,6 +107,7 @@ export async function connectWithin(
 ): Promise<Client> {
   const address = parseServerAddress(server);
   const { connectTimeout = 8000, timeout = 60_000, retries = 5, onRetry, signal } = options;
+  const { runtime = createRuntime() } = options;
   const action = `connect to ${formatAddress(address)}`;
   let tls: TlsClient | undefined;
   let token: Token | undefined;
@@ -113,7 +120,7 @@ export async function connectWithin(
     throw toFerryError(error).during(action);
   }
   const dial = (signal: AbortSignal | undefined) =>
-    Connection.open(address, { connectTimeout, timeout, limit, tls, token, signal });
+    Connection.open(address, { connectTimeout, timeout, limit, tls, token, signal, runtime });
   const policy = { retries, onRetry };
   const connection = await retrying({ action, run: () => dial(signal), signal }, policy);
   return new Client(connection, { dial, ...policy });

@@ -5,7 +5,7 @@
  */
 
 import { FerryError } from "../../lib/core/errors.ts";
-import type { Outlet } from "../transfer/destination.ts";
+import { Outlet } from "../transfer/destination.ts";
 import { MemorySink } from "../transfer/memory_sink.ts";
 import type { GetOptions, Transferred } from "../transfer/options.ts";
 
@@ -56,7 +56,7 @@ export class Download implements Promise<Transferred> {
    */
   async bytes(): Promise<Uint8Array<ArrayBuffer>> {
     const gathered = new MemorySink(MEMORY_BYTES);
-    await this.#fetch(gathered);
+    await this.#fetch(new Outlet(gathered));
     return gathered.bytes();
   }
 
@@ -94,7 +94,9 @@ export class Download implements Promise<Transferred> {
           wanted = Promise.withResolvers();
           return wanted.promise;
         };
-        const outlet: Outlet = { write: (bytes, waitFor) => waitFor(() => write(bytes)) };
+        const outlet = new Outlet({
+          write: (bytes, waitFor) => waitFor(() => write(bytes)),
+        });
         fetching = this.#fetch(outlet, options).then(() => {
           if (left.signal.aborted) return;
           controller.close();

@@ -107,7 +107,7 @@ export async function exec(
     stdout: waiting(options.stdout) ?? gathered.stdout,
     stderr: waiting(options.stderr) ?? gathered.stderr,
   };
-  const end = await connection.talk((wire) => converse(wire, header, streams));
+  const end = await connection.exec((wire) => converse(wire, header, streams));
   return { ...end, stdout: gathered.stdout.bytes(), stderr: gathered.stderr.bytes() };
 }
 

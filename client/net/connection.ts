@@ -1,50 +1,47 @@
 /**
- * One connection to a server: requests and their replies.
+ * A connection to a server, with a method for each operation.
  *
  * @module
  */
 
-import type { PutReply } from "../../lib/wire/operations/put.ts";
-import { done, type Schema } from "../../lib/wire/schema.ts";
 import { type Address, formatAddress } from "../../lib/core/address.ts";
-import type { Digest } from "../../lib/digest/digest.ts";
-import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
-import { FerryError, toFerryError } from "../../lib/core/errors.ts";
-import type { HelloReply } from "../../lib/wire/operations/hello.ts";
-import { OPERATIONS, parseReply } from "../../lib/wire/operations/operations.ts";
-import { checksumKeys } from "../../lib/wire/checksum_keys.ts";
-import { decodeLines } from "../../lib/wire/manifest.ts";
 import type { ByteSource } from "../../lib/core/bytes.ts";
+import type { Algorithm } from "../../lib/core/checksum.ts";
+import type { Entry, Listed, PartEntry } from "../../lib/core/entry.ts";
+import { FerryError, toFerryError } from "../../lib/core/errors.ts";
+import type { Overwrite } from "../../lib/core/overwrite.ts";
+import type { Digest } from "../../lib/digest/digest.ts";
+import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { Token } from "../../lib/security/token.ts";
 import {
   type OnBytes,
   sendSized,
   sendStreamed,
   type Verified,
-  verifiedPieces,
 } from "../../lib/transfer/transfer.ts";
-import { type ByteStream, type Frame, type IncomingBody, Wire } from "../../lib/wire/wire.ts";
+import { checksumKeys } from "../../lib/wire/checksum_keys.ts";
+import { decodeListLine } from "../../lib/wire/list_lines.ts";
+import type { HelloReply } from "../../lib/wire/operations/hello.ts";
+import { OPERATIONS, parseReply } from "../../lib/wire/operations/operations.ts";
+import type { PingReply } from "../../lib/wire/operations/ping.ts";
+import type { OfferReply, PutReply } from "../../lib/wire/operations/put.ts";
 import {
-  assertAnswers,
-  assertCompared,
-  assertStored,
-  assertStreamed,
-  type RequestHeader,
-} from "./reply_check.ts";
+  decodeManifestReply,
+  encodeLines,
+  encodeManifestLine,
+  type ManifestLine,
+  type ManifestReply,
+} from "../../lib/wire/manifest.ts";
+import { type ByteStream, Wire } from "../../lib/wire/wire.ts";
 import { dial } from "./dial.ts";
+import { getHeader, type GetRequest, putHeader, type PutRequest } from "./file_requests.ts";
 import { greet } from "./handshake.ts";
+import { IncomingFile } from "./incoming_file.ts";
 import type { RateLimit } from "./rate_limit.ts";
+import { assertAnswers, assertHas, assertStored } from "./reply_check.ts";
+import { type PipelinedRequest, RequestChannel } from "./request_channel.ts";
 import { SilentServerProbe } from "./silent_server.ts";
 import type { TlsClient } from "./tls.ts";
-
-/** How long the reason of a server that broke off is waited for. */
-const REFUSAL_MS = 2000;
-
-/**
- * How many requests may be on their way at once, and how many bytes of bodies behind them. When there are so
- * many, half of them are answered before others follow, so that those leave together.
- */
-const WINDOW = { requests: 200, bytes: 8 * 1024 * 1024 };
 
 /** Options of {@linkcode Connection.open}. */
 export interface OpenOptions {
@@ -60,42 +57,47 @@ export interface OpenOptions {
   token?: Token | undefined;
   /** Gives up. */
   signal?: AbortSignal | undefined;
+  /** What this side uses of the machine. */
+  runtime?: Runtime | undefined;
 }
 
-/** A body to be sent with a request. */
-export interface Upload {
-  /** The request, without `total_size` and the checksum; `size` is that of the whole file. */
-  header: RequestHeader & { size: number };
+/** The bytes of a file that is put, or of the rest of one. */
+export interface SizedBody {
   /** The bytes. */
   source: ByteSource;
   /** How many. */
   size: number;
-  /** What the file is checked with. */
-  algorithm: Algorithm;
-  /** The checksum of the whole file, where it is known. */
-  checksum: Checksum | null;
-  /** The digest of what stands in front of the bytes, where they are only a part. */
+  /** The digest of what the server has already, in front of these bytes. */
   digest?: Digest | undefined;
-  /** Told of each piece. */
+  /** Told how many bytes have just been handed to the connection. */
   onBytes: OnBytes;
 }
 
-/** A request of several that do not wait for each other. */
-export interface PipelinedRequest {
-  /** The request; with a body, its checksum and `total_size` too. */
-  header: RequestHeader;
-  /** The body. */
+/** One of many small requests: to put a file, whose checksum is known, or to make a directory. */
+export interface SmallUpload {
+  /** The file; undefined for a directory. */
+  request?: PutRequest | undefined;
+  /** Its bytes. */
   body?: Uint8Array | undefined;
+  /** The directory. */
+  directory?: string | undefined;
+}
+
+/** One of many small files to be got. */
+export interface SmallDownload {
+  /** The file. */
+  request: GetRequest;
 }
 
 /** A connection to a server that has been greeted. */
 export class Connection {
   readonly #wire: Wire;
+  readonly #channel: RequestChannel;
   /** What the server said of itself. */
   readonly hello: HelloReply;
-
   private constructor(wire: Wire, hello: HelloReply) {
     this.#wire = wire;
+    this.#channel = new RequestChannel(wire);
     this.hello = hello;
   }
 
@@ -106,14 +108,14 @@ export class Connection {
    * `denied`
    */
   static async open(address: Address, options: OpenOptions): Promise<Connection> {
-    const { connectTimeout, timeout, limit, tls, token, signal } = options;
+    const { connectTimeout, tls, signal } = options;
     const deadline = performance.now() + connectTimeout;
     using probe = new SilentServerProbe(address, { timeout: connectTimeout, tls });
     const { foreign } = probe;
     const either = signal ? AbortSignal.any([signal, foreign]) : foreign;
     try {
       const conn = await dial(address, { timeout: connectTimeout, tls, signal: either });
-      return await Connection.over(conn, { deadline, timeout, limit, token, signal: either });
+      return await Connection.over(conn, { ...options, deadline, signal: either });
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
       const failure = foreign.aborted ? foreign.reason : error;
@@ -131,8 +133,8 @@ export class Connection {
    */
   static async over(
     stream: ByteStream,
-    { deadline, timeout, limit, token, signal }:
-      & Pick<OpenOptions, "timeout" | "limit" | "token" | "signal">
+    { deadline, timeout, limit, token, signal, runtime }:
+      & Pick<OpenOptions, "timeout" | "limit" | "token" | "signal" | "runtime">
       & { deadline: number },
   ): Promise<Connection> {
     let greeted = false;
@@ -140,6 +142,7 @@ export class Connection {
       idleTimeout: () => greeted ? timeout : Math.max(1, deadline - performance.now()),
       pace: limit,
       peerSide: "server",
+      runtime,
     });
     try {
       using _abort = closeOnAbort(wire, signal);
@@ -173,6 +176,11 @@ export class Connection {
     throw new FerryError("bad_version", `the server, ${agent}, does not offer ${what}`);
   }
 
+  /** What this side uses of the machine. */
+  get runtime(): Runtime {
+    return this.#wire.runtime;
+  }
+
   /** Whether another request can be sent. */
   get usable(): boolean {
     return this.#wire.writable;
@@ -188,290 +196,228 @@ export class Connection {
     return closeOnAbort(this.#wire, signal);
   }
 
-  /**
-   * Lets `run` send a request and read its reply by itself, in both directions at once if need be. It has to
-   * close the wire where another request cannot follow.
-   */
-  async talk<T>(run: (wire: Wire) => Promise<T>): Promise<T> {
-    using _conversation = this.#wire.converse();
-    return await run(this.#wire);
+  /** Asks whether the server can serve. */
+  ping(): Promise<PingReply> {
+    return this.#channel.ask(OPERATIONS.ping.reply, { op: "ping" });
   }
 
-  /** Sends a request and gives its reply, which has no body. */
-  async ask<Reply>(
-    schema: Schema<Reply>,
-    header: RequestHeader,
-  ): Promise<Reply> {
-    using _conversation = this.#wire.converse();
-    await this.#wire.writeFrame(header);
-    return await this.#reply(schema, header);
+  /** What is known of a name; "" is the root. */
+  stat(filename: string, algorithm: Algorithm = "md5"): Promise<Entry> {
+    this.assertOffers(algorithm);
+    const header = { op: "stat", filename, ...checksumKeys(algorithm, null) };
+    return this.#channel.ask(OPERATIONS.stat.reply, header);
   }
 
   /**
-   * Sends a request and hands its reply to `read`, which is to read the body; what it leaves is read
-   * over, or the connection ends.
+   * What is in a directory. Those entries are given together that came together.
+   *
+   * @param options `omitted` is true where what is left out is to be told, too
    */
-  async fetch<T>(header: RequestHeader, read: (reply: Frame) => Promise<T>): Promise<T> {
-    using _conversation = this.#wire.converse();
-    await this.#wire.writeFrame(header);
-    const reply = await this.#readReply();
-    return await this.#consume(reply.body, () => {
-      assertAnswers(header, reply.header);
-      return read(reply);
-    });
+  list(
+    directory: string,
+    { recursive, omitted }: { recursive: boolean; omitted: boolean },
+  ): AsyncGenerator<Listed[], void, void> {
+    const header = { op: "list", filename: directory, recursive, ...(omitted ? { omitted } : {}) };
+    return this.#channel.lines(header, (line) => decodeListLine("listed", line));
   }
 
-  /**
-   * Sends a request and gives what the lines of its reply's body stand for, those together that come
-   * together.
-   */
-  async *lines<T>(
-    header: RequestHeader,
-    decode: (line: string) => T,
-  ): AsyncGenerator<T[], void, void> {
-    using _conversation = this.#wire.converse();
-    await this.#wire.writeFrame(header);
-    yield* this.#lines(header, await this.#readReply(), decode);
+  /** The partial uploads of this client's that can be resumed. */
+  listPartialUploads(): AsyncGenerator<PartEntry[], void, void> {
+    const header = { op: "list", filename: "", parts: true };
+    return this.#channel.lines(header, (line) => decodeListLine("part", line));
   }
 
-  async *#lines<T>(
-    request: RequestHeader,
-    { header, body }: Frame,
-    decode: (line: string) => T,
-  ): AsyncGenerator<T[], void, void> {
-    try {
-      assertAnswers(request, header);
-      parseReply(done, header);
-      assertStreamed(body);
-      yield* decodeLines(verifiedPieces(body), decode);
-    } finally {
-      if (!body.ended && !await body.drain().catch(() => false)) this.#wire.close();
-    }
+  /** Makes a directory and those above it. */
+  async mkdir(filename: string): Promise<void> {
+    await this.#channel.ask(OPERATIONS.mkdir.reply, { op: "mkdir", filename });
   }
 
-  /** Sends a request with a body and gives its reply. */
-  upload({ header, source, ...options }: Upload): Promise<PutReply> {
-    const { size } = header;
-    return this.#upload(
-      { ...header, ...checksumKeys(options.algorithm, null) },
-      async (refusal) => {
-        const stop = () => refusal.error;
-        const sent = await sendSized(this.#wire, header, source, { ...options, stop });
-        return { ...sent, size };
-      },
-    );
+  /** Deletes a file, or with `recursive` a directory and all that is in it. */
+  async remove(filename: string, { recursive }: { recursive: boolean }): Promise<void> {
+    await this.#channel.ask(OPERATIONS.remove.reply, { op: "remove", filename, recursive });
   }
 
-  /** Sends a request with a body of unknown length and gives its reply. */
-  uploadStream(
-    header: RequestHeader,
-    pieces: AsyncIterable<Uint8Array>,
-    options: { algorithm: Algorithm; onBytes: OnBytes },
-  ): Promise<PutReply> {
-    return this.#upload({ ...header, ...checksumKeys(options.algorithm, null) }, (refusal) => {
-      return sendStreamed(this.#wire, header, refusal.endOf(pieces), options);
-    });
-  }
-
-  /** Sends a body, which tells what the whole file is then, and gives the reply. */
-  async #upload(
-    header: RequestHeader,
-    send: (refusal: Refusal) => Promise<Verified>,
-  ): Promise<PutReply> {
-    using _conversation = this.#wire.converse();
-    // The answer is awaited from the first byte on: one that comes early refuses, and saves the rest.
-    const refusal = new Refusal();
-    const hold = this.#holdWhileSending();
-    const replying = this.#reply(OPERATIONS.put.reply, header).catch((error) => {
-      throw refusal.comes(toFerryError(error));
-    });
-    replying.catch(() => {});
-    try {
-      const sent = await send(refusal);
-      await this.#wire.flush();
-      hold[Symbol.dispose]();
-      const reply = await replying;
-      if (!reply.unchanged) assertStored(reply, sent);
-      return reply;
-    } catch (reason) {
-      hold[Symbol.dispose]();
-      const error = toFerryError(reason);
-      if (this.#wire.writable) {
-        // The body was ended with an error, and the server still answers it.
-        await this.#wire.flush();
-        await replying.catch(() => {});
-        throw error;
-      }
-      // A server that refuses and hangs up may have said why before that.
-      const hungUp = error.code === "closed" || error.code === "timeout";
-      if (hungUp) await within(REFUSAL_MS, replying);
-      this.#wire.close();
-      throw hungUp && refusal.error ? refusal.error : error;
-    }
-  }
-
-  /**
-   * Sends a request with a streamed body and gives what the lines of its reply stand for, which may begin
-   * before the last of the body has left.
-   */
-  async *exchange<T>(
-    header: RequestHeader,
-    pieces: AsyncIterable<Uint8Array>,
-    { decode, algorithm = "md5" }: { decode: (line: string) => T; algorithm?: Algorithm },
-  ): AsyncGenerator<T[], void, void> {
-    using _conversation = this.#wire.converse();
-    const sending = (async () => {
-      using _hold = this.#holdWhileSending();
-      const sent = await sendStreamed(this.#wire, header, pieces, { algorithm });
-      await this.#wire.flush();
-      return sent;
-    })();
-    let sent = false;
-    sending.then(() => sent = true, () => {});
-    try {
-      const reply = await this.#nextReply();
-      yield* this.#lines(header, reply, decode);
-      assertCompared(reply.body, (await sending).checksum);
-    } finally {
-      // Nothing can follow a body that is still on its way.
-      if (!sent) this.#wire.close();
-      await sending.catch(() => {});
-    }
-  }
-
-  /**
-   * Sends requests one behind the other, and hands their replies to `onReply` as they come: it is to read
-   * the body, and decides what an error means.
-   */
-  async pipeline<Request extends PipelinedRequest>(
-    requests: AsyncIterable<Request>,
-    onReply: (reply: Frame, request: Request) => Promise<void>,
+  /** Gives a file or a directory another name. */
+  async move(
+    filename: string,
+    to: string,
+    { overwrite }: { overwrite: "never" | "always" },
   ): Promise<void> {
-    using _conversation = this.#wire.converse();
-    const waiting: Request[] = [];
-    let bytes = 0;
-    let ended = false;
-    let failure: unknown;
-    let changed = Promise.withResolvers<void>();
-    const change = () => {
-      changed.resolve();
-      changed = Promise.withResolvers();
-    };
-    const reading = (async () => {
-      for (;;) {
-        while (waiting.length === 0 && !ended) await changed.promise;
-        const [request] = waiting;
-        if (!request) return;
-        const reply = await this.#nextReply();
-        await this.#consume(reply.body, () => onReply(reply, request));
-        waiting.shift();
-        bytes -= request.body?.length ?? 0;
-        change();
-      }
-    })();
-    reading.catch((error) => {
-      failure = error;
-      change();
+    await this.#channel.ask(OPERATIONS.move.reply, { op: "move", filename, to, overwrite });
+  }
+
+  /** Removes what the server keeps of uploads of a file that were cut. */
+  async discard(filename: string): Promise<void> {
+    this.assertFeature("discard", "the removal of partial uploads");
+    await this.#channel.ask(OPERATIONS.discard.reply, { op: "discard", filename });
+  }
+
+  /**
+   * Asks whether a file should be sent, and from where on.
+   *
+   * @param options `restart` is true where no partial upload is to be resumed
+   * @throws {FerryError} `exists`, `no_space`, …; `checksum_mismatch` where the server says that it has the file, and
+   * has another one
+   */
+  async offer(
+    request: PutRequest,
+    { restart }: { restart: boolean },
+  ): Promise<OfferReply> {
+    const header = { ...putHeader(request), total_size: 0, offer: true, restart };
+    const offered = await this.#channel.ask(OPERATIONS.put.offer, header);
+    assertHas(header, offered);
+    return offered;
+  }
+
+  /**
+   * Puts a file of which the size is known, or the rest of one.
+   *
+   * @throws {FerryError} what the server refuses it with; `checksum_mismatch` where it has not got what was sent; what
+   * the source fails with
+   */
+  async put(request: PutRequest, { source, ...body }: SizedBody): Promise<PutReply> {
+    const { algorithm, checksum, size } = request;
+    const header = putHeader(request);
+    let sent = checksum;
+    const reply = await this.#channel.send(OPERATIONS.put.reply, header, async (wire, refusal) => {
+      const stop = () => refusal.error;
+      const options = { ...body, algorithm, checksum, stop };
+      sent = (await sendSized(wire, header, source, options)).checksum;
     });
-    try {
-      for await (const request of requests) {
-        if (waiting.length >= WINDOW.requests || bytes >= WINDOW.bytes) {
-          await this.#wire.flush();
-          while (!failure && (waiting.length > WINDOW.requests / 2 || bytes > WINDOW.bytes / 2)) {
-            await changed.promise;
-          }
+    if (!reply.unchanged) assertStored(reply, { checksum: sent!, size: size! });
+    return reply;
+  }
+
+  /**
+   * Puts a file whose size only the end of its bytes tells.
+   *
+   * @throws {FerryError} as {@linkcode Connection.put}
+   */
+  async putStream(
+    request: PutRequest,
+    pieces: AsyncIterable<Uint8Array>,
+    onBytes: OnBytes,
+  ): Promise<PutReply> {
+    const { algorithm } = request;
+    const header = putHeader({ ...request, size: null });
+    let sent: Verified | undefined;
+    const reply = await this.#channel.send(OPERATIONS.put.reply, header, async (wire, refusal) => {
+      sent = await sendStreamed(wire, header, refusal.until(pieces), { algorithm, onBytes });
+    });
+    if (!reply.unchanged) assertStored(reply, sent!);
+    return reply;
+  }
+
+  /**
+   * Puts small files and makes directories, without waiting for one reply before the next request.
+   *
+   * @param told called for each of them: with the reply, which a directory has none of, or with why it failed
+   * @throws {FerryError} what ends the connection
+   */
+  putEach<Item extends SmallUpload>(
+    items: AsyncIterable<Item>,
+    told: (item: Item, reply: PutReply | undefined, failure?: unknown) => void,
+  ): Promise<void> {
+    const requests = mapped(items, (item): PipelinedItem<Item> => {
+      const { request, body, directory } = item;
+      if (!request) return { item, header: { op: "mkdir", filename: directory } };
+      return { item, header: { ...putHeader(request), total_size: body!.length }, body };
+    });
+    return this.#channel.pipeline(requests, ({ header }, { header: asked, item }) => {
+      const { request, body } = item;
+      let reply: PutReply | undefined;
+      try {
+        assertAnswers(asked, header);
+        if (!request) parseReply(OPERATIONS.mkdir.reply, header);
+        else {
+          reply = parseReply(OPERATIONS.put.reply, header);
+          const sent = { checksum: request.checksum!, size: body!.length };
+          if (!reply.unchanged) assertStored(reply, sent);
         }
-        if (failure) throw failure;
-        waiting.push(request);
-        bytes += request.body?.length ?? 0;
-        await this.#wire.writeFrame(request.header, request.body);
-        change();
+      } catch (error) {
+        told(item, undefined, error);
+        return Promise.resolve();
       }
-      await this.#wire.flush();
-    } catch (error) {
-      this.#wire.close(toFerryError(error));
-      throw failure ?? error;
-    } finally {
-      ended = true;
-      change();
-      await reading.catch(() => {});
-    }
-    if (failure) throw failure;
-  }
-
-  /** A server that is being sent a body has nothing to say, unless it says that it is there. */
-  #holdWhileSending(): Disposable {
-    return this.#wire.keepsAlive ? { [Symbol.dispose]: () => {} } : this.#wire.hold();
-  }
-
-  async #reply<Reply>(
-    schema: Schema<Reply>,
-    request: RequestHeader,
-  ): Promise<Reply> {
-    const { header, body } = await this.#readReply();
-    return await this.#consume(body, () => {
-      assertAnswers(request, header);
-      return parseReply(schema, header);
+      told(item, reply);
+      return Promise.resolve();
     });
   }
 
-  async #readReply(): Promise<Frame> {
-    await this.#wire.flush();
-    return await this.#nextReply();
+  /**
+   * Gets a file, the rest of one or a range of one.
+   *
+   * @param take receives it
+   * @throws {FerryError} what the server refuses it with, `bad_version` where it does not know ranges; what `take`
+   * fails with
+   */
+  get<T>(request: GetRequest, take: (file: IncomingFile) => Promise<T>): Promise<T> {
+    const header = getHeader(request);
+    return this.#channel.fetch(header, (reply) => {
+      assertAnswers(header, reply.header);
+      return take(new IncomingFile(request, reply));
+    });
   }
 
-  async #nextReply(): Promise<Frame> {
-    try {
-      const frame = await this.#wire.readFrame();
-      if (frame) return frame;
-      throw new FerryError("closed", "the server ended the connection");
-    } catch (error) {
-      // Where the next reply begins is not known.
-      this.#wire.close();
-      throw error;
-    }
+  /**
+   * Gets small files, without waiting for one before the next is asked for.
+   *
+   * @param take receives each
+   * @param failed told why one failed; what it throws ends the connection
+   * @throws {FerryError} what ends the connection
+   */
+  getEach<Item extends SmallDownload>(
+    items: AsyncIterable<Item>,
+    take: (file: IncomingFile, item: Item) => Promise<void>,
+    failed: (item: Item, error: unknown) => void,
+  ): Promise<void> {
+    const requests = mapped(items, (item) => ({ item, header: getHeader(item.request) }));
+    return this.#channel.pipeline(requests, async (reply, { header, item }) => {
+      try {
+        assertAnswers(header, reply.header);
+        await take(new IncomingFile(item.request, reply), item);
+      } catch (error) {
+        failed(item, error);
+      }
+    });
   }
 
-  /** Runs what reads a body, and sees to it that the next reply can be read, or that none is. */
-  async #consume<T>(body: IncomingBody, run: () => T | Promise<T>): Promise<T> {
-    try {
-      return await run();
-    } finally {
-      if (!body.ended && !await body.drain().catch(() => false)) this.#wire.close();
-    }
+  /**
+   * Asks which of many files would have to be put.
+   *
+   * @param options as of the puts; `content` is true where only a checksum proves that two files are the same, and
+   * not their size and time
+   */
+  compare(
+    files: AsyncIterable<ManifestLine> | Iterable<ManifestLine>,
+    { overwrite, content, algorithm }: {
+      overwrite: Overwrite;
+      content: boolean;
+      algorithm: Algorithm;
+    },
+  ): AsyncGenerator<ManifestReply[], void, void> {
+    const lines = encodeLines(files, encodeManifestLine);
+    const header = { op: "compare", overwrite, content };
+    return this.#channel.exchange(header, lines, { decode: decodeManifestReply, algorithm });
+  }
+
+  /**
+   * Runs a command: `run` sends the request and reads the reply, in both directions at once.  It has to close the wire
+   * where another request cannot follow.
+   */
+  exec<T>(run: (wire: Wire) => Promise<T>): Promise<T> {
+    return this.#channel.converse(run);
   }
 }
 
-/** What a server says while it is being sent a body, which is not to be sent any further then. */
-class Refusal {
-  /** Why, once it has come. */
-  error: FerryError | undefined;
-  #tell: (error: FerryError) => void = () => {};
+interface PipelinedItem<Item> extends PipelinedRequest {
+  item: Item;
+}
 
-  comes(error: FerryError): FerryError {
-    this.#tell(error);
-    return this.error = error;
-  }
-
-  /** Pieces up to the refusal, also where it comes while the next one is waited for. */
-  async *endOf(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, void> {
-    const source = pieces[Symbol.asyncIterator]();
-    let done: boolean | undefined = false;
-    try {
-      for (;;) {
-        if (this.error) throw this.error;
-        const refused = Promise.withResolvers<never>();
-        this.#tell = refused.reject;
-        const next = await Promise.race([source.next(), refused.promise]);
-        done = next.done;
-        if (next.done) return;
-        yield next.value;
-      }
-    } finally {
-      // A source that is asked for a piece at the moment may never give it: nobody waits for its end.
-      if (!done) void source.return?.().catch(() => {});
-    }
-  }
+async function* mapped<From, To>(
+  items: AsyncIterable<From>,
+  map: (item: From) => To,
+): AsyncGenerator<To, void, void> {
+  for await (const item of items) yield map(item);
 }
 
 function closeOnAbort(wire: Wire, signal: AbortSignal | undefined): Disposable {
@@ -479,12 +425,4 @@ function closeOnAbort(wire: Wire, signal: AbortSignal | undefined): Disposable {
   signal?.addEventListener("abort", abort, { once: true });
   if (signal?.aborted) abort();
   return { [Symbol.dispose]: () => signal?.removeEventListener("abort", abort) };
-}
-
-/** Waits for a promise, but not for long, and not for how it ends. */
-async function within(ms: number, promise: Promise<unknown>): Promise<void> {
-  const timeout = Promise.withResolvers<void>();
-  const timer = setTimeout(timeout.resolve, ms);
-  await Promise.race([promise.then(() => {}, () => {}), timeout.promise]);
-  clearTimeout(timer);
 }

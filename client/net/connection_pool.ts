@@ -291,3 +291,6 @@ export type WaitFor = <T>(
   run: () => Promise<T> | T,
   options?: { toItsEnd?: boolean },
 ) => Promise<T>;
+
+/** Waits for what belongs to no program: nothing else is let run meanwhile. */
+export const waitDirectly: WaitFor = async (run) => await run();

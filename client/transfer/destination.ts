@@ -13,11 +13,14 @@ import { localPath } from "./local_path.ts";
 import type { WaitFor } from "../net/connection_pool.ts";
 import { describe } from "./source.ts";
 
-/** What takes the bytes of a download as they come. */
-export interface Outlet {
+/** Where a download goes: the path of a regular file, or what takes the bytes as they come. */
+export type Destination = string | Outlet;
+
+/** What an {@linkcode Outlet} hands the bytes of a download to. */
+export interface OutletTarget {
   /** Takes all the bytes; they may be overwritten when it resolves. What is a program's is waited for. */
   write(bytes: Uint8Array, waitFor: WaitFor): Promise<void>;
-  /** Forgets what it has taken: the same comes once more. One that cannot do that takes it once only. */
+  /** Forgets what it has taken: the same bytes come once more. */
   restart?(): void;
   /** Called behind the last byte, when all of them have been verified. What is a program's is waited for. */
   finish?(waitFor: WaitFor): Promise<void> | void;
@@ -25,25 +28,72 @@ export interface Outlet {
   fail?(reason: unknown): Promise<void> | void;
 }
 
-/** Takes nothing, because nothing comes. */
-export const NOWHERE: Outlet = { write: () => Promise.resolve() };
+/** Takes the bytes of a download as they come. */
+export class Outlet {
+  readonly #target: OutletTarget;
+  #untouched = true;
+
+  /** An outlet that has taken nothing. */
+  constructor(target: OutletTarget) {
+    this.#target = target;
+  }
+
+  /** Whether a download may be tried again: it has given no bytes, or its target can forget them. */
+  get repeatable(): boolean {
+    return this.#untouched || this.#target.restart !== undefined;
+  }
+
+  /** Begins a try, and gives what takes its bytes. */
+  begin(waitFor: WaitFor): ByteSink {
+    this.#target.restart?.();
+    return {
+      write: (bytes) => {
+        this.#untouched = false;
+        return this.#target.write(bytes, waitFor);
+      },
+    };
+  }
+
+  /** Says that all bytes have come and were verified. */
+  async finish(waitFor: WaitFor): Promise<void> {
+    this.#untouched = false;
+    await this.#target.finish?.(waitFor);
+  }
+
+  /** Says that what has come is not the file. */
+  async fail(reason: unknown): Promise<void> {
+    await this.#target.fail?.(reason);
+  }
+}
+
+/** Where nothing comes. */
+function nowhere(): Outlet {
+  return new Outlet({ write: () => Promise.resolve() });
+}
 
 const TAKEN = "a path, a file: URL, a WritableStream of bytes or an object that can write()";
 
 /**
- * The path, or what takes the bytes, that a program has given for a download. A stream is locked from then on,
- * unless nothing will come.
+ * Where a download goes that a program has given a destination for. A stream is locked from then on, and a device or
+ * a named pipe is opened, unless nothing will come.
  *
- * @throws {FerryError} `usage` for what takes no bytes
+ * @throws {FerryError} `usage` for what takes no bytes; `denied`, `not_a_file`, `io` for what cannot be opened; the
+ * signal's reason where that gave up
  */
-export function outletFor(
+export async function openDestination(
   out: string | URL | WritableStream<Uint8Array> | ByteSink,
-  { dryRun }: { dryRun: boolean },
-): string | Outlet {
-  if (typeof out === "string" || out instanceof URL) return localPath(out);
+  { dryRun, signal }: { dryRun: boolean; signal: AbortSignal | undefined },
+): Promise<Destination> {
+  if (typeof out === "string" || out instanceof URL) {
+    const path = localPath(out);
+    if (!isStream(path)) return path;
+    return dryRun ? nowhere() : await openStream(path, signal);
+  }
   if (out instanceof WritableStream) {
-    if (!out.locked) return dryRun ? NOWHERE : intoStream(out.getWriter());
-    throw new FerryError("usage", "the stream is locked: something else is writing to it");
+    if (out.locked) {
+      throw new FerryError("usage", "the stream is locked: something else is writing to it");
+    }
+    return dryRun ? nowhere() : intoStream(out.getWriter());
   }
   const object = typeof out === "object" && out !== null;
   // The write() of an open file and its like takes only some of the bytes.
@@ -54,11 +104,13 @@ export function outletFor(
     }`;
     throw new FerryError("usage", `${refused}: give ${TAKEN}`);
   }
-  return { write: (bytes, waitFor) => waitFor(() => out.write(bytes), { toItsEnd: true }) };
+  return new Outlet({
+    write: (bytes, waitFor) => waitFor(() => out.write(bytes), { toItsEnd: true }),
+  });
 }
 
 function intoStream(writer: WritableStreamDefaultWriter<Uint8Array>): Outlet {
-  return {
+  return new Outlet({
     // A stream may keep what it was given.
     write: (bytes, waitFor) => waitFor(() => writer.write(bytes.slice())),
     async finish(waitFor) {
@@ -70,7 +122,7 @@ function intoStream(writer: WritableStreamDefaultWriter<Uint8Array>): Outlet {
       void writer.abort(reason).catch(() => {});
       writer.releaseLock();
     },
-  };
+  });
 }
 
 /** How many symbolic links may follow each other; Linux has that limit, too. */
@@ -97,7 +149,7 @@ export function isStandardOutput(path: string): boolean {
  *
  * @throws {FerryError} `denied`, `not_a_file`, `io`; the signal's reason where that gave up
  */
-export async function openStream(path: string, signal: AbortSignal | undefined): Promise<Outlet> {
+async function openStream(path: string, signal: AbortSignal | undefined): Promise<Outlet> {
   const descriptor = descriptorOf(path);
   // These are open, and to open them once more would begin at the start of a file.
   if (descriptor === 1) return streamInto(path, Deno.stdout);
@@ -129,7 +181,7 @@ function streamInto(
   stream: { write(bytes: Uint8Array): Promise<number> },
   close: () => void = () => {},
 ): Outlet {
-  return {
+  return new Outlet({
     async write(bytes) {
       try {
         for (let done = 0; done < bytes.length;) done += await stream.write(bytes.subarray(done));
@@ -139,7 +191,7 @@ function streamInto(
     },
     finish: close,
     fail: close,
-  };
+  });
 }
 
 function failure(path: string, error: unknown): FerryError {

@@ -113,6 +113,16 @@ export interface Transferred {
   unkept?: readonly Unkept[] | undefined;
 }
 
+/** The result of a transfer in which nothing crossed; `checksum` is that of the file that is there already. */
+export function nothingTransferred(
+  filename: string,
+  { size, checksum = null, skipped = false }:
+    & Pick<Transferred, "size">
+    & Partial<Pick<Transferred, "checksum" | "skipped">>,
+): Transferred {
+  return { filename, checksum, size, skipped, transferred: 0, resumedFrom: 0 };
+}
+
 /** Options of transfers of directories. */
 export interface TreeOptions extends OmissionHandlers {
   /** Which of its files and directories are meant; all unless told otherwise. */

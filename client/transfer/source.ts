@@ -8,7 +8,7 @@ import { FerryError } from "../../lib/core/errors.ts";
 import { basename } from "../../lib/core/paths.ts";
 import type { ByteSource } from "../../lib/core/bytes.ts";
 import { localPath } from "./local_path.ts";
-import type { WaitFor } from "../net/connection_pool.ts";
+import { waitDirectly, type WaitFor } from "../net/connection_pool.ts";
 
 /**
  * What {@linkcode Client.put} takes: the path or the `file:` URL of a file, a `Blob` or a `File`, bytes in memory,
@@ -24,7 +24,7 @@ export type Source =
   | AsyncIterable<Uint8Array>;
 
 /** A source by how it can be read. */
-export type Given =
+export type UploadSource =
   | { kind: "path"; path: string }
   | { kind: "sized"; source: SizedSource }
   | { kind: "pieces"; pieces: Pieces };
@@ -52,7 +52,7 @@ const TAKEN =
  * @param size how many bytes a stream is to give, where that is known
  * @throws {FerryError} `usage` for what cannot be uploaded
  */
-export function givenBy(source: Source, size?: number): Given {
+export function uploadSourceOf(source: Source, size?: number): UploadSource {
   if (size !== undefined && !(Number.isSafeInteger(size) && size >= 0)) {
     throw new FerryError("usage", `${size} is no size: it is a number of bytes`);
   }
@@ -171,7 +171,7 @@ export class Pieces {
    * @throws {FerryError} `usage` for a piece that is no bytes, `io` where there are fewer or more of them than
    * `size`; what the source fails with
    */
-  async *taken(waitFor: WaitFor = justWait): AsyncGenerator<Uint8Array, void, void> {
+  async *taken(waitFor: WaitFor = waitDirectly): AsyncGenerator<Uint8Array, void, void> {
     let count = 0;
     for (;;) {
       const { done, value } = await waitFor(() => this.#next());
@@ -216,8 +216,6 @@ export class Pieces {
     if (!this.#pending) await ending;
   }
 }
-
-const justWait: WaitFor = async (run) => await run();
 
 /** Bytes in memory. */
 export class MemorySource implements SizedSource {

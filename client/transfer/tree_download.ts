@@ -5,46 +5,40 @@
  * @module
  */
 
-import { SHARED_RUNTIME } from "../../lib/runtime/runtime.ts";
 import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
-import { FerryError, mayPass, quote, toFerryError } from "../../lib/core/errors.ts";
-import { assertStorable, type FileName, parseFileName } from "../../lib/core/remote_name.ts";
-import { OPERATIONS, parseReply } from "../../lib/wire/operations/operations.ts";
-import { decodeListLine } from "../../lib/wire/list_lines.ts";
-import { checksumKeys } from "../../lib/wire/checksum_keys.ts";
 import { type Entry, type Listed, type Omitted, unkeptKey } from "../../lib/core/entry.ts";
-import { decideOverwrite, type FileState } from "../../lib/core/overwrite.ts";
+import { FerryError, mayPass, quote, toFerryError, wasCut } from "../../lib/core/errors.ts";
 import { dirname } from "../../lib/core/paths.ts";
-import { Publisher, type Room, type Rooms } from "../../lib/files/group_commit.ts";
-import { StagedFile } from "../../lib/files/staged_file.ts";
-import { bitsOf, modeAt } from "../../lib/files/permission_bits.ts";
+import { assertStorable, type FileName, parseFileName } from "../../lib/core/remote_name.ts";
+import { Pace } from "../../lib/core/time_slices.ts";
 import { makeDirectories } from "../../lib/files/directories.ts";
 import { directoryAt } from "../../lib/files/directory_flush.ts";
+import { Publisher, type Room, type Rooms } from "../../lib/files/group_commit.ts";
 import { isDirectory } from "../../lib/files/path_lookup.ts";
-import { receive } from "../../lib/transfer/transfer.ts";
-import { Pace } from "../../lib/core/time_slices.ts";
-import type { Frame } from "../../lib/wire/wire.ts";
-import { assertAnswers, assertBegins } from "../net/reply_check.ts";
-import { assertDistinctHere, NameCollisions } from "./name_collisions.ts";
-import type { Connection, PipelinedRequest } from "../net/connection.ts";
+import { modeAt } from "../../lib/files/permission_bits.ts";
+import { StagedFile } from "../../lib/files/staged_file.ts";
+import type { Runtime } from "../../lib/runtime/runtime.ts";
+import type { Connection, SmallDownload } from "../net/connection.ts";
+import type { IncomingFile } from "../net/incoming_file.ts";
+import { download } from "./download.ts";
+import { planDownload } from "./download_plan.ts";
 import {
-  assertFree,
-  assertReplaceable,
-  assertSame,
-  assertWhole,
-  checksumOf,
-  download,
-} from "./download.ts";
-import { nothingMoved } from "./dry_run.ts";
+  assertNameFree,
+  assertSameFile,
+  checksumOfFile,
+  existingFileAt,
+  isWanted,
+} from "./existing_file.ts";
 import { type Connections, eachOf } from "./jobs.ts";
+import { isLocalFailure, localFailure } from "./local_failure.ts";
+import { assertDistinctHere, NameCollisions } from "./name_collisions.ts";
+import { reportOmission } from "./omissions.ts";
+import { type GetTreeOptions, nothingTransferred, type Transferred } from "./options.ts";
 import {
   kindOfPartialDownload,
   removePartialDownloads,
   TEMPORARY_PREFIX,
 } from "./partial_downloads.ts";
-import { reportOmission } from "./omissions.ts";
-import type { GetTreeOptions, Transferred } from "./options.ts";
-import { isLocalFailure, localFailure } from "./local_failure.ts";
 
 /** Files up to this size are asked for one behind the other. */
 const SMALL_BYTES = 1024 * 1024;
@@ -69,7 +63,7 @@ interface Item {
 }
 
 /** A request for a small file. */
-interface SmallItem extends PipelinedRequest {
+interface SmallItem extends SmallDownload {
   item: Item;
 }
 
@@ -118,8 +112,8 @@ export class TreeDownload {
     this.#publisher = new Publisher({
       durable: options.durability !== "none",
       rooms: () => new LocalRooms(),
-      async onTaken({ name, staged: { size }, checksum }) {
-        await assertSame(name, { size, checksum });
+      async onTaken({ name, staged: { size, runtime }, checksum }) {
+        await assertSameFile(name, { size, checksum }, runtime);
         return { checksum, size, unchanged: true };
       },
     });
@@ -141,8 +135,8 @@ export class TreeDownload {
       for (const item of [...this.#left.values()]) {
         const { entry: { filename, size }, path } = item;
         try {
-          assertFree(path, this.#options);
-          onFile?.(nothingMoved(filename, { size }));
+          assertNameFree(path, this.#options.overwrite ?? "never");
+          onFile?.(nothingTransferred(filename, { size }));
         } catch (error) {
           this.#failed(item, error);
         }
@@ -151,7 +145,11 @@ export class TreeDownload {
     }
     try {
       await eachOf(connections, this.#small(), (connection, small) => {
-        return connection.pipeline(small, (reply, request) => this.#store(reply, request));
+        return connection.getEach(
+          small,
+          (file, { item }) => this.#store(file, item, connection.runtime),
+          ({ item }, error) => this.#smallFailed(item, error),
+        );
       });
     } finally {
       await Promise.all(this.#publishing);
@@ -164,7 +162,8 @@ export class TreeDownload {
       return this.#getEach(connection, items);
     });
     // Where something failed, the parts are what the next try goes on with.
-    if (this.#failures === 0) this.#found.forEach(removePartialDownloads);
+    if (this.#failures > 0) return;
+    for (const directory of this.#found) removePartialDownloads(directory, connection.runtime);
   }
 
   async #getEach(connection: Connection, items: AsyncIterable<Item>): Promise<void> {
@@ -179,8 +178,8 @@ export class TreeDownload {
             continue;
           }
         }
-        const options = { ...this.#options, out: path, keepTime: true };
-        this.#done(item, await download(connection, filename, options));
+        const plan = planDownload(filename, path, { ...this.#options, keepTime: true });
+        this.#done(item, await download(connection, plan));
       } catch (error) {
         if (!connection.usable && !isLocalFailure(error)) throw error;
         this.#failed(item, error);
@@ -224,9 +223,8 @@ export class TreeDownload {
         telling.push(() => this.#failed(item, error));
       }
     };
-    const header = { op: "list", filename: this.#name, recursive: true, omitted: true };
-    const decode = (line: string) => decodeListLine("listed", line);
-    for await (const lines of connection.lines(header, decode)) lines.forEach(take);
+    const all = { recursive: true, omitted: true };
+    for await (const entries of connection.list(this.#name, all)) entries.forEach(take);
     for (const tell of telling) tell();
     if (!dryRun) this.#makeDirectory(this.#out);
     onPlan?.(items.length, items.reduce((sum, { entry }) => sum + entry.size, 0));
@@ -274,77 +272,64 @@ export class TreeDownload {
   async #wants(connection: Connection, item: Item): Promise<boolean> {
     const { entry, path } = item;
     const { overwrite = "never" } = this.#options;
+    const algorithm = this.#algorithm;
     if (this.#made.has(dirname(path))) return true;
-    let info: Deno.FileInfo;
-    try {
-      info = Deno.statSync(path);
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return true;
-      throw error;
-    }
-    assertReplaceable(path, info);
-    item.replaced = bitsOf(info);
-    item.there = info.size;
-    const existing: FileState = {
-      size: info.size,
-      mtime: info.mtime?.getTime(),
-      checksum: null,
-    };
+    const existing = existingFileAt(path);
+    if (!existing) return true;
+    item.replaced = existing.bits;
+    item.there = existing.size;
     if (overwrite === "always") return true;
     if (existing.size === entry.size && existing.mtime === entry.mtime) return false;
-    // The list tells md5s; what else is asked for is asked for.
-    const incoming = { ...entry, checksum: this.#algorithm === "md5" ? entry.checksum : null };
-    let decision = decideOverwrite(overwrite, incoming, existing);
-    if (decision === "hash") {
-      const { filename } = entry;
-      existing.checksum = this.#checksums.get(path) ?? await checksumOf(path, this.#algorithm);
-      this.#checksums.set(path, existing.checksum);
-      if (incoming.checksum === null) {
-        const header = { op: "stat", filename, ...checksumKeys(this.#algorithm, null) };
-        incoming.checksum = (await connection.ask(OPERATIONS.stat.reply, header)).checksum;
-      }
-      decision = decideOverwrite(overwrite, incoming, existing);
-    }
-    if (decision === "exists") throw new FerryError("exists", `another file is at ${quote(path)}`);
-    return decision === "send";
+    // A list has md5s only.
+    const incoming = { ...entry, checksum: algorithm === "md5" ? entry.checksum : null };
+    return await isWanted(overwrite, incoming, existing, {
+      here: async () => {
+        const known = this.#checksums.get(path);
+        const checksum = known ?? await checksumOfFile(path, algorithm, connection.runtime);
+        this.#checksums.set(path, checksum);
+        return checksum;
+      },
+      there: async () => (await connection.stat(entry.filename, algorithm)).checksum,
+    });
   }
 
   /** Tells of a file that is there already: of its own content, as far as that is known. */
   #stays({ entry: { filename }, path, there: size = 0 }: Item): void {
     const checksum = this.#checksums.get(path) ?? null;
-    this.#options.onFile?.(nothingMoved(filename, { size, checksum, skipped: true }));
+    this.#options.onFile?.(nothingTransferred(filename, { size, checksum, skipped: true }));
   }
 
   async *#small(): AsyncGenerator<SmallItem, void, void> {
-    const checksum = checksumKeys(this.#algorithm, null);
+    const algorithm = this.#algorithm;
     for (const item of [...this.#left.values()]) {
       const { filename, size } = item.entry;
-      if (size <= SMALL_BYTES) yield { header: { op: "get", filename, ...checksum }, item };
+      if (size <= SMALL_BYTES) yield { request: { filename, algorithm }, item };
       await Promise.resolve();
     }
   }
 
-  /** Takes a small file from its reply, and leaves its flush to the group. */
-  async #store({ header, body }: Frame, { header: request, item }: SmallItem): Promise<void> {
-    let staged: StagedFile | undefined;
+  /** Receives a small file, and leaves its flush to the group. */
+  async #store(file: IncomingFile, item: Item, runtime: Runtime): Promise<void> {
+    const { size, mtime, mode } = file;
+    const bits = this.#options.preserve ? mode : item.replaced;
+    const staged = stage(dirname(item.path), bits, runtime);
+    let checksum: Checksum;
     try {
-      assertAnswers(request, header);
-      const reply = parseReply(OPERATIONS.get.reply, header);
-      assertBegins(reply);
-      const { size, mtime, mode } = reply;
-      staged = stage(dirname(item.path), this.#options.preserve ? mode : item.replaced);
-      const { checksum } = assertWhole(size, await receive(SHARED_RUNTIME, body, staged));
-      const publishing = this.#publish(item, staged, { checksum, size, mtime, mode });
-      this.#publishing.add(publishing);
-      void publishing.then(() => this.#publishing.delete(publishing));
-      while (this.#publishing.size >= MAX_UNPUBLISHED) await Promise.race(this.#publishing);
+      ({ checksum } = await file.receive(staged));
     } catch (error) {
-      await staged?.[Symbol.asyncDispose]();
-      const { code } = toFerryError(error);
-      if (code === "closed" || code === "timeout") throw error;
-      // What may pass is tried once more, by itself, when the others are done.
-      if (!mayPass(toFerryError(error))) this.#failed(item, error);
+      await staged[Symbol.asyncDispose]();
+      throw error;
     }
+    const publishing = this.#publish(item, staged, { checksum, size, mtime, mode });
+    this.#publishing.add(publishing);
+    void publishing.then(() => this.#publishing.delete(publishing));
+    while (this.#publishing.size >= MAX_UNPUBLISHED) await Promise.race(this.#publishing);
+  }
+
+  #smallFailed(item: Item, error: unknown): void {
+    if (wasCut(error)) throw error;
+    // What may pass is tried once more, by itself, when the others are done.
+    if (!mayPass(toFerryError(error))) this.#failed(item, error);
   }
 
   async #publish(
@@ -409,9 +394,8 @@ export class TreeDownload {
 }
 
 /** A new file in a directory, which is made where it is missing. */
-function stage(directory: string, mode: number | undefined): StagedFile {
-  const create = () =>
-    StagedFile.create(directory, SHARED_RUNTIME, { prefix: TEMPORARY_PREFIX, mode });
+function stage(directory: string, mode: number | undefined, runtime: Runtime): StagedFile {
+  const create = () => StagedFile.create(directory, runtime, { prefix: TEMPORARY_PREFIX, mode });
   try {
     return create();
   } catch (error) {

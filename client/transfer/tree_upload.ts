@@ -5,32 +5,23 @@
  * @module
  */
 
-import { SHARED_RUNTIME } from "../../lib/runtime/runtime.ts";
 import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
-import { FerryError, mayPass, quote, toFerryError } from "../../lib/core/errors.ts";
-import { OPERATIONS, parseReply } from "../../lib/wire/operations/operations.ts";
-import { decodeListLine } from "../../lib/wire/list_lines.ts";
-import { checksumKeys } from "../../lib/wire/checksum_keys.ts";
 import { unkeptKey } from "../../lib/core/entry.ts";
-import { LocalFile, readLocalFile } from "../../lib/files/source_file.ts";
-import {
-  decodeManifestReply,
-  encodeLines,
-  encodeManifestLine,
-  type ManifestReply,
-} from "../../lib/wire/manifest.ts";
-import { checksumOfSource } from "../../lib/digest/source_digest.ts";
+import { FerryError, mayPass, quote, toFerryError } from "../../lib/core/errors.ts";
 import { Pace } from "../../lib/core/time_slices.ts";
-import type { Frame } from "../../lib/wire/wire.ts";
-import { assertAnswers, assertStored } from "../net/reply_check.ts";
-import { assertDistinctOnServer, NameCollisions, type RemoteLookup } from "./name_collisions.ts";
-import type { Connection, PipelinedRequest } from "../net/connection.ts";
-import { nothingMoved } from "./dry_run.ts";
+import { checksumOfSource } from "../../lib/digest/source_digest.ts";
+import { LocalFile, readLocalFile, type WholeFile } from "../../lib/files/source_file.ts";
+import type { Runtime } from "../../lib/runtime/runtime.ts";
+import type { PutReply } from "../../lib/wire/operations/put.ts";
+import type { ManifestLine, ManifestReply } from "../../lib/wire/manifest.ts";
+import type { Connection, SmallUpload } from "../net/connection.ts";
 import { type Connections, eachOf } from "./jobs.ts";
-import { type LocalEntry, walkLocal } from "./local_tree.ts";
-import type { PutTreeOptions, Transferred } from "./options.ts";
 import { isLocalFailure, localFailure } from "./local_failure.ts";
+import { type LocalEntry, walkLocal } from "./local_tree.ts";
+import { assertDistinctOnServer, NameCollisions, type RemoteLookup } from "./name_collisions.ts";
+import { nothingTransferred, type PutTreeOptions, type Transferred } from "./options.ts";
 import { upload } from "./upload.ts";
+import { planUpload } from "./upload_plan.ts";
 
 /** Files up to this size go without an offer, one behind the other. */
 const SMALL_BYTES = 1024 * 1024;
@@ -45,9 +36,8 @@ interface Item extends LocalEntry {
 }
 
 /** A request for a file that needs no offer, or for an empty directory. */
-interface SmallItem extends PipelinedRequest {
+interface SmallItem extends SmallUpload {
   item: Item;
-  checksum: Checksum | null;
 }
 
 /** An upload of a directory, which may take several connections. */
@@ -119,12 +109,12 @@ export class TreeUpload {
    * The files that are left to do: those that were found before, then those that the walk has not come to
    * yet. Meanwhile the server can compare the first ones.
    */
-  async *#files(): AsyncGenerator<Item, void, void> {
-    for (const item of [...this.#left.values()]) if (await isSizedFile(item)) yield item;
+  async *#files(runtime: Runtime): AsyncGenerator<Item, void, void> {
+    for (const item of [...this.#left.values()]) if (await isSizedFile(item, runtime)) yield item;
     // Not in a loop of its own, which would end the walk where this is left.
     for (let next; !(next = await this.#walk.next()).done;) {
       const item = this.#take(next.value);
-      if (this.#left.has(item.filename) && await isSizedFile(item)) yield item;
+      if (this.#left.has(item.filename) && await isSizedFile(item, runtime)) yield item;
     }
     if (!this.#planned) this.#options.onPlan?.(this.#found.files, this.#found.bytes);
     this.#planned = true;
@@ -144,16 +134,16 @@ export class TreeUpload {
     this.#compared = true;
     // Where nothing was compared, or not all, the rest is found now.
     const pace = new Pace();
-    for await (const _ of this.#files()) if (pace.isDue) await pace.rest();
+    for await (const _ of this.#files(connection.runtime)) if (pace.isDue) await pace.rest();
     if (this.#options.dryRun) {
       for (const item of [...this.#left.values()]) {
-        if (item.type === "file") await this.#foresee(item);
+        if (item.type === "file") await this.#foresee(item, connection.runtime);
       }
       this.#left.clear();
       return;
     }
-    await eachOf(connections, this.#small(), (connection, small) => {
-      return connection.pipeline(small, (reply, request) => this.#stored(reply, request));
+    await eachOf(connections, this.#small(connection.runtime), (connection, small) => {
+      return connection.putEach(small, (...settled) => this.#settle(...settled));
     });
     await eachOf(connections, [...this.#left.values()], (connection, items) => {
       return this.#putEach(connection, items);
@@ -167,14 +157,15 @@ export class TreeUpload {
   async #putEach(connection: Connection, items: AsyncIterable<Item>): Promise<void> {
     for await (const item of items) {
       try {
-        const options = { ...this.#options, filename: item.filename, keepTime: true };
         const { overwrite } = await this.#overwriting(connection, item);
         const source = { kind: "path", path: item.path } as const;
-        this.#done(item, await upload(connection, source, { ...options, overwrite }));
+        const options = { ...this.#options, overwrite, keepTime: true };
+        const plan = planUpload(item.filename, source, options);
+        this.#done(item, await upload(connection, plan));
       } catch (error) {
         if (!connection.usable && !isLocalFailure(error)) throw error;
         this.#failed(item, error);
-        // In the middle of a file nothing else can be said by its connection.
+        // In the middle of a file nothing else can be sent on its connection.
         if (!connection.usable) return;
       }
     }
@@ -192,7 +183,7 @@ export class TreeUpload {
     const { overwrite } = this.#options;
     if (before === undefined) return { overwrite };
     try {
-      await assertDistinctOnServer(filename, before, asking(connection));
+      await assertDistinctOnServer(filename, before, lookup(connection));
       return { overwrite };
     } catch (error) {
       if (toFerryError(error).code !== "denied") throw error;
@@ -201,52 +192,43 @@ export class TreeUpload {
     }
   }
 
-  /** Takes the reply to a small file or an empty directory. */
-  #stored({ header }: Frame, { header: request, body, item, checksum }: SmallItem): Promise<void> {
-    try {
-      assertAnswers(request, header);
-      if (item.type === "directory") parseReply(OPERATIONS.mkdir.reply, header);
-      else {
-        const { filename } = item;
-        const reply = parseReply(OPERATIONS.put.reply, header);
-        const { unchanged, size, unkept } = reply;
-        if (!unchanged) assertStored(reply, { checksum: checksum!, size: body!.length });
-        // Where another file stays, it is the one that has the name.
-        const stored = { checksum: reply.checksum, size, skipped: unchanged };
-        const crossed = { transferred: body!.length, resumedFrom: 0 };
-        this.#done(item, { filename, ...stored, ...crossed, ...unkeptKey(unkept) });
-      }
-      this.#left.delete(item.filename);
-    } catch (error) {
+  /** Takes note of what became of a small file or an empty directory. */
+  #settle({ item, request }: SmallItem, reply: PutReply | undefined, failure: unknown): void {
+    if (failure !== undefined) {
       // What may pass is tried once more, by itself, when the others are done.
-      if (item.type === "directory" || !mayPass(toFerryError(error))) this.#failed(item, error);
+      if (!request || !mayPass(toFerryError(failure))) this.#failed(item, failure);
+      return;
     }
-    return Promise.resolve();
+    if (!reply) return this.#forget(item);
+    const { filename, checksum, size, unchanged, unkept } = reply;
+    // Where another file stays, it is that one's checksum and size.
+    const stored = { filename, checksum, size, skipped: unchanged };
+    const crossed = { transferred: request!.size!, resumedFrom: 0 };
+    this.#done(item, { ...stored, ...crossed, ...unkeptKey(unkept) });
   }
 
-  async *#small(): AsyncGenerator<SmallItem, void, void> {
+  async *#small(runtime: Runtime): AsyncGenerator<SmallItem, void, void> {
     const { overwrite = "never", preserve } = this.#options;
+    const algorithm = this.#algorithm;
     for (const item of [...this.#left.values()]) {
-      const { filename, type, path, size } = item;
+      const { filename, type, path } = item;
       if (type === "directory") {
-        yield { header: { op: "mkdir", filename }, item, checksum: null };
+        yield { item, directory: filename };
         continue;
       }
-      if (size > SMALL_BYTES || item.unsized) continue;
-      let body: Uint8Array;
-      let times: { mtime: number; mode?: number };
+      if (item.size > SMALL_BYTES || item.unsized) continue;
+      let file: WholeFile;
       try {
-        const { bytes, mtime, mode } = await readLocalFile(path, SHARED_RUNTIME);
-        body = bytes;
-        times = { mtime, ...(preserve ? { mode } : {}) };
+        file = await readLocalFile(path, runtime);
       } catch (error) {
         this.#failed(item, error);
         continue;
       }
-      const checksum = await SHARED_RUNTIME.digests.checksumOf(this.#algorithm, body);
-      const keys = { ...checksumKeys(this.#algorithm, checksum), size: body.length };
-      const header = { op: "put", filename, overwrite, ...times, ...keys, total_size: body.length };
-      yield { header, body, item, checksum };
+      const { bytes: body, mtime, mode } = file;
+      const checksum = await runtime.digests.checksumOf(algorithm, body);
+      const kept = { mtime, mode: preserve ? mode : undefined };
+      const size = body.length;
+      yield { item, request: { filename, algorithm, checksum, size, overwrite, ...kept }, body };
     }
   }
 
@@ -264,7 +246,7 @@ export class TreeUpload {
       }
     };
     try {
-      await this.#ask(connection, this.#files(), settle);
+      await this.#ask(connection, this.#files(connection.runtime), settle);
     } catch (error) {
       // Who may write and not read is not told what is there: everything is sent, then.
       if (toFerryError(error).code === "denied") return;
@@ -273,8 +255,8 @@ export class TreeUpload {
     const hashed: Item[] = [];
     for (const item of hash) {
       try {
-        await using file = LocalFile.open(item.path, SHARED_RUNTIME);
-        const checksum = await checksumOfSource(SHARED_RUNTIME, file, {
+        await using file = LocalFile.open(item.path, connection.runtime);
+        const checksum = await checksumOfSource(connection.runtime, file, {
           algorithm: this.#algorithm,
         });
         this.#checksums.set(item.filename, checksum);
@@ -288,7 +270,7 @@ export class TreeUpload {
     for (const { filename, size, type, unsized } of [...this.#left.values()]) {
       if (type === "directory" || unsized || wanted.has(filename)) continue;
       this.#left.delete(filename);
-      this.#options.onFile?.(nothingMoved(filename, { size, skipped: true }));
+      this.#options.onFile?.(nothingTransferred(filename, { size, skipped: true }));
     }
   }
 
@@ -297,15 +279,18 @@ export class TreeUpload {
     files: AsyncIterable<Item> | Iterable<Item>,
     settle: (reply: ManifestReply) => void,
   ): Promise<void> {
-    const { overwrite = "never", checksumCompare = false } = this.#options;
-    const header = { op: "compare", overwrite, content: checksumCompare };
-    const lines = encodeLines(files, ({ filename, size, mtime }) => {
-      const checksum = this.#checksums.get(filename) ?? null;
-      return encodeManifestLine({ filename, size, mtime, checksum });
-    });
-    const algorithm = this.#algorithm;
-    const replies = connection.exchange(header, lines, { decode: decodeManifestReply, algorithm });
+    const { overwrite = "never", checksumCompare: content = false } = this.#options;
+    const options = { overwrite, content, algorithm: this.#algorithm };
+    const replies = connection.compare(this.#manifest(files), options);
     for await (const some of replies) some.forEach(settle);
+  }
+
+  async *#manifest(
+    files: AsyncIterable<Item> | Iterable<Item>,
+  ): AsyncGenerator<ManifestLine, void, void> {
+    for await (const { filename, size, mtime } of files) {
+      yield { filename, size, mtime, checksum: this.#checksums.get(filename) ?? null };
+    }
   }
 
   #done(item: Item, result: Transferred): void {
@@ -314,10 +299,10 @@ export class TreeUpload {
   }
 
   /** Tells of a file that would be sent, if it can be read. */
-  async #foresee(item: Item): Promise<void> {
+  async #foresee(item: Item, runtime: Runtime): Promise<void> {
     try {
-      await using _file = LocalFile.open(item.path, SHARED_RUNTIME);
-      this.#options.onFile?.(nothingMoved(item.filename, { size: item.size }));
+      await using _file = LocalFile.open(item.path, runtime);
+      this.#options.onFile?.(nothingTransferred(item.filename, { size: item.size }));
     } catch (error) {
       this.#failed(item, error);
     }
@@ -336,17 +321,17 @@ export class TreeUpload {
 }
 
 /** Whether something is a file whose size is what it says. */
-async function isSizedFile(item: Item): Promise<boolean> {
+async function isSizedFile(item: Item, runtime: Runtime): Promise<boolean> {
   if (item.type !== "file") return false;
   if (item.size > 0) return true;
-  return !(item.unsized ??= await isUnsized(item.path));
+  return !(item.unsized ??= await isUnsized(item.path, runtime));
 }
 
 /** Whether a file of the size 0 has something in it all the same, or does not tell. */
-async function isUnsized(path: string): Promise<boolean> {
+async function isUnsized(path: string, runtime: Runtime): Promise<boolean> {
   let file: LocalFile;
   try {
-    file = LocalFile.open(path, SHARED_RUNTIME);
+    file = LocalFile.open(path, runtime);
   } catch {
     // Whoever sends it is told.
     return false;
@@ -355,13 +340,12 @@ async function isUnsized(path: string): Promise<boolean> {
   return await file.unsized().then((pieces) => pieces !== undefined, () => true);
 }
 
-function asking(connection: Connection): RemoteLookup {
-  const decode = (line: string) => decodeListLine("entry", line);
+function lookup(connection: Connection): RemoteLookup {
   return {
-    stat: (filename) => connection.ask(OPERATIONS.stat.reply, { op: "stat", filename }),
-    async *list(filename) {
-      const header = { op: "list", filename, recursive: false };
-      for await (const entries of connection.lines(header, decode)) yield* entries;
+    stat: (filename) => connection.stat(filename),
+    async *list(directory) {
+      const options = { recursive: false, omitted: false };
+      for await (const entries of connection.list(directory, options)) yield* entries;
     },
   };
 }

@@ -1,313 +1,271 @@
 /**
- * How a file goes up: whole where it is small; asked for first where it is large, and from where the last
- * try was cut.
+ * How a file is uploaded. A small one is read into memory and sent with its checksum in front. A large one is offered
+ * to the server first, and sent from where an earlier try was cut.
  *
  * @module
  */
 
-import { OPERATIONS } from "../../lib/wire/operations/operations.ts";
-import type { OfferReply, PutReply } from "../../lib/wire/operations/put.ts";
-import type { Digest } from "../../lib/digest/digest.ts";
-import { SHARED_RUNTIME } from "../../lib/runtime/runtime.ts";
-import { type Algorithm, type Checksum, sameChecksum } from "../../lib/core/checksum.ts";
-import { FerryError } from "../../lib/core/errors.ts";
-import { checksumKeys } from "../../lib/wire/checksum_keys.ts";
+import { type Checksum, sameChecksum } from "../../lib/core/checksum.ts";
 import { unkeptKey } from "../../lib/core/entry.ts";
-import { LocalFile } from "../../lib/files/source_file.ts";
+import { FerryError } from "../../lib/core/errors.ts";
+import type { Digest } from "../../lib/digest/digest.ts";
 import { checksumOfSource, digestPrefix } from "../../lib/digest/source_digest.ts";
+import { LocalFile } from "../../lib/files/source_file.ts";
+import type { Runtime } from "../../lib/runtime/runtime.ts";
+import type { OfferReply, PutReply } from "../../lib/wire/operations/put.ts";
 import { MAX_DRAIN_BYTES } from "../../lib/wire/wire.ts";
-import { assertHas } from "../net/reply_check.ts";
 import type { Connection } from "../net/connection.ts";
-import { nothingMoved } from "./dry_run.ts";
-import type { PutOptions, Transferred } from "./options.ts";
-import { localFailure } from "./local_failure.ts";
 import type { WaitFor } from "../net/connection_pool.ts";
-import { type Given, MemorySource, Pieces, type SizedSource } from "./source.ts";
+import type { PutRequest } from "../net/file_requests.ts";
+import { localFailure } from "./local_failure.ts";
+import { nothingTransferred, type Transferred } from "./options.ts";
+import { MemorySource, Pieces, type SizedSource } from "./source.ts";
+import type { UploadPlan } from "./upload_plan.ts";
 
 /** A file up to this size is read once, into memory, so that its checksum stands in front of it. */
 const WHOLE_BYTES = 8 * 1024 * 1024;
 
-/** Options of {@linkcode upload}. */
-export interface UploadOptions extends PutOptions {
-  /** The name on the server. */
-  filename: string;
-  /** Whether the modification time is kept in any case. */
-  keepTime?: boolean | undefined;
-  /** Waits for each piece of a source that gives them one by one. */
-  waitFor?: WaitFor | undefined;
-}
-
-/** Uploads what was given for it. */
+/**
+ * Uploads a file.
+ *
+ * @param waitFor waits for each piece of a source that a program gives
+ */
 export async function upload(
   connection: Connection,
-  given: Given,
-  options: UploadOptions,
+  plan: UploadPlan,
+  waitFor?: WaitFor,
 ): Promise<Transferred> {
-  connection.assertOffers(options.algorithm ?? "md5");
-  if (given.kind === "pieces") {
-    return await uploadPieces(connection, given.pieces, putKeys(options), options);
+  connection.assertOffers(plan.algorithm);
+  const { source } = plan;
+  if (source.kind === "pieces") {
+    return await uploadPieces(connection, plan, source.pieces, { waitFor });
   }
-  if (given.kind === "sized") return await uploadFrom(connection, given.source, options);
+  if (source.kind === "sized") return await uploadSized(connection, plan, source.source);
   try {
-    await using file = LocalFile.open(given.path, SHARED_RUNTIME);
+    await using file = LocalFile.open(source.path, connection.runtime);
     const unsized = await file.unsized();
-    if (!unsized) return await uploadFrom(connection, file, options);
-    const pieces = new Pieces(unsized[Symbol.asyncIterator](), options.size);
-    const keys = { ...putKeys(options), ...kept(file, options) };
-    return await uploadPieces(connection, pieces, keys, options);
+    if (!unsized) return await uploadSized(connection, plan, file);
+    const pieces = new Pieces(unsized[Symbol.asyncIterator](), plan.size);
+    return await uploadPieces(connection, plan, pieces, { waitFor, file });
   } catch (error) {
-    throw localFailure(error, given.path);
+    throw localFailure(error, source.path);
   }
 }
 
-async function uploadFrom(
-  connection: Connection,
-  source: SizedSource,
-  options: UploadOptions,
-): Promise<Transferred> {
-  const { size } = source;
-  if (size !== (options.size ?? size)) {
-    throw new FerryError(
-      "io",
-      `the source has ${size} bytes, and its size was to be ${options.size}`,
-    );
-  }
-  const keys = { ...putKeys(options), ...kept(source, options) };
-  if (options.dryRun) {
-    const hash = () => checksumOfWhole(source, options.algorithm ?? "md5");
-    return await foresee(connection, size, keys, { ...options, hash });
-  }
-  return size <= WHOLE_BYTES
-    ? await putBytes(connection, await source.readWhole(), keys, options)
-    : await putSized(connection, source, keys, options);
-}
-
-type Keys = Readonly<Record<string, unknown>>;
-
-function putKeys({ filename, overwrite }: UploadOptions): Keys {
-  return { op: "put", filename, overwrite };
-}
-
-/** What of a source's time and bits is sent along. */
-function kept({ mtime, mode }: SizedSource, options: UploadOptions): Keys {
-  const { preserve, overwrite, keepTime } = options;
-  if (preserve) return { mtime, mode };
-  // Which one is newer can be told the next time only if the time is kept this time.
-  return keepTime || overwrite === "newer" ? { mtime } : {};
-}
-
+/** Uploads what comes in pieces. */
 async function uploadPieces(
   connection: Connection,
+  plan: UploadPlan,
   pieces: Pieces,
-  keys: Keys,
-  options: UploadOptions,
+  { waitFor, file }: { waitFor: WaitFor | undefined; file?: LocalFile },
 ): Promise<Transferred> {
-  if (options.dryRun) return await foreseePieces(connection, pieces, keys, options);
-  const { filename, algorithm = "md5", onProgress, waitFor } = options;
   const { size: total = null } = pieces;
+  const request = requestOf(plan, { size: total, mtime: file?.mtime, mode: file?.mode });
+  if (plan.dryRun) return await foreseePieces(connection, request, pieces.taken(waitFor));
+  // What the server refuses for its size is refused before any of it is sent.
   if (total !== null && total > MAX_DRAIN_BYTES) {
-    // What will be refused for its size is refused before it is sent.
-    const asked = { ...keys, ...checksumKeys(algorithm, null), size: total, restart: true };
-    const offered = await offer(connection, asked);
-    if (offered.decision === "have") return stays(filename, offered, { size: total });
+    const offered = await connection.offer(request, { restart: true });
+    if (offered.decision === "have") return replacedNothing(request, offered);
   }
-  let bytes = 0;
-  const onBytes = (count: number) => onProgress?.({ filename, bytes: bytes += count, total });
-  const taken = pieces.taken(waitFor);
-  const reply = await connection.uploadStream(keys, taken, { algorithm, onBytes });
-  return done(options, reply, { transferred: bytes, resumedFrom: 0 });
+  const { onBytes, count } = counting(plan, { offset: 0, total });
+  const reply = await connection.putStream(request, pieces.taken(waitFor), onBytes);
+  return transferred(reply, { transferred: count(), resumedFrom: 0 });
 }
 
-async function putBytes(
+/** Uploads what has a size, and can be read from any byte on. */
+async function uploadSized(
   connection: Connection,
-  bytes: Uint8Array,
-  keys: Keys,
-  options: UploadOptions,
-): Promise<Transferred> {
-  const { algorithm = "md5" } = options;
-  const checksum = await SHARED_RUNTIME.digests.checksumOf(algorithm, bytes);
-  const size = bytes.length;
-  // What is small is sent without asking: refusing it costs no more than the question.
-  if (size > MAX_DRAIN_BYTES) {
-    const asked = { ...keys, ...checksumKeys(algorithm, checksum), size };
-    const offered = await offer(connection, asked);
-    if (offered.decision === "have") return stays(options.filename, offered, { size, checksum });
-  }
-  const onBytes = counter(options, 0, size);
-  const reply = await connection.upload({
-    header: { ...keys, size },
-    source: new MemorySource(bytes),
-    size,
-    algorithm,
-    checksum,
-    onBytes,
-  });
-  return done(options, reply, { transferred: size, resumedFrom: 0 });
-}
-
-async function putSized(
-  connection: Connection,
+  plan: UploadPlan,
   source: SizedSource,
-  keys: Keys,
-  options: UploadOptions,
 ): Promise<Transferred> {
   const { size } = source;
-  const { algorithm = "md5", hashFirst, resume } = options;
-  const hash = () => checksumOfWhole(source, algorithm);
-  const negotiation = new Negotiation(connection, { ...keys, size }, { algorithm, hash });
-  if (hashFirst) await negotiation.hash();
-  let offered = await negotiation.ask({ restart: resume === false });
-  let digest: Digest | undefined;
-  if (offered.offset > 0) {
-    digest = await digestBehind(source, offered, algorithm);
-    // What the server has is a part of another file: this one changed since, or never was that one.
-    if (!digest) offered = await negotiation.ask({ restart: true });
+  if (size !== (plan.size ?? size)) {
+    const reason = `the source has ${size} bytes, and its size was to be ${plan.size}`;
+    throw new FerryError("io", reason);
   }
-  if (offered.decision === "have") return stays(options.filename, offered, { size });
+  const request = requestOf(plan, source);
+  if (plan.dryRun) {
+    return await foresee(
+      connection,
+      request,
+      () => checksumOf(source, request, connection.runtime),
+    );
+  }
+  return size <= WHOLE_BYTES
+    ? await uploadWhole(connection, plan, request, await source.readWhole())
+    : await uploadLarge(connection, plan, request, source);
+}
+
+/** Uploads bytes in memory. */
+async function uploadWhole(
+  connection: Connection,
+  plan: UploadPlan,
+  unhashed: PutRequest,
+  bytes: Uint8Array,
+): Promise<Transferred> {
+  const checksum = await connection.runtime.digests.checksumOf(plan.algorithm, bytes);
+  const request = { ...unhashed, size: bytes.length, checksum };
+  const { length: size } = bytes;
+  // What is small is sent without asking: a server that refuses it skips the body, which takes no longer.
+  if (size > MAX_DRAIN_BYTES) {
+    const offered = await connection.offer(request, { restart: false });
+    if (offered.decision === "have") return replacedNothing(request, offered);
+  }
+  const { onBytes } = counting(plan, { offset: 0, total: size });
+  const reply = await connection.put(request, { source: new MemorySource(bytes), size, onBytes });
+  return transferred(reply, { transferred: size, resumedFrom: 0 });
+}
+
+/** Uploads a large file: offers it, proves what the server has of it, and sends the rest. */
+async function uploadLarge(
+  connection: Connection,
+  plan: UploadPlan,
+  unhashed: PutRequest,
+  source: SizedSource,
+): Promise<Transferred> {
+  const { size } = source;
+  const { runtime } = connection;
+  const hash = () => checksumOf(source, unhashed, runtime);
+  let request = plan.hashFirst ? { ...unhashed, checksum: await hash() } : unhashed;
+  let offered: OfferReply;
+  let digest: Digest | undefined;
+  ({ request, offered } = await offer(connection, request, { restart: !plan.resume, hash }));
+  if (offered.offset > 0) {
+    digest = await digestOfPartial(source, offered, plan, runtime);
+    if (!digest) {
+      // What the server has is of another file: this one has changed since, or never was that one.
+      ({ request, offered } = await offer(connection, request, { restart: true, hash }));
+    }
+  }
+  if (offered.decision === "have") return replacedNothing(unhashed, offered);
   const offset = digest ? offered.offset : 0;
   source.seek(offset);
-  const reply = await connection.upload({
-    header: { ...keys, ...(offset > 0 ? { offset } : {}), size },
-    source,
-    size: size - offset,
-    algorithm,
-    checksum: negotiation.checksum,
-    digest,
-    onBytes: counter(options, offset, size),
-  });
-  return done(options, reply, { transferred: size - offset, resumedFrom: offset });
+  const { onBytes } = counting(plan, { offset, total: size });
+  const body = { source, size: size - offset, digest, onBytes };
+  const reply = await connection.put({ ...request, offset }, body);
+  return transferred(reply, { transferred: size - offset, resumedFrom: offset });
 }
 
-async function checksumOfWhole(source: SizedSource, algorithm: Algorithm): Promise<Checksum> {
+/** What the server is asked for: the plan, with what is known of the source when it is open. */
+function requestOf(
+  { filename, algorithm, overwrite, keep }: UploadPlan,
+  { size, mtime, mode }: { size: number | null } & Pick<SizedSource, "mtime" | "mode">,
+): PutRequest {
+  const kept = { ...(keep.mtime ? { mtime } : {}), ...(keep.mode ? { mode } : {}) };
+  return { filename, algorithm, overwrite, size, checksum: null, ...kept };
+}
+
+async function checksumOf(
+  source: SizedSource,
+  { algorithm }: Pick<PutRequest, "algorithm">,
+  runtime: Runtime,
+): Promise<Checksum> {
   source.seek(0);
-  return await checksumOfSource(SHARED_RUNTIME, source, { algorithm });
+  return await checksumOfSource(runtime, source, { algorithm });
 }
 
-async function offer(connection: Connection, keys: Keys): Promise<OfferReply> {
-  const asked = { ...keys, total_size: 0, offer: true };
-  const offered = await connection.ask(OPERATIONS.put.offer, asked);
-  assertHas(asked, offered);
-  return offered;
-}
-
-/** Asks a server whether a file should be sent, with its checksum only where it depends on that. */
-class Negotiation {
-  readonly #connection: Connection;
-  readonly #keys: Keys;
-  readonly #algorithm: Algorithm;
-  readonly #hash: () => Promise<Checksum>;
-  /** The checksum of the file, where it was needed. */
-  checksum: Checksum | null = null;
-
-  constructor(
-    connection: Connection,
-    keys: Keys,
-    { algorithm, hash }: { algorithm: Algorithm; hash: () => Promise<Checksum> },
-  ) {
-    this.#connection = connection;
-    this.#keys = keys;
-    this.#algorithm = algorithm;
-    this.#hash = hash;
-  }
-
-  /** Computes the checksum. */
-  async hash(): Promise<void> {
-    this.checksum = await this.#hash();
-  }
-
-  /** The server's decision, which is never `hash`; with `restart` it holds no part of the file for this. */
-  async ask({ restart }: { restart: boolean }): Promise<OfferReply> {
-    const ask = () => {
-      const checksum = checksumKeys(this.#algorithm, this.checksum);
-      return offer(this.#connection, { ...this.#keys, ...checksum, restart });
-    };
-    const offered = await ask();
-    if (offered.decision !== "hash") return offered;
-    await this.hash();
-    return await ask();
-  }
-}
-
-/** What an upload comes to where the file that is there stays, which may be another: what is known of that one. */
-function stays(
-  filename: string,
-  { size, checksum }: OfferReply,
-  mine: { size: number; checksum?: Checksum },
-): Transferred {
-  const there = { size: size ?? mine.size, checksum: checksum ?? mine.checksum ?? null };
-  return nothingMoved(filename, { ...there, skipped: true });
-}
-
-/** What an upload would come to. The server decides that, and changes nothing. */
-async function foresee(
+/**
+ * Offers a file, and once more with its checksum where the server needs that to decide.
+ *
+ * @returns the request, with the checksum where it was computed, and the decision, which is never `hash`
+ */
+async function offer(
   connection: Connection,
-  size: number,
-  keys: Keys,
-  { filename, algorithm = "md5", hash }: UploadOptions & { hash: () => Promise<Checksum> },
-): Promise<Transferred> {
-  const negotiation = new Negotiation(connection, { ...keys, size }, { algorithm, hash });
-  // A part that is there stays with whoever is sending it.
-  const offered = await negotiation.ask({ restart: true });
-  return offered.decision === "have"
-    ? stays(filename, offered, { size })
-    : nothingMoved(filename, { size });
+  request: PutRequest,
+  { restart, hash }: { restart: boolean; hash: () => Promise<Checksum> },
+): Promise<{ request: PutRequest; offered: OfferReply }> {
+  const offered = await connection.offer(request, { restart });
+  if (offered.decision !== "hash") return { request, offered };
+  const hashed = { ...request, checksum: await hash() };
+  return { request: hashed, offered: await connection.offer(hashed, { restart }) };
 }
 
-/** The same for a stream: only its last byte tells how long it is. */
-async function foreseePieces(
-  connection: Connection,
-  pieces: Pieces,
-  keys: Keys,
-  options: UploadOptions,
-): Promise<Transferred> {
-  const digest = await SHARED_RUNTIME.digests.create(options.algorithm ?? "md5");
-  let size = 0;
-  for await (const piece of pieces.taken(options.waitFor)) {
-    digest.update(piece);
-    size += piece.length;
-  }
-  const checksum = digest.checksum();
-  const hash = () => Promise.resolve(checksum);
-  return await foresee(connection, size, keys, { ...options, hash });
-}
-
-/** The digest behind what the server has, if this file begins with the same bytes. */
-async function digestBehind(
+/**
+ * The digest of what the server has of a file, by which the rest can be verified.
+ *
+ * @returns undefined where this file does not begin with the same bytes
+ */
+async function digestOfPartial(
   file: SizedSource,
   { offset, prefix_md5, prefix_xxh128, prefix_state }: OfferReply,
-  algorithm: Algorithm,
+  { algorithm }: UploadPlan,
+  runtime: Runtime,
 ): Promise<Digest | undefined> {
   if (offset > file.size) return undefined;
   file.seek(0);
-  // With md5's state there is no need to compute it again: the quick proof is enough to see that it is right.
-  const told = algorithm === "md5" && prefix_xxh128 !== null && offset % 64 === 0 && prefix_state;
-  const digest = await digestPrefix(SHARED_RUNTIME, file, {
+  // Where the server tells the state of its md5, that need not be computed again: XXH3-128 is the quicker proof.
+  const state = algorithm === "md5" && prefix_xxh128 !== null && offset % 64 === 0 && prefix_state;
+  const digest = await digestPrefix(runtime, file, {
     size: offset,
-    algorithm: told ? "xxh128" : algorithm,
+    algorithm: state ? "xxh128" : algorithm,
     proof: prefix_xxh128 !== null,
   });
   const { size, md5, xxh128 } = await digest.facts();
   const [here, there] = prefix_xxh128 !== null ? [xxh128, prefix_xxh128] : [md5, prefix_md5];
   if (size !== offset || !here || !there || !sameChecksum(here, there)) return undefined;
-  return told ? SHARED_RUNTIME.digests.resumeMd5(told, offset) : digest;
+  return state ? runtime.digests.resumeMd5(state, offset) : digest;
 }
 
-/** Counts what has crossed, in front of which `offset` bytes were there already. */
-function counter(
-  { filename, onProgress }: UploadOptions,
-  offset: number,
-  total: number,
-): (count: number) => void {
+/** What an upload would come to. The server decides that, and changes nothing. */
+async function foresee(
+  connection: Connection,
+  request: PutRequest,
+  hash: () => Promise<Checksum>,
+): Promise<Transferred> {
+  // A partial upload that is there stays with whoever is sending it.
+  const { offered } = await offer(connection, request, { restart: true, hash });
+  return offered.decision === "have"
+    ? replacedNothing(request, offered)
+    : nothingTransferred(request.filename, { size: request.size! });
+}
+
+/** The same for a stream: only its last byte tells how long it is. */
+async function foreseePieces(
+  connection: Connection,
+  request: PutRequest,
+  pieces: AsyncIterable<Uint8Array>,
+): Promise<Transferred> {
+  const digest = await connection.runtime.digests.create(request.algorithm);
+  let size = 0;
+  for await (const piece of pieces) {
+    digest.update(piece);
+    size += piece.length;
+  }
+  const checksum = digest.checksum();
+  return await foresee(connection, { ...request, size }, () => Promise.resolve(checksum));
+}
+
+/** What an upload comes to where the file that is there stays, which may be another one. */
+function replacedNothing(
+  request: PutRequest,
+  { size, checksum }: OfferReply,
+): Transferred {
+  return nothingTransferred(request.filename, {
+    size: size ?? request.size!,
+    checksum: checksum ?? request.checksum,
+    skipped: true,
+  });
+}
+
+/** Counts the bytes that cross behind the `offset` bytes that were there already, and reports them. */
+function counting(
+  { filename, onProgress }: UploadPlan,
+  { offset, total }: { offset: number; total: number | null },
+): { onBytes: (count: number) => void; count: () => number } {
   let bytes = offset;
   const resumed = offset > 0 ? { resumedFrom: offset } : {};
-  return (count) => onProgress?.({ filename, bytes: bytes += count, total, ...resumed });
+  return {
+    onBytes(count) {
+      bytes += count;
+      onProgress?.({ filename, bytes, total, ...resumed });
+    },
+    count: () => bytes - offset,
+  };
 }
 
-function done(
-  { filename }: UploadOptions,
-  reply: PutReply,
+function transferred(
+  { filename, checksum, size, unchanged, unkept }: PutReply,
   crossed: { transferred: number; resumedFrom: number },
 ): Transferred {
-  const { checksum, size, unchanged, unkept } = reply;
   return { filename, checksum, size, skipped: unchanged, ...crossed, ...unkeptKey(unkept) };
 }

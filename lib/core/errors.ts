@@ -199,6 +199,12 @@ export function mayPass({ code, lasting }: FerryError): boolean {
   return PASSING.has(code) && !lasting;
 }
 
+/** Whether an error says that a connection was cut, or that the other side fell silent. */
+export function wasCut(error: unknown): boolean {
+  const { code } = toFerryError(error);
+  return code === "closed" || code === "timeout";
+}
+
 /** A name in a message: in quotes, control characters escaped, shortened where it is absurdly long. */
 export function quote(name: string): string {
   return escapeControls(JSON.stringify(name.length > 255 ? `${name.slice(0, 254)}…` : name));

@@ -3,7 +3,7 @@ import {
   isStandardOutput,
   isStream,
   kindOfSpecial,
-  openStream,
+  openDestination,
 } from "../../../client/transfer/destination.ts";
 import { connect, FerryError, FsStorage, serve } from "../../../mod.ts";
 import { DENO, outcome, programArgs, spawnFerry, TempDir } from "../../support/programs.ts";
@@ -181,13 +181,15 @@ Deno.test({
 });
 
 Deno.test({
-  name: "openStream() gives up with its signal" + (unix ? "" : " (ignored: needs named pipes)"),
+  name: "openDestination() gives up with its signal" +
+    (unix ? "" : " (ignored: needs named pipes)"),
   ignore: !unix,
   async fn() {
     await using dir = new TempDir();
     mkfifo(dir.join("pipe"));
     const reason = new Error("enough");
-    const waiting = openStream(dir.join("pipe"), AbortSignal.abort(reason));
+    const signal = AbortSignal.abort(reason);
+    const waiting = openDestination(dir.join("pipe"), { dryRun: false, signal });
     const error = await assertRejects(() => waiting, Error, "enough");
     assertEquals(error, reason);
     // The open that nobody waits for any more ends with its reader.

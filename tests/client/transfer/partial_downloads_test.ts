@@ -25,10 +25,12 @@ Deno.test("removePartialDownloads() takes what nobody has, and nothing else", as
   const others = [".ferry-notes.part", ".ferry", "f", "f.part"];
   for (const name of others) dir.write(name, "x");
   await using busy = StagedFile.create(dir.path, RUNTIME, { prefix: ".ferry-" });
-  await using claimed = StagedFile.claim(partialPathOf(dir.join("g")), RUNTIME, { create: true });
+  await using claimed = StagedFile.claim(partialPathOf(dir.join("g"), RUNTIME), RUNTIME, {
+    create: true,
+  });
   const record = claimed!.path.replace(/part$/, "json");
   Deno.writeTextFileSync(record, "x");
-  removePartialDownloads(dir.path);
+  removePartialDownloads(dir.path, RUNTIME);
   const kept = [busy.path, claimed!.path, record].map((path) => path.slice(dir.path.length + 1));
   assertEquals(namesIn(dir.path), [...others, ...kept].sort());
 });

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { Readable } from "node:stream";
-import { givenBy, nameOf } from "../../../client/transfer/source.ts";
+import { nameOf, uploadSourceOf } from "../../../client/transfer/source.ts";
 import { type Client, FerryError, type Progress, type Source } from "../../../mod.ts";
 import { InProcess } from "../../support/in_process.ts";
 import { md5, patterned, utf8 } from "../../support/bytes.ts";
@@ -396,9 +396,9 @@ Deno.test("putTree() and getTree() take URLs", async () => {
   await assertCode("usage", () => p.client.getTree("tree", { out }));
 });
 
-Deno.test("givenBy() reads nothing before it is asked", () => {
+Deno.test("uploadSourceOf() reads nothing before it is asked", () => {
   const asked: string[] = [];
-  const given = givenBy({
+  const given = uploadSourceOf({
     [Symbol.asyncIterator]() {
       return {
         next:

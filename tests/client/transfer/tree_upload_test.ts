@@ -1,21 +1,24 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Connection } from "../../../client/net/connection.ts";
 import { TreeUpload } from "../../../client/transfer/tree_upload.ts";
+import { RUNTIME } from "../../support/runtime.ts";
+import type { ManifestLine } from "../../../lib/wire/manifest.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { TempDir } from "../../support/programs.ts";
 import { assertCode } from "../../support/assertions.ts";
 
-/** As much of a connection as comparing takes; `exchange` gets the pieces of the manifest. */
-function comparing(exchange: (pieces: AsyncIterable<Uint8Array>) => Promise<void>): Connection {
+/** As much of a connection as comparing takes; `compare` gets what the manifest tells. */
+function comparing(compare: (files: AsyncIterable<ManifestLine>) => Promise<void>): Connection {
   const connection = {
     hello: { features: ["compare"] },
+    runtime: RUNTIME,
     assertOffers() {},
-    async *exchange(_header: unknown, pieces: AsyncIterable<Uint8Array>) {
-      await exchange(pieces);
+    async *compare(files: AsyncIterable<ManifestLine>) {
+      await compare(files);
       yield [];
     },
-    async pipeline(requests: AsyncIterable<unknown>) {
-      for await (const request of requests) assert(!request, "nothing is to be sent");
+    async putEach(items: AsyncIterable<unknown>) {
+      for await (const item of items) assert(!item, "nothing is to be sent");
     },
   };
   return connection as unknown as Connection;
@@ -33,16 +36,17 @@ Deno.test("TreeUpload.run() goes on with a walk that a lost connection interrupt
       throw error;
     },
   });
-  const lost = comparing(async (pieces) => {
-    for await (const _piece of pieces) throw new FerryError("closed", "the connection is lost");
+  const lost = comparing(async (files) => {
+    let told = 0;
+    for await (const _file of files) {
+      if (++told === 500) throw new FerryError("closed", "the connection is lost");
+    }
   });
   await assertCode("closed", () => upload.run([lost]));
   assertEquals([skipped.size, plans.length], [0, 0]);
   let lines = 0;
-  const good = comparing(async (pieces) => {
-    for await (const piece of pieces) {
-      lines += new TextDecoder().decode(piece).split("\n").length - 1;
-    }
+  const good = comparing(async (files) => {
+    for await (const _file of files) lines++;
   });
   await upload.run([good]);
   assertEquals([lines, skipped.size, plans], [2000, 2000, [[2000, 2000]]]);

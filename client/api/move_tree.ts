@@ -1,0 +1,32 @@
+/**
+ * Transfers of directories, over as many connections as they are to have.
+ *
+ * @module
+ */
+
+import { type Connections, withJobs } from "../transfer/jobs.ts";
+import type { RequestOptions, TreeOptions } from "../transfer/options.ts";
+import type { TreeDownload } from "../transfer/tree_download.ts";
+import type { TreeUpload } from "../transfer/tree_upload.ts";
+import type { Callbacks } from "./callbacks.ts";
+import type { Requests } from "./requests.ts";
+
+/** Transfers a directory. A file that fails on this machine may end its connection: the rest goes on with another. */
+export function moveTree(
+  requests: Requests,
+  tree: TreeUpload | TreeDownload,
+  action: string,
+  options: TreeOptions & RequestOptions,
+  callbacks: Callbacks,
+): Promise<void> {
+  return requests.make(action, options, async (connection, { signal, renewed }) => {
+    const dial = () => requests.pool.dial(signal);
+    const run = (all: Connections) => tree.run(all);
+    await withJobs(connection, { ...options, signal, dial }, run);
+    while (tree.isCutShort) {
+      const next = await renewed();
+      using _abort = next.closeOnAbort(signal);
+      await withJobs(next, { ...options, signal, dial }, run);
+    }
+  }, { callbacks });
+}

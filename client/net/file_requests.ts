@@ -1,0 +1,79 @@
+/**
+ * What is asked of a server about files, and the headers that say it.
+ *
+ * @module
+ */
+
+import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
+import type { Overwrite } from "../../lib/core/overwrite.ts";
+import { checksumKeys } from "../../lib/wire/checksum_keys.ts";
+import type { Range, RequestHeader } from "./reply_check.ts";
+
+/** A file to be put on the server. */
+export interface PutRequest {
+  /** The name on the server. */
+  readonly filename: string;
+  /** What the file is checked with. */
+  readonly algorithm: Algorithm;
+  /** The checksum of the whole file; null where it is not known before the file is sent. */
+  readonly checksum: Checksum | null;
+  /** The size of the whole file in bytes; null for a stream of unknown length. */
+  readonly size: number | null;
+  /** What to do when the name is taken. */
+  readonly overwrite: Overwrite;
+  /** The modification time to be kept, in milliseconds since 1970. */
+  readonly mtime?: number | undefined;
+  /** The permission bits to be kept, 0 to 0o777. */
+  readonly mode?: number | undefined;
+  /** How many bytes of the file the server has from an earlier try, which are not sent again. Default: 0. */
+  readonly offset?: number | undefined;
+}
+
+/** A file to be got from the server. */
+export interface GetRequest {
+  /** The name on the server. */
+  readonly filename: string;
+  /** What the file is checked with. */
+  readonly algorithm: Algorithm;
+  /** What of the file is wanted. Default: all of it. */
+  readonly range?: Range | undefined;
+  /** What an earlier try has left of it. */
+  readonly prefix?: Prefix | undefined;
+}
+
+/** The first bytes of a file, by which a server sees that they are of its file. */
+export interface Prefix {
+  /** How many bytes. */
+  readonly size: number;
+  /** The checksum of the whole file that they are of, where it is known. */
+  readonly whole: Checksum | null;
+  /** Their md5. */
+  readonly md5: string | null;
+  /** Their XXH3-128, where there is no md5. */
+  readonly xxh128: string | null;
+}
+
+/** The header of a request that puts a file. */
+export function putHeader(
+  { filename, algorithm, checksum, size, overwrite, mtime, mode, offset = 0 }: PutRequest,
+): RequestHeader {
+  const header: Record<string, unknown> = { op: "put", filename, overwrite };
+  if (mtime !== undefined) header.mtime = mtime;
+  if (mode !== undefined) header.mode = mode;
+  if (offset > 0) header.offset = offset;
+  if (size !== null) header.size = size;
+  return Object.assign(header, checksumKeys(algorithm, checksum));
+}
+
+/** The header of a request that gets a file, the rest of one or a range of one. */
+export function getHeader({ filename, algorithm, range, prefix }: GetRequest): RequestHeader {
+  const header = { op: "get", filename, ...checksumKeys(algorithm, null), ...range };
+  if (!prefix) return header;
+  const { size, whole, md5, xxh128 } = prefix;
+  return {
+    ...header,
+    offset: size,
+    ...(whole === null ? {} : { [algorithm === "md5" ? "if_md5" : "if_checksum"]: whole }),
+    ...(md5 === null ? { prefix_xxh128: xxh128 } : { prefix_md5: md5 }),
+  };
+}

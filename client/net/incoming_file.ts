@@ -1,0 +1,62 @@
+/**
+ * A file that a server sends.
+ *
+ * @module
+ */
+
+import type { Checksum } from "../../lib/core/checksum.ts";
+import type { ByteSink } from "../../lib/core/bytes.ts";
+import { FerryError } from "../../lib/core/errors.ts";
+import { receive, type ReceiveOptions, type Verified } from "../../lib/transfer/transfer.ts";
+import { OPERATIONS, parseReply } from "../../lib/wire/operations/operations.ts";
+import type { Frame, IncomingBody } from "../../lib/wire/wire.ts";
+import type { GetRequest } from "./file_requests.ts";
+import { assertBegins, assertRange } from "./reply_check.ts";
+
+/** A file, the rest of one or a range of one, whose bytes are still to be received. */
+export class IncomingFile {
+  /** The size of the whole file in bytes. */
+  readonly size: number;
+  /** Its modification time in milliseconds since 1970. */
+  readonly mtime: number;
+  /** Its permission bits, 0 to 0o777. */
+  readonly mode: number;
+  /** How many of its bytes the client has already, which are not sent. */
+  readonly offset: number;
+  /** The checksum of the whole file, where the server knows it before it has sent the file. */
+  readonly announced: Checksum | null;
+  /** How many bytes there are when all of them have come: those of the range, or of the whole file. */
+  readonly total: number;
+  readonly #body: IncomingBody;
+
+  /**
+   * The file in the reply to a request.
+   *
+   * @throws {FerryError} what the server reports; `bad_header` where it sends another part of the file than was asked
+   * for
+   */
+  constructor({ range, prefix }: GetRequest, { header, body }: Frame) {
+    const reply = parseReply(OPERATIONS.get.reply, header);
+    assertBegins(reply, prefix?.size);
+    this.size = reply.size;
+    this.mtime = reply.mtime;
+    this.mode = reply.mode;
+    this.offset = reply.offset;
+    this.announced = header.checksum;
+    this.total = range ? assertRange(reply, range) : reply.size;
+    this.#body = body;
+  }
+
+  /**
+   * Receives the bytes and verifies them, and that they are as many as were announced: headers may have no checksum
+   * of their own.
+   *
+   * @throws {FerryError} `checksum_mismatch`; what the connection and the sink fail with
+   */
+  async receive(sink: ByteSink, options: ReceiveOptions = {}): Promise<Verified> {
+    const received = await receive(this.#body.runtime, this.#body, sink, options);
+    if (received.size === this.total) return received;
+    const reason = `${received.size} of ${this.total} bytes came`;
+    throw new FerryError("checksum_mismatch", reason);
+  }
+}

@@ -1,0 +1,290 @@
+/**
+ * Requests and their replies on a connection.
+ *
+ * @module
+ */
+
+import { FerryError, toFerryError, wasCut } from "../../lib/core/errors.ts";
+import type { Algorithm } from "../../lib/core/checksum.ts";
+import { parseReply } from "../../lib/wire/operations/operations.ts";
+import { done, type Schema } from "../../lib/wire/schema.ts";
+import { decodeLines } from "../../lib/wire/manifest.ts";
+import { sendStreamed, verifiedPieces } from "../../lib/transfer/transfer.ts";
+import type { Frame, IncomingBody, Wire } from "../../lib/wire/wire.ts";
+import { EarlyRefusal } from "./early_refusal.ts";
+import {
+  assertAnswers,
+  assertCompared,
+  assertStreamed,
+  type RequestHeader,
+} from "./reply_check.ts";
+
+/** How long a server that hung up in the middle of a body is given to say why, in milliseconds. */
+const REFUSAL_MS = 2000;
+
+/**
+ * How many pipelined requests may wait for their replies, and how many bytes their bodies may have. At either limit
+ * nothing is sent until half of them are answered, so that the next ones leave together.
+ */
+const WINDOW = { requests: 200, bytes: 8 * 1024 * 1024 };
+
+/** A request that is sent before the reply to the one before it has come. */
+export interface PipelinedRequest {
+  /** The header; with a body, its checksum and `total_size` too. */
+  header: RequestHeader;
+  /** The body. */
+  body?: Uint8Array | undefined;
+}
+
+/**
+ * Sends requests and reads their replies, one request after the other. It closes the connection where it is not known
+ * where the next reply begins.
+ */
+export class RequestChannel {
+  readonly #wire: Wire;
+
+  /** A channel on a connection whose server was greeted. */
+  constructor(wire: Wire) {
+    this.#wire = wire;
+  }
+
+  /** Sends a request and gives its reply, which has no body. */
+  async ask<Reply>(
+    schema: Schema<Reply>,
+    header: RequestHeader,
+  ): Promise<Reply> {
+    using _conversation = this.#wire.converse();
+    await this.#wire.writeFrame(header);
+    return await this.#reply(schema, header);
+  }
+
+  /**
+   * Sends a request and hands its reply to `take`, which reads the body. What `take` leaves of it is skipped where
+   * that is little; else the connection is closed.
+   */
+  async fetch<T>(header: RequestHeader, take: (reply: Frame) => Promise<T>): Promise<T> {
+    using _conversation = this.#wire.converse();
+    await this.#wire.writeFrame(header);
+    const reply = await this.#readReply();
+    return await this.#consume(reply.body, () => take(reply));
+  }
+
+  /**
+   * Sends a request and gives what the lines of its reply's body stand for; those that came together are given
+   * together.
+   */
+  async *lines<T>(
+    header: RequestHeader,
+    decode: (line: string) => T,
+  ): AsyncGenerator<T[], void, void> {
+    using _conversation = this.#wire.converse();
+    await this.#wire.writeFrame(header);
+    yield* this.#lines(header, await this.#readReply(), decode);
+  }
+
+  async *#lines<T>(
+    request: RequestHeader,
+    { header, body }: Frame,
+    decode: (line: string) => T,
+  ): AsyncGenerator<T[], void, void> {
+    try {
+      assertAnswers(request, header);
+      parseReply(done, header);
+      assertStreamed(body);
+      yield* decodeLines(verifiedPieces(body), decode);
+    } finally {
+      await this.#skip(body);
+    }
+  }
+
+  /**
+   * Sends a request with a body and gives its reply, which may come before all of the body has left: then it is an
+   * error, and the rest is not sent.
+   *
+   * @param send sends the request and its body, until the server refuses it
+   */
+  async send<Reply>(
+    schema: Schema<Reply>,
+    header: RequestHeader,
+    send: (wire: Wire, refusal: EarlyRefusal) => Promise<void>,
+  ): Promise<Reply> {
+    using _conversation = this.#wire.converse();
+    const refusal = new EarlyRefusal();
+    const hold = this.#holdWhileSending();
+    const replying = this.#reply(schema, header);
+    replying.catch((error) => refusal.refuse(toFerryError(error)));
+    try {
+      await send(this.#wire, refusal);
+      await this.#wire.flush();
+      hold[Symbol.dispose]();
+      return await replying;
+    } catch (reason) {
+      hold[Symbol.dispose]();
+      const error = toFerryError(reason);
+      if (this.#wire.writable) {
+        // The body was ended with an error, which the server still answers.
+        await this.#wire.flush();
+        await replying.catch(() => {});
+        throw error;
+      }
+      // A server that refuses a body and hangs up may have said why before that.
+      const hungUp = wasCut(error);
+      if (hungUp) await settledWithin(REFUSAL_MS, replying);
+      this.#wire.close();
+      throw hungUp && refusal.error ? refusal.error : error;
+    }
+  }
+
+  /**
+   * Sends a request with a streamed body and gives what the lines of its reply stand for, which may begin before the
+   * last of the body has left.
+   */
+  async *exchange<T>(
+    header: RequestHeader,
+    pieces: AsyncIterable<Uint8Array>,
+    { decode, algorithm }: { decode: (line: string) => T; algorithm: Algorithm },
+  ): AsyncGenerator<T[], void, void> {
+    using _conversation = this.#wire.converse();
+    const sending = (async () => {
+      using _hold = this.#holdWhileSending();
+      const sent = await sendStreamed(this.#wire, header, pieces, { algorithm });
+      await this.#wire.flush();
+      return sent;
+    })();
+    let sent = false;
+    sending.then(() => sent = true, () => {});
+    try {
+      const reply = await this.#nextReply();
+      yield* this.#lines(header, reply, decode);
+      assertCompared(reply.body, (await sending).checksum);
+    } finally {
+      // Nothing can follow a body that has not left as a whole.
+      if (!sent) this.#wire.close();
+      await sending.catch(() => {});
+    }
+  }
+
+  /**
+   * Sends requests without waiting for the replies, and hands each reply to `take` as it comes.
+   *
+   * @param take reads the body; what it throws ends everything
+   */
+  async pipeline<Request extends PipelinedRequest>(
+    requests: AsyncIterable<Request>,
+    take: (reply: Frame, request: Request) => Promise<void>,
+  ): Promise<void> {
+    using _conversation = this.#wire.converse();
+    const waiting: Request[] = [];
+    let bytes = 0;
+    let ended = false;
+    let failure: unknown;
+    let changed = Promise.withResolvers<void>();
+    const change = () => {
+      changed.resolve();
+      changed = Promise.withResolvers();
+    };
+    const reading = (async () => {
+      for (;;) {
+        while (waiting.length === 0 && !ended) await changed.promise;
+        const [request] = waiting;
+        if (!request) return;
+        const reply = await this.#nextReply();
+        await this.#consume(reply.body, () => take(reply, request));
+        waiting.shift();
+        bytes -= request.body?.length ?? 0;
+        change();
+      }
+    })();
+    reading.catch((error) => {
+      failure = error;
+      change();
+    });
+    try {
+      for await (const request of requests) {
+        if (waiting.length >= WINDOW.requests || bytes >= WINDOW.bytes) {
+          await this.#wire.flush();
+          while (!failure && (waiting.length > WINDOW.requests / 2 || bytes > WINDOW.bytes / 2)) {
+            await changed.promise;
+          }
+        }
+        if (failure) throw failure;
+        waiting.push(request);
+        bytes += request.body?.length ?? 0;
+        await this.#wire.writeFrame(request.header, request.body);
+        change();
+      }
+      await this.#wire.flush();
+    } catch (error) {
+      this.#wire.close(toFerryError(error));
+      throw failure ?? error;
+    } finally {
+      ended = true;
+      change();
+      await reading.catch(() => {});
+    }
+    if (failure) throw failure;
+  }
+
+  /**
+   * Lets `run` send a request and read its reply by itself, in both directions at once if need be. It has to close
+   * the wire where another request cannot follow.
+   */
+  async converse<T>(run: (wire: Wire) => Promise<T>): Promise<T> {
+    using _conversation = this.#wire.converse();
+    return await run(this.#wire);
+  }
+
+  /** A server that is being sent a body is silent, unless it gives signs of life: its silence is no failure then. */
+  #holdWhileSending(): Disposable {
+    return this.#wire.keepsAlive ? { [Symbol.dispose]: () => {} } : this.#wire.hold();
+  }
+
+  async #reply<Reply>(
+    schema: Schema<Reply>,
+    request: RequestHeader,
+  ): Promise<Reply> {
+    const { header, body } = await this.#readReply();
+    return await this.#consume(body, () => {
+      assertAnswers(request, header);
+      return parseReply(schema, header);
+    });
+  }
+
+  async #readReply(): Promise<Frame> {
+    await this.#wire.flush();
+    return await this.#nextReply();
+  }
+
+  async #nextReply(): Promise<Frame> {
+    try {
+      const frame = await this.#wire.readFrame();
+      if (frame) return frame;
+      throw new FerryError("closed", "the server ended the connection");
+    } catch (error) {
+      this.#wire.close();
+      throw error;
+    }
+  }
+
+  /** Runs what reads a body, and skips what it leaves of it. */
+  async #consume<T>(body: IncomingBody, run: () => T | Promise<T>): Promise<T> {
+    try {
+      return await run();
+    } finally {
+      await this.#skip(body);
+    }
+  }
+
+  /** Skips the rest of a body where that is little; else closes the connection. */
+  async #skip(body: IncomingBody): Promise<void> {
+    if (!body.ended && !await body.drain().catch(() => false)) this.#wire.close();
+  }
+}
+
+/** Waits until a promise is settled, whatever it comes to, but not for long. */
+async function settledWithin(ms: number, promise: Promise<unknown>): Promise<void> {
+  const timeout = Promise.withResolvers<void>();
+  const timer = setTimeout(timeout.resolve, ms);
+  await Promise.race([promise.then(() => {}, () => {}), timeout.promise]);
+  clearTimeout(timer);
+}
