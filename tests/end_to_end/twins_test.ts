@@ -4,6 +4,7 @@
  * @module
  */
 
+import { RUNTIME } from "../support/runtime.ts";
 import { assert, assertEquals } from "@std/assert";
 import { parseFileName as name } from "../../lib/core/remote_name.ts";
 import { FsStorage } from "../../server/storage/fs/fs_storage.ts";
@@ -139,7 +140,7 @@ testPinned(
       const seen = Deno.lstatSync(d.at("file"));
       Deno.renameSync(dir.join("root/d"), dir.join("root/away"));
       Deno.symlinkSync("../outside", dir.join("root/d"));
-      assertEquals(d.open("file", seen), undefined);
+      assertEquals(d.open("file", seen, RUNTIME), undefined);
       assertEquals(Deno.statSync(dir.join("root/d/file")).ino, seen.ino);
     }
     top.close();

@@ -241,12 +241,12 @@ export class FsStorage implements Storage {
 
   /** See {@linkcode Storage.open}. */
   open(name: FileName, algorithm: Algorithm): Promise<StoredFile> {
-    return FsStoredFile.open(this.#root, this.#served.cache, name, algorithm);
+    return FsStoredFile.open(this.#served, this.#root, name, algorithm);
   }
 
   /** See {@linkcode Storage.checksum}. */
   checksum(name: FileName, algorithm: Algorithm): Promise<Checksum> {
-    return checksumOf(this.#root, this.#served.cache, name, algorithm);
+    return checksumOf(this.#served, this.#root, name, algorithm);
   }
 
   /** See {@linkcode Storage.assertFits}. */
@@ -314,9 +314,9 @@ export class FsStorage implements Storage {
     options.assertMay?.();
     using source = this.#root.place(from);
     if (from === to) return;
-    const { areas, quota, durable, closing, merges } = served;
+    const { runtime, areas, quota, durable, closing, merges } = served;
     const signal = AbortSignal.any([closing, ...(options.signal ? [options.signal] : [])]);
-    const work = { ...options, from, to, areas, quota, durable, signal, merges };
+    const work = { ...options, from, to, runtime, areas, quota, durable, signal, merges };
     await move(source, this.#rootAround(source), work);
     this.#root.assertStanding([source.directory]);
   }

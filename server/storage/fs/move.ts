@@ -18,6 +18,7 @@ import { isCrossDevice, namingError } from "../../../lib/files/file_errors.ts";
 import { renameWithoutReplacing } from "../../../lib/files/renaming.ts";
 import type { Room } from "../../../lib/files/group_commit.ts";
 import { canRename, type StagingAreas } from "./staging_areas.ts";
+import type { Runtime } from "../../../lib/runtime/runtime.ts";
 import type { MoveOptions } from "../storage.ts";
 import type { MergeQueue } from "./sorted_names.ts";
 import { copyEntry, removeCopied } from "./tree_copy.ts";
@@ -29,6 +30,8 @@ export interface MoveWork extends MoveOptions {
   from: FileName;
   /** The new name. */
   to: FileName;
+  /** What memory and digests come from. */
+  runtime: Runtime;
   /** Where copies are staged. */
   areas: StagingAreas;
   /** The account that files which are replaced or copied count in. */
@@ -132,7 +135,7 @@ class Move {
 
   /** Copies it, gives the copy the new name, and removes what was copied. */
   async #copy(parents: ParentDirectories): Promise<void> {
-    const { from, to, areas, durable, quota, signal, assertMay } = this.#options;
+    const { from, to, runtime, areas, durable, quota, signal, assertMay } = this.#options;
     const source = this.#source;
     this.#assertFree();
     using nearest = this.#root.nearest(to);
@@ -140,6 +143,7 @@ class Move {
     area.assertRoom(await this.#measure());
     await using tree = area.makeDirectory();
     const copying = {
+      runtime,
       durable,
       signal,
       peek: (directory: Directory, name: string) => this.#root.peekVisible(directory, name),

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { SHARED_RUNTIME } from "../../../lib/runtime/runtime.ts";
+import type { Runtime } from "../../../lib/runtime/runtime.ts";
 import { closeSync, constants, fsync, openSync } from "node:fs";
 import { DescriptorFile, settled } from "../../../lib/files/descriptor_file.ts";
 import { FerryError, fileError, systemCodeOf } from "../../../lib/core/errors.ts";
@@ -260,14 +260,14 @@ export class Directory implements ChangedDirectory, Disposable {
    * @returns undefined where it is something else by now
    * @throws {FerryError} what keeps it from being opened; that may have been something else
    */
-  open(name: string, seen: Deno.FileInfo): LocalFile | undefined {
+  open(name: string, seen: Deno.FileInfo, runtime: Runtime): LocalFile | undefined {
     let descriptor: number | undefined;
     let file: LocalFile;
     if (this.#handle) {
       // It may be a named pipe by now, and whoever opens one waits for its other end.
       descriptor = openSync(this.#byName(name), constants.O_RDONLY | constants.O_NONBLOCK);
-      file = LocalFile.of(new DescriptorFile(descriptor), SHARED_RUNTIME);
-    } else file = LocalFile.open(this.at(name), SHARED_RUNTIME);
+      file = LocalFile.of(new DescriptorFile(descriptor), runtime);
+    } else file = LocalFile.open(this.at(name), runtime);
     const isIn = descriptor === undefined ||
       this.#handles!.standsIn(this.#handle!, name, descriptor);
     if (isIn && inodeOf(file.info) === inodeOf(seen)) return file;

@@ -5,7 +5,6 @@
  * @module
  */
 
-import { SHARED_RUNTIME } from "../../../lib/runtime/runtime.ts";
 import { algorithmOf } from "../../../lib/core/checksum.ts";
 import type { Committed } from "../../../lib/files/commit.ts";
 import { copyContent } from "./tree_copy.ts";
@@ -32,8 +31,8 @@ export function publisherOf(served: ServedRoot): Publisher<Root> {
 
 /** An identical file under the name is as good as the new one. */
 async function keepIfSame(
-  { root: all, cache }: ServedRoot,
-  { name, checksum, staged, within: root = all }: Publication<Root>,
+  served: ServedRoot,
+  { name, checksum, staged, within: root = served.root }: Publication<Root>,
 ): Promise<Committed> {
   let there: Deno.FileInfo | undefined;
   try {
@@ -44,7 +43,7 @@ async function keepIfSame(
   }
   if (there?.isDirectory) throw new FerryError("not_a_file", "it is a directory");
   const same = there?.isFile && there.size === staged.size &&
-    await checksumOf(root, cache, name, algorithmOf(checksum)!) === checksum;
+    await checksumOf(served, root, name, algorithmOf(checksum)!) === checksum;
   if (same) return { checksum, size: there!.size, unchanged: true };
   throw new FerryError("exists", "another file has that name");
 }
@@ -58,7 +57,7 @@ async function bringOver(
   await served.assertWritable();
   using directory = root.nearest(name);
   await using copy = served.areas.beside(directory).create(name, staged.size);
-  await using source = LocalFile.of(openExactly(staged.path, { read: true }), SHARED_RUNTIME);
+  await using source = LocalFile.of(openExactly(staged.path, { read: true }), served.runtime);
   const { durable, closing: signal } = served;
   const algorithm = algorithmOf(checksum)!;
   if (await copyContent(source, copy.staged, algorithm, { durable, signal }) !== checksum) {

@@ -10,6 +10,7 @@ import type { Directory } from "./open_directory.ts";
 import { type ErrorCode, FerryError, fileError } from "../../../lib/core/errors.ts";
 import type { Bounds } from "../storage.ts";
 import { assertStorable, type FileName, parentName } from "../../../lib/core/remote_name.ts";
+import type { Runtime } from "../../../lib/runtime/runtime.ts";
 import type { LocalFile } from "../../../lib/files/source_file.ts";
 import { namingError } from "../../../lib/files/file_errors.ts";
 import { basename } from "../../../lib/core/paths.ts";
@@ -132,12 +133,12 @@ export class Root implements Disposable {
    *
    * @throws {FerryError} as {@linkcode Root.find}; `not_a_file` where it is none, `denied`
    */
-  open(name: FileName): LocalFile {
+  open(name: FileName, runtime: Runtime): LocalFile {
     let failures = 0;
     return this.#attempt(() => {
       using place = found(this.#names.walk(name, { follow: true }));
       try {
-        return this.#openExactly(place);
+        return this.#openExactly(place, runtime);
       } catch (error) {
         // Once may have been something else, out of the root, that was swapped in for a moment.
         if (error instanceof Replaced || !place.info.isFile || ++failures > OPEN_FAILURES) {
@@ -148,12 +149,12 @@ export class Root implements Disposable {
     });
   }
 
-  #openExactly({ directory, name, path, info }: Place): LocalFile {
+  #openExactly({ directory, name, path, info }: Place, runtime: Runtime): LocalFile {
     if (!info.isFile) {
       const what = info.isDirectory ? "a directory" : "not a regular file";
       throw new FerryError("not_a_file", `it is ${what}`);
     }
-    const file = directory.open(name, info);
+    const file = directory.open(name, info, runtime);
     // Where a path is all there is, this is as much as can be told.
     if (file && (directory.pinned || this.#names.mayLeadTo(Deno.realPathSync(path)))) return file;
     void file?.[Symbol.asyncDispose]();

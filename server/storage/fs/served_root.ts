@@ -18,6 +18,7 @@ import { Root } from "./root.ts";
 import { MergeQueue } from "./sorted_names.ts";
 import { StagingAreas } from "./staging_areas.ts";
 import { StateDirectory } from "./state_directory.ts";
+import { createRuntime, type Runtime } from "../../../lib/runtime/runtime.ts";
 import { eachBelow } from "./tree_walk.ts";
 
 /** The checksum cache in the state directory. */
@@ -50,12 +51,16 @@ export interface FsStorageOptions {
    * or on another machine, it is watched until it has surely ended.
    */
   onWaiting?: ((ms: number) => void) | undefined;
+  /** Memory, threads and the time, maybe shared with others. Default: its own. */
+  runtime?: Runtime | undefined;
 }
 
 /** A directory that is served: its root, its state directory, and what is known of its files. */
 export class ServedRoot implements AsyncDisposable {
   /** The root, which reaches everything. */
   readonly root: Root;
+  /** What memory, digests and the time come from. */
+  readonly runtime: Runtime;
   /** The checksums of files that have not changed. */
   readonly cache: ChecksumCache;
   /** The account of what is stored. */
@@ -88,6 +93,7 @@ export class ServedRoot implements AsyncDisposable {
   ) {
     this.root = root;
     this.cache = cache;
+    this.runtime = options.runtime ?? createRuntime();
     this.quota = new Quota(options);
     this.durable = options.durability !== "none";
     this.#state = state instanceof StateDirectory ? state : undefined;
@@ -124,10 +130,10 @@ export class ServedRoot implements AsyncDisposable {
   }
 
   #openAreas(): void {
-    const { root } = this;
+    const { runtime, root } = this;
     const state = this.#state;
     this.#areas = state &&
-      StagingAreas.open({ root, state, onCounted: (bytes) => this.quota.count(bytes) });
+      StagingAreas.open({ runtime, root, state, onCounted: (bytes) => this.quota.count(bytes) });
   }
 
   /** Begins to count what is in the root. */

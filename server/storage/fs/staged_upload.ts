@@ -112,7 +112,7 @@ export class StagedUpload implements AsyncDisposable {
     }
     const partial = this.#partial ??= { record, mtime: 0, open: true };
     partial.record = record;
-    partial.mtime = Date.now();
+    partial.mtime = this.staged.runtime.clock.now();
     this.#host.onRecorded(this.file, partial);
   }
 

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { SHARED_RUNTIME } from "../../../lib/runtime/runtime.ts";
+import type { Runtime } from "../../../lib/runtime/runtime.ts";
 import { statfsSync } from "node:fs";
 import type { Algorithm } from "../../../lib/core/checksum.ts";
 import type { PrefixDigest } from "../../../lib/digest/prefix_digest.ts";
@@ -34,6 +34,8 @@ export interface StagedTree extends AsyncDisposable {
 
 /** What a {@linkcode StagingArea} works with. */
 export interface StagingAreaOptions {
+  /** What memory, digests and the time come from. */
+  runtime: Runtime;
   /**
    * Opens the directory, which is the caller's to dispose of. Between two calls nothing holds it: a directory that is
    * open keeps its file system from being unmounted.
@@ -129,7 +131,7 @@ export class StagingArea {
       const directory = entered.use(this.#options.enter());
       // The file comes last: it would have to be removed if anything failed after it.
       const mode = this.#newMode(directory);
-      const staged = StagedFile.of(createIn(directory), SHARED_RUNTIME, { mode });
+      const staged = StagedFile.of(createIn(directory), this.#options.runtime, { mode });
       entered.move();
       return [staged, directory] as const;
     });
@@ -230,7 +232,7 @@ export class StagingArea {
     taken.defer(() => void (partial.open = false));
     const directory = taken.use(this.#options.enter());
     const path = directory.at(file);
-    const staged = StagedFile.claim(path, SHARED_RUNTIME, {
+    const staged = StagedFile.claim(path, this.#options.runtime, {
       create: false,
       mode: this.#newMode(directory),
     });
@@ -327,8 +329,9 @@ export class StagingArea {
 
   /** Removes the partial uploads that nobody has written to for `ttl` milliseconds. */
   expire(ttl: number): void {
+    const now = this.#options.runtime.clock.now();
     for (const [file, { record, open, mtime }] of this.#partials) {
-      if (open || mtime > Date.now() - ttl) continue;
+      if (open || mtime > now - ttl) continue;
       try {
         this.#remove(file, record);
       } catch {

@@ -10,6 +10,7 @@
  * @module
  */
 
+import type { Runtime } from "../../../lib/runtime/runtime.ts";
 import { type Directory, makeDirectory } from "./open_directory.ts";
 import { FerryError, fileError } from "../../../lib/core/errors.ts";
 import { fileSystemAt } from "../../../lib/file_system/file_system.ts";
@@ -38,6 +39,8 @@ const RECORD = "areas.json";
 
 /** What {@linkcode StagingAreas} work with. */
 export interface StagingAreasOptions {
+  /** What memory, digests and the time come from. */
+  runtime: Runtime;
   /** The root. */
   root: Root;
   /** The state directory in it. */
@@ -275,8 +278,10 @@ export class StagingAreas implements Disposable {
   }
 }
 
-function areaOptions({ state, onCounted }: StagingAreasOptions): Omit<StagingAreaOptions, "enter"> {
-  return { assertHeld: () => state.assertHeld(), onDropped: (bytes) => onCounted(-bytes) };
+function areaOptions(
+  { runtime, state, onCounted }: StagingAreasOptions,
+): Omit<StagingAreaOptions, "enter"> {
+  return { runtime, assertHeld: () => state.assertHeld(), onDropped: (bytes) => onCounted(-bytes) };
 }
 
 /** What a {@linkcode ForeignArea} is made of. */

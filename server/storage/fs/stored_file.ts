@@ -11,8 +11,8 @@ import { FerryError, fileError } from "../../../lib/core/errors.ts";
 import type { Entry } from "../../../lib/core/entry.ts";
 import type { FileFacts, LocalFile } from "../../../lib/files/source_file.ts";
 import type { FileName } from "../../../lib/core/remote_name.ts";
-import { SHARED_RUNTIME } from "../../../lib/runtime/runtime.ts";
 import type { Root } from "./root.ts";
+import type { ServedRoot } from "./served_root.ts";
 import type { StoredFile } from "../storage.ts";
 
 /**
@@ -68,14 +68,14 @@ export class FsStoredFile implements StoredFile {
    * @throws {FerryError} as `Storage.open`
    */
   static async open(
+    { cache, runtime }: Pick<ServedRoot, "cache" | "runtime">,
     root: Root,
-    cache: ChecksumCache,
     name: FileName,
     algorithm: Algorithm,
   ): Promise<FsStoredFile> {
     let file: LocalFile;
     try {
-      file = root.open(name);
+      file = root.open(name, runtime);
     } catch (error) {
       throw fileError(error);
     }
@@ -128,15 +128,15 @@ export class FsStoredFile implements StoredFile {
  * @throws {FerryError} as `Storage.checksum`
  */
 export async function checksumOf(
+  served: Pick<ServedRoot, "cache" | "runtime">,
   root: Root,
-  cache: ChecksumCache,
   name: FileName,
   algorithm: Algorithm,
 ): Promise<Checksum> {
-  await using file = await FsStoredFile.open(root, cache, name, algorithm);
+  await using file = await FsStoredFile.open(served, root, name, algorithm);
   if (file.entry.checksum !== null) return file.entry.checksum;
-  return await cache.computeOnce(file.identity, algorithm, async (close) => {
-    const checksum = await checksumOfSource(SHARED_RUNTIME, file, { algorithm, onRead: close });
+  return await served.cache.computeOnce(file.identity, algorithm, async (close) => {
+    const checksum = await checksumOfSource(served.runtime, file, { algorithm, onRead: close });
     await file.remember(checksum);
     return checksum;
   });

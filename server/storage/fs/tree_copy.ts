@@ -5,7 +5,7 @@
  * @module
  */
 
-import { SHARED_RUNTIME } from "../../../lib/runtime/runtime.ts";
+import type { Runtime } from "../../../lib/runtime/runtime.ts";
 import type { Algorithm, Checksum } from "../../../lib/core/checksum.ts";
 import type { Directory } from "./open_directory.ts";
 import { FerryError, fileError, quote } from "../../../lib/core/errors.ts";
@@ -41,6 +41,8 @@ export interface CopyOptions {
 
 /** Options of {@linkcode copyEntry}. */
 export interface CopyEntryOptions extends CopyOptions {
+  /** What memory and digests come from. */
+  runtime: Runtime;
   /** What stands in a directory, a link not followed; undefined where nothing does that is to be copied. */
   peek(directory: Directory, name: string): Deno.FileInfo | undefined;
 }
@@ -67,8 +69,8 @@ export async function copyContent(
   algorithm: Algorithm,
   { durable, signal }: CopyOptions,
 ): Promise<Checksum> {
-  const digest = await SHARED_RUNTIME.digests.create(algorithm);
-  using lent = SHARED_RUNTIME.buffers.lend(PIECE_BYTES);
+  const digest = await staged.runtime.digests.create(algorithm);
+  using lent = staged.runtime.buffers.lend(PIECE_BYTES);
   for (let count; (count = await source.read(lent.bytes)) !== null;) {
     signal.throwIfAborted();
     const piece = lent.bytes.subarray(0, count);
@@ -135,10 +137,11 @@ class Copying {
   }
 
   async #copyFile({ directory, name, info }: EntryOf, to: Directory): Promise<void> {
+    const { runtime } = this.#options;
     const mode = (info.mode ?? 0o644) & 0o7777;
-    await using file = directory.open(name, info);
+    await using file = directory.open(name, info, runtime);
     if (!file) throw replaced();
-    await using staged = StagedFile.of(to.createFile(".part"), SHARED_RUNTIME, { mode });
+    await using staged = StagedFile.of(to.createFile(".part"), runtime, { mode });
     await copyContent(file, staged, "xxh128", { ...this.#options, durable: false });
     this.#giveAway(staged.path, info);
     staged.setAttributes({ mtime: file.mtime, mode });

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { SHARED_RUNTIME } from "../../../lib/runtime/runtime.ts";
+import { createRuntime, type Runtime } from "../../../lib/runtime/runtime.ts";
 import { equals } from "@std/bytes/equals";
 import type { Algorithm, Checksum } from "../../../lib/core/checksum.ts";
 import { FerryError, toFerryError } from "../../../lib/core/errors.ts";
@@ -42,6 +42,8 @@ export interface MemoryStorageOptions {
   maxFileSize?: number | undefined;
   /** How many bytes all files and partial uploads may have together. Default: 268435456, 256 MiB. */
   quota?: number | undefined;
+  /** Memory, threads and the time, maybe shared with others. Default: its own. */
+  runtime?: Runtime | undefined;
 }
 
 /**
@@ -62,6 +64,7 @@ export interface MemoryStorageOptions {
  */
 export class MemoryStorage implements Storage {
   readonly #tree = new MemoryTree();
+  readonly #runtime: Runtime;
   readonly #quota: Quota;
   readonly #uploads: MemoryUploads;
 
@@ -70,9 +73,14 @@ export class MemoryStorage implements Storage {
    *
    * @throws {FerryError} `bad_name`, `not_a_file`, `too_large`, `quota` for one of these
    */
-  constructor({ files = {}, quota = DEFAULT_QUOTA, maxFileSize }: MemoryStorageOptions = {}) {
+  constructor(
+    { files = {}, quota = DEFAULT_QUOTA, maxFileSize, runtime = createRuntime() }:
+      MemoryStorageOptions = {},
+  ) {
+    this.#runtime = runtime;
     this.#quota = new Quota({ quota, maxFileSize });
     this.#uploads = new MemoryUploads({
+      runtime,
       quota: this.#quota,
       assertPlaceable: (name) => void this.#tree.lookForFile(name),
       publish: (upload, options) => this.#publish(upload, options),
@@ -91,7 +99,12 @@ export class MemoryStorage implements Storage {
     this.#tree.lookForFile(name);
     using reserved = this.#quota.reserve(bytes.length);
     const content = new MemoryContent(bytes.slice());
-    this.#tree.put(name, { type: "file", content, mtime: Date.now(), mode: DEFAULT_MODE });
+    this.#tree.put(name, {
+      type: "file",
+      content,
+      mtime: this.#runtime.clock.now(),
+      mode: DEFAULT_MODE,
+    });
     reserved.settle(bytes.length);
   }
 
@@ -157,7 +170,7 @@ export class MemoryStorage implements Storage {
   async checksum(name: FileName, algorithm: Algorithm): Promise<Checksum> {
     const file = this.#open(name, algorithm);
     if (file.entry.checksum !== null) return file.entry.checksum;
-    const checksum = await checksumOfSource(SHARED_RUNTIME, file, { algorithm });
+    const checksum = await checksumOfSource(this.#runtime, file, { algorithm });
     await file.remember(checksum);
     return checksum;
   }
@@ -180,7 +193,7 @@ export class MemoryStorage implements Storage {
 
   #publish(
     { filename, bytes }: MemoryUpload,
-    { checksum, replace, mtime = Date.now(), mode, assertMay }: CommitOptions,
+    { checksum, replace, mtime = this.#runtime.clock.now(), mode, assertMay }: CommitOptions,
   ): Committed {
     const there = this.#tree.lookForFile(filename);
     const { size } = bytes;

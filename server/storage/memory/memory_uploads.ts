@@ -6,6 +6,8 @@
  */
 
 import { PrefixDigest, type SavedPrefix } from "../../../lib/digest/prefix_digest.ts";
+import type { Clock } from "../../../lib/core/clock.ts";
+import type { Runtime } from "../../../lib/runtime/runtime.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import type { FileName } from "../../../lib/core/remote_name.ts";
 import type { CommitOptions, Committed } from "../../../lib/files/commit.ts";
@@ -43,6 +45,8 @@ export interface MemoryUpload {
 
 /** What {@linkcode MemoryUploads} work with. */
 export interface MemoryUploadsOptions {
+  /** What digests and the time come from. */
+  runtime: Runtime;
   /** The account that uploads take their bytes from. */
   quota: Quota;
   /** Fails where no file could get a name. */
@@ -77,6 +81,7 @@ export class MemoryUploads implements PartialUploads {
   #begin(upload: MemoryUpload, reserved: Reservation, prefix?: PrefixDigest): MemoryWrite {
     upload.open = true;
     const write: MemoryWrite = new MemoryWrite(upload, {
+      clock: this.#options.runtime.clock,
       prefix,
       reserved,
       publish: (options) => this.#options.publish(upload, options),
@@ -117,7 +122,10 @@ export class MemoryUploads implements PartialUploads {
     const reserved = taken.use(this.#options.quota.reserve(size, received));
     upload.open = true;
     taken.defer(() => void (upload.open = false));
-    const prefix = await PrefixDigest.create({ algorithm, proof: true });
+    const prefix = await PrefixDigest.create(
+      { algorithm, proof: true },
+      this.#options.runtime.digests,
+    );
     prefix.update(bytes.view());
     taken.move();
     return this.#begin(upload, reserved, prefix);
@@ -136,8 +144,9 @@ export class MemoryUploads implements PartialUploads {
   }
 
   async expire(ttl: number): Promise<void> {
+    const now = this.#options.runtime.clock.now();
     for (const upload of this.#partials.values()) {
-      if (!upload.open && upload.mtime <= Date.now() - ttl) this.#drop(upload);
+      if (!upload.open && upload.mtime <= now - ttl) this.#drop(upload);
     }
   }
 
@@ -154,6 +163,7 @@ export class MemoryUploads implements PartialUploads {
 
 /** What a {@linkcode MemoryWrite} works with. */
 interface MemoryWriteOptions {
+  clock: Clock;
   prefix: PrefixDigest | undefined;
   reserved: Reservation;
   /** Gives the bytes their name. */
@@ -189,7 +199,7 @@ class MemoryWrite implements ResumableWrite {
   async checkpoint({ size }: SavedPrefix): Promise<void> {
     this.#assertOpen();
     this.#upload.received = size;
-    this.#upload.mtime = Date.now();
+    this.#upload.mtime = this.#options.clock.now();
     this.#options.onRecorded();
   }
 

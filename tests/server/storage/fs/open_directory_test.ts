@@ -86,15 +86,15 @@ testPinned("Directory.open() opens what was seen, and nothing else", async (f) =
   using d = f.enter("d")!;
   const seen = Deno.lstatSync(d.at("file"));
   {
-    await using file = d.open("file", seen)!;
+    await using file = d.open("file", seen, RUNTIME)!;
     assertEquals(new TextDecoder().decode(await file.readWhole()), "inside");
   }
   Deno.renameSync(d.at("file"), d.at("away"));
   Deno.symlinkSync("../../outside/file", d.at("file"));
-  assertEquals(d.open("file", seen), undefined);
+  assertEquals(d.open("file", seen, RUNTIME), undefined);
   Deno.removeSync(d.at("file"));
   Deno.linkSync(`${f.path}/outside/file`, d.at("file"));
-  assertEquals(d.open("file", seen), undefined);
+  assertEquals(d.open("file", seen, RUNTIME), undefined);
 });
 
 testPinned("Directory.open() does not wait for a named pipe that was swapped in", (f) => {
@@ -105,7 +105,7 @@ testPinned("Directory.open() does not wait for a named pipe that was swapped in"
   assert(success);
   let code = "";
   try {
-    d.open("file", seen);
+    d.open("file", seen, RUNTIME);
   } catch (error) {
     code = (error as { code: string }).code;
   }

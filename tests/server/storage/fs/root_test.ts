@@ -1,3 +1,4 @@
+import { RUNTIME } from "../../../support/runtime.ts";
 import { assert, assertEquals } from "@std/assert";
 import { type FileName, parseFileName as name } from "../../../../lib/core/remote_name.ts";
 import { Root } from "../../../../server/storage/fs/root.ts";
@@ -190,12 +191,12 @@ Deno.test("Root.place() gives the place of a name itself", async () => {
 Deno.test("Root.open() opens the file that a name leads to", async () => {
   await using f = new Fixture();
   for (const to of [...IN.map((to) => `${to}/file`), "in-file"].map(name)) {
-    await using file = f.root.open(to);
+    await using file = f.root.open(to, RUNTIME);
     assertEquals(new TextDecoder().decode(await file.readWhole()), "content");
   }
-  for (const out of OUT) await assertCode("not_found", () => f.root.open(out));
+  for (const out of OUT) await assertCode("not_found", () => f.root.open(out, RUNTIME));
   for (const directory of ["dir", "in", "self"]) {
-    await assertCode("not_a_file", () => f.root.open(name(directory)));
+    await assertCode("not_a_file", () => f.root.open(name(directory), RUNTIME));
   }
 });
 

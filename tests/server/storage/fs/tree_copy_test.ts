@@ -68,7 +68,7 @@ Deno.test("removeCopied() removes what was copied, and nothing that has come or 
   cleanup.defer(() => to.close());
   const peek = (directory: Directory, name: string) => Deno.lstatSync(directory.at(name));
   const entry = { directory: from, name: "t", info: peek(from, "t") };
-  const copied = await copyEntry(entry, name("t"), to, { ...OPTIONS, peek });
+  const copied = await copyEntry(entry, name("t"), to, { ...OPTIONS, runtime: RUNTIME, peek });
   assertEquals(Deno.readTextFileSync(dir.join("to/t/d/b")), "d/b");
   dir.write("from/t/d/new", "new");
   Deno.removeSync(dir.join("from/t/e/c"));
