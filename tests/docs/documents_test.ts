@@ -42,6 +42,19 @@ Deno.test("the documents link only to headings and files that are there", () => 
   assert(links > 100, `only ${links} links were found`);
 });
 
+Deno.test("the documents name only sources that are there", () => {
+  let named = 0;
+  for (const path of DOCUMENTS.filter((path) => path !== "CHANGELOG.md")) {
+    const source =
+      /\b(?:client|docs|fixtures|lib|packaging|server|tests)\/[\w/.-]+\.(?:json|sh|ts)\b/g;
+    for (const [file] of read(path).matchAll(source)) {
+      named++;
+      assert(exists(file) || exists(`docs/${file}`), `${path} names ${file}`);
+    }
+  }
+  assert(named > 20, `only ${named} were found`);
+});
+
 function exists(path: string): boolean {
   try {
     Deno.statSync(PROJECT + path);
