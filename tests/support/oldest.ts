@@ -14,7 +14,6 @@ const OLDEST = "2.4.2";
 const PART = [
   "tests/client/api",
   "tests/end_to_end/end_to_end_test.ts",
-  "tests/end_to_end/links_test.ts",
   "tests/end_to_end/pipe_test.ts",
   "tests/lib/core/platform_test.ts",
   "tests/lib/files",

@@ -15,6 +15,7 @@ import {
   type ServeOptions,
   type Server,
   type Storage,
+  type TlsOptions,
   type TokenRecord,
 } from "../../mod.ts";
 import { ScramClient } from "../../lib/security/scram.ts";
@@ -26,6 +27,20 @@ import { RawPeer } from "./raw_peer.ts";
 /** A token that never ends, and what the server keeps of it. */
 export async function token(scopes: string, ...paths: string[]) {
   return await newToken({ name: scopes, grants: parseGrants([scopes], paths), expires: null });
+}
+
+/** Whether a server lets a client in that shows a token. */
+export async function takesToken(
+  address: string,
+  token: string,
+  tls?: TlsOptions,
+): Promise<boolean> {
+  try {
+    await using _client = await connect(address, { tls, token, retries: 0 });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Options of {@linkcode TokenServer.start}. */

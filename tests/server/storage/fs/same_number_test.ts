@@ -6,14 +6,14 @@
 
 import { RUNTIME } from "../support/runtime.ts";
 import { assert, assertEquals } from "@std/assert";
-import { parseFileName as name } from "../../lib/core/remote_name.ts";
-import { FsStorage } from "../../server/storage/fs/fs_storage.ts";
-import { run, testWithMount } from "../support/mount.ts";
-import { fileSystemAt } from "../../lib/file_system/file_system.ts";
-import { HOLDS_DIRECTORIES, TempDir } from "../support/programs.ts";
-import { assertCode } from "../support/assertions.ts";
-import { md5 } from "../support/bytes.ts";
-import { begin, listed, put, textOf } from "../support/stored_files.ts";
+import { parseFileName as name } from "../../../../lib/core/remote_name.ts";
+import { FsStorage } from "../../../../server/storage/fs/fs_storage.ts";
+import { run, testWithMount } from "../../../support/mount.ts";
+import { fileSystemAt } from "../../../../lib/file_system/file_system.ts";
+import { HOLDS_DIRECTORIES, TempDir } from "../../../support/programs.ts";
+import { assertCode } from "../../../support/assertions.ts";
+import { md5 } from "../../../support/bytes.ts";
+import { begin, listed, put, textOf } from "../../../support/stored_files.ts";
 
 /** Gives all directories of some names one inode number, as long as it stands. */
 class EqualNumbers implements Disposable {
@@ -94,7 +94,7 @@ testPinned("FsStorage flushes each of two directories that have one number", asy
   await using dir = new TempDir();
   for (const twin of ["a", "b"]) Deno.mkdirSync(dir.join(twin));
   using _ = new EqualNumbers((name) => name === "a" || name === "b");
-  const { Root } = await import("../../server/storage/fs/root.ts");
+  const { Root } = await import("../../../../server/storage/fs/root.ts");
   using root = Root.open(dir.path);
   using a = root.enter(name("a"));
   using again = root.enter(name("a"));
@@ -133,7 +133,7 @@ testPinned(
     for (const path of ["root/d", "outside"]) Deno.mkdirSync(dir.join(path), { recursive: true });
     dir.write("root/d/file", "inside");
     Deno.linkSync(dir.join("root/d/file"), dir.join("outside/file"));
-    const { Directory } = await import("../../server/storage/fs/open_directory.ts");
+    const { Directory } = await import("../../../../server/storage/fs/open_directory.ts");
     const top = Directory.open(Deno.realPathSync(dir.join("root")));
     {
       using d = top.enter("d", Deno.lstatSync(top.at("d")))!;

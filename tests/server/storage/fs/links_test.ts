@@ -5,13 +5,13 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { toFerryError } from "../../lib/core/errors.ts";
-import { type FileName, parseFileName as name } from "../../lib/core/remote_name.ts";
-import { isTaken } from "../../lib/files/path_lookup.ts";
-import { FsStorage } from "../../server/storage/fs/fs_storage.ts";
-import { TempDir } from "../support/programs.ts";
-import { md5 } from "../support/bytes.ts";
-import { listed, put, textOf } from "../support/stored_files.ts";
+import { toFerryError } from "../../../../lib/core/errors.ts";
+import { type FileName, parseFileName as name } from "../../../../lib/core/remote_name.ts";
+import { isTaken } from "../../../../lib/files/path_lookup.ts";
+import { FsStorage } from "../../../../server/storage/fs/fs_storage.ts";
+import { TempDir } from "../../../support/programs.ts";
+import { md5 } from "../../../support/bytes.ts";
+import { listed, put, textOf } from "../../../support/stored_files.ts";
 
 /** What a link comes to. */
 type Kind = "directory" | "file" | "out" | "nowhere" | "blocked" | "loop";
