@@ -4,7 +4,7 @@
  * @module
  */
 
-import { RUNTIME } from "../support/runtime.ts";
+import { RUNTIME } from "../../../support/runtime.ts";
 import { assert, assertEquals } from "@std/assert";
 import { parseFileName as name } from "../../../../lib/core/remote_name.ts";
 import { FsStorage } from "../../../../server/storage/fs/fs_storage.ts";
