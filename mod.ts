@@ -152,7 +152,7 @@ export { FsStorage } from "./server/storage/fs/fs_storage.ts";
 export type { FsStorageOptions } from "./server/storage/fs/served_root.ts";
 export { VERSION } from "./lib/core/version.ts";
 export { createRuntime, type Runtime, type RuntimeOptions } from "./lib/runtime/runtime.ts";
-export type { Clock } from "./lib/core/clock.ts";
+export type { Clock, Timer } from "./lib/core/clock.ts";
 export type { ListenerKind } from "./lib/core/address.ts";
 export type { Listening } from "./lib/core/address.ts";
 export type { ScramVerifier } from "./lib/security/scram.ts";

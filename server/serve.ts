@@ -212,12 +212,13 @@ async function openMain(
     ServeOptions,
   { runtime, commands, limits, hooks, idleTimeout, minRate }: Shared,
 ): Promise<MainListener> {
+  const { clock } = runtime;
   const address = parseAddress(listen);
   assertOpenedTo(address, { anonymous, tokens });
   const everything: Scope[] = commands ? [...DEFAULT_SCOPES, "exec"] : [...DEFAULT_SCOPES];
   const granted = anonymous ?? (tokens ? [] : everything);
   const locks = new UploadLocks();
-  const authority = new Authority({ anonymous: grantEverywhere(granted), tokens });
+  const authority = new Authority({ anonymous: grantEverywhere(granted), tokens, clock });
   const begin = (stream: ByteStream & { remoteAddr: Address }) => {
     const { remoteAddr } = stream;
     return new Session(stream, {
@@ -234,7 +235,6 @@ async function openMain(
       tell: hooks.toldBy(remoteAddr),
     });
   };
-  const { clock } = runtime;
   // Loaded here, since it takes time and few servers need it.
   const secured = tls &&
     await (await import("./net/tls_listener.ts"))

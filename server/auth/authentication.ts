@@ -63,7 +63,7 @@ export class Identity {
   get #now(): Claimant {
     const authority = this.#authority;
     const known = this.#shown && authority.current(this.#shown);
-    const token = known && !hasExpired(known) ? known : undefined;
+    const token = known && !hasExpired(known, authority.clock.now()) ? known : undefined;
     if (this.#claimant && this.#claimant.token === token) return this.#claimant;
     const principal = token ? authority.principalOf(token) : authority.anonymous;
     return this.#claimant = { principal, token, owner: token ? this.#owner : "" };
@@ -110,7 +110,7 @@ export class Identity {
     const exchange = this.#exchange;
     this.#exchange = undefined;
     if (!exchange) throw new FerryError("bad_header", "no exchange has begun");
-    const { throttle } = this.#authority;
+    const { throttle, clock } = this.#authority;
     this.#ended ??= new AbortController();
     await throttle.admit(this.#source, this.#ended.signal);
     const { scram, record } = exchange;
@@ -121,7 +121,7 @@ export class Identity {
       throttle.countFailure(this.#source);
       throw new FerryError("denied", "it is not valid");
     }
-    if (hasExpired(token)) throw new FerryError("denied", "it has expired");
+    if (hasExpired(token, clock.now())) throw new FerryError("denied", "it has expired");
     this.#owner = await ownerOf(token);
     this.#shown = token;
     return serverFinal;
@@ -140,6 +140,6 @@ async function ownerOf({ id, verifier: { storedKey } }: TokenRecord): Promise<st
   return `${id}:${encodeHex(new Uint8Array(digest).subarray(0, OWNER_BYTES))}`;
 }
 
-function hasExpired({ expires }: TokenRecord): boolean {
-  return expires !== null && expires <= Date.now();
+function hasExpired({ expires }: TokenRecord, now: number): boolean {
+  return expires !== null && expires <= now;
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { type Clock, sleep, SYSTEM_CLOCK } from "../../lib/core/clock.ts";
 import { MECHANISM, ScramServer, type ScramVerifier } from "../../lib/security/scram.ts";
 import type { Principal } from "./authorization.ts";
 import { type Grants, mergeGrants } from "./grants.ts";
@@ -23,6 +24,8 @@ export interface AuthorityOptions {
   anonymous: Grants;
   /** The tokens that clients may log in with. Default: undefined, no client is asked to log in. */
   tokens?: TokenTable | undefined;
+  /** Tells the time. Default: the clock of the system. */
+  clock?: Clock | undefined;
   /** Makes the server's half of a SCRAM nonce. Default: random. */
   nonce?: (() => string) | undefined;
   /** Delays logins after failed ones. Default: one that has seen none. */
@@ -31,6 +34,8 @@ export interface AuthorityOptions {
 
 /** The grants and tokens of one server. */
 export class Authority implements Issuer {
+  /** See {@linkcode Issuer.clock}. */
+  readonly clock: Clock;
   readonly #anonymous: Grants;
   readonly #nonce: (() => string) | undefined;
   /** Delays logins after failed ones. */
@@ -42,7 +47,11 @@ export class Authority implements Issuer {
   readonly #removed = new Map<string, Challenge>();
 
   /** An authority that knows these tokens. */
-  constructor({ anonymous, tokens, nonce, throttle = new LoginThrottle() }: AuthorityOptions) {
+  constructor(
+    { anonymous, tokens, nonce, clock = SYSTEM_CLOCK, throttle = throttleBy(clock) }:
+      AuthorityOptions,
+  ) {
+    this.clock = clock;
     this.#anonymous = anonymous;
     this.#tokens = tokens;
     this.#nonce = nonce;
@@ -111,4 +120,11 @@ export class Authority implements Issuer {
     const unknown = () => crypto.getRandomValues(new Uint8Array(32));
     return { ...challenge, storedKey: unknown(), serverKey: unknown() };
   }
+}
+
+function throttleBy(clock: Clock): LoginThrottle {
+  return new LoginThrottle({
+    now: () => clock.monotonic(),
+    wait: (ms, signal) => sleep(clock, ms, signal),
+  });
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Clock, Timer } from "../../lib/core/clock.ts";
 import { FerryError } from "../../lib/core/errors.ts";
 import type { Storage } from "../storage/storage.ts";
 import { type AccessRequest, assertAllowed, boundsOf, type Principal } from "./authorization.ts";
@@ -17,6 +18,8 @@ const POLL_MS = 60_000;
 
 /** Knows the tokens that are valid now. */
 export interface Issuer {
+  /** Tells when a token expires. */
+  readonly clock: Clock;
   /** A client that has not logged in. */
   readonly anonymous: Principal;
   /** How often the tokens were replaced. */
@@ -123,7 +126,7 @@ export class Permit {
       this.#over = !current || !sameRights(current, token);
       this.#checked = this.#issuer.generation;
     }
-    this.#over ||= token.expires !== null && token.expires <= Date.now();
+    this.#over ||= token.expires !== null && token.expires <= this.#issuer.clock.now();
     return !this.#over;
   }
 
@@ -134,9 +137,10 @@ export class Permit {
   onEnd(tell: (error: FerryError) => void): Disposable {
     const { token } = this.#claimant;
     if (!token) return NEVER;
-    let timer: ReturnType<typeof setTimeout> | undefined;
+    const { clock } = this.#issuer;
+    let timer: Timer | undefined;
     const look = () => {
-      clearTimeout(timer);
+      clock.clearTimeout(timer);
       try {
         this.assert();
       } catch (error) {
@@ -144,13 +148,13 @@ export class Permit {
         return tell(error as FerryError);
       }
       if (token.expires === null) return;
-      const left = Math.max(token.expires - Date.now(), 0);
-      timer = setTimeout(look, Math.min(left, POLL_MS));
+      const left = Math.max(token.expires - clock.now(), 0);
+      timer = clock.setTimeout(look, Math.min(left, POLL_MS));
     };
     const listening = this.#issuer.onReplaced(look);
     const watch = {
       [Symbol.dispose]() {
-        clearTimeout(timer);
+        clock.clearTimeout(timer);
         listening[Symbol.dispose]();
       },
     };
