@@ -106,13 +106,13 @@ Deno.test("fixtures/frames/exchange.json takes place byte by byte", async () => 
 
 Deno.test("PROTOCOL.md shows a client in Python that transfers files", async () => {
   const [shown, ...more] = blocksIn(["PROTOCOL.md"], "python");
-  assert(shown && more.length === 0);
+  assert(shown && more.length === 0 && shown.lines.length <= 52);
   await using dir = new TempDir();
   dir.write("client.py", shown.lines.join("\n"));
   Deno.mkdirSync(dir.join("root"));
   await using server = await Ferryd.start(dir.join("root"));
   const run = (...args: string[]) => runPythonFile(dir.join("client.py"), args);
-  for (const size of [0, 1, 65536, 3_000_001]) {
+  for (const size of [0, 1, 3_000_001]) {
     const content = Uint8Array.from({ length: size }, (_, at) => at * 7 % 251);
     Deno.writeFileSync(dir.join("sent"), content);
     for (const [command, from, to] of [["put", "sent", "a/file"], ["get", "a/file", "got"]]) {
