@@ -142,7 +142,7 @@ export type {
 } from "./server/storage/storage.ts";
 export type { CommitOptions, Committed } from "./lib/files/commit.ts";
 export type { ByteSink, ByteSource } from "./lib/core/bytes.ts";
-export type { OnMount } from "./server/storage/fs/directory_descriptors.ts";
+export type { OnMount } from "./server/storage/fs/mount_points.ts";
 export type { OnRoot } from "./server/storage/fs/root_directory.ts";
 export {
   MemoryStorage,

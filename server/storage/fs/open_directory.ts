@@ -12,7 +12,8 @@ import type { Runtime } from "../../../lib/runtime/runtime.ts";
 import { closeSync, constants, fsync, openSync } from "node:fs";
 import { DescriptorFile, settled } from "../../../lib/files/descriptor_file.ts";
 import { FerryError, fileError, systemCodeOf } from "../../../lib/core/errors.ts";
-import { type Handle, Handles, type OnMount } from "./directory_descriptors.ts";
+import { type DirectoryDescriptor, DirectoryDescriptors } from "./directory_descriptors.ts";
+import type { MountPoints } from "./mount_points.ts";
 import { deviceIn, inodeOf } from "../../../lib/core/file_identity.ts";
 import { LocalFile } from "../../../lib/files/source_file.ts";
 import { basename } from "../../../lib/core/paths.ts";
@@ -25,14 +26,18 @@ import { isUnsupported } from "../../../lib/files/file_errors.ts";
 /** A directory, held until it is disposed of. */
 export class Directory implements ChangedDirectory, Disposable {
   readonly #path: string;
-  readonly #handles: Handles | undefined;
-  readonly #handle: Handle | undefined;
+  readonly #descriptors: DirectoryDescriptors | undefined;
+  readonly #descriptor: DirectoryDescriptor | undefined;
   #held = true;
 
-  private constructor(path: string, handles?: Handles, handle?: Handle) {
+  private constructor(
+    path: string,
+    descriptors?: DirectoryDescriptors,
+    descriptor?: DirectoryDescriptor,
+  ) {
     this.#path = path;
-    this.#handles = handles;
-    this.#handle = handle;
+    this.#descriptors = descriptors;
+    this.#descriptor = descriptor;
   }
 
   /**
@@ -42,47 +47,49 @@ export class Directory implements ChangedDirectory, Disposable {
    * @throws what the runtime throws
    */
   static open(path: string): Directory {
-    const handles = Handles.open();
+    const descriptors = DirectoryDescriptors.open();
     const base = path.replace(/\/$/, "");
-    if (!handles) return new Directory(base);
+    if (!descriptors) return new Directory(base);
     try {
-      const handle = handles.hold(inodeOf(Deno.statSync(path)), path);
-      if (!handle) throw new FerryError("io", "it was replaced while it was opened");
-      return new Directory(base, handles, handle);
+      const held = descriptors.hold(inodeOf(Deno.statSync(path)), path);
+      if (!held) throw new FerryError("io", "it was replaced while it was opened");
+      return new Directory(base, descriptors, held);
     } catch (error) {
-      handles[Symbol.dispose]();
+      descriptors[Symbol.dispose]();
       throw error;
     }
   }
 
   /** Whether it stays the same directory whatever happens to its name. */
   get pinned(): boolean {
-    return this.#handle !== undefined;
+    return this.#descriptor !== undefined;
   }
 
   /** A path that leads to it. Where it is pinned that is a link. */
   get path(): string {
-    return this.#handle ? `${this.#handles!.path}/${this.#handle.descriptor}` : this.#path || "/";
+    return this.#descriptor
+      ? `${this.#descriptors!.path}/${this.#descriptor.number}`
+      : this.#path || "/";
   }
 
   /** What tells it from other directories that are held. */
   get identity(): string {
-    return this.#handle ? `${this.#handle.descriptor}` : this.#path;
+    return this.#descriptor ? `${this.#descriptor.number}` : this.#path;
   }
 
   /** Its device and inode, which may be those of another one, too; its path where it goes by that. */
   get inode(): string {
-    return this.#handle?.inode ?? this.#path;
+    return this.#descriptor?.inode ?? this.#path;
   }
 
   /** The device that it is on. */
   get device(): number {
-    return this.#handle ? deviceIn(this.#handle.inode) : Deno.statSync(this.path).dev;
+    return this.#descriptor ? deviceIn(this.#descriptor.inode) : Deno.statSync(this.path).dev;
   }
 
   /** The same as {@linkcode Directory.inode} of a directory in it; `info` is what was seen there. */
   inodeAt(name: string, info: Deno.FileInfo): string {
-    return this.#handle ? inodeOf(info) : this.#byName(name);
+    return this.#descriptor ? inodeOf(info) : this.#byName(name);
   }
 
   /** Where it was found: a path without links, which may lead elsewhere by now. */
@@ -92,7 +99,7 @@ export class Directory implements ChangedDirectory, Disposable {
 
   /** The path of an entry. */
   at(name: string): string {
-    return `${this.#handle ? this.path : this.#path}/${name}`;
+    return `${this.#descriptor ? this.path : this.#path}/${name}`;
   }
 
   /** The path of an entry by names, which may lead elsewhere; but to open a file by it takes less time. */
@@ -102,17 +109,17 @@ export class Directory implements ChangedDirectory, Disposable {
 
   /** Whether it is a directory of our own, by whatever name it was found. */
   isOurs(own: Directory): boolean {
-    if (!this.#handle || !own.#handle) return this.#path === own.#path;
-    if (this.#handle.inode !== own.#handle.inode) return false;
-    if (this.#handles!.standTogether(this.#handle, own.#handle)) return true;
+    if (!this.#descriptor || !own.#descriptor) return this.#path === own.#path;
+    if (this.#descriptor.inode !== own.#descriptor.inode) return false;
+    if (this.#descriptors!.standTogether(this.#descriptor, own.#descriptor)) return true;
     // It was mounted at another place as well, or is another directory of the same numbers.
     return own.showsAt(this.path) ?? true;
   }
 
   /** The same of an entry of it; `info` is what was seen there. */
   hasOurs(name: string, info: Deno.FileInfo, own: Directory): boolean {
-    if (!this.#handle || !own.#handle) return this.#byName(name) === own.#path;
-    if (!info.isDirectory || inodeOf(info) !== own.#handle.inode) return false;
+    if (!this.#descriptor || !own.#descriptor) return this.#byName(name) === own.#path;
+    if (!info.isDirectory || inodeOf(info) !== own.#descriptor.inode) return false;
     using entry = this.enter(name, info);
     // What was replaced meanwhile may be anything.
     return entry?.isOurs(own) ?? true;
@@ -141,13 +148,13 @@ export class Directory implements ChangedDirectory, Disposable {
 
   /** The directory of our own that makes this work, and that nobody else should reach. */
   get own(): Directory | undefined {
-    const handles = this.#handles;
-    return handles && new Directory(handles.own.path, handles, handles.own);
+    const descriptors = this.#descriptors;
+    return descriptors && new Directory(descriptors.own.path, descriptors, descriptors.own);
   }
 
   /** Where the system says that it stands; undefined where it goes by its path. */
   get place(): string | undefined {
-    return this.#handle && this.#handles!.placeOf(this.#handle.descriptor);
+    return this.#descriptor && this.#descriptors!.placeOf(this.#descriptor.number);
   }
 
   /** Whether it is held by way of a mount that is gone, or stands elsewhere by now. */
@@ -156,14 +163,14 @@ export class Directory implements ChangedDirectory, Disposable {
     return place !== undefined && place !== this.#path;
   }
 
-  /** Who is told of file systems below it that are gone, and are there again. */
-  set onMount(tell: OnMount) {
-    if (this.#handles) this.#handles.onMount = tell;
+  /** What is known of the file systems below its root; undefined where no directory can be held. */
+  get mounts(): MountPoints | undefined {
+    return this.#descriptors?.mounts;
   }
 
-  /** Tells that the file system is gone that an entry is on, unless this directory is on it, too. */
+  /** Tells that the file system of an entry is gone, unless this directory is on it, too. */
   miss(name: string): void {
-    if (this.#answers()) this.#handles?.miss(this.#byName(name));
+    if (this.#answers()) this.mounts?.miss(this.#byName(name));
   }
 
   /** Whether its file system is there: of a name that nobody has asked for, the system remembers nothing. */
@@ -176,19 +183,9 @@ export class Directory implements ChangedDirectory, Disposable {
     }
   }
 
-  /** What tells the mount of a device from others, while something is open there: see {@linkcode Handles.mountOf}. */
-  mountOf(device: number): string | undefined {
-    return this.#handles?.mountOf(device);
-  }
-
-  /** Tells that a file is open on a device, until that is disposed of. */
-  keepMounted(device: number): Disposable | undefined {
-    return this.#handles?.keepMounted(device);
-  }
-
-  /** Opens it again by its path, with all that is held with it: see {@linkcode Handles.openAgain}. */
+  /** Opens it again by its path, with all that is held with it: see {@linkcode DirectoryDescriptors.openAgain}. */
   openAgain(): void {
-    this.#handles?.openAgain();
+    this.#descriptors?.openAgain();
   }
 
   /**
@@ -197,7 +194,8 @@ export class Directory implements ChangedDirectory, Disposable {
    * @throws {FerryError} `io`
    */
   assertMounted(name: string, info: Deno.FileInfo): void {
-    if (this.#handle) this.#handles!.assertMounted(inodeOf(info), this.#byName(name), this.#handle);
+    if (!this.#descriptor) return;
+    this.mounts!.assertMounted(inodeOf(info), this.#byName(name), this.#descriptor.inode);
   }
 
   /**
@@ -208,19 +206,19 @@ export class Directory implements ChangedDirectory, Disposable {
    */
   atItsPath(): Directory | undefined {
     const path = this.#path || "/";
-    const handle = this.#handles?.hold(inodeOf(Deno.statSync(path)), path);
-    return handle && new Directory(this.#path, this.#handles, handle);
+    const held = this.#descriptors?.hold(inodeOf(Deno.statSync(path)), path);
+    return held && new Directory(this.#path, this.#descriptors, held);
   }
 
   /** Lets go of one at the top, and of what was opened by way of it as soon as nobody uses that any more. */
   leave(): void {
-    if (this.#handle) this.#handles!.leave(this.#handle);
+    if (this.#descriptor) this.#descriptors!.leave(this.#descriptor);
     this.end();
   }
 
   /** Whether it was opened by way of one at the top, and not of another one that stood at its path. */
   isBelow(top: Directory): boolean {
-    return (this.#handle?.top ?? this.#handle) === top.#handle;
+    return (this.#descriptor?.top ?? this.#descriptor) === top.#descriptor;
   }
 
   /**
@@ -231,9 +229,9 @@ export class Directory implements ChangedDirectory, Disposable {
    */
   enter(name: string, info: Deno.FileInfo): Directory | undefined {
     const path = this.#byName(name);
-    if (!this.#handles) return new Directory(path);
-    const handle = this.#handles.hold(inodeOf(info), path, this.#handle);
-    return handle && new Directory(path, this.#handles, handle);
+    if (!this.#descriptors) return new Directory(path);
+    const held = this.#descriptors.hold(inodeOf(info), path, this.#descriptor);
+    return held && new Directory(path, this.#descriptors, held);
   }
 
   /**
@@ -244,14 +242,14 @@ export class Directory implements ChangedDirectory, Disposable {
    */
   known(name: string): Directory | undefined {
     const path = `${this.#path}/${name}`;
-    const handle = this.#handles?.holdAt(path);
-    return handle && new Directory(path, this.#handles, handle);
+    const held = this.#descriptors?.holdAt(path);
+    return held && new Directory(path, this.#descriptors, held);
   }
 
   /** Holds it once more, to be disposed of by itself. */
   hold(): Directory {
-    if (this.#handle) this.#handle.users++;
-    return new Directory(this.#path, this.#handles, this.#handle);
+    if (this.#descriptor) this.#descriptor.users++;
+    return new Directory(this.#path, this.#descriptors, this.#descriptor);
   }
 
   /**
@@ -263,13 +261,13 @@ export class Directory implements ChangedDirectory, Disposable {
   open(name: string, seen: Deno.FileInfo, runtime: Runtime): LocalFile | undefined {
     let descriptor: number | undefined;
     let file: LocalFile;
-    if (this.#handle) {
+    if (this.#descriptor) {
       // It may be a named pipe by now, and whoever opens one waits for its other end.
       descriptor = openSync(this.#byName(name), constants.O_RDONLY | constants.O_NONBLOCK);
       file = LocalFile.of(new DescriptorFile(descriptor), runtime);
     } else file = LocalFile.open(this.at(name), runtime);
     const isIn = descriptor === undefined ||
-      this.#handles!.standsIn(this.#handle!, name, descriptor);
+      this.#descriptors!.standsIn(this.#descriptor!, name, descriptor);
     if (isIn && inodeOf(file.info) === inodeOf(seen)) return file;
     void file[Symbol.asyncDispose]();
     return undefined;
@@ -285,7 +283,7 @@ export class Directory implements ChangedDirectory, Disposable {
     const path = this.#makeFile(suffix);
     try {
       return {
-        file: this.#handle ? this.#openNew(path) : openExactly(path, { write: true }),
+        file: this.#descriptor ? this.#openNew(path) : openExactly(path, { write: true }),
         path,
       };
     } catch (error) {
@@ -312,8 +310,8 @@ export class Directory implements ChangedDirectory, Disposable {
       return openExactly(path, { write: true });
     }
     // Where it stands now is where it was created, unless something else was swapped in.
-    if (this.#handles!.placeOf(descriptor) === this.#byName(name)) {
-      return new DescriptorFile(descriptor, `${this.#handles!.path}/${descriptor}`);
+    if (this.#descriptors!.placeOf(descriptor) === this.#byName(name)) {
+      return new DescriptorFile(descriptor, `${this.#descriptors!.path}/${descriptor}`);
     }
     closeSync(descriptor);
     return openExactly(path, { write: true });
@@ -321,10 +319,10 @@ export class Directory implements ChangedDirectory, Disposable {
 
   /** Makes the names in it survive a loss of power, where its file system flushes directories at all. */
   async sync(): Promise<void> {
-    if (!this.#handle) return await syncDirectory(this.path);
-    const { descriptor } = this.#handle;
+    if (!this.#descriptor) return await syncDirectory(this.path);
+    const { number } = this.#descriptor;
     try {
-      await settled((done) => fsync(descriptor, done));
+      await settled((done) => fsync(number, done));
     } catch (error) {
       // One that may not be listed cannot be flushed by what only leads there.
       if ((error as { code?: unknown }).code === "EBADF") return await syncDirectory(this.path);
@@ -338,7 +336,7 @@ export class Directory implements ChangedDirectory, Disposable {
    * @returns whether that was so
    */
   mend(): boolean {
-    return this.#handles?.mend() ?? false;
+    return this.#descriptors?.mend() ?? false;
   }
 
   /** Lets go of it. */
@@ -352,14 +350,14 @@ export class Directory implements ChangedDirectory, Disposable {
   }
 
   #letGo(options: { idle: boolean }): void {
-    if (this.#held && this.#handle) this.#handles!.release(this.#handle, options);
+    if (this.#held && this.#descriptor) this.#descriptors!.release(this.#descriptor, options);
     this.#held = false;
   }
 
   /** Lets go of it, and of the means to hold those in it. */
   close(): void {
     this[Symbol.dispose]();
-    this.#handles?.[Symbol.dispose]();
+    this.#descriptors?.[Symbol.dispose]();
   }
 }
 

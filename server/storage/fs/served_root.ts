@@ -9,7 +9,7 @@ import { ChecksumCache } from "./checksum_cache.ts";
 import { type FileSystem, fileSystemAt } from "../../../lib/file_system/file_system.ts";
 import { FerryError, fileError } from "../../../lib/core/errors.ts";
 import type { Durability } from "../../../lib/files/durability.ts";
-import type { OnMount } from "./directory_descriptors.ts";
+import type { OnMount } from "./mount_points.ts";
 import { mountedAnew, type OnRoot } from "./root_directory.ts";
 import type { Publisher } from "../../../lib/files/group_commit.ts";
 import { publisherOf } from "./publishing.ts";
@@ -113,13 +113,14 @@ export class ServedRoot implements AsyncDisposable {
     }
     using taken = new DisposableStack();
     const root = taken.use(Root.open(path, options.onRoot));
-    if (options.onMount) root.directory.onMount = options.onMount;
+    const { mounts } = root.directory;
+    if (mounts && options.onMount) mounts.onMount = options.onMount;
     const state = StateDirectory.open(root, options);
     const writable = state instanceof StateDirectory ? taken.use(state) : undefined;
     const fileSystem = writable?.fileSystem ?? untried(root);
     const cache = taken.use(ChecksumCache.open(writable?.directory.at(CACHE), {
       device: numberedDevice(root, fileSystem),
-      mountOf: (device) => root.directory.mountOf(device),
+      mountOf: (device) => root.directory.mounts?.mountOf(device),
     }));
     const served = new ServedRoot({ root, state, cache, fileSystem }, options);
     served.#openAreas();

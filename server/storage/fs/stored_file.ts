@@ -11,6 +11,7 @@ import { FerryError, fileError } from "../../../lib/core/errors.ts";
 import type { Entry } from "../../../lib/core/entry.ts";
 import type { FileFacts, LocalFile } from "../../../lib/files/source_file.ts";
 import type { FileName } from "../../../lib/core/remote_name.ts";
+import type { MountPoints } from "./mount_points.ts";
 import type { Root } from "./root.ts";
 import type { ServedRoot } from "./served_root.ts";
 import type { StoredFile } from "../storage.ts";
@@ -48,18 +49,20 @@ export class FsStoredFile implements StoredFile {
   readonly entry: Entry;
   readonly #file: LocalFile;
   readonly #cache: ChecksumCache;
-  readonly #mount: Disposable | undefined;
+  readonly #mounts: MountPoints | undefined;
+  #closed = false;
 
   private constructor(
     file: LocalFile,
     entry: Entry,
     cache: ChecksumCache,
-    mount: Disposable | undefined,
+    mounts: MountPoints | undefined,
   ) {
     this.#file = file;
     this.entry = entry;
     this.#cache = cache;
-    this.#mount = mount;
+    this.#mounts = mounts;
+    mounts?.opened(file.info.dev);
   }
 
   /**
@@ -81,8 +84,8 @@ export class FsStoredFile implements StoredFile {
     }
     try {
       await file.assertSized();
-      const mount = root.directory.keepMounted(file.info.dev);
-      return new FsStoredFile(file, entryOf(cache, name, file.info, algorithm), cache, mount);
+      const entry = entryOf(cache, name, file.info, algorithm);
+      return new FsStoredFile(file, entry, cache, root.directory.mounts);
     } catch (error) {
       await file[Symbol.asyncDispose]();
       throw fileError(error);
@@ -117,7 +120,8 @@ export class FsStoredFile implements StoredFile {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    this.#mount?.[Symbol.dispose]();
+    if (!this.#closed) this.#mounts?.closed(this.#file.info.dev);
+    this.#closed = true;
     return this.#file[Symbol.asyncDispose]();
   }
 }
