@@ -16,7 +16,7 @@ import { FerryError } from "../lib/core/errors.ts";
 import { assertNumbers, MAX_TIMEOUT_MS, TIMEOUT } from "../lib/core/number_options.ts";
 import type { Storage } from "./storage/storage.ts";
 import { UploadLocks } from "./files/upload_locks.ts";
-import type { ByteStream } from "../lib/wire/wire.ts";
+import type { ByteStream } from "../lib/wire/connection.ts";
 import { createRuntime, type Runtime } from "../lib/runtime/runtime.ts";
 import { type Listener, listenTcp } from "./net/listener.ts";
 import { ConnectionLimits } from "./net/connection_limits.ts";

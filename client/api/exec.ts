@@ -14,7 +14,8 @@ import { encodeHeader, MAX_HEADER_BYTES } from "../../lib/wire/codec.ts";
 import { MAX_TIMEOUT_MS } from "../../lib/core/number_options.ts";
 import type { ByteSink } from "../../lib/core/bytes.ts";
 import type { Verified } from "../../lib/transfer/transfer.ts";
-import type { IncomingBody, Wire } from "../../lib/wire/wire.ts";
+import type { IncomingBody } from "../../lib/wire/body.ts";
+import type { Wire } from "../../lib/wire/frames.ts";
 import type { Connection } from "../net/connection.ts";
 import { MemorySink } from "../transfer/memory_sink.ts";
 import type { RequestOptions } from "../transfer/options.ts";
@@ -178,7 +179,7 @@ async function receiveOutput(
       const count = await body.read(buffers[turn]!);
       if (count === 0) break;
       const bytes = buffers[turn]!.subarray(0, count);
-      const sink = sinks[check(OPERATIONS.exec.chunk, body.piece).stream];
+      const sink = sinks[check(OPERATIONS.exec.chunk, body.chunk).stream];
       await writing;
       // While it is being written, the next piece is read.
       writing = sink.write(bytes);

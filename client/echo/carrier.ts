@@ -12,7 +12,7 @@ import { type DatagramSocket, openDatagramSocket } from "../../lib/udp/datagram.
 import { mismatch } from "../../lib/udp/echo_reply.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 import { untilAborted } from "../../lib/cli/signals.ts";
-import type { ByteStream } from "../../lib/wire/wire.ts";
+import type { ByteStream } from "../../lib/wire/connection.ts";
 import { dial } from "../net/dial.ts";
 
 /** The digits of a number in a probe; replies have the same, in upper case or not. */

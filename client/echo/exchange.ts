@@ -6,7 +6,7 @@
 
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 import { untilAborted } from "../../lib/cli/signals.ts";
-import { Watchdog } from "../../lib/wire/deadlines.ts";
+import { Deadlines } from "../../lib/wire/deadlines.ts";
 import { dial } from "../net/dial.ts";
 import { type Destination, UdpPeer } from "./carrier.ts";
 
@@ -72,14 +72,14 @@ class DatagramExchange implements Exchange {
 class StreamExchange implements Exchange {
   readonly #destination: Destination;
   readonly #timeout: number;
-  readonly #watchdog: Watchdog;
+  readonly #deadlines: Deadlines;
   #conn: Deno.TcpConn | undefined;
   #expired = false;
 
   constructor(destination: Destination, timeout: number) {
     this.#destination = destination;
     this.#timeout = timeout;
-    this.#watchdog = new Watchdog({ idleTimeout: timeout }, () => {
+    this.#deadlines = new Deadlines({ idleTimeout: timeout }, () => {
       this.#expired = true;
       this[Symbol.dispose]();
     });
@@ -109,7 +109,7 @@ class StreamExchange implements Exchange {
     const reply = new Uint8Array(size);
     for (let filled = 0; filled < size;) {
       const read = () => conn.read(reply.subarray(filled));
-      const count = await this.#watchdog.watch("read", read, { paced: false });
+      const count = await this.#deadlines.run("read", read, { paced: false });
       if (count === null) throw new FerryError("closed", "the server ended the connection");
       filled += count;
     }
@@ -119,7 +119,7 @@ class StreamExchange implements Exchange {
   async #write(conn: Deno.TcpConn, bytes: Uint8Array): Promise<void> {
     for (let done = 0; done < bytes.length;) {
       const write = () => conn.write(bytes.subarray(done));
-      done += await this.#watchdog.watch("write", write, { paced: false });
+      done += await this.#deadlines.run("write", write, { paced: false });
     }
   }
 

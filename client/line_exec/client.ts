@@ -15,7 +15,7 @@ import {
 } from "../../lib/line_exec/framing.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 import type { ByteSink } from "../../lib/core/bytes.ts";
-import { Wire } from "../../lib/wire/wire.ts";
+import { Connection } from "../../lib/wire/connection.ts";
 import { dial } from "../net/dial.ts";
 
 /** The piece in which output is handed on. */
@@ -50,7 +50,7 @@ export interface ClassicResult {
 export class ClassicClient implements Disposable {
   readonly #address: Address;
   readonly #options: ClassicClientOptions;
-  #wire: Wire | undefined;
+  #connection: Connection | undefined;
 
   /** A client that connects when it is asked for something. */
   constructor(address: Address, options: ClassicClientOptions) {
@@ -71,16 +71,16 @@ export class ClassicClient implements Disposable {
       throw new FerryError("too_large", `the line is longer than ${MAX_LINE_BYTES} bytes`);
     }
     let done = false;
-    const wire = this.#wire ??= await this.#connect();
-    const abort = () => wire.close(new FerryError("closed", "given up"));
+    const connection = this.#connection ??= await this.#connect();
+    const abort = () => connection.close(new FerryError("closed", "given up"));
     signal.addEventListener("abort", abort, { once: true });
     try {
       signal.throwIfAborted();
-      await wire.writeBytes(line);
-      await wire.flush();
-      if (framing === "raw") return await receiveToEnd(wire, sink);
-      const announced = await readAnnouncement(framing, (count) => readExactly(wire, count));
-      const result = await receiveAnnounced(wire, announced, sink);
+      await connection.write(line);
+      await connection.flush();
+      if (framing === "raw") return await receiveToEnd(connection, sink);
+      const announced = await readAnnouncement(framing, (count) => readExactly(connection, count));
+      const result = await receiveAnnounced(connection, announced, sink);
       done = true;
       return result;
     } catch (error) {
@@ -92,12 +92,12 @@ export class ClassicClient implements Disposable {
     }
   }
 
-  async #connect(): Promise<Wire> {
+  async #connect(): Promise<Connection> {
     const { connectTimeout, timeout, signal } = this.#options;
     try {
       const conn = await dial(this.#address, { timeout: connectTimeout, signal });
       conn.setNoDelay(true);
-      return new Wire(conn, { idleTimeout: timeout });
+      return new Connection(conn, { idleTimeout: timeout });
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       throw toFerryError(error).during(`connect to ${formatAddress(this.#address)}`);
@@ -106,15 +106,15 @@ export class ClassicClient implements Disposable {
 
   /** Ends the connection. */
   [Symbol.dispose](): void {
-    this.#wire?.close();
-    this.#wire = undefined;
+    this.#connection?.close();
+    this.#connection = undefined;
   }
 }
 
-async function readExactly(wire: Wire, count: number): Promise<Uint8Array> {
+async function readExactly(connection: Connection, count: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(count);
   for (let filled = 0; filled < count;) {
-    const read = await wire.readBytes(bytes.subarray(filled));
+    const read = await connection.read(bytes.subarray(filled));
     if (read === null) throw new FerryError("closed", "the server ended the connection");
     filled += read;
   }
@@ -122,14 +122,14 @@ async function readExactly(wire: Wire, count: number): Promise<Uint8Array> {
 }
 
 async function receiveAnnounced(
-  wire: Wire,
+  connection: Connection,
   { size, md5 }: Announced,
   sink: ByteSink,
 ): Promise<ClassicResult> {
   const digest = await SHARED_RUNTIME.digests.create("md5");
   const piece = new Uint8Array(Math.min(size, PIECE_BYTES));
   for (let left = size; left > 0;) {
-    const count = await wire.readBytes(left < piece.length ? piece.subarray(0, left) : piece);
+    const count = await connection.read(left < piece.length ? piece.subarray(0, left) : piece);
     if (count === null) {
       const reason = `the connection ended behind ${size - left} of ${size} bytes`;
       throw new FerryError("closed", reason);
@@ -145,14 +145,14 @@ async function receiveAnnounced(
 }
 
 /** Receives what has no length: tells the server that no more lines will come, so that it ends. */
-async function receiveToEnd(wire: Wire, sink: ByteSink): Promise<ClassicResult> {
-  wire.endWrites(new FerryError("closed", "there are no more lines"));
+async function receiveToEnd(connection: Connection, sink: ByteSink): Promise<ClassicResult> {
+  connection.endWrites(new FerryError("closed", "there are no more lines"));
   const piece = new Uint8Array(PIECE_BYTES);
   let size = 0;
   for (;;) {
     let count: number | null;
     try {
-      count = await wire.readBytes(piece);
+      count = await connection.read(piece);
     } catch (error) {
       // Some do not end: what they had to say has come long ago.
       const silent = toFerryError(error).code === "timeout" && size > 0;

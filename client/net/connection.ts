@@ -32,7 +32,8 @@ import {
   type ManifestLine,
   type ManifestReply,
 } from "../../lib/wire/manifest.ts";
-import { type ByteStream, Wire } from "../../lib/wire/wire.ts";
+import { Wire } from "../../lib/wire/frames.ts";
+import type { ByteStream } from "../../lib/wire/connection.ts";
 import { dial } from "./dial.ts";
 import { getHeader, type GetRequest, putHeader, type PutRequest } from "./file_requests.ts";
 import { greet } from "./handshake.ts";

@@ -5,16 +5,15 @@
  */
 
 import type { AuthReply } from "../../lib/wire/operations/auth.ts";
-import type { Schema } from "../../lib/wire/schema.ts";
+import { type Schema, timeoutKey } from "../../lib/wire/schema.ts";
 import { FerryError, quote } from "../../lib/core/errors.ts";
 import { HEADER_CHECKSUMS } from "../../lib/wire/header_checksum.ts";
 import { type HelloReply, PROTOCOL_VERSION } from "../../lib/wire/operations/hello.ts";
 import { OPERATIONS, parseReply } from "../../lib/wire/operations/operations.ts";
-import { timeoutKey } from "../../lib/wire/schema.ts";
 import { KEEP_ALIVE } from "../../lib/wire/keep_alive.ts";
 import { MECHANISM, ScramClient } from "../../lib/security/scram.ts";
 import type { Token } from "../../lib/security/token.ts";
-import type { Wire } from "../../lib/wire/wire.ts";
+import type { Wire } from "../../lib/wire/frames.ts";
 
 /**
  * Greets a server. With a token it proves to have it, and has the server prove that it knows it: that takes

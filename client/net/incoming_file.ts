@@ -9,7 +9,8 @@ import type { ByteSink } from "../../lib/core/bytes.ts";
 import { FerryError } from "../../lib/core/errors.ts";
 import { receive, type ReceiveOptions, type Verified } from "../../lib/transfer/transfer.ts";
 import { OPERATIONS, parseReply } from "../../lib/wire/operations/operations.ts";
-import type { Frame, IncomingBody } from "../../lib/wire/wire.ts";
+import type { IncomingBody } from "../../lib/wire/body.ts";
+import type { Frame } from "../../lib/wire/frames.ts";
 import type { GetRequest } from "./file_requests.ts";
 import { assertBegins, assertRange } from "./reply_check.ts";
 

@@ -12,7 +12,7 @@ import { FerryError, quote } from "../../lib/core/errors.ts";
 import { throwReported } from "../../lib/wire/error_reply.ts";
 import type { Header } from "../../lib/wire/codec.ts";
 import type { Verified } from "../../lib/transfer/transfer.ts";
-import type { IncomingBody } from "../../lib/wire/wire.ts";
+import type { IncomingBody } from "../../lib/wire/body.ts";
 
 /** The keys of a request. */
 export type RequestHeader = Readonly<Record<string, unknown>>;

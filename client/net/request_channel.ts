@@ -10,7 +10,8 @@ import { parseReply } from "../../lib/wire/operations/operations.ts";
 import { done, type Schema } from "../../lib/wire/schema.ts";
 import { decodeLines } from "../../lib/wire/manifest.ts";
 import { sendStreamed, verifiedPieces } from "../../lib/transfer/transfer.ts";
-import type { Frame, IncomingBody, Wire } from "../../lib/wire/wire.ts";
+import type { IncomingBody } from "../../lib/wire/body.ts";
+import type { Frame, Wire } from "../../lib/wire/frames.ts";
 import { EarlyRefusal } from "./early_refusal.ts";
 import {
   assertAnswers,

@@ -13,7 +13,7 @@ import { checksumOfSource, digestPrefix } from "../../lib/digest/source_digest.t
 import { LocalFile } from "../../lib/files/source_file.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { OfferReply, PutReply } from "../../lib/wire/operations/put.ts";
-import { MAX_DRAIN_BYTES } from "../../lib/wire/wire.ts";
+import { MAX_DRAIN_BYTES } from "../../lib/wire/body.ts";
 import type { Connection } from "../net/connection.ts";
 import type { WaitFor } from "../net/connection_pool.ts";
 import type { PutRequest } from "../net/file_requests.ts";

@@ -23,7 +23,8 @@ import { CHECKPOINT_BYTES } from "../files/partial_file.ts";
 import type { Digests } from "../digest/digests.ts";
 import { ChunkPipeline } from "../digest/chunk_pipeline.ts";
 import type { ByteSink, ByteSource, IncomingContent } from "../core/bytes.ts";
-import type { IncomingBody, Wire } from "../wire/wire.ts";
+import type { IncomingBody } from "../wire/body.ts";
+import type { Wire } from "../wire/frames.ts";
 
 /** Called with the number of bytes that have just been moved. */
 export type OnBytes = (count: number) => void;
@@ -154,7 +155,7 @@ function shrunk(left: number, size: number): FerryError {
 }
 
 function sendPiece(wire: Wire, piece: Uint8Array, onBytes?: OnBytes): Promise<void> {
-  const writing = wire.writeBytes(piece);
+  const writing = wire.write(piece);
   return onBytes ? writing.then(() => onBytes(piece.length)) : writing;
 }
 

@@ -1,72 +1,68 @@
 /**
- * Deadlines of a connection. Deno's reads and writes have none of their own: whoever moves nothing, or
- * less than is asked for, is given up here.
+ * Deadlines of a connection, since Deno's reads and writes have none: a peer that moves nothing for too long, or too
+ * few bytes a second, is given up.
  *
  * @module
  */
 
 import { FerryError } from "../core/errors.ts";
 
-/** What a {@linkcode Watchdog} asks of a peer. */
-export interface WatchdogOptions {
+/** What is asked of a peer. */
+export interface DeadlineOptions {
   /**
-   * Milliseconds after which a read or a write that moves no byte is given up, or a function that tells
-   * them anew each time one starts.
+   * Milliseconds after which a read or a write that moves no byte is given up, or a function that is asked for them
+   * each time one begins.
    */
   idleTimeout: number | (() => number);
   /**
-   * How many bytes a second a peer has to move, on an average over the idle time, while a message of it is
-   * under way; any number unless told otherwise. It is what holds off a peer that sends a byte now and then.
+   * How many bytes a second a peer has to move while a message is under way, on an average over the idle time. It
+   * ends a connection whose peer moves a byte now and then. Default: 0.
    */
   minRate?: number | undefined;
 }
 
-/** A timer that rings so many milliseconds late says nothing of the program that has set it. */
+/** A timer may be that many milliseconds late on any system. */
 const LATE_MS = 50;
 
-/** From the peer, or to it. */
+/** `read` from the peer, or `write` to it. */
 export type Direction = "read" | "write";
 
-/** What a direction has moved, and what it waits for. */
+/** The state of one direction. */
 interface Lane {
-  /** For how long the other side was waited for since the pace was looked at last, in milliseconds. */
+  /** For how long the peer was waited for since the rate was looked at last, in milliseconds. */
   waited: number;
   /** How many bytes were moved in that time. */
   bytes: number;
   /** When the read or the write that is under way began. */
   started: number;
-  /** For how long it has moved nothing. */
+  /** For how many milliseconds it has moved nothing. */
   silent: number;
-  /** The milliseconds after which that is looked at, and when it is. */
+  /** After how many milliseconds that is looked at, and when that is. */
   limit: number;
   due: number;
-  /** How many excuses there were before it began, and when it was looked at last. */
+  /** How many excuses there had been when it began, and when it was looked at last. */
   excusesBefore: number;
   excuses: number;
   timer: ReturnType<typeof setTimeout> | undefined;
 }
 
-/** Watches reads and writes, of which one each may be under way at the same time. */
-export class Watchdog {
+/** The deadlines of reads and writes, of which one each may be under way at the same time. */
+export class Deadlines {
   readonly #idleTimeout: () => number;
   readonly #minRate: number;
   readonly #onExpired: (reason: FerryError) => void;
-  // What waits costs memory for as long as it does, on each of many connections: it stands here, and not in
-  // functions that wait as well.
+  // Not local variables of functions that wait: each of many silent connections would hold memory for those.
   readonly #lanes: Partial<Record<Direction, Lane>> = {};
   #holds = 0;
-  /** How often there was a reason for a direction to be silent, that is over by now. */
+  /** How often there was a reason for the peer to be silent in a direction; only those that are over count. */
   readonly #excuses: Record<Direction, number> = { read: 0, write: 0 };
 
-  /**
-   * Milliseconds for which the peer may be silent beyond the idle time, and as slow as it likes, while there is
-   * a reason for it.
-   */
+  /** Milliseconds for which the peer may be silent beyond the idle time. While above 0, it may be slow, too. */
   patience = 0;
 
-  /** A watchdog that calls `onExpired` when the peer is to be given up: that has to end what it waits for. */
+  /** Calls `onExpired` when the peer is to be given up: that has to end the read or the write under way. */
   constructor(
-    { idleTimeout, minRate = 0 }: WatchdogOptions,
+    { idleTimeout, minRate = 0 }: DeadlineOptions,
     onExpired: (reason: FerryError) => void,
   ) {
     this.#idleTimeout = typeof idleTimeout === "number" ? () => idleTimeout : idleTimeout;
@@ -88,6 +84,11 @@ export class Watchdog {
     };
   }
 
+  /** How many milliseconds of silence end a read or a write that begins now. */
+  get idleTimeout(): number {
+    return this.#idleTimeout();
+  }
+
   /** Takes note of a sign of life: a write that moves nothing has the whole idle time before it again. */
   lives(): void {
     this.#excuses.write++;
@@ -96,16 +97,16 @@ export class Watchdog {
   /**
    * Runs one read or write.
    *
-   * @param paced whether it counts for the least speed: waiting for a next message does not
+   * @param paced whether it counts for the least rate; waiting for a next message does not
    */
-  async watch<Count extends number | null>(
+  async run<Count extends number | null>(
     direction: Direction,
-    run: () => Promise<Count>,
+    move: () => Promise<Count>,
     { paced }: { paced: boolean },
   ): Promise<Count> {
     this.begin(direction);
     try {
-      const count = await run();
+      const count = await move();
       this.moved(direction, count ?? 0, { paced });
       return count;
     } finally {
@@ -113,7 +114,7 @@ export class Watchdog {
     }
   }
 
-  /** Says that a read or a write begins; {@linkcode Watchdog.end} has to follow. */
+  /** Says that a read or a write begins; {@linkcode Deadlines.end} has to follow. */
   begin(direction: Direction): void {
     const lane = this.#lanes[direction] ??= newLane();
     lane.started = performance.now();
@@ -126,7 +127,7 @@ export class Watchdog {
   /**
    * Says that what has begun has moved some bytes.
    *
-   * @param paced see {@linkcode Watchdog.watch}
+   * @param paced see {@linkcode Deadlines.run}
    */
   moved(direction: Direction, count: number, { paced }: { paced: boolean }): void {
     const lane = this.#lanes[direction];
@@ -135,7 +136,7 @@ export class Watchdog {
     this.#keepPace(direction, lane, count);
   }
 
-  /** Says that it has ended, be it with an error. */
+  /** Says that what has begun has ended, be it with an error. */
   end(direction: Direction): void {
     clearTimeout(this.#lanes[direction]?.timer);
   }
@@ -148,7 +149,7 @@ export class Watchdog {
   /** Whether what is under way has been silent for too long. */
   #look(direction: Direction, lane: Lane): void {
     const { limit } = lane;
-    // Where the timer rang late, this program did not run, and what came meanwhile may not have been read.
+    // A timer that rings late shows that this program did not run: what came meanwhile may not have been read.
     const late = performance.now() - lane.due > Math.max(limit / 4, LATE_MS);
     const excused = late || this.#isExcused(direction, lane.excuses);
     lane.excuses = this.#excuses[direction];
@@ -160,7 +161,7 @@ export class Watchdog {
     );
   }
 
-  /** Whether a direction may be silent at the moment, or might be for a while since there were so many excuses. */
+  /** Whether the peer may be silent at the moment, or had a reason since there were that many excuses. */
   #isExcused(direction: Direction, excuses: number): boolean {
     return direction === "read" && this.#holds > 0 || this.#excuses[direction] !== excuses;
   }

@@ -12,7 +12,7 @@ import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
 import { type SecureContext, TLSSocket } from "node:tls";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
-import type { ByteStream } from "../../lib/wire/wire.ts";
+import type { ByteStream } from "../../lib/wire/connection.ts";
 
 /** How many decrypted bytes may wait to be read: above `high` reading from the peer stops, below `low` it goes on. */
 const BUFFERED = { high: 512 * 1024, low: 128 * 1024 };

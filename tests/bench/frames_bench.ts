@@ -3,7 +3,8 @@ import { md5Of } from "../support/digests.ts";
 import { parseFileName } from "../../lib/core/remote_name.ts";
 import { parseRequest } from "../../lib/wire/operations/operations.ts";
 import { decodeHeader, encodeHeader } from "../../lib/wire/codec.ts";
-import { type ByteStream, Wire } from "../../lib/wire/wire.ts";
+import { Wire } from "../../lib/wire/frames.ts";
+import type { ByteStream } from "../../lib/wire/connection.ts";
 
 const PUT = {
   op: "put",

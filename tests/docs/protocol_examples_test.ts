@@ -10,7 +10,7 @@ import { decodeHeader, encodeHeader } from "../../lib/wire/codec.ts";
 import { isSignOfLife } from "../../lib/wire/keep_alive.ts";
 import { md5Of } from "../support/digests.ts";
 import { decodeManifestLine, decodeManifestReply } from "../../lib/wire/manifest.ts";
-import type { ByteStream } from "../../lib/wire/wire.ts";
+import type { ByteStream } from "../../lib/wire/connection.ts";
 import { FsStorage, type Storage } from "../../mod.ts";
 import { createVerifier } from "../../lib/security/scram.ts";
 import { parseGrants } from "../../server/auth/grants.ts";

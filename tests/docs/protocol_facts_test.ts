@@ -11,7 +11,7 @@ import { MAX_LINE_BYTES } from "../../lib/wire/manifest.ts";
 import { MAX_DATAGRAM_BYTES } from "../../lib/udp/datagram.ts";
 import { OVERWRITE_POLICIES } from "../../lib/core/overwrite.ts";
 import { CHECKPOINT_BYTES, RESUMABLE_BYTES } from "../../lib/files/partial_file.ts";
-import { MAX_DRAIN_BYTES, MAX_UNREAD_INPUT_BYTES } from "../../lib/wire/wire.ts";
+import { MAX_DRAIN_BYTES, MAX_UNREAD_INPUT_BYTES } from "../../lib/wire/body.ts";
 import { MAX_SCRAM_LENGTH, SCRAM_ITERATIONS } from "../../lib/security/scram.ts";
 import { assertAllowed } from "../../server/auth/authorization.ts";
 import { grantEverywhere } from "../../server/auth/grants.ts";

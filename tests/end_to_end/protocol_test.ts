@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { decodeListLine } from "../../lib/wire/list_lines.ts";
 import { decodeHeader } from "../../lib/wire/codec.ts";
-import { MAX_DRAIN_BYTES } from "../../lib/wire/wire.ts";
+import { MAX_DRAIN_BYTES } from "../../lib/wire/body.ts";
 import { EmptyServer, readRaw } from "../support/empty_server.ts";
 import { BAD, bytesOf, firstHeader } from "../support/vectors.ts";
 import { CONVERSATIONS } from "../fuzz/conversations.ts";

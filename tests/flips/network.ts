@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ByteStream } from "../../lib/wire/wire.ts";
+import type { ByteStream } from "../../lib/wire/connection.ts";
 import { concat } from "../support/vectors.ts";
 
 /** From the client to the server, or back. */

@@ -13,8 +13,8 @@ import { type Clock, sleep } from "../../../lib/core/clock.ts";
 import type { Runtime } from "../../../lib/runtime/runtime.ts";
 import type { BufferBudget } from "../../../lib/core/buffer_pool.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
-import { Watchdog } from "../../../lib/wire/deadlines.ts";
-import type { ByteStream } from "../../../lib/wire/wire.ts";
+import { Deadlines } from "../../../lib/wire/deadlines.ts";
+import type { ByteStream } from "../../../lib/wire/connection.ts";
 import { type ConnectionHandler, type Listener, listenTcp } from "../../net/listener.ts";
 import type { ConnectionLimits } from "../../net/connection_limits.ts";
 import { guarded, logFailure } from "../../observe/failures.ts";
@@ -78,7 +78,7 @@ class TcpEcho implements ConnectionHandler {
   readonly #peer: string;
   readonly #verbatim: boolean;
   readonly #buffers: BufferBudget;
-  readonly #watchdog: Watchdog;
+  readonly #deadlines: Deadlines;
   #reading = false;
   #draining = false;
   #reason: FerryError | undefined;
@@ -88,7 +88,7 @@ class TcpEcho implements ConnectionHandler {
     this.#peer = peer;
     this.#verbatim = options.verbatim;
     this.#buffers = options.runtime.buffers;
-    this.#watchdog = new Watchdog(options, (reason) => this.close(reason));
+    this.#deadlines = new Deadlines(options, (reason) => this.close(reason));
   }
 
   async run(): Promise<void> {
@@ -101,7 +101,7 @@ class TcpEcho implements ConnectionHandler {
       while (!this.#draining) {
         this.#reading = true;
         const read = () => this.#stream.read(chunk);
-        const count = await this.#watchdog.watch("read", read, { paced: false });
+        const count = await this.#deadlines.run("read", read, { paced: false });
         this.#reading = false;
         // All that was read was answered by then.
         if (count === null) break;
@@ -109,7 +109,7 @@ class TcpEcho implements ConnectionHandler {
         if (!this.#verbatim) upperCase(answer);
         for (let done = 0; done < count;) {
           const write = () => this.#stream.write(answer.subarray(done));
-          done += await this.#watchdog.watch("write", write, { paced: true });
+          done += await this.#deadlines.run("write", write, { paced: true });
         }
         bytes += count;
       }

@@ -6,7 +6,8 @@
 
 import { type ErrorCode, FerryError, toFerryError } from "../../../lib/core/errors.ts";
 import { parseRequest, type Request } from "../../../lib/wire/operations/operations.ts";
-import type { ByteStream, Frame } from "../../../lib/wire/wire.ts";
+import type { Frame } from "../../../lib/wire/frames.ts";
+import type { ByteStream } from "../../../lib/wire/connection.ts";
 import { Connection, logger, type SessionOptions } from "./exchange/connection.ts";
 import { Exchange } from "./exchange/exchange.ts";
 import { handlerOf } from "./handlers.ts";

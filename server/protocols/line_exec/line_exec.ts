@@ -17,7 +17,8 @@ import {
 } from "../../../lib/line_exec/framing.ts";
 import { FerryError, quote, toFerryError } from "../../../lib/core/errors.ts";
 import { Md5 } from "../../../lib/digest/md5.ts";
-import { IDLE_BUFFER, Wire } from "../../../lib/wire/wire.ts";
+import { IDLE_BUFFER } from "../../../lib/wire/input_buffer.ts";
+import { Connection } from "../../../lib/wire/connection.ts";
 import { type ConnectionHandler, type Listener, listenTcp } from "../../net/listener.ts";
 import type { ConnectionLimits } from "../../net/connection_limits.ts";
 import type { AllowedCommands } from "../../exec/allowed_commands.ts";
@@ -81,14 +82,14 @@ export function listenLineExec(address: Address, options: LineExecOptions): List
 
 /** Serves one connection: line after line. */
 class LineExecHandler implements ConnectionHandler {
-  readonly #wire: Wire;
+  readonly #connection: Connection;
   readonly #peer: string;
   readonly #options: LineExecOptions;
   #idle = false;
   #draining = false;
 
   constructor(conn: Deno.TcpConn, peer: string, options: LineExecOptions) {
-    this.#wire = new Wire(conn, options);
+    this.#connection = new Connection(conn, options);
     this.#peer = peer;
     this.#options = options;
   }
@@ -103,11 +104,11 @@ class LineExecHandler implements ConnectionHandler {
         this.#idle = false;
         goOn = line !== null && await this.#answer(line);
       }
-      await this.#wire.closeGracefully();
+      await this.#connection.closeGracefully();
     } catch (error) {
       logFailure("{peer} left: {message} ({code})", error, { properties: { peer } });
     } finally {
-      this.#wire.close();
+      this.#connection.close();
       logger.debug("{peer} disconnected", { peer });
     }
   }
@@ -118,17 +119,17 @@ class LineExecHandler implements ConnectionHandler {
   }
 
   close(reason: FerryError): void {
-    this.#wire.close(reason);
+    this.#connection.close(reason);
   }
 
   /** What arrived at once, or null at the end of the connection. One byte more than a line may have is too many. */
   async #nextLine(): Promise<Uint8Array | null> {
-    if (!await this.#wire.comes()) return null;
+    if (!await this.#connection.comes()) return null;
     const line = new Uint8Array(MAX_LINE_BYTES + 1);
-    let size = await this.#wire.readBytes(line) ?? 0;
+    let size = await this.#connection.read(line) ?? 0;
     while (size >= LONG_LINE.bytes && size < line.length) {
-      if (!await this.#wire.comesWithin(LONG_LINE.pause)) break;
-      const count = await this.#wire.readBytes(line.subarray(size));
+      if (!await this.#connection.comesWithin(LONG_LINE.pause)) break;
+      const count = await this.#connection.read(line.subarray(size));
       if (count === null) break;
       size += count;
     }
@@ -138,7 +139,7 @@ class LineExecHandler implements ConnectionHandler {
   /** Runs a line and sends its output. Returns false where it is not known where the next line begins. */
   async #answer(bytes: Uint8Array): Promise<boolean> {
     const peer = this.#peer;
-    using answer = new Answer(this.#wire, this.#options);
+    using answer = new Answer(this.#connection, this.#options);
     let name = "";
     try {
       const line = decodeLine(bytes);
@@ -162,10 +163,10 @@ class LineExecHandler implements ConnectionHandler {
 
   async #collect(command: RunningCommand, answer: Answer): Promise<void> {
     await using running = command;
-    using _hold = this.#wire.hold();
+    using _hold = this.#connection.hold();
     const { clock } = this.#options.runtime;
     let leaving: Timer | undefined;
-    using _watch = this.#wire.watch((failure) => {
+    using _watch = this.#connection.watch((failure) => {
       const left = () => running.abort(failure ?? new FerryError("closed", "the client left"));
       // In raw framing, clients end their direction to find the end of the answer.
       if (failure) left();
@@ -204,7 +205,7 @@ function decodeLine(bytes: Uint8Array): string {
 
 /** The output of a command in the order of the framings: standard output, then standard error. */
 class Answer implements Disposable {
-  readonly #wire: Wire;
+  readonly #connection: Connection;
   readonly #framing: Framing;
   readonly #clock: Clock;
   readonly #digest: Md5;
@@ -215,8 +216,8 @@ class Answer implements Disposable {
   #streams = false;
   #holding: Timer | undefined;
 
-  constructor(wire: Wire, { framing, runtime }: LineExecOptions) {
-    this.#wire = wire;
+  constructor(connection: Connection, { framing, runtime }: LineExecOptions) {
+    this.#connection = connection;
     this.#framing = framing;
     this.#clock = runtime.clock;
     this.#digest = new Md5(runtime.digests.md5Engine);
@@ -234,7 +235,7 @@ class Answer implements Disposable {
 
   /** Sends a chunk of standard output in raw framing, or holds it in the connection's output buffer. */
   async #pass(bytes: Uint8Array): Promise<void> {
-    await this.#wire.writeBytes(bytes);
+    await this.#connection.write(bytes);
     this.#written += bytes.length;
     if (this.#streams || this.#written > SHORT_ANSWER.bytes) return await this.#stream();
     // Where it cannot be sent, the next write fails.
@@ -248,7 +249,7 @@ class Answer implements Disposable {
   #stream(): Promise<void> {
     this.#streams = true;
     this.#clock.clearTimeout(this.#holding);
-    return this.#wire.flush();
+    return this.#connection.flush();
   }
 
   /** Adds a line of the server to standard error. */
@@ -261,11 +262,11 @@ class Answer implements Disposable {
     for await (const chunk of this.#stderr.chunks()) this.#digest.update(chunk);
     const size = this.#stdout.size + this.#stderr.size;
     const md5 = this.#digest.hex();
-    await this.#wire.writeBytes(encodeAnnouncement(this.#framing, { name, size, md5 }));
+    await this.#connection.write(encodeAnnouncement(this.#framing, { name, size, md5 }));
     for (const spool of [this.#stdout, this.#stderr]) {
-      for await (const chunk of spool.chunks()) await this.#wire.writeBytes(chunk);
+      for await (const chunk of spool.chunks()) await this.#connection.write(chunk);
     }
-    await this.#wire.flush();
+    await this.#connection.flush();
   }
 
   [Symbol.dispose](): void {

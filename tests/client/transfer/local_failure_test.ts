@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { localFailure } from "../../../client/transfer/local_failure.ts";
 import { type ErrorCode, FerryError } from "../../../lib/core/errors.ts";
-import { Wire } from "../../../lib/wire/wire.ts";
+import { Wire } from "../../../lib/wire/frames.ts";
 import { type Client, connect, FsStorage, serve } from "../../../mod.ts";
 import { TempDir } from "../../support/programs.ts";
 

@@ -8,7 +8,7 @@ import type { ByteSource } from "../../../lib/core/bytes.ts";
 import { LocalFile } from "../../../lib/files/source_file.ts";
 import { readWhole, receive, sendSized, sendStreamed } from "../../../lib/transfer/transfer.ts";
 import { checksumOfSource, digestPrefix } from "../../../lib/digest/source_digest.ts";
-import { Wire } from "../../../lib/wire/wire.ts";
+import { Wire } from "../../../lib/wire/frames.ts";
 import { stopClock } from "../../support/clock.ts";
 import { TempDir } from "../../support/programs.ts";
 import { concat, message } from "../../support/vectors.ts";

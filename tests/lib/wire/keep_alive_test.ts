@@ -3,7 +3,7 @@ import { delay } from "@std/async/delay";
 import { setImmediate } from "node:timers";
 import { Heartbeat } from "../../../lib/wire/keep_alive.ts";
 import { sendStreamed } from "../../../lib/transfer/transfer.ts";
-import { Wire } from "../../../lib/wire/wire.ts";
+import { Wire } from "../../../lib/wire/frames.ts";
 import {
   type Client,
   connect,
@@ -410,9 +410,9 @@ Deno.test("no sign of life stands in the middle of a body", async () => {
     return stream.written.length;
   };
   const begun = await between();
-  await wire.writeBytes(utf8.encode("abc"));
+  await wire.write(utf8.encode("abc"));
   assertEquals(await between(), begun + 3);
-  await wire.writeBytes(utf8.encode("d"));
+  await wire.write(utf8.encode("d"));
   await between();
   assert(await between() > begun + 4);
   const text = new TextDecoder().decode(stream.written);

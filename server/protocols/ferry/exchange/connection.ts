@@ -10,12 +10,9 @@ import { type ErrorCode, FerryError } from "../../../../lib/core/errors.ts";
 import type { Runtime } from "../../../../lib/runtime/runtime.ts";
 import type { Request } from "../../../../lib/wire/operations/operations.ts";
 import { errorReply } from "../../../../lib/wire/error_reply.ts";
-import {
-  type ByteStream,
-  type IncomingBody,
-  MAX_DRAIN_BYTES,
-  Wire,
-} from "../../../../lib/wire/wire.ts";
+import { type IncomingBody, MAX_DRAIN_BYTES } from "../../../../lib/wire/body.ts";
+import { Wire } from "../../../../lib/wire/frames.ts";
+import type { ByteStream } from "../../../../lib/wire/connection.ts";
 import { Identity } from "../../../auth/authentication.ts";
 import type { Authority } from "../../../auth/authority.ts";
 import type { AllowedCommands } from "../../../exec/allowed_commands.ts";

@@ -6,7 +6,7 @@
 
 import { setImmediate } from "node:timers";
 import { toFerryError } from "../../../../lib/core/errors.ts";
-import type { Wire } from "../../../../lib/wire/wire.ts";
+import type { Wire } from "../../../../lib/wire/frames.ts";
 
 /** The keys of a reply. */
 export type ReplyHeader = Record<string, unknown>;

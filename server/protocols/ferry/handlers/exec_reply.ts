@@ -10,7 +10,8 @@ import { FerryError, toFerryError } from "../../../../lib/core/errors.ts";
 import type { ExecEnd } from "../../../../lib/wire/operations/exec.ts";
 import { checksumKeys } from "../../../../lib/wire/checksum_keys.ts";
 import { closeWithError } from "../../../../lib/transfer/transfer.ts";
-import type { IncomingBody, Wire } from "../../../../lib/wire/wire.ts";
+import type { IncomingBody } from "../../../../lib/wire/body.ts";
+import type { Wire } from "../../../../lib/wire/frames.ts";
 import type { RunningCommand } from "../../../exec/running_command.ts";
 
 /** The piece in which standard input is handed on. */

@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { Wire } from "../../../../../lib/wire/wire.ts";
+import { Wire } from "../../../../../lib/wire/frames.ts";
 import { ReplyQueue } from "../../../../../server/protocols/ferry/exchange/reply_queue.ts";
 import { IDLE, MemoryStream, text } from "../../../../support/memory_stream.ts";
 

@@ -1,0 +1,85 @@
+/**
+ * The bytes of a connection that are to be sent and have not left yet.
+ *
+ * @module
+ */
+
+import { type BufferBudget, type LentBuffer, SMALL_BUFFER } from "../core/buffer_pool.ts";
+
+const LARGEST_BUFFER = 64 * 1024;
+
+/** Gathers small writes, so that a header and the first bytes of its body leave together. */
+export class OutputBuffer {
+  readonly #buffers: BufferBudget;
+  readonly #assertOpen: () => void;
+  #lent: LentBuffer | undefined;
+  #length = 0;
+
+  /**
+   * An empty buffer, which takes no memory yet.
+   *
+   * @param assertOpen throws once the connection has ended: nothing is to take memory then
+   */
+  constructor(buffers: BufferBudget, assertOpen: () => void) {
+    this.#buffers = buffers;
+    this.#assertOpen = assertOpen;
+  }
+
+  /** How many bytes there are. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Whether that many bytes had better not pass through here at all, because memory is short. */
+  isTooDearFor(count: number): boolean {
+    return count >= SMALL_BUFFER && !this.#buffers.has(LARGEST_BUFFER);
+  }
+
+  /** Whether that many bytes are best sent as they are: nothing stands in front of them, and they fill a buffer. */
+  isNeedlessFor(count: number): boolean {
+    return this.#length === 0 && count >= LARGEST_BUFFER;
+  }
+
+  /** Copies as many of the bytes as there is room for, and gives the rest. */
+  add(bytes: Uint8Array): Uint8Array {
+    const memory = this.#room(this.#length + bytes.length);
+    const head = bytes.subarray(0, memory.length - this.#length);
+    memory.set(head, this.#length);
+    this.#length += head.length;
+    return bytes.subarray(head.length);
+  }
+
+  /** Whether the bytes have to be taken before more can be added. */
+  get full(): boolean {
+    return this.#lent !== undefined && this.#length === this.#lent.bytes.length;
+  }
+
+  /** Hands over the bytes, and the memory that they stand in, which is to be given back; undefined for none. */
+  take(): { bytes: Uint8Array; lent: LentBuffer } | undefined {
+    const lent = this.#lent;
+    if (!lent) return undefined;
+    const bytes = lent.bytes.subarray(0, this.#length);
+    this.#lent = undefined;
+    this.#length = 0;
+    return { bytes, lent };
+  }
+
+  /** Gives the memory back, with the bytes in it. */
+  release(): void {
+    this.take()?.lent[Symbol.dispose]();
+  }
+
+  /** Memory as large as is of use for that many bytes. */
+  #room(count: number): Uint8Array {
+    const old = this.#lent;
+    const size = count > SMALL_BUFFER ? LARGEST_BUFFER : SMALL_BUFFER;
+    if (old && (old.bytes.length >= size || !this.#buffers.has(2 * old.bytes.length))) {
+      return old.bytes;
+    }
+    this.#assertOpen();
+    this.#lent = this.#buffers.lend(size);
+    if (old) this.#lent.bytes.set(old.bytes.subarray(0, this.#length));
+    old?.[Symbol.dispose]();
+    return this.#lent.bytes;
+  }
+}
