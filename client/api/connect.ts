@@ -91,12 +91,10 @@ export interface ConnectOptions {
  * server
  */
 export async function connect(server: string, options: ConnectOptions = {}): Promise<Client> {
-  const { limitRate } = options;
-  return await connectWithin(
-    limitRate === undefined ? undefined : new RateLimit(limitRate),
-    server,
-    options,
-  );
+  const { limitRate, runtime = createRuntime() } = options;
+  const { clock } = runtime;
+  const limit = limitRate === undefined ? undefined : new RateLimit(limitRate, { clock });
+  return await connectWithin(limit, server, { ...options, runtime });
 }
 
 /** Connects as {@linkcode connect} does, within a limit that several clients may share. */

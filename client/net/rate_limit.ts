@@ -4,7 +4,7 @@
  * @module
  */
 
-import { delay } from "@std/async/delay";
+import { type Clock, sleep, SYSTEM_CLOCK } from "../../lib/core/clock.ts";
 import { FerryError } from "../../lib/core/errors.ts";
 
 /** What was not used for so long may be made up for: a timer that rings late costs no speed. */
@@ -15,19 +15,6 @@ const PIECE_MS = 50;
 
 /** No piece is cut smaller than that. */
 const MIN_PIECE_BYTES = 1024;
-
-/** What {@linkcode RateLimit} tells the time by. */
-export interface Clock {
-  /** Milliseconds since any fixed moment. */
-  now(): number;
-  /** Waits; fails with the signal's reason where it is aborted. */
-  sleep(ms: number, signal?: AbortSignal): Promise<void>;
-}
-
-const SYSTEM_CLOCK: Clock = {
-  now: () => performance.now(),
-  sleep: (ms, signal) => delay(Math.ceil(ms), signal ? { signal } : {}),
-};
 
 /** A token bucket: whoever wants to move bytes waits until they are due. */
 export class RateLimit {
@@ -49,7 +36,7 @@ export class RateLimit {
     }
     this.#clock = clock;
     this.#msPerByte = 1000 / bytesPerSecond;
-    this.#due = clock.now();
+    this.#due = clock.monotonic();
     this.pieceBytes = Math.max(MIN_PIECE_BYTES, Math.floor(PIECE_MS / this.#msPerByte));
   }
 
@@ -62,11 +49,13 @@ export class RateLimit {
   async take(count: number, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
     const cost = count * this.#msPerByte;
-    const due = Math.max(this.#due, this.#clock.now() - CREDIT_MS) + cost;
+    const due = Math.max(this.#due, this.#clock.monotonic() - CREDIT_MS) + cost;
     this.#due = due;
     try {
       // A timer may ring a little early.
-      for (let left; (left = due - this.#clock.now()) > 0;) await this.#clock.sleep(left, signal);
+      for (let left; (left = due - this.#clock.monotonic()) > 0;) {
+        await sleep(this.#clock, left, signal);
+      }
     } catch (error) {
       this.#due -= cost;
       throw error;

@@ -23,7 +23,8 @@ export interface Clock {
 export const SYSTEM_CLOCK: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
-  setTimeout: (callback, ms) => setTimeout(callback, ms),
+  // The timers of the system cut fractions off.
+  setTimeout: (callback, ms) => setTimeout(callback, Math.ceil(ms)),
   clearTimeout: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout> | undefined),
 };
 

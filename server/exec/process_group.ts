@@ -11,7 +11,7 @@ import { toFerryError } from "../../lib/core/errors.ts";
 const logger = getLogger(["ferry", "server"]);
 
 /** How long the processes of a group may take to end after SIGTERM, before they get SIGKILL, in milliseconds. */
-export const KILL_GRACE_MS = 1000;
+const KILL_GRACE_MS = 1000;
 
 /** The first and the longest pause between two checks whether a group has ended, in milliseconds. */
 const LOOK = { first: 2, longest: 50 };

@@ -15,7 +15,7 @@ import { MIB } from "../support/bytes.ts";
 export const CUTS: number = extentOf("FERRY_CHAOS_CUTS") ?? 8;
 
 /** What all else follows from. */
-export const SEED = Number(Deno.env.get("FERRY_CHAOS_SEED") ?? 2026);
+const SEED = Number(Deno.env.get("FERRY_CHAOS_SEED") ?? 2026);
 
 /** How many transfers run side by side, each with a server of its own. */
 const LANES = 4;

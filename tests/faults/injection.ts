@@ -91,7 +91,7 @@ function before<T extends object>(
 const SYNCHRONOUS = ["keep", "seek", "setNoDelay"];
 
 /** A connection as `Deno.listen` gives it. */
-export function faultyConn(conn: Deno.TcpConn, faults: Faults): Deno.TcpConn {
+function faultyConn(conn: Deno.TcpConn, faults: Faults): Deno.TcpConn {
   return override(conn, {
     ...before(faults, conn, "connection", ["read", "write", "closeWrite", "setNoDelay"]),
     // The one that closes is closed; otherwise the fault would be the runtime's.

@@ -121,7 +121,7 @@ const LOOKS: Readonly<Record<Conversation["place"], Look>> = {
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Whether replies are messages as docs/protocol has them; the last one may be cut off. */
-export function lookAtReplies(said: Uint8Array): { problem?: string; replies: string[] } {
+function lookAtReplies(said: Uint8Array): { problem?: string; replies: string[] } {
   const replies: string[] = [];
   let at = 0;
   /** Whether headers have to have checksums. */

@@ -27,6 +27,7 @@ import type {
   CreateOptions,
   ListOptions,
   MoveOptions,
+  PartialUploads,
   PendingWrite,
   RemoveOptions,
   Storage,
@@ -63,7 +64,7 @@ export class FsStorage implements Storage {
   readonly #root: Root;
   readonly #bounds: Bounds | undefined;
   /** See {@linkcode Storage.partialUploads}. */
-  readonly partialUploads: FsPartialUploads;
+  readonly partialUploads: PartialUploads;
 
   private constructor(served: ServedRoot, root: Root, bounds?: Bounds) {
     this.#served = served;

@@ -300,7 +300,7 @@ export function found(end: Place | Missing): Place {
 }
 
 /** The error for what no name leads to. */
-export function nothingThere(): FerryError {
+function nothingThere(): FerryError {
   return new FerryError("not_found", "no such file or directory");
 }
 

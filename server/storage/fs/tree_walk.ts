@@ -229,7 +229,7 @@ export async function eachBelow(
  *
  * @throws {FerryError} `busy`, `io`, … where something else is wrong
  */
-export async function unlessUnreadable<T>(read: () => Promise<T>): Promise<T | undefined> {
+async function unlessUnreadable<T>(read: () => Promise<T>): Promise<T | undefined> {
   try {
     return await read();
   } catch (reason) {

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { type Clock, RateLimit } from "../../../client/net/rate_limit.ts";
+import { RateLimit } from "../../../client/net/rate_limit.ts";
+import type { Clock } from "../../../lib/core/clock.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { KIB, MIB } from "../../support/bytes.ts";
 
@@ -20,12 +21,20 @@ class FakeClock implements Clock {
     return this.#now;
   }
 
-  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  monotonic(): number {
+    return this.#now;
+  }
+
+  setTimeout(wake: () => void, ms: number): object {
     this.sleeps++;
-    const sleeper = Promise.withResolvers<void>();
-    this.#sleepers.push({ at: this.#now + ms + this.#late(), wake: sleeper.resolve });
-    signal?.addEventListener("abort", () => sleeper.reject(signal.reason), { once: true });
-    return sleeper.promise;
+    const sleeper = { at: this.#now + ms + this.#late(), wake };
+    this.#sleepers.push(sleeper);
+    return sleeper;
+  }
+
+  clearTimeout(timer: object | undefined): void {
+    const at = this.#sleepers.findIndex((sleeper) => sleeper === timer);
+    if (at >= 0) this.#sleepers.splice(at, 1);
   }
 
   /** Lets time pass until a moment. */
