@@ -11,10 +11,10 @@ import { type Program, runtimeFlags } from "./program.ts";
 import { reasonOf, runDeno } from "./run.ts";
 import { type Target, targetOf } from "./target.ts";
 
-/** Why `deno compile` could not make an executable: the Deno that stands in it is not to be had. */
+/** `deno compile` could not get the Deno that the executable would contain. */
 export class NoBaseBinary extends Error {}
 
-/** What is compiled. */
+/** Options of {@linkcode compile}. */
 export interface CompileOptions {
   /** The program. */
   program: Program;
@@ -22,9 +22,9 @@ export interface CompileOptions {
   directory: string;
   /** The files of the bundle. */
   files: readonly string[];
-  /** The system that it is for. */
+  /** The system that the executable is for. */
   target: Target;
-  /** The base binary; the one that Deno has or downloads unless told otherwise. */
+  /** The path of the base binary. Default: the one that Deno has cached or downloads. */
   base?: string | undefined;
 }
 
@@ -56,9 +56,9 @@ export async function compile(
 }
 
 /**
- * Checks the base binary that DENORT_BIN names, which `deno compile` takes for any target.
+ * Checks the base binary that DENORT_BIN names. `deno compile` itself would use it for any target.
  *
- * @throws {FerryError} `usage` where it is for another target, or for none; what keeps it from being read
+ * @throws {FerryError} `usage` where it is for another target, or no executable; `not_found`, … where it cannot be read
  */
 export function assertBaseBinary(path: string, targets: readonly Target[]): void {
   const action = `use DENORT_BIN ${quote(path)}`;
@@ -76,7 +76,7 @@ export function assertBaseBinary(path: string, targets: readonly Target[]): void
   throw new FerryError("usage", `${kind}, and not for ${wrong.name}`, { action });
 }
 
-/** How a base binary can be provided by hand, in one sentence. */
+/** How to provide a base binary by hand, in one sentence. */
 export function howToProvide({ triple }: Target): string {
   const { deno } = Deno.version;
   return `get denort-${triple}.zip of Deno ${deno} from where Deno is released, and name what is in it by ` +

@@ -1,6 +1,6 @@
 /**
- * `deno task install`: `deno install` of both programs from this checkout, with the permissions that they need.
- * Its own arguments, such as `--root DIR`, go to `deno install`.
+ * `deno task install`: installs both programs from this checkout by `deno install`, with the permissions that they need.
+ * Its arguments, such as `--root DIR`, are passed to `deno install`.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { PROGRAMS, PROJECT, runtimeFlags } from "./program.ts";
 
 if (import.meta.main) {
   for (const program of PROGRAMS) {
-    // deno install takes a set of permissions by its name, too, and then forgets it.
+    // deno install accepts the name of a permission set, but does not keep it.
     const flags = ["--config", `${PROJECT}deno.json`, ...runtimeFlags(program)];
     const { code } = await new Deno.Command(Deno.execPath(), {
       args: [

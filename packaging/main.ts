@@ -1,6 +1,5 @@
 /**
- * `deno task compile`: makes executables of both programs that need nothing installed, and the file of their
- * checksums.
+ * `deno task compile`: makes executables of both programs that need nothing installed, and a file with their checksums.
  *
  * @module
  */
@@ -112,10 +111,10 @@ async function main(argv: readonly string[]): Promise<number> {
   return status;
 }
 
-/** What has been said of a lack that concerns both programs. */
+/** Reasons that have been printed: both programs fail for the same. */
 const told = new Set<string>();
 
-/** By `deno compile`, or in its place for this machine. */
+/** Makes an executable by `deno compile`, or a self-extracting one where that is not possible. Returns how. */
 async function compiling(making: CompileOptions, output: string): Promise<string> {
   try {
     await compile(making, output);
@@ -145,7 +144,7 @@ async function unpacking(making: CompileOptions, output: string): Promise<string
   return `self-extracting for ${target.name} around Deno ${Deno.version.deno}`;
 }
 
-/** Whether it is for its target, and runs where that is this machine. */
+/** Checks that an executable is for its target, and where that is this machine, that it runs. */
 async function assertWorks(path: string, { program, target }: CompileOptions): Promise<void> {
   if (target !== hostTarget()) {
     using file = Deno.openSync(path);
@@ -153,7 +152,7 @@ async function assertWorks(path: string, { program, target }: CompileOptions): P
     if (targetOf(head.subarray(0, file.readSync(head) ?? 0)) === target) return;
     throw new FerryError("io", `what came out is not for ${target.name}`);
   }
-  // Beside it, for there has to be room anyway, and the directory for temporary files may allow no programs.
+  // Unpacked beside it, where there is room. The directory for temporary files may be mounted with noexec.
   const unpacked = `${path}.unpacked`;
   Deno.mkdirSync(unpacked, { mode: 0o700 });
   const { stdout, stderr } = await output(path, {
@@ -177,12 +176,12 @@ async function output(path: string, options: Deno.CommandOptions): Promise<Deno.
   }
 }
 
-/** A directory that is removed in the end, in one that is made where it is missing. */
+/** A temporary directory in `parent`, which is made where it is missing. */
 function temporaryIn(parent: string): { path: string } & Disposable {
   let path: string;
   try {
     makeDirectories(parent);
-    // Hidden, for what is in it is not whole yet.
+    // Hidden, since its files are incomplete.
     path = Deno.makeTempDirSync({ dir: parent, prefix: ".ferry-" });
   } catch (error) {
     throw toFerryError(error).during(`write to ${quote(parent)}`);
@@ -190,7 +189,7 @@ function temporaryIn(parent: string): { path: string } & Disposable {
   return { path, [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }) };
 }
 
-/** Writes the checksums of what is in a directory, as `sha256sum -c` reads them. */
+/** Writes the checksums of the files in a directory, in the format of `sha256sum -c`. */
 function writeSums(directory: string): void {
   const names = [...Deno.readDirSync(directory)]
     .filter(({ name, isFile }) => isFile && name !== SUMS && !name.startsWith("."))
@@ -202,7 +201,7 @@ function writeSums(directory: string): void {
   if (lines.length > 0) Deno.writeTextFileSync(join(directory, SUMS), lines.join(""));
 }
 
-/** The machine's own target. */
+/** The target that is this machine. */
 function ownTarget(): Target {
   const target = hostTarget();
   if (target) return target;

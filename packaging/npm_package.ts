@@ -1,6 +1,6 @@
 /**
- * Both programs as a package for npm, to be run by Deno: `deno run npm:@ferry/ferry/ferry`. It holds bundles, for
- * Deno runs no TypeScript from there, and needs no other package.
+ * Both programs as an npm package, which Deno runs: `deno run npm:@ferry/ferry/ferry`. It contains bundles, since Deno
+ * runs no TypeScript of npm packages, and has no dependencies.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { PROGRAMS, PROJECT } from "./program.ts";
 /**
  * Makes the package.
  *
- * @param directory where; it is emptied before
+ * @param directory the directory of the package; what is in it is removed before
  * @throws {FerryError} `io` where a program cannot be bundled
  */
 export async function makeNpmPackage(directory: string): Promise<void> {

@@ -1,6 +1,6 @@
 /**
- * The two programs and what they may do, as deno.json says it in `permissions` and `unstable`: for those
- * who cannot point to deno.json, which are programs that are compiled or installed, and Deno before 2.5.
+ * The two programs and the flags by which Deno runs them, made from `permissions` and `unstable` in deno.json. Compiled
+ * and installed programs need them as flags, and so does Deno before 2.5.
  *
  * @module
  */
@@ -8,41 +8,41 @@
 import { fromFileUrl } from "@std/path/from-file-url";
 import config from "../deno.json" with { type: "json" };
 
-/** The project's directory, with a slash at its end. */
+/** The directory of the project, with a slash at its end. */
 export const PROJECT = fromFileUrl(new URL("..", import.meta.url));
 
-/** A program that is made of the sources. */
+/** One of the programs. */
 export interface Program {
-  /** As it is called. */
+  /** Its name. */
   readonly name: "ferry" | "ferryd";
-  /** Its entry file, from the project's directory. */
+  /** Its entry file, relative to the directory of the project. */
   readonly entry: string;
-  /** The set of permissions in deno.json that its job may take; it gives up itself what it turns out not to need. */
+  /** The set of permissions in deno.json for all that it can do. It gives up those that it turns out not to need. */
   readonly permissions: keyof typeof config.permissions;
   /** Flags of V8. */
   readonly v8Flags?: readonly string[];
 }
 
-/** Many connections make many short-lived objects: these keep what is there for them small. */
+/** Keeps the heap small: many connections make many short-lived objects. */
 const SERVER_HEAP = ["--max-semi-space-size=2", "--memory-saver-mode"];
 
-/** Both of them. */
+/** Both programs. */
 export const PROGRAMS: readonly Program[] = [
   { name: "ferry", entry: "client/main.ts", permissions: "ferry" },
   { name: "ferryd", entry: "server/main.ts", permissions: "ferryd", v8Flags: SERVER_HEAP },
 ];
 
-/** What flags are made of; deno.json has more. */
+/** The part of deno.json that flags are made from. */
 export interface RuntimeConfig {
-  /** Sets of permissions: `true` for all of a kind, or a list of what is allowed. */
+  /** Sets of permissions: `true` allows all of a kind, a list only some. */
   permissions: Readonly<Record<string, Readonly<Record<string, boolean | readonly string[]>>>>;
-  /** Features of Deno that have to be asked for. */
+  /** Unstable features of Deno. */
   unstable?: readonly string[];
 }
 
 /**
- * The flags of `deno run`, `deno compile` and `deno install` that let a program do its job and nothing else:
- * what it was not given is denied without a question, and no code is loaded from elsewhere.
+ * The flags of `deno run`, `deno compile` and `deno install` for a program. They allow what it needs, deny everything
+ * else without a prompt, and let it load no code from other hosts.
  */
 export function runtimeFlags(
   { permissions, v8Flags = [] }: Pick<Program, "permissions" | "v8Flags">,

@@ -1,10 +1,10 @@
 /**
- * The tools that an executable is made with.
+ * Runs Deno as a tool.
  *
  * @module
  */
 
-/** How a tool ended. */
+/** The outcome of a tool. */
 export interface ToolOutcome {
   /** Whether it succeeded. */
   success: boolean;
@@ -14,7 +14,7 @@ export interface ToolOutcome {
   stderr: string;
 }
 
-/** Runs this Deno to its end. */
+/** Runs the Deno that runs this, and waits for its end. */
 export async function runDeno(
   args: readonly string[],
   { cwd, env = {} }: { cwd?: string; env?: Record<string, string> } = {},
@@ -30,9 +30,9 @@ export async function runDeno(
 }
 
 /**
- * Why a tool failed, in one line: the last of the causes that it tells, or what it calls the error.
+ * Why a tool failed, in one line: the last of the causes that it printed, else its error.
  *
- * @param stderr what it wrote to standard error
+ * @param stderr its standard error
  */
 export function reasonOf(stderr: string): string {
   const lines = stderr.split("\n").map((line) => line.trim());

@@ -1,11 +1,11 @@
 /**
- * A program and the Deno that runs it in one executable file, for where the base binary of `deno compile`
- * is not to be had. It holds the Deno that makes it, so it runs on systems of the same kind.
+ * Self-extracting executables: a program and the Deno that runs it in one file, for where `deno compile` cannot get its
+ * base binary. The file contains the Deno that makes it, so it runs on systems of the same kind.
  *
- * On Windows npm:@appthreat/caxa makes it. Elsewhere that would not do: its executable stays the parent of the
- * program, so that a SIGTERM ends it alone and leaves a server behind; two first runs at the same time disturb
- * each other; and it unpacks into a directory that any user of the machine can prepare. There the file is a shell
- * script (launcher.sh) with what it unpacks behind it, which becomes the program by exec.
+ * On Windows npm:@appthreat/caxa makes it. On other systems its executables have three faults: they stay the parent
+ * process of the program, so SIGTERM ends them and leaves a server running; two first runs at the same time disturb each
+ * other; and they unpack into a directory that any user of the machine can prepare. There, the file is a shell script
+ * (launcher.sh), followed by the packed files, which unpacks them and becomes the program by exec.
  *
  * @module
  */
@@ -21,16 +21,16 @@ import type { Target } from "./target.ts";
 
 const CAXA = "npm:@appthreat/caxa@3.0.1";
 
-/** Where what is packed begins: behind the script, which is filled up to here. */
+/** The offset of the packed files. The script is padded up to here. */
 const SCRIPT_BYTES = 12 * 1024;
 
-/** How many parts Deno is cut into, for as many processors to unpack it; the launcher counts with one digit. */
+/** The number of parts of Deno, which are unpacked in parallel. The launcher expects one digit. */
 const DENO_PARTS = 4;
 
-/** Where programs keep what they can make again, below the home directory. */
+/** The cache directory below the home directory. */
 const CACHE = { linux: ".cache", macos: "Library/Caches" } as const;
 
-/** What the file is made of. */
+/** What the executable is made of. */
 export interface Contents {
   /** The program. */
   program: Program;
@@ -40,7 +40,7 @@ export interface Contents {
   files: readonly string[];
   /** The system that it is for: that of the running Deno. */
   target: Target;
-  /** The path of the Deno that is packed; the running one unless told otherwise. */
+  /** The path of the Deno that is packed. Default: the running one. */
   deno?: string | undefined;
 }
 
@@ -48,7 +48,8 @@ export interface Contents {
  * Makes the executable.
  *
  * @param output its path
- * @throws {FerryError} `io` where caxa fails; what the system throws where a file cannot be written
+ * @throws {FerryError} `io` where caxa fails
+ * @throws what the runtime throws where a file cannot be read or written
  */
 export async function makeSelfExtracting(contents: Contents, output: string): Promise<void> {
   if (contents.target.os === "windows") await packWithCaxa(contents, output);
@@ -59,7 +60,7 @@ function denoFlags(program: Program): string[] {
   return ["run", "--quiet", "--no-config", "--no-remote", "--no-npm", ...runtimeFlags(program)];
 }
 
-/** Makes the executable with caxa, whose part of it runs on any of the targets. */
+/** Makes the executable with caxa, which can do so on any system. */
 export async function packWithCaxa(
   { program, directory, files, deno: packed = Deno.execPath() }: Contents,
   output: string,
@@ -80,9 +81,9 @@ export async function packWithCaxa(
   }
 }
 
-/** A file that is packed. */
+/** A packed file, or a part of one. */
 interface Part {
-  /** Names its content as well. */
+  /** The SHA-256 of its content. */
   digest: string;
   packed: Uint8Array;
   size: number;
@@ -95,7 +96,7 @@ async function pack(bytes: Uint8Array<ArrayBuffer>): Promise<Part> {
   return { digest, packed, size: bytes.length };
 }
 
-/** Denos by their paths, cut into parts: each is packed once, for both programs. */
+/** The parts of each Deno by its path: it is packed once for both programs. */
 const denos = new Map<string, Promise<Part[]>>();
 
 function packDeno(path: string): Promise<Part[]> {
@@ -148,14 +149,14 @@ async function packWithLauncher(
   return concat([script, ...parts.map(({ packed }) => packed)], offset);
 }
 
-/** Names what parts hold, and how they are called. */
+/** A digest of the contents and names of parts. */
 function digestOfAll(parts: readonly Part[], names: readonly string[] = []): string {
   const hash = createHash("sha256");
   for (const [turn, { digest }] of parts.entries()) hash.update(`${names[turn]} ${digest}\n`);
   return hash.digest("hex");
 }
 
-/** The script with its blanks filled in, and empty lines up to where what is packed begins. */
+/** The script with its placeholders replaced, padded with empty lines to {@linkcode SCRIPT_BYTES}. */
 function fill(template: string, values: Readonly<Record<string, string>>): Uint8Array {
   const text = template.replace(/\{\{(\w+)\}\}/g, (_, name: string) => {
     const value = values[name];

@@ -6,19 +6,19 @@
 
 import { FerryError, quote } from "../lib/core/errors.ts";
 
-/** A system. */
+/** A system: an operating system on a kind of processor. */
 export interface Target {
-  /** As it is called here, and in the names of files: `linux-x64`. */
+  /** Its name, also in names of files: `linux-x64`. */
   readonly name: string;
-  /** As Deno calls it. */
+  /** Its name in Deno. */
   readonly triple: string;
   /** Its operating system. */
   readonly os: "linux" | "macos" | "windows";
-  /** How the names of its executables end. */
+  /** The suffix of executables. */
   readonly suffix: string;
 }
 
-/** All of them. */
+/** All targets. */
 export const TARGETS: readonly Target[] = [
   { name: "linux-x64", triple: "x86_64-unknown-linux-gnu", os: "linux", suffix: "" },
   { name: "linux-arm64", triple: "aarch64-unknown-linux-gnu", os: "linux", suffix: "" },
@@ -29,9 +29,9 @@ export const TARGETS: readonly Target[] = [
 ];
 
 /**
- * The target of a name, be it ours or Deno's.
+ * The target of a name, of this module or of Deno.
  *
- * @throws {FerryError} `usage`, with those that there are
+ * @throws {FerryError} `usage`, with all targets
  */
 export function parseTarget(text: string): Target {
   const target = TARGETS.find(({ name, triple }) => name === text || triple === text);
@@ -40,13 +40,13 @@ export function parseTarget(text: string): Target {
   throw new FerryError("usage", `There is no target ${quote(text)}; there are ${names}`);
 }
 
-/** The target that is the running machine itself; undefined where that is none of them. */
+/** The target that is this machine; undefined where it is none. */
 export function hostTarget(triple: string = Deno.build.target): Target | undefined {
   return TARGETS.find((target) => target.triple === triple);
 }
 
 /**
- * The target that an executable's first bytes say it is for; undefined where they say nothing of the kind.
+ * The target of an executable, by its first bytes; undefined where they are not those of an executable.
  *
  * @param head its first 4 KiB, or all of it
  */

@@ -23,13 +23,13 @@ import { logUncaught, startLog } from "./observe/log.ts";
 
 const logger = getLogger(["ferry", "server"]);
 
-/** How often abandoned partial uploads are looked for. */
+/** How often expired partial uploads are discarded, in milliseconds. */
 const EXPIRE_EVERY_MS = 10 * 60 * 1000;
 
-/** How long the end of the program waits for whoever reads what it says, in milliseconds. */
+/** How long the end of the program waits until its output is read, in milliseconds. */
 const LAST_WORDS_MS = 1000;
 
-/** What a server says, which waits for nobody to read it. */
+/** The output of a server. Writing it never waits for a reader. */
 const says = { stdout: new LineWriter(Deno.stdout), stderr: new LineWriter(Deno.stderr) };
 
 /** Serves until a signal ends it. */
@@ -37,9 +37,9 @@ async function run(options: ServeValues): Promise<void> {
   await startLog(says.stderr, { format: options.log, verbose: options.verbose });
   logUncaught();
   const exec = execOptions(options);
-  // What starts ferryd gives it all that it may be told to do.
+  // ferryd is started with the permissions for all its options.
   giveUp(exec ? ["ffi"] : ["env", "ffi", "run"], Object.values(options));
-  // Half of the program, which nothing else that it does needs.
+  // Half of the program, which the other commands do not need.
   const { FsStorage } = await import("./storage/fs/fs_storage.ts");
   const { serve } = await import("./serve.ts");
   let said: readonly string[] = [];
@@ -50,7 +50,7 @@ async function run(options: ServeValues): Promise<void> {
     onRoot: (state) => {
       tellOfRoot(state, options.root);
       if (state === "lost") return;
-      // Another mount of it may keep less, or more.
+      // Another file system may be mounted there now, which keeps less or more.
       const { shortcomings } = storage;
       if (`${shortcomings}` !== `${said}`) { for (const each of shortcomings) logger.warn(each); }
       said = shortcomings;
@@ -115,7 +115,7 @@ async function run(options: ServeValues): Promise<void> {
   await server.close({ drainTimeout: options["drain-timeout"] });
 }
 
-/** Says in the log that the directory is gone, or is back. */
+/** Logs that the served directory is gone, or is back. */
 function tellOfRoot(state: "lost" | "back", root: string): void {
   if (state === "back") return logger.info("{root} is back: files are served again", { root });
   logger.error(
@@ -125,7 +125,7 @@ function tellOfRoot(state: "lost" | "back", root: string): void {
   );
 }
 
-/** Says in the log that a file system below the directory is gone, or is back. */
+/** Logs that a file system below the served directory is gone, or is back. */
 function tellOfMount(state: "lost" | "back", path: string): void {
   if (state === "back") return logger.info("A file system is mounted at {path} again", { path });
   logger.error(
@@ -135,7 +135,7 @@ function tellOfMount(state: "lost" | "back", path: string): void {
   );
 }
 
-/** The commands that may be run, if any. */
+/** The commands that clients may run; undefined where they may run none. */
 function execOptions(options: ServeValues): ExecPolicy | undefined {
   const { root, "allow-exec": allow, "allow-shell": shell } = options;
   if (allow.length === 0 && !shell) return undefined;
@@ -156,7 +156,7 @@ async function exit(status: number): Promise<never> {
 if (import.meta.main) {
   try {
     await runCommandLine(Deno.args, { commands: COMMANDS, serve: SERVE, run });
-    // Signal listeners would keep the process alive.
+    // The signal listeners would keep the process running.
     await exit(0);
   } catch (error) {
     const { message, exitStatus } = toFerryError(error);

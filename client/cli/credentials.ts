@@ -1,5 +1,5 @@
 /**
- * Where the programs take from whom they trust and what they show: options, the environment, a terminal.
+ * The token and the trusted certificates of a client: from options, the environment, or a question on the terminal.
  *
  * @module
  */
@@ -11,25 +11,25 @@ import { readFileOrPipe } from "../../lib/cli/input_file.ts";
 import { formatToken, parseToken } from "../../lib/security/token.ts";
 import type { ConnectOptions, TlsOptions } from "../api/connect.ts";
 
-/** The variable of the environment that may hold a token. */
+/** The environment variable that may hold a token. */
 const TOKEN_VARIABLE = "FERRY_TOKEN";
 
-/** Who may read a token may be somebody else. */
+/** The permission bits by which other users can access a file. */
 const READABLE_BY_OTHERS = 0o077;
 
-/** The options that credentials are made of. */
+/** The options of the command line about credentials. */
 export interface CredentialOptions {
   /** A file that holds a token. */
   "token-file"?: string | undefined;
-  /** Whether connections are encrypted; the next two say so too. */
+  /** Whether connections are encrypted. `ca` and `pin` imply it. */
   tls: boolean;
-  /** A file of certificates that are trusted too. */
+  /** A file with certificates that are trusted in addition. */
   ca?: string | undefined;
-  /** Fingerprints of certificates, of which one has to be the server's. */
+  /** Fingerprints of certificates. That of the server has to be one of them. */
   pin: readonly string[];
 }
 
-/** What `connect` is given of them. */
+/** The options of `connect` that they become. */
 type Shown = Pick<ConnectOptions, "tls" | "token">;
 
 /** Credentials for one server. */
@@ -39,10 +39,10 @@ export class Credentials {
   #answer: Promise<string | undefined> | undefined;
 
   /**
-   * Credentials as the options and the environment give them.
+   * Reads the credentials that the options and the environment give.
    *
-   * @throws {FerryError} `usage` for a token or a pin that is none, and for a token that others can read;
-   * `not_found`, … where a file cannot be read
+   * @throws {FerryError} `usage` for an invalid token or pin, and for a token that other users can read; `not_found`,
+   * … where a file cannot be read
    */
   constructor(options: CredentialOptions, env: (name: string) => string | undefined) {
     const { "token-file": path, ca, pin } = options;
@@ -54,8 +54,7 @@ export class Credentials {
   }
 
   /**
-   * Connects with what there is. Where that is no token and the server wants one, the user is asked, if there
-   * is one.
+   * Connects. Where the server wants a token and there is none, the user is asked for it on the terminal.
    */
   async connect<T>(server: string, run: (shown: Shown) => Promise<T>): Promise<T> {
     const had = this.#token;
@@ -64,7 +63,7 @@ export class Credentials {
     } catch (error) {
       const wanted = error instanceof FerryError && error.code === "auth_required" && !had;
       if (!wanted) throw error;
-      // Several connections want the same token: the user is asked once.
+      // Several connections share one question.
       const token = await (this.#answer ??= askFor(server));
       if (token === undefined) throw error;
       this.#token = token;
@@ -74,9 +73,9 @@ export class Credentials {
 }
 
 async function askFor(server: string): Promise<string | undefined> {
-  // The question is written to standard output, which must not be where results go.
+  // The question goes to standard output, which must not be a file or a pipe of results.
   if (!Deno.stdin.isTerminal() || !Deno.stdout.isTerminal()) return undefined;
-  // It loads all of Node's `process`, which takes as long as the rest of the program.
+  // This module loads all of Node's `process`, which takes as long as the rest of the program.
   const { promptSecret } = await import("@std/cli/prompt-secret");
   const question = `Token for ${server}:`;
   return tokenIn(blocking(() => promptSecret(question, { mask: "" })) ?? undefined);
@@ -87,7 +86,7 @@ function tokenIn(text: string | undefined): string | undefined {
   return formatToken(parseToken(text));
 }
 
-/** Reads the last line of a file: what stands above it may say whose token that is. */
+/** Reads a token from the last line of a file. Lines above it may be comments. */
 function readToken(path: string): string {
   const action = `read the token in ${quote(path)}`;
   try {
@@ -106,7 +105,7 @@ function readCertificates(path: string): string {
   const action = `read the certificates in ${quote(path)}`;
   try {
     const { text } = readFileOrPipe(path);
-    // Where there are none, none would be trusted, and nobody would know why.
+    // A file without certificates would be ignored silently.
     if (text.includes("-----BEGIN CERTIFICATE-----")) return text;
     throw new FerryError("usage", "there is none in PEM");
   } catch (error) {

@@ -8,7 +8,7 @@ import { parseServerAddress } from "../../lib/core/address.ts";
 import type { ByteSink } from "../../lib/core/bytes.ts";
 import { FerryError, quote } from "../../lib/core/errors.ts";
 import { type Framing, MAX_LINE_BYTES } from "../../lib/line_exec/framing.ts";
-import { ClassicClient } from "../line_exec/client.ts";
+import { LineExecClient } from "../line_exec/client.ts";
 import type { Context } from "./command.ts";
 import { outputEvents } from "./exec_output.ts";
 import { secondsSince } from "./output.ts";
@@ -37,7 +37,7 @@ export interface LineExecOptions {
 /**
  * Has the line in the arguments run, or without one each line of standard input.
  *
- * @throws {FerryError} `usage` for options that do not go together; what {@linkcode ClassicClient.run} throws where
+ * @throws {FerryError} `usage` for options that do not go together; what {@linkcode LineExecClient.run} throws where
  * there is only one line
  */
 export async function runLines(
@@ -58,7 +58,7 @@ export async function runLines(
   assertEncoding(encoding);
   const address = parseServerAddress(server, { defaultPort: null });
   const connectTimeout = options["connect-timeout"];
-  using client = new ClassicClient(address, { framing, connectTimeout, timeout, signal });
+  using client = new LineExecClient(address, { framing, connectTimeout, timeout, signal });
   let unverified = false;
   const run = async (line: Uint8Array) => {
     const started = performance.now();

@@ -1,5 +1,5 @@
 /**
- * How far transfers are, as lines of text: pure functions of the state and of the room there is.
+ * Renders the progress of transfers as lines of text, which fit into the width of the terminal.
  *
  * @module
  */
@@ -14,31 +14,31 @@ import {
   type TransfersState,
 } from "./progress_state.ts";
 
-/** One transfer and how long it has been running. */
+/** The progress of a single transfer. */
 export interface ProgressState {
   /** The name that is shown. */
   filename: string;
-  /** Bytes that have crossed. */
+  /** Bytes that are done. */
   bytes: number;
-  /** Bytes that are to cross; null for a stream. */
+  /** Bytes in all; null for a stream. */
   total: number | null;
-  /** Seconds since it began. */
+  /** Seconds since its start. */
   seconds: number;
-  /** How many of the bytes were there when it began; 0 unless told otherwise. */
+  /** How many of the bytes an earlier attempt had transferred. Default: 0. */
   from?: number | undefined;
 }
 
-/** The room for {@linkcode renderTransfers}. */
+/** Options of {@linkcode renderTransfers}. */
 export interface RenderOptions {
-  /** How wide a line may be. */
+  /** The width of a line. */
   columns: number;
-  /** How many lines there may be. */
+  /** The most lines. */
   rows: number;
-  /** Whether colours may be used; without them the lines are plain text. */
+  /** Whether lines are coloured by escape sequences. */
   color: boolean;
 }
 
-/** One line, `columns` wide where that is enough for a name: how much, how fast, how long still. */
+/** The line of a single transfer, with its bytes, its speed and the time left. */
 export function renderProgress(state: ProgressState, columns: number): string {
   const { filename, bytes, total, seconds, from = 0 } = state;
   const rate = seconds > 0 ? Math.max(0, bytes - from) / seconds : 0;
@@ -47,8 +47,8 @@ export function renderProgress(state: ProgressState, columns: number): string {
 }
 
 /**
- * A line for each running transfer and a last one for everything together. Where they are too many, the
- * last ones are only counted; a single file has no line besides its own.
+ * A line for each running transfer, and a last one for all together. Transfers without room for a line are counted. A
+ * single file has one line only.
  */
 export function renderTransfers(
   state: TransfersState,
@@ -57,7 +57,7 @@ export function renderTransfers(
   const { running, files, now } = state;
   const single = files.total === 1 && running.length === 1;
   const room = Math.max(0, single ? rows : rows - 1);
-  // A line that says "1 more" would take the place of that one.
+  // "and 1 more" would take the line that the transfer itself could have.
   const shown = running.length <= room ? running : running.slice(0, Math.max(0, room - 1));
   const lines = shown.map((transfer) =>
     renderLine(transferLine(transfer, rateOf(transfer.meter, now)), { columns, color })
@@ -68,11 +68,11 @@ export function renderTransfers(
   return lines;
 }
 
-/** A line before it is fitted into its room. */
+/** The parts of a line, before they are fitted into its width. */
 interface Line {
-  /** A name, of which the end tells most, or texts of which the first one that fits is shown. */
+  /** A name, which is shortened at its beginning, or texts, of which the first that fits is shown. */
   label: string | readonly string[];
-  /** From 0 to 1; undefined where it is not known. */
+  /** How much is done, from 0 to 1; undefined where that is not known. */
   fraction: number | undefined;
   facts: readonly Fact[];
 }
@@ -80,14 +80,14 @@ interface Line {
 /** One of the columns at the right. */
 interface Fact {
   text: string;
-  /** Where there is no room for all, the ones with the highest rank go first. */
+  /** In a narrow terminal, columns with a higher rank are left out first. */
   rank: number;
 }
 
-/** The label is not squeezed below this, as long as there are facts that can go. */
+/** The label gets at least this width before columns are left out. */
 const MIN_LABEL = 8;
 
-/** A label beside a bar. */
+/** The width of a label beside a bar. */
 const BAR_LABEL = 20;
 const MIN_BAR = 12;
 const MAX_BAR = 30;
@@ -102,7 +102,7 @@ function transferLine(
   return { label, fraction, facts: facts({ fraction, bytes, rate, seconds: left }) };
 }
 
-/** Where in a file a transfer went on. */
+/** The position in a file from which a transfer was resumed. */
 function positionOf(from: number, total: number | null): string {
   return total ? `${Math.floor(from / total * 100)}%` : bytesOf(from);
 }
@@ -122,12 +122,10 @@ function overallLine(state: TransfersState): Line {
 
   const counted = files.total === null ? `${files.done}` : `${files.done}/${files.total}`;
   const word = (files.total ?? files.done) === 1 ? "file" : "files";
-  const failed = files.failed > 0 ? `, ${files.failed} failed` : "";
   const size = bytes.total === null ? "" : `, ${bytesOf(bytes.total)}`;
   return {
     label: [
-      `${counted} ${word}${size}${failed}`,
-      `${counted} ${word}${failed}`,
+      `${counted} ${word}${size}`,
       `${counted} ${word}`,
       counted,
     ],
@@ -136,7 +134,7 @@ function overallLine(state: TransfersState): Line {
   };
 }
 
-/** How much is done, short of all of it: the last file may have come and not be committed yet. */
+/** How much is done, but never all: the last file may have arrived without being committed yet. */
 function overallFraction({ files, bytes, ...state }: TransfersState): number | undefined {
   if (files.total === null || bytes.total === null) return undefined;
   const fraction = bytes.total > 0
@@ -151,7 +149,7 @@ function facts({ fraction, bytes, rate, seconds }: {
   rate: number;
   seconds: number | undefined;
 }): Fact[] {
-  // Of a stream only the bytes tell how far it is.
+  // The progress of a stream shows only in its bytes.
   const known = fraction !== undefined;
   const percent = known ? `${Math.floor(fraction * 100)}%` : "";
   return [
@@ -185,7 +183,7 @@ function renderLabel(label: Line["label"], width: number): string {
   return fit(label.find((text) => text.length <= width) ?? label.at(-1)!, width);
 }
 
-/** A bar with its brackets, of plain characters that are one column wide in every terminal. */
+/** A bar in brackets. Its ASCII characters are one column wide in every terminal. */
 function renderBar(fraction: number | undefined, width: number, color: boolean): string {
   if (fraction === undefined) return " ".repeat(width);
   const inner = width - 2;
@@ -202,7 +200,7 @@ function bytesOf(count: number): string {
   return formatSize(Math.round(count), { minimumFractionDigits: 1 });
 }
 
-/** Infinity where nothing moves and nobody can tell. */
+/** The time left at this speed; Infinity where nothing moves. */
 function secondsLeft(bytes: number, rate: number): number {
   if (bytes <= 0) return 0;
   return rate > 0 ? bytes / rate : Infinity;
@@ -211,7 +209,7 @@ function secondsLeft(bytes: number, rate: number): number {
 function duration(seconds: number): string {
   const whole = Math.ceil(seconds);
   const hours = Math.floor(whole / 3600);
-  // What takes a year takes forever; the speed will not stay what it is now.
+  // A year or more at this speed says nothing.
   if (!(hours < 24 * 365)) return "-:--";
   if (hours >= 100) return `${Math.floor(hours / 24)} days`;
   const parts = [Math.floor(whole / 60) % 60, whole % 60].map((n) => String(n).padStart(2, "0"));
@@ -222,10 +220,10 @@ function cut(text: string, columns: number): string {
   return text.slice(0, Math.max(0, columns));
 }
 
-/** What a reader takes for one character: its parts are never torn apart, nor measured one by one. */
+/** Splits a text into what people see as characters, which may consist of several code points. */
 const characters = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
-/** The end of a name tells more than its beginning. The result is exactly as wide as it may be. */
+/** A name in exactly this width. A long one loses its beginning, since its end tells more. */
 function fit(name: string, width: number): string {
   const safe = name.replace(/\p{C}/gu, "?");
   let used = stringWidth(safe);

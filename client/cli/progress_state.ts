@@ -1,17 +1,17 @@
 /**
- * How far several transfers are: a state, and what each event makes of it. Nothing here looks at a clock;
- * times are milliseconds from any fixed moment, as `performance.now()` gives them.
+ * The progress of several transfers: a state, and how events change it. Nothing here reads a clock: times are
+ * milliseconds since any fixed moment, as of `performance.now()`.
  *
  * @module
  */
 
-/** How fast bytes have been going lately. */
+/** Measures the current speed. */
 export interface Meter {
-  /** When it was started. */
+  /** The time of its start. */
   readonly started: number;
-  /** When it was fed last. */
+  /** The time of the last bytes. */
   readonly at: number;
-  /** The bytes of the past, each worth the less the longer ago it was. */
+  /** The bytes so far, weighted: older ones count less. */
   readonly weight: number;
 }
 
@@ -19,59 +19,59 @@ export interface Meter {
 export interface RunningTransfer {
   /** The name that is shown. */
   readonly filename: string;
-  /** Bytes that are done, those of an earlier attempt among them. */
+  /** Bytes that are done, including those of an earlier attempt. */
   readonly bytes: number;
   /** Bytes in all; null for a stream. */
   readonly total: number | null;
-  /** How many bytes were there when it began. */
+  /** The bytes that an earlier attempt had transferred. */
   readonly from: number;
-  /** How fast it goes. */
+  /** Its speed. */
   readonly meter: Meter;
 }
 
-/** How far all transfers of a command are. */
+/** The progress of all transfers of a command. */
 export interface TransfersState {
-  /** Files that are done, those among them that failed, and all; null where that is not known yet. */
-  readonly files: { readonly done: number; readonly failed: number; readonly total: number | null };
-  /** Bytes of files that are done, and of all; null where that is not known (yet). */
+  /** Files that are done, and all files; null where their number is not known yet. */
+  readonly files: { readonly done: number; readonly total: number | null };
+  /** Bytes of the files that are done, and of all files; null where that is not known. */
   readonly bytes: { readonly done: number; readonly total: number | null };
-  /** Bytes that crossed, unlike those that need not or that an earlier attempt left. */
+  /** Bytes that were transferred, without unchanged files and those of earlier attempts. */
   readonly moved: number;
-  /** What runs, in the order in which it began. */
+  /** The running transfers, in the order of their beginnings. */
   readonly running: readonly RunningTransfer[];
-  /** How fast everything together goes. */
+  /** The speed of all together. */
   readonly meter: Meter;
   /** The time of the last event. */
   readonly now: number;
 }
 
-/** Something that happened. */
+/** A change of the progress. */
 export type TransfersEvent =
-  /** More became known of what there is to do; both count from the start. */
+  /** The numbers of all files and bytes became known. */
   | { readonly type: "planned"; readonly files: number | null; readonly bytes: number | null }
-  /** Files turned out to need no transfer. */
+  /** Files need not be transferred. */
   | { readonly type: "skipped"; readonly files: number; readonly bytes: number }
-  /** A transfer began; `bytes` is what an earlier attempt left. */
+  /** A transfer began, after `bytes` that an earlier attempt had transferred. Default: 0. */
   | {
     readonly type: "began";
     readonly filename: string;
     readonly total: number | null;
     readonly bytes?: number;
   }
-  /** A transfer went on; `bytes` counts from the first byte of the file. */
+  /** A transfer has reached `bytes`, counted from the beginning of the file. */
   | { readonly type: "moved"; readonly filename: string; readonly bytes: number }
-  /** A transfer is over. */
-  | { readonly type: "ended"; readonly filename: string; readonly failed?: boolean }
-  /** Time went by. */
+  /** A transfer ended. */
+  | { readonly type: "ended"; readonly filename: string }
+  /** Time passed. */
   | { readonly type: "tick" };
 
-/** After so many milliseconds a byte counts for 1/e of what it did: a speed of the last few seconds. */
+/** After so many milliseconds, the weight of a byte is down to 1/e: the speed is that of the last few seconds. */
 const MEMORY_MS = 3000;
 
 /** The state before anything has happened. */
 export function noTransfers(now: number): TransfersState {
   return {
-    files: { done: 0, failed: 0, total: null },
+    files: { done: 0, total: null },
     bytes: { done: 0, total: null },
     moved: 0,
     running: [],
@@ -80,7 +80,7 @@ export function noTransfers(now: number): TransfersState {
   };
 }
 
-/** The state after an event; events of transfers that do not run change nothing but the time. */
+/** The state after an event. Events of transfers that are not running change only the time. */
 export function reduceTransfers(
   before: TransfersState,
   event: TransfersEvent,
@@ -110,7 +110,7 @@ export function reduceTransfers(
       const at = indexOf(state, event.filename);
       const transfer = running[at];
       if (!transfer) return state;
-      // One that begins anew has moved nothing by that.
+      // A transfer that starts again from an earlier position has moved nothing by that.
       const moved = Math.max(0, event.bytes - transfer.bytes);
       const meter = feed(transfer.meter, moved, now);
       return {
@@ -124,12 +124,11 @@ export function reduceTransfers(
       const at = indexOf(state, event.filename);
       const transfer = running[at];
       if (!transfer) return state;
-      const failed = files.failed + (event.failed ? 1 : 0);
       return {
         ...state,
         running: running.toSpliced(at, 1),
-        files: { ...files, done: files.done + 1, failed },
-        // What is left of one that failed or was not needed will not come: it is done with, too.
+        files: { ...files, done: files.done + 1 },
+        // All bytes count as done, also where some did not need to be transferred.
         bytes: { ...bytes, done: bytes.done + (transfer.total ?? transfer.bytes) },
       };
     }
@@ -138,17 +137,17 @@ export function reduceTransfers(
   }
 }
 
-/** Bytes that are done, those of running transfers among them. */
+/** Bytes that are done, including those of running transfers. */
 export function bytesDone({ bytes, running }: TransfersState): number {
   return running.reduce((sum, transfer) => sum + transfer.bytes, bytes.done);
 }
 
-/** Whether all that was planned is done. */
+/** Whether all planned files are done. */
 export function isFinished({ files, running }: TransfersState): boolean {
   return files.total !== null && files.done >= files.total && running.length === 0;
 }
 
-/** Bytes per second of the last few seconds; of the whole time where it is shorter. */
+/** Bytes per second in the last few seconds, or since the start where that is shorter. */
 export function rateOf({ started, at, weight }: Meter, now: number): number {
   const seen = 1 - Math.exp(-(now - started) / MEMORY_MS);
   if (seen <= 0) return 0;

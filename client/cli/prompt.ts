@@ -1,5 +1,5 @@
 /**
- * Lines that people type, or that come in on standard input.
+ * Lines of standard input, with a prompt.
  *
  * @module
  */
@@ -15,17 +15,17 @@ const CR = 0x0d;
 
 /** Options of {@linkcode promptLines}. */
 export interface PromptOptions {
-  /** The longest line that is taken, in bytes. */
+  /** The longest line, in bytes. */
   maxBytes: number;
-  /** Whether nothing is shown. */
+  /** Whether there is no prompt. */
   quiet: boolean;
-  /** Gives up. */
+  /** Aborts waiting for a line. */
   signal: AbortSignal;
 }
 
 /**
- * Asks for lines until the input ends, and gives the bytes of each without its end. The prompt goes to
- * standard error, so that standard output holds answers only.
+ * Asks for lines until the input ends, and yields the bytes of each without its line break. The prompt goes to
+ * standard error, so that standard output holds only results.
  *
  * @throws {FerryError} `too_large` where a line is too long
  */
@@ -36,14 +36,14 @@ export async function* promptLines(
   const show = (text: string) => {
     if (!quiet) write(Deno.stderr, text);
   };
-  /** What has come and was not given yet; the last piece may hold several lines. */
+  /** The input that has not been yielded yet. The last piece may hold several lines. */
   let pieces: Uint8Array<ArrayBuffer>[] = [];
   let length = 0;
   for (;;) {
     show(PROMPT);
     let end = pieces[0]?.indexOf(LF) ?? -1;
     while (end < 0) {
-      // A line break of two bytes may stand behind the longest line.
+      // The longest line may be followed by the first byte of CR LF.
       if (length > maxBytes + 1) throw tooLong(maxBytes);
       const piece = new Uint8Array(PIECE_BYTES);
       const count = await untilAborted(Deno.stdin.read(piece), signal);
@@ -76,7 +76,7 @@ function concat(
   pieces: readonly Uint8Array<ArrayBuffer>[],
   length: number,
 ): Uint8Array<ArrayBuffer> {
-  // Many short lines in one piece are not copied again and again.
+  // A piece with many short lines is not copied for each of them.
   if (pieces.length === 1) return pieces[0]!;
   const all = new Uint8Array(length);
   let filled = 0;

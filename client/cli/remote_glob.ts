@@ -1,5 +1,5 @@
 /**
- * Patterns for names on the server, as a shell has them for local ones.
+ * Patterns for names on the server, like those of a shell for local files.
  *
  * @module
  */
@@ -10,9 +10,9 @@ import { globToRegExp, isGlob } from "../../lib/core/paths.ts";
 import { named, remoteName } from "../transfer/names.ts";
 import type { OmissionHandlers } from "../transfer/omissions.ts";
 
-/** Who knows what is on the server. */
+/** Lists directories of the server. */
 export interface Lister {
-  /** The entries of a directory, and what is left out of them; see `Client.list`. */
+  /** The entries of a directory, as `Client.list` gives them. */
   list(
     directory: string,
     options: OmissionHandlers & { recursive: boolean; signal?: AbortSignal | undefined },
@@ -21,23 +21,22 @@ export interface Lister {
 
 /** Options of {@linkcode expandRemoteGlobs}. */
 export interface GlobOptions extends OmissionHandlers {
-  /** What is to be done with what matches, for the message where nothing does. */
+  /** The operation that the names are for, for the error where nothing matches. */
   op: string;
-  /** Told of a pattern that is taken for a name, since the list that it needs was denied. */
+  /** Called for a pattern that is taken for a name, since the listing that it needs was denied. */
   onLiteral?: ((arg: string, denied: FerryError) => void) | undefined;
-  /** Gives up. */
+  /** Aborts listing. */
   signal?: AbortSignal | undefined;
 }
 
 /**
- * The names that the arguments of a command stand for. One that has `*`, `?`, `[…]` or `{…}` in it and is not
- * itself the name of anything is matched with the names on the server, part by part: `*` leaves out what begins
- * with a dot, and `**` as a whole part stands for any number of directories, of which only the files are meant.
- * What matches and is left out of lists is told, and each directory that something in it might match and that
- * cannot be read or is not descended into.
+ * The names that the arguments of a command stand for. An argument with `*`, `?`, `[…]` or `{…}` in it that is not
+ * itself the name of something is a pattern, and is matched with the names on the server component by component. `*`
+ * does not match a leading dot; a component `**` matches any number of directories, and then only files match. The
+ * handlers are called for names that match and are left out of listings, and for directories that cannot be read and
+ * might contain a match.
  *
- * @throws {FerryError} `not_found` where a pattern matches nothing and nothing was told, and what the server says
- * to listing
+ * @throws {FerryError} `not_found` where a pattern matches nothing and no handler was called; what listing throws
  */
 export async function expandRemoteGlobs(
   lister: Lister,
@@ -53,9 +52,9 @@ export async function expandRemoteGlobs(
 }
 
 /**
- * What a pattern stands for.
+ * The entries that a pattern matches.
  *
- * @returns undefined where nobody may look what there is, so that only the name itself can be meant; that is told
+ * @returns undefined where listing is denied, so that the pattern can only be a name
  * @throws {FerryError} as {@linkcode expandRemoteGlobs}
  */
 export async function entriesMatching(
@@ -65,7 +64,7 @@ export async function entriesMatching(
 ): Promise<Entry[] | undefined> {
   const glob = new RemoteGlob(arg);
   const matching: Entry[] = [];
-  /** Tells what is left out: not before it is known that a pattern is meant, and not the name of a file. */
+  /** Calls of the handlers, put off until it is known that the argument is not the name of a file. */
   const telling: (() => void)[] = [];
   const listing = lister.list(glob.directory, {
     recursive: glob.recursive,
@@ -98,8 +97,8 @@ export async function entriesMatching(
 }
 
 /**
- * Those of some names that an argument stands for: the name itself, what matches a pattern, and with `recursive`
- * what is below that.
+ * Selects the names that an argument stands for: the name itself, names that match the pattern, and with `recursive`
+ * all names below those.
  *
  * @throws {FerryError} `not_found` where there are none
  */
@@ -128,11 +127,11 @@ function nothingMatches(arg: string, op: string): FerryError {
 
 /** A pattern for names. */
 class RemoteGlob {
-  /** The directory below which everything is that it can match. */
+  /** The directory that contains all possible matches. */
   readonly directory: string;
-  /** Whether it can match something in the directories of that one. */
+  /** Whether subdirectories of it can contain matches. */
   readonly recursive: boolean;
-  /** Whether it has a `**`, so that only files are meant. */
+  /** Whether it has a `**`, so that only files match. */
   readonly deep: boolean;
   readonly #fixed: number;
   readonly #patterns: readonly string[];
@@ -146,20 +145,20 @@ class RemoteGlob {
     this.recursive = this.deep || this.#patterns.length > 1;
   }
 
-  /** Whether a name is what it stands for; one of something below its directory. */
+  /** Whether it matches a name below its directory. */
   matches(name: string): boolean {
     return matches(name.split("/").slice(this.#fixed), this.#patterns, (left) => left.length === 0);
   }
 
-  /** Whether something in a directory of that name may be what it stands for. */
+  /** Whether it may match something in the directory of this name. */
   leadsOn(name: string): boolean {
     return matches(name.split("/").slice(this.#fixed), this.#patterns, (left) => left.length > 0);
   }
 }
 
 /**
- * Whether the parts of a name are what parts of a pattern stand for, one for one but for `**`, so that those that are
- * left of the pattern will do.
+ * Whether the components of a name match those of a pattern, one by one except for `**`, with a rest of the pattern
+ * that `willDo` accepts.
  */
 function matches(
   parts: readonly string[],

@@ -1,6 +1,6 @@
 /**
- * How probes get to an echo and replies come back: as numbered datagrams over one UDP socket, as datagrams
- * that have no room for a number over a socket each, or over a TCP connection.
+ * Carries probes to an echo and its replies back: as numbered datagrams over one UDP socket, as datagrams without room
+ * for a number over a socket each, or over a TCP connection.
  *
  * @module
  */
@@ -15,32 +15,32 @@ import { untilAborted } from "../../lib/cli/signals.ts";
 import type { ByteStream } from "../../lib/wire/connection.ts";
 import { dial } from "../net/dial.ts";
 
-/** The digits of a number in a probe; replies have the same, in upper case or not. */
+/** The number of decimal digits at the beginning of a numbered probe, and of its reply. */
 const DIGITS = 10;
 
-/** So long has a numbered probe to be that a letter shows what the echo does. */
+/** The shortest numbered probe, in bytes: letters after the number show whether the echo changes them. */
 const MIN_NUMBERED = DIGITS + 2;
 
-/** How many sockets are kept for replies that nobody waits for any more. */
+/** How many sockets stay open for late and duplicate replies. */
 const MAX_SETTLED_SOCKETS = 64;
 
-/** The pause after a receive that failed, in milliseconds. */
+/** The pause after a failed receive, in milliseconds. */
 const RETRY_MS = 10;
 
 const PIECE_BYTES = 64 * 1024;
 
-/** What probes are made of. */
+/** The content of probes. */
 export class Payload {
   readonly #template: Uint8Array;
   /** Whether each probe carries its number. */
   readonly numbered: boolean;
 
-  /** Probes that all have the same bytes. */
+  /** Probes that all consist of the same bytes. */
   static of(bytes: Uint8Array): Payload {
     return new Payload(bytes, false);
   }
 
-  /** Probes of that many bytes: a number, if there is room for it, and letters. */
+  /** Probes of this many bytes: a number, where there is room for it, and letters. */
   static sized(size: number): Payload {
     const letters = new Uint8Array(size).map((_, i) => 0x61 + i % 26);
     return new Payload(letters, size >= MIN_NUMBERED);
@@ -80,52 +80,52 @@ export class Payload {
   }
 }
 
-/** What came back. */
+/** A reply as it arrived. */
 export interface Arrival {
-  /** The number of the probe that it answers; NaN where it tells none. */
+  /** The number of the probe that it answers; NaN where it has none. */
   sequence: number;
   /** Its length in bytes. */
   size: number;
-  /** The index of the first byte that is not what an echo answers; undefined where all are. */
+  /** The index of the first wrong byte; undefined where the reply is right. */
   wrongAt: number | undefined;
-  /** When it came, on the clock of `performance.now()`. */
+  /** When it arrived, as of `performance.now()`. */
   at: number;
 }
 
-/** Is told what comes back. */
+/** Gets what a {@linkcode Carrier} receives. */
 export interface Receiver {
-  /** A reply came. */
+  /** Called for each reply. */
   onReply(arrival: Arrival): void;
-  /** Nothing will come any more. */
+  /** Called when no more replies can arrive. */
   onEnd(error: FerryError): void;
 }
 
-/** Takes probes to an echo. */
+/** Sends probes to an echo. */
 export interface Carrier extends Disposable {
   /**
-   * Sends the probe with that number.
+   * Sends the probe with this number.
    *
-   * @throws {FerryError} what the system says; a later one may succeed
+   * @throws {FerryError} what the system reports; a later probe may succeed
    */
   send(sequence: number): Promise<void>;
-  /** The probe with that number has been answered or given up. */
+  /** Takes note that the probe with this number has been answered or given up. */
   settled(sequence: number): void;
 }
 
-/** Where an echo is, and how to get there. */
+/** An echo and how to connect to it. */
 export interface Destination {
-  /** Over what. */
+  /** The transport protocol. */
   protocol: "tcp" | "udp";
-  /** Where. */
+  /** The address of the echo. */
   address: Address;
-  /** Milliseconds for reaching it. */
+  /** Milliseconds for connecting, or for looking up the address. */
   connectTimeout: number;
-  /** Gives up reaching it. */
+  /** Aborts connecting. */
   signal: AbortSignal;
 }
 
 /**
- * Makes ready to send probes.
+ * Opens a carrier: connects, or looks up the address.
  *
  * @throws {FerryError} `unreachable`, `timeout`
  */
@@ -147,10 +147,10 @@ export async function openCarrier(
   return new NumberedDatagrams(await peer.open(), peer, payload, receiver);
 }
 
-/** Where datagrams go to and come from. */
+/** An echo over UDP. Datagrams from other addresses are ignored. */
 export class UdpPeer {
   readonly #to: Address;
-  /** The address as the system shows it in what comes from there. */
+  /** The IP address as the system writes it for received datagrams. */
   readonly #from: string;
 
   private constructor(to: Address, from: string) {
@@ -159,7 +159,7 @@ export class UdpPeer {
   }
 
   /**
-   * Finds the address of a host, once: a name would have to be looked up for every datagram.
+   * Looks up the address of a host. Sending to a name would look it up for every datagram.
    *
    * @throws {FerryError} `unreachable`, `timeout`
    */
@@ -167,7 +167,7 @@ export class UdpPeer {
     { address: { hostname, port }, connectTimeout, signal }: Destination,
   ): Promise<UdpPeer> {
     const found = await lookupHost(hostname, connectTimeout, signal);
-    // What is sent to the address of all interfaces stays on this machine, and loopback answers.
+    // Datagrams to the unspecified address stay on this machine, and the replies come from loopback.
     const ipv4 = /^(?:::ffff:)?(\d+(?:\.\d+){3})$/i.exec(found)?.[1];
     if (ipv4 !== undefined) {
       const host = ipv4 === "0.0.0.0" ? "127.0.0.1" : ipv4;
@@ -183,12 +183,12 @@ export class UdpPeer {
     return openDatagramSocket({ hostname: this.#from.includes(":") ? "::" : "0.0.0.0", port: 0 });
   }
 
-  /** Sends it a datagram. */
+  /** Sends a datagram to the echo. */
   send(socket: DatagramSocket, bytes: Uint8Array): Promise<void> {
     return socket.send(bytes, this.#to);
   }
 
-  /** The next datagram from it; null says that the socket was closed. The bytes stand until the next call. */
+  /** Waits for a datagram from the echo. Null: the socket was closed. The bytes are valid until the next call. */
   async receive(socket: DatagramSocket): Promise<Uint8Array | null> {
     for (;;) {
       try {
@@ -197,7 +197,7 @@ export class UdpPeer {
         const { bytes, from } = datagram;
         if (from.port === this.#to.port && from.hostname === this.#from) return bytes;
       } catch {
-        // An earlier one was not delivered: the reply that is missing says as much.
+        // The system reports that an earlier datagram was not delivered. The missing reply shows that too.
         await delay(RETRY_MS);
       }
     }
@@ -252,15 +252,15 @@ class NumberedDatagrams implements Carrier {
   }
 }
 
-/** Datagrams that look all the same: the socket that a reply comes to tells what it answers. */
+/** Datagrams without a number. Each has a socket of its own, which tells what a reply answers. */
 class SeparateDatagrams implements Carrier {
   readonly #peer: UdpPeer;
   readonly #payload: Payload;
   readonly #receiver: Receiver;
-  /** The socket of the next one: opening it is not to count as a part of the round trip. */
+  /** The socket of the next probe, opened in advance so that this takes no part of the round trip. */
   #spare: Promise<DatagramSocket> | undefined;
   readonly #waiting = new Map<number, DatagramSocket>();
-  /** Those that were answered or given up, oldest first: more may come, too late or once too often. */
+  /** Sockets of probes that were answered or given up, oldest first: late and duplicate replies may come. */
   readonly #settled: DatagramSocket[] = [];
   readonly #arrived: Arrival[] = [];
   #handing: ReturnType<typeof setTimeout> | undefined;
@@ -275,7 +275,7 @@ class SeparateDatagrams implements Carrier {
 
   #openSpare(): void {
     this.#spare = this.#peer.open();
-    // Whoever needs it is told that it could not be opened.
+    // send() reports the failure.
     this.#spare.catch(() => {});
   }
 
@@ -296,15 +296,15 @@ class SeparateDatagrams implements Carrier {
       const at = performance.now();
       const wrongAt = mismatch(this.#payload.bytes(sequence), bytes);
       this.#arrived.push({ sequence, size: bytes.length, wrongAt, at });
-      // Where no other can have come meanwhile, there is nothing to wait for.
+      // With one probe under way, there can be no other reply to put in order.
       if (this.#waiting.size < 2 && this.#arrived.length === 1) this.#hand();
       else this.#handing ??= setTimeout(() => this.#hand(), 0);
     }
   }
 
   /**
-   * Hands over what has come. Nothing tells in which order replies came that waited at several sockets at
-   * the same time: they count as in order.
+   * Hands over the replies that have arrived. The order of replies that wait at several sockets at the same time is not
+   * known: they count as in order.
    */
   #hand(): void {
     this.#handing = undefined;
@@ -329,13 +329,13 @@ class SeparateDatagrams implements Carrier {
   }
 }
 
-/** Probes one behind the other on a connection, whose replies come in the same order. */
+/** Probes over a TCP connection. The replies come in the order of the probes. */
 class StreamProbes implements Carrier {
   readonly #stream: ByteStream;
   readonly #payload: Payload;
-  /** The numbers of the probes that were written, or are to be, and are not answered yet. */
+  /** The numbers of the probes that are sent or being sent, and not answered yet. */
   readonly #unanswered: number[] = [];
-  /** What has come of the reply to the first of them. */
+  /** The beginning of the reply to the first of them. */
   readonly #reply: Uint8Array;
   #filled = 0;
   #writing = Promise.resolve();
@@ -399,7 +399,7 @@ class StreamProbes implements Carrier {
     try {
       this.#stream.close();
     } catch {
-      // Closed by the runtime already, after an error.
+      // The runtime has closed it after an error.
     }
   }
 }

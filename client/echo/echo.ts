@@ -1,5 +1,5 @@
 /**
- * Asking an echo again and again, as ping does it.
+ * Sends probes to an echo one after the other, like ping.
  *
  * @module
  */
@@ -16,12 +16,12 @@ import {
 import { EchoStatistics, type EchoSummary, type Reply } from "./statistics.ts";
 
 /**
- * How many probes may wait for replies where they follow each other without a pause, and how many bytes:
- * systems keep about 200 KiB for a socket that is not read at once, headers included.
+ * The most probes, and bytes of them, that may be under way where they follow each other without a pause. Systems buffer
+ * about 200 KiB for a socket, including headers.
  */
 const WINDOW = { probes: 64, bytes: 64 * 1024 };
 
-/** Further replies to what was answered already are waited for so long at the end, in milliseconds. */
+/** How long duplicate replies are waited for at the end, in milliseconds. */
 const LINGER_MS = 50;
 
 /** The pause after a probe that could not be sent, in milliseconds. */
@@ -34,36 +34,35 @@ export interface EchoReply extends Arrival, Reply {}
 
 /** Options of {@linkcode probe}. */
 export interface ProbeOptions extends Destination {
-  /** What is sent. */
+  /** The content of the probes. */
   payload: Payload;
-  /** How many probes; Infinity for as long as the signal is not aborted. */
+  /** How many probes; Infinity: until the signal is aborted. */
   count: number;
   /**
-   * Milliseconds from one probe to the next. With 0 they follow each other as replies come, and 64 of
-   * them are under way at once, or fewer where they are large, or only one without a number.
+   * Milliseconds from one probe to the next. With 0, replies make room for the next probes, and up to 64 of them are
+   * under way at once: fewer where they are large, and only one without a number.
    */
   interval: number;
-  /** Milliseconds after which a reply is given up; as much as a timer takes, 2^31-1, at most. */
+  /** Milliseconds after which a reply is given up, at most 2^31-1. */
   timeout: number;
-  /** Told of each reply. */
+  /** Called for each reply. */
   onReply?(reply: EchoReply): void;
-  /** Told of each probe to which nothing came in time, or that could not be sent. */
+  /** Called for each probe that got no reply in time or could not be sent. */
   onLost?(sequence: number, error: FerryError): void;
 }
 
-/** What became of probes. */
+/** The result of {@linkcode probe}. */
 export interface ProbeResult extends EchoSummary {
-  /** Seconds from the first probe to the last reply, or to when it was given up. */
+  /** Seconds from the first probe until the last was answered or given up. */
   seconds: number;
-  /** Why it ended before all had been sent; undefined where it did not. */
+  /** Why it ended before all probes were sent; undefined where it did not. */
   cut: FerryError | undefined;
-  /** Why a probe could not be sent, the last one of those; undefined where all could. */
+  /** Why the last probe that could not be sent failed; undefined where all were sent. */
   unsent: FerryError | undefined;
 }
 
 /**
- * Sends probes to an echo and sees what comes back. When the signal is aborted it sends no more, and soon
- * ends.
+ * Sends probes to an echo and collects the replies. Once the signal is aborted, it sends no more and ends soon.
  *
  * @throws {FerryError} `unreachable`, `timeout` where the echo cannot be reached
  */
@@ -77,7 +76,7 @@ class Probes implements Receiver {
   readonly #statistics = new EchoStatistics();
   readonly #finished = Promise.withResolvers<void>();
   #carrier: Carrier | undefined;
-  /** When the next probe is due. */
+  /** The time of the next probe. */
   #due = 0;
   #sending: Timer | undefined;
   #expiring: Timer | undefined;
@@ -85,7 +84,7 @@ class Probes implements Receiver {
   #pumping = false;
   #stopped = false;
   #settledAt = 0;
-  /** The probe that the system has not taken yet. */
+  /** The number of the probe that is being sent; 0 where none is. */
   #leaving = 0;
   #cut: FerryError | undefined;
   #unsent: FerryError | undefined;
@@ -137,14 +136,14 @@ class Probes implements Receiver {
     this.#finished.resolve();
   }
 
-  /** Sends what is due, one after the other, and sees to it that the next is sent when it is. */
+  /** Sends the probes that are due, and sets a timer for the next. */
   async #pump(): Promise<void> {
     if (this.#pumping) return;
     this.#pumping = true;
     const { count, interval } = this.#options;
     const statistics = this.#statistics;
     while (!this.#stopped && statistics.sent < count) {
-      // A reply, or that one was given up, goes on from here.
+      // The next reply, or the next probe that is given up, calls this again.
       if (statistics.waiting >= this.#window || !statistics.hasRoom) break;
       const now = performance.now();
       if (this.#due > now) {
@@ -152,7 +151,7 @@ class Probes implements Receiver {
         this.#sending = setTimeout(() => this.#goOn(), this.#due - now);
         break;
       }
-      // What could not be sent in time is not caught up with in a burst.
+      // Probes that are late do not follow each other in a burst.
       if (interval > 0) this.#due = Math.max(this.#due + interval, now);
       await this.#send(now);
     }
@@ -169,7 +168,7 @@ class Probes implements Receiver {
     } catch (error) {
       this.#unsent = toFerryError(error);
       if (this.#statistics.lose(sequence)) this.#lost(sequence, this.#unsent);
-      // What stands in the way may go away, but not at once.
+      // The cause may pass, but not at once.
       this.#due = Math.max(this.#due, performance.now() + RETRY_MS);
     }
     this.#leaving = 0;
@@ -196,11 +195,11 @@ class Probes implements Receiver {
     this.#settledAt = performance.now();
     this.#carrier?.settled(sequence);
     this.#options.onLost?.(sequence, error);
-    // A connection that did not even take the probe lets none pass behind it.
+    // A TCP connection that does not accept this probe accepts no later one.
     if (sequence === this.#leaving && error.code === "timeout") this.onEnd(error);
   }
 
-  /** Something has happened: the next may be sent now, or that was the last. */
+  /** Sends the next probe if it is due, or ends after the last. */
   #goOn(): void {
     void this.#pump();
     this.#endWhenDone();
@@ -217,7 +216,7 @@ class Probes implements Receiver {
     if (this.#stopped) return;
     this.#stopped = true;
     clearTimeout(this.#sending);
-    // Time for what is on its way.
+    // Replies that are on their way may still arrive.
     const { timeout } = this.#options;
     this.#endIn(Math.min(timeout, Math.max(LINGER_MS, 2 * this.#statistics.slowest)));
   }

@@ -1,5 +1,5 @@
 /**
- * Asking an echo for the reply to one text after the other.
+ * Sends one text after the other to an echo, each when the reply to the one before has come.
  *
  * @module
  */
@@ -10,18 +10,18 @@ import { Deadlines } from "../../lib/wire/deadlines.ts";
 import { dial } from "../net/dial.ts";
 import { type Destination, UdpPeer } from "./carrier.ts";
 
-/** What came back. */
+/** A reply. */
 export interface Answer {
-  /** The bytes. */
+  /** Its bytes. */
   bytes: Uint8Array;
-  /** Milliseconds from when the question was sent. */
+  /** Milliseconds from sending the text to the reply. */
   rtt: number;
 }
 
-/** An echo that is asked for one reply after the other. */
+/** An exchange with an echo. */
 export interface Exchange extends Disposable {
   /**
-   * Sends bytes and gives what comes back.
+   * Sends bytes and waits for the reply.
    *
    * @throws {FerryError} `timeout`, `unreachable`, `closed`
    * @throws the signal's reason
@@ -29,7 +29,7 @@ export interface Exchange extends Disposable {
   ask(bytes: Uint8Array): Promise<Answer>;
 }
 
-/** Makes ready to ask an echo; a reply that does not come for `timeout` milliseconds is given up. */
+/** Prepares an exchange, which connects with the first text. A reply is given up after `timeout` milliseconds. */
 export function openExchange(destination: Destination, timeout: number): Exchange {
   return destination.protocol === "udp"
     ? new DatagramExchange(destination, timeout)
@@ -52,7 +52,7 @@ class DatagramExchange implements Exchange {
 
   async ask(bytes: Uint8Array): Promise<Answer> {
     const peer = this.#peer ??= await UdpPeer.resolve(this.#destination);
-    // A socket of its own: what comes too late for an earlier one cannot be taken for its reply.
+    // With a socket for each text, a late reply to an earlier one cannot be mistaken for this reply.
     using socket = await peer.open();
     const started = performance.now();
     const deadline = setTimeout(() => socket.close(), this.#timeout);
@@ -91,14 +91,14 @@ class StreamExchange implements Exchange {
     const conn = this.#conn ??= await dial(address, { timeout: connectTimeout, signal });
     const started = performance.now();
     try {
-      // A long text has to be read before all of it is written: the echo keeps nothing.
+      // Reading and writing at the same time: the echo buffers nothing, so a long text would block.
       const [reply] = await untilAborted(
         Promise.all([this.#read(conn, bytes.length), this.#write(conn, bytes)]),
         signal,
       );
       return { bytes: reply, rtt: performance.now() - started };
     } catch (error) {
-      // What is still to come belongs to this text: the next one gets another connection.
+      // The rest of this reply must not be read for the next text, which gets another connection.
       this[Symbol.dispose]();
       if (this.#expired) throw noAnswer(this.#timeout);
       throw signal.aborted ? error : toFerryError(error);
@@ -127,7 +127,7 @@ class StreamExchange implements Exchange {
     try {
       this.#conn?.close();
     } catch {
-      // Closed by the runtime already, after an error.
+      // The runtime has closed it after an error.
     }
     this.#conn = undefined;
   }

@@ -1,59 +1,58 @@
 /**
- * What becomes of numbered probes: which were answered, how fast, which are missing. It neither sends
- * nor waits.
+ * Statistics of numbered probes: which were answered, how fast, and which are missing. It does no input or output.
  *
  * @module
  */
 
-/** How many probes are remembered, the latest ones. What comes back for older ones is not known any more. */
+/** How many of the latest probes are remembered. Replies to older ones are `unknown`. */
 export const REMEMBERED = 16_384;
 
-/** What a reply turned out to be. */
+/** How a reply was classified. */
 export interface Reply {
   /**
-   * `first` for the one that was waited for, `late` where it had been given up, `duplicate` for any
-   * further one, `unknown` where there is no such probe.
+   * `first`: the reply that was waited for. `late`: the probe had been given up. `duplicate`: the probe had been
+   * answered. `unknown`: there is no such probe.
    */
   kind: "first" | "late" | "duplicate" | "unknown";
-  /** Milliseconds from the probe to the reply; 0 where it is unknown. */
+  /** Milliseconds from the probe to the reply; 0 where the probe is unknown. */
   rtt: number;
-  /** Whether the reply to a later probe had come before. */
+  /** Whether the reply to a later probe came before. */
   outOfOrder: boolean;
 }
 
-/** What all came to. Times are in milliseconds. */
+/** The statistics of all probes. Times are in milliseconds. */
 export interface EchoSummary {
-  /** Probes that were sent, or could not be. */
+  /** Probes, including those that could not be sent. */
   sent: number;
-  /** Replies in time, with the right content. */
+  /** Right replies that came in time. */
   received: number;
-  /** Probes to which nothing came in time, in percent of those that were sent; 0 where none was. */
+  /** Probes without a reply in time, in percent of all; 0 where there was no probe. */
   lossPercent: number;
-  /** Replies beyond the first to the same probe. */
+  /** Further replies to answered probes. */
   duplicates: number;
-  /** Replies that came after one to a later probe. */
+  /** Replies that came after a reply to a later probe. */
   outOfOrder: number;
-  /** Replies that came when they had been given up. */
+  /** Replies to probes that had been given up. */
   late: number;
-  /** Replies with another content than an echo gives. */
+  /** Replies with wrong content. */
   damaged: number;
-  /** The round-trip times of the replies that were received; null where there was none. */
+  /** The round-trip times of the received replies; null where there was none. */
   rtt: { min: number; avg: number; max: number; stddev: number } | null;
 }
 
-// What a probe may be.
+// The states of a probe.
 const WAITING = 0;
 const ANSWERED = 1;
 const LOST = 2;
 
 /** The probes of one run, numbered from 1 on without gaps. */
 export class EchoStatistics {
-  // A ring: the probe with the number n is remembered at n % REMEMBERED.
+  // Ring buffers: probe n is at n % REMEMBERED.
   readonly #state = new Uint8Array(REMEMBERED);
   readonly #sentAt = new Float64Array(REMEMBERED);
   #sent = 0;
   #waiting = 0;
-  /** No probe before this one is waited for. */
+  /** No probe before this one is waiting for a reply. */
   #oldest = 1;
   /** The latest probe that was answered. */
   #highest = 0;
@@ -71,32 +70,32 @@ export class EchoStatistics {
   #min = Infinity;
   #max = 0;
 
-  /** How many probes have been sent: the number of the last one. */
+  /** The number of probes so far, which is the number of the last one. */
   get sent(): number {
     return this.#sent;
   }
 
-  /** How many probes are waited for. */
+  /** How many probes are waiting for a reply. */
   get waiting(): number {
     return this.#waiting;
   }
 
-  /** Whether another probe can be remembered without forgetting one that is waited for. */
+  /** Whether another probe can be remembered without forgetting one that waits for a reply. */
   get hasRoom(): boolean {
     return this.#sent + 1 - this.#oldest < REMEMBERED;
   }
 
-  /** The longest time that a reply has taken, in milliseconds; 0 where there was none. */
+  /** The longest round-trip time so far, in milliseconds; 0 where there was no reply. */
   get slowest(): number {
     return this.#max;
   }
 
-  /** When the oldest probe that is waited for was sent; undefined where there is none. */
+  /** When the oldest waiting probe was sent; undefined where none is waiting. */
   get oldestSentAt(): number | undefined {
     return this.#waiting === 0 ? undefined : this.#sentAt[this.#oldest % REMEMBERED];
   }
 
-  /** Takes note of a probe that is being sent, and gives its number. */
+  /** Records a probe that is being sent, and returns its number. */
   send(now: number): number {
     const sequence = ++this.#sent;
     this.#state[sequence % REMEMBERED] = WAITING;
@@ -105,7 +104,12 @@ export class EchoStatistics {
     return sequence;
   }
 
-  /** Takes note of a reply; `right` says whether its content is, NaN that it has no number. */
+  /**
+   * Records a reply.
+   *
+   * @param sequence the number of its probe; NaN where it has none
+   * @param right whether its content is right
+   */
   reply(sequence: number, now: number, right: boolean): Reply {
     const wasSent = sequence >= 1 && sequence <= this.#sent;
     if (!right || !wasSent) this.#damaged++;
@@ -131,7 +135,7 @@ export class EchoStatistics {
     return { kind: "first", rtt, outOfOrder };
   }
 
-  /** Gives up a probe that is waited for, and tells whether it was. */
+  /** Gives up a probe. Returns whether it was waiting for a reply. */
   lose(sequence: number): boolean {
     if (!this.#remembers(sequence)) return false;
     if (this.#state[sequence % REMEMBERED] !== WAITING) return false;
@@ -139,7 +143,7 @@ export class EchoStatistics {
     return true;
   }
 
-  /** Gives up what was sent at that time or before, and gives the numbers. */
+  /** Gives up the probes that were sent at that time or before, and returns their numbers. */
   expire(sentBefore: number): number[] {
     const lost: number[] = [];
     while (this.#waiting > 0 && this.oldestSentAt! <= sentBefore) {

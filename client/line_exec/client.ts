@@ -1,5 +1,5 @@
 /**
- * A client of classic exec.
+ * A client of the classic protocol, in which a server runs lines by its shell.
  *
  * @module
  */
@@ -18,53 +18,53 @@ import type { ByteSink } from "../../lib/core/bytes.ts";
 import { Connection } from "../../lib/wire/connection.ts";
 import { dial } from "../net/dial.ts";
 
-/** The piece in which output is handed on. */
+/** How much output is read at a time, in bytes. */
 const PIECE_BYTES = 64 * 1024;
 
-/** Options of {@linkcode ClassicClient}. */
-export interface ClassicClientOptions {
-  /** What stands in front of the output. */
+/** Options of {@linkcode LineExecClient}. */
+export interface LineExecClientOptions {
+  /** How the server announces its output. */
   framing: Framing;
-  /** Milliseconds for reaching the server. */
+  /** Milliseconds for connecting. */
   connectTimeout: number;
-  /** Milliseconds after which a server that moves no byte is given up; a command may be silent for so long. */
+  /** Milliseconds after which a silent server is given up, also while a command runs without output. */
   timeout: number;
-  /** Gives up. */
+  /** Aborts what is going on. */
   signal: AbortSignal;
 }
 
-/** What came back for a line. */
-export interface ClassicResult {
-  /** How many bytes of output. */
+/** The result of a line. */
+export interface LineExecResult {
+  /** The size of the output in bytes. */
   size: number;
-  /** Whether their md5 was told, and is what was told. */
+  /** Whether the server announced the md5 of the output, and it is right. */
   verified: boolean;
-  /** Whether it is known that this is all: without a length, only the end of the connection tells. */
+  /** Whether the output is known to be complete. Without an announced length, only the end of the connection shows it. */
   whole: boolean;
 }
 
 /**
- * Asks a server of classic exec, one line after the other: on one connection, but where nothing tells the
- * length of an answer on one for each line, since only its end tells the end of the answer.
+ * Has a server run one line after the other. Where the server announces no length, each line has a connection of its
+ * own, since only the end of the connection ends the output.
  */
-export class ClassicClient implements Disposable {
+export class LineExecClient implements Disposable {
   readonly #address: Address;
-  readonly #options: ClassicClientOptions;
+  readonly #options: LineExecClientOptions;
   #connection: Connection | undefined;
 
-  /** A client that connects when it is asked for something. */
-  constructor(address: Address, options: ClassicClientOptions) {
+  /** A client, which connects with the first line. */
+  constructor(address: Address, options: LineExecClientOptions) {
     this.#address = address;
     this.#options = options;
   }
 
   /**
-   * Has a line run and gives its output to a sink, standard output before standard error.
+   * Runs a line and writes its output to a sink, standard output before standard error.
    *
-   * @throws {FerryError} `too_large` for a line that is too long; `unreachable`, `timeout`, `closed`;
-   * `bad_header` where the server speaks something else; `checksum_mismatch`; what the sink fails with
+   * @throws {FerryError} `too_large` for a line that is too long; `unreachable`, `timeout`, `closed`; `bad_header` where
+   * the server speaks another protocol; `checksum_mismatch`; what the sink throws
    */
-  async run(line: Uint8Array, sink: ByteSink): Promise<ClassicResult> {
+  async run(line: Uint8Array, sink: ByteSink): Promise<LineExecResult> {
     const { framing, signal } = this.#options;
     if (line.length === 0) throw new FerryError("usage", "an empty line cannot be sent");
     if (line.length > MAX_LINE_BYTES) {
@@ -125,7 +125,7 @@ async function receiveAnnounced(
   connection: Connection,
   { size, md5 }: Announced,
   sink: ByteSink,
-): Promise<ClassicResult> {
+): Promise<LineExecResult> {
   const digest = await SHARED_RUNTIME.digests.create("md5");
   const piece = new Uint8Array(Math.min(size, PIECE_BYTES));
   for (let left = size; left > 0;) {
@@ -145,7 +145,7 @@ async function receiveAnnounced(
 }
 
 /** Receives what has no length: tells the server that no more lines will come, so that it ends. */
-async function receiveToEnd(connection: Connection, sink: ByteSink): Promise<ClassicResult> {
+async function receiveToEnd(connection: Connection, sink: ByteSink): Promise<LineExecResult> {
   connection.endWrites(new FerryError("closed", "there are no more lines"));
   const piece = new Uint8Array(PIECE_BYTES);
   let size = 0;
@@ -154,7 +154,7 @@ async function receiveToEnd(connection: Connection, sink: ByteSink): Promise<Cla
     try {
       count = await connection.read(piece);
     } catch (error) {
-      // Some do not end: what they had to say has come long ago.
+      // Some servers do not end the connection. After the timeout, all output has arrived.
       const silent = toFerryError(error).code === "timeout" && size > 0;
       if (!silent) throw error;
       return { size, verified: false, whole: false };

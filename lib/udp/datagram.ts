@@ -1,6 +1,6 @@
 /**
- * UDP sockets. Deno's own are much faster than those of `node:dgram`, but exist only where Deno runs with
- * `--unstable-net` or a deno.json that says the same; elsewhere `node:dgram` serves.
+ * UDP sockets. Those of Deno are much faster than those of `node:dgram`, but exist only with `--unstable-net` or the same
+ * setting in deno.json. Without it, `node:dgram` is used.
  *
  * @module
  */
@@ -9,46 +9,46 @@ import type { Socket } from "node:dgram";
 import { type Address, formatAddress } from "../core/address.ts";
 import { FerryError, toFerryError } from "../core/errors.ts";
 
-/** The most bytes that a datagram carries over IPv4: 65535 less the headers of IP and UDP (RFC 768). */
+/** The largest datagram over IPv4, in bytes: 65535 less the headers of IP and UDP (RFC 768). */
 export const MAX_DATAGRAM_BYTES = 65507;
 
-/** No datagram is longer than that, also over IPv6. A smaller buffer would cut it off without a word. */
+/** No datagram is larger than that, also over IPv6. A smaller buffer would silently cut it off. */
 const BUFFER_BYTES = 65536;
 
-/** How many datagrams that nobody has asked for yet are kept where the system does not do it. */
+/** How many received datagrams are kept for receive() with `node:dgram`; more are dropped. */
 const MAX_QUEUED = 256;
 
-/** One datagram as it came. */
+/** A received datagram. */
 export interface Datagram {
-  /** Its bytes. They stand there until the next one is received. */
+  /** Its bytes, valid until the next one is received. */
   bytes: Uint8Array;
-  /** Who sent it, or says so: nothing proves the address that a datagram comes from. */
+  /** The address that it claims to come from, which anybody can forge. */
   from: Address;
 }
 
 /** A UDP socket. */
 export interface DatagramSocket extends Disposable {
-  /** Where it is bound, with the real port. */
+  /** The address that it is bound to, with the actual port. */
   readonly address: Address;
   /**
-   * Waits for a datagram; null says that the socket was closed. One at a time.
+   * Waits for a datagram. Null: the socket was closed. Only one call may be pending.
    *
-   * @throws {FerryError} what the system says; a later one may succeed
+   * @throws {FerryError} what the system reports; a later call may succeed
    */
   receive(): Promise<Datagram | null>;
   /**
-   * Sends a datagram. Its bytes must not change before this returns.
+   * Sends a datagram. Its bytes must not change before the promise is settled.
    *
-   * @throws {FerryError} what the system says: `unreachable`, `too_large`
+   * @throws {FerryError} what the system reports: `unreachable`, `too_large`
    */
   send(bytes: Uint8Array, to: Address): Promise<void>;
-  /** Closes it; a pending receive gives null. */
+  /** Closes the socket. A pending receive() gives null. */
   close(): void;
 }
 
 /** Options of {@linkcode openDatagramSocket}. */
 export interface DatagramSocketOptions {
-  /** Whether Deno's own sockets are used; unless told otherwise, wherever they exist. */
+  /** Whether the sockets of Deno are used. Default: where they exist. */
   native?: boolean;
 }
 
@@ -56,7 +56,6 @@ export interface DatagramSocketOptions {
  * Opens a UDP socket.
  *
  * @param address where to bind it: a name or an IP address; port 0 picks a free port
- *
  * @throws {FerryError} `io`, `denied`, `unreachable` where it cannot be bound
  */
 export async function openDatagramSocket(
@@ -123,7 +122,7 @@ class NodeSocket implements DatagramSocket {
     const { address, port } = socket.address();
     this.address = { hostname: address, port };
     socket.on("message", ({ buffer, byteOffset, byteLength }, { address, port }) => {
-      // Node's own kind of bytes would differ in what `slice` does.
+      // slice() of Node's Buffer does not copy, as that of Uint8Array does.
       const bytes = new Uint8Array(buffer, byteOffset, byteLength);
       this.#take({ bytes, from: { hostname: address, port } });
     });
@@ -147,7 +146,7 @@ class NodeSocket implements DatagramSocket {
   }
 
   #take(what: Datagram | FerryError): void {
-    // What comes faster than it is asked for is lost, as it would be in the system's own queue.
+    // Datagrams that come faster than they are received are dropped, as the system drops them.
     if (this.#queue.length < MAX_QUEUED) this.#queue.push(what);
     this.#arrival.resolve();
   }
@@ -189,7 +188,7 @@ class NodeSocket implements DatagramSocket {
   }
 }
 
-/** What is said of the port 0, of addresses of another family, and the like. */
+/** The codes of errors about a destination that cannot exist: port 0, an address of another family. */
 const NO_DESTINATION: readonly unknown[] = ["EINVAL", "EAFNOSUPPORT", "ERR_SOCKET_BAD_PORT"];
 
 function sendError(error: unknown): FerryError {

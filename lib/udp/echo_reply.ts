@@ -1,5 +1,5 @@
 /**
- * What an echo answers: the same bytes, ASCII letters in upper case; or, as RFC 862 has it, unchanged.
+ * The reply of an echo: the same bytes with ASCII letters in upper case, or unchanged as in RFC 862.
  *
  * @module
  */
@@ -8,7 +8,7 @@ const A = 0x61;
 const LETTERS = 26;
 const CASE_BIT = 0x20;
 
-/** Puts ASCII a to z into upper case, in place; tells whether there were any. */
+/** Changes ASCII a to z to upper case, in place. Returns whether there were any. */
 export function upperCase(bytes: Uint8Array): boolean {
   let changed = false;
   for (let i = 0; i < bytes.length; i++) {
@@ -22,8 +22,8 @@ export function upperCase(bytes: Uint8Array): boolean {
 }
 
 /**
- * Where a reply differs from what an echo answers, be it in upper case or unchanged: the index of the
- * first wrong byte, or the length of what is too short; undefined where it does not differ.
+ * Where a reply differs from that of an echo, be it in upper case or unchanged: the index of the first wrong byte, or the
+ * length of a reply that is too short. Undefined where it does not differ.
  */
 export function mismatch(sent: Uint8Array, reply: Uint8Array): number | undefined {
   const [upper, same] = [agreement(sent, reply, true), agreement(sent, reply, false)];
@@ -31,7 +31,7 @@ export function mismatch(sent: Uint8Array, reply: Uint8Array): number | undefine
   return longest === sent.length && longest === reply.length ? undefined : longest;
 }
 
-/** How many bytes from the start on are what an echo answers. */
+/** How many bytes from the beginning are right. */
 function agreement(sent: Uint8Array, reply: Uint8Array, upper: boolean): number {
   const length = Math.min(sent.length, reply.length);
   for (let i = 0; i < length; i++) {

@@ -1,10 +1,10 @@
 /**
- * Certificates that ferryd makes for itself.
+ * Self-signed certificates.
  *
  * @module
  */
 
-// The library looks for it as soon as it is loaded.
+// @peculiar/x509 needs it when it is loaded.
 import "reflect-metadata";
 import {
   BasicConstraintsExtension,
@@ -23,30 +23,30 @@ import { FerryError, quote } from "../../lib/core/errors.ts";
 import { pinOf, UNISSUABLE_NAME } from "../../lib/security/certificate_pin.ts";
 import type { KeyPair } from "../net/tls_listener.ts";
 
-/** Clocks differ; a certificate that was made on one machine is to be valid on another at once. */
+/** A certificate is valid from this time before now on, since the clocks of clients may be behind. */
 const CLOCK_SKEW_MS = 60 * 60 * 1000;
 
 /** Options of {@linkcode createCertificate}. */
 export interface CertificateOptions {
-  /** The names and addresses by which clients reach the server; at least one. */
+  /** The names and IP addresses by which clients reach the server, at least one. */
   hosts: readonly string[];
-  /** Milliseconds from now on after which it is not valid any more. */
+  /** Milliseconds from now until it expires. */
   lifetime: number;
 }
 
-/** A certificate that was just made, and what clients know it by. */
+/** A new certificate with its key. */
 export interface NewCertificate extends KeyPair {
-  /** Its fingerprint, as `--pin` takes it. */
+  /** Its fingerprint, in the form of `--pin`. */
   pin: string;
 }
 
 /**
- * Makes a key (ECDSA on P-256) and a certificate for it that it has signed itself.
+ * Makes a key (ECDSA on P-256) and a self-signed certificate for it.
  *
- * It is no authority for others. Beside the names of its hosts it has one that nobody can get a certificate for
- * elsewhere, by which a client that has pinned it makes sure that it is this one.
+ * The certificate is not that of an authority. Besides the names of the hosts it has one that no authority issues
+ * certificates for: a client that has pinned the certificate connects by that name.
  *
- * @throws {FerryError} `usage` for a name that is none
+ * @throws {FerryError} `usage` for an invalid name
  */
 export async function createCertificate(
   { hosts, lifetime }: CertificateOptions,

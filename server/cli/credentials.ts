@@ -1,5 +1,5 @@
 /**
- * What `ferryd` lets clients in by, read from files: at its start, and anew when it is told to.
+ * The tokens and the certificate of `ferryd`: read from files at its start, and again when they change or at SIGHUP.
  *
  * @module
  */
@@ -14,13 +14,13 @@ import type { TokenTable } from "../auth/token_table.ts";
 
 const logger = getLogger(["ferry", "server"]);
 
-/** What takes other tokens and another certificate while it runs. */
+/** A server whose tokens and certificate can be replaced while it runs. */
 export interface Reloadable {
-  /** Uses them from now on; what is not given stays as it is. */
+  /** Replaces what is given. */
   reload(options: { tokens?: TokenTable | undefined; tls?: KeyPair | undefined }): void;
 }
 
-/** The options that say where they are. */
+/** The options that name the files. */
 export interface CredentialOptions {
   /** The file of tokens. */
   "token-file"?: string | undefined;
@@ -31,7 +31,7 @@ export interface CredentialOptions {
 }
 
 /**
- * Reads the tokens, if there is a file of them.
+ * Reads the tokens. Undefined where no option names a file.
  *
  * @param options.mayBeEmpty as {@linkcode TokenFile.read} takes it
  * @throws {FerryError} as {@linkcode TokenFile.read}
@@ -43,13 +43,13 @@ export function readTokens(
   return path === undefined ? undefined : new TokenFile(path).read(options);
 }
 
-/** A certificate that is valid for no longer than that is complained about. */
+/** A certificate that expires within this time is reported in the log. */
 const EXPIRES_SOON_MS = 14 * 24 * 60 * 60 * 1000;
 
 /**
- * Reads the certificate and the key to it, if there are files of them.
+ * Reads the certificate and its key. Undefined where no option names them.
  *
- * @throws {FerryError} `usage` where there is only one of the two; `not_found`, …
+ * @throws {FerryError} `usage` where only one of the two is named; `not_found`, … where a file cannot be read
  */
 export async function readKeyPair(options: CredentialOptions): Promise<KeyPair | undefined> {
   const { "tls-cert": certPath, "tls-key": keyPath } = options;
@@ -74,16 +74,16 @@ export async function readKeyPair(options: CredentialOptions): Promise<KeyPair |
       });
     }
   } catch {
-    // What is wrong with it is said by who uses it.
+    // The listener reports what is wrong with it.
   }
   return { cert, key };
 }
 
 /**
- * Lets a server take the tokens that are in their file from now on, within a second or two of each change. What cannot
- * be read stays as it was.
+ * Watches the file of tokens, and gives a server its content within a second or two of each change. Where the file
+ * cannot be read, the tokens stay as they were.
  *
- * @param known the tokens that it takes now
+ * @param known the tokens that the server has now
  */
 export function watchTokens(
   server: Reloadable,
@@ -110,7 +110,7 @@ export function watchTokens(
   });
 }
 
-/** Reads the tokens and the certificate anew; what cannot be read stays as it was. */
+/** Reads the tokens and the certificate again. What cannot be read stays as it was. */
 export async function reload(server: Reloadable, options: CredentialOptions): Promise<void> {
   if (options["token-file"] === undefined && options["tls-cert"] === undefined) {
     return logger.info("There are neither tokens nor a certificate to be read anew");
@@ -128,7 +128,7 @@ export async function reload(server: Reloadable, options: CredentialOptions): Pr
     }
   };
   if (options["token-file"] !== undefined) {
-    // One that was emptied is one that was damaged: where all tokens are revoked its first line is left.
+    // An empty file is a damaged one: a file without tokens still has its first line.
     const read = () => readTokens(options, { mayBeEmpty: false });
     await attempt("token file", () => server.reload({ tokens: read() }));
   }

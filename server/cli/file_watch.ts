@@ -1,6 +1,5 @@
 /**
- * Noticing that a file has changed, by looking at it now and then: of what another machine does on a network file
- * system, no system tells by itself.
+ * Watches a file by polling: no system reports changes that another machine makes on a network file system.
  *
  * @module
  */
@@ -8,25 +7,24 @@
 /** Options of {@linkcode watchFile}. */
 export interface WatchOptions {
   /**
-   * How often it is looked at, in milliseconds; a change is told when the look after it finds no other. Default:
-   * 500.
+   * The polling interval in milliseconds. A change is reported when the next poll finds no other. Default: 500.
    */
   interval?: number;
   /**
-   * For so long after a change another one may leave the same size and times, in milliseconds. Default: 2100, since
-   * some file systems tell every other second only.
+   * How long after a change a second one may leave the same times, in milliseconds. Default: 2100, since some file
+   * systems store times in steps of two seconds.
    */
   grain?: number;
 }
 
 /**
- * Calls a function each time that a file has changed and has come to rest, whether it was written to, replaced by a
- * rename, or removed; and once more a little later, since a second change right behind the first may not show. So
- * the function may find nothing new.
+ * Calls a function after each change of a file, once the file has stopped changing: after it was written, replaced by a
+ * rename, or removed. It calls the function once more a little later, since a second change right after the first may
+ * not show. So the function may find nothing new.
  *
- * It is called from a timer: what it throws ends the process.
+ * The function is called from a timer: what it throws ends the process.
  *
- * @returns what ends it; no call comes after that
+ * @returns ends watching; the function is not called after that
  */
 export function watchFile(
   path: string,
@@ -42,10 +40,10 @@ export function watchFile(
     seen = nothing(error);
   }
   let since = performance.now();
-  /** What is still to be told of what was seen: that it is there, and that nothing can have hidden behind it. */
+  /** The calls that are still due: when the file has come to rest, and when a second change would show. */
   let due = { rest: false, grain: true };
   const look = async () => {
-    // A file system that does not answer holds up this look, and nothing else.
+    // Asynchronous, since a network file system may not answer.
     const now = await Deno.stat(path).then(facts, nothing);
     if (ended) return;
     if (now !== seen) {
@@ -71,12 +69,12 @@ export function watchFile(
   };
 }
 
-/** What shows of a file without reading it. */
+/** The metadata that changes with a file. */
 function facts({ dev, ino, size, mtime, ctime, mode, uid }: Deno.FileInfo): string {
   return [dev, ino, size, mtime?.getTime(), ctime?.getTime(), mode, uid].join();
 }
 
-/** What stands for a file that cannot be looked at. */
+/** Takes the place of the metadata where they cannot be read. */
 function nothing(error: unknown): string {
   return String(error);
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ClassicClient } from "../../client/line_exec/client.ts";
+import { LineExecClient } from "../../client/line_exec/client.ts";
 import { type Framing } from "../../lib/line_exec/framing.ts";
 import { text, utf8 } from "./bytes.ts";
 
@@ -69,9 +69,9 @@ export class ForeignServer implements AsyncDisposable {
   }
 
   /** A client of it. */
-  client(framing: Framing, timeout = 10_000): ClassicClient {
+  client(framing: Framing, timeout = 10_000): LineExecClient {
     const { signal } = new AbortController();
-    return new ClassicClient(this.address, { framing, timeout, connectTimeout: 10_000, signal });
+    return new LineExecClient(this.address, { framing, timeout, connectTimeout: 10_000, signal });
   }
 
   /** Ends it. */

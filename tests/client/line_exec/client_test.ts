@@ -6,7 +6,7 @@ import { Collector } from "../../support/memory_stream.ts";
 import { md5, text, utf8 } from "../../support/bytes.ts";
 import { assertCode } from "../../support/assertions.ts";
 
-Deno.test("ClassicClient.run() takes answers in any segmentation", async () => {
+Deno.test("LineExecClient.run() takes answers in any segmentation", async () => {
   const output = "hello\n";
   const cases: [Framing, Iterable<Uint8Array>, boolean, boolean][] = [
     ["json", inBytes(json({ filename: "", md5: md5(output), total_size: 6 }), output), false, true],
@@ -28,7 +28,7 @@ Deno.test("ClassicClient.run() takes answers in any segmentation", async () => {
   }
 });
 
-Deno.test("ClassicClient.run() takes line after line on one connection, or one for each in raw framing", async () => {
+Deno.test("LineExecClient.run() takes line after line on one connection, or one for each in raw framing", async () => {
   for (const framing of FRAMINGS) {
     const segments = {
       json: json({ total_size: 0 }),
@@ -48,7 +48,7 @@ Deno.test("ClassicClient.run() takes line after line on one connection, or one f
   }
 });
 
-Deno.test("ClassicClient.run() fails where the answer is damaged, cut or none", async () => {
+Deno.test("LineExecClient.run() fails where the answer is damaged, cut or none", async () => {
   const cases: [Framing, Uint8Array[], boolean, ErrorCode, string][] = [
     [
       "json",
@@ -88,7 +88,7 @@ Deno.test("ClassicClient.run() fails where the answer is damaged, cut or none", 
   }]);
 });
 
-Deno.test("ClassicClient.run() sends no line that cannot be one", async () => {
+Deno.test("LineExecClient.run() sends no line that cannot be one", async () => {
   await using server = new ForeignServer([]);
   using client = server.client("json");
   await assertCode("usage", () => client.run(new Uint8Array(), new Collector()));
