@@ -17,7 +17,7 @@ export class Digests {
   /** Computes md5. */
   readonly md5Engine: Md5Engine = new Md5Engine();
   /** Computes XXH3-128. */
-  readonly xxh128Engine = new Xxh128Engine();
+  readonly xxh128Engine: Xxh128Engine = new Xxh128Engine();
   /** Compute md5 beside the thread of the program. */
   readonly threads: Md5Threads;
   /** Digests small files one after the other: to make a state for each would take longer than to digest it. */

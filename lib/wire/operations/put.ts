@@ -92,6 +92,26 @@ export interface PutReply {
   unkept: Unkept[];
 }
 
+/** What an offer is answered with. */
+export interface OfferReply {
+  /** It is no error. */
+  status: "ok";
+  /** `send` the file, nothing to do because you `have` it there, or `hash` it and offer it again. */
+  decision: "send" | "have" | "hash";
+  /** The checksum of the file that is there. */
+  checksum: Checksum | null;
+  /** With `have`: the size in bytes of the file that is there. Older servers do not tell it. */
+  size?: number | undefined;
+  /** With `send`: how many bytes of the file the server has as a partial upload. */
+  offset: number;
+  /** The md5 of those bytes. */
+  prefix_md5: string | null;
+  /** The XXH3-128 of those bytes. */
+  prefix_xxh128: string | null;
+  /** The words A, B, C and D of md5 behind those bytes, so that the client need not compute them. */
+  prefix_state: string | null;
+}
+
 const offer = v.object({
   status: ok,
   decision: key(
@@ -114,9 +134,6 @@ const offer = v.object({
     "The words A, B, C and D of md5 behind those bytes, so that the client need not compute them.",
   ),
 });
-
-/** What an offer is answered with. */
-export type OfferReply = v.InferOutput<typeof offer>;
 
 /** Stores the body as a file; or, as an offer, asks whether it should be sent. */
 export const put = {
