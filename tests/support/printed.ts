@@ -15,26 +15,43 @@ export interface PrintOptions {
   renderer?: ProgressRenderer;
 }
 
-/** What is written to standard output and standard error while something runs. */
+/** What is written to standard output and standard error, until it is disposed. */
+class Capture implements Disposable {
+  readonly texts = { out: "", err: "" };
+  readonly #streams = [["out", Deno.stdout], ["err", Deno.stderr]] as const;
+  readonly #before = this.#streams.map(([, stream]) => stream.writeSync);
+
+  constructor() {
+    for (const [name, stream] of this.#streams) {
+      stream.writeSync = (bytes) => {
+        this.texts[name] += new TextDecoder().decode(bytes);
+        return bytes.length;
+      };
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const [at, [, stream]] of this.#streams.entries()) stream.writeSync = this.#before[at]!;
+  }
+}
+
+/** What is printed by way of an {@linkcode Output}. */
 export function printed(
   run: (output: Output) => void,
   { json = false, quiet = false, renderer }: PrintOptions = {},
 ): { out: string; err: string } {
-  const texts = { out: "", err: "" };
-  const streams = [["out", Deno.stdout], ["err", Deno.stderr]] as const;
-  const before = streams.map(([, stream]) => stream.writeSync);
-  try {
-    for (const [name, stream] of streams) {
-      stream.writeSync = (bytes) => {
-        texts[name] += new TextDecoder().decode(bytes);
-        return bytes.length;
-      };
-    }
-    run(new Output({ json, quiet, progress: new ProgressDisplay(renderer) }));
-  } finally {
-    for (const [at, [, stream]] of streams.entries()) stream.writeSync = before[at]!;
-  }
-  return texts;
+  using capture = new Capture();
+  run(new Output({ json, quiet, progress: new ProgressDisplay(renderer) }));
+  return capture.texts;
+}
+
+/** What is printed while something runs, and its result. */
+export async function captured<T>(
+  run: () => Promise<T>,
+): Promise<{ result: T; out: string; err: string }> {
+  using capture = new Capture();
+  const result = await run();
+  return { result, ...capture.texts };
 }
 
 /** The objects that are printed with `--json`; nothing may go to standard error. */
