@@ -1,10 +1,10 @@
 #!/bin/sh
 # {{name}} {{version}} for {{target}}: a program and the Deno that runs it in one file. The first run unpacks
-# both into a directory of the user's, later ones start from there; it may be deleted while neither program runs.
-# That is what FERRY_UNPACK_DIR names, else ferry in the user's cache, else one in TMPDIR (/tmp), or in /var/tmp.
+# both, later ones start them from there. The directory is the one that FERRY_UNPACK_DIR names, else ferry in the
+# user's cache, else one in TMPDIR (/tmp) or /var/tmp; it may be deleted while neither program runs.
 # The exit status is 7 where this file is damaged, and 1 where it cannot be unpacked.
 
-# All is in functions: where this file was cut in the middle of them, nothing runs.
+# Everything is in functions: nothing runs where this file was cut in the middle of them.
 
 ferry_place() {
   ferry_dir=
@@ -20,7 +20,7 @@ ferry_place() {
   /*) ;;
   *) ferry_dir=$PWD/$ferry_dir ;;
   esac
-  # A cache of somebody else's, as root has it with the HOME of another user, could be exchanged at any time.
+  # Root may have the HOME of another user, who could replace a cache there at any time.
   case $1 in
   2 | 3)
     ferry_above=${ferry_dir%/*}
@@ -30,7 +30,8 @@ ferry_place() {
   esac
 }
 
-# Whoever else could write there could have this user run anything. Where everybody can, a link may change its mind.
+# Another user who can write there could make this user run anything. In a directory for everybody, that goes for
+# the target of a link too.
 ferry_is_ours() {
   [ -O "$ferry_dir" ] || return 1
   case $1 in
@@ -46,7 +47,7 @@ ferry_is_unpacked() {
   done
 }
 
-# ferry_part OFFSET+LENGTH: a part of this file, which is one in gzip's format, and so has a checksum.
+# ferry_part OFFSET+LENGTH: prints a part of this file, in the format of gzip, which includes a checksum.
 ferry_part() {
   tail -c "+$((${1%+*} + 1))" "$ferry_self" | head -c "${1#*+}"
 }
@@ -59,7 +60,7 @@ ferry_is_damaged() {
   return 1
 }
 
-# The parts of Deno are unpacked side by side: nothing else takes as long.
+# The parts of Deno are unpacked in parallel: nothing else takes as long.
 ferry_unpack_deno() {
   ferry_turn=0
   ferry_running=
@@ -79,9 +80,9 @@ ferry_unpack_deno() {
   mv -f "$ferry_new/deno.0" "$ferry_dir/{{deno}}"
 }
 
-# What is unpacked gets its name when it is whole, so that first runs at the same time do not meet. The entry
-# comes last. What was killed on the way is cleared away a day later; a Deno that was not started for a month, when
-# a new one comes.
+# Each file gets its name when it is complete, the entry last, so that two first runs at the same time do not disturb
+# each other. What a killed run has left is removed after a day; a Deno that was not started for a month, when a new
+# one is unpacked.
 ferry_unpack() {
   umask 077
   mkdir -p "$ferry_dir" || return 1
@@ -109,8 +110,7 @@ ferry_unpack() {
 
 ferry_start() {
   if [ -n "${ferry_path+set}" ]; then PATH=$ferry_path; else unset PATH; fi
-  # What Deno keeps, it keeps here too; it asks nobody whether there is a newer one, reads no settings, and
-  # puts no "node" of its own on the PATH.
+  # Deno has its cache here too, does not look for updates, and puts no "node" of its own on the PATH.
   export DENO_DIR="$ferry_dir/cache" DENO_NO_UPDATE_CHECK=1 DENO_DISABLE_NODE_SHIM=1
   exec "$ferry_dir/{{deno}}" run {{flags}} \
     "$ferry_dir/{{app}}/{{entry}}" "$@"

@@ -1,6 +1,9 @@
 /**
  * Addresses as people write them: `HOST:PORT`, `[::1]:PORT`.
  *
+ * IP addresses are checked by the URL parser of the runtime: ipaddr.js 2.5.0, 14 KB minified, would replace that one
+ * call.
+ *
  * @module
  */
 
