@@ -5,7 +5,6 @@
  */
 
 import { check } from "../../lib/wire/schema.ts";
-import { SHARED_RUNTIME } from "../../lib/runtime/runtime.ts";
 import { sameChecksum } from "../../lib/core/checksum.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 import type { OutputStream } from "../../lib/wire/operations/exec.ts";
@@ -170,7 +169,7 @@ async function receiveOutput(
   body: IncomingBody,
   sinks: Readonly<Record<OutputStream, ByteSink>>,
 ): Promise<Verified> {
-  const digest = await SHARED_RUNTIME.digests.create("md5");
+  const digest = await body.runtime.digests.create("md5");
   const buffers = [0, 1].map(() => new Uint8Array(PIECE_BYTES));
   let writing: Promise<void> | undefined;
   let size = 0;
@@ -228,7 +227,7 @@ class Input {
     header: Readonly<Record<string, unknown>>,
     source: AsyncIterator<Uint8Array>,
   ): Promise<void> {
-    const digest = await SHARED_RUNTIME.digests.create("md5");
+    const digest = await this.#wire.runtime.digests.create("md5");
     let size = 0;
     await this.#wire.writeFrame({ ...header, md5: null, total_size: null });
     await this.#wire.flush();

@@ -5,7 +5,7 @@
  */
 
 import { type Address, formatAddress } from "../../lib/core/address.ts";
-import { SHARED_RUNTIME } from "../../lib/runtime/runtime.ts";
+import { createRuntime, type Runtime } from "../../lib/runtime/runtime.ts";
 import { sameChecksum } from "../../lib/core/checksum.ts";
 import {
   type Announced,
@@ -31,6 +31,8 @@ export interface LineExecClientOptions {
   timeout: number;
   /** Aborts what is going on. */
   signal: AbortSignal;
+  /** Memory, digests and the time. Default: its own. */
+  runtime?: Runtime | undefined;
 }
 
 /** The result of a line. */
@@ -93,11 +95,11 @@ export class LineExecClient implements Disposable {
   }
 
   async #connect(): Promise<Connection> {
-    const { connectTimeout, timeout, signal } = this.#options;
+    const { connectTimeout, timeout, signal, runtime = createRuntime() } = this.#options;
     try {
       const conn = await dial(this.#address, { timeout: connectTimeout, signal });
       conn.setNoDelay(true);
-      return new Connection(conn, { idleTimeout: timeout });
+      return new Connection(conn, { runtime, idleTimeout: timeout });
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       throw toFerryError(error).during(`connect to ${formatAddress(this.#address)}`);
@@ -126,7 +128,7 @@ async function receiveAnnounced(
   { size, md5 }: Announced,
   sink: ByteSink,
 ): Promise<LineExecResult> {
-  const digest = await SHARED_RUNTIME.digests.create("md5");
+  const digest = await connection.runtime.digests.create("md5");
   const piece = new Uint8Array(Math.min(size, PIECE_BYTES));
   for (let left = size; left > 0;) {
     const count = await connection.read(left < piece.length ? piece.subarray(0, left) : piece);

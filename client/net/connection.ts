@@ -11,7 +11,7 @@ import type { Entry, Listed, PartEntry } from "../../lib/core/entry.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 import type { Overwrite } from "../../lib/core/overwrite.ts";
 import type { Digest } from "../../lib/digest/digest.ts";
-import type { Runtime } from "../../lib/runtime/runtime.ts";
+import { createRuntime, type Runtime } from "../../lib/runtime/runtime.ts";
 import type { Token } from "../../lib/security/token.ts";
 import {
   type OnBytes,
@@ -134,7 +134,7 @@ export class Connection {
    */
   static async over(
     stream: ByteStream,
-    { deadline, timeout, limit, token, signal, runtime }:
+    { deadline, timeout, limit, token, signal, runtime = createRuntime() }:
       & Pick<OpenOptions, "timeout" | "limit" | "token" | "signal" | "runtime">
       & { deadline: number },
   ): Promise<Connection> {

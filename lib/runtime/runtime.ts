@@ -80,6 +80,3 @@ export function createRuntime(
     fileSystems: new KnownFileSystems(clock),
   };
 }
-
-/** For what is not given a runtime yet. */
-export const SHARED_RUNTIME: Runtime = createRuntime();

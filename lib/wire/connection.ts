@@ -6,7 +6,7 @@
  */
 
 import { FerryError, toFerryError } from "../core/errors.ts";
-import { type Runtime, SHARED_RUNTIME } from "../runtime/runtime.ts";
+import type { Runtime } from "../runtime/runtime.ts";
 import { type DeadlineOptions, Deadlines, type Direction } from "./deadlines.ts";
 import { InputBuffer } from "./input_buffer.ts";
 import { OutputBuffer } from "./output_buffer.ts";
@@ -32,9 +32,9 @@ export interface Pace {
 }
 
 /** Options of a {@linkcode Connection}. */
-export interface ConnectionOptions extends DeadlineOptions {
+export interface ConnectionOptions extends Omit<DeadlineOptions, "clock"> {
   /** Where memory, digests and the time come from. */
-  runtime?: Runtime | undefined;
+  runtime: Runtime;
   /** Limits the speed of both directions together. Default: none. */
   pace?: Pace | undefined;
 }
@@ -72,13 +72,17 @@ export class Connection {
 
   /** Reads from an open stream and writes to it; from now on the stream is this connection's alone. */
   constructor(stream: ByteStream, options: ConnectionOptions) {
-    const { runtime = SHARED_RUNTIME, pace } = options;
+    const { runtime, pace, idleTimeout, minRate } = options;
+    const { clock } = runtime;
     const assertOpen = () => this.#assertOpen();
     this.runtime = runtime;
     this.input = new InputBuffer(runtime.buffers, assertOpen);
     this.#output = new OutputBuffer(runtime.buffers, assertOpen);
     this.#stream = stream;
-    this.#deadlines = new Deadlines(options, (reason) => this.close(reason));
+    this.#deadlines = new Deadlines(
+      { idleTimeout, minRate, clock },
+      (reason) => this.close(reason),
+    );
     this.#pace = pace;
   }
 

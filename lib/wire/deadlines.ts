@@ -5,6 +5,7 @@
  * @module
  */
 
+import { type Clock, SYSTEM_CLOCK, type Timer } from "../core/clock.ts";
 import { FerryError } from "../core/errors.ts";
 
 /** What is asked of a peer. */
@@ -19,6 +20,8 @@ export interface DeadlineOptions {
    * ends a connection whose peer moves a byte now and then. Default: 0.
    */
   minRate?: number | undefined;
+  /** Tells the time. Default: the clock of the system. */
+  clock?: Clock | undefined;
 }
 
 /** A timer may be that many milliseconds late on any system. */
@@ -43,13 +46,14 @@ interface Lane {
   /** How many excuses there had been when it began, and when it was looked at last. */
   excusesBefore: number;
   excuses: number;
-  timer: ReturnType<typeof setTimeout> | undefined;
+  timer: Timer | undefined;
 }
 
 /** The deadlines of reads and writes, of which one each may be under way at the same time. */
 export class Deadlines {
   readonly #idleTimeout: () => number;
   readonly #minRate: number;
+  readonly #clock: Clock;
   readonly #onExpired: (reason: FerryError) => void;
   // Not local variables of functions that wait: each of many silent connections would hold memory for those.
   readonly #lanes: Partial<Record<Direction, Lane>> = {};
@@ -62,11 +66,12 @@ export class Deadlines {
 
   /** Calls `onExpired` when the peer is to be given up: that has to end the read or the write under way. */
   constructor(
-    { idleTimeout, minRate = 0 }: DeadlineOptions,
+    { idleTimeout, minRate = 0, clock = SYSTEM_CLOCK }: DeadlineOptions,
     onExpired: (reason: FerryError) => void,
   ) {
     this.#idleTimeout = typeof idleTimeout === "number" ? () => idleTimeout : idleTimeout;
     this.#minRate = minRate;
+    this.#clock = clock;
     this.#onExpired = onExpired;
   }
 
@@ -117,7 +122,7 @@ export class Deadlines {
   /** Says that a read or a write begins; {@linkcode Deadlines.end} has to follow. */
   begin(direction: Direction): void {
     const lane = this.#lanes[direction] ??= newLane();
-    lane.started = performance.now();
+    lane.started = this.#clock.monotonic();
     lane.silent = 0;
     lane.limit = this.#idleTimeout();
     lane.excusesBefore = lane.excuses = this.#excuses[direction];
@@ -138,19 +143,19 @@ export class Deadlines {
 
   /** Says that what has begun has ended, be it with an error. */
   end(direction: Direction): void {
-    clearTimeout(this.#lanes[direction]?.timer);
+    this.#clock.clearTimeout(this.#lanes[direction]?.timer);
   }
 
   #lookLater(direction: Direction, lane: Lane): void {
-    lane.due = performance.now() + lane.limit;
-    lane.timer = setTimeout(() => this.#look(direction, lane), lane.limit);
+    lane.due = this.#clock.monotonic() + lane.limit;
+    lane.timer = this.#clock.setTimeout(() => this.#look(direction, lane), lane.limit);
   }
 
   /** Whether what is under way has been silent for too long. */
   #look(direction: Direction, lane: Lane): void {
     const { limit } = lane;
     // A timer that rings late shows that this program did not run: what came meanwhile may not have been read.
-    const late = performance.now() - lane.due > Math.max(limit / 4, LATE_MS);
+    const late = this.#clock.monotonic() - lane.due > Math.max(limit / 4, LATE_MS);
     const excused = late || this.#isExcused(direction, lane.excuses);
     lane.excuses = this.#excuses[direction];
     lane.silent = excused ? 0 : lane.silent + limit;
@@ -167,7 +172,7 @@ export class Deadlines {
   }
 
   #keepPace(direction: Direction, lane: Lane, count: number): void {
-    lane.waited += performance.now() - lane.started;
+    lane.waited += this.#clock.monotonic() - lane.started;
     lane.bytes += count;
     if (lane.waited < lane.limit) return;
     const { bytes } = lane;

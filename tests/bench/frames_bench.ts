@@ -1,3 +1,4 @@
+import { RUNTIME } from "../support/runtime.ts";
 import { createHash } from "node:crypto";
 import { md5Of } from "../support/digests.ts";
 import { parseFileName } from "../../lib/core/remote_name.ts";
@@ -60,8 +61,8 @@ Deno.bench("name: check", () => void parseFileName(PUT.filename));
 
 for (const [behind, headerChecksums] of [["", "off"], [", checked", "required"]] as const) {
   const [near, far] = memoryPair();
-  const client = new Wire(near, { idleTimeout: 60_000 });
-  const server = new Wire(far, { idleTimeout: 60_000 });
+  const client = new Wire(near, { runtime: RUNTIME, idleTimeout: 60_000 });
+  const server = new Wire(far, { runtime: RUNTIME, idleTimeout: 60_000 });
   client.headerChecksums = server.headerChecksums = headerChecksums;
   const body = new Uint8Array(PUT.total_size);
 

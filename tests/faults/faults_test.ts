@@ -53,7 +53,10 @@ class Fixture implements AsyncDisposable {
   readonly faults = new Faults();
   readonly #runtime = createRuntime();
   readonly #dir = new TempDir();
-  readonly #storage = FsStorage.open(this.#dir.path, { durability: "none" });
+  readonly #storage = FsStorage.open(this.#dir.path, {
+    durability: "none",
+    runtime: this.#runtime,
+  });
   readonly #commands = faultyCommands(this.faults);
   readonly #uncaught: unknown[] = [];
   readonly #onUncaught = (event: Event) => {

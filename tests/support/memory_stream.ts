@@ -144,7 +144,7 @@ export class Collector {
 }
 
 export function wireOver(...parts: Uint8Array[]): Wire {
-  return new Wire(new MemoryStream(parts), { idleTimeout: IDLE });
+  return new Wire(new MemoryStream(parts), { runtime: RUNTIME, idleTimeout: IDLE });
 }
 
 export async function frameOf(...parts: Uint8Array[]): Promise<Frame> {

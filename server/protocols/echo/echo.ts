@@ -88,7 +88,10 @@ class TcpEcho implements ConnectionHandler {
     this.#peer = peer;
     this.#verbatim = options.verbatim;
     this.#buffers = options.runtime.buffers;
-    this.#deadlines = new Deadlines(options, (reason) => this.close(reason));
+    this.#deadlines = new Deadlines(
+      { ...options, clock: options.runtime.clock },
+      (reason) => this.close(reason),
+    );
   }
 
   async run(): Promise<void> {

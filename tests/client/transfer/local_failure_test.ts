@@ -1,3 +1,4 @@
+import { RUNTIME } from "../../support/runtime.ts";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { localFailure } from "../../../client/transfer/local_failure.ts";
 import { type ErrorCode, FerryError } from "../../../lib/core/errors.ts";
@@ -17,7 +18,7 @@ class Refuser implements AsyncDisposable {
 
   async #serve(code: ErrorCode): Promise<void> {
     for await (const conn of this.#listener) {
-      const wire = new Wire(conn, { idleTimeout: () => 10_000 });
+      const wire = new Wire(conn, { runtime: RUNTIME, idleTimeout: () => 10_000 });
       for (let frame; (frame = await wire.readFrame().catch(() => null));) {
         const { op, filename = "?" } = frame.header as Record<string, unknown>;
         await frame.body.drain().catch(() => false);

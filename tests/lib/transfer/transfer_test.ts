@@ -85,7 +85,7 @@ Deno.test("receive() fails as its sink does, for small bodies and large ones", a
 
 Deno.test("sendSized() puts a known md5 in front, and sends the rest in one write", async () => {
   const stream = new MemoryStream();
-  const wire = new Wire(stream, { idleTimeout: IDLE });
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE });
   const source = sourceOf(utf8.encode("abc"));
   await sendSized(wire, { op: "put" }, source, { size: 3, checksum: ABC_MD5 });
   await wire.flush();
@@ -95,7 +95,7 @@ Deno.test("sendSized() puts a known md5 in front, and sends the rest in one writ
 
 Deno.test("sendSized() puts an unknown md5 behind, but not behind an empty body", async () => {
   const stream = new MemoryStream();
-  const wire = new Wire(stream, { idleTimeout: IDLE });
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE });
   const header = { filename: "f" };
   const sent = await sendSized(wire, header, sourceOf(utf8.encode("abc")), {
     size: 3,
@@ -124,7 +124,7 @@ Deno.test("sendSized() overwrites no piece that is still being written", async (
     taken.push(bytes.slice());
     return bytes.length;
   };
-  const wire = new Wire(slow, { idleTimeout: IDLE });
+  const wire = new Wire(slow, { runtime: RUNTIME, idleTimeout: IDLE });
   const { checksum: md5 } = await sendSized(wire, {}, sourceOf(body), {
     size: body.length,
     checksum: null,
@@ -137,7 +137,7 @@ Deno.test("sendSized() overwrites no piece that is still being written", async (
 
 Deno.test("sendSized() sends no more than it announced of a source that grew", async () => {
   const stream = new MemoryStream();
-  const wire = new Wire(stream, { idleTimeout: IDLE });
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE });
   await sendSized(wire, {}, sourceOf(utf8.encode("abcdef")), { size: 3, checksum: ABC_MD5 });
   await wire.flush();
   const { received, code } = await readAll(wireOver(stream.written));
@@ -146,7 +146,7 @@ Deno.test("sendSized() sends no more than it announced of a source that grew", a
 
 Deno.test("sendSized() ends its direction where the source is shorter than announced", async () => {
   const stream = new MemoryStream();
-  const wire = new Wire(stream, { idleTimeout: IDLE });
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE });
   const size = 3_000_000;
   const source = sourceOf(new Uint8Array(size - 1));
   await assertFails(sendSized(wire, {}, source, { size, checksum: null }), "io", "it shrank");
@@ -159,7 +159,7 @@ Deno.test("sendSized() ends its direction where the source is shorter than annou
 
 Deno.test("sendSized() reports a source that changed in the closing header", async () => {
   const stream = new MemoryStream();
-  const wire = new Wire(stream, { idleTimeout: IDLE });
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE });
   const source: ByteSource = {
     ...sourceOf(utf8.encode("abc")),
     assertUnchanged: () => Promise.reject(new FerryError("io", "it changed while it was sent")),
@@ -189,7 +189,7 @@ Deno.test("sendSized() sees that a file changed whose size and time were set bac
       : undefined;
     file.seek(from);
     const stream = new MemoryStream();
-    const wire = new Wire(stream, { idleTimeout: IDLE });
+    const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE });
     let left = size - from;
     const change = (count: number) => {
       left -= count;
@@ -217,7 +217,7 @@ Deno.test("readWhole(), sendSized() and checksumOfSource() tell a source what wa
     ...sourceOf(utf8.encode("abc")),
     assertUnchanged: (whole?: string) => Promise.resolve(void told.push(whole)),
   });
-  const wire = new Wire(new MemoryStream(), { idleTimeout: IDLE });
+  const wire = new Wire(new MemoryStream(), { runtime: RUNTIME, idleTimeout: IDLE });
   await readWhole(source(), {
     into: new Uint8Array(3),
     algorithm: "md5",
@@ -236,7 +236,7 @@ Deno.test("readWhole(), sendSized() and checksumOfSource() tell a source what wa
 
 Deno.test("sendSized() stops between two pieces where it is told to", async () => {
   const stream = new MemoryStream();
-  const wire = new Wire(stream, { idleTimeout: IDLE });
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE });
   const size = 5 * 1024 * 1024;
   let asked = 0;
   let told = 0;
@@ -253,7 +253,7 @@ Deno.test("sendSized() stops between two pieces where it is told to", async () =
 });
 
 Deno.test("sendSized() fails as its source does", async () => {
-  const wire = new Wire(new MemoryStream(), { idleTimeout: IDLE });
+  const wire = new Wire(new MemoryStream(), { runtime: RUNTIME, idleTimeout: IDLE });
   const source = { read: () => Promise.reject(new FerryError("io", "a bad sector")) };
   await assertFails(sendSized(wire, {}, source, { size: 3, checksum: null }), "io", "a bad sector");
   assert(!wire.writable);
@@ -261,7 +261,7 @@ Deno.test("sendSized() fails as its source does", async () => {
 
 Deno.test("sendStreamed() leaves out empty pieces and closes with the md5 of all", async () => {
   const stream = new MemoryStream();
-  const wire = new Wire(stream, { idleTimeout: IDLE });
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE });
   const pieces = ["ab", "", "c"].map((piece) => utf8.encode(piece));
   await sendStreamed(wire, { filename: "f" }, ReadableStream.from(pieces));
   await wire.flush();
@@ -278,7 +278,7 @@ Deno.test("sendStreamed() leaves out empty pieces and closes with the md5 of all
 
 Deno.test("sendStreamed() reports a failing source in the closing header", async () => {
   const stream = new MemoryStream();
-  const wire = new Wire(stream, { idleTimeout: IDLE });
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE });
   const failing = (async function* () {
     yield await Promise.resolve(utf8.encode("ab"));
     throw new FerryError("io", "the pipe broke");
@@ -293,7 +293,7 @@ Deno.test("sendStreamed() reports a failing source in the closing header", async
 
 Deno.test("receive() takes no memory in proportion to an announced size", async () => {
   const stream = new MemoryStream([message('{"total_size":9223372036854775807}', "abc")]);
-  const frame = await new Wire(stream, { idleTimeout: IDLE }).readFrame();
+  const frame = await new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE }).readFrame();
   await assertFails(
     receive(RUNTIME, frame!.body, new Collector()),
     "closed",

@@ -24,7 +24,7 @@ Deno.test("IncomingBody.read() has no buffer of its own wait for what comes slow
   const stream = new MemoryStream([message('{"total_size":4096}'), piece, piece, piece], {
     silent: true,
   });
-  const { body } = (await new Wire(stream, { idleTimeout: IDLE }).readFrame())!;
+  const { body } = (await new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE }).readFrame())!;
   const into = new Uint8Array(4096);
   for (let filled = 0; filled < 300;) filled += await body.read(into.subarray(filled));
   // After the header each read goes to where the bytes are wanted.
@@ -36,7 +36,7 @@ Deno.test("IncomingBody.read() reads ahead where more is waiting", async () => {
   const header = `{"md5":"${md5Of(utf8.encode(body))}","total_size":1000}`;
   const many = Array.from({ length: 100 }, () => message(header, body));
   const stream = new MemoryStream([concat(many)]);
-  const wire = new Wire(stream, { idleTimeout: IDLE });
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE });
   const into = new Uint8Array(1000);
   for (let i = 0; i < many.length; i++) {
     const { body } = (await wire.readFrame())!;
@@ -53,7 +53,7 @@ Deno.test("IncomingBody.drain() goes on where 1 MiB is left, and does not begin 
       message(JSON.stringify({ md5, total_size: size })),
       new Uint8Array(size),
     ]);
-    const wire = new Wire(stream, { idleTimeout: IDLE });
+    const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE });
     return { stream, body: (await wire.readFrame())!.body };
   };
   const { body } = await bodyOf(limit);

@@ -1,3 +1,4 @@
+import { RUNTIME } from "../../support/runtime.ts";
 import { assert, assertEquals } from "@std/assert";
 import { md5Of } from "../../support/digests.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
@@ -17,7 +18,7 @@ Deno.test("Wire.write() sends everything however little a write takes", async ()
   const body = Uint8Array.from({ length: 150_000 }, (_, i) => i % 251);
   for (const takes of [1000, 65536, Infinity]) {
     const stream = new MemoryStream([], { takes });
-    const wire = new Wire(stream, { idleTimeout: IDLE });
+    const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE });
     await wire.writeFrame({ total_size: body.length });
     for (const [start, end] of [[0, 3], [3, 100_000], [100_000, 150_000]]) {
       const piece = body.slice(start, end);
@@ -32,7 +33,7 @@ Deno.test("Wire.write() sends everything however little a write takes", async ()
 
 Deno.test("Wire.write() sends everything where a write takes three bytes", async () => {
   const stream = new MemoryStream([], { takes: 3 });
-  const wire = new Wire(stream, { idleTimeout: IDLE });
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE });
   await wire.writeFrame({ op: "ping" }, utf8.encode("0123456789"));
   await wire.flush();
   assertEquals(stream.written, message('{"op":"ping"}', "0123456789"));
@@ -51,7 +52,7 @@ Deno.test("Wire waits for its pace once for each byte, however little is moved a
     },
   };
   const stream = new MemoryStream([message('{"a":1}')], { takes: 30 });
-  const wire = new Wire(stream, { idleTimeout: 1000, pace });
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: 1000, pace });
   await wire.write(new Uint8Array(250));
   const flushing = wire.flush();
   clock.advance(5000);
@@ -71,7 +72,10 @@ Deno.test("Wire waits for its pace once for each byte, however little is moved a
 
 Deno.test("Wire.flush() times out where the peer takes nothing", async () => {
   using clock = new ManualClock();
-  const wire = new Wire(new MemoryStream([], { takes: 0 }), { idleTimeout: 5000 });
+  const wire = new Wire(new MemoryStream([], { takes: 0 }), {
+    runtime: RUNTIME,
+    idleTimeout: 5000,
+  });
   await wire.writeFrame({});
   const flushing = wire.flush();
   clock.advance(5000);
@@ -81,7 +85,10 @@ Deno.test("Wire.flush() times out where the peer takes nothing", async () => {
 
 Deno.test("Wire.hold() keeps reads from timing out until it is disposed of", async () => {
   using clock = new ManualClock();
-  const wire = new Wire(new MemoryStream([], { silent: true }), { idleTimeout: 1000 });
+  const wire = new Wire(new MemoryStream([], { silent: true }), {
+    runtime: RUNTIME,
+    idleTimeout: 1000,
+  });
   const first = wire.hold();
   const second = wire.hold();
   const reading = wire.readFrame();
@@ -102,7 +109,7 @@ Deno.test("Wire.watch() tells when the peer ends, and keeps what it sent for lat
   for (const silent of [false, true]) {
     const two = concat([message('{"a":1}'), message('{"a":2}')]);
     const stream = new MemoryStream(inBytes(two), { silent });
-    const wire = new Wire(stream, { idleTimeout: IDLE });
+    const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE });
     const ended = Promise.withResolvers<void>();
     const watch = wire.watch(() => ended.resolve());
     if (silent) wire.close();
@@ -127,7 +134,7 @@ Deno.test("Wire.watch() leaves its read to who reads next", async () => {
     await waiting.promise;
     return await read(buffer);
   };
-  const wire = new Wire(stream, { idleTimeout: IDLE });
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE });
   let told = false;
   wire.watch(() => told = true)[Symbol.dispose]();
   const reading = wire.readFrame();
@@ -151,7 +158,7 @@ Deno.test("Wire.watch() reads no more than there is room for", async () => {
     size += count ?? 0;
     return count;
   };
-  const wire = new Wire(stream, { idleTimeout: IDLE });
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE });
   using _watch = wire.watch(() => assert(false, "nothing has ended"));
   for (let before = -1; before !== size;) {
     before = size;
@@ -162,7 +169,7 @@ Deno.test("Wire.watch() reads no more than there is room for", async () => {
 
 Deno.test("Wire.watch() may be begun while another read ahead is under way", async () => {
   const stream = new MemoryStream([], { silent: true });
-  const wire = new Wire(stream, { idleTimeout: IDLE });
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE });
   const told: number[] = [];
   wire.watch(() => told.push(1))[Symbol.dispose]();
   using _watch = wire.watch(() => told.push(2));
@@ -174,7 +181,10 @@ Deno.test("Wire.watch() may be begun while another read ahead is under way", asy
 
 Deno.test("Wire.hold() does not keep writes from timing out", async () => {
   using clock = new ManualClock();
-  const wire = new Wire(new MemoryStream([], { takes: 0 }), { idleTimeout: 1000 });
+  const wire = new Wire(new MemoryStream([], { takes: 0 }), {
+    runtime: RUNTIME,
+    idleTimeout: 1000,
+  });
   using _hold = wire.hold();
   await wire.writeFrame({});
   const flushing = wire.flush();
@@ -184,7 +194,7 @@ Deno.test("Wire.hold() does not keep writes from timing out", async () => {
 
 Deno.test("Wire.close() fails what is under way with its reason", async () => {
   const stream = new MemoryStream([], { silent: true });
-  const wire = new Wire(stream, { idleTimeout: IDLE });
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE });
   const reading = wire.readFrame();
   wire.close(new FerryError("busy", "the server is full"));
   await assertFails(reading, "busy", "the server is full");
@@ -194,7 +204,10 @@ Deno.test("Wire.close() fails what is under way with its reason", async () => {
 });
 
 Deno.test("Wire.close() without a reason is closed", async () => {
-  const wire = new Wire(new MemoryStream([], { silent: true }), { idleTimeout: IDLE });
+  const wire = new Wire(new MemoryStream([], { silent: true }), {
+    runtime: RUNTIME,
+    idleTimeout: IDLE,
+  });
   const reading = wire.readFrame();
   wire.close();
   await assertFails(reading, "closed");
@@ -202,7 +215,7 @@ Deno.test("Wire.close() without a reason is closed", async () => {
 
 Deno.test("Wire.endWrites() ends one direction and leaves the other", async () => {
   const stream = new MemoryStream([message('{"status":"ok"}')]);
-  const wire = new Wire(stream, { idleTimeout: IDLE });
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE });
   await wire.writeFrame({ total_size: 3 });
   wire.endWrites(new FerryError("io", "it shrank"));
   assert(!wire.writable);
@@ -215,7 +228,7 @@ Deno.test("Wire.endWrites() ends one direction and leaves the other", async () =
 
 Deno.test("Wire.closeGracefully() flushes, ends its direction, and waits for the peer's end", async () => {
   const stream = new MemoryStream([utf8.encode("unread"), utf8.encode("input")]);
-  const wire = new Wire(stream, { idleTimeout: IDLE });
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE });
   await wire.writeFrame({ status: "ok" });
   await wire.closeGracefully();
   assertEquals(stream.calls, ["write", "closeWrite", "read", "read", "read", "close"]);
@@ -225,7 +238,7 @@ Deno.test("Wire.closeGracefully() flushes, ends its direction, and waits for the
 Deno.test("Wire.closeGracefully() waits two seconds and no longer", async () => {
   using clock = new ManualClock();
   const stream = new MemoryStream([], { silent: true });
-  const closing = new Wire(stream, { idleTimeout: IDLE }).closeGracefully();
+  const closing = new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE }).closeGracefully();
   while (!stream.calls.includes("read")) await Promise.resolve();
   clock.advance(1999);
   assert(!stream.calls.includes("close"));
@@ -239,7 +252,7 @@ Deno.test("Wire.closeGracefully() lets the peer read a refusal of what it is sti
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const accepting = listener.accept();
   using client = await Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port });
-  const wire = new Wire(await accepting, { idleTimeout: IDLE });
+  const wire = new Wire(await accepting, { runtime: RUNTIME, idleTimeout: IDLE });
   const body = new Uint8Array(4 * 1024 * 1024);
   const sending = (async () => {
     const bytes = message(`{"total_size":${body.length}}`, body);

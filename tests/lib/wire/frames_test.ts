@@ -1,3 +1,4 @@
+import { RUNTIME } from "../../support/runtime.ts";
 import { assert, assertEquals } from "@std/assert";
 import { encodeHex } from "@std/encoding/hex";
 import { md5Of } from "../../support/digests.ts";
@@ -92,7 +93,7 @@ Deno.test("Wire.readFrame() reads what sendSized() and sendStreamed() write, how
     fc.integer(),
     async (sent, takes, seed) => {
       const stream = new MemoryStream([], { takes });
-      const sender = new Wire(stream, { idleTimeout: IDLE });
+      const sender = new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE });
       for (const { kind, pieces } of sent) {
         const bytes = concat(pieces);
         const options = { size: bytes.length, checksum: kind === "in front" ? md5Of(bytes) : null };
@@ -132,7 +133,7 @@ Deno.test("Wire.readFrame() refuses a length before it makes room for it", async
     new DataView(prefix.buffer).setInt32(0, length, true);
     const stream = new MemoryStream([prefix], { silent: true });
     await assertFails(
-      new Wire(stream, { idleTimeout: IDLE }).readFrame(),
+      new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE }).readFrame(),
       "bad_header",
       `the header's length is ${length}; it must be 2 to 65536`,
     );
@@ -144,14 +145,14 @@ Deno.test("Wire.readFrame() refuses a length before it makes room for it", async
 Deno.test("Wire.readFrame() makes no more room than the longest header needs", async () => {
   const longest = `{"x":"${"a".repeat(65536 - 8)}"}`;
   const stream = new MemoryStream(inBytes(message(longest)));
-  assert(await new Wire(stream, { idleTimeout: IDLE }).readFrame());
+  assert(await new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE }).readFrame());
   const largest = Math.max(...stream.rooms);
   assert(largest <= 4 + 65536, `a read offered ${largest} bytes`);
 });
 
 Deno.test("Wire.writeFrame() sends a header and a small body in one write", async () => {
   const stream = new MemoryStream();
-  const wire = new Wire(stream, { idleTimeout: IDLE });
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE });
   await wire.writeFrame({ total_size: 3 }, utf8.encode("abc"));
   assertEquals(stream.writes.length, 0);
   await wire.flush();
@@ -162,7 +163,7 @@ Deno.test("Wire.writeFrame() sends a header and a small body in one write", asyn
 
 Deno.test("Wire.writeFrame() gathers several small messages in one write", async () => {
   const stream = new MemoryStream();
-  const wire = new Wire(stream, { idleTimeout: IDLE });
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE });
   for (let i = 0; i < 3; i++) await wire.writeFrame({ i });
   await wire.flush();
   await wire.flush();
@@ -176,7 +177,7 @@ Deno.test("Wire.writeFrame() gathers several small messages in one write", async
 Deno.test("Wire.readFrame() times out where the peer sends nothing", async () => {
   // A real timer: the one test that waits for it.
   const stream = new MemoryStream([message("{}").subarray(0, 3)], { silent: true });
-  const wire = new Wire(stream, { idleTimeout: 20 });
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: 20 });
   await assertFails(wire.readFrame(), "timeout", "the peer sent nothing for 0.02 s");
   assert(wire.closed);
   await assertFails(wire.readFrame(), "timeout");
@@ -191,7 +192,7 @@ Deno.test("Wire.readFrame() starts the idle time anew with each byte, and leaves
       yield byte;
     }
   };
-  const wire = new Wire(new MemoryStream(slowly()), { idleTimeout: 5000 });
+  const wire = new Wire(new MemoryStream(slowly()), { runtime: RUNTIME, idleTimeout: 5000 });
   assertEquals((await wire.readFrame())?.header.op, "ping");
   assertEquals(clock.pending, 0);
 });
@@ -200,7 +201,7 @@ Deno.test("Wire.readFrame() asks for the idle time anew each time", async () => 
   using clock = new ManualClock();
   let idleTimeout = 1000;
   const stream = new MemoryStream([message("{}")], { silent: true });
-  const wire = new Wire(stream, { idleTimeout: () => idleTimeout });
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: () => idleTimeout });
   assert(await wire.readFrame());
   idleTimeout = 3000;
   const reading = wire.readFrame();
@@ -230,7 +231,7 @@ Deno.test("Wire.writeFrame() may follow a flush that is under way; all leaves wh
     written.push(bytes.slice(0, Math.max(1, Math.min(bytes.length, 30_000) - 5)));
     return written.at(-1)!.length;
   };
-  const wire = new Wire(stream, { idleTimeout: IDLE });
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE });
   const headers = Array.from({ length: 5 }, (_, n) => ({ status: "ok", n }));
   const body = new Uint8Array(100_000).fill(1);
   const flushes: Promise<void>[] = [];

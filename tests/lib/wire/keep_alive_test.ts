@@ -1,3 +1,4 @@
+import { RUNTIME } from "../../support/runtime.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { setImmediate } from "node:timers";
@@ -284,7 +285,7 @@ Deno.test("sendStreamed() sends what little has come on after a second", async (
     sent.resolve();
     return write(bytes);
   };
-  const wire = new Wire(stream, { idleTimeout: 10_000 });
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: 10_000 });
   const source = async function* () {
     yield utf8.encode("hello");
     await sent.promise;
@@ -328,7 +329,7 @@ Deno.test("who takes nothing is given up without a sign of life, and borne with 
 Deno.test("a write that still moves bytes keeps the reads beside it from timing out", async () => {
   using clock = new ManualClock();
   const stream = new MemoryStream([], { silent: true });
-  const wire = new Wire(stream, { idleTimeout: 1000 });
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: 1000 });
   const writes: PromiseWithResolvers<number>[] = [];
   stream.write = () => {
     const write = Promise.withResolvers<number>();
@@ -362,7 +363,7 @@ Deno.test("who asked and waits gives no sign, unless it is to send more, or does
   };
   for (const answers of [true, false]) {
     const stream = new MemoryStream([], { silent: true });
-    const wire = new Wire(stream, { idleTimeout: 1000 });
+    const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: 1000 });
     wire.keepAlive(1000, { answers });
     using _conversation = wire.converse();
     await wire.writeFrame({ op: "put", total_size: null });
@@ -382,7 +383,7 @@ Deno.test("who asked and waits gives no sign, unless it is to send more, or does
 Deno.test("a sign of life that this side gives does not stand for one of the other", async () => {
   using clock = new ManualClock();
   const stream = new MemoryStream([], { silent: true });
-  const wire = new Wire(stream, { idleTimeout: 1000 });
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: 1000 });
   wire.keepAlive(1000, { answers: true });
   using _conversation = wire.converse();
   const reading = assertRejects(() => wire.readFrame(), FerryError, "sent nothing for 1 s");
@@ -399,7 +400,7 @@ Deno.test("a sign of life that this side gives does not stand for one of the oth
 Deno.test("no sign of life stands in the middle of a body", async () => {
   using clock = new ManualClock();
   const stream = new MemoryStream();
-  const wire = new Wire(stream, { idleTimeout: 1000 });
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: 1000 });
   wire.keepAlive(1000, { answers: true });
   using _conversation = wire.converse();
   const md5 = "0".repeat(32);

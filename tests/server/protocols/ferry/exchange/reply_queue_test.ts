@@ -1,3 +1,4 @@
+import { RUNTIME } from "../../../../support/runtime.ts";
 import { assertEquals, assertRejects } from "@std/assert";
 import { Wire } from "../../../../../lib/wire/frames.ts";
 import { ReplyQueue } from "../../../../../server/protocols/ferry/exchange/reply_queue.ts";
@@ -8,7 +9,7 @@ const numbers = (stream: MemoryStream) =>
 
 Deno.test("ReplyQueue.push() sends replies in the order of their requests", async () => {
   const stream = new MemoryStream();
-  const queue = new ReplyQueue(new Wire(stream, { idleTimeout: IDLE }));
+  const queue = new ReplyQueue(new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE }));
   const late = Promise.withResolvers<Record<string, unknown>>();
   await queue.push(late.promise);
   await queue.push(Promise.resolve({ n: 2 }));
@@ -22,7 +23,7 @@ Deno.test("ReplyQueue.push() sends replies in the order of their requests", asyn
 
 Deno.test("ReplyQueue.push() waits where too many replies are waiting", async () => {
   const stream = new MemoryStream();
-  const queue = new ReplyQueue(new Wire(stream, { idleTimeout: IDLE }));
+  const queue = new ReplyQueue(new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE }));
   const late = Promise.withResolvers<Record<string, unknown>>();
   await queue.push(late.promise);
   for (let n = 2; n < 256; n++) await queue.push(Promise.resolve({ n }));
@@ -39,7 +40,7 @@ Deno.test("ReplyQueue.push() waits where too many replies are waiting", async ()
 Deno.test("ReplyQueue.settle() fails where a reply could not be sent", async () => {
   const stream = new MemoryStream();
   stream.write = () => Promise.reject(new Deno.errors.BrokenPipe());
-  const queue = new ReplyQueue(new Wire(stream, { idleTimeout: IDLE }));
+  const queue = new ReplyQueue(new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE }));
   await queue.push(Promise.resolve({ n: 1 }));
   await queue.push(Promise.resolve({ n: 2 }));
   await assertRejects(() => queue.settle(), Error);
