@@ -7,7 +7,7 @@
 
 import type { Client } from "../api/client.ts";
 import { type ConnectOptions, connectWithin } from "../api/connect.ts";
-import { RateLimit } from "../net/rate_limit.ts";
+import type { RateLimit } from "../net/rate_limit.ts";
 import { Credentials } from "./credentials.ts";
 import type { CommonValues } from "./options.ts";
 
@@ -15,6 +15,8 @@ import type { CommonValues } from "./options.ts";
 export interface ClientsOptions extends Pick<ConnectOptions, "onRetry" | "signal"> {
   /** The options of the command line. */
   common: CommonValues;
+  /** The rate that all clients together keep to. Default: none. */
+  limit: RateLimit | undefined;
   /** How often a failed attempt is repeated. */
   retries: number;
   /** Reads an environment variable. */
@@ -24,16 +26,13 @@ export interface ClientsOptions extends Pick<ConnectOptions, "onRetry" | "signal
 /** Clients of the server that `--server` names, one for each job. */
 export class Clients implements AsyncDisposable {
   readonly #options: ClientsOptions;
-  readonly #limit: RateLimit | undefined;
   /** Failed attempts stay here too: with many files, a server that cannot be reached is tried once. */
   readonly #connecting: Promise<Client>[] = [];
   #credentials: Credentials | undefined;
 
   /** No clients yet: they connect when they are asked for. */
   constructor(options: ClientsOptions) {
-    const { "limit-rate": limitRate } = options.common;
     this.#options = options;
-    this.#limit = limitRate === undefined ? undefined : new RateLimit(limitRate);
   }
 
   /** The client of a job, connected. `overrides` count where this is the first call for that job. */
@@ -42,12 +41,12 @@ export class Clients implements AsyncDisposable {
   }
 
   async #connect(overrides: Pick<ConnectOptions, "timeout">): Promise<Client> {
-    const { common, env, onRetry, retries, signal } = this.#options;
+    const { common, env, limit, onRetry, retries, signal } = this.#options;
     const { server, timeout, "connect-timeout": connectTimeout } = common;
     const options = { timeout, connectTimeout, retries, onRetry, signal, ...overrides };
     this.#credentials ??= new Credentials(common, env);
     return await this.#credentials.connect(server, (shown) => {
-      return connectWithin(this.#limit, server, { ...options, ...shown });
+      return connectWithin(limit, server, { ...options, ...shown });
     });
   }
 

@@ -8,6 +8,8 @@
 import { parseCommandLine } from "../../lib/cli/command_line.ts";
 import type { OptionTable } from "../../lib/cli/command_spec.ts";
 import { toFerryError } from "../../lib/core/errors.ts";
+import { RateLimit } from "../net/rate_limit.ts";
+import type { Retry } from "../net/retry.ts";
 import type { Clients } from "./clients.ts";
 import type { Command, Context } from "./command.ts";
 import type { CommonValues } from "./options.ts";
@@ -45,6 +47,8 @@ export async function runCommand(
   const drawn = progress || (!quiet && !json && Deno.stderr.isTerminal());
   const renderer = drawn ? await import("./progress.ts") : undefined;
   const output = new Output({ json, quiet, progress: new ProgressDisplay(renderer) });
+  const { "limit-rate": limitRate } = common;
+  const limit = limitRate === undefined ? undefined : new RateLimit(limitRate);
   let status = 0;
   let taken = false;
   const failed: Context["failed"] = (op, error, details) => {
@@ -60,11 +64,13 @@ export async function runCommand(
     const { Clients } = await import("./clients.ts");
     // A command that transfers nothing is easily repeated by its user.
     const retries = dryRun ? 0 : common.retries;
-    return new Clients({ common, retries, onRetry: (retry) => output.retry(retry), env, signal });
+    const onRetry = (retry: Retry) => output.retry(retry);
+    return new Clients({ common, limit, retries, onRetry, env, signal });
   };
   const context: Context = {
-    connected: async (job = 0, overrides = {}) =>
-      await (await (clients ??= start())).of(job, overrides),
+    async connected(job = 0, overrides = {}) {
+      return await (await (clients ??= start())).of(job, overrides);
+    },
     output,
     signal,
     async attempt(op, filename, part) {

@@ -75,8 +75,10 @@ Deno.test("runCommand() says how a name that is taken can be replaced", async ()
 });
 
 Deno.test("runCommand() throws for a wrong command line, and where it is interrupted", async () => {
-  const error = await assertRejects(() => run(doing(lost), ["--nope"]), FerryError);
-  assertEquals(error.code, "usage");
+  for (const argv of [["--nope"], ["--limit-rate", "0"]]) {
+    const error = await assertRejects(() => run(doing(lost), argv), FerryError);
+    assertEquals(error.code, "usage");
+  }
   const interrupted = new AbortController();
   const tested = doing(({ attempt }) => {
     return attempt("list", "a", () => {
