@@ -58,6 +58,44 @@ Deno.test({
   },
 });
 
+Deno.test("bundle() keeps disposals, also of what is used once", async () => {
+  await using dir = new TempDir();
+  Deno.mkdirSync(dir.join("into"));
+  dir.write("deno.json", "{}");
+  dir.write(
+    "main.ts",
+    `class Held {
+       constructor(readonly name: string, readonly more: object = {}) {}
+       use() { console.log("use", this.name); }
+       [Symbol.dispose]() { console.log("dispose", this.name); }
+       async [Symbol.asyncDispose]() { console.log("dispose later", this.name); }
+     }
+     const held = (name: string) => new Held(name);
+     function once() { using it = held("once"); it.use(); }
+     function alias(other: Held) { using it = other; return it.use(); }
+     async function later() { await using it = held("later"); it.use(); }
+     function long() {
+       using it = new Held("long", { a: [1, 2, 3], f: () => { return ";"; }, text: "a long one", });
+       it.use();
+     }
+     once(); alias(held("alias")); long(); await later();`,
+  );
+  await bundle(dir.join("main.ts"), dir.join("into"));
+  const { stdout } = await new Deno.Command(DENO, {
+    args: ["run", "--quiet", "--no-prompt", "--no-config", dir.join(`into/${ENTRY}`)],
+  }).output();
+  assertEquals(text(stdout).trim().split("\n"), [
+    "use once",
+    "dispose once",
+    "use alias",
+    "dispose alias",
+    "use long",
+    "dispose long",
+    "use later",
+    "dispose later later",
+  ]);
+});
+
 Deno.test("bundle() says in one line why a program cannot be bundled", async () => {
   await using dir = new TempDir();
   Deno.mkdirSync(dir.join("into"));
