@@ -5,14 +5,14 @@
  */
 
 import { check } from "../../lib/wire/schema.ts";
-import { sameChecksum } from "../../lib/core/checksum.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 import type { OutputStream } from "../../lib/wire/operations/exec.ts";
 import { OPERATIONS, parseReply } from "../../lib/wire/operations/operations.ts";
 import { encodeHeader, MAX_HEADER_BYTES } from "../../lib/wire/codec.ts";
 import { MAX_TIMEOUT_MS } from "../../lib/core/number_options.ts";
 import type { ByteSink } from "../../lib/core/bytes.ts";
-import type { Verified } from "../../lib/transfer/transfer.ts";
+import { VerifyingReader } from "../../lib/transfer/receive.ts";
+import { StreamedBody } from "../../lib/transfer/send.ts";
 import type { IncomingBody } from "../../lib/wire/body.ts";
 import type { Wire } from "../../lib/wire/frames.ts";
 import type { Connection } from "../net/connection.ts";
@@ -68,8 +68,8 @@ export interface ExecResult {
   stderr: Uint8Array<ArrayBuffer>;
 }
 
-/** The piece in which output is handed on. */
-const PIECE_BYTES = 64 * 1024;
+/** How many bytes of output are handed on at once. */
+const OUTPUT_BYTES = 64 * 1024;
 
 /** The most that is gathered of one stream. */
 const GATHERED_BYTES = 256 * 1024 * 1024;
@@ -150,10 +150,17 @@ async function converse(
       throw new FerryError("bad_header", "the server allows more time than it was asked for");
     }
     wire.patience = timeout_ms;
-    const { checksum, size } = await receiveOutput(body, sinks);
-    if (!body.closing) throw new FerryError("bad_header", "the output has no closing header");
-    const { exit_code, signal, timed_out } = check(OPERATIONS.exec.closing, body.closing);
-    return { exitCode: exit_code, signal, timedOut: timed_out, md5: checksum, size };
+    await receiveOutput(body, sinks);
+    const { closing, checksum, count } = body;
+    if (!closing) throw new FerryError("bad_header", "the output has no closing header");
+    const { exit_code, signal, timed_out } = check(OPERATIONS.exec.closing, closing);
+    return {
+      exitCode: exit_code,
+      signal,
+      timedOut: timed_out,
+      md5: checksum!,
+      size: Number(count),
+    };
   } catch (error) {
     throw input?.failure ?? error;
   } finally {
@@ -164,38 +171,32 @@ async function converse(
   }
 }
 
-/** Gives the pieces of output to the sinks, and verifies all of it at the end. */
+/** Hands the chunks of output to the sinks, and verifies all of it at the end. */
 async function receiveOutput(
   body: IncomingBody,
   sinks: Readonly<Record<OutputStream, ByteSink>>,
-): Promise<Verified> {
-  const digest = await body.runtime.digests.create("md5");
-  const buffers = [0, 1].map(() => new Uint8Array(PIECE_BYTES));
+): Promise<void> {
+  const output = await VerifyingReader.open(body, "the output");
+  const buffers = [0, 1].map(() => new Uint8Array(OUTPUT_BYTES));
   let writing: Promise<void> | undefined;
-  let size = 0;
   try {
     for (let turn = 0;; turn ^= 1) {
-      const count = await body.read(buffers[turn]!);
+      const buffer = buffers[turn]!;
+      const count = await output.read(buffer);
       if (count === 0) break;
-      const bytes = buffers[turn]!.subarray(0, count);
       const sink = sinks[check(OPERATIONS.exec.chunk, body.chunk).stream];
       await writing;
-      // While it is being written, the next piece is read.
-      writing = sink.write(bytes);
+      // While it is being written, the next chunk is read.
+      writing = sink.write(buffer.subarray(0, count));
       writing.catch(() => {});
-      digest.update(bytes);
-      size += count;
     }
   } finally {
-    // The buffer is the sink's until it is done; and what it fails with led to everything else.
+    // The buffer is the sink's until the write is over; and a failure of the sink led to everything else.
     await writing;
   }
-  const checksum = digest.checksum();
-  if (sameChecksum(checksum, body.checksum ?? "")) return { checksum, size };
-  throw new FerryError("checksum_mismatch", "the output did not arrive as it was sent");
 }
 
-/** The piece in which input in memory is sent. */
+/** How many bytes of input in memory are sent at once. */
 const INPUT_BYTES = 256 * 1024;
 
 /** A request whose body is the command's standard input: it is sent while the reply is being read. */
@@ -227,20 +228,13 @@ class Input {
     header: Readonly<Record<string, unknown>>,
     source: AsyncIterator<Uint8Array>,
   ): Promise<void> {
-    const digest = await this.#wire.runtime.digests.create("md5");
-    let size = 0;
-    await this.#wire.writeFrame({ ...header, md5: null, total_size: null });
+    const body = await StreamedBody.open(this.#wire, header);
     await this.#wire.flush();
-    for (;;) {
-      const piece = await this.#next(source);
-      if (!piece) break;
-      if (piece.length === 0) continue;
-      digest.update(piece);
-      size += piece.length;
-      await this.#wire.writeFrame({ total_size: piece.length }, piece);
+    for (let chunk; (chunk = await this.#next(source));) {
+      await body.write(chunk);
       await this.#wire.flush();
     }
-    await this.#wire.writeFrame({ end: true, md5: digest.checksum(), size });
+    await body.close();
     await this.#wire.flush();
   }
 

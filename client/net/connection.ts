@@ -13,12 +13,8 @@ import type { Overwrite } from "../../lib/core/overwrite.ts";
 import type { Digest } from "../../lib/digest/digest.ts";
 import { createRuntime, type Runtime } from "../../lib/runtime/runtime.ts";
 import type { Token } from "../../lib/security/token.ts";
-import {
-  type OnBytes,
-  sendSized,
-  sendStreamed,
-  type Verified,
-} from "../../lib/transfer/transfer.ts";
+import { sendSized, sendStreamed } from "../../lib/transfer/send.ts";
+import type { OnBytes, Verified } from "../../lib/transfer/receive.ts";
 import { checksumKeys } from "../../lib/wire/checksum_keys.ts";
 import { decodeListLine } from "../../lib/wire/list_lines.ts";
 import type { HelloReply } from "../../lib/wire/operations/hello.ts";

@@ -7,7 +7,7 @@
 import type { Checksum } from "../../lib/core/checksum.ts";
 import type { ByteSink } from "../../lib/core/bytes.ts";
 import { FerryError } from "../../lib/core/errors.ts";
-import { receive, type ReceiveOptions, type Verified } from "../../lib/transfer/transfer.ts";
+import { receive, type ReceiveOptions, type Verified } from "../../lib/transfer/receive.ts";
 import { OPERATIONS, parseReply } from "../../lib/wire/operations/operations.ts";
 import type { IncomingBody } from "../../lib/wire/body.ts";
 import type { Frame } from "../../lib/wire/frames.ts";

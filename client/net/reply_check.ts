@@ -11,7 +11,7 @@ import { algorithmOf, type Checksum, sameChecksum } from "../../lib/core/checksu
 import { FerryError, quote } from "../../lib/core/errors.ts";
 import { throwReported } from "../../lib/wire/error_reply.ts";
 import type { Header } from "../../lib/wire/codec.ts";
-import type { Verified } from "../../lib/transfer/transfer.ts";
+import type { Verified } from "../../lib/transfer/receive.ts";
 import type { IncomingBody } from "../../lib/wire/body.ts";
 
 /** The keys of a request. */

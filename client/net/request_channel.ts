@@ -9,7 +9,8 @@ import type { Algorithm } from "../../lib/core/checksum.ts";
 import { parseReply } from "../../lib/wire/operations/operations.ts";
 import { done, type Schema } from "../../lib/wire/schema.ts";
 import { decodeLines } from "../../lib/wire/manifest.ts";
-import { sendStreamed, verifiedPieces } from "../../lib/transfer/transfer.ts";
+import { sendStreamed } from "../../lib/transfer/send.ts";
+import { verifiedChunks } from "../../lib/transfer/receive.ts";
 import type { IncomingBody } from "../../lib/wire/body.ts";
 import type { Frame, Wire } from "../../lib/wire/frames.ts";
 import { EarlyRefusal } from "./early_refusal.ts";
@@ -92,7 +93,7 @@ export class RequestChannel {
       assertAnswers(request, header);
       parseReply(done, header);
       assertStreamed(body);
-      yield* decodeLines(verifiedPieces(body), decode);
+      yield* decodeLines(verifiedChunks(body), decode);
     } finally {
       await this.#skip(body);
     }

@@ -18,7 +18,7 @@ import { modeAt, PRIVATE_BITS } from "../../lib/files/permission_bits.ts";
 import { makeSure } from "../../lib/files/read_back.ts";
 import type { Connection } from "../net/connection.ts";
 import { waitDirectly, type WaitFor } from "../net/connection_pool.ts";
-import type { Verified } from "../../lib/transfer/transfer.ts";
+import type { Verified } from "../../lib/transfer/receive.ts";
 import type { IncomingFile } from "../net/incoming_file.ts";
 import type { Outlet } from "./destination.ts";
 import type { DownloadPlan } from "./download_plan.ts";

@@ -8,13 +8,13 @@
 import type { IncomingContent } from "../../lib/core/bytes.ts";
 import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import type { Entry, Listed, PartEntry } from "../../lib/core/entry.ts";
-import { type ErrorCode, FerryError, toFerryError } from "../../lib/core/errors.ts";
+import { type ErrorCode, FerryError, toFerryError, wasCut } from "../../lib/core/errors.ts";
 import { decideOverwrite, type FileState, type Overwrite } from "../../lib/core/overwrite.ts";
 import { formatSize } from "../../lib/core/quantities.ts";
 import { type FileName, parseDirectoryName, parseFileName } from "../../lib/core/remote_name.ts";
 import type { Committed } from "../../lib/files/commit.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
-import { receive } from "../../lib/transfer/transfer.ts";
+import { receive } from "../../lib/transfer/receive.ts";
 import type { Permit } from "../auth/permit.ts";
 import { LockedWrite } from "./locked_write.ts";
 import type { ListOptions, Storage } from "../storage/storage.ts";
@@ -270,8 +270,7 @@ export class FileService {
       return checksum;
     } catch (error) {
       await using ended = write;
-      const { code } = toFerryError(error);
-      if (code === "closed" || code === "timeout") ended.keep();
+      if (wasCut(error)) ended.keep();
       throw error;
     }
   }

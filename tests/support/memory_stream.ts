@@ -9,7 +9,7 @@ import { RUNTIME } from "./runtime.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type ErrorCode, FerryError, toFerryError } from "../../lib/core/errors.ts";
 import type { Header } from "../../lib/wire/codec.ts";
-import { receive } from "../../lib/transfer/transfer.ts";
+import { receive } from "../../lib/transfer/receive.ts";
 import { type Frame, Wire } from "../../lib/wire/frames.ts";
 import type { ByteStream } from "../../lib/wire/connection.ts";
 import type { ByteSource } from "../../lib/core/bytes.ts";

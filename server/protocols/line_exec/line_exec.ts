@@ -15,7 +15,7 @@ import {
   MAX_LENGTH,
   MAX_LINE_BYTES,
 } from "../../../lib/line_exec/framing.ts";
-import { FerryError, quote, toFerryError } from "../../../lib/core/errors.ts";
+import { FerryError, quote, toFerryError, wasCut } from "../../../lib/core/errors.ts";
 import { Md5 } from "../../../lib/digest/md5.ts";
 import { IDLE_BUFFER } from "../../../lib/wire/input_buffer.ts";
 import { Connection } from "../../../lib/wire/connection.ts";
@@ -152,7 +152,7 @@ class LineExecHandler implements ConnectionHandler {
     } catch (reason) {
       const error = toFerryError(reason);
       // The client has left, or cannot be answered.
-      if (error.code === "closed" || error.code === "timeout") throw error;
+      if (wasCut(error)) throw error;
       const failure = error.during(`run ${quote(name)}`);
       logFailure("{peer}: {message} ({code})", failure, { properties: { peer } });
       await answer.remark(failure.message);

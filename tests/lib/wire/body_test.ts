@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { md5Of } from "../../support/digests.ts";
 import { emptyChecksum } from "../../../lib/core/checksum.ts";
-import { receive } from "../../../lib/transfer/transfer.ts";
+import { receive } from "../../../lib/transfer/receive.ts";
 import { MAX_DRAIN_BYTES } from "../../../lib/wire/body.ts";
 import { Wire } from "../../../lib/wire/frames.ts";
 import { RUNTIME } from "../../support/runtime.ts";

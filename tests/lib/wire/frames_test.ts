@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { encodeHex } from "@std/encoding/hex";
 import { md5Of } from "../../support/digests.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
-import { sendSized, sendStreamed } from "../../../lib/transfer/transfer.ts";
+import { sendSized, sendStreamed } from "../../../lib/transfer/send.ts";
 import { Wire } from "../../../lib/wire/frames.ts";
 import fc from "../../support/properties.ts";
 import { BAD, bytesOf, concat, GOOD, meaningOf, message } from "../../support/vectors.ts";

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { setImmediate } from "node:timers";
 import { Heartbeat } from "../../../lib/wire/keep_alive.ts";
-import { sendStreamed } from "../../../lib/transfer/transfer.ts";
+import { sendStreamed } from "../../../lib/transfer/send.ts";
 import { Wire } from "../../../lib/wire/frames.ts";
 import {
   type Client,

@@ -6,7 +6,7 @@
  */
 
 import { getLogger } from "@logtape/logtape";
-import { type ErrorCode, FerryError } from "../../../../lib/core/errors.ts";
+import { FerryError, wasCut } from "../../../../lib/core/errors.ts";
 import type { Runtime } from "../../../../lib/runtime/runtime.ts";
 import type { Request } from "../../../../lib/wire/operations/operations.ts";
 import { errorReply } from "../../../../lib/wire/error_reply.ts";
@@ -55,9 +55,6 @@ export interface SessionOptions {
 
 /** How long a client may take to end or to go on with a body that was refused while it came, in milliseconds. */
 const LINGER_MS = 2000;
-
-/** What everything fails with that waits for a connection when that ends. */
-const ENDED: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["closed", "timeout"]);
 
 export const logger = getLogger(["ferry", "server"]);
 
@@ -137,7 +134,7 @@ export class Connection {
   /** Logs a failure and tells the hooks of it. */
   log(text: string, error: FerryError, request?: Request): void {
     // Everything that waits for a connection fails as it ends: that is told once.
-    if (this.wire.closed && ENDED.has(error.code)) {
+    if (this.wire.closed && wasCut(error)) {
       if (this.#endTold) return;
       this.#endTold = true;
     }

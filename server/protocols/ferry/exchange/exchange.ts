@@ -5,7 +5,7 @@
  */
 
 import { type FerryError, toFerryError } from "../../../../lib/core/errors.ts";
-import { sendStreamed } from "../../../../lib/transfer/transfer.ts";
+import { sendStreamed } from "../../../../lib/transfer/send.ts";
 import type { Request } from "../../../../lib/wire/operations/operations.ts";
 import type { IncomingBody } from "../../../../lib/wire/body.ts";
 import type { Permit } from "../../../auth/permit.ts";

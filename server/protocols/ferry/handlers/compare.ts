@@ -4,7 +4,7 @@
  * @module
  */
 
-import { verifiedPieces } from "../../../../lib/transfer/transfer.ts";
+import { verifiedChunks } from "../../../../lib/transfer/receive.ts";
 import type { CompareRequest } from "../../../../lib/wire/operations/compare.ts";
 import {
   decodeLines,
@@ -24,7 +24,7 @@ export const compare: Handler<CompareRequest> = {
     const { connection, request, body, files } = exchange;
     const { overwrite, content } = request;
     const { algorithm } = body;
-    const lines = decodeLines(verifiedPieces(body), decodeManifestLine);
+    const lines = decodeLines(verifiedChunks(body), decodeManifestLine);
     const results = files.compare(lines, { overwrite, algorithm, content });
     const goOn = await exchange.streamLines({
       pieces: encodeLines(results, encodeResult),

@@ -5,17 +5,17 @@
  * @module
  */
 
-import { type Algorithm, sameChecksum } from "../../../../lib/core/checksum.ts";
+import type { Algorithm } from "../../../../lib/core/checksum.ts";
 import { FerryError, toFerryError } from "../../../../lib/core/errors.ts";
 import type { ExecEnd } from "../../../../lib/wire/operations/exec.ts";
-import { checksumKeys } from "../../../../lib/wire/checksum_keys.ts";
-import { closeWithError } from "../../../../lib/transfer/transfer.ts";
+import { VerifyingReader } from "../../../../lib/transfer/receive.ts";
+import { closeWithError, StreamedBody } from "../../../../lib/transfer/send.ts";
 import type { IncomingBody } from "../../../../lib/wire/body.ts";
 import type { Wire } from "../../../../lib/wire/frames.ts";
 import type { RunningCommand } from "../../../exec/running_command.ts";
 
-/** The piece in which standard input is handed on. */
-const PIECE_BYTES = 64 * 1024;
+/** How many bytes of standard input are handed on at once. */
+const READ_BYTES = 64 * 1024;
 
 /**
  * Sends a command's output as it comes, and how it ended. Nothing is left of the command when this ends,
@@ -48,23 +48,18 @@ async function sendOutput(
   algorithm: Algorithm,
 ): Promise<ExecEnd> {
   const opening = { status: "ok", timeout_ms: command.timeout };
-  await wire.writeFrame({ ...opening, ...checksumKeys(algorithm, null), total_size: null });
+  const body = await StreamedBody.open(wire, opening, algorithm);
   await wire.flush();
-  const digest = await wire.runtime.digests.create(algorithm);
-  let size = 0;
   const output = command.output();
   for (;;) {
     const { value, done } = await output.next();
     if (done) {
-      const checksum = checksumKeys(algorithm, digest.checksum());
-      await wire.writeFrame({ end: true, ...checksum, size, ...value });
+      await body.close({ ...value });
       await wire.flush();
       return value;
     }
     const { stream, bytes, more } = value;
-    await wire.writeFrame({ stream, total_size: bytes.length }, bytes);
-    digest.update(bytes);
-    size += bytes.length;
+    await body.write(bytes, { stream });
     // As soon as it was written; but what is there already leaves together.
     if (!more) await wire.flush();
   }
@@ -104,17 +99,12 @@ class InputFeed {
   }
 
   async #handOn(body: IncomingBody): Promise<void> {
-    const digest = await body.runtime.digests.create(body.algorithm);
-    using lent = body.runtime.buffers.lend(PIECE_BYTES);
+    const input = await VerifyingReader.open(body, "standard input");
+    using lent = body.runtime.buffers.lend(READ_BYTES);
     while (!this.#over) {
-      const count = await body.read(lent.bytes);
-      if (count === 0) {
-        if (sameChecksum(digest.checksum(), body.checksum ?? "")) return;
-        throw new FerryError("checksum_mismatch", "standard input did not arrive as it was sent");
-      }
-      const bytes = lent.bytes.subarray(0, count);
-      digest.update(bytes);
-      await this.#command.write(bytes);
+      const count = await input.read(lent.bytes);
+      if (count === 0) return;
+      await this.#command.write(lent.bytes.subarray(0, count));
     }
   }
 }

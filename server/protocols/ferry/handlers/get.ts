@@ -5,7 +5,7 @@
  */
 
 import { quote } from "../../../../lib/core/errors.ts";
-import { readWhole, sendSized } from "../../../../lib/transfer/transfer.ts";
+import { readWhole, sendSized } from "../../../../lib/transfer/send.ts";
 import type { GetRequest } from "../../../../lib/wire/operations/get.ts";
 import { checksumKeys } from "../../../../lib/wire/checksum_keys.ts";
 import type { OpenFileOptions } from "../../../files/opened_file.ts";

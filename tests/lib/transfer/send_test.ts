@@ -3,10 +3,10 @@ import { assert, assertEquals } from "@std/assert";
 import { md5Of } from "../../support/digests.ts";
 import { emptyChecksum } from "../../../lib/core/checksum.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
-import { BYTES_ALONE, THREAD_BYTES } from "../../../lib/digest/chunk_digest.ts";
 import type { ByteSource } from "../../../lib/core/bytes.ts";
 import { LocalFile } from "../../../lib/files/source_file.ts";
-import { readWhole, receive, sendSized, sendStreamed } from "../../../lib/transfer/transfer.ts";
+import { readWhole, sendSized, sendStreamed, StreamedBody } from "../../../lib/transfer/send.ts";
+import { receive } from "../../../lib/transfer/receive.ts";
 import { checksumOfSource, digestPrefix } from "../../../lib/digest/source_digest.ts";
 import { Wire } from "../../../lib/wire/frames.ts";
 import { stopClock } from "../../support/clock.ts";
@@ -16,9 +16,7 @@ import {
   ABC_MD5,
   assertFails,
   Collector,
-  frameOf,
   IDLE,
-  inBytes,
   MemoryStream,
   readAll,
   sourceOf,
@@ -27,61 +25,7 @@ import {
 } from "../../support/memory_stream.ts";
 
 const EMPTY_MD5 = emptyChecksum("md5");
-
-Deno.test("receive() tells both md5s where they differ", async () => {
-  const { body } = await frameOf(message(`{"md5":"${EMPTY_MD5}","total_size":3}`, "abc"));
-  await assertFails(
-    receive(RUNTIME, body, new Collector()),
-    "checksum_mismatch",
-    `the md5 of the 3 bytes that came is ${ABC_MD5}, the sender says ${EMPTY_MD5}`,
-  );
-});
-
-Deno.test("receive() finds one wrong bit in a body of several pieces", async () => {
-  const body = Uint8Array.from({ length: 3 * 1024 * 1024 + 7 }, (_, i) => (i * 31) >>> 3);
-  const header = message(`{"md5":"${md5Of(body)}","total_size":${body.length}}`);
-  const sink = new Collector();
-  const good = await frameOf(header, body);
-  assertEquals((await receive(RUNTIME, good.body, sink)).size, body.length);
-  assertEquals(md5Of(sink.bytes), md5Of(body));
-  const bad = body.slice();
-  bad[2 * 1024 * 1024]! ^= 1;
-  const frame = await frameOf(header, bad);
-  await assertFails(receive(RUNTIME, frame.body, new Collector()), "checksum_mismatch");
-});
-
-Deno.test("receive() has a thread digest what is large where it may, and leaves none behind", async () => {
-  // Most of it does not come: the thread is there as soon as enough has.
-  const announced = message(`{"md5":"${ABC_MD5}","total_size":${THREAD_BYTES}}`);
-  const resumable = { checkpoint: () => Promise.resolve(), proof: false };
-  for (const byThread of [true, false]) {
-    const { body } = await frameOf(announced, new Uint8Array(BYTES_ALONE + 5_000_000));
-    let most = 0;
-    const sink = {
-      write: () => Promise.resolve(void (most = Math.max(most, RUNTIME.digests.threads.size))),
-    };
-    await assertFails(receive(RUNTIME, body, sink, { byThread, resumable }), "closed");
-    const threads = byThread && navigator.hardwareConcurrency > 1 ? 1 : 0;
-    assertEquals([byThread, most, RUNTIME.digests.threads.size], [byThread, threads, 0]);
-  }
-});
-
-Deno.test("receive() tells of every byte", async () => {
-  const wire = wireOver(...inBytes(message(`{"md5":"${ABC_MD5}","total_size":3}`, "abc")));
-  const counts: number[] = [];
-  const { body } = (await wire.readFrame())!;
-  await receive(RUNTIME, body, new Collector(), { onBytes: (count) => counts.push(count) });
-  assertEquals(counts, [1, 1, 1]);
-});
-
-Deno.test("receive() fails as its sink does, for small bodies and large ones", async () => {
-  const full = () => Promise.reject(new FerryError("no_space", "it is full"));
-  for (const size of [10, 3 * 1024 * 1024]) {
-    const header = message(JSON.stringify({ md5: EMPTY_MD5, total_size: size }));
-    const { body } = await frameOf(header, new Uint8Array(size));
-    await assertFails(receive(RUNTIME, body, { write: full }), "no_space");
-  }
-});
+const ABC_SHA256 = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
 Deno.test("sendSized() puts a known md5 in front, and sends the rest in one write", async () => {
   const stream = new MemoryStream();
@@ -291,13 +235,21 @@ Deno.test("sendStreamed() reports a failing source in the closing header", async
   assert(body.ended);
 });
 
-Deno.test("receive() takes no memory in proportion to an announced size", async () => {
-  const stream = new MemoryStream([message('{"total_size":9223372036854775807}', "abc")]);
-  const frame = await new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE }).readFrame();
-  await assertFails(
-    receive(RUNTIME, frame!.body, new Collector()),
-    "closed",
-    "in the middle of a body",
+Deno.test("StreamedBody gives chunks and the closing header keys of their own", async () => {
+  const stream = new MemoryStream();
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE });
+  const body = await StreamedBody.open(wire, { status: "ok" }, "sha256");
+  await body.write(utf8.encode("abc"), { stream: "stderr" });
+  await body.write(new Uint8Array(), { stream: "stdout" });
+  const { checksum, size } = await body.close({ exit_code: 3 });
+  await wire.flush();
+  assertEquals([checksum, size], [ABC_SHA256, 3]);
+  assertEquals(
+    stream.written,
+    concat([
+      message('{"status":"ok","checksum":"sha256","total_size":null}'),
+      message('{"stream":"stderr","total_size":3}', "abc"),
+      message(`{"end":true,"checksum":"${ABC_SHA256}","size":3,"exit_code":3}`),
+    ]),
   );
-  assert(Math.max(...stream.rooms) <= 1024 * 1024);
 });
