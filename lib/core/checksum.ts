@@ -1,20 +1,20 @@
 /**
- * The names of checksum algorithms, and checksums as text. What computes them is in `lib/digest`.
+ * The names of checksum algorithms, and checksums as text. lib/digest computes them.
  *
  * @module
  */
 
 import { sameBytes } from "./constant_time.ts";
 
-/** What files are checked with: md5 unless another one is asked for. */
+/** The algorithm of a checksum. */
 export type Algorithm = "md5" | "sha256" | "xxh128";
 
 /** The algorithms, the default first. */
 export const ALGORITHMS: readonly Algorithm[] = ["md5", "sha256", "xxh128"];
 
 /**
- * A checksum as text: of md5 the 32 lower-case hexadecimal digits alone, of the others the name in front of
- * them, as in `sha256:e3b0…` and `xxh128:99aa…`. Two of one algorithm are the same where the texts are.
+ * A checksum as text: for md5 the 32 lower-case hexadecimal digits alone, for the others the digits after the name, as
+ * in `sha256:e3b0…` and `xxh128:99aa…`. Two checksums are equal where their texts are.
  */
 export type Checksum = string;
 
@@ -33,7 +33,7 @@ export function emptyChecksum(algorithm: Algorithm): Checksum {
   return EMPTY[algorithm];
 }
 
-/** The text of a checksum of that algorithm with those hexadecimal digits. */
+/** Makes the text of a checksum from its algorithm and its hexadecimal digits. */
 export function checksumOf(algorithm: Algorithm, hex: string): Checksum {
   return algorithm === "md5" ? hex : `${algorithm}:${hex}`;
 }
@@ -43,7 +43,7 @@ export function hexOf(checksum: Checksum): string {
   return checksum.slice(checksum.indexOf(":") + 1);
 }
 
-/** The algorithm of a text that is a checksum; undefined where it is none. */
+/** The algorithm of a checksum; undefined where the text is not a checksum. */
 export function algorithmOf(text: string): Algorithm | undefined {
   const colon = text.indexOf(":");
   const name = colon < 0 ? "md5" : text.slice(0, colon);
@@ -53,12 +53,12 @@ export function algorithmOf(text: string): Algorithm | undefined {
   return hex.length === HEX_DIGITS[algorithm] && /^[0-9a-f]*$/.test(hex) ? algorithm : undefined;
 }
 
-/** Whether a text is an md5 as it stands on the wire: 32 lower-case hexadecimal digits. */
+/** Whether a text is an md5: 32 lower-case hexadecimal digits. */
 export function isMd5(text: string): boolean {
   return algorithmOf(text) === "md5";
 }
 
-/** Whether two checksums are the same, in a time that does not tell where they differ. */
+/** Whether two checksums are equal, in a time that does not depend on where they differ. */
 export function sameChecksum(a: Checksum, b: Checksum): boolean {
   const encoder = new TextEncoder();
   return sameBytes(encoder.encode(a), encoder.encode(b));

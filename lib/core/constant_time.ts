@@ -1,13 +1,13 @@
 /**
- * Comparing what nobody may find out by trying.
+ * Compares secrets without revealing them by the time that it takes.
  *
  * @module
  */
 
 import { timingSafeEqual } from "@std/crypto/timing-safe-equal";
 
-/** Whether two pieces of bytes are the same, in a time that does not tell where they differ. */
+/** Whether two byte arrays are equal, in a time that does not depend on where they differ. */
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  // The library takes no two of different lengths.
+  // The library does not accept arrays of different lengths.
   return a.length === b.length && timingSafeEqual(a, b);
 }

@@ -1,19 +1,19 @@
 /**
- * What tells files and directories apart.
+ * Identifies files and directories.
  *
  * @module
  */
 
 /**
- * Device and inode. Where they differ, two files or directories are two. Where they are equal, they are one on
- * most file systems; but some show several directories under the same numbers, as bindfs does with the
- * subvolumes of btrfs: those differ in where they stand.
+ * Device and inode. Different values mean different files or directories. Equal values mean the same one on most file
+ * systems; some show several directories under the same numbers, as bindfs does with the subvolumes of btrfs, which
+ * only their paths tell apart.
  */
 export function inodeOf({ dev, ino }: { dev: number; ino: number | null }): string {
   return `${dev}:${ino}`;
 }
 
-/** The device in what {@linkcode inodeOf} gives. */
+/** The device in a value of {@linkcode inodeOf}. */
 export function deviceIn(inode: string): number {
   return Number(inode.slice(0, inode.indexOf(":")));
 }

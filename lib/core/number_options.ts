@@ -1,27 +1,27 @@
 /**
- * Numbers that a program gives as options.
+ * Validates options that are numbers.
  *
  * @module
  */
 
 import { FerryError } from "./errors.ts";
 
-/** The longest time that timers take, about 24 days, in milliseconds. */
+/** The longest time that timers support, in milliseconds: about 24 days. */
 export const MAX_TIMEOUT_MS: number = 2 ** 31 - 1;
 
-/** What a time may be that something is waited for, in milliseconds. */
+/** The limits of a timeout, in milliseconds. */
 export const TIMEOUT: Readonly<Limits> = { least: 1, most: MAX_TIMEOUT_MS };
 
-/** The smallest and the largest number that is taken. */
+/** The smallest and the largest number that is accepted. */
 export interface Limits {
-  /** 0 unless told otherwise. */
+  /** Default: 0. */
   least?: number;
-  /** Any number unless told otherwise, infinity among them. */
+  /** Default: Infinity. */
   most?: number;
 }
 
 /**
- * Refuses options that are no numbers within their limits; those that are undefined have a default.
+ * Refuses options that are not numbers within the limits. Undefined options are accepted: they have a default.
  *
  * @throws {FerryError} `usage`
  */
@@ -30,7 +30,7 @@ export function assertNumbers(
   { least = 0, most = Infinity }: Limits = {},
 ): void {
   for (const [name, value] of Object.entries(options)) {
-    // Nothing compares with NaN.
+    // Comparisons with NaN are false.
     if (value === undefined || typeof value === "number" && value >= least && value <= most) {
       continue;
     }

@@ -1,8 +1,8 @@
 /**
- * The functions on paths of the platform that this program runs on.
+ * Functions on paths for the operating system that the program runs on.
  *
- * `@std/path` itself asks Node's `process` which system that is, and loading that takes longer than many a
- * transfer; so its functions are taken one by one, and the choice is made by {@linkcode PLATFORM}.
+ * `@std/path` asks Node's `process` for the system, and to load that takes longer than many a transfer. So its functions
+ * are imported one by one, and {@linkcode PLATFORM} makes the choice.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { PLATFORM } from "./platform.ts";
 export const { basename, dirname, fromFileUrl, globToRegExp, isAbsolute, join, parse } =
   PLATFORM.path;
 
-/** A path that leads to the same place from everywhere. */
+/** The absolute form of a path. */
 export function resolve(path: string): string {
   return isAbsolute(path) ? join(path) : join(Deno.cwd(), path);
 }

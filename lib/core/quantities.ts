@@ -1,24 +1,24 @@
 /**
- * Numbers of bytes as people read them.
+ * Formats numbers of bytes for people.
  *
  * @module
  */
 
 import { format } from "@std/fmt/bytes";
 
-/** How many digits stand behind the point; at most one unless told otherwise. */
+/** How many digits follow the decimal point. */
 export interface SizeFormat {
-  /** No fewer. */
+  /** Default: 0. */
   minimumFractionDigits?: number;
-  /** No more. */
+  /** Default: 1. */
   maximumFractionDigits?: number;
 }
 
-/** A number of bytes in units of 1024: `1.5 KiB`. */
+/** Formats a number of bytes in units of 1024: `1.5 KiB`. */
 export function formatSize(
   bytes: number,
   { maximumFractionDigits = 1, ...more }: SizeFormat = {},
 ): string {
-  // The library writes the small letter of SI, which the binary prefix does not have (IEC 80000-13).
+  // The library writes the small k of SI; the binary prefix has a capital K (IEC 80000-13).
   return format(bytes, { binary: true, maximumFractionDigits, ...more }).replace("kiB", "KiB");
 }

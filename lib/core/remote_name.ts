@@ -1,6 +1,6 @@
 /**
- * Names as peers give them. A {@linkcode FileName} is relative to the server's root, its parts are
- * separated by `/`, and none of them can lead out of the root or into the staging area.
+ * Names of files on a server. A {@linkcode FileName} is relative to the server's root, its parts are separated by `/`,
+ * and none of them can lead out of the root or into the directories that ferry keeps for itself.
  *
  * @module
  */
@@ -11,52 +11,52 @@ import { PLATFORM, type Platform } from "./platform.ts";
 /** A name that passed {@linkcode parseFileName}; the brand exists for the type checker only. */
 export type FileName = string & { readonly brand: "FileName" };
 
-/** The directory inside a root that belongs to ferry itself; no name reaches it. */
+/** The directory in a root that ferry keeps for itself. No name leads to it. */
 export const RESERVED_DIRECTORY = ".ferry";
 
 /**
- * How the names begin of what ferry keeps on other file systems below a root; no name reaches it, wherever it
- * stands.
+ * The beginning of the names of directories that ferry keeps for itself on other file systems below a root. No name
+ * leads to one, in whatever directory it stands.
  */
 export const STAGING_DIRECTORY = ".ferry-staging";
 
-/** Whether a part of a name is ferry's own in any directory. */
+/** Whether a part of a name is reserved for ferry in every directory. */
 export function isStagingName(part: string): boolean {
-  // Case is folded because some file systems do.
+  // Case is ignored because some file systems ignore it.
   return part.startsWith(".") && part.toLowerCase().startsWith(STAGING_DIRECTORY);
 }
 
 /**
- * Whether a file in a directory was removed while a program had it open: file systems in user space (libfuse) keep
- * it under such a name until it is closed, and give it another one where it is removed once more.
+ * Whether a file was removed while a program had it open. File systems in user space (libfuse) keep such a file under
+ * a name of this form until it is closed, and rename it where it is removed again.
  */
 export function isRemovedName(part: string): boolean {
   return /^\.fuse_hidden[0-9a-f]{16}$/.test(part);
 }
 
-/** The longest name, in bytes of UTF-8: Linux's PATH_MAX less room for the root's own path. */
+/** The longest name, in bytes of UTF-8: Linux's PATH_MAX less room for the path of the root. */
 export const MAX_NAME_BYTES = 3072;
 
 /** The longest part of a name between two slashes, in bytes of UTF-8 (NAME_MAX). */
 export const MAX_PART_BYTES = 255;
 
-/** The runtime puts this in the place of bytes in a name that are no text, and then finds nothing by that name. */
-const NO_TEXT = "\ufffd";
+/** Deno puts this in the place of bytes in a name that are not UTF-8, and then finds no file by that name. */
+const REPLACEMENT = "\ufffd";
 
 const utf8 = new TextEncoder();
 
-/** Whether a name that was read from a directory, and under which nothing is found, may not be UTF-8. */
+/** Whether a name that was read from a directory may not be UTF-8, where no file is found by it. */
 export function mayBeNoText(name: string): boolean {
-  return name.includes(NO_TEXT);
+  return name.includes(REPLACEMENT);
 }
 
-/** Why nothing can be done with a name that is not UTF-8. */
+/** The error for a file whose name is not UTF-8. */
 export function notText(): FerryError {
   return new FerryError("bad_name", "its name is not UTF-8");
 }
 
 /**
- * Checks a name that a peer gave.
+ * Validates the name of a file.
  *
  * @throws {FerryError} `bad_name`, with what is wrong with it
  */
@@ -67,7 +67,7 @@ export function parseFileName(text: string): FileName {
 }
 
 /**
- * Checks the name of a directory; here the empty name stands for the root.
+ * Validates the name of a directory. The empty name is that of the root.
  *
  * @throws {FerryError} `bad_name`, with what is wrong with it
  */
@@ -76,7 +76,7 @@ export function parseDirectoryName(text: string): FileName | "" {
 }
 
 /**
- * Checks that a system can store a file under a name, and under no other one.
+ * Checks that an operating system can store a file under a name, and does not change the name.
  *
  * @throws {FerryError} `bad_name`, with what is wrong with it
  */
@@ -87,27 +87,27 @@ export function assertStorable(name: FileName, { flawOf }: Platform = PLATFORM):
   }
 }
 
-/** A name inside a directory; `directory` may be the root, "". */
+/** The name of an entry of a directory, which may be the root, "". */
 export function joinName(directory: FileName | "", part: string): FileName {
   return (directory === "" ? part : `${directory}/${part}`) as FileName;
 }
 
 /**
- * The same for two names that some file system may take for the same, since it tells upper and lower case apart as
- * little as the ways to compose a letter.
+ * A key that is the same for two names that some file system takes for the same, since it ignores case or the way in
+ * which letters are composed.
  */
 export function foldName(name: string): string {
-  // What has several small letters, or none of its own, has one capital.
+  // Letters with several lower-case forms, or none, have one upper-case form.
   return name.toUpperCase().toLowerCase().normalize("NFC");
 }
 
-/** Whether a name is longer than any that can be asked for. */
+/** Whether a name is longer than {@linkcode MAX_NAME_BYTES}. */
 export function isTooLong(name: string): boolean {
   // A UTF-16 unit is at most three bytes of UTF-8, so most names need no encoding to be measured.
   return name.length * 3 > MAX_NAME_BYTES && utf8.encode(name).length > MAX_NAME_BYTES;
 }
 
-/** The directory that a name stands in; "" is the root. */
+/** The name of the directory that has an entry; "" is the root. */
 export function parentName(name: FileName): FileName | "" {
   return name.slice(0, Math.max(0, name.lastIndexOf("/"))) as FileName | "";
 }
@@ -128,7 +128,7 @@ function flaw(text: string): string | undefined {
     }
     if (isStagingName(part)) return `"${STAGING_DIRECTORY}" is reserved for ferry's own files`;
   }
-  // Case is folded because some file systems do.
+  // Case is ignored because some file systems ignore it.
   if (parts[0]?.toLowerCase() === RESERVED_DIRECTORY) {
     return `"${RESERVED_DIRECTORY}" is reserved for ferry's own files`;
   }

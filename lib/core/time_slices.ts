@@ -1,23 +1,24 @@
 /**
- * Long work in slices, so that a process that does it for one goes on serving all others.
+ * Splits long computations into slices, between which the event loop serves others.
  *
  * @module
  */
 
-/** How long work may go on without letting others have their turn, in milliseconds. */
+/** How long a slice may be, in milliseconds. */
 const SLICE_MS = 5;
 
+/** Callers that wait for their turn. They share the event loop of the process, so this is shared, too. */
 const waiting: (() => void)[] = [];
 
 /**
- * Resolves when it is the caller's turn. One caller is let on at a time, the one that has waited longest, and
- * before each the process looks at what has come from the network: others wait for one slice of long work,
- * however many have some to do.
+ * Resolves when it is the caller's turn: one caller at a time, the one that has waited longest. Before each turn the
+ * event loop handles what has arrived from the network. So others wait for one slice, however many long computations
+ * there are.
  */
 export function turn(): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  // A timer it has to be: Deno looks at its connections whenever it sleeps, and while something is always
-  // ready to run, such as `setImmediate`, only once in many rounds.
+  // It has to be a timer. Deno polls its connections whenever it sleeps; while something is always ready to run, such
+  // as `setImmediate`, it polls them only once in many rounds.
   if (waiting.push(resolve) === 1) setTimeout(next);
   return promise;
 }
@@ -27,16 +28,16 @@ function next(): void {
   if (waiting.length > 0) setTimeout(next);
 }
 
-/** The clock of one long piece of work. */
+/** Measures the slices of one long computation. */
 export class Pace {
   #began = performance.now();
 
-  /** Whether the work has gone on for long enough: {@linkcode Pace.rest} is to be awaited then. */
+  /** Whether the slice has been long enough, so that {@linkcode Pace.rest} has to be awaited. */
   get isDue(): boolean {
     return performance.now() - this.#began > SLICE_MS;
   }
 
-  /** Lets others have their turn, and begins the next slice. */
+  /** Lets others run, and begins the next slice. */
   async rest(): Promise<void> {
     await turn();
     this.#began = performance.now();

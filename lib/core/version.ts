@@ -1,6 +1,5 @@
 /**
- * The version of ferry. A test compares it with that in deno.json, which is no part of every package that
- * is made of the sources.
+ * The version of ferry. A test compares it with the one in deno.json, which not every package contains.
  *
  * @module
  */

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type BufferBudget, type LentBuffer, SMALL_BUFFER } from "../core/buffer_pool.ts";
+import { type BufferBudget, type LentBuffer, SMALL_BUFFER } from "../core/buffer_budget.ts";
 import { type ChunkDigest, chunkDigest } from "./chunk_digest.ts";
 import type { Digest } from "./digest.ts";
 import type { Digests } from "./digests.ts";

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { ALL_BUFFERS, BufferBudget } from "../core/buffer_pool.ts";
+import { ALL_BUFFERS, BufferBudget } from "../core/buffer_budget.ts";
 import { type Clock, SYSTEM_CLOCK } from "../core/clock.ts";
 import { assertNumbers } from "../core/number_options.ts";
 import { Digests } from "../digest/digests.ts";

@@ -1,5 +1,5 @@
 /**
- * Fingerprints of certificates, by which a client may know a server.
+ * Fingerprints of certificates, by which a client can recognize a server.
  *
  * @module
  */
@@ -8,18 +8,17 @@ import { encodeHex } from "@std/encoding/hex";
 import { FerryError, quote } from "../core/errors.ts";
 
 /**
- * A name that certificates for ferry's own use have beside those of their hosts. Nobody has a host of that
- * name (RFC 6761, section 6.4), so no authority signs a certificate for it: whoever shows one that is valid
- * for it shows one that was trusted by itself.
+ * A host name that ferry's own certificates have beside those of their hosts. No host can have that name (RFC 6761,
+ * section 6.4), so no authority signs a certificate for it. A valid certificate for it was trusted by itself.
  */
 export const UNISSUABLE_NAME = "ferry.invalid";
 
 /**
- * Reads the fingerprint of a certificate: `sha256:` and 64 hexadecimal digits, with colons between them or
- * without, as `openssl x509 -fingerprint -sha256` prints them.
+ * Parses the fingerprint of a certificate: `sha256:` and 64 hexadecimal digits, with or without colons between them, as
+ * `openssl x509 -fingerprint -sha256` prints them.
  *
  * @returns the digits, in lower case
- * @throws {FerryError} `usage`
+ * @throws {FerryError} `usage` where it is not valid
  */
 export function parsePin(text: string): string {
   const match = /^(?:sha256:)?([0-9a-f]{64}|(?:[0-9a-f]{2}:){31}[0-9a-f]{2})$/i.exec(text.trim());
@@ -32,7 +31,7 @@ export function parsePin(text: string): string {
   return match[1]!.replaceAll(":", "").toLowerCase();
 }
 
-/** The fingerprint of a certificate, as {@linkcode parsePin} reads it. */
+/** The fingerprint of a certificate, in the form that {@linkcode parsePin} reads. */
 export async function pinOf(der: Uint8Array): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new Uint8Array(der));
   return `sha256:${encodeHex(new Uint8Array(digest))}`;

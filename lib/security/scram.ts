@@ -1,10 +1,9 @@
 /**
- * SCRAM-SHA-256 (RFC 5802, RFC 7677): proving that one knows a secret without sending it, and getting the
- * same proof of the other side. Both ends of the exchange are here, as messages in and messages out; what
- * carries them is the caller's business.
+ * SCRAM-SHA-256 (RFC 5802, RFC 7677): each side proves that it knows a secret without sending it. Both ends of the
+ * exchange are here; they take messages and return messages, which the caller transports.
  *
- * Channel binding is not offered: Deno shows neither end the keys of a TLS connection. A server takes the
- * flags `n` and `y`, and refuses `p`.
+ * Channel binding is not supported, since Deno does not expose the keys of a TLS connection. A server accepts the flags
+ * `n` and `y`, and refuses `p`.
  *
  * @module
  */
@@ -13,42 +12,41 @@ import { decodeBase64, encodeBase64 } from "@std/encoding/base64";
 import { FerryError } from "../core/errors.ts";
 import { sameBytes } from "../core/constant_time.ts";
 
-/** What a server calls it in the reply to a `hello`. */
+/** The name of the mechanism in the reply to a `hello`. */
 export const MECHANISM = "scram-sha-256";
 
 /**
- * How often the secret is hashed. Repetitions make guessing dear where people choose a password; a token
- * has 256 random bits, and nobody guesses those. So it is the least that RFC 7677 allows, which costs a
- * client about a millisecond.
+ * How often the secret is hashed: the least that RFC 7677 allows, about a millisecond for a client. More iterations make
+ * it harder to guess passwords; a token has 256 random bits, which cannot be guessed.
  */
 export const SCRAM_ITERATIONS = 4096;
 
-/** The most that a client does for a server: enough for any sane one, and no way to keep a client busy. */
+/** The most iterations that a client computes: a server must not be able to keep it busy. */
 const MAX_ITERATIONS = 1_000_000;
 
-/** The longest message that is taken, in UTF-16 units. */
+/** The longest message that is accepted, in UTF-16 units. */
 export const MAX_SCRAM_LENGTH = 2048;
 
 const NONCE_BYTES = 18;
 
-/** What a server keeps of a secret: enough to check it, and of no use to show it. */
+/** What a server stores of a secret: enough to check a proof, and not enough to make one. */
 export interface ScramVerifier {
-  /** Random, another for each secret. */
+  /** Random bytes, different for each secret. */
   readonly salt: Uint8Array;
   /** How often the secret is hashed. */
   readonly iterations: number;
-  /** The hash of the key that the client proves to have. */
+  /** The hash of the key that the client proves to know. */
   readonly storedKey: Uint8Array;
-  /** The key that the server proves to have. */
+  /** The key that the server proves to know. */
   readonly serverKey: Uint8Array;
 }
 
 const utf8 = new TextEncoder();
 
 /**
- * What a server is to keep of a secret (RFC 5802, section 3).
+ * Makes what a server stores of a secret (RFC 5802, section 3).
  *
- * @param secret ASCII, so that it need not be prepared (RFC 4013)
+ * @param secret ASCII, so that it needs no preparation (RFC 4013)
  */
 export async function createVerifier(
   secret: string,
@@ -64,14 +62,14 @@ export async function createVerifier(
   };
 }
 
-/** Who begins: the side that wants to be let in. */
+/** The client: the side that wants to log in. It begins. */
 export class ScramClient {
   readonly #secret: string;
   readonly #nonce: string;
   readonly #firstBare: string;
   #serverSignature: Uint8Array | undefined;
 
-  /** An exchange in which `username` is to be proven. */
+  /** An exchange that proves `username`. */
   constructor(
     { username, secret, nonce = newNonce() }: { username: string; secret: string; nonce?: string },
   ) {
@@ -80,7 +78,7 @@ export class ScramClient {
     this.#firstBare = `n=${escapeName(username)},r=${nonce}`;
   }
 
-  /** The first message, for the server. */
+  /** The first message to the server. */
   get first(): string {
     return GS2_HEADER + this.#firstBare;
   }
@@ -130,14 +128,14 @@ export class ScramClient {
   }
 }
 
-/** Who answers: the side that decides whom to let in. */
+/** The server: the side that decides who may log in. It answers. */
 export class ScramServer {
   readonly #gs2Header: string;
   readonly #firstBare: string;
   readonly #nonce: string;
   #serverFirst = "";
   #verifier: ScramVerifier | undefined;
-  /** Who the client says it is. */
+  /** The user name that the client claims. */
   readonly username: string;
 
   /**
@@ -166,7 +164,7 @@ export class ScramServer {
     this.#nonce = clientNonce + nonce;
   }
 
-  /** The server's first message: what the client has to work with. */
+  /** The server's first message: nonce, salt and iterations. */
   challenge(verifier: ScramVerifier): string {
     this.#verifier = verifier;
     const { salt, iterations } = verifier;
@@ -196,7 +194,7 @@ export class ScramServer {
     const authMessage = `${this.#firstBare},${this.#serverFirst},${withoutProof}`;
     const given = fromBase64(proof, "the client's last message");
     const signature = await hmac(storedKey, authMessage);
-    // Of another length it is wrong; it still takes as long as one that is of the right one.
+    // A proof of another length is wrong; to check it takes as long as for one of the right length.
     const clientKey = xor(signature, given);
     const right = sameBytes(await sha256(clientKey), storedKey);
     const serverSignature = await hmac(serverKey, authMessage);
@@ -206,11 +204,11 @@ export class ScramServer {
   }
 }
 
-/** No channel binding, and no other name to act for. */
+/** The GS2 header: no channel binding, and no other identity to act for. */
 const GS2_HEADER = "n,,";
 
-// RFC 5802, section 7. A mandatory extension (`m=`) has to be refused by who does not know it, which it is
-// because nothing here matches it; optional ones behind the known attributes are passed over.
+// RFC 5802, section 7. A mandatory extension (`m=`) has to be refused where it is not known: nothing here matches it.
+// Optional extensions after the known attributes are ignored.
 const PRINTABLE = String.raw`[\x21-\x2b\x2d-\x7e]+`;
 const BASE64 = "[A-Za-z0-9+/]+={0,2}";
 const EXTENSIONS = String.raw`(?:,[A-Za-z]=[^,\0]+)*`;
@@ -234,15 +232,15 @@ function malformed(what: string): FerryError {
 function fromBase64(text: string, where: string): Uint8Array {
   try {
     const bytes = decodeBase64(text);
-    // One value has one text: bits that stand for nothing are zero, and the padding is there.
+    // Each value has one text: unused bits are zero, and the padding is there.
     if (encodeBase64(bytes) === text) return bytes;
   } catch {
-    // It is none, as said below.
+    // It is not base64, as reported below.
   }
   throw malformed(where);
 }
 
-/** Random printable characters: base64 has no comma. */
+/** Random printable characters, without a comma as base64 has none. */
 function newNonce(): string {
   return encodeBase64(crypto.getRandomValues(new Uint8Array(NONCE_BYTES)));
 }
@@ -280,7 +278,7 @@ async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", new Uint8Array(bytes)));
 }
 
-/** As long as the first; what the second lacks counts as zeros. */
+/** The result is as long as the first; missing bytes of the second count as zeros. */
 function xor(a: Uint8Array, b: Uint8Array): Uint8Array {
   return a.map((byte, at) => byte ^ (b[at] ?? 0));
 }

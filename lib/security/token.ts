@@ -1,5 +1,5 @@
 /**
- * Tokens as people hold them: one line of text, an id that is no secret and a secret that is.
+ * Tokens in the form that users get: one line of text, with an id that is public and a secret.
  *
  * @module
  */
@@ -10,9 +10,9 @@ import { FerryError } from "../core/errors.ts";
 
 /** A token. */
 export interface Token {
-  /** What it is called by: 12 hexadecimal digits. */
+  /** Public: 12 hexadecimal digits. */
   readonly id: string;
-  /** What proves it: 256 random bits as 43 characters of base64url. */
+  /** Secret: 256 random bits as 43 characters of base64url. */
   readonly secret: string;
 }
 
@@ -20,21 +20,21 @@ const ID_BYTES = 6;
 const SECRET_BYTES = 32;
 const TOKEN = /^ferry_([0-9a-f]{12})_([A-Za-z0-9_-]{43})$/;
 
-/** A new one, that nobody else has. */
+/** Makes a new random token. */
 export function createToken(): Token {
   const random = (bytes: number) => crypto.getRandomValues(new Uint8Array(bytes));
   return { id: encodeHex(random(ID_BYTES)), secret: encodeBase64Url(random(SECRET_BYTES)) };
 }
 
-/** A token as {@linkcode parseToken} reads it. */
+/** The text of a token, which {@linkcode parseToken} reads. */
 export function formatToken({ id, secret }: Token): string {
   return `ferry_${id}_${secret}`;
 }
 
 /**
- * Reads a token; spaces around it do not matter.
+ * Parses a token. White space around it is ignored.
  *
- * @throws {FerryError} `usage`, which does not show the text
+ * @throws {FerryError} `usage` where it is not valid; the message does not contain the text
  */
 export function parseToken(text: string): Token {
   const match = TOKEN.exec(text.trim());

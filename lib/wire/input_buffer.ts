@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type BufferBudget, type LentBuffer, SMALL_BUFFER } from "../core/buffer_pool.ts";
+import { type BufferBudget, type LentBuffer, SMALL_BUFFER } from "../core/buffer_budget.ts";
 
 /** The most that is read at once while nothing is expected: most requests fit. */
 export const IDLE_BUFFER: number = 1024;

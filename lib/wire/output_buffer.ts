@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type BufferBudget, type LentBuffer, SMALL_BUFFER } from "../core/buffer_pool.ts";
+import { type BufferBudget, type LentBuffer, SMALL_BUFFER } from "../core/buffer_budget.ts";
 
 const LARGEST_BUFFER = 64 * 1024;
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { BufferBudget } from "../../lib/core/buffer_pool.ts";
+import type { BufferBudget } from "../../lib/core/buffer_budget.ts";
 import { openNameless } from "../../lib/files/unlinked_file.ts";
 
 /** How much is kept in memory; the rest goes into a file. */

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { BufferBudget } from "../../lib/core/buffer_pool.ts";
+import { BufferBudget } from "../../lib/core/buffer_budget.ts";
 import { PrefixDigest } from "../../lib/digest/prefix_digest.ts";
 import { parseFileName as name } from "../../lib/core/remote_name.ts";
 import { writeRecord } from "../../lib/files/partial_file.ts";

@@ -6,7 +6,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { existsSync } from "node:fs";
-import { ALL_BUFFERS } from "../../lib/core/buffer_pool.ts";
+import { ALL_BUFFERS } from "../../lib/core/buffer_budget.ts";
 import { createRuntime } from "../../lib/runtime/runtime.ts";
 import { toFerryError } from "../../lib/core/errors.ts";
 import { FerryError, FsStorage, newToken, parseGrants, serve, tokenTable } from "../../mod.ts";

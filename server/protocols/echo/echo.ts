@@ -11,7 +11,7 @@ import { type DatagramSocket, openDatagramSocket } from "../../../lib/udp/datagr
 import { upperCase } from "../../../lib/udp/echo_reply.ts";
 import { type Clock, sleep } from "../../../lib/core/clock.ts";
 import type { Runtime } from "../../../lib/runtime/runtime.ts";
-import type { BufferBudget } from "../../../lib/core/buffer_pool.ts";
+import type { BufferBudget } from "../../../lib/core/buffer_budget.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { Deadlines } from "../../../lib/wire/deadlines.ts";
 import type { ByteStream } from "../../../lib/wire/connection.ts";

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { BufferBudget, SMALL_BUFFER } from "../../../lib/core/buffer_pool.ts";
+import { BufferBudget, SMALL_BUFFER } from "../../../lib/core/buffer_budget.ts";
 import { BYTES_ALONE, THREAD_BYTES } from "../../../lib/digest/chunk_digest.ts";
 import { ChunkPipeline, type ChunkPipelineOptions } from "../../../lib/digest/chunk_pipeline.ts";
 import { Digests } from "../../../lib/digest/digests.ts";

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { type Clock, sleep, SYSTEM_CLOCK } from "../../../lib/core/clock.ts";
 import { connect, createRuntime, FerryError, MemoryStorage, serve } from "../../../mod.ts";
-import { SMALL_BUFFER } from "../../../lib/core/buffer_pool.ts";
+import { SMALL_BUFFER } from "../../../lib/core/buffer_budget.ts";
 import { parseFileName } from "../../../lib/core/remote_name.ts";
 import { Authority } from "../../../server/auth/authority.ts";
 import { assertCode } from "../../support/assertions.ts";

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { BufferBudget, SMALL_BUFFER } from "../../../lib/core/buffer_pool.ts";
+import { BufferBudget, SMALL_BUFFER } from "../../../lib/core/buffer_budget.ts";
 import fc from "../../support/properties.ts";
 import { MIB } from "../../support/bytes.ts";
 
