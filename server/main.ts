@@ -27,14 +27,14 @@ const logger = getLogger(["ferry", "server"]);
 const EXPIRE_EVERY_MS = 10 * 60 * 1000;
 
 /** How long the end of the program waits until its output is read, in milliseconds. */
-const LAST_WORDS_MS = 1000;
+const LAST_OUTPUT_MS = 1000;
 
 /** The output of a server. Writing it never waits for a reader. */
-const says = { stdout: new LineWriter(Deno.stdout), stderr: new LineWriter(Deno.stderr) };
+const output = { stdout: new LineWriter(Deno.stdout), stderr: new LineWriter(Deno.stderr) };
 
 /** Serves until a signal ends it. */
 async function run(options: ServeValues): Promise<void> {
-  await startLog(says.stderr, { format: options.log, verbose: options.verbose });
+  await startLog(output.stderr, { format: options.log, verbose: options.verbose });
   logUncaught();
   const exec = execOptions(options);
   // ferryd is started with the permissions for all its options.
@@ -42,22 +42,24 @@ async function run(options: ServeValues): Promise<void> {
   // Half of the program, which the other commands do not need.
   const { FsStorage } = await import("./storage/fs/fs_storage.ts");
   const { serve } = await import("./serve.ts");
-  let said: readonly string[] = [];
+  let reported: readonly string[] = [];
   const storage = FsStorage.open(options.root, {
     durability: options.durability,
     maxFileSize: options["max-file-size"],
     quota: options.quota,
     onRoot: (state) => {
-      tellOfRoot(state, options.root);
+      logRootState(state, options.root);
       if (state === "lost") return;
       // Another file system may be mounted there now, which keeps less or more.
       const { shortcomings } = storage;
-      if (`${shortcomings}` !== `${said}`) { for (const each of shortcomings) logger.warn(each); }
-      said = shortcomings;
+      if (`${shortcomings}` !== `${reported}`) {
+        for (const each of shortcomings) logger.warn(each);
+      }
+      reported = shortcomings;
     },
-    onMount: tellOfMount,
+    onMount: logMountState,
     onWaiting: (ms) =>
-      says.stderr.write(
+      output.stderr.write(
         `ferryd: watching for ${ms / 1000} s whether the ferryd still runs that served ` +
           `${quote(options.root)} by another path or on another machine\n`,
       ),
@@ -100,23 +102,23 @@ async function run(options: ServeValues): Promise<void> {
     });
   }
   for (const { kind, ...address } of server.addresses) {
-    says.stdout.write(`ferryd: listening ${kind} ${formatAddress(address)}\n`);
+    output.stdout.write(`ferryd: listening ${kind} ${formatAddress(address)}\n`);
   }
   const [sessions] = server.addresses;
   if (sessions?.kind === "tcp" && !isLoopback(sessions)) {
-    says.stderr.write(
+    output.stderr.write(
       "ferryd: others can connect, and nothing is encrypted: see ferryd cert --help\n",
     );
   }
-  said = storage.shortcomings;
-  for (const shortcoming of said) says.stderr.write(`ferryd: ${shortcoming}\n`);
-  says.stdout.write("ferryd: ready\n");
+  reported = storage.shortcomings;
+  for (const shortcoming of reported) output.stderr.write(`ferryd: ${shortcoming}\n`);
+  output.stdout.write("ferryd: ready\n");
   await stop.promise;
   await server.close({ drainTimeout: options["drain-timeout"] });
 }
 
 /** Logs that the served directory is gone, or is back. */
-function tellOfRoot(state: "lost" | "back", root: string): void {
+function logRootState(state: "lost" | "back", root: string): void {
   if (state === "back") return logger.info("{root} is back: files are served again", { root });
   logger.error(
     "{root} is not the directory that was opened: it was renamed, removed or unmounted. " +
@@ -126,7 +128,7 @@ function tellOfRoot(state: "lost" | "back", root: string): void {
 }
 
 /** Logs that a file system below the served directory is gone, or is back. */
-function tellOfMount(state: "lost" | "back", path: string): void {
+function logMountState(state: "lost" | "back", path: string): void {
   if (state === "back") return logger.info("A file system is mounted at {path} again", { path });
   logger.error(
     "The file system that was mounted at {path} is gone. Nothing is served there until one is " +
@@ -149,7 +151,7 @@ function execOptions(options: ServeValues): ExecPolicy | undefined {
 }
 
 async function exit(status: number): Promise<never> {
-  await Promise.all([says.stdout, says.stderr].map((lines) => lines.flush(LAST_WORDS_MS)));
+  await Promise.all([output.stdout, output.stderr].map((lines) => lines.flush(LAST_OUTPUT_MS)));
   Deno.exit(status);
 }
 
@@ -160,7 +162,7 @@ if (import.meta.main) {
     await exit(0);
   } catch (error) {
     const { message, exitStatus } = toFerryError(error);
-    says.stderr.write(`ferryd: ${message}\n`);
+    output.stderr.write(`ferryd: ${message}\n`);
     await exit(exitStatus);
   }
 }
