@@ -62,7 +62,7 @@ export function assertAllowed(who: Principal, request: AccessRequest): void {
  */
 export function boundsOf({ grants }: Principal, request: AccessRequest): Bounds | undefined {
   // A request about many names, such as a compare, is bounded for each of them as one about a single name.
-  const needs = needsOf({ filename: "", ...request });
+  const needs = needsOf(request.filename === undefined ? { ...request, filename: "" } : request);
   const confined = needs.some(({ scope }) => isConfined(grants[scope])) ||
     request.op === "move" && isConfined(grants.read);
   if (!confined) return undefined;

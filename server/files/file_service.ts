@@ -16,9 +16,9 @@ import type { Committed } from "../../lib/files/commit.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
 import { receive } from "../../lib/transfer/receive.ts";
 import type { Permit } from "../auth/permit.ts";
-import { LockedWrite } from "./locked_write.ts";
 import type { ListOptions, Storage } from "../storage/storage.ts";
 import { type ComparedFile, compareFiles, type ComparisonResult } from "./comparison.ts";
+import { beginWrite, LockedWrite, type UploadWrite } from "./locked_write.ts";
 import { notOffered, OfferedUpload, type UploadIdentity } from "./offered_upload.ts";
 import type { UploadLocks } from "./upload_locks.ts";
 import { OpenedFile, type OpenFileOptions } from "./opened_file.ts";
@@ -243,7 +243,7 @@ export class FileService {
       const replace = overwrite !== "never";
       const write = offset > 0
         ? this.#goOn({ ...target, algorithm }, offset, partial)
-        : await LockedWrite.create(this.#storage, target, { replace, locks, onTakenOver });
+        : await beginWrite(this.#storage, target, { replace, locks, onTakenOver });
       const checksum = await this.#receive(write, content);
       return { published: this.#publish(write, upload, checksum) };
     } catch (error) {
@@ -251,31 +251,28 @@ export class FileService {
     }
   }
 
-  #goOn(identity: UploadIdentity, offset: number, partial?: OfferedUpload): LockedWrite {
+  #goOn(identity: UploadIdentity, offset: number, partial?: OfferedUpload): UploadWrite {
     if (!partial) throw notOffered();
     return partial.take(identity, offset);
   }
 
   /** Receives what a write takes; where that fails, the write is ended. */
-  async #receive(
-    write: LockedWrite,
-    content: UploadContent,
-  ): Promise<Checksum> {
+  async #receive(write: UploadWrite, content: UploadContent): Promise<Checksum> {
     try {
       // The client will have to show that it has the same bytes, and nobody waits for an md5 for that.
-      const { checkpoint } = write;
-      const resumable = checkpoint && { checkpoint, proof: true };
+      const resumable = write.checkpoint &&
+        { checkpoint: write.checkpoint.bind(write), proof: true };
       const options = { behind: write.prefix, onBytes: this.#assertMay, resumable };
       const { checksum } = await receive(this.#options.runtime, content, write, options);
       return checksum;
     } catch (error) {
       await using ended = write;
-      if (wasCut(error)) ended.keep();
+      if (wasCut(error)) ended.keep?.();
       throw error;
     }
   }
 
-  async #publish(write: LockedWrite, upload: UploadStart, checksum: Checksum): Promise<Committed> {
+  async #publish(write: UploadWrite, upload: UploadStart, checksum: Checksum): Promise<Committed> {
     try {
       const { overwrite, mtime, mode } = upload;
       const committed = await write.commit({

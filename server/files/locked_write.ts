@@ -1,5 +1,5 @@
 /**
- * A write into a storage together with the lock on the partial upload that may remain of it.
+ * Writes of uploads. One of which a partial upload can be kept holds the lock on that for as long as it is open.
  *
  * @module
  */
@@ -18,7 +18,7 @@ export interface WriteTarget {
   readonly name: FileName;
   /** The size of the whole file in bytes; null for a stream. */
   readonly size: number | null;
-  /** Whose the partial upload is that may remain. */
+  /** The owner of the partial upload that may be kept. */
   readonly owner: string;
 }
 
@@ -30,36 +30,53 @@ export interface Arbitration {
   readonly onTakenOver?: (() => void) | undefined;
 }
 
-/** A write that nobody else has. */
-export class LockedWrite implements AsyncDisposable {
-  readonly #write: PendingWrite;
-  /** Undefined where nothing can remain of the write. */
-  readonly #resumable: ResumableWrite | undefined;
+/** A write of an upload; the optional members are there where a partial upload can be kept of it. */
+export type UploadWrite = PendingWrite & Partial<Omit<ResumableWrite, keyof PendingWrite>>;
+
+/**
+ * Begins a write. A partial upload can be kept of files that are large enough, where the storage keeps some.
+ *
+ * @param replace whether it will replace a file of that name
+ * @throws {FerryError} as `Storage.create`
+ */
+export function beginWrite(
+  storage: Storage,
+  target: WriteTarget,
+  arbitration: Arbitration & { replace: boolean },
+): Promise<UploadWrite> {
+  const { name, size } = target;
+  const { replace } = arbitration;
+  if (!isResumable(storage, size)) return storage.create(name, { size, replace });
+  return LockedWrite.create(storage, { ...target, size: size! }, arbitration);
+}
+
+/** Whether a partial upload can be kept of a file of that size. */
+function isResumable({ partialUploads }: Storage, size: number | null): boolean {
+  return partialUploads !== undefined && size !== null && size > RESUMABLE_BYTES;
+}
+
+/** A resumable write that nobody else can take up while it is open. */
+export class LockedWrite implements ResumableWrite {
+  readonly #write: ResumableWrite;
   readonly #lock: UploadLock | undefined;
 
-  private constructor(write: PendingWrite, resumable?: ResumableWrite, lock?: UploadLock) {
+  private constructor(write: ResumableWrite, lock: UploadLock | undefined) {
     this.#write = write;
-    this.#resumable = resumable;
     this.#lock = lock;
   }
 
   /**
-   * Begins a write. A partial upload can remain of files that are large enough, where the storage keeps some.
+   * Begins a write and takes the lock on its partial upload, which nobody else knows of yet.
    *
-   * @param replace whether it will replace a file of that name
-   * @throws {FerryError} as `Storage.create`
+   * @throws {FerryError} as `PartialUploads.create`
    */
   static async create(
-    storage: Storage,
-    { name, size, owner }: WriteTarget,
+    { partialUploads }: Storage,
+    { name, size, owner }: WriteTarget & { size: number },
     { replace, locks, onTakenOver }: Arbitration & { replace: boolean },
   ): Promise<LockedWrite> {
-    const { partialUploads } = storage;
-    if (!partialUploads || size === null || size <= RESUMABLE_BYTES) {
-      return new LockedWrite(await storage.create(name, { size, replace }));
-    }
-    const write = await partialUploads.create(name, { size, replace, owner });
-    return new LockedWrite(write, write, await locks.take(write.id, onTakenOver));
+    const write = await partialUploads!.create(name, { size, replace, owner });
+    return new LockedWrite(write, await locks.take(write.id, onTakenOver));
   }
 
   /**
@@ -69,12 +86,13 @@ export class LockedWrite implements AsyncDisposable {
    * @throws {FerryError} as `PartialUploads.resume`
    */
   static async resume(
-    { partialUploads }: Storage,
+    storage: Storage,
     { name, size, owner }: WriteTarget,
     { algorithm, locks, onTakenOver }: Arbitration & { algorithm: Algorithm },
   ): Promise<LockedWrite | undefined> {
-    if (!partialUploads || size === null || size <= RESUMABLE_BYTES) return undefined;
-    for (const { id } of await partialUploads.find(name, { size, owner })) {
+    if (!isResumable(storage, size)) return undefined;
+    const partialUploads = storage.partialUploads!;
+    for (const { id } of await partialUploads.find(name, { size: size!, owner })) {
       const lock = await locks.take(id, onTakenOver);
       if (!lock) continue;
       using taken = new DisposableStack();
@@ -82,23 +100,32 @@ export class LockedWrite implements AsyncDisposable {
       const write = await partialUploads.resume(id, { algorithm, owner });
       if (!write) continue;
       taken.move();
-      return new LockedWrite(write, write, lock);
+      return new LockedWrite(write, lock);
     }
     return undefined;
   }
 
-  /** The digest of the bytes that were there when it was resumed; undefined for a new file. */
+  /** See {@linkcode ResumableWrite.id}. */
+  get id(): string {
+    return this.#write.id;
+  }
+
+  /** See {@linkcode ResumableWrite.prefix}. */
   get prefix(): PrefixDigest | undefined {
-    return this.#resumable?.prefix;
+    return this.#write.prefix;
   }
 
-  /** Records how much is written; undefined where nothing can remain of the write. */
-  get checkpoint(): ((prefix: SavedPrefix) => Promise<void>) | undefined {
-    const resumable = this.#resumable;
-    return resumable && ((prefix) => resumable.checkpoint(prefix));
+  /** See {@linkcode ResumableWrite.checkpoint}. */
+  checkpoint(prefix: SavedPrefix): Promise<void> {
+    return this.#write.checkpoint(prefix);
   }
 
-  /** Appends bytes. */
+  /** See {@linkcode ResumableWrite.keep}. */
+  keep(): void {
+    this.#write.keep();
+  }
+
+  /** Appends bytes: the holder of the lock is not silent. */
   write(bytes: Uint8Array): Promise<void> {
     this.#lock?.touch();
     return this.#write.write(bytes);
@@ -108,11 +135,6 @@ export class LockedWrite implements AsyncDisposable {
   commit(options: CommitOptions): Promise<Committed> {
     this.#lock?.touch();
     return this.#write.commit(options);
-  }
-
-  /** Makes disposal keep the partial upload, where there is one. */
-  keep(): void {
-    this.#resumable?.keep();
   }
 
   /** Ends the write, then releases the lock. */

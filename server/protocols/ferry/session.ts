@@ -132,14 +132,12 @@ export class Session {
   async #answer({ header, body }: Frame): Promise<boolean> {
     const connection = this.#connection;
     using _conversation = connection.wire.converse();
-    let action = "understand the request";
     let request: Request | undefined;
     try {
       request = parseRequest(header);
       const handler = handlerOf(request);
-      action = handler.action(request);
       const permit = connection.identity.permit(request);
-      const exchange = new Exchange(connection, { request, body, permit, action });
+      const exchange = new Exchange(connection, { handler, request, body, permit });
       if (!body.ended) await connection.flush();
       if (handler.overlaps) return await handler.answer(exchange);
       await connection.releaseOffered();
@@ -149,12 +147,16 @@ export class Session {
       if (handler.readsBody) return await handler.answer(exchange);
       if (!await body.drain()) {
         const reason = "the request has no use for a body, and it is large";
-        await connection.refuse(new FerryError("too_large", reason).during(action), request);
+        await connection.refuse(
+          new FerryError("too_large", reason).during(exchange.action),
+          request,
+        );
         return false;
       }
       permit.assert();
       return await handler.answer(exchange);
     } catch (error) {
+      const action = request ? handlerOf(request).action(request) : "understand the request";
       await connection.refuse(toFerryError(error).during(action), request);
       return await connection.skip(body);
     }

@@ -48,22 +48,25 @@ export class Exchange<Kind extends Request = Request> {
   readonly body: IncomingBody;
   /** What allows it. */
   readonly permit: Permit;
-  /** What the request asks to do: see {@linkcode Handler.action}. */
-  readonly action: string;
+  readonly #handler: Handler<Kind>;
 
   /** A request that came on a connection. */
   constructor(
     connection: Connection,
-    { request, body, permit, action }: Pick<
-      Exchange<Kind>,
-      "request" | "body" | "permit" | "action"
-    >,
+    { handler, request, body, permit }: Pick<Exchange<Kind>, "request" | "body" | "permit"> & {
+      handler: Handler<Kind>;
+    },
   ) {
     this.connection = connection;
     this.request = request;
     this.body = body;
     this.permit = permit;
-    this.action = action;
+    this.#handler = handler;
+  }
+
+  /** What the request asks to do: see {@linkcode Handler.action}. */
+  get action(): string {
+    return this.#handler.action(this.request);
   }
 
   /** The files that it may reach. */

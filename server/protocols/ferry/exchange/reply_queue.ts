@@ -1,5 +1,5 @@
 /**
- * Replies leave in the order of their requests, though some are ready later than others.
+ * Sends replies in the order of their requests, though some are ready later than others.
  *
  * @module
  */
@@ -11,16 +11,19 @@ import type { Wire } from "../../../../lib/wire/frames.ts";
 /** The keys of a reply. */
 export type ReplyHeader = Record<string, unknown>;
 
-/** How many requests of one connection may wait for their commit at the same time. */
+/** At most this many requests of one connection wait to be answered at the same time. */
 const MAX_PENDING_REPLIES = 256;
 
-/** Replies in the order of their requests, though some are ready later than others. */
+/** The replies of one connection. */
 export class ReplyQueue {
   readonly #wire: Wire;
+  /** Settles when the last reply has been handed to the connection. */
   #tail: Promise<void> = Promise.resolve();
+  /** How many replies are not handed to the connection yet. */
   #pending = 0;
+  /** Whether they will be flushed soon. */
   #flushing = false;
-  /** What waits for room, while there is none. */
+  /** Resolves when there is room for another reply; undefined while nobody waits for that. */
   #room: PromiseWithResolvers<void> | undefined;
 
   /** A queue in front of a connection. */
@@ -28,19 +31,13 @@ export class ReplyQueue {
     this.#wire = wire;
   }
 
-  /** A reply that cannot be sent ends the connection: nobody may be reading from it who would hear of that. */
+  /** Ends the connection where a reply cannot be sent: who reads from it would not notice. */
   readonly #fail = (error: unknown) => this.#wire.close(toFerryError(error));
 
   /** Adds a reply, which must not fail; waits while too many are waiting already. */
   async push(reply: Promise<ReplyHeader>): Promise<void> {
     this.#pending++;
-    const busy = [this.#wire.hold(), this.#wire.converse()];
-    this.#tail = this.#tail.then(() => this.#send(reply)).finally(() => {
-      for (const one of busy) one[Symbol.dispose]();
-      this.#pending--;
-      this.#room?.resolve();
-      this.#room = undefined;
-    });
+    this.#tail = this.#sendAfter(this.#tail, reply);
     this.#tail.catch(this.#fail);
     while (this.#pending >= MAX_PENDING_REPLIES) {
       this.#room ??= Promise.withResolvers();
@@ -48,11 +45,24 @@ export class ReplyQueue {
     }
   }
 
-  async #send(reply: Promise<ReplyHeader>): Promise<void> {
-    await this.#wire.writeFrame(await reply);
-    if (this.#pending > 1 || this.#flushing) return;
+  async #sendAfter(before: Promise<void>, reply: Promise<ReplyHeader>): Promise<void> {
+    using _hold = this.#wire.hold();
+    using _conversation = this.#wire.converse();
+    try {
+      await before;
+      await this.#wire.writeFrame(await reply);
+      if (this.#pending === 1) this.#flushSoon();
+    } finally {
+      this.#pending--;
+      this.#room?.resolve();
+      this.#room = undefined;
+    }
+  }
+
+  /** Flushes in the next turn: what is in the input buffer may be answered in this one, and leave with it. */
+  #flushSoon(): void {
+    if (this.#flushing) return;
     this.#flushing = true;
-    // Not at once: what is in the input buffer may be answered in the same turn, and leave with this.
     setImmediate(() => {
       this.#flushing = false;
       this.settle().catch(this.#fail);

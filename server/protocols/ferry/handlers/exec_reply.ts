@@ -1,6 +1,6 @@
 /**
- * A command and its client: the request's body into the command's standard input, the command's output
- * into the reply's body, and an end to the command when its client leaves.
+ * Connects a command with its client: the request's body becomes the command's standard input, the command's output
+ * the reply's body, and the command ends when its client leaves.
  *
  * @module
  */
@@ -18,11 +18,10 @@ import type { RunningCommand } from "../../../exec/running_command.ts";
 const READ_BYTES = 64 * 1024;
 
 /**
- * Sends a command's output as it comes, and how it ended. Nothing is left of the command when this ends,
- * well or not. What the command has not read of the request's body is still to be read then.
+ * Sends a command's output as it comes, and then how the command ended. Nothing of the command is left when this
+ * settles. What the command has not read of the request's body is still to be read then.
  *
- * @throws {FerryError} what kept the output from being sent as a whole; the client has been told, where it
- * can be
+ * @throws {FerryError} why the output was not sent as a whole. The client has been told where that was possible
  */
 export async function replyWithOutput(
   wire: Wire,
@@ -32,7 +31,7 @@ export async function replyWithOutput(
   await using ends = new AsyncDisposableStack();
   const input = new InputFeed(wire, body, command);
   ends.defer(() => input.end());
-  // When the command has ended, it is the client's turn to say that its input ends, too, and it may be given up.
+  // No read times out while the command runs. After that the client has to end its input, or it is given up.
   ends.use(wire.hold());
   ends.use(command);
   try {
@@ -60,12 +59,12 @@ async function sendOutput(
     }
     const { stream, bytes, more } = value;
     await body.write(bytes, { stream });
-    // As soon as it was written; but what is there already leaves together.
+    // Output leaves as soon as it was written; what has come by then leaves together.
     if (!more) await wire.flush();
   }
 }
 
-/** Hands a body on to a command; then sees to it that the command ends when the client leaves. */
+/** Hands a body on to a command; once that has ended, ends the command when the client leaves. */
 class InputFeed {
   readonly #command: RunningCommand;
   readonly #handingOn: Promise<void>;
@@ -77,7 +76,7 @@ class InputFeed {
     this.#handingOn = this.#run(wire, body);
   }
 
-  /** The command has ended. Resolves when nothing is being read of the body any more. */
+  /** Stops handing on, since the command has ended. Resolves when nothing reads from the body any more. */
   async end(): Promise<void> {
     this.#over = true;
     this.#watch?.[Symbol.dispose]();

@@ -49,10 +49,11 @@ export const put: Handler<PutRequest> = {
 
 /** Replies with the error that an upload failed with, which may still be reading its body. */
 async function refuse(
-  { connection, request, body, action }: Exchange<PutRequest>,
+  exchange: Exchange<PutRequest>,
   error: unknown,
   receiving: Promise<ReceivedUpload>,
 ): Promise<boolean> {
+  const { connection, request, body, action } = exchange;
   // Nobody waits for what becomes of it.
   const reading = receiving.then(({ published }) => void published.catch(() => {}), () => {});
   const failure = toFerryError(error).during(action);
