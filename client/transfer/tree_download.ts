@@ -13,7 +13,7 @@ import { assertStorable, type FileName, parseFileName } from "../../lib/core/rem
 import { Pace } from "../../lib/core/time_slices.ts";
 import { makeDirectories } from "../../lib/files/directories.ts";
 import { directoryAt } from "../../lib/files/directory_flush.ts";
-import { Publisher, type Room, type Rooms } from "../../lib/files/group_commit.ts";
+import { GroupCommit, type Room, type Rooms } from "../../lib/files/group_commit.ts";
 import { isDirectory } from "../../lib/files/path_lookup.ts";
 import { modeAt } from "../../lib/files/permission_bits.ts";
 import { StagedFile } from "../../lib/files/staged_file.ts";
@@ -95,7 +95,7 @@ export class TreeDownload {
   /** The directories that were there, in which an earlier try may have left something. */
   readonly #found = new Set<string>();
   #failures = 0;
-  readonly #publisher: Publisher;
+  readonly #publisher: GroupCommit;
   /** The checksums of local files, so that a new connection does not have to wait for them again. */
   readonly #checksums = new Map<string, Checksum>();
   readonly #publishing = new Set<Promise<void>>();
@@ -109,7 +109,7 @@ export class TreeDownload {
     this.#out = out;
     this.#options = options;
     this.#algorithm = options.algorithm ?? "md5";
-    this.#publisher = new Publisher({
+    this.#publisher = new GroupCommit({
       durable: options.durability !== "none",
       rooms: () => new LocalRooms(),
       async onTaken({ name, staged: { size, runtime }, checksum }) {

@@ -1,6 +1,6 @@
 /**
- * The one error vocabulary: stable codes that are the same on the wire, in the library, in `--json`
- * and behind the exit status of the programs.
+ * Errors with stable codes, which are the same on the wire, in the library, in `--json` and in the exit statuses of the
+ * programs.
  *
  * @module
  */
@@ -51,7 +51,7 @@ export type ErrorCode =
 
 /** Where something failed. */
 export interface Place {
-  /** On which side: this one, or the other one, which is a server's or may be either. */
+  /** Which side: this one, or the other one, which is a server or unknown (`peer`). */
   side: "here" | "server" | "peer";
   /** The path on this side, or the name on the other, where it is known. */
   path?: string | undefined;
@@ -67,20 +67,19 @@ const SIDES: Readonly<Record<Place["side"], string>> = {
 export interface FerryErrorOptions {
   /** What could not be done, as a verb and its object: `put "a/b.bin"`. */
   action?: string;
-  /** The error underneath, for logs; its text is never shown to a peer. */
+  /** The underlying error, for logs. Its text is never sent to a peer. */
   cause?: unknown;
-  /** Whether trying again is of no use, though it may be for other errors of that code. */
+  /** Whether a retry is of no use, though it may be for other errors with this code. Default: false. */
   lasting?: boolean;
-  /** Where it failed; a message says so behind the reason, with what it does not name already. */
+  /** Where it failed. The message says so after the reason. */
   place?: Place | undefined;
 }
 
 /**
  * Every failure that ferry reports.
  *
- * Code close to a cause throws the bare reason (`no such file`); whoever knows what was being done
- * names it once with {@linkcode FerryError.during}, so that the message reads
- * `Cannot get "a/b.bin": no such file`. Whoever knows which side it was says so with
+ * Code close to the cause throws the bare reason (`no such file`). Code that knows the action adds it once with
+ * {@linkcode FerryError.during}: `Cannot get "a/b.bin": no such file`. Code that knows the side adds it with
  * {@linkcode FerryError.at}: `Cannot get "a/b.bin": no such file (on the server)`.
  *
  * @example Telling failures apart by their code
@@ -100,18 +99,18 @@ export class FerryError extends Error {
   override readonly name = "FerryError";
   /** The stable code. */
   readonly code: ErrorCode;
-  /** Why, without what was being done. */
+  /** Why it failed, without the action. */
   readonly reason: string;
   readonly #action: string | undefined;
-  /** Whether trying again is of no use, whatever the code. */
+  /** Whether a retry is of no use, whatever the code. */
   readonly lasting: boolean;
-  /** Where it failed, if that is known. */
+  /** Where it failed; undefined where that is not known. */
   readonly place: Place | undefined;
 
   /** An error of the given code; `reason` is lower case, has no full stop, and is made safe for a terminal. */
   constructor(code: ErrorCode, reason: string, options: FerryErrorOptions = {}) {
     const { action, cause, lasting = false, place } = options;
-    // Some of it may be a peer's words, and a message ends on a terminal or in a log.
+    // It may contain text from a peer, and a message is shown on a terminal or in a log.
     const safe = escapeControls(reason);
     const said = action ? `Cannot ${escapeControls(action)}: ${safe}` : safe;
     super(said + placeText(said, place), cause === undefined ? {} : { cause });
@@ -122,16 +121,16 @@ export class FerryError extends Error {
     this.#action = action;
   }
 
-  /** The same error, saying what could not be done, unless it says so already. */
+  /** The same error with the action in its message, unless that has one already. */
   during(action: string): FerryError {
     if (this.#action !== undefined) return this;
-    // A peer that says what it could not do need not be heard twice.
+    // The action of a message from a peer is not repeated.
     const [begun = "", told = ""] = /^cannot ([a-z ]+): /.exec(this.reason) ?? [];
     const twice = begun !== "" && action.startsWith(told);
     return this.#with({ action }, twice ? this.reason.slice(begun.length) : this.reason);
   }
 
-  /** The same error, saying where it failed, unless it says so already. */
+  /** The same error with the place in its message, unless that has one already. */
   at(place: Place): FerryError {
     return this.place === undefined ? this.#with({ place }) : this;
   }
@@ -145,24 +144,24 @@ export class FerryError extends Error {
   }
 
   /**
-   * An error that a peer reported. Of a message such as {@linkcode FerryError.during} makes about something that
-   * it names, the reason is kept, and the name: what was being done is said by whoever asked for it, once.
+   * An error that a peer reported. Of a message in the form of {@linkcode FerryError.during} that names something, the
+   * reason and the name are kept: the side that made the request adds the action.
    */
   static reported(code: ErrorCode, message: string, side: Place["side"] = "peer"): FerryError {
     const [, action = "", reason] = REPORTED.exec(message) ?? [];
     const path = nameIn(action);
-    // Without a name it may be another action than that of whoever asked: the greeting, the token.
+    // Without a name, the action may be another one than the request: the greeting, the token.
     const why = path === undefined ? message.replace(/^C(?=annot )/, "c") : reason!;
     return new FerryError(code, why, { place: { side, path } });
   }
 
-  /** The exit status that stands for this code. */
+  /** The exit status for this code. */
   get exitStatus(): number {
     return EXIT_STATUS[this.code];
   }
 }
 
-/** `Cannot`, what could not be done, perhaps with names in quotes, a colon, and why. */
+/** `Cannot`, the action, maybe with names in quotes, a colon, and the reason. */
 const REPORTED = /^Cannot ((?:[^":]|"(?:[^"\\]|\\.)*")+): (.+)$/s;
 
 /** The first name in quotes. */
@@ -171,12 +170,12 @@ function nameIn(action: string): string | undefined {
   try {
     return quoted === undefined ? undefined : JSON.parse(quoted);
   } catch {
-    // A peer quotes as it likes.
+    // A peer may quote in another way.
     return undefined;
   }
 }
 
-/** What a message has behind it; a name that is in it already is not said again. */
+/** The place at the end of a message; a name that the message contains is not repeated. */
 function placeText(message: string, place: Place | undefined): string {
   if (!place) return "";
   const { side, path } = place;
@@ -185,7 +184,7 @@ function placeText(message: string, place: Place | undefined): string {
   return ` (${SIDES[side]}${named ? "" : `, ${quote(path)}`})`;
 }
 
-/** What may be gone when the same is tried again. */
+/** Codes of errors that a retry may not meet again. */
 const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "unreachable",
   "timeout",
@@ -194,12 +193,12 @@ const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "checksum_mismatch",
 ]);
 
-/** Whether the same may succeed when it is tried again: the network, a busy peer, damaged bytes. */
+/** Whether a retry may succeed: the network failed, a peer was busy, bytes were damaged. */
 export function mayPass({ code, lasting }: FerryError): boolean {
   return PASSING.has(code) && !lasting;
 }
 
-/** Whether an error says that a connection was cut, or that the other side fell silent. */
+/** Whether an error means that the connection was cut, or that the other side fell silent. */
 export function wasCut(error: unknown): boolean {
   const { code } = toFerryError(error);
   return code === "closed" || code === "timeout";
@@ -211,7 +210,7 @@ export function quote(name: string): string {
 }
 
 /**
- * What a terminal may obey instead of showing it: control characters (C0, DEL, C1), those that change the
+ * Characters that a terminal may execute instead of displaying: control characters (C0, DEL, C1), those that change the
  * direction of writing, and the separators of lines and paragraphs.
  */
 const CONTROLS = /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu;
@@ -221,20 +220,20 @@ export function escapeControls(text: string): string {
   return text.replace(CONTROLS, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
-/** A name as it is, or in quotes and escaped where a terminal would not just show it. */
+/** A name as it is; in quotes and escaped where a terminal would not just display it. */
 export function printable(name: string): string {
   return escapeControls(name) === name ? name : quote(name);
 }
 
-/** Whether a text that came over the wire is one of the codes. */
+/** Whether a text is one of the codes. */
 export function isErrorCode(text: unknown): text is ErrorCode {
   return typeof text === "string" && Object.hasOwn(EXIT_STATUS, text);
 }
 
-/** Waiting does not help: most often it is the directory that a file system is mounted in. */
+/** The reason for EBUSY. Waiting does not help: most often a file system is mounted in the directory. */
 const IN_USE = "the system needs it: a file system is mounted there, for one";
 
-/** What the operating system and the runtime say, by the name of the error's class or its `code`. */
+/** Codes and reasons for errors of the operating system and of Deno, by the class name or the `code` of the error. */
 const SYSTEM_ERRORS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   ENOENT: ["not_found", "no such file or directory"],
   EEXIST: ["exists", "it exists already"],
@@ -288,8 +287,8 @@ const SYSTEM_ERRORS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
 };
 
 /**
- * What they mean of files, where that is something else than of connections: the file system is another machine's, or a
- * program's that has ended.
+ * The same for errors on files, where they mean something else than on connections: the file system is on another
+ * machine, or served by a program that has ended.
  */
 const FILE_ERRORS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   ENOTCONN: ["io", "the file system has gone: the program that serves it has ended"],
@@ -304,7 +303,7 @@ const FILE_ERRORS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   ETIMEDOUT: ["io", "the file system did not answer in time"],
 };
 
-/** The numbers that Linux has for what the runtime has no name for. */
+/** The names of errors that Deno reports by their Linux number only. */
 const NUMBERED: Readonly<Record<number, string>> = {
   27: "EFBIG",
   84: "EILSEQ",
@@ -314,17 +313,17 @@ const NUMBERED: Readonly<Record<number, string>> = {
   122: "EDQUOT",
 };
 
-/** The system's name for an error, such as `ENOENT`; undefined where that is not known. */
+/** The name of a system error, such as `ENOENT`; undefined where it is not known. */
 export function systemCodeOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   const { code, errno, message } = error as Error & { code?: unknown; errno?: unknown };
-  // That is what node:fs calls an error that it does not know.
+  // UNKNOWN is what node:fs calls an error that it does not know.
   if (typeof code === "string" && code !== "UNKNOWN") return code;
   const number = typeof errno === "number" ? -errno : /\(os error (\d+)\)/.exec(message)?.[1];
   return NUMBERED[Number(number)];
 }
 
-/** Any thrown value as {@linkcode toFerryError} has it, where it was thrown by something that was done with a file. */
+/** Converts any value that an operation on a file threw; see {@linkcode toFerryError}. */
 export function fileError(error: unknown): FerryError {
   const code = error instanceof FerryError ? undefined : systemCodeOf(error);
   return code !== undefined && Object.hasOwn(FILE_ERRORS, code)
@@ -333,8 +332,8 @@ export function fileError(error: unknown): FerryError {
 }
 
 /**
- * Any thrown value as a {@linkcode FerryError}: the operating system's errors get their code, what
- * nobody foresaw becomes `internal`, with the original as `cause`.
+ * Converts any thrown value to a {@linkcode FerryError}. Errors of the operating system get their code; unexpected ones
+ * become `internal`. The original is the `cause`.
  */
 export function toFerryError(error: unknown): FerryError {
   if (error instanceof FerryError) return error;
@@ -358,11 +357,11 @@ export function toFerryError(error: unknown): FerryError {
   }
   // "Input/output error (os error 5)" and its like: the text is the system's own, without a stack.
   if (/\(os error \d+\)/.test(error.message)) {
-    // The runtime puts the path behind it, which a peer may not know.
+    // Deno appends the path, which a peer may not know.
     const [reason = error.message] = /^.*?\(os error \d+\)/s.exec(error.message) ?? [];
     return new FerryError("io", reason, { cause: error });
   }
-  // "EIO: i/o error, read" of node:fs, which has a path behind it, too.
+  // "EIO: i/o error, read" of node:fs, which appends the path, too.
   const [, text] = /^[A-Z0-9]+: ([^,]+)/.exec(error.message) ?? [];
   const { errno } = error as { errno?: unknown };
   if (text !== undefined && typeof errno === "number") {
@@ -371,7 +370,7 @@ export function toFerryError(error: unknown): FerryError {
   return new FerryError("internal", `unexpected ${error.name}: ${error.message}`, { cause: error });
 }
 
-/** A name that nobody knows now is most often one that was mistyped. */
+/** A host name without an address: most often it was mistyped, so that a retry is of no use. */
 function unresolved(cause: Error): FerryError {
   return new FerryError("unreachable", "no address is known for that host", {
     cause,

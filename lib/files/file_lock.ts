@@ -1,22 +1,25 @@
 /**
- * Locks on open files, which a process holds until it closes the file or ends.
+ * Locks on open files. A process holds a lock until it closes the file or ends.
  *
  * @module
  */
 
-/** An open file of any version of Deno. */
+/** An open file in any supported version of Deno. */
 export type LockableFile =
   & Pick<Deno.FsFile, "lockSync" | "statSync">
   & Partial<Pick<Deno.FsFile & { tryLockSync(exclusive: boolean): boolean }, "tryLockSync">>;
 
-/** Who took a lock in this process, where Deno does not tell; what was closed since has let go of it. */
+/**
+ * The files that this process has locked, by device and inode, where Deno does not tell: a lock of the system belongs to
+ * the process. Files that were closed since do not hold it any more.
+ */
 const holders = new Map<string, LockableFile>();
 
 /**
- * Takes the exclusive lock on a file, unless another one has it.
+ * Takes the exclusive lock on a file. Returns false where another open file has it.
  *
- * Deno 2.4 can only wait for a lock. There this returns when another process has let go of it, and false
- * only where this process has it itself.
+ * Deno 2.4 can only wait for a lock: there this waits until another process has released it, and returns false only
+ * where this process has it itself.
  */
 export function tryLock(file: LockableFile): boolean {
   if (file.tryLockSync) return file.tryLockSync(true);

@@ -1,5 +1,5 @@
 /**
- * Group commit: an acknowledged file is durable without a flush of its own for each of many.
+ * Group commit: files that are published at the same time share the flushes that make them durable.
  *
  * @module
  */
@@ -15,23 +15,23 @@ import { infoAt } from "./path_lookup.ts";
 import { isCrossDevice } from "./file_errors.ts";
 import type { CommitOptions, Committed } from "./commit.ts";
 
-// A client that publishes nothing need not wait for it.
+// Loaded late, since a client that publishes nothing does not need it.
 const nodeTimers = () => import("node:timers");
 
-/** A staged file and how it is to be published. */
+/** A staged file, and how it is to be published. */
 export interface Publication<Within = unknown>
   extends CommitOptions, Pick<FileAttributes, "explicit" | "look"> {
   /** The name that it gets. */
   name: FileName;
   /** The file. */
   staged: StagedFile;
-  /** How far the name may lead, for {@linkcode Rooms}. Default: as far as those of the other files. */
+  /** How far the name may lead, for {@linkcode Rooms}. Default: decided by the `rooms`. */
   within?: Within | undefined;
-  /** Whether the file was copied already to be on the file system of its name. */
+  /** Whether the file is a copy that was made on the file system of its name. */
   broughtOver?: boolean | undefined;
-  /** Called right before it gets the name; where this fails, it does not get it. */
+  /** Called right before the file gets its name. An error keeps it from getting the name. */
   onNaming?(): void;
-  /** Called right behind that. */
+  /** Called right after the file has got its name. */
   onNamed?(): void;
 }
 
@@ -45,31 +45,31 @@ export interface Room {
   made: readonly ChangedDirectory[];
 }
 
-/** What makes room for the files of a group. The rooms hold until it is disposed of. */
+/** Makes the directories for the files of a group. The paths that it returns are valid until it is disposed of. */
 export interface Rooms<Within = unknown> extends Disposable {
   /** Makes the directories above a name. */
   room(name: FileName, within?: Within): Room;
   /**
-   * The permission bits of the file that a name leads to; undefined where it leads to none. Without it those who
-   * publish say which bits a file keeps.
+   * The permission bits of the file that a name leads to; undefined where there is none. Default: a replaced file's bits
+   * are not looked up.
    */
   modeOf?(name: FileName, within?: Within): number | undefined;
-  /** Fails where what was published in them is not where it seems to be. */
+  /** Fails where the published files are not where they seem to be. */
   assertStanding?(): void;
 }
 
-/** What a {@linkcode Publisher} works with. */
-export interface PublisherOptions<Within = unknown> {
+/** Options of a {@linkcode GroupCommit}. */
+export interface GroupCommitOptions<Within = unknown> {
   /** Called for each group. */
   rooms(): Rooms<Within>;
-  /** Told of what stood under a name that another file has got. */
+  /** Called with the file that was replaced. */
   onReplaced?(replaced: Deno.FileInfo): void;
-  /** Whether what is acknowledged survives a loss of power. */
+  /** Whether acknowledged files survive a loss of power. */
   durable: boolean;
-  /** What a publication comes to whose name turned out to be taken. */
+  /** Decides the outcome of a publication whose name turned out to be taken. */
   onTaken(publication: Publication<Within>): Promise<Committed>;
   /**
-   * What a publication comes to whose name turned out to be on another file system than its file. Default: it
+   * Decides the outcome of a publication whose name turned out to be on another file system than its file. Default: it
    * fails.
    */
   onApart?(publication: Publication<Within>): Promise<Committed>;
@@ -77,27 +77,27 @@ export interface PublisherOptions<Within = unknown> {
 
 interface Waiting<Within> extends Publication<Within> {
   settled: PromiseWithResolvers<Committed>;
-  /** What of it is not kept. */
+  /** What of its attributes is not kept. */
   unkept?: readonly Unkept[];
 }
 
 /**
- * Publishes in groups: whatever is asked for while a group is being flushed makes up the next one. The
- * files of a group are flushed side by side, then renamed in the order they were asked for, then each
- * changed directory is flushed once, and only then is any of them acknowledged.
+ * Publishes files in groups: all that are requested while one group is flushed make up the next one. The files of a
+ * group are flushed side by side, then renamed in the order of the requests, then each changed directory is flushed
+ * once, and only then are they acknowledged.
  */
-export class Publisher<Within = unknown> {
-  readonly #options: PublisherOptions<Within>;
+export class GroupCommit<Within = unknown> {
+  readonly #options: GroupCommitOptions<Within>;
   #waiting: Waiting<Within>[] = [];
   /** Resolves when nothing is left to do. */
   #running: Promise<void> | undefined;
 
-  /** A publisher with nothing to do yet. */
-  constructor(options: PublisherOptions<Within>) {
+  /** Nothing is published yet. */
+  constructor(options: GroupCommitOptions<Within>) {
     this.#options = options;
   }
 
-  /** Publishes a file; see `PendingWrite.commit` for what is promised. */
+  /** Publishes a file; see `PendingWrite.commit` for the guarantees. */
   publish(publication: Publication<Within>): Promise<Committed> {
     const settled = Promise.withResolvers<Committed>();
     this.#waiting.push({ ...publication, settled });
@@ -105,7 +105,7 @@ export class Publisher<Within = unknown> {
     return settled.promise;
   }
 
-  /** Resolves when what it was asked to publish is published, or could not be. */
+  /** Resolves when all requested publications have succeeded or failed. */
   async settle(): Promise<void> {
     await this.#running;
   }
@@ -114,14 +114,14 @@ export class Publisher<Within = unknown> {
     while (this.#waiting.length > 0) {
       const group = this.#waiting;
       try {
-        // What has come together is published together: a group costs little more than one file.
+        // Requests that arrive together are published together: a group costs little more than one file.
         const { setImmediate } = await nodeTimers();
         await new Promise((resolve) => setImmediate(resolve));
         this.#waiting = [];
         await this.#publishGroup(group);
       } catch (error) {
         if (this.#waiting === group) this.#waiting = [];
-        // Whoever knows already what became of its file hears nothing of this.
+        // Promises that are settled already are not affected.
         for (const { settled } of group) settled.reject(fileError(error));
       }
     }
@@ -147,7 +147,7 @@ export class Publisher<Within = unknown> {
       } catch (reason) {
         const error = fileError(reason);
         const { onTaken, onApart } = this.#options;
-        // Reading what is there for its checksum may take long, and so does a copy: the group does not wait for it.
+        // To read the existing file for its checksum may take long, and so does a copy: the group does not wait for it.
         if (error.code === "exists") {
           waiting.settled.resolve(Promise.try(() => onTaken(waiting)));
         } else if (onApart && !waiting.broughtOver && isCrossDevice(error)) {
@@ -169,13 +169,13 @@ export class Publisher<Within = unknown> {
 
   async #flush(waiting: Waiting<Within>, rooms: Rooms<Within>): Promise<void> {
     const { staged, checksum, mtime, mode, explicit, look, replace, name, within } = waiting;
-    // A file keeps its permission bits when its content is replaced.
+    // A file whose content is replaced keeps its permission bits.
     const kept = replace && mode === undefined ? rooms.modeOf?.(name, within) : undefined;
     waiting.unkept = staged.setAttributes({ mtime, mode: mode ?? kept, explicit, look });
     await makeSure(staged, { checksum, durable: this.#options.durable });
   }
 
-  /** Gives a file its name, and notes which directories are to be flushed for that. */
+  /** Gives a file its name, and adds the directories that have to be flushed to `changed`. */
   #rename(publication: Publication<Within>, room: Room, changed: ChangedDirectory[]): void {
     const { onReplaced } = this.#options;
     const { staged, replace } = publication;

@@ -5,7 +5,7 @@
  */
 
 /**
- * Makes a file that is gone when it is closed, also where nobody gets to close it.
+ * Opens a new file that is removed when it is closed, or when the process ends.
  *
  * @throws what the runtime throws
  */

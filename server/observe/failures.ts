@@ -1,5 +1,5 @@
 /**
- * Failures in the log: what was foreseen in a line, and what was not with its cause, which no peer is told.
+ * Logs failures: an expected one in a line, and an unexpected one with its cause, which no peer is told.
  *
  * @module
  */
@@ -11,16 +11,16 @@ const logger = getLogger(["ferry", "server"]);
 
 /** Options of {@linkcode logFailure}. */
 export interface LogFailureOptions {
-  /** What other names in the text stand for. */
+  /** The values of the other placeholders in the text. */
   properties?: Readonly<Record<string, unknown>>;
-  /** How much attention a failure deserves that was foreseen. Default: "info". */
+  /** The level of an expected failure. Default: "info". */
   level?: "debug" | "info" | "warn";
 }
 
 /**
  * Logs a failure.
  *
- * @param text what failed, with `{message}` and `{code}` in the places of the error's
+ * @param text what failed, with the placeholders `{message}` and `{code}` for those of the error
  */
 export function logFailure(
   text: string,
@@ -36,8 +36,8 @@ export function logFailure(
 }
 
 /**
- * Runs a callback that nobody waits for: of a timer, a signal or a socket. Where it fails, now or later, that is
- * logged, and nothing else comes of it.
+ * Runs a callback that nobody waits for: of a timer, a signal or a socket. Where it fails, now or later, the failure is
+ * logged and has no other effect.
  */
 export function guarded(action: string, run: () => unknown): void {
   const failed = (error: unknown) =>

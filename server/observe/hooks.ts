@@ -1,5 +1,5 @@
 /**
- * What a server tells the program that it runs in. Whatever becomes of that, the server goes on.
+ * Calls the functions by which a program follows its server. Their failures do not affect the server.
  *
  * @module
  */
@@ -12,61 +12,61 @@ import type { Request } from "../../lib/wire/operations/operations.ts";
 import type { TokenRecord } from "../auth/token_table.ts";
 import type { StoredUpload } from "../files/file_service.ts";
 
-/** How many calls may be unfinished, those that have not begun among them; what is told beyond that is lost. */
+/** How many calls may be unfinished, including those that have not begun; further ones are dropped. */
 const MAX_UNFINISHED = 10_000;
 
-/** How long a server that ends waits for calls to finish, in milliseconds. */
+/** How long a closing server waits for calls to finish, in milliseconds. */
 const FINISHING_MS = 1000;
 
 const logger = getLogger(["ferry", "server"]);
 
 /** Who a client is. */
 export interface Requester {
-  /** The address that it has connected from. */
+  /** The address that it connected from. */
   readonly peer: Address;
-  /** The token that it has shown last, whether that still counts or not; undefined where it has shown none. */
+  /** The token that it logged in with last, even if that is no longer valid; undefined without a login. */
   readonly token: { readonly id: string; readonly name: string } | undefined;
 }
 
-/** Whose request failed, and which one. */
+/** A request that failed, and its client. */
 export interface FailedRequest extends Requester {
-  /** The operation, such as `put`; undefined where the connection failed, or what came is no request. */
+  /** The operation, such as `put`; undefined where the connection failed, or what arrived is not a request. */
   readonly op: string | undefined;
-  /** The name that the request is about; undefined where it is about none. */
+  /** The name that the request is about; undefined where it has none. */
   readonly filename: string | undefined;
 }
 
 /**
- * What a server calls. Each call is made in the server's own thread, where nothing else runs for as long as the
- * function computes; what it waits for, nobody else waits for. A function that throws, or whose promise fails, harms
- * nobody: the first failure of each is logged as a warning, the later ones with the level `debug`.
+ * Functions that a server calls when something happens. They run in the thread of the server, which does nothing else
+ * while they compute; promises that they return are not waited for. A function that throws, or whose promise fails,
+ * does not affect the server: its first failure is logged as a warning, the later ones with the level `debug`.
  *
- * The calls begin in the order of what they tell; a next one does not wait until the promise of the one before it
- * has settled. Where 10000 have not finished, what happens meanwhile is not told, and the log says so. A server
- * that ends waits for them, for a second at most.
+ * The calls begin in the order of the events, without waiting for the promise of the call before. While 10000 calls are
+ * unfinished, further events are dropped, and the log says so. A closing server waits for the calls, for one second at
+ * most.
  */
 export interface ServerHooks {
   /** Called for each address that the server listens on, before {@linkcode serve} resolves. */
   onListen?: ((listening: Listening) => unknown) | undefined;
   /**
-   * Called for each file that was uploaded, once it has its name and, with a durable storage, is safe there; also
-   * for one that need not be sent since it is there already. The client is told first. Not called for what a
+   * Called for each uploaded file, once it has its name and, with a durable storage, survives a loss of power; also for
+   * a file that is not sent since it is there already. The client is told first. Not called for files that a
    * comparison of whole directories finds unchanged.
    */
   onStored?: ((file: StoredUpload, by: Requester) => unknown) | undefined;
   /**
-   * Called for each request that fails, with the error that the client is told, where it can be told; and for each
-   * connection that ends otherwise than in order between two requests. What fails before a client can make a
-   * request, and on other listeners than that of `listen`, is in the log alone.
+   * Called for each request that fails, with the error that the client gets; and for each connection that does not end
+   * in order between two requests. Failures before the first request, and those of other listeners than `listen`, are
+   * only logged.
    */
   onError?: ((error: FerryError, by: FailedRequest) => unknown) | undefined;
 }
 
-/** What a session tells, with the token that its client has shown last. */
+/** The events of a connection, with the token that its client logged in with last. */
 export interface SessionHooks {
-  /** A file was uploaded, or need not be. */
+  /** A file was uploaded, or is there already. */
   stored(file: StoredUpload, token: TokenRecord | undefined): void;
-  /** A request failed, or without one the connection. */
+  /** A request failed, or without a request the connection. */
   failed(error: FerryError, token: TokenRecord | undefined, request?: Request): void;
 }
 
@@ -75,18 +75,18 @@ export class Hooks {
   readonly #hooks: ServerHooks;
   #waiting: (() => void)[] = [];
   #unfinished = 0;
-  /** Whether something was not told since all calls had finished. */
+  /** Whether an event was dropped since all calls had finished. */
   #behind = false;
   /** The hooks that have failed. */
   readonly #failing = new Set<keyof ServerHooks>();
   #idle: PromiseWithResolvers<void> | undefined;
 
-  /** The hooks that a user has given. */
+  /** @param hooks the functions of the user */
   constructor(hooks: ServerHooks) {
     this.#hooks = hooks;
   }
 
-  /** Tells where the server listens, at once. */
+  /** Calls `onListen` for each address, at once. */
   listening(all: readonly Listening[]): void {
     const { onListen } = this.#hooks;
     if (!onListen) return;
@@ -96,7 +96,7 @@ export class Hooks {
     }
   }
 
-  /** Tells what becomes of the requests of a client; undefined where nobody wants to know. */
+  /** Takes the events of a connection; undefined where there is no function for them. */
   toldBy({ hostname, port }: Address): SessionHooks | undefined {
     const { onStored, onError } = this.#hooks;
     if (!onStored && !onError) return undefined;
@@ -116,7 +116,7 @@ export class Hooks {
     };
   }
 
-  /** Makes the calls that have not begun, and waits for all to finish, but not for long. */
+  /** Makes the calls that have not begun, and waits for all to finish, for at most a second. */
   async settle(): Promise<void> {
     this.#callWaiting();
     if (this.#unfinished === 0) return;
@@ -131,7 +131,7 @@ export class Hooks {
     this.#unfinished++;
     this.#waiting.push(() => void this.#run(hook, call));
     if (this.#waiting.length > 1) return;
-    // What the client is told leaves within a turn.
+    // The reply to the client is sent within a turn of the event loop.
     setImmediate(() => setImmediate(() => this.#callWaiting()));
   }
 

@@ -1,52 +1,52 @@
 /**
- * Lines for somebody who may lag, or not read at all: a log must not hold up what it tells of.
+ * Writes lines to a reader that may be slow, or not read at all, without making the writer wait.
  *
  * @module
  */
 
 import { delay } from "@std/async/delay";
 
-/** How much may wait to be written, in UTF-16 units; what is more is dropped, and counted. */
+/** How much may wait to be written, in UTF-16 units. Lines beyond that are dropped and counted. */
 const MAX_WAITING = 512 * 1024;
 
 /**
- * How much is written at once, in bytes. A pipe takes so much as a whole or not at all (POSIX: PIPE_BUF is at least
- * 512, on Linux 4096), so that who ends meanwhile leaves no half a line there.
+ * How much is written at once, in bytes. Writes to a pipe of up to PIPE_BUF (at least 512, on Linux 4096) are atomic,
+ * so that a program that ends meanwhile leaves no half of a line.
  */
 const PIECE_BYTES = 4096;
 
-/** The first and the longest pause after a write that failed, in milliseconds. */
+/** The first and the longest pause after a failed write, in milliseconds. */
 const RETRY = { first: 10, longest: 1000 };
 
-/** What lines are written to. */
+/** Where lines are written. */
 export interface ByteWriter {
-  /** Takes some of the bytes and tells how many; MAY take as long as it likes. */
+  /** Writes some of the bytes and returns how many. It may take any time. */
   write(bytes: Uint8Array): Promise<number>;
 }
 
 /** Options of {@linkcode LineWriter}. */
 export interface LineWriterOptions {
-  /** The line that stands where so many lines were dropped, with its line feed; none unless told otherwise. */
+  /** Makes the line, with its line feed, that replaces dropped lines. Default: none. */
   dropped?: (count: number) => string;
   /** How much may wait to be written, in UTF-16 units. Default: 524288. */
   maxWaiting?: number;
 }
 
 /**
- * Writes lines in order, and lets nobody wait for it. Where they are not taken as quickly as they come, or cannot be
- * written, some wait, and those that are too many are dropped; a line in their place tells how many.
+ * Writes lines in order without making the caller wait. Lines that cannot be written yet are kept; when there are too
+ * many, further ones are dropped, and a line in their place says how many.
  */
 export class LineWriter {
   readonly #to: ByteWriter;
   readonly #maxWaiting: number;
-  /** What stands where lines were dropped. */
+  /** Makes the line that replaces dropped lines. */
   dropped: (count: number) => string;
   #waiting = "";
   #dropping = 0;
   #running: Promise<void> | undefined;
   #failing = Promise.withResolvers<void>();
 
-  /** Lines to somebody. */
+  /** @param to where the lines go */
   constructor(
     to: ByteWriter,
     { dropped = () => "", maxWaiting = MAX_WAITING }: LineWriterOptions = {},
@@ -56,16 +56,16 @@ export class LineWriter {
     this.#maxWaiting = maxWaiting;
   }
 
-  /** Writes a line, with its line feed, as soon as that is possible. */
+  /** Writes a line, which ends with a line feed, as soon as possible. */
   write(line: string): void {
-    // Behind one that was dropped none is taken before that has been told.
+    // After a dropped line, none is accepted until the line about it was written.
     if (this.#dropping > 0 || this.#waiting.length + line.length > this.#maxWaiting) {
       this.#dropping++;
     } else this.#waiting += line;
     this.#running ??= this.#run();
   }
 
-  /** Resolves when all is written, when it cannot be for now, or after so many milliseconds. */
+  /** Resolves when everything is written, when a write has failed, or after `ms` milliseconds. */
   async flush(ms: number): Promise<void> {
     const late = Promise.withResolvers<void>();
     const timer = setTimeout(late.resolve, ms);
@@ -92,7 +92,7 @@ export class LineWriter {
         if (pause > RETRY.first) this.#failing = Promise.withResolvers();
         pause = RETRY.first;
       } catch {
-        // The disk is full, or whoever has read it has gone: both may change.
+        // The disk is full, or the reader has gone: both may change.
         this.#failing.resolve();
         await delay(pause);
         pause = Math.min(pause * 2, RETRY.longest);
@@ -101,7 +101,7 @@ export class LineWriter {
   }
 }
 
-/** As many whole lines as may be written at once, or one that is longer. */
+/** As many whole lines as may be written at once, or the first one where it is longer. */
 function firstLines(bytes: Uint8Array): Uint8Array {
   if (bytes.length <= PIECE_BYTES) return bytes;
   const feed = "\n".charCodeAt(0);

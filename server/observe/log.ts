@@ -1,5 +1,5 @@
 /**
- * The log: a line for each record, whatever is in it.
+ * The log: one line for each record, whatever it contains.
  *
  * @module
  */
@@ -14,15 +14,15 @@ import {
 import { escapeControls } from "../../lib/core/errors.ts";
 import type { LineWriter } from "./line_writer.ts";
 
-/** How the log is written. */
+/** Options of {@linkcode startLog}. */
 export interface LogOptions {
-  /** Its format. */
+  /** The format of a record. */
   format: "text" | "json";
-  /** Whether connections are logged, too. */
+  /** Whether connections and disconnections are logged, too. */
   verbose: boolean;
 }
 
-/** Begins a log that is written to `lines`. */
+/** Starts the log of this process, which is written to `lines`. */
 export async function startLog(lines: LineWriter, { format, verbose }: LogOptions): Promise<void> {
   const formatter = format === "json" ? getJsonLinesFormatter() : getTextFormatter();
   const lineOf = (record: LogRecord) => oneLine(formatter(record));
@@ -47,8 +47,8 @@ export async function startLog(lines: LineWriter, { format, verbose }: LogOption
 }
 
 /**
- * Logs what nobody caught instead of ending the program for it. Connections, timers and commands do not rely on
- * that: it is for what the runtime and libraries may do on their own.
+ * Logs uncaught errors instead of ending the program. Connections, timers and commands do not rely on this: it is for
+ * errors in Deno and in libraries.
  */
 export function logUncaught(): void {
   const logger = getLogger(["ferry", "server"]);
@@ -63,8 +63,8 @@ export function logUncaught(): void {
 }
 
 /**
- * A record as one line: what somebody sends must not look like another line, nor change how one looks. Where there
- * is such a character in JSON, it is in a string, where it may be written like that.
+ * Puts a record on one line: text from a peer must not look like another line, nor change how a line is displayed. In
+ * JSON, such characters occur in strings only, where they may be escaped.
  */
 function oneLine(text: string): string {
   return `${escapeControls(text.trimEnd().replaceAll("\n", "\\n"))}\n`;

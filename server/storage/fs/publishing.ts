@@ -12,15 +12,15 @@ import { FerryError } from "../../../lib/core/errors.ts";
 import { LocalFile } from "../../../lib/files/source_file.ts";
 import { openExactly } from "../../../lib/files/open_exactly.ts";
 import { ParentDirectories } from "./parent_directories.ts";
-import { type Publication, Publisher } from "../../../lib/files/group_commit.ts";
+import { GroupCommit, type Publication } from "../../../lib/files/group_commit.ts";
 import type { Root } from "./root.ts";
 import type { ServedRoot } from "./served_root.ts";
 import { checksumOf } from "./stored_file.ts";
 
 /** The publisher of a root; each publication is `within` the root of its request. */
-export function publisherOf(served: ServedRoot): Publisher<Root> {
+export function publisherOf(served: ServedRoot): GroupCommit<Root> {
   const { quota, durable } = served;
-  return new Publisher({
+  return new GroupCommit({
     durable,
     rooms: () => new ParentDirectories(served.root),
     ...(quota.isLimited ? { onReplaced: (file) => quota.lost(file) } : {}),

@@ -11,7 +11,7 @@ import { FerryError, fileError } from "../../../lib/core/errors.ts";
 import type { Durability } from "../../../lib/files/durability.ts";
 import type { OnMount } from "./mount_points.ts";
 import { mountedAnew, type OnRoot } from "./root_directory.ts";
-import type { Publisher } from "../../../lib/files/group_commit.ts";
+import type { GroupCommit } from "../../../lib/files/group_commit.ts";
 import { publisherOf } from "./publishing.ts";
 import { Quota } from "../quota.ts";
 import { Root } from "./root.ts";
@@ -68,7 +68,7 @@ export class ServedRoot implements AsyncDisposable {
   /** Makes the walks through large directories take turns at sorting. */
   readonly merges: MergeQueue = new MergeQueue();
   /** Gives files their names. */
-  readonly publisher: Publisher<Root>;
+  readonly publisher: GroupCommit<Root>;
   /** Whether what is acknowledged survives a loss of power. */
   readonly durable: boolean;
   /** Why nothing can be uploaded, where that is so. */

@@ -5,9 +5,9 @@ import { type FileName, parseFileName } from "../../../lib/core/remote_name.ts";
 import { ParentDirectories } from "../../../server/storage/fs/parent_directories.ts";
 import { Root } from "../../../server/storage/fs/root.ts";
 import {
+  GroupCommit,
+  type GroupCommitOptions,
   type Publication,
-  Publisher,
-  type PublisherOptions,
 } from "../../../lib/files/group_commit.ts";
 import { StagedFile } from "../../../lib/files/staged_file.ts";
 import { directoryAt } from "../../../lib/files/directory_flush.ts";
@@ -21,20 +21,20 @@ import { md5 } from "../../support/bytes.ts";
 class Fixture implements AsyncDisposable {
   readonly #dir = new TempDir();
   readonly root = Deno.realPathSync(this.#dir.path) + "/root";
-  readonly publisher: Publisher;
+  readonly publisher: GroupCommit;
   /** What happened, in order: `flush a`, `flushed a`. */
   readonly events: string[] = [];
   readonly #staged: StagedFile[] = [];
   readonly #root: Root;
 
   constructor(
-    { parents = ParentDirectories, ...options }: Partial<PublisherOptions> & {
+    { parents = ParentDirectories, ...options }: Partial<GroupCommitOptions> & {
       parents?: typeof ParentDirectories;
     } = {},
   ) {
     Deno.mkdirSync(this.root);
     this.#root = Root.open(this.root);
-    this.publisher = new Publisher({
+    this.publisher = new GroupCommit({
       rooms: () => new parents(this.#root),
       durable: true,
       onTaken: () => Promise.reject(new FerryError("exists", "it is taken")),
@@ -269,7 +269,7 @@ Deno.test("publish() flushes nothing where it is not durable", async () => {
 
 const BREAKING: Record<
   string,
-  () => Partial<PublisherOptions> & { parents?: typeof ParentDirectories }
+  () => Partial<GroupCommitOptions> & { parents?: typeof ParentDirectories }
 > = {
   "no room can be made": () => {
     class Broken extends ParentDirectories {
