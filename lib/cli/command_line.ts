@@ -2,6 +2,10 @@
  * Parses command lines. An option that the command line does not give is taken from the environment, else from the
  * config file, else from its default.
  *
+ * Own code over parseArgs() of std: bundled with the options of `ferry ls` it has 40 KB; @optique/core 1.3.6, the only
+ * library with all that is needed here, makes it 344 KB; commander 14.0.3 (41 KB) has no completions and no config file,
+ * and cleye 2.7.0 and citty 0.2.2 accept unknown options.
+ *
  * @module
  */
 
