@@ -310,8 +310,8 @@ Deno.test("expandGlobs() expands as a shell does", async () => {
 });
 
 Deno.test("expandGlobs() of a relative path looks in the working directory", async () => {
-  assertEquals(await expandGlobs(["deno.js?n", "x", "./lib/errors.[t]s"]), [
-    ...["deno.json", "x", "./lib/errors.ts"],
+  assertEquals(await expandGlobs(["deno.js?n", "x", "./lib/core/errors.[t]s"]), [
+    ...["deno.json", "x", "./lib/core/errors.ts"],
   ]);
 });
 
