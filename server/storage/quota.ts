@@ -1,6 +1,6 @@
 /**
- * How much a storage may hold: an account from which every write takes its bytes before it gets them, so
- * that two uploads together take no more than there is.
+ * The quota of a storage: an account that every write takes its bytes from in advance, so that two uploads together
+ * take no more than there is.
  *
  * Nothing here does I/O; sizes are bytes.
  *
@@ -13,18 +13,18 @@ import { formatSize } from "../../lib/core/quantities.ts";
 
 /** The limits of a {@linkcode Quota}. */
 export interface QuotaLimits {
-  /** How large a file may be; any size unless told otherwise. */
+  /** How large a file may be, in bytes. Default: any size. */
   maxFileSize?: number | undefined;
-  /** How much all files and parts of files together may take; any amount unless told otherwise. */
+  /** How many bytes all files and partial uploads may have together. Default: any number. */
   quota?: number | undefined;
 }
 
-/** What a write has taken from the account. Disposal gives back what was not there before, unless it was settled. */
+/** What a write has taken from the account. Disposal gives it back unless it was settled. */
 export interface Reservation extends Disposable {
   /**
-   * Takes more where what is written has come beyond what was announced.
+   * Takes more where more is written than was announced.
    *
-   * @param size how much is written in all
+   * @param size how many bytes are written in all
    * @throws {FerryError} `too_large`, `quota`
    */
   grow(size: number): void;
@@ -32,32 +32,32 @@ export interface Reservation extends Disposable {
   settle(kept: number): void;
 }
 
-/** What the account has to know of a file. */
+/** What the account needs to know of a file. */
 export interface CountedFile {
-  /** Whether it is a regular file; nothing else counts. */
+  /** Whether it is a regular file: only those count. */
   isFile: boolean;
   /** Its size in bytes. */
   size: number;
-  /** How many names it has, where the system tells. */
+  /** How many names it has; null where the system does not tell. */
   nlink: number | null;
   /** The device that it is on. */
   dev: number;
-  /** What tells it from other files of the device, where the system tells. */
+  /** Its inode number; null where the system has none. */
   ino: number | null;
 }
 
 /** The account of a storage. A file counts once, however many names it has. */
 export class Quota {
   readonly #limits: QuotaLimits;
-  /** Another one each time that it is begun anew. */
+  /** Replaced by {@linkcode Quota.clear}: reservations settle with the account that they took from. */
   #account = { used: 0 };
   /** Of files with several names: how many of those are in the storage, by device and inode. */
   readonly #names = new Map<string, number>();
 
   /**
-   * An account from which nothing was taken yet.
+   * An account with nothing in use.
    *
-   * @throws {FerryError} `usage` for limits that are no numbers of bytes
+   * @throws {FerryError} `usage` for a limit that is not a number of bytes
    */
   constructor(limits: QuotaLimits) {
     const { maxFileSize, quota } = limits;
@@ -65,28 +65,28 @@ export class Quota {
     this.#limits = limits;
   }
 
-  /** Whether it matters how much is in use. */
+  /** Whether there is a limit to what is in use. */
   get isLimited(): boolean {
     return this.#limits.quota !== undefined;
   }
 
-  /** How many bytes are in use or were taken for what is being written. */
+  /** How many bytes are in use or reserved. */
   get used(): number {
     return this.#account.used;
   }
 
-  /** Begins anew with nothing counted. What was taken before is of no account any more. */
+  /** Begins anew with nothing in use. Earlier reservations do not count any more. */
   clear(): void {
     this.#account = { used: 0 };
     this.#names.clear();
   }
 
-  /** Counts bytes that were there already, or are there no longer where it is negative. */
+  /** Counts bytes that are in use; a negative number is not in use any more. */
   count(bytes: number): void {
     add(this.#account, bytes);
   }
 
-  /** Counts a file that was there already, by one of its names; others of its names may follow. */
+  /** Counts a file that was found by one of its names. Its other names may follow. */
   found(file: CountedFile): void {
     if (!file.isFile) return;
     const { several, key, size } = namesOf(file);
@@ -115,7 +115,7 @@ export class Quota {
    * Takes what a write will need.
    *
    * @param size the announced size; null for a stream, which takes what it needs as it grows
-   * @param held how much of it is counted already, since a part is there
+   * @param held how many of these bytes count already, as a partial upload
    * @throws {FerryError} `too_large`, `quota`
    */
   reserve(size: number | null, held = 0): Reservation {

@@ -1,10 +1,9 @@
 /**
- * Remembers the checksums of files, so that an unchanged file need not be read to tell it. A cache and no
- * more: an entry holds for one inode with one size and times, and a database that is lost or broken is
- * begun anew.
+ * A cache of the checksums of files, so that an unchanged file need not be read again. An entry holds for one inode with
+ * one size and times. A database that is lost or broken is replaced by an empty one.
  *
- * Many file systems number their files anew each time they are mounted: those in user space, those of other
- * machines. What is known of a file there is kept in memory, and is believed as long as that mount is known to last.
+ * Many file systems number their files again each time they are mounted: those in user space and those of other machines.
+ * What is known of files there is kept in memory, and holds as long as that mount is known to last.
  *
  * @module
  */
@@ -17,14 +16,14 @@ import {
   type Checksum,
 } from "../../../lib/core/checksum.ts";
 
-/** What must be the same for a remembered checksum to hold. */
+/** What has to stay the same for a cached checksum to hold. */
 export interface FileIdentity {
   /**
-   * Device and inode; on a file system that may give them to another file, the mount and the name, too. Empty where
-   * the system tells none, or nothing tells one mount from the next: then nothing is remembered.
+   * Device and inode; on a file system that may give them to another file, also the mount and the name. Empty where the
+   * system has none, or nothing tells one mount from the next: nothing is cached then.
    */
   readonly key: string;
-  /** Whether it holds no longer than a mount does, and so not for the next process. Default: false. */
+  /** Whether it holds no longer than the present mount, and so not for the next process. Default: false. */
   readonly passing?: boolean;
   /** Size, and the times of the last change of content and of inode. */
   readonly version: string;
@@ -34,8 +33,8 @@ export interface FileIdentity {
 export type IdentifyingFacts = Pick<Deno.FileInfo, "dev" | "ino" | "size" | "mtime" | "ctime">;
 
 /**
- * The identity of a file. It is as exact as what the runtime tells: the modification time to a
- * millisecond, the time of the inode's last change to a second.
+ * The identity of a file. It is as exact as the runtime's times: the modification time to a millisecond, the time of the
+ * inode's last change to a second.
  */
 export function identityOf({ dev, ino, size, mtime, ctime }: IdentifyingFacts): FileIdentity {
   const key = ino === null ? "" : `${dev}:${ino}`;
@@ -43,8 +42,8 @@ export function identityOf({ dev, ino, size, mtime, ctime }: IdentifyingFacts): 
   return { key, version: `${size}:${mtime?.getTime()}:${ctime?.getTime()}` };
 }
 
-// Nobody else has the database. Where SQLite knows that, it keeps the index of its log in memory of its own, and
-// not in a mapped file: what is mapped ends the process where a full disk has no room for the page.
+// No other process has the database. Where SQLite knows that, it keeps the index of its log in its own memory and not in a
+// mapped file: a full disk without room for a mapped page would end the process.
 const SCHEMA = `
   PRAGMA locking_mode = EXCLUSIVE;
   PRAGMA mmap_size = 0;
@@ -57,8 +56,8 @@ const SCHEMA = `
 `;
 
 /**
- * SQLite does not notice a flipped bit inside a row; this does: FNV-1a of 32 bits, twice, the second time
- * begun elsewhere.
+ * A seal by which a flipped bit inside a row is noticed, which SQLite does not notice: FNV-1a of 32 bits, twice, from
+ * two different offsets.
  */
 function sealOf({ key, version }: FileIdentity, checksum: Checksum): string {
   // The word tells rows by which rule they were recorded: 0.1.0 had another one.
@@ -72,7 +71,7 @@ function sealOf({ key, version }: FileIdentity, checksum: Checksum): string {
   return `${(a >>> 0).toString(16)}:${(b >>> 0).toString(16)}`;
 }
 
-/** How many checksums are remembered that hold no longer than a mount: those that were recorded last. */
+/** How many checksums that hold no longer than a mount are kept: those that were recorded last. */
 const MAX_PASSING = 65_536;
 
 /** Options of {@linkcode ChecksumCache}. */
@@ -80,25 +79,25 @@ export interface ChecksumCacheOptions {
   /** The device on which an inode number stands for one file, now and later. Default: none. */
   device?: number | undefined;
   /**
-   * What tells the present mount of any other device from earlier and later ones of the same number; undefined
-   * where nothing does. Default: nothing.
+   * Names the present mount of any other device, to tell it from earlier and later ones of the same number; undefined
+   * where nothing tells. Default: nothing does.
    */
   mountOf?: ((device: number) => string | undefined) | undefined;
 }
 
-/** Checksums by file identity, in an SQLite database. */
+/** The cache, in an SQLite database. */
 export class ChecksumCache implements Disposable {
   #path: string | undefined;
   #device: number | undefined;
   readonly #mountOf: (device: number) => string | undefined;
-  /** What holds no longer than a mount does, by algorithm and key. */
+  /** The checksums that hold no longer than a mount, by algorithm and key. */
   readonly #passing = new Map<string, { version: string; checksum: Checksum }>();
   #database!: DatabaseSync;
   #select!: StatementSync;
   #insert!: StatementSync;
   #delete!: StatementSync;
   #closed = false;
-  /** The checksums that are being computed, by what they are of. */
+  /** The checksums that are being computed, by algorithm and identity. */
   readonly #computing = new Map<string, Promise<Checksum>>();
 
   private constructor(
@@ -130,14 +129,14 @@ export class ChecksumCache implements Disposable {
     return { ...identity, key, passing: true };
   }
 
-  /** Goes on in another database, where somebody has removed the one that it has. */
+  /** Uses another database, where another program has removed the present one. */
   moveTo(path: string): void {
     if (this.#closed) return;
     this.#path = path;
     this.#rebuild(path);
   }
 
-  /** Forgets all that is known, and goes on in another database, where all may have been mounted anew. */
+  /** Forgets everything and uses another database, after a remount. */
   beginAnew(path: string, device: number | undefined): void {
     this.#device = device;
     this.#passing.clear();
@@ -146,7 +145,7 @@ export class ChecksumCache implements Disposable {
   }
 
   #open(path?: string): void {
-    // Ferry 0.1 mapped a file of this name, and a process that was killed has left it.
+    // Ferry 0.1 mapped a file of this name, which a process that was killed left behind.
     if (path !== undefined) remove(`${path}-shm`);
     this.#database = new DatabaseSync(path ?? ":memory:");
     this.#database.exec(SCHEMA);
@@ -160,8 +159,8 @@ export class ChecksumCache implements Disposable {
   }
 
   /**
-   * Throws the database away and begins an empty one, in memory where the disk takes none. So it is too where
-   * the database fails while it is in use: SQLite goes by its path, and that may lead elsewhere by then.
+   * Throws the database away and begins an empty one, in memory where there can be none on the disk. A database that
+   * fails while it is in use goes to memory as well: SQLite uses its path, which may lead elsewhere by then.
    */
   #rebuild(path?: string): void {
     try {
@@ -204,10 +203,10 @@ export class ChecksumCache implements Disposable {
   }
 
   /**
-   * The checksum of a file that `compute` gives; it is asked once where several want to know it meanwhile. A
-   * large file takes longer to read than a client waits, and that asks again.
+   * The checksum of a file that `compute` gives. It is computed once for all who ask meanwhile: a large file takes longer
+   * to read than a client waits, and the client asks again.
    *
-   * @param compute calls `close` when it comes to know what the file was: who asks later may mean another content
+   * @param compute calls `close` when it has read the file: a later question may be about other content
    */
   computeOnce(
     { key, version }: FileIdentity,
@@ -227,7 +226,7 @@ export class ChecksumCache implements Disposable {
     return computing;
   }
 
-  /** Remembers checksums of files. */
+  /** Records checksums of files. */
   record(files: readonly { identity: FileIdentity; checksum: Checksum }[]): void {
     this.#query(() => {
       const several = files.length > 1;
@@ -260,7 +259,7 @@ export class ChecksumCache implements Disposable {
     } else this.#query(() => this.#delete.run(key));
   }
 
-  /** Closes the database; nothing is known or remembered any more. */
+  /** Closes the database; nothing is found or recorded any more. */
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;

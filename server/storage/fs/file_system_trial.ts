@@ -1,5 +1,5 @@
 /**
- * Finds out what a file system keeps by trying it, in a directory that nobody else works in.
+ * Finds out by trials what a file system keeps.
  *
  * @module
  */
@@ -12,23 +12,23 @@ import { PLATFORM } from "../../../lib/core/platform.ts";
 import { isTaken } from "../../../lib/files/path_lookup.ts";
 import { isUnsupported } from "../../../lib/files/file_errors.ts";
 
-/** A time that no step of more than a millisecond keeps: an odd second and 123 milliseconds. */
+/** A time with an odd second and 123 milliseconds, which file systems with coarser times than milliseconds do not keep. */
 const ODD_TIME = Date.UTC(2001, 1, 3, 4, 5, 7, 123);
 
-/** The coarsest step in milliseconds that counts as keeping times: FAT has two seconds. */
+/** The coarsest step of times that counts as keeping them, in milliseconds: FAT has two seconds. */
 const COARSEST_STEP = 2000;
 
-/** Errors that say nothing of what a file system can do. */
+/** Errors that say nothing about what a file system can do. */
 const PASSING: readonly ErrorCode[] = ["no_space", "quota", "busy"];
 
-/** The name of the directory that trials are made in. One that a killed process has left is removed first. */
+/** The name of the directory of the trials. One that a killed process left behind is removed first. */
 const NAME = "trial";
 
 /**
- * What a file system is to be relied on for. What is made to find out is removed again.
+ * Tries what a file system keeps, and removes what was made for that.
  *
- * @param directory a directory that nobody else works in
- * @throws {FerryError} `io` where files can be made and not be written to later, as cut uploads are that go on
+ * @param directory a directory that no other program uses
+ * @throws {FerryError} `io` where files can be made but not be written to later, as resumed uploads are
  * @throws what the runtime throws where nothing can be made in it
  */
 export function tryFileSystem(directory: Directory): FileSystem {

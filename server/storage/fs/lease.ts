@@ -1,9 +1,9 @@
 /**
- * Who has a directory: one process, which says so in a file and goes on saying it as long as it lives.
+ * A lease on a directory: one process has it, and renews it in a file as long as it lives.
  *
- * Processes that reach the directory by the same mount have a lock for that, which ends with its holder. By
- * another mount or from another machine the same lock may be granted once more, and so who starts there watches
- * the file: its holder has ended when it has said nothing for as long as a lease lasts.
+ * Processes that reach the directory by the same mount exclude each other by a lock on the file, which ends with its
+ * holder. By another mount or from another machine the same lock may be granted again. A process that starts there watches
+ * the file: the holder has ended when it has not renewed the lease for as long as a lease lasts.
  *
  * @module
  */
@@ -16,51 +16,51 @@ import { inodeOf } from "../../../lib/core/file_identity.ts";
 import { bootTime, sameBoot } from "../../../lib/files/partial_file.ts";
 import { openExactly } from "../../../lib/files/open_exactly.ts";
 
-/** How often a holder says that it is there, in milliseconds. */
+/** How often a holder renews its lease, in milliseconds. */
 const BEAT_MS = 2000;
 
-/** Whoever has said nothing for so many milliseconds has lost the directory. */
+/** A lease that was not renewed for this long is lost, in milliseconds. */
 export const LEASE_MS: number = 10_000;
 
-/** Who has not been able to say anything for so many milliseconds has to look first whether it has the directory still. */
+/** A holder that could not renew its lease for this long checks whether it still has it, in milliseconds. */
 const SURE_MS = LEASE_MS / 2;
 
-/** The pause between two looks at another one's file, in milliseconds. */
+/** The pause between two looks at the file of another holder, in milliseconds. */
 const LOOK_MS = 100;
 
-/** How long the file is: what is written at once into one page is read as a whole. */
+/** The size of the file in bytes: a single write into one page is read as a whole. */
 const FILE_BYTES = 512;
 
-/** What a holder says. */
+/** The content of the file. */
 interface Said {
   version: 1;
-  /** What its file is to it; another mount may tell something else. */
+  /** Device and inode of the file as the holder sees them; they may differ by another mount. */
   inode: string;
-  /** When the system was started that it runs on. */
+  /** When the holder's system was started, in milliseconds since 1970; null where that is not known. */
   boot: number | null;
-  /** Another number each time. */
+  /** Counts the renewals. */
   beat: number;
 }
 
 /** Options of {@linkcode Lease.take}. */
 export interface LeaseOptions {
-  /** Told for how many milliseconds at most is waited, before that. */
+  /** Told before a wait for how many milliseconds it may last. */
   onWaiting?: ((ms: number) => void) | undefined;
   /**
-   * That of the same process by an earlier mount, which it has left. Where another process may have come since then,
-   * it is refused at once.
+   * The lease of the same process by an earlier mount, which it has left. Where another process may have taken the
+   * directory since then, this one is refused at once.
    */
   earlier?: Lease | undefined;
 }
 
-/** That this process has a directory, until it is disposed of or lost. */
+/** The lease of this process on a directory, until it is disposed of or lost. */
 export class Lease implements Disposable {
-  /** What tells it from other leases. */
+  /** Unique among all leases. */
   readonly id: string;
   readonly #path: string;
   readonly #file: Deno.FsFile;
   #said: Said;
-  /** Whether its file stays, and nothing more is said. */
+  /** Whether the file stays and is not renewed any more. */
   #left = false;
   #sure = Date.now();
   #lost = false;
@@ -76,10 +76,8 @@ export class Lease implements Disposable {
   }
 
   /**
-   * Takes a directory whose leases are files in `leases`, and removes those of holders that have ended.
-   *
-   * It says that it is there first, and looks at others then: of two that come at the same time, none overlooks
-   * the other.
+   * Takes the lease on the directory whose lease files are in `leases`, and removes those of holders that have ended. It
+   * writes its own file before it looks at others, so that two processes that start at once do not overlook each other.
    *
    * @throws {FerryError} `busy` where another process has it; what keeps the file from being written
    */
@@ -88,7 +86,7 @@ export class Lease implements Disposable {
     const lease = taken.use(Lease.#begin(leases));
     const others = [...Deno.readDirSync(leases.path)].map(({ name }) => name)
       .filter((name) => name !== lease.id && name !== earlier?.id && !isRemovedName(name))
-      .map((name) => new Other(leases.at(name)));
+      .map((name) => Other.read(leases.at(name)));
     for (const other of others) if (other.isAlive === true) throw servedElsewhere();
     let unknown = others.filter(({ isAlive }) => isAlive === undefined);
     if (unknown.length > 0 && earlier) throw servedElsewhere();
@@ -97,7 +95,7 @@ export class Lease implements Disposable {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOOK_MS);
       if (unknown.some((other) => other.hasSpoken())) throw servedElsewhere();
       unknown = unknown.filter((other) => !other.isGone);
-      // Others may be watching this one.
+      // Other processes may be watching this one.
       if (Date.now() - lease.#sure >= BEAT_MS) lease.#beat();
     }
     lease.assertHeld();
@@ -125,8 +123,8 @@ export class Lease implements Disposable {
   }
 
   /**
-   * Fails where another process has the directory by now: this one was stopped, or could not say anything, for
-   * too long.
+   * Fails where another process has the directory by now, because this one was stopped, or could not renew its lease,
+   * for too long.
    *
    * @throws {FerryError} `busy`
    */
@@ -144,8 +142,8 @@ export class Lease implements Disposable {
   }
 
   /**
-   * Whether a directory, by another mount, holds the file of this lease as it was written last. What was written in the
-   * last moments of a mount whose program was killed may be lost with it.
+   * Whether a directory, by another mount, has the file of this lease as it was written last. What was written last by a
+   * mount whose program was killed may be lost.
    */
   isIn(leases: Directory): boolean {
     const speaks = !this.#left && this.#speaks();
@@ -156,7 +154,7 @@ export class Lease implements Disposable {
     return missing >= 0 && missing <= (speaks ? 0 : LEASE_MS / BEAT_MS);
   }
 
-  /** Says something at once; whether that has arrived where others read it. */
+  /** Renews the lease now. Returns whether that has arrived where other processes read it. */
   #speaks(): boolean {
     const { beat } = this.#said;
     this.#beat();
@@ -169,20 +167,20 @@ export class Lease implements Disposable {
     return this.#said.beat > beat;
   }
 
-  /** Ends it without a word: its file stays where it is. */
+  /** Ends it, and leaves its file where it is. */
   leave(): void {
     this.#left = true;
     this[Symbol.dispose]();
   }
 
-  /** Says that it is there, where it still has the directory. Never fails. */
+  /** Renews the lease, unless it is lost. Never fails. */
   #beat(): void {
     if (this.#lost) return;
     try {
       if (inodeOf(Deno.lstatSync(this.#path)) !== inodeOf(this.#file.statSync())) this.#lost = true;
       else this.#say();
     } catch (error) {
-      // What else it may be passes; whoever writes meanwhile is told by the time.
+      // Any other failure may pass; writes are refused when the lease is too old.
       if (error instanceof Deno.errors.NotFound) this.#lost = true;
     }
   }
@@ -202,52 +200,46 @@ export class Lease implements Disposable {
     clearInterval(this.#timer);
     if (this.#closed) return;
     this.#closed = true;
-    // What is open keeps its file under another name in some file systems.
+    // Some file systems keep a file that is open under another name when it is removed.
     this.#file.close();
     if (!this.#lost && !this.#left) remove(this.#path);
   }
 }
 
-/** How the name of a file ends that says nothing yet. */
+/** How the name of a file ends that is not written yet. */
 const NEW = ".new";
 
-/** The file of another lease. */
+/** The lease of another process. */
 class Other {
   readonly path: string;
-  /** Whether its holder is alive; undefined where that has to be watched. */
+  /** Whether its holder is alive; undefined where it has to be watched to find out. */
   readonly isAlive: boolean | undefined;
   readonly #first: string | undefined;
-  #gone = false;
+  #gone: boolean;
 
-  constructor(path: string) {
+  private constructor(path: string, first: string | undefined, isAlive: boolean | undefined) {
     this.path = path;
-    this.#first = this.#read();
-    this.isAlive = path.endsWith(NEW) || this.#gone ? false : this.#look();
+    this.#first = first;
+    this.#gone = first === undefined;
+    this.isAlive = isAlive;
   }
 
-  /** Whether its holder has let go of the directory. */
+  /** Reads the file of a lease. */
+  static read(path: string): Other {
+    const first = read(path);
+    const isOver = path.endsWith(NEW) || first === undefined;
+    return new Other(path, first, isOver ? false : isHolderAlive(path, first));
+  }
+
+  /** Whether its holder has given the directory up. */
   get isGone(): boolean {
     return this.#gone;
   }
 
-  /** Whether it says something else than at first. */
+  /** Whether it was renewed since it was read first. */
   hasSpoken(): boolean {
     const now = this.#read();
     return now !== undefined && now !== this.#first;
-  }
-
-  #look(): boolean | undefined {
-    const said = parseSaid(this.#first);
-    if (!said) return undefined;
-    try {
-      using file = openExactly(this.path, { read: true, write: true });
-      if (said.inode !== inodeOf(file.statSync()) || !sameBoot(said.boot ?? null)) return undefined;
-      // It is seen as its holder sees it: its lock is the holder's.
-      return !tryLock(file);
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return false;
-      throw fileError(error);
-    }
   }
 
   #read(): string | undefined {
@@ -257,7 +249,23 @@ class Other {
   }
 }
 
-/** What is in the file of a lease; undefined where it is gone. */
+/** Whether the holder of a lease is alive, by its lock; undefined where the lock tells nothing. */
+function isHolderAlive(path: string, content: string | undefined): boolean | undefined {
+  const said = parseSaid(content);
+  if (!said) return undefined;
+  try {
+    using file = openExactly(path, { read: true, write: true });
+    const { inode, boot = null } = said;
+    if (inode !== inodeOf(file.statSync()) || !sameBoot(boot)) return undefined;
+    // Both processes see the same file: its lock is the holder's.
+    return !tryLock(file);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw fileError(error);
+  }
+}
+
+/** The content of a lease file; undefined where it is gone. */
 function read(path: string): string | undefined {
   try {
     using file = openExactly(path, { read: true });
@@ -269,7 +277,7 @@ function read(path: string): string | undefined {
   }
 }
 
-/** What a holder says; undefined where it cannot be understood. */
+/** The content of a lease file; undefined where it cannot be parsed. */
 function parseSaid(text = ""): Partial<Said> | undefined {
   try {
     return JSON.parse(text) ?? undefined;
@@ -286,6 +294,6 @@ function remove(path: string): void {
   try {
     Deno.removeSync(path);
   } catch {
-    // Gone already; or it stays, and says nothing any more.
+    // It is gone already, or stays and is not renewed any more.
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Gives something another name: by a rename, or where the new name is on another file system, by a copy.
+ * Moves files and directories: by a rename, or where the new name is on another file system, by a copy.
  *
  * @module
  */
@@ -70,7 +70,7 @@ class Move {
     const { from, to } = this.#options;
     const { info, directory } = this.#source;
     if (info.isDirectory && `${to}/`.startsWith(`${from}/`)) throw intoItself();
-    // Without its mount point a file system could not be mounted again.
+    // A file system whose mount point was moved away could not be mounted again.
     if (info.isDirectory) directory.assertMounted(this.#source.name, info);
     const apart = this.#isCrossDevice();
     using parents = new ParentDirectories(this.#root);
@@ -87,15 +87,14 @@ class Move {
     }
   }
 
-  /** Whether it is known already that the new name is on another file system. */
+  /** Whether the new name is on another file system, as far as that can be told in advance. */
   #isCrossDevice(): boolean {
     using nearest = this.#root.nearest(this.#options.to);
     return !canRename(this.#source.directory, nearest);
   }
 
   /**
-   * Whether the new name is the old one in another spelling: some file systems do not tell upper and lower case apart,
-   * or the ways to compose a letter.
+   * Whether the new name is the old one in another spelling: some file systems ignore case, or how letters are composed.
    */
   async #isRespelled(room: Room): Promise<boolean> {
     const { directory, name } = this.#source;
@@ -103,7 +102,7 @@ class Move {
     const alike = directory.identity === room.directory.identity &&
       foldName(name) === foldName(newName);
     if (!alike || name === newName || !isTaken(room.path)) return false;
-    // Only what is listed by that very name is something else.
+    // Only an entry that is listed by the new name is another one.
     for await (const each of Deno.readDir(directory.path)) if (each.name === newName) return false;
     return true;
   }
@@ -115,7 +114,7 @@ class Move {
     else named(room.path, () => renameWithoutReplacing(path, room.path));
   }
 
-  /** Gives a file the name of another one. */
+  /** Renames a file over another one. */
   #replace(room: Room): void {
     const { to, quota } = this.#options;
     const source = this.#source;
@@ -123,8 +122,8 @@ class Move {
     Deno.renameSync(source.path, room.path);
     if (!replaced) return;
     if (!isSameFile(source.info, replaced)) return quota.lost(replaced);
-    // The system has done nothing where both are names of one file. They may even be the same name: by way of a
-    // link, or where the file system takes upper and lower case for the same.
+    // The system does nothing where both are names of one file. They may even be one name: by way of a link, or where the
+    // file system ignores case.
     const sameDirectory = source.directory.identity === room.directory.identity;
     const sameName = sameDirectory && foldName(source.name) === foldName(basename(to));
     const left = source.info.nlink === 1 || sameName ? undefined : infoAt(source.path);
@@ -155,7 +154,7 @@ class Move {
       this.#name(tree.directory.at(source.name), room);
     } catch (error) {
       if (!isCrossDevice(error)) throw error;
-      // A file system that is made of others puts a new directory on any of them.
+      // A union file system may put a new directory on any of its branches.
       await using closer = areas.beside(room.directory).makeDirectory();
       const copy = { directory: tree.directory, name: source.name, info: copied.copy };
       await copyEntry(copy, from, closer.directory, copying);
@@ -175,7 +174,7 @@ class Move {
     if (this.#options.durable) await syncDirectories(directories);
   }
 
-  /** Fails where the copy could not get the new name, before there is one. */
+  /** Fails where the copy could not get the new name, before it is made. */
   #assertFree(): void {
     const { to, replace } = this.#options;
     const { info } = this.#source;
@@ -238,7 +237,7 @@ function renameDirectory(from: string, to: string): void {
   }
 }
 
-/** Gives something a name. */
+/** Runs a call that gives something a name, and tells the errors of names by their codes. */
 function named(path: string, give: () => void): void {
   try {
     give();

@@ -1,9 +1,9 @@
 /**
- * Directories that are held open. What is done in one is done in that directory, whatever its name leads to
- * by then: what POSIX has `openat`, `renameat` and their like for, in a runtime that has none of them.
+ * Directories that are held open. An operation in one happens in that directory, whatever its name leads to by then: what
+ * `openat`, `renameat` and their like do in POSIX, for a runtime that has none of them.
  *
- * To open a file is the exception: the runtime itself resolves the path, link by link, and opens what it
- * came to. So what was opened is compared with what stands in the directory.
+ * Opening a file is the exception: the runtime itself resolves the path, link by link, and opens what it finds. So what
+ * was opened is compared with what stands in the directory.
  *
  * @module
  */
@@ -41,8 +41,8 @@ export class Directory implements ChangedDirectory, Disposable {
   }
 
   /**
-   * Opens a directory by a path without links. Where none can be held, it goes by that path, and those in
-   * it by theirs.
+   * Opens a directory by a path without links. Where directories cannot be held open, it and those in it are used by
+   * their paths.
    *
    * @throws what the runtime throws
    */
@@ -65,19 +65,19 @@ export class Directory implements ChangedDirectory, Disposable {
     return this.#descriptor !== undefined;
   }
 
-  /** A path that leads to it. Where it is pinned that is a link. */
+  /** A path that leads to it; a link where it is pinned. */
   get path(): string {
     return this.#descriptor
       ? `${this.#descriptors!.path}/${this.#descriptor.number}`
       : this.#path || "/";
   }
 
-  /** What tells it from other directories that are held. */
+  /** Unique among the directories that are held. */
   get identity(): string {
     return this.#descriptor ? `${this.#descriptor.number}` : this.#path;
   }
 
-  /** Its device and inode, which may be those of another one, too; its path where it goes by that. */
+  /** Its device and inode, which another directory may share; its path where it is not pinned. */
   get inode(): string {
     return this.#descriptor?.inode ?? this.#path;
   }
@@ -87,7 +87,7 @@ export class Directory implements ChangedDirectory, Disposable {
     return this.#descriptor ? deviceIn(this.#descriptor.inode) : Deno.statSync(this.path).dev;
   }
 
-  /** The same as {@linkcode Directory.inode} of a directory in it; `info` is what was seen there. */
+  /** {@linkcode Directory.inode} of a directory in it; `info` is what was seen there. */
   inodeAt(name: string, info: Deno.FileInfo): string {
     return this.#descriptor ? inodeOf(info) : this.#byName(name);
   }
@@ -102,31 +102,31 @@ export class Directory implements ChangedDirectory, Disposable {
     return `${this.#descriptor ? this.path : this.#path}/${name}`;
   }
 
-  /** The path of an entry by names, which may lead elsewhere; but to open a file by it takes less time. */
+  /** The path of an entry by names, which may lead elsewhere. Opening a file by it takes less time. */
   #byName(name: string): string {
     return `${this.#path}/${name}`;
   }
 
-  /** Whether it is a directory of our own, by whatever name it was found. */
+  /** Whether it is one of ferry's own directories, whatever name it was found by. */
   isOurs(own: Directory): boolean {
     if (!this.#descriptor || !own.#descriptor) return this.#path === own.#path;
     if (this.#descriptor.inode !== own.#descriptor.inode) return false;
     if (this.#descriptors!.standTogether(this.#descriptor, own.#descriptor)) return true;
-    // It was mounted at another place as well, or is another directory of the same numbers.
+    // Either it is mounted at another place as well, or another directory has the same numbers.
     return own.showsAt(this.path) ?? true;
   }
 
-  /** The same of an entry of it; `info` is what was seen there. */
+  /** {@linkcode Directory.isOurs} of an entry; `info` is what was seen there. */
   hasOurs(name: string, info: Deno.FileInfo, own: Directory): boolean {
     if (!this.#descriptor || !own.#descriptor) return this.#byName(name) === own.#path;
     if (!info.isDirectory || inodeOf(info) !== own.#descriptor.inode) return false;
     using entry = this.enter(name, info);
-    // What was replaced meanwhile may be anything.
+    // An entry that was replaced meanwhile may be anything.
     return entry?.isOurs(own) ?? true;
   }
 
   /**
-   * Whether a directory of our own is what a path leads to: what is made in the one shows in the other then.
+   * Whether a path leads to this directory: then what is made in it shows at the path.
    *
    * @returns undefined where nothing can be made in it
    */
@@ -146,18 +146,18 @@ export class Directory implements ChangedDirectory, Disposable {
     }
   }
 
-  /** The directory of our own that makes this work, and that nobody else should reach. */
+  /** The temporary directory behind {@linkcode Directory.path}, which no request may reach. */
   get own(): Directory | undefined {
     const descriptors = this.#descriptors;
     return descriptors && new Directory(descriptors.own.path, descriptors, descriptors.own);
   }
 
-  /** Where the system says that it stands; undefined where it goes by its path. */
+  /** Its present path, as the system tells it; undefined where it is not pinned. */
   get place(): string | undefined {
     return this.#descriptor && this.#descriptors!.placeOf(this.#descriptor.number);
   }
 
-  /** Whether it is held by way of a mount that is gone, or stands elsewhere by now. */
+  /** Whether its mount is gone, or it stands elsewhere by now. */
   get isCutOff(): boolean {
     const { place } = this;
     return place !== undefined && place !== this.#path;
@@ -173,7 +173,7 @@ export class Directory implements ChangedDirectory, Disposable {
     if (this.#answers()) this.mounts?.miss(this.#byName(name));
   }
 
-  /** Whether its file system is there: of a name that nobody has asked for, the system remembers nothing. */
+  /** Whether its file system answers: the system cannot have cached a name that was never asked for. */
   #answers(): boolean {
     try {
       Deno.lstatSync(this.at(crypto.randomUUID()));
@@ -183,7 +183,7 @@ export class Directory implements ChangedDirectory, Disposable {
     }
   }
 
-  /** Opens it again by its path, with all that is held with it: see {@linkcode DirectoryDescriptors.openAgain}. */
+  /** Opens it again by its path, with all directories that are held: see {@linkcode DirectoryDescriptors.openAgain}. */
   openAgain(): void {
     this.#descriptors?.openAgain();
   }
@@ -199,7 +199,7 @@ export class Directory implements ChangedDirectory, Disposable {
   }
 
   /**
-   * Opens what stands at the path of one at the top by now.
+   * Opens what stands at the path of this root by now.
    *
    * @returns undefined where that is no directory, or none can be held
    * @throws what the runtime throws
@@ -210,13 +210,13 @@ export class Directory implements ChangedDirectory, Disposable {
     return held && new Directory(this.#path, this.#descriptors, held);
   }
 
-  /** Lets go of one at the top, and of what was opened by way of it as soon as nobody uses that any more. */
+  /** Releases this root, and what was opened below it as soon as nobody uses it. */
   leave(): void {
     if (this.#descriptor) this.#descriptors!.leave(this.#descriptor);
     this.end();
   }
 
-  /** Whether it was opened by way of one at the top, and not of another one that stood at its path. */
+  /** Whether it was opened below this root, and not below an earlier one of the same path. */
   isBelow(top: Directory): boolean {
     return (this.#descriptor?.top ?? this.#descriptor) === top.#descriptor;
   }
@@ -235,8 +235,8 @@ export class Directory implements ChangedDirectory, Disposable {
   }
 
   /**
-   * A directory below it that is open, where it still has that name and no link leads over it: the system is
-   * asked for the whole name at once.
+   * A directory below it that is open, where it still has that name and no link is on the way: the system is asked once
+   * for the whole name.
    *
    * @returns undefined where that is not known
    */
@@ -246,7 +246,7 @@ export class Directory implements ChangedDirectory, Disposable {
     return held && new Directory(path, this.#descriptors, held);
   }
 
-  /** Holds it once more, to be disposed of by itself. */
+  /** Another hold on it, which is disposed of separately. */
   hold(): Directory {
     if (this.#descriptor) this.#descriptor.users++;
     return new Directory(this.#path, this.#descriptors, this.#descriptor);
@@ -262,7 +262,7 @@ export class Directory implements ChangedDirectory, Disposable {
     let descriptor: number | undefined;
     let file: LocalFile;
     if (this.#descriptor) {
-      // It may be a named pipe by now, and whoever opens one waits for its other end.
+      // It may be a named pipe by now, whose open would wait for its other end.
       descriptor = openSync(this.#byName(name), constants.O_RDONLY | constants.O_NONBLOCK);
       file = LocalFile.of(new DescriptorFile(descriptor), runtime);
     } else file = LocalFile.open(this.at(name), runtime);
@@ -274,8 +274,8 @@ export class Directory implements ChangedDirectory, Disposable {
   }
 
   /**
-   * Creates a file of a new name, for this user alone: in this directory and nowhere else, since the runtime
-   * goes by the path that it is given where it creates a temporary file.
+   * Creates a file of a new name that only this user can read, in this directory and nowhere else: the runtime does not
+   * resolve the path when it creates a temporary file.
    *
    * @throws what the runtime throws
    */
@@ -309,7 +309,7 @@ export class Directory implements ChangedDirectory, Disposable {
     } catch {
       return openExactly(path, { write: true });
     }
-    // Where it stands now is where it was created, unless something else was swapped in.
+    // Its present path is where it was created, unless something else was swapped in.
     if (this.#descriptors!.placeOf(descriptor) === this.#byName(name)) {
       return new DescriptorFile(descriptor, `${this.#descriptors!.path}/${descriptor}`);
     }
@@ -324,14 +324,14 @@ export class Directory implements ChangedDirectory, Disposable {
     try {
       await settled((done) => fsync(number, done));
     } catch (error) {
-      // One that may not be listed cannot be flushed by what only leads there.
+      // A directory that may not be listed is open by O_PATH, which cannot be flushed.
       if ((error as { code?: unknown }).code === "EBADF") return await syncDirectory(this.path);
       if (!isUnsupported(error)) throw fileError(error);
     }
   }
 
   /**
-   * Makes the way to its entries anew where it was lost: somebody may have cleared the temporary files away.
+   * Makes the link to descriptors again where another program has removed it.
    *
    * @returns whether that was so
    */
@@ -339,12 +339,12 @@ export class Directory implements ChangedDirectory, Disposable {
     return this.#descriptors?.mend() ?? false;
   }
 
-  /** Lets go of it. */
+  /** Releases it. */
   [Symbol.dispose](): void {
     this.#letGo({ idle: true });
   }
 
-  /** Lets go of it at once, where nobody will ask for it again: what is held open takes room, also when it was removed. */
+  /** Releases and closes it at once: an open directory takes room even when it was removed. */
   end(): void {
     this.#letGo({ idle: false });
   }
@@ -354,18 +354,18 @@ export class Directory implements ChangedDirectory, Disposable {
     this.#held = false;
   }
 
-  /** Lets go of it, and of the means to hold those in it. */
+  /** Releases it, and closes all directories below it. */
   close(): void {
     this[Symbol.dispose]();
     this.#descriptors?.[Symbol.dispose]();
   }
 }
 
-/** Opens a directory for this user alone in another one, or makes it. */
+/** Opens a directory in another one, or makes it for this user alone. */
 export function makeDirectory(directory: Directory, name: string): Directory {
   const path = directory.at(name);
   if (!isTaken(path)) Deno.mkdirSync(path, { mode: 0o700 });
-  // Whatever a link led to would be emptied.
+  // What a link leads to would be emptied.
   const info = Deno.lstatSync(path);
   const made = info.isDirectory ? directory.enter(name, info) : undefined;
   if (made) return made;

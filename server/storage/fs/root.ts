@@ -35,7 +35,7 @@ export class Root implements Disposable {
   /** The path by which it was opened. */
   readonly #openedBy: string;
   readonly #names: NameWalk;
-  /** The directory that a file could be made in when that was last asked: most ask for the same again. */
+  /** The last directory that a file could be made in: the next request is probably about the same one. */
   #placeable: FileName | "" | undefined;
 
   private constructor(directory: RootDirectory, openedBy: string, reaches?: Bounds["reaches"]) {
@@ -94,10 +94,10 @@ export class Root implements Disposable {
   }
 
   /**
-   * What a name leads to, links followed.
+   * Finds what a name leads to, following links.
    *
-   * @throws {FerryError} `not_found`, also for what a link leads out of the root; `not_a_file` where a part of
-   * the name is a file; `bad_name` for too many links
+   * @throws {FerryError} `not_found`, also where a link leads out of the root; `not_a_file` where a component of the name
+   * is a file; `bad_name` for too many links
    */
   find(name: FileName | ""): Place {
     return this.#attempt(() => found(this.#names.walk(name, { follow: true })));
@@ -120,7 +120,7 @@ export class Root implements Disposable {
   }
 
   /**
-   * Where a name itself stands, be it a link; links above it are followed.
+   * Finds the entry that has a name, which may be a link; links above it are followed.
    *
    * @throws {FerryError} as {@linkcode Root.find}
    */
@@ -140,7 +140,7 @@ export class Root implements Disposable {
       try {
         return this.#openExactly(place, runtime);
       } catch (error) {
-        // Once may have been something else, out of the root, that was swapped in for a moment.
+        // A single failure may be about another file that was swapped in for a moment.
         if (error instanceof Replaced || !place.info.isFile || ++failures > OPEN_FAILURES) {
           throw error;
         }
@@ -155,7 +155,7 @@ export class Root implements Disposable {
       throw new FerryError("not_a_file", `it is ${what}`);
     }
     const file = directory.open(name, info, runtime);
-    // Where a path is all there is, this is as much as can be told.
+    // Where directories cannot be held open, the resolved path is the only thing to check.
     if (file && (directory.pinned || this.#names.mayLeadTo(Deno.realPathSync(path)))) return file;
     void file?.[Symbol.asyncDispose]();
     throw new Replaced();
@@ -164,7 +164,7 @@ export class Root implements Disposable {
   /**
    * Opens the directory that a name leads to.
    *
-   * @param below what it is opened for, where that is one entry of it
+   * @param below the entry of it that is needed. Default: all of them.
    * @throws {FerryError} as {@linkcode Root.find}; `not_a_file` where it is none
    */
   enter(name: FileName | "", below?: string): Directory {
@@ -251,7 +251,7 @@ export class Root implements Disposable {
   /**
    * Checks that a file could be made under a name, without making anything.
    *
-   * @param fresh whether it will replace nothing, so that whoever gives it the name sees what has that already
+   * @param fresh whether it will replace nothing: a name that is taken is found when the file is published then
    * @throws {FerryError} as {@linkcode Root.makeParent}; `not_a_file` where the name is a directory, or a link
    * to one in the root
    */
@@ -259,7 +259,7 @@ export class Root implements Disposable {
     this.#attempt(() => {
       this.#assertFits(name);
       const parent = parentName(name);
-      // This only saves bytes that would come in vain: who gives the name to a file looks again.
+      // This only refuses uploads early: publishing looks again.
       const known = parent === this.#placeable && !this.#names.confined;
       if (known && (fresh || !existsSync(`${this.path}/${name}`))) return;
       const end = this.#names.walk(name, { follow: false });

@@ -11,7 +11,7 @@ import { deviceIn, inodeOf } from "../../../lib/core/file_identity.ts";
 import { basename } from "../../../lib/core/paths.ts";
 import { PLATFORM } from "../../../lib/core/platform.ts";
 
-/** What may have become of a root of which no more is known. */
+/** What may have happened to a root where nothing more is known. */
 const MOVED = "it was renamed, removed or unmounted";
 
 /** Told when a root is lost, and when it is back. */
@@ -34,13 +34,13 @@ export class RootDirectory implements Disposable {
   #directory: Directory;
   /** Its path, with links resolved. */
   readonly path: string;
-  /** Where the system said that it stood when it was opened. */
+  /** Where the system said that it was when it was opened. */
   #place: string | undefined;
   #inode: string;
   #hidden: Directory[] = [];
   readonly #tell: OnRoot | undefined;
   #lost = false;
-  /** Why it does not stand. */
+  /** Why it is lost. */
   #why = MOVED;
   #reopening = false;
   /** Asked where it was mounted again and has another device number since then. Default: undefined, it stays lost. */
@@ -66,7 +66,7 @@ export class RootDirectory implements Disposable {
     return new RootDirectory(resolved, inode, Directory.open(resolved), tell);
   }
 
-  /** It, held open. */
+  /** The directory, held open. */
   get directory(): Directory {
     return this.#directory;
   }
@@ -83,13 +83,13 @@ export class RootDirectory implements Disposable {
   }
 
   /**
-   * Fails where another directory stands at the path by now, or none. Where the same one is back, also by a new
-   * mount of its file system, all goes on; but not what began by the old mount in the `used` directories.
+   * Fails where another directory, or none, stands at the path by now. Where the same one is back, also by a new mount
+   * of its file system, everything goes on, except operations that began by the old mount in the `used` directories.
    *
-   * @throws {FerryError} `io`; `busy` for what began before it was mounted anew
+   * @throws {FerryError} `io`; `busy` for what began before a remount
    */
   assertStanding(used: Iterable<Directory> = []): void {
-    // Whoever takes it up acts on what is to be taken up.
+    // The remount handler works on what is being opened.
     if (this.#reopening) return;
     const lost = !this.#stands();
     if (lost !== this.#lost) {
@@ -112,33 +112,33 @@ export class RootDirectory implements Disposable {
       if (inodeOf(Deno.statSync(this.path)) !== this.#inode) return this.#reopen();
     } catch (error) {
       const failure = fileError(error);
-      // A limit of this process says nothing of the directory.
+      // A limit of this process says nothing about the directory.
       if (failure.code === "busy") throw failure;
-      // Whatever else it is: who cannot get there by the path would not find what is put there.
+      // Whatever the reason: what is stored here could not be found by the path.
       this.#why = failure.code === "io" ? failure.reason : MOVED;
       return false;
     }
     let { place } = this.directory;
-    // Somebody has cleared the temporary files away.
+    // Another program may have removed the link to descriptors.
     if (place === undefined && this.directory.mend()) place = this.directory.place;
     return place === this.#place || this.#isMountedAnew() || this.#reopen();
   }
 
-  /** Whether what stands at the path is the same directory by another mount: nothing else shows what is made in it. */
+  /** Whether the same directory stands at the path by another mount: only then what is made in one shows in the other. */
   #isMountedAnew(): boolean {
     const same = this.#hidden.some((own) => own.showsAt(`${this.path}/${basename(own.found)}`));
     if (same) this.directory.openAgain();
     return same;
   }
 
-  /** Takes up what stands at the path where that is the same directory by a mount with other numbers. */
+  /** Opens what stands at the path where that is the same directory by a mount with another device number. */
   #reopen(): boolean {
     this.#why = MOVED;
     const { remountHandler } = this;
     let opened: Directory | undefined;
     try {
       opened = this.directory.atItsPath();
-      // On the same file system it is another directory, be it a copy of this one.
+      // On the same file system it is another directory, which may be a copy of this one.
       if (!remountHandler || !opened || opened.device === deviceIn(this.#inode)) return false;
       if (!remountHandler.recognises(opened)) return false;
       this.directory.leave();
@@ -150,7 +150,7 @@ export class RootDirectory implements Disposable {
       remountHandler.reopen();
       this.#inode = this.directory.inode;
       this.#place = this.directory.place;
-      // Nobody may have asked for anything in between.
+      // The loss may not have been noticed.
       if (!this.#lost) this.#tell?.("lost");
       this.#lost = true;
       return true;
@@ -163,14 +163,14 @@ export class RootDirectory implements Disposable {
     }
   }
 
-  /** Lets go of it. */
+  /** Closes it. */
   [Symbol.dispose](): void {
     for (const own of this.#hidden) own[Symbol.dispose]();
     this.directory.close();
   }
 }
 
-/** What began before the root was mounted anew, and may have gone with that mount, comes to this. */
+/** The error for what began before a remount and may be lost with the old mount. */
 export function mountedAnew(): FerryError {
   return new FerryError("busy", "the server's directory was mounted anew meanwhile");
 }

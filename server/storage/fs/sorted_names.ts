@@ -1,6 +1,5 @@
 /**
- * The names of directories of any size in order, in little memory: most of many names wait in a temporary
- * file.
+ * Sorts the names of directories of any size in little memory: the names of large directories wait in a temporary file.
  *
  * @module
  */
@@ -13,10 +12,10 @@ import { Pace } from "../../../lib/core/time_slices.ts";
 /** About how many bytes of memory the names of one {@linkcode NameStore} may take. */
 const MEMORY_BYTES = 128 * 1024;
 
-/** What a short text takes in memory beside its characters. */
+/** How many bytes a short text takes in memory besides its characters. */
 const TEXT_BYTES = 32;
 
-/** How much of the file is read at a time; no system has longer names. */
+/** How many bytes of the file are read at a time; no system has longer names. */
 const BLOCK_BYTES = 8 * 1024;
 
 /** How many sorted runs are merged at a time. */
@@ -31,20 +30,20 @@ function memoryOf(names: readonly string[]): number {
   return names.reduce((sum, { length }) => sum + length + TEXT_BYTES, 0);
 }
 
-/** Names that wait in their order. */
+/** Sorted names that are waiting. */
 export class NameQueue implements Disposable {
   readonly #store: NameStore;
-  /** The first ones in front. */
+  /** In order. */
   #segments: Segment[] = [];
   #memory = 0;
 
-  /** Counts memory that it takes, or gives back. */
+  /** Counts bytes of memory that are taken; a negative number is given back. */
   #count(bytes: number): void {
     this.#memory += bytes;
     this.#store.memory += bytes;
   }
 
-  /** No names; see {@linkcode NameStore.read}. */
+  /** An empty queue; {@linkcode NameStore.read} fills one. */
   constructor(store: NameStore) {
     this.#store = store;
   }
@@ -54,12 +53,12 @@ export class NameQueue implements Disposable {
     return this.#memory;
   }
 
-  /** Behind which byte of the file none of them is. */
+  /** The byte of the file after the last of its names. */
   get end(): number {
     return this.#segments.reduce((end, part) => "to" in part ? Math.max(end, part.to) : end, 0);
   }
 
-  /** Takes the first names out of it, at most that many; none where none are left. */
+  /** Takes at most that many names from the front; none where none are left. */
   async take(most: number): Promise<string[]> {
     const [first] = this.#segments;
     if (!first) return [];
@@ -83,7 +82,7 @@ export class NameQueue implements Disposable {
     this.#count(memoryOf(names));
   }
 
-  /** Adds names behind the others, in the file where there is one. */
+  /** Appends names, in the file where there is one. */
   async push(names: string[]): Promise<void> {
     const segment = await this.#store.write(names);
     const last = this.#segments.at(-1);
@@ -126,11 +125,11 @@ export class MergeQueue {
 /** Keeps the names of several directories for a walk through them. */
 export class NameStore implements Disposable {
   readonly #merges: MergeQueue;
-  /** Undefined where it was not needed yet, null where none can be had. */
+  /** Undefined before it is needed, null where there can be none. */
   #file: Deno.FsFile | null | undefined;
   /** In the order in which they were read. */
   readonly #queues = new Set<NameQueue>();
-  /** Where nothing of the file is needed any more; undefined where that is to be found out. */
+  /** The end of the part of the file that is in use; undefined where that has to be looked up. */
   #end: number | undefined = 0;
   /** About how many bytes of memory all names take. */
   memory = 0;
@@ -202,7 +201,7 @@ export class NameStore implements Disposable {
     for await (const names of mergedNames(runs, pace)) await into.push(names);
   }
 
-  /** Puts names into the file; where that fails they stay where they are. */
+  /** Writes names to the file; where that fails they stay in memory. */
   async write(names: string[]): Promise<Segment> {
     if (this.#file === undefined) this.#file = await openScratch();
     if (!this.#file || names.length === 0) return { names };
@@ -216,7 +215,7 @@ export class NameStore implements Disposable {
       this.#end = from + bytes.length;
       return { from, to: this.#end };
     } catch {
-      // The disk is full, for one.
+      // The disk may be full.
       return { names };
     }
   }
@@ -227,7 +226,7 @@ export class NameStore implements Disposable {
     return end;
   }
 
-  /** The first names of a piece of the file, and how many bytes of it they are. */
+  /** The first names of a part of the file, and how many bytes they take there. */
   async block(
     { from, to }: { from: number; to: number },
   ): Promise<{ names: string[]; bytes: number }> {
@@ -271,7 +270,7 @@ async function* mergedNames(
     }
     const left = heads.filter(({ names }) => names.length > 0);
     if (left.length === 0) return;
-    // What is not behind the end of any head comes before all that was not read yet.
+    // Names up to the lowest last name of the heads come before all names that were not read yet.
     const bound = left.map(({ names }) => names.at(-1)!).reduce((a, b) =>
       compareNames(a, b) < 0 ? a : b
     );
@@ -286,7 +285,7 @@ async function* mergedNames(
   }
 }
 
-/** How many of sorted names are not behind another one. */
+/** How many of the sorted names do not come after `bound`. */
 function countUpTo(names: readonly string[], bound: string): number {
   let [from, to] = [0, names.length];
   while (from < to) {
@@ -297,7 +296,7 @@ function countUpTo(names: readonly string[], bound: string): number {
   return from;
 }
 
-/** A file for names; null where none can be had. */
+/** A temporary file for names; null where there can be none. */
 async function openScratch(): Promise<Deno.FsFile | null> {
   // The runtime would ask the user otherwise.
   for (const name of ["read", "write"] as const) {

@@ -102,7 +102,7 @@ export class StagingArea {
     return area;
   }
 
-  /** Ends it where its file system was mounted again: whoever writes in it fails, and the new mount has its files. */
+  /** Ends it where its file system was mounted again: writers fail, and its files belong to the new mount. */
   end(): void {
     this.#ended = true;
   }

@@ -206,7 +206,7 @@ export class StagingAreas implements Disposable {
     this.#record();
   }
 
-  /** Ends all of them where the root was mounted again: what is in them is opened anew. */
+  /** Ends all of them where the root was mounted again: what is in them is opened again. */
   end(): void {
     for (const area of this.#all) area.end();
     for (const area of this.#areas.values()) area[Symbol.dispose]();
@@ -236,7 +236,7 @@ export class StagingAreas implements Disposable {
     return area.list(owner).map(({ file, entry }) => ({ id: this.idOf(area, file), entry }));
   }
 
-  /** The id of a partial upload: the name of its file, on another file system behind that of its directory. */
+  /** The id of a partial upload: the name of its file, on another file system after the name of its directory. */
   idOf(area: StagingArea, file: string): string {
     if (area === this.#main) return file;
     const foreign = [...this.#areas.values()].find((each) => each.area === area);

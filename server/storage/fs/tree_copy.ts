@@ -1,6 +1,6 @@
 /**
- * Moves what cannot be renamed, since its new name is on another file system: by a copy that is proven to be there,
- * and then, entry by entry, the removal of what was copied and has not changed since.
+ * Moves what cannot be renamed because its new name is on another file system: makes a copy, verifies it, and then
+ * removes, entry by entry, what was copied and has not changed since.
  *
  * @module
  */
@@ -16,26 +16,26 @@ import { syncDirectory } from "../../../lib/files/directory_flush.ts";
 import type { ByteSource } from "../../../lib/core/bytes.ts";
 import { Pace } from "../../../lib/core/time_slices.ts";
 
-/** The piece in which a file is read and written. */
+/** How many bytes are read and written at a time. */
 const PIECE_BYTES = 1024 * 1024;
 
-/** What was copied. */
+/** An entry that was copied. */
 export interface Copied {
   /** Its name in the directory that it stands in. */
   name: string;
-  /** What it was before that. */
+  /** What it was before. */
   info: Deno.FileInfo;
-  /** What was copied of what is in it, where it is a directory. */
+  /** The entries in it that were copied, where it is a directory. */
   children: Copied[];
-  /** What it has become. */
+  /** The copy. */
   copy: Deno.FileInfo;
 }
 
-/** Options of what copies. */
+/** Options of {@linkcode copyContent}. */
 export interface CopyOptions {
-  /** Whether the copy survives a loss of power when it is done. */
+  /** Whether the copy survives a loss of power. */
   durable: boolean;
-  /** Ends it, with what it was aborted with. */
+  /** Ends it with the reason of the abort. */
   signal: AbortSignal;
 }
 
@@ -43,7 +43,7 @@ export interface CopyOptions {
 export interface CopyEntryOptions extends CopyOptions {
   /** What memory and digests come from. */
   runtime: Runtime;
-  /** What stands in a directory, a link not followed; undefined where nothing does that is to be copied. */
+  /** What stands in a directory, links not followed; undefined for what is not to be copied. */
   peek(directory: Directory, name: string): Deno.FileInfo | undefined;
 }
 
@@ -58,7 +58,7 @@ export interface EntryOf {
 }
 
 /**
- * Copies the rest of a source into a file, and reads that again.
+ * Copies the rest of a source into a file, and verifies the file by reading it.
  *
  * @returns the checksum of both
  * @throws {FerryError} `io` where the source changes meanwhile, or the file holds something else; `no_space`, …
@@ -84,9 +84,8 @@ export async function copyContent(
 }
 
 /**
- * Copies a file, a link or a directory with all that is in it, under the same name: content, permission bits and
- * times of modification, and who owns it where that may be given away. Files that have several names come to be
- * several files.
+ * Copies a file, a link or a directory with all that is in it, under the same name: content, permission bits,
+ * modification times, and owners where the process may set them. A file that has several names becomes several files.
  *
  * @param path its whole name, for messages
  * @param to takes the copy; nobody else should reach it
@@ -103,7 +102,7 @@ export async function copyEntry(
 }
 
 class Copying {
-  /** Who owns what is made. */
+  /** The owner of what this process makes. */
   readonly #owner: Pick<Deno.FileInfo, "uid" | "gid">;
   readonly #options: CopyEntryOptions;
   readonly #pace = new Pace();
@@ -172,18 +171,18 @@ class Copying {
     return copied;
   }
 
-  /** Lets the copy belong to whom the original does, where this process may do that. */
+  /** Gives the copy the owner of the original, where the process may do that. */
   #giveAway(path: string, { uid, gid }: Deno.FileInfo): void {
     if (uid === this.#owner.uid && gid === this.#owner.gid) return;
     try {
       Deno.chownSync(path, uid, gid);
     } catch {
-      // It belongs to this process then, as an upload does.
+      // The copy belongs to this process then, as an upload does.
     }
   }
 }
 
-/** An error that names already what it is about. */
+/** An error whose message already names the entry. */
 class NotCopied extends FerryError {}
 
 function copyLink({ directory, name }: EntryOf, to: Directory): void {
@@ -195,11 +194,11 @@ function replaced(): FerryError {
 }
 
 /**
- * Removes what was copied. What has changed or come since then stays, with the directories above it.
+ * Removes what was copied. Entries that changed or were added since then stay, with the directories above them.
  *
  * @param path its whole name, for messages
  * @param onRemoved told of each file, and of its copy
- * @throws {FerryError} why the first thing stays that does, with its name
+ * @throws {FerryError} why the first of these stays, with its name
  */
 export async function removeCopied(
   directory: Directory,

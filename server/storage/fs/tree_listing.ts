@@ -1,5 +1,5 @@
 /**
- * The entries below a directory, in order, in little memory and in slices of time.
+ * Lists what is below a directory in order, in little memory, and lets other requests have their turn.
  *
  * @module
  */
@@ -17,27 +17,27 @@ import { Pace } from "../../../lib/core/time_slices.ts";
 import type { MergeQueue } from "./sorted_names.ts";
 import { isUnreadable, TreeWalk, type TreeWalkOptions } from "./tree_walk.ts";
 
-/** How many entries are looked at together: one by one takes longer. */
+/** How many entries are looked at together, which is faster than one by one. */
 const LOOK_AT_ONCE = 64;
 
-/** In how many directories entries that were looked at may wait for what is below one of them. */
+/** In how many directories entries that were looked at may wait while the walk is below them. */
 const AHEAD = 16;
 
-/** What stands in a directory. */
+/** An entry of a directory. */
 export interface Seen {
   /** Its name in the directory. */
   child: string;
-  /** What it is itself; undefined where it is none of the user's business. */
+  /** What it is itself; undefined where it is hidden. */
   info?: Deno.FileInfo | undefined;
-  /** What is told of it; undefined where nothing is. */
+  /** What the list tells of it; undefined where it is left out without a word. */
   listed?: Listed | undefined;
 }
 
 /** Options of {@linkcode listTree}. */
 export interface ListTreeOptions {
-  /** Whether what is further down is told of, too. */
+  /** Whether directories are descended into. */
   recursive: boolean;
-  /** Whether also what is left out is told, and why. */
+  /** Whether omissions are listed, with their reasons. */
   omitted: boolean;
   /** Looks at an entry of a directory with that name. */
   look(name: FileName | "", directory: Directory, child: string): Seen;
@@ -48,8 +48,8 @@ export interface ListTreeOptions {
 }
 
 /**
- * What is below a directory, as `Storage.list` tells it. A link to a directory is shown and not descended into:
- * it may lead back up.
+ * Lists what is below a directory, as `Storage.list` does. A link to a directory is listed and not followed: it may lead
+ * back up.
  *
  * @param name the name of the directory
  * @throws {FerryError} `bad_name` where a name is too long to be asked for and omissions are not told, `denied`
@@ -94,7 +94,7 @@ export async function* listTree(
         `names in ${quote(next)} are longer than ${MAX_NAME_BYTES} bytes`,
       );
     }
-    // It is read before it is told of: one that cannot be read must not pass for an empty one.
+    // It is read before it is listed: a directory that cannot be read must not pass for an empty one.
     const content = await enter(walk, child, { info, omitted });
     if (content !== true) {
       if (content !== undefined) {
@@ -112,7 +112,7 @@ export async function* listTree(
 /** A directory that is being listed. */
 interface Level {
   name: FileName | "";
-  /** Entries that were looked at and not told of yet. */
+  /** Entries that were looked at and not listed yet. */
   ahead: Seen[];
 }
 
@@ -125,9 +125,9 @@ async function begin(directory: Directory, options: TreeWalkOptions): Promise<Tr
 }
 
 /**
- * Goes into a directory and reads it.
+ * Enters a directory and reads its names.
  *
- * @returns true, or why what is in it is left out
+ * @returns true, or why its content is left out
  * @throws {FerryError} what keeps others from being read, too; where omissions are not told also `io`
  */
 async function enter(

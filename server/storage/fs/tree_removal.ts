@@ -1,5 +1,5 @@
 /**
- * Removes a directory and all that is in it, in little memory and in slices of time.
+ * Removes a directory with all that is in it, in little memory, and lets other requests have their turn.
  *
  * @module
  */
@@ -15,30 +15,30 @@ import { TreeWalk } from "./tree_walk.ts";
 /** How many names are taken at a time. */
 const TAKEN_AT_ONCE = 64;
 
-/** How often something is tried that other programs replace, or fill again, meanwhile. */
+/** How often the removal of something is tried that other programs replace or fill again meanwhile. */
 const TRIES = 5;
 
 /** Options of {@linkcode removeTree}. */
 export interface RemoveTreeOptions {
   /**
-   * What stands in a directory, a link not followed; undefined where nothing does.
+   * What stands in a directory, links not followed; undefined where nothing does.
    *
    * @throws {FerryError} `not_found` for what must stay
    */
   peek(directory: Directory, name: string): Deno.FileInfo | undefined;
   /** Told of each file that has lost a name. */
   onRemoved(info: Deno.FileInfo): void;
-  /** Moves out of the way what cannot be removed as long as a program has it open. */
+  /** Moves away what cannot be removed as long as a program has it open. Default: it stays. */
   setAside?(directory: Directory, name: string): void;
-  /** Ends it, with what it was aborted with. */
+  /** Ends it with the reason of the abort. */
   signal: AbortSignal;
   /** Makes the sorting of large directories take turns with that of other walks. Default: it waits for none. */
   merges?: MergeQueue | undefined;
 }
 
 /**
- * Removes a tree. Links in it are removed and not followed, and what another program removes meanwhile is no
- * error. What cannot be removed stays, and so do the directories above it; all the rest is removed.
+ * Removes a tree. Links in it are removed and not followed. What another program removes meanwhile is no error. What
+ * cannot be removed stays with the directories above it; all the rest is removed.
  *
  * @param directory the directory that it stands in
  * @param name its whole name
@@ -59,7 +59,7 @@ interface Level {
   name: string;
   /** How often this was begun. */
   tries: number;
-  /** Whether something in it can be reached by no path: its name is no text, or the path would be too long. */
+  /** Whether no path leads to something in it: its name is not UTF-8, or the path would be too long. */
   unreachable: boolean;
   /** Whether something in it stays. */
   stays: boolean;
@@ -100,7 +100,7 @@ class TreeRemoval {
     if (this.#failure) throw this.#failure;
   }
 
-  /** Removes files, one after the other, up to what is none or is difficult. */
+  /** Removes files one after the other, up to the first entry that is none or cannot be removed at once. */
   #removeFiles(here: Directory, children: readonly string[]): number {
     const { peek, onRemoved } = this.#options;
     for (const [at, child] of children.entries()) {
@@ -116,7 +116,7 @@ class TreeRemoval {
     return children.length;
   }
 
-  /** Whether a file was removed before, and has kept its directory from being removed. */
+  /** Whether a file was removed before and still keeps its directory from being removed. */
   #isInTheWay(child: string): boolean {
     return this.#level.tries > 0 && isRemovedName(child);
   }
@@ -146,7 +146,7 @@ class TreeRemoval {
         if (reason instanceof FerryError && error.code === "not_found") {
           return this.#leave(child, new FerryError("denied", "the server needs it"));
         }
-        // It is gone, or has become a directory, or it is one that cannot be read and may be empty.
+        // It is gone or has become a directory; or it is a directory that cannot be read and may be empty.
         if (error.code === "not_found" || error.code === "exists") continue;
         if (error.code === "bad_name") {
           this.#level.unreachable = true;
@@ -159,7 +159,7 @@ class TreeRemoval {
     this.#leave(child, new FerryError("busy", "another program keeps changing it"));
   }
 
-  /** Removes the directory that the walk is in, whose content was gone through. */
+  /** Removes the directory that the walk is in, whose content was removed. */
   async #removeEmptied(): Promise<void> {
     const { name, tries, unreachable, stays } = this.#levels.pop()!;
     this.#walk.leave();

@@ -1,6 +1,6 @@
 /**
- * A walk through the directories below one that is held, without following a link. It takes little memory and
- * few descriptors, however deep and wide the tree is.
+ * A walk through the directories below another one, without following links. It takes little memory and few descriptors,
+ * however deep and wide the tree is.
  *
  * @module
  */
@@ -10,26 +10,26 @@ import { type ErrorCode, FerryError, fileError } from "../../../lib/core/errors.
 import { type MergeQueue, type NameQueue, NameStore } from "./sorted_names.ts";
 import { Pace } from "../../../lib/core/time_slices.ts";
 
-/** What says that a directory is gone, or may not or cannot be read, since no path is long enough. */
+/** The errors that say that a directory is gone, may not be read, or is too deep for a path. */
 const NOT_READABLE: readonly ErrorCode[] = ["not_found", "not_a_file", "denied", "bad_name"];
 
-/** So many of the directories that a walk has come through last stay open, and fewer of those before them. */
+/** This many of the directories that a walk went through last stay open, and fewer of those before them. */
 const HELD = 16;
 
-/** A directory that the walk has come to and not left yet. */
+/** A directory that the walk has entered and not left yet. */
 interface Step {
   /** Its name in the one above. */
   name: string;
-  /** Its device and inode: where another one is put in its place that has the same, the walk goes on there. */
+  /** Device and inode, by which it is recognised when it is opened again. */
   inode: string;
-  /** Undefined where it was let go of. */
+  /** Undefined while it is closed. */
   directory: Directory | undefined;
   names: NameQueue;
 }
 
 /** Options of {@linkcode TreeWalk.begin}. */
 export interface TreeWalkOptions {
-  /** The only name of the first directory that matters; all of them unless told otherwise. */
+  /** The only name of the first directory that is walked. Default: all. */
   only?: string | undefined;
   /** Ends the walk with the reason of the abort. */
   signal?: AbortSignal | undefined;
@@ -37,7 +37,7 @@ export interface TreeWalkOptions {
   merges?: MergeQueue | undefined;
 }
 
-/** A walk, which is in one directory at a time. */
+/** A walk; it is in one directory at a time. */
 export class TreeWalk implements Disposable {
   readonly #store: NameStore;
   readonly #steps: Step[] = [];
@@ -49,7 +49,7 @@ export class TreeWalk implements Disposable {
   }
 
   /**
-   * Begins in a directory, which is held for as long as the walk takes.
+   * Begins in a directory, which stays open until the walk ends.
    *
    * @throws what the runtime throws where its names cannot be read
    */
@@ -67,12 +67,12 @@ export class TreeWalk implements Disposable {
     }
   }
 
-  /** How many directories the walk is below its first one. */
+  /** How deep below its first directory the walk is. */
   get depth(): number {
     return this.#steps.length - 1;
   }
 
-  /** The names of those directories, the outermost first. */
+  /** The names of the directories on the way there, the outermost first. */
   get names(): string[] {
     return this.#steps.slice(1).map(({ name }) => name);
   }
@@ -98,10 +98,10 @@ export class TreeWalk implements Disposable {
   }
 
   /**
-   * Goes into a directory where it is, and reads the names of all that stands in it.
+   * Enters a directory of the one that the walk is in, and reads its names.
    *
    * @param info what was seen there
-   * @returns whether it did: there may be something else by now
+   * @returns whether it did; something else may have the name by now
    * @throws what the runtime throws; the walk stays where it was then
    */
   async enter(name: string, info: Deno.FileInfo): Promise<boolean> {
@@ -124,7 +124,7 @@ export class TreeWalk implements Disposable {
   }
 
   async *#namesIn(directory: Directory): AsyncGenerator<string, void, void> {
-    // Somebody may have cleared away what leads to it.
+    // Another program may have removed the link to descriptors.
     directory.mend();
     for await (const { name } of Deno.readDir(directory.path)) {
       this.#signal?.throwIfAborted();
@@ -133,8 +133,8 @@ export class TreeWalk implements Disposable {
   }
 
   /**
-   * Called for each depth that is come to: lets go of directories that are far above, the more of them the
-   * farther they are. So one that was let go of is never far below one that is held.
+   * Closes directories far above, called for each depth that is reached: the farther they are, the more of them. So a
+   * directory that was closed is never far below one that is open.
    */
   #letGo(depth: number): void {
     for (let [distance, every] = [HELD, 2]; distance < depth; distance *= 2, every *= 2) {
@@ -147,7 +147,7 @@ export class TreeWalk implements Disposable {
   }
 
   /**
-   * The next names in the directory that the walk is in, in their order; none behind the last one.
+   * The next names in the directory that the walk is in, in order; none after the last one.
    *
    * @throws what the walk was ended with
    */
@@ -156,20 +156,20 @@ export class TreeWalk implements Disposable {
     return await this.#steps.at(-1)!.names.take(most);
   }
 
-  /** Gives names back, to be taken again in the directory of that depth. */
+  /** Gives names back that were taken in the directory at that depth. */
   async putBack(depth: number, names: string[]): Promise<void> {
     this.#steps[depth]!.names.putBack(names);
     await this.#store.settle();
   }
 
-  /** Leaves the directory for the one above. */
+  /** Leaves the directory that the walk is in. */
   leave(): void {
     const { directory, names } = this.#steps.pop()!;
     names[Symbol.dispose]();
     directory?.[Symbol.dispose]();
   }
 
-  /** Lets go of all. */
+  /** Closes all directories. */
   [Symbol.dispose](): void {
     for (const { directory } of this.#steps) directory?.[Symbol.dispose]();
     this.#steps.length = 0;
@@ -177,7 +177,7 @@ export class TreeWalk implements Disposable {
   }
 }
 
-/** Enters a directory once more; undefined where another one, or none, has its name. */
+/** Opens a directory again; undefined where another one, or none, has its name. */
 function enterSame(directory: Directory, { name, inode }: Step): Directory | undefined {
   let info: Deno.FileInfo;
   try {
@@ -192,7 +192,7 @@ function enterSame(directory: Directory, { name, inode }: Step): Directory | und
 
 /** Options of {@linkcode eachBelow}. */
 export interface EachBelowOptions {
-  /** What stands in a directory, a link not followed; undefined where nothing does that matters. */
+  /** What stands in a directory, links not followed; undefined for what is to be left out. */
   peek(directory: Directory, name: string): Deno.FileInfo | undefined;
   /** Told of everything. */
   onFound(info: Deno.FileInfo): void;
@@ -202,7 +202,7 @@ export interface EachBelowOptions {
   merges?: MergeQueue | undefined;
 }
 
-/** Goes through all that is below a directory and can be read, without following a link. */
+/** Visits everything below a directory that can be read, without following links. */
 export async function eachBelow(
   directory: Directory,
   { peek, onFound, signal, merges }: EachBelowOptions,
@@ -234,7 +234,7 @@ async function unlessUnreadable<T>(read: () => Promise<T>): Promise<T | undefine
     return await read();
   } catch (reason) {
     const error = fileError(reason);
-    // Where descriptors are used up, or the disk is broken, a directory must not pass for empty.
+    // When descriptors run out or the disk fails, a directory must not pass for an empty one.
     if (!isUnreadable(error)) throw error;
     return undefined;
   }

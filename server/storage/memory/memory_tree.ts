@@ -16,13 +16,13 @@ import type { Entry } from "../../../lib/core/entry.ts";
  */
 const MAX_NODES = 100_000;
 
-/** What a file holds. It never changes: a file that is replaced gets another one. */
+/** The content of a file. It never changes: a file that is replaced gets another one. */
 export class MemoryContent {
-  /** The bytes; nobody may change them. */
+  /** The bytes, which must not be changed. */
   readonly bytes: Uint8Array;
   readonly #checksums = new Map<Algorithm | undefined, Checksum>();
 
-  /** The content of a file, which owns the bytes from now on. */
+  /** A content, which owns the bytes from now on. */
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
   }
@@ -38,17 +38,17 @@ export class MemoryContent {
   }
 }
 
-/** Bytes that more are added to. */
+/** A buffer that bytes are appended to. */
 export class GrowingBytes {
   #buffer = new ArrayBuffer(0);
   #size = 0;
 
-  /** How many they are. */
+  /** How many bytes it has. */
   get size(): number {
     return this.#size;
   }
 
-  /** Adds bytes, which may be overwritten when this returns. */
+  /** Appends bytes; the caller may overwrite them afterwards. */
   push(bytes: Uint8Array): void {
     const size = this.#size + bytes.length;
     const room = this.#buffer.byteLength;
@@ -57,18 +57,18 @@ export class GrowingBytes {
     this.#size = size;
   }
 
-  /** Drops all but the first ones, and the room for more. */
+  /** Keeps the first bytes only, and no room for more. */
   truncate(size: number): void {
     this.#size = size;
     this.#buffer = this.#buffer.transfer(size);
   }
 
-  /** All of them as they are; good until more are added. */
+  /** The bytes without a copy; valid until more are appended. */
   view(): Uint8Array<ArrayBuffer> {
     return new Uint8Array(this.#buffer, 0, this.#size);
   }
 
-  /** All of them for good; nothing may be added after that. */
+  /** The bytes without a copy; nothing may be appended afterwards. */
   whole(): Uint8Array<ArrayBuffer> {
     this.truncate(this.#size);
     return this.view();
@@ -78,7 +78,7 @@ export class GrowingBytes {
 /** A regular file. */
 export interface MemoryFile {
   readonly type: "file";
-  /** What it holds. */
+  /** Its content. */
   readonly content: MemoryContent;
   /** When it was modified, in milliseconds since 1970. */
   readonly mtime: number;
@@ -191,7 +191,7 @@ export class MemoryTree {
       const node = this.#lookAgain(filename);
       if (!node) continue;
       yield [filename, node];
-      // Whoever was given it may have removed it.
+      // The reader of the list may have removed it.
       if (recursive && this.#lookAgain(filename)?.type === "directory") {
         yield* this.below(filename, { recursive });
       }
@@ -225,7 +225,7 @@ export class MemoryTree {
     this.#nodes += count(node);
   }
 
-  /** How many nodes there are to be made for a name that nothing has. */
+  /** How many nodes have to be made for a name that is free. */
   #missing(name: FileName): number {
     const above = parentName(name);
     return 1 + (above === "" || this.look(above) ? 0 : this.#missing(above));
