@@ -9,7 +9,12 @@ import { delay } from "@std/async/delay";
 import { type Algorithm, algorithmOf, type Checksum } from "../../lib/core/checksum.ts";
 import { basename, dirname } from "../../lib/core/paths.ts";
 import type { PrefixDigest, SavedPrefix } from "../../lib/digest/prefix_digest.ts";
-import { goOnWith, readRecord, removeRecord, writeRecord } from "../../lib/files/partial_file.ts";
+import {
+  readRecord,
+  removeRecord,
+  resumePartial,
+  writeRecord,
+} from "../../lib/files/partial_file.ts";
 import { isTaken } from "../../lib/files/path_lookup.ts";
 import { StagedFile } from "../../lib/files/staged_file.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
@@ -77,7 +82,7 @@ export class PartialDownload implements AsyncDisposable {
     try {
       const record = resume ? readRecord(temporary) : undefined;
       const prefix = record?.filename === filename
-        ? await goOnWith(staged, record, { algorithm, proof: false })
+        ? await resumePartial(staged, record, { algorithm, proof: false })
         : undefined;
       if (!prefix) startOver(staged);
       claimed.move();

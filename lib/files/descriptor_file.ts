@@ -1,5 +1,5 @@
 /**
- * Files that are open as descriptors of the system, where those of the runtime cannot be used.
+ * Files that are open as file descriptors of the system, for what `Deno.FsFile` cannot do.
  *
  * @module
  */
@@ -10,31 +10,31 @@ import type { FileFacts, ReadableFile } from "./source_file.ts";
 import { type WritableFile } from "./staged_file.ts";
 import { openExactly } from "./open_exactly.ts";
 
-/** As much of `Deno.FsFile` as ferry reads and writes files with. */
+/** As much of `Deno.FsFile` as ferry uses, over a file descriptor. */
 export class DescriptorFile implements ReadableFile, WritableFile {
   #descriptor: number | undefined;
   #position = 0;
-  /** Whether the system's own position is that: not to have to tell it saves time. */
+  /** Whether the position of the descriptor is the same, so that it need not be passed, which saves time. */
   #inStep = true;
 
-  /** A path that leads to the descriptor, where there is one. */
+  /** A path that leads to the open file, where there is one. */
   readonly #path: string | undefined;
   /** How many bytes have been written. */
   #written = 0;
-  /** The file opened once more, for what is written by other threads; null where that cannot be had. */
+  /** The same file opened again, for writes by other threads; null where that is not possible. */
   #threaded: Deno.FsFile | null | undefined;
 
   /**
-   * A file that is open, and closed with this one.
+   * Owns the descriptor of an open file.
    *
-   * @param path leads to the descriptor; without it everything is written by the calling thread
+   * @param path leads to the open file; without it everything is written by the calling thread
    */
   constructor(descriptor: number, path?: string) {
     this.#descriptor = descriptor;
     this.#path = path;
   }
 
-  /** The descriptor; as soon as it is closed the number may stand for another file. */
+  /** The descriptor. Once it is closed, its number may belong to another file. */
   get #open(): number {
     if (this.#descriptor === undefined) throw new Deno.errors.BadResource("the file is closed");
     return this.#descriptor;
@@ -63,7 +63,7 @@ export class DescriptorFile implements ReadableFile, WritableFile {
     return count === 0 && into.length > 0 ? null : count;
   }
 
-  /** See `Deno.FsFile`; counts from the start of the file, and for reading only. */
+  /** See `Deno.FsFile`; counts from the start of the file, and affects reads only. */
   seekSync(position: number): number {
     if (position !== this.#position) this.#inStep = false;
     return this.#position = position;
@@ -94,20 +94,20 @@ export class DescriptorFile implements ReadableFile, WritableFile {
     return count;
   }
 
-  /** Whatever it is called, `write` of `node:fs` makes its system call on the thread that calls it. */
+  /** Opens the file again, since `write` of `node:fs` makes its system call on the calling thread. */
   #openThreaded(): Deno.FsFile | null {
     if (this.#path === undefined) return null;
     const facts = fstatSync(this.#open);
     let file: Deno.FsFile | undefined;
     try {
       file = openExactly(Deno.realPathSync(this.#path), { write: true });
-      // The runtime goes by the name that the descriptor's file has now.
+      // Deno opens the file that has the name now, which may be another one.
       if (inodeOf(file.statSync()) === inodeOf(facts)) {
         file.seekSync(this.#written, Deno.SeekMode.Start);
         return file;
       }
     } catch {
-      // It has no name any more, or a mode that lets nobody open it again.
+      // The file has no name any more, or a mode that does not allow to open it again.
     }
     file?.close();
     return null;
@@ -133,7 +133,7 @@ export class DescriptorFile implements ReadableFile, WritableFile {
   }
 }
 
-/** What a function of Node's gives to its callback. */
+/** A promise for what a function of Node passes to its callback. */
 export function settled<T>(
   run: (done: (error: Error | null, result?: T) => void) => void,
 ): Promise<T> {

@@ -1,9 +1,9 @@
 /**
- * Parts of files: what has come of a transfer that was cut, and how to go on behind it.
+ * Partial files: what has arrived of a transfer that was cut, and how it is resumed.
  *
- * Beside the bytes of a part, `NAME.part`, stands a record, `NAME.json`: what it is a part of, how many of
- * its first bytes are good, and the state of their digests. It is written anew every few MiB, so that a
- * process that is killed loses no more than those.
+ * Beside a partial file, `NAME.part`, stands its record, `NAME.json`: the file that it is a part of, how many of its
+ * first bytes are valid, and the state of their digests. The record is written again every few MiB, so that a process
+ * that is killed loses no more than those.
  *
  * @module
  */
@@ -20,52 +20,52 @@ import { type StagedFile } from "./staged_file.ts";
 import { openExactly } from "./open_exactly.ts";
 import { hasOtherNames, isTaken } from "./path_lookup.ts";
 
-/** How many bytes may come between two records; at most so many are sent again after a kill. */
+/** How many bytes are received between two records: at most this many are sent again after a kill. */
 export const CHECKPOINT_BYTES: number = 4 * 1024 * 1024;
 
-/** Files up to this size are sent again as a whole: a part would save less than it costs. */
+/** Files up to this size are sent again as a whole: to keep a partial file would cost more than it saves. */
 export const RESUMABLE_BYTES: number = 8 * 1024 * 1024;
 
-/** The piece in which a part is read. */
-const PIECE_BYTES = 1024 * 1024;
+/** How much of a partial file is read at once, in bytes. */
+const CHUNK_BYTES = 1024 * 1024;
 
-/** No record is longer; what is may be anything. */
+/** The longest record; a longer file is not one. */
 const MAX_RECORD_BYTES = 64 * 1024;
 
-/** What a part is a part of, and how much of it is there. */
+/** What a partial file is a part of, and how much of it is there. */
 export interface PartRecord {
-  /** The name that the file is to have. */
+  /** The name of the whole file. */
   filename: string;
   /** The size of the whole file in bytes. */
   size: number;
   /** The checksum of the whole file, where it was known in advance. */
   checksum: Checksum | null;
-  /** The first bytes, which are on file. */
+  /** The valid first bytes. */
   prefix: SavedPrefix;
-  /** Whose it is, where a server keeps it; absent, as in records of older versions, or "" is nobody's in particular. */
+  /** On a server, the owner. Absent, as in records of older versions, or "": no owner. */
   owner?: string | undefined;
 }
 
 interface StoredRecord extends PartRecord {
   version: 2;
-  /** When the system was started that it was written on. */
+  /** When the system was started, in milliseconds since 1970; null where that is not known. */
   boot: number | null;
 }
 
-/** What is written at once into the first page of a file is not torn by a kill. */
+/** A write of this size to the start of a file is not torn by a kill. */
 const PAGE_BYTES = 4096;
 
-/** By how much the numbers in a record may make it longer or shorter. */
+/** By how much the length of a record may change with its numbers. */
 const SPARE_BYTES = 256;
 
 const utf8 = new TextEncoder();
 
 /**
- * Writes the record of a part. It is replaced at once: a kill leaves the old one or the new one.
+ * Writes the record of a partial file in one step: a kill leaves the old record or the new one.
  *
- * @param options.exactly that others may replace what they like where it is written, while the part's path
- * leads to its directory whatever they do; a kill may leave a file `*.new` then
- * @returns the record, as one that was read
+ * @param options.exactly for a directory in which other programs may replace entries, while `part` leads to the directory
+ * whatever they do. A kill may leave a file `*.new` then. Default: false
+ * @returns the record, as {@linkcode readRecord} returns it
  */
 export function writeRecord(
   part: string,
@@ -76,8 +76,8 @@ export function writeRecord(
   const stored: StoredRecord = { version: 2, boot: bootTime(), ...record };
   const bytes = utf8.encode(JSON.stringify(stored));
   try {
-    // Where a file takes the place of another, ext4 writes it to the disk at once, and that takes longer than
-    // receiving what stands between two records.
+    // Where a file replaces another, ext4 writes it to the disk at once, which takes longer than to receive the bytes
+    // between two records.
     const inPlace = bytes.length <= PAGE_BYTES - SPARE_BYTES;
     const page = new Uint8Array(inPlace ? PAGE_BYTES : bytes.length).fill(0x20);
     page.set(bytes);
@@ -98,9 +98,9 @@ export function writeRecord(
   }
 }
 
-/** Writes a new file into a directory and gives its path. */
+/** Writes a new file into a directory and returns its path. */
 export function writeExactly(directory: string, bytes: Uint8Array): string {
-  // To open a file, the runtime resolves its path by itself; not so to create a temporary one.
+  // Deno resolves the path of a file that it opens, but not the directory of a temporary file that it creates.
   const path = Deno.makeTempFileSync({ dir: directory, suffix: ".new" });
   try {
     using file = openExactly(path, { write: true });
@@ -113,8 +113,8 @@ export function writeExactly(directory: string, bytes: Uint8Array): string {
 }
 
 /**
- * The record of a part; undefined where there is none, or none that makes sense. A file that has another name
- * beside its part's is no part: it was published, and whoever did that was killed before it was done.
+ * Reads the record of a partial file; undefined where there is no valid one. A file with a second name is not a partial
+ * file: it was published by a process that was killed before it could remove this name.
  */
 export function readRecord(part: string): PartRecord | undefined {
   try {
@@ -144,8 +144,8 @@ function bytesOf(path: string): Uint8Array {
 }
 
 /**
- * Moves a part with its record into another directory, if it is one. Whoever is killed meanwhile leaves it in one
- * of the two.
+ * Moves a partial file with its record into another directory, if it has a valid record. A kill leaves it in one of the
+ * two directories.
  */
 export function movePart(part: string, directory: string): void {
   const to = `${directory}/${basename(part)}`;
@@ -163,25 +163,25 @@ function isTextOr(nothing: null | undefined, value: unknown): boolean {
 }
 
 /**
- * Makes a part ready to go on behind its good bytes; what follows them is cut off.
+ * Prepares a partial file to be continued after its valid bytes, and cuts off what follows them.
  *
- * After a restart of the system the record may be newer than the bytes on the disk, so that those are read and
- * compared first; and they are read where the file system may have lost some without a word, or where the record does
- * not say enough for the algorithm.
+ * After a restart of the system, the record may be newer than the bytes on the disk, so that these are read and compared
+ * first. They are also read where the file system may have lost some without an error, and where the record does not
+ * have the state for the algorithm.
  *
- * @returns the digest of the good bytes; undefined where they are not what the record says
+ * @returns the digest of the valid bytes; undefined where they differ from the record
  */
-export async function goOnWith(
+export async function resumePartial(
   staged: StagedFile,
   record: PartRecord,
   options: PrefixDigestOptions,
 ): Promise<PrefixDigest | undefined> {
-  const digest = await behind(staged, record as StoredRecord, options);
+  const digest = await validPrefix(staged, record as StoredRecord, options);
   if (digest) staged.truncate(digest.size);
   return digest;
 }
 
-async function behind(
+async function validPrefix(
   { path, runtime }: StagedFile,
   { boot, prefix }: StoredRecord,
   options: PrefixDigestOptions,
@@ -191,14 +191,14 @@ async function behind(
       const saved = await PrefixDigest.resume(prefix, options, runtime.digests);
       if (saved) return saved;
     } catch {
-      // A state that nobody can read any more is worth nothing.
+      // The saved state is not valid.
       return undefined;
     }
   }
   const proof = prefix.xxh128 !== undefined;
   const read = await PrefixDigest.create({ ...options, proof }, runtime.digests);
   using file = openExactly(path, { read: true });
-  using lent = runtime.buffers.lend(PIECE_BYTES);
+  using lent = runtime.buffers.lend(CHUNK_BYTES);
   while (read.size < prefix.size) {
     const count = await file.read(lent.bytes);
     if (count === null) return undefined;
@@ -208,10 +208,10 @@ async function behind(
 }
 
 /**
- * Makes the record of a part void, if there is one: nobody goes on with the part any more. The record's file
- * stays, to be removed when the part has its final name.
+ * Empties the record of a partial file, if there is one, so that the partial file is not resumed any more. The record's
+ * file stays, and is removed when the partial file has its final name.
  *
- * @throws {FerryError} where it may still be good
+ * @throws {FerryError} where the record may still be valid
  */
 export function voidRecord(part: string): void {
   try {
@@ -223,9 +223,9 @@ export function voidRecord(part: string): void {
 }
 
 /**
- * Removes the record of a part, if there is one.
+ * Removes the record of a partial file, if there is one.
  *
- * @throws {FerryError} where it may still be there
+ * @throws {FerryError} where the record may still be there
  */
 export function removeRecord(part: string): void {
   for (const path of [recordPath(part), `${recordPath(part)}.new`]) {
@@ -241,7 +241,7 @@ function recordPath(part: string): string {
   return part.replace(/\.part$/, ".json");
 }
 
-/** Two times of a start of the system that differ by less than this are the same start. */
+/** Two start times of the system that differ by less than this, in milliseconds, are the same start. */
 const SAME_BOOT_MS = 5000;
 
 /** When the system was started, in milliseconds since 1970; null where the process may not know. */
@@ -249,12 +249,12 @@ export function bootTime(): number | null {
   try {
     return Math.round(Date.now() - Deno.osUptime() * 1000);
   } catch {
-    // Parts of earlier runs are read before they are trusted, then.
+    // Partial files of earlier processes are read before they are resumed, then.
     return null;
   }
 }
 
-/** Whether the system has been running since a record was written: what was written before is there. */
+/** Whether the system has run since a record was written, so that what was written before is there. */
 export function sameBoot(boot: number | null): boolean {
   const now = bootTime();
   return boot !== null && now !== null && Math.abs(boot - now) < SAME_BOOT_MS;

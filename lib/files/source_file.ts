@@ -1,5 +1,5 @@
 /**
- * A regular file on this machine, open for reading: what a server sends and what a client uploads.
+ * Regular files on this machine that are open for reading: what a server sends and a client uploads.
  *
  * @module
  */
@@ -11,21 +11,21 @@ import { type Algorithm, algorithmOf, type Checksum } from "../core/checksum.ts"
 import { FerryError, fileError } from "../core/errors.ts";
 import type { ByteSource } from "../core/bytes.ts";
 
-/** Reads up to this size are made at once; for larger ones a hop to another thread costs little. */
+/** Reads up to this size are made at once; for larger ones a switch to another thread costs little. */
 const SYNC_BYTES = 64 * 1024;
 
 /**
- * For so long after a change another one may leave the same times, in milliseconds. The runtime tells the time of
- * an inode's last change in whole seconds, FAT knows every other second only, and the system's clock for files
- * is some milliseconds behind its own.
+ * For this long after a change, a second change may leave the same times, in milliseconds: Deno reports the time of an
+ * inode's last change in whole seconds, FAT keeps times in steps of two seconds, and the system's clock for files is
+ * some milliseconds late.
  */
 const GRAIN_MS = 2100;
 
-/** Files up to this size are read again as a whole where a part of them is in doubt. */
+/** Files up to this size are read again as a whole where some of their bytes may have changed. */
 const REREAD_BYTES = 8 * 1024 * 1024;
 
-/** The piece in which a file is read again. */
-const PIECE_BYTES = 1024 * 1024;
+/** How much is read again at once, in bytes. */
+const CHUNK_BYTES = 1024 * 1024;
 
 /** What is known of a file. */
 export type FileFacts = Pick<
@@ -33,9 +33,9 @@ export type FileFacts = Pick<
   "isFile" | "isDirectory" | "dev" | "ino" | "size" | "mtime" | "ctime" | "mode"
 >;
 
-/** An open file to read from: what a local file takes of the runtime's. */
+/** An open file to read from: as much of `Deno.FsFile` as a local file needs. */
 export interface ReadableFile extends Pick<Deno.FsFile, "read" | "readSync" | "close"> {
-  /** Makes the next read begin at that byte; `whence` is the start. */
+  /** Makes the next read begin at a byte; `whence` is always the start. */
   seekSync(offset: number, whence: Deno.SeekMode): number;
   /** What the file is now. */
   statSync(): FileFacts;
@@ -47,26 +47,25 @@ interface Range {
   size: number;
 }
 
-/** A part that was read while a change of it could leave no trace in the file's times. */
+/** A part that was read while a change of it could leave no trace in the times of the file. */
 interface Doubtful extends Range {
   digest: Digest;
 }
 
 /**
- * An open file that knows what it was when it was opened.
+ * An open file that detects changes since it was opened.
  *
- * That it was written to shows in its size and its times. The modification time can be set back, though, and the
- * time of the inode's last change too coarse to tell: then what was read is read once more, and has to be
- * the same.
+ * A write shows in the size and the times. But the modification time can be set back, and the time of the inode's last
+ * change may be too coarse: then what was read is read again, and has to be the same.
  */
 export class LocalFile implements ByteSource, AsyncDisposable {
   readonly #file: ReadableFile;
   readonly #runtime: Runtime;
-  /** What the open file is; unlike what its name leads to, this cannot be swapped. */
+  /** The file when it was opened. Unlike the file that its name leads to, it cannot be swapped. */
   readonly info: FileFacts;
-  /** Whether each change since it was opened shows in its times, also where a program sets back what it can. */
+  /** Whether each change since it was opened shows in its times, even where a program sets back the modification time. */
   readonly settled: boolean;
-  /** Whether a change at this moment may not show. */
+  /** Whether a change at this moment may leave no trace. */
   #unsettled: boolean;
   #position = 0;
   #doubtful: Doubtful[] = [];
@@ -96,7 +95,7 @@ export class LocalFile implements ByteSource, AsyncDisposable {
   }
 
   /**
-   * A file that is open already, and closed where it is none.
+   * A file that is open already. It is closed where it is not a regular file.
    *
    * @throws {FerryError} `not_a_file`, `io`
    */
@@ -125,7 +124,7 @@ export class LocalFile implements ByteSource, AsyncDisposable {
     return modeOf(this.info);
   }
 
-  /** What the file is now, whatever has happened to its name. */
+  /** The open file as it is now, whatever has happened to its name. */
   now(): FileFacts {
     return this.#file.statSync();
   }
@@ -133,7 +132,7 @@ export class LocalFile implements ByteSource, AsyncDisposable {
   /**
    * Fills some of `into`, or gives null at the end.
    *
-   * @throws {FerryError} `io`, also where the end is not where the size says
+   * @throws {FerryError} `io`, also where the file does not end at its size
    */
   async read(into: Uint8Array): Promise<number | null> {
     this.#unsettled &&= !isSettled(this.info, this.#runtime.clock.now());
@@ -150,16 +149,16 @@ export class LocalFile implements ByteSource, AsyncDisposable {
   }
 
   /**
-   * What is in a file whose size is said to be 0 though something is in it, as of those in /proc: all of it, as it
-   * comes, in pieces that are good until the next one is asked for. To be asked for before anything else is read.
+   * The content of a file that reports the size 0 though it has content, as files in /proc do: as chunks that are valid
+   * until the next one is asked for. To be called before anything else is read.
    *
-   * @returns undefined where its size is not 0, or it is empty
+   * @returns undefined where the size is not 0, or the file is empty
    * @throws {FerryError} `io`
    */
   async unsized(): Promise<AsyncGenerator<Uint8Array, void, void> | undefined> {
     if (this.size > 0) return undefined;
     const piece = new Uint8Array(SYNC_BYTES);
-    // Some of them keep a reader waiting: that is done on another thread.
+    // Some of these files make a reader wait, so that they are read on another thread.
     const next = async () => {
       try {
         return await this.#file.read(piece);
@@ -177,7 +176,7 @@ export class LocalFile implements ByteSource, AsyncDisposable {
   }
 
   /**
-   * Fails where something is in it though its size is said to be 0. To be called before anything is read.
+   * Fails where the file reports the size 0 though it has content. To be called before anything is read.
    *
    * @throws {FerryError} `io`
    */
@@ -211,7 +210,7 @@ export class LocalFile implements ByteSource, AsyncDisposable {
     }
   }
 
-  /** Remembers what was read by its digest. */
+  /** Remembers the digest of what was read. */
   async #note(bytes: Uint8Array): Promise<void> {
     let last = this.#doubtful.at(-1);
     if (last?.from !== this.#position - (last?.size ?? 0)) {
@@ -227,9 +226,9 @@ export class LocalFile implements ByteSource, AsyncDisposable {
   }
 
   /**
-   * All of it, for files that fit into memory.
+   * Reads all of it, for files that fit into memory.
    *
-   * @throws {FerryError} `io` where it changes meanwhile, or its size is another than is said
+   * @throws {FerryError} `io` where it changes meanwhile, or does not have the size that it reports
    */
   async readWhole(): Promise<Uint8Array> {
     await this.assertSized();
@@ -249,19 +248,19 @@ export class LocalFile implements ByteSource, AsyncDisposable {
     return bytes;
   }
 
-  /** Makes the next read begin at that byte. */
+  /** Makes the next read begin at a byte. */
   seek(offset: number): void {
     this.#position = offset;
     this.#file.seekSync(offset, Deno.SeekMode.Start);
   }
 
   /**
-   * Fails where the file was written to since it was opened. Where its times cannot tell, as much as is in doubt
-   * is read again: all of it where its inode was changed, as to rename a file does, too; else what was read
-   * in the first seconds after a change. Nothing may be reading meanwhile.
+   * Fails where the file was written to since it was opened. Where its times cannot tell, bytes are read again: all of
+   * them where the inode was changed, as a rename does, too; otherwise those that were read in the first seconds after a
+   * change. Nothing else may read the file meanwhile.
    *
-   * @param whole the checksum of the whole file as it was read; without it nothing is read again, which is for
-   * those whose receiver compares what it gets with a checksum that was known before
+   * @param whole the checksum of the whole file as it was read. Without it nothing is read again, which is enough where
+   * the receiver compares the bytes with a checksum that was known before
    * @throws {FerryError} `io`
    */
   async assertUnchanged(whole?: Checksum): Promise<void> {
@@ -277,7 +276,7 @@ export class LocalFile implements ByteSource, AsyncDisposable {
     this.#doubtful = [];
   }
 
-  /** Whether the inode was changed since it was opened; fails where size or modification time were, too. */
+  /** Whether the inode was changed since it was opened. Fails where size or modification time were changed, too. */
   #touched(): boolean {
     const now = this.now();
     if (sameContent(this.info, now)) return !sameChange(this.info, now);
@@ -293,9 +292,9 @@ export class LocalFile implements ByteSource, AsyncDisposable {
     return digest.checksum();
   }
 
-  /** Reads a part of the file once more. */
+  /** Reads a part of the file again. */
   async #again({ from, size }: Range, use: (piece: Uint8Array) => void): Promise<void> {
-    using lent = this.#runtime.buffers.lend(Math.min(size, PIECE_BYTES));
+    using lent = this.#runtime.buffers.lend(Math.min(size, CHUNK_BYTES));
     this.seek(from);
     for (let left = size; left > 0;) {
       const count = await this.#read(lent.bytes.subarray(0, left));
@@ -312,14 +311,14 @@ export class LocalFile implements ByteSource, AsyncDisposable {
   }
 }
 
-/** A file that was read whole. */
+/** A file that was read as a whole. */
 export interface WholeFile extends Pick<LocalFile, "mtime" | "mode"> {
-  /** What is in it. */
+  /** Its content. */
   bytes: Uint8Array;
 }
 
 /**
- * Reads a file whole, for files that fit into memory; symbolic links are followed.
+ * Reads a file as a whole, for files that fit into memory. Symbolic links are followed.
  *
  * @throws {FerryError} as {@linkcode LocalFile.open}; `io` where it changes meanwhile
  */
@@ -332,10 +331,10 @@ export async function readLocalFile(path: string, runtime: Runtime): Promise<Who
 }
 
 /**
- * Reads a small file. It is looked at by its path, before it is opened and behind the last byte: to be asked
- * about an open file, the runtime looks at each part of its path, which takes three times as long.
+ * Reads a small file. Its facts are taken by its path, before it is opened and after the last byte: for the facts of an
+ * open file, Deno resolves each part of its path, which takes three times as long.
  *
- * @returns undefined where it is large or empty, or something else turned out to be there
+ * @returns undefined where the file is large or empty, or was replaced meanwhile
  */
 function readAtOnce(path: string, runtime: Runtime): WholeFile | undefined {
   try {
@@ -357,7 +356,7 @@ function readAtOnce(path: string, runtime: Runtime): WholeFile | undefined {
   }
 }
 
-/** So many bytes, or undefined where there are fewer. */
+/** Reads that many bytes; undefined where there are fewer. */
 function readAll(file: Deno.FsFile, size: number): Uint8Array | undefined {
   const bytes = new Uint8Array(size);
   for (let filled = 0; filled < bytes.length;) {
@@ -369,26 +368,26 @@ function readAll(file: Deno.FsFile, size: number): Uint8Array | undefined {
 }
 
 /**
- * Whether any change of a file from a moment on gives it another time of its inode's last change than these facts
- * tell; programs cannot set that one back. A system that tells no such time is taken at its word for the other.
+ * Whether any change of a file after a moment gives its inode another time of last change than these facts have.
+ * Programs cannot set that time back. Where a system has no such time, the modification time is used.
  */
 function isSettled({ ctime, mtime }: FileFacts, moment: number): boolean {
   const changed = ctime ?? mtime;
   return changed !== null && moment - changed.getTime() >= GRAIN_MS;
 }
 
-/** Whether two looks saw the same file, to which nothing had happened in between that shows. */
+/** Whether the facts are those of one file, with no trace of a change in between. */
 function isUntouched(before: FileFacts, after: FileFacts): boolean {
   return before.dev === after.dev && before.ino === after.ino && sameContent(before, after) &&
     sameChange(before, after);
 }
 
-/** Whether nothing shows that an inode was changed in between; to rename a file may change it, too. */
+/** Whether nothing shows a change of the inode in between. A rename may change it, too. */
 function sameChange(before: FileFacts, after: FileFacts): boolean {
   return before.ctime?.getTime() === after.ctime?.getTime();
 }
 
-/** Whether nothing shows that a file was written to in between. */
+/** Whether nothing shows a write in between. */
 function sameContent(before: FileFacts, after: FileFacts): boolean {
   return before.size === after.size && before.mtime?.getTime() === after.mtime?.getTime();
 }

@@ -11,10 +11,10 @@ import type { Algorithm } from "../../../lib/core/checksum.ts";
 import type { PrefixDigest } from "../../../lib/digest/prefix_digest.ts";
 import { type Directory, makeDirectory } from "./open_directory.ts";
 import {
-  goOnWith,
   type PartRecord,
   readRecord,
   removeRecord,
+  resumePartial,
 } from "../../../lib/files/partial_file.ts";
 import { type CreatedFile, StagedFile } from "../../../lib/files/staged_file.ts";
 import { isTaken } from "../../../lib/files/path_lookup.ts";
@@ -246,7 +246,7 @@ export class StagingArea {
     let prefix: PrefixDigest | undefined;
     try {
       // The client has to show quickly that it has the same bytes.
-      prefix = await goOnWith(staged, record, { algorithm, proof: true });
+      prefix = await resumePartial(staged, record, { algorithm, proof: true });
     } catch (error) {
       // That it could not be read now says nothing against it.
       staged.keep();
