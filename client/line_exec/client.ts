@@ -15,7 +15,7 @@ import {
 } from "../../lib/line_exec/framing.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 import type { ByteSink } from "../../lib/core/bytes.ts";
-import { Connection } from "../../lib/wire/connection.ts";
+import { ByteConnection } from "../../lib/wire/connection.ts";
 import { dial } from "../net/dial.ts";
 
 /** How much output is read at a time, in bytes. */
@@ -52,7 +52,7 @@ export interface LineExecResult {
 export class LineExecClient implements Disposable {
   readonly #address: Address;
   readonly #options: LineExecClientOptions;
-  #connection: Connection | undefined;
+  #connection: ByteConnection | undefined;
 
   /** A client, which connects with the first line. */
   constructor(address: Address, options: LineExecClientOptions) {
@@ -94,12 +94,12 @@ export class LineExecClient implements Disposable {
     }
   }
 
-  async #connect(): Promise<Connection> {
+  async #connect(): Promise<ByteConnection> {
     const { connectTimeout, timeout, signal, runtime = createRuntime() } = this.#options;
     try {
       const conn = await dial(this.#address, { timeout: connectTimeout, signal });
       conn.setNoDelay(true);
-      return new Connection(conn, { runtime, idleTimeout: timeout });
+      return new ByteConnection(conn, { runtime, idleTimeout: timeout });
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       throw toFerryError(error).during(`connect to ${formatAddress(this.#address)}`);
@@ -113,7 +113,7 @@ export class LineExecClient implements Disposable {
   }
 }
 
-async function readExactly(connection: Connection, count: number): Promise<Uint8Array> {
+async function readExactly(connection: ByteConnection, count: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(count);
   for (let filled = 0; filled < count;) {
     const read = await connection.read(bytes.subarray(filled));
@@ -124,7 +124,7 @@ async function readExactly(connection: Connection, count: number): Promise<Uint8
 }
 
 async function receiveAnnounced(
-  connection: Connection,
+  connection: ByteConnection,
   { size, md5 }: Announced,
   sink: ByteSink,
 ): Promise<LineExecResult> {
@@ -147,7 +147,7 @@ async function receiveAnnounced(
 }
 
 /** Receives what has no length: tells the server that no more lines will come, so that it ends. */
-async function receiveToEnd(connection: Connection, sink: ByteSink): Promise<LineExecResult> {
+async function receiveToEnd(connection: ByteConnection, sink: ByteSink): Promise<LineExecResult> {
   connection.endWrites(new FerryError("closed", "there are no more lines"));
   const piece = new Uint8Array(PIECE_BYTES);
   let size = 0;

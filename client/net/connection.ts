@@ -23,11 +23,11 @@ import type { PingReply } from "../../lib/wire/operations/ping.ts";
 import type { OfferReply, PutReply } from "../../lib/wire/operations/put.ts";
 import {
   decodeManifestReply,
-  encodeLines,
   encodeManifestLine,
   type ManifestLine,
   type ManifestReply,
 } from "../../lib/wire/manifest.ts";
+import { encodeLines } from "../../lib/wire/lines.ts";
 import { Wire } from "../../lib/wire/frames.ts";
 import type { ByteStream } from "../../lib/wire/connection.ts";
 import { dial } from "./dial.ts";

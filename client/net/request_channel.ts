@@ -8,7 +8,7 @@ import { FerryError, toFerryError, wasCut } from "../../lib/core/errors.ts";
 import type { Algorithm } from "../../lib/core/checksum.ts";
 import { parseReply } from "../../lib/wire/operations/operations.ts";
 import { done, type Schema } from "../../lib/wire/schema.ts";
-import { decodeLines } from "../../lib/wire/manifest.ts";
+import { decodeLines } from "../../lib/wire/lines.ts";
 import { sendStreamed } from "../../lib/transfer/send.ts";
 import { verifiedChunks } from "../../lib/transfer/receive.ts";
 import type { IncomingBody } from "../../lib/wire/body.ts";

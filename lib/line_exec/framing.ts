@@ -1,6 +1,6 @@
 /**
- * Classic exec: a line up, bare, and down come the output's length, in one form or another, and the output.
- * It is what the project grew from, and what many a small program on sockets speaks.
+ * The framings of classic exec: the client sends a bare line of text, and the server replies with the length of the
+ * command's output, in one of several forms, and the output. Many small programs on sockets speak one of them.
  *
  * @module
  */
@@ -8,32 +8,32 @@
 import { isMd5 } from "../core/checksum.ts";
 import { FerryError } from "../core/errors.ts";
 
-/** What stands in front of the output: a JSON header and its length, the output's length, or nothing. */
+/** What precedes the output: `json` a JSON header and its length, `length` the output's length, `raw` nothing. */
 export type Framing = "json" | "length" | "raw";
 
 /** All the framings. */
 export const FRAMINGS: readonly Framing[] = ["json", "length", "raw"];
 
-/** The longest line, in bytes: there is nothing that tells its length in advance. */
+/** The longest line in bytes; nothing tells its length in advance. */
 export const MAX_LINE_BYTES: number = 64 * 1024;
 
-/** The longest output that a length of four bytes, signed, can tell. */
+/** The longest output in bytes: the length is a signed number of four bytes. */
 export const MAX_LENGTH: number = 2 ** 31 - 1;
 
-/** The longest JSON header that is read. */
+/** The longest JSON header in bytes. */
 const MAX_JSON_BYTES = 64 * 1024;
 
 const LENGTH_BYTES = 4;
 
-/** What is told of an output before it comes. */
+/** What precedes an output tells of it. */
 export interface Announced {
-  /** How many bytes of standard output and standard error follow, in this order. */
+  /** How many bytes follow: standard output, then standard error. */
   size: number;
-  /** Their md5; null where it is not told, or where what is told is none. */
+  /** Their md5; null where none is given, or something that is no md5. */
   md5: string | null;
 }
 
-/** What stands in front of an output; `name` is told where there is room for it, and has no meaning. */
+/** The bytes in front of an output. `name` is put into a JSON header, where it has no meaning. */
 export function encodeAnnouncement(
   framing: Framing,
   { name, size, md5 }: { name: string; size: number; md5: string },
@@ -55,9 +55,9 @@ function lengthPrefix(length: number): Uint8Array {
 }
 
 /**
- * Reads what stands in front of an output.
+ * Reads what precedes an output.
  *
- * @param read reads exactly so many bytes, which are few
+ * @param read reads exactly that many bytes
  * @throws {FerryError} `bad_header`, and what `read` fails with
  */
 export async function readAnnouncement(
@@ -93,7 +93,7 @@ function parseHeader(bytes: Uint8Array): Announced {
   if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 0) {
     throw new FerryError("bad_header", "total_size is not a number of bytes");
   }
-  // Many a peer has "xxx" there: the key is to be there, and a digest was for later.
+  // Many peers have "xxx" there: they have to have the key, and do not compute a digest.
   const digest = typeof md5 === "string" ? md5.toLowerCase() : "";
   return { size, md5: isMd5(digest) ? digest : null };
 }

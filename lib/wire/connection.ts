@@ -11,7 +11,7 @@ import { type DeadlineOptions, Deadlines, type Direction } from "./deadlines.ts"
 import { InputBuffer } from "./input_buffer.ts";
 import { OutputBuffer } from "./output_buffer.ts";
 
-/** What a {@linkcode Connection} runs over: a `Deno.Conn`, or anything that reads and writes like one. */
+/** What a {@linkcode ByteConnection} runs over: a `Deno.Conn`, or anything that reads and writes like one. */
 export interface ByteStream {
   /** Fills some of `buffer` and tells how much, or null at the end. */
   read(buffer: Uint8Array): Promise<number | null>;
@@ -31,7 +31,7 @@ export interface Pace {
   take(count: number): Promise<void>;
 }
 
-/** Options of a {@linkcode Connection}. */
+/** Options of a {@linkcode ByteConnection}. */
 export interface ConnectionOptions extends Omit<DeadlineOptions, "clock"> {
   /** Where memory, digests and the time come from. */
   runtime: Runtime;
@@ -43,7 +43,7 @@ export interface ConnectionOptions extends Omit<DeadlineOptions, "clock"> {
 const LINGER_MS = 2000;
 
 /** A connection. One reader and one writer may be at work at the same time. */
-export class Connection {
+export class ByteConnection {
   /** Where memory, digests and the time come from. */
   readonly runtime: Runtime;
   readonly #stream: ByteStream;
@@ -52,7 +52,7 @@ export class Connection {
 
   /** What has come and nobody has asked for yet. */
   protected readonly input: InputBuffer;
-  /** A read into {@linkcode Connection.input} that nobody had asked for; it gives false at the end. */
+  /** A read into {@linkcode ByteConnection.input} that nobody had asked for; it gives false at the end. */
   #ahead: Promise<boolean> | undefined;
   #reading = false;
 
@@ -314,7 +314,7 @@ export class Connection {
     }
   }
 
-  /** Whether {@linkcode Connection.close} was called. */
+  /** Whether {@linkcode ByteConnection.close} was called. */
   get closed(): boolean {
     return this.#closed;
   }

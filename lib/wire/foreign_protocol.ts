@@ -1,10 +1,10 @@
 /**
- * What a peer speaks that does not speak ferry's protocol, by the first bytes of what it says.
+ * Which protocol a peer speaks by mistake, as far as its first bytes tell.
  *
  * @module
  */
 
-/** How many bytes tell it. */
+/** How many bytes are looked at. */
 export const FIRST_BYTES = 4;
 
 const TEXTS: readonly (readonly [protocol: string, beginnings: readonly string[]])[] = [
@@ -29,7 +29,7 @@ const TEXTS: readonly (readonly [protocol: string, beginnings: readonly string[]
   ["Redis", ["-ERR", "-NOA", "-DEN"]],
 ];
 
-/** The protocol that {@linkcode FIRST_BYTES} bytes begin, where it is one that people often reach by mistake. */
+/** The protocol whose messages begin with these {@linkcode FIRST_BYTES} bytes; undefined where it is none that people often reach by mistake. */
 export function foreignProtocol(bytes: Uint8Array): string | undefined {
   const [type, major] = bytes;
   // A record of TLS, of an alert or of a handshake (RFC 8446, section 5.1).

@@ -15,7 +15,7 @@ import {
   LENGTH_BYTES,
   readHeaderLength,
 } from "./codec.ts";
-import { type ByteStream, Connection, type ConnectionOptions } from "./connection.ts";
+import { ByteConnection, type ByteStream, type ConnectionOptions } from "./connection.ts";
 import { Heartbeat, isSignOfLife, SIGN_OF_LIFE } from "./keep_alive.ts";
 
 /** Options of a {@linkcode Wire}. */
@@ -36,7 +36,7 @@ export interface Frame {
 const NO_CONVERSATION: Disposable = { [Symbol.dispose]() {} };
 
 /** A connection that carries frames. */
-export class Wire extends Connection implements BodySource {
+export class Wire extends ByteConnection implements BodySource {
   readonly peerSide: Place["side"];
 
   /**
@@ -166,7 +166,7 @@ export class Wire extends Connection implements BodySource {
   }
 
   /**
-   * Puts bytes of a body behind what was written last; see {@linkcode Connection.write}.
+   * Puts bytes of a body behind what was written last; see {@linkcode ByteConnection.write}.
    *
    * @throws {FerryError} `closed`, `timeout`
    */

@@ -1,23 +1,23 @@
 /**
- * The checksum that a header ends with where both sides have agreed on that: a CRC-32 of its length and of all
- * that stands in front of it. docs/protocol/extensions/header-crc32.md specifies the bytes.
+ * The checksum that ends a header where both sides have agreed on checksums of headers: a CRC-32 of the header's
+ * length and of everything in front of the checksum. docs/protocol/extensions/header-crc32.md specifies the bytes.
  *
  * @module
  */
 
-/** The name by which both sides of a connection announce it. */
+/** The name of the feature. */
 export const HEADER_CHECKSUMS = "header-crc32";
 
-/** The key and its value as the last bytes of a header, around the digits of the checksum. */
+/** The last bytes of a header: its key, its value of so many digits, the end of the object. */
 const TAIL = { before: '"crc32":"', digits: 8, after: '"}' };
 
-/** How many bytes that is. */
+/** How many bytes these are. */
 const TAIL_BYTES = TAIL.before.length + TAIL.digits + TAIL.after.length;
 
-/** The codes of the hexadecimal digits. */
+/** The hexadecimal digits as bytes of ASCII. */
 const DIGITS = Uint8Array.from("0123456789abcdef", (digit) => digit.charCodeAt(0));
 
-/** The steps of CRC-32 (ISO 3309, the polynomial of zlib) for each byte. */
+/** The table of CRC-32 (ISO 3309, the polynomial of zlib): a remainder for each byte. */
 const STEPS = Int32Array.from({ length: 256 }, (_, byte) => {
   let remainder = byte;
   for (let bit = 0; bit < 8; bit++) {
@@ -47,7 +47,7 @@ export function hasChecksum(header: Uint8Array): boolean {
     stands(header, after, header.length - after.length);
 }
 
-/** Whether a header ends with the checksum that it has to have. */
+/** Whether a header ends with its right checksum. */
 export function isIntact(header: Uint8Array): boolean {
   if (!hasChecksum(header)) return false;
   let rest = checksumOf(header);
@@ -67,8 +67,8 @@ function stands(bytes: Uint8Array, text: string, at: number): boolean {
 }
 
 /**
- * The CRC-32 of a header's length, as it stands in front of it, and of the header without its last bytes. Node
- * has a CRC-32, too, in a module that takes as long to load as the rest of a program.
+ * The CRC-32 of a header's length, as it stands in front of the header, and of the header without its last bytes.
+ * Node's own CRC-32 is in a module that takes as long to load as the rest of a program.
  */
 function checksumOf(header: Uint8Array): number {
   let remainder = ~0;

@@ -1,41 +1,41 @@
 /**
- * Signs of life: a side of a connection that has nothing to say for a while, though the other waits for it, says
- * that it is still there. docs/protocol/extensions/keep-alive.md specifies it.
+ * Signs of life: messages by which a side that has nothing to say for a while says that it is still there.
+ * docs/protocol/extensions/keep-alive.md specifies it.
  *
  * @module
  */
 
-/** The name by which both sides of a connection announce it. */
+/** The name of the feature. */
 export const KEEP_ALIVE = "keep-alive";
 
-/** The header of the message. */
+/** The header of a sign of life. */
 export const SIGN_OF_LIFE: Readonly<Record<string, unknown>> = { keep_alive: true };
 
-/** Whether a header is that of the message. */
+/** Whether a header is that of a sign of life. */
 export function isSignOfLife(header: Readonly<Record<string, unknown>>): boolean {
   return header.keep_alive === true;
 }
 
-/** How many intervals there are in the time after which the other side takes silence for the end. */
+/** How many beats there are in the time after which the peer takes silence for the end. */
 const BEATS = 8;
 
-/** No interval is shorter or longer than that, in milliseconds. The longest keeps routers from forgetting. */
+/** The limits of the time between two beats, in milliseconds. The longest keeps routers from forgetting the connection. */
 const INTERVAL = { shortest: 10, longest: 30_000 };
 
-/** Calls back in intervals while a conversation is under way. */
+/** Calls back at intervals while a conversation is under way. */
 export class Heartbeat {
   readonly #beat: () => void;
-  /** 0 before it is started, and when it has ended. */
+  /** Milliseconds between two beats; 0 before the start and after the end. */
   #interval = 0;
   #conversations = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** One that is silent until {@linkcode Heartbeat.start}. */
+  /** Calls `beat`, but not before {@linkcode Heartbeat.start}. */
   constructor(beat: () => void) {
     this.#beat = beat;
   }
 
-  /** Begins, with intervals for who is given up after so many milliseconds of silence. */
+  /** Begins, with beats often enough for a peer that gives up after that many milliseconds of silence. */
   start(idleTimeout: number): void {
     const { shortest, longest } = INTERVAL;
     this.#interval = Math.min(Math.max(idleTimeout / BEATS, shortest), longest);
@@ -61,7 +61,7 @@ export class Heartbeat {
     };
   }
 
-  /** Most conversations are over before anything is due: a timer is set once an interval, not for each of them. */
+  /** Sets the timer, unless it is set: once an interval, since most conversations are over before a beat is due. */
   #arm(): void {
     if (this.#timer !== undefined || this.#interval === 0 || this.#conversations === 0) return;
     this.#timer = setTimeout(() => {
@@ -70,7 +70,7 @@ export class Heartbeat {
       this.#beat();
       this.#arm();
     }, this.#interval);
-    // Alone it keeps no program from ending.
+    // It must not keep a program from ending.
     Deno.unrefTimer(this.#timer);
   }
 }

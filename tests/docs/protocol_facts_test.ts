@@ -7,7 +7,7 @@ import { MAX_HEADER_BYTES, MIN_HEADER_BYTES } from "../../lib/wire/codec.ts";
 import { MAX_WIRE_SIZE } from "../../lib/wire/schema.ts";
 import { MAX_TIMEOUT_MS } from "../../lib/core/number_options.ts";
 import { ALL_BUFFERS, SMALL_BUFFER } from "../../lib/core/buffer_budget.ts";
-import { MAX_LINE_BYTES } from "../../lib/wire/manifest.ts";
+import { MAX_LINE_BYTES } from "../../lib/wire/lines.ts";
 import { MAX_DATAGRAM_BYTES } from "../../lib/udp/datagram.ts";
 import { OVERWRITE_POLICIES } from "../../lib/core/overwrite.ts";
 import { CHECKPOINT_BYTES, RESUMABLE_BYTES } from "../../lib/files/partial_file.ts";

@@ -18,7 +18,7 @@ import {
 import { FerryError, quote, toFerryError, wasCut } from "../../../lib/core/errors.ts";
 import { Md5 } from "../../../lib/digest/md5.ts";
 import { IDLE_BUFFER } from "../../../lib/wire/input_buffer.ts";
-import { Connection } from "../../../lib/wire/connection.ts";
+import { ByteConnection } from "../../../lib/wire/connection.ts";
 import { type ConnectionHandler, type Listener, listenTcp } from "../../net/listener.ts";
 import type { ConnectionLimits } from "../../net/connection_limits.ts";
 import type { AllowedCommands } from "../../exec/allowed_commands.ts";
@@ -82,14 +82,14 @@ export function listenLineExec(address: Address, options: LineExecOptions): List
 
 /** Serves one connection: line after line. */
 class LineExecHandler implements ConnectionHandler {
-  readonly #connection: Connection;
+  readonly #connection: ByteConnection;
   readonly #peer: string;
   readonly #options: LineExecOptions;
   #idle = false;
   #draining = false;
 
   constructor(conn: Deno.TcpConn, peer: string, options: LineExecOptions) {
-    this.#connection = new Connection(conn, options);
+    this.#connection = new ByteConnection(conn, options);
     this.#peer = peer;
     this.#options = options;
   }
@@ -205,7 +205,7 @@ function decodeLine(bytes: Uint8Array): string {
 
 /** The output of a command in the order of the framings: standard output, then standard error. */
 class Answer implements Disposable {
-  readonly #connection: Connection;
+  readonly #connection: ByteConnection;
   readonly #framing: Framing;
   readonly #clock: Clock;
   readonly #digest: Md5;
@@ -216,7 +216,7 @@ class Answer implements Disposable {
   #streams = false;
   #holding: Timer | undefined;
 
-  constructor(connection: Connection, { framing, runtime }: LineExecOptions) {
+  constructor(connection: ByteConnection, { framing, runtime }: LineExecOptions) {
     this.#connection = connection;
     this.#framing = framing;
     this.#clock = runtime.clock;

@@ -245,3 +245,20 @@ Deno.test("Wire.writeFrame() may follow a flush that is under way; all leaves wh
   const messages = headers.map((header) => message(JSON.stringify(header)));
   assertEquals(concat(written), concat([...messages, body]));
 });
+
+Deno.test("Wire.hasHeader() tells whether a next header need not be waited for", async () => {
+  const ping = message('{"op":"ping"}');
+  const whole = wireOver(concat([ping, ping]));
+  assertEquals(whole.hasHeader(), false);
+  await whole.readFrame();
+  assertEquals(whole.hasHeader(), true);
+  await whole.readFrame();
+  assertEquals(whole.hasHeader(), false);
+  const cut = wireOver(concat([ping, ping.subarray(0, -1)]));
+  await cut.readFrame();
+  assertEquals(cut.hasHeader(), false);
+  // That it is wrong is known at once.
+  const wrong = wireOver(concat([ping, Uint8Array.of(0xff, 0xff, 0xff, 0xff)]));
+  await wrong.readFrame();
+  assertEquals(wrong.hasHeader(), true);
+});

@@ -6,12 +6,8 @@
 
 import { verifiedChunks } from "../../../../lib/transfer/receive.ts";
 import type { CompareRequest } from "../../../../lib/wire/operations/compare.ts";
-import {
-  decodeLines,
-  decodeManifestLine,
-  encodeLines,
-  encodeManifestReply,
-} from "../../../../lib/wire/manifest.ts";
+import { decodeManifestLine, encodeManifestReply } from "../../../../lib/wire/manifest.ts";
+import { decodeLines, encodeLines } from "../../../../lib/wire/lines.ts";
 import type { ComparisonResult } from "../../../files/comparison.ts";
 import type { Handler } from "../exchange/exchange.ts";
 

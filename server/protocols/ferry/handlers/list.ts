@@ -7,7 +7,7 @@
 import { quote } from "../../../../lib/core/errors.ts";
 import type { ListRequest } from "../../../../lib/wire/operations/list.ts";
 import { encodeListLine } from "../../../../lib/wire/list_lines.ts";
-import { encodeLines } from "../../../../lib/wire/manifest.ts";
+import { encodeLines } from "../../../../lib/wire/lines.ts";
 import type { Handler } from "../exchange/exchange.ts";
 
 /** Answers a `list`. */
