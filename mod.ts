@@ -160,7 +160,7 @@ export { type Grants, parseGrants, type Prefix } from "./server/auth/grants.ts";
 export type { Scope } from "./lib/core/scope.ts";
 export type { ExecPolicy } from "./server/exec/allowed_commands.ts";
 export type { FailedRequest, Requester, ServerHooks } from "./server/observe/hooks.ts";
-export type { StoredUpload } from "./server/files/file_service.ts";
+export type { StoredUpload } from "./server/files/upload.ts";
 export { type ReloadOptions, serve, type ServeOptions, type Server } from "./server/serve.ts";
 export type { KeyPair } from "./server/net/tls_listener.ts";
 export { TokenFile } from "./server/auth/token_file.ts";

@@ -5,7 +5,6 @@
  * @module
  */
 
-import type { IncomingContent } from "../../lib/core/bytes.ts";
 import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import type { Entry, Listed, PartEntry } from "../../lib/core/entry.ts";
 import { type ErrorCode, FerryError, toFerryError, wasCut } from "../../lib/core/errors.ts";
@@ -20,6 +19,14 @@ import type { ListOptions, Storage } from "../storage/storage.ts";
 import { type ComparedFile, compareFiles, type ComparisonResult } from "./comparison.ts";
 import { beginWrite, LockedWrite, type UploadWrite } from "./locked_write.ts";
 import { notOffered, OfferedUpload, type UploadIdentity } from "./offered_upload.ts";
+import type {
+  OfferAnswer,
+  ReceivedUpload,
+  StoredUpload,
+  UploadContent,
+  UploadOffer,
+  UploadStart,
+} from "./upload.ts";
 import type { UploadLocks } from "./upload_locks.ts";
 import { OpenedFile, type OpenFileOptions } from "./opened_file.ts";
 
@@ -38,73 +45,6 @@ export interface FileServiceOptions {
    * it sends must end soon.
    */
   onTakenOver?: (() => void) | undefined;
-}
-
-/** A file that a client has uploaded. */
-export interface StoredUpload {
-  /** Its name, relative to the root. */
-  readonly filename: string;
-  /** Its size in bytes. */
-  readonly size: number;
-  /** The checksum of what is stored, of the algorithm that the client asked for. */
-  readonly checksum: Checksum;
-  /** Whether nothing was changed, since an identical or a newer file was there. */
-  readonly unchanged: boolean;
-  /** How many bytes an earlier upload that was cut had left; 0 where it began at the start. */
-  readonly resumedFrom: number;
-}
-
-/** What a client says of an upload in advance. */
-export interface Upload {
-  /** The name that the file is to have. */
-  readonly filename: string;
-  /** The size of the whole file in bytes; null for a stream. */
-  readonly size: number | null;
-  /** What it is checked with. */
-  readonly algorithm: Algorithm;
-  /** What becomes of a file that has the name. */
-  readonly overwrite: Overwrite;
-  /** The modification time to keep, in milliseconds since 1970. */
-  readonly mtime?: number | undefined;
-}
-
-/** An upload that is offered: the client asks whether it should be sent. */
-export interface UploadOffer extends Upload {
-  /** The checksum of its content; null where it is not known yet. */
-  readonly checksum: Checksum | null;
-  /** Whether to begin at the start though a partial upload is there. */
-  readonly restart: boolean;
-}
-
-/** An upload whose content comes. */
-export interface UploadStart extends Upload {
-  /** Where in the file the content begins; above 0 it goes on with what was offered. */
-  readonly offset: number;
-  /** The permission bits to keep, 0 to 0o777. */
-  readonly mode?: number | undefined;
-}
-
-/** The content of an upload. */
-export interface UploadContent extends IncomingContent {
-  /** Reads and throws away what is left, if that is little; false where it is more. */
-  drain(): Promise<boolean>;
-}
-
-/** The answer to an offer. */
-export type OfferAnswer =
-  /** Nothing to do: the file that is there serves. */
-  | { decision: "have"; checksum: Checksum; size: number }
-  /** Its checksum decides: the client offers it again with that. */
-  | { decision: "hash" }
-  /** It should be sent, from its start or behind what was stored of it before. */
-  | { decision: "send"; partial: OfferedUpload | undefined };
-
-/** An upload that has come whole and is being published. */
-export interface ReceivedUpload {
-  /**
-   * What became of it. Fails with why it was not published, with `auth_required` where the permit has ended before.
-   */
-  readonly published: Promise<Committed>;
 }
 
 /** Whether files can be served. */

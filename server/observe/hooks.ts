@@ -10,7 +10,7 @@ import type { Address, Listening } from "../../lib/core/address.ts";
 import type { FerryError } from "../../lib/core/errors.ts";
 import type { Request } from "../../lib/wire/operations/operations.ts";
 import type { TokenRecord } from "../auth/token_table.ts";
-import type { StoredUpload } from "../files/file_service.ts";
+import type { StoredUpload } from "../files/upload.ts";
 
 /** How many calls may be unfinished, including those that have not begun; further ones are dropped. */
 const MAX_UNFINISHED = 10_000;

@@ -7,12 +7,8 @@ import { Authority } from "../../../server/auth/authority.ts";
 import type { AccessRequest } from "../../../server/auth/authorization.ts";
 import { grantEverywhere, type Grants, parseGrants } from "../../../server/auth/grants.ts";
 import { Permit } from "../../../server/auth/permit.ts";
-import {
-  FileService,
-  type StoredUpload,
-  type UploadContent,
-  type UploadOffer,
-} from "../../../server/files/file_service.ts";
+import { FileService } from "../../../server/files/file_service.ts";
+import type { StoredUpload, UploadContent, UploadOffer } from "../../../server/files/upload.ts";
 import type { OfferedUpload } from "../../../server/files/offered_upload.ts";
 import { UploadLocks } from "../../../server/files/upload_locks.ts";
 import { FsStorage } from "../../../server/storage/fs/fs_storage.ts";

@@ -11,7 +11,7 @@ import type { PutRequest } from "../../../../lib/wire/operations/put.ts";
 import { errorReply } from "../../../../lib/wire/error_reply.ts";
 import { checksumKeys } from "../../../../lib/wire/checksum_keys.ts";
 import type { IncomingBody } from "../../../../lib/wire/body.ts";
-import type { ReceivedUpload, UploadStart } from "../../../files/file_service.ts";
+import type { ReceivedUpload, UploadStart } from "../../../files/upload.ts";
 import type { Exchange, Handler } from "../exchange/exchange.ts";
 import type { ReplyHeader } from "../exchange/reply_queue.ts";
 
