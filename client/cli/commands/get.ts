@@ -8,7 +8,6 @@ import type { OptionTable, OptionValues } from "../../../lib/cli/command_spec.ts
 import { FerryError } from "../../../lib/core/errors.ts";
 import { isGlob, join } from "../../../lib/core/paths.ts";
 import { DURABILITIES } from "../../../lib/files/durability.ts";
-import { isStandardOutput, isStream } from "../../transfer/destination.ts";
 import { assertDistinctHere } from "../../transfer/name_collisions.ts";
 import { assertDistinct, LocalTarget, mayBeSeveral, remoteName } from "../../transfer/names.ts";
 import type { Progress } from "../../transfer/options.ts";
@@ -61,6 +60,8 @@ export const getFiles: Run<Omit<OptionValues<typeof OWN>, "progress" | "recursiv
     })
     : args.map(remoteName);
   const names = [...new Set(expanded)];
+  // Loaded here, as the client is, since help texts do without it.
+  const { isStandardOutput, isStream } = await import("../../transfer/destination.ts");
   const toStandardOutput = out === "-" || out !== undefined && isStandardOutput(out);
   const stream = toStandardOutput || out !== undefined && isStream(out);
   const target = stream ? undefined : new LocalTarget(out, { many: mayBeSeveral(args, names) });

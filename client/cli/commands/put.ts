@@ -6,7 +6,6 @@
 
 import { FerryError, quote } from "../../../lib/core/errors.ts";
 import { localFailure } from "../../transfer/local_failure.ts";
-import { expandGlobs } from "../../transfer/local_tree.ts";
 import { assertDistinctOnServer } from "../../transfer/name_collisions.ts";
 import { assertDistinct, nameOnServer } from "../../transfer/names.ts";
 import type { Progress } from "../../transfer/options.ts";
@@ -72,6 +71,8 @@ that was asked for), as the server verified it, and its name there.`,
       const failure = localFailure(error, path).during(`put ${quote(path)}`);
       context.failed("put", failure, { filename: path });
     };
+    // Loaded here, as the client is, since help texts do without it.
+    const { expandGlobs } = await import("../../transfer/local_tree.ts");
     const paths = await expandGlobs(args, { onError });
     if (as !== undefined && paths.length > 1) {
       throw new FerryError("usage", "--as gives one name, and several files are to be uploaded");
