@@ -36,7 +36,7 @@ import { greet } from "./handshake.ts";
 import { IncomingFile } from "./incoming_file.ts";
 import type { RateLimit } from "./rate_limit.ts";
 import { assertAnswers, assertHas, assertStored } from "./reply_check.ts";
-import { type PipelinedRequest, RequestChannel } from "./request_channel.ts";
+import { type MaybePromise, type PipelinedRequest, RequestChannel } from "./request_channel.ts";
 import { SilentServerProbe } from "./silent_server.ts";
 import type { TlsClient } from "./tls.ts";
 
@@ -70,20 +70,14 @@ export interface SizedBody {
   onBytes: OnBytes;
 }
 
-/** One of many small requests: to put a file, whose checksum is known, or to make a directory. */
-export interface SmallUpload {
-  /** The file; undefined for a directory. */
-  request?: PutRequest | undefined;
-  /** Its bytes. */
-  body?: Uint8Array | undefined;
-  /** The directory. */
-  directory?: string | undefined;
-}
+/** One of many small requests: to put a file whose bytes are in memory, or to make a directory. */
+export type SmallUpload =
+  | { readonly request: PutRequest; readonly body: Uint8Array }
+  | { readonly directory: string };
 
 /** One of many small files to be got. */
 export interface SmallDownload {
-  /** The file. */
-  request: GetRequest;
+  readonly request: GetRequest;
 }
 
 /** A connection to a server that has been greeted. */
@@ -308,35 +302,35 @@ export class Connection {
   /**
    * Puts small files and makes directories, without waiting for one reply before the next request.
    *
-   * @param told called for each of them: with the reply, which a directory has none of, or with why it failed
+   * @param next gives the next of them; undefined where there are no more
+   * @param settle told of each: the reply, which a directory has none of, or why it failed
    * @throws {FerryError} what ends the connection
    */
   putEach<Item extends SmallUpload>(
-    items: AsyncIterable<Item>,
-    told: (item: Item, reply: PutReply | undefined, failure?: unknown) => void,
+    next: () => MaybePromise<Item | undefined>,
+    settle: (item: Item, reply: PutReply | undefined, failure?: unknown) => void,
   ): Promise<void> {
-    const requests = mapped(items, (item): PipelinedItem<Item> => {
-      const { request, body, directory } = item;
-      if (!request) return { item, header: { op: "mkdir", filename: directory } };
-      return { item, header: { ...putHeader(request), total_size: body!.length }, body };
-    });
-    return this.#channel.pipeline(requests, ({ header }, { header: asked, item }) => {
+    const requestFor = (item: Item | undefined): PipelinedItem<Item> | undefined => {
+      if (!item) return undefined;
+      if ("directory" in item) return { item, header: { op: "mkdir", filename: item.directory } };
       const { request, body } = item;
-      let reply: PutReply | undefined;
+      return { item, header: { ...putHeader(request), total_size: body.length }, body };
+    };
+    return this.#channel.pipeline(() => mapped(next(), requestFor), (reply, { header, item }) => {
+      let stored: PutReply | undefined;
       try {
-        assertAnswers(asked, header);
-        if (!request) parseReply(OPERATIONS.mkdir.reply, header);
+        assertAnswers(header, reply.header);
+        if ("directory" in item) parseReply(OPERATIONS.mkdir.reply, reply.header);
         else {
-          reply = parseReply(OPERATIONS.put.reply, header);
-          const sent = { checksum: request.checksum!, size: body!.length };
-          if (!reply.unchanged) assertStored(reply, sent);
+          stored = parseReply(OPERATIONS.put.reply, reply.header);
+          const { request: { checksum }, body } = item;
+          const sent = { checksum: checksum!, size: body.length };
+          if (!stored.unchanged) assertStored(stored, sent);
         }
       } catch (error) {
-        told(item, undefined, error);
-        return Promise.resolve();
+        return settle(item, undefined, error);
       }
-      told(item, reply);
-      return Promise.resolve();
+      settle(item, stored);
     });
   }
 
@@ -358,24 +352,29 @@ export class Connection {
   /**
    * Gets small files, without waiting for one before the next is asked for.
    *
+   * @param next gives the next of them; undefined where there are no more
    * @param take receives each
    * @param failed told why one failed; what it throws ends the connection
    * @throws {FerryError} what ends the connection
    */
   getEach<Item extends SmallDownload>(
-    items: AsyncIterable<Item>,
+    next: () => MaybePromise<Item | undefined>,
     take: (file: IncomingFile, item: Item) => Promise<void>,
     failed: (item: Item, error: unknown) => void,
   ): Promise<void> {
-    const requests = mapped(items, (item) => ({ item, header: getHeader(item.request) }));
-    return this.#channel.pipeline(requests, async (reply, { header, item }) => {
-      try {
-        assertAnswers(header, reply.header);
-        await take(new IncomingFile(item.request, reply), item);
-      } catch (error) {
-        failed(item, error);
-      }
-    });
+    const requestFor = (item: Item | undefined): PipelinedItem<Item> | undefined =>
+      item && { item, header: getHeader(item.request) };
+    return this.#channel.pipeline(
+      () => mapped(next(), requestFor),
+      async (reply, { header, item }) => {
+        try {
+          assertAnswers(header, reply.header);
+          await take(new IncomingFile(item.request, reply), item);
+        } catch (error) {
+          failed(item, error);
+        }
+      },
+    );
   }
 
   /**
@@ -410,11 +409,8 @@ interface PipelinedItem<Item> extends PipelinedRequest {
   item: Item;
 }
 
-async function* mapped<From, To>(
-  items: AsyncIterable<From>,
-  map: (item: From) => To,
-): AsyncGenerator<To, void, void> {
-  for await (const item of items) yield map(item);
+function mapped<From, To>(value: MaybePromise<From>, map: (value: From) => To): MaybePromise<To> {
+  return value instanceof Promise ? value.then(map) : map(value);
 }
 
 function closeOnAbort(wire: Wire, signal: AbortSignal | undefined): Disposable {

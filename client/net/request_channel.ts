@@ -30,6 +30,9 @@ const REFUSAL_MS = 2000;
  */
 const WINDOW = { requests: 200, bytes: 8 * 1024 * 1024 };
 
+/** A value that is there already, or comes. */
+export type MaybePromise<T> = T | Promise<T>;
+
 /** A request that is sent before the reply to the one before it has come. */
 export interface PipelinedRequest {
   /** The header; with a body, its checksum and `total_size` too. */
@@ -169,29 +172,37 @@ export class RequestChannel {
   /**
    * Sends requests without waiting for the replies, and hands each reply to `take` as it comes.
    *
-   * @param take reads the body; what it throws ends everything
+   * @param next gives the next request; undefined where there are no more. It gives a promise only where it has to,
+   * since there may be many thousands
+   * @param take reads the body; what it throws ends everything. It returns a promise only where it has to
    */
   async pipeline<Request extends PipelinedRequest>(
-    requests: AsyncIterable<Request>,
-    take: (reply: Frame, request: Request) => Promise<void>,
+    next: () => MaybePromise<Request | undefined>,
+    take: (reply: Frame, request: Request) => MaybePromise<void>,
   ): Promise<void> {
     using _conversation = this.#wire.converse();
     const waiting: Request[] = [];
     let bytes = 0;
     let ended = false;
     let failure: unknown;
-    let changed = Promise.withResolvers<void>();
+    let changed: PromiseWithResolvers<void> | undefined;
     const change = () => {
-      changed.resolve();
-      changed = Promise.withResolvers();
+      changed?.resolve();
+      changed = undefined;
     };
+    const untilChange = () => (changed ??= Promise.withResolvers()).promise;
     const reading = (async () => {
       for (;;) {
-        while (waiting.length === 0 && !ended) await changed.promise;
+        while (waiting.length === 0 && !ended) await untilChange();
         const [request] = waiting;
         if (!request) return;
         const reply = await this.#nextReply();
-        await this.#consume(reply.body, () => take(reply, request));
+        try {
+          const taking = take(reply, request);
+          if (taking) await taking;
+        } finally {
+          if (!reply.body.ended) await this.#skip(reply.body);
+        }
         waiting.shift();
         bytes -= request.body?.length ?? 0;
         change();
@@ -202,11 +213,14 @@ export class RequestChannel {
       change();
     });
     try {
-      for await (const request of requests) {
+      for (;;) {
+        const coming = next();
+        const request = coming instanceof Promise ? await coming : coming;
+        if (!request) break;
         if (waiting.length >= WINDOW.requests || bytes >= WINDOW.bytes) {
           await this.#wire.flush();
           while (!failure && (waiting.length > WINDOW.requests / 2 || bytes > WINDOW.bytes / 2)) {
-            await changed.promise;
+            await untilChange();
           }
         }
         if (failure) throw failure;

@@ -23,7 +23,19 @@ export async function eachOf<T>(
   const iterator = asyncIterator(items);
   const taking = { next: () => iterator.next() };
   const share = { [Symbol.asyncIterator]: () => taking };
-  const ends = await Promise.allSettled(connections.map((connection) => run(connection, share)));
+  await onEach(connections, (connection) => run(connection, share));
+}
+
+/**
+ * Runs something on each connection, and waits for all of them.
+ *
+ * @throws the first failure, when all have ended
+ */
+export async function onEach(
+  connections: Connections,
+  run: (connection: Connection) => Promise<void>,
+): Promise<void> {
+  const ends = await Promise.allSettled(connections.map(run));
   for (const end of ends) if (end.status === "rejected") throw end.reason;
 }
 

@@ -15,7 +15,7 @@ import {
   notText,
   RESERVED_DIRECTORY,
 } from "../../lib/core/remote_name.ts";
-import { basename, globToRegExp, isGlob, parse } from "../../lib/core/paths.ts";
+import { globToRegExp, isGlob, parse } from "../../lib/core/paths.ts";
 import { PLATFORM } from "../../lib/core/platform.ts";
 import { kindOfSpecial } from "./destination.ts";
 import type { Filter, FilteredType } from "./filter.ts";
@@ -71,7 +71,8 @@ export async function* walkLocal(
     throw fileError(error);
   }
   const prefix = root === "." ? "" : /[/\\]$/.test(root) ? root : `${root}/`;
-  yield* walk({ path: prefix, name: "", children, identity: identityOf(root, info) }, options);
+  const identity = identityOf(root, info);
+  yield* walk({ path: prefix, name: "", children, next: 0, identity }, options);
 }
 
 /** A directory that is being walked. */
@@ -81,6 +82,8 @@ interface Level {
   /** Its name, with such a slash; "" for the root. */
   name: string;
   children: readonly Deno.DirEntry[];
+  /** Which of them comes next. */
+  next: number;
   identity: string;
   above?: Level;
   /** What is to be told of it as soon as something in it is meant. */
@@ -88,63 +91,73 @@ interface Level {
 }
 
 async function* walk(
-  level: Level,
+  root: Level,
   options: WalkOptions,
 ): AsyncGenerator<LocalEntry, void, void> {
-  const { filter } = options;
-  for (const child of level.children) {
+  const { filter, follow, onSkip } = options;
+  // There is no generator for each directory, since each entry would pass through all those above it.
+  for (let level: Level | undefined = root; level;) {
+    const child: Deno.DirEntry | undefined = level.children[level.next++];
+    if (!child) {
+      level = level.above;
+      continue;
+    }
     const path = level.path + child.name;
     const name = level.name + child.name;
     // What is excluded is not even looked at. To git, too, a link is a file until it is followed.
     const type = child.isDirectory ? "directory" : "file";
-    const followed = child.isSymlink && options.follow === true;
+    const followed = child.isSymlink && follow === true;
     const types: readonly FilteredType[] = followed ? ["file", "directory"] : [type];
     if (filter && !types.some((type) => filter.accepts(name, type))) continue;
-    const own = kindOfOwn(name);
+    const own = kindOfOwn(name, child.name);
     if (own !== undefined) {
-      options.onSkip?.({ path, reason: own });
+      onSkip?.({ path, reason: own });
       continue;
     }
-    const info = await attempt(path, child.name, options, () => lookAt(path, options));
+    const info = attempt(path, child.name, options, () => lookAt(path, options));
     if (!info) continue;
     if (followed && filter && !filter.accepts(name, info.isDirectory ? "directory" : "file")) {
       continue;
     }
     const entry = entryOf(path, name, info);
     if (!entry) {
-      options.onSkip?.({ path, reason: kindOfSpecial(info) });
+      onSkip?.({ path, reason: kindOfSpecial(info) });
     } else if (entry.type === "file") {
-      yield* pendingAbove(level);
+      for (const directory of pendingAbove(level)) yield directory;
       yield entry;
     } else {
-      // It is read before it is told of: one that cannot be read must not pass for an empty one.
-      const read = await attempt(path, child.name, options, async () => ({
-        children: await childrenOf(path),
-        identity: identityOf(path, info),
-      }));
-      if (!read) continue;
-      if (options.follow && isAbove(read.identity, level)) {
-        options.onSkip?.({ path, reason: "a directory that it is in itself" });
+      // A directory is read before it is given: one that cannot be read must not pass for an empty one.
+      let children: readonly Deno.DirEntry[];
+      try {
+        children = await childrenOf(path);
+      } catch (error) {
+        reportFailure(path, child.name, options, error);
+        continue;
+      }
+      const identity = attempt(path, child.name, options, () => identityOf(path, info));
+      if (identity === undefined) continue;
+      if (follow && isAbove(identity, level)) {
+        onSkip?.({ path, reason: "a directory that it is in itself" });
         continue;
       }
       const kept = !filter || filter.keeps(name);
       if (kept) {
-        yield* pendingAbove(level);
+        for (const directory of pendingAbove(level)) yield directory;
         yield entry;
       }
       const pending = kept ? undefined : entry;
-      yield* walk({ path: `${path}/`, name: `${name}/`, above: level, pending, ...read }, options);
+      const [below, inside] = [`${path}/`, `${name}/`];
+      level = { path: below, name: inside, children, next: 0, identity, above: level, pending };
     }
   }
 }
 
 /** What something is that belongs to ferry and not to the user, by its name; undefined where it is the user's. */
-function kindOfOwn(name: string): string | undefined {
+function kindOfOwn(name: string, own: string): string | undefined {
   // Case is folded because some file systems do.
-  const own = basename(name);
   const isReserved = name.toLowerCase() === RESERVED_DIRECTORY || isStagingName(own);
   if (isReserved) return "ferryd's own directory";
-  return isRemovedName(own) ? "removed, but still open" : kindOfPartialDownload(name);
+  return isRemovedName(own) ? "removed, but still open" : kindOfPartialDownload(own);
 }
 
 /** The directories above something that is meant, unless they have been told of. */
@@ -170,22 +183,32 @@ function lookAt(path: string, { follow }: WalkOptions): Deno.FileInfo {
   }
 }
 
-/** Looks at something that was in a directory a moment ago; undefined where that failed and was told. */
-async function attempt<T>(
+/** Looks at something that was in a directory a moment ago; undefined where that failed and was reported. */
+function attempt<T>(
+  path: string,
+  name: string,
+  options: WalkOptions,
+  look: () => T,
+): T | undefined {
+  try {
+    return look();
+  } catch (error) {
+    reportFailure(path, name, options, error);
+    return undefined;
+  }
+}
+
+/** Reports that something that was in a directory a moment ago cannot be looked at or read. */
+function reportFailure(
   path: string,
   name: string,
   { onError, onSkip }: WalkOptions,
-  look: () => T | Promise<T>,
-): Promise<T | undefined> {
-  try {
-    return await look();
-  } catch (reason) {
-    const error = fileError(reason);
-    if (error.code !== "not_found") onError?.(path, error);
-    else if (mayBeNoText(name)) onError?.(path, notText());
-    else onSkip?.({ path, reason: "it vanished meanwhile" });
-    return undefined;
-  }
+  reason: unknown,
+): void {
+  const error = fileError(reason);
+  if (error.code !== "not_found") onError?.(path, error);
+  else if (mayBeNoText(name)) onError?.(path, notText());
+  else onSkip?.({ path, reason: "it vanished meanwhile" });
 }
 
 function entryOf(path: string, name: string, info: Deno.FileInfo): LocalEntry | undefined {

@@ -29,7 +29,7 @@ import {
   existingFileAt,
   isWanted,
 } from "./existing_file.ts";
-import { type Connections, eachOf } from "./jobs.ts";
+import { type Connections, eachOf, onEach } from "./jobs.ts";
 import { isLocalFailure, localFailure } from "./local_failure.ts";
 import { assertDistinctHere, NameCollisions } from "./name_collisions.ts";
 import { reportOmission } from "./omissions.ts";
@@ -144,13 +144,13 @@ export class TreeDownload {
       return;
     }
     try {
-      await eachOf(connections, this.#small(), (connection, small) => {
-        return connection.getEach(
-          small,
+      const nextSmall = this.#small();
+      await onEach(connections, (connection) =>
+        connection.getEach(
+          nextSmall,
           (file, { item }) => this.#store(file, item, connection.runtime),
           ({ item }, error) => this.#smallFailed(item, error),
-        );
-      });
+        ));
     } finally {
       await Promise.all(this.#publishing);
     }
@@ -299,13 +299,15 @@ export class TreeDownload {
     this.#options.onFile?.(nothingTransferred(filename, { size, checksum, skipped: true }));
   }
 
-  async *#small(): AsyncGenerator<SmallItem, void, void> {
+  /** Gives the small files one after the other, for all connections together. */
+  #small(): () => SmallItem | undefined {
     const algorithm = this.#algorithm;
-    for (const item of [...this.#left.values()]) {
-      const { filename, size } = item.entry;
-      if (size <= SMALL_BYTES) yield { request: { filename, algorithm }, item };
-      await Promise.resolve();
-    }
+    const items = this.#left.values().filter(({ entry }) => entry.size <= SMALL_BYTES).toArray();
+    let at = 0;
+    return () => {
+      const item = items[at++];
+      return item && { request: { filename: item.entry.filename, algorithm }, item };
+    };
   }
 
   /** Receives a small file, and leaves its flush to the group. */

@@ -15,7 +15,8 @@ import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { PutReply } from "../../lib/wire/operations/put.ts";
 import type { ManifestLine, ManifestReply } from "../../lib/wire/manifest.ts";
 import type { Connection, SmallUpload } from "../net/connection.ts";
-import { type Connections, eachOf } from "./jobs.ts";
+import type { MaybePromise } from "../net/request_channel.ts";
+import { type Connections, eachOf, onEach } from "./jobs.ts";
 import { isLocalFailure, localFailure } from "./local_failure.ts";
 import { type LocalEntry, walkLocal } from "./local_tree.ts";
 import { assertDistinctOnServer, NameCollisions, type RemoteLookup } from "./name_collisions.ts";
@@ -27,8 +28,7 @@ import { planUpload } from "./upload_plan.ts";
 const SMALL_BYTES = 1024 * 1024;
 
 /** A file or directory to be uploaded and its name on the server. */
-interface Item extends LocalEntry {
-  filename: string;
+interface Item extends LocalEntry, ManifestLine {
   /** Whether only reading it tells how much is in it: it is a stream, and not compared. */
   unsized?: boolean;
   /** What came before it that the server may take its name for. */
@@ -36,9 +36,7 @@ interface Item extends LocalEntry {
 }
 
 /** A request for a file that needs no offer, or for an empty directory. */
-interface SmallItem extends SmallUpload {
-  item: Item;
-}
+type SmallItem = SmallUpload & { readonly item: Item };
 
 /** An upload of a directory, which may take several connections. */
 export class TreeUpload {
@@ -49,8 +47,6 @@ export class TreeUpload {
   /** What waits for the rest, since the server may take its name for that of something else in it. */
   readonly #later = new Map<string, Item>();
   readonly #clashes = new NameCollisions();
-  /** The checksums that were computed, so that a new connection does not have to wait for them again. */
-  readonly #checksums = new Map<string, Checksum>();
   readonly #as: string;
   /** Finds what there is to do, bit by bit. */
   readonly #walk: AsyncIterator<LocalEntry, void>;
@@ -89,8 +85,9 @@ export class TreeUpload {
 
   /** Takes note of what the walk has found. */
   #take(entry: LocalEntry): Item {
-    const item: Item = { ...entry, filename: joined(this.#as, entry.name) };
-    const { filename, type, size } = item;
+    const filename = joined(this.#as, entry.name);
+    const item: Item = { ...entry, filename, checksum: null };
+    const { type, size } = item;
     const before = type === "file" ? this.#clashes.before(filename) : undefined;
     const left = before === undefined || this.#options.dryRun ? this.#left : this.#later;
     item.before = before;
@@ -142,9 +139,11 @@ export class TreeUpload {
       this.#left.clear();
       return;
     }
-    await eachOf(connections, this.#small(connection.runtime), (connection, small) => {
-      return connection.putEach(small, (...settled) => this.#settle(...settled));
-    });
+    const nextSmall = this.#small(connection.runtime);
+    await onEach(
+      connections,
+      (connection) => connection.putEach(nextSmall, (...settled) => this.#settle(...settled)),
+    );
     await eachOf(connections, [...this.#left.values()], (connection, items) => {
       return this.#putEach(connection, items);
     });
@@ -193,43 +192,64 @@ export class TreeUpload {
   }
 
   /** Takes note of what became of a small file or an empty directory. */
-  #settle({ item, request }: SmallItem, reply: PutReply | undefined, failure: unknown): void {
+  #settle(small: SmallItem, reply: PutReply | undefined, failure?: unknown): void {
+    const { item } = small;
     if (failure !== undefined) {
       // What may pass is tried once more, by itself, when the others are done.
-      if (!request || !mayPass(toFerryError(failure))) this.#failed(item, failure);
+      if (item.type === "directory" || !mayPass(toFerryError(failure))) this.#failed(item, failure);
       return;
     }
-    if (!reply) return this.#forget(item);
+    if (!reply || "directory" in small) return this.#forget(item);
     const { filename, checksum, size, unchanged, unkept } = reply;
     // Where another file stays, it is that one's checksum and size.
     const stored = { filename, checksum, size, skipped: unchanged };
-    const crossed = { transferred: request!.size!, resumedFrom: 0 };
+    const crossed = { transferred: small.body.length, resumedFrom: 0 };
     this.#done(item, { ...stored, ...crossed, ...unkeptKey(unkept) });
   }
 
-  async *#small(runtime: Runtime): AsyncGenerator<SmallItem, void, void> {
+  /** Gives the small files and the empty directories one after the other, for all connections together. */
+  #small(runtime: Runtime): () => MaybePromise<SmallItem | undefined> {
+    const items = this.#left.values().filter((item) =>
+      item.type === "directory" || item.size <= SMALL_BYTES && !item.unsized
+    ).toArray();
+    let at = 0;
+    const next = (): MaybePromise<SmallItem | undefined> => {
+      for (;;) {
+        const item = items[at++];
+        if (item?.type !== "file") return item && { item, directory: item.filename };
+        try {
+          const file = readLocalFile(item.path, runtime);
+          // Of most files there is nothing to wait for.
+          if (!(file instanceof Promise) && this.#algorithm === "md5") {
+            return this.#smallRequest(item, file, runtime.digests.md5Of(file.bytes));
+          }
+          return this.#smallFile(item, file, runtime).catch((error) => {
+            this.#failed(item, error);
+            return next();
+          });
+        } catch (error) {
+          this.#failed(item, error);
+        }
+      }
+    };
+    return next;
+  }
+
+  async #smallFile(
+    item: Item,
+    reading: MaybePromise<WholeFile>,
+    { digests }: Runtime,
+  ): Promise<SmallItem> {
+    const file = await reading;
+    return this.#smallRequest(item, file, await digests.checksumOf(this.#algorithm, file.bytes));
+  }
+
+  #smallRequest(item: Item, { bytes, mtime, mode }: WholeFile, checksum: Checksum): SmallItem {
     const { overwrite = "never", preserve } = this.#options;
-    const algorithm = this.#algorithm;
-    for (const item of [...this.#left.values()]) {
-      const { filename, type, path } = item;
-      if (type === "directory") {
-        yield { item, directory: filename };
-        continue;
-      }
-      if (item.size > SMALL_BYTES || item.unsized) continue;
-      let file: WholeFile;
-      try {
-        file = await readLocalFile(path, runtime);
-      } catch (error) {
-        this.#failed(item, error);
-        continue;
-      }
-      const { bytes: body, mtime, mode } = file;
-      const checksum = await runtime.digests.checksumOf(algorithm, body);
-      const kept = { mtime, mode: preserve ? mode : undefined };
-      const size = body.length;
-      yield { item, request: { filename, algorithm, checksum, size, overwrite, ...kept }, body };
-    }
+    const { filename } = item;
+    const kept = { mtime, mode: preserve ? mode : undefined };
+    const file = { filename, algorithm: this.#algorithm, checksum, size: bytes.length };
+    return { item, request: { ...file, overwrite, ...kept }, body: bytes };
   }
 
   /** Asks the server which files it wants, and forgets the others. */
@@ -259,7 +279,7 @@ export class TreeUpload {
         const checksum = await checksumOfSource(connection.runtime, file, {
           algorithm: this.#algorithm,
         });
-        this.#checksums.set(item.filename, checksum);
+        item.checksum = checksum;
         hashed.push(item);
         wanted.delete(item.filename);
       } catch (error) {
@@ -281,16 +301,7 @@ export class TreeUpload {
   ): Promise<void> {
     const { overwrite = "never", checksumCompare: content = false } = this.#options;
     const options = { overwrite, content, algorithm: this.#algorithm };
-    const replies = connection.compare(this.#manifest(files), options);
-    for await (const some of replies) some.forEach(settle);
-  }
-
-  async *#manifest(
-    files: AsyncIterable<Item> | Iterable<Item>,
-  ): AsyncGenerator<ManifestLine, void, void> {
-    for await (const { filename, size, mtime } of files) {
-      yield { filename, size, mtime, checksum: this.#checksums.get(filename) ?? null };
-    }
+    for await (const replies of connection.compare(files, options)) replies.forEach(settle);
   }
 
   #done(item: Item, result: Transferred): void {
@@ -357,5 +368,14 @@ function joined(as: string, name: string): string {
 /** The directory itself: if it is empty, nothing in it brings it into being. */
 function emptyRoot(root: string, as: string): Item {
   const filename = as;
-  return { path: root, name: "", type: "directory", size: 0, mtime: 0, mode: 0o755, filename };
+  return {
+    path: root,
+    name: "",
+    type: "directory",
+    size: 0,
+    mtime: 0,
+    mode: 0o755,
+    filename,
+    checksum: null,
+  };
 }

@@ -320,11 +320,14 @@ export interface WholeFile extends Pick<LocalFile, "mtime" | "mode"> {
 /**
  * Reads a file as a whole, for files that fit into memory. Symbolic links are followed.
  *
+ * @returns the file at once where it is small, since there may be many thousands; else a promise
  * @throws {FerryError} as {@linkcode LocalFile.open}; `io` where it changes meanwhile
  */
-export async function readLocalFile(path: string, runtime: Runtime): Promise<WholeFile> {
-  const whole = readAtOnce(path, runtime);
-  if (whole) return whole;
+export function readLocalFile(path: string, runtime: Runtime): WholeFile | Promise<WholeFile> {
+  return readAtOnce(path, runtime) ?? readInPieces(path, runtime);
+}
+
+async function readInPieces(path: string, runtime: Runtime): Promise<WholeFile> {
   await using file = LocalFile.open(path, runtime);
   const { mtime, mode } = file;
   return { bytes: await file.readWhole(), mtime, mode };
