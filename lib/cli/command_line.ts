@@ -2,9 +2,9 @@
  * Parses command lines. An option that the command line does not give is taken from the environment, else from the
  * config file, else from its default.
  *
- * Own code over parseArgs() of std: bundled with the options of `ferry ls` it has 40 KB; @optique/core 1.3.6, the only
- * library with all that is needed here, makes it 344 KB; commander 14.0.3 (41 KB) has no completions and no config file,
- * and cleye 2.7.0 and citty 0.2.2 accept unknown options.
+ * Own code over parseArgs() of std: a bundle with the options of `ferry ls` prints its help text in 138 ms of processor
+ * time, and in 256 ms with @optique/core 1.3.6, in 262 ms with commander 14.0.3 or cleye 2.7.0, and in 178 ms with citty
+ * 0.2.2, of which only the first has completions, and the last two accept unknown options.
  *
  * @module
  */
