@@ -53,7 +53,7 @@ export function assertAllowed(who: Principal, request: AccessRequest): void {
 }
 
 /**
- * The bounds of a request that was let pass, where symbolic links lead its names elsewhere: it reaches what it could
+ * The bounds of a request that was allowed, where symbolic links lead its names elsewhere: it reaches what it could
  * have named itself. So it makes no difference where a link stands, or was moved to.
  *
  * A directory that is granted is the one at that path; where the path is a link, nothing below it is granted.

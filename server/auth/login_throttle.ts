@@ -12,7 +12,7 @@ import { FerryError } from "../../lib/core/errors.ts";
 const PAUSE = { first: 250, longest: 4000 };
 
 /**
- * A login that would wait for longer than this, in milliseconds, behind others of its source, is refused at once:
+ * A login that would wait for longer than this, in milliseconds, for others of its source, is refused at once:
  * clients give up after 8 s without an answer, and would not learn why.
  */
 const LONGEST_QUEUE_MS = 5000;

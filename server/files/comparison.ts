@@ -135,7 +135,7 @@ async function resultOf(
     return decision === "have" ? undefined : { filename, decision };
   } catch (reason) {
     const error = toFerryError(reason).during(`put ${quote(filename)}`);
-    // A failure that nobody foresaw is not about this file alone.
+    // An unexpected failure is not about this file alone.
     if (error.code === "internal") throw error;
     // It was there when it was looked up, and gone when it was read for its checksum.
     if (error.code === "not_found") return { filename, decision: "send" };

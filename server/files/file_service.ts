@@ -153,9 +153,9 @@ export class FileService {
   }
 
   /**
-   * Receives a file and verifies it. It is published then, while the caller may go on with its next request.
+   * Receives a file and verifies it. It is published after that, while the caller may handle its next request.
    *
-   * @param partial what the client was offered to go on with
+   * @param partial the partial upload that the client was offered, if it resumes one
    * @throws {FerryError} why it was not received: `exists`, `not_a_file`, `checksum_mismatch`, `too_large`, `quota`,
    * `no_space`, and the content's errors. Nothing but a partial upload is left of it. `busy` where it begins at an
    * offset that was not offered
@@ -199,7 +199,7 @@ export class FileService {
   /** Receives what a write takes; where that fails, the write is ended. */
   async #receive(write: UploadWrite, content: UploadContent): Promise<Checksum> {
     try {
-      // The client will have to show that it has the same bytes, and nobody waits for an md5 for that.
+      // An XXH3-128 is kept, too: with it a client proves quickly that its first bytes are the same.
       const resumable = write.checkpoint &&
         { checkpoint: write.checkpoint.bind(write), proof: true };
       const options = { behind: write.prefix, onBytes: this.#assertMay, resumable };

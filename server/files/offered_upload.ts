@@ -1,5 +1,5 @@
 /**
- * A partial upload that was offered to a client, and is held for it until it goes on or leaves.
+ * A partial upload that was offered to a client, and is held for it until it resumes the upload or makes another request.
  *
  * @module
  */
@@ -26,7 +26,7 @@ export interface UploadIdentity {
 export class OfferedUpload implements AsyncDisposable {
   readonly #identity: UploadIdentity;
   #write: LockedWrite | undefined;
-  /** How much of the file is stored, and its digests: the client compares them with its own before it goes on. */
+  /** How much of the file is stored, and its digests: the client compares them with its own before it sends the rest. */
   readonly facts: PrefixFacts;
 
   private constructor(identity: UploadIdentity, write: LockedWrite, facts: PrefixFacts) {
@@ -35,7 +35,7 @@ export class OfferedUpload implements AsyncDisposable {
     this.facts = facts;
   }
 
-  /** Holds a write that goes on with a partial upload; undefined where it begins at the start of the file. */
+  /** Holds a resumed write; undefined, and the write is ended, where nothing is stored of the file. */
   static async of(
     identity: UploadIdentity,
     write: LockedWrite,
@@ -54,7 +54,7 @@ export class OfferedUpload implements AsyncDisposable {
   }
 
   /**
-   * Hands the write over to an upload that goes on with this one. It is disposed of by whoever takes it.
+   * Hands the write over to the upload that resumes it, which disposes of it.
    *
    * @throws {FerryError} `busy` where the upload is another one, or begins elsewhere
    */
@@ -76,7 +76,7 @@ export class OfferedUpload implements AsyncDisposable {
   }
 }
 
-/** What an upload fails with that goes on where nothing was offered. */
+/** The error of an upload that begins at an offset that was not offered. */
 export function notOffered(): FerryError {
   return new FerryError("busy", "no part of it is open at that offset; offer it again");
 }

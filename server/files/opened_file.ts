@@ -1,5 +1,5 @@
 /**
- * A file that is open to be sent: all of it, a range of it, or what a client lacks behind the bytes that it has.
+ * A file that is open to be sent: all of it, a range of it, or what follows the bytes that the client has.
  *
  * @module
  */
@@ -26,7 +26,7 @@ export interface OpenFileOptions {
 export interface ByteRange {
   /** Its first byte. Default: 0. */
   start?: number | undefined;
-  /** How many bytes. Default: all behind the first one. */
+  /** How many bytes. Default: all from `start` on. */
   count?: number | undefined;
 }
 

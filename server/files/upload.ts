@@ -48,7 +48,7 @@ export interface UploadOffer extends Upload {
 
 /** An upload whose content comes. */
 export interface UploadStart extends Upload {
-  /** Where in the file the content begins; above 0 it goes on with what was offered. */
+  /** Where in the file the content begins, in bytes; above 0 it resumes the partial upload that was offered. */
   readonly offset: number;
   /** The permission bits to keep, 0 to 0o777. */
   readonly mode?: number | undefined;
@@ -66,7 +66,7 @@ export type OfferAnswer =
   | { decision: "have"; checksum: Checksum; size: number }
   /** Its checksum decides: the client offers it again with that. */
   | { decision: "hash" }
-  /** It should be sent, from its start or behind what was stored of it before. */
+  /** It should be sent: all of it, or what follows the partial upload. */
   | { decision: "send"; partial: OfferedUpload | undefined };
 
 /** An upload that has come whole and is being published. */

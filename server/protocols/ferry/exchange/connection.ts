@@ -47,13 +47,13 @@ export interface SessionOptions {
   minRate: number;
   /** The peer's address, for the log. */
   peer: string;
-  /** Told what becomes of the requests; undefined where nobody wants to know. */
+  /** Called with the outcome of the requests; undefined where no hook is set. */
   tell?: SessionHooks | undefined;
   /** Key under which failed logins are counted. */
   source: string;
 }
 
-/** How long a client may take to end or to go on with a body that was refused while it came, in milliseconds. */
+/** How long a client may be silent in the middle of a body that was refused, in milliseconds. */
 const LINGER_MS = 2000;
 
 export const logger = getLogger(["ferry", "server"]);

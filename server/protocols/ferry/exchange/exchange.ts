@@ -15,7 +15,7 @@ import type { ReplyHeader } from "./reply_queue.ts";
 
 /** How an operation is answered. */
 export interface Handler<Kind extends Request> {
-  /** What a request asks to do, as error messages say it behind "Cannot". */
+  /** What a request asks to do, as it follows "Cannot" in error messages. */
   action(request: Kind): string;
   /** Whether it need not wait for the replies to earlier requests, and replies in its turn. Default: false. */
   readonly overlaps?: boolean;
@@ -24,7 +24,7 @@ export interface Handler<Kind extends Request> {
    * Default: false.
    */
   readonly readsBody?: boolean;
-  /** Answers a request that was let pass; false where the connection cannot go on. */
+  /** Answers a request that was permitted; false where the connection cannot go on. */
   answer(exchange: Exchange<Kind>): Promise<boolean>;
 }
 
@@ -38,7 +38,7 @@ export interface LineReply {
   closing?: () => ReplyHeader;
 }
 
-/** A request that was let pass, and what it takes to answer it. Every way to answer tells whether the connection can go on. */
+/** A request that was permitted, and the ways to answer it. Each tells whether the connection can go on. */
 export class Exchange<Kind extends Request = Request> {
   /** The connection that it came on. */
   readonly connection: Connection;
@@ -118,7 +118,7 @@ export class Exchange<Kind extends Request = Request> {
         throw failure;
       }
     });
-    // What nobody waits for any more may still be reading.
+    // The source of the lines may still be reading.
     if (failure) await connection.giveUp(pieces.return(), failure);
     return goOn && wire.writable;
   }

@@ -23,7 +23,7 @@ export class ReplyQueue {
   #pending = 0;
   /** Whether they will be flushed soon. */
   #flushing = false;
-  /** Resolves when there is room for another reply; undefined while nobody waits for that. */
+  /** Resolves when there is room for another reply; undefined while none waits for that. */
   #room: PromiseWithResolvers<void> | undefined;
 
   /** A queue in front of a connection. */

@@ -9,7 +9,7 @@ import type { PutRequest } from "../../../../lib/wire/operations/put.ts";
 import { checksumKeys } from "../../../../lib/wire/checksum_keys.ts";
 import type { Handler } from "../exchange/exchange.ts";
 
-/** Answers an offer. What it offers to go on with is held until the connection's next request. */
+/** Answers an offer. The partial upload that it offers is held until the connection's next request. */
 export const offer: Handler<PutRequest> = {
   action: ({ filename }) => `put ${quote(filename)}`,
 

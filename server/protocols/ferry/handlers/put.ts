@@ -15,7 +15,7 @@ import type { ReceivedUpload, UploadStart } from "../../../files/upload.ts";
 import type { Exchange, Handler } from "../exchange/exchange.ts";
 import type { ReplyHeader } from "../exchange/reply_queue.ts";
 
-/** Answers a `put`. The reply follows when the file is published; requests behind it are read meanwhile. */
+/** Answers a `put`. The reply follows when the file is published; the requests that follow are read meanwhile. */
 export const put: Handler<PutRequest> = {
   action: ({ filename }) => `put ${quote(filename)}`,
   overlaps: true,
