@@ -32,39 +32,40 @@ export const CHECKS: readonly Check[] = [
   },
   {
     name: "put",
-    meaning: "files of all sizes, and standard input, are there byte for byte",
+    meaning: "uploaded files of all sizes, and standard input, are there byte for byte",
     readOnly: true,
     run: put,
   },
-  { name: "get", meaning: "so are downloads to it", readOnly: true, run: get },
+  { name: "get", meaning: "so are files that are downloaded to it", readOnly: true, run: get },
   {
     name: "cut",
-    meaning: "what was cut goes on, both ways, also after `kill -9` of either program",
+    meaning:
+      "transfers that were cut resume, in both directions, also after `kill -9` of either program",
     run: cut,
   },
   {
     name: "replace",
-    meaning: "a replaced file keeps its permission bits; who reads it sees the old or the new " +
-      "one, and where there may be a _gap_ none for a moment",
+    meaning:
+      "a replaced file keeps its permission bits; a reader sees the old file or the new one, and, if there may be a _gap_, none for a moment",
     run: replace,
   },
   { name: "modes", meaning: "what becomes of permission bits with `-p`", run: modes },
   { name: "times", meaning: "how exactly modification times are kept", run: times },
   {
     name: "again",
-    meaning: "a second run of a directory moves nothing, with any `--overwrite`, and one changed " +
-      "file alone once it is newer",
+    meaning:
+      "a second transfer of a directory moves nothing, with any `--overwrite`, and only the changed file once one is newer",
     run: again,
   },
   {
     name: "names",
-    meaning: "names that cannot be stored; each is told as an error, and the rest goes on",
+    meaning: "names that cannot be stored; each is an error, and the other files are stored",
     run: names,
   },
   { name: "mv", meaning: "files and directories are renamed, also to other case", run: move },
   {
     name: "rm -r",
-    meaning: "a directory goes while a file in it is held open, and nothing of that is listed",
+    meaning: "a directory is removed while a file in it is held open, and nothing of it is listed",
     run: remove,
   },
   {
@@ -75,7 +76,8 @@ export const CHECKS: readonly Check[] = [
   { name: "list", meaning: "names, sizes and types are right", readOnly: true, run: list },
   {
     name: "full",
-    meaning: "a full file system is `no_space`, both ways, and what was acknowledged is there",
+    meaning:
+      "a full file system is `no_space`, in both directions, and acknowledged files are there",
     run: full,
   },
   {
@@ -85,8 +87,8 @@ export const CHECKS: readonly Check[] = [
   },
   {
     name: "gone",
-    meaning: "an unmount or the end of its server is told as `io`, and ferryd goes on once it is " +
-      "mounted again",
+    meaning:
+      "after an unmount, or the end of the file system's program, requests fail with `io`, and ferryd goes on once it is mounted again",
     run: gone,
   },
 ];

@@ -107,6 +107,6 @@ testWithMount(
     assertEquals(mountedIn(tmp.path), []);
     // What a killed ferryd has left, the next one removes.
     const left = [...Deno.readDirSync(tmp.path)].map(({ name }) => name);
-    assertEquals(left.filter((name) => !name.startsWith("ferry-fd-")), []);
+    assertEquals(left.filter((name) => !/^ferry-(fd|bundles)-/.test(name)), []);
   },
 );

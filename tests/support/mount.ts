@@ -188,8 +188,13 @@ export class Mounts implements AsyncDisposable {
 
   /** Kills the program that serves what is mounted at a path. */
   end(path: string): void {
-    const { success, stderr } = run("pkill", "-KILL", "-f", `(bindfs|sshfs) .*${path}$`);
-    assert(success, stderr);
+    const { stdout } = new Deno.Command("pgrep", { args: ["-f", `(bindfs|sshfs) .*${path}$`] })
+      .outputSync();
+    const pids = new TextDecoder().decode(stdout).trim().split("\n").filter(Boolean);
+    assert(pids.length > 0, `nothing serves ${path}`);
+    // The mount is cut off when they have ended, and not when they are told to.
+    const wait = "kill -KILL $0 && while ps -o stat= -p $0 | grep -qv ^Z; do sleep 0.01; done";
+    for (const pid of pids) run("sh", "-c", wait, pid);
   }
 
   /** The same, and unmounts that. */
