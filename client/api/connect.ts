@@ -1,5 +1,5 @@
 /**
- * Reaching a server and agreeing on a version with it.
+ * Connecting to a server and agreeing on a protocol version with it.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { RateLimit } from "../net/rate_limit.ts";
 import { type Retry, retrying } from "../net/retry.ts";
 import { TlsClient } from "../net/tls.ts";
 
-/** Whom to trust where the connection is encrypted. */
+/** Which servers are trusted where the connection is encrypted. */
 export interface TlsOptions {
   /**
    * Certificates in PEM that are trusted beside those that Deno trusts anyway: of authorities, or of servers
@@ -39,24 +39,23 @@ export interface ConnectOptions {
    * connection. A server that does not ask for one is refused.
    */
   token?: string | undefined;
-  /** Milliseconds for reaching the server and being greeted; 8000 unless told otherwise. */
+  /** Milliseconds for connecting, TLS and authentication together. Default: 8000. */
   connectTimeout?: number | undefined;
   /**
-   * Milliseconds after which a server is given up that moves no byte and gives no other sign of life. Default:
+   * Milliseconds after which the connection is closed if the server moves no byte and sends no keep-alive. Default:
    * 60000.
    */
   timeout?: number | undefined;
-  /** Gives up connecting. */
+  /** Aborts connecting. */
   signal?: AbortSignal | undefined;
   /**
-   * How often is repeated what failed for a reason that may pass, connecting included: the network, a server
-   * that is being restarted, bytes that were damaged. 5 unless told otherwise. It counts anew when bytes have
-   * moved.
+   * How often a request, or connecting, is retried after a failure that may pass: of the network, of a server that is
+   * being restarted, of bytes that were damaged. The count starts anew when bytes have moved. Default: 5.
    */
   retries?: number | undefined;
-  /** How many bytes a second may cross, both directions together; any number unless told otherwise. */
+  /** The most bytes per second, both directions together. Default: no limit. */
   limitRate?: number | undefined;
-  /** Told before each repetition. */
+  /** Called before each retry. */
   onRetry?: ((retry: Retry) => void) | undefined;
   /**
    * Memory, threads and the clock, which clients, servers and storages may share. Default: a runtime of this client's

@@ -28,16 +28,15 @@ export type Command = readonly string[] | {
 
 /** Options of {@linkcode Client.exec}. */
 export interface ExecOptions extends RequestOptions {
-  /** Milliseconds after which the server is to kill the command; it has a limit of its own, too. */
+  /** Milliseconds after which the server kills the command. Default: the limit of the server. */
   timeout?: number | undefined;
   /**
-   * What the command is to find on its standard input, which is empty unless told otherwise. Each piece is
-   * sent at once; what the command does not read before it ends is not sent.
+   * The standard input of the command. Each piece is sent at once; what the command does not read before it ends is
+   * not sent. Default: empty.
    */
   stdin?: Uint8Array | AsyncIterable<Uint8Array> | undefined;
   /**
-   * Takes standard output as it comes; while it does so, the command waits. Unless told otherwise the
-   * output is gathered in the result.
+   * Takes standard output as it comes; the command waits meanwhile. Default: the output is collected in the result.
    */
   stdout?: ByteSink | undefined;
   /** Takes standard error, as `stdout` does standard output. */
@@ -50,7 +49,7 @@ export function isPaced({ stdin, stdout, stderr }: ExecOptions): boolean {
   return source || stdout !== undefined || stderr !== undefined;
 }
 
-/** What a command came to. */
+/** The result of a command. */
 export interface ExecResult {
   /** Its exit status; 128 and the number of the signal that ended it; 124 where the time was up. */
   exitCode: number;

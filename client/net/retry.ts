@@ -1,5 +1,5 @@
 /**
- * Trying again what failed for a reason that may pass.
+ * Retrying what failed for a reason that may pass, and how long to wait before that.
  *
  * @module
  */
@@ -7,23 +7,23 @@
 import { delay } from "@std/async/delay";
 import { type FerryError, mayPass, toFerryError } from "../../lib/core/errors.ts";
 
-/** How a failed try is reported before the next one. */
+/** A failure that is about to be retried. */
 export interface Retry {
   /** What went wrong. */
   error: FerryError;
-  /** Which try is next: 1 is the first repetition. It counts anew when bytes have moved. */
+  /** Which retry is next, from 1. The count starts anew when bytes have moved. */
   attempt: number;
-  /** How many repetitions there are at most without a byte that moved. */
+  /** How many retries there are at most while no byte moves. */
   retries: number;
-  /** Milliseconds until then. */
+  /** Milliseconds until the retry. */
   delay: number;
 }
 
-/** How often is tried again, and who hears of it. */
+/** How often failures are retried. */
 export interface RetryPolicy {
-  /** How often what failed for a reason that may pass is repeated. */
+  /** How often a failure that may pass is retried. */
   retries: number;
-  /** Told before each repetition. */
+  /** Called before each retry. */
   onRetry?: ((retry: Retry) => void) | undefined;
 }
 
@@ -33,7 +33,7 @@ export interface Attempt<T> {
   action: string;
   /** Does it, or fails. */
   run(): Promise<T>;
-  /** Whether it may be done again after a failure; always, unless told otherwise. */
+  /** Whether it may be done again after a failure. Default: always. */
   repeatable?: (() => boolean) | undefined;
   /** How far it came at its best; a try that comes further than those before is not counted. */
   furthest?: (() => number) | undefined;
@@ -41,7 +41,7 @@ export interface Attempt<T> {
   signal?: AbortSignal | undefined;
 }
 
-/** The first pause before a repetition, and the longest, in milliseconds. */
+/** The longest wait before the first retry, which doubles with each, and its limit, in milliseconds. */
 const BACKOFF = { first: 500, longest: 30_000 };
 
 /**

@@ -1,5 +1,5 @@
 /**
- * What can be said of a transfer, and what it comes to.
+ * The options of transfers, and their results.
  *
  * @module
  */
@@ -12,9 +12,9 @@ import type { ByteSink } from "../../lib/core/bytes.ts";
 import type { Filter } from "./filter.ts";
 import type { OmissionHandlers } from "./omissions.ts";
 
-/** Options of everything that can be asked of a server. */
+/** Options of every request. */
 export interface RequestOptions {
-  /** Gives up, and ends the connection: what had been sent of the request cannot be taken back. */
+  /** Aborts the request and closes its connection. What was sent of the request already may still take effect. */
   signal?: AbortSignal | undefined;
 }
 
@@ -22,33 +22,33 @@ export interface RequestOptions {
 export interface Progress {
   /** The name on the server. */
   filename: string;
-  /** Bytes of the file that are on the other side, those of an earlier try among them. */
+  /** How many bytes of the file the other side has, those of an earlier try included. */
   bytes: number;
-  /** Its size in bytes; null where that is not known. */
+  /** The size of the file in bytes; null where it is not known. */
   total: number | null;
-  /** How many of the bytes an earlier try had left; absent where it began at the start. */
+  /** How many of these bytes are of an earlier try; absent where the transfer began at the start. */
   resumedFrom?: number | undefined;
 }
 
 /** Options of transfers in both directions. */
 export interface TransferOptions extends RequestOptions {
-  /** What to do when the name is taken; `never` unless told otherwise: an identical file is fine. */
+  /** What to do when the name is taken. An identical file is no conflict. Default: `never`. */
   overwrite?: Overwrite | undefined;
-  /** Whether the modification time and the permission bits are kept. */
+  /** Whether the modification time and the permission bits are kept. Default: false. */
   preserve?: boolean | undefined;
-  /** Whether to go on with a part of an earlier try; true unless told otherwise. */
+  /** Whether a partial transfer of an earlier try is resumed. Default: true. */
   resume?: boolean | undefined;
   /**
    * Whether nothing is transferred, made, replaced or removed on either side, and the result only tells what
-   * would be: `skipped`, or else the size of what would cross.
+   * would be: `skipped`, or else the size of what would cross. Default: false.
    */
   dryRun?: boolean | undefined;
   /**
-   * What files are checked with, md5 unless told otherwise: `sha256` holds against attackers too, `xxh128` is the
-   * quickest. A server that does not have it refuses with `bad_version`.
+   * The checksum algorithm. `sha256` also withstands attackers; `xxh128` is the fastest. A server that does not have
+   * the algorithm refuses with `bad_version`. Default: `md5`.
    */
   algorithm?: Algorithm | undefined;
-  /** Told after each piece. */
+  /** Called after each piece of a file. */
   onProgress?: ((progress: Progress) => void) | undefined;
 }
 
@@ -64,32 +64,32 @@ export interface PutOptions extends TransferOptions {
    * can say so at once then, and a source that gives fewer or more is an error, `io`.
    */
   size?: number | undefined;
-  /** Whether a large file is read once more in advance, so that its checksum precedes it. */
+  /** Whether a large file is read once more before it is sent, so that its checksum precedes it. Default: false. */
   hashFirst?: boolean | undefined;
 }
 
 /** Options of {@linkcode Client.get}. */
 export interface GetOptions extends TransferOptions {
   /**
-   * The first byte of a range, 0 unless told otherwise. With this or a `length`, only that range of the file is
-   * fetched, as far as the file has it. Its checksum shows that these bytes arrived as the server read them, and
+   * The offset of a range in bytes. With this or a `length`, only that range of the file is fetched, as far as the
+   * file has it. Default: 0. Its checksum shows that these bytes arrived as the server read them, and
    * not of which version of the file they are: the ranges of two requests may be of two files. A server that does
    * not have ranges refuses with `bad_version`. What stores a whole file, `out` as a path or a URL, takes none.
    */
   offset?: number | undefined;
-  /** How many bytes of the file, at most; all those behind the first one unless told otherwise. */
+  /** The length of the range in bytes, at most. Default: up to the end of the file. */
   length?: number | undefined;
   /**
-   * The path or the `file:` URL to store it at; the name's last part, in the working directory, unless told
-   * otherwise. Or what takes the bytes as they come: they are verified when the last one has, and a failure then
-   * says that what was taken is not the file. A `WritableStream` is closed behind the last byte, or else aborted.
+   * The path or the `file:` URL to store the file at; or what takes the bytes as they come. Those are verified when the
+   * last one has come, and a failure then says that what was taken is not the file. A `WritableStream` is closed after
+   * the last byte, or else aborted. Default: the last part of the name, in the working directory.
    */
   out?: string | URL | WritableStream<Uint8Array> | ByteSink | undefined;
-  /** Whether the file has to survive a loss of power; `full` unless told otherwise. */
+  /** Whether the file has to survive a loss of power. Default: `full`. */
   durability?: Durability | undefined;
 }
 
-/** What a transfer came to. */
+/** The result of a transfer. */
 export interface Transferred {
   /** The name on the server. */
   filename: string;
@@ -104,7 +104,7 @@ export interface Transferred {
   skipped: boolean;
   /** Bytes of the file that crossed; those of an earlier try are not counted. */
   transferred: number;
-  /** How many bytes an earlier try had left; 0 where it began at the start. */
+  /** How many bytes of an earlier try were resumed; 0 where the transfer began at the start. */
   resumedFrom: number;
   /**
    * What the file system that the file is on now does not keep of it: absent where that is nothing. With `preserve`
@@ -125,31 +125,31 @@ export function nothingTransferred(
 
 /** Options of transfers of directories. */
 export interface TreeOptions extends OmissionHandlers {
-  /** Which of its files and directories are meant; all unless told otherwise. */
+  /** Which files and directories are transferred. Default: all. */
   filter?: Filter | undefined;
   /**
-   * How many connections share the work, 1 unless told otherwise: more of them help where one does not fill
-   * the line, since it is long or shared with others.
+   * How many connections share the work. More than one help where a single connection does not fill the line, since
+   * its latency is high or others use it too. Default: 1.
    */
   jobs?: number | undefined;
-  /** Told how many files and bytes there are, before the first of them is transferred. */
+  /** Called with the number of files and of their bytes, before the first of them is transferred. */
   onPlan?: ((files: number, bytes: number) => void) | undefined;
-  /** Told of each file that was transferred or need not be. */
+  /** Called for each file that was transferred, or that the other side has already. */
   onFile?: ((result: Transferred) => void) | undefined;
 }
 
 /** Options of {@linkcode Client.putTree}. */
 export interface PutTreeOptions extends Omit<PutOptions, "as" | "size">, TreeOptions {
-  /** The directory on the server; the last part of the local one unless told otherwise. */
+  /** The directory on the server. Default: the last part of the local path. */
   as?: string | undefined;
-  /** Whether symbolic links are followed; they are skipped unless told otherwise. */
+  /** Whether symbolic links are followed instead of skipped. Default: false. */
   follow?: boolean | undefined;
-  /** Whether only a checksum proves that two files are the same, not their size and time. */
+  /** Whether files are compared by their checksums, and not by size and modification time. Default: false. */
   checksumCompare?: boolean | undefined;
 }
 
 /** Options of {@linkcode Client.getTree}. */
 export interface GetTreeOptions extends Omit<GetOptions, "length" | "offset" | "out">, TreeOptions {
-  /** The local directory; the name's last part, in the working directory, unless told otherwise. */
+  /** The local directory. Default: the last part of the name, in the working directory. */
   out?: string | URL | undefined;
 }
