@@ -1,5 +1,5 @@
 /**
- * A second process swaps directories, files and ferry's own directory for links that lead out of the root,
+ * A second process swaps directories, files and the state directory for links that lead out of the root,
  * as fast as it can, while requests of every kind run. `FERRY_SWAPS` says how often it does.
  *
  * @module

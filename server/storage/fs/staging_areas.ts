@@ -11,25 +11,17 @@
  */
 
 import type { Runtime } from "../../../lib/runtime/runtime.ts";
-import { type Directory, makeDirectory } from "./open_directory.ts";
+import type { Directory } from "./open_directory.ts";
 import { FerryError, fileError } from "../../../lib/core/errors.ts";
-import { fileSystemAt } from "../../../lib/file_system/file_system.ts";
-import {
-  type FileName,
-  joinName,
-  parentName,
-  STAGING_DIRECTORY,
-} from "../../../lib/core/remote_name.ts";
+import { type FileName, parentName, STAGING_DIRECTORY } from "../../../lib/core/remote_name.ts";
+import { ForeignArea } from "./foreign_area.ts";
+import { canRename } from "./rename_trial.ts";
 import type { Root } from "./root.ts";
 import type { DiscardOptions, PartialUpload } from "../storage.ts";
-import { adopt, type StateDirectory } from "./state_directory.ts";
+import type { StateDirectory } from "./state_directory.ts";
 import { writeExactly } from "../../../lib/files/partial_file.ts";
 import { noPartialUpload, StagingArea, type StagingAreaOptions } from "./staging_area.ts";
-import { isCrossDevice } from "../../../lib/files/file_errors.ts";
 import { openExactly } from "../../../lib/files/open_exactly.ts";
-
-/** An area is removed after it has been empty for this long, in milliseconds. */
-const IDLE_MS = 1000;
 
 /** Records are no longer than this. */
 const MAX_RECORD_BYTES = 1024 * 1024;
@@ -282,161 +274,6 @@ function areaOptions(
   { runtime, state, onCounted }: StagingAreasOptions,
 ): Omit<StagingAreaOptions, "enter"> {
   return { runtime, assertHeld: () => state.assertHeld(), onDropped: (bytes) => onCounted(-bytes) };
-}
-
-/** What a {@linkcode ForeignArea} is made of. */
-interface ForeignAreaOptions {
-  /** The name of the directory that it stands in. */
-  name: FileName | "";
-  /** That directory. */
-  top: Directory;
-  /** The id of {@linkcode AreasRecord}. */
-  id: string;
-  /** The root. */
-  root: Root;
-  /** Whether this process writes to a directory in it: a file system may be mounted twice. */
-  isLive(name: string): boolean;
-  /** What its {@linkcode StagingArea} works with. */
-  area: Omit<StagingAreaOptions, "enter">;
-  /** Told when it has been empty for {@linkcode IDLE_MS}. */
-  onIdle(): void;
-}
-
-/** A staging area on another file system than that of the root. */
-class ForeignArea implements Disposable {
-  /** The name of the directory that it stands in. */
-  readonly name: FileName | "";
-  /** The name of this process's own directory in it. */
-  readonly own: string;
-  readonly #root: Root;
-  #area!: StagingArea;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-
-  private constructor({ name, id, root }: ForeignAreaOptions) {
-    this.name = name;
-    this.#root = root;
-    this.own = `${id}-${crypto.randomUUID()}`;
-  }
-
-  /**
-   * Makes it, with the partial uploads that earlier processes left there.
-   *
-   * @throws what keeps it from being made
-   */
-  static open(options: ForeignAreaOptions): ForeignArea {
-    const { top, id, isLive, area, onIdle } = options;
-    const foreign = new ForeignArea(options);
-    const { own } = foreign;
-    using all = makeDirectory(top, STAGING_DIRECTORY);
-    using staging = makeDirectory(all, own);
-    adopt(all, staging, (name) => !name.startsWith(id) || name === own || isLive(name));
-    foreign.#area = StagingArea.open({
-      ...area,
-      enter: () => foreign.#enter(),
-      onReleased: () => foreign.#wait(onIdle),
-    });
-    foreign.#wait(onIdle);
-    return foreign;
-  }
-
-  /** The staging area. */
-  get area(): StagingArea {
-    return this.#area;
-  }
-
-  /** Whether processes that served the same root have left something in a directory. */
-  static isLeftIn(top: Directory, id: string): boolean {
-    try {
-      using all = enter(top, STAGING_DIRECTORY);
-      return [...Deno.readDirSync(all.path)].some(({ name }) => name.startsWith(id));
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return false;
-      throw error;
-    }
-  }
-
-  #enter(): Directory {
-    const known = this.#root.directory.known(
-      joinName(joinName(this.name, STAGING_DIRECTORY), this.own),
-    );
-    if (known) return known;
-    try {
-      using top = this.#root.enter(this.name);
-      using all = enter(top, STAGING_DIRECTORY);
-      return enter(all, this.own);
-    } catch (reason) {
-      const error = fileError(reason);
-      if (error.code !== "not_found") throw error;
-      throw new FerryError("io", "what was staged on the file system there is gone", {
-        cause: reason,
-      });
-    }
-  }
-
-  /** Whether its files can be renamed into a directory; undefined where it is not there any more. */
-  takes(directory: Directory): boolean | undefined {
-    try {
-      using staging = this.#enter();
-      return canRename(staging, directory);
-    } catch {
-      return undefined;
-    }
-  }
-
-  #wait(onIdle: () => void): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(onIdle, IDLE_MS);
-    Deno.unrefTimer(this.#timer);
-  }
-
-  /** Removes it. Returns whether it is gone. */
-  remove(): boolean {
-    try {
-      using top = this.#root.enter(this.name);
-      using all = enter(top, STAGING_DIRECTORY);
-      Deno.removeSync(all.at(this.own));
-      // Other servers may have theirs beside it.
-      if ([...Deno.readDirSync(all.path)].length === 0) {
-        Deno.removeSync(top.at(STAGING_DIRECTORY));
-      }
-      return true;
-    } catch (error) {
-      // The file system is gone, or something is in it still.
-      return fileError(error).code === "not_found";
-    }
-  }
-
-  [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
-  }
-}
-
-/**
- * Whether a file can be renamed from one directory into another. Numbers do not tell: the same file system may be
- * mounted twice, and some show several others as one.
- */
-export function canRename(from: Directory, to: Directory): boolean {
-  if (from.device !== to.device) return false;
-  const name = `${STAGING_DIRECTORY}-${crypto.randomUUID()}`;
-  // Between two mounts the system refuses before it looks for the file. A file system that is made of others has to
-  // be tried with one that is there.
-  const trial = fileSystemAt(from.path).numbersFiles ? undefined : from.createFile(name);
-  trial?.file.close();
-  try {
-    Deno.renameSync(trial?.path ?? from.at(name), to.at(name));
-    Deno.removeSync(to.at(name));
-    return true;
-  } catch (error) {
-    if (trial) Deno.removeSync(trial.path);
-    return !isCrossDevice(error);
-  }
-}
-
-/** Opens a directory in another one. */
-function enter(directory: Directory, name: string): Directory {
-  const entered = directory.enter(name, Deno.lstatSync(directory.at(name)));
-  if (entered) return entered;
-  throw new Deno.errors.NotFound();
 }
 
 function readRecord(own: Directory): AreasRecord {

@@ -6,7 +6,7 @@ import { HOLDS_DIRECTORIES, TempDir } from "../../../support/programs.ts";
 import { assertCode } from "../../../support/assertions.ts";
 
 /**
- * A root with `dir/file`, ferry's own directory, and beside the root a directory with a secret.
+ * A root with `dir/file`, the state directory, and beside the root a directory with a secret.
  * Links in the root: see {@linkcode LINKS}; and `root-link`, beside it, leads to the root.
  */
 class Fixture implements AsyncDisposable {
@@ -84,7 +84,7 @@ const LINKS: Readonly<Record<string, string>> = {
   "loop-b": "loop-a",
 };
 
-/** Names that lead out of the root, or into ferry's own directory. */
+/** Names that lead out of the root, or into the state directory. */
 const OUT = [
   "out",
   "out/secret",

@@ -152,7 +152,7 @@ Deno.test({
   assertEquals(namesIn(r.dir.join("root/was-sub")), ["x"]);
 });
 
-Deno.test("FsStorage.remove() of a tree leaves ferry's own directory, and says what stays", async () => {
+Deno.test("FsStorage.remove() of a tree leaves the state directory, and says what stays", async () => {
   await using f = new Fixture();
   await put(f.storage, "d/a", "x");
   await put(f.storage, "d/e/b", "x");

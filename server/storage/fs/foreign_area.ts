@@ -1,0 +1,150 @@
+/**
+ * A staging area on another file system than the one of the root: a hidden directory at the top of that file system.
+ *
+ * @module
+ */
+
+import { type Directory, makeDirectory } from "./open_directory.ts";
+import { FerryError, fileError } from "../../../lib/core/errors.ts";
+import { type FileName, joinName, STAGING_DIRECTORY } from "../../../lib/core/remote_name.ts";
+import { canRename } from "./rename_trial.ts";
+import type { Root } from "./root.ts";
+import { StagingArea, type StagingAreaOptions } from "./staging_area.ts";
+import { adopt } from "./state_directory.ts";
+
+/** An area is removed after it has been empty for this long, in milliseconds. */
+const IDLE_MS = 1000;
+
+/** What a {@linkcode ForeignArea} is made of. */
+export interface ForeignAreaOptions {
+  /** The name of the directory that it stands in. */
+  name: FileName | "";
+  /** That directory. */
+  top: Directory;
+  /** Tells the areas of this root from those of other servers. */
+  id: string;
+  /** The root. */
+  root: Root;
+  /** Whether this process writes to a directory in it: a file system may be mounted twice. */
+  isLive(name: string): boolean;
+  /** What its {@linkcode StagingArea} works with. */
+  area: Omit<StagingAreaOptions, "enter">;
+  /** Told when it has been empty for {@linkcode IDLE_MS}. */
+  onIdle(): void;
+}
+
+/** A staging area on another file system than that of the root. */
+export class ForeignArea implements Disposable {
+  /** The name of the directory that it stands in. */
+  readonly name: FileName | "";
+  /** The name of this process's own directory in it. */
+  readonly own: string;
+  readonly #root: Root;
+  #area!: StagingArea;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  private constructor({ name, id, root }: ForeignAreaOptions) {
+    this.name = name;
+    this.#root = root;
+    this.own = `${id}-${crypto.randomUUID()}`;
+  }
+
+  /**
+   * Makes it, with the partial uploads that earlier processes left there.
+   *
+   * @throws what keeps it from being made
+   */
+  static open(options: ForeignAreaOptions): ForeignArea {
+    const { top, id, isLive, area, onIdle } = options;
+    const foreign = new ForeignArea(options);
+    const { own } = foreign;
+    using all = makeDirectory(top, STAGING_DIRECTORY);
+    using staging = makeDirectory(all, own);
+    adopt(all, staging, (name) => !name.startsWith(id) || name === own || isLive(name));
+    foreign.#area = StagingArea.open({
+      ...area,
+      enter: () => foreign.#enter(),
+      onReleased: () => foreign.#wait(onIdle),
+    });
+    foreign.#wait(onIdle);
+    return foreign;
+  }
+
+  /** The staging area. */
+  get area(): StagingArea {
+    return this.#area;
+  }
+
+  /** Whether processes that served the same root have left something in a directory. */
+  static isLeftIn(top: Directory, id: string): boolean {
+    try {
+      using all = enter(top, STAGING_DIRECTORY);
+      return [...Deno.readDirSync(all.path)].some(({ name }) => name.startsWith(id));
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
+  }
+
+  #enter(): Directory {
+    const known = this.#root.directory.known(
+      joinName(joinName(this.name, STAGING_DIRECTORY), this.own),
+    );
+    if (known) return known;
+    try {
+      using top = this.#root.enter(this.name);
+      using all = enter(top, STAGING_DIRECTORY);
+      return enter(all, this.own);
+    } catch (reason) {
+      const error = fileError(reason);
+      if (error.code !== "not_found") throw error;
+      throw new FerryError("io", "what was staged on the file system there is gone", {
+        cause: reason,
+      });
+    }
+  }
+
+  /** Whether its files can be renamed into a directory; undefined where it is not there any more. */
+  takes(directory: Directory): boolean | undefined {
+    try {
+      using staging = this.#enter();
+      return canRename(staging, directory);
+    } catch {
+      return undefined;
+    }
+  }
+
+  #wait(onIdle: () => void): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(onIdle, IDLE_MS);
+    Deno.unrefTimer(this.#timer);
+  }
+
+  /** Removes it. Returns whether it is gone. */
+  remove(): boolean {
+    try {
+      using top = this.#root.enter(this.name);
+      using all = enter(top, STAGING_DIRECTORY);
+      Deno.removeSync(all.at(this.own));
+      // Other servers may have theirs beside it.
+      if ([...Deno.readDirSync(all.path)].length === 0) {
+        Deno.removeSync(top.at(STAGING_DIRECTORY));
+      }
+      return true;
+    } catch (error) {
+      // The file system is gone, or something is in it still.
+      return fileError(error).code === "not_found";
+    }
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+/** Opens a directory in another one. */
+function enter(directory: Directory, name: string): Directory {
+  const entered = directory.enter(name, Deno.lstatSync(directory.at(name)));
+  if (entered) return entered;
+  throw new Deno.errors.NotFound();
+}
