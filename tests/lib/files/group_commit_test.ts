@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers";
 import { RUNTIME } from "../../support/runtime.ts";
 import { assert, assertEquals } from "@std/assert";
 import { FerryError } from "../../../lib/core/errors.ts";
@@ -88,8 +89,9 @@ function committed(content: string): Committed {
 }
 
 async function isPending(promise: Promise<unknown>): Promise<boolean> {
-  // All that can happen without the file system's help has happened after a turn of the event loop.
-  await new Promise((done) => setTimeout(done));
+  // What needs no file system has happened after a turn of the event loop. A timer may ring before a group begins, which
+  // is at the end of a turn.
+  await new Promise((done) => setTimeout(() => setImmediate(done)));
   const pending = Symbol();
   return await Promise.race([promise.catch(() => {}), Promise.resolve(pending)]) === pending;
 }
