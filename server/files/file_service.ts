@@ -198,16 +198,17 @@ export class FileService {
 
   /** Receives what a write takes; where that fails, the write is ended. */
   async #receive(write: UploadWrite, content: UploadContent): Promise<Checksum> {
+    const partial = write instanceof LockedWrite ? write : undefined;
     try {
       // An XXH3-128 is kept, too: with it a client proves quickly that its first bytes are the same.
-      const resumable = write.checkpoint &&
-        { checkpoint: write.checkpoint.bind(write), proof: true };
-      const options = { behind: write.prefix, onBytes: this.#assertMay, resumable };
+      const resumable = partial &&
+        { checkpoint: partial.checkpoint.bind(partial), proof: true };
+      const options = { behind: partial?.prefix, onBytes: this.#assertMay, resumable };
       const { checksum } = await receive(this.#options.runtime, content, write, options);
       return checksum;
     } catch (error) {
-      await using ended = write;
-      if (wasCut(error)) ended.keep?.();
+      await using _ended = write;
+      if (wasCut(error)) partial?.keep();
       throw error;
     }
   }

@@ -30,8 +30,8 @@ export interface Arbitration {
   readonly onTakenOver?: (() => void) | undefined;
 }
 
-/** A write of an upload; the optional members are there where a partial upload can be kept of it. */
-export type UploadWrite = PendingWrite & Partial<Omit<ResumableWrite, keyof PendingWrite>>;
+/** A write of an upload: a locked one where a partial upload can be kept of it. */
+export type UploadWrite = PendingWrite | LockedWrite;
 
 /**
  * Begins a write. A partial upload can be kept of files that are large enough, where the storage keeps some.
