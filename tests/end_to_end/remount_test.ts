@@ -333,6 +333,7 @@ testWithMount("FsStorage goes on by the new mount when there is room for that", 
 const REMEMBERED = [
   "assertServing",
   "stat of the root",
+  "resume",
   "list of partial uploads",
   "discard",
   "expire",
