@@ -1,5 +1,5 @@
 /**
- * What has come and has not been taken yet.
+ * A queue between who puts items in and who takes them out.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * What can be asked of a server.
+ * The client: a method for each operation of a server.
  *
  * @module
  */
@@ -31,7 +31,7 @@ import { listEntries, listPartialUploads } from "./list.ts";
 import { put, putTree } from "./put.ts";
 import { NOT_REPEATABLE, Requests } from "./requests.ts";
 
-/** What {@linkcode Client} needs to know. */
+/** Options of {@linkcode Client}. */
 export interface ClientOptions extends RetryPolicy {
   /** Makes a connection. */
   dial(signal: AbortSignal): Promise<Connection>;
@@ -62,8 +62,8 @@ export class Client implements AsyncDisposable {
 
   /**
    * Uploads a file, a Blob, bytes in memory, or a stream. It is visible on the server only when it is whole and
-   * verified. What was cut goes on where it stopped, by this call itself or by a later one; a stream is sent once,
-   * and not again. Where the upload fails, the stream is cancelled; what a stream fails with is thrown as it is.
+   * verified. An upload that was cut is resumed where it stopped, by this call itself or by a later one; a stream is
+   * sent only once. Where the upload fails, the stream is cancelled; what a stream fails with is thrown as it is.
    *
    * @example Every kind of source
    * ```ts
@@ -104,8 +104,8 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Downloads a file. It appears under its local name only when it is whole and verified. What was cut
-   * goes on where it stopped, by this call itself or by a later one. A path that leads to a device, a named
+   * Downloads a file. It appears under its local name only when it is whole and verified. A download that was
+   * cut is resumed where it stopped, by this call itself or by a later one. A path that leads to a device, a named
    * pipe or an open descriptor (`/dev/stdout`) is written into as the bytes come.
    *
    * Without `out`, what it gives is a promise of a download into the working directory, which begins when it is
@@ -136,7 +136,7 @@ export class Client implements AsyncDisposable {
    * const file = await Deno.create(`${local}/raw.txt`);
    * await client.get("greeting.txt", { out: file.writable });
    *
-   * // A range of it: 3 bytes behind the first one.
+   * // A range of it: 3 bytes after the first one.
    * console.log(await client.get("greeting.txt", { offset: 1, length: 3 }).text()); // ell
    * ```
    *
@@ -175,11 +175,11 @@ export class Client implements AsyncDisposable {
     return getTree(this.#requests, directory, options);
   }
 
-  /** What is known of a name; "" is the root. The checksum of a file is always told. */
+  /** Describes a file, with its checksum, or a directory; "" is the root. */
   stat(
     filename: string,
     { algorithm = "md5", ...options }: RequestOptions & {
-      /** Which checksum; md5 unless told otherwise. */
+      /** The checksum algorithm. Default: `md5`. */
       algorithm?: Algorithm | undefined;
     } = {},
   ): Promise<Entry> {
@@ -223,7 +223,7 @@ export class Client implements AsyncDisposable {
     return listEntries(this.#requests, directory, options);
   }
 
-  /** The parts of uploads that were cut and can be gone on with. */
+  /** The partial uploads of this client, which can be resumed. */
   listParts(options: RequestOptions = {}): AsyncGenerator<PartEntry, void, void> {
     return listPartialUploads(this.#requests, options);
   }
@@ -248,7 +248,7 @@ export class Client implements AsyncDisposable {
   async remove(
     filename: string,
     { recursive = false, ...options }: RequestOptions & {
-      /** Whether directories may go. */
+      /** Whether a directory is removed, with all that is in it. Default: false. */
       recursive?: boolean | undefined;
     } = {},
   ): Promise<void> {
@@ -265,7 +265,7 @@ export class Client implements AsyncDisposable {
     filename: string,
     to: string,
     { overwrite = "never", ...options }: RequestOptions & {
-      /** Whether a file that has the new name is replaced. */
+      /** Whether a file that has the new name is replaced. Default: `never`. */
       overwrite?: "never" | "always" | undefined;
     } = {},
   ): Promise<void> {
@@ -308,7 +308,7 @@ export class Client implements AsyncDisposable {
     );
   }
 
-  /** Asks for an answer: whether the server is there, and whether it can serve. */
+  /** Asks whether the server answers, and whether it can serve files. */
   async ping(options: RequestOptions = {}): Promise<PingReply> {
     return await this.#requests.make(
       "ping the server",
@@ -318,8 +318,8 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Ends the connection, and what runs over it: that fails with `closed`, as does what is asked for later. Resolves
-   * when all of it has ended; it does not wait for what waits for a source or a sink. May be repeated.
+   * Closes the connections. Requests under way fail with `closed`, as do later ones. Resolves when the requests have
+   * ended, except those that wait for a source or a sink of the program. May be called again.
    */
   close(): Promise<void> {
     return this.#pool.close();

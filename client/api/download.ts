@@ -1,5 +1,5 @@
 /**
- * A download of which it is not decided yet where it goes.
+ * A download whose destination is decided later.
  *
  * @module
  */
@@ -9,10 +9,10 @@ import { Outlet } from "../transfer/destination.ts";
 import { MemorySink } from "../transfer/memory_sink.ts";
 import type { GetOptions, Transferred } from "../transfer/options.ts";
 
-/** The most that is given as one array or text: what the runtime takes for a text, in bytes. */
+/** The most bytes that are given as one array or text: the longest string of the JavaScript engine. */
 const MEMORY_BYTES = 2 ** 29 - 24;
 
-/** How much of a stream is read before it is taken, in bytes. */
+/** How many bytes of a stream are received before they are read. */
 const AHEAD_BYTES = 1024 * 1024;
 
 /**

@@ -1,5 +1,5 @@
 /**
- * Several connections that share one list of work.
+ * Work that several connections share.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Bytes that are kept in memory.
+ * A sink that keeps its bytes in memory.
  *
  * @module
  */
