@@ -291,6 +291,15 @@ test("a partial upload is its owner's alone", async (storage) => {
   assertEquals(await mine.files({ op: "list", parts: true }).partialUploads(""), []);
 });
 
+test("nothing is kept of a small upload that was cut, nor of one that was damaged", async (storage) => {
+  const client = new Client(storage);
+  const small = new Content(patterned(7 * MIB), { cut: 6 * MIB });
+  await assertCode("closed", () => client.put("small", small));
+  const damaged = new Content(LARGE, { checksum: md5("other") });
+  await assertCode("checksum_mismatch", () => client.put("large", damaged));
+  assertEquals(await client.files({ op: "list", parts: true }).partialUploads(""), []);
+});
+
 test("another client takes over from a writer that has fallen silent", async (storage) => {
   const locks = new UploadLocks();
   const [silent, next] = [new Client(storage, { locks }), new Client(storage, { locks })];
