@@ -22,7 +22,7 @@ const BY_WORD: ReadonlyMap<string, Command> = new Map(
   COMMANDS.map((command) => [command.name.split(" ")[1]!, command]),
 );
 
-/** Aborts a command that the user interrupts. */
+/** The reason of the abort when the user interrupts a command. */
 class Interruption extends Error {
   readonly exitStatus: number;
 
@@ -52,12 +52,12 @@ async function main(argv: readonly string[]): Promise<number> {
   return await run(command, rest);
 }
 
-/** Runs a command and gives its exit status. */
+/** Runs a command and returns its exit status. */
 async function run(command: Command, argv: readonly string[]): Promise<number> {
   const interrupted = new AbortController();
   onInterrupt(
     (exitStatus) => interrupted.abort(new Interruption(exitStatus)),
-    // The second interruption waits for nothing.
+    // The second interruption exits at once.
     (exitStatus) => Deno.exit(exitStatus),
   );
   const env = giveUp(["env", "ffi", "run"], argv);
@@ -97,7 +97,7 @@ ferry COMMAND --help, or ferry help COMMAND, tells more of each. ferry --version
 `;
 }
 
-/** Reports an error and gives the exit status. */
+/** Prints an error and returns the exit status. */
 function complain(error: unknown, status?: number): number {
   const { message, exitStatus } = toFerryError(error);
   write(Deno.stderr, `ferry: ${message}\n`);

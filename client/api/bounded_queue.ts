@@ -1,10 +1,10 @@
 /**
- * A queue between who puts items in and who takes them out.
+ * A queue of bounded length between a producer and a consumer.
  *
  * @module
  */
 
-/** Items that one side puts in and another one takes out, of which only so many wait. */
+/** A queue that applies backpressure: a producer waits while `most` items are in it. */
 export class BoundedQueue<T> {
   readonly #most: number;
   #items: T[] = [];
@@ -14,21 +14,21 @@ export class BoundedQueue<T> {
   #end: { failure?: unknown; atOnce?: boolean } | undefined;
   #left: Error | undefined;
 
-  /** An empty backlog, which is full with `most` items. */
+  /** An empty queue, which is full with `most` items. */
   constructor(most: number) {
     this.#most = most;
   }
 
-  /** Whether nothing has been put in. */
+  /** Whether no item has been put in yet. */
   get untouched(): boolean {
     return this.#untouched;
   }
 
   /**
-   * Puts items in. Where it is full then, the result resolves when it is not any more, and rejects where nobody
-   * takes anything any more.
+   * Puts items in. Where the queue is full then, the result is a promise: it resolves when there is room again, and
+   * rejects where the consumer has stopped.
    *
-   * @throws where that was so before
+   * @throws where the consumer had stopped before
    */
   put(items: readonly T[]): Promise<void> | undefined {
     if (this.#left) throw this.#left;
@@ -40,19 +40,23 @@ export class BoundedQueue<T> {
     return this.#room.promise;
   }
 
-  /** Nothing more is put in. */
+  /** Ends the queue: no more items will be put in. */
   end(): void {
     this.#end = {};
     this.#change.resolve();
   }
 
-  /** Nothing more is put in for that reason, which shows behind what is in it, or `atOnce`. */
+  /**
+   * Ends the queue with a failure. The consumer gets it after the remaining items, or instead of them with `atOnce`.
+   */
   fail(failure: unknown, { atOnce }: { atOnce: boolean }): void {
     this.#end = { failure, atOnce };
     this.#change.resolve();
   }
 
-  /** Takes the items out. To be called once; whoever puts something in later than it is left is told. */
+  /**
+   * Takes the items out. To be called once; where the consumer leaves the loop, later calls of {@linkcode put} fail.
+   */
   async *taken(): AsyncGenerator<T, void, void> {
     try {
       for (;;) {

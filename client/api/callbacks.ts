@@ -14,8 +14,8 @@ import type {
 } from "../transfer/options.ts";
 
 /**
- * Calls the callbacks of a transfer, and counts how far it has come at its best, since a try that comes further than
- * those before is progress. A callback that throws ends the transfer.
+ * Calls the callbacks of a transfer, and counts the most bytes that any attempt has transferred: an attempt that gets
+ * further than those before is progress. A callback that throws ends the transfer.
  */
 export class Callbacks {
   /** How many bytes have reached the other side. */
@@ -23,7 +23,7 @@ export class Callbacks {
   readonly #failed = new AbortController();
   #unreported: FerryError | undefined;
 
-  /** The options of a transfer of one file, with callbacks that are watched. */
+  /** The options of a transfer of one file, with callbacks wrapped by this. */
   of<Options extends TransferOptions>(options: Options): Options {
     const report = this.#watched(options.onProgress);
     const onProgress = (progress: Progress) => {
@@ -33,11 +33,11 @@ export class Callbacks {
     return { ...options, onProgress, ...(report ? this.#signal(options) : {}) };
   }
 
-  /** The options of a transfer of a directory, in which each file is progress. */
+  /** The options of a transfer of a directory, in which each transferred file is progress. */
   ofTree<Options extends TransferOptions & TreeOptions>(options: Options): Options {
     const report = this.#watched(options.onFile);
     const onFile = (result: Transferred) => {
-      // A file that need not cross is no progress: each connection finds it anew.
+      // A file that need not be transferred is no progress: each new connection finds it again.
       this.bytes += result.transferred;
       report?.(result);
     };

@@ -38,24 +38,24 @@ export interface ClientOptions extends RetryPolicy {
 }
 
 /**
- * A client of a server, made by {@linkcode connect}. It has one connection, and makes a new one where that
- * was lost. Requests that are made at the same time are sent one after the other.
+ * A client of a server, made by {@linkcode connect}. It has one connection, and makes a new one where that was lost.
+ * Requests that are made at the same time are sent one after the other.
  *
- * None waits for another one that itself waits for the program: for a source that gives bytes, for what takes
- * them, for a loop over a long list. In that case, further connections are made, and closed when they are
- * needed no more. So a client can be used inside of such a loop, or in the midst of a stream.
+ * A request that waits for the program (for a source that yields bytes, a sink that takes them, or a loop over a long
+ * list) does not hold up the others. They get further connections, which are closed when they are no longer needed. So
+ * requests can be made inside of such a loop, or while a stream is being read.
  */
 export class Client implements AsyncDisposable {
   readonly #pool: Pool;
   readonly #requests: Requests;
 
-  /** A client on a connection that was greeted; use {@linkcode connect}. */
+  /** A client on a connection whose handshake is done; use {@linkcode connect}. */
   constructor(connection: Connection, options: ClientOptions) {
     this.#pool = new Pool(connection, (signal) => options.dial(signal));
     this.#requests = new Requests(this.#pool, options);
   }
 
-  /** What the server said of itself when it was last connected to. */
+  /** What the server said about itself in the last handshake. */
   get hello(): HelloReply {
     return this.#pool.hello;
   }
@@ -104,13 +104,13 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Downloads a file. It appears under its local name only when it is whole and verified. A download that was
-   * cut is resumed where it stopped, by this call itself or by a later one. A path that leads to a device, a named
-   * pipe or an open descriptor (`/dev/stdout`) is written into as the bytes come.
+   * Downloads a file. It appears under its local name only when it is complete and verified. A download that was cut is
+   * resumed where it stopped, by this call itself or by a later one. To a path of a device, a named pipe or an open
+   * descriptor (`/dev/stdout`), the bytes are written as they arrive.
    *
-   * Without `out`, what it gives is a promise of a download into the working directory, which begins when it is
-   * awaited; or it is asked for the {@linkcode Download.bytes}, the {@linkcode Download.text} or a
-   * {@linkcode Download.stream} instead.
+   * Without `out`, the result is a {@linkcode Download}: awaited, it stores the file in the working directory. Its
+   * methods {@linkcode Download.bytes}, {@linkcode Download.text} and {@linkcode Download.stream} fetch the content
+   * instead.
    *
    * @example Every kind of destination
    * ```ts
@@ -154,13 +154,13 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Uploads a directory: what is in it becomes visible file by file. Files of the same size and
-   * modification time as the server's are left out, so that a second upload of an unchanged directory
-   * moves none. Modification times are kept. A file that fails does not stop the others: `onError` is told of each
-   * that does, and where there is none, the first of these failures is thrown when the others have been moved.
+   * Uploads a directory: the files in it become visible one by one. Files of the same size and modification time as the
+   * server's are left out, so that a second upload of an unchanged directory transfers none. Modification times are
+   * kept. A file that fails does not stop the others: `onError` is called for each. Without `onError`, the first
+   * failure is thrown when the others have been transferred.
    *
    * @param root the path or the `file:` URL of the local directory
-   * @throws {FerryError} what keeps all of it from being uploaded, or what `onError` is not there to be told
+   * @throws {FerryError} where nothing can be uploaded; without `onError`, the first failure of a file
    */
   putTree(root: string | URL, options: PutTreeOptions = {}): Promise<void> {
     return putTree(this.#requests, root, options);
@@ -169,7 +169,7 @@ export class Client implements AsyncDisposable {
   /**
    * Downloads a directory, as {@linkcode Client.putTree} uploads one.
    *
-   * @throws {FerryError} what keeps all of it from being downloaded, or what `onError` is not there to be told
+   * @throws {FerryError} where nothing can be downloaded; without `onError`, the first failure of a file
    */
   getTree(directory: string, options: GetTreeOptions = {}): Promise<void> {
     return getTree(this.#requests, directory, options);
@@ -192,9 +192,9 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * The entries of a directory, each directory before its content. Some thousands of them are read before they
-   * are taken, and the others as they are; other requests can be made meanwhile, and the iteration can be left.
-   * What cannot be read, or is neither a file nor a directory, is not among them.
+   * The entries of a directory, each directory before its content. Some thousands of entries are read ahead, and the
+   * others as the loop takes them. Other requests can be made meanwhile, and the loop can be left early. Entries that
+   * cannot be read, or are neither a file nor a directory, are left out.
    *
    * @example A request for each entry
    * ```ts
@@ -216,22 +216,22 @@ export class Client implements AsyncDisposable {
   list(
     directory = "",
     options: RequestOptions & OmissionHandlers & {
-      /** Whether what is in its directories is listed, too. Default: false. */
+      /** Whether the content of its directories is listed too. Default: false. */
       recursive?: boolean | undefined;
     } = {},
   ): AsyncGenerator<Entry, void, void> {
     return listEntries(this.#requests, directory, options);
   }
 
-  /** The partial uploads of this client, which can be resumed. */
+  /** The partial uploads of this client's token that can be resumed. */
   listParts(options: RequestOptions = {}): AsyncGenerator<PartEntry, void, void> {
     return listPartialUploads(this.#requests, options);
   }
 
   /**
-   * Removes what the server keeps of uploads of a file that were cut.
+   * Removes the partial uploads of a file.
    *
-   * @throws {FerryError} `not_found` where it keeps nothing of that name for this token; `busy` where the file is
+   * @throws {FerryError} `not_found` where the server has none of that name for this token; `busy` where the file is
    * being uploaded; `bad_version` where the server is too old
    */
   async discardParts(filename: string, options: RequestOptions = {}): Promise<void> {

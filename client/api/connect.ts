@@ -16,41 +16,41 @@ import { RateLimit } from "../net/rate_limit.ts";
 import { type Retry, retrying } from "../net/retry.ts";
 import { TlsClient } from "../net/tls.ts";
 
-/** Which servers are trusted where the connection is encrypted. */
+/** The servers that are trusted, for encrypted connections. */
 export interface TlsOptions {
   /**
-   * Certificates in PEM that are trusted beside those that Deno trusts anyway: of authorities, or of servers
-   * that have signed their own.
+   * Certificates in PEM that are trusted in addition to Deno's own: of authorities, or of servers with a self-signed
+   * certificate.
    */
   ca?: readonly string[] | undefined;
   /**
-   * Fingerprints, `sha256:` and 64 hexadecimal digits. The server has to have one of these certificates,
-   * whatever its name is and whoever else may vouch for another.
+   * Fingerprints: `sha256:` and 64 hexadecimal digits. The server must have one of these certificates, whatever its
+   * name is. Other certificates are refused, even those that an authority has signed.
    */
   pins?: readonly string[] | undefined;
 }
 
 /** Options of {@linkcode connect}. */
 export interface ConnectOptions {
-  /** Encrypts the connection; `true` trusts whom Deno trusts. */
+  /** Encrypts the connection with TLS; `true` trusts the authorities that Deno trusts. */
   tls?: boolean | TlsOptions | undefined;
   /**
-   * The token that `ferryd token new` printed. Both sides prove that they know it, and it does not cross the
-   * connection. A server that does not ask for one is refused.
+   * The token that `ferryd token new` printed. Both sides prove that they know it; it is never sent. A server that does
+   * not ask for a token is refused.
    */
   token?: string | undefined;
   /** Milliseconds for connecting, TLS and authentication together. Default: 8000. */
   connectTimeout?: number | undefined;
   /**
-   * Milliseconds after which the connection is closed if the server moves no byte and sends no keep-alive. Default:
-   * 60000.
+   * Milliseconds without a byte or a keep-alive from the server after which the connection is closed.
+   * Default: 60000.
    */
   timeout?: number | undefined;
   /** Aborts connecting. */
   signal?: AbortSignal | undefined;
   /**
-   * How often a request, or connecting, is retried after a failure that may pass: of the network, of a server that is
-   * being restarted, of bytes that were damaged. The count starts anew when bytes have moved. Default: 5.
+   * How often a request, or connecting, is retried after a temporary failure: of the network, of a server that is being
+   * restarted, of bytes that were damaged. The count starts again when bytes have been transferred. Default: 5.
    */
   retries?: number | undefined;
   /** The most bytes per second, both directions together. Default: no limit. */
@@ -58,14 +58,13 @@ export interface ConnectOptions {
   /** Called before each retry. */
   onRetry?: ((retry: Retry) => void) | undefined;
   /**
-   * Memory, threads and the clock, which clients, servers and storages may share. Default: a runtime of this client's
-   * own.
+   * Memory, threads and the clock, which clients, servers and storages may share. Default: a runtime of its own.
    */
   runtime?: Runtime | undefined;
 }
 
 /**
- * Connects to a server and agrees on a version with it.
+ * Connects to a server and agrees on a protocol version with it.
  *
  * @param server `HOST:PORT`
  *
@@ -84,10 +83,9 @@ export interface ConnectOptions {
  * console.log(checksum);
  * ```
  *
- * @throws {FerryError} `usage` for the address, the token, a pin, a number that is out of its limits; `unreachable`, `timeout`, `closed`;
- * `auth_required` where the server lets nobody in without a token; `denied` for a token that it does not take,
- * and for a server that is not trusted; `bad_version`, and `bad_header` where the other side is not a ferry
- * server
+ * @throws {FerryError} `usage` for an invalid address, token, pin or number; `unreachable`, `timeout`, `closed`;
+ * `auth_required` where the server requires a token; `denied` for a token that it does not accept, and for a server
+ * that is not trusted; `bad_version`; `bad_header` where the other side is not a ferry server
  */
 export async function connect(server: string, options: ConnectOptions = {}): Promise<Client> {
   const { limitRate, runtime = createRuntime() } = options;

@@ -9,16 +9,16 @@ import { Outlet } from "../transfer/destination.ts";
 import { MemorySink } from "../transfer/memory_sink.ts";
 import type { GetOptions, Transferred } from "../transfer/options.ts";
 
-/** The most bytes that are given as one array or text: the longest string of the JavaScript engine. */
+/** The most bytes that are returned as one array or string: the maximum string length of the JavaScript engine. */
 const MEMORY_BYTES = 2 ** 29 - 24;
 
-/** How many bytes of a stream are received before they are read. */
+/** How many bytes of a stream are received before its reader asks for them. */
 const AHEAD_BYTES = 1024 * 1024;
 
 /**
- * What {@linkcode Client.get} gives where it is not told where to. Awaited, it stores the file in the working
- * directory, under the last part of its name; or each of the methods fetches it for another purpose. The server
- * is asked for nothing before that.
+ * The result of {@linkcode Client.get} without an `out`. Awaited, it stores the file in the working directory, under
+ * the last part of its name. Its methods fetch the content instead. Nothing is requested from the server before one of
+ * these happens.
  */
 export class Download implements Promise<Transferred> {
   /** Always `Download`. */
@@ -27,7 +27,7 @@ export class Download implements Promise<Transferred> {
   readonly #start: (options: GetOptions, outlet?: Outlet) => Promise<Transferred>;
   #stored: Promise<Transferred> | undefined;
 
-  /** A download with these options; {@linkcode Client.get} gives it. */
+  /** A download with these options; made by {@linkcode Client.get}. */
   constructor(
     options: GetOptions,
     start: (options: GetOptions, outlet?: Outlet) => Promise<Transferred>,
@@ -75,9 +75,9 @@ export class Download implements Promise<Transferred> {
   }
 
   /**
-   * The bytes as they come. They have been verified when the stream ends; where they are not the file, or the
-   * connection is lost, it fails instead, with a {@linkcode FerryError}. It is fetched as it is read, but for the
-   * first MiB. To cancel the stream ends the transfer.
+   * The bytes as they arrive. They are verified at the end of the stream: where they are not the file's, or the
+   * connection is lost, the stream fails with a {@linkcode FerryError}. Apart from the first MiB, the file is fetched
+   * only as fast as it is read. Canceling the stream ends the transfer.
    */
   stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
     const left = new AbortController();
@@ -100,9 +100,9 @@ export class Download implements Promise<Transferred> {
         fetching = this.#fetch(outlet, options).then(() => {
           if (left.signal.aborted) return;
           controller.close();
-          // Whoever brings the memory for the next piece is told that there is none.
+          // A reader that waits with its own buffer (BYOB) is told that nothing was read into it.
           controller.byobRequest?.respond(0);
-          // To close it fails where its reader has asked for larger elements than the bytes that are left make.
+          // close() throws where the last bytes do not fill an element of the typed array that the reader passed.
         }).catch((error) => controller.error(error));
       },
       pull: () => wanted?.resolve(),
@@ -111,7 +111,7 @@ export class Download implements Promise<Transferred> {
         await fetching;
       },
     }, { highWaterMark: AHEAD_BYTES });
-    // Deno 2.4 does not declare in what memory the pieces of such a stream are.
+    // Deno 2.4 does not declare which kind of buffer the chunks of such a stream are in.
     return stream as ReadableStream<Uint8Array<ArrayBuffer>>;
   }
 

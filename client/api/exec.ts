@@ -31,19 +31,19 @@ export interface ExecOptions extends RequestOptions {
   /** Milliseconds after which the server kills the command. Default: the limit of the server. */
   timeout?: number | undefined;
   /**
-   * The standard input of the command. Each piece is sent at once; what the command does not read before it ends is
-   * not sent. Default: empty.
+   * The standard input of the command. Each piece is sent at once; what the command does not read before it ends is not
+   * sent. Default: empty.
    */
   stdin?: Uint8Array | AsyncIterable<Uint8Array> | undefined;
   /**
-   * Takes standard output as it comes; the command waits meanwhile. Default: the output is collected in the result.
+   * Takes standard output as it arrives; the command waits meanwhile. Default: the output is collected in the result.
    */
   stdout?: ByteSink | undefined;
   /** Takes standard error, as `stdout` does standard output. */
   stderr?: ByteSink | undefined;
 }
 
-/** Whether a program gives or takes something while the command runs. */
+/** Whether the program supplies or takes a stream while the command runs. */
 export function isPaced({ stdin, stdout, stderr }: ExecOptions): boolean {
   const source = stdin !== undefined && !(stdin instanceof Uint8Array);
   return source || stdout !== undefined || stderr !== undefined;
@@ -51,15 +51,15 @@ export function isPaced({ stdin, stdout, stderr }: ExecOptions): boolean {
 
 /** The result of a command. */
 export interface ExecResult {
-  /** Its exit status; 128 and the number of the signal that ended it; 124 where the time was up. */
+  /** Its exit status; 128 plus the signal number where a signal ended it; 124 where it was killed for its timeout. */
   exitCode: number;
-  /** The signal that ended it, as `SIGKILL`; null where it ended by itself. */
+  /** The signal that ended it, such as `SIGKILL`; null where it ended by itself. */
   signal: string | null;
-  /** Whether it was killed because the time was up. */
+  /** Whether it was killed because it reached its timeout. */
   timedOut: boolean;
-  /** The md5 of its output, both streams in the order in which they came; it has been verified. */
+  /** The md5 of its output, both streams in the order of arrival. It has been verified. */
   md5: string;
-  /** How many bytes of output there were, both streams together. */
+  /** The size of the output in bytes, both streams together. */
   size: number;
   /** Standard output, unless a sink took it. */
   stdout: Uint8Array<ArrayBuffer>;
@@ -67,17 +67,16 @@ export interface ExecResult {
   stderr: Uint8Array<ArrayBuffer>;
 }
 
-/** How many bytes of output are handed on at once. */
+/** How many bytes of output are passed to a sink at once. */
 const OUTPUT_BYTES = 64 * 1024;
 
-/** The most that is gathered of one stream. */
+/** The most bytes of one stream that are collected in the result. */
 const GATHERED_BYTES = 256 * 1024 * 1024;
 
 /**
  * Runs a command.
- *
- * @throws {FerryError} `denied`, `not_found`, `too_large` where it wrote more than the server or the result
- * takes, `checksum_mismatch`; what the sinks and the source of its input fail with
+ * @throws {FerryError} `denied`, `not_found`, `too_large` where its output is larger than the server or the result
+ * allows, `checksum_mismatch`; what the sinks and the source of its input fail with
  */
 export async function exec(
   connection: Connection,
@@ -143,7 +142,7 @@ async function converse(
     const reply = await wire.readFrame();
     if (!reply) throw new FerryError("closed", "the server ended the connection");
     body = reply.body;
-    // The command may take so long, and read nothing and write nothing meanwhile.
+    // The command may run that long without reading or writing.
     const { timeout_ms } = parseReply(OPERATIONS.exec.reply, reply.header);
     if (typeof header.timeout_ms === "number" && timeout_ms > header.timeout_ms) {
       throw new FerryError("bad_header", "the server allows more time than it was asked for");
@@ -164,13 +163,13 @@ async function converse(
     throw input?.failure ?? error;
   } finally {
     wire.patience = 0;
-    // The end of the connection ends a command whose output nobody wants.
+    // Closing the connection ends a command whose output is no longer wanted.
     if (!body?.ended) wire.close();
     await input?.end();
   }
 }
 
-/** Hands the chunks of output to the sinks, and verifies all of it at the end. */
+/** Passes the chunks of output to the sinks, and verifies all of it at the end. */
 async function receiveOutput(
   body: IncomingBody,
   sinks: Readonly<Record<OutputStream, ByteSink>>,
@@ -185,17 +184,18 @@ async function receiveOutput(
       if (count === 0) break;
       const sink = sinks[check(OPERATIONS.exec.chunk, body.chunk).stream];
       await writing;
-      // While it is being written, the next chunk is read.
+      // The next chunk is read while this one is being written.
       writing = sink.write(buffer.subarray(0, count));
       writing.catch(() => {});
     }
   } finally {
-    // The buffer is the sink's until the write is over; and a failure of the sink led to everything else.
+    // The sink owns the buffer until the write is over. Where the sink failed, that is the first failure, so it is
+    // thrown.
     await writing;
   }
 }
 
-/** How many bytes of input in memory are sent at once. */
+/** How many bytes of an input in memory are sent at once. */
 const INPUT_BYTES = 256 * 1024;
 
 /** A request whose body is the command's standard input: it is sent while the reply is being read. */
@@ -203,7 +203,7 @@ class Input {
   readonly #wire: Wire;
   readonly #over = new AbortController();
   readonly #sending: Promise<void>;
-  /** What the source failed with, if it did: the connection was ended then. */
+  /** What the source failed with, if it did; the connection was closed for it. */
   failure: unknown;
 
   constructor(
@@ -213,11 +213,11 @@ class Input {
   ) {
     this.#wire = wire;
     this.#sending = this.#send(header, source[Symbol.asyncIterator]());
-    // A connection that fails shows when the reply is read, too.
+    // A connection failure shows up when the reply is read, too.
     this.#sending.catch(() => {});
   }
 
-  /** Ends it, also where the source has not: nobody reads it any more. */
+  /** Stops sending, even where the source has not ended: the command no longer reads. */
   async end(): Promise<void> {
     this.#over.abort();
     await this.#sending.catch(() => {});
@@ -237,7 +237,7 @@ class Input {
     await this.#wire.flush();
   }
 
-  /** The next piece; undefined at the end of the source, or where nobody reads any more. */
+  /** The next piece; undefined at the end of the source, or where the command no longer reads. */
   async #next(source: AsyncIterator<Uint8Array>): Promise<Uint8Array | undefined> {
     const { signal } = this.#over;
     const over = Promise.withResolvers<undefined>();
@@ -247,7 +247,7 @@ class Input {
     try {
       const next = await Promise.race([source.next(), over.promise]);
       if (next && !next.done) return next.value;
-      // A source that is asked for a piece at the moment may never give it: nobody waits for its end.
+      // A source that is waiting for its next piece may never yield it, so its end is not awaited.
       if (!next) void source.return?.().catch(() => {});
       return undefined;
     } catch (error) {
@@ -260,7 +260,7 @@ class Input {
   }
 }
 
-/** The pieces of an input; those of a program's are waited for. */
+/** The pieces of an input. Waiting for a piece of the program's source goes through `waitFor`. */
 function inputOf(
   source: ExecOptions["stdin"],
   waitFor: WaitFor,

@@ -1,5 +1,5 @@
 /**
- * Lists of what a server has, as a program takes them.
+ * Lists of what is on a server, as async generators.
  *
  * @module
  */
@@ -12,14 +12,14 @@ import type { RequestOptions } from "../transfer/options.ts";
 import { BoundedQueue } from "./bounded_queue.ts";
 import type { Requests } from "./requests.ts";
 
-/** How many entries of a list are read before they are taken. */
+/** How many entries of a list are read ahead. */
 const ENTRIES_AHEAD = 4096;
 
 interface ListOptions extends RequestOptions, OmissionHandlers {
   recursive?: boolean | undefined;
 }
 
-/** The entries of a directory; what is left out is reported. */
+/** The entries of a directory. What the server leaves out is reported to the handlers. */
 export async function* listEntries(
   requests: Requests,
   directory: string,
@@ -47,7 +47,7 @@ export function listPartialUploads(
   return readAhead(requests, "list the partial uploads", signal, list);
 }
 
-/** What a request gives, of which some is read before it is taken. */
+/** The items of a list request, some of which are read ahead. */
 async function* readAhead<T>(
   requests: Requests,
   action: string,

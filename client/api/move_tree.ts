@@ -1,5 +1,5 @@
 /**
- * Transfers of directories, over as many connections as they are to have.
+ * Transfers of directories, over one connection or several.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import type { TreeUpload } from "../transfer/tree_upload.ts";
 import type { Callbacks } from "./callbacks.ts";
 import type { Requests } from "./requests.ts";
 
-/** Transfers a directory. A file that fails on this machine may end its connection: the rest goes on with another. */
+/** Transfers a directory. A file that fails locally may end its connection; the rest is transferred over a new one. */
 export function moveTree(
   requests: Requests,
   tree: TreeUpload | TreeDownload,

@@ -29,7 +29,7 @@ export async function put(
     source = uploadSourceOf(given, options.size);
     filename = options.as ?? nameOf(given);
   } catch (error) {
-    // What the source itself fails with is thrown as it is.
+    // A failure of the source itself is thrown as it is.
     if (!(error instanceof FerryError)) throw error;
     throw error.during(`put ${quote(options.as ?? "")}`);
   }

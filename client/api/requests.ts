@@ -1,5 +1,5 @@
 /**
- * How requests are made: each in its turn, again where the failure may pass, and until somebody gives up.
+ * How requests are made: one after the other, retried after temporary failures, until they are aborted.
  *
  * @module
  */
@@ -10,19 +10,19 @@ import { retrying, type RetryPolicy } from "../net/retry.ts";
 import type { RequestOptions } from "../transfer/options.ts";
 import type { Callbacks } from "./callbacks.ts";
 
-/** What a request is given beside its connection. */
+/** What the function that makes a request gets, besides the connection. */
 export interface RequestContext {
-  /** Waits for something of the program's, and lets other requests run meanwhile. */
+  /** Waits for the program's own code, such as a source, and lets other requests run meanwhile. */
   waitFor: WaitFor;
-  /** The connection, or a new one where it has ended. */
+  /** The current connection, or a new one where it has ended. */
   renewed: () => Promise<Connection>;
-  /** Aborted where the request is given up, and where the client is closed. */
+  /** Aborted where the request is aborted, and where the client is closed. */
   signal: AbortSignal;
 }
 
 /** How a request is made. */
 export interface RequestPolicy {
-  /** Whether the request may be made again after a failure. Default: always. */
+  /** Whether the request may be repeated after a failure. Default: always. */
   repeatable?: (() => boolean) | undefined;
   /** The callbacks of a transfer. */
   callbacks?: Callbacks | undefined;
@@ -30,7 +30,7 @@ export interface RequestPolicy {
   paced?: boolean | undefined;
 }
 
-/** For a request that has another effect when it is made twice. */
+/** For requests that are not idempotent. */
 export const NOT_REPEATABLE: RequestPolicy = { repeatable: () => false };
 
 /** The requests of a client, over its connections. */
@@ -46,9 +46,9 @@ export class Requests {
   }
 
   /**
-   * Waits for the turn of a request and makes it, again where the failure may pass.
+   * Waits for the turn of a request, makes it, and repeats it after a temporary failure.
    *
-   * @param action what cannot be done, in the message of a failure: `put "a.bin"`
+   * @param action what was attempted, for error messages: `put "a.bin"`
    */
   async make<T>(
     action: string,
@@ -77,7 +77,7 @@ export class Requests {
       return result;
     } catch (error) {
       if (closing.aborted && error === closing.reason) throw closing.reason.during(action);
-      // What the program's own sources and sinks fail with is thrown as it is.
+      // A failure of the program's own sources and sinks is thrown as it is.
       throw !signal.aborted && turn?.failure ? turn.failure.error : error;
     }
   }

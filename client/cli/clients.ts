@@ -26,16 +26,16 @@ export interface ClientsOptions extends Pick<ConnectOptions, "onRetry" | "signal
 /** Clients of the server that `--server` names, one for each job. */
 export class Clients implements AsyncDisposable {
   readonly #options: ClientsOptions;
-  /** Failed attempts stay here too: with many files, a server that cannot be reached is tried once. */
+  /** Failed connection attempts stay here too: with many files, an unreachable server is tried only once. */
   readonly #connecting: Promise<Client>[] = [];
   #credentials: Credentials | undefined;
 
-  /** No clients yet: they connect when they are asked for. */
+  /** No clients yet: each connects when it is asked for. */
   constructor(options: ClientsOptions) {
     this.#options = options;
   }
 
-  /** The client of a job, connected. `overrides` count where this is the first call for that job. */
+  /** The connected client of a job. `overrides` apply only to the first call for a job. */
   of(job: number, overrides: Pick<ConnectOptions, "timeout">): Promise<Client> {
     return this.#connecting[job] ??= this.#connect(overrides);
   }
@@ -50,7 +50,7 @@ export class Clients implements AsyncDisposable {
     });
   }
 
-  /** Ends all connections. */
+  /** Closes all connections. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const end of await Promise.allSettled(this.#connecting)) {
       if (end.status === "fulfilled") await end.value[Symbol.asyncDispose]();

@@ -14,8 +14,8 @@ export interface Context {
   /**
    * Connects to the server of `--server`, or gives the client that is connected already.
    *
-   * @param job each of several concurrent jobs has a client of its own; Default: 0.
-   * @param options what differs from the options of the command line
+   * @param job each of several concurrent jobs has a client of its own. Default: 0.
+   * @param options options that override those of the command line
    */
   connected(job?: number, options?: Pick<ConnectOptions, "timeout">): Promise<Client>;
   /** Where results, notices and errors go. */
@@ -32,14 +32,14 @@ export interface Context {
   failed(op: string, error: unknown, details?: Readonly<Record<string, unknown>>): void;
 }
 
-/** Runs a command whose options and arguments have been parsed; may give the exit status. */
+/** Runs a command whose options and arguments have been parsed; may return the exit status. */
 export type Run<Options> = (
   context: Context,
   options: Options,
   args: string[],
 ) => Promise<number | void>;
 
-/** A command of any options. */
+/** A command with options of any type. */
 export interface Command extends CommandSpec {
   /** The `op` of `--json` lines about the command as a whole. */
   readonly op: string;
@@ -53,7 +53,7 @@ interface TypedCommand<Table extends OptionTable> extends CommandSpec<Table> {
   readonly run: Run<OptionValues<Table>>;
 }
 
-/** Defines a command: its options decide the types that `run` gets, and nothing else depends on them. */
+/** Defines a command. The types of the values that `run` gets are inferred from its options. */
 export function command<const Table extends OptionTable>(definition: TypedCommand<Table>): Command {
   return definition as CommandSpec & { op: string; run: unknown } as Command;
 }

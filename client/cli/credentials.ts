@@ -29,7 +29,7 @@ export interface CredentialOptions {
   pin: readonly string[];
 }
 
-/** The options of `connect` that they become. */
+/** The options of `connect` that the credentials become. */
 type Shown = Pick<ConnectOptions, "tls" | "token">;
 
 /** Credentials for one server. */
@@ -39,7 +39,7 @@ export class Credentials {
   #answer: Promise<string | undefined> | undefined;
 
   /**
-   * Reads the credentials that the options and the environment give.
+   * Reads the credentials from the options and the environment.
    *
    * @throws {FerryError} `usage` for an invalid token or pin, and for a token that other users can read; `not_found`,
    * … where a file cannot be read
@@ -54,7 +54,7 @@ export class Credentials {
   }
 
   /**
-   * Connects. Where the server wants a token and there is none, the user is asked for it on the terminal.
+   * Connects. Where the server requires a token and none was given, the user is asked for it on the terminal.
    */
   async connect<T>(server: string, run: (shown: Shown) => Promise<T>): Promise<T> {
     const had = this.#token;
@@ -63,7 +63,7 @@ export class Credentials {
     } catch (error) {
       const wanted = error instanceof FerryError && error.code === "auth_required" && !had;
       if (!wanted) throw error;
-      // Several connections share one question.
+      // Several connections share one prompt.
       const token = await (this.#answer ??= askFor(server));
       if (token === undefined) throw error;
       this.#token = token;
@@ -73,7 +73,7 @@ export class Credentials {
 }
 
 async function askFor(server: string): Promise<string | undefined> {
-  // The question goes to standard output, which must not be a file or a pipe of results.
+  // The prompt goes to standard output, which must not be a file or a pipe of results.
   if (!Deno.stdin.isTerminal() || !Deno.stdout.isTerminal()) return undefined;
   // This module loads all of Node's `process`, which takes as long as the rest of the program.
   const { promptSecret } = await import("@std/cli/prompt-secret");

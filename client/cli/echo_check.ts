@@ -1,5 +1,5 @@
 /**
- * Checks whether an echo answers: with one text, with lines that somebody types, or with many probes.
+ * Checks whether an echo service answers: with one text, with lines from standard input, or with many probes.
  *
  * @module
  */
@@ -23,13 +23,13 @@ import { promptLines } from "./prompt.ts";
 
 const DEFAULT_INTERVAL_MS = 1000;
 
-/** One run of `ferry echo`. All its methods give the exit status. */
+/** One run of `ferry echo`. Its public methods return the exit status. */
 export class EchoCheck {
   readonly #context: Context;
   readonly #destination: Destination;
   readonly #timeout: number;
 
-  /** A check of one echo; a reply that does not come within `timeout` milliseconds is given up. */
+  /** A check of one echo service. A reply that does not arrive within `timeout` milliseconds counts as lost. */
   constructor(context: Context, destination: Destination, { timeout }: { timeout: number }) {
     this.#context = context;
     this.#destination = destination;
@@ -78,9 +78,9 @@ export class EchoCheck {
   /**
    * Sends probes, prints what comes back for each, and a summary.
    *
-   * @param content the bytes of each probe, or how many there are to be
-   * @param options.count how many probes; 0 for as long as the user does not interrupt. Default: 0.
-   * @param options.interval milliseconds from one to the next; 0 for as replies come. Default: 1000.
+   * @param content the bytes of each probe, or its size in bytes
+   * @param options.count the number of probes; 0: until the user interrupts. Default: 0.
+   * @param options.interval milliseconds between probes; 0: the next one is sent as replies arrive. Default: 1000.
    * @throws {FerryError} `timeout`, `unreachable` where the echo cannot be reached
    */
   async probe(
@@ -129,14 +129,14 @@ export class EchoCheck {
     return this.#report(new FerryError("checksum_mismatch", message));
   }
 
-  /** Reports a failure and gives its exit status. */
+  /** Reports a failure and returns its exit status. */
   #report(error: FerryError): number {
     const failure = this.#named(error);
     this.#context.output.error("echo", failure);
     return failure.exitStatus;
   }
 
-  /** Says in errors which echo failed. */
+  /** Names the echo service in errors. */
   async #during<T>(run: () => Promise<T>): Promise<T> {
     try {
       return await run();

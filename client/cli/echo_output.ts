@@ -87,14 +87,14 @@ export function summaryEvent({ protocol, address }: Destination, result: ProbeRe
   };
 }
 
-/** A time to six digits behind the point, as `--json` shows it. */
+/** A time with six decimal places, as `--json` shows it. */
 export function roundMilliseconds(value: number): number {
   return Math.round(value * 1e6) / 1e6;
 }
 
 /**
- * A reply with its control characters escaped, so that it cannot drive the terminal. Other bytes that are no UTF-8
- * are kept: the terminal may use another encoding.
+ * A reply with its control characters escaped, so that it cannot control the terminal. Bytes that are not UTF-8 are
+ * kept: the terminal may use another encoding.
  */
 export function safeReply(reply: Uint8Array): string | Uint8Array {
   const escape = (c: string) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`;
@@ -102,7 +102,7 @@ export function safeReply(reply: Uint8Array): string | Uint8Array {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(reply);
     return text.replace(/[^\P{Cc}\t\n]/gu, escape);
   } catch {
-    // Bytes below 0x80 that are control characters in ASCII are that in the other encodings of terminals too.
+    // Control characters of ASCII (below 0x80) are the same in the other encodings that terminals use.
     const bytes = Array.from(reply, (byte) => String.fromCharCode(byte)).join("");
     const shown = bytes.replace(/[^\P{Cc}\t\n\x80-\x9f]/gu, escape);
     return Uint8Array.from(shown, (c) => c.charCodeAt(0));

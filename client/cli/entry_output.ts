@@ -27,7 +27,7 @@ export function showEntry(
   else output.line(entryLine(entry, human));
 }
 
-/** Prints all that is known of a file or a directory. */
+/** Prints all metadata of a file or a directory. */
 export function showDetails(output: Output, entry: Entry): void {
   if (output.json) return output.event({ event: "entry", op: "stat", ...entryMembers(entry) });
   const { filename, type, size, mtime, mode, checksum } = entry;
@@ -60,7 +60,7 @@ export function showPartialUpload(
   );
 }
 
-/** A checksum in an event: `md5` is always there, another algorithm has a member of its own name. */
+/** The members for a checksum in an event: `md5` is always present; another algorithm has a member of its own name. */
 export function checksumMembers(
   checksum: Checksum | null,
 ): Readonly<Record<string, string | null>> {
@@ -97,7 +97,7 @@ function sizeText(size: number, human: boolean): string {
 /** A time in the time zone of this machine, with its offset from UTC: `2024-02-03 05:05:06 +0100`. */
 function timeText(mtime: number): string {
   const minutes = -new Date(mtime).getTimezoneOffset();
-  // A Date ends at ±8.64e15 ms, also where the local time would be beyond that.
+  // A Date ends at ±8.64e15 ms, and the local time must not exceed that either.
   const shown = Math.min(Math.max(mtime + minutes * 60_000, -8.64e15), 8.64e15);
   const local = new Date(shown).toISOString();
   const two = (count: number) => String(Math.floor(count)).padStart(2, "0");

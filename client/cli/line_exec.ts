@@ -1,5 +1,5 @@
 /**
- * `ferry exec --classic`: lines that are run by the shell of a server of the classic protocol.
+ * `ferry exec --classic`: runs lines of text in the shell of a server of the classic protocol.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { secondsSince } from "./output.ts";
 import { promptLines } from "./prompt.ts";
 import { STANDARD_OUTPUT } from "./stdio.ts";
 
-/** How long a server may be silent where `--timeout` does not say it, in milliseconds. */
+/** How long a server may be silent without `--timeout`, in milliseconds. */
 const IDLE_MS = 60_000;
 
 /** Options of {@linkcode runLines}: those of `ferry exec`. */
@@ -28,17 +28,17 @@ export interface LineExecOptions {
   timeout: number | undefined;
   /** Milliseconds for connecting. */
   "connect-timeout": number;
-  /** Not possible here. */
+  /** Not supported with `--classic`. */
   stdin: boolean;
-  /** Not possible here. */
+  /** Not supported with `--classic`. */
   shell: string | undefined;
 }
 
 /**
- * Has the line in the arguments run, or without one each line of standard input.
+ * Runs the line in the arguments, or else each line of standard input.
  *
- * @throws {FerryError} `usage` for options that do not go together; what {@linkcode LineExecClient.run} throws where
- * there is only one line
+ * @throws {FerryError} `usage` for options that exclude each other; where there is only one line, what
+ * {@linkcode LineExecClient.run} throws
  */
 export async function runLines(
   context: Context,
@@ -98,7 +98,10 @@ function assertEncoding(encoding: string | undefined): void {
   }
 }
 
-/** Standard output for bytes in another encoding, which are shown in UTF-8. Without one, bytes are passed on. */
+/**
+ * Standard output that converts bytes from another encoding to UTF-8. Without an encoding, the bytes are passed
+ * through.
+ */
 class DecodedOutput implements ByteSink {
   readonly #decoder: TextDecoder | undefined;
   readonly #encoder = new TextEncoder();
@@ -112,7 +115,7 @@ class DecodedOutput implements ByteSink {
     await STANDARD_OUTPUT.write(text === undefined ? bytes : this.#encoder.encode(text));
   }
 
-  /** Shows what is left of a character that was cut off. */
+  /** Prints what is left of a character that was cut off. */
   async end(): Promise<void> {
     const text = this.#decoder?.decode();
     if (text) await STANDARD_OUTPUT.write(this.#encoder.encode(text));

@@ -64,8 +64,8 @@ export const COMMON = {
 } as const satisfies OptionTable;
 
 /**
- * {@linkcode COMMON} for commands that transfer no files. They are easily repeated, so by default they report at once
- * that a server cannot be reached.
+ * {@linkcode COMMON} for commands that transfer no files. A user can easily repeat them, so by default they report an
+ * unreachable server at once, without retries.
  */
 export const COMMON_WITHOUT_RETRIES = {
   ...COMMON,
@@ -129,7 +129,7 @@ export const TRANSFER = {
     short: "n",
     help: "show what would be transferred, and change nothing on either side",
   },
-  // Users of cp and scp write it.
+  // Accepted since users of cp and scp write it.
   recursive: {
     kind: "flag",
     short: "r",
@@ -137,7 +137,7 @@ export const TRANSFER = {
   },
 } as const satisfies OptionTable;
 
-/** The values of {@linkcode COMMON}, and of what else counts for any command that has it. */
+/** The values of {@linkcode COMMON}, and of other options that apply to every command that has them. */
 export type CommonValues =
   & OptionValues<typeof COMMON>
   & Partial<OptionValues<{ progress: typeof PROGRESS; "dry-run": { kind: "flag"; help: string } }>>;

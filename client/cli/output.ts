@@ -36,7 +36,7 @@ export class Output {
   #omissions = 0;
   #retries = 0;
 
-  /** Output in the way that the options say. */
+  /** Output as the options say. */
   constructor({ json, quiet, progress }: OutputOptions) {
     this.json = json;
     this.quiet = quiet;
@@ -53,14 +53,14 @@ export class Output {
     return this.#omissions;
   }
 
-  /** How often something was tried again since this was asked last. */
+  /** The number of retries since the last call. */
   takeRetries(): number {
     const retries = this.#retries;
     this.#retries = 0;
     return retries;
   }
 
-  /** Prints a line for people. */
+  /** Prints a line for people; nothing with `--json` or `--quiet`. */
   line(text: string): void {
     this.progress.erase();
     if (!this.quiet && !this.json) write(Deno.stdout, `${text}\n`);
@@ -71,11 +71,11 @@ export class Output {
     if (!this.json) return;
     this.progress.erase();
     if (this.quiet && event.event !== "error") return;
-    // Escaped control characters mean the same in JSON, and are safe to show on a terminal.
+    // In JSON, escaped control characters mean the same, and they are safe to show on a terminal.
     write(Deno.stdout, `${escapeControls(JSON.stringify(event))}\n`);
   }
 
-  /** Prints either a line for people, which may be bytes that are no text, or an object for programs. */
+  /** Prints either a line for people, which may be binary data, or an object for programs. */
   say(line: string | Uint8Array, event: JsonEvent): void {
     if (this.json) return this.event(event);
     if (typeof line === "string") return this.line(line);
@@ -85,7 +85,7 @@ export class Output {
     write(Deno.stdout, "\n");
   }
 
-  /** Tells programs that something without a result was done. */
+  /** With `--json`, reports the success of an operation that has no result of its own. */
   done(op: string, details: JsonEvent): void {
     this.event({ event: "done", op, ...details });
   }

@@ -47,8 +47,8 @@ export function renderProgress(state: ProgressState, columns: number): string {
 }
 
 /**
- * A line for each running transfer, and a last one for all together. Transfers without room for a line are counted. A
- * single file has one line only.
+ * A line for each running transfer, and a last one for all of them together. Transfers that do not fit are counted in
+ * one line. A single file has one line only.
  */
 export function renderTransfers(
   state: TransfersState,
@@ -57,7 +57,7 @@ export function renderTransfers(
   const { running, files, now } = state;
   const single = files.total === 1 && running.length === 1;
   const room = Math.max(0, single ? rows : rows - 1);
-  // "and 1 more" would take the line that the transfer itself could have.
+  // "and 1 more" would take up the line of the transfer itself.
   const shown = running.length <= room ? running : running.slice(0, Math.max(0, room - 1));
   const lines = shown.map((transfer) =>
     renderLine(transferLine(transfer, rateOf(transfer.meter, now)), { columns, color })
@@ -72,7 +72,7 @@ export function renderTransfers(
 interface Line {
   /** A name, which is shortened at its beginning, or texts, of which the first that fits is shown. */
   label: string | readonly string[];
-  /** How much is done, from 0 to 1; undefined where that is not known. */
+  /** The fraction that is done, from 0 to 1; undefined where it is not known. */
   fraction: number | undefined;
   facts: readonly Fact[];
 }
@@ -134,7 +134,7 @@ function overallLine(state: TransfersState): Line {
   };
 }
 
-/** How much is done, but never all: the last file may have arrived without being committed yet. */
+/** The fraction that is done, but never 1: the last file may have arrived without being committed yet. */
 function overallFraction({ files, bytes, ...state }: TransfersState): number | undefined {
   if (files.total === null || bytes.total === null) return undefined;
   const fraction = bytes.total > 0
@@ -149,7 +149,7 @@ function facts({ fraction, bytes, rate, seconds }: {
   rate: number;
   seconds: number | undefined;
 }): Fact[] {
-  // The progress of a stream shows only in its bytes.
+  // A stream shows its progress only in bytes.
   const known = fraction !== undefined;
   const percent = known ? `${Math.floor(fraction * 100)}%` : "";
   return [
@@ -200,7 +200,7 @@ function bytesOf(count: number): string {
   return formatSize(Math.round(count), { minimumFractionDigits: 1 });
 }
 
-/** The time left at this speed; Infinity where nothing moves. */
+/** The seconds left at this speed; Infinity where nothing is transferred. */
 function secondsLeft(bytes: number, rate: number): number {
   if (bytes <= 0) return 0;
   return rate > 0 ? bytes / rate : Infinity;
@@ -209,7 +209,7 @@ function secondsLeft(bytes: number, rate: number): number {
 function duration(seconds: number): string {
   const whole = Math.ceil(seconds);
   const hours = Math.floor(whole / 3600);
-  // A year or more at this speed says nothing.
+  // A time of a year or more is meaningless.
   if (!(hours < 24 * 365)) return "-:--";
   if (hours >= 100) return `${Math.floor(hours / 24)} days`;
   const parts = [Math.floor(whole / 60) % 60, whole % 60].map((n) => String(n).padStart(2, "0"));
@@ -220,10 +220,10 @@ function cut(text: string, columns: number): string {
   return text.slice(0, Math.max(0, columns));
 }
 
-/** Splits a text into what people see as characters, which may consist of several code points. */
+/** Splits a text into what users see as characters, which may consist of several code points. */
 const characters = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
-/** A name in exactly this width. A long one loses its beginning, since its end tells more. */
+/** A name in exactly this width. A long one is shortened at its beginning, since its end tells more. */
 function fit(name: string, width: number): string {
   const safe = name.replace(/\p{C}/gu, "?");
   let used = stringWidth(safe);

@@ -14,7 +14,7 @@ import {
 } from "./progress_state.ts";
 import { write } from "./stdio.ts";
 
-/** The shortest time between two drawings, in milliseconds. */
+/** The shortest time between two redraws, in milliseconds. */
 const REDRAW_MS = 100;
 
 /** The most lines that are drawn. */
@@ -28,7 +28,7 @@ export interface ProgressRenderer {
   renderTransfers: typeof renderTransfers;
 }
 
-/** Progress of one transfer, or of many at a time. */
+/** The progress of one transfer, or of many at the same time. */
 export class ProgressDisplay {
   readonly #renderer: ProgressRenderer | undefined;
   /** How many lines of progress are on the terminal now. */
@@ -39,12 +39,12 @@ export class ProgressDisplay {
   #single: { filename: string; started: number; from: number } | undefined;
   #lastDraw = -Infinity;
 
-  /** Draws by the renderer; without one, nothing is ever drawn. */
+  /** A display that uses the renderer. Without one, nothing is ever drawn. */
   constructor(renderer?: ProgressRenderer) {
     this.#renderer = renderer;
   }
 
-  /** Shows how far a transfer is that began at `started` (of `performance.now()`). */
+  /** Shows the progress of a transfer that began at `started` (on the clock of `performance.now()`). */
   show({ filename, bytes, total, resumedFrom = 0 }: Progress, started: number): void {
     const renderer = this.#renderer;
     if (!renderer) return;
@@ -55,7 +55,7 @@ export class ProgressDisplay {
       return;
     }
     const now = performance.now();
-    // When a transfer is tried again, the bytes of the first try still count for its speed.
+    // When a transfer is retried, the bytes of the first attempt still count for its speed.
     const same = this.#single?.filename === filename && this.#single.started === started;
     if (!same) this.#single = { filename, started, from: resumedFrom };
     const { from } = this.#single!;
@@ -78,7 +78,7 @@ export class ProgressDisplay {
     this.#note({ type: "planned", files, bytes });
   }
 
-  /** One of many files has been transferred, or need not be. */
+  /** One of many files was transferred, or did not need to be. */
   ended({ filename, size, skipped }: Transferred): void {
     if (!this.#many || !this.#renderer) return;
     if (skipped) return this.#note({ type: "skipped", files: 1, bytes: size });
@@ -116,7 +116,7 @@ export class ProgressDisplay {
     this.#drawn = lines.length;
   }
 
-  /** The control sequences that erase what is drawn. */
+  /** The control sequences that erase the progress lines. */
   #erasure(): string {
     return this.#drawn === 0 ? "" : `\r${"\x1b[A".repeat(this.#drawn - 1)}\x1b[J`;
   }

@@ -9,9 +9,9 @@
 export interface Meter {
   /** The time of its start. */
   readonly started: number;
-  /** The time of the last bytes. */
+  /** The time at which bytes were last added. */
   readonly at: number;
-  /** The bytes so far, weighted: older ones count less. */
+  /** The bytes so far, weighted by age: older ones count less. */
   readonly weight: number;
 }
 
@@ -47,9 +47,9 @@ export interface TransfersState {
 
 /** A change of the progress. */
 export type TransfersEvent =
-  /** The numbers of all files and bytes became known. */
+  /** The numbers of all files and bytes are known now. */
   | { readonly type: "planned"; readonly files: number | null; readonly bytes: number | null }
-  /** Files need not be transferred. */
+  /** Files did not need to be transferred. */
   | { readonly type: "skipped"; readonly files: number; readonly bytes: number }
   /** A transfer began, after `bytes` that an earlier attempt had transferred. Default: 0. */
   | {
@@ -65,7 +65,10 @@ export type TransfersEvent =
   /** Time passed. */
   | { readonly type: "tick" };
 
-/** After so many milliseconds, the weight of a byte is down to 1/e: the speed is that of the last few seconds. */
+/**
+ * The time after which the weight of a byte has decayed to 1/e, in milliseconds: the speed is that of the last few
+ * seconds.
+ */
 const MEMORY_MS = 3000;
 
 /** The state before anything has happened. */
@@ -110,7 +113,7 @@ export function reduceTransfers(
       const at = indexOf(state, event.filename);
       const transfer = running[at];
       if (!transfer) return state;
-      // A transfer that starts again from an earlier position has moved nothing by that.
+      // A transfer that starts again from an earlier position has not transferred anything by that.
       const moved = Math.max(0, event.bytes - transfer.bytes);
       const meter = feed(transfer.meter, moved, now);
       return {
@@ -128,7 +131,7 @@ export function reduceTransfers(
         ...state,
         running: running.toSpliced(at, 1),
         files: { ...files, done: files.done + 1 },
-        // All bytes count as done, also where some did not need to be transferred.
+        // All bytes count as done, even those that did not need to be transferred.
         bytes: { ...bytes, done: bytes.done + (transfer.total ?? transfer.bytes) },
       };
     }

@@ -43,7 +43,7 @@ export async function* promptLines(
     show(PROMPT);
     let end = pieces[0]?.indexOf(LF) ?? -1;
     while (end < 0) {
-      // The longest line may be followed by the first byte of CR LF.
+      // The longest line may be followed by the CR of a CR LF.
       if (length > maxBytes + 1) throw tooLong(maxBytes);
       const piece = new Uint8Array(PIECE_BYTES);
       const count = await untilAborted(Deno.stdin.read(piece), signal);

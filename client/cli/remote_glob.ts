@@ -23,18 +23,18 @@ export interface Lister {
 export interface GlobOptions extends OmissionHandlers {
   /** The operation that the names are for, for the error where nothing matches. */
   op: string;
-  /** Called for a pattern that is taken for a name, since the listing that it needs was denied. */
+  /** Called for a pattern that is used as a name, since the listing to expand it was denied. */
   onLiteral?: ((arg: string, denied: FerryError) => void) | undefined;
   /** Aborts listing. */
   signal?: AbortSignal | undefined;
 }
 
 /**
- * The names that the arguments of a command stand for. An argument with `*`, `?`, `[…]` or `{…}` in it that is not
- * itself the name of something is a pattern, and is matched with the names on the server component by component. `*`
- * does not match a leading dot; a component `**` matches any number of directories, and then only files match. The
- * handlers are called for names that match and are left out of listings, and for directories that cannot be read and
- * might contain a match.
+ * The names that the arguments of a command stand for. An argument with `*`, `?`, `[…]` or `{…}` that is not itself an
+ * existing name is a pattern, and is matched with the names on the server component by component. `*` does not match a
+ * leading dot. A component `**` matches any number of directories; a pattern with one matches only files. The handlers
+ * are called for matching names that listings leave out, and for directories that cannot be read and might contain a
+ * match.
  *
  * @throws {FerryError} `not_found` where a pattern matches nothing and no handler was called; what listing throws
  */
@@ -64,7 +64,7 @@ export async function entriesMatching(
 ): Promise<Entry[] | undefined> {
   const glob = new RemoteGlob(arg);
   const matching: Entry[] = [];
-  /** Calls of the handlers, put off until it is known that the argument is not the name of a file. */
+  /** Calls of the handlers, deferred until it is known that the argument is not the name of a file. */
   const telling: (() => void)[] = [];
   const listing = lister.list(glob.directory, {
     recursive: glob.recursive,
@@ -150,15 +150,15 @@ class RemoteGlob {
     return matches(name.split("/").slice(this.#fixed), this.#patterns, (left) => left.length === 0);
   }
 
-  /** Whether it may match something in the directory of this name. */
+  /** Whether it may match something in the directory with this name. */
   leadsOn(name: string): boolean {
     return matches(name.split("/").slice(this.#fixed), this.#patterns, (left) => left.length > 0);
   }
 }
 
 /**
- * Whether the components of a name match those of a pattern, one by one except for `**`, with a rest of the pattern
- * that `willDo` accepts.
+ * Whether the components of a name match those of a pattern, one by one except for `**`. `willDo` decides whether the
+ * rest of the pattern may be left over.
  */
 function matches(
   parts: readonly string[],

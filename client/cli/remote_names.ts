@@ -10,7 +10,7 @@ import type { OmissionHandlers } from "../transfer/omissions.ts";
 import type { Context } from "./command.ts";
 import { expandRemoteGlobs, type GlobOptions } from "./remote_glob.ts";
 
-/** What listing a directory or matching a pattern reports. */
+/** The handlers for what a listing or a pattern leaves out. */
 type Reports = Required<OmissionHandlers & Pick<GlobOptions, "onLiteral">>;
 
 /**
@@ -33,7 +33,7 @@ export function omissionReports({ output, failed }: Context, op: string): Report
   };
 }
 
-/** Runs something for each name that the arguments stand for. One that fails does not stop the others. */
+/** Runs something for each name that the arguments stand for. A failure does not stop the others. */
 export async function forEachName(
   context: Context,
   args: readonly string[],

@@ -1,5 +1,5 @@
 /**
- * Runs a command of `ferry`: parses its options, connects when it asks for that, reports what fails, and gives the
+ * Runs a command of `ferry`: parses its options, connects where the command needs it, reports failures, and returns the
  * exit status.
  *
  * @module
@@ -16,7 +16,7 @@ import type { CommonValues } from "./options.ts";
 import { Output } from "./output.ts";
 import { ProgressDisplay } from "./progress_display.ts";
 
-/** The variable `FERRY_SERVER` sets `--server`, and so on. */
+/** The prefix of environment variables: `FERRY_SERVER` sets `--server`, and so on. */
 export const PREFIX = "FERRY";
 
 /** What {@linkcode runCommand} needs besides the command line. */
@@ -62,7 +62,7 @@ export async function runCommand(
   let clients: Promise<Clients> | undefined;
   const start = async () => {
     const { Clients } = await import("./clients.ts");
-    // A command that transfers nothing is easily repeated by its user.
+    // Users can easily repeat a command that transfers nothing.
     const retries = dryRun ? 0 : common.retries;
     const onRetry = (retry: Retry) => output.retry(retry);
     return new Clients({ common, limit, retries, onRetry, env, signal });

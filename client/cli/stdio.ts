@@ -7,15 +7,15 @@
 import { toFerryError } from "../../lib/core/errors.ts";
 import type { ByteSink } from "../../lib/core/bytes.ts";
 
-/** How much of standard input is read as one piece, in bytes. */
+/** How much of standard input is read at a time, in bytes. */
 const PIECE_BYTES = 256 * 1024;
 
 /** The exit status that a shell reports for a program that SIGPIPE ended: 128 + 13. */
 const BROKEN_PIPE_STATUS = 141;
 
 /**
- * Writes all of a text, or of bytes, to standard output or standard error. The program ends silently where the
- * reader of a pipe is gone, as in `ferry ls | head`.
+ * Writes a complete text, or bytes, to standard output or standard error. The program exits silently where the reader
+ * of a pipe has closed it, as in `ferry ls | head`.
  *
  * @throws {FerryError} `io`, … where standard output cannot be written; errors of standard error are ignored, since
  * there is no place left to report them
@@ -46,10 +46,10 @@ export async function* standardInput(): AsyncGenerator<Uint8Array, void, void> {
   }
 }
 
-/** Standard output, for bytes. The program ends silently where the reader of a pipe is gone. */
+/** Standard output, for bytes. The program exits silently where the reader of a pipe has closed it. */
 export const STANDARD_OUTPUT: ByteSink = sinkInto(Deno.stdout, "standard output");
 
-/** Standard error, likewise. */
+/** Standard error, for bytes; the same applies. */
 export const STANDARD_ERROR: ByteSink = sinkInto(Deno.stderr, "standard error");
 
 function sinkInto(

@@ -7,7 +7,7 @@
 import { escapeControls, printable } from "../../lib/core/errors.ts";
 
 /**
- * A line as md5sum prints it. Where the name has a backslash or a line break in it, these are escaped, and the line
+ * A line as md5sum prints it. Backslashes and line breaks in the name are escaped, and the line then
  * begins with a backslash (GNU coreutils manual, "cksum output modes").
  */
 export function md5sumLine(md5: string, name: string): string {
@@ -18,7 +18,7 @@ export function md5sumLine(md5: string, name: string): string {
   return `${escaped === name ? "" : "\\"}${md5}  ${escaped}`;
 }
 
-/** Such a line for a terminal, which must not obey control characters in a name. */
+/** Such a line for a terminal, with the control characters of the name escaped. */
 export function shownSumLine(md5: string, name: string): string {
   return escapeControls(name) === name ? md5sumLine(md5, name) : `${md5}  ${printable(name)}`;
 }

@@ -13,7 +13,7 @@ import { checksumMembers } from "./entry_output.ts";
 import { type Output, roundSeconds } from "./output.ts";
 import { md5sumLine, shownSumLine } from "./sum_line.ts";
 
-/** Notices of what a file system does not keep. */
+/** Notices about metadata that a file system does not keep. */
 const UNKEPT: Readonly<Record<Unkept, string>> = {
   mtime: "modification times are not kept",
   mtime_fraction: "modification times are kept in steps of a second or two only",
@@ -24,13 +24,13 @@ const UNKEPT: Readonly<Record<Unkept, string>> = {
 export class TransferOutput {
   readonly #output: Output;
   readonly #dryRun: boolean;
-  /** What people were told is not kept: once is enough for all files. */
+  /** The kinds of metadata for which a notice was printed: one notice is enough for all files. */
   readonly #unkept = new Set<Unkept>();
   #transferred = 0;
   #unchanged = 0;
   #bytes = 0;
 
-  /** Results of transfers, or with `dryRun` of transfers that would happen. */
+  /** The results of transfers; with `dryRun`, of transfers that would happen. */
   constructor(output: Output, { dryRun }: { dryRun: boolean }) {
     this.#output = output;
     this.#dryRun = dryRun;
@@ -44,9 +44,9 @@ export class TransferOutput {
   }
 
   /**
-   * Reports a file that was transferred, or that need not be.
+   * Reports a file that was transferred, or that did not need to be.
    *
-   * @param shown the name that people see
+   * @param shown the name to print
    * @param seconds how long it took
    * @param options.tree whether it is one of the files of a directory. Default: false.
    */
@@ -90,7 +90,7 @@ export class TransferOutput {
     }
   }
 
-  /** Reports what would become of a file. */
+  /** Reports what would happen to a file. */
   #planned(
     op: "put" | "get",
     shown: string,
@@ -126,7 +126,7 @@ export class TransferOutput {
         seconds: roundSeconds(seconds),
       });
     }
-    // The first formatSize() of a process loads locale data, which takes as long as many files.
+    // The first formatSize() of a process loads locale data, which takes as long as transferring many files.
     if (output.quiet) return;
     const done = this.#dryRun
       ? `${moved} would be transferred`

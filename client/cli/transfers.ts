@@ -19,21 +19,21 @@ export type Direction = "get" | "put";
 
 /** Options of {@linkcode forEachItem}. */
 export interface ItemOptions<T> {
-  /** How many items at a time. */
+  /** How many items are processed at the same time. */
   jobs: number;
-  /** What is done with them. */
+  /** The direction, for reports. */
   op: Direction;
   /** The name of an item in reports. */
   nameOf(item: T): string;
-  /** Where an item is stored. Undefined where no two items can be stored at the same place. */
+  /** The place where an item is stored. Undefined where no two items can be stored at the same place. */
   placeOf?: ((item: T) => string) | undefined;
-  /** Throws where an item would take the place of an earlier one. */
+  /** Throws where an item would replace an earlier one. */
   assertOther?(client: Client, item: T, before: string): Promise<void>;
 }
 
 /**
- * Runs something for each item, several at a time, each of them over a connection of its own. Items whose places a
- * file system may take for that of an earlier item, such as names that differ in case, come last and one by one.
+ * Runs something for each item, several at the same time, each over a connection of its own. Items whose places a file
+ * system may take for that of an earlier item, such as names that differ only in case, come last and one by one.
  */
 export async function forEachItem<T>(
   context: Context,

@@ -1,6 +1,6 @@
 /**
- * Carries probes to an echo and its replies back: as numbered datagrams over one UDP socket, as datagrams without room
- * for a number over a socket each, or over a TCP connection.
+ * Carries probes to an echo service and the replies back: as numbered datagrams over one UDP socket, as datagrams too
+ * short for a number over a socket each, or over a TCP connection.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import { dial } from "../net/dial.ts";
 /** The number of decimal digits at the beginning of a numbered probe, and of its reply. */
 const DIGITS = 10;
 
-/** The shortest numbered probe, in bytes: letters after the number show whether the echo changes them. */
+/** The shortest numbered probe, in bytes: the letters after the number show whether the echo service changes them. */
 const MIN_NUMBERED = DIGITS + 2;
 
 /** How many sockets stay open for late and duplicate replies. */
@@ -80,19 +80,19 @@ export class Payload {
   }
 }
 
-/** A reply as it arrived. */
+/** A received reply. */
 export interface Arrival {
   /** The number of the probe that it answers; NaN where it has none. */
   sequence: number;
   /** Its length in bytes. */
   size: number;
-  /** The index of the first wrong byte; undefined where the reply is right. */
+  /** The index of the first wrong byte; undefined where all are right. */
   wrongAt: number | undefined;
-  /** When it arrived, as of `performance.now()`. */
+  /** When it arrived, on the clock of `performance.now()`. */
   at: number;
 }
 
-/** Gets what a {@linkcode Carrier} receives. */
+/** The callbacks for what a {@linkcode Carrier} receives. */
 export interface Receiver {
   /** Called for each reply. */
   onReply(arrival: Arrival): void;
@@ -100,7 +100,7 @@ export interface Receiver {
   onEnd(error: FerryError): void;
 }
 
-/** Sends probes to an echo. */
+/** Sends probes to an echo service. */
 export interface Carrier extends Disposable {
   /**
    * Sends the probe with this number.
@@ -108,15 +108,15 @@ export interface Carrier extends Disposable {
    * @throws {FerryError} what the system reports; a later probe may succeed
    */
   send(sequence: number): Promise<void>;
-  /** Takes note that the probe with this number has been answered or given up. */
+  /** Called when the probe with this number has been answered or given up. */
   settled(sequence: number): void;
 }
 
-/** An echo and how to connect to it. */
+/** An echo service and how to connect to it. */
 export interface Destination {
   /** The transport protocol. */
   protocol: "tcp" | "udp";
-  /** The address of the echo. */
+  /** The address of the echo service. */
   address: Address;
   /** Milliseconds for connecting, or for looking up the address. */
   connectTimeout: number;
@@ -147,7 +147,7 @@ export async function openCarrier(
   return new NumberedDatagrams(await peer.open(), peer, payload, receiver);
 }
 
-/** An echo over UDP. Datagrams from other addresses are ignored. */
+/** An echo service over UDP. Datagrams from other addresses are ignored. */
 export class UdpPeer {
   readonly #to: Address;
   /** The IP address as the system writes it for received datagrams. */
@@ -188,7 +188,9 @@ export class UdpPeer {
     return socket.send(bytes, this.#to);
   }
 
-  /** Waits for a datagram from the echo. Null: the socket was closed. The bytes are valid until the next call. */
+  /**
+   * Waits for a datagram from the echo service. Null: the socket was closed. The bytes are valid until the next call.
+   */
   async receive(socket: DatagramSocket): Promise<Uint8Array | null> {
     for (;;) {
       try {
@@ -252,15 +254,15 @@ class NumberedDatagrams implements Carrier {
   }
 }
 
-/** Datagrams without a number. Each has a socket of its own, which tells what a reply answers. */
+/** Datagrams without a number. Each is sent from a socket of its own, so that a reply can be assigned to its probe. */
 class SeparateDatagrams implements Carrier {
   readonly #peer: UdpPeer;
   readonly #payload: Payload;
   readonly #receiver: Receiver;
-  /** The socket of the next probe, opened in advance so that this takes no part of the round trip. */
+  /** The socket of the next probe, opened in advance so that the round trip does not include it. */
   #spare: Promise<DatagramSocket> | undefined;
   readonly #waiting = new Map<number, DatagramSocket>();
-  /** Sockets of probes that were answered or given up, oldest first: late and duplicate replies may come. */
+  /** Sockets of probes that were answered or given up, oldest first: late and duplicate replies may still arrive. */
   readonly #settled: DatagramSocket[] = [];
   readonly #arrived: Arrival[] = [];
   #handing: ReturnType<typeof setTimeout> | undefined;
@@ -296,15 +298,15 @@ class SeparateDatagrams implements Carrier {
       const at = performance.now();
       const wrongAt = mismatch(this.#payload.bytes(sequence), bytes);
       this.#arrived.push({ sequence, size: bytes.length, wrongAt, at });
-      // With one probe under way, there can be no other reply to put in order.
+      // With only one probe under way, there is no other reply to order this one with.
       if (this.#waiting.size < 2 && this.#arrived.length === 1) this.#hand();
       else this.#handing ??= setTimeout(() => this.#hand(), 0);
     }
   }
 
   /**
-   * Hands over the replies that have arrived. The order of replies that wait at several sockets at the same time is not
-   * known: they count as in order.
+   * Passes on the replies that have arrived. The order of replies that were waiting at several sockets at the same time
+   * is not known: they count as in order.
    */
   #hand(): void {
     this.#handing = undefined;
@@ -329,13 +331,13 @@ class SeparateDatagrams implements Carrier {
   }
 }
 
-/** Probes over a TCP connection. The replies come in the order of the probes. */
+/** Probes over a TCP connection. The replies arrive in the order of the probes. */
 class StreamProbes implements Carrier {
   readonly #stream: ByteStream;
   readonly #payload: Payload;
   /** The numbers of the probes that are sent or being sent, and not answered yet. */
   readonly #unanswered: number[] = [];
-  /** The beginning of the reply to the first of them. */
+  /** The bytes received so far of the reply to the first of them. */
   readonly #reply: Uint8Array;
   #filled = 0;
   #writing = Promise.resolve();

@@ -1,5 +1,5 @@
 /**
- * Sends probes to an echo one after the other, like ping.
+ * Sends probes to an echo service one after the other, like ping.
  *
  * @module
  */
@@ -16,12 +16,12 @@ import {
 import { EchoStatistics, type EchoSummary, type Reply } from "./statistics.ts";
 
 /**
- * The most probes, and bytes of them, that may be under way where they follow each other without a pause. Systems buffer
- * about 200 KiB for a socket, including headers.
+ * The most probes, and bytes of them, that may be under way with an interval of 0. Systems buffer about 200 KiB for a
+ * socket, including headers.
  */
 const WINDOW = { probes: 64, bytes: 64 * 1024 };
 
-/** How long duplicate replies are waited for at the end, in milliseconds. */
+/** How long to wait for duplicate replies at the end, in milliseconds. */
 const LINGER_MS = 50;
 
 /** The pause after a probe that could not be sent, in milliseconds. */
@@ -39,11 +39,11 @@ export interface ProbeOptions extends Destination {
   /** How many probes; Infinity: until the signal is aborted. */
   count: number;
   /**
-   * Milliseconds from one probe to the next. With 0, replies make room for the next probes, and up to 64 of them are
-   * under way at once: fewer where they are large, and only one without a number.
+   * Milliseconds between probes. With 0, each reply makes room for the next probe. Up to 64 are under way at the same
+   * time: fewer where they are large, and only one where they carry no number.
    */
   interval: number;
-  /** Milliseconds after which a reply is given up, at most 2^31-1. */
+  /** Milliseconds after which a probe without a reply counts as lost; at most 2^31-1. */
   timeout: number;
   /** Called for each reply. */
   onReply?(reply: EchoReply): void;
@@ -62,9 +62,9 @@ export interface ProbeResult extends EchoSummary {
 }
 
 /**
- * Sends probes to an echo and collects the replies. Once the signal is aborted, it sends no more and ends soon.
+ * Sends probes to an echo service and collects the replies. When the signal is aborted, it sends no more and ends soon.
  *
- * @throws {FerryError} `unreachable`, `timeout` where the echo cannot be reached
+ * @throws {FerryError} `unreachable`, `timeout` where the echo service cannot be reached
  */
 export async function probe(options: ProbeOptions): Promise<ProbeResult> {
   return await new Probes(options).run();
@@ -84,7 +84,7 @@ class Probes implements Receiver {
   #pumping = false;
   #stopped = false;
   #settledAt = 0;
-  /** The number of the probe that is being sent; 0 where none is. */
+  /** The number of the probe that is being sent; 0 where there is none. */
   #leaving = 0;
   #cut: FerryError | undefined;
   #unsent: FerryError | undefined;
@@ -143,7 +143,7 @@ class Probes implements Receiver {
     const { count, interval } = this.#options;
     const statistics = this.#statistics;
     while (!this.#stopped && statistics.sent < count) {
-      // The next reply, or the next probe that is given up, calls this again.
+      // The next reply, or the next probe that times out, calls this again.
       if (statistics.waiting >= this.#window || !statistics.hasRoom) break;
       const now = performance.now();
       if (this.#due > now) {
@@ -151,7 +151,7 @@ class Probes implements Receiver {
         this.#sending = setTimeout(() => this.#goOn(), this.#due - now);
         break;
       }
-      // Probes that are late do not follow each other in a burst.
+      // Probes that are late are not sent in a burst.
       if (interval > 0) this.#due = Math.max(this.#due + interval, now);
       await this.#send(now);
     }
@@ -168,7 +168,7 @@ class Probes implements Receiver {
     } catch (error) {
       this.#unsent = toFerryError(error);
       if (this.#statistics.lose(sequence)) this.#lost(sequence, this.#unsent);
-      // The cause may pass, but not at once.
+      // The cause may be temporary, but the retry waits a little.
       this.#due = Math.max(this.#due, performance.now() + RETRY_MS);
     }
     this.#leaving = 0;
@@ -216,7 +216,7 @@ class Probes implements Receiver {
     if (this.#stopped) return;
     this.#stopped = true;
     clearTimeout(this.#sending);
-    // Replies that are on their way may still arrive.
+    // Replies that are under way may still arrive.
     const { timeout } = this.#options;
     this.#endIn(Math.min(timeout, Math.max(LINGER_MS, 2 * this.#statistics.slowest)));
   }

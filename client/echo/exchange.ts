@@ -1,5 +1,5 @@
 /**
- * Sends one text after the other to an echo, each when the reply to the one before has come.
+ * Sends texts to an echo service, each when the reply to the previous one has arrived.
  *
  * @module
  */
@@ -18,7 +18,7 @@ export interface Answer {
   rtt: number;
 }
 
-/** An exchange with an echo. */
+/** An exchange of texts and replies with an echo service. */
 export interface Exchange extends Disposable {
   /**
    * Sends bytes and waits for the reply.
@@ -29,7 +29,10 @@ export interface Exchange extends Disposable {
   ask(bytes: Uint8Array): Promise<Answer>;
 }
 
-/** Prepares an exchange, which connects with the first text. A reply is given up after `timeout` milliseconds. */
+/**
+ * Prepares an exchange, which connects with the first text. A reply that takes longer than `timeout` milliseconds is
+ * given up.
+ */
 export function openExchange(destination: Destination, timeout: number): Exchange {
   return destination.protocol === "udp"
     ? new DatagramExchange(destination, timeout)
@@ -91,14 +94,14 @@ class StreamExchange implements Exchange {
     const conn = this.#conn ??= await dial(address, { timeout: connectTimeout, signal });
     const started = performance.now();
     try {
-      // Reading and writing at the same time: the echo buffers nothing, so a long text would block.
+      // Reads and writes at the same time: the echo service buffers nothing, so a long text would block.
       const [reply] = await untilAborted(
         Promise.all([this.#read(conn, bytes.length), this.#write(conn, bytes)]),
         signal,
       );
       return { bytes: reply, rtt: performance.now() - started };
     } catch (error) {
-      // The rest of this reply must not be read for the next text, which gets another connection.
+      // The rest of this reply must not be taken for that of the next text, which gets another connection.
       this[Symbol.dispose]();
       if (this.#expired) throw noAnswer(this.#timeout);
       throw signal.aborted ? error : toFerryError(error);

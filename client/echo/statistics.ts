@@ -1,5 +1,5 @@
 /**
- * Statistics of numbered probes: which were answered, how fast, and which are missing. It does no input or output.
+ * Statistics of numbered probes: which were answered, how fast, and which are missing. This module does no I/O.
  *
  * @module
  */
@@ -10,13 +10,13 @@ export const REMEMBERED = 16_384;
 /** How a reply was classified. */
 export interface Reply {
   /**
-   * `first`: the reply that was waited for. `late`: the probe had been given up. `duplicate`: the probe had been
+   * `first`: the probe was waiting for a reply. `late`: the probe had been given up. `duplicate`: the probe had been
    * answered. `unknown`: there is no such probe.
    */
   kind: "first" | "late" | "duplicate" | "unknown";
   /** Milliseconds from the probe to the reply; 0 where the probe is unknown. */
   rtt: number;
-  /** Whether the reply to a later probe came before. */
+  /** Whether the reply to a later probe arrived before. */
   outOfOrder: boolean;
 }
 
@@ -24,13 +24,13 @@ export interface Reply {
 export interface EchoSummary {
   /** Probes, including those that could not be sent. */
   sent: number;
-  /** Right replies that came in time. */
+  /** Correct replies that arrived in time. */
   received: number;
   /** Probes without a reply in time, in percent of all; 0 where there was no probe. */
   lossPercent: number;
   /** Further replies to answered probes. */
   duplicates: number;
-  /** Replies that came after a reply to a later probe. */
+  /** Replies that arrived after a reply to a later probe. */
   outOfOrder: number;
   /** Replies to probes that had been given up. */
   late: number;
@@ -153,7 +153,7 @@ export class EchoStatistics {
     return lost;
   }
 
-  /** What it comes to so far. */
+  /** The statistics so far. */
   summary(): EchoSummary {
     const [sent, received] = [this.#sent, this.#received];
     const missing = sent - received - this.#answeredWrongly;

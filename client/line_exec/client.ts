@@ -1,5 +1,5 @@
 /**
- * A client of the classic protocol, in which a server runs lines by its shell.
+ * A client of the classic protocol, in which a server runs lines of text in its shell.
  *
  * @module
  */
@@ -27,11 +27,11 @@ export interface LineExecClientOptions {
   framing: Framing;
   /** Milliseconds for connecting. */
   connectTimeout: number;
-  /** Milliseconds after which a silent server is given up, also while a command runs without output. */
+  /** Milliseconds of silence after which the server is given up, also while a command runs without output. */
   timeout: number;
-  /** Aborts what is going on. */
+  /** Aborts the line that is running. */
   signal: AbortSignal;
-  /** Memory, digests and the time. Default: its own. */
+  /** Memory, digests and the clock. Default: its own. */
   runtime?: Runtime | undefined;
 }
 
@@ -39,22 +39,22 @@ export interface LineExecClientOptions {
 export interface LineExecResult {
   /** The size of the output in bytes. */
   size: number;
-  /** Whether the server announced the md5 of the output, and it is right. */
+  /** Whether the server announced the md5 of the output, and it matched. */
   verified: boolean;
   /** Whether the output is known to be complete. Without an announced length, only the end of the connection shows it. */
   whole: boolean;
 }
 
 /**
- * Has a server run one line after the other. Where the server announces no length, each line has a connection of its
- * own, since only the end of the connection ends the output.
+ * Runs lines on a server, one after the other. Where the server announces no length, each line has a connection of its
+ * own, since only the end of the connection marks the end of the output.
  */
 export class LineExecClient implements Disposable {
   readonly #address: Address;
   readonly #options: LineExecClientOptions;
   #connection: ByteConnection | undefined;
 
-  /** A client, which connects with the first line. */
+  /** A client that connects with the first line. */
   constructor(address: Address, options: LineExecClientOptions) {
     this.#address = address;
     this.#options = options;
@@ -146,7 +146,9 @@ async function receiveAnnounced(
   throw new FerryError("checksum_mismatch", "the output did not arrive as it was sent");
 }
 
-/** Receives what has no length: tells the server that no more lines will come, so that it ends. */
+/**
+ * Receives output without an announced length. Half-closes the connection, so that the server ends it after the output.
+ */
 async function receiveToEnd(connection: ByteConnection, sink: ByteSink): Promise<LineExecResult> {
   connection.endWrites(new FerryError("closed", "there are no more lines"));
   const piece = new Uint8Array(PIECE_BYTES);
@@ -156,7 +158,7 @@ async function receiveToEnd(connection: ByteConnection, sink: ByteSink): Promise
     try {
       count = await connection.read(piece);
     } catch (error) {
-      // Some servers do not end the connection. After the timeout, all output has arrived.
+      // Some servers do not end the connection. After the timeout, the output is taken for complete.
       const silent = toFerryError(error).code === "timeout" && size > 0;
       if (!silent) throw error;
       return { size, verified: false, whole: false };

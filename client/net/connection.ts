@@ -42,49 +42,49 @@ import type { TlsClient } from "./tls.ts";
 
 /** Options of {@linkcode Connection.open}. */
 export interface OpenOptions {
-  /** Milliseconds for reaching the server and being greeted. */
+  /** Milliseconds for connecting and the handshake. */
   connectTimeout: number;
-  /** Milliseconds after which a server that moves no byte is given up. */
+  /** Milliseconds without a byte from the server after which the connection is closed. */
   timeout: number;
-  /** Holds the speed in both directions together. */
+  /** Limits the speed of both directions together. */
   limit?: RateLimit | undefined;
-  /** Encrypts the connection. */
+  /** Encrypts the connection. Default: it is not encrypted. */
   tls?: TlsClient | undefined;
-  /** Proves who this is, and has the server prove who it is. */
+  /** Authenticates both sides to each other. */
   token?: Token | undefined;
-  /** Gives up. */
+  /** Aborts connecting. */
   signal?: AbortSignal | undefined;
-  /** What this side uses of the machine. */
+  /** Memory, threads and the clock. Default: its own. */
   runtime?: Runtime | undefined;
 }
 
-/** The bytes of a file that is put, or of the rest of one. */
+/** The body of an upload: a whole file, or the rest of one. */
 export interface SizedBody {
   /** The bytes. */
   source: ByteSource;
-  /** How many. */
+  /** How many bytes there are. */
   size: number;
-  /** The digest of what the server has already, in front of these bytes. */
+  /** The digest of the bytes that the server has already, which precede these. */
   digest?: Digest | undefined;
-  /** Told how many bytes have just been handed to the connection. */
+  /** Called with the number of bytes that were just handed to the connection. */
   onBytes: OnBytes;
 }
 
-/** One of many small requests: to put a file whose bytes are in memory, or to make a directory. */
+/** One of many pipelined requests: an upload of a file whose bytes are in memory, or a new directory. */
 export type SmallUpload =
   | { readonly request: PutRequest; readonly body: Uint8Array }
   | { readonly directory: string };
 
-/** One of many small files to be got. */
+/** One of many small files to download. */
 export interface SmallDownload {
   readonly request: GetRequest;
 }
 
-/** A connection to a server that has been greeted. */
+/** A connection to a server on which the handshake is done. */
 export class Connection {
   readonly #wire: Wire;
   readonly #channel: RequestChannel;
-  /** What the server said of itself. */
+  /** What the server said about itself in the handshake. */
   readonly hello: HelloReply;
   private constructor(wire: Wire, hello: HelloReply) {
     this.#wire = wire;
@@ -93,7 +93,7 @@ export class Connection {
   }
 
   /**
-   * Reaches a server and agrees on a version with it.
+   * Connects to a server and agrees on a protocol version with it.
    *
    * @throws {FerryError} `unreachable`, `timeout`, `closed`, `bad_version`, `bad_header`, `auth_required`,
    * `denied`
@@ -115,11 +115,11 @@ export class Connection {
   }
 
   /**
-   * Agrees on a version with a server that has been reached.
+   * Performs the handshake on a connection to a server.
    *
-   * @param stream the connection to it, which is this one's from now on
-   * @param options as for {@linkcode Connection.open}; `deadline` is the end of the time for being greeted, as
-   * `performance.now()` tells it
+   * @param stream the connection, owned by this object from now on
+   * @param options as for {@linkcode Connection.open}; `deadline` is when the handshake has to be done, on the clock of
+   * `performance.now()`
    * @throws {FerryError} `timeout`, `closed`, `bad_version`, `bad_header`, `auth_required`, `denied`
    */
   static async over(
@@ -147,7 +147,7 @@ export class Connection {
   }
 
   /**
-   * Fails where the server cannot check files with an algorithm.
+   * Fails where the server does not offer a checksum algorithm.
    *
    * @throws {FerryError} `bad_version`
    */
@@ -156,9 +156,9 @@ export class Connection {
   }
 
   /**
-   * Fails where the server does not have an optional part of the protocol.
+   * Fails where the server does not offer an extension of the protocol.
    *
-   * @param what what people call it
+   * @param what the extension in words, for the error message
    * @throws {FerryError} `bad_version`
    */
   assertFeature(feature: string, what: string): void {
@@ -167,7 +167,7 @@ export class Connection {
     throw new FerryError("bad_version", `the server, ${agent}, does not offer ${what}`);
   }
 
-  /** What this side uses of the machine. */
+  /** Memory, threads and the clock of this side. */
   get runtime(): Runtime {
     return this.#wire.runtime;
   }
@@ -177,22 +177,22 @@ export class Connection {
     return this.#wire.writable;
   }
 
-  /** Ends the connection. What is under way fails with the reason. */
+  /** Closes the connection. Requests under way fail with the reason. */
   close(reason?: FerryError): void {
     this.#wire.close(reason);
   }
 
-  /** Ends the connection when the signal says so, until disposed of. */
+  /** Closes the connection when the signal is aborted, until disposed of. */
   closeOnAbort(signal: AbortSignal | undefined): Disposable {
     return closeOnAbort(this.#wire, signal);
   }
 
-  /** Asks whether the server can serve. */
+  /** Asks whether the server can serve files. */
   ping(): Promise<PingReply> {
     return this.#channel.ask(OPERATIONS.ping.reply, { op: "ping" });
   }
 
-  /** What is known of a name; "" is the root. */
+  /** The metadata of a file or a directory; "" is the root. */
   stat(filename: string, algorithm: Algorithm = "md5"): Promise<Entry> {
     this.assertOffers(algorithm);
     const header = { op: "stat", filename, ...checksumKeys(algorithm, null) };
@@ -200,9 +200,9 @@ export class Connection {
   }
 
   /**
-   * What is in a directory. Those entries are given together that came together.
+   * The entries of a directory, in batches as they arrive.
    *
-   * @param options `omitted` is true where what is left out is to be told, too
+   * @param options `omitted` is true where the server is to list what it leaves out, too
    */
   list(
     directory: string,
@@ -212,13 +212,13 @@ export class Connection {
     return this.#channel.lines(header, (line) => decodeListLine("listed", line));
   }
 
-  /** The partial uploads of this client's that can be resumed. */
+  /** The partial uploads of this client's token that can be resumed. */
   listPartialUploads(): AsyncGenerator<PartEntry[], void, void> {
     const header = { op: "list", filename: "", parts: true };
     return this.#channel.lines(header, (line) => decodeListLine("part", line));
   }
 
-  /** Makes a directory and those above it. */
+  /** Makes a directory and its parent directories. */
   async mkdir(filename: string): Promise<void> {
     await this.#channel.ask(OPERATIONS.mkdir.reply, { op: "mkdir", filename });
   }
@@ -228,7 +228,7 @@ export class Connection {
     await this.#channel.ask(OPERATIONS.remove.reply, { op: "remove", filename, recursive });
   }
 
-  /** Gives a file or a directory another name. */
+  /** Renames a file or a directory. */
   async move(
     filename: string,
     to: string,
@@ -237,18 +237,18 @@ export class Connection {
     await this.#channel.ask(OPERATIONS.move.reply, { op: "move", filename, to, overwrite });
   }
 
-  /** Removes what the server keeps of uploads of a file that were cut. */
+  /** Removes the partial uploads of a file. */
   async discard(filename: string): Promise<void> {
     this.assertFeature("discard", "the removal of partial uploads");
     await this.#channel.ask(OPERATIONS.discard.reply, { op: "discard", filename });
   }
 
   /**
-   * Asks whether a file should be sent, and from where on.
+   * Asks whether a file should be sent, and from which offset.
    *
    * @param options `restart` is true where no partial upload is to be resumed
-   * @throws {FerryError} `exists`, `no_space`, …; `checksum_mismatch` where the server says that it has the file, and
-   * has another one
+   * @throws {FerryError} `exists`, `no_space`, …; `checksum_mismatch` where the server says that it has the file, but
+   * reports another checksum
    */
   async offer(
     request: PutRequest,
@@ -261,10 +261,10 @@ export class Connection {
   }
 
   /**
-   * Puts a file of which the size is known, or the rest of one.
+   * Uploads a file of known size, or the rest of one.
    *
-   * @throws {FerryError} what the server refuses it with; `checksum_mismatch` where it has not got what was sent; what
-   * the source fails with
+   * @throws {FerryError} the server's error; `checksum_mismatch` where it stored something else than was sent; what the
+   * source fails with
    */
   async put(request: PutRequest, { source, ...body }: SizedBody): Promise<PutReply> {
     const { algorithm, checksum, size } = request;
@@ -280,7 +280,7 @@ export class Connection {
   }
 
   /**
-   * Puts a file whose size only the end of its bytes tells.
+   * Uploads a file whose size is known only at the end of its bytes.
    *
    * @throws {FerryError} as {@linkcode Connection.put}
    */
@@ -300,11 +300,11 @@ export class Connection {
   }
 
   /**
-   * Puts small files and makes directories, without waiting for one reply before the next request.
+   * Uploads small files and makes directories, by pipelined requests.
    *
-   * @param next gives the next of them; undefined where there are no more
-   * @param settle told of each: the reply, which a directory has none of, or why it failed
-   * @throws {FerryError} what ends the connection
+   * @param next returns the next item; undefined where there are no more
+   * @param settle called for each item: with the reply, which a directory has none of, or with its failure
+   * @throws {FerryError} the failure that ends the connection
    */
   putEach<Item extends SmallUpload>(
     next: () => MaybePromise<Item | undefined>,
@@ -335,11 +335,11 @@ export class Connection {
   }
 
   /**
-   * Gets a file, the rest of one or a range of one.
+   * Downloads a file, the rest of one or a range of one.
    *
    * @param take receives it
-   * @throws {FerryError} what the server refuses it with, `bad_version` where it does not know ranges; what `take`
-   * fails with
+   * @throws {FerryError} the server's error; `bad_version` where the server does not offer ranges; what `take` fails
+   * with
    */
   get<T>(request: GetRequest, take: (file: IncomingFile) => Promise<T>): Promise<T> {
     const header = getHeader(request);
@@ -350,12 +350,12 @@ export class Connection {
   }
 
   /**
-   * Gets small files, without waiting for one before the next is asked for.
+   * Downloads small files, by pipelined requests.
    *
-   * @param next gives the next of them; undefined where there are no more
-   * @param take receives each
-   * @param failed told why one failed; what it throws ends the connection
-   * @throws {FerryError} what ends the connection
+   * @param next returns the next item; undefined where there are no more
+   * @param take receives each file
+   * @param failed called with the failure of an item; what it throws ends the connection
+   * @throws {FerryError} the failure that ends the connection
    */
   getEach<Item extends SmallDownload>(
     next: () => MaybePromise<Item | undefined>,
@@ -378,10 +378,10 @@ export class Connection {
   }
 
   /**
-   * Asks which of many files would have to be put.
+   * Asks which of many files have to be uploaded.
    *
-   * @param options as of the puts; `content` is true where only a checksum proves that two files are the same, and
-   * not their size and time
+   * @param options as for the uploads; `content` is true where only equal checksums, not an equal size and time, mean
+   * that two files are the same
    */
   compare(
     files: AsyncIterable<ManifestLine> | Iterable<ManifestLine>,
@@ -397,8 +397,8 @@ export class Connection {
   }
 
   /**
-   * Runs a command: `run` sends the request and reads the reply, in both directions at once.  It has to close the wire
-   * where another request cannot follow.
+   * Runs a command: `run` sends the request and reads the reply, both at the same time. It has to close the wire where
+   * no other request can follow.
    */
   exec<T>(run: (wire: Wire) => Promise<T>): Promise<T> {
     return this.#channel.converse(run);

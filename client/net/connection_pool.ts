@@ -1,6 +1,6 @@
 /**
- * The connections of a client: one that its requests take in turn, and further ones for as long as requests wait
- * for the program that has made them.
+ * The connections of a client: one that its requests use in turn, and further ones while requests wait for the
+ * program's own code.
  *
  * @module
  */
@@ -10,13 +10,13 @@ import { FerryError } from "../../lib/core/errors.ts";
 import type { HelloReply } from "../../lib/wire/operations/hello.ts";
 import type { Connection } from "./connection.ts";
 
-/** So many requests whose pace the program sets may run beside each other. */
+/** How many requests with a source or sink of the program may run at the same time. */
 const PACED_AT_ONCE = 8;
 
-/** How long all of those have to have waited for it before twice as many may run, in milliseconds. */
+/** How long all of those have to have waited for the program before twice as many may run, in milliseconds. */
 const PATIENCE_MS = 1000;
 
-/** The part of the silence that a server bears in which an unused connection is used again. */
+/** The fraction of the server's idle timeout for which an unused connection may be used again. */
 const FRESH = 0.9;
 
 /** Makes a connection. */
@@ -30,18 +30,18 @@ export class Pool {
   readonly #closing = new AbortController();
   readonly #settled = Promise.withResolvers<void>();
   #hello: HelloReply;
-  /** How many requests whose pace the program sets may run at the moment. */
+  /** How many paced requests may run at the moment. */
   #most = PACED_AT_ONCE;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** A pool with one connection in it, which was greeted. */
+  /** A pool with one connection in it, whose handshake is done. */
   constructor(first: Connection, dial: Dial) {
     this.#dial = dial;
     this.#hello = first.hello;
     this.#add(first);
   }
 
-  /** What the server said of itself when it was last connected to. */
+  /** What the server said about itself in the last handshake. */
   get hello(): HelloReply {
     return this.#hello;
   }
@@ -52,11 +52,12 @@ export class Pool {
   }
 
   /**
-   * Waits for a request's turn, which lasts until it is disposed of.
+   * Waits for the turn of a request, which lasts until the {@linkcode Turn} is disposed of.
    *
-   * @param signal gives up the request; aborted, too, when the pool is closed
-   * @param options `paced` is true where the program sets the pace of the request, as its source or sink: such
-   * requests may run beside each other, and the others beside them, but one after the other
+   * @param signal aborts the request; also aborted when the pool is closed
+   * @param options `paced` is true where a source or a sink of the program sets the pace of the request. Paced requests
+   * may run at the same time as each other and as one other request; requests that are not paced run one after the
+   * other.
    * @throws the signal's reason
    */
   async take(signal: AbortSignal, options: { paced: boolean }): Promise<Turn> {
@@ -77,14 +78,14 @@ export class Pool {
     }
   }
 
-  /** Makes a connection that is none of the pool's. */
+  /** Makes a connection outside of the pool. */
   dial(signal: AbortSignal): Promise<Connection> {
     return this.#dial(signal);
   }
 
   /**
-   * Ends all connections, and with them what runs over them. Resolves when that has ended, unless it waits for the
-   * program. May be repeated.
+   * Closes all connections, so that the requests on them fail. Resolves when these have ended, except those that wait
+   * for the program. May be called again.
    */
   close(): Promise<void> {
     if (!this.closing.aborted) {
@@ -109,7 +110,7 @@ export class Pool {
     return slot.connection!;
   }
 
-  /** Gives turns to those that wait for one, as far as there are connections. */
+  /** Gives turns to waiting requests, as far as there are connections. */
   #serve(): void {
     for (const slot of this.#slots) if (slot.turn?.over) slot.release();
     for (const waiting of [...this.#queue]) {
@@ -137,13 +138,16 @@ export class Pool {
     return [...this.#slots].flatMap(({ turn }) => turn ?? []);
   }
 
-  /** A connection that nobody has; one more, where none of the others will be free by itself. */
+  /** A free connection; a further one where all others are held by requests that wait for the program. */
   #free(): Slot | undefined {
     const free = this.#slots.values().find(({ turn }) => !turn);
     return free ?? (this.#turns.every(({ waits }) => waits) ? this.#add() : undefined);
   }
 
-  /** Lets more run where those that do wait for them, as it seems: for a stream that one of them is to read. */
+  /**
+   * Raises the limit where all paced requests seem to wait for each other: one may wait for a stream that another is to
+   * read.
+   */
   #watch(): void {
     const stuck = this.#queue.length > 0 && this.#turns.every(({ waits }) => waits);
     if (!stuck) {
@@ -164,7 +168,7 @@ export class Pool {
     return slot;
   }
 
-  /** Keeps one connection where nothing is under way. */
+  /** Closes all connections but one where no request is under way. */
   #shrink(): void {
     this.#most = PACED_AT_ONCE;
     const kept = this.#slots.values().find((slot) => slot.usable) ?? [...this.#slots][0];
@@ -182,20 +186,20 @@ interface Waiting extends PromiseWithResolvers<Turn> {
   paced: boolean;
 }
 
-/** A connection that requests take in turn, or that is still to be made for them. */
+/** A connection that requests use in turn, or a place for one that is not made yet. */
 class Slot {
-  /** The connection, once it was needed. */
+  /** The connection; undefined until it is needed. */
   connection: Connection | undefined;
-  /** Whose turn it is. */
+  /** The request that is using it. */
   turn: Turn | undefined;
-  /** When it was made or last used, in milliseconds since 1970: a clock that goes on while the machine sleeps. */
+  /** When it was made or last used, in milliseconds since 1970: this clock goes on while the machine sleeps. */
   unusedSince = Date.now();
 
   constructor(connection?: Connection) {
     this.connection = connection;
   }
 
-  /** Ends a turn. */
+  /** Ends the turn. */
   release(): void {
     this.turn = undefined;
     this.unusedSince = Date.now();
@@ -205,7 +209,7 @@ class Slot {
     return this.connection?.usable ?? false;
   }
 
-  /** Gives up a connection that was unused for so long that the server may be about to end it. */
+  /** Closes a connection that was unused for so long that the server may be about to close it. */
   refresh(): void {
     if (!this.connection) return;
     const unused = Date.now() - this.unusedSince;
@@ -213,31 +217,31 @@ class Slot {
   }
 }
 
-/** What a {@linkcode Turn} has of its pool. */
+/** What a {@linkcode Turn} gets from its pool. */
 interface TurnOptions {
-  /** Aborted where the request is given up. */
+  /** Aborted where the request is aborted. */
   signal: AbortSignal;
   /** See {@linkcode Turn.paced}. */
   paced: boolean;
   /** See {@linkcode Turn.connection}. */
   connection(): Promise<Connection>;
-  /** Told when it begins and ends to wait for the program, and when it is over. */
+  /** Called when the turn begins or stops waiting for the program, and when it is over. */
   changed(): void;
 }
 
-/** The time of one request at a connection. */
+/** The turn of one request, during which it has a connection. */
 export class Turn implements Disposable {
   readonly #options: TurnOptions;
   #waits = 0;
   #failure: { error: unknown } | undefined;
   #over = false;
 
-  /** A turn; {@linkcode Pool.take} gives it. */
+  /** A turn; made by {@linkcode Pool.take}. */
   constructor(options: TurnOptions) {
     this.#options = options;
   }
 
-  /** Whether the program sets its pace. */
+  /** Whether a source or a sink of the program sets its pace. */
   get paced(): boolean {
     return this.#options.paced;
   }
@@ -247,26 +251,25 @@ export class Turn implements Disposable {
     return this.#over;
   }
 
-  /** Whether the request waits for the program that has made it. */
+  /** Whether the request is waiting for the program. */
   get waits(): boolean {
     return this.#waits > 0;
   }
 
-  /** What the program failed with when the request waited for it. */
+  /** What the program's code failed with while the request waited for it. */
   get failure(): { readonly error: unknown } | undefined {
     return this.#failure;
   }
 
-  /** The connection, or a new one where it was lost. */
+  /** The current connection, or a new one where it was lost. */
   connection(): Promise<Connection> {
     return this.#options.connection();
   }
 
   /**
-   * Waits for something of the program's that has made the request: a source, a sink, a loop that takes one
-   * result after the other. It may itself make requests, so others do not wait meanwhile. What it fails with is
-   * remembered as it is. It is waited for no longer when the request is given up, unless it has to end
-   * in any case.
+   * Waits for code of the program that has made the request: a source, a sink, or a loop over the results. That code
+   * may itself make requests, so others may run meanwhile. Its failure is remembered as it is. When the request is
+   * aborted, the wait ends at once, unless `toItsEnd` is set.
    */
   readonly waitFor: WaitFor = async (run, { toItsEnd = false } = {}) => {
     if (++this.#waits === 1) this.#options.changed();
@@ -279,7 +282,7 @@ export class Turn implements Disposable {
     }
   };
 
-  /** Lets the next request have the connection. */
+  /** Frees the connection for the next request. */
   [Symbol.dispose](): void {
     this.#over = true;
     this.#options.changed();
@@ -292,5 +295,5 @@ export type WaitFor = <T>(
   options?: { toItsEnd?: boolean },
 ) => Promise<T>;
 
-/** Waits for what belongs to no program: nothing else is let run meanwhile. */
+/** Waits for code that is not the program's: no other request runs meanwhile. */
 export const waitDirectly: WaitFor = async (run) => await run();

@@ -1,5 +1,5 @@
 /**
- * Reaching a server: TCP, and TLS over it where that is wanted, within one deadline.
+ * Connecting to a server: TCP, and TLS over it where that is asked for, within one deadline.
  *
  * @module
  */
@@ -12,14 +12,14 @@ import type { TlsClient } from "./tls.ts";
 export interface DialOptions {
   /** Milliseconds for all of it. */
   timeout: number;
-  /** Encrypts the connection; without it it stays as it is. */
+  /** Encrypts the connection. Default: it is not encrypted. */
   tls?: TlsClient | undefined;
-  /** Gives up. */
+  /** Aborts connecting. */
   signal?: AbortSignal | undefined;
 }
 
 /**
- * Makes a connection.
+ * Connects to a server.
  *
  * @throws {FerryError} `timeout`; `denied` for a server that is not trusted, `bad_header` for one that does not
  * speak TLS; what the runtime throws
@@ -48,7 +48,7 @@ export async function dial(
   try {
     return await Promise.race([reaching, gaveUp.promise]);
   } catch (error) {
-    // It may still come about: then nobody wants it any more.
+    // The connection may still be made later: it is closed then.
     reaching.then((conn) => conn.close(), () => {});
     throw error;
   } finally {
@@ -65,7 +65,7 @@ async function reach(
   await tls?.prepare(address, signal);
   signal.throwIfAborted();
   const conn = await Deno.connect(address);
-  // Before TLS is begun, since a TLS connection has no such option.
+  // This comes before TLS, since a TLS connection in Deno has no such option.
   conn.setNoDelay(true);
   return tls ? await tls.secure(conn, address, signal) : conn;
 }

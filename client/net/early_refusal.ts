@@ -1,25 +1,25 @@
 /**
- * A server that refuses a body before all of it has been sent.
+ * A server that refuses a body before it has been sent completely.
  *
  * @module
  */
 
 import type { FerryError } from "../../lib/core/errors.ts";
 
-/** The error with which a server has answered a request whose body is still being sent, once it has. */
+/** The error reply to a request whose body is still being sent. */
 export class EarlyRefusal {
-  /** The server's error; undefined as long as it has not answered. */
+  /** The server's error; undefined while there is no reply. */
   error: FerryError | undefined;
   #interrupt: (error: FerryError) => void = () => {};
 
-  /** Says that the server has refused: the body ends before its next piece. */
+  /** Records the server's error: the body ends before its next piece. */
   refuse(error: FerryError): void {
     this.error = error;
     this.#interrupt(error);
   }
 
   /**
-   * The pieces of a body. Fails as soon as the server refuses, also while a piece is waited for.
+   * The pieces of a body. Fails as soon as the server refuses, even while waiting for a piece.
    *
    * @throws {FerryError} the server's error
    */
@@ -37,7 +37,7 @@ export class EarlyRefusal {
         yield next.value;
       }
     } finally {
-      // A source that is being asked for a piece may never give it, so its end is not waited for.
+      // A source that is waiting for its next piece may never yield it, so its end is not awaited.
       if (!done) void source.return?.().catch(() => {});
     }
   }

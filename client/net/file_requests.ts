@@ -1,5 +1,5 @@
 /**
- * What is asked of a server about files, and the headers that say it.
+ * Requests about files, and their headers.
  *
  * @module
  */
@@ -9,51 +9,51 @@ import type { Overwrite } from "../../lib/core/overwrite.ts";
 import { checksumKeys } from "../../lib/wire/checksum_keys.ts";
 import type { Range, RequestHeader } from "./reply_check.ts";
 
-/** A file to be put on the server. */
+/** A file to upload. */
 export interface PutRequest {
   /** The name on the server. */
   readonly filename: string;
-  /** What the file is checked with. */
+  /** The checksum algorithm. */
   readonly algorithm: Algorithm;
   /** The checksum of the whole file; null where it is not known before the file is sent. */
   readonly checksum: Checksum | null;
   /** The size of the whole file in bytes; null for a stream of unknown length. */
   readonly size: number | null;
-  /** What to do when the name is taken. */
+  /** What to do where the name is taken. */
   readonly overwrite: Overwrite;
-  /** The modification time to be kept, in milliseconds since 1970. */
+  /** The modification time to set, in milliseconds since 1970. Default: it is not set. */
   readonly mtime?: number | undefined;
-  /** The permission bits to be kept, 0 to 0o777. */
+  /** The permission bits to set, 0 to 0o777. Default: they are not set. */
   readonly mode?: number | undefined;
-  /** How many bytes of the file the server has from an earlier try, which are not sent again. Default: 0. */
+  /** How many bytes of the file the server has from an earlier attempt; they are not sent again. Default: 0. */
   readonly offset?: number | undefined;
 }
 
-/** A file to be got from the server. */
+/** A file to download. */
 export interface GetRequest {
   /** The name on the server. */
   readonly filename: string;
-  /** What the file is checked with. */
+  /** The checksum algorithm. */
   readonly algorithm: Algorithm;
-  /** What of the file is wanted. Default: all of it. */
+  /** The range to download. Default: the whole file. */
   readonly range?: Range | undefined;
-  /** What an earlier try has left of it. */
+  /** The bytes that an earlier attempt has left. Default: none. */
   readonly prefix?: Prefix | undefined;
 }
 
-/** The first bytes of a file, by which a server sees that they are of its file. */
+/** The first bytes of a file, described such that a server can check that its file begins with them. */
 export interface Prefix {
   /** How many bytes. */
   readonly size: number;
-  /** The checksum of the whole file that they are of, where it is known. */
+  /** The checksum of the whole file that they are from, where it is known. */
   readonly whole: Checksum | null;
   /** Their md5. */
   readonly md5: string | null;
-  /** Their XXH3-128, where there is no md5. */
+  /** Their XXH3-128, where their md5 is not known. */
   readonly xxh128: string | null;
 }
 
-/** The header of a request that puts a file. */
+/** The header of an upload request. */
 export function putHeader(
   { filename, algorithm, checksum, size, overwrite, mtime, mode, offset = 0 }: PutRequest,
 ): RequestHeader {
@@ -65,7 +65,7 @@ export function putHeader(
   return Object.assign(header, checksumKeys(algorithm, checksum));
 }
 
-/** The header of a request that gets a file, the rest of one or a range of one. */
+/** The header of a request for a file, the rest of one or a range of one. */
 export function getHeader({ filename, algorithm, range, prefix }: GetRequest): RequestHeader {
   const header = { op: "get", filename, ...checksumKeys(algorithm, null), ...range };
   if (!prefix) return header;

@@ -1,5 +1,5 @@
 /**
- * The first words on a connection: agreeing on a version, and proving who both sides are.
+ * The handshake: agreeing on a protocol version, and mutual authentication.
  *
  * @module
  */
@@ -16,17 +16,17 @@ import type { Token } from "../../lib/security/token.ts";
 import type { Wire } from "../../lib/wire/frames.ts";
 
 /**
- * Greets a server. With a token it proves to have it, and has the server prove that it knows it: that takes
- * one round trip more than the greeting, or two with a server that does not begin with the greeting.
+ * Performs the handshake. With a token, the client proves that it knows the token, and makes the server prove the same.
+ * That takes one more round trip than without a token, or two with a server that does not send the first message.
  *
- * @throws {FerryError} `auth_required` where nothing can be done without a token; `denied` for a token that the
- * server does not take, and for a server that does not know the token; `bad_version`, `bad_header`, `closed`, …
+ * @throws {FerryError} `auth_required` where the server requires a token; `denied` for a token that the server does not
+ * accept, and for a server that does not know the token; `bad_version`, `bad_header`, `closed`, …
  */
 export async function greet(
   wire: Wire,
   { token, timeout }: {
     token: Token | undefined;
-    /** Milliseconds after which the server will be given up where it is silent. */
+    /** Milliseconds of silence after which this side gives up the server. */
     timeout: number;
   },
 ): Promise<HelloReply> {
@@ -45,7 +45,7 @@ export async function greet(
   }
   if (hello.auth === "none") {
     if (!scram) return hello;
-    // Whoever has taken the server's place may well ask for nothing.
+    // An impostor would not ask for a token, since it could not prove that it knows it.
     throw new FerryError(
       "denied",
       "the server asks nobody for a token, and so does not prove that it knows the one given here",

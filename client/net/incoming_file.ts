@@ -1,5 +1,5 @@
 /**
- * A file that a server sends.
+ * A file that a server is sending.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import type { Frame } from "../../lib/wire/frames.ts";
 import type { GetRequest } from "./file_requests.ts";
 import { assertBegins, assertRange } from "./reply_check.ts";
 
-/** A file, the rest of one or a range of one, whose bytes are still to be received. */
+/** A file, the rest of one or a range of one, whose bytes have not been received yet. */
 export class IncomingFile {
   /** The size of the whole file in bytes. */
   readonly size: number;
@@ -22,19 +22,19 @@ export class IncomingFile {
   readonly mtime: number;
   /** Its permission bits, 0 to 0o777. */
   readonly mode: number;
-  /** How many of its bytes the client has already, which are not sent. */
+  /** How many of its first bytes the client has already; they are not sent. */
   readonly offset: number;
-  /** The checksum of the whole file, where the server knows it before it has sent the file. */
+  /** The checksum of the whole file; null where the server does not know it before sending the file. */
   readonly announced: Checksum | null;
-  /** How many bytes there are when all of them have come: those of the range, or of the whole file. */
+  /** How many bytes there will be in all: those of the range, or of the whole file. */
   readonly total: number;
   readonly #body: IncomingBody;
 
   /**
    * The file in the reply to a request.
    *
-   * @throws {FerryError} what the server reports; `bad_header` where it sends another part of the file than was asked
-   * for
+   * @throws {FerryError} the error in the reply; `bad_header` where the server sends another part of the file than was
+   * requested
    */
   constructor({ range, prefix }: GetRequest, { header, body }: Frame) {
     const reply = parseReply(OPERATIONS.get.reply, header);
@@ -49,8 +49,8 @@ export class IncomingFile {
   }
 
   /**
-   * Receives the bytes and verifies them, and that they are as many as were announced: headers may have no checksum
-   * of their own.
+   * Receives and verifies the bytes. It also checks that there are as many as were announced, since headers may have no
+   * checksum of their own.
    *
    * @throws {FerryError} `checksum_mismatch`; what the connection and the sink fail with
    */

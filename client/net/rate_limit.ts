@@ -1,5 +1,5 @@
 /**
- * A limit on how fast bytes may go, for all transfers of a program together.
+ * A limit on the transfer rate, for all transfers of a program together.
  *
  * @module
  */
@@ -7,26 +7,26 @@
 import { type Clock, sleep, SYSTEM_CLOCK } from "../../lib/core/clock.ts";
 import { FerryError } from "../../lib/core/errors.ts";
 
-/** What was not used for so long may be made up for: a timer that rings late costs no speed. */
+/** How much unused time counts as credit, in milliseconds: a timer that fires late does not lower the rate. */
 const CREDIT_MS = 100;
 
-/** How long a piece takes at least that is cut for an even flow. */
+/** How long a piece takes at the limit, in milliseconds: larger data is cut into such pieces for an even flow. */
 const PIECE_MS = 50;
 
-/** No piece is cut smaller than that. */
+/** The smallest piece that is cut, in bytes. */
 const MIN_PIECE_BYTES = 1024;
 
-/** A token bucket: whoever wants to move bytes waits until they are due. */
+/** A token bucket: {@linkcode take} waits until its bytes are due. */
 export class RateLimit {
   readonly #clock: Clock;
   readonly #msPerByte: number;
-  /** The moment at which all that was taken is due. */
+  /** The time at which all bytes that were taken are due. */
   #due: number;
   /** The largest piece that keeps the flow even; larger ones hold the rate too, but in bursts. */
   readonly pieceBytes: number;
 
   /**
-   * A limit that nobody has used yet.
+   * A limit of which nothing is used yet.
    *
    * @throws {FerryError} `usage` where the rate is not a positive number
    */
@@ -41,10 +41,9 @@ export class RateLimit {
   }
 
   /**
-   * Waits until so many bytes may have gone. Those who wait at the same time get their turns in the
-   * order in which they asked.
+   * Waits until `count` more bytes may be transferred. Concurrent callers are served in the order of their calls.
    *
-   * @throws the signal's reason where it is aborted; nothing counts as taken then
+   * @throws the signal's reason where it is aborted; the bytes do not count as taken then
    */
   async take(count: number, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
@@ -52,7 +51,7 @@ export class RateLimit {
     const due = Math.max(this.#due, this.#clock.monotonic() - CREDIT_MS) + cost;
     this.#due = due;
     try {
-      // A timer may ring a little early.
+      // A timer may fire a little early.
       for (let left; (left = due - this.#clock.monotonic()) > 0;) {
         await sleep(this.#clock, left, signal);
       }

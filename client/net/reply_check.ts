@@ -1,6 +1,6 @@
 /**
- * Whether a reply answers its request. A server that knows no checksums of headers sends none, and what was
- * damaged on its way shows by what both of them tell.
+ * Checks that a reply belongs to its request. Older servers send no checksums of headers. With those, damage to a
+ * header is found by comparing the values that request and reply have in common.
  *
  * @module
  */
@@ -14,13 +14,13 @@ import type { Header } from "../../lib/wire/codec.ts";
 import type { Verified } from "../../lib/transfer/receive.ts";
 import type { IncomingBody } from "../../lib/wire/body.ts";
 
-/** The keys of a request. */
+/** The fields of a request header. */
 export type RequestHeader = Readonly<Record<string, unknown>>;
 
 /**
- * Fails where a reply is not about the name that the request is about, or tells another kind of checksum.
+ * Checks that a reply is about the file name of the request, and that its checksum is of the requested algorithm.
  *
- * @throws {FerryError} the error that the reply reports, or `bad_header`
+ * @throws {FerryError} the error in the reply, or `bad_header`
  */
 export function assertAnswers(request: RequestHeader, reply: Header): void {
   throwReported(reply, "server");
@@ -30,7 +30,7 @@ export function assertAnswers(request: RequestHeader, reply: Header): void {
     const told = typeof filename === "string" ? quote(filename) : "no name at all";
     throw new FerryError("bad_header", `the server answers for ${told}`);
   }
-  // Only that of a file that follows is there in any case, if not always known yet.
+  // A reply to `get` always names the algorithm, even where the checksum is not known yet.
   const told = checksum === null && request.op !== "get" ? undefined : reply.algorithm;
   const [asked] = typeof request.checksum === "string" ? request.checksum.split(":") : ["md5"];
   if (told !== undefined && told !== asked) {
@@ -39,13 +39,13 @@ export function assertAnswers(request: RequestHeader, reply: Header): void {
 }
 
 /**
- * Fails where the server says that it has a file which is not the one that was offered.
+ * Checks that a file which the server says it has is the one that was offered.
  *
  * @throws {FerryError} `checksum_mismatch`
  */
 export function assertHas(offer: RequestHeader, { decision, checksum }: OfferReply): void {
   const offered = offer.md5 ?? offer.checksum;
-  // Behind `newer` there may be another content, and a name alone of an algorithm is no checksum.
+  // With `newer`, the server's file may have other content; and an algorithm without a checksum has nothing to compare.
   if (decision !== "have" || offer.overwrite === "newer" || checksum === null) return;
   if (typeof offered !== "string" || !algorithmOf(offered)) return;
   if (sameChecksum(offered, checksum)) return;
@@ -54,7 +54,7 @@ export function assertHas(offer: RequestHeader, { decision, checksum }: OfferRep
 }
 
 /**
- * Fails where the server has not got what was sent.
+ * Checks that the server has stored what was sent.
  *
  * @throws {FerryError} `checksum_mismatch`
  */
@@ -69,7 +69,7 @@ export function assertStored(reply: PutReply, sent: Verified): void {
 }
 
 /**
- * Fails where a reply of lines is not streamed: a length that was damaged could stand for none at all.
+ * Checks that a reply of lines is streamed: its length may have been damaged such that it seems not to be.
  *
  * @throws {FerryError} `bad_header`
  */
@@ -79,7 +79,7 @@ export function assertStreamed({ size }: IncomingBody): void {
 }
 
 /**
- * Fails where the server has compared other files than it was asked about. Older servers do not tell.
+ * Checks that the server has compared the files that it was asked about. Older servers do not report this.
  *
  * @throws {FerryError} `checksum_mismatch`
  */
@@ -92,7 +92,7 @@ export function assertCompared({ closing }: IncomingBody, sent: Checksum): void 
 }
 
 /**
- * Fails where the body of a file begins elsewhere than in front, and not behind what the client has.
+ * Checks that the body of a file begins at its first byte, or right after the bytes that the client has.
  *
  * @throws {FerryError} `bad_header`
  */
@@ -101,18 +101,18 @@ export function assertBegins({ offset }: GetReply, has = 0): void {
   throw new FerryError("bad_header", "the server goes on where nobody asked it to");
 }
 
-/** The keys of a request for a range of a file. */
+/** The fields of a request for a range of a file. */
 export interface Range {
-  /** The first byte. */
+  /** The offset of the first byte. */
   start: number;
-  /** How many bytes at most; all behind the first one where it is absent. */
+  /** The most bytes. Default: up to the end of the file. */
   count?: number;
 }
 
 /**
- * Fails where the body of a file is not the range that was asked for.
+ * Checks that the body of a file is the requested range.
  *
- * @returns how many bytes the range has
+ * @returns the length of the range in bytes
  * @throws {FerryError} `bad_header`
  */
 export function assertRange(reply: GetReply, { start, count = Infinity }: Range): number {

@@ -21,39 +21,39 @@ import {
   type RequestHeader,
 } from "./reply_check.ts";
 
-/** How long a server that hung up in the middle of a body is given to say why, in milliseconds. */
+/** How long to wait, in milliseconds, for the error reply of a server that closed the connection during a body. */
 const REFUSAL_MS = 2000;
 
 /**
- * How many pipelined requests may wait for their replies, and how many bytes their bodies may have. At either limit
- * nothing is sent until half of them are answered, so that the next ones leave together.
+ * How many pipelined requests may wait for their replies, and how many bytes of body they may have together. At either
+ * limit, nothing is sent until half of them are answered, so that the next ones are sent together.
  */
 const WINDOW = { requests: 200, bytes: 8 * 1024 * 1024 };
 
-/** A value that is there already, or comes. */
+/** A value, or a promise of one. */
 export type MaybePromise<T> = T | Promise<T>;
 
-/** A request that is sent before the reply to the one before it has come. */
+/** A request that is sent before the reply to the previous one has arrived. */
 export interface PipelinedRequest {
-  /** The header; with a body, its checksum and `total_size` too. */
+  /** The header; with a body, it includes its checksum and `total_size`. */
   header: RequestHeader;
   /** The body. */
   body?: Uint8Array | undefined;
 }
 
 /**
- * Sends requests and reads their replies, one request after the other. It closes the connection where it is not known
+ * Sends requests and reads their replies, one request after the other. It closes the connection where it cannot tell
  * where the next reply begins.
  */
 export class RequestChannel {
   readonly #wire: Wire;
 
-  /** A channel on a connection whose server was greeted. */
+  /** A channel on a connection whose handshake is done. */
   constructor(wire: Wire) {
     this.#wire = wire;
   }
 
-  /** Sends a request and gives its reply, which has no body. */
+  /** Sends a request and returns its reply, which has no body. */
   async ask<Reply>(
     schema: Schema<Reply>,
     header: RequestHeader,
@@ -64,8 +64,8 @@ export class RequestChannel {
   }
 
   /**
-   * Sends a request and hands its reply to `take`, which reads the body. What `take` leaves of it is skipped where
-   * that is little; else the connection is closed.
+   * Sends a request and passes its reply to `take`, which reads the body. Unread bytes are skipped where they are few;
+   * else the connection is closed.
    */
   async fetch<T>(header: RequestHeader, take: (reply: Frame) => Promise<T>): Promise<T> {
     using _conversation = this.#wire.converse();
@@ -74,10 +74,7 @@ export class RequestChannel {
     return await this.#consume(reply.body, () => take(reply));
   }
 
-  /**
-   * Sends a request and gives what the lines of its reply's body stand for; those that came together are given
-   * together.
-   */
+  /** Sends a request and yields the parsed lines of its reply's body, in batches as they arrive. */
   async *lines<T>(
     header: RequestHeader,
     decode: (line: string) => T,
@@ -103,8 +100,8 @@ export class RequestChannel {
   }
 
   /**
-   * Sends a request with a body and gives its reply, which may come before all of the body has left: then it is an
-   * error, and the rest is not sent.
+   * Sends a request with a body and returns its reply. A reply that arrives before the body is sent is an error, and
+   * the rest is not sent.
    *
    * @param send sends the request and its body, until the server refuses it
    */
@@ -127,12 +124,12 @@ export class RequestChannel {
       hold[Symbol.dispose]();
       const error = toFerryError(reason);
       if (this.#wire.writable) {
-        // The body was ended with an error, which the server still answers.
+        // The body was ended early with an error; the server still replies to it.
         await this.#wire.flush();
         await replying.catch(() => {});
         throw error;
       }
-      // A server that refuses a body and hangs up may have said why before that.
+      // A server that refuses a body and closes the connection may have sent its error before.
       const hungUp = wasCut(error);
       if (hungUp) await settledWithin(REFUSAL_MS, replying);
       this.#wire.close();
@@ -141,8 +138,8 @@ export class RequestChannel {
   }
 
   /**
-   * Sends a request with a streamed body and gives what the lines of its reply stand for, which may begin before the
-   * last of the body has left.
+   * Sends a request with a streamed body and yields the parsed lines of its reply, which may begin before the whole
+   * body is sent.
    */
   async *exchange<T>(
     header: RequestHeader,
@@ -163,18 +160,18 @@ export class RequestChannel {
       yield* this.#lines(header, reply, decode);
       assertCompared(reply.body, (await sending).checksum);
     } finally {
-      // Nothing can follow a body that has not left as a whole.
+      // After an incomplete body, no other request can follow.
       if (!sent) this.#wire.close();
       await sending.catch(() => {});
     }
   }
 
   /**
-   * Sends requests without waiting for the replies, and hands each reply to `take` as it comes.
+   * Sends requests without waiting for the replies, and passes each reply to `take` as it arrives.
    *
-   * @param next gives the next request; undefined where there are no more. It gives a promise only where it has to,
-   * since there may be many thousands
-   * @param take reads the body; what it throws ends everything. It returns a promise only where it has to
+   * @param next returns the next request; undefined where there are no more. It returns a promise only where it has to,
+   * since there may be many thousands.
+   * @param take reads the body; what it throws ends the pipeline. It returns a promise only where it has to.
    */
   async pipeline<Request extends PipelinedRequest>(
     next: () => MaybePromise<Request | undefined>,
@@ -242,15 +239,18 @@ export class RequestChannel {
   }
 
   /**
-   * Lets `run` send a request and read its reply by itself, in both directions at once if need be. It has to close
-   * the wire where another request cannot follow.
+   * Lets `run` send a request and read its reply itself, both at the same time if need be. It has to close the wire
+   * where no other request can follow.
    */
   async converse<T>(run: (wire: Wire) => Promise<T>): Promise<T> {
     using _conversation = this.#wire.converse();
     return await run(this.#wire);
   }
 
-  /** A server that is being sent a body is silent, unless it gives signs of life: its silence is no failure then. */
+  /**
+   * Suspends the timeout for the server's silence while a body is being sent, unless it sends keep-alives: it has
+   * nothing to say.
+   */
   #holdWhileSending(): Disposable {
     return this.#wire.keepsAlive ? { [Symbol.dispose]: () => {} } : this.#wire.hold();
   }
@@ -282,7 +282,7 @@ export class RequestChannel {
     }
   }
 
-  /** Runs what reads a body, and skips what it leaves of it. */
+  /** Runs a function that reads a body, then skips what it has not read. */
   async #consume<T>(body: IncomingBody, run: () => T | Promise<T>): Promise<T> {
     try {
       return await run();
@@ -291,13 +291,13 @@ export class RequestChannel {
     }
   }
 
-  /** Skips the rest of a body where that is little; else closes the connection. */
+  /** Skips the rest of a body where it is short; else closes the connection. */
   async #skip(body: IncomingBody): Promise<void> {
     if (!body.ended && !await body.drain().catch(() => false)) this.#wire.close();
   }
 }
 
-/** Waits until a promise is settled, whatever it comes to, but not for long. */
+/** Waits until a promise is settled, either way, but not longer than `ms` milliseconds. */
 async function settledWithin(ms: number, promise: Promise<unknown>): Promise<void> {
   const timeout = Promise.withResolvers<void>();
   const timer = setTimeout(timeout.resolve, ms);

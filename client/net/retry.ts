@@ -1,5 +1,5 @@
 /**
- * Retrying what failed for a reason that may pass, and how long to wait before that.
+ * Retries after temporary failures, and the delay before them.
  *
  * @module
  */
@@ -9,19 +9,19 @@ import { type FerryError, mayPass, toFerryError } from "../../lib/core/errors.ts
 
 /** A failure that is about to be retried. */
 export interface Retry {
-  /** What went wrong. */
+  /** The failure. */
   error: FerryError;
-  /** Which retry is next, from 1. The count starts anew when bytes have moved. */
+  /** The number of the next retry, from 1. The count starts again when bytes have been transferred. */
   attempt: number;
-  /** How many retries there are at most while no byte moves. */
+  /** The most retries in a row without a transferred byte. */
   retries: number;
   /** Milliseconds until the retry. */
   delay: number;
 }
 
-/** How often failures are retried. */
+/** How often temporary failures are retried. */
 export interface RetryPolicy {
-  /** How often a failure that may pass is retried. */
+  /** The most retries in a row without progress. */
   retries: number;
   /** Called before each retry. */
   onRetry?: ((retry: Retry) => void) | undefined;
@@ -29,25 +29,25 @@ export interface RetryPolicy {
 
 /** What {@linkcode retrying} runs. */
 export interface Attempt<T> {
-  /** What cannot be done, where it fails: `put "a.bin"`. */
+  /** What was attempted, for error messages: `put "a.bin"`. */
   action: string;
-  /** Does it, or fails. */
+  /** Makes one attempt. */
   run(): Promise<T>;
-  /** Whether it may be done again after a failure. Default: always. */
+  /** Whether it may be repeated after a failure. Default: always. */
   repeatable?: (() => boolean) | undefined;
-  /** How far it came at its best; a try that comes further than those before is not counted. */
+  /** The most progress of any attempt so far; an attempt that gets further than those before resets the count. */
   furthest?: (() => number) | undefined;
-  /** Gives up. */
+  /** Aborts the attempts and the waits. */
   signal?: AbortSignal | undefined;
 }
 
-/** The longest wait before the first retry, which doubles with each, and its limit, in milliseconds. */
+/** The longest delay before the first retry, doubled with each retry, and its upper limit. In milliseconds. */
 const BACKOFF = { first: 500, longest: 30_000 };
 
 /**
- * Runs something, and again where it fails for a reason that may pass.
+ * Runs an attempt, and repeats it after a temporary failure.
  *
- * @throws {FerryError} the last failure; the signal's reason where that gave up
+ * @throws {FerryError} the last failure; the signal's reason where it was aborted
  */
 export async function retrying<T>(
   { action, run, repeatable = () => true, furthest = () => 0, signal }: Attempt<T>,
@@ -65,7 +65,7 @@ export async function retrying<T>(
       before = furthest();
       if (attempt > retries) throw error;
       const longest = Math.min(BACKOFF.first * 2 ** (attempt - 1), BACKOFF.longest);
-      // Jitter: those that were cut off together do not all come back together.
+      // Jitter: clients that were disconnected together do not all reconnect together.
       const wait = longest * (0.5 + Math.random() / 2);
       onRetry?.({ error, attempt, retries, delay: wait });
       await delay(wait, signal ? { signal } : {});

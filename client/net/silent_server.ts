@@ -1,6 +1,6 @@
 /**
- * Finding out what a server is that takes a connection and does not answer: most protocols of text wait for the end of
- * a line, which a greeting of this one does not have.
+ * Detects a server of another protocol that accepts a connection and does not answer: most text protocols wait for the
+ * end of a line, which the handshake of this protocol does not contain.
  *
  * @module
  */
@@ -10,22 +10,22 @@ import { FerryError } from "../../lib/core/errors.ts";
 import { FIRST_BYTES, foreignProtocol } from "../../lib/wire/foreign_protocol.ts";
 import { dial, type DialOptions } from "./dial.ts";
 
-/** For how long a server may be silent before it is asked, in milliseconds, and for what part of the time that it has. */
+/** How long a server may be silent before it is probed: `ms` milliseconds, but at most this part of its timeout. */
 const PATIENCE = { ms: 3000, part: 1 / 3 };
 
-/** How long an answer is waited for, in milliseconds. */
+/** How long the answer to the probe is waited for, in milliseconds. */
 const ANSWER_MS = 2000;
 
-/** What HTTP answers, and what others that wait for a line refuse. It changes nothing on any of them. */
+/** A request that HTTP servers answer, and that other text protocols refuse. It changes nothing on any of them. */
 const QUESTION = new TextEncoder().encode("HEAD / HTTP/1.0\r\n\r\n");
 
-/** The silence of a server from when a connection is begun until it is disposed of. */
+/** Watches for the silence of a server, from the start of a connection until disposed of. */
 export class SilentServerProbe implements Disposable {
   readonly #foreign = new AbortController();
   readonly #over = new AbortController();
   readonly #timer: ReturnType<typeof setTimeout>;
 
-  /** The silence of a server that is being reached, which has `timeout` milliseconds to answer. */
+  /** A watch over a server that has `timeout` milliseconds to answer. */
   constructor(address: Address, { timeout, tls }: Omit<DialOptions, "signal">) {
     const patience = Math.min(PATIENCE.ms, timeout * PATIENCE.part);
     this.#timer = setTimeout(async () => {
@@ -36,22 +36,24 @@ export class SilentServerProbe implements Disposable {
     }, patience);
   }
 
-  /** Is aborted, with a `bad_header`, when the server has turned out to speak another protocol. */
+  /** Aborted with a `bad_header` error when the server turns out to speak another protocol. */
   get foreign(): AbortSignal {
     return this.#foreign.signal;
   }
 
-  /** What it speaks, by a connection of its own, so that a server that is only slow is not disturbed. */
+  /**
+   * The protocol that the server speaks. It is found over a second connection, so that a slow server is not disturbed.
+   */
   async #ask(address: Address, tls: DialOptions["tls"]): Promise<string | undefined> {
     const signal = this.#over.signal;
-    // One that does not answer to TLS may answer without.
+    // A server that does not answer over TLS may answer without.
     for (const secured of tls ? [tls, undefined] : [undefined]) {
       try {
         using conn = await dial(address, { timeout: ANSWER_MS, tls: secured, signal });
         const protocol = foreignProtocol(await answerOf(conn, signal));
         if (protocol !== undefined && !(tls && protocol === "TLS")) return protocol;
       } catch {
-        // It is as silent as before.
+        // The server is still silent.
       }
     }
     return undefined;
@@ -63,7 +65,7 @@ export class SilentServerProbe implements Disposable {
   }
 }
 
-/** The first bytes that come for the question, within {@linkcode ANSWER_MS}. */
+/** The first bytes of the answer, within {@linkcode ANSWER_MS}. */
 async function answerOf(conn: Deno.Conn, signal: AbortSignal): Promise<Uint8Array> {
   const close = () => conn.close();
   const timer = setTimeout(close, ANSWER_MS);

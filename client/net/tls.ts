@@ -1,10 +1,9 @@
 /**
- * TLS on the side of the client: whom to trust, and how a pinned certificate is made sure of.
+ * TLS on the client side: which servers are trusted, and how a pinned certificate is checked.
  *
- * Deno checks a server's certificate against the authorities that it trusts anyway and those that it is
- * given, and shows nobody which certificate it was. So a pinned one is looked at first, on a connection of
- * its own over which nothing is sent. Then the connection proper is made with that certificate as an
- * authority, and for a name that stands in it.
+ * Deno verifies a server's certificate against its own authorities and those passed to it, and does not tell which
+ * certificate it was. So a pinned certificate is first fetched over a connection of its own, on which nothing is sent.
+ * Then the real connection is made with that certificate as an authority, for a name that is in the certificate.
  *
  * @module
  */
@@ -14,16 +13,16 @@ import type { Address } from "../../lib/core/address.ts";
 import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
 import { parsePin, pinOf, UNISSUABLE_NAME } from "../../lib/security/certificate_pin.ts";
 
-/** Whom a client trusts beside the authorities that Deno trusts anyway. */
+/** The certificates that a client trusts in addition to Deno's authorities. */
 export interface TlsTrust {
-  /** Certificates of authorities, or of servers that have signed their own, in PEM. */
+  /** Certificates of authorities, or self-signed ones of servers, in PEM. */
   ca?: readonly string[] | undefined;
-  /** The only certificates that are trusted at all, as `parsePin` gives them. */
+  /** The only certificates that are accepted, as `parsePin` returns them. */
   pins?: readonly string[] | undefined;
 }
 
 interface Pinned {
-  /** What vouches for it, in PEM: itself, and who has signed it. */
+  /** The certificates to trust for it, in PEM: itself, and its issuer. */
   authorities: string[];
   /** A name that the certificate is for. */
   name: string;
@@ -34,13 +33,13 @@ export class TlsClient {
   readonly #trust: TlsTrust;
   #pinned: Pinned | undefined;
 
-  /** One that trusts these. */
+  /** A TLS client with the given trust. */
   constructor(trust: TlsTrust = {}) {
     this.#trust = trust;
   }
 
   /**
-   * Makes sure of a pinned certificate, before anything is sent.
+   * Checks a pinned certificate, before anything is sent.
    *
    * @throws {FerryError} `denied` where the server has another one
    */
@@ -50,7 +49,7 @@ export class TlsClient {
   }
 
   /**
-   * Does the handshake on a connection, which is closed where that fails.
+   * Performs the TLS handshake on a connection, and closes it on failure.
    *
    * @throws {FerryError} `denied` for a certificate that is not trusted; `bad_header` for a peer that does not
    * speak TLS; `closed`
@@ -73,7 +72,7 @@ export class TlsClient {
       return secured;
     } catch (error) {
       close();
-      // The server may have another certificate by now that is pinned as well.
+      // The server may by now use another certificate, which is pinned as well.
       this.#pinned = undefined;
       throw explain(error, { name, pinned: pinned !== undefined });
     } finally {
@@ -82,7 +81,7 @@ export class TlsClient {
   }
 }
 
-/** What a failed handshake means for whoever wanted it. */
+/** The error for a failed handshake, with an explanation for users. */
 function explain(
   error: unknown,
   { name, pinned }: { name: string; pinned: boolean },
@@ -90,7 +89,7 @@ function explain(
   if (!(error instanceof Deno.errors.InvalidData)) return toFerryError(error);
   const [, flaw] = /^invalid peer certificate: (.*)$/s.exec(error.message) ?? [];
   if (flaw !== undefined) {
-    // Two that have signed their own and have the same name differ by what the signature shows.
+    // Two self-signed certificates of the same name differ only in their keys, so that the signature does not match.
     const reason = /^(UnknownIssuer|BadSignature)/.test(flaw)
       ? pinned
         ? "the authority that has signed it is not trusted here; name that one with --ca beside --pin"
@@ -117,7 +116,7 @@ function speaksNoTls(cause: unknown): FerryError {
   return new FerryError("bad_header", "the server does not speak TLS", { cause });
 }
 
-/** Looks at the certificate of a server, over a connection that is good for nothing else. */
+/** Fetches the certificate of a server, over a connection on which nothing else is sent. */
 async function findPinned(
   address: Address,
   pins: readonly string[],
@@ -125,8 +124,7 @@ async function findPinned(
 ): Promise<Pinned> {
   const { connect } = await import("node:tls");
   signal.throwIfAborted();
-  // Which certificate it is is compared below; that the server has the key to it shows on the connection
-  // proper.
+  // The certificate is compared below. That the server has its private key is checked on the real connection.
   const socket = connect({
     host: address.hostname,
     port: address.port,
@@ -140,7 +138,7 @@ async function findPinned(
     "close",
     () => done.reject(new FerryError("closed", "connection closed by the peer")),
   );
-  // It stays until the end: an error behind the last await would be one that nobody handles.
+  // This handler stays until the end: an error after the last await would otherwise be unhandled.
   socket.on("error", (error: Error & { code?: string }) => {
     const plain = error.code === "ERR_SSL_WRONG_VERSION_NUMBER";
     done.reject(plain ? speaksNoTls(error) : toFerryError(error));
@@ -165,8 +163,8 @@ async function findPinned(
 }
 
 /**
- * Whether a certificate has really signed a pinned one: only then does the pin vouch for its key. Nothing vouches
- * for who has signed that one in turn, since anybody can make another certificate for the same key.
+ * Whether a certificate has signed a pinned one: only then does the pin vouch for its key. Nothing vouches for the
+ * issuer of that certificate in turn, since anybody can make another certificate for the same key.
  */
 async function hasSigned(issuer: Uint8Array, pinned: Uint8Array): Promise<boolean> {
   const { X509Certificate } = await import("node:crypto");
@@ -175,15 +173,15 @@ async function hasSigned(issuer: Uint8Array, pinned: Uint8Array): Promise<boolea
     const certificate = new X509Certificate(pinned);
     return certificate.checkIssued(authority) && certificate.verify(authority.publicKey);
   } catch {
-    // Of a kind that nothing here can read.
+    // The certificate is of a kind that cannot be parsed here.
     return false;
   }
 }
 
 /**
- * A name to check a pinned certificate by: the one that no authority signs for, or else any that is in it.
- * In the second case another certificate for that name would pass as well, if one of the authorities had signed it
- * that are trusted anyway, or the one that has signed this.
+ * A name in a pinned certificate to verify it for: one that no authority signs for, or else any. In the second case,
+ * another certificate for that name would also be accepted, if it was signed by one of Deno's authorities or by the
+ * issuer of the pinned one.
  */
 function nameIn(subjectAltName: string): string {
   const names = [...subjectAltName.matchAll(/(?:^|, )(DNS|IP Address):([^,"\s]+)(?=,|$)/g)]
@@ -207,6 +205,6 @@ function closeQuietly(resource: { close(): void }): void {
   try {
     resource.close();
   } catch {
-    // Closed by the runtime already, after an error.
+    // The runtime has already closed it after an error.
   }
 }

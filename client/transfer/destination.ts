@@ -1,6 +1,6 @@
 /**
- * Where a download goes that is no regular file: devices, named pipes, descriptors that are open already, and
- * what a program gives. They are written into, while a regular file is replaced.
+ * Destinations of a download that are not regular files: devices, named pipes, open descriptors, and sinks of a
+ * program. The bytes are written into them as they arrive, while a regular file is replaced as a whole.
  *
  * @module
  */
@@ -13,37 +13,37 @@ import { localPath } from "./local_path.ts";
 import type { WaitFor } from "../net/connection_pool.ts";
 import { describe } from "./source.ts";
 
-/** Where a download goes: the path of a regular file, or what takes the bytes as they come. */
+/** The destination of a download: the path of a regular file, or an outlet that takes the bytes as they arrive. */
 export type Destination = string | Outlet;
 
-/** What an {@linkcode Outlet} hands the bytes of a download to. */
+/** What an {@linkcode Outlet} passes the bytes of a download to. */
 export interface OutletTarget {
-  /** Takes all the bytes; they may be overwritten when it resolves. What is a program's is waited for. */
+  /** Takes all the bytes; the buffer may be reused when it resolves. A program's own sink is awaited by `waitFor`. */
   write(bytes: Uint8Array, waitFor: WaitFor): Promise<void>;
-  /** Forgets what it has taken: the same bytes come once more. */
+  /** Discards what it has taken: the same bytes will be written again. */
   restart?(): void;
-  /** Called behind the last byte, when all of them have been verified. What is a program's is waited for. */
+  /** Called after the last byte, when all of them have been verified. A program's own sink is awaited by `waitFor`. */
   finish?(waitFor: WaitFor): Promise<void> | void;
-  /** Called where what it has taken is not the file. */
+  /** Called where the bytes that it has taken are not the file's. */
   fail?(reason: unknown): Promise<void> | void;
 }
 
-/** Takes the bytes of a download as they come. */
+/** Takes the bytes of a download as they arrive. */
 export class Outlet {
   readonly #target: OutletTarget;
   #untouched = true;
 
-  /** An outlet that has taken nothing. */
+  /** An outlet that has taken no bytes yet. */
   constructor(target: OutletTarget) {
     this.#target = target;
   }
 
-  /** Whether a download may be tried again: it has given no bytes, or its target can forget them. */
+  /** Whether a download may be retried: no bytes have been written yet, or the target can discard them. */
   get repeatable(): boolean {
     return this.#untouched || this.#target.restart !== undefined;
   }
 
-  /** Begins a try, and gives what takes its bytes. */
+  /** Begins an attempt, and returns the sink for its bytes. */
   begin(waitFor: WaitFor): ByteSink {
     this.#target.restart?.();
     return {
@@ -54,19 +54,19 @@ export class Outlet {
     };
   }
 
-  /** Says that all bytes have come and were verified. */
+  /** Reports that all bytes have arrived and were verified. */
   async finish(waitFor: WaitFor): Promise<void> {
     this.#untouched = false;
     await this.#target.finish?.(waitFor);
   }
 
-  /** Says that what has come is not the file. */
+  /** Reports that the bytes written so far are not the file's. */
   async fail(reason: unknown): Promise<void> {
     await this.#target.fail?.(reason);
   }
 }
 
-/** Where nothing comes. */
+/** An outlet for a dry run, which nothing is written to. */
 function nowhere(): Outlet {
   return new Outlet({ write: () => Promise.resolve() });
 }
@@ -74,11 +74,11 @@ function nowhere(): Outlet {
 const TAKEN = "a path, a file: URL, a WritableStream of bytes or an object that can write()";
 
 /**
- * Where a download goes that a program has given a destination for. A stream is locked from then on, and a device or
- * a named pipe is opened, unless nothing will come.
+ * Opens the destination that a program has given for a download. A stream is locked from then on, and a device or a
+ * named pipe is opened, except in a dry run.
  *
- * @throws {FerryError} `usage` for what takes no bytes; `denied`, `not_a_file`, `io` for what cannot be opened; the
- * signal's reason where that gave up
+ * @throws {FerryError} `usage` for a value that takes no bytes; `denied`, `not_a_file`, `io` for a path that cannot be
+ * opened; the signal's reason where it was aborted
  */
 export async function openDestination(
   out: string | URL | WritableStream<Uint8Array> | ByteSink,
@@ -96,7 +96,7 @@ export async function openDestination(
     return dryRun ? nowhere() : intoStream(out.getWriter());
   }
   const object = typeof out === "object" && out !== null;
-  // The write() of an open file and its like takes only some of the bytes.
+  // The write() of an open file and similar objects may write only some of the bytes.
   const partly = object && "writable" in out && out.writable instanceof WritableStream;
   if (!object || partly || typeof out.write !== "function") {
     const refused = `${describe(out)} takes no download${
@@ -111,24 +111,24 @@ export async function openDestination(
 
 function intoStream(writer: WritableStreamDefaultWriter<Uint8Array>): Outlet {
   return new Outlet({
-    // A stream may keep what it was given.
+    // A stream may keep the buffers that it was given.
     write: (bytes, waitFor) => waitFor(() => writer.write(bytes.slice())),
     async finish(waitFor) {
       await waitFor(() => writer.close());
       writer.releaseLock();
     },
     fail(reason) {
-      // One that is busy with a piece may never be done with it.
+      // A stream that is busy with a write may never finish it, so this is not awaited.
       void writer.abort(reason).catch(() => {});
       writer.releaseLock();
     },
   });
 }
 
-/** How many symbolic links may follow each other; Linux has that limit, too. */
+/** The most symbolic links in a row that are followed; Linux has the same limit. */
 const MAX_LINKS = 40;
 
-/** Whether a path leads to something that is written into and not replaced. */
+/** Whether a path leads to something that is written into instead of replaced. */
 export function isStream(path: string): boolean {
   if (descriptorOf(path) !== undefined) return true;
   try {
@@ -139,19 +139,19 @@ export function isStream(path: string): boolean {
   }
 }
 
-/** Whether a path leads to this process's standard output, as `/dev/stdout` does. */
+/** Whether a path leads to this process's standard output, such as `/dev/stdout`. */
 export function isStandardOutput(path: string): boolean {
   return descriptorOf(path) === 1;
 }
 
 /**
- * Opens what {@linkcode isStream} is true for. A named pipe is waited for until somebody reads from it.
+ * Opens a path for which {@linkcode isStream} is true. Opening a named pipe waits until somebody reads from it.
  *
- * @throws {FerryError} `denied`, `not_a_file`, `io`; the signal's reason where that gave up
+ * @throws {FerryError} `denied`, `not_a_file`, `io`; the signal's reason where it was aborted
  */
 async function openStream(path: string, signal: AbortSignal | undefined): Promise<Outlet> {
   const descriptor = descriptorOf(path);
-  // These are open, and to open them once more would begin at the start of a file.
+  // These descriptors are already open; opening the path again would write from the start of a file.
   if (descriptor === 1) return streamInto(path, Deno.stdout);
   if (descriptor === 2) return streamInto(path, Deno.stderr);
   assertNoSocket(path);
@@ -170,7 +170,7 @@ function assertNoSocket(path: string): void {
   try {
     if (!Deno.statSync(path).isSocket) return;
   } catch {
-    // To open it says why.
+    // Opening the path reports the reason.
     return;
   }
   throw failure(path, new FerryError("not_a_file", "it is a socket"));
@@ -202,10 +202,10 @@ function failure(path: string, error: unknown): FerryError {
 }
 
 /**
- * The number of the descriptor of this process that a path stands for; undefined where it stands for none.
+ * The number of the descriptor of this process that a path names; undefined for any other path.
  *
- * It goes by the names: where a descriptor is one of a regular file, nothing else shows that the path is not
- * that file's.
+ * It goes by the names: where a descriptor is one of a regular file, nothing else shows that the path names the
+ * descriptor and not the file.
  */
 function descriptorOf(path: string): number | undefined {
   let at = path;
@@ -231,7 +231,7 @@ function descriptorNamed(path: string): number | undefined {
   return number !== undefined && own ? Number(number) : undefined;
 }
 
-/** What something is that is neither a file nor a directory. */
+/** The kind, in words, of something that is neither a file nor a directory. */
 export function kindOfSpecial(
   { isSymlink, isFifo, isSocket, isBlockDevice }: Pick<
     Deno.FileInfo,

@@ -1,6 +1,6 @@
 /**
- * How a file is downloaded: into a temporary file beside its final name, verified, flushed, and only then renamed. A
- * download that was cut is resumed by the next try.
+ * How a file is downloaded: into a temporary file beside its final name, which is verified, flushed and only then
+ * renamed. A download that was cut is resumed by the next attempt.
  *
  * @module
  */
@@ -37,7 +37,7 @@ import { PartialDownload, partialPathOf, removePartialDownload } from "./partial
 /**
  * Downloads a file, or a range of one.
  *
- * @param waitFor waits for a destination that belongs to a program
+ * @param waitFor waits for a destination that is code of the program
  */
 export async function download(
   connection: Connection,
@@ -57,7 +57,7 @@ export async function download(
   }
 }
 
-/** Hands the bytes on as they come. */
+/** Passes the bytes on as they arrive. */
 async function pour(
   connection: Connection,
   plan: DownloadPlan,
@@ -79,7 +79,7 @@ async function pour(
   return result;
 }
 
-/** Stores a file at a path, unless the file that is there may stay. */
+/** Stores a file at a path, unless the existing file may stay. */
 async function store(
   connection: Connection,
   plan: DownloadPlan,
@@ -92,14 +92,14 @@ async function store(
   }
   const { filename, algorithm, resume, preserve } = plan;
   const { runtime } = connection;
-  // The server tells the permission bits when the file comes: until then nobody else may read what is kept.
+  // The server sends the permission bits with the file. Until then, nobody else may read the partial download.
   const mode = preserve ? PRIVATE_BITS : existing?.bits;
   await using opened = new AsyncDisposableStack();
   const open = async () => {
     const options = { filename, algorithm, resume, mode, runtime };
     return opened.use(await PartialDownload.open(path, options));
   };
-  // Where the directory is missing there is nothing to resume. It is made when the file comes.
+  // Where the directory is missing, there is nothing to resume. It is made when the file arrives.
   let partial = isDirectory(dirname(path)) ? await open() : undefined;
   try {
     const prefix = await partial?.proof();
@@ -111,7 +111,7 @@ async function store(
       return await publish(partial, file, plan, { path, made, replaces, checksum });
     });
   } catch (error) {
-    // Also where the connection was lost before the reply: the bytes of an earlier try are still good.
+    // This also applies where the connection was lost before the reply: the bytes of an earlier attempt are still good.
     if (wasCut(error)) partial?.keep();
     else partial?.removeRecord();
     throw error;
@@ -119,10 +119,10 @@ async function store(
 }
 
 /**
- * What a download comes to that needs no transfer: the file that is there may stay, or the run is a dry one.
+ * The result of a download that needs no transfer: the existing file may stay, or this is a dry run.
  *
- * @returns undefined where the file has to come
- * @throws {FerryError} `exists` where the file that is there must not be replaced; `not_a_file` for a directory
+ * @returns undefined where the file has to be transferred
+ * @throws {FerryError} `exists` where the existing file must not be replaced; `not_a_file` for a directory
  */
 async function foresee(
   connection: Connection,
@@ -136,9 +136,9 @@ async function foresee(
     const here = () => checksumOfFile(path, algorithm, runtime);
     const there = () => Promise.resolve(incoming.checksum);
     if (!await isWanted(overwrite, incoming, existing, { here, there })) {
-      // A try that was killed when the file had its name may have left its temporary file.
+      // An attempt that was killed after the file got its name may have left its temporary file.
       if (!dryRun) removePartialDownload(partialPathOf(path, runtime), runtime);
-      // The file that stays may be another than the server's.
+      // The file that stays may differ from the server's.
       const checksum = dryRun ? null : existing.checksum ?? await here();
       return nothingTransferred(filename, { size: existing.size, checksum, skipped: true });
     }
@@ -155,7 +155,7 @@ async function statFile(
   return entry;
 }
 
-/** Receives a file, or the rest of one, behind what an earlier try has left. */
+/** Receives a file, or the rest of one after the bytes of an earlier attempt. */
 async function receiveInto(
   partial: PartialDownload,
   file: IncomingFile,
@@ -173,21 +173,21 @@ async function receiveInto(
     // The server computes md5 in any case, and may have to read its file again for the other proof.
     ...(size > RESUMABLE_BYTES ? { resumable: { checkpoint, proof: false } } : {}),
     onBytes: reporting(plan, { offset, total }),
-    // The processor has nothing else to do than this download.
+    // The process has nothing else to do than this download.
     byThread: true,
   });
 }
 
-/** Gives a file that was received its name, when it is flushed. */
+/** Flushes a received file and renames it to its final name. */
 async function publish(
   partial: PartialDownload,
   { size, offset, mtime, mode }: IncomingFile,
   { filename, preserve, keepTime, overwrite, durable }: DownloadPlan,
   { path, made, replaces, checksum }: {
     path: string;
-    /** The directories that got an entry when those above the file were made. */
+    /** The directories in which an entry was added when the parent directories of the file were made. */
     made: readonly string[];
-    /** Whether another file is there, whose permission bits are kept. */
+    /** Whether another file exists, whose permission bits are kept. */
     replaces: boolean;
     checksum: Checksum;
   },
@@ -200,7 +200,7 @@ async function publish(
     look: keepTime,
   });
   await makeSure(staged, { checksum, durable });
-  // Nothing that has the file's name may be taken for a partial download.
+  // A file under its final name must not be taken for a partial download, so the record is removed first.
   partial.removeRecord();
   let skipped = false;
   try {
@@ -215,7 +215,7 @@ async function publish(
   return { filename, checksum, size, skipped, ...crossed, ...unkeptKey(unkept) };
 }
 
-/** Reports the bytes that come behind the `offset` bytes that were there already. */
+/** Reports the bytes that arrive after the first `offset` ones, which were there already. */
 function reporting(
   { filename, onProgress }: DownloadPlan,
   { offset = 0, total }: { offset?: number; total: number },

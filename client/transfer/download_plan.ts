@@ -1,5 +1,5 @@
 /**
- * What a download is to be.
+ * The parameters of a download.
  *
  * @module
  */
@@ -11,29 +11,29 @@ import type { Range } from "../net/reply_check.ts";
 import type { Destination } from "./destination.ts";
 import type { GetOptions, Progress } from "./options.ts";
 
-/** A download of one file, or of a range of one. It is made once and handed down. */
+/** A download of one file, or of a range of one. It is made once and passed down. */
 export interface DownloadPlan {
   /** The name on the server. */
   readonly filename: string;
-  /** Where the file goes. */
+  /** Where the file is stored. */
   readonly destination: Destination;
-  /** What of the file is wanted; undefined for all of it. */
+  /** The range to download; undefined for the whole file. */
   readonly range: Range | undefined;
-  /** What the file is checked with. */
+  /** The checksum algorithm. */
   readonly algorithm: Algorithm;
   /** What to do when another file is at the destination. */
   readonly overwrite: Overwrite;
-  /** Whether the modification time and the permission bits have to be kept. */
+  /** Whether the modification time and the permission bits must be kept. */
   readonly preserve: boolean;
-  /** Whether the modification time is kept where the file system can, though not asked for. */
+  /** Whether the modification time is kept where the file system can, even if `preserve` is false. */
   readonly keepTime: boolean;
-  /** Whether a partial download of an earlier try may be resumed. */
+  /** Whether a partial download of an earlier attempt may be resumed. */
   readonly resume: boolean;
   /** Whether the file has to survive a loss of power. */
   readonly durable: boolean;
-  /** Whether nothing is changed. */
+  /** Whether this is a dry run, which changes nothing. */
   readonly dryRun: boolean;
-  /** Told how far the download is. */
+  /** Called with the progress of the download. */
   readonly onProgress: ((progress: Progress) => void) | undefined;
 }
 
@@ -41,7 +41,7 @@ export interface DownloadPlan {
  * The plan of a download.
  *
  * @param options `keepTime` is true where the modification time is kept in any case, as in a directory
- * @throws {FerryError} `usage` for a range that is none, or that a path is to store
+ * @throws {FerryError} `usage` for an invalid range, and for a range with a path as its destination
  */
 export function planDownload(
   filename: string,

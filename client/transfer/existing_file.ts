@@ -14,7 +14,7 @@ import { LocalFile } from "../../lib/files/source_file.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
 import { kindOfSpecial } from "./destination.ts";
 
-/** A local file that has the name of a download. */
+/** An existing local file at the path of a download. */
 export interface ExistingFile extends FileState {
   readonly path: string;
   readonly size: number;
@@ -23,7 +23,7 @@ export interface ExistingFile extends FileState {
 }
 
 /**
- * The file at a local path; undefined where nothing is.
+ * The file at a local path; undefined where there is nothing.
  *
  * @throws {FerryError} `not_a_file` for anything else, which no file may replace, whatever the policy
  */
@@ -46,10 +46,10 @@ function assertRegular(path: string, info: Deno.FileInfo): void {
 }
 
 /**
- * Whether a file is wanted in place of an existing one. Checksums are computed or asked for only where the answer
- * depends on them; that of the existing file is known of it then.
+ * Whether a file is wanted in place of an existing one. Checksums are computed or requested only where the answer
+ * depends on them. The checksum of the existing file is stored in `existing` when it was computed.
  *
- * @throws {FerryError} `exists` where the existing file is another one and must not be replaced
+ * @throws {FerryError} `exists` where the existing file differs and must not be replaced
  */
 export async function isWanted(
   overwrite: Overwrite,
@@ -82,10 +82,10 @@ export async function checksumOfFile(
 }
 
 /**
- * Makes sure that the very same file is at a path that turned out to be taken: another process may have downloaded it
+ * Checks that a path that turned out to be taken has the very same file: another process may have downloaded it
  * meanwhile.
  *
- * @throws {FerryError} `exists` where it is another one
+ * @throws {FerryError} `exists` where the file is another one
  */
 export async function assertSameFile(
   path: string,
@@ -98,8 +98,8 @@ export async function assertSameFile(
 }
 
 /**
- * Fails where a name is taken though no file has it: by a symbolic link that leads to nothing. A download fails there
- * when all its bytes have come; this tells it of one that is only foreseen.
+ * Checks that no dangling symbolic link has the name. A download would fail there only when all its bytes have arrived;
+ * with this, a dry run reports the failure too.
  *
  * @throws {FerryError} `exists`
  */

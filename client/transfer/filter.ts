@@ -1,28 +1,28 @@
 /**
- * Which files of a tree are meant, by patterns as `.gitignore` has them.
+ * Selects files of a tree by patterns as in `.gitignore`.
  *
  * @module
  */
 
 import ignore from "ignore";
 
-/** What a name stands for. */
+/** The type of the entry with a name. */
 export type FilteredType = "file" | "directory";
 
 /** Patterns of a {@linkcode Filter}, each a line as in a `.gitignore` file; the last that matches counts. */
 export interface FilterOptions {
-  /** Where there are any, a file has to match them, itself or by a directory above it. */
+  /** Where there are any, only files are accepted that match one, themselves or by a directory above them. */
   include?: readonly string[] | undefined;
-  /** What is left out, and with a directory all that is in it; `!pattern` takes it back. */
+  /** Files that are left out, and directories with all their content; `!pattern` includes a file again. */
   exclude?: readonly string[] | undefined;
 }
 
 /**
- * Decides by name; names are relative to the tree and have `/` between their parts. Letters match in
- * their own case only, so that the answer is the same on every machine.
+ * Accepts or rejects entries by name. Names are relative to the root of the tree and have `/` between their components.
+ * Matching is case-sensitive, so that the result is the same on every machine.
  *
- * A directory that is excluded is not descended into, so nothing in it can be taken back: that is what
- * git does. Includes never keep anyone from descending, for what they name may be further down.
+ * An excluded directory is not descended into, so nothing in it can be included again: that is what git does. Includes
+ * never keep a directory from being descended into, since what they name may be further down.
  */
 export class Filter {
   readonly #include: ignore.Ignore | undefined;
@@ -34,15 +34,15 @@ export class Filter {
     this.#exclude = rules(exclude);
   }
 
-  /** Whether a file is meant, or whether a directory is to be descended into. */
+  /** Whether a file is accepted, or whether a directory is descended into. */
   accepts(name: string, type: FilteredType): boolean {
     if (this.#exclude?.ignores(type === "directory" ? `${name}/` : name)) return false;
     return type === "directory" || !this.#include || this.#include.ignores(name);
   }
 
   /**
-   * Whether an accepted directory is meant even if nothing in it is: where there are no includes, or
-   * where one of them names it. Any other one is needed only for the files in it that are meant.
+   * Whether an accepted directory itself is wanted, even if nothing in it is: where there are no includes, or where one
+   * of them matches it. Any other directory is needed only for the accepted files in it.
    */
   keeps(directory: string): boolean {
     return !this.#include || this.#include.ignores(`${directory}/`);
@@ -51,6 +51,6 @@ export class Filter {
 
 function rules(patterns: readonly string[] = []): ignore.Ignore | undefined {
   if (patterns.length === 0) return undefined;
-  // Whether a name is a good one is for others to say.
+  // Whether a name is valid is checked elsewhere.
   return ignore({ ignorecase: false, allowRelativePaths: true }).add(patterns);
 }

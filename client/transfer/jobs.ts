@@ -1,18 +1,18 @@
 /**
- * Work that several connections share.
+ * Work that is shared by several connections.
  *
  * @module
  */
 
 import type { Connection } from "../net/connection.ts";
 
-/** Connections to one server, the one that was there first in front. */
+/** Connections to one server; the first one is the oldest. */
 export type Connections = readonly [Connection, ...Connection[]];
 
 /**
- * Hands items out to connections, each as soon as one can take it, and waits for all of them.
+ * Distributes items over connections, each as soon as a connection can take one, and waits for all of them.
  *
- * @param run takes items from an iteration that others take from too, until there are none
+ * @param run processes items from an iterator that is shared by all connections, until there are none
  * @throws the first failure, when all have ended
  */
 export async function eachOf<T>(
@@ -39,28 +39,28 @@ export async function onEach(
   for (const end of ends) if (end.status === "rejected") throw end.reason;
 }
 
-/** A generator hands out one item at a time, whoever asks: its calls wait for each other. */
+/** An async generator serializes concurrent calls, so that each item goes to one caller. */
 async function* asyncIterator<T>(
   items: AsyncIterable<T> | Iterable<T>,
 ): AsyncGenerator<T, void, void> {
   yield* items;
 }
 
-/** Opens further connections beside the one that there is, and closes them when `run` has ended. */
+/** Opens further connections besides the given one, and closes them when `run` has ended. */
 export async function withJobs(
   connection: Connection,
   { jobs = 1, signal, dial }: {
-    /** How many connections there are to be. */
+    /** How many connections there are in all. Default: 1. */
     jobs?: number | undefined;
-    /** Ends the further ones, too. */
+    /** Closes the further connections, too. */
     signal: AbortSignal;
-    /** Makes one. */
+    /** Makes a connection. */
     dial: () => Promise<Connection>;
   },
   run: (connections: Connections) => Promise<void>,
 ): Promise<void> {
   const ends = await Promise.allSettled(Array.from({ length: jobs - 1 }, dial));
-  // A server that takes no more of them still takes the files through those that there are.
+  // A server that refuses further connections still serves the existing ones.
   const further = ends.flatMap((end) => end.status === "fulfilled" ? [end.value] : []);
   using stack = new DisposableStack();
   for (const connection of further) {

@@ -1,5 +1,5 @@
 /**
- * Local paths, as a program gives them.
+ * Local paths in the arguments of the library.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
 import { fromFileUrl } from "../../lib/core/paths.ts";
 
 /**
- * A path, also from a `file:` URL.
+ * A local path, from a path or a `file:` URL.
  *
  * @throws {FerryError} `usage` for any other URL, and for the empty path
  */
@@ -20,7 +20,7 @@ export function localPath(path: string | URL): string {
   throw new FerryError("usage", reason);
 }
 
-/** The same, with what cannot be done without it in the message. */
+/** The same, with the attempted action in the error message. */
 export function localPathFor(path: string | URL, action: string): string {
   try {
     return localPath(path);

@@ -1,8 +1,8 @@
 /**
- * What is in a directory of this machine, and which paths a glob stands for.
+ * The content of a local directory, and the paths that a glob stands for.
  *
- * Directories are read on another thread, since only so the runtime tells of an error in the middle of one. To
- * look at an entry is synchronous: a hop to another thread for each would cost more than the look at it.
+ * Directories are read asynchronously, since only then Deno reports an error in the middle of a directory. The stat of
+ * an entry is synchronous: a switch to another thread would cost more than the call itself.
  *
  * @module
  */
@@ -22,15 +22,15 @@ import type { Filter, FilteredType } from "./filter.ts";
 import { kindOfPartialDownload } from "./partial_downloads.ts";
 import type { SkippedEntry } from "./omissions.ts";
 
-/** A file or a directory that was found. */
+/** A file or a directory in a local tree. */
 export interface LocalEntry {
-  /** Where it is. */
+  /** Its path. */
   path: string;
-  /** Its name relative to the root of the walk, with `/` between its parts. */
+  /** Its name relative to the root of the walk, with `/` between its components. */
   name: string;
-  /** What it is. */
+  /** Its type. */
   type: "file" | "directory";
-  /** Bytes; 0 for a directory. */
+  /** Its size in bytes; 0 for a directory. */
   size: number;
   /** The modification time in milliseconds since 1970. */
   mtime: number;
@@ -40,20 +40,20 @@ export interface LocalEntry {
 
 /** Options of {@linkcode walkLocal}. */
 export interface WalkOptions {
-  /** Which files are meant; all of them unless told otherwise. */
+  /** Which files are wanted. Default: all. */
   filter?: Filter | undefined;
-  /** Whether symbolic links are followed; they are skipped unless told otherwise. */
+  /** Whether symbolic links are followed instead of skipped. Default: false. */
   follow?: boolean | undefined;
-  /** Told what is skipped: it is no file or directory, leads back to where we are, is ferry's own, or vanished. */
+  /** Called for what is skipped: special files, links that form a loop, ferry's own files, and files that vanished. */
   onSkip?: ((skipped: SkippedEntry) => void) | undefined;
-  /** Told what cannot be looked at or read; the walk goes on with what comes after it. */
+  /** Called for what cannot be examined or read; the walk goes on. */
   onError?: ((path: string, error: FerryError) => void) | undefined;
 }
 
 /**
- * What is below a directory: each directory before its content, empty ones too, the names of one
- * directory in the order of their UTF-16 units. The root itself is not among them; where it is a link,
- * that is followed. What cannot be read or told by name is reported, and the rest goes on.
+ * The content of a directory: each directory before its content, empty ones too, the names of one directory in the
+ * order of their UTF-16 code units. The root itself is not included; where it is a link, that is followed. What cannot
+ * be read, or has a name that cannot be represented, is reported, and the walk goes on.
  *
  * @throws {FerryError} `not_found`, `not_a_file`, `denied` where the root itself cannot be walked
  */
@@ -77,16 +77,16 @@ export async function* walkLocal(
 
 /** A directory that is being walked. */
 interface Level {
-  /** Its path, with the slash that a child's name goes behind; "" for the working directory. */
+  /** Its path, with a trailing slash; "" for the working directory. */
   path: string;
-  /** Its name, with such a slash; "" for the root. */
+  /** Its name, with a trailing slash; "" for the root. */
   name: string;
   children: readonly Deno.DirEntry[];
-  /** Which of them comes next. */
+  /** The index of the next child. */
   next: number;
   identity: string;
   above?: Level;
-  /** What is to be told of it as soon as something in it is meant. */
+  /** Its entry, which is yielded only when something in it is accepted. */
   pending?: LocalEntry | undefined;
 }
 
@@ -95,7 +95,7 @@ async function* walk(
   options: WalkOptions,
 ): AsyncGenerator<LocalEntry, void, void> {
   const { filter, follow, onSkip } = options;
-  // There is no generator for each directory, since each entry would pass through all those above it.
+  // One generator for the whole tree: with one for each directory, each entry would pass through all those above it.
   for (let level: Level | undefined = root; level;) {
     const child: Deno.DirEntry | undefined = level.children[level.next++];
     if (!child) {
@@ -104,7 +104,7 @@ async function* walk(
     }
     const path = level.path + child.name;
     const name = level.name + child.name;
-    // What is excluded is not even looked at. To git, too, a link is a file until it is followed.
+    // Excluded entries are not examined at all. As in git, a link counts as a file until it is followed.
     const type = child.isDirectory ? "directory" : "file";
     const followed = child.isSymlink && follow === true;
     const types: readonly FilteredType[] = followed ? ["file", "directory"] : [type];
@@ -126,7 +126,7 @@ async function* walk(
       for (const directory of pendingAbove(level)) yield directory;
       yield entry;
     } else {
-      // A directory is read before it is given: one that cannot be read must not pass for an empty one.
+      // A directory is read before it is yielded: one that cannot be read must not pass for an empty one.
       let children: readonly Deno.DirEntry[];
       try {
         children = await childrenOf(path);
@@ -152,15 +152,17 @@ async function* walk(
   }
 }
 
-/** What something is that belongs to ferry and not to the user, by its name; undefined where it is the user's. */
+/**
+ * The kind, in words, of a file that belongs to ferry and not to the user, by its name; undefined for the user's files.
+ */
 function kindOfOwn(name: string, own: string): string | undefined {
-  // Case is folded because some file systems do.
+  // Case is folded because some file systems do so.
   const isReserved = name.toLowerCase() === RESERVED_DIRECTORY || isStagingName(own);
   if (isReserved) return "ferryd's own directory";
   return isRemovedName(own) ? "removed, but still open" : kindOfPartialDownload(own);
 }
 
-/** The directories above something that is meant, unless they have been told of. */
+/** The parent directories of an accepted entry that have not been yielded yet. */
 function pendingAbove(level: Level): LocalEntry[] {
   const entries: LocalEntry[] = [];
   for (let at: Level | undefined = level; at; at = at.above) {
@@ -170,20 +172,20 @@ function pendingAbove(level: Level): LocalEntry[] {
   return entries;
 }
 
-/** What is at a path, a link followed where that is wanted. */
+/** The metadata of a path; links are followed where the options say so. */
 function lookAt(path: string, { follow }: WalkOptions): Deno.FileInfo {
   const info = Deno.lstatSync(path);
   if (!info.isSymlink || !follow) return info;
   try {
     return Deno.statSync(path);
   } catch (error) {
-    // One that leads nowhere stays a link, and is skipped as one.
+    // A dangling link counts as a link, and is skipped as one.
     if (error instanceof Deno.errors.NotFound) return info;
     throw error;
   }
 }
 
-/** Looks at something that was in a directory a moment ago; undefined where that failed and was reported. */
+/** Examines an entry that was listed a moment ago; undefined where that failed and was reported. */
 function attempt<T>(
   path: string,
   name: string,
@@ -198,7 +200,7 @@ function attempt<T>(
   }
 }
 
-/** Reports that something that was in a directory a moment ago cannot be looked at or read. */
+/** Reports that an entry that was listed a moment ago cannot be examined or read. */
 function reportFailure(
   path: string,
   name: string,
@@ -224,9 +226,9 @@ function entryOf(path: string, name: string, info: Deno.FileInfo): LocalEntry | 
   };
 }
 
-/** The same for two paths that lead to one directory. */
+/** A key that is the same for two paths to one directory. */
 function identityOf(path: string, { dev, ino }: Deno.FileInfo): string {
-  // Windows tells no inode.
+  // Deno returns no inode number on Windows.
   return ino === null ? Deno.realPathSync(path) : `${dev}:${ino}`;
 }
 
@@ -237,29 +239,32 @@ function isAbove(identity: string, level: Level): boolean {
   return false;
 }
 
-/** What is in a directory, in order: the runtime's own synchronous list takes an error for the end. */
+/** The entries of a directory, sorted. Deno's synchronous listing would take an error for the end. */
 async function childrenOf(path: string): Promise<Deno.DirEntry[]> {
   const children = await Array.fromAsync(Deno.readDir(path));
   return children.sort((a, b) => a.name < b.name ? -1 : 1);
 }
 
-/** What says that there is no directory, so that nothing in it can match. */
+/** Errors that mean there is no directory, so that nothing in it can match. */
 const NO_DIRECTORY: readonly ErrorCode[] = ["not_found", "not_a_file"];
 
 /** Options of {@linkcode expandGlobs}. */
 export interface GlobOptions {
-  /** Told which directory cannot be read, and what matches by a name that is not UTF-8; the rest is given. */
+  /**
+   * Called for directories that cannot be read, and for matches whose names are not UTF-8; the other matches are
+   * returned.
+   */
   onError?: ((path: string, error: FerryError) => void) | undefined;
 }
 
 /**
- * The paths that the arguments of a command stand for. One that has `*`, `?`, `[…]` or `{…}` in it and
- * is not the path of anything itself is expanded as a shell would do it, for those that do not and for
- * globs in quotes: `*` leaves out what begins with a dot, and `**` as a whole part stands for any number
- * of directories. The parts of a path are matched one by one, so braces hold no slash. No path comes
- * twice from one glob.
+ * The paths that the arguments of a command stand for. An argument with `*`, `?`, `[…]` or `{…}` that is not itself an
+ * existing path is expanded as a shell would do it, for shells that do not and for quoted globs. `*` does not match a
+ * leading dot, and a component `**` matches any number of directories. Paths are matched component by component, so
+ * braces contain no slash. Each glob yields a path only once.
  *
- * @throws {FerryError} `not_found` where a glob matches nothing, and no directory failed that it had to look into
+ * @throws {FerryError} `not_found` where a glob matches nothing, and every directory that it had to look into could be
+ * read
  */
 export async function expandGlobs(
   args: readonly string[],
@@ -277,7 +282,7 @@ export async function expandGlobs(
       options.onError?.(path, error);
     };
     const { root } = parse(arg);
-    // An empty last part stays: behind a slash only a directory is found.
+    // An empty last component is kept: with a trailing slash, only directories match.
     const parts = arg.slice(root.length).split(PLATFORM.separators)
       .filter((part, at, { length }) => part !== "" || at === length - 1);
     const paths = new Set(await Array.fromAsync(expand(root, parts, { onError })));
@@ -290,7 +295,7 @@ export async function expandGlobs(
   return expanded;
 }
 
-/** What the parts of a glob match below a directory, whose path ends with a slash or is "". */
+/** The matches of the components of a glob below a directory, whose path ends with a slash or is "". */
 async function* expand(
   directory: string,
   parts: readonly string[],
@@ -310,7 +315,7 @@ async function* expand(
     if (isDirectory(directory)) yield directory;
     return;
   }
-  // A part with a backslash may be literal, but is not written as the name is.
+  // A component with a backslash may be literal, but differs from the name that it matches.
   const isPattern = isGlob(part) || part.includes("\\");
   for (const name of isPattern ? await matchesOf(part, directory, options) : [part]) {
     const path = directory + name;
@@ -330,7 +335,7 @@ async function matchesOf(
     .filter((name) => isText(directory, name, options));
 }
 
-/** Whether something can be found by the name that it was listed with; where it cannot, that is told. */
+/** Whether an entry can be accessed by the name that was listed; where it cannot, that is reported. */
 function isText(directory: string, name: string, { onError }: GlobOptions): boolean {
   const path = directory + name;
   if (!mayBeNoText(name) || isThere(path)) return true;
@@ -338,7 +343,7 @@ function isText(directory: string, name: string, { onError }: GlobOptions): bool
   return false;
 }
 
-/** What is in a directory; nothing where it is none any more, or cannot be read, which is told. */
+/** The entries of a directory; none where it no longer exists, or cannot be read, which is reported. */
 async function readableIn(
   directory: string,
   { onError }: GlobOptions,

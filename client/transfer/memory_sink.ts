@@ -7,13 +7,13 @@
 import { FerryError } from "../../lib/core/errors.ts";
 import type { ByteSink } from "../../lib/core/bytes.ts";
 
-/** Keeps what it is given. */
+/** A sink that collects bytes. */
 export class MemorySink implements ByteSink {
   readonly #most: number;
   #pieces: Uint8Array[] = [];
   #size = 0;
 
-  /** Keeps so many bytes at most. */
+  /** A sink for up to `most` bytes. */
   constructor(most: number) {
     this.#most = most;
   }
@@ -29,13 +29,13 @@ export class MemorySink implements ByteSink {
     return Promise.resolve();
   }
 
-  /** Forgets all of it. */
+  /** Discards all bytes. */
   restart(): void {
     this.#pieces = [];
     this.#size = 0;
   }
 
-  /** All of it. */
+  /** All bytes that were written. */
   bytes(): Uint8Array<ArrayBuffer> {
     const all = new Uint8Array(this.#size);
     let size = 0;

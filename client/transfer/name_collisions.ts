@@ -1,7 +1,6 @@
 /**
- * Files of one run whose names differ in upper and lower case only, or in how a letter is composed: a file system that
- * takes those for the same would let one replace the other.
- *
+ * Detects files of one run whose names differ only in case or in Unicode normalization: a file system that takes such
+ * names for the same would let one file replace the other.
  * @module
  */
 
@@ -13,7 +12,9 @@ import { basename, dirname } from "../../lib/core/paths.ts";
 export class NameCollisions {
   readonly #first = new Map<string, string>();
 
-  /** Takes a name; what came before it that some file system may take for the same, undefined where nothing did. */
+  /**
+   * Adds a name. Returns the earlier name that some file system may take for the same; undefined where there is none.
+   */
   before(name: string): string | undefined {
     const folded = foldName(name);
     const first = this.#first.get(folded);
@@ -22,18 +23,18 @@ export class NameCollisions {
   }
 }
 
-/** How it is asked what a server has; either fails with `not_found` where nothing has the name. */
+/** Requests about names on a server. Both fail with `not_found` where nothing has the name. */
 export interface RemoteLookup {
-  /** What has a name. */
+  /** The metadata of a name. */
   stat(filename: string): Promise<unknown>;
-  /** What is in a directory. */
+  /** The entries of a directory. */
   list(directory: string): AsyncIterable<{ filename: string }>;
 }
 
 /**
- * Fails where a server takes a name for that of another file of the same run, which it has got before.
+ * Checks that a server does not take a name for that of an earlier file of the same run.
  *
- * @throws {FerryError} `bad_name`; `denied` where the server does not tell
+ * @throws {FerryError} `bad_name`; `denied` where the server does not answer
  */
 export async function assertDistinctOnServer(
   filename: string,
@@ -42,7 +43,7 @@ export async function assertDistinctOnServer(
 ): Promise<void> {
   const directory = filename.slice(0, Math.max(0, filename.lastIndexOf("/")));
   try {
-    // What is listed by that very name is another file.
+    // Where exactly this name is listed, it is a file of its own.
     for await (const entry of server.list(directory)) if (entry.filename === filename) return;
     await server.stat(filename);
   } catch (error) {
@@ -53,14 +54,15 @@ export async function assertDistinctOnServer(
 }
 
 /**
- * Fails where the file system takes a path for that of another file of the same run, which is there already.
+ * Checks that the local file system does not take a path for that of an earlier file of the same run, which exists
+ * already.
  *
  * @throws {FerryError} `bad_name`, `denied`, `io`
  */
 export async function assertDistinctHere(path: string, first: string): Promise<void> {
   try {
     Deno.lstatSync(path);
-    // What is listed by that very name is another file.
+    // Where exactly this name is listed, it is a file of its own.
     for await (const { name } of Deno.readDir(dirname(path))) if (name === basename(path)) return;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return;

@@ -1,8 +1,8 @@
 /**
- * What the arguments of a transfer mean: which name on the server, which path here.
+ * How the arguments of a transfer become names on the server and local paths.
  *
- * A path that ends with a slash, or is `.` or `..`, is a directory that something goes into; any other one is
- * what it becomes.
+ * A path that ends with a slash, or is `.` or `..`, is a directory to put something into; any other path is the new
+ * name itself.
  *
  * @module
  */
@@ -12,10 +12,9 @@ import { basename, isGlob, join, resolve } from "../../lib/core/paths.ts";
 import { PLATFORM } from "../../lib/core/platform.ts";
 
 /**
- * A name on the server from how people write it: `.` and `/` are the root, `./` in front and a slash behind
- * mean nothing.
+ * A name on the server as users write it: `.` and `/` are the root; a leading `./` and a trailing slash are ignored.
  *
- * @throws {FerryError} `usage` for none, as a variable of a shell that is not set gives it: that is not the root
+ * @throws {FerryError} `usage` for an empty name, as an unset shell variable yields it: that does not mean the root
  */
 export function remoteName(text: string): string {
   if (text === "") {
@@ -29,16 +28,15 @@ function normalized(text: string): string {
   return name === "." ? "" : name;
 }
 
-/** A name on the server in a message; the root is what people write for it. */
+/** A name on the server for a message; the root is shown as users write it. */
 export function named(name: string): string {
   return quote(name === "" ? "." : name);
 }
 
 /**
- * Refuses the root where only what is in it can be meant.
+ * Refuses the root for actions that apply only to entries below it.
  *
- * @param action what cannot be done: `remove`
- * @throws {FerryError} `bad_name`
+ * @param action what was attempted: `remove`
  */
 export function assertBelowRoot(name: string, action: string): void {
   if (name !== "") return;
@@ -46,15 +44,15 @@ export function assertBelowRoot(name: string, action: string): void {
   throw new FerryError("bad_name", reason, { action: `${action} ${named(name)}` });
 }
 
-/** Where an upload goes, by `--as` and `--to`. */
+/** The destination of an upload, from `--as` and `--to`. */
 export interface RemoteTarget {
-  /** The name, or with a slash behind it the directory. */
+  /** The new name, or with a trailing slash the directory. */
   as: string | undefined;
-  /** The directory, which a slash may stand in front of. */
+  /** The directory, which may have a leading slash. */
   to: string | undefined;
 }
 
-/** The name on the server that an upload of a local path gets; `-`, standard input, has none of its own. */
+/** The name on the server for an upload of a local path. `-`, standard input, has no name of its own. */
 export function nameOnServer(path: string, { as, to = "" }: RemoteTarget): string {
   const own = path === "-" ? "" : basename(resolve(path));
   const into = as !== undefined && isInto(as, /\//);
@@ -68,26 +66,26 @@ export function nameOnServer(path: string, { as, to = "" }: RemoteTarget): strin
   return inside(normalized(to.replace(/^\/+/, "")), name);
 }
 
-/** A name in a directory; both may be the root. */
+/** A name inside of a directory; both may be the root. */
 export function inside(directory: string, name: string): string {
   return directory === "" || name === "" ? directory + name : `${directory}/${name}`;
 }
 
-/** The last part of a name. */
+/** The last component of a name. */
 export function lastPart(name: string): string {
   return name.slice(name.lastIndexOf("/") + 1);
 }
 
-/** Where the downloads of one command go. */
+/** The destination of the downloads of one command. */
 export class LocalTarget {
   readonly #out: string | undefined;
   readonly #many: boolean;
   readonly #isDirectory: boolean;
 
   /**
-   * @param out what `--out` says
+   * @param out the value of `--out`
    * @param options.many whether there are several names, or a pattern that may stand for several
-   * @throws {FerryError} `usage` where several cannot go there
+   * @throws {FerryError} `usage` where several files cannot go there
    */
   constructor(out: string | undefined, { many }: { many: boolean }) {
     this.#out = out;
@@ -102,12 +100,12 @@ export class LocalTarget {
     }
   }
 
-  /** The path of a file: as with cp, it goes into a directory that is there. */
+  /** The path of a file: as with cp, it goes into `--out` where that is an existing directory. */
   ofFile(name: string): string {
     return this.#path(name, this.#isDirectory);
   }
 
-  /** The path of a directory, which is the same whether it is there or not: so a repetition does the same. */
+  /** The path of a directory. It is the same whether it exists or not, so that a repeated command does the same. */
   ofDirectory(name: string): string {
     return this.#path(name, false);
   }
@@ -120,13 +118,13 @@ export class LocalTarget {
   }
 }
 
-/** Whether several things may be meant by arguments that stand for these names. */
+/** Whether several files may be meant by the arguments, which stand for these names. */
 export function mayBeSeveral(args: readonly string[], names: readonly string[]): boolean {
   return names.length > 1 || args.some((arg) => isGlob(arg) && !names.includes(remoteName(arg)));
 }
 
 /**
- * Fails where two things would end at one place, of which one would be lost.
+ * Fails where two sources would end at the same place, so that one would be lost.
  *
  * @throws {FerryError} `usage`
  */
@@ -153,7 +151,7 @@ export function assertDistinct(pairs: Iterable<readonly [source: string, target:
   }
 }
 
-/** The directories that a path is in, by names as a target has them. */
+/** The parent directories of a path, named as targets are. */
 function directoriesOf(path: string): string[] {
   const parts = path.split("/");
   const above = parts.slice(1).map((_, at) => parts.slice(0, at + 1).join("/"));
@@ -161,7 +159,7 @@ function directoriesOf(path: string): string[] {
   return isRelative ? ["", ".", ...above] : above;
 }
 
-/** Whether a path as it is written is a directory that something goes into. */
+/** Whether a path, as it is written, is a directory to put something into. */
 export function isInto(path: string, separators: RegExp): boolean {
   return /^\.{0,2}$/.test(path.split(separators).at(-1)!);
 }

@@ -1,5 +1,5 @@
 /**
- * What a tree holds and does not travel.
+ * Entries of a tree that are not transferred.
  *
  * @module
  */
@@ -7,25 +7,25 @@
 import { FerryError, printable, quote } from "../../lib/core/errors.ts";
 import type { Entry, Omitted } from "../../lib/core/entry.ts";
 
-/** Something that is left out by a rule, and is nobody's failure. */
+/** An entry that is left out by a rule, which is not a failure. */
 export interface SkippedEntry {
-  /** Its path, where it is on this machine; else its name on the server. */
+  /** Its path for a local entry; else its name on the server. */
   path: string;
   /** Why, such as `symbolic link`. */
   reason: string;
-  /** Where only what is in it is left out of a list, as of a link to a directory. */
+  /** `directory` where only its content is left out of a list, as of a link to a directory. */
   type?: "directory" | undefined;
 }
 
-/** Who is told what is left out; the others go on. */
+/** Handlers for what is left out. The transfer goes on. */
 export interface OmissionHandlers {
-  /** Told what is left out by a rule: links, pipes, sockets, devices, what vanished, ferry's own files. */
+  /** Called for what is left out by a rule: links, pipes, sockets, devices, what vanished, ferry's own files. */
   onSkip?: ((skipped: SkippedEntry) => void) | undefined;
-  /** Told of each file and directory that failed or cannot be read, and why. */
+  /** Called for each file and directory that failed or cannot be read, with the error. */
   onError?: ((filename: string, error: FerryError) => void) | undefined;
 }
 
-/** What the kinds of things are called that lists leave out. */
+/** The names, in words, of the kinds of entries that lists leave out. */
 const KINDS: Readonly<Record<string, string>> = {
   device: "device",
   link: "symbolic link",
@@ -34,7 +34,7 @@ const KINDS: Readonly<Record<string, string>> = {
   vanished: "it vanished meanwhile",
 };
 
-/** Tells one of the two what a server left out, and why; `op` is what was being done. */
+/** Calls the handler for an entry that a server left out; `op` is the operation that was under way. */
 export function reportOmission(
   { onSkip, onError }: OmissionHandlers,
   op: string,

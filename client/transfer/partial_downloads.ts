@@ -1,6 +1,6 @@
 /**
- * Partial downloads: the temporary files beside the files that they become. One that was cut stays with its record, and
- * the next try resumes it.
+ * Partial downloads: temporary files beside the files that they will become. One that was cut is kept with a record,
+ * and the next attempt resumes it.
  *
  * @module
  */
@@ -23,30 +23,32 @@ import type { Prefix } from "../net/file_requests.ts";
 /** The beginning of the name of each temporary file. Listings of files leave out what begins with a dot. */
 export const TEMPORARY_PREFIX = ".ferry-";
 
-/** How often, and in which interval in milliseconds, a partial download is asked for that another process has. */
+/**
+ * How often, and at which interval in milliseconds, to try to lock a partial download that another process has locked.
+ */
 const CLAIM = { tries: 10, interval: 50 };
 
 /** Options of {@linkcode PartialDownload.open}. */
 export interface PartialDownloadOptions {
   /** The name on the server. */
   filename: string;
-  /** What the file is checked with. */
+  /** The checksum algorithm. */
   algorithm: Algorithm;
-  /** Whether what an earlier try has left may be resumed. */
+  /** Whether the bytes of an earlier attempt may be resumed. */
   resume: boolean;
-  /** The permission bits to publish the file with; until then it has no others. */
+  /** The permission bits of the published file; until then, only its owner has access. */
   mode: number | undefined;
-  /** What is used of the machine. */
+  /** Memory, threads and the clock. */
   runtime: Runtime;
 }
 
-/** The bytes of a file that have come, and those that are coming. */
+/** The bytes of a file that were received so far, and those still to come. */
 export class PartialDownload implements AsyncDisposable {
   /** The temporary file. */
   readonly staged: StagedFile;
-  /** The digest of the bytes that an earlier try has left; undefined where there are none. */
+  /** The digest of the bytes of an earlier attempt; undefined where there are none. */
   readonly prefix: PrefixDigest | undefined;
-  /** The checksum of the whole file that they are of, where it is known. */
+  /** The checksum of the whole file that they are from, where it is known. */
   readonly #whole: Checksum | null;
 
   private constructor(
@@ -59,8 +61,8 @@ export class PartialDownload implements AsyncDisposable {
   }
 
   /**
-   * The partial download of the file that is to be at `path`, whose directory is there. Where another process has it,
-   * this is another one, with nothing to resume.
+   * The partial download of the file that is to be at `path`, whose directory exists. Where another process has locked
+   * it, a new one is made, with nothing to resume.
    */
   static async open(
     path: string,
@@ -91,23 +93,23 @@ export class PartialDownload implements AsyncDisposable {
       const whole = checksum !== null && algorithmOf(checksum) === algorithm ? checksum : null;
       return new PartialDownload(staged, { prefix, whole });
     } catch (error) {
-      // That it could not be read now does not mean that it is bad.
+      // A failure to read it now does not mean that it is bad.
       if (readRecord(temporary)) staged.keep();
       throw error;
     }
   }
 
-  /** By what the server sees that the bytes that are here are of its file; undefined where there are none. */
+  /** The proof for the server that the bytes here are of its file; undefined where there are none. */
   async proof(): Promise<Prefix | undefined> {
     return this.prefix && { ...await this.prefix.facts(), whole: this.#whole };
   }
 
-  /** Forgets the bytes of an earlier try: they are not of the file that the server has now. */
+  /** Discards the bytes of an earlier attempt: they are not of the file that the server has now. */
   startOver(): void {
     startOver(this.staged);
   }
 
-  /** Notes how far the download of a file has come, for a later try. */
+  /** Records the progress of the download, for a later attempt. */
   checkpoint(
     file: { filename: string; size: number; checksum: Checksum | null },
     prefix: SavedPrefix,
@@ -115,13 +117,13 @@ export class PartialDownload implements AsyncDisposable {
     writeRecord(this.staged.path, { ...file, prefix });
   }
 
-  /** Keeps what has come for a later try, if there is enough of it. */
+  /** Keeps the received bytes for a later attempt, if there are enough of them. */
   keep(): void {
     if (readRecord(this.staged.path)) this.staged.keep();
     else this.removeRecord();
   }
 
-  /** Makes sure that no later try resumes it. */
+  /** Makes sure that no later attempt resumes it. */
   removeRecord(): void {
     removeRecord(this.staged.path);
   }
@@ -138,8 +140,8 @@ function startOver(staged: StagedFile): void {
 }
 
 /**
- * The path of the partial download of the file that is to be at `path`. It follows from the name of that file, so that
- * a later try finds it.
+ * The path of the partial download of the file that is to be at `path`. It is derived from that path, so that a later
+ * attempt finds it.
  */
 export function partialPathOf(path: string, { digests }: Pick<Runtime, "digests">): string {
   const digest = digests.md5Of(new TextEncoder().encode(basename(path)));
@@ -149,14 +151,14 @@ export function partialPathOf(path: string, { digests }: Pick<Runtime, "digests"
 /** The name of a partial download, or of its record; the first group is what both have in common. */
 const PARTIAL_NAME = /^(\.ferry-[0-9a-f-]{32,36})\.(?:part|json|json\.new)$/;
 
-/** What a file is, in words, whose name is that of a partial download; undefined for any other name. */
+/** The kind, in words, of a file with the name of a partial download or its record; undefined for any other name. */
 export function kindOfPartialDownload(name: string): string | undefined {
   return PARTIAL_NAME.test(basename(name)) ? "a part of a download" : undefined;
 }
 
 /**
- * Removes the partial downloads in a directory, but for those of downloads under way. What cannot be removed stays: the
- * files that were downloaded are whole without it.
+ * Removes the partial downloads in a directory, except those under way. What cannot be removed stays: the files that
+ * were downloaded are complete without it.
  */
 export function removePartialDownloads(directory: string, runtime: Runtime): void {
   try {
@@ -167,14 +169,14 @@ export function removePartialDownloads(directory: string, runtime: Runtime): voi
     }
     for (const part of parts) removePartialDownload(part, runtime);
   } catch {
-    // The directory cannot be read, or has gone.
+    // The directory cannot be read, or no longer exists.
   }
 }
 
-/** Removes a partial download and its record, unless a download under way has them. */
+/** Removes a partial download and its record, unless a download under way is using them. */
 export function removePartialDownload(path: string, runtime: Runtime): void {
   const claimed = StagedFile.claim(path, runtime, { create: false });
-  // One that is there and cannot be claimed belongs to a download under way, and so does its record.
+  // A partial download that exists and cannot be locked is in use, and so is its record.
   if (!claimed && isTaken(path)) return;
   removeRecord(path);
   void claimed?.[Symbol.asyncDispose]();

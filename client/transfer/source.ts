@@ -1,5 +1,5 @@
 /**
- * What can be uploaded: a file, bytes in memory, a Blob, or what gives bytes piece by piece.
+ * The sources of an upload: a file, bytes in memory, a Blob, or a stream of bytes.
  *
  * @module
  */
@@ -23,23 +23,23 @@ export type Source =
   | ReadableStream<Uint8Array>
   | AsyncIterable<Uint8Array>;
 
-/** A source by how it can be read. */
+/** A source, by the way in which it can be read. */
 export type UploadSource =
   | { kind: "path"; path: string }
   | { kind: "sized"; source: SizedSource }
   | { kind: "pieces"; pieces: Pieces };
 
-/** What is read from any of its bytes on, and again where need be. */
+/** A source that can be read from any offset, and again if need be. */
 export interface SizedSource extends ByteSource {
   /** The size in bytes. */
   readonly size: number;
-  /** The modification time in milliseconds since 1970, where it has one. */
+  /** The modification time in milliseconds since 1970, where the source has one. */
   readonly mtime?: number | undefined;
-  /** The permission bits, where it has some. */
+  /** The permission bits, where the source has them. */
   readonly mode?: number | undefined;
-  /** Makes the next read begin at that byte. */
+  /** Makes the next read begin at that offset. */
   seek(offset: number): void;
-  /** All of it, for what fits into memory. */
+  /** Reads the whole source, for what fits into memory. */
   readWhole(): Promise<Uint8Array>;
 }
 
@@ -47,9 +47,9 @@ const TAKEN =
   "a path, a file: URL, a Blob, bytes, a ReadableStream of bytes or an async iterable of bytes";
 
 /**
- * The kind of a source. A stream is locked from then on.
+ * Classifies a source. A stream is locked from then on.
  *
- * @param size how many bytes a stream is to give, where that is known
+ * @param size the number of bytes that a stream is to yield, where it is known
  * @throws {FerryError} `usage` for what cannot be uploaded
  */
 export function uploadSourceOf(source: Source, size?: number): UploadSource {
@@ -75,14 +75,14 @@ export function uploadSourceOf(source: Source, size?: number): UploadSource {
   throw new FerryError("usage", `${refused}: give ${TAKEN}`);
 }
 
-/** The name that a source has by itself, if it has one. */
+/** The name of the source itself, if it has one. */
 export function nameOf(source: Source): string | undefined {
   if (typeof source === "string") return basename(source);
   if (source instanceof URL) return basename(localPath(source));
   return source instanceof File && source.name !== "" ? source.name : undefined;
 }
 
-/** What a value is, in words. */
+/** A description of a value, for error messages. */
 export function describe(value: unknown): string {
   if (value === null || value === undefined) return String(value);
   if (Array.isArray(value)) return "an array";
@@ -92,7 +92,7 @@ export function describe(value: unknown): string {
   return `${/^[AEIOU]/.test(name) ? "an" : "a"} ${name}`;
 }
 
-/** The stream that a response, an open file or its like has, in words. */
+/** Names the stream of a response, an open file or a similar object, for error messages. */
 function streamIn(value: unknown): string {
   if (typeof value !== "object" || value === null) return "";
   const has = (key: string) => (value as Record<string, unknown>)[key] instanceof ReadableStream;
@@ -114,20 +114,20 @@ function isAsyncIterable(value: unknown): value is AsyncIterable<Uint8Array> {
   return typeof value === "object" && value !== null && Symbol.asyncIterator in value;
 }
 
-/** What is left of a stream that was read from would be taken for the whole. */
+/** Refuses a stream that was read from before: its rest would be taken for the whole. */
 function assertUnread(stream: ReadableStream): void {
   if (stream.locked) {
     throw new FerryError("usage", "the stream is locked: something else is reading it");
   }
   try {
-    // The platform tells it no other way.
+    // The platform has no other way to find out.
     new Response(stream);
   } catch {
     throw new FerryError("usage", "the stream has been read from before");
   }
 }
 
-/** Its `return` also ends a read that is under way, which the stream's own iterator would wait for. */
+/** An iterator whose `return` also ends a pending read; the stream's own iterator would wait for it. */
 function iteratorOf(reader: ReadableStreamDefaultReader<Uint8Array>): AsyncIterator<Uint8Array> {
   return {
     async next() {
@@ -144,22 +144,22 @@ function iteratorOf(reader: ReadableStreamDefaultReader<Uint8Array>): AsyncItera
   };
 }
 
-/** Bytes that come piece by piece, and only once. */
+/** A source of bytes that can be read only once. */
 export class Pieces {
-  /** How many bytes there are to be; undefined where that is not known. */
+  /** The expected number of bytes; undefined where it is not known. */
   readonly size: number | undefined;
   readonly #iterator: AsyncIterator<Uint8Array>;
   #asked = false;
   #pending = false;
   #ended = false;
 
-  /** The pieces of an iteration. */
+  /** The pieces from an iterator. */
   constructor(iterator: AsyncIterator<Uint8Array>, size: number | undefined) {
     this.#iterator = iterator;
     this.size = size;
   }
 
-  /** Whether the first piece is still to be asked for. */
+  /** Whether no piece has been requested yet. */
   get untouched(): boolean {
     return !this.#asked;
   }
@@ -168,7 +168,7 @@ export class Pieces {
    * The pieces, one after the other.
    *
    * @param waitFor waits for each of them
-   * @throws {FerryError} `usage` for a piece that is no bytes, `io` where there are fewer or more of them than
+   * @throws {FerryError} `usage` for a piece that is not a Uint8Array, `io` where there are fewer or more bytes than
    * `size`; what the source fails with
    */
   async *taken(waitFor: WaitFor = waitDirectly): AsyncGenerator<Uint8Array, void, void> {
@@ -207,12 +207,12 @@ export class Pieces {
     }
   }
 
-  /** Tells the source that nothing more is taken, unless it has come to its end. */
+  /** Tells the source that no more pieces are wanted, unless it has ended. */
   async end(reason: unknown): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
     const ending = (async () => await this.#iterator.return?.(reason))().catch(() => {});
-    // A source that is asked for a piece at the moment may never give it: nobody waits for its end.
+    // A source that is waiting for its next piece may never yield it, so its end is not awaited.
     if (!this.#pending) await ending;
   }
 }
@@ -222,7 +222,7 @@ export class MemorySource implements SizedSource {
   readonly #bytes: Uint8Array;
   #position = 0;
 
-  /** Bytes that stay as they are until they have been sent. */
+  /** A source of bytes that must not change until they have been sent. */
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
   }

@@ -1,6 +1,6 @@
 /**
- * How a directory comes down: what is there already is left out, small files follow each other without
- * waiting and are flushed in groups, large ones come one by one.
+ * How a directory is downloaded: existing files are left out, small files are requested in a pipeline and flushed in
+ * groups, large ones follow one by one.
  *
  * @module
  */
@@ -40,25 +40,25 @@ import {
   TEMPORARY_PREFIX,
 } from "./partial_downloads.ts";
 
-/** Files up to this size are asked for one behind the other. */
+/** Files up to this size are requested in a pipeline. */
 const SMALL_BYTES = 1024 * 1024;
 
-/** The coarsest step in which file systems keep times, in milliseconds. */
+/** The coarsest resolution of file times in any file system, in milliseconds. */
 const COARSE_STEP = 2000;
 
-/** How many small files may wait for their flush at once. */
+/** The most small files that wait for their flush at the same time. */
 const MAX_UNPUBLISHED = 256;
 
 interface Item {
   entry: Entry;
-  /** Its name below the directory. */
+  /** Its name relative to the directory. */
   name: FileName;
   path: string;
   /** The permission bits of the file that it replaces. */
   replaced?: number | undefined;
-  /** The size of the file that is there, in bytes. */
+  /** The size of the existing file, in bytes. */
   there?: number;
-  /** What came before it that the file system here may take its name for. */
+  /** The earlier name that the local file system may take for the same. */
   before?: string | undefined;
 }
 
@@ -67,7 +67,7 @@ interface SmallItem extends SmallDownload {
   item: Item;
 }
 
-/** Makes room for files under their paths. */
+/** Paths for downloaded files, whose directories are made where they are missing. */
 class LocalRooms implements Rooms {
   readonly #made = new Set<string>();
 
@@ -81,26 +81,26 @@ class LocalRooms implements Rooms {
   [Symbol.dispose](): void {}
 }
 
-/** A download of a directory, which may take several connections. */
+/** A download of a directory, over one connection or several. */
 export class TreeDownload {
   readonly #name: string;
   readonly #out: string;
   readonly #options: GetTreeOptions;
   readonly #algorithm: Algorithm;
   readonly #left = new Map<string, Item>();
-  /** What waits for the rest, since its name may be that of something else in it here. */
+  /** Files that come last, since the local file system may take their names for those of earlier files. */
   readonly #later = new Map<string, Item>();
-  /** The directories that were made for this, in which nothing has been before. */
+  /** The directories that were made by this download, which were empty before. */
   readonly #made = new Set<string>();
-  /** The directories that were there, in which an earlier try may have left something. */
+  /** The directories that existed, in which an earlier attempt may have left partial downloads. */
   readonly #found = new Set<string>();
   #failures = 0;
   readonly #publisher: GroupCommit;
-  /** The checksums of local files, so that a new connection does not have to wait for them again. */
+  /** The checksums of local files, so that a new connection does not have to compute them again. */
   readonly #checksums = new Map<string, Checksum>();
   readonly #publishing = new Set<Promise<void>>();
   #listed = false;
-  /** Whether it is looked what is kept of the time of a small file: until one has kept all of it. */
+  /** Whether to check if a small file keeps its modification time: until one has kept all of it. */
   #looks = true;
 
   /** A download of the directory `name` into the local directory `out`. */
@@ -119,12 +119,12 @@ export class TreeDownload {
     });
   }
 
-  /** Whether {@linkcode run} ended with something left to do, since files that failed here took all connections. */
+  /** Whether {@linkcode run} ended early, since files that failed locally have ended all connections. */
   get isCutShort(): boolean {
     return !this.#options.dryRun && this.#left.size + this.#later.size > 0;
   }
 
-  /** Does what is left; a connection that is lost leaves the rest for the next ones. */
+  /** Transfers the remaining files; where a connection is lost, the rest is left for the next ones. */
   async run(connections: Connections): Promise<void> {
     const [connection] = connections;
     connection.assertOffers(this.#algorithm);
@@ -157,11 +157,11 @@ export class TreeDownload {
     await eachOf(connections, [...this.#left.values()], (connection, items) => {
       return this.#getEach(connection, items);
     });
-    // One after the other, so that each sees what the one before it has come to.
+    // These are transferred one by one, so that each sees the result of the previous one.
     await eachOf([connection], [...this.#later.values()], (connection, items) => {
       return this.#getEach(connection, items);
     });
-    // Where something failed, the parts are what the next try goes on with.
+    // After a failure, the partial downloads are kept for the next attempt.
     if (this.#failures > 0) return;
     for (const directory of this.#found) removePartialDownloads(directory, connection.runtime);
   }
@@ -183,19 +183,19 @@ export class TreeDownload {
       } catch (error) {
         if (!connection.usable && !isLocalFailure(error)) throw error;
         this.#failed(item, error);
-        // In the middle of a file nothing else can be said by its connection.
+        // In the middle of a file, a connection cannot be used for anything else.
         if (!connection.usable) return;
       }
     }
   }
 
-  /** Lists what there is, makes the directories, and leaves out what need not come. */
+  /** Lists the files, makes the directories, and leaves out files that need not be transferred. */
   async #list(connection: Connection): Promise<void> {
     const { filter, dryRun, onPlan } = this.#options;
-    /** What is not to come, and so nothing that is in it. */
+    /** Directories that are left out, with all their content. */
     const without = new Set<string>();
     const items: Item[] = [];
-    /** Tells what does not come; not before the list is whole, since one that is cut is asked for again. */
+    /** Reports of what is left out, deferred until the list is complete: a list that is cut is requested again. */
     const telling: (() => void)[] = [];
     const take = (listed: Listed) => {
       const { filename, omitted, type = "file" } = listed;
@@ -259,7 +259,7 @@ export class TreeDownload {
     }
   }
 
-  /** The name below the directory, which may be a bad one. */
+  /** The name relative to the directory, which may be invalid. */
   #nameInside(filename: string): string {
     const prefix = this.#name === "" ? "" : `${this.#name}/`;
     if (!filename.startsWith(prefix)) {
@@ -268,7 +268,7 @@ export class TreeDownload {
     return filename.slice(prefix.length);
   }
 
-  /** Whether a file has to come. */
+  /** Whether a file has to be transferred. */
   async #wants(connection: Connection, item: Item): Promise<boolean> {
     const { entry, path } = item;
     const { overwrite = "never" } = this.#options;
@@ -280,7 +280,7 @@ export class TreeDownload {
     item.there = existing.size;
     if (overwrite === "always") return true;
     if (existing.size === entry.size && existing.mtime === entry.mtime) return false;
-    // A list has md5s only.
+    // Checksums in a list are md5 only.
     const incoming = { ...entry, checksum: algorithm === "md5" ? entry.checksum : null };
     return await isWanted(overwrite, incoming, existing, {
       here: async () => {
@@ -293,13 +293,13 @@ export class TreeDownload {
     });
   }
 
-  /** Tells of a file that is there already: of its own content, as far as that is known. */
+  /** Reports an existing file that stays: with its own checksum, where it is known. */
   #stays({ entry: { filename }, path, there: size = 0 }: Item): void {
     const checksum = this.#checksums.get(path) ?? null;
     this.#options.onFile?.(nothingTransferred(filename, { size, checksum, skipped: true }));
   }
 
-  /** Gives the small files one after the other, for all connections together. */
+  /** Returns the small files one after the other, for all connections together. */
   #small(): () => SmallItem | undefined {
     const algorithm = this.#algorithm;
     const items = this.#left.values().filter(({ entry }) => entry.size <= SMALL_BYTES).toArray();
@@ -330,7 +330,7 @@ export class TreeDownload {
 
   #smallFailed(item: Item, error: unknown): void {
     if (wasCut(error)) throw error;
-    // What may pass is tried once more, by itself, when the others are done.
+    // After a temporary failure, the file is retried by itself, when the others are done.
     if (!mayPass(toFerryError(error))) this.#failed(item, error);
   }
 
@@ -358,7 +358,7 @@ export class TreeDownload {
         explicit: preserve,
         look,
       });
-      // A time without such a rest says nothing.
+      // A time that is a multiple of the coarsest resolution proves nothing.
       if (look && !unkept && mtime % COARSE_STEP !== 0) this.#looks = false;
       const { filename } = item.entry;
       const crossed = { transferred: size, resumedFrom: 0 };
@@ -395,7 +395,7 @@ export class TreeDownload {
   }
 }
 
-/** A new file in a directory, which is made where it is missing. */
+/** A new temporary file in a directory, which is made where it is missing. */
 function stage(directory: string, mode: number | undefined, runtime: Runtime): StagedFile {
   const create = () => StagedFile.create(directory, runtime, { prefix: TEMPORARY_PREFIX, mode });
   try {

@@ -1,6 +1,6 @@
 /**
- * How a directory goes up: its files are compared with the server's in one exchange, small ones follow
- * each other without waiting, large ones go one by one.
+ * How a directory is uploaded: its files are compared with the server's in one exchange, small ones are sent in a
+ * pipeline, large ones follow one by one.
  *
  * @module
  */
@@ -24,31 +24,31 @@ import { nothingTransferred, type PutTreeOptions, type Transferred } from "./opt
 import { upload } from "./upload.ts";
 import { planUpload } from "./upload_plan.ts";
 
-/** Files up to this size go without an offer, one behind the other. */
+/** Files up to this size are sent in a pipeline, without an offer. */
 const SMALL_BYTES = 1024 * 1024;
 
 /** A file or directory to be uploaded and its name on the server. */
 interface Item extends LocalEntry, ManifestLine {
-  /** Whether only reading it tells how much is in it: it is a stream, and not compared. */
+  /** Whether its size is known only by reading it: it is sent as a stream, and not compared. */
   unsized?: boolean;
-  /** What came before it that the server may take its name for. */
+  /** The earlier name that the server may take for the same. */
   before?: string | undefined;
 }
 
 /** A request for a file that needs no offer, or for an empty directory. */
 type SmallItem = SmallUpload & { readonly item: Item };
 
-/** An upload of a directory, which may take several connections. */
+/** An upload of a directory, over one connection or several. */
 export class TreeUpload {
   readonly #options: PutTreeOptions;
   readonly #algorithm: Algorithm;
-  /** What is not done yet, in the order of the walk; empty directories among it. */
+  /** The items that are not done yet, in the order of the walk; empty directories are among them. */
   readonly #left = new Map<string, Item>();
-  /** What waits for the rest, since the server may take its name for that of something else in it. */
+  /** Items that come last, since the server may take their names for those of earlier items. */
   readonly #later = new Map<string, Item>();
   readonly #clashes = new NameCollisions();
   readonly #as: string;
-  /** Finds what there is to do, bit by bit. */
+  /** Finds the files to upload, step by step. */
   readonly #walk: AsyncIterator<LocalEntry, void>;
   readonly #found = { files: 0, bytes: 0 };
   #planned = false;
@@ -71,19 +71,19 @@ export class TreeUpload {
   }
 
   /**
-   * Begins to look at what there is to do.
+   * Begins to walk the local directory.
    *
    * @throws {FerryError} where the directory itself cannot be read
    */
   static async begin(root: string, as: string, options: PutTreeOptions): Promise<TreeUpload> {
     const upload = new TreeUpload(root, as, options);
-    // The first step shows whether it can be read at all.
+    // The first step shows whether the directory can be read at all.
     const first = await upload.#walk.next();
     if (!first.done) upload.#take(first.value);
     return upload;
   }
 
-  /** Takes note of what the walk has found. */
+  /** Records an entry of the walk. */
   #take(entry: LocalEntry): Item {
     const filename = joined(this.#as, entry.name);
     const item: Item = { ...entry, filename, checksum: null };
@@ -92,7 +92,7 @@ export class TreeUpload {
     const left = before === undefined || this.#options.dryRun ? this.#left : this.#later;
     item.before = before;
     left.set(filename, item);
-    // The directory above it comes into being with it.
+    // The directory above it is made along with it.
     const above = this.#left.get(filename.slice(0, Math.max(0, filename.lastIndexOf("/"))));
     if (above?.type === "directory") this.#left.delete(above.filename);
     if (type === "file") {
@@ -103,12 +103,12 @@ export class TreeUpload {
   }
 
   /**
-   * The files that are left to do: those that were found before, then those that the walk has not come to
-   * yet. Meanwhile the server can compare the first ones.
+   * The remaining files: those that were found before, then those that the walk has not reached yet. Meanwhile the
+   * server can compare the first ones.
    */
   async *#files(runtime: Runtime): AsyncGenerator<Item, void, void> {
     for (const item of [...this.#left.values()]) if (await isSizedFile(item, runtime)) yield item;
-    // Not in a loop of its own, which would end the walk where this is left.
+    // A `for await` loop would end the walk when this generator is left.
     for (let next; !(next = await this.#walk.next()).done;) {
       const item = this.#take(next.value);
       if (this.#left.has(item.filename) && await isSizedFile(item, runtime)) yield item;
@@ -117,19 +117,19 @@ export class TreeUpload {
     this.#planned = true;
   }
 
-  /** Whether {@linkcode run} ended with something left to do, since files that failed here took all connections. */
+  /** Whether {@linkcode run} ended early, since files that failed locally have ended all connections. */
   get isCutShort(): boolean {
     return !this.#options.dryRun && this.#left.size + this.#later.size > 0;
   }
 
-  /** Does what is left; a connection that is lost leaves the rest for the next ones. */
+  /** Transfers the remaining files; where a connection is lost, the rest is left for the next ones. */
   async run(connections: Connections): Promise<void> {
     const [connection] = connections;
     connection.assertOffers(this.#algorithm);
     const able = connection.hello.features.includes("compare");
     if (!this.#compared && able) await this.#compare(connection);
     this.#compared = true;
-    // Where nothing was compared, or not all, the rest is found now.
+    // Where the comparison was left out or incomplete, the walk is finished now.
     const pace = new Pace();
     for await (const _ of this.#files(connection.runtime)) if (pace.isDue) await pace.rest();
     if (this.#options.dryRun) {
@@ -147,7 +147,7 @@ export class TreeUpload {
     await eachOf(connections, [...this.#left.values()], (connection, items) => {
       return this.#putEach(connection, items);
     });
-    // One after the other, so that each sees what the one before it has come to.
+    // These are transferred one by one, so that each sees the result of the previous one.
     await eachOf([connection], [...this.#later.values()], (connection, items) => {
       return this.#putEach(connection, items);
     });
@@ -164,16 +164,16 @@ export class TreeUpload {
       } catch (error) {
         if (!connection.usable && !isLocalFailure(error)) throw error;
         this.#failed(item, error);
-        // In the middle of a file nothing else can be sent on its connection.
+        // In the middle of a file, a connection cannot be used for anything else.
         if (!connection.usable) return;
       }
     }
   }
 
   /**
-   * What may be replaced by a file.
+   * The overwrite policy for a file.
    *
-   * @throws {FerryError} `bad_name` where its name is that of another one of this tree
+   * @throws {FerryError} `bad_name` where the server takes its name for that of another file of this tree
    */
   async #overwriting(
     connection: Connection,
@@ -186,28 +186,28 @@ export class TreeUpload {
       return { overwrite };
     } catch (error) {
       if (toFerryError(error).code !== "denied") throw error;
-      // Who may write and not read does not get to know.
+      // A client that may write but not read gets no answer.
       return { overwrite: "never" };
     }
   }
 
-  /** Takes note of what became of a small file or an empty directory. */
+  /** Records the result for a small file or an empty directory. */
   #settle(small: SmallItem, reply: PutReply | undefined, failure?: unknown): void {
     const { item } = small;
     if (failure !== undefined) {
-      // What may pass is tried once more, by itself, when the others are done.
+      // After a temporary failure, the file is retried by itself, when the others are done.
       if (item.type === "directory" || !mayPass(toFerryError(failure))) this.#failed(item, failure);
       return;
     }
     if (!reply || "directory" in small) return this.#forget(item);
     const { filename, checksum, size, unchanged, unkept } = reply;
-    // Where another file stays, it is that one's checksum and size.
+    // Where another file stays, the reply has that file's checksum and size.
     const stored = { filename, checksum, size, skipped: unchanged };
     const crossed = { transferred: small.body.length, resumedFrom: 0 };
     this.#done(item, { ...stored, ...crossed, ...unkeptKey(unkept) });
   }
 
-  /** Gives the small files and the empty directories one after the other, for all connections together. */
+  /** Returns the small files and the empty directories one after the other, for all connections together. */
   #small(runtime: Runtime): () => MaybePromise<SmallItem | undefined> {
     const items = this.#left.values().filter((item) =>
       item.type === "directory" || item.size <= SMALL_BYTES && !item.unsized
@@ -219,7 +219,7 @@ export class TreeUpload {
         if (item?.type !== "file") return item && { item, directory: item.filename };
         try {
           const file = readLocalFile(item.path, runtime);
-          // Of most files there is nothing to wait for.
+          // For most files there is nothing to wait for.
           if (!(file instanceof Promise) && this.#algorithm === "md5") {
             return this.#smallRequest(item, file, runtime.digests.md5Of(file.bytes));
           }
@@ -252,7 +252,7 @@ export class TreeUpload {
     return { item, request: { ...file, overwrite, ...kept }, body: bytes };
   }
 
-  /** Asks the server which files it wants, and forgets the others. */
+  /** Asks the server which files it wants, and drops the others. */
   async #compare(connection: Connection): Promise<void> {
     const hash: Item[] = [];
     const wanted = new Set<string>();
@@ -268,7 +268,7 @@ export class TreeUpload {
     try {
       await this.#ask(connection, this.#files(connection.runtime), settle);
     } catch (error) {
-      // Who may write and not read is not told what is there: everything is sent, then.
+      // A client that may write but not read gets no comparison: everything is sent then.
       if (toFerryError(error).code === "denied") return;
       throw error;
     }
@@ -309,7 +309,7 @@ export class TreeUpload {
     this.#options.onFile?.(result);
   }
 
-  /** Tells of a file that would be sent, if it can be read. */
+  /** Reports a file that would be sent, if it can be read. */
   async #foresee(item: Item, runtime: Runtime): Promise<void> {
     try {
       await using _file = LocalFile.open(item.path, runtime);
@@ -331,20 +331,20 @@ export class TreeUpload {
   }
 }
 
-/** Whether something is a file whose size is what it says. */
+/** Whether something is a file whose reported size is right. */
 async function isSizedFile(item: Item, runtime: Runtime): Promise<boolean> {
   if (item.type !== "file") return false;
   if (item.size > 0) return true;
   return !(item.unsized ??= await isUnsized(item.path, runtime));
 }
 
-/** Whether a file of the size 0 has something in it all the same, or does not tell. */
+/** Whether a file of size 0 has content all the same, or cannot be read. */
 async function isUnsized(path: string, runtime: Runtime): Promise<boolean> {
   let file: LocalFile;
   try {
     file = LocalFile.open(path, runtime);
   } catch {
-    // Whoever sends it is told.
+    // The upload of the file reports the failure.
     return false;
   }
   await using _file = file;
@@ -365,7 +365,7 @@ function joined(as: string, name: string): string {
   return as === "" ? name : `${as}/${name}`;
 }
 
-/** The directory itself: if it is empty, nothing in it brings it into being. */
+/** The root directory as an item: if it is empty, no file in it makes it on the server. */
 function emptyRoot(root: string, as: string): Item {
   const filename = as;
   return {

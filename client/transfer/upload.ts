@@ -1,6 +1,6 @@
 /**
- * How a file is uploaded. A small one is read into memory and sent with its checksum in front. A large one is offered
- * to the server first, and sent from where an earlier try was cut.
+ * How a file is uploaded. A small one is read into memory and sent with its checksum in the request. A large one is
+ * offered to the server first, and sent from the offset where an earlier attempt was cut.
  *
  * @module
  */
@@ -22,13 +22,13 @@ import { nothingTransferred, type Transferred } from "./options.ts";
 import { MemorySource, Pieces, type SizedSource } from "./source.ts";
 import type { UploadPlan } from "./upload_plan.ts";
 
-/** A file up to this size is read once, into memory, so that its checksum stands in front of it. */
+/** A file up to this size is read once, into memory, so that its checksum can be in the request. */
 const WHOLE_BYTES = 8 * 1024 * 1024;
 
 /**
  * Uploads a file.
  *
- * @param waitFor waits for each piece of a source that a program gives
+ * @param waitFor waits for each piece of a source that is code of the program
  */
 export async function upload(
   connection: Connection,
@@ -52,7 +52,7 @@ export async function upload(
   }
 }
 
-/** Uploads what comes in pieces. */
+/** Uploads a stream of unknown or declared length. */
 async function uploadPieces(
   connection: Connection,
   plan: UploadPlan,
@@ -62,7 +62,7 @@ async function uploadPieces(
   const { size: total = null } = pieces;
   const request = requestOf(plan, { size: total, mtime: file?.mtime, mode: file?.mode });
   if (plan.dryRun) return await foreseePieces(connection, request, pieces.taken(waitFor));
-  // What the server refuses for its size is refused before any of it is sent.
+  // A file that the server refuses for its size is refused before any of it is sent.
   if (total !== null && total > MAX_DRAIN_BYTES) {
     const offered = await connection.offer(request, { restart: true });
     if (offered.decision === "have") return replacedNothing(request, offered);
@@ -72,7 +72,7 @@ async function uploadPieces(
   return transferred(reply, { transferred: count(), resumedFrom: 0 });
 }
 
-/** Uploads what has a size, and can be read from any byte on. */
+/** Uploads a source that has a size, and can be read from any offset. */
 async function uploadSized(
   connection: Connection,
   plan: UploadPlan,
@@ -106,7 +106,7 @@ async function uploadWhole(
   const checksum = await connection.runtime.digests.checksumOf(plan.algorithm, bytes);
   const request = { ...unhashed, size: bytes.length, checksum };
   const { length: size } = bytes;
-  // What is small is sent without asking: a server that refuses it skips the body, which takes no longer.
+  // A small file is sent without an offer: a server that refuses it skips the body, which takes no longer.
   if (size > MAX_DRAIN_BYTES) {
     const offered = await connection.offer(request, { restart: false });
     if (offered.decision === "have") return replacedNothing(request, offered);
@@ -116,7 +116,7 @@ async function uploadWhole(
   return transferred(reply, { transferred: size, resumedFrom: 0 });
 }
 
-/** Uploads a large file: offers it, proves what the server has of it, and sends the rest. */
+/** Uploads a large file: offers it, proves the bytes that the server has, and sends the rest. */
 async function uploadLarge(
   connection: Connection,
   plan: UploadPlan,
@@ -133,7 +133,7 @@ async function uploadLarge(
   if (offered.offset > 0) {
     digest = await digestOfPartial(source, offered, plan, runtime);
     if (!digest) {
-      // What the server has is of another file: this one has changed since, or never was that one.
+      // The server's bytes are of another file, or this file has changed since: the upload starts over.
       ({ request, offered } = await offer(connection, request, { restart: true, hash }));
     }
   }
@@ -146,7 +146,7 @@ async function uploadLarge(
   return transferred(reply, { transferred: size - offset, resumedFrom: offset });
 }
 
-/** What the server is asked for: the plan, with what is known of the source when it is open. */
+/** The request for an upload: the plan, with what is known of the opened source. */
 function requestOf(
   { filename, algorithm, overwrite, keep }: UploadPlan,
   { size, mtime, mode }: { size: number | null } & Pick<SizedSource, "mtime" | "mode">,
@@ -181,7 +181,7 @@ async function offer(
 }
 
 /**
- * The digest of what the server has of a file, by which the rest can be verified.
+ * The digest of the server's partial upload, with which the rest can be verified.
  *
  * @returns undefined where this file does not begin with the same bytes
  */
@@ -193,7 +193,7 @@ async function digestOfPartial(
 ): Promise<Digest | undefined> {
   if (offset > file.size) return undefined;
   file.seek(0);
-  // Where the server tells the state of its md5, that need not be computed again: XXH3-128 is the quicker proof.
+  // Where the server sends the state of its md5, that need not be computed again: XXH3-128 is the quicker proof.
   const state = algorithm === "md5" && prefix_xxh128 !== null && offset % 64 === 0 && prefix_state;
   const digest = await digestPrefix(runtime, file, {
     size: offset,
@@ -206,20 +206,20 @@ async function digestOfPartial(
   return state ? runtime.digests.resumeMd5(state, offset) : digest;
 }
 
-/** What an upload would come to. The server decides that, and changes nothing. */
+/** The result that an upload would have. The server decides that, and changes nothing. */
 async function foresee(
   connection: Connection,
   request: PutRequest,
   hash: () => Promise<Checksum>,
 ): Promise<Transferred> {
-  // A partial upload that is there stays with whoever is sending it.
+  // An existing partial upload is left alone: somebody may be sending it.
   const { offered } = await offer(connection, request, { restart: true, hash });
   return offered.decision === "have"
     ? replacedNothing(request, offered)
     : nothingTransferred(request.filename, { size: request.size! });
 }
 
-/** The same for a stream: only its last byte tells how long it is. */
+/** The same for a stream, whose length is known only at its end. */
 async function foreseePieces(
   connection: Connection,
   request: PutRequest,
@@ -235,7 +235,7 @@ async function foreseePieces(
   return await foresee(connection, { ...request, size }, () => Promise.resolve(checksum));
 }
 
-/** What an upload comes to where the file that is there stays, which may be another one. */
+/** The result of an upload where the existing file stays, which may be another one. */
 function replacedNothing(
   request: PutRequest,
   { size, checksum }: OfferReply,
@@ -247,7 +247,7 @@ function replacedNothing(
   });
 }
 
-/** Counts the bytes that cross behind the `offset` bytes that were there already, and reports them. */
+/** Counts the bytes that are sent after the first `offset` ones, which the server has already, and reports them. */
 function counting(
   { filename, onProgress }: UploadPlan,
   { offset, total }: { offset: number; total: number | null },

@@ -1,5 +1,5 @@
 /**
- * What an upload is to be.
+ * The parameters of an upload.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { Progress, PutOptions } from "./options.ts";
 import type { UploadSource } from "./source.ts";
 
 /**
- * An upload of one file. It is made once and handed down; each try makes a `PutRequest` of it when it has looked at
+ * An upload of one file. It is made once and passed down; each attempt makes a `PutRequest` of it when it has opened
  * the source.
  */
 export interface UploadPlan {
@@ -18,21 +18,21 @@ export interface UploadPlan {
   readonly filename: string;
   /** Where the bytes come from. */
   readonly source: UploadSource;
-  /** How many bytes there are to be, where the program says so. */
+  /** The expected number of bytes, where the program states it. */
   readonly size: number | undefined;
-  /** What the file is checked with. */
+  /** The checksum algorithm. */
   readonly algorithm: Algorithm;
-  /** What to do when the name is taken. */
+  /** What to do where the name is taken. */
   readonly overwrite: Overwrite;
-  /** What of the source is kept: its modification time, and its permission bits too. */
+  /** Which metadata of the source is kept: its modification time, and its permission bits. */
   readonly keep: { readonly mtime: boolean; readonly mode: boolean };
-  /** Whether a partial upload of an earlier try may be resumed. */
+  /** Whether a partial upload of an earlier attempt may be resumed. */
   readonly resume: boolean;
   /** Whether the checksum of a large file is computed before it is offered. */
   readonly hashFirst: boolean;
-  /** Whether nothing is changed. */
+  /** Whether this is a dry run, which changes nothing. */
   readonly dryRun: boolean;
-  /** Told how far the upload is. */
+  /** Called with the progress of the upload. */
   readonly onProgress: ((progress: Progress) => void) | undefined;
 }
 
@@ -47,7 +47,7 @@ export function planUpload(
   options: Omit<PutOptions, "as" | "signal"> & { keepTime?: boolean },
 ): UploadPlan {
   const { preserve = false, overwrite = "never", keepTime = false } = options;
-  // Which of two files is newer can be told the next time only if the time is kept this time.
+  // The next upload can tell which of two files is newer only if this one keeps the time.
   const mtime = preserve || keepTime || overwrite === "newer";
   return {
     filename,

@@ -20,7 +20,7 @@ import { STANDARD_OUTPUT } from "../stdio.ts";
 import { TransferOutput } from "../transfer_output.ts";
 import { forEachItem, treeOptions } from "../transfers.ts";
 
-/** Its options apart from those of every command. */
+/** The options of this command alone. */
 const OWN = {
   out: {
     kind: "text",
@@ -60,7 +60,7 @@ export const getFiles: Run<Omit<OptionValues<typeof OWN>, "progress" | "recursiv
     })
     : args.map(remoteName);
   const names = [...new Set(expanded)];
-  // Loaded here, as the client is, since help texts do without it.
+  // These modules are loaded here, as the client is, since help texts do without them.
   const { isStandardOutput, isStream } = await import("../../transfer/destination.ts");
   const toStandardOutput = out === "-" || out !== undefined && isStandardOutput(out);
   const stream = toStandardOutput || out !== undefined && isStream(out);
@@ -85,11 +85,12 @@ export const getFiles: Run<Omit<OptionValues<typeof OWN>, "progress" | "recursiv
     try {
       const into = toStandardOutput ? STANDARD_OUTPUT : path;
       const result = await client.get(name, { ...common, out: into, onProgress });
-      // A line of a checksum must not stand among the bytes of the files.
+      // Lines with checksums must not get between the bytes of the files.
       if (toStandardOutput && !dryRun) return transfers.count(result);
       transfers.transferred(op, path, result, secondsSince(started));
     } catch (error) {
-      // Whether a name is that of a directory costs a round trip: it is asked only when it is no file.
+      // Whether a name is that of a directory takes a round trip to find out, so it is asked only where it is not a
+      // file.
       if (!target || !mayBeDirectory(name, error)) throw error;
       const entry = await client.stat(name, { signal }).catch(() => undefined);
       if (entry?.type !== "directory") throw error;
@@ -98,7 +99,7 @@ export const getFiles: Run<Omit<OptionValues<typeof OWN>, "progress" | "recursiv
   });
   progress.endMany();
   let whole = 0;
-  // One directory at a time: the jobs share its files.
+  // One directory at a time: all jobs work on the same one.
   await forEachItem(context, trees, { jobs: 1, op, nameOf }, async (client, name) => {
     const started = performance.now();
     const path = target!.ofDirectory(name);
@@ -144,7 +145,9 @@ export const download: Command = {
   summary: "The same as ferry get",
 };
 
-/** Whether a failed download may have been that of a directory. The root is one, though no file has its name. */
+/**
+ * Whether a failed download may have been one of a directory. The root is a directory, though its name is no file name.
+ */
 function mayBeDirectory(name: string, error: unknown): boolean {
   if (!(error instanceof FerryError)) return false;
   return error.code === "not_a_file" || error.code === "bad_name" && name === "";

@@ -21,7 +21,7 @@ import { omissionReports } from "../remote_names.ts";
 
 const OP = "move";
 
-/** What a server answers where the new name is that of an existing directory. */
+/** The errors of a server where the new name is that of an existing directory. */
 const TAKEN: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["exists", "not_a_file"]);
 
 /** The command. */
@@ -64,7 +64,7 @@ several always do. FROM may be a pattern, as for ferry ls.`,
         try {
           await move(into ? within : target);
         } catch (error) {
-          // Only a name that turned out to be taken is worth the question whether it is a directory.
+          // Whether the new name is a directory is asked only where it turned out to be taken: that takes a round trip.
           if (into || !TAKEN.has(toFerryError(error).code)) throw error;
           const there = await client.stat(target, { signal }).catch(() => undefined);
           if (there?.type !== "directory") throw error;

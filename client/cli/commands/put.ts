@@ -71,7 +71,7 @@ that was asked for), as the server verified it, and its name there.`,
       const failure = localFailure(error, path).during(`put ${quote(path)}`);
       context.failed("put", failure, { filename: path });
     };
-    // Loaded here, as the client is, since help texts do without it.
+    // This module is loaded here, as the client is, since help texts do without it.
     const { expandGlobs } = await import("../../transfer/local_tree.ts");
     const paths = await expandGlobs(args, { onError });
     if (as !== undefined && paths.length > 1) {
@@ -107,7 +107,7 @@ that was asked for), as the server verified it, and its name there.`,
     progress.endMany();
     const trees = sources.filter(isTree);
     let whole = 0;
-    // One directory at a time: the jobs share its files.
+    // One directory at a time: all jobs work on the same one.
     await forEachItem(context, trees, { jobs: 1, op, nameOf }, async (client, source) => {
       const started = performance.now();
       const tree = await treeOptions(op, context, transfers, options);
@@ -141,7 +141,7 @@ function isDirectory(path: string): boolean {
   }
 }
 
-/** The size of a file for the progress; 0 for pipes, and for files that cannot be read and fail later. */
+/** The size of a file for the progress display; 0 for pipes, and for files that cannot be read and fail later. */
 function sizeOf(path: string): number {
   try {
     return Deno.statSync(path).size;
