@@ -1,5 +1,5 @@
 /**
- * Moves a file to a server and back, both real programs, and shows what there is to see.
+ * Transfers a file to a server and back, with both real programs, and prints the results.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { writeRandomFile } from "../tests/support/random_file.ts";
 const MIB = 1024 * 1024;
 const SIZE = 256 * MIB;
 
-/** Programs that print the md5 of a file, and what they are called with. */
+/** Programs that print the md5 of a file, and their arguments. */
 const MD5_PROGRAMS: readonly (readonly [string, ...string[]])[] = [
   ["md5sum"],
   ["md5", "-q"],
@@ -83,7 +83,7 @@ function speed(seconds: number): string {
   return `${SIZE / MIB} MiB in ${seconds.toFixed(2)} s, ${rate.toFixed(0)} MiB/s`;
 }
 
-/** The md5 of a file, by a program that has nothing to do with ferry where there is one. */
+/** The md5 of a file, by a program that is independent of ferry where there is one. */
 async function md5OfFile(
   path: string,
   signal: AbortSignal,
@@ -115,11 +115,11 @@ async function md5OfFile(
   return { md5: hash.digest("hex"), by: undefined };
 }
 
-/** Stands between one client and the server, passes everything on and remembers it. */
+/** A proxy between one client and the server, which passes everything on and records it. */
 class Recorder implements AsyncDisposable {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #passed: Promise<[client: Uint8Array, server: Uint8Array]>;
-  /** Where the client is to connect. */
+  /** The address for the client to connect to. */
   readonly address = `127.0.0.1:${this.#listener.addr.port}`;
 
   constructor(port: number) {
@@ -133,7 +133,7 @@ class Recorder implements AsyncDisposable {
     return await Promise.all([pump(client, server), pump(server, client)]);
   }
 
-  /** What was said, when the connection has ended, as lines to print; the two sides took turns. */
+  /** The recorded messages, as lines to print; to be called when the connection has ended. The two sides took turns. */
   async messages(): Promise<string[]> {
     const [client, server] = (await this.#passed).map((bytes) => [...messagesIn(bytes)]);
     return client!.flatMap((message, turn) => [
@@ -155,12 +155,12 @@ async function pump(from: Deno.Conn, to: Deno.Conn): Promise<Uint8Array> {
     seen.push(...buffer.subarray(0, count));
     for (let done = 0; done < count;) done += await to.write(buffer.subarray(done, count));
   }
-  // The other side may have hung up first.
+  // The other side may have closed the connection first.
   await to.closeWrite().catch(() => {});
   return Uint8Array.from(seen);
 }
 
-/** The messages in what one side sent: four bytes of length, so much JSON, total_size bytes of body. */
+/** The messages that one side sent: four bytes of length, that many bytes of JSON, total_size bytes of body. */
 function* messagesIn(bytes: Uint8Array): Generator<string> {
   for (let at = 0; at < bytes.length;) {
     const length = new DataView(bytes.buffer, at).getInt32(0, true);

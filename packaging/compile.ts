@@ -39,7 +39,7 @@ export async function compile(
   { program, directory, files, target, base }: CompileOptions,
   output: string,
 ): Promise<void> {
-  // Files that are imported dynamically, whether or not Deno finds that out by itself.
+  // Deno may not find files that are imported dynamically, so they are included explicitly.
   const included = files.filter((name) => name !== ENTRY)
     .flatMap((name) => ["--include", join(directory, name)]);
   const { success, stderr } = await runDeno([

@@ -4,7 +4,7 @@
 # user's cache, else one in TMPDIR (/tmp) or /var/tmp; it may be deleted while neither program runs.
 # The exit status is 7 where this file is damaged, and 1 where it cannot be unpacked.
 
-# Everything is in functions: nothing runs where this file was cut in the middle of them.
+# Everything is in functions: if this file was truncated in the middle of one, nothing runs.
 
 ferry_place() {
   ferry_dir=

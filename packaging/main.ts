@@ -111,7 +111,7 @@ async function main(argv: readonly string[]): Promise<number> {
   return status;
 }
 
-/** Reasons that have been printed: both programs fail for the same. */
+/** Reasons that have been printed: both programs fail for the same one. */
 const told = new Set<string>();
 
 /** Makes an executable by `deno compile`, or a self-extracting one where that is not possible. Returns how. */
@@ -152,7 +152,8 @@ async function assertWorks(path: string, { program, target }: CompileOptions): P
     if (targetOf(head.subarray(0, file.readSync(head) ?? 0)) === target) return;
     throw new FerryError("io", `what came out is not for ${target.name}`);
   }
-  // Unpacked beside it, where there is room. The directory for temporary files may be mounted with noexec.
+  // The file is unpacked beside the executable, where there is room. The directory for temporary files may be mounted
+  // with noexec.
   const unpacked = `${path}.unpacked`;
   Deno.mkdirSync(unpacked, { mode: 0o700 });
   const { stdout, stderr } = await output(path, {

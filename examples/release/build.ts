@@ -1,5 +1,5 @@
 /**
- * The build: a page of each text that was fetched, and one that leads to them.
+ * The build: an HTML page for each text that was fetched, and one that links to them.
  *
  * @module
  */
