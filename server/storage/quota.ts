@@ -1,8 +1,8 @@
 /**
- * The quota of a storage: an account that every write takes its bytes from in advance, so that two uploads together
- * take no more than there is.
+ * The quota of a storage. Every write reserves its bytes in advance, so that uploads that run at the same time cannot
+ * exceed the quota together.
  *
- * Nothing here does I/O; sizes are bytes.
+ * Nothing here does I/O. Sizes are in bytes.
  *
  * @module
  */
@@ -13,49 +13,52 @@ import { formatSize } from "../../lib/core/quantities.ts";
 
 /** The limits of a {@linkcode Quota}. */
 export interface QuotaLimits {
-  /** How large a file may be, in bytes. Default: any size. */
+  /** The maximum size of a file, in bytes. Default: undefined, no limit. */
   maxFileSize?: number | undefined;
-  /** How many bytes all files and partial uploads may have together. Default: any number. */
+  /** The maximum total size of all files and partial uploads, in bytes. Default: undefined, no limit. */
   quota?: number | undefined;
 }
 
-/** What a write has taken from the account. Disposal gives it back unless it was settled. */
+/** The bytes that a write has reserved. Disposal releases them unless the reservation was settled. */
 export interface Reservation extends Disposable {
   /**
-   * Takes more where more is written than was announced.
+   * Reserves more if the write turns out larger than announced.
    *
-   * @param size how many bytes are written in all
+   * @param size the total number of bytes written
    * @throws {FerryError} `too_large`, `quota`
    */
   grow(size: number): void;
-  /** Ends it: of what was taken, `kept` bytes stay in use. May be repeated; the first call counts. */
+  /** Ends the reservation: `kept` bytes of it stay in use, the rest is released. Only the first call has an effect. */
   settle(kept: number): void;
 }
 
-/** What the account needs to know of a file. */
+/** The attributes of a file that the quota needs. */
 export interface CountedFile {
-  /** Whether it is a regular file: only those count. */
+  /** Whether it is a regular file. Only regular files are counted. */
   isFile: boolean;
   /** Its size in bytes. */
   size: number;
-  /** How many names it has; null where the system does not tell. */
+  /** The number of hard links; null if the system does not report it. */
   nlink: number | null;
-  /** The device that it is on. */
+  /** The number of the device that it is on. */
   dev: number;
-  /** Its inode number; null where the system has none. */
+  /** Its inode number; null if the system has none. */
   ino: number | null;
 }
 
-/** The account of a storage. A file counts once, however many names it has. */
+/** Counts the bytes in use in a storage. A file with several hard links counts once. */
 export class Quota {
   readonly #limits: QuotaLimits;
-  /** Replaced by {@linkcode Quota.clear}: reservations settle with the account that they took from. */
+  /**
+   * {@linkcode Quota.clear} replaces this object, so that earlier reservations settle with the old count and not the
+   * new one.
+   */
   #account = { used: 0 };
-  /** Of files with several names: how many of those are in the storage, by device and inode. */
+  /** For files with several hard links: how many of the links are in the storage, by device and inode. */
   readonly #names = new Map<string, number>();
 
   /**
-   * An account with nothing in use.
+   * A quota with nothing in use.
    *
    * @throws {FerryError} `usage` for a limit that is not a number of bytes
    */
@@ -65,7 +68,7 @@ export class Quota {
     this.#limits = limits;
   }
 
-  /** Whether there is a limit to what is in use. */
+  /** Whether the total size is limited. */
   get isLimited(): boolean {
     return this.#limits.quota !== undefined;
   }
@@ -75,18 +78,18 @@ export class Quota {
     return this.#account.used;
   }
 
-  /** Begins anew with nothing in use. Earlier reservations do not count any more. */
+  /** Starts again with nothing in use. Earlier reservations no longer count. */
   clear(): void {
     this.#account = { used: 0 };
     this.#names.clear();
   }
 
-  /** Counts bytes that are in use; a negative number is not in use any more. */
+  /** Adds bytes to those in use. A negative number subtracts. */
   count(bytes: number): void {
     add(this.#account, bytes);
   }
 
-  /** Counts a file that was found by one of its names. Its other names may follow. */
+  /** Counts a file that was found under one of its names. It may be found again under its other hard links. */
   found(file: CountedFile): void {
     if (!file.isFile) return;
     const { several, key, size } = namesOf(file);
@@ -96,8 +99,8 @@ export class Quota {
   }
 
   /**
-   * Counts that a file has lost a name, which is `file` as it was before that. Where another program has given
-   * it names since it was found, those are taken to be in the storage.
+   * Counts that a file has lost one of its names. `file` describes it before that. Hard links that another program has
+   * added since the file was found are assumed to be in the storage.
    */
   lost(file: CountedFile): void {
     if (!file.isFile || !this.isLimited) return;
@@ -112,10 +115,10 @@ export class Quota {
   }
 
   /**
-   * Takes what a write will need.
+   * Reserves the bytes that a write will need.
    *
-   * @param size the announced size; null for a stream, which takes what it needs as it grows
-   * @param held how many of these bytes count already, as a partial upload
+   * @param size the announced size; null for a stream, which reserves bytes as it grows
+   * @param held how many of these bytes are already counted as a partial upload
    * @throws {FerryError} `too_large`, `quota`
    */
   reserve(size: number | null, held = 0): Reservation {

@@ -1,9 +1,9 @@
 /**
- * What a server keeps files in: a tree of files and directories, local or remote.
+ * The interface of a storage: a tree of files and directories, local or remote, in which a server keeps its files.
  *
- * {@linkcode Storage} is what every implementation owes; {@linkcode PartialUploads} is an ability that it may have
- * besides. On an object store, a {@linkcode PendingWrite} is one PUT, and a {@linkcode ResumableWrite} a multipart
- * upload: `write` fills its parts, `commit` completes it, disposal aborts it.
+ * Every implementation provides {@linkcode Storage}; {@linkcode PartialUploads} is optional. On an object store, a
+ * {@linkcode PendingWrite} is one PUT, and a {@linkcode ResumableWrite} a multipart upload: `write` fills its parts,
+ * `commit` completes it, disposal aborts it.
  *
  * Every implementation passes `tests/storage/conformance.ts`.
  *
@@ -20,11 +20,13 @@ import type { Entry, Listed, PartEntry } from "../../lib/core/entry.ts";
 
 /** Options of {@linkcode Storage.create}. */
 export interface CreateOptions {
-  /** The announced size in bytes; null for a stream. An implementation MAY refuse early for it. */
+  /**
+   * The announced size in bytes; null for a stream. An implementation MAY refuse the write early if it is too large.
+   */
   size: number | null;
   /**
-   * Whether a file of that name will be replaced. Where it will not, an implementation MAY leave it to the commit to
-   * find the name taken. Default: undefined, it is not known yet.
+   * Whether an existing file of that name will be replaced. If false, an implementation MAY leave it to the commit to
+   * find that the name is taken. Default: undefined, not known yet.
    */
   replace?: boolean | undefined;
 }
@@ -33,7 +35,7 @@ export interface CreateOptions {
 export interface CreateResumableOptions extends CreateOptions {
   /** The announced size in bytes. */
   size: number;
-  /** Whose the partial upload will be. Default: "", the clients that nothing tells apart. */
+  /** The owner of the partial upload. Default: "", shared by all clients that cannot be told apart. */
   owner?: string | undefined;
 }
 
@@ -55,34 +57,35 @@ export interface ResumeOptions {
 
 /** Options of {@linkcode Storage.list}. */
 export interface ListOptions {
-  /** Whether directories are descended into. */
+  /** Whether the list includes the contents of subdirectories. */
   recursive: boolean;
   /**
-   * Whether omissions are listed: what cannot be shown, in its place in the order, with the reason. What is being
-   * written, belongs to the storage itself, or is out of bounds MUST NOT be among them. Default: false.
+   * Whether the list also has a line, with the reason, for each entry that cannot be shown, at its place in the order.
+   * Entries that are being written, belong to the storage itself, or are out of bounds MUST NOT get such a line.
+   * Default: false.
    */
   omitted?: boolean | undefined;
 }
 
 /** Options of {@linkcode Storage.remove}. */
 export interface RemoveOptions {
-  /** Whether a directory is deleted, with all that is in it. */
+  /** Whether a directory may be deleted, with all its contents. */
   recursive: boolean;
-  /** Stops the removal with the reason of the abort; what is deleted by then stays deleted. */
+  /** Stops the removal with the signal's abort reason. What has been deleted by then stays deleted. */
   signal?: AbortSignal | undefined;
 }
 
 /** Options of {@linkcode Storage.move}. */
 export interface MoveOptions extends ChangeOptions {
-  /** Whether a file may take the place of another file. */
+  /** Whether an existing file of the new name may be replaced. */
   replace: boolean;
-  /** Stops the move while data is copied, with the reason of the abort; nothing has moved then. */
+  /** Stops the move while data is being copied, with the signal's abort reason. Nothing has been moved in that case. */
   signal?: AbortSignal | undefined;
 }
 
 /** Options of operations that change names. */
 export interface ChangeOptions {
-  /** MUST be called right before anything is changed; what it throws keeps everything as it is. */
+  /** A check that MUST be called right before anything is changed. If it throws, nothing is changed. */
   assertMay?: (() => void) | undefined;
 }
 
@@ -95,42 +98,42 @@ export interface DiscardOptions extends ChangeOptions {
 /** A file that is being written and that nobody can see yet. */
 export interface PendingWrite extends AsyncDisposable {
   /**
-   * Appends bytes. MUST have taken all of them, or have failed, when it resolves; the caller may overwrite them
-   * afterwards. Calls MUST NOT overlap.
+   * Appends bytes. When the promise settles, all bytes MUST have been accepted, or the call have failed; the caller may
+   * then reuse the buffer. Calls MUST NOT overlap.
    *
    * @throws {FerryError} `no_space`, `quota`, `too_large`, `io`
    */
   write(bytes: Uint8Array): Promise<void>;
 
   /**
-   * Publishes the file under its name atomically: a reader sees the old file, the new one, or none, never a mixture.
-   * Where the storage is durable it MUST NOT resolve before the file would survive a loss of power. MUST be called at
-   * most once. Several pending writes MAY be committed at the same time; the storage may flush them together, in the
+   * Publishes the file under its name atomically: a reader sees the old file, the new one, or none, never a mixture. If
+   * the storage is durable, the promise MUST NOT resolve before the file would survive a power failure. MUST be called
+   * at most once. Several pending writes MAY be committed at the same time; the storage may flush them together, in the
    * order of the calls.
    *
-   * With `replace` false an existing file MUST stay: the commit resolves as `unchanged` where its content is
-   * identical, and fails with `exists` otherwise.
+   * With `replace` false an existing file MUST stay: the commit resolves as `unchanged` where its content is identical,
+   * and fails with `exists` otherwise.
    *
-   * @throws {FerryError} `exists`; `not_a_file` where the name is a directory or a part of it is a file; `no_space`,
-   * `denied`, `io`
+   * @throws {FerryError} `exists`; `not_a_file` if the name is a directory, or one of its parent directories is a file;
+   * `no_space`, `denied`, `io`
    */
   commit(options: CommitOptions): Promise<Committed>;
 
-  /** Throws away what was not committed, and leaves nothing behind. MUST NOT fail, MAY be repeated. */
+  /** Discards what was not committed, and leaves nothing behind. MUST NOT fail. MAY be called again. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** A pending write of which a partial upload can be kept, to be resumed. */
+/** A pending write that can be kept as a partial upload and resumed later. */
 export interface ResumableWrite extends PendingWrite {
-  /** Names the partial upload: unique in the storage, and the same each time that it is resumed. */
+  /** The id of the partial upload: unique in the storage, and the same each time the upload is resumed. */
   readonly id: string;
 
-  /** The digest of the bytes that were there when it was resumed; undefined for a new file. */
+  /** The digest of the bytes that were already stored when the upload was resumed; undefined for a new file. */
   readonly prefix: PrefixDigest | undefined;
 
   /**
-   * Records how much has been written; `prefix` describes all of it. After a crash of the process the storage SHOULD be
-   * able to resume from the last record.
+   * Records how much has been written; `prefix` describes all of it. If the process crashes, the storage SHOULD be able
+   * to resume from the last checkpoint.
    *
    * @throws {FerryError} `busy`, `no_space`, `io`
    */
@@ -144,25 +147,25 @@ export interface ResumableWrite extends PendingWrite {
 export interface PartialUpload {
   /** The same as {@linkcode ResumableWrite.id}. */
   readonly id: string;
-  /** What clients are told; it is `active` while a {@linkcode ResumableWrite} of it is open. */
+  /** What clients see of it; it is `active` while a {@linkcode ResumableWrite} of it is open. */
   readonly entry: PartEntry;
 }
 
 /**
- * Keeps partial uploads: what arrived of a file before its upload was interrupted. There may be several of one name.
- * One exists from the first checkpoint of a {@linkcode ResumableWrite} on.
+ * Keeps partial uploads: the bytes of a file that were received before its upload was interrupted. There may be several
+ * for one name. A partial upload exists from the first checkpoint of its {@linkcode ResumableWrite}.
  *
- * One writer at a time may have one; which one that is, is decided by the caller, by `UploadLocks`.
+ * A partial upload has one writer at a time. The caller decides which, by means of `UploadLocks`.
  */
 export interface PartialUploads {
   /**
-   * The partial uploads of a file that can be resumed, or are being written, the one written last first.
+   * The partial uploads of a file that can be resumed or are being written, most recently written first.
    *
    * @throws {FerryError} as {@linkcode Storage.create}
    */
   find(name: FileName, options: FindOptions): Promise<PartialUpload[]>;
 
-  /** All partial uploads of an owner, in any order. Default: "". */
+  /** All partial uploads of an owner, in any order. Default owner: "". */
   list(owner?: string): Promise<PartialUpload[]>;
 
   /**
@@ -173,12 +176,12 @@ export interface PartialUploads {
   create(name: FileName, options: CreateResumableOptions): Promise<ResumableWrite>;
 
   /**
-   * Opens a partial upload to write the rest of the file. MUST know the digest of what is there, and MAY read it for
-   * that. What turns out to be damaged is thrown away.
+   * Opens a partial upload to write the rest of the file. MUST determine the digest of the bytes already stored, and
+   * MAY read them for that. A partial upload that turns out to be damaged is discarded.
    *
    * @param id as in {@linkcode PartialUpload}
-   * @returns undefined where there is none of that owner, it is worthless, or it is open already
-   * @throws {FerryError} as {@linkcode Storage.create}; it is kept then
+   * @returns undefined if the owner has none with that id, if it is of no use, or if it is already open
+   * @throws {FerryError} as {@linkcode Storage.create}; the partial upload is kept then
    */
   resume(id: string, options: ResumeOptions): Promise<ResumableWrite | undefined>;
 
@@ -186,115 +189,121 @@ export interface PartialUploads {
    * Removes a partial upload.
    *
    * @param id as in {@linkcode PartialUpload}
-   * @throws {FerryError} `not_found` where there is none of that owner, `busy` where it is open
+   * @throws {FerryError} `not_found` if the owner has none with that id, `busy` if it is open
    */
   discard(id: string, options?: DiscardOptions): Promise<void>;
 
-  /** Removes those of all owners that are not open and were written last more than `ttl` milliseconds ago. */
+  /**
+   * Removes the partial uploads of all owners that are not open and were last written more than `ttl` milliseconds ago.
+   */
   expire(ttl: number): Promise<void>;
 }
 
-/** A file that is open for reading. It stays the same file even if its name is given to another. */
+/** A file that is open for reading. It stays the same file even if another file gets its name. */
 export interface StoredFile extends ByteSource, AsyncDisposable {
-  /** Makes the next read begin at that byte. */
+  /** Makes the next read start at that byte offset. */
   seek(offset: number): void;
 
-  /** What was true when it was opened; `checksum` is null where it is not known without reading the file. */
+  /** The entry of the file when it was opened; `checksum` is null if it is not known without reading the file. */
   readonly entry: Entry;
 
   /**
-   * Tells the storage the checksum of what was read, in full and unchanged, so that it need not read it again. It MUST
-   * NOT rely on it later unless any change since the file was opened would show.
+   * Gives the storage the checksum of the file after the whole file was read, so that the storage need not read it
+   * again. The storage MUST NOT use the checksum later unless it would notice any change since the file was opened.
    */
   remember(checksum: Checksum): Promise<void>;
 }
 
 /**
- * What a request may reach where symbolic links lead elsewhere than the names in it say. Paths have their components
- * separated by `/` and are relative to the root, which is ""; they may climb by components that are "..".
+ * Which paths a request may reach if symbolic links lead elsewhere than its names say. Paths have their components
+ * separated by `/` and are relative to the root, which is ""; they may contain ".." components.
  */
 export interface Bounds {
   /**
-   * Whether the request may be about what stands at that path.
+   * Whether the request may access that path.
    *
-   * @throws {FerryError} where the request may not go on at all; the operation fails with that
+   * @throws {FerryError} if the request may not continue at all; the operation fails with this error
    */
   reaches(path: string): boolean;
-  /** Whether a move may bring to that path what stood at another one, which has no links in it. */
+  /** Whether a move may bring the entry at the path `from` to this path. `from` contains no links. */
   takes(path: string, from: string): boolean;
 }
 
 /** A tree of files. */
 export interface Storage extends AsyncDisposable {
-  /** Keeps partial uploads. Default: undefined, every upload begins anew. */
+  /** Keeps partial uploads. Default: undefined, uploads cannot be resumed. */
   readonly partialUploads?: PartialUploads | undefined;
 
   /**
-   * The directory of this machine that clients write to, from which a server runs no program. Default: undefined, the
-   * files are kept elsewhere.
+   * The local directory that clients write to; a server never runs a program from there. Default: undefined, the files
+   * are kept elsewhere.
    */
   readonly root?: string | undefined;
 
-  /** What it cannot promise to its users, as sentences in English. Default: undefined, nothing. */
+  /** What the storage cannot guarantee, as English sentences for its users. Default: undefined, no shortcomings. */
   readonly shortcomings?: readonly string[] | undefined;
 
   /**
-   * The same storage, confined for one request: each path that a link leads to is asked about before anything is looked
-   * at there. Where the answer is no, the operation fails with `denied`, whether anything is there or not, and lists
-   * leave such links out. What was begun within bounds stays in them to its end. A storage without links MAY return
-   * itself. The result need not be disposed of.
+   * The same storage, confined for one request: before any path that a link leads to is accessed, `bounds` is asked
+   * about it. If the answer is no, the operation fails with `denied`, whether anything exists there or not, and lists
+   * leave such links out. An operation that was started within bounds stays confined to its end. A storage without
+   * links MAY return itself. The result need not be disposed of.
    */
   within(bounds: Bounds): Storage;
 
   /**
-   * Fails where nothing can be served now, because the disk is gone, say; every other operation fails then as well.
+   * Fails if nothing can be served at the moment, for example because the disk is gone. Every other operation fails
+   * then as well.
    *
    * @throws {FerryError} `io`
    */
   assertServing(): Promise<void>;
 
   /**
-   * Tells what stands under a name; "" is the root. `checksum`, an md5 unless another algorithm is asked for, is null
-   * where it is not known without reading.
+   * The entry of a file or directory; "" is the root. `checksum`, an MD5 unless another algorithm is requested, is null
+   * if it is not known without reading the file.
    *
-   * @throws {FerryError} `not_found`; `not_a_file` for what is neither file nor directory
+   * @throws {FerryError} `not_found`; `not_a_file` if it is neither a file nor a directory
    */
   stat(name: FileName | "", algorithm?: Algorithm): Promise<Entry>;
 
-  /** The same, or undefined where nothing is: for names that are probably new. */
+  /** Like {@linkcode Storage.stat}, but undefined if nothing exists there: for names that are probably new. */
   find(name: FileName | "", algorithm?: Algorithm): Promise<Entry | undefined>;
 
-  /** The same for many names, in their order; errors are given in the place of the entries. */
+  /**
+   * Like {@linkcode Storage.find} for many names, in their order; an error takes the place of the entry that it is
+   * about.
+   */
   findAll(
     names: readonly FileName[],
     algorithm?: Algorithm,
   ): Promise<(Entry | FerryError | undefined)[]>;
 
   /**
-   * Lists what is below a directory, each directory before its content, the names of one directory in the order of
-   * their UTF-8 bytes. MUST NOT show what is being written, nor what is neither file nor directory. What disappears
-   * meanwhile is left out.
+   * Lists the contents of a directory, each subdirectory before its contents, the names of one directory in the order
+   * of their UTF-8 bytes. MUST NOT show files that are being written, nor entries that are neither files nor
+   * directories. Entries that disappear meanwhile are left out.
    *
-   * @throws {FerryError} `not_found`, `not_a_file`; `denied` or `io` where the directory cannot be read
+   * @throws {FerryError} `not_found`, `not_a_file`; `denied` or `io` if the directory cannot be read
    */
   list(name: FileName | "", options: ListOptions): AsyncIterable<Listed>;
 
   /**
-   * Opens a file for reading; its entry tells the checksum of that algorithm.
+   * Opens a file for reading. The checksum in its entry is of that algorithm.
    *
    * @throws {FerryError} `not_found`, `not_a_file`, `denied`
    */
   open(name: FileName, algorithm: Algorithm): Promise<StoredFile>;
 
   /**
-   * The checksum of a file's content, remembered or read.
+   * The checksum of a file's content, from a cache or by reading the file.
    *
-   * @throws {FerryError} as {@linkcode Storage.open}; `io` where the file changes meanwhile
+   * @throws {FerryError} as {@linkcode Storage.open}; `io` if the file changes meanwhile
    */
   checksum(name: FileName, algorithm: Algorithm): Promise<Checksum>;
 
   /**
-   * Fails where a write of that size would be refused at once. It reserves nothing, and MAY do nothing.
+   * Fails if a write of that size would be refused right away. It reserves nothing, and MAY do nothing.
    *
    * @param size bytes; null for a stream
    * @throws {FerryError} as {@linkcode Storage.create}
@@ -302,36 +311,36 @@ export interface Storage extends AsyncDisposable {
   assertFits(name: FileName, size: number | null): Promise<void>;
 
   /**
-   * Begins a write. Nothing is visible before its commit: no file, no directory above it.
+   * Begins a write. Nothing is visible before its commit, neither the file nor new parent directories.
    *
-   * @throws {FerryError} `not_a_file` where the name is a directory or a part of it is a file; `too_large`, `quota`,
-   * `no_space`, `denied`
+   * @throws {FerryError} `not_a_file` if the name is a directory, or one of its parent directories is a file;
+   * `too_large`, `quota`, `no_space`, `denied`
    */
   create(name: FileName, options: CreateOptions): Promise<PendingWrite>;
 
   /**
-   * Deletes a file, or with `recursive` a directory and what is in it. What cannot be deleted stays with the directories
-   * above it, and all the rest is deleted.
+   * Deletes a file, or with `recursive` a directory and its contents. Entries that cannot be deleted stay, with their
+   * parent directories; everything else is deleted.
    *
-   * @throws {FerryError} `not_found`, `not_a_file` for a directory without `recursive`, `denied`; `exists` or `busy`
-   * where others keep changing what is in it
+   * @throws {FerryError} `not_found`, `not_a_file` for a directory without `recursive`, `denied`; `exists` or `busy` if
+   * other programs keep changing its contents
    */
   remove(name: FileName, options: RemoveOptions): Promise<void>;
 
   /**
-   * Renames a file or a directory, and makes the directories above the new name. A file may replace another file; a
-   * directory never takes the place of anything. Where the move takes a copy, the copy MUST NOT be visible under the new
-   * name before it is whole and verified, and the old name MUST stay until then.
+   * Renames a file or a directory, and creates missing parent directories of the new name. A file may replace another
+   * file; a directory never replaces anything. If the move has to copy, the copy MUST NOT be visible under the new name
+   * before it is complete and verified, and the old name MUST stay until then.
    *
-   * @throws {FerryError} `not_found`, `exists`, `not_a_file`, `bad_name` for a directory into itself; `no_space`,
-   * `denied`, `io` where it is copied
+   * @throws {FerryError} `not_found`, `exists`, `not_a_file`, `bad_name` for moving a directory into itself;
+   * `no_space`, `denied`, `io` if it is copied
    */
   move(from: FileName, to: FileName, options: MoveOptions): Promise<void>;
 
   /**
-   * Makes a directory and those above it; one that exists is no error.
+   * Creates a directory and missing parent directories. A directory that exists is not an error.
    *
-   * @throws {FerryError} `exists` where a file has the name, `not_a_file` where a part of it is a file
+   * @throws {FerryError} `exists` if a file has the name, `not_a_file` if one of the parent directories is a file
    */
   mkdir(name: FileName, options?: ChangeOptions): Promise<void>;
 }

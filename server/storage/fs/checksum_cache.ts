@@ -1,9 +1,9 @@
 /**
- * A cache of the checksums of files, so that an unchanged file need not be read again. An entry holds for one inode with
- * one size and times. A database that is lost or broken is replaced by an empty one.
+ * A cache of the checksums of files, so that an unchanged file need not be read again. An entry is valid for one inode
+ * with one size and one set of times. A database that is lost or damaged is replaced by an empty one.
  *
- * Many file systems number their files again each time they are mounted: those in user space and those of other machines.
- * What is known of files there is kept in memory, and holds as long as that mount is known to last.
+ * Many file systems assign new inode numbers each time they are mounted, such as FUSE and network file systems.
+ * Checksums of files there are kept in memory only, and are valid while that mount is known to exist.
  *
  * @module
  */
@@ -16,34 +16,34 @@ import {
   type Checksum,
 } from "../../../lib/core/checksum.ts";
 
-/** What has to stay the same for a cached checksum to hold. */
+/** What has to stay the same for a cached checksum to be valid. */
 export interface FileIdentity {
   /**
-   * Device and inode; on a file system that may give them to another file, also the mount and the name. Empty where the
-   * system has none, or nothing tells one mount from the next: nothing is cached then.
+   * Device and inode; on a file system that may give them to another file, also the mount and the name. Empty if the
+   * system has no inode numbers, or if one mount cannot be told from the next: nothing is cached then.
    */
   readonly key: string;
-  /** Whether it holds no longer than the present mount, and so not for the next process. Default: false. */
+  /** Whether it is valid only for the present mount, and so not for the next process. Default: false. */
   readonly passing?: boolean;
-  /** Size, and the times of the last change of content and of inode. */
+  /** The size, the modification time and the change time of the inode. */
   readonly version: string;
 }
 
-/** What an identity is made of. */
+/** The file attributes that make up an identity. */
 export type IdentifyingFacts = Pick<Deno.FileInfo, "dev" | "ino" | "size" | "mtime" | "ctime">;
 
 /**
- * The identity of a file. It is as exact as the runtime's times: the modification time to a millisecond, the time of the
- * inode's last change to a second.
+ * The identity of a file. Its precision is that of the runtime's times: a millisecond for the modification time, a
+ * second for the inode's change time.
  */
 export function identityOf({ dev, ino, size, mtime, ctime }: IdentifyingFacts): FileIdentity {
   const key = ino === null ? "" : `${dev}:${ino}`;
-  // The change time is in it because a program can set the modification time back, but not this one.
+  // The change time is part of it because a program can set the modification time back, but not the change time.
   return { key, version: `${size}:${mtime?.getTime()}:${ctime?.getTime()}` };
 }
 
-// No other process has the database. Where SQLite knows that, it keeps the index of its log in its own memory and not in a
-// mapped file: a full disk without room for a mapped page would end the process.
+// No other process uses the database. In exclusive mode SQLite keeps the index of its write-ahead log in memory and not
+// in a memory-mapped file: on a full disk, writing to a mapped page would kill the process.
 const SCHEMA = `
   PRAGMA locking_mode = EXCLUSIVE;
   PRAGMA mmap_size = 0;
@@ -56,11 +56,11 @@ const SCHEMA = `
 `;
 
 /**
- * A seal by which a flipped bit inside a row is noticed, which SQLite does not notice: FNV-1a of 32 bits, twice, from
+ * A checksum of a row, which reveals flipped bits; SQLite does not detect those. It is FNV-1a of 32 bits, twice, from
  * two different offsets.
  */
 function sealOf({ key, version }: FileIdentity, checksum: Checksum): string {
-  // The word tells rows by which rule they were recorded: 0.1.0 had another one.
+  // The word marks the rule by which a row was recorded: ferry 0.1.0 used another rule, and its rows are not valid.
   const text = `settled ${key} ${version} ${checksum}`;
   let [a, b] = [0x811c9dc5, 0x01000193];
   for (let at = 0; at < text.length; at++) {
@@ -71,16 +71,16 @@ function sealOf({ key, version }: FileIdentity, checksum: Checksum): string {
   return `${(a >>> 0).toString(16)}:${(b >>> 0).toString(16)}`;
 }
 
-/** How many checksums that hold no longer than a mount are kept: those that were recorded last. */
+/** The maximum number of checksums kept that are valid only for a mount. The oldest are dropped. */
 const MAX_PASSING = 65_536;
 
 /** Options of {@linkcode ChecksumCache}. */
 export interface ChecksumCacheOptions {
-  /** The device on which an inode number stands for one file, now and later. Default: none. */
+  /** The device on which inode numbers are permanent. Default: undefined, none. */
   device?: number | undefined;
   /**
-   * Names the present mount of any other device, to tell it from earlier and later ones of the same number; undefined
-   * where nothing tells. Default: nothing does.
+   * Returns an id of the present mount of any other device, to tell it from earlier and later mounts with the same
+   * device number; undefined if it cannot be identified. Default: undefined, no mount can be identified.
    */
   mountOf?: ((device: number) => string | undefined) | undefined;
 }
@@ -90,7 +90,7 @@ export class ChecksumCache implements Disposable {
   #path: string | undefined;
   #device: number | undefined;
   readonly #mountOf: (device: number) => string | undefined;
-  /** The checksums that hold no longer than a mount, by algorithm and key. */
+  /** The checksums that are valid only for a mount, by algorithm and key. */
   readonly #passing = new Map<string, { version: string; checksum: Checksum }>();
   #database!: DatabaseSync;
   #select!: StatementSync;
@@ -109,7 +109,7 @@ export class ChecksumCache implements Disposable {
     this.#mountOf = mountOf;
   }
 
-  /** Opens the database, or makes it; without a path it is kept in memory. */
+  /** Opens the database, or creates it; without a path it is kept in memory. */
   static open(path?: string, options: ChecksumCacheOptions = {}): ChecksumCache {
     const cache = new ChecksumCache(path, options);
     try {
@@ -120,7 +120,7 @@ export class ChecksumCache implements Disposable {
     return cache;
   }
 
-  /** What has to be the same for the checksum of a file to hold. */
+  /** The identity of a file: what has to stay the same for its cached checksum to be valid. */
   identify(info: IdentifyingFacts, name: string): FileIdentity {
     const identity = identityOf(info);
     if (info.dev === this.#device || identity.key === "") return identity;
@@ -129,14 +129,14 @@ export class ChecksumCache implements Disposable {
     return { ...identity, key, passing: true };
   }
 
-  /** Uses another database, where another program has removed the present one. */
+  /** Switches to another database after another program has removed the present one. */
   moveTo(path: string): void {
     if (this.#closed) return;
     this.#path = path;
     this.#rebuild(path);
   }
 
-  /** Forgets everything and uses another database, after a remount. */
+  /** Forgets everything and switches to another database, after a remount. */
   beginAnew(path: string, device: number | undefined): void {
     this.#device = device;
     this.#passing.clear();
@@ -145,7 +145,7 @@ export class ChecksumCache implements Disposable {
   }
 
   #open(path?: string): void {
-    // Ferry 0.1 mapped a file of this name, which a process that was killed left behind.
+    // Ferry 0.1 memory-mapped a file of this name; a process that was killed left it behind.
     if (path !== undefined) remove(`${path}-shm`);
     this.#database = new DatabaseSync(path ?? ":memory:");
     this.#database.exec(SCHEMA);
@@ -159,8 +159,8 @@ export class ChecksumCache implements Disposable {
   }
 
   /**
-   * Throws the database away and begins an empty one, in memory where there can be none on the disk. A database that
-   * fails while it is in use goes to memory as well: SQLite uses its path, which may lead elsewhere by then.
+   * Discards the database and creates an empty one, in memory if that fails on the disk. A database that fails in use
+   * is replaced by one in memory, too: SQLite would open it by its path, which may lead elsewhere by then.
    */
   #rebuild(path?: string): void {
     try {
@@ -189,7 +189,7 @@ export class ChecksumCache implements Disposable {
     }
   }
 
-  /** The checksum of a file, or null where it is not known for exactly this state of it. */
+  /** The checksum of a file, or null if none is known for exactly this state of the file. */
   lookup(identity: FileIdentity, algorithm: Algorithm): Checksum | null {
     if (identity.key === "" || this.#closed) return null;
     if (identity.passing) {
@@ -203,10 +203,11 @@ export class ChecksumCache implements Disposable {
   }
 
   /**
-   * The checksum of a file that `compute` gives. It is computed once for all who ask meanwhile: a large file takes longer
-   * to read than a client waits, and the client asks again.
+   * The checksum of a file, computed by `compute`. Callers that ask while it is being computed share the result: a
+   * large file may take longer to read than a client waits, and the client asks again.
    *
-   * @param compute calls `close` when it has read the file: a later question may be about other content
+   * @param compute has to call `close` when it has read the file; later callers do not share the result, since the
+   * content may have changed
    */
   computeOnce(
     { key, version }: FileIdentity,
@@ -250,7 +251,7 @@ export class ChecksumCache implements Disposable {
     this.#passing.delete(oldest!);
   }
 
-  /** Forgets a file that is gone. */
+  /** Forgets a file that was removed. */
   forget({ key, passing }: FileIdentity): void {
     if (passing) {
       for (const algorithm of ALGORITHMS) {
@@ -259,7 +260,7 @@ export class ChecksumCache implements Disposable {
     } else this.#query(() => this.#delete.run(key));
   }
 
-  /** Closes the database; nothing is found or recorded any more. */
+  /** Closes the database. Afterwards nothing is found or recorded. */
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -267,7 +268,7 @@ export class ChecksumCache implements Disposable {
   }
 }
 
-/** Removes a file, unless it is gone already. */
+/** Removes a file if it exists. */
 function remove(path: string): void {
   try {
     Deno.removeSync(path);

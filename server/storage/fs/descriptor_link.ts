@@ -1,9 +1,9 @@
 /**
- * A link to the descriptors of this process, by which paths lead to open directories.
+ * A symbolic link to the file descriptors of this process. By way of it, paths lead to open directories.
  *
- * On Linux `/proc/self/fd/N` leads to what the descriptor N stands for, without a look at any name. The runtime lets only
- * programs with every permission name paths below `/proc`, but it follows a link to there. So a link is made, in a
- * temporary directory that other users cannot replace.
+ * On Linux `/proc/self/fd/N` leads to the file or directory that descriptor N has open, without resolving its name
+ * again. The runtime lets only programs with all permissions use paths below `/proc`, but it follows a symbolic link to
+ * there. So such a link is created in a temporary directory that other users cannot replace.
  *
  * @module
  */
@@ -15,13 +15,15 @@ import { tryLock } from "../../../lib/files/file_lock.ts";
 import { dirname } from "../../../lib/core/paths.ts";
 import { PLATFORM } from "../../../lib/core/platform.ts";
 
-/** Linux's flag for a descriptor that only leads somewhere, and needs no permission to read what is there. */
+/** Linux's flag `O_PATH`: a descriptor that only marks a location, and needs no permission to read it. */
 const O_PATH = 0o10000000;
 
 /** How the names of the temporary directories begin. */
 const PREFIX = "ferry-fd-";
 
-/** A temporary directory that is older than this and not locked was left behind by a process, in milliseconds. */
+/**
+ * A temporary directory that is older than this, in milliseconds, and not locked was left behind by an earlier process.
+ */
 const LEFT_BEHIND_MS = 60_000;
 
 /** A temporary directory with the link `fd` in it. */
@@ -32,7 +34,7 @@ export class DescriptorLink {
   readonly inode: string;
   /** Its descriptor. */
   readonly descriptor: number;
-  /** A lock on it, for programs that clear old temporary files away. */
+  /** A lock on it, so that programs that clean up temporary files leave it alone. */
   readonly #lock: Deno.FsFile;
 
   private constructor(directory: string, descriptor: number, lock: Deno.FsFile) {
@@ -42,12 +44,12 @@ export class DescriptorLink {
     this.#lock = lock;
   }
 
-  /** Makes it; undefined where the system has no such link, or the program may not use it. */
+  /** Creates the link; undefined if the system has no `/proc`, or the program may not use it. */
   static open(): DescriptorLink | undefined {
     if (!PLATFORM.leadsToDescriptors) return undefined;
     const granted = (name: "read" | "write") =>
       Deno.permissions.querySync({ name }).state === "granted";
-    // The runtime would ask the user otherwise.
+    // Without the permission the runtime would prompt the user.
     if (!granted("read") || !granted("write")) return undefined;
     using made = new DisposableStack();
     try {
@@ -57,7 +59,7 @@ export class DescriptorLink {
       tryLock(lock);
       if (othersMayRename(path)) throw new FerryError("denied", "others could replace it");
       Deno.symlinkSync("/proc/self", `${path}/self`);
-      // By the number of the process it is one link less every time.
+      // The target names the process id instead of `self`: that saves resolving a link each time.
       Deno.symlinkSync(`${Deno.realPathSync(`${path}/self`)}/fd`, `${path}/fd`);
       if (!leadsToWhatIsOpen(path)) return undefined;
       const descriptor = openDirectory(path)!;
@@ -72,28 +74,28 @@ export class DescriptorLink {
     }
   }
 
-  /** The link: the numbers of descriptors are names below it. */
+  /** The path of the link. Descriptor numbers are the names below it. */
   get path(): string {
     return `${this.directory}/fd`;
   }
 
-  /** Removes it. */
+  /** Removes the temporary directory and the link. */
   remove(): void {
     removeAll(this.directory);
     this.close();
   }
 
-  /** Closes what is open of it, where somebody else has removed it. */
+  /** Closes its descriptors, after somebody else has removed the directory. */
   close(): void {
     closeSync(this.descriptor);
     this.#lock.close();
   }
 }
 
-/** Opens the directory at a path; undefined where that is no directory, or cannot be reached. */
+/** Opens the directory at a path; undefined if it is not a directory or cannot be reached. */
 export function openDirectory(path: string): number | undefined {
   const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants;
-  // Names can be looked up in a directory that may not be listed.
+  // A directory that may not be listed can still be opened with `O_PATH`, to look up names in it.
   for (const access of [O_RDONLY, O_PATH]) {
     try {
       return openSync(path, access | O_DIRECTORY | O_NOFOLLOW);
@@ -106,7 +108,7 @@ export function openDirectory(path: string): number | undefined {
   return undefined;
 }
 
-/** Removes the temporary directories beside this one whose processes were killed. */
+/** Removes the temporary directories next to this one that belonged to processes that were killed. */
 function removeLeftBehind(path: string): void {
   const directory = dirname(path);
   const { uid } = Deno.lstatSync(path);
@@ -120,20 +122,20 @@ function removeLeftBehind(path: string): void {
       using lock = Deno.openSync(other, { read: true });
       if (tryLock(lock)) removeAll(other);
     } catch {
-      // Another process was quicker.
+      // Another process has removed it.
     }
   }
 }
 
-/** Whether other users may rename or remove what this user has at a path. */
+/** Whether other users may rename or remove the entry at a path. */
 function othersMayRename(path: string): boolean {
   const { mode } = Deno.statSync(dirname(path));
   return (mode! & 0o022) !== 0 && (mode! & 0o1000) === 0;
 }
 
 /**
- * Whether the runtime's descriptors are the system's. Those of older runtimes are numbers of their own, which may agree
- * with the system's by chance, but not again and again: they are never given twice, as the system's are.
+ * Whether the runtime's descriptor numbers are those of the system. Older runtimes use numbers of their own. These may
+ * match the system's by chance, but not repeatedly: they are never reused, as the system's are.
  */
 function leadsToWhatIsOpen(path: string): boolean {
   const gone = `${path}/gone`;

@@ -11,10 +11,10 @@ import { basename } from "../../../lib/core/paths.ts";
 import { DescriptorLink, openDirectory } from "./descriptor_link.ts";
 import { MountPoints } from "./mount_points.ts";
 
-/** How many directories that nobody uses are kept open, and for how long, in milliseconds. */
+/** How many unused directories are kept open, and for how long, in milliseconds. */
 const IDLE = { count: 64, time: 1000 };
 
-/** How long an open directory is believed to be the one at its path, in milliseconds. */
+/** How long an open directory is assumed to be still the one at its path, in milliseconds. */
 const SEEN_MS = 1000;
 
 /** The descriptor of a directory, and what is known of it. */
@@ -23,24 +23,24 @@ export interface DirectoryDescriptor {
   readonly inode: string;
   /** Where it was found, in a path without links. */
   readonly path: string;
-  /** That of the root that it was found below; undefined for a root. */
+  /** The descriptor of the root that contains it; undefined for a root. */
   readonly top?: DirectoryDescriptor | undefined;
-  /** Its number. */
+  /** The number of the file descriptor. */
   number: number;
-  /** How many hold it. */
+  /** The number of its holders. */
   users: number;
-  /** When the directory was last seen to stand at its path, in milliseconds since 1970. */
+  /** When the directory was last seen at its path, in milliseconds since 1970. */
   seen: number;
 }
 
 /** The directories below one root that are open. */
 export class DirectoryDescriptors implements Disposable {
   readonly #open = new Set<DirectoryDescriptor>();
-  /** Those that were opened last at each path. */
+  /** The most recently opened descriptor for each path. */
   readonly #byPath = new Map<string, DirectoryDescriptor>();
   /** The file systems below the root. */
   readonly mounts: MountPoints = new MountPoints();
-  /** Numbers in place of which others were opened; paths by way of them may still be in use. */
+  /** Descriptors that were replaced after a remount. They stay open, since paths by way of them may still be in use. */
   readonly #retired: number[] = [];
   #link: DescriptorLink;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -50,13 +50,13 @@ export class DirectoryDescriptors implements Disposable {
     this.#link = link;
   }
 
-  /** None yet; undefined where the system has no such paths, or the program may not use them. */
+  /** An empty set; undefined if the system has no paths to descriptors, or the program may not use them. */
   static open(): DirectoryDescriptors | undefined {
     const link = DescriptorLink.open();
     return link && new DirectoryDescriptors(link);
   }
 
-  /** The numbers of descriptors are names below this path. */
+  /** The path below which descriptor numbers are names. */
   get path(): string {
     return this.#link.path;
   }
@@ -68,11 +68,11 @@ export class DirectoryDescriptors implements Disposable {
   }
 
   /**
-   * The descriptor of a directory that was seen at a path, until it is released.
+   * Opens the directory that was seen at a path, or shares its open descriptor, until it is released.
    *
-   * @param above the directory that it stands in; undefined for a root
-   * @returns undefined where something else stands there by now
-   * @throws {FerryError} `io` where a file system was mounted there and is not
+   * @param above its parent directory; undefined for a root
+   * @returns undefined if something else is there by now
+   * @throws {FerryError} `io` if a file system was mounted there and no longer is
    * @throws what the runtime throws
    */
   hold(inode: string, path: string, above?: DirectoryDescriptor): DirectoryDescriptor | undefined {
@@ -86,7 +86,8 @@ export class DirectoryDescriptors implements Disposable {
     using taken = new DisposableStack();
     taken.defer(() => closeSync(number));
     if (this.#inodeOf(number) !== inode) return undefined;
-    // The runtime goes by a name that it resolves first, and equal numbers are not the same directory everywhere.
+    // The runtime opens by a path, which it resolves first, and on some file systems an equal device and inode do not
+    // prove that it is the same directory.
     if (above && !this.standsIn(above, name, number)) return undefined;
     taken.move();
     const top = above && (above.top ?? above);
@@ -97,7 +98,7 @@ export class DirectoryDescriptors implements Disposable {
     return opened;
   }
 
-  /** Device and inode of what is open. `fstatSync` takes three times as long. */
+  /** Device and inode of an open descriptor. `fstatSync` would take three times as long. */
   #inodeOf(number: number): string | undefined {
     try {
       return inodeOf(Deno.statSync(`${this.path}/${number}`));
@@ -107,24 +108,24 @@ export class DirectoryDescriptors implements Disposable {
     }
   }
 
-  /** Whether what is open is the entry of that name of a directory. */
+  /** Whether an open descriptor is the entry of that name in a directory. */
   standsIn(directory: DirectoryDescriptor, name: string, number: number): boolean {
     const place = this.placeOf(number);
     if (place === undefined) return false;
-    // Its own name may have changed since it was found.
+    // The directory itself may have been renamed since it was found.
     const isIn = (path = "") => place === `${path === "/" ? "" : path}/${name}`;
     return isIn(directory.path) || isIn(this.placeOf(directory.number));
   }
 
-  /** Whether two open directories stand at one path by now, as the system tells; a directory has no other one. */
+  /** Whether two open directories now have the same path, as the system reports it. A directory has only one path. */
   standTogether(one: DirectoryDescriptor, other: DirectoryDescriptor): boolean {
     const place = this.placeOf(one.number);
     return place !== undefined && place === this.placeOf(other.number);
   }
 
   /**
-   * Opens all directories that are in use again, by their paths, where a file system was mounted again. Operations that
-   * began by the old mount fail.
+   * Reopens all directories in use by their paths, after a file system was mounted again. Operations that were started
+   * on the old mount fail.
    */
   openAgain(): void {
     for (const each of [...this.#open]) {
@@ -142,7 +143,7 @@ export class DirectoryDescriptors implements Disposable {
     }
   }
 
-  /** Forgets what was opened below a root, and closes what nobody uses of that. */
+  /** Forgets the directories that were opened below a root, and closes those that are not in use. */
   leave(top: DirectoryDescriptor): void {
     for (const held of [...this.#open]) {
       if ((held.top ?? held) !== top) continue;
@@ -151,7 +152,7 @@ export class DirectoryDescriptors implements Disposable {
     }
   }
 
-  /** The held of a directory that is open and still stands at a path. */
+  /** The descriptor of the directory at a path, if it is open and the directory is still there. The caller holds it. */
   holdAt(path: string): DirectoryDescriptor | undefined {
     const held = this.#byPath.get(path);
     if (!held || this.placeOf(held.number) !== path) return undefined;
@@ -171,12 +172,12 @@ export class DirectoryDescriptors implements Disposable {
     return true;
   }
 
-  /** The path of what is open, without links, as the system tells it. */
+  /** The path of what is open, without links, as the system reports it. */
   placeOf(number: number): string | undefined {
     try {
       return Deno.readLinkSync(`${this.path}/${number}`);
     } catch {
-      // The link is gone; it is mended when something is found missing.
+      // The link is gone. It is created again when something is found missing.
       return undefined;
     }
   }
@@ -184,7 +185,7 @@ export class DirectoryDescriptors implements Disposable {
   /**
    * Ends what {@linkcode DirectoryDescriptors.hold} began.
    *
-   * @param idle whether it may be kept open for a moment, for a request that needs it again
+   * @param idle whether it may stay open briefly, for the next request that needs it
    */
   release(held: DirectoryDescriptor, { idle = true } = {}): void {
     if (--held.users > 0) return;
@@ -195,7 +196,7 @@ export class DirectoryDescriptors implements Disposable {
     this.#open.delete(held);
     this.#open.add(held);
     if (this.#open.size > IDLE.count) this.#closeOldest();
-    // An open directory keeps its file system from being unmounted.
+    // Unused directories are closed soon: an open directory keeps its file system from being unmounted.
     if (this.#timer !== undefined) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
@@ -219,11 +220,12 @@ export class DirectoryDescriptors implements Disposable {
     try {
       closeSync(held.number);
     } catch {
-      // The descriptor is closed even so; nothing can have been lost, since nothing is written to directories.
+      // The descriptor is closed even if `close` reports an error. Nothing can have been lost, since nothing was
+      // written through it.
     }
   }
 
-  /** Makes the link again where another program has removed it. Returns whether that was so. */
+  /** Creates the link again if another program has removed it. Returns whether it had been removed. */
   mend(): boolean {
     if (existsSync(this.path)) return false;
     const link = DescriptorLink.open();
@@ -233,7 +235,7 @@ export class DirectoryDescriptors implements Disposable {
     return true;
   }
 
-  /** Closes what nobody uses, and removes the link. */
+  /** Closes the unused directories, and removes the link. */
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;

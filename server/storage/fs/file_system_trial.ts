@@ -1,5 +1,5 @@
 /**
- * Finds out by trials what a file system keeps.
+ * Finds out by trial which file attributes and operations a file system supports.
  *
  * @module
  */
@@ -12,10 +12,10 @@ import { PLATFORM } from "../../../lib/core/platform.ts";
 import { isTaken } from "../../../lib/files/path_lookup.ts";
 import { isUnsupported } from "../../../lib/files/file_errors.ts";
 
-/** A time with an odd second and 123 milliseconds, which file systems with coarser times than milliseconds do not keep. */
+/** A time with an odd second and 123 milliseconds. File systems with coarser timestamps do not store it exactly. */
 const ODD_TIME = Date.UTC(2001, 1, 3, 4, 5, 7, 123);
 
-/** The coarsest step of times that counts as keeping them, in milliseconds: FAT has two seconds. */
+/** The coarsest timestamp resolution that counts as storing times, in milliseconds. FAT has two seconds. */
 const COARSEST_STEP = 2000;
 
 /** Errors that say nothing about what a file system can do. */
@@ -25,11 +25,11 @@ const PASSING: readonly ErrorCode[] = ["no_space", "quota", "busy"];
 const NAME = "trial";
 
 /**
- * Tries what a file system keeps, and removes what was made for that.
+ * Tries out what a file system supports, and removes the files made for that.
  *
  * @param directory a directory that no other program uses
- * @throws {FerryError} `io` where files can be made but not be written to later, as resumed uploads are
- * @throws what the runtime throws where nothing can be made in it
+ * @throws {FerryError} `io` if files can be created but not be written to later, as resuming an upload requires
+ * @throws the runtime's error if nothing can be created in it
  */
 export function tryFileSystem(directory: Directory): FileSystem {
   const path = directory.at(NAME);
@@ -55,7 +55,7 @@ function triedIn(place: Directory, known: FileSystem): FileSystem {
   };
 }
 
-/** Holds a directory that was just made, until `entered` is disposed of. */
+/** Opens a directory that was just created, until `entered` is disposed of. */
 function enter(directory: Directory, name: string, entered: DisposableStack): Directory {
   const held = directory.enter(name, Deno.lstatSync(directory.at(name)));
   if (!held) throw new FerryError("busy", "another program replaced what was just made");
@@ -63,7 +63,7 @@ function enter(directory: Directory, name: string, entered: DisposableStack): Di
   return held;
 }
 
-/** Whether something is done without an error, and as it should be. */
+/** Whether an operation succeeds without an error and has the expected effect. */
 function succeeds(run: () => boolean): boolean {
   try {
     return run();
@@ -72,7 +72,7 @@ function succeeds(run: () => boolean): boolean {
   }
 }
 
-/** Whether a flush of a directory is taken at all. */
+/** Whether the file system accepts a flush (fsync) of a directory. */
 function flushes(place: Directory): boolean {
   if (!PLATFORM.flushesDirectories) return true;
   const descriptor = openSync(place.path, "r");
@@ -94,7 +94,7 @@ function keepsMode(file: string, mode: number): boolean {
   });
 }
 
-/** The step in which times are kept; undefined where they are not. */
+/** The resolution of timestamps, in milliseconds; undefined if times are not stored. */
 function timeStepOf(file: string): number | undefined {
   try {
     const time = new Date(ODD_TIME);
@@ -109,10 +109,10 @@ function timeStepOf(file: string): number | undefined {
 }
 
 /**
- * Fails where an empty file that is there cannot be written to, bytes of it be changed, and others appended.
+ * Fails if an existing file cannot be opened again to change bytes of it and append others.
  *
  * @throws {FerryError} `io`
- * @throws what the runtime throws where only the room is missing
+ * @throws the runtime's error if only the space is missing
  */
 function assertWritesInPlace(file: string): void {
   const changes: readonly [number, number[]][] = [[0, [1, 2, 3]], [1, [9]], [3, [4, 5]]];
@@ -136,7 +136,10 @@ function assertWritesInPlace(file: string): void {
   );
 }
 
-/** Whether a directory that is held open stays what it was when its name, or that above it, is given to another. */
+/**
+ * Whether a directory that is held open stays the same directory when its name, or its parent's, is given to another
+ * directory.
+ */
 function holds(place: Directory): boolean {
   if (!place.pinned) return false;
   const staysThrough = (name: string, giveAway: (path: string) => void, to?: string) => {

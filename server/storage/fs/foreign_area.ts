@@ -1,5 +1,5 @@
 /**
- * A staging area on another file system than the one of the root: a hidden directory at the top of that file system.
+ * A staging area on a file system other than the root's: a hidden directory at the top of that file system.
  *
  * @module
  */
@@ -15,27 +15,30 @@ import { adopt } from "./state_directory.ts";
 /** An area is removed after it has been empty for this long, in milliseconds. */
 const IDLE_MS = 1000;
 
-/** What a {@linkcode ForeignArea} is made of. */
+/** Options of {@linkcode ForeignArea.open}. */
 export interface ForeignAreaOptions {
-  /** The name of the directory that it stands in. */
+  /** The name of its parent directory, the top of the file system. */
   name: FileName | "";
-  /** That directory. */
+  /** The parent directory itself. */
   top: Directory;
-  /** Tells the areas of this root from those of other servers. */
+  /** An id that tells the areas of this root from those of other servers. */
   id: string;
   /** The root. */
   root: Root;
-  /** Whether this process writes to a directory in it: a file system may be mounted twice. */
+  /**
+   * Whether this process writes to the directory of that name in the area. That happens if a file system is mounted
+   * twice.
+   */
   isLive(name: string): boolean;
-  /** What its {@linkcode StagingArea} works with. */
+  /** The options of its {@linkcode StagingArea}. */
   area: Omit<StagingAreaOptions, "enter">;
-  /** Told when it has been empty for {@linkcode IDLE_MS}. */
+  /** Called when the area has been empty for {@linkcode IDLE_MS}. */
   onIdle(): void;
 }
 
-/** A staging area on another file system than that of the root. */
+/** A staging area on a file system other than the root's. */
 export class ForeignArea implements Disposable {
-  /** The name of the directory that it stands in. */
+  /** The name of its parent directory, the top of the file system. */
   readonly name: FileName | "";
   /** The name of this process's own directory in it. */
   readonly own: string;
@@ -50,9 +53,9 @@ export class ForeignArea implements Disposable {
   }
 
   /**
-   * Makes it, with the partial uploads that earlier processes left there.
+   * Creates the area, or takes it over with the partial uploads that earlier processes left there.
    *
-   * @throws what keeps it from being made
+   * @throws the error that prevents its creation
    */
   static open(options: ForeignAreaOptions): ForeignArea {
     const { top, id, isLive, area, onIdle } = options;
@@ -75,7 +78,7 @@ export class ForeignArea implements Disposable {
     return this.#area;
   }
 
-  /** Whether processes that served the same root have left something in a directory. */
+  /** Whether earlier processes that served the same root have left an area in a directory. */
   static isLeftIn(top: Directory, id: string): boolean {
     try {
       using all = enter(top, STAGING_DIRECTORY);
@@ -104,7 +107,7 @@ export class ForeignArea implements Disposable {
     }
   }
 
-  /** Whether its files can be renamed into a directory; undefined where it is not there any more. */
+  /** Whether its files can be renamed into a directory; undefined if the area no longer exists. */
   takes(directory: Directory): boolean | undefined {
     try {
       using staging = this.#enter();
@@ -120,19 +123,19 @@ export class ForeignArea implements Disposable {
     Deno.unrefTimer(this.#timer);
   }
 
-  /** Removes it. Returns whether it is gone. */
+  /** Removes the area. Returns whether it is gone. */
   remove(): boolean {
     try {
       using top = this.#root.enter(this.name);
       using all = enter(top, STAGING_DIRECTORY);
       Deno.removeSync(all.at(this.own));
-      // Other servers may have theirs beside it.
+      // Other servers may have their areas next to it.
       if ([...Deno.readDirSync(all.path)].length === 0) {
         Deno.removeSync(top.at(STAGING_DIRECTORY));
       }
       return true;
     } catch (error) {
-      // The file system is gone, or something is in it still.
+      // The file system is gone, or the area is not empty.
       return fileError(error).code === "not_found";
     }
   }

@@ -1,6 +1,6 @@
 /**
- * Files in a directory of this machine. Uploads are staged in `.ferry/staging` inside the root, so that a rename on one
- * file system gives them their name and makes them visible.
+ * A storage in a local directory. Uploads are staged in `.ferry/staging` inside the root, so that a rename within one
+ * file system makes them visible.
  *
  * @module
  */
@@ -45,22 +45,22 @@ import { checksumOf, entryOf, FsStoredFile } from "./stored_file.ts";
 import { listTree, type Seen } from "./tree_listing.ts";
 import { removeTree } from "./tree_removal.ts";
 
-/** How many names are looked up before other requests have their turn. */
+/** How many names are looked up before other requests get a turn. */
 const FIND_AT_ONCE = 256;
 
-/** After how many entries of a list it is checked again that the root is still there. */
+/** A list checks after this many entries that the root still exists. */
 const STANDING_EVERY = 64;
 
-/** The errors that say that a link leads nowhere. */
+/** The errors of a dangling link. */
 const LEADS_NOWHERE: readonly ErrorCode[] = ["not_found", "not_a_file", "bad_name"];
 
-/** The errors of our own that hide something from clients that may not know of it. */
+/** The errors by which ferry itself hides entries that a client may not know of. */
 const HIDDEN: readonly ErrorCode[] = ["not_found", "denied"];
 
-/** A {@linkcode Storage} in a directory. One process at a time may have it open. */
+/** A {@linkcode Storage} in a local directory. Only one process at a time may have it open. */
 export class FsStorage implements Storage {
   readonly #served: ServedRoot;
-  /** The root as far as this storage may reach it. */
+  /** The root, confined to what this storage may reach. */
   readonly #root: Root;
   readonly #bounds: Bounds | undefined;
   /** See {@linkcode Storage.partialUploads}. */
@@ -75,10 +75,10 @@ export class FsStorage implements Storage {
 
   /**
    * Opens a directory as a storage, and removes what an earlier process left in its staging area, except partial
-   * uploads that can be resumed. It may block for as long as `onWaiting` is told. A directory that cannot be written to
-   * is served for reading.
+   * uploads that can be resumed. It may block for as long as `onWaiting` announces. A directory that cannot be written
+   * to is served read-only.
    *
-   * @throws {FerryError} `not_found`, `not_a_file` where it is no directory, `busy` where another process serves it
+   * @throws {FerryError} `not_found`; `not_a_file` if it is not a directory; `busy` if another process serves it
    */
   static open(root: string, options: FsStorageOptions = {}): FsStorage {
     try {
@@ -101,23 +101,23 @@ export class FsStorage implements Storage {
   }
 
   /**
-   * Whether a name leads nowhere else when another program swaps links in while a request runs. That takes Linux with
-   * `/proc`, a directory for temporary files, and the permission to read and write everywhere; and a file system on
-   * which a directory that was held open stayed itself when its name was given to another one.
+   * Whether requests are safe from other programs that replace directories by symbolic links while a request runs. That
+   * requires Linux with `/proc`, a directory for temporary files, and permission to read and write everywhere. It also
+   * requires a file system on which a directory that is held open stays the same when another one gets its name.
    */
   get guarded(): boolean {
     return this.fileSystem.heldDirectories;
   }
 
   /**
-   * What the file system of the directory was seen to keep when the storage was opened, or the directory mounted again;
-   * what its type tells where nothing can be written.
+   * What the file system of the directory supports, as found out when the storage was opened or the directory was
+   * mounted again; if nothing can be written, what is known of its type.
    */
   get fileSystem(): FileSystem {
     return this.#served.fileSystem;
   }
 
-  /** See {@linkcode Storage.shortcomings}: what the file system does not keep of what the storage relies on. */
+  /** See {@linkcode Storage.shortcomings}: what the storage relies on and the file system does not support. */
   get shortcomings(): string[] {
     const { fileSystem, durable, unwritable } = this.#served;
     const missing = shortcomingsOf(fileSystem, { writable: !unwritable, durable });
@@ -132,8 +132,9 @@ export class FsStorage implements Storage {
   }
 
   /**
-   * Why nothing can be uploaded, where that is so: the file system does not allow it, or it had no room for what an
-   * upload takes when the storage was opened. What is there can be read, and where the file system allows it removed.
+   * Why nothing can be uploaded; undefined if uploads are possible. The file system does not allow writing, or was too
+   * full for an upload when the storage was opened. Existing files can be read, and removed if the file system allows
+   * it.
    */
   get unwritable(): FerryError | undefined {
     return this.#served.unwritable;
@@ -193,7 +194,7 @@ export class FsStorage implements Storage {
     using directory = this.#root.enter(name);
     let looked = 0;
     const look = (name: FileName | "", directory: Directory, child: string) => {
-      // The reader of the list may take any time.
+      // The consumer of the list may take any time between entries.
       if (looked++ % STANDING_EVERY === 0) this.#root.assertStanding();
       return this.#seen(name, directory, child);
     };
@@ -201,7 +202,7 @@ export class FsStorage implements Storage {
     yield* listTree(directory, name, { recursive, omitted, look, signal, merges });
   }
 
-  /** What stands in a directory, and what is told of it. */
+  /** Looks at an entry of a directory, and decides what a list shows of it. */
   #seen(name: FileName | "", directory: Directory, child: string): Seen {
     if (isRemovedName(child)) return { child };
     const filename = joinName(name, child);
@@ -220,11 +221,12 @@ export class FsStorage implements Storage {
     } catch (reason) {
       const error = fileError(reason);
       const isLink = info?.isSymlink === true;
-      // A link to nowhere, or out of the root; they are the same to clients that may not look there.
+      // A dangling link, or one that leads out of the root. Clients see no difference, since they may not look there.
       if (isLink && LEADS_NOWHERE.includes(error.code)) {
         return { child, info, listed: { filename, omitted: "link" } };
       }
-      // An error without a cause is of our own making: it hides the state directory, or what is out of bounds.
+      // An error without a cause comes from ferry itself: it hides the state directory, or an entry that is out of
+      // bounds.
       if (error.cause === undefined && HIDDEN.includes(error.code)) return { child };
       return { child, listed: { filename, omitted: error } };
     }
@@ -322,7 +324,7 @@ export class FsStorage implements Storage {
     this.#root.assertStanding([source.directory]);
   }
 
-  /** The root as far as something may be moved to. */
+  /** The root, confined to where an entry may be moved to. */
   #rootAround({ directory, name }: Place): Root {
     const bounds = this.#bounds;
     if (!bounds) return this.#root;
@@ -350,13 +352,13 @@ export class FsStorage implements Storage {
     await this.#sync(...changed);
   }
 
-  /** Makes sure of a change before it is acknowledged. */
+  /** Flushes changed directories to the disk before the change is acknowledged, if the storage is durable. */
   async #sync(...directories: ChangedDirectory[]): Promise<void> {
     if (this.#served.durable) await syncDirectories(directories);
     this.#root.assertStanding(directories.filter((each) => each instanceof Directory));
   }
 
-  /** Closes the storage and lets another process have the directory. */
+  /** Closes the storage and releases the directory for other processes. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#served[Symbol.asyncDispose]();
   }

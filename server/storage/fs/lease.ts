@@ -1,9 +1,10 @@
 /**
- * A lease on a directory: one process has it, and renews it in a file as long as it lives.
+ * A lease on a directory. One process holds it, and renews it in a file for as long as it runs.
  *
- * Processes that reach the directory by the same mount exclude each other by a lock on the file, which ends with its
- * holder. By another mount or from another machine the same lock may be granted again. A process that starts there watches
- * the file: the holder has ended when it has not renewed the lease for as long as a lease lasts.
+ * Processes that reach the directory through the same mount exclude each other by a lock on the file, which the system
+ * releases when its holder ends. Through another mount or from another machine the same lock may be granted again. A
+ * process that starts there watches the file instead: if the lease is not renewed for its whole duration, its holder
+ * has ended.
  *
  * @module
  */
@@ -19,24 +20,24 @@ import { openExactly } from "../../../lib/files/open_exactly.ts";
 /** How often a holder renews its lease, in milliseconds. */
 const BEAT_MS = 2000;
 
-/** A lease that was not renewed for this long is lost, in milliseconds. */
+/** The duration of a lease in milliseconds: one that was not renewed for this long is lost. */
 export const LEASE_MS: number = 10_000;
 
-/** A holder that could not renew its lease for this long checks whether it still has it, in milliseconds. */
+/** A holder that could not renew its lease for this long, in milliseconds, checks whether it still holds it. */
 const SURE_MS = LEASE_MS / 2;
 
-/** The pause between two looks at the file of another holder, in milliseconds. */
+/** The interval at which the file of another holder is checked, in milliseconds. */
 const LOOK_MS = 100;
 
-/** The size of the file in bytes: a single write into one page is read as a whole. */
+/** The size of the file in bytes. It fits into one page, so that readers see each write as a whole. */
 const FILE_BYTES = 512;
 
-/** The content of the file. */
+/** The content of a lease file. */
 interface Said {
   version: 1;
-  /** Device and inode of the file as the holder sees them; they may differ by another mount. */
+  /** Device and inode of the file as the holder sees them; they may differ through another mount. */
   inode: string;
-  /** When the holder's system was started, in milliseconds since 1970; null where that is not known. */
+  /** When the holder's machine was booted, in milliseconds since 1970; null if unknown. */
   boot: number | null;
   /** Counts the renewals. */
   beat: number;
@@ -44,11 +45,11 @@ interface Said {
 
 /** Options of {@linkcode Lease.take}. */
 export interface LeaseOptions {
-  /** Told before a wait for how many milliseconds it may last. */
+  /** Called before a wait with the maximum duration of it, in milliseconds. */
   onWaiting?: ((ms: number) => void) | undefined;
   /**
-   * The lease of the same process by an earlier mount, which it has left. Where another process may have taken the
-   * directory since then, this one is refused at once.
+   * The lease that this process held through an earlier mount, and has left. If another process may have taken the
+   * directory since then, this one is refused immediately.
    */
   earlier?: Lease | undefined;
 }
@@ -60,7 +61,7 @@ export class Lease implements Disposable {
   readonly #path: string;
   readonly #file: Deno.FsFile;
   #said: Said;
-  /** Whether the file stays and is not renewed any more. */
+  /** Whether the lease was left: its file stays, and is no longer renewed. */
   #left = false;
   #sure = Date.now();
   #lost = false;
@@ -76,10 +77,11 @@ export class Lease implements Disposable {
   }
 
   /**
-   * Takes the lease on the directory whose lease files are in `leases`, and removes those of holders that have ended. It
-   * writes its own file before it looks at others, so that two processes that start at once do not overlook each other.
+   * Takes the lease on the directory that keeps its lease files in `leases`, and removes the files of holders that have
+   * ended. It writes its own file before it looks at others, so that two processes that start at the same time notice
+   * each other.
    *
-   * @throws {FerryError} `busy` where another process has it; what keeps the file from being written
+   * @throws {FerryError} `busy` if another process holds it; the error if the file cannot be written
    */
   static take(leases: Directory, { onWaiting = () => {}, earlier }: LeaseOptions = {}): Lease {
     using taken = new DisposableStack();
@@ -95,7 +97,7 @@ export class Lease implements Disposable {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOOK_MS);
       if (unknown.some((other) => other.hasSpoken())) throw servedElsewhere();
       unknown = unknown.filter((other) => !other.isGone);
-      // Other processes may be watching this one.
+      // Renew the lease while waiting: other processes may be watching it.
       if (Date.now() - lease.#sure >= BEAT_MS) lease.#beat();
     }
     lease.assertHeld();
@@ -123,8 +125,8 @@ export class Lease implements Disposable {
   }
 
   /**
-   * Fails where another process has the directory by now, because this one was stopped, or could not renew its lease,
-   * for too long.
+   * Fails if another process has taken the directory, because this one was suspended or could not renew its lease for
+   * too long.
    *
    * @throws {FerryError} `busy`
    */
@@ -142,8 +144,8 @@ export class Lease implements Disposable {
   }
 
   /**
-   * Whether a directory, by another mount, has the file of this lease as it was written last. What was written last by a
-   * mount whose program was killed may be lost.
+   * Whether `leases`, reached through another mount, contains the file of this lease as it was last written. The last
+   * writes through a mount may be lost if its FUSE program was killed.
    */
   isIn(leases: Directory): boolean {
     const speaks = !this.#left && this.#speaks();
@@ -154,7 +156,7 @@ export class Lease implements Disposable {
     return missing >= 0 && missing <= (speaks ? 0 : LEASE_MS / BEAT_MS);
   }
 
-  /** Renews the lease now. Returns whether that has arrived where other processes read it. */
+  /** Renews the lease now. Returns whether other processes can read the renewal. */
   #speaks(): boolean {
     const { beat } = this.#said;
     this.#beat();
@@ -167,7 +169,7 @@ export class Lease implements Disposable {
     return this.#said.beat > beat;
   }
 
-  /** Ends it, and leaves its file where it is. */
+  /** Ends the lease, and leaves its file in place. */
   leave(): void {
     this.#left = true;
     this[Symbol.dispose]();
@@ -180,7 +182,7 @@ export class Lease implements Disposable {
       if (inodeOf(Deno.lstatSync(this.#path)) !== inodeOf(this.#file.statSync())) this.#lost = true;
       else this.#say();
     } catch (error) {
-      // Any other failure may pass; writes are refused when the lease is too old.
+      // Any other failure may be temporary. Writes are refused once the lease is too old.
       if (error instanceof Deno.errors.NotFound) this.#lost = true;
     }
   }
@@ -195,24 +197,24 @@ export class Lease implements Disposable {
     this.#sure = Date.now();
   }
 
-  /** Lets another process have it. */
+  /** Releases the lease. */
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
     if (this.#closed) return;
     this.#closed = true;
-    // Some file systems keep a file that is open under another name when it is removed.
+    // Closed first: some file systems keep an open file under another name when it is removed.
     this.#file.close();
     if (!this.#lost && !this.#left) remove(this.#path);
   }
 }
 
-/** How the name of a file ends that is not written yet. */
+/** The suffix of a lease file that is not completely written yet. */
 const NEW = ".new";
 
 /** The lease of another process. */
 class Other {
   readonly path: string;
-  /** Whether its holder is alive; undefined where it has to be watched to find out. */
+  /** Whether its holder is running; undefined if it has to be watched to find out. */
   readonly isAlive: boolean | undefined;
   readonly #first: string | undefined;
   #gone: boolean;
@@ -231,12 +233,12 @@ class Other {
     return new Other(path, first, isOver ? false : isHolderAlive(path, first));
   }
 
-  /** Whether its holder has given the directory up. */
+  /** Whether its holder has released the directory. */
   get isGone(): boolean {
     return this.#gone;
   }
 
-  /** Whether it was renewed since it was read first. */
+  /** Whether it was renewed since it was first read. */
   hasSpoken(): boolean {
     const now = this.#read();
     return now !== undefined && now !== this.#first;
@@ -249,7 +251,7 @@ class Other {
   }
 }
 
-/** Whether the holder of a lease is alive, by its lock; undefined where the lock tells nothing. */
+/** Whether the holder of a lease is running, judged by its lock; undefined if the lock does not show it. */
 function isHolderAlive(path: string, content: string | undefined): boolean | undefined {
   const said = parseSaid(content);
   if (!said) return undefined;
@@ -257,7 +259,7 @@ function isHolderAlive(path: string, content: string | undefined): boolean | und
     using file = openExactly(path, { read: true, write: true });
     const { inode, boot = null } = said;
     if (inode !== inodeOf(file.statSync()) || !sameBoot(boot)) return undefined;
-    // Both processes see the same file: its lock is the holder's.
+    // Both processes see the same file, so a lock on it is the holder's.
     return !tryLock(file);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
@@ -265,7 +267,7 @@ function isHolderAlive(path: string, content: string | undefined): boolean | und
   }
 }
 
-/** The content of a lease file; undefined where it is gone. */
+/** The content of a lease file; undefined if it does not exist. */
 function read(path: string): string | undefined {
   try {
     using file = openExactly(path, { read: true });
@@ -277,7 +279,7 @@ function read(path: string): string | undefined {
   }
 }
 
-/** The content of a lease file; undefined where it cannot be parsed. */
+/** The parsed content of a lease file; undefined if it cannot be parsed. */
 function parseSaid(text = ""): Partial<Said> | undefined {
   try {
     return JSON.parse(text) ?? undefined;
@@ -294,6 +296,6 @@ function remove(path: string): void {
   try {
     Deno.removeSync(path);
   } catch {
-    // It is gone already, or stays and is not renewed any more.
+    // It is gone already; or it stays, and is no longer renewed.
   }
 }

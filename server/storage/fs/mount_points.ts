@@ -1,5 +1,5 @@
 /**
- * The file systems below a root: which directories are mount points, and whether their file systems are still mounted.
+ * Keeps track of the file systems mounted below a root, and of whether they are still mounted.
  *
  * @module
  */
@@ -7,31 +7,31 @@
 import { deviceIn } from "../../../lib/core/file_identity.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 
-/** Told of another file system below the directory that is served, with its path. */
+/** Called with the path of a file system below the served directory when it is lost or back. */
 export type OnMount = (state: "lost" | "back", path: string) => void;
 
-/** A directory that another file system was seen in. */
+/** A directory at which another file system was seen mounted. */
 interface MountPoint {
-  /** When it was seen, in milliseconds since 1970. */
+  /** When the file system was last seen, in milliseconds since 1970. */
   seen: number;
-  /** Whether it has gone since. */
+  /** Whether the file system was unmounted since. */
   lost: boolean;
 }
 
 /** What is known of the file systems below a root. */
 export class MountPoints {
   readonly #points = new Map<string, MountPoint>();
-  /** By device: how much is open there, and the id of the mount. */
+  /** For each device, the id of its mount and the number of descriptors open on it. */
   readonly #mounted = new Map<number, { id: string; open: number }>();
-  /** Told when a file system is noticed to be gone, and when one is there again. */
+  /** Called when a file system is found to be gone, and when one is there again. */
   onMount: OnMount = () => {};
 
   /**
-   * Fails where a file system was mounted at a directory and is not any more. A mount point without its file system is
-   * empty, as a rule, and must not pass for an empty directory.
+   * Fails if a file system was mounted at a directory and no longer is. A mount point without its file system is
+   * usually empty, and must not be taken for an empty directory.
    *
-   * @param inode device and inode of what stands at the path
-   * @param above those of the directory that it stands in
+   * @param inode device and inode of the entry at the path
+   * @param above device and inode of its parent directory
    * @throws {FerryError} `io`
    */
   assertMounted(inode: string, path: string, above: string): void {
@@ -44,7 +44,8 @@ export class MountPoints {
     const point = this.#points.get(path);
     if (!point) return;
     const { birthtime, ctime } = Deno.lstatSync(path);
-    // A directory that was made since then is another one: subvolumes can be removed as directories are.
+    // A directory that was created since then is a new one and no mount point: a btrfs subvolume can be removed like a
+    // directory.
     if ((birthtime ?? ctime)!.getTime() > point.seen) return void this.#points.delete(path);
     this.miss(path);
     throw new FerryError(
@@ -54,7 +55,7 @@ export class MountPoints {
     );
   }
 
-  /** Tells that the file system at a path is gone. */
+  /** Records that the file system at a path is gone. */
   miss(path: string): void {
     const { lost, seen = Date.now() } = this.#points.get(path) ?? {};
     this.#points.set(path, { seen, lost: true });
@@ -62,23 +63,25 @@ export class MountPoints {
   }
 
   /**
-   * The id of the present mount of a device. A device number is free for other file systems as soon as nothing is open
-   * there; then the id changes.
+   * The id of the present mount of a device. As soon as nothing is open on a device, its number may be given to another
+   * file system; then the id changes.
    *
-   * @returns undefined where nothing that is open shows that it is still mounted
+   * @returns undefined if nothing is open there, so that it is not certain that it is still mounted
    */
   mountOf(device: number): string | undefined {
     return this.#mounted.get(device)?.id;
   }
 
-  /** Tells that something was opened on a device; each call is followed by one of {@linkcode MountPoints.closed}. */
+  /**
+   * Records that a descriptor was opened on a device. Each call is followed by one of {@linkcode MountPoints.closed}.
+   */
   opened(device: number): void {
     const mounted = this.#mounted.get(device) ?? { id: crypto.randomUUID(), open: 0 };
     this.#mounted.set(device, mounted);
     mounted.open++;
   }
 
-  /** Tells that something was closed that was open on a device. */
+  /** Records that a descriptor on a device was closed. */
   closed(device: number): void {
     if (--this.#mounted.get(device)!.open === 0) this.#mounted.delete(device);
   }

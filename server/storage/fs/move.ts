@@ -1,5 +1,5 @@
 /**
- * Moves files and directories: by a rename, or where the new name is on another file system, by a copy.
+ * Moves files and directories: by a rename, or by a copy if the new name is on another file system.
  *
  * @module
  */
@@ -25,31 +25,31 @@ import type { MergeQueue } from "./sorted_names.ts";
 import { copyEntry, removeCopied } from "./tree_copy.ts";
 import { eachBelow } from "./tree_walk.ts";
 
-/** What {@linkcode move} works with. */
+/** Options of {@linkcode move}. */
 export interface MoveWork extends MoveOptions {
   /** The old name. */
   from: FileName;
   /** The new name. */
   to: FileName;
-  /** What memory and digests come from. */
+  /** Provides buffers and digests. */
   runtime: Runtime;
-  /** Where copies are staged. */
+  /** The staging areas for copies. */
   areas: StagingAreas;
-  /** The account that files which are replaced or copied count in. */
+  /** The quota, which counts files that are replaced or copied. */
   quota: Quota;
-  /** Whether the result survives a loss of power; a copy does before the original is removed. */
+  /** Whether the result survives a power failure. A copy does so before the original is removed. */
   durable: boolean;
-  /** Stops it while a copy is made. */
+  /** Stops the move while a copy is being made. */
   signal: AbortSignal;
-  /** Makes the walks through large directories take turns at sorting. */
+  /** Serialises the sorting of large directories among several walks. */
   merges: MergeQueue;
 }
 
 /**
  * Moves a file or a directory.
  *
- * @param source what is moved
- * @param root how far its new name may lead
+ * @param source the file or directory that is moved
+ * @param root the root, confined to where the new name may lead
  * @throws {FerryError} as `Storage.move`
  */
 export async function move(source: Place, root: Root, work: MoveWork): Promise<void> {
@@ -71,7 +71,7 @@ class Move {
     const { from, to } = this.#options;
     const { info, directory } = this.#source;
     if (info.isDirectory && `${to}/`.startsWith(`${from}/`)) throw intoItself();
-    // A file system whose mount point was moved away could not be mounted again.
+    // A mount point is not moved: its file system could not be mounted at its path again.
     if (info.isDirectory) directory.assertMounted(this.#source.name, info);
     const apart = this.#isCrossDevice();
     using parents = new ParentDirectories(this.#root);
@@ -88,14 +88,14 @@ class Move {
     }
   }
 
-  /** Whether the new name is on another file system, as far as that can be told in advance. */
+  /** Whether the new name is on another file system, as far as that is known in advance. */
   #isCrossDevice(): boolean {
     using nearest = this.#root.nearest(this.#options.to);
     return !canRename(this.#source.directory, nearest);
   }
 
   /**
-   * Whether the new name is the old one in another spelling: some file systems ignore case, or how letters are composed.
+   * Whether the new name is the old one in another spelling: some file systems ignore case, or Unicode normalization.
    */
   async #isRespelled(room: Room): Promise<boolean> {
     const { directory, name } = this.#source;
@@ -103,7 +103,7 @@ class Move {
     const alike = directory.identity === room.directory.identity &&
       foldName(name) === foldName(newName);
     if (!alike || name === newName || !isTaken(room.path)) return false;
-    // Only an entry that is listed by the new name is another one.
+    // It is another entry only if the directory lists exactly the new name.
     for await (const each of Deno.readDir(directory.path)) if (each.name === newName) return false;
     return true;
   }
@@ -123,8 +123,8 @@ class Move {
     Deno.renameSync(source.path, room.path);
     if (!replaced) return;
     if (!isSameFile(source.info, replaced)) return quota.lost(replaced);
-    // The system does nothing where both are names of one file. They may even be one name: by way of a link, or where the
-    // file system ignores case.
+    // rename() does nothing if both names are hard links to one file. They may even be the same name: by way of a
+    // symbolic link, or because the file system ignores case.
     const sameDirectory = source.directory.identity === room.directory.identity;
     const sameName = sameDirectory && foldName(source.name) === foldName(basename(to));
     const left = source.info.nlink === 1 || sameName ? undefined : infoAt(source.path);
@@ -133,7 +133,7 @@ class Move {
     quota.lost(source.info);
   }
 
-  /** Copies it, gives the copy the new name, and removes what was copied. */
+  /** Copies the source, gives the copy the new name, and removes the original. */
   async #copy(parents: ParentDirectories): Promise<void> {
     const { from, to, runtime, areas, durable, quota, signal, assertMay } = this.#options;
     const source = this.#source;
@@ -155,7 +155,7 @@ class Move {
       this.#name(tree.directory.at(source.name), room);
     } catch (error) {
       if (!isCrossDevice(error)) throw error;
-      // A union file system may put a new directory on any of its branches.
+      // A union file system may create a new directory on any of its branches.
       await using closer = areas.beside(room.directory).makeDirectory();
       const copy = { directory: tree.directory, name: source.name, info: copied.copy };
       await copyEntry(copy, from, closer.directory, copying);
@@ -175,7 +175,7 @@ class Move {
     if (this.#options.durable) await syncDirectories(directories);
   }
 
-  /** Fails where the copy could not get the new name, before it is made. */
+  /** Fails if the copy could not get the new name, before copying. */
   #assertFree(): void {
     const { to, replace } = this.#options;
     const { info } = this.#source;
@@ -192,7 +192,7 @@ class Move {
     if (there.isDirectory) throw new FerryError("not_a_file", "it is a directory");
   }
 
-  /** How many bytes there are to copy. */
+  /** The number of bytes to copy. */
   async #measure(): Promise<number> {
     const { directory, name, info } = this.#source;
     if (!info.isDirectory) return info.isFile ? info.size : 0;
@@ -225,20 +225,20 @@ class Move {
  * @throws {FerryError} `exists`; `bad_name` for one into itself, by way of a link, which the names do not show
  */
 function renameDirectory(from: string, to: string): void {
-  // rename() would replace an empty directory.
+  // Checked first, since rename() would replace an empty directory.
   if (isTaken(to)) throw new FerryError("exists", "it exists already");
   try {
     Deno.renameSync(from, to);
   } catch (error) {
     if ((error as { code?: unknown }).code !== "EINVAL") throw namingError(error, to);
-    // A directory of that name is made where the file system takes the name.
+    // Finds out whether the file system accepts the name, by creating a directory of that name.
     named(to, () => Deno.mkdirSync(to));
     Deno.removeSync(to);
     throw intoItself();
   }
 }
 
-/** Runs a call that gives something a name, and tells the errors of names by their codes. */
+/** Runs a call that creates a name, and gives errors about the name their own error codes. */
 function named(path: string, give: () => void): void {
   try {
     give();
@@ -251,7 +251,7 @@ function intoItself(): FerryError {
   return new FerryError("bad_name", "a directory cannot be moved into itself");
 }
 
-/** Whether two names stand for one file, as far as numbers tell. */
+/** Whether two names refer to the same file, judged by device and inode. */
 function isSameFile(a: Deno.FileInfo, b: Deno.FileInfo): boolean {
   return a.ino !== null && a.dev === b.dev && a.ino === b.ino;
 }

@@ -1,7 +1,7 @@
 /**
- * How a name is walked to its place: component by component, each in the directory that the components before it led
- * to, which is held open. Links are followed by walking what they say, never by the system, so that no answer depends
- * on what one leads to out of the root, or whether anything is there.
+ * Resolves a name component by component. Each component is looked up in the directory that the previous ones led to,
+ * which is held open. Symbolic links are followed by walking their targets, never by the system. So no answer depends
+ * on what a link that leads out of the root leads to, or on whether anything exists there.
  *
  * @module
  */
@@ -19,66 +19,66 @@ import { isAbsolute, resolve } from "../../../lib/core/paths.ts";
 import { PLATFORM } from "../../../lib/core/platform.ts";
 import { mountedAnew, type RootDirectory } from "./root_directory.ts";
 
-/** How many symbolic links a name may lead over, as on Linux. */
+/** The maximum number of symbolic links that are followed for one name, as on Linux. */
 const MAX_LINKS = 40;
 
-/** How many components are walked for one name, those of its links included. */
+/** The maximum number of components that are walked for one name, including those of its links. */
 const MAX_STEPS = 10_000;
 
-/** What was just seen under a name is something else by now. */
+/** Thrown when another program replaced an entry after it was looked at. */
 export class Replaced extends Error {}
 
-/** Where a name leads: an entry of a directory that is held until this is disposed of. */
+/** The entry that a name leads to, in a directory that is held open until this is disposed of. */
 export class Place implements Disposable {
   /** The directory. */
   readonly directory: Directory;
-  /** The name in it; "" for the directory itself. */
+  /** The name of the entry in the directory; "" for the directory itself. */
   readonly name: string;
-  /** What stands there; where it is a link, the link. */
+  /** The attributes of the entry; of the link itself if it is a link. */
   readonly info: Deno.FileInfo;
 
-  /** A place, which disposes of the directory. */
+  /** Creates a place, which owns the directory and disposes of it. */
   constructor(directory: Directory, name: string, info: Deno.FileInfo) {
     this.directory = directory;
     this.name = name;
     this.info = info;
   }
 
-  /** Its path, which leads there for as long as the place is held. */
+  /** Its path, valid until the place is disposed of. */
   get path(): string {
     return this.name === "" ? this.directory.path : this.directory.at(this.name);
   }
 
-  /** Lets go of the directory. */
+  /** Releases the directory. */
   [Symbol.dispose](): void {
     this.directory[Symbol.dispose]();
   }
 }
 
-/** Where a walk ended before the last component, since nothing stands there. */
+/** Where a walk ended because a component does not exist. */
 export interface Missing {
-  /** The directory that the walk had come to. */
+  /** The directory that the walk had reached. */
   directory: Directory;
-  /** The components that are left, the missing one first. */
+  /** The remaining components, the missing one first. */
   parts: string[];
   /**
-   * Where a symbolic link introduced the missing component: how many components remain after that link. Undefined where
-   * the name itself has the component.
+   * If the missing component comes from the target of a symbolic link: how many components remain after that link.
+   * Undefined if the component is one of the name itself.
    */
   behindLink: number | undefined;
 }
 
-/** Walks names in a root, as far as a request may reach. */
+/** Resolves names in a root, confined to what a request may reach. */
 export class NameWalk {
   readonly #root: RootDirectory;
-  /** The components of the paths by which an absolute link may mean the root. */
+  /** The paths of the root, as components: an absolute link that begins with one of them leads into the root. */
   readonly #bases: readonly string[][];
-  /** Undefined where all of the root may be reached. */
+  /** Whether the request may reach a path; undefined if it may reach the whole root. */
   readonly #reaches: Bounds["reaches"] | undefined;
 
   /**
    * @param path the path by which the root was opened
-   * @param reaches whether a path that links led to may be followed. Default: any.
+   * @param reaches whether a path that links lead to may be reached. Default: undefined, any path.
    */
   constructor(root: RootDirectory, path: string, reaches?: Bounds["reaches"]) {
     this.#root = root;
@@ -90,19 +90,19 @@ export class NameWalk {
     return this.#root.directory;
   }
 
-  /** Whether the request may not reach all of the root. */
+  /** Whether the request is confined to parts of the root. */
   get confined(): boolean {
     return this.#reaches !== undefined;
   }
 
   /**
-   * Walks to what a name leads to.
+   * Resolves a name.
    *
-   * @param options.follow whether a link that stands there itself is followed
-   * @param options.below an entry of the directory that the name leads to, which is not walked to; bounds are asked
-   * about it
-   * @throws {Replaced} where another program replaces what was just seen
-   * @throws {FerryError} `not_found`, `not_a_file`, `bad_name`; `denied` for what is out of bounds
+   * @param options.follow whether the entry itself is followed if it is a link
+   * @param options.below the name of an entry in the directory that the name leads to; it is not resolved, but the
+   * bounds are asked about it
+   * @throws {Replaced} if another program replaces an entry that was just looked at
+   * @throws {FerryError} `not_found`, `not_a_file`, `bad_name`; `denied` for a path that is out of bounds
    */
   walk(
     name: FileName | "",
@@ -110,7 +110,7 @@ export class NameWalk {
   ): Place | Missing {
     if (name !== "") assertStorable(name);
     let rest = partsOf(name);
-    /** The whole path as far as it is known: the way so far, what is left of the name, and the entry wanted there. */
+    /** The whole path as far as it is known: the components walked, those that remain, and the entry `below`. */
     const way = () => [...trail, ...rest, ...(below === undefined ? [] : [below])].join("/");
     /** The components that led to the directory; none of them is a link. */
     let trail: string[] = [];
@@ -148,7 +148,7 @@ export class NameWalk {
             goTo(this.#top.hold());
           }
           rest = [...target.parts, ...rest];
-          // Before anything is looked at there, so that no answer depends on what is there.
+          // Asked before anything is accessed there, so that no answer depends on what exists there.
           this.#assertReaches(way);
         } else if (rest.length === 0) return new Place(directory, part, info);
         else if (!info.isDirectory) throw partIsNoDirectory();
@@ -164,7 +164,7 @@ export class NameWalk {
     }
   }
 
-  /** What a link says; from the root on where it is absolute. */
+  /** The target of a link, as components; relative to the root if it is absolute. */
   #readLink(path: string): { parts: string[]; absolute: boolean } {
     let target: string;
     try {
@@ -179,7 +179,7 @@ export class NameWalk {
     return { parts: parts.slice(base.length), absolute: true };
   }
 
-  /** Whether a name may lead to a path, which has no links in it. */
+  /** Whether a name may lead to a path that contains no links. */
   mayLeadTo(real: string): boolean {
     const [base, parts] = [this.#bases[0]!, partsOf(real)];
     if (!base.every((part, at) => part === parts[at])) return false;
@@ -187,7 +187,7 @@ export class NameWalk {
   }
 
   /**
-   * Fails where the request may not reach an entry of a directory.
+   * Fails if the request may not reach an entry of a directory.
    *
    * @throws {FerryError} `denied`
    */
@@ -201,10 +201,10 @@ export class NameWalk {
   }
 
   /**
-   * Fails where no name leads to an entry of a directory.
+   * Fails if an entry of a directory is hidden from all names, as the state directory is.
    *
-   * @throws {FerryError} `not_found`; `busy` for a directory that was opened by an earlier mount, in which the state
-   * directory cannot be told apart any more
+   * @throws {FerryError} `not_found`; `busy` for a directory that was opened through an earlier mount, in which the
+   * state directory can no longer be recognised
    */
   assertNameable(directory: Directory, name: string): void {
     if (!directory.isBelow(this.#top)) throw mountedAnew();
@@ -217,7 +217,8 @@ export class NameWalk {
   }
 
   /**
-   * What stands under a name in a directory, a link not followed; undefined where nothing does. Bounds are not asked.
+   * Looks at an entry of a directory without following links; undefined if it does not exist. The bounds are not
+   * checked.
    *
    * @throws {FerryError} `not_found` for what no name leads to
    * @throws what the runtime throws
@@ -243,21 +244,21 @@ export class NameWalk {
   }
 
   /**
-   * Opens a directory in another one; `info` is what was seen there.
+   * Opens a subdirectory; `info` are the attributes that it was seen with.
    *
-   * @throws {Replaced} where something else stands there by now
+   * @throws {Replaced} if something else is there by now
    * @throws {FerryError} `not_found` for what no name leads to
    */
   enter(directory: Directory, name: string, info: Deno.FileInfo): Directory {
     const next = directory.enter(name, info);
     if (!next) throw new Replaced();
     if (!this.#isHidden(next)) return next;
-    // The state directory got this name after the look.
+    // The state directory got this name after it was looked at.
     next[Symbol.dispose]();
     throw nothingThere();
   }
 
-  /** The directory that these components lead to without a link, where one that is open is known to. */
+  /** The directory that these components lead to without links, if it is already open. */
   #known(parts: readonly string[]): Directory | undefined {
     if (parts.length === 0) return this.#top.hold();
     if (this.#isReserved(this.#top, parts[0]!) || parts.some(isStagingName)) return undefined;
@@ -267,7 +268,10 @@ export class NameWalk {
     return undefined;
   }
 
-  /** The path of an entry of a directory, relative to the root and without links; of the directory itself for "". */
+  /**
+   * The path of an entry in a directory, relative to the root and without links; "" as the name means the directory
+   * itself.
+   */
   pathOf({ found }: Directory, name: string): string {
     return [found.slice(this.#root.path.replace(/\/$/, "").length + 1), name].filter(Boolean).join(
       "/",
@@ -275,12 +279,15 @@ export class NameWalk {
   }
 }
 
-/** The components of a path, without those that say nothing. */
+/** The components of a path, without empty ones and ".". */
 function partsOf(path: string): string[] {
   return path.split(PLATFORM.separators).filter((part) => part !== "" && part !== ".");
 }
 
-/** What is left of a trail after a ".." and those that follow it, which are removed from the rest. */
+/**
+ * Applies a ".." and those that directly follow it in `rest` to a trail. Removes them from `rest`, and returns the
+ * remaining trail.
+ */
 function climb(trail: readonly string[], rest: string[]): string[] {
   let up = 1;
   for (; rest[0] === ".."; up++) rest.shift();
@@ -289,9 +296,9 @@ function climb(trail: readonly string[], rest: string[]): string[] {
 }
 
 /**
- * The place that a walk has come to.
+ * The place at the end of a walk.
  *
- * @throws {FerryError} `not_found` where it ended before that
+ * @throws {FerryError} `not_found` if a component was missing
  */
 export function found(end: Place | Missing): Place {
   if (end instanceof Place) return end;
@@ -299,12 +306,12 @@ export function found(end: Place | Missing): Place {
   throw nothingThere();
 }
 
-/** The error for what no name leads to. */
+/** The error for a name that leads nowhere. */
 function nothingThere(): FerryError {
   return new FerryError("not_found", "no such file or directory");
 }
 
-/** The error for a name that goes on below what is no directory. */
+/** The error for a name with a component that is not a directory but has others below it. */
 export function partIsNoDirectory(): FerryError {
   return new FerryError("not_a_file", "a part of the name is not a directory");
 }

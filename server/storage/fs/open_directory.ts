@@ -1,9 +1,9 @@
 /**
- * Directories that are held open. An operation in one happens in that directory, whatever its name leads to by then: what
- * `openat`, `renameat` and their like do in POSIX, for a runtime that has none of them.
+ * Directories that are held open. An operation in such a directory takes place there, whatever its name leads to by
+ * then. This replaces `openat`, `renameat` and the like of POSIX, which the runtime does not offer.
  *
- * Opening a file is the exception: the runtime itself resolves the path, link by link, and opens what it finds. So what
- * was opened is compared with what stands in the directory.
+ * Opening a file is the exception: the runtime itself resolves the path, link by link, and opens what it finds.
+ * Therefore the opened file is compared with the entry in the directory.
  *
  * @module
  */
@@ -23,7 +23,7 @@ import { openExactly } from "../../../lib/files/open_exactly.ts";
 import { isTaken } from "../../../lib/files/path_lookup.ts";
 import { isUnsupported } from "../../../lib/files/file_errors.ts";
 
-/** A directory, held until it is disposed of. */
+/** A directory that is held open until it is disposed of. */
 export class Directory implements ChangedDirectory, Disposable {
   readonly #path: string;
   readonly #descriptors: DirectoryDescriptors | undefined;
@@ -41,8 +41,8 @@ export class Directory implements ChangedDirectory, Disposable {
   }
 
   /**
-   * Opens a directory by a path without links. Where directories cannot be held open, it and those in it are used by
-   * their paths.
+   * Opens a directory by a path without links. If directories cannot be held open, it and its subdirectories are used
+   * by their paths.
    *
    * @throws what the runtime throws
    */
@@ -60,39 +60,39 @@ export class Directory implements ChangedDirectory, Disposable {
     }
   }
 
-  /** Whether it stays the same directory whatever happens to its name. */
+  /** Whether it is held open, so that it stays the same directory whatever happens to its name. */
   get pinned(): boolean {
     return this.#descriptor !== undefined;
   }
 
-  /** A path that leads to it; a link where it is pinned. */
+  /** A path that leads to it; by way of the link to descriptors if it is pinned. */
   get path(): string {
     return this.#descriptor
       ? `${this.#descriptors!.path}/${this.#descriptor.number}`
       : this.#path || "/";
   }
 
-  /** Unique among the directories that are held. */
+  /** An id of it, unique among the directories that are held open. */
   get identity(): string {
     return this.#descriptor ? `${this.#descriptor.number}` : this.#path;
   }
 
-  /** Its device and inode, which another directory may share; its path where it is not pinned. */
+  /** Its device and inode, which other directories may share on some file systems; its path if it is not pinned. */
   get inode(): string {
     return this.#descriptor?.inode ?? this.#path;
   }
 
-  /** The device that it is on. */
+  /** The number of the device that it is on. */
   get device(): number {
     return this.#descriptor ? deviceIn(this.#descriptor.inode) : Deno.statSync(this.path).dev;
   }
 
-  /** {@linkcode Directory.inode} of a directory in it; `info` is what was seen there. */
+  /** The {@linkcode Directory.inode} of a subdirectory; `info` are the attributes that it was seen with. */
   inodeAt(name: string, info: Deno.FileInfo): string {
     return this.#descriptor ? inodeOf(info) : this.#byName(name);
   }
 
-  /** Where it was found: a path without links, which may lead elsewhere by now. */
+  /** The path by which it was found, without links; it may lead elsewhere by now. */
   get found(): string {
     return this.#path;
   }
@@ -102,33 +102,33 @@ export class Directory implements ChangedDirectory, Disposable {
     return `${this.#descriptor ? this.path : this.#path}/${name}`;
   }
 
-  /** The path of an entry by names, which may lead elsewhere. Opening a file by it takes less time. */
+  /** The path of an entry by names alone. It may lead elsewhere by now, but opening a file by it is faster. */
   #byName(name: string): string {
     return `${this.#path}/${name}`;
   }
 
-  /** Whether it is one of ferry's own directories, whatever name it was found by. */
+  /** Whether it is ferry's own directory `own`, whatever name it was found by. */
   isOurs(own: Directory): boolean {
     if (!this.#descriptor || !own.#descriptor) return this.#path === own.#path;
     if (this.#descriptor.inode !== own.#descriptor.inode) return false;
     if (this.#descriptors!.standTogether(this.#descriptor, own.#descriptor)) return true;
-    // Either it is mounted at another place as well, or another directory has the same numbers.
+    // Either it is mounted at another place as well, or another directory has the same device and inode.
     return own.showsAt(this.path) ?? true;
   }
 
-  /** {@linkcode Directory.isOurs} of an entry; `info` is what was seen there. */
+  /** {@linkcode Directory.isOurs} for an entry; `info` are the attributes that it was seen with. */
   hasOurs(name: string, info: Deno.FileInfo, own: Directory): boolean {
     if (!this.#descriptor || !own.#descriptor) return this.#byName(name) === own.#path;
     if (!info.isDirectory || inodeOf(info) !== own.#descriptor.inode) return false;
     using entry = this.enter(name, info);
-    // An entry that was replaced meanwhile may be anything.
+    // An entry that was replaced meanwhile may be anything, and counts as ferry's own.
     return entry?.isOurs(own) ?? true;
   }
 
   /**
-   * Whether a path leads to this directory: then what is made in it shows at the path.
+   * Whether a path leads to this directory. Found out by creating an entry in it, which must be visible at the path.
    *
-   * @returns undefined where nothing can be made in it
+   * @returns undefined if nothing can be created in it
    */
   showsAt(path: string): boolean | undefined {
     const name = `.${crypto.randomUUID()}`;
@@ -152,28 +152,30 @@ export class Directory implements ChangedDirectory, Disposable {
     return descriptors && new Directory(descriptors.own.path, descriptors, descriptors.own);
   }
 
-  /** Its present path, as the system tells it; undefined where it is not pinned. */
+  /** Its present path, as the system reports it; undefined if it is not pinned. */
   get place(): string | undefined {
     return this.#descriptor && this.#descriptors!.placeOf(this.#descriptor.number);
   }
 
-  /** Whether its mount is gone, or it stands elsewhere by now. */
+  /** Whether its mount is gone, or it was moved elsewhere. */
   get isCutOff(): boolean {
     const { place } = this;
     return place !== undefined && place !== this.#path;
   }
 
-  /** What is known of the file systems below its root; undefined where no directory can be held. */
+  /** The file systems mounted below its root; undefined if directories cannot be held open. */
   get mounts(): MountPoints | undefined {
     return this.#descriptors?.mounts;
   }
 
-  /** Tells that the file system of an entry is gone, unless this directory is on it, too. */
+  /** Records that the file system of an entry is gone, unless this directory is on the same file system. */
   miss(name: string): void {
     if (this.#answers()) this.mounts?.miss(this.#byName(name));
   }
 
-  /** Whether its file system answers: the system cannot have cached a name that was never asked for. */
+  /**
+   * Whether its file system responds. Asks for a name that was never used, so that the answer cannot come from a cache.
+   */
   #answers(): boolean {
     try {
       Deno.lstatSync(this.at(crypto.randomUUID()));
@@ -183,13 +185,16 @@ export class Directory implements ChangedDirectory, Disposable {
     }
   }
 
-  /** Opens it again by its path, with all directories that are held: see {@linkcode DirectoryDescriptors.openAgain}. */
+  /**
+   * Reopens it by its path, with all directories that are held open: see {@linkcode DirectoryDescriptors.openAgain}.
+   */
   openAgain(): void {
     this.#descriptors?.openAgain();
   }
 
   /**
-   * Fails where a file system was mounted at an entry and is not; `info` is what was seen there.
+   * Fails if a file system was mounted at an entry and no longer is; `info` are the attributes that the entry was seen
+   * with.
    *
    * @throws {FerryError} `io`
    */
@@ -199,9 +204,9 @@ export class Directory implements ChangedDirectory, Disposable {
   }
 
   /**
-   * Opens what stands at the path of this root by now.
+   * Opens the directory that is now at the path of this root.
    *
-   * @returns undefined where that is no directory, or none can be held
+   * @returns undefined if it is not a directory, or directories cannot be held open
    * @throws what the runtime throws
    */
   atItsPath(): Directory | undefined {
@@ -210,7 +215,7 @@ export class Directory implements ChangedDirectory, Disposable {
     return held && new Directory(this.#path, this.#descriptors, held);
   }
 
-  /** Releases this root, and what was opened below it as soon as nobody uses it. */
+  /** Releases this root, and the directories opened below it as soon as they are not in use. */
   leave(): void {
     if (this.#descriptor) this.#descriptors!.leave(this.#descriptor);
     this.end();
@@ -222,7 +227,7 @@ export class Directory implements ChangedDirectory, Disposable {
   }
 
   /**
-   * Opens a directory in it; `info` is what was seen there.
+   * Opens a subdirectory; `info` are the attributes that it was seen with.
    *
    * @returns undefined where it is something else by now
    * @throws what the runtime throws
@@ -235,10 +240,10 @@ export class Directory implements ChangedDirectory, Disposable {
   }
 
   /**
-   * A directory below it that is open, where it still has that name and no link is on the way: the system is asked once
-   * for the whole name.
+   * A directory below it that is already open, if it still has that name and no link is on the way. The system is asked
+   * once for the whole name.
    *
-   * @returns undefined where that is not known
+   * @returns undefined if none is known
    */
   known(name: string): Directory | undefined {
     const path = `${this.#path}/${name}`;
@@ -246,17 +251,17 @@ export class Directory implements ChangedDirectory, Disposable {
     return held && new Directory(path, this.#descriptors, held);
   }
 
-  /** Another hold on it, which is disposed of separately. */
+  /** Holds it once more. The result is disposed of separately. */
   hold(): Directory {
     if (this.#descriptor) this.#descriptor.users++;
     return new Directory(this.#path, this.#descriptors, this.#descriptor);
   }
 
   /**
-   * Opens the regular file in it that was seen there.
+   * Opens a regular file in it; `seen` are the attributes that it was seen with.
    *
    * @returns undefined where it is something else by now
-   * @throws {FerryError} what keeps it from being opened; that may have been something else
+   * @throws {FerryError} why it cannot be opened; the error may be about a file that has replaced it
    */
   open(name: string, seen: Deno.FileInfo, runtime: Runtime): LocalFile | undefined {
     let descriptor: number | undefined;
@@ -274,8 +279,8 @@ export class Directory implements ChangedDirectory, Disposable {
   }
 
   /**
-   * Creates a file of a new name that only this user can read, in this directory and nowhere else: the runtime does not
-   * resolve the path when it creates a temporary file.
+   * Creates a file with a new name that only this user can read. It is created in this directory and nowhere else: the
+   * runtime does not resolve the path of a temporary file.
    *
    * @throws what the runtime throws
    */
@@ -309,7 +314,7 @@ export class Directory implements ChangedDirectory, Disposable {
     } catch {
       return openExactly(path, { write: true });
     }
-    // Its present path is where it was created, unless something else was swapped in.
+    // Its present path is where it was created, unless the directory was replaced meanwhile.
     if (this.#descriptors!.placeOf(descriptor) === this.#byName(name)) {
       return new DescriptorFile(descriptor, `${this.#descriptors!.path}/${descriptor}`);
     }
@@ -317,23 +322,23 @@ export class Directory implements ChangedDirectory, Disposable {
     return openExactly(path, { write: true });
   }
 
-  /** Makes the names in it survive a loss of power, where its file system flushes directories at all. */
+  /** Flushes the directory, so that the names in it survive a power failure, if its file system supports that. */
   async sync(): Promise<void> {
     if (!this.#descriptor) return await syncDirectory(this.path);
     const { number } = this.#descriptor;
     try {
       await settled((done) => fsync(number, done));
     } catch (error) {
-      // A directory that may not be listed is open by O_PATH, which cannot be flushed.
+      // A directory that may not be listed was opened with O_PATH, and such a descriptor cannot be flushed.
       if ((error as { code?: unknown }).code === "EBADF") return await syncDirectory(this.path);
       if (!isUnsupported(error)) throw fileError(error);
     }
   }
 
   /**
-   * Makes the link to descriptors again where another program has removed it.
+   * Creates the link to descriptors again if another program has removed it.
    *
-   * @returns whether that was so
+   * @returns whether it had been removed
    */
   mend(): boolean {
     return this.#descriptors?.mend() ?? false;
@@ -344,7 +349,7 @@ export class Directory implements ChangedDirectory, Disposable {
     this.#letGo({ idle: true });
   }
 
-  /** Releases and closes it at once: an open directory takes room even when it was removed. */
+  /** Releases it and closes it immediately: a removed directory takes up space as long as it is open. */
   end(): void {
     this.#letGo({ idle: false });
   }
@@ -361,11 +366,11 @@ export class Directory implements ChangedDirectory, Disposable {
   }
 }
 
-/** Opens a directory in another one, or makes it for this user alone. */
+/** Opens a subdirectory; creates it, accessible only to this user, if it does not exist. */
 export function makeDirectory(directory: Directory, name: string): Directory {
   const path = directory.at(name);
   if (!isTaken(path)) Deno.mkdirSync(path, { mode: 0o700 });
-  // What a link leads to would be emptied.
+  // A link must not be followed: the directory that it leads to would be emptied.
   const info = Deno.lstatSync(path);
   const made = info.isDirectory ? directory.enter(name, info) : undefined;
   if (made) return made;

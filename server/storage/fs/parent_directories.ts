@@ -1,5 +1,5 @@
 /**
- * The directories that names stand in, for operations on many names at once: each is walked to once.
+ * The parent directories of names, for operations on many names: each directory is resolved once.
  *
  * @module
  */
@@ -13,19 +13,19 @@ import { basename } from "../../../lib/core/paths.ts";
 import type { Room } from "../../../lib/files/group_commit.ts";
 import { bitsOf } from "../../../lib/files/permission_bits.ts";
 
-/** The directories that names stand in. Each is walked to once, and held open until this is disposed of. */
+/** The parent directories of names. Each is resolved once, and held open until this is disposed of. */
 export class ParentDirectories implements Disposable {
   readonly #root: Root;
   readonly #directories = new Map<Root, Map<string, Directory | FerryError>>();
   readonly #made: Directory[] = [];
 
-  /** No directories yet. */
+  /** Creates an empty set. */
   constructor(root: Root) {
     this.#root = root;
   }
 
   /**
-   * What a name leads to, links followed; undefined where nothing is there.
+   * The attributes of the entry that a name leads to, following links; undefined if it does not exist.
    *
    * @throws {FerryError} as {@linkcode Root.find}
    */
@@ -39,9 +39,9 @@ export class ParentDirectories implements Disposable {
   }
 
   /**
-   * Makes the directories above a name.
+   * Creates the missing parent directories of a name.
    *
-   * @param root how far this name may lead. Default: the root of the constructor.
+   * @param root the root, confined to where this name may lead. Default: the root given to the constructor.
    * @throws {FerryError} as {@linkcode Root.makeParent}
    */
   room(name: FileName, root = this.#root): Room & { directory: Directory } {
@@ -54,7 +54,7 @@ export class ParentDirectories implements Disposable {
     };
   }
 
-  /** The permission bits of the file that a name leads to, links followed; undefined where it leads to none. */
+  /** The permission bits of the file that a name leads to, following links; undefined if it leads to no file. */
   modeOf(name: FileName, root = this.#root): number | undefined {
     const parent = parentName(name);
     try {
@@ -65,7 +65,7 @@ export class ParentDirectories implements Disposable {
       const there = place?.info ?? info;
       return there?.isFile ? bitsOf(there) : undefined;
     } catch {
-      // The directory may be missing and be made for this file; any other failure shows then.
+      // The directory may be missing, and is created for this file later. Any other failure will show then.
       this.#directories.get(root)?.delete(parent);
       return undefined;
     }
@@ -76,7 +76,7 @@ export class ParentDirectories implements Disposable {
     this.#root.assertStanding(this.#held());
   }
 
-  /** The directories that are held for it. */
+  /** The directories that are held open. */
   *#held(): Iterable<Directory> {
     for (const found of this.#directories.values()) {
       for (const directory of found.values()) if (directory instanceof Directory) yield directory;
@@ -84,7 +84,7 @@ export class ParentDirectories implements Disposable {
     yield* this.#made;
   }
 
-  /** What one request may see is not known to another one: each root has its own directories. */
+  /** Each root has its own directories, since one request may be able to see more than another. */
   #above(name: FileName, root: Root, open: () => Directory): Directory {
     const parent = parentName(name);
     const directories = this.#directories.get(root) ?? new Map<string, Directory | FerryError>();
@@ -102,7 +102,7 @@ export class ParentDirectories implements Disposable {
     return directory;
   }
 
-  /** Lets go of the directories. */
+  /** Releases the directories. */
   [Symbol.dispose](): void {
     for (const directory of this.#held()) directory[Symbol.dispose]();
   }

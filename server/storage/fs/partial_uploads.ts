@@ -1,5 +1,5 @@
 /**
- * The partial uploads of a root, as far as a request may reach it.
+ * The partial uploads of a root, confined to what a request may reach.
  *
  * @module
  */
@@ -26,7 +26,7 @@ export class FsPartialUploads implements PartialUploads {
   /**
    * The partial uploads of a root.
    *
-   * @param root how far a request may reach
+   * @param root the root, confined to what a request may reach
    */
   constructor(served: ServedRoot, root: Root) {
     this.#served = served;

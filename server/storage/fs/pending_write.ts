@@ -1,5 +1,5 @@
 /**
- * A write into a root: a staged upload with its share of the quota, until it is published.
+ * A pending write into a root: a staged upload with its quota reservation, until it is published.
  *
  * @module
  */
@@ -15,26 +15,26 @@ import { attempt, type ServedRoot } from "./served_root.ts";
 import type { StagedUpload } from "./staged_upload.ts";
 import type { StagingArea } from "./staging_area.ts";
 
-/** What an {@linkcode FsPendingWrite} is made of. */
+/** Options of {@linkcode FsPendingWrite}. */
 interface FsPendingWriteOptions {
   /** See {@linkcode ResumableWrite.id}. */
   id: string;
-  /** The name that the file gets. */
+  /** The name that the file will get. */
   name: FileName;
-  /** The file, which is disposed of with the write. */
+  /** The staged file, which is disposed of with the write. */
   upload: StagedUpload;
-  /** What was taken from the quota for it. */
+  /** Its quota reservation. */
   reserved: Reservation;
-  /** Where it goes. */
+  /** The root that it is written to. */
   served: ServedRoot;
-  /** How far the name may lead. */
+  /** The root, confined to where the name may lead. */
   root: Root;
 }
 
 /** A file of a root that is being written. */
 export class FsPendingWrite implements ResumableWrite {
   readonly #options: FsPendingWriteOptions;
-  /** How many bytes are written, with those that were there before. */
+  /** The number of bytes written so far, including those of a resumed partial upload. */
   #size: number;
 
   private constructor(options: FsPendingWriteOptions) {
@@ -46,7 +46,7 @@ export class FsPendingWrite implements ResumableWrite {
    * Begins a write.
    *
    * @param root how far the name may lead
-   * @param owner whose the partial upload is that may remain of it
+   * @param owner the owner of the partial upload that may remain of it
    * @throws {FerryError} as `Storage.create`
    */
   static async create(
@@ -69,10 +69,10 @@ export class FsPendingWrite implements ResumableWrite {
   }
 
   /**
-   * Goes on with a partial upload.
+   * Resumes a partial upload.
    *
    * @param root how far the name may lead
-   * @returns undefined where it is not there, worthless, or open already
+   * @returns undefined if it does not exist, is of no use, or is already open
    * @throws {FerryError} as `PartialUploads.resume`
    */
   static async resume(
@@ -95,7 +95,7 @@ export class FsPendingWrite implements ResumableWrite {
     const held = upload.prefix?.size ?? 0;
     await using taken = new AsyncDisposableStack();
     taken.use(upload);
-    // A client that has no room for the rest now may have it later.
+    // If there is no room for the rest now, there may be later: the partial upload is kept.
     taken.defer(() => upload.keep());
     const reserved = taken.use(served.quota.reserve(size, held));
     await attempt(() => area.assertRoom(size - held));
@@ -113,7 +113,7 @@ export class FsPendingWrite implements ResumableWrite {
 
   async write(bytes: Uint8Array): Promise<void> {
     const { upload, reserved, root } = this.#options;
-    // For a file that comes in one piece, the look as it began and the one when it is committed are enough.
+    // For a file that is written in one piece, the checks when it is begun and when it is committed suffice.
     if (this.#size > 0) root.assertStanding();
     upload.assertHeld();
     this.#size += bytes.length;
@@ -158,7 +158,7 @@ export class FsPendingWrite implements ResumableWrite {
 }
 
 /**
- * Takes the room that a new file needs.
+ * Reserves the space that a new file needs.
  *
  * @throws {FerryError} `too_large`, `quota`, `no_space`
  */

@@ -1,6 +1,5 @@
 /**
- * How the files of a root get their names: in groups, and what becomes of a file whose name is taken, or on another
- * file system.
+ * Publishes the files of a root in groups. Decides what happens if the name is taken, or is on another file system.
  *
  * @module
  */
@@ -17,7 +16,7 @@ import type { Root } from "./root.ts";
 import type { ServedRoot } from "./served_root.ts";
 import { checksumOf } from "./stored_file.ts";
 
-/** The publisher of a root; each publication is `within` the root of its request. */
+/** Creates the publisher of a root. Each publication is confined to the root of its request. */
 export function publisherOf(served: ServedRoot): GroupCommit<Root> {
   const { quota, durable } = served;
   return new GroupCommit({
@@ -29,7 +28,7 @@ export function publisherOf(served: ServedRoot): GroupCommit<Root> {
   });
 }
 
-/** An identical file under the name is as good as the new one. */
+/** Keeps an existing file of that name if it is identical to the new one. */
 async function keepIfSame(
   served: ServedRoot,
   { name, checksum, staged, within: root = served.root }: Publication<Root>,
@@ -39,7 +38,7 @@ async function keepIfSame(
     using place = root.find(name);
     there = place.info;
   } catch {
-    // It was removed meanwhile, or is a link that leads nowhere or out of the root.
+    // It was removed meanwhile, or is a link that is dangling or leads out of the root.
   }
   if (there?.isDirectory) throw new FerryError("not_a_file", "it is a directory");
   const same = there?.isFile && there.size === staged.size &&
@@ -48,7 +47,7 @@ async function keepIfSame(
   throw new FerryError("exists", "another file has that name");
 }
 
-/** Copies what was staged on another file system than its name is on, and publishes the copy. */
+/** Copies a file that was staged on another file system than its name is on, and publishes the copy. */
 async function bringOver(
   served: ServedRoot,
   publication: Publication<Root>,

@@ -1,5 +1,5 @@
 /**
- * Finds out by a trial whether two directories are on one file system.
+ * Finds out by trial whether two directories are on one file system.
  *
  * @module
  */
@@ -10,14 +10,14 @@ import { isCrossDevice } from "../../../lib/files/file_errors.ts";
 import { STAGING_DIRECTORY } from "../../../lib/core/remote_name.ts";
 
 /**
- * Whether a file can be renamed from one directory into another. Numbers do not tell: the same file system may be
- * mounted twice, and some show several others as one.
+ * Whether a file can be renamed from one directory into another. Device numbers do not show that: the same file system
+ * may be mounted twice, and union file systems show several as one.
  */
 export function canRename(from: Directory, to: Directory): boolean {
   if (from.device !== to.device) return false;
   const name = `${STAGING_DIRECTORY}-${crypto.randomUUID()}`;
-  // Between two mounts the system refuses before it looks for the file. A file system that is made of others has to
-  // be tried with one that is there.
+  // Between two mounts the system refuses before it looks for the file, so the file need not exist. A union file system
+  // has to be tried with a file that exists.
   const trial = fileSystemAt(from.path).numbersFiles ? undefined : from.createFile(name);
   trial?.file.close();
   try {

@@ -1,6 +1,6 @@
 /**
- * The root: a directory that no name leads out of. Every path below it is reached by way of this module, from a name.
- * Where another program replaces what was just seen while a name is walked, the walk begins anew.
+ * The root: a directory that no name leads out of. This module resolves every name to a path below it. If another
+ * program replaces an entry while a name is being resolved, the resolution starts over.
  *
  * @module
  */
@@ -17,16 +17,16 @@ import { basename } from "../../../lib/core/paths.ts";
 import { found, type Missing, NameWalk, partIsNoDirectory, Place, Replaced } from "./name_walk.ts";
 import { type OnRoot, type RemountHandler, RootDirectory } from "./root_directory.ts";
 
-/** How often a walk begins anew because of what was replaced. */
+/** How often the resolution of a name starts over because entries were replaced. */
 const TRIES = 200;
 
-/** How often a file that cannot be opened is tried again, to be sure that it was this file. */
+/** How often opening a file is tried again, to make sure that the error was about this file. */
 const OPEN_FAILURES = 20;
 
-/** The longest path in bytes: Linux's PATH_MAX without the NUL at its end. */
+/** The longest path in bytes: Linux's PATH_MAX without the terminating NUL. */
 const MAX_PATH_BYTES = 4095;
 
-/** The errors that say that a name leads nowhere. */
+/** The errors of a name that leads nowhere. */
 const NOTHING: readonly ErrorCode[] = ["not_found", "not_a_file", "bad_name"];
 
 /** A directory that no name leads out of. */
@@ -35,7 +35,7 @@ export class Root implements Disposable {
   /** The path by which it was opened. */
   readonly #openedBy: string;
   readonly #names: NameWalk;
-  /** The last directory that a file could be made in: the next request is probably about the same one. */
+  /** The last directory found to accept new files: the next request is probably about the same one. */
   #placeable: FileName | "" | undefined;
 
   private constructor(directory: RootDirectory, openedBy: string, reaches?: Bounds["reaches"]) {
@@ -47,7 +47,7 @@ export class Root implements Disposable {
   /**
    * Opens a directory as a root.
    *
-   * @param onRoot told when the directory is lost, and when it is back
+   * @param onRoot called when the directory is lost, and when it is back
    * @throws what the runtime throws
    */
   static open(path: string, onRoot?: OnRoot): Root {
@@ -55,9 +55,9 @@ export class Root implements Disposable {
   }
 
   /**
-   * The same root for a request that may not reach all of it. It need not be disposed of.
+   * The same root, confined for one request. It need not be disposed of.
    *
-   * @param reaches whether a path that links led to may be followed: see `Bounds` in `storage.ts`
+   * @param reaches whether a path that links lead to may be reached: see `Bounds` in `storage.ts`
    */
   confinedBy(reaches: Bounds["reaches"]): Root {
     return new Root(this.#directory, this.#openedBy, reaches);
@@ -74,8 +74,8 @@ export class Root implements Disposable {
   }
 
   /**
-   * Fails where the root is no longer the directory at its path, or another mount of it than that by which the
-   * `used` directories were opened.
+   * Fails if the root is no longer the directory at its path, or was remounted after the `used` directories were
+   * opened.
    *
    * @throws {FerryError} as {@linkcode RootDirectory.assertStanding}
    */
@@ -83,27 +83,27 @@ export class Root implements Disposable {
     this.#directory.assertStanding(used);
   }
 
-  /** Opens everything again after a remount: see {@linkcode RootDirectory.remountHandler}. */
+  /** Reopens everything after a remount: see {@linkcode RootDirectory.remountHandler}. */
   set remountHandler(handler: RemountHandler) {
     this.#directory.remountHandler = handler;
   }
 
-  /** Makes all names that lead into a directory lead nowhere. */
+  /** Hides a directory: no name leads into it any more. */
   hide(directory: Directory): void {
     this.#directory.hide(directory);
   }
 
   /**
-   * Finds what a name leads to, following links.
+   * Resolves a name, following links.
    *
-   * @throws {FerryError} `not_found`, also where a link leads out of the root; `not_a_file` where a component of the name
-   * is a file; `bad_name` for too many links
+   * @throws {FerryError} `not_found`, also if a link leads out of the root; `not_a_file` if a component of the name is
+   * a file; `bad_name` for too many links
    */
   find(name: FileName | ""): Place {
     return this.#attempt(() => found(this.#names.walk(name, { follow: true })));
   }
 
-  /** The same, or undefined where a name leads nowhere. */
+  /** Like {@linkcode Root.find}, but undefined if the name leads nowhere. */
   look(name: FileName | ""): Place | undefined {
     return this.#attempt(() => {
       try {
@@ -120,7 +120,8 @@ export class Root implements Disposable {
   }
 
   /**
-   * Finds the entry that has a name, which may be a link; links above it are followed.
+   * Resolves a name without following the entry itself, which may be a link. Links in its parent directories are
+   * followed.
    *
    * @throws {FerryError} as {@linkcode Root.find}
    */
@@ -131,7 +132,7 @@ export class Root implements Disposable {
   /**
    * Opens the file that a name leads to.
    *
-   * @throws {FerryError} as {@linkcode Root.find}; `not_a_file` where it is none, `denied`
+   * @throws {FerryError} as {@linkcode Root.find}; `not_a_file` if it is not a regular file, `denied`
    */
   open(name: FileName, runtime: Runtime): LocalFile {
     let failures = 0;
@@ -155,7 +156,7 @@ export class Root implements Disposable {
       throw new FerryError("not_a_file", `it is ${what}`);
     }
     const file = directory.open(name, info, runtime);
-    // Where directories cannot be held open, the resolved path is the only thing to check.
+    // If directories cannot be held open, only the resolved path can be checked.
     if (file && (directory.pinned || this.#names.mayLeadTo(Deno.realPathSync(path)))) return file;
     void file?.[Symbol.asyncDispose]();
     throw new Replaced();
@@ -164,8 +165,8 @@ export class Root implements Disposable {
   /**
    * Opens the directory that a name leads to.
    *
-   * @param below the entry of it that is needed. Default: all of them.
-   * @throws {FerryError} as {@linkcode Root.find}; `not_a_file` where it is none
+   * @param below the entry in it that is needed. Default: undefined, all of them.
+   * @throws {FerryError} as {@linkcode Root.find}; `not_a_file` if it is not a directory
    */
   enter(name: FileName | "", below?: string): Directory {
     return this.#attempt(() => {
@@ -177,7 +178,7 @@ export class Root implements Disposable {
   }
 
   /**
-   * What stands under a name in a directory, a link not followed; undefined where nothing does.
+   * Looks at an entry of a directory without following links; undefined if it does not exist.
    *
    * @throws {FerryError} `not_found` for what no name leads to
    * @throws what the runtime throws
@@ -187,7 +188,7 @@ export class Root implements Disposable {
     return this.#names.peek(directory, name);
   }
 
-  /** The same, and undefined for what no name leads to. */
+  /** Like {@linkcode Root.peek}, but undefined if no name leads there. */
   peekVisible(directory: Directory, name: string): Deno.FileInfo | undefined {
     try {
       return this.peek(directory, name);
@@ -197,7 +198,7 @@ export class Root implements Disposable {
     }
   }
 
-  /** Opens the directory at a place, and lets go of the place. */
+  /** Opens the directory at a place, and releases the place. */
   #intoDirectory(end: Place): Directory {
     using place = end;
     if (place.name === "") return place.directory.hold();
@@ -206,11 +207,11 @@ export class Root implements Disposable {
   }
 
   /**
-   * Opens the directory above a name, after making those that are missing.
+   * Opens the parent directory of a name, creating missing directories.
    *
-   * @param changed takes the directories that got an entry by that, held
-   * @throws {FerryError} `not_a_file` where a part of the name is a file or a link to nowhere; `not_found`
-   * where it is a link out of the root; `bad_name`, `denied`, `no_space`
+   * @param changed receives the directories in which others were created, held open
+   * @throws {FerryError} `not_a_file` if a parent directory in the name is a file or a dangling link; `not_found` if it
+   * is a link out of the root; `bad_name`, `denied`, `no_space`
    */
   makeParent(name: FileName, changed: Directory[]): Directory {
     return this.#attempt(() => {
@@ -220,7 +221,7 @@ export class Root implements Disposable {
     });
   }
 
-  /** Makes what is missing, and gives the last directory. */
+  /** Creates the missing directories, and returns the last one. */
   #make({ directory: start, parts, behindLink }: Missing, changed: Directory[]): Directory {
     let directory = start;
     try {
@@ -249,17 +250,17 @@ export class Root implements Disposable {
   }
 
   /**
-   * Checks that a file could be made under a name, without making anything.
+   * Checks that a file could be created under a name, without creating anything.
    *
-   * @param fresh whether it will replace nothing: a name that is taken is found when the file is published then
-   * @throws {FerryError} as {@linkcode Root.makeParent}; `not_a_file` where the name is a directory, or a link
-   * to one in the root
+   * @param fresh whether it will replace nothing; a name that is taken is then found when the file is published
+   * @throws {FerryError} as {@linkcode Root.makeParent}; `not_a_file` if the name is a directory, or a link to one in
+   * the root
    */
   assertPlaceable(name: FileName, { fresh = false } = {}): void {
     this.#attempt(() => {
       this.#assertFits(name);
       const parent = parentName(name);
-      // This only refuses uploads early: publishing looks again.
+      // This check only refuses uploads early. Publishing checks again.
       const known = parent === this.#placeable && !this.#names.confined;
       if (known && (fresh || !existsSync(`${this.path}/${name}`))) return;
       const end = this.#names.walk(name, { follow: false });
@@ -279,9 +280,9 @@ export class Root implements Disposable {
   }
 
   /**
-   * The directory that a name would stand in or, where that is missing, the nearest one above it that is there.
+   * The parent directory of a name or, if that is missing, the nearest existing directory above it.
    *
-   * @throws {FerryError} as {@linkcode Root.find}; `not_a_file` where it is none
+   * @throws {FerryError} as {@linkcode Root.find}; `not_a_file` if it is not a directory
    */
   nearest(name: FileName): Directory {
     return this.#attempt(() => {
@@ -291,9 +292,9 @@ export class Root implements Disposable {
   }
 
   /**
-   * The path for what is to get a name in a directory that was opened for it.
+   * The path by which an entry gets a name in a directory that was opened for it.
    *
-   * @throws {FerryError} `not_found` where no name leads there; `bad_name` where it would be too long
+   * @throws {FerryError} `not_found` if no name leads there; `bad_name` if the path would be too long
    */
   pathIn(directory: Directory, name: FileName): string {
     const entry = basename(name);
@@ -303,12 +304,15 @@ export class Root implements Disposable {
     return directory.at(entry);
   }
 
-  /** The path of an entry of a directory, relative to the root and without links; of the directory itself for "". */
+  /**
+   * The path of an entry in a directory, relative to the root and without links; "" as the name means the directory
+   * itself.
+   */
   pathOf(directory: Directory, name: string): string {
     return this.#names.pathOf(directory, name);
   }
 
-  /** Lets go of the root. */
+  /** Releases the root. */
   [Symbol.dispose](): void {
     this.#directory[Symbol.dispose]();
   }

@@ -1,6 +1,6 @@
 /**
- * The directory that is served, and whether it is still the one that stands at its path. It may be renamed,
- * unmounted, or something else mounted over it, while it is held open.
+ * The served directory, and whether it is still the one at its path. While it is held open it may be renamed or
+ * unmounted, or something else may be mounted over it.
  *
  * @module
  */
@@ -11,20 +11,20 @@ import { deviceIn, inodeOf } from "../../../lib/core/file_identity.ts";
 import { basename } from "../../../lib/core/paths.ts";
 import { PLATFORM } from "../../../lib/core/platform.ts";
 
-/** What may have happened to a root where nothing more is known. */
+/** The reason for the loss of a root if nothing more is known. */
 const MOVED = "it was renamed, removed or unmounted";
 
-/** Told when a root is lost, and when it is back. */
+/** Called when a root is lost, and when it is back. */
 export type OnRoot = (state: "lost" | "back") => void;
 
-/** Knows a root by what it keeps there, and opens that again where the root was mounted again. */
+/** Recognises a root by its state directory after a remount, and reopens what is kept there. */
 export interface RemountHandler {
-  /** Whether a directory is the root by another mount, as this process left it. */
+  /** Whether a directory is the root, reached through another mount, as this process left it. */
   recognises(directory: Directory): boolean;
   /**
-   * Opens everything again.
+   * Reopens everything.
    *
-   * @throws {FerryError} what keeps it from that
+   * @throws {FerryError} why it cannot be reopened
    */
   reopen(): void;
 }
@@ -34,16 +34,16 @@ export class RootDirectory implements Disposable {
   #directory: Directory;
   /** Its path, with links resolved. */
   readonly path: string;
-  /** Where the system said that it was when it was opened. */
+  /** The path that the system reported for it when it was opened. */
   #place: string | undefined;
   #inode: string;
   #hidden: Directory[] = [];
   readonly #tell: OnRoot | undefined;
   #lost = false;
-  /** Why it is lost. */
+  /** Why the directory is lost, as a clause for the error message. */
   #why = MOVED;
   #reopening = false;
-  /** Asked where it was mounted again and has another device number since then. Default: undefined, it stays lost. */
+  /** Asked when the directory was mounted again with another device number. Default: undefined, it stays lost. */
   remountHandler: RemountHandler | undefined;
 
   private constructor(path: string, inode: string, directory: Directory, tell?: OnRoot) {
@@ -57,7 +57,7 @@ export class RootDirectory implements Disposable {
   /**
    * Opens a directory by its path.
    *
-   * @param tell told when it is lost, and when it is back
+   * @param tell called when it is lost, and when it is back
    * @throws what the runtime throws
    */
   static open(path: string, tell?: OnRoot): RootDirectory {
@@ -83,13 +83,14 @@ export class RootDirectory implements Disposable {
   }
 
   /**
-   * Fails where another directory, or none, stands at the path by now. Where the same one is back, also by a new mount
-   * of its file system, everything goes on, except operations that began by the old mount in the `used` directories.
+   * Fails if the path now leads to another directory or to none. When the same directory is back, possibly through a
+   * new mount of its file system, everything continues, except operations that were started through the old mount in
+   * the `used` directories.
    *
-   * @throws {FerryError} `io`; `busy` for what began before a remount
+   * @throws {FerryError} `io`; `busy` for an operation that was started before a remount
    */
   assertStanding(used: Iterable<Directory> = []): void {
-    // The remount handler works on what is being opened.
+    // The remount handler itself uses the root while it is being reopened.
     if (this.#reopening) return;
     const lost = !this.#stands();
     if (lost !== this.#lost) {
@@ -112,9 +113,9 @@ export class RootDirectory implements Disposable {
       if (inodeOf(Deno.statSync(this.path)) !== this.#inode) return this.#reopen();
     } catch (error) {
       const failure = fileError(error);
-      // A limit of this process says nothing about the directory.
+      // A limit of this process, such as too many open files, says nothing about the directory.
       if (failure.code === "busy") throw failure;
-      // Whatever the reason: what is stored here could not be found by the path.
+      // Whatever the reason, files stored in the open directory could not be found by its path.
       this.#why = failure.code === "io" ? failure.reason : MOVED;
       return false;
     }
@@ -124,21 +125,24 @@ export class RootDirectory implements Disposable {
     return place === this.#place || this.#isMountedAnew() || this.#reopen();
   }
 
-  /** Whether the same directory stands at the path by another mount: only then what is made in one shows in the other. */
+  /**
+   * Whether the same directory is at the path through another mount: only then is a file created in one visible in the
+   * other.
+   */
   #isMountedAnew(): boolean {
     const same = this.#hidden.some((own) => own.showsAt(`${this.path}/${basename(own.found)}`));
     if (same) this.directory.openAgain();
     return same;
   }
 
-  /** Opens what stands at the path where that is the same directory by a mount with another device number. */
+  /** Reopens the directory at the path if it is the same one through a mount with another device number. */
   #reopen(): boolean {
     this.#why = MOVED;
     const { remountHandler } = this;
     let opened: Directory | undefined;
     try {
       opened = this.directory.atItsPath();
-      // On the same file system it is another directory, which may be a copy of this one.
+      // With the same device number it is another directory, perhaps a copy of this one.
       if (!remountHandler || !opened || opened.device === deviceIn(this.#inode)) return false;
       if (!remountHandler.recognises(opened)) return false;
       this.directory.leave();
@@ -150,7 +154,7 @@ export class RootDirectory implements Disposable {
       remountHandler.reopen();
       this.#inode = this.directory.inode;
       this.#place = this.directory.place;
-      // The loss may not have been noticed.
+      // Report the loss if it was not noticed before.
       if (!this.#lost) this.#tell?.("lost");
       this.#lost = true;
       return true;
@@ -170,7 +174,7 @@ export class RootDirectory implements Disposable {
   }
 }
 
-/** The error for what began before a remount and may be lost with the old mount. */
+/** The error for an operation that was started before a remount: what it wrote may be lost with the old mount. */
 export function mountedAnew(): FerryError {
   return new FerryError("busy", "the server's directory was mounted anew meanwhile");
 }

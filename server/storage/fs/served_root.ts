@@ -1,6 +1,6 @@
 /**
- * Everything that a storage keeps open of the directory that it serves, and how it is opened: at the start, and again
- * where the directory was mounted again or its state directory was removed.
+ * Everything that a storage keeps open for the directory that it serves. It is opened at the start, and again if the
+ * directory was remounted or its state directory was removed.
  *
  * @module
  */
@@ -21,64 +21,65 @@ import { StateDirectory } from "./state_directory.ts";
 import { createRuntime, type Runtime } from "../../../lib/runtime/runtime.ts";
 import { eachBelow } from "./tree_walk.ts";
 
-/** The checksum cache in the state directory. */
+/** The file name of the checksum cache in the state directory. */
 const CACHE = "index.db";
 
 /** Options of `FsStorage.open`. */
 export interface FsStorageOptions {
-  /** Whether an acknowledged file survives a loss of power. Default: `full`. */
+  /** Whether an acknowledged file survives a power failure. Default: `full`. */
   durability?: Durability | undefined;
-  /** How large a file may be, in bytes. Default: any size. */
+  /** The maximum size of a file, in bytes. Default: undefined, no limit. */
   maxFileSize?: number | undefined;
   /**
-   * How many bytes all regular files, each once whatever links lead to it, and the partial uploads may have together.
-   * What is there is counted when the storage is opened, and uploads wait for that. Changes by other programs are
-   * noticed when it is opened again. Default: any number.
+   * The maximum total size of all regular files and partial uploads, in bytes. A file with several hard links counts
+   * once. Existing files are counted when the storage is opened, and uploads wait for that. Changes by other programs
+   * are only noticed when it is opened again. Default: undefined, no limit.
    */
   quota?: number | undefined;
   /**
-   * Told when the directory is noticed to be lost, since it was renamed, removed or unmounted, and when it is noticed to
-   * be back, also by another mount. Every operation fails with `io` in between.
+   * Called when the directory is found to be lost because it was renamed, removed or unmounted, and when it is back,
+   * possibly through another mount. Every operation fails with `io` in between.
    */
   onRoot?: OnRoot | undefined;
   /**
-   * Told with its path when a file system below the directory is noticed to be gone, since it was unmounted or its
-   * program has ended, and when one is there again. Requests for files there fail with `io` in between.
+   * Called with the path of a file system below the directory when it is found to be gone because it was unmounted or
+   * its FUSE program has ended, and when a file system is there again. Requests for files there fail with `io` in
+   * between.
    */
   onMount?: OnMount | undefined;
   /**
-   * Told before a wait for how many milliseconds it may last: where another process had the directory by another path
-   * or on another machine, it is watched until it has surely ended.
+   * Called before a wait with its maximum duration in milliseconds. If another process held the directory through
+   * another path or on another machine, opening waits until that process has certainly ended.
    */
   onWaiting?: ((ms: number) => void) | undefined;
-  /** Memory, threads and the time, maybe shared with others. Default: its own. */
+  /** Buffers, threads and the clock, which may be shared with others. Default: its own. */
   runtime?: Runtime | undefined;
 }
 
-/** A directory that is served: its root, its state directory, and what is known of its files. */
+/** A served directory: its root, its state directory, and the checksums of its files. */
 export class ServedRoot implements AsyncDisposable {
-  /** The root, which reaches everything. */
+  /** The root, not confined. */
   readonly root: Root;
-  /** What memory, digests and the time come from. */
+  /** Provides buffers, digests and the clock. */
   readonly runtime: Runtime;
   /** The checksums of files that have not changed. */
   readonly cache: ChecksumCache;
-  /** The account of what is stored. */
+  /** Counts the bytes that are stored. */
   readonly quota: Quota;
-  /** Makes the walks through large directories take turns at sorting. */
+  /** Serialises the sorting of large directories among several walks. */
   readonly merges: MergeQueue = new MergeQueue();
-  /** Gives files their names. */
+  /** Publishes files under their names. */
   readonly publisher: GroupCommit<Root>;
-  /** Whether what is acknowledged survives a loss of power. */
+  /** Whether acknowledged changes survive a power failure. */
   readonly durable: boolean;
-  /** Why nothing can be uploaded, where that is so. */
+  /** Why nothing can be uploaded; undefined if uploads are possible. */
   readonly unwritable: FerryError | undefined;
-  /** Undefined where nothing can be written. */
+  /** The state directory; undefined if nothing can be written. */
   readonly #state: StateDirectory | undefined;
   readonly #closing = new AbortController();
   #areas: StagingAreas | undefined;
   #fileSystem: FileSystem;
-  /** Resolves when everything was counted that the quota counts; undefined where there is no quota. */
+  /** Resolves when the existing files have been counted; undefined if there is no quota. */
   #counted: Promise<void> | undefined;
   #counting: AbortController | undefined;
 
@@ -103,9 +104,9 @@ export class ServedRoot implements AsyncDisposable {
   }
 
   /**
-   * Opens a directory. It may block for as long as `onWaiting` is told.
+   * Opens a directory. It may block for as long as `onWaiting` announces.
    *
-   * @throws {FerryError} `not_found`, `not_a_file` where it is no directory, `busy` where another process serves it
+   * @throws {FerryError} `not_found`; `not_a_file` if it is not a directory; `busy` if another process serves it
    */
   static open(path: string, options: FsStorageOptions): ServedRoot {
     if (!Deno.statSync(path).isDirectory) {
@@ -137,18 +138,18 @@ export class ServedRoot implements AsyncDisposable {
       StagingAreas.open({ runtime, root, state, onCounted: (bytes) => this.quota.count(bytes) });
   }
 
-  /** Begins to count what is in the root. */
+  /** Starts counting the files in the root. */
   #count(): void {
     if (!this.quota.isLimited) return;
     this.#counting?.abort(mountedAnew());
     this.#counting = new AbortController();
     const signal = AbortSignal.any([this.closing, this.#counting.signal]);
     this.#counted = countFiles(this.quota, this.root, { signal, merges: this.merges });
-    // Its failure is the failure of each upload.
+    // If counting fails, each upload fails with its error.
     this.#counted.catch(() => {});
   }
 
-  /** Opens everything again where the state directory was removed, or the root was mounted again. */
+  /** Reopens everything after the state directory was removed or the root was remounted. */
   #watchState(): void {
     const { root, cache, quota } = this;
     const state = this.#state;
@@ -171,7 +172,7 @@ export class ServedRoot implements AsyncDisposable {
     };
   }
 
-  /** What the file system of the root keeps. */
+  /** What the file system of the root supports. */
   get fileSystem(): FileSystem {
     return this.#fileSystem;
   }
@@ -182,9 +183,9 @@ export class ServedRoot implements AsyncDisposable {
   }
 
   /**
-   * The staging areas. Others take their place where the root is mounted again.
+   * The staging areas. They are replaced by others when the root is remounted.
    *
-   * @throws {FerryError} where nothing can be written
+   * @throws {FerryError} if nothing can be written
    */
   get areas(): StagingAreas {
     if (!this.#areas) throw this.unwritable!;
@@ -192,9 +193,9 @@ export class ServedRoot implements AsyncDisposable {
   }
 
   /**
-   * Fails where nothing can be served now.
+   * Fails if nothing can be served at the moment.
    *
-   * @throws {FerryError} `io`; `busy` where another process has the directory by now
+   * @throws {FerryError} `io`; `busy` if another process has taken the directory
    */
   assertServing(): void {
     this.root.assertStanding();
@@ -202,7 +203,7 @@ export class ServedRoot implements AsyncDisposable {
   }
 
   /**
-   * Fails where another process has the directory by now.
+   * Fails if another process has taken the directory.
    *
    * @throws {FerryError} `busy`
    */
@@ -210,13 +211,13 @@ export class ServedRoot implements AsyncDisposable {
     this.#state?.assertHeld();
   }
 
-  /** Resolves when the quota has counted. */
+  /** Resolves when the existing files have been counted for the quota. */
   async counted(): Promise<void> {
     await this.#counted;
   }
 
   /**
-   * Fails where nothing can be written; waits for the quota.
+   * Fails if nothing can be written; waits until the quota has counted the existing files.
    *
    * @throws {FerryError} why nothing can be written
    */
@@ -226,7 +227,7 @@ export class ServedRoot implements AsyncDisposable {
     await attempt(() => this.assertHeld());
   }
 
-  /** Publishes what was committed, closes it, and lets another process have the directory. */
+  /** Publishes what was committed, closes everything, and releases the directory for other processes. */
   async [Symbol.asyncDispose](): Promise<void> {
     using held = new DisposableStack();
     held.use(this.root);
@@ -239,18 +240,18 @@ export class ServedRoot implements AsyncDisposable {
   }
 }
 
-/** The device on which an inode number stands for one file, now and later. */
+/** The device of the root if its inode numbers are permanent, otherwise undefined. */
 function numberedDevice({ directory }: Root, { numbersFiles }: FileSystem): number | undefined {
   return numbersFiles ? directory.device : undefined;
 }
 
-/** What is known of the file system of a root where nothing can be tried. */
+/** What is known of the file system of a root in which nothing can be written, so that no trial is possible. */
 function untried({ path, directory }: Root): FileSystem {
   const known = fileSystemAt(path);
   return { ...known, heldDirectories: known.heldDirectories && directory.pinned };
 }
 
-/** Counts all files in a root. */
+/** Counts all files in a root for the quota. */
 async function countFiles(
   quota: Quota,
   root: Root,
@@ -262,7 +263,7 @@ async function countFiles(
         try {
           return root.peek(directory, name);
         } catch {
-          // The state directory.
+          // It is the state directory.
           return undefined;
         }
       },
@@ -274,7 +275,7 @@ async function countFiles(
   }
 }
 
-/** Runs file system calls, and gives their errors the codes of {@linkcode FerryError}. */
+/** Runs file system calls, and turns their errors into {@linkcode FerryError}s. */
 // deno-lint-ignore require-await -- what it runs may throw at once
 export async function attempt<T>(run: () => T): Promise<T> {
   try {

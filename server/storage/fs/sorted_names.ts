@@ -1,5 +1,6 @@
 /**
- * Sorts the names of directories of any size in little memory: the names of large directories wait in a temporary file.
+ * Sorts the names of directories of any size in little memory: the names of large directories are kept in a temporary
+ * file.
  *
  * @module
  */
@@ -9,19 +10,19 @@ import { FerryError } from "../../../lib/core/errors.ts";
 import { openNameless } from "../../../lib/files/unlinked_file.ts";
 import { Pace } from "../../../lib/core/time_slices.ts";
 
-/** About how many bytes of memory the names of one {@linkcode NameStore} may take. */
+/** About how much memory the names of one {@linkcode NameStore} may use, in bytes. */
 const MEMORY_BYTES = 128 * 1024;
 
-/** How many bytes a short text takes in memory besides its characters. */
+/** The memory overhead of a short string, in bytes. */
 const TEXT_BYTES = 32;
 
-/** How many bytes of the file are read at a time; no system has longer names. */
+/** How many bytes of the temporary file are read at a time. No system allows longer names. */
 const BLOCK_BYTES = 8 * 1024;
 
 /** How many sorted runs are merged at a time. */
 const MERGED_AT_ONCE = 64;
 
-/** Where names are: in memory, or in the file from one byte to another. */
+/** Where sorted names are kept: in memory, or in a range of bytes of the temporary file. */
 type Segment = { names: string[] } | { from: number; to: number };
 
 const utf8 = new TextEncoder();
@@ -30,14 +31,14 @@ function memoryOf(names: readonly string[]): number {
   return names.reduce((sum, { length }) => sum + length + TEXT_BYTES, 0);
 }
 
-/** Sorted names that are waiting. */
+/** A queue of sorted names. */
 export class NameQueue implements Disposable {
   readonly #store: NameStore;
-  /** In order. */
+  /** The segments, in order. */
   #segments: Segment[] = [];
   #memory = 0;
 
-  /** Counts bytes of memory that are taken; a negative number is given back. */
+  /** Counts bytes of memory in use; a negative number subtracts. */
   #count(bytes: number): void {
     this.#memory += bytes;
     this.#store.memory += bytes;
@@ -48,17 +49,17 @@ export class NameQueue implements Disposable {
     this.#store = store;
   }
 
-  /** About how many bytes of memory they take. */
+  /** About how much memory the names use, in bytes. */
   get memory(): number {
     return this.#memory;
   }
 
-  /** The byte of the file after the last of its names. */
+  /** The byte offset in the file after the last of its names. */
   get end(): number {
     return this.#segments.reduce((end, part) => "to" in part ? Math.max(end, part.to) : end, 0);
   }
 
-  /** Takes at most that many names from the front; none where none are left. */
+  /** Takes at most that many names from the front; an empty array if none are left. */
   async take(most: number): Promise<string[]> {
     const [first] = this.#segments;
     if (!first) return [];
@@ -75,14 +76,14 @@ export class NameQueue implements Disposable {
     return names;
   }
 
-  /** Puts names in front of the others. */
+  /** Puts names back to the front. */
   putBack(names: string[]): void {
     if (names.length === 0) return;
     this.#segments.unshift({ names });
     this.#count(memoryOf(names));
   }
 
-  /** Appends names, in the file where there is one. */
+  /** Appends names, to the temporary file if there is one. */
   async push(names: string[]): Promise<void> {
     const segment = await this.#store.write(names);
     const last = this.#segments.at(-1);
@@ -92,7 +93,7 @@ export class NameQueue implements Disposable {
     if ("names" in segment) this.#count(memoryOf(names));
   }
 
-  /** Moves what is in memory into the file, where there is one. */
+  /** Moves the names in memory to the temporary file, if there is one. */
   async park(): Promise<void> {
     for (const [at, segment] of this.#segments.entries()) {
       if (!("names" in segment)) continue;
@@ -102,7 +103,7 @@ export class NameQueue implements Disposable {
     }
   }
 
-  /** Forgets the names. */
+  /** Discards the names. */
   [Symbol.dispose](): void {
     this.#count(-this.#memory);
     this.#store.forget(this);
@@ -110,7 +111,7 @@ export class NameQueue implements Disposable {
   }
 }
 
-/** Lets one merge of names after the other run: several at once would take the memory of each. */
+/** Runs merges of names one after the other: several at the same time would add up their memory. */
 export class MergeQueue {
   #last: Promise<void> = Promise.resolve();
 
@@ -125,26 +126,26 @@ export class MergeQueue {
 /** Keeps the names of several directories for a walk through them. */
 export class NameStore implements Disposable {
   readonly #merges: MergeQueue;
-  /** Undefined before it is needed, null where there can be none. */
+  /** The temporary file; undefined before it is needed, null if none can be created. */
   #file: Deno.FsFile | null | undefined;
-  /** In the order in which they were read. */
+  /** The queues, in the order in which they were read. */
   readonly #queues = new Set<NameQueue>();
-  /** The end of the part of the file that is in use; undefined where that has to be looked up. */
+  /** The end of the used part of the file; undefined if it has to be determined again. */
   #end: number | undefined = 0;
-  /** About how many bytes of memory all names take. */
+  /** About how much memory all names use, in bytes. */
   memory = 0;
 
   /**
    * A store with no names.
    *
-   * @param merges shared with the stores that may be filled at the same time. Default: it waits for none.
+   * @param merges shared with other stores that may be filled at the same time. Default: a new queue, not shared.
    */
   constructor(merges: MergeQueue = new MergeQueue()) {
     this.#merges = merges;
   }
 
   /**
-   * Reads names, in the order of their UTF-8 bytes: all of them are read before the first is told.
+   * Reads names, in the order of their UTF-8 bytes: all of them are read before the first is returned.
    *
    * @throws what `names` throws
    */
@@ -175,7 +176,7 @@ export class NameStore implements Disposable {
     return queue;
   }
 
-  /** Moves names into the file where those in memory take more than they may. */
+  /** Moves names to the file if those in memory exceed the limit. */
   async settle(): Promise<void> {
     if (this.memory <= MEMORY_BYTES) return;
     for (const queue of this.#queues) if (queue.memory > 0) await queue.park();
@@ -226,7 +227,7 @@ export class NameStore implements Disposable {
     return end;
   }
 
-  /** The first names of a part of the file, and how many bytes they take there. */
+  /** The first names of a range of the file, and their length there in bytes. */
   async block(
     { from, to }: { from: number; to: number },
   ): Promise<{ names: string[]; bytes: number }> {
@@ -244,7 +245,7 @@ export class NameStore implements Disposable {
     return { names: text.decode(block.subarray(0, bytes - 1)).split("\0"), bytes };
   }
 
-  /** Forgets a queue. */
+  /** Removes a queue. */
   forget(queue: NameQueue): void {
     this.#queues.delete(queue);
     if (this.#file) this.#end = undefined;
@@ -257,12 +258,12 @@ export class NameStore implements Disposable {
   }
 }
 
-/** The names of sorted runs in order. */
+/** Merges the names of sorted runs. */
 async function* mergedNames(
   runs: readonly NameQueue[],
   pace: Pace,
 ): AsyncGenerator<string[], void, void> {
-  /** The next names of each run. */
+  /** The runs with their next names. */
   const heads = runs.map((queue) => ({ queue, names: [] as string[] }));
   for (;;) {
     for (const head of heads) {
@@ -270,7 +271,7 @@ async function* mergedNames(
     }
     const left = heads.filter(({ names }) => names.length > 0);
     if (left.length === 0) return;
-    // Names up to the lowest last name of the heads come before all names that were not read yet.
+    // Names up to the lowest of the heads' last names precede all names that were not read yet.
     const bound = left.map(({ names }) => names.at(-1)!).reduce((a, b) =>
       compareNames(a, b) < 0 ? a : b
     );
@@ -285,7 +286,7 @@ async function* mergedNames(
   }
 }
 
-/** How many of the sorted names do not come after `bound`. */
+/** How many of the sorted names are not greater than `bound`. */
 function countUpTo(names: readonly string[], bound: string): number {
   let [from, to] = [0, names.length];
   while (from < to) {
@@ -296,9 +297,9 @@ function countUpTo(names: readonly string[], bound: string): number {
   return from;
 }
 
-/** A temporary file for names; null where there can be none. */
+/** Opens a temporary file for names; null if none can be created. */
 async function openScratch(): Promise<Deno.FsFile | null> {
-  // The runtime would ask the user otherwise.
+  // Without the permission the runtime would prompt the user.
   for (const name of ["read", "write"] as const) {
     if (Deno.permissions.querySync({ name }).state !== "granted") return null;
   }

@@ -1,5 +1,5 @@
 /**
- * One file of a staging area while it is being written, and the record that makes a partial upload of it.
+ * A file in a staging area while it is being written, and the record on the disk that makes it a partial upload.
  *
  * @module
  */
@@ -14,31 +14,31 @@ import { removedMeanwhile, type StagedFile } from "../../../lib/files/staged_fil
 
 /** A partial upload in a staging area. */
 export interface Partial {
-  /** What is recorded of it. */
+  /** Its record. */
   record: PartRecord;
-  /** When it was written last, in milliseconds since 1970. */
+  /** When it was last written, in milliseconds since 1970. */
   mtime: number;
-  /** Whether a {@linkcode StagedUpload} of it is open, or just being opened. */
+  /** Whether a {@linkcode StagedUpload} of it is open or being opened. */
   open: boolean;
 }
 
 /** What a {@linkcode StagedUpload} needs of its staging area. */
 export interface StagedUploadHost {
-  /** Whether the area was taken up by another mount: files in it are another one's. */
+  /** Whether the area was reopened through another mount: its files then belong to the new area. */
   readonly ended: boolean;
-  /** Fails where another process has the area by now. */
+  /** Fails if another process has taken the area. */
   assertHeld(): void;
-  /** A partial upload was recorded under that file name. */
+  /** Called when a partial upload was recorded under that file name. */
   onRecorded(file: string, partial: Partial): void;
-  /** There is none under that file name any more. */
+  /** Called when there is no longer a partial upload under that file name. */
   onUnrecorded(file: string): void;
-  /** Removes the record of that file name from the directory of the area. */
+  /** Removes the record of that file from the directory of the area. */
   forget(file: string, directory: Directory): void;
-  /** An upload was closed. */
+  /** Called when an upload was closed. */
   onClosed(): void;
 }
 
-/** What a {@linkcode StagedUpload} is made of. */
+/** Options of {@linkcode StagedUpload}. */
 export interface StagedUploadOptions {
   /** The file, which is locked while it is open. */
   staged: StagedFile;
@@ -48,9 +48,9 @@ export interface StagedUploadOptions {
   filename: string;
   /** The size of the whole file in bytes; null for a stream. */
   size: number | null;
-  /** Whose the partial upload is. */
+  /** The owner of the partial upload. */
   owner: string;
-  /** The partial upload that is resumed, with the digest of its bytes. */
+  /** The partial upload that is resumed, with the digest of its bytes; undefined for a new file. */
   resumed?: { partial: Partial; prefix: PrefixDigest } | undefined;
 }
 
@@ -58,7 +58,7 @@ export interface StagedUploadOptions {
 export class StagedUpload implements AsyncDisposable {
   /** The file. */
   readonly staged: StagedFile;
-  /** The digest of the bytes that were there when it was opened. */
+  /** The digest of the bytes that were already stored when it was opened. */
   readonly prefix: PrefixDigest | undefined;
   readonly #host: StagedUploadHost;
   readonly #options: StagedUploadOptions;
@@ -66,7 +66,7 @@ export class StagedUpload implements AsyncDisposable {
   #keeping = false;
   #closed = false;
 
-  /** An upload into a file of the area `host`. */
+  /** Creates an upload into a file of the area `host`. */
   constructor(host: StagedUploadHost, options: StagedUploadOptions) {
     this.#host = host;
     this.#options = options;
@@ -82,7 +82,7 @@ export class StagedUpload implements AsyncDisposable {
   }
 
   /**
-   * Fails where another process has the staging area by now.
+   * Fails if another process has taken the staging area.
    *
    * @throws {FerryError} `busy`
    */
@@ -91,9 +91,9 @@ export class StagedUpload implements AsyncDisposable {
   }
 
   /**
-   * Records how much of the file is there.
+   * Records on the disk how much of the file is stored.
    *
-   * @throws {FerryError} `busy` where another program has removed the file; what keeps the record from being written
+   * @throws {FerryError} `busy` if another program has removed the file; the error if the record cannot be written
    */
   checkpoint(prefix: SavedPrefix): void {
     this.assertHeld();
@@ -105,7 +105,7 @@ export class StagedUpload implements AsyncDisposable {
       const facts = { filename, size: size ?? 0, checksum: null, prefix, owner };
       record = writeRecord(path, facts, { exactly: true });
     } catch (error) {
-      // The runtime may have any error for a path that leads to nowhere.
+      // The runtime may throw any error for a path that leads nowhere.
       if (!directory.isCutOff) throw error;
       const reason = "the file system that it is staged on is not mounted any more";
       throw new FerryError("io", reason, { cause: error });
@@ -116,16 +116,16 @@ export class StagedUpload implements AsyncDisposable {
     this.#host.onRecorded(this.file, partial);
   }
 
-  /** Makes disposal keep the file, if it was ever recorded. */
+  /** Makes disposal keep the file if it was ever recorded. */
   keep(): void {
     this.#keeping = true;
   }
 
   /**
-   * Makes the record void. MUST come before the file gets another name, so that no process takes a file for a partial
-   * upload that others can see.
+   * Invalidates the record. MUST be called before the file is renamed, so that no process takes a visible file for a
+   * partial upload.
    *
-   * @throws {FerryError} what keeps the record from being made void
+   * @throws {FerryError} why the record cannot be invalidated
    */
   unrecord(): void {
     this.assertHeld();
@@ -134,12 +134,12 @@ export class StagedUpload implements AsyncDisposable {
     this.#host.onUnrecorded(this.file);
   }
 
-  /** How many bytes disposal leaves. */
+  /** How many bytes remain stored after disposal. */
   get left(): number {
     return this.#keeping && this.#partial ? this.#partial.record.prefix.size : 0;
   }
 
-  /** Closes it, and removes what is not to be kept. Never fails. */
+  /** Closes the file, and removes it unless it is to be kept. Never fails. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;

@@ -1,6 +1,5 @@
 /**
- * A staging area: a directory of files that nobody sees, those that are being written and the partial uploads that
- * are kept.
+ * A staging area: a hidden directory for files that are being written, and for partial uploads.
  *
  * @module
  */
@@ -26,36 +25,39 @@ import { mountedAnew } from "./root_directory.ts";
 import { type Partial, StagedUpload, type StagedUploadHost } from "./staged_upload.ts";
 import type { DiscardOptions } from "../storage.ts";
 
-/** A directory in a staging area, for what gets its name by being renamed. */
+/** A temporary directory in a staging area, whose contents are published by a rename. */
 export interface StagedTree extends AsyncDisposable {
   /** The directory. */
   readonly directory: Directory;
 }
 
-/** What a {@linkcode StagingArea} works with. */
+/** Options of {@linkcode StagingArea.open}. */
 export interface StagingAreaOptions {
-  /** What memory, digests and the time come from. */
+  /** Provides buffers, digests and the clock. */
   runtime: Runtime;
   /**
-   * Opens the directory, which is the caller's to dispose of. Between two calls nothing holds it: a directory that is
-   * open keeps its file system from being unmounted.
+   * Opens the directory; the caller disposes of it. It is not held open between calls: an open directory keeps its file
+   * system from being unmounted.
    *
-   * @throws {FerryError} where it is not there any more
+   * @throws {FerryError} if it no longer exists
    */
   enter(): Directory;
-  /** Fails where another process has the directory by now. */
+  /** Fails if another process has taken the directory. */
   assertHeld(): void;
-  /** Makes the directory again where somebody has removed it. Returns whether that was so. Default: it cannot. */
+  /**
+   * Creates the directory again if somebody has removed it. Returns whether it had been removed. Default: undefined, it
+   * cannot be created again.
+   */
   renew?(): boolean;
-  /** Told how many recorded bytes of a partial upload are thrown away while nobody writes to it. */
+  /** Called with the recorded size in bytes of a partial upload that is discarded while nobody writes to it. */
   onDropped?(bytes: number): void;
-  /** Told when a file in it was closed. */
+  /** Called when a file in the area was closed. */
   onReleased?(): void;
 }
 
-/** A directory of files that nobody sees. */
+/** A hidden directory for files that are being written, and for partial uploads. */
 export class StagingArea {
-  /** The partial uploads by the names of their files. */
+  /** The partial uploads, by file name. */
   readonly #partials = new Map<string, Partial>();
   readonly #options: StagingAreaOptions;
   readonly #host: StagedUploadHost;
@@ -82,7 +84,7 @@ export class StagingArea {
   }
 
   /**
-   * Opens the staging area in a directory, and removes what is no partial upload.
+   * Opens the staging area in a directory, and removes everything from it that is not a partial upload.
    *
    * @throws what `enter` throws
    */
@@ -102,13 +104,13 @@ export class StagingArea {
     return area;
   }
 
-  /** Ends it where its file system was mounted again: writers fail, and its files belong to the new mount. */
+  /** Ends the area after its file system was remounted: its writers fail, and its files belong to the new mount. */
   end(): void {
     this.#ended = true;
   }
 
   /**
-   * Fails where another process has it by now, or the storage has opened it by another mount.
+   * Fails if another process has taken the area, or the storage has reopened it through another mount.
    *
    * @throws {FerryError} `busy`
    */
@@ -122,14 +124,14 @@ export class StagingArea {
    *
    * @param filename the name that it will get
    * @param size the announced size in bytes; null for a stream
-   * @param owner whose the partial upload is that may remain of it
+   * @param owner the owner of the partial upload that may remain of it
    */
   create(filename: FileName, size: number | null, owner = ""): StagedUpload {
     this.#assertHeld();
     const [staged, directory] = this.#unlessGone(() => {
       using entered = new DisposableStack();
       const directory = entered.use(this.#options.enter());
-      // The file comes last: it would have to be removed if anything failed after it.
+      // The file is created last: it would have to be removed if anything failed afterwards.
       const mode = this.#newMode(directory);
       const staged = StagedFile.of(createIn(directory), this.#options.runtime, { mode });
       entered.move();
@@ -139,7 +141,7 @@ export class StagingArea {
     return new StagedUpload(this.#host, { staged, directory, filename, size, owner });
   }
 
-  /** Does something in the directory, and once more where it was gone and could be made again. */
+  /** Runs an operation in the directory, and runs it again if the directory was gone and could be created again. */
   #unlessGone<T>(run: () => T): T {
     try {
       return run();
@@ -151,7 +153,7 @@ export class StagingArea {
     }
   }
 
-  /** Forgets the partial uploads whose files are gone, with the directory that they were in. */
+  /** Forgets the partial uploads whose files were removed together with their directory. */
   forgetMissing(): void {
     using directory = this.#options.enter();
     for (const [file, { record }] of this.#partials) {
@@ -160,7 +162,8 @@ export class StagingArea {
   }
 
   /**
-   * Makes a directory, for what gets its name by being renamed. Disposal removes it with what is left in it.
+   * Creates a temporary directory, whose contents are published by a rename. Disposal removes it with what is left in
+   * it.
    *
    * @throws {FerryError} `no_space`, `denied`, …
    */
@@ -188,7 +191,7 @@ export class StagingArea {
   }
 
   /**
-   * Moves a file into it that cannot be removed as long as a program has it open; the next process removes it.
+   * Moves a file into the area that cannot be removed while a program has it open. The next process removes it.
    *
    * @throws what the runtime throws
    */
@@ -201,17 +204,17 @@ export class StagingArea {
     return this.#mode ??= modeOfNewFiles(directory.path);
   }
 
-  /** What is known of a partial upload; undefined where an owner has none in that file. */
+  /** The record of a partial upload; undefined if the owner has none with that file name. */
   recordOf(file: string, owner: string): PartRecord | undefined {
     const record = this.#partials.get(file)?.record;
     return record && ownerOf(record) === owner ? record : undefined;
   }
 
   /**
-   * Opens a partial upload, to write the rest.
+   * Opens a partial upload, to write the rest of the file.
    *
-   * @returns undefined where it is not there, worthless, or another writer has it
-   * @throws {FerryError} what keeps it from being opened now
+   * @returns undefined if it does not exist, is of no use, or has another writer
+   * @throws {FerryError} why it cannot be opened now
    */
   async resume(file: string, algorithm: Algorithm): Promise<StagedUpload | undefined> {
     try {
@@ -227,7 +230,7 @@ export class StagingArea {
     this.#assertHeld();
     const { record } = partial;
     await using taken = new AsyncDisposableStack();
-    // Until its bytes are known to be good, nobody else gets it.
+    // Nobody else may open it while its bytes are verified.
     partial.open = true;
     taken.defer(() => void (partial.open = false));
     const directory = taken.use(this.#options.enter());
@@ -237,18 +240,18 @@ export class StagingArea {
       mode: this.#newMode(directory),
     });
     if (!staged) {
-      // A file that is there is somebody's: a command that is just being started holds the lock of its last writer for
-      // a moment.
+      // A file that exists is still locked: a command that is being started inherits the lock of the last writer for a
+      // moment.
       if (!isTaken(path)) this.#drop(file, record, directory);
       return undefined;
     }
     taken.use(staged);
     let prefix: PrefixDigest | undefined;
     try {
-      // The client has to show quickly that it has the same bytes.
+      // The client has to prove quickly that it has the same bytes, so a digest for that is needed, too.
       prefix = await resumePartial(staged, record, { algorithm, proof: true });
     } catch (error) {
-      // That it could not be read now says nothing against it.
+      // That it could not be read now does not mean that it is damaged.
       staged.keep();
       throw error;
     }
@@ -265,7 +268,7 @@ export class StagingArea {
     });
   }
 
-  /** Forgets a partial upload that nobody writes to. */
+  /** Forgets a partial upload that has no writer. */
   #drop(file: string, { prefix }: PartRecord, directory: Directory): void {
     this.#forget(file, directory);
     this.#options.onDropped?.(prefix.size);
@@ -281,12 +284,12 @@ export class StagingArea {
     try {
       removeRecord(directory.at(file));
     } catch {
-      // The file is removed next, and a record without a file is ignored.
+      // The file is removed next. A record without a file is ignored.
     }
   }
 
   /**
-   * Fails where that many more bytes cannot fit.
+   * Fails if there is no space for that many more bytes.
    *
    * @throws {FerryError} `no_space`
    */
@@ -297,28 +300,28 @@ export class StagingArea {
       const { bavail, bsize } = statfsSync(directory.path);
       free = bavail * bsize;
     } catch {
-      // Not every system tells.
+      // Not every system reports the free space.
       return;
     }
     if (size > free) throw new FerryError("no_space", "no space left on the device");
   }
 
-  /** Whether something in it is being written. */
+  /** Whether a file in it is being written. */
   get isWritten(): boolean {
     return this.#writers > 0;
   }
 
-  /** Whether there is a partial upload in it, or something is being written. */
+  /** Whether it contains a partial upload or a file that is being written. */
   get inUse(): boolean {
     return this.isWritten || this.#partials.size > 0;
   }
 
-  /** How many bytes the partial uploads of all owners have together. */
+  /** The total size of the partial uploads of all owners, in bytes. */
   get bytes(): number {
     return [...this.#partials.values()].reduce((sum, { record }) => sum + record.prefix.size, 0);
   }
 
-  /** The partial uploads of an owner with the names of their files, those that are being written among them. */
+  /** The partial uploads of an owner with their file names, including those that are being written. */
   list(owner: string): { file: string; entry: PartEntry }[] {
     const own = [...this.#partials].filter(([, { record }]) => ownerOf(record) === owner);
     return own.map(([file, { record: { filename, size, prefix }, mtime, open }]) => ({
@@ -327,7 +330,7 @@ export class StagingArea {
     }));
   }
 
-  /** Removes the partial uploads that nobody has written to for `ttl` milliseconds. */
+  /** Removes the partial uploads that were not written to for `ttl` milliseconds. */
   expire(ttl: number): void {
     const now = this.#options.runtime.clock.now();
     for (const [file, { record, open, mtime }] of this.#partials) {
@@ -335,7 +338,7 @@ export class StagingArea {
       try {
         this.#remove(file, record);
       } catch {
-        // It is not resumed any more, and the next process removes it.
+        // It is no longer offered to be resumed, and the next process removes it.
       }
     }
   }
@@ -352,7 +355,7 @@ export class StagingArea {
     this.#remove(file, partial.record);
   }
 
-  /** Removes a partial upload that nobody writes to. */
+  /** Removes a partial upload that has no writer. */
   #remove(file: string, record: PartRecord): void {
     using directory = this.#options.enter();
     this.#drop(file, record, directory);
@@ -364,7 +367,7 @@ export class StagingArea {
   }
 }
 
-/** The error where an owner has no such partial upload. */
+/** The error if an owner has no such partial upload. */
 export function noPartialUpload(): FerryError {
   return new FerryError("not_found", "no partial upload of that name is kept");
 }

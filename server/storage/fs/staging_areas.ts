@@ -1,11 +1,10 @@
 /**
- * The staging areas of a storage: one in the state directory, and one more on each other file system below the root
- * that is written to, since a rename cannot cross file systems. Other file systems are those that are mounted below the
- * root, the subvolumes of btrfs, and the branches of file systems that join others.
+ * The staging areas of a storage: one in the state directory, and one on each other file system below the root that is
+ * written to, since a rename cannot cross file systems. Other file systems are those that are mounted below the root,
+ * btrfs subvolumes, and the branches of union file systems.
  *
- * An area of the second kind is a hidden directory at the top of its file system. It is made when something is written
- * there and removed when nothing is in it any more; a record in the state directory tells the next process where such
- * areas are.
+ * An area of the second kind is a hidden directory at the top of its file system. It is created when something is
+ * written there and removed when it is empty. A record in the state directory lists such areas for the next process.
  *
  * @module
  */
@@ -23,39 +22,39 @@ import { writeExactly } from "../../../lib/files/partial_file.ts";
 import { noPartialUpload, StagingArea, type StagingAreaOptions } from "./staging_area.ts";
 import { openExactly } from "../../../lib/files/open_exactly.ts";
 
-/** Records are no longer than this. */
+/** The maximum size of the record in bytes. */
 const MAX_RECORD_BYTES = 1024 * 1024;
 
-/** The file in the state directory that tells where areas are. */
+/** The file in the state directory that lists where areas are. */
 const RECORD = "areas.json";
 
-/** What {@linkcode StagingAreas} work with. */
+/** Options of {@linkcode StagingAreas.open}. */
 export interface StagingAreasOptions {
-  /** What memory, digests and the time come from. */
+  /** Provides buffers, digests and the clock. */
   runtime: Runtime;
   /** The root. */
   root: Root;
-  /** The state directory in it. */
+  /** The state directory of the root. */
   state: StateDirectory;
-  /** Told how many bytes of partial uploads were found; a negative number were thrown away. */
+  /** Called with the size in bytes of partial uploads that were found; negative for those that were discarded. */
   onCounted(bytes: number): void;
 }
 
 /** The content of {@linkcode RECORD}. */
 interface AreasRecord {
-  /** Tells the areas of this root from those that other servers have on the same file system. */
+  /** An id that tells the areas of this root from those of other servers on the same file system. */
   id: string;
-  /** The names of the directories that the areas stand in. */
+  /** The names of the parent directories of the areas. */
   areas: string[];
 }
 
-/** Where a partial upload is, and what of. */
+/** Where a partial upload is, and which file it belongs to. */
 export interface Located {
-  /** The area that it is in. */
+  /** The area that contains it. */
   area: StagingArea;
-  /** The name of its file there. */
+  /** Its file name in the area. */
   file: string;
-  /** The name that the whole file will get. */
+  /** The name that the complete file will get. */
   name: FileName;
   /** The size of the whole file in bytes. */
   size: number;
@@ -66,11 +65,11 @@ export class StagingAreas implements Disposable {
   readonly #options: StagingAreasOptions;
   readonly #main: StagingArea;
   readonly #id: string;
-  /** By the name of the directory that each stands in. */
+  /** The areas on other file systems, by the names of their parent directories. */
   readonly #areas = new Map<FileName | "", ForeignArea>();
-  /** Where areas were left that are out of reach now. */
+  /** The parent directories of areas that exist but cannot be reached now. */
   readonly #missing = new Set<FileName | "">();
-  /** The directory that was asked for last, and the area of its file system: most ask for the same again. */
+  /** The directory that was last asked for, and its area: the next request is usually for the same one. */
   #last: { parent: FileName | ""; area: StagingArea } | undefined;
 
   private constructor(options: StagingAreasOptions, main: StagingArea, id: string) {
@@ -79,7 +78,7 @@ export class StagingAreas implements Disposable {
     this.#id = id;
   }
 
-  /** Opens all areas, and removes from them what is no partial upload. */
+  /** Opens all areas, and removes everything from them that is not a partial upload. */
   static open(options: StagingAreasOptions): StagingAreas {
     const { state, onCounted } = options;
     const main = StagingArea.open({
@@ -95,7 +94,7 @@ export class StagingAreas implements Disposable {
   }
 
   /**
-   * The area for a file of that name.
+   * The area in which a file of that name is staged.
    *
    * @throws {FerryError} why nothing can be staged on the file system that it would be on
    */
@@ -104,13 +103,13 @@ export class StagingAreas implements Disposable {
     if (this.#last?.parent === parent) return this.#last.area;
     using directory = this.#options.root.nearest(name);
     const area = this.beside(directory);
-    // The others may be gone any time: they are looked at again for each file.
+    // Only the main area is remembered. The others may be gone any time, so they are looked up again for each file.
     this.#last = area === this.#main ? { parent, area } : undefined;
     return area;
   }
 
   /**
-   * The area whose files can be renamed into a directory.
+   * The area from which files can be renamed into a directory.
    *
    * @throws {FerryError} as {@linkcode StagingAreas.for}
    */
@@ -156,13 +155,13 @@ export class StagingAreas implements Disposable {
     return area;
   }
 
-  /** Opens an area that an earlier process left, if there is anything in it. */
+  /** Opens an area that an earlier process left, if it contains anything. */
   #openAgain(name: FileName | ""): void {
     try {
       using top = this.#options.root.enter(name);
       if (ForeignArea.isLeftIn(top, this.#id)) this.#closeIdle(this.#open(name, top));
     } catch {
-      // Its file system may not be mounted now, and be mounted later.
+      // Its file system may not be mounted now, but later.
       this.#missing.add(name);
     }
   }
@@ -188,24 +187,24 @@ export class StagingAreas implements Disposable {
         directory.at(RECORD),
       );
     } catch {
-      // An area that is not recorded is found when its file system is written to again.
+      // An area that is missing from the record is found when its file system is written to again.
     }
   }
 
-  /** Forgets what was in the state directory, which was removed and made again. */
+  /** Forgets the contents of the state directory, which was removed and created again. */
   renewed(): void {
     this.#main.forgetMissing();
     this.#record();
   }
 
-  /** Ends all of them where the root was mounted again: what is in them is opened again. */
+  /** Ends all areas after the root was remounted: their contents are opened again through the new mount. */
   end(): void {
     for (const area of this.#all) area.end();
     for (const area of this.#areas.values()) area[Symbol.dispose]();
     this.#areas.clear();
   }
 
-  /** Whether an entry of a directory is an area in which something is being written. */
+  /** Whether an entry of a directory is an area in which a file is being written. */
   isInUse(directory: Directory, name: string): boolean {
     return name === STAGING_DIRECTORY && [...this.#areas.values()].some((area) => {
       return area.area.isWritten && area.name === this.#options.root.pathOf(directory, "");
@@ -217,7 +216,7 @@ export class StagingAreas implements Disposable {
     return this.#all.flatMap((area) => this.#listIn(area, owner));
   }
 
-  /** Those of a file, as far as they are on the file system that it will be on, the one written last first. */
+  /** The partial uploads of a file that are on the file system of its name, most recently written first. */
   find(name: FileName, size: number, owner: string): PartialUpload[] {
     return this.#listIn(this.for(name), owner)
       .filter(({ entry }) => entry.filename === name && entry.size === size)
@@ -228,14 +227,17 @@ export class StagingAreas implements Disposable {
     return area.list(owner).map(({ file, entry }) => ({ id: this.idOf(area, file), entry }));
   }
 
-  /** The id of a partial upload: the name of its file, on another file system after the name of its directory. */
+  /**
+   * The id of a partial upload: its file name; on another file system, preceded by the name of the area's parent
+   * directory.
+   */
   idOf(area: StagingArea, file: string): string {
     if (area === this.#main) return file;
     const foreign = [...this.#areas.values()].find((each) => each.area === area);
     return `${foreign?.name}/${file}`;
   }
 
-  /** Where a partial upload is, and what of; undefined where an owner has none of that id. */
+  /** Finds a partial upload by its id; undefined if the owner has none with that id. */
   locate(id: string, owner: string): Located | undefined {
     const at = id.lastIndexOf("/");
     const area = at < 0 ? this.#main : this.#areas.get(id.slice(0, at) as FileName | "")?.area;
@@ -261,7 +263,7 @@ export class StagingAreas implements Disposable {
     return [this.#main, ...Array.from(this.#areas.values(), ({ area }) => area)];
   }
 
-  /** Removes the areas that nothing is in. */
+  /** Removes the areas that are empty. */
   [Symbol.dispose](): void {
     for (const area of [...this.#areas.values()]) {
       this.#closeIdle(area);

@@ -1,5 +1,5 @@
 /**
- * The state directory `.ferry` in a root: the lock and the lease by which one process has it, and what is in it.
+ * The state directory `.ferry` in a root: its contents, and the lock and the lease by which one process owns it.
  *
  * @module
  */
@@ -17,26 +17,26 @@ import { renameWithoutReplacing } from "../../../lib/files/renaming.ts";
 import { openExactly } from "../../../lib/files/open_exactly.ts";
 import { infoAt, isTaken } from "../../../lib/files/path_lookup.ts";
 
-/** How often the lock of another process is tried again, and after which pauses. */
+/** How often a lock that another process holds is tried again, and after which pauses. */
 const LOCK_TRIES = 10;
 const LOCK_PAUSE_MS = 100;
 
-/** The open files and directories of a process that has it. */
+/** The open files and directories of a process that owns the state directory. */
 interface Taken {
   directory: Directory;
   leases: Directory;
   staging: Directory;
   fileSystem: FileSystem;
   lease: Lease;
-  /** Closes all of them when it is disposed of. */
+  /** Closes all of them on disposal. */
   held: Disposable;
 }
 
-/** The state directory of a root, which this process has. */
+/** The state directory of a root, which this process owns. */
 export class StateDirectory implements Disposable {
   readonly #root: Root;
   #taken: Taken;
-  /** Called when another program had removed it, and it was made again with nothing in it. */
+  /** Called after another program had removed it and it was created again, empty. */
   onRenewed: () => void = () => {};
 
   private constructor(root: Root, taken: Taken) {
@@ -49,22 +49,22 @@ export class StateDirectory implements Disposable {
     return this.#taken.directory;
   }
 
-  /** The directory in it that this process stages its uploads in. */
+  /** The subdirectory in which this process stages its uploads. */
   get staging(): Directory {
     return this.#taken.staging;
   }
 
-  /** What its file system was seen to keep. */
+  /** What its file system was found to support. */
   get fileSystem(): FileSystem {
     return this.#taken.fileSystem;
   }
 
   /**
-   * Makes the directory and claims it for this process, with the partial uploads of earlier processes. No name leads
-   * into it from now on.
+   * Creates the directory and claims it for this process, with the partial uploads of earlier processes. From now on no
+   * name leads into it.
    *
-   * @returns where nothing can be written, the error for clients that want to write
-   * @throws {FerryError} `busy` where another process has it, `not_a_file` where it is no directory
+   * @returns the state directory; or, if nothing can be written, the error for clients that want to write
+   * @throws {FerryError} `busy` if another process owns it, `not_a_file` if it is not a directory
    */
   static open(root: Root, options: LeaseOptions = {}): StateDirectory | FerryError {
     try {
@@ -84,7 +84,7 @@ export class StateDirectory implements Disposable {
     try {
       lock = held.use(openLock(directory));
     } catch (error) {
-      // Where files can be made and not be written to later, the trial says so.
+      // If files can be created but not written to later, the trial throws an error that says so.
       if (fileError(error).code === "denied") tryFileSystem(directory);
       throw error;
     }
@@ -106,7 +106,7 @@ export class StateDirectory implements Disposable {
   }
 
   /**
-   * Fails where another process has it by now.
+   * Fails if another process has taken it.
    *
    * @throws {FerryError} `busy`
    */
@@ -118,7 +118,7 @@ export class StateDirectory implements Disposable {
     }
   }
 
-  /** Whether it stands in a directory, by another mount, as this process left it. */
+  /** Whether a root, reached through another mount, contains the state directory as this process left it. */
   isLeftIn(root: Directory): boolean {
     using entered = new DisposableStack();
     const enter = (directory: Directory, name: string) => {
@@ -132,9 +132,9 @@ export class StateDirectory implements Disposable {
   }
 
   /**
-   * Claims it again by another mount, where nobody else has it.
+   * Claims it again through another mount, unless another process owns it.
    *
-   * @throws {FerryError} `busy` where another process has it; `denied`, `no_space`, … where it cannot be written to
+   * @throws {FerryError} `busy` if another process owns it; `denied`, `no_space`, … if it cannot be written to
    */
   reopen(): void {
     const { lease, held } = this.#taken;
@@ -144,10 +144,10 @@ export class StateDirectory implements Disposable {
   }
 
   /**
-   * Makes it again where somebody has removed it.
+   * Creates it again if somebody has removed it.
    *
-   * @returns whether it is another directory by now, because of that or of a remount
-   * @throws {FerryError} `busy` where another process has made it meanwhile; `no_space`, `denied`, …
+   * @returns whether it is now another directory, because of that or of a remount
+   * @throws {FerryError} `busy` if another process has created it meanwhile; `no_space`, `denied`, …
    */
   renew(): boolean {
     const before = this.#taken;
@@ -164,7 +164,7 @@ export class StateDirectory implements Disposable {
     return true;
   }
 
-  /** Whether it is still there. A process that takes it over removes no more of it than the lease and its area. */
+  /** Whether it still exists. A process that takes it over removes only the lease and the staging area of this one. */
   #isThere(): boolean {
     const { directory, leases, lease } = this.#taken;
     const above = this.#root.directory;
@@ -172,18 +172,18 @@ export class StateDirectory implements Disposable {
       (!isTaken(leases.at(lease.id)) || isTaken(`${directory.at("staging")}/${lease.id}`));
   }
 
-  /** Lets another process have it. */
+  /** Releases it for other processes. */
   [Symbol.dispose](): void {
     this.#taken.held[Symbol.dispose]();
   }
 }
 
 /**
- * Moves the partial uploads of processes that have ended into a staging area, and removes what else they left. Ferry
- * 0.1 had no areas: its partial uploads stood where the areas are now.
+ * Moves the partial uploads of processes that have ended into a staging area, and removes everything else that they
+ * left. Ferry 0.1 had no areas: its partial uploads were in the directory that now contains the areas.
  *
- * @param all the directory of the areas
- * @param isOthers which of them stay as they are
+ * @param all the directory that contains the areas
+ * @param isOthers whether an area belongs to somebody else and is left alone
  */
 export function adopt(
   all: Directory,
@@ -207,7 +207,7 @@ export function adopt(
   }
 }
 
-/** Whether a directory stands under a name in another one. */
+/** Whether a name in a directory leads to the given directory. */
 function isIn(above: Directory, name: string, directory: Directory): boolean {
   const info = infoAt(above.at(name));
   return info !== undefined && above.inodeAt(name, info) === directory.inode;
@@ -217,11 +217,11 @@ function removeIfEmpty(path: string): void {
   try {
     Deno.removeSync(path);
   } catch {
-    // The next process finds partial uploads in it.
+    // The directory is not empty: the next process finds partial uploads in it.
   }
 }
 
-/** Opens the file whose lock is the claim, or makes it. */
+/** Opens the lock file, or creates it. */
 function openLock(directory: Directory): Deno.FsFile {
   const path = directory.at("lock");
   if (!isTaken(path)) {
@@ -231,7 +231,7 @@ function openLock(directory: Directory): Deno.FsFile {
       renameWithoutReplacing(created.path, path);
     } catch (error) {
       Deno.removeSync(created.path);
-      // Another process was quicker.
+      // Another process has just created it.
       if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
     }
   }
@@ -239,8 +239,8 @@ function openLock(directory: Directory): Deno.FsFile {
 }
 
 /**
- * Why nothing can be written to a root, where an error says that. A disk that is full is served all the same: how
- * else could room be made on it?
+ * The reason why nothing can be written to a root, if an error means that. A full disk is served all the same, so that
+ * clients can remove files from it.
  */
 function unwritableFor(error: unknown): FerryError | undefined {
   if (error instanceof Deno.errors.NotCapable) return undefined;

@@ -1,5 +1,5 @@
 /**
- * Files of a root that are open for reading, and what is told of them.
+ * Files of a root that are open for reading, and the entries that describe them.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import type { ServedRoot } from "./served_root.ts";
 import type { StoredFile } from "../storage.ts";
 
 /**
- * What is told of a file or a directory.
+ * The entry that describes a file or a directory.
  *
  * @throws {FerryError} `not_a_file` for anything else
  */
@@ -37,14 +37,14 @@ export function entryOf(
     size: isFile ? size : 0,
     mtime: mtime?.getTime() ?? 0,
     mode: (mode ?? (isFile ? 0o644 : 0o755)) & 0o777,
-    // The look-up costs more than all the rest, and most callers do not need it.
+    // A getter: the look-up costs more than everything else here, and most callers do not need it.
     get checksum() {
       return isFile ? cache.lookup(cache.identify(info, filename), algorithm) : null;
     },
   };
 }
 
-/** A file that is open. */
+/** A file that is open for reading. */
 export class FsStoredFile implements StoredFile {
   readonly entry: Entry;
   readonly #file: LocalFile;
@@ -92,7 +92,7 @@ export class FsStoredFile implements StoredFile {
     }
   }
 
-  /** What has to stay the same for its checksum to hold. */
+  /** The identity that has to stay the same for its checksum to be valid. */
   get identity(): FileIdentity {
     return this.#cache.identify(this.#file.info, this.entry.filename);
   }
@@ -112,7 +112,8 @@ export class FsStoredFile implements StoredFile {
   remember(checksum: Checksum): Promise<void> {
     const { identity } = this;
     const now = this.#cache.identify(this.#file.now(), this.entry.filename);
-    // A file that was changed a moment before it was opened may have changed again and look the same.
+    // A file that was changed just before it was opened may have been changed again without a visible difference in its
+    // times.
     if (this.#file.settled && now.version === identity.version) {
       this.#cache.record([{ identity, checksum }]);
     }

@@ -1,6 +1,6 @@
 /**
- * Moves what cannot be renamed because its new name is on another file system: makes a copy, verifies it, and then
- * removes, entry by entry, what was copied and has not changed since.
+ * Moves files and directories to another file system, where a rename is not possible: copies them, verifies the copy,
+ * and then removes, entry by entry, what was copied and has not changed since.
  *
  * @module
  */
@@ -19,31 +19,31 @@ import { Pace } from "../../../lib/core/time_slices.ts";
 /** How many bytes are read and written at a time. */
 const PIECE_BYTES = 1024 * 1024;
 
-/** An entry that was copied. */
+/** An entry of a directory that was copied. */
 export interface Copied {
-  /** Its name in the directory that it stands in. */
+  /** Its name in its directory. */
   name: string;
-  /** What it was before. */
+  /** Its attributes before it was copied. */
   info: Deno.FileInfo;
-  /** The entries in it that were copied, where it is a directory. */
+  /** If it is a directory, the entries in it that were copied. */
   children: Copied[];
-  /** The copy. */
+  /** The attributes of the copy. */
   copy: Deno.FileInfo;
 }
 
 /** Options of {@linkcode copyContent}. */
 export interface CopyOptions {
-  /** Whether the copy survives a loss of power. */
+  /** Whether the copy is flushed, to survive a power failure. */
   durable: boolean;
-  /** Ends it with the reason of the abort. */
+  /** Ends the copy with the signal's abort reason. */
   signal: AbortSignal;
 }
 
 /** Options of {@linkcode copyEntry}. */
 export interface CopyEntryOptions extends CopyOptions {
-  /** What memory and digests come from. */
+  /** Provides buffers and digests. */
   runtime: Runtime;
-  /** What stands in a directory, links not followed; undefined for what is not to be copied. */
+  /** Looks at an entry of a directory without following links; undefined if it is not to be copied. */
   peek(directory: Directory, name: string): Deno.FileInfo | undefined;
 }
 
@@ -51,17 +51,18 @@ export interface CopyEntryOptions extends CopyOptions {
 export interface EntryOf {
   /** The directory. */
   directory: Directory;
-  /** The name in it. */
+  /** Its name in the directory. */
   name: string;
-  /** What was seen there. */
+  /** The attributes that it was seen with. */
   info: Deno.FileInfo;
 }
 
 /**
- * Copies the rest of a source into a file, and verifies the file by reading it.
+ * Copies the rest of a source into a file, and verifies the file by reading it back.
  *
  * @returns the checksum of both
- * @throws {FerryError} `io` where the source changes meanwhile, or the file holds something else; `no_space`, …
+ * @throws {FerryError} `io` if the source changes meanwhile, or the file does not contain what was written; `no_space`,
+ * …
  */
 export async function copyContent(
   source: ByteSource,
@@ -84,12 +85,12 @@ export async function copyContent(
 }
 
 /**
- * Copies a file, a link or a directory with all that is in it, under the same name: content, permission bits,
- * modification times, and owners where the process may set them. A file that has several names becomes several files.
+ * Copies a file, a link, or a directory with all its contents, under the same name: content, permission bits,
+ * modification times, and owners if the process may set them. A file with several hard links becomes several files.
  *
- * @param path its whole name, for messages
- * @param to takes the copy; nobody else should reach it
- * @throws {FerryError} what keeps any of it from being copied, with its name
+ * @param path its full name, for messages
+ * @param to the directory for the copy; nobody else should reach it
+ * @throws {FerryError} why an entry cannot be copied, with its name
  */
 export async function copyEntry(
   entry: EntryOf,
@@ -102,7 +103,7 @@ export async function copyEntry(
 }
 
 class Copying {
-  /** The owner of what this process makes. */
+  /** The owner of files that this process creates. */
   readonly #owner: Pick<Deno.FileInfo, "uid" | "gid">;
   readonly #options: CopyEntryOptions;
   readonly #pace = new Pace();
@@ -171,13 +172,13 @@ class Copying {
     return copied;
   }
 
-  /** Gives the copy the owner of the original, where the process may do that. */
+  /** Gives the copy the owner of the original, if the process may do that. */
   #giveAway(path: string, { uid, gid }: Deno.FileInfo): void {
     if (uid === this.#owner.uid && gid === this.#owner.gid) return;
     try {
       Deno.chownSync(path, uid, gid);
     } catch {
-      // The copy belongs to this process then, as an upload does.
+      // In that case the copy belongs to this process's user, as an upload does.
     }
   }
 }
@@ -194,11 +195,11 @@ function replaced(): FerryError {
 }
 
 /**
- * Removes what was copied. Entries that changed or were added since then stay, with the directories above them.
+ * Removes what was copied. Entries that were changed or added since then stay, with their parent directories.
  *
- * @param path its whole name, for messages
- * @param onRemoved told of each file, and of its copy
- * @throws {FerryError} why the first of these stays, with its name
+ * @param path its full name, for messages
+ * @param onRemoved called for each removed file, with its copy
+ * @throws {FerryError} why the first of the entries that stay was not removed, with its name
  */
 export async function removeCopied(
   directory: Directory,

@@ -1,5 +1,5 @@
 /**
- * Lists what is below a directory in order, in little memory, and lets other requests have their turn.
+ * Lists the contents of a directory in order. It uses little memory, and gives other requests a turn.
  *
  * @module
  */
@@ -17,43 +17,43 @@ import { Pace } from "../../../lib/core/time_slices.ts";
 import type { MergeQueue } from "./sorted_names.ts";
 import { isUnreadable, TreeWalk, type TreeWalkOptions } from "./tree_walk.ts";
 
-/** How many entries are looked at together, which is faster than one by one. */
+/** How many entries are looked at in one batch, which is faster than one by one. */
 const LOOK_AT_ONCE = 64;
 
-/** In how many directories entries that were looked at may wait while the walk is below them. */
+/** In how many directories above the current one entries that were already looked at may be kept. */
 const AHEAD = 16;
 
 /** An entry of a directory. */
 export interface Seen {
   /** Its name in the directory. */
   child: string;
-  /** What it is itself; undefined where it is hidden. */
+  /** Its attributes; undefined if it is hidden. */
   info?: Deno.FileInfo | undefined;
-  /** What the list tells of it; undefined where it is left out without a word. */
+  /** Its line in the list; undefined if it is silently left out. */
   listed?: Listed | undefined;
 }
 
 /** Options of {@linkcode listTree}. */
 export interface ListTreeOptions {
-  /** Whether directories are descended into. */
+  /** Whether the list includes the contents of subdirectories. */
   recursive: boolean;
-  /** Whether omissions are listed, with their reasons. */
+  /** Whether entries that cannot be shown get a line with the reason. */
   omitted: boolean;
   /** Looks at an entry of a directory with that name. */
   look(name: FileName | "", directory: Directory, child: string): Seen;
-  /** Ends it. */
+  /** Ends the list. */
   signal?: AbortSignal | undefined;
-  /** Makes the sorting of large directories take turns with that of other walks. Default: it waits for none. */
+  /** Serialises the sorting of large directories with that of other walks. Default: a new queue, not shared. */
   merges?: MergeQueue | undefined;
 }
 
 /**
- * Lists what is below a directory, as `Storage.list` does. A link to a directory is listed and not followed: it may lead
- * back up.
+ * Lists the contents of a directory, as `Storage.list` does. A link to a directory is listed but not followed: it may
+ * lead to one of its parent directories.
  *
  * @param name the name of the directory
- * @throws {FerryError} `bad_name` where a name is too long to be asked for and omissions are not told, `denied`
- * where the directory itself cannot be read, `busy`, `io`
+ * @throws {FerryError} `bad_name` if a name is longer than a request may contain and `omitted` is false; `denied` if
+ * the directory itself cannot be read; `busy`, `io`
  */
 export async function* listTree(
   directory: Directory,
@@ -94,7 +94,7 @@ export async function* listTree(
         `names in ${quote(next)} are longer than ${MAX_NAME_BYTES} bytes`,
       );
     }
-    // It is read before it is listed: a directory that cannot be read must not pass for an empty one.
+    // It is read before it is listed: a directory that cannot be read must not be taken for an empty one.
     const content = await enter(walk, child, { info, omitted });
     if (content !== true) {
       if (content !== undefined) {
@@ -112,7 +112,7 @@ export async function* listTree(
 /** A directory that is being listed. */
 interface Level {
   name: FileName | "";
-  /** Entries that were looked at and not listed yet. */
+  /** Entries that were looked at but not listed yet. */
   ahead: Seen[];
 }
 
@@ -128,7 +128,7 @@ async function begin(directory: Directory, options: TreeWalkOptions): Promise<Tr
  * Enters a directory and reads its names.
  *
  * @returns true, or why its content is left out
- * @throws {FerryError} what keeps others from being read, too; where omissions are not told also `io`
+ * @throws {FerryError} an error that affects other directories, too; if omissions are not listed, also `io`
  */
 async function enter(
   walk: TreeWalk,

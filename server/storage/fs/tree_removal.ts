@@ -1,5 +1,5 @@
 /**
- * Removes a directory with all that is in it, in little memory, and lets other requests have their turn.
+ * Removes a directory with all its contents. It uses little memory, and gives other requests a turn.
  *
  * @module
  */
@@ -12,37 +12,37 @@ import { Pace } from "../../../lib/core/time_slices.ts";
 import type { MergeQueue } from "./sorted_names.ts";
 import { TreeWalk } from "./tree_walk.ts";
 
-/** How many names are taken at a time. */
+/** How many names are processed at a time. */
 const TAKEN_AT_ONCE = 64;
 
-/** How often the removal of something is tried that other programs replace or fill again meanwhile. */
+/** How often the removal of an entry is tried that other programs replace or fill again meanwhile. */
 const TRIES = 5;
 
 /** Options of {@linkcode removeTree}. */
 export interface RemoveTreeOptions {
   /**
-   * What stands in a directory, links not followed; undefined where nothing does.
+   * Looks at an entry of a directory without following links; undefined if it does not exist.
    *
-   * @throws {FerryError} `not_found` for what must stay
+   * @throws {FerryError} `not_found` for an entry that must not be removed
    */
   peek(directory: Directory, name: string): Deno.FileInfo | undefined;
-  /** Told of each file that has lost a name. */
+  /** Called for each file of which a name was removed. */
   onRemoved(info: Deno.FileInfo): void;
-  /** Moves away what cannot be removed as long as a program has it open. Default: it stays. */
+  /** Moves away an entry that cannot be removed while a program has it open. Default: undefined, it stays. */
   setAside?(directory: Directory, name: string): void;
-  /** Ends it with the reason of the abort. */
+  /** Ends the removal with the signal's abort reason. */
   signal: AbortSignal;
-  /** Makes the sorting of large directories take turns with that of other walks. Default: it waits for none. */
+  /** Serialises the sorting of large directories with that of other walks. Default: a new queue, not shared. */
   merges?: MergeQueue | undefined;
 }
 
 /**
- * Removes a tree. Links in it are removed and not followed. What another program removes meanwhile is no error. What
- * cannot be removed stays with the directories above it; all the rest is removed.
+ * Removes a directory tree. Links in it are removed, not followed. Entries that another program removes meanwhile are
+ * no error. Entries that cannot be removed stay, with their parent directories; everything else is removed.
  *
- * @param directory the directory that it stands in
- * @param name its whole name
- * @throws {FerryError} why the first thing stays that does, with its name
+ * @param directory its parent directory
+ * @param name its full name
+ * @throws {FerryError} why the first of the entries that stay was not removed, with its name
  */
 export async function removeTree(
   directory: Directory,
@@ -54,14 +54,14 @@ export async function removeTree(
   await new TreeRemoval(walk, name, options).run();
 }
 
-/** A directory whose content is being removed. */
+/** A directory whose contents are being removed. */
 interface Level {
   name: string;
-  /** How often this was begun. */
+  /** How often its removal was started. */
   tries: number;
-  /** Whether no path leads to something in it: its name is not UTF-8, or the path would be too long. */
+  /** Whether it contains an entry that no path leads to: the name is not UTF-8, or the path would be too long. */
   unreachable: boolean;
-  /** Whether something in it stays. */
+  /** Whether an entry in it could not be removed. */
   stays: boolean;
 }
 
@@ -100,7 +100,10 @@ class TreeRemoval {
     if (this.#failure) throw this.#failure;
   }
 
-  /** Removes files one after the other, up to the first entry that is none or cannot be removed at once. */
+  /**
+   * Removes files one after the other, up to the first entry that is not a file or cannot be removed directly. Returns
+   * how many were removed.
+   */
   #removeFiles(here: Directory, children: readonly string[]): number {
     const { peek, onRemoved } = this.#options;
     for (const [at, child] of children.entries()) {
@@ -116,12 +119,12 @@ class TreeRemoval {
     return children.length;
   }
 
-  /** Whether a file was removed before and still keeps its directory from being removed. */
+  /** Whether a file that was removed is still there and keeps its directory from being removed. */
   #isInTheWay(child: string): boolean {
     return this.#level.tries > 0 && isRemovedName(child);
   }
 
-  /** Removes an entry of the directory that the walk is in, or goes into it. */
+  /** Removes an entry of the current directory, or enters it if it is a directory that is not empty. */
   async #remove(here: Directory, child: string, begun = 0): Promise<void> {
     const { peek, onRemoved } = this.#options;
     for (let tries = begun; tries < TRIES; tries++) {
@@ -146,7 +149,7 @@ class TreeRemoval {
         if (reason instanceof FerryError && error.code === "not_found") {
           return this.#leave(child, new FerryError("denied", "the server needs it"));
         }
-        // It is gone or has become a directory; or it is a directory that cannot be read and may be empty.
+        // It is gone or has become a directory; or it is a directory that cannot be read and may be empty. Try again.
         if (error.code === "not_found" || error.code === "exists") continue;
         if (error.code === "bad_name") {
           this.#level.unreachable = true;
@@ -159,7 +162,7 @@ class TreeRemoval {
     this.#leave(child, new FerryError("busy", "another program keeps changing it"));
   }
 
-  /** Removes the directory that the walk is in, whose content was removed. */
+  /** Removes the current directory, whose contents were removed. */
   async #removeEmptied(): Promise<void> {
     const { name, tries, unreachable, stays } = this.#levels.pop()!;
     this.#walk.leave();
@@ -167,18 +170,19 @@ class TreeRemoval {
     if (stays) this.#level.stays = true;
     if (stays || !here) return;
     try {
-      // All that can be reached is gone. The rest only the runtime can remove, which follows no link either.
+      // Everything that a path leads to is gone. The rest can only be removed by the runtime, which does not follow
+      // links either.
       Deno.removeSync(here.at(name), { recursive: unreachable });
     } catch (reason) {
       const error = fileError(reason);
       if (error.code === "not_found") return;
-      // Something was put into it meanwhile.
+      // Another program has put something into it meanwhile.
       if (error.code === "exists" && tries + 1 < TRIES) await this.#remove(here, name, tries + 1);
       else this.#leave(name, error);
     }
   }
 
-  /** Notes that something stays. */
+  /** Records that an entry stays. */
   #leave(child: string, error: FerryError): void {
     this.#level.stays = true;
     const path = [...this.#walk.names, child].slice(1).join("/");
@@ -189,7 +193,7 @@ class TreeRemoval {
   }
 }
 
-/** Whether a directory could be removed that nothing is in. */
+/** Removes a directory if it is empty. Returns whether it was removed. */
 function removedEmpty(directory: Directory, name: string): boolean {
   try {
     const { isDirectory } = Deno.lstatSync(directory.at(name));

@@ -1,6 +1,6 @@
 /**
- * A walk through the directories below another one, without following links. It takes little memory and few descriptors,
- * however deep and wide the tree is.
+ * A walk through a directory tree, without following links. It uses little memory and few descriptors, however deep and
+ * wide the tree is.
  *
  * @module
  */
@@ -10,34 +10,34 @@ import { type ErrorCode, FerryError, fileError } from "../../../lib/core/errors.
 import { type MergeQueue, type NameQueue, NameStore } from "./sorted_names.ts";
 import { Pace } from "../../../lib/core/time_slices.ts";
 
-/** The errors that say that a directory is gone, may not be read, or is too deep for a path. */
+/** The errors of a directory that is gone, may not be read, or is too deep for a path. */
 const NOT_READABLE: readonly ErrorCode[] = ["not_found", "not_a_file", "denied", "bad_name"];
 
-/** This many of the directories that a walk went through last stay open, and fewer of those before them. */
+/** How many of the directories entered last stay open. Of those further up, fewer stay open. */
 const HELD = 16;
 
-/** A directory that the walk has entered and not left yet. */
+/** A directory that the walk has entered but not left yet. */
 interface Step {
-  /** Its name in the one above. */
+  /** Its name in its parent directory. */
   name: string;
   /** Device and inode, by which it is recognised when it is opened again. */
   inode: string;
-  /** Undefined while it is closed. */
+  /** The open directory; undefined while it is closed. */
   directory: Directory | undefined;
   names: NameQueue;
 }
 
 /** Options of {@linkcode TreeWalk.begin}. */
 export interface TreeWalkOptions {
-  /** The only name of the first directory that is walked. Default: all. */
+  /** The only entry of the first directory to visit. Default: undefined, all. */
   only?: string | undefined;
-  /** Ends the walk with the reason of the abort. */
+  /** Ends the walk with the signal's abort reason. */
   signal?: AbortSignal | undefined;
-  /** Makes the sorting of large directories take turns with that of other walks. Default: it waits for none. */
+  /** Serialises the sorting of large directories with that of other walks. Default: a new queue, not shared. */
   merges?: MergeQueue | undefined;
 }
 
-/** A walk; it is in one directory at a time. */
+/** A walk through a directory tree. It has one current directory at a time. */
 export class TreeWalk implements Disposable {
   readonly #store: NameStore;
   readonly #steps: Step[] = [];
@@ -49,9 +49,9 @@ export class TreeWalk implements Disposable {
   }
 
   /**
-   * Begins in a directory, which stays open until the walk ends.
+   * Begins a walk in a directory, which stays open until the walk ends.
    *
-   * @throws what the runtime throws where its names cannot be read
+   * @throws the runtime's error if its names cannot be read
    */
   static async begin(
     directory: Directory,
@@ -67,20 +67,20 @@ export class TreeWalk implements Disposable {
     }
   }
 
-  /** How deep below its first directory the walk is. */
+  /** The depth of the current directory below the first one. */
   get depth(): number {
     return this.#steps.length - 1;
   }
 
-  /** The names of the directories on the way there, the outermost first. */
+  /** The names of the directories on the path to the current one, outermost first. */
   get names(): string[] {
     return this.#steps.slice(1).map(({ name }) => name);
   }
 
   /**
-   * The directory that the walk is in.
+   * The current directory.
    *
-   * @returns undefined where it was moved or removed while the walk was further down
+   * @returns undefined if it was moved or removed while the walk was further down
    * @throws what the runtime throws
    */
   async here(): Promise<Directory | undefined> {
@@ -98,11 +98,11 @@ export class TreeWalk implements Disposable {
   }
 
   /**
-   * Enters a directory of the one that the walk is in, and reads its names.
+   * Enters a subdirectory of the current directory, and reads its names.
    *
-   * @param info what was seen there
-   * @returns whether it did; something else may have the name by now
-   * @throws what the runtime throws; the walk stays where it was then
+   * @param info the attributes that it was seen with
+   * @returns whether it was entered; another entry may have the name by now
+   * @throws what the runtime throws; the current directory does not change then
    */
   async enter(name: string, info: Deno.FileInfo): Promise<boolean> {
     const directory = (await this.here())?.enter(name, info);
@@ -110,7 +110,7 @@ export class TreeWalk implements Disposable {
     return directory !== undefined;
   }
 
-  /** Takes a directory over as the next step. */
+  /** Makes a directory, which the walk now owns, the current one. */
   async #goTo(directory: Directory, name: string, only?: readonly string[]): Promise<void> {
     let names: NameQueue;
     try {
@@ -133,8 +133,8 @@ export class TreeWalk implements Disposable {
   }
 
   /**
-   * Closes directories far above, called for each depth that is reached: the farther they are, the more of them. So a
-   * directory that was closed is never far below one that is open.
+   * Closes directories far above the current one: the farther up, the more of them. It is called for each depth that is
+   * reached. So a closed directory is never far below an open one, from which it can be reopened.
    */
   #letGo(depth: number): void {
     for (let [distance, every] = [HELD, 2]; distance < depth; distance *= 2, every *= 2) {
@@ -147,22 +147,22 @@ export class TreeWalk implements Disposable {
   }
 
   /**
-   * The next names in the directory that the walk is in, in order; none after the last one.
+   * The next names in the current directory, in order; an empty array after the last one.
    *
-   * @throws what the walk was ended with
+   * @throws the reason with which the walk was ended
    */
   async take(most: number): Promise<string[]> {
     this.#signal?.throwIfAborted();
     return await this.#steps.at(-1)!.names.take(most);
   }
 
-  /** Gives names back that were taken in the directory at that depth. */
+  /** Puts back names that were taken in the directory at that depth. */
   async putBack(depth: number, names: string[]): Promise<void> {
     this.#steps[depth]!.names.putBack(names);
     await this.#store.settle();
   }
 
-  /** Leaves the directory that the walk is in. */
+  /** Leaves the current directory for its parent. */
   leave(): void {
     const { directory, names } = this.#steps.pop()!;
     names[Symbol.dispose]();
@@ -177,7 +177,7 @@ export class TreeWalk implements Disposable {
   }
 }
 
-/** Opens a directory again; undefined where another one, or none, has its name. */
+/** Reopens a directory; undefined if another one, or none, has its name now. */
 function enterSame(directory: Directory, { name, inode }: Step): Directory | undefined {
   let info: Deno.FileInfo;
   try {
@@ -192,17 +192,17 @@ function enterSame(directory: Directory, { name, inode }: Step): Directory | und
 
 /** Options of {@linkcode eachBelow}. */
 export interface EachBelowOptions {
-  /** What stands in a directory, links not followed; undefined for what is to be left out. */
+  /** Looks at an entry of a directory without following links; undefined if it is to be left out. */
   peek(directory: Directory, name: string): Deno.FileInfo | undefined;
-  /** Told of everything. */
+  /** Called for each entry. */
   onFound(info: Deno.FileInfo): void;
-  /** Ends it. */
+  /** Ends the walk. */
   signal: AbortSignal;
-  /** Makes the sorting of large directories take turns with that of other walks. Default: it waits for none. */
+  /** Serialises the sorting of large directories with that of other walks. Default: a new queue, not shared. */
   merges?: MergeQueue | undefined;
 }
 
-/** Visits everything below a directory that can be read, without following links. */
+/** Visits every entry below a directory that can be read, without following links. */
 export async function eachBelow(
   directory: Directory,
   { peek, onFound, signal, merges }: EachBelowOptions,
@@ -225,22 +225,22 @@ export async function eachBelow(
 }
 
 /**
- * Reads a directory; undefined where it is gone, or may not or cannot be read.
+ * Runs `read` on a directory; undefined if the directory is gone or cannot be read.
  *
- * @throws {FerryError} `busy`, `io`, … where something else is wrong
+ * @throws {FerryError} `busy`, `io`, … if something else is wrong
  */
 async function unlessUnreadable<T>(read: () => Promise<T>): Promise<T | undefined> {
   try {
     return await read();
   } catch (reason) {
     const error = fileError(reason);
-    // When descriptors run out or the disk fails, a directory must not pass for an empty one.
+    // When descriptors run out or the disk fails, a directory must not be taken for an empty one.
     if (!isUnreadable(error)) throw error;
     return undefined;
   }
 }
 
-/** Whether an error says of a directory that it is gone, or may not or cannot be read. */
+/** Whether an error means that a directory is gone or cannot be read. */
 export function isUnreadable({ code }: FerryError): boolean {
   return NOT_READABLE.includes(code);
 }

@@ -1,6 +1,6 @@
 // deno-lint-ignore-file require-await -- a storage is asynchronous, and memory is not
 /**
- * Files in memory: a storage for the tests of programs that use ferry.
+ * A storage in memory, for the tests of programs that use ferry.
  *
  * @module
  */
@@ -28,7 +28,7 @@ import type {
 import type { CommitOptions, Committed } from "../../../lib/files/commit.ts";
 import { checksumOfSource } from "../../../lib/digest/source_digest.ts";
 
-/** How many bytes a storage holds by default. */
+/** The default quota in bytes. */
 const DEFAULT_QUOTA = 256 * 1024 * 1024;
 
 /** The permission bits of a new file. */
@@ -36,18 +36,18 @@ const DEFAULT_MODE = 0o644;
 
 /** Options of a {@linkcode MemoryStorage}. */
 export interface MemoryStorageOptions {
-  /** Files that are there from the beginning, by their names; a text is stored as UTF-8. */
+  /** The initial files, by their names; a string is stored as UTF-8. */
   files?: Readonly<Record<string, Uint8Array | string>> | undefined;
-  /** How large a file may be, in bytes. Default: any size. */
+  /** The maximum size of a file, in bytes. Default: undefined, no limit. */
   maxFileSize?: number | undefined;
-  /** How many bytes all files and partial uploads may have together. Default: 268435456, 256 MiB. */
+  /** The maximum total size of all files and partial uploads, in bytes. Default: 268435456 (256 MiB). */
   quota?: number | undefined;
-  /** Memory, threads and the time, maybe shared with others. Default: its own. */
+  /** Buffers, threads and the clock, which may be shared with others. Default: its own. */
   runtime?: Runtime | undefined;
 }
 
 /**
- * A {@linkcode Storage} in memory, for tests: nothing touches the disk, and the garbage collector removes it. It behaves
+ * A {@linkcode Storage} in memory, for tests. It never touches the disk, and the garbage collector frees it. It behaves
  * as {@linkcode FsStorage} does, with limits and partial uploads.
  *
  * @example A server for a test
@@ -69,9 +69,9 @@ export class MemoryStorage implements Storage {
   readonly #uploads: MemoryUploads;
 
   /**
-   * A storage with nothing in it but the `files` that are given.
+   * Creates a storage that contains only the given `files`.
    *
-   * @throws {FerryError} `bad_name`, `not_a_file`, `too_large`, `quota` for one of these
+   * @throws {FerryError} `bad_name`, `not_a_file`, `too_large`, `quota` if one of the files cannot be stored
    */
   constructor(
     { files = {}, quota = DEFAULT_QUOTA, maxFileSize, runtime = createRuntime() }:
@@ -117,12 +117,12 @@ export class MemoryStorage implements Storage {
     return this.#tree.file(parseFileName(name)).content.bytes.slice();
   }
 
-  /** How many bytes count against the quota: files, partial uploads, and what uploads that run have announced. */
+  /** How many bytes count against the quota: files, partial uploads, and the announced sizes of running uploads. */
   get used(): number {
     return this.#quota.used;
   }
 
-  /** There are no links: see {@linkcode Storage.within}. */
+  /** Returns this storage itself, since it has no links: see {@linkcode Storage.within}. */
   within(): MemoryStorage {
     return this;
   }
@@ -252,7 +252,7 @@ export class MemoryStorage implements Storage {
     this.#tree.put(name, newDirectory());
   }
 
-  /** Ends what is being written. What is stored stays, and can be used again, by another server for one. */
+  /** Ends writes that are in progress. Stored files stay, and can be used again, for example by another server. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#uploads.close();
   }

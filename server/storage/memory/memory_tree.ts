@@ -1,5 +1,5 @@
 /**
- * Files and directories in memory, by their names.
+ * A tree of files and directories in memory.
  *
  * @module
  */
@@ -11,28 +11,28 @@ import { type FileName, joinName, parentName } from "../../../lib/core/remote_na
 import type { Entry } from "../../../lib/core/entry.ts";
 
 /**
- * How many files and directories there may be, so that empty ones do not fill the memory: as a file system has
- * only so many inodes.
+ * The maximum number of files and directories, so that empty ones do not fill the memory. It corresponds to the number
+ * of inodes of a file system.
  */
 const MAX_NODES = 100_000;
 
-/** The content of a file. It never changes: a file that is replaced gets another one. */
+/** The content of a file. It never changes: a file that is replaced gets a new content object. */
 export class MemoryContent {
   /** The bytes, which must not be changed. */
   readonly bytes: Uint8Array;
   readonly #checksums = new Map<Algorithm | undefined, Checksum>();
 
-  /** A content, which owns the bytes from now on. */
+  /** Creates a content, which owns the bytes from now on. */
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
   }
 
-  /** Its checksum, where that is known. */
+  /** Its checksum; undefined if it is not known. */
   known(algorithm: Algorithm): Checksum | undefined {
     return this.#checksums.get(algorithm);
   }
 
-  /** Remembers a checksum of it. */
+  /** Stores a checksum of it. */
   remember(checksum: Checksum): void {
     this.#checksums.set(algorithmOf(checksum), checksum);
   }
@@ -43,12 +43,12 @@ export class GrowingBytes {
   #buffer = new ArrayBuffer(0);
   #size = 0;
 
-  /** How many bytes it has. */
+  /** Its length in bytes. */
   get size(): number {
     return this.#size;
   }
 
-  /** Appends bytes; the caller may overwrite them afterwards. */
+  /** Appends a copy of the bytes; the caller may reuse the buffer afterwards. */
   push(bytes: Uint8Array): void {
     const size = this.#size + bytes.length;
     const room = this.#buffer.byteLength;
@@ -57,18 +57,18 @@ export class GrowingBytes {
     this.#size = size;
   }
 
-  /** Keeps the first bytes only, and no room for more. */
+  /** Keeps only the first `size` bytes, and frees the spare capacity. */
   truncate(size: number): void {
     this.#size = size;
     this.#buffer = this.#buffer.transfer(size);
   }
 
-  /** The bytes without a copy; valid until more are appended. */
+  /** The bytes, not copied; valid until more are appended. */
   view(): Uint8Array<ArrayBuffer> {
     return new Uint8Array(this.#buffer, 0, this.#size);
   }
 
-  /** The bytes without a copy; nothing may be appended afterwards. */
+  /** The bytes, not copied; nothing may be appended afterwards. */
   whole(): Uint8Array<ArrayBuffer> {
     this.truncate(this.#size);
     return this.view();
@@ -89,28 +89,28 @@ export interface MemoryFile {
 /** A directory. */
 export interface MemoryDirectory {
   readonly type: "directory";
-  /** What stands in it, by the last part of the name. */
+  /** Its entries, by the last component of their names. */
   readonly children: Map<string, MemoryNode>;
-  /** When a name was last given or taken in it, in milliseconds since 1970. */
+  /** When an entry was last added or removed, in milliseconds since 1970. */
   mtime: number;
 }
 
-/** What stands under a name. */
+/** A file or a directory. */
 export type MemoryNode = MemoryFile | MemoryDirectory;
 
-/** A directory with nothing in it. */
+/** Creates an empty directory. */
 export function newDirectory(): MemoryDirectory {
   return { type: "directory", children: new Map(), mtime: Date.now() };
 }
 
-/** A node and all below it. */
+/** A node and all nodes below it. */
 export function* nodesIn(node: MemoryNode): Generator<MemoryNode, void, void> {
   yield node;
   if (node.type === "file") return;
   for (const child of node.children.values()) yield* nodesIn(child);
 }
 
-/** What a storage tells of a node. */
+/** The entry that describes a node. */
 export function entryOf(filename: FileName | "", node: MemoryNode, algorithm: Algorithm): Entry {
   const { type, mtime } = node;
   if (type === "directory") {
@@ -121,15 +121,15 @@ export function entryOf(filename: FileName | "", node: MemoryNode, algorithm: Al
   return { filename, type, size: content.bytes.length, mtime, mode, checksum };
 }
 
-/** A tree of files and directories. Nothing in it does I/O, and each change is whole when it returns. */
+/** A tree of files and directories. Its methods do no I/O, and each change is complete when the method returns. */
 export class MemoryTree {
   readonly #root = newDirectory();
   #nodes = 0;
 
   /**
-   * What stands under a name; undefined where nothing does.
+   * The node with a name; undefined if there is none.
    *
-   * @throws {FerryError} `not_a_file` where a part of the name is a file
+   * @throws {FerryError} `not_a_file` if a parent directory is a file
    */
   look(name: FileName | ""): MemoryNode | undefined {
     let node: MemoryNode = this.#root;
@@ -145,9 +145,9 @@ export class MemoryTree {
   }
 
   /**
-   * The same where something has to be there.
+   * Like {@linkcode MemoryTree.look}, but the node has to exist.
    *
-   * @throws {FerryError} `not_found`, `not_a_file` where a part of the name is a file
+   * @throws {FerryError} `not_found`, `not_a_file` if a parent directory is a file
    */
   find(name: FileName | ""): MemoryNode {
     const node = this.look(name);
@@ -165,7 +165,7 @@ export class MemoryTree {
   }
 
   /**
-   * The file that has a name; undefined where nothing does.
+   * The file that has a name; undefined if nothing has it.
    *
    * @throws {FerryError} as {@linkcode MemoryTree.look}; `not_a_file` for a directory
    */
@@ -175,8 +175,8 @@ export class MemoryTree {
   }
 
   /**
-   * What is below a directory, each directory before its content, the names of one directory in the order of their
-   * UTF-8 bytes. What disappears before its turn is left out.
+   * The contents of a directory, each subdirectory before its contents, the names of one directory in the order of
+   * their UTF-8 bytes. Entries that disappear before their turn are left out.
    *
    * @throws {FerryError} as {@linkcode MemoryTree.find}; `not_a_file` for a file
    */
@@ -191,14 +191,14 @@ export class MemoryTree {
       const node = this.#lookAgain(filename);
       if (!node) continue;
       yield [filename, node];
-      // The reader of the list may have removed it.
+      // The consumer of the list may have removed it.
       if (recursive && this.#lookAgain(filename)?.type === "directory") {
         yield* this.below(filename, { recursive });
       }
     }
   }
 
-  /** What stands under a name that something had; undefined also where a directory above it became a file. */
+  /** The node with a name that existed before; undefined also if a parent directory has become a file. */
   #lookAgain(name: FileName): MemoryNode | undefined {
     try {
       return this.look(name);
@@ -208,10 +208,10 @@ export class MemoryTree {
   }
 
   /**
-   * Gives a name to a node, in the place of what has it, and makes the directories above it.
+   * Puts a node under a name, replacing the node that has it, and creates missing parent directories.
    *
-   * @throws {FerryError} `not_a_file` where a part of the name is a file, `no_space` for one node too many; nothing
-   * has changed then
+   * @throws {FerryError} `not_a_file` if a parent directory is a file, `no_space` if there are too many nodes; nothing
+   * is changed then
    */
   put(name: FileName, node: MemoryNode): void {
     const missing = this.look(name) ? 0 : this.#missing(name);
@@ -225,20 +225,20 @@ export class MemoryTree {
     this.#nodes += count(node);
   }
 
-  /** How many nodes have to be made for a name that is free. */
+  /** How many nodes have to be created for a name that is not taken. */
   #missing(name: FileName): number {
     const above = parentName(name);
     return 1 + (above === "" || this.look(above) ? 0 : this.#missing(above));
   }
 
-  /** The directory of a name, which is made where it is missing. */
+  /** The directory with a name, which is created if it is missing. */
   #directory(name: FileName | ""): MemoryDirectory {
     if (name === "") return this.#root;
     if (!this.look(name)) this.put(name, newDirectory());
     return this.look(name) as MemoryDirectory;
   }
 
-  /** Takes a name from what has it. */
+  /** Removes the node that has a name. */
   take(name: FileName): void {
     const node = this.look(name);
     if (!node) return;
@@ -249,9 +249,9 @@ export class MemoryTree {
   }
 
   /**
-   * Gives a node another name, in the place of what has that.
+   * Renames a node, replacing the node that has the new name.
    *
-   * @throws {FerryError} as {@linkcode MemoryTree.find} and {@linkcode MemoryTree.put}; nothing has changed then
+   * @throws {FerryError} as {@linkcode MemoryTree.find} and {@linkcode MemoryTree.put}; nothing is changed then
    */
   move(from: FileName, to: FileName): void {
     const node = this.find(from);
@@ -266,7 +266,7 @@ export class MemoryTree {
   }
 }
 
-/** How many nodes a node and all below it are. */
+/** The number of nodes in a subtree, including its top. */
 function count(node: MemoryNode): number {
   return [...nodesIn(node)].length;
 }

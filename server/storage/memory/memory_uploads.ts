@@ -1,6 +1,6 @@
 // deno-lint-ignore-file require-await -- a storage is asynchronous, and memory is not
 /**
- * Files that are being written to memory, and the partial uploads that are kept of them.
+ * Uploads into memory, and the partial uploads that are kept of them.
  *
  * @module
  */
@@ -23,46 +23,46 @@ import type {
   ResumeOptions,
 } from "../storage.ts";
 
-/** A file that is being written, or was. */
+/** An upload that is running, or was interrupted. */
 export interface MemoryUpload {
   /** See {@linkcode PartialUpload.id}. */
   readonly id: string;
-  /** The name that the file gets. */
+  /** The name that the file will get. */
   readonly filename: FileName;
-  /** Whose the partial upload is. */
+  /** The owner of the partial upload. */
   readonly owner: string;
   /** The announced size in bytes; null for a stream. */
   readonly size: number | null;
-  /** What was written. */
+  /** The bytes written so far. */
   readonly bytes: GrowingBytes;
-  /** How many bytes were there at the last checkpoint. */
+  /** The number of bytes at the last checkpoint. */
   received: number;
-  /** When that was, in milliseconds since 1970. */
+  /** The time of the last checkpoint, in milliseconds since 1970. */
   mtime: number;
   /** Whether a write of it is open. */
   open: boolean;
 }
 
-/** What {@linkcode MemoryUploads} work with. */
+/** Options of {@linkcode MemoryUploads}. */
 export interface MemoryUploadsOptions {
-  /** What digests and the time come from. */
+  /** Provides digests and the clock. */
   runtime: Runtime;
-  /** The account that uploads take their bytes from. */
+  /** The quota from which uploads reserve their bytes. */
   quota: Quota;
-  /** Fails where no file could get a name. */
+  /** Fails if no file could be created under a name. */
   assertPlaceable(name: FileName): void;
-  /** Gives a file its name. */
+  /** Publishes an upload under its name. */
   publish(upload: MemoryUpload, options: CommitOptions): Committed;
 }
 
-/** The uploads into a storage. */
+/** The uploads into a memory storage. */
 export class MemoryUploads implements PartialUploads {
   readonly #options: MemoryUploadsOptions;
-  /** Those that a checkpoint was recorded of, by their ids. */
+  /** The uploads with at least one checkpoint, by their ids. */
   readonly #partials = new Map<string, MemoryUpload>();
   readonly #writes = new Set<MemoryWrite>();
 
-  /** No uploads yet. */
+  /** Creates an object without uploads. */
   constructor(options: MemoryUploadsOptions) {
     this.#options = options;
   }
@@ -155,22 +155,22 @@ export class MemoryUploads implements PartialUploads {
     this.#options.quota.count(-received);
   }
 
-  /** Ends what is being written. */
+  /** Ends the writes that are in progress. */
   async close(): Promise<void> {
     for (const write of this.#writes) await write[Symbol.asyncDispose]();
   }
 }
 
-/** What a {@linkcode MemoryWrite} works with. */
+/** Options of {@linkcode MemoryWrite}. */
 interface MemoryWriteOptions {
   clock: Clock;
   prefix: PrefixDigest | undefined;
   reserved: Reservation;
-  /** Gives the bytes their name. */
+  /** Publishes the bytes under their name. */
   publish(options: CommitOptions): Committed;
-  /** The upload can be resumed once it is kept. */
+  /** Called at the first checkpoint: the upload can be resumed if it is kept. */
   onRecorded(): void;
-  /** The write has ended. */
+  /** Called when the write has ended. */
   onEnded(end: { kept: boolean }): void;
 }
 
