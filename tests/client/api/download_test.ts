@@ -4,22 +4,7 @@ import { InProcess, withFiles } from "../../support/in_process.ts";
 import { concat } from "../../support/vectors.ts";
 import { md5, patterned } from "../../support/bytes.ts";
 import { assertCode } from "../../support/assertions.ts";
-
-/** A stream that keeps what is written to it, without a copy. */
-function keeping(): {
-  stream: WritableStream<Uint8Array>;
-  pieces: Uint8Array[];
-  end: () => unknown;
-} {
-  const pieces: Uint8Array[] = [];
-  let end: unknown = "open";
-  const stream = new WritableStream<Uint8Array>({
-    write: (piece) => void pieces.push(piece),
-    close: () => void (end = "closed"),
-    abort: (reason) => void (end = reason),
-  });
-  return { stream, pieces, end: () => end };
-}
+import { keptStream } from "../../support/kept_stream.ts";
 
 /** Every kind of destination: what comes of a file there. */
 const DESTINATIONS: Readonly<
@@ -54,7 +39,7 @@ const DESTINATIONS: Readonly<
     }
   },
   async "a WritableStream"(client, _, options) {
-    const { stream, pieces, end } = keeping();
+    const { stream, pieces, end } = keptStream();
     await client.get("f", { ...options, out: stream });
     assertEquals([end(), stream.locked], ["closed", false]);
     return concat(pieces);
@@ -118,7 +103,7 @@ Deno.test("Client.get() whose bytes are not the file fails everywhere", async (t
       assertStringIncludes(error.message, 'Cannot get "f": ');
     });
   }
-  const { stream, end } = keeping();
+  const { stream, end } = keptStream();
   const error = await assertCode("checksum_mismatch", () => p.client.get("f", { out: stream }));
   assertEquals([end(), stream.locked], [error, false]);
   await assertCode("checksum_mismatch", () => p.client.get("f").text());
@@ -157,7 +142,7 @@ Deno.test("Client.get() of what is not there fails everywhere, and asks for noth
 Deno.test("Client.get() refuses what it cannot write to, and names it", async (t) => {
   await using p = await InProcess.start();
   await p.client.put(patterned(1), { as: "f" });
-  const locked = keeping().stream;
+  const locked = keptStream().stream;
   locked.getWriter();
   using file = Deno.createSync(p.dir.join("file"));
   const table: [string, unknown, string][] = [
@@ -358,7 +343,7 @@ Deno.test("Client.get() without a destination asks for nothing before it is awai
 Deno.test("Client.get() with dryRun gives nothing to anybody", async () => {
   await using p = await InProcess.start();
   await p.client.put(patterned(1000), { as: "f" });
-  const { stream, pieces, end } = keeping();
+  const { stream, pieces, end } = keptStream();
   const planned = await p.client.get("f", { out: stream, dryRun: true });
   assertEquals([planned.size, planned.transferred], [1000, 0]);
   assertEquals([pieces.length, end(), stream.locked], [0, "open", false]);
@@ -387,78 +372,4 @@ Deno.test("Download.bytes() begins anew where a connection is lost in its middle
   const { connect } = await import("../../../mod.ts");
   await using client = await connect(p.address, { retries: 1 });
   assertEquals(md5(await client.get("f").bytes()), md5(patterned(3_000_000)));
-});
-
-Deno.test("Client.get() gives a range of a file to whatever takes its bytes", async (t) => {
-  await using p = await InProcess.start();
-  for (const size of [0, 1, 1000, 5_000_000]) {
-    const bytes = patterned(size);
-    await p.client.put(bytes, { as: "f", overwrite: "always" });
-    const ranges: Pick<GetOptions, "offset" | "length">[] = [
-      { offset: 0 },
-      { length: 0 },
-      { offset: 1, length: 3 },
-      { length: 2 },
-      { offset: 999 },
-      { offset: 70_000, length: 2_000_000 },
-      { offset: size },
-      { offset: size + 1, length: 5 },
-      { offset: Number.MAX_SAFE_INTEGER, length: Number.MAX_SAFE_INTEGER },
-    ];
-    for (const range of ranges) {
-      const { offset = 0, length = Infinity } = range;
-      const part = bytes.subarray(offset, offset + length);
-      await t.step(`${JSON.stringify(range)} of ${size} bytes`, async () => {
-        for (const algorithm of ["md5", "sha256"] as const) {
-          const { stream, pieces } = keeping();
-          const out = { ...range, algorithm, out: stream };
-          const { checksum, ...got } = await p.client.get("f", out);
-          const expected = { size, transferred: part.length, skipped: false, resumedFrom: 0 };
-          assertEquals(got, { filename: "f", ...expected });
-          if (algorithm === "md5") assertEquals(checksum, md5(part));
-          assertEquals(md5(concat(pieces)), md5(part));
-        }
-        assertEquals(md5(await p.client.get("f", range).bytes()), md5(part));
-        const streamed = await Array.fromAsync(p.client.get("f", range).stream());
-        assertEquals(md5(concat(streamed)), md5(part));
-      });
-    }
-  }
-});
-
-Deno.test("Client.get() of a range tells progress by the range", async () => {
-  await using p = await InProcess.start();
-  await p.client.put(patterned(100_000), { as: "f" });
-  const seen: unknown[] = [];
-  const range = { offset: 10, length: 20, onProgress: (progress: unknown) => seen.push(progress) };
-  await p.client.get("f", range).bytes();
-  assertEquals(seen, [{ filename: "f", bytes: 20, total: 20 }]);
-});
-
-Deno.test("Client.get() refuses ranges that are none, and to store one as a file", async () => {
-  await using p = await InProcess.start();
-  await p.client.put(patterned(10), { as: "f" });
-  for (const range of [{ offset: -1 }, { length: 1.5 }, { offset: NaN }, { length: Infinity }]) {
-    const error = await assertCode("usage", () => p.client.get("f", range).bytes());
-    assertStringIncludes(error.message, "is a number of bytes");
-  }
-  const out = p.dir.join("out");
-  const error = await assertCode("usage", () => p.client.get("f", { out, length: 1 }));
-  assertStringIncludes(error.message, "a range is no whole file");
-  await assertCode("not_found", () => p.client.get("nope", { length: 1 }).bytes());
-  await p.client.mkdir("d");
-  await assertCode("not_a_file", () => p.client.get("d", { length: 1 }).bytes());
-});
-
-Deno.test("Client.get() of a range of a file that changes meanwhile fails", async () => {
-  await using p = await InProcess.start(withFiles((file) => ({
-    async read(into) {
-      const count = await file.read(into.subarray(0, 100_000));
-      Deno.writeFileSync(p.served("f"), new Uint8Array(1), { append: true });
-      return count;
-    },
-  })));
-  await p.client.put(patterned(3_000_000), { as: "f" });
-  const error = await assertCode("io", () => p.client.get("f", { offset: 5, length: 10 }).bytes());
-  assertStringIncludes(error.message, "while it was sent");
 });

@@ -6,71 +6,19 @@ import {
   DENO,
   ferry,
   type Launch,
-  type Outcome,
-  outcome,
   programArgs,
   spawnFerry,
   TempDir,
 } from "../../../support/programs.ts";
-
-const COUNTS = [
-  "sent",
-  "received",
-  "loss_percent",
-  "duplicates",
-  "out_of_order",
-  "late",
-  "damaged",
-];
-
-/** Nobody listens there: the port was just given back. */
-async function deadAddress(): Promise<string> {
-  await using echo = await FaultyEcho.start();
-  return echo.address;
-}
-
-/** The objects that a program printed, one a line. */
-function events({ stdout }: Outcome): Record<string, unknown>[] {
-  return stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
-}
-
-/** What is counted in the last object that a program printed. */
-function counts(ended: Outcome): unknown[] {
-  const last = events(ended).at(-1)!;
-  assertEquals(last.event, "summary", ended.stdout + ended.stderr);
-  return COUNTS.map((key) => last[key]);
-}
-
-/** Answers each connection as `serve` does; gives the address. */
-async function withTcpServer(
-  serve: (conn: Deno.TcpConn, which: number) => Promise<void>,
-  run: (address: string) => Promise<void>,
-): Promise<void> {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const serving: Promise<void>[] = [];
-  const accepting = (async () => {
-    for await (const conn of listener) {
-      serving.push(serve(conn, serving.length).catch(() => {}).finally(() => conn.close()));
-    }
-  })();
-  try {
-    await run(`127.0.0.1:${listener.addr.port}`);
-  } finally {
-    listener.close();
-    await accepting;
-    await Promise.all(serving);
-  }
-}
-
-/** What comes next on a connection, in upper case. */
-async function upper(conn: Deno.TcpConn): Promise<Uint8Array | null> {
-  const piece = new Uint8Array(65536);
-  const count = await conn.read(piece);
-  if (count === null) return null;
-  return piece.subarray(0, count).map((byte) => byte >= 97 && byte <= 122 ? byte - 32 : byte);
-}
-
-const BOTH = [["--udp", "udp-echo"], ["--tcp", "tcp-echo"]] as const;
+import {
+  BOTH,
+  counts,
+  deadAddress,
+  events,
+  talk,
+  upper,
+  withTcpServer,
+} from "../../../support/echo_runs.ts";
 
 Deno.test("ferry echo TEXT prints what comes back", async () => {
   await using p = await Pair.start(["--udp-echo", "127.0.0.1:0", "--tcp-echo", "127.0.0.1:0"]);
@@ -180,15 +128,6 @@ Deno.test("ferry echo goes on asking after a reply that is no echo", async () =>
   assertEquals(events(ended).map(({ event }) => event), ["reply", "error", "reply"]);
   assertEquals(ended.code, 7);
 });
-
-/** Runs ferry with something on its standard input. */
-async function talk(args: string[], input: string): Promise<Outcome> {
-  const child = spawnFerry(args, { stdin: "piped" });
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(input));
-  await writer.close();
-  return await outcome(child);
-}
 
 Deno.test("ferry echo --count prints a line for each reply and a summary", async () => {
   await using p = await Pair.start(["--udp-echo", "127.0.0.1:0", "--tcp-echo", "127.0.0.1:0"]);
@@ -422,192 +361,6 @@ Deno.test("ferry echo ends with status 6 where nothing comes back", async (t) =>
     assertStringIncludes(stderr, "no address is known for that host");
     assertEquals(code, 6);
   });
-});
-
-Deno.test("ferry echo sends without a pause, 64 at once, and loses nothing", async () => {
-  await using p = await Pair.start(["--udp-echo", "127.0.0.1:0", "--tcp-echo", "127.0.0.1:0"]);
-  for (const [option, kind] of BOTH) {
-    for (const size of ["64", "1400", "65507"]) {
-      const args = [option, p.server.listening.get(kind)!, "--size", size, "--interval", "0"];
-      const ended = await p.run("echo", ...args, "--count", "640", "--json");
-      assertEquals(counts(ended), [640, 640, 0, 0, 0, 0, 0], `${option} ${size}`);
-      assertEquals(events(ended).length, 1);
-    }
-  }
-  const args = ["--udp", p.server.listening.get("udp-echo")!, "--interval", "0", "--count", "300"];
-  assertEquals(counts(await p.run("echo", ...args, "--json", "text")), [300, 300, 0, 0, 0, 0, 0]);
-});
-
-Deno.test("ferry echo needs few sockets for many texts", async () => {
-  await using echo = await FaultyEcho.start();
-  const args = [
-    "echo",
-    "--udp",
-    echo.address,
-    "--count",
-    "500",
-    "--interval",
-    "0",
-    "--json",
-    "text",
-  ];
-  const child = new Deno.Command("sh", {
-    args: ["-c", 'ulimit -n 150; exec "$@"', "sh", DENO, ...programArgs("ferry"), ...args],
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  assertEquals(counts(await outcome(child)), [500, 500, 0, 0, 0, 0, 0]);
-});
-
-Deno.test("ferry echo goes on without a pause when some are lost", async () => {
-  const faults = Array.from({ length: 500 }, (_, i): Fault => i % 5 === 0 ? "lose" : "none");
-  await using echo = await FaultyEcho.start(...faults);
-  const args = ["--udp", echo.address, "--interval", "0", "--count", "500", "--timeout", "100ms"];
-  const ended = await ferry(["echo", ...args, "--json"]);
-  assertEquals(counts(ended), [500, 400, 20, 0, 0, 0, 0]);
-  assertEquals(ended.code, 0);
-});
-
-Deno.test("ferry echo prints the summary at Ctrl-C", async (t) => {
-  await using echo = await FaultyEcho.start();
-  await t.step("after replies", async () => {
-    const child = spawnFerry(["echo", "--udp", echo.address, "--count", "0", "--interval", "20ms"]);
-    const lines = child.stdout.pipeThrough(new TextDecoderStream())
-      .pipeThrough(new TextLineStream()).getReader();
-    for (let i = 1; i <= 3; i++) assertStringIncludes((await lines.read()).value!, ` seq=${i} `);
-    child.kill("SIGINT");
-    const rest: string[] = [];
-    for (let line; !(line = await lines.read()).done;) rest.push(line.value);
-    assertMatch(rest.join("\n"), /statistics ---\n(\d+) sent, \1 received, 0% loss/);
-    assertEquals(await new Response(child.stderr).text(), "");
-    assertEquals((await child.status).code, 0);
-  });
-  await t.step("after nothing", async () => {
-    await using silent = await FaultyEcho.start(...Array<Fault>(1000).fill("lose"));
-    const child = spawnFerry([
-      "echo",
-      "--udp",
-      silent.address,
-      "--count",
-      "0",
-      "--interval",
-      "20ms",
-    ]);
-    while (silent.received.length < 3) await new Promise((resolve) => setTimeout(resolve, 5));
-    child.kill("SIGINT");
-    const { code, stdout, stderr } = await outcome(child);
-    assertMatch(stdout, /^\d+ sent, 0 received, 100% loss/m);
-    assertStringIncludes(stderr, "nothing came back");
-    assertEquals(code, 6);
-  });
-  await t.step("without a pause", async () => {
-    await using busy = await FaultyEcho.start();
-    const child = spawnFerry(["echo", "--udp", busy.address, "--count", "0", "--interval", "0"]);
-    while (busy.received.length < 1000) await new Promise((resolve) => setTimeout(resolve, 5));
-    child.kill("SIGINT");
-    const { code, stdout } = await outcome(child);
-    assertMatch(stdout, /^(\d+) sent, \1 received, 0% loss/m);
-    assertEquals(code, 0);
-  });
-});
-
-Deno.test("ferry echo over TCP takes replies in any pieces", async () => {
-  await withTcpServer(async (conn) => {
-    for (let bytes; (bytes = await upper(conn));) {
-      for (const byte of bytes) await conn.write(Uint8Array.of(byte));
-    }
-  }, async (address) => {
-    const ended = await ferry([
-      ...["echo", "--tcp", address, "--count", "5"],
-      ...["--interval", "0", "--size", "1000", "--json"],
-    ]);
-    assertEquals(counts(ended), [5, 5, 0, 0, 0, 0, 0]);
-    const text = await ferry(["echo", "--tcp", address, "to pieces"]);
-    assertEquals(text, { code: 0, stdout: "TO PIECES\n", stderr: "" });
-  });
-});
-
-Deno.test("ferry echo over TCP sends and reads at the same time", async () => {
-  await using p = await Pair.start(["--tcp-echo", "127.0.0.1:0"]);
-  // More than the systems keep for a connection.
-  const args = ["--tcp", p.server.listening.get("tcp-echo")!, "--size", "16MiB", "--count", "2"];
-  const ended = await p.run("echo", ...args, "--interval", "0", "--timeout", "60s", "--json");
-  assertEquals(counts(ended), [2, 2, 0, 0, 0, 0, 0]);
-});
-
-Deno.test("ferry echo over TCP reports that the server ends the connection", async () => {
-  await withTcpServer(async (conn, which) => {
-    for (let i = 0; i < (which === 0 ? 2 : 0); i++) await conn.write((await upper(conn))!);
-    await upper(conn);
-  }, async (address) => {
-    const ping = ["echo", "--tcp", address, "--count", "10", "--interval", "10ms"];
-    const some = await ferry(ping);
-    assertMatch(some.stdout, /^seq=3: the server ended the connection$/m);
-    // The end may be seen only after another one was sent.
-    assertMatch(some.stdout, /^\d+ sent, 2 received, /m);
-    const message = `ferry: Cannot get an echo from ${address}: the server ended the connection\n`;
-    assertEquals([some.code, some.stderr], [6, message]);
-    const none = await ferry(ping);
-    assertEquals([none.code, none.stderr], [6, message]);
-    const text = await ferry(["echo", "--tcp", address, "hello"]);
-    assertEquals([text.code, text.stderr, text.stdout], [6, message, ""]);
-  });
-});
-
-Deno.test("ferry echo over TCP gives up a server that does not answer", async () => {
-  await withTcpServer(async (conn, which) => {
-    // The first connection is taken and forgotten, the one after it is served.
-    for (let bytes; (bytes = await upper(conn));) if (which > 0) await conn.write(bytes);
-  }, async (address) => {
-    const args = ["echo", "--tcp", address, "--timeout", "200ms"];
-    const { code, stdout, stderr } = await talk(args, "first\n\nsecond\n");
-    assertEquals([code, stdout], [0, "SECOND\n"]);
-    const message = `ferry: Cannot get an echo from ${address}: no answer for 0.2 s\n`;
-    assertEquals(stderr, `>>: ${message}>>: >>: >>: `);
-  });
-});
-
-Deno.test("ferry echo over TCP does not hang where the server takes nothing", async () => {
-  const ended = Promise.withResolvers<void>();
-  await withTcpServer(async (conn, which) => {
-    if (which === 1) await conn.write((await upper(conn))!.subarray(0, 1));
-    await ended.promise;
-  }, async (address) => {
-    const args = ["echo", "--tcp", address, "--timeout", "300ms", "--interval", "0"];
-    const ping = await ferry([...args, "--count", "5", "--size", "16MiB"]);
-    assertMatch(ping.stdout, /^1 sent, 0 received, 100% loss/m);
-    const text = await ferry([...args.slice(0, 5), "hello"]);
-    const message = `ferry: Cannot get an echo from ${address}: no answer for 0.3 s\n`;
-    assertEquals([ping.code, ping.stderr], [6, message]);
-    assertEquals([text.code, text.stderr, text.stdout], [6, message, ""]);
-    ended.resolve();
-  });
-});
-
-Deno.test("ferry echo over TCP connects again for a next line", async () => {
-  await withTcpServer(async (conn) => {
-    await conn.write((await upper(conn))!);
-    await upper(conn);
-  }, async (address) => {
-    const { code, stdout } = await talk(["echo", "--tcp", address, "-q", "--json"], "a\nb\nc\nd\n");
-    assertEquals(events({ code, stdout, stderr: "" }).map(({ code }) => code), [
-      "closed",
-      "closed",
-    ]);
-    assertEquals(code, 0);
-    const { stdout: answers } = await talk(["echo", "--tcp", address], "a\nb\nc\nd\n");
-    assertEquals(answers, "A\nC\n");
-  });
-});
-
-Deno.test("ferry echo over TCP reads the answer to a long line while it sends the line", async () => {
-  await using p = await Pair.start(["--tcp-echo", "127.0.0.1:0"]);
-  const line = "more than the systems keep\t".repeat(500_000);
-  const args = ["echo", "--tcp", p.server.listening.get("tcp-echo")!];
-  const { code, stdout } = await talk(args, `${line}\nnext\n`);
-  assert(stdout === `${line.toUpperCase()}\nNEXT\n`);
-  assertEquals(code, 0);
 });
 
 Deno.test("ferry echo says what is wrong with its command line", async () => {

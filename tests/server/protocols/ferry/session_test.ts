@@ -1,61 +1,10 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { delay } from "@std/async/delay";
-import { Ferryd, TempDir, unrecorded } from "../../../support/programs.ts";
-import { frame, RawPeer } from "../../../support/raw_peer.ts";
+import { frame } from "../../../support/raw_peer.ts";
 import { md5, utf8 } from "../../../support/bytes.ts";
-
-/** A real ferryd over a root with one file, and what must still hold when a peer has misbehaved. */
-class Fixture implements AsyncDisposable {
-  readonly #dir = new TempDir();
-  server!: Ferryd;
-
-  static async start(args: string[] = []): Promise<Fixture> {
-    const fixture = new Fixture();
-    Deno.mkdirSync(fixture.root);
-    Deno.writeTextFileSync(`${fixture.root}/old.txt`, "old content\n");
-    fixture.server = await Ferryd.start(fixture.root, args);
-    return fixture;
-  }
-
-  get root(): string {
-    return this.#dir.join("root");
-  }
-
-  connect(): Promise<RawPeer> {
-    return RawPeer.connect(this.server.port);
-  }
-
-  /** Names below the root that clients can see. */
-  visible(): string[] {
-    return [...Deno.readDirSync(this.root)].map(({ name }) => name)
-      .filter((name) => name !== ".ferry").sort();
-  }
-
-  /** Nothing was changed, nothing is left over, and the next client is served. */
-  async assertUnharmed(): Promise<void> {
-    using peer = await this.connect();
-    assertEquals(await peer.ask({ op: "ping" }), "ok");
-    assertEquals(this.visible(), ["old.txt"]);
-    assertEquals(Deno.readTextFileSync(`${this.root}/old.txt`), "old content\n");
-    // The last peer's file is thrown away when its end is seen, which may be after the ping's.
-    const deadline = Date.now() + 5000;
-    while (this.staged().length > 0 && Date.now() < deadline) await peer.ask({ op: "ping" });
-    assertEquals(this.staged(), []);
-  }
-
-  /** What is in the staging area, but for the parts that are kept to be gone on with. */
-  staged(): string[] {
-    return unrecorded(`${this.root}/.ferry/staging`);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.server[Symbol.asyncDispose]();
-    await this.#dir[Symbol.asyncDispose]();
-  }
-}
+import { UnharmedServer } from "../../../support/unharmed_server.ts";
 
 Deno.test("session: put with the md5 in front, then get", async () => {
-  await using f = await Fixture.start();
+  await using f = await UnharmedServer.start();
   using peer = await f.connect();
   const put = { op: "put", filename: "a/b.txt", md5: md5("hello\n"), total_size: 6 };
   await peer.send(put, "hello\n");
@@ -74,7 +23,7 @@ Deno.test("session: put with the md5 in front, then get", async () => {
 });
 
 Deno.test("session: put with a closing header", async () => {
-  await using f = await Fixture.start();
+  await using f = await UnharmedServer.start();
   using peer = await f.connect();
   const closing = { end: true, filename: "a", md5: md5("hello\n"), size: 6 };
   assertEquals(
@@ -89,7 +38,7 @@ Deno.test("session: put with a closing header", async () => {
 });
 
 Deno.test("session: put of a streamed body", async () => {
-  await using f = await Fixture.start();
+  await using f = await UnharmedServer.start();
   using peer = await f.connect();
   await peer.send(
     { op: "put", filename: "s", md5: null, total_size: null },
@@ -104,7 +53,7 @@ Deno.test("session: put of a streamed body", async () => {
 });
 
 Deno.test("session: pipelined requests are answered in order", async () => {
-  await using f = await Fixture.start();
+  await using f = await UnharmedServer.start();
   using peer = await f.connect();
   const requests: Uint8Array[] = [frame({ op: "hello", versions: [1] })];
   for (let n = 0; n < 600; n++) {
@@ -138,7 +87,7 @@ Deno.test("session: pipelined requests are answered in order", async () => {
 });
 
 Deno.test("session: names that are not allowed", async (t) => {
-  await using f = await Fixture.start();
+  await using f = await UnharmedServer.start();
   const names = [
     "",
     "../x",
@@ -178,7 +127,7 @@ Deno.test("session: names that are not allowed", async (t) => {
 });
 
 Deno.test("session: a body that is not what was announced", async (t) => {
-  await using f = await Fixture.start();
+  await using f = await UnharmedServer.start();
   const cases: {
     name: string;
     send: (Uint8Array | Record<string, unknown> | string)[];
@@ -261,52 +210,8 @@ Deno.test("session: a body that is not what was announced", async (t) => {
   });
 });
 
-Deno.test("session: a client that leaves in the middle", async (t) => {
-  await using f = await Fixture.start();
-  const openings: Record<string, (Uint8Array | Record<string, unknown> | string)[]> = {
-    "nothing sent": [],
-    "inside the length": [new Uint8Array([9, 0])],
-    "inside the header": [frame({ op: "ping" }).subarray(0, 9)],
-    "inside a small body": [{ op: "put", filename: "x", md5: md5("x"), total_size: 1000 }, "part"],
-    "inside a large body": [
-      { op: "put", filename: "x", md5: null, total_size: 1e9 },
-      new Uint8Array(3_000_000),
-    ],
-    "in front of the closing header": [
-      { op: "put", filename: "x", md5: null, total_size: 4 },
-      "part",
-    ],
-    "inside a stream": [{ op: "put", filename: "x", total_size: null }, { total_size: 4 }, "part"],
-    "in front of the reply": [{ op: "get", filename: "old.txt" }],
-  };
-  for (const [name, send] of Object.entries(openings)) {
-    await t.step(name, async () => {
-      {
-        using peer = await f.connect();
-        await peer.send(...send);
-      }
-      await f.assertUnharmed();
-    });
-  }
-});
-
-Deno.test("session: a refused body is read over where it is small, and ends the connection otherwise", async () => {
-  await using f = await Fixture.start();
-  using patient = await f.connect();
-  const small = new Uint8Array(1024 * 1024);
-  const refused = { op: "put", filename: "../x", md5: null };
-  const closing = { end: true, md5: md5(small), size: small.length };
-  await patient.send({ ...refused, total_size: small.length }, small, closing);
-  assertEquals(await patient.code(), "bad_name");
-  assertEquals(await patient.ask({ op: "ping" }), "ok");
-  await patient.send({ ...refused, total_size: small.length + 1 });
-  assertEquals(await patient.code(), "bad_name");
-  assertEquals(await patient.code(), "ended");
-  await f.assertUnharmed();
-});
-
 Deno.test("session: requests that cannot be served", async (t) => {
-  await using f = await Fixture.start();
+  await using f = await UnharmedServer.start();
   using peer = await f.connect();
   const x = { md5: md5("x"), total_size: 1 };
   const cases: [string, Record<string, unknown>, string, string][] = [
@@ -361,7 +266,7 @@ Deno.test("session: requests that cannot be served", async (t) => {
 });
 
 Deno.test("session: offers", async () => {
-  await using f = await Fixture.start();
+  await using f = await UnharmedServer.start();
   using peer = await f.connect();
   const old = md5("old content\n");
   const offer = async (keys: Record<string, unknown>) => {
@@ -390,7 +295,7 @@ Deno.test("session: offers", async () => {
 });
 
 Deno.test("session: a file that shrinks while it is sent", async () => {
-  await using f = await Fixture.start();
+  await using f = await UnharmedServer.start();
   const path = `${f.root}/shrinking`;
   Deno.writeFileSync(path, new Uint8Array(1));
   Deno.truncateSync(path, 256 * 1024 * 1024);
@@ -410,7 +315,7 @@ Deno.test("session: a file that shrinks while it is sent", async () => {
 });
 
 Deno.test("session: a file that grows while it is sent ends with an error instead of an md5", async () => {
-  await using f = await Fixture.start();
+  await using f = await UnharmedServer.start();
   const path = `${f.root}/growing`;
   Deno.writeFileSync(path, new Uint8Array(1));
   const size = 64 * 1024 * 1024;
@@ -430,55 +335,8 @@ Deno.test("session: a file that grows while it is sent ends with an error instea
   await f.assertUnharmed();
 });
 
-Deno.test("session: a silent peer is disconnected, wherever it falls silent", async (t) => {
-  await using f = await Fixture.start(["--idle-timeout", "200ms"]);
-  const openings: Record<string, (Uint8Array | Record<string, unknown> | string)[]> = {
-    "between requests": [],
-    "inside a header": [frame({ op: "ping" }).subarray(0, 9)],
-    "inside a body": [{ op: "put", filename: "x", md5: md5("x"), total_size: 100 }, "abc"],
-    "inside a large body": [{ op: "put", filename: "x", md5: null, total_size: 1e9 }, "abc"],
-    "inside a body that has no use": [{ op: "ping", total_size: 100 }, "abc"],
-  };
-  for (const [name, send] of Object.entries(openings)) {
-    await t.step(name, async () => {
-      using peer = await f.connect();
-      assertEquals(await peer.ask({ op: "ping" }), "ok");
-      await peer.send(...send);
-      // It is told why where there was a request, and disconnected in any case.
-      while (await peer.code() !== "ended");
-      await f.assertUnharmed();
-    });
-  }
-});
-
-Deno.test("session: a peer that sends a byte now and then is disconnected", async (t) => {
-  await using f = await Fixture.start(["--idle-timeout", "300ms", "--min-rate", "1M"]);
-  const openings: Record<string, (Uint8Array | Record<string, unknown> | string)[]> = {
-    "of a header": [frame({ op: "ping", pad: "x".repeat(60_000) }).subarray(0, 9)],
-    "of a body": [{ op: "put", filename: "x", md5: null, total_size: 1e9 }, "abc"],
-  };
-  for (const [name, send] of Object.entries(openings)) {
-    await t.step(name, async () => {
-      using peer = await f.connect();
-      await peer.send(...send);
-      const ended = (async () => {
-        while (await peer.code() !== "ended");
-      })();
-      let over = false;
-      void ended.then(() => over = true);
-      while (!over) {
-        // By then the server may have gone.
-        await peer.send(" ").catch(() => {});
-        await delay(20);
-      }
-      await ended;
-      await f.assertUnharmed();
-    });
-  }
-});
-
 Deno.test("session: only a put may have a large body", async () => {
-  await using f = await Fixture.start();
+  await using f = await UnharmedServer.start();
   using peer = await f.connect();
   assertEquals(await peer.ask({ op: "ping", md5: md5("abc"), total_size: 3 }, "abc"), "ok");
   assertEquals(await peer.ask({ op: "ping", total_size: 1024 * 1024 + 1 }), "too_large");
@@ -486,7 +344,7 @@ Deno.test("session: only a put may have a large body", async () => {
 });
 
 Deno.test("session: scopes that are not granted are denied", async () => {
-  await using f = await Fixture.start(["--anonymous", "read"]);
+  await using f = await UnharmedServer.start(["--anonymous", "read"]);
   using peer = await f.connect();
   assertEquals(await peer.ask({ op: "stat", filename: "old.txt" }), "ok");
   const put = { op: "put", filename: "x", md5: md5("x"), total_size: 1 };

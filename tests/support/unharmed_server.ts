@@ -1,0 +1,59 @@
+/**
+ * A real ferryd, and what must still hold when a peer has misbehaved.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import { Ferryd, TempDir, unrecorded } from "./programs.ts";
+import { RawPeer } from "./raw_peer.ts";
+
+/** A real ferryd over a root with one file, and what must still hold when a peer has misbehaved. */
+export class UnharmedServer implements AsyncDisposable {
+  readonly #dir = new TempDir();
+  server!: Ferryd;
+
+  static async start(args: string[] = []): Promise<UnharmedServer> {
+    const fixture = new UnharmedServer();
+    Deno.mkdirSync(fixture.root);
+    Deno.writeTextFileSync(`${fixture.root}/old.txt`, "old content\n");
+    fixture.server = await Ferryd.start(fixture.root, args);
+    return fixture;
+  }
+
+  get root(): string {
+    return this.#dir.join("root");
+  }
+
+  connect(): Promise<RawPeer> {
+    return RawPeer.connect(this.server.port);
+  }
+
+  /** Names below the root that clients can see. */
+  visible(): string[] {
+    return [...Deno.readDirSync(this.root)].map(({ name }) => name)
+      .filter((name) => name !== ".ferry").sort();
+  }
+
+  /** Nothing was changed, nothing is left over, and the next client is served. */
+  async assertUnharmed(): Promise<void> {
+    using peer = await this.connect();
+    assertEquals(await peer.ask({ op: "ping" }), "ok");
+    assertEquals(this.visible(), ["old.txt"]);
+    assertEquals(Deno.readTextFileSync(`${this.root}/old.txt`), "old content\n");
+    // The last peer's file is thrown away when its end is seen, which may be after the ping's.
+    const deadline = Date.now() + 5000;
+    while (this.staged().length > 0 && Date.now() < deadline) await peer.ask({ op: "ping" });
+    assertEquals(this.staged(), []);
+  }
+
+  /** What is in the staging area, but for the parts that are kept to be gone on with. */
+  staged(): string[] {
+    return unrecorded(`${this.root}/.ferry/staging`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.server[Symbol.asyncDispose]();
+    await this.#dir[Symbol.asyncDispose]();
+  }
+}
