@@ -20,6 +20,7 @@ import type { ExecPolicy } from "./exec/allowed_commands.ts";
 import { guarded } from "./observe/failures.ts";
 import { LineWriter } from "./observe/line_writer.ts";
 import { logUncaught, startLog } from "./observe/log.ts";
+import type { Storage } from "./storage/storage.ts";
 
 const logger = getLogger(["ferry", "server"]);
 
@@ -40,29 +41,14 @@ async function run(options: ServeValues): Promise<void> {
   // ferryd is started with the permissions for all its options.
   giveUp(exec ? ["ffi"] : ["env", "ffi", "run"], Object.values(options));
   // Half of the program, which the other commands do not need.
-  const { FsStorage } = await import("./storage/fs/fs_storage.ts");
   const { serve } = await import("./serve.ts");
   let reported: readonly string[] = [];
-  const storage = FsStorage.open(options.root, {
-    durability: options.durability,
-    maxFileSize: options["max-file-size"],
-    quota: options.quota,
-    onRoot: (state) => {
-      logRootState(state, options.root);
-      if (state === "lost") return;
-      // Another file system may be mounted there now, which keeps less or more.
-      const { shortcomings } = storage;
-      if (`${shortcomings}` !== `${reported}`) {
-        for (const each of shortcomings) logger.warn(each);
-      }
-      reported = shortcomings;
-    },
-    onMount: logMountState,
-    onWaiting: (ms) =>
-      output.stderr.write(
-        `ferryd: watching for ${ms / 1000} s whether the ferryd still runs that served ` +
-          `${quote(options.root)} by another path or on another machine\n`,
-      ),
+  const storage: Storage = await openStorage(options, () => {
+    const { shortcomings = [] } = storage;
+    if (`${shortcomings}` !== `${reported}`) {
+      for (const each of shortcomings) logger.warn(each);
+    }
+    reported = shortcomings;
   });
   await using _storage = storage;
   const tokens = readTokens(options);
@@ -88,7 +74,7 @@ async function run(options: ServeValues): Promise<void> {
   const expire = () => {
     guarded(
       "remove old partial uploads",
-      () => storage.partialUploads.expire(options["partial-ttl"]),
+      () => storage.partialUploads?.expire(options["partial-ttl"]),
     );
   };
   expire();
@@ -110,11 +96,36 @@ async function run(options: ServeValues): Promise<void> {
       "ferryd: others can connect, and nothing is encrypted: see ferryd cert --help\n",
     );
   }
-  reported = storage.shortcomings;
+  reported = storage.shortcomings ?? [];
   for (const shortcoming of reported) output.stderr.write(`ferryd: ${shortcoming}\n`);
   output.stdout.write("ferryd: ready\n");
   await stop.promise;
   await server.close({ drainTimeout: options["drain-timeout"] });
+}
+
+/**
+ * Opens what the server keeps files in: a directory. Whoever wants another storage changes this function alone.
+ *
+ * @param onBack called when the directory is back, where another file system may be mounted now, which keeps less or
+ * more
+ */
+async function openStorage(options: ServeValues, onBack: () => void): Promise<Storage> {
+  const { FsStorage } = await import("./storage/fs/fs_storage.ts");
+  return FsStorage.open(options.root, {
+    durability: options.durability,
+    maxFileSize: options["max-file-size"],
+    quota: options.quota,
+    onRoot: (state) => {
+      logRootState(state, options.root);
+      if (state === "back") onBack();
+    },
+    onMount: logMountState,
+    onWaiting: (ms) =>
+      output.stderr.write(
+        `ferryd: watching for ${ms / 1000} s whether the ferryd still runs that served ` +
+          `${quote(options.root)} by another path or on another machine\n`,
+      ),
+  });
 }
 
 /** Logs that the served directory is gone, or is back. */

@@ -175,9 +175,13 @@ function assertNumbersOf(options: ServeOptions): void {
   assertNumbers({ maxConnections, maxConnectionsPerSource, minRate, echoRate });
 }
 
-/** What the listeners share. */
+/** What the listeners share: all ways to the files of a server go by the same locks and the same tokens. */
 interface Shared {
   runtime: Runtime;
+  /** Arbitrate the writers of partial uploads. */
+  locks: UploadLocks;
+  /** Knows who may do what. */
+  authority: Authority;
   /** The commands that may be run, where there are some. */
   commands: AllowedCommands | undefined;
   /** Decides which connections are admitted. */
@@ -190,11 +194,16 @@ interface Shared {
 
 function prepare(options: ServeOptions): Shared {
   const { runtime = createRuntime(), exec, storage, idleTimeout = 60_000, minRate = 100 } = options;
-  const { maxConnections = 4096, maxConnectionsPerSource = 256 } = options;
+  const { maxConnections = 4096, maxConnectionsPerSource = 256, anonymous, tokens } = options;
   const { clock } = runtime;
+  const commands = exec && AllowedCommands.find(exec, { root: storage.root });
+  const everything: Scope[] = commands ? [...DEFAULT_SCOPES, "exec"] : [...DEFAULT_SCOPES];
+  const granted = anonymous ?? (tokens ? [] : everything);
   return {
     runtime,
-    commands: exec && AllowedCommands.find(exec, { root: storage.root }),
+    locks: new UploadLocks(),
+    authority: new Authority({ anonymous: grantEverywhere(granted), tokens, clock }),
+    commands,
     limits: new ConnectionLimits({ maxConnections, maxConnectionsPerSource, clock }),
     hooks: new Hooks(options),
     idleTimeout,
@@ -210,15 +219,11 @@ interface MainListener extends Listener {
 async function openMain(
   { listen = "127.0.0.1", storage, anonymous, tokens, tls, handshakeTimeout = 10_000 }:
     ServeOptions,
-  { runtime, commands, limits, hooks, idleTimeout, minRate }: Shared,
+  { runtime, locks, authority, commands, limits, hooks, idleTimeout, minRate }: Shared,
 ): Promise<MainListener> {
   const { clock } = runtime;
   const address = parseAddress(listen);
   assertOpenedTo(address, { anonymous, tokens });
-  const everything: Scope[] = commands ? [...DEFAULT_SCOPES, "exec"] : [...DEFAULT_SCOPES];
-  const granted = anonymous ?? (tokens ? [] : everything);
-  const locks = new UploadLocks();
-  const authority = new Authority({ anonymous: grantEverywhere(granted), tokens, clock });
   const begin = (stream: ByteStream & { remoteAddr: Address }) => {
     const { remoteAddr } = stream;
     return new Session(stream, {

@@ -10,7 +10,7 @@ import { decideOverwrite, type FileState, type Overwrite } from "../../lib/core/
 import { checksumOfSource } from "../../lib/digest/source_digest.ts";
 import { isTaken } from "../../lib/files/path_lookup.ts";
 import { bitsOf } from "../../lib/files/permission_bits.ts";
-import { LocalFile } from "../../lib/files/source_file.ts";
+import { LocalFile } from "../../lib/files/local_file.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
 import { kindOfSpecial } from "./destination.ts";
 

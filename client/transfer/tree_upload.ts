@@ -10,7 +10,7 @@ import { unkeptKey } from "../../lib/core/entry.ts";
 import { FerryError, mayPass, quote, toFerryError } from "../../lib/core/errors.ts";
 import { Pace } from "../../lib/core/time_slices.ts";
 import { checksumOfSource } from "../../lib/digest/source_digest.ts";
-import { LocalFile, readLocalFile, type WholeFile } from "../../lib/files/source_file.ts";
+import { LocalFile, readLocalFile, type WholeFile } from "../../lib/files/local_file.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { PutReply } from "../../lib/wire/operations/put.ts";
 import type { ManifestLine, ManifestReply } from "../../lib/wire/manifest.ts";

@@ -10,7 +10,7 @@ import { unkeptKey } from "../../lib/core/entry.ts";
 import { FerryError } from "../../lib/core/errors.ts";
 import type { Digest } from "../../lib/digest/digest.ts";
 import { checksumOfSource, digestPrefix } from "../../lib/digest/source_digest.ts";
-import { LocalFile } from "../../lib/files/source_file.ts";
+import { LocalFile } from "../../lib/files/local_file.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { OfferReply, PutReply } from "../../lib/wire/operations/put.ts";
 import { MAX_DRAIN_BYTES } from "../../lib/wire/body.ts";

@@ -6,7 +6,7 @@
 
 import { closeSync, fchmodSync, fdatasync, fstatSync, read, readSync, writeSync } from "node:fs";
 import { inodeOf } from "../core/file_identity.ts";
-import type { FileFacts, ReadableFile } from "./source_file.ts";
+import type { FileFacts, ReadableFile } from "./local_file.ts";
 import { type WritableFile } from "./staged_file.ts";
 import { openExactly } from "./open_exactly.ts";
 

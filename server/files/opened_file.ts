@@ -10,7 +10,7 @@ import type { Entry } from "../../lib/core/entry.ts";
 import type { Digest } from "../../lib/digest/digest.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { StoredFile } from "../storage/storage.ts";
-import { type ClaimedPrefix, provenPrefix } from "./resume_proof.ts";
+import { type ClaimedPrefix, provenPrefix } from "./download_proof.ts";
 
 /** What is asked for of a file. */
 export interface OpenFileOptions {

@@ -1,6 +1,6 @@
 /**
- * All the operations of the protocol. To add one, add its file here, its handler to
- * `server/protocols/ferry/handlers`, and its method to the client.
+ * All the operations of the protocol. What else a new operation takes than its file and its line here, CONTRIBUTING.md
+ * lists under "Where to add".
  *
  * @module
  */

@@ -10,7 +10,7 @@ import type { Frame } from "../../../lib/wire/frames.ts";
 import type { ByteStream } from "../../../lib/wire/connection.ts";
 import { Connection, logger, type SessionOptions } from "./exchange/connection.ts";
 import { Exchange } from "./exchange/exchange.ts";
-import { handlerOf } from "./handlers.ts";
+import { handlerOf } from "./handlers/all.ts";
 
 /** Errors after which it is not known where the next message starts: the connection ends with the reply. */
 const UNREADABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([

@@ -15,7 +15,7 @@ import { FerryError, fileError, systemCodeOf } from "../../../lib/core/errors.ts
 import { type DirectoryDescriptor, DirectoryDescriptors } from "./directory_descriptors.ts";
 import type { MountPoints } from "./mount_points.ts";
 import { deviceIn, inodeOf } from "../../../lib/core/file_identity.ts";
-import { LocalFile } from "../../../lib/files/source_file.ts";
+import { LocalFile } from "../../../lib/files/local_file.ts";
 import { basename } from "../../../lib/core/paths.ts";
 import type { CreatedFile } from "../../../lib/files/staged_file.ts";
 import { type ChangedDirectory, syncDirectory } from "../../../lib/files/directory_flush.ts";

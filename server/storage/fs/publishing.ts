@@ -8,7 +8,7 @@ import { algorithmOf } from "../../../lib/core/checksum.ts";
 import type { Committed } from "../../../lib/files/commit.ts";
 import { copyContent } from "./tree_copy.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
-import { LocalFile } from "../../../lib/files/source_file.ts";
+import { LocalFile } from "../../../lib/files/local_file.ts";
 import { openExactly } from "../../../lib/files/open_exactly.ts";
 import { ParentDirectories } from "./parent_directories.ts";
 import { GroupCommit, type Publication } from "../../../lib/files/group_commit.ts";

@@ -11,7 +11,7 @@ import { type ErrorCode, FerryError, fileError } from "../../../lib/core/errors.
 import type { Bounds } from "../storage.ts";
 import { assertStorable, type FileName, parentName } from "../../../lib/core/remote_name.ts";
 import type { Runtime } from "../../../lib/runtime/runtime.ts";
-import type { LocalFile } from "../../../lib/files/source_file.ts";
+import type { LocalFile } from "../../../lib/files/local_file.ts";
 import { namingError } from "../../../lib/files/file_errors.ts";
 import { basename } from "../../../lib/core/paths.ts";
 import { found, type Missing, NameWalk, partIsNoDirectory, Place, Replaced } from "./name_walk.ts";

@@ -9,7 +9,7 @@ import type { ChecksumCache, FileIdentity } from "./checksum_cache.ts";
 import { checksumOfSource } from "../../../lib/digest/source_digest.ts";
 import { FerryError, fileError } from "../../../lib/core/errors.ts";
 import type { Entry } from "../../../lib/core/entry.ts";
-import type { FileFacts, LocalFile } from "../../../lib/files/source_file.ts";
+import type { FileFacts, LocalFile } from "../../../lib/files/local_file.ts";
 import type { FileName } from "../../../lib/core/remote_name.ts";
 import type { MountPoints } from "./mount_points.ts";
 import type { Root } from "./root.ts";

@@ -4,7 +4,7 @@ import { md5Of } from "../../support/digests.ts";
 import { emptyChecksum } from "../../../lib/core/checksum.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import type { ByteSource } from "../../../lib/core/bytes.ts";
-import { LocalFile } from "../../../lib/files/source_file.ts";
+import { LocalFile } from "../../../lib/files/local_file.ts";
 import { readWhole, sendSized, sendStreamed, StreamedBody } from "../../../lib/transfer/send.ts";
 import { receive } from "../../../lib/transfer/receive.ts";
 import { checksumOfSource, digestPrefix } from "../../../lib/digest/source_digest.ts";

@@ -1,6 +1,6 @@
 /**
- * What the requests of one connection have in common: the wire, the replies in their order, and who the client is. The
- * one place where an error becomes a reply.
+ * What the requests of one connection have in common: the wire, the replies in their order, and who the client is.
+ * Here the error that a request failed with becomes its reply.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { errorReply } from "../../../../lib/wire/error_reply.ts";
 import { type IncomingBody, MAX_DRAIN_BYTES } from "../../../../lib/wire/body.ts";
 import { Wire } from "../../../../lib/wire/frames.ts";
 import type { ByteStream } from "../../../../lib/wire/connection.ts";
-import { Identity } from "../../../auth/authentication.ts";
+import { Identity } from "../../../auth/identity.ts";
 import type { Authority } from "../../../auth/authority.ts";
 import type { AllowedCommands } from "../../../exec/allowed_commands.ts";
 import type { FileServiceOptions } from "../../../files/file_service.ts";

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { ChecksumCache, identityOf } from "../../../../server/storage/fs/checksum_cache.ts";
 import { FerryError } from "../../../../lib/core/errors.ts";
 import { parseFileName as name } from "../../../../lib/core/remote_name.ts";
-import { LocalFile } from "../../../../lib/files/source_file.ts";
+import { LocalFile } from "../../../../lib/files/local_file.ts";
 import { later, stopClock } from "../../../support/clock.ts";
 import { md5 } from "../../../support/bytes.ts";
 import { put } from "../../../support/stored_files.ts";

@@ -3,7 +3,7 @@ import { FerryError } from "../../../lib/core/errors.ts";
 import { createVerifier, ScramClient } from "../../../lib/security/scram.ts";
 import { parseToken } from "../../../lib/security/token.ts";
 import { grantEverywhere, parseGrants } from "../../../server/auth/grants.ts";
-import { Identity } from "../../../server/auth/authentication.ts";
+import { Identity } from "../../../server/auth/identity.ts";
 import { Authority } from "../../../server/auth/authority.ts";
 import { LoginThrottle } from "../../../server/auth/login_throttle.ts";
 import {

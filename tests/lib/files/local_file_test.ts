@@ -5,7 +5,7 @@ import {
   LocalFile,
   type ReadableFile,
   readLocalFile,
-} from "../../../lib/files/source_file.ts";
+} from "../../../lib/files/local_file.ts";
 import { stopClock } from "../../support/clock.ts";
 import { TempDir } from "../../support/programs.ts";
 import { md5, MIB } from "../../support/bytes.ts";

@@ -1,0 +1,47 @@
+/**
+ * The handlers of all operations. A new handler is a file of this directory and a line here.
+ *
+ * @module
+ */
+
+import type { Request } from "../../../../lib/wire/operations/operations.ts";
+import type { Handler } from "../exchange/exchange.ts";
+import { auth } from "./auth.ts";
+import { compare } from "./compare.ts";
+import { discard } from "./discard.ts";
+import { exec } from "./exec.ts";
+import { get } from "./get.ts";
+import { hello } from "./hello.ts";
+import { list } from "./list.ts";
+import { mkdir } from "./mkdir.ts";
+import { move } from "./move.ts";
+import { offer } from "./offer.ts";
+import { ping } from "./ping.ts";
+import { put } from "./put.ts";
+import { remove } from "./remove.ts";
+import { stat } from "./stat.ts";
+
+type Handlers = { readonly [Op in Request["op"]]: Handler<Extract<Request, { op: Op }>> };
+
+const HANDLERS: Handlers = {
+  auth,
+  compare,
+  discard,
+  exec,
+  get,
+  hello,
+  list,
+  mkdir,
+  move,
+  ping,
+  put,
+  remove,
+  stat,
+};
+
+/** What answers a request. */
+export function handlerOf(request: Request): Handler<Request> {
+  const handler = request.op === "put" && request.offer ? offer : HANDLERS[request.op];
+  // The table says which request belongs to which handler; the compiler cannot tell that from a variable.
+  return handler as Handler<Request>;
+}
