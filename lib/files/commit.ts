@@ -1,5 +1,5 @@
 /**
- * What it takes to give a staged file its name, and what came of it.
+ * The options and the result of publishing a staged file under its name.
  *
  * @module
  */
@@ -9,29 +9,34 @@ import type { Unkept } from "../core/entry.ts";
 
 /** Options of a commit. */
 export interface CommitOptions {
-  /** The checksum of all that was written, as the caller computed and verified it. */
+  /** The checksum of everything that was written, computed and verified by the caller. */
   checksum: Checksum;
-  /** Whether a file of that name is replaced. */
+  /** Whether an existing file of that name is replaced. */
   replace: boolean;
   /** The modification time to keep, in milliseconds since 1970. */
   mtime?: number | undefined;
   /**
-   * The permission bits to keep, 0 to 0o777. With them the commit fails where they or `mtime` cannot be kept; without
-   * them those of a file that is replaced SHOULD stay.
+   * The permission bits to keep, 0 to 0o777. If given, the commit fails if they or `mtime` cannot be set. Otherwise the
+   * bits of a replaced file SHOULD be kept.
    */
   mode?: number | undefined;
-  /** MUST be called right before the file gets its name; what it throws refuses the commit. */
+  /**
+   * A check that MUST be called right before the file gets its name. If it throws, the commit fails with that error.
+   */
   assertMay?: (() => void) | undefined;
 }
 
-/** What a commit came to. */
+/** The result of a commit. */
 export interface Committed {
   /** The checksum of the file under the name. */
   checksum: Checksum;
   /** Its size in bytes. */
   size: number;
-  /** Whether an identical file was there already and stayed. */
+  /** Whether an identical file existed and was kept. */
   unchanged: boolean;
-  /** What of the file was not kept, and nobody had asked for by `mode`. Default: nothing. */
+  /**
+   * The attributes of the file that could not be kept and had not been requested explicitly by `mode`. Default:
+   * undefined, none.
+   */
   unkept?: readonly Unkept[] | undefined;
 }

@@ -1,5 +1,5 @@
 /**
- * Files that are open as file descriptors of the system, for what `Deno.FsFile` cannot do.
+ * Files that are open as raw file descriptors, for operations that `Deno.FsFile` does not offer.
  *
  * @module
  */
@@ -10,31 +10,36 @@ import type { FileFacts, ReadableFile } from "./local_file.ts";
 import { type WritableFile } from "./staged_file.ts";
 import { openExactly } from "./open_exactly.ts";
 
-/** As much of `Deno.FsFile` as ferry uses, over a file descriptor. */
+/** The part of the `Deno.FsFile` interface that ferry uses, on a file descriptor. */
 export class DescriptorFile implements ReadableFile, WritableFile {
   #descriptor: number | undefined;
   #position = 0;
-  /** Whether the position of the descriptor is the same, so that it need not be passed, which saves time. */
+  /**
+   * Whether the position of the descriptor equals the read position, so that it need not be passed with each read,
+   * which is faster.
+   */
   #inStep = true;
 
-  /** A path that leads to the open file, where there is one. */
+  /** A path that leads to the open file; undefined if there is none. */
   readonly #path: string | undefined;
   /** How many bytes have been written. */
   #written = 0;
-  /** The same file opened again, for writes by other threads; null where that is not possible. */
+  /**
+   * The same file opened again, for writes on other threads; null if that is not possible, undefined if not tried yet.
+   */
   #threaded: Deno.FsFile | null | undefined;
 
   /**
    * Owns the descriptor of an open file.
    *
-   * @param path leads to the open file; without it everything is written by the calling thread
+   * @param path a path that leads to the open file; without it everything is written on the calling thread
    */
   constructor(descriptor: number, path?: string) {
     this.#descriptor = descriptor;
     this.#path = path;
   }
 
-  /** The descriptor. Once it is closed, its number may belong to another file. */
+  /** The descriptor, while it is open. Once it is closed, its number may belong to another file. */
   get #open(): number {
     if (this.#descriptor === undefined) throw new Deno.errors.BadResource("the file is closed");
     return this.#descriptor;
@@ -107,7 +112,7 @@ export class DescriptorFile implements ReadableFile, WritableFile {
         return file;
       }
     } catch {
-      // The file has no name any more, or a mode that does not allow to open it again.
+      // The file no longer has a name, or its permissions do not allow opening it again.
     }
     file?.close();
     return null;
@@ -133,7 +138,7 @@ export class DescriptorFile implements ReadableFile, WritableFile {
   }
 }
 
-/** A promise for what a function of Node passes to its callback. */
+/** A promise for the value that a function of Node passes to its callback. */
 export function settled<T>(
   run: (done: (error: Error | null, result?: T) => void) => void,
 ): Promise<T> {

@@ -1,5 +1,5 @@
 /**
- * Makes the directories that files are to stand in.
+ * Creates the parent directories of files.
  *
  * @module
  */
@@ -10,10 +10,10 @@ import { namingError } from "./file_errors.ts";
 import { isDirectory } from "./path_lookup.ts";
 
 /**
- * Makes a directory and those above it.
+ * Creates a directory and missing parent directories.
  *
  * @returns the directories that got a new entry, to be flushed
- * @throws {FerryError} `not_a_file` where a part of the path is not a directory, `denied`, `no_space`
+ * @throws {FerryError} `not_a_file` if a part of the path is not a directory, `denied`, `no_space`
  */
 export function makeDirectories(path: string): string[] {
   try {

@@ -1,5 +1,5 @@
 /**
- * Makes the names in directories survive a loss of power.
+ * Flushes directories, so that the names in them survive a power failure.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { PLATFORM } from "../core/platform.ts";
 import { isUnsupported } from "./file_errors.ts";
 
 /**
- * Makes the names in a directory survive a loss of power, where its file system flushes directories at all.
+ * Flushes a directory, so that the names in it survive a power failure, if its file system supports that.
  *
  * @throws {FerryError} `io`, `no_space`, …
  */
@@ -26,8 +26,8 @@ export async function syncDirectory(path: string): Promise<void> {
 }
 
 /**
- * The same for a directory that may be written and not read, so that it cannot be flushed itself: a new file in it is
- * flushed. File systems with one journal write all that was done before along with that.
+ * Like {@linkcode syncDirectory}, for a directory that may be written but not read, so that it cannot be opened to be
+ * flushed. Flushes a new file in it instead: file systems with a journal write all earlier changes along with that.
  */
 async function syncByFile(path: string): Promise<void> {
   const name = Deno.makeTempFileSync({ dir: path, prefix: ".ferry-", suffix: ".flush" });
@@ -43,9 +43,9 @@ async function syncByFile(path: string): Promise<void> {
 
 /** A directory whose entries have changed. */
 export interface ChangedDirectory {
-  /** What tells it from other directories. */
+  /** An id that distinguishes it from other directories. */
   readonly identity: string;
-  /** Makes the names in it survive a loss of power. */
+  /** Flushes it, so that the names in it survive a power failure. */
   sync(): Promise<void>;
 }
 
@@ -55,9 +55,9 @@ export function directoryAt(path: string): ChangedDirectory {
 }
 
 /**
- * Flushes directories side by side, each once, and is done with each of them even where one fails.
+ * Flushes directories concurrently, each once. Settles when all are done, even if one fails.
  *
- * @throws what one of them failed with
+ * @throws the error of one that failed
  */
 export async function syncDirectories(directories: Iterable<ChangedDirectory>): Promise<void> {
   const each = new Map(Array.from(directories, (directory) => [directory.identity, directory]));

@@ -1,10 +1,13 @@
 /**
- * What of a file survives a loss of power.
+ * Whether files survive a power failure.
  *
  * @module
  */
 
-/** `full`: a file survives a loss of power once it is acknowledged. `none` leaves that to the system. */
+/**
+ * `full`: a file survives a power failure once it is acknowledged. `none`: nothing is flushed; when data reaches the
+ * disk is left to the system.
+ */
 export type Durability = "full" | "none";
 
 /** The values of {@linkcode Durability}, the default first. */

@@ -9,32 +9,32 @@ import { FerryError, fileError } from "../core/errors.ts";
 import { PLATFORM } from "../core/platform.ts";
 import { isUnsupported } from "./file_errors.ts";
 
-/** What a file is to have beside its content. */
+/** The attributes that a file should get. */
 export interface FileAttributes {
-  /** The modification time in milliseconds since 1970. Default: that of the last write. */
+  /** The modification time in milliseconds since 1970. Default: the time of the last write. */
   mtime?: number | undefined;
   /** The permission bits, 0 to 0o777. Default: those that the file was created for. */
   mode?: number | undefined;
-  /** Whether somebody asked for them, so that to store the file without them is an error. Default: false. */
+  /** Whether they were requested explicitly, so that storing the file without them is an error. Default: false. */
   explicit?: boolean | undefined;
-  /** Whether the file is looked at for what is kept of the time, also where it is not explicit. Default: false. */
+  /** Whether to check how exactly the time was stored even if `explicit` is false. Default: false. */
   look?: boolean | undefined;
 }
 
-/** An open file whose attributes can be set. Where a function is missing, its path is used. */
+/** An open file whose attributes can be set. If a function is missing, the attribute is set by the path. */
 export interface SettableFile {
   /** Sets the permission bits. */
   chmodSync?(mode: number): void;
-  /** Sets the times of the last read and the last write. */
+  /** Sets the access time and the modification time. */
   utimeSync?(atime: Date, mtime: Date): void;
 }
 
 /**
- * Sets the modification time and the permission bits, where given. A file system may refuse both, or take them and
- * not keep them.
+ * Sets the modification time and the permission bits, if given. A file system may refuse them, or accept them without
+ * storing them.
  *
- * @returns what was refused, and where the file is looked at what else is not kept
- * @throws {FerryError} `io` where what was explicitly asked for is not kept
+ * @returns the attributes that were refused and, if the file is checked, those that were not stored
+ * @throws {FerryError} `io` if an explicitly requested attribute is not stored
  */
 export function setAttributes(
   path: string,
@@ -71,7 +71,7 @@ function setTime(path: string, file: SettableFile, mtime: number): void {
   else Deno.utimeSync(path, time, time);
 }
 
-/** Whether a file system lets something be set. */
+/** Whether the file system allows an attribute to be set. */
 function isAllowed(set: () => void): boolean {
   try {
     set();
@@ -82,12 +82,12 @@ function isAllowed(set: () => void): boolean {
   }
 }
 
-/** The coarsest step in which file systems keep times, in milliseconds: that of FAT. */
+/** The coarsest timestamp resolution of a file system, in milliseconds: that of FAT. */
 const COARSEST_STEP = 2000;
 
-/** What is lost of a time of which another one was kept; both in milliseconds. */
+/** Describes what was lost of a time if another one was stored; both in milliseconds. */
 function lossOf(time: number, kept: number | undefined): Unkept[] {
-  // The runtime may read a time back that is a millisecond early.
+  // The runtime may return a time that is a millisecond early.
   const lost = Math.abs(time - (kept ?? Infinity));
   if (lost <= 1) return [];
   return [lost < COARSEST_STEP ? "mtime_fraction" : "mtime"];

@@ -1,5 +1,5 @@
 /**
- * What errors of file systems mean, where that takes more than the error.
+ * Interprets file system errors for which the error alone is not enough.
  *
  * @module
  */
@@ -9,8 +9,8 @@ import { basename, dirname } from "../core/paths.ts";
 import { infoAt, isDirectory } from "./path_lookup.ts";
 
 /**
- * Why something that is there, or is made, cannot get a name. File systems that take no such name (one with a colon,
- * say, as those of Windows) report that an argument is wrong, or that nothing is there.
+ * The reason why an existing or new file cannot get a name. If a file system does not allow the name (for example one
+ * with a colon on Windows), it reports an invalid argument, or that the file does not exist.
  */
 export function namingError(error: unknown, path: string): FerryError {
   const code = systemCodeOf(error);
@@ -30,10 +30,11 @@ export function isCrossDevice(error: unknown): boolean {
 }
 
 /**
- * Whether a file system refuses a call because it does not support it, whatever the call is about: SMB and some file
- * systems in user space flush no directories, for one.
+ * Whether a file system refuses a call because it does not support it at all. For example, SMB and some FUSE file
+ * systems do not flush directories.
  */
 export function isUnsupported(error: unknown): boolean {
-  // EINVAL, ENOSYS and EOPNOTSUPP of Linux, the last also of macOS and the BSDs; the runtime names not all of them.
+  // EINVAL, ENOSYS and EOPNOTSUPP of Linux, the last also of macOS and the BSDs; the runtime does not have an error
+  // class for each of them.
   return error instanceof Error && /\(os error (22|38|45|95|102)\)/.test(error.message);
 }

@@ -10,16 +10,16 @@ export type LockableFile =
   & Partial<Pick<Deno.FsFile & { tryLockSync(exclusive: boolean): boolean }, "tryLockSync">>;
 
 /**
- * The files that this process has locked, by device and inode, where Deno does not tell: a lock of the system belongs to
- * the process. Files that were closed since do not hold it any more.
+ * The files that this process has locked, by device and inode, for versions of Deno in which a lock belongs to the
+ * whole process, so that the system would grant it again. Files that were closed since no longer hold it.
  */
 const holders = new Map<string, LockableFile>();
 
 /**
- * Takes the exclusive lock on a file. Returns false where another open file has it.
+ * Takes the exclusive lock on a file. Returns false if another open file has it.
  *
- * Deno 2.4 can only wait for a lock: there this waits until another process has released it, and returns false only
- * where this process has it itself.
+ * Deno 2.4 can only wait for a lock: there this waits until another process has released it, and returns false only if
+ * this process has it itself.
  */
 export function tryLock(file: LockableFile): boolean {
   if (file.tryLockSync) return file.tryLockSync(true);

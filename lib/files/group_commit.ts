@@ -15,56 +15,56 @@ import { infoAt } from "./path_lookup.ts";
 import { isCrossDevice } from "./file_errors.ts";
 import type { CommitOptions, Committed } from "./commit.ts";
 
-// Loaded late, since a client that publishes nothing does not need it.
+// Loaded on demand, since a client that publishes nothing does not need it.
 const nodeTimers = () => import("node:timers");
 
 /** A staged file, and how it is to be published. */
 export interface Publication<Within = unknown>
   extends CommitOptions, Pick<FileAttributes, "explicit" | "look"> {
-  /** The name that it gets. */
+  /** The name that it will get. */
   name: FileName;
   /** The file. */
   staged: StagedFile;
-  /** How far the name may lead, for {@linkcode Rooms}. Default: decided by the `rooms`. */
+  /** The root within which the name may lead, for {@linkcode Rooms}. Default: decided by the `rooms`. */
   within?: Within | undefined;
-  /** Whether the file is a copy that was made on the file system of its name. */
+  /** Whether the file is a copy that was made because the original was staged on another file system than its name. */
   broughtOver?: boolean | undefined;
-  /** Called right before the file gets its name. An error keeps it from getting the name. */
+  /** Called right before the file gets its name. If it throws, the file does not get the name. */
   onNaming?(): void;
   /** Called right after the file has got its name. */
   onNamed?(): void;
 }
 
-/** A place that a file can take: the directories above it are there. */
+/** The place for a new file: its parent directories exist. */
 export interface Room {
   /** Its path. */
   path: string;
-  /** The directory that it stands in. */
+  /** The parent directory. */
   directory: ChangedDirectory;
-  /** The directories that got an entry when those above it were made. */
+  /** The directories that got a new entry when missing parent directories were created. */
   made: readonly ChangedDirectory[];
 }
 
-/** Makes the directories for the files of a group. The paths that it returns are valid until it is disposed of. */
+/** Creates the directories for the files of a group. The paths that it returns are valid until it is disposed of. */
 export interface Rooms<Within = unknown> extends Disposable {
-  /** Makes the directories above a name. */
+  /** Creates the missing parent directories of a name. */
   room(name: FileName, within?: Within): Room;
   /**
-   * The permission bits of the file that a name leads to; undefined where there is none. Default: a replaced file's bits
-   * are not looked up.
+   * The permission bits of the file that a name leads to; undefined if there is none. Default: undefined, the bits of a
+   * replaced file are not looked up.
    */
   modeOf?(name: FileName, within?: Within): number | undefined;
-  /** Fails where the published files are not where they seem to be. */
+  /** Fails if the published files are not where their names say, for example because the root was unmounted. */
   assertStanding?(): void;
 }
 
 /** Options of a {@linkcode GroupCommit}. */
 export interface GroupCommitOptions<Within = unknown> {
-  /** Called for each group. */
+  /** Creates the {@linkcode Rooms} of a group; called once for each group. */
   rooms(): Rooms<Within>;
   /** Called with the file that was replaced. */
   onReplaced?(replaced: Deno.FileInfo): void;
-  /** Whether acknowledged files survive a loss of power. */
+  /** Whether acknowledged files survive a power failure. */
   durable: boolean;
   /** Decides the outcome of a publication whose name turned out to be taken. */
   onTaken(publication: Publication<Within>): Promise<Committed>;
@@ -77,22 +77,22 @@ export interface GroupCommitOptions<Within = unknown> {
 
 interface Waiting<Within> extends Publication<Within> {
   settled: PromiseWithResolvers<Committed>;
-  /** What of its attributes is not kept. */
+  /** The attributes that could not be kept. */
   unkept?: readonly Unkept[];
 }
 
 /**
- * Publishes files in groups: all that are requested while one group is flushed make up the next one. The files of a
- * group are flushed side by side, then renamed in the order of the requests, then each changed directory is flushed
+ * Publishes files in groups: all requests that arrive while one group is flushed form the next one. The files of a
+ * group are flushed concurrently, then renamed in the order of the requests, then each changed directory is flushed
  * once, and only then are they acknowledged.
  */
 export class GroupCommit<Within = unknown> {
   readonly #options: GroupCommitOptions<Within>;
   #waiting: Waiting<Within>[] = [];
-  /** Resolves when nothing is left to do. */
+  /** The loop that publishes groups; resolves when no request is left. Undefined while there is none. */
   #running: Promise<void> | undefined;
 
-  /** Nothing is published yet. */
+  /** Creates a publisher without requests. */
   constructor(options: GroupCommitOptions<Within>) {
     this.#options = options;
   }
@@ -114,14 +114,14 @@ export class GroupCommit<Within = unknown> {
     while (this.#waiting.length > 0) {
       const group = this.#waiting;
       try {
-        // Requests that arrive together are published together: a group costs little more than one file.
+        // Waits for requests that arrive together, to publish them together: a group costs little more than one file.
         const { setImmediate } = await nodeTimers();
         await new Promise((resolve) => setImmediate(resolve));
         this.#waiting = [];
         await this.#publishGroup(group);
       } catch (error) {
         if (this.#waiting === group) this.#waiting = [];
-        // Promises that are settled already are not affected.
+        // Promises that are already settled are not affected.
         for (const { settled } of group) settled.reject(fileError(error));
       }
     }
@@ -147,7 +147,8 @@ export class GroupCommit<Within = unknown> {
       } catch (reason) {
         const error = fileError(reason);
         const { onTaken, onApart } = this.#options;
-        // To read the existing file for its checksum may take long, and so does a copy: the group does not wait for it.
+        // Reading the existing file for its checksum may take long, and so may a copy. The group does not wait for
+        // that.
         if (error.code === "exists") {
           waiting.settled.resolve(Promise.try(() => onTaken(waiting)));
         } else if (onApart && !waiting.broughtOver && isCrossDevice(error)) {

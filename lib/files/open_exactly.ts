@@ -1,17 +1,18 @@
 /**
- * Opens the file that stands at a path itself, and none that a link leads to.
+ * Opens a file at a path without following a symbolic link there.
  *
  * @module
  */
 
-/** How often a file is opened again that was replaced meanwhile. */
+/** How often opening is tried again if the file was replaced meanwhile. */
 export const OPEN_TRIES = 50;
 
 /**
- * Opens a file that stands at a path itself, also where a link is swapped in for it meanwhile, or above it: the path
- * leads to the file's directory whatever others do.
+ * Opens the file that is itself at a path. That holds even if another program replaces it, or a directory above it, by
+ * a link meanwhile, provided that the path leads to the file's directory whatever others do, as one by way of an open
+ * descriptor does.
  *
- * @throws what the runtime throws; `Deno.errors.NotFound` for what is no file
+ * @throws what the runtime throws; `Deno.errors.NotFound` if it is not a file
  */
 export function openExactly(path: string, options: Deno.OpenOptions): Deno.FsFile {
   let refusal: Error | undefined;
@@ -25,7 +26,7 @@ export function openExactly(path: string, options: Deno.OpenOptions): Deno.FsFil
       opened.move();
       return file;
     } catch (error) {
-      // A runtime that cannot see where a path leads may report that the program may not go there.
+      // If the runtime cannot resolve a path, it may report a missing permission.
       if (error instanceof Deno.errors.NotCapable) refusal = error;
       else if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
@@ -33,7 +34,7 @@ export function openExactly(path: string, options: Deno.OpenOptions): Deno.FsFil
   throw refusal ?? new Deno.errors.NotFound();
 }
 
-/** Whether an open file is the one that was looked at. */
+/** Whether an open file is the one that was looked at before. */
 export function isSameFile({ dev, ino }: Deno.FileInfo, file: Deno.FsFile): boolean {
   const opened = file.statSync();
   return dev === opened.dev && ino === opened.ino;

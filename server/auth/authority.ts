@@ -1,5 +1,5 @@
 /**
- * What a server knows of all clients: the grants of anonymous ones, and the tokens.
+ * What applies to all clients of a server: the grants of anonymous clients, and the tokens.
  *
  * @module
  */
@@ -20,15 +20,15 @@ import {
 
 /** Options of an {@linkcode Authority}. */
 export interface AuthorityOptions {
-  /** What clients may do that have not logged in. */
+  /** What clients may do that are not logged in. */
   anonymous: Grants;
   /** The tokens that clients may log in with. Default: undefined, no client is asked to log in. */
   tokens?: TokenTable | undefined;
-  /** Tells the time. Default: the clock of the system. */
+  /** The clock. Default: that of the system. */
   clock?: Clock | undefined;
-  /** Makes the server's half of a SCRAM nonce. Default: random. */
+  /** Generates the server's part of a SCRAM nonce. Default: a random one. */
   nonce?: (() => string) | undefined;
-  /** Delays logins after failed ones. Default: one that has seen none. */
+  /** Delays logins after failed ones. Default: a new throttle. */
   throttle?: LoginThrottle | undefined;
 }
 
@@ -43,10 +43,10 @@ export class Authority implements Issuer {
   readonly #listeners = new Set<() => void>();
   #tokens: TokenTable | undefined;
   #generation = 0;
-  /** The challenges of tokens that were removed while the server runs, by their ids. */
+  /** The SCRAM challenges of tokens that were removed while the server is running, by their ids. */
   readonly #removed = new Map<string, Challenge>();
 
-  /** An authority that knows these tokens. */
+  /** Creates an authority with these tokens. */
   constructor(
     { anonymous, tokens, nonce, clock = SYSTEM_CLOCK, throttle = throttleBy(clock) }:
       AuthorityOptions,
@@ -63,7 +63,7 @@ export class Authority implements Issuer {
     return this.#tokens ? MECHANISM : "none";
   }
 
-  /** Replaces the tokens. What tokens allowed that are removed or changed ends at once. */
+  /** Replaces the tokens. Requests that were allowed by a token that is removed or changed end immediately. */
   replace(tokens: TokenTable): void {
     for (const [id, { verifier: { salt, iterations } }] of this.#tokens?.records ?? []) {
       if (!tokens.records.has(id)) this.#removed.set(id, { salt, iterations });
@@ -84,12 +84,15 @@ export class Authority implements Issuer {
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
-  /** A client that has not logged in. */
+  /** The principal of a client that is not logged in. */
   get anonymous(): Principal {
     return { grants: this.#anonymous, mayAuthenticate: this.#tokens !== undefined };
   }
 
-  /** A client that has logged in with a token, which adds to what anonymous clients may do. */
+  /**
+   * The principal of a client that is logged in with a token. The token's grants are added to those of anonymous
+   * clients.
+   */
   principalOf({ grants }: TokenRecord): Principal {
     return { grants: mergeGrants(this.#anonymous, grants), mayAuthenticate: false };
   }
@@ -99,20 +102,20 @@ export class Authority implements Issuer {
     return new ScramServer(clientFirst, this.#nonce?.());
   }
 
-  /** A token by its id; undefined where there is none. It may have expired. */
+  /** A token by its id; undefined if there is none. It may have expired. */
   find(id: string): TokenRecord | undefined {
     return this.#tokens?.records.get(id);
   }
 
-  /** The present record of a token, which may have expired; undefined where it is gone or has another secret. */
+  /** The current record of a token, which may have expired; undefined if it was removed or has got another secret. */
   current(token: TokenRecord): TokenRecord | undefined {
     const current = this.find(token.id);
     return current && sameSecret(current, token) ? current : undefined;
   }
 
   /**
-   * A verifier for an id without a token: no secret fits it, and its challenge is the same each time, and the same as
-   * before where the id had a token once. So a client cannot learn which ids have tokens.
+   * A verifier for an id without a token. No secret matches it. Its challenge is the same each time, and the same as
+   * that of a token that the id had before. So a client cannot learn which ids have tokens.
    */
   async decoy(id: string): Promise<ScramVerifier> {
     const decoy = await decoyChallenge(this.#tokens?.decoyKey ?? new Uint8Array(), id);

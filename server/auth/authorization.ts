@@ -13,19 +13,19 @@ import { type OperationName, OPERATIONS } from "../../lib/wire/operations/operat
 import type { Bounds } from "../storage/storage.ts";
 import type { Grants, Prefix } from "./grants.ts";
 
-/** A client as far as authorization goes. */
+/** A client, as authorization sees it. */
 export interface Principal {
   /** What it may do. */
   readonly grants: Grants;
-  /** Whether it may get more grants by logging in with a token. */
+  /** Whether it could get more grants by logging in with a token. */
   readonly mayAuthenticate: boolean;
 }
 
 /** What a client asks to do. */
 export interface AccessRequest {
-  /** The operation, which says which scopes it needs. */
+  /** The operation, which determines the scopes that are needed. */
   op: OperationName;
-  /** The name that it is about; undefined where it is about none, as a `compare` is apart from its lines. */
+  /** The name that it is about; undefined if there is none, as for a `compare` itself, apart from its lines. */
   filename?: string | undefined;
   /** The new name of a `move`. */
   to?: string | undefined;
@@ -34,11 +34,11 @@ export interface AccessRequest {
 }
 
 /**
- * Lets a request pass, or fails. A name outside of the grants is refused whether anything has it or not, so that the
- * refusal tells nothing.
+ * Checks that a request is allowed. A name outside of the grants is refused whether it exists or not, so that the
+ * refusal reveals nothing.
  *
- * @throws {FerryError} `denied`; `auth_required` where a token could help; `bad_name` where the decision depends on a
- * name that is not valid
+ * @throws {FerryError} `denied`; `auth_required` if a token could help; `bad_name` if the decision depends on a name
+ * that is not valid
  */
 export function assertAllowed(who: Principal, request: AccessRequest): void {
   const { grants } = who;
@@ -53,15 +53,15 @@ export function assertAllowed(who: Principal, request: AccessRequest): void {
 }
 
 /**
- * The bounds of a request that was allowed, where symbolic links lead its names elsewhere: it reaches what it could
- * have named itself. So it makes no difference where a link stands, or was moved to.
+ * The bounds of a request that was allowed, for symbolic links that lead its names elsewhere. It may reach only paths
+ * that it could have named directly. So it makes no difference where a link is, or was moved to.
  *
- * A directory that is granted is the one at that path; where the path is a link, nothing below it is granted.
+ * A granted directory is the one at that path itself. If the path is a symbolic link, nothing below it is granted.
  *
- * @returns undefined where the request may reach everything
+ * @returns undefined if the request may reach everything
  */
 export function boundsOf({ grants }: Principal, request: AccessRequest): Bounds | undefined {
-  // A request about many names, such as a compare, is bounded for each of them as one about a single name.
+  // A request about many names, such as a compare, has for each of them the bounds of a request about that name alone.
   const needs = needsOf(request.filename === undefined ? { ...request, filename: "" } : request);
   const confined = needs.some(({ scope }) => isConfined(grants[scope])) ||
     request.op === "move" && isConfined(grants.read);
@@ -80,18 +80,18 @@ function needsOf(request: AccessRequest): readonly Need[] {
   return OPERATIONS[request.op].needs(request);
 }
 
-/** Whether a scope is granted below some directories only. */
+/** Whether a scope is granted only below some directories. */
 function isConfined(prefixes: readonly Prefix[] | undefined): boolean {
   return prefixes !== undefined && !prefixes.includes("");
 }
 
-/** Whether all that could be read after a move could be read before it: a move must not make files readable. */
+/** Whether everything that can be read after a move could be read before it: a move must not make files readable. */
 function revealsNothing({ read = [] }: Grants, from: string, to: string): boolean {
   return !overlaps(read, to) || covers(read, "directory", from);
 }
 
 function isGranted(prefixes: readonly Prefix[], reach: Need["reach"], text: string): boolean {
-  // Only a valid name is compared with a directory: any other might mean another place than it seems to.
+  // Only a valid name can be compared with a directory: an invalid one might mean another place than it seems to.
   const isCompared = prefixes.length > 0 && !prefixes.includes("") && reach !== "somewhere";
   return covers(prefixes, reach, isCompared ? parseDirectoryName(text) : text);
 }

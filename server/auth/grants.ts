@@ -1,5 +1,5 @@
 /**
- * Grants: which scopes a client has, and below which directories. How people write them, and how several add up.
+ * Grants: which scopes a client has, and below which directories. Parses, formats and merges them.
  *
  * @module
  */
@@ -8,13 +8,13 @@ import { FerryError, quote } from "../../lib/core/errors.ts";
 import { type FileName, parseDirectoryName } from "../../lib/core/remote_name.ts";
 import { type Scope, SCOPES } from "../../lib/core/scope.ts";
 
-/** The scopes that are granted on a loopback address by default: to run commands is never among them. */
+/** The scopes that are granted on a loopback address by default. Running commands is never among them. */
 export const DEFAULT_SCOPES: readonly Scope[] = ["read", "write", "delete", "echo"];
 
-/** The scopes that can be confined to a directory. What a command touches cannot be told from its name. */
+/** The scopes that can be confined to a directory. Running commands cannot: a command may access any file. */
 const CONFINABLE: ReadonlySet<Scope> = new Set<Scope>(["read", "write", "delete"]);
 
-/** A directory, or "" for the root: what is below it is granted. */
+/** A directory, or "" for the root: everything below it is granted. */
 export type Prefix = FileName | "";
 
 /** The directories below which each scope is granted; a scope that is missing is granted nowhere. */
@@ -30,7 +30,7 @@ export function scopesOf(grants: Grants): Scope[] {
   return SCOPES.filter((scope) => (grants[scope] ?? []).length > 0);
 }
 
-/** The grants that give what one or the other gives. */
+/** The union of two grants. */
 export function mergeGrants(some: Grants, more: Grants): Grants {
   const scopes = SCOPES.filter((scope) => some[scope] ?? more[scope]);
   return Object.fromEntries(
@@ -54,10 +54,11 @@ export function parseScopes(text: string): Scope[] {
 }
 
 /**
- * Parses scopes of which each may name a directory, `read,write:inbox/`, and the directories of those that name none.
+ * Parses scopes, each with an optional directory, as in `read,write:inbox/`, and the directories for the scopes without
+ * one.
  *
  * @param scopes lists of scopes
- * @param paths the directories of the scopes that name none; the root where this is empty
+ * @param paths the directories for the scopes without one. If empty: the root
  * @throws {FerryError} `usage`
  */
 export function parseGrants(scopes: readonly string[], paths: readonly string[]): Grants {

@@ -14,33 +14,35 @@ import { scopesOf } from "./grants.ts";
 import { type Claimant, Permit } from "./permit.ts";
 import type { TokenRecord } from "./token_table.ts";
 
-/** How many bytes of a digest tell owners apart: enough that no two of them collide. */
+/** The length of an owner's id in bytes, cut from a digest: enough to avoid collisions. */
 const OWNER_BYTES = 16;
 
-/** The identity of one connection's client. */
+/** The identity of the client of one connection. */
 export class Identity {
   readonly #authority: Authority;
   readonly #source: string;
-  /** Aborted when the connection ends. Made by the first login: there may be many connections, and most need none. */
+  /**
+   * Aborted when the connection ends. Created by the first login, since most of the many connections do not need it.
+   */
   #ended: AbortController | undefined;
   #exchange: { scram: ScramServer; record: TokenRecord | undefined } | undefined;
   #shown: TokenRecord | undefined;
-  /** The owner of the partial uploads of whoever has the token that was shown. */
+  /** The owner of the client's partial uploads: derived from the token that it logged in with. */
   #owner = "";
-  /** The client as it was at its last request. */
+  /** The client as it was at its last request; kept to be reused. */
   #claimant: Claimant | undefined;
 
   /**
    * An anonymous client.
    *
-   * @param source key under which its failed logins are counted
+   * @param source the key under which its failed logins are counted
    */
   constructor(authority: Authority, source: string) {
     this.#authority = authority;
     this.#source = source;
   }
 
-  /** How clients log in: a SASL mechanism, or `none` where they are not asked to. */
+  /** How clients log in: the name of a SASL mechanism, or `none` if there is no login. */
   get mechanism(): string {
     return this.#authority.mechanism;
   }
@@ -59,7 +61,7 @@ export class Identity {
     return this.#now.principal;
   }
 
-  /** The client as it is now: anonymous again once its token was removed, has got another secret or has expired. */
+  /** The client as it is now: anonymous again once its token was removed, got another secret, or has expired. */
   get #now(): Claimant {
     const authority = this.#authority;
     const known = this.#shown && authority.current(this.#shown);
@@ -74,12 +76,12 @@ export class Identity {
     return scopesOf(this.principal.grants);
   }
 
-  /** The token that was shown last, whether it is still valid or not. */
+  /** The token that the client last logged in with, whether still valid or not. */
   get shown(): TokenRecord | undefined {
     return this.#shown;
   }
 
-  /** The name of the client in the log; undefined for one that has not logged in. */
+  /** The name of the client in the log; undefined for a client that has not logged in. */
   get name(): string | undefined {
     return this.#shown && `${this.#shown.id} (${this.#shown.name})`;
   }
@@ -94,15 +96,15 @@ export class Identity {
     this.#shown = undefined;
     const scram = this.#authority.begin(clientFirst);
     const record = this.#authority.find(scram.username);
-    // Computed for every id, so that the time it takes does not tell which ids have tokens.
+    // Computed for every id, so that the response time does not reveal which ids have tokens.
     const decoy = await this.#authority.decoy(scram.username);
     this.#exchange = { scram, record };
     return scram.challenge(record?.verifier ?? decoy);
   }
 
   /**
-   * Checks the last message of a SCRAM exchange and answers it with the server's proof. Waits before where logins from
-   * the same source have failed lately. This is the only place where a failed login is counted.
+   * Checks the last message of a SCRAM exchange and answers it with the server's proof. Waits first if logins from the
+   * same source have failed recently. This is the only place where a failed login is counted.
    *
    * @throws {FerryError} `denied`; `bad_header`; `busy` after too many failed logins
    */
@@ -115,7 +117,7 @@ export class Identity {
     await throttle.admit(this.#source, this.#ended.signal);
     const { scram, record } = exchange;
     const serverFinal = await scram.finish(clientFinal);
-    // It may have been removed since the exchange began.
+    // The token may have been removed since the exchange began.
     const token = record && this.#authority.current(record);
     if (serverFinal === undefined || !token) {
       throttle.countFailure(this.#source);
@@ -127,14 +129,17 @@ export class Identity {
     return serverFinal;
   }
 
-  /** Ends a login that is waiting. */
+  /** Aborts a login that is waiting. */
   close(): void {
     this.#ended ??= new AbortController();
     this.#ended.abort(new FerryError("closed", "the connection ended"));
   }
 }
 
-/** The owner of the partial uploads of whoever has a token. It reveals nothing that would help to log in. */
+/**
+ * The owner id of the partial uploads of clients that log in with a token. It reveals nothing that would help to log
+ * in.
+ */
 async function ownerOf({ id, verifier: { storedKey } }: TokenRecord): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new Uint8Array(storedKey));
   return `${id}:${encodeHex(new Uint8Array(digest).subarray(0, OWNER_BYTES))}`;

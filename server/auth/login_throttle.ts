@@ -1,6 +1,6 @@
 /**
- * Delays logins after failed ones, to slow down who guesses tokens. Each source, an address or a network, is counted
- * on its own.
+ * Delays logins after failed ones, to slow down guessing of tokens. Failures are counted per source, which is an
+ * address or a network.
  *
  * @module
  */
@@ -8,26 +8,26 @@
 import { delay } from "@std/async/delay";
 import { FerryError } from "../../lib/core/errors.ts";
 
-/** The delay of a login after one failed login and at most, in milliseconds. It doubles with each failure. */
+/** The delay of a login after the first failure, and the maximum, in milliseconds. It doubles with each failure. */
 const PAUSE = { first: 250, longest: 4000 };
 
 /**
- * A login that would wait for longer than this, in milliseconds, for others of its source, is refused at once:
- * clients give up after 8 s without an answer, and would not learn why.
+ * A login that would have to wait for others of its source longer than this, in milliseconds, is refused immediately:
+ * clients give up after 8 s without an answer, and would not learn the reason.
  */
 const LONGEST_QUEUE_MS = 5000;
 
 /** The failures of a source are forgotten after this time without another one, in milliseconds. */
 const FORGET_MS = 10 * 60 * 1000;
 
-/** At most this many sources are remembered; beyond that the one that failed longest ago is forgotten. */
+/** The maximum number of sources remembered. Beyond that the one with the oldest failure is forgotten. */
 const MAX_SOURCES = 4096;
 
 /** The failed logins of one source. Times are in milliseconds of the throttle's clock. */
 interface Failures {
-  /** How many there were. */
+  /** The number of failed logins. */
   count: number;
-  /** When the last one was. */
+  /** The time of the last failed login. */
   last: number;
   /** When the next login may be tried. */
   next: number;
@@ -45,10 +45,10 @@ export interface LoginThrottleOptions {
 export class LoginThrottle {
   readonly #now: () => number;
   readonly #wait: (ms: number, signal: AbortSignal) => Promise<void>;
-  /** The failures by their sources, in the order of the last ones. */
+  /** The failures by source, ordered by the time of the last failure. */
   readonly #sources = new Map<string, Failures>();
 
-  /** A throttle that has seen no failure. */
+  /** Creates a throttle without recorded failures. */
   constructor(
     {
       now = () => performance.now(),
@@ -60,11 +60,11 @@ export class LoginThrottle {
   }
 
   /**
-   * Resolves when a source may try to log in: at once where it has not failed lately. The logins of one source wait
-   * for each other, over all its connections.
+   * Resolves when a source may try to log in: immediately if it has not failed recently. Logins of one source wait for
+   * each other, across all its connections.
    *
-   * @throws {FerryError} `busy` where too many are waiting
-   * @throws the signal's reason where it is aborted meanwhile
+   * @throws {FerryError} `busy` if too many are waiting
+   * @throws the signal's abort reason if it is aborted meanwhile
    */
   async admit(source: string, signal: AbortSignal): Promise<void> {
     const failures = this.#recall(source);
@@ -82,7 +82,7 @@ export class LoginThrottle {
     try {
       if (turn > now) await this.#wait(turn - now, signal);
     } catch (error) {
-      // The last one that waits gives its turn back where it leaves.
+      // If the last one in the queue is aborted, it gives its turn back.
       if (failures.next === next) failures.next = turn;
       throw error;
     }
@@ -93,7 +93,7 @@ export class LoginThrottle {
     const now = this.#now();
     const { count = 0, next = now } = this.#recall(source) ?? {};
     const pause = pauseAfter(count + 1);
-    // Logins that wait already keep their turns.
+    // Logins that are already waiting keep their turns.
     this.#sources.delete(source);
     this.#sources.set(source, { count: count + 1, last: now, next: Math.max(next, now + pause) });
     const [oldest] = this.#sources.keys();

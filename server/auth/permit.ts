@@ -11,38 +11,38 @@ import { type AccessRequest, assertAllowed, boundsOf, type Principal } from "./a
 import { sameRights, type TokenRecord } from "./token_table.ts";
 
 /**
- * How often the clock is looked at while a request waits for its token to expire, in milliseconds. A timer does not
- * notice that the clock was set, or that the machine was suspended.
+ * The interval at which the clock is checked for the expiry of the token while a request runs, in milliseconds. A
+ * single timer would not notice that the clock was set, or that the machine was suspended.
  */
 const POLL_MS = 60_000;
 
-/** Knows the tokens that are valid now. */
+/** The source of the tokens that are valid now. */
 export interface Issuer {
-  /** Tells when a token expires. */
+  /** The clock by which tokens expire. */
   readonly clock: Clock;
-  /** A client that has not logged in. */
+  /** The principal of a client that is not logged in. */
   readonly anonymous: Principal;
-  /** How often the tokens were replaced. */
+  /** The number of times the tokens were replaced. */
   readonly generation: number;
-  /** A token by its id; undefined where there is none. It may have expired. */
+  /** A token by its id; undefined if there is none. It may have expired. */
   find(id: string): TokenRecord | undefined;
   /** Calls a function each time that the tokens are replaced, until the returned value is disposed of. */
   onReplaced(listener: () => void): Disposable;
 }
 
-/** The client that makes a request, as it was when the request came. */
+/** The client that makes a request, as it was when the request arrived. */
 export interface Claimant {
   /** What it may do. */
   readonly principal: Principal;
-  /** The token that it had logged in with, as the server knew it; undefined for an anonymous client. */
+  /** The record of the token that it was logged in with; undefined for an anonymous client. */
   readonly token: TokenRecord | undefined;
   /** The owner of its partial uploads. */
   readonly owner: string;
 }
 
 /**
- * Permits one request. It is valid for as long as the token of its client stays as it was when the request came: once
- * the token is removed, changed or expired, the client may only do what anonymous clients may.
+ * Permits one request. It is valid for as long as the client's token stays as it was when the request arrived. Once the
+ * token is removed, changed or expired, the client may only do what anonymous clients may.
  */
 export class Permit {
   readonly #issuer: Issuer;
@@ -50,7 +50,9 @@ export class Permit {
   readonly #request: AccessRequest;
   /** The generation of the tokens in which the token was last found unchanged. */
   #checked: number;
-  /** Whether the token is no longer valid: what was refused for that is not allowed again. */
+  /**
+   * Whether the token was found to be no longer valid. The permit stays refused then, even if the token is restored.
+   */
   #over = false;
 
   /**
@@ -72,11 +74,11 @@ export class Permit {
   }
 
   /**
-   * Fails where the request may not go on. This is checked again before each step that cannot be undone.
+   * Fails if the request may not continue. Called again before each step that cannot be undone.
    *
-   * @param request what is asked about instead, such as one of many names. Default: the request itself.
-   * @throws {FerryError} `auth_required` where the token that allowed it is no longer valid; otherwise as
-   * {@linkcode assertAllowed}
+   * @param request another request to check instead, for example about one of many names. Default: the request itself.
+   * @throws {FerryError} `auth_required` if the token that allowed it is no longer valid; otherwise as {@linkcode
+   * assertAllowed}
    */
   assert(request: AccessRequest = this.#request): void {
     if (this.#holds()) return assertAllowed(this.#claimant.principal, request);
@@ -88,7 +90,7 @@ export class Permit {
     }
   }
 
-  /** Whether the request may also be about this; see {@linkcode Permit.assert}. */
+  /** Whether another request would be allowed; see {@linkcode Permit.assert}. */
   allows(request: AccessRequest): boolean {
     try {
       this.assert(request);
@@ -98,11 +100,13 @@ export class Permit {
     }
   }
 
-  /** The storage within the bounds of the request, as they are whenever a path is reached: see `boundsOf`. */
+  /**
+   * The storage, confined to the bounds of the request. They are evaluated each time a path is reached: see `boundsOf`.
+   */
   confine(storage: Storage): Storage {
     const { principal, token } = this.#claimant;
     const shown = boundsOf(principal, this.#request);
-    // The bounds without the token, for when that is no longer valid.
+    // The bounds of an anonymous client, for when the token is no longer valid.
     const anybody = token && boundsOf(this.#issuer.anonymous, this.#request);
     if (!shown && !anybody) return storage;
     const now = () => {
@@ -116,7 +120,7 @@ export class Permit {
     });
   }
 
-  /** Whether the token is still as it was when the request came. */
+  /** Whether the token is still as it was when the request arrived. */
   #holds(): boolean {
     const { token } = this.#claimant;
     if (!token) return true;
@@ -131,8 +135,8 @@ export class Permit {
   }
 
   /**
-   * Calls a function once when the request may not go on, at once where it may not now, until the returned value is
-   * disposed of.
+   * Calls a function once when the request may no longer continue; immediately if it may not now. Ends when the
+   * returned value is disposed of.
    */
   onEnd(tell: (error: FerryError) => void): Disposable {
     const { token } = this.#claimant;
@@ -163,7 +167,8 @@ export class Permit {
   }
 
   /**
-   * Waits for a promise, but no longer than the request may go on. What the promise stands for is not stopped then.
+   * Waits for a promise, but only while the request may continue. The work behind the promise is not stopped when the
+   * wait fails.
    *
    * @throws {FerryError} as {@linkcode Permit.assert}
    * @throws what the promise fails with

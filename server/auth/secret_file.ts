@@ -1,5 +1,5 @@
 /**
- * Files that hold secrets: written atomically, and readable by nobody but their owner from the start.
+ * Files that contain secrets: written atomically, and readable only by their owner from the start.
  *
  * @module
  */
@@ -19,9 +19,9 @@ export interface SecretFileOptions {
 }
 
 /**
- * Writes a file atomically. It is on the disk when this resolves.
+ * Writes a file atomically. It has been flushed to the disk when this resolves.
  *
- * @throws {FerryError} `exists` where the name is taken and `replace` is false, `denied`, `no_space`, …
+ * @throws {FerryError} `exists` if the name is taken and `replace` is false, `denied`, `no_space`, …
  */
 export async function writeSecretFile(
   path: string,
@@ -40,7 +40,7 @@ async function writeSecretly(
   text: string,
   { replace, mode }: Required<SecretFileOptions>,
 ): Promise<void> {
-  // The system makes temporary files unreadable for others.
+  // The runtime creates temporary files readable only by their owner.
   const temporary = Deno.makeTempFileSync({ dir: dirname(path), prefix: ".ferryd-" });
   try {
     using file = Deno.openSync(temporary, { write: true });

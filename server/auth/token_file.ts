@@ -1,5 +1,5 @@
 /**
- * The file that a server keeps its tokens in: a head, then a line of JSON for each token.
+ * The file in which a server keeps its tokens: a header line, then a line of JSON for each token.
  *
  * @module
  */
@@ -28,11 +28,11 @@ import {
 /** Size of the two keys of a verifier in bytes. */
 const KEY_BYTES = 32;
 
-/** A file of tokens. */
+/** A token file. */
 export class TokenFile {
   readonly #path: string;
 
-  /** The file at a path. It need not exist before something is written. */
+  /** Creates an object for the file at a path. The file need not exist before it is first written. */
   constructor(path: string) {
     this.#path = path;
   }
@@ -40,10 +40,10 @@ export class TokenFile {
   /**
    * Reads the tokens.
    *
-   * @param options.mayBeEmpty whether an empty file, as one that was just made, is read as one without tokens.
-   * Default: true.
-   * @throws {FerryError} `usage` where it is damaged, is not a file, or others than its owner can write to it;
-   * `not_found`, `denied`, `io`
+   * @param options.mayBeEmpty whether an empty file, such as one that was just created, counts as a file without
+   * tokens. Default: true.
+   * @throws {FerryError} `usage` if it is damaged, is not a file, or is writable by others than its owner; `not_found`,
+   * `denied`, `io`
    */
   read({ mayBeEmpty = true }: { mayBeEmpty?: boolean } = {}): TokenTable {
     try {
@@ -57,7 +57,7 @@ export class TokenFile {
     }
   }
 
-  /** Makes a token and adds it to the file, which is created where it does not exist. */
+  /** Generates a token and adds it to the file, which is created if it does not exist. */
   async create(options: Omit<NewTokenOptions, "decoyKey">): Promise<NewToken> {
     let made: NewToken | undefined;
     await this.#change(async (table) => {
@@ -68,7 +68,7 @@ export class TokenFile {
     return made!;
   }
 
-  /** Adds a token to the file, which is created where it does not exist. */
+  /** Adds a token to the file, which is created if it does not exist. */
   add(record: TokenRecord): Promise<void> {
     return this.#change((table) => withToken(table, record));
   }
@@ -77,7 +77,7 @@ export class TokenFile {
    * Removes a token from the file.
    *
    * @param wanted an id, or a name that only one token has
-   * @throws {FerryError} `not_found`; `usage` where several have the name
+   * @throws {FerryError} `not_found`; `usage` if several tokens have the name
    */
   async revoke(wanted: string): Promise<TokenRecord> {
     let revoked: TokenRecord | undefined;
@@ -104,7 +104,7 @@ export class TokenFile {
     try {
       using file = await this.#lock(create);
       const text = encodeTable(await change(readTable(file)));
-      // A path that is a symbolic link stays one.
+      // If the path is a symbolic link, its target is replaced and not the link.
       await writeSecretFile(Deno.realPathSync(this.#path), text, { replace: true });
     } catch (error) {
       throw toFerryError(error).during(`change the tokens ${quote(this.#path)}`);
@@ -121,7 +121,7 @@ export class TokenFile {
       });
       try {
         await file.lock(true);
-        // The holder of the lock before this one has put another file in its place: lock that one.
+        // The previous holder of the lock has replaced the file: lock the new one.
         const [mine, there] = [file.statSync(), statOf(this.#path)];
         if (there && mine.ino === there.ino && mine.dev === there.dev) return file;
       } catch (error) {
@@ -144,7 +144,7 @@ function withToken({ records, decoyKey, revoked }: TokenTable, record: TokenReco
   return tokenTable([...records.values(), record], decoyKey, revoked);
 }
 
-/** The table without a token; its id keeps its challenge. */
+/** The table without a token. The challenge of its id is kept. */
 async function withoutToken(
   { records, decoyKey, revoked }: TokenTable,
   { id, verifier: { salt, iterations } }: TokenRecord,
@@ -164,7 +164,10 @@ function statOf(path: string): Deno.FileInfo | undefined {
   }
 }
 
-/** Whoever can write to the file can add a token: only its owner may. */
+/**
+ * The permission bits that let others write to the file. Whoever can write to it can add a token, so only its owner
+ * may.
+ */
 const WRITABLE_BY_OTHERS = 0o022;
 
 function readTable(file: Deno.FsFile): TokenTable {
@@ -218,7 +221,7 @@ const headLine = v.object({
   format: v.literal(FORMAT, `is not "${FORMAT}"`),
   version: v.literal(1, "is not 1: a newer ferryd wrote it"),
   decoy_key: base64(DECOY_KEY_BYTES),
-  // Older versions ignore it.
+  // Older versions ignore this key.
   revoked: v.optional(
     v.record(id, v.object({ salt: base64(SALT_BYTES), iterations }), "is not an object"),
     {},
@@ -274,7 +277,7 @@ function encodeRecords(records: TokenTable["records"]): string[] {
   return lines.map((line) => JSON.stringify(line) + "\n");
 }
 
-/** An empty file was just made and has no tokens yet. */
+/** Decodes the file. An empty file was just created and has no tokens yet. */
 function decodeTable(text: string): TokenTable {
   if (text === "") return tokenTable([], newDecoyKey());
   const [first = "", ...rest] = text.replace(/\n$/, "").split("\n");

@@ -1,7 +1,8 @@
 /**
- * The tokens of a server, as it knows them in memory.
+ * The tokens of a server, in memory.
  *
- * Nothing in a record lets anybody in: of the secret it keeps what SCRAM needs to check it (RFC 5802, section 2.2).
+ * A record does not allow logging in: instead of the secret it contains what SCRAM needs to check it (RFC 5802, section
+ * 2.2).
  *
  * @module
  */
@@ -17,19 +18,19 @@ export const DECOY_KEY_BYTES = 32;
 /** Size of a salt in bytes. */
 export const SALT_BYTES = 16;
 
-/** What a server knows of a token. */
+/** What a server stores of a token. */
 export interface TokenRecord {
   /** Identifies the token; not secret. */
   readonly id: string;
-  /** What people call the token. */
+  /** The name of the token, for people. */
   readonly name: string;
-  /** When it was made, in milliseconds since 1970. */
+  /** When it was created, in milliseconds since 1970. */
   readonly created: number;
   /** When it expires, in milliseconds since 1970; null for never. */
   readonly expires: number | null;
   /** What a client may do that logs in with it. */
   readonly grants: Grants;
-  /** Checks the secret. */
+  /** The SCRAM verifier, which checks the secret. */
   readonly verifier: ScramVerifier;
 }
 
@@ -40,13 +41,13 @@ export type Challenge = Pick<ScramVerifier, "salt" | "iterations">;
 export interface TokenTable {
   /** The tokens by their ids. */
   readonly records: ReadonlyMap<string, TokenRecord>;
-  /** Random, and kept with the tokens: the challenge of an id without a token is derived from it. */
+  /** A random key that is stored with the tokens. The challenge for an id without a token is derived from it. */
   readonly decoyKey: Uint8Array;
-  /** The challenges of revoked tokens by their ids, where they are not the ones that the key gives. */
+  /** The challenges of revoked tokens by their ids, if they differ from those derived from the key. */
   readonly revoked?: ReadonlyMap<string, Challenge> | undefined;
 }
 
-/** A table of tokens. */
+/** Creates a table of tokens. */
 export function tokenTable(
   records: Iterable<TokenRecord>,
   decoyKey: Uint8Array = DECOY_KEY,
@@ -56,8 +57,8 @@ export function tokenTable(
 }
 
 /**
- * The challenge for an id without a token: the same each time, and not to be told from one for a token. The tokens of
- * a table are made with the challenge that their ids had before, so nobody learns which ids have or had tokens.
+ * The challenge for an id without a token: the same each time, and indistinguishable from one for a token. A new token
+ * gets the challenge that its id had before, so nobody learns which ids have or had tokens.
  */
 export async function decoyChallenge(decoyKey: Uint8Array, id: string): Promise<Challenge> {
   const algorithm = { name: "HMAC", hash: "SHA-256" };
@@ -67,38 +68,41 @@ export async function decoyChallenge(decoyKey: Uint8Array, id: string): Promise<
   return { salt: new Uint8Array(bytes).slice(0, SALT_BYTES), iterations: SCRAM_ITERATIONS };
 }
 
-/** A new key for {@linkcode TokenTable.decoyKey}. */
+/** Generates a key for {@linkcode TokenTable.decoyKey}. */
 export function newDecoyKey(): Uint8Array {
   return crypto.getRandomValues(new Uint8Array(DECOY_KEY_BYTES));
 }
 
-/** The key of tables that are in no file: what an id is answered with outlasts each of them. */
+/**
+ * The key of all tables that are not stored in a file, so that the challenges of ids stay the same when such a table is
+ * replaced.
+ */
 const DECOY_KEY = newDecoyKey();
 
 /** Options of {@linkcode newToken}. */
 export interface NewTokenOptions {
-  /** What people call the token. */
+  /** The name of the token, for people. */
   name: string;
   /** What a client may do that logs in with it. */
   grants: Grants;
   /** When it expires, in milliseconds since 1970; null for never. */
   expires: number | null;
   /**
-   * The `decoyKey` of the table that the token is for, so that its id has the same challenge there before the token
-   * was made, and after it is revoked. Default: the key that all tables of this process have that are given none.
+   * The `decoyKey` of the table that the token is for, so that its id has the same challenge before the token is
+   * created and after it is revoked. Default: the key shared by all tables of this process without a key of their own.
    */
   decoyKey?: Uint8Array | undefined;
 }
 
-/** A token that was just made. */
+/** A token that was just generated. */
 export interface NewToken {
-  /** The token as a line of text: a secret of whoever is to log in with it. */
+  /** The token as a line of text: a secret for the client that logs in with it. */
   token: string;
-  /** What the server keeps of it. */
+  /** The record that the server stores. */
   record: TokenRecord;
 }
 
-/** Makes a token. */
+/** Generates a token. */
 export async function newToken(
   { name, grants, expires, decoyKey = DECOY_KEY }: NewTokenOptions,
 ): Promise<NewToken> {
@@ -110,12 +114,12 @@ export async function newToken(
   };
 }
 
-/** Whether two tokens of one id have the same secret. */
+/** Whether two tokens with the same id have the same secret. */
 export function sameSecret(a: TokenRecord, b: TokenRecord): boolean {
   return sameBytes(a.verifier.storedKey, b.verifier.storedKey);
 }
 
-/** Whether two tokens of one id let the same clients do the same until the same time. */
+/** Whether two tokens with the same id have the same secret, grants and expiry. */
 export function sameRights(a: TokenRecord, b: TokenRecord): boolean {
   return sameSecret(a, b) && a.expires === b.expires &&
     formatGrants(a.grants) === formatGrants(b.grants);

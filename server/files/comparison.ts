@@ -1,5 +1,5 @@
 /**
- * Tells which of many files a client would have to send.
+ * Compares many files with those stored: which of them would a client have to send?
  *
  * @module
  */
@@ -18,7 +18,7 @@ import type { Storage } from "../storage/storage.ts";
 
 /** A file that the client could send. */
 export interface ComparedFile {
-  /** The name that it is to have, as the client gave it. */
+  /** The name that the file would get, as the client gave it. */
   filename: string;
   /** Its size in bytes. */
   size: number;
@@ -29,7 +29,7 @@ export interface ComparedFile {
 }
 
 /**
- * What a file needs: that the client sends it (`send`) or tells its checksum (`hash`); or why it would be refused
+ * What the client has to do for a file: send it (`send`) or give its checksum (`hash`); or why it would be refused
  * (`error`).
  */
 export type ComparisonResult =
@@ -38,25 +38,25 @@ export type ComparisonResult =
 
 /** Options of {@linkcode compareFiles}. */
 export interface CompareOptions {
-  /** What the client does where a name is taken. */
+  /** The overwrite policy for names that are taken. */
   overwrite: Overwrite;
-  /** What files are compared by where their sizes and times do not decide. */
+  /** The checksum algorithm by which files are compared if sizes and times do not decide. */
   algorithm: Algorithm;
   /** Whether only a checksum proves that two files are the same, not their size and time. */
   content: boolean;
-  /** Throws where the client may not ask about a file: that file alone is refused. */
+  /** Throws if the client may not ask about a file. Only that file is refused then. */
   assertMay?: ((filename: string) => void) | undefined;
 }
 
 /**
- * Compares files with those of a storage and yields what they need, in their order; nothing for a file that need not
- * be sent. The storage is asked once for all files that come together.
+ * Compares files with those of a storage, and yields a result for each file for which the client has to do something,
+ * in order; nothing for a file that need not be sent. The storage is queried once for each batch of files.
  *
- * A file of the same size and modification time counts as the same, unless `content` is set or the policy is
- * `always`. Otherwise the decision is that of an upload; where it takes a checksum that the client has not given, the
- * result asks for it.
+ * A file of the same size and modification time counts as identical, unless `content` is set or the policy is `always`.
+ * Otherwise the decision is that for an upload. If it depends on a checksum that the client has not given, the result
+ * is `hash`.
  *
- * The results are advice: a file may change before it is sent, and its upload decides again.
+ * The results are only advice: a file may change before it is sent, so its upload decides again.
  */
 export async function* compareFiles(
   storage: Storage,
@@ -76,15 +76,15 @@ export async function* compareFiles(
   }
 }
 
-/** What is stored under the name of a file. */
+/** The result of looking up the name of a file. */
 interface LookedUp {
-  /** Its name; undefined where what was given is none, or not this client's. */
+  /** The parsed name; undefined if it is not a valid name, or one that the client may not ask about. */
   name: FileName | undefined;
-  /** What has the name; an error where that cannot be told. */
+  /** The entry that has the name; an error if the look-up failed. */
   existing: Entry | FerryError | undefined;
 }
 
-/** Looks all names up at once, but for those that are none or not this client's. */
+/** Looks up all names in one query, except invalid ones and those that the client may not ask about. */
 async function lookUp(
   storage: Storage,
   files: readonly ComparedFile[],
@@ -107,7 +107,7 @@ async function lookUp(
   return all;
 }
 
-/** Whether a file counts as the same by its size and time, as most of those that are compared do. */
+/** Whether a file counts as identical by its size and time. Most compared files do. */
 function isSameAtAGlance(
   { size, mtime }: ComparedFile,
   existing: LookedUp["existing"],
@@ -118,7 +118,7 @@ function isSameAtAGlance(
   return size === existing.size && mtime === existing.mtime;
 }
 
-/** What one file needs; undefined where it need not be sent. */
+/** The result for one file; undefined if it need not be sent. */
 async function resultOf(
   storage: Storage,
   { file, name, existing }: LookedUp & { file: ComparedFile },
@@ -135,9 +135,9 @@ async function resultOf(
     return decision === "have" ? undefined : { filename, decision };
   } catch (reason) {
     const error = toFerryError(reason).during(`put ${quote(filename)}`);
-    // An unexpected failure is not about this file alone.
+    // An unexpected error is not about this file alone, so it ends the comparison.
     if (error.code === "internal") throw error;
-    // It was there when it was looked up, and gone when it was read for its checksum.
+    // It existed when it was looked up, and was gone when it was read for its checksum.
     if (error.code === "not_found") return { filename, decision: "send" };
     return { filename, decision: "error", error };
   }

@@ -1,5 +1,5 @@
 /**
- * The proof that the beginning of a file, which a client has from a download that was cut, is that of the file here.
+ * The proof that the bytes that a client has from an interrupted download are the beginning of the stored file.
  *
  * @module
  */
@@ -10,29 +10,31 @@ import { digestPrefix } from "../../lib/digest/source_digest.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { StoredFile } from "../storage/storage.ts";
 
-/** The beginning of a file that a client says it has, and what it can say of it. */
+/** The beginning of a file that a client claims to have. */
 export interface ClaimedPrefix {
   /** Its size in bytes. */
   size: number;
-  /** The checksum of the whole file that it is of; null where the client does not know it. */
+  /** The checksum of the whole file that it belongs to; null if the client does not know it. */
   ofChecksum: Checksum | null;
-  /** Its md5; null where only the XXH3-128 is given. */
+  /** Its MD5; null if only the XXH3-128 is given. */
   md5: string | null;
-  /** Its XXH3-128, which counts where both are given. */
+  /** Its XXH3-128, which is used if both are given. */
   xxh128: string | null;
 }
 
 /** The beginning of a file that need not be sent. */
 export interface ProvenPrefix {
-  /** Its size in bytes; 0 where nothing was proven. */
+  /** Its size in bytes; 0 if nothing was proven. */
   size: number;
-  /** Its digest, where it was computed for the proof. */
+  /** Its digest, if it was computed for the proof. */
   digest?: Digest;
 }
 
 const NOTHING: ProvenPrefix = { size: 0 };
 
-/** How much of a client's prefix is proven to be this file's. Reads the file where only that tells. */
+/**
+ * Finds out how much of a client's prefix is proven to be the same as in this file. Reads the file only if necessary.
+ */
 export async function provenPrefix(
   runtime: Runtime,
   file: StoredFile,

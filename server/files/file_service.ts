@@ -1,6 +1,6 @@
 /**
- * What one request does with files: which names it may use, what becomes of a file that is there, what is resumed, and
- * when an upload becomes visible. It knows no wire: each protocol translates its requests into these calls.
+ * What requests do with files: which names they may use, what happens to an existing file, what is resumed, and when an
+ * upload becomes visible. It is independent of the protocol: each protocol translates its requests into these calls.
  *
  * @module
  */
@@ -32,41 +32,43 @@ import { OpenedFile, type OpenFileOptions } from "./opened_file.ts";
 
 /** What the file services of one client have in common. */
 export interface FileServiceOptions {
-  /** Where the files are. */
+  /** The storage that keeps the files. */
   storage: Storage;
-  /** Arbitrate the writers of partial uploads. */
+  /** The locks that arbitrate between the writers of partial uploads. */
   locks: UploadLocks;
   /** What computes digests. */
   runtime: Runtime;
-  /** Called for each upload that came to a good end, also where the file that was there stays. */
+  /** Called for each upload that succeeded, also if an existing file was kept. */
   onStored?: ((file: StoredUpload) => void) | undefined;
   /**
-   * Called when another client takes over a partial upload that this one has been sending without moving a byte: what
-   * it sends must end soon.
+   * Called when another client takes over a partial upload because this client's upload has stalled. The stalled upload
+   * must end soon.
    */
   onTakenOver?: (() => void) | undefined;
 }
 
 /** Whether files can be served. */
 export interface Health {
-  /** What keeps them from being served; undefined where nothing does. */
+  /** The error that prevents serving; undefined if there is none. */
   readonly problem?: FerryError | undefined;
-  /** What the storage cannot promise, as sentences in English. */
+  /** What the storage cannot guarantee, as English sentences. */
   readonly shortcomings: readonly string[];
 }
 
-/** A file of up to this size is received before it is looked up what has its name: to refuse it early saves nothing. */
+/**
+ * A file of up to this size, in bytes, is received before its name is looked up: refusing it early would save nothing.
+ */
 const SMALL_BYTES = 1024 * 1024;
 
-/** The errors that say that there is no room for a file. */
+/** The errors that mean that there is no space for a file. */
 const NO_ROOM: readonly ErrorCode[] = ["quota", "no_space"];
 
-/** Takes everything and keeps nothing. */
+/** A sink that discards everything. */
 const NOWHERE = { write: () => Promise.resolve() };
 
 /**
- * The files that one request may reach, as far as its permit goes: outside of that every method fails with
- * `auth_required` or `denied`. Names are as the client gave them, and `bad_name` is what a wrong one fails with.
+ * The files that one request may reach, as its permit allows: otherwise every method fails with `auth_required` or
+ * `denied`. Names are as the client gave them; every method fails with `bad_name` for an invalid one.
  */
 export class FileService {
   readonly #permit: Permit;
@@ -95,7 +97,7 @@ export class FileService {
   }
 
   /**
-   * Answers an offer: whether the file should be sent, and from where on.
+   * Answers an offer: whether the client should send the file, and from which offset.
    *
    * @throws {FerryError} `exists`, `not_a_file`, `too_large`, `quota`, `no_space`
    */
@@ -135,7 +137,7 @@ export class FileService {
     return { decision: "send", partial };
   }
 
-  /** Takes up what the client has sent of a file before, where there is something. */
+  /** Resumes the client's partial upload of a file; undefined if there is none. */
   async #resume(identity: UploadIdentity): Promise<OfferedUpload | undefined> {
     const { algorithm } = identity;
     const { locks, onTakenOver } = this.#options;
@@ -143,7 +145,7 @@ export class FileService {
     const write = await LockedWrite.resume(this.#storage, identity, arbitration);
     const partial = write && await OfferedUpload.of(identity, write);
     try {
-      // Another writer's end may have been waited for, and bytes have been read.
+      // Check again: waiting for another writer to end and reading bytes may have taken a while.
       this.#permit.assert();
     } catch (error) {
       await partial?.[Symbol.asyncDispose]();
@@ -153,12 +155,13 @@ export class FileService {
   }
 
   /**
-   * Receives a file and verifies it. It is published after that, while the caller may handle its next request.
+   * Receives a file and verifies it. Publishing it continues after this resolves, so that the caller can handle its
+   * next request meanwhile.
    *
-   * @param partial the partial upload that the client was offered, if it resumes one
+   * @param partial the partial upload that was offered to the client, if the upload resumes one
    * @throws {FerryError} why it was not received: `exists`, `not_a_file`, `checksum_mismatch`, `too_large`, `quota`,
-   * `no_space`, and the content's errors. Nothing but a partial upload is left of it. `busy` where it begins at an
-   * offset that was not offered
+   * `no_space`, and the errors of reading the content. At most a partial upload is kept of it. `busy` if it starts at
+   * an offset that was not offered
    */
   async put(
     upload: UploadStart,
@@ -169,7 +172,8 @@ export class FileService {
       const { algorithm, overwrite, offset } = upload;
       const name = parseFileName(upload.filename);
       const size = assertSize(upload.size);
-      // What is there decides; for a small file that comes whole, when it is published.
+      // An existing file decides whether to receive at all; for a small file that is sent whole this is only checked
+      // when it is published.
       const isSmall = size !== null && size - offset <= SMALL_BYTES;
       if (!isSmall || overwrite === "newer" || overwrite === "different") {
         const existing = await this.#fileAt(name, algorithm);
@@ -196,11 +200,11 @@ export class FileService {
     return partial.take(identity, offset);
   }
 
-  /** Receives what a write takes; where that fails, the write is ended. */
+  /** Receives the content into a write. If that fails, the write is ended. */
   async #receive(write: UploadWrite, content: UploadContent): Promise<Checksum> {
     const partial = write instanceof LockedWrite ? write : undefined;
     try {
-      // An XXH3-128 is kept, too: with it a client proves quickly that its first bytes are the same.
+      // An XXH3-128 is saved, too: with it a client can quickly prove that its first bytes are the same.
       const resumable = partial &&
         { checkpoint: partial.checkpoint.bind(partial), proof: true };
       const options = { behind: partial?.prefix, onBytes: this.#assertMay, resumable };
@@ -232,7 +236,7 @@ export class FileService {
     }
   }
 
-  /** Leaves the file that is there as it is. What was sent must still be what the client meant to send. */
+  /** Keeps the existing file. The content that was sent is still verified against its checksum. */
   async #leave(
     name: FileName,
     upload: UploadStart,
@@ -242,7 +246,7 @@ export class FileService {
     if (offset === 0) {
       await receive(this.#options.runtime, content, NOWHERE, { onBytes: this.#assertMay });
     } else if (!await content.drain()) throw taken();
-    // That took its time, and it may be another one by now.
+    // The existing file may have been replaced while the content was received.
     const there = await this.#fileAt(name, algorithm);
     if (!there) throw new FerryError("busy", "the file that was to stay was removed meanwhile");
     const checksum = there.checksum ?? await this.#storage.checksum(name, algorithm);
@@ -252,7 +256,7 @@ export class FileService {
     return { published: Promise.resolve(committed) };
   }
 
-  /** Tells of an upload that came to a good end. */
+  /** Reports an upload that succeeded. */
   #stored(
     { filename, offset }: { filename: string; offset: number },
     { checksum, size, unchanged }: Committed,
@@ -260,7 +264,7 @@ export class FileService {
     this.#options.onStored?.({ filename, size, checksum, unchanged, resumedFrom: offset });
   }
 
-  /** Where there is no room for an upload, the error that says how much the client itself could make. */
+  /** Adds to an error about missing space how much the client could free by removing its own partial uploads. */
   async #explained(error: unknown): Promise<FerryError> {
     const failure = toFerryError(error);
     if (!NO_ROOM.includes(failure.code)) return failure;
@@ -284,7 +288,7 @@ export class FileService {
     const stored = await this.#storage.open(parseFileName(filename), options.algorithm);
     try {
       const opened = await OpenedFile.of(this.#options.runtime, stored, options);
-      // What proves a prefix may have been read for a while.
+      // Check again: reading the file to verify a prefix may have taken a while.
       this.#permit.assert();
       return opened;
     } catch (error) {
@@ -294,7 +298,7 @@ export class FileService {
   }
 
   /**
-   * The entries below a directory; "" is the root. They are read as they are asked for.
+   * The entries below a directory; "" is the root. They are read as they are consumed.
    *
    * @throws {FerryError} `not_found`, `not_a_file`
    */
@@ -303,9 +307,9 @@ export class FileService {
   }
 
   /**
-   * The client's partial uploads, those that it may look at, wherever they belong.
+   * The client's partial uploads that it may see, for all directories.
    *
-   * @param directory has to be one
+   * @param directory the directory that the request names; it has to exist
    * @throws {FerryError} `not_found`, `not_a_file`
    */
   async partialUploads(directory: string): Promise<PartEntry[]> {
@@ -323,7 +327,7 @@ export class FileService {
   }
 
   /**
-   * What is known of a name; "" is the root. A file is read for its checksum where that is not known.
+   * The entry of a name; "" is the root. The file is read for its checksum if that is not known.
    *
    * @throws {FerryError} `not_found`, `not_a_file`
    */
@@ -335,8 +339,8 @@ export class FileService {
   }
 
   /**
-   * Tells which of many files the client would have to send; see {@linkcode compareFiles}. A file that it may not ask
-   * about is refused alone.
+   * Finds out which of many files the client would have to send; see {@linkcode compareFiles}. If the client may not
+   * ask about a file, only that file is refused.
    */
   compare(
     files: AsyncIterable<readonly ComparedFile[]>,
@@ -347,7 +351,7 @@ export class FileService {
   }
 
   /**
-   * Makes a directory and those above it; one that exists is no error.
+   * Creates a directory and missing parent directories. A directory that exists is not an error.
    *
    * @throws {FerryError} `exists`, `not_a_file`
    */
@@ -356,7 +360,7 @@ export class FileService {
   }
 
   /**
-   * Deletes a file, or with `recursive` a directory and what is in it.
+   * Deletes a file, or with `recursive` a directory and its contents.
    *
    * @throws {FerryError} `not_found`, `not_a_file`
    */
@@ -367,9 +371,9 @@ export class FileService {
   }
 
   /**
-   * Gives a file or a directory another name.
+   * Renames a file or a directory.
    *
-   * @param replace whether a file of the new name is replaced
+   * @param replace whether an existing file of the new name is replaced
    * @throws {FerryError} `not_found`, `exists`, `not_a_file`
    */
   async move(from: string, to: string, { replace }: { replace: boolean }): Promise<void> {
@@ -382,9 +386,9 @@ export class FileService {
   }
 
   /**
-   * Throws away the client's partial uploads of a file.
+   * Discards the client's partial uploads of a file.
    *
-   * @throws {FerryError} `not_found`; `busy` where one is being written
+   * @throws {FerryError} `not_found`; `busy` if one is being written
    */
   async discard(filename: string): Promise<void> {
     const { owner } = this.#permit;
@@ -424,7 +428,7 @@ export class FileService {
     return entry;
   }
 
-  /** The checksum of a file, for as long as the permit holds. */
+  /** The checksum of a file. Fails if the permit ends while it is computed. */
   #checksum(name: FileName, algorithm: Algorithm): Promise<Checksum> {
     return this.#permit.wait(this.#storage.checksum(name, algorithm));
   }
@@ -435,7 +439,7 @@ function taken(): FerryError {
 }
 
 /**
- * Refuses a size that a number cannot hold exactly.
+ * Refuses a size that a JavaScript number cannot hold exactly.
  *
  * @throws {FerryError} `too_large`: no file system has files of 2^53 bytes
  */

@@ -1,5 +1,5 @@
 /**
- * Writes of uploads. One of which a partial upload can be kept holds the lock on that for as long as it is open.
+ * Writes of uploads. A write that can be kept as a partial upload holds the lock on that for as long as it is open.
  *
  * @module
  */
@@ -12,9 +12,9 @@ import { RESUMABLE_BYTES } from "../../lib/files/partial_file.ts";
 import type { PendingWrite, ResumableWrite, Storage } from "../storage/storage.ts";
 import type { UploadLock, UploadLocks } from "./upload_locks.ts";
 
-/** What a write is for. */
+/** The target of a write. */
 export interface WriteTarget {
-  /** The name that the file gets. */
+  /** The name that the file will get. */
   readonly name: FileName;
   /** The size of the whole file in bytes; null for a stream. */
   readonly size: number | null;
@@ -22,7 +22,7 @@ export interface WriteTarget {
   readonly owner: string;
 }
 
-/** How the writers of partial uploads are arbitrated. */
+/** What arbitrates between the writers of partial uploads. */
 export interface Arbitration {
   /** The locks of the server. */
   readonly locks: UploadLocks;
@@ -30,13 +30,13 @@ export interface Arbitration {
   readonly onTakenOver?: (() => void) | undefined;
 }
 
-/** A write of an upload: a locked one where a partial upload can be kept of it. */
+/** A write of an upload: a locked one if it can be kept as a partial upload. */
 export type UploadWrite = PendingWrite | LockedWrite;
 
 /**
- * Begins a write. A partial upload can be kept of files that are large enough, where the storage keeps some.
+ * Begins a write. It can be kept as a partial upload if the file is large enough and the storage keeps partial uploads.
  *
- * @param replace whether it will replace a file of that name
+ * @param replace whether it will replace an existing file of that name
  * @throws {FerryError} as `Storage.create`
  */
 export function beginWrite(
@@ -55,7 +55,7 @@ function isResumable({ partialUploads }: Storage, size: number | null): boolean 
   return partialUploads !== undefined && size !== null && size > RESUMABLE_BYTES;
 }
 
-/** A resumable write that nobody else can take up while it is open. */
+/** A resumable write that nobody else can resume while it is open. */
 export class LockedWrite implements ResumableWrite {
   readonly #write: ResumableWrite;
   readonly #lock: UploadLock | undefined;
@@ -66,7 +66,7 @@ export class LockedWrite implements ResumableWrite {
   }
 
   /**
-   * Begins a write and takes the lock on its partial upload, which nobody else knows of yet.
+   * Begins a write and takes the lock on its partial upload. The lock is free, since nobody else knows the id yet.
    *
    * @throws {FerryError} as `PartialUploads.create`
    */
@@ -80,7 +80,7 @@ export class LockedWrite implements ResumableWrite {
   }
 
   /**
-   * Resumes the partial upload of a file that was written last and that no busy writer has.
+   * Resumes the most recent partial upload of a file that has no active writer.
    *
    * @returns undefined where there is none
    * @throws {FerryError} as `PartialUploads.resume`
@@ -125,7 +125,7 @@ export class LockedWrite implements ResumableWrite {
     this.#write.keep();
   }
 
-  /** Appends bytes: the holder of the lock is not silent. */
+  /** Appends bytes, and records that the holder of the lock is active. */
   write(bytes: Uint8Array): Promise<void> {
     this.#lock?.touch();
     return this.#write.write(bytes);

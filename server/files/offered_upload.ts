@@ -1,5 +1,6 @@
 /**
- * A partial upload that was offered to a client, and is held for it until it resumes the upload or makes another request.
+ * A partial upload that was offered to a client. It is reserved for that client until it resumes the upload or makes
+ * another request.
  *
  * @module
  */
@@ -10,23 +11,25 @@ import type { FileName } from "../../lib/core/remote_name.ts";
 import type { PrefixFacts } from "../../lib/digest/prefix_digest.ts";
 import type { LockedWrite } from "./locked_write.ts";
 
-/** What tells a partial upload from others. */
+/** What identifies a partial upload. */
 export interface UploadIdentity {
-  /** The name that the file is to have. */
+  /** The name that the file will get. */
   readonly name: FileName;
-  /** Whose it is. */
+  /** The owner of the partial upload. */
   readonly owner: string;
-  /** The size of the whole file in bytes; null where the client did not say. */
+  /** The size of the whole file in bytes; null if the client did not announce it. */
   readonly size: number | null;
-  /** What the whole file is checked with. */
+  /** The checksum algorithm for the whole file. */
   readonly algorithm: Algorithm;
 }
 
-/** A partial upload that is held for a client. Disposal keeps it in the storage for later. */
+/** A partial upload that is reserved for a client. Disposal keeps it in the storage for later. */
 export class OfferedUpload implements AsyncDisposable {
   readonly #identity: UploadIdentity;
   #write: LockedWrite | undefined;
-  /** How much of the file is stored, and its digests: the client compares them with its own before it sends the rest. */
+  /**
+   * The size of the stored part and its digests. The client compares them with its own file before it sends the rest.
+   */
   readonly facts: PrefixFacts;
 
   private constructor(identity: UploadIdentity, write: LockedWrite, facts: PrefixFacts) {
@@ -35,7 +38,7 @@ export class OfferedUpload implements AsyncDisposable {
     this.facts = facts;
   }
 
-  /** Holds a resumed write; undefined, and the write is ended, where nothing is stored of the file. */
+  /** Reserves a resumed write. If it contains no bytes, ends the write and returns undefined. */
   static async of(
     identity: UploadIdentity,
     write: LockedWrite,
@@ -54,9 +57,9 @@ export class OfferedUpload implements AsyncDisposable {
   }
 
   /**
-   * Hands the write over to the upload that resumes it, which disposes of it.
+   * Hands the write over to the upload that resumes it. The upload then disposes of it.
    *
-   * @throws {FerryError} `busy` where the upload is another one, or begins elsewhere
+   * @throws {FerryError} `busy` if it is another upload, or one that starts at another offset
    */
   take({ name, owner, size, algorithm }: UploadIdentity, offset: number): LockedWrite {
     const offered = this.#identity;
@@ -76,7 +79,7 @@ export class OfferedUpload implements AsyncDisposable {
   }
 }
 
-/** The error of an upload that begins at an offset that was not offered. */
+/** The error for an upload that starts at an offset that was not offered. */
 export function notOffered(): FerryError {
   return new FerryError("busy", "no part of it is open at that offset; offer it again");
 }

@@ -1,5 +1,5 @@
 /**
- * A file that is open to be sent: all of it, a range of it, or what follows the bytes that the client has.
+ * A file that is open to be sent: all of it, a range of it, or the rest after the bytes that the client already has.
  *
  * @module
  */
@@ -12,13 +12,13 @@ import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { StoredFile } from "../storage/storage.ts";
 import { type ClaimedPrefix, provenPrefix } from "./download_proof.ts";
 
-/** What is asked for of a file. */
+/** Options of opening a file to send it. */
 export interface OpenFileOptions {
-  /** What it is to be checked with. */
+  /** The checksum algorithm. */
   algorithm: Algorithm;
-  /** The range that is asked for; all of the file where there is none. As much of it is given as the file has. */
+  /** The requested range. It is cut at the end of the file. Default: undefined, the whole file. */
   range?: ByteRange | undefined;
-  /** The beginning that the client has; it is not sent again where it is proven to be this file's. */
+  /** The beginning of the file that the client claims to have. It is not sent again if it is proven to be the same. */
   prefix?: ClaimedPrefix | undefined;
 }
 
@@ -26,28 +26,28 @@ export interface OpenFileOptions {
 export interface ByteRange {
   /** Its first byte. Default: 0. */
   start?: number | undefined;
-  /** How many bytes. Default: all from `start` on. */
+  /** The number of bytes. Default: all from `start` on. */
   count?: number | undefined;
 }
 
-/** What is known of an open file's content before it is read. */
+/** The content to be sent, as far as it is known before it is read. */
 interface Content {
-  /** The first byte that its source gives. */
+  /** The offset in the file of the first byte to be sent. */
   offset: number;
-  /** How many bytes its source is to give. */
+  /** The number of bytes to be sent. */
   size: number;
-  /** The checksum of the whole file; null where it is not known, or not all of the file is asked for. */
+  /** The checksum of the whole file; null if it is not known, or only a range was requested. */
   checksum: Checksum | null;
-  /** The digest of what is in front of the offset, where it was computed. */
+  /** The digest of the bytes before the offset, if it was computed. */
   digest?: Digest | undefined;
 }
 
-/** A file that is open for reading. It stays the same file even if its name is given to another. */
+/** A file that is open for reading. It stays the same file even if another file gets its name. */
 export class OpenedFile implements ByteSource, AsyncDisposable {
   readonly #file: StoredFile;
-  /** Whether a range of the file was asked for. */
+  /** Whether a range of the file was requested. */
   readonly isRange: boolean;
-  /** What the source gives. */
+  /** The content to be sent. */
   readonly content: Content;
 
   private constructor(file: StoredFile, content: Content, { isRange }: { isRange: boolean }) {
@@ -57,7 +57,7 @@ export class OpenedFile implements ByteSource, AsyncDisposable {
     file.seek(content.offset);
   }
 
-  /** Finds out what is to be sent of a file that was opened; it is disposed of with what is returned. */
+  /** Determines what is to be sent of an open file. The file is disposed of together with the result. */
   static async of(
     runtime: Runtime,
     file: StoredFile,
@@ -76,7 +76,7 @@ export class OpenedFile implements ByteSource, AsyncDisposable {
     return new OpenedFile(file, content, { isRange: false });
   }
 
-  /** What was true when it was opened. */
+  /** The entry of the file when it was opened. */
   get entry(): Entry {
     return this.#file.entry;
   }
@@ -86,12 +86,17 @@ export class OpenedFile implements ByteSource, AsyncDisposable {
     return this.#file.read(into);
   }
 
-  /** See {@linkcode ByteSource.assertUnchanged}. Of the whole that a range is of nothing is known. */
+  /**
+   * See {@linkcode ByteSource.assertUnchanged}. For a range, the checksum of the whole file is not known, so nothing is
+   * read again.
+   */
   async assertUnchanged(whole?: Checksum): Promise<void> {
     await this.#file.assertUnchanged?.(this.isRange ? undefined : whole);
   }
 
-  /** Tells the storage the checksum of all that was read, so that it need not read the file again for it. */
+  /**
+   * Gives the storage the checksum of the file after all of it was read, so that the storage need not read it again.
+   */
   async remember(checksum: Checksum): Promise<void> {
     if (!this.isRange && this.content.checksum === null) await this.#file.remember(checksum);
   }

@@ -1,5 +1,5 @@
 /**
- * What is said of an upload: by the client that offers or sends a file, and by the service that takes it.
+ * The types that describe an upload: what the client announces, and what the service answers.
  *
  * @module
  */
@@ -16,23 +16,23 @@ export interface StoredUpload {
   readonly filename: string;
   /** Its size in bytes. */
   readonly size: number;
-  /** The checksum of what is stored, of the algorithm that the client asked for. */
+  /** The checksum of the stored file, of the algorithm that the client requested. */
   readonly checksum: Checksum;
-  /** Whether nothing was changed, since an identical or a newer file was there. */
+  /** Whether nothing was changed because an identical or newer file existed. */
   readonly unchanged: boolean;
-  /** How many bytes an earlier upload that was cut had left; 0 where it began at the start. */
+  /** The offset at which an interrupted upload was resumed, in bytes; 0 if it started from the beginning. */
   readonly resumedFrom: number;
 }
 
-/** What a client says of an upload in advance. */
+/** What a client announces of an upload. */
 export interface Upload {
-  /** The name that the file is to have. */
+  /** The name that the file will get. */
   readonly filename: string;
   /** The size of the whole file in bytes; null for a stream. */
   readonly size: number | null;
-  /** What it is checked with. */
+  /** The checksum algorithm. */
   readonly algorithm: Algorithm;
-  /** What becomes of a file that has the name. */
+  /** The overwrite policy: what happens to an existing file of that name. */
   readonly overwrite: Overwrite;
   /** The modification time to keep, in milliseconds since 1970. */
   readonly mtime?: number | undefined;
@@ -42,13 +42,16 @@ export interface Upload {
 export interface UploadOffer extends Upload {
   /** The checksum of its content; null where it is not known yet. */
   readonly checksum: Checksum | null;
-  /** Whether to begin at the start though a partial upload is there. */
+  /** Whether to start from the beginning even if there is a partial upload. */
   readonly restart: boolean;
 }
 
-/** An upload whose content comes. */
+/** An upload whose content follows. */
 export interface UploadStart extends Upload {
-  /** Where in the file the content begins, in bytes; above 0 it resumes the partial upload that was offered. */
+  /**
+   * The offset in the file at which the content starts, in bytes. If above 0, it resumes the partial upload that was
+   * offered.
+   */
   readonly offset: number;
   /** The permission bits to keep, 0 to 0o777. */
   readonly mode?: number | undefined;
@@ -56,23 +59,21 @@ export interface UploadStart extends Upload {
 
 /** The content of an upload. */
 export interface UploadContent extends IncomingContent {
-  /** Reads and throws away what is left, if that is little; false where it is more. */
+  /** Reads and discards the rest of the content if it is small; returns false if it is larger. */
   drain(): Promise<boolean>;
 }
 
 /** The answer to an offer. */
 export type OfferAnswer =
-  /** Nothing to do: the file that is there serves. */
+  /** Nothing to do: the existing file is kept. */
   | { decision: "have"; checksum: Checksum; size: number }
-  /** Its checksum decides: the client offers it again with that. */
+  /** The checksum decides: the client has to offer the file again with its checksum. */
   | { decision: "hash" }
-  /** It should be sent: all of it, or what follows the partial upload. */
+  /** The file should be sent: all of it, or the rest after the partial upload. */
   | { decision: "send"; partial: OfferedUpload | undefined };
 
-/** An upload that has come whole and is being published. */
+/** An upload that was received completely and is being published. */
 export interface ReceivedUpload {
-  /**
-   * What became of it. Fails with why it was not published, with `auth_required` where the permit has ended before.
-   */
+  /** The result. Fails with the reason if it is not published; with `auth_required` if the permit has ended before. */
   readonly published: Promise<Committed>;
 }

@@ -1,21 +1,21 @@
 /**
- * Locks on partial uploads: each has one writer at a time, and a writer that has fallen silent gives way to another.
+ * Locks on partial uploads: each has one writer at a time, and a stalled writer gives way to another.
  *
  * @module
  */
 
-/** A holder that has moved no byte for this long gives way, in milliseconds. */
+/** A holder that has written nothing for this long, in milliseconds, has stalled and gives way. */
 const STALLED_MS = 2000;
 
-/** How often a holder is looked at while another client waits for its lock, in milliseconds. */
+/** The interval at which a holder is checked while another client waits for its lock, in milliseconds. */
 const POLL_MS = 100;
 
-/** How long a holder that was told to end may take to release its lock, in milliseconds. */
+/** How long a holder may take to release its lock after it was told to end, in milliseconds. */
 const RELEASE_MS = 5000;
 
 /** The right to write to a partial upload, until it is disposed of. */
 export interface UploadLock extends Disposable {
-  /** Tells that bytes have moved: the holder is not silent. */
+  /** Records that bytes were written, so that the holder does not count as stalled. */
   touch(): void;
 }
 
@@ -24,17 +24,17 @@ export class UploadLocks {
   readonly #holders = new Map<string, Holder>();
 
   /**
-   * Takes the lock of a partial upload. Where it is held, this waits until the holder releases it or has moved no byte
-   * for 2 s; a silent holder is told through its `onTakenOver` then and has 5 s to release it.
+   * Takes the lock of a partial upload. If it is held, waits until the holder releases it or has written nothing for 2
+   * s. A stalled holder's `onTakenOver` is then called, and it has 5 s to release the lock.
    *
-   * @param id names the partial upload
+   * @param id the id of the partial upload
    * @param onTakenOver called when another writer takes over; the lock must be released soon then
-   * @returns undefined where the holder stays, or another writer was quicker
+   * @returns undefined if the holder keeps the lock, or another writer was faster
    */
   async take(id: string, onTakenOver: () => void = () => {}): Promise<UploadLock | undefined> {
     const holder = this.#holders.get(id);
     if (holder && !await holder.givesWay()) return undefined;
-    // Several may have waited for the same holder.
+    // Several writers may have waited for the same holder.
     if (this.#holders.has(id)) return undefined;
     const taken = new Holder(onTakenOver, () => this.#holders.delete(id));
     this.#holders.set(id, taken);
@@ -63,7 +63,7 @@ class Holder implements UploadLock {
     this.#touched = Date.now();
   }
 
-  /** Whether it has released its lock, by itself or because it fell silent and was told to. */
+  /** Waits until the holder releases its lock, or stalls and is told to. Returns whether it released it. */
   async givesWay(): Promise<boolean> {
     const touched = this.#touched;
     while (this.#active && Date.now() - touched < STALLED_MS) {
@@ -73,7 +73,7 @@ class Holder implements UploadLock {
     if (!this.#active) return true;
     if (this.#touched !== touched) return false;
     this.#takeOver();
-    // A disk that does not answer may keep it from ending for any time.
+    // If the disk does not respond, the holder may take any time to end.
     await this.#releasedWithin(RELEASE_MS);
     return !this.#active;
   }

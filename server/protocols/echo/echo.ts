@@ -1,6 +1,6 @@
 /**
- * Serves the echoes: what arrives is sent back with its ASCII letters in upper case, or unchanged as in RFC 862.
- * docs/protocol/ has the specification.
+ * Serves the echo over TCP and UDP: what arrives is sent back with its ASCII letters in upper case, or unchanged as in
+ * RFC 862. docs/protocol/ has the specification.
  *
  * @module
  */
@@ -22,10 +22,10 @@ import { ReflectionLimit, type Refusal } from "./reflection_limit.ts";
 
 const logger = getLogger(["ferry", "server"]);
 
-/** How much of a connection is read at once. It is sent back before more is read. */
+/** How many bytes of a connection are read at once. They are sent back before more is read. */
 const CHUNK_BYTES = 16 * 1024;
 
-/** How often the log reports unanswered datagrams at most, in milliseconds. */
+/** The shortest interval between two reports of unanswered datagrams in the log, in milliseconds. */
 const REPORT_MS = 10_000;
 
 /** The pause after a receive that failed, in milliseconds. */
@@ -33,30 +33,30 @@ const RETRY_MS = 10;
 
 /** Options of {@linkcode listenTcpEcho}. */
 export interface TcpEchoOptions {
-  /** What memory and the time come from. */
+  /** Provides buffers and the clock. */
   runtime: Runtime;
   /** Decides which connections are admitted. */
   limits: ConnectionLimits;
-  /** Whether the bytes go back unchanged. */
+  /** Whether bytes are sent back unchanged. */
   verbatim: boolean;
-  /** Milliseconds after which a peer that moves no byte is disconnected. */
+  /** A peer that transfers no byte for this long is disconnected, in milliseconds. */
   idleTimeout: number;
-  /** How many bytes a second a peer has to read at least, where something was sent. */
+  /** The minimum rate at which a peer has to read what is sent to it, in bytes per second. */
   minRate: number;
 }
 
 /** Options of {@linkcode listenUdpEcho}. */
 export interface UdpEchoOptions {
-  /** Tells the time. */
+  /** The clock. */
   clock: Clock;
-  /** Whether datagrams go back unchanged, to ports below 1024 too. */
+  /** Whether datagrams are sent back unchanged, and also to ports below 1024. */
   verbatim: boolean;
-  /** The most packets a second to one source that is not on this machine; 0 for any number. */
+  /** The maximum number of packets per second to one source that is not on this machine; 0 for no limit. */
   rate: number;
 }
 
 /**
- * Listens for TCP connections, and echoes what arrives on them.
+ * Listens for TCP connections, and echoes what they send.
  *
  * @throws {FerryError} `io`, `denied`, `unreachable` where the address cannot be listened on
  */
@@ -106,7 +106,7 @@ class TcpEcho implements ConnectionHandler {
         const read = () => this.#stream.read(chunk);
         const count = await this.#deadlines.run("read", read, { paced: false });
         this.#reading = false;
-        // All that was read was answered by then.
+        // The peer has ended its side, and everything read was sent back.
         if (count === null) break;
         const answer = chunk.subarray(0, count);
         if (!this.#verbatim) upperCase(answer);
@@ -139,7 +139,7 @@ class TcpEcho implements ConnectionHandler {
     try {
       this.#stream.close();
     } catch {
-      // Closed already.
+      // It is already closed.
     }
   }
 }
@@ -175,7 +175,7 @@ class UdpEcho implements Listener {
     this.#limit = new ReflectionLimit({ port, anyPort: verbatim, rate, now });
   }
 
-  /** Begins to answer the datagrams of a socket. */
+  /** Starts answering the datagrams of a socket. */
   static start(socket: DatagramSocket, options: UdpEchoOptions): UdpEcho {
     const echo = new UdpEcho(socket, options);
     echo.#ended = echo.#run();
@@ -200,7 +200,7 @@ class UdpEcho implements Listener {
         if (refusal) this.#count(refusal);
         else await this.#socket.send(bytes, from).catch(() => this.#count("cannot be sent"));
       } catch (error) {
-        // Some systems report here that an earlier answer did not arrive.
+        // Some systems report here that an earlier reply could not be delivered.
         const text = "The UDP echo cannot receive: {message} ({code})";
         logFailure(text, error, { level: "debug" });
         await sleep(this.#clock, RETRY_MS);

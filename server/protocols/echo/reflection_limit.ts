@@ -1,6 +1,6 @@
 /**
- * Keeps a UDP echo from being used to attack others. The source address of a datagram can be forged: the echo would
- * answer somebody else, or another echo, with which it would exchange one datagram for ever.
+ * Prevents a UDP echo from being used to attack others. The source address of a datagram can be forged: the echo would
+ * then answer somebody else; or another echo, and both would exchange one datagram for ever.
  *
  * @module
  */
@@ -8,26 +8,26 @@
 import { type Address, isLoopback } from "../../../lib/core/address.ts";
 import { sourceOf } from "../../../lib/core/source_address.ts";
 
-/** Ports below this belong to services, some of which answer any datagram (RFC 6335, section 6). */
+/** Ports below this belong to well-known services, some of which answer any datagram (RFC 6335, section 6). */
 const WELL_KNOWN_PORTS = 1024;
 
 /**
- * Sources are spread over this many slots by a hash that others cannot predict. Those of one slot share its allowance.
- * So the memory is fixed, and no flood of forged sources can push an entry out.
+ * The number of slots. Sources are assigned to slots by a hash that others cannot predict, and those of one slot share
+ * its allowance. So the memory is fixed, and a flood of forged sources cannot evict an entry.
  */
 const SLOTS = 4096;
 
-/** How much of a datagram an Ethernet packet carries: 1500 bytes less the header of IPv4. */
+/** How many bytes of a datagram an Ethernet packet carries: 1500 bytes minus the IPv4 header. */
 const PACKET_BYTES = 1480;
 const UDP_HEADER_BYTES = 8;
 
 /**
- * How often the same datagram may come back before it is dropped once. That ends a loop between two echoes; a client
- * that sends the same datagram again and again loses one of many.
+ * How often the same datagram may arrive before it is dropped once. That ends a loop between two echoes; a client that
+ * repeats the same datagram only loses one of many.
  */
 const LOOP_LENGTH = 10_000;
 
-/** A datagram that did not come back for this long is not watched any more, in milliseconds. */
+/** A datagram that did not arrive again for this long, in milliseconds, is no longer watched. */
 const LOOP_MEMORY_MS = 10_000;
 
 /** Why a datagram is not answered. */
@@ -35,31 +35,31 @@ export type Refusal = "well-known port" | "port of an echo" | "rate limit" | "lo
 
 /** Options of {@linkcode ReflectionLimit}. */
 export interface ReflectionLimitOptions {
-  /** The port that is listened on. */
+  /** The port that the echo listens on. */
   port: number;
-  /** Whether any port is answered. */
+  /** Whether datagrams from any port are answered. */
   anyPort: boolean;
-  /** The most packets a second to one source that is not on this machine; 0 for any number. */
+  /** The maximum number of packets per second to one source that is not on this machine; 0 for no limit. */
   rate: number;
-  /** Milliseconds since some fixed moment. */
+  /** A monotonic clock, in milliseconds. */
   now: () => number;
-  /** What makes the hash unpredictable. Default: a random number. */
+  /** The seed that makes the hash unpredictable. Default: a random number. */
   seed?: number;
 }
 
 /** Decides which datagrams an echo answers. Its state is of a fixed size. */
 export class ReflectionLimit {
   readonly #options: Required<ReflectionLimitOptions>;
-  // The rate: how many packets a slot still allows, and when that was computed.
+  // The rate limit: how many packets a slot still allows, and when that was computed.
   readonly #allowance = new Float64Array(SLOTS);
   readonly #computed = new Float64Array(SLOTS);
 
-  // The loops: a digest of the one datagram that is watched for, when it was seen last, and how often.
+  // The loop detection: per slot, a digest of the one datagram that is watched, when it was last seen, and how often.
   readonly #watched = new Uint32Array(SLOTS);
   readonly #seen = new Float64Array(SLOTS).fill(-Infinity);
   readonly #rounds = new Uint32Array(SLOTS);
 
-  /** A limit that has seen no datagram. */
+  /** Creates a limit that has seen no datagram. */
   constructor(options: ReflectionLimitOptions) {
     const seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
     this.#options = { seed, ...options };
@@ -67,9 +67,9 @@ export class ReflectionLimit {
   }
 
   /**
-   * Why a datagram is not to be answered; undefined where it is.
+   * The reason why a datagram is not answered; undefined if it is answered.
    *
-   * @param isReply whether it may be the answer of an echo: it is the same as its own reply
+   * @param isReply whether it may itself be the reply of an echo: it is identical to the reply to it
    */
   refusal(from: Address, reply: Uint8Array, isReply: boolean): Refusal | undefined {
     const { port, anyPort, rate } = this.#options;
@@ -79,7 +79,7 @@ export class ReflectionLimit {
       if (from.port === port) return "port of an echo";
     }
     const hostname = from.hostname.replace(/^::ffff:(?=\d+\.)/i, "");
-    // Datagrams from outside cannot have a loopback address: the system drops them.
+    // A loopback source needs no limit. Datagrams from outside cannot have one: the system drops them.
     if (
       rate > 0 && !isLoopback({ ...from, hostname }) && !this.#withinRate(hostname, reply.length)
     ) {
@@ -89,7 +89,7 @@ export class ReflectionLimit {
     return undefined;
   }
 
-  /** Counts packets instead of datagrams: these are what fills the line of the source. */
+  /** Counts packets, not datagrams, since packets are what uses the bandwidth of the source. */
   #withinRate(hostname: string, bytes: number): boolean {
     const { rate, now } = this.#options;
     const slot = this.#slot(sourceOf(hostname));
@@ -98,14 +98,14 @@ export class ReflectionLimit {
     const allowance = Math.min(rate, this.#allowance[slot]! + regained);
     this.#computed[slot] = time;
     const allowed = allowance > 0;
-    // The last one may take it below 0, so that a large datagram passes at any rate.
+    // The last datagram may take the allowance below 0, so that a large datagram passes at any rate.
     this.#allowance[slot] = allowed
       ? allowance - Math.ceil((bytes + UDP_HEADER_BYTES) / PACKET_BYTES)
       : allowance;
     return allowed;
   }
 
-  /** Watches one datagram of a source at a time, for as long as it comes back. */
+  /** Watches one datagram per slot at a time, for as long as it keeps arriving. Returns whether it is in a loop. */
   #goesRound(source: string, datagram: Uint8Array): boolean {
     const slot = this.#slot(source);
     const digest = fnv1a(fnv1a(this.#options.seed, source), datagram);

@@ -1,5 +1,6 @@
 /**
- * One connection: reads requests, has them answered by their handlers, in order, until either side ends it.
+ * Serves one connection: reads requests and passes them to their handlers, in order, until either side ends the
+ * connection.
  *
  * @module
  */
@@ -12,18 +13,18 @@ import { Connection, logger, type SessionOptions } from "./exchange/connection.t
 import { Exchange } from "./exchange/exchange.ts";
 import { handlerOf } from "./handlers/all.ts";
 
-/** Errors after which it is not known where the next message starts: the connection ends with the reply. */
+/** Errors after which the start of the next message is unknown: the connection ends after the error reply. */
 const UNREADABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "bad_header",
   "checksum_mismatch",
   "busy",
 ]);
 
-/** The beginning of a connection, which has a deadline. */
+/** The state of the handshake phase of a connection, which has a deadline. */
 interface Beginning {
-  /** How many milliseconds are left for it. */
+  /** The time left for it, in milliseconds. */
   left: number;
-  /** Whether a request has come. */
+  /** Whether a request has arrived. */
   asked: boolean;
 }
 
@@ -31,25 +32,25 @@ interface Beginning {
 export class Session {
   readonly #connection: Connection;
   readonly #options: SessionOptions;
-  /** Whether it waits for a request. */
+  /** Whether it is waiting for a request. */
   #idle = false;
-  /** Undefined once the client has begun. */
+  /** The state of the handshake phase; undefined after it. */
   #beginning: Beginning | undefined;
 
-  /** A session on a connection that was just accepted. */
+  /** Creates a session on a connection that was just accepted. */
   constructor(stream: ByteStream, options: SessionOptions) {
     this.#options = options;
     this.#connection = new Connection(stream, options);
     this.#beginning = { left: options.handshakeTimeout, asked: false };
   }
 
-  /** Serves; resolves when the connection has ended, and never fails. */
+  /** Serves the connection. Resolves when it has ended, and never fails. */
   async run(): Promise<void> {
     const connection = this.#connection;
     const { wire, replies } = connection;
     const { peer } = this.#options;
     logger.debug("{peer} connected", { peer });
-    // In reverse order: the connection ends, what is being published gets its name or does not, then the rest.
+    // Disposed of in reverse order: first the connection ends, then pending publications finish, then the rest.
     await using ends = new AsyncDisposableStack();
     ends.defer(() => logger.debug("{peer} disconnected", { peer }));
     ends.defer(() => connection.releaseOffered());
@@ -71,7 +72,7 @@ export class Session {
     }
   }
 
-  /** Lets the requests under way finish, then ends. */
+  /** Lets running requests finish, then ends. */
   async drain(): Promise<void> {
     const connection = this.#connection;
     connection.draining = true;
@@ -80,12 +81,15 @@ export class Session {
     if (this.#idle) this.close(new FerryError("closed", "the server is shutting down"));
   }
 
-  /** Ends the connection now. */
+  /** Closes the connection immediately. */
   close(reason: FerryError): void {
     this.#connection.close(reason);
   }
 
-  /** As {@linkcode Session.#nextFrame}, but ends the connection where a client takes long to begin. */
+  /**
+   * Like {@linkcode Session.#nextFrame}, but closes the connection if the client exceeds the deadline of the handshake
+   * phase.
+   */
   #nextInTime(): Promise<Frame | null> {
     const beginning = this.#beginning;
     if (beginning && !(beginning.asked && this.#mayDoAnything)) return this.#nextSoon(beginning);
@@ -104,18 +108,18 @@ export class Session {
     } finally {
       clearTimeout(timer);
       beginning.asked = true;
-      // The time that this side takes to answer does not count.
+      // Only the time spent waiting for the client counts, not the time that this side takes to answer.
       beginning.left -= performance.now() - started;
     }
   }
 
-  /** Whether the client may do anything, or could not come to do more by showing a token. */
+  /** Whether the client has any grant, or could not get one by logging in. */
   get #mayDoAnything(): boolean {
     const { mechanism, scopes } = this.#connection.identity;
     return mechanism === "none" || scopes.length > 0;
   }
 
-  /** The next request; null where there is none to come, or none that can be understood. */
+  /** The next request; null if the connection has ended, or the next message cannot be understood. */
   async #nextFrame(): Promise<Frame | null> {
     const { wire } = this.#connection;
     try {
@@ -128,7 +132,7 @@ export class Session {
     }
   }
 
-  /** Answers one request; false where the connection cannot go on. */
+  /** Answers one request. Returns false if the connection cannot be used any more. */
   async #answer({ header, body }: Frame): Promise<boolean> {
     const connection = this.#connection;
     using _conversation = connection.wire.converse();
@@ -141,7 +145,7 @@ export class Session {
       if (!body.ended) await connection.flush();
       if (handler.overlaps) return await handler.answer(exchange);
       await connection.releaseOffered();
-      // All but a put see what the puts before them have done.
+      // All requests except puts wait for earlier puts, so that they see their results.
       await connection.replies.written();
       permit.assert();
       if (handler.readsBody) return await handler.answer(exchange);

@@ -1,5 +1,5 @@
 /**
- * Serves line exec: each line that arrives goes to the shell, and its output goes back as a whole. docs/protocol/ has
+ * Serves line exec: each line that arrives is run by the shell, and its whole output is sent back. docs/protocol/ has
  * the specification.
  *
  * @module
@@ -29,37 +29,37 @@ import { Spool } from "../../exec/spool.ts";
 const logger = getLogger(["ferry", "server"]);
 
 /**
- * A line of at least `bytes` may have been sent at once and arrive in several parts. The rest of it is waited for, for
- * `pause` milliseconds.
+ * A line of at least `bytes` may have been sent with one call and arrive in several segments. The server waits `pause`
+ * milliseconds for the rest of it.
  */
 const LONG_LINE = { bytes: IDLE_BUFFER, pause: 50 };
 
-/** The largest output in a framing with a length of four bytes, a remark of the server included. */
+/** The maximum output in a framing with a length of four bytes, including a remark of the server. */
 const MAX_OUTPUT_BYTES = MAX_LENGTH - 1024;
 
 /**
- * A client of raw framing may read the answer with a single call. So up to `bytes` of it are held back until the command
- * has ended, but for at most `hold` milliseconds.
+ * A client that uses raw framing may read the answer with a single call. So up to `bytes` of it are held back until the
+ * command has ended, but for at most `hold` milliseconds.
  */
 const SHORT_ANSWER = { bytes: 1024, hold: 1500 };
 
 /**
- * How long a client that has ended its direction may still wait for an answer, in milliseconds, where the framing tells
- * where the answer ends.
+ * How long a client that has half-closed its connection may still wait for an answer, in milliseconds, if the framing
+ * marks the end of the answer.
  */
 const HALF_CLOSED_MS = 5000;
 
 /** Options of {@linkcode listenLineExec}. */
 export interface LineExecOptions {
-  /** What memory, digests and the time come from. */
+  /** Provides buffers, digests and the clock. */
   runtime: Runtime;
-  /** Runs the lines; it has a shell. */
+  /** The commands, with the shell that runs the lines. */
   commands: AllowedCommands;
   /** Decides which connections are admitted. */
   limits: ConnectionLimits;
-  /** What is sent in front of the output. */
+  /** The framing: what is sent before the output. */
   framing: Framing;
-  /** Milliseconds after which a client that moves no byte is disconnected. */
+  /** A client that transfers no byte for this long is disconnected, in milliseconds. */
   idleTimeout: number;
 }
 
@@ -122,7 +122,10 @@ class LineExecHandler implements ConnectionHandler {
     this.#connection.close(reason);
   }
 
-  /** What arrived at once, or null at the end of the connection. One byte more than a line may have is too many. */
+  /**
+   * The next line: the bytes that arrived together, or null at the end of the connection. Reads up to one byte more
+   * than the longest line, to detect lines that are too long.
+   */
   async #nextLine(): Promise<Uint8Array | null> {
     if (!await this.#connection.comes()) return null;
     const line = new Uint8Array(MAX_LINE_BYTES + 1);
@@ -136,7 +139,7 @@ class LineExecHandler implements ConnectionHandler {
     return line.subarray(0, size);
   }
 
-  /** Runs a line and sends its output. Returns false where it is not known where the next line begins. */
+  /** Runs a line and sends its output. Returns false if it is unknown where the next line begins. */
   async #answer(bytes: Uint8Array): Promise<boolean> {
     const peer = this.#peer;
     using answer = new Answer(this.#connection, this.#options);
@@ -151,7 +154,7 @@ class LineExecHandler implements ConnectionHandler {
       await this.#collect(command, answer);
     } catch (reason) {
       const error = toFerryError(reason);
-      // The client has left, or cannot be answered.
+      // The client has disconnected, or cannot be answered.
       if (wasCut(error)) throw error;
       const failure = error.during(`run ${quote(name)}`);
       logFailure("{peer}: {message} ({code})", failure, { properties: { peer } });
@@ -168,7 +171,8 @@ class LineExecHandler implements ConnectionHandler {
     let leaving: Timer | undefined;
     using _watch = this.#connection.watch((failure) => {
       const left = () => running.abort(failure ?? new FerryError("closed", "the client left"));
-      // In raw framing, clients end their direction to find the end of the answer.
+      // In raw framing, clients half-close the connection to find the end of the answer, so that does not abort the
+      // command.
       if (failure) left();
       else if (this.#options.framing !== "raw") leaving = clock.setTimeout(left, HALF_CLOSED_MS);
     });
@@ -203,7 +207,7 @@ function decodeLine(bytes: Uint8Array): string {
   return line;
 }
 
-/** The output of a command in the order of the framings: standard output, then standard error. */
+/** The output of a command in the order that the framings require: standard output, then standard error. */
 class Answer implements Disposable {
   readonly #connection: ByteConnection;
   readonly #framing: Framing;
@@ -225,7 +229,7 @@ class Answer implements Disposable {
     this.#stderr = new Spool(runtime.buffers);
   }
 
-  /** Takes a chunk of output. */
+  /** Adds a chunk of output. */
   async write(stream: "stdout" | "stderr", bytes: Uint8Array): Promise<void> {
     if (stream === "stderr") return await this.#stderr.write(bytes);
     if (this.#framing === "raw") return await this.#pass(bytes);
@@ -238,14 +242,14 @@ class Answer implements Disposable {
     await this.#connection.write(bytes);
     this.#written += bytes.length;
     if (this.#streams || this.#written > SHORT_ANSWER.bytes) return await this.#stream();
-    // Where it cannot be sent, the next write fails.
+    // If it cannot be sent, the next write fails.
     this.#holding ??= this.#clock.setTimeout(
       () => this.#stream().catch(() => {}),
       SHORT_ANSWER.hold,
     );
   }
 
-  /** Sends what is held, and from now on each chunk as it arrives. */
+  /** Sends the output that was held back, and from now on each chunk as it arrives. */
   #stream(): Promise<void> {
     this.#streams = true;
     this.#clock.clearTimeout(this.#holding);
@@ -257,7 +261,7 @@ class Answer implements Disposable {
     await this.#stderr.write(new TextEncoder().encode(`ferryd: ${text}\n`));
   }
 
-  /** Sends the whole answer. */
+  /** Sends the rest of the answer. */
   async send(name: string): Promise<void> {
     for await (const chunk of this.#stderr.chunks()) this.#digest.update(chunk);
     const size = this.#stdout.size + this.#stderr.size;

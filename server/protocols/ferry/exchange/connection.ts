@@ -1,6 +1,6 @@
 /**
- * What the requests of one connection have in common: the wire, the replies in their order, and who the client is.
- * Here the error that a request failed with becomes its reply.
+ * What the requests of one connection share: the wire, the reply queue and the identity of the client. Here an error that
+ * a request failed with is turned into its reply.
  *
  * @module
  */
@@ -24,62 +24,62 @@ import type { SessionHooks } from "../../../observe/hooks.ts";
 import type { Storage } from "../../../storage/storage.ts";
 import { ReplyQueue } from "./reply_queue.ts";
 
-/** What a session serves, and to whom. */
+/** Options of a session: what it serves, and to whom. */
 export interface SessionOptions {
-  /** What memory, digests and the time come from. */
+  /** Provides buffers, digests and the clock. */
   runtime: Runtime;
-  /** Where the files are. */
+  /** The storage that keeps the files. */
   storage: Storage;
-  /** Arbitrate the writers of partial uploads. */
+  /** The locks that arbitrate between the writers of partial uploads. */
   locks: UploadLocks;
-  /** Knows who may do what. */
+  /** The authority that knows the grants and tokens. */
   authority: Authority;
-  /** The commands that may be run; undefined where there are none. */
+  /** The commands that may be run; undefined if there are none. */
   commands?: AllowedCommands | undefined;
   /**
-   * Milliseconds within which a client has to make its first request, or, where nothing is granted without a token, has
-   * to show one.
+   * The time within which a client has to make its first request, or, if nothing is granted without a token, has to log
+   * in. In milliseconds.
    */
   handshakeTimeout: number;
-  /** Milliseconds after which a silent peer is disconnected. */
+  /** A silent peer is disconnected after this time, in milliseconds. */
   idleTimeout: number;
-  /** How many bytes a second a peer has to move while a message is under way. */
+  /** The minimum transfer rate of a peer while a message is being transferred, in bytes per second. */
   minRate: number;
   /** The peer's address, for the log. */
   peer: string;
-  /** Called with the outcome of the requests; undefined where no hook is set. */
+  /** Called with the outcomes of requests; undefined if no hook is set. */
   tell?: SessionHooks | undefined;
-  /** Key under which failed logins are counted. */
+  /** The key under which failed logins are counted. */
   source: string;
 }
 
-/** How long a client may be silent in the middle of a body that was refused, in milliseconds. */
+/** How long a client may be silent in the middle of the body of a refused request, in milliseconds. */
 const LINGER_MS = 2000;
 
 export const logger = getLogger(["ferry", "server"]);
 
 /** One connection, as its requests see it. */
 export class Connection {
-  /** What it serves. */
+  /** The options of the session. */
   readonly options: SessionOptions;
-  /** Its frames. */
+  /** The wire that carries its frames. */
   readonly wire: Wire;
-  /** Its replies. */
+  /** The queue of its replies. */
   readonly replies: ReplyQueue;
-  /** Who its client is. */
+  /** The identity of its client. */
   readonly identity: Identity;
-  /** What the file services of its requests have in common. */
+  /** The options shared by the file services of its requests. */
   readonly fileOptions: FileServiceOptions;
-  /** The partial upload that the last reply offered; it is this connection's until its next request. */
+  /** The partial upload that the last reply offered. It is reserved for this connection until its next request. */
   offered: OfferedUpload | undefined;
-  /** Whether replies with bodies may still stand in the output buffer. */
+  /** Whether replies with bodies may still be in the output buffer. */
   unsent = false;
-  /** Whether it takes no new requests. */
+  /** Whether it accepts no new requests. */
   draining = false;
-  /** Whether it was told that the connection has ended. */
+  /** Whether the end of the connection was already logged and reported to the hooks. */
   #endTold = false;
 
-  /** A connection that was just accepted. */
+  /** Creates the state of a connection that was just accepted. */
   constructor(stream: ByteStream, options: SessionOptions) {
     const { runtime, idleTimeout, minRate, authority, source, storage, locks, tell } = options;
     this.options = options;
@@ -97,13 +97,13 @@ export class Connection {
     };
   }
 
-  /** Ends the connection now. */
+  /** Closes the connection immediately. */
   close(reason: FerryError): void {
     this.identity.close();
     this.wire.close(reason);
   }
 
-  /** Releases what was offered and not gone on with. */
+  /** Releases a partial upload that was offered but not resumed. */
   async releaseOffered(): Promise<void> {
     const { offered } = this;
     this.offered = undefined;
@@ -111,8 +111,8 @@ export class Connection {
   }
 
   /**
-   * Sends the replies with bodies that were gathered. Many requests that came together are answered together, but
-   * before this side waits for the other, the other has all that it was told.
+   * Flushes the replies with bodies that are in the output buffer. Requests that arrive together are answered together,
+   * but everything is sent before this side waits for the peer.
    */
   async flush(): Promise<void> {
     if (!this.unsent) return;
@@ -120,47 +120,53 @@ export class Connection {
     await this.replies.settle();
   }
 
-  /** Replies with the error that a request failed with; without a request, that what came is none. */
+  /**
+   * Replies with the error that a request failed with. Without a request, the error is about a message that could not
+   * be understood.
+   */
   async refuse(error: FerryError, request?: Request): Promise<void> {
     this.failed(error, request);
     await this.replies.push(Promise.resolve(errorReply(error)));
   }
 
-  /** Tells the log and the hooks that a request failed, but not the client. */
+  /** Reports a failed request to the log and the hooks, but not to the client. */
   failed(error: FerryError, request?: Request): void {
     this.log("{peer}: {message} ({code})", error, request);
   }
 
-  /** Logs a failure and tells the hooks of it. */
+  /** Logs a failure and reports it to the hooks. */
   log(text: string, error: FerryError, request?: Request): void {
-    // Everything that waits for a connection fails as it ends: that is told once.
+    // When a connection ends, everything that waits for it fails: this is reported only once.
     if (this.wire.closed && wasCut(error)) {
       if (this.#endTold) return;
       this.#endTold = true;
     }
     const { peer, tell } = this.options;
     logFailure(text, error, { properties: { peer } });
-    // That this side ends a connection is no failure of it.
+    // If this side closes an idle connection to shut down, that is not a failure.
     if (request || !this.draining) tell?.failed(error, this.identity.shown, request);
   }
 
-  /** Reads and throws away what is left of a body; false where that is too much, so that the connection has to end. */
+  /** Reads and discards the rest of a body. Returns false if it is too long, so that the connection has to end. */
   async skip(body: IncomingBody, limit: bigint = MAX_DRAIN_BYTES): Promise<boolean> {
     if (body.ended) return true;
-    // The peer may wait for the answer before it sends more.
+    // The peer may wait for the reply before it sends more.
     await this.replies.settle();
-    // A body that cannot be read over ends the connection, gently, so that the answer still arrives.
+    // If the rest of a body cannot be read, the connection is ended gracefully, so that the reply still arrives.
     return await body.drain(limit).catch(() => false);
   }
 
-  /** Waits for what still reads of a body that was refused, but not for a client that sends nothing of it. */
+  /**
+   * Waits for a read of a refused body to end. A client that sends nothing more is not waited for: its connection is
+   * closed.
+   */
   async giveUp(reading: Promise<unknown>, failure: FerryError): Promise<void> {
     const timer = setTimeout(() => this.close(failure), LINGER_MS);
     try {
       await this.replies.settle();
       await reading;
     } catch {
-      // Why it was given up has been told.
+      // The reason has already been reported.
     } finally {
       clearTimeout(timer);
     }

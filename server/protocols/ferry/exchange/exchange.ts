@@ -1,5 +1,5 @@
 /**
- * One request and the ways to answer it.
+ * One request, and the ways to reply to it.
  *
  * @module
  */
@@ -13,18 +13,21 @@ import { FileService } from "../../../files/file_service.ts";
 import type { Connection } from "./connection.ts";
 import type { ReplyHeader } from "./reply_queue.ts";
 
-/** How an operation is answered. */
+/** The handler of an operation. */
 export interface Handler<Kind extends Request> {
-  /** What a request asks to do, as it follows "Cannot" in error messages. */
+  /** The action that the request asks for, worded to follow "Cannot" in error messages. */
   action(request: Kind): string;
-  /** Whether it need not wait for the replies to earlier requests, and replies in its turn. Default: false. */
+  /**
+   * Whether the operation may run while earlier requests are not yet replied to. The replies keep their order. Default:
+   * false.
+   */
   readonly overlaps?: boolean;
   /**
-   * Whether it reads the body of the request. Of other requests a small body is skipped, and a large one refused.
+   * Whether it reads the body of the request. For other requests, a small body is skipped, and a large one is refused.
    * Default: false.
    */
   readonly readsBody?: boolean;
-  /** Answers a request that was permitted; false where the connection cannot go on. */
+  /** Handles a request that was permitted. Returns false if the connection cannot be used any more. */
   answer(exchange: Exchange<Kind>): Promise<boolean>;
 }
 
@@ -34,23 +37,23 @@ export interface LineReply {
   keys?: ReplyHeader;
   /** The lines, in pieces of any size. */
   pieces: AsyncGenerator<Uint8Array, void, void>;
-  /** Gives the keys of the closing header, when all pieces have been sent. */
+  /** Called when all pieces have been sent, for the keys of the closing header. */
   closing?: () => ReplyHeader;
 }
 
-/** A request that was permitted, and the ways to answer it. Each tells whether the connection can go on. */
+/** A request that was permitted, and the ways to reply to it. Each returns whether the connection can still be used. */
 export class Exchange<Kind extends Request = Request> {
-  /** The connection that it came on. */
+  /** The connection on which it arrived. */
   readonly connection: Connection;
   /** The request. */
   readonly request: Kind;
   /** Its body. */
   readonly body: IncomingBody;
-  /** What allows it. */
+  /** The permit that allows it. */
   readonly permit: Permit;
   readonly #handler: Handler<Kind>;
 
-  /** A request that came on a connection. */
+  /** Creates the exchange for a request that arrived on a connection. */
   constructor(
     connection: Connection,
     { handler, request, body, permit }: Pick<Exchange<Kind>, "request" | "body" | "permit"> & {
@@ -69,7 +72,7 @@ export class Exchange<Kind extends Request = Request> {
     return this.#handler.action(this.request);
   }
 
-  /** The files that it may reach. */
+  /** The file service, confined to the files that the request may reach. */
   get files(): FileService {
     return new FileService(this.permit, this.connection.fileOptions);
   }
@@ -81,10 +84,10 @@ export class Exchange<Kind extends Request = Request> {
   }
 
   /**
-   * Sends a reply with a body. Once it has begun there is no room for an error reply: the body ends with an error in
+   * Sends a reply with a body. Once it has begun, an error reply is no longer possible: the body ends with an error in
    * its closing header, or the connection ends.
    *
-   * @throws what keeps it from being begun
+   * @throws the error if it could not be begun
    */
   async stream(send: () => Promise<void>): Promise<boolean> {
     const { connection, request } = this;
@@ -96,13 +99,13 @@ export class Exchange<Kind extends Request = Request> {
     } catch (error) {
       if (wire.bytesTaken === before) throw error;
       connection.failed(toFerryError(error).during(this.action), request);
-      // Where the client has left, that has just been told.
+      // If the client has disconnected, that has already been reported.
       if (wire.writable) await wire.flush().catch(() => {});
     }
     return wire.writable;
   }
 
-  /** Sends lines as a streamed body, for as long as the permit holds. */
+  /** Sends lines as a streamed body. Stops with an error if the permit ends. */
   async streamLines({ keys, pieces, closing }: LineReply): Promise<boolean> {
     const { connection, permit } = this;
     const { wire } = connection;

@@ -1,5 +1,5 @@
 /**
- * Sends replies in the order of their requests, though some are ready later than others.
+ * Sends replies in the order of their requests, even if some are ready earlier than others.
  *
  * @module
  */
@@ -11,30 +11,30 @@ import type { Wire } from "../../../../lib/wire/frames.ts";
 /** The keys of a reply. */
 export type ReplyHeader = Record<string, unknown>;
 
-/** At most this many requests of one connection wait to be answered at the same time. */
+/** The maximum number of requests of one connection that may be waiting for their replies. */
 const MAX_PENDING_REPLIES = 256;
 
 /** The replies of one connection. */
 export class ReplyQueue {
   readonly #wire: Wire;
-  /** Settles when the last reply has been handed to the connection. */
+  /** Settles when the last reply has been written to the connection's output buffer. */
   #tail: Promise<void> = Promise.resolve();
-  /** How many replies are not handed to the connection yet. */
+  /** The number of replies that are not written yet. */
   #pending = 0;
-  /** Whether they will be flushed soon. */
+  /** Whether a flush is scheduled. */
   #flushing = false;
-  /** Resolves when there is room for another reply; undefined while none waits for that. */
+  /** Resolves when there is room for another reply; undefined while nobody waits for that. */
   #room: PromiseWithResolvers<void> | undefined;
 
-  /** A queue in front of a connection. */
+  /** Creates a queue for a connection. */
   constructor(wire: Wire) {
     this.#wire = wire;
   }
 
-  /** Ends the connection where a reply cannot be sent: who reads from it would not notice. */
+  /** Closes the connection if a reply cannot be sent: its reader would not notice otherwise. */
   readonly #fail = (error: unknown) => this.#wire.close(toFerryError(error));
 
-  /** Adds a reply, which must not fail; waits while too many are waiting already. */
+  /** Adds a reply, which must not fail; waits while too many are queued. */
   async push(reply: Promise<ReplyHeader>): Promise<void> {
     this.#pending++;
     this.#tail = this.#sendAfter(this.#tail, reply);
@@ -59,7 +59,10 @@ export class ReplyQueue {
     }
   }
 
-  /** Flushes in the next turn: what is in the input buffer may be answered in this one, and leave with it. */
+  /**
+   * Flushes in the next turn of the event loop: requests in the input buffer may be answered in this turn, so that
+   * their replies are sent together.
+   */
   #flushSoon(): void {
     if (this.#flushing) return;
     this.#flushing = true;
@@ -69,12 +72,12 @@ export class ReplyQueue {
     });
   }
 
-  /** Resolves when all replies have been handed to the connection; fails where one could not be. */
+  /** Resolves when all replies have been written to the output buffer; fails if one could not be. */
   written(): Promise<void> {
     return this.#tail;
   }
 
-  /** Resolves when all replies have left; fails where one could not be sent. */
+  /** Resolves when all replies have been sent; fails if one could not be. */
   settle(): Promise<void> {
     return this.#tail = this.#tail.then(() => this.#wire.flush());
   }

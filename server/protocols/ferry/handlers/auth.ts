@@ -1,5 +1,5 @@
 /**
- * `auth`: the messages by which a client proves that it has a token.
+ * `auth`: the SCRAM messages by which a client logs in with a token.
  *
  * @module
  */
@@ -19,7 +19,7 @@ export const auth: Handler<AuthRequest> = {
     if (identity.mechanism === "none") {
       throw new FerryError("bad_header", "nobody is asked here who it is");
     }
-    // A client's first message begins with a flag, its last one with the channel binding.
+    // A client's first SCRAM message begins with the GS2 header, its final one with the channel binding `c=`.
     if (!scram.startsWith("c=")) {
       return await exchange.reply({ scram: await identity.challenge(scram) });
     }

@@ -1,5 +1,5 @@
 /**
- * `compare`: which of the files that the body names would have to be sent, a line each.
+ * `compare`: which of the files listed in the body the client would have to send, one line each.
  *
  * @module
  */
@@ -24,7 +24,7 @@ export const compare: Handler<CompareRequest> = {
     const results = files.compare(lines, { overwrite, algorithm, content });
     const goOn = await exchange.streamLines({
       pieces: encodeLines(results, encodeResult),
-      // All of the body has been read and verified by then.
+      // By then the whole body has been read and verified.
       closing: () => ({ compared: body.checksum }),
     });
     return goOn && await connection.skip(body);

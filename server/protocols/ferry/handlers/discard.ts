@@ -1,5 +1,5 @@
 /**
- * `discard`: throws away the client's partial uploads of a file.
+ * `discard`: removes the client's partial uploads of a file.
  *
  * @module
  */

@@ -22,7 +22,7 @@ export const exec: Handler<ExecRequest> = {
     if (!commands) throw new FerryError("denied", "the server runs no commands");
     const command = commands.start(request, { stdin: !body.ended });
     logger.info("{peer}: {action}", { peer, action });
-    // A command that takes its time, or writes more than the client wants to read now, is no silent peer.
+    // While the command runs, or the client takes time to read its output, the client does not count as silent.
     wire.patience = command.timeout;
     using _watch = permit.onEnd((error) => {
       wire.patience = 0;

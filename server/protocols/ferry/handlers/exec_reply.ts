@@ -1,6 +1,6 @@
 /**
  * Connects a command with its client: the request's body becomes the command's standard input, the command's output
- * the reply's body, and the command ends when its client leaves.
+ * becomes the reply's body, and the command is ended when its client disconnects.
  *
  * @module
  */
@@ -14,14 +14,14 @@ import type { IncomingBody } from "../../../../lib/wire/body.ts";
 import type { Wire } from "../../../../lib/wire/frames.ts";
 import type { RunningCommand } from "../../../exec/running_command.ts";
 
-/** How many bytes of standard input are handed on at once. */
+/** How many bytes of standard input are forwarded at once. */
 const READ_BYTES = 64 * 1024;
 
 /**
- * Sends a command's output as it comes, and then how the command ended. Nothing of the command is left when this
- * settles. What the command has not read of the request's body is still to be read then.
+ * Sends a command's output as it is produced, and then how the command ended. No process of the command is left when
+ * this settles. The caller still has to read the part of the request's body that the command has not read.
  *
- * @throws {FerryError} why the output was not sent as a whole. The client has been told where that was possible
+ * @throws {FerryError} why the output was not sent completely. It was reported to the client if possible
  */
 export async function replyWithOutput(
   wire: Wire,
@@ -31,7 +31,7 @@ export async function replyWithOutput(
   await using ends = new AsyncDisposableStack();
   const input = new InputFeed(wire, body, command);
   ends.defer(() => input.end());
-  // No read times out while the command runs. After that the client has to end its input, or it is given up.
+  // No read times out while the command runs. Afterwards the client has to end its input in time.
   ends.use(wire.hold());
   ends.use(command);
   try {
@@ -59,12 +59,15 @@ async function sendOutput(
     }
     const { stream, bytes, more } = value;
     await body.write(bytes, { stream });
-    // Output leaves as soon as it was written; what has come by then leaves together.
+    // Output is flushed as soon as no more is waiting, so that chunks that are ready together are sent together.
     if (!more) await wire.flush();
   }
 }
 
-/** Hands a body on to a command; once that has ended, ends the command when the client leaves. */
+/**
+ * Forwards a body to a command's standard input. After the end of the body, aborts the command if the client
+ * disconnects.
+ */
 class InputFeed {
   readonly #command: RunningCommand;
   readonly #handingOn: Promise<void>;
@@ -76,7 +79,7 @@ class InputFeed {
     this.#handingOn = this.#run(wire, body);
   }
 
-  /** Stops handing on, since the command has ended. Resolves when nothing reads from the body any more. */
+  /** Stops forwarding because the command has ended. Resolves when nothing reads from the body any more. */
   async end(): Promise<void> {
     this.#over = true;
     this.#watch?.[Symbol.dispose]();

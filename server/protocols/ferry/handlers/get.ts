@@ -1,5 +1,5 @@
 /**
- * `get`: a file, or a part of it, as the body of the reply.
+ * `get`: sends a file, or a range of it, as the body of the reply.
  *
  * @module
  */
@@ -11,7 +11,9 @@ import { checksumKeys } from "../../../../lib/wire/checksum_keys.ts";
 import type { OpenFileOptions } from "../../../files/opened_file.ts";
 import type { Handler } from "../exchange/exchange.ts";
 
-/** Files up to this size are read before their reply begins: that is quicker than asking for their checksum. */
+/**
+ * Files up to this size, in bytes, are read before their reply begins: that is faster than looking up their checksum.
+ */
 const SMALL_BYTES = 64 * 1024;
 
 /** Answers a `get`. */
@@ -35,7 +37,7 @@ export const get: Handler<GetRequest> = {
       const keys = { offset: 0, ...checksumKeys(algorithm, checksum), total_size: size };
       return await exchange.stream(() => wire.writeFrame({ ...header, ...keys }, bytes));
     }
-    // There is no room for an error in a body of a known size.
+    // A sized body has no place for an error, so the connection is closed when the permit ends.
     using _watch = permit.onEnd((error) => connection.close(error));
     return await exchange.stream(async () => {
       const { content } = file;
@@ -65,7 +67,7 @@ function optionsOf(request: GetRequest): OpenFileOptions {
   };
 }
 
-/** Of what no number holds exactly, one that is larger than any file. */
+/** Converts a bigint to a number. One that a number cannot hold exactly becomes a value larger than any file. */
 function numberOf(size: bigint | undefined): number | undefined {
   return size === undefined ? undefined : Number(size);
 }

@@ -1,5 +1,5 @@
 /**
- * `hello`: which version and which optional parts of the protocol both sides speak, and the beginning of a login.
+ * `hello`: negotiates the version and the optional features of the protocol, and may begin a login.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { HEADER_CHECKSUMS } from "../../../../lib/wire/header_checksum.ts";
 import { KEEP_ALIVE } from "../../../../lib/wire/keep_alive.ts";
 import type { Handler } from "../exchange/exchange.ts";
 
-/** The optional parts of the protocol that every server of this version has. */
+/** The optional features of the protocol that every server of this version supports. */
 const FEATURES = [
   "streamed",
   "pipelining",
@@ -25,7 +25,7 @@ const FEATURES = [
   "range",
 ];
 
-/** The optional parts that both sides use or none: a server tells of them where the client has. */
+/** The optional features that need both sides: a server announces one only if the client has announced it. */
 const MUTUAL_FEATURES = [HEADER_CHECKSUMS, KEEP_ALIVE];
 
 /** Answers a `hello`. */

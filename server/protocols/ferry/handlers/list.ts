@@ -1,5 +1,5 @@
 /**
- * `list`: the entries of a directory, or the client's partial uploads, a line each.
+ * `list`: the entries of a directory, or the client's partial uploads, one line each.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * `mkdir`: a directory and those above it.
+ * `mkdir`: creates a directory and missing parent directories.
  *
  * @module
  */

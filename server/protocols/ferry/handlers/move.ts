@@ -1,5 +1,5 @@
 /**
- * `move`: gives a file or a directory another name.
+ * `move`: renames a file or a directory.
  *
  * @module
  */

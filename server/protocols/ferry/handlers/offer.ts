@@ -1,5 +1,5 @@
 /**
- * `put` with `offer`: whether a file should be sent, and from where on.
+ * `put` with `offer`: decides whether the client should send a file, and from which offset.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { PutRequest } from "../../../../lib/wire/operations/put.ts";
 import { checksumKeys } from "../../../../lib/wire/checksum_keys.ts";
 import type { Handler } from "../exchange/exchange.ts";
 
-/** Answers an offer. The partial upload that it offers is held until the connection's next request. */
+/** Answers an offer. The partial upload that it offers is reserved until the connection's next request. */
 export const offer: Handler<PutRequest> = {
   action: ({ filename }) => `put ${quote(filename)}`,
 

@@ -1,5 +1,5 @@
 /**
- * `ping`: whether the server serves.
+ * `ping`: reports whether the server can serve files.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * `put`: a file that comes as the body.
+ * `put`: stores a file that is sent as the body.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import type { ReceivedUpload, UploadStart } from "../../../files/upload.ts";
 import type { Exchange, Handler } from "../exchange/exchange.ts";
 import type { ReplyHeader } from "../exchange/reply_queue.ts";
 
-/** Answers a `put`. The reply follows when the file is published; the requests that follow are read meanwhile. */
+/** Answers a `put`. The reply is sent when the file is published; following requests are read meanwhile. */
 export const put: Handler<PutRequest> = {
   action: ({ filename }) => `put ${quote(filename)}`,
   overlaps: true,
@@ -26,7 +26,7 @@ export const put: Handler<PutRequest> = {
     const upload = uploadOf(request, body);
     if (upload.offset === 0) await connection.releaseOffered();
     const { overwrite } = request;
-    // These compare with what the puts before this one may still be publishing.
+    // These policies compare with the existing file, which an earlier put may still be publishing.
     if (overwrite === "newer" || overwrite === "different") await connection.replies.settle();
     const receiving = exchange.files.put(upload, body, connection.offered);
     let received: ReceivedUpload;
@@ -47,14 +47,14 @@ export const put: Handler<PutRequest> = {
   },
 };
 
-/** Replies with the error that an upload failed with, which may still be reading its body. */
+/** Replies with the error that an upload failed with. The upload may still be reading its body. */
 async function refuse(
   exchange: Exchange<PutRequest>,
   error: unknown,
   receiving: Promise<ReceivedUpload>,
 ): Promise<boolean> {
   const { connection, request, body, action } = exchange;
-  // Nobody waits for what becomes of it.
+  // Nobody waits for the result of publishing.
   const reading = receiving.then(({ published }) => void published.catch(() => {}), () => {});
   const failure = toFerryError(error).during(action);
   await connection.refuse(failure, request);
@@ -63,13 +63,13 @@ async function refuse(
 }
 
 /**
- * An upload as its header tells of it.
+ * Converts the header of a request to an upload.
  *
  * @throws {FerryError} `bad_header`
  */
 function uploadOf(request: PutRequest, body: IncomingBody): UploadStart {
   const { filename, algorithm, overwrite, mtime, mode, size, offset } = request;
-  // No checksum need protect a header; of two lengths, one that was damaged on its way shows.
+  // A header may be sent without a checksum. Comparing its two lengths detects one that was damaged on the way.
   if (body.size !== null && size !== undefined && body.size !== size - offset) {
     throw new FerryError("bad_header", "total_size is not what is left of size behind offset");
   }

@@ -1,5 +1,5 @@
 /**
- * `remove`: deletes a file, or a directory with what is in it.
+ * `remove`: deletes a file, or a directory with its contents.
  *
  * @module
  */

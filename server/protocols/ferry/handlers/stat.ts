@@ -1,5 +1,5 @@
 /**
- * `stat`: what is known of one name.
+ * `stat`: the entry of one name.
  *
  * @module
  */
