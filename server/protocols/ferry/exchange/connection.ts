@@ -1,6 +1,6 @@
 /**
- * What the requests of one connection share: the wire, the reply queue and the identity of the client. Here an error that
- * a request failed with is turned into its reply.
+ * What the requests of one connection share: the wire, the reply queue and the identity of the client. Here an error
+ * that a request failed with is turned into its reply.
  *
  * @module
  */

@@ -39,9 +39,9 @@ const HANDLERS: Handlers = {
   stat,
 };
 
-/** What answers a request. */
+/** The handler for a request. */
 export function handlerOf(request: Request): Handler<Request> {
   const handler = request.op === "put" && request.offer ? offer : HANDLERS[request.op];
-  // The table says which request belongs to which handler; the compiler cannot tell that from a variable.
+  // The table ensures that each handler fits its request; the compiler cannot infer that for a variable operation.
   return handler as Handler<Request>;
 }
