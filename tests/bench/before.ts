@@ -1,5 +1,5 @@
 /**
- * Times the programs of this checkout beside those of another one, which stand for what was before.
+ * Compares the speed of the programs of this checkout with those of another checkout, such as an earlier version.
  *
  * @module
  */
@@ -20,16 +20,16 @@ import { type Bench, type Contestant, interleave, median, table } from "./measur
 import { peakResidentBytes } from "./resident_bytes.ts";
 import { MIB } from "../support/bytes.ts";
 
-/** GNU time, which tells the most memory that a program had. */
+/** GNU time, which reports the peak memory of a program. */
 const TIME = "/usr/bin/time";
 
-/** What was measured of one side. */
+/** The measurements of one side. */
 interface Measured {
   /** The seconds of each run. */
   seconds: readonly number[];
-  /** The most memory of a client, in bytes. */
+  /** The peak memory of a client, in bytes. */
   client: number | undefined;
-  /** The most memory of the server, in bytes. */
+  /** The peak memory of the server, in bytes. */
   server: number | undefined;
 }
 
@@ -80,7 +80,7 @@ function cells({ seconds, client, server }: Measured): string[] {
   return [time(median(seconds)), range, size(client), size(server)];
 }
 
-/** Runs both sides of a case by turns. */
+/** Runs both sides of a case alternately. */
 async function measure(
   sides: readonly Side[],
   comparison: Comparison,
@@ -119,7 +119,7 @@ async function measure(
   return measured.map((result, index) => ({ ...result, seconds: timings[index]!.seconds }));
 }
 
-/** Runs a program to its end and gives the most memory that it had, in bytes; 0 where nothing tells that. */
+/** Runs a program to its end and returns its peak memory in bytes; 0 where it cannot be measured. */
 async function run(
   side: Side,
   { program = "ferry", from = "bundle", script, args }: Command,
@@ -152,7 +152,7 @@ function launch({ checkout, bundles }: Side, from: "bundle" | "sources"): Launch
   };
 }
 
-/** What has the most memory of a program written to a file, where it is installed. */
+/** The command that writes the peak memory of a program to a file; nothing where GNU time is not installed. */
 function timed(file: string): string[] {
   return isTaken(TIME) ? [TIME, "-o", file, "-f", "%M"] : [];
 }

@@ -1,5 +1,5 @@
 /**
- * What is timed beside another checkout.
+ * The cases that are compared with another checkout.
  *
  * @module
  */
@@ -15,33 +15,33 @@ import { copyTree, countFiles, FILE_BYTES, makeTree } from "./tree.ts";
 
 /** One of the two checkouts. */
 export interface Side {
-  /** What its rows are called. */
+  /** Its name in the tables. */
   readonly name: "before" | "after";
   /** The directory of the checkout, with a slash at its end. */
   readonly checkout: string;
-  /** The directory of its bundles. */
+  /** The directory with its bundles. */
   readonly bundles: string;
 }
 
-/** What a side has of its own in a case. */
+/** What a side has in a case. */
 export interface Place extends Side {
   /** The directory that its server serves. */
   root: string;
-  /** Where a client puts what it gets. */
+  /** Where a client stores its downloads. */
   local: string;
   /** Its server, where the case has one. */
   server: Ferryd | undefined;
-  /** What the case works with. */
+  /** The settings of the benchmark. */
   bench: Bench;
 }
 
 /** A run of a program of the side; its output goes nowhere. */
 export interface Command {
-  /** The program; Default: `ferry`. */
+  /** The program. Default: `ferry`. */
   program?: Program["name"];
-  /** What it is run from. Default: a bundle. */
+  /** Where it is run from. Default: a bundle. */
   from?: "bundle" | "sources";
-  /** What is run in place of a program. */
+  /** A script to run instead of a program. */
   script?: Launch;
   /** The arguments. */
   args: string[];
@@ -55,23 +55,23 @@ export interface Comparison {
   title(bench: Bench): string;
   /** The options of the server; without them there is none. */
   serve?(bench: Bench): Promise<string[]> | string[];
-  /** Makes what the runs begin with. */
+  /** Prepares the whole case. */
   prepare?(place: Place): Promise<void> | void;
-  /** Makes what a run begins with. */
+  /** Prepares a run. */
   begin?(place: Place): Promise<void> | void;
-  /** What is timed. */
+  /** The command that is timed. */
   command(place: Place): Command;
-  /** Undoes a run. */
+  /** Removes the result of a run. */
   tidy?(place: Place): void;
-  /** Fails unless a run did what it had to. */
+  /** Throws unless a run had the right result. */
   verify?(place: Place): void;
-  /** How many bytes of memory for files are warmed before each run. */
+  /** How many bytes of memory for files are warmed up before each run. */
   warm?(bench: Bench): number;
   /** How many runs there are in a round. */
   repeat?: number;
 }
 
-/** Starts are short, so that their median takes more of them. */
+/** Starts are short, so their median is taken of more runs. */
 const STARTS = 8;
 
 /** How many commands run on one connection. */
@@ -97,7 +97,7 @@ async function input(bench: Bench): Promise<string> {
   return path;
 }
 
-/** Moves away what a run has made; it is removed in the end, as removing files slows down later runs. */
+/** Moves the result of a run away. It is removed at the end, since removing files slows down later runs. */
 function moveAway(path: string, { dir }: Bench): void {
   if (isTaken(path)) Deno.renameSync(path, `${dir}/old-${crypto.randomUUID()}`);
 }
@@ -120,7 +120,7 @@ function oneFile(direction: Direction, durability: Durability, { tls = false } =
       const path = await input(place.bench);
       if (direction === "put") return;
       Deno.linkSync(path, `${place.root}/file`);
-      // It is remembered as soon as the last change of the file is long enough ago.
+      // The server caches the md5 as soon as the last change of the file is long enough ago.
       while (!(await ask(place, "ls", "--json")).stdout.includes('"md5":"')) {
         await ask(place, "stat", "file");
       }
@@ -145,7 +145,7 @@ function oneFile(direction: Direction, durability: Durability, { tls = false } =
   };
 }
 
-/** What has been sent before does not cross again. */
+/** A resumed upload, in which the bytes sent before are not sent again. */
 const RESUME: Comparison = {
   name: "resume",
   title: ({ size }) => `put of ${sizeText(size)} to a server that has 90 % of it`,
@@ -187,7 +187,7 @@ function tree(direction: Direction, durability: Durability): Comparison {
   };
 }
 
-/** A directory that the server has. */
+/** A directory that the server has already. */
 function present(name: string, title: string, args: (bench: Bench) => string[]): Comparison {
   return {
     name,
@@ -202,7 +202,7 @@ function present(name: string, title: string, args: (bench: Bench) => string[]):
   };
 }
 
-/** Commands by the library of the checkout: as many programs as commands would time Deno. */
+/** Commands through the library of the checkout: a program for each command would time the start of Deno. */
 const EXEC: Comparison = {
   name: "exec",
   title: () => `${COMMANDS} runs of true on one connection`,
@@ -246,7 +246,7 @@ const ECHO: Comparison = {
   }),
 };
 
-/** From the start of a program to its end. */
+/** The time from the start of a program to its end. */
 function start(program: Program["name"], from: "bundle" | "sources"): Comparison {
   return {
     name: "start",
@@ -256,7 +256,7 @@ function start(program: Program["name"], from: "bundle" | "sources"): Comparison
   };
 }
 
-/** All of them. */
+/** All comparisons. */
 export const COMPARISONS: readonly Comparison[] = [
   ...DIRECTIONS.flatMap((direction) => [
     oneFile(direction, "full"),

@@ -1,6 +1,6 @@
 /**
- * What it costs a server that many connections are slow or silent: how much memory they take, and how much
- * longer others wait.
+ * The cost of many slow or silent connections for a server: how much memory they use, and how much longer other clients
+ * wait.
  *
  * @module
  */
@@ -15,13 +15,13 @@ import { MIB } from "../support/bytes.ts";
 
 const CONNECTIONS = 2000;
 
-/** The most that they may add to the server's memory, and to how long others wait. */
+/** The most that they may add to the server's memory, and the factor by which other clients may wait longer. */
 const GOAL = { bytes: 64 * MIB, ratio: 2 };
 
-/** How often something is asked for. */
+/** How many requests are timed. */
 const QUESTIONS = 300;
 
-/** Nobody is disconnected while this measures. */
+/** Timeouts so long that nobody is disconnected during the measurement. */
 const PATIENT = [
   "--idle-timeout",
   "1h",
@@ -33,7 +33,7 @@ const PATIENT = [
   "none",
 ];
 
-/** Compares a server before and while each kind of slow peers is there. */
+/** Compares a server without and with each kind of slow peers. */
 export async function crowd(bench: Bench): Promise<string> {
   const { dir, signal } = bench;
   if (await residentBytes(Deno.pid) === undefined) {
@@ -73,11 +73,11 @@ export async function crowd(bench: Bench): Promise<string> {
     await largeLists(bench);
 }
 
-/** What a server is like at a moment. */
+/** The measurements of a server at a moment. */
 interface State {
   /** Resident memory in bytes. */
   memory: number;
-  /** The median of the milliseconds that somebody waits who connects, stores and fetches a small file. */
+  /** The median time in milliseconds to connect, store and fetch a small file. */
   latency: number;
 }
 
@@ -97,7 +97,7 @@ async function measure(
   await using server = await Ferryd.start(root, [...PATIENT, ...(tls ? pair : [])]);
   const port = Number(server.address.split(":").at(-1));
   const caCerts = tls ? [Deno.readTextFileSync(`${home}/cert.pem`)] : undefined;
-  // Twice: a server that has just started compiles what it runs.
+  // This runs twice: a server that has just started still compiles its code.
   await latencies(port, caCerts);
   const before = await state(server.pid, () => latencies(port, caCerts));
   const program = new URL("slow_peers.ts", import.meta.url).pathname;
@@ -137,7 +137,7 @@ async function state(pid: number, ask: () => Promise<number[]>): Promise<State> 
   return { latency, memory: await residentBytes(pid) ?? 0 };
 }
 
-/** Each time somebody connects, stores a small file, fetches it and leaves. */
+/** The times of clients that connect, store a small file, fetch it and disconnect. */
 async function latencies(port: number, caCerts: string[] | undefined): Promise<number[]> {
   const { connect } = await import("../../mod.ts");
   const bytes = new Uint8Array(4096);

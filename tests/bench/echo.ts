@@ -1,5 +1,5 @@
 /**
- * Round trips through the echo over UDP.
+ * Round trips through the UDP echo service.
  *
  * @module
  */
@@ -19,10 +19,10 @@ import { spawn } from "./peers.ts";
 
 const COUNT = 100_000;
 const SIZE = 64;
-/** `ferry echo --interval 0` has so many under way. */
+/** How many datagrams `ferry echo --interval 0` has under way. */
 const WINDOW = 64;
 
-/** How many round trips a second ferry's own pair has to reach, without a loss. */
+/** How many round trips per second ferry's own pair must reach, without a loss. */
 const GOAL = 40_000;
 
 const NODE_ECHO = `${PROJECT}tests/bench/node_echo.mjs`;
@@ -30,20 +30,20 @@ const NODE = "Node.js, both ends";
 const FERRY = "ferry echo, ferryd";
 const WITHOUT_FLAG = "the same on node:dgram";
 
-/** What a client says of its run. */
+/** The results that a client prints. */
 interface Run {
   sent: number;
   received: number;
   seconds: number;
 }
 
-/** A pair of a server that runs and a client that is run against it. */
+/** A server, and a client that is run against it. */
 interface Pair {
   name: string;
   run(): Promise<Run>;
 }
 
-/** Counts the round trips a second of ferry's pair, and of the same on Node.js. */
+/** Measures the round trips per second of ferry's pair, and of the same programs on Node.js. */
 export async function udpEcho({ rounds, dir, installed, signal }: Bench): Promise<string> {
   await using stack = new AsyncDisposableStack();
   const pairs = [
@@ -94,7 +94,7 @@ function report(runs: ReadonlyMap<string, readonly Run[]>): string {
     (node === undefined ? "  not compared: there is no Node.js here\n" : "");
 }
 
-/** Starts the programs with a deno.json that lacks what gives Deno's own UDP sockets. */
+/** Starts the programs with a deno.json without the flag for Deno's own UDP sockets. */
 function launchWithoutFlag(dir: string): Launch {
   const { unstable: _, ...rest } = JSON.parse(Deno.readTextFileSync(`${PROJECT}deno.json`));
   const config = `${dir}/deno.json`;

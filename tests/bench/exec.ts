@@ -1,5 +1,5 @@
 /**
- * Commands on a server: how soon many small ones are through, and how fast much output comes.
+ * Commands on a server: the time of many small ones, and the throughput of a large output.
  *
  * @module
  */
@@ -17,14 +17,14 @@ const COMMANDS = 1000;
 const IN_A_GROUP = "Deno.Command, in a group";
 const PLAIN = "Deno.Command, output()";
 
-/** Times small commands, one after the other, beside starting them here. */
+/** Times small commands, one after the other, beside starting them locally. */
 export async function manyCommands(bench: Bench): Promise<string> {
   const root = Deno.makeTempDirSync(bench);
   await using server = await Ferryd.start(root, ["--allow-exec", "true"]);
   await using client = await connect(server.address);
   const contestants = [
     contestant("ferry exec", bench, async () => (await client.exec(["true"])).exitCode),
-    // What ends all that a command has started needs a group for it, and streams what it writes.
+    // To be able to kill all descendants of a command, it needs a process group, and its output is piped.
     contestant(IN_A_GROUP, bench, async () => {
       const child = new Deno.Command("true", {
         stdin: "null",
@@ -84,7 +84,7 @@ export async function commandOutput(bench: Bench): Promise<string> {
   return timingTable(timings, { work: { amount: size / MIB, unit: "MiB" }, goals: [OUTPUT_GOAL] });
 }
 
-/** A program whose output goes to another one, which counts it. */
+/** A program whose output goes to another one, which counts the bytes. */
 function counting(name: string, { size, signal }: Bench, command: readonly string[]): Contestant {
   return {
     name,

@@ -18,7 +18,7 @@ const ENCODED = encodeHeader(PUT);
 const CHECKED = encodeHeader(PUT, { checksum: true });
 const ROUND = 100;
 
-/** One direction: what was written waits until it is read. */
+/** One direction of a connection, which buffers bytes until they are read. */
 class MemoryPipe {
   readonly #pieces: Uint8Array[] = [];
   #arrival = Promise.withResolvers<void>();
@@ -103,7 +103,7 @@ async function send(wire: Wire, write: () => Promise<void>): Promise<void> {
   await wire.flush();
 }
 
-/** Two ends of a connection that exists in memory only, so that no system call is timed. */
+/** Two ends of a connection in memory, so that no system call is timed. */
 function memoryPair(): [ByteStream, ByteStream] {
   const [there, back] = [new MemoryPipe(), new MemoryPipe()];
   const end = (incoming: MemoryPipe, outgoing: MemoryPipe): ByteStream => ({

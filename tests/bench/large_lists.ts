@@ -1,6 +1,6 @@
 /**
- * What a list, a removal and a comparison of very many entries cost others: how long they wait for an answer
- * meanwhile, and how much memory it takes that nobody reads such lists.
+ * The cost of a list, a removal and a comparison of very many entries for other clients: how long they wait for a reply
+ * meanwhile, and how much memory is used where nobody reads such lists.
  *
  * @module
  */
@@ -15,13 +15,13 @@ import { MIB } from "../support/bytes.ts";
 
 const ENTRIES = 100_000;
 
-/** How many ask for a list and do not read it. */
+/** How many clients request a list and do not read it. */
 const READERS = 100;
 
-/** The most that these may add to the server's memory, and the longest that 99 of 100 pings may take. */
+/** The most that these may add to the server's memory, and the 99th percentile of pings, in milliseconds. */
 const GOAL = { bytes: 64 * MIB, ms: 50 };
 
-/** For how many seconds the memory is looked at: filling what the system keeps for each connection takes longer. */
+/** How many seconds the memory is watched: filling the socket buffers of each connection takes a while. */
 const LOOKS = 40;
 
 /** Measures both. */
@@ -73,7 +73,7 @@ export async function largeLists({ dir, signal }: Bench): Promise<string> {
   }
 }
 
-/** How long somebody waits who pings again and again while something runs, in milliseconds, the shortest first. */
+/** The round-trip times in milliseconds of repeated pings while something runs, sorted. */
 async function pingsWhile(
   server: Ferryd,
   run: (peer: RawPeer) => Promise<void>,
@@ -104,7 +104,7 @@ function portOf({ address }: Ferryd): number {
   return Number(address.split(":").at(-1));
 }
 
-/** Sends a request and reads all of the reply. */
+/** Sends a request and reads the whole reply. */
 async function whole(peer: RawPeer, ...request: Parameters<RawPeer["send"]>): Promise<void> {
   const sending = peer.send(...request);
   const reply = await peer.receive();
@@ -115,7 +115,7 @@ async function whole(peer: RawPeer, ...request: Parameters<RawPeer["send"]>): Pr
   await sending;
 }
 
-/** The request that compares files, all of which have another size. */
+/** The request that compares files, all with another size than the server's. */
 function manifestOf(count: number): [Record<string, unknown>, Uint8Array] {
   const lines = Array.from(
     { length: count },
@@ -126,7 +126,7 @@ function manifestOf(count: number): [Record<string, unknown>, Uint8Array] {
   return [{ op: "compare", overwrite: "different", md5, total_size: body.length }, body];
 }
 
-/** By how many bytes a server's memory grows, at most, while many ask for a list and do not read it. */
+/** The growth of a server's memory in bytes while many clients request a list and do not read it. */
 async function unread(start: () => Promise<Ferryd>): Promise<number> {
   status(`${READERS} that do not read`);
   await using server = await start();

@@ -1,5 +1,5 @@
 /**
- * How well a limit on the speed is held, over ten seconds.
+ * How well a rate limit is kept, over ten seconds.
  *
  * @module
  */
@@ -11,27 +11,27 @@ import { type Bench, median, status, table } from "./measure.ts";
 import { spawn, startRsyncDaemon, startSshd } from "./peers.ts";
 import { MIB } from "../support/bytes.ts";
 
-/** The limit in bytes a second, and one at which much has to be moved at once. */
+/** The limit in bytes per second, and one at which large pieces have to be transferred. */
 const RATE = 8 * MIB;
 const FAST_RATE = 50 * MIB;
 
-/** What the disk takes to have it all is no part of what is measured. */
+/** The time for flushing to disk is not part of the measurement. */
 const WITHOUT_DISK = ["--durability", "none"];
 
-/** For how long it has to be held. */
+/** How long the limit has to be kept, in seconds. */
 const SECONDS = 10;
 
-/** How far from the limit ferry may be. */
+/** The greatest relative deviation from the limit. */
 const GOAL = 0.05;
 
 interface Contestant {
   name: string;
-  /** The limit, {@linkcode RATE} unless told otherwise. */
+  /** The limit. Default: {@linkcode RATE}. */
   rate?: number;
   run(): Promise<unknown>;
 }
 
-/** Compares the speed of limited transfers with the limit. */
+/** Compares the rate of limited transfers with the limit. */
 export async function limitRate(bench: Bench): Promise<string> {
   const { dir, signal, installed } = bench;
   const home = Deno.makeTempDirSync({ dir });
@@ -51,7 +51,7 @@ export async function limitRate(bench: Bench): Promise<string> {
   const ferry = async (rate: number, ...args: string[]) => {
     const all = [...args, "--limit-rate", `${rate}`, "--overwrite", "always", "--json"];
     const { stdout } = await succeed("ferry", spawnFerry(all, { server: address }), signal);
-    // The start of the program is no part of the transfer.
+    // The start of the program is not part of the transfer.
     return JSON.parse(stdout).seconds;
   };
   let gets = 0;

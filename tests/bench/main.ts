@@ -1,6 +1,6 @@
 /**
- * Times ferry beside the programs that people use now: on this machine, in one run, with everything
- * that is needed for it made and removed again.
+ * Compares the speed of ferry with commonly used programs: on this machine, in one run. Everything that is needed is
+ * made and removed again.
  *
  * @module
  */
@@ -23,13 +23,13 @@ import { tree, treeAgain } from "./tree.ts";
 import { runInterruptibly } from "../support/interruptible.ts";
 import { MIB } from "../support/bytes.ts";
 
-/** Something that is measured and printed. */
+/** A measurement. */
 interface Case {
-  /** What `--only` calls it. */
+  /** Its name in `--only`. */
   name: string;
   /** The line above its table. */
   title(bench: Bench): string;
-  /** Measures it and gives the table. */
+  /** Measures it and returns the table. */
   run(bench: Bench): Promise<string>;
 }
 
@@ -100,16 +100,16 @@ const CASES: readonly Case[] = [
   { name: "memory", title: () => "peaks of resident memory", run: memory },
 ];
 
-/** The peers' programs and how they are asked for their versions. */
+/** The programs to compare with, and how each prints its version. */
 const PEERS: ReadonlyMap<string, readonly [string, ...string[]]> = new Map([
   ["rsync", ["rsync", "--version"]],
-  // Neither has an option for that; they are of one package with ssh.
+  // scp has no such option; it comes in one package with ssh.
   ["scp", ["ssh", "-V"]],
   ["sshd", [SSHD, "-V"]],
   ["node", ["node", "--version"]],
 ]);
 
-/** A load from which on medians of a few runs cannot be trusted. */
+/** A load average above which medians of a few runs cannot be trusted. */
 const BUSY_LOAD = 0.5;
 
 const HELP =

@@ -1,5 +1,5 @@
 /**
- * Timing contestants side by side, and tables.
+ * Times contestants alternately, and prints tables.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import { delay } from "@std/async/delay";
 import { MIB } from "../support/bytes.ts";
 
-/** What the cases work with. */
+/** The settings of all cases. */
 export interface Bench {
   /** How often each contestant runs. */
   rounds: number;
@@ -17,55 +17,54 @@ export interface Bench {
   files: number;
   /** A temporary directory. */
   dir: string;
-  /** The peers that there are here, by program. */
+  /** The programs to compare with that are installed. */
   installed: ReadonlySet<string>;
-  /** Says that the user wants it to end. */
+  /** Aborted when the user interrupts the benchmark. */
   signal: AbortSignal;
 }
 
-/** One way of doing what a case is about. */
+/** One way of performing the task of a case. */
 export interface Contestant {
-  /** What it is called in the table. */
+  /** Its name in the table. */
   name: string;
-  /** Undoes what an earlier run did; not timed. */
+  /** Removes the result of an earlier run; not timed. */
   tidy(): Promise<void> | void;
-  /** Makes what a run begins with; not timed. */
+  /** Prepares a run; not timed. */
   prepare?(): Promise<void> | void;
-  /** Does it, start of the program included. */
+  /** Performs the task, including the start of the program. */
   run(): Promise<void>;
-  /** Fails unless it was done; not timed. */
+  /** Throws unless it was done correctly; not timed. */
   verify?(): Promise<void> | void;
 }
 
-/** How much of what a run does, so that speeds can be told. */
+/** The amount of work in a run, from which speeds are computed. */
 export interface Work {
-  /** How much. */
+  /** The amount. */
   amount: number;
-  /** Of what. */
+  /** Its unit. */
   unit: string;
 }
 
-/** How fast something has to be. */
+/** A goal for a speed. */
 export interface Goal {
-  /** Which of ours is compared. */
+  /** The name of our contestant. */
   ours: string;
-  /** With what. */
+  /** The name of the contestant to compare it with. */
   peer: string;
-  /** How many times as fast it should be at least, or how many times as long it may take at most. */
+  /** The minimum ratio of the speeds, or the maximum ratio of the times. */
   ratio: { speed: number } | { time: number };
 }
 
-/** What was measured. */
+/** The measurements of a contestant. */
 export interface Timing {
-  /** The contestant. */
+  /** The name of the contestant. */
   name: string;
   /** The seconds that each run took. */
   seconds: number[];
 }
 
 /**
- * Runs all contestants in each round, so that whatever drifts meanwhile hits all of them, and each time
- * another one first.
+ * Runs all contestants in each round, each time in another order, so that any drift affects all of them.
  */
 export async function interleave(
   contestants: readonly Contestant[],
@@ -93,7 +92,7 @@ export async function interleave(
   return timings;
 }
 
-/** Waits until nothing is left to be written to the disk, where the system has a program for that. */
+/** Waits until no dirty pages are left to write to the disk, where the system has a program for that. */
 async function drainDirtyPages(): Promise<void> {
   try {
     await new Deno.Command("sync").output();
@@ -102,20 +101,20 @@ async function drainDirtyPages(): Promise<void> {
   }
 }
 
-/** Before a run that uses less than this, nobody waits: it takes little of the time until memory is given back. */
+/** No warm-up is done for a run that uses less memory than this: it is hardly affected. */
 const MUCH_MEMORY = 64 * MIB;
 
-/** Longer than the two seconds after which Linux gives memory that was freed back to the host of a machine. */
+/** This is longer than the two seconds after which Linux returns freed memory to the host of a virtual machine. */
 const SETTLE_MS = 2500;
 
-/** How many times the memory that a run uses is warmed: some of it is given back before the run gets there. */
+/** By which factor more memory is warmed up than a run uses: some of it is returned before the run gets there. */
 const SPARE = 2;
 
 /**
- * Uses more memory for files than the next run will, and frees it again. A virtual machine may have
- * given memory that was free for some seconds back to its host, and a program that then writes a file
- * pays for getting it anew: several times what the writing itself costs. What was freed before is given
- * back first, so that a run does not meet with that in its middle but has two seconds before it.
+ * Fills the page cache with more than the next run will use, and frees it again. A virtual machine may have returned
+ * memory that was free for some seconds to its host. A program that then writes a file pays for getting it back, which
+ * takes several times as long as the write itself. Memory that was freed earlier is returned first, so this waits for
+ * that: it must not happen in the middle of a run.
  */
 async function warmMemory(path: string, size: number, signal: AbortSignal): Promise<void> {
   if (size >= MUCH_MEMORY) await delay(SETTLE_MS, { signal });
@@ -128,14 +127,14 @@ async function warmMemory(path: string, size: number, signal: AbortSignal): Prom
   }
 }
 
-/** The middle value. */
+/** The median. */
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const half = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;
 }
 
-/** Times as a table: a column for each peer shows how many times as fast as it a contestant is. */
+/** Times as a table: a column for each peer shows how many times as fast a contestant is. */
 export function timingTable(
   timings: readonly Timing[],
   { work, goals }: { work: Work; goals: readonly Goal[] },
@@ -178,12 +177,12 @@ export function table(rows: readonly (readonly string[])[]): string {
   }).join("");
 }
 
-/** Shows what is going on, where somebody watches; the empty text removes that. */
+/** Shows the current step on a terminal; the empty text removes it. */
 export function status(text: string): void {
   if (Deno.stderr.isTerminal()) Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${text}`));
 }
 
-/** A number of bytes, which is a whole number of MiB. */
+/** A number of bytes, which is a whole number of MiB, as text. */
 export function sizeText(bytes: number): string {
   const mib = bytes / MIB;
   return mib % 1024 === 0 ? `${mib / 1024} GiB` : `${mib} MiB`;

@@ -1,5 +1,5 @@
 /**
- * How much memory ferry's programs take, and whether that depends on the size of the file.
+ * How much memory ferry's programs use, and whether that depends on the size of the file.
  *
  * @module
  */
@@ -14,10 +14,10 @@ import { MIB } from "../support/bytes.ts";
 const SMALL = MIB;
 const LARGE = 4096 * MIB;
 
-/** The small transfer is repeated: one alone says little about a program that collects garbage. */
+/** The small transfer is repeated: a single peak says little about a program with garbage collection. */
 const SMALL_RUNS = 3;
 
-/** The most that a file's size may add to the peak of either program. */
+/** The most that the size of a file may add to the peak memory of either program. */
 const GOAL_BYTES = 32 * MIB;
 
 const POLL_MS = 10;
@@ -51,7 +51,7 @@ export async function memory(bench: Bench): Promise<string> {
   return `${table(rows)}  goal: at most ${sizeText(GOAL_BYTES)} more: ${reached}\n`;
 }
 
-/** One transfer of a file of zeros, which takes no room as a source, by a new server and client. */
+/** One transfer of a sparse file of zeros, with a new server and client. */
 async function peaks(
   { dir, signal }: Bench,
   direction: "put" | "get",
@@ -82,12 +82,12 @@ async function peaks(
   }
 }
 
-/** Runs a program to its end and gives its peak. */
+/** Runs a program to its end and returns its peak memory. */
 async function peakOf(child: Deno.ChildProcess, signal: AbortSignal): Promise<number> {
   let peak = 0;
   let running = true;
   const watching = (async () => {
-    // A peak never sinks: what is missed is only what the last few milliseconds added.
+    // The system's peak value never decreases, so only growth in the last few milliseconds can be missed.
     while (running) {
       await delay(POLL_MS);
       peak = await peakResidentBytes(child.pid) ?? peak;

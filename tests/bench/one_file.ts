@@ -16,21 +16,21 @@ import { type Bench, type Contestant, type Goal, interleave, timingTable } from 
 import { spawn, startRsyncDaemon, startSshd } from "./peers.ts";
 import { MIB } from "../support/bytes.ts";
 
-// Like is compared with like: of the peers, only rsync --fsync has flushed the file when it ends.
+// A fair comparison: of the peers, only rsync --fsync has flushed the file when it ends.
 const GOALS: readonly Goal[] = [
   { ours: "ferry", peer: "rsync --fsync", ratio: { speed: 0.8 } },
   { ours: "ferry --durability none", peer: "rsync", ratio: { speed: 0.8 } },
   { ours: "ferry --durability none", peer: "scp", ratio: { speed: 1.2 } },
 ];
 
-// scp encrypts, so this is like against like, but for the md5 that only ferry verifies.
+// scp encrypts too, so the comparison is fair, except for the md5 that only ferry verifies.
 const TLS_GOALS: readonly Goal[] = [
   { ours: "ferry --tls --durability none", peer: "scp", ratio: { speed: 1 } },
 ];
 
 type Direction = "put" | "get";
 
-/** A server's directory and the two ends of a transfer, of which one is the input. */
+/** The directory of a server and the local path of a transfer, one of which has the input. */
 interface Ends {
   root: string;
   remote: string;
@@ -51,7 +51,7 @@ export async function oneFile(bench: Bench, direction: Direction): Promise<strin
   return timingTable(timings, { work: { amount: bench.size / MIB, unit: "MiB" }, goals: GOALS });
 }
 
-/** Times a transfer of the large file over TLS, with a token, beside the same without and beside scp. */
+/** Times a transfer of the large file over TLS with a token, beside the same without these and beside scp. */
 export async function oneFileOverTls(bench: Bench, direction: Direction): Promise<string> {
   const input = `${bench.dir}/input`;
   if (!isTaken(input)) await writeRandomFile(input, bench.size, bench);
@@ -97,7 +97,7 @@ export async function makeCredentials(dir: string): Promise<Credentials> {
   };
 }
 
-/** A directory with the input at the end where the transfer begins. */
+/** The paths of a transfer, with the input at its source. */
 function endsOf({ dir }: Bench, direction: Direction, { copy = false } = {}): Ends {
   const root = Deno.makeTempDirSync({ dir });
   const input = `${dir}/input`;
@@ -108,7 +108,7 @@ function endsOf({ dir }: Bench, direction: Direction, { copy = false } = {}): En
   return { root, remote, local: `${root}.got` };
 }
 
-/** What a contestant leaves behind, and how to see that it is whole. */
+/** How to remove and verify the result of a contestant. */
 function target(
   { size }: Bench,
   direction: Direction,
@@ -129,9 +129,9 @@ function target(
 interface FerryOptions {
   name?: string;
   durability: "full" | "none";
-  /** Whether the server knows the md5 of a file that it sends. */
+  /** Whether the server has cached the md5 of the file that it sends. */
   known?: boolean;
-  /** TLS and a token, or neither. */
+  /** TLS and a token. Default: neither. */
   credentials?: Credentials;
 }
 
@@ -158,8 +158,7 @@ async function ferryContestant(
   ];
   const ask = (...command: string[]) =>
     ferry([...command, ...credentials?.client ?? []], { server: address });
-  // The server computes the md5 of a file that it does not know, and remembers it as soon as the last change of
-  // the file is long enough ago.
+  // The server computes the md5 of a file, and caches it as soon as the last change of the file is long enough ago.
   while (
     direction === "get" && known && !(await ask("ls", "--json")).stdout.includes('"md5":"')
   ) await ask("stat", "file");

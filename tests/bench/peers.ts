@@ -1,5 +1,5 @@
 /**
- * The programs that ferry is compared with, as disposable servers of this user.
+ * Temporary servers of the programs that ferry is compared with, run as this user.
  *
  * @module
  */
@@ -7,10 +7,10 @@
 import { userInfo } from "node:os";
 import { outcome } from "../support/programs.ts";
 
-/** Where sshd is; it insists on being started by its absolute path. */
+/** The path of sshd, which must be started by its absolute path. */
 export const SSHD = "/usr/sbin/sshd";
 
-/** Where sshd keeps an empty directory when it runs as root; a system that never ran it has none. */
+/** The empty directory that sshd needs when it runs as root; it is missing where sshd never ran. */
 const SSHD_DIRECTORY = "/run/sshd";
 
 const READY_MS = 10_000;
@@ -21,7 +21,7 @@ export interface Peer extends AsyncDisposable {
   readonly port: number;
 }
 
-/** Starts a program with nothing to read. */
+/** Starts a program with an empty standard input. */
 export function spawn(program: string, args: readonly string[]): Deno.ChildProcess {
   return new Deno.Command(program, {
     args: [...args],
@@ -31,7 +31,7 @@ export function spawn(program: string, args: readonly string[]): Deno.ChildProce
   }).spawn();
 }
 
-/** What a program says of its version; undefined where it is not installed. */
+/** The version that a program prints; undefined where it is not installed. */
 export async function versionOf(program: string, ...args: string[]): Promise<string | undefined> {
   try {
     const { stdout, stderr } = await outcome(spawn(program, args));
@@ -64,7 +64,7 @@ read only = no
   return await startPeer(spawn("rsync", [...args, `--config=${config}`]), port);
 }
 
-/** An sshd that lets this user in with a key of its own. */
+/** An sshd that accepts this user with a key of its own. */
 export interface Sshd extends Peer {
   /** The user to log in as. */
   readonly user: string;
@@ -132,13 +132,13 @@ async function run(program: string, args: readonly string[]): Promise<void> {
   if (code !== 0) throw new Error(`${program} failed: ${stderr.trim()}`);
 }
 
-/** Another program can take the port before the peer does, which then does not start. */
+/** Another program can take the port before the peer does; the peer then fails to start. */
 function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;
 }
 
-/** Waits until a server takes connections. */
+/** Waits until a server accepts connections. */
 async function startPeer(child: Deno.ChildProcess, port: number): Promise<Peer> {
   let running = true;
   const ended = outcome(child).finally(() => running = false);

@@ -1,5 +1,5 @@
 /**
- * How much memory a process takes, as the system tells it.
+ * How much memory a process uses, as the system reports it.
  *
  * @module
  */
@@ -7,12 +7,12 @@
 import { outcome } from "../support/programs.ts";
 import { spawn } from "./peers.ts";
 
-/** The resident memory of a process in bytes; undefined where the system does not tell. */
+/** The resident memory of a process in bytes; undefined where the system does not report it. */
 export function residentBytes(pid: number): Promise<number | undefined> {
   return fieldOf(pid, "VmRSS");
 }
 
-/** The most resident memory that a process has had, in bytes; undefined where the system does not tell. */
+/** The peak resident memory of a process in bytes; undefined where the system does not report it. */
 export function peakResidentBytes(pid: number): Promise<number | undefined> {
   return fieldOf(pid, "VmHWM");
 }
@@ -22,7 +22,7 @@ async function fieldOf(pid: number, field: string): Promise<number | undefined> 
   return kib === undefined ? undefined : Number(kib) * 1024;
 }
 
-/** Deno itself reads /proc only with permission for everything. */
+/** Deno itself may read /proc only with all permissions. */
 async function statusOf(pid: number): Promise<string> {
   try {
     return (await outcome(spawn("cat", [`/proc/${pid}/status`]))).stdout;

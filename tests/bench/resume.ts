@@ -1,5 +1,5 @@
 /**
- * The rest of a large file whose upload was cut, beside the whole of it.
+ * The rest of a large file whose upload was cut, compared with the whole file.
  *
  * @module
  */
@@ -11,10 +11,10 @@ import { writeRandomFile } from "../support/random_file.ts";
 import { type Bench, type Contestant, type Goal, interleave, timingTable } from "./measure.ts";
 import { MIB } from "../support/bytes.ts";
 
-/** How much of the file has crossed when the client is killed. */
+/** The fraction of the file that was transferred when the client is killed. */
 const CUT_AT = 0.9;
 
-/** How much that had crossed may have to be sent again. */
+/** The most bytes that may have to be sent again. */
 const LOST_BYTES = 8 * MIB;
 
 const WHOLE = "ferry, the whole file";
@@ -22,7 +22,7 @@ const REST = "ferry, the rest behind 90 %";
 
 const GOALS: readonly Goal[] = [{ ours: REST, peer: WHOLE, ratio: { time: 0.35 } }];
 
-/** Times an upload, and what is left of one that was cut. */
+/** Times an upload, and the rest of one that was cut. */
 export async function resume(bench: Bench): Promise<string> {
   const { dir, size, signal } = bench;
   const input = `${dir}/input`;
@@ -43,7 +43,7 @@ export async function resume(bench: Bench): Promise<string> {
         try {
           Deno.removeSync(target);
         } catch {
-          // It is not there yet.
+          // The partial upload does not exist yet.
         }
       },
       async prepare() {
@@ -73,7 +73,7 @@ function argsFor(input: string): string[] {
   return ["put", input, "--as", "file", "--json"];
 }
 
-/** Kills the client when most of the file has crossed. */
+/** Kills the client when most of the file has been transferred. */
 export async function cutUpload(server: Ferryd, input: string, size: number): Promise<void> {
   const at = Math.floor(size * CUT_AT);
   const reached = Promise.withResolvers<void>();

@@ -1,5 +1,5 @@
 /**
- * How much longer a directory takes where every byte is under way for a while.
+ * How much longer a directory takes on a network with a high latency.
  *
  * @module
  */
@@ -13,13 +13,13 @@ import { KIB } from "../support/bytes.ts";
 const FILES = 1000;
 const FILE_BYTES = 4 * KIB;
 
-/** The time of a round trip in milliseconds: half of it is spent in each direction. */
+/** The round-trip time in milliseconds, half of it in each direction. */
 const ROUND_TRIP_MS = 50;
 
-/** How many round trips' worth of waiting there may be. */
+/** The most round trips that a transfer may wait for. */
 const GOAL_ROUND_TRIPS = 20;
 
-/** Compares both directions through a proxy that passes bytes on at once and through one that delays them. */
+/** Compares both directions through a proxy without and with a delay. */
 export async function roundTrips(bench: Bench): Promise<string> {
   const { dir, rounds } = bench;
   const input = `${dir}/few`;
@@ -55,7 +55,7 @@ export async function roundTrips(bench: Bench): Promise<string> {
   return `${table(rows)}  goal: at most ${GOAL_ROUND_TRIPS} round trips' worth more: ${reached}\n`;
 }
 
-/** The seconds that one transfer takes. The proxy takes connections at once, also where it delays their bytes. */
+/** The seconds that a transfer takes. The proxy accepts connections at once, even where it delays their bytes. */
 async function timeOf(
   { dir, signal }: Bench,
   { input, direction, delay }: { input: string; direction: "put" | "get"; delay: number },

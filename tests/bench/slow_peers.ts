@@ -1,7 +1,7 @@
 /**
  * A program that keeps many connections to a server open and makes slow progress on each, or none:
- * `slow_peers.ts PORT COUNT KIND`. It prints a line when all are open, and ends with its standard input,
- * having printed how many the server has kept.
+ * `slow_peers.ts PORT COUNT KIND`. It prints a line when all are open. When its standard input ends, it prints how many
+ * connections the server has kept, and exits.
  *
  * @module
  */
@@ -9,13 +9,13 @@
 import { frame } from "../support/raw_peer.ts";
 import { KIB, MIB } from "../support/bytes.ts";
 
-/** What a peer does on its connection: sends something, then a byte or nothing now and then. */
+/** How a peer behaves: it sends some bytes, then one byte or none at intervals. */
 interface Slow {
-  /** Whether the connection is encrypted, after a handshake or for want of one. */
+  /** Whether the TLS handshake is completed, or only begun. Default: no TLS. */
   readonly tls?: "begun" | "encrypted";
   /** What it sends at first. */
   readonly first: readonly Uint8Array[];
-  /** Whether it waits for an answer to that. */
+  /** Whether it waits for a reply to these bytes. */
   readonly answered?: boolean;
   /** Whether it sends one more byte every second. */
   readonly drips?: boolean;
@@ -23,13 +23,13 @@ interface Slow {
   readonly reads?: number;
 }
 
-/** The file that those who read slowly ask for, to be made by whoever starts the server. */
+/** The file that slow readers request; to be made before the server starts. */
 export const LARGE_FILE = "large";
-/** Its size: more than the system keeps for a connection. */
+/** Its size: more than the socket buffers of a connection hold. */
 export const LARGE_FILE_BYTES: number = 64 * MIB;
 
 const PING = frame({ op: "ping" });
-/** The length of a header that is as long as it may be. */
+/** The length field of the longest allowed header. */
 const LONG_HEADER = new Uint8Array([0, 0, 1, 0]);
 
 function put(size: number): Uint8Array {
@@ -37,7 +37,7 @@ function put(size: number): Uint8Array {
   return frame({ op: "put", filename: name, md5: null, total_size: size });
 }
 
-/** All the ways of being slow, by name. */
+/** All kinds of slow peers, by name. */
 export const SLOW: Readonly<Record<string, () => Slow>> = {
   "silent": () => ({ first: [] }),
   "silent instead of a TLS handshake": () => ({ tls: "begun", first: [] }),
@@ -87,7 +87,7 @@ async function main(port: number, count: number, kind: string): Promise<void> {
 
 let kept = 0;
 
-/** Does what a slow peer does at first, and goes on with it behind the scenes. */
+/** Sends a slow peer's first bytes, and goes on in the background. */
 async function hold(conn: Deno.Conn, { first, answered, drips, reads }: Slow): Promise<void> {
   kept++;
   const ended = () => void kept--;
@@ -98,7 +98,7 @@ async function hold(conn: Deno.Conn, { first, answered, drips, reads }: Slow): P
     }
   })();
   if (answered) {
-    // Each is answered alike, and nothing else comes.
+    // The replies are all the same, and nothing else arrives.
     let left = first.length * frame({ status: "ok" }).length;
     while (left > 0) left -= await conn.read(scratch) ?? left;
   }
@@ -108,7 +108,7 @@ async function hold(conn: Deno.Conn, { first, answered, drips, reads }: Slow): P
     setInterval(() => void conn.read(scratch.subarray(0, reads)).catch(ended), 1000);
     return;
   }
-  // Whoever is silent gets nothing, until the connection ends.
+  // A silent peer receives nothing until the connection ends.
   void conn.read(scratch).then(ended, ended);
 }
 

@@ -1,5 +1,5 @@
 /**
- * How long the programs take to start, beside Deno that has nothing to do.
+ * How long the programs take to start, compared with Deno running an empty file.
  *
  * @module
  */
@@ -9,15 +9,15 @@ import { succeed } from "../support/interruptible.ts";
 import { DENO, programArgs } from "../support/programs.ts";
 import { type Bench, type Contestant, interleave, median, table } from "./measure.ts";
 
-/** Starts are short, so that their median takes more of them. */
+/** Starts are short, so their median is taken of more runs. */
 const STARTS_PER_ROUND = 4;
 
-/** How many times as long as Deno with an empty file `ferry --version` may take. */
+/** By which factor `ferry --version` may take longer than Deno with an empty file. */
 const GOALS = { "compiled": 1.5, "self-extracting": 2.5 } as const;
 
 const EMPTY = "deno run of an empty file";
 
-/** Measures it and gives the table. */
+/** Measures the starts and returns the table. */
 export async function start(bench: Bench): Promise<string> {
   const { dir, rounds, signal } = bench;
   const dist = `${dir}/dist`;
@@ -44,7 +44,7 @@ export async function start(bench: Bench): Promise<string> {
           run: run([DENO, ...programArgs(name, { fromSources: true }), "--version"]),
         },
         { name: `${name}, ${kind}, first run`, tidy: () => remove(first), run: start(first) },
-        // It has been unpacked, and what Deno keeps is there.
+        // The executable is already unpacked, and Deno's cache is filled.
         { name: `${name}, ${kind}`, tidy() {}, prepare: start(unpacked), run: start(unpacked) },
       ];
     }),

@@ -18,19 +18,19 @@ export const FILE_BYTES = 4 * KIB;
 /** How many files there are in each directory of the tree. */
 const FILES_A_DIRECTORY = 100;
 
-// Like is compared with like: of the peers, only rsync --fsync has flushed the files when it ends.
+// A fair comparison: of the peers, only rsync --fsync has flushed the files when it ends.
 const GOALS: readonly Goal[] = [
   { ours: "ferry", peer: "rsync --fsync", ratio: { speed: 1 } },
   { ours: "ferry --durability none", peer: "rsync", ratio: { speed: 0.7 } },
   { ours: "ferry --durability none", peer: "scp", ratio: { speed: 5 } },
 ];
 
-// Nothing is written, so that nothing is flushed either.
+// Nothing is written, so nothing is flushed either.
 const GOALS_AGAIN: readonly Goal[] = [{ ours: "ferry", peer: "rsync", ratio: { time: 1.5 } }];
 
 type Direction = "put" | "get";
 
-/** Where a contestant's server has its files, and the directory that a run goes to. */
+/** The directory of a contestant's server, and the destination of a run. */
 interface Ends {
   root: string;
   local: string;
@@ -50,7 +50,7 @@ export async function tree(bench: Bench, direction: Direction): Promise<string> 
   return timingTable(timings, { work: { amount: bench.files, unit: "files" }, goals: GOALS });
 }
 
-/** Times the upload of a directory that is there already, and counts what crosses meanwhile. */
+/** Times the upload of an unchanged directory, and counts the transferred bytes. */
 export async function treeAgain(bench: Bench): Promise<string> {
   await using stack = new AsyncDisposableStack();
   const input = makeTree(bench);
@@ -74,7 +74,7 @@ export async function treeAgain(bench: Bench): Promise<string> {
   return table + await crossed(bench, input);
 }
 
-/** What crosses when nothing has changed, in words. */
+/** The number of bytes that are transferred when nothing has changed, as text. */
 async function crossed({ dir, files, signal }: Bench, input: string): Promise<string> {
   await using server = await Ferryd.start(Deno.makeTempDirSync({ dir }));
   await using counter = FaultyPeer.start(server.port);
@@ -113,7 +113,7 @@ interface TreeOptions {
   direction: Direction;
 }
 
-/** Directories for a contestant, with the input where its runs begin. */
+/** The directories of a contestant, with the input at the source. */
 function endsOf({ dir }: Bench, { input, direction }: TreeOptions): Ends {
   const root = Deno.makeTempDirSync({ dir });
   if (direction === "put") return { root, local: input, target: `${root}/tree` };
@@ -130,12 +130,12 @@ export function copyTree(from: string, to: string): void {
   }
 }
 
-/** What a contestant leaves behind, and how to see that it is whole. */
+/** How to remove and verify the result of a contestant. */
 function target({ files, dir }: Bench, { target }: Ends): Pick<Contestant, "tidy" | "verify"> {
   return {
     tidy() {
-      // It goes when all is measured: ext4 without a journal looks at every file that was deleted in the
-      // last minutes before it makes a new one, which costs several times what making it does.
+      // It is removed after the measurements: ext4 without a journal checks every file that was deleted in the last
+      // minutes before it makes a new one, which takes several times as long as making it.
       if (isTaken(target)) Deno.renameSync(target, `${dir}/old-${crypto.randomUUID()}`);
     },
     verify() {

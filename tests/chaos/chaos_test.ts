@@ -1,7 +1,6 @@
 /**
- * Transfers that are cut at random bytes, and damaged ones: a part of what `deno task chaos` does.
- * `FERRY_CHAOS_SEED` repeats a run that failed; `FERRY_CHAOS_CUTS` says how many transfers are cut.
- *
+ * Transfers that are cut at random bytes, and damaged ones: a part of what `deno task chaos` does. `FERRY_CHAOS_SEED`
+ * repeats a failed run; `FERRY_CHAOS_CUTS` sets how many transfers are cut.
  * @module
  */
 

@@ -25,10 +25,10 @@ import {
 import { watched, Watcher } from "./watcher.ts";
 import { KIB, md5, MIB } from "../support/bytes.ts";
 
-/** How much may be sent again after a cut. */
+/** The most bytes that may be sent again after a cut. */
 const LOST_BYTES = 8 * MIB;
 
-/** The headers of a connection, at most. */
+/** The most bytes of headers on a connection. */
 const HEADER_BYTES = 4 * KIB;
 
 /** One transfer. */
@@ -37,7 +37,7 @@ export class Transfer {
   readonly random: (limit: number) => number;
   readonly bytes: Uint8Array;
   readonly md5: string;
-  /** What is under the name before, where anything is. */
+  /** The content under the name before the transfer; undefined where there is none. */
   readonly old: Uint8Array | undefined;
   readonly oldMd5: string | undefined;
   readonly name: string;
@@ -50,7 +50,7 @@ export class Transfer {
     this.op = op;
     this.name = `${op}-${index}`;
     const random = this.random = randomFor(index);
-    // Ends of pieces and of blocks are where mistakes are made: half of the sizes are whole MiB.
+    // Mistakes happen at the ends of pieces and blocks, so half of the sizes are whole MiB.
     const size = random(2) ? min + random(max - min) : Math.ceil(min / MIB + random(5)) * MIB;
     this.bytes = piece(size, random);
     this.md5 = md5(this.bytes);
@@ -65,28 +65,28 @@ export class Transfer {
     return this.op === "put" ? "up" : "down";
   }
 
-  /** Where it comes from, on disk. */
+  /** The path of the source file. */
   get source(): string {
     return `${this.op === "put" ? this.lane.local : this.lane.root}/${this.name}`;
   }
 
-  /** Where it goes to, on disk. */
+  /** The path of the destination. */
   get target(): string {
     return `${this.op === "put" ? this.lane.root : this.lane.local}/${this.name}`;
   }
 
-  /** Where what has come of it is. */
+  /** The directory of its partial transfer. */
   get staging(): string {
     return this.op === "put" ? this.lane.staging : this.lane.local;
   }
 
-  /** How much of it is on file. */
+  /** How many bytes of it are on disk. */
   staged(): number {
     const parts = filesBelow(this.staging).filter((name) => name.endsWith(".part"));
     return Math.max(0, ...parts.map((name) => sizeOf(`${this.staging}/${name}`)));
   }
 
-  /** The command line that asks for it. */
+  /** The command line for the transfer. */
   get args(): string[] {
     const { op, name, source, target } = this;
     const common = ["--overwrite", "always", "--json"];
@@ -95,7 +95,7 @@ export class Transfer {
       : ["get", name, "--out", target, "--durability", "none", ...common];
   }
 
-  /** Asks for it in this process. */
+  /** Makes the transfer in this process. */
   async request(
     server: string,
     { timeout = PATIENCE, retries }: { timeout?: number; retries: number },
@@ -110,7 +110,7 @@ export class Transfer {
       });
   }
 
-  /** Runs something while a reader looks at the name, and tidies up. */
+  /** Runs something while a watcher reads the name, and cleans up. */
   async watch(what: string, alsoTrue: () => void, run: () => Promise<void>): Promise<void> {
     const { op, bytes, old, target, md5, oldMd5 } = this;
     const onto = old ? ` onto ${old.length} old ones` : "";
@@ -122,7 +122,7 @@ export class Transfer {
         try {
           Deno.removeSync(path);
         } catch {
-          // It did not come so far.
+          // The transfer did not get that far.
         }
       }
     }
@@ -133,25 +133,25 @@ function sizeOf(path: string): number {
   try {
     return Deno.statSync(path).size;
   } catch {
-    // It was published or removed at this moment.
+    // It was published or removed just now.
     return 0;
   }
 }
 
-/** Cuts a transfer once, goes on with it, and looks at what came of it. */
+/** Cuts a transfer once, resumes it, and checks the result. */
 export async function cutFile(lane: Lane, index: number): Promise<void> {
   const kind = CUT_KINDS[index % 4]!;
   const op = (index >> 2) % 2 ? "get" : "put";
   const transfer = new Transfer(lane, index, { op, min: 10 * MIB, max: 24 * MIB });
   const { direction, bytes: { length: size }, random } = transfer;
-  // Mostly in the body; now and then in the headers in front of it or behind it.
+  // The cut is mostly in the body; sometimes in the headers before or after it.
   const place = random(12);
   const at = place === 0
     ? 1 + random(300)
     : place === 1
     ? size + 200 + random(130)
     : 1 + random(size);
-  // Half of the cuts come when all that was let through is on file, the others while it is on its way.
+  // Half of the cuts happen when all forwarded bytes are on disk, the others earlier.
   const settled = random(2) === 0;
   let child: Deno.ChildProcess | undefined;
   let killed: Promise<unknown> | undefined;
@@ -203,17 +203,17 @@ export async function cutFile(lane: Lane, index: number): Promise<void> {
     const told = size - done.resumedFrom;
     assert(Math.abs(last - told) <= HEADER_BYTES, `${told} bytes were told, ${last} crossed`);
     const total = crossed.reduce((sum, count) => sum + Math.max(0, count - HEADER_BYTES), 0);
-    // Where this machine is so busy that a side falls silent by itself, even the reply may be lost, and
-    // `--overwrite always` sends the whole file again.
+    // On a very busy machine, a side may time out by itself. Then even the reply may be lost, and `--overwrite always`
+    // sends the whole file again.
     const busy = kind === "stall" && crossed.length > 2;
-    // What was on its way at the cut did not come to the other side.
+    // Bytes in flight at the cut did not reach the other side.
     const most = size + LOST_BYTES + lost;
     assert(busy || total <= most, `${total} bytes crossed, at most ${most} should: ${crossed}`);
   });
   await assertTidy(lane);
 }
 
-/** Damages a transfer once: it ends with the right bytes, or with an error and no others. */
+/** Damages a transfer once: it has to end with the right bytes, or with an error and no others. */
 export async function damageFile(lane: Lane, index: number): Promise<void> {
   const kind = index % 2 ? "flip" : "duplicate";
   const op = (index >> 1) % 2 ? "get" : "put";
@@ -224,7 +224,7 @@ export async function damageFile(lane: Lane, index: number): Promise<void> {
   const at = direction === back || random(3) === 0 ? random(400) : random(size + 300);
   const fault: Fault = { kind, direction, at, bytes: 1 + random(2000) };
   const what = `${kind} behind ${at} bytes ${direction}`;
-  // A name has no md5 on the way: one that was damaged may be another name.
+  // A name has no checksum in this protocol version, so a damaged one may be another valid name.
   await transfer.watch(what, () => {}, async () => {
     const options = { faults: [fault], seed: random(2 ** 32), split: 256 * KIB };
     await using peer = FaultyPeer.start(lane.server.port, options);
@@ -241,7 +241,7 @@ export async function damageFile(lane: Lane, index: number): Promise<void> {
   await empty(lane);
 }
 
-/** Whatever stands in the root, under whichever name, has one of these md5s. */
+/** Asserts that every file in the root, whatever its name, has one of these md5s. */
 export function assertNothingElse({ root }: Lane, md5s: readonly (string | undefined)[]): void {
   for (const name of below(root).filter((name) => !name.endsWith("/"))) {
     const found = md5(Deno.readFileSync(`${root}/${name}`));
@@ -249,7 +249,7 @@ export function assertNothingElse({ root }: Lane, md5s: readonly (string | undef
   }
 }
 
-/** Removes what is in the root; nothing else is left but what can be gone on with. */
+/** Empties the root, and asserts that only partial transfers that can be resumed are left. */
 export async function empty(lane: Lane): Promise<void> {
   for (const name of names(lane.root)) {
     if (name !== ".ferry") Deno.removeSync(`${lane.root}/${name}`, { recursive: true });
@@ -257,7 +257,7 @@ export async function empty(lane: Lane): Promise<void> {
   await assertTidy(lane);
 }
 
-/** Nothing is left but what can be gone on with. */
+/** Asserts that only partial transfers that can be resumed are left. */
 async function assertTidy({ local, staging }: Lane): Promise<void> {
   const left = () => [local, staging].flatMap(unrecorded);
   assert(await eventually(() => left().length === 0), `it left ${left()}`);

@@ -1,6 +1,5 @@
 /**
- * What transfers that are cut have in common: where they take place, what they follow from, how long is
- * waited.
+ * What all interrupted transfers share: their directories and servers, their random numbers, and their timeouts.
  *
  * @module
  */
@@ -11,28 +10,28 @@ import { randomNumbers } from "../support/faulty_peer.ts";
 import { Ferryd, TempDir } from "../support/programs.ts";
 import { MIB } from "../support/bytes.ts";
 
-/** How many transfers of files are cut; of others there are as many for so many. */
+/** How many transfers of files are cut; other kinds of transfers are in proportion. */
 export const CUTS: number = extentOf("FERRY_CHAOS_CUTS") ?? 8;
 
-/** What all else follows from. */
+/** The seed of everything random. */
 const SEED = Number(Deno.env.get("FERRY_CHAOS_SEED") ?? 2026);
 
-/** How many transfers run side by side, each with a server of its own. */
+/** How many transfers run in parallel, each with a server of its own. */
 const LANES = 4;
 
 /**
- * When a client gives up on a network that has gone silent, in milliseconds. Where this machine is so busy
- * that one does so for no reason, it only tries once more.
+ * The timeout of a client on a silent network, in milliseconds. Where a busy machine causes one without a reason, the
+ * client only retries.
  */
 export const SILENCE = 2000;
 
-/** How often is tried again without a byte that moved: never is this what a transfer fails for. */
+/** How many retries there are without a transferred byte: so many that no transfer fails for lack of retries. */
 export const RETRIES = 20;
 
-/** How long is waited for what follows by itself, in milliseconds: a machine may be very busy. */
+/** How long to wait for something that must happen by itself, in milliseconds: the machine may be very busy. */
 export const PATIENCE = 120_000;
 
-/** Bytes that all files are pieces of: no two places in it are alike. */
+/** The bytes that all files are pieces of: no two positions have the same content. */
 const BYTES = (() => {
   const next = randomNumbers(SEED);
   const words = new Uint32Array(8 * MIB);
@@ -40,21 +39,21 @@ const BYTES = (() => {
   return new Uint8Array(words.buffer);
 })();
 
-/** Some bytes from somewhere. */
+/** A random piece of these bytes. */
 export function piece(size: number, random: (limit: number) => number): Uint8Array {
   const from = random(BYTES.length - size);
   return BYTES.subarray(from, from + size);
 }
 
-/** Random numbers for one transfer: the same whatever ran before it. */
+/** The random numbers of one transfer: the same whatever ran before it. */
 export function randomFor(index: number): (limit: number) => number {
   return randomNumbers(SEED ^ Math.imul(index + 1, 0x9e3779b1));
 }
 
-/** What is cut, and how. */
+/** What is interrupted, and how. */
 export type Cut = "kill ferryd" | "kill ferry" | "reset" | "stall";
 
-/** All of them, in turn. */
+/** All kinds of cuts, used in turn. */
 export const CUT_KINDS: readonly Cut[] = ["kill ferryd", "kill ferry", "reset", "stall"];
 
 /** A server with its directory, and a directory for the client. */
@@ -72,7 +71,7 @@ export class Lane implements AsyncDisposable {
     return lane;
   }
 
-  /** Where the server keeps what it has not published. */
+  /** The staging area of the server. */
   get staging(): string {
     return `${this.root}/.ferry/staging`;
   }
@@ -87,7 +86,7 @@ export class Lane implements AsyncDisposable {
   }
 }
 
-/** Runs something for each number up to a limit, on all lanes, and fails with all failures. */
+/** Runs something for each number up to a limit, on all lanes, and throws all failures together. */
 export async function onLanes(
   count: number,
   run: (lane: Lane, index: number) => Promise<void>,
@@ -118,7 +117,7 @@ export function names(directory: string): string[] {
   return [...Deno.readDirSync(directory)].map(({ name }) => name);
 }
 
-/** What is below a directory of either program, but for the server's own: names of directories end in a slash. */
+/** The entries below a directory, except the server's own: names of directories end in a slash. */
 export function below(directory: string, prefix = ""): string[] {
   return [...Deno.readDirSync(`${directory}/${prefix}`)].flatMap(({ name, isDirectory }) => {
     if (prefix === "" && name === ".ferry") return [];
@@ -128,12 +127,12 @@ export function below(directory: string, prefix = ""): string[] {
   });
 }
 
-/** Lets others run. */
+/** Waits for a time. */
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** Waits until something is so, but not for ever. */
+/** Waits until a condition holds, but not forever. */
 export async function eventually(what: () => boolean, patience = PATIENCE): Promise<boolean> {
   const deadline = performance.now() + patience;
   while (!what()) {

@@ -1,5 +1,5 @@
 /**
- * Transfers of single files over a network that does everything wrong that one can, several things at once.
+ * Transfers of single files over a network with every kind of fault, several at once.
  *
  * @module
  */
@@ -11,10 +11,10 @@ import { assertNothingElse, empty, Transfer } from "./files.ts";
 import { type Lane, RETRIES, SILENCE } from "./lane.ts";
 import { KIB, md5, MIB } from "../support/bytes.ts";
 
-/** Far from the numbers of other transfers. */
+/** The numbers of these transfers begin far from those of others. */
 const FIRST = 1_000_000;
 
-/** What goes wrong once, the quick ones more often: after a stall somebody has to wait. */
+/** The kinds of faults; quick ones are more frequent, since a stall lasts until a timeout. */
 const KINDS: readonly Fault["kind"][] = [
   ...["reset", "close", "flip", "duplicate"] as const,
   ...["reset", "close", "flip", "duplicate", "stall"] as const,
@@ -23,7 +23,7 @@ const KINDS: readonly Fault["kind"][] = [
 /** How transfers have ended. */
 export type Endings = Map<string, number>;
 
-/** One transfer: it ends with the right bytes, or with an error that says why and no other bytes. */
+/** One transfer: it has to end with the right bytes, or with an error and no others. */
 export async function disturbFile(lane: Lane, index: number, endings: Endings): Promise<void> {
   const op = index % 2 ? "get" : "put";
   const max = index % 8 < 6 ? 300 * KIB : 12 * MIB;
@@ -32,7 +32,7 @@ export async function disturbFile(lane: Lane, index: number, endings: Endings): 
   const faults = Array.from({ length: random(4) }, (): Fault => ({
     kind: KINDS[random(KINDS.length)]!,
     direction: random(4) ? transfer.direction : random(2) ? "up" : "down",
-    // In front of the body, in it, or behind it.
+    // Before the body, in it, or after it.
     at: random(3) ? random(size + 300) : random(400),
     bytes: 1 + random(2000),
   }));
@@ -41,12 +41,12 @@ export async function disturbFile(lane: Lane, index: number, endings: Endings): 
     seed: random(2 ** 32),
     ...(random(3) ? {} : { delay: 1 + random(20) }),
     ...(random(3) ? {} : { merge: 1 + random(10) }),
-    // Not so small that a large file takes minutes.
+    // Segments are not so small that a large file takes minutes.
     ...(random(3) ? {} : { split: Math.ceil(size / 200) + random(64 * KIB) + 1 }),
   };
   const retries = random(2) ? RETRIES : 0;
   const what = `${JSON.stringify(options)}, ${retries} retries`;
-  // A name has no md5 on the way: one that was damaged may be another name.
+  // A name has no checksum in this protocol version, so a damaged one may be another valid name.
   await transfer.watch(what, () => {}, async () => {
     await using peer = FaultyPeer.start(lane.server.port, options);
     let ending: string;

@@ -21,7 +21,7 @@ import {
 import { watched, type WatchedFile, Watcher } from "./watcher.ts";
 import { KIB, md5, MIB } from "../support/bytes.ts";
 
-/** Names that a careless program trips over. */
+/** Names that careless programs mishandle. */
 const ODD_NAMES = [
   "with space",
   "line\nbreak",
@@ -32,7 +32,7 @@ const ODD_NAMES = [
   ".hidden",
 ];
 
-/** What is under a name of the tree before. */
+/** What is under a name of the tree before the transfer. */
 type Before = "nothing" | "another" | "the same";
 
 interface TreeFile extends WatchedFile {
@@ -42,15 +42,15 @@ interface TreeFile extends WatchedFile {
   before: Before;
 }
 
-/** A directory with small files and large ones, of which some are there already. */
+/** A directory with small and large files, of which some exist at the destination. */
 class Tree {
   readonly name: string;
   readonly op: "put" | "get";
   readonly random: (limit: number) => number;
-  /** How many connections it takes. */
+  /** How many connections the transfer uses. */
   readonly jobs: number;
   readonly files: TreeFile[] = [];
-  /** The directories, with a slash at their ends. */
+  /** The directories, with a trailing slash. */
   readonly directories: string[] = ["a/", "a/b/", "a/b/c/", "empty/", "a/hollow/"];
 
   constructor(readonly lane: Lane, index: number) {
@@ -99,17 +99,17 @@ class Tree {
     this.files.push({ name, path: `${target}/${name}`, size, md5: digest, oldMd5, before });
   }
 
-  /** Where it comes from, on disk. */
+  /** The path of the source directory. */
   get source(): string {
     return `${this.op === "put" ? this.lane.local : this.lane.root}/${this.name}`;
   }
 
-  /** Where it goes to, on disk. */
+  /** The path of the destination. */
   get target(): string {
     return `${this.op === "put" ? this.lane.root : this.lane.local}/${this.name}`;
   }
 
-  /** The command line that asks for it. */
+  /** The command line for the transfer. */
   get args(): string[] {
     const { op, name, source, lane, jobs } = this;
     const common = ["--overwrite", "different", "--json", "--jobs", `${jobs}`];
@@ -118,19 +118,19 @@ class Tree {
       : ["get", name, "--out", `${lane.local}/`, "--durability", "none", ...common];
   }
 
-  /** How many bytes of files have to cross. */
+  /** How many bytes of files have to be transferred. */
   get moving(): number {
     return this.files.filter(({ before }) => before !== "the same")
       .reduce((sum, { size }) => sum + size, 0);
   }
 
-  /** Removes it, and what has come of it. */
+  /** Removes both directories. */
   remove(): void {
     for (const path of [this.source, this.target]) Deno.removeSync(path, { recursive: true });
   }
 }
 
-/** The names of the files that a run says have crossed. */
+/** The names of the files that a run reports as transferred. */
 function movedIn({ stdout }: Outcome): string[] {
   return stdout.split("\n")
     // A program that is killed may stop in the middle of a line.
@@ -140,13 +140,13 @@ function movedIn({ stdout }: Outcome): string[] {
     .map(({ filename }) => filename);
 }
 
-/** Cuts a transfer of a directory once, goes on with it, and looks at what came of it. */
+/** Cuts a transfer of a directory once, resumes it, and checks the result. */
 export async function cutTree(lane: Lane, index: number): Promise<void> {
   const kind = CUT_KINDS[index % 4]!;
   const tree = new Tree(lane, index);
   const { op, files, random, moving } = tree;
   const at = 1 + random(moving);
-  // A server that comes back is found again by the same run, or by the next one.
+  // A restarted server is found again by the same run, or by the next one.
   const sameRun = kind === "reset" || kind === "stall" || kind === "kill ferryd" && random(2) === 0;
   const what =
     `${op} of ${files.length} files by ${tree.jobs}, ${kind} behind ${at} of ${moving} bytes` +
@@ -179,7 +179,7 @@ export async function cutTree(lane: Lane, index: number): Promise<void> {
   tree.remove();
 }
 
-/** Asks for it until it is done, with one cut; gives what each run of `ferry` said. */
+/** Runs the transfer until it is done, with one cut; returns the output of each run of `ferry`. */
 async function transferCut(
   { lane, op, args }: Tree,
   { kind, at, sameRun }: { kind: Cut; at: number; sameRun: boolean },
@@ -190,7 +190,7 @@ async function transferCut(
     if (kind === "kill ferry") child!.kill("SIGKILL");
     if (kind !== "kill ferryd") return;
     await lane.server.stop("SIGKILL");
-    // The client meets nobody there for a while.
+    // For a while, no server listens on that port.
     lane.restart().then(back.resolve, back.reject);
   };
   const how = kind === "reset" || kind === "stall" ? kind : "close";

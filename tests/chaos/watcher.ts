@@ -1,5 +1,5 @@
 /**
- * A reader that looks at names again and again while files are on their way to them.
+ * A watcher that reads files repeatedly while they are being transferred.
  *
  * @module
  */
@@ -8,35 +8,35 @@ import { assert, assertEquals } from "@std/assert";
 import { pause } from "./lane.ts";
 import { md5 } from "../support/bytes.ts";
 
-/** A file that a reader looks at. */
+/** A file to watch. */
 export interface WatchedFile {
-  /** Where it appears. */
+  /** Its path. */
   path: string;
-  /** The md5 of what it is to become. */
+  /** The md5 of its new content. */
   md5: string;
-  /** The md5 of what is there before; undefined where nothing is. */
+  /** The md5 of its old content; undefined where it did not exist. */
   oldMd5: string | undefined;
 }
 
 /**
- * Of each file it sees the old one until it sees the new one, and nothing only where there was no old one:
- * never a part, and never the old one again.
+ * For each file, the watcher must see the old content until it sees the new one. It may find no file only where there
+ * was no old one. It must never see a part of a file, nor the old content again.
  */
 export class Watcher {
   readonly #files: readonly WatchedFile[];
   readonly #alsoTrue: () => void;
   readonly #running: Promise<void>;
-  /** What was last seen under a name, so that it is not read again as long as it is that. */
+  /** What was last seen under each name, so that an unchanged file is not read again. */
   readonly #seen = new Map<string, string>();
   readonly #published = new Set<string>();
   #stopped = false;
 
-  /** Looks from now on; `alsoTrue` fails where something else is wrong. */
+  /** Watches from now on; `alsoTrue` throws where something else is wrong. */
   constructor(files: readonly WatchedFile[], alsoTrue: () => void = () => {}) {
     this.#files = files;
     this.#alsoTrue = alsoTrue;
     this.#running = this.#run();
-    // Whoever stops it hears of it; nothing is unhandled meanwhile.
+    // stop() reports the failure; it must not be unhandled meanwhile.
     this.#running.catch(() => {});
   }
 
@@ -52,7 +52,7 @@ export class Watcher {
     const started = performance.now();
     for (const file of this.#files) await this.#look(file);
     this.#alsoTrue();
-    // Looking takes at most half of the time.
+    // Reading takes at most half of the time.
     await pause(performance.now() - started);
   }
 
@@ -79,14 +79,14 @@ export class Watcher {
     assertEquals(seen, oldMd5, `a reader saw ${what}`);
   }
 
-  /** Looks once more, and fails where it ever saw what it must not see. */
+  /** Reads once more, and throws where it ever saw something wrong. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#running;
   }
 }
 
-/** Runs something while a reader looks, and fails where either does, saying what was going on. */
+/** Runs something while a watcher reads, and throws where either fails, with what was going on. */
 export async function watched(
   watcher: Watcher,
   what: string,

@@ -1,18 +1,18 @@
 /**
- * Everything of the two programs that takes an address: arguments, variables of the environment, configurations.
+ * Every argument, environment variable and configuration setting of the two programs that takes an address.
  */
 
 import { assertEquals } from "@std/assert";
 import { ferry, ferryd, TempDir } from "../support/programs.ts";
 
-/** What is no address to connect to, and what is said of it. */
+/** Invalid addresses to connect to, and the resulting errors. */
 const SERVERS: Readonly<Record<string, string>> = {
   "bücher.example:9900": 'the host "bücher.example" is not in ASCII: write "xn--bcher-kva.example"',
   "127.0.0.1:0": '"127.0.0.1:0" has the port 0, at which nothing can be reached',
   "99999": '"99999" is no address: write HOST:PORT',
 };
 
-/** The same of addresses to listen on, where the port 0 picks a free one. */
+/** The same for addresses to listen on, where port 0 picks a free one. */
 const LISTENERS = Object.entries(SERVERS).filter(([address]) => !address.endsWith(":0"));
 
 Deno.test("ferry says of each address to connect to what is wrong with it", async () => {

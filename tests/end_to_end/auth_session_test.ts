@@ -54,13 +54,13 @@ Deno.test("serve() with tokens lets anybody do what `anonymous` says", async () 
   assertEquals(anybody.hello.scopes, ["read"]);
   assertEquals((await anybody.stat("secret")).size, 6);
   assertEquals(await codeOf(anybody.mkdir("new")), "auth_required");
-  // To show a token takes nothing away from that.
+  // A token takes no permissions away from the client.
   await using client = await f.connect({ token: shown });
   assertEquals(client.hello.scopes, ["read", "write"]);
   assertEquals((await client.stat("secret")).size, 6);
   await client.mkdir("new");
   assertEquals(await codeOf(client.remove("new")), "denied");
-  // Without it, what anybody may do is left.
+  // Without the token, the client has only the permissions that everybody has.
   f.replace();
   assertEquals((await client.stat("secret")).size, 6);
   assertEquals(await codeOf(client.mkdir("more")), "auth_required");
@@ -78,12 +78,12 @@ Deno.test("connect() refuses a token that is none, or that the server does not k
 
 Deno.test("connect() with a token refuses a server that cannot prove that it knows it", async () => {
   const { token: shown, record } = await token("read");
-  // One that asks for nothing.
+  // An impostor that does not ask for a token.
   await using open = await TokenServer.start([], { tokens: undefined });
   const { code, message } = await assertRejects(() => open.connect({ token: shown }), FerryError);
   assertEquals(code, "denied");
   assertStringIncludes(message, "does not prove");
-  // One that lets everybody in: it knows the id and the salt, and has no key.
+  // An impostor that accepts everybody: it knows the id and the salt, but has no key.
   const serverKey = new Uint8Array(32);
   const forged = { ...record, verifier: { ...record.verifier, serverKey } };
   await using impostor = await TokenServer.start([forged]);
@@ -97,7 +97,7 @@ Deno.test("a token with a path is refused by every operation where a link leads 
   await using f = await TokenServer.start([record]);
   Deno.symlinkSync("..", `${f.path}/inbox/deep/up`);
   await using client = await f.connect({ token: shown });
-  // It stayed in inbox/ where it was.
+  // The file is still where it was in inbox/.
   assertEquals((await client.stat("inbox/deep/up/mine")).size, "inbox/mine".length);
   await client.move("inbox/deep/up", "inbox/up");
   using peer = await f.peer();
@@ -173,7 +173,7 @@ async function lines(peer: RawPeer): Promise<Record<string, unknown>[]> {
   return body.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
 }
 
-/** What a compare answers for each name. */
+/** The answers of a compare for each name. */
 async function compare(peer: RawPeer, names: readonly string[]): Promise<unknown[][]> {
   const body = text(
     names.map((filename) => {
@@ -202,11 +202,11 @@ Deno.test("a compare answers for each line whether it is this token's", async ()
   ]);
 });
 
-/** A file of which a part is kept, and as much of it as makes one. */
+/** A file that is large enough for its partial upload to be kept. */
 const LARGE = 9 * 1024 * 1024;
 const PART = 5 * 1024 * 1024;
 
-/** Begins to send a file of zeros, by somebody who has shown this token. */
+/** Begins to upload a file of zeros, authenticated by a token if there is one. */
 async function beginPut(f: TokenServer, filename: string, shown?: string): Promise<RawPeer> {
   const sender = await f.peer();
   if (shown !== undefined) await show(sender, shown);
@@ -215,14 +215,14 @@ async function beginPut(f: TokenServer, filename: string, shown?: string): Promi
   return sender;
 }
 
-/** Leaves a part behind. */
+/** Leaves a partial upload. */
 async function leavePart(f: TokenServer, filename: string, shown?: string): Promise<void> {
   using sender = await beginPut(f, filename, shown);
   await sender.end();
   assertEquals(await sender.code(), "closed");
 }
 
-/** From where on a client is to send a file that it offers. */
+/** The offset from which a client is to send a file that it offers. */
 async function offered(peer: RawPeer, filename: string): Promise<number> {
   await peer.send({ op: "put", filename, md5: null, offer: true, size: LARGE });
   const { header } = (await peer.receive())!;
@@ -272,7 +272,7 @@ Deno.test("nobody but its owner learns of a part or takes it over", async () => 
   using again = await f.peer();
   await show(again, own.token);
   assert(await offered(again, "inbox/kept") > 0);
-  // What another token sends under the same name does not touch what is being sent.
+  // An upload of the same name with another token does not affect the running one.
   await using client = await f.connect({ token: other.token });
   await client.put(new Uint8Array(LARGE), { as: "inbox/part" });
   await writer.send(new Uint8Array(LARGE - PART), { end: true, md5: ZEROS, size: LARGE });
@@ -350,7 +350,7 @@ Deno.test("a source that guesses is slowed down, and nobody else on another conn
   assertEquals(await codeOf(f.connect({ token: wrong.token })), "denied");
   const began = performance.now();
   const guess = codeOf(f.connect({ token: wrong.token }));
-  // Who has been let in goes on meanwhile.
+  // Clients that are already connected go on meanwhile.
   await before.stat("secret");
   assertEquals(await guess, "denied");
   assert(performance.now() - began >= 200, "the second guess did not wait");
@@ -371,7 +371,7 @@ Deno.test("a guesser that has to wait does not hold up the end of the server", a
 Deno.test("a token costs one round trip", async () => {
   const { token: shown, record } = await token("read");
   await using f = await TokenServer.start([record], { anonymous: ["read"] });
-  /** Connects through a relay and counts how often the client waited for the server. */
+  /** Connects through a proxy and counts how often the client waited for the server. */
   const turns = async (options: ConnectOptions): Promise<number> => {
     using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     let count = 0;

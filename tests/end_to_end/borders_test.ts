@@ -1,5 +1,5 @@
 /**
- * The real programs where a tree reaches over more than one file system.
+ * The real programs with a tree that spans several file systems.
  */
 
 import { assertEquals } from "@std/assert";
@@ -8,11 +8,11 @@ import { Pair } from "../support/pair.ts";
 import { filesBelow } from "../support/programs.ts";
 import { MIB } from "../support/bytes.ts";
 
-/** The lines that a tree of so many files and bytes ends with. */
+/** The summary line for a tree of so many files and bytes. */
 const moved = (count: number, bytes: string) =>
   `ferry: ${count} transferred (${bytes}), 0 unchanged\n`;
 
-/** Writes a tree that has something on each side of the border, as text by the names below it. */
+/** Writes a tree that has files on both sides of the border. */
 function fill(root: string, files: readonly string[]): void {
   for (const name of files) {
     Deno.mkdirSync(`${root}/${name}`.replace(/\/[^/]*$/, ""), { recursive: true });
@@ -20,7 +20,7 @@ function fill(root: string, files: readonly string[]): void {
   }
 }
 
-/** Content of the files of a tree, by their names. */
+/** The content of the files of a tree, by name. */
 function contents(root: string): Record<string, string> {
   const names = filesBelow(root).sort();
   return Object.fromEntries(names.map((name) => [name, Deno.readTextFileSync(`${root}/${name}`)]));
@@ -93,7 +93,7 @@ testWithMount("ferry put DIR compares what is on another file system of the serv
   assertEquals(await put(), [0, moved(4, "24 B")]);
   assertEquals(await put(), [0, "ferry: 0 transferred (0 B), 4 unchanged\n"]);
   assertEquals(await put("--checksum-compare"), [0, "ferry: 0 transferred (0 B), 4 unchanged\n"]);
-  // Of the same size and time, so that only the content tells.
+  // The size and time are the same, so that only the content differs.
   const { mtime } = Deno.statSync(`${p.cwd}/d/far/a`);
   Deno.writeTextFileSync(`${p.cwd}/d/far/a`, "FAR/A");
   Deno.utimeSync(`${p.cwd}/d/far/a`, mtime!, mtime!);

@@ -1,5 +1,5 @@
 /**
- * What a client whose token is confined may do through symbolic links, wherever it has moved them.
+ * What a client with a confined token can do through symbolic links, after moving them in any way.
  *
  * @module
  */
@@ -18,17 +18,17 @@ import { assertCode } from "../support/assertions.ts";
 import { md5 } from "../support/bytes.ts";
 import { begin, put, textOf } from "../support/stored_files.ts";
 
-/** The directories of each world; any of them may be granted. */
+/** The directories of each world; a token may be granted any of them. */
 const DIRECTORIES = ["a", "a/c", "a/c/e", "b", "b/c", "d"] as const;
 
-/** What stands in a world beside its directories. */
+/** An entry of a world other than its directories. */
 interface Item {
   path: string;
   /** The target of a link; undefined for a file. */
   target?: string | undefined;
 }
 
-/** What a client asks for. */
+/** A request of a client. */
 interface Action {
   op: "get" | "list" | "stat" | "put" | "offer" | "compare" | "mkdir" | "remove" | "move";
   filename: string;
@@ -39,7 +39,7 @@ interface Action {
 const part = fc.constantFrom("a", "b", "c", "d", "e", "f", "l", "m", "l", "m");
 const path = fc.oneof(
   fc.array(part, { minLength: 1, maxLength: 4 }).map((parts) => parts.join("/")),
-  // Most of what is random leads nowhere.
+  // Most random paths lead nowhere, so existing ones are preferred.
   fc.tuple(fc.constantFrom(...DIRECTORIES), fc.array(part, { minLength: 1, maxLength: 3 }))
     .map(([directory, rest]) => [directory, ...rest].join("/")),
 );
@@ -70,7 +70,7 @@ const grants: fc.Arbitrary<Grants> = fc.oneof(
   fc.record({ read: prefixes, write: prefixes, delete: prefixes }),
 );
 
-/** A root with these things, and one for each name that nobody was granted. */
+/** A root with these entries, with one of two contents outside of the grants. */
 class World implements AsyncDisposable {
   readonly #dir = new TempDir();
   readonly root = Deno.realPathSync(this.#dir.path) + "/root";
@@ -108,7 +108,7 @@ class World implements AsyncDisposable {
     this.storage = FsStorage.open(this.root, { durability: "none" });
   }
 
-  /** All that is in it, each with what it is. */
+  /** All entries in it, with the content of each. */
   seen(directory = ""): Map<string, string> {
     const all = new Map<string, string>();
     for (const { name, isDirectory, isSymlink } of Deno.readDirSync(`${this.root}/${directory}`)) {
@@ -134,7 +134,7 @@ class World implements AsyncDisposable {
 
 const PUT = "put by the client";
 
-/** Does what a client asks for as a server does it, and gives all that the client learns. */
+/** Handles a request as a server does, and returns everything that the client learns. */
 async function ask(storage: FsStorage, who: Principal, action: Action): Promise<string> {
   const { op, filename, to, replace } = action;
   try {
@@ -214,7 +214,7 @@ Deno.test("a confined client reaches nothing else by links, wherever it moves th
       const before = world.seen();
       const answer = await ask(world.storage, who, action);
       const what = JSON.stringify({ grants, action, answer, before: [...before] }, null, 1);
-      // What the client learns does not depend on what is outside.
+      // What the client learns does not depend on what is outside of its grants.
       assertEquals(await ask(other.storage, who, action), answer, what);
       if (answer.startsWith("at ")) assert(mayRead(answer.slice(3)), `it was read: ${what}`);
       const after = world.seen();
@@ -243,7 +243,7 @@ Deno.test("a confined client reaches nothing else by links, wherever it moves th
   );
 });
 
-/** A root with `in/`, `out/` and `top`, and in `in/` links that lead out of it, to what is there and what is not. */
+/** A root with `in/`, `out/` and `top`. In `in/` are links that lead out of it, to existing and missing targets. */
 class Fixture implements AsyncDisposable {
   readonly dir = new TempDir();
   readonly root = this.dir.join("root");
@@ -267,7 +267,7 @@ class Fixture implements AsyncDisposable {
     this.whole = FsStorage.open(this.root, { durability: "none" });
   }
 
-  /** The storage as somebody sees it who was granted this, for an operation. */
+  /** The storage as restricted for an operation by a token with these grants. */
   as(grants: string, op: Parameters<typeof boundsOf>[1]["op"] = "get"): FsStorage {
     const who = { grants: parseGrants([grants], []), mayAuthenticate: false };
     return this.whole.within(boundsOf(who, { op, filename: "in/x" })!);
@@ -314,7 +314,7 @@ Deno.test("what is refused for a link is refused in the same words whatever is t
     const moved = f.as(ALL, "move").move(name("in/file"), link, { replace: true });
     await assertCode("denied", () => moved);
   }
-  // A link that stays in what is granted is followed, and one that does not can be taken away.
+  // A link that stays inside of the grants is followed, and one that does not can be removed.
   assertEquals((await f.as(ALL, "stat").stat(name("in/fine"))).type, "directory");
   await f.as(ALL, "remove").remove(name("in/there"), { recursive: true });
   assertEquals(await textOf(f.whole, "out/file"), "out/file");
@@ -343,7 +343,7 @@ Deno.test("a link to what is granted elsewhere is followed as far as each scope 
   ]);
   assertEquals(both, undefined);
   assert(read instanceof Error && read.message.includes("symbolic link"));
-  // The directory that is granted is not what stands in it.
+  // A grant for a directory's content does not cover the directory itself.
   const nested = "write:in/,delete:in/,delete:out/sub/";
   await assertCode("denied", () => {
     return f.as(nested, "remove").remove(name("in/there/sub"), { recursive: true });
@@ -377,7 +377,7 @@ Deno.test("to move is no way to read by links either", async () => {
   f.dir.write("root/in/shown/seen", "seen");
   await move("in/to-shown/seen", "in/to-shown/again");
   await move("in/file", "in/fine/file");
-  // Delete and write may hold everywhere.
+  // Delete and write may be granted everywhere.
   const bounds = boundsOf(
     { grants: parseGrants(["delete,write,read:in/shown/"], []), mayAuthenticate: false },
     { op: "move" },
@@ -396,7 +396,7 @@ Deno.test("an upload stays within its bounds when the tree changes before it is 
   await using another = await begin(f.as(ALL, "put"), "in/sub/new", "x");
   await f.whole.remove(name("in/sub"), { recursive: true });
   await f.whole.move(name("in/there"), name("in/sub"), { replace: true });
-  // They are published together, and what one of them may do is no answer to the others.
+  // They are published in one group, and each gets the answer for its own permissions.
   const commits = [pending, other, another].map((each) =>
     each.commit({ checksum: md5("x"), replace: true })
   );

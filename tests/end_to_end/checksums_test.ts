@@ -99,7 +99,7 @@ for (const algorithm of OTHERS) {
         const { code, stdout } = await p.run(op, name, "--checksum", algorithm, "--json");
         const { resumed_from, [algorithm]: told } = JSON.parse(stdout);
         assertEquals([code, told], [0, hex]);
-        // What a download left under md5 has no proof that this server could compare.
+        // A partial download that was made with md5 has no proof that this server could compare.
         const lost = op === "get" && before === "md5";
         if (lost) assertEquals(resumed_from, 0);
         else assert(resumed_from >= 12 * MIB, `${name}: from ${resumed_from}`);
@@ -116,7 +116,7 @@ for (const algorithm of OTHERS) {
     assertEquals(put.code, 0, put.stderr);
     const hex = hexOf(await DIGESTS.checksumOf(algorithm, randomBytes(SIZES.small)));
     assertStringIncludes(put.stdout, `${hex}  t/sub/small\n`);
-    // By content alone, the times being what they are.
+    // The times differ, so that files are compared by content alone.
     Deno.utimeSync(`${p.cwd}/t/sub/small`, 1, 1);
     const args = ["--checksum", algorithm, "--checksum-compare", "--overwrite", "different"];
     const again = await p.run("put", "t", ...args);

@@ -18,7 +18,7 @@ const QUOTA = 40 * MIB;
 const bytes = new Uint8Array(300_000).fill(7);
 const LARGE = { size: bytes.length, algorithm: "md5" } as const;
 
-/** What all files and parts in a root are, counted by looking. */
+/** The total size of all files and partial uploads in a root, counted on disk. */
 async function bytesIn(storage: FsStorage, root: string): Promise<number> {
   const files = [...Deno.readDirSync(root)].filter(({ isFile }) => isFile);
   const parts = (await partials(storage, "")).map(({ received }) => received);
@@ -26,7 +26,7 @@ async function bytesIn(storage: FsStorage, root: string): Promise<number> {
     .reduce((sum, size) => sum + size, 0);
 }
 
-/** Asserts that nobody holds anything of a storage: no part, no byte of the quota, no name. */
+/** Asserts that a storage holds no locks: on no partial upload, no bytes of the quota, no name. */
 async function assertNothingHeld(storage: FsStorage, root: string): Promise<void> {
   assertEquals((await partials(storage, "")).filter(({ active }) => active), []);
   const left = QUOTA - await bytesIn(storage, root);
@@ -58,7 +58,7 @@ for (const [what, begin] of Object.entries(WRITES)) {
           await pending.commit({ checksum: md5(bytes), replace: true });
         });
         await assertNothingHeld(storage, root);
-        // Whoever comes next gets a part or none, and at once.
+        // The next client gets a partial upload or none, without waiting.
         const next = await resume(storage, "large", LARGE);
         await next?.[Symbol.asyncDispose]();
         await put(storage, "large", bytes, { replace: true });
@@ -105,7 +105,7 @@ Deno.test("Client.get() gives its part back, whichever call fails", async () => 
   const failed = await eachFailure(async (during) => {
     const cwd = dir.join(crypto.randomUUID());
     Deno.mkdirSync(cwd);
-    // What an earlier try left.
+    // The partial download of an earlier attempt.
     const part = `${cwd}/.ferry-${md5("large")}.part`;
     Deno.writeFileSync(part, bytes.subarray(0, 128_000));
     writeRecord(part, record);
@@ -121,13 +121,13 @@ Deno.test("Client.get() gives its part back, whichever call fails", async () => 
   assert(failed.length > 5, `only ${failed}`);
 });
 
-/** The numbers of the descriptors that a process has open. */
+/** The numbers of the open file descriptors of a process. */
 async function descriptorsOf(pid: number): Promise<number[]> {
   const { stdout } = await new Deno.Command("ls", { args: [`/proc/${pid}/fd`] }).output();
   return new TextDecoder().decode(stdout).trim().split("\n").map(Number);
 }
 
-/** Lets a process have no descriptor whose number is `limit` or more. */
+/** Limits a process to descriptor numbers below `limit`. */
 async function limitDescriptors(pid: number, limit: number): Promise<void> {
   const args = ["--pid", String(pid), `--nofile=${limit}:`];
   const { success } = await new Deno.Command("prlimit", { args }).output();

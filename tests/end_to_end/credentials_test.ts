@@ -21,7 +21,7 @@ class Fixture implements AsyncDisposable {
   readonly dir = new TempDir();
   readonly tokens = new TokenFile(this.dir.join("tokens"));
   server!: Ferryd;
-  /** The token in the file that `--token-file` is to name. */
+  /** The token in the file for `--token-file`. */
   token!: string;
   pin!: string;
 
@@ -70,13 +70,13 @@ class Fixture implements AsyncDisposable {
     return [code, stderr];
   }
 
-  /** Whether a token lets a client in; each time that it does not, the next try has to wait for longer. */
+  /** Whether the server accepts a token. After each refused attempt, the next one has to wait longer. */
   async works(token: string): Promise<boolean> {
     const ca = [Deno.readTextFileSync(this.dir.join("cert.pem"))];
     return await takesToken(this.server.address, token, { ca });
   }
 
-  /** Waits until a change has had its effect. */
+  /** Waits until a change has taken effect. */
   async until(works: () => Promise<boolean>): Promise<void> {
     const deadline = Date.now() + 10_000;
     while (!await works()) assert(Date.now() < deadline, "it did not come to pass");
@@ -94,9 +94,9 @@ Deno.test("ferry takes the token from --token-file, or from FERRY_TOKEN, and tel
   assertEquals(await f.stat([...ca, "--token-file", "token"]), [0, ""]);
   assertEquals(await f.stat(ca, { FERRY_TOKEN: `${f.token}\n` }), [0, ""]);
   assertEquals(await f.stat(["--pin", f.pin], { FERRY_TOKEN_FILE: "token" }), [0, ""]);
-  // What the command line names goes before the environment.
+  // The command line takes precedence over the environment.
   assertEquals(await f.stat([...ca, "--token-file", "token"], { FERRY_TOKEN: "junk" }), [0, ""]);
-  // What `ferryd token new` may have written above it does not matter.
+  // Comment lines above the token, as `ferryd token new` may write them, are ignored.
   f.writeToken(`this is the token\n${f.token}\n\n`);
   assertEquals(await f.stat([...ca, "--token-file", "token"]), [0, ""]);
 
@@ -169,7 +169,7 @@ Deno.test("ferry says what is wrong with what it is to trust", async () => {
 
 Deno.test("ferry asks for a token on a terminal, and shows nothing of it", async () => {
   await using f = await Fixture.start();
-  // A terminal between the program and the test; it echoes what is typed unless it is told not to.
+  // A pseudoterminal between the program and the test; it echoes input unless echo is turned off.
   const typist = `
 import os, pty, sys, termios, time
 token, status, shown = sys.argv[1], 0, b""
@@ -217,7 +217,7 @@ sys.exit(abs(os.waitstatus_to_exitcode(status)))
   assert(!wrong.stdout.includes("junk"));
   const none = await ask("");
   assertEquals(none.code, 3, none.stdout);
-  // Ctrl-C: ended by SIGINT, whose number is 2.
+  // Ctrl-C ends the program by SIGINT, whose number is 2.
   const interrupted = await ask("\x03");
   assertEquals(interrupted.code, 2, interrupted.stdout);
   assert(!interrupted.stdout.includes("ferry:"), interrupted.stdout);
@@ -231,7 +231,7 @@ Deno.test("ferryd notices when its token file changes, for who is connected too"
   await client.stat("file");
   const path = f.dir.join("tokens");
   const both = Deno.readTextFileSync(path);
-  /** Waits until the client may do something, or nothing any more. */
+  /** Waits until the client's permission is as expected. */
   const allowed = (expected: boolean) =>
     f.until(async () => {
       const code = await client.stat("file").then(() => "ok", ({ code }) => code);
@@ -243,14 +243,14 @@ Deno.test("ferryd notices when its token file changes, for who is connected too"
     Deno.chmodSync(f.dir.write("tokens.new", text), 0o600);
     Deno.renameSync(f.dir.join("tokens.new"), path);
   };
-  // As ferryd does, and what it has made by then is taken, too.
+  // Here ferryd itself replaces the file; a token that it has added by then is accepted, too.
   const added = await f.add("second");
   await f.tokens.revoke("ci");
   await allowed(false);
   assertEquals(await f.works(added), true);
   assertEquals(await f.works(f.token), false);
   const one = Deno.readTextFileSync(path);
-  // As editors do that write in place, that put another file there, and that keep the one which was there.
+  // The ways in which editors save a file: in place, by replacing it, and by renaming the old one.
   const ways: Record<string, (text: string) => void> = {
     "in place": (text) => f.dir.write("tokens", text),
     "by a rename": rename,
@@ -279,7 +279,7 @@ Deno.test("ferryd ends a download whose token is taken out of its file", async (
     async write(bytes: Uint8Array) {
       received += bytes.length;
       await (revoked ??= f.tokens.revoke("ci"));
-      // So slow that all of it would take minutes.
+      // The rate is so low that the whole file would take minutes.
       await new Promise((resolve) => setTimeout(resolve, 100));
     },
   };

@@ -4,7 +4,7 @@ import { COMMANDS } from "../../client/cli/commands/all.ts";
 import { parseTime } from "../../lib/cli/option_value.ts";
 import { ferry, TempDir } from "../support/programs.ts";
 
-/** How commands are run that reach for a server and transfer nothing. */
+/** Commands that connect to a server and transfer nothing, with their arguments. */
 const ASKING: Readonly<Record<string, string[]>> = {
   ping: [],
   ls: [],
@@ -16,13 +16,13 @@ const ASKING: Readonly<Record<string, string[]>> = {
   echo: ["x", "--timeout", "300ms"],
 };
 
-/** Those that transfer, when they only show what they would do. */
+/** Transfer commands with `--dry-run`. */
 const PLANNING: Readonly<Record<string, string[]>> = {
   put: ["f", "--dry-run"],
   get: ["f", "--dry-run"],
 };
 
-/** Other names for these. */
+/** Aliases of these commands. */
 const ALIASES = ["upload", "download", "cat"];
 
 const nameOf = ({ name }: { name: string }) => name.replace(/^ferry /, "");
@@ -32,7 +32,7 @@ function having(option: string) {
   return COMMANDS.filter(({ options }) => option in options);
 }
 
-/** A listener in Python, which lets nobody in whose turn has not come: the system drops what asks to connect. */
+/** A listener in Python with a full backlog: the system drops further connection attempts. */
 class FullListener implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
 
@@ -68,7 +68,7 @@ class FullListener implements AsyncDisposable {
   }
 }
 
-/** Asserts that a command, with less patience than usual and the retries that it has, is over after one try. */
+/** Asserts that a command with a shorter timeout and its default retries gives up after one attempt. */
 async function assertGivesUp(port: number, name: string, args: string[]): Promise<void> {
   await using dir = new TempDir();
   dir.write("f", "content");

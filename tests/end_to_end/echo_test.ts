@@ -31,7 +31,7 @@ import { utf8 } from "../support/bytes.ts";
 const text = (bytes: Uint8Array | null) => new TextDecoder().decode(bytes ?? undefined);
 const ALL_BYTES = new Uint8Array(256).map((_, i) => i);
 
-/** A ferryd with both echoes. */
+/** A ferryd with both echo services. */
 function startEchoes(...args: string[]): Promise<Pair> {
   return Pair.start(["--tcp-echo", "127.0.0.1:0", "--udp-echo", "127.0.0.1:0", ...args]);
 }
@@ -40,7 +40,7 @@ function udp(hostname = "127.0.0.1", port = 0): Promise<DatagramSocket> {
   return openDatagramSocket({ hostname, port });
 }
 
-/** Sends datagrams and gives the first reply to any of them. */
+/** Sends datagrams and returns the first reply to any of them. */
 async function ask(
   socket: DatagramSocket,
   port: number,
@@ -114,7 +114,7 @@ Deno.test("ferryd keeps no more of a TCP echo than the peer takes", async () => 
   await using p = await startEchoes();
   const port = p.server.portOf("tcp-echo");
   using peer = await RawPeer.connect(port);
-  // More than the systems on both ends keep: the server has to stop reading, and to go on later.
+  // This is more than the socket buffers on both ends hold: the server has to stop reading, and to go on later.
   const sent = new Uint8Array(32 * 1024 * 1024).map((_, i) => i >> 10 ^ i);
   let written = false;
   const sending = peer.send(sent).then(() => written = true).then(() => peer.end());
@@ -139,7 +139,7 @@ Deno.test("ferryd disconnects a TCP peer that is silent, and one that takes noth
   assertEquals(text(await silent.read(2)), "HI");
   assertEquals(await silent.read(1), null);
   using greedy = await RawPeer.connect(port);
-  // The server ends the connection while this is still writing.
+  // The server closes the connection while this is still writing.
   const failure = await greedy.send(new Uint8Array(64 * 1024 * 1024)).catch((error) => error);
   assert(failure instanceof Error, "all of it was taken");
 });
@@ -151,7 +151,7 @@ Deno.test("ferryd goes on with the TCP echo after peers that leave in the middle
     using peer = await RawPeer.connect(port);
     await peer.send(new Uint8Array(300_000));
     if (i % 2 === 0) await peer.read(100);
-    // Closed with bytes unread: the connection is reset.
+    // The server closed with unread bytes, which resets the connection.
   }
   using peer = await RawPeer.connect(port);
   await peer.send("still there?");
@@ -206,7 +206,7 @@ Deno.test("ferryd answers no datagram from a port below 1024, other than with --
   for (let port = 1023; !socket && port > 900; port--) {
     socket = await udp("127.0.0.1", port).catch(() => undefined);
   }
-  // Not everybody may listen there; what the guard decides has tests of its own.
+  // Not every user may listen there; the guard's decisions have tests of their own.
   if (!socket) return;
   using service = socket;
   using client = await udp();
@@ -219,7 +219,7 @@ Deno.test("ferryd answers no datagram from a port below 1024, other than with --
     assertStringIncludes(stderr, 'did not answer: 1 ("well-known port")');
   }
   await using p = await startEchoes("--verbatim");
-  // Had the first one been answered, it would be what comes now.
+  // If the first datagram had been answered, its reply would arrive here.
   assertEquals(text(await ask(service, p.server.portOf("udp-echo"), "hello")), "hello");
 });
 
@@ -240,7 +240,7 @@ Deno.test("ferryd and another echo on any port do not answer each other for ever
   using other = await udp();
   let datagram = await ask(other, port, "ping-pong");
   let rounds = 1;
-  // What follows each one shows that it was not answered: both keep their order.
+  // The reply to the next datagram shows that this one was not answered, since the order is kept.
   for (; text(datagram) === "PING-PONG" && rounds < 30_000; rounds++) {
     datagram = await ask(other, port, datagram, "behind it");
     if (text(datagram) === "PING-PONG") assertEquals(text(await next(other)), "BEHIND IT");
@@ -282,7 +282,7 @@ Deno.test("serve() listens on all addresses or on none", async () => {
   const { port } = taken.addr;
   const listen = "127.0.0.1:0";
   const options = { storage, listen, udpEcho: listen, tcpEcho: `127.0.0.1:${port}` };
-  // What is left open fails the test.
+  // A leaked listener would fail the test.
   const error = await assertRejects(() => serve(options), FerryError);
   assertEquals(error.message, `Cannot listen on 127.0.0.1:${port}: the address is in use`);
   for (const [key, value] of [["tcpEcho", "127.0.0.1"], ["udpEcho", "nonsense:x"]] as const) {
@@ -294,7 +294,7 @@ Deno.test("serve() listens on all addresses or on none", async () => {
 });
 
 Deno.test("ferryd listens on the same echoes at once when it is started again", async () => {
-  // A connection on which nothing is under way does not hold up the end.
+  // An idle connection does not delay the shutdown.
   await using p = await startEchoes("--drain-timeout", "1h", "--idle-timeout", "1h");
   using peer = await RawPeer.connect(p.server.portOf("tcp-echo"));
   await peer.send("hi");

@@ -67,7 +67,7 @@ Deno.test("ferry put and get keep names of every script", async () => {
   const get = await p.run("get", "--", ...names);
   assertEquals([get.code, get.stderr], [0, ""]);
   for (const name of names) assertEquals(Deno.readTextFileSync(`${p.cwd}/${name}`), name);
-  // The lines are what md5sum itself checks.
+  // md5sum itself accepts these lines.
   Deno.writeTextFileSync(p.dir.join("sums"), get.stdout);
   const check = new Deno.Command("md5sum", { args: ["-c", p.dir.join("sums")], cwd: p.cwd });
   assertEquals((await check.output()).code, 0);
@@ -166,7 +166,7 @@ Deno.test("ferry ls, stat, mv, rm, mkdir and ping do what their names say", asyn
     ["x/a.txt", "file"],
     ["x/y", "directory"],
   ]);
-  // A list reads no file for its md5, and what was just stored is not known to be still the same.
+  // A listing does not read files to compute md5s, and a file that was just stored may still have changed since.
   assertEquals(entries[1].md5, null);
   assertMatch((await p.run("ls", "x")).stdout, /^-rw-.* 6 .* - +x\/a\.txt\nd.* x\/y\/\n$/);
   const stat = (await p.run("stat", "x/a.txt")).stdout;
@@ -342,7 +342,7 @@ Deno.test("ferryd finishes what is under way when it is told to stop", async () 
   assertEquals(await idle.ask({ op: "ping" }), "ok");
   using busy = await RawPeer.connect(p.server.port);
   await busy.send({ op: "put", filename: "f", md5: md5("hello"), total_size: 5 }, "he");
-  // A staged file shows that the request is under way.
+  // A staged file shows that the request is being processed.
   while (staged(p.root).length === 0) await idle.ask({ op: "ping" });
   const stopping = p.server.stop("SIGTERM");
   assertEquals(await idle.code(), "ended");
@@ -356,7 +356,7 @@ Deno.test("ferryd finishes what is under way when it is told to stop", async () 
 
 Deno.test("ferryd stops also while it reads a huge file for its md5", async () => {
   await using p = await Pair.start(["--drain-timeout", "10ms"]);
-  // To read all of its zeros would take many minutes.
+  // Reading all of its zeros would take many minutes.
   Deno.writeTextFileSync(`${p.root}/huge`, "");
   Deno.truncateSync(`${p.root}/huge`, 2 ** 39);
   using peer = await RawPeer.connect(p.server.port);
@@ -393,7 +393,7 @@ Deno.test("ferryd refuses to start where it would be unsafe or in the way", asyn
     }
   };
   const cases: readonly (readonly [string, readonly string[], string])[] = [
-    // Deno 2.4 can only wait for the other one to end.
+    // Deno 2.4 has no tryLock, so it can only wait for the other process to end.
     ...("tryLockSync" in Deno.FsFile.prototype
       ? [["a root that is served already", [], "another ferryd serves it"]] as const
       : []),

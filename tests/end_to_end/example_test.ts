@@ -8,7 +8,7 @@ import { Registry } from "../support/registry.ts";
 
 const EXAMPLE = `${PROJECT}examples/release`;
 
-/** A copy of the example, elsewhere, and a server with what it fetches. */
+/** A copy of the example outside of the checkout, and a server with the texts that it fetches. */
 class Project implements AsyncDisposable {
   readonly dir = new TempDir();
   #server!: Ferryd;
@@ -29,14 +29,14 @@ class Project implements AsyncDisposable {
     return project;
   }
 
-  /** Says where ferry comes from. */
+  /** Changes the commands by which the example runs ferry. */
   set ferry(change: (command: string) => string) {
     const config = JSON.parse(Deno.readTextFileSync(this.dir.join("release/deno.json")));
     config.tasks.ferry = change(config.tasks.ferry);
     this.dir.write("release/deno.json", JSON.stringify(config));
   }
 
-  /** Runs a task of it. */
+  /** Runs one of its tasks. */
   task(name: string, env: Record<string, string> = {}): Promise<Outcome> {
     return outcome(
       new Deno.Command(DENO, {
@@ -50,7 +50,7 @@ class Project implements AsyncDisposable {
     );
   }
 
-  /** Runs all of it, and looks at what has come to the server. */
+  /** Runs the whole example, and checks what is on the server. */
   async release(env: Record<string, string> = {}): Promise<void> {
     const { code, stdout, stderr } = await this.task("release", env);
     assertEquals(code, 0, stderr);
@@ -61,7 +61,7 @@ class Project implements AsyncDisposable {
     assertEquals([...Deno.readDirSync(this.dir.join("root/site"))].length, 2);
   }
 
-  /** Ends the server. */
+  /** Stops the server. */
   stop(): Promise<unknown> {
     return this.#server.stop();
   }
@@ -125,7 +125,7 @@ Deno.test("deno task install puts both programs where --root says, and examples/
   );
   assertEquals(code, 0, stderr);
   const suffix = Deno.build.os === "windows" ? ".cmd" : "";
-  // What is installed starts the Deno that it finds.
+  // Installed programs start the Deno that is on the PATH.
   const PATH = [`${root}/bin`, dirname(DENO), Deno.env.get("PATH")]
     .join(Deno.build.os === "windows" ? ";" : ":");
   for (const { name } of PROGRAMS) {
@@ -146,7 +146,7 @@ Deno.test("examples/release works with ferry from JSR and from npm", async (t) =
   await using dir = new TempDir();
   await makeNpmPackage(dir.join("npm"));
   await using registry = await Registry.start(dir.join("npm"));
-  // A cache of its own, that has the packages of others all the same.
+  // A Deno cache of its own, which shares the downloaded packages.
   const { stdout } = await new Deno.Command(DENO, { args: ["info", "--json"] }).output();
   const { npmCache } = JSON.parse(new TextDecoder().decode(stdout));
   Deno.mkdirSync(dir.join("cache"));

@@ -14,7 +14,7 @@ import { MIB } from "../support/bytes.ts";
 
 const FULL = "no space left on the device";
 
-/** A `ferryd` whose root is a small file system, and a working directory for the client. */
+/** A `ferryd` whose root is on a small file system, and a working directory for the client. */
 class Fixture implements AsyncDisposable {
   readonly #dir = new TempDir();
   readonly mount: Mount;
@@ -34,11 +34,11 @@ class Fixture implements AsyncDisposable {
     return ferry(args, { cwd: this.#dir.path, server: this.server.address });
   }
 
-  /** Uploads what comes through a pipe. */
+  /** Uploads standard input. */
   async pipe(name: string, bytes: Uint8Array<ArrayBuffer>): Promise<Outcome> {
     const options = { server: this.server.address, stdin: "piped" } as const;
     const child = spawnFerry(["put", "-", "--as", name], options);
-    // Who is refused does not read to the end.
+    // A client whose upload was refused does not read its input to the end.
     await ReadableStream.from([bytes]).pipeTo(child.stdin).catch(() => {});
     return await outcome(child);
   }
@@ -49,7 +49,7 @@ class Fixture implements AsyncDisposable {
     Deno.writeFileSync(path, new Uint8Array(size).fill(fill));
   }
 
-  /** Fills the disk, as another program would. */
+  /** Fills the disk, as another program might. */
   fill(): void {
     using file = Deno.openSync(`${this.mount.path}/filler`, { write: true, create: true });
     for (let size = MIB; size >= 1;) {
@@ -62,7 +62,7 @@ class Fixture implements AsyncDisposable {
     }
   }
 
-  /** All files below the root but those of ferry and the filler, with their sizes. */
+  /** All files below the root except those of ferry and the filler, with their sizes. */
   files(directory = ""): Record<string, number> {
     const found: [string, number][] = [];
     for (const { name, isDirectory } of Deno.readDirSync(this.mount.path + directory)) {
@@ -78,7 +78,7 @@ class Fixture implements AsyncDisposable {
     return stagedIn(this.mount.path);
   }
 
-  /** Ends the server, which has met nothing that it did not expect. */
+  /** Stops the server, which must not have logged an unexpected error. */
   async assertForeseen(): Promise<void> {
     const { code, stderr } = await this.server.stop();
     assertEquals([code, stderr.includes("internal")], [0, false], stderr);
@@ -109,7 +109,7 @@ testWithMount("ferry put onto a full disk is no_space, and leaves nothing behind
   ]);
   assertEquals(f.staged(), []);
   assertEquals(f.files(), { "/kept": MIB });
-  // There is room again at once.
+  // The space is free again at once.
   f.write("small", 2 * MIB);
   assertEquals((await f.run("put", "small")).code, 0);
   assertEquals(f.files(), { "/kept": MIB, "/small": 2 * MIB });
@@ -144,7 +144,7 @@ testWithMount(
     using looker = await RawPeer.connect(f.server.port);
     await peer.send({ op: "put", filename: "large", md5: null, total_size: 32 * MIB });
     await peer.send(new Uint8Array(9 * MIB));
-    // Two records have been made of it.
+    // At least two checkpoints were recorded by then.
     for (let received = 0; received < 8 * MIB;) {
       await looker.send({ op: "list", parts: true });
       assertEquals((await looker.receive())?.header.status, "ok");
@@ -170,7 +170,7 @@ testWithMount(
 
 testWithMount("what stores no file works on a full disk", async () => {
   await using f = await Fixture.start("size=2m");
-  // Their md5s would be remembered, if there was room for that.
+  // Their md5s would be cached if there was space for that.
   for (const name of ["a", "b", "c", "d"]) {
     Deno.writeFileSync(`${f.mount.path}/${name}`, new Uint8Array(100_000));
   }

@@ -3,8 +3,9 @@ import { Pair } from "../support/pair.ts";
 import { runPython } from "../support/python.ts";
 
 /**
- * A client that sends the line on its standard input, prints what a single recv(1024) brings of the answer, and
- * resets the connection, which kills what still runs. With `end` it ends its direction behind the line.
+ * A client that sends the line from its standard input, prints what a single recv(1024) returns of the answer, and
+ * resets the connection, which kills the command if it is still running. With `end`, it half-closes the connection
+ * after the line.
  */
 function client(port: number, { end = false } = {}): string {
   return [
@@ -21,7 +22,7 @@ function client(port: number, { end = false } = {}): string {
 /** The arguments of a `ferryd` that answers in raw framing. */
 const RAW = ["--classic-exec", "127.0.0.1:0", "--framing", "raw", "--allow-shell"];
 
-/** A line, and what a single recv(1024) brings of its answer. */
+/** A line, and what a single recv(1024) returns of its answer. */
 type Case = { line: string; answer: string; end?: boolean };
 
 const CASES: Readonly<Record<string, Case>> = {
@@ -72,7 +73,7 @@ Deno.test("classic exec, raw: what a command prints that does not end is not hel
   const port = pair.server.portOf("classic-exec");
   const { code, stdout } = await runPython(client(port), "echo first; exec sleep 1000");
   assertEquals([code, stdout], [0, "first\n"]);
-  // More than a short answer does not wait for the end either.
+  // A long answer is not delayed until the end of the command either.
   const large = await runPython(client(port), "printf %01025d 0; exec sleep 1000");
   assertEquals([large.code, large.stdout.length], [0, 1024]);
 });

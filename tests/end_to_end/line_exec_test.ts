@@ -23,7 +23,7 @@ function connectTo(pair: Pair): Promise<RawPeer> {
   return RawPeer.connect(pair.server.portOf("classic-exec"));
 }
 
-/** Reads an answer; in raw framing to the end of the connection. */
+/** Reads an answer; with raw framing up to the end of the connection. */
 async function answerOf(
   peer: RawPeer,
   framing: Framing,
@@ -42,7 +42,7 @@ async function ask(peer: RawPeer, framing: Framing, line: string | Uint8Array): 
   return (await answerOf(peer, framing)).output;
 }
 
-/** A client in Python, which can reset its connection: Deno ends one in order before it closes it. */
+/** A client in Python, which can reset its connection: Deno always shuts a connection down first. */
 class ResettingClient implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
@@ -171,10 +171,10 @@ Deno.test("classic exec: the header tells the size and the md5 of all of the out
   }
 });
 
-/** How many files, pipes and sockets a process has open, where the system tells. */
+/** How many files, pipes and sockets a process has open, where the system reports that. */
 function openIn({ pid }: Ferryd): number {
   if (Deno.build.os !== "linux") return 0;
-  // The permissions of the tests do not reach so far.
+  // The tests have no permission to read /proc themselves.
   const { stdout } = new Deno.Command("ls", { args: [`/proc/${pid}/fd`] }).outputSync();
   return new TextDecoder().decode(stdout).trimEnd().split("\n").length;
 }
@@ -190,7 +190,7 @@ Deno.test("classic exec: hundreds of commands on one connection leave nothing of
       i % 3 ? `${i}\n` : "",
     );
   }
-  // What the last one had may be closed behind its answer.
+  // The last command's resources may still be closed after its answer.
   assert(openIn(pair.server) <= before + 4, "commands leave something open");
 });
 
@@ -199,13 +199,13 @@ Deno.test("classic exec: a line of 64 KiB, and one that is longer", async () => 
   const line = (size: number) => "echo end #".padEnd(size, "x");
   using peer = await connectTo(pair);
   assertEquals(await ask(peer, "json", line(MAX_LINE_BYTES)), "end\n");
-  // One more than is read at once where nothing is known to come.
+  // Sizes around that of a single read, which is 1024 bytes where the amount to come is not known.
   for (const size of [1000, 1024, 1025]) assertEquals(await ask(peer, "json", line(size)), "end\n");
   assertStringIncludes(
     await ask(peer, "json", line(MAX_LINE_BYTES + 1)),
     `the line is longer than ${MAX_LINE_BYTES} bytes\n`,
   );
-  // Nobody knows where the next line begins.
+  // It is not known where the next line begins.
   assertEquals(await peer.read(1), null);
 });
 

@@ -1,4 +1,4 @@
-/** What can be done with what is left of uploads that were cut: list it, and remove it. */
+/** Operations on partial uploads: listing and removing them. */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { Pair } from "../support/pair.ts";
@@ -8,7 +8,7 @@ import { MIB } from "../support/bytes.ts";
 const SIZE = 9 * MIB;
 const BYTES = new Uint8Array(SIZE).map((_, at) => at * 31 >>> 5);
 
-/** Begins to send a file, and leaves in its midst. */
+/** Begins an upload, and closes the connection in the middle. */
 async function cut(p: Pair, filename: string): Promise<void> {
   using peer = await p.connect();
   await peer.send({ op: "put", filename, md5: null, total_size: SIZE }, BYTES.subarray(0, 5 * MIB));
@@ -89,7 +89,7 @@ Deno.test("an upload for which partial uploads leave no room says so, and how to
   }
   assertEquals((await p.run("rm", "--partial", "f")).code, 0);
   assertEquals((await p.run("put", "other")).code, 0);
-  // Where nothing is left of any, there is nothing to be said of that.
+  // Without any partial uploads, nothing is reported.
   p.dir.write("cwd/third", BYTES);
   const { stderr } = await p.run("put", "third");
   assertEquals(stderr, 'ferry: Cannot put "third": disk quota of 12 MiB reached (on the server)\n');

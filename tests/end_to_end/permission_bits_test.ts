@@ -7,7 +7,7 @@ import { Pair } from "../support/pair.ts";
 import { ferry, filesBelow } from "../support/programs.ts";
 import { MIB } from "../support/bytes.ts";
 
-/** Windows has none. */
+/** Windows has no permission bits. */
 const ignore = Deno.build.os === "windows";
 
 function bitsOf(path: string): string {
@@ -21,7 +21,7 @@ function write(path: string, content: string | Uint8Array, mode?: number): void 
   if (mode !== undefined) Deno.chmodSync(path, mode);
 }
 
-/** What moves a tree of small files and a single file, over what is there. */
+/** Transfers of a tree of small files and of a single file, over existing files. */
 const TRANSFERS: Readonly<
   Record<string, (client: Client, cwd: string, options: Transfer) => Promise<unknown>>
 > = {
@@ -81,7 +81,7 @@ Deno.test({
   },
 });
 
-/** What a connection is cut behind, so that a part is kept. */
+/** The number of bytes after which a connection is cut, so that a partial transfer is kept. */
 const CUT = 10 * MIB;
 
 Deno.test({

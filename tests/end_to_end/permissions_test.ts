@@ -16,7 +16,7 @@ import { KINDS, Mount, Mounted, whyLeftOut } from "../support/mount.ts";
 import { RawPeer } from "../support/raw_peer.ts";
 import { MIB } from "../support/bytes.ts";
 
-/** What deno.json gives a program: its kinds, and of a list what is on it. */
+/** The permissions of a program in deno.json: their kinds, and the entries of lists. */
 function givenTo(program: Program["name"]): string[] {
   const { permissions } = PROGRAMS.find(({ name }) => name === program)!;
   return Object.entries(config.permissions[permissions]).flatMap(([kind, what]) =>
@@ -24,7 +24,7 @@ function givenTo(program: Program["name"]): string[] {
   ).sort();
 }
 
-/** Starts the programs with all that they are given but for one thing, or several of one kind. */
+/** Starts the programs with all permissions but one, or but several of one kind. */
 function without(lack: string): Launch {
   const [kind, list] = lack.split("=");
   return (name) => {
@@ -41,7 +41,7 @@ function without(lack: string): Launch {
   };
 }
 
-/** A directory with a large and a small file, and one to serve with the large one. */
+/** A directory with a large and a small file, and a root with the large one. */
 class Fixture implements AsyncDisposable {
   readonly dir = new TempDir();
   readonly root = this.dir.join("root");
@@ -52,7 +52,7 @@ class Fixture implements AsyncDisposable {
     this.dir.write("small", "small\n");
   }
 
-  /** Starts a transfer of the large file, and gives the record of what has come when it was cut. */
+  /** Starts a transfer of the large file, cuts it, and returns the record of its progress. */
   async cut(
     args: string[],
     parts: string,
@@ -86,7 +86,7 @@ Deno.test("ferry needs each permission that deno.json gives it", async (t) => {
     read: fails("put", "small"),
     write: fails("get", "large"),
     "env=FERRY_*": fails("ping"),
-    // Else it reads what came of a download before it goes on with it.
+    // Without it, the program reads a partial download again before it resumes.
     "sys=osUptime": async (launch) => {
       const cut = async (lacking: { launch?: Launch }) =>
         (await f.cut(["get", "large"], f.dir.path, { ...lacking, server: server.address })).boot;
@@ -96,7 +96,7 @@ Deno.test("ferry needs each permission that deno.json gives it", async (t) => {
       }
       assert(await cut({}) !== null);
     },
-    // Else it is not told apart from other errors that the server of a file system is full.
+    // Without it, a full file system of the server is not told apart from other errors.
     "sys=statfs": async (launch) => {
       await using mount = new Mounted("sshfs");
       await using _disk = new Mount("size=1m", mount.store);
@@ -123,7 +123,7 @@ Deno.test("ferry needs each permission that deno.json gives it", async (t) => {
 
 Deno.test({
   name: "ferryd needs each permission that deno.json gives it, to do all of its job",
-  // There it runs no commands.
+  // On Windows, ferryd runs no commands.
   ignore: Deno.build.os === "windows",
   fn: async (t) => {
     await using f = new Fixture();
@@ -135,7 +135,7 @@ Deno.test({
       };
       await assertRejects(start, Error, says);
     };
-    /** What commands see. */
+    /** The PATH that commands get. */
     const path = "/usr/bin:/bin";
     const environment = async (launch: Launch | undefined) => {
       const env = { USER: "u", LOGNAME: "l", LANG: "C", LC_ALL: "C", LC_CTYPE: "C", TZ: "UTC" };
@@ -152,14 +152,14 @@ Deno.test({
       run: fails("without the permission"),
       "env=FERRYD_*": fails("without the permission"),
       write: fails("without the permission"),
-      // Else it reads what came of an upload before it goes on with it.
+      // Without it, the server reads a partial upload again before it resumes.
       "sys=osUptime": async (launch) => {
         await using server = await Ferryd.start(f.root, [], { launch });
         const put = ["put", "large", "--as", "cut"];
         const parts = `${f.root}/.ferry/staging`;
         assertEquals((await f.cut(put, parts, { server: server.address })).boot, null);
       },
-      // Else it notices in the end that there was no room.
+      // Without it, the server notices only at the end that there is no space.
       "sys=statfs": async (launch) => {
         const offer = { op: "put", filename: "huge", offer: true, total_size: 0, size: 2 ** 50 };
         for (const [started, answer] of [[{ launch }, "ok"], [{}, "no_space"]] as const) {
@@ -169,7 +169,7 @@ Deno.test({
         }
       },
     };
-    // Else commands are given one that is usual.
+    // Without it, commands get a default PATH.
     needs["env=PATH"] = async (launch) => {
       const path = (await environment(launch)).get("PATH");
       assertEquals(path, "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
@@ -187,7 +187,7 @@ Deno.test({
     const seen = await environment(undefined);
     for (const name of passedOn) assert(seen.has(name), name);
     assertEquals(seen.get("PATH"), path);
-    // Each permission is for the variable of its name alone: those that lack together show as much.
+    // Each permission covers one variable. They are removed together, which shows the same in fewer runs.
     const together = `env=${passedOn.join(",")}`;
     needs[together] = async (launch) => {
       const sees = await environment(launch);

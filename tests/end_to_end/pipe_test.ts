@@ -70,7 +70,7 @@ Deno.test("ferry --limit-rate moves files all the same", async () => {
   const put = await ferry(["put", "f", "--limit-rate", "2M", "--json"], options);
   const { md5: sent, seconds } = JSON.parse(put.stdout);
   assertEquals([put.code, sent], [0, md5(bytes)]);
-  // A bucket that is full at the start lets a tenth of a second's worth pass at once.
+  // The token bucket is full at the start, so the data of the first tenth of a second passes at once.
   assert(seconds >= 0.05, `${seconds} s`);
   assertEquals((await ferry(["get", "f", "--limit-rate", "0"], options)).code, 2);
 });

@@ -28,15 +28,15 @@ Deno.test("serve() answers every bad vector with its code, and goes on where it 
       const header = decodeHeader(firstHeader(reply));
       codes.push(header.status === "ok" ? "ok" : String(header.code));
     }
-    // What is good in front of the fault is answered as well.
+    // A valid message before the invalid one is answered as well.
     const good = name.startsWith("garbage") ? ["ok"] : [];
-    // Where nothing was begun when the connection ended there is nothing to refuse.
+    // Where the connection ended before a message began, there is nothing to refuse.
     const refused = code === "closed" && /^cut-(in-length|behind-length|in-header)$/.test(name)
       ? []
       : [code];
     assertEquals(codes, [...good, ...refused, ...(ends ? [] : ["ok"])], name);
   }
-  // None of them has left a file, but for the one that was good.
+  // None of them has left a file, except the valid one.
   using peer = await server.connect();
   await peer.send({ op: "list", recursive: true });
   const opening = await peer.receive();
@@ -56,7 +56,7 @@ Deno.test("serve() keeps the connection where at most 1 MiB of a refused body is
   assertEquals([await kept.code(), await kept.code()], ["bad_name", "ok"]);
 
   using ended = await server.connect();
-  // The refusal comes although the body does not.
+  // The refusal arrives although the body was not sent.
   await ended.send({ ...put, total_size: limit + 1 });
   assertEquals([await ended.code(), await ended.code()], ["bad_name", "ended"]);
 });

@@ -13,7 +13,7 @@ Deno.test("ferryd echoes to beginners' clients", async () => {
       stdout: ">>: HELLO\n>>: WöRLD 1\n>>: ABC\n>>: ",
       stderr: "",
     });
-    // The next one is served as well.
+    // The next client is served as well.
     assertMatch((await talkPython(script, address, "again\n")).stdout, /AGAIN/);
   }
 });

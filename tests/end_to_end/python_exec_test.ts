@@ -24,7 +24,7 @@ for (const framing of FRAMINGS) {
       ),
     );
     if (framing === "raw") return;
-    // What prints nothing is answered, and what prints much is read in its pieces.
+    // A command without output is answered too, and a long output is read in pieces.
     const more = await talkPython(`${script}_client.py`, address, "true\nseq 10000\necho last\n");
     assertEquals([more.code, more.stdout.includes("\n9999\n10000\n")], [0, true]);
     assertMatch(more.stdout, /last\n\n>>: $/);

@@ -10,7 +10,7 @@ const NAMES = ["文件 名.txt", "🚢🌊/Ünïcödé.bin", "a \"b\" 'c' \\d"];
 
 const md5Of = (path: string) => md5(Deno.readFileSync(path));
 
-/** A directory to work in, and a ferryd over another one. */
+/** A working directory, and a ferryd over another directory. */
 class Place implements AsyncDisposable {
   readonly dir = new TempDir();
   readonly root = this.dir.join("root");
@@ -37,13 +37,13 @@ class Place implements AsyncDisposable {
     return ferry(args, { cwd: this.cwd, server: this.server.address });
   }
 
-  /** Makes a file of random bytes; gives its md5. */
+  /** Makes a file of random bytes; returns its md5. */
   async random(name: string, size: number): Promise<string> {
     await writeRandomFile(`${this.cwd}/${name}`, size, { seed: size + 1 });
     return md5Of(`${this.cwd}/${name}`);
   }
 
-  /** What is staged at the server and in the working directory, except for the names. */
+  /** The temporary files in the staging area and the working directory, except those with the given names. */
   leftovers(...names: string[]): string[] {
     const entries = (path: string) => [...Deno.readDirSync(path)].map(({ name }) => name);
     return [
@@ -94,12 +94,12 @@ class PythonServer implements AsyncDisposable {
     return ferry(args, { cwd: this.cwd, server: this.address });
   }
 
-  /** Ends it; gives what it printed on standard error. */
+  /** Stops it; returns its standard error. */
   async stop(): Promise<string> {
     try {
       this.#child.kill("SIGKILL");
     } catch {
-      // It has ended already.
+      // It has already ended.
     }
     await this.#child.status;
     await this.#rest;
@@ -154,7 +154,7 @@ Deno.test("python_peer.py get takes an md5 that ferryd does not know before the 
   await using p = await Place.start();
   for (const size of SIZES) {
     await t.step(`${size} bytes`, async () => {
-      // ferryd has never seen these bytes.
+      // These files were not uploaded through ferryd, so it has no checksums of them.
       await writeRandomFile(`${p.root}/${size}`, size);
       const sum = md5Of(`${p.root}/${size}`);
       assertEquals((await p.python("get", `${size}`, "back")).stdout, `${sum}  ${size}\n`);

@@ -4,19 +4,19 @@ import { ferry, Ferryd, type Outcome, outcome, spawnFerry, stagedIn } from "../s
 import { Pair } from "../support/pair.ts";
 import { MIB } from "../support/bytes.ts";
 
-/** What is in the staging area. */
+/** The files in the staging area. */
 function staged(p: Pair): string[] {
   return stagedIn(p.root);
 }
 
-/** Uploads what comes through a pipe. */
+/** Uploads standard input. */
 async function pipe(p: Pair, name: string, bytes: Uint8Array<ArrayBuffer>): Promise<Outcome> {
   const child = spawnFerry(["put", "-", "--as", name], {
     cwd: p.cwd,
     server: p.server.address,
     stdin: "piped",
   });
-  // Who is refused does not read to the end.
+  // A client whose upload was refused does not read its input to the end.
   await ReadableStream.from([bytes]).pipeTo(child.stdin).catch(() => {});
   return await outcome(child);
 }
@@ -54,7 +54,7 @@ Deno.test("ferryd --quota counts what is there, what comes and what goes", async
   const put = await p.run("put", "two");
   assertEquals(put.code, 5);
   assertMatch(put.stderr, refused);
-  // What it replaces is free when it has been replaced, and not before.
+  // The old file counts until it has been replaced.
   p.write("one", new Uint8Array(MIB).fill(7));
   for (let n = 0; n < 3; n++) {
     p.write("one", new Uint8Array(MIB).fill(n));
@@ -67,7 +67,7 @@ Deno.test("ferryd --quota counts what is there, what comes and what goes", async
   assertEquals((await p.run("rm", "d", "-r")).code, 0);
   assertEquals((await p.run("put", "one", "two", "--overwrite", "always")).code, 0);
   assertEquals((await p.run("mv", "two", "one", "--overwrite", "always")).code, 0);
-  // Seven are in use: five, and two under the name of one.
+  // Seven MiB are used: five of other files, and two of the file `one`.
   p.write("three", new Uint8Array(3 * MIB).fill(3));
   p.write("byte", "x");
   assertEquals((await p.run("put", "three")).code, 0);
@@ -107,7 +107,7 @@ Deno.test("ferryd --quota counts the parts of what was cut, until nobody goes on
   await p.server.stop();
   p.server = await Ferryd.start(p.root, ["--quota", "40MiB"]);
   assertEquals((await p.run("put", "other")).code, 5, "the part is not counted after a restart");
-  // Going on with it needs no more than the rest.
+  // Resuming it needs space only for the rest.
   assertEquals((await p.run("put", "large")).code, 0);
   await p.server.stop();
 });

@@ -1,6 +1,6 @@
 /**
- * What ferry does where the file system refuses what it asks for beside the bytes: flushes of directories, times,
- * permission bits.
+ * How ferry behaves where the file system refuses operations on metadata: flushes of directories, times, permission
+ * bits.
  *
  * @module
  */
@@ -15,7 +15,7 @@ testRefusals("ferryd does what it is asked for where no directory can be flushed
   Deno.mkdirSync(dir.join("root"));
   dir.write("root/old", "old");
   dir.write("file", "content");
-  // Files are flushed by fdatasync(2).
+  // Only directories are affected: files are flushed by fdatasync(2).
   const launch = refusing(["fsync"], "EINVAL");
   await using server = await Ferryd.start(dir.join("root"), [], { launch });
   const options = { cwd: dir.path, server: server.address };
@@ -63,7 +63,7 @@ testRefusals("ferryd says so where a directory cannot be flushed for another rea
 const CHMOD = ["chmod", "fchmod", "fchmodat", "fchmodat2"];
 const UTIME = ["utimensat", "futimesat", "utime", "utimes"];
 
-/** A root and a working directory with the directory `d` of two files each, all of different names. */
+/** A root and a working directory, each with a directory `d` of two files with different names. */
 function twoTrees(dir: TempDir): void {
   for (const tree of ["root/d", "d"]) {
     Deno.mkdirSync(dir.join(tree), { recursive: true });
@@ -176,7 +176,7 @@ testWithMount("--overwrite newer moves nothing again where times are whole secon
     `${warning} (on this machine)\nferry: 2 transferred (2 B), 0 unchanged\n`,
   );
   assertEquals((await get()).stderr, "ferry: 0 transferred (0 B), 2 unchanged\n");
-  // What is newer all the same comes.
+  // A file that is newer all the same is transferred.
   dir.write("root/d/down-a", "other");
   Deno.utimeSync(dir.join("root/d/down-a"), 1_234_567_890.7, 1_234_567_890.7);
   await get();

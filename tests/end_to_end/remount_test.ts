@@ -1,6 +1,5 @@
 /**
- * What becomes of a server whose directory is unmounted and mounted anew, by a file system that has other numbers
- * then.
+ * A server whose directory is unmounted and mounted again, by a file system that then has other inode numbers.
  *
  * @module
  */
@@ -23,14 +22,14 @@ const LARGE = new Uint8Array(9_000_000).fill(7);
 const KEPT = 5_000_000;
 const FUSE = ["bindfs", "/dev/fuse", "pkill"];
 
-/** How the directory is mounted, and what that takes. */
+/** How the directory is mounted, and the commands that it needs. */
 const KINDS = {
   bindfs: FUSE,
   sshfs: ["sshfs", "/usr/lib/openssh/sftp-server", "/dev/fuse", "pkill"],
   overlay: [],
 } as const;
 
-/** A root that shows the files of another directory, with `file` and `d/file`. */
+/** A root that shows the files of another directory, which contains `file` and `d/file`. */
 class Fixture implements AsyncDisposable {
   readonly dir = new TempDir();
   readonly mounts = new Mounts();
@@ -62,7 +61,7 @@ class Fixture implements AsyncDisposable {
     this.mounts.kill(this.root);
   }
 
-  /** Mounts another directory in its place, in which there is a file. */
+  /** Mounts another directory in its place, which contains a file. */
   other(path: string, text: string): void {
     const other = this.dir.join("other");
     Deno.mkdirSync(dirname(`${other}/${path}`), { recursive: true });
@@ -77,7 +76,7 @@ class Fixture implements AsyncDisposable {
   }
 }
 
-/** Takes what a partial upload has, and sends the rest. */
+/** Opens a partial upload, and sends the rest. */
 async function goOn(storage: FsStorage): Promise<void> {
   const options = { size: LARGE.length, algorithm: "md5" } as const;
   await using pending = await resume(storage, "large", options);
@@ -111,7 +110,7 @@ for (const [kind, needs] of Object.entries(KINDS)) {
           await f.storage[Symbol.asyncDispose]();
           const own = filesBelow(f.store).filter((path) => path.startsWith(".ferry/"));
           const left = own.filter((path) => /leases|staging/.test(path));
-          // What was open a moment ago may be there until its program has heard that it is closed.
+          // A file that was just open may remain until the file system has been told that it is closed.
           assertEquals(left.filter((path) => !isRemovedName(basename(path))), []);
         },
         needs,
@@ -125,7 +124,7 @@ testWithMount(
   async () => {
     await using f = new Fixture();
     f.unmount();
-    // What the system remembers makes the root seem to be there when its program has ended.
+    // Cached attributes make the root seem to exist after its program has ended.
     f.mounts.at(f.root, "bindfs", "-o", "attr_timeout=3600,entry_timeout=0", f.store);
     assertEquals(await textOf(f.storage, "d/file"), "root/d/file");
     Deno.statSync(f.root);
@@ -167,7 +166,7 @@ for (const how of ["unmount", "kill"] as const) {
       resumed.keep();
       await begun[Symbol.asyncDispose]();
       await resumed[Symbol.asyncDispose]();
-      // What is told of a directory by the old mount holds nothing of ferry's own.
+      // A listing that the old mount still returns contains no files of ferry.
       const names: string[] = [];
       try {
         for await (const { filename } of entries) names.push(filename);
@@ -178,7 +177,7 @@ for (const how of ["unmount", "kill"] as const) {
       assertEquals(await f.storage.find(name("begun")), undefined);
       assertEquals(await f.storage.find(name("written")), undefined);
       await goOn(f.storage);
-      // All is counted once.
+      // Everything is counted once in the quota.
       await assertCode("quota", () => f.storage.assertFits(name("n"), 11_500_000));
       await f.storage.assertFits(name("n"), 10_900_000);
     },
@@ -238,7 +237,7 @@ testWithMount(
   FUSE,
 );
 
-/** What may stand at the path of a root that is gone, and is another directory. */
+/** What may be at the path of a root that is gone: another directory. */
 const OTHERS: Readonly<Record<string, (f: Fixture) => void>> = {
   "an empty mount point": () => {},
   "another directory": (f) => {
@@ -293,7 +292,7 @@ testWithMount("FsStorage leaves a root that another ferryd serves meanwhile", as
     await assertCode("io", () => put(f.storage, "file", "mine", { replace: true }));
     await goOn(other);
   }
-  // It has taken all over, so that nothing here is known by the first one.
+  // The other storage has taken over the state directory, so the first one knows nothing here.
   await assertCode("io", () => f.storage.stat(name("file")));
 }, FUSE);
 
@@ -305,7 +304,7 @@ testWithMount("FsStorage leaves a root that another ferryd is about to serve", a
   Deno.writeTextFileSync(other, JSON.stringify({ version: 1, inode: "1:2", boot: 1, beat: 1 }));
   const { message } = await assertCode("io", () => f.storage.stat(name("file")));
   assertMatch(message, /mounted anew and cannot be served: another ferryd serves it/);
-  // It was refused itself, since this one still had said something.
+  // The other server was refused in turn, since this one still had a lease.
   Deno.removeSync(other);
   assertEquals(await textOf(f.storage, "file"), "root/file");
   assertEquals(f.told, ["lost", "back"]);
@@ -329,7 +328,7 @@ testWithMount("FsStorage goes on by the new mount when there is room for that", 
   assertEquals(f.told, ["lost", "back"]);
 }, FUSE);
 
-/** What is told from memory for the second in which the kernel still knows what the root was. */
+/** Operations that may succeed from the kernel's cache, for the second in which it remembers the root. */
 const REMEMBERED = [
   "assertServing",
   "stat of the root",
@@ -411,7 +410,7 @@ testWithMount("ferryd says when its directory is gone and by a new mount back", 
   const log = (await server.stop()).stderr;
   assertEquals(log.match(/Nothing is served until it is back/g)?.length, 1, log);
   assertEquals(log.match(/files are served again/g)?.length, 1, log);
-  // It is said at the start alone.
+  // The warning is logged only at the start.
   assertEquals(log.match(/names may be lost here/g)?.length, 1, log);
 }, FUSE);
 

@@ -1,5 +1,5 @@
 /**
- * Files that are removed while a program has them open, on file systems that keep them under other names.
+ * Files that are removed while open, on file systems that keep them under other names until they are closed.
  *
  * @module
  */
@@ -57,7 +57,7 @@ testWithMount("ferry rm -r removes a directory with files in it that are open", 
     assertEquals(new TextDecoder().decode(await readAll(file)), paths[at]);
     file.close();
   }
-  // The file system removes them once it has heard that they are closed.
+  // The file system removes them when it has been told that they are closed.
   while (stagedIn(dir.path).length > 0) await new Promise((resolve) => setTimeout(resolve, 10));
 }, ["bindfs"]);
 

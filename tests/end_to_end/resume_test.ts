@@ -14,16 +14,16 @@ import { Pair } from "../support/pair.ts";
 import { randomBytes } from "../support/random_file.ts";
 import { md5, MIB } from "../support/bytes.ts";
 
-/** How much may be sent again after a cut. */
+/** The most bytes that may be sent again after a cut. */
 const LOST_BYTES = 8 * MIB;
 
-/** The parts that the server keeps. */
+/** The partial uploads that the server keeps. */
 async function partsOf(p: Pair): Promise<Record<string, unknown>[]> {
   const { stdout } = await p.run("ls", "--partial", "--json");
   return stdout.trim().split("\n").filter(Boolean).map((line) => JSON.parse(line));
 }
 
-/** Sends the first `count` bytes of an upload by hand, and leaves. */
+/** Sends the first `count` bytes of an upload over a raw connection, and closes it. */
 async function sendPart(p: Pair, filename: string, bytes: Uint8Array, count: number) {
   using peer = await p.connect();
   const put = { op: "put", filename, md5: null, total_size: bytes.length };
@@ -53,7 +53,7 @@ Deno.test("ferry put goes on by itself when ferryd is killed and comes back", as
   await using p = await Pair.start();
   const bytes = randomBytes(28 * MIB);
   p.dir.write("cwd/f", bytes);
-  // A reader that takes its time: the server is killed in the middle for certain.
+  // The proxy stalls, so that the server is killed in the middle of the transfer.
   await using slow = stalling(p, "up", 24 * MIB);
   const child = spawnFerry(["put", "f", "--json"], { cwd: p.cwd, server: slow.address });
   await slow.reached;
@@ -87,7 +87,7 @@ Deno.test("ferry get keeps its part where the connection is lost before the repl
   const bytes = randomBytes(28 * MIB, 3);
   Deno.writeFileSync(`${p.root}/f`, bytes);
   await cutGet(p, "SIGKILL");
-  // The greeting passes, and the request of the file; its reply does not.
+  // The handshake and the request pass, but not the reply to the request.
   const faults = [{ kind: "close", direction: "up", at: 60 } as const];
   await using cutting = FaultyPeer.start(p.server.port, { faults });
   const options = { cwd: p.cwd, server: cutting.address };
@@ -269,7 +269,7 @@ Deno.test("ferry gives up after --retries tries without a byte that moved", asyn
   assertMatch(stderr, /; trying again in 0\.\d s \(1 of 1\)\nferry: Cannot /);
 });
 
-/** Downloads `f` until 24 MiB of it have come, and ends that with a signal. */
+/** Downloads `f` until 24 MiB have arrived, and ends the client with a signal. */
 async function cutGet(p: Pair, signal: Deno.Signal): Promise<Outcome> {
   await using slow = stalling(p, "down", 24 * MIB);
   const child = spawnFerry(["get", "f"], { cwd: p.cwd, server: slow.address });
@@ -278,7 +278,7 @@ async function cutGet(p: Pair, signal: Deno.Signal): Promise<Outcome> {
   return await outcome(child);
 }
 
-/** Stops passing bytes on in one direction behind so many, until it is sent elsewhere. */
+/** A proxy that stalls in one direction after so many bytes, until it gets another target. */
 function stalling(p: Pair, direction: Direction, at: number): FaultyPeer {
   return FaultyPeer.start(p.server.port, { faults: [{ kind: "stall", direction, at }] });
 }

@@ -5,10 +5,10 @@ import { TempDir } from "../support/programs.ts";
 
 const FILES = 1000;
 
-/** A round trip is two crossings. */
+/** The limit is 20 round trips, of two crossings each. */
 const MOST_CROSSINGS = 2 * 20;
 
-/** A directory of small files and an empty root, a server in front of it, and a client far from that. */
+/** A directory of small files and an empty root, a server behind a proxy, and a client. */
 class Distant extends TempDir {
   storage!: FsStorage;
   server!: Awaited<ReturnType<typeof serve>>;

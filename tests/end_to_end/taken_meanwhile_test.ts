@@ -1,5 +1,5 @@
 /**
- * What becomes of a download whose name is taken while it is under way.
+ * Downloads during which another file appears under their local name.
  *
  * @module
  */
@@ -44,7 +44,7 @@ Deno.test("Client.getTree() does so with each file", async () => {
     const [done, failed]: string[][] = [[], []];
     const options: GetTreeOptions = {
       out: dir.join("out"),
-      // The directory was made by this download, so that it is taken for empty.
+      // This download has made the directory, so it assumes that the directory is empty.
       onPlan() {
         dir.write("out/a", CONTENT);
         dir.write("out/b", "other\n");

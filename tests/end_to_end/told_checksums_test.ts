@@ -1,4 +1,4 @@
-/** Each line and each event that tells a checksum tells that of the bytes that are at that path at that moment. */
+/** Each line and each event with a checksum reports that of the bytes that are at its path at that moment. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { createHash } from "node:crypto";
@@ -7,7 +7,7 @@ import { type Outcome, outcome, spawnFerry } from "../support/programs.ts";
 import { token, TokenServer } from "../support/token_server.ts";
 import { MIB } from "../support/bytes.ts";
 
-/** Sizes that go whole, that are offered first, and that are read in pieces. */
+/** Sizes of files that are sent whole, that are offered first, and that are read in pieces. */
 const SIZES = { small: 100, middle: 2 * MIB, large: 9 * MIB };
 
 const OLD = 1_600_000_000;
@@ -24,12 +24,12 @@ function write(path: string, size: number, seed: number, mtime: number): void {
   Deno.utimeSync(path, mtime, mtime);
 }
 
-/** The file that a line or an event is about. */
+/** The path of the file that a line or an event is about. */
 function placeOf(p: Pair, op: "put" | "get", name: string): string {
   return op === "put" ? `${p.root}/${name}` : `${p.cwd}/${name}`;
 }
 
-/** How many checksums were told; each has to be that of what is there now. */
+/** Counts the reported checksums; each has to be that of the file at its path. */
 function assertTold(p: Pair, op: "put" | "get", { stdout }: Outcome, algorithm: string): number {
   let told = 0;
   for (const line of stdout.split("\n").filter(Boolean)) {
@@ -52,21 +52,21 @@ function assertTold(p: Pair, op: "put" | "get", { stdout }: Outcome, algorithm: 
   return told;
 }
 
-/** A file on the server and one here, by their seeds and times. */
+/** A file on the server and a local one, by their seeds and times. */
 interface Case {
   readonly from?: readonly [seed: number, mtime: number];
   readonly to?: readonly [seed: number, mtime: number];
-  /** How many bytes larger that one is which is to move. */
+  /** How many bytes larger the file to be transferred is. */
   readonly more?: number;
 }
 
 const TAKEN: Case = { from: [1, NEW], to: [2, OLD] };
 const IDENTICAL: Case = { from: [1, NEW], to: [1, OLD] };
 const OLDER: Case = { from: [1, OLD], to: [2, NEW] };
-/** Of a directory, size and time decide: what is not looked into has no checksum. */
+/** In a directory, equal size and time count as identical: such files are not read and have no checksum. */
 const ALIKE: Case = { from: [1, OLD], to: [2, OLD] };
 
-/** What is asked for, of which files, and the exit status; that of a directory where it is another. */
+/** Arguments, the files, and the exit status; the last member is the status for a directory where it differs. */
 const TABLE: [args: string[], cases: Case[], code: number, ofTree?: number][] = [
   [[], [{ from: [1, NEW] }, IDENTICAL], 0],
   [[], [TAKEN, { from: [3, NEW] }], 5],
@@ -76,7 +76,7 @@ const TABLE: [args: string[], cases: Case[], code: number, ofTree?: number][] = 
   [["--overwrite", "different"], [TAKEN, IDENTICAL, OLDER, ALIKE], 0],
 ];
 
-/** How the checksums are told; those behind the first one have no say in which files move. */
+/** Output formats and algorithms; options after the first one do not affect which files are transferred. */
 const VARIANTS = [["--json"], [], ["--json", "--checksum", "sha256"]];
 
 for (const op of ["put", "get"] as const) {
@@ -114,7 +114,7 @@ for (const op of ["put", "get"] as const) {
   }
 }
 
-/** The lines that tell a checksum. */
+/** The lines with a checksum. */
 function sums(stdout: string): string {
   return stdout.split("\n").filter((line) => /^[0-9a-f]{32}|"md5":"/.test(line)).join("\n");
 }
@@ -164,7 +164,7 @@ Deno.test("an upload for which a file stays tells what that is when the upload h
   const body = new Uint8Array(2 * MIB);
   const put = { op: "put", filename: "f", overwrite: "newer", mtime: OLD * 1000 };
   await peer.send({ ...put, md5: null, total_size: body.length }, body.subarray(0, MIB));
-  // The answer to another connection shows that the first one has been read as far as it has come.
+  // The reply on another connection shows that the server has read what the first one has sent so far.
   using other = await p.connect();
   await other.ask({ op: "ping" });
   write(`${p.root}/f`, 50, 3, NEW);

@@ -5,10 +5,10 @@ import { Mount, testWithMount } from "../support/mount.ts";
 import { Pair } from "../support/pair.ts";
 import { MIB } from "../support/bytes.ts";
 
-/** So large that nobody reads the rest of it away for the sake of the connection. */
+/** A size at which the client closes the connection instead of reading the rest of the body. */
 const LARGE = 32 * MIB;
 
-/** What a tree came to: the files that are done, and the codes of those that failed. */
+/** The result of a tree: the files that are done, and the error codes of those that failed. */
 class Outcome {
   readonly done: string[] = [];
   readonly failed: [string, string, string | undefined][] = [];

@@ -4,7 +4,7 @@ import { Pair } from "../support/pair.ts";
 import { ferry, stagedIn } from "../support/programs.ts";
 import { md5 } from "../support/bytes.ts";
 
-/** Runs with `--json` and gives the events. */
+/** Runs ferry with `--json` and returns the events. */
 async function eventsOf(p: Pair, ...args: string[]) {
   const { code, stdout, stderr } = await p.run(...args, "--json");
   assertEquals(stderr, "");
@@ -23,7 +23,7 @@ function make(p: Pair, files: Record<string, string | Uint8Array>): void {
   }
 }
 
-/** What is below a directory: names of directories end with a slash, files have their md5. */
+/** The entries below a directory: names of directories end with a slash, files have their md5. */
 function treeOf(root: string, prefix = ""): Record<string, string> {
   const tree: Record<string, string> = {};
   for (const { name, isDirectory } of Deno.readDirSync(root)) {
@@ -80,10 +80,10 @@ Deno.test("ferry put and get of an unchanged directory move no file", async () =
     0,
   ]);
   assertEquals((await eventsOf(p, "get", "t", "--out", "back")).summary.files, 5);
-  // "back" is a directory now, and the same command means the same.
+  // "back" is an existing directory now, and the same command still means the same.
   const back = await eventsOf(p, "get", "t", "--out", "back");
   assertEquals([back.summary.files, back.summary.skipped], [0, 5]);
-  // With a slash the tree goes into it.
+  // With a trailing slash, the tree goes into the directory.
   assertEquals((await eventsOf(p, "get", "t", "--out", "back/")).summary.files, 5);
   const third = await eventsOf(p, "get", "t", "--out", "back/");
   assertEquals([third.summary.files, third.summary.skipped], [0, 5]);
@@ -197,7 +197,7 @@ Deno.test("ferry put of a directory goes on where the connection is lost while i
   await using p = await Pair.start(["--durability", "none"]);
   const files = Array.from({ length: 3000 }, (_, i) => [`t/${i % 7}/${i}`, `${i}`] as const);
   make(p, Object.fromEntries(files));
-  // Some 200 KB of names go up before the first file does.
+  // Some 200 KB of names are sent before the first file.
   await using peer = FaultyPeer.start(p.server.port, {
     faults: [{ kind: "reset", direction: "up", at: 100_000 }],
   });

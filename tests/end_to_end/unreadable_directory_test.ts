@@ -1,12 +1,12 @@
 /**
- * Directories that may be written and not read, such as those that others drop files into.
+ * Directories that may be written but not read, such as drop boxes.
  */
 
 import { assertEquals } from "@std/assert";
 import { BOUND, by, NO_BOUND } from "../support/launched_by.ts";
 import { ferry, Ferryd, TempDir } from "../support/programs.ts";
 
-/** Names of all that is in a directory that may not be listed. */
+/** The names in a directory that may not be listed. */
 function namesIn(path: string): string[] {
   Deno.chmodSync(path, 0o700);
   try {

@@ -5,14 +5,14 @@ import { ferry, Ferryd, type Outcome, stagedIn, TempDir } from "../support/progr
 import { namesIn } from "../support/directories.ts";
 import { assertCode } from "../support/assertions.ts";
 
-/** Names that exFAT takes for no file or directory. */
+/** Names that exFAT cannot store. */
 const REFUSED = ["a:b", "what?", "back\\slash"];
 
 function says(name: string): string {
   return `the file system takes no such name as ${JSON.stringify(name)}`;
 }
 
-/** A tree in which some names cannot be stored everywhere, also those of directories. */
+/** A tree in which some file and directory names cannot be stored on every file system. */
 function makeTree(dir: TempDir): void {
   for (const name of REFUSED) {
     Deno.mkdirSync(dir.join(`tree/d/${name}`), { recursive: true });

@@ -1,4 +1,7 @@
-/** Files whose size is not that of what is in them: those of /proc and /sys, and those that change while they are read. */
+/**
+ * Files whose reported size is not that of their content: those of /proc and /sys, and files that change while they are
+ * read.
+ */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { run, testWithMount } from "../support/mount.ts";
@@ -7,10 +10,10 @@ import { type Outcome } from "../support/programs.ts";
 import { connect } from "../../mod.ts";
 import { md5, MIB } from "../support/bytes.ts";
 
-/** One whose size is 0, and one whose size is 4096, with less in it. */
+/** A file with a reported size of 0, and one of 4096 with less content. */
 const FILES = { zero: "/proc/version", page: "/sys/devices/system/cpu/possible" };
 
-/** Files of the kernel in a directory of ours: nothing else tells the runtime that they are those. */
+/** Kernel files mounted in a temporary directory: Deno recognises such files only by their usual paths. */
 class KernelFiles implements AsyncDisposable {
   readonly #paths: string[] = [];
 
@@ -31,7 +34,7 @@ class KernelFiles implements AsyncDisposable {
   }
 }
 
-/** What is in the first one. The runtime itself may not look into /proc without being allowed everything. */
+/** The content of the first one. Deno itself may read /proc only with all permissions. */
 function zero(): string {
   const { stdout } = new Deno.Command("cat", { args: [FILES.zero] }).outputSync();
   return new TextDecoder().decode(stdout);
@@ -59,7 +62,7 @@ testWithMount(
     const one = await p.run("put", "tree/zero", "--as", "one");
     assertEquals([one.code, one.stdout], [0, `${md5(content)}  one\n`]);
     assertEquals(Deno.readTextFileSync(`${p.root}/one`), content);
-    // The same again: nothing is taken for another file because of its size.
+    // A second upload: no file is taken for another one because of its size.
     const again = await p.run("put", "tree/zero", "--as", "one", "--json");
     assertEquals([again.code, events(again)[0]!.skipped], [0, true]);
     assertEquals(
@@ -86,7 +89,7 @@ testWithMount(
       "x",
       "zero",
     ]);
-    // One that was stored empty before does not count as the same.
+    // A file that was stored empty before does not count as identical.
     Deno.writeTextFileSync(`${p.root}/tree/zero`, "");
     const { mtime } = Deno.statSync(`${p.cwd}/tree/zero`);
     Deno.utimeSync(`${p.root}/tree/zero`, mtime!, mtime!);

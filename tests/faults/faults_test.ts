@@ -1,6 +1,6 @@
 /**
- * Makes each call that a server makes of its connections, its storage and its commands fail in turn. With
- * `deno task faults` every one of them, with FERRY_FAULTS=N every N-th, else some of those of large transfers.
+ * Makes each call that a server makes to its connections, its storage and its commands fail in turn. `deno task faults`
+ * tries every call, FERRY_FAULTS=N every N-th, and a run of all tests only some of those of large transfers.
  */
 
 import { assert, assertEquals } from "@std/assert";
@@ -23,13 +23,13 @@ import { extentOf } from "../support/extent.ts";
 import { TempDir, unrecorded } from "../support/programs.ts";
 import { RecordedLog } from "../support/recorded_log.ts";
 
-/** Of all calls, every so many are made to fail. */
+/** Only every so many calls are made to fail. */
 const EXTENT = extentOf("FERRY_FAULTS");
 
-/** The same of the calls of a large transfer. */
+/** The same for the calls of a large transfer. */
 const STRIDE = EXTENT ?? 7;
 
-/** What may fail: what nobody foresaw, and where there is time for it, what a system says. */
+/** The kinds of failures: an unexpected error, and with more time also an error of the operating system. */
 const KINDS: readonly (() => Error)[] = [
   () => new InjectedFault("injected"),
   ...(EXTENT ? [() => systemError("EMFILE"), () => systemError("ECONNRESET")] : []),
@@ -39,7 +39,7 @@ function systemError(code: string): Error {
   return Object.assign(new Error(`${code} (os error)`), { code });
 }
 
-/** How long a client may wait for an answer or an end, in milliseconds: what takes longer takes for ever. */
+/** How long a client waits for a reply or an end, in milliseconds: what takes longer counts as stuck. */
 const STUCK_MS = 30_000;
 
 const { token, record } = await newToken({
@@ -48,7 +48,7 @@ const { token, record } = await newToken({
   expires: null,
 });
 
-/** A server in this process whose calls fail when they are told to. */
+/** A server in this process whose calls fail on demand. */
 class Fixture implements AsyncDisposable {
   readonly faults = new Faults();
   readonly #runtime = createRuntime();
@@ -91,7 +91,7 @@ class Fixture implements AsyncDisposable {
     return fixture;
   }
 
-  /** Goes through a scenario; gives what it failed with. */
+  /** Runs a scenario; returns its failure. */
   async run({ run }: Scenario): Promise<Error | undefined> {
     const stuck = Promise.withResolvers<never>();
     const timer = setTimeout(
@@ -108,7 +108,7 @@ class Fixture implements AsyncDisposable {
     }
   }
 
-  /** Nothing was left behind: no memory, no file that is being written, no half of one. */
+  /** Asserts that nothing was left behind: no memory, no open file, no partial file. */
   async assertClean({ files }: Scenario): Promise<void> {
     const left = async () => ({
       memory: ALL_BUFFERS - this.#runtime.buffers.left,
@@ -125,7 +125,7 @@ class Fixture implements AsyncDisposable {
       const path = `${this.#dir.path}/${name}`;
       if (existsSync(path)) assertEquals(Deno.readFileSync(path).length, bytes.length, name);
     }
-    // What nobody handled is told in the next turn.
+    // Unhandled rejections are reported in the next turn of the event loop.
     await delay(0);
     assertEquals(this.#uncaught, []);
   }
@@ -142,18 +142,18 @@ class Fixture implements AsyncDisposable {
 
 const UNCAUGHT = ["unhandledrejection", "error"];
 
-/** Whether a failure is one that a client has to expect. */
+/** Whether a client has to expect this failure. */
 function isExpected(error: Error | undefined): boolean {
   if (error === undefined) return true;
   const { code } = toFerryError(error);
-  // A client tells an internal error of the server; one of its own, or of the test, is another matter.
+  // A client may get an internal error from the server, but not one of its own or of the test.
   return code !== "timeout" && (code !== "internal" || error instanceof FerryError);
 }
 
 for (const scenario of SCENARIOS) {
   Deno.test({
     name: `a call that fails ends one request, or one connection: ${scenario.name}`,
-    // It runs no commands.
+    // On Windows, ferryd runs no commands.
     ignore: Deno.build.os === "windows",
     fn: async () => {
       await using log = await RecordedLog.start();
@@ -172,7 +172,7 @@ for (const scenario of SCENARIOS) {
           assert(isExpected(failure), what);
           try {
             await f.assertClean(scenario);
-            // Somebody else can ask for the same at once.
+            // Another client can run the same scenario at once.
             const again = await f.run(scenario);
             if (again) throw again;
           } catch (error) {

@@ -1,5 +1,5 @@
 /**
- * Faults at chosen moments: everything that a server calls is counted, and one of the calls fails.
+ * Fault injection: all calls that a server makes are counted, and one of them fails.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import type {
   StoredFile,
 } from "../../server/storage/storage.ts";
 
-/** What a call fails with that nobody foresaw. */
+/** The error of a call that fails in a way that the code does not expect. */
 export class InjectedFault extends Error {
   override readonly name = "InjectedFault";
 }
@@ -24,10 +24,10 @@ export class Faults {
   #make: () => Error = () => new InjectedFault("injected");
   /** How many calls were made. */
   count = 0;
-  /** Which one has failed, if one has. */
+  /** The name of the call that has failed; undefined before that. */
   struck: string | undefined;
 
-  /** Makes the `at`th call from now on fail; none where it is 0. */
+  /** Makes the `at`th call from now on fail; none for 0. */
   arm(at: number, make: () => Error = () => new InjectedFault("injected")): void {
     this.#at = at;
     this.#make = make;
@@ -35,7 +35,7 @@ export class Faults {
     this.struck = undefined;
   }
 
-  /** Counts a call, which fails if it is its turn. */
+  /** Counts a call, and throws if it is the chosen one. */
   hit(call: string): void {
     if (++this.count !== this.#at) return;
     this.struck = call;
@@ -43,11 +43,11 @@ export class Faults {
   }
 }
 
-/** A function of an object as it may be replaced by another one. */
+/** A method that may be replaced by another one. */
 // deno-lint-ignore no-explicit-any -- whatever it takes
 type Method = (...args: any[]) => any;
 
-/** An object some of whose methods and properties are others; what is called otherwise is its own. */
+/** An object with some methods and properties overridden; the others are its own. */
 function override<T extends object>(
   target: T,
   methods: Partial<Record<keyof T, Method>>,
@@ -64,7 +64,7 @@ function override<T extends object>(
   });
 }
 
-/** The methods of that name, which fail in their turn: before they have done anything. */
+/** Wraps the methods of the given names, so that they can fail before they have done anything. */
 function before<T extends object>(
   faults: Faults,
   target: T,
@@ -73,7 +73,7 @@ function before<T extends object>(
 ): Partial<Record<keyof T, Method>> {
   return Object.fromEntries(names.map((name) => [name, (...args: unknown[]) => {
     const run = target[name] as Method;
-    // A promise fails where one is given, as the methods of the real thing do.
+    // Like the real methods, these fail with a rejected promise where they return a promise.
     const fail = (error: unknown) => {
       if (SYNCHRONOUS.includes(String(name))) throw error;
       return Promise.reject(error);
@@ -87,14 +87,14 @@ function before<T extends object>(
   }])) as Partial<Record<keyof T, Method>>;
 }
 
-/** What throws instead of giving a promise that fails. */
+/** Methods that throw instead of rejecting a promise. */
 const SYNCHRONOUS = ["keep", "seek", "setNoDelay"];
 
-/** A connection as `Deno.listen` gives it. */
+/** A connection of `Deno.listen` with faults. */
 function faultyConn(conn: Deno.TcpConn, faults: Faults): Deno.TcpConn {
   return override(conn, {
     ...before(faults, conn, "connection", ["read", "write", "closeWrite", "setNoDelay"]),
-    // The one that closes is closed; otherwise the fault would be the runtime's.
+    // close() always closes; otherwise the fault would be Deno's.
     close() {
       conn.close();
       faults.hit("connection.close");
@@ -102,7 +102,10 @@ function faultyConn(conn: Deno.TcpConn, faults: Faults): Deno.TcpConn {
   });
 }
 
-/** A storage. What it hands out is its own business until somebody has it: that cannot be lost on the way. */
+/**
+ * A storage with faults. Objects that it returns can fail only after the caller has them: they cannot be lost on the
+ * way.
+ */
 export function faultyStorage(storage: Storage, faults: Faults): Storage {
   const names = [
     "stat",
@@ -144,7 +147,7 @@ function faultyPartialUploads(partials: PartialUploads, faults: Faults): Partial
   });
 }
 
-/** A method whose result is wrapped, where it has one. */
+/** A method whose result, if any, is wrapped. */
 function wrapping<T>(method: Method, wrap: (what: T) => T): Method {
   return async (...args: unknown[]) => {
     const made = await method(...args);
@@ -180,7 +183,7 @@ function faultyWrite<Write extends PendingWrite>(pending: Write, faults: Faults)
   }) as Write;
 }
 
-/** A disposal that has done what it has to before it fails. */
+/** A disposal that fails after it has done its work. */
 function disposal(target: AsyncDisposable, what: string, faults: Faults): () => Promise<void> {
   return async () => {
     await target[Symbol.asyncDispose]();
@@ -188,7 +191,7 @@ function disposal(target: AsyncDisposable, what: string, faults: Faults): () => 
   };
 }
 
-/** Makes the listeners faulty that are opened until it is disposed of. */
+/** Injects faults into the listeners that are opened until this is disposed of. */
 export function faultyListeners(faults: Faults): Disposable {
   const listen = (options: Deno.TcpListenOptions) => {
     const listener = real.listen(options);
@@ -212,7 +215,7 @@ export function faultyListeners(faults: Faults): Disposable {
   return replaced({ listen, listenDatagram });
 }
 
-/** Makes the commands faulty that are started until it is disposed of. */
+/** Injects faults into the commands that are started until this is disposed of. */
 export function faultyCommands(faults: Faults): Disposable {
   class Command {
     readonly #command: Deno.Command;
@@ -235,7 +238,7 @@ const real = {
   Command: Deno.Command,
 };
 
-/** Puts something in the place of what Deno has, until it is disposed of. */
+/** Replaces members of `Deno` until this is disposed of. */
 function replaced(fakes: Readonly<Record<string, unknown>>): Disposable {
   Object.assign(Deno, fakes);
   return { [Symbol.dispose]: () => void Object.assign(Deno, real) };
@@ -246,7 +249,7 @@ function faultyChild(child: Deno.ChildProcess, faults: Faults): Deno.ChildProces
     faults.hit("child.status");
     return status;
   });
-  // That of Deno's own does not count as unhandled either.
+  // Deno's own `status` promise does not count as unhandled either.
   status.catch(() => {});
   const through = (name: "stdout" | "stderr") =>
     override(child[name], {

@@ -1,6 +1,6 @@
 /**
- * What a client asks for while calls of the server fail. Each scenario can be gone through again behind one that
- * failed anywhere, by another client, and comes to the same then.
+ * What a client does while calls of the server fail. After a failure at any point, another client can run the same
+ * scenario again, with the same result.
  *
  * @module
  */
@@ -11,31 +11,31 @@ import { type Client, connect, type ConnectOptions, FerryError } from "../../mod
 import { frame, RawPeer } from "../support/raw_peer.ts";
 import { text } from "../support/bytes.ts";
 
-/** Where a scenario takes place. */
+/** The server that a scenario uses. */
 export interface Scene {
-  /** Connects to the server, and asks for nothing twice. */
+  /** Connects a client to the server, without retries. */
   connect(options?: ConnectOptions): Promise<Client>;
-  /** Where the listener of a kind is. */
+  /** The address of the listener of a kind. */
   address(kind: string): string;
   /** A token that the server knows. */
   token: string;
 }
 
-/** Something to be gone through. */
+/** A sequence of requests. */
 export interface Scenario {
   /** What it is about. */
   readonly name: string;
-  /** How many bytes it moves tells how many of its calls are tried where there is little time. */
+  /** Whether it transfers many bytes; fewer of its calls are tried where there is little time. */
   readonly large?: boolean;
-  /** The files that may be there afterwards, by their names, and what is in them. */
+  /** The files that may exist afterwards, with their content. */
   readonly files: Readonly<Record<string, Uint8Array>>;
-  /** Goes through it; fails where the server does not do what it is asked. */
+  /** Runs it; throws where the server does not do what it is asked. */
   run(scene: Scene): Promise<void>;
 }
 
 const SMALL = new TextEncoder().encode("hello\n");
 const MIDDLE = Uint8Array.from({ length: 300_000 }, (_, i) => (i * 31) >>> 3);
-/** The parts of files beyond 8 MiB are kept. */
+/** Partial uploads beyond 8 MiB are kept, and this file is larger. */
 const LARGE = Uint8Array.from({ length: 9 * 1024 * 1024 }, (_, i) => (i * 31) >>> 5);
 
 async function* pieces(bytes: Uint8Array) {
@@ -44,7 +44,7 @@ async function* pieces(bytes: Uint8Array) {
   }
 }
 
-/** Everything that a server writes of a file. */
+/** Collects everything that a server writes of a file. */
 class Received {
   #size = 0;
   readonly #bytes: Uint8Array;
@@ -64,7 +64,7 @@ class Received {
   }
 }
 
-/** What came, where the connection has not ended in its place. */
+/** A received value; throws where the connection has ended instead. */
 function came<T>(what: T | null): T {
   if (what === null) throw new FerryError("closed", "the connection ended");
   return what;
@@ -79,7 +79,7 @@ async function assertGets(client: Client, name: string, bytes: Uint8Array): Prom
 
 const ALWAYS = { overwrite: "always" } as const;
 
-/** Begins to send {@linkcode LARGE} and leaves in its midst. */
+/** Begins to send {@linkcode LARGE} and closes the connection in the middle. */
 async function cut({ address }: Scene, as: string): Promise<void> {
   const [, port] = address("tcp").split(":");
   using peer = await RawPeer.connect(Number(port));
@@ -90,7 +90,7 @@ async function cut({ address }: Scene, as: string): Promise<void> {
   await peer.readAll();
 }
 
-/** All of them. */
+/** All scenarios. */
 export const SCENARIOS: readonly Scenario[] = [
   {
     name: "greeting, token, ping",
@@ -168,7 +168,7 @@ export const SCENARIOS: readonly Scenario[] = [
     async run({ connect }) {
       await using dir = new TemporaryTree({ one: SMALL, two: MIDDLE });
       await using client = await connect();
-      // What failed before may have left the same there, with another time.
+      // An earlier, failed run may have left the same file with another time.
       for (const overwrite of ["always", "different"] as const) {
         await client.putTree(dir.path, { as: "compared", overwrite });
       }
@@ -216,7 +216,7 @@ export const SCENARIOS: readonly Scenario[] = [
       const [hostname, port] = address("udp-echo").split(":");
       using socket = await openDatagramSocket({ hostname: "127.0.0.1", port: 0 });
       const to = { hostname: hostname!, port: Number(port) };
-      // A datagram may be lost, and one that a fault met is: the next one is not.
+      // A datagram may be lost, and one with a fault is; the next one is not.
       await socket.send(SMALL, to);
       await socket.send(SMALL, to);
       assertEquals(text(came(await socket.receive()).bytes), "HELLO\n");
@@ -239,7 +239,7 @@ class TemporaryTree implements AsyncDisposable {
   }
 }
 
-/** How the scenarios' clients connect: what fails is not repeated, or the fault would hide. */
+/** How the scenarios' clients connect: without retries, which would hide the fault. */
 export function connector(server: string): Scene["connect"] {
   return (options = {}) => connect(server, { retries: 0, timeout: 20_000, ...options });
 }

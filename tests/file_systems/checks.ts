@@ -1,5 +1,5 @@
 /**
- * What is checked on each file system: the columns of the table.
+ * The checks that are made on each file system: the columns of the table.
  *
  * @module
  */
@@ -12,17 +12,17 @@ import type { Trial } from "./trial.ts";
 
 /** A column of the table. */
 export interface Check {
-  /** What stands above it. */
+  /** The heading of the column. */
   name: string;
-  /** What it means to somebody who reads the table. */
+  /** The explanation for readers of the table. */
   meaning: string;
-  /** Whether it is made on file systems that are mounted for reading only, too. */
+  /** Whether the check is made on read-only file systems, too. */
   readOnly?: true;
-  /** Makes it, and gives what stands in the table; throws where something does not hold. */
+  /** Makes the check, and returns the table cell; throws where something does not hold. */
   run(trial: Trial): Promise<string>;
 }
 
-/** In the order in which they are made, the start first: the later ones look at what the earlier ones have stored. */
+/** The checks in the order in which they are made, the start first: later ones use the files of earlier ones. */
 export const CHECKS: readonly Check[] = [
   {
     name: "start",

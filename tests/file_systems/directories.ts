@@ -1,5 +1,5 @@
 /**
- * Checks of lists, of what changes names, and of what is below the root.
+ * Checks of listings, of operations on names, and of file systems below the root.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { run } from "../support/mount.ts";
 import { PREPARED } from "./mounts.ts";
 import { randomBytes, type Trial } from "./trial.ts";
 
-/** Lists what is there. */
+/** Lists the files. */
 export async function list(trial: Trial): Promise<string> {
   const expected = new Map<string, number>();
   if (trial.system.readOnly) {
@@ -39,7 +39,7 @@ async function uploaded(trial: Trial, name: string): Promise<Uint8Array> {
   return bytes;
 }
 
-/** Gives files and directories other names. */
+/** Renames files and directories. */
 export async function move(trial: Trial): Promise<string> {
   const bytes = await uploaded(trial, "mv/dir/file");
   await trial.succeed("mv", "mv/dir/file", "mv/dir/moved");
@@ -63,7 +63,7 @@ export async function move(trial: Trial): Promise<string> {
   return "yes";
 }
 
-/** Removes a directory with a file in it that somebody holds open. */
+/** Removes a directory with an open file in it. */
 export async function remove(trial: Trial): Promise<string> {
   const bytes = await uploaded(trial, "rm/file");
   await uploaded(trial, "rm/below/file");
@@ -83,7 +83,7 @@ export async function remove(trial: Trial): Promise<string> {
   return "yes";
 }
 
-/** Uploads to other file systems below the root, and moves files between them and it. */
+/** Uploads to other file systems below the root, and moves files between them and the root. */
 export async function below(trial: Trial): Promise<string> {
   const at = `${trial.root}/below`;
   Deno.mkdirSync(at);

@@ -19,7 +19,7 @@ function filesystems(args: string[], tmp?: string): Deno.ChildProcess {
   }).spawn();
 }
 
-/** What is mounted in a directory. */
+/** The mount points below a directory. */
 function mountedIn(directory: string): string[] {
   const { stdout } = new Deno.Command("findmnt", { args: ["-rn", "-o", "TARGET"] }).outputSync();
   return new TextDecoder().decode(stdout).split("\n")
@@ -105,7 +105,7 @@ testWithMount(
     const { code, stderr } = await ended;
     assertEquals([code, stderr], [130, ""]);
     assertEquals(mountedIn(tmp.path), []);
-    // What a killed ferryd has left, the next one removes.
+    // A new ferryd removes what a killed one has left.
     const left = [...Deno.readDirSync(tmp.path)].map(({ name }) => name);
     assertEquals(left.filter((name) => !/^ferry-(fd|bundles)-/.test(name)), []);
   },

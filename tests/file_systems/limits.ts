@@ -1,5 +1,5 @@
 /**
- * Checks at the limits of a file system: full, mounted anew, gone.
+ * Checks of a file system that is full, mounted again, or gone.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { Ferryd } from "../support/programs.ts";
 import { type Answer, NONE, randomBytes, SAID, type Trial } from "./trial.ts";
 import { md5, MIB } from "../support/bytes.ts";
 
-/** Uploads and downloads to a file system that is full. */
+/** Uploads and downloads to a full file system. */
 export async function full(trial: Trial): Promise<string> {
   const large = trial.write("large", randomBytes(12 * MIB));
   if (trial.system.endless) return NONE;
@@ -33,7 +33,7 @@ export async function full(trial: Trial): Promise<string> {
   return "told";
 }
 
-/** Holds that what is acknowledged is there, and that the rest is told as what it is. */
+/** Asserts that acknowledged files exist, and that the others failed with the right error. */
 async function holdNoSpace(
   trial: Trial,
   args: readonly string[],
@@ -50,7 +50,7 @@ async function holdNoSpace(
   trial.hold(right, `${args.join(" ")} onto a full file system: ${said}`);
 }
 
-/** Starts ferryd, and looks at what it says that it cannot promise. */
+/** Starts ferryd, and checks its warnings about what it cannot guarantee. */
 export async function start(trial: Trial): Promise<string> {
   try {
     await trial.start();
@@ -71,7 +71,7 @@ export async function start(trial: Trial): Promise<string> {
 /** How many files are told apart by their checksums. */
 const ALIKE = 12;
 
-/** Uploads files of one size and time, whose checksums are asked for by {@linkcode remount}. */
+/** Uploads files of the same size and time; {@linkcode remount} asks for their checksums. */
 async function prepareAlike(trial: Trial): Promise<void> {
   const time = new Date("2020-01-02T03:04:05Z");
   for (let at = 0; at < ALIKE; at++) {
@@ -85,8 +85,8 @@ async function prepareAlike(trial: Trial): Promise<void> {
 }
 
 /**
- * Mounts it anew without ferryd, and looks at all that was acknowledged and at the checksums. File systems that
- * number their files in the order in which they are asked for number them otherwise the second time.
+ * Mounts the file system again without ferryd, and checks all acknowledged files and the checksums. File systems that
+ * assign inode numbers in the order of access assign others the second time.
  */
 export async function remount(trial: Trial): Promise<string> {
   if (trial.system.forgets) return NONE;
@@ -113,7 +113,7 @@ async function holdChecksums(trial: Trial): Promise<void> {
   }
 }
 
-/** Takes the file system away under ferryd, first its program where it has one, and gives it back. */
+/** Removes the file system under ferryd, first its program where it has one, and mounts it again. */
 export async function gone(trial: Trial): Promise<string> {
   if (trial.system.forgets) return NONE;
   const holdTold = async (when: string) => {

@@ -1,6 +1,6 @@
 /**
- * `deno task filesystems`: runs the real programs on every file system that this machine can mount, and prints
- * what holds there.
+ * `deno task filesystems`: runs the real programs on every file system that this machine can mount, and prints which
+ * guarantees hold.
  *
  * @module
  */
@@ -38,7 +38,7 @@ File systems: ${FILE_SYSTEMS.map(({ name }) => name).join(", ")}`,
   },
 } as const satisfies CommandSpec;
 
-/** Mounts a file system; where that cannot be done, says why. */
+/** Mounts a file system; where that is impossible, prints why. */
 async function mount(system: FileSystem): Promise<Mounted | undefined> {
   try {
     return await Mounted.open(system);
@@ -49,7 +49,7 @@ async function mount(system: FileSystem): Promise<Mounted | undefined> {
   }
 }
 
-/** Makes all checks on a file system, prints what does not hold, and gives its row of the table. */
+/** Makes all checks on a file system, prints what does not hold, and returns its row of the table. */
 async function tryOut(
   system: FileSystem,
   { mounted, signal }: { mounted: Mounted; signal: AbortSignal },

@@ -1,5 +1,5 @@
 /**
- * The file systems that are tried, and how each is mounted.
+ * The tested file systems, and how each is mounted.
  *
  * @module
  */
@@ -9,23 +9,23 @@ import { SSHD, startSshd } from "../bench/peers.ts";
 import { isThere, run } from "../support/mount.ts";
 import { TempDir } from "../support/programs.ts";
 
-/** How long a file system in user space may take to be mounted or to end. */
+/** How long a user-space file system may take to be mounted or to end, in milliseconds. */
 const DEADLINE_MS = 10_000;
 
-/** How large an image or a store is, in MiB, where nothing asks for more. */
+/** The default size of an image or a store, in MiB. */
 const MIB = 128;
 
-/** What a file system is made of: paths that {@linkcode Mounted} has made. */
+/** The paths that a file system is made from; {@linkcode Mounted} makes them. */
 interface Places {
-  /** Where it is mounted: an empty directory. */
+  /** The mount point: an empty directory. */
   path: string;
-  /** A sparse file, for file systems that lie on a disk. */
+  /** A sparse file, for file systems on a block device. */
   image: string;
-  /** A directory in memory of the same size, for file systems that show the files of another one. */
+  /** A tmpfs of the same size, for file systems that show the files of another one. */
   store: string;
-  /** A second one. */
+  /** A second tmpfs. */
   other: string;
-  /** A directory for keys and configurations, on a disk. */
+  /** A directory on disk for keys and configurations. */
   home: string;
 }
 
@@ -34,36 +34,36 @@ type Command = readonly [program: string, ...args: string[]];
 
 /** A file system of the table. */
 export interface FileSystem {
-  /** What the table and `--only` call it. */
+  /** Its name in the table and in `--only`. */
   name: string;
-  /** The commands that it takes. */
+  /** The commands that it needs. */
   needs: readonly string[];
   /** The size of its image and stores in MiB. */
   mib?: number;
   /** Whether it is one of those that `--quick` tries. */
   quick?: true;
-  /** Whether it is mounted for reading only, with {@linkcode PREPARED} in it. */
+  /** Whether it is mounted read-only, with {@linkcode PREPARED} in it. */
   readOnly?: true;
-  /** Whether its files are kept in the stores, and it is full where they are. */
+  /** Whether its files are kept in the stores, so that it is full when they are. */
   inStores?: true;
-  /** Whether it is empty again after it was unmounted. */
+  /** Whether it loses its files when it is unmounted. */
   forgets?: true;
   /**
-   * Makes what has to be there before it is mounted, and gives the command that mounts it; what is put on the
-   * stack ends behind the last unmount.
+   * Prepares the mount, and returns the command that mounts it. What is put on the stack is disposed of after the last
+   * unmount.
    */
   prepare(places: Places, stack: AsyncDisposableStack): Promise<Command> | Command;
-  /** Whether that command runs for as long as the file system is there. */
+  /** Whether that command runs for as long as the file system is mounted. */
   serves?: true;
-  /** Whether nothing here can fill it. */
+  /** Whether it cannot be filled here. */
   endless?: true;
-  /** The command that makes another file system at a path in it. */
+  /** The command that makes another file system, such as a subvolume, at a path in it. */
   divide?: Command;
-  /** The directory in which its files are seen without it. */
+  /** The directory in which its files are visible without it. */
   source?(places: Places): string;
 }
 
-/** One on an image, which a command with the path of the image behind makes. */
+/** A file system on an image. `make` formats the image, whose path is its last argument. */
 function onImage(
   name: string,
   make: Command,
@@ -77,12 +77,12 @@ function onImage(
   return { name, needs: [make[0]], prepare, ...rest };
 }
 
-/** How mount(8) mounts an image. */
+/** The command by which mount(8) mounts an image. */
 function byLoop(type: string): (places: Places) => Command {
   return ({ image, path }) => ["mount", "-t", type, "-o", "loop", image, path];
 }
 
-/** One in user space that shows the files of a directory. */
+/** A user-space file system that shows the files of a directory. */
 function over(
   name: string,
   prepare: FileSystem["prepare"],
@@ -91,10 +91,10 @@ function over(
   return { name, needs: [name], serves: true, inStores: true, prepare, ...rest };
 }
 
-/** Where some of those show the same files under the same names. */
+/** For those that show the same files under the same names. */
 const SAME_NAMES = { source: ({ store }: Places) => store };
 
-/** `rclone mount`, with some kind of cache. */
+/** `rclone mount`, with a kind of cache. */
 function rclone(name: string, cache: string): FileSystem {
   const options = ["--config", "/dev/null", "--vfs-cache-mode", cache, "--vfs-write-back", "1s"];
   return over(name, ({ store, path, home }) => {
@@ -102,7 +102,7 @@ function rclone(name: string, cache: string): FileSystem {
   }, { needs: ["rclone", "fusermount3"] });
 }
 
-/** All of them, in the order of the table. */
+/** All file systems, in the order of the table. */
 export const FILE_SYSTEMS: readonly FileSystem[] = [
   onImage("ext4", ["mkfs.ext4", "-q", "-F"], byLoop("ext4"), { quick: true }),
   onImage("ext4-casefold", ["mkfs.ext4", "-q", "-F", "-O", "casefold"], byLoop("ext4")),
@@ -127,7 +127,7 @@ export const FILE_SYSTEMS: readonly FileSystem[] = [
         Deno.mkdirSync(`${store}/${layer}`);
         return `${layer}dir=${store}/${layer}`;
       });
-      // A directory of the lower layer cannot be renamed as it is.
+      // A directory of the lower layer cannot be renamed directly.
       Deno.mkdirSync(`${store}/lower/root/mv/lower`, { recursive: true });
       return ["mount", "-t", "overlay", "-o", layers.join(","), "ferry", path];
     },
@@ -204,7 +204,7 @@ export const FILE_SYSTEMS: readonly FileSystem[] = [
   }, { endless: true }),
 ];
 
-/** The files of a file system that is mounted for reading only, by their paths and contents. */
+/** The files of a read-only file system, with their content. */
 export const PREPARED: ReadonlyMap<string, string> = new Map([
   ["root/put/small", "small\n"],
   ["root/list/one", "1\n"],
@@ -219,7 +219,7 @@ function prepareFiles(directory: string): void {
   }
 }
 
-/** Why a file system cannot be mounted here. */
+/** The reason why a file system cannot be mounted here. */
 export class NotHere extends Error {}
 
 /** Runs a command to its end. */
@@ -228,24 +228,24 @@ function must(command: string, ...args: string[]): void {
   if (!success) throw new NotHere(`${command}: ${reasonIn(stderr)}`);
 }
 
-/** The line that says something. */
+/** The line of an output that contains the error. */
 function reasonIn(stderr: string): string {
   const lines = stderr.trim().split("\n").filter((line) => !line.includes("dmesg(1)"));
   return lines.at(-1)?.replace(/^mount: \S+: /, "").trim() || "it failed";
 }
 
-/** The device of what is mounted at a path, or of the directory that it hides. */
+/** The device number of what is mounted at a path, or of the directory below it. */
 function deviceOf(path: string): number {
   return Deno.statSync(path).dev;
 }
 
-/** A file system that is mounted, with all that it takes. */
+/** A mounted file system, with everything that it needs. */
 export class Mounted implements AsyncDisposable {
   readonly #system: FileSystem;
   readonly #places: Places;
   readonly #command: Command;
   readonly #stack: AsyncDisposableStack;
-  /** The program that serves it, and what it writes to standard error. */
+  /** The program that serves it, and its standard error. */
   #server: { child: Deno.ChildProcess; ended: Promise<string> } | undefined;
 
   private constructor(
@@ -262,7 +262,7 @@ export class Mounted implements AsyncDisposable {
     this.#stack = stack;
   }
 
-  /** Makes and mounts one; throws {@linkcode NotHere} where that cannot be done. */
+  /** Makes and mounts a file system; throws {@linkcode NotHere} where that is impossible. */
   static async open(system: FileSystem): Promise<Mounted> {
     if (Deno.build.os !== "linux" || Deno.uid() !== 0) {
       throw new NotHere("to mount takes Linux and root");
@@ -297,17 +297,17 @@ export class Mounted implements AsyncDisposable {
     }
   }
 
-  /** Where it is. */
+  /** The mount point. */
   get path(): string {
     return this.#places.path;
   }
 
-  /** The directory in which its files are seen without it; undefined where there is none. */
+  /** The directory in which its files are visible without it; undefined where there is none. */
   get source(): string | undefined {
     return this.#system.source?.(this.#places);
   }
 
-  /** Fills it, as another program would, but for some bytes. */
+  /** Fills it, as another program might, except for some bytes. */
   fill(room: number): void {
     const { path, store, other } = this.#places;
     const full = this.#system.inStores ? [store, other] : [path];
@@ -325,13 +325,13 @@ export class Mounted implements AsyncDisposable {
     }
   }
 
-  /** Removes what filled it. */
+  /** Removes the files that filled it. */
   drain(): void {
     const { path, store, other } = this.#places;
     for (const directory of [path, store, other]) {
       if (existsSync(`${directory}/filler`)) Deno.removeSync(`${directory}/filler`);
     }
-    // Some give the room back only when they have written that down.
+    // Some file systems free the space only when the removal has been written.
     must("sync", "-f", path);
   }
 
@@ -365,7 +365,7 @@ export class Mounted implements AsyncDisposable {
     }
   }
 
-  /** Unmounts it, and waits until all is written that was written to it. */
+  /** Unmounts it, and waits until all data is written. */
   async unmount(): Promise<void> {
     unmount(this.path);
     const server = this.#server;
@@ -377,16 +377,16 @@ export class Mounted implements AsyncDisposable {
     this.#server = undefined;
   }
 
-  /** Unmounts it and removes all that was made for it. */
+  /** Unmounts it and removes everything that was made for it. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.unmount();
     await this.#stack.disposeAsync();
   }
 }
 
-/** Unmounts what is mounted at a path, also where it is in use; nothing where nothing is. */
+/** Unmounts a path, even where it is in use; does nothing where nothing is mounted. */
 function unmount(path: string): void {
-  // What cannot be looked at is a file system whose program has ended.
+  // A path that cannot be accessed is a file system whose program has ended.
   if (!run("mountpoint", "-q", path).success && existsSync(path)) return;
   if (!run("umount", path).success) must("umount", "-l", path);
 }

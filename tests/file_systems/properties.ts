@@ -1,5 +1,5 @@
 /**
- * Checks of what a file system keeps of a file: names, times, permission bits.
+ * Checks of the metadata that a file system keeps: names, times, permission bits.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import { Ferryd } from "../support/programs.ts";
 import { type Answer, randomBytes, type Trial } from "./trial.ts";
 
-/** Names that some file system cannot store, and what the table calls them. */
+/** Names that some file systems cannot store, and their names in the table. */
 const NAMES: readonly (readonly [name: string, what: string])[] = [
   ["Readme", "case"],
   ["README", "case"],
@@ -21,7 +21,7 @@ const NAMES: readonly (readonly [name: string, what: string])[] = [
   ["x".repeat(255), "255 bytes"],
 ];
 
-/** Uploads and downloads names that some file system cannot store. */
+/** Uploads and downloads names that some file systems cannot store. */
 export async function names(trial: Trial): Promise<string> {
   const contents = new Map<string, Uint8Array>();
   for (const [name] of NAMES) {
@@ -43,7 +43,7 @@ export async function names(trial: Trial): Promise<string> {
   return kinds.size === 0 ? "all" : `no ${[...kinds].join(", ")}`;
 }
 
-/** Which names are not there, each of which an error has to name; those that are there are whole. */
+/** The names that are missing, each of which an error must report; files that exist must be complete. */
 function tell(
   trial: Trial,
   contents: ReadonlyMap<string, Uint8Array>,
@@ -62,7 +62,7 @@ function tell(
   return missing;
 }
 
-/** Looks at what comes of permission bits that were asked for. */
+/** Checks which of the requested permission bits are set. */
 export async function modes(trial: Trial): Promise<string> {
   const bytes = trial.write("modes", randomBytes(10));
   Deno.chmodSync(`${trial.local}/modes`, 0o640);
@@ -87,7 +87,7 @@ export async function modes(trial: Trial): Promise<string> {
   return "not kept";
 }
 
-/** Looks at how exactly modification times are kept. */
+/** Checks how exactly modification times are kept. */
 export async function times(trial: Trial): Promise<string> {
   const time = new Date(Date.UTC(2001, 2, 3, 4, 5, 7) + 789);
   const bytes = trial.write("times/file", randomBytes(10));

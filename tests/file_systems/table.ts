@@ -1,5 +1,5 @@
 /**
- * The table of file systems: as it is printed, and as it stands in the documentation.
+ * The table of file systems, as it is printed and as it is in the documentation.
  *
  * @module
  */
@@ -8,16 +8,16 @@ import { PROJECT } from "../support/programs.ts";
 import { CHECKS } from "./checks.ts";
 import { NONE } from "./trial.ts";
 
-/** Where the documentation has it. */
+/** The page of the documentation that has the table. */
 export const PAGE = "docs/file_systems.md";
 
-/** What stands in the first column's head. */
+/** The heading of the first column. */
 const CORNER = "file system";
 
-/** What stands for a check that does not hold. */
+/** The cell of a check that does not hold. */
 export const FAILS = "no";
 
-/** The cells of each file system, by the names of file systems and checks. */
+/** The cells by file system and check. */
 export type Table = ReadonlyMap<string, ReadonlyMap<string, string>>;
 
 /** The table in Markdown, with its columns aligned. */
@@ -35,7 +35,7 @@ export function render(table: Table): string {
   return [line(head), rule, ...rows.map(line)].join("\n");
 }
 
-/** The table of a text in Markdown, which has one whose first column is headed as here. */
+/** Parses the table in a Markdown text whose first column has the heading {@linkcode CORNER}. */
 export function parse(markdown: string): Table {
   const lines = markdown.split("\n");
   const start = lines.findIndex((line) => line.startsWith(`| ${CORNER} `));
@@ -52,14 +52,14 @@ export function parse(markdown: string): Table {
   );
 }
 
-/** The table of the documentation. */
+/** The table in the documentation. */
 export function documented(): Table {
   return parse(Deno.readTextFileSync(PROJECT + PAGE));
 }
 
 /**
- * Where a file system's cells are not those that the documentation has for it; where it has none, all checks
- * should hold.
+ * The differences between a file system's cells and the documentation. For a file system that is not in the
+ * documentation, all checks should hold.
  */
 export function differences(
   row: ReadonlyMap<string, string>,

@@ -1,5 +1,5 @@
 /**
- * Checks of transfers: whole, cut, replacing, repeated.
+ * Checks of transfers: complete, cut, replacing, repeated.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { CUT_AT, type Event, LARGE, randomBytes, type Trial } from "./trial.ts";
 
 const SIZES = [0, 1, 65_537, 3 * 1024 * 1024 + 1];
 
-/** The events of files whose bytes moved. */
+/** The events of files that were transferred. */
 function moved(events: readonly Event[]): string[] {
   return events.filter(({ event, skipped }) => event === "done" && !skipped)
     .map(({ filename }) => filename!);
@@ -49,7 +49,7 @@ export async function get(trial: Trial): Promise<string> {
   return "yes";
 }
 
-/** Cuts uploads and downloads, by the network and by killing either program, and goes on. */
+/** Cuts uploads and downloads, by the network and by killing either program, and resumes them. */
 export async function cut(trial: Trial): Promise<string> {
   for (const how of ["connection", "ferryd"] as const) {
     const name = `put-cut-by-${how}`;
@@ -78,7 +78,7 @@ function holdResumed(trial: Trial, events: readonly Event[], what: string): void
   trial.hold(from >= least, `${what} went on at ${from}`);
 }
 
-/** Replaces files while they are read, and looks at what they keep. */
+/** Replaces files while they are read, and checks which metadata they keep. */
 export async function replace(trial: Trial): Promise<string> {
   const name = "replace/file";
   const path = `${trial.root}/${name}`;
@@ -90,7 +90,7 @@ export async function replace(trial: Trial): Promise<string> {
     try {
       Deno.chmodSync(path, 0o640);
     } catch {
-      // What is refused is not kept.
+      // Where chmod is refused, the permission bits stay as they are.
     }
     return Deno.statSync(path).mode;
   });
@@ -112,7 +112,7 @@ function octal(mode: number | null): string {
   return ((mode ?? 0) & 0o7777).toString(8);
 }
 
-/** Whether a file was missing for a moment while it was replaced; nobody may see a part of one. */
+/** Whether a file was missing for a moment while it was replaced; a partial file must never be visible. */
 async function readWhileReplaced(trial: Trial, name: string): Promise<boolean> {
   const content = (byte: number) => new Uint8Array(40_000).fill(byte);
   await using client = await connect(trial.server.address, { retries: 0 });
@@ -142,7 +142,7 @@ async function readWhileReplaced(trial: Trial, name: string): Promise<boolean> {
   return missing;
 }
 
-/** Whether a name is ever missing on this file system while others are renamed over it. */
+/** Whether a name is ever missing on this file system while other files are renamed over it. */
 async function gapOfRename(trial: Trial): Promise<boolean> {
   const path = `${trial.here}/renamed`;
   Deno.writeTextFileSync(path, "old");
@@ -166,7 +166,7 @@ async function gapOfRename(trial: Trial): Promise<boolean> {
   return missing;
 }
 
-/** Uploads and downloads a directory again and again, and changes one file of it. */
+/** Uploads and downloads a directory repeatedly, and changes one file of it. */
 export async function again(trial: Trial): Promise<string> {
   const contents = new Map<string, Uint8Array>();
   for (let at = 0; at < 30; at++) {

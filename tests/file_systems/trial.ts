@@ -1,5 +1,5 @@
 /**
- * Real programs on one file system, and what they are held to.
+ * The real programs on one file system, with assertions.
  *
  * @module
  */
@@ -10,19 +10,19 @@ import { ferry, Ferryd, type Outcome, outcome, spawnFerry, TempDir } from "../su
 import type { FileSystem, Mounted } from "./mounts.ts";
 import { MIB } from "../support/bytes.ts";
 
-/** The size of a file that is cut and gone on with. */
+/** The size of a file that is cut and resumed. */
 export const LARGE = 20 * MIB;
 
-/** Behind how many bytes it is cut. */
+/** After how many bytes it is cut. */
 export const CUT_AT = 14 * MIB;
 
-/** How long it may take until half of that is on the file system. */
+/** How long it may take until half of that is on the file system, in milliseconds. */
 const RECORD_MS = 20_000;
 
-/** What stands in the table for a check that cannot be made. */
+/** The cell of a check that cannot be made. */
 export const NONE = "–";
 
-/** What ferryd says at its start, and the words for it in the table. */
+/** The warnings of ferryd at its start, and the words for them in the table. */
 export const SAID: readonly (readonly [sentence: string, word: string])[] = [
   ["directories cannot be held open here", "held"],
   ["names may be lost here when the power fails", "power"],
@@ -31,7 +31,7 @@ export const SAID: readonly (readonly [sentence: string, word: string])[] = [
   ["modification times are", "times"],
 ];
 
-/** What a check came to that did not hold. */
+/** A check that does not hold. */
 export class Failed extends Error {}
 
 /** An event of `ferry --json`. */
@@ -50,28 +50,28 @@ export interface Event {
   files?: number;
 }
 
-/** What `ferry --json` came to. */
+/** The result of `ferry --json`. */
 export interface Answer {
   /** The exit status. */
   code: number;
   events: Event[];
-  /** Its errors and the rest that it wrote, for people. */
+  /** Its errors and other output, for people. */
   said: string;
 }
 
-/** Where a trial takes place, and its server. */
+/** The file system under test, and its server. */
 export class Trial implements AsyncDisposable {
   readonly system: FileSystem;
   readonly mounted: Mounted;
   readonly signal: AbortSignal;
-  /** A directory on another file system, for what is uploaded. */
+  /** A directory on another file system, for files to upload. */
   readonly #local = new TempDir();
   #server: Ferryd | undefined;
-  /** What ferryd said at its start that this file system cannot promise, in the words of {@linkcode SAID}. */
+  /** The warnings of ferryd at its start about this file system, in the words of {@linkcode SAID}. */
   said: readonly string[] = [];
   /** Whether ferryd refuses to serve it. */
   refused = false;
-  /** What has been acknowledged and has to be there: contents by their names on the server. */
+  /** The acknowledged files that must exist: contents by name on the server. */
   readonly stored = new Map<string, Uint8Array>();
 
   constructor(
@@ -85,17 +85,17 @@ export class Trial implements AsyncDisposable {
     for (const path of [this.root, this.here]) Deno.mkdirSync(path, { recursive: true });
   }
 
-  /** What ferryd serves. */
+  /** The directory that ferryd serves. */
   get root(): string {
     return `${this.mounted.path}/root`;
   }
 
-  /** Where files are downloaded to: on the same file system, where it can be written to. */
+  /** The directory for downloads: on the same file system, if that is writable. */
   get here(): string {
     return this.system.readOnly ? this.#local.path : `${this.mounted.path}/here`;
   }
 
-  /** Where files are uploaded from: on the disk of the temporary files. */
+  /** The directory for uploads: on the disk of the temporary files. */
   get local(): string {
     return this.#local.path;
   }
@@ -110,7 +110,7 @@ export class Trial implements AsyncDisposable {
     this.#server = await Ferryd.start(this.root);
   }
 
-  /** Ends ferryd, and gives what it wrote to standard error. */
+  /** Stops ferryd, and returns its standard error. */
   async stop(signal: Deno.Signal = "SIGTERM"): Promise<string> {
     const server = this.#server;
     if (!server) return "";
@@ -120,18 +120,18 @@ export class Trial implements AsyncDisposable {
     return stderr;
   }
 
-  /** Ends a check that does not hold. */
+  /** Fails the check where a condition does not hold. */
   hold(holds: boolean, what: string): asserts holds {
     this.signal.throwIfAborted();
     if (!holds) throw new Failed(what.replaceAll(this.mounted.path, "").replaceAll(/\s+/g, " "));
   }
 
-  /** Ends a check where the file system keeps less than ferryd has promised. */
+  /** Fails the check where the file system keeps less than ferryd has promised. */
   holdSaid(word: string): void {
     this.hold(this.said.includes(word), `ferryd did not say "${word}" at its start`);
   }
 
-  /** Writes a file to be uploaded, and gives its content. */
+  /** Writes a file to upload, and returns its content. */
   write(name: string, bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
     const path = `${this.local}/${name}`;
     Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
@@ -139,21 +139,21 @@ export class Trial implements AsyncDisposable {
     return bytes;
   }
 
-  /** Runs ferry: uploads from the disk, downloads to the file system. */
+  /** Runs ferry: it uploads from the disk and downloads to the file system. */
   async run(args: string[], { server = this.server.address } = {}): Promise<Outcome> {
     this.signal.throwIfAborted();
     const cwd = args[0] === "get" ? this.here : this.local;
     return await ferry(args, { cwd, server });
   }
 
-  /** Runs it and gives its events; it has to succeed. */
+  /** Runs ferry, which must succeed, and returns its events. */
   async succeed(...args: string[]): Promise<Event[]> {
     const { code, events, said } = await this.try(...args);
     this.hold(code === 0, `ferry ${args.join(" ")}: ${said}`);
     return events;
   }
 
-  /** Runs it and gives its exit status, its events, and what it says of errors. */
+  /** Runs ferry and returns its exit status, its events and its errors. */
   async try(...args: string[]): Promise<Answer> {
     return await this.tryWith(this.server.address, ...args);
   }
@@ -178,12 +178,12 @@ export class Trial implements AsyncDisposable {
       server: this.server.address,
       stdin: "piped",
     });
-    // Who is refused does not read to the end.
+    // A client whose upload was refused does not read its input to the end.
     await ReadableStream.from([bytes]).pipeTo(child.stdin).catch(() => {});
     return await outcome(child);
   }
 
-  /** Holds that a file below the root has a content, and remembers it until it is forgotten. */
+  /** Asserts that a file below the root has the given content, and remembers it for later checks. */
   holdStored(name: string, bytes: Uint8Array): void {
     this.holdFile(`${this.root}/${name}`, bytes);
     const { source } = this.mounted;
@@ -191,7 +191,7 @@ export class Trial implements AsyncDisposable {
     this.stored.set(name, bytes);
   }
 
-  /** Holds that a file has a content. */
+  /** Asserts that a file has the given content. */
   holdFile(path: string, bytes: Uint8Array): void {
     let found: Uint8Array;
     try {
@@ -208,7 +208,7 @@ export class Trial implements AsyncDisposable {
     return path.replace(this.mounted.path, "").replace(this.mounted.source ?? "\0", "(source)");
   }
 
-  /** Cuts a transfer behind {@linkcode CUT_AT} bytes: the connection, or by killing one of the programs. */
+  /** Cuts a transfer after {@linkcode CUT_AT} bytes: by the connection, or by killing one of the programs. */
   async cut(args: string[], how: "connection" | "ferryd" | "ferry"): Promise<void> {
     const reached = Promise.withResolvers<void>();
     await using proxy = FaultyPeer.start(this.server.port, {
@@ -236,7 +236,7 @@ export class Trial implements AsyncDisposable {
     this.hold(code !== 0, `ferry ${args.join(" ")} ended with 0 though it was cut`);
   }
 
-  /** Waits until a transfer under way has come so far that it can be gone on with. */
+  /** Waits until a running transfer has recorded enough progress to be resumed. */
   async #untilRecorded(down: boolean): Promise<void> {
     const enough = CUT_AT / 2;
     const isRecorded = async () => {
@@ -254,14 +254,14 @@ export class Trial implements AsyncDisposable {
     }
   }
 
-  /** Ends the server and removes what is local. */
+  /** Stops the server and removes the local files. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#server) await this.#server[Symbol.asyncDispose]();
     await this.#local[Symbol.asyncDispose]();
   }
 }
 
-/** Bytes that nothing can compress. */
+/** Incompressible bytes. */
 export function randomBytes(size: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(size);
   for (let at = 0; at < size; at += 65_536) {

@@ -1,7 +1,7 @@
 /**
- * Every message of an operation is damaged: a bit of its header is turned, or all of it is lost. What comes of
- * it has to be an error or the right result. `deno task flips` tries each bit, with `FERRY_FLIPS=N` every N-th; in
- * a run of all tests there is a sample.
+ * Damages every message of an operation: a bit of its header is flipped, or the message is lost. The outcome has to be
+ * an error or the right result. `deno task flips` tries each bit, `FERRY_FLIPS=N` every N-th, and a run of all tests
+ * only a sample.
  *
  * @module
  */
@@ -13,19 +13,19 @@ import { Lane, type Outcome, sameSnapshot } from "./lane.ts";
 import type { Damage, Direction } from "./network.ts";
 import type { Operation } from "./operations.ts";
 
-/** Of all damage, every so many are tried. */
+/** Only every so many of the possible damages are tried. */
 const STRIDE = extentOf("FERRY_FLIPS");
 
-/** Without that it is some bits, and some losses, of each operation. */
+/** Without that variable, so many flips and losses are tried for each operation. */
 const SAMPLE = { bits: 25, losses: 3 };
 
-/** How many conversations there are at the same time: some wait for something that was lost. */
+/** How many conversations run at the same time: some wait for a message that was lost. */
 const LANES = 6;
 
-/** How often a conversation is tried again whose sides gave up before the damage was reached. */
+/** How often a conversation is retried whose sides gave up before the damage was reached. */
 const RETRIES = 10;
 
-/** The messages of one direction, and what of them is header. */
+/** The messages of one direction, and which of their bytes are headers. */
 function messagesIn(bytes: Uint8Array<ArrayBuffer>): { from: number; body: number; to: number }[] {
   const messages = [];
   const view = new DataView(bytes.buffer);
@@ -39,7 +39,7 @@ function messagesIn(bytes: Uint8Array<ArrayBuffer>): { from: number; body: numbe
   return messages;
 }
 
-/** All that can be damaged of a conversation. */
+/** All possible damages of a conversation. */
 function damages({ greets }: Operation, { network }: Outcome): Damage[] {
   return (["up", "down"] as Direction[]).flatMap((direction) => {
     const messages = messagesIn(network.seen(direction)).slice(greets ? 0 : 1);
@@ -59,7 +59,7 @@ function sample(all: readonly Damage[], seed: number): readonly Damage[] {
   return [...some(all, SAMPLE.bits), ...some(losses, SAMPLE.losses)];
 }
 
-/** What is wrong with what came of damage; undefined where all is well. */
+/** What is wrong with the outcome of a damage; undefined where all is well. */
 function flaw(outcome: Outcome, right: Outcome, before: Outcome["files"]): string | undefined {
   const { code, result, files } = outcome;
   if (code === "ok") {
@@ -72,7 +72,7 @@ function flaw(outcome: Outcome, right: Outcome, before: Outcome["files"]): strin
   if (code === "internal") return `nobody foresaw ${result}`;
   for (const name of new Set([...Object.keys(files), ...Object.keys(before)])) {
     if (name === "state" && files[name] === "") continue;
-    // A directory may be there although what was to be in it is not.
+    // A directory may exist although the files that were to be in it do not.
     if (files[name] === "directory" && before[name] === undefined) continue;
     if (files[name] !== before[name] && files[name] !== right.files[name]) {
       return `after ${result}, ${name} is ${files[name]}, which was ${before[name]}`;
@@ -83,7 +83,7 @@ function flaw(outcome: Outcome, right: Outcome, before: Outcome["files"]): strin
 
 async function tryAll(lanes: readonly Lane[], operation: Operation, seed: number): Promise<void> {
   const [first] = lanes as [Lane];
-  // What a server finds out the first time it knows the second time.
+  // A server caches what it finds out the first time, so the second conversation is recorded.
   await first.converse(operation);
   const right = await first.converse(operation);
   assertEquals(right.code, "ok", right.result);
@@ -94,7 +94,7 @@ async function tryAll(lanes: readonly Lane[], operation: Operation, seed: number
     await lane.converse(operation);
     for (const damage of tries) {
       let outcome = await lane.converse(operation, damage, "little");
-      // On a busy machine a side may have given up before.
+      // On a busy machine, a side may have timed out before.
       for (let again = 0; !outcome.network.hit() && again < RETRIES; again++) {
         outcome = await lane.converse(operation, damage, "much");
       }

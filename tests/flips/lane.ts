@@ -1,6 +1,5 @@
 /**
- * A client and a server of this process, each with a directory, that talk over a connection that is damaged at
- * one place.
+ * A client and a server in this process, each with a directory, over a connection that is damaged at one place.
  *
  * @module
  */
@@ -19,43 +18,46 @@ import { FORGETFUL, forgetful, type Operation } from "./operations.ts";
 import { md5 } from "../support/bytes.ts";
 import { UploadLocks } from "../../server/files/upload_locks.ts";
 
-/** Files by their names, with their content; a name that ends with `/` is a directory. */
+/** Files by name, with their content; a name that ends with `/` is a directory. */
 export type Tree = Readonly<Record<string, string | Uint8Array>>;
 
-/** What is in a directory: all that matters of a name. */
+/** A directory's entries, with everything that matters about each name. */
 type Snapshot = Readonly<Record<string, string>>;
 
-/** What came of a conversation. */
+/** The outcome of a conversation. */
 export interface Outcome {
   /** "ok", or the code of the error. */
   code: string;
-  /** What the user gets to see, as JSON. */
+  /** What the user would see, as JSON. */
   result: string;
-  /** What the server and the client have then. */
+  /** The files of the server and the client afterwards. */
   files: Snapshot;
   /** The connection. */
   network: Network;
 }
 
-/** How long each side waits, in milliseconds: in as many digits each, since the sides tell each other. */
+/**
+ * The timeouts of each side, in milliseconds: all with the same number of digits, since the sides send them to each
+ * other.
+ */
 const PATIENCE = {
   little: { server: 100, client: 2000 },
   much: { server: 999, client: 9999 },
 };
 
-/** The modification times of the files that a server has at first, in seconds since 1970. */
+/** The initial modification time of the server's files, in seconds since 1970. */
 const TIME = 1_700_000_000;
 
-/** Conversations, one behind the other. */
+/** Conversations that run one after the other. */
 export class Lane implements AsyncDisposable {
   readonly #dir = new TempDir();
   readonly #root = this.#dir.join("root");
   readonly #cwd = this.#dir.join("cwd");
   readonly #storage: FsStorage;
   #before: Snapshot = {};
-  /** What there is now. */
+  /** The current files. */
   #now: Snapshot = {};
-  /** What stands in the directories at first, as JSON. */
+  /** The initial files in the directories, as JSON. */
   #furnished = "";
 
   /** A lane whose directories are empty. */
@@ -65,12 +67,12 @@ export class Lane implements AsyncDisposable {
     this.#storage = FsStorage.open(this.#root, { durability: "none" });
   }
 
-  /** What there was before the last conversation. */
+  /** The files before the last conversation. */
   get before(): Snapshot {
     return this.#before;
   }
 
-  /** Has a client ask something, from the same state each time. */
+  /** Runs an operation of a client, from the same state each time. */
   async converse(
     operation: Operation,
     damage?: Damage,
@@ -114,11 +116,11 @@ export class Lane implements AsyncDisposable {
     return { ...outcome, files, network: link };
   }
 
-  /** Puts the files of an operation in their places, where others are or none. */
+  /** Restores the initial files of an operation. */
   #furnish({ root = {}, local = {} }: Operation): void {
     const wanted = JSON.stringify([root, local], bytesAsNumbers);
     if (this.#furnished === wanted && sameSnapshot(this.#now, this.#before)) return;
-    // What the client has is newer.
+    // The client's files are newer.
     const places = [[this.#root, root, TIME], [this.#cwd, local, TIME + 1]] as const;
     for (const [directory, tree, time] of places) {
       for (const { name } of [...Deno.readDirSync(directory)]) {
@@ -148,7 +150,7 @@ function refuse(): Promise<never> {
   return Promise.reject(new FerryError("closed", "there is one connection only"));
 }
 
-/** Whether two directories have the same in them. */
+/** Whether two directories have the same entries. */
 export function sameSnapshot(a: Snapshot, b: Snapshot): boolean {
   const names = Object.keys(a);
   return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name]);
@@ -174,10 +176,10 @@ function plant(directory: string, tree: Tree, time: number): void {
   for (const path of directories) Deno.utimeSync(path, time, time);
 }
 
-/** What is below a directory; the times of directories are those of what was done in them. */
+/** The entries below a directory; the times of directories are ignored, since they change with their entries. */
 function* walk(directory: string, above = ""): Generator<[name: string, what: string]> {
   for (const { name, isDirectory } of Deno.readDirSync(directory)) {
-    // Parts of downloads may stay, to be gone on with.
+    // Partial downloads may stay, to be resumed.
     if (name === ".ferry" || name.startsWith(".ferry-")) continue;
     const path = `${directory}/${name}`;
     if (isDirectory) {
@@ -187,7 +189,7 @@ function* walk(directory: string, above = ""): Generator<[name: string, what: st
     }
     const { size, mode, mtime } = Deno.statSync(path);
     const time = mtime!.getTime();
-    // What nobody gave a time has that of its arrival.
+    // A file whose time was not set has that of its arrival.
     const when = time > Date.now() - 3_600_000 ? "now" : time;
     yield [
       `${above}${name}`,

@@ -1,5 +1,5 @@
 /**
- * A connection in memory that is damaged at one place: the bit of a byte that crosses it, or all of a message.
+ * A connection in memory that is damaged at one place: one bit is flipped, or a whole message is lost.
  *
  * @module
  */
@@ -10,12 +10,12 @@ import { concat } from "../support/vectors.ts";
 /** From the client to the server, or back. */
 export type Direction = "up" | "down";
 
-/** What is done to the bytes of one direction, at a place that is counted from their beginning. */
+/** Damage to the bytes of one direction, at an offset from its beginning. */
 export type Damage =
   | { direction: Direction; bit: number }
   | { direction: Direction; lost: { from: number; to: number } };
 
-/** The bytes of one direction: what was written waits until it is read. */
+/** The bytes of one direction, which are buffered until they are read. */
 class Line {
   readonly #damage: Damage | undefined;
   readonly #waiting: Uint8Array[] = [];
@@ -23,7 +23,7 @@ class Line {
   #ended = false;
   #broken = false;
   #count = 0;
-  /** All that was written, where nothing is damaged. */
+  /** All bytes that were written, recorded where nothing is damaged. */
   readonly seen: Uint8Array[] = [];
   /** Whether the place of the damage was reached. */
   hit = false;
@@ -74,20 +74,20 @@ class Line {
     }
   }
 
-  /** Nothing more will be written. */
+  /** No more bytes will be written. */
   end(): void {
     this.#ended = true;
     this.#news.resolve();
   }
 
-  /** Nobody reads any more. */
+  /** The reader has gone. */
   break(): void {
     this.#broken = true;
     this.#news.resolve();
   }
 }
 
-/** Two ends of a connection, and what crossed it. */
+/** Both ends of a connection, and the bytes that crossed it. */
 export interface Network {
   /** The client's end. */
   client: ByteStream;
@@ -95,7 +95,7 @@ export interface Network {
   server: ByteStream;
   /** Whether the place of the damage was reached. */
   hit(): boolean;
-  /** What crossed an undamaged one. */
+  /** The bytes that crossed an undamaged connection. */
   seen(direction: Direction): Uint8Array<ArrayBuffer>;
 }
 

@@ -1,5 +1,5 @@
 /**
- * What a client asks of a server, once and undamaged: every operation, and every form of its messages.
+ * What a client asks of a server, without damage: every operation, with every form of its messages.
  *
  * @module
  */
@@ -17,19 +17,19 @@ import { parseToken, type Token } from "../../lib/security/token.ts";
 import { TempDir } from "../support/programs.ts";
 import type { Tree } from "./lane.ts";
 
-/** What a server has beside its files, for one conversation. */
+/** What a server has besides its files, for one conversation. */
 export interface Served {
-  /** In place of the files of a directory. */
+  /** A storage in place of the one for the files. */
   storage?: Storage;
   /** The commands that it runs. */
   commands?: AllowedCommands;
-  /** Who may do what; everybody everything unless told otherwise. */
+  /** The permissions. Default: everybody may do everything. */
   authority?: Authority;
-  /** What has come of it that is no file. */
+  /** State that is not in files, to be compared afterwards. */
   state?: () => string;
 }
 
-/** What a client asks. */
+/** An operation of a client. */
 export interface Operation {
   /** Its name. */
   readonly name: string;
@@ -37,28 +37,28 @@ export interface Operation {
   readonly root?: Tree;
   /** The files of the client. */
   readonly local?: Tree;
-  /** Whether damage to the greeting is tried, too, which is the same for all that show no token. */
+  /** Whether damage to the handshake is tried, too; it is the same for all operations without a token. */
   readonly greets?: boolean;
   /** What the server has beside its files. */
   readonly served?: () => Promise<Served> | Served;
-  /** What the client shows. */
+  /** The client's token. */
   readonly token?: Token;
-  /** Asks, and gives what the user gets to see. */
+  /** Runs it, and returns what the user would see. */
   run(client: Client, cwd: string): Promise<unknown>;
 }
 
 const SMALL = new TextEncoder().encode("hello, flips\n");
 /** So large that it is offered first. */
 const OFFERED = Uint8Array.from({ length: 1024 * 1024 + 64 }, (_, i) => (i * 31) >>> 3);
-/** So large that no checksum stands in front of it where none is known. */
+/** So large that its checksum is not sent in advance where it is not known. */
 const LARGE = OFFERED.subarray(0, 70_000);
 
-/** How long a command may take, for which both sides wait, in milliseconds. */
+/** How long a command may run, in milliseconds; both sides wait that long. */
 const TIME_LIMIT = 100;
 
 const TREE: Tree = { "t/one": SMALL, "t/sub/two": "22", "t/empty/": "" };
 
-/** The results of a transfer of a directory; a file that failed fails it. */
+/** The results of a transfer of a directory; the failure of a file is thrown. */
 async function ofTree(
   move: (
     options: {
@@ -74,11 +74,11 @@ async function ofTree(
     onError: (_, error) => errors.push(error),
   });
   if (errors.length > 0) throw errors[0];
-  // What was tried again comes later.
+  // Retried files come last, so the results are sorted.
   return results.sort((a, b) => a.filename < b.filename ? -1 : 1);
 }
 
-/** A server with one command, which prints its input and ends with a status of its own. */
+/** A server with one command, which prints its input and exits with a status of its own. */
 function running(): Served {
   const started: string[] = [];
   const commands = {
@@ -109,7 +109,7 @@ function running(): Served {
   return { commands: commands as unknown as AllowedCommands, state: () => started.join("\n") };
 }
 
-/** A file that a server has the most of. */
+/** A file of which a server has most in a partial upload. */
 class Part implements AsyncDisposable {
   static readonly #SIZE = 8 * 1024 * 1024;
   readonly #dir = new TempDir();
@@ -127,7 +127,7 @@ class Part implements AsyncDisposable {
     });
   }
 
-  /** A server that has it, and nothing else. */
+  /** A server that has only that partial upload. */
   async served(): Promise<Served> {
     const saved = await this.#saved;
     let state = "";
@@ -178,7 +178,7 @@ async function* piecesOf(...texts: string[]): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** A storage in which no checksum is known in front of a file. */
+/** A storage that knows no checksum before it has read a file. */
 export function forgetful(storage: Storage): Storage {
   return new Proxy(storage, {
     get(target, key) {
@@ -198,7 +198,7 @@ export function forgetful(storage: Storage): Storage {
   });
 }
 
-/** Those about the content of files, and about clients and commands. What they share is given back with the stack. */
+/** Operations on the content of files, and those about clients and commands. The stack disposes of what they share. */
 export async function fileOperations(stack: AsyncDisposableStack): Promise<readonly Operation[]> {
   const part = stack.use(new Part());
   const grants = grantEverywhere(["read"]);
@@ -289,7 +289,7 @@ export async function fileOperations(stack: AsyncDisposableStack): Promise<reado
   ];
 }
 
-/** A server that has a partial upload of `d/e`, and tells what it was to remove. */
+/** A server with a partial upload of `d/e`, which reports what was to be removed. */
 function discarding(): Served {
   const discarded: string[] = [];
   const partialUploads: Pick<PartialUploads, "list" | "discard"> = {
@@ -303,7 +303,7 @@ function discarding(): Served {
   return { storage: storage as unknown as Storage, state: () => discarded.join("\n") };
 }
 
-/** Those about names, and about many files. */
+/** Operations on names, and on many files. */
 export function directoryOperations(): readonly Operation[] {
   return [
     {
@@ -363,5 +363,5 @@ export function directoryOperations(): readonly Operation[] {
   ];
 }
 
-/** The one whose checksum stands behind the bytes. */
+/** The operation whose checksum follows the bytes. */
 export const FORGETFUL = "get with a closing header";

@@ -1,6 +1,6 @@
 /**
- * Valid conversations with a server, as data: what the fuzzer mutates. A new operation or listener becomes
- * known to it by an entry here.
+ * Valid conversations with a server, as data for the fuzzer to mutate. A new operation or listener is fuzzed when it
+ * has an entry here.
  *
  * @module
  */
@@ -9,27 +9,27 @@ import { createHash } from "node:crypto";
 import { md5, utf8 } from "../support/bytes.ts";
 
 /**
- * Where a conversation takes place: the kind of a listener, as ferryd prints it. What is said to one for TLS is
- * said instead of a handshake, or inside of the connection that it comes to.
+ * Where a conversation takes place: the kind of a listener, as ferryd prints it. With `tls`, the bytes are sent in
+ * place of a handshake; with `inside-tls`, they are sent over the encrypted connection.
  */
 export type Place = "tcp" | "tls" | "inside-tls" | "tcp-echo" | "udp-echo" | "classic-exec";
 
-/** A piece of what a client sends: a header, to be sent with its length in front, or bytes as they are. */
+/** A piece of what a client sends: a header, which is sent with its length before it, or raw bytes. */
 export type Part = Readonly<Record<string, unknown>> | Uint8Array;
 
-/** What a client says on one connection. */
+/** What a client sends on one connection. */
 export interface Conversation {
   /** What it is about. */
   readonly name: string;
-  /** Where. */
+  /** The place of the conversation. */
   readonly place: Place;
-  /** What is sent. Names of files begin with `fuzz/`: nothing else may be changed. */
+  /** The pieces to send. Names of files begin with `fuzz/`: nothing else may be changed. */
   readonly parts: readonly Part[];
   /** Whether headers have checksums of their own. */
   readonly checksums?: boolean;
-  /** Whether what was mutated may be sent; always, unless told otherwise. */
+  /** Whether a mutation may be sent. Default: always. */
   readonly allows?: (bytes: Uint8Array) => boolean;
-  /** Whether it may be sent in pieces; so it is unless told otherwise. */
+  /** Whether it may be sent in pieces. Default: true. */
   readonly cuttable?: boolean;
 }
 
@@ -40,7 +40,7 @@ const PING = { op: "ping" };
 
 const SMALL = utf8.encode("hello, fuzzer\n");
 const LARGE = Uint8Array.from({ length: 200_000 }, (_, i) => (i * 31) >>> 3);
-/** Beyond this size the parts of files are kept. */
+/** Partial uploads beyond this size are kept. */
 const RESUMABLE = 9 * 1024 * 1024;
 
 function put(filename: string, body: Uint8Array, keys: Record<string, unknown> = {}): Part[] {
@@ -52,7 +52,7 @@ function closing(body: Uint8Array, keys: Record<string, unknown> = {}): Part {
   return { end: true, md5: md5(body), size: body.length, ...keys };
 }
 
-/** A streamed body, in pieces of some bytes. */
+/** A streamed body, in chunks of `piece` bytes. */
 function streamed(body: Uint8Array, piece: number): Part[] {
   const pieces: Part[] = [];
   for (let from = 0; from < body.length; from += piece) {
@@ -254,7 +254,7 @@ const others: readonly Conversation[] = [
     name: "classic exec",
     place: "classic-exec",
     parts: [utf8.encode("# nothing but a comment")],
-    // What is no comment any more would be run.
+    // If the comment was cut, its rest would be run as a command.
     cuttable: false,
     allows: (bytes: Uint8Array) =>
       bytes[0] === 0x23 && bytes.length < 1000 && !/[\n\r]/.test(latin1(bytes)),
@@ -278,7 +278,7 @@ export function insideTls(conversation: Conversation): Conversation {
   return { ...conversation, name: `${conversation.name}, inside TLS`, place: "inside-tls" };
 }
 
-/** A conversation over TLS, which begins with what a client of this machine sends. */
+/** A conversation over TLS, which begins with a real ClientHello. */
 export function tlsConversation(clientHello: Uint8Array): Conversation {
   return {
     name: "a TLS handshake",
@@ -287,10 +287,10 @@ export function tlsConversation(clientHello: Uint8Array): Conversation {
   };
 }
 
-/** All of them. */
+/** All conversations. */
 export const CONVERSATIONS: readonly Conversation[] = [...files, ...others];
 
-/** What stands in `kept/`, which nobody may change. */
+/** The files in `kept/`, which must never change. */
 export const KEPT: Readonly<Record<string, Uint8Array>> = {
   "kept/file": SMALL,
   "kept/large": LARGE,

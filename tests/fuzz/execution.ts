@@ -1,5 +1,5 @@
 /**
- * One conversation with a server, mutated: sending it in some way, and looking at what comes back.
+ * Sends a mutated conversation to a server, and checks the replies.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { Conversation } from "./conversations.ts";
 import type { Random } from "./mutations.ts";
 import { PATIENCE, SECRET } from "./target.ts";
 
-/** How a client behaves when it has said everything. */
+/** How a client behaves after it has sent everything. */
 type Ending = "ends its direction" | "falls silent" | "leaves" | "does not read";
 const ENDINGS: readonly Ending[] = [
   "ends its direction",
@@ -19,7 +19,7 @@ const ENDINGS: readonly Ending[] = [
   "does not read",
 ];
 
-/** What came of it. */
+/** The outcome of a conversation. */
 export interface Result {
   /** What is wrong; none where all is well. */
   problems: string[];
@@ -27,7 +27,7 @@ export interface Result {
   replies: string[];
 }
 
-/** Sends bytes to a server, in segments, and reads what it says until it ends the connection. */
+/** Sends bytes to a server, in segments, and reads its replies until the server closes the connection. */
 export async function converse(
   { place, cuttable = true }: Pick<Conversation, "place" | "cuttable">,
   { bytes, address, random }: {
@@ -37,13 +37,13 @@ export async function converse(
   },
 ): Promise<Result> {
   if (place === "udp-echo") return await sendDatagram(bytes, address);
-  // Most clients end well; those that wait for the server's deadlines take their time.
+  // Most clients half-close; the others wait for the server's timeouts, which takes long.
   const ending = random(8) ? ENDINGS[0]! : ENDINGS[random(ENDINGS.length)]!;
   let conn: Awaited<ReturnType<typeof reach>>;
   try {
     conn = await reach(address);
   } catch (error) {
-    // A server that is busy may end a handshake; whether it serves the next one is looked at between batches.
+    // A busy server may abort a handshake. Whether it accepts the next one is checked between batches.
     if (address.caCerts) return { problems: [], replies: ["no handshake"] };
     throw error;
   }
@@ -59,9 +59,9 @@ export async function converse(
     if (ending === "ends its direction") await conn.closeWrite();
     else if (ending === "leaves") conn.close();
   } catch {
-    // The server has ended the connection, as it may.
+    // The server has closed the connection, which is allowed.
   }
-  // One that does not read learns of the end of the connection no earlier than it reads.
+  // A client that does not read finds out about the end of the connection only when it reads.
   if (ending === "does not read") await read(conn, received);
   await reading;
   clearTimeout(timer);
@@ -79,14 +79,14 @@ async function read(conn: Deno.Conn, into: Uint8Array[]): Promise<void> {
   try {
     for (let count; (count = await conn.read(buffer)) !== null;) into.push(buffer.slice(0, count));
   } catch {
-    // A reset is an end, too.
+    // A reset also counts as an end.
   }
 }
 
-/** Sends bytes in so many pieces more than one, now and then with a pause behind one. */
-/** The most that is written at once, in bytes: the runtime's TLS has room for 64 KiB, of which it uses some itself. */
+/** The most bytes that are written at once: Deno's TLS buffer has 64 KiB, some of which it uses itself. */
 const MAX_SEGMENT = 32 * 1024;
 
+/** Sends bytes in so many pieces more than one, sometimes with a pause after a piece. */
 async function send(
   conn: Deno.Conn,
   bytes: Uint8Array,
@@ -101,13 +101,13 @@ async function send(
   }
 }
 
-/** What is looked for in all that a server has said. */
+/** A check of everything that a server has sent. */
 type Look = (said: Uint8Array, sent: Uint8Array) => { problem?: string; replies: string[] };
 
 const LOOKS: Readonly<Record<Conversation["place"], Look>> = {
   tcp: lookAtReplies,
   "inside-tls": lookAtReplies,
-  // What is inside is not seen here.
+  // The content of the encryption is not visible here.
   tls: () => ({ replies: [] }),
   "classic-exec": () => ({ replies: [] }),
   "tcp-echo": (said, sent) => {
@@ -120,11 +120,11 @@ const LOOKS: Readonly<Record<Conversation["place"], Look>> = {
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** Whether replies are messages as docs/protocol has them; the last one may be cut off. */
+/** Whether replies are messages as docs/protocol specifies; the last one may be truncated. */
 function lookAtReplies(said: Uint8Array): { problem?: string; replies: string[] } {
   const replies: string[] = [];
   let at = 0;
-  /** Whether headers have to have checksums. */
+  /** Whether headers must have checksums. */
   let checked = false;
   const take = (): Record<string, unknown> | undefined => {
     if (said.length - at < 4) return undefined;
@@ -180,7 +180,7 @@ function lookAtReplies(said: Uint8Array): { problem?: string; replies: string[] 
   }
 }
 
-/** Datagrams are answered or not; the server goes on. */
+/** Sends a datagram, which may or may not be answered. */
 async function sendDatagram(
   bytes: Uint8Array,
   { hostname, port }: { hostname: string; port: number },
@@ -204,7 +204,7 @@ function close(resource: { close(): void }): void {
   try {
     resource.close();
   } catch {
-    // It is closed already.
+    // It is already closed.
   }
 }
 

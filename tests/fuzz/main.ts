@@ -1,7 +1,7 @@
 /**
- * `deno task fuzz`: says valid and broken things to real servers and looks at what they make of it.
+ * `deno task fuzz`: sends valid and invalid messages to real servers and checks how they respond.
  *
- * What is said follows from a seed, and each conversation from its number: `--seed S --case N` repeats one.
+ * Everything follows from a seed, and each conversation from its number: `--seed S --case N` repeats one.
  *
  * @module
  */
@@ -27,30 +27,30 @@ const HELP = `Usage: deno task fuzz [--seconds N] [--seed N] [--case N]
   --case N     only this conversation, and what is left of it when all that does not matter is gone
 `;
 
-/** How many are on their way at the same time. */
+/** How many conversations run at the same time. */
 const AT_ONCE = 12;
 
-/** After so many, when all have ended, everything is looked at. */
+/** The servers are checked after so many conversations, when all of them have ended. */
 const BATCH = 240;
 
-/** The batches after which a server has seen everything once; its memory is compared with that from then on. */
+/** After so many batches, a server has loaded everything once; its memory is compared with that from then on. */
 const WARM_UP = 4;
 
-/** What a server may take beyond that, in bytes: its heap breathes. */
+/** How much a server's memory may grow beyond that, in bytes, since its heap varies. */
 const BREATH = 96 * 1024 * 1024;
 
-/** How often a conversation is shortened in search of the shortest that fails. */
+/** How many shorter conversations are tried in search of the shortest that fails. */
 const SHRINK_TRIES = 300;
 
-/** One conversation as it will be sent. */
+/** One conversation, ready to be sent. */
 interface Case {
   conversation: Conversation;
   bytes: Uint8Array;
-  /** What its delivery follows from. */
+  /** The seed of its segmentation and ending. */
   delivery: number;
 }
 
-/** What is sent as the case of a number. */
+/** The conversation with a number. */
 function caseOf(seed: number, index: number, conversations: readonly Conversation[]): Case {
   const random: Random = randomNumbers(seed ^ Math.imul(index + 1, 0x9e3779b1));
   let conversation = conversations[random(conversations.length)]!;
@@ -92,7 +92,7 @@ async function shrink(target: Target, failing: Case): Promise<Case> {
   return shortest;
 }
 
-/** Bytes as text that can be read and, with `printf %b`, sent again. */
+/** Bytes as printable text, which `printf %b` turns back into bytes. */
 function printable(bytes: Uint8Array): string {
   const text = Array.from(
     bytes.subarray(0, 4000),
@@ -104,7 +104,7 @@ function printable(bytes: Uint8Array): string {
   return bytes.length > 4000 ? `${text} … (${bytes.length} bytes)` : text;
 }
 
-/** What a client of this machine sends first to a TLS server. */
+/** A real ClientHello, as sent by Deno. */
 async function clientHello(): Promise<Uint8Array> {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
@@ -115,7 +115,7 @@ async function clientHello(): Promise<Uint8Array> {
   return bytes.subarray(0, await conn.read(bytes) ?? 0);
 }
 
-/** A look at all servers, when nobody is connected. */
+/** Checks all servers when nobody is connected. */
 class Watch {
   readonly #target: Target;
   #batches = 0;
@@ -126,7 +126,7 @@ class Watch {
     this.#target = target;
   }
 
-  /** The most memory that was seen beyond the usual, in MiB. */
+  /** The largest growth of memory that was seen, in MiB. */
   get growth(): number {
     return Math.round(this.#most / 1024 / 1024);
   }

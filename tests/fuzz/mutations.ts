@@ -1,5 +1,5 @@
 /**
- * Damage, by a seed: to the values of headers, to the order of messages, and to bytes.
+ * Mutations by a seed: of the values of headers, the order of messages, and bytes.
  *
  * @module
  */
@@ -7,10 +7,10 @@
 import { checkedFrame, frame } from "../support/raw_peer.ts";
 import type { Part } from "./conversations.ts";
 
-/** Numbers from 0 up to a limit. */
+/** Returns random numbers from 0 up to a limit, exclusive. */
 export type Random = (limit: number) => number;
 
-/** Values that others have stumbled over. */
+/** Values that programs often mishandle. */
 const VALUES: readonly unknown[] = [
   ...[null, true, false, "", 0, -1, 1, 0.5, 1e21, -0, 2 ** 31, 2 ** 53, [], {}, [[]], "\ud800"],
   ...[
@@ -24,13 +24,13 @@ const VALUES: readonly unknown[] = [
   ],
 ];
 
-/** Numbers as they stand in JSON that no JavaScript number can hold. */
+/** JSON numbers that no JavaScript number can hold. */
 const RAW_NUMBERS: readonly string[] = [
   ...["9223372036854775807", "9223372036854775808", "9007199254740993", "-9223372036854775808"],
   ...["1e400", "1.0", "00", "0x10", "1048577", "65536"],
 ];
 
-/** Names that lead elsewhere, or might. */
+/** Names that lead outside of the root, or might. */
 const NAMES: readonly string[] = [
   ...[
     "..",
@@ -61,10 +61,10 @@ const NAMES: readonly string[] = [
   ],
 ];
 
-/** Keys whose values are names. */
+/** Keys whose values are names of files. */
 const NAME_KEYS: ReadonlySet<string> = new Set(["filename", "to"]);
 
-/** Operations that take something away: they get no name but their own. */
+/** Operations that remove names: their names are not mutated. */
 const DESTRUCTIVE: ReadonlySet<unknown> = new Set(["remove", "move"]);
 
 function pick<T>(random: Random, from: readonly T[]): T {
@@ -72,9 +72,9 @@ function pick<T>(random: Random, from: readonly T[]): T {
 }
 
 /**
- * The bytes that a conversation becomes.
+ * The bytes of a mutated conversation.
  *
- * @param others what may get into it
+ * @param others conversations whose messages may be inserted
  * @param checksums whether headers have checksums of their own
  */
 export function mutate(
@@ -92,16 +92,16 @@ export function mutate(
     if (part instanceof Uint8Array) return part;
     const header = random(3) < keys ? damageHeader(part, random) : part;
     if (!checksums) return encode(jsonOf(header), random);
-    // Damage is found by the checksum, unless whoever has done it knows better.
+    // The checksum usually does not match the damaged header; sometimes it does, as from a faulty program.
     return checkedFrame(jsonOf(header), jsonOf(random(8) ? header : part));
   });
   let bytes = concatenate(encoded);
-  // Half of them are what a wrong program would send, the others what a broken one would.
+  // Half of the conversations have only errors of a wrong program, the others also damaged bytes.
   for (let turn = random(2) && random(5); turn > 0; turn--) bytes = damageBytes(bytes, random);
   return bytes;
 }
 
-/** Leaves out, repeats, moves and inserts messages. */
+/** Removes, repeats, moves and inserts messages. */
 function shuffle(
   parts: readonly Part[],
   random: Random,
@@ -148,7 +148,7 @@ function damageHeader(header: Readonly<Record<string, unknown>>, random: Random)
       if (typeof changed[key] === "number") changed[key] = changed[key] as number + random(5) - 2;
       break;
     case 4:
-      // Not into a name: what is taken away stays below `fuzz/`.
+      // Names are not replaced: what is removed stays below `fuzz/`.
       if (!NAME_KEYS.has(key)) changed[key] = { raw: pick(random, RAW_NUMBERS) };
       break;
     case 5:
@@ -168,18 +168,18 @@ function nested(depth: number): { raw: string } {
   return { raw: "[".repeat(depth) + "]".repeat(depth) };
 }
 
-/** A header as JSON; `{ raw }` is text that stands in it as it is. */
+/** A header as JSON; `{ raw }` is inserted as it is. */
 function jsonOf(header: Readonly<Record<string, unknown>>): string {
   return JSON.stringify(header, (_key, value) => {
     return typeof value?.raw === "string" ? `\u0001${value.raw}\u0001` : value;
   }).replaceAll(/"\\u0001(.*?)\\u0001"/g, "$1");
 }
 
-/** A header as bytes, now and then behind a length that is not its own. */
+/** A header as bytes, sometimes with a wrong length before it. */
 function encode(json: string, random: Random): Uint8Array {
   const bytes = frame(json);
   if (random(40) === 0) {
-    // A length that is not its own.
+    // A wrong length.
     const length = pick(random, [
       0,
       1,

@@ -1,5 +1,5 @@
 /**
- * The servers that the fuzzer talks to, and what has to be so whatever it says.
+ * The servers that the fuzzer talks to, and the invariants that must hold whatever it sends.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import {
 import { type RawAddress, RawPeer } from "../support/raw_peer.ts";
 import { KEPT, type Place } from "./conversations.ts";
 
-/** What stands in files that nobody may see. */
+/** The content of files that nobody may read. */
 export const SECRET = "marker-of-what-nobody-may-see";
 
 /** How long a server may take for anything, in milliseconds: its own timeouts are a fraction of that. */
@@ -27,31 +27,31 @@ const TIMEOUTS = [
   ...["--drain-timeout", "1s"],
 ];
 
-/** The roots of the servers, in their order, and where it is seen that each still answers. */
+/** The roots of the servers, in order, and the listener where each is checked. */
 const ROOTS = { files: "tcp", shell: "classic-exec", sealed: "inside-tls" } as const;
 
 type Root = keyof typeof ROOTS;
 
-/** Links that lead out of a root, and nowhere. */
+/** Symbolic links that lead out of a root, or nowhere. */
 const LINKS = [["link", "../outside"], ["dangling", "nowhere"]] as const;
 
-/** What a process has at a moment. */
+/** The resources of a process at a moment. */
 export interface Vitals {
   /** Resident memory in bytes. */
   memory: number;
-  /** Open sockets, and open files in the staging areas. */
+  /** Open sockets, and open files below the root. */
   open: number;
 }
 
-/** The servers, each over a root of its own, beside a directory that is none of their business. */
+/** The servers, each over a root of its own, and a directory outside of the roots. */
 export class Target implements AsyncDisposable {
   readonly #dir = new TempDir();
   readonly #servers: Ferryd[] = [];
   #caCerts: string[] = [];
-  /** What each server had open before anybody came. */
+  /** What each server had open before the first connection. */
   #idle: number[] | undefined;
 
-  /** Starts them. */
+  /** Starts the servers. */
   static async start(): Promise<Target> {
     const target = new Target();
     try {
@@ -95,7 +95,7 @@ export class Target implements AsyncDisposable {
     }
   }
 
-  /** What is in a root at first. */
+  /** Makes the initial files of a root. */
   #furnish(root: string): void {
     for (const [name, bytes] of Object.entries(KEPT)) {
       const path = this.#dir.join(`${root}/${name}`);
@@ -108,7 +108,7 @@ export class Target implements AsyncDisposable {
     }
   }
 
-  /** Where a kind of conversation takes place. */
+  /** The address for a kind of conversation. */
   address(place: Place): RawAddress {
     const inside = place === "inside-tls";
     const kind = inside ? "tls" : place;
@@ -117,22 +117,22 @@ export class Target implements AsyncDisposable {
     return { hostname: "127.0.0.1", port: server.portOf(kind), caCerts };
   }
 
-  /** What each server has now. */
+  /** The current resources of each server. */
   async vitals(): Promise<Vitals[]> {
     return await Promise.all(this.#servers.map(async ({ pid }) => {
       const script = `grep VmRSS /proc/${pid}/status; ls -l /proc/${pid}/fd`;
       const { stdout } = await run("sh", ["-c", script]);
       const [, kib] = /VmRSS:\s+(\d+) kB/.exec(stdout) ?? [];
       const count = (what: RegExp) => stdout.match(what)?.length ?? 0;
-      // Sockets, and whatever stands below a root: files that are written, directories that are held open.
+      // Sockets, and open files below a root: files that are being written, and directories.
       return { memory: Number(kib) * 1024, open: count(/ -> (socket:|\S*\/staging\/)/g) };
     }));
   }
 
   /**
-   * Waits until nobody is connected any more, looks at everything, and throws away what was stored.
+   * Waits until nobody is connected, checks everything, and removes what was stored.
    *
-   * @returns what is wrong
+   * @returns the problems that were found
    */
   async inspect(): Promise<string[]> {
     const problems = await this.#quiet();
@@ -149,7 +149,7 @@ export class Target implements AsyncDisposable {
     return problems;
   }
 
-  /** Waits until all connections have ended, and all that was written for them is closed or gone. */
+  /** Waits until all connections have ended, and the files that were written for them are closed or removed. */
   async #quiet(): Promise<string[]> {
     const end = performance.now() + PATIENCE;
     for (;;) {
@@ -183,7 +183,7 @@ export class Target implements AsyncDisposable {
     }
   }
 
-  /** What was changed that nobody may change. */
+  /** Files that must not change, but have changed. */
   #harm(root: string): string[] {
     const problems: string[] = [];
     for (const [name, bytes] of Object.entries(KEPT)) {
@@ -203,13 +203,13 @@ export class Target implements AsyncDisposable {
     return problems;
   }
 
-  /** What is in the staging area and cannot be gone on with. */
+  /** Files in the staging area that cannot be resumed. */
   #leftovers(root: string): string[] {
     const staging = this.#dir.join(`${root}/.ferry/staging`);
     return unrecorded(staging).map((name) => `${root}/.ferry/staging/${name} was left behind`);
   }
 
-  /** Removes what was stored, as a client does: the server counts what it holds. */
+  /** Removes what was stored, by requests, since the server counts what it stores. */
   async #tidy(root: string, place: Place): Promise<void> {
     using peer = await this.#connect(place);
     for (const { name } of [...Deno.readDirSync(this.#dir.join(root))]) {
@@ -228,9 +228,9 @@ export class Target implements AsyncDisposable {
   }
 
   /**
-   * Ends the servers.
+   * Stops the servers.
    *
-   * @returns what is wrong with how they ended, or with what they have logged
+   * @returns problems with how they ended, or with what they have logged
    */
   async stop(): Promise<string[]> {
     const problems: string[] = [];
@@ -244,7 +244,7 @@ export class Target implements AsyncDisposable {
     return problems;
   }
 
-  /** Kills what is still there and removes everything. */
+  /** Kills the servers that are still running and removes everything. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const server of this.#servers) await server[Symbol.asyncDispose]();
     await this.#dir[Symbol.asyncDispose]();
@@ -258,7 +258,7 @@ function* walk(directory: string): Generator<string> {
   }
 }
 
-/** Runs `ferryd` with a subcommand to its end. */
+/** Runs a subcommand of `ferryd` to its end. */
 async function succeed(args: string[]): Promise<void> {
   const { code, stderr } = await run(DENO, [...programArgs("ferryd"), ...args]);
   if (code !== 0) throw new Error(`ferryd ${args[0]} failed: ${stderr}`);

@@ -1,8 +1,8 @@
 /**
  * `deno task soak`: many clients work on one real `ferryd` at the same time, and every byte is compared.
  *
- * Each client has a directory of its own, of which it knows what must be in it, and all of them replace, fetch
- * and remove the files of one shared directory, whose contents tell by themselves whether they are whole.
+ * Each client has a directory of its own, and knows what it must contain. All clients also replace, fetch and remove
+ * the files of one shared directory, whose contents show by themselves whether they are complete.
  *
  * @module
  */
@@ -20,7 +20,7 @@ const HELP = `Usage: deno task soak [--clients N] [--seconds N] [--seed N]
   --seed N     what the clients do follows from it; printed at the start (default: another one each time)
 `;
 
-/** Sizes of files in bytes; the last one is large enough to be resumable and is rare. */
+/** File sizes in bytes; the last one is rare, and large enough to be resumed. */
 const SIZES = [0, 1, 100, 4096, 65_536, 65_537, 300_000, 1_500_000, 9 * 1024 * 1024];
 
 /** How many files all clients share. */
@@ -28,20 +28,20 @@ const SHARED = 8;
 
 type Random = ReturnType<typeof randomNumbers>;
 
-/** What a run came to. */
+/** The results of a run. */
 class Tally {
   readonly problems: string[] = [];
   bytes = 0;
   readonly #times = new Map<string, number[]>();
 
-  /** Notes an operation and how many milliseconds it took. */
+  /** Records an operation and its duration in milliseconds. */
   took(operation: string, ms: number): void {
     const times = this.#times.get(operation);
     if (times) times.push(ms);
     else this.#times.set(operation, [ms]);
   }
 
-  /** A line for each operation: how often, and its median, 99th percentile and longest time. */
+  /** A line for each operation: its count, and its median, 99th percentile and longest duration. */
   *lines(): Generator<string> {
     yield `${"operation".padEnd(12)}${
       ["count", "p50 ms", "p99 ms", "max ms"].map(column).join("")
@@ -60,8 +60,8 @@ function column(text: string): string {
 }
 
 /**
- * Bytes that can be recognised: the first 8 are the seed and the length from which all others follow, so that a
- * mixture of two files, or a piece of one, never passes for a whole one. Shorter ones are zeros.
+ * Bytes that can be recognised: the first 8 are the seed and the length, which determine all others, so that a mixture
+ * of two files, or a piece of one, never passes for a complete one. Contents shorter than that are zeros.
  */
 function contentOf(seed: number, size: number): Uint8Array {
   const bytes = new Uint8Array(size);
@@ -76,7 +76,7 @@ function contentOf(seed: number, size: number): Uint8Array {
   return bytes;
 }
 
-/** Whether bytes are what {@linkcode contentOf} gave for some seed. */
+/** Whether bytes are a complete result of {@linkcode contentOf} for some seed. */
 function isWhole(bytes: Uint8Array): boolean {
   if (bytes.length < 8) return bytes.every((byte) => byte === 0);
   const [seed, size] = new Uint32Array(bytes.slice(0, 8).buffer);
@@ -87,7 +87,7 @@ function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, at) => byte === b[at]);
 }
 
-/** Gathers what a download gives. */
+/** Collects the bytes of a download. */
 class Gathered {
   readonly #pieces: Uint8Array[] = [];
 
@@ -101,7 +101,7 @@ class Gathered {
   }
 }
 
-/** One client: what it does follows from its random numbers, and it knows what must be on the server. */
+/** One client. Its actions follow from its random numbers, and it knows what must be on the server. */
 class Worker {
   readonly #client: Client;
   readonly #dir: string;
@@ -117,12 +117,12 @@ class Worker {
     this.#tally = tally;
   }
 
-  /** What must be in its directory at the end, by the names on the server. */
+  /** What its directory must contain at the end, by the names on the server. */
   get files(): ReadonlyMap<string, Uint8Array> {
     return this.#files;
   }
 
-  /** Does one thing, and notes what was wrong with it. */
+  /** Performs one random action, and records what was wrong. */
   async step(): Promise<void> {
     const actions = [
       this.#put,
@@ -164,7 +164,7 @@ class Worker {
     return `${this.#dir}/${folder}/${this.#made++}`;
   }
 
-  /** One of its files; undefined where it has none. */
+  /** A random one of its files; undefined where it has none. */
   #some(): string | undefined {
     const names = [...this.#files.keys()];
     return names[this.#random(names.length)];
@@ -269,7 +269,7 @@ class Worker {
   }
 }
 
-/** What an operation gives; undefined where another client has removed the file. */
+/** The result of an operation; undefined where another client has removed the file. */
 async function unlessMissing<T>(run: () => Promise<T>): Promise<T | undefined> {
   try {
     return await run();
@@ -288,7 +288,7 @@ function* filesBelow(root: string, below = ""): Generator<string> {
   }
 }
 
-/** Compares what is on the disk with what the clients know. */
+/** Compares the files on disk with what the clients expect. */
 function* wrongOnDisk(root: string, workers: readonly Worker[]): Generator<string> {
   const expected = new Map(workers.flatMap(({ files }) => [...files]));
   for (const path of filesBelow(root)) {

@@ -1,5 +1,5 @@
 /**
- * What the tests assert of errors.
+ * Assertions about errors.
  *
  * @module
  */
@@ -8,8 +8,8 @@ import { assert, assertStringIncludes } from "@std/assert";
 import { type ErrorCode, FerryError } from "../../lib/core/errors.ts";
 
 /**
- * Asserts that something fails with a {@linkcode FerryError} of one of the codes, whose message has certain
- * words in it, and gives that error.
+ * Asserts that something fails with a {@linkcode FerryError} of one of the codes, whose message contains certain words,
+ * and returns that error.
  */
 export async function assertCode(
   expected: ErrorCode | readonly ErrorCode[],

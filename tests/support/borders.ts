@@ -1,5 +1,5 @@
 /**
- * Roots with other file systems below them.
+ * Roots in which other file systems are mounted.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { FsStorageOptions } from "../../server/storage/fs/served_root.ts";
 import { Mounts, run } from "./mount.ts";
 import { TempDir } from "./programs.ts";
 
-/** A root in which `far` is on another file system than the rest. */
+/** A root in which the directory `far` is on another file system than the rest. */
 export class Bordered implements AsyncDisposable {
   readonly dir = new TempDir();
   readonly mounts = new Mounts();
@@ -18,7 +18,7 @@ export class Bordered implements AsyncDisposable {
 
   private constructor() {}
 
-  /** Makes one; the directory `near` is in it, too. */
+  /** Makes a root, which also contains the directory `near`. */
   static async make(border: Border, options?: FsStorageOptions): Promise<Bordered> {
     await using stack = new AsyncDisposableStack();
     const made = stack.use(new Bordered());
@@ -47,17 +47,17 @@ export class Bordered implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // It was not opened where that failed.
+    // There is no storage where opening it failed.
     await this.storage?.[Symbol.asyncDispose]();
     await this.mounts[Symbol.asyncDispose]();
     await this.dir[Symbol.asyncDispose]();
   }
 }
 
-/** Lets `far` in a root be on another file system. */
+/** Puts `far` in a root on another file system. */
 export type Border = (dir: TempDir, mounts: Mounts, root: string) => void | Promise<void>;
 
-/** The borders that are tried, and what each takes. */
+/** The kinds of borders between file systems, with the commands and devices that each needs. */
 export const BORDERS: Readonly<Record<string, { make: Border; needs?: readonly string[] }>> = {
   "a file system in memory": {
     make: (_, mounts, root) => void mounts.tmpfs(`${root}/far`),

@@ -1,6 +1,6 @@
 /**
- * Bundles of the programs, made once for each state of the sources: a bundle starts in half the time that
- * the sources take, and the tests start thousands of programs.
+ * Bundles of the programs, made once for each state of the sources. A bundle starts in half the time of the sources,
+ * and the tests start thousands of programs.
  *
  * @module
  */
@@ -10,22 +10,22 @@ import { tmpdir } from "node:os";
 import { ENTRY } from "../../packaging/bundle.ts";
 import { type Program, PROGRAMS, PROJECT } from "../../packaging/program.ts";
 
-/** What a bundle is made of, from the project's directory. */
+/** What a bundle is made of, relative to the project's directory. */
 const SOURCES = ["client", "deno.json", "deno.lock", "lib", "packaging", "server"];
 
-/** How long a bundle that is no longer made anew is kept. */
+/** How long an unused bundle is kept, in milliseconds. */
 const KEPT_MS = 24 * 60 * 60 * 1000;
 
-/** The directory of the bundles of the present sources, once it is known to be there. */
+/** The directory with the bundles of the current sources; undefined until it exists. */
 let bundles: string | undefined;
 
-/** The entry file of a program's bundle. Test files that run at the same time wait for the one that makes it. */
+/** The entry file of a program's bundle. Concurrent test files wait for the one that makes it. */
 export function bundledEntry(program: Program["name"]): string {
   bundles ??= ready(`${cache()}/${stateOfSources()}`);
   return `${bundles}/${program}/${ENTRY}`;
 }
 
-/** A directory of this user alone, as what is in it gets run. */
+/** A directory that only this user can access, as programs are run from it. */
 function cache(): string {
   const path = `${tmpdir()}/ferry-bundles-${Deno.uid() ?? "all"}`;
   Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
@@ -50,7 +50,7 @@ function stateOfSources(): string {
   return digest.digest("hex");
 }
 
-/** Makes the bundles, unless they are there. */
+/** Makes the bundles, unless they exist. */
 function ready(path: string): string {
   using lock = Deno.openSync(`${path}.lock`, { create: true, write: true });
   lock.lockSync(true);
@@ -65,7 +65,7 @@ function ready(path: string): string {
     if (!success) throw new Error(`no bundles: ${new TextDecoder().decode(stderr)}`);
     Deno.renameSync(into, path);
   }
-  // So that nobody removes them now.
+  // The new time keeps other test runs from removing the bundles.
   Deno.utimeSync(path, new Date(), new Date());
   return path;
 }
@@ -79,7 +79,7 @@ function exists(path: string): boolean {
   }
 }
 
-/** Removes what other states of the sources have left. */
+/** Removes the bundles of other states of the sources. */
 function removeOld(): void {
   for (const { name } of Deno.readDirSync(cache())) {
     const path = `${cache()}/${name}`;

@@ -12,10 +12,10 @@ export const KIB = 1024;
 /** 1 MiB in bytes. */
 export const MIB: number = 1024 * KIB;
 
-/** Makes bytes of texts. */
+/** Encodes texts as UTF-8. */
 export const utf8: TextEncoder = new TextEncoder();
 
-/** The text that bytes are in UTF-8. */
+/** Decodes bytes as UTF-8. */
 export function text(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes);
 }
@@ -25,7 +25,7 @@ export function md5(content: Uint8Array | string): string {
   return createHash("md5").update(content).digest("hex");
 }
 
-/** Bytes of which no two chunks are alike. */
+/** Bytes of which no two chunks are equal. */
 export function patterned(size: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(size);
   for (let i = 0; i < size; i++) bytes[i] = (i * 31) >>> 3;

@@ -1,5 +1,6 @@
 /**
- * The clock of this process for tests: what it says beside the times of files decides how much those tell.
+ * Clocks for tests. The storage compares the current time with the times of files, to decide whether an unchanged time
+ * proves that a file has not changed.
  *
  * @module
  */
@@ -12,17 +13,17 @@ export function stopClock(at: number): Disposable & { at: number } {
   return clock;
 }
 
-/** A time at which all that was done up to now is long over. */
+/** A time that is long after everything that was done so far. */
 export function later(): number {
   return Date.now() + 10_000;
 }
 
-/** A clock that is turned by hand, or by whoever waits. */
+/** A clock that a test moves forward, as does code that waits on it. */
 export class Clock implements Disposable {
   readonly #real = { now: Date.now, wait: Atomics.wait };
-  /** How many milliseconds it is ahead. */
+  /** How many milliseconds the clock is ahead of the real time. */
   ahead = 0;
-  /** Called for each pause. */
+  /** Called whenever code waits on the clock. */
   onPause: () => void = () => {};
 
   constructor() {
@@ -44,7 +45,7 @@ export class Clock implements Disposable {
 export class FastClock implements Disposable {
   readonly #real = { now: Date.now, setTimeout: globalThis.setTimeout };
   #ahead = 0;
-  /** Called when a timer fires, before what it was set for. */
+  /** Called when a timer fires, before its callback. */
   onWait: () => void = () => {};
 
   constructor() {

@@ -6,7 +6,7 @@
 
 import { Digests } from "../../lib/digest/digests.ts";
 
-/** Makes the digests that tests need. */
+/** Computes digests in tests. */
 export const DIGESTS: Digests = new Digests();
 
 /** The md5 of bytes, in lower-case hexadecimal. */

@@ -1,5 +1,5 @@
 /**
- * What is in directories.
+ * The content of directories.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * A server in this process over an empty directory, and whole messages as they come from it.
+ * A server in this process over an empty directory, and a reader of raw messages.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { TempDir } from "./programs.ts";
 import { RawPeer } from "./raw_peer.ts";
 import { message } from "./vectors.ts";
 
-/** A server of an empty root, which anybody who can reach it may use. */
+/** A server of an empty root, without authentication. */
 export class EmptyServer implements AsyncDisposable {
   readonly #dir = new TempDir();
   readonly #storage = FsStorage.open(this.#dir.path, { durability: "none" });
@@ -39,7 +39,7 @@ export class EmptyServer implements AsyncDisposable {
   }
 }
 
-/** Reads one message with its body, as the bytes that came; null at the end of the connection. */
+/** Reads one message with its body, as raw bytes; null at the end of the connection. */
 export async function readRaw(peer: RawPeer): Promise<Uint8Array | null> {
   const length = await peer.read(4);
   if (!length) return null;

@@ -1,5 +1,5 @@
 /**
- * Executables of the programs, and places without anything else to run them in.
+ * Executables of the programs, and isolated directories to run them in.
  *
  * @module
  */
@@ -23,7 +23,7 @@ import { writeRandomFile } from "./random_file.ts";
 export interface CompileTaskOptions {
   /** Further variables of the environment. */
   env?: Record<string, string>;
-  /** What is packed in place of Deno. */
+  /** The file that is packed in place of Deno. Default: Deno. */
   deno?: string;
 }
 
@@ -50,13 +50,13 @@ export async function compileTask(
 export interface Built {
   /** Where they are. */
   dir: string;
-  /** What the task said. */
+  /** The output and exit status of the task. */
   task: Outcome;
 }
 
 const built = new Map<string, Promise<Built>>();
 
-/** What the task makes of these options; made once for all tests. */
+/** The executables that the task makes with these options; made once for all tests. */
 export function build(...options: string[]): Promise<Built> {
   const key = options.join(" ");
   let building = built.get(key);
@@ -69,22 +69,22 @@ export function build(...options: string[]): Promise<Built> {
   return building;
 }
 
-/** Files that unpack themselves: the way that is always open. */
+/** Self-extracting executables, which can be made on every machine. */
 export async function buildSelfExtracting(): Promise<Built> {
   const made = await build();
   return made.task.stdout.includes("self-extracting") ? made : await build("--self-extracting");
 }
 
-/** A small executable for this machine, where it is known to have one; nothing that programs can be compiled with. */
+/** A small executable for this machine where there is a known one. It is no base binary for `deno compile`. */
 export const NO_BASE_BINARY: string = Deno.build.os === "linux" ? "/bin/true" : DENO;
 
-/** As large as what is packed in place of Deno is. */
+/** The size of the stand-in for Deno, in bytes. */
 const STAND_IN_BYTES = 2 * MIB;
 
 /**
- * Makes what is packed in place of Deno, for that is a hundred megabytes to be unpacked each time: a script that
- * starts Deno, and bytes behind it that no compression makes fewer. Where HELD_AT names a file it makes that
- * file, and stays, when the launcher tries whether it runs.
+ * Makes the stand-in that is packed in place of Deno, since unpacking Deno each time would mean a hundred megabytes. It
+ * is a script that starts Deno, followed by incompressible bytes. Where the variable HELD_AT names a file, the script
+ * makes that file and then waits, when the launcher tries whether it runs.
  */
 export async function makeStandIn(path: string): Promise<void> {
   await writeRandomFile(path, STAND_IN_BYTES);
@@ -98,19 +98,19 @@ exit
   Deno.chmodSync(path, 0o755);
 }
 
-/** What the executables of this machine end in. */
+/** The file name suffix of executables on this machine. */
 export const SUFFIX = hostTarget()?.suffix ?? "";
 
-/** An empty directory with a copy of the executables, and nothing around them. */
+/** A directory that contains only a copy of the executables. */
 export class Elsewhere implements AsyncDisposable {
   /** The directory: the executables are in `bin`, and `cwd` is where they run. */
   readonly dir = new TempDir();
-  /** How they are started. */
+  /** How the executables are started. */
   readonly launch: Launch = (program) => [this.dir.join(`bin/${program}${SUFFIX}`)];
-  /** Nothing but where to unpack: no PATH, no HOME, no cache of Deno's. */
+  /** The environment: only the directory to unpack to, without PATH, HOME or Deno's cache. */
   readonly env: Record<string, string>;
 
-  /** Copies them. */
+  /** Copies the executables. */
   constructor({ dir }: Pick<Built, "dir">) {
     for (const name of ["bin", "tmp", "root", "cwd"]) Deno.mkdirSync(this.dir.join(name));
     for (const { name } of PROGRAMS) {
@@ -119,7 +119,7 @@ export class Elsewhere implements AsyncDisposable {
     this.env = { PATH: "", HOME: "", TMPDIR: this.dir.join("tmp") };
   }
 
-  /** What the programs are started with there. */
+  /** The options for starting the programs there. */
   get options(): FerryOptions {
     const { launch, env } = this;
     return { launch, env, clearEnv: true, cwd: this.dir.join("cwd") };
@@ -147,5 +147,5 @@ export function digestOf(path: string): string {
   return createHash("sha256").update(Deno.readFileSync(path)).digest("hex");
 }
 
-/** Whether this machine is none that executables are made for. */
+/** Whether no executables are made for this machine. */
 export const ignore = hostTarget() === undefined;

@@ -1,12 +1,12 @@
 /**
- * How much is tried of what is too much for each run of all tests.
+ * How many cases are tried of tests that would take too long in each run of all tests.
  *
  * @module
  */
 
 /**
- * A number that a variable of the environment names, or else the first argument, as a task has it; undefined where
- * neither does, as in a run of all tests.
+ * The number in an environment variable, or else in the first argument, as tasks pass it; undefined where both are
+ * missing, as in a run of all tests.
  */
 export function extentOf(variable: string): number | undefined {
   const given = Deno.env.get(variable) ?? Deno.args[0];

@@ -1,12 +1,12 @@
 /**
- * Calls of the file system that fail when a test wants them to.
+ * Makes calls of the file system fail on purpose.
  *
  * @module
  */
 
 type Call = (...args: unknown[]) => unknown;
 
-/** Where the runtime's calls are found, and the names of those that can fail. */
+/** The objects of the runtime that have the calls, and the names of the calls that can fail. */
 const CALLS: readonly [Record<string, unknown>, readonly string[]][] = [
   [Deno as unknown as Record<string, unknown>, [
     "chmodSync",
@@ -38,17 +38,20 @@ const CALLS: readonly [Record<string, unknown>, readonly string[]][] = [
   ]],
 ];
 
-/** Every program of this kind looks at what others left: any number of calls, and a failure of one says nothing. */
+/**
+ * Paths of other processes' leftovers, which every program examines: the number of these calls varies, and a failure of
+ * one is ignored.
+ */
 const LEFT_BY_OTHERS = /\/ferry-fd-[^/]+$/;
 
-/** What a call fails with: no file descriptor is left. */
+/** The error of a failed call: there are no file descriptors left. */
 function failure(): Error {
   return Object.assign(new Error("Too many open files (os error 24)"), { code: "EMFILE" });
 }
 
-/** Makes one of the calls fail that are made while it stands, counted from 1. */
+/** Makes one call fail, counted from 1, until disposed of. */
 class FailingCall implements Disposable {
-  /** How many have been made. */
+  /** How many calls have been made. */
   made = 0;
   /** The name of the one that failed; undefined before that. */
   failed: string | undefined;
@@ -63,7 +66,7 @@ class FailingCall implements Disposable {
             return Reflect.apply(real, self, args);
           }
           this.failed = name;
-          // What gives a promise fails with one.
+          // Calls that return a promise fail by rejecting it.
           if (/Sync$/.test(name)) throw failure();
           return Promise.reject(failure());
         };
@@ -81,10 +84,10 @@ class FailingCall implements Disposable {
 }
 
 /**
- * Does something again and again: the first time its first call of the file system fails, the second time its
- * second, and so on, until none is left to fail.
+ * Runs something repeatedly: in the first run its first call of the file system fails, in the second run its second,
+ * and so on, until no call is left to fail.
  *
- * @param run does it, and is given what makes the call fail for as long as that is wanted
+ * @param run what to run; its argument makes the call fail until disposed of
  * @returns the names of the calls that failed
  */
 export async function eachFailure(

@@ -1,6 +1,6 @@
 /**
- * An echo over UDP on a real socket that treats each datagram as it is told to: the network at its worst,
- * always in the same way.
+ * An echo service over UDP on a real socket that treats each datagram as specified: it simulates a bad network,
+ * reproducibly.
  *
  * @module
  */
@@ -9,9 +9,8 @@ import { type Address, formatAddress } from "../../lib/core/address.ts";
 import { openDatagramSocket } from "../../lib/udp/datagram.ts";
 
 /**
- * What becomes of a datagram: it is answered, not answered, answered twice, answered when the next one has
- * been, answered with a wrong byte, without its last one or with something else, or first answered by
- * somebody else.
+ * What happens to a datagram: it is answered, not answered, answered twice, answered after the next one, answered with
+ * a wrong byte, without its last byte or with other content, or first answered from another address.
  */
 export type Fault =
   | "none"
@@ -23,13 +22,13 @@ export type Fault =
   | "babble"
   | "stranger";
 
-/** The echo. */
+/** The echo service. */
 export class FaultyEcho implements AsyncDisposable {
   readonly #running: Promise<void>;
   readonly #close: () => void;
   /** `127.0.0.1:PORT` */
   readonly address: string;
-  /** What came, in this order. */
+  /** The received datagrams, in order. */
   readonly received: Uint8Array[] = [];
 
   private constructor(
@@ -42,7 +41,7 @@ export class FaultyEcho implements AsyncDisposable {
     this.#running = run(this);
   }
 
-  /** Starts one: the faults are for the first datagrams; those after them are answered. */
+  /** Starts an echo service. The faults apply to the first datagrams; later ones are answered. */
   static async start(...faults: Fault[]): Promise<FaultyEcho> {
     const socket = await openDatagramSocket({ hostname: "127.0.0.1", port: 0 });
     const stranger = await openDatagramSocket({ hostname: "127.0.0.1", port: 0 });
@@ -74,7 +73,7 @@ export class FaultyEcho implements AsyncDisposable {
     });
   }
 
-  /** Ends it. */
+  /** Closes it. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#close();
     await this.#running;

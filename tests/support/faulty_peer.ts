@@ -1,6 +1,6 @@
 /**
  * A network that fails on purpose: a proxy between a client and a server that cuts, stalls, delays, splits,
- * merges and damages what it passes on, by a seed and at exact bytes.
+ * merges and damages what it forwards, at exact byte offsets, reproducibly by a seed.
  *
  * @module
  */
@@ -8,43 +8,43 @@
 /** From the client to the server, or back. */
 export type Direction = "up" | "down";
 
-/** Something that goes wrong once. */
+/** A fault that occurs once. */
 export interface Fault {
   /**
-   * - `reset` closes both connections with bytes unread, so that who sends them is reset
-   * - `close` does so after all that has come was read: both sides see an end
-   * - `stall` passes nothing any more on this connection, not even its end
-   * - `flip` turns one bit of the next byte around
-   * - `duplicate` passes the next bytes twice
+   * - `reset` closes both connections with unread bytes, so that their senders get a reset
+   * - `close` closes both connections after reading all that has arrived: both sides see the end
+   * - `stall` forwards nothing more on this connection, not even its end
+   * - `flip` inverts one bit of the next byte
+   * - `duplicate` forwards the next bytes twice
    */
   kind: "reset" | "close" | "stall" | "flip" | "duplicate";
   /** In which direction bytes are counted. */
   direction: Direction;
-  /** Behind how many bytes, those of all connections together. */
+  /** After how many bytes the fault occurs, counted over all connections. */
   at: number;
-  /** How many bytes are duplicated at most; 1000 unless told otherwise. */
+  /** How many bytes are duplicated at most. Default: 1000. */
   bytes?: number;
-  /** Called there, and waited for, before anything else passes in that direction. */
+  /** Called and awaited when the fault is reached, before more bytes are forwarded in that direction. */
   onReached?: () => void | Promise<void>;
 }
 
 /** Options of {@linkcode FaultyPeer.start}. */
 export interface FaultyPeerOptions {
-  /** What goes wrong. */
+  /** The faults. */
   faults?: readonly Fault[];
-  /** How many milliseconds each byte takes, in each direction; others are under way meanwhile. */
+  /** The one-way delay of each byte in milliseconds. It limits no throughput. Default: 0. */
   delay?: number;
-  /** Passes bytes on in segments of 1 to so many. */
+  /** Forwards bytes in segments of 1 to this many bytes. */
   split?: number;
-  /** Passes on in one segment what comes within so many milliseconds. */
+  /** Forwards in one segment what arrives within this many milliseconds. */
   merge?: number;
-  /** What splitting and flipping follow; 1 unless told otherwise. */
+  /** The seed of the random splits and flips. Default: 1. */
   seed?: number;
 }
 
 const READ_BYTES = 64 * 1024;
 
-/** A reader that is read from to its end before a plain close gives up on it. */
+/** How long a plain close reads remaining bytes before it gives up, in milliseconds. */
 const DRAIN_MS = 50;
 
 /** Numbers from 0 up to a limit, the same ones for the same seed. */
@@ -59,7 +59,7 @@ export function randomNumbers(seed: number): (limit: number) => number {
   };
 }
 
-/** A pair of connections, and how many bytes have been passed on. */
+/** A pair of connections, and how many bytes were forwarded. */
 class Link {
   readonly passed: Record<Direction, number> = { up: 0, down: 0 };
   readonly #conns: Deno.TcpConn[] = [];
@@ -71,7 +71,7 @@ class Link {
     this.own(client);
   }
 
-  /** Takes a connection that ends with this link. */
+  /** Takes over a connection, which is closed along with this link. */
   own(conn: Deno.TcpConn): Deno.TcpConn {
     this.#conns.push(conn);
     conn.setNoDelay(true);
@@ -79,7 +79,7 @@ class Link {
     return conn;
   }
 
-  /** Resolves at its end. */
+  /** Resolves when the link has ended. */
   get ended(): Promise<void> {
     return this.#ended.promise;
   }
@@ -95,13 +95,13 @@ class Link {
       try {
         conn.close();
       } catch {
-        // It has ended already.
+        // It is already closed.
       }
     }
     this.#ended.resolve();
   }
 
-  /** Reads over what has come, so that a close does not reset, and closes. */
+  /** Reads what has arrived, so that closing does not send a reset, and closes. */
   async close(from: Deno.TcpConn): Promise<void> {
     const timer = setTimeout(() => this.end(), DRAIN_MS);
     try {
@@ -109,19 +109,19 @@ class Link {
       const scratch = new Uint8Array(READ_BYTES);
       while (await from.read(scratch) !== null);
     } catch {
-      // It has ended already.
+      // It is already closed.
     }
     clearTimeout(timer);
     this.end();
   }
 }
 
-/** A proxy that fails as it is told, in front of a server on this machine. */
+/** A proxy with faults, in front of a server on this machine. */
 export class FaultyPeer implements AsyncDisposable {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #options: FaultyPeerOptions;
   readonly #random: (limit: number) => number;
-  /** Those still to come, by direction, the next one first. */
+  /** The faults that were not reached yet, by direction, the next one first. */
   readonly #faults: Record<Direction, Fault[]>;
   readonly #passed: Record<Direction, number> = { up: 0, down: 0 };
   readonly #reached = Promise.withResolvers<void>();
@@ -141,7 +141,7 @@ export class FaultyPeer implements AsyncDisposable {
     this.#running = this.#run();
   }
 
-  /** Starts one in front of a port. */
+  /** Starts a proxy in front of a port. */
   static start(port: number, options: FaultyPeerOptions = {}): FaultyPeer {
     return new FaultyPeer(port, options);
   }
@@ -161,12 +161,12 @@ export class FaultyPeer implements AsyncDisposable {
     return this.#faults.up.length + this.#faults.down.length;
   }
 
-  /** How many bytes each connection has passed on so far, in the order of their begin. */
+  /** How many bytes each connection has forwarded so far, in the order in which they began. */
   get passed(): readonly Readonly<Record<Direction, number>>[] {
     return this.#links.map(({ passed }) => ({ ...passed }));
   }
 
-  /** Ends the connections under way; those to come go to another port. */
+  /** Closes the current connections; new ones are forwarded to another port. */
   retarget(port: number): void {
     this.#port = port;
     for (const link of this.#links) link.end();
@@ -192,7 +192,7 @@ export class FaultyPeer implements AsyncDisposable {
         this.#copy(link, "down", server, client),
       ]);
     } catch {
-      // One side has ended: so does the other.
+      // One side has closed its connection, so the other is closed too.
     } finally {
       link.end();
     }
@@ -217,7 +217,7 @@ export class FaultyPeer implements AsyncDisposable {
     }
   }
 
-  /** Passes bytes on, and lets go wrong what is to go wrong among them. */
+  /** Forwards bytes, and applies the faults that occur among them. */
   async #give(
     link: Link,
     direction: Direction,
@@ -265,19 +265,19 @@ export class FaultyPeer implements AsyncDisposable {
     }
   }
 
-  /** Ends everything. */
+  /** Closes the proxy and all connections. */
   async [Symbol.asyncDispose](): Promise<void> {
     try {
       this.#listener.close();
     } catch {
-      // It is closed already.
+      // It is already closed.
     }
     for (const link of this.#links) link.end();
     await this.#running;
   }
 }
 
-/** What comes, as it comes. The bytes are overwritten by the next ones. */
+/** The received segments. The buffer is overwritten by the next one. */
 async function* segments(from: Deno.TcpConn): AsyncGenerator<Uint8Array> {
   const buffer = new Uint8Array(READ_BYTES);
   for (;;) {
@@ -292,7 +292,7 @@ interface Late {
   bytes: Uint8Array;
 }
 
-/** What comes, later: a line in which everything takes the same time, however much is in it. */
+/** The received segments, delayed: each takes the same time, whatever its size. */
 async function* late(
   from: Deno.TcpConn,
   { delay, merge }: { delay: number; merge: number },

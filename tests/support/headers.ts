@@ -1,5 +1,5 @@
 /**
- * Headers in memory, for the tests of what reads them.
+ * Headers in memory, for tests of code that reads them.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { type ErrorCode, FerryError } from "../../lib/core/errors.ts";
 import { utf8 } from "./bytes.ts";
 import { decodeHeader, type Header } from "../../lib/wire/codec.ts";
 
-/** A header as `decodeHeader` would give it. */
+/** A header as `decodeHeader` would return it. */
 export function header(keys: Record<string, unknown>): Header {
   return {
     total_size: 0n,
@@ -24,7 +24,7 @@ export function decode(json: string): Header {
   return decodeHeader(utf8.encode(json));
 }
 
-/** Asserts that a function throws an error with a code and with some words in its message. */
+/** Asserts that a function throws an error with a code and with certain words in its message. */
 export function assertRefuses(run: () => unknown, code: ErrorCode, words: string): void {
   const error = assertThrows(run, FerryError, words);
   assertEquals(error.code, code, `${error.message}: the code is wrong`);

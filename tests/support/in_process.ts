@@ -17,9 +17,9 @@ import {
 } from "../../mod.ts";
 import { TempDir, unrecorded } from "./programs.ts";
 
-/** A server and a client of it, which asks for nothing twice. */
+/** A server and a client that makes no retries. */
 export class InProcess implements AsyncDisposable {
-  /** Where everything is; the server has its directory `root`. */
+  /** The directory for everything; the server's root is `root` in it. */
   readonly dir = new TempDir();
   /** The files of the server. */
   readonly storage: FsStorage;
@@ -33,7 +33,7 @@ export class InProcess implements AsyncDisposable {
     this.storage = FsStorage.open(this.dir.join("root"));
   }
 
-  /** Starts both; `over` makes the storage that is served of that of the directory. */
+  /** Starts both. `over` wraps the storage that is served. */
   static async start(over: (storage: FsStorage) => Storage = (it) => it): Promise<InProcess> {
     const pair = new InProcess();
     pair.server = await serve({ storage: over(pair.storage), listen: "127.0.0.1:0" });
@@ -41,12 +41,12 @@ export class InProcess implements AsyncDisposable {
     return pair;
   }
 
-  /** Where the server is. */
+  /** The address of the server. */
   get address(): string {
     return `127.0.0.1:${this.server.addresses[0]!.port}`;
   }
 
-  /** One more client. */
+  /** Connects another client. */
   connect(): Promise<Client> {
     return connect(this.address, { retries: 0 });
   }
@@ -68,12 +68,12 @@ export class InProcess implements AsyncDisposable {
     return this.dir.join(`root/${name}`);
   }
 
-  /** What is in the server's staging area. */
+  /** The names in the server's staging area. */
   staged(): string[] {
     return unrecorded(this.dir.join("root/.ferry/staging"));
   }
 
-  /** Ends both and removes everything. */
+  /** Closes both and removes everything. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.client.close();
     await this.server.close();
@@ -82,7 +82,7 @@ export class InProcess implements AsyncDisposable {
   }
 }
 
-/** The same storage with other files: what `change` gives in place of those that are opened. */
+/** Wraps a storage so that `change` overrides members of the files that it opens. */
 export function withFiles(change: (file: StoredFile) => Partial<StoredFile>) {
   return (storage: Storage): Storage => {
     const open: Storage["open"] = async (...args) => {
@@ -94,7 +94,7 @@ export function withFiles(change: (file: StoredFile) => Partial<StoredFile>) {
   };
 }
 
-/** The same storage with a directory `many` that has so many entries, without files. */
+/** Wraps a storage so that its directory `many` has `count` entries, without real files. */
 export function withEntries(count: number) {
   return (storage: Storage): Storage => {
     const directory = {
@@ -122,7 +122,7 @@ export function entryName(i: number): string {
   return `many/${`${i}`.padStart(6, "0")}`;
 }
 
-/** An object with some other properties; the methods that stay are those of the object itself. */
+/** An object with some members overridden; the other methods are called on the object itself. */
 function overlaid<T extends object>(object: T, other: Partial<T>): T {
   return new Proxy(object, {
     get(target, key) {

@@ -1,5 +1,5 @@
 /**
- * Programs that leave nothing behind, also when they are interrupted.
+ * Programs that clean up even when they are interrupted.
  *
  * @module
  */
@@ -8,9 +8,8 @@ import { onInterrupt } from "../../lib/cli/signals.ts";
 import { type Outcome, outcome } from "./programs.ts";
 
 /**
- * Runs a program's main function and ends with the exit status that it gives; where it fails, with 1 and the
- * reason. The first SIGINT or SIGTERM aborts the signal that it is given, so that it fails and tidies up on its
- * way out; a second one ends it at once.
+ * Runs a program's main function and exits with the status that it returns; where it fails, with 1 and the reason. The
+ * first SIGINT or SIGTERM aborts the signal passed to it, so that it fails and cleans up; a second one exits at once.
  */
 export async function runInterruptibly(
   name: string,
@@ -34,7 +33,7 @@ export async function runInterruptibly(
 }
 
 /**
- * Waits for a program, which is killed when the signal says so.
+ * Waits for a program, which is killed when the signal is aborted.
  *
  * @throws where its exit status is not 0, with the first line that it wrote to standard error
  */
@@ -47,7 +46,7 @@ export async function succeed(
     try {
       child.kill("SIGKILL");
     } catch {
-      // It has ended already.
+      // It has already ended.
     }
   };
   signal.addEventListener("abort", kill, { once: true });

@@ -1,12 +1,12 @@
 /**
- * Programs that are started by another command, such as one that takes rights away from them.
+ * Programs that are started by another command, such as one that drops privileges.
  *
  * @module
  */
 
 import { DENO, type Launch, programArgs } from "./programs.ts";
 
-/** A command that another one is run by; undefined where it cannot be. */
+/** A command as a prefix for running another one; undefined where it is not available. */
 export function prefix(command: string, ...args: string[]): readonly string[] | undefined {
   try {
     const { success } = new Deno.Command(command, {
@@ -26,7 +26,7 @@ export function by([command = DENO, ...args]: readonly string[]): Launch {
   return (program, options) => [command, ...args, ...own, ...programArgs(program, options)];
 }
 
-/** What holds permission bits against root, too. */
+/** A prefix with which permission bits apply to root, too. */
 export const BOUND = Deno.build.os === "windows"
   ? undefined
   : Deno.uid() === 0

@@ -1,5 +1,5 @@
 /**
- * A server of line exec that answers with what it is told, for tests of the client.
+ * A server of classic exec that sends canned answers, for tests of the client.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { LineExecClient } from "../../client/line_exec/client.ts";
 import { type Framing } from "../../lib/line_exec/framing.ts";
 import { text, utf8 } from "./bytes.ts";
 
-/** A length, and a JSON header behind it. */
+/** A length, and a JSON header after it. */
 export function headed(json: string | Uint8Array): Uint8Array<ArrayBuffer> {
   const bytes = typeof json === "string" ? utf8.encode(json) : json;
   const all = new Uint8Array(4 + bytes.length);
@@ -17,13 +17,16 @@ export function headed(json: string | Uint8Array): Uint8Array<ArrayBuffer> {
   return all;
 }
 
-/** A server that answers the first line of each connection with segments, a moment apart, and may end then. */
+/**
+ * A server that answers the first line of each connection with the given segments, a moment apart, and closes the
+ * connection after them if `ends` is set.
+ */
 export class ForeignServer implements AsyncDisposable {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #serving: Promise<void>;
   readonly #answering: Promise<void>[] = [];
   readonly #over = Promise.withResolvers<void>();
-  /** What came, line by line. */
+  /** The received lines. */
   readonly lines: string[] = [];
 
   /** Starts it. */
@@ -31,7 +34,7 @@ export class ForeignServer implements AsyncDisposable {
     this.#serving = this.#serve([...segments], ends, lines);
   }
 
-  /** Where it listens. */
+  /** The address that it listens on. */
   get address(): Deno.NetAddr {
     return this.#listener.addr;
   }
@@ -68,13 +71,13 @@ export class ForeignServer implements AsyncDisposable {
     if (!ends) await this.#over.promise;
   }
 
-  /** A client of it. */
+  /** A client of this server. */
   client(framing: Framing, timeout = 10_000): LineExecClient {
     const { signal } = new AbortController();
     return new LineExecClient(this.address, { framing, timeout, connectTimeout: 10_000, signal });
   }
 
-  /** Ends it. */
+  /** Closes the server. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#over.resolve();
     this.#listener.close();
@@ -83,7 +86,7 @@ export class ForeignServer implements AsyncDisposable {
   }
 }
 
-/** Each byte of texts and bytes by itself. */
+/** Each byte of texts and bytes separately. */
 export function* inBytes(...parts: (string | Uint8Array)[]): Generator<Uint8Array> {
   for (const part of parts) {
     const bytes = typeof part === "string" ? utf8.encode(part) : part;
@@ -91,7 +94,7 @@ export function* inBytes(...parts: (string | Uint8Array)[]): Generator<Uint8Arra
   }
 }
 
-/** A header with its length in front. */
+/** A header preceded by its length. */
 export function json(keys: object): Uint8Array<ArrayBuffer> {
   return headed(JSON.stringify(keys));
 }

@@ -1,6 +1,6 @@
 /**
- * A network whose distance is counted, not timed: a proxy that passes nothing on before both sides have
- * nothing more to say, then all of it at once.
+ * A network whose latency is counted, not timed: a proxy that forwards nothing until both sides are idle, then
+ * everything at once.
  *
  * @module
  */
@@ -8,12 +8,12 @@
 const READ_BYTES = 64 * 1024;
 
 /**
- * After how many turns of the event loop without a byte both sides are taken to wait. They run in this
- * process, so that a busy machine makes the turns longer, and not fewer.
+ * After how many turns of the event loop without a byte both sides count as idle. They run in this process, so a busy
+ * machine makes the turns longer, not fewer.
  */
 const QUIET_TURNS = 25;
 
-/** A direction: what has come and was not passed on. */
+/** One direction: the bytes that were received and not forwarded yet. */
 interface Line {
   from: Deno.TcpConn;
   to: Deno.TcpConn;
@@ -29,7 +29,7 @@ export class Lockstep implements AsyncDisposable {
   readonly #reading: Promise<void>[] = [];
   readonly #running: Promise<unknown>;
   #stopped = false;
-  /** Counts whatever comes. */
+  /** Counts everything that is received. */
   #news = 0;
   #crossings = 0;
 
@@ -49,8 +49,8 @@ export class Lockstep implements AsyncDisposable {
   }
 
   /**
-   * How often everything waited for bytes to cross: at a distance, each time takes as long as a byte takes
-   * in one direction, half of a round trip.
+   * How often everything waited for bytes to cross the network. Each time costs the one-way latency, half of a round
+   * trip.
    */
   get crossings(): number {
     return this.#crossings;
@@ -101,7 +101,7 @@ export class Lockstep implements AsyncDisposable {
     }
   }
 
-  /** Ends everything. */
+  /** Closes the proxy and all connections. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true;
     this.#listener.close();
@@ -111,7 +111,7 @@ export class Lockstep implements AsyncDisposable {
   }
 }
 
-/** Passes on what has come, and the end behind it. */
+/** Forwards the received bytes, and the end of the stream after them. */
 async function deliver(line: Line): Promise<void> {
   const { to, waiting, ended } = line;
   try {

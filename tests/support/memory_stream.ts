@@ -1,6 +1,6 @@
 /**
- * A connection in memory and a clock that is turned by hand, for what a real one cannot show: where its
- * reads end, what one write held, what happens at a deadline.
+ * A connection in memory and a manual clock, for what a real connection cannot show: where reads end, what a single
+ * write contained, what happens at a deadline.
  *
  * @module
  */
@@ -20,18 +20,18 @@ export const ABC_MD5 = "900150983cd24fb0d6963f7d28e17f72";
 export const utf8 = new TextEncoder();
 export const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
-/** A connection in memory: what the peer sends, segment by segment, and what it is sent. */
+/** A connection in memory: the peer sends given segments, and what is written to it is recorded. */
 export class MemoryStream implements ByteStream {
   readonly #segments: Iterator<Uint8Array>;
   readonly #options: MemoryStreamOptions;
   #rest: Uint8Array = new Uint8Array();
   #ended = false;
   readonly #closed = Promise.withResolvers<never>();
-  /** What was called, in order. */
+  /** The methods that were called, in order. */
   readonly calls: string[] = [];
   /** The bytes of each write. */
   readonly writes: Uint8Array[] = [];
-  /** How much room each read offered. */
+  /** The size of the buffer of each read. */
   readonly rooms: number[] = [];
 
   constructor(segments: Iterable<Uint8Array> = [], options: MemoryStreamOptions = {}) {
@@ -82,13 +82,13 @@ export class MemoryStream implements ByteStream {
 }
 
 export interface MemoryStreamOptions {
-  /** Whether the peer says nothing more, instead of ending, when its segments are used up. */
+  /** Whether the peer falls silent after its segments, instead of closing the connection. */
   silent?: boolean;
-  /** How many bytes a write takes; 0 for a peer that takes none. */
+  /** How many bytes a write accepts; 0 for a peer that accepts none. */
   takes?: number;
 }
 
-/** Timers that go off when they are told to. */
+/** Timers that fire when the test advances the clock. */
 export class ManualClock implements Disposable {
   readonly #real = { setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout };
   readonly #timers = new Map<number, { at: number; run: () => void }>();
@@ -109,7 +109,7 @@ export class ManualClock implements Disposable {
     return this.#timers.size;
   }
 
-  /** Lets that much time pass. */
+  /** Advances the clock. */
   advance(ms: number): void {
     const until = this.#now + ms;
     for (;;) {
@@ -129,7 +129,7 @@ export class ManualClock implements Disposable {
   }
 }
 
-/** Takes everything and keeps it. */
+/** A sink that keeps everything. */
 export class Collector {
   readonly #pieces: Uint8Array[] = [];
 
@@ -169,7 +169,7 @@ export interface Received {
   size: number;
 }
 
-/** All the messages up to the end, or up to the first failure and whether that is the end. */
+/** All messages up to the end or the first failure, and which of them it was. */
 export async function readAll(
   wire: Wire,
 ): Promise<{ received: Received[]; code?: ErrorCode; ends?: boolean }> {
@@ -198,7 +198,7 @@ export function* inBytes(bytes: Uint8Array): Generator<Uint8Array> {
   for (let i = 0; i < bytes.length; i++) yield bytes.subarray(i, i + 1);
 }
 
-/** A source of bytes in memory that gives a few at a time. */
+/** A source of bytes in memory that returns a few at a time. */
 export function sourceOf(bytes: Uint8Array, piece = 100_000): ByteSource {
   let done = 0;
   return {

@@ -1,5 +1,5 @@
 /**
- * File systems for tests that need one of their own.
+ * File systems that are mounted for tests.
  *
  * @module
  */
@@ -7,13 +7,13 @@
 import { assert } from "@std/assert";
 import { TempDir } from "./programs.ts";
 
-/** A file system in memory, of its own and of a given size, mounted in a temporary directory. */
+/** A tmpfs of a given size, mounted in a temporary directory. */
 export class Mount implements AsyncDisposable {
   readonly #dir = new TempDir();
-  /** Where it is. */
+  /** Where it is mounted. */
   readonly path: string;
 
-  /** Mounts one, by the options of tmpfs: `size=1m`, at a path of its own or that of a directory that is there. */
+  /** Mounts a tmpfs with the given options, such as `size=1m`, at a path of its own or at an existing directory. */
   constructor(options: string, path = this.#dir.path) {
     this.path = path;
     const { success, stderr } = run("mount", "-t", "tmpfs", "-o", options, "ferry", this.path);
@@ -23,13 +23,13 @@ export class Mount implements AsyncDisposable {
     }
   }
 
-  /** Lets nothing be written to it any more. */
+  /** Makes it read-only. */
   makeReadOnly(): void {
     const { success, stderr } = run("mount", "-o", "remount,ro", this.path);
     assert(success, stderr);
   }
 
-  /** Gives it another size: `16m`. */
+  /** Changes its size: `16m`. */
   resize(size: string): void {
     const { success, stderr } = run("mount", "-o", `remount,size=${size}`, this.path);
     assert(success, stderr);
@@ -43,13 +43,13 @@ export class Mount implements AsyncDisposable {
   }
 }
 
-/** Another path to a directory, by a file system of its own that numbers and locks files by itself. */
+/** Another path to a directory, by a user-space file system that has its own inode numbers and locks. */
 export class OtherPath implements AsyncDisposable {
   readonly #dir = new TempDir();
   /** The other path. */
   readonly path: string;
 
-  /** Makes it with bindfs(1), at a path of its own or at the path of a directory that is there. */
+  /** Mounts it with bindfs(1), at a path of its own or at an existing directory. */
   constructor(directory: string, path = this.#dir.path) {
     this.path = path;
     const { success, stderr } = run("bindfs", directory, this.path);
@@ -67,15 +67,15 @@ export class OtherPath implements AsyncDisposable {
   }
 }
 
-/** A file system that commands mount, over a directory or an image of its own. */
+/** A file system that is mounted by commands, over a directory or an image of its own. */
 export class Mounted implements AsyncDisposable {
   readonly #dir = new TempDir();
-  /** Where it is. */
+  /** Where it is mounted. */
   readonly path = this.#dir.join("mounted");
-  /** What it is made of: a directory, or where `make` writes to it an image. */
+  /** What is mounted: a directory, or an image that `make` writes. */
   readonly store = this.#dir.join("store");
 
-  /** Mounts one. */
+  /** Mounts a file system of a kind. */
   constructor(kind: keyof typeof KINDS) {
     Deno.mkdirSync(this.path);
     for (const [command, ...args] of KINDS[kind].commands(this.path, this.store)) {
@@ -94,7 +94,7 @@ export class Mounted implements AsyncDisposable {
 
 /** How file systems are mounted, and the commands and devices that this takes. */
 export const KINDS = {
-  /** Keeps no modes and whole seconds, has no links, and takes upper and lower case for the same. */
+  /** Keeps no modes and only whole seconds, has no links, and ignores case. */
   exfat: {
     needs: ["mkfs.exfat", "mount.exfat-fuse", "/dev/fuse", "/dev/loop-control"],
     commands: (path: string, store: string): string[][] => [
@@ -103,7 +103,7 @@ export const KINDS = {
       ["mount", "-t", "exfat-fuse", "-o", "loop", store, path],
     ],
   },
-  /** Keeps whole seconds. The server of its protocol is run without ssh(1). */
+  /** Keeps only whole seconds. The SFTP server is run without ssh(1). */
   sshfs: {
     needs: ["sshfs", "/usr/lib/openssh/sftp-server", "/dev/fuse"],
     commands: (path: string, store: string): string[][] => [
@@ -113,7 +113,7 @@ export const KINDS = {
       ["sshfs", "-o", `ssh_command=${store}.sh`, `host:${store}`, path],
     ],
   },
-  /** Cannot write to a file that is there. */
+  /** Cannot write to existing files. */
   rclone: {
     needs: ["rclone", "/dev/fuse"],
     commands: (path: string, store: string): string[][] => [
@@ -123,11 +123,13 @@ export const KINDS = {
   },
 } as const;
 
-/** What is mounted in directories of a test, until this is disposed of. */
+/** Mounts in directories of a test, which are unmounted when this is disposed of. */
 export class Mounts implements AsyncDisposable {
   readonly #mounted: string[] = [];
 
-  /** Mounts something in a directory, which is made where it is missing; `command` takes the path as its last argument. */
+  /**
+   * Mounts something at a directory, which is made where it is missing; `command` gets the path as its last argument.
+   */
   at(path: string, command: string, ...args: string[]): this {
     Deno.mkdirSync(path, { recursive: true });
     const { success, stderr } = run(command, ...args, path);
@@ -136,24 +138,24 @@ export class Mounts implements AsyncDisposable {
     return this;
   }
 
-  /** A file system in memory. */
+  /** Mounts a tmpfs. */
   tmpfs(path: string, options = "size=64m"): this {
     return this.at(path, "mount", "-t", "tmpfs", "-o", options, "ferry");
   }
 
-  /** A directory at another place, too. */
+  /** Mounts a directory at another path. */
   bind(from: string, path: string): this {
     Deno.mkdirSync(from, { recursive: true });
     return this.at(path, "mount", "--bind", from);
   }
 
-  /** The same by a file system in user space. */
+  /** Mounts a directory at another path by a user-space file system. */
   bindfs(from: string, path: string): this {
     Deno.mkdirSync(from, { recursive: true });
     return this.at(path, "bindfs", from);
   }
 
-  /** The same by another one, which knows its files by their paths; its server is run without ssh(1). */
+  /** The same by sshfs, which identifies files by their paths. The SFTP server is run without ssh(1). */
   sshfs(from: string, path: string): this {
     Deno.mkdirSync(from, { recursive: true });
     const command = `${from}.sh`;
@@ -162,7 +164,7 @@ export class Mounts implements AsyncDisposable {
     return this.at(path, "sshfs", "-o", `ssh_command=${command}`, `host:${from}`);
   }
 
-  /** A directory over an empty one: what is written goes to the upper one. */
+  /** Mounts an overlay: a directory over an empty one, which gets what is written. */
   overlay(upper: string, path: string): this {
     const others = [`${upper}.lower`, `${upper}.work`] as const;
     for (const each of [upper, ...others]) Deno.mkdirSync(each, { recursive: true });
@@ -170,7 +172,7 @@ export class Mounts implements AsyncDisposable {
     return this.at(path, "mount", "-t", "overlay", "-o", options, "overlay");
   }
 
-  /** A new file system of 128 MiB in a file, which is made; `make` takes its path as its last argument. */
+  /** Mounts a new file system of 128 MiB in an image file; `make` formats it and gets its path as the last argument. */
   image(image: string, path: string, make: string, ...args: string[]): this {
     Deno.writeFileSync(image, new Uint8Array());
     Deno.truncateSync(image, 128 * 1024 * 1024);
@@ -179,25 +181,25 @@ export class Mounts implements AsyncDisposable {
     return this.at(path, "mount", "-o", "loop", image);
   }
 
-  /** Unmounts one of them; what is open in it stays open. */
+  /** Unmounts a path; files that are open in it stay open. */
   unmount(path: string): void {
     const { success, stderr } = run("umount", "-l", path);
     assert(success, stderr);
     this.#mounted.splice(this.#mounted.lastIndexOf(path), 1);
   }
 
-  /** Kills the program that serves what is mounted at a path. */
+  /** Kills the program that serves the file system at a path. */
   end(path: string): void {
     const { stdout } = new Deno.Command("pgrep", { args: ["-f", `(bindfs|sshfs) .*${path}$`] })
       .outputSync();
     const pids = new TextDecoder().decode(stdout).trim().split("\n").filter(Boolean);
     assert(pids.length > 0, `nothing serves ${path}`);
-    // The mount is cut off when they have ended, and not when they are told to.
+    // The mount is disconnected when these processes have ended, not when they are signalled.
     const wait = "kill -KILL $0 && while ps -o stat= -p $0 | grep -qv ^Z; do sleep 0.01; done";
     for (const pid of pids) run("sh", "-c", wait, pid);
   }
 
-  /** The same, and unmounts that. */
+  /** Does the same, and unmounts the path. */
   kill(path: string): void {
     this.end(path);
     this.unmount(path);
@@ -235,9 +237,9 @@ async function whyNoMount(): Promise<string | undefined> {
 const noMount = await whyNoMount();
 
 /**
- * Why a test that mounts something is left out; undefined where it is not.
+ * Why a test that mounts something is skipped; undefined where it is not.
  *
- * @param needs commands and devices that it takes
+ * @param needs commands and devices that it needs
  */
 export function whyLeftOut(needs: readonly string[]): string | undefined {
   const missing = needs.find((need) => !isThere(need));
@@ -245,9 +247,9 @@ export function whyLeftOut(needs: readonly string[]): string | undefined {
 }
 
 /**
- * A test that is ignored, and says why, where nothing can be mounted.
+ * A test that is ignored, with the reason, where nothing can be mounted.
  *
- * @param needs commands and devices that it takes beside that
+ * @param needs further commands and devices that it needs
  */
 export function testWithMount(
   criterion: string,

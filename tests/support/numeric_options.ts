@@ -1,5 +1,5 @@
 /**
- * Command lines of the tasks that test: options that are all numbers.
+ * Command lines of the test tasks, whose options are all numbers.
  *
  * @module
  */
@@ -9,9 +9,9 @@ import { parseArgs } from "@std/cli/parse-args";
 /**
  * Reads options of the form `--name NUMBER`.
  *
- * @param defaults each option and what it is where it is not given
+ * @param defaults each option and its default value
  * @returns undefined where `--help` asks for the help text
- * @throws where an option is not known or no number of at most 10 digits
+ * @throws where an option is unknown, or is not a number of at most 10 digits
  */
 export function parseNumbers<Defaults extends Readonly<Record<string, number | undefined>>>(
   argv: string[],
@@ -35,7 +35,7 @@ export function parseNumbers<Defaults extends Readonly<Record<string, number | u
   return Object.fromEntries(values) as Defaults;
 }
 
-/** A seed that nobody chose: 32 random bits. */
+/** A random seed of 32 bits. */
 export function randomSeed(): number {
   return crypto.getRandomValues(new Uint32Array(1))[0]!;
 }

@@ -10,7 +10,7 @@ import { PROJECT } from "../../packaging/program.ts";
 /** The oldest version that ferry supports. */
 const OLDEST = "2.4.2";
 
-/** What meets the runtime where versions of it differ: files, locks, sockets, processes, signals. */
+/** Tests of what differs between versions of the runtime: files, locks, sockets, processes, signals. */
 const PART = [
   "tests/client/api",
   "tests/end_to_end/end_to_end_test.ts",
@@ -27,7 +27,7 @@ async function oldest(...args: string[]): Promise<void> {
     args: ["--yes", `deno@${OLDEST}`, ...args],
     cwd: PROJECT,
     stdin: "null",
-    // It trusts fewer authorities on its own than newer ones do, and the programs are to be what it loads.
+    // This version trusts fewer authorities by default than newer ones do; and it must load the programs themselves.
     env: { DENO_TLS_CA_STORE: "mozilla,system", FERRY_PROGRAMS: "sources" },
   }).spawn().status;
   if (!success) Deno.exit(1);
@@ -35,7 +35,7 @@ async function oldest(...args: string[]): Promise<void> {
 
 if (import.meta.main) {
   await oldest("check", "--no-lock");
-  // It knows no options of tests in deno.json, and no sets of permissions.
+  // This version does not know the options for tests and the permission sets in deno.json.
   const { test: _, permissions: __, ...config } = JSON.parse(
     await Deno.readTextFile(`${PROJECT}deno.json`),
   );

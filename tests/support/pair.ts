@@ -7,9 +7,9 @@
 import { ferry, Ferryd, type Outcome, TempDir } from "./programs.ts";
 import { RawPeer } from "./raw_peer.ts";
 
-/** A `ferryd` that runs, and `ferry` to run against it. */
+/** A running `ferryd`, and `ferry` to run against it. */
 export class Pair implements AsyncDisposable {
-  /** Where everything is. */
+  /** The directory for everything. */
   readonly dir: TempDir;
   /** The server; a test may stop it and start another one. */
   server!: Ferryd;
@@ -18,7 +18,7 @@ export class Pair implements AsyncDisposable {
     this.dir = new TempDir(directory);
   }
 
-  /** Starts the server; everything is in a certain directory, or where the system has temporary ones. */
+  /** Starts the server; everything is in `directory`, or else in the system's directory for temporary files. */
   static async start(args: string[] = [], directory?: string): Promise<Pair> {
     const pair = new Pair(directory);
     Deno.mkdirSync(pair.root);
@@ -42,17 +42,17 @@ export class Pair implements AsyncDisposable {
     return ferry(args, { cwd: this.cwd, server: this.server.address });
   }
 
-  /** Connects to the server by hand. */
+  /** Connects to the server with a raw connection. */
   connect(): Promise<RawPeer> {
     return RawPeer.connect(this.server.port);
   }
 
-  /** Writes a file into the working directory and gives its path. */
+  /** Writes a file into the working directory and returns its path. */
   write(name: string, content: string | Uint8Array): string {
     return this.dir.write(`cwd/${name}`, content);
   }
 
-  /** Ends the server and removes everything. */
+  /** Stops the server and removes everything. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.server[Symbol.asyncDispose]();
     await this.dir[Symbol.asyncDispose]();

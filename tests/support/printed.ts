@@ -8,14 +8,14 @@ import { assertEquals } from "@std/assert";
 import { Output } from "../../client/cli/output.ts";
 import { ProgressDisplay, type ProgressRenderer } from "../../client/cli/progress_display.ts";
 
-/** How {@linkcode printed} prints. */
+/** Options of {@linkcode printed}. */
 export interface PrintOptions {
   json?: boolean;
   quiet?: boolean;
   renderer?: ProgressRenderer;
 }
 
-/** What is written to standard output and standard error, until it is disposed. */
+/** Captures standard output and standard error until disposed of. */
 class Capture implements Disposable {
   readonly texts = { out: "", err: "" };
   readonly #streams = [["out", Deno.stdout], ["err", Deno.stderr]] as const;
@@ -35,7 +35,7 @@ class Capture implements Disposable {
   }
 }
 
-/** What is printed by way of an {@linkcode Output}. */
+/** What is printed through an {@linkcode Output}. */
 export function printed(
   run: (output: Output) => void,
   { json = false, quiet = false, renderer }: PrintOptions = {},

@@ -4,10 +4,10 @@
  * @module
  */
 
-/** How long the end of a process is waited for. */
+/** How long to wait for the end of a process, in milliseconds. */
 const DEADLINE_MS = 15_000;
 
-/** Whether a process runs; one that has ended, but that nobody has taken note of, does not. */
+/** Whether a process is running; a zombie is not. */
 export async function runs(pid: number): Promise<boolean> {
   const { stdout } = await new Deno.Command("ps", {
     args: ["-o", "stat=", "-p", String(pid)],

@@ -11,33 +11,33 @@ import { text } from "./bytes.ts";
 
 export { PROJECT };
 
-/** Whether the programs are run from their sources where bundles would do. */
+/** Whether the programs are run from their sources even where bundles would do. */
 const FROM_SOURCES = Deno.env.get("FERRY_PROGRAMS") === "sources";
 
-/** The program that runs them. */
+/** The path of Deno. */
 export const DENO = Deno.execPath();
 
-/** Whether directories can be held open here: in Deno 2.4 node:fs has no descriptors of the system. */
+/** Whether directories can be held open here. In Deno 2.4, node:fs has no real file descriptors. */
 export const HOLDS_DIRECTORIES: boolean = Deno.build.os === "linux" &&
   !Deno.version.deno.startsWith("2.4.");
 
-/** How a program is started: a command and what stands in front of the program's own arguments. */
+/** How a program is started: the command and the arguments that precede the program's own. */
 export type Launch = (
   program: Program["name"],
   options: { runsCommands: boolean },
 ) => readonly [command: string, ...args: string[]];
 
-/** How {@linkcode programArgs} runs a program. */
+/** Options of {@linkcode programArgs}. */
 export interface ProgramOptions {
-  /** Whether it is a `ferryd` that runs commands, which has a task of its own. */
+  /** Whether it is a `ferryd` that runs commands, which has another task in deno.json. */
   runsCommands?: boolean;
-  /** Another deno.json, with which it is run from its sources. */
+  /** Another deno.json; the program is then run from its sources. */
   config?: string;
-  /** Whether it is run from its sources, in place of a bundle of them. */
+  /** Whether it is run from its sources instead of a bundle. */
   fromSources?: boolean;
 }
 
-/** What Deno is given to run a program with the permissions that its task has, and no more. */
+/** The arguments with which Deno runs a program with the permissions of its task, and no more. */
 export function programArgs(
   program: Program["name"],
   { runsCommands = false, config, fromSources = config !== undefined }: ProgramOptions = {},
@@ -51,10 +51,10 @@ export function programArgs(
     : ["run", "--quiet", "--no-config", ...flags, bundledEntry(program)];
 }
 
-/** By this Deno. */
+/** Starts a program with this Deno. */
 const byDeno: Launch = (program, options) => [DENO, ...programArgs(program, options)];
 
-/** What a program printed and how it ended. */
+/** The output and the exit status of a program. */
 export interface Outcome {
   /** The exit status. */
   code: number;
@@ -72,11 +72,11 @@ export interface FerryOptions {
   server?: string;
   /** Further variables of the environment. */
   env?: Record<string, string>;
-  /** Whether something is to be written to its standard input. */
+  /** Whether its standard input is a pipe. Default: `null`. */
   stdin?: "null" | "piped";
-  /** How it is started; by this Deno unless told otherwise. */
+  /** How it is started. Default: by this Deno. */
   launch?: Launch;
-  /** Whether it is given no environment but `env`. */
+  /** Whether its environment contains only `env`. */
   clearEnv?: boolean;
 }
 
@@ -100,7 +100,7 @@ export async function ferry(args: string[], options: FerryOptions = {}): Promise
   return await outcome(spawnFerry(args, options));
 }
 
-/** Runs `ferryd` to its end: one of its commands that does not serve. */
+/** Runs a command of `ferryd` that does not serve, and waits for its end. */
 export async function ferryd(
   args: string[],
   { runsCommands = false, ...options }: { cwd?: string; runsCommands?: boolean } = {},
@@ -116,7 +116,7 @@ export async function ferryd(
 }
 
 /**
- * Runs a program in TypeScript to its end, with the imports and the permissions of the tests.
+ * Runs a TypeScript program to its end, with the imports and the permissions of the tests.
  */
 export async function runSource(
   source: string,
@@ -135,13 +135,13 @@ export async function runSource(
   return await outcome(child);
 }
 
-/** Waits for a program and gives what it printed as text. */
+/** Waits for a program and returns its output as text. */
 export async function outcome(child: Deno.ChildProcess): Promise<Outcome> {
   const { code, stdout, stderr } = await child.output();
   return { code, stdout: text(stdout), stderr: text(stderr) };
 }
 
-/** A `ferryd` that runs as a process of its own. */
+/** A `ferryd` process. */
 export class Ferryd implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #stderr: Promise<string>;
@@ -176,7 +176,7 @@ export class Ferryd implements AsyncDisposable {
     this.port = this.portOf("tcp");
   }
 
-  /** Starts one over `root` on a free port and waits until it is ready. */
+  /** Starts a server over `root` on a free port and waits until it is ready. */
   static async start(
     root: string,
     args: string[] = [],
@@ -223,24 +223,24 @@ export class Ferryd implements AsyncDisposable {
     return Number(this.listening.get(kind)?.split(":").at(-1));
   }
 
-  /** Sends a signal and waits for the end; gives the exit status and the log. */
+  /** Sends a signal, waits for the end, and returns the exit status and the log. */
   async stop(signal: Deno.Signal = "SIGTERM"): Promise<{ code: number; stderr: string }> {
     try {
       this.#child.kill(signal);
     } catch {
-      // It has ended already.
+      // It has already ended.
     }
     const { code } = await this.#child.status;
     await this.#rest;
     return { code, stderr: await this.#stderr };
   }
 
-  /** Tells it to read its tokens and its certificate anew. */
+  /** Makes it reload its tokens and its certificate. */
   reload(): void {
     this.#child.kill("SIGHUP");
   }
 
-  /** Kills it, unless it has ended. */
+  /** Kills it, if it is still running. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop("SIGKILL");
   }
@@ -253,12 +253,12 @@ export function filesBelow(directory: string): string[] {
   );
 }
 
-/** What stands in the staging area of a root, by its paths there. */
+/** The files in the staging area of a root, by their relative paths. */
 export function stagedIn(root: string): string[] {
   return filesBelow(`${root}/.ferry/staging`).sort();
 }
 
-/** The temporary files below a directory that are not kept to be gone on with: those without a record. */
+/** The temporary files below a directory that cannot be resumed: those without a record. */
 export function unrecorded(directory: string): string[] {
   const names = filesBelow(directory);
   const recorded = new Set(names.filter((name) => name.endsWith(".json")));
@@ -266,12 +266,12 @@ export function unrecorded(directory: string): string[] {
     .filter((name) => !recorded.has(name.replace(/\.part$/, ".json")));
 }
 
-/** A temporary directory that is removed in the end. */
+/** A temporary directory, which is removed on disposal. */
 export class TempDir implements AsyncDisposable {
   /** Its path. */
   readonly path: string;
 
-  /** Makes one, in a certain directory or where the system has them. */
+  /** Makes a temporary directory in `directory`, or else where the system has them. */
   constructor(directory?: string) {
     this.path = Deno.makeTempDirSync({
       prefix: "ferry-",
@@ -284,7 +284,7 @@ export class TempDir implements AsyncDisposable {
     return `${this.path}/${name}`;
   }
 
-  /** Writes a file in it and gives the path. */
+  /** Writes a file in it and returns its path. */
   write(name: string, content: string | Uint8Array): string {
     const path = this.join(name);
     if (typeof content === "string") Deno.writeTextFileSync(path, content);
@@ -292,7 +292,7 @@ export class TempDir implements AsyncDisposable {
     return path;
   }
 
-  /** Makes a named pipe in it and gives the path. */
+  /** Makes a named pipe in it and returns its path. */
   pipe(name: string): string {
     const path = this.join(name);
     const { success } = new Deno.Command("mkfifo", { args: [path] }).outputSync();
@@ -300,7 +300,7 @@ export class TempDir implements AsyncDisposable {
     return path;
   }
 
-  /** Removes it and what is in it. */
+  /** Removes it and its content. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Deno.remove(this.path, { recursive: true });
   }

@@ -1,5 +1,5 @@
 /**
- * Properties that hold for whatever fast-check thinks of: the same in each run, or what FERRY_PROPERTY_SEED says.
+ * Property-based tests with fast-check, with the same seed in each run, or that of FERRY_PROPERTY_SEED.
  *
  * @module
  */

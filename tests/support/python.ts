@@ -1,5 +1,5 @@
 /**
- * The peers in Python of fixtures/, as processes.
+ * The Python peers of fixtures/, as processes.
  *
  * @module
  */
@@ -45,7 +45,7 @@ function spawn(
   }
 }
 
-/** Runs a script that is given as text, with something on its standard input. */
+/** Runs a script from a string, with text on its standard input. */
 export async function runPython(script: string, input: string): Promise<Outcome> {
   const child = spawn(["-c", script], { stdin: "piped" });
   const writer = child.stdin.getWriter();
@@ -54,12 +54,12 @@ export async function runPython(script: string, input: string): Promise<Outcome>
   return await outcome(child);
 }
 
-/** Runs a script with arguments, and nothing on its standard input. */
+/** Runs a script with arguments, and an empty standard input. */
 export function runPythonFile(path: string, args: string[]): Promise<Outcome> {
   return outcome(spawn([path, ...args], {}));
 }
 
-/** A classic_*_server.py, which says first where it listens. */
+/** A classic_*_server.py, which first prints the address that it listens on. */
 export class PythonListener implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #lines: ReadableStreamDefaultReader<string>;
@@ -101,7 +101,7 @@ export class PythonListener implements AsyncDisposable {
   }
 }
 
-/** Runs a client in Python with something on its standard input. */
+/** Runs a Python client with text on its standard input. */
 export async function talkPython(script: string, address: string, input: string): Promise<Outcome> {
   const child = spawnPython(script, address.split(":"), { stdin: "piped" });
   const writer = child.stdin.getWriter();

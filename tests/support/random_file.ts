@@ -1,5 +1,5 @@
 /**
- * Input for the tests, the demo and the benchmarks.
+ * Input data for the tests, the demo and the benchmarks.
  *
  * @module
  */
@@ -27,8 +27,8 @@ class Xorshift {
 }
 
 /**
- * Pseudo-random bytes, which nothing on the way can compress, and no two places of which are alike; the same
- * seed, which is not 0, gives the same bytes.
+ * Pseudo-random bytes, which cannot be compressed and do not repeat. The same seed, which must not be 0, yields the
+ * same bytes.
  */
 export function randomBytes(size: number, seed = 1): Uint8Array<ArrayBuffer> {
   const words = new Uint32Array(Math.ceil(size / 4));

@@ -1,13 +1,13 @@
 /**
- * A peer that shares no code with ferry and so can send what ferry never would: frames built by hand,
- * cut short, too long, wrong.
+ * A peer that shares no code with ferry, and so can send what ferry never would: hand-made frames, truncated, too long
+ * or invalid.
  *
  * @module
  */
 
 import { crc32 } from "node:zlib";
 
-/** Where to connect to, and whom to trust for TLS, where there is some. */
+/** An address to connect to, and the certificates to trust for TLS. */
 export interface RawAddress {
   /** The address. */
   hostname: string;
@@ -22,7 +22,7 @@ export async function reach(address: RawAddress): Promise<Deno.TcpConn | Deno.Tl
   const { caCerts, ...plain } = address;
   if (caCerts) {
     const conn = await Deno.connectTls({ ...plain, caCerts });
-    // What is written before the handshake's last message has left may be more than the runtime has room for.
+    // Data that is written before the last handshake message is sent may exceed the runtime's buffer.
     await conn.handshake();
     return conn;
   }
@@ -31,15 +31,15 @@ export async function reach(address: RawAddress): Promise<Deno.TcpConn | Deno.Tl
   return conn;
 }
 
-/** A message as it came: the header and, where it has one, the body. */
+/** A received message: the header and, where it has one, the body. */
 export interface RawMessage {
   /** The header. */
   header: Record<string, unknown>;
-  /** As many bytes as the header's `total_size` says. */
+  /** The bytes of the body, as many as `total_size` says. */
   body: Uint8Array;
 }
 
-/** The bytes of a header, its length in front. */
+/** The bytes of a header, preceded by its length. */
 export function frame(header: Record<string, unknown> | string): Uint8Array {
   const json = new TextEncoder().encode(
     typeof header === "string" ? header : JSON.stringify(header),
@@ -50,7 +50,7 @@ export function frame(header: Record<string, unknown> | string): Uint8Array {
   return bytes;
 }
 
-/** The last bytes of a header with the checksum of what stands in front of them, its length included. */
+/** The last bytes of a header, with the checksum of the bytes before them, including the length. */
 function checksumBehind(front: Uint8Array): Uint8Array {
   const digits = crc32(front).toString(16).padStart(8, "0");
   return new TextEncoder().encode(`"crc32":"${digits}"}`);
@@ -59,9 +59,9 @@ function checksumBehind(front: Uint8Array): Uint8Array {
 const CHECKSUM_BYTES = checksumBehind(new Uint8Array()).length;
 
 /**
- * The bytes of a header, its length in front, with a checksum of its own.
+ * The bytes of a header, preceded by its length, with a checksum of its own.
  *
- * @param of the header whose checksum it gets; itself, unless told otherwise
+ * @param of the header whose checksum it gets. Default: its own.
  */
 export function checkedFrame(json: string, of = json): Uint8Array {
   const front = (json: string) => {
@@ -72,14 +72,14 @@ export function checkedFrame(json: string, of = json): Uint8Array {
   return new Uint8Array([...front(json), ...checksumBehind(front(of))]);
 }
 
-/** Whether a header, its length in front, ends with its own checksum. */
+/** Whether a header, preceded by its length, ends with its own checksum. */
 export function isChecked(bytes: Uint8Array): boolean {
   const front = bytes.subarray(0, -CHECKSUM_BYTES);
   const behind = bytes.subarray(-CHECKSUM_BYTES);
   return checksumBehind(front).every((byte, i) => byte === behind[i]);
 }
 
-/** A bare connection. */
+/** A raw connection. */
 export class RawPeer implements Disposable {
   readonly #conn: Deno.TcpConn | Deno.TlsConn;
 
@@ -90,13 +90,13 @@ export class RawPeer implements Disposable {
   /**
    * Connects to a port on this machine.
    *
-   * @param caCerts whom to trust for TLS; there is none unless told otherwise
+   * @param caCerts the certificates to trust for TLS. Default: no TLS.
    */
   static async connect(port: number, caCerts?: string[]): Promise<RawPeer> {
     return new RawPeer(await reach({ hostname: "127.0.0.1", port, caCerts }));
   }
 
-  /** Sends bytes, headers and texts one after the other. */
+  /** Sends bytes, headers and texts, one after the other. */
   async send(...parts: (Uint8Array | Record<string, unknown> | string)[]): Promise<void> {
     for (const part of parts) {
       const bytes = part instanceof Uint8Array
@@ -110,7 +110,7 @@ export class RawPeer implements Disposable {
     }
   }
 
-  /** Reads exactly that many bytes, or null where the connection ends in front of them. */
+  /** Reads exactly that many bytes; null where the connection ends before them. */
   async read(count: number): Promise<Uint8Array | null> {
     const bytes = new Uint8Array(count);
     let filled = 0;
@@ -135,7 +135,7 @@ export class RawPeer implements Disposable {
     return await new Blob(pieces).bytes();
   }
 
-  /** Reads a message, or null where the connection ended. */
+  /** Reads a message; null where the connection ended. */
   async receive(): Promise<RawMessage | null> {
     const length = await this.read(4);
     if (!length) return null;
@@ -145,30 +145,30 @@ export class RawPeer implements Disposable {
     return { header, body: size > 0 ? (await this.read(size))! : new Uint8Array() };
   }
 
-  /** Reads a reply and gives its code, or "ok"; "ended" where there was none. */
+  /** Reads a reply and returns its error code, or "ok"; "ended" where there was none. */
   async code(): Promise<string> {
     const message = await this.receive();
     if (!message) return "ended";
     return String(message.header.status === "ok" ? "ok" : message.header.code);
   }
 
-  /** Sends a request and gives the code of its reply. */
+  /** Sends a request and returns the error code of its reply, or "ok". */
   async ask(header: Record<string, unknown>, ...body: (Uint8Array | string)[]): Promise<string> {
     await this.send(header, ...body);
     return await this.code();
   }
 
-  /** Ends the outgoing direction. */
+  /** Half-closes the connection: nothing more is sent. */
   async end(): Promise<void> {
     await this.#conn.closeWrite();
   }
 
-  /** Ends the connection. */
+  /** Closes the connection. */
   [Symbol.dispose](): void {
     try {
       this.#conn.close();
     } catch {
-      // It has ended already.
+      // It is already closed.
     }
   }
 }

@@ -1,17 +1,17 @@
 /**
- * What this process logs, for tests to look at.
+ * Records what this process logs, for tests to check.
  *
  * @module
  */
 
 import { configure, type LogRecord, reset } from "@logtape/logtape";
 
-/** The records of the log since this was made, until it is disposed of. */
+/** The log records from its start until it is disposed of. */
 export class RecordedLog implements AsyncDisposable {
-  /** They. */
+  /** The records so far. */
   readonly records: LogRecord[] = [];
 
-  /** Begins to record. */
+  /** Starts recording. */
   static async start(): Promise<RecordedLog> {
     const log = new RecordedLog();
     await configure({
@@ -25,7 +25,7 @@ export class RecordedLog implements AsyncDisposable {
     return log;
   }
 
-  /** Level and text of each. */
+  /** The level and text of each record. */
   get lines(): string[] {
     return this.records.map(({ level, message }) => `${level}: ${message.map(String).join("")}`);
   }

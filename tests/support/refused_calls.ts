@@ -1,14 +1,15 @@
 /**
- * Programs for which system calls fail, as on file systems that do not have them.
+ * Programs for which certain system calls fail, as on file systems that do not support them.
  *
  * @module
  */
 
 import { DENO, type Launch, programArgs } from "./programs.ts";
 
-/** Starts programs for which each of some system calls fails with an error, such as `EINVAL`. */
+/** Starts programs for which each of the system calls fails with an error, such as `EINVAL`. */
 export function refusing(calls: readonly string[], error: string): Launch {
-  // Not every architecture has all of them. The program itself is the child, and its signals are its own.
+  // Not every architecture has all of these calls. The program itself is the child process and receives its own
+  // signals.
   const names = calls.map((call) => `?${call}`).join();
   const args = ["-D", "-f", "-qq", "-o", "/dev/null", "-e", `trace=${names}`];
   const inject = ["-e", `inject=${names}:error=${error}`];
@@ -17,7 +18,7 @@ export function refusing(calls: readonly string[], error: string): Launch {
   };
 }
 
-/** Why no call can be refused here; undefined where that can be done. */
+/** Why system calls cannot be made to fail here; undefined where they can. */
 function whyNot(): string | undefined {
   if (Deno.build.os !== "linux") return "only Linux has strace";
   try {
@@ -31,7 +32,7 @@ function whyNot(): string | undefined {
 
 const noRefusal = whyNot();
 
-/** A test that is ignored, and says why, where no call can be refused. */
+/** A test that is ignored, with the reason, where system calls cannot be made to fail. */
 export function testRefusals(criterion: string, fn: () => Promise<void>): void {
   const reason = noRefusal === undefined ? "" : ` (ignored: ${noRefusal})`;
   Deno.test({ name: criterion + reason, ignore: noRefusal !== undefined, fn });

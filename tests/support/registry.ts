@@ -1,6 +1,6 @@
 /**
- * A registry on this machine that is JSR to `deno publish` and `deno run`, and npm besides: what would be published
- * is published there, and run from there.
+ * A local registry that acts as JSR for `deno publish` and `deno run`, and as npm: the packages are published to it and
+ * run from it.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { DENO, PROJECT, TempDir } from "./programs.ts";
 
 const { name: NAME, version: VERSION, exports: EXPORTS } = config;
 
-/** A registry that runs, with this project in it. */
+/** A running registry with this project published to it. */
 export class Registry implements AsyncDisposable {
   readonly #dir = new TempDir();
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
@@ -25,7 +25,7 @@ export class Registry implements AsyncDisposable {
   }
 
   /**
-   * Starts one and publishes to it.
+   * Starts a registry and publishes to it.
    *
    * @param npmPackage the directory of the package for npm
    */
@@ -86,7 +86,7 @@ export class Registry implements AsyncDisposable {
     };
   }
 
-  /** Ends it. */
+  /** Stops it. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#server.shutdown();
     await this.#dir[Symbol.asyncDispose]();
@@ -99,7 +99,7 @@ async function run([command, ...args]: readonly string[], env = {}): Promise<voi
   if (!success) throw new Error(`${command}: ${new TextDecoder().decode(stderr)}`);
 }
 
-/** Sizes and checksums of a package's files, as JSR tells them. */
+/** Sizes and checksums of a package's files, as in JSR's version metadata. */
 function manifestOf(root: string, below = ""): Record<string, { size: number; checksum: string }> {
   return Object.assign(
     {},

@@ -1,5 +1,5 @@
 /**
- * What tests of single modules use of the machine.
+ * The runtime (memory, threads and the clock) for tests of single modules.
  *
  * @module
  */

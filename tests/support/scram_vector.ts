@@ -1,12 +1,12 @@
 /**
- * The exchange that RFC 7677 shows in section 3.
+ * The example exchange in section 3 of RFC 7677.
  *
  * @module
  */
 
 import { decodeBase64 } from "@std/encoding/base64";
 
-/** Its values and its messages, to the letter. */
+/** Its values and its messages, verbatim. */
 export const RFC7677 = {
   username: "user",
   secret: "pencil",

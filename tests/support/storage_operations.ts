@@ -1,5 +1,5 @@
 /**
- * What can be asked of a storage, for tests of one whose directory is gone.
+ * All operations of a storage, for tests of one whose directory has disappeared.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { parseFileName as name } from "../../lib/core/remote_name.ts";
 import type { FsStorage } from "../../server/storage/fs/fs_storage.ts";
 import { listed } from "./stored_files.ts";
 
-/** Everything that can be asked of a storage with `file` and `d/file`. */
+/** The operations of a storage that contains `file` and `d/file`. */
 export const OPERATIONS: Readonly<Record<string, (storage: FsStorage) => unknown>> = {
   assertServing: (s) => s.assertServing(),
   stat: (s) => s.stat(name("file")),

@@ -1,5 +1,5 @@
 /**
- * Files and partial uploads in a storage, made and looked at by its interface alone.
+ * Makes and examines files and partial uploads in a storage through its interface.
  *
  * @module
  */
@@ -26,7 +26,7 @@ export function bytesOf(content: Uint8Array | string): Uint8Array {
   return typeof content === "string" ? new TextEncoder().encode(content) : content;
 }
 
-/** Bytes without a pattern that two pieces would share. */
+/** Pseudo-random bytes without repeating parts. */
 export function noise(size: number, seed: number): Uint8Array {
   const bytes = new Uint8Array(size);
   let state = seed * 2654435761 + 1;
@@ -37,7 +37,7 @@ export function noise(size: number, seed: number): Uint8Array {
   return bytes;
 }
 
-/** Begins a write and gives it its content, but does not commit it. */
+/** Begins a write and writes its content, but does not commit it. */
 export async function begin(
   storage: Storage,
   filename: string,
@@ -78,7 +78,7 @@ export async function textOf(storage: Storage, filename: string): Promise<string
   return new TextDecoder().decode(await readAll(file));
 }
 
-/** The names that a listing gives, in its order. */
+/** The names that a listing returns, in its order. */
 export async function listed(
   storage: Storage,
   directory = "",
@@ -91,14 +91,14 @@ export async function listed(
   return names;
 }
 
-/** What a checkpoint records of bytes. */
+/** What a checkpoint records about bytes. */
 export async function prefixOf(bytes: Uint8Array): Promise<SavedPrefix> {
   const digest = await PrefixDigest.create({ algorithm: "md5", proof: true });
   digest.update(bytes);
   return digest.save()!;
 }
 
-/** Leaves a partial upload: the first `count` bytes of a file, a multiple of 64. */
+/** Leaves a partial upload with the first `count` bytes of a file; `count` must be a multiple of 64. */
 export async function keepPartial(
   storage: Storage,
   filename: string,
@@ -114,7 +114,7 @@ export async function keepPartial(
   await pending[Symbol.asyncDispose]();
 }
 
-/** Opens the partial upload of a file that was written last; undefined where there is none that can be had. */
+/** Opens the most recent partial upload of a file; undefined where none is available. */
 export async function resume(
   storage: Storage,
   filename: string,
@@ -128,7 +128,7 @@ export async function resume(
   return undefined;
 }
 
-/** What is told of the partial uploads of an owner. */
+/** The partial uploads of an owner, as the storage lists them. */
 export async function partials(storage: Storage, owner?: string): Promise<PartEntry[]> {
   return (await storage.partialUploads!.list(owner)).map(({ entry }) => entry);
 }

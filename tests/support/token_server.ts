@@ -1,5 +1,5 @@
 /**
- * A server that asks for tokens, in this process.
+ * A server in this process that requires tokens.
  *
  * @module
  */
@@ -24,12 +24,12 @@ import { tokenTable } from "../../server/auth/token_table.ts";
 import { TempDir } from "./programs.ts";
 import { RawPeer } from "./raw_peer.ts";
 
-/** A token that never ends, and what the server keeps of it. */
+/** A token that does not expire, and the server's record of it. */
 export async function token(scopes: string, ...paths: string[]) {
   return await newToken({ name: scopes, grants: parseGrants([scopes], paths), expires: null });
 }
 
-/** Whether a server lets a client in that shows a token. */
+/** Whether a server accepts a client with a token. */
 export async function takesToken(
   address: string,
   token: string,
@@ -45,18 +45,18 @@ export async function takesToken(
 
 /** Options of {@linkcode TokenServer.start}. */
 export interface TokenServerOptions extends Partial<ServeOptions> {
-  /** Makes the storage that is served of the one that has the files. */
+  /** Wraps the storage that is served. */
   wrap?(storage: Storage): Storage;
 }
 
-/** A server with tokens over a root with files inside and outside of inbox/. */
+/** A server with tokens, over a root with files inside and outside of inbox/. */
 export class TokenServer implements AsyncDisposable {
   readonly #dir = new TempDir();
   readonly #storage = FsStorage.open(this.#dir.path, { durability: "none" });
   /** The server. */
   server!: Server;
 
-  /** Starts it, over a storage that may be put in front of its own. */
+  /** Starts it over its own storage, which `wrap` may wrap. */
   static async start(
     records: TokenRecord[],
     { wrap = (storage) => storage, ...options }: TokenServerOptions = {},
@@ -74,7 +74,7 @@ export class TokenServer implements AsyncDisposable {
     return fixture;
   }
 
-  /** Where it listens. */
+  /** The address that it listens on. */
   get address(): string {
     return `127.0.0.1:${this.server.addresses[0]!.port}`;
   }
@@ -84,12 +84,12 @@ export class TokenServer implements AsyncDisposable {
     return connect(this.address, { retries: 0, ...options });
   }
 
-  /** Connects by hand. */
+  /** Connects with a raw connection. */
   peer(): Promise<RawPeer> {
     return RawPeer.connect(this.server.addresses[0]!.port);
   }
 
-  /** Makes these all the tokens that there are. */
+  /** Replaces all tokens of the server. */
   replace(...records: TokenRecord[]): void {
     this.server.reload({ tokens: tokenTable(records) });
   }
@@ -99,7 +99,7 @@ export class TokenServer implements AsyncDisposable {
     return this.#dir.path;
   }
 
-  /** What a file has in it. */
+  /** The content of a file. */
   read(name: string): string {
     return Deno.readTextFileSync(this.#dir.join(name));
   }
@@ -111,7 +111,7 @@ export class TokenServer implements AsyncDisposable {
   }
 }
 
-/** Begins an exchange by hand and shows the token over it. */
+/** Authenticates a raw connection with a token. */
 export async function show(peer: RawPeer, shown: string): Promise<void> {
   const { id: username, secret } = parseToken(shown);
   const scram = new ScramClient({ username, secret });

@@ -1,5 +1,5 @@
 /**
- * The golden frames of `fixtures/frames`, which its README describes.
+ * The test vectors of `fixtures/frames`, which its README describes.
  *
  * @module
  */
@@ -8,13 +8,13 @@ import { decodeHex } from "@std/encoding/hex";
 import { PROJECT } from "./programs.ts";
 import { utf8 } from "./bytes.ts";
 
-/** Bytes that a vector gives piece by piece: digits, or digits that are repeated. */
+/** The bytes of a vector, as hexadecimal digits or as pieces, some of which are repeated. */
 type Hex = string | readonly (string | { repeat: string; times: number })[];
 
-/** A header as a vector gives it. */
+/** A header as a vector has it. */
 type VectorHeader = Readonly<Record<string, unknown>>;
 
-/** A message that has to be understood. */
+/** A valid message, which a receiver must understand. */
 export interface VectorMessage {
   /** The opening header. */
   header: VectorHeader;
@@ -24,46 +24,46 @@ export interface VectorMessage {
   closing?: VectorHeader;
 }
 
-/** Bytes that have to be understood. */
+/** Valid bytes, which a receiver must understand. */
 export interface GoodVector {
   /** Its name. */
   name: string;
-  /** What is tried. */
+  /** What it tests. */
   description: string;
   /** The bytes. */
   hex: Hex;
-  /** What they mean. */
+  /** The messages that they contain. */
   messages: VectorMessage[];
 }
 
-/** Bytes that have to be refused. */
+/** Invalid bytes, which a receiver must refuse. */
 export interface BadVector {
   /** Its name. */
   name: string;
-  /** What is tried. */
+  /** What it tests. */
   description: string;
   /** The bytes. */
   hex: Hex;
-  /** What it comes to. */
+  /** The code of the resulting error. */
   code: string;
-  /** Whether nothing can follow. */
+  /** Whether the connection ends with it. */
   ends: boolean;
 }
 
-/** A message of the exchange that takes place as it is shown. */
+/** A message of an exchange whose bytes are exactly as shown. */
 export interface ExchangedMessage {
-  /** Who sends it: `client` or `server`. */
+  /** The sender: `client` or `server`. */
   from: string;
-  /** What it does. */
+  /** What the message does. */
   description: string;
   /** The bytes. */
   hex: string;
 }
 
-/** What has to be understood. */
+/** The vectors that must be understood. */
 export const GOOD: readonly GoodVector[] = load("good.json");
 
-/** What has to be refused. */
+/** The vectors that must be refused. */
 export const BAD: readonly BadVector[] = load("bad.json");
 
 /** An exchange on one connection to a server whose root is empty. */
@@ -81,7 +81,7 @@ export function bytesOf(hex: Hex): Uint8Array<ArrayBuffer> {
   );
 }
 
-/** What a header has to be read as: sizes exact, and what the framing supplies for absent keys. */
+/** The decoded form of a header: exact sizes, and the defaults that the framing supplies for absent keys. */
 export function meaningOf(header: VectorHeader): Record<string, unknown> {
   const { md5: checksum = null } = header;
   return { total_size: 0n, ...exact(header) as VectorHeader, algorithm: "md5", checksum };
@@ -97,7 +97,7 @@ function exact(value: unknown, key = ""): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, exact(item, name)]));
 }
 
-/** The header that bytes begin with, without the length in front of it. */
+/** The header at the beginning of bytes, without the length that precedes it. */
 export function firstHeader(bytes: Uint8Array): Uint8Array {
   const length = new DataView(bytes.buffer, bytes.byteOffset).getInt32(0, true);
   return bytes.subarray(4, 4 + length);
@@ -111,7 +111,7 @@ export function message(header: string, body: string | Uint8Array = ""): Uint8Ar
   return concat([length, json, typeof body === "string" ? utf8.encode(body) : body]);
 }
 
-/** Bytes one behind the other. */
+/** Concatenates bytes. */
 export function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let end = 0;

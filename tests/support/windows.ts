@@ -1,12 +1,12 @@
 /**
- * Makes this Deno behave like Deno on Windows, as far as ferry can tell: what `--preload` is given where
- * the programs are to run as they would there. Of a path `C:\a\b` it takes `/a/b`; names that Windows would
- * read in a way of its own make it fail, for a program that lets them come so far would do harm there.
+ * Makes this Deno behave like Deno on Windows, as far as ferry can tell. It is passed to `--preload` to run the
+ * programs as they would run there. A path `C:\a\b` is mapped to `/a/b`. Names that Windows would interpret in a
+ * special way make the call fail, since a program that passes them on would do harm there.
  *
  * @module
  */
 
-/** Functions of one path that are the same on every system once they have it. */
+/** Functions of one path that behave the same on every system once the path is mapped. */
 const OF_PATHS = [
   "linkSync",
   "lstatSync",
@@ -31,7 +31,7 @@ const original = { ...Deno };
 Object.defineProperty(Deno, "build", { value: { ...Deno.build, os: "windows" } });
 const replace = (name: string, by: AnyFunction) => Object.assign(Deno, { [name]: by });
 
-/** What a path of Windows leads to here. */
+/** The path on this system for a path of Windows. */
 function here(path: unknown): unknown {
   if (typeof path !== "string") return path;
   const plain = path.replace(/^[A-Za-z]:(?=[/\\])/, "").replaceAll("\\", "/");
@@ -43,7 +43,7 @@ function here(path: unknown): unknown {
   return plain;
 }
 
-/** How Windows writes a path of this system. */
+/** The path of Windows for a path of this system. */
 function there(path: string): string {
   return `C:${path.replaceAll("/", "\\")}`;
 }
@@ -52,7 +52,7 @@ for (const name of OF_PATHS) {
   const function_ = original[name] as AnyFunction;
   replace(name, (...args) => {
     const opens = name === "open" || name === "openSync";
-    // Two of them take two paths.
+    // These two functions take two paths.
     const mapped = name === "linkSync" || name === "renameSync"
       ? args.map(here)
       : [here(args[0]), ...args.slice(1)];
@@ -82,7 +82,7 @@ replace("addSignalListener", (signal, listener) => {
   if (signal !== "SIGINT" && signal !== "SIGBREAK") {
     throw new TypeError(`Windows only supports ctrl-c (SIGINT) and ctrl-break (SIGBREAK)`);
   }
-  // A test has no Ctrl-Break to send.
+  // A test cannot send Ctrl-Break, so another signal stands in for it.
   const stands = signal === "SIGBREAK" ? "SIGTERM" : "SIGINT";
   original.addSignalListener(stands, listener as () => void);
 });
@@ -95,7 +95,7 @@ function isDirectory(path: string): boolean {
   }
 }
 
-/** What Deno may leave out of it there. */
+/** The fields that Deno may leave out of file information on Windows. */
 function infoThere(info: Deno.FileInfo): Deno.FileInfo {
   return { ...info, mode: null, ino: null };
 }

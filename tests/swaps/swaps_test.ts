@@ -1,6 +1,6 @@
 /**
- * A second process swaps directories, files and the state directory for links that lead out of the root,
- * as fast as it can, while requests of every kind run. `FERRY_SWAPS` says how often it does.
+ * A second process swaps directories, files and the state directory for symbolic links that lead out of the root, as
+ * fast as it can, while requests of every kind run. `FERRY_SWAPS` sets the number of swaps.
  *
  * @module
  */
@@ -13,16 +13,16 @@ import { extentOf } from "../support/extent.ts";
 import { Ferryd, HOLDS_DIRECTORIES, PROJECT, TempDir } from "../support/programs.ts";
 import { type RawMessage, RawPeer } from "../support/raw_peer.ts";
 
-/** How many swaps there are at least, in all tests together. */
+/** The least number of swaps, in all tests together. */
 const SWAPS = extentOf("FERRY_SWAPS") ?? 4000;
 
-/** How many rounds of requests there are at least, on each connection of a test. */
+/** The least number of rounds of requests, on each connection of a test. */
 const ROUNDS = Math.max(5, SWAPS / 1000);
 
-/** How many connections there are at a time. */
+/** How many connections there are at the same time. */
 const CONNECTIONS = 3;
 
-/** What must not come back: what only the files outside have. */
+/** The content of the files outside of the root, which must never be in a reply. */
 const SECRET = "SECRET ";
 const SECRET_SIZE = 424_242;
 const SECRET_TIME = 1_111_111_111_000;
@@ -30,7 +30,7 @@ const SECRET_BYTES = new TextEncoder().encode(SECRET.repeat(SECRET_SIZE).slice(0
 const SECRET_MD5 = createHash("md5").update(SECRET_BYTES).digest("hex");
 const MARKS = [SECRET, String(SECRET_SIZE), String(SECRET_TIME), SECRET_MD5];
 
-/** The names of a directory and all that is in it, with what can be seen of each. */
+/** The names of a directory and all that is in it, with the metadata of each. */
 function snapshot(path: string): string[] {
   const seen: string[] = [];
   const look = (path: string) => {
@@ -48,8 +48,8 @@ function snapshot(path: string): string[] {
 }
 
 /**
- * A root, and a directory outside of it with secrets under the names that requests ask for. In the root stand
- * pairs of names that are swapped: one is what it should be, the other a link to its like outside.
+ * A root, and a directory outside of it that contains secrets under the names that requests use. The root contains
+ * pairs of names that are swapped: one is the real entry, the other a link to its counterpart outside.
  */
 class Fixture implements AsyncDisposable {
   readonly dir = new TempDir();
@@ -88,7 +88,7 @@ class Fixture implements AsyncDisposable {
   }
 }
 
-/** The process that swaps. */
+/** The process that swaps names. */
 class Swapper implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #reading: Promise<void>;
@@ -112,13 +112,13 @@ class Swapper implements AsyncDisposable {
     this.#ended = true;
   }
 
-  /** How often it has swapped; fails where it has ended by itself. */
+  /** How many swaps it has made; fails where it has ended by itself. */
   get count(): number {
     assert(!this.#ended, "nothing is swapped any more");
     return this.#count;
   }
 
-  /** Lets it end where everything has its own name again. */
+  /** Stops it when every entry has its own name again. */
   async stop(): Promise<void> {
     await this.#child.stdin.close();
     const { success } = await this.#child.status;
@@ -137,10 +137,10 @@ class Swapper implements AsyncDisposable {
   }
 }
 
-/** A reply, with all that belongs to it. */
+/** A complete reply. */
 interface Answer {
   header: Record<string, unknown>;
-  /** Every byte that came, as text. */
+  /** All received bytes, as text. */
   text: string;
 }
 
@@ -164,16 +164,16 @@ async function answer(peer: RawPeer): Promise<Answer> {
 interface Ask {
   request: Record<string, unknown>;
   body?: string;
-  /** What must hold for the answer; it need not succeed. */
+  /** A check of the answer; the request need not succeed. */
   check?: (answer: Answer) => void;
 }
 
-/** A name that stands outside only was not there. */
+/** A name that exists only outside of the root was not found. */
 function isNotFound({ header, text }: Answer): void {
   assertEquals(header.code, "not_found", text);
 }
 
-/** The requests of one round; names that end in `mine` are those of this connection. */
+/** The requests of one round; names that end in `mine` belong to this connection. */
 function requests(mine: string): Ask[] {
   const put = (filename: string, body = "inside", keys = {}): Ask => ({
     request: { op: "put", filename, overwrite: "always", total_size: body.length, ...keys },
@@ -239,14 +239,14 @@ function requests(mine: string): Ask[] {
   ];
 }
 
-/** The closing header of a body whose md5 does not stand in front of it. */
+/** The closing header of a body whose md5 was not sent in advance. */
 function closing(body: string): string {
   const md5 = createHash("md5").update(body).digest("hex");
   const json = JSON.stringify({ end: true, md5, size: body.length });
   return String.fromCharCode(json.length, 0, 0, 0) + json;
 }
 
-/** Asks everything once, without waiting for the answers in between. */
+/** Sends all requests once, pipelined, and checks the answers. */
 async function round(peer: RawPeer, mine: string, found: Set<string>): Promise<void> {
   const asked = requests(mine);
   const sending = (async () => {
@@ -267,12 +267,12 @@ async function round(peer: RawPeer, mine: string, found: Set<string>): Promise<v
   await sending;
 }
 
-/** The size of a file of which the server keeps what has come when the connection is cut. */
+/** A file that is large enough for the server to keep its partial upload when the connection is cut. */
 const LARGE = new Uint8Array(9 * 1024 * 1024).map((_, at) => at * 31 >> 7);
 const LARGE_MD5 = createHash("md5").update(LARGE).digest("hex");
 const CUT_AT = 5 * 1024 * 1024;
 
-/** Uploads a file, is cut, and goes on with it. */
+/** Uploads a file with a cut, and resumes it. */
 async function resume(port: number, mine: string): Promise<void> {
   const header = { op: "put", filename: `large-${mine}`, overwrite: "always", size: LARGE.length };
   {
@@ -292,7 +292,7 @@ async function resume(port: number, mine: string): Promise<void> {
   assertEquals((await message(peer)).header.md5, LARGE_MD5);
 }
 
-/** What is swapped, pair by pair, and what goes on meanwhile besides the requests of every kind. */
+/** What is swapped, pair by pair, and what else runs besides the requests of every kind. */
 const CASES: Readonly<
   Record<string, { pairs: string[]; meanwhile?: (port: number, mine: string) => Promise<void> }>
 > = {
@@ -330,7 +330,7 @@ for (const [what, { pairs, meanwhile }] of Object.entries(CASES)) {
           }));
           await swapper.stop();
         }
-        // It is still at work.
+        // The server is still serving.
         using peer = await RawPeer.connect(server.port);
         await round(peer, "last", found);
         await meanwhile?.(server.port, "last");
@@ -345,7 +345,7 @@ for (const [what, { pairs, meanwhile }] of Object.entries(CASES)) {
   });
 }
 
-/** The files in a directory that have a secret in them. */
+/** The files in a directory that contain a secret. */
 function secretsIn(path: string): string[] {
   return [...Deno.readDirSync(path)].flatMap(({ name, isFile, isDirectory }) => {
     const child = `${path}/${name}`;
