@@ -17,7 +17,7 @@ const PART = [
   "tests/end_to_end/pipe_test.ts",
   "tests/lib/core/platform_test.ts",
   "tests/lib/files",
-  "tests/lib/wire/wire_test.ts",
+  "tests/lib/wire",
   "tests/server/protocols/ferry/session_test.ts",
   "tests/server/storage/fs",
 ];
