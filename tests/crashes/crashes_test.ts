@@ -1,9 +1,8 @@
 /**
- * ferryd is killed at each system call with which an operation changes something, and started again: everybody
- * has to see what was there before or what is there after it, whole, and what is left of uploads must not be
- * anything that others see. So it is with `ferry get`. `deno task crashes` takes all of the calls; with
- * `FERRY_CRASHES=N` it takes every N-th of them. A run of all tests takes those of a few operations that give
- * names to files.
+ * ferryd is killed at each system call by which an operation changes something, and started again. Clients then have to
+ * see either the state before the operation or the state after it, complete, and what is left of uploads must not be
+ * visible to others. The same is tested for `ferry get`. `deno task crashes` tries all of the calls; with
+ * `FERRY_CRASHES=N` every N-th of them. A run of all tests tries only the calls that name files, of a few operations.
  *
  * @module
  */
@@ -26,17 +25,17 @@ import {
   watching,
 } from "./tracer.ts";
 
-/** Of all calls, every so many are taken. */
+/** Only every so many calls are tried. */
 const STRIDE = extentOf("FERRY_CRASHES");
 const ALL = STRIDE !== undefined;
 
-/** How many servers are killed side by side. */
+/** How many servers are killed in parallel. */
 const LANES = 4;
 
-/** The calls that give names to files and take them away. */
+/** The calls that create and remove names of files. */
 const NAMING = ["link", "linkat", "unlink", "unlinkat", "rename", "renameat", "renameat2"];
 
-/** All that change something, but for writes: what was written shows at the next of these. */
+/** All calls that change something, except writes: their effect is seen at the next of these calls. */
 const CHANGING = [
   ...NAMING,
   ...[
@@ -53,28 +52,26 @@ const CHANGING = [
   ...["chmod", "fchmod", "fchmodat", "utimensat", "fsync", "fdatasync", "pwrite64"],
 ];
 
-/** Those of the calls that are taken. */
+/** The calls that are tried. */
 function sample(calls: readonly Call[]): readonly Call[] {
   return calls.filter((_, index) => index % (STRIDE ?? 1) === 0);
 }
 
-/** A call of a thread: its name, and the how many-th of that name it is. */
-
-/** An operation that is interrupted. */
+/** An operation that is interrupted by a kill. */
 interface Scenario {
-  /** What is there before. */
+  /** The files before the operation. */
   before: Tree;
-  /** What may be there after a kill, and after another try. */
+  /** The content that each file may have after a kill, and after the operation is repeated. */
   names: Record<string, readonly (Uint8Array | undefined)[]>;
-  /** Names of which one is there at any moment. */
+  /** Names of which exactly one exists at any moment. */
   oneOf?: readonly string[];
-  /** Makes ready for it. */
+  /** Prepares the operation. */
   prepare?(lane: Lane): Promise<void>;
   /** The operation. */
   act(client: Client, lane: Lane): Promise<unknown>;
-  /** What is there in the end, when it was done again. */
+  /** The files at the end, after the operation was repeated. */
   after: Tree;
-  /** The codes with which doing it again may fail, since it was done the first time. */
+  /** The codes with which the repeated operation may fail, since the first one took effect. */
   done?: readonly string[];
 }
 
@@ -175,17 +172,17 @@ class Lane implements AsyncDisposable {
     this.server = await Ferryd.start(this.root);
   }
 
-  /** A path beside the root. */
+  /** A path outside of the root. */
   path(name: string): string {
     return this.#dir.join(name);
   }
 
-  /** A local file with some content. */
+  /** Writes a local file with some content, and returns its path. */
   local(content: Uint8Array): string {
     return this.#dir.write("local", content);
   }
 
-  /** Puts other files into the root than were there. */
+  /** Replaces all files in the root. */
   fill(tree: Tree): void {
     for (const { name } of [...Deno.readDirSync(this.root)]) {
       if (name !== ".ferry") Deno.removeSync(`${this.root}/${name}`, { recursive: true });
@@ -217,18 +214,18 @@ function assertWhole(root: string, { names, oneOf }: Scenario): void {
   if (oneOf) assert(oneOf.some((name) => Object.hasOwn(tree, name)), `${oneOf} are gone`);
 }
 
-/** Makes everything ready for an operation, and a client that has done something already. */
+/** Prepares an operation, and returns a client that has made one request. */
 async function ready(lane: Lane, scenario: Scenario): Promise<Client> {
   lane.fill(scenario.before);
   await scenario.prepare?.(lane);
   const client = await lane.connect();
-  // What is loaded at the first use has been loaded.
+  // This loads everything that the server loads at its first use.
   await client.put(lane.local(OLD), { as: "warm" });
   await client.remove("warm");
   return client;
 }
 
-/** The calls of an operation, of those that are asked for. */
+/** The system calls that the server makes during an operation, of the given names. */
 async function callsOf(lane: Lane, scenario: Scenario, calls: readonly string[]): Promise<Call[]> {
   await using client = await ready(lane, scenario);
   const log = lane.path("calls");
@@ -238,7 +235,7 @@ async function callsOf(lane: Lane, scenario: Scenario, calls: readonly string[])
   return callsIn(log);
 }
 
-/** Kills the server at a call of an operation, and looks; false where it came to no such call. */
+/** Kills the server at a call of an operation, and checks the result; false where it never made that call. */
 async function killAt(lane: Lane, scenario: Scenario, call: Call): Promise<boolean> {
   let survived = true;
   {
@@ -257,7 +254,7 @@ async function killAt(lane: Lane, scenario: Scenario, call: Call): Promise<boole
   }
   assertWhole(lane.root, scenario);
   assertStaging(lane.root, { empty: survived });
-  // Whoever offers another file of that name and size must not come to write to what is there.
+  // A client that offers another file of that name and size must not write to the existing file.
   for (const [name, content] of Object.entries(treeOf(lane.root))) {
     using peer = await RawPeer.connect(lane.server.port);
     const offer = { op: "put", filename: name, offer: true, size: content.length, md5: null };
@@ -304,7 +301,7 @@ testCrashes("ferryd leaves old or new, whole, at whichever system call it is kil
   const scenarios = Object.entries(SCENARIOS).filter(([name]) => ALL || few.includes(name));
   const kills = new Map(scenarios.map(([name]) => [name, 0]));
   const failures: string[] = [];
-  /** What is still to be done: to find out which calls there are, then to kill at each of them. */
+  /** The work left to do: first to find the calls of each operation, then to kill the server at each call. */
   const work: { name: string; scenario: Scenario; call?: Call }[] = scenarios
     .map(([name, scenario]) => ({ name, scenario }));
   let looking = 0;
@@ -335,7 +332,7 @@ testCrashes("ferryd leaves old or new, whole, at whichever system call it is kil
   }));
   assert(failures.length === 0, failures.join("\n"));
   const idle = [...kills].filter(([_, count]) => count === 0).map(([name]) => name);
-  // Where only some of the calls are taken, none of those of an operation may come up.
+  // Where only some calls are tried, an operation may have none of them.
   const many = STRIDE !== undefined && STRIDE > 1;
   assert(many ? idle.length < kills.size : idle.length === 0, `never interrupted: ${idle}`);
   if (ALL) console.log([...kills].map(([name, count]) => `${name}: ${count} kills`).join("\n"));

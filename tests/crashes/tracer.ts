@@ -1,5 +1,5 @@
 /**
- * Runs programs under strace, which tells their system calls and kills them at one of them.
+ * Runs programs under strace, which logs their system calls and kills them at one of them.
  *
  * @module
  */
@@ -7,24 +7,25 @@
 import { assert, assertEquals } from "@std/assert";
 import { stagedIn } from "../support/programs.ts";
 
+/** A system call of a thread: its name, and its number among the calls of that name, from 1. */
 export interface Call {
   name: string;
   n: number;
 }
 
-/** What lets strace(1) write calls to a file. */
+/** The arguments of strace(1) that log calls to a file. */
 export function watching(calls: readonly string[], log: string): string[] {
-  // Not every architecture has all of them.
+  // Not every architecture has all of these calls, so missing ones are ignored.
   return ["-f", "-e", `trace=${calls.map((call) => `?${call}`).join()}`, "-o", log];
 }
 
-/** What lets strace(1) kill a process at a call, before it is made. */
+/** The arguments of strace(1) that kill a process right before a call. */
 export function killing({ name, n }: Call): string[] {
   const inject = `inject=${name}:signal=SIGKILL:error=EINTR:when=${n}`;
   return ["-f", "-e", `trace=${name}`, "-e", inject, "-o", "/dev/null"];
 }
 
-/** The calls in what {@linkcode watching} wrote. strace counts those of each thread by themselves. */
+/** The calls in a log of {@linkcode watching}. strace counts the calls of each thread separately. */
 export function callsIn(log: string): Call[] {
   const threads = new Map<string, number>();
   const calls = new Map<string, Call>();
@@ -36,7 +37,7 @@ export function callsIn(log: string): Call[] {
   return [...calls.values()];
 }
 
-/** A process that is being traced. */
+/** A strace process that traces another process. */
 export class Tracer implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #reading: Promise<void>;
@@ -51,7 +52,7 @@ export class Tracer implements AsyncDisposable {
     this.#reading = this.#read();
   }
 
-  /** Resolves when it is being traced. */
+  /** Resolves when the process is being traced. */
   static async attach(pid: number, args: readonly string[]): Promise<Tracer> {
     const tracer = new Tracer(pid, args);
     await tracer.#attached.promise;
@@ -67,20 +68,20 @@ export class Tracer implements AsyncDisposable {
     this.#attached.reject(new Error(`strace: ${said}`));
   }
 
-  /** Lets a process go that is alive, when all of its calls are written down. */
+  /** Detaches from a living process, when all of its calls are in the log. */
   async detach(): Promise<void> {
     this.#child.kill("SIGINT");
     await this.#child.status;
     await this.#reading;
   }
 
-  /** Lets the process go. */
+  /** Detaches from the process. */
   async [Symbol.asyncDispose](): Promise<void> {
     try {
-      // It goes on by itself then. On other signals strace may wait for threads that were killed.
+      // The traced process goes on by itself then. On other signals strace may wait for threads that were killed.
       this.#child.kill("SIGKILL");
     } catch {
-      // It has ended.
+      // The process has ended.
     }
     await this.#child.status;
     await this.#reading;
@@ -90,7 +91,7 @@ export class Tracer implements AsyncDisposable {
 /** Files by their names. */
 export type Tree = Record<string, Uint8Array>;
 
-/** What is below a directory, but for ferry's own. */
+/** The files below a directory, without ferry's own. */
 export function treeOf(directory: string, prefix = ""): Tree {
   return Object.assign(
     {},
@@ -109,7 +110,9 @@ export function inodeOf(path: string): string {
   return `${dev}:${ino}`;
 }
 
-/** Asserts that what is left of uploads is either a part with its record or nothing, and no file that others see. */
+/**
+ * Asserts that the staging area has only partial uploads with records, or nothing with `empty`, and no visible file.
+ */
 export function assertStaging(root: string, { empty }: { empty: boolean }): void {
   const staged = stagedIn(root).map((name) => `${root}/.ferry/staging/${name}`);
   const seen = new Set(Object.keys(treeOf(root)).map((name) => inodeOf(`${root}/${name}`)));

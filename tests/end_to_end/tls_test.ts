@@ -58,7 +58,7 @@ Deno.test("connect() trusts a certificate by --ca or by its fingerprint, and no 
   }
   await using either = await f.connect({ tls: { pins: [OTHER.pin, MINE.pin] } });
   await either.ping();
-  // Where both are given, the pin decides.
+  // Where both are given, the pin takes precedence.
   const both = await refusal(f.port, { tls: { ca: [MINE.cert], pins: [OTHER.pin] } });
   assertEquals(both[0], "denied");
   for (const tls of [true, { ca: [OTHER.cert] }]) {
@@ -76,12 +76,12 @@ Deno.test("connect() takes a certificate for the host that was asked for only", 
     "denied",
     'the server\'s certificate is not trusted: it is not for "127.0.0.1"',
   ]);
-  // A pin is for one certificate, whatever names stand in it.
+  // A pin is for one certificate, whatever names are in it.
   await using client = await f.connect({ tls: { pins: [elsewhere.pin] } });
   await client.ping();
 });
 
-/** Certificates as openssl makes them: an authority, a server's that it has signed, and some that have flaws. */
+/** Certificates made by openssl: an authority, a server certificate that it has signed, and some invalid ones. */
 function opensslCertificates(dir: TempDir) {
   const run = (...args: string[]) => {
     const { success, stderr } = new Deno.Command("openssl", { args, cwd: dir.path }).outputSync();
@@ -195,7 +195,7 @@ Deno.test("connect() sends nothing to a server that has another certificate than
 });
 
 Deno.test("connect() sends nothing to who shows the pinned certificate first and then another", async () => {
-  // Somebody in between lets the look at the certificate through, and not the connection that follows.
+  // A man in the middle lets the check of the certificate through, but not the real connection.
   await using fake = new Handshaker(MINE, OTHER);
   const [code] = await refusal(fake.port, { tls: { pins: [MINE.pin] } });
   assertEquals(code, "denied");
@@ -223,7 +223,7 @@ Deno.test("connect() gives up a handshake that does not end, and can be told to"
   }
 });
 
-/** Connections of which half begin a handshake; none of them ends it. */
+/** Connections of which half begin a handshake; none completes it. */
 async function neverShakingHands(port: number): Promise<Deno.TcpConn[]> {
   const peers = await Promise.all(
     Array.from({ length: 20 }, () => Deno.connect({ hostname: "127.0.0.1", port })),
@@ -276,10 +276,10 @@ Deno.test("serve() survives what is no handshake", async () => {
       const peer = await Deno.connect({ hostname: "127.0.0.1", port: f.port });
       const answer = new Response(peer.readable).bytes();
       await peer.write(utf8.encode(junk.slice(0, first)));
-      // The server gets to see the pieces one by one.
+      // The server receives the pieces one by one.
       await using client = await f.connect();
       await client.ping();
-      // It may have hung up before the second.
+      // The server may have closed the connection before the second piece.
       await peer.write(utf8.encode(junk.slice(first))).catch(() => {});
       await peer.closeWrite().catch(() => {});
       assert((await answer.catch(() => [])).length < 100, "a TLS alert at most");
@@ -372,7 +372,7 @@ Deno.test("ferryd goes on accepting TLS connections when file descriptors were u
   const held = await Promise.all(
     Array.from({ length: 150 }, () => Deno.connect({ hostname: "127.0.0.1", port })),
   );
-  // Nobody else gets in any more.
+  // Further connections are refused.
   const [code] = await refusal(port, { tls, connectTimeout: 1000 });
   assertEquals(code, "timeout");
   for (const conn of held) conn.close();

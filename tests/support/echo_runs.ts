@@ -1,5 +1,5 @@
 /**
- * Runs of `ferry echo`: what they print, and servers for them.
+ * Runs of `ferry echo`, and servers for them.
  *
  * @module
  */
@@ -18,25 +18,25 @@ export const COUNTS = [
   "damaged",
 ];
 
-/** Nobody listens there: the port was just given back. */
+/** An address on which nobody listens: its port was just closed. */
 export async function deadAddress(): Promise<string> {
   await using echo = await FaultyEcho.start();
   return echo.address;
 }
 
-/** The objects that a program printed, one a line. */
+/** The objects that a program printed, one per line. */
 export function events({ stdout }: Outcome): Record<string, unknown>[] {
   return stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
 }
 
-/** What is counted in the last object that a program printed. */
+/** The counts in the last object that a program printed. */
 export function counts(ended: Outcome): unknown[] {
   const last = events(ended).at(-1)!;
   assertEquals(last.event, "summary", ended.stdout + ended.stderr);
   return COUNTS.map((key) => last[key]);
 }
 
-/** Answers each connection as `serve` does; gives the address. */
+/** Answers each TCP connection with `serve`; passes the address to `run`. */
 export async function withTcpServer(
   serve: (conn: Deno.TcpConn, which: number) => Promise<void>,
   run: (address: string) => Promise<void>,
@@ -57,7 +57,7 @@ export async function withTcpServer(
   }
 }
 
-/** What comes next on a connection, in upper case. */
+/** The next bytes from a connection, in upper case. */
 export async function upper(conn: Deno.TcpConn): Promise<Uint8Array | null> {
   const piece = new Uint8Array(65536);
   const count = await conn.read(piece);
@@ -65,7 +65,7 @@ export async function upper(conn: Deno.TcpConn): Promise<Uint8Array | null> {
   return piece.subarray(0, count).map((byte) => byte >= 97 && byte <= 122 ? byte - 32 : byte);
 }
 
-/** Runs ferry with something on its standard input. */
+/** Runs ferry with text on its standard input. */
 export async function talk(args: string[], input: string): Promise<Outcome> {
   const child = spawnFerry(args, { stdin: "piped" });
   const writer = child.stdin.getWriter();

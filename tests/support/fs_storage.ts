@@ -1,5 +1,5 @@
 /**
- * A storage in a directory of this machine, to be opened and closed by tests.
+ * A storage in a temporary directory, which tests can close and open again.
  *
  * @module
  */
@@ -9,14 +9,14 @@ import { FsStorage } from "../../server/storage/fs/fs_storage.ts";
 import type { TestedStorage } from "../storage/conformance.ts";
 import { stagedIn, TempDir } from "./programs.ts";
 
-/** A directory, and in it the root of a storage. */
+/** A directory that contains the root of a storage. */
 export class Fixture implements TestedStorage {
-  /** Where the root is. */
+  /** The directory that contains the root. */
   readonly dir = new TempDir();
   /** The path of the root. */
   readonly root = this.dir.join("root");
   readonly #durability: Durability;
-  /** The storage; another one after {@linkcode Fixture.reopen}. */
+  /** The storage; {@linkcode Fixture.reopen} replaces it. */
   storage!: FsStorage;
 
   /** Opens a storage in a new root. */

@@ -1,5 +1,5 @@
 /**
- * Servers with TLS, honest ones and others, for tests.
+ * TLS servers for tests, among them malicious ones.
  *
  * @module
  */
@@ -55,10 +55,10 @@ export class Fixture implements AsyncDisposable {
   }
 }
 
-/** A server that only shakes hands, with one certificate after the other, and notes what comes then. */
+/** A server that only performs handshakes, each with the next certificate, and records what it receives. */
 export class Handshaker implements AsyncDisposable {
   readonly port: number;
-  /** What each connection sent. */
+  /** The bytes that each connection sent. */
   readonly received: Uint8Array[] = [];
   readonly #certificates: { cert: string; key: string }[];
   readonly #running: Promise<void>;
@@ -92,7 +92,7 @@ export class Handshaker implements AsyncDisposable {
     }
   }
 
-  /** Waits until every connection has ended, and gives what they sent. */
+  /** Waits until every connection has ended, and returns what was received. */
   async finish(): Promise<Uint8Array[]> {
     await this[Symbol.asyncDispose]();
     return this.received;
@@ -105,7 +105,7 @@ export class Handshaker implements AsyncDisposable {
   }
 }
 
-/** Connects, which is to fail, and gives the code and the reason. */
+/** Connects, which must fail, and returns the code and the reason. */
 export async function refusal(port: number, options: ConnectOptions): Promise<[string, string]> {
   const attempt = () => connect(`127.0.0.1:${port}`, { retries: 0, ...options });
   const { code, message } = await assertRejects(attempt, FerryError);

@@ -1,5 +1,5 @@
 /**
- * A real ferryd, and what must still hold when a peer has misbehaved.
+ * A real ferryd, and checks after a peer has misbehaved.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { assertEquals } from "@std/assert";
 import { Ferryd, TempDir, unrecorded } from "./programs.ts";
 import { RawPeer } from "./raw_peer.ts";
 
-/** A real ferryd over a root with one file, and what must still hold when a peer has misbehaved. */
+/** A real ferryd over a root with one file, and checks after a peer has misbehaved. */
 export class UnharmedServer implements AsyncDisposable {
   readonly #dir = new TempDir();
   server!: Ferryd;
@@ -35,19 +35,19 @@ export class UnharmedServer implements AsyncDisposable {
       .filter((name) => name !== ".ferry").sort();
   }
 
-  /** Nothing was changed, nothing is left over, and the next client is served. */
+  /** Asserts that nothing was changed or left over, and that the next client is served. */
   async assertUnharmed(): Promise<void> {
     using peer = await this.connect();
     assertEquals(await peer.ask({ op: "ping" }), "ok");
     assertEquals(this.visible(), ["old.txt"]);
     assertEquals(Deno.readTextFileSync(`${this.root}/old.txt`), "old content\n");
-    // The last peer's file is thrown away when its end is seen, which may be after the ping's.
+    // The last peer's file is removed when the server sees its end, which may be after the ping.
     const deadline = Date.now() + 5000;
     while (this.staged().length > 0 && Date.now() < deadline) await peer.ask({ op: "ping" });
     assertEquals(this.staged(), []);
   }
 
-  /** What is in the staging area, but for the parts that are kept to be gone on with. */
+  /** The files in the staging area, except partial uploads that can be resumed. */
   staged(): string[] {
     return unrecorded(`${this.root}/.ferry/staging`);
   }
