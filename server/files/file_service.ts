@@ -2,9 +2,12 @@
  * What requests do with files: which names they may use, what happens to an existing file, what is resumed, and when an
  * upload becomes visible. It is independent of the protocol: each protocol translates its requests into these calls.
  *
+ * One file because all of its methods act for one request, with the same permit, storage and locks.
+ *
  * @module
  */
 
+import type { IncomingContent } from "../../lib/core/bytes.ts";
 import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import type { Entry, Listed, PartEntry } from "../../lib/core/entry.ts";
 import { type ErrorCode, FerryError, toFerryError, wasCut } from "../../lib/core/errors.ts";
@@ -23,7 +26,6 @@ import type {
   OfferAnswer,
   ReceivedUpload,
   StoredUpload,
-  UploadContent,
   UploadOffer,
   UploadStart,
 } from "./upload.ts";
@@ -165,29 +167,23 @@ export class FileService {
    */
   async put(
     upload: UploadStart,
-    content: UploadContent,
+    content: IncomingContent,
     partial?: OfferedUpload,
   ): Promise<ReceivedUpload> {
     try {
       const { algorithm, overwrite, offset } = upload;
       const name = parseFileName(upload.filename);
       const size = assertSize(upload.size);
-      // An existing file decides whether to receive at all; for a small file that is sent whole this is only checked
-      // when it is published.
-      const isSmall = size !== null && size - offset <= SMALL_BYTES;
-      if (!isSmall || overwrite === "newer" || overwrite === "different") {
-        const existing = await this.#fileAt(name, algorithm);
-        const incoming: FileState = { size, mtime: upload.mtime, checksum: content.checksum };
-        const decision = existing ? decideOverwrite(overwrite, incoming, existing) : "send";
-        if (decision === "exists") throw taken();
-        if (decision === "have") return await this.#leave(name, upload, content);
-      }
-      const { locks, onTakenOver } = this.#options;
+      const incoming: FileState = { size, mtime: upload.mtime, checksum: content.checksum };
+      const stays = await this.#existingStays(name, upload, incoming);
       const target = { name, size, owner: this.#permit.owner };
-      const replace = overwrite !== "never";
-      const write = offset > 0
-        ? this.#goOn({ ...target, algorithm }, offset, partial)
-        : await beginWrite(this.#storage, target, { replace, locks, onTakenOver });
+      const resumed = offset > 0
+        ? this.#takeOffered({ ...target, algorithm }, offset, partial)
+        : undefined;
+      if (stays) return await this.#leave(name, upload, content, resumed);
+      const { locks, onTakenOver } = this.#options;
+      const arbitration = { replace: mayReplace(overwrite), locks, onTakenOver };
+      const write = resumed ?? await beginWrite(this.#storage, target, arbitration);
       const checksum = await this.#receive(write, content);
       return { published: this.#publish(write, upload, checksum) };
     } catch (error) {
@@ -195,24 +191,47 @@ export class FileService {
     }
   }
 
-  #goOn(identity: UploadIdentity, offset: number, partial?: OfferedUpload): UploadWrite {
+  /**
+   * Whether the existing file stays, as far as that is known before the content is received.
+   *
+   * @throws {FerryError} `exists` if the upload is refused
+   */
+  async #existingStays(
+    name: FileName,
+    { algorithm, overwrite, offset }: UploadStart,
+    incoming: FileState,
+  ): Promise<boolean> {
+    const { size } = incoming;
+    const isSmall = size !== null && size - offset <= SMALL_BYTES;
+    // The existing file decides. Where little is still to come, the commit finds it.
+    // `newer` and `different` need it now.
+    if (isSmall && overwrite !== "newer" && overwrite !== "different") return false;
+    const existing = await this.#fileAt(name, algorithm);
+    const decision = existing ? decideOverwrite(overwrite, incoming, existing) : "send";
+    if (decision === "exists") throw taken();
+    // `hash` means that a checksum is not known yet: the content is received, and `mayReplace` decides at the commit.
+    return decision === "have";
+  }
+
+  #takeOffered(identity: UploadIdentity, offset: number, partial?: OfferedUpload): LockedWrite {
     if (!partial) throw notOffered();
     return partial.take(identity, offset);
   }
 
   /** Receives the content into a write. If that fails, the write is ended. */
-  async #receive(write: UploadWrite, content: UploadContent): Promise<Checksum> {
-    const partial = write instanceof LockedWrite ? write : undefined;
+  async #receive(write: UploadWrite, content: IncomingContent): Promise<Checksum> {
+    const resumableWrite = write instanceof LockedWrite ? write : undefined;
     try {
       // An XXH3-128 is saved, too: with it a client can quickly prove that its first bytes are the same.
-      const resumable = partial &&
-        { checkpoint: partial.checkpoint.bind(partial), proof: true };
-      const options = { behind: partial?.prefix, onBytes: this.#assertMay, resumable };
+      const resumable = resumableWrite &&
+        { checkpoint: resumableWrite.checkpoint.bind(resumableWrite), proof: true };
+      const options = { behind: resumableWrite?.prefix, onBytes: this.#assertMay, resumable };
       const { checksum } = await receive(this.#options.runtime, content, write, options);
       return checksum;
     } catch (error) {
+      // Disposed of at the end of this block: `keep` has to come first.
       await using _ended = write;
-      if (wasCut(error)) partial?.keep();
+      if (wasCut(error)) resumableWrite?.keep();
       throw error;
     }
   }
@@ -222,7 +241,7 @@ export class FileService {
       const { overwrite, mtime, mode } = upload;
       const committed = await write.commit({
         checksum,
-        replace: overwrite !== "never",
+        replace: mayReplace(overwrite),
         mtime,
         mode,
         assertMay: this.#assertMay,
@@ -236,19 +255,26 @@ export class FileService {
     }
   }
 
-  /** Keeps the existing file. The content that was sent is still verified against its checksum. */
+  /**
+   * Keeps the existing file. The content is received and verified all the same; a partial upload that it resumes is
+   * discarded then.
+   */
   async #leave(
     name: FileName,
     upload: UploadStart,
-    content: UploadContent,
+    content: IncomingContent,
+    resumed: LockedWrite | undefined,
   ): Promise<ReceivedUpload> {
-    const { algorithm, offset } = upload;
-    if (offset === 0) {
-      await receive(this.#options.runtime, content, NOWHERE, { onBytes: this.#assertMay });
-    } else if (!await content.drain()) throw taken();
-    // The existing file may have been replaced while the content was received.
+    const { algorithm } = upload;
+    await using _discarded = resumed;
+    if (resumed) await this.#receive(resumed, content);
+    else await receive(this.#options.runtime, content, NOWHERE, { onBytes: this.#assertMay });
+    // Receiving took time: look again at the existing file, which may have been replaced.
     const there = await this.#fileAt(name, algorithm);
-    if (!there) throw new FerryError("busy", "the file that was to stay was removed meanwhile");
+    if (!there) {
+      resumed?.keep();
+      throw new FerryError("busy", "the file that was to stay was removed meanwhile");
+    }
     const checksum = there.checksum ?? await this.#storage.checksum(name, algorithm);
     this.#permit.assert();
     const committed = { checksum, size: there.size, unchanged: true };
@@ -264,7 +290,10 @@ export class FileService {
     this.#options.onStored?.({ filename, size, checksum, unchanged, resumedFrom: offset });
   }
 
-  /** Adds to an error about missing space how much the client could free by removing its own partial uploads. */
+  /**
+   * Adds to `quota` and `no_space` how many bytes the client's own partial uploads take. The text names commands of
+   * `ferry` as a hint for people; no code depends on them.
+   */
   async #explained(error: unknown): Promise<FerryError> {
     const failure = toFerryError(error);
     if (!NO_ROOM.includes(failure.code)) return failure;
@@ -432,6 +461,11 @@ export class FileService {
   #checksum(name: FileName, algorithm: Algorithm): Promise<Checksum> {
     return this.#permit.wait(this.#storage.checksum(name, algorithm));
   }
+}
+
+/** Whether an upload may replace the file that has its name when it is published. */
+function mayReplace(overwrite: Overwrite): boolean {
+  return overwrite !== "never";
 }
 
 function taken(): FerryError {

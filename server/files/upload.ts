@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { IncomingContent } from "../../lib/core/bytes.ts";
 import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import type { Overwrite } from "../../lib/core/overwrite.ts";
 import type { Committed } from "../../lib/files/commit.ts";
@@ -55,12 +54,6 @@ export interface UploadStart extends Upload {
   readonly offset: number;
   /** The permission bits to keep, 0 to 0o777. */
   readonly mode?: number | undefined;
-}
-
-/** The content of an upload. */
-export interface UploadContent extends IncomingContent {
-  /** Reads and discards the rest of the content if it is small; returns false if it is larger. */
-  drain(): Promise<boolean>;
 }
 
 /** The answer to an offer. */

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import type { IncomingContent } from "../../../lib/core/bytes.ts";
 import { type Algorithm, type Checksum } from "../../../lib/core/checksum.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import type { Overwrite } from "../../../lib/core/overwrite.ts";
@@ -8,7 +9,7 @@ import type { AccessRequest } from "../../../server/auth/authorization.ts";
 import { grantEverywhere, type Grants, parseGrants } from "../../../server/auth/grants.ts";
 import { Permit } from "../../../server/auth/permit.ts";
 import { FileService } from "../../../server/files/file_service.ts";
-import type { StoredUpload, UploadContent, UploadOffer } from "../../../server/files/upload.ts";
+import type { StoredUpload, UploadOffer } from "../../../server/files/upload.ts";
 import type { OfferedUpload } from "../../../server/files/offered_upload.ts";
 import { UploadLocks } from "../../../server/files/upload_locks.ts";
 import { FsStorage } from "../../../server/storage/fs/fs_storage.ts";
@@ -22,7 +23,7 @@ import { RUNTIME } from "../../support/runtime.ts";
 import { textOf } from "../../support/stored_files.ts";
 
 /** The content of an upload, in memory. */
-class Content implements UploadContent {
+class Content implements IncomingContent {
   readonly size: number | null;
   readonly algorithm: Algorithm = "md5";
   readonly checksum: Checksum | null;
@@ -54,11 +55,6 @@ class Content implements UploadContent {
     into.set(some);
     this.#at += some.length;
     return some.length;
-  }
-
-  drain(): Promise<boolean> {
-    this.#at = this.#bytes.length;
-    return Promise.resolve(true);
   }
 }
 
@@ -111,7 +107,7 @@ class Client {
   /** Uploads a file and waits until it is published. */
   async put(
     filename: string,
-    content: UploadContent,
+    content: IncomingContent,
     { overwrite = "never", mtime, offset = 0, size, partial }: PutOptions = {},
   ) {
     const whole = size === undefined ? content.size as number | null : size;
@@ -172,8 +168,8 @@ function test(name: string, run: (storage: Storage) => Promise<void>): void {
 const LARGE = patterned(9 * MIB + 5);
 
 /** Uploads the first bytes of the large file, as far as a cut leaves them. */
-async function cutUpload(client: Client): Promise<void> {
-  await assertCode("closed", () => client.put("large", new Content(LARGE, { cut: 9 * MIB })));
+async function cutUpload(client: Client, cut = 9 * MIB): Promise<void> {
+  await assertCode("closed", () => client.put("large", new Content(LARGE, { cut })));
 }
 
 test("put() publishes what was verified, and nothing else", async (storage) => {
@@ -277,6 +273,32 @@ test("an upload goes on only where it was offered, and with the same file", asyn
   assertEquals(await storage.find(parseFileName("large")), undefined);
   assertEquals(await client.files({ op: "list", parts: true }).partialUploads(""), []);
 });
+
+for (const [overwrite, mtime] of [["never", 2000], ["newer", 1000]] as const) {
+  test(`the rest of an upload comes, and with ${overwrite} the file stays that came meanwhile`, async (storage) => {
+    const client = new Client(storage);
+    const size = LARGE.length;
+    const resume = async (checksum: Checksum) => {
+      const partial = await client.offerPartial("large", size);
+      const offset = partial.facts.size;
+      assert(size - offset > MIB, `${offset}`);
+      await new Client(storage).put("large", new Content(LARGE), { mtime: 2000 });
+      await using _partial = partial;
+      const rest = new Content(LARGE.subarray(offset), { checksum });
+      return await client.put("large", rest, { offset, size, partial, overwrite, mtime });
+    };
+    const partials = () => client.files({ op: "list", parts: true }).partialUploads("");
+    await cutUpload(client, 6 * MIB);
+    const { checksum, unchanged } = await resume(md5(LARGE));
+    assertEquals({ checksum, unchanged }, { checksum: md5(LARGE), unchanged: true });
+    assertEquals(await partials(), []);
+    await client.files({ op: "remove" }).remove("large", { recursive: false });
+    if (overwrite !== "newer") return;
+    await cutUpload(client, 6 * MIB);
+    await assertCode("checksum_mismatch", () => resume(md5("other")));
+    assertEquals(await partials(), []);
+  });
+}
 
 test("a partial upload is its owner's alone", async (storage) => {
   const locks = new UploadLocks();

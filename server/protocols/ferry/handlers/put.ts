@@ -54,7 +54,7 @@ async function refuse(
   receiving: Promise<ReceivedUpload>,
 ): Promise<boolean> {
   const { connection, request, body, action } = exchange;
-  // Nobody waits for the result of publishing.
+  // If it is published after all, nobody is told: ignore its failure.
   const reading = receiving.then(({ published }) => void published.catch(() => {}), () => {});
   const failure = toFerryError(error).during(action);
   await connection.refuse(failure, request);
@@ -73,10 +73,11 @@ function uploadOf(request: PutRequest, body: IncomingBody): UploadStart {
   if (body.size !== null && size !== undefined && body.size !== size - offset) {
     throw new FerryError("bad_header", "total_size is not what is left of size behind offset");
   }
-  const whole = offset > 0n ? size ?? null : body.size;
+  // The body's length is the file's, unless the body is only the rest.
+  const wholeSize = offset > 0n ? size ?? null : body.size;
   return {
     filename,
-    size: whole === null ? null : Number(whole),
+    size: wholeSize === null ? null : Number(wholeSize),
     algorithm,
     overwrite,
     offset: Number(offset),
