@@ -1,5 +1,5 @@
 /**
- * Regular files on this machine that are open for reading: what a server sends and a client uploads.
+ * Local regular files that are open for reading: those that a server sends and a client uploads.
  *
  * @module
  */
@@ -11,33 +11,33 @@ import { type Algorithm, algorithmOf, type Checksum } from "../core/checksum.ts"
 import { FerryError, fileError } from "../core/errors.ts";
 import type { ByteSource } from "../core/bytes.ts";
 
-/** Reads up to this size are made at once; for larger ones a switch to another thread costs little. */
+/** Reads up to this size, in bytes, are synchronous. For larger ones the switch to another thread costs little. */
 const SYNC_BYTES = 64 * 1024;
 
 /**
- * For this long after a change, a second change may leave the same times, in milliseconds: Deno reports the time of an
- * inode's last change in whole seconds, FAT keeps times in steps of two seconds, and the system's clock for files is
+ * For this long after a change, in milliseconds, a second change may result in the same timestamps: Deno reports an
+ * inode's change time in whole seconds, FAT has a resolution of two seconds, and the system's clock for timestamps is
  * some milliseconds late.
  */
 const GRAIN_MS = 2100;
 
-/** Files up to this size are read again as a whole where some of their bytes may have changed. */
+/** Files up to this size, in bytes, are read again as a whole if some of their bytes may have changed. */
 const REREAD_BYTES = 8 * 1024 * 1024;
 
-/** How much is read again at once, in bytes. */
+/** The size of the pieces in which files are read again, in bytes. */
 const CHUNK_BYTES = 1024 * 1024;
 
-/** What is known of a file. */
+/** The attributes of a file. */
 export type FileFacts = Pick<
   Deno.FileInfo,
   "isFile" | "isDirectory" | "dev" | "ino" | "size" | "mtime" | "ctime" | "mode"
 >;
 
-/** An open file to read from: as much of `Deno.FsFile` as a local file needs. */
+/** An open file to read from: the part of the `Deno.FsFile` interface that a local file needs. */
 export interface ReadableFile extends Pick<Deno.FsFile, "read" | "readSync" | "close"> {
-  /** Makes the next read begin at a byte; `whence` is always the start. */
+  /** Sets the position of the next read; `whence` is always the start. */
   seekSync(offset: number, whence: Deno.SeekMode): number;
-  /** What the file is now. */
+  /** The present attributes of the file. */
   statSync(): FileFacts;
 }
 
@@ -47,7 +47,7 @@ interface Range {
   size: number;
 }
 
-/** A part that was read while a change of it could leave no trace in the times of the file. */
+/** A range that was read while it could have been changed without a visible difference in the file's timestamps. */
 interface Doubtful extends Range {
   digest: Digest;
 }
@@ -55,22 +55,27 @@ interface Doubtful extends Range {
 /**
  * An open file that detects changes since it was opened.
  *
- * A write shows in the size and the times. But the modification time can be set back, and the time of the inode's last
- * change may be too coarse: then what was read is read again, and has to be the same.
+ * Usually a write changes the size or the timestamps. But the modification time can be set back, and the inode's change
+ * time may be too coarse: then the bytes are read again and have to be the same.
  */
 export class LocalFile implements ByteSource, AsyncDisposable {
   readonly #file: ReadableFile;
   readonly #runtime: Runtime;
-  /** The file when it was opened. Unlike the file that its name leads to, it cannot be swapped. */
+  /**
+   * The attributes of the open file when it was opened. Unlike the file at its path, the open file cannot be replaced.
+   */
   readonly info: FileFacts;
-  /** Whether each change since it was opened shows in its times, even where a program sets back the modification time. */
+  /**
+   * Whether every change since it was opened is visible in its timestamps, even if a program sets back the modification
+   * time.
+   */
   readonly settled: boolean;
-  /** Whether a change at this moment may leave no trace. */
+  /** Whether a change at this moment could be invisible in the timestamps. */
   #unsettled: boolean;
   #position = 0;
   #doubtful: Doubtful[] = [];
 
-  /** @param looked when the facts were asked for, or before, in milliseconds since 1970 */
+  /** @param looked a time not later than when `info` was retrieved, in milliseconds since 1970 */
   private constructor(file: ReadableFile, runtime: Runtime, info: FileFacts, looked: number) {
     this.#file = file;
     this.#runtime = runtime;
@@ -86,7 +91,8 @@ export class LocalFile implements ByteSource, AsyncDisposable {
    */
   static open(path: string, runtime: Runtime): LocalFile {
     try {
-      // Opening a named pipe would wait for its other end, so look first, and at what was opened again.
+      // Opening a named pipe would block until its other end is opened. So check before opening, and check the opened
+      // file again.
       assertRegular(Deno.statSync(path));
       return LocalFile.of(Deno.openSync(path, { read: true }), runtime);
     } catch (error) {
@@ -95,7 +101,7 @@ export class LocalFile implements ByteSource, AsyncDisposable {
   }
 
   /**
-   * A file that is open already. It is closed where it is not a regular file.
+   * Wraps a file that is already open. It is closed if it is not a regular file.
    *
    * @throws {FerryError} `not_a_file`, `io`
    */
@@ -124,15 +130,15 @@ export class LocalFile implements ByteSource, AsyncDisposable {
     return modeOf(this.info);
   }
 
-  /** The open file as it is now, whatever has happened to its name. */
+  /** The present attributes of the open file, whatever has happened to its name. */
   now(): FileFacts {
     return this.#file.statSync();
   }
 
   /**
-   * Fills some of `into`, or gives null at the end.
+   * Reads some bytes into `into`; null at the end.
    *
-   * @throws {FerryError} `io`, also where the file does not end at its size
+   * @throws {FerryError} `io`, also if the file is shorter or longer than its size
    */
   async read(into: Uint8Array): Promise<number | null> {
     this.#unsettled &&= !isSettled(this.info, this.#runtime.clock.now());
@@ -149,16 +155,16 @@ export class LocalFile implements ByteSource, AsyncDisposable {
   }
 
   /**
-   * The content of a file that reports the size 0 though it has content, as files in /proc do: as chunks that are valid
-   * until the next one is asked for. To be called before anything else is read.
+   * The content of a file that reports the size 0 although it has content, as files in /proc do. Each chunk is valid
+   * until the next one is requested. Must be called before anything else is read.
    *
-   * @returns undefined where the size is not 0, or the file is empty
+   * @returns undefined if the size is not 0, or the file is empty
    * @throws {FerryError} `io`
    */
   async unsized(): Promise<AsyncGenerator<Uint8Array, void, void> | undefined> {
     if (this.size > 0) return undefined;
     const piece = new Uint8Array(SYNC_BYTES);
-    // Some of these files make a reader wait, so that they are read on another thread.
+    // Reading some of these files blocks, so they are read on another thread.
     const next = async () => {
       try {
         return await this.#file.read(piece);
@@ -176,7 +182,7 @@ export class LocalFile implements ByteSource, AsyncDisposable {
   }
 
   /**
-   * Fails where the file reports the size 0 though it has content. To be called before anything is read.
+   * Fails if the file reports the size 0 although it has content. Must be called before anything is read.
    *
    * @throws {FerryError} `io`
    */
@@ -210,7 +216,7 @@ export class LocalFile implements ByteSource, AsyncDisposable {
     }
   }
 
-  /** Remembers the digest of what was read. */
+  /** Stores the digest of bytes that were read while the timestamps were not reliable. */
   async #note(bytes: Uint8Array): Promise<void> {
     let last = this.#doubtful.at(-1);
     if (last?.from !== this.#position - (last?.size ?? 0)) {
@@ -226,9 +232,9 @@ export class LocalFile implements ByteSource, AsyncDisposable {
   }
 
   /**
-   * Reads all of it, for files that fit into memory.
+   * Reads the whole file, for files that fit into memory.
    *
-   * @throws {FerryError} `io` where it changes meanwhile, or does not have the size that it reports
+   * @throws {FerryError} `io` if it changes meanwhile, or does not have the size that it reports
    */
   async readWhole(): Promise<Uint8Array> {
     await this.assertSized();
@@ -248,19 +254,19 @@ export class LocalFile implements ByteSource, AsyncDisposable {
     return bytes;
   }
 
-  /** Makes the next read begin at a byte. */
+  /** Sets the byte offset of the next read. */
   seek(offset: number): void {
     this.#position = offset;
     this.#file.seekSync(offset, Deno.SeekMode.Start);
   }
 
   /**
-   * Fails where the file was written to since it was opened. Where its times cannot tell, bytes are read again: all of
-   * them where the inode was changed, as a rename does, too; otherwise those that were read in the first seconds after a
-   * change. Nothing else may read the file meanwhile.
+   * Fails if the file was written to since it was opened. If its timestamps do not show that reliably, bytes are read
+   * again: all of them if the inode was changed, which a rename does, too; otherwise those that were read in the first
+   * seconds after a change. Nothing else may read the file meanwhile.
    *
-   * @param whole the checksum of the whole file as it was read. Without it nothing is read again, which is enough where
-   * the receiver compares the bytes with a checksum that was known before
+   * @param whole the checksum of the whole file as it was read. Without it nothing is read again; that suffices if the
+   * receiver verifies the bytes against a checksum that was known before
    * @throws {FerryError} `io`
    */
   async assertUnchanged(whole?: Checksum): Promise<void> {
@@ -276,7 +282,7 @@ export class LocalFile implements ByteSource, AsyncDisposable {
     this.#doubtful = [];
   }
 
-  /** Whether the inode was changed since it was opened. Fails where size or modification time were changed, too. */
+  /** Whether the inode was changed since it was opened. Fails if the size or the modification time has changed. */
   #touched(): boolean {
     const now = this.now();
     if (sameContent(this.info, now)) return !sameChange(this.info, now);
@@ -292,7 +298,7 @@ export class LocalFile implements ByteSource, AsyncDisposable {
     return digest.checksum();
   }
 
-  /** Reads a part of the file again. */
+  /** Reads a range of the file again. */
   async #again({ from, size }: Range, use: (piece: Uint8Array) => void): Promise<void> {
     using lent = this.#runtime.buffers.lend(Math.min(size, CHUNK_BYTES));
     this.seek(from);
@@ -320,8 +326,8 @@ export interface WholeFile extends Pick<LocalFile, "mtime" | "mode"> {
 /**
  * Reads a file as a whole, for files that fit into memory. Symbolic links are followed.
  *
- * @returns the file at once where it is small, since there may be many thousands; else a promise
- * @throws {FerryError} as {@linkcode LocalFile.open}; `io` where it changes meanwhile
+ * @returns the file itself, not a promise, if it is small, since there may be many thousands; otherwise a promise
+ * @throws {FerryError} as {@linkcode LocalFile.open}; `io` if it changes meanwhile
  */
 export function readLocalFile(path: string, runtime: Runtime): WholeFile | Promise<WholeFile> {
   return readAtOnce(path, runtime) ?? readInPieces(path, runtime);
@@ -334,10 +340,10 @@ async function readInPieces(path: string, runtime: Runtime): Promise<WholeFile> 
 }
 
 /**
- * Reads a small file. Its facts are taken by its path, before it is opened and after the last byte: for the facts of an
- * open file, Deno resolves each part of its path, which takes three times as long.
+ * Reads a small file synchronously. Its attributes are read by its path, before it is opened and after the last byte.
+ * For the attributes of an open file, Deno resolves each component of its path, which takes three times as long.
  *
- * @returns undefined where the file is large or empty, or was replaced meanwhile
+ * @returns undefined if the file is large or empty, or was replaced meanwhile
  */
 function readAtOnce(path: string, runtime: Runtime): WholeFile | undefined {
   try {
@@ -359,7 +365,7 @@ function readAtOnce(path: string, runtime: Runtime): WholeFile | undefined {
   }
 }
 
-/** Reads that many bytes; undefined where there are fewer. */
+/** Reads that many bytes; undefined if there are fewer. */
 function readAll(file: Deno.FsFile, size: number): Uint8Array | undefined {
   const bytes = new Uint8Array(size);
   for (let filled = 0; filled < bytes.length;) {
@@ -371,26 +377,26 @@ function readAll(file: Deno.FsFile, size: number): Uint8Array | undefined {
 }
 
 /**
- * Whether any change of a file after a moment gives its inode another time of last change than these facts have.
- * Programs cannot set that time back. Where a system has no such time, the modification time is used.
+ * Whether any change of a file after `moment` gives its inode another change time than these attributes have. Programs
+ * cannot set the change time back. If a system has no change time, the modification time is used.
  */
 function isSettled({ ctime, mtime }: FileFacts, moment: number): boolean {
   const changed = ctime ?? mtime;
   return changed !== null && moment - changed.getTime() >= GRAIN_MS;
 }
 
-/** Whether the facts are those of one file, with no trace of a change in between. */
+/** Whether the attributes are those of the same file, with no visible change in between. */
 function isUntouched(before: FileFacts, after: FileFacts): boolean {
   return before.dev === after.dev && before.ino === after.ino && sameContent(before, after) &&
     sameChange(before, after);
 }
 
-/** Whether nothing shows a change of the inode in between. A rename may change it, too. */
+/** Whether there was no visible change of the inode in between. A rename may change it, too. */
 function sameChange(before: FileFacts, after: FileFacts): boolean {
   return before.ctime?.getTime() === after.ctime?.getTime();
 }
 
-/** Whether nothing shows a write in between. */
+/** Whether there was no visible write in between. */
 function sameContent(before: FileFacts, after: FileFacts): boolean {
   return before.size === after.size && before.mtime?.getTime() === after.mtime?.getTime();
 }

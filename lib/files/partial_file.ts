@@ -1,9 +1,9 @@
 /**
- * Partial files: what has arrived of a transfer that was cut, and how it is resumed.
+ * Partial files: the bytes received of a transfer that was interrupted, and how it is resumed.
  *
- * Beside a partial file, `NAME.part`, stands its record, `NAME.json`: the file that it is a part of, how many of its
- * first bytes are valid, and the state of their digests. The record is written again every few MiB, so that a process
- * that is killed loses no more than those.
+ * Next to a partial file, `NAME.part`, is its record, `NAME.json`: the file that it belongs to, how many of its first
+ * bytes are valid, and the state of their digests. The record is rewritten every few MiB, so that a process that is
+ * killed loses no more than those.
  *
  * @module
  */
@@ -20,27 +20,30 @@ import { type StagedFile } from "./staged_file.ts";
 import { openExactly } from "./open_exactly.ts";
 import { hasOtherNames, isTaken } from "./path_lookup.ts";
 
-/** How many bytes are received between two records: at most this many are sent again after a kill. */
+/** How many bytes are received between two writes of the record. At most this many are sent again after a kill. */
 export const CHECKPOINT_BYTES: number = 4 * 1024 * 1024;
 
-/** Files up to this size are sent again as a whole: to keep a partial file would cost more than it saves. */
+/**
+ * Files up to this size, in bytes, are not resumed but sent again as a whole: keeping a partial file would cost more
+ * than it saves.
+ */
 export const RESUMABLE_BYTES: number = 8 * 1024 * 1024;
 
 /** How much of a partial file is read at once, in bytes. */
 const CHUNK_BYTES = 1024 * 1024;
 
-/** The longest record; a longer file is not one. */
+/** The maximum size of a record in bytes. A larger file is not a record. */
 const MAX_RECORD_BYTES = 64 * 1024;
 
-/** What a partial file is a part of, and how much of it is there. */
+/** The record of a partial file: the file that it belongs to, and how much of it is stored. */
 export interface PartRecord {
   /** The name of the whole file. */
   filename: string;
   /** The size of the whole file in bytes. */
   size: number;
-  /** The checksum of the whole file, where it was known in advance. */
+  /** The checksum of the whole file; null if it was not known in advance. */
   checksum: Checksum | null;
-  /** The valid first bytes. */
+  /** The size and the digests of the valid first bytes. */
   prefix: SavedPrefix;
   /** On a server, the owner. Absent, as in records of older versions, or "": no owner. */
   owner?: string | undefined;
@@ -48,23 +51,23 @@ export interface PartRecord {
 
 interface StoredRecord extends PartRecord {
   version: 2;
-  /** When the system was started, in milliseconds since 1970; null where that is not known. */
+  /** When the machine was booted, in milliseconds since 1970; null if unknown. */
   boot: number | null;
 }
 
-/** A write of this size to the start of a file is not torn by a kill. */
+/** A write of at most this size, in bytes, to the start of a file is not interrupted halfway by a kill. */
 const PAGE_BYTES = 4096;
 
-/** By how much the length of a record may change with its numbers. */
+/** By how many bytes the length of a record may vary with the numbers in it. */
 const SPARE_BYTES = 256;
 
 const utf8 = new TextEncoder();
 
 /**
- * Writes the record of a partial file in one step: a kill leaves the old record or the new one.
+ * Writes the record of a partial file atomically: a kill leaves either the old record or the new one.
  *
- * @param options.exactly for a directory in which other programs may replace entries, while `part` leads to the directory
- * whatever they do. A kill may leave a file `*.new` then. Default: false
+ * @param options.exactly for a directory in which other programs may replace entries, while `part` leads to the
+ * directory whatever they do. A kill may leave a file `*.new` then. Default: false
  * @returns the record, as {@linkcode readRecord} returns it
  */
 export function writeRecord(
@@ -76,8 +79,8 @@ export function writeRecord(
   const stored: StoredRecord = { version: 2, boot: bootTime(), ...record };
   const bytes = utf8.encode(JSON.stringify(stored));
   try {
-    // Where a file replaces another, ext4 writes it to the disk at once, which takes longer than to receive the bytes
-    // between two records.
+    // A record that fits into a page is overwritten in place. If a file replaced another one, ext4 would write it to
+    // the disk immediately, which takes longer than receiving the bytes between two records.
     const inPlace = bytes.length <= PAGE_BYTES - SPARE_BYTES;
     const page = new Uint8Array(inPlace ? PAGE_BYTES : bytes.length).fill(0x20);
     page.set(bytes);
@@ -113,8 +116,8 @@ export function writeExactly(directory: string, bytes: Uint8Array): string {
 }
 
 /**
- * Reads the record of a partial file; undefined where there is no valid one. A file with a second name is not a partial
- * file: it was published by a process that was killed before it could remove this name.
+ * Reads the record of a partial file; undefined if there is no valid one. A file with a second hard link is not a
+ * partial file: it was published by a process that was killed before it could remove this name.
  */
 export function readRecord(part: string): PartRecord | undefined {
   try {
@@ -163,13 +166,13 @@ function isTextOr(nothing: null | undefined, value: unknown): boolean {
 }
 
 /**
- * Prepares a partial file to be continued after its valid bytes, and cuts off what follows them.
+ * Prepares a partial file to be continued after its valid bytes, and truncates it to those.
  *
- * After a restart of the system, the record may be newer than the bytes on the disk, so that these are read and compared
- * first. They are also read where the file system may have lost some without an error, and where the record does not
- * have the state for the algorithm.
+ * After a reboot, the record may be newer than the bytes on the disk, so the bytes are read and compared first. They
+ * are also read if the file system may have lost some without an error, and if the record does not contain the digest
+ * state for the algorithm.
  *
- * @returns the digest of the valid bytes; undefined where they differ from the record
+ * @returns the digest of the valid bytes; undefined if they differ from the record
  */
 export async function resumePartial(
   staged: StagedFile,
@@ -208,10 +211,10 @@ async function validPrefix(
 }
 
 /**
- * Empties the record of a partial file, if there is one, so that the partial file is not resumed any more. The record's
- * file stays, and is removed when the partial file has its final name.
+ * Empties the record of a partial file, if there is one, so that the partial file is no longer resumed. The empty file
+ * stays, and is removed when the partial file has got its final name.
  *
- * @throws {FerryError} where the record may still be valid
+ * @throws {FerryError} if the record may still be valid
  */
 export function voidRecord(part: string): void {
   try {
@@ -225,7 +228,7 @@ export function voidRecord(part: string): void {
 /**
  * Removes the record of a partial file, if there is one.
  *
- * @throws {FerryError} where the record may still be there
+ * @throws {FerryError} if the record may still exist
  */
 export function removeRecord(part: string): void {
   for (const path of [recordPath(part), `${recordPath(part)}.new`]) {
@@ -241,20 +244,20 @@ function recordPath(part: string): string {
   return part.replace(/\.part$/, ".json");
 }
 
-/** Two start times of the system that differ by less than this, in milliseconds, are the same start. */
+/** Two boot times that differ by less than this, in milliseconds, count as the same boot. */
 const SAME_BOOT_MS = 5000;
 
-/** When the system was started, in milliseconds since 1970; null where the process may not know. */
+/** When the machine was booted, in milliseconds since 1970; null if the process is not allowed to find out. */
 export function bootTime(): number | null {
   try {
     return Math.round(Date.now() - Deno.osUptime() * 1000);
   } catch {
-    // Partial files of earlier processes are read before they are resumed, then.
+    // In that case the partial files of earlier processes are read and verified before they are resumed.
     return null;
   }
 }
 
-/** Whether the system has run since a record was written, so that what was written before is there. */
+/** Whether the machine was not rebooted since a record was written, so that everything written before it is present. */
 export function sameBoot(boot: number | null): boolean {
   const now = bootTime();
   return boot !== null && now !== null && Math.abs(boot - now) < SAME_BOOT_MS;

@@ -1,10 +1,13 @@
 /**
- * What stands at a path.
+ * Looks up what is at a path.
  *
  * @module
  */
 
-/** What stands at a path, links not followed; undefined where nothing does, or it cannot be told. */
+/**
+ * The attributes of the entry at a path, without following links; undefined if it does not exist or cannot be looked
+ * up.
+ */
 export function infoAt(path: string): Deno.FileInfo | undefined {
   try {
     return Deno.lstatSync(path);
@@ -14,9 +17,9 @@ export function infoAt(path: string): Deno.FileInfo | undefined {
 }
 
 /**
- * Whether anything stands at a path, a link to nowhere included.
+ * Whether anything exists at a path, including a dangling link.
  *
- * @throws what the runtime throws where that cannot be told
+ * @throws the runtime's error if that cannot be determined
  */
 export function isTaken(path: string): boolean {
   try {
@@ -28,7 +31,7 @@ export function isTaken(path: string): boolean {
   }
 }
 
-/** Whether a path leads to a directory; a link to nowhere does not. */
+/** Whether a path leads to a directory. A dangling link does not. */
 export function isDirectory(path: string): boolean {
   try {
     return Deno.statSync(path).isDirectory;
@@ -37,7 +40,7 @@ export function isDirectory(path: string): boolean {
   }
 }
 
-/** Whether a file has more than one name, where the system tells. */
+/** Whether a file has several hard links, as far as the system reports it. */
 export function hasOtherNames({ nlink }: Deno.FileInfo): boolean {
   return (nlink ?? 1) > 1;
 }

@@ -8,15 +8,15 @@ import { fileError } from "../core/errors.ts";
 import { dirname } from "../core/paths.ts";
 import { PLATFORM } from "../core/platform.ts";
 
-/** The bits of a file that only its user can read or write. */
+/** The permission bits of a file that only its owner can read or write. */
 export const PRIVATE_BITS = 0o600;
 
-/** The permission bits of what was looked at; undefined where the system has none. */
+/** The permission bits in file attributes; undefined if the system has none. */
 export function bitsOf({ mode }: Pick<Deno.FileInfo, "mode">): number | undefined {
   return mode === null ? undefined : mode & 0o777;
 }
 
-/** The permission bits of the file that a path leads to; undefined where it leads to none. */
+/** The permission bits of the file that a path leads to; undefined if it leads to no file. */
 export function modeAt(path: string): number | undefined {
   try {
     const info = Deno.statSync(path);
@@ -27,7 +27,8 @@ export function modeAt(path: string): number | undefined {
 }
 
 /**
- * The permission bits of a new file: what the system gives to a new directory, without those to search it.
+ * The permission bits of a new file: those that the system gives to a new directory (subject to the umask), without the
+ * search bits.
  *
  * @throws {FerryError} `denied`, `no_space`, …
  */
@@ -43,17 +44,18 @@ export function modeOfNewFiles(directory: string): number {
   }
 }
 
-/** How a file is created that gets its permission bits when it is published. */
+/** The options for creating a file that gets its final permission bits when it is published. */
 export function privately(mode: number | undefined): Deno.OpenOptions {
   return mode === undefined ? {} : { mode: PRIVATE_BITS };
 }
 
 /**
- * The permission bits that a file is published with which was there before. It may be left of a file that was to get
- * other bits: where it is to be private, others lose it; where it is not, it gets what a new file has.
+ * The permission bits with which an existing partial file is published. It may have been created for a file with other
+ * bits. If `mode` is given, other users lose access to the file until it is published. If not, a file that only its
+ * owner can read gets the bits of a new file.
  *
- * @param mode the bits that it is to be published with; undefined for those of a new file
- * @returns undefined where those that it has are right, or the system has none
+ * @param mode the bits with which it is to be published; undefined for those of a new file
+ * @returns undefined if its present bits are right, or the system has none
  */
 export function publishedBits(
   path: string,

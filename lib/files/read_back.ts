@@ -1,5 +1,5 @@
 /**
- * Makes sure that a file holds what was written to it, before it is acknowledged.
+ * Makes sure that a file contains what was written to it, before it is acknowledged.
  *
  * @module
  */
@@ -11,25 +11,25 @@ import { dirname } from "../core/paths.ts";
 import type { StagedFile } from "./staged_file.ts";
 import { checksumOfSource } from "../digest/source_digest.ts";
 
-/** Files up to this size are read again sooner than it is found out whether that is needed. */
+/** Files up to this size, in bytes, are always read back: finding out whether that is necessary would take longer. */
 const SMALL_BYTES = 8 * 1024 * 1024;
 
 /** Options of {@linkcode makeSure}. */
 export interface MakeSureOptions {
-  /** The checksum of all that was written. */
+  /** The checksum of everything that was written. */
   checksum: Checksum;
-  /** Whether it has to survive a loss of power. */
+  /** Whether the file has to survive a power failure. */
   durable: boolean;
-  /** Whether the file is read again whatever its file system. Default: false. */
+  /** Whether the file is read back on any file system. Default: false. */
   always?: boolean;
 }
 
 /**
- * Makes sure that all that was written to a file is on its file system, and where it is to be durable that it survives
- * a loss of power. Where the file system is not known to report each write that failed, the file is flushed in any
- * case, its length is compared, and it is read again.
+ * Makes sure that everything written to a file has reached its file system and, if `durable`, that it survives a power
+ * failure. If the file system is not known to report every failed write, the file is flushed in any case, its length is
+ * compared, and it is read back.
  *
- * @throws {FerryError} `io`, `no_space`, `quota`, … where it is not there
+ * @throws {FerryError} `io`, `no_space`, `quota`, … if the content is not stored
  */
 export async function makeSure(
   staged: StagedFile,
@@ -58,8 +58,8 @@ async function assertKept(
 }
 
 /**
- * The checksum of what a file holds, read past the system's cache where that can be done: what is in the cache does not
- * show that the server of a network file system has it.
+ * The checksum of a file's content, read bypassing the page cache (O_DIRECT) if possible: content in the cache does not
+ * prove that the server of a network file system has it.
  */
 async function checksumOf(runtime: Runtime, path: string, algorithm: Algorithm): Promise<Checksum> {
   const { constants: { O_DIRECT, O_NONBLOCK, O_RDONLY }, openSync } = await import("node:fs");
@@ -77,7 +77,7 @@ async function checksumOf(runtime: Runtime, path: string, algorithm: Algorithm):
   try {
     return await read(O_DIRECT ?? 0);
   } catch (error) {
-    // Not every file system supports that, and some want reads of their own size.
+    // Not every file system supports that, and some require reads of a certain size.
     if (systemCodeOf(error) !== "EINVAL") throw error;
     return await read(0);
   }

@@ -1,5 +1,5 @@
 /**
- * Gives a file another name without replacing the file that has it.
+ * Renames a file without replacing an existing one.
  *
  * @module
  */
@@ -7,9 +7,9 @@
 import { isTaken } from "./path_lookup.ts";
 
 /**
- * Renames a file unless the new name is taken, in one step where the file system has hard links.
+ * Renames a file unless the new name is taken. This is atomic if the file system has hard links.
  *
- * @throws what the runtime throws; `Deno.errors.AlreadyExists` where the name is taken
+ * @throws what the runtime throws; `Deno.errors.AlreadyExists` if the name is taken
  */
 export function renameWithoutReplacing(from: string, to: string): void {
   try {
@@ -18,8 +18,8 @@ export function renameWithoutReplacing(from: string, to: string): void {
     if (error instanceof Deno.errors.AlreadyExists || error instanceof Deno.errors.NotFound) {
       throw error;
     }
-    // FAT and some network file systems have no hard links: look, then rename. Two writers at the same instant may
-    // both see a free name there, and the later one wins.
+    // FAT and some network file systems have no hard links: check, then rename. Two writers at the same instant may
+    // both find the name free, and the later one wins.
     if (isTaken(to)) throw new Deno.errors.AlreadyExists();
     Deno.renameSync(from, to);
     return;

@@ -1,6 +1,6 @@
 /**
- * A file that is written under a temporary name and gets its own name only when it is whole: how a server stores
- * uploads and a client stores downloads.
+ * A file that is written under a temporary name, and gets its final name only when it is complete. This is how a server
+ * stores uploads and a client stores downloads.
  *
  * @module
  */
@@ -19,13 +19,15 @@ import { hasOtherNames, infoAt } from "./path_lookup.ts";
 import { privately, publishedBits } from "./permission_bits.ts";
 import { renameWithoutReplacing } from "./renaming.ts";
 
-/** Writes up to this size are made at once; for larger ones a switch to another thread costs little. */
+/** Writes up to this size, in bytes, are synchronous. For larger ones the switch to another thread costs little. */
 const SYNC_BYTES = 64 * 1024;
 
-/** After this many bytes of a file it is worth the time to find out how the rest may be written. */
+/**
+ * After this many bytes of a file it is worth the time to find out whether the rest may be written on another thread.
+ */
 const WORTH_ASKING_BYTES = 8 * 1024 * 1024;
 
-/** An open file to write to: as much of `Deno.FsFile` as a staged file needs. */
+/** An open file to write to: the part of the `Deno.FsFile` interface that a staged file needs. */
 export interface WritableFile
   extends Pick<Deno.FsFile, "write" | "writeSync" | "syncData" | "close">, SettableFile {}
 
@@ -40,17 +42,17 @@ export interface CreatedFile {
 /** A new file under a temporary name. */
 export class StagedFile implements ByteSink, AsyncDisposable {
   readonly #file: WritableFile;
-  /** The file, where it was claimed. */
+  /** The file, if it was opened by {@linkcode StagedFile.claim}. */
   readonly #claimed: Deno.FsFile | undefined;
   /** Its path while it has its temporary name. */
   readonly path: string;
-  /** What is used to write it, and to check it. */
+  /** Provides what is needed to write and to verify it. */
   readonly runtime: Runtime;
-  /** The permission bits that it is published with by default. */
+  /** The permission bits with which it is published by default. */
   readonly #mode: number | undefined;
   #size = 0;
   #open = true;
-  /** Whether the temporary name is still this file's, to be removed with it. */
+  /** Whether the temporary name still belongs to this file and has to be removed on disposal. */
   #temporary = true;
 
   private constructor(
@@ -70,11 +72,11 @@ export class StagedFile implements ByteSink, AsyncDisposable {
   }
 
   /**
-   * Creates a file in `directory`, which has to be on the file system of the final name. While the file is open, it is
-   * locked: one that is not locked was left behind by a process that has ended.
+   * Creates a file in `directory`, which has to be on the file system of the final name. The file is locked while it is
+   * open: an unlocked one was left behind by a process that has ended.
    *
-   * @param options.mode the permission bits to publish it with by default; until then only this user can read it.
-   * Default: those that the system gives to a new file, from the beginning
+   * @param options.mode the permission bits with which it is published by default; until then only this user can read
+   * it. Default: those that the system gives to a new file, from the beginning
    * @throws {FerryError} `denied`, `no_space`, `not_found`, …
    */
   static create(
@@ -93,7 +95,7 @@ export class StagedFile implements ByteSink, AsyncDisposable {
   }
 
   /**
-   * A file that was just created.
+   * Wraps a file that was just created.
    *
    * @param options.mode the permission bits to publish it with by default
    */
@@ -102,15 +104,15 @@ export class StagedFile implements ByteSink, AsyncDisposable {
   }
 
   /**
-   * Opens a file under a temporary name of the caller's choice, or creates it, and locks it while it is open. Its
-   * content stays until {@linkcode StagedFile.truncate}, which has to be called first.
+   * Opens or creates a file under a temporary name of the caller's choice, and locks it while it is open. Existing
+   * content is kept; {@linkcode StagedFile.truncate} has to be called before the first write.
    *
-   * A file that has a second name was published by a process that was killed before it could remove this name. It is
+   * A file with a second hard link was published by a process that was killed before it could remove this name. It is
    * not opened, and this name is removed.
    *
-   * @param options.mode see {@linkcode StagedFile.create}; it holds for a file that was there, too
-   * @returns undefined where another process has it, or where it is missing and `create` is false
-   * @throws {FerryError} `denied`, `no_space`, `not_found` where the directory is missing, …
+   * @param options.mode see {@linkcode StagedFile.create}; it also applies to an existing file
+   * @returns undefined if another process has it open, or if it is missing and `create` is false
+   * @throws {FerryError} `denied`, `no_space`, `not_found` if the directory is missing, …
    */
   static claim(
     path: string,
@@ -125,7 +127,7 @@ export class StagedFile implements ByteSink, AsyncDisposable {
             ? Deno.openSync(path, { write: true, create, ...privately(mode) })
             : openExactly(path, { write: true }),
         );
-        // Another process may have renamed it to its final name since it was opened: hands off then.
+        // Another process may have renamed it to its final name since it was opened: then it must not be touched.
         if (!tryLock(file) || !isSameFile(Deno.lstatSync(path), file)) return undefined;
         const info = file.statSync();
         if (!hasOtherNames(info)) {
@@ -142,12 +144,12 @@ export class StagedFile implements ByteSink, AsyncDisposable {
     }
   }
 
-  /** Keeps the first `size` bytes of a claimed file, and continues behind them. */
+  /** Keeps the first `size` bytes of a claimed file, and continues writing after them. */
   truncate(size: number): void {
     try {
       const file = this.#claimed;
-      // To truncate a file to the size that it has is not free: ext4 writes a file that was truncated to 0 bytes to
-      // the disk when it is closed.
+      // Truncating a file to its present size is not free: ext4 writes a file that was truncated to 0 bytes to the disk
+      // when it is closed.
       if (file && file.statSync().size !== size) file.truncateSync(size);
       file?.seekSync(size, Deno.SeekMode.Start);
       this.#size = size;
@@ -156,7 +158,7 @@ export class StagedFile implements ByteSink, AsyncDisposable {
     }
   }
 
-  /** Appends all the bytes. */
+  /** Appends all bytes. */
   async write(bytes: Uint8Array): Promise<void> {
     try {
       const threaded = bytes.length > SYNC_BYTES && await this.#mayUseThreads();
@@ -173,14 +175,17 @@ export class StagedFile implements ByteSink, AsyncDisposable {
     }
   }
 
-  /** Why something could not be written. Network file systems may have one error for all that goes wrong. */
+  /**
+   * The error for a failed write. Network file systems may report the same error for every failure, so the free space
+   * is checked.
+   */
   async #failure(error: unknown): Promise<FerryError> {
     const failure = fileError(error);
     if (failure.code !== "io" || !await isFull(dirname(this.path))) return failure;
     return new FerryError("no_space", "no space left on the device", { cause: error });
   }
 
-  /** Whether a write that another thread makes reports a failure, too. */
+  /** Whether failures of writes on other threads are reported as well. */
   async #mayUseThreads(): Promise<boolean> {
     const { fileSystems } = this.runtime;
     const directory = dirname(this.path);
@@ -189,22 +194,25 @@ export class StagedFile implements ByteSink, AsyncDisposable {
     return await fileSystems.reportsWriteErrors(directory);
   }
 
-  /** How many bytes have been written. */
+  /** The number of bytes written. */
   get size(): number {
     return this.#size;
   }
 
   /**
-   * Sets the modification time and the permission bits; see {@linkcode setAttributes}. Without permission bits the file
-   * gets those that it was created for.
+   * Sets the modification time and the permission bits; see {@linkcode setAttributes}. Default of `mode`: the bits
+   * given when the file was created.
    *
-   * @throws {FerryError} `io` where what was explicitly asked for is not kept
+   * @throws {FerryError} `io` if an explicitly requested attribute is not stored
    */
   setAttributes({ mode = this.#mode, ...attributes }: FileAttributes): Unkept[] {
     return setAttributes(this.path, this.#file, { mode, ...attributes });
   }
 
-  /** Makes the content survive a loss of power; for the name, its directory has to be flushed. */
+  /**
+   * Flushes the content, so that it survives a power failure. For the name to survive, its directory has to be flushed,
+   * too.
+   */
   async sync(): Promise<void> {
     try {
       await this.#file.syncData();
@@ -214,15 +222,15 @@ export class StagedFile implements ByteSink, AsyncDisposable {
   }
 
   /**
-   * Gives the file its name, at once.
+   * Gives the file its final name, synchronously.
    *
-   * @throws {FerryError} `exists` where the name is taken and `replace` is false, `not_found` where
-   * the directory is missing, `not_a_file` where the name is a directory's
+   * @throws {FerryError} `exists` if the name is taken and `replace` is false, `not_found` if the directory is missing,
+   * `not_a_file` if the name is that of a directory
    */
   publish(target: string, { replace }: { replace: boolean }): void {
     try {
-      // Some file systems report only now that bytes were lost. A claimed file is closed after the rename: in between,
-      // another process could claim it as a partial file.
+      // Some file systems report only on close that bytes were lost. A claimed file is closed after the rename: in
+      // between, another process could claim it as a partial file.
       if (!this.#claimed) this.#close();
       if (replace) Deno.renameSync(this.path, target);
       else renameWithoutReplacing(this.path, target);
@@ -235,14 +243,14 @@ export class StagedFile implements ByteSink, AsyncDisposable {
     }
   }
 
-  /** Leaves the file under its temporary name when it is disposed of. */
+  /** Makes disposal leave the file under its temporary name. */
   keep(): void {
     this.#temporary = false;
   }
 
   #close(): void {
     if (!this.#open) return;
-    // Where that fails, the descriptor is closed all the same, and its number may be another file's soon.
+    // If closing fails, the descriptor is closed all the same, and its number may soon belong to another file.
     this.#open = false;
     this.#file.close();
   }
@@ -252,7 +260,7 @@ export class StagedFile implements ByteSink, AsyncDisposable {
     try {
       this.#close();
     } catch {
-      // What could not be written does not matter: the file was acknowledged to nobody.
+      // A failed write does not matter: the file was not acknowledged to anybody.
     }
     if (this.#temporary) {
       this.#temporary = false;
@@ -266,7 +274,7 @@ export class StagedFile implements ByteSink, AsyncDisposable {
   }
 }
 
-/** What has arrived of a file was removed; to send it again may succeed. */
+/** The error if the received part of a file was removed by another program. Sending it again may succeed. */
 export function removedMeanwhile(): FerryError {
   return new FerryError("busy", "another program has removed what had come of it");
 }

@@ -1,5 +1,5 @@
 /**
- * Temporary files that have no name.
+ * Temporary files without a name.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Receiving bodies, of either end, and verifying that they are what the sender meant.
+ * Receives and verifies bodies, on a client or a server.
  *
  * @module
  */
@@ -15,49 +15,49 @@ import { CHECKPOINT_BYTES } from "../files/partial_file.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { IncomingBody } from "../wire/body.ts";
 
-/** Called with the number of bytes that have just been moved. */
+/** Called with the number of bytes that were just transferred. */
 export type OnBytes = (count: number) => void;
 
-/** Bytes and their checksum. */
+/** The size and the checksum of bytes that were transferred. */
 export interface Verified {
   /** The checksum of the bytes. */
   checksum: Checksum;
-  /** How many bytes. */
+  /** The number of bytes. */
   size: number;
 }
 
-/** How many bytes of a body are read at once that is looked into as it comes. */
+/** How many bytes are read at once from a body that is processed while it is received. */
 const READ_BYTES = 32 * 1024;
 
 /** Options of {@linkcode receive}. */
 export interface ReceiveOptions {
-  /** The digest of the bytes in front of the body, which the sink holds already. */
+  /** The digest of the bytes before the body, which the sink already contains. Default: undefined, there are none. */
   behind?: PrefixDigest | undefined;
-  /** Keeps what is needed to resume the transfer after a cut. */
+  /** Saves what is needed to resume the transfer after an interruption. Default: undefined, it cannot be resumed. */
   resumable?: Resumable | undefined;
-  /** Called for each chunk that came. */
+  /** Called for each chunk received. */
   onBytes?: OnBytes | undefined;
   /**
-   * Whether a thread may digest a large body that is resumable. With an idle processor the transfer ends sooner then,
-   * but takes more processor time in all. Default: false.
+   * Whether another thread may compute the digest of a large resumable body. With an idle processor the transfer is
+   * then faster, but it takes more processor time in total. Default: false.
    */
   byThread?: boolean | undefined;
 }
 
-/** What makes a transfer resumable. */
+/** What a resumable transfer needs. */
 export interface Resumable {
-  /** Called with what the sink holds, now and then, and when the connection is cut. */
+  /** Called at intervals, and when the connection is interrupted, with the state of the bytes in the sink. */
   checkpoint(prefix: SavedPrefix): Promise<void>;
-  /** Whether the digest of the prefix is to be one that is quickly compared with the peer's. */
+  /** Whether to compute an additional digest of the prefix that can quickly be compared with the peer's. */
   proof: boolean;
 }
 
 /**
- * Receives a body into a sink and verifies its length, and the checksum of the whole file.
+ * Receives a body into a sink, and verifies its length and the checksum of the whole file.
  *
- * @param runtime where memory and digests come from
- * @throws {FerryError} `checksum_mismatch`; the connection's and the sink's errors. The body may not
- * have ended then: drain it, or close the connection.
+ * @param runtime provides buffers and digests
+ * @throws {FerryError} `checksum_mismatch`; the errors of the connection and of the sink. In that case the body may not
+ * have ended: drain it, or close the connection.
  */
 export async function receive(
   runtime: Runtime,
@@ -94,7 +94,7 @@ async function receiveSmall(
   await fillFrom(body, bytes, onBytes);
   if (size > 0) await sink.write(bytes);
   const checksum = await runtime.digests.checksumOf(body.algorithm, bytes);
-  // This reads the closing header, where there is one.
+  // This reads the closing header, if there is one.
   await body.read(bytes);
   return { checksum, size };
 }
@@ -134,7 +134,8 @@ async function receiveLarge(
     }
     await pipeline.end();
   } catch (error) {
-    // The caller must not dispose of the sink under a write; and all that was written is worth keeping.
+    // Waits for the last write, since the caller must not dispose of the sink during it. Then saves the state:
+    // everything written is worth keeping.
     await pipeline.end().then(() => remember(keeping?.save())).catch(() => {});
     throw error;
   }
@@ -156,9 +157,7 @@ async function fillFrom(
   return filled;
 }
 
-/**
- * Reads a body as it comes, and verifies it at its end: for bytes that are used before all of them have been verified.
- */
+/** Reads a body and verifies it at its end: for bytes that are used before all of them have been verified. */
 export class VerifyingReader {
   readonly #body: IncomingBody;
   readonly #digest: Digest;
@@ -171,16 +170,16 @@ export class VerifyingReader {
   }
 
   /**
-   * A reader of a body of which nothing has been read.
+   * Creates a reader of a body that was not read from yet.
    *
-   * @param what the body, as the message of a `checksum_mismatch` names it
+   * @param what how the message of a `checksum_mismatch` names the body
    */
   static async open(body: IncomingBody, what: string = "it"): Promise<VerifyingReader> {
     return new VerifyingReader(body, await body.runtime.digests.create(body.algorithm), what);
   }
 
   /**
-   * Reads some bytes, at least one; 0 says that the body has ended and is what the sender meant.
+   * Reads at least one byte; returns 0 when the body has ended and was verified.
    *
    * @throws {FerryError} `checksum_mismatch`, and what the body fails with
    */
@@ -195,8 +194,8 @@ export class VerifyingReader {
 }
 
 /**
- * The bytes of a body chunk by chunk, each of which is overwritten when the next one is asked for; fails at the end
- * where they are not what the sender meant.
+ * The bytes of a body in chunks. Each is overwritten when the next one is requested. Fails at the end if the checksum
+ * does not match.
  *
  * @throws {FerryError} `checksum_mismatch`, and what the body fails with
  */

@@ -1,6 +1,6 @@
 /**
- * Sending bodies, of either end: sized ones from a source, and streamed ones chunk by chunk. Bytes are counted and
- * digested on their way.
+ * Sends bodies, from a client or a server: sized ones from a source, and streamed ones chunk by chunk. Bytes are
+ * counted and digested while they are sent.
  *
  * @module
  */
@@ -18,35 +18,38 @@ import { errorReply } from "../wire/error_reply.ts";
 import type { Wire } from "../wire/frames.ts";
 import type { OnBytes, Verified } from "./receive.ts";
 
-/** How long small chunks of a streamed body may wait for more before they leave, in milliseconds. */
+/** How long small chunks of a streamed body may wait for more before they are sent, in milliseconds. */
 const FLUSH_MS = 1000;
 
 /** Options of {@linkcode sendSized}. */
 export interface SendOptions {
-  /** How many bytes the source is to give. */
+  /** The number of bytes to read from the source. */
   size: number;
-  /** What they are checked with. Default: `md5`. */
+  /** The checksum algorithm. Default: `md5`. */
   algorithm?: Algorithm | undefined;
-  /** The checksum of the whole file, where it is known; without it a closing header gives it. */
+  /** The checksum of the whole file; null if it is not known and is to be sent in a closing header. */
   checksum: Checksum | null;
-  /** The digest of the bytes in front of the source's, which the receiver has already. */
+  /**
+   * The digest of the bytes before those of the source, which the receiver already has. Default: undefined, there are
+   * none.
+   */
   digest?: Digest | undefined;
-  /** Called for each chunk that was handed to the connection. */
+  /** Called for each chunk that was written to the connection. */
   onBytes?: OnBytes | undefined;
-  /** Called before each chunk; an error that it returns ends the transfer. */
+  /** Called before each chunk. If it returns an error, the transfer ends with that. */
   stop?: (() => FerryError | undefined) | undefined;
 }
 
 /** Options of {@linkcode sendStreamed}. */
 export interface StreamOptions extends Pick<SendOptions, "algorithm" | "onBytes"> {
-  /** Gives further keys of the closing header, when all chunks have been sent. */
+  /** Called when all chunks have been sent, for additional keys of the closing header. */
   closing?: (() => HeaderKeys) | undefined;
 }
 
 /**
- * Reads a small source whole, into a buffer of its size.
+ * Reads a small source completely, into a buffer of its size.
  *
- * @throws {FerryError} the source's errors; `io` where it changes meanwhile
+ * @throws {FerryError} the errors of the source; `io` if it changes meanwhile
  */
 export async function readWhole(
   source: ByteSource,
@@ -65,10 +68,10 @@ export async function readWhole(
 
 /**
  * Sends a message with a sized body. After a failure in the middle of the body nothing more can be sent, since the peer
- * would take it for the rest of the body.
+ * would read it as the rest of the body.
  *
  * @param header the keys other than `total_size` and those of the checksum
- * @throws {FerryError} the source's and the connection's errors; `io` where the source is shorter than announced or
+ * @throws {FerryError} the errors of the source and of the connection; `io` if the source is shorter than announced or
  * changed meanwhile
  */
 export async function sendSized(
@@ -78,7 +81,8 @@ export async function sendSized(
   { size, algorithm = "md5", checksum, digest, onBytes, stop }: SendOptions,
 ): Promise<Verified> {
   if (size === 0) {
-    // No closing header follows an empty body, so that of a file that is whole already goes in front.
+    // An empty body has no closing header. If the receiver already has the whole file, its checksum goes into the
+    // opening header.
     const known = checksum ?? digest?.checksum() ?? null;
     await source.assertUnchanged?.(
       checksum === null ? known ?? emptyChecksum(algorithm) : undefined,
@@ -86,7 +90,7 @@ export async function sendSized(
     await wire.writeFrame({ ...header, ...checksumKeys(algorithm, known), total_size: 0 });
     return { checksum: known ?? emptyChecksum(algorithm), size };
   }
-  // An error before the header has been written can still be sent in its place.
+  // Done before the header is written: until then an error can still be sent in its place.
   if (checksum === null) digest ??= await wire.runtime.digests.create(algorithm);
   const digesting = checksum === null ? digest : undefined;
   using pipeline = new ChunkPipeline(wire.runtime, {
@@ -99,8 +103,8 @@ export async function sendSized(
   let reading = readNext(size);
   let writing: Promise<void> | undefined;
   try {
-    // While one chunk is being digested, the one before it is on its way into the socket and the one after it
-    // is being read by another thread.
+    // While one chunk is being digested, the previous one is written to the socket, and the next one is read on another
+    // thread.
     let sent = 0;
     while (sent < size) {
       const chunk = await reading;
@@ -119,7 +123,7 @@ export async function sendSized(
   } catch (error) {
     const failure = toFerryError(error);
     wire.endWrites(failure);
-    // The source and the buffers must not be disposed of under a read or a write.
+    // The source and the buffers must not be disposed of during a read or a write.
     await Promise.allSettled([reading, pipeline.end()]);
     throw failure;
   }
@@ -143,7 +147,7 @@ function sendChunk(wire: Wire, chunk: Uint8Array, onBytes?: OnBytes): Promise<vo
   return onBytes ? writing.then(() => onBytes(chunk.length)) : writing;
 }
 
-/** A streamed body that is being sent: each chunk is a message of its own, and a closing header ends it. */
+/** A streamed body that is being sent: each chunk is a message of its own, and a closing header ends the body. */
 export class StreamedBody {
   readonly #wire: Wire;
   readonly #header: HeaderKeys;
@@ -162,7 +166,7 @@ export class StreamedBody {
    * Writes the opening header.
    *
    * @param header the keys other than `total_size` and those of the checksum
-   * @throws {FerryError} the connection's errors
+   * @throws {FerryError} the errors of the connection
    */
   static async open(
     wire: Wire,
@@ -175,10 +179,10 @@ export class StreamedBody {
   }
 
   /**
-   * Writes a chunk; one without bytes is left out.
+   * Writes a chunk. An empty one is skipped.
    *
-   * @param keys further keys of the chunk's header
-   * @throws {FerryError} the connection's errors
+   * @param keys additional keys of the chunk's header
+   * @throws {FerryError} the errors of the connection
    */
   async write(chunk: Uint8Array, keys?: HeaderKeys): Promise<void> {
     const { length } = chunk;
@@ -191,8 +195,8 @@ export class StreamedBody {
   /**
    * Writes the closing header.
    *
-   * @param keys further keys of it
-   * @throws {FerryError} the connection's errors
+   * @param keys additional keys of the header
+   * @throws {FerryError} the errors of the connection
    */
   async close(keys?: HeaderKeys): Promise<Verified> {
     const sent = { checksum: this.#digest.checksum(), size: this.#size };
@@ -205,7 +209,7 @@ export class StreamedBody {
  * Sends a message with a streamed body.
  *
  * @param header the keys other than `total_size` and those of the checksum
- * @throws {FerryError} the errors of `chunks`, of which the peer is told too, and the connection's
+ * @throws {FerryError} the errors of `chunks`, which are also reported to the peer, and those of the connection
  */
 export async function sendStreamed(
   wire: Wire,
@@ -214,7 +218,7 @@ export async function sendStreamed(
   { algorithm, onBytes, closing }: StreamOptions = {},
 ): Promise<Verified> {
   const body = await StreamedBody.open(wire, header, algorithm);
-  // A failure shows at the next chunk.
+  // A failure is reported by the write of the next chunk.
   const flushing = setInterval(() => wire.flush().catch(() => {}), FLUSH_MS);
   try {
     for await (const chunk of chunks) {
@@ -243,7 +247,8 @@ async function writeClosing(
 }
 
 /**
- * Ends a body with a closing header that reports an error, so that the peer does not take what it got for whole.
+ * Ends a body with a closing header that reports an error, so that the peer does not take the bytes received for the
+ * whole body.
  *
  * @throws {FerryError} the error
  */

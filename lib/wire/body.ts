@@ -1,5 +1,5 @@
 /**
- * The bodies of messages as they come: sized, or streamed as a sequence of chunks, each a message of its own.
+ * Incoming bodies of messages: sized, or streamed as a sequence of chunks, each of which is a message of its own.
  *
  * @module
  */
@@ -12,45 +12,48 @@ import type { Header } from "./codec.ts";
 import { throwReported } from "./error_reply.ts";
 
 /**
- * How many bytes of its standard input a command may leave unread so that the connection can go on: what is on its
- * way when the command ends, in the buffers of two systems, is more than {@linkcode MAX_DRAIN_BYTES}.
+ * How many bytes of standard input a command may leave unread without ending the connection: at the end of a command,
+ * the buffers of the two systems may contain more than {@linkcode MAX_DRAIN_BYTES}.
  */
 export const MAX_UNREAD_INPUT_BYTES: bigint = 16n * 1024n * 1024n;
 
-/** The longest body of a refused request that is read and thrown away so that a connection can go on. */
+/**
+ * How many bytes of the body of a refused request are read and discarded so that the connection can still be used. A
+ * longer body ends the connection.
+ */
 export const MAX_DRAIN_BYTES: bigint = 1024n * 1024n;
 
-/** What a body is read from. */
+/** The source that a body is read from. */
 export interface BodySource {
-  /** Where memory, digests and the time come from. */
+  /** Provides buffers, digests and the clock. */
   readonly runtime: Runtime;
-  /** The side that the peer's errors are said to have happened on. */
+  /** The side to which errors reported by the peer are attributed. */
   readonly peerSide: Place["side"];
-  /** The next header, or null where the connection ended in front of it. */
+  /** The next header, or null if the connection ended before it. */
   readHeader(): Promise<Header | null>;
   /** Reads some bytes, at least one and at most `limit`, or null at the end of the connection. */
   read(into: Uint8Array, limit: number): Promise<number | null>;
 }
 
 /**
- * The body of a message. Its bytes come without the framing between chunks; when it has ended, its closing header
- * has been read if there is one.
+ * The incoming body of a message. Its bytes are returned without the framing between chunks. When it has ended, its
+ * closing header has been read, if there is one.
  */
 export class IncomingBody {
   readonly #source: BodySource;
   readonly #header: Header;
-  /** Bytes still to come: of the whole body, or of the current chunk of a streamed one. */
+  /** The number of bytes still to be read: of the whole body, or of the current chunk of a streamed one. */
   #remaining: bigint;
   #ended = false;
   /** The header of the chunk that is being read. */
   #chunk: Header;
-  /** Whether the framing broke, so that where the next message starts is not known. */
+  /** Whether the framing was violated, so that the start of the next message is unknown. */
   #lost = false;
   #closing: ClosingHeader | undefined;
   #closingKeys: Header | undefined;
   #count = 0n;
 
-  /** The body behind a header that was just read. */
+  /** Creates the body that follows a header that was just read. */
   constructor(source: BodySource, header: Header) {
     this.#source = source;
     this.#header = header;
@@ -69,7 +72,7 @@ export class IncomingBody {
     return this.#ended;
   }
 
-  /** Whether all bytes of the message at hand have been read, so that the next header may come. */
+  /** Whether all bytes of the current message have been read, so that a header may follow. */
   get betweenMessages(): boolean {
     return this.#remaining === 0n;
   }
@@ -79,29 +82,29 @@ export class IncomingBody {
     return this.#count;
   }
 
-  /** Where memory, digests and the time come from. */
+  /** Provides buffers, digests and the clock. */
   get runtime(): Runtime {
     return this.#source.runtime;
   }
 
-  /** The algorithm that the body is checked with. */
+  /** The checksum algorithm of the body. */
   get algorithm(): Algorithm {
     return this.#header.algorithm;
   }
 
-  /** The header of the chunk that the bytes came in that were read last. */
+  /** The header of the chunk that contained the bytes last read. */
   get chunk(): Header {
     return this.#chunk;
   }
 
-  /** The closing header with all its keys; undefined until it has come. */
+  /** The closing header with all its keys; undefined until it was read. */
   get closing(): Header | undefined {
     return this.#closingKeys;
   }
 
   /**
-   * The checksum that the sender gave, in the opening or the closing header; null until it is known. An empty body
-   * has the checksum of no bytes, whether it is given or not.
+   * The checksum that the sender gave, in the opening or the closing header; null until it is known. For an empty body
+   * it is the checksum of zero bytes, even if the sender gave none.
    */
   get checksum(): Checksum | null {
     const given = this.#header.checksum ?? this.#closing?.checksum ?? null;
@@ -109,11 +112,10 @@ export class IncomingBody {
   }
 
   /**
-   * Reads some bytes, at least one; 0 says that the body has ended.
+   * Reads at least one byte; returns 0 when the body has ended.
    *
-   * @throws {FerryError} `closed` or `timeout`; `bad_header` where the framing is wrong; `checksum_mismatch`
-   * where a header was damaged or a size is not that of what came; what the sender reports instead of closing
-   * the body
+   * @throws {FerryError} `closed` or `timeout`; `bad_header` if the framing is wrong; `checksum_mismatch` if a header
+   * was damaged or a size does not match the bytes received; the error that the sender reports in the closing header
    */
   async read(into: Uint8Array): Promise<number> {
     while (!this.#ended) {
@@ -134,13 +136,16 @@ export class IncomingBody {
     throw new FerryError("closed", "the connection ended in the middle of a body");
   }
 
-  /** Whether the last byte ends it: a sized body whose checksum stood in front has no closing header. */
+  /**
+   * Whether the body ends with its last byte: a sized body whose checksum was in the opening header has no closing
+   * header.
+   */
   get #endsHere(): boolean {
     return this.#header.total_size !== null && this.#header.checksum !== null;
   }
 
   async #nextMessage(): Promise<void> {
-    // Until the message has turned out to be one that belongs here.
+    // Until the next message is known to be one that is allowed here.
     this.#lost = true;
     const header = await this.#source.readHeader();
     if (!header) return this.#cut();
@@ -148,7 +153,7 @@ export class IncomingBody {
       if (header.total_size !== 0n) {
         throw new FerryError("bad_header", "the closing header has a body");
       }
-      // Whatever else the closing header says, the next message starts behind it.
+      // Whatever else the closing header says, the next message starts after it.
       this.#ended = true;
       this.#closingKeys = header;
       const closing = parseClosing(header, this.#source.peerSide);
@@ -175,10 +180,10 @@ export class IncomingBody {
   }
 
   /**
-   * Reads and throws away what is left, if that is little.
+   * Reads and discards the rest of the body if it is small.
    *
-   * @param limit what is little, in bytes
-   * @returns false where it is more than that, or where the framing broke, so that the connection has to end
+   * @param limit the maximum size of the rest, in bytes
+   * @returns false if the rest is larger, or the framing was violated, so that the connection has to end
    */
   async drain(limit = MAX_DRAIN_BYTES): Promise<boolean> {
     if (this.#ended) return true;
@@ -187,7 +192,8 @@ export class IncomingBody {
     try {
       while (!this.#ended && this.#count <= end) await this.read(this.runtime.buffers.trash);
     } catch (error) {
-      // A wrong or failing end is an end: the error that led here is the one to report.
+      // A closing header that is wrong or reports an error still ends the body: the error for which the body is being
+      // drained is the one to report.
       if (!this.#ended) throw error;
     }
     return this.#ended;

@@ -1,6 +1,6 @@
 /**
- * The keys `md5` and `checksum` of headers and lines: which algorithm a file or a body is checked with, and its
- * checksum where that is known.
+ * The keys `md5` and `checksum` of headers and lines: the checksum algorithm of a file or a body, and its checksum if
+ * known.
  *
  * @module
  */
@@ -14,17 +14,17 @@ export function checksumKeys(
   algorithm: Algorithm,
   checksum: Checksum | null,
 ): Readonly<Record<string, string | null>> {
-  // Peers that know md5 alone do not know the key `checksum`.
+  // Peers that support only MD5 do not know the key `checksum`.
   return algorithm === "md5" ? { md5: checksum } : { checksum: checksum ?? algorithm };
 }
 
-/** The two keys as they stand on the wire. */
+/** The two keys as they are on the wire. */
 export const checksumKeySchemas = {
   md5: v.nullish(hex128),
   checksum: v.optional(algorithmOrChecksum),
 };
 
-/** What {@linkcode checksumKeys} wrote: md5 where neither key is there. */
+/** Reads what {@linkcode checksumKeys} wrote. If neither key is present, the algorithm is MD5. */
 export function readChecksumKeys(
   { md5 = null, checksum }: {
     md5?: string | null | undefined;
@@ -33,7 +33,7 @@ export function readChecksumKeys(
 ): { algorithm: Algorithm; checksum: Checksum | null } {
   if (checksum === undefined) return { algorithm: "md5", checksum: md5 };
   const named = ALGORITHMS.find((known) => known === checksum);
-  // The name of an algorithm stands for a checksum that is not known yet; a known md5 has its own key.
+  // The name of an algorithm means that the checksum is not known yet. A known MD5 has its own key.
   if (named) return { algorithm: named, checksum: named === "md5" ? md5 : null };
   return { algorithm: algorithmOf(checksum)!, checksum };
 }

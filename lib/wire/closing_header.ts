@@ -1,5 +1,5 @@
 /**
- * The closing header: the message behind a body whose checksum was not known at its start.
+ * The closing header: the message that follows a body whose checksum was not known at its start.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import type { Header } from "./codec.ts";
 import { throwReported } from "./error_reply.ts";
 import { check, knownChecksum, wireSize } from "./schema.ts";
 
-/** What a closing header says of the body. */
+/** The contents of a closing header, about the body before it. */
 export interface ClosingHeader {
   /** The checksum of the whole body. */
   checksum: Checksum;
@@ -34,7 +34,7 @@ export function isClosing(header: Header): boolean {
 /**
  * Reads a closing header.
  *
- * @throws {FerryError} the sender's own error, where it closes with one; else `bad_header`
+ * @throws {FerryError} the sender's error if the header reports one; otherwise `bad_header`
  */
 export function parseClosing(header: Header, side: Place["side"] = "peer"): ClosingHeader {
   throwReported(header, side);

@@ -1,10 +1,9 @@
 /**
- * The JSON headers of messages: bytes to objects and back, with 64-bit integers kept exact. The length of a
- * header and the keys that the framing depends on are checked here, the keys of each operation in
- * `operations/`.
+ * Encodes and decodes the JSON headers of messages, with exact 64-bit integers. The length of a header and the keys
+ * that the framing depends on are checked here, the keys of each operation in `operations/`.
  *
- * Nothing here does I/O. What a peer sent is unknown until it has been checked; each rejection is a
- * `bad_header` that names the key.
+ * Nothing here does I/O. Nothing that a peer sent is trusted before it was checked. Each rejection is a `bad_header`
+ * that names the key.
  *
  * @module
  */
@@ -23,36 +22,35 @@ import {
 } from "./header_checksum.ts";
 import { check, string, wireSize } from "./schema.ts";
 
-/** How many bytes the length in front of a header has. */
+/** The size in bytes of the length field before a header. */
 export const LENGTH_BYTES = 4;
 
 /** The shortest header is `{}`. */
 export const MIN_HEADER_BYTES = 2;
 
-/** The longest header. */
+/** The maximum length of a header in bytes. */
 export const MAX_HEADER_BYTES = 65536;
 
 /** The keys of a header that is to be sent. */
 export type HeaderKeys = Readonly<Record<string, unknown>>;
 
-/** A header whose framing keys are checked and whose other keys are not yet. */
+/** A header of which the framing keys have been checked, but not yet the other keys. */
 export interface Header {
   /** The number of body bytes that follow; null for a streamed body. */
   total_size: bigint | null;
-  /** The algorithm that the body is checked with. */
+  /** The checksum algorithm of the body. */
   algorithm: Algorithm;
   /** The body's checksum, or null when the sender does not know it yet. */
   checksum: Checksum | null;
-  /** The other keys, as they came. */
+  /** The other keys, as received. */
   [key: string]: unknown;
 }
 
 /**
- * The length of a header, from the bytes in front of it. Nothing is allocated for a header before this has
- * checked it.
+ * Decodes the length of a header from the bytes before it. It is checked before any memory is allocated for the header.
  *
  * @param prefix the {@linkcode LENGTH_BYTES} bytes
- * @throws {FerryError} `bad_header` where no header is that long
+ * @throws {FerryError} `bad_header` if it is out of range for a header
  */
 export function readHeaderLength(prefix: Uint8Array): number {
   const length = new DataView(prefix.buffer, prefix.byteOffset).getInt32(0, true);
@@ -67,10 +65,10 @@ export function readHeaderLength(prefix: Uint8Array): number {
 }
 
 /**
- * The bytes of a header, without the length before them.
+ * Encodes a header, without the length before it.
  *
- * @param checksum whether the header is to end with a checksum of itself
- * @throws {FerryError} `bad_header` where they are more than {@linkcode MAX_HEADER_BYTES}
+ * @param checksum whether to add a checksum of the header at its end
+ * @throws {FerryError} `bad_header` if it is longer than {@linkcode MAX_HEADER_BYTES}
  */
 export function encodeHeader(header: HeaderKeys, { checksum = false } = {}): Uint8Array {
   const json = toJson(header);
@@ -83,11 +81,10 @@ export function encodeHeader(header: HeaderKeys, { checksum = false } = {}): Uin
 }
 
 /**
- * Reads a header and checks the keys that the framing depends on.
+ * Decodes a header and checks the keys that the framing depends on.
  *
- * @param checksum whether the header has to end with a checksum of itself; one that is there is checked in any
- * case
- * @throws {FerryError} `bad_header`, `checksum_mismatch`; where the next message starts is not known then
+ * @param checksum whether the header has to end with a checksum of itself. If it has one, it is checked in any case
+ * @throws {FerryError} `bad_header`, `checksum_mismatch`; the start of the next message is unknown then
  */
 export function decodeHeader(bytes: Uint8Array, { checksum = false } = {}): Header {
   const hasOne = hasChecksum(bytes);
@@ -104,21 +101,21 @@ export function decodeHeader(bytes: Uint8Array, { checksum = false } = {}): Head
   } catch {
     throw new FerryError("bad_header", "the header is not JSON");
   }
-  // To valibot an array is an object like any other.
+  // Valibot accepts an array as an object.
   if (Array.isArray(value)) throw new FerryError("bad_header", "the header is not an object");
   const header = check(framing, value);
   if (!hasOne && mentionsChecksum(header)) throw damaged();
   return { ...header, total_size: header.total_size ?? null, ...readChecksumKeys(header) };
 }
 
-/** The keys that every header may have: their types are checked even where they have no use. */
+/** The keys that every header may have. Their types are checked even if they are not used. */
 export const framing = v.looseObject({
   filename: v.optional(string),
   ...checksumKeySchemas,
   total_size: v.optional(v.nullable(wireSize), 0n),
 }, "is not an object");
 
-/** Whether a header says that it has a checksum: by its key, or by a `hello` that announces them. */
+/** Whether a header claims to have a checksum: by the key, or as a `hello` that announces header checksums. */
 function mentionsChecksum({ crc32, features }: HeaderKeys): boolean {
   return crc32 !== undefined || Array.isArray(features) && features.includes(HEADER_CHECKSUMS);
 }
@@ -147,7 +144,7 @@ type SourceReviver = (key: string, value: unknown, context: { source?: string })
 const parseJson = JSON.parse as (text: string, reviver: SourceReviver) => unknown;
 const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
 
-/** JSON with integers of any size. A replacer takes twice the time, and few headers have a bigint. */
+/** Encodes JSON with integers of any size. A replacer takes twice as long, and few headers contain a bigint. */
 function toJson(header: HeaderKeys): string {
   try {
     return JSON.stringify(header);
@@ -161,18 +158,18 @@ function exactInteger(_key: string, value: unknown): unknown {
 }
 
 /**
- * A value that a number may not hold exactly as an integer: one with a fraction, an exponent or 16 digits. A
- * string may look like one; that only costs time.
+ * Matches a value that a JavaScript number may not hold exactly as an integer: one with a fraction, an exponent or at
+ * least 16 digits. It may also match inside a string; that only costs time.
  */
 const INEXACT = /:\s*-?\d+(?:[.eE]|\d{15})/;
 
 /**
- * Parses JSON in which the values of {@linkcode EXACT_KEYS} become bigints where they are integers.
+ * Parses JSON. Integers that are values of {@linkcode EXACT_KEYS} become bigints.
  *
- * Parsing with a reviver takes several times as long, so it is done only for what may need it: an integer that
- * may not fit into a number, or an object in the object.
+ * Parsing with a reviver takes several times as long, so it is done only if necessary: for an integer that may not fit
+ * into a number, or a nested object.
  *
- * @throws {SyntaxError} where it is not JSON
+ * @throws {SyntaxError} if it is not JSON
  */
 export function parseExact(text: string): unknown {
   if (text.includes("{", 1) || INEXACT.test(text)) return parseJson(text, exactIntegers);

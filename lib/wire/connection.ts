@@ -1,6 +1,6 @@
 /**
- * The bytes of a connection: reads and writes through buffers, whole writes, deadlines, and a state that remembers
- * why it ended. It knows no framing; `frames.ts` adds that.
+ * A connection as a stream of bytes: buffered reads and writes, deadlines, and the reason why it ended. It knows
+ * nothing of framing, which `frames.ts` adds.
  *
  * @module
  */
@@ -11,66 +11,66 @@ import { type DeadlineOptions, Deadlines, type Direction } from "./deadlines.ts"
 import { InputBuffer } from "./input_buffer.ts";
 import { OutputBuffer } from "./output_buffer.ts";
 
-/** What a {@linkcode ByteConnection} runs over: a `Deno.Conn`, or anything that reads and writes like one. */
+/** The stream under a {@linkcode ByteConnection}: a `Deno.Conn`, or anything that reads and writes like one. */
 export interface ByteStream {
-  /** Fills some of `buffer` and tells how much, or null at the end. */
+  /** Reads some bytes into `buffer`, and returns how many; null at the end. */
   read(buffer: Uint8Array): Promise<number | null>;
-  /** Takes some of `bytes` and tells how much. */
+  /** Writes some of `bytes`, and returns how many. */
   write(bytes: Uint8Array): Promise<number>;
-  /** Ends the outgoing direction only. */
+  /** Closes only the outgoing direction (half-close). */
   closeWrite(): Promise<void>;
-  /** Ends both directions; a pending read or write fails. */
+  /** Closes both directions. A pending read or write fails. */
   close(): void;
 }
 
-/** Limits the speed of a connection. */
+/** Limits the transfer rate of a connection. */
 export interface Pace {
-  /** The most bytes that are to be moved at once. */
+  /** The maximum number of bytes to transfer at once. */
   readonly pieceBytes: number;
-  /** Waits until so many bytes may be moved, or might have been. */
+  /** Waits until that many bytes may be transferred, or may have been. */
   take(count: number): Promise<void>;
 }
 
 /** Options of a {@linkcode ByteConnection}. */
 export interface ConnectionOptions extends Omit<DeadlineOptions, "clock"> {
-  /** Where memory, digests and the time come from. */
+  /** Provides buffers, digests and the clock. */
   runtime: Runtime;
-  /** Limits the speed of both directions together. Default: none. */
+  /** Limits the combined transfer rate of both directions. Default: undefined, no limit. */
   pace?: Pace | undefined;
 }
 
-/** How long a side that closes waits for the other to have read what was sent last, in milliseconds. */
+/** How long a side that closes waits for the peer to read what was sent last, in milliseconds. */
 const LINGER_MS = 2000;
 
-/** A connection. One reader and one writer may be at work at the same time. */
+/** A connection. One read and one write may be in progress at the same time. */
 export class ByteConnection {
-  /** Where memory, digests and the time come from. */
+  /** Provides buffers, digests and the clock. */
   readonly runtime: Runtime;
   readonly #stream: ByteStream;
   readonly #deadlines: Deadlines;
   readonly #pace: Pace | undefined;
 
-  /** What has come and nobody has asked for yet. */
+  /** Bytes that were received but not requested yet. */
   protected readonly input: InputBuffer;
-  /** A read into {@linkcode ByteConnection.input} that nobody had asked for; it gives false at the end. */
+  /** A read-ahead into {@linkcode ByteConnection.input}; it resolves to false at the end of the connection. */
   #ahead: Promise<boolean> | undefined;
   #reading = false;
 
   readonly #output: OutputBuffer;
-  /** The write that is under way, behind those before it. */
+  /** The last write, which runs after those before it. */
   #sending: Promise<void> | undefined;
 
   #failure: FerryError | undefined;
   #writeFailure: FerryError | undefined;
   #closed = false;
 
-  /** How many bytes this was given to send. */
+  /** The number of bytes that were passed to this connection to be sent. */
   bytesTaken = 0;
 
-  /** How many of them the stream has taken. */
+  /** The number of bytes that the stream has accepted. */
   protected bytesSent = 0;
 
-  /** Reads from an open stream and writes to it; from now on the stream is this connection's alone. */
+  /** Creates a connection on an open stream, which it owns from now on. */
   constructor(stream: ByteStream, options: ConnectionOptions) {
     const { runtime, pace, idleTimeout, minRate } = options;
     const { clock } = runtime;
@@ -87,9 +87,9 @@ export class ByteConnection {
   }
 
   /**
-   * Reads some bytes as they come, at least one, or null at the end of the connection.
+   * Reads at least one byte; null at the end of the connection.
    *
-   * @param limit how many bytes at most
+   * @param limit the maximum number of bytes
    * @throws {FerryError} `closed`, `timeout`
    */
   async read(into: Uint8Array, limit: number = into.length): Promise<number | null> {
@@ -107,7 +107,7 @@ export class ByteConnection {
   }
 
   /**
-   * Whether bytes are there or come, before the connection ends.
+   * Waits for bytes. Returns false if the connection ends before any are received.
    *
    * @throws {FerryError} `closed`, `timeout`
    */
@@ -115,7 +115,7 @@ export class ByteConnection {
     return this.fill(1);
   }
 
-  /** Whether bytes are there, or come within so many milliseconds. */
+  /** Waits for bytes for at most `ms` milliseconds. Returns whether any were received. */
   async comesWithin(ms: number): Promise<boolean> {
     if (this.input.length > 0) return true;
     const late = Promise.withResolvers<false>();
@@ -128,9 +128,9 @@ export class ByteConnection {
   }
 
   /**
-   * Until the returned value is disposed of, `onEnd` is called when the peer ends its direction of the connection,
-   * or the connection breaks, with the reason for that, though nobody waits for the peer's bytes. What the peer
-   * sends meanwhile is kept, as far as there is room; an end behind more than that is not seen.
+   * Watches for the end of the connection while nobody reads, until the returned value is disposed of. `onEnd` is
+   * called when the peer closes its direction or, with the error, when the connection breaks. Bytes that the peer sends
+   * meanwhile are buffered. If they fill the buffer, an end that follows them is not noticed.
    */
   watch(onEnd: (failure?: FerryError) => void): Disposable {
     let watching = true;
@@ -141,7 +141,7 @@ export class ByteConnection {
     return { [Symbol.dispose]: () => void (watching = false) };
   }
 
-  /** Makes at least `count` bytes stand in the input buffer; false where the connection ended before. */
+  /** Reads until the input buffer contains at least `count` bytes. Returns false if the connection ended before. */
   protected async fill(count: number): Promise<boolean> {
     while (this.input.length < count) {
       if (this.#ahead) {
@@ -154,17 +154,17 @@ export class ByteConnection {
     return true;
   }
 
-  /** Whether a read that nobody asked for is under way. */
+  /** Whether a read-ahead is in progress. */
   protected get readingAhead(): boolean {
     return this.#ahead !== undefined;
   }
 
-  /** Whether a read is under way. */
+  /** Whether a read is in progress. */
   protected get reading(): boolean {
     return this.#reading;
   }
 
-  /** Reads ahead while a condition holds and there is room; false where the connection ended. */
+  /** Reads ahead while a condition is true and there is room. Returns false if the connection ended. */
   protected async readWhile(goOn: () => boolean): Promise<boolean> {
     while (goOn() && !this.input.full) {
       if (!await this.#readAhead()) return false;
@@ -173,29 +173,29 @@ export class ByteConnection {
     return true;
   }
 
-  /** Called when bytes were read that nobody had asked for. */
+  /** Called when bytes were read ahead. */
   protected readSomeAhead(): void {}
 
-  /** Reads once into the input buffer, before anybody needs it; false at the end. */
+  /** Reads ahead once into the input buffer. Returns false at the end of the connection. */
   #readAhead(): Promise<boolean> {
     const read = async () => {
       const room = this.#room(this.input.length + 1);
       const more = this.#took(await this.#read(room), room);
-      // At the end it stays, so that nobody reads again.
+      // At the end of the connection it is kept, so that nothing is read again.
       if (more) this.#ahead = undefined;
       return more;
     };
     return this.#ahead ??= read();
   }
 
-  /** Room in the input buffer, where `count` bytes are to stand. */
+  /** Free space in the input buffer, which is to contain `count` bytes in all. */
   #room(count: number): Uint8Array {
     const room = this.input.room(count);
     if (room.length > 0) return room;
     throw new FerryError("busy", "too many long headers are on their way");
   }
 
-  /** Counts what was read into the input buffer; false where that was the end. */
+  /** Counts bytes that were read into the input buffer. Returns false if the read was at the end of the connection. */
   #took(filled: number | null, room: Uint8Array): boolean {
     if (filled === null) return false;
     this.input.add(filled, room);
@@ -203,8 +203,8 @@ export class ByteConnection {
   }
 
   /**
-   * Puts bytes behind what was written last; more than the output buffer takes leaves at once. The bytes may be
-   * overwritten when this resolves.
+   * Appends bytes to those written before. What does not fit into the output buffer is sent immediately. The caller may
+   * reuse the array when this resolves.
    *
    * @throws {FerryError} `closed`, `timeout`
    */
@@ -212,7 +212,7 @@ export class ByteConnection {
     this.bytesTaken += bytes.length;
     if (this.#output.isTooDearFor(bytes.length)) {
       await this.flush();
-      // Not awaited: this function is not kept for as long as the peer takes.
+      // Returned without await, so that this function's state is not kept in memory while the peer reads slowly.
       return this.#send(bytes);
     }
     for (let rest = bytes; rest.length > 0;) {
@@ -222,17 +222,17 @@ export class ByteConnection {
     }
   }
 
-  /** How many bytes wait in the output buffer. */
+  /** The number of bytes in the output buffer. */
   protected get unsent(): number {
     return this.#output.length;
   }
 
-  /** Whether a write is under way. */
+  /** Whether a write is in progress. */
   protected get sending(): boolean {
     return this.#sending !== undefined;
   }
 
-  /** Sends what stands in the output buffer; resolves when all that was written before has left. */
+  /** Sends the contents of the output buffer. Resolves when everything written before has been sent. */
   async flush(): Promise<void> {
     const output = this.#output.take();
     if (!output) return await this.#sending;
@@ -243,12 +243,14 @@ export class ByteConnection {
     }
   }
 
-  /** Sends bytes past the output buffer, while nothing else waits. The peer owes nothing for them. */
+  /**
+   * Sends bytes, bypassing the output buffer, when nothing else is waiting to be sent. No reply is expected for them.
+   */
   protected sendAlone(bytes: Uint8Array): Promise<void> {
     return this.#send(bytes, { hold: false });
   }
 
-  /** Sends bytes behind all that is on its way. */
+  /** Sends bytes after all writes before. */
   #send(bytes: Uint8Array, { hold = true } = {}): Promise<void> {
     const sending = this.#sending
       ? this.#sending.then(() => this.#sendNow(bytes, hold))
@@ -261,11 +263,11 @@ export class ByteConnection {
   }
 
   async #sendNow(bytes: Uint8Array, hold: boolean): Promise<void> {
-    // What the peer waits for is on its way to it: until then it may have nothing to say.
+    // While this side sends, the peer may be waiting for it and need not send anything: no read times out.
     using _hold = hold ? this.#deadlines.hold() : undefined;
     const pace = this.#pace;
-    // How far may be written by now. A stream may take less of that at once, as one with TLS does, and is not made
-    // to wait for the rest again.
+    // The offset up to which the pace allows writing. A stream may accept less than that at once, as one with TLS does;
+    // the rest does not wait for the pace again.
     let due = pace ? 0 : bytes.length;
     for (let done = 0; done < bytes.length;) {
       if (pace && due === done) {
@@ -280,8 +282,8 @@ export class ByteConnection {
   }
 
   /**
-   * Ends the connection so that the peer still gets to read what was sent last: a close with unread input would reset
-   * the connection and could overtake it.
+   * Closes the connection so that the peer can still read what was sent last. Closing with unread input would reset the
+   * connection, and the reset could discard sent data.
    */
   async closeGracefully(): Promise<void> {
     try {
@@ -294,13 +296,13 @@ export class ByteConnection {
         clearTimeout(deadline);
       }
     } catch {
-      // The peer is gone, or did not end in time: there is nobody left to be graceful to.
+      // The peer is gone, or did not close in time: no reason to wait any longer.
     } finally {
       this.close();
     }
   }
 
-  /** Ends the connection now. Reads and writes under way fail with `reason`, or with `closed`. */
+  /** Closes the connection immediately. Pending reads and writes fail with `reason`, or with `closed`. */
   close(reason?: FerryError): void {
     this.#failure ??= reason;
     if (this.#closed) return;
@@ -310,7 +312,7 @@ export class ByteConnection {
     try {
       this.#stream.close();
     } catch {
-      // Closed by the runtime already, after an error.
+      // The runtime has already closed it after an error.
     }
   }
 
@@ -320,20 +322,20 @@ export class ByteConnection {
   }
 
   /**
-   * Gives up sending in the middle of something: the peer sees the connection end there and can still answer. Later
-   * writes fail with `reason`.
+   * Stops sending in the middle of a message: the peer sees the connection end there, and can still reply. Later writes
+   * fail with `reason`.
    */
   endWrites(reason: FerryError): void {
     this.#writeFailure ??= reason;
     this.#stream.closeWrite().catch(() => {});
   }
 
-  /** Whether something can still be sent. */
+  /** Whether data can still be sent. */
   get writable(): boolean {
     return !this.#closed && this.#writeFailure === undefined;
   }
 
-  /** For how many milliseconds beyond the idle time the peer may be silent from now on. Default: 0. */
+  /** How many milliseconds longer than the idle timeout the peer may be silent from now on. Default: 0. */
   set patience(ms: number) {
     this.#deadlines.patience = ms;
   }
@@ -344,24 +346,24 @@ export class ByteConnection {
   }
 
   /**
-   * Until the returned value is disposed of, no read times out: this side is busy, not the peer. What waits then has
-   * at least the whole idle time before it.
+   * Suspends the read timeout until the returned value is disposed of, because this side is busy and not the peer. A
+   * pending read then has at least the whole idle timeout again.
    */
   hold(): Disposable {
     return this.#deadlines.hold();
   }
 
-  /** Whether the peer may be as slow as it likes at the moment, since nothing of it is under way. */
+  /** Whether the peer need not keep the minimum rate at the moment, since it is not transferring a message. */
   protected get pausing(): boolean {
     return this.input.length === 0;
   }
 
-  /** Whether everything that the peer sends tells that it takes what it is sent. */
+  /** Whether any data from the peer proves that it is alive, so that a stalled write does not time out. */
   protected get hearsLife(): boolean {
     return false;
   }
 
-  /** Why the connection was closed; undefined where it was not. */
+  /** The reason why the connection was closed; undefined if it was not. */
   protected get endReason(): FerryError | undefined {
     if (!this.#closed) return undefined;
     return this.#failure ?? new FerryError("closed", "connection closed");
@@ -377,7 +379,7 @@ export class ByteConnection {
     return this.#guard("read", () => this.#stream.read(room), !this.pausing);
   }
 
-  /** Runs one read or write under the deadlines. */
+  /** Runs one read or write with the deadlines. */
   async #guard<Count extends number | null>(
     direction: Direction,
     run: () => Promise<Count>,
@@ -391,18 +393,18 @@ export class ByteConnection {
     try {
       const count = await run();
       deadlines.moved(direction, count ?? 0, { paced });
-      // What came, or left, at the very end: nobody has a use for it any more.
+      // The connection was closed meanwhile: the result is no longer of use.
       this.#assertOpen();
       const waiting = direction === "read" ? this.#wasRead(count ?? 0) : undefined;
       if (waiting) await waiting;
       return count;
     } catch (error) {
-      // A TLS connection that ends without the alert that announces it has ended like any other: what was cut off
-      // shows by the lengths, as it does without TLS.
+      // A TLS connection that ends without a close_notify alert is treated as one that was closed: truncation is
+      // detected by the lengths of messages, as without TLS.
       const ended = direction === "read" && error instanceof Deno.errors.UnexpectedEof;
       if (ended && !this.#closed) return null as Count;
       const failure = this.#failure ?? toFerryError(error);
-      // How much has left is not known: nothing can follow it. What the peer said can still be read.
+      // It is unknown how much was sent, so nothing more can be sent. Data from the peer can still be read.
       if (direction === "write") this.#writeFailure ??= failure;
       throw failure;
     } finally {
@@ -411,11 +413,11 @@ export class ByteConnection {
     }
   }
 
-  /** Takes note of bytes that came; what is returned is waited for before more of them are read. */
+  /** Counts bytes that were received. The caller awaits the result before it reads more. */
   #wasRead(count: number): Promise<void> | undefined {
     if (this.hearsLife) this.#deadlines.lives();
     if (!this.#pace || count === 0) return undefined;
-    // That this side waits is no silence of the other.
+    // While this side waits for the pace, the peer does not count as silent.
     this.#deadlines.end("read");
     return this.#pace.take(count);
   }

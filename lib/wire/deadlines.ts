@@ -1,6 +1,6 @@
 /**
- * Deadlines of a connection, since Deno's reads and writes have none: a peer that moves nothing for too long, or too
- * few bytes a second, is given up.
+ * Timeouts of a connection, since Deno's reads and writes have none. A connection is given up if its peer transfers
+ * nothing for too long, or too few bytes per second.
  *
  * @module
  */
@@ -8,23 +8,23 @@
 import { type Clock, SYSTEM_CLOCK, type Timer } from "../core/clock.ts";
 import { FerryError } from "../core/errors.ts";
 
-/** What is asked of a peer. */
+/** Options of {@linkcode Deadlines}: what is required of a peer. */
 export interface DeadlineOptions {
   /**
-   * Milliseconds after which a read or a write that moves no byte is given up, or a function that is asked for them
-   * each time one begins.
+   * The time after which a read or write that transfers no byte is given up, in milliseconds; or a function that
+   * returns it, called at the start of each read and write.
    */
   idleTimeout: number | (() => number);
   /**
-   * How many bytes a second a peer has to move while a message is under way, on an average over the idle time. It
-   * ends a connection whose peer moves a byte now and then. Default: 0.
+   * The minimum transfer rate while a message is being transferred, in bytes per second, averaged over the idle
+   * timeout. It ends a connection whose peer transfers only a byte now and then. Default: 0, no minimum.
    */
   minRate?: number | undefined;
-  /** Tells the time. Default: the clock of the system. */
+  /** The clock. Default: that of the system. */
   clock?: Clock | undefined;
 }
 
-/** A timer may be that many milliseconds late on any system. */
+/** How many milliseconds late a timer may normally be. */
 const LATE_MS = 50;
 
 /** `read` from the peer, or `write` to it. */
@@ -32,39 +32,43 @@ export type Direction = "read" | "write";
 
 /** The state of one direction. */
 interface Lane {
-  /** For how long the peer was waited for since the rate was looked at last, in milliseconds. */
+  /** The time spent waiting for the peer since the rate was last checked, in milliseconds. */
   waited: number;
-  /** How many bytes were moved in that time. */
+  /** The number of bytes transferred in that time. */
   bytes: number;
-  /** When the read or the write that is under way began. */
+  /** When the current read or write began. */
   started: number;
-  /** For how many milliseconds it has moved nothing. */
+  /** How long it has transferred nothing, in milliseconds. */
   silent: number;
-  /** After how many milliseconds that is looked at, and when that is. */
+  /** After how many milliseconds of silence it is checked, and the time of the next check. */
   limit: number;
   due: number;
-  /** How many excuses there had been when it began, and when it was looked at last. */
+  /** The number of excuses when it began, and at the last check. */
   excusesBefore: number;
   excuses: number;
   timer: Timer | undefined;
 }
 
-/** The deadlines of reads and writes, of which one each may be under way at the same time. */
+/** The timeouts of reads and writes. One read and one write may be in progress at the same time. */
 export class Deadlines {
   readonly #idleTimeout: () => number;
   readonly #minRate: number;
   readonly #clock: Clock;
   readonly #onExpired: (reason: FerryError) => void;
-  // Not local variables of functions that wait: each of many silent connections would hold memory for those.
+  // The state is kept here and not in local variables of suspended functions, which would cost memory for each of many
+  // silent connections.
   readonly #lanes: Partial<Record<Direction, Lane>> = {};
   #holds = 0;
-  /** How often there was a reason for the peer to be silent in a direction; only those that are over count. */
+  /** How often the peer had an excuse to be silent in a direction. Only excuses that have ended are counted. */
   readonly #excuses: Record<Direction, number> = { read: 0, write: 0 };
 
-  /** Milliseconds for which the peer may be silent beyond the idle time. While above 0, it may be slow, too. */
+  /**
+   * How many milliseconds longer than the idle timeout the peer may be silent. While this is above 0, the minimum rate
+   * does not apply either.
+   */
   patience = 0;
 
-  /** Calls `onExpired` when the peer is to be given up: that has to end the read or the write under way. */
+  /** Creates deadlines. `onExpired` is called when the peer is given up; it has to end the current read or write. */
   constructor(
     { idleTimeout, minRate = 0, clock = SYSTEM_CLOCK }: DeadlineOptions,
     onExpired: (reason: FerryError) => void,
@@ -76,8 +80,8 @@ export class Deadlines {
   }
 
   /**
-   * Until the returned value is disposed of, no read is given up: this side is busy, not the peer. What waits
-   * then has at least the whole idle time before it.
+   * Suspends the timeout of reads until the returned value is disposed of, because this side is busy and not the peer.
+   * A pending read then has at least the whole idle timeout again.
    */
   hold(): Disposable {
     this.#holds++;
@@ -89,12 +93,12 @@ export class Deadlines {
     };
   }
 
-  /** How many milliseconds of silence end a read or a write that begins now. */
+  /** The timeout of a read or write that begins now, in milliseconds. */
   get idleTimeout(): number {
     return this.#idleTimeout();
   }
 
-  /** Takes note of a sign of life: a write that moves nothing has the whole idle time before it again. */
+  /** Records a keep-alive message of the peer: a stalled write has the whole idle timeout again. */
   lives(): void {
     this.#excuses.write++;
   }
@@ -102,7 +106,7 @@ export class Deadlines {
   /**
    * Runs one read or write.
    *
-   * @param paced whether it counts for the least rate; waiting for a next message does not
+   * @param paced whether it counts for the minimum rate; waiting for the next message does not
    */
   async run<Count extends number | null>(
     direction: Direction,
@@ -119,7 +123,7 @@ export class Deadlines {
     }
   }
 
-  /** Says that a read or a write begins; {@linkcode Deadlines.end} has to follow. */
+  /** Records that a read or write begins. {@linkcode Deadlines.end} has to follow. */
   begin(direction: Direction): void {
     const lane = this.#lanes[direction] ??= newLane();
     lane.started = this.#clock.monotonic();
@@ -130,7 +134,7 @@ export class Deadlines {
   }
 
   /**
-   * Says that what has begun has moved some bytes.
+   * Records that the current read or write has transferred some bytes.
    *
    * @param paced see {@linkcode Deadlines.run}
    */
@@ -141,7 +145,7 @@ export class Deadlines {
     this.#keepPace(direction, lane, count);
   }
 
-  /** Says that what has begun has ended, be it with an error. */
+  /** Records that the current read or write has ended, possibly with an error. */
   end(direction: Direction): void {
     this.#clock.clearTimeout(this.#lanes[direction]?.timer);
   }
@@ -151,10 +155,10 @@ export class Deadlines {
     lane.timer = this.#clock.setTimeout(() => this.#look(direction, lane), lane.limit);
   }
 
-  /** Whether what is under way has been silent for too long. */
+  /** Checks whether the current read or write has been silent for too long. */
   #look(direction: Direction, lane: Lane): void {
     const { limit } = lane;
-    // A timer that rings late shows that this program did not run: what came meanwhile may not have been read.
+    // A timer that fires late shows that this process was not running: data may have arrived that was not read yet.
     const late = this.#clock.monotonic() - lane.due > Math.max(limit / 4, LATE_MS);
     const excused = late || this.#isExcused(direction, lane.excuses);
     lane.excuses = this.#excuses[direction];
@@ -166,7 +170,7 @@ export class Deadlines {
     );
   }
 
-  /** Whether the peer may be silent at the moment, or had a reason since there were that many excuses. */
+  /** Whether the peer has an excuse to be silent at the moment, or has had one since the count was `excuses`. */
   #isExcused(direction: Direction, excuses: number): boolean {
     return direction === "read" && this.#holds > 0 || this.#excuses[direction] !== excuses;
   }

@@ -21,7 +21,7 @@ export const entry = v.object({
   checksum,
 });
 
-/** An entry as the keys of a header or a line. */
+/** Encodes an entry as the keys of a header or a line. */
 export function entryKeys({ checksum, ...keys }: Entry): HeaderKeys {
   return { ...keys, ...checksumKeys(checksum && algorithmOf(checksum) || "md5", checksum) };
 }

@@ -8,7 +8,7 @@
 import { FerryError, isErrorCode, type Place } from "../core/errors.ts";
 import type { Header, HeaderKeys } from "./codec.ts";
 
-/** The reply that reports an error. The message of an `internal` one stays here: it may hold internal details. */
+/** The reply that reports an error. The message of an `internal` error is not sent: it may contain internal details. */
 export function errorReply({ code, message }: FerryError): Record<string, unknown> {
   const told = code === "internal"
     ? "an unexpected error; the log of this side tells more"
@@ -19,7 +19,7 @@ export function errorReply({ code, message }: FerryError): Record<string, unknow
 /**
  * Throws the error that a header reports, if it reports one.
  *
- * @throws {FerryError} what the peer reported
+ * @throws {FerryError} the error that the peer reported
  */
 export function throwReported(header: Header, side: Place["side"] = "peer"): void {
   if (header.status === "error") throw reportedError(header, side);
@@ -28,7 +28,7 @@ export function throwReported(header: Header, side: Place["side"] = "peer"): voi
 /** The error that the keys `code` and `message` report. */
 export function reportedError({ code, message }: HeaderKeys, side: Place["side"]): FerryError {
   const text = typeof message === "string" && message !== "" ? message : "the peer gave no reason";
-  // A newer peer may have codes that are not known here; `usage` and `unreachable` are about this side alone.
+  // A newer peer may send codes that are unknown here. `usage` and `unreachable` can only occur on this side.
   const known = isErrorCode(code) && code !== "usage" && code !== "unreachable";
   return FerryError.reported(known ? code : "internal", text, side);
 }

@@ -1,10 +1,10 @@
 /**
- * Which protocol a peer speaks by mistake, as far as its first bytes tell.
+ * Recognises another protocol that a peer speaks by mistake, by its first bytes.
  *
  * @module
  */
 
-/** How many bytes are looked at. */
+/** How many bytes are examined. */
 export const FIRST_BYTES = 4;
 
 const TEXTS: readonly (readonly [protocol: string, beginnings: readonly string[]])[] = [
@@ -29,10 +29,13 @@ const TEXTS: readonly (readonly [protocol: string, beginnings: readonly string[]
   ["Redis", ["-ERR", "-NOA", "-DEN"]],
 ];
 
-/** The protocol whose messages begin with these {@linkcode FIRST_BYTES} bytes; undefined where it is none that people often reach by mistake. */
+/**
+ * The protocol whose messages begin with these {@linkcode FIRST_BYTES} bytes; undefined if it is not one that people
+ * often reach by mistake.
+ */
 export function foreignProtocol(bytes: Uint8Array): string | undefined {
   const [type, major] = bytes;
-  // A record of TLS, of an alert or of a handshake (RFC 8446, section 5.1).
+  // A TLS record that contains an alert or a handshake (RFC 8446, section 5.1).
   if ((type === 0x15 || type === 0x16) && major === 3) return "TLS";
   const text = String.fromCharCode(...bytes.subarray(0, FIRST_BYTES));
   return TEXTS.find(([, beginnings]) => beginnings.includes(text))?.[0];

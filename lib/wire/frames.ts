@@ -1,5 +1,5 @@
 /**
- * Frames on a connection: each is the length of a header, the header, and a body of the length that the header tells.
+ * Frames on a connection: each is the length of a header, the header, and a body of the length given in the header.
  * docs/protocol specifies the bytes.
  *
  * @module
@@ -20,19 +20,19 @@ import { Heartbeat, isSignOfLife, SIGN_OF_LIFE } from "./keep_alive.ts";
 
 /** Options of a {@linkcode Wire}. */
 export interface WireOptions extends ConnectionOptions {
-  /** The side that the peer's errors are said to have happened on. Default: `peer`. */
+  /** The side to which errors reported by the peer are attributed. Default: `peer`. */
   peerSide?: Place["side"] | undefined;
 }
 
-/** One message: its header, and its body, which is to be read or drained before the next message. */
+/** One message: its header and its body. The body has to be read or drained before the next message is read. */
 export interface Frame {
   /** The header. */
   readonly header: Header;
-  /** The body; one that is empty has ended already. */
+  /** The body. An empty one has already ended. */
   readonly body: IncomingBody;
 }
 
-/** What {@linkcode Wire.converse} gives while nobody sends signs of life. */
+/** What {@linkcode Wire.converse} returns if keep-alive messages are not used. */
 const NO_CONVERSATION: Disposable = { [Symbol.dispose]() {} };
 
 /** A connection that carries frames. */
@@ -40,40 +40,43 @@ export class Wire extends ByteConnection implements BodySource {
   readonly peerSide: Place["side"];
 
   /**
-   * Whether headers have a checksum of their own: `sent` adds one to each that is sent, `required` refuses also one
-   * that comes without it. One that comes with a wrong checksum is refused in any case.
+   * Whether headers have a checksum of their own. `sent`: one is added to each header that is sent. `required`: in
+   * addition, received headers without one are refused. A received header with a wrong checksum is refused in any case.
    */
   headerChecksums: "off" | "sent" | "required" = "off";
 
-  /** The body of the message that was read last. */
+  /** The body of the message last read. */
   #body: IncomingBody | undefined;
-  /** How many reads wait for a header. */
+  /** The number of reads that are waiting for a header. */
   #awaiting = 0;
 
-  /** How many bytes of the body that was begun are still to be written. */
+  /** The number of bytes still to be written of the current outgoing body. */
   #owed = 0n;
-  /** Whether a streamed body was begun and not closed. */
+  /** Whether a streamed body was begun but not closed. */
   #streaming = false;
 
-  /** Undefined until {@linkcode Wire.keepAlive}: a silent connection is to cost little. */
+  /**
+   * The heartbeat; undefined until {@linkcode Wire.keepAlive} is called, so that a silent connection costs little
+   * memory.
+   */
   #heartbeat: Heartbeat | undefined;
   /** See {@linkcode Wire.keepAlive}. */
   #answers = false;
-  /** How many bytes had been sent when the heart beat last. */
+  /** The number of bytes that had been sent at the last beat. */
   #bytesAtBeat = 0;
   #listening = false;
 
-  /** Frames over an open stream, which is this one's alone from now on. */
+  /** Creates a wire on an open stream, which it owns from now on. */
   constructor(stream: ByteStream, options: WireOptions) {
     super(stream, options);
     this.peerSide = options.peerSide ?? "peer";
   }
 
   /**
-   * The next message, or null where the peer ended the connection between two messages.
+   * Reads the next message; null if the peer ended the connection between two messages.
    *
-   * @throws {FerryError} `bad_header`, `checksum_mismatch` for a header that was damaged, `closed` in the middle of
-   * one, `timeout`
+   * @throws {FerryError} `bad_header`, `checksum_mismatch` for a header that was damaged, `closed` in the middle of a
+   * message, `timeout`
    */
   readFrame(): Promise<Frame | null> {
     if (this.#body && !this.#body.ended) {
@@ -88,8 +91,8 @@ export class Wire extends ByteConnection implements BodySource {
   }
 
   /**
-   * The next header, or null where the connection ended in front of it. Only {@linkcode Wire.readFrame} and
-   * {@linkcode IncomingBody} call this: they know what follows it.
+   * Reads the next header; null if the connection ended before it. Only {@linkcode Wire.readFrame} and {@linkcode
+   * IncomingBody} call this, since they know what follows the header.
    *
    * @throws {FerryError} as {@linkcode Wire.readFrame}
    */
@@ -117,7 +120,7 @@ export class Wire extends ByteConnection implements BodySource {
     const bytes = input.peek(LENGTH_BYTES, end);
     input.skip(end);
     const header = this.#decode(bytes);
-    // What follows may take long, and needs no room for a next message.
+    // Handling the message may take long and needs no input buffer, so its memory is released.
     if (input.length === 0 && !this.readingAhead) input.release();
     return header;
   }
@@ -126,21 +129,22 @@ export class Wire extends ByteConnection implements BodySource {
     return decodeHeader(bytes, { checksum: this.headerChecksums === "required" });
   }
 
-  /** Whether a whole header has come, so that reading it does not wait for the peer. */
+  /** Whether a complete header is in the input buffer, so that reading it does not wait for the peer. */
   hasHeader(): boolean {
     this.#dropSignsOfLife();
     try {
       return this.#wholeHeader() !== undefined;
     } catch {
-      // Reading it fails at once.
+      // Reading it fails without waiting.
       return true;
     }
   }
 
   /**
-   * How many bytes the header at the front of the input buffer has, with its length; undefined if some are missing.
+   * The size of the header at the front of the input buffer, including its length field; undefined if it is not
+   * complete.
    *
-   * @throws {FerryError} `bad_header` where the length is out of range
+   * @throws {FerryError} `bad_header` if the length is out of range
    */
   #wholeHeader(): number | undefined {
     const { length } = this.input;
@@ -150,9 +154,9 @@ export class Wire extends ByteConnection implements BodySource {
   }
 
   /**
-   * Puts a header, and optionally a small body, into the output buffer.
+   * Writes a header, and optionally a small body, to the output buffer.
    *
-   * @throws {FerryError} `bad_header` where the header is too long, `closed`, `timeout`
+   * @throws {FerryError} `bad_header` if the header is too long, `closed`, `timeout`
    */
   async writeFrame(header: HeaderKeys, body?: Uint8Array): Promise<void> {
     const bytes = this.#encode(header);
@@ -166,7 +170,7 @@ export class Wire extends ByteConnection implements BodySource {
   }
 
   /**
-   * Puts bytes of a body behind what was written last; see {@linkcode ByteConnection.write}.
+   * Writes bytes of a body; see {@linkcode ByteConnection.write}.
    *
    * @throws {FerryError} `closed`, `timeout`
    */
@@ -175,7 +179,7 @@ export class Wire extends ByteConnection implements BodySource {
     return super.write(bytes);
   }
 
-  /** A header with its length in front. */
+  /** Encodes a header, preceded by its length. */
   #encode(header: HeaderKeys): Uint8Array {
     const bytes = encodeHeader(header, { checksum: this.headerChecksums !== "off" });
     const framed = new Uint8Array(LENGTH_BYTES + bytes.length);
@@ -185,13 +189,14 @@ export class Wire extends ByteConnection implements BodySource {
   }
 
   /**
-   * From now on both sides send signs of life while there is a {@linkcode Wire.converse} and nothing else to say. A
-   * pause between two messages is no silence then, however long, nor is a write that moves nothing: only a peer that
-   * gives no sign of life is given up.
+   * Starts the use of keep-alive messages: from now on both sides send them while there is a {@linkcode Wire.converse}
+   * and nothing else to send. A long pause between two messages or a stalled write then no longer times out: a peer is
+   * only given up if it sends nothing at all, not even keep-alive messages.
    *
-   * @param peerTimeout milliseconds after which the peer takes silence for the end
-   * @param answers whether this side answers requests. The side that asks sends no sign of life while it waits for an
-   * answer and has said all: of two sides that wait for each other, one gives up
+   * @param peerTimeout the idle timeout of the peer, in milliseconds
+   * @param answers whether this side is the one that answers requests. The requesting side sends no keep-alive messages
+   * once it has sent its whole request and waits for the reply. So if both sides wait for each other, one of them times
+   * out
    */
   keepAlive(peerTimeout: number, { answers }: { answers: boolean }): void {
     this.#answers = answers;
@@ -204,18 +209,18 @@ export class Wire extends ByteConnection implements BodySource {
     return this.#heartbeat !== undefined;
   }
 
-  /** Until the returned value is disposed of, one side owes the other an answer: see {@linkcode Wire.keepAlive}. */
+  /** Marks, until the returned value is disposed of, that a request is in progress: see {@linkcode Wire.keepAlive}. */
   converse(): Disposable {
     return this.#heartbeat?.converse() ?? NO_CONVERSATION;
   }
 
-  /** Sends a sign of life, where that is possible and nothing else was sent since the last beat. */
+  /** Sends a keep-alive message if that is possible and nothing else was sent since the last beat. */
   #beat(): void {
     if (!this.writable) return;
     const idle = this.bytesSent === this.#bytesAtBeat;
     this.#bytesAtBeat = this.bytesSent;
     if (this.sending) {
-      // The peer takes nothing: whether it lives shows by what it sends, and maybe nobody reads that.
+      // The peer does not read. Whether it is alive is visible only from what it sends, which nobody may be reading.
       if (idle) void this.#listen().catch(() => {});
     } else if (this.unsent > 0) this.flush().catch(() => {});
     else if (idle && this.#owed <= 0n && (this.#answers || this.#streaming || !this.reading)) {
@@ -225,7 +230,7 @@ export class Wire extends ByteConnection implements BodySource {
     }
   }
 
-  /** Reads ahead for as long as a write is under way, if nobody reads. */
+  /** Reads ahead while a write is in progress, if nobody else reads. */
   async #listen(): Promise<void> {
     if (this.#listening || this.reading) return;
     this.#listening = true;
@@ -240,7 +245,10 @@ export class Wire extends ByteConnection implements BodySource {
     this.#dropSignsOfLife();
   }
 
-  /** Takes the signs of life away that stand where the next message is expected, if nobody waits for that. */
+  /**
+   * Removes keep-alive messages from the front of the input buffer between two messages, if nobody waits for the next
+   * one.
+   */
   #dropSignsOfLife(): void {
     if (!this.keepsAlive || this.#awaiting > 0 || !(this.#body?.betweenMessages ?? true)) return;
     try {
@@ -250,11 +258,14 @@ export class Wire extends ByteConnection implements BodySource {
         this.input.skip(end);
       }
     } catch {
-      // Whoever reads it will be told.
+      // The next read will report the error.
     }
   }
 
-  /** A peer that has nothing to say may be slow, and one that says between two messages that it lives. */
+  /**
+   * The minimum rate does not apply between two messages. With keep-alive messages, that includes the messages of a
+   * streamed body.
+   */
   protected override get pausing(): boolean {
     return super.pausing &&
       (!this.#body || this.#body.ended || this.keepsAlive && this.#body.betweenMessages);

@@ -1,23 +1,25 @@
 /**
- * The checksum that ends a header where both sides have agreed on checksums of headers: a CRC-32 of the header's
- * length and of everything in front of the checksum. docs/protocol/extensions/header-crc32.md specifies the bytes.
+ * The checksum at the end of a header, used if both sides have agreed on header checksums: a CRC-32 of the header's
+ * length and of everything before the checksum. docs/protocol/extensions/header-crc32.md specifies the bytes.
  *
  * @module
  */
 
-/** The name of the feature. */
+/** The name of the protocol feature. */
 export const HEADER_CHECKSUMS = "header-crc32";
 
-/** The last bytes of a header: its key, its value of so many digits, the end of the object. */
+/**
+ * The last bytes of a header with a checksum: the key, the number of digits of the value, and the end of the object.
+ */
 const TAIL = { before: '"crc32":"', digits: 8, after: '"}' };
 
-/** How many bytes these are. */
+/** The number of these bytes. */
 const TAIL_BYTES = TAIL.before.length + TAIL.digits + TAIL.after.length;
 
 /** The hexadecimal digits as bytes of ASCII. */
 const DIGITS = Uint8Array.from("0123456789abcdef", (digit) => digit.charCodeAt(0));
 
-/** The table of CRC-32 (ISO 3309, the polynomial of zlib): a remainder for each byte. */
+/** The lookup table of CRC-32 (ISO 3309, the polynomial of zlib), with an entry for each byte value. */
 const STEPS = Int32Array.from({ length: 256 }, (_, byte) => {
   let remainder = byte;
   for (let bit = 0; bit < 8; bit++) {
@@ -26,13 +28,13 @@ const STEPS = Int32Array.from({ length: 256 }, (_, byte) => {
   return remainder;
 });
 
-/** A header as JSON with room for its checksum. */
+/** Appends a placeholder for the checksum to a header in JSON. */
 export function makeRoom(json: string): string {
   const comma = json === "{}" ? "" : ",";
   return json.slice(0, -1) + comma + TAIL.before + "0".repeat(TAIL.digits) + TAIL.after;
 }
 
-/** Puts its checksum into a header that has room for it. */
+/** Fills in the checksum of a header that has a placeholder for it. */
 export function addChecksum(header: Uint8Array): void {
   let rest = checksumOf(header);
   for (let at = lastDigit(header), i = 0; i < TAIL.digits; i++, rest >>>= 4) {
@@ -47,7 +49,7 @@ export function hasChecksum(header: Uint8Array): boolean {
     stands(header, after, header.length - after.length);
 }
 
-/** Whether a header ends with its right checksum. */
+/** Whether a header ends with the correct checksum. */
 export function isIntact(header: Uint8Array): boolean {
   if (!hasChecksum(header)) return false;
   let rest = checksumOf(header);
@@ -67,8 +69,8 @@ function stands(bytes: Uint8Array, text: string, at: number): boolean {
 }
 
 /**
- * The CRC-32 of a header's length, as it stands in front of the header, and of the header without its last bytes.
- * Node's own CRC-32 is in a module that takes as long to load as the rest of a program.
+ * The CRC-32 of a header's length, as encoded before the header, and of the header without its last bytes. Node's own
+ * CRC-32 is not used: its module takes as long to load as the rest of a program.
  */
 function checksumOf(header: Uint8Array): number {
   let remainder = ~0;

@@ -1,48 +1,48 @@
 /**
- * The bytes of a connection that have come and that nobody has asked for yet.
+ * The input buffer of a connection: bytes that were received but not requested yet.
  *
  * @module
  */
 
 import { type BufferBudget, type LentBuffer, SMALL_BUFFER } from "../core/buffer_budget.ts";
 
-/** The most that is read at once while nothing is expected: most requests fit. */
+/** The maximum number of bytes read at once while no data is expected. Most requests fit. */
 export const IDLE_BUFFER: number = 1024;
 
 const LARGEST_BUFFER = 256 * 1024;
 
 /**
- * A buffer that is tiny while nothing comes, since a server holds one for each silent connection, and grows when a
- * read fills it, since small messages are fastest when many are read at once.
+ * A buffer of variable size. It is tiny while nothing is received, since a server has one for each silent connection.
+ * It grows when a read fills it, since reading many small messages at once is fastest.
  */
 export class InputBuffer {
   readonly #buffers: BufferBudget;
   readonly #assertOpen: () => void;
   #lent: LentBuffer | undefined;
-  // The bytes stand in #lent between #start and #end.
+  // The bytes are in #lent between #start and #end.
   #start = 0;
   #end = 0;
-  /** Whether the last read filled all the room there was, so that more was probably waiting. */
+  /** Whether the last read filled the whole free space, so that more data was probably waiting. */
   #crowded = false;
-  /** How large the buffer becomes when a read fills it. */
+  /** The size to which the buffer grows when a read fills it. */
   #growth = 2 * SMALL_BUFFER;
 
   /**
-   * An empty buffer, which takes no memory yet.
+   * Creates an empty buffer, which uses no memory yet.
    *
-   * @param assertOpen throws once the connection has ended: nothing is to take memory then, or to look at it
+   * @param assertOpen throws once the connection has ended: the buffer must not be used any more then
    */
   constructor(buffers: BufferBudget, assertOpen: () => void) {
     this.#buffers = buffers;
     this.#assertOpen = assertOpen;
   }
 
-  /** How many bytes there are. */
+  /** The number of bytes in the buffer. */
   get length(): number {
     return this.#end - this.#start;
   }
 
-  /** Whether no more can be read before some bytes are taken. */
+  /** Whether the buffer is full, so that bytes have to be taken before more can be read. */
   get full(): boolean {
     const size = this.#lent?.bytes.length ?? 0;
     if (size === 0 || this.length < size) return false;
@@ -50,24 +50,24 @@ export class InputBuffer {
   }
 
   /**
-   * Whether a read into a reader's own buffer of that size, instead of this one, is at least as good. Where no more
-   * comes at once than there is room for, this one would only wait beside the other.
+   * Whether reading directly into a reader's own buffer of that size is at least as good as reading into this one. If
+   * no more is received at once than fits there, this buffer would only use memory.
    */
   isNeedlessFor(size: number): boolean {
     return size >= (this.#crowded ? this.#buffers.sizeOf(this.#growth) : IDLE_BUFFER);
   }
 
-  /** Takes note of what a read into a reader's own buffer has told. */
+  /** Records the result of a read that bypassed this buffer. */
   passed(count: number, room: number): void {
     this.#crowded = count === room;
   }
 
-  /** Some of the bytes, as they stand here: they are gone when the next ones are read. */
+  /** A view of some of the bytes, valid until more are read. */
   peek(start: number, end: number): Uint8Array {
     return this.#bytes.subarray(this.#start + start, this.#start + end);
   }
 
-  /** Moves bytes out, at most `limit`, and tells how many. */
+  /** Moves at most `limit` bytes into `into`, and returns how many. */
   take(into: Uint8Array, limit: number): number {
     const count = Math.min(limit, this.length);
     into.set(this.peek(0, count));
@@ -75,16 +75,16 @@ export class InputBuffer {
     return count;
   }
 
-  /** Forgets so many bytes at the front. */
+  /** Drops that many bytes from the front. */
   skip(count: number): void {
     this.#start += count;
   }
 
-  /** Room behind the bytes, for some of the `count` bytes that there are to be. */
+  /** Free space after the bytes, for some of the `count` bytes that the buffer is to contain in all. */
   room(count: number): Uint8Array {
     const buffered = this.length;
-    // Where it is not known whether anything comes, no large buffer waits for it; and a header that is announced
-    // and does not come costs no more than what has come of it.
+    // While it is uncertain whether data will arrive, no large buffer is kept for it. And a header that is announced
+    // but not sent costs no more memory than the part that was received.
     this.#resize(this.#crowded ? this.#growth : buffered === 0 ? IDLE_BUFFER : 0);
     const bytes = this.#bytes;
     if (buffered === 0 || this.#start + count > bytes.length || this.#end === bytes.length) {
@@ -105,14 +105,14 @@ export class InputBuffer {
     }
   }
 
-  /** Gives the memory back, with the bytes in it. */
+  /** Releases the memory, discarding the bytes in it. */
   release(): void {
     this.#lent?.[Symbol.dispose]();
     this.#lent = undefined;
     this.#start = this.#end = 0;
   }
 
-  /** Goes on with a buffer of another size where that is of use; 0 is any that there is. */
+  /** Switches to a buffer of another size if that is useful; 0 means to keep the present size if possible. */
   #resize(size: number): void {
     const old = this.#lent;
     const now = old?.bytes.length ?? 0;

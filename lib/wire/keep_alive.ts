@@ -1,28 +1,31 @@
 /**
- * Signs of life: messages by which a side that has nothing to say for a while says that it is still there.
- * docs/protocol/extensions/keep-alive.md specifies it.
+ * Keep-alive messages ("signs of life"): a side that has nothing else to send for a while shows with them that it is
+ * still there. docs/protocol/extensions/keep-alive.md specifies it.
  *
  * @module
  */
 
-/** The name of the feature. */
+/** The name of the protocol feature. */
 export const KEEP_ALIVE = "keep-alive";
 
-/** The header of a sign of life. */
+/** The header of a keep-alive message. */
 export const SIGN_OF_LIFE: Readonly<Record<string, unknown>> = { keep_alive: true };
 
-/** Whether a header is that of a sign of life. */
+/** Whether a header is that of a keep-alive message. */
 export function isSignOfLife(header: Readonly<Record<string, unknown>>): boolean {
   return header.keep_alive === true;
 }
 
-/** How many beats there are in the time after which the peer takes silence for the end. */
+/** The number of beats within the idle timeout of the peer. */
 const BEATS = 8;
 
-/** The limits of the time between two beats, in milliseconds. The longest keeps routers from forgetting the connection. */
+/**
+ * The limits of the interval between two beats, in milliseconds. The longest is short enough to keep NAT routers from
+ * dropping the connection.
+ */
 const INTERVAL = { shortest: 10, longest: 30_000 };
 
-/** Calls back at intervals while a conversation is under way. */
+/** Calls a function at intervals while a conversation is in progress. */
 export class Heartbeat {
   readonly #beat: () => void;
   /** Milliseconds between two beats; 0 before the start and after the end. */
@@ -30,25 +33,25 @@ export class Heartbeat {
   #conversations = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** Calls `beat`, but not before {@linkcode Heartbeat.start}. */
+  /** Creates a heartbeat that calls `beat` after {@linkcode Heartbeat.start}. */
   constructor(beat: () => void) {
     this.#beat = beat;
   }
 
-  /** Begins, with beats often enough for a peer that gives up after that many milliseconds of silence. */
+  /** Starts, with beats often enough for a peer that has this idle timeout, in milliseconds. */
   start(idleTimeout: number): void {
     const { shortest, longest } = INTERVAL;
     this.#interval = Math.min(Math.max(idleTimeout / BEATS, shortest), longest);
     this.#arm();
   }
 
-  /** Ends for good. */
+  /** Stops permanently. */
   stop(): void {
     this.#interval = 0;
     clearTimeout(this.#timer);
   }
 
-  /** Until the returned value is disposed of, a conversation is under way. */
+  /** Marks that a conversation is in progress, until the returned value is disposed of. */
   converse(): Disposable {
     this.#conversations++;
     this.#arm();
@@ -61,7 +64,10 @@ export class Heartbeat {
     };
   }
 
-  /** Sets the timer, unless it is set: once an interval, since most conversations are over before a beat is due. */
+  /**
+   * Sets the timer unless it is already set. It runs once per interval and is not cancelled, since most conversations
+   * end before a beat is due.
+   */
   #arm(): void {
     if (this.#timer !== undefined || this.#interval === 0 || this.#conversations === 0) return;
     this.#timer = setTimeout(() => {
@@ -70,7 +76,7 @@ export class Heartbeat {
       this.#beat();
       this.#arm();
     }, this.#interval);
-    // It must not keep a program from ending.
+    // The timer must not keep the program from exiting.
     Deno.unrefTimer(this.#timer);
   }
 }

@@ -1,23 +1,23 @@
 /**
- * Bodies that are lines of text: the entries of a `list`, the files of a `compare`.
+ * Bodies that consist of lines of text: the entries of a `list`, the files of a `compare`.
  *
  * @module
  */
 
 import { FerryError } from "../core/errors.ts";
 
-/** The longest line in bytes of UTF-8, without the line break. */
+/** The maximum length of a line in bytes of UTF-8, without the line break. */
 export const MAX_LINE_BYTES = 65536;
 
 const utf8 = new TextEncoder();
 
-/** How many characters are gathered for one chunk. */
+/** The number of characters that are collected for one chunk. */
 const CHUNK_CHARACTERS = 32 * 1024;
 
-/** How many lines are given together at most, so that what is done with them takes no long time at once. */
+/** The maximum number of lines that are returned together, so that handling them does not block for long. */
 const MOST_LINES = 64;
 
-/** Lines as the chunks of a streamed body; `encodeLine` gives each with its line break. */
+/** Encodes lines as the chunks of a streamed body. `encodeLine` returns a line with its line break. */
 export async function* encodeLines<T>(
   items: AsyncIterable<T> | Iterable<T>,
   encodeLine: (item: T) => string,
@@ -33,11 +33,11 @@ export async function* encodeLines<T>(
 }
 
 /**
- * What the lines of a body stand for, however the body is cut into chunks. Lines that end in the same chunk are given
- * together, up to 64 of them, since one by one they would cost more than what is done with them. No more than one line
- * and one chunk is kept.
+ * Decodes the lines of a body, however it is divided into chunks. Lines that end in the same chunk are returned
+ * together, up to 64 of them, since returning them one by one would cost more than handling them. At most one line and
+ * one chunk are kept in memory.
  *
- * @throws {FerryError} `bad_header` where it is not UTF-8 or a line is too long, and what `decodeLine` throws
+ * @throws {FerryError} `bad_header` if it is not UTF-8 or a line is too long, and what `decodeLine` throws
  */
 export async function* decodeLines<T>(
   chunks: AsyncIterable<Uint8Array>,
@@ -54,7 +54,7 @@ export async function* decodeLines<T>(
   let rest = "";
   for await (const chunk of chunks) {
     const text = textOf(chunk);
-    // Only the new text is searched: a line may come byte by byte.
+    // Only the new text is searched: a line may arrive byte by byte.
     if (text.includes("\n")) {
       const lines = (rest + text).split("\n");
       rest = lines.pop()!;
@@ -70,9 +70,9 @@ export async function* decodeLines<T>(
 }
 
 /**
- * A line, unless it is too long.
+ * Returns a line unless it is too long.
  *
- * @throws {FerryError} `bad_header` where it is longer than {@linkcode MAX_LINE_BYTES}
+ * @throws {FerryError} `bad_header` if it is longer than {@linkcode MAX_LINE_BYTES}
  */
 export function assertShort(line: string): string {
   // A UTF-16 unit is at most three bytes of UTF-8, so most lines need no encoding to be measured.

@@ -13,11 +13,11 @@ import { entry, entryKeys } from "./entry_keys.ts";
 import { errorReply, reportedError } from "./error_reply.ts";
 import { boolean, check, fileSize, key, mtime, string } from "./schema.ts";
 
-/** What the lines of a list stand for, by their kinds. */
+/** The decoded lines of a list, by their kinds. */
 export interface ListLines {
   /** A line of a plain list. */
   entry: Entry;
-  /** A line of a list that tells also what is left out. */
+  /** A line of a list that includes omitted entries. */
   listed: Listed;
   /** A line of a list of partial uploads. */
   part: PartEntry;
@@ -38,7 +38,7 @@ type OmissionKeys = v.InferOutput<typeof omission>;
 /** The schemas of the lines as a server writes them. */
 export const LIST_LINES = {
   entry,
-  /** A directory whose content is left out. */
+  /** A directory whose contents are omitted. */
   unreadable: v.object({ ...entry.entries, ...omission.entries }),
   omission,
   part: v.object({
@@ -52,7 +52,7 @@ export const LIST_LINES = {
 
 const lineKeys = v.looseObject({ ...checksumKeySchemas }, "is not an object");
 
-/** An entry, an omission or a partial upload as a line, with the line break. */
+/** Encodes an entry, an omission or a partial upload as a line, with the line break. */
 export function encodeListLine(line: Listed | PartEntry): string {
   return JSON.stringify("received" in line ? line : listedKeys(line)) + "\n";
 }
@@ -67,7 +67,7 @@ function listedKeys(listed: Listed): HeaderKeys {
 }
 
 /**
- * What a line of a list stands for.
+ * Decodes a line of a list.
  *
  * @throws {FerryError} `bad_header` that names the key
  */

@@ -1,9 +1,9 @@
 /**
- * The lines of JSON in the bodies of a `compare`: the client's name the files that it could send, the server's those
- * that it wants.
+ * The lines of JSON in the bodies of a `compare`: the client's lines name the files that it could send, the server's
+ * lines those that it wants.
  *
- * Lines come by the thousand and are checked by hand: a schema takes several times as long, which would be most of the
- * work.
+ * There may be many thousands of lines, so they are checked by hand: a schema would take several times as long, and
+ * most of the total time.
  *
  * @module
  */
@@ -12,22 +12,22 @@ import { type ErrorCode, FerryError, isErrorCode } from "../core/errors.ts";
 import { algorithmOf, type Checksum, isMd5 } from "../core/checksum.ts";
 import { assertShort } from "./lines.ts";
 
-/** What a client tells of a file that it could send. */
+/** A client's line about a file that it could send. */
 export interface ManifestLine {
-  /** The name that it is to have. */
+  /** The name that it would get. */
   filename: string;
   /** Its size in bytes. */
   size: number;
   /** Its modification time in milliseconds since 1970. */
   mtime: number;
-  /** The checksum of its content, or null where the client does not know it yet. */
+  /** The checksum of its content; null if the client does not know it yet. */
   checksum: Checksum | null;
 }
 
-/** What the server says to a file that it wants or would refuse. To a file that need not be sent it says nothing. */
+/** A server's line about a file that it wants or would refuse. There is no line for a file that need not be sent. */
 export type ManifestReply = ManifestWish | ManifestRefusal;
 
-/** The server wants a file or its checksum. */
+/** A server's line that asks for a file or its checksum. */
 export interface ManifestWish {
   /** The name, as the client gave it. */
   filename: string;
@@ -35,7 +35,7 @@ export interface ManifestWish {
   decision: "send" | "hash";
 }
 
-/** The server would refuse a file. */
+/** A server's line about a file that it would refuse. */
 export interface ManifestRefusal {
   /** The name, as the client gave it. */
   filename: string;
@@ -51,7 +51,7 @@ export interface ManifestRefusal {
 const MAX_TIME = 8.64e15;
 
 /**
- * A file as a line, with the line break.
+ * Encodes a file as a line, with the line break.
  *
  * @throws {FerryError} `bad_header` where it is longer than a line may be
  */
@@ -62,7 +62,7 @@ export function encodeManifestLine({ filename, size, mtime, checksum }: Manifest
 }
 
 /**
- * A file from its line; keys that are not known are ignored.
+ * Decodes the line of a file. Unknown keys are ignored.
  *
  * @throws {FerryError} `bad_header` that names the key
  */
@@ -86,7 +86,7 @@ export function decodeManifestLine(line: string): ManifestLine {
 }
 
 /**
- * A reply as a line, with the line break.
+ * Encodes a reply as a line, with the line break.
  *
  * @throws {FerryError} `bad_header` where it is longer than a line may be
  */
@@ -95,7 +95,7 @@ export function encodeManifestReply(reply: ManifestReply): string {
 }
 
 /**
- * A reply from its line; keys that are not known are ignored.
+ * Decodes the line of a reply. Unknown keys are ignored.
  *
  * @throws {FerryError} `bad_header` that names the key
  */
@@ -106,7 +106,7 @@ export function decodeManifestReply(line: string): ManifestReply {
   if (decision !== "error") throw bad("decision", decision, "is none of send, hash, error");
   if (typeof code !== "string") throw bad("code", code, "is not a string");
   if (typeof message !== "string") throw bad("message", message, "is not a string");
-  // A newer peer may have codes that are not known here; `usage` is about a command line, not a wire.
+  // A newer peer may send codes that are unknown here. `usage` is about a command line and not sent.
   const known = isErrorCode(code) && code !== "usage";
   return { filename, decision, code: known ? code : "internal", message };
 }

@@ -1,5 +1,5 @@
 /**
- * The bytes of a connection that are to be sent and have not left yet.
+ * The output buffer of a connection: bytes that are written but not sent yet.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { type BufferBudget, type LentBuffer, SMALL_BUFFER } from "../core/buffer
 
 const LARGEST_BUFFER = 64 * 1024;
 
-/** Gathers small writes, so that a header and the first bytes of its body leave together. */
+/** Collects small writes, so that a header and the first bytes of its body are sent together. */
 export class OutputBuffer {
   readonly #buffers: BufferBudget;
   readonly #assertOpen: () => void;
@@ -16,31 +16,31 @@ export class OutputBuffer {
   #length = 0;
 
   /**
-   * An empty buffer, which takes no memory yet.
+   * Creates an empty buffer, which uses no memory yet.
    *
-   * @param assertOpen throws once the connection has ended: nothing is to take memory then
+   * @param assertOpen throws once the connection has ended: no memory may be allocated then
    */
   constructor(buffers: BufferBudget, assertOpen: () => void) {
     this.#buffers = buffers;
     this.#assertOpen = assertOpen;
   }
 
-  /** How many bytes there are. */
+  /** The number of bytes in the buffer. */
   get length(): number {
     return this.#length;
   }
 
-  /** Whether that many bytes had better not pass through here at all, because memory is short. */
+  /** Whether that many bytes should bypass the buffer because memory is short. */
   isTooDearFor(count: number): boolean {
     return count >= SMALL_BUFFER && !this.#buffers.has(LARGEST_BUFFER);
   }
 
-  /** Whether that many bytes are best sent as they are: nothing stands in front of them, and they fill a buffer. */
+  /** Whether that many bytes are best sent directly: the buffer is empty, and they would fill it. */
   isNeedlessFor(count: number): boolean {
     return this.#length === 0 && count >= LARGEST_BUFFER;
   }
 
-  /** Copies as many of the bytes as there is room for, and gives the rest. */
+  /** Copies as many of the bytes as there is room for, and returns the rest. */
   add(bytes: Uint8Array): Uint8Array {
     const memory = this.#room(this.#length + bytes.length);
     const head = bytes.subarray(0, memory.length - this.#length);
@@ -54,7 +54,7 @@ export class OutputBuffer {
     return this.#lent !== undefined && this.#length === this.#lent.bytes.length;
   }
 
-  /** Hands over the bytes, and the memory that they stand in, which is to be given back; undefined for none. */
+  /** Hands over the bytes with their memory, which the caller has to release; undefined if the buffer is empty. */
   take(): { bytes: Uint8Array; lent: LentBuffer } | undefined {
     const lent = this.#lent;
     if (!lent) return undefined;
@@ -64,12 +64,12 @@ export class OutputBuffer {
     return { bytes, lent };
   }
 
-  /** Gives the memory back, with the bytes in it. */
+  /** Releases the memory, discarding the bytes in it. */
   release(): void {
     this.take()?.lent[Symbol.dispose]();
   }
 
-  /** Memory as large as is of use for that many bytes. */
+  /** Free space in the buffer, which is made as large as useful for that many bytes. */
   #room(count: number): Uint8Array {
     const old = this.#lent;
     const size = count > SMALL_BUFFER ? LARGEST_BUFFER : SMALL_BUFFER;

@@ -1,8 +1,8 @@
 /**
- * The values that keys of headers may have, as valibot schemas, and the check of a header against them.
+ * Valibot schemas for the values of header keys, and the validation of a header against them.
  *
- * Each failure is a `bad_header` that names the key. The schemas are also the source of the JSON Schemas of
- * the protocol's documentation, so a value is described by standard actions where there are some.
+ * Each failure is a `bad_header` that names the key. The schemas are also the source of the JSON Schemas of the
+ * protocol's documentation, so values are described by standard valibot actions if possible.
  *
  * @module
  */
@@ -13,23 +13,23 @@ import { FerryError } from "../core/errors.ts";
 import { MAX_TIMEOUT_MS } from "../core/number_options.ts";
 import { OVERWRITE_POLICIES } from "../core/overwrite.ts";
 
-/** A schema whose input is what a peer sent. */
+/** A schema for input from a peer. */
 export type Schema<Output> = v.GenericSchema<unknown, Output>;
 
 /** The largest size on the wire: 2^63-1. */
 export const MAX_WIRE_SIZE: bigint = 2n ** 63n - 1n;
 
 /**
- * A value that satisfies a schema, with the defaults of the keys that are absent.
+ * Validates a value, and returns it with the defaults of absent keys.
  *
- * @throws {FerryError} `bad_header` that names the first key that does not
+ * @throws {FerryError} `bad_header` that names the first key that is not valid
  */
 export function check<Output>(schema: Schema<Output>, value: unknown): Output {
   const result = v.safeParse(schema, value, { abortEarly: true });
   if (result.success) return result.output;
   const [issue] = result.issues;
   const key = v.getDotPath(issue) ?? "the header";
-  // Valibot's own words are kept for what has none here: a key that is missing.
+  // A missing key has no message of its own in the schemas; it is recognised by valibot's issue.
   const missing = issue.received === "undefined" && issue.path !== undefined;
   throw new FerryError("bad_header", `${key} ${missing ? "is missing" : issue.message}`);
 }
@@ -50,14 +50,14 @@ export const wireSize = v.pipe(
   v.maxValue(MAX_WIRE_SIZE, "is more than 2^63-1"),
 );
 
-/** A size or an offset as a number: no storage here takes a file of more than 2^53-1 bytes. */
+/** A size or an offset as a number: no storage accepts files of more than 2^53-1 bytes. */
 export const fileSize = v.pipe(
   wireSize,
   v.maxValue(BigInt(Number.MAX_SAFE_INTEGER), "is more than 2^53-1"),
   v.transform(Number),
 );
 
-/** A number without a fraction, both limits included. */
+/** An integer between `min` and `max`, inclusive. */
 export function integer(min: number, max: number) {
   return v.pipe(
     v.number("is not a number"),
@@ -67,10 +67,10 @@ export function integer(min: number, max: number) {
   );
 }
 
-/** Milliseconds, as long as a timer can wait. */
+/** A timeout in milliseconds, at most as long as a timer can wait. */
 export const timeout = integer(1, MAX_TIMEOUT_MS);
 
-/** A time as the value of a key that takes a {@linkcode timeout}. */
+/** Converts milliseconds to a valid value of a {@linkcode timeout} key. */
 export function timeoutKey(ms: number): number {
   return Math.min(Math.max(1, Math.floor(ms)), MAX_TIMEOUT_MS);
 }
@@ -81,13 +81,13 @@ export const mtime = integer(-8.64e15, 8.64e15);
 /** The permission bits of a file. */
 export const mode = integer(0, 0o777);
 
-/** 128 bits in hexadecimal: an md5, an XXH3-128, the state of an md5. */
+/** 128 bits in hexadecimal: an MD5, an XXH3-128, or the state of an MD5. */
 export const hex128 = v.pipe(
   string,
   v.regex(/^[0-9a-f]{32}$/, "is not 32 lower-case hexadecimal digits"),
 );
 
-/** An algorithm, or a checksum of one. */
+/** The name of an algorithm, or a checksum with its algorithm. */
 export const algorithmOrChecksum = v.pipe(
   string,
   v.regex(
@@ -96,29 +96,29 @@ export const algorithmOrChecksum = v.pipe(
   ),
 );
 
-/** The algorithm of a decoded header, which is checked already. */
+/** The algorithm of a decoded header, which was already checked. */
 export const algorithm = v.picklist(ALGORITHMS);
 
-/** The checksum of a decoded header, which is checked already; null where it is not known. */
+/** The checksum of a decoded header, which was already checked; null if it is not known. */
 export const checksum = v.nullable(string);
 
 /** The checksum of a decoded header that has to have one. */
 export const knownChecksum = v.string("is missing");
 
-/** What to do where a name is taken. */
+/** The overwrite policy: what to do if a name is taken. */
 export const overwrite = v.optional(
   v.picklist(OVERWRITE_POLICIES, `is none of ${OVERWRITE_POLICIES.join(", ")}`),
   "never",
 );
 
-/** The optional parts of the protocol that one side of a connection has. */
+/** The optional features of the protocol that one side of a connection supports. */
 export const features = v.optional(v.array(string), () => []);
 
-/** The `status` of a reply that reports no error. */
+/** The `status` of a reply that does not report an error. */
 export const ok = v.literal("ok", "is neither ok nor error");
 
-/** The reply to a request that is only done. */
+/** The reply to a request that has no result but success. */
 export const done = v.object({ status: ok });
 
-/** What a request is answered with that is only done. */
+/** The type of {@linkcode done}. */
 export type Done = v.InferOutput<typeof done>;
