@@ -41,7 +41,10 @@ export interface Attempt<T> {
   signal?: AbortSignal | undefined;
 }
 
-/** The longest delay before the first retry, doubled with each retry, and its upper limit. In milliseconds. */
+/**
+ * The delay before the first retry doubles with each further one, up to `longest`. Jitter takes up to half off. In
+ * milliseconds.
+ */
 const BACKOFF = { first: 500, longest: 30_000 };
 
 /**

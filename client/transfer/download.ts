@@ -87,7 +87,7 @@ async function store(
 ): Promise<Transferred> {
   const existing = existingFileAt(path);
   if (existing || plan.dryRun) {
-    const kept = await foresee(connection, plan, { path, existing });
+    const kept = await withoutTransfer(connection, plan, { path, existing });
     if (kept) return kept;
   }
   const { filename, algorithm, resume, preserve } = plan;
@@ -119,12 +119,13 @@ async function store(
 }
 
 /**
- * The result of a download that needs no transfer: the existing file may stay, or this is a dry run.
+ * Finishes a download that needs no transfer: the existing file may stay, or this is a dry run. Where the file stays,
+ * what an earlier attempt has left is deleted.
  *
  * @returns undefined where the file has to be transferred
  * @throws {FerryError} `exists` where the existing file must not be replaced; `not_a_file` for a directory
  */
-async function foresee(
+async function withoutTransfer(
   connection: Connection,
   plan: DownloadPlan,
   { path, existing }: { path: string; existing: ExistingFile | undefined },
@@ -136,7 +137,7 @@ async function foresee(
     const here = () => checksumOfFile(path, algorithm, runtime);
     const there = () => Promise.resolve(incoming.checksum);
     if (!await isWanted(overwrite, incoming, existing, { here, there })) {
-      // An attempt that was killed after the file got its name may have left its temporary file.
+      // A try that was killed right after the rename may have left its temporary file.
       if (!dryRun) removePartialDownload(partialPathOf(path, runtime), runtime);
       // The file that stays may differ from the server's.
       const checksum = dryRun ? null : existing.checksum ?? await here();
@@ -170,7 +171,7 @@ async function receiveInto(
   };
   return await file.receive(partial.staged, {
     behind: offset > 0 ? partial.prefix : undefined,
-    // The server computes md5 in any case, and may have to read its file again for the other proof.
+    // Without an XXH3-128 as well: the server might have to read its file again to check it.
     ...(size > RESUMABLE_BYTES ? { resumable: { checkpoint, proof: false } } : {}),
     onBytes: reporting(plan, { offset, total }),
     // The process has nothing else to do than this download.
@@ -195,12 +196,13 @@ async function publish(
   const { staged } = partial;
   const unkept = staged.setAttributes({
     mtime: preserve || keepTime ? mtime : undefined,
+    // Look again at the bits of a file that is replaced: they may have changed since the download began.
     mode: preserve ? mode : replaces ? modeAt(path) : undefined,
     explicit: preserve,
     look: keepTime,
   });
   await makeSure(staged, { checksum, durable });
-  // A file under its final name must not be taken for a partial download, so the record is removed first.
+  // Remove the record before the rename: after a crash it would describe a finished file.
   partial.removeRecord();
   let skipped = false;
   try {

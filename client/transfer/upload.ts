@@ -22,7 +22,10 @@ import { nothingTransferred, type Transferred } from "./options.ts";
 import { MemorySource, Pieces, type SizedSource } from "./source.ts";
 import type { UploadPlan } from "./upload_plan.ts";
 
-/** A file up to this size is read once, into memory, so that its checksum can be in the request. */
+/**
+ * A file up to this size is read once, into memory, so that its checksum can be in the request. This must not exceed
+ * `RESUMABLE_BYTES`: a file that is sent as a whole is never resumed.
+ */
 const WHOLE_BYTES = 8 * 1024 * 1024;
 
 /**
@@ -65,7 +68,7 @@ async function uploadPieces(
   // A file that the server refuses for its size is refused before any of it is sent.
   if (total !== null && total > MAX_DRAIN_BYTES) {
     const offered = await connection.offer(request, { restart: true });
-    if (offered.decision === "have") return replacedNothing(request, offered);
+    if (offered.decision === "have") return keptExisting(request, offered);
   }
   const { onBytes, count } = counting(plan, { offset: 0, total });
   const reply = await connection.putStream(request, pieces.taken(waitFor), onBytes);
@@ -100,44 +103,47 @@ async function uploadSized(
 async function uploadWhole(
   connection: Connection,
   plan: UploadPlan,
-  unhashed: PutRequest,
+  planned: PutRequest,
   bytes: Uint8Array,
 ): Promise<Transferred> {
   const checksum = await connection.runtime.digests.checksumOf(plan.algorithm, bytes);
-  const request = { ...unhashed, size: bytes.length, checksum };
+  const request = { ...planned, size: bytes.length, checksum };
   const { length: size } = bytes;
   // A small file is sent without an offer: a server that refuses it skips the body, which takes no longer.
   if (size > MAX_DRAIN_BYTES) {
     const offered = await connection.offer(request, { restart: false });
-    if (offered.decision === "have") return replacedNothing(request, offered);
+    if (offered.decision === "have") return keptExisting(request, offered);
   }
   const { onBytes } = counting(plan, { offset: 0, total: size });
   const reply = await connection.put(request, { source: new MemorySource(bytes), size, onBytes });
   return transferred(reply, { transferred: size, resumedFrom: 0 });
 }
 
-/** Uploads a large file: offers it, proves the bytes that the server has, and sends the rest. */
+/** Uploads a large file: offers it, checks that what the server has are its first bytes, and sends the rest. */
 async function uploadLarge(
   connection: Connection,
   plan: UploadPlan,
-  unhashed: PutRequest,
+  planned: PutRequest,
   source: SizedSource,
 ): Promise<Transferred> {
   const { size } = source;
   const { runtime } = connection;
-  const hash = () => checksumOf(source, unhashed, runtime);
-  let request = plan.hashFirst ? { ...unhashed, checksum: await hash() } : unhashed;
+  const computeChecksum = () => checksumOf(source, planned, runtime);
+  let request = plan.hashFirst ? { ...planned, checksum: await computeChecksum() } : planned;
   let offered: OfferReply;
   let digest: Digest | undefined;
-  ({ request, offered } = await offer(connection, request, { restart: !plan.resume, hash }));
+  ({ request, offered } = await offer(connection, request, {
+    restart: !plan.resume,
+    computeChecksum,
+  }));
   if (offered.offset > 0) {
     digest = await digestOfPartial(source, offered, plan, runtime);
     if (!digest) {
       // The server's bytes are of another file, or this file has changed since: the upload starts over.
-      ({ request, offered } = await offer(connection, request, { restart: true, hash }));
+      ({ request, offered } = await offer(connection, request, { restart: true, computeChecksum }));
     }
   }
-  if (offered.decision === "have") return replacedNothing(unhashed, offered);
+  if (offered.decision === "have") return keptExisting(planned, offered);
   const offset = digest ? offered.offset : 0;
   source.seek(offset);
   const { onBytes } = counting(plan, { offset, total: size });
@@ -146,7 +152,7 @@ async function uploadLarge(
   return transferred(reply, { transferred: size - offset, resumedFrom: offset });
 }
 
-/** The request for an upload: the plan, with what is known of the opened source. */
+/** The request of a plan, with the size and attributes of the opened source. */
 function requestOf(
   { filename, algorithm, overwrite, keep }: UploadPlan,
   { size, mtime, mode }: { size: number | null } & Pick<SizedSource, "mtime" | "mode">,
@@ -172,12 +178,12 @@ async function checksumOf(
 async function offer(
   connection: Connection,
   request: PutRequest,
-  { restart, hash }: { restart: boolean; hash: () => Promise<Checksum> },
+  { restart, computeChecksum }: { restart: boolean; computeChecksum: () => Promise<Checksum> },
 ): Promise<{ request: PutRequest; offered: OfferReply }> {
   const offered = await connection.offer(request, { restart });
   if (offered.decision !== "hash") return { request, offered };
-  const hashed = { ...request, checksum: await hash() };
-  return { request: hashed, offered: await connection.offer(hashed, { restart }) };
+  const withChecksum = { ...request, checksum: await computeChecksum() };
+  return { request: withChecksum, offered: await connection.offer(withChecksum, { restart }) };
 }
 
 /**
@@ -210,12 +216,12 @@ async function digestOfPartial(
 async function foresee(
   connection: Connection,
   request: PutRequest,
-  hash: () => Promise<Checksum>,
+  computeChecksum: () => Promise<Checksum>,
 ): Promise<Transferred> {
-  // An existing partial upload is left alone: somebody may be sending it.
-  const { offered } = await offer(connection, request, { restart: true, hash });
+  // `restart`: a dry run must not take a partial upload away from its writer.
+  const { offered } = await offer(connection, request, { restart: true, computeChecksum });
   return offered.decision === "have"
-    ? replacedNothing(request, offered)
+    ? keptExisting(request, offered)
     : nothingTransferred(request.filename, { size: request.size! });
 }
 
@@ -235,8 +241,8 @@ async function foreseePieces(
   return await foresee(connection, { ...request, size }, () => Promise.resolve(checksum));
 }
 
-/** The result of an upload where the existing file stays, which may be another one. */
-function replacedNothing(
+/** The result where the existing file stays; with `newer` its content may differ. */
+function keptExisting(
   request: PutRequest,
   { size, checksum }: OfferReply,
 ): Transferred {

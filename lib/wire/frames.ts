@@ -113,7 +113,7 @@ export class Wire extends ByteConnection implements BodySource {
       if (input.length === 0) return null;
       throw new FerryError("closed", "the connection ended inside a header's length");
     }
-    const end = LENGTH_BYTES + readHeaderLength(input.peek(0, LENGTH_BYTES));
+    const end = this.#headerEnd()!;
     if (!await this.fill(end)) {
       throw new FerryError("closed", "the connection ended inside a header");
     }
@@ -133,7 +133,7 @@ export class Wire extends ByteConnection implements BodySource {
   hasHeader(): boolean {
     this.#dropSignsOfLife();
     try {
-      return this.#wholeHeader() !== undefined;
+      return this.#wholeHeaderEnd() !== undefined;
     } catch {
       // Reading it fails without waiting.
       return true;
@@ -141,16 +141,19 @@ export class Wire extends ByteConnection implements BodySource {
   }
 
   /**
-   * The size of the header at the front of the input buffer, including its length field; undefined if it is not
-   * complete.
+   * Where the header at the front of the input buffer ends; undefined if not even its length has come.
    *
    * @throws {FerryError} `bad_header` if the length is out of range
    */
-  #wholeHeader(): number | undefined {
-    const { length } = this.input;
-    if (length < LENGTH_BYTES) return undefined;
-    const end = LENGTH_BYTES + readHeaderLength(this.input.peek(0, LENGTH_BYTES));
-    return end <= length ? end : undefined;
+  #headerEnd(): number | undefined {
+    if (this.input.length < LENGTH_BYTES) return undefined;
+    return LENGTH_BYTES + readHeaderLength(this.input.peek(0, LENGTH_BYTES));
+  }
+
+  /** As {@linkcode Wire.#headerEnd}; undefined if the header has not come as a whole. */
+  #wholeHeaderEnd(): number | undefined {
+    const end = this.#headerEnd();
+    return end !== undefined && end <= this.input.length ? end : undefined;
   }
 
   /**
@@ -252,7 +255,7 @@ export class Wire extends ByteConnection implements BodySource {
   #dropSignsOfLife(): void {
     if (!this.keepsAlive || this.#awaiting > 0 || !(this.#body?.betweenMessages ?? true)) return;
     try {
-      for (let end; (end = this.#wholeHeader()) !== undefined;) {
+      for (let end; (end = this.#wholeHeaderEnd()) !== undefined;) {
         const header = this.#decode(this.input.peek(LENGTH_BYTES, end));
         if (!isSignOfLife(header) || header.total_size !== 0n) return;
         this.input.skip(end);

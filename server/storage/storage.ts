@@ -67,7 +67,10 @@ export interface ListOptions {
   omitted?: boolean | undefined;
 }
 
-/** Options of {@linkcode Storage.remove}. */
+/**
+ * Options of {@linkcode Storage.remove}. There is no `assertMay`: a removal is many changes, and `signal` stops it
+ * between two of them when the client may not go on.
+ */
 export interface RemoveOptions {
   /** Whether a directory may be deleted, with all its contents. */
   recursive: boolean;
@@ -209,7 +212,7 @@ export interface StoredFile extends ByteSource, AsyncDisposable {
 
   /**
    * Gives the storage the checksum of the file after the whole file was read, so that the storage need not read it
-   * again. The storage MUST NOT use the checksum later unless it would notice any change since the file was opened.
+   * again. The storage MAY use it only where it can detect every change made since the file was opened.
    */
   remember(checksum: Checksum): Promise<void>;
 }
