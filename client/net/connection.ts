@@ -31,7 +31,7 @@ import { encodeLines } from "../../lib/wire/lines.ts";
 import { Wire } from "../../lib/wire/frames.ts";
 import type { ByteStream } from "../../lib/wire/connection.ts";
 import { dial } from "./dial.ts";
-import { getHeader, type GetRequest, putHeader, type PutRequest } from "./file_requests.ts";
+import { type FileToGet, type FileToPut, getHeader, putHeader } from "./file_requests.ts";
 import { greet } from "./handshake.ts";
 import { IncomingFile } from "./incoming_file.ts";
 import type { RateLimit } from "./rate_limit.ts";
@@ -72,12 +72,12 @@ export interface SizedBody {
 
 /** One of many pipelined requests: an upload of a file whose bytes are in memory, or a new directory. */
 export type SmallUpload =
-  | { readonly request: PutRequest; readonly body: Uint8Array }
+  | { readonly request: FileToPut; readonly body: Uint8Array }
   | { readonly directory: string };
 
 /** One of many small files to download. */
 export interface SmallDownload {
-  readonly request: GetRequest;
+  readonly request: FileToGet;
 }
 
 /** A connection to a server on which the handshake is done. */
@@ -251,7 +251,7 @@ export class Connection {
    * reports another checksum
    */
   async offer(
-    request: PutRequest,
+    request: FileToPut,
     { restart }: { restart: boolean },
   ): Promise<OfferReply> {
     const header = { ...putHeader(request), total_size: 0, offer: true, restart };
@@ -266,7 +266,7 @@ export class Connection {
    * @throws {FerryError} the server's error; `checksum_mismatch` where it stored something else than was sent; what the
    * source fails with
    */
-  async put(request: PutRequest, { source, ...body }: SizedBody): Promise<PutReply> {
+  async put(request: FileToPut, { source, ...body }: SizedBody): Promise<PutReply> {
     const { algorithm, checksum, size } = request;
     const header = putHeader(request);
     let sent = checksum;
@@ -285,7 +285,7 @@ export class Connection {
    * @throws {FerryError} as {@linkcode Connection.put}
    */
   async putStream(
-    request: PutRequest,
+    request: FileToPut,
     pieces: AsyncIterable<Uint8Array>,
     onBytes: OnBytes,
   ): Promise<PutReply> {
@@ -341,7 +341,7 @@ export class Connection {
    * @throws {FerryError} the server's error; `bad_version` where the server does not offer ranges; what `take` fails
    * with
    */
-  get<T>(request: GetRequest, take: (file: IncomingFile) => Promise<T>): Promise<T> {
+  get<T>(request: FileToGet, take: (file: IncomingFile) => Promise<T>): Promise<T> {
     const header = getHeader(request);
     return this.#channel.fetch(header, (reply) => {
       assertAnswers(header, reply.header);

@@ -7,10 +7,10 @@
 import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import type { Overwrite } from "../../lib/core/overwrite.ts";
 import { checksumKeys } from "../../lib/wire/checksum_keys.ts";
-import type { Range, RequestHeader } from "./reply_check.ts";
+import type { ByteRange, RequestHeader } from "./reply_check.ts";
 
 /** A file to upload. */
-export interface PutRequest {
+export interface FileToPut {
   /** The name on the server. */
   readonly filename: string;
   /** The checksum algorithm. */
@@ -30,13 +30,13 @@ export interface PutRequest {
 }
 
 /** A file to download. */
-export interface GetRequest {
+export interface FileToGet {
   /** The name on the server. */
   readonly filename: string;
   /** The checksum algorithm. */
   readonly algorithm: Algorithm;
   /** The range to download. Default: the whole file. */
-  readonly range?: Range | undefined;
+  readonly range?: ByteRange | undefined;
   /** The bytes that an earlier attempt has left. Default: none. */
   readonly prefix?: Prefix | undefined;
 }
@@ -55,7 +55,7 @@ export interface Prefix {
 
 /** The header of an upload request. */
 export function putHeader(
-  { filename, algorithm, checksum, size, overwrite, mtime, mode, offset = 0 }: PutRequest,
+  { filename, algorithm, checksum, size, overwrite, mtime, mode, offset = 0 }: FileToPut,
 ): RequestHeader {
   const header: Record<string, unknown> = { op: "put", filename, overwrite };
   if (mtime !== undefined) header.mtime = mtime;
@@ -66,7 +66,7 @@ export function putHeader(
 }
 
 /** The header of a request for a file, the rest of one or a range of one. */
-export function getHeader({ filename, algorithm, range, prefix }: GetRequest): RequestHeader {
+export function getHeader({ filename, algorithm, range, prefix }: FileToGet): RequestHeader {
   const header = { op: "get", filename, ...checksumKeys(algorithm, null), ...range };
   if (!prefix) return header;
   const { size, whole, md5, xxh128 } = prefix;

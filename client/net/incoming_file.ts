@@ -11,7 +11,7 @@ import { receive, type ReceiveOptions, type Verified } from "../../lib/transfer/
 import { OPERATIONS, parseReply } from "../../lib/wire/operations/operations.ts";
 import type { IncomingBody } from "../../lib/wire/body.ts";
 import type { Frame } from "../../lib/wire/frames.ts";
-import type { GetRequest } from "./file_requests.ts";
+import type { FileToGet } from "./file_requests.ts";
 import { assertBegins, assertRange } from "./reply_check.ts";
 
 /** A file, the rest of one or a range of one, whose bytes have not been received yet. */
@@ -36,7 +36,7 @@ export class IncomingFile {
    * @throws {FerryError} the error in the reply; `bad_header` where the server sends another part of the file than was
    * requested
    */
-  constructor({ range, prefix }: GetRequest, { header, body }: Frame) {
+  constructor({ range, prefix }: FileToGet, { header, body }: Frame) {
     const reply = parseReply(OPERATIONS.get.reply, header);
     assertBegins(reply, prefix?.size);
     this.size = reply.size;

@@ -102,7 +102,7 @@ export function assertBegins({ offset }: GetReply, has = 0): void {
 }
 
 /** The fields of a request for a range of a file. */
-export interface Range {
+export interface ByteRange {
   /** The offset of the first byte. */
   start: number;
   /** The most bytes. Default: up to the end of the file. */
@@ -115,7 +115,7 @@ export interface Range {
  * @returns the length of the range in bytes
  * @throws {FerryError} `bad_header`
  */
-export function assertRange(reply: GetReply, { start, count = Infinity }: Range): number {
+export function assertRange(reply: GetReply, { start, count = Infinity }: ByteRange): number {
   const { size } = reply;
   const first = Math.min(start, size);
   if (reply.start === first) return Math.min(count, size - first);

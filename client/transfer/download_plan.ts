@@ -7,7 +7,7 @@
 import type { Algorithm } from "../../lib/core/checksum.ts";
 import { FerryError } from "../../lib/core/errors.ts";
 import type { Overwrite } from "../../lib/core/overwrite.ts";
-import type { Range } from "../net/reply_check.ts";
+import type { ByteRange } from "../net/reply_check.ts";
 import type { Destination } from "./destination.ts";
 import type { GetOptions, Progress } from "./options.ts";
 
@@ -18,7 +18,7 @@ export interface DownloadPlan {
   /** Where the file is stored. */
   readonly destination: Destination;
   /** The range to download; undefined for the whole file. */
-  readonly range: Range | undefined;
+  readonly range: ByteRange | undefined;
   /** The checksum algorithm. */
   readonly algorithm: Algorithm;
   /** What to do when another file is at the destination. */
@@ -66,7 +66,7 @@ export function planDownload(
 function rangeOf(
   { offset, length }: Pick<GetOptions, "offset" | "length">,
   destination: Destination,
-): Range | undefined {
+): ByteRange | undefined {
   if (offset === undefined && length === undefined) return undefined;
   for (const [name, value] of Object.entries({ offset, length })) {
     if (value === undefined || Number.isSafeInteger(value) && value >= 0) continue;

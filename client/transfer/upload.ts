@@ -16,7 +16,7 @@ import type { OfferReply, PutReply } from "../../lib/wire/operations/put.ts";
 import { MAX_DRAIN_BYTES } from "../../lib/wire/body.ts";
 import type { Connection } from "../net/connection.ts";
 import type { WaitFor } from "../net/connection_pool.ts";
-import type { PutRequest } from "../net/file_requests.ts";
+import type { FileToPut } from "../net/file_requests.ts";
 import { localFailure } from "./local_failure.ts";
 import { nothingTransferred, type Transferred } from "./options.ts";
 import { MemorySource, Pieces, type SizedSource } from "./source.ts";
@@ -103,7 +103,7 @@ async function uploadSized(
 async function uploadWhole(
   connection: Connection,
   plan: UploadPlan,
-  planned: PutRequest,
+  planned: FileToPut,
   bytes: Uint8Array,
 ): Promise<Transferred> {
   const checksum = await connection.runtime.digests.checksumOf(plan.algorithm, bytes);
@@ -123,7 +123,7 @@ async function uploadWhole(
 async function uploadLarge(
   connection: Connection,
   plan: UploadPlan,
-  planned: PutRequest,
+  planned: FileToPut,
   source: SizedSource,
 ): Promise<Transferred> {
   const { size } = source;
@@ -156,14 +156,14 @@ async function uploadLarge(
 function requestOf(
   { filename, algorithm, overwrite, keep }: UploadPlan,
   { size, mtime, mode }: { size: number | null } & Pick<SizedSource, "mtime" | "mode">,
-): PutRequest {
+): FileToPut {
   const kept = { ...(keep.mtime ? { mtime } : {}), ...(keep.mode ? { mode } : {}) };
   return { filename, algorithm, overwrite, size, checksum: null, ...kept };
 }
 
 async function checksumOf(
   source: SizedSource,
-  { algorithm }: Pick<PutRequest, "algorithm">,
+  { algorithm }: Pick<FileToPut, "algorithm">,
   runtime: Runtime,
 ): Promise<Checksum> {
   source.seek(0);
@@ -177,9 +177,9 @@ async function checksumOf(
  */
 async function offer(
   connection: Connection,
-  request: PutRequest,
+  request: FileToPut,
   { restart, computeChecksum }: { restart: boolean; computeChecksum: () => Promise<Checksum> },
-): Promise<{ request: PutRequest; offered: OfferReply }> {
+): Promise<{ request: FileToPut; offered: OfferReply }> {
   const offered = await connection.offer(request, { restart });
   if (offered.decision !== "hash") return { request, offered };
   const withChecksum = { ...request, checksum: await computeChecksum() };
@@ -215,7 +215,7 @@ async function digestOfPartial(
 /** The result that an upload would have. The server decides that, and changes nothing. */
 async function foresee(
   connection: Connection,
-  request: PutRequest,
+  request: FileToPut,
   computeChecksum: () => Promise<Checksum>,
 ): Promise<Transferred> {
   // `restart`: a dry run must not take a partial upload away from its writer.
@@ -228,7 +228,7 @@ async function foresee(
 /** The same for a stream, whose length is known only at its end. */
 async function foreseePieces(
   connection: Connection,
-  request: PutRequest,
+  request: FileToPut,
   pieces: AsyncIterable<Uint8Array>,
 ): Promise<Transferred> {
   const digest = await connection.runtime.digests.create(request.algorithm);
@@ -243,7 +243,7 @@ async function foreseePieces(
 
 /** The result where the existing file stays; with `newer` its content may differ. */
 function keptExisting(
-  request: PutRequest,
+  request: FileToPut,
   { size, checksum }: OfferReply,
 ): Transferred {
   return nothingTransferred(request.filename, {

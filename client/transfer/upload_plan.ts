@@ -10,7 +10,7 @@ import type { Progress, PutOptions } from "./options.ts";
 import type { UploadSource } from "./source.ts";
 
 /**
- * An upload of one file. It is made once and passed down; each attempt makes a `PutRequest` of it when it has opened
+ * An upload of one file. It is made once and passed down; each attempt makes a `FileToPut` of it when it has opened
  * the source.
  */
 export interface UploadPlan {

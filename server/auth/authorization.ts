@@ -11,7 +11,7 @@ import type { Scope } from "../../lib/core/scope.ts";
 import type { Need } from "../../lib/wire/operations/operation.ts";
 import { type OperationName, OPERATIONS } from "../../lib/wire/operations/operations.ts";
 import type { Bounds } from "../storage/storage.ts";
-import type { Grants, Prefix } from "./grants.ts";
+import type { GrantedDirectory, Grants } from "./grants.ts";
 
 /** A client, as authorization sees it. */
 export interface Principal {
@@ -43,8 +43,8 @@ export interface AccessRequest {
 export function assertAllowed(who: Principal, request: AccessRequest): void {
   const { grants } = who;
   for (const { scope, reach, of = "filename" } of needsOf(request)) {
-    const prefixes = grants[scope] ?? [];
-    if (!isGranted(prefixes, reach, request[of] ?? "")) throw refusal(who, scope, prefixes);
+    const directories = grants[scope] ?? [];
+    if (!isGranted(directories, reach, request[of] ?? "")) throw refusal(who, scope, directories);
   }
   const { op, filename = "", to = "" } = request;
   if (op === "move" && !revealsNothing(grants, filename, to)) {
@@ -81,8 +81,8 @@ function needsOf(request: AccessRequest): readonly Need[] {
 }
 
 /** Whether a scope is granted only below some directories. */
-function isConfined(prefixes: readonly Prefix[] | undefined): boolean {
-  return prefixes !== undefined && !prefixes.includes("");
+function isConfined(directories: readonly GrantedDirectory[] | undefined): boolean {
+  return directories !== undefined && !directories.includes("");
 }
 
 /** Whether everything that can be read after a move could be read before it: a move must not make files readable. */
@@ -90,39 +90,47 @@ function revealsNothing({ read = [] }: Grants, from: string, to: string): boolea
   return !overlaps(read, to) || covers(read, "directory", from);
 }
 
-function isGranted(prefixes: readonly Prefix[], reach: Need["reach"], text: string): boolean {
+function isGranted(
+  directories: readonly GrantedDirectory[],
+  reach: Need["reach"],
+  text: string,
+): boolean {
   // Only a valid name can be compared with a directory: an invalid one might mean another place than it seems to.
-  const isCompared = prefixes.length > 0 && !prefixes.includes("") && reach !== "somewhere";
-  return covers(prefixes, reach, isCompared ? parseDirectoryName(text) : text);
+  const isCompared = directories.length > 0 && !directories.includes("") && reach !== "somewhere";
+  return covers(directories, reach, isCompared ? parseDirectoryName(text) : text);
 }
 
 /** Whether one of the directories contains a path; see {@linkcode Need.reach}. */
-function covers(prefixes: readonly Prefix[], reach: Need["reach"], path: string): boolean {
-  if (prefixes.includes("") || reach === "somewhere") return prefixes.length > 0;
-  return prefixes.some((prefix) =>
-    path.startsWith(`${prefix}/`) || reach === "directory" && path === prefix
+function covers(
+  directories: readonly GrantedDirectory[],
+  reach: Need["reach"],
+  path: string,
+): boolean {
+  if (directories.includes("") || reach === "somewhere") return directories.length > 0;
+  return directories.some((directory) =>
+    path.startsWith(`${directory}/`) || reach === "directory" && path === directory
   );
 }
 
 /** Whether a name, or anything below it, is in one of the directories. */
-function overlaps(prefixes: readonly Prefix[], name: string): boolean {
-  return prefixes.some((prefix) =>
-    prefix === "" || `${name}/`.startsWith(`${prefix}/`) || prefix.startsWith(`${name}/`)
+function overlaps(directories: readonly GrantedDirectory[], name: string): boolean {
+  return directories.some((directory) =>
+    directory === "" || `${name}/`.startsWith(`${directory}/`) || directory.startsWith(`${name}/`)
   );
 }
 
 function refusal(
   { mayAuthenticate }: Principal,
   scope: Scope,
-  prefixes: readonly Prefix[],
+  directories: readonly GrantedDirectory[],
 ): FerryError {
   if (mayAuthenticate) {
     return new FerryError("auth_required", `the scope "${scope}" needs a token`);
   }
-  if (prefixes.length === 0) {
+  if (directories.length === 0) {
     return new FerryError("denied", `the server does not grant the scope "${scope}"`);
   }
-  const places = prefixes.slice(0, 3).map((prefix) => quote(`${prefix}/`)).join(", ");
-  const more = prefixes.length > 3 ? ", …" : "";
+  const places = directories.slice(0, 3).map((directory) => quote(`${directory}/`)).join(", ");
+  const more = directories.length > 3 ? ", …" : "";
   return new FerryError("denied", `the scope "${scope}" is granted only below ${places}${more}`);
 }

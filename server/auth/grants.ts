@@ -15,10 +15,10 @@ export const DEFAULT_SCOPES: readonly Scope[] = ["read", "write", "delete", "ech
 const CONFINABLE: ReadonlySet<Scope> = new Set<Scope>(["read", "write", "delete"]);
 
 /** A directory, or "" for the root: everything below it is granted. */
-export type Prefix = FileName | "";
+export type GrantedDirectory = FileName | "";
 
 /** The directories below which each scope is granted; a scope that is missing is granted nowhere. */
-export type Grants = { readonly [Granted in Scope]?: readonly Prefix[] };
+export type Grants = { readonly [Granted in Scope]?: readonly GrantedDirectory[] };
 
 /** Grants of these scopes for the whole root. */
 export function grantEverywhere(scopes: readonly Scope[]): Grants {
@@ -34,11 +34,14 @@ export function scopesOf(grants: Grants): Scope[] {
 export function mergeGrants(some: Grants, more: Grants): Grants {
   const scopes = SCOPES.filter((scope) => some[scope] ?? more[scope]);
   return Object.fromEntries(
-    scopes.map((scope) => [scope, mergePrefixes(some[scope], more[scope])]),
+    scopes.map((scope) => [scope, mergeDirectories(some[scope], more[scope])]),
   );
 }
 
-function mergePrefixes(some: readonly Prefix[] = [], more: readonly Prefix[] = []): Prefix[] {
+function mergeDirectories(
+  some: readonly GrantedDirectory[] = [],
+  more: readonly GrantedDirectory[] = [],
+): GrantedDirectory[] {
   const all = [...some, ...more];
   // The root contains every other directory.
   return all.includes("") ? [""] : [...new Set(all)];
@@ -62,19 +65,19 @@ export function parseScopes(text: string): Scope[] {
  * @throws {FerryError} `usage`
  */
 export function parseGrants(scopes: readonly string[], paths: readonly string[]): Grants {
-  const grants: Partial<Record<Scope, Prefix[]>> = {};
-  const everywhere = paths.length > 0 ? paths.map(parsePrefix) : ["" as const];
+  const grants: Partial<Record<Scope, GrantedDirectory[]>> = {};
+  const everywhere = paths.length > 0 ? paths.map(parseGrantedDirectory) : ["" as const];
   for (const item of scopes.flatMap(items)) {
     const colon = item.indexOf(":");
     const scope = parseScope(colon < 0 ? item : item.slice(0, colon));
-    const prefixes = colon < 0 ? everywhere : [parsePrefix(item.slice(colon + 1))];
-    if (!CONFINABLE.has(scope) && prefixes.some((prefix) => prefix !== "")) {
+    const directories = colon < 0 ? everywhere : [parseGrantedDirectory(item.slice(colon + 1))];
+    if (!CONFINABLE.has(scope) && directories.some((directory) => directory !== "")) {
       throw new FerryError(
         "usage",
         `no path confines "${scope}": a command reaches whatever ferryd does`,
       );
     }
-    grants[scope] = mergePrefixes(grants[scope], prefixes);
+    grants[scope] = mergeDirectories(grants[scope], directories);
   }
   return grants;
 }
@@ -82,7 +85,7 @@ export function parseGrants(scopes: readonly string[], paths: readonly string[])
 /** Formats grants as {@linkcode parseGrants} parses them. */
 export function formatGrants(grants: Grants): string {
   return scopesOf(grants).flatMap((scope) =>
-    grants[scope]!.map((prefix) => prefix === "" ? scope : `${scope}:${prefix}/`)
+    grants[scope]!.map((directory) => directory === "" ? scope : `${scope}:${directory}/`)
   ).join(",");
 }
 
@@ -91,7 +94,7 @@ export function formatGrants(grants: Grants): string {
  *
  * @throws {FerryError} `usage`
  */
-export function parsePrefix(text: string): Prefix {
+export function parseGrantedDirectory(text: string): GrantedDirectory {
   try {
     return parseDirectoryName(text.replace(/\/$/, ""));
   } catch (error) {

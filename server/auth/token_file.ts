@@ -10,7 +10,7 @@ import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
 import { openRegularFile, readText } from "../../lib/cli/input_file.ts";
 import { sameBytes } from "../../lib/core/constant_time.ts";
 import { type Scope, SCOPES } from "../../lib/core/scope.ts";
-import { parsePrefix, type Prefix } from "./grants.ts";
+import { type GrantedDirectory, parseGrantedDirectory } from "./grants.ts";
 import { writeSecretFile } from "./secret_file.ts";
 import {
   DECOY_KEY_BYTES,
@@ -202,11 +202,11 @@ const time = v.pipe(
   v.transform((text) => Date.parse(text)),
 );
 
-const prefix = v.pipe(
+const directory = v.pipe(
   v.string("is not a string"),
-  v.rawTransform(({ dataset, addIssue, NEVER }): Prefix => {
+  v.rawTransform(({ dataset, addIssue, NEVER }): GrantedDirectory => {
     try {
-      return parsePrefix(dataset.value);
+      return parseGrantedDirectory(dataset.value);
     } catch {
       addIssue({ message: "is no directory of the server" });
       return NEVER;
@@ -235,7 +235,7 @@ const recordLine = v.object({
   expires: v.nullable(time),
   grants: v.record(
     v.picklist(SCOPES, `is none of ${SCOPES.join(", ")}`),
-    v.array(prefix, "is not an array"),
+    v.array(directory, "is not an array"),
     "is not an object",
   ),
   salt: base64(SALT_BYTES),
@@ -264,9 +264,11 @@ function encodeRecords(records: TokenTable["records"]): string[] {
     created: new Date(created).toISOString(),
     expires: expires === null ? null : new Date(expires).toISOString(),
     grants: Object.fromEntries(
-      Object.entries(grants).map(([scope, prefixes]) => [
+      Object.entries(grants).map(([scope, directories]) => [
         scope,
-        (prefixes as readonly Prefix[]).map((prefix) => prefix === "" ? "" : `${prefix}/`),
+        (directories as readonly GrantedDirectory[]).map((directory) =>
+          directory === "" ? "" : `${directory}/`
+        ),
       ]),
     ),
     salt: encodeBase64(verifier.salt),
@@ -290,7 +292,7 @@ function decodeTable(text: string): TokenTable {
     );
     return {
       ...known,
-      grants: grants as Partial<Record<Scope, Prefix[]>>,
+      grants: grants as Partial<Record<Scope, GrantedDirectory[]>>,
       verifier: { salt, iterations, storedKey: stored_key, serverKey: server_key },
     };
   });

@@ -9,7 +9,7 @@ import { type ErrorCode, FerryError, toFerryError } from "../../../lib/core/erro
 import { parseRequest, type Request } from "../../../lib/wire/operations/operations.ts";
 import type { Frame } from "../../../lib/wire/frames.ts";
 import type { ByteStream } from "../../../lib/wire/connection.ts";
-import { Connection, logger, type SessionOptions } from "./exchange/connection.ts";
+import { logger, ServedConnection, type SessionOptions } from "./exchange/served_connection.ts";
 import { Exchange } from "./exchange/exchange.ts";
 import { handlerOf } from "./handlers/all.ts";
 
@@ -30,7 +30,7 @@ interface Beginning {
 
 /** Serves one connection until either side ends it. */
 export class Session {
-  readonly #connection: Connection;
+  readonly #connection: ServedConnection;
   readonly #options: SessionOptions;
   /** Whether it is waiting for a request. */
   #idle = false;
@@ -40,7 +40,7 @@ export class Session {
   /** Creates a session on a connection that was just accepted. */
   constructor(stream: ByteStream, options: SessionOptions) {
     this.#options = options;
-    this.#connection = new Connection(stream, options);
+    this.#connection = new ServedConnection(stream, options);
     this.#beginning = { left: options.handshakeTimeout, asked: false };
   }
 

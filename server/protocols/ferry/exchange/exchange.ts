@@ -10,7 +10,7 @@ import type { Request } from "../../../../lib/wire/operations/operations.ts";
 import type { IncomingBody } from "../../../../lib/wire/body.ts";
 import type { Permit } from "../../../auth/permit.ts";
 import { FileService } from "../../../files/file_service.ts";
-import type { Connection } from "./connection.ts";
+import type { ServedConnection } from "./served_connection.ts";
 import type { ReplyHeader } from "./reply_queue.ts";
 
 /** The handler of an operation. */
@@ -44,7 +44,7 @@ export interface LineReply {
 /** A request that was permitted, and the ways to reply to it. Each returns whether the connection can still be used. */
 export class Exchange<Kind extends Request = Request> {
   /** The connection on which it arrived. */
-  readonly connection: Connection;
+  readonly connection: ServedConnection;
   /** The request. */
   readonly request: Kind;
   /** Its body. */
@@ -55,7 +55,7 @@ export class Exchange<Kind extends Request = Request> {
 
   /** Creates the exchange for a request that arrived on a connection. */
   constructor(
-    connection: Connection,
+    connection: ServedConnection,
     { handler, request, body, permit }: Pick<Exchange<Kind>, "request" | "body" | "permit"> & {
       handler: Handler<Kind>;
     },

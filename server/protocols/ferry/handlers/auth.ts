@@ -6,7 +6,7 @@
 
 import { FerryError } from "../../../../lib/core/errors.ts";
 import type { AuthRequest } from "../../../../lib/wire/operations/auth.ts";
-import { logger } from "../exchange/connection.ts";
+import { logger } from "../exchange/served_connection.ts";
 import type { Handler } from "../exchange/exchange.ts";
 
 /** Answers an `auth`. */

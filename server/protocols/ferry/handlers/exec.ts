@@ -7,7 +7,7 @@
 import { FerryError, quote } from "../../../../lib/core/errors.ts";
 import type { ExecRequest } from "../../../../lib/wire/operations/exec.ts";
 import { MAX_UNREAD_INPUT_BYTES } from "../../../../lib/wire/body.ts";
-import { logger } from "../exchange/connection.ts";
+import { logger } from "../exchange/served_connection.ts";
 import type { Handler } from "../exchange/exchange.ts";
 import { replyWithOutput } from "./exec_reply.ts";
 

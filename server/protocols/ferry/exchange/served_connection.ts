@@ -59,7 +59,7 @@ const LINGER_MS = 2000;
 export const logger = getLogger(["ferry", "server"]);
 
 /** One connection, as its requests see it. */
-export class Connection {
+export class ServedConnection {
   /** The options of the session. */
   readonly options: SessionOptions;
   /** The wire that carries its frames. */
