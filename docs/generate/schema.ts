@@ -28,14 +28,15 @@ interface Common {
 
 const COMMON: Readonly<Record<string, Common>> = {
   framing: { schema: framing, description: "The keys that every header may have." },
-  trailer: {
+  "closing-header": {
     schema: closing,
     description: "The message after a body whose checksum was not known at its start.",
     base: "framing",
   },
   error: {
     schema: v.object({ status: v.literal("error"), code: v.string(), message: v.string() }),
-    description: "A reply that reports an error. A trailer that reports one has the same keys.",
+    description:
+      "A reply that reports an error. A closing header that reports one has the same keys.",
     base: "framing",
   },
   chunk: {
@@ -73,7 +74,12 @@ export function schemas(): ReadonlyMap<string, JsonSchema> {
     }
     if (chunk) add(`${name}.chunk`, chunk, `A chunk of the reply to a \`${name}\`.`, "chunk");
     if (closing) {
-      add(`${name}.trailer`, closing, `The trailer of the reply to a \`${name}\`.`, "trailer");
+      add(
+        `${name}.closing-header`,
+        closing,
+        `The closing header of the reply to a \`${name}\`.`,
+        "closing-header",
+      );
     }
     for (const [kind, line] of Object.entries(lines ?? {})) {
       add(`${name}.line.${kind}`, line, `A line of the body of the reply to a \`${name}\`.`);

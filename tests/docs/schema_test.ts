@@ -52,7 +52,7 @@ function validator(name: string): ValidateFunction {
 /** The headers at the start of some bytes, each with the name of its schema, as far as they can be read. */
 function headersIn(bytes: Uint8Array): { schema: string; header: Keys }[] {
   const found: { schema: string; header: Keys }[] = [];
-  let body: "none" | "trailer" | "streamed" = "none";
+  let body: "none" | "closing-header" | "streamed" = "none";
   for (let at = 0; at + 4 <= bytes.length;) {
     const length = new DataView(bytes.buffer, bytes.byteOffset + at).getInt32(0, true);
     if (length < 2 || at + 4 + length > bytes.length) break;
@@ -64,16 +64,16 @@ function headersIn(bytes: Uint8Array): { schema: string; header: Keys }[] {
       break;
     }
     if (typeof header !== "object" || header === null || Array.isArray(header)) break;
-    const ends = body === "trailer" || body === "streamed" && header.end === true;
+    const ends = body === "closing-header" || body === "streamed" && header.end === true;
     found.push({
-      schema: body === "none" ? schemaOf(header) : ends ? trailerOf(header) : "chunk",
+      schema: body === "none" ? schemaOf(header) : ends ? closingOf(header) : "chunk",
       header,
     });
     const { total_size: total = 0, md5 = null, crc32 = null } = header;
     at += 4 + length + (typeof total === "number" ? total : 0);
     if (ends) body = "none";
     else if (body === "none" && total !== 0 && crc32 === null) {
-      body = total === null ? "streamed" : md5 === null ? "trailer" : "none";
+      body = total === null ? "streamed" : md5 === null ? "closing-header" : "none";
     } else if (body === "none" && total === null) body = "streamed";
   }
   return found;
@@ -85,8 +85,8 @@ function schemaOf({ op, status, decision }: Keys): string {
   return decision === undefined ? "framing" : "put.offer";
 }
 
-function trailerOf({ end, status }: Keys): string {
-  return end === true && status === "error" ? "error" : "trailer";
+function closingOf({ end, status }: Keys): string {
+  return end === true && status === "error" ? "error" : "closing-header";
 }
 
 Deno.test("the schemas of docs/protocol/schema are those of the programs", () => {
@@ -128,9 +128,9 @@ Deno.test("the headers that the documents show satisfy their schemas", () => {
       let schema: string;
       if (header.keep_alive === true) schema = "keep-alive";
       else if (header.end === true) {
-        schema = trailerOf(header) === "trailer" && "exit_code" in header
-          ? "exec.trailer"
-          : trailerOf(header);
+        schema = closingOf(header) === "closing-header" && "exit_code" in header
+          ? "exec.closing-header"
+          : closingOf(header);
       } else if (header.stream !== undefined) schema = "exec.chunk";
       else if (line.startsWith("> ")) {
         schema = `${header.op}.request`;
