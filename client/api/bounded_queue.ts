@@ -75,7 +75,7 @@ export class BoundedQueue<T> {
         else return;
       }
     } finally {
-      this.#left = new Error("nobody takes what has come");
+      this.#left = new Error("the consumer has stopped");
       this.#room?.reject(this.#left);
     }
   }

@@ -53,7 +53,7 @@ function putSource(
   options: PutOptions,
 ): Promise<Transferred> {
   if (filename === undefined) {
-    const reason = "what has no name of its own needs one: the option `as`";
+    const reason = "a source without a name needs one: the option `as`";
     throw new FerryError("usage", reason, { action: "put it" });
   }
   const callbacks = new Callbacks();

@@ -68,7 +68,9 @@ export async function runLines(
     await decoded.end();
     output.done("exec", { total_size: size, verified, whole, seconds: secondsSince(started) });
     if (!whole) {
-      output.notice("the server told no end; what it sent before it fell silent is shown");
+      output.notice(
+        "the server did not mark the end of its output; what it sent before the timeout is shown",
+      );
     }
     if (framing !== "json" || verified || size === 0 || unverified) return;
     unverified = true;

@@ -54,7 +54,7 @@ const TAKEN =
  */
 export function uploadSourceOf(source: Source, size?: number): UploadSource {
   if (size !== undefined && !(Number.isSafeInteger(size) && size >= 0)) {
-    throw new FerryError("usage", `${size} is no size: it is a number of bytes`);
+    throw new FerryError("usage", `${size} is not a size: it must be a number of bytes`);
   }
   if (typeof source === "string" || source instanceof URL) {
     return { kind: "path", path: localPath(source) };
