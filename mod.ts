@@ -18,7 +18,7 @@
  * for await (const entry of client.list()) console.log(entry.filename, entry.size);
  * ```
  *
- * @example A server that says what becomes of it, until it is told to end
+ * @example A server that reports its events, and is stopped by a signal
  * ```ts
  * import { connect, MemoryStorage, serve } from "@ferry/ferry";
  *
@@ -70,8 +70,8 @@
  *
  * @example From a checkout instead of a registry
  *
- * With this in the deno.json of a project, beside which the checkout lies, the name stands for its mod.ts, and
- * what that imports is found, too:
+ * With this in the deno.json of a project next to the checkout, `@ferry/ferry` is the mod.ts of the checkout, and its
+ * imports are resolved, too:
  *
  * ```json
  * { "links": ["../ferry"], "imports": { "@ferry/ferry": "jsr:@ferry/ferry@^0.1.0" } }
