@@ -27,7 +27,7 @@ const logger = getLogger(["ferry", "server"]);
 /** How often expired partial uploads are discarded, in milliseconds. */
 const EXPIRE_EVERY_MS = 10 * 60 * 1000;
 
-/** How long the end of the program waits until its output is read, in milliseconds. */
+/** How long the program waits at its end for its output to be written, in milliseconds. */
 const LAST_OUTPUT_MS = 1000;
 
 /** The output of a server. Writing it never waits for a reader. */
@@ -40,7 +40,7 @@ async function run(options: ServeValues): Promise<void> {
   const exec = execOptions(options);
   // ferryd is started with the permissions for all its options.
   giveUp(exec ? ["ffi"] : ["env", "ffi", "run"], Object.values(options));
-  // Half of the program, which the other commands do not need.
+  // Loaded on demand: it is half of the program, and other commands do not need it.
   const { serve } = await import("./serve.ts");
   let reported: readonly string[] = [];
   const storage: Storage = await openStorage(options, () => {

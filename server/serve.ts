@@ -1,5 +1,5 @@
 /**
- * The server as a library: opens the requested listeners, and ends them in order.
+ * The server as a library: opens the requested listeners, and shuts them down in an orderly way.
  *
  * @module
  */
@@ -35,13 +35,13 @@ import type { TokenTable } from "./auth/token_table.ts";
 
 /** Options of {@linkcode serve}. */
 export interface ServeOptions extends ServerHooks {
-  /** Where the files are. The server does not dispose of it. */
+  /** The storage that keeps the files. The server does not dispose of it. */
   storage: Storage;
   /** Address to listen on, `HOST:PORT`; port 0 picks a free one. Default: `127.0.0.1:9900`. */
   listen?: string | undefined;
   /**
-   * What clients without a token may do. Default: nothing where there are `tokens`; without them everything on a
-   * loopback address, to run commands only where `exec` is given. Another address without `tokens` needs this option.
+   * The scopes of clients without a token. Default: with `tokens`, none; without `tokens`, on a loopback address, all,
+   * but `exec` only if the option `exec` is given. On another address without `tokens` this option is required.
    */
   anonymous?: readonly Scope[] | undefined;
   /** The commands that may be run. Default: none. */
@@ -58,25 +58,25 @@ export interface ServeOptions extends ServerHooks {
   /** The certificate for TLS. Default: connections are not encrypted. */
   tls?: KeyPair | undefined;
   /**
-   * Milliseconds for the beginning of a connection: for the TLS handshake, and then for the first request, or for
-   * showing a token where nothing is allowed without one. Default: 10000.
+   * The time limit for the start of a connection, in milliseconds: for the TLS handshake, and then for the first
+   * request or, if nothing is allowed without a token, for logging in. Default: 10000.
    */
   handshakeTimeout?: number | undefined;
   /**
-   * How many connections may be open, those of all listeners together; 0 for any number. Further ones are rejected
-   * with `busy`. Default: 4096.
+   * The maximum number of open connections of all listeners together; 0 for no limit. Further ones are rejected with
+   * `busy`. Default: 4096.
    */
   maxConnections?: number | undefined;
   /**
-   * How many connections of one source may be open: of an IPv4 address, or of an IPv6 network of 64 bits; 0 for any
-   * number. Those from this machine do not count. Default: 256.
+   * The maximum number of open connections of one source, which is an IPv4 address or an IPv6 /64 network; 0 for no
+   * limit. Connections from this machine do not count. Default: 256.
    */
   maxConnectionsPerSource?: number | undefined;
-  /** Milliseconds after which a peer that moves no byte is disconnected. Default: 60000. */
+  /** The idle timeout in milliseconds: a peer that transfers no byte for this long is disconnected. Default: 60000. */
   idleTimeout?: number | undefined;
   /**
-   * How many bytes a second a peer has to move while a message of it is under way, on average over the idle time; 0
-   * for any number. Default: 100.
+   * The minimum transfer rate of a peer while a message is being transferred, in bytes per second, averaged over the
+   * idle timeout; 0 for no minimum. Default: 100.
    */
   minRate?: number | undefined;
   /**
@@ -86,22 +86,24 @@ export interface ServeOptions extends ServerHooks {
   tcpEcho?: string | undefined;
   /** `HOST:PORT` of an echo over UDP, with the same rule. Default: none. */
   udpEcho?: string | undefined;
-  /** Whether the echoes answer with the same bytes, instead of letters in upper case. Default: false. */
+  /** Whether the echoes reply with the same bytes, instead of converting letters to upper case. Default: false. */
   verbatim?: boolean | undefined;
   /**
-   * The most packets a second that the echo over UDP sends to one source that is not on this machine; 0 for any
-   * number. Default: 1000.
+   * The maximum number of packets per second that the UDP echo sends to one source that is not on this machine; 0 for
+   * no limit. Default: 1000.
    */
   echoRate?: number | undefined;
   /** Ends the server when it is aborted, as {@linkcode Server.close} does. Default: none. */
   signal?: AbortSignal | undefined;
-  /** Memory, threads and the time, maybe shared with others; see {@linkcode createRuntime}. Default: its own. */
+  /**
+   * Buffers, threads and the clock, which may be shared with others; see {@linkcode createRuntime}. Default: its own.
+   */
   runtime?: Runtime | undefined;
 }
 
 /** What can be replaced in a running server. */
 export interface ReloadOptions {
-  /** The tokens that clients may show. Default: those in use. */
+  /** The tokens that clients may log in with. Default: those in use. */
   tokens?: TokenTable | undefined;
   /** The certificate for new connections. Default: the one in use. */
   tls?: KeyPair | undefined;
@@ -109,22 +111,25 @@ export interface ReloadOptions {
 
 /** A running server. */
 export interface Server extends AsyncDisposable {
-  /** Where the server listens, with the real ports. */
+  /** The addresses that the server listens on, with the actual ports. */
   readonly addresses: readonly Listening[];
-  /** Resolves when the server has ended, for whatever reason, as the promise of {@linkcode Server.close} does. Never fails. */
+  /**
+   * Resolves when the server has ended, for whatever reason, like the promise of {@linkcode Server.close} does. Never
+   * fails.
+   */
   readonly finished: Promise<void>;
   /**
-   * Uses other tokens and another certificate from now on. Connections stay open. What a token allowed ends at once
-   * where the token is gone or has changed, which closes connections in the middle of a `get` by it.
+   * Replaces the tokens and the certificate. Connections stay open. Requests that were allowed by a token that is
+   * removed or changed end immediately; this closes connections in the middle of such a `get`.
    *
-   * @throws {FerryError} `usage` where the server was started without what is to be replaced, or where certificate and
-   * key are not valid; nothing has changed then
+   * @throws {FerryError} `usage` if the server was started without what is to be replaced, or if certificate and key
+   * are not valid; nothing is changed then
    */
   reload(options: ReloadOptions): void;
   /**
-   * Accepts no new connection, lets what is under way finish within `drainTimeout` milliseconds (default: 10000), then
-   * ends it. Resolves when the last connection has ended. What goes on for seconds after that, such as reading a large
-   * file for its checksum, is not waited for. A second call returns the same promise.
+   * Stops accepting connections, lets running requests finish within `drainTimeout` milliseconds (default: 10000), then
+   * ends them. Resolves when the last connection has ended. Work that continues for seconds after that, such as reading
+   * a large file for its checksum, is not waited for. A second call returns the same promise.
    */
   close(options?: { drainTimeout?: number }): Promise<void>;
 }
@@ -141,10 +146,10 @@ export interface Server extends AsyncDisposable {
  * console.log(server.addresses[0]?.port);
  * ```
  *
- * @throws {FerryError} `usage` for an address that is not on loopback without `tokens` or `anonymous`, for a certificate
- * that is not valid, a command that is missing and a number out of its limits; `io`, `denied`, `unreachable` where the
- * address cannot be listened on
- * @throws the reason of the `signal` where that was aborted before the server could start
+ * @throws {FerryError} `usage` for an address that is not on loopback without `tokens` or `anonymous`, for a
+ * certificate that is not valid, a command that is missing and a number out of its limits; `io`, `denied`,
+ * `unreachable` if the address cannot be listened on
+ * @throws the abort reason of the `signal` if that was aborted before the server could start
  */
 export async function serve(options: ServeOptions): Promise<Server> {
   const { signal, classicExec, tcpEcho, udpEcho } = options;
@@ -175,14 +180,14 @@ function assertNumbersOf(options: ServeOptions): void {
   assertNumbers({ maxConnections, maxConnectionsPerSource, minRate, echoRate });
 }
 
-/** What the listeners share: all ways to the files of a server go by the same locks and the same tokens. */
+/** What the listeners share: every access to the files of a server uses the same locks and the same tokens. */
 interface Shared {
   runtime: Runtime;
-  /** Arbitrate the writers of partial uploads. */
+  /** The locks that arbitrate between the writers of partial uploads. */
   locks: UploadLocks;
-  /** Knows who may do what. */
+  /** The authority that knows the grants and tokens. */
   authority: Authority;
-  /** The commands that may be run, where there are some. */
+  /** The commands that may be run; undefined if there are none. */
   commands: AllowedCommands | undefined;
   /** Decides which connections are admitted. */
   limits: ConnectionLimits;
@@ -240,7 +245,7 @@ async function openMain(
       tell: hooks.toldBy(remoteAddr),
     });
   };
-  // Loaded here, since it takes time and few servers need it.
+  // Loaded on demand, since it takes time and few servers need it.
   const secured = tls &&
     await (await import("./net/tls_listener.ts"))
       .listenTls(address, { keyPair: tls, handshakeTimeout, limits, runtime, begin });
@@ -304,8 +309,8 @@ function openUdpEcho(
 }
 
 /**
- * Refuses an address that other machines can reach, unless it was said what clients without a token may do. A listener
- * that knows no tokens needs its `scope` to be among that.
+ * Refuses an address that other machines can reach, unless it was specified what clients without a token may do. For a
+ * listener without logins, that has to include its `scope`.
  */
 function assertOpenedTo(
   address: Address,
@@ -325,7 +330,7 @@ function assertOpenedTo(
   });
 }
 
-/** What a {@linkcode ListeningServer} consists of. */
+/** The parts of a {@linkcode ListeningServer}. */
 interface ServerParts {
   main: MainListener;
   /** All listeners, the main one included. */

@@ -5,7 +5,7 @@
  * @module
  */
 
-/** The type of an option's value. A `flag` has none, a `list` is a text that may be given several times. */
+/** The type of an option's value. A `flag` has no value; a `list` is a text that may be given several times. */
 export type OptionKind = "flag" | "text" | "list" | "count" | "size" | "time";
 
 /** An option. Its name, in kebab case, is its key in the table. */
@@ -18,7 +18,7 @@ export interface OptionSpec {
   readonly value?: string;
   /** Its one-letter form. */
   readonly short?: string;
-  /** The value where none is given, written as on the command line. */
+  /** The default value, written as on the command line. */
   readonly default?: string;
   /** The smallest and the greatest value of a count. */
   readonly range?: readonly [min: number, max: number];
@@ -26,7 +26,7 @@ export interface OptionSpec {
   readonly choices?: readonly string[];
   /** Whether neither the environment nor the config file sets it. Default: false. */
   readonly argumentOnly?: boolean;
-  /** What shells complete, where the placeholder does not tell. */
+  /** What shells complete, if the placeholder does not determine it. */
   readonly completes?: "files" | "directories";
 }
 
@@ -58,7 +58,7 @@ export interface CommandSpec<Table extends OptionTable = OptionTable> {
   readonly details?: string;
   /** Its options. */
   readonly options: Table;
-  /** How many arguments it takes besides options, and the only possible ones where there are only some. */
+  /** How many arguments it takes besides options, and their possible values if these are limited. */
   readonly arguments: {
     readonly min: number;
     readonly max: number;

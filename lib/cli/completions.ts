@@ -1,5 +1,5 @@
 /**
- * Scripts by which a shell completes a program's commands, options and values. They are made from the same
+ * Scripts by which a shell completes a program's commands, options and values. They are generated from the same
  * descriptions of commands as the help texts.
  *
  * @module
@@ -45,7 +45,7 @@ export function renderCompletions(
     case "bash":
       return `${head}\n${bash(root)}`;
     case "zsh":
-      // By this first line, zsh recognizes the file in a directory of functions.
+      // zsh needs this first line to recognize the file in a directory of functions.
       return `#compdef ${program}\n${head}\n${zsh(root)}`;
     case "fish":
       return `${head}\n${fish(root)}`;
@@ -60,7 +60,7 @@ interface Command {
   options: readonly Option[];
   /** Its arguments. */
   argument: Value;
-  /** The commands whose names go on from here, by the next word. */
+  /** The commands whose names continue with another word, by that word. */
   commands: Map<string, Command>;
 }
 
@@ -74,7 +74,7 @@ interface Option {
   repeated: boolean;
 }
 
-/** What can be completed: one of some words, a local path, or nothing, since only the server knows. */
+/** What can be completed: one of several words, a local path, or nothing, since only the server knows the values. */
 type Value =
   & { placeholder: string }
   & ({ kind: "words"; words: readonly string[] } | { kind: "files" | "directories" | "unknown" });
@@ -126,7 +126,7 @@ function isLocal(placeholder: string): boolean {
   return placeholder === "FILE" || placeholder === "PATH";
 }
 
-/** A command and all below it. */
+/** A command and all its subcommands. */
 function* walk(command: Command): Generator<Command> {
   yield command;
   for (const child of command.commands.values()) yield* walk(child);

@@ -14,7 +14,7 @@ import { didYouMean } from "./suggestion.ts";
  * The options that a config file sets, by name, written as on the command line.
  *
  * @param configurable the options that it may set
- * @throws {FerryError} `usage` where it cannot be read, is no TOML, or sets an option that does not exist or is of
+ * @throws {FerryError} `usage` if the file cannot be read, is not TOML, or sets an option that does not exist or has
  * another type
  */
 export function readConfigFile(

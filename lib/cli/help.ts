@@ -9,7 +9,7 @@ import type { CommandSpec, OptionSpec, OptionTable } from "./command_spec.ts";
 
 /** Options of {@linkcode renderHelp}. */
 export interface HelpOptions {
-  /** What the environment variables of the program begin with: `FERRY`. */
+  /** The prefix of the program's environment variables: `FERRY`. */
   prefix: string;
   /** Options that the command shares with others, which have a section of their own. Default: none. */
   common?: OptionTable;
@@ -31,7 +31,7 @@ export function renderHelp(command: CommandSpec, { prefix, common = {} }: HelpOp
   return sections.filter((section) => section !== undefined).join("\n\n") + "\n";
 }
 
-/** The other ways to set an option. Undefined where the only options are `--help` and `--version`. */
+/** The text about other ways to set an option. Undefined if the only options are `--help` and `--version`. */
 function renderSettings({ options }: CommandSpec, prefix: string): string | undefined {
   const name = Object.keys(options).find((name) => name !== "help" && name !== "version");
   if (name === undefined) return undefined;

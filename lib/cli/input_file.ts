@@ -1,6 +1,6 @@
 /**
  * Files that options name: tokens, certificates, keys, config files. They are read completely. A named pipe at such a
- * path is an error, since reading it could wait forever; the exception is {@linkcode readFileOrPipe}.
+ * path is an error, since reading it could block forever, except for {@linkcode readFileOrPipe}.
  *
  * @module
  */
@@ -18,7 +18,7 @@ export const MAX_REGULAR_FILE_BYTES: number = 16 * 1024 * 1024;
  * Opens a regular file. Opening a named pipe would wait for its writer, so the type is checked before the file is
  * opened, and again after that.
  *
- * @throws {FerryError} `usage` where it is no regular file, or larger than {@linkcode MAX_REGULAR_FILE_BYTES}
+ * @throws {FerryError} `usage` if it is not a regular file, or larger than {@linkcode MAX_REGULAR_FILE_BYTES}
  * @throws what the runtime throws, such as `Deno.errors.NotFound`
  */
 export function openRegularFile(
@@ -43,7 +43,7 @@ export function openRegularFile(
 /**
  * Reads an open file from its beginning.
  *
- * @throws {FerryError} `io` where it becomes shorter meanwhile
+ * @throws {FerryError} `io` if it becomes shorter meanwhile
  */
 export function readText(file: Deno.FsFile): string {
   const { size } = file.statSync();
@@ -75,10 +75,11 @@ export interface FileText {
 }
 
 /**
- * Reads a regular file or a named pipe, whose writer it waits for: in a shell, `--token-file <(COMMAND)` passes the
- * output of a command as a pipe.
+ * Reads a regular file or a named pipe. For a pipe it waits for the writer: in a shell, `--token-file <(COMMAND)`
+ * passes the output of a command as a pipe.
  *
- * @throws what {@linkcode readRegularFile} throws; `usage` where more than {@linkcode MAX_REGULAR_FILE_BYTES} come
+ * @throws what {@linkcode readRegularFile} throws; `usage` if a pipe delivers more than {@linkcode
+ * MAX_REGULAR_FILE_BYTES}
  */
 export function readFileOrPipe(path: string): FileText {
   const { isFifo, mode } = Deno.statSync(path);

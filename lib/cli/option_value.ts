@@ -11,8 +11,8 @@ import { didYouMean } from "./suggestion.ts";
 /**
  * Parses the value of an option.
  *
- * @param text as it is written; `true` for a flag that is given, several texts for a list
- * @throws {FerryError} `usage`, naming the option and what it takes
+ * @param text the value as written; `true` for a flag that is given, several texts for a list
+ * @throws {FerryError} `usage`, naming the option and the values that it accepts
  */
 export function parseOptionValue(
   name: string,
@@ -79,13 +79,15 @@ const TIME_UNITS: Readonly<Record<string, number>> = {
   d: 86_400_000,
 };
 
-/** A size in bytes: `500`, `64k`, `1.5MiB`. Undefined where the text is none. */
+/** Parses a size, such as `500`, `64k` or `1.5MiB`, to bytes. Undefined if the text is not a size. */
 export function parseSize(text: string): number | undefined {
   const size = parseQuantity(text, SIZE_UNITS);
   return size === undefined ? undefined : Math.floor(size);
 }
 
-/** A time in milliseconds: `500ms`, `1.5s`, `2h`, `0`. Undefined where the text is none. */
+/**
+ * Parses a duration, such as `500ms`, `1.5s`, `2h` or `0`, to milliseconds. Undefined if the text is not a duration.
+ */
 export function parseTime(text: string): number | undefined {
   if (/^0+$/.test(text)) return 0;
   return parseQuantity(text, TIME_UNITS);

@@ -1,5 +1,5 @@
 /**
- * Signals that end a program, such as that of Ctrl-C.
+ * Handles signals that end a program, such as that of Ctrl-C.
  *
  * @module
  */
@@ -7,8 +7,8 @@
 import { PLATFORM, type Platform } from "../core/platform.ts";
 
 /**
- * A second signal within this time, in milliseconds, counts as the same keystroke: after a Ctrl-C, both the terminal and
- * `deno task` send one.
+ * A second signal within this time, in milliseconds, counts as the same keystroke: after a Ctrl-C, both the terminal
+ * and `deno task` send one.
  */
 const SAME_KEYSTROKE_MS = 500;
 
@@ -21,8 +21,8 @@ export interface InterruptOptions {
 }
 
 /**
- * Calls `first` at the first signal that asks the program to end, and `again` at later ones, with the exit status of a
- * program that such a signal has ended.
+ * Calls `first` at the first signal that asks the program to end, and `again` at later ones. Both get the exit status
+ * that a program ended by this signal has.
  */
 export function onInterrupt(
   first: (exitStatus: number) => void,
@@ -47,8 +47,8 @@ export function onInterrupt(
 const listening: { signal: Deno.Signal; listener: () => void }[] = [];
 
 /**
- * Runs something that blocks the thread, such as a question on a terminal. Listeners would be called only after it, so
- * they are removed meanwhile, and Ctrl-C ends the program at once.
+ * Runs a function that blocks the thread, such as a prompt on a terminal. Signal listeners would only be called
+ * afterwards, so they are removed meanwhile, and Ctrl-C ends the program immediately.
  */
 export function blocking<T>(run: () => T): T {
   for (const { signal, listener } of listening) Deno.removeSignalListener(signal, listener);
@@ -60,9 +60,10 @@ export function blocking<T>(run: () => T): T {
 }
 
 /**
- * Waits for a promise until the signal is aborted. The operation behind the promise goes on, and its result is ignored.
+ * Waits for a promise until the signal is aborted. The operation behind the promise continues, and its result is
+ * ignored.
  *
- * @throws the signal's reason
+ * @throws the signal's abort reason
  */
 export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   const aborted = Promise.withResolvers<never>();

@@ -7,10 +7,10 @@
 import { levenshteinDistance } from "@std/text/levenshtein-distance";
 import { quote } from "../core/errors.ts";
 
-/** One typing error is assumed for every so many characters of a word. Swapped letters count as two. */
+/** One typing error is accepted per this many characters of a word. Swapped letters count as two errors. */
 const CHARACTERS_PER_ERROR = 3;
 
-/** The end of a message that suggests the closest candidate; empty where none is close to the word. */
+/** The end of a message that suggests the closest candidate; empty if none is close to the word. */
 export function didYouMean(word: string, candidates: Iterable<string>): string {
   const typed = word.toLowerCase();
   let closest: string | undefined;

@@ -1,28 +1,28 @@
 /**
  * Addresses as people write them: `HOST:PORT`, `[::1]:PORT`.
  *
- * IP addresses are checked by the URL parser of the runtime: ipaddr.js 2.5.0, 14 KB minified, would replace that one
- * call.
+ * IP addresses are checked by the runtime's URL parser. A library for that, such as ipaddr.js 2.5.0 with 14 KB
+ * minified, would replace only that one call.
  *
  * @module
  */
 
 import { FerryError, quote } from "./errors.ts";
 
-/** The port of a server that was given none. */
+/** The default port of a server. */
 export const DEFAULT_PORT = 9900;
 
 /** A host and a port. */
 export interface Address {
-  /** A name or an IP address, without brackets. */
+  /** A host name or an IP address, without brackets. */
   hostname: string;
-  /** 0 to 65535; to listen on 0 picks a free one. */
+  /** The port, 0 to 65535. Listening on 0 picks a free port. */
   port: number;
 }
 
 /**
- * Reads an address. Without a port it has `defaultPort`, or is none where that is null. A port alone is one of
- * this machine's, on its loopback interface.
+ * Parses an address. Without a port it gets `defaultPort`, or is not valid if that is null. A port alone means that
+ * port on the loopback interface of this machine.
  *
  * @throws {FerryError} `usage`
  */
@@ -48,7 +48,7 @@ export function parseAddress(
 }
 
 /**
- * Refuses the name of a host that is not in ASCII, and says how it is written.
+ * Refuses a host name that is not in ASCII. The message says how it is written in ASCII.
  *
  * @throws {FerryError} `usage`
  */
@@ -63,18 +63,18 @@ function noAddress(text: string): FerryError {
   return new FerryError("usage", `${quote(text)} is no address: write HOST:PORT`);
 }
 
-/** The name of a host, or an IPv4 address. */
+/** The syntax of a host name or an IPv4 address. */
 const NAME = /^[\w-]+(?:\.[\w-]+)*\.?$/;
 
-/** Whether a text is an IPv6 address, maybe with the zone that it is of (RFC 4007). */
+/** Whether a string is an IPv6 address, optionally with a zone id (RFC 4007). */
 function isIpv6(text: string): boolean {
   const [, address] = /^([0-9a-f:.]*)(?:%[\w.-]+)?$/i.exec(text) ?? [];
   return address !== undefined && URL.canParse(`http://[${address}]`);
 }
 
 /**
- * Reads the address of a server to connect to: as {@linkcode parseAddress}, but for the port 0, at which nothing
- * can be reached.
+ * Parses the address of a server to connect to: like {@linkcode parseAddress}, but refuses the port 0, to which nothing
+ * can connect.
  *
  * @throws {FerryError} `usage`
  */
@@ -87,13 +87,13 @@ export function parseServerAddress(
   throw new FerryError("usage", `${quote(text)} has the port 0, at which nothing can be reached`);
 }
 
-/** A host as the domain name system has it (RFC 5891); undefined where it has no such form. */
+/** A host name in its ASCII form for the DNS (RFC 5891); undefined if it has none. */
 function inAscii(hostname: string): string | undefined {
   if (/^\p{ASCII}*$/u.test(hostname)) return hostname;
   return URL.canParse(`http://${hostname}`) ? new URL(`http://${hostname}`).hostname : undefined;
 }
 
-/** An address as {@linkcode parseAddress} reads it. */
+/** Formats an address so that {@linkcode parseAddress} can read it. */
 export function formatAddress({ hostname, port }: Address): string {
   return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }

@@ -1,43 +1,43 @@
 /**
- * Where bytes come from and where they go, whatever is at the other end.
+ * Sources and sinks of bytes, whatever they are.
  *
  * @module
  */
 
 import type { Algorithm, Checksum } from "./checksum.ts";
 
-/** Where bytes to be sent come from. */
+/** A source of bytes to be sent. */
 export interface ByteSource {
-  /** Fills some of `into` and tells how much, or null at the end. */
+  /** Reads some bytes into `into`, and returns how many; null at the end. */
   read(into: Uint8Array): Promise<number | null>;
   /**
-   * Fails where the source changed since it was opened, so that what was read may be a mixture.
+   * Fails if the source changed since it was opened, so that the bytes read may be a mixture of old and new content.
    *
-   * @param whole the checksum of the whole source as it was read, to be compared with where nothing else tells;
-   * missing where the receiver compares what it gets with one that was known before
+   * @param whole the checksum of the whole source as it was read, to compare with if nothing else shows a change.
+   * Undefined if the receiver verifies the bytes against a checksum that was known before
    * @throws {FerryError} `io`
    */
   assertUnchanged?(whole?: Checksum): Promise<void>;
 }
 
-/** Where received bytes go. */
+/** A sink for received bytes. */
 export interface ByteSink {
-  /** Takes all the bytes; they may be overwritten when it resolves. */
+  /** Writes all bytes. The caller may reuse the array when this resolves. */
   write(bytes: Uint8Array): Promise<void>;
 }
 
-/** Content that a peer sends, and the checksum that it gives for it. */
+/** Content that a peer sends, with the checksum that the peer gives. */
 export interface IncomingContent {
-  /** Its size in bytes; null where only its end tells. */
+  /** Its size in bytes; null if it is known only at the end. */
   readonly size: number | bigint | null;
-  /** What it is checked with. */
+  /** The checksum algorithm. */
   readonly algorithm: Algorithm;
   /** The checksum that the sender gave; null before it is known, which may be at the end. */
   readonly checksum: Checksum | null;
   /**
-   * Reads some bytes, at least one; 0 at the end.
+   * Reads at least one byte; returns 0 at the end.
    *
-   * @throws {FerryError} `closed`, `timeout`, or what the sender reports
+   * @throws {FerryError} `closed`, `timeout`, or the error that the sender reports
    */
   read(into: Uint8Array): Promise<number>;
 }

@@ -13,14 +13,14 @@ export type Algorithm = "md5" | "sha256" | "xxh128";
 export const ALGORITHMS: readonly Algorithm[] = ["md5", "sha256", "xxh128"];
 
 /**
- * A checksum as text: for md5 the 32 lower-case hexadecimal digits alone, for the others the digits after the name, as
- * in `sha256:e3b0…` and `xxh128:99aa…`. Two checksums are equal where their texts are.
+ * A checksum as text: for MD5 just the 32 lower-case hexadecimal digits, for the others the name and the digits, as in
+ * `sha256:e3b0…` and `xxh128:99aa…`. Two checksums are equal if their texts are equal.
  */
 export type Checksum = string;
 
 const HEX_DIGITS: Readonly<Record<Algorithm, number>> = { md5: 32, sha256: 64, xxh128: 32 };
 
-/** The checksums of no bytes. */
+/** The checksums of zero bytes. */
 const EMPTY: Readonly<Record<Algorithm, Checksum>> = {
   // RFC 1321, appendix A.5
   md5: "d41d8cd98f00b204e9800998ecf8427e",
@@ -28,7 +28,7 @@ const EMPTY: Readonly<Record<Algorithm, Checksum>> = {
   xxh128: "xxh128:99aa06d3014798d86001c324468d497f",
 };
 
-/** The checksum of no bytes. */
+/** The checksum of zero bytes. */
 export function emptyChecksum(algorithm: Algorithm): Checksum {
   return EMPTY[algorithm];
 }
@@ -43,7 +43,7 @@ export function hexOf(checksum: Checksum): string {
   return checksum.slice(checksum.indexOf(":") + 1);
 }
 
-/** The algorithm of a checksum; undefined where the text is not a checksum. */
+/** The algorithm of a checksum; undefined if the text is not a checksum. */
 export function algorithmOf(text: string): Algorithm | undefined {
   const colon = text.indexOf(":");
   const name = colon < 0 ? "md5" : text.slice(0, colon);
@@ -53,7 +53,7 @@ export function algorithmOf(text: string): Algorithm | undefined {
   return hex.length === HEX_DIGITS[algorithm] && /^[0-9a-f]*$/.test(hex) ? algorithm : undefined;
 }
 
-/** Whether a text is an md5: 32 lower-case hexadecimal digits. */
+/** Whether a text is an MD5: 32 lower-case hexadecimal digits. */
 export function isMd5(text: string): boolean {
   return algorithmOf(text) === "md5";
 }

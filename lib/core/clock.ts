@@ -1,21 +1,21 @@
 /**
- * The time, as everything asks for it whose behaviour depends on it.
+ * The interface by which all code that depends on the time gets it, so that tests can control the time.
  *
  * @module
  */
 
-/** Cancels a call that is to be made later. */
+/** A handle to cancel a scheduled call. */
 export type Timer = number | object;
 
-/** Tells the time and calls back when some of it has passed. A test can turn one by hand. */
+/** A clock with timers. Tests use one that they advance by hand. */
 export interface Clock {
-  /** The time of day, in milliseconds since 1970. It may be set back or forth. */
+  /** The time of day, in milliseconds since 1970. It may be set backward or forward. */
   now(): number;
-  /** Milliseconds since some fixed moment. Never goes back. */
+  /** The monotonic time: milliseconds since some fixed moment. It never goes backward. */
   monotonic(): number;
-  /** Calls `callback` once after that many milliseconds, and returns what cancels the call. */
+  /** Calls `callback` once after that many milliseconds. Returns a handle to cancel the call. */
   setTimeout(callback: () => void, ms: number): Timer;
-  /** Cancels a call that was not made yet. */
+  /** Cancels a scheduled call that was not made yet. */
   clearTimeout(timer: Timer | undefined): void;
 }
 
@@ -23,15 +23,15 @@ export interface Clock {
 export const SYSTEM_CLOCK: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
-  // The timers of the system cut fractions off.
+  // The runtime's timers truncate fractions of a millisecond.
   setTimeout: (callback, ms) => setTimeout(callback, Math.ceil(ms)),
   clearTimeout: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout> | undefined),
 };
 
 /**
- * Waits.
+ * Waits for `ms` milliseconds.
  *
- * @throws the signal's reason once it is aborted
+ * @throws the signal's abort reason when it is aborted
  */
 export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();

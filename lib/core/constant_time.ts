@@ -1,5 +1,5 @@
 /**
- * Compares secrets without revealing them by the time that it takes.
+ * Compares secrets in constant time, so that the time taken reveals nothing.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * What is told of files and directories, by storages, on the wire and in the library.
+ * The types that describe files and directories: for storages, on the wire and in the library.
  *
  * @module
  */
@@ -7,69 +7,72 @@
 import type { Checksum } from "./checksum.ts";
 import type { FerryError } from "./errors.ts";
 
-/** What is told of a file or a directory, on the wire and in the library. */
+/** The description of a file or a directory, on the wire and in the library. */
 export interface Entry {
   /** The name, relative to the root. */
   filename: string;
-  /** What it is; anything else than these two is not served. */
+  /** Its type. Nothing else is served. */
   type: "file" | "directory";
-  /** Bytes; 0 for a directory. */
+  /** The size in bytes; 0 for a directory. */
   size: number;
   /** The modification time in milliseconds since 1970. */
   mtime: number;
   /** The permission bits, 0 to 0o777. */
   mode: number;
   /**
-   * The content's checksum, an md5 unless another one was asked for; null for a directory, and where it is not
+   * The checksum of the content, an MD5 unless another algorithm was requested; null for a directory, and if it is not
    * known yet.
    */
   checksum: Checksum | null;
 }
 
 /**
- * Why a list leaves something out: the error that keeps it from being shown; or what it is, since lists show no
- * such thing: `link` (a symbolic link: one that leads nowhere or out of what is served, or one to a directory,
- * which is not descended into), `pipe`, `socket`, `device`, `vanished` (it was there a moment before), or what a
- * newer server may say.
+ * Why a list leaves an entry out: the error because of which it cannot be shown, or its kind, which lists do not show.
+ * The kinds are `link` (a symbolic link that is dangling, leads out of the served tree, or leads to a directory, which
+ * is not followed), `pipe`, `socket`, `device`, `vanished` (it disappeared while the list was made), and others that a
+ * newer server may send.
  */
 export type Omitted = FerryError | string;
 
-/** What a list tells of something that it cannot show. */
+/** The line of a list for an entry that it cannot show. */
 export interface Omission {
-  /** The name, relative to the root. Bytes that are no UTF-8 are U+FFFD in it. */
+  /** The name, relative to the root. Bytes that are not valid UTF-8 are replaced by U+FFFD. */
   filename: string;
-  /** It has none. */
+  /** An omission has no type. */
   type?: undefined;
-  /** Why it is left out. */
+  /** Why the entry is left out. */
   omitted: Omitted;
 }
 
-/** What a list tells: entries, that of a directory perhaps with why what is in it is left out, and omissions. */
+/**
+ * A line of a list: an entry or an omission. The entry of a directory may have the reason why its contents are left
+ * out.
+ */
 export type Listed = Entry & { omitted?: Omitted | undefined } | Omission;
 
 /**
- * What of a file its file system did not keep: the modification time, what of it is less than a second or two, or
- * the permission bits.
+ * An attribute of a file that its file system did not store: the modification time, its fraction below one or two
+ * seconds, or the permission bits.
  */
 export type Unkept = "mtime" | "mtime_fraction" | "mode";
 
 /** The values of {@linkcode Unkept}. */
 export const UNKEPT: readonly Unkept[] = ["mtime", "mtime_fraction", "mode"];
 
-/** What says what is not kept; nothing where that is nothing. */
+/** The key `unkept` with the attributes that were not stored; no key if there are none. */
 export function unkeptKey(unkept: readonly Unkept[] = []): { unkept?: readonly Unkept[] } {
   return unkept.length === 0 ? {} : { unkept };
 }
 
-/** A part of a file that was cut, as a line of a list of those. */
+/** A partial upload, as a line of a list of them. */
 export interface PartEntry {
-  /** The name that the file was to have. */
+  /** The name that the complete file will get. */
   filename: string;
   /** The size of the whole file in bytes. */
   size: number;
-  /** How many bytes are there. */
+  /** The number of bytes stored. */
   received: number;
-  /** When the last of them came, in milliseconds since 1970. */
+  /** When the last of them was received, in milliseconds since 1970. */
   mtime: number;
   /** Whether it is being written at the moment. */
   active: boolean;

@@ -27,7 +27,7 @@ const EXIT_STATUS = {
   bad_version: 8,
 } as const;
 
-/** A stable name for what went wrong; docs/protocol/core.md says what each one means. */
+/** A stable code for what went wrong; docs/protocol/core.md says what each one means. */
 export type ErrorCode =
   | "internal"
   | "io"
@@ -51,9 +51,9 @@ export type ErrorCode =
 
 /** Where something failed. */
 export interface Place {
-  /** Which side: this one, or the other one, which is a server or unknown (`peer`). */
+  /** Which side: this one (`here`) or the other one, a `server` or unknown (`peer`). */
   side: "here" | "server" | "peer";
-  /** The path on this side, or the name on the other, where it is known. */
+  /** The path on this side, or the name on the other side, if it is known. */
   path?: string | undefined;
 }
 
@@ -65,13 +65,13 @@ const SIDES: Readonly<Record<Place["side"], string>> = {
 
 /** Options of {@linkcode FerryError}. */
 export interface FerryErrorOptions {
-  /** What could not be done, as a verb and its object: `put "a/b.bin"`. */
+  /** The action that failed, as a verb and its object: `put "a/b.bin"`. */
   action?: string;
   /** The underlying error, for logs. Its text is never sent to a peer. */
   cause?: unknown;
-  /** Whether a retry is of no use, though it may be for other errors with this code. Default: false. */
+  /** Whether a retry is useless even if it may help with other errors of this code. Default: false. */
   lasting?: boolean;
-  /** Where it failed. The message says so after the reason. */
+  /** Where it failed. The message mentions it after the reason. */
   place?: Place | undefined;
 }
 
@@ -102,15 +102,15 @@ export class FerryError extends Error {
   /** Why it failed, without the action. */
   readonly reason: string;
   readonly #action: string | undefined;
-  /** Whether a retry is of no use, whatever the code. */
+  /** Whether a retry is useless, whatever the code. */
   readonly lasting: boolean;
-  /** Where it failed; undefined where that is not known. */
+  /** Where it failed; undefined if that is not known. */
   readonly place: Place | undefined;
 
-  /** An error of the given code; `reason` is lower case, has no full stop, and is made safe for a terminal. */
+  /** Creates an error. `reason` begins in lower case and has no full stop; its control characters are escaped. */
   constructor(code: ErrorCode, reason: string, options: FerryErrorOptions = {}) {
     const { action, cause, lasting = false, place } = options;
-    // It may contain text from a peer, and a message is shown on a terminal or in a log.
+    // The reason may contain text from a peer, and is shown on a terminal or in a log.
     const safe = escapeControls(reason);
     const said = action ? `Cannot ${escapeControls(action)}: ${safe}` : safe;
     super(said + placeText(said, place), cause === undefined ? {} : { cause });
@@ -124,7 +124,7 @@ export class FerryError extends Error {
   /** The same error with the action in its message, unless that has one already. */
   during(action: string): FerryError {
     if (this.#action !== undefined) return this;
-    // The action of a message from a peer is not repeated.
+    // If the reason comes from a peer and already names the action, it is not repeated.
     const [begun = "", told = ""] = /^cannot ([a-z ]+): /.exec(this.reason) ?? [];
     const twice = begun !== "" && action.startsWith(told);
     return this.#with({ action }, twice ? this.reason.slice(begun.length) : this.reason);
@@ -144,13 +144,13 @@ export class FerryError extends Error {
   }
 
   /**
-   * An error that a peer reported. Of a message in the form of {@linkcode FerryError.during} that names something, the
-   * reason and the name are kept: the side that made the request adds the action.
+   * An error that a peer reported. If the message has the form of {@linkcode FerryError.during} and names something,
+   * only the reason and the name are kept: the side that made the request adds the action.
    */
   static reported(code: ErrorCode, message: string, side: Place["side"] = "peer"): FerryError {
     const [, action = "", reason] = REPORTED.exec(message) ?? [];
     const path = nameIn(action);
-    // Without a name, the action may be another one than the request: the greeting, the token.
+    // Without a name, the action may differ from the request, for example a greeting or the use of a token.
     const why = path === undefined ? message.replace(/^C(?=annot )/, "c") : reason!;
     return new FerryError(code, why, { place: { side, path } });
   }
@@ -161,7 +161,7 @@ export class FerryError extends Error {
   }
 }
 
-/** `Cannot`, the action, maybe with names in quotes, a colon, and the reason. */
+/** Matches `Cannot`, the action, possibly with names in quotes, a colon, and the reason. */
 const REPORTED = /^Cannot ((?:[^":]|"(?:[^"\\]|\\.)*")+): (.+)$/s;
 
 /** The first name in quotes. */
@@ -170,7 +170,7 @@ function nameIn(action: string): string | undefined {
   try {
     return quoted === undefined ? undefined : JSON.parse(quoted);
   } catch {
-    // A peer may quote in another way.
+    // A peer may quote names differently.
     return undefined;
   }
 }
@@ -184,7 +184,7 @@ function placeText(message: string, place: Place | undefined): string {
   return ` (${SIDES[side]}${named ? "" : `, ${quote(path)}`})`;
 }
 
-/** Codes of errors that a retry may not meet again. */
+/** The codes of errors that may be temporary, so that a retry may succeed. */
 const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "unreachable",
   "timeout",
@@ -198,29 +198,29 @@ export function mayPass({ code, lasting }: FerryError): boolean {
   return PASSING.has(code) && !lasting;
 }
 
-/** Whether an error means that the connection was cut, or that the other side fell silent. */
+/** Whether an error means that the connection was interrupted or timed out. */
 export function wasCut(error: unknown): boolean {
   const { code } = toFerryError(error);
   return code === "closed" || code === "timeout";
 }
 
-/** A name in a message: in quotes, control characters escaped, shortened where it is absurdly long. */
+/** Formats a name for a message: in quotes, with control characters escaped, and shortened if it is very long. */
 export function quote(name: string): string {
   return escapeControls(JSON.stringify(name.length > 255 ? `${name.slice(0, 254)}…` : name));
 }
 
 /**
- * Characters that a terminal may execute instead of displaying: control characters (C0, DEL, C1), those that change the
- * direction of writing, and the separators of lines and paragraphs.
+ * Characters that a terminal may interpret instead of displaying: control characters (C0, DEL, C1), bidirectional
+ * formatting characters, and line and paragraph separators.
  */
 const CONTROLS = /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu;
 
-/** A text in which each of {@linkcode CONTROLS} is written as JSON writes it: `\\u001b`. */
+/** Escapes each of {@linkcode CONTROLS} in a text as JSON does: `\\u001b`. */
 export function escapeControls(text: string): string {
   return text.replace(CONTROLS, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
-/** A name as it is; in quotes and escaped where a terminal would not just display it. */
+/** Returns a name unchanged, or in quotes and escaped if a terminal would not just display it. */
 export function printable(name: string): string {
   return escapeControls(name) === name ? name : quote(name);
 }
@@ -287,8 +287,8 @@ const SYSTEM_ERRORS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
 };
 
 /**
- * The same for errors on files, where they mean something else than on connections: the file system is on another
- * machine, or served by a program that has ended.
+ * Like {@linkcode SYSTEM_ERRORS}, for errors of files that mean something else than on connections: the file system is
+ * on another machine, or its FUSE program has ended.
  */
 const FILE_ERRORS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   ENOTCONN: ["io", "the file system has gone: the program that serves it has ended"],
@@ -303,7 +303,7 @@ const FILE_ERRORS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   ETIMEDOUT: ["io", "the file system did not answer in time"],
 };
 
-/** The names of errors that Deno reports by their Linux number only. */
+/** The names of errors that Deno reports only by their Linux number. */
 const NUMBERED: Readonly<Record<number, string>> = {
   27: "EFBIG",
   84: "EILSEQ",
@@ -313,17 +313,17 @@ const NUMBERED: Readonly<Record<number, string>> = {
   122: "EDQUOT",
 };
 
-/** The name of a system error, such as `ENOENT`; undefined where it is not known. */
+/** The name of a system error, such as `ENOENT`; undefined if it is not known. */
 export function systemCodeOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   const { code, errno, message } = error as Error & { code?: unknown; errno?: unknown };
-  // UNKNOWN is what node:fs calls an error that it does not know.
+  // node:fs uses UNKNOWN for errors that it does not know.
   if (typeof code === "string" && code !== "UNKNOWN") return code;
   const number = typeof errno === "number" ? -errno : /\(os error (\d+)\)/.exec(message)?.[1];
   return NUMBERED[Number(number)];
 }
 
-/** Converts any value that an operation on a file threw; see {@linkcode toFerryError}. */
+/** Converts any value thrown by an operation on a file; see {@linkcode toFerryError}. */
 export function fileError(error: unknown): FerryError {
   const code = error instanceof FerryError ? undefined : systemCodeOf(error);
   return code !== undefined && Object.hasOwn(FILE_ERRORS, code)
@@ -355,13 +355,13 @@ export function toFerryError(error: unknown): FerryError {
   if (error.message.startsWith("file name contained an unexpected NUL byte")) {
     return new FerryError(...SYSTEM_ERRORS["EILSEQ"]!, { cause: error });
   }
-  // "Input/output error (os error 5)" and its like: the text is the system's own, without a stack.
+  // Messages such as "Input/output error (os error 5)": the text is that of the system.
   if (/\(os error \d+\)/.test(error.message)) {
-    // Deno appends the path, which a peer may not know.
+    // Deno appends the path, which must not be revealed to a peer.
     const [reason = error.message] = /^.*?\(os error \d+\)/s.exec(error.message) ?? [];
     return new FerryError("io", reason, { cause: error });
   }
-  // "EIO: i/o error, read" of node:fs, which appends the path, too.
+  // Messages of node:fs such as "EIO: i/o error, read". It appends the path, too.
   const [, text] = /^[A-Z0-9]+: ([^,]+)/.exec(error.message) ?? [];
   const { errno } = error as { errno?: unknown };
   if (text !== undefined && typeof errno === "number") {
@@ -370,7 +370,7 @@ export function toFerryError(error: unknown): FerryError {
   return new FerryError("internal", `unexpected ${error.name}: ${error.message}`, { cause: error });
 }
 
-/** A host name without an address: most often it was mistyped, so that a retry is of no use. */
+/** The error for a host name without an address. Most often it was mistyped, so a retry is useless. */
 function unresolved(cause: Error): FerryError {
   return new FerryError("unreachable", "no address is known for that host", {
     cause,

@@ -6,8 +6,8 @@
 
 /**
  * Device and inode. Different values mean different files or directories. Equal values mean the same one on most file
- * systems; some show several directories under the same numbers, as bindfs does with the subvolumes of btrfs, which
- * only their paths tell apart.
+ * systems; some show several directories with the same numbers, as bindfs does with btrfs subvolumes; these differ only
+ * by their paths.
  */
 export function inodeOf({ dev, ino }: { dev: number; ino: number | null }): string {
   return `${dev}:${ino}`;

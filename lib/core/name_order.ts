@@ -1,14 +1,14 @@
 /**
- * The order of names: that of their UTF-8 bytes, in which object stores and other languages list, and which is the
- * order of their code points.
+ * The order of names: that of their UTF-8 bytes, which equals the order of their code points. Object stores and other
+ * languages use the same order.
  *
  * @module
  */
 
-/** The order of JavaScript's own comparison, that of UTF-16 units, is another one where there are such units. */
+/** Matches surrogates. With those, JavaScript's own comparison by UTF-16 code units gives another order. */
 const SURROGATE = /[\ud800-\udfff]/;
 
-/** Compares two names by their UTF-8 bytes: below 0 where the first one comes first, 0 where they are equal. */
+/** Compares two names by their UTF-8 bytes: negative if the first one comes first, 0 if they are equal. */
 export function compareNames(a: string, b: string): number {
   const length = Math.min(a.length, b.length);
   for (let at = 0; at < length; at++) {
@@ -18,7 +18,10 @@ export function compareNames(a: string, b: string): number {
   return a.length - b.length;
 }
 
-/** Ranks UTF-16 units as the code points that they begin: surrogates stand for those above U+FFFF. */
+/**
+ * Maps UTF-16 code units to ranks in the order of code points: surrogates represent code points above U+FFFF, so they
+ * come last.
+ */
 function rankOf(unit: number): number {
   if (unit < 0xd800) return unit;
   return unit < 0xe000 ? unit + 0x2000 : unit - 0x800;

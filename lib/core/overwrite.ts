@@ -1,6 +1,5 @@
 /**
- * What to do when the name is taken: one pure decision, made by the server for uploads and by the
- * client for downloads.
+ * The overwrite policy: what to do if a name is taken. The server decides for uploads, the client for downloads.
  *
  * @module
  */
@@ -8,34 +7,34 @@
 import type { Checksum } from "./checksum.ts";
 
 /**
- * When a file that is there already is replaced: never (an identical one is no conflict), always,
- * when the incoming one is newer, or when its content is different. Where the time of the one that is there may have
- * been cut to whole or to even seconds by its file system, and the sizes are the same, `newer` goes by the content.
+ * When an existing file is replaced: never (an identical one is no conflict), always, if the incoming file is newer, or
+ * if its content is different. If the time of the existing file may have been truncated to whole or even seconds by its
+ * file system, and the sizes are equal, `newer` compares the content.
  */
 export type Overwrite = "never" | "always" | "newer" | "different";
 
 /** The policies, the default first. */
 export const OVERWRITE_POLICIES: readonly Overwrite[] = ["never", "always", "newer", "different"];
 
-/** As much of a file as the decision needs. */
+/** The attributes of a file that the decision needs. */
 export interface FileState {
-  /** Bytes; null for a stream of unknown length. */
+  /** The size in bytes; null for a stream of unknown length. */
   size: number | null;
-  /** Milliseconds since 1970; undefined where the sender does not tell. */
+  /** The modification time in milliseconds since 1970; undefined if the sender does not give it. */
   mtime?: number | undefined;
-  /** Null where it is not known yet; of the same algorithm as that of the other file. */
+  /** The checksum, of the same algorithm as that of the other file; null if it is not known yet. */
   checksum: Checksum | null;
 }
 
 /**
- * - `send`: transfer it and replace what is there
+ * - `send`: transfer the file and replace an existing one
  * - `have`: nothing to do
- * - `hash`: the answer depends on the checksum, which one side does not know yet
- * - `exists`: refuse
+ * - `hash`: the decision depends on a checksum that is not known yet
+ * - `exists`: refuse, since another file has the name
  */
 export type OverwriteDecision = "send" | "have" | "hash" | "exists";
 
-/** Decides whether `incoming` may take the place of `existing`. */
+/** Decides whether `incoming` may replace `existing`. */
 export function decideOverwrite(
   policy: Overwrite,
   incoming: FileState,
@@ -46,7 +45,7 @@ export function decideOverwrite(
       return "send";
     case "newer":
       if (mayBeCutOff(incoming, existing)) return decideByContent(incoming, existing, "send");
-      // Without a time there is no telling that it is newer, and what is there stays.
+      // Without a time the incoming file cannot be shown to be newer, and the existing file stays.
       return (incoming.mtime ?? -Infinity) > (existing.mtime ?? -Infinity) ? "send" : "have";
     case "never":
       return decideByContent(incoming, existing, "exists");
@@ -65,12 +64,12 @@ function decideByContent<Otherwise extends OverwriteDecision>(
   return incoming.checksum === existing.checksum ? "have" : otherwise;
 }
 
-/** The steps in which file systems keep times, in milliseconds, where these are not kept whole: that of FAT comes last. */
+/** The coarse timestamp resolutions of file systems, in milliseconds; the last is that of FAT. */
 const STEPS = [1000, 2000] as const;
 
 /**
- * Whether the file that is there may be the incoming one, with a time of which its file system has cut off what is
- * less than a step. The time alone would have it replaced by itself again and again.
+ * Whether the existing file may be the same as the incoming one, with a time truncated by its file system. By the time
+ * alone it would be replaced by itself again and again.
  */
 function mayBeCutOff(incoming: FileState, existing: FileState): boolean {
   const { mtime: whole = NaN, size } = incoming;

@@ -1,8 +1,8 @@
 /**
  * Functions on paths for the operating system that the program runs on.
  *
- * `@std/path` asks Node's `process` for the system, and to load that takes longer than many a transfer. So its functions
- * are imported one by one, and {@linkcode PLATFORM} makes the choice.
+ * `@std/path` uses Node's `process` to detect the system, and loading that takes longer than many a transfer. So its
+ * functions are imported individually, and {@linkcode PLATFORM} selects them.
  *
  * @module
  */

@@ -1,9 +1,9 @@
 /**
- * What differs from one operating system to the next, each difference in one place. The rest of ferry asks
- * {@linkcode PLATFORM}, which is chosen when the program starts, and knows no system by its name.
+ * The differences between operating systems, each in one place. The rest of ferry uses {@linkcode PLATFORM}, which is
+ * selected when the program starts, and does not depend on names of systems.
  *
- * How a group of processes is ended is where processes are started; a system's code page where text of other
- * programs is decoded.
+ * Two differences are elsewhere: how a process group is ended, where processes are started; and the code page of the
+ * system, where text of other programs is decoded.
  *
  * @module
  */
@@ -23,49 +23,52 @@ import { isAbsolute as windowsIsAbsolute } from "@std/path/windows/is-absolute";
 import { join as windowsJoin } from "@std/path/windows/join";
 import { parse as windowsParse } from "@std/path/windows/parse";
 
-/** Functions on paths, as @std/path has them. */
+/** Functions on paths, with the signatures of @std/path. */
 export interface PathFunctions {
-  /** The last part of a path. */
+  /** The last component of a path. */
   basename(path: string): string;
-  /** A path without its last part. */
+  /** A path without its last component. */
   dirname(path: string): string;
   /** The path that a `file:` URL stands for. */
   fromFileUrl(url: URL): string;
-  /** What matches the names that a glob matches. */
+  /** The regular expression for a glob. */
   globToRegExp(glob: string): RegExp;
-  /** Whether a path leads to the same place from everywhere. */
+  /** Whether a path is absolute. */
   isAbsolute(path: string): boolean;
-  /** One path of several parts. */
+  /** Joins parts to one path. */
   join(...parts: string[]): string;
-  /** Takes a path apart. */
+  /** Splits a path into its parts. */
   parse(path: string): { root: string };
 }
 
-/** What ferry has to know of an operating system. */
+/** The properties of an operating system that ferry depends on. */
 export interface Platform {
-  /** Its functions on paths. They all take `/` between the parts of a path. */
+  /** Its functions on paths. They all accept `/` as a separator. */
   readonly path: PathFunctions;
-  /** What stands between the parts of a path that a user wrote. */
+  /** The separators in a path that a user wrote. */
   readonly separators: RegExp;
-  /** The signals that tell a program to end, and its exit status when it has ended by one. */
+  /** The signals that ask a program to end, each with the exit status after it. */
   readonly interrupts: Readonly<Partial<Record<Deno.Signal, number>>>;
-  /** The signal that asks a server to read its files anew; undefined where there is none for that. */
+  /** The signal that asks a server to reload its files; undefined if the system has none. */
   readonly reload: Deno.Signal | undefined;
-  /** Whether a directory can be flushed; where it cannot, the system sees to it that names are durable. */
+  /** Whether directories can be flushed. If not, the system itself makes names durable. */
   readonly flushesDirectories: boolean;
   /** Whether files have permission bits that can be set. */
   readonly permissionBits: boolean;
-  /** Whether processes form groups, which can be ended as a whole. */
+  /** Whether there are process groups, which can be ended as a whole. */
   readonly processGroups: boolean;
   /** Whether `/proc/self/fd` leads to the files and directories that are open, as on Linux. */
   readonly leadsToDescriptors: boolean;
-  /** A path as ferry has it inside: with `/` between its parts. */
+  /** A path in the form that ferry uses internally: with `/` as the separator. */
   slashed(path: string): string;
-  /** Why no file can have that name, without any directory above it; undefined where one can. */
+  /** Why no file can have a certain name, given without directories; undefined if it is possible. */
   flawOf(part: string): string | undefined;
 }
 
-/** macOS and the BSDs; Linux is as they are but for {@linkcode LINUX}. Deno flushes on macOS with F_FULLFSYNC, so that needs nothing of its own. */
+/**
+ * macOS and the BSDs; {@linkcode LINUX} differs only slightly. Deno flushes with F_FULLFSYNC on macOS, so macOS needs
+ * no special treatment.
+ */
 export const POSIX: Platform = {
   path: {
     basename: posixBasename,
@@ -77,7 +80,7 @@ export const POSIX: Platform = {
     parse: posixParse,
   },
   separators: /\//,
-  // 128 and the signal's number, as shells have it.
+  // 128 plus the signal's number, as in shells.
   interrupts: { SIGINT: 130, SIGTERM: 143 },
   reload: "SIGHUP",
   flushesDirectories: true,
@@ -103,9 +106,9 @@ export const WINDOWS: Platform = {
     parse: windowsParse,
   },
   separators: /[/\\]/,
-  // Ctrl-C and Ctrl-Break; SIGTERM cannot be caught there by every version of Deno.
+  // Ctrl-C and Ctrl-Break; not every version of Deno can catch SIGTERM there.
   interrupts: { SIGINT: 130, SIGBREAK: 149 },
-  // SIGHUP there says that the window is being closed.
+  // SIGHUP means on Windows that the console window is being closed.
   reload: undefined,
   flushesDirectories: false,
   permissionBits: false,
@@ -113,14 +116,14 @@ export const WINDOWS: Platform = {
   leadsToDescriptors: false,
   slashed: (path) => path.replaceAll("\\", "/"),
   flawOf(part) {
-    // Among them "\", which would make two parts of one, and ":", which names a stream of another file.
+    // Among them "\", which is a separator, and ":", which names an alternate data stream of another file.
     const character = /[\\:<>"|?*]/.exec(part)?.[0];
     if (character) return `the name contains ${character}, which no name on Windows may`;
     if (/\p{Cc}/u.test(part)) return "the name contains a control character";
-    // Windows drops them, and so would find another file.
+    // Windows drops trailing dots and spaces, and so would find another file.
     if (/[. ]$/.test(part)) return "a part of the name ends with a dot or a space";
     if (DEVICE.test(part)) return `"${part}" is a device on Windows`;
-    // The names of 8 letters that Windows also finds ".ferry" and ".ferry-staging" under.
+    // The short (8.3) names by which Windows also finds ".ferry" and ".ferry-staging".
     if (/^fe(rry-?|[0-9a-f]{4})~\d+$/i.test(part)) {
       return "it may be a short name of ferry's own files";
     }
@@ -128,10 +131,10 @@ export const WINDOWS: Platform = {
   },
 };
 
-/** Names that lead to a device, in whatever directory and with whatever extension. */
+/** Names of devices, in any directory and with any extension. */
 const DEVICE = /^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)/i;
 
-/** The platform of a system that Deno names in `Deno.build.os`. */
+/** The platform for a value of `Deno.build.os`. */
 export function platformOf(os: string): Platform {
   if (os === "windows") return WINDOWS;
   return os === "linux" || os === "android" ? LINUX : POSIX;

@@ -6,7 +6,7 @@
 
 import { format } from "@std/fmt/bytes";
 
-/** How many digits follow the decimal point. */
+/** The number of digits after the decimal point. */
 export interface SizeFormat {
   /** Default: 0. */
   minimumFractionDigits?: number;
@@ -19,6 +19,6 @@ export function formatSize(
   bytes: number,
   { maximumFractionDigits = 1, ...more }: SizeFormat = {},
 ): string {
-  // The library writes the small k of SI; the binary prefix has a capital K (IEC 80000-13).
+  // The library writes the lower-case k of SI; the binary prefix has a capital K (IEC 80000-13).
   return format(bytes, { binary: true, maximumFractionDigits, ...more }).replace("kiB", "KiB");
 }

@@ -1,6 +1,6 @@
 /**
- * Names of files on a server. A {@linkcode FileName} is relative to the server's root, its parts are separated by `/`,
- * and none of them can lead out of the root or into the directories that ferry keeps for itself.
+ * Names of files on a server. A {@linkcode FileName} is relative to the server's root, its components are separated by
+ * `/`, and it cannot lead out of the root or into directories that are reserved for ferry.
  *
  * @module
  */
@@ -11,12 +11,12 @@ import { PLATFORM, type Platform } from "./platform.ts";
 /** A name that passed {@linkcode parseFileName}; the brand exists for the type checker only. */
 export type FileName = string & { readonly brand: "FileName" };
 
-/** The directory in a root that ferry keeps for itself. No name leads to it. */
+/** The directory in a root that is reserved for ferry. No name leads to it. */
 export const RESERVED_DIRECTORY = ".ferry";
 
 /**
- * The beginning of the names of directories that ferry keeps for itself on other file systems below a root. No name
- * leads to one, in whatever directory it stands.
+ * The prefix of the names of directories that are reserved for ferry on other file systems below a root. No name leads
+ * to one, in any directory.
  */
 export const STAGING_DIRECTORY = ".ferry-staging";
 
@@ -27,25 +27,25 @@ export function isStagingName(part: string): boolean {
 }
 
 /**
- * Whether a file was removed while a program had it open. File systems in user space (libfuse) keep such a file under
- * a name of this form until it is closed, and rename it where it is removed again.
+ * Whether a name is that of a file that was removed while a program had it open. FUSE file systems (libfuse) keep such
+ * a file under a name of this form until it is closed, and rename it if it is removed again.
  */
 export function isRemovedName(part: string): boolean {
   return /^\.fuse_hidden[0-9a-f]{16}$/.test(part);
 }
 
-/** The longest name, in bytes of UTF-8: Linux's PATH_MAX less room for the path of the root. */
+/** The maximum length of a name, in bytes of UTF-8: Linux's PATH_MAX minus room for the path of the root. */
 export const MAX_NAME_BYTES = 3072;
 
-/** The longest part of a name between two slashes, in bytes of UTF-8 (NAME_MAX). */
+/** The maximum length of a component of a name, in bytes of UTF-8 (NAME_MAX). */
 export const MAX_PART_BYTES = 255;
 
-/** Deno puts this in the place of bytes in a name that are not UTF-8, and then finds no file by that name. */
+/** Deno replaces bytes in a name that are not UTF-8 by this character, and then finds no file by that name. */
 const REPLACEMENT = "\ufffd";
 
 const utf8 = new TextEncoder();
 
-/** Whether a name that was read from a directory may not be UTF-8, where no file is found by it. */
+/** Whether a name read from a directory may not be UTF-8. To be used if no file is found by that name. */
 export function mayBeNoText(name: string): boolean {
   return name.includes(REPLACEMENT);
 }
@@ -76,7 +76,7 @@ export function parseDirectoryName(text: string): FileName | "" {
 }
 
 /**
- * Checks that an operating system can store a file under a name, and does not change the name.
+ * Checks that an operating system can store a file under a name without changing the name.
  *
  * @throws {FerryError} `bad_name`, with what is wrong with it
  */
@@ -93,8 +93,8 @@ export function joinName(directory: FileName | "", part: string): FileName {
 }
 
 /**
- * A key that is the same for two names that some file system takes for the same, since it ignores case or the way in
- * which letters are composed.
+ * A key that is equal for two names that some file system treats as the same name, because it ignores case or Unicode
+ * normalization.
  */
 export function foldName(name: string): string {
   // Letters with several lower-case forms, or none, have one upper-case form.

@@ -1,5 +1,5 @@
 /**
- * What a client may be allowed to do.
+ * The scopes: the kinds of access that a client may have.
  *
  * @module
  */

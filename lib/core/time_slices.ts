@@ -1,19 +1,19 @@
 /**
- * Splits long computations into slices, between which the event loop serves others.
+ * Splits long computations into slices, between which the event loop handles other work.
  *
  * @module
  */
 
-/** How long a slice may be, in milliseconds. */
+/** The maximum duration of a slice, in milliseconds. */
 const SLICE_MS = 5;
 
-/** Callers that wait for their turn. They share the event loop of the process, so this is shared, too. */
+/** Callers that are waiting for their turn. It is global because all of them share the event loop of the process. */
 const waiting: (() => void)[] = [];
 
 /**
  * Resolves when it is the caller's turn: one caller at a time, the one that has waited longest. Before each turn the
- * event loop handles what has arrived from the network. So others wait for one slice, however many long computations
- * there are.
+ * event loop handles what has arrived from the network. So other work waits for at most one slice, however many long
+ * computations there are.
  */
 export function turn(): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -37,7 +37,7 @@ export class Pace {
     return performance.now() - this.#began > SLICE_MS;
   }
 
-  /** Lets others run, and begins the next slice. */
+  /** Lets other work run, and begins the next slice. */
   async rest(): Promise<void> {
     await turn();
     this.#began = performance.now();

@@ -1,5 +1,5 @@
 /**
- * Digests the chunks of a large body, in place or on a thread.
+ * Digests the chunks of a large body, on the main thread or on another one.
  *
  * @module
  */
@@ -8,40 +8,43 @@ import type { Digest } from "./digest.ts";
 import type { Md5Thread, Md5Threads } from "./md5_thread.ts";
 import { PrefixDigest, type SavedChunk } from "./prefix_digest.ts";
 
-/** For fewer bytes than this a thread would cost more than it saves. */
+/** The size in bytes below which a thread would cost more than it saves. */
 export const THREAD_BYTES: number = 512 * 1024 * 1024;
 
-/** A thread starts after this many bytes arrived: an announced size proves nothing. */
+/** A thread is only started after this many bytes were received: an announced size proves nothing. */
 export const BYTES_ALONE: number = 16 * 1024 * 1024;
 
-/** How a chunk is digested. */
+/** Options of {@linkcode ChunkDigest.update}. */
 export interface ChunkUpdate {
-  /** Resolves when nothing else reads the chunk any more. */
+  /** Resolves when the chunk is no longer used elsewhere. Default: undefined, it is not. */
   released?: Promise<unknown> | undefined;
-  /** Whether the state behind the chunk is wanted. */
+  /** Whether to return the digest state after the chunk. */
   save: boolean;
 }
 
-/** Takes chunks over and gives each back when nobody reads it any more. */
+/** Digests chunks of which it takes the ownership, and returns each when nobody reads it any more. */
 export interface ChunkDigest extends Disposable {
   /**
    * Digests the next chunk. Its memory belongs to the digest until this resolves. Calls may follow each other without
    * waiting.
    *
-   * @throws what the chunk's release failed with
+   * @throws the error with which `released` failed
    */
   update(chunk: Uint8Array<ArrayBuffer>, options: ChunkUpdate): Promise<SavedChunk>;
 }
 
 /** Options of {@linkcode chunkDigest}. */
 export interface ChunkDigestOptions {
-  /** How many bytes are expected, where a thread may digest them. Default: 0, which is by no thread. */
+  /** The expected number of bytes, if a thread may digest them. Default: 0, no thread is used. */
   expected?: number | undefined;
-  /** Where the thread comes from. */
+  /** Provides the thread. */
   threads: Md5Threads;
 }
 
-/** Feeds a digest chunk by chunk, on a thread where that pays. Without a digest, chunks are only taken and given back. */
+/**
+ * Feeds a digest chunk by chunk, on another thread if that is worthwhile. Without a digest, chunks are only returned
+ * when they are released.
+ */
 export function chunkDigest(
   digest: Digest | undefined,
   { expected = 0, threads }: ChunkDigestOptions,
@@ -50,7 +53,7 @@ export function chunkDigest(
   return threaded ? new DigestOnThread(digest, threads) : new DigestInPlace(digest);
 }
 
-/** Digests on the thread of the program, while others may read the chunk. */
+/** Digests on the main thread, while others may read the chunk. */
 class DigestInPlace implements ChunkDigest {
   readonly #digest: Digest | undefined;
 
@@ -72,7 +75,7 @@ class DigestInPlace implements ChunkDigest {
   [Symbol.dispose](): void {}
 }
 
-/** Digests on a thread of its own as soon as one has started, and in place until then. */
+/** Digests on another thread as soon as that has started, and on the main thread until then. */
 class DigestOnThread implements ChunkDigest {
   readonly #digest: PrefixDigest;
   readonly #inPlace: ChunkDigest;

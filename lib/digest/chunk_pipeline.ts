@@ -1,5 +1,5 @@
 /**
- * The chunks in which a large body is moved. Their memory is used by turns: while one is being filled, others are
+ * The chunks in which a large body is transferred. Their memory is used in turns: while one is being filled, others are
  * being sent, written or digested.
  *
  * @module
@@ -11,32 +11,32 @@ import type { Digest } from "./digest.ts";
 import type { Digests } from "./digests.ts";
 import type { SavedPrefix } from "./prefix_digest.ts";
 
-/** How many chunks there are at most: one is filled, one emptied, and one digested. */
+/** The maximum number of chunks: one is being filled, one emptied, and one digested. */
 const MAX_CHUNKS = 3;
 
-/** What a pipeline takes memory and threads from: a `Runtime`. */
+/** The source of memory and threads for a pipeline: a `Runtime`. */
 export interface PipelineResources {
-  /** Where the memory comes from. */
+  /** Provides the memory. */
   readonly buffers: BufferBudget;
-  /** Where a thread comes from that digests. */
+  /** Provides the thread that digests. */
   readonly digests: Digests;
 }
 
 /** Options of a {@linkcode ChunkPipeline}. */
 export interface ChunkPipelineOptions {
-  /** The most bytes that a chunk may have. */
+  /** The maximum size of a chunk in bytes. */
   most: number;
-  /** What is fed with the chunks, if anything. */
+  /** The digest that is fed with the chunks. Default: undefined, none. */
   digest?: Digest | undefined;
-  /** How many bytes are expected, where a thread may digest them. Default: 0, which is by no thread. */
+  /** The expected number of bytes, if a thread may digest them. Default: 0, no thread is used. */
   expected?: number | undefined;
 }
 
-/** What is done with a chunk. */
+/** Options of {@linkcode ChunkPipeline.pass}. */
 export interface PassOptions {
   /** Resolves when nothing but the digest needs the chunk any more. */
   use?: Promise<unknown> | undefined;
-  /** Called with the state of the digest behind the chunk, where that can be saved. */
+  /** Called with the state of the digest after the chunk, if that can be saved. */
   remember?: ((prefix: SavedPrefix) => Promise<void>) | undefined;
 }
 
@@ -49,10 +49,12 @@ export class ChunkPipeline implements Disposable {
   readonly #free: LentBuffer[] = [];
   readonly #passing = new Set<Promise<void>>();
   #failure: { error: unknown } | undefined;
-  /** What waits for memory, while there is none. */
+  /** Resolved when memory becomes available, while somebody waits for it. */
   #change: PromiseWithResolvers<void> | undefined;
 
-  /** Chunks that begin as large as memory allows, and become larger as it allows more. */
+  /**
+   * Creates a pipeline. Its chunks are as large as memory allows at first, and become larger when more is available.
+   */
   constructor(
     { buffers, digests: { threads } }: PipelineResources,
     { most, digest, expected }: ChunkPipelineOptions,
@@ -63,9 +65,9 @@ export class ChunkPipeline implements Disposable {
   }
 
   /**
-   * Memory for the next chunk, as soon as there is some.
+   * Returns memory for the next chunk, as soon as some is available.
    *
-   * @throws what the use of an earlier chunk failed with
+   * @throws the error with which the use of an earlier chunk failed
    */
   async next(): Promise<Uint8Array<ArrayBuffer>> {
     for (;;) {
@@ -78,10 +80,10 @@ export class ChunkPipeline implements Disposable {
   }
 
   /**
-   * Digests a chunk, which stands in memory that {@linkcode ChunkPipeline.next} gave. When this resolves, `next` gives
-   * that memory again.
+   * Digests a chunk in memory that {@linkcode ChunkPipeline.next} returned. When this resolves, `next` may return that
+   * memory again.
    *
-   * @throws what its use failed with; `next` and `end` tell those who do not wait for this
+   * @throws the error with which its use failed; callers that do not await this get it from `next` or `end`
    */
   pass(chunk: Uint8Array<ArrayBuffer>, options: PassOptions = {}): Promise<void> {
     const lent = this.#all.find(({ bytes }) => bytes.buffer === chunk.buffer)!;
@@ -119,9 +121,9 @@ export class ChunkPipeline implements Disposable {
   }
 
   /**
-   * Resolves when all chunks have been dealt with.
+   * Resolves when all chunks have been handled.
    *
-   * @throws what the use of one failed with
+   * @throws the error with which the use of a chunk failed
    */
   async end(): Promise<void> {
     await Promise.allSettled(this.#passing);
@@ -130,7 +132,7 @@ export class ChunkPipeline implements Disposable {
 
   #another(): LentBuffer | undefined {
     if (this.#all.length > 0) {
-      // Where memory is short, filling one while another is emptied gains little.
+      // If memory is short, filling one chunk while another is emptied gains little.
       const ample = this.#all.every(({ bytes }) => bytes.length > SMALL_BUFFER) &&
         this.#buffers.sizeOf(this.#most) > SMALL_BUFFER;
       if (!ample || this.#all.length >= MAX_CHUNKS) return undefined;
@@ -147,7 +149,7 @@ export class ChunkPipeline implements Disposable {
     return this.#all[this.#all.indexOf(lent)] = this.#buffers.lend(this.#most);
   }
 
-  /** Gives the memory back, which nobody may be using. */
+  /** Releases the memory, which must not be in use. */
   [Symbol.dispose](): void {
     this.#digest[Symbol.dispose]();
     for (const lent of this.#all) lent[Symbol.dispose]();

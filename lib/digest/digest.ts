@@ -1,5 +1,5 @@
 /**
- * What a digest is, whatever its algorithm.
+ * The interface of digests of all algorithms.
  *
  * @module
  */
@@ -8,8 +8,8 @@ import type { Checksum } from "../core/checksum.ts";
 
 /** A checksum that is computed chunk by chunk. */
 export interface Digest {
-  /** Takes the next bytes; they may be overwritten as soon as this returns. */
+  /** Adds the next bytes. The caller may reuse the array when this returns. */
   update(bytes: Uint8Array): void;
-  /** The checksum of all bytes. Nothing may be fed after that. */
+  /** The checksum of all bytes. Nothing may be added afterwards. */
   checksum(): Checksum;
 }

@@ -1,5 +1,5 @@
 /**
- * Makes digests, and holds what they share: the running WebAssembly modules and the threads.
+ * Creates digests, and owns what they share: the WebAssembly instances and the threads.
  *
  * @module
  */
@@ -12,15 +12,15 @@ import { Md5Threads } from "./md5_thread.ts";
 import { createSha256 } from "./sha256.ts";
 import { Xxh128, Xxh128Engine } from "./xxh128.ts";
 
-/** Makes digests. Nothing is started before it is needed. */
+/** Creates digests. Nothing is started before it is needed. */
 export class Digests {
   /** Computes md5. */
   readonly md5Engine: Md5Engine = new Md5Engine();
   /** Computes XXH3-128. */
   readonly xxh128Engine: Xxh128Engine = new Xxh128Engine();
-  /** Compute md5 beside the thread of the program. */
+  /** The threads that compute MD5 in parallel to the main thread. */
   readonly threads: Md5Threads;
-  /** Digests small files one after the other: to make a state for each would take longer than to digest it. */
+  /** A reused digest for small files: creating a state for each would take longer than digesting it. */
   #whole: Md5 | undefined;
 
   /** @param threads Default: at most one for each other processor. */
@@ -28,7 +28,7 @@ export class Digests {
     this.threads = threads;
   }
 
-  /** The digest of a stream, at the start of it. */
+  /** Creates a digest for a stream, at its start. */
   async create(algorithm: Algorithm): Promise<Digest> {
     switch (algorithm) {
       case "md5":
@@ -57,11 +57,11 @@ export class Digests {
   }
 
   /**
-   * An md5 that goes on behind bytes that were digested elsewhere.
+   * Creates an MD5 that continues after bytes that were digested elsewhere.
    *
-   * @param state the words A, B, C and D behind them, 32 hexadecimal digits
-   * @param size how many bytes they are, a multiple of 64
-   * @throws where the state makes no sense
+   * @param state the words A, B, C and D after them, 32 hexadecimal digits
+   * @param size the number of these bytes, a multiple of 64
+   * @throws if the state is not valid
    */
   resumeMd5(state: string, size: number): Digest {
     return digestOf(Md5.resume(this.md5Engine, decodeHex(state), size));

@@ -12,7 +12,7 @@ import {
   md5Module,
 } from "./md5_module.ts";
 
-/** Where the length of all bytes stands in the last block. */
+/** The offset of the total length in the last block. */
 const LENGTH_AT = 56;
 
 /** Each byte in hexadecimal. */
@@ -21,7 +21,7 @@ const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(
 /** The words A, B, C and D at the start (RFC 1321, section 3.3). */
 const INITIAL = Uint32Array.of(0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476);
 
-/** A running WebAssembly module. */
+/** An instance of the WebAssembly module. */
 interface Instance {
   compress: Md5Exports["compress"];
   memory: Uint8Array;
@@ -30,14 +30,14 @@ interface Instance {
 }
 
 /**
- * Runs the compression function for any number of digests. One instance with its memory serves all of them, since
- * a call never waits.
+ * Runs the compression function for any number of digests. One instance with its memory serves all of them, since calls
+ * are synchronous.
  */
 export class Md5Engine {
-  /** Started by the first call: many programs have nothing to digest. */
+  /** Created by the first call: many programs have nothing to digest. */
   #instance: Instance | undefined;
 
-  /** Digests whole blocks into the words of a state. */
+  /** Applies whole blocks to the words of a state. */
   compress(words: Uint32Array, blocks: Uint8Array): void {
     const { compress, memory, state } = this.#instance ??= startInstance();
     state.set(words);
@@ -60,20 +60,20 @@ function startInstance(): Instance {
 export class Md5 {
   readonly #engine: Md5Engine;
   readonly #words = new Uint32Array(INITIAL);
-  /** The beginning of the block that is not full yet. */
+  /** The bytes of the last block, which is not full yet. */
   readonly #rest = new Uint8Array(BLOCK_BYTES);
   #size = 0;
 
-  /** The md5 of no bytes yet. */
+  /** Creates an MD5 of zero bytes. */
   constructor(engine: Md5Engine) {
     this.#engine = engine;
   }
 
   /**
-   * An md5 behind bytes that were digested elsewhere.
+   * Creates an MD5 that continues after bytes that were digested elsewhere.
    *
    * @param state see {@linkcode Md5.state}
-   * @param size how many bytes led to it, a multiple of {@linkcode BLOCK_BYTES}
+   * @param size the number of bytes digested so far, a multiple of {@linkcode BLOCK_BYTES}
    */
   static resume(engine: Md5Engine, state: Uint8Array, size: number): Md5 {
     const md5 = new Md5(engine);
@@ -83,13 +83,13 @@ export class Md5 {
     return md5;
   }
 
-  /** Begins again with no bytes. */
+  /** Starts again with zero bytes. */
   reset(): void {
     this.#words.set(INITIAL);
     this.#size = 0;
   }
 
-  /** A second digest that has been fed the same. */
+  /** A copy of the digest in its present state. */
   clone(): Md5 {
     const md5 = new Md5(this.#engine);
     md5.#words.set(this.#words);
@@ -98,22 +98,22 @@ export class Md5 {
     return md5;
   }
 
-  /** How many bytes have been fed. */
+  /** The number of bytes digested so far. */
   get size(): number {
     return this.#size;
   }
 
-  /** A copy of the words A, B, C and D. They tell all of the state between two blocks only. */
+  /** A copy of the words A, B, C and D. They are the complete state only between two blocks. */
   get words(): Uint32Array {
     return this.#words.slice();
   }
 
-  /** The words A, B, C and D as 16 bytes, least significant first; undefined inside a block. */
+  /** The words A, B, C and D as 16 bytes, least significant first; undefined in the middle of a block. */
   get state(): Uint8Array | undefined {
     return this.#size % BLOCK_BYTES === 0 ? bytesOfWords(this.#words) : undefined;
   }
 
-  /** Takes the next bytes; they may be overwritten as soon as this returns. */
+  /** Adds the next bytes. The caller may reuse the array when this returns. */
   update(bytes: Uint8Array): void {
     const pending = this.#size % BLOCK_BYTES;
     this.#size += bytes.length;
@@ -130,17 +130,17 @@ export class Md5 {
   }
 
   /**
-   * Goes on behind the next bytes, which were digested elsewhere.
+   * Continues after the next bytes, which were digested elsewhere.
    *
-   * @param words A, B, C and D behind them
-   * @param count how many bytes they are, a multiple of {@linkcode BLOCK_BYTES}
+   * @param words the words A, B, C and D after them
+   * @param count the number of these bytes, a multiple of {@linkcode BLOCK_BYTES}
    */
   advance(words: Uint32Array, count: number): void {
     this.#words.set(words);
     this.#size += count;
   }
 
-  /** The digest of all bytes in lower-case hexadecimal. Nothing may be fed after that. */
+  /** The digest of all bytes in lower-case hexadecimal. Nothing may be added afterwards. */
   hex(): string {
     const size = this.#size;
     const block = this.#rest;

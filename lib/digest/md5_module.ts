@@ -1,28 +1,28 @@
 /**
- * The compression function of md5 (RFC 1321) as a WebAssembly module, which is assembled here when it is first needed.
+ * The compression function of MD5 (RFC 1321) as a WebAssembly module, which is assembled here when it is first needed.
  *
- * Its speed is that of a chain of 64 steps in which each needs the result of the one before. What does not need that
- * result, the sum of the oldest word, the message word and the constant, is computed beside the chain. The function
- * of the second round is split in two parts that are added one after the other, since only one of them has to wait.
- * `deno task bench` compares it with `node:crypto`.
+ * Its speed is limited by a chain of 64 steps, each of which depends on the result of the previous one. What does not
+ * depend on it, the sum of the oldest word, the message word and the constant, is computed in parallel to the chain.
+ * The function of the second round is split in two parts that are added one after the other, since only one of them has
+ * to wait. `deno task bench` compares it with `node:crypto`.
  *
  * @module
  */
 
-/** The block that md5 works in, in bytes. */
+/** The block size of MD5 in bytes. */
 export const BLOCK_BYTES = 64;
 
-/** Where the blocks stand in the module's memory, in bytes: behind the four words of the state. */
+/** The offset in bytes of the blocks in the module's memory: after the four words of the state. */
 export const INPUT_OFFSET = 64;
 
-/** How many bytes of blocks the module takes in one call: they stay in the processor's cache. */
+/** How many bytes of blocks the module accepts in one call: few enough to stay in the processor's cache. */
 export const INPUT_BYTES: number = 256 * 1024;
 
 /** What the module exports. */
 export interface Md5Exports {
   /** The state, four words of 32 bits, and from {@linkcode INPUT_OFFSET} on the blocks. */
   memory: WebAssembly.Memory;
-  /** Digests the whole blocks between two addresses into the state. */
+  /** Applies the whole blocks between two addresses to the state. */
   compress(from: number, to: number): void;
 }
 
@@ -43,8 +43,8 @@ function messageWord(step: number): number {
 }
 
 /**
- * A piece of a WebAssembly module (WebAssembly Core Specification, section 5) that grows instruction by
- * instruction: arrays that are spread into each other would take longer than many a transfer.
+ * A part of a WebAssembly module (WebAssembly Core Specification, section 5) that is built instruction by instruction:
+ * spreading arrays into each other would take longer than many a transfer.
  */
 class Code {
   readonly bytes: number[] = [];
@@ -97,7 +97,7 @@ class Code {
     return this.get(local).constant(-1).put(XOR);
   }
 
-  /** Other code behind its length. */
+  /** Other code, preceded by its length. */
   sized({ bytes }: Code): this {
     return this.unsigned(bytes.length).put(...bytes);
   }
@@ -117,7 +117,7 @@ const LOOP = [0x03, 0x40] as const;
 const [END, BRANCH_IF, LESS, ADD] = [0x0b, 0x0d, 0x49, 0x6a] as const;
 const [AND, OR, XOR, ROTL] = [0x71, 0x72, 0x73, 0x77] as const;
 
-/** Adds the function of a round, of three locals, to what stands on the stack. */
+/** Adds the result of the function of a round, applied to three locals, to the top of the stack. */
 function addRound(code: Code, round: number, [b, c, d]: readonly [number, number, number]): void {
   switch (round) {
     case 0: // F: (b & c) | (~b & d)
@@ -134,7 +134,7 @@ function addRound(code: Code, round: number, [b, c, d]: readonly [number, number
   }
 }
 
-/** The body of `compress(from, to)`: digests the blocks between two addresses into the state at 0. */
+/** The body of `compress(from, to)`: applies the blocks between two addresses to the state at address 0. */
 function compressBody(code: Code): Code {
   const [from, to] = [0, 1];
   const words = [2, 3, 4, 5];

@@ -1,34 +1,34 @@
 /**
- * A thread that computes md5 while the thread of the program moves the next bytes. Of a large transfer, md5 is the
- * largest part of the work. It cannot be split, but it can be done beside the rest.
+ * A thread that computes MD5 while the main thread transfers the next bytes. MD5 is the largest part of the work of a
+ * large transfer. It cannot be split, but it can be done in parallel to the rest.
  *
- * The memory with the bytes is transferred to the thread and back, so that nothing is copied on the way: to copy from
- * memory that two threads share takes several times as long.
+ * The memory with the bytes is transferred to the thread and back, so that nothing is copied: copying from memory that
+ * two threads share takes several times as long.
  *
  * @module
  */
 
 import { INPUT_BYTES, INPUT_OFFSET, md5Module } from "./md5_module.ts";
 
-/** What a thread is asked: to digest whole blocks. */
+/** A request to a thread: to digest whole blocks. */
 interface Task {
   bytes: Uint8Array<ArrayBuffer>;
-  /** The words A, B, C and D to start from; without them, those behind the last task. */
+  /** The words A, B, C and D to start from; undefined for those after the last task. */
   words: Uint32Array | undefined;
 }
 
-/** What a thread answers. */
+/** The answer of a thread. */
 export interface DigestedBlocks {
-  /** The bytes, in the memory that they came in. */
+  /** The bytes, in their original memory. */
   bytes: Uint8Array<ArrayBuffer>;
-  /** The words A, B, C and D behind them. */
+  /** The words A, B, C and D after them. */
   words: Uint32Array;
 }
 
 /**
- * The program of a thread. Its first message has the compiled module, and each further one is a {@linkcode Task}. It
- * answers each, with null where it fails. As text it needs neither a file nor permission to read one, and no bundler
- * can change what it means.
+ * The program of a thread. Its first message contains the compiled module, and each further one is a {@linkcode Task}.
+ * It answers each, with null if it fails. Since the program is a string, it needs neither a file nor permission to read
+ * one, and no bundler can change it.
  */
 const PROGRAM = `
 let digest;
@@ -87,7 +87,7 @@ export class Md5Thread implements Disposable {
     };
   }
 
-  /** Starts a thread, which ends when it is disposed of. */
+  /** Starts a thread. Disposal ends it. */
   static start({ module = md5Module(), onEnd = () => {} }: Md5ThreadOptions = {}): Md5Thread {
     const worker = new Worker(`data:text/javascript,${encodeURIComponent(PROGRAM)}`, {
       type: "module",
@@ -98,21 +98,22 @@ export class Md5Thread implements Disposable {
     return thread;
   }
 
-  /** Whether it takes bytes now. It never does where the system cannot start it. */
+  /** Whether it accepts bytes now. It never does if the system cannot start it. */
   get ready(): boolean {
     return this.#state === "ready";
   }
 
-  /** Resolves when it has started, with true, or could not be started. */
+  /** Resolves to true when it has started, or to false if it could not be started. */
   get started(): Promise<boolean> {
     return this.#started.promise;
   }
 
   /**
-   * Digests whole blocks behind those of the last call, or behind `words`. Calls may follow each other without
-   * waiting. The memory of the bytes belongs to the thread until this resolves: meanwhile the array is empty.
+   * Digests whole blocks, continuing after those of the last call, or from the state `words`. Calls may follow each
+   * other without waiting. The memory of the bytes belongs to the thread until this resolves: meanwhile the array is
+   * empty.
    *
-   * @throws where the thread has ended; the bytes are lost
+   * @throws if the thread has ended; the bytes are lost
    */
   digest(bytes: Uint8Array<ArrayBuffer>, words?: Uint32Array): Promise<DigestedBlocks> {
     const waiting = Promise.withResolvers<DigestedBlocks>();
@@ -139,7 +140,7 @@ export class Md5Thread implements Disposable {
     this.#onEnd();
   }
 
-  /** Ends the thread. What it was digesting is lost. */
+  /** Ends the thread. The bytes that it was digesting are lost. */
   [Symbol.dispose](): void {
     this.#end();
   }
@@ -147,10 +148,10 @@ export class Md5Thread implements Disposable {
 
 const ENDED = "the thread that computes md5 has ended";
 
-/** More threads than this would wait for the one that moves the bytes. */
+/** The maximum number of threads: more would only wait for the main thread, which transfers the bytes. */
 const MAX_THREADS = 4;
 
-/** How many threads a runtime starts on its own account. */
+/** The default limit of threads of a runtime. */
 function defaultLimit(): number {
   return Math.min(navigator.hardwareConcurrency - 1, MAX_THREADS);
 }
@@ -165,12 +166,12 @@ export class Md5Threads {
     this.#limit = limit;
   }
 
-  /** How many run. */
+  /** The number of running threads. */
   get size(): number {
     return this.#count;
   }
 
-  /** Starts a thread, which ends when it is disposed of; undefined where as many run as may. */
+  /** Starts a thread, which ends on disposal; undefined if the limit is reached. */
   start(): Md5Thread | undefined {
     if (this.#count >= this.#limit) return undefined;
     const thread = Md5Thread.start({ onEnd: () => this.#count-- });

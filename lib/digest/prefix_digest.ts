@@ -1,5 +1,5 @@
 /**
- * The digest of the first bytes of a file, whose state can be saved and resumed when a transfer was cut.
+ * The digest of the first bytes of a file. Its state can be saved, and resumed after a transfer was interrupted.
  *
  * @module
  */
@@ -14,55 +14,55 @@ import { createSha256 } from "./sha256.ts";
 import { ThreadedMd5 } from "./threaded_md5.ts";
 import { Xxh128 } from "./xxh128.ts";
 
-/** What is saved of the first bytes of a file: enough to go on behind them without reading them again. */
+/** The saved digest state of the first bytes of a file: enough to continue after them without reading them again. */
 export interface SavedPrefix {
-  /** How many bytes, a multiple of 64: between two blocks of md5. */
+  /** The number of bytes, a multiple of 64, so that it is between two blocks of MD5. */
   size: number;
-  /** The words A, B, C and D of md5 behind them (RFC 1321, section 3.3), 32 hexadecimal digits. */
+  /** The MD5 words A, B, C and D after them (RFC 1321, section 3.3), 32 hexadecimal digits. */
   md5?: string | undefined;
   /** The state of their XXH3-128 as hash-wasm saves it, in hexadecimal. */
   xxh128?: string | undefined;
 }
 
-/** What the holder of a prefix tells the other side, as proof that both have the same bytes. */
+/** What one side tells the other about a prefix, to prove that both have the same bytes. */
 export interface PrefixFacts {
-  /** How many bytes. */
+  /** The number of bytes. */
   size: number;
-  /** Their XXH3-128, 32 hexadecimal digits; null where it is not computed. */
+  /** Their XXH3-128, 32 hexadecimal digits; null if it was not computed. */
   xxh128: string | null;
-  /** Their md5, 32 hexadecimal digits; null where it is not computed. */
+  /** Their MD5, 32 hexadecimal digits; null if it was not computed. */
   md5: string | null;
-  /** The words A, B, C and D of md5 behind them, 32 hexadecimal digits; null where they are not known. */
+  /** The MD5 words A, B, C and D after them, 32 hexadecimal digits; null if not known. */
   state: string | null;
 }
 
 /** Options of {@linkcode PrefixDigest.create}. */
 export interface PrefixDigestOptions {
-  /** What the file is checked with. */
+  /** The checksum algorithm of the file. */
   algorithm: Algorithm;
   /**
-   * Whether XXH3-128 is computed as well. With it the other side can check many times as fast as with the other
+   * Whether XXH3-128 is computed as well. With it the other side can verify many times faster than with the other
    * algorithms that it has the same bytes.
    */
   proof: boolean;
 }
 
-/** The digests of which a {@linkcode PrefixDigest} is made. */
+/** The digests that a {@linkcode PrefixDigest} consists of. */
 interface Parts {
   md5?: Md5;
   xxh128?: Xxh128;
   sha256?: Digest;
 }
 
-/** What became of a chunk that a thread has digested. */
+/** The result of digesting a chunk. */
 export interface SavedChunk {
-  /** The bytes, in the memory that they were in. */
+  /** The bytes, in their original memory. */
   bytes: Uint8Array<ArrayBuffer>;
-  /** The state behind them, where it was asked for and can be saved. */
+  /** The state after them, if it was requested and can be saved. */
   saved?: SavedPrefix | undefined;
 }
 
-/** The digest of a file whose transfer may be cut, with what proves how far it came. */
+/** The digest of a file whose transfer may be interrupted, with the digests that prove how much was transferred. */
 export class PrefixDigest implements Digest {
   readonly #resumedAt: number;
   #fed = 0;
@@ -88,15 +88,15 @@ export class PrefixDigest implements Digest {
   }
 
   /**
-   * A digest at the start of a file.
+   * Creates a digest at the start of a file.
    *
-   * @param digests computes it. Default: its own
+   * @param digests creates the digests. Default: its own
    */
   static async create(
     { algorithm, proof }: PrefixDigestOptions,
     digests: Digests = new Digests(),
   ): Promise<PrefixDigest> {
-    // Some state has to be savable, and that of sha256 is not.
+    // At least one digest needs a state that can be saved, and that of SHA-256 cannot.
     const fast = proof || algorithm !== "md5";
     return new PrefixDigest(0, algorithm, digests, {
       ...(algorithm === "md5" ? { md5: new Md5(digests.md5Engine) } : {}),
@@ -106,11 +106,11 @@ export class PrefixDigest implements Digest {
   }
 
   /**
-   * A digest that goes on behind a saved prefix; undefined where what was saved is not enough for the algorithm, so
-   * that the bytes have to be read again.
+   * Creates a digest that continues after a saved prefix; undefined if the saved state does not suffice for the
+   * algorithm, so that the bytes have to be read again.
    *
-   * @param digests computes it. Default: its own
-   * @throws where what was saved makes no sense
+   * @param digests creates the digests. Default: its own
+   * @throws if the saved state is not valid
    */
   static async resume(
     { size, md5, xxh128 }: SavedPrefix,
@@ -126,12 +126,12 @@ export class PrefixDigest implements Digest {
     });
   }
 
-  /** How many bytes were fed, those of the saved prefix included. */
+  /** The number of bytes digested so far, including those of the saved prefix. */
   get size(): number {
     return this.#resumedAt + this.#fed;
   }
 
-  /** Takes the next bytes; they may be overwritten as soon as this returns. */
+  /** Adds the next bytes. The caller may reuse the array when this returns. */
   update(bytes: Uint8Array): void {
     this.#fed += bytes.length;
     this.#threaded = undefined;
@@ -141,7 +141,7 @@ export class PrefixDigest implements Digest {
   }
 
   /**
-   * Whether the larger part of the work can be done by a thread.
+   * Whether most of the work can be done by another thread.
    *
    * @ignore
    */
@@ -150,11 +150,11 @@ export class PrefixDigest implements Digest {
   }
 
   /**
-   * Takes the next bytes by way of a thread. Their memory belongs to the thread until this resolves; until then
-   * nothing may be asked of the digest but to take more by the same thread.
+   * Adds the next bytes on another thread. Their memory belongs to the thread until this resolves. Until then the
+   * digest may only be used to add more bytes on the same thread.
    *
-   * @param options.save whether the state behind the bytes is wanted
-   * @throws where the thread has ended; the bytes are lost
+   * @param options.save whether to return the state after the bytes
+   * @throws if the thread has ended; the bytes are lost
    * @ignore
    */
   async updateOn(
@@ -171,20 +171,20 @@ export class PrefixDigest implements Digest {
     return { bytes, saved: save && state ? savedPrefix(size, { state, xxh128 }) : undefined };
   }
 
-  /** The checksum of all bytes. Nothing may be fed after that. */
+  /** The checksum of all bytes. Nothing may be added afterwards. */
   checksum(): Checksum {
     if (this.#md5) return this.#md5.hex();
     return this.#sha256?.checksum() ?? this.#xxh128!.checksum();
   }
 
-  /** The state, or undefined inside a block of md5, where it cannot be resumed. */
+  /** The state; undefined in the middle of a block of MD5, where it cannot be saved. */
   save(): SavedPrefix | undefined {
     const { size } = this;
     if (size % 64 !== 0) return undefined;
     return savedPrefix(size, { state: this.#md5?.state, xxh128: this.#xxh128?.save() });
   }
 
-  /** What can be told of the bytes so far. More may be fed after that. */
+  /** The facts about the bytes so far. More may be added afterwards. */
   async facts(): Promise<PrefixFacts> {
     const { size } = this;
     const state = this.#md5?.state;
@@ -198,7 +198,7 @@ export class PrefixDigest implements Digest {
     };
   }
 
-  /** Whether the bytes so far are those of a saved prefix, as far as both sides computed the same of them. */
+  /** Whether the bytes so far equal those of a saved prefix, judged by the digests that both have. */
   matches(saved: SavedPrefix): boolean {
     const own = this.save();
     if (own?.size !== saved.size) return false;

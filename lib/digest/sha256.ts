@@ -7,10 +7,10 @@
 import { checksumOf } from "../core/checksum.ts";
 import type { Digest } from "./digest.ts";
 
-// To load it takes longer than many a transfer, and most need no SHA-256.
+// Loaded on demand: loading takes longer than many a transfer, and most do not need SHA-256.
 const nodeCrypto = () => import("node:crypto");
 
-/** A SHA-256 of no bytes yet. */
+/** Creates a SHA-256 of zero bytes. */
 export async function createSha256(): Promise<Digest> {
   const { createHash } = await nodeCrypto();
   const hash = createHash("sha256");

@@ -1,5 +1,5 @@
 /**
- * Checksums of what a source gives, to its end or of its first bytes.
+ * Computes checksums of a source, to its end or of its first bytes.
  *
  * @module
  */
@@ -12,8 +12,8 @@ import type { Digest } from "./digest.ts";
 import { PrefixDigest, type PrefixDigestOptions } from "./prefix_digest.ts";
 
 /**
- * The chunk in which bytes are read and written: large enough that a system call and a switch of threads cost little
- * beside it, and small enough that a transfer can have several.
+ * The chunk size for reading and writing, in bytes: large enough that a system call and a switch of threads cost little
+ * in comparison, and small enough that a transfer can have several chunks.
  */
 export const CHUNK_BYTES: number = 1024 * 1024;
 
@@ -21,14 +21,14 @@ export const CHUNK_BYTES: number = 1024 * 1024;
 export interface SourceDigestOptions {
   /** The algorithm. */
   algorithm: Algorithm;
-  /** Called when all is read, before the source is asked whether it has changed meanwhile. */
+  /** Called when everything is read, before checking whether the source has changed meanwhile. */
   onRead?: (() => void) | undefined;
 }
 
 /**
  * Reads a source to its end for its checksum.
  *
- * @throws {FerryError} the source's errors; `io` where it changes meanwhile
+ * @throws {FerryError} the errors of the source; `io` if it changes meanwhile
  */
 export async function checksumOfSource(
   resources: PipelineResources,
@@ -44,7 +44,7 @@ export async function checksumOfSource(
 }
 
 /**
- * Digests the first bytes of a source, or all of them where they are fewer.
+ * Digests the first bytes of a source, or all if there are fewer.
  *
  * @throws {FerryError} the source's errors
  */
@@ -59,8 +59,8 @@ export async function digestPrefix(
 }
 
 /**
- * After this many bytes a reader lets everybody else have a turn: the next chunk may always be there already, and
- * timers would not run for a tenth of a second.
+ * After this many bytes a reader yields to the event loop: the next chunk may always be available already, and timers
+ * would not run for a tenth of a second.
  */
 const YIELD_BYTES = 8 * CHUNK_BYTES;
 
@@ -89,7 +89,7 @@ async function feed(
   await chunks.end();
 }
 
-/** Reads until the chunk is full or nothing is left: short reads would only make more system calls. */
+/** Reads until the chunk is full or nothing is left: short reads would only cause more system calls. */
 export async function fillChunk(
   source: ByteSource,
   buffer: Uint8Array<ArrayBuffer>,

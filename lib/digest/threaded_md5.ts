@@ -1,5 +1,5 @@
 /**
- * An md5 whose chunks are digested by a thread.
+ * An MD5 whose chunks are digested by another thread.
  *
  * @module
  */
@@ -8,28 +8,28 @@ import { bytesOfWords, type Md5 } from "./md5.ts";
 import { BLOCK_BYTES } from "./md5_module.ts";
 import type { Md5Thread } from "./md5_thread.ts";
 
-/** A chunk of fewer bytes is digested sooner than a thread would have heard of it. */
+/** A chunk of fewer bytes than this is digested faster than a message reaches a thread. */
 const MIN_THREAD_BYTES = 64 * 1024;
 
 /** A chunk that was digested. */
 export interface DigestedChunk {
-  /** Its bytes, in the memory that they were in. */
+  /** Its bytes, in their original memory. */
   bytes: Uint8Array<ArrayBuffer>;
   /** See {@linkcode Md5.state}. */
   state: Uint8Array | undefined;
 }
 
-/** Feeds an md5 by way of a thread. Nothing else may feed that md5 meanwhile. */
+/** Feeds an MD5 on another thread. Nothing else may feed that MD5 meanwhile. */
 export class ThreadedMd5 {
   readonly #md5: Md5;
   readonly #thread: Md5Thread;
-  /** Whether the thread has the state behind the last chunk. */
+  /** Whether the thread has the state after the last chunk. */
   #threadHasState = false;
   #last: Promise<unknown> | undefined;
-  /** How many chunks wait for the thread to be done, to be digested here. */
+  /** How many chunks are to be digested on the main thread and wait for the other thread to finish. */
   #waiting = 0;
 
-  /** @param md5 goes on behind what it has been fed */
+  /** @param md5 the MD5 to continue */
   constructor(md5: Md5, thread: Md5Thread) {
     this.#md5 = md5;
     this.#thread = thread;
@@ -39,7 +39,7 @@ export class ThreadedMd5 {
    * Digests the next chunk. Its memory belongs to the thread until this resolves. Calls may follow each other without
    * waiting.
    *
-   * @throws where the thread has ended; the bytes are lost
+   * @throws if the thread has ended; the bytes are lost
    */
   update(chunk: Uint8Array<ArrayBuffer>): Promise<DigestedChunk> {
     const inBlocks = this.#md5.size % BLOCK_BYTES === 0 && chunk.length % BLOCK_BYTES === 0;

@@ -1,5 +1,5 @@
 /**
- * XXH3-128, a fast checksum that is not safe against attackers.
+ * XXH3-128, a fast checksum that is not cryptographic: it does not protect against attackers.
  *
  * @module
  */
@@ -8,19 +8,19 @@ import type { IHasher } from "hash-wasm";
 import { type Checksum, checksumOf } from "../core/checksum.ts";
 import type { Digest } from "./digest.ts";
 
-// To load it takes longer than many a transfer, and most need no XXH3-128.
+// Loaded on demand: loading takes longer than many a transfer, and most do not need XXH3-128.
 const hashWasm = () => import("hash-wasm");
 
 /**
- * Runs the WebAssembly of XXH3-128 for any number of digests. One instance serves all of them, since each instance
- * has memory of its own: the state of a digest is swapped out when another one is fed.
+ * Runs the WebAssembly of XXH3-128 for any number of digests. One instance serves all of them, to save memory: the
+ * state of a digest is swapped out when another one is fed.
  */
 export class Xxh128Engine {
   #hasher: Promise<IHasher> | undefined;
-  /** The digest whose state is in the instance. */
+  /** The digest whose state is currently in the instance. */
   owner: Xxh128 | undefined;
 
-  /** The instance; started by the first call. */
+  /** The instance, created by the first call. */
   get hasher(): Promise<IHasher> {
     return this.#hasher ??= hashWasm().then(({ createXXHash128 }) => createXXHash128());
   }
@@ -40,9 +40,9 @@ export class Xxh128 implements Digest {
   }
 
   /**
-   * A digest of no bytes yet, or one that goes on from a saved state.
+   * Creates a digest of zero bytes, or one that continues from a saved state.
    *
-   * @throws where the state makes no sense
+   * @throws if the state is not valid
    */
   static async create(engine: Xxh128Engine, state?: Uint8Array): Promise<Xxh128> {
     const created = new Xxh128(engine, await engine.hasher, state);
@@ -50,7 +50,7 @@ export class Xxh128 implements Digest {
     return created;
   }
 
-  /** Takes the next bytes; they may be overwritten as soon as this returns. */
+  /** Adds the next bytes. The caller may reuse the array when this returns. */
   update(bytes: Uint8Array): void {
     this.#swapIn().update(bytes);
   }
@@ -60,14 +60,14 @@ export class Xxh128 implements Digest {
     return this.#swapIn().save();
   }
 
-  /** The digest of all bytes in lower-case hexadecimal. Nothing may be fed after that. */
+  /** The digest of all bytes in lower-case hexadecimal. Nothing may be added afterwards. */
   hex(): string {
     const hex = this.#swapIn().digest("hex");
     this.#engine.owner = undefined;
     return hex;
   }
 
-  /** The checksum of all bytes. Nothing may be fed after that. */
+  /** The checksum of all bytes. Nothing may be added afterwards. */
   checksum(): Checksum {
     return checksumOf("xxh128", this.hex());
   }

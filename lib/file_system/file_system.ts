@@ -1,6 +1,6 @@
 /**
- * What a file system keeps of what programs rely on. What its type tells is here; what takes a trial is in
- * `file_system_trial.ts`.
+ * Describes which guarantees a file system gives. This module decides by its type; what has to be found out by trial is
+ * in `file_system_trial.ts`.
  *
  * @module
  */
@@ -8,31 +8,34 @@
 import { statfsSync } from "node:fs";
 import { PLATFORM } from "../core/platform.ts";
 
-/** What a file system does, and what of it may not be relied on. */
+/** The guarantees of a file system. */
 export interface FileSystem {
-  /** Whether each file has a device and inode number that no other file of it has, whatever other mount shows it. */
+  /**
+   * Whether each file has its own device and inode number, which no other file has and which are the same through every
+   * mount.
+   */
   readonly numbersFiles: boolean;
-  /** Whether each error of a write is told at the latest by the flush of the file. */
+  /** Whether every failed write is reported, at the latest by the flush of the file. */
   readonly honestWrites: boolean;
-  /** Whether a file that is replaced is never missing for a moment. */
+  /** Whether replacing a file is atomic, so that the name is never missing for a moment. */
   readonly atomicReplacement: boolean;
-  /** Whether a flushed directory keeps its names when the power fails. */
+  /** Whether the names in a flushed directory survive a power failure. */
   readonly durableNames: boolean;
-  /** Whether a directory that is held open stays itself when another one gets its name. */
+  /** Whether a directory that is held open stays the same when another one gets its name. */
   readonly heldDirectories: boolean;
-  /** Whether permission bits stay as they are set. */
+  /** Whether permission bits are stored as they are set. */
   readonly modes: boolean;
-  /** The step in which modification times are kept, in milliseconds, at least 1; undefined where they are not kept. */
+  /** The resolution of modification times in milliseconds, at least 1; undefined if they are not stored. */
   readonly timeStep: number | undefined;
-  /** Whether a file can have several names. */
+  /** Whether a file can have several hard links. */
   readonly hardLinks: boolean;
-  /** Whether names that differ in upper and lower case only are two. */
+  /** Whether names that differ only in case are different names. */
   readonly caseSensitive: boolean;
 }
 
 /**
- * The magic numbers of Linux's file systems (statfs(2)) that keep files on a disk or in memory of this machine and
- * are part of the kernel: it flushes what it is told to flush, tells each error, and replaces a name in one step.
+ * The magic numbers (statfs(2)) of Linux's file systems that are part of the kernel and store files on a disk or in the
+ * memory of this machine. They flush when told to, report every error, and replace names atomically.
  */
 const LOCAL: ReadonlySet<number> = new Set([
   0xef53, // ext2, ext3, ext4
@@ -57,7 +60,7 @@ const LOCAL: ReadonlySet<number> = new Set([
   0x15013346, // udf
 ]);
 
-/** Those of them that give each file a number for as long as it is there. */
+/** Those of them that give each file a permanent inode number. */
 const NUMBERED: ReadonlySet<number> = new Set([
   0xef53,
   0x58465342,
@@ -66,7 +69,7 @@ const NUMBERED: ReadonlySet<number> = new Set([
   0x01021994,
 ]);
 
-/** What there is to rely on where all is well. */
+/** The guarantees of a file system without shortcomings. */
 const WHOLE: FileSystem = {
   numbersFiles: true,
   honestWrites: true,
@@ -80,24 +83,25 @@ const WHOLE: FileSystem = {
 };
 
 /**
- * The magic number of all that are in user space. Most of those know their files by paths: a directory that is held
- * open becomes another one when that gets its path by way of the files that they show. A trial would not see that,
- * and may do harm: rclone mounts lose what is made in place of a directory that was moved.
+ * The magic number of all FUSE file systems. Most of them identify files by their paths: a directory that is held open
+ * turns into another one when that gets its path on the underlying file system. A trial would not notice that, and may
+ * do harm: rclone mounts lose files that are created in place of a directory that was moved.
  */
 const FUSE = 0x65735546;
 
 /**
- * What the type of the file system tells that a path is on, without a trial. File systems in user space (FUSE) and
- * of other machines are not known to keep what a trial cannot show.
+ * The guarantees of the file system of a path, judged by its type without a trial. FUSE and network file systems are
+ * assumed not to give guarantees that a trial cannot verify.
  */
 export function fileSystemAt(path: string): FileSystem {
-  // Elsewhere the numbers mean something else, and those that show others' files are rare.
+  // On systems other than Linux the magic numbers mean something else, and file systems that show the files of others
+  // are rare.
   if (!PLATFORM.leadsToDescriptors) return { ...WHOLE, heldDirectories: false };
   let type: number | undefined;
   try {
     ({ type } = statfsSync(path));
   } catch {
-    // Not to be known, then.
+    // Then the type is unknown.
   }
   const local = type !== undefined && LOCAL.has(type);
   return {
@@ -114,11 +118,11 @@ export function fileSystemAt(path: string): FileSystem {
 export interface ReliedOn {
   /** Whether files are written. */
   writable: boolean;
-  /** Whether they are to survive a loss of power. */
+  /** Whether they are to survive a power failure. */
   durable: boolean;
 }
 
-/** What a server cannot promise on a file system, as sentences. */
+/** What a server cannot guarantee on a file system, as English sentences. */
 export function shortcomingsOf(
   { durableNames, heldDirectories, modes, timeStep, atomicReplacement }: FileSystem,
   { writable, durable }: ReliedOn,

@@ -1,9 +1,9 @@
 /**
- * Whether the file system of a directory reports each write that failed.
+ * Finds out whether the file system of a directory reports every failed write.
  *
- * Those in user space (FUSE) and of other machines may report it only where a descriptor is closed. The runtime makes
- * an awaited write by way of a second descriptor, which it closes afterwards, and drops the error of that: the write,
- * the flush and the close of the file all succeed then, while bytes are missing.
+ * FUSE and network file systems may report a failed write only when a descriptor is closed. The runtime does an
+ * asynchronous write through a second descriptor, closes that afterwards, and ignores the error: then the write, the
+ * flush and the close of the file all succeed although bytes are missing.
  *
  * @module
  */
@@ -12,38 +12,38 @@ import { PLATFORM } from "../core/platform.ts";
 import type { Clock } from "../core/clock.ts";
 
 /**
- * To ask for the type of a file system takes node:fs, and to load that takes as long as starting the program. So it is
- * loaded where somebody waits for the answer, or after this many questions that were not answered.
+ * Finding out the type of a file system needs node:fs, and loading that takes as long as starting the program. So it is
+ * loaded if somebody waits for the answer, or after this many unanswered questions.
  */
 const WORTH_LOADING = 32;
 
-/** How long an answer holds, in milliseconds: another file system may be mounted there by then. */
+/** How long an answer is valid, in milliseconds: afterwards another file system may be mounted there. */
 const HOLDS_MS = 1000;
 
 /** How many answers are remembered. */
 const MAX_ANSWERS = 64;
 
 interface Answer {
-  /** Undefined where it cannot be told yet. */
+  /** Whether failed writes are reported; undefined if it is not known yet. */
   reports: boolean | undefined;
   until: number;
 }
 
-/** What is known of file systems, remembered for a moment. */
+/** Answers about file systems, cached for a moment. */
 export class KnownFileSystems {
   readonly #clock: Clock;
   readonly #answers = new Map<string, Answer>();
   #loaded: typeof import("./file_system.ts") | undefined;
   #unanswered = 0;
 
-  /** Nothing is known yet. */
+  /** Creates an empty cache. */
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   /**
    * Whether the file system of a directory reports each failed write, at the latest when the file is flushed, whatever
-   * the runtime does; undefined where only {@linkcode KnownFileSystems.reportsWriteErrors} can tell.
+   * the runtime does; undefined if only {@linkcode KnownFileSystems.reportsWriteErrors} can find out.
    */
   reportsWriteErrorsAtOnce(directory: string): boolean | undefined {
     const now = this.#clock.monotonic();
@@ -58,7 +58,10 @@ export class KnownFileSystems {
     return reports;
   }
 
-  /** The same, with whatever it takes to tell. False where it cannot be told. */
+  /**
+   * Like {@linkcode KnownFileSystems.reportsWriteErrorsAtOnce}, but loads what is needed to find out. False if it
+   * cannot be found out.
+   */
   async reportsWriteErrors(directory: string): Promise<boolean> {
     const known = this.reportsWriteErrorsAtOnce(directory);
     if (known !== undefined) return known;
@@ -70,7 +73,7 @@ export class KnownFileSystems {
     if (!PLATFORM.leadsToDescriptors) return true;
     if (this.#loaded) return this.#loaded.fileSystemAt(directory).honestWrites;
     try {
-      // A file system with a disk of its own fails where it is written to, also one in user space.
+      // A file system with a block device of its own reports errors when it is written to, even a FUSE one.
       return isOfDisk(Deno.statSync(directory).dev) || undefined;
     } catch {
       return undefined;
@@ -82,17 +85,17 @@ export class KnownFileSystems {
   }
 }
 
-/** Whether Linux gave a file system a number for its disk: those without a disk have the major number 0. */
+/** Whether a file system is on a block device: on Linux, those without one have the major device number 0. */
 function isOfDisk(device: number): boolean {
   return Math.floor(device / 0x100) % 0x1000 !== 0;
 }
 
-/** Whether the program may ask about file systems; the runtime would ask the user otherwise. */
+/** Whether the program may ask about file systems; without the permission the runtime would prompt the user. */
 function mayAsk(): boolean {
   return Deno.permissions.querySync({ name: "sys", kind: "statfs" }).state === "granted";
 }
 
-/** Whether no space is left for this user on the file system of a path; false also where that cannot be told. */
+/** Whether no space is left for this user on the file system of a path; false also if that cannot be found out. */
 export async function isFull(path: string): Promise<boolean> {
   if (!mayAsk()) return false;
   const { statfsSync } = await import("node:fs");

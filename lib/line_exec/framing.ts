@@ -1,6 +1,6 @@
 /**
  * The framings of classic exec: the client sends a bare line of text, and the server replies with the length of the
- * command's output, in one of several forms, and the output. Many small programs on sockets speak one of them.
+ * command's output, in one of several forms, and the output. Many small socket programs use one of them.
  *
  * @module
  */
@@ -14,26 +14,26 @@ export type Framing = "json" | "length" | "raw";
 /** All the framings. */
 export const FRAMINGS: readonly Framing[] = ["json", "length", "raw"];
 
-/** The longest line in bytes; nothing tells its length in advance. */
+/** The maximum length of a line in bytes. It is limited because a line does not announce its length. */
 export const MAX_LINE_BYTES: number = 64 * 1024;
 
-/** The longest output in bytes: the length is a signed number of four bytes. */
+/** The maximum size of an output in bytes: the length is a signed number of four bytes. */
 export const MAX_LENGTH: number = 2 ** 31 - 1;
 
-/** The longest JSON header in bytes. */
+/** The maximum size of a JSON header in bytes. */
 const MAX_JSON_BYTES = 64 * 1024;
 
 const LENGTH_BYTES = 4;
 
-/** What precedes an output tells of it. */
+/** The information about an output that precedes it. */
 export interface Announced {
   /** How many bytes follow: standard output, then standard error. */
   size: number;
-  /** Their md5; null where none is given, or something that is no md5. */
+  /** Their MD5; null if none is given, or the value is not an MD5. */
   md5: string | null;
 }
 
-/** The bytes in front of an output. `name` is put into a JSON header, where it has no meaning. */
+/** Encodes the bytes before an output. `name` is put into the JSON header, where it has no meaning. */
 export function encodeAnnouncement(
   framing: Framing,
   { name, size, md5 }: { name: string; size: number; md5: string },
@@ -55,7 +55,7 @@ function lengthPrefix(length: number): Uint8Array {
 }
 
 /**
- * Reads what precedes an output.
+ * Reads the announcement before an output.
  *
  * @param read reads exactly that many bytes
  * @throws {FerryError} `bad_header`, and what `read` fails with
@@ -93,7 +93,7 @@ function parseHeader(bytes: Uint8Array): Announced {
   if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 0) {
     throw new FerryError("bad_header", "total_size is not a number of bytes");
   }
-  // Many peers have "xxx" there: they have to have the key, and do not compute a digest.
+  // Many peers send "xxx": they have to send the key, and do not compute a digest.
   const digest = typeof md5 === "string" ? md5.toLowerCase() : "";
   return { size, md5: isMd5(digest) ? digest : null };
 }

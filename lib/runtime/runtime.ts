@@ -1,7 +1,7 @@
 /**
- * What servers, clients and storages use of the machine they run on: memory for bytes on their way, threads, what is
- * known of file systems, and the time. Nothing of it is shared by the whole process: each of them has a runtime of
- * its own unless it is given one.
+ * The runtime: resources that servers, clients and storages use. These are memory for buffers, threads, knowledge of
+ * file systems, and the clock. Nothing of it is global: each server, client or storage has a runtime of its own unless
+ * it is given one.
  *
  * @module
  */
@@ -16,25 +16,25 @@ import { Md5Threads } from "../digest/md5_thread.ts";
 /** Options of {@linkcode createRuntime}. */
 export interface RuntimeOptions {
   /**
-   * How much memory all buffers of more than 4096 bytes may take together, in bytes. Where it is short, buffers are
-   * smaller, and transfers slower. Default: 8388608.
+   * The maximum total memory of all buffers larger than 4096 bytes, in bytes. If it is used up, buffers are smaller,
+   * and transfers slower. Default: 8388608 (8 MiB).
    */
   bufferBytes?: number | undefined;
   /**
-   * How many threads may compute checksums at a time, of files of 512 MiB and more. Default: one for each processor
-   * but the first, at most 4.
+   * The maximum number of threads that compute checksums of files of 512 MiB and more. Default: one less than the
+   * number of processors, at most 4.
    */
   digestThreads?: number | undefined;
-  /** The time. Default: that of the system. */
+  /** The clock. Default: that of the system. */
   clock?: Clock | undefined;
 }
 
-/** What a server, a client or a storage uses of the machine. Several may share one. */
+/** The resources that a server, a client or a storage uses. Several may share a runtime. */
 export interface Runtime {
-  /** Tells the time, for timeouts, expiry and waiting. */
+  /** The clock, for timeouts, expiry and waiting. */
   readonly clock: Clock;
   /**
-   * Memory for bytes on their way.
+   * Memory for buffers.
    *
    * @ignore
    */
@@ -46,7 +46,7 @@ export interface Runtime {
    */
   readonly digests: Digests;
   /**
-   * What is known of file systems.
+   * What was found out about file systems.
    *
    * @ignore
    */
@@ -54,8 +54,8 @@ export interface Runtime {
 }
 
 /**
- * Makes a runtime, which is to be shared by several servers, clients or storages, or has other limits than usual. It
- * takes neither memory nor threads before they are needed, and need not be closed.
+ * Creates a runtime, to share it between several servers, clients or storages, or to set other limits than the default.
+ * It uses neither memory nor threads before they are needed, and need not be closed.
  *
  * @example Two servers that share their memory
  * ```ts
@@ -67,7 +67,7 @@ export interface Runtime {
  * await using two = await serve({ storage, listen: "127.0.0.1:0", runtime });
  * ```
  *
- * @throws {FerryError} `usage` for a number that is negative or none
+ * @throws {FerryError} `usage` for an option that is negative or not a number
  */
 export function createRuntime(
   { bufferBytes = ALL_BUFFERS, digestThreads, clock = SYSTEM_CLOCK }: RuntimeOptions = {},

@@ -8,8 +8,9 @@ import { encodeHex } from "@std/encoding/hex";
 import { FerryError, quote } from "../core/errors.ts";
 
 /**
- * A host name that ferry's own certificates have beside those of their hosts. No host can have that name (RFC 6761,
- * section 6.4), so no authority signs a certificate for it. A valid certificate for it was trusted by itself.
+ * A host name that ferry's own certificates contain in addition to the names of their hosts. No host can have that name
+ * (RFC 6761, section 6.4), so no authority signs a certificate for it. A certificate that is valid for it was therefore
+ * trusted directly.
  */
 export const UNISSUABLE_NAME = "ferry.invalid";
 
@@ -18,7 +19,7 @@ export const UNISSUABLE_NAME = "ferry.invalid";
  * `openssl x509 -fingerprint -sha256` prints them.
  *
  * @returns the digits, in lower case
- * @throws {FerryError} `usage` where it is not valid
+ * @throws {FerryError} `usage` if it is not valid
  */
 export function parsePin(text: string): string {
   const match = /^(?:sha256:)?([0-9a-f]{64}|(?:[0-9a-f]{2}:){31}[0-9a-f]{2})$/i.exec(text.trim());

@@ -16,15 +16,15 @@ import { sameBytes } from "../core/constant_time.ts";
 export const MECHANISM = "scram-sha-256";
 
 /**
- * How often the secret is hashed: the least that RFC 7677 allows, about a millisecond for a client. More iterations make
- * it harder to guess passwords; a token has 256 random bits, which cannot be guessed.
+ * The iteration count: the minimum that RFC 7677 allows, about a millisecond for a client. More iterations would make
+ * it harder to guess passwords, but a token has 256 random bits, which cannot be guessed.
  */
 export const SCRAM_ITERATIONS = 4096;
 
 /** The most iterations that a client computes: a server must not be able to keep it busy. */
 const MAX_ITERATIONS = 1_000_000;
 
-/** The longest message that is accepted, in UTF-16 units. */
+/** The maximum length of a message, in UTF-16 code units. */
 export const MAX_SCRAM_LENGTH = 2048;
 
 const NONCE_BYTES = 18;
@@ -33,7 +33,7 @@ const NONCE_BYTES = 18;
 export interface ScramVerifier {
   /** Random bytes, different for each secret. */
   readonly salt: Uint8Array;
-  /** How often the secret is hashed. */
+  /** The iteration count. */
   readonly iterations: number;
   /** The hash of the key that the client proves to know. */
   readonly storedKey: Uint8Array;
@@ -44,7 +44,7 @@ export interface ScramVerifier {
 const utf8 = new TextEncoder();
 
 /**
- * Makes what a server stores of a secret (RFC 5802, section 3).
+ * Creates what a server stores of a secret (RFC 5802, section 3).
  *
  * @param secret ASCII, so that it needs no preparation (RFC 4013)
  */
@@ -69,7 +69,7 @@ export class ScramClient {
   readonly #firstBare: string;
   #serverSignature: Uint8Array | undefined;
 
-  /** An exchange that proves `username`. */
+  /** Creates an exchange that proves the identity `username`. */
   constructor(
     { username, secret, nonce = newNonce() }: { username: string; secret: string; nonce?: string },
   ) {
@@ -113,9 +113,9 @@ export class ScramClient {
   }
 
   /**
-   * Checks that the server knows what only the one knows that the secret was made for.
+   * Checks the server's proof that it knows the verifier of the secret.
    *
-   * @throws {FerryError} `denied` where it does not
+   * @throws {FerryError} `denied` if the proof is wrong
    */
   assertServer(serverFinal: string): void {
     const match = within(serverFinal) ? SERVER_FINAL.exec(serverFinal) : null;
@@ -139,9 +139,9 @@ export class ScramServer {
   readonly username: string;
 
   /**
-   * An exchange that a client's first message begins.
+   * Creates an exchange from a client's first message.
    *
-   * @param nonce what is put behind the client's own
+   * @param nonce the server's part of the nonce, which is appended to the client's
    * @throws {FerryError} `bad_header`
    */
   constructor(clientFirst: string, nonce: string = newNonce()) {
@@ -172,9 +172,9 @@ export class ScramServer {
   }
 
   /**
-   * The server's last message, its own proof, if the client's is right.
+   * Checks the client's proof. If it is right, returns the server's final message with its own proof.
    *
-   * @returns undefined where it is not
+   * @returns undefined if the client's proof is wrong
    * @throws {FerryError} `bad_header` for a message that does not belong to this exchange
    */
   async finish(clientFinal: string): Promise<string | undefined> {
@@ -194,7 +194,7 @@ export class ScramServer {
     const authMessage = `${this.#firstBare},${this.#serverFirst},${withoutProof}`;
     const given = fromBase64(proof, "the client's last message");
     const signature = await hmac(storedKey, authMessage);
-    // A proof of another length is wrong; to check it takes as long as for one of the right length.
+    // A proof of another length is wrong. Checking it takes as long as for one of the right length.
     const clientKey = xor(signature, given);
     const right = sameBytes(await sha256(clientKey), storedKey);
     const serverSignature = await hmac(serverKey, authMessage);
@@ -204,11 +204,11 @@ export class ScramServer {
   }
 }
 
-/** The GS2 header: no channel binding, and no other identity to act for. */
+/** The GS2 header: no channel binding, and no authorization identity. */
 const GS2_HEADER = "n,,";
 
-// RFC 5802, section 7. A mandatory extension (`m=`) has to be refused where it is not known: nothing here matches it.
-// Optional extensions after the known attributes are ignored.
+// RFC 5802, section 7. An unknown mandatory extension (`m=`) has to be refused: no pattern here matches it. Optional
+// extensions after the known attributes are ignored.
 const PRINTABLE = String.raw`[\x21-\x2b\x2d-\x7e]+`;
 const BASE64 = "[A-Za-z0-9+/]+={0,2}";
 const EXTENSIONS = String.raw`(?:,[A-Za-z]=[^,\0]+)*`;
@@ -232,7 +232,7 @@ function malformed(what: string): FerryError {
 function fromBase64(text: string, where: string): Uint8Array {
   try {
     const bytes = decodeBase64(text);
-    // Each value has one text: unused bits are zero, and the padding is there.
+    // Only the canonical form is accepted: unused bits are zero, and padding is present.
     if (encodeBase64(bytes) === text) return bytes;
   } catch {
     // It is not base64, as reported below.
@@ -240,7 +240,7 @@ function fromBase64(text: string, where: string): Uint8Array {
   throw malformed(where);
 }
 
-/** Random printable characters, without a comma as base64 has none. */
+/** Random printable characters. Base64 contains no comma, as required. */
 function newNonce(): string {
   return encodeBase64(crypto.getRandomValues(new Uint8Array(NONCE_BYTES)));
 }
@@ -278,7 +278,7 @@ async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", new Uint8Array(bytes)));
 }
 
-/** The result is as long as the first; missing bytes of the second count as zeros. */
+/** The exclusive or. It is as long as the first array; missing bytes of the second count as zeros. */
 function xor(a: Uint8Array, b: Uint8Array): Uint8Array {
   return a.map((byte, at) => byte ^ (b[at] ?? 0));
 }

@@ -1,5 +1,5 @@
 /**
- * Tokens in the form that users get: one line of text, with an id that is public and a secret.
+ * Tokens in the form that users get: one line of text with a public id and a secret.
  *
  * @module
  */
@@ -34,7 +34,7 @@ export function formatToken({ id, secret }: Token): string {
 /**
  * Parses a token. White space around it is ignored.
  *
- * @throws {FerryError} `usage` where it is not valid; the message does not contain the text
+ * @throws {FerryError} `usage` if it is not valid; the message does not contain the text
  */
 export function parseToken(text: string): Token {
   const match = TOKEN.exec(text.trim());

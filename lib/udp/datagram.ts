@@ -1,6 +1,6 @@
 /**
- * UDP sockets. Those of Deno are much faster than those of `node:dgram`, but exist only with `--unstable-net` or the same
- * setting in deno.json. Without it, `node:dgram` is used.
+ * UDP sockets. Those of Deno are much faster than those of `node:dgram`, but exist only with `--unstable-net` or the
+ * same setting in deno.json. Without it, `node:dgram` is used.
  *
  * @module
  */
@@ -9,13 +9,16 @@ import type { Socket } from "node:dgram";
 import { type Address, formatAddress } from "../core/address.ts";
 import { FerryError, toFerryError } from "../core/errors.ts";
 
-/** The largest datagram over IPv4, in bytes: 65535 less the headers of IP and UDP (RFC 768). */
+/** The largest datagram over IPv4, in bytes: 65535 minus the headers of IP and UDP (RFC 768). */
 export const MAX_DATAGRAM_BYTES = 65507;
 
-/** No datagram is larger than that, also over IPv6. A smaller buffer would silently cut it off. */
+/**
+ * The receive buffer in bytes. No datagram is larger, not even over IPv6. A smaller buffer would silently truncate
+ * datagrams.
+ */
 const BUFFER_BYTES = 65536;
 
-/** How many received datagrams are kept for receive() with `node:dgram`; more are dropped. */
+/** The maximum number of received datagrams that are queued for receive() with `node:dgram`; more are dropped. */
 const MAX_QUEUED = 256;
 
 /** A received datagram. */
@@ -31,24 +34,24 @@ export interface DatagramSocket extends Disposable {
   /** The address that it is bound to, with the actual port. */
   readonly address: Address;
   /**
-   * Waits for a datagram. Null: the socket was closed. Only one call may be pending.
+   * Waits for a datagram; null when the socket was closed. Only one call may be pending.
    *
-   * @throws {FerryError} what the system reports; a later call may succeed
+   * @throws {FerryError} the error that the system reports; a later call may succeed
    */
   receive(): Promise<Datagram | null>;
   /**
    * Sends a datagram. Its bytes must not change before the promise is settled.
    *
-   * @throws {FerryError} what the system reports: `unreachable`, `too_large`
+   * @throws {FerryError} the error that the system reports: `unreachable`, `too_large`
    */
   send(bytes: Uint8Array, to: Address): Promise<void>;
-  /** Closes the socket. A pending receive() gives null. */
+  /** Closes the socket. A pending receive() resolves to null. */
   close(): void;
 }
 
 /** Options of {@linkcode openDatagramSocket}. */
 export interface DatagramSocketOptions {
-  /** Whether the sockets of Deno are used. Default: where they exist. */
+  /** Whether Deno's own sockets are used. Default: if they exist. */
   native?: boolean;
 }
 
@@ -56,7 +59,7 @@ export interface DatagramSocketOptions {
  * Opens a UDP socket.
  *
  * @param address where to bind it: a name or an IP address; port 0 picks a free port
- * @throws {FerryError} `io`, `denied`, `unreachable` where it cannot be bound
+ * @throws {FerryError} `io`, `denied`, `unreachable` if it cannot be bound
  */
 export async function openDatagramSocket(
   address: Address,
@@ -122,7 +125,7 @@ class NodeSocket implements DatagramSocket {
     const { address, port } = socket.address();
     this.address = { hostname: address, port };
     socket.on("message", ({ buffer, byteOffset, byteLength }, { address, port }) => {
-      // slice() of Node's Buffer does not copy, as that of Uint8Array does.
+      // Unlike that of Uint8Array, slice() of Node's Buffer does not copy, so a Uint8Array is made first.
       const bytes = new Uint8Array(buffer, byteOffset, byteLength);
       this.#take({ bytes, from: { hostname: address, port } });
     });
@@ -146,7 +149,7 @@ class NodeSocket implements DatagramSocket {
   }
 
   #take(what: Datagram | FerryError): void {
-    // Datagrams that come faster than they are received are dropped, as the system drops them.
+    // Datagrams that arrive faster than they are received are dropped, as the system does, too.
     if (this.#queue.length < MAX_QUEUED) this.#queue.push(what);
     this.#arrival.resolve();
   }

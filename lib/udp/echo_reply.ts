@@ -22,8 +22,8 @@ export function upperCase(bytes: Uint8Array): boolean {
 }
 
 /**
- * Where a reply differs from that of an echo, be it in upper case or unchanged: the index of the first wrong byte, or the
- * length of a reply that is too short. Undefined where it does not differ.
+ * Compares a reply with that of an echo, in upper case or unchanged. Returns the index of the first wrong byte, or the
+ * length of a reply that is too short; undefined if the reply is right.
  */
 export function mismatch(sent: Uint8Array, reply: Uint8Array): number | undefined {
   const [upper, same] = [agreement(sent, reply, true), agreement(sent, reply, false)];
@@ -31,7 +31,7 @@ export function mismatch(sent: Uint8Array, reply: Uint8Array): number | undefine
   return longest === sent.length && longest === reply.length ? undefined : longest;
 }
 
-/** How many bytes from the beginning are right. */
+/** The number of correct bytes at the beginning. */
 function agreement(sent: Uint8Array, reply: Uint8Array, upper: boolean): number {
   const length = Math.min(sent.length, reply.length);
   for (let i = 0; i < length; i++) {

@@ -4,7 +4,7 @@
  * @module
  */
 
-// @peculiar/x509 needs it when it is loaded.
+// @peculiar/x509 requires this module to be loaded before it.
 import "reflect-metadata";
 import {
   BasicConstraintsExtension,
@@ -23,14 +23,14 @@ import { FerryError, quote } from "../../lib/core/errors.ts";
 import { pinOf, UNISSUABLE_NAME } from "../../lib/security/certificate_pin.ts";
 import type { KeyPair } from "../net/tls_listener.ts";
 
-/** A certificate is valid from this time before now on, since the clocks of clients may be behind. */
+/** A certificate is valid from this long before now, in milliseconds, since the clocks of clients may be slow. */
 const CLOCK_SKEW_MS = 60 * 60 * 1000;
 
 /** Options of {@linkcode createCertificate}. */
 export interface CertificateOptions {
   /** The names and IP addresses by which clients reach the server, at least one. */
   hosts: readonly string[];
-  /** Milliseconds from now until it expires. */
+  /** How long it is valid from now on, in milliseconds. */
   lifetime: number;
 }
 
@@ -41,10 +41,10 @@ export interface NewCertificate extends KeyPair {
 }
 
 /**
- * Makes a key (ECDSA on P-256) and a self-signed certificate for it.
+ * Generates a key (ECDSA on P-256) and a self-signed certificate for it.
  *
- * The certificate is not that of an authority. Besides the names of the hosts it has one that no authority issues
- * certificates for: a client that has pinned the certificate connects by that name.
+ * The certificate is not a CA certificate. Besides the names of the hosts it contains one for which no authority issues
+ * certificates: a client that has pinned the certificate verifies it by that name.
  *
  * @throws {FerryError} `usage` for an invalid name
  */

@@ -1,12 +1,12 @@
 /**
- * What a command of `ferryd` is.
+ * The definition of a command of `ferryd`.
  *
  * @module
  */
 
 import type { CommandSpec, OptionTable, OptionValues } from "../../lib/cli/command_spec.ts";
 
-/** Where a command prints. */
+/** The output of a command. */
 export interface Voice {
   /** Prints a line of its results, on standard output. */
   print(line: string): void;
@@ -28,7 +28,7 @@ interface TypedCommand<Table extends OptionTable> extends CommandSpec<Table> {
   readonly run: Run<OptionValues<Table>>;
 }
 
-/** Defines a command: its options decide the types that `run` gets, and nothing else depends on them. */
+/** Defines a command. Its options determine the types of the values that `run` gets. */
 export function command<const Table extends OptionTable>(definition: TypedCommand<Table>): Command {
   return definition as CommandSpec & { run: unknown } as Command;
 }

@@ -31,9 +31,9 @@ export interface CredentialOptions {
 }
 
 /**
- * Reads the tokens. Undefined where no option names a file.
+ * Reads the tokens. Undefined if no option names a file.
  *
- * @param options.mayBeEmpty as {@linkcode TokenFile.read} takes it
+ * @param options.mayBeEmpty see {@linkcode TokenFile.read}
  * @throws {FerryError} as {@linkcode TokenFile.read}
  */
 export function readTokens(
@@ -47,9 +47,9 @@ export function readTokens(
 const EXPIRES_SOON_MS = 14 * 24 * 60 * 60 * 1000;
 
 /**
- * Reads the certificate and its key. Undefined where no option names them.
+ * Reads the certificate and its key. Undefined if no option names them.
  *
- * @throws {FerryError} `usage` where only one of the two is named; `not_found`, … where a file cannot be read
+ * @throws {FerryError} `usage` if only one of the two is named; `not_found`, … if a file cannot be read
  */
 export async function readKeyPair(options: CredentialOptions): Promise<KeyPair | undefined> {
   const { "tls-cert": certPath, "tls-key": keyPath } = options;
@@ -74,13 +74,13 @@ export async function readKeyPair(options: CredentialOptions): Promise<KeyPair |
       });
     }
   } catch {
-    // The listener reports what is wrong with it.
+    // An invalid certificate is reported by the listener.
   }
   return { cert, key };
 }
 
 /**
- * Watches the file of tokens, and gives a server its content within a second or two of each change. Where the file
+ * Watches the token file, and reloads the tokens of a server within a second or two after each change. If the file
  * cannot be read, the tokens stay as they were.
  *
  * @param known the tokens that the server has now
@@ -110,7 +110,7 @@ export function watchTokens(
   });
 }
 
-/** Reads the tokens and the certificate again. What cannot be read stays as it was. */
+/** Reloads the tokens and the certificate. If a file cannot be read, the present ones stay in use. */
 export async function reload(server: Reloadable, options: CredentialOptions): Promise<void> {
   if (options["token-file"] === undefined && options["tls-cert"] === undefined) {
     return logger.info("There are neither tokens nor a certificate to be read anew");
@@ -128,7 +128,7 @@ export async function reload(server: Reloadable, options: CredentialOptions): Pr
     }
   };
   if (options["token-file"] !== undefined) {
-    // An empty file is a damaged one: a file without tokens still has its first line.
+    // An empty file is considered damaged: a file without tokens still has its first line.
     const read = () => readTokens(options, { mayBeEmpty: false });
     await attempt("token file", () => server.reload({ tokens: read() }));
   }

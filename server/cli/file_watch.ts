@@ -11,8 +11,8 @@ export interface WatchOptions {
    */
   interval?: number;
   /**
-   * How long after a change a second one may leave the same times, in milliseconds. Default: 2100, since some file
-   * systems store times in steps of two seconds.
+   * For how long after a change a second one may result in the same timestamps, in milliseconds. Default: 2100, since
+   * some file systems store times with a resolution of two seconds.
    */
   grain?: number;
 }
@@ -20,11 +20,11 @@ export interface WatchOptions {
 /**
  * Calls a function after each change of a file, once the file has stopped changing: after it was written, replaced by a
  * rename, or removed. It calls the function once more a little later, since a second change right after the first may
- * not show. So the function may find nothing new.
+ * be invisible. So the function may find nothing new.
  *
- * The function is called from a timer: what it throws ends the process.
+ * The function is called from a timer: an error that it throws ends the process.
  *
- * @returns ends watching; the function is not called after that
+ * @returns a function that ends watching; no more calls are made after that
  */
 export function watchFile(
   path: string,
@@ -40,10 +40,10 @@ export function watchFile(
     seen = nothing(error);
   }
   let since = performance.now();
-  /** The calls that are still due: when the file has come to rest, and when a second change would show. */
+  /** The calls that are still due: when the file has stopped changing, and when a second change would be visible. */
   let due = { rest: false, grain: true };
   const look = async () => {
-    // Asynchronous, since a network file system may not answer.
+    // Asynchronous, since a network file system may not respond.
     const now = await Deno.stat(path).then(facts, nothing);
     if (ended) return;
     if (now !== seen) {
@@ -74,7 +74,7 @@ function facts({ dev, ino, size, mtime, ctime, mode, uid }: Deno.FileInfo): stri
   return [dev, ino, size, mtime?.getTime(), ctime?.getTime(), mode, uid].join();
 }
 
-/** Takes the place of the metadata where they cannot be read. */
+/** The value that replaces the metadata if they cannot be read. */
 function nothing(error: unknown): string {
   return String(error);
 }

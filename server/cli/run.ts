@@ -21,20 +21,20 @@ const VOICE: Voice = {
   tell: (line) => writeAll(Deno.stderr, `ferryd: ${line}\n`),
 };
 
-/** What a program does. */
+/** The commands of a program. */
 export interface Program<Table extends OptionTable> {
   /** Its commands, of one word or two. */
   commands: readonly Command[];
   /** What it does without a command. */
   serve: CommandSpec<Table>;
-  /** Does that. */
+  /** Runs the program without a command. */
   run(options: ParsedCommandLine<Table>["options"]): Promise<void>;
 }
 
 /**
  * Runs what a command line names.
  *
- * @throws {FerryError} `usage` where it names nothing that there is; what the command throws
+ * @throws {FerryError} `usage` if there is no such command; what the command throws
  */
 export async function runCommandLine<Table extends OptionTable>(
   given: readonly string[],
@@ -70,7 +70,7 @@ function wordsOf({ name }: CommandSpec): string {
   return name.slice(name.indexOf(" ") + 1);
 }
 
-/** What a word does that only begins the names of commands, such as `token`: it tells what they are. */
+/** Handles a word that is only the beginning of command names, such as `token`: lists these commands. */
 function runGroup(word: string, second: string, group: readonly Command[]): void {
   const words = group.map((command) => wordsOf(command).slice(word.length + 1));
   if (["", "--help", "-h"].includes(second)) {
@@ -89,7 +89,7 @@ ${group[0]!.name} --help tells more, and so on.
   );
 }
 
-/** Parses options and arguments. Undefined where the help text was asked for, which is printed. */
+/** Parses options and arguments. If the help text was requested, prints it and returns undefined. */
 function parse<Table extends OptionTable>(
   spec: CommandSpec<Table>,
   argv: readonly string[],
@@ -106,7 +106,7 @@ function printVersion(): void {
   print(`ferryd ${VERSION}\n`);
 }
 
-/** Prints what somebody asked for, and waits until it is read. */
+/** Prints requested text, and waits until it is written. */
 function print(text: string): void {
   writeAll(Deno.stdout, text);
 }

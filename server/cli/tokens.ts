@@ -1,5 +1,5 @@
 /**
- * What the commands for tokens have in common.
+ * What the commands for tokens share.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { TokenRecord } from "../auth/token_table.ts";
 /**
  * The file that `--token-file` names.
  *
- * @throws {FerryError} `usage` where it names none
+ * @throws {FerryError} `usage` if it names none
  */
 export function openTokenFile(path: string | undefined): TokenFile {
   if (path === undefined) throw new FerryError("usage", "Where are the tokens? Give --token-file");

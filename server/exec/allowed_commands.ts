@@ -1,5 +1,5 @@
 /**
- * Which commands clients may run, and how they are started.
+ * Determines which commands clients may run, and starts them.
  *
  * @module
  */
@@ -17,23 +17,29 @@ import { type CommandLimits, RunningCommand } from "./running_command.ts";
 export interface ExecPolicy {
   /** The working directory of the commands. */
   cwd: string;
-  /** Commands that may be run: names, which are looked up on `PATH` when the server starts, or absolute paths. Default: none. */
+  /**
+   * The commands that may be run: names, which are looked up on `PATH` when the server starts, or absolute paths.
+   * Default: none.
+   */
   allow?: readonly string[] | undefined;
-  /** Whether lines may be handed to the shell, so that everything may be run. Default: false. */
+  /** Whether lines may be passed to the shell, which allows everything to be run. Default: false. */
   shell?: boolean | undefined;
   /** Milliseconds after which a command is killed. Default: 60000. */
   timeout?: number | undefined;
-  /** How many bytes a command may write, both streams together, before it is killed. Default: 67108864. */
+  /**
+   * The maximum output of a command, both streams together, in bytes. A command that exceeds it is killed. Default:
+   * 67108864 (64 MiB).
+   */
   outputLimit?: number | undefined;
 }
 
-/** The variables that commands get from the server's environment, beside `PATH`. */
+/** The variables that commands inherit from the server's environment, besides `PATH`. */
 const ENVIRONMENT = ["HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"];
 
-/** Those of them that name directories in which programs look for configuration files. */
+/** Those of these variables that name directories in which programs look for configuration files. */
 const DIRECTORIES: readonly string[] = ["HOME", "TMPDIR"];
 
-/** What an {@linkcode AllowedCommands} consists of. */
+/** The results of the search from which an {@linkcode AllowedCommands} is made. */
 interface FoundCommands {
   cwd: string;
   limits: CommandLimits;
@@ -71,9 +77,9 @@ export class AllowedCommands {
   /**
    * Looks up the commands.
    *
-   * @param options.root the directory that clients write to, from which no program is run. Default: none
-   * @throws {FerryError} `usage` where a command is missing, is where clients can write to, or has no time, or on
-   * Windows; `denied` where Deno may not run it
+   * @param options.root the directory that clients write to, from which no program is run. Default: undefined, none
+   * @throws {FerryError} `usage` if a command is missing, is at a place that clients can write to, or the timeout is 0,
+   * or on Windows; `denied` if Deno may not run it
    */
   static find(
     { cwd, allow = [], shell = false, timeout = 60_000, outputLimit }: ExecPolicy,
@@ -89,7 +95,7 @@ export class AllowedCommands {
     const programs = ProgramSearch.over({ path: variable("PATH"), root });
     const paths = new Map(allow.map((name) => [name, programs.find(name)]));
     const shellPath = shell ? programs.find("sh") : undefined;
-    // Deno sends signals only where it may run every command; otherwise the program `kill` does.
+    // Deno can send signals only if it may run every command; otherwise the program `kill` sends them.
     const mayRunAll = Deno.permissions.querySync({ name: "run" }).state === "granted";
     const kill = mayRunAll ? undefined : programs.helper("kill");
     for (const command of [...paths.values(), shellPath]) {
@@ -112,7 +118,7 @@ export class AllowedCommands {
     });
   }
 
-  /** Whether clients may hand lines to the shell. */
+  /** Whether clients may pass lines to the shell. */
   get hasShell(): boolean {
     return this.#shell !== undefined;
   }
@@ -120,9 +126,9 @@ export class AllowedCommands {
   /**
    * Starts a command.
    *
-   * @param options.stdin whether something will be written to its standard input
-   * @param options.outputLimit how many bytes it may write, where that is less than the policy allows
-   * @throws {FerryError} `denied` where it is not allowed; `not_found`, `io`, `busy`
+   * @param options.stdin whether data will be written to its standard input
+   * @param options.outputLimit the maximum output in bytes, if that is less than the policy allows
+   * @throws {FerryError} `denied` if it is not allowed; `not_found`, `io`, `busy`
    */
   start(
     request: ExecRequest,
@@ -131,7 +137,7 @@ export class AllowedCommands {
     const { path, args } = this.#resolve(request);
     for (const program of [path, this.#setsid]) {
       if (program === undefined || !this.#programs.inReach(program)) continue;
-      // It was out of reach when the server started: a link has been put in its place.
+      // Clients could not write there when the server started: it has been replaced by a link since.
       throw new FerryError("denied", `${quote(program)} leads to where clients can write by now`);
     }
     const group = ProcessGroup.start({
@@ -161,7 +167,7 @@ export class AllowedCommands {
   }
 }
 
-/** A variable of this program's environment, where Deno may see it. */
+/** A variable of this program's environment, if Deno may read it. */
 function variable(name: string): string | undefined {
   const { state } = Deno.permissions.querySync({ name: "env", variable: name });
   return state === "granted" ? Deno.env.get(name) : undefined;

@@ -1,5 +1,5 @@
 /**
- * A command and all that it starts, as one process group, which is ended as a whole.
+ * A command and all processes that it starts, as one process group that is ended as a whole.
  *
  * @module
  */
@@ -10,19 +10,19 @@ import { toFerryError } from "../../lib/core/errors.ts";
 
 const logger = getLogger(["ferry", "server"]);
 
-/** How long the processes of a group may take to end after SIGTERM, before they get SIGKILL, in milliseconds. */
+/** How long the processes of a group may take to end after SIGTERM before SIGKILL is sent, in milliseconds. */
 const KILL_GRACE_MS = 1000;
 
-/** The first and the longest pause between two checks whether a group has ended, in milliseconds. */
+/** The first and the longest pause between checks whether a group has ended, in milliseconds. */
 const LOOK = { first: 2, longest: 50 };
 
-/** The longest pause between two attempts to signal processes that run and cannot be signalled, in milliseconds. */
+/** The longest pause between two attempts to signal running processes that could not be signalled, in milliseconds. */
 const LONGEST_RETRY_MS = 1000;
 
-/** How often that is attempted while this program ends, and the pause between two attempts in milliseconds. */
+/** The number of such attempts while this program exits, and the pause between them in milliseconds. */
 const FINAL_ATTEMPTS = { count: 10, pause: 50 };
 
-/** What is run. */
+/** Options of {@linkcode ProcessGroup.start}. */
 export interface SpawnOptions {
   /** The program's path. */
   path: string;
@@ -30,23 +30,25 @@ export interface SpawnOptions {
   args: readonly string[];
   /** The working directory. */
   cwd: string;
-  /** All of its environment. */
+  /** Its complete environment. */
   env: Readonly<Record<string, string>>;
-  /** Whether something will be written to its standard input, which is empty otherwise. */
+  /** Whether data will be written to its standard input. If not, standard input is empty. */
   stdin: boolean;
-  /** The program `setsid`, where there is one. */
+  /** The path of the program `setsid`; undefined if there is none. */
   setsid: string | undefined;
-  /** The program `kill`, by which signals are sent; where it is undefined, Deno sends them. */
+  /** The path of the program `kill`, by which signals are sent; undefined if Deno sends them itself. */
   kill: string | undefined;
 }
 
-/** What became of a signal: `gone` where no process is left to get it, `failed` where it could not be sent for now. */
+/**
+ * The result of sending a signal: `gone` if no process is left to receive it, `failed` if it could not be sent for now.
+ */
 type Delivery = "sent" | "gone" | "failed";
 
-/** The groups that may have processes: a fact of this process, which is the parent of all of them. */
+/** The groups that may still have processes. The set is global, since this process is the parent of all of them. */
 const groups = new Set<ProcessGroup>();
 
-// A program that exits without waiting, as after a second Ctrl-C, leaves no process behind all the same.
+// Even if this program exits without waiting, as after a second Ctrl-C, it leaves no process behind.
 globalThis.addEventListener("unload", () => {
   let left = [...groups];
   for (let attempts = 0; left.length > 0 && attempts < FINAL_ATTEMPTS.count; attempts++) {
@@ -58,8 +60,8 @@ globalThis.addEventListener("unload", () => {
 });
 
 /**
- * A process that leads a group of its own, and whatever it starts, except for what leaves the group on purpose. Its
- * owner MUST call {@linkcode ProcessGroup.end}.
+ * A process that leads its own process group, with all processes that it starts, except those that leave the group on
+ * purpose. Its owner MUST call {@linkcode ProcessGroup.end}.
  */
 export class ProcessGroup {
   readonly #child: Deno.ChildProcess;
@@ -67,7 +69,7 @@ export class ProcessGroup {
   readonly #kill: string | undefined;
   #exited = false;
   #ending: Promise<void> | undefined;
-  /** How the leader ended; never fails. */
+  /** Resolves to how the leader ended; never fails. */
   readonly status: Promise<ProcessEnd>;
 
   private constructor(
@@ -78,7 +80,7 @@ export class ProcessGroup {
     this.#kill = kill;
     groups.add(this);
     this.#input = stdin ? child.stdin.getWriter() : undefined;
-    // A program that reads no more of its input is no failure.
+    // It is not a failure if the program stops reading its input.
     this.#input?.closed.catch(() => {});
     this.status = child.status.catch(endOfUnknown).then(({ code, signal }) => {
       this.#exited = true;
@@ -95,10 +97,10 @@ export class ProcessGroup {
     const { path, args, cwd, env, stdin, setsid } = options;
     let child: Deno.ChildProcess;
     try {
-      // With setsid, a missing program would show on standard error only.
+      // With setsid, a missing program would only be reported on standard error.
       Deno.statSync(path);
-      // Deno makes a session by fork(2), which copies the page tables of all its memory: 2 ms in which it serves
-      // nobody. setsid becomes the program by exec, so that the process stays the same.
+      // Deno would create a session by fork(2), which copies the page tables of its whole memory: 2 ms in which it
+      // serves nobody. setsid runs the program by exec, so that the process id stays the same.
       const [command, all] = setsid === undefined ? [path, args] : [setsid, [path, ...args]];
       child = new Deno.Command(command, {
         args: [...all],
@@ -116,12 +118,12 @@ export class ProcessGroup {
     return new ProcessGroup(child, options);
   }
 
-  /** The process id of the leader, which is that of the group. */
+  /** The process id of the leader, which is the id of the group. */
   get pid(): number {
     return this.#child.pid;
   }
 
-  /** What all processes of the group write. */
+  /** The output of all processes of the group. */
   get output(): Readonly<Record<"stdout" | "stderr", ReadableStream<Uint8Array>>> {
     return this.#child;
   }
@@ -131,7 +133,7 @@ export class ProcessGroup {
     await this.#input?.write(bytes).catch(() => {});
   }
 
-  /** Ends standard input. */
+  /** Closes standard input. */
   async closeInput(): Promise<void> {
     await this.#input?.close().catch(() => {});
   }
@@ -140,11 +142,12 @@ export class ProcessGroup {
   signal(signal: Deno.Signal): Delivery {
     const delivery = this.#send(-this.pid, signal);
     if (delivery !== "gone" || this.#exited) return delivery;
-    // The group is made a moment after the process. A process that is not known to have exited is not gone.
+    // The group is created a moment after the process. While the leader is not known to have exited, the group is not
+    // gone.
     return this.#send(this.pid, signal) === "sent" ? "sent" : "failed";
   }
 
-  /** Sends a signal to a process, or to a group where the number is negative. */
+  /** Sends a signal to a process, or to a group if the number is negative. */
   #send(pid: number, signal: Deno.Signal): Delivery {
     try {
       if (this.#kill === undefined) {
@@ -158,7 +161,7 @@ export class ProcessGroup {
         stdout: "null",
         stderr: "null",
       }).outputSync();
-      // With another status, kill failed before it could send the signal.
+      // With any other status, kill failed before it could send the signal.
       return code === 0 ? "sent" : code === 1 ? "gone" : "failed";
     } catch (error) {
       return error instanceof Deno.errors.NotFound && this.#kill === undefined ? "gone" : "failed";
@@ -166,8 +169,8 @@ export class ProcessGroup {
   }
 
   /**
-   * Ends all that is left of the group: SIGTERM, and after {@linkcode KILL_GRACE_MS} SIGKILL. Resolves when nothing is
-   * left, or what is left has been killed. Retries for as long as that takes, and never fails.
+   * Ends all processes that are left in the group: by SIGTERM, and after {@linkcode KILL_GRACE_MS} by SIGKILL. Resolves
+   * when no process is left, or all that are left have been killed. Retries for as long as necessary, and never fails.
    */
   end(): Promise<void> {
     return this.#ending ??= this.#end().finally(() => groups.delete(this));
@@ -180,7 +183,7 @@ export class ProcessGroup {
     let failing = false;
     for (;;) {
       const late = performance.now() - start >= KILL_GRACE_MS;
-      // A stopped process sees SIGTERM only after SIGCONT, which does nothing to the others.
+      // A stopped process handles SIGTERM only after SIGCONT, which has no effect on the others.
       const delivery = this.signal(late ? "SIGKILL" : terminated ? "SIGCONT" : "SIGTERM");
       if (delivery === "gone" || delivery === "sent" && late) break;
       if (delivery === "sent" && !terminated) {
@@ -201,18 +204,18 @@ export class ProcessGroup {
 
 /** How a process ended. */
 export interface ProcessEnd {
-  /** Its exit status; 128 plus the number of the signal where one ended it. */
+  /** Its exit status; 128 plus the number of the signal if one ended it. */
   code: number;
-  /** The signal that ended it. */
+  /** The signal that ended it; null if it exited by itself. */
   signal: string | null;
 }
 
-/** The first of the real-time signals, as programs on Linux count them. */
+/** The number of the first real-time signal, as programs on Linux see it. */
 const SIGRTMIN = 34;
 
 /**
- * How a process ended where Deno does not tell: its `status` fails for signals that it has no name for, which are the
- * real-time signals. Where the number is not known, the exit status is 128.
+ * How a process ended if Deno cannot report it: its `status` fails for signals without a name, which are the real-time
+ * signals. If the number is not known, the exit status is 128.
  */
 function endOfUnknown(error: unknown): ProcessEnd {
   const number = Number(/^Invalid signal: (\d+)$/.exec((error as Error).message)?.[1] ?? 0);

@@ -1,6 +1,6 @@
 /**
- * Where the programs are looked for that are started for clients: at no path that clients can change, or they could put
- * a program of their own in the place of an allowed one.
+ * Searches for the programs that are started for clients. Paths that clients can change are excluded: otherwise clients
+ * could replace an allowed program by one of their own.
  *
  * @module
  */
@@ -8,17 +8,17 @@
 import { FerryError, quote } from "../../lib/core/errors.ts";
 import { dirname, isAbsolute, join } from "../../lib/core/paths.ts";
 
-/** Where programs are looked for if `PATH` has no directory that can be used. */
+/** The search path if `PATH` contains no directory that can be used. */
 const USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/** How many symbolic links a path may contain, as on Linux. */
+/** The maximum number of symbolic links in a path, as on Linux. */
 const MAX_LINKS = 40;
 
 /** Options of {@linkcode ProgramSearch.over}. */
 export interface ProgramSearchOptions {
   /** The search path of this program, `PATH`. */
   path: string | undefined;
-  /** The directory that clients write to; undefined where there is none on this machine. */
+  /** The directory that clients write to; undefined if there is none on this machine. */
   root: string | undefined;
 }
 
@@ -26,7 +26,7 @@ export interface ProgramSearchOptions {
 export class ProgramSearch {
   readonly #root: Deno.FileInfo | undefined;
   readonly #directories: readonly string[];
-  /** The directories of the search path that lie in the root. They are searched for the sake of error messages only. */
+  /** The directories of the search path that are inside the root. They are searched only for error messages. */
   readonly #excluded: readonly string[];
 
   private constructor(
@@ -42,12 +42,12 @@ export class ProgramSearch {
   /**
    * Decides which directories are searched.
    *
-   * @throws {FerryError} `usage` where none is left
+   * @throws {FerryError} `usage` if none is left
    */
   static over({ path = "", root }: ProgramSearchOptions): ProgramSearch {
     const rootInfo = root === undefined ? undefined : Deno.statSync(root);
     const inReach = (part: string) => leadsThrough(part, rootInfo);
-    // An empty part of PATH stands for the working directory, as does one that is not absolute.
+    // An empty part of PATH means the working directory, and a relative one depends on it: both are skipped.
     const parts = path.split(":").filter((part) => isAbsolute(part));
     const usual = USUAL_PATH.split(":");
     const directories = [parts, usual].map((some) => some.filter((part) => !inReach(part)))
@@ -62,16 +62,16 @@ export class ProgramSearch {
     );
   }
 
-  /** `PATH` for the commands: only absolute directories that are out of the clients' reach. */
+  /** `PATH` for the commands: only absolute directories that clients cannot change. */
   get path(): string {
     return this.#directories.join(":");
   }
 
   /**
-   * The path of a program that clients are to be allowed to run.
+   * Finds the path of a program that clients are to be allowed to run.
    *
-   * @param name a name to be found in the directories that are searched, or an absolute path
-   * @throws {FerryError} `usage` where there is none, or clients can replace it
+   * @param name a name to be found in the search path, or an absolute path
+   * @throws {FerryError} `usage` if there is none, or clients can replace it
    */
   find(name: string): string {
     const found = this.#named(name, this.#directories) ?? this.#named(name, this.#excluded);
@@ -85,7 +85,7 @@ export class ProgramSearch {
     throw new FerryError("usage", reason, { action: `allow the command ${quote(name)}` });
   }
 
-  /** The path of a program that the server itself uses, where Deno may run it. */
+  /** The path of a program that the server itself uses; undefined if there is none, or Deno may not run it. */
   helper(name: string): string | undefined {
     return this.#directories.map((directory) => join(directory, name)).find((path) =>
       isProgram(path) && isPermitted(path) && !this.inReach(path)
@@ -99,8 +99,8 @@ export class ProgramSearch {
   }
 
   /**
-   * Whether clients may be able to change where an absolute path leads: whether it leads into the root, or through
-   * it, by its own parts or by those of a symbolic link. What cannot be looked at is taken to be in reach.
+   * Whether clients may be able to change where an absolute path leads: whether it leads into or through the root, by
+   * its own components or by those of a symbolic link. Paths that cannot be checked count as in reach.
    */
   inReach(path: string): boolean {
     return leadsThrough(path, this.#root);
@@ -130,14 +130,14 @@ function leadsThrough(path: string, root: Deno.FileInfo | undefined): boolean {
       if (isAbsolute(target)) at = "/";
       parts.push(...target.split("/").reverse());
     } catch (error) {
-      // Where nothing is, clients cannot put anything either.
+      // The path does not exist, and clients cannot create anything there either.
       return !(error instanceof Deno.errors.NotFound);
     }
   }
   return false;
 }
 
-/** Whether two are one directory, which may be mounted in several places. */
+/** Whether both are the same directory, which may be mounted in several places. */
 function isSame(a: Deno.FileInfo, b: Deno.FileInfo): boolean {
   return a.dev === b.dev && a.ino === b.ino;
 }

@@ -1,5 +1,5 @@
 /**
- * A command while it runs: its input and output, its limits, and its end together with all that it has started.
+ * A running command: its input and output, its limits, and its end together with all processes that it has started.
  *
  * @module
  */
@@ -8,45 +8,45 @@ import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 import type { ExecEnd, OutputStream } from "../../lib/wire/operations/exec.ts";
 import type { ProcessEnd, ProcessGroup } from "./process_group.ts";
 
-/** The exit status of a command that was killed for its time limit, as timeout(1) reports it. */
+/** The exit status of a command that exceeded its time limit, as timeout(1) reports it. */
 const TIMED_OUT_STATUS = 124;
 
 /** The limits of a command. */
 export interface CommandLimits {
-  /** How long it may run, in milliseconds. */
+  /** The maximum running time in milliseconds. */
   timeout: number;
-  /** How much it may write, in bytes, both streams together. */
+  /** The maximum output in bytes, both streams together. */
   outputLimit: number;
 }
 
 /** A chunk of a command's output. */
 export interface OutputChunk {
-  /** Where it was written. */
+  /** The stream that it was written to. */
   stream: OutputStream;
-  /** What was written; valid until the next chunk is asked for. */
+  /** The bytes; valid until the next chunk is requested. */
   bytes: Uint8Array;
-  /** Whether another chunk is there already. */
+  /** Whether another chunk is already available. */
   more: boolean;
 }
 
-/** How long processes that a command has left behind may go on writing before they are killed, in milliseconds. */
+/** How long processes that a command has left behind may continue writing before they are killed, in milliseconds. */
 const LINGER_MS = 500;
 
 /**
- * How long the end of the processes is waited for, in milliseconds. It takes longer than SIGTERM and SIGKILL where no
- * signal can be sent for the moment, and where a process is stuck in a system call.
+ * How long the end of the processes is awaited, in milliseconds. Even after SIGKILL it may take long if a signal cannot
+ * be sent for the moment, or if a process is stuck in a system call.
  */
 const ENDING_MS = 5000;
 
 /**
- * What may still be read when no process of the group is left: at most `bytes`, the largest pipe that Linux allows by
- * default. Reading ends when the pipe was empty in `checks` checks, `pause` milliseconds apart.
+ * The limits for reading the rest of the output when no process of the group is left: at most `bytes`, the largest pipe
+ * that Linux allows by default. Reading ends when the pipe was empty in `checks` checks, `pause` milliseconds apart.
  */
 const REST = { bytes: 1024 * 1024, checks: 10, pause: 50 };
 
-/** A command that runs. Its owner MUST dispose of it, which kills what is left of it. */
+/** A running command. Its owner MUST dispose of it, which kills all its processes that are left. */
 export class RunningCommand implements AsyncDisposable {
-  /** Milliseconds after which it is killed. */
+  /** The time limit after which it is killed, in milliseconds. */
   readonly timeout: number;
   readonly #group: ProcessGroup;
   readonly #outputLimit: number;
@@ -57,7 +57,7 @@ export class RunningCommand implements AsyncDisposable {
   #timedOut = false;
   #finished = false;
   #end: ExecEnd | undefined;
-  /** Chunks that were not taken yet: at most one of each pipe. */
+  /** Chunks of output that were not consumed yet: at most one of each pipe. */
   readonly #chunks: { pipe: Pipe; bytes: Uint8Array }[] = [];
   #arrived = Promise.withResolvers<void>();
 
@@ -73,7 +73,7 @@ export class RunningCommand implements AsyncDisposable {
     );
   }
 
-  /** Watches over a command that has just been started, and reads what it writes. */
+  /** Supervises a command that has just been started, and reads its output. */
   static watch(group: ProcessGroup, limits: CommandLimits): RunningCommand {
     const running = new RunningCommand(group, limits);
     for (const pipe of running.#pipes) pipe.start();
@@ -87,11 +87,11 @@ export class RunningCommand implements AsyncDisposable {
   }
 
   /**
-   * What it writes, as it arrives, in order within each stream. No more is read until the last chunk was taken. Ends when
-   * the command has ended and no process of it is left.
+   * The output as it arrives, in order within each stream. Nothing more is read until the last chunk was consumed. Ends
+   * when the command has ended and none of its processes is left.
    *
    * @returns how the command ended
-   * @throws {FerryError} `too_large` where it wrote more than it may; the reason of an abort
+   * @throws {FerryError} `too_large` if it exceeded the output limit; the reason of an abort
    */
   async *output(): AsyncGenerator<OutputChunk, ExecEnd, void> {
     let room = this.#outputLimit;
@@ -123,19 +123,19 @@ export class RunningCommand implements AsyncDisposable {
     await this.#group.write(bytes);
   }
 
-  /** Ends its standard input. */
+  /** Closes its standard input. */
   async closeInput(): Promise<void> {
     await this.#group.closeInput();
   }
 
-  /** Kills the command. `output` fails with the reason when no process of it is left. */
+  /** Kills the command. `output` fails with the reason when none of its processes is left. */
   abort(reason: FerryError): void {
     if (this.#finished) return;
     this.#failure ??= reason;
     this.#aborted.resolve();
   }
 
-  /** Kills what is left of the command. */
+  /** Kills all processes of the command that are left. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#finished) this.abort(new FerryError("closed", "nobody waits for it"));
     await this.#watching;
@@ -155,7 +155,7 @@ export class RunningCommand implements AsyncDisposable {
     }
   }
 
-  /** Waits until the command has ended or has to be ended, then ends what is left of it. */
+  /** Waits until the command has ended or has to be ended, then ends all its processes that are left. */
   async #waitForEnd(): Promise<ProcessEnd> {
     const ended = Promise.all(this.#pipes.map((pipe) => pipe.ended));
     const aborted = this.#aborted.promise;
@@ -168,7 +168,7 @@ export class RunningCommand implements AsyncDisposable {
       throw new FerryError("io", "its processes could not be ended yet");
     }
     if (!this.#failure) {
-      // A process that still holds a pipe has left the group, and is not waited for.
+      // A process that still has a pipe open has left the group, and is not waited for.
       for (const pipe of this.#pipes) pipe.limit(REST.bytes);
       const checking = setInterval(() => {
         for (const pipe of this.#pipes) pipe.check();
@@ -182,10 +182,10 @@ export class RunningCommand implements AsyncDisposable {
   }
 }
 
-/** The sizes of the buffers for output: a small one first, and where that was filled one as large as a pipe. */
+/** The sizes of the buffers for output, in bytes: first a small one; after that was filled, one as large as a pipe. */
 const BUFFER_BYTES = { first: 4 * 1024, largest: 64 * 1024 };
 
-/** One of a command's two streams of output. It gives a chunk, and reads on when it is told to. */
+/** One of a command's two output streams. It delivers a chunk, and reads the next one only when told to. */
 class Pipe {
   readonly stream: OutputStream;
   readonly #ended = Promise.withResolvers<void>();
@@ -207,7 +207,7 @@ class Pipe {
     this.#give = give;
   }
 
-  /** Begins to read. */
+  /** Starts reading. */
   start(): void {
     void this.#run().catch(() => {}).then(this.#ended.resolve);
   }
@@ -217,22 +217,22 @@ class Pipe {
     return this.#ended.promise;
   }
 
-  /** Reads on: the last chunk has been dealt with. */
+  /** Continues reading, since the last chunk was handled. */
   goOn(): void {
     this.#going.resolve();
   }
 
-  /** Gives at most this many more bytes. */
+  /** Limits the number of bytes that are still read. */
   limit(bytes: number): void {
     this.#left = bytes;
   }
 
-  /** Checks whether the pipe is empty at the moment, and ends reading when it often was. */
+  /** Checks whether the pipe is empty at the moment, and ends reading after it was empty often enough. */
   check(): void {
     if (this.#reading && ++this.#checks >= REST.checks) this.cancel();
   }
 
-  /** Reads no more. */
+  /** Stops reading. */
   cancel(): void {
     this.#cancelled = true;
     this.#going.resolve();
@@ -240,8 +240,8 @@ class Pipe {
   }
 
   async #run(): Promise<void> {
-    // Most commands write little, and there may be many of them. One buffer is enough for a pipe, since each chunk has
-    // been dealt with before the next is read.
+    // The buffer is small at first, since most commands write little and there may be many of them. One buffer per pipe
+    // suffices, since each chunk is handled before the next is read.
     let buffer = new Uint8Array(BUFFER_BYTES.first);
     while (!this.#cancelled && this.#left > 0) {
       this.#reading = true;

@@ -1,5 +1,5 @@
 /**
- * Holds bytes until it is known how many they are.
+ * Buffers bytes until their total number is known.
  *
  * @module
  */
@@ -7,30 +7,30 @@
 import type { BufferBudget } from "../../lib/core/buffer_budget.ts";
 import { openNameless } from "../../lib/files/unlinked_file.ts";
 
-/** How much is kept in memory; the rest goes into a file. */
+/** How many bytes are kept in memory; the rest is written to a file. */
 const MEMORY_BYTES = 1024 * 1024;
 
-/** How much of the file is read at once. */
+/** How many bytes of the file are read at once. */
 const CHUNK_BYTES = 64 * 1024;
 
-/** Holds few bytes in memory, and many in a temporary file without a name. */
+/** Buffers few bytes in memory, and many in a temporary file without a name. */
 export class Spool implements Disposable {
   readonly #buffers: BufferBudget;
   readonly #chunks: Uint8Array[] = [];
   #file: Deno.FsFile | undefined;
   #size = 0;
 
-  /** @param buffers memory to read the file with */
+  /** @param buffers provides the memory for reading the file */
   constructor(buffers: BufferBudget) {
     this.#buffers = buffers;
   }
 
-  /** How many bytes it holds. */
+  /** The number of buffered bytes. */
   get size(): number {
     return this.#size;
   }
 
-  /** Adds bytes, which may be overwritten when this returns. */
+  /** Adds bytes. The caller may reuse the array when this resolves. */
   async write(bytes: Uint8Array): Promise<void> {
     this.#size += bytes.length;
     if (this.#size <= MEMORY_BYTES) {
@@ -41,7 +41,7 @@ export class Spool implements Disposable {
     for (let done = 0; done < bytes.length;) done += await this.#file.write(bytes.subarray(done));
   }
 
-  /** All bytes. A chunk is valid until the next one is asked for. Nothing may be added after that. */
+  /** All bytes, in chunks. A chunk is valid until the next one is requested. Nothing may be added afterwards. */
   async *chunks(): AsyncGenerator<Uint8Array, void, void> {
     yield* this.#chunks;
     if (!this.#file) return;

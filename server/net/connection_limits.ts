@@ -1,5 +1,5 @@
 /**
- * How many connections may be open, in all and from one source.
+ * Limits how many connections may be open, in total and from one source.
  *
  * @module
  */
@@ -12,31 +12,33 @@ import { sourceOf } from "../../lib/core/source_address.ts";
 
 const logger = getLogger(["ferry", "server"]);
 
-/** At most this many rejected clients get a reply at once; others are just closed. */
+/** At most this many rejected clients get a reply at the same time; the connections of others are just closed. */
 const MAX_REPLIES = 64;
 
-/** How often the log reports rejected connections at most, in milliseconds. */
+/** The shortest interval between two reports of rejected connections in the log, in milliseconds. */
 const REPORT_MS = 10_000;
 
 /** Options of {@linkcode ConnectionLimits}. */
 export interface ConnectionLimitsOptions {
-  /** How many connections may be open, those of all listeners together; 0 for any number. */
+  /** The maximum number of open connections of all listeners together; 0 for no limit. */
   maxConnections: number;
-  /** How many connections of one source may be open; 0 for any number. Those from this machine do not count. */
+  /**
+   * The maximum number of open connections of one source; 0 for no limit. Connections from this machine do not count.
+   */
   maxConnectionsPerSource: number;
-  /** Tells the time. */
+  /** The clock. */
   clock: Clock;
 }
 
-/** What was decided about a connection. It is disposed of when the connection has ended. */
+/** The decision about a connection. It has to be disposed of when the connection has ended. */
 export interface Admission extends Disposable {
-  /** Why the connection is rejected; absent where it is admitted. */
+  /** Why the connection is rejected; undefined if it is admitted. */
   rejection?: FerryError;
-  /** Whether a rejected client may get a reply. */
+  /** Whether a rejected client may be sent a reply. */
   mayReply: boolean;
 }
 
-/** Counts connections, and rejects those that are too many. */
+/** Counts open connections, and rejects those that exceed a limit. */
 export class ConnectionLimits {
   readonly #options: ConnectionLimitsOptions;
   readonly #sources = new Map<string, number>();
@@ -45,17 +47,17 @@ export class ConnectionLimits {
   #rejected = 0;
   #reported = -Infinity;
 
-  /** Limits with no connection open. */
+  /** Creates limits without open connections. */
   constructor(options: ConnectionLimitsOptions) {
     this.#options = options;
   }
 
-  /** How many admitted connections are open. */
+  /** The number of admitted connections that are open. */
   get open(): number {
     return this.#open;
   }
 
-  /** Decides about a connection from an address. */
+  /** Decides whether a connection from an address is admitted. */
   admit(hostname: string): Admission {
     const source = sourceOf(hostname);
     const rejection = this.#rejection(hostname, source);
@@ -76,7 +78,7 @@ export class ConnectionLimits {
     if (maxConnections > 0 && this.#open >= maxConnections) {
       return new FerryError("busy", "too many connections are open", { action });
     }
-    // Tunnels and proxies on this machine give many clients its address.
+    // Clients behind a tunnel or proxy on this machine all have its address.
     if (isLoopback({ hostname, port: 0 }) || isLoopback({ hostname: source, port: 0 })) return;
     const limit = maxConnectionsPerSource;
     if (limit === 0 || (this.#sources.get(source) ?? 0) < limit) return;

@@ -1,6 +1,6 @@
 /**
- * Listeners of a server, and the loop that accepts connections for each of them. The loop survives what goes wrong
- * with a single connection, knows all that are open, and ends them in order.
+ * Listeners of a server, and their accept loop. The loop survives failures of single connections, keeps track of all
+ * open connections, and shuts them down in an orderly way.
  *
  * @module
  */
@@ -20,57 +20,60 @@ import type { Admission, ConnectionLimits } from "./connection_limits.ts";
 const BACKOFF = { first: 5, longest: 1000 };
 
 /**
- * How long the handler of a connection may take to end when it is told to, in milliseconds: longer than commands have
- * before they are killed. A handler that reads a large file for its checksum notices only at the end of it.
+ * How long the handler of a connection may take to end after it was told to, in milliseconds. This is longer than
+ * commands get before they are killed. A handler that reads a large file for its checksum only notices at the end of
+ * the file.
  */
 const ENDING_MS = 3000;
 
-/** Something that a server listens with. */
+/** A listener of a server. */
 export interface Listener {
-  /** Where it listens, with the real port. */
+  /** The address that it listens on, with the actual port. */
   readonly listening: Listening;
   /**
-   * Takes nothing new, lets what is under way finish within `drainTimeout` milliseconds, then ends it. Resolves when
-   * all of it has ended, except for what does not end when it is told to. Never fails.
+   * Stops accepting connections, lets running requests finish within `drainTimeout` milliseconds, then closes the rest.
+   * Resolves when all connections have ended, except for those whose handlers do not end when told to. Never fails.
    */
   close(drainTimeout: number): Promise<void>;
 }
 
 /** Serves one connection. */
 export interface ConnectionHandler {
-  /** Serves until either side ends the connection. Resolves when it is closed; fails only for unforeseen errors. */
+  /** Serves the connection until either side ends it. Resolves when it is closed; fails only for unexpected errors. */
   run(): Promise<void>;
-  /** Lets what is under way finish, then ends the connection. */
+  /** Lets running requests finish, then ends the connection. */
   drain(): void | Promise<void>;
-  /** Ends the connection now. */
+  /** Closes the connection immediately. */
   close(reason: FerryError): void;
 }
 
-/** Where connections come from: a `Deno.Listener`, or anything that accepts like one. */
+/** A source of connections: a `Deno.Listener`, or anything that accepts like one. */
 export interface ConnectionSource<Conn> {
-  /** The next connection. */
+  /** Waits for the next connection. */
   accept(): Promise<Conn>;
-  /** Accepts no more; a pending accept fails. */
+  /** Stops accepting; a pending accept fails. */
   close(): void;
 }
 
-/** What becomes of the connections that are accepted. */
+/** Options of {@linkcode AcceptLoop.start}. */
 export interface AcceptOptions<Conn> {
   /** Decides which connections are admitted. */
   limits: ConnectionLimits;
-  /** Tells the time. */
+  /** The clock. */
   clock: Clock;
-  /** Begins to serve a connection. Where it fails, the connection is closed. */
+  /** Starts serving a connection. If it throws, the connection is closed. */
   begin(conn: Conn): ConnectionHandler;
-  /** Begins to reply to a client why its connection is rejected, where the protocol has a way to. */
+  /**
+   * Starts replying to a client why its connection is rejected. Default: undefined, the protocol has no way to do so.
+   */
   reject?: ((conn: Conn, reason: FerryError) => ConnectionHandler) | undefined;
 }
 
-/** What an accept loop needs to know of a connection. */
+/** The part of a connection that an accept loop needs. */
 interface AcceptedConn {
-  /** Where it comes from. */
+  /** The address of the peer. */
   readonly remoteAddr: { readonly hostname: string };
-  /** Ends it. */
+  /** Closes it. */
   close(): void;
 }
 
@@ -79,7 +82,7 @@ export class AcceptLoop<Conn extends AcceptedConn> implements Listener {
   readonly listening: Listening;
   readonly #source: ConnectionSource<Conn>;
   readonly #options: AcceptOptions<Conn>;
-  /** The handlers of the connections that are open, and what resolves at the end of each. */
+  /** The handlers of the open connections, each with a promise that resolves at its end. */
   readonly #open = new Map<ConnectionHandler, Promise<void>>();
   #accepting: Promise<void> | undefined;
   readonly #stop = new AbortController();
@@ -95,7 +98,7 @@ export class AcceptLoop<Conn extends AcceptedConn> implements Listener {
     this.#options = options;
   }
 
-  /** Begins to accept the connections of a source. */
+  /** Starts accepting the connections of a source. */
   static start<Conn extends AcceptedConn>(
     listening: Listening,
     source: ConnectionSource<Conn>,
@@ -120,7 +123,7 @@ export class AcceptLoop<Conn extends AcceptedConn> implements Listener {
         this.#serve(conn);
       } catch (error) {
         if (signal.aborted) return;
-        // Out of file descriptors, or the peer left before it was accepted: the next accept may succeed.
+        // Out of file descriptors, or the peer disconnected before it was accepted: the next accept may succeed.
         this.#log("Cannot accept a connection on {listener}: {message} ({code})", error);
         await sleep(this.#options.clock, pause, signal).catch(() => {});
         pause = Math.min(pause * 2, BACKOFF.longest);
@@ -203,6 +206,6 @@ function closeQuietly(resource: { close(): void }): void {
   try {
     resource.close();
   } catch {
-    // Closed by the runtime already, after an error.
+    // The runtime has already closed it after an error.
   }
 }

@@ -14,12 +14,12 @@ import type { ConnectionHandler } from "./listener.ts";
 /** How long a rejected client may take to read the reply, in milliseconds. */
 export const REJECTION_MS = 2000;
 
-/** Replies with an error to whatever a client requests first, and ends its connection. */
+/** Replies with an error to the first request of a client, whatever it is, and ends its connection. */
 export class Rejection implements ConnectionHandler {
   readonly #wire: Wire;
   readonly #reason: FerryError;
 
-  /** The rejection of a connection that was just made, which it owns from now on. */
+  /** Creates the rejection of a connection that was just accepted, which it owns from now on. */
   constructor(stream: ByteStream, reason: FerryError, runtime: Runtime) {
     this.#reason = reason;
     this.#wire = new Wire(stream, { runtime, idleTimeout: REJECTION_MS });
@@ -29,16 +29,16 @@ export class Rejection implements ConnectionHandler {
   async run(): Promise<void> {
     try {
       await this.#wire.writeFrame(errorReply(this.#reason));
-      // The client gets a moment to read the reply.
+      // Give the client a moment to read the reply.
       await this.#wire.closeGracefully();
     } catch {
-      // The client has left.
+      // The client has disconnected.
     } finally {
       this.#wire.close();
     }
   }
 
-  /** Does nothing: it ends soon by itself. */
+  /** Does nothing: the connection ends soon by itself. */
   drain(): void {}
 
   close(reason: FerryError): void {

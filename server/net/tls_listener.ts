@@ -24,9 +24,9 @@ import { TlsStream } from "./tls_stream.ts";
 
 const logger = getLogger(["ferry", "server"]);
 
-/** A certificate and the key to it. */
+/** A certificate and its private key. */
 export interface KeyPair {
-  /** The certificate in PEM, followed by those of the authorities between it and a root. */
+  /** The certificate in PEM, followed by the intermediate certificates. */
   cert: string;
   /** The private key in PEM. */
   key: string;
@@ -36,32 +36,31 @@ export interface KeyPair {
 export interface TlsListenerOptions {
   /** The certificate. */
   keyPair: KeyPair;
-  /** Milliseconds after which an unfinished handshake is given up. */
+  /** The timeout of the handshake, in milliseconds. */
   handshakeTimeout: number;
   /** Decides which connections are admitted. */
   limits: ConnectionLimits;
-  /** What memory and the time come from. */
+  /** Provides buffers and the clock. */
   runtime: Runtime;
-  /** Begins to serve a connection whose handshake is done. */
+  /** Starts serving a connection whose handshake is done. */
   begin(stream: TlsStream): ConnectionHandler;
 }
 
 /** A listener whose certificate can be replaced. */
 export interface TlsListener extends Listener {
   /**
-   * Uses another certificate for new connections. Those that are open stay open.
+   * Uses another certificate for new connections. Open connections are not affected.
    *
-   * @throws {FerryError} `usage` where certificate and key are not valid or do not belong together; the old pair stays
-   * in use then
+   * @throws {FerryError} `usage` if certificate and key are not valid or do not match; the old pair stays in use then
    */
   replace(keyPair: KeyPair): void;
 }
 
-/** The oldest version of Deno whose `node:tls` answers the handshake of a connection that was accepted by itself. */
+/** The oldest version of Deno whose `node:tls` can do the handshake on a socket that was accepted separately. */
 const OLDEST_RUNTIME = { major: 2, minor: 8 };
 
 /**
- * Checks that a version of Deno can serve TLS: with an older one every handshake would wait in vain.
+ * Checks that a version of Deno can serve TLS. With an older one every handshake would hang.
  *
  * @throws {FerryError} `usage`
  */
@@ -74,10 +73,10 @@ export function assertServesTls(version: string): void {
 }
 
 /**
- * Listens for connections that speak TLS 1.3.
+ * Listens for TLS 1.3 connections.
  *
- * @throws {FerryError} `usage` for a certificate or a key that is not valid, and where the runtime is too old; `io`,
- * `denied`, `unreachable` where the address cannot be listened on
+ * @throws {FerryError} `usage` if the certificate or the key is not valid, or the runtime is too old; `io`, `denied`,
+ * `unreachable` where the address cannot be listened on
  */
 export async function listenTls(
   address: Address,
@@ -108,7 +107,7 @@ export async function listenTls(
 /** What the handshakes of new connections use. */
 function secureContext({ cert, key }: KeyPair): SecureContext {
   try {
-    // A context is checked only when a client connects. This checks it at once, and whether the two belong together.
+    // A context would only be checked when a client connects. This checks now that both are valid and match.
     Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key }).close();
     return createSecureContext({ cert, key, minVersion: "TLSv1.3" });
   } catch (error) {
@@ -120,18 +119,18 @@ function secureContext({ cert, key }: KeyPair): SecureContext {
   }
 }
 
-/** How many connections wait in the system until they are accepted, at most. */
+/** The maximum number of connections that wait in the system to be accepted. */
 const BACKLOG = 511;
 
-/** The handle of a listener of `node:net`, which has no public name. */
+/** The internal handle of a listener of `node:net`, which has no public type. */
 interface ListenHandle {
   listen(backlog: number): number;
 }
 
-/** How often the listener is told to listen again, in milliseconds. */
+/** The interval at which the listener is told to listen again, in milliseconds. */
 const LISTEN_AGAIN_MS = 1000;
 
-/** Where TLS connections come from. */
+/** The source of TLS connections. */
 class TlsSource implements ConnectionSource<TlsStream> {
   readonly #server: Server;
   readonly #waiting: TlsStream[] = [];
@@ -146,7 +145,7 @@ class TlsSource implements ConnectionSource<TlsStream> {
     this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#take(socket));
   }
 
-  /** Begins to listen, and returns the real address. */
+  /** Starts listening, and returns the actual address. */
   async listen({ hostname, port }: Address): Promise<Address> {
     const listening = Promise.withResolvers<void>();
     this.#server.once("error", listening.reject);
@@ -157,8 +156,8 @@ class TlsSource implements ConnectionSource<TlsStream> {
       throw toFerryError(error).during(`listen on ${formatAddress({ hostname, port })}`);
     }
     this.#server.on("error", (error) => this.#next?.reject(error));
-    // After it ran out of file descriptors, a listener of Deno's node:net never accepts anything again, and reports
-    // nothing. To listen again with the same handle does no harm otherwise.
+    // After running out of file descriptors, a listener of Deno's node:net never accepts anything again, and reports no
+    // error. Listening again with the same handle helps, and does no harm otherwise.
     const { _handle: handle } = this.#server as Server & { _handle?: ListenHandle };
     if (!handle?.listen) {
       throw new FerryError("internal", "the runtime's listener cannot listen again");
@@ -188,8 +187,8 @@ class TlsSource implements ConnectionSource<TlsStream> {
   }
 
   /**
-   * Puts TLS on a socket at once: what the socket reads before that would be lost, or end the program where it is
-   * invalid and comes in several parts.
+   * Starts TLS on a socket without delay: data that the socket reads before that would be lost or, if it is invalid and
+   * arrives in several parts, end the program.
    */
   #take(socket: Socket): void {
     if (this.#closed) return void socket.destroy();
@@ -213,7 +212,7 @@ interface HandshakeOptions extends Pick<TlsListenerOptions, "begin"> {
   timeout: number;
 }
 
-/** Handles a connection from its beginning: first the handshake, then what serves it. */
+/** Handles a connection from its start: first the handshake, then the handler that serves it. */
 class Handshake implements ConnectionHandler {
   readonly #stream: TlsStream;
   readonly #options: HandshakeOptions;
@@ -236,7 +235,7 @@ class Handshake implements ConnectionHandler {
     } catch (error) {
       const { cause, reason } = toFerryError(error);
       const peer = formatAddress(this.#stream.remoteAddr);
-      // The message of the TLS library is readable by people.
+      // The message of the TLS library is meant for people.
       const why = late ? "it took too long" : cause instanceof Error ? cause.message : reason;
       logger.info("{peer}: no TLS: {why}", { peer, why });
       this.#stream.close();
@@ -245,7 +244,7 @@ class Handshake implements ConnectionHandler {
       clock.clearTimeout(timer);
     }
     this.#handler = begin(this.#stream);
-    // Not awaited, so that the memory of the handshake is not kept for as long as the connection lasts.
+    // Not awaited, so that the memory of the handshake is freed while the connection lasts.
     return this.#handler.run();
   }
 

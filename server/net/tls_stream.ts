@@ -1,9 +1,9 @@
 /**
- * The server's end of a TLS connection, as what a `Wire` runs over.
+ * The server's end of a TLS connection, as a stream for a `Wire`.
  *
- * It uses `node:tls`, since `Deno.listenTls` cannot close a connection whose peer falls silent in the handshake or
- * reads nothing: the socket stays until the peer moves. Nor can it require TLS 1.3, switch off Nagle's algorithm, which
- * costs 40 ms together with delayed acknowledgements, or change its certificate.
+ * It uses `node:tls`, since `Deno.listenTls` cannot close a connection whose peer stalls in the handshake or reads
+ * nothing: the socket stays open until the peer continues. Nor can it require TLS 1.3, change its certificate, or
+ * disable Nagle's algorithm, which together with delayed acknowledgements costs 40 ms.
  *
  * @module
  */
@@ -14,29 +14,32 @@ import { type SecureContext, TLSSocket } from "node:tls";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 import type { ByteStream } from "../../lib/wire/connection.ts";
 
-/** How many decrypted bytes may wait to be read: above `high` reading from the peer stops, below `low` it goes on. */
+/**
+ * The limits for decrypted bytes that wait to be read. Above `high` reading from the peer pauses, below `low` it
+ * continues.
+ */
 const BUFFERED = { high: 512 * 1024, low: 128 * 1024 };
 
-/** How much is encrypted at once. Each part that was sent counts as progress for the deadlines. */
+/** How many bytes are encrypted at once. Each part that was sent counts as progress for the deadlines. */
 const WRITE_BYTES = 256 * 1024;
 
-/** The handle by which a socket is read. */
+/** The internal handle through which a socket is read. */
 interface SocketHandle {
   readStart(): number;
   readStop(): number;
-  /** Called with what was read. */
+  /** Called with the bytes that were read. */
   onread?: (this: SocketHandle, bytes?: unknown) => void;
 }
 
-/** A TLS connection on which the client has to begin the handshake. */
+/** A TLS connection on which the client starts the handshake. */
 export class TlsStream implements ByteStream {
   readonly #socket: Socket;
   readonly #tls: TLSSocket;
   readonly #handle: SocketHandle;
   readonly #handshake = Promise.withResolvers<void>();
-  /** What has arrived and was not read yet. */
+  /** The decrypted chunks that were not read yet. */
   #chunks: Uint8Array<ArrayBuffer>[] = [];
-  /** How much of the first of them has been read. */
+  /** How many bytes of the first chunk have been read. */
   #taken = 0;
   #buffered = 0;
   #stopped = false;
@@ -44,14 +47,14 @@ export class TlsStream implements ByteStream {
   #failure: FerryError | undefined;
   #wake: (() => void) | undefined;
   #fail: (reason: FerryError) => void = () => {};
-  /** Where the peer is. */
+  /** The address of the peer. */
   readonly remoteAddr: { hostname: string; port: number };
 
   private constructor(socket: Socket, secureContext: SecureContext) {
     this.#socket = socket;
     this.remoteAddr = { hostname: socket.remoteAddress ?? "", port: socket.remotePort ?? 0 };
-    // To pause a TLS socket of Deno does not slow the peer down: what it sends piles up in memory. Only the handle of
-    // the socket below can stop reading.
+    // Pausing a TLS socket in Deno does not apply backpressure: the peer's data accumulates in memory. Only the handle
+    // of the underlying socket can stop reading.
     this.#handle = handleOf(socket);
     socket.setNoDelay(true);
     socket.on("error", (error) => this.#end(toFerryError(error)));
@@ -61,7 +64,7 @@ export class TlsStream implements ByteStream {
         isServer: true,
         secureContext,
         requestCert: false,
-        // A client may end its direction and wait for the replies.
+        // A client may half-close the connection and wait for the replies.
         allowHalfOpen: true,
       } as ConstructorParameters<typeof TLSSocket>[1],
     );
@@ -75,14 +78,14 @@ export class TlsStream implements ByteStream {
       }
     });
     this.#tls.on("end", () => this.#end());
-    // A peer that leaves in the middle of the handshake ends it.
+    // If the peer disconnects during the handshake, the handshake fails.
     socket.on("end", () => this.#handshake.reject(new FerryError("closed", "the peer left")));
     this.#tls.on("error", (error) => this.#end(toFerryError(error)));
     this.#tls.on("close", () => this.#end(new FerryError("closed", "connection closed")));
     this.#handshake.promise.catch(() => {});
   }
 
-  /** TLS 1.3 over a socket that was just accepted, which this owns from now on. */
+  /** Starts TLS 1.3 on a socket that was just accepted, which the stream owns from now on. */
   static accept(socket: Socket, secureContext: SecureContext): TlsStream {
     return new TlsStream(socket, secureContext);
   }
@@ -90,7 +93,7 @@ export class TlsStream implements ByteStream {
   /**
    * Waits until the handshake is done.
    *
-   * @throws {FerryError} what went wrong with it
+   * @throws {FerryError} why the handshake failed
    */
   handshake(): Promise<void> {
     return this.#handshake.promise;
@@ -100,7 +103,7 @@ export class TlsStream implements ByteStream {
     if (this.#buffered > 0) return Promise.resolve(this.#take(into));
     if (this.#ended) return Promise.resolve(null);
     if (this.#failure) return Promise.reject(this.#failure);
-    // What arrives at once is read at once, after all of it was taken in.
+    // Data that arrives together is read together, after all of it has been buffered.
     return new Promise<void>((resolve) => this.#wake = resolve).then(() => this.read(into));
   }
 
@@ -137,7 +140,7 @@ export class TlsStream implements ByteStream {
     try {
       await done.promise;
     } catch (error) {
-      // The reason why the connection ended says more than the failed write.
+      // The reason why the connection ended is more informative than the failed write.
       throw this.#failure ?? error;
     }
     return piece.length;
@@ -166,9 +169,9 @@ export class TlsStream implements ByteStream {
     this.#awake();
   }
 
-  /** Nothing more arrives. With a failure, nothing can be sent any more either. */
+  /** Records that no more data will arrive. With a failure, nothing can be sent any more either. */
   #end(failure?: FerryError): void {
-    // The first failure is the reason.
+    // The first failure is the one reported.
     if (failure && !this.#failure) {
       this.#failure = failure;
       this.#fail(failure);
@@ -180,7 +183,7 @@ export class TlsStream implements ByteStream {
     this.#awake();
   }
 
-  /** Ends the connection for an error in a callback of the runtime. */
+  /** Ends the connection because of an error in a callback of the runtime. */
   #fall(error: unknown): void {
     this.#end(toFerryError(error));
     this.#tls.destroy();
@@ -193,8 +196,8 @@ export class TlsStream implements ByteStream {
 }
 
 /**
- * The handle of a socket, which has no public name in Node. A runtime without it accepts no connection, since one that
- * cannot be slowed down could fill the memory.
+ * The internal handle of a socket, which has no public type in Node. A runtime without it accepts no connections, since
+ * one without backpressure could fill the memory.
  */
 function handleOf(socket: Socket): SocketHandle {
   const { _handle: handle } = socket as Socket & { _handle?: Partial<SocketHandle> | null };
@@ -203,8 +206,8 @@ function handleOf(socket: Socket): SocketHandle {
 }
 
 /**
- * Frees what was read from the network as soon as it is decrypted. Left to the garbage collector, it would make that
- * search the whole heap for every few megabytes that arrive. What the decryption throws goes to `onFailure`, since it
+ * Frees the encrypted bytes as soon as they are decrypted. Otherwise the garbage collector would scan the whole heap
+ * for every few megabytes that arrive. Errors that decryption throws are passed to `onFailure`, since uncaught they
  * would end the program.
  */
 function freeWhatWasRead(handle: SocketHandle, onFailure: (error: unknown) => void): void {
@@ -220,7 +223,7 @@ function freeWhatWasRead(handle: SocketHandle, onFailure: (error: unknown) => vo
   };
 }
 
-/** Frees a chunk of decrypted bytes for the same reason, unless its memory is used by others, too. */
+/** Frees a chunk of decrypted bytes for the same reason, unless its memory is shared with other chunks. */
 function free({ byteLength, buffer }: Uint8Array<ArrayBuffer>): void {
   if (byteLength === buffer.byteLength) buffer.transfer(0);
 }

@@ -1,5 +1,5 @@
 /**
- * Logs failures: an expected one in a line, and an unexpected one with its cause, which no peer is told.
+ * Logs failures: an expected one in a line, and an unexpected one with its cause, which is never sent to a peer.
  *
  * @module
  */
@@ -36,8 +36,8 @@ export function logFailure(
 }
 
 /**
- * Runs a callback that nobody waits for: of a timer, a signal or a socket. Where it fails, now or later, the failure is
- * logged and has no other effect.
+ * Runs a callback of a timer, a signal or a socket, whose result nobody waits for. If it fails, synchronously or later,
+ * the failure is logged and has no other effect.
  */
 export function guarded(action: string, run: () => unknown): void {
   const failed = (error: unknown) =>

@@ -1,5 +1,5 @@
 /**
- * Calls the functions by which a program follows its server. Their failures do not affect the server.
+ * Calls the hooks: functions by which a program observes its server. Their failures do not affect the server.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { Request } from "../../lib/wire/operations/operations.ts";
 import type { TokenRecord } from "../auth/token_table.ts";
 import type { StoredUpload } from "../files/upload.ts";
 
-/** How many calls may be unfinished, including those that have not begun; further ones are dropped. */
+/** The maximum number of unfinished calls, including those that have not begun. Further ones are dropped. */
 const MAX_UNFINISHED = 10_000;
 
 /** How long a closing server waits for calls to finish, in milliseconds. */
@@ -24,15 +24,15 @@ const logger = getLogger(["ferry", "server"]);
 export interface Requester {
   /** The address that it connected from. */
   readonly peer: Address;
-  /** The token that it logged in with last, even if that is no longer valid; undefined without a login. */
+  /** The token that it last logged in with, even if that is no longer valid; undefined without a login. */
   readonly token: { readonly id: string; readonly name: string } | undefined;
 }
 
 /** A request that failed, and its client. */
 export interface FailedRequest extends Requester {
-  /** The operation, such as `put`; undefined where the connection failed, or what arrived is not a request. */
+  /** The operation, such as `put`; undefined if the connection failed, or the message was not a valid request. */
   readonly op: string | undefined;
-  /** The name that the request is about; undefined where it has none. */
+  /** The name that the request is about; undefined if there is none. */
   readonly filename: string | undefined;
 }
 
@@ -49,24 +49,24 @@ export interface ServerHooks {
   /** Called for each address that the server listens on, before {@linkcode serve} resolves. */
   onListen?: ((listening: Listening) => unknown) | undefined;
   /**
-   * Called for each uploaded file, once it has its name and, with a durable storage, survives a loss of power; also for
-   * a file that is not sent since it is there already. The client is told first. Not called for files that a
-   * comparison of whole directories finds unchanged.
+   * Called for each uploaded file, once it has its name and, with a durable storage, survives a power failure; also for
+   * a file that was not sent because the server already has it. The reply to the client is sent first. Not called for
+   * files that a comparison of whole directories finds unchanged.
    */
   onStored?: ((file: StoredUpload, by: Requester) => unknown) | undefined;
   /**
    * Called for each request that fails, with the error that the client gets; and for each connection that does not end
-   * in order between two requests. Failures before the first request, and those of other listeners than `listen`, are
+   * properly between two requests. Failures before the first request, and those of other listeners than `listen`, are
    * only logged.
    */
   onError?: ((error: FerryError, by: FailedRequest) => unknown) | undefined;
 }
 
-/** The events of a connection, with the token that its client logged in with last. */
+/** The events of a connection, with the token that its client last logged in with. */
 export interface SessionHooks {
-  /** A file was uploaded, or is there already. */
+  /** A file was uploaded, or already existed. */
   stored(file: StoredUpload, token: TokenRecord | undefined): void;
-  /** A request failed, or without a request the connection. */
+  /** A request failed; without a request, the connection failed. */
   failed(error: FerryError, token: TokenRecord | undefined, request?: Request): void;
 }
 
@@ -86,7 +86,7 @@ export class Hooks {
     this.#hooks = hooks;
   }
 
-  /** Calls `onListen` for each address, at once. */
+  /** Calls `onListen` for each address, immediately. */
   listening(all: readonly Listening[]): void {
     const { onListen } = this.#hooks;
     if (!onListen) return;
@@ -96,7 +96,7 @@ export class Hooks {
     }
   }
 
-  /** Takes the events of a connection; undefined where there is no function for them. */
+  /** Returns the receiver for the events of a connection; undefined if there is no hook for them. */
   toldBy({ hostname, port }: Address): SessionHooks | undefined {
     const { onStored, onError } = this.#hooks;
     if (!onStored && !onError) return undefined;

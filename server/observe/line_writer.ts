@@ -6,12 +6,12 @@
 
 import { delay } from "@std/async/delay";
 
-/** How much may wait to be written, in UTF-16 units. Lines beyond that are dropped and counted. */
+/** The maximum length of the queued lines, in UTF-16 code units. Lines beyond that are dropped and counted. */
 const MAX_WAITING = 512 * 1024;
 
 /**
  * How much is written at once, in bytes. Writes to a pipe of up to PIPE_BUF (at least 512, on Linux 4096) are atomic,
- * so that a program that ends meanwhile leaves no half of a line.
+ * so that a program that ends meanwhile does not leave half a line.
  */
 const PIECE_BYTES = 4096;
 
@@ -26,9 +26,9 @@ export interface ByteWriter {
 
 /** Options of {@linkcode LineWriter}. */
 export interface LineWriterOptions {
-  /** Makes the line, with its line feed, that replaces dropped lines. Default: none. */
+  /** Returns the line, with its line feed, that replaces dropped lines. Default: undefined, no line replaces them. */
   dropped?: (count: number) => string;
-  /** How much may wait to be written, in UTF-16 units. Default: 524288. */
+  /** The maximum length of the queued lines, in UTF-16 code units. Default: 524288. */
   maxWaiting?: number;
 }
 
@@ -39,7 +39,7 @@ export interface LineWriterOptions {
 export class LineWriter {
   readonly #to: ByteWriter;
   readonly #maxWaiting: number;
-  /** Makes the line that replaces dropped lines. */
+  /** Returns the line that replaces dropped lines. */
   dropped: (count: number) => string;
   #waiting = "";
   #dropping = 0;
@@ -92,7 +92,7 @@ export class LineWriter {
         if (pause > RETRY.first) this.#failing = Promise.withResolvers();
         pause = RETRY.first;
       } catch {
-        // The disk is full, or the reader has gone: both may change.
+        // The disk is full, or the reader is gone: both may be temporary.
         this.#failing.resolve();
         await delay(pause);
         pause = Math.min(pause * 2, RETRY.longest);
@@ -101,7 +101,7 @@ export class LineWriter {
   }
 }
 
-/** As many whole lines as may be written at once, or the first one where it is longer. */
+/** As many whole lines as may be written at once, or only the first one if it is longer. */
 function firstLines(bytes: Uint8Array): Uint8Array {
   if (bytes.length <= PIECE_BYTES) return bytes;
   const feed = "\n".charCodeAt(0);

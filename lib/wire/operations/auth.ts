@@ -25,10 +25,10 @@ const reply = v.object({
 /** The header of an `auth`. */
 export type AuthRequest = v.InferOutput<typeof request>;
 
-/** What an `auth` is answered with. */
+/** The reply to an `auth`. */
 export type AuthReply = v.InferOutput<typeof reply>;
 
-/** Proves who the client is, and to the client that the server knows its token. */
+/** Logs the client in with a token, and proves to the client that the server knows that token. */
 export const auth = {
   name: "auth",
   description: "Proves by SCRAM that the client has a token, and to the client that the server " +

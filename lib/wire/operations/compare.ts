@@ -20,12 +20,12 @@ const request = v.object({
 /** The header of a `compare`. */
 export type CompareRequest = v.InferOutput<typeof request>;
 
-/** Tells which of many files a client would have to send. */
+/** Finds out which of many files a client would have to send. */
 export const compare = {
   name: "compare",
   description: "Tells which of the files in the lines of the request's body a client would have " +
     "to send: the reply's body has a line for each of these.",
-  // It tells which files are there, and what would become of those that are not.
+  // A compare reveals which files exist, and whether the others could be written, so it needs both scopes.
   needs: ({ filename }) => {
     const reach = filename === undefined ? "somewhere" : "inside";
     return [{ scope: "read", reach }, { scope: "write", reach }];

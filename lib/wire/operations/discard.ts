@@ -20,7 +20,7 @@ export type DiscardRequest = v.InferOutput<typeof request>;
 export const discard = {
   name: "discard",
   description: "Removes the client's own partial uploads of a file.",
-  // Whoever may upload a file may discard what has come of it: it belongs to nobody else.
+  // A client that may upload a file may discard its own partial upload of it.
   needs: () => [{ scope: "write", reach: "inside" }],
   request,
   reply: done,

@@ -9,7 +9,7 @@ import { MAX_TIMEOUT_MS } from "../../core/number_options.ts";
 import { boolean, integer, key, ok, string, timeout } from "../schema.ts";
 import type { Operation } from "./operation.ts";
 
-/** What can be handed to a program: C ends a text at U+0000, and UTF-8 has no lone surrogates. */
+/** What can be passed to a program as an argument: C strings end at U+0000, and UTF-8 has no lone surrogates. */
 const argument = v.pipe(
   string,
   v.regex(/^[^\0]*$/, "has the character U+0000"),
@@ -50,7 +50,7 @@ const reply = v.object({
   ),
 });
 
-/** What an `exec` is answered with, in front of the command's output. */
+/** The header of the reply to an `exec`, before the command's output. */
 export type ExecReply = v.InferOutput<typeof reply>;
 
 const chunk = v.object({
@@ -78,7 +78,7 @@ const closing = v.object({
   ),
 });
 
-/** How a command ended, from the closing header behind its output. */
+/** How a command ended, from the closing header after its output. */
 export type ExecEnd = v.InferOutput<typeof closing>;
 
 /** Runs a command. */
@@ -87,7 +87,7 @@ export const exec = {
   description:
     "Runs a command: a body of the request is its standard input, the reply's body its " +
     "output as it comes, and the closing header tells how it ended.",
-  // A command has no place in the tree of names; which ones may be run is decided for the whole server.
+  // A command is not at a path that could be granted. Which commands may be run is decided for the whole server.
   needs: () => [{ scope: "exec", reach: "somewhere" }],
   request,
   reply,

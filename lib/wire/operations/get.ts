@@ -73,10 +73,10 @@ const reply = v.object({
   ),
 });
 
-/** What a `get` is answered with, in front of the file's bytes. */
+/** The header of the reply to a `get`, before the file's bytes. */
 export type GetReply = v.InferOutput<typeof reply>;
 
-/** Sends a file, the rest of one, or a range of one. */
+/** Sends a file, the rest of a file, or a range of it. */
 export const get = {
   name: "get",
   description: "Sends a file as the body of the reply; or the rest of a file of which the client " +

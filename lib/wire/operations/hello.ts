@@ -8,7 +8,7 @@ import * as v from "valibot";
 import { features, integer, key, ok, string, timeout } from "../schema.ts";
 import type { Operation } from "./operation.ts";
 
-/** The version of the protocol that this program speaks. */
+/** The protocol version that this program speaks. */
 export const PROTOCOL_VERSION = 1;
 
 const version = integer(0, 2 ** 31 - 1);
@@ -33,25 +33,25 @@ const request = v.object({
 /** The header of a `hello`. */
 export type HelloRequest = v.InferOutput<typeof request>;
 
-/** What a `hello` is answered with. */
+/** The reply to a `hello`. */
 export interface HelloReply {
-  /** The version that both sides speak. */
+  /** The protocol version that both sides speak. */
   version: number;
-  /** The optional parts of the protocol that the server has. */
+  /** The optional features of the protocol that the server supports. */
   features: string[];
-  /** Milliseconds of silence after which the server takes the connection for ended. */
+  /** The idle timeout of the server, in milliseconds. */
   idle_ms: number;
-  /** The mechanism by which a client proves who it is; `none` where the server asks nobody. */
+  /** The SASL mechanism by which clients log in; `none` if there is no login. */
   auth: string;
   /** The server's program and version. */
   agent: string;
-  /** The server's first message of SCRAM, where the client sent its own. */
+  /** The server's first SCRAM message, if the client sent its own. */
   scram?: string | undefined;
-  /** What the client may do without a token; empty where the server does not say. */
+  /** The scopes that the client has without a token; empty if the server does not say. */
   scopes: string[];
 }
 
-/** Agrees on a version of the protocol, and on the optional parts that both sides have. */
+/** Negotiates the version of the protocol, and the optional features that both sides support. */
 export const hello = {
   name: "hello",
   description:

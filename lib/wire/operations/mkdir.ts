@@ -16,7 +16,7 @@ const request = v.object({
 /** The header of a `mkdir`. */
 export type MkdirRequest = v.InferOutput<typeof request>;
 
-/** Makes a directory. */
+/** Creates a directory. */
 export const mkdir = {
   name: "mkdir",
   description: "Makes a directory, and those above it.",

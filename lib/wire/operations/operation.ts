@@ -1,5 +1,5 @@
 /**
- * What is declared of an operation: the headers of its messages and the access that it needs.
+ * The declaration of an operation: the headers of its messages and the access that it needs.
  *
  * @module
  */
@@ -24,17 +24,17 @@ export interface Operation<Request, Reply> {
   readonly reply: Schema<Reply>;
   /** The header of the reply to an offer: a request that only asks whether its body should follow. */
   readonly offer?: Schema<unknown>;
-  /** What the lines of JSON in the reply's body stand for, by their kinds. */
+  /** The schemas of the lines of JSON in the reply's body, by their kinds. */
   readonly lines?: Readonly<Record<string, Schema<unknown>>>;
   /** The header of each chunk of the reply's streamed body. */
   readonly chunk?: Schema<unknown>;
-  /** Further keys of the closing header of the reply's body. */
+  /** Additional keys of the closing header of the reply's body. */
   readonly closing?: Schema<unknown>;
 }
 
-/** What a request is about, as far as the access that it needs depends on that. */
+/** The parts of a request on which the access that it needs depends. */
 export interface Subject {
-  /** The name; undefined where it is about none, as a `compare` is apart from its lines. */
+  /** The name that it is about; undefined if there is none, as for a `compare` itself, apart from its lines. */
   filename?: string | undefined;
   /** Whether a `list` is one of partial uploads. */
   parts?: boolean | undefined;
@@ -45,8 +45,8 @@ export interface Need {
   /** The scope. */
   readonly scope: Scope;
   /**
-   * How much of it: `inside` what is below a directory that is granted, `directory` the same and the directory
-   * itself, `somewhere` any place at all.
+   * Where it is needed. `inside`: below a granted directory. `directory`: the same, or the granted directory itself.
+   * `somewhere`: in any place at all.
    */
   readonly reach: "inside" | "directory" | "somewhere";
   /** The key with the name that it is about. Default: `filename`. */

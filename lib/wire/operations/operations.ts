@@ -1,6 +1,6 @@
 /**
- * All the operations of the protocol. What else a new operation takes than its file and its line here, CONTRIBUTING.md
- * lists under "Where to add".
+ * All operations of the protocol. CONTRIBUTING.md lists under "Where to add" what a new operation needs besides its
+ * file and its line here.
  *
  * @module
  */
@@ -45,15 +45,15 @@ export const OPERATIONS = {
 /** The name of an operation. */
 export type OperationName = keyof typeof OPERATIONS;
 
-/** The header of a request, of any operation. */
+/** The header of a request of any operation. */
 export type Request = {
   [Name in OperationName]: v.InferOutput<(typeof OPERATIONS)[Name]["request"]>;
 }[OperationName];
 
 /**
- * The request in a header.
+ * Parses the header of a request.
  *
- * @throws {FerryError} `bad_header` that names the key, or the operation that is not known
+ * @throws {FerryError} `bad_header` that names the key, or the unknown operation
  */
 export function parseRequest(header: Header): Request {
   const { op } = header;
@@ -65,10 +65,10 @@ export function parseRequest(header: Header): Request {
 }
 
 /**
- * A reply.
+ * Parses the header of a reply.
  *
- * @param schema what is expected: `reply` of an operation, or another header of it
- * @throws {FerryError} what the server reported, or `bad_header` that names the key
+ * @param schema the expected header: `reply` of an operation, or another of its headers
+ * @throws {FerryError} the error that the server reported, or `bad_header` that names the key
  */
 export function parseReply<Reply>(schema: Schema<Reply>, header: Header): Reply {
   throwReported(header, "server");

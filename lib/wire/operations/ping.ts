@@ -13,15 +13,15 @@ const request = v.object({ op: v.literal("ping") });
 /** The header of a `ping`. */
 export type PingRequest = v.InferOutput<typeof request>;
 
-/** What a `ping` is answered with. */
+/** The reply to a `ping`. */
 export interface PingReply {
-  /** What keeps the server from serving files; undefined where nothing does. */
+  /** What prevents the server from serving files; undefined if nothing does. */
   problem?: string | undefined;
-  /** What the server cannot promise on its file system, as sentences. */
+  /** What the server cannot guarantee on its file system, as English sentences. */
   shortcomings: string[];
 }
 
-/** Asks for a sign of life and for the health of the server. */
+/** Checks that the server responds, and whether it can serve files. */
 export const ping = {
   name: "ping",
   description: "Asks for nothing but an answer, which tells also whether the server can serve.",

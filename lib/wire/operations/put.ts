@@ -69,7 +69,7 @@ const reply = v.object({
     v.optional(
       v.pipe(
         v.array(string),
-        // A newer server may name more.
+        // A newer server may send other values.
         v.transform((kinds) => UNKEPT.filter((kind) => kinds.includes(kind))),
       ),
       () => [],
@@ -78,7 +78,7 @@ const reply = v.object({
   ),
 });
 
-/** What an upload is answered with. */
+/** The reply to an upload. */
 export interface PutReply {
   /** The name on the server. */
   filename: string;
@@ -86,29 +86,29 @@ export interface PutReply {
   checksum: Checksum;
   /** The file's size in bytes. */
   size: number;
-  /** Whether nothing was changed because the file that is there will do. */
+  /** Whether nothing was changed because the existing file is kept. */
   unchanged: boolean;
-  /** What of the file the server's file system did not keep. */
+  /** The attributes that the server's file system did not store. */
   unkept: Unkept[];
 }
 
-/** What an offer is answered with. */
+/** The reply to an offer. */
 export interface OfferReply {
-  /** It is no error. */
+  /** Always `ok`: the reply does not report an error. */
   status: "ok";
-  /** `send` the file, nothing to do because you `have` it there, or `hash` it and offer it again. */
+  /** `send` the file; nothing to do because the server already has it (`have`); or `hash` it and offer it again. */
   decision: "send" | "have" | "hash";
-  /** The checksum of the file that is there. */
+  /** The checksum of the existing file; null if it is not known. */
   checksum: Checksum | null;
-  /** With `have`: the size in bytes of the file that is there. Older servers do not tell it. */
+  /** With `have`: the size of the existing file in bytes. Older servers do not send it. */
   size?: number | undefined;
   /** With `send`: how many bytes of the file the server has as a partial upload. */
   offset: number;
-  /** The md5 of those bytes. */
+  /** The MD5 of those bytes. */
   prefix_md5: string | null;
   /** The XXH3-128 of those bytes. */
   prefix_xxh128: string | null;
-  /** The words A, B, C and D of md5 behind those bytes, so that the client need not compute them. */
+  /** The MD5 state after those bytes (the words A, B, C and D), so that the client need not compute it. */
   prefix_state: string | null;
 }
 
@@ -135,7 +135,7 @@ const offer = v.object({
   ),
 });
 
-/** Stores the body as a file; or, as an offer, asks whether it should be sent. */
+/** Stores the body as a file; or, as an offer, asks whether the file should be sent. */
 export const put = {
   name: "put",
   description:

@@ -52,7 +52,7 @@ is the only line on standard output.`,
       throw new FerryError("usage", "The certificate and its key need a file each");
     }
     if (!replace) assertFree([certPath, keyPath]);
-    // A large module that serving does not need.
+    // Loaded on demand, since it is a large module that serving does not need.
     const { createCertificate } = await import("../certificate.ts");
     const { cert, key, pin } = await createCertificate({ hosts, lifetime: expires });
     await writeSecretFile(keyPath, key, { replace });
@@ -62,7 +62,7 @@ is the only line on standard output.`,
   },
 });
 
-/** Throws where something is at one of the paths, before anything is written to any of them. */
+/** Throws if one of the paths exists, before anything is written to any of them. */
 function assertFree(paths: readonly string[]): void {
   const taken = paths.filter((path) => {
     try {
