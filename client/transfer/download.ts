@@ -37,7 +37,7 @@ import { PartialDownload, partialPathOf, removePartialDownload } from "./partial
 /**
  * Downloads a file, or a range of one.
  *
- * @param waitFor waits for a destination that is code of the program
+ * @param waitFor waits for a destination that the caller of the library gives
  */
 export async function download(
   connection: Connection,

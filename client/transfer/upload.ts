@@ -31,7 +31,7 @@ const WHOLE_BYTES = 8 * 1024 * 1024;
 /**
  * Uploads a file.
  *
- * @param waitFor waits for each piece of a source that is code of the program
+ * @param waitFor waits for each piece of a source that the caller of the library gives
  */
 export async function upload(
   connection: Connection,
