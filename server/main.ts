@@ -148,7 +148,7 @@ function logMountState(state: "lost" | "back", path: string): void {
   );
 }
 
-/** The commands that clients may run; undefined where they may run none. */
+/** The commands that clients may run; undefined if they may run none. */
 function execOptions(options: ServeValues): ExecPolicy | undefined {
   const { root, "allow-exec": allow, "allow-shell": shell } = options;
   if (allow.length === 0 && !shell) return undefined;

@@ -249,7 +249,7 @@ const SYSTEM_ERRORS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   ENAMETOOLONG: ["bad_name", "a part of the name is longer than the file system takes"],
   EMFILE: ["busy", "too many open files"],
   ENFILE: ["busy", "too many open files"],
-  EAGAIN: ["busy", "the system has too little left of what that takes"],
+  EAGAIN: ["busy", "the system is short of a resource for it"],
   ENOMEM: ["busy", "the system has too little memory for it"],
   EILSEQ: ["bad_name", "the file system takes no such name"],
   ESTALE: ["io", "another machine has replaced or removed it meanwhile"],

@@ -14,7 +14,7 @@ import { Xxh128, Xxh128Engine } from "./xxh128.ts";
 
 /** Creates digests. Nothing is started before it is needed. */
 export class Digests {
-  /** Computes md5. */
+  /** Computes MD5. */
   readonly md5Engine: Md5Engine = new Md5Engine();
   /** Computes XXH3-128. */
   readonly xxh128Engine: Xxh128Engine = new Xxh128Engine();
@@ -48,7 +48,7 @@ export class Digests {
     return digest.checksum();
   }
 
-  /** The md5 of bytes in memory, in lower-case hexadecimal. */
+  /** The MD5 of bytes in memory, in lower-case hexadecimal. */
   md5Of(bytes: Uint8Array): string {
     const md5 = this.#whole ??= new Md5(this.md5Engine);
     md5.reset();

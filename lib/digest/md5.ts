@@ -1,5 +1,5 @@
 /**
- * md5 (RFC 1321), as fast as one core allows.
+ * MD5 (RFC 1321), as fast as one core allows.
  *
  * @module
  */
@@ -56,7 +56,7 @@ function startInstance(): Instance {
   return { compress, memory: new Uint8Array(buffer), state: new Uint32Array(buffer, 0, 4) };
 }
 
-/** An md5 that is computed chunk by chunk. */
+/** An MD5 that is computed chunk by chunk. */
 export class Md5 {
   readonly #engine: Md5Engine;
   readonly #words = new Uint32Array(INITIAL);

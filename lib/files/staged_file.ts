@@ -276,5 +276,5 @@ export class StagedFile implements ByteSink, AsyncDisposable {
 
 /** The error if the received part of a file was removed by another program. Sending it again may succeed. */
 export function removedMeanwhile(): FerryError {
-  return new FerryError("busy", "another program has removed what had come of it");
+  return new FerryError("busy", "another program has removed the received part of it");
 }

@@ -93,7 +93,7 @@ export class ScramClient {
     if (!match) throw malformed("the server's first message");
     const [, nonce, salt, count] = match as unknown as [string, string, string, string];
     if (!nonce.startsWith(this.#nonce) || nonce === this.#nonce) {
-      throw new FerryError("bad_header", "the server's nonce does not go on from the client's");
+      throw new FerryError("bad_header", "the server's nonce does not begin with the client's");
     }
     const iterations = Number(count);
     if (iterations < SCRAM_ITERATIONS || iterations > MAX_ITERATIONS) {
@@ -156,7 +156,7 @@ export class ScramServer {
       string,
     ];
     if (flag.startsWith("p")) {
-      throw new FerryError("bad_header", "channel binding is not known here");
+      throw new FerryError("bad_header", "channel binding is not supported");
     }
     this.#gs2Header = header;
     this.#firstBare = bare;
@@ -226,7 +226,7 @@ function within(message: string): boolean {
 }
 
 function malformed(what: string): FerryError {
-  return new FerryError("bad_header", `${what} is none of SCRAM`);
+  return new FerryError("bad_header", `${what} is not a valid SCRAM message`);
 }
 
 function fromBase64(text: string, where: string): Uint8Array {

@@ -192,7 +192,7 @@ export class ByteConnection {
   #room(count: number): Uint8Array {
     const room = this.input.room(count);
     if (room.length > 0) return room;
-    throw new FerryError("busy", "too many long headers are on their way");
+    throw new FerryError("busy", "too many long headers are being received");
   }
 
   /** Counts bytes that were read into the input buffer. Returns false if the read was at the end of the connection. */

@@ -141,7 +141,7 @@ export class Wire extends ByteConnection implements BodySource {
   }
 
   /**
-   * Where the header at the front of the input buffer ends; undefined if not even its length has come.
+   * Where the header at the front of the input buffer ends; undefined if not even its length has been received.
    *
    * @throws {FerryError} `bad_header` if the length is out of range
    */

@@ -53,7 +53,7 @@ const MAX_TIME = 8.64e15;
 /**
  * Encodes a file as a line, with the line break.
  *
- * @throws {FerryError} `bad_header` where it is longer than a line may be
+ * @throws {FerryError} `bad_header` if it is longer than a line may be
  */
 export function encodeManifestLine({ filename, size, mtime, checksum }: ManifestLine): string {
   const keys = { filename, size, mtime };
@@ -88,7 +88,7 @@ export function decodeManifestLine(line: string): ManifestLine {
 /**
  * Encodes a reply as a line, with the line break.
  *
- * @throws {FerryError} `bad_header` where it is longer than a line may be
+ * @throws {FerryError} `bad_header` if it is longer than a line may be
  */
 export function encodeManifestReply(reply: ManifestReply): string {
   return encode(reply);

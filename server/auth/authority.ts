@@ -58,7 +58,7 @@ export class Authority implements Issuer {
     this.throttle = throttle;
   }
 
-  /** How clients log in: a SASL mechanism, or `none` where they are not asked to. */
+  /** How clients log in: the name of a SASL mechanism, or `none` if there is no login. */
   get mechanism(): string {
     return this.#tokens ? MECHANISM : "none";
   }

@@ -37,7 +37,7 @@ interface Failures {
 export interface LoginThrottleOptions {
   /** A monotonic clock, in milliseconds. Default: `performance.now`. */
   now?: () => number;
-  /** Waits for that many milliseconds; fails where the signal is aborted. */
+  /** Waits for that many milliseconds; fails if the signal is aborted. */
   wait?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 

@@ -98,7 +98,7 @@ export function watchTokens(
       if (sameTokens(known, tokens)) return;
       server.reload({ tokens });
       known = tokens;
-      logger.info("Read the token file anew");
+      logger.info("Reloaded the token file");
     } catch (error) {
       const { code, message } = toFerryError(error);
       if (message === complaint) return;
@@ -113,7 +113,7 @@ export function watchTokens(
 /** Reloads the tokens and the certificate. If a file cannot be read, the present ones stay in use. */
 export async function reload(server: Reloadable, options: CredentialOptions): Promise<void> {
   if (options["token-file"] === undefined && options["tls-cert"] === undefined) {
-    return logger.info("There are neither tokens nor a certificate to be read anew");
+    return logger.info("There are neither tokens nor a certificate to reload");
   }
   const attempt = async (what: string, change: () => Promise<void> | void) => {
     try {

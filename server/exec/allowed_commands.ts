@@ -138,7 +138,10 @@ export class AllowedCommands {
     for (const program of [path, this.#setsid]) {
       if (program === undefined || !this.#programs.inReach(program)) continue;
       // Clients could not write there when the server started: it has been replaced by a link since.
-      throw new FerryError("denied", `${quote(program)} leads to where clients can write by now`);
+      throw new FerryError(
+        "denied",
+        `${quote(program)} leads to a place that clients can write to by now`,
+      );
     }
     const group = ProcessGroup.start({
       path,

@@ -24,7 +24,7 @@ export interface ComparedFile {
   size: number;
   /** Its modification time in milliseconds since 1970. */
   mtime: number;
-  /** The checksum of its content; null where the client does not know it yet. */
+  /** The checksum of its content; null if the client does not know it yet. */
   checksum: Checksum | null;
 }
 

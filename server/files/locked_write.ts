@@ -82,7 +82,7 @@ export class LockedWrite implements ResumableWrite {
   /**
    * Resumes the most recent partial upload of a file that has no active writer.
    *
-   * @returns undefined where there is none
+   * @returns undefined if there is none
    * @throws {FerryError} as `PartialUploads.resume`
    */
   static async resume(

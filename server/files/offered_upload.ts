@@ -81,7 +81,7 @@ export class OfferedUpload implements AsyncDisposable {
 
 /** The error for an upload that starts at an offset that was not offered. */
 export function notOffered(): FerryError {
-  return new FerryError("busy", "no part of it is open at that offset; offer it again");
+  return new FerryError("busy", "no partial upload was offered at that offset; offer it again");
 }
 
 async function release(write: LockedWrite): Promise<void> {

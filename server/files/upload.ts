@@ -39,7 +39,7 @@ export interface Upload {
 
 /** An upload that is offered: the client asks whether it should be sent. */
 export interface UploadOffer extends Upload {
-  /** The checksum of its content; null where it is not known yet. */
+  /** The checksum of its content; null if it is not known yet. */
   readonly checksum: Checksum | null;
   /** Whether to start from the beginning even if there is a partial upload. */
   readonly restart: boolean;

@@ -185,7 +185,7 @@ export class AcceptLoop<Conn extends AcceptedConn> implements Listener {
 /**
  * Listens for TCP connections.
  *
- * @throws {FerryError} `io`, `denied`, `unreachable` where the address cannot be listened on
+ * @throws {FerryError} `io`, `denied`, `unreachable` if the address cannot be listened on
  */
 export function listenTcp(
   kind: ListenerKind,

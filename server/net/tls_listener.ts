@@ -76,7 +76,7 @@ export function assertServesTls(version: string): void {
  * Listens for TLS 1.3 connections.
  *
  * @throws {FerryError} `usage` if the certificate or the key is not valid, or the runtime is too old; `io`, `denied`,
- * `unreachable` where the address cannot be listened on
+ * `unreachable` if the address cannot be listened on
  */
 export async function listenTls(
   address: Address,

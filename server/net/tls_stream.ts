@@ -202,7 +202,7 @@ export class TlsStream implements ByteStream {
 function handleOf(socket: Socket): SocketHandle {
   const { _handle: handle } = socket as Socket & { _handle?: Partial<SocketHandle> | null };
   if (handle?.readStop && handle.readStart) return handle as SocketHandle;
-  throw new FerryError("internal", "the runtime does not say how a TLS connection is held back");
+  throw new FerryError("internal", "the runtime has no way to pause reading from a TLS connection");
 }
 
 /**

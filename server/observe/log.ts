@@ -27,7 +27,7 @@ export async function startLog(lines: LineWriter, { format, verbose }: LogOption
   const formatter = format === "json" ? getJsonLinesFormatter() : getTextFormatter();
   const lineOf = (record: LogRecord) => oneLine(formatter(record));
   lines.dropped = (count) => {
-    const text = `${count} lines of the log are missing here: nobody took them`;
+    const text = `${count} lines of the log were dropped here: nobody read them`;
     return lineOf({
       category: ["ferry", "log"],
       level: "warning",

@@ -58,7 +58,7 @@ export interface UdpEchoOptions {
 /**
  * Listens for TCP connections, and echoes what they send.
  *
- * @throws {FerryError} `io`, `denied`, `unreachable` where the address cannot be listened on
+ * @throws {FerryError} `io`, `denied`, `unreachable` if the address cannot be listened on
  */
 export function listenTcpEcho(address: Address, options: TcpEchoOptions): Listener {
   const { limits, runtime: { clock } } = options;
@@ -147,7 +147,7 @@ class TcpEcho implements ConnectionHandler {
 /**
  * Listens for datagrams, and echoes each of them.
  *
- * @throws {FerryError} `io`, `denied`, `unreachable` where the address cannot be listened on
+ * @throws {FerryError} `io`, `denied`, `unreachable` if the address cannot be listened on
  */
 export async function listenUdpEcho(address: Address, options: UdpEchoOptions): Promise<Listener> {
   return UdpEcho.start(await openDatagramSocket(address), options);

@@ -150,7 +150,7 @@ export class Session {
       permit.assert();
       if (handler.readsBody) return await handler.answer(exchange);
       if (!await body.drain()) {
-        const reason = "the request has no use for a body, and it is large";
+        const reason = "the request takes no body, and has a large one";
         await connection.refuse(
           new FerryError("too_large", reason).during(exchange.action),
           request,

@@ -66,7 +66,7 @@ export interface LineExecOptions {
 /**
  * Listens for clients of line exec.
  *
- * @throws {FerryError} `io`, `denied`, `unreachable` where the address cannot be listened on
+ * @throws {FerryError} `io`, `denied`, `unreachable` if the address cannot be listened on
  */
 export function listenLineExec(address: Address, options: LineExecOptions): Listener {
   const { limits, runtime: { clock } } = options;

@@ -139,7 +139,7 @@ export class Lease implements Disposable {
       );
     }
     if (Math.abs(Date.now() - this.#sure) > SURE_MS) {
-      throw new FerryError("busy", "nothing can be said to others that may serve the directory");
+      throw new FerryError("busy", "the lease on the directory cannot be renewed");
     }
   }
 

@@ -229,7 +229,7 @@ export class Directory implements ChangedDirectory, Disposable {
   /**
    * Opens a subdirectory; `info` are the attributes that it was seen with.
    *
-   * @returns undefined where it is something else by now
+   * @returns undefined if something else is there by now
    * @throws what the runtime throws
    */
   enter(name: string, info: Deno.FileInfo): Directory | undefined {
@@ -260,7 +260,7 @@ export class Directory implements ChangedDirectory, Disposable {
   /**
    * Opens a regular file in it; `seen` are the attributes that it was seen with.
    *
-   * @returns undefined where it is something else by now
+   * @returns undefined if something else is there by now
    * @throws {FerryError} why it cannot be opened; the error may be about a file that has replaced it
    */
   open(name: string, seen: Deno.FileInfo, runtime: Runtime): LocalFile | undefined {

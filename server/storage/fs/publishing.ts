@@ -60,7 +60,7 @@ async function bringOver(
   const { durable, closing: signal } = served;
   const algorithm = algorithmOf(checksum)!;
   if (await copyContent(source, copy.staged, algorithm, { durable, signal }) !== checksum) {
-    throw new FerryError("io", "the file system gives other bytes than it was given");
+    throw new FerryError("io", "the file system returns other bytes than were written");
   }
   return await served.publisher.publish({
     ...publication,

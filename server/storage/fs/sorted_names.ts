@@ -202,7 +202,7 @@ export class NameStore implements Disposable {
     for await (const names of mergedNames(runs, pace)) await into.push(names);
   }
 
-  /** Writes names to the file; where that fails they stay in memory. */
+  /** Writes names to the file. If that fails, they stay in memory. */
   async write(names: string[]): Promise<Segment> {
     if (this.#file === undefined) this.#file = await openScratch();
     if (!this.#file || names.length === 0) return { names };

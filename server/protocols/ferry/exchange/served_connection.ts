@@ -92,7 +92,7 @@ export class ServedConnection {
       runtime,
       onStored: tell && ((file) => tell.stored(file, this.identity.shown)),
       onTakenOver: () => {
-        this.close(new FerryError("closed", "another connection goes on with this upload"));
+        this.close(new FerryError("closed", "another connection has resumed this upload"));
       },
     };
   }

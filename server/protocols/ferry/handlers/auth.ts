@@ -17,7 +17,7 @@ export const auth: Handler<AuthRequest> = {
     const { identity, options: { peer } } = exchange.connection;
     const { scram } = exchange.request;
     if (identity.mechanism === "none") {
-      throw new FerryError("bad_header", "nobody is asked here who it is");
+      throw new FerryError("bad_header", "this server has no login");
     }
     // A client's first SCRAM message begins with the GS2 header, its final one with the channel binding `c=`.
     if (!scram.startsWith("c=")) {

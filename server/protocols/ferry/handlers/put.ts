@@ -71,7 +71,7 @@ function uploadOf(request: PutRequest, body: IncomingBody): UploadStart {
   const { filename, algorithm, overwrite, mtime, mode, size, offset } = request;
   // A header may be sent without a checksum. Comparing its two lengths detects one that was damaged on the way.
   if (body.size !== null && size !== undefined && body.size !== size - offset) {
-    throw new FerryError("bad_header", "total_size is not what is left of size behind offset");
+    throw new FerryError("bad_header", "total_size is not size minus offset");
   }
   // The body's length is the file's, unless the body is only the rest.
   const wholeSize = offset > 0n ? size ?? null : body.size;
