@@ -199,9 +199,10 @@ export async function cutFile(lane: Lane, index: number): Promise<void> {
     assertEquals(done.checksum, transfer.md5, "the md5 that was reported");
     assertEquals(md5(Deno.readFileSync(transfer.target)), transfer.md5, "the md5 of the file");
     const crossed = peer.passed.map((passed) => passed[direction]);
-    const last = crossed.at(-1)!;
     const told = size - done.resumedFrom;
-    assert(Math.abs(last - told) <= HEADER_BYTES, `${told} bytes were told, ${last} crossed`);
+    // Where an answer takes long, a further connection asks what kind of server this is.
+    const isTold = crossed.slice(1).some((count) => Math.abs(count - told) <= HEADER_BYTES);
+    assert(isTold, `${told} bytes were told, ${crossed} crossed`);
     const total = crossed.reduce((sum, count) => sum + Math.max(0, count - HEADER_BYTES), 0);
     // On a very busy machine, a side may time out by itself. Then even the reply may be lost, and `--overwrite always`
     // sends the whole file again.

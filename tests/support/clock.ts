@@ -13,6 +13,14 @@ export function stopClock(at: number): Disposable & { at: number } {
   return clock;
 }
 
+/** Stops the clock of `performance.now()`, until it is disposed of. */
+export function stopStopwatch(): Disposable {
+  const { now } = performance;
+  const at = performance.now();
+  performance.now = () => at;
+  return { [Symbol.dispose]: () => void (performance.now = now) };
+}
+
 /** A time that is long after everything that was done so far. */
 export function later(): number {
   return Date.now() + 10_000;

@@ -2,9 +2,11 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Output } from "../../../client/cli/output.ts";
 import * as renderer from "../../../client/cli/progress.ts";
 import { TransferOutput } from "../../../client/cli/transfer_output.ts";
+import { stopStopwatch } from "../../support/clock.ts";
 import { printed } from "../../support/printed.ts";
 
 Deno.test("ProgressDisplay draws on stderr where it is asked for, and is wiped before a line", () => {
+  using _clock = stopStopwatch();
   const now = performance.now();
   const progress = { filename: "a.bin", bytes: 50, total: 100 };
   const draw = (output: Output) => output.progress.show(progress, now - 1000);

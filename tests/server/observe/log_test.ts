@@ -185,7 +185,7 @@ for (const format of ["text", "json"]) {
 
 Deno.test("logUncaught() keeps a program alive, and logs the cause", async () => {
   const [lines, log] = ["line_writer", "log"].map((name) =>
-    JSON.stringify(new URL(`../server/${name}.ts`, import.meta.url).href)
+    JSON.stringify(new URL(`../../../server/observe/${name}.ts`, import.meta.url).href)
   );
   const program = `
     import { setImmediate, setTimeout as later } from "node:timers";
