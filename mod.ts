@@ -156,7 +156,7 @@ export type { Clock, Timer } from "./lib/core/clock.ts";
 export type { ListenerKind } from "./lib/core/address.ts";
 export type { Listening } from "./lib/core/address.ts";
 export type { ScramVerifier } from "./lib/security/scram.ts";
-export { type GrantedDirectory, type Grants, parseGrants } from "./server/auth/grants.ts";
+export { type GrantedDirectory as Prefix, type Grants, parseGrants } from "./server/auth/grants.ts";
 export type { Scope } from "./lib/core/scope.ts";
 export type { ExecPolicy } from "./server/exec/allowed_commands.ts";
 export type { FailedRequest, Requester, ServerHooks } from "./server/observe/hooks.ts";
