@@ -61,7 +61,7 @@ Deno.test("BoundedQueue tells whoever fills it that nobody takes anything any mo
     full.catch(() => {});
     break;
   }
-  assertThrows(() => backlog.put([3]), Error, "nobody takes");
+  assertThrows(() => backlog.put([3]), Error, "the consumer has stopped");
   const waiting = new BoundedQueue<number>(1);
   const full = waiting.put([1, 2])!;
   const taking = waiting.taken();
@@ -69,5 +69,5 @@ Deno.test("BoundedQueue tells whoever fills it that nobody takes anything any mo
   await taking.next();
   await Promise.resolve();
   await taking.return();
-  await assertRejects(() => refilled, Error, "nobody takes");
+  await assertRejects(() => refilled, Error, "the consumer has stopped");
 });
