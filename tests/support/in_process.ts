@@ -73,6 +73,15 @@ export class InProcess implements AsyncDisposable {
     return unrecorded(this.dir.join("root/.ferry/staging"));
   }
 
+  /** Waits until the server has read all that was sent of uploads that were cut. */
+  async uploadsEnded(): Promise<void> {
+    let active: boolean;
+    do {
+      const partial = await Array.fromAsync(this.client.listParts());
+      active = partial.some((each) => each.active);
+    } while (active);
+  }
+
   /** Closes both and removes everything. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.client.close();

@@ -110,6 +110,7 @@ Deno.test("Client.put() of a large Blob, and of bytes, goes on where it was cut"
         onProgress: (progress) => progress.bytes > 12_000_000 && controller.abort(reason),
       });
       assertEquals(await assertRejects(() => cut, Error), reason);
+      await p.uploadsEnded();
       const { checksum, resumedFrom } = await p.client.put(source, { as });
       assertEquals(checksum, md5(bytes));
       assert(resumedFrom > 0);
