@@ -12,15 +12,25 @@ const OLDEST = "2.4.2";
 
 /** Tests of what differs between versions of the runtime: files, locks, sockets, processes, signals. */
 const PART = [
-  "tests/client/api",
-  "tests/end_to_end/end_to_end_test.ts",
-  "tests/end_to_end/pipe_test.ts",
-  "tests/lib/core/platform_test.ts",
-  "tests/lib/files",
-  "tests/lib/wire",
-  "tests/server/protocols/ferry/session_test.ts",
-  "tests/server/storage/fs",
-];
+  "client/api/client_test.ts",
+  "end_to_end/end_to_end_test.ts",
+  "end_to_end/pipe_test.ts",
+  "end_to_end/tree_test.ts",
+  "lib/core/platform_test.ts",
+  "lib/digest",
+  "lib/files/file_lock_test.ts",
+  "lib/files/staged_file_test.ts",
+  "lib/wire/connection_test.ts",
+  "lib/wire/frames_test.ts",
+  "server/protocols/ferry/session_test.ts",
+  "server/storage/fs/checksum_cache_test.ts",
+  "server/storage/fs/fs_storage_checksums_test.ts",
+  "server/storage/fs/fs_storage_links_test.ts",
+  "server/storage/fs/fs_storage_test.ts",
+  "server/storage/fs/links_test.ts",
+  "server/storage/fs/open_directory_test.ts",
+  "server/storage/fs/root_test.ts",
+].map((path) => `tests/${path}`);
 
 async function oldest(...args: string[]): Promise<void> {
   const { success } = await new Deno.Command(Deno.build.os === "windows" ? "npx.cmd" : "npx", {

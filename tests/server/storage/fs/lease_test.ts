@@ -161,7 +161,7 @@ Deno.test("Lease.assertHeld() looks again, and goes on, for who was stopped whil
   assert(Deno.readTextFileSync(f.dir.join(stopped.id)) !== before, "it has not said so");
 });
 
-Deno.test("Lease.assertHeld() fails while nothing can be said, and goes on behind that", async () => {
+Deno.test("Lease.assertHeld() fails while the lease cannot be renewed, and goes on after that", async () => {
   await using f = new Fixture();
   using clock = new Clock();
   using lease = f.take();
@@ -171,7 +171,7 @@ Deno.test("Lease.assertHeld() fails while nothing can be said, and goes on behin
   };
   try {
     clock.ahead += LEASE_MS;
-    assertBusy(() => lease.assertHeld(), "nothing can be said");
+    assertBusy(() => lease.assertHeld(), "cannot be renewed");
   } finally {
     Deno.FsFile.prototype.writeSync = writeSync;
   }
