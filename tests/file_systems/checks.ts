@@ -26,35 +26,40 @@ export interface Check {
 export const CHECKS: readonly Check[] = [
   {
     name: "start",
-    meaning: "what ferryd says at its start that it cannot promise there, in the words below",
+    meaning: "what ferryd says at its start that it cannot guarantee there, in the words below",
     readOnly: true,
     run: start,
   },
   {
     name: "put",
-    meaning: "uploaded files of all sizes, and standard input, are there byte for byte",
+    meaning: "uploaded files of all sizes, and uploads of standard input, are stored byte for byte",
     readOnly: true,
     run: put,
   },
-  { name: "get", meaning: "so are files that are downloaded to it", readOnly: true, run: get },
+  {
+    name: "get",
+    meaning: "files that are downloaded to it are stored byte for byte",
+    readOnly: true,
+    run: get,
+  },
   {
     name: "cut",
     meaning:
-      "transfers that were cut resume, in both directions, also after `kill -9` of either program",
+      "interrupted transfers resume, in both directions, also after `kill -9` of either program",
     run: cut,
   },
   {
     name: "replace",
     meaning:
-      "a replaced file keeps its permission bits; a reader sees the old file or the new one, and, if there may be a _gap_, none for a moment",
+      "a replaced file keeps its permission bits; a reader sees the old file or the new one; with a _gap_, it may find no file for a moment",
     run: replace,
   },
-  { name: "modes", meaning: "what becomes of permission bits with `-p`", run: modes },
+  { name: "modes", meaning: "whether permission bits are kept with `-p`", run: modes },
   { name: "times", meaning: "how exactly modification times are kept", run: times },
   {
     name: "again",
     meaning:
-      "a second transfer of a directory moves nothing, with any `--overwrite`, and only the changed file once one is newer",
+      "a second transfer of a directory transfers nothing, with any `--overwrite`, and later only a file that has changed",
     run: again,
   },
   {
@@ -62,10 +67,15 @@ export const CHECKS: readonly Check[] = [
     meaning: "names that cannot be stored; each is an error, and the other files are stored",
     run: names,
   },
-  { name: "mv", meaning: "files and directories are renamed, also to other case", run: move },
+  {
+    name: "mv",
+    meaning: "files and directories are renamed, also if only the case of letters changes",
+    run: move,
+  },
   {
     name: "rm -r",
-    meaning: "a directory is removed while a file in it is held open, and nothing of it is listed",
+    meaning:
+      "a directory is removed while a file in it is open, and nothing of it is listed afterwards",
     run: remove,
   },
   {
@@ -77,12 +87,12 @@ export const CHECKS: readonly Check[] = [
   {
     name: "full",
     meaning:
-      "a full file system is `no_space`, in both directions, and acknowledged files are there",
+      "a full file system results in `no_space`, in both directions, and acknowledged files are kept",
     run: full,
   },
   {
     name: "remount",
-    meaning: "after another mount everything is there, each file with its own md5",
+    meaning: "after it is mounted again, every file is there, with its own md5",
     run: remount,
   },
   {

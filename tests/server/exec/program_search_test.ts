@@ -144,7 +144,7 @@ Deno.test({
     await start()[Symbol.asyncDispose]();
     Deno.removeSync(link);
     f.link("job", "../root/bin/job");
-    assertEquals(assertThrows(start, FerryError, "where clients can write").code, "denied");
+    assertEquals(assertThrows(start, FerryError, "that clients can write to").code, "denied");
   },
 });
 
