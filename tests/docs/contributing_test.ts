@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { PROJECT } from "../support/programs.ts";
-import { read, rows, section } from "./documents.ts";
+import { exists, read, rows, section } from "./documents.ts";
 
 const PAGE = "CONTRIBUTING.md";
 
@@ -33,12 +33,3 @@ Deno.test("CONTRIBUTING.md names files, functions and tasks that are there", () 
     assert(new RegExp(`\\b${name}\\b`).test(read(path!)), `${path} has no ${name}`);
   }
 });
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(PROJECT + path);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { existsSync } from "node:fs";
 import { assert } from "@std/assert";
 import { PROJECT } from "../support/programs.ts";
 
@@ -72,4 +73,9 @@ export function rows(text: string): string[][] {
 /** A text with each run of white space, line breaks too, as one space. */
 export function words(text: string): string {
   return text.replace(/\s+/g, " ");
+}
+
+/** Whether a path from the project's directory exists. */
+export function exists(path: string): boolean {
+  return existsSync(PROJECT + path);
 }

@@ -1,6 +1,6 @@
 import { assert } from "@std/assert";
 import { PROJECT } from "../support/programs.ts";
-import { documentsIn, read } from "./documents.ts";
+import { documentsIn, exists, read } from "./documents.ts";
 
 const DOCUMENTS = [
   ...[...Deno.readDirSync(PROJECT)].map(({ name }) => name).filter((name) => name.endsWith(".md")),
@@ -54,12 +54,3 @@ Deno.test("the documents name only sources that are there", () => {
   }
   assert(named > 20, `only ${named} were found`);
 });
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(PROJECT + path);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -1,38 +1,15 @@
+import { COMMAND, OPTIONS, REAL } from "../../support/command_specs.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
-import { COMMANDS, FERRY } from "../../../client/cli/commands/all.ts";
 import {
   parseCommandLine,
   type Settings,
   splitCommandLine,
 } from "../../../lib/cli/command_line.ts";
-import type { CommandSpec, OptionTable } from "../../../lib/cli/command_spec.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
-import { COMMANDS as SERVER_COMMANDS } from "../../../server/cli/commands/all.ts";
-import { SERVE } from "../../../server/cli/commands/serve.ts";
 import { TempDir } from "../../support/programs.ts";
 import fc from "../../support/properties.ts";
 
 fc.configureGlobal({ seed: 19 });
-
-const OPTIONS = {
-  to: { kind: "text", value: "DIR", help: "the directory" },
-  server: { kind: "text", short: "s", value: "HOST", default: "localhost", help: "the server" },
-  when: { kind: "text", choices: ["never", "always"], default: "never", help: "when" },
-  jobs: { kind: "count", help: "how many" },
-  "max-size": { kind: "size", value: "SIZE", default: "1MiB", help: "how large" },
-  timeout: { kind: "time", help: "how long" },
-  quiet: { kind: "flag", short: "q", help: "say nothing" },
-  "dry-run": { kind: "flag", help: "do nothing" },
-  config: { kind: "text", value: "FILE", help: "a file" },
-} as const satisfies OptionTable;
-
-const COMMAND = {
-  name: "prog cmd",
-  usage: "PATH... [--to DIR]",
-  summary: "Do something",
-  arguments: { min: 0, max: 3 },
-  options: OPTIONS,
-} as const satisfies CommandSpec;
 
 const NOTHING_GIVEN = {
   to: undefined,
@@ -402,9 +379,6 @@ Deno.test("parseCommandLine() reads no config file where the command has no such
   const { options } = parseCommandLine(command, [], settings({ PROG_CONFIG: "/nowhere" }));
   assertEquals(options, { to: undefined });
 });
-
-/** The commands of the real programs. */
-const REAL: readonly CommandSpec[] = [FERRY, ...COMMANDS, SERVE, ...SERVER_COMMANDS];
 
 Deno.test("the defaults and short forms of the real commands are right", () => {
   for (const command of REAL) {

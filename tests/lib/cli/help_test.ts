@@ -1,30 +1,7 @@
+import { COMMAND, OPTIONS, REAL } from "../../support/command_specs.ts";
 import { assertEquals, assertMatch } from "@std/assert";
-import { COMMANDS, FERRY } from "../../../client/cli/commands/all.ts";
 import { COMMON } from "../../../client/cli/options.ts";
-import type { CommandSpec, OptionTable } from "../../../lib/cli/command_spec.ts";
 import { renderHelp } from "../../../lib/cli/help.ts";
-import { COMMANDS as SERVER_COMMANDS } from "../../../server/cli/commands/all.ts";
-import { SERVE } from "../../../server/cli/commands/serve.ts";
-
-const OPTIONS = {
-  to: { kind: "text", value: "DIR", help: "the directory" },
-  server: { kind: "text", short: "s", value: "HOST", default: "localhost", help: "the server" },
-  when: { kind: "text", choices: ["never", "always"], default: "never", help: "when" },
-  jobs: { kind: "count", help: "how many" },
-  "max-size": { kind: "size", value: "SIZE", default: "1MiB", help: "how large" },
-  timeout: { kind: "time", help: "how long" },
-  quiet: { kind: "flag", short: "q", help: "say nothing" },
-  "dry-run": { kind: "flag", help: "do nothing" },
-  config: { kind: "text", value: "FILE", help: "a file" },
-} as const satisfies OptionTable;
-
-const COMMAND = {
-  name: "prog cmd",
-  usage: "PATH... [--to DIR]",
-  summary: "Do something",
-  arguments: { min: 0, max: 3 },
-  options: OPTIONS,
-} as const satisfies CommandSpec;
 
 Deno.test("renderHelp() shows usage, summary, details and a line for each option", () => {
   assertEquals(
@@ -72,9 +49,6 @@ Each option can also be set by a variable of the environment (--to by PROG_TO).
 `,
   );
 });
-
-/** The commands of the real programs. */
-const REAL: readonly CommandSpec[] = [FERRY, ...COMMANDS, SERVE, ...SERVER_COMMANDS];
 
 Deno.test("renderHelp() names every option of the real commands", () => {
   for (const command of REAL) {
