@@ -30,14 +30,12 @@ export interface ByteRange {
   count?: number | undefined;
 }
 
-/** The content to be sent, as far as it is known before it is read. */
+/** The part of the file that is to be sent. */
 interface Content {
   /** The offset in the file of the first byte to be sent. */
   offset: number;
   /** The number of bytes to be sent. */
   size: number;
-  /** The checksum of the whole file; null if it is not known, or only a range was requested. */
-  checksum: Checksum | null;
   /** The digest of the bytes before the offset, if it was computed. */
   digest?: Digest | undefined;
 }
@@ -47,8 +45,9 @@ export class OpenedFile implements ByteSource, AsyncDisposable {
   readonly #file: StoredFile;
   /** Whether a range of the file was requested. */
   readonly isRange: boolean;
-  /** The content to be sent. */
+  /** The part of the file that is to be sent. */
   readonly content: Content;
+  #checksum: Checksum | null | undefined;
 
   private constructor(file: StoredFile, content: Content, { isRange }: { isRange: boolean }) {
     this.#file = file;
@@ -63,22 +62,33 @@ export class OpenedFile implements ByteSource, AsyncDisposable {
     file: StoredFile,
     { algorithm, range, prefix }: OpenFileOptions,
   ): Promise<OpenedFile> {
-    const { size, checksum } = file.entry;
+    const { size } = file.entry;
     if (range) {
       const offset = Math.min(range.start ?? 0, size);
       const count = Math.min(range.count ?? size, size - offset);
-      return new OpenedFile(file, { offset, size: count, checksum: null }, { isRange: true });
+      return new OpenedFile(file, { offset, size: count }, { isRange: true });
     }
     const { size: offset, digest } = prefix
       ? await provenPrefix(runtime, file, { algorithm, claimed: prefix })
       : { size: 0, digest: undefined };
-    const content = { offset, size: size - offset, checksum, digest };
+    const content = { offset, size: size - offset, digest };
     return new OpenedFile(file, content, { isRange: false });
   }
 
   /** The entry of the file when it was opened. */
   get entry(): Entry {
     return this.#file.entry;
+  }
+
+  /**
+   * The checksum of the whole file; null if it is not known before the file is read, or only a range was requested. A
+   * storage may have to look it up, so it is asked for only once, and not at all for a small file.
+   */
+  get checksum(): Checksum | null {
+    if (this.#checksum === undefined) {
+      this.#checksum = this.isRange ? null : this.#file.entry.checksum;
+    }
+    return this.#checksum;
   }
 
   /** See {@linkcode ByteSource.read}. */
@@ -98,7 +108,7 @@ export class OpenedFile implements ByteSource, AsyncDisposable {
    * Gives the storage the checksum of the file after all of it was read, so that the storage need not read it again.
    */
   async remember(checksum: Checksum): Promise<void> {
-    if (!this.isRange && this.content.checksum === null) await this.#file.remember(checksum);
+    if (!this.isRange && this.checksum === null) await this.#file.remember(checksum);
   }
 
   /** Closes it. */

@@ -40,10 +40,14 @@ export const get: Handler<GetRequest> = {
     // A sized body has no place for an error, so the connection is closed when the permit ends.
     using _watch = permit.onEnd((error) => connection.close(error));
     return await exchange.stream(async () => {
-      const { content } = file;
+      const { content, checksum } = file;
       const { offset } = content;
       const place = file.isRange ? { start: offset } : { offset };
-      const sent = await sendSized(wire, { ...header, ...place }, file, { ...content, algorithm });
+      const sent = await sendSized(wire, { ...header, ...place }, file, {
+        ...content,
+        checksum,
+        algorithm,
+      });
       await file.remember(sent.checksum);
     });
   },
