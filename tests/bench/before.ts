@@ -27,8 +27,11 @@ const TIME = "/usr/bin/time";
 interface Measured {
   /** The seconds of each run. */
   seconds: readonly number[];
-  /** The peak memory of a client, in bytes. */
-  client: number | undefined;
+  /**
+   * The peak memory of the client in each run, in bytes; empty where it cannot be measured. It depends on when garbage is
+   * collected, so one run says little.
+   */
+  clients: number[];
   /** The peak memory of the server, in bytes. */
   server: number | undefined;
 }
@@ -71,13 +74,18 @@ async function sideOf(name: Side["name"], checkout: string, { dir }: Bench): Pro
   return { name, checkout, bundles };
 }
 
-function cells({ seconds, client, server }: Measured): string[] {
+function cells({ seconds, clients, server }: Measured): string[] {
   const time = (value: number) =>
     value < 1 ? `${(value * 1000).toFixed(1)} ms` : `${value.toFixed(2)} s`;
   const size = (bytes: number | undefined) =>
     bytes === undefined ? "-" : `${(bytes / MIB).toFixed(1)} MiB`;
   const range = `${time(Math.min(...seconds))} to ${time(Math.max(...seconds))}`;
-  return [time(median(seconds)), range, size(client), size(server)];
+  return [
+    time(median(seconds)),
+    range,
+    size(clients.length === 0 ? undefined : median(clients)),
+    size(server),
+  ];
 }
 
 /** Runs both sides of a case alternately. */
@@ -97,7 +105,7 @@ async function measure(
     );
     const place: Place = { ...side, root, local: `${root}.local`, server, bench };
     await comparison.prepare?.(place);
-    const result: Measured = { seconds: [], client: undefined, server: undefined };
+    const result: Measured = { seconds: [], clients: [], server: undefined };
     measured.push(result);
     contestants.push({
       name: side.name,
@@ -105,7 +113,7 @@ async function measure(
       prepare: () => comparison.begin?.(place),
       run: async () => {
         const peak = await run(side, comparison.command(place), place);
-        result.client = Math.max(result.client ?? 0, peak) || undefined;
+        if (peak > 0) result.clients.push(peak);
       },
       verify: async () => {
         comparison.verify?.(place);
