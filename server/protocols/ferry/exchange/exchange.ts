@@ -10,6 +10,7 @@ import type { Request } from "../../../../lib/wire/operations/operations.ts";
 import type { IncomingBody } from "../../../../lib/wire/body.ts";
 import type { Permit } from "../../../auth/permit.ts";
 import { FileService } from "../../../files/file_service.ts";
+import { UploadService } from "../../../files/upload_service.ts";
 import type { ServedConnection } from "./served_connection.ts";
 import type { ReplyHeader } from "./reply_queue.ts";
 
@@ -75,6 +76,11 @@ export class Exchange<Kind extends Request = Request> {
   /** The file service, confined to the files that the request may reach. */
   get files(): FileService {
     return new FileService(this.permit, this.connection.fileOptions);
+  }
+
+  /** The upload service, confined to the files that the request may reach. */
+  get uploads(): UploadService {
+    return new UploadService(this.permit, this.connection.fileOptions);
   }
 
   /** Replies with a header alone. */

@@ -16,7 +16,7 @@ import type { ByteStream } from "../../../../lib/wire/connection.ts";
 import { Identity } from "../../../auth/identity.ts";
 import type { Authority } from "../../../auth/authority.ts";
 import type { AllowedCommands } from "../../../exec/allowed_commands.ts";
-import type { FileServiceOptions } from "../../../files/file_service.ts";
+import type { UploadServiceOptions } from "../../../files/upload_service.ts";
 import type { OfferedUpload } from "../../../files/offered_upload.ts";
 import type { UploadLocks } from "../../../files/upload_locks.ts";
 import { logFailure } from "../../../observe/failures.ts";
@@ -68,8 +68,8 @@ export class ServedConnection {
   readonly replies: ReplyQueue;
   /** The identity of its client. */
   readonly identity: Identity;
-  /** The options shared by the file services of its requests. */
-  readonly fileOptions: FileServiceOptions;
+  /** The options shared by the file and upload services of its requests. */
+  readonly fileOptions: UploadServiceOptions;
   /** The partial upload that the last reply offered. It is reserved for this connection until its next request. */
   offered: OfferedUpload | undefined;
   /** Whether replies with bodies may still be in the output buffer. */

@@ -16,10 +16,9 @@ export const list: Handler<ListRequest> = {
 
   async answer(exchange) {
     const { filename, recursive, parts, omitted } = exchange.request;
-    const { files } = exchange;
     const entries = parts
-      ? await files.partialUploads(filename)
-      : await files.list(filename, { recursive, omitted });
+      ? await exchange.uploads.partialUploads(filename)
+      : await exchange.files.list(filename, { recursive, omitted });
     const pieces = encodeLines(entries, encodeListLine);
     return await exchange.streamLines({ keys: { filename }, pieces });
   },

@@ -18,7 +18,7 @@ export const offer: Handler<PutRequest> = {
     const { filename, algorithm, overwrite, mtime, checksum, restart } = request;
     const size = request.size === undefined ? null : Number(request.size);
     const offered = { filename, size, algorithm, overwrite, mtime, checksum, restart };
-    const answer = await exchange.files.offer(offered);
+    const answer = await exchange.uploads.offer(offered);
     const { decision } = answer;
     if (answer.decision === "hash") return await exchange.reply({ filename, decision });
     if (answer.decision === "have") {

@@ -28,7 +28,7 @@ export const put: Handler<PutRequest> = {
     const { overwrite } = request;
     // These policies compare with the existing file, which an earlier put may still be publishing.
     if (overwrite === "newer" || overwrite === "different") await connection.replies.settle();
-    const receiving = exchange.files.put(upload, body, connection.offered);
+    const receiving = exchange.uploads.put(upload, body, connection.offered);
     let received: ReceivedUpload;
     try {
       received = await permit.wait(receiving);

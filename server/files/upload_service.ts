@@ -1,0 +1,357 @@
+/**
+ * What requests do with uploads: which are wanted, where they are resumed, when they become visible, and what is kept of
+ * those that were cut.
+ *
+ * @module
+ */
+
+import type { IncomingContent } from "../../lib/core/bytes.ts";
+import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
+import type { Entry, PartEntry } from "../../lib/core/entry.ts";
+import { type ErrorCode, FerryError, toFerryError, wasCut } from "../../lib/core/errors.ts";
+import { decideOverwrite, type FileState, type Overwrite } from "../../lib/core/overwrite.ts";
+import { formatSize } from "../../lib/core/quantities.ts";
+import { type FileName, parseFileName } from "../../lib/core/remote_name.ts";
+import type { Committed } from "../../lib/files/commit.ts";
+import { receive } from "../../lib/transfer/receive.ts";
+import type { Permit } from "../auth/permit.ts";
+import type { Storage } from "../storage/storage.ts";
+import { existingDirectory } from "./existing_directory.ts";
+import type { FileServiceOptions } from "./file_service.ts";
+import { beginWrite, LockedWrite, type UploadWrite } from "./locked_write.ts";
+import { notOffered, OfferedUpload, type UploadIdentity } from "./offered_upload.ts";
+import type {
+  OfferAnswer,
+  ReceivedUpload,
+  StoredUpload,
+  UploadOffer,
+  UploadStart,
+} from "./upload.ts";
+import type { UploadLocks } from "./upload_locks.ts";
+
+/** What the upload services of one client have in common. */
+export interface UploadServiceOptions extends FileServiceOptions {
+  /** The locks that arbitrate between the writers of partial uploads. */
+  locks: UploadLocks;
+  /** Called for each upload that succeeded, also if an existing file was kept. */
+  onStored?: ((file: StoredUpload) => void) | undefined;
+  /**
+   * Called when another client takes over a partial upload because this client's upload has stalled. The stalled upload
+   * must end soon.
+   */
+  onTakenOver?: (() => void) | undefined;
+}
+
+/**
+ * A file of up to this size, in bytes, is received before its name is looked up: refusing it early would save nothing.
+ */
+const SMALL_BYTES = 1024 * 1024;
+
+/** The errors that mean that there is no space for a file. */
+const NO_ROOM: readonly ErrorCode[] = ["quota", "no_space"];
+
+/** A sink that discards everything. */
+const NOWHERE = { write: () => Promise.resolve() };
+
+/**
+ * The uploads of one request, as its permit allows: otherwise every method fails with `auth_required` or `denied`. Names
+ * are as the client gave them; every method fails with `bad_name` for an invalid one.
+ */
+export class UploadService {
+  readonly #permit: Permit;
+  readonly #options: UploadServiceOptions;
+  /** The storage within the bounds of the permit. */
+  readonly #storage: Storage;
+  readonly #assertMay: () => void;
+
+  /** The uploads for a request that has this permit. */
+  constructor(permit: Permit, options: UploadServiceOptions) {
+    this.#permit = permit;
+    this.#options = options;
+    this.#storage = permit.confine(options.storage);
+    this.#assertMay = () => permit.assert();
+  }
+
+  /**
+   * Answers an offer: whether the client should send the file, and from which offset.
+   *
+   * @throws {FerryError} `exists`, `not_a_file`, `too_large`, `quota`, `no_space`
+   */
+  async offer(offer: UploadOffer): Promise<OfferAnswer> {
+    try {
+      return await this.#consider(offer);
+    } catch (error) {
+      throw await this.#explained(error);
+    }
+  }
+
+  async #consider(offer: UploadOffer): Promise<OfferAnswer> {
+    const { filename, algorithm, overwrite, checksum } = offer;
+    const name = parseFileName(filename);
+    const size = assertSize(offer.size);
+    const existing = await this.#fileAt(name, algorithm);
+    if (existing) {
+      let known = existing.checksum;
+      let decision = decideOverwrite(overwrite, offer, existing);
+      if (decision === "hash" && checksum !== null) {
+        known = await this.#checksum(name, algorithm);
+        decision = decideOverwrite(overwrite, offer, { ...existing, checksum: known });
+      }
+      if (decision === "exists") throw taken();
+      if (decision === "hash") return { decision };
+      if (decision === "have") {
+        known ??= await this.#checksum(name, algorithm);
+        const have = { checksum: known, size: existing.size };
+        this.#stored({ filename, offset: 0 }, { ...have, unchanged: true });
+        return { decision, ...have };
+      }
+    }
+    const partial = offer.restart
+      ? undefined
+      : await this.#resume({ name, size, algorithm, owner: this.#permit.owner });
+    if (!partial) await this.#storage.assertFits(name, size);
+    return { decision: "send", partial };
+  }
+
+  /** Resumes the client's partial upload of a file; undefined if there is none. */
+  async #resume(identity: UploadIdentity): Promise<OfferedUpload | undefined> {
+    const { algorithm } = identity;
+    const { locks, onTakenOver } = this.#options;
+    const arbitration = { algorithm, locks, onTakenOver };
+    const write = await LockedWrite.resume(this.#storage, identity, arbitration);
+    const partial = write && await OfferedUpload.of(identity, write);
+    try {
+      // Check again: waiting for another writer to end and reading bytes may have taken a while.
+      this.#permit.assert();
+    } catch (error) {
+      await partial?.[Symbol.asyncDispose]();
+      throw error;
+    }
+    return partial;
+  }
+
+  /**
+   * Receives a file and verifies it. Publishing it continues after this resolves, so that the caller can handle its
+   * next request meanwhile.
+   *
+   * @param partial the partial upload that was offered to the client, if the upload resumes one
+   * @throws {FerryError} why it was not received: `exists`, `not_a_file`, `checksum_mismatch`, `too_large`, `quota`,
+   * `no_space`, and the errors of reading the content. At most a partial upload is kept of it. `busy` if it starts at
+   * an offset that was not offered
+   */
+  async put(
+    upload: UploadStart,
+    content: IncomingContent,
+    partial?: OfferedUpload,
+  ): Promise<ReceivedUpload> {
+    try {
+      const { algorithm, overwrite, offset } = upload;
+      const name = parseFileName(upload.filename);
+      const size = assertSize(upload.size);
+      const incoming: FileState = { size, mtime: upload.mtime, checksum: content.checksum };
+      const stays = await this.#existingStays(name, upload, incoming);
+      const target = { name, size, owner: this.#permit.owner };
+      const resumed = offset > 0
+        ? this.#takeOffered({ ...target, algorithm }, offset, partial)
+        : undefined;
+      if (stays) return await this.#leave(name, upload, content, resumed);
+      const { locks, onTakenOver } = this.#options;
+      const arbitration = { replace: mayReplace(overwrite), locks, onTakenOver };
+      const write = resumed ?? await beginWrite(this.#storage, target, arbitration);
+      const checksum = await this.#receive(write, content);
+      return { published: this.#publish(write, upload, checksum) };
+    } catch (error) {
+      throw await this.#explained(error);
+    }
+  }
+
+  /**
+   * Whether the existing file stays, as far as that is known before the content is received.
+   *
+   * @throws {FerryError} `exists` if the upload is refused
+   */
+  async #existingStays(
+    name: FileName,
+    { algorithm, overwrite, offset }: UploadStart,
+    incoming: FileState,
+  ): Promise<boolean> {
+    const { size } = incoming;
+    const isSmall = size !== null && size - offset <= SMALL_BYTES;
+    // The existing file decides. Where little is still to come, the commit finds it.
+    // `newer` and `different` need it now.
+    if (isSmall && overwrite !== "newer" && overwrite !== "different") return false;
+    const existing = await this.#fileAt(name, algorithm);
+    const decision = existing ? decideOverwrite(overwrite, incoming, existing) : "send";
+    if (decision === "exists") throw taken();
+    // `hash` means that a checksum is not known yet: the content is received, and `mayReplace` decides at the commit.
+    return decision === "have";
+  }
+
+  #takeOffered(identity: UploadIdentity, offset: number, partial?: OfferedUpload): LockedWrite {
+    if (!partial) throw notOffered();
+    return partial.take(identity, offset);
+  }
+
+  /** Receives the content into a write. If that fails, the write is ended. */
+  async #receive(write: UploadWrite, content: IncomingContent): Promise<Checksum> {
+    const resumableWrite = write instanceof LockedWrite ? write : undefined;
+    try {
+      // An XXH3-128 is saved, too: with it a client can quickly prove that its first bytes are the same.
+      const resumable = resumableWrite &&
+        { checkpoint: resumableWrite.checkpoint.bind(resumableWrite), proof: true };
+      const options = { behind: resumableWrite?.prefix, onBytes: this.#assertMay, resumable };
+      const { checksum } = await receive(this.#options.runtime, content, write, options);
+      return checksum;
+    } catch (error) {
+      // Disposed of at the end of this block: `keep` has to come first.
+      await using _ended = write;
+      if (wasCut(error)) resumableWrite?.keep();
+      throw error;
+    }
+  }
+
+  async #publish(write: UploadWrite, upload: UploadStart, checksum: Checksum): Promise<Committed> {
+    try {
+      const { overwrite, mtime, mode } = upload;
+      const committed = await write.commit({
+        checksum,
+        replace: mayReplace(overwrite),
+        mtime,
+        mode,
+        assertMay: this.#assertMay,
+      });
+      this.#stored(upload, committed);
+      return committed;
+    } catch (error) {
+      throw await this.#explained(error);
+    } finally {
+      await write[Symbol.asyncDispose]();
+    }
+  }
+
+  /**
+   * Keeps the existing file. The content is received and verified all the same; a partial upload that it resumes is
+   * discarded then.
+   */
+  async #leave(
+    name: FileName,
+    upload: UploadStart,
+    content: IncomingContent,
+    resumed: LockedWrite | undefined,
+  ): Promise<ReceivedUpload> {
+    const { algorithm } = upload;
+    await using _discarded = resumed;
+    if (resumed) await this.#receive(resumed, content);
+    else await receive(this.#options.runtime, content, NOWHERE, { onBytes: this.#assertMay });
+    // Receiving took time: look again at the existing file, which may have been replaced.
+    const there = await this.#fileAt(name, algorithm);
+    if (!there) {
+      resumed?.keep();
+      throw new FerryError("busy", "the file that was to stay was removed meanwhile");
+    }
+    const checksum = there.checksum ?? await this.#checksum(name, algorithm);
+    this.#permit.assert();
+    const committed = { checksum, size: there.size, unchanged: true };
+    this.#stored(upload, committed);
+    return { published: Promise.resolve(committed) };
+  }
+
+  /** Reports an upload that succeeded. */
+  #stored(
+    { filename, offset }: { filename: string; offset: number },
+    { checksum, size, unchanged }: Committed,
+  ): void {
+    this.#options.onStored?.({ filename, size, checksum, unchanged, resumedFrom: offset });
+  }
+
+  /**
+   * Adds to `quota` and `no_space` how many bytes the client's own partial uploads take. The text names commands of
+   * `ferry` as a hint for people; no code depends on them.
+   */
+  async #explained(error: unknown): Promise<FerryError> {
+    const failure = toFerryError(error);
+    if (!NO_ROOM.includes(failure.code)) return failure;
+    const kept = (await this.#ownPartials()).filter(({ active }) => !active);
+    const bytes = kept.reduce((sum, { received }) => sum + received, 0);
+    if (bytes === 0) return failure;
+    return new FerryError(
+      failure.code,
+      `${failure.reason}; your uploads that were cut take ${formatSize(bytes)} of it: ` +
+        "ferry ls --partial lists them, ferry rm --partial NAME removes them",
+      { cause: failure },
+    );
+  }
+
+  /**
+   * The client's partial uploads that it may see, for all directories.
+   *
+   * @param directory the directory that the request names; it has to exist
+   * @throws {FerryError} `not_found`, `not_a_file`
+   */
+  async partialUploads(directory: string): Promise<PartEntry[]> {
+    await existingDirectory(this.#storage, directory);
+    return (await this.#ownPartials()).filter(({ filename }) =>
+      this.#permit.allows({ op: "stat", filename })
+    );
+  }
+
+  /**
+   * Discards the client's partial uploads of a file.
+   *
+   * @throws {FerryError} `not_found`; `busy` if one is being written
+   */
+  async discard(filename: string): Promise<void> {
+    const { owner } = this.#permit;
+    const { partialUploads } = this.#storage;
+    const name = parseFileName(filename);
+    const assertMay = this.#assertMay;
+    assertMay();
+    const own = (await partialUploads?.list(owner) ?? [])
+      .filter(({ entry }) => entry.filename === name);
+    if (own.length === 0) {
+      throw new FerryError("not_found", "no partial upload of that name is kept");
+    }
+    const idle = own.filter(({ entry }) => !entry.active);
+    for (const { id } of idle) await partialUploads!.discard(id, { owner, assertMay });
+    if (idle.length < own.length) {
+      throw new FerryError("busy", "it is being uploaded at the moment: end that first");
+    }
+  }
+
+  /** All partial uploads of the client. */
+  async #ownPartials(): Promise<PartEntry[]> {
+    const partials = await this.#options.storage.partialUploads?.list(this.#permit.owner) ?? [];
+    return partials.map(({ entry }) => entry);
+  }
+
+  /** The file under a name, if there is one. */
+  async #fileAt(name: FileName, algorithm: Algorithm): Promise<Entry | undefined> {
+    const entry = await this.#storage.find(name, algorithm);
+    if (entry?.type === "directory") throw new FerryError("not_a_file", "it is a directory");
+    return entry;
+  }
+
+  /** The checksum of a file. Fails if the permit ends while it is computed. */
+  #checksum(name: FileName, algorithm: Algorithm): Promise<Checksum> {
+    return this.#permit.wait(this.#storage.checksum(name, algorithm));
+  }
+}
+
+/** Whether an upload may replace the file that has its name when it is published. */
+function mayReplace(overwrite: Overwrite): boolean {
+  return overwrite !== "never";
+}
+
+function taken(): FerryError {
+  return new FerryError("exists", "another file has that name");
+}
+
+/**
+ * Refuses a size that a JavaScript number cannot hold exactly.
+ *
+ * @throws {FerryError} `too_large`: no file system has files of 2^53 bytes
+ */
+function assertSize(size: number | null): number | null {
+  if (size === null || size <= Number.MAX_SAFE_INTEGER) return size;
+  throw new FerryError("too_large", "files of 2^53 bytes and more are not taken");
+}
