@@ -225,4 +225,3 @@ export interface Bucket {
   /** All multipart uploads under the prefix, page by page. */
   uploads(): AsyncIterable<readonly ListedUpload[]>;
 }
-
