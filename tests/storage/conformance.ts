@@ -6,6 +6,7 @@
  */
 
 import { assertEquals } from "@std/assert";
+import { MAX_NAME_BYTES } from "../../lib/core/remote_name.ts";
 import type { Storage } from "../../server/storage/storage.ts";
 import { testChanging } from "./conformance/changing.ts";
 import { testConcurrency } from "./conformance/concurrency.ts";
@@ -32,27 +33,51 @@ export type Test = (criterion: string, run: (tested: TestedStorage) => Promise<v
 export interface Abilities {
   /** Whether it keeps partial uploads. */
   partialUploads: boolean;
+  /**
+   * Whether a file that is open can be read to its end after another file got its name, or none. Otherwise a read may
+   * fail then, but never gives bytes of two files.
+   */
+  keepsOpenFiles: boolean;
+  /** Whether lists tell the modification time and the mode that a file was stored with. */
+  listsAttributes: boolean;
+  /** How many bytes a name may have at most. A longer one is refused as `bad_name`. */
+  longestName: number;
 }
 
-/** Registers the suite; `make` gives an empty storage for each test of it. */
+/** What a storage of files on a disk or in memory is able to do. */
+export const ALL_ABILITIES: Abilities = {
+  partialUploads: true,
+  keepsOpenFiles: true,
+  listsAttributes: true,
+  longestName: MAX_NAME_BYTES,
+};
+
+/**
+ * Registers the suite; `make` gives an empty storage for each test of it.
+ *
+ * @param ignored why the tests cannot run here; undefined where they can
+ */
 export function testStorage(
   title: string,
   make: () => Promise<TestedStorage>,
   abilities: Abilities,
+  ignored?: string,
 ): void {
+  const reason = ignored === undefined ? "" : ` (ignored: ${ignored})`;
   const test: Test = (criterion, run) => {
-    Deno.test(`${title}: ${criterion}`, async () => {
+    const fn = async () => {
       await using tested = await make();
       await run(tested);
       assertEquals(await tested.leftovers(), [], "something was left behind");
-    });
+    };
+    Deno.test({ name: `${title}: ${criterion}${reason}`, ignore: ignored !== undefined, fn });
   };
 
   testWriting(test);
-  testConcurrency(test);
-  testReading(test);
-  testListing(test);
-  testNames(test);
+  testConcurrency(test, abilities);
+  testReading(test, abilities);
+  testListing(test, abilities);
+  testNames(test, abilities);
   testChanging(test);
   if (abilities.partialUploads) testPartialUploads(test);
   else {

@@ -10,15 +10,18 @@ import {
   MAX_PART_BYTES,
   parseFileName as name,
 } from "../../../lib/core/remote_name.ts";
-import type { Test } from "../conformance.ts";
+import type { Abilities, Test } from "../conformance.ts";
 import { assertCode } from "../../support/assertions.ts";
 import { listed, put, textOf } from "../../support/stored_files.ts";
 
 /** Registers the tests. */
-export function testNames(test: Test): void {
-  const longest = Array.from({ length: 12 }, (_, turn) => `${turn % 10}`.repeat(MAX_PART_BYTES))
-    .join("/");
-  assert(longest.length <= MAX_NAME_BYTES, "the longest name of the tests is too long");
+export function testNames(test: Test, { longestName }: Abilities): void {
+  /** A name of so many bytes. */
+  const nameOf = (bytes: number) =>
+    Array.from({ length: bytes }, (_, at) => at > 0 && (bytes - at) % 200 === 0 ? "/" : "x").join(
+      "",
+    );
+  const longest = nameOf(longestName);
   const names = [
     "x".repeat(MAX_PART_BYTES),
     "中".repeat(MAX_PART_BYTES / 3),
@@ -55,6 +58,19 @@ export function testNames(test: Test): void {
       await assertCode("not_found", () => storage.stat(name(filename)));
     }
   });
+
+  if (longestName < MAX_NAME_BYTES) {
+    test("a name that is too long is bad_name, and nothing is there", async ({ storage }) => {
+      const tooLong = name(nameOf(longestName + 1));
+      await put(storage, "f", "x");
+      await assertCode("bad_name", () => storage.create(tooLong, { size: 1 }));
+      await assertCode("bad_name", () => storage.mkdir(tooLong));
+      await assertCode("bad_name", () => storage.move(name("f"), tooLong, { replace: true }));
+      assertEquals(await storage.find(tooLong), undefined);
+      await assertCode("not_found", () => storage.open(tooLong, "md5"));
+      assertEquals(await listed(storage), ["f"]);
+    });
+  }
 
   test("every good name is moved and made a directory as it is", async ({ storage }) => {
     for (const filename of names) {

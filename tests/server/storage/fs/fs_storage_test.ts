@@ -19,14 +19,14 @@ import {
   resume,
   textOf,
 } from "../../../support/stored_files.ts";
-import { testStorage } from "../../../storage/conformance.ts";
+import { ALL_ABILITIES, testStorage } from "../../../storage/conformance.ts";
 import { Fixture } from "../../../support/fs_storage.ts";
 
 for (const durability of ["full", "none"] as const) {
   testStorage(
     `FsStorage, durability ${durability}`,
     () => Promise.resolve(new Fixture(durability)),
-    { partialUploads: true },
+    ALL_ABILITIES,
   );
 }
 

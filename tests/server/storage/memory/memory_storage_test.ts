@@ -10,7 +10,7 @@ import { TempDir } from "../../../support/programs.ts";
 import { KIB, md5 } from "../../../support/bytes.ts";
 import { assertCode } from "../../../support/assertions.ts";
 import { begin, keepPartial, listed, put, resume, textOf } from "../../../support/stored_files.ts";
-import { type TestedStorage, testStorage } from "../../../storage/conformance.ts";
+import { ALL_ABILITIES, type TestedStorage, testStorage } from "../../../storage/conformance.ts";
 
 /** A storage, which goes on with what it has when it is opened again. */
 class Fixture implements TestedStorage {
@@ -39,7 +39,7 @@ class Fixture implements TestedStorage {
   }
 }
 
-testStorage("MemoryStorage", () => Promise.resolve(new Fixture()), { partialUploads: true });
+testStorage("MemoryStorage", () => Promise.resolve(new Fixture()), ALL_ABILITIES);
 
 Deno.test("MemoryStorage begins with the files that it is given", async () => {
   const bytes = new Uint8Array([1, 2, 3]);
