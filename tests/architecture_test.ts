@@ -21,6 +21,7 @@ const FOLDERS: Readonly<Record<string, string>> = {
   "server/storage/memory":
     "lib/core lib/digest lib/file_system lib/files lib/runtime server/storage",
   "server/storage/fs": "lib/core lib/digest lib/file_system lib/files lib/runtime server/storage",
+  "server/storage/s3": "lib/core lib/digest lib/files lib/runtime server/storage",
   "server/auth": "lib/cli lib/core lib/files lib/security lib/wire/operations server/storage",
   "server/files":
     "lib/core lib/digest lib/files lib/runtime lib/transfer server/auth server/storage",
