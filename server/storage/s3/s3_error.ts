@@ -96,7 +96,7 @@ const BY_CODE: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   ExpiredToken: ["io", "the session token for the object store has expired"],
   InvalidAccessKeyId: ["io", "the object store does not know the access key"],
   InvalidToken: ["io", "the object store does not accept the session token"],
-  SignatureDoesNotMatch: ["io", "the object store refuses the signature: the secret key is wrong"],
+  SignatureDoesNotMatch: ["io", "the object store refuses the signature: a key is wrong"],
   NoSuchBucket: ["io", "the bucket does not exist"],
   NoSuchUpload: ["not_found", "there is no such multipart upload in the object store"],
   KeyTooLongError: ["bad_name", "the name is longer than the object store takes"],
@@ -152,32 +152,51 @@ function clockText(ahead: number): string {
     : `, which is ${minutes} minutes ${ahead > 0 ? "behind" : "ahead of"} its own`;
 }
 
+/** Why a request got no answer, or only a part of one. */
+export type ConnectionProblem =
+  | "certificate"
+  | "closed"
+  | "dns"
+  | "network"
+  | "not http"
+  | "not https"
+  | "refused"
+  | "reset"
+  | "timeout";
+
+/** How the problems are recognized in the runtime's messages, which is the only place that has them. */
+const PROBLEMS: Readonly<Record<ConnectionProblem, readonly [RegExp, string]>> = {
+  "refused": [/connection refused/i, "connection refused"],
+  "reset": [/connection reset|broken pipe/i, "the connection was reset"],
+  "dns": [/dns error|failed to lookup/i, "the host name of the endpoint is not known"],
+  "not https": [/InvalidContentType|corrupt message|wrong version/i, "it does not speak https"],
+  "certificate": [/certificate/i, "its certificate is not trusted"],
+  "not http": [/invalid HTTP|InvalidVersion|invalid header|URI|Parse/, "it does not speak http"],
+  "timeout": [/timed out/i, "the connection timed out"],
+  "network": [/unreachable/i, "its network cannot be reached"],
+  "closed": [/closed|incomplete|eof|end of file|body from connection/i, "the connection was cut"],
+};
+
+/** The problem behind an error of the runtime; undefined for one that is not known. */
+export function connectionProblem(error: unknown): ConnectionProblem | undefined {
+  const message = deepestMessage(error);
+  return (Object.keys(PROBLEMS) as ConnectionProblem[])
+    .find((problem) => PROBLEMS[problem][0].test(message));
+}
+
 /** The failure for a request that got no answer, or only a part of one. */
 export function connectionFailure(error: unknown): FerryError {
   if (!(error instanceof TypeError)) return toFerryError(error);
-  // The runtime's message has the address with the key in it, which is left out.
-  const said = error.message.split(/ for url \(.*?\): |: /s).slice(1).join(": ") || error.message;
-  return new FerryError("unreachable", `no answer from the object store: ${causeIn(said)}`, {
-    cause: error,
-  });
+  const problem = connectionProblem(error);
+  const why = problem === undefined ? deepestMessage(error) : PROBLEMS[problem][1];
+  return new FerryError("unreachable", `no answer from the object store: ${why}`, { cause: error });
 }
 
-/** The causes that the runtime names only in its messages. */
-const CAUSES: readonly (readonly [RegExp, string])[] = [
-  [/connection refused/i, "connection refused"],
-  [/connection reset|broken pipe/i, "the connection was reset"],
-  [
-    /connection closed|IncompleteMessage|unexpected eof|end of file|body from connection/i,
-    "the connection was cut",
-  ],
-  [/dns error|failed to lookup/i, "its host name is not known"],
-  [/InvalidContentType|corrupt message/i, "it does not speak https"],
-  [/certificate/i, "its certificate is not trusted"],
-  [/invalid HTTP version|InvalidVersion|invalid header|message head/i, "it does not speak http"],
-  [/timed out/i, "the connection timed out"],
-  [/unreachable/i, "its network cannot be reached"],
-];
-
-function causeIn(message: string): string {
-  return CAUSES.find(([pattern]) => pattern.test(message))?.[1] ?? message;
+/** The message of the first cause, without the URL of the request, which has the key in it. */
+function deepestMessage(error: unknown): string {
+  let deepest = error;
+  while (deepest instanceof Error && deepest.cause instanceof Error) deepest = deepest.cause;
+  const message = deepest instanceof Error ? deepest.message : String(deepest);
+  const [, why = message] = /client error \(\w+\): ([^]*)$/.exec(message) ?? [];
+  return why.startsWith("error sending request") ? "the request failed" : why;
 }
