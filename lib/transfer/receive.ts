@@ -46,7 +46,10 @@ export interface ReceiveOptions {
 
 /** What a resumable transfer needs. */
 export interface Resumable {
-  /** Called at intervals, and when the connection is interrupted, with the state of the bytes in the sink. */
+  /**
+   * Called with the state of the bytes in the sink: at each multiple of {@linkcode CHECKPOINT_BYTES}, counted from the
+   * start of the file, and when the connection is interrupted.
+   */
   checkpoint(prefix: SavedPrefix): Promise<void>;
   /** Whether to compute an additional digest of the prefix that can quickly be compared with the peer's. */
   proof: boolean;
@@ -117,17 +120,17 @@ async function receiveLarge(
   using pipeline = new ChunkPipeline(runtime, { most: CHUNK_BYTES, digest, expected });
   let writing: Promise<void> | undefined;
   let size = behind?.size ?? 0;
-  let remembered = size;
   try {
     for (;;) {
-      const buffer = await pipeline.next();
+      const memory = await pipeline.next();
+      // A chunk ends where a checkpoint is due.
+      const buffer = memory.subarray(0, CHECKPOINT_BYTES - size % CHECKPOINT_BYTES);
       const count = await fillFrom(body, buffer, onBytes);
       await writing;
       if (count === 0) break;
       const chunk = buffer.subarray(0, count);
       size += count;
-      const due = size - remembered >= CHECKPOINT_BYTES;
-      if (due) remembered = size;
+      const due = size % CHECKPOINT_BYTES === 0;
       // The write runs on another thread while the digest is computed.
       writing = sink.write(chunk);
       void pipeline.pass(chunk, { use: writing, remember: due ? remember : undefined });

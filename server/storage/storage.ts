@@ -25,10 +25,25 @@ export interface CreateOptions {
    */
   size: number | null;
   /**
-   * Whether an existing file of that name will be replaced. If false, an implementation MAY leave it to the commit to
-   * find that the name is taken. Default: undefined, not known yet.
+   * Whether an existing file of that name will be replaced. If it is known, an implementation MAY leave it to the
+   * commit to find that the name is taken, by a directory or, if false, by a file. Default: undefined, not known yet.
    */
   replace?: boolean | undefined;
+  /**
+   * What the commit will be given, as far as it is known. An implementation that has to name it before the content can
+   * save work then. Default: undefined, nothing is known.
+   */
+  announced?: AnnouncedAttributes | undefined;
+}
+
+/** Attributes of a file whose content is still to come. The commit has the last word. */
+export interface AnnouncedAttributes {
+  /** See {@linkcode CommitOptions.mtime}. */
+  readonly mtime?: number | undefined;
+  /** See {@linkcode CommitOptions.mode}. */
+  readonly mode?: number | undefined;
+  /** The checksum that the content will be verified with. */
+  readonly checksum?: Checksum | undefined;
 }
 
 /** Options of {@linkcode PartialUploads.create}. */

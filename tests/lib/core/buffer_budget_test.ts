@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { BufferBudget, SMALL_BUFFER } from "../../../lib/core/buffer_budget.ts";
 import fc from "../../support/properties.ts";
 import { MIB } from "../../support/bytes.ts";
@@ -72,4 +72,50 @@ Deno.test("BufferBudget.lend() frees the memory that a buffer has become", () =>
   const taken = gone.bytes.buffer.transfer();
   gone[Symbol.dispose]();
   assertEquals([taken.byteLength, budget.left], [MIB, 4 * MIB]);
+});
+
+Deno.test("BufferBudget.reserve() gives exactly what is asked for, in order, within three quarters", async () => {
+  const budget = new BufferBudget(8 * MIB);
+  const first = await budget.reserve(4 * MIB);
+  const second = await budget.reserve(2 * MIB);
+  assertEquals([first.bytes.length, budget.left], [4 * MIB, 2 * MIB]);
+  const granted: number[] = [];
+  const waiting = [3 * MIB, 1, 4096].map(async (size) => {
+    const lent = await budget.reserve(size);
+    granted.push(size);
+    return lent;
+  });
+  await Promise.resolve();
+  assertEquals(granted, [], "it did not wait");
+  second[Symbol.dispose]();
+  await Promise.resolve();
+  assertEquals(granted, [], "a small one came before one that waited longer");
+  first[Symbol.dispose]();
+  for (const lent of await Promise.all(waiting)) lent[Symbol.dispose]();
+  assertEquals([granted, budget.left], [[3 * MIB, 1, 4096], 8 * MIB]);
+});
+
+Deno.test("BufferBudget.reserve() grants one buffer however little there is, and waits for lent ones with a second", async () => {
+  const budget = new BufferBudget(MIB);
+  const large = await budget.reserve(8 * MIB);
+  const second = budget.reserve(1000);
+  using small = budget.lend(MIB);
+  assertEquals(small.bytes.length, SMALL_BUFFER);
+  large[Symbol.dispose]();
+  (await second)[Symbol.dispose]();
+  assertEquals(budget.left, MIB);
+});
+
+Deno.test("BufferBudget.reserve() can be given up, and lets those behind it pass", async () => {
+  const budget = new BufferBudget(8 * MIB);
+  const first = await budget.reserve(4 * MIB);
+  const given = new AbortController();
+  const up = budget.reserve(4 * MIB, given.signal);
+  const behind = budget.reserve(MIB);
+  given.abort(new Error("given up"));
+  await assertRejects(() => up, Error, "given up");
+  (await behind)[Symbol.dispose]();
+  first[Symbol.dispose]();
+  await assertRejects(() => budget.reserve(1, given.signal), Error, "given up");
+  assertEquals(budget.left, 8 * MIB);
 });
