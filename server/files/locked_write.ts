@@ -9,7 +9,12 @@ import type { FileName } from "../../lib/core/remote_name.ts";
 import type { PrefixDigest, SavedPrefix } from "../../lib/digest/prefix_digest.ts";
 import type { CommitOptions, Committed } from "../../lib/files/commit.ts";
 import { RESUMABLE_BYTES } from "../../lib/files/partial_file.ts";
-import type { PendingWrite, ResumableWrite, Storage } from "../storage/storage.ts";
+import type {
+  AnnouncedAttributes,
+  PendingWrite,
+  ResumableWrite,
+  Storage,
+} from "../storage/storage.ts";
 import type { UploadLock, UploadLocks } from "./upload_locks.ts";
 
 /** The target of a write. */
@@ -30,23 +35,30 @@ export interface Arbitration {
   readonly onTakenOver?: (() => void) | undefined;
 }
 
+/** What is known of a write before its content comes. */
+export interface Beginning {
+  /** Whether it will replace an existing file of that name. */
+  readonly replace: boolean;
+  /** The attributes of the file, as far as they were announced. */
+  readonly announced?: AnnouncedAttributes | undefined;
+}
+
 /** A write of an upload: a locked one if it can be kept as a partial upload. */
 export type UploadWrite = PendingWrite | LockedWrite;
 
 /**
  * Begins a write. It can be kept as a partial upload if the file is large enough and the storage keeps partial uploads.
  *
- * @param replace whether it will replace an existing file of that name
  * @throws {FerryError} as `Storage.create`
  */
 export function beginWrite(
   storage: Storage,
   target: WriteTarget,
-  arbitration: Arbitration & { replace: boolean },
+  arbitration: Arbitration & Beginning,
 ): Promise<UploadWrite> {
   const { name, size } = target;
-  const { replace } = arbitration;
-  if (!isResumable(storage, size)) return storage.create(name, { size, replace });
+  const { replace, announced } = arbitration;
+  if (!isResumable(storage, size)) return storage.create(name, { size, replace, announced });
   return LockedWrite.create(storage, { ...target, size: size! }, arbitration);
 }
 
@@ -73,9 +85,9 @@ export class LockedWrite implements ResumableWrite {
   static async create(
     { partialUploads }: Storage,
     { name, size, owner }: WriteTarget & { size: number },
-    { replace, locks, onTakenOver }: Arbitration & { replace: boolean },
+    { replace, announced, locks, onTakenOver }: Arbitration & Beginning,
   ): Promise<LockedWrite> {
-    const write = await partialUploads!.create(name, { size, replace, owner });
+    const write = await partialUploads!.create(name, { size, replace, announced, owner });
     return new LockedWrite(write, await locks.take(write.id, onTakenOver));
   }
 

@@ -156,7 +156,9 @@ export class UploadService {
         : undefined;
       if (stays) return await this.#leave(name, upload, content, resumed);
       const { locks, onTakenOver } = this.#options;
-      const arbitration = { replace: mayReplace(overwrite), locks, onTakenOver };
+      const { mtime, mode } = upload;
+      const announced = { mtime, mode, checksum: content.checksum ?? undefined };
+      const arbitration = { replace: mayReplace(overwrite), announced, locks, onTakenOver };
       const write = resumed ?? await beginWrite(this.#storage, target, arbitration);
       const checksum = await this.#receive(write, content);
       return { published: this.#publish(write, upload, checksum) };
