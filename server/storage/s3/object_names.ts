@@ -1,0 +1,41 @@
+/**
+ * The keys of files and directories. The file `a/b` is the object with the key `a/b`. An explicit directory `a` is the
+ * empty object with the key `a/`, its marker; a directory also exists where something is below it.
+ *
+ * @module
+ */
+
+import { type FileName, RESERVED_DIRECTORY } from "../../../lib/core/remote_name.ts";
+
+/** The longest key, in bytes of UTF-8. */
+export const MAX_KEY_BYTES = 1024;
+
+/** Keys that begin with this are ferry's own. */
+export const RESERVED_PREFIX: string = `${RESERVED_DIRECTORY}/`;
+
+const utf8 = new TextEncoder();
+
+/** The length of a text in bytes of UTF-8. */
+export function bytesOf(text: string): number {
+  return utf8.encode(text).length;
+}
+
+/**
+ * The key that all keys of a directory's contents begin with, which is also that of its marker; "" for the root.
+ *
+ * @param name "" is the root
+ */
+export function prefixOf(name: FileName | ""): string {
+  return name === "" ? "" : `${name}/`;
+}
+
+/** A key after all keys that begin with `prefix`, and before all others that come after those. */
+export function endOf(prefix: string): string {
+  return `${prefix}\u{10ffff}`;
+}
+
+/** Whether a name has at most so many bytes of UTF-8. */
+export function fits(name: string, most: number): boolean {
+  // A UTF-16 unit is at most three bytes of UTF-8.
+  return name.length * 3 <= most || bytesOf(name) <= most;
+}
