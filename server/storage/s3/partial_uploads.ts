@@ -1,0 +1,187 @@
+/**
+ * The partial uploads in a bucket: found, listed, resumed, discarded and expired by any instance that serves it.
+ *
+ * @module
+ */
+
+import { FerryError } from "../../../lib/core/errors.ts";
+import type { PartEntry } from "../../../lib/core/entry.ts";
+import type { FileName } from "../../../lib/core/remote_name.ts";
+import { PrefixDigest } from "../../../lib/digest/prefix_digest.ts";
+import type {
+  CreateResumableOptions,
+  DiscardOptions,
+  FindOptions,
+  PartialUpload,
+  PartialUploads,
+  ResumableWrite,
+  ResumeOptions,
+} from "../storage.ts";
+import type { MultipartUpload, UploadedPart } from "./bucket.ts";
+import { expireUploads } from "./upload_expiry.ts";
+import { partBytesOf } from "./part_sizes.ts";
+import { digestOfETags } from "./part_writer.ts";
+import { limitSize } from "./pending_write.ts";
+import { type ResumableContext, S3ResumableWrite } from "./resumable_write.ts";
+import { waitForHolder } from "./upload_lease.ts";
+import { idsOf, newId, type StoredRecord, type UploadRecord } from "./upload_records.ts";
+
+/** The partial uploads in a bucket. */
+export class S3PartialUploads implements PartialUploads, AsyncDisposable {
+  readonly #context: ResumableContext;
+  /** The uploads that are written here, by their ids; undefined for one that is being opened. */
+  readonly #open = new Map<string, S3ResumableWrite | undefined>();
+
+  /** The partial uploads in that bucket. */
+  constructor(context: ResumableContext) {
+    this.#context = context;
+  }
+
+  /** See {@linkcode PartialUploads.create}. */
+  async create(name: FileName, options: CreateResumableOptions): Promise<ResumableWrite> {
+    const { served } = this.#context;
+    limitSize(served, options.size)[Symbol.dispose]();
+    await served.lookup.assertPlaceable(name);
+    const id = await newId(name, options.owner ?? "");
+    const write = S3ResumableWrite.create(this.#context, { ...options, id, name }, this.#onEnded);
+    this.#open.set(id, write);
+    return write;
+  }
+
+  readonly #onEnded = ({ id }: { id: string }) => void this.#open.delete(id);
+
+  /** See {@linkcode PartialUploads.find}. */
+  async find(name: FileName, { size, owner = "" }: FindOptions): Promise<PartialUpload[]> {
+    await this.#context.served.lookup.assertPlaceable(name);
+    return (await this.#those(await idsOf(name, owner), owner))
+      .filter(({ entry }) => entry.filename === name && entry.size === size)
+      .sort((a, b) => b.entry.mtime - a.entry.mtime);
+  }
+
+  /** See {@linkcode PartialUploads.list}. */
+  async list(owner: string = ""): Promise<PartialUpload[]> {
+    return await this.#those("", owner);
+  }
+
+  /** The partial uploads of an owner whose ids begin with `ids`. */
+  async #those(ids: string, owner: string): Promise<PartialUpload[]> {
+    const uploads = new Map<string, PartEntry>();
+    for await (const page of this.#context.records.all(ids)) {
+      for (const { id, record, isHeld } of page) {
+        const { name: filename, size, prefix: { size: received }, written: mtime } = record;
+        if (record.owner !== owner) continue;
+        uploads.set(id, { filename, size, received, mtime, active: isHeld });
+      }
+    }
+    // More is known of those that are written here.
+    for (const [id, write] of this.#open) {
+      if (write?.owner !== owner || write.received === undefined || !id.startsWith(ids)) continue;
+      const { name: filename, size, received, written: mtime } = write;
+      uploads.set(id, { filename, size, received, mtime, active: true });
+    }
+    return [...uploads].map(([id, entry]) => ({ id, entry }));
+  }
+
+  /** See {@linkcode PartialUploads.resume}. SHA-256 has no state that can be saved, and parts cannot be read. */
+  async resume(
+    id: string,
+    { algorithm, owner = "" }: ResumeOptions,
+  ): Promise<ResumableWrite | undefined> {
+    if (this.#open.has(id)) return undefined;
+    this.#open.set(id, undefined);
+    let write: S3ResumableWrite | undefined;
+    try {
+      const { served, records } = this.#context;
+      const found = await records.latest(id);
+      if (found?.record.owner !== owner) return undefined;
+      const stored = await waitForHolder(found, this.#context);
+      if (!stored) return undefined;
+      const { record } = stored;
+      await served.lookup.assertPlaceable(record.name);
+      const options = { algorithm, proof: true };
+      const prefix = await this.#prefixOf(record, options);
+      if (prefix === undefined) return undefined;
+      const parts = prefix && await this.#partsOf(record);
+      if (!prefix || !parts) {
+        await this.#drop(stored);
+        return undefined;
+      }
+      const upload = { stored, parts, prefix };
+      write = await S3ResumableWrite.resume(this.#context, upload, this.#onEnded);
+      return write;
+    } finally {
+      if (write) this.#open.set(id, write);
+      else this.#open.delete(id);
+    }
+  }
+
+  /** The digest of the stored bytes; undefined if its state is not known for the algorithm, null if it is of no use. */
+  async #prefixOf(
+    { prefix }: UploadRecord,
+    options: { algorithm: ResumeOptions["algorithm"]; proof: boolean },
+  ): Promise<PrefixDigest | null | undefined> {
+    if (prefix.size === 0) return null;
+    try {
+      const { digests } = this.#context.served.runtime;
+      return await PrefixDigest.resume(prefix, options, digests) ??
+        await PrefixDigest.resume(prefix, { ...options, proof: false }, digests);
+    } catch {
+      return null;
+    }
+  }
+
+  /** The stored parts that a record counts; undefined if they are not what was recorded. */
+  async #partsOf({ name, size, uploadId, parts, partsDigest }: UploadRecord): Promise<
+    readonly UploadedPart[] | undefined
+  > {
+    const { bucket, runtime } = this.#context.served;
+    if (uploadId === undefined) return parts === 0 ? [] : undefined;
+    const listed = await bucket.parts({ key: name, uploadId });
+    const first = listed?.slice(0, parts);
+    const partBytes = partBytesOf(size);
+    const isWhole = first?.length === parts &&
+      first.every((part, at) => part.number === at + 1 && part.size === partBytes) &&
+      (parts === 0 || digestOfETags(first, runtime.digests) === partsDigest);
+    return isWhole ? first : undefined;
+  }
+
+  /** See {@linkcode PartialUploads.discard}. */
+  async discard(id: string, { owner = "", assertMay }: DiscardOptions = {}): Promise<void> {
+    const stored = await this.#context.records.latest(id);
+    const isOpen = this.#open.has(id);
+    if (stored?.record.owner !== owner && !(isOpen && this.#open.get(id)?.owner === owner)) {
+      throw new FerryError("not_found", "no partial upload of that name is kept");
+    }
+    if (isOpen || !stored || stored.isHeld) {
+      throw new FerryError("busy", "it is being uploaded at the moment: end that first");
+    }
+    assertMay?.();
+    await this.#drop(stored);
+  }
+
+  /** Removes a partial upload: its record last, so that the removal can be repeated. */
+  async #drop({ id, record }: StoredRecord): Promise<void> {
+    const { served, records } = this.#context;
+    const upload = multipartOf(record);
+    if (upload) await served.bucket.abort(upload);
+    await records.remove(id);
+  }
+
+  /** See {@linkcode PartialUploads.expire}. Multipart uploads that no record knows expire as well. */
+  async expire(ttl: number): Promise<void> {
+    await expireUploads(this.#context, ttl, {
+      isOpen: (id) => this.#open.has(id),
+      drop: (stored) => this.#drop(stored),
+    });
+  }
+
+  /** Ends the writes that are in progress. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#open.values()].map((write) => write?.[Symbol.asyncDispose]()));
+  }
+}
+
+/** The multipart upload of a record; undefined if none was begun. */
+function multipartOf({ name, uploadId }: UploadRecord): MultipartUpload | undefined {
+  return uploadId === undefined ? undefined : { key: name, uploadId };
+}
