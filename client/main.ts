@@ -1,112 +1,22 @@
 /**
- * The program `ferry`: finds the command that the command line names, runs it, and exits with its status.
+ * The program `ferry`: runs its command line, and exits with its status.
  *
  * @module
  */
 
-import { wantsHelp } from "../lib/cli/command_line.ts";
-import { renderHelp } from "../lib/cli/help.ts";
-import type { CommandSpec, OptionTable } from "../lib/cli/command_spec.ts";
-import { giveUp } from "../lib/cli/permissions.ts";
+import { type Environment, giveUp } from "../lib/cli/permissions.ts";
 import { onInterrupt } from "../lib/cli/signals.ts";
-import { didYouMean } from "../lib/cli/suggestion.ts";
-import { FerryError, quote, toFerryError } from "../lib/core/errors.ts";
-import { VERSION } from "../lib/core/version.ts";
-import type { Command } from "./cli/command.ts";
-import { COMMANDS, CONFIGURABLE, FERRY } from "./cli/commands/all.ts";
-import { COMMON } from "./cli/options.ts";
-import { PREFIX, runCommand } from "./cli/run.ts";
-import { write } from "./cli/stdio.ts";
+import { Interruption, runProgram } from "./program.ts";
 
-const BY_WORD: ReadonlyMap<string, Command> = new Map(
-  COMMANDS.map((command) => [command.name.split(" ")[1]!, command]),
-);
-
-/** The reason of the abort when the user interrupts a command. */
-class Interruption extends Error {
-  readonly exitStatus: number;
-
-  constructor(exitStatus: number) {
-    super("interrupted");
-    this.exitStatus = exitStatus;
-  }
-}
-
-async function main(argv: readonly string[]): Promise<number> {
-  const [first, ...others] = argv;
-  if (["--version", "-V", "version"].includes(first ?? "")) return print(`ferry ${VERSION}\n`);
-  const helping = ["--help", "-h", "help"].includes(first ?? "");
-  const [word, ...rest] = helping ? others : argv;
-  if (word === undefined) {
-    if (helping) return print(overview());
-    throw new FerryError("usage", "No command was given (see ferry --help)");
-  }
-  const command = BY_WORD.get(word);
-  if (!command) {
-    const meant = didYouMean(word, [...BY_WORD.keys(), "help", "version"]);
-    throw new FerryError("usage", `There is no command ${quote(word)}${meant} (see ferry --help)`);
-  }
-  if (helping || wantsHelp(command, rest)) {
-    return print(renderHelp(command, { prefix: PREFIX, common: commonOptions(command) }));
-  }
-  return await run(command, rest);
-}
-
-/** Runs a command and returns its exit status. */
-async function run(command: Command, argv: readonly string[]): Promise<number> {
+/** Watches for signals, and gives up the permissions that a command with these arguments does not need. */
+function begin(argv: readonly string[]): { env: Environment; signal: AbortSignal } {
   const interrupted = new AbortController();
   onInterrupt(
     (exitStatus) => interrupted.abort(new Interruption(exitStatus)),
     // The second interruption exits at once.
     (exitStatus) => Deno.exit(exitStatus),
   );
-  const env = giveUp(["env", "ffi", "run"], argv);
-  try {
-    const { signal } = interrupted;
-    return await runCommand(command, argv, { configurable: CONFIGURABLE, env, signal });
-  } catch (error) {
-    if (error instanceof Interruption) {
-      const resumes = "no-resume" in command.options;
-      const hint = resumes ? "; the same command goes on where it stopped" : "";
-      write(Deno.stderr, `ferry: interrupted${hint}\n`);
-      return error.exitStatus;
-    }
-    return complain(error, command.failureStatus);
-  }
+  return { env: giveUp(["env", "ffi", "run"], argv), signal: interrupted.signal };
 }
 
-/** The options that a command shares with all commands that connect to a ferryd. */
-function commonOptions({ options }: CommandSpec): OptionTable {
-  return Object.fromEntries(
-    Object.entries(COMMON).filter(([name, option]) => options[name] === option),
-  );
-}
-
-function overview(): string {
-  const width = Math.max(...[...BY_WORD.keys()].map((word) => word.length)) + 2;
-  const rows = [...BY_WORD].map(([word, { summary }]) => `  ${word.padEnd(width)}${summary}`);
-  const { name, usage, summary } = FERRY;
-  return `Usage: ${name} ${usage}
-
-${summary}.
-
-Commands:
-${rows.join("\n")}
-
-ferry COMMAND --help, or ferry help COMMAND, tells more of each. ferry --version shows the version.
-`;
-}
-
-/** Prints an error and returns the exit status. */
-function complain(error: unknown, status?: number): number {
-  const { message, exitStatus } = toFerryError(error);
-  write(Deno.stderr, `ferry: ${message}\n`);
-  return status ?? exitStatus;
-}
-
-function print(text: string): number {
-  write(Deno.stdout, text);
-  return 0;
-}
-
-if (import.meta.main) Deno.exit(await main(Deno.args).catch(complain));
+if (import.meta.main) Deno.exit(await runProgram(Deno.args, begin));

@@ -11,7 +11,7 @@ import { Ferryd, TempDir } from "../support/programs.ts";
 import { MIB } from "../support/bytes.ts";
 
 /** How many transfers of files are cut; other kinds of transfers are in proportion. */
-export const CUTS: number = extentOf("FERRY_CHAOS_CUTS") ?? 8;
+export const CUTS: number = extentOf("FERRY_CHAOS_CUTS") ?? 4;
 
 /** The seed of everything random. */
 const SEED = Number(Deno.env.get("FERRY_CHAOS_SEED") ?? 2026);

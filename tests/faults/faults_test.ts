@@ -1,6 +1,6 @@
 /**
  * Makes each call that a server makes to its connections, its storage and its commands fail in turn. `deno task faults`
- * tries every call, FERRY_FAULTS=N every N-th, and a run of all tests only some of those of large transfers.
+ * tries every call, FERRY_FAULTS=N every N-th, and a run of all tests some of them.
  */
 
 import { assert, assertEquals } from "@std/assert";
@@ -23,11 +23,11 @@ import { extentOf } from "../support/extent.ts";
 import { TempDir, unrecorded } from "../support/programs.ts";
 import { RecordedLog } from "../support/recorded_log.ts";
 
-/** Only every so many calls are made to fail. */
+/** Only every so many calls are made to fail, where that is set. */
 const EXTENT = extentOf("FERRY_FAULTS");
 
-/** The same for the calls of a large transfer. */
-const STRIDE = EXTENT ?? 7;
+/** The same where it is not set: for most transfers, and for large ones. */
+const STRIDES = { most: 3, large: 17 };
 
 /** The kinds of failures: an unexpected error, and with more time also an error of the operating system. */
 const KINDS: readonly (() => Error)[] = [
@@ -161,7 +161,7 @@ for (const scenario of SCENARIOS) {
       assertEquals(await f.run(scenario), undefined);
       await f.assertClean(scenario);
       for (const [turn, make] of KINDS.entries()) {
-        const stride = scenario.large ? STRIDE : EXTENT ?? 1;
+        const stride = EXTENT ?? (scenario.large ? STRIDES.large : STRIDES.most);
         for (let at = 1 + turn % stride;; at += stride) {
           log.records.splice(0);
           f.faults.arm(at, make);

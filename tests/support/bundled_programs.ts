@@ -8,10 +8,29 @@
 import { createHash } from "node:crypto";
 import { tmpdir } from "node:os";
 import { ENTRY } from "../../packaging/bundle.ts";
-import { type Program, PROGRAMS, PROJECT } from "../../packaging/program.ts";
+import { PROJECT } from "../../packaging/program.ts";
 
 /** What a bundle is made of, relative to the project's directory. */
-const SOURCES = ["client", "deno.json", "deno.lock", "lib", "packaging", "server"];
+const SOURCES = [
+  "client",
+  "deno.json",
+  "deno.lock",
+  "lib",
+  "packaging",
+  "server",
+  "tests/support/ferry_host.ts",
+  "tests/support/host_pool.ts",
+];
+
+/** The entry file of each bundle, relative to the project's directory. */
+export const ENTRIES = {
+  ferry: "client/main.ts",
+  ferryd: "server/main.ts",
+  ferryHost: "tests/support/ferry_host.ts",
+};
+
+/** What there is a bundle of. */
+export type Bundled = keyof typeof ENTRIES;
 
 /** How long an unused bundle is kept, in milliseconds. */
 const KEPT_MS = 24 * 60 * 60 * 1000;
@@ -20,7 +39,7 @@ const KEPT_MS = 24 * 60 * 60 * 1000;
 let bundles: string | undefined;
 
 /** The entry file of a program's bundle. Concurrent test files wait for the one that makes it. */
-export function bundledEntry(program: Program["name"]): string {
+export function bundledEntry(program: Bundled): string {
   bundles ??= ready(`${cache()}/${stateOfSources()}`);
   return `${bundles}/${program}/${ENTRY}`;
 }
@@ -91,8 +110,10 @@ function removeOld(): void {
 if (import.meta.main) {
   const { bundle } = await import("../../packaging/bundle.ts");
   const [into] = Deno.args;
-  await Promise.all(PROGRAMS.map(async ({ name, entry }) => {
-    Deno.mkdirSync(`${into}/${name}`);
-    await bundle(PROJECT + entry, `${into}/${name}`);
-  }));
+  await Promise.all(
+    Object.entries(ENTRIES).map(async ([name, entry]) => {
+      Deno.mkdirSync(`${into}/${name}`);
+      await bundle(PROJECT + entry, `${into}/${name}`);
+    }),
+  );
 }

@@ -6,8 +6,9 @@
 
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { type Program, PROGRAMS, PROJECT, runtimeFlags } from "../../packaging/program.ts";
-import { bundledEntry } from "./bundled_programs.ts";
+import { type Bundled, bundledEntry, ENTRIES } from "./bundled_programs.ts";
 import { text } from "./bytes.ts";
+import { runInHost } from "./host_pool.ts";
 
 export { PROJECT };
 
@@ -40,15 +41,24 @@ export interface ProgramOptions {
 /** The arguments with which Deno runs a program with the permissions of its task, and no more. */
 export function programArgs(
   program: Program["name"],
-  { runsCommands = false, config, fromSources = config !== undefined }: ProgramOptions = {},
+  { runsCommands = false, ...from }: ProgramOptions = {},
 ): string[] {
-  const { entry, permissions: most, ...rest } = PROGRAMS.find(({ name }) => name === program)!;
-  const permissions = program === "ferryd" && !runsCommands ? "ferryd-files" : most;
+  const spec = PROGRAMS.find(({ name }) => name === program)!;
+  const permissions = program === "ferryd" && !runsCommands ? "ferryd-files" : spec.permissions;
+  return entryArgs(program, { ...spec, permissions }, from);
+}
+
+/** The arguments with which Deno runs a file. */
+function entryArgs(
+  name: Bundled,
+  spec: Pick<Program, "permissions" | "v8Flags">,
+  { config, fromSources = config !== undefined }: Omit<ProgramOptions, "runsCommands"> = {},
+): string[] {
   const path = config ?? `${PROJECT}deno.json`;
-  const flags = runtimeFlags({ ...rest, permissions }, JSON.parse(Deno.readTextFileSync(path)));
+  const flags = runtimeFlags(spec, JSON.parse(Deno.readTextFileSync(path)));
   return fromSources || FROM_SOURCES
-    ? ["run", "--quiet", "--config", path, ...flags, PROJECT + entry]
-    : ["run", "--quiet", "--no-config", ...flags, bundledEntry(program)];
+    ? ["run", "--quiet", "--config", path, ...flags, PROJECT + ENTRIES[name]]
+    : ["run", "--quiet", "--no-config", ...flags, bundledEntry(name)];
 }
 
 /** Starts a program with this Deno. */
@@ -80,6 +90,15 @@ export interface FerryOptions {
   clearEnv?: boolean;
 }
 
+/** Options of {@linkcode ferry}. */
+export interface FerryRunOptions extends FerryOptions {
+  /**
+   * Whether it has a process of its own. Default: whether one of the other options needs that; otherwise it is run by a
+   * process that runs many command lines, which takes a tenth of the time.
+   */
+  ownProcess?: boolean;
+}
+
 /** Starts `ferry` and does not wait for it. */
 export function spawnFerry(args: string[], options: FerryOptions = {}): Deno.ChildProcess {
   const { cwd, server, env = {}, stdin = "null", launch = byDeno, clearEnv = false } = options;
@@ -96,8 +115,20 @@ export function spawnFerry(args: string[], options: FerryOptions = {}): Deno.Chi
 }
 
 /** Runs `ferry` to its end. */
-export async function ferry(args: string[], options: FerryOptions = {}): Promise<Outcome> {
-  return await outcome(spawnFerry(args, options));
+export async function ferry(args: string[], options: FerryRunOptions = {}): Promise<Outcome> {
+  const { cwd = Deno.cwd(), server, env = {}, launch, clearEnv, stdin } = options;
+  const onlyOptions = Object.keys(env).every((name) => name.startsWith("FERRY_"));
+  const special = launch !== undefined || clearEnv || stdin === "piped" || !onlyOptions;
+  if (options.ownProcess ?? (special || Deno.build.os === "windows")) {
+    return await outcome(spawnFerry(args, options));
+  }
+  const all = { ...(server === undefined ? {} : { FERRY_SERVER: server }), ...env };
+  return await runInHost({ argv: args, cwd, env: all }, startHost);
+}
+
+/** The command that starts a process for {@linkcode ferry}. It has the permissions of `ferry`. */
+function startHost(): [command: string, ...args: string[]] {
+  return [DENO, ...entryArgs("ferryHost", PROGRAMS.find(({ name }) => name === "ferry")!)];
 }
 
 /** Runs a command of `ferryd` that does not serve, and waits for its end. */
