@@ -2,7 +2,7 @@
  * ferry moves files over TCP and proves that they arrived.
  *
  * `connect` gives a client, `serve` a server over a `Storage`: `FsStorage` keeps files in a directory,
- * `MemoryStorage` in memory, for tests. The programs `ferry` and `ferryd` are thin shells over these.
+ * `S3Storage` in a bucket of an object store, `MemoryStorage` in memory, for tests. The programs `ferry` and `ferryd` are thin shells over these.
  *
  * @example A server and a client in one program
  * ```ts
@@ -123,6 +123,7 @@ export type { Entry, Listed, Omission, Omitted, PartEntry, Unkept } from "./lib/
 export type { Overwrite } from "./lib/core/overwrite.ts";
 export type { Durability } from "./lib/files/durability.ts";
 export type {
+  AnnouncedAttributes,
   Bounds,
   ChangeOptions,
   CreateOptions,
@@ -150,6 +151,15 @@ export {
 } from "./server/storage/memory/memory_storage.ts";
 export { FsStorage } from "./server/storage/fs/fs_storage.ts";
 export type { FsStorageOptions } from "./server/storage/fs/served_root.ts";
+export { S3Storage, type S3StorageOptions } from "./server/storage/s3/s3_storage.ts";
+export {
+  type Credentials,
+  credentialsFrom,
+  type CredentialSource,
+  type Environment,
+} from "./server/storage/s3/credentials.ts";
+export type { S3LocationOptions } from "./server/storage/s3/s3_location.ts";
+export type { MadeRequest, Operation, S3Patience } from "./server/storage/s3/s3_requests.ts";
 export { VERSION } from "./lib/core/version.ts";
 export { createRuntime, type Runtime, type RuntimeOptions } from "./lib/runtime/runtime.ts";
 export type { Clock, Timer } from "./lib/core/clock.ts";

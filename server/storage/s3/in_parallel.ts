@@ -1,5 +1,5 @@
 /**
- * Runs work for many items, of which some are worked on at the same time.
+ * Runs work at the same time, and leaves none of it running behind when some of it fails.
  *
  * @module
  */
@@ -37,4 +37,16 @@ export async function inParallel<T>(
 
 function iteratorOf<T>(items: Iterable<T> | AsyncIterable<T>): Iterator<T> | AsyncIterator<T> {
   return Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
+}
+
+/**
+ * The results of all promises. Unlike `Promise.all`, it fails only when all have settled.
+ *
+ * @throws the failure of the first promise in the list that failed
+ */
+export async function settled<T extends readonly unknown[]>(
+  promises: readonly [...{ [At in keyof T]: Promise<T[At]> }],
+): Promise<T> {
+  await Promise.allSettled(promises);
+  return await Promise.all(promises) as unknown as T;
 }

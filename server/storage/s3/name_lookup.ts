@@ -17,7 +17,7 @@ import type {
   RequestOptions,
 } from "./bucket.ts";
 import { isClaim } from "./claim.ts";
-import { inParallel } from "./in_parallel.ts";
+import { inParallel, settled } from "./in_parallel.ts";
 import { fits, MAX_KEY_BYTES, prefixOf } from "./object_names.ts";
 
 /** For how long it is taken for granted that a directory is still no file, in milliseconds. */
@@ -147,7 +147,7 @@ export class NameLookup {
    * `io`
    */
   async assertPlaceable(name: FileName, options?: RequestOptions): Promise<void> {
-    const [, isDirectory] = await Promise.all([
+    const [, isDirectory] = await settled([
       this.assertParents(name, options),
       this.isDirectory(name, options),
     ]);

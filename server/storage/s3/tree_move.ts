@@ -16,7 +16,7 @@ import type { MoveOptions } from "../storage.ts";
 import type { ListedObject, ObjectHead } from "./bucket.ts";
 import { isClaim } from "./claim.ts";
 import { FlatList } from "./flat_list.ts";
-import { inParallel } from "./in_parallel.ts";
+import { inParallel, settled } from "./in_parallel.ts";
 import { copyObject, type CopySizes } from "./object_copy.ts";
 import { knownChecksum } from "./object_attributes.ts";
 import { pagesOf } from "./name_lookup.ts";
@@ -88,7 +88,7 @@ interface Work {
 async function moveFile(work: Work, source: ObjectHead): Promise<void> {
   const { served, from, to, replace, assertMay, sizes, signal } = work;
   const { bucket, lookup, records } = served;
-  const [there] = await Promise.all([
+  const [there] = await settled([
     lookup.look(to, { signal }),
     lookup.assertParents(to, { signal }),
   ]);
@@ -148,7 +148,7 @@ class TreeMove {
     const { served, from, to, assertMay, signal } = this.#work;
     const { bucket, lookup } = served;
     const record = await this.#record();
-    const [there] = await Promise.all([
+    const [there] = await settled([
       lookup.look(to, { signal }),
       lookup.assertParents(to, { signal }),
     ]);
@@ -276,7 +276,7 @@ class TreeMove {
     if (source.etag === copy.etag) return true;
     // Some stores give the copy of an object of several parts another ETag.
     const { served: { bucket, engine }, signal } = this.#work;
-    const [original, copied] = await Promise.all([
+    const [original, copied] = await settled([
       bucket.head(source.key, { signal }),
       bucket.head(to, { signal }),
     ]);

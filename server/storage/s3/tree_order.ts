@@ -15,6 +15,8 @@ import { compareNames } from "../../../lib/core/name_order.ts";
 /** How many keys are held back at most. */
 const MOST_HELD = 2000;
 
+const SLASH = 0x2f;
+
 /** Keys in the order of their UTF-8 bytes. */
 export interface FlatSource<T extends { readonly key: string }> extends Disposable {
   /** The next key; undefined at the end. */
@@ -40,10 +42,10 @@ export interface TreeOrderOptions {
 export function compareInTree(a: string, b: string): number {
   const length = Math.min(a.length, b.length);
   for (let at = 0; at < length; at++) {
-    const [x, y] = [a[at], b[at]];
+    const [x, y] = [a.charCodeAt(at), b.charCodeAt(at)];
     if (x === y) continue;
-    if (x === "/") return -1;
-    if (y === "/") return 1;
+    if (x === SLASH) return -1;
+    if (y === SLASH) return 1;
     return compareNames(a.slice(at), b.slice(at));
   }
   return a.length - b.length;
@@ -110,7 +112,7 @@ class Stems {
   /** The first stem of a key below which there may be keys that come before it; undefined if there is none. */
   blocking(key: string): string | undefined {
     for (let at = this.#base + 1; at < key.length; at++) {
-      if (key[at]! >= "/" || key[at - 1] === "/") continue;
+      if (key.charCodeAt(at) >= SLASH || key.charCodeAt(at - 1) === SLASH) continue;
       const stem = key.slice(0, at);
       // What is below a longer stem is listed earlier.
       if (this.#isPassed(stem)) return undefined;
@@ -129,6 +131,8 @@ class Stems {
 /** Inserts an item into a list that is in the order of a tree. */
 function insert<T extends { readonly key: string }>(items: T[], item: T): void {
   let [from, to] = [0, items.length];
+  // Most keys are in order already.
+  if (to > 0 && compareInTree(items[to - 1]!.key, item.key) <= 0) from = to;
   while (from < to) {
     const middle = (from + to) >> 1;
     if (compareInTree(items[middle]!.key, item.key) <= 0) from = middle + 1;
