@@ -8,6 +8,9 @@ import type { ObjectHead, RequestOptions } from "./bucket.ts";
 import type { S3Location } from "./s3_location.ts";
 import type { S3Answer, S3Request, S3Requests } from "./s3_requests.ts";
 
+/** How long a store may take to copy, in milliseconds: up to 5 GiB, of which some say nothing before all is copied. */
+const COPY_MS = 600_000;
+
 /** Makes requests that copy. */
 export class Copying {
   readonly #requests: S3Requests;
@@ -40,6 +43,7 @@ export class Copying {
     const send = async (condition: Record<string, string>) =>
       await this.#requests.send({
         ...request,
+        work: COPY_MS,
         headers: {
           ...request.headers,
           "x-amz-copy-source": this.#location.copySource(from),

@@ -53,6 +53,9 @@ export interface S3BucketOptions extends S3LocationOptions, S3Patience {
 /** How long an answer proves that the bucket exists, in milliseconds. */
 const PROOF_MS = 10_000;
 
+/** How long a store may take to delete one of many objects, in milliseconds. Some delete two at a time. */
+const MS_PER_KEY = 500;
+
 /** A bucket of an object store. */
 export class S3Bucket implements Bucket {
   readonly #location: S3Location;
@@ -196,7 +199,7 @@ export class S3Bucket implements Bucket {
   ): Promise<string | undefined> {
     const md5 = options.md5 ?? this.#runtime.digests.md5Of(bytes);
     const { metadata, ifAbsent = false, ifMatch, signal } = options;
-    // Tells, when the store refuses a repeated request, whether the first one is the reason.
+    // Tells, when the store refuses a request, whether that had been sent before: by a retry, or by the runtime.
     const token = ifAbsent || ifMatch !== undefined ? crypto.randomUUID() : undefined;
     const send = (condition: Record<string, string>) =>
       this.#requests.send({
@@ -216,7 +219,7 @@ export class S3Bucket implements Bucket {
     for (let again = false;; again = true) {
       const answer = await this.#conditional(send, ifAbsent, ifMatch);
       if (answer.status === 412 || answer.code === "NoSuchKey") {
-        return answer.retries > 0 || again ? await this.#writtenBy(token!, key, signal) : undefined;
+        return await this.#writtenBy(token!, key, signal);
       }
       const etag = bareEtag(answer.headers.get("etag"));
       if (!this.comparesEtags || etagMatches(etag, md5, answer.headers)) return etag;
@@ -237,7 +240,7 @@ export class S3Bucket implements Bucket {
     if (answer.status !== 412) return answer;
     const other = await send({ "If-Match": second! });
     if (other.status < 300) this.#bareIfMatch = !this.#bareIfMatch;
-    return { ...other, retries: answer.retries + other.retries };
+    return other;
   }
 
   /** The ETag of an object if the request with that token wrote it; undefined if another one did. */
@@ -297,6 +300,7 @@ export class S3Bucket implements Bucket {
         ...md5Header(this.#runtime.digests.md5Of(body)),
       },
       body,
+      work: keys.length * MS_PER_KEY,
       root: "DeleteResult",
       signal,
     });

@@ -95,6 +95,13 @@ export interface S3Request {
   answers?: readonly (number | string)[] | undefined;
   /** Whether the body of the answer is left to the caller to read. Default: false, it is read and parsed. */
   streamed?: boolean | undefined;
+  /**
+   * Whether it is sent over a connection of its own. Over one that was used before, the runtime sends a request again
+   * whose connection was cut, and says nothing of that. Default: false.
+   */
+  alone?: boolean | undefined;
+  /** How much work it is for the store: how much longer the answer may take, in milliseconds. Default: 0. */
+  work?: number | undefined;
   /** The name of the root of the XML that a successful answer must have. Default: undefined, it need not have any. */
   root?: string | undefined;
 }
@@ -192,19 +199,20 @@ export class S3Requests {
     credentials: Awaited<ReturnType<CredentialSource>>,
     retries: number,
   ): Promise<S3Answer> {
-    const { operation, method, body, signal } = request;
+    const { operation, method, body, work = 0, alone = false, signal } = request;
     signal?.throwIfAborted();
     const signed = await this.#sign(request, credentials);
     const { answerTimeout, idleTimeout } = this.#patience;
     const abort = new AbortController();
     const giveUp = () => abort.abort(signal!.reason);
     signal?.addEventListener("abort", giveUp, { once: true });
-    const timeout = answerTimeout + (body?.length ?? 0) / SLOWEST;
+    const timeout = answerTimeout + work + (body?.length ?? 0) / SLOWEST;
     const late = new FerryError("timeout", "the object store did not answer in time");
     const timer = this.#clock.setTimeout(() => abort.abort(late), timeout);
     const began = this.#clock.monotonic();
     const made = (status: number) =>
       this.#onRequest({ operation, status, retries, ms: this.#clock.monotonic() - began });
+    using client = alone ? Deno.createHttpClient({ poolMaxIdlePerHost: 0 }) : undefined;
     let response: Response;
     try {
       response = await fetch(signed.url, {
@@ -213,6 +221,7 @@ export class S3Requests {
         body: body ?? null,
         redirect: "manual",
         signal: abort.signal,
+        ...(client ? { client } : {}),
       });
     } catch (error) {
       made(0);
@@ -245,12 +254,7 @@ export class S3Requests {
     const xml = bytes === undefined ? undefined : parseAnswer(bytes);
     // An error that was found late is the body of an answer with the status 200.
     if (ok && xml?.name !== "Error") {
-      if (root !== undefined && xml?.name !== root) {
-        throw new FerryError(
-          "unreachable",
-          "what answers is no object store, or answers by halves",
-        );
-      }
+      if (root !== undefined && xml?.name !== root) throw noAnswer(headers);
       return { status, code: "", headers, xml, body: undefined, retries };
     }
     const error = errorIn(status, headers, xml, this.#clock.now());
@@ -282,6 +286,13 @@ export class S3Requests {
     signed.headers.set("Accept-Encoding", "identity");
     return { url, headers: signed.headers };
   }
+}
+
+/** The failure for a successful answer that is not what an object store answers, or not all of it. */
+function noAnswer(headers: Headers): FerryError {
+  return (headers.get("content-type") ?? "").includes("xml")
+    ? new FerryError("unreachable", "the object store answered by halves")
+    : new FerryError("io", "what answers is no object store");
 }
 
 function errorIn(
