@@ -4,6 +4,8 @@
  * @module
  */
 
+import { PrefixDigest } from "../../lib/digest/prefix_digest.ts";
+import { CHECKPOINT_BYTES } from "../../lib/files/partial_file.ts";
 import { createRuntime, type Runtime } from "../../lib/runtime/runtime.ts";
 import type { Bucket } from "../../server/storage/s3/bucket.ts";
 import { ChecksumRecords } from "../../server/storage/s3/checksum_records.ts";
@@ -12,7 +14,8 @@ import { NameLookup } from "../../server/storage/s3/name_lookup.ts";
 import { openBucket, type S3Bucket } from "../../server/storage/s3/s3_bucket.ts";
 import { S3Writes } from "../../server/storage/s3/s3_writes.ts";
 import type { ServedBucket } from "../../server/storage/s3/served_bucket.ts";
-import { MIB } from "./bytes.ts";
+import type { PendingWrite, ResumableWrite } from "../../server/storage/storage.ts";
+import { md5, MIB } from "./bytes.ts";
 import type { SharedEngine } from "./engines/engine.ts";
 
 /** Where a bucket is, in a form that a child process can be given. */
@@ -99,6 +102,45 @@ export class Instance implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort(new Error("closed"));
     await this.writes[Symbol.asyncDispose]();
+  }
+}
+
+/** What a file of random bytes is, in the pieces in which a server writes it. */
+export class TestFile {
+  /** The content. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Its MD5. */
+  readonly md5: string;
+
+  /** Makes random content. */
+  constructor(size: number) {
+    this.bytes = new Uint8Array(size);
+    for (let at = 0; at < size; at += 65_536) {
+      crypto.getRandomValues(this.bytes.subarray(at, at + 65_536));
+    }
+    this.md5 = md5(this.bytes);
+  }
+
+  /** How many bytes it has. */
+  get size(): number {
+    return this.bytes.length;
+  }
+
+  /** Writes the bytes up to an offset as a server does, with checkpoints; after those of a write that is resumed. */
+  async writeTo(write: PendingWrite | ResumableWrite, end: number = this.size): Promise<void> {
+    const resumable = "checkpoint" in write ? write : undefined;
+    const digest = resumable?.prefix ??
+      await PrefixDigest.create({ algorithm: "md5", proof: true });
+    for (let at = digest.size; at < end;) {
+      const next = Math.min(end, at + MIB, at - at % CHECKPOINT_BYTES + CHECKPOINT_BYTES);
+      const piece = this.bytes.subarray(at, next);
+      await write.write(piece);
+      digest.update(piece);
+      at = next;
+      if (at % CHECKPOINT_BYTES === 0) await resumable?.checkpoint(digest.save()!);
+    }
+    const saved = digest.save();
+    if (saved && saved.size % CHECKPOINT_BYTES > 0) await resumable?.checkpoint(saved);
   }
 }
 

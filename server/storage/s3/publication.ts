@@ -4,27 +4,24 @@
  * @module
  */
 
-import { sleep } from "../../../lib/core/clock.ts";
 import { algorithmOf, sameChecksum } from "../../../lib/core/checksum.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import type { FileName } from "../../../lib/core/remote_name.ts";
 import type { CommitOptions, Committed } from "../../../lib/files/commit.ts";
 import type { Bucket, Metadata, ObjectHead } from "./bucket.ts";
+import { isClaim, maySeemClaim } from "./claim.ts";
 import {
-  claimBytes,
-  claimMetadata,
-  isClaim,
-  mayReplaceClaim,
-  maySeemClaim,
-  STALE_CLAIM_MS,
-} from "./claim.ts";
+  canClaim,
+  claimName,
+  type Condition,
+  giveUpClaim,
+  takeName,
+  type WantedName,
+} from "./name_claim.ts";
 import { metadataOf } from "./object_attributes.ts";
 import { foreseenETag, type WholeContent } from "./part_writer.ts";
 import type { ServedBucket } from "./served_bucket.ts";
 import { checksumOf } from "./stored_file.ts";
-
-/** The interval at which a name is looked at while another writer has a claim on it, in milliseconds. */
-const POLL_MS = 250;
 
 /** The largest object that a store copies by one request, in bytes: 5 GiB. */
 const MAX_COPY_BYTES = 5 * 1024 ** 3;
@@ -34,12 +31,6 @@ const ATTRIBUTES: readonly string[] = Object.keys(metadataOf({ mtime: 0, mode: 0
 
 /** Content that was uploaded in parts. */
 type UploadedContent = Extract<WholeContent, { parts: unknown }>;
-
-/** The condition of a PUT. Default: none. */
-interface Condition {
-  ifAbsent?: true;
-  ifMatch?: string | undefined;
-}
 
 /** Content that is to get a name. */
 export interface Publication {
@@ -149,6 +140,11 @@ class Attempt {
     this.#metadata = metadataOf({ mtime, mode, checksums: [checksum] });
   }
 
+  get #wanted(): WantedName {
+    const { name, holder } = this.#publication;
+    return { name, holder, assertMay: this.#options.assertMay };
+  }
+
   /** Publishes, whatever has the name. */
   async replace(): Promise<undefined> {
     this.#options.assertMay?.();
@@ -159,14 +155,14 @@ class Attempt {
 
   /** Publishes where no file has the name; otherwise returns that file. */
   create(): Promise<ObjectHead | undefined> {
-    const { conditionalPut, conditionalComplete, replaceIfMatch } = this.#served.engine;
+    const { conditionalPut, conditionalComplete } = this.#served.engine;
     const { content } = this.#publication;
     if ("bytes" in content) {
       const { bytes } = content;
       if (!conditionalPut) return this.#createUnguarded(() => this.#put(bytes, {}));
-      return this.#take((condition) => this.#put(bytes, condition));
+      return takeName(this.#served, this.#wanted, (condition) => this.#put(bytes, condition));
     }
-    if (conditionalPut && replaceIfMatch) return this.#createClaimed(content);
+    if (canClaim(this.#served)) return this.#createClaimed(content);
     return this.#createUnguarded(() => this.#complete(content, { ifAbsent: conditionalComplete }));
   }
 
@@ -185,48 +181,21 @@ class Attempt {
 
   /** Completes a multipart upload under the protection of a claim. */
   async #createClaimed(content: UploadedContent): Promise<ObjectHead | undefined> {
-    const { holder } = this.#publication;
-    let claimed: string | undefined;
-    const existing = await this.#take(async (condition) =>
-      claimed = await this.#putClaim(condition, holder)
-    );
-    if (existing) return existing;
-    // One that replaces whatever has the name may have replaced the claim.
-    const replaced = await this.#head();
-    if (replaced?.etag !== claimed) return replaced;
+    const name = await claimName(this.#served, this.#wanted);
+    if ("existing" in name) return name.existing;
+    const { claimed } = name;
+    const found = await this.#head();
+    if (found?.etag !== claimed) {
+      // The claim was removed with its directory, or replaced by a writer that replaces whatever has the name.
+      return found && !isClaim(found) ? found : await this.#createClaimed(content);
+    }
     try {
       await this.#complete(content);
     } catch (error) {
-      // Other writers need not wait until the claim is stale. If the file is there after all, this does nothing.
-      await this.#putClaim({ ifMatch: claimed }).catch(() => {});
+      await giveUpClaim(this.#served, this.#publication.name, claimed);
       throw error;
     }
     return undefined;
-  }
-
-  /**
-   * Takes the name by a conditional PUT: if it is free, or if a claim has it whose holder has gone. Waits for another
-   * writer that has a claim on it.
-   *
-   * @param put puts an object on a condition; returns undefined if that does not hold
-   * @returns the file that has the name; undefined if it was taken
-   */
-  async #take(
-    put: (condition: Condition) => Promise<string | undefined>,
-  ): Promise<ObjectHead | undefined> {
-    const { engine: { replaceIfMatch }, runtime: { clock }, closing } = this.#served;
-    const { holder } = this.#publication;
-    const until = clock.monotonic() + 2 * STALE_CLAIM_MS;
-    do {
-      this.#options.assertMay?.();
-      if (await put({ ifAbsent: true }) !== undefined) return undefined;
-      const head = await this.#head();
-      if (head && !isClaim(head)) return head;
-      const given = head && replaceIfMatch && mayReplaceClaim(head, holder);
-      if (given && await put({ ifMatch: head.etag }) !== undefined) return undefined;
-      await sleep(clock, POLL_MS, closing);
-    } while (clock.monotonic() < until);
-    throw new FerryError("busy", "other writers keep taking that name");
   }
 
   #head(): Promise<ObjectHead | undefined> {
@@ -243,12 +212,6 @@ class Attempt {
       md5,
       ...condition,
     });
-  }
-
-  #putClaim(condition: Condition, holder?: string): Promise<string | undefined> {
-    const metadata = claimMetadata(holder);
-    const bytes = claimBytes({ replaced: condition.ifMatch });
-    return this.#served.bucket.put(this.#publication.name, bytes, { metadata, ...condition });
   }
 
   /** Completes the multipart upload. Returns undefined if the condition does not hold. */
