@@ -95,9 +95,9 @@ for (const kind of [CEPH, SWIFT]) {
       const counted = async (file: TestFile, options: object, filename: string) => {
         const before = proxy.requests.length;
         await put(instance, filename, file, options);
-        return proxy.requests.slice(before).map(({ method, status }) =>
-          status! < 500 ? method : `${method}:${status}`
-        ).join(" ");
+        // Swift sends a body in its answer to HEAD, which spoils the connection: the next request is repeated.
+        return proxy.requests.slice(before).filter(({ status }) => status! > 0)
+          .map(({ method }) => method).join(" ");
       };
       const small = new TestFile(16_384);
       await put(instance, "d/first", small);
