@@ -8,11 +8,12 @@ import { connect } from "../../mod.ts";
 import { takesToken } from "../support/token_server.ts";
 import { spawnPython } from "../support/python.ts";
 import {
+  DENO,
   ferry,
   Ferryd,
   type FerryOptions,
   outcome,
-  PROJECT,
+  programArgs,
   TempDir,
 } from "../support/programs.ts";
 
@@ -196,11 +197,10 @@ sys.stdout.write(shown.decode())
 sys.exit(abs(os.waitstatus_to_exitcode(status)))
 `;
   const ask = async (token: string) => {
-    const config = ["--config", `${PROJECT}deno.json`, "-P=client", `${PROJECT}client/main.ts`];
     const args = ["stat", "file", "-s", f.server.address, "--ca", f.dir.join("cert.pem")];
     return await outcome(
       new Deno.Command("python3", {
-        args: ["-c", typist, token, Deno.execPath(), "run", "--quiet", ...config, ...args],
+        args: ["-c", typist, token, DENO, ...programArgs("ferry"), ...args],
         stdin: "null",
         stdout: "piped",
         stderr: "piped",

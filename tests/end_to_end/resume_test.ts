@@ -34,15 +34,15 @@ async function sendPart(p: Pair, filename: string, bytes: Uint8Array, count: num
 
 Deno.test("ferry put goes on where a client that left had stopped", async () => {
   await using p = await Pair.start();
-  const bytes = randomBytes(30 * MIB + 5);
+  const bytes = randomBytes(18 * MIB + 5);
   p.dir.write("cwd/f", bytes);
-  await sendPart(p, "f", bytes, 20 * MIB + 1000);
+  await sendPart(p, "f", bytes, 12 * MIB + 1000);
   const [part] = await partsOf(p);
   assertEquals([part?.filename, part?.total_size, part?.active], ["f", bytes.length, false]);
   const put = await p.run("put", "f", "--json");
   const event = JSON.parse(put.stdout);
   assertEquals([put.code, event.md5], [0, md5(bytes)]);
-  assert(event.resumed_from >= 20 * MIB + 1000 - LOST_BYTES, `from ${event.resumed_from}`);
+  assert(event.resumed_from >= 12 * MIB + 1000 - LOST_BYTES, `from ${event.resumed_from}`);
   assertEquals(event.bytes_sent, bytes.length - event.resumed_from);
   assertEquals(md5(Deno.readFileSync(`${p.root}/f`)), md5(bytes));
   assertEquals(await partsOf(p), []);
@@ -51,10 +51,10 @@ Deno.test("ferry put goes on where a client that left had stopped", async () => 
 
 Deno.test("ferry put goes on by itself when ferryd is killed and comes back", async () => {
   await using p = await Pair.start();
-  const bytes = randomBytes(28 * MIB);
+  const bytes = randomBytes(18 * MIB);
   p.dir.write("cwd/f", bytes);
   // The proxy stalls, so that the server is killed in the middle of the transfer.
-  await using slow = stalling(p, "up", 24 * MIB);
+  await using slow = stalling(p, "up", 14 * MIB);
   const child = spawnFerry(["put", "f", "--json"], { cwd: p.cwd, server: slow.address });
   await slow.reached;
   await p.server.stop("SIGKILL");
@@ -71,20 +71,20 @@ Deno.test("ferry put goes on by itself when ferryd is killed and comes back", as
 
 Deno.test("ferry get goes on behind a part that a killed one left", async () => {
   await using p = await Pair.start();
-  const bytes = randomBytes(28 * MIB, 3);
+  const bytes = randomBytes(22 * MIB, 3);
   Deno.writeFileSync(`${p.root}/f`, bytes);
   await cutGet(p, "SIGKILL");
   const get = await p.run("get", "f", "--json");
   const event = JSON.parse(get.stdout);
   assertEquals([get.code, event.md5], [0, md5(bytes)]);
-  assert(event.resumed_from >= 24 * MIB - 2 * LOST_BYTES, `from ${event.resumed_from}`);
+  assert(event.resumed_from >= 18 * MIB - 2 * LOST_BYTES, `from ${event.resumed_from}`);
   assertEquals(md5(Deno.readFileSync(`${p.cwd}/f`)), md5(bytes));
   assertEquals([...Deno.readDirSync(p.cwd)].map(({ name }) => name), ["f"]);
 });
 
 Deno.test("ferry get keeps its part where the connection is lost before the reply", async () => {
   await using p = await Pair.start();
-  const bytes = randomBytes(28 * MIB, 3);
+  const bytes = randomBytes(22 * MIB, 3);
   Deno.writeFileSync(`${p.root}/f`, bytes);
   await cutGet(p, "SIGKILL");
   // The handshake and the request pass, but not the reply to the request.
@@ -95,19 +95,19 @@ Deno.test("ferry get keeps its part where the connection is lost before the repl
   assertEquals(cutting.pending, 0);
   const event = JSON.parse((await p.run("get", "f", "--json")).stdout);
   assertEquals(event.md5, md5(bytes));
-  assert(event.resumed_from >= 24 * MIB - 2 * LOST_BYTES, `from ${event.resumed_from}`);
+  assert(event.resumed_from >= 18 * MIB - 2 * LOST_BYTES, `from ${event.resumed_from}`);
 });
 
 Deno.test("ferry get goes on with the right bytes only: a file that changed is begun anew", async () => {
   await using p = await Pair.start();
-  Deno.writeFileSync(`${p.root}/f`, randomBytes(28 * MIB, 3));
+  Deno.writeFileSync(`${p.root}/f`, randomBytes(22 * MIB, 3));
   const { code, stderr } = await cutGet(p, "SIGINT");
   assertEquals([code, stderr], [
     130,
     "ferry: interrupted; the same command goes on where it stopped\n",
   ]);
   assert([...Deno.readDirSync(p.cwd)].some(({ name }) => name.endsWith(".json")), "no record");
-  const bytes = randomBytes(28 * MIB, 4);
+  const bytes = randomBytes(22 * MIB, 4);
   Deno.writeFileSync(`${p.root}/f`, bytes);
   const get = await p.run("get", "f", "--json");
   const event = JSON.parse(get.stdout);
@@ -117,8 +117,8 @@ Deno.test("ferry get goes on with the right bytes only: a file that changed is b
 
 Deno.test("ferry put of a file that changed since the cut begins anew", async () => {
   await using p = await Pair.start();
-  await sendPart(p, "f", randomBytes(30 * MIB, 1), 20 * MIB);
-  const bytes = randomBytes(30 * MIB, 2);
+  await sendPart(p, "f", randomBytes(16 * MIB, 1), 10 * MIB);
+  const bytes = randomBytes(16 * MIB, 2);
   p.dir.write("cwd/f", bytes);
   const put = await p.run("put", "f", "--json");
   const event = JSON.parse(put.stdout);
@@ -128,8 +128,8 @@ Deno.test("ferry put of a file that changed since the cut begins anew", async ()
 
 Deno.test("ferry put --no-resume begins anew", async () => {
   await using p = await Pair.start();
-  const bytes = randomBytes(20 * MIB);
-  await sendPart(p, "f", bytes, 15 * MIB);
+  const bytes = randomBytes(10 * MIB);
+  await sendPart(p, "f", bytes, 7 * MIB);
   p.dir.write("cwd/f", bytes);
   const put = await p.run("put", "f", "--no-resume", "--json");
   assertEquals([put.code, JSON.parse(put.stdout).resumed_from], [0, 0]);
@@ -137,31 +137,31 @@ Deno.test("ferry put --no-resume begins anew", async () => {
 
 Deno.test("ferryd takes a part over from a connection that fell silent", async () => {
   await using p = await Pair.start();
-  const bytes = randomBytes(30 * MIB);
+  const bytes = randomBytes(18 * MIB);
   p.dir.write("cwd/f", bytes);
   using silent = await p.connect();
   const put = { op: "put", filename: "f", md5: null, total_size: bytes.length };
-  await silent.send(put, bytes.subarray(0, 20 * MIB));
-  while ((await partsOf(p))[0]?.received !== 20 * MIB);
+  await silent.send(put, bytes.subarray(0, 12 * MIB));
+  while ((await partsOf(p))[0]?.received !== 12 * MIB);
   const again = await p.run("put", "f", "--json");
   const event = JSON.parse(again.stdout);
   assertEquals([again.code, event.md5], [0, md5(bytes)]);
-  assert(event.resumed_from >= 12 * MIB, `from ${event.resumed_from}`);
+  assert(event.resumed_from >= 4 * MIB, `from ${event.resumed_from}`);
 });
 
 Deno.test("ferryd gives two uploads of one name at once a part each", async () => {
   await using p = await Pair.start();
-  const [one, two] = [randomBytes(20 * MIB, 1), randomBytes(20 * MIB, 2)];
+  const [one, two] = [randomBytes(10 * MIB, 1), randomBytes(10 * MIB, 2)];
   using first = await p.connect();
   using second = await p.connect();
   const put = { op: "put", filename: "f", md5: null, total_size: one.length, overwrite: "always" };
-  await first.send(put, one.subarray(0, 10 * MIB));
-  await second.send(put, two.subarray(0, 10 * MIB));
+  await first.send(put, one.subarray(0, 5 * MIB));
+  await second.send(put, two.subarray(0, 5 * MIB));
   const end = (bytes: Uint8Array) => frame({ end: true, md5: md5(bytes), size: bytes.length });
-  await second.send(two.subarray(10 * MIB), end(two));
+  await second.send(two.subarray(5 * MIB), end(two));
   assertEquals(await second.code(), "ok");
   assertEquals(md5(Deno.readFileSync(`${p.root}/f`)), md5(two));
-  await first.send(one.subarray(10 * MIB), end(one));
+  await first.send(one.subarray(5 * MIB), end(one));
   assertEquals(await first.code(), "ok");
   assertEquals(md5(Deno.readFileSync(`${p.root}/f`)), md5(one));
   assertEquals(stagedIn(p.root), []);
@@ -169,8 +169,8 @@ Deno.test("ferryd gives two uploads of one name at once a part each", async () =
 
 Deno.test("ferryd offers a part only to go on from, and only to the connection that was offered it", async () => {
   await using p = await Pair.start();
-  const bytes = randomBytes(20 * MIB);
-  await sendPart(p, "f", bytes, 12 * MIB);
+  const bytes = randomBytes(10 * MIB);
+  await sendPart(p, "f", bytes, 6 * MIB);
   using peer = await p.connect();
   const offer = { op: "put", filename: "f", md5: null, offer: true, size: bytes.length };
   await peer.send(offer);
@@ -187,7 +187,7 @@ Deno.test("ferryd offers a part only to go on from, and only to the connection t
 
 Deno.test("ferryd keeps no part of what was damaged, and none of what is small", async () => {
   await using p = await Pair.start();
-  const bytes = randomBytes(20 * MIB);
+  const bytes = randomBytes(10 * MIB);
   using peer = await p.connect();
   const put = { op: "put", filename: "f", md5: md5(randomBytes(1)), total_size: bytes.length };
   assertEquals(await peer.ask(put, bytes), "checksum_mismatch");
@@ -197,7 +197,7 @@ Deno.test("ferryd keeps no part of what was damaged, and none of what is small",
 });
 
 Deno.test("ferryd does not believe a part whose record or bytes were damaged", async (t) => {
-  const bytes = randomBytes(20 * MIB);
+  const bytes = randomBytes(10 * MIB);
   const damages: Record<string, (part: string, record: string) => void> = {
     "a record that is cut": (_part, record) => Deno.truncateSync(record, 10),
     "a record without its part": (part) => Deno.removeSync(part),
@@ -213,7 +213,7 @@ Deno.test("ferryd does not believe a part whose record or bytes were damaged", a
     await t.step(name, async () => {
       await using p = await Pair.start();
       p.dir.write("cwd/f", bytes);
-      await sendPart(p, "f", bytes, 12 * MIB);
+      await sendPart(p, "f", bytes, 6 * MIB);
       await p.server.stop();
       const staging = `${p.root}/.ferry/staging`;
       const names = stagedIn(p.root).map((name) => `${staging}/${name}`);
@@ -232,9 +232,9 @@ Deno.test("ferryd does not believe a part whose record or bytes were damaged", a
 
 Deno.test("ferryd goes on with a part of another run of the system after reading it", async () => {
   await using p = await Pair.start();
-  const bytes = randomBytes(20 * MIB);
+  const bytes = randomBytes(10 * MIB);
   p.dir.write("cwd/f", bytes);
-  await sendPart(p, "f", bytes, 12 * MIB);
+  await sendPart(p, "f", bytes, 6 * MIB);
   await p.server.stop();
   const staging = `${p.root}/.ferry/staging`;
   const record = stagedIn(p.root).find((name) => name.endsWith(".json"))!;
@@ -242,14 +242,14 @@ Deno.test("ferryd goes on with a part of another run of the system after reading
   Deno.writeTextFileSync(`${staging}/${record}`, JSON.stringify({ ...stored, boot: 0 }));
   p.server = await Ferryd.start(p.root);
   const event = JSON.parse((await p.run("put", "f", "--json")).stdout);
-  assertEquals([event.md5, event.resumed_from], [md5(bytes), 12 * MIB]);
+  assertEquals([event.md5, event.resumed_from], [md5(bytes), 6 * MIB]);
 });
 
 Deno.test("ferryd --partial-ttl throws away parts that nobody went on with", async () => {
   await using p = await Pair.start();
-  await sendPart(p, "f", randomBytes(20 * MIB), 12 * MIB);
+  await sendPart(p, "f", randomBytes(10 * MIB), 6 * MIB);
   assertEquals((await partsOf(p)).length, 1);
-  assertMatch((await p.run("ls", "--partial")).stdout, /^ 60% +12582912 of 20971520 .* cut +f\n$/);
+  assertMatch((await p.run("ls", "--partial")).stdout, /^ 60% +6291456 of 10485760 .* cut +f\n$/);
   await p.server.stop();
   p.server = await Ferryd.start(p.root, ["--partial-ttl", "0s"]);
   assertEquals(await partsOf(p), []);
@@ -258,7 +258,7 @@ Deno.test("ferryd --partial-ttl throws away parts that nobody went on with", asy
 
 Deno.test("ferry gives up after --retries tries without a byte that moved", async () => {
   await using p = await Pair.start();
-  p.dir.write("cwd/f", randomBytes(20 * MIB));
+  p.dir.write("cwd/f", randomBytes(10 * MIB));
   await using slow = stalling(p, "up", MIB);
   const child = spawnFerry(["put", "f", "--retries", "1"], { cwd: p.cwd, server: slow.address });
   await slow.reached;
@@ -269,9 +269,9 @@ Deno.test("ferry gives up after --retries tries without a byte that moved", asyn
   assertMatch(stderr, /; trying again in 0\.\d s \(1 of 1\)\nferry: Cannot /);
 });
 
-/** Downloads `f` until 24 MiB have arrived, and ends the client with a signal. */
+/** Downloads `f` until 18 MiB have arrived, and ends the client with a signal. */
 async function cutGet(p: Pair, signal: Deno.Signal): Promise<Outcome> {
-  await using slow = stalling(p, "down", 24 * MIB);
+  await using slow = stalling(p, "down", 18 * MIB);
   const child = spawnFerry(["get", "f"], { cwd: p.cwd, server: slow.address });
   await slow.reached;
   child.kill(signal);

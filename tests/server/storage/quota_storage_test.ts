@@ -126,13 +126,14 @@ const ACTIONS: Record<string, (storage: Storage) => Promise<unknown>> = {
 
 for (const [links, link] of Object.entries(LINKS)) {
   Deno.test(`FsStorage counts a file with ${links} as what it is`, async (t) => {
-    for (const [action, act] of Object.entries(ACTIONS)) {
+    for (const [turn, [action, act]] of Object.entries(ACTIONS).entries()) {
       await t.step(action, async () => {
         await using f = new Fixture();
         await put(f.storage, "a", "x".repeat(1000));
         await put(f.storage, "d/b", "x".repeat(200));
         await f.reopen(() => link(f));
-        await f.assertRight("before");
+        // The same in front of each action.
+        if (turn === 0) await f.assertRight("before");
         // What is refused changes nothing.
         await act(f.storage).catch((error) => {
           if (!(error instanceof FerryError) || error.code === "internal") throw error;

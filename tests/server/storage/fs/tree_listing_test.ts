@@ -12,6 +12,9 @@ function write(dir: TempDir, path: string, content = "x"): void {
   dir.write(path, content);
 }
 
+/** So long that 1500 names take more than the memory that they may take. */
+const LONG = "name".repeat(20);
+
 /** A directory, and a storage over it. */
 class Fixture implements AsyncDisposable {
   readonly dir = new TempDir();
@@ -32,10 +35,11 @@ function scratch(): number {
 
 Deno.test("FsStorage.list() tells all of a directory whose names take more than memory may", async () => {
   await using f = new Fixture();
-  const names = Array.from({ length: 3500 }, (_, i) => `d/${(i * 7919) % 6007}-name`);
+  const names = Array.from({ length: 1500 }, (_, i) => `d/${(i * 7919) % 6007}-${LONG}`);
   for (const path of names) write(f.dir, path, "");
-  Deno.mkdirSync(f.dir.join("d/3000-name.d/below"), { recursive: true });
-  const more = ["d/3000-name.d", "d/3000-name.d/below"];
+  const directory = `${names[700]}.d`;
+  Deno.mkdirSync(f.dir.join(`${directory}/below`), { recursive: true });
+  const more = [directory, `${directory}/below`];
   const expected = [...names, ...more].sort();
   // A directory comes before what is in it, and that before what comes behind it.
   assertEquals(await listed(f.storage, "d"), expected);
@@ -44,9 +48,9 @@ Deno.test("FsStorage.list() tells all of a directory whose names take more than 
 const leaves = "FsStorage.list() leaves nothing open, wherever its reader stops";
 Deno.test({ name: leaves, ignore: !HOLDS_DIRECTORIES }, async () => {
   await using f = new Fixture();
-  for (let i = 0; i < 4000; i++) write(f.dir, `d/e/${i}`, "");
+  for (let i = 0; i < 1500; i++) write(f.dir, `d/e/${i}-${LONG}`, "");
   assertEquals(scratch(), 0);
-  for (const stop of [1, 2, 3000]) {
+  for (const stop of [1, 2, 1200]) {
     let told = 0;
     for await (const _ of f.storage.list("", { recursive: true })) {
       if (told === 0) assertEquals(scratch(), 0);
