@@ -33,6 +33,9 @@ const PLACE = ".ferry/trial/";
 /** A trial that is older than this, in milliseconds, was left behind by a process that was killed. */
 const STALE_MS = 3_600_000;
 
+/** How long the first answer of a store may take, in milliseconds: who starts a server waits for it. */
+const FIRST_ANSWER_MS = 10_000;
+
 /** A character of each kind that URLs escape, and some gateways escape differently. */
 const ODD = "ä+ %2F'(*)~&=\u{1f600}";
 
@@ -81,6 +84,7 @@ async function assertUsable(bucket: S3Bucket, signal: AbortSignal | undefined): 
     method: "GET",
     query: { "list-type": "2", "max-keys": "1", prefix: bucket.location.prefix + PLACE },
     root: "ListBucketResult",
+    answerTimeout: FIRST_ANSWER_MS,
     signal,
   } as const;
   try {

@@ -49,7 +49,8 @@ export class S3Location {
     const { pathStyle = !/(^|\.)amazonaws\.com(\.cn)?$/.test(url.hostname) } = options;
     this.bucket = bucket;
     this.region = region;
-    this.prefix = prefix === "" ? "" : `${prefix.replace(/^\/+|\/+$/g, "")}/`;
+    const inner = prefix.replace(/^\/+|\/+$/g, "");
+    this.prefix = inner === "" ? "" : `${inner}/`;
     this.endpoint = url.href.replace(/\/+$/, "");
     if (!pathStyle) url.hostname = `${bucket}.${url.hostname}`;
     const base = url.href.replace(/\/+$/, "");

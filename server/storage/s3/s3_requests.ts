@@ -100,6 +100,8 @@ export interface S3Request {
    * whose connection was cut, and says nothing of that. Default: false.
    */
   alone?: boolean | undefined;
+  /** How long the answer may take instead, in milliseconds. Default: {@linkcode S3Patience.answerTimeout}. */
+  answerTimeout?: number | undefined;
   /** How much work it is for the store: how much longer the answer may take, in milliseconds. Default: 0. */
   work?: number | undefined;
   /** The name of the root of the XML that a successful answer must have. Default: undefined, it need not have any. */
@@ -202,7 +204,7 @@ export class S3Requests {
     const { operation, method, body, work = 0, alone = false, signal } = request;
     signal?.throwIfAborted();
     const signed = await this.#sign(request, credentials);
-    const { answerTimeout, idleTimeout } = this.#patience;
+    const { answerTimeout = this.#patience.answerTimeout } = request;
     const abort = new AbortController();
     const giveUp = () => abort.abort(signal!.reason);
     signal?.addEventListener("abort", giveUp, { once: true });
@@ -234,7 +236,7 @@ export class S3Requests {
     if (response.ok) this.succeeded = this.#clock.monotonic();
     const answered = new TimedBody(response, {
       clock: this.#clock,
-      idleTimeout,
+      idleTimeout: this.#patience.idleTimeout,
       abort,
       onEnd: () => signal?.removeEventListener("abort", giveUp),
     });
