@@ -116,6 +116,7 @@ export class S3Storage implements Storage {
     const credentials = sourceOf(options.credentials);
     const bucket = openBucket({ ...options, credentials, runtime });
     const engine = await tryEngine(bucket);
+    bucket.comparesEtags = engine.md5Etags;
     const closing = new AbortController();
     const lookup = new NameLookup(bucket, {
       prefixBytes: bytesOf(bucket.location.prefix),

@@ -17,6 +17,7 @@ import type { ListedObject, ObjectHead } from "./bucket.ts";
 import { isClaim } from "./claim.ts";
 import { FlatList } from "./flat_list.ts";
 import { inParallel, settled } from "./in_parallel.ts";
+import { canClaim, claimName, giveUpClaim } from "./name_claim.ts";
 import { copyObject, type CopySizes } from "./object_copy.ts";
 import { knownChecksum } from "./object_attributes.ts";
 import { pagesOf } from "./name_lookup.ts";
@@ -86,7 +87,7 @@ interface Work {
 }
 
 async function moveFile(work: Work, source: ObjectHead): Promise<void> {
-  const { served, from, to, replace, assertMay, sizes, signal } = work;
+  const { served, from, to, replace, assertMay, signal } = work;
   const { bucket, lookup, records } = served;
   const [there] = await settled([
     lookup.look(to, { signal }),
@@ -94,7 +95,7 @@ async function moveFile(work: Work, source: ObjectHead): Promise<void> {
   ]);
   if (there && !(replace && there !== "directory")) throw taken();
   assertMay?.();
-  const etag = await copyObject(served, source, to, { sizes, signal });
+  const etag = replace ? await copyTo(work, source) : await createCopy(work, source);
   lookup.published(to);
   const copy = await bucket.head(to, { signal });
   if (copy?.size !== source.size || copy.etag !== etag) {
@@ -107,6 +108,24 @@ async function moveFile(work: Work, source: ObjectHead): Promise<void> {
   await keepParent(served, from, signal);
   await bucket.delete(from, { signal });
   if (hasRecord(source)) await records.forget(from, source.etag);
+}
+
+function copyTo({ served, to, sizes, signal }: Work, source: ObjectHead): Promise<string> {
+  return copyObject(served, source, to, { sizes, signal });
+}
+
+/** Copies a file to a name that nothing may have, under a claim where the store knows conditions. */
+async function createCopy(work: Work, source: ObjectHead): Promise<string> {
+  const { served, to: name, assertMay } = work;
+  if (!canClaim(served)) return await copyTo(work, source);
+  const claim = await claimName(served, { name, holder: crypto.randomUUID(), assertMay });
+  if ("existing" in claim) throw taken();
+  try {
+    return await copyTo(work, source);
+  } catch (error) {
+    await giveUpClaim(served, name, claim.claimed);
+    throw error;
+  }
 }
 
 /** An object of the directory that is moved, and what is under the new name of it. */

@@ -9,9 +9,16 @@ import { type FileName, parentName } from "../../../lib/core/remote_name.ts";
 import type { RemoveOptions } from "../storage.ts";
 import type { ListedObject } from "./bucket.ts";
 import { recordOf } from "./checksum_records.ts";
+import { inParallel } from "./in_parallel.ts";
 import { pagesOf } from "./name_lookup.ts";
 import { endOf, prefixOf } from "./object_names.ts";
 import type { ServedBucket } from "./served_bucket.ts";
+
+/** How many objects are deleted by one request: some stores delete them one after the other, and slowly. */
+const BATCH = 250;
+
+/** How many such requests are made at the same time. */
+const BATCHES_AT_ONCE = 4;
 
 /**
  * Removes a file or a directory, as `Storage.remove` does. Where both have the name, the file is removed.
@@ -69,13 +76,20 @@ export class Removal {
     this.#signal = signal;
   }
 
-  /** Deletes at most 1000 objects, and what was remembered of them. */
+  /** Deletes objects, and what was remembered of them. */
   async delete(objects: readonly ListedObject[]): Promise<void> {
-    if (objects.length === 0) return;
-    this.#signal.throwIfAborted();
+    const starts = Array.from({ length: Math.ceil(objects.length / BATCH) }, (_, at) => at * BATCH);
+    await inParallel(BATCHES_AT_ONCE, starts, async (start, failed) => {
+      const signal = AbortSignal.any([this.#signal, failed]);
+      signal.throwIfAborted();
+      await this.#deleteBatch(objects.slice(start, start + BATCH), signal);
+    });
+  }
+
+  async #deleteBatch(objects: readonly ListedObject[], signal: AbortSignal): Promise<void> {
     const { bucket } = this.#served;
     const keys = objects.map(({ key }) => key);
-    const failures = await bucket.deleteAll(keys, { signal: this.#signal });
+    const failures = await bucket.deleteAll(keys, { signal });
     this.deleted += keys.length - failures.size;
     for (const [key, failure] of failures) {
       const { code, reason } = toFerryError(failure);
@@ -85,7 +99,7 @@ export class Removal {
     const gone = objects.filter((object) => hasRecord(object) && !failures.has(object.key));
     if (gone.length === 0) return;
     const records = await Promise.all(gone.map(({ key, etag }) => recordOf(key, etag)));
-    await bucket.deleteAll(records, { signal: this.#signal });
+    await bucket.deleteAll(records, { signal });
   }
 
   /**
