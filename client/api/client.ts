@@ -14,6 +14,7 @@ import { Pool } from "../net/connection_pool.ts";
 import type { RetryPolicy } from "../net/retry.ts";
 import { named } from "../transfer/names.ts";
 import type { OmissionHandlers } from "../transfer/omissions.ts";
+import { assertOptionValues } from "../transfer/option_values.ts";
 import type {
   GetOptions,
   GetTreeOptions,
@@ -187,7 +188,10 @@ export class Client implements AsyncDisposable {
     return this.#requests.make(
       action,
       options,
-      (connection) => connection.stat(filename, algorithm),
+      (connection) => {
+        assertOptionValues({ algorithm });
+        return connection.stat(filename, algorithm);
+      },
     );
   }
 

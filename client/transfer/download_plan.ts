@@ -9,6 +9,7 @@ import { FerryError } from "../../lib/core/errors.ts";
 import type { Overwrite } from "../../lib/core/overwrite.ts";
 import type { ByteRange } from "../net/reply_check.ts";
 import type { Destination } from "./destination.ts";
+import { assertOptionValues } from "./option_values.ts";
 import type { GetOptions, Progress } from "./options.ts";
 
 /** A download of one file, or of a range of one. It is made once and passed down. */
@@ -41,13 +42,14 @@ export interface DownloadPlan {
  * The plan of a download.
  *
  * @param options `keepTime` is true where the modification time is kept in any case, as in a directory
- * @throws {FerryError} `usage` for an invalid range, and for a range with a path as its destination
+ * @throws {FerryError} `usage` for a value that an option does not have, for an invalid range, and for a range with a path as its destination
  */
 export function planDownload(
   filename: string,
   destination: Destination,
   options: Omit<GetOptions, "out" | "signal"> & { keepTime?: boolean },
 ): DownloadPlan {
+  assertOptionValues(options);
   return {
     filename,
     destination,

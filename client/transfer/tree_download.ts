@@ -33,6 +33,7 @@ import { type Connections, eachOf, onEach } from "./jobs.ts";
 import { isLocalFailure, localFailure } from "./local_failure.ts";
 import { assertDistinctHere, NameCollisions } from "./name_collisions.ts";
 import { reportOmission } from "./omissions.ts";
+import { assertOptionValues } from "./option_values.ts";
 import { type GetTreeOptions, nothingTransferred, type Transferred } from "./options.ts";
 import {
   kindOfPartialDownload,
@@ -107,6 +108,7 @@ export class TreeDownload {
   constructor(name: string, out: string, options: GetTreeOptions) {
     this.#name = name;
     this.#out = out;
+    assertOptionValues(options);
     this.#options = options;
     this.#algorithm = options.algorithm ?? "md5";
     this.#publisher = new GroupCommit({

@@ -20,6 +20,7 @@ import { type Connections, eachOf, onEach } from "./jobs.ts";
 import { isLocalFailure, localFailure } from "./local_failure.ts";
 import { type LocalEntry, walkLocal } from "./local_tree.ts";
 import { assertDistinctOnServer, NameCollisions, type RemoteLookup } from "./name_collisions.ts";
+import { assertOptionValues } from "./option_values.ts";
 import { nothingTransferred, type PutTreeOptions, type Transferred } from "./options.ts";
 import { upload } from "./upload.ts";
 import { planUpload } from "./upload_plan.ts";
@@ -55,6 +56,7 @@ export class TreeUpload {
   #compared = false;
 
   private constructor(root: string, as: string, options: PutTreeOptions) {
+    assertOptionValues(options);
     this.#options = options;
     this.#algorithm = options.algorithm ?? "md5";
     this.#as = as;

@@ -6,6 +6,7 @@
 
 import type { Algorithm } from "../../lib/core/checksum.ts";
 import type { Overwrite } from "../../lib/core/overwrite.ts";
+import { assertOptionValues } from "./option_values.ts";
 import type { Progress, PutOptions } from "./options.ts";
 import type { UploadSource } from "./source.ts";
 
@@ -40,12 +41,14 @@ export interface UploadPlan {
  * The plan of an upload.
  *
  * @param options `keepTime` is true where the modification time is kept in any case, as in a directory
+ * @throws {FerryError} `usage` for a value that an option does not have
  */
 export function planUpload(
   filename: string,
   source: UploadSource,
   options: Omit<PutOptions, "as" | "signal"> & { keepTime?: boolean },
 ): UploadPlan {
+  assertOptionValues(options);
   const { preserve = false, overwrite = "never", keepTime = false } = options;
   // The next upload can tell which of two files is newer only if this one keeps the time.
   const mtime = preserve || keepTime || overwrite === "newer";
