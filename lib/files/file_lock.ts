@@ -15,6 +15,9 @@ export type LockableFile =
  */
 const holders = new Map<string, LockableFile>();
 
+/** Closed files are removed from the map once it has this many entries. */
+let most = 64;
+
 /**
  * Takes the exclusive lock on a file. Returns false if another open file has it.
  *
@@ -27,8 +30,14 @@ export function tryLock(file: LockableFile): boolean {
   const holder = holders.get(`${dev}:${ino}`);
   if (holder && isOpen(holder)) return false;
   file.lockSync(true);
+  if (holders.size >= most) forgetClosed();
   holders.set(`${dev}:${ino}`, file);
   return true;
+}
+
+function forgetClosed(): void {
+  for (const [key, file] of holders) if (!isOpen(file)) holders.delete(key);
+  most = Math.max(64, 2 * holders.size);
 }
 
 function isOpen(file: LockableFile): boolean {

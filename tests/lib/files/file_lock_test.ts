@@ -28,6 +28,22 @@ for (
   });
 }
 
+Deno.test("tryLock() keeps on Deno 2.4 the locks of many files, also where many were closed", async () => {
+  await using dir = new TempDir();
+  using kept = new DisposableStack();
+  const open = (i: number) => Deno.openSync(dir.write(`${i}`, ""), { write: true });
+  for (let i = 0; i < 300; i++) {
+    const file = open(i);
+    assert(tryLock(ofOld(file)));
+    if (i % 3 === 0) kept.use(file);
+    else file.close();
+  }
+  for (let i = 0; i < 300; i++) {
+    using file = open(i);
+    assertEquals(tryLock(ofOld(file)), i % 3 !== 0, `${i}`);
+  }
+});
+
 Deno.test({
   name: "tryLock() keeps other processes out, on this Deno and on Deno 2.4" +
     (Deno.build.os === "linux" ? "" : " (ignored: needs flock)"),
