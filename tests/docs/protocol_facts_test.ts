@@ -76,13 +76,16 @@ Deno.test("limits.md names the limits that the code has", () => {
 });
 
 Deno.test("limits.md names the timeouts that the programs have", () => {
-  const [idle, rate, greeting, handshake, begin, part] = rows(section(LIMITS, "## Timeouts"));
+  const [idle, rate, greeting, handshake, begin, part, command] = rows(
+    section(LIMITS, "## Timeouts"),
+  );
   assertEquals(idle!.slice(1), [SERVE.options["idle-timeout"].default, COMMON.timeout.default]);
   assertEquals(rate![1], SERVE.options["min-rate"].default);
   assertEquals(greeting![2], COMMON["connect-timeout"].default);
   assertEquals(handshake![1], SERVE.options["handshake-timeout"].default);
   assertEquals(begin![1], SERVE.options["handshake-timeout"].default);
   assertEquals(part![1], SERVE.options["partial-ttl"].default);
+  assertEquals(command![1], SERVE.options["exec-timeout"].default);
   assert(
     section(LIMITS, "## Timeouts").includes(
       `kills a command after ${SERVE.options["exec-timeout"].default} unless`,
