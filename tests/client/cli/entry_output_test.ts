@@ -2,17 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { showDetails, showEntry } from "../../../client/cli/entry_output.ts";
 import type { Entry } from "../../../lib/core/entry.ts";
 import { jsonLines, printed } from "../../support/printed.ts";
-
-const MD5 = "0123456789abcdef0123456789abcdef";
-
-const FILE: Entry = {
-  filename: "d/a.bin",
-  type: "file",
-  size: 12345,
-  mtime: Date.UTC(2024, 1, 3, 4, 5, 6, 789),
-  mode: 0o640,
-  checksum: MD5,
-};
+import { FILE, MD5 } from "../../support/printed_examples.ts";
 
 const DIRECTORY: Entry = {
   ...FILE,

@@ -2,32 +2,9 @@ import { assert, assertEquals } from "@std/assert";
 import { showDetails, showEntry, showPartialUpload } from "../../../client/cli/entry_output.ts";
 import type { Output } from "../../../client/cli/output.ts";
 import { md5sumLine, shownSumLine } from "../../../client/cli/sum_line.ts";
-import { TransferOutput } from "../../../client/cli/transfer_output.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
-import type { Entry } from "../../../lib/core/entry.ts";
 import { jsonLines, printed } from "../../support/printed.ts";
-
-const MD5 = "0123456789abcdef0123456789abcdef";
-
-const FILE: Entry = {
-  filename: "d/a.bin",
-  type: "file",
-  size: 12345,
-  mtime: Date.UTC(2024, 1, 3, 4, 5, 6, 789),
-  mode: 0o640,
-  checksum: MD5,
-};
-
-const TRANSFERRED = {
-  filename: "d/a.bin",
-  checksum: MD5,
-  size: 12345,
-  skipped: false,
-  transferred: 12345,
-  resumedFrom: 0,
-};
-
-const transfersOf = (output: Output) => new TransferOutput(output, { dryRun: false });
+import { FILE, MD5, TRANSFERRED, transfersOf } from "../../support/printed_examples.ts";
 
 Deno.test("Output lets no control character of a name reach a terminal", () => {
   const name = "d/a\x1b[31m\r\n\x7f\x9b2J\u202eb\\c";

@@ -1,20 +1,6 @@
 import { assertEquals } from "@std/assert";
-import type { Output } from "../../../client/cli/output.ts";
-import { TransferOutput } from "../../../client/cli/transfer_output.ts";
 import { jsonLines, printed } from "../../support/printed.ts";
-
-const MD5 = "0123456789abcdef0123456789abcdef";
-
-const TRANSFERRED = {
-  filename: "d/a.bin",
-  checksum: MD5,
-  size: 12345,
-  skipped: false,
-  transferred: 12345,
-  resumedFrom: 0,
-};
-
-const transfersOf = (output: Output) => new TransferOutput(output, { dryRun: false });
+import { MD5, TRANSFERRED, transfersOf } from "../../support/printed_examples.ts";
 
 Deno.test("TransferOutput.transferred() prints a line of md5sum's format", () => {
   for (const op of ["put", "get"] as const) {
