@@ -9,6 +9,7 @@
 
 import { tmpdir } from "node:os";
 import { AwsClient } from "aws4fetch";
+import { freePorts } from "../free_ports.ts";
 import { isThere } from "../mount.ts";
 import { allEnded } from "../processes.ts";
 
@@ -75,9 +76,6 @@ export interface SharedEngine extends Credentials {
 
 /** How long an engine may take to start, in milliseconds; it takes seconds where the machine is not busy. */
 const START_MS = 90_000;
-
-/** Engines get ports below those that systems give away by themselves. */
-const PORTS = { from: 10_000, to: 32_000 } as const;
 
 /** How often an engine is made where another program takes one of its ports meanwhile. */
 const ATTEMPTS = 3;
@@ -300,23 +298,6 @@ async function keep(parent: string): Promise<void> {
 async function lastLine(dir: string, name: string): Promise<string> {
   const log = await Deno.readTextFile(`${dir}/${name}.log`).catch(() => "");
   return `${name}: ${log.trim().split("\n").at(-1)}`;
-}
-
-/** The first of so many consecutive ports on which nobody listens. */
-function freePorts(count: number): number {
-  for (;;) {
-    const blocks = Math.floor((PORTS.to - PORTS.from) / count);
-    const first = PORTS.from + count * Math.floor(Math.random() * blocks);
-    try {
-      using stack = new DisposableStack();
-      for (let port = first; port < first + count; port++) {
-        stack.use(Deno.listen({ hostname: "127.0.0.1", port }));
-      }
-      return first;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    }
-  }
 }
 
 /** Random hexadecimal digits. */
