@@ -1,17 +1,19 @@
 /**
- * The program `ferryd`: runs a command, or serves the files of a directory until a signal ends it. Only this module
- * decides which storage is used.
+ * The program `ferryd`: runs a command, or serves the files of a directory or a bucket until a signal ends it. Only
+ * this module decides which storage is used.
  *
  * @module
  */
 
 import { getLogger } from "@logtape/logtape";
 import { formatAddress, isLoopback } from "../lib/core/address.ts";
-import { giveUp } from "../lib/cli/permissions.ts";
+import { ENVIRONMENT, giveUp } from "../lib/cli/permissions.ts";
 import { onInterrupt } from "../lib/cli/signals.ts";
 import { quote, toFerryError } from "../lib/core/errors.ts";
 import { PLATFORM } from "../lib/core/platform.ts";
+import type { Runtime } from "../lib/runtime/runtime.ts";
 import { parseScopes } from "./auth/grants.ts";
+import { type BucketRoot, bucketRoot } from "./cli/bucket_root.ts";
 import { COMMANDS } from "./cli/commands/all.ts";
 import { SERVE, type ServeValues } from "./cli/commands/serve.ts";
 import { readKeyPair, readTokens, reload, watchTokens } from "./cli/credentials.ts";
@@ -20,12 +22,16 @@ import type { ExecPolicy } from "./exec/allowed_commands.ts";
 import { guarded } from "./observe/failures.ts";
 import { LineWriter } from "./observe/line_writer.ts";
 import { logUncaught, startLog } from "./observe/log.ts";
+import type { S3StorageOptions } from "./storage/s3/s3_storage.ts";
 import type { Storage } from "./storage/storage.ts";
 
 const logger = getLogger(["ferry", "server"]);
 
 /** How often expired partial uploads are discarded, in milliseconds. */
 const EXPIRE_EVERY_MS = 10 * 60 * 1000;
+
+/** The most memory for larger buffers where files are kept in a bucket, in bytes: parts that are read or uploaded at once. */
+const BUCKET_BUFFERS = 64 * 1024 * 1024;
 
 /** How long the program waits at its end for its output to be written, in milliseconds. */
 const LAST_OUTPUT_MS = 1000;
@@ -38,22 +44,29 @@ async function run(options: ServeValues): Promise<void> {
   await startLog(output.stderr, { format: options.log, verbose: options.verbose });
   logUncaught();
   const exec = execOptions(options);
+  const root = bucketRoot(options);
+  const bucket = root && await accessTo(root);
   // ferryd is started with the permissions for all its options.
   giveUp(exec ? ["ffi"] : ["env", "ffi", "run"], Object.values(options));
   // Loaded on demand: it is half of the program, and other commands do not need it.
   const { serve } = await import("./serve.ts");
   let reported: readonly string[] = [];
-  const storage: Storage = await openStorage(options, () => {
+  const onBack = () => {
     const { shortcomings = [] } = storage;
     if (`${shortcomings}` !== `${reported}`) {
       for (const each of shortcomings) logger.warn(each);
     }
     reported = shortcomings;
-  });
+  };
+  const runtime = bucket && await bucketRuntime();
+  const storage: Storage = bucket
+    ? await openBucket({ ...bucket, maxFileSize: options["max-file-size"], runtime })
+    : await openDirectory(options, onBack);
   await using _storage = storage;
   const tokens = readTokens(options);
   const server = await serve({
     storage,
+    runtime,
     listen: options.listen,
     anonymous: options.anonymous === undefined ? undefined : parseScopes(options.anonymous),
     idleTimeout: options["idle-timeout"],
@@ -103,13 +116,35 @@ async function run(options: ServeValues): Promise<void> {
   await server.close({ drainTimeout: options["drain-timeout"] });
 }
 
+/** Where a bucket is, and the keys to it. */
+type BucketAccess = Omit<S3StorageOptions, "maxFileSize" | "runtime">;
+
+/** Reads from the environment how to get at a bucket. */
+async function accessTo(root: BucketRoot): Promise<BucketAccess> {
+  const { credentialsFrom, regionFrom } = await import("./storage/s3/credentials.ts");
+  const credentials = credentialsFrom(ENVIRONMENT);
+  return { ...root, region: root.region ?? await regionFrom(ENVIRONMENT), credentials };
+}
+
+/** What a server and its bucket share. */
+async function bucketRuntime(): Promise<Runtime> {
+  const { createRuntime } = await import("../lib/runtime/runtime.ts");
+  return createRuntime({ bufferBytes: BUCKET_BUFFERS });
+}
+
+/** Opens a bucket, in which the server keeps files. */
+async function openBucket(options: S3StorageOptions): Promise<Storage> {
+  const { S3Storage } = await import("./storage/s3/s3_storage.ts");
+  return await S3Storage.open(options);
+}
+
 /**
- * Opens what the server keeps files in: a directory. Whoever wants another storage changes this function alone.
+ * Opens a directory, in which the server keeps files.
  *
  * @param onBack called when the directory is back, where another file system may be mounted now, which keeps less or
  * more
  */
-async function openStorage(options: ServeValues, onBack: () => void): Promise<Storage> {
+async function openDirectory(options: ServeValues, onBack: () => void): Promise<Storage> {
   const { FsStorage } = await import("./storage/fs/fs_storage.ts");
   return FsStorage.open(options.root, {
     durability: options.durability,

@@ -44,7 +44,7 @@ const FOLDERS: Readonly<Record<string, string>> = {
   "server":
     "lib/cli lib/core lib/line_exec lib/runtime lib/wire server/auth server/cli server/cli/commands server/exec server/files server/net " +
     "server/observe server/protocols/echo server/protocols/ferry server/protocols/line_exec " +
-    "server/storage server/storage/fs",
+    "server/storage server/storage/fs server/storage/s3",
 
   "client/net":
     "lib/core lib/digest lib/runtime lib/security lib/transfer lib/wire lib/wire/operations",

@@ -129,12 +129,13 @@ Deno.test({
     await using f = new Fixture();
     const command = "/usr/bin/env";
     const exec = ["--allow-exec", command, "--allow-shell"];
-    const fails = (says: string) => async (launch: Launch) => {
-      const start = async () => {
-        await using _ = await Ferryd.start(f.root, exec, { launch });
+    const fails =
+      (says: string, args = exec, env: Record<string, string> = {}) => async (launch: Launch) => {
+        const start = async () => {
+          await using _ = await Ferryd.start(f.root, args, { launch, env });
+        };
+        await assertRejects(start, Error, says);
       };
-      await assertRejects(start, Error, says);
-    };
     /** The PATH that commands get. */
     const path = "/usr/bin:/bin";
     const environment = async (launch: Launch | undefined) => {
@@ -193,6 +194,10 @@ Deno.test({
       const sees = await environment(launch);
       assertEquals(passedOn.filter((name) => sees.has(name)), []);
     };
+    // Without it, the keys to a bucket are not found.
+    const bucket = ["--root", "s3://files", "--s3-endpoint", "http://127.0.0.1:1"];
+    needs["env=AWS_*"] = fails("without the permission", bucket);
+    needs["env=USERPROFILE"] = fails("without the permission", bucket, { HOME: "" });
     const names = Object.keys(needs).flatMap((lack) =>
       lack === together ? passedOn.map((name) => `env=${name}`) : [lack]
     );

@@ -12,13 +12,18 @@ import { CONFIG, HELP } from "../options.ts";
 /** `ferryd` without a command: its options and its help text. `server/main.ts` runs it. */
 export const SERVE = {
   name: "ferryd",
-  usage: "[--root DIR] [--listen HOST:PORT]",
-  summary: "Serve the files of a directory, and take files into it",
+  usage: "[--root DIR|s3://BUCKET/PREFIX] [--listen HOST:PORT]",
+  summary: "Serve the files of a directory or a bucket, and take files into it",
   details:
     `On standard output it says where it listens, then "ferryd: ready". The log goes to standard
 error; where nobody reads it, lines are dropped and counted. SIGTERM and SIGINT let transfers under
 way finish; a second one does not. SIGHUP reads the certificate anew, and the tokens, which are also
 read when their file changes; connections stay open.
+
+Any number of ferryds may serve one bucket of an S3-compatible object store. The keys to it are
+taken from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or from the profile
+AWS_PROFILE of ~/.aws/credentials (AWS_SHARED_CREDENTIALS_FILE), which is read anew when it changes.
+ferryd then uses up to 64 MiB for parts of files that it reads ahead or uploads side by side.
 
 ferryd token and ferryd cert make what is needed for that. ferryd completions SHELL prints what
 lets bash, zsh or fish complete its command line.`,
@@ -29,7 +34,21 @@ lets bash, zsh or fish complete its command line.`,
       value: "DIR",
       completes: "directories",
       default: ".",
-      help: "the directory to serve",
+      help: "the directory to serve, or s3://BUCKET/PREFIX",
+    },
+    "s3-endpoint": {
+      kind: "text",
+      value: "URL",
+      help: "where the object store of the bucket is: https://s3.example.org",
+    },
+    "s3-region": {
+      kind: "text",
+      value: "REGION",
+      help: "its region, if it is neither that of AWS_REGION and ~/.aws/config nor us-east-1",
+    },
+    "s3-path-style": {
+      kind: "flag",
+      help: "name the bucket in the path of requests, as is done for all stores but AWS",
     },
     listen: {
       kind: "text",
