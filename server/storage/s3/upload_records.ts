@@ -172,7 +172,8 @@ export class UploadRecords {
     const { etag, modified, now, body } = object;
     const record = parseRecord(await new Response(body).text());
     if (!record) return undefined;
-    const age = now - modified;
+    // Some stores round the time of a write up to the next second, which has not come yet.
+    const age = Math.max(0, now - modified);
     return {
       id,
       generation,

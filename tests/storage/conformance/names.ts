@@ -46,17 +46,17 @@ export function testNames(test: Test, { longestName }: Abilities): void {
   ];
 
   test("every good name is stored, listed, opened and removed as it is", async ({ storage }) => {
-    for (const filename of names) {
+    await Promise.all(names.map(async (filename) => {
       await put(storage, filename, `content of ${filename}`);
       assertEquals(await textOf(storage, filename), `content of ${filename}`);
       assertEquals((await storage.stat(name(filename))).filename, filename);
-    }
+    }));
     const shown = new Set(await listed(storage));
-    for (const filename of names) {
+    await Promise.all(names.map(async (filename) => {
       assert(shown.has(filename), `not listed: ${JSON.stringify(filename)}`);
       await storage.remove(name(filename), { recursive: false });
       await assertCode("not_found", () => storage.stat(name(filename)));
-    }
+    }));
   });
 
   if (longestName < MAX_NAME_BYTES) {
@@ -73,15 +73,16 @@ export function testNames(test: Test, { longestName }: Abilities): void {
   }
 
   test("every good name is moved and made a directory as it is", async ({ storage }) => {
-    for (const filename of names) {
-      await put(storage, "plain", "x", { replace: true });
-      await storage.move(name("plain"), name(filename), { replace: false });
+    await Promise.all(names.map(async (filename, index) => {
+      const plain = name(`plain-${index}`);
+      await put(storage, plain, "x");
+      await storage.move(plain, name(filename), { replace: false });
       assertEquals(await textOf(storage, filename), "x");
       await storage.remove(name(filename), { recursive: false });
       await storage.mkdir(name(filename));
       assertEquals((await storage.stat(name(filename))).type, "directory");
       await storage.remove(name(filename.split("/")[0]!), { recursive: true });
-    }
+    }));
     assertEquals(await listed(storage), []);
   });
 }

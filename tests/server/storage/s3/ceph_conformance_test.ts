@@ -1,0 +1,6 @@
+import { testStorage } from "../../../storage/conformance.ts";
+import { CEPH } from "../../../support/engines/ceph.ts";
+import { whyNoEngine } from "../../../support/engines/engine.ts";
+import { emptyStorages, S3_ABILITIES } from "../../../support/s3_storage.ts";
+
+testStorage("S3Storage on Ceph", emptyStorages(CEPH), S3_ABILITIES, whyNoEngine(CEPH));
