@@ -18,6 +18,7 @@ import { oneFile, oneFileOverTls } from "./one_file.ts";
 import { SSHD, versionOf } from "./peers.ts";
 import { resume } from "./resume.ts";
 import { roundTrips } from "./round_trips.ts";
+import { objectStore } from "./s3.ts";
 import { start } from "./start.ts";
 import { tree, treeAgain } from "./tree.ts";
 import { runInterruptibly } from "../support/interruptible.ts";
@@ -97,6 +98,11 @@ const CASES: readonly Case[] = [
     run: start,
   },
   { name: "crowd", title: () => "2000 slow or silent connections to a server", run: crowd },
+  {
+    name: "s3",
+    title: () => "a server over a bucket of Ceph, beside rclone straight to it",
+    run: objectStore,
+  },
   { name: "memory", title: () => "peaks of resident memory", run: memory },
 ];
 
@@ -107,6 +113,7 @@ const PEERS: ReadonlyMap<string, readonly [string, ...string[]]> = new Map([
   ["scp", ["ssh", "-V"]],
   ["sshd", [SSHD, "-V"]],
   ["node", ["node", "--version"]],
+  ["rclone", ["rclone", "--version"]],
 ]);
 
 /** A load average above which medians of a few runs cannot be trusted. */
