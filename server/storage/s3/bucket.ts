@@ -155,7 +155,7 @@ export interface Bucket {
    */
   put(
     key: string,
-    bytes: Uint8Array<ArrayBuffer>,
+    bytes: Uint8Array,
     options?: PutOptions,
   ): Promise<string | undefined>;
 
@@ -190,7 +190,7 @@ export interface Bucket {
   uploadPart(
     upload: MultipartUpload,
     number: number,
-    bytes: Uint8Array<ArrayBuffer>,
+    bytes: Uint8Array,
     options?: RequestOptions,
   ): Promise<UploadedPart>;
 

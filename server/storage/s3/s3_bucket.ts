@@ -194,7 +194,7 @@ export class S3Bucket implements Bucket {
 
   async put(
     key: string,
-    bytes: Uint8Array<ArrayBuffer>,
+    bytes: Uint8Array,
     options: PutOptions = {},
   ): Promise<string | undefined> {
     const md5 = options.md5 ?? this.#runtime.digests.md5Of(bytes);
@@ -356,7 +356,7 @@ export class S3Bucket implements Bucket {
   uploadPart(
     upload: MultipartUpload,
     number: number,
-    bytes: Uint8Array<ArrayBuffer>,
+    bytes: Uint8Array,
     options: RequestOptions = {},
   ): Promise<UploadedPart> {
     return this.#multiparts.uploadPart(upload, number, bytes, options);

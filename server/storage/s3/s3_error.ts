@@ -71,18 +71,16 @@ export function isPassing({ status, code }: S3Error): boolean {
   return PASSING_CODES.has(code) || PASSING_STATUSES.has(status);
 }
 
-/** Codes of answers to requests whose credentials the store does not accept. */
-const CREDENTIAL_CODES: ReadonlySet<string> = new Set([
+/** Codes of answers to requests with credentials that have expired, whose status is not that of a refusal. */
+const EXPIRED_CODES: ReadonlySet<string> = new Set([
   "ExpiredToken",
-  "InvalidAccessKeyId",
   "InvalidToken",
-  "SignatureDoesNotMatch",
   "TokenRefreshRequired",
 ]);
 
-/** Whether other credentials may help. An answer without a body tells nothing but that access is denied. */
+/** Whether other credentials may help. */
 export function blamesCredentials({ status, code }: S3Error): boolean {
-  return CREDENTIAL_CODES.has(code) || (status === 403 && code === "");
+  return status === 401 || status === 403 || EXPIRED_CODES.has(code);
 }
 
 /** A clock that is wrong by more than this many milliseconds makes stores refuse all signatures. */
@@ -105,6 +103,8 @@ const BY_CODE: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   EntityTooLarge: ["too_large", "the object store takes no object of that size"],
   QuotaExceeded: ["quota", "the quota of the bucket in the object store is used up"],
   InsufficientStorage: ["no_space", "the object store is full"],
+  ConditionalRequestConflict: ["busy", "the object is being changed by another request"],
+  OperationAborted: ["busy", "the object is being changed by another request"],
   BadDigest: ["checksum_mismatch", "the object store received other bytes than were sent"],
   RequestTimeout: ["timeout", "the object store did not receive the request in time"],
 };

@@ -86,7 +86,7 @@ export class S3Multiparts {
   async uploadPart(
     { key, uploadId }: MultipartUpload,
     number: number,
-    bytes: Uint8Array<ArrayBuffer>,
+    bytes: Uint8Array,
     { signal }: RequestOptions,
   ): Promise<UploadedPart> {
     const md5 = this.#options.digests.md5Of(bytes);

@@ -59,7 +59,7 @@ export interface S3Patience {
   answerTimeout?: number | undefined;
   /** How long an answer may pause once it has begun, in milliseconds. Default: 30000.*/
   idleTimeout?: number | undefined;
-  /** How long a request is repeated after temporary failures, in milliseconds. Default: 30000. */
+  /** How long a request is repeated after its first temporary failure, in milliseconds. Default: 30000. */
   retryTime?: number | undefined;
 }
 
@@ -88,7 +88,7 @@ export interface S3Request {
   /** Headers. */
   headers?: Readonly<Record<string, string>>;
   /** What is sent. It has to stay unchanged until the answer. */
-  body?: Uint8Array<ArrayBuffer> | undefined;
+  body?: Uint8Array | undefined;
   /** Gives the request up. */
   signal?: AbortSignal | undefined;
   /** Statuses beside 2xx, or codes, that are answers rather than failures. Default: none. */
@@ -220,7 +220,7 @@ export class S3Requests {
       response = await fetch(signed.url, {
         method,
         headers: signed.headers,
-        body: body ?? null,
+        body: (body as Uint8Array<ArrayBuffer> | undefined) ?? null,
         redirect: "manual",
         signal: abort.signal,
         ...(client ? { client } : {}),
@@ -317,15 +317,16 @@ function errorIn(
 /** The retries of one request. */
 export class Retrying {
   readonly #clock: Clock;
-  readonly #until: number;
+  readonly #time: number;
+  #until: number | undefined;
   readonly #signal: AbortSignal | undefined;
   /** How often the request has failed. */
   failures = 0;
 
-  /** @param time how long retries may go on, in milliseconds */
+  /** @param time how long retries may go on after the first failure, in milliseconds */
   constructor(clock: Clock, time: number, signal: AbortSignal | undefined) {
     this.#clock = clock;
-    this.#until = clock.monotonic() + time;
+    this.#time = time;
     this.#signal = signal;
   }
 
@@ -336,6 +337,7 @@ export class Retrying {
    */
   async wait(error: unknown): Promise<void> {
     if (this.#signal?.aborted || !mayPass(error)) throw error;
+    this.#until ??= this.#clock.monotonic() + this.#time;
     const longest = Math.min(BACKOFF.first * 2 ** this.failures++, BACKOFF.longest);
     // Full jitter: requests that failed together do not come back together.
     const pause = Math.max(

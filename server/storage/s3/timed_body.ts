@@ -25,7 +25,7 @@ const MOST_BYTES = 64 * 1024 * 1024;
 
 /** The body of an answer. */
 export class TimedBody {
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>> | undefined;
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   readonly #options: TimedBodyOptions;
   /** How many bytes the answer promises; NaN if it does not say. */
   readonly #promised: number;
@@ -44,12 +44,13 @@ export class TimedBody {
    *
    * @throws {FerryError} `unreachable` if the body ends too early, `timeout` if it pauses for too long
    */
-  async read(): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  async read(): Promise<Uint8Array | undefined> {
+    if (!this.#reader) this.#end();
     if (!this.#reader || this.#ended) return undefined;
     const { clock, idleTimeout, abort } = this.#options;
     const late = new FerryError("timeout", "the object store stopped in the middle of an answer");
     const timer = clock.setTimeout(() => abort.abort(late), idleTimeout);
-    let value: Uint8Array<ArrayBuffer> | undefined;
+    let value: Uint8Array | undefined;
     try {
       ({ value } = await this.#reader.read());
     } catch (error) {
@@ -69,8 +70,8 @@ export class TimedBody {
   }
 
   /** Reads all of it; fails as {@linkcode TimedBody.read} does. */
-  async whole(): Promise<Uint8Array<ArrayBuffer>> {
-    const chunks: Uint8Array<ArrayBuffer>[] = [];
+  async whole(): Promise<Uint8Array> {
+    const chunks: Uint8Array[] = [];
     for (let chunk; (chunk = await this.read()) !== undefined;) {
       chunks.push(chunk);
       if (this.#received > MOST_BYTES) {
@@ -78,8 +79,13 @@ export class TimedBody {
         throw new FerryError("io", "the object store sent an answer without an end");
       }
     }
-    if (chunks.length === 1) return chunks[0]!;
-    return new Uint8Array(await new Blob(chunks).arrayBuffer());
+    const whole = new Uint8Array(this.#received);
+    let at = 0;
+    for (const chunk of chunks) {
+      whole.set(chunk, at);
+      at += chunk.length;
+    }
+    return whole;
   }
 
   /** Reads no more. It does not fail. */

@@ -8,6 +8,7 @@
  */
 
 import { tmpdir } from "node:os";
+import { encodeHex } from "@std/encoding/hex";
 import { AwsClient } from "aws4fetch";
 import { freePorts } from "../free_ports.ts";
 import { isThere } from "../mount.ts";
@@ -303,5 +304,5 @@ async function lastLine(dir: string, name: string): Promise<string> {
 /** Random hexadecimal digits. */
 function randomText(length: number): string {
   const bytes = crypto.getRandomValues(new Uint8Array(length / 2));
-  return bytes.toHex();
+  return encodeHex(bytes);
 }

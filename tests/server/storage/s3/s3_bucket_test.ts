@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { encodeHex } from "@std/encoding/hex";
 import { FerryError } from "../../../../lib/core/errors.ts";
 import type { ObjectBody } from "../../../../server/storage/s3/bucket.ts";
 import { assertCode } from "../../../support/assertions.ts";
@@ -102,7 +103,7 @@ testBuckets("a list goes on page by page, in the order of the bytes of names", a
   const names = ["a", "a-b", "a/1", "a/2", "a\u0001", "b/\uffee", "b/\u{1f600}", "c\u0002", "d"];
   await Promise.all(names.map((name) => bucket.put(name, new Uint8Array())));
   const bytewise = names.toSorted((a, b) =>
-    utf8.encode(a).toHex() < utf8.encode(b).toHex() ? -1 : 1
+    encodeHex(utf8.encode(a)) < encodeHex(utf8.encode(b)) ? -1 : 1
   );
   for (const max of [1, 2, 3, 1000]) {
     const found: string[] = [];

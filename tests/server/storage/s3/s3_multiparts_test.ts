@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { decodeHex } from "@std/encoding/hex";
 import { assertCode } from "../../../support/assertions.ts";
 import { md5Of } from "../../../support/digests.ts";
 import { CEPH } from "../../../support/engines/ceph.ts";
@@ -22,7 +23,7 @@ const PART = new Uint8Array(5 * MIB).fill(1);
 const REST = new TextEncoder().encode("rest");
 
 function etagOf(...parts: Uint8Array[]): string {
-  return `${md5Of(Uint8Array.fromHex(parts.map(md5Of).join("")))}-${parts.length}`;
+  return `${md5Of(decodeHex(parts.map(md5Of).join("")))}-${parts.length}`;
 }
 
 async function allUploads(bucket: S3Bucket): Promise<ListedUpload[]> {
