@@ -51,7 +51,7 @@ export function maySeemClaim(size: number): boolean {
  */
 export function claimBytes(
   { replaced }: { replaced?: string | undefined } = {},
-): Uint8Array<ArrayBuffer> {
+): Uint8Array {
   return CLAIMS[replaced === CLAIMS[0].etag ? 1 : 0].bytes;
 }
 
