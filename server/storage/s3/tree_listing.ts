@@ -91,9 +91,9 @@ class Lines {
       const flaw = this.#file === directory ? fileOfSameName() : this.#flawOf(directory);
       if (flaw) {
         this.#hidden = key.slice(0, slash + 1);
-        // A file of that name has its own line already.
-        const filename = this.#file === directory ? this.#hidden : directory;
-        yield { filename, omitted: flaw };
+        // A file of that name has its own line already, and an empty part has no name.
+        const hasName = this.#file !== directory && !/(^|\/)$/.test(directory);
+        yield { filename: hasName ? directory : this.#hidden, omitted: flaw };
         return;
       }
       around.push(key.slice(0, slash + 1));
