@@ -34,7 +34,9 @@ export class TimedBody {
 
   /** Takes the body of a response over. */
   constructor(response: Response, options: TimedBodyOptions) {
-    this.#reader = response.body?.getReader();
+    // Deno 2.4 does not declare that no other thread shares these bytes.
+    const body = response.body as ReadableStream<Uint8Array<ArrayBuffer>> | null;
+    this.#reader = body?.getReader();
     this.#options = options;
     this.#promised = Number(response.headers.get("content-length") ?? NaN);
   }
