@@ -146,6 +146,14 @@ async function openBucket(options: S3StorageOptions): Promise<Storage> {
  */
 async function openDirectory(options: ServeValues, onBack: () => void): Promise<Storage> {
   const { FsStorage } = await import("./storage/fs/fs_storage.ts");
+  await FsStorage.untilAnswered(options.root, () => {
+    output.stderr.write(
+      `ferryd: waiting for the file system of ${
+        quote(options.root)
+      }: it may take a minute to give ` +
+        "up another machine that used the directory and has ended\n",
+    );
+  });
   return FsStorage.open(options.root, {
     durability: options.durability,
     maxFileSize: options["max-file-size"],

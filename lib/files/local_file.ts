@@ -190,6 +190,17 @@ export class LocalFile implements ByteSource, AsyncDisposable {
     if (await this.unsized()) throw this.#tooLong();
   }
 
+  /**
+   * Fails if its content cannot be read. On GlusterFS a file that another machine has just replaced can be opened by its
+   * name for a moment, and every read of it fails. Must be called before anything is read.
+   *
+   * @throws {FerryError} `io`, with the system's error as the cause
+   */
+  async assertReadable(): Promise<void> {
+    await this.#read(new Uint8Array(1));
+    this.seek(0);
+  }
+
   #tooShort(count: number): FerryError {
     return new FerryError(
       "io",

@@ -28,7 +28,8 @@ const NAME = "trial";
  * Tries out what a file system supports, and removes the files made for that.
  *
  * @param directory a directory that no other program uses
- * @throws {FerryError} `io` if files can be created but not be written to later, as resuming an upload requires
+ * @throws {FerryError} `io` if files can be created but not be written to later, as resuming an upload requires;
+ * `denied` if another server could write to it unnoticed
  * @throws the runtime's error if nothing can be created in it
  */
 export function tryFileSystem(directory: Directory): FileSystem {
@@ -44,7 +45,7 @@ export function tryFileSystem(directory: Directory): FileSystem {
 function triedIn(place: Directory, known: FileSystem): FileSystem {
   const file = Deno.makeTempFileSync({ dir: place.path, suffix: "a" });
   assertWritesInPlace(file);
-  return {
+  const found = {
     ...known,
     durableNames: known.durableNames && (known.honestWrites || flushes(place)),
     heldDirectories: known.heldDirectories && succeeds(() => holds(place)),
@@ -53,6 +54,25 @@ function triedIn(place: Directory, known: FileSystem): FileSystem {
     hardLinks: succeeds(() => (Deno.linkSync(file, place.at("link")), true)),
     caseSensitive: !isTaken(file.replace(/a$/, "A")),
   };
+  assertExclusive(found);
+  return found;
+}
+
+/**
+ * Fails on a file system where nothing would tell two servers of each other. Mounts of object stores without a protocol
+ * of their own among each other, such as those of rclone, keep neither permission bits nor hard links. They show what
+ * others have stored minutes later, and acknowledge files before they are stored.
+ *
+ * @throws {FerryError} `denied`
+ */
+function assertExclusive(found: FileSystem): void {
+  const { honestWrites, hardLinks, modes, caseSensitive } = found;
+  if (honestWrites || hardLinks || modes || !caseSensitive) return;
+  throw new FerryError(
+    "denied",
+    "its file system keeps neither permission bits nor hard links, as mounts of object stores do: " +
+      "nothing there shows whether another ferryd writes; serve the bucket itself (--root s3://BUCKET)",
+  );
 }
 
 /** Opens a directory that was just created, until `entered` is disposed of. */

@@ -43,10 +43,14 @@ import type { Root } from "./root.ts";
 import { attempt, type FsStorageOptions, ServedRoot } from "./served_root.ts";
 import { checksumOf, entryOf, FsStoredFile } from "./stored_file.ts";
 import { listTree, type Seen } from "./tree_listing.ts";
+import { untilAnswered } from "./state_directory.ts";
 import { removeTree } from "./tree_removal.ts";
 
 /** How many names are looked up before other requests get a turn. */
 const FIND_AT_ONCE = 256;
+
+/** A file system that has not answered for this long, in milliseconds, is said to be slow. */
+const SLOW_MS = 3000;
 
 /** A list checks after this many entries that the root still exists. */
 const STANDING_EVERY = 64;
@@ -87,6 +91,18 @@ export class FsStorage implements Storage {
     } catch (error) {
       throw fileError(error).during(`serve ${JSON.stringify(root)}`);
     }
+  }
+
+  /**
+   * Waits until the file system of a directory answers, which {@linkcode FsStorage.open} would do without letting
+   * anything else run. It may take a minute where several machines use the file system and one has ended. Never fails.
+   *
+   * @param onWaiting called if the answer takes more than some seconds
+   */
+  static async untilAnswered(root: string, onWaiting: () => void): Promise<void> {
+    const timer = setTimeout(onWaiting, SLOW_MS);
+    await untilAnswered(root);
+    clearTimeout(timer);
   }
 
   /** See {@linkcode Storage.within}. */

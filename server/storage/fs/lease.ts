@@ -6,6 +6,10 @@
  * process that starts there watches the file instead: if the lease is not renewed for its whole duration, its holder
  * has ended.
  *
+ * Other machines do not see every write at once: s3fs stores it when the file is closed or flushed, and ceph-fuse goes
+ * on to show old bytes of a file that another machine holds open, with its new modification time. So on file systems
+ * that may be shared the file is flushed and closed after each renewal, and whoever watches it compares bytes and time.
+ *
  * @module
  */
 
@@ -16,6 +20,7 @@ import { isRemovedName } from "../../../lib/core/remote_name.ts";
 import { inodeOf } from "../../../lib/core/file_identity.ts";
 import { bootTime, sameBoot } from "../../../lib/files/partial_file.ts";
 import { openExactly } from "../../../lib/files/open_exactly.ts";
+import { infoAt } from "../../../lib/files/path_lookup.ts";
 
 /** How often a holder renews its lease, in milliseconds. */
 const BEAT_MS = 2000;
@@ -47,6 +52,8 @@ interface Said {
 export interface LeaseOptions {
   /** Called before a wait with the maximum duration of it, in milliseconds. */
   onWaiting?: ((ms: number) => void) | undefined;
+  /** Whether other machines may use the same file system. Default: true. */
+  shared?: boolean | undefined;
   /**
    * The lease that this process held through an earlier mount, and has left. If another process may have taken the
    * directory since then, this one is refused immediately.
@@ -58,9 +65,13 @@ export interface LeaseOptions {
 export class Lease implements Disposable {
   /** Unique among all leases. */
   readonly id: string;
+  readonly #leases: Directory;
   readonly #path: string;
   readonly #file: Deno.FsFile;
+  readonly #shared: boolean;
   #said: Said;
+  /** The files of earlier holders. */
+  #former: readonly string[] = [];
   /** Whether the lease was left: its file stays, and is no longer renewed. */
   #left = false;
   #sure = Date.now();
@@ -68,10 +79,15 @@ export class Lease implements Disposable {
   #closed = false;
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  private constructor(id: string, path: string, file: Deno.FsFile) {
+  private constructor(
+    id: string,
+    { leases, file, shared }: { leases: Directory; file: Deno.FsFile; shared: boolean },
+  ) {
     this.id = id;
-    this.#path = path;
+    this.#leases = leases;
+    this.#path = leases.at(id);
     this.#file = file;
+    this.#shared = shared;
     const inode = inodeOf(file.statSync());
     this.#said = { version: 1, inode, boot: bootTime(), beat: 0 };
   }
@@ -81,14 +97,17 @@ export class Lease implements Disposable {
    * ended. It writes its own file before it looks at others, so that two processes that start at the same time notice
    * each other.
    *
-   * @throws {FerryError} `busy` if another process holds it; the error if the file cannot be written
+   * @throws {FerryError} `busy` if another process holds it; `io` if the directory cannot be listed; the error if the
+   * file cannot be written
    */
-  static take(leases: Directory, { onWaiting = () => {}, earlier }: LeaseOptions = {}): Lease {
+  static take(
+    leases: Directory,
+    { onWaiting = () => {}, shared = true, earlier }: LeaseOptions = {},
+  ): Lease {
     using taken = new DisposableStack();
-    const lease = taken.use(Lease.#begin(leases));
-    const others = [...Deno.readDirSync(leases.path)].map(({ name }) => name)
-      .filter((name) => name !== lease.id && name !== earlier?.id && !isRemovedName(name))
-      .map((name) => Other.read(leases.at(name)));
+    const lease = taken.use(Lease.#begin(leases, shared));
+    const names = lease.#others().filter((name) => name !== earlier?.id);
+    const others = names.map((name) => Other.read(leases.at(name)));
     for (const other of others) if (other.isAlive === true) throw servedElsewhere();
     let unknown = others.filter(({ isAlive }) => isAlive === undefined);
     if (unknown.length > 0 && earlier) throw servedElsewhere();
@@ -101,6 +120,7 @@ export class Lease implements Disposable {
       if (Date.now() - lease.#sure >= BEAT_MS) lease.#beat();
     }
     lease.assertHeld();
+    lease.#former = names;
     for (const other of others) remove(other.path);
     if (earlier) remove(leases.at(earlier.id));
     lease.#timer = setInterval(() => lease.#beat(), BEAT_MS);
@@ -109,19 +129,31 @@ export class Lease implements Disposable {
     return lease;
   }
 
-  static #begin(leases: Directory): Lease {
+  static #begin(leases: Directory, shared: boolean): Lease {
     using made = new DisposableStack();
     const created = leases.createFile(NEW);
     made.defer(() => remove(created.path));
     created.file.close();
     const file = made.use(openExactly(created.path, { read: true, write: true }));
     tryLock(file);
-    const id = crypto.randomUUID();
-    const lease = new Lease(id, leases.at(id), file);
-    lease.#say();
+    const lease = new Lease(crypto.randomUUID(), { leases, file, shared });
+    lease.#say(created.path);
     Deno.renameSync(created.path, lease.#path);
     made.move();
     return lease;
+  }
+
+  /**
+   * The names of the files of other processes.
+   *
+   * @throws {FerryError} `io` if the directory cannot be listed: the runtime reports that as a directory that ends early
+   */
+  #others(): string[] {
+    const names = Array.from(Deno.readDirSync(this.#leases.path), ({ name }) => name);
+    if (!names.includes(this.id)) {
+      throw new FerryError("io", "its file system does not list a file that was just made");
+    }
+    return names.filter((name) => name !== this.id && !isRemovedName(name));
   }
 
   /**
@@ -179,7 +211,8 @@ export class Lease implements Disposable {
   #beat(): void {
     if (this.#lost) return;
     try {
-      if (inodeOf(Deno.lstatSync(this.#path)) !== inodeOf(this.#file.statSync())) this.#lost = true;
+      const isThere = inodeOf(Deno.lstatSync(this.#path)) === inodeOf(this.#file.statSync());
+      if (!isThere || this.#hasSuccessor()) this.#lost = true;
       else this.#say();
     } catch (error) {
       // Any other failure may be temporary. Writes are refused once the lease is too old.
@@ -187,12 +220,25 @@ export class Lease implements Disposable {
     }
   }
 
-  #say(): void {
+  /**
+   * Whether another process may have watched the file for so long that it took the directory. Its removal of this
+   * lease's file may not be visible here, since some clients keep the attributes of files for minutes.
+   */
+  #hasSuccessor(): boolean {
+    if (!this.#shared || Math.abs(Date.now() - this.#sure) < LEASE_MS) return false;
+    return this.#others().some((name) => !name.endsWith(NEW) && !this.#former.includes(name));
+  }
+
+  #say(path = this.#path): void {
     const said = { ...this.#said, beat: this.#said.beat + 1 };
     const page = new Uint8Array(FILE_BYTES).fill(0x20);
     page.set(new TextEncoder().encode(JSON.stringify(said)));
-    this.#file.seekSync(0, Deno.SeekMode.Start);
-    if (this.#file.writeSync(page) < page.length) throw new Deno.errors.WriteZero();
+    using opened = this.#shared ? openExactly(path, { write: true }) : undefined;
+    const file = opened ?? this.#file;
+    file.seekSync(0, Deno.SeekMode.Start);
+    if (file.writeSync(page) < page.length) throw new Deno.errors.WriteZero();
+    // Flushed, too: an error that the file system reports when a file is closed does not get through the runtime.
+    opened?.syncDataSync();
     this.#said = said;
     this.#sure = Date.now();
   }
@@ -216,10 +262,10 @@ class Other {
   readonly path: string;
   /** Whether its holder is running; undefined if it has to be watched to find out. */
   readonly isAlive: boolean | undefined;
-  readonly #first: string | undefined;
+  readonly #first: Seen | undefined;
   #gone: boolean;
 
-  private constructor(path: string, first: string | undefined, isAlive: boolean | undefined) {
+  private constructor(path: string, first: Seen | undefined, isAlive: boolean | undefined) {
     this.path = path;
     this.#first = first;
     this.#gone = first === undefined;
@@ -228,9 +274,9 @@ class Other {
 
   /** Reads the file of a lease. */
   static read(path: string): Other {
-    const first = read(path);
+    const first = look(path);
     const isOver = path.endsWith(NEW) || first === undefined;
-    return new Other(path, first, isOver ? false : isHolderAlive(path, first));
+    return new Other(path, first, isOver ? false : isHolderAlive(path, first.text));
   }
 
   /** Whether its holder has released the directory. */
@@ -240,15 +286,25 @@ class Other {
 
   /** Whether it was renewed since it was first read. */
   hasSpoken(): boolean {
-    const now = this.#read();
-    return now !== undefined && now !== this.#first;
+    const now = look(this.path);
+    this.#gone ||= now === undefined;
+    return now !== undefined &&
+      (now.text !== this.#first?.text || now.mtime !== this.#first?.mtime);
   }
+}
 
-  #read(): string | undefined {
-    const text = read(this.path);
-    this.#gone ||= text === undefined;
-    return text;
-  }
+/** A lease file as it was seen. */
+interface Seen {
+  text: string;
+  /** When it was written, in milliseconds since 1970. */
+  mtime: number | undefined;
+}
+
+/** What is seen of a lease file; undefined if it does not exist. */
+function look(path: string): Seen | undefined {
+  const mtime = infoAt(path)?.mtime?.getTime();
+  const text = read(path);
+  return text === undefined ? undefined : { text, mtime };
 }
 
 /** Whether the holder of a lease is running, judged by its lock; undefined if the lock does not show it. */

@@ -97,7 +97,8 @@ export class StateDirectory implements Disposable {
     }
     const fileSystem = tryFileSystem(directory);
     const leases = held.use(makeDirectory(directory, "leases"));
-    const lease = held.use(Lease.take(leases, options));
+    const shared = !fileSystem.honestWrites;
+    const lease = held.use(Lease.take(leases, { ...options, shared }));
     const all = held.use(makeDirectory(directory, "staging"));
     const staging = held.use(makeDirectory(all, lease.id));
     held.defer(() => removeIfEmpty(all.at(lease.id)));
@@ -207,6 +208,24 @@ export function adopt(
   }
 }
 
+/**
+ * Waits until the file system of a root answers what {@linkcode StateDirectory.open} asks at first. `open` blocks the
+ * process meanwhile, and CephFS answers only when it has given up a machine that had the files open and is gone.
+ *
+ * @param path the root
+ */
+export async function untilAnswered(path: string): Promise<void> {
+  const own = `${path}/${RESERVED_DIRECTORY}`;
+  try {
+    await Deno.lstat(`${own}/lock`);
+    for await (const { name } of Deno.readDir(`${own}/leases`)) {
+      await Deno.lstat(`${own}/leases/${name}`);
+    }
+  } catch {
+    // It is no root yet, or cannot be read: `open` reports that.
+  }
+}
+
 /** Whether a name in a directory leads to the given directory. */
 function isIn(above: Directory, name: string, directory: Directory): boolean {
   const info = infoAt(above.at(name));
@@ -246,7 +265,9 @@ function unwritableFor(error: unknown): FerryError | undefined {
   if (error instanceof Deno.errors.NotCapable) return undefined;
   switch (fileError(error).code) {
     case "denied":
-      return new FerryError("denied", "the server's directory is read-only");
+      return error instanceof FerryError
+        ? error
+        : new FerryError("denied", "the server's directory is read-only");
     case "no_space":
       return new FerryError(
         "no_space",

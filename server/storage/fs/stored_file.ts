@@ -4,10 +4,11 @@
  * @module
  */
 
+import { delay } from "@std/async/delay";
 import type { Algorithm, Checksum } from "../../../lib/core/checksum.ts";
 import type { ChecksumCache, FileIdentity } from "./checksum_cache.ts";
 import { checksumOfSource } from "../../../lib/digest/source_digest.ts";
-import { FerryError, fileError } from "../../../lib/core/errors.ts";
+import { FerryError, fileError, systemCodeOf } from "../../../lib/core/errors.ts";
 import type { Entry } from "../../../lib/core/entry.ts";
 import type { FileFacts, LocalFile } from "../../../lib/files/local_file.ts";
 import type { FileName } from "../../../lib/core/remote_name.ts";
@@ -15,6 +16,13 @@ import type { MountPoints } from "./mount_points.ts";
 import type { Root } from "./root.ts";
 import type { ServedRoot } from "./served_root.ts";
 import type { StoredFile } from "../storage.ts";
+
+/** For how long a file that another machine has replaced is opened again, in milliseconds, and after which pauses. */
+const STALE_MS = 3000;
+const STALE_PAUSE_MS = 100;
+
+/** What opening a file takes from a {@linkcode ServedRoot}. */
+type Opening = Pick<ServedRoot, "cache" | "runtime" | "fileSystem">;
 
 /**
  * The entry that describes a file or a directory.
@@ -66,12 +74,30 @@ export class FsStoredFile implements StoredFile {
   }
 
   /**
-   * Opens a file.
+   * Opens a file. One that another machine has just replaced is opened again until the new file is found.
    *
    * @throws {FerryError} as `Storage.open`
    */
   static async open(
-    { cache, runtime }: Pick<ServedRoot, "cache" | "runtime">,
+    served: Opening,
+    root: Root,
+    name: FileName,
+    algorithm: Algorithm,
+  ): Promise<FsStoredFile> {
+    const { clock } = served.runtime;
+    for (const until = clock.now() + STALE_MS;;) {
+      try {
+        return await FsStoredFile.#open(served, root, name, algorithm);
+      } catch (error) {
+        const isStale = systemCodeOf((error as FerryError).cause) === "ESTALE";
+        if (!isStale || clock.now() >= until) throw error;
+      }
+      await delay(STALE_PAUSE_MS);
+    }
+  }
+
+  static async #open(
+    { cache, runtime, fileSystem }: Opening,
     root: Root,
     name: FileName,
     algorithm: Algorithm,
@@ -83,6 +109,7 @@ export class FsStoredFile implements StoredFile {
       throw fileError(error);
     }
     try {
+      if (!fileSystem.honestWrites) await file.assertReadable();
       await file.assertSized();
       const entry = entryOf(cache, name, file.info, algorithm);
       return new FsStoredFile(file, entry, cache, root.directory.mounts);
@@ -133,7 +160,7 @@ export class FsStoredFile implements StoredFile {
  * @throws {FerryError} as `Storage.checksum`
  */
 export async function checksumOf(
-  served: Pick<ServedRoot, "cache" | "runtime">,
+  served: Opening,
   root: Root,
   name: FileName,
   algorithm: Algorithm,
