@@ -6,6 +6,7 @@
 
 import { below, list, move, remove } from "./directories.ts";
 import { full, gone, remount, start } from "./limits.ts";
+import { second } from "./machines.ts";
 import { modes, names, times } from "./properties.ts";
 import { again, cut, get, put, replace } from "./transfers.ts";
 import type { Trial } from "./trial.ts";
@@ -100,5 +101,11 @@ export const CHECKS: readonly Check[] = [
     meaning:
       "after an unmount, or the end of the file system's program, requests fail with `io`, and ferryd goes on once it is mounted again",
     run: gone,
+  },
+  {
+    name: "second",
+    meaning:
+      "a second ferryd on another machine is refused while the first one or its lock lives, and goes on with what that has left; what another machine replaces is read as it was or as it is",
+    run: second,
   },
 ];

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { CHECKS } from "./checks.ts";
-import { FILE_SYSTEMS, Mounted } from "./mounts.ts";
+import { Mounted } from "./mounted.ts";
+import { FILE_SYSTEMS } from "./mounts.ts";
 import { differences, documented, PAGE, parse, render } from "./table.ts";
 import { SAID } from "./trial.ts";
 import { testWithMount } from "../support/mount.ts";

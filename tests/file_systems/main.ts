@@ -10,7 +10,8 @@ import { renderHelp } from "../../lib/cli/help.ts";
 import type { CommandSpec } from "../../lib/cli/command_spec.ts";
 import { runInterruptibly } from "../support/interruptible.ts";
 import { CHECKS } from "./checks.ts";
-import { FILE_SYSTEMS, type FileSystem, Mounted, NotHere } from "./mounts.ts";
+import { type FileSystem, Mounted, NotHere } from "./mounted.ts";
+import { FILE_SYSTEMS } from "./mounts.ts";
 import { differences, documented, FAILS, PAGE, render } from "./table.ts";
 import { NONE, Trial } from "./trial.ts";
 

@@ -22,7 +22,10 @@ export async function put(trial: Trial): Promise<string> {
   const names = SIZES.map((size) => `put-${size}`);
   if (trial.system.readOnly) {
     const { code, said } = await trial.try("put", ...names, "--to", "put");
-    trial.hold(code !== 0 && /read-only/.test(said), `put on a read-only file system: ${said}`);
+    trial.hold(
+      code !== 0 && /read-only|neither permission bits/.test(said),
+      `put on a read-only file system: ${said}`,
+    );
     return "refused";
   }
   const events = await trial.succeed("put", ...names, "--to", "put");
@@ -72,7 +75,7 @@ export async function cut(trial: Trial): Promise<string> {
   return "yes";
 }
 
-function holdResumed(trial: Trial, events: readonly Event[], what: string): void {
+export function holdResumed(trial: Trial, events: readonly Event[], what: string): void {
   const from = events.find(({ event }) => event === "done")?.resumed_from ?? 0;
   const least = CUT_AT / 4;
   trial.hold(from >= least, `${what} went on at ${from}`);

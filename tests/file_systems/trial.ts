@@ -7,7 +7,7 @@
 import { equals } from "@std/bytes/equals";
 import { FaultyPeer } from "../support/faulty_peer.ts";
 import { ferry, Ferryd, type Outcome, outcome, spawnFerry, TempDir } from "../support/programs.ts";
-import type { FileSystem, Mounted } from "./mounts.ts";
+import type { FileSystem, Mounted } from "./mounted.ts";
 import { MIB } from "../support/bytes.ts";
 
 /** The size of a file that is cut and resumed. */
