@@ -100,7 +100,9 @@ export async function isFull(path: string): Promise<boolean> {
   if (!mayAsk()) return false;
   const { statfsSync } = await import("node:fs");
   try {
-    return statfsSync(path).bavail === 0;
+    const { blocks, bavail } = statfsSync(path);
+    // Without any blocks the size is unknown: CephFS says so while no manager daemon counts.
+    return blocks > 0 && bavail === 0;
   } catch {
     return false;
   }

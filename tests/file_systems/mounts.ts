@@ -173,8 +173,12 @@ export const FILE_SYSTEMS: readonly FileSystem[] = [
   rclone("rclone-cached", "writes", { readOnly: true }),
   over("s3fs", async ({ path, home }, stack) => {
     const [bucket, options] = await s3fsOptions(home, stack);
-    return ["s3fs", bucket, path, "-f", "-o", `${options},use_path_request_style`];
-  }, { endless: true, twice: true }),
+    const mount = ["s3fs", bucket, path, "-o", `${options},use_path_request_style`] as const;
+    must(...mount);
+    prepareFiles(path);
+    must("umount", path);
+    return [...mount, "-f"];
+  }, { readOnly: true }),
   distributed(CEPH_FS, cephFuse),
   distributed(GLUSTER, glusterFuse),
 ];

@@ -23,7 +23,7 @@ export async function put(trial: Trial): Promise<string> {
   if (trial.system.readOnly) {
     const { code, said } = await trial.try("put", ...names, "--to", "put");
     trial.hold(
-      code !== 0 && /read-only|neither permission bits/.test(said),
+      code !== 0 && /read-only|object store/.test(said),
       `put on a read-only file system: ${said}`,
     );
     return "refused";

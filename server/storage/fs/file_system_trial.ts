@@ -4,7 +4,7 @@
  * @module
  */
 
-import { closeSync, fsyncSync, openSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, statfsSync } from "node:fs";
 import type { Directory } from "./open_directory.ts";
 import { type ErrorCode, FerryError, toFerryError } from "../../../lib/core/errors.ts";
 import { type FileSystem, fileSystemAt } from "../../../lib/file_system/file_system.ts";
@@ -18,6 +18,9 @@ const ODD_TIME = Date.UTC(2001, 1, 3, 4, 5, 7, 123);
 /** The coarsest timestamp resolution that counts as storing times, in milliseconds. FAT has two seconds. */
 const COARSEST_STEP = 2000;
 
+/** A file system that reports this size in bytes or more has none: it shows a store without a limit. */
+const ENDLESS_BYTES = 2 ** 50;
+
 /** Errors that say nothing about what a file system can do. */
 const PASSING: readonly ErrorCode[] = ["no_space", "quota", "busy"];
 
@@ -29,7 +32,7 @@ const NAME = "trial";
  *
  * @param directory a directory that no other program uses
  * @throws {FerryError} `io` if files can be created but not be written to later, as resuming an upload requires;
- * `denied` if another server could write to it unnoticed
+ * `denied` on a mount of an object store
  * @throws the runtime's error if nothing can be created in it
  */
 export function tryFileSystem(directory: Directory): FileSystem {
@@ -54,25 +57,30 @@ function triedIn(place: Directory, known: FileSystem): FileSystem {
     hardLinks: succeeds(() => (Deno.linkSync(file, place.at("link")), true)),
     caseSensitive: !isTaken(file.replace(/a$/, "A")),
   };
-  assertExclusive(found);
+  assertNoObjectStore(place.path, found);
   return found;
 }
 
 /**
- * Fails on a file system where nothing would tell two servers of each other. Mounts of object stores without a protocol
- * of their own among each other, such as those of rclone, keep neither permission bits nor hard links. They show what
- * others have stored minutes later, and acknowledge files before they are stored.
+ * Fails on a mount of an object store, such as those of rclone and s3fs. They acknowledge files that are not stored, and
+ * their locks end at the mount: two servers would not notice each other. They have no hard links, and either no
+ * permission bits or no size.
  *
  * @throws {FerryError} `denied`
  */
-function assertExclusive(found: FileSystem): void {
+function assertNoObjectStore(path: string, found: FileSystem): void {
   const { honestWrites, hardLinks, modes, caseSensitive } = found;
-  if (honestWrites || hardLinks || modes || !caseSensitive) return;
+  if (honestWrites || hardLinks || !caseSensitive || modes && !isEndless(path)) return;
   throw new FerryError(
     "denied",
-    "its file system keeps neither permission bits nor hard links, as mounts of object stores do: " +
-      "nothing there shows whether another ferryd writes; serve the bucket itself (--root s3://BUCKET)",
+    "it is a mount of an object store, where acknowledged files may be lost and two machines may " +
+      "write at once: serve the bucket itself, with --root s3://BUCKET",
   );
+}
+
+function isEndless(path: string): boolean {
+  const { bsize, blocks } = statfsSync(path);
+  return bsize * blocks >= ENDLESS_BYTES;
 }
 
 /** Opens a directory that was just created, until `entered` is disposed of. */

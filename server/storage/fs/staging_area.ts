@@ -297,7 +297,9 @@ export class StagingArea {
     using directory = this.#options.enter();
     let free: number;
     try {
-      const { bavail, bsize } = statfsSync(directory.path);
+      const { blocks, bavail, bsize } = statfsSync(directory.path);
+      // CephFS says so while no manager daemon counts.
+      if (blocks === 0) return;
       free = bavail * bsize;
     } catch {
       // Not every system reports the free space.

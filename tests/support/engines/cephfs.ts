@@ -12,6 +12,9 @@ const ACTIVE_MS = 60_000;
 
 const POLL_MS = 200;
 
+/** The shortest session timeout that it takes, in seconds. */
+const SESSION_S = 30;
+
 async function make(site: Site) {
   const [mon, osd] = await CEPH.make(site);
   const conf = `${site.dir}/ceph.conf`;
@@ -31,6 +34,8 @@ async function make(site: Site) {
   await Deno.writeTextFile(`${site.dir}/keyring`, key, { append: true });
   for (const pool of ["fs_meta", "fs_data"]) await ceph("osd", "pool", "create", pool, "4");
   await ceph("fs", "new", "fs", "fs_meta", "fs_data");
+  // How long it waits for a client that has ended; the default is 60.
+  await ceph("fs", "set", "fs", "session_timeout", `${SESSION_S}`);
   const mds = { name: "mds", command: ["ceph-mds", "-c", conf, "-i", "a", "-f"] };
   await site.launch(mds);
   for (const until = Date.now() + ACTIVE_MS; !(await ceph("mds", "stat")).includes("up:active");) {
