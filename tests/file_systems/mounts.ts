@@ -43,12 +43,12 @@ function over(
 const SAME_NAMES = { source: ({ store }: Places) => store };
 
 /** `rclone mount`, with a kind of cache. */
-function rclone(name: string, cache: string, rest: Partial<FileSystem> = {}): FileSystem {
+function rclone(name: string, cache: string): FileSystem {
   const options = ["--config", "/dev/null", "--vfs-cache-mode", cache, "--vfs-write-back", "1s"];
   return over(name, ({ store, path, home }) => {
-    if (rest.readOnly) prepareFiles(store);
+    prepareFiles(store);
     return ["rclone", "mount", ...options, "--cache-dir", `${home}/cache`, store, path];
-  }, { needs: ["rclone", "fusermount3"], ...rest });
+  }, { needs: ["rclone", "fusermount3"], readOnly: true });
 }
 
 /** A file system that machines share, with servers of its own; `mount` is the command of a client. */
@@ -170,7 +170,7 @@ export const FILE_SYSTEMS: readonly FileSystem[] = [
     return ["unionfs-fuse", "-f", "-o", "cow", `${store}=RW:${other}=RO`, path];
   }, SAME_NAMES),
   rclone("rclone", "off"),
-  rclone("rclone-cached", "writes", { readOnly: true }),
+  rclone("rclone-cached", "writes"),
   over("s3fs", async ({ path, home }, stack) => {
     const [bucket, options] = await s3fsOptions(home, stack);
     const mount = ["s3fs", bucket, path, "-o", `${options},use_path_request_style`] as const;

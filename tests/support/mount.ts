@@ -121,6 +121,17 @@ export const KINDS = {
       ["rclone", "mount", "--config", "/dev/null", "--daemon", `:local:${store}`, path],
     ],
   },
+  /** Acknowledges what only its cache has. */
+  rcloneCached: {
+    needs: ["rclone", "/dev/fuse"],
+    commands: (path: string, store: string): string[][] => {
+      const cache = ["--vfs-cache-mode", "writes", "--cache-dir", `${store}.cache`];
+      return [
+        ["mkdir", store],
+        ["rclone", "mount", "--config", "/dev/null", "--daemon", ...cache, `:local:${store}`, path],
+      ];
+    },
+  },
 } as const;
 
 /** Mounts in directories of a test, which are unmounted when this is disposed of. */

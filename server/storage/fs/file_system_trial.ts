@@ -47,7 +47,6 @@ export function tryFileSystem(directory: Directory): FileSystem {
 
 function triedIn(place: Directory, known: FileSystem): FileSystem {
   const file = Deno.makeTempFileSync({ dir: place.path, suffix: "a" });
-  assertWritesInPlace(file);
   const found = {
     ...known,
     durableNames: known.durableNames && (known.honestWrites || flushes(place)),
@@ -58,6 +57,7 @@ function triedIn(place: Directory, known: FileSystem): FileSystem {
     caseSensitive: !isTaken(file.replace(/a$/, "A")),
   };
   assertNoObjectStore(place.path, found);
+  assertWritesInPlace(file);
   return found;
 }
 
@@ -74,7 +74,7 @@ function assertNoObjectStore(path: string, found: FileSystem): void {
   throw new FerryError(
     "denied",
     "it is a mount of an object store, where acknowledged files may be lost and two machines may " +
-      "write at once: serve the bucket itself, with --root s3://BUCKET",
+      "write at once: serve the store without it (--root s3://BUCKET)",
   );
 }
 
@@ -158,8 +158,7 @@ function assertWritesInPlace(file: string): void {
   }
   throw new FerryError(
     "io",
-    "its file system lets no file be written to that is there already; " +
-      "an rclone mount does with --vfs-cache-mode writes",
+    "its file system lets no file be written to that is there already",
     { cause },
   );
 }

@@ -10,8 +10,8 @@ import type { FileSystem } from "../../../../lib/file_system/file_system.ts";
 import { tryFileSystem } from "../../../../server/storage/fs/file_system_trial.ts";
 import { FsStorage } from "../../../../server/storage/fs/fs_storage.ts";
 import { KINDS, Mount, Mounted, OtherPath, testWithMount } from "../../../support/mount.ts";
+import type { FileName } from "../../../../lib/core/remote_name.ts";
 import { ferry, Ferryd, TempDir } from "../../../support/programs.ts";
-import { assertCode } from "../../../support/assertions.ts";
 
 /** What is not kept, by its name. */
 function lacks(fileSystem: FileSystem): string[] {
@@ -79,12 +79,21 @@ testWithMount(
 );
 
 testWithMount(
-  "ferryd serves no rclone mount without a write cache, and says which option helps",
+  "ferryd serves mounts of object stores for reading only, and says what is better",
   async () => {
-    await using mounted = new Mounted("rclone");
-    const { message } = await assertCode("io", () => FsStorage.open(mounted.path));
-    assertStringIncludes(message, "--vfs-cache-mode writes");
-    assert(!message.includes("\n"));
+    for (const kind of ["rclone", "rcloneCached"] as const) {
+      await using mounted = new Mounted(kind);
+      Deno.writeTextFileSync(`${mounted.path}/file`, "content");
+      await using storage = FsStorage.open(mounted.path, { durability: "none" });
+      assertEquals(storage.unwritable?.code, "denied");
+      const [first] = storage.shortcomings;
+      assertStringIncludes(
+        first!,
+        "nothing can be uploaded here: it is a mount of an object store",
+      );
+      assertStringIncludes(first!, "--root s3://BUCKET");
+      assertEquals((await storage.stat("file" as FileName)).size, 7);
+    }
   },
   KINDS.rclone.needs,
 );

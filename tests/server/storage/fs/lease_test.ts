@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Directory } from "../../../../server/storage/fs/open_directory.ts";
 import { FerryError } from "../../../../lib/core/errors.ts";
-import { Lease, LEASE_MS } from "../../../../server/storage/fs/lease.ts";
+import { Lease, LEASE_MS, type LeaseOptions } from "../../../../server/storage/fs/lease.ts";
 import { bootTime } from "../../../../lib/files/partial_file.ts";
 import { Clock } from "../../../support/clock.ts";
 import { TempDir } from "../../../support/programs.ts";
@@ -12,8 +12,8 @@ class Fixture implements AsyncDisposable {
   readonly leases = Directory.open(Deno.realPathSync(this.dir.path));
   readonly waits: number[] = [];
 
-  take(): Lease {
-    return Lease.take(this.leases, { onWaiting: (ms) => void this.waits.push(ms) });
+  take(options: LeaseOptions = {}): Lease {
+    return Lease.take(this.leases, { onWaiting: (ms) => void this.waits.push(ms), ...options });
   }
 
   names(): string[] {
@@ -149,6 +149,54 @@ Deno.test("Lease.assertHeld() fails for who was stopped while another one took o
   assertBusy(() => stopped.assertHeld(), "has taken the directory over");
   assertBusy(() => stopped.assertHeld(), "start this one anew");
   assertEquals(f.names(), ["another"]);
+});
+
+Deno.test("Lease.assertHeld() fails for who was stopped while another one came, though its own file is still shown", async () => {
+  await using f = new Fixture();
+  using clock = new Clock();
+  f.write("former", FOREIGN["another mount"]!);
+  using stopped = f.take();
+  // A file that an earlier holder has left says nothing.
+  f.write("former", {});
+  clock.ahead += LEASE_MS;
+  stopped.assertHeld();
+  f.write("another", {});
+  clock.ahead += LEASE_MS / 2 + 100;
+  stopped.assertHeld();
+  clock.ahead += LEASE_MS;
+  assertBusy(() => stopped.assertHeld(), "has taken the directory over");
+});
+
+Deno.test("Lease.assertHeld() looks for nobody else where no other machine can write", async () => {
+  await using f = new Fixture();
+  using clock = new Clock();
+  using lease = f.take({ shared: false });
+  f.write("another", {});
+  clock.ahead += LEASE_MS;
+  lease.assertHeld();
+});
+
+Deno.test("Lease.take() takes a new time of the same bytes for a renewal", async () => {
+  await using f = new Fixture();
+  using clock = new Clock();
+  const other = f.write("other", FOREIGN["another mount"]!);
+  // As ceph-fuse shows a file that another machine holds open.
+  clock.onPause = () => Deno.utimeSync(other, 1, 1 + clock.ahead);
+  assertBusy(() => f.take(), "by another path, or on another machine");
+});
+
+Deno.test("Lease.take() fails where the directory cannot be listed", async () => {
+  await using f = new Fixture();
+  const { readDirSync } = Deno;
+  // The runtime reports a directory that cannot be read as one that ends early.
+  Deno.readDirSync = () => [].values();
+  try {
+    const error = assertThrows(() => f.take(), FerryError, "does not list a file");
+    assertEquals(error.code, "io");
+  } finally {
+    Deno.readDirSync = readDirSync;
+  }
+  assertEquals(f.names(), []);
 });
 
 Deno.test("Lease.assertHeld() looks again, and goes on, for who was stopped while nobody came", async () => {
