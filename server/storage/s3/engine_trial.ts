@@ -6,8 +6,7 @@
 
 import { FerryError, toFerryError } from "../../../lib/core/errors.ts";
 import type { MultipartUpload, RequestOptions } from "./bucket.ts";
-import { md5Header, metadataHeaders } from "./object_headers.ts";
-import { bareEtag } from "./object_headers.ts";
+import { bareEtag, md5Header, metadataHeaders } from "./object_headers.ts";
 import type { S3Bucket } from "./s3_bucket.ts";
 import { connectionProblem, isPassing, s3ErrorOf } from "./s3_error.ts";
 
@@ -117,16 +116,16 @@ async function explained(
       : `${reason}: ${advice}`;
     return new FerryError(code, what, { cause: error });
   }
-  if (code === "unreachable" && endpoint.startsWith("http:") && await speaksTls(endpoint, signal)) {
-    return new FerryError(code, "the endpoint speaks https: write https:// for http://", {
-      cause: error,
-    });
-  }
-  return code === "unreachable" && connectionProblem(error.cause) === "not https"
-    ? new FerryError(code, "the endpoint speaks no https: try http:// for https://", {
-      cause: error,
-    })
-    : error;
+  if (code !== "unreachable") return error;
+  const problem = connectionProblem(error.cause);
+  const advice = problem === "certificate"
+    ? `${reason}: name the file of its authority in DENO_CERT`
+    : problem === "not https"
+    ? "the endpoint speaks no https: try http:// for https://"
+    : endpoint.startsWith("http:") && problem !== "refused" && await speaksTls(endpoint, signal)
+    ? "the endpoint speaks https: write https:// for http://"
+    : reason;
+  return new FerryError(code, advice, { cause: error });
 }
 
 /** Whether a server answers an attempt to speak TLS, if only with a certificate that is not trusted. */

@@ -37,7 +37,11 @@ export function listPage(xml: XmlAnswer, relative: (key: string) => string): Lis
   }));
   const prefixes = xml.all("CommonPrefixes").map((group) => key(group.text("Prefix")));
   const next = continued(xml) ? xml.text("NextContinuationToken") ?? "" : undefined;
-  return { objects, prefixes, next: next && nextPage(next, objects, prefixes) };
+  return {
+    objects,
+    prefixes,
+    next: next === undefined ? undefined : nextPage(next, objects, prefixes),
+  };
 }
 
 /** What {@linkcode ListPage.next} of the page before asks for. */

@@ -216,7 +216,11 @@ Deno.test("an endpoint that speaks https is told from one that does not, and fro
   const plain = () => tryServer(`http://127.0.0.1:${port}`);
   await assertCode("unreachable", plain, "the endpoint speaks https: write https://");
   const untrusted = () => tryServer(`https://127.0.0.1:${port}`);
-  await assertCode("unreachable", untrusted, "its certificate is not trusted");
+  await assertCode(
+    "unreachable",
+    untrusted,
+    "its certificate is not trusted: name the file of its authority in DENO_CERT",
+  );
 });
 
 Deno.test("an endpoint that never answers is given up soon", async () => {

@@ -4,6 +4,7 @@ import { FerryError } from "../../../../lib/core/errors.ts";
 import type { ObjectBody } from "../../../../server/storage/s3/bucket.ts";
 import { assertCode } from "../../../support/assertions.ts";
 import { md5Of } from "../../../support/digests.ts";
+import fc from "../../../support/properties.ts";
 import { CEPH } from "../../../support/engines/ceph.ts";
 import { Engine, testWithEngine } from "../../../support/engines/engine.ts";
 import { newBucket, testBuckets } from "../../../support/engines/opened_bucket.ts";
@@ -52,6 +53,25 @@ testBuckets(
     assertEquals((await bucket.list()).objects, []);
   },
 );
+
+testWithEngine(CEPH, "objects of arbitrary names are listed as they were stored", async () => {
+  const bucket = await newBucket(await Engine.shared(CEPH));
+  const part = fc.string({ unit: "binary", minLength: 1, maxLength: 40 })
+    .filter((text) => !/[\0/]/.test(text) && text !== "." && text !== "..");
+  const name = fc.array(part, { minLength: 1, maxLength: 4 }).map((parts) => parts.join("/"));
+  const names = new Set(fc.sample(name, { numRuns: 300 }));
+  const put = (key: string) => bucket.put(key, utf8.encode(key));
+  for (const key of names) assert(await put(key) !== undefined);
+  const found: string[] = [];
+  for (let next: string | undefined, first = true; first || next !== undefined; first = false) {
+    const page = await bucket.list({ next, max: 7 });
+    found.push(...page.objects.map(({ key }) => key));
+    next = page.next;
+  }
+  assertEquals(found.toSorted(), [...names].sort());
+  assertEquals((await bucket.deleteAll(found)).size, 0);
+  assertEquals((await bucket.list()).objects, []);
+});
 
 testBuckets("no object of a name that URLs cannot hold is reached", async (bucket) => {
   for (const name of ["a/../b", ".", "..", "a/./b", "nul\0", "half\ud800"]) {
