@@ -111,13 +111,12 @@ export class TestFile {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Its MD5. */
   readonly md5: string;
+  /** The digests of what was written, by the writes. */
+  readonly #digests = new WeakMap<PendingWrite, PrefixDigest>();
 
-  /** Makes random content. */
-  constructor(size: number) {
-    this.bytes = new Uint8Array(size);
-    for (let at = 0; at < size; at += 65_536) {
-      crypto.getRandomValues(this.bytes.subarray(at, at + 65_536));
-    }
+  /** A file of random content, or of the given one. */
+  constructor(content: number | Uint8Array<ArrayBuffer>) {
+    this.bytes = typeof content === "number" ? randomBytes(content) : content;
     this.md5 = md5(this.bytes);
   }
 
@@ -126,12 +125,22 @@ export class TestFile {
     return this.bytes.length;
   }
 
-  /** Writes the bytes up to an offset as a server does, with checkpoints; after those of a write that is resumed. */
-  async writeTo(write: PendingWrite | ResumableWrite, end: number = this.size): Promise<void> {
+  /**
+   * Writes the bytes up to an offset as a server does, with checkpoints; after those that were written before.
+   *
+   * @param onPiece called before each piece with its offset
+   */
+  async writeTo(
+    write: PendingWrite | ResumableWrite,
+    end: number = this.size,
+    onPiece: (at: number) => Promise<void> = () => Promise.resolve(),
+  ): Promise<void> {
     const resumable = "checkpoint" in write ? write : undefined;
-    const digest = resumable?.prefix ??
+    const digest = this.#digests.get(write) ?? resumable?.prefix ??
       await PrefixDigest.create({ algorithm: "md5", proof: true });
+    this.#digests.set(write, digest);
     for (let at = digest.size; at < end;) {
+      await onPiece(at);
       const next = Math.min(end, at + MIB, at - at % CHECKPOINT_BYTES + CHECKPOINT_BYTES);
       const piece = this.bytes.subarray(at, next);
       await write.write(piece);
@@ -142,6 +151,12 @@ export class TestFile {
     const saved = digest.save();
     if (saved && saved.size % CHECKPOINT_BYTES > 0) await resumable?.checkpoint(saved);
   }
+}
+
+function randomBytes(size: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(size);
+  for (let at = 0; at < size; at += 65_536) crypto.getRandomValues(bytes.subarray(at, at + 65_536));
+  return bytes;
 }
 
 async function leftoversIn(bucket: Bucket): Promise<string[]> {

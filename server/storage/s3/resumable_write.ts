@@ -220,6 +220,11 @@ export class S3ResumableWrite implements ResumableWrite {
     this.#assertOpen();
     return await this.#attempt(async () => {
       const { size } = this.#content;
+      await this.#lease.assure();
+      // The parts of an upload are the same whoever uploads them, so a short one may only be the last one.
+      if (size !== this.size && this.#content.upload) {
+        throw new FerryError("io", "fewer bytes came than were announced");
+      }
       const content = await this.#content.finish();
       await this.#lease.assure();
       const committed = await this.#context.publisher.publish({
