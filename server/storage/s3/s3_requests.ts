@@ -13,6 +13,7 @@ import type { S3Location } from "./s3_location.ts";
 import {
   blamesCredentials,
   connectionFailure,
+  connectionProblem,
   failureOf,
   isPassing,
   S3Error,
@@ -338,6 +339,10 @@ export class Retrying {
   async wait(error: unknown): Promise<void> {
     if (this.#signal?.aborted || !mayPass(error)) throw error;
     this.#until ??= this.#clock.monotonic() + this.#time;
+    if (this.failures === 0 && spoilt(error)) {
+      this.failures++;
+      return;
+    }
     const longest = Math.min(BACKOFF.first * 2 ** this.failures++, BACKOFF.longest);
     // Full jitter: requests that failed together do not come back together.
     const pause = Math.max(
@@ -347,6 +352,15 @@ export class Retrying {
     if (this.#clock.monotonic() + pause > this.#until) throw error;
     await sleep(this.#clock, pause, this.#signal);
   }
+}
+
+/**
+ * Whether a connection that was kept was of no use any more. Some stores close such a connection, or send bytes over it
+ * that belong to no answer; another connection works at once.
+ */
+function spoilt(error: unknown): boolean {
+  if (!(error instanceof FerryError) || error.code !== "unreachable") return false;
+  return ["closed", "reset", "not http"].includes(connectionProblem(error.cause) ?? "");
 }
 
 function mayPass(error: unknown): boolean {
