@@ -194,6 +194,29 @@ for (const [what, removeFrom] of Object.entries(REMOVALS)) {
   });
 }
 
+Deno.test("FsStorage.untilAnswered() says that it waits for a file system, and waits for its answer", async () => {
+  await using dir = new TempDir();
+  let waits = 0;
+  await FsStorage.untilAnswered(dir.path, () => waits++);
+  await FsStorage.untilAnswered(dir.join("missing"), () => waits++);
+  assertEquals(waits, 0);
+  const { lstat } = Deno;
+  const told = Promise.withResolvers<void>();
+  Deno.lstat = async (path) => {
+    await told.promise;
+    return await lstat(path);
+  };
+  try {
+    await FsStorage.untilAnswered(dir.path, () => {
+      waits++;
+      told.resolve();
+    });
+  } finally {
+    Deno.lstat = lstat;
+  }
+  assertEquals(waits, 1);
+});
+
 Deno.test("FsStorage notices by its lease that its directory was removed", async () => {
   await using dir = new TempDir();
   await using storage = FsStorage.open(dir.path, { durability: "none" });
