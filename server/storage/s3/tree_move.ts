@@ -23,7 +23,7 @@ import { knownChecksum } from "./object_attributes.ts";
 import { pagesOf } from "./name_lookup.ts";
 import { prefixOf, RESERVED_PREFIX } from "./object_names.ts";
 import type { ServedBucket } from "./served_bucket.ts";
-import { hasRecord, keepParent, Removal } from "./tree_removal.ts";
+import { keepingParent, Removal, removeFile } from "./tree_removal.ts";
 
 /** How many objects are copied at the same time. */
 const COPIES_AT_ONCE = 8;
@@ -88,7 +88,7 @@ interface Work {
 
 async function moveFile(work: Work, source: ObjectHead): Promise<void> {
   const { served, from, to, replace, assertMay, signal } = work;
-  const { bucket, lookup, records } = served;
+  const { bucket, lookup } = served;
   const [there] = await settled([
     lookup.look(to, { signal }),
     lookup.assertParents(to, { signal }),
@@ -105,9 +105,12 @@ async function moveFile(work: Work, source: ObjectHead): Promise<void> {
   if (now && now.etag !== source.etag) {
     throw new FerryError("busy", "the file was replaced while it was copied; both names stay");
   }
-  await keepParent(served, from, signal);
-  await bucket.delete(from, { signal });
-  if (hasRecord(source)) await records.forget(from, source.etag);
+  await keepingParent(
+    served,
+    from,
+    { found: source, signal },
+    () => removeFile(served, source, signal),
+  );
 }
 
 function copyTo({ served, to, sizes, signal }: Work, source: ObjectHead): Promise<string> {
@@ -178,17 +181,10 @@ class TreeMove {
     await bucket.put(record, utf8.encode(JSON.stringify({ from, to })), { signal });
     const removal = new Removal(served, signal);
     try {
-      for (let round = 1; round <= ROUNDS; round++) {
-        await this.#copyAll();
-        if (round === 1) await keepParent(served, from, signal);
-        if (await this.#removeAll(removal)) {
-          removal.assertComplete();
-          await bucket.delete(record);
-          return;
-        }
-        await sleep(served.runtime.clock, SETTLE_MS, signal);
-      }
-      throw new FerryError("busy", "other programs keep changing it");
+      await this.#copyAll();
+      const found = "directory";
+      await keepingParent(served, from, { found, signal }, () => this.#finish(removal));
+      await bucket.delete(record);
     } catch (error) {
       const { code, reason, cause = error } = toFerryError(error);
       const copied = `${this.#copied} of ${this.#total} objects were copied`;
@@ -198,6 +194,17 @@ class TreeMove {
       const told = `${reason}; ${copied}, ${removed}; the same move would go on from there`;
       throw new FerryError(code, told, { cause });
     }
+  }
+
+  /** Removes the originals. What others have stored there meanwhile is taken along. */
+  async #finish(removal: Removal): Promise<void> {
+    const { served: { runtime: { clock } }, signal } = this.#work;
+    for (let round = 1; !await this.#removeAll(removal); round++) {
+      if (round === ROUNDS) throw new FerryError("busy", "other programs keep changing it");
+      await sleep(clock, SETTLE_MS, signal);
+      await this.#copyAll();
+    }
+    removal.assertComplete();
   }
 
   /** The key of the record about this move. */
@@ -235,14 +242,14 @@ class TreeMove {
   /** Copies what has no copy yet. */
   async #copyAll(): Promise<void> {
     const { served, sizes, signal } = this.#work;
-    this.#copied = 0;
+    let copied = 0;
     await inParallel(COPIES_AT_ONCE, this.#pairs(), async (pair, failed) => {
       if (!pair.copy || !await this.#isCopy(pair, pair.copy)) {
         this.#assertFree(pair);
         const options = { sizes, signal: AbortSignal.any([signal, failed]) };
         await copyObject(served, pair.source, pair.to, options);
       }
-      this.#copied++;
+      this.#copied = Math.max(this.#copied, ++copied);
     });
   }
 

@@ -7,12 +7,15 @@
 import { FerryError, quote, toFerryError } from "../../../lib/core/errors.ts";
 import { type FileName, parentName } from "../../../lib/core/remote_name.ts";
 import type { RemoveOptions } from "../storage.ts";
-import type { ListedObject } from "./bucket.ts";
+import type { ListedObject, ObjectHead } from "./bucket.ts";
 import { recordOf } from "./checksum_records.ts";
 import { inParallel } from "./in_parallel.ts";
-import { pagesOf } from "./name_lookup.ts";
+import { type Found, pagesOf } from "./name_lookup.ts";
 import { endOf, prefixOf } from "./object_names.ts";
 import type { ServedBucket } from "./served_bucket.ts";
+
+/** In a directory with fewer entries than this, others may be removing all of them at the same time. */
+const FEW = 16;
 
 /** How many objects are deleted by one request: some stores delete them one after the other, and slowly. */
 const BATCH = 250;
@@ -30,22 +33,28 @@ export async function remove(
   name: FileName,
   { recursive, signal: asked }: RemoveOptions,
 ): Promise<void> {
-  const { bucket, lookup, closing } = served;
+  const { lookup, closing } = served;
   const signal = AbortSignal.any([closing, ...(asked ? [asked] : [])]);
   signal.throwIfAborted();
   const found = await lookup.look(name, { signal });
   if (!found) throw new FerryError("not_found", "no such file or directory");
-  if (found === "directory") {
-    if (!recursive) {
-      throw new FerryError("not_a_file", "it is a directory; a recursive remove takes those");
-    }
-    await keepParent(served, name, signal);
-    await removeTree(served, name, signal);
-    return;
+  if (found === "directory" && !recursive) {
+    throw new FerryError("not_a_file", "it is a directory; a recursive remove takes those");
   }
-  await keepParent(served, name, signal);
-  await bucket.delete(name, { signal });
-  if (hasRecord(found)) await served.records.forget(name, found.etag);
+  await keepingParent(served, name, { found, signal }, async () => {
+    if (found === "directory") await removeTree(served, name, signal);
+    else await removeFile(served, found, signal);
+  });
+}
+
+/** Removes a file, and what was remembered of it. */
+export async function removeFile(
+  { bucket, records }: ServedBucket,
+  { key, etag }: ObjectHead,
+  signal: AbortSignal,
+): Promise<void> {
+  await bucket.delete(key, { signal });
+  if (hasRecord({ etag })) await records.forget(key, etag);
 }
 
 /** Removes everything below a directory, page by page, and its marker. It can be repeated. */
@@ -117,27 +126,35 @@ export class Removal {
 }
 
 /** Whether a checksum may have been remembered of an object because its ETag does not tell it. */
-export function hasRecord({ etag }: { etag: string }): boolean {
+function hasRecord({ etag }: { etag: string }): boolean {
   return etag.includes("-");
 }
 
 /**
- * Makes the parent directory explicit if it would vanish together with its last entry.
+ * Removes something, and keeps its parent directory, which would vanish together with its last entry: it is made
+ * explicit before. Others may remove the other entries at the same time; if there are few, it is looked at again.
  *
- * @param name the file or directory that is about to be removed
+ * @param found what is removed
+ * @param run removes it
  */
-export async function keepParent(
+export async function keepingParent(
   { bucket }: ServedBucket,
   name: FileName,
-  signal: AbortSignal,
+  { found, signal }: { found: Found; signal: AbortSignal },
+  run: () => Promise<void>,
 ): Promise<void> {
-  const parent = prefixOf(parentName(name));
-  if (parent === "") return;
-  const own = (key: string) => key === name || key.startsWith(prefixOf(name));
-  const { objects } = await bucket.list({ prefix: parent, max: 2, signal });
-  // Keys before those of a directory are listed before them, so two of them suffice.
-  if (objects.some(({ key }) => !own(key))) return;
-  const startAfter = endOf(prefixOf(name));
-  const behind = await bucket.list({ prefix: parent, startAfter, max: 1, signal });
-  if (behind.objects.length === 0) await bucket.put(parent, new Uint8Array(), { signal });
+  const prefix = prefixOf(parentName(name));
+  if (prefix === "") return await run();
+  const isDirectory = found === "directory";
+  const goes = (key: string) => isDirectory ? key.startsWith(prefixOf(name)) : key === name;
+  const others = async (startAfter?: string) => {
+    const { objects } = await bucket.list({ prefix, startAfter, max: FEW, signal });
+    return objects.filter(({ key }) => !goes(key)).length;
+  };
+  const keep = () => bucket.put(prefix, new Uint8Array(), { signal });
+  // What is listed before the contents of a directory is on the first page.
+  const count = await others() || (isDirectory ? await others(endOf(prefixOf(name))) : 0);
+  if (count === 0) await keep();
+  await run();
+  if (count > 0 && count < FEW - 1 && await others() === 0) await keep();
 }
