@@ -7,7 +7,7 @@
 import type { ListedObject, ListedUpload, ListPage, UploadedPart } from "./bucket.ts";
 import { compareNames } from "../../../lib/core/name_order.ts";
 import { bareEtag } from "./object_headers.ts";
-import { decodeKey, type XmlAnswer } from "./s3_answers.ts";
+import { decodeKey, parseElement, textIn, type XmlAnswer } from "./s3_answers.ts";
 
 /** A page of uploads, and where the next one begins; undefined at the end. */
 export interface UploadsPage {
@@ -29,11 +29,11 @@ export interface PartsPage {
 export function listPage(xml: XmlAnswer, relative: (key: string) => string): ListPage {
   const escaped = xml.text("EncodingType")?.toLowerCase() === "url";
   const key = (text = "") => relative(escaped ? decodeKey(text) : text);
-  const objects = xml.all("Contents").map((object): ListedObject => ({
-    key: key(object.text("Key")),
-    size: Number(object.text("Size")),
-    etag: bareEtag(object.text("ETag")),
-    modified: timeOf(object.text("LastModified")),
+  const objects = contentsOf(xml).map((text): ListedObject => ({
+    key: key(text("Key")),
+    size: Number(text("Size")),
+    etag: bareEtag(text("ETag")),
+    modified: timeOf(text("LastModified")),
   }));
   const prefixes = xml.all("CommonPrefixes").map((group) => key(group.text("Prefix")));
   const next = continued(xml) ? xml.text("NextContinuationToken") ?? "" : undefined;
@@ -42,6 +42,21 @@ export function listPage(xml: XmlAnswer, relative: (key: string) => string): Lis
     prefixes,
     next: next === undefined ? undefined : nextPage(next, objects, prefixes),
   };
+}
+
+/** Reads the text of an element within another one. */
+type Reader = (name: string) => string | undefined;
+
+/** The objects of a list, whether they were cut out of it or not. */
+function contentsOf(xml: XmlAnswer): Reader[] {
+  const parsed = xml.all("Contents").map((object): Reader => (name) => object.text(name));
+  const cut = xml.cut.map((element): Reader => {
+    let object: XmlAnswer | undefined;
+    // What is not plain text is left to the parser.
+    return (name) =>
+      textIn(element, name) ?? (object ??= parseElement(element, "Contents"))?.text(name);
+  });
+  return [...parsed, ...cut];
 }
 
 /** What {@linkcode ListPage.next} of the page before asks for. */

@@ -344,6 +344,7 @@ export class S3Bucket implements Bucket {
         ...(next === undefined ? {} : nextParameters(next, location.prefix)),
       },
       root: "ListBucketResult",
+      repeated: "Contents",
       signal,
     });
     return listPage(xml!, (key) => location.relative(key));

@@ -105,6 +105,8 @@ export interface S3Request {
   answerTimeout?: number | undefined;
   /** How much work it is for the store: how much longer the answer may take, in milliseconds. Default: 0. */
   work?: number | undefined;
+  /** The name of elements of the XML that may be cut out instead of being parsed. Default: none. */
+  repeated?: string | undefined;
   /** The name of the root of the XML that a successful answer must have. Default: undefined, it need not have any. */
   root?: string | undefined;
 }
@@ -245,7 +247,7 @@ export class S3Requests {
   }
 
   async #read(
-    { method, streamed = false, answers = [], root }: S3Request,
+    { method, streamed = false, answers = [], root, repeated }: S3Request,
     { status, ok, headers }: Response,
     answered: TimedBody,
     retries: number,
@@ -254,7 +256,7 @@ export class S3Requests {
       return { status, code: "", headers, xml: undefined, body: answered, retries };
     }
     const bytes = method === "HEAD" ? (await answered.cancel(), undefined) : await answered.whole();
-    const xml = bytes === undefined ? undefined : parseAnswer(bytes);
+    const xml = bytes === undefined ? undefined : parseAnswer(bytes, repeated);
     // An error that was found late is the body of an answer with the status 200.
     if (ok && xml?.name !== "Error") {
       if (root !== undefined && xml?.name !== root) throw noAnswer(headers);

@@ -7,29 +7,46 @@ import {
 } from "../../../../server/storage/s3/list_answers.ts";
 import { parseAnswer, type XmlAnswer } from "../../../../server/storage/s3/s3_answers.ts";
 
-function parse(text: string): XmlAnswer {
-  return parseAnswer(new TextEncoder().encode(text))!;
+function parse(text: string, repeated?: string): XmlAnswer {
+  return parseAnswer(new TextEncoder().encode(text), repeated)!;
 }
 
 const RELATIVE = (key: string) => key.slice("p/".length);
 
 Deno.test("listPage() reads objects and common prefixes, escaped or not", () => {
-  const list = (encoding: string, key: string, prefix: string) =>
+  const list = (encoding: string, key: string, prefix: string, repeated?: string) =>
     listPage(
       parse(
         `<ListBucketResult>${encoding}<IsTruncated>false</IsTruncated><Contents><Key>${key}</Key>
         <LastModified>2026-01-02T03:04:05.678Z</LastModified><ETag>&quot;abc&quot;</ETag><Size>7</Size></Contents>
         <CommonPrefixes><Prefix>${prefix}</Prefix></CommonPrefixes></ListBucketResult>`,
+        repeated,
       ),
       RELATIVE,
     );
   const modified = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
   const object = { key: "a b+%41", size: 7, etag: "abc", modified };
   const expected = { objects: [object], prefixes: ["ä/"], next: undefined };
-  assertEquals(list("", "p/a b+%41", "p/ä/"), expected);
   const url = "<EncodingType>url</EncodingType>";
-  assertEquals(list(url, "p/a%20b%2B%2541", "p/%C3%A4/"), expected);
-  assertEquals(list(url, "p/a+b%2B%2541", "p/%c3%a4/"), expected);
+  for (const repeated of [undefined, "Contents"]) {
+    assertEquals(list("", "p/a b+%41", "p/ä/", repeated), expected);
+    assertEquals(list(url, "p/a%20b%2B%2541", "p/%C3%A4/", repeated), expected);
+    assertEquals(list(url, "p/a+b%2B%2541", "p/%c3%a4/", repeated), expected);
+    // What is not plain text is parsed.
+    assertEquals(list("", "p/a&#32;b&#x2b;%41", "p/ä/", repeated), expected);
+    assertEquals(list("<!-- -->", "p/<![CDATA[a b+%41]]>", "p/ä/", repeated), expected);
+    assertEquals(list("", "p/a&amp;quot;&lt;", "p/", repeated).objects[0]!.key, "a&quot;<");
+  }
+});
+
+Deno.test("a list is not read where elements have been cut off", () => {
+  const text = "<R><Contents><Key>a</Key></Contents><Contents><Key>b</Key></Contents></R>";
+  const keys = listPage(parse(text, "Contents"), (key) => key).objects.map(({ key }) => key);
+  assertEquals(keys, ["a", "b"]);
+  for (let length = 0; length < text.length; length++) {
+    const half = new TextEncoder().encode(text.slice(0, length));
+    assertEquals(parseAnswer(half, "Contents"), undefined);
+  }
 });
 
 Deno.test("a list goes on by the token of the store, or behind the last name", () => {
