@@ -6,6 +6,7 @@
 
 import { isTaken } from "../../lib/files/path_lookup.ts";
 import { AwsClient } from "aws4fetch";
+import { bucketRootArgs } from "../support/bucket_root.ts";
 import { CEPH } from "../support/engines/ceph.ts";
 import { Engine, whyNoEngine } from "../support/engines/engine.ts";
 import { FaultProxy } from "../support/fault_proxy.ts";
@@ -92,12 +93,10 @@ export async function objectStore(bench: Bench): Promise<string> {
 
 /** Starts a server over all of a bucket. */
 async function serve(engine: Engine, bucket: string, endpoint: string): Promise<Ferryd> {
-  return await Ferryd.start(`s3://${bucket}`, ["--s3-endpoint", endpoint], {
-    env: {
-      AWS_ACCESS_KEY_ID: engine.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: engine.secretAccessKey,
-    },
-  });
+  const { accessKeyId, secretAccessKey, region } = engine;
+  const access = { endpoint, region, accessKeyId, secretAccessKey };
+  const { root, args, env } = bucketRootArgs(access, bucket);
+  return await Ferryd.start(root, [...args], { env });
 }
 
 /** Runs `ferry` with the server. */

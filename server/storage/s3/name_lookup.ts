@@ -9,6 +9,7 @@
 import { FerryError } from "../../../lib/core/errors.ts";
 import { type FileName, parentName } from "../../../lib/core/remote_name.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
+import { absentNames } from "./absent_names.ts";
 import type {
   Bucket,
   ListedObject,
@@ -20,10 +21,10 @@ import { isClaim } from "./claim.ts";
 import { inParallel, settled } from "./in_parallel.ts";
 import { fits, MAX_KEY_BYTES, prefixOf } from "./object_names.ts";
 
-/** For how long it is taken for granted that a directory is still no file, in milliseconds. */
+/** For how long it is taken for granted that a name is still no file, or no directory, in milliseconds. */
 const KNOWN_MS = 5000;
 
-/** Of how many directories that is known at most. */
+/** Of how many names each of that is known at most. */
 const MOST_KNOWN = 10_000;
 
 /** How many names are looked at at the same time. */
@@ -43,16 +44,18 @@ export interface NameLookupOptions {
 /** Looks at names in a bucket. */
 export class NameLookup {
   readonly #bucket: Bucket;
-  readonly #clock: Clock;
   /** How many bytes of UTF-8 a name may have. */
   readonly maxNameBytes: number;
-  /** Names that were seen not to be files, with the monotonic time until which that is taken for granted. */
-  readonly #noFiles = new Map<string, number>();
+  /** Names that were seen not to be files. */
+  readonly #noFiles: RecentNames;
+  /** Names that were seen not to be directories. */
+  readonly #noDirectories: RecentNames;
 
   /** Looks at names in that bucket. */
   constructor(bucket: Bucket, { prefixBytes, clock }: NameLookupOptions) {
     this.#bucket = bucket;
-    this.#clock = clock;
+    this.#noFiles = new RecentNames(clock);
+    this.#noDirectories = new RecentNames(clock);
     // A directory has a slash at the end of its key.
     this.maxNameBytes = MAX_KEY_BYTES - prefixBytes - 1;
   }
@@ -119,25 +122,30 @@ export class NameLookup {
    */
   async assertParents(name: FileName, options?: RequestOptions): Promise<void> {
     this.assertFits(name);
-    const now = this.#clock.monotonic();
-    const unknown = parentsOf(name).filter((parent) =>
-      (this.#noFiles.get(parent) ?? -Infinity) < now
-    );
+    // Whoever asks may make them directories right after.
+    for (const parent of parentsOf(name)) this.#noDirectories.delete(parent);
+    const unknown = parentsOf(name).filter((parent) => !this.#noFiles.has(parent));
     await inParallel(AT_ONCE, unknown, async (parent, failed) => {
       const signal = AbortSignal.any([failed, ...(options?.signal ? [options.signal] : [])]);
       if (await this.head(parent, { signal })) {
         throw new FerryError("not_a_file", "a part of the name is not a directory");
       }
-      this.#know(parent);
+      this.#noFiles.add(parent);
     });
   }
 
-  #know(name: FileName): void {
-    this.#noFiles.delete(name);
-    this.#noFiles.set(name, this.#clock.monotonic() + KNOWN_MS);
-    if (this.#noFiles.size <= MOST_KNOWN) return;
-    const [oldest] = this.#noFiles.keys();
-    this.#noFiles.delete(oldest!);
+  /**
+   * Those of many names that stand for nothing, found by few requests; not necessarily all of them. For some seconds it
+   * is taken for granted that they are no directories.
+   */
+  async absentAmong(names: readonly FileName[], options?: RequestOptions): Promise<Set<FileName>> {
+    const absent = await absentNames(
+      this.#bucket,
+      names.filter((name) => this.fits(name)),
+      options,
+    );
+    for (const name of absent) this.#noDirectories.add(name);
+    return absent;
   }
 
   /**
@@ -149,7 +157,7 @@ export class NameLookup {
   async assertPlaceable(name: FileName, options?: RequestOptions): Promise<void> {
     const [, isDirectory] = await settled([
       this.assertParents(name, options),
-      this.isDirectory(name, options),
+      this.#noDirectories.has(name) ? Promise.resolve(false) : this.isDirectory(name, options),
     ]);
     if (isDirectory) throw new FerryError("not_a_file", "it is a directory");
   }
@@ -157,6 +165,39 @@ export class NameLookup {
   /** Says that a name has become that of a file. */
   published(name: FileName): void {
     this.#noFiles.delete(name);
+    for (const parent of parentsOf(name)) this.#noDirectories.delete(parent);
+  }
+
+  /** Says that a name has become that of a directory. */
+  madeDirectory(name: FileName): void {
+    for (const made of [name, ...parentsOf(name)]) this.#noDirectories.delete(made);
+  }
+}
+
+/** Names of which something was seen a few seconds ago. */
+class RecentNames {
+  readonly #clock: Clock;
+  /** The monotonic time until which each counts, the oldest first. */
+  readonly #until = new Map<string, number>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  has(name: string): boolean {
+    return (this.#until.get(name) ?? -Infinity) >= this.#clock.monotonic();
+  }
+
+  add(name: string): void {
+    this.#until.delete(name);
+    this.#until.set(name, this.#clock.monotonic() + KNOWN_MS);
+    if (this.#until.size <= MOST_KNOWN) return;
+    const [oldest] = this.#until.keys();
+    this.#until.delete(oldest!);
+  }
+
+  delete(name: string): void {
+    this.#until.delete(name);
   }
 }
 

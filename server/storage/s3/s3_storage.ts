@@ -193,9 +193,12 @@ export class S3Storage implements Storage {
     names: readonly FileName[],
     algorithm: Algorithm = "md5",
   ): Promise<(Entry | FerryError | undefined)[]> {
-    const found: (Entry | FerryError | undefined)[] = [];
+    const { lookup } = this.#served;
+    const absent = await lookup.absentAmong(names);
+    const found: (Entry | FerryError | undefined)[] = Array.from(names, () => undefined);
     await inParallel(FIND_AT_ONCE, names.entries(), async ([at, name]) => {
-      found[at] = await this.find(name, algorithm).catch(toFerryError);
+      const finding = absent.has(name) ? lookup.assertParents(name) : this.find(name, algorithm);
+      found[at] = await finding.catch(toFerryError) ?? undefined;
     });
     return found;
   }
@@ -244,7 +247,9 @@ export class S3Storage implements Storage {
     if (found === "directory") return;
     if (found) throw new FerryError("exists", "a file has that name");
     assertMay?.();
+    lookup.madeDirectory(name);
     await bucket.put(prefixOf(name), new Uint8Array());
+    lookup.madeDirectory(name);
   }
 
   /** Ends writes, lists and reads that are in progress. The bucket and its files stay as they are. */

@@ -178,6 +178,7 @@ class TreeMove {
     if (there && !this.#isContinued) throw taken();
     await this.#count();
     assertMay?.();
+    lookup.madeDirectory(to);
     await bucket.put(record, utf8.encode(JSON.stringify({ from, to })), { signal });
     const removal = new Removal(served, signal);
     try {
