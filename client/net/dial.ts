@@ -62,10 +62,10 @@ async function reach(
   tls: TlsClient | undefined,
   signal: AbortSignal,
 ): Promise<Deno.TcpConn | Deno.TlsConn> {
-  await tls?.prepare(address, signal);
+  const pinned = await tls?.prepare(address, signal);
   signal.throwIfAborted();
   const conn = await Deno.connect(address);
   // This comes before TLS, since a TLS connection in Deno has no such option.
   conn.setNoDelay(true);
-  return tls ? await tls.secure(conn, address, signal) : conn;
+  return tls ? await tls.secure(conn, address, { pinned, signal }) : conn;
 }

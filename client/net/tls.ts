@@ -21,7 +21,8 @@ export interface TlsTrust {
   pins?: readonly string[] | undefined;
 }
 
-interface Pinned {
+/** A pinned certificate that a server has. */
+export interface Pinned {
   /** The certificates to trust for it, in PEM: itself, and its issuer. */
   authorities: string[];
   /** A name that the certificate is for. */
@@ -41,25 +42,27 @@ export class TlsClient {
   /**
    * Checks a pinned certificate, before anything is sent.
    *
+   * @returns what the next connection has to be secured with; undefined if no certificate is pinned
    * @throws {FerryError} `denied` where the server has another one
    */
-  async prepare(address: Address, signal: AbortSignal): Promise<void> {
+  async prepare(address: Address, signal: AbortSignal): Promise<Pinned | undefined> {
     const { pins } = this.#trust;
-    if (pins) this.#pinned ??= await findPinned(address, pins, signal);
+    return pins && (this.#pinned ??= await findPinned(address, pins, signal));
   }
 
   /**
    * Performs the TLS handshake on a connection, and closes it on failure.
    *
+   * @param pinned what {@linkcode TlsClient.prepare} has returned for this connection: another one that fails meanwhile
+   * makes this client look for the certificate anew
    * @throws {FerryError} `denied` for a certificate that is not trusted; `bad_header` for a peer that does not
    * speak TLS; `closed`
    */
   async secure(
     conn: Deno.TcpConn,
     { hostname }: Address,
-    signal: AbortSignal,
+    { pinned, signal }: { pinned: Pinned | undefined; signal: AbortSignal },
   ): Promise<Deno.TlsConn> {
-    const pinned = this.#pinned;
     const name = pinned?.name ?? hostname.replace(/%.*$/, "");
     const caCerts = [...pinned?.authorities ?? [], ...this.#trust.ca ?? []];
     let open: Deno.TcpConn | Deno.TlsConn = conn;
