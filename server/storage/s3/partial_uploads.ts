@@ -52,7 +52,6 @@ export class S3PartialUploads implements PartialUploads, AsyncDisposable {
 
   /** See {@linkcode PartialUploads.find}. */
   async find(name: FileName, { size, owner = "" }: FindOptions): Promise<PartialUpload[]> {
-    await this.#context.served.lookup.assertPlaceable(name);
     return (await this.#those(await idsOf(name, owner), owner))
       .filter(({ entry }) => entry.filename === name && entry.size === size)
       .sort((a, b) => b.entry.mtime - a.entry.mtime);

@@ -72,6 +72,7 @@ export class S3ResumableWrite implements ResumableWrite {
   #progress: Progress;
   #written = 0;
   #isActive = false;
+  #isCommitting = false;
   #keeping = false;
   #ended = false;
 
@@ -168,7 +169,7 @@ export class S3ResumableWrite implements ResumableWrite {
       served,
       records,
       isActive: () => {
-        const isActive = this.#isActive || this.#content.isBusy;
+        const isActive = this.#isActive || this.#isCommitting || this.#content.isBusy;
         this.#isActive = false;
         return isActive;
       },
@@ -220,6 +221,7 @@ export class S3ResumableWrite implements ResumableWrite {
     this.#assertOpen();
     return await this.#attempt(async () => {
       const { size } = this.#content;
+      this.#isCommitting = true;
       await this.#lease.assure();
       // The parts of an upload are the same whoever uploads them, so a short one may only be the last one.
       if (size !== this.size && this.#content.upload) {
@@ -271,14 +273,18 @@ export class S3ResumableWrite implements ResumableWrite {
     for (const count of known) this.#states.delete(count);
   }
 
-  /** Records what is stored, unless that was done just now. */
+  /** Records what is stored: the first parts at once, what follows not too often. */
   #advance(): void {
-    if (this.#lease.isRecorded && this.#lease.age > RECORD_MS) this.#record();
+    if (this.#isCommitting) return;
+    const hadNone = this.#progress.parts === 0;
+    if (hadNone) this.#count();
+    const isFirst = hadNone && this.#progress.parts > 0;
+    if (isFirst || this.#lease.age > RECORD_MS && !this.#lease.isSaving) this.#record();
   }
 
   /** Writes the record in the background. If the store does not answer, later requests tell so. */
   #record(): void {
-    if (!this.#ended && this.#lease.isRecorded) this.#lease.save().catch(() => {});
+    if (this.#lease.isRecorded) this.#lease.save().catch(() => {});
   }
 
   /** What there is to record now. */

@@ -7,6 +7,7 @@
 
 import type { FileName } from "../../../lib/core/remote_name.ts";
 import type { ListedUpload } from "./bucket.ts";
+import { inParallel } from "./in_parallel.ts";
 import { isClaim, STALE_CLAIM_MS } from "./claim.ts";
 import type { ResumableContext } from "./resumable_write.ts";
 import type { ServedBucket } from "./served_bucket.ts";
@@ -14,6 +15,9 @@ import { idsOf, type StoredRecord } from "./upload_records.ts";
 
 /** By how much the clock of a store may differ from ours, in milliseconds: stores refuse requests beyond that. */
 const MAX_SKEW_MS = 15 * 60_000;
+
+/** How many uploads are removed at the same time. */
+const AT_ONCE = 8;
 
 /** What the caller knows of partial uploads, and does with old ones. */
 export interface Expiry {
@@ -43,10 +47,8 @@ export async function expireUploads(
   const isOld = (time: number) => time - MAX_SKEW_MS <= clock.now() - ttl;
 
   for await (const page of records.all("", (id, modified) => !isOpen(id) && isOld(modified))) {
-    for (const stored of page) {
-      if (stored.isHeld || stored.age < ttl || isOpen(stored.id)) continue;
-      await attempt(() => drop(stored));
-    }
+    const old = page.filter(({ id, isHeld, age }) => !isHeld && age >= ttl && !isOpen(id));
+    await inParallel(AT_ONCE, old, (stored) => attempt(() => drop(stored)));
     served.closing.throwIfAborted();
   }
   // With a negative time everything is old that this process is not writing.
@@ -55,7 +57,7 @@ export async function expireUploads(
     const old = page.filter(({ initiated, uploadId }) =>
       initiated <= clock.now() - least && !begun.has(uploadId)
     );
-    for (const upload of old) await attempt(() => expireOrphan(context, upload));
+    await inParallel(AT_ONCE, old, (upload) => attempt(() => expireOrphan(context, upload)));
     served.closing.throwIfAborted();
   }
   if (failures.length > 0) throw failures[0];

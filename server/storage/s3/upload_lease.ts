@@ -53,6 +53,9 @@ export class UploadLease {
   /** When the last successful write of the record began, by the monotonic clock; undefined if there is no record. */
   #renewed: number | undefined;
   #writing: Promise<void> | undefined;
+  /** The write after that. */
+  #next: Promise<void> | undefined;
+  #isStopped = false;
   #timer: Timer | undefined;
   #isLost = false;
 
@@ -117,14 +120,25 @@ export class UploadLease {
     return this.#clock.monotonic() - (this.#renewed ?? -Infinity);
   }
 
+  /** Whether the record is being written. */
+  get isSaving(): boolean {
+    return this.#writing !== undefined;
+  }
+
   /**
-   * Writes the record, which also renews the lease.
+   * Writes the record, which also renews the lease. Calls while it is being written share the next write, which records
+   * what there is by then. It does nothing any more when the lease was stopped.
    *
    * @throws {FerryError} `busy` if another writer has taken the upload over
    */
-  async save(): Promise<void> {
-    // One after the other; a call during another one records what is there after that.
-    while (this.#writing) await this.#writing.catch(() => {});
+  save(): Promise<void> {
+    return this.#next ??= this.#saveNext();
+  }
+
+  async #saveNext(): Promise<void> {
+    await this.#writing?.catch(() => {});
+    this.#next = undefined;
+    if (this.#isStopped) return;
     this.#writing = this.#save(this.#holder);
     try {
       await this.#writing;
@@ -162,6 +176,7 @@ export class UploadLease {
 
   #renewLater(): void {
     this.#clock.clearTimeout(this.#timer);
+    if (this.#isStopped) return;
     this.#timer = this.#clock.setTimeout(() => {
       if (!this.#options.isActive()) this.#renewLater();
       // If the store does not answer, the next use of the lease tells so.
@@ -171,9 +186,9 @@ export class UploadLease {
 
   /** Stops renewing, and waits until the record is not being written any more. */
   async stop(): Promise<void> {
+    this.#isStopped = true;
     this.#clock.clearTimeout(this.#timer);
-    while (this.#writing) await this.#writing.catch(() => {});
-    this.#clock.clearTimeout(this.#timer);
+    await this.#writing?.catch(() => {});
   }
 
   /**

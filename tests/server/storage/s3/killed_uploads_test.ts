@@ -16,7 +16,7 @@ const NAME = parseFileName("d/file");
 const LATER = 90_000;
 
 /** How often a process is killed for each engine. `FERRY_KILLS=N` sets it. */
-const KILLS = Number(Deno.env.get("FERRY_KILLS") ?? 4);
+const KILLS = Number(Deno.env.get("FERRY_KILLS") ?? 6);
 
 /** Lets an instance that meets everything after its time finish the upload. */
 async function finish(place: BucketPlace, file: TestFile, never: boolean): Promise<number> {
