@@ -5,8 +5,7 @@
  */
 
 import { FerryError } from "../../../lib/core/errors.ts";
-import type { Checksum } from "../../../lib/core/checksum.ts";
-import type { ListedObject, Metadata, MultipartUpload, UploadedPart } from "./bucket.ts";
+import type { ListedObject, MultipartUpload, UploadedPart } from "./bucket.ts";
 import { inParallel } from "./in_parallel.ts";
 import { knownChecksum, metadataOf } from "./object_attributes.ts";
 import type { ServedBucket } from "./served_bucket.ts";
@@ -40,49 +39,55 @@ export interface CopyObjectOptions {
  * Copies an object with its metadata, and with the checksums that were remembered of it. The copy becomes visible when
  * it is complete.
  *
+ * @param object as it was listed, or as a HEAD tells it
  * @returns the ETag of the copy
- * @throws {FerryError} `busy` if the object is not the listed one any more; `io`
+ * @throws {FerryError} `busy` if the object is not that one any more; `io`
  */
 export async function copyObject(
   served: ServedBucket,
   object: ListedObject,
   to: string,
-  { sizes = COPY_SIZES, signal }: CopyObjectOptions,
+  options: CopyObjectOptions,
 ): Promise<string> {
-  const { bucket, records } = served;
-  const { key, etag, size } = object;
+  const copied = await copyVersion(served, object, to, options);
+  if (copied !== undefined) return copied;
+  // Some stores list the copy of an object of several parts with another ETag than a HEAD tells.
+  const head = await served.bucket.head(object.key, options);
+  const isListed = head?.size === object.size && head.modified === object.modified;
+  const again = isListed && head.etag !== object.etag
+    ? await copyVersion(served, head, to, options)
+    : undefined;
+  if (again === undefined) throw new FerryError("busy", "it was replaced or removed meanwhile");
+  return again;
+}
+
+/** Copies an object that has a certain ETag; undefined if it has another one. */
+async function copyVersion(
+  served: ServedBucket,
+  { key, etag, size }: ListedObject,
+  to: string,
+  { sizes = COPY_SIZES, signal }: CopyObjectOptions,
+): Promise<string | undefined> {
+  const { bucket, records, engine } = served;
   // The ETag of an object of several parts tells no checksum, and the record about it is found by its key.
   const known = etag.includes("-") ? await records.all(key, etag) : [];
-  if (size <= sizes.whole) {
-    const metadata = known.length > 0 ? await metadataFor(served, object, known) : undefined;
-    const copied = await bucket.copy(key, to, { ifMatch: etag, metadata, signal });
-    if (copied === undefined) throw replaced();
-    return copied;
+  if (size <= sizes.whole && known.length === 0) {
+    return await bucket.copy(key, to, { ifMatch: etag, signal });
   }
-  const upload = await bucket.begin(to, await metadataFor(served, object, known));
+  const head = await bucket.head(key, { signal });
+  if (head?.etag !== etag) return undefined;
+  const md5 = knownChecksum(head, "md5", engine);
+  const checksums = [...known, ...(md5 === null ? [] : [md5])];
+  const metadata = { ...metadataOf({ checksums }), ...head.metadata };
+  if (size <= sizes.whole) return await bucket.copy(key, to, { ifMatch: etag, metadata, signal });
+  const upload = await bucket.begin(to, metadata);
   try {
-    const parts = await copyParts(served, upload, object, { sizes, signal });
-    const copied = await bucket.complete(upload, parts, { signal });
-    return copied!;
+    const parts = await copyParts(served, upload, head, { sizes, signal });
+    return await bucket.complete(upload, parts, { signal });
   } catch (error) {
     await bucket.abort(upload).catch(() => {});
     throw error;
   }
-}
-
-/** The metadata of an object with what only a record or the ETag tells of it. */
-async function metadataFor(
-  { bucket, engine }: ServedBucket,
-  { key, etag }: ListedObject,
-  known: readonly Checksum[],
-): Promise<Metadata> {
-  const head = await bucket.head(key);
-  if (head?.etag !== etag) throw replaced();
-  const md5 = knownChecksum(head, "md5", engine);
-  return {
-    ...metadataOf({ checksums: [...known, ...(md5 === null ? [] : [md5])] }),
-    ...head.metadata,
-  };
 }
 
 async function copyParts(
@@ -100,8 +105,4 @@ async function copyParts(
     parts.push(await bucket.copyPart(upload, start / partSize + 1, source, options));
   });
   return parts.sort((a, b) => a.number - b.number);
-}
-
-function replaced(): FerryError {
-  return new FerryError("busy", "the file was replaced or removed meanwhile");
 }

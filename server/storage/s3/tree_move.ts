@@ -301,13 +301,14 @@ class TreeMove {
   async #isCopy({ source, to }: Pair, copy: ListedObject): Promise<boolean> {
     if (source.size !== copy.size) return false;
     if (source.etag === copy.etag) return true;
-    // Some stores give the copy of an object of several parts another ETag.
+    // Some stores give the copy of an object of several parts another ETag, others list it with another one.
     const { served: { bucket, engine }, signal } = this.#work;
     const [original, copied] = await settled([
       bucket.head(source.key, { signal }),
       bucket.head(to, { signal }),
     ]);
-    if (original?.etag !== source.etag || copied?.etag !== copy.etag) return false;
+    if (!original || original.size !== copied?.size) return false;
+    if (original.etag === copied.etag) return true;
     const md5 = knownChecksum(original, "md5", engine);
     if (md5 !== null) return md5 === knownChecksum(copied, "md5", engine);
     return !this.#isContinued && copy.modified > source.modified;

@@ -106,6 +106,23 @@ for (const kind of [CEPH, SWIFT]) {
     assertEquals(await keysOf(instance), ["b"]);
   });
 
+  test("an object of several parts, again and again", async (instance) => {
+    const { bucket } = instance.served;
+    const file = new TestFile(5 * MIB + 1);
+    const upload = await bucket.begin("a/f");
+    const parts = [
+      await bucket.uploadPart(upload, 1, file.bytes.subarray(0, 5 * MIB)),
+      await bucket.uploadPart(upload, 2, file.bytes.subarray(5 * MIB)),
+    ];
+    await bucket.complete(upload, parts);
+    for (const [from, to] of [["a", "b"], ["b", "c"], ["c/f", "d/f"], ["d", "e"]] as const) {
+      await moving(instance, from, to);
+    }
+    assertEquals(await keysOf(instance), ["c/", "e/f"]);
+    assertEquals(await instance.content("e/f"), file.bytes);
+    assertEquals(await instance.leftovers(), []);
+  });
+
   test("a directory with everything in it, whatever its names are", async (instance) => {
     const { served: { bucket } } = instance;
     const names = ["a", "a-b", "a/x", "b/", "c//d", "e\n f/😀", "z"];
