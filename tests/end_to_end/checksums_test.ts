@@ -17,7 +17,7 @@ const SIZES = { empty: 0, small: 2000, middle: 3 * MIB + 1, large: 20 * MIB + 7 
 
 for (const algorithm of OTHERS) {
   Deno.test(`ferry --checksum ${algorithm} checks files of every size with it, both ways`, async () => {
-    await using p = await Pair.start();
+    await using p = await Pair.shared();
     const names = Object.keys(SIZES);
     const sums: string[] = [];
     for (const [name, size] of Object.entries(SIZES)) {
@@ -60,7 +60,7 @@ for (const algorithm of OTHERS) {
   });
 
   Deno.test(`ferry --checksum ${algorithm} finds a bit that was flipped`, async () => {
-    await using p = await Pair.start();
+    await using p = await Pair.shared();
     const bytes = randomBytes(10 * MIB);
     p.write("f", bytes);
     for (const [op, direction] of [["put", "up"], ["get", "down"]] as const) {
@@ -80,7 +80,7 @@ for (const algorithm of OTHERS) {
   });
 
   Deno.test(`ferry --checksum ${algorithm} goes on behind parts, of whatever checksum they are`, async () => {
-    await using p = await Pair.start();
+    await using p = await Pair.shared();
     const bytes = randomBytes(28 * MIB);
     const hex = hexOf(await DIGESTS.checksumOf(algorithm, bytes));
     for (const before of ["md5", algorithm]) {
@@ -109,7 +109,7 @@ for (const algorithm of OTHERS) {
   });
 
   Deno.test(`ferry --checksum ${algorithm} moves directories and pipes`, async () => {
-    await using p = await Pair.start();
+    await using p = await Pair.shared();
     Deno.mkdirSync(`${p.cwd}/t/sub`, { recursive: true });
     for (const [name, size] of Object.entries(SIZES)) p.write(`t/sub/${name}`, randomBytes(size));
     const put = await p.run("put", "t", "--checksum", algorithm);
@@ -162,7 +162,7 @@ Deno.test("a server is not asked for a checksum that it does not have", async ()
 });
 
 Deno.test("a checksum that was asked for is what sha256sum prints", async () => {
-  await using p = await Pair.start();
+  await using p = await Pair.shared();
   p.write("f", "hello\n");
   const { stdout } = await p.run("put", "f", "--checksum", "sha256");
   assertEquals(stdout, `${createHash("sha256").update("hello\n").digest("hex")}  f\n`);

@@ -20,7 +20,7 @@ function staged(root: string): string[] {
 }
 
 Deno.test("ferry put and get bring a file there and back at every size that takes another path", async () => {
-  await using p = await Pair.start();
+  await using p = await Pair.shared();
   const MiB = 1024 * 1024;
   const around = (size: number) => [size - 1, size, size + 1];
   const sizes = [0, 1, ...around(65536), ...around(MiB), 8 * MiB, 8 * MiB + 1, 20_000_003];
@@ -46,7 +46,7 @@ Deno.test("ferry put and get bring a file there and back at every size that take
 });
 
 Deno.test("ferry put and get keep names of every script", async () => {
-  await using p = await Pair.start();
+  await using p = await Pair.shared();
   const names = [
     "文件 名.txt",
     "🚢🌊.bin",
@@ -74,7 +74,7 @@ Deno.test("ferry put and get keep names of every script", async () => {
 });
 
 Deno.test("ferry put refuses names that lead out of the root", async (t) => {
-  await using p = await Pair.start();
+  await using p = await Pair.shared();
   p.write("a", "x");
   for (const name of ["../x", "/etc/passwd", "a/../../b", "a//b", ".ferry/x", "a/../"]) {
     await t.step(name, async () => {
@@ -89,7 +89,7 @@ Deno.test("ferry put refuses names that lead out of the root", async (t) => {
 });
 
 Deno.test("ferry --overwrite decides about a name that is taken, in both directions", async () => {
-  await using p = await Pair.start();
+  await using p = await Pair.shared();
   const put = async (content: string, ...args: string[]) => {
     p.write("f", content);
     return (await p.run("put", "f", ...args)).code;
@@ -127,7 +127,7 @@ Deno.test("ferry --overwrite decides about a name that is taken, in both directi
 });
 
 Deno.test("ferry put of a large file that may not be replaced sends nothing", async () => {
-  await using p = await Pair.start();
+  await using p = await Pair.shared();
   const bytes = randomBytes(20_000_000);
   p.write("large", bytes);
   assertEquals((await p.run("put", "large")).code, 0);
@@ -141,7 +141,7 @@ Deno.test("ferry put of a large file that may not be replaced sends nothing", as
 });
 
 Deno.test("ferry -p keeps time and mode, in both directions", async () => {
-  await using p = await Pair.start();
+  await using p = await Pair.shared();
   const path = p.write("f", "x");
   Deno.utimeSync(path, 1_000_000_000, 1_000_000_000);
   Deno.chmodSync(path, 0o640);
@@ -154,7 +154,7 @@ Deno.test("ferry -p keeps time and mode, in both directions", async () => {
 });
 
 Deno.test("ferry ls, stat, mv, rm, mkdir and ping do what their names say", async () => {
-  await using p = await Pair.start();
+  await using p = await Pair.shared();
   p.write("a.txt", "hello\n");
   assertEquals((await p.run("mkdir", "x/y")).code, 0);
   assertEquals((await p.run("mkdir", "x/y")).code, 0);
@@ -181,7 +181,7 @@ Deno.test("ferry ls, stat, mv, rm, mkdir and ping do what their names say", asyn
 });
 
 Deno.test("ferry exits with the status of the code", async (t) => {
-  await using p = await Pair.start();
+  await using p = await Pair.shared();
   Deno.mkdirSync(`${p.root}/dir`);
   p.write("f", "x");
   const cases: [string, string[], number, string][] = [

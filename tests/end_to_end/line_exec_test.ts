@@ -13,10 +13,18 @@ import {
 import { RawPeer } from "../support/raw_peer.ts";
 import { md5, text, utf8 } from "../support/bytes.ts";
 
-/** A ferryd that listens for classic exec. */
+function argsFor(framing: Framing): string[] {
+  return ["--classic-exec", "127.0.0.1:0", "--framing", framing, "--allow-shell"];
+}
+
+/** A ferryd that listens for classic exec, for one test. */
 async function startPair(framing: Framing = "json", args: string[] = []): Promise<Pair> {
-  const classic = ["--classic-exec", "127.0.0.1:0", "--framing", framing, "--allow-shell"];
-  return await Pair.start([...classic, ...args]);
+  return await Pair.start([...argsFor(framing), ...args]);
+}
+
+/** A ferryd that listens for classic exec, which is not stopped. */
+async function sharedPair(framing: Framing = "json"): Promise<Pair> {
+  return await Pair.shared(argsFor(framing));
 }
 
 function connectTo(pair: Pair): Promise<RawPeer> {
@@ -77,7 +85,7 @@ class ResettingClient implements AsyncDisposable {
 
 for (const framing of FRAMINGS) {
   Deno.test(`classic exec, ${framing}: standard output, then standard error`, async () => {
-    await using pair = await startPair(framing);
+    await using pair = await sharedPair(framing);
     const lines: [string, string][] = [
       ["echo err >&2; echo out; echo err >&2", "out\nerr\nerr\n"],
       ["true", ""],
@@ -99,7 +107,7 @@ for (const framing of FRAMINGS) {
   });
 
   Deno.test(`classic exec, ${framing}: large output of both streams`, async () => {
-    await using pair = await startPair(framing);
+    await using pair = await sharedPair(framing);
     using peer = await connectTo(pair);
     const line = "head -c 3000000 /dev/zero >&2; yes out | head -c 4000000";
     const output = await ask(peer, framing, line);
@@ -122,7 +130,7 @@ for (const framing of FRAMINGS) {
   });
 
   Deno.test(`ferry exec --classic, ${framing}: runs a line on ferryd`, async () => {
-    await using pair = await startPair(framing);
+    await using pair = await sharedPair(framing);
     const address = pair.server.listening.get("classic-exec")!;
     const run = (...args: string[]) =>
       ferry(["exec", "--classic", address, "--framing", framing, ...args]);
@@ -137,7 +145,7 @@ for (const framing of FRAMINGS) {
   });
 
   Deno.test(`ferry exec --classic, ${framing}: asks for lines`, async () => {
-    await using pair = await startPair(framing);
+    await using pair = await sharedPair(framing);
     const address = pair.server.listening.get("classic-exec")!;
     const child = spawnFerry(["exec", "--classic", address, "--framing", framing], {
       stdin: "piped",
@@ -162,7 +170,7 @@ function readable(path: string): boolean {
 }
 
 Deno.test("classic exec: the header tells the size and the md5 of all of the output", async () => {
-  await using pair = await startPair();
+  await using pair = await sharedPair();
   using peer = await connectTo(pair);
   for (const [line, output] of [["echo out; echo err >&2", "out\nerr\n"], ["true", ""]] as const) {
     await peer.send(line);
@@ -180,7 +188,7 @@ function openIn({ pid }: Ferryd): number {
 }
 
 Deno.test("classic exec: hundreds of commands on one connection leave nothing of them open", async () => {
-  await using pair = await startPair();
+  await using pair = await sharedPair();
   using peer = await connectTo(pair);
   let before = 0;
   for (let i = 0; i < 200; i++) {
@@ -195,7 +203,7 @@ Deno.test("classic exec: hundreds of commands on one connection leave nothing of
 });
 
 Deno.test("classic exec: a line of 64 KiB, and one that is longer", async () => {
-  await using pair = await startPair();
+  await using pair = await sharedPair();
   const line = (size: number) => "echo end #".padEnd(size, "x");
   using peer = await connectTo(pair);
   assertEquals(await ask(peer, "json", line(MAX_LINE_BYTES)), "end\n");
@@ -210,7 +218,7 @@ Deno.test("classic exec: a line of 64 KiB, and one that is longer", async () => 
 });
 
 Deno.test("classic exec: a long line that comes in pieces", async () => {
-  await using pair = await startPair();
+  await using pair = await sharedPair();
   using peer = await connectTo(pair);
   const line = utf8.encode("echo end #".padEnd(20_000, "x"));
   const sending = (async () => {
@@ -224,7 +232,7 @@ Deno.test("classic exec: a long line that comes in pieces", async () => {
 });
 
 Deno.test("classic exec: what is no text is answered, and the connection goes on", async () => {
-  await using pair = await startPair();
+  await using pair = await sharedPair();
   using peer = await connectTo(pair);
   assertEquals(
     await ask(peer, "json", Uint8Array.of(0x65, 0xff)),
@@ -256,7 +264,7 @@ Deno.test("classic exec: what is killed says so behind its output", async () => 
 
 Deno.test("classic exec: who ends its direction still gets an answer that comes soon", async () => {
   for (const framing of FRAMINGS) {
-    await using pair = await startPair(framing);
+    await using pair = await sharedPair(framing);
     using peer = await connectTo(pair);
     await peer.send("sleep 0.3; echo late");
     await peer.end();
@@ -266,7 +274,7 @@ Deno.test("classic exec: who ends its direction still gets an answer that comes 
 });
 
 Deno.test("classic exec: who has left for good leaves nothing", async () => {
-  await using pair = await startPair("json");
+  await using pair = await sharedPair();
   const pids = pair.dir.join("pids");
   const peer = await connectTo(pair);
   await peer.send(`sleep 1000 & echo $$ $! > ${pids}; wait`);

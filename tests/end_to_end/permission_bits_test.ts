@@ -42,7 +42,7 @@ Deno.test({
   name: "a file that is replaced keeps its permission bits, unless -p takes over the other side's",
   ignore,
   async fn() {
-    await using p = await Pair.start();
+    await using p = await Pair.shared();
     await using client = await connect(p.server.address);
     for (const [name, run] of Object.entries(TRANSFERS)) {
       for (const overwrite of ["always", "newer", "different"] as const) {
@@ -68,7 +68,7 @@ Deno.test({
   name: "a link to a file is replaced by a file of its permission bits",
   ignore,
   async fn() {
-    await using p = await Pair.start();
+    await using p = await Pair.shared();
     for (const [op, from, to] of [["put", p.cwd, p.root], ["get", p.root, p.cwd]] as const) {
       write(`${from}/name`, "new");
       write(`${to}/secret`, "old", 0o600);
@@ -91,7 +91,7 @@ Deno.test({
   async fn() {
     const large = new Uint8Array(14 * MIB).map((_, at) => at >> 10);
     for (const op of ["put", "get"] as const) {
-      await using p = await Pair.start();
+      await using p = await Pair.shared();
       const [from, to] = op === "put" ? [p.cwd, p.root] : [p.root, p.cwd];
       write(`${from}/f`, large, 0o644);
       write(`${to}/f`, "old", 0o600);
@@ -115,7 +115,7 @@ Deno.test({
   name: "a download that goes on with a private part for a new file gives it the bits of new files",
   ignore,
   async fn() {
-    await using p = await Pair.start();
+    await using p = await Pair.shared();
     write(`${p.root}/f`, new Uint8Array(14 * MIB), 0o640);
     const faults = [{ kind: "close", direction: "down", at: CUT } as const];
     await using cutting = FaultyPeer.start(p.server.port, { faults });

@@ -83,7 +83,7 @@ for (const op of ["put", "get"] as const) {
   for (const tree of [false, true]) {
     const what = tree ? "a directory" : "files";
     Deno.test(`ferry ${op} of ${what} tells the checksums of what is there`, async () => {
-      await using p = await Pair.start(["--durability", "none"]);
+      await using p = await Pair.shared(["--durability", "none"]);
       const [source, target] = op === "put" ? [p.cwd, p.root] : [p.root, p.cwd];
       let told = 0;
       for (const [at, [args, cases, code, ofTree = code]] of TABLE.entries()) {

@@ -50,7 +50,7 @@ const TREE = {
 };
 
 Deno.test("ferry put and get move a directory there and back, empty ones included", async () => {
-  await using p = await Pair.start();
+  await using p = await Pair.shared();
   make(p, TREE);
   const put = await p.run("put", "t");
   assertEquals(put.code, 0);
@@ -69,7 +69,7 @@ Deno.test("ferry put and get move a directory there and back, empty ones include
 });
 
 Deno.test("ferry put and get of an unchanged directory move no file", async () => {
-  await using p = await Pair.start();
+  await using p = await Pair.shared();
   make(p, TREE);
   assertEquals((await eventsOf(p, "put", "t")).summary.files, 5);
   const again = await eventsOf(p, "put", "t");
@@ -96,7 +96,7 @@ Deno.test("ferry put and get of an unchanged directory move no file", async () =
 });
 
 Deno.test("ferry put of a directory sends what changed, as --overwrite says", async () => {
-  await using p = await Pair.start();
+  await using p = await Pair.shared();
   make(p, TREE);
   assertEquals((await eventsOf(p, "put", "t")).code, 0);
   make(p, { "t/a.txt": "A" });
@@ -112,7 +112,7 @@ Deno.test("ferry put of a directory sends what changed, as --overwrite says", as
 });
 
 Deno.test("ferry put of a directory whose times changed compares contents, and sends nothing", async () => {
-  await using p = await Pair.start();
+  await using p = await Pair.shared();
   make(p, TREE);
   assertEquals((await eventsOf(p, "put", "t")).code, 0);
   for (const name of ["a.txt", "large"]) Deno.utimeSync(`${p.cwd}/t/${name}`, 2000, 2000);
@@ -121,7 +121,7 @@ Deno.test("ferry put of a directory whose times changed compares contents, and s
 });
 
 Deno.test("ferry put --checksum-compare finds a change that size and time hide", async () => {
-  await using p = await Pair.start();
+  await using p = await Pair.shared();
   make(p, TREE);
   assertEquals((await eventsOf(p, "put", "t")).code, 0);
   const { mtime } = Deno.statSync(`${p.cwd}/t/a.txt`);
@@ -134,7 +134,7 @@ Deno.test("ferry put --checksum-compare finds a change that size and time hide",
 });
 
 Deno.test("ferry put and get --include, --exclude and --dry-run choose", async () => {
-  await using p = await Pair.start();
+  await using p = await Pair.shared();
   make(p, { "t/a.txt": "a", "t/b.log": "b", "t/node_modules/x/y.txt": "y", "t/s/c.txt": "c" });
   const dry = await p.run(
     "put",
@@ -156,7 +156,7 @@ Deno.test("ferry put and get --include, --exclude and --dry-run choose", async (
 });
 
 Deno.test("ferry put skips symbolic links with a notice, and follows them with --follow", async () => {
-  await using p = await Pair.start();
+  await using p = await Pair.shared();
   make(p, { "t/a": "a" });
   Deno.symlinkSync("a", `${p.cwd}/t/link`);
   const skipped = await p.run("put", "t");
@@ -168,7 +168,7 @@ Deno.test("ferry put skips symbolic links with a notice, and follows them with -
 });
 
 Deno.test("ferry goes on with the other files where one fails, in both directions", async () => {
-  await using p = await Pair.start();
+  await using p = await Pair.shared();
   make(p, { "t/a": "a", "t/b": "b", "t/c": new Uint8Array(2_000_000), "t/d": "d" });
   Deno.mkdirSync(`${p.root}/t/b`, { recursive: true });
   Deno.mkdirSync(`${p.root}/t/c`, { recursive: true });
@@ -185,7 +185,7 @@ Deno.test("ferry goes on with the other files where one fails, in both direction
 });
 
 Deno.test("ferry put and get of a directory that is missing, or none, say so", async () => {
-  await using p = await Pair.start();
+  await using p = await Pair.shared();
   make(p, { "f": "x" });
   assertEquals((await p.run("put", "nope/")).code, 4);
   assertEquals((await p.run("get", "nope")).code, 4);
@@ -214,7 +214,7 @@ Deno.test("ferry put of a directory goes on where the connection is lost while i
 });
 
 Deno.test("ferry put of a glob that the shell did not expand, with --to", async () => {
-  await using p = await Pair.start();
+  await using p = await Pair.shared();
   make(p, { "a.txt": "a", "b.txt": "b", "c.log": "c" });
   assertEquals((await p.run("put", "*.txt", "--to", "/inbox")).code, 0);
   assertEquals(Object.keys(treeOf(p.root)), ["inbox/", "inbox/a.txt", "inbox/b.txt"]);

@@ -7,12 +7,16 @@
 import { ferry, Ferryd, type Outcome, TempDir } from "./programs.ts";
 import { RawPeer } from "./raw_peer.ts";
 
+/** The shared pairs of a test file, by the arguments of their servers. */
+const shared = new Map<string, Pair>();
+
 /** A running `ferryd`, and `ferry` to run against it. */
 export class Pair implements AsyncDisposable {
   /** The directory for everything. */
   readonly dir: TempDir;
   /** The server; a test may stop it and start another one. */
   server!: Ferryd;
+  #isShared = false;
 
   private constructor(directory?: string) {
     this.dir = new TempDir(directory);
@@ -21,10 +25,32 @@ export class Pair implements AsyncDisposable {
   /** Starts the server; everything is in `directory`, or else in the system's directory for temporary files. */
   static async start(args: string[] = [], directory?: string): Promise<Pair> {
     const pair = new Pair(directory);
-    Deno.mkdirSync(pair.root);
-    Deno.mkdirSync(pair.cwd);
+    pair.#makeDirectories();
     pair.server = await Ferryd.start(pair.root, args);
     return pair;
+  }
+
+  /**
+   * A pair whose server several tests of a file use, one after the other: each finds both directories empty. Only for
+   * tests that do not stop the server.
+   */
+  static async shared(args: string[] = []): Promise<Pair> {
+    // It takes a shell to start such a server.
+    if (Deno.build.os === "windows") return await Pair.start(args);
+    const key = args.join("\0");
+    const pair = shared.get(key) ?? new Pair();
+    shared.set(key, pair);
+    if (pair.server !== undefined) return pair;
+    pair.#isShared = true;
+    addEventListener("unload", () => Deno.removeSync(pair.dir.path, { recursive: true }));
+    pair.#makeDirectories();
+    pair.server = await Ferryd.inBackground(pair.root, args);
+    return pair;
+  }
+
+  #makeDirectories(): void {
+    Deno.mkdirSync(this.root);
+    Deno.mkdirSync(this.cwd);
   }
 
   /** The directory that is served. */
@@ -52,9 +78,20 @@ export class Pair implements AsyncDisposable {
     return this.dir.write(`cwd/${name}`, content);
   }
 
-  /** Stops the server and removes everything. */
+  /** Stops the server and removes everything; of a shared pair, empties the directories. */
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#isShared) return this.#empty();
     await this.server[Symbol.asyncDispose]();
     await this.dir[Symbol.asyncDispose]();
+  }
+
+  #empty(): void {
+    const { path } = this.dir;
+    for (const directory of [path, this.root, this.cwd]) {
+      for (const { name } of Deno.readDirSync(directory)) {
+        const stays = directory === path ? ["root", "cwd"].includes(name) : name === ".ferry";
+        if (!stays) Deno.removeSync(`${directory}/${name}`, { recursive: true });
+      }
+    }
   }
 }

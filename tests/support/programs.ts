@@ -172,9 +172,28 @@ export async function outcome(child: Deno.ChildProcess): Promise<Outcome> {
   return { code, stdout: text(stdout), stderr: text(stderr) };
 }
 
+/** How long a server that is started in the background may take on a busy machine, in milliseconds. */
+const START_MS = 120_000;
+
+/** Whether a `ferryd` with these arguments runs commands. */
+function mayRunCommands(args: readonly string[]): boolean {
+  return args.some((arg) => /^--(allow|classic)-/.test(arg));
+}
+
+/** Whether a `ferryd` that has printed this is ready. */
+function isReady(said: string): boolean {
+  return /^ferryd: ready$/m.test(said);
+}
+
+/** `HOST:PORT` of each listener, by kind, in what a `ferryd` has printed. */
+function listenersIn(said: string): Map<string, string> {
+  const lines = said.matchAll(/^ferryd: listening (\S+) (\S+)$/gm);
+  return new Map([...lines].map(([, kind, address]) => [kind!, address!]));
+}
+
 /** A `ferryd` process. */
 export class Ferryd implements AsyncDisposable {
-  readonly #child: Deno.ChildProcess;
+  readonly #child: Pick<Deno.ChildProcess, "pid" | "kill" | "status">;
   readonly #stderr: Promise<string>;
   readonly #rest: Promise<void>;
   /** `127.0.0.1:PORT` */
@@ -189,7 +208,7 @@ export class Ferryd implements AsyncDisposable {
   readonly listening: ReadonlyMap<string, string>;
 
   private constructor(
-    child: Deno.ChildProcess,
+    child: Pick<Deno.ChildProcess, "pid" | "kill" | "status">,
     { root, listening, stderr, rest }: {
       root: string;
       listening: ReadonlyMap<string, string>;
@@ -216,9 +235,7 @@ export class Ferryd implements AsyncDisposable {
       "launch" | "env" | "clearEnv"
     > = {},
   ): Promise<Ferryd> {
-    const [command, ...before] = launch("ferryd", {
-      runsCommands: args.some((arg) => /^--(allow|classic)-/.test(arg)),
-    });
+    const [command, ...before] = launch("ferryd", { runsCommands: mayRunCommands(args) });
     const child = new Deno.Command(command, {
       args: [...before, "--root", root, "--listen", "127.0.0.1:0", ...args],
       env,
@@ -232,21 +249,56 @@ export class Ferryd implements AsyncDisposable {
       .pipeThrough(new TextDecoderStream())
       .pipeThrough(new TextLineStream())
       .getReader();
-    const listening = new Map<string, string>();
-    for (;;) {
+    let said = "";
+    while (!isReady(said)) {
       const { value, done } = await lines.read();
       if (done) {
         await child.status;
         throw new Error(`ferryd did not start: ${await stderr}`);
       }
-      const [, kind, address] = /^ferryd: listening (\S+) (\S+)$/.exec(value) ?? [];
-      if (kind !== undefined && address !== undefined) listening.set(kind, address);
-      if (value === "ferryd: ready") break;
+      said += `${value}\n`;
     }
+    const listening = listenersIn(said);
     const rest = (async () => {
       while (!(await lines.read()).done);
     })();
     return new Ferryd(child, { root, listening, stderr, rest });
+  }
+
+  /**
+   * Starts a server that all tests of a file can use, and that ends with the last of them. A shell starts it in the
+   * background, for a child process that outlives a test would be one that the test has forgotten.
+   */
+  static async inBackground(root: string, args: string[] = []): Promise<Ferryd> {
+    const dir = Deno.makeTempDirSync({ prefix: "ferryd-" });
+    const [command, ...before] = byDeno("ferryd", { runsCommands: mayRunCommands(args) });
+    const all = [command, ...before, "--root", root, "--listen", "127.0.0.1:0", ...args];
+    using watcher = Deno.watchFs(dir);
+    const { stdout } = await new Deno.Command("sh", {
+      args: ["-c", '"$@" </dev/null >"$OUT/out" 2>"$OUT/err" & echo $!', "sh", ...all],
+      env: { OUT: dir },
+      stdin: "null",
+    }).output();
+    const pid = Number(text(stdout));
+    const kill = () => Deno.kill(pid, "SIGKILL");
+    addEventListener("unload", () => {
+      kill();
+      Deno.removeSync(dir, { recursive: true });
+    });
+    const said = () => Deno.readTextFileSync(`${dir}/out`);
+    const timer = setTimeout(() => watcher.close(), START_MS);
+    if (!isReady(said())) { for await (const _ of watcher) if (isReady(said())) break; }
+    clearTimeout(timer);
+    if (!isReady(said())) throw new Error(Deno.readTextFileSync(`${dir}/err`));
+    const never = new Promise<never>(() => {});
+    const child = {
+      pid,
+      kill,
+      get status(): Promise<never> {
+        throw new Error("other tests need this server: start another one to stop it");
+      },
+    };
+    return new Ferryd(child, { root, listening: listenersIn(said()), stderr: never, rest: never });
   }
 
   /** The port of the listener of that kind. */

@@ -63,7 +63,7 @@ Deno.test("ferry exec takes options in front of the command only", async () => {
 });
 
 Deno.test("ferry exec hands standard input on with --stdin, and does not without", async () => {
-  await using pair = await Pair.start(SHELL);
+  await using pair = await Pair.shared(SHELL);
   const run = async (args: string[], input: string) => {
     const { address: server } = pair.server;
     const child = spawnFerry(["exec", ...args], { server, stdin: "piped" });
@@ -110,7 +110,7 @@ Deno.test("ferry exec writes any bytes, and any amount of them", async () => {
 });
 
 Deno.test("ferry exec --timeout kills the command and exits with 124", async () => {
-  await using pair = await Pair.start(SHELL);
+  await using pair = await Pair.shared(SHELL);
   const script = "sleep 1000 & echo $$ $!; wait";
   const { code, stdout, stderr } = await pair.run("exec", "--timeout", "300ms", "--shell", script);
   assertEquals(code, 124);
@@ -158,7 +158,7 @@ Deno.test("ferry exec exits with 255 where ferry itself fails", async (t) => {
 });
 
 Deno.test("ferry exec that is interrupted ends the command", async (t) => {
-  await using pair = await Pair.start(SHELL);
+  await using pair = await Pair.shared(SHELL);
   const script = "trap '' TERM INT; sleep 1000 & echo $$ $!; wait; wait";
   for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGKILL", 137]] as const) {
     await t.step(signal, async () => {
@@ -174,7 +174,7 @@ Deno.test("ferry exec that is interrupted ends the command", async (t) => {
 });
 
 Deno.test("ferry exec ends with its reader, and so does the command", async () => {
-  await using pair = await Pair.start(SHELL);
+  await using pair = await Pair.shared(SHELL);
   const child = spawnFerry(["exec", "--shell", "echo $$; exec yes"], {
     server: pair.server.address,
   });
@@ -188,7 +188,7 @@ Deno.test("ferry exec ends with its reader, and so does the command", async () =
 });
 
 Deno.test("ferry exec --json prints the output and the end as events", async () => {
-  await using pair = await Pair.start(SHELL);
+  await using pair = await Pair.shared(SHELL);
   const { code, stdout, stderr } = await pair.run("exec", "--json", "--shell", "echo hi; exit 3");
   assertEquals([code, stderr], [3, ""]);
   const [output, done, ...rest] = stdout.trim().split("\n").map((line) => JSON.parse(line));
