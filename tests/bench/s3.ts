@@ -54,9 +54,6 @@ const LIST_GOALS: readonly Goal[] = [{ ours: "ferry", peer: "rclone", ratio: { t
 const FRACTIONS = [16, 4, 1] as const;
 type Fraction = (typeof FRACTIONS)[number];
 
-/** How often a small amount is timed. */
-const GROWTH_RUNS = 3;
-
 /** What all measurements share: the bucket, and the server over it. */
 interface Store {
   bench: Bench;
@@ -328,18 +325,15 @@ async function growth(store: Store, small: string): Promise<string> {
         ferry(store, "ls", "-R", { 16: "list/0/0", 4: "list/0", 1: "list" }[fraction]),
     },
   ];
-  const rows = [["", "amount", "median", "requests"]];
+  const rows = [["", "amount", "once", "requests"]];
   for (const { name, amounts, run } of operations) {
     for (const [at, fraction] of FRACTIONS.entries()) {
       status(`${name}: ${amounts[at]}`);
-      const seconds: number[] = [];
-      for (let turn = 0; turn < GROWTH_RUNS; turn++) {
-        const started = performance.now();
-        await run(store, fraction, turn);
-        seconds.push((performance.now() - started) / 1000);
-      }
-      const requests = await requestsOf(() => run(counted, fraction, GROWTH_RUNS));
-      rows.push([name, amounts[at]!, `${median(seconds).toFixed(2)} s`, `${requests}`]);
+      const started = performance.now();
+      await run(store, fraction, 0);
+      const seconds = (performance.now() - started) / 1000;
+      const requests = await requestsOf(() => run(counted, fraction, 1));
+      rows.push([name, amounts[at]!, `${seconds.toFixed(2)} s`, `${requests}`]);
     }
   }
   status("");

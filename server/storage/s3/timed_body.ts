@@ -50,8 +50,9 @@ export class TimedBody {
     if (!this.#reader) this.#end();
     if (!this.#reader || this.#ended) return undefined;
     const { clock, idleTimeout, abort } = this.#options;
-    const late = new FerryError("timeout", "the object store stopped in the middle of an answer");
-    const timer = clock.setTimeout(() => abort.abort(late), idleTimeout);
+    const timer = clock.setTimeout(() => {
+      abort.abort(new FerryError("timeout", "the object store stopped in the middle of an answer"));
+    }, idleTimeout);
     let value: Uint8Array | undefined;
     try {
       ({ value } = await this.#reader.read());

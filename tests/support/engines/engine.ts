@@ -76,7 +76,7 @@ export interface SharedEngine extends Credentials {
 }
 
 /** How long an engine may take to start, in milliseconds; it takes seconds where the machine is not busy. */
-const START_MS = 90_000;
+const START_MS = 180_000;
 
 /** How often an engine is made where another program takes one of its ports meanwhile. */
 const ATTEMPTS = 3;
