@@ -275,6 +275,8 @@ Deno.test("the programs begin without what is slow to load and seldom needed", (
   // Help texts and versions need no client.
   assert(!ferry.ours.has("client/api/client.ts") && !ferry.others.has("valibot"));
   assert(ferryd.ours.has("server/auth/token_file.ts") && ferryd.others.has("@logtape/logtape"));
+  // Neither kind of storage is loaded where the other one is served.
+  assert(![...ferryd.ours].some((path) => /^server\/storage\/(fs|s3)\//.test(path)));
   // Of what Node has, Deno sets most up with any of it; prompt-secret asks for `process`.
   const slow = /^node:|^@std\/cli\/prompt-secret$|^(hash-wasm|ignore|string-width)$|^@peculiar/;
   for (const { others } of [ferry, connected, ferryd]) {
