@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { decodeHex } from "@std/encoding/hex";
+import { sleep, SYSTEM_CLOCK } from "../../../../lib/core/clock.ts";
 import { assertCode } from "../../../support/assertions.ts";
 import { md5Of } from "../../../support/digests.ts";
 import { CEPH } from "../../../support/engines/ceph.ts";
@@ -177,6 +178,52 @@ testWithEngine(
     assertEquals(await bucket.complete(upload, [part]), etagOf(REST));
     await bucket.put("file", new TextEncoder().encode("other"));
     await assertCode("not_found", () => bucket.complete(upload, [part]));
+  },
+);
+
+testWithEngine(
+  CEPH,
+  "a completion is one, also if another writer replaces or removes the object at once",
+  async () => {
+    const options = await bucketOptions(await Engine.shared(CEPH));
+    await using proxy = FaultProxy.start(options.endpoint!);
+    const [bucket, other] = [openBucket({ ...options, endpoint: proxy.url }), openBucket(options)];
+    // Ceph leaves the ETag of its answer empty, so that a look follows, and finds what the others have left.
+    const isLook = ({ method, path }: { method: string; path: string }) =>
+      method === "HEAD" && path.endsWith("/file");
+    for (
+      const interfere of [
+        () => other.put("file", new TextEncoder().encode("other")),
+        () => other.delete("file"),
+      ]
+    ) {
+      const upload = await bucket.begin("file");
+      const part = await bucket.uploadPart(upload, 1, REST);
+      let looks = 0;
+      proxy.rule = (request) => isLook(request) && looks++ === 0 ? { delay: 500 } : undefined;
+      const completing = bucket.complete(upload, [part]);
+      while (looks === 0 && (await other.head("file"))?.etag !== etagOf(REST)) {
+        await sleep(SYSTEM_CLOCK, 10);
+      }
+      await interfere();
+      assertEquals(await completing, etagOf(REST));
+    }
+  },
+);
+
+testWithEngine(
+  CEPH,
+  "a completion whose answer tells another ETag is none",
+  async () => {
+    const options = await bucketOptions(await Engine.shared(CEPH));
+    await using proxy = FaultProxy.start(options.endpoint!);
+    const bucket = openBucket({ ...options, endpoint: proxy.url });
+    const upload = await bucket.begin("file");
+    const part = await bucket.uploadPart(upload, 1, REST);
+    const etag = `<ETag>"${"0".repeat(32)}-1"</ETag>`;
+    const body = `<CompleteMultipartUploadResult>${etag}</CompleteMultipartUploadResult>`;
+    proxy.rule = ({ method }) => method === "POST" ? { answer: { status: 200, body } } : undefined;
+    await assertCode("checksum_mismatch", () => bucket.complete(upload, [part]));
   },
 );
 
