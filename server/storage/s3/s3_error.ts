@@ -166,14 +166,20 @@ export type ConnectionProblem =
 
 /** How the problems are recognized in the runtime's messages, which is the only place that has them. */
 const PROBLEMS: Readonly<Record<ConnectionProblem, readonly [RegExp, string]>> = {
-  "refused": [/connection refused/i, "connection refused"],
-  "reset": [/connection reset|broken pipe/i, "the connection was reset"],
-  "dns": [/dns error|failed to lookup/i, "the host name of the endpoint is not known"],
+  "refused": [/connection refused|ECONNREFUSED/i, "connection refused"],
+  "reset": [
+    /connection reset|broken pipe|ECONNRESET|EPIPE|socket hang up/i,
+    "the connection was reset",
+  ],
+  "dns": [
+    /dns error|failed to lookup|ENOTFOUND|EAI_AGAIN/i,
+    "the host name of the endpoint is not known",
+  ],
   "not https": [/InvalidContentType|corrupt message|wrong version/i, "it does not speak https"],
   "certificate": [/certificate/i, "its certificate is not trusted"],
   "not http": [/invalid HTTP|InvalidVersion|invalid header|URI|Parse/, "it does not speak http"],
-  "timeout": [/timed out/i, "the connection timed out"],
-  "network": [/unreachable/i, "its network cannot be reached"],
+  "timeout": [/timed out|ETIMEDOUT/i, "the connection timed out"],
+  "network": [/unreachable|EHOSTUNREACH|ENETUNREACH/i, "its network cannot be reached"],
   "closed": [/closed|incomplete|eof|end of file|body from connection/i, "the connection was cut"],
 };
 

@@ -8,6 +8,7 @@ import { AwsV4Signer } from "aws4fetch";
 import { type Clock, sleep } from "../../../lib/core/clock.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { type CredentialSource } from "./credentials.ts";
+import { sendLarge } from "./large_request.ts";
 import { parseAnswer, type XmlAnswer } from "./s3_answers.ts";
 import type { S3Location } from "./s3_location.ts";
 import {
@@ -133,6 +134,9 @@ const BACKOFF = { first: 100, longest: 5000 };
 /** Bytes per millisecond that a connection to the store is expected to carry at least. */
 const SLOWEST = 128 * 1024 / 1000;
 
+/** The size in bytes from which a body counts as large. */
+const LARGE_BYTES = 256 * 1024;
+
 /** Makes the requests to one bucket. */
 export class S3Requests {
   readonly #location: S3Location;
@@ -205,8 +209,8 @@ export class S3Requests {
     retries: number,
   ): Promise<S3Answer> {
     const { operation, method, body, work = 0, alone = false, signal } = request;
-    signal?.throwIfAborted();
     const signed = await this.#sign(request, credentials);
+    signal?.throwIfAborted();
     const { answerTimeout = this.#patience.answerTimeout } = request;
     const abort = new AbortController();
     const giveUp = () => abort.abort(signal!.reason);
@@ -217,17 +221,18 @@ export class S3Requests {
     const began = this.#clock.monotonic();
     const made = (status: number) =>
       this.#onRequest({ operation, status, retries, ms: this.#clock.monotonic() - began });
+    const sent = { method, headers: signed.headers, signal: abort.signal };
     using client = alone ? Deno.createHttpClient({ poolMaxIdlePerHost: 0 }) : undefined;
     let response: Response;
     try {
-      response = await fetch(signed.url, {
-        method,
-        headers: signed.headers,
-        body: (body as Uint8Array<ArrayBuffer> | undefined) ?? null,
-        redirect: "manual",
-        signal: abort.signal,
-        ...(client ? { client } : {}),
-      });
+      response = body !== undefined && body.length >= LARGE_BYTES
+        ? await sendLarge(signed.url, { ...sent, body })
+        : await fetch(signed.url, {
+          ...sent,
+          body: (body as Uint8Array<ArrayBuffer> | undefined) ?? null,
+          redirect: "manual",
+          ...(client ? { client } : {}),
+        });
     } catch (error) {
       made(0);
       signal?.removeEventListener("abort", giveUp);
