@@ -35,13 +35,15 @@ const FRESH_MS = 1000;
  * (`~/.aws/credentials`). The environment is read at once, the file when credentials are needed and again when it has
  * changed.
  *
- * @throws {FerryError} `usage` if the environment names none
+ * @throws {FerryError} `usage` if the environment names none, or such that cannot be sent
  */
 export function credentialsFrom(env: Environment): CredentialSource {
   const set = (name: string) => env(name) || undefined;
   const [id, secret] = [set("AWS_ACCESS_KEY_ID"), set("AWS_SECRET_ACCESS_KEY")];
   const sessionToken = set("AWS_SESSION_TOKEN");
   if (id !== undefined && secret !== undefined) {
+    assertSendable("AWS_ACCESS_KEY_ID", id);
+    assertSendable("AWS_SESSION_TOKEN", sessionToken);
     const credentials = { accessKeyId: id, secretAccessKey: secret, sessionToken };
     return () => Promise.resolve(credentials);
   }
@@ -60,6 +62,17 @@ export function credentialsFrom(env: Environment): CredentialSource {
   }
   const file = new CredentialsFile(path, set("AWS_PROFILE") ?? "default");
   return ({ refresh = false } = {}) => file.read(refresh);
+}
+
+/**
+ * Fails if a value cannot be in a header, where a name of a key and a token are.
+ *
+ * @throws {FerryError} `usage`; the value is not shown
+ */
+function assertSendable(what: string, value: string | undefined): void {
+  if (value === undefined || /^[!-~]+$/.test(value)) return;
+  const reason = "contains a space, a line break or another character that no key has";
+  throw new FerryError("usage", `${what} ${reason}`);
 }
 
 /** A file of credentials, which is read again when it has changed. */
@@ -102,11 +115,10 @@ class CredentialsFile {
       const missing = id ? "aws_secret_access_key" : "aws_access_key_id";
       throw new FerryError("usage", `the profile ${this.#profile} has no ${missing}`);
     }
-    return {
-      accessKeyId: id,
-      secretAccessKey: secret,
-      sessionToken: profile.get("aws_session_token"),
-    };
+    const sessionToken = profile.get("aws_session_token");
+    assertSendable("its aws_access_key_id", id);
+    assertSendable("its aws_session_token", sessionToken);
+    return { accessKeyId: id, secretAccessKey: secret, sessionToken };
   }
 
   #unreadable(error: unknown): FerryError {

@@ -36,6 +36,24 @@ Deno.test("an environment without keys, or with half of them, is refused", async
   }
 });
 
+Deno.test("keys that no request could carry are refused, and not shown", async () => {
+  await using dir = new TempDir();
+  const AWS_SHARED_CREDENTIALS_FILE = dir.join("credentials");
+  for (const bad of ["hidden\n", "hid den", "hidd\u00e9n"]) {
+    for (const name of ["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"]) {
+      const run = () => credentialsFrom(environment({ ...KEYS, [name]: bad }));
+      const error = await assertCode("usage", run, `${name} contains a space, a line break`);
+      assert(!error.message.includes("hid"));
+    }
+  }
+  await Deno.writeTextFile(
+    AWS_SHARED_CREDENTIALS_FILE,
+    "[default]\naws_access_key_id = hid den\naws_secret_access_key = secret\n",
+  );
+  const source = credentialsFrom(environment({ AWS_SHARED_CREDENTIALS_FILE }));
+  await assertCode("usage", () => source(), "its aws_access_key_id contains a space");
+});
+
 Deno.test("a profile of a file is read, and read again when the file has changed", async () => {
   await using dir = new TempDir();
   const path = dir.join("credentials");
