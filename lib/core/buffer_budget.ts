@@ -25,6 +25,12 @@ export interface LentBuffer extends Disposable {
   bytes: Uint8Array<ArrayBuffer>;
 }
 
+/** Memory that is counted, and allocated by others. It counts until it is disposed of. */
+export interface CountedMemory extends Disposable {
+  /** How many bytes may be allocated. */
+  readonly size: number;
+}
+
 /** A caller that waits for a buffer. */
 interface Waiting {
   readonly size: number;
@@ -60,6 +66,26 @@ export class BufferBudget {
     const size = this.sizeOf(most);
     const counted = size > SMALL_BUFFER ? size : 0;
     return this.#take(size, counted);
+  }
+
+  /**
+   * Counts as many bytes as {@linkcode BufferBudget.lend} would lend, for buffers that others allocate, such as those in
+   * which data arrives.
+   */
+  count(most: number): CountedMemory {
+    const size = this.sizeOf(most);
+    const counted = size > SMALL_BUFFER ? size : 0;
+    this.#left -= counted;
+    let counts = true;
+    return {
+      size,
+      [Symbol.dispose]: () => {
+        if (!counts) return;
+        counts = false;
+        this.#left += counted;
+        this.#serve();
+      },
+    };
   }
 
   /**

@@ -4,21 +4,21 @@
  * @module
  */
 
-import type { BufferBudget, LentBuffer } from "../../../lib/core/buffer_budget.ts";
+import type { BufferBudget, CountedMemory } from "../../../lib/core/buffer_budget.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import type { Bucket } from "./bucket.ts";
 
 /** How many ranges are requested at the same time. */
 const AHEAD = 4;
 
-/** The largest range that is read into a buffer, in bytes. */
+/** The largest range that is read ahead, in bytes. */
 const RANGE_BYTES = 4 * 1024 * 1024;
 
-/** Buffers smaller than this, in bytes, are not worth a request of their own. */
+/** Ranges smaller than this, in bytes, are not worth a request of their own. */
 const MIN_RANGE_BYTES = 256 * 1024;
 
-/** The range that is read without a buffer, in bytes, where memory is short. */
-const UNBUFFERED_BYTES = 16 * 1024 * 1024;
+/** The range that is requested and not read ahead, in bytes, where memory is short. */
+const DIRECT_BYTES = 16 * 1024 * 1024;
 
 /** An object that is read. */
 export interface ReadObject {
@@ -63,7 +63,7 @@ export class RangeReader implements Disposable {
   async read(into: Uint8Array, offset: number): Promise<number> {
     while (this.#ranges.length > 0 && !this.#ranges[0]!.has(offset)) this.#ranges.shift()!.end();
     this.#requestFrom(offset);
-    const count = await this.#ranges[0]!.read(into, offset);
+    const count = await this.#ranges[0]!.read(into);
     // What was read to its end makes room for the next one.
     if (!this.#ranges[0]!.has(offset + count)) this.#ranges.shift()!.end();
     return count;
@@ -79,15 +79,15 @@ export class RangeReader implements Disposable {
       const wanted = Math.min(left, RANGE_BYTES);
       const room = this.#buffers.sizeOf(wanted);
       if (room === wanted || room >= MIN_RANGE_BYTES) {
-        const buffer = this.#buffers.lend(wanted);
-        this.#ranges.push(this.#request(next, buffer.bytes.length, buffer));
+        const memory = this.#buffers.count(wanted);
+        this.#ranges.push(this.#request(next, memory.size, memory));
       } else if (this.#ranges.length === 0) {
-        this.#ranges.push(this.#request(next, Math.min(left, UNBUFFERED_BYTES)));
+        this.#ranges.push(this.#request(next, Math.min(left, DIRECT_BYTES)));
       } else return;
     }
   }
 
-  #request(start: number, count: number, buffer?: LentBuffer): Range {
+  #request(start: number, count: number, memory?: CountedMemory): Range {
     const { key, etag } = this.#object;
     const ended = new AbortController();
     const signal = AbortSignal.any([this.#signal, ended.signal]);
@@ -96,9 +96,7 @@ export class RangeReader implements Disposable {
         if (object) return object.body;
         throw new FerryError("busy", "the file was removed while it was read");
       });
-    return buffer
-      ? new BufferedRange(start, buffer, body, ended)
-      : new DirectRange(start, count, body, ended);
+    return new Range(start, count, { body, ended, memory });
   }
 
   /** Gives up what was requested. */
@@ -108,132 +106,97 @@ export class RangeReader implements Disposable {
   }
 }
 
-/** A range of an object that was requested. */
-abstract class Range {
-  /** The offset of its first byte. */
-  readonly start: number;
-  /** The offset behind its last byte. */
-  readonly stop: number;
-  readonly #ended: AbortController;
-
-  constructor(start: number, count: number, ended: AbortController) {
-    this.start = start;
-    this.stop = start + count;
-    this.#ended = ended;
-  }
-
-  /** Whether it can still give the byte at an offset. */
-  has(offset: number): boolean {
-    return offset >= this.start && offset < this.stop;
-  }
-
-  /** Reads at least one byte from an offset that it has. */
-  abstract read(into: Uint8Array, offset: number): Promise<number>;
-
+/** What a range consists of. */
+interface RangeParts {
+  /** Its bytes. */
+  body: Promise<ReadableStream<Uint8Array>>;
   /** Gives the request up. */
-  end(): void {
-    this.#ended.abort(new FerryError("closed", "the range is not needed any more"));
-  }
+  ended: AbortController;
+  /** What its bytes count as; undefined if they are not read ahead. */
+  memory: CountedMemory | undefined;
 }
 
-/** A range that fills a buffer by itself. */
-class BufferedRange extends Range {
-  readonly #buffer: LentBuffer;
-  #filled = 0;
+/**
+ * A range of an object that was requested. With memory, its bytes are received by themselves; without, the connection
+ * keeps what is not read yet.
+ */
+class Range {
+  /** The offset behind its last byte. */
+  readonly stop: number;
+  readonly #parts: RangeParts;
+  readonly #reader: Promise<ReadableStreamDefaultReader<Uint8Array>>;
+  /** The offset of the next byte that it gives. */
+  #offset: number;
+  /** What was received and not given yet. */
+  #received: Uint8Array[] = [];
   #isOver = false;
   #failure: unknown;
-  /** Resolves when more is there. */
+  /** Resolves when more was received. */
   #more = Promise.withResolvers<void>();
 
-  constructor(
-    start: number,
-    buffer: LentBuffer,
-    body: Promise<ReadableStream<Uint8Array>>,
-    ended: AbortController,
-  ) {
-    super(start, buffer.bytes.length, ended);
-    this.#buffer = buffer;
-    void this.#fill(body);
+  constructor(start: number, count: number, parts: RangeParts) {
+    this.stop = start + count;
+    this.#offset = start;
+    this.#parts = parts;
+    this.#reader = parts.body.then((body) => body.getReader());
+    this.#reader.catch(() => {});
+    if (parts.memory) void this.#receiveAll();
   }
 
-  async #fill(body: Promise<ReadableStream<Uint8Array>>): Promise<void> {
+  /** Whether the next byte that it gives is that at an offset. */
+  has(offset: number): boolean {
+    return offset === this.#offset && offset < this.stop;
+  }
+
+  async #receiveAll(): Promise<void> {
     try {
-      for await (const bytes of await body) {
-        if (this.#isOver) return;
-        this.#buffer.bytes.set(bytes, this.#filled);
-        this.#filled += bytes.length;
-        this.#wake();
-      }
-      this.#failure ??= new FerryError("io", "the store gave less than the file has");
+      while (!this.#isOver) await this.#receive();
     } catch (error) {
       this.#failure = error;
     }
-    this.#wake();
-  }
-
-  #wake(): void {
     this.#more.resolve();
-    this.#more = Promise.withResolvers<void>();
   }
 
-  override async read(into: Uint8Array, offset: number): Promise<number> {
-    const from = offset - this.start;
-    while (this.#filled <= from) {
+  /** Receives some bytes. */
+  async #receive(): Promise<void> {
+    const { value } = await (await this.#reader).read();
+    if (value) this.#received.push(value);
+    else this.#isOver = true;
+    this.#more.resolve();
+    this.#more = Promise.withResolvers();
+  }
+
+  /** Reads at least one byte. */
+  async read(into: Uint8Array): Promise<number> {
+    while (this.#received.length === 0) {
       if (this.#failure !== undefined) throw this.#failure;
-      await this.#more.promise;
+      if (this.#isOver) throw new FerryError("io", "the store gave less than the file has");
+      await (this.#parts.memory ? this.#more.promise : this.#receive());
     }
-    const bytes = this.#buffer.bytes.subarray(from, Math.min(this.#filled, from + into.length));
-    into.set(bytes);
-    return bytes.length;
+    let filled = 0;
+    for (let first; filled < into.length && (first = this.#received[0]);) {
+      const bytes = first.subarray(0, into.length - filled);
+      into.set(bytes, filled);
+      filled += bytes.length;
+      if (bytes.length < first.length) this.#received[0] = first.subarray(bytes.length);
+      else free(this.#received.shift()!);
+    }
+    this.#offset += filled;
+    return filled;
   }
 
-  override end(): void {
+  /** Gives the request up. */
+  end(): void {
     this.#isOver = true;
-    super.end();
-    this.#buffer[Symbol.dispose]();
+    for (const bytes of this.#received.splice(0)) free(bytes);
+    const { ended, memory } = this.#parts;
+    ended.abort(new FerryError("closed", "the range is not needed any more"));
+    this.#reader.then((reader) => reader.cancel()).catch(() => {});
+    memory?.[Symbol.dispose]();
   }
 }
 
-/** A range without a buffer: the connection keeps what is not read yet. */
-class DirectRange extends Range {
-  readonly #reader: Promise<ReadableStreamDefaultReader<Uint8Array>>;
-  /** Bytes that were received and not given yet. */
-  #rest = new Uint8Array();
-  /** The offset of the next byte that it can give. */
-  #offset: number;
-
-  constructor(
-    start: number,
-    count: number,
-    body: Promise<ReadableStream<Uint8Array>>,
-    ended: AbortController,
-  ) {
-    super(start, count, ended);
-    this.#offset = start;
-    this.#reader = body.then((stream) => stream.getReader());
-    this.#reader.catch(() => {});
-  }
-
-  override has(offset: number): boolean {
-    return offset === this.#offset && super.has(offset);
-  }
-
-  override async read(into: Uint8Array): Promise<number> {
-    const reader = await this.#reader;
-    while (this.#rest.length === 0) {
-      const { value } = await reader.read();
-      if (!value) throw new FerryError("io", "the store gave less than the file has");
-      this.#rest = value as Uint8Array<ArrayBuffer>;
-    }
-    const bytes = this.#rest.subarray(0, into.length);
-    into.set(bytes);
-    this.#rest = this.#rest.subarray(bytes.length);
-    this.#offset += bytes.length;
-    return bytes.length;
-  }
-
-  override end(): void {
-    super.end();
-    this.#reader.then((reader) => reader.cancel()).catch(() => {});
-  }
+/** Frees the memory of bytes that were received, which nobody else has, without waiting for the garbage collector. */
+function free({ buffer }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && !buffer.detached) buffer.transfer(0);
 }

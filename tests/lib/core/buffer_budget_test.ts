@@ -119,3 +119,16 @@ Deno.test("BufferBudget.reserve() can be given up, and lets those behind it pass
   await assertRejects(() => budget.reserve(1, given.signal), Error, "given up");
   assertEquals(budget.left, 8 * MIB);
 });
+
+Deno.test("BufferBudget.count() counts what lend() would lend, until it is disposed of", () => {
+  const budget = new BufferBudget(64 * 1024);
+  const counted = budget.count(8 * 1024);
+  assertEquals([counted.size, budget.left], [8 * 1024, 56 * 1024]);
+  const shorter = budget.count(64 * 1024);
+  assertEquals([shorter.size, budget.left], [8 * 1024, 48 * 1024]);
+  for (let turn = 0; turn < 2; turn++) {
+    counted[Symbol.dispose]();
+    shorter[Symbol.dispose]();
+  }
+  assertEquals(budget.left, 64 * 1024);
+});
