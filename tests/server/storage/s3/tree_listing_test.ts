@@ -15,7 +15,7 @@ import fc from "../../../support/properties.ts";
 import { putRawObject } from "../../../support/raw_object.ts";
 import { type BucketPlace, Instance, newBucket } from "../../../support/served_bucket.ts";
 
-/** How many objects the large list has; `deno task s3:list` makes it 100,000. */
+/** How many objects the large list has; `FERRY_LISTED=100000` makes it large enough to show a leak. */
 const MANY = Number(Deno.env.get("FERRY_LISTED") ?? 600);
 
 /** The lines of a list as texts: names, and codes of what is omitted. */
