@@ -45,9 +45,14 @@ class ClientDir extends TempDir {
     raw: RawBucket,
     ...more: string[]
   ): Promise<{ ended: Promise<Outcome> }> {
-    const args = ["put", "large", "--limit-rate", "16MiB", ...more];
+    const args = ["put", "large", "--limit-rate", "4MiB", ...more];
     const ended = outcome(spawnFerry(args, { cwd: this.path, server: server.address }));
-    while (await partsIn(raw) === 0) await new Promise((resolve) => setTimeout(resolve, 50));
+    let hasEnded = false;
+    void ended.then(() => hasEnded = true);
+    while (await partsIn(raw) === 0) {
+      assert(!hasEnded, "the upload ended before any part of it was recorded");
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
     return { ended };
   }
 }
