@@ -82,8 +82,8 @@ export class Publisher {
     const { name, size } = publication;
     const { checksum, replace } = options;
     await lookup.assertPlaceable(name);
-    const content = await this.#disguised(publication);
-    const attempt = new Attempt(this.#served, { ...publication, content }, options);
+    const { content, metadata } = await this.#disguised(publication, options);
+    const attempt = new Attempt(this.#served, { ...publication, content, metadata }, options);
     await using disguise = new AsyncDisposableStack();
     if (content !== publication.content) disguise.defer(() => discard(bucket, content));
     const existing = await (replace ? attempt.replace() : attempt.create());
@@ -97,14 +97,25 @@ export class Publisher {
   }
 
   /** The content; if it would look like a claim, as a multipart upload of one part, which has another ETag. */
-  async #disguised({ name, content, size }: Publication): Promise<WholeContent> {
-    if (!("bytes" in content)) return content;
+  async #disguised(
+    { name, content, size, metadata }: Publication,
+    options: CommitOptions,
+  ): Promise<Pick<Publication, "content" | "metadata">> {
+    if (!("bytes" in content)) return { content, metadata };
     const { bucket, runtime: { digests } } = this.#served;
     const { bytes } = content;
-    if (!maySeemClaim(size) || !isClaim({ size, etag: digests.md5Of(bytes) })) return content;
-    const upload = await bucket.begin(name);
-    return { upload, parts: [await bucket.uploadPart(upload, 1, bytes)] };
+    const seemsClaim = maySeemClaim(size) && isClaim({ size, etag: digests.md5Of(bytes) });
+    if (!seemsClaim) return { content, metadata };
+    const wanted = wantedMetadata(options);
+    const upload = await bucket.begin(name, wanted);
+    const parts = [await bucket.uploadPart(upload, 1, bytes)];
+    return { content: { upload, parts }, metadata: wanted };
   }
+}
+
+/** The metadata that an object is to have. */
+function wantedMetadata({ mtime, mode, checksum }: CommitOptions): Metadata {
+  return metadataOf({ mtime, mode, checksums: [checksum] });
 }
 
 async function discard(bucket: Bucket, content: WholeContent): Promise<void> {
@@ -136,8 +147,7 @@ class Attempt {
     this.#served = served;
     this.#publication = publication;
     this.#options = options;
-    const { mtime, mode, checksum } = options;
-    this.#metadata = metadataOf({ mtime, mode, checksums: [checksum] });
+    this.#metadata = wantedMetadata(options);
   }
 
   get #wanted(): WantedName {

@@ -138,11 +138,16 @@ for (const kind of [CEPH, SWIFT]) {
     await using instance = await Instance.open(await newBucket(await Engine.shared(kind)));
     const bytes = claimBytes();
     const checksum = md5(bytes);
+    const announced = { mtime: 1_700_000_000_123, mode: 0o600, checksum };
     for (const [filename, replace] of [["a", true], ["b", false], ["b", false]] as const) {
-      await using write = await instance.writes.create(name(filename), { size: bytes.length });
+      const options = { size: bytes.length, announced };
+      await using write = await instance.writes.create(name(filename), options);
       await write.write(bytes);
-      await write.commit({ checksum, replace });
-      assertEquals((await instance.served.lookup.head(name(filename)))?.size, bytes.length);
+      await write.commit({ ...announced, replace });
+      const head = await instance.served.lookup.head(name(filename));
+      assertEquals(head?.size, bytes.length);
+      const { mtime, mode, checksums } = attributesOf(head!.metadata);
+      assertEquals([mtime, mode, checksums], [announced.mtime, announced.mode, [checksum]]);
     }
     assertEquals(await instance.leftovers(), []);
   });
