@@ -71,24 +71,25 @@ export interface S3StorageOptions extends S3LocationOptions, S3Patience {
  * ```ts
  * import { connect, credentialsFrom, S3Storage, serve } from "@ferry/ferry";
  *
- * const credentials = credentialsFrom((name) => Deno.env.get(name));
  * async function start() {
  *   const storage = await S3Storage.open({
  *     endpoint: "https://objects.example.net",
  *     bucket: "files",
  *     prefix: "incoming",
- *     credentials,
+ *     credentials: credentialsFrom((name) => Deno.env.get(name)),
  *   });
  *   for (const sentence of storage.shortcomings) console.warn(sentence);
  *   return await serve({ storage, listen: "127.0.0.1:0" });
  * }
  *
- * await using one = await start();
- * await using two = await start();
- * await using writer = await connect(`127.0.0.1:${one.addresses[0]!.port}`);
- * await using reader = await connect(`127.0.0.1:${two.addresses[0]!.port}`);
- * await writer.put(new TextEncoder().encode("hello\n"), { as: "greeting.txt" });
- * console.log((await reader.stat("greeting.txt")).checksum); // b1946ac92492d2347c6235b4d2611184
+ * async function putAndLook() {
+ *   await using one = await start();
+ *   await using two = await start();
+ *   await using writer = await connect(`127.0.0.1:${one.addresses[0]!.port}`);
+ *   await using reader = await connect(`127.0.0.1:${two.addresses[0]!.port}`);
+ *   await writer.put(new TextEncoder().encode("hello\n"), { as: "greeting.txt" });
+ *   console.log((await reader.stat("greeting.txt")).checksum); // b1946ac92492d2347c6235b4d2611184
+ * }
  * ```
  */
 export class S3Storage implements Storage {

@@ -196,7 +196,8 @@ for (const kind of [CEPH, SWIFT]) {
     // For the last bytes that came, the holder renews its lease once more.
     while (!(resumed = await c.writes.partialUploads.resume(write.id, MD5)));
     await using taken = resumed;
-    assert(taken.prefix!.size >= 16 * MIB, `only ${taken.prefix!.size} bytes are left`);
+    // The record is written once in a while, so the last whole part may not be in it.
+    assert(taken.prefix!.size >= 8 * MIB, `only ${taken.prefix!.size} bytes are left`);
     await file.writeTo(taken, 34 * MIB);
     // The first holder was stopped, and comes back after its lease.
     late.by = BEYOND_LEASE;
