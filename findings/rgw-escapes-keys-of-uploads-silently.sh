@@ -3,8 +3,10 @@
 # keys are escaped, as S3 does. Ceph RGW 16.2.15 escapes the keys of ListMultipartUploads and has no
 # such element; the markers in the same answer are not escaped. Who trusts the element aborts uploads of other names,
 # and who asks for no escapes gets keys with control characters that no XML parser takes.
-# Needs a running RGW: S3_ENDPOINT=http://HOST:PORT S3_ACCESS_KEY=... S3_SECRET_KEY=... sh this-script
+# Starts a RGW of its own from Debian packages, unless S3_ENDPOINT, S3_ACCESS_KEY and S3_SECRET_KEY name one.
 set -eu
+[ -n "${S3_ENDPOINT:-}" ] ||
+  exec npx --yes deno@2.9.6 run --quiet -A "$(dirname "$0")/../tests/support/engines/run.ts" ceph sh "$0"
 dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT; cd "$dir"
 npm install --silent --no-audit --no-fund aws4fetch@1.0.20
 cat > show.mjs <<'EOF'

@@ -2,8 +2,10 @@
 # One would guess that a key that PutObject takes can be uploaded in parts as well. With OpenStack Swift (s3api 2.30.1)
 # a key with a control character is stored by PutObject, and CreateMultipartUpload answers 500 InternalError: its
 # answer would contain the key, which XML cannot hold. The status says that a retry may help, which it never does.
-# Needs a running Swift: S3_ENDPOINT=http://HOST:PORT S3_ACCESS_KEY=... S3_SECRET_KEY=... sh this-script
+# Starts a Swift of its own from Debian packages, unless S3_ENDPOINT, S3_ACCESS_KEY and S3_SECRET_KEY name one.
 set -eu
+[ -n "${S3_ENDPOINT:-}" ] ||
+  exec npx --yes deno@2.9.6 run --quiet -A "$(dirname "$0")/../tests/support/engines/run.ts" swift sh "$0"
 dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT; cd "$dir"
 npm install --silent --no-audit --no-fund aws4fetch@1.0.20
 cat > show.mjs <<'EOF'

@@ -2,8 +2,10 @@
 # One would guess that a copy with x-amz-copy-source-if-match and the ETag that HEAD has just shown succeeds. With
 # OpenStack Swift (s3api 2.30.1) it does for an object of one PUT, and gives 412 for one that was uploaded in parts:
 # the condition is compared with another ETag than the one that is shown. Without the condition the copy succeeds.
-# Needs a running Swift: S3_ENDPOINT=http://HOST:PORT S3_ACCESS_KEY=... S3_SECRET_KEY=... sh this-script
+# Starts a Swift of its own from Debian packages, unless S3_ENDPOINT, S3_ACCESS_KEY and S3_SECRET_KEY name one.
 set -eu
+[ -n "${S3_ENDPOINT:-}" ] ||
+  exec npx --yes deno@2.9.6 run --quiet -A "$(dirname "$0")/../tests/support/engines/run.ts" swift sh "$0"
 dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT; cd "$dir"
 npm install --silent --no-audit --no-fund aws4fetch@1.0.20
 cat > show.mjs <<'EOF'

@@ -3,8 +3,10 @@
 # for a server-side copy of an object that was uploaded in parts: HEAD, and the answer to the copy, give the ETag of the
 # original (`...-N`), and the list gives the MD5 of the content. So an object is not unchanged or changed because the
 # ETag of a list and that of a HEAD are compared.
-# Needs a running Swift: S3_ENDPOINT=http://HOST:PORT S3_ACCESS_KEY=... S3_SECRET_KEY=... sh this-script
+# Starts a Swift of its own from Debian packages, unless S3_ENDPOINT, S3_ACCESS_KEY and S3_SECRET_KEY name one.
 set -eu
+[ -n "${S3_ENDPOINT:-}" ] ||
+  exec npx --yes deno@2.9.6 run --quiet -A "$(dirname "$0")/../tests/support/engines/run.ts" swift sh "$0"
 dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT; cd "$dir"
 npm install --silent --no-audit --no-fund aws4fetch@1.0.20
 cat > show.mjs <<'EOF'
