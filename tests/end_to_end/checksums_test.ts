@@ -96,6 +96,7 @@ for (const algorithm of OTHERS) {
           server: cut.address,
         });
         assertEquals(first.code, 6, first.stderr);
+        await p.uploadsEnded();
         const { code, stdout } = await p.run(op, name, "--checksum", algorithm, "--json");
         const { resumed_from, [algorithm]: told } = JSON.parse(stdout);
         assertEquals([code, told], [0, hex]);

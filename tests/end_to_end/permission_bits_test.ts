@@ -104,6 +104,7 @@ Deno.test({
       assertEquals((await ferry([...args, "--retries", "0"], options)).code, 6);
       const parts = filesBelow(to).filter((path) => path.endsWith(".part"));
       assertEquals(parts.map((part) => bitsOf(`${to}/${part}`)), ["600"]);
+      await p.uploadsEnded();
       const { code, stdout } = await p.run(...args, "--json");
       const event = JSON.parse(stdout.trim().split("\n").at(-1)!);
       assertEquals([code, event.resumed_from > 0, bitsOf(`${to}/f`)], [0, true, "600"]);

@@ -68,6 +68,14 @@ export class Pair implements AsyncDisposable {
     return ferry(args, { cwd: this.cwd, server: this.server.address });
   }
 
+  /** Waits until the server has read all that was sent of uploads that were cut. */
+  async uploadsEnded(): Promise<void> {
+    for (;;) {
+      const { stdout } = await this.run("ls", "--partial", "--json");
+      if (!stdout.includes('"active":true')) return;
+    }
+  }
+
   /** Connects to the server with a raw connection. */
   connect(): Promise<RawPeer> {
     return RawPeer.connect(this.server.port);
