@@ -22,7 +22,7 @@ import { inParallel, settled } from "./in_parallel.ts";
 import { fits, MAX_KEY_BYTES, prefixOf } from "./object_names.ts";
 
 /** For how long it is taken for granted that a name is still no file, or no directory, in milliseconds. */
-const KNOWN_MS = 5000;
+const KNOWN_MS = 15_000;
 
 /** Of how many names each of that is known at most. */
 const MOST_KNOWN = 10_000;
