@@ -30,9 +30,6 @@ const logger = getLogger(["ferry", "server"]);
 /** How often expired partial uploads are discarded, in milliseconds. */
 const EXPIRE_EVERY_MS = 10 * 60 * 1000;
 
-/** The most memory for larger buffers where files are kept in a bucket, in bytes: parts that are read or uploaded at once. */
-const BUCKET_BUFFERS = 64 * 1024 * 1024;
-
 /** How long the program waits at its end for its output to be written, in milliseconds. */
 const LAST_OUTPUT_MS = 1000;
 
@@ -129,7 +126,8 @@ async function accessTo(root: BucketRoot): Promise<BucketAccess> {
 /** What a server and its bucket share. */
 async function bucketRuntime(): Promise<Runtime> {
   const { createRuntime } = await import("../lib/runtime/runtime.ts");
-  return createRuntime({ bufferBytes: BUCKET_BUFFERS });
+  const { BUFFER_BYTES } = await import("./storage/s3/s3_storage.ts");
+  return createRuntime({ bufferBytes: BUFFER_BYTES });
 }
 
 /** Opens a bucket, in which the server keeps files. */

@@ -5,10 +5,9 @@
  * @module
  */
 
-import { encodeHex } from "@std/encoding/hex";
 import { type Algorithm, algorithmOf, type Checksum } from "../../../lib/core/checksum.ts";
 import type { Bucket } from "./bucket.ts";
-import { RESERVED_PREFIX } from "./object_names.ts";
+import { hashOf, RESERVED_PREFIX } from "./object_names.ts";
 
 const PREFIX = `${RESERVED_PREFIX}checksums/`;
 
@@ -52,19 +51,16 @@ export class ChecksumRecords {
   async forget(key: string, etag: string): Promise<void> {
     await this.#bucket.delete(await recordOf(key, etag));
   }
-
-  /** Forgets what was remembered of earlier objects of a key, whose present object has that ETag. */
-  async forgetOthers(key: string, etag: string): Promise<void> {
-    const present = await recordOf(key, etag);
-    const { objects } = await this.#bucket.list({ prefix: await recordOf(key, "") });
-    await this.#bucket.deleteAll(objects.map(({ key }) => key).filter((key) => key !== present));
-  }
 }
 
-/** The key of the record about an object. All records about one key begin with that of the empty ETag. */
+/** The key of the record about an object. */
 export async function recordOf(key: string, etag: string): Promise<string> {
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", utf8.encode(key)));
-  return `${PREFIX}${encodeHex(hash)}/${etag}`;
+  return `${PREFIX}${await hashOf(key)}/${etag}`;
+}
+
+/** Whether an object was uploaded in parts: its ETag tells no checksum, so that one may have been remembered of it. */
+export function hasParts({ etag }: { etag: string }): boolean {
+  return etag.includes("-");
 }
 
 /** The checksums in the text of a record. Anybody may have written it: what makes no sense is ignored. */

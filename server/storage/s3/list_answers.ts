@@ -7,6 +7,7 @@
 import type { ListedObject, ListedUpload, ListPage, UploadedPart } from "./bucket.ts";
 import { compareNames } from "../../../lib/core/name_order.ts";
 import { bareEtag } from "./object_headers.ts";
+import { endOf } from "./object_names.ts";
 import { decodeKey, parseElement, textIn, type XmlAnswer } from "./s3_answers.ts";
 
 /** A page of uploads, and where the next one begins; undefined at the end. */
@@ -87,7 +88,7 @@ function nextPage(
   const group = prefixes.at(-1);
   if (group === undefined || compareNames(group, last) < 0) return BEHIND + last;
   // The group is passed as a whole: no key in it is behind that one.
-  return `${BEHIND}${group}\u{10ffff}`;
+  return BEHIND + endOf(group);
 }
 
 /** The page of a list of multipart uploads. */

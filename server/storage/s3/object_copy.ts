@@ -6,6 +6,7 @@
 
 import { FerryError } from "../../../lib/core/errors.ts";
 import type { ListedObject, MultipartUpload, UploadedPart } from "./bucket.ts";
+import { hasParts } from "./checksum_records.ts";
 import { inParallel } from "./in_parallel.ts";
 import { knownChecksum, metadataOf } from "./object_attributes.ts";
 import type { ServedBucket } from "./served_bucket.ts";
@@ -69,8 +70,8 @@ async function copyVersion(
   { sizes = COPY_SIZES, signal }: CopyObjectOptions,
 ): Promise<string | undefined> {
   const { bucket, records, engine } = served;
-  // The ETag of an object of several parts tells no checksum, and the record about it is found by its key.
-  const known = etag.includes("-") ? await records.all(key, etag) : [];
+  // The record about an object of parts is found by its key, and the copy has another one.
+  const known = hasParts({ etag }) ? await records.all(key, etag) : [];
   if (size <= sizes.whole && known.length === 0) {
     return await bucket.copy(key, to, { ifMatch: etag, signal });
   }

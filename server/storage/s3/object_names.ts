@@ -5,6 +5,7 @@
  * @module
  */
 
+import { encodeHex } from "@std/encoding/hex";
 import { type FileName, RESERVED_DIRECTORY } from "../../../lib/core/remote_name.ts";
 
 /** The longest key, in bytes of UTF-8. */
@@ -18,6 +19,11 @@ const utf8 = new TextEncoder();
 /** The length of a text in bytes of UTF-8. */
 export function bytesOf(text: string): number {
   return utf8.encode(text).length;
+}
+
+/** The SHA-256 of a text, as 64 hexadecimal digits: it stands for the text in keys of ferry's own. */
+export async function hashOf(text: string): Promise<string> {
+  return encodeHex(new Uint8Array(await crypto.subtle.digest("SHA-256", utf8.encode(text))));
 }
 
 /**

@@ -19,12 +19,10 @@ import {
   type WantedName,
 } from "./name_claim.ts";
 import { metadataOf } from "./object_attributes.ts";
+import { COPY_SIZES } from "./object_copy.ts";
 import { foreseenETag, type WholeContent } from "./part_writer.ts";
 import type { ServedBucket } from "./served_bucket.ts";
 import { checksumOf } from "./stored_file.ts";
-
-/** The largest object that a store copies by one request, in bytes: 5 GiB. */
-const MAX_COPY_BYTES = 5 * 1024 ** 3;
 
 /** The metadata that is kept nowhere but with the object. */
 const ATTRIBUTES: readonly string[] = Object.keys(metadataOf({ mtime: 0, mode: 0 }));
@@ -238,7 +236,7 @@ class Attempt {
     const isWrong = Object.keys(begun).some((key) => begun[key] !== wanted[key]) ||
       ATTRIBUTES.some((key) => begun[key] !== wanted[key]);
     const isUnknown = !isWrong && Object.keys(wanted).some((key) => begun[key] !== wanted[key]);
-    if (isWrong && size > MAX_COPY_BYTES) {
+    if (isWrong && size > COPY_SIZES.whole) {
       throw new FerryError("io", "the store cannot change the attributes of so large a file");
     }
     const foreseen = foreseenETag(parts, runtime);

@@ -21,7 +21,7 @@ import type {
   Storage,
   StoredFile,
 } from "../storage.ts";
-import { ChecksumRecords } from "./checksum_records.ts";
+import { ChecksumRecords, hasParts } from "./checksum_records.ts";
 import type { Credentials, CredentialSource } from "./credentials.ts";
 import { tryEngine } from "./engine_trial.ts";
 import { inParallel, settled } from "./in_parallel.ts";
@@ -39,7 +39,7 @@ import { move } from "./tree_move.ts";
 import { remove } from "./tree_removal.ts";
 
 /** The memory for buffers of a storage that is given no runtime, in bytes: some parts of several transfers. */
-const BUFFER_BYTES = 64 * 1024 * 1024;
+export const BUFFER_BYTES: number = 64 * 1024 * 1024;
 
 /** For how long it is taken for granted that the bucket still answers, in milliseconds. */
 const SERVING_MS = 3000;
@@ -184,8 +184,7 @@ export class S3Storage implements Storage {
       return undefined;
     }
     const entry = fileEntry(name, found, algorithm, engine);
-    // Of an object of several parts the ETag tells no checksum, so that one may have been remembered.
-    if (entry.checksum !== null || !found.etag.includes("-")) return entry;
+    if (entry.checksum !== null || !hasParts(found)) return entry;
     return { ...entry, checksum: await records.find(name, found.etag, algorithm) };
   }
 

@@ -7,7 +7,6 @@
  * @module
  */
 
-import { encodeHex } from "@std/encoding/hex";
 import { FerryError, quote, toFerryError } from "../../../lib/core/errors.ts";
 import type { FileName } from "../../../lib/core/remote_name.ts";
 import { sleep } from "../../../lib/core/clock.ts";
@@ -21,15 +20,15 @@ import { canClaim, claimName, giveUpClaim } from "./name_claim.ts";
 import { copyObject, type CopySizes } from "./object_copy.ts";
 import { knownChecksum } from "./object_attributes.ts";
 import { pagesOf } from "./name_lookup.ts";
-import { prefixOf, RESERVED_PREFIX } from "./object_names.ts";
+import { hashOf, prefixOf, RESERVED_PREFIX } from "./object_names.ts";
 import type { ServedBucket } from "./served_bucket.ts";
 import { keepingParent, Removal, removeFile } from "./tree_removal.ts";
 
 /** How many objects are copied at the same time. */
 const COPIES_AT_ONCE = 8;
 
-/** How many objects are deleted by one request. */
-const DELETED_AT_ONCE = 1000;
+/** How many originals are gathered before they are deleted. */
+const GATHERED = 1000;
 
 /** How often new objects of a directory that is being moved are taken along. */
 const ROUNDS = 5;
@@ -211,8 +210,7 @@ class TreeMove {
   /** The key of the record about this move. */
   async #record(): Promise<string> {
     const { from, to } = this.#work;
-    const hash = await crypto.subtle.digest("SHA-256", utf8.encode(`${from}\0${to}`));
-    return `${RESERVED_PREFIX}moves/${encodeHex(new Uint8Array(hash))}`;
+    return `${RESERVED_PREFIX}moves/${await hashOf(`${from}\0${to}`)}`;
   }
 
   async #isBegun(record: string): Promise<boolean> {
@@ -274,7 +272,7 @@ class TreeMove {
         continue;
       }
       batch.push(pair.source);
-      if (batch.length < DELETED_AT_ONCE) continue;
+      if (batch.length < GATHERED) continue;
       await removal.delete(batch);
       batch = [];
     }

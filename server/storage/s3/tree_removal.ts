@@ -8,7 +8,7 @@ import { FerryError, quote, toFerryError } from "../../../lib/core/errors.ts";
 import { type FileName, parentName } from "../../../lib/core/remote_name.ts";
 import type { RemoveOptions } from "../storage.ts";
 import type { ListedObject, ObjectHead } from "./bucket.ts";
-import { recordOf } from "./checksum_records.ts";
+import { hasParts, recordOf } from "./checksum_records.ts";
 import { inParallel } from "./in_parallel.ts";
 import { type Found, pagesOf } from "./name_lookup.ts";
 import { endOf, prefixOf } from "./object_names.ts";
@@ -54,7 +54,7 @@ export async function removeFile(
   signal: AbortSignal,
 ): Promise<void> {
   await bucket.delete(key, { signal });
-  if (hasRecord({ etag })) await records.forget(key, etag);
+  if (hasParts({ etag })) await records.forget(key, etag);
 }
 
 /** Removes everything below a directory, page by page, and its marker. It can be repeated. */
@@ -105,7 +105,7 @@ export class Removal {
       this.#stayed++;
       this.#failure ??= new FerryError(code, `${quote(key)} stays: ${reason}`, { cause: failure });
     }
-    const gone = objects.filter((object) => hasRecord(object) && !failures.has(object.key));
+    const gone = objects.filter((object) => hasParts(object) && !failures.has(object.key));
     if (gone.length === 0) return;
     const records = await Promise.all(gone.map(({ key, etag }) => recordOf(key, etag)));
     await bucket.deleteAll(records, { signal });
@@ -123,11 +123,6 @@ export class Removal {
     const all = others === 0 ? reason : `${reason}; ${others} more stay`;
     throw new FerryError(code, all, { cause });
   }
-}
-
-/** Whether a checksum may have been remembered of an object because its ETag does not tell it. */
-function hasRecord({ etag }: { etag: string }): boolean {
-  return etag.includes("-");
 }
 
 /**

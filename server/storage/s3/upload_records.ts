@@ -13,7 +13,7 @@ import { type FileName, parseFileName } from "../../../lib/core/remote_name.ts";
 import type { SavedPrefix } from "../../../lib/digest/prefix_digest.ts";
 import type { Bucket, ListedObject, Metadata } from "./bucket.ts";
 import { pagesOf } from "./name_lookup.ts";
-import { RESERVED_PREFIX } from "./object_names.ts";
+import { hashOf, RESERVED_PREFIX } from "./object_names.ts";
 
 /** All records and tails have keys that begin with this. */
 export const UPLOADS_PREFIX: string = `${RESERVED_PREFIX}uploads/`;
@@ -82,19 +82,14 @@ export interface StoredRecord {
 
 /** The start of the ids of all partial uploads of a name, or of one owner's. */
 export async function idsOf(name: FileName, owner?: string): Promise<string> {
-  const ofName = `${await hashOf(name, 24)}-`;
-  return owner === undefined ? ofName : `${ofName}${await hashOf(owner, 16)}-`;
+  const ofName = `${(await hashOf(name)).slice(0, 24)}-`;
+  return owner === undefined ? ofName : `${ofName}${(await hashOf(owner)).slice(0, 16)}-`;
 }
 
 /** A new id. */
 export async function newId(name: FileName, owner: string): Promise<string> {
   const random = encodeHex(crypto.getRandomValues(new Uint8Array(8)));
   return `${await idsOf(name, owner)}${random}`;
-}
-
-async function hashOf(text: string, digits: number): Promise<string> {
-  const hash = await crypto.subtle.digest("SHA-256", utf8.encode(text));
-  return encodeHex(new Uint8Array(hash)).slice(0, digits);
 }
 
 /** The key of the record of a generation. */
