@@ -6,6 +6,7 @@
 
 import { assert } from "@std/assert";
 import { PrefixDigest, type SavedPrefix } from "../../lib/digest/prefix_digest.ts";
+import { compareNames } from "../../lib/core/name_order.ts";
 import { parseDirectoryName, parseFileName } from "../../lib/core/remote_name.ts";
 import type { PartEntry } from "../../lib/core/entry.ts";
 import type {
@@ -131,4 +132,14 @@ export async function resume(
 /** The partial uploads of an owner, as the storage lists them. */
 export async function partials(storage: Storage, owner?: string): Promise<PartEntry[]> {
   return (await storage.partialUploads!.list(owner)).map(({ entry }) => entry);
+}
+
+/** Compares two names as `Storage.list` demands: component by component, a directory before its contents. */
+export function compareByParts(a: string, b: string): number {
+  const [x, y] = [a.split("/"), b.split("/")];
+  for (let at = 0; at < Math.min(x.length, y.length); at++) {
+    const difference = compareNames(x[at]!, y[at]!);
+    if (difference !== 0) return difference;
+  }
+  return x.length - y.length;
 }

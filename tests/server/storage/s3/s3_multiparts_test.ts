@@ -7,12 +7,12 @@ import { CEPH } from "../../../support/engines/ceph.ts";
 import { Engine, testWithEngine } from "../../../support/engines/engine.ts";
 import { SWIFT } from "../../../support/engines/swift.ts";
 import {
-  bucketOptions,
+  behindProxy,
   ENGINES,
   newBucket,
   testBuckets,
 } from "../../../support/engines/opened_bucket.ts";
-import { errorAnswer, FaultProxy } from "../../../support/fault_proxy.ts";
+import { errorAnswer } from "../../../support/fault_proxy.ts";
 import { openBucket, type S3Bucket } from "../../../../server/storage/s3/s3_bucket.ts";
 import type { ListedUpload, MultipartUpload } from "../../../../server/storage/s3/bucket.ts";
 
@@ -121,9 +121,8 @@ for (const kind of ENGINES) {
     kind,
     `a completion whose answer is lost has happened, on ${kind.name}`,
     async () => {
-      const options = await bucketOptions(await Engine.shared(kind));
-      await using proxy = FaultProxy.start(options.endpoint!);
-      const bucket = openBucket({ ...options, endpoint: proxy.url });
+      await using opened = await behindProxy(kind);
+      const { bucket, proxy } = opened;
       const upload = await bucket.begin("file");
       const part = await bucket.uploadPart(upload, 1, REST);
       proxy.rule = ({ method }) => method === "POST" ? { loseAnswer: true } : undefined;
@@ -132,9 +131,8 @@ for (const kind of ENGINES) {
   );
 
   testWithEngine(kind, `a completion that is refused is repeated, on ${kind.name}`, async () => {
-    const options = await bucketOptions(await Engine.shared(kind));
-    await using proxy = FaultProxy.start(options.endpoint!);
-    const bucket = openBucket({ ...options, endpoint: proxy.url });
+    await using opened = await behindProxy(kind);
+    const { bucket, proxy } = opened;
     const upload = await bucket.begin("file");
     const part = await bucket.uploadPart(upload, 1, REST);
     const answers = [
@@ -153,9 +151,8 @@ for (const kind of ENGINES) {
 }
 
 testWithEngine(CEPH, "a completion that goes on failing leaves the upload as it is", async () => {
-  const options = await bucketOptions(await Engine.shared(CEPH));
-  await using proxy = FaultProxy.start(options.endpoint!);
-  const bucket = openBucket({ ...options, endpoint: proxy.url, retryTime: 500 });
+  await using opened = await behindProxy(CEPH, { retryTime: 500 });
+  const { bucket, proxy } = opened;
   const upload = await bucket.begin("file");
   const part = await bucket.uploadPart(upload, 1, REST);
   proxy.rule = ({ method }) =>
@@ -170,9 +167,8 @@ testWithEngine(
   CEPH,
   "a completion that was lost, and replaced by others since, is not found",
   async () => {
-    const options = await bucketOptions(await Engine.shared(CEPH));
-    await using proxy = FaultProxy.start(options.endpoint!);
-    const bucket = openBucket({ ...options, endpoint: proxy.url });
+    await using opened = await behindProxy(CEPH);
+    const { bucket } = opened;
     const upload = await bucket.begin("file");
     const part = await bucket.uploadPart(upload, 1, REST);
     assertEquals(await bucket.complete(upload, [part]), etagOf(REST));
@@ -185,9 +181,9 @@ testWithEngine(
   CEPH,
   "a completion is one, also if another writer replaces or removes the object at once",
   async () => {
-    const options = await bucketOptions(await Engine.shared(CEPH));
-    await using proxy = FaultProxy.start(options.endpoint!);
-    const [bucket, other] = [openBucket({ ...options, endpoint: proxy.url }), openBucket(options)];
+    await using opened = await behindProxy(CEPH);
+    const { bucket, proxy } = opened;
+    const other = openBucket(opened.direct);
     // Ceph leaves the ETag of its answer empty, so that a look follows, and finds what the others have left.
     const isLook = ({ method, path }: { method: string; path: string }) =>
       method === "HEAD" && path.endsWith("/file");
@@ -215,9 +211,8 @@ testWithEngine(
   CEPH,
   "a completion whose answer tells another ETag is none",
   async () => {
-    const options = await bucketOptions(await Engine.shared(CEPH));
-    await using proxy = FaultProxy.start(options.endpoint!);
-    const bucket = openBucket({ ...options, endpoint: proxy.url });
+    await using opened = await behindProxy(CEPH);
+    const { bucket, proxy } = opened;
     const upload = await bucket.begin("file");
     const part = await bucket.uploadPart(upload, 1, REST);
     const etag = `<ETag>"${"0".repeat(32)}-1"</ETag>`;
@@ -231,9 +226,8 @@ testWithEngine(
   CEPH,
   "a part that the store took for another one is uploaded once more",
   async () => {
-    const options = await bucketOptions(await Engine.shared(CEPH));
-    await using proxy = FaultProxy.start(options.endpoint!);
-    const bucket = openBucket({ ...options, endpoint: proxy.url });
+    await using opened = await behindProxy(CEPH);
+    const { bucket, proxy } = opened;
     const upload = await bucket.begin("file");
     const change = { etag: () => `"${"0".repeat(32)}"` };
     let wrong = 0;

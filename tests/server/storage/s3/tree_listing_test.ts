@@ -5,7 +5,6 @@ import { type FileName, parseDirectoryName } from "../../../../lib/core/remote_n
 import { claimBytes, claimMetadata } from "../../../../server/storage/s3/claim.ts";
 import { inParallel } from "../../../../server/storage/s3/in_parallel.ts";
 import { listTree, type ListTreeOptions } from "../../../../server/storage/s3/tree_listing.ts";
-import { compareNames } from "../../../../lib/core/name_order.ts";
 import { assertCode } from "../../../support/assertions.ts";
 import { md5 } from "../../../support/bytes.ts";
 import { CEPH } from "../../../support/engines/ceph.ts";
@@ -14,6 +13,7 @@ import { SWIFT } from "../../../support/engines/swift.ts";
 import fc from "../../../support/properties.ts";
 import { putRawObject } from "../../../support/raw_object.ts";
 import { type BucketPlace, Instance, newBucket } from "../../../support/served_bucket.ts";
+import { compareByParts } from "../../../support/stored_files.ts";
 
 /** How many objects the large list has; `FERRY_LISTED=100000` makes it large enough to show a leak. */
 const MANY = Number(Deno.env.get("FERRY_LISTED") ?? 600);
@@ -40,15 +40,6 @@ function textOf({ filename, omitted }: Listed): string {
 /** Stores objects as another program does. */
 async function store({ served: { bucket } }: Instance, ...keys: string[]): Promise<void> {
   await inParallel(8, keys, (key) => bucket.put(key, new TextEncoder().encode(key)));
-}
-
-function compareByParts(a: string, b: string): number {
-  const [x, y] = [a.split("/"), b.split("/")];
-  for (let at = 0; at < Math.min(x.length, y.length); at++) {
-    const difference = compareNames(x[at]!, y[at]!);
-    if (difference !== 0) return difference;
-  }
-  return x.length - y.length;
 }
 
 for (const kind of [CEPH, SWIFT]) {

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { compareNames, sortNames } from "../../../../lib/core/name_order.ts";
+import { sortNames } from "../../../../lib/core/name_order.ts";
 import {
   compareInTree,
   type FlatSource,
@@ -7,6 +7,7 @@ import {
   type TreeOrderOptions,
 } from "../../../../server/storage/s3/tree_order.ts";
 import fc from "../../../support/properties.ts";
+import { compareByParts } from "../../../support/stored_files.ts";
 
 interface Key {
   readonly key: string;
@@ -45,16 +46,6 @@ async function ordered(keys: readonly string[], options?: TreeOrderOptions): Pro
   const given: string[] = [];
   for await (const { key } of inTreeOrder(new Keys(sortNames([...keys])), options)) given.push(key);
   return given;
-}
-
-/** Compares two keys as `Storage.list` demands: component by component, a directory before its contents. */
-function compareByParts(a: string, b: string): number {
-  const [x, y] = [a.split("/"), b.split("/")];
-  for (let at = 0; at < Math.min(x.length, y.length); at++) {
-    const difference = compareNames(x[at]!, y[at]!);
-    if (difference !== 0) return difference;
-  }
-  return x.length - y.length;
 }
 
 /** Names whose parts have characters on both sides of the slash, and outside of the Basic Multilingual Plane. */
