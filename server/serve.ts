@@ -15,6 +15,7 @@ import type { Framing } from "../lib/line_exec/framing.ts";
 import { FerryError } from "../lib/core/errors.ts";
 import { assertNumbers, MAX_TIMEOUT_MS, TIMEOUT } from "../lib/core/number_options.ts";
 import type { Storage } from "./storage/storage.ts";
+import { Records } from "./files/records.ts";
 import { UploadLocks } from "./files/upload_locks.ts";
 import type { ByteStream } from "../lib/wire/connection.ts";
 import { createRuntime, type Runtime } from "../lib/runtime/runtime.ts";
@@ -28,10 +29,14 @@ import { listenLineExec } from "./protocols/line_exec/line_exec.ts";
 import { listenTcpEcho, listenUdpEcho } from "./protocols/echo/echo.ts";
 import { AllowedCommands, type ExecPolicy } from "./exec/allowed_commands.ts";
 import { Hooks, type ServerHooks } from "./observe/hooks.ts";
+import type { HttpListener } from "./protocols/http/http.ts";
 import { Session } from "./protocols/ferry/session.ts";
 import { sourceOf } from "../lib/core/source_address.ts";
 import type { KeyPair } from "./net/tls_listener.ts";
 import type { TokenTable } from "./auth/token_table.ts";
+
+/** The default of {@linkcode ServeOptions.partialTtl}. */
+const PARTIAL_TTL_MS = 7 * 24 * 60 * 60 * 1000;
 
 /** Options of {@linkcode serve}. */
 export interface ServeOptions extends ServerHooks {
@@ -93,6 +98,17 @@ export interface ServeOptions extends ServerHooks {
    * no limit. Default: 1000.
    */
   echoRate?: number | undefined;
+  /**
+   * `HOST:PORT` of a listener for HTTP, or for HTTPS if `tls` is given, with the same rule as `listen`. Default: none.
+   */
+  http?: string | undefined;
+  /**
+   * The origins of web pages elsewhere whose scripts may make requests over HTTP, such as `https://app.example.org`.
+   * Default: none.
+   */
+  httpOrigins?: readonly string[] | undefined;
+  /** How long uploads over HTTP that were cut are announced to be kept, in milliseconds. Default: 604800000, 7 days. */
+  partialTtl?: number | undefined;
   /** Ends the server when it is aborted, as {@linkcode Server.close} does. Default: none. */
   signal?: AbortSignal | undefined;
   /**
@@ -152,13 +168,15 @@ export interface Server extends AsyncDisposable {
  * @throws the abort reason of the `signal` if that was aborted before the server could start
  */
 export async function serve(options: ServeOptions): Promise<Server> {
-  const { signal, classicExec, tcpEcho, udpEcho } = options;
+  const { signal, classicExec, tcpEcho, udpEcho, http } = options;
   signal?.throwIfAborted();
   assertNumbersOf(options);
   const shared = prepare(options);
   const main = await openMain(options, shared);
   const listeners: Listener[] = [main];
+  let web: HttpListener | undefined;
   try {
+    if (http !== undefined) listeners.push(web = await openHttp(http, options, shared));
     if (classicExec !== undefined) listeners.push(openLineExec(classicExec, options, shared));
     if (tcpEcho !== undefined) listeners.push(openTcpEcho(tcpEcho, options, shared));
     if (udpEcho !== undefined) listeners.push(await openUdpEcho(udpEcho, options, shared));
@@ -168,7 +186,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
     throw error;
   }
   const { hooks } = shared;
-  const server = new ListeningServer({ main, listeners, hooks, signal });
+  const server = new ListeningServer({ main, web, listeners, hooks, signal });
   hooks.listening(server.addresses);
   return server;
 }
@@ -273,6 +291,45 @@ async function openMain(
   };
 }
 
+async function openHttp(
+  listen: string,
+  options: ServeOptions,
+  shared: Shared,
+): Promise<HttpListener> {
+  const { storage, anonymous, tokens, tls, httpOrigins = [], handshakeTimeout = 10_000 } = options;
+  const { runtime, locks, authority, limits, hooks, idleTimeout, minRate } = shared;
+  const address = parseAddress(listen, { defaultPort: null });
+  assertOpenedTo(address, { anonymous, tokens });
+  // Loaded on demand, since it takes time and few servers need it.
+  const { listenHttp } = await import("./protocols/http/http.ts");
+  const openRecords = storage.internal?.bind(storage) ?? memoryForRecords;
+  const service = {
+    runtime,
+    storage,
+    records: new Records(openRecords, runtime),
+    locks,
+    authority,
+    hooks,
+    origins: httpOrigins,
+    secure: tls !== undefined,
+    partialTtl: options.partialTtl ?? PARTIAL_TTL_MS,
+  };
+  return await listenHttp(address, {
+    service,
+    tls,
+    limits,
+    handshakeTimeout,
+    idleTimeout,
+    minRate,
+  });
+}
+
+/** Where records are kept if the storage has no place for them: they end with the server. */
+async function memoryForRecords(): Promise<Storage> {
+  const { MemoryStorage } = await import("./storage/memory/memory_storage.ts");
+  return new MemoryStorage();
+}
+
 function openLineExec(
   listen: string,
   { anonymous, framing = "json" }: ServeOptions,
@@ -333,6 +390,8 @@ function assertOpenedTo(
 /** The parts of a {@linkcode ListeningServer}. */
 interface ServerParts {
   main: MainListener;
+  /** The listener for HTTP, if there is one. */
+  web: HttpListener | undefined;
   /** All listeners, the main one included. */
   listeners: readonly Listener[];
   hooks: Hooks;
@@ -357,7 +416,9 @@ class ListeningServer implements Server {
   }
 
   reload(options: ReloadOptions): void {
-    if (!this.#closing) this.#parts.main.reload(options);
+    if (this.#closing) return;
+    this.#parts.main.reload(options);
+    if (options.tls) this.#parts.web?.replace(options.tls);
   }
 
   close({ drainTimeout = 10_000 }: { drainTimeout?: number } = {}): Promise<void> {

@@ -26,7 +26,7 @@ const FOLDERS: Readonly<Record<string, string>> = {
   "server/files":
     "lib/core lib/digest lib/files lib/runtime lib/transfer server/auth server/storage",
   "server/exec": "lib/core lib/files lib/runtime lib/wire/operations",
-  "server/observe": "lib/core lib/wire/operations server/auth server/files",
+  "server/observe": "lib/core server/auth server/files",
   "server/net": "lib/core lib/runtime lib/wire server/observe",
   "server/protocols/ferry/exchange":
     "lib/core lib/runtime lib/transfer lib/wire lib/wire/operations " +
@@ -39,12 +39,26 @@ const FOLDERS: Readonly<Record<string, string>> = {
   "server/protocols/line_exec":
     "lib/core lib/digest lib/line_exec lib/runtime lib/wire server/exec server/net server/observe",
   "server/protocols/echo": "lib/core lib/runtime lib/udp lib/wire server/net server/observe",
+  "server/protocols/http/exchange": "lib/core lib/digest lib/runtime lib/transfer lib/wire " +
+    "server/auth server/files server/observe server/storage",
+  "server/protocols/http/files": "lib/core lib/digest lib/files lib/runtime lib/transfer " +
+    "server/auth server/files server/storage server/protocols/http/exchange",
+  "server/protocols/http/tus": "lib/core lib/digest lib/files lib/runtime lib/transfer " +
+    "server/auth server/files server/storage server/protocols/http/exchange",
+  "server/protocols/http/login":
+    "lib/core lib/security server/auth server/files server/protocols/http/exchange",
+  "server/protocols/http/shares":
+    "lib/core lib/security server/auth server/files server/protocols/http/exchange",
+  "server/protocols/http/page": "lib/core server/protocols/http/exchange",
+  "server/protocols/http": "lib/core lib/runtime lib/wire server/auth server/net server/observe " +
+    "server/protocols/http/exchange server/protocols/http/files server/protocols/http/login " +
+    "server/protocols/http/page server/protocols/http/shares server/protocols/http/tus",
   "server/cli": "lib/cli lib/core lib/security server/auth server/net",
   "server/cli/commands": "lib/cli lib/core lib/files lib/line_exec server/auth server/cli",
   "server":
     "lib/cli lib/core lib/line_exec lib/runtime lib/wire server/auth server/cli server/cli/commands server/exec server/files server/net " +
-    "server/observe server/protocols/echo server/protocols/ferry server/protocols/line_exec " +
-    "server/storage server/storage/fs server/storage/s3",
+    "server/observe server/protocols/echo server/protocols/ferry server/protocols/http " +
+    "server/protocols/line_exec server/storage server/storage/fs server/storage/memory server/storage/s3",
 
   "client/net":
     "lib/core lib/digest lib/runtime lib/security lib/transfer lib/wire lib/wire/operations",

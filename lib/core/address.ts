@@ -113,6 +113,8 @@ export interface Listening extends Address {
 export type ListenerKind =
   | "tcp"
   | "tls"
+  | "http"
+  | "https"
   | "classic-exec"
   | "tcp-echo"
   | "udp-echo";

@@ -17,8 +17,22 @@ import type { TokenRecord } from "./token_table.ts";
 /** The length of an owner's id in bytes, cut from a digest: enough to avoid collisions. */
 const OWNER_BYTES = 16;
 
+/** Who makes requests. */
+export interface Caller {
+  /**
+   * Permits a request.
+   *
+   * @throws {FerryError} as `assertAllowed`
+   */
+  permit(request: AccessRequest): Permit;
+  /** The scopes that it has anywhere. */
+  readonly scopes: readonly Scope[];
+  /** The token that it showed, whether still valid or not; undefined without one. */
+  readonly shown: TokenRecord | undefined;
+}
+
 /** The identity of the client of one connection. */
-export class Identity {
+export class Identity implements Caller {
   readonly #authority: Authority;
   readonly #source: string;
   /**

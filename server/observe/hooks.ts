@@ -8,7 +8,6 @@ import { getLogger } from "@logtape/logtape";
 import { setImmediate } from "node:timers";
 import type { Address, Listening } from "../../lib/core/address.ts";
 import type { FerryError } from "../../lib/core/errors.ts";
-import type { Request } from "../../lib/wire/operations/operations.ts";
 import type { TokenRecord } from "../auth/token_table.ts";
 import type { StoredUpload } from "../files/upload.ts";
 
@@ -67,7 +66,15 @@ export interface SessionHooks {
   /** A file was uploaded, or already existed. */
   stored(file: StoredUpload, token: TokenRecord | undefined): void;
   /** A request failed; without a request, the connection failed. */
-  failed(error: FerryError, token: TokenRecord | undefined, request?: Request): void;
+  failed(error: FerryError, token: TokenRecord | undefined, request?: RequestSubject): void;
+}
+
+/** The part of a request that hooks are told. */
+export interface RequestSubject {
+  /** The operation. */
+  readonly op: string;
+  /** The name that it is about; undefined if there is none. */
+  readonly filename?: string | undefined;
 }
 
 /** Calls the hooks of one server. */
@@ -110,8 +117,8 @@ export class Hooks {
       },
       failed: (error, token, request) => {
         if (!onError) return;
-        const filename = request && "filename" in request ? request.filename : undefined;
-        this.#soon("onError", () => onError(error, { ...by(token), op: request?.op, filename }));
+        const { op, filename } = request ?? {};
+        this.#soon("onError", () => onError(error, { ...by(token), op, filename }));
       },
     };
   }

@@ -262,6 +262,15 @@ export interface Storage extends AsyncDisposable {
   readonly shortcomings?: readonly string[] | undefined;
 
   /**
+   * Opens the storage of the server's own records, beside the files of clients, who cannot name what is in it. All
+   * servers over the same files share it. It is disposed of with this storage; each call returns the same one. Default:
+   * undefined, there is no such place.
+   *
+   * @throws {FerryError} `denied`, `no_space`, `io` if nothing can be kept
+   */
+  readonly internal?: (() => Promise<Storage>) | undefined;
+
+  /**
    * The same storage, confined for one request: before any path that a link leads to is accessed, `bounds` is asked
    * about it. If the answer is no, the operation fails with `denied`, whether anything exists there or not, and lists
    * leave such links out. An operation that was started within bounds stays confined to its end. A storage without

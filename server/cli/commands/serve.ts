@@ -56,6 +56,18 @@ lets bash, zsh or fish complete its command line.`,
       default: "127.0.0.1:9900",
       help: "where to listen; a port alone is one of 127.0.0.1; port 0 picks a free one",
     },
+    http: {
+      kind: "text",
+      value: "HOST:PORT",
+      help:
+        "where to serve the same files to browsers and to programs that speak HTTP, curl for one",
+    },
+    "http-origin": {
+      kind: "list",
+      value: "URL",
+      help:
+        "a web site elsewhere whose pages may use that: https://app.example.org (may be repeated)",
+    },
     anonymous: {
       kind: "text",
       value: "SCOPES",

@@ -1,0 +1,219 @@
+/**
+ * One request, what it may do, and the ways to respond to it.
+ *
+ * @module
+ */
+
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Runtime } from "../../../../lib/runtime/runtime.ts";
+import { FerryError } from "../../../../lib/core/errors.ts";
+import type { FileName } from "../../../../lib/core/remote_name.ts";
+import type { Authority } from "../../../auth/authority.ts";
+import type { AccessRequest } from "../../../auth/authorization.ts";
+import type { Caller } from "../../../auth/identity.ts";
+import type { Permit } from "../../../auth/permit.ts";
+import { FileService } from "../../../files/file_service.ts";
+import type { Records } from "../../../files/records.ts";
+import type { UploadLocks } from "../../../files/upload_locks.ts";
+import { UploadService } from "../../../files/upload_service.ts";
+import type { Hooks } from "../../../observe/hooks.ts";
+import type { Storage } from "../../../storage/storage.ts";
+import { problemOf } from "./problem.ts";
+import type { RequestBody } from "./request_body.ts";
+import { encodePath, type Target } from "./target.ts";
+
+/** What all requests of a server share. */
+export interface HttpService {
+  /** Buffers, digests and the clock. */
+  readonly runtime: Runtime;
+  /** The storage that keeps the files. */
+  readonly storage: Storage;
+  /** What the server itself keeps beside the files: keys, shares, uploads by tus. */
+  readonly records: Records;
+  /** The locks that arbitrate between the writers of partial uploads. */
+  readonly locks: UploadLocks;
+  /** The grants and tokens. */
+  readonly authority: Authority;
+  /** The hooks of the program around the server. */
+  readonly hooks: Hooks;
+  /** The origins of web pages elsewhere whose scripts may make requests: `https://app.example.org`. */
+  readonly origins: readonly string[];
+  /** Whether connections are encrypted. */
+  readonly secure: boolean;
+  /** How long a partial upload is kept, in milliseconds. */
+  readonly partialTtl: number;
+}
+
+/** The part of the tree that a request sees: all of it, or what a share link leads to. */
+export interface View {
+  /** The directory that the request sees as the root; "" is that of the server. */
+  readonly base: FileName | "";
+  /** What precedes each path in links to the view: "" or, for a share, `/.ferry/s/LINK`. */
+  readonly prefix: string;
+}
+
+/** Handles a request. It responds, or throws the error that becomes the response. */
+export type Handler = (exchange: Exchange) => Promise<void>;
+
+/** A handler and the requests that it is for. */
+export interface Route {
+  /** The methods; a HEAD is handled as a GET of which only the header is sent. */
+  readonly methods: readonly string[];
+  /** The raw path, with `*` for one segment at most and `/**` for any number of them at the end. */
+  readonly path: string;
+  readonly handler: Handler;
+}
+
+/** The parts of an {@linkcode Exchange}. */
+export interface ExchangeParts {
+  readonly service: HttpService;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly target: Target;
+  readonly body: RequestBody;
+  readonly caller: Caller;
+  readonly view: View;
+}
+
+/** One request, what it may do, and the ways to respond to it. */
+export class Exchange {
+  /** What all requests share. */
+  readonly service: HttpService;
+  /** The request, as `node:http` parsed it. */
+  readonly request: IncomingMessage;
+  /** The response. Handlers use the methods of this class where these suffice. */
+  readonly response: ServerResponse;
+  /** Its target, relative to the view. */
+  readonly target: Target;
+  /** Its body. */
+  readonly body: RequestBody;
+  /** Who makes it. */
+  readonly caller: Caller;
+  /** The part of the tree that it sees. */
+  readonly view: View;
+
+  /** Creates the exchange for a request whose header has arrived. */
+  constructor(parts: ExchangeParts) {
+    this.service = parts.service;
+    this.request = parts.request;
+    this.response = parts.response;
+    this.target = parts.target;
+    this.body = parts.body;
+    this.caller = parts.caller;
+    this.view = parts.view;
+  }
+
+  /** The method. */
+  get method(): string {
+    return this.request.method ?? "";
+  }
+
+  /**
+   * A header field of the request, by its name in lower case.
+   *
+   * @throws {FerryError} `bad_header` if it is there more than once
+   */
+  header(name: string): string | undefined {
+    const values = this.request.headersDistinct[name];
+    if (values === undefined || values.length === 0) return undefined;
+    if (values.length > 1) {
+      throw new FerryError("bad_header", `the header field ${name} is there more than once`);
+    }
+    return values[0];
+  }
+
+  /** The name on the server of a path in the view. It is not yet validated. */
+  nameOf(path: string): string {
+    const { base } = this.view;
+    if (base === "") return path;
+    return path === "" ? base : `${base}/${path}`;
+  }
+
+  /** The name on the server that the target of the request means. */
+  get filename(): string {
+    return this.nameOf(this.target.path);
+  }
+
+  /** The path, for a link, of a name on the server; undefined if it is out of view. */
+  linkTo(filename: string): string | undefined {
+    const { base, prefix } = this.view;
+    if (base === "") return prefix + encodePath(filename);
+    if (filename === base) return prefix;
+    if (!filename.startsWith(`${base}/`)) return undefined;
+    return prefix + encodePath(filename.slice(base.length + 1));
+  }
+
+  /**
+   * Permits an access.
+   *
+   * @throws {FerryError} `auth_required`, `denied`
+   */
+  permit(access: AccessRequest): Permit {
+    return this.caller.permit(access);
+  }
+
+  /** The files that a permit allows to reach. */
+  files(permit: Permit): FileService {
+    const { storage, runtime } = this.service;
+    return new FileService(permit, { storage, runtime });
+  }
+
+  /**
+   * The uploads that a permit allows.
+   *
+   * @param onTakenOver called when another client takes over a partial upload. Default: the connection is closed
+   */
+  uploads(permit: Permit, onTakenOver: () => void = () => this.abort()): UploadService {
+    const { storage, runtime, locks } = this.service;
+    const tell = this.#tell;
+    const onStored = tell && ((file: Parameters<typeof tell.stored>[0]) => {
+      tell.stored(file, this.caller.shown);
+    });
+    return new UploadService(permit, { storage, runtime, locks, onStored, onTakenOver });
+  }
+
+  get #tell() {
+    const { remoteAddress = "", remotePort = 0 } = this.request.socket;
+    return this.service.hooks.toldBy({ hostname: remoteAddress, port: remotePort });
+  }
+
+  /** Reports a request that failed to the hooks. */
+  failed(error: FerryError, access: { op: string; filename?: string | undefined }): void {
+    this.#tell?.failed(error, this.caller.shown, access);
+  }
+
+  /** Ends the connection at once: a response that has begun cannot report an error in another way. */
+  abort(): void {
+    this.request.socket.destroy();
+  }
+
+  /** Responds with a body that is at hand, or with none. */
+  send(
+    status: number,
+    fields: Readonly<Record<string, string | number | readonly string[]>> = {},
+    body: string | Uint8Array = "",
+  ): void {
+    const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
+    const hasLength = status !== 204 && status !== 304;
+    const length = hasLength ? { "content-length": bytes.length } : {};
+    this.response.writeHead(status, { ...length, ...fields } as Record<string, string>);
+    this.response.end(this.method === "HEAD" || !hasLength ? undefined : bytes);
+  }
+
+  /** Responds with JSON. */
+  json(status: number, value: unknown, fields: Readonly<Record<string, string>> = {}): void {
+    const text = `${JSON.stringify(value)}\n`;
+    this.send(status, { "content-type": "application/json", ...fields }, text);
+  }
+
+  /** Responds with an error as a JSON problem. */
+  problem(
+    failure: FerryError,
+    status?: number,
+    fields: Readonly<Record<string, string>> = {},
+  ): void {
+    const problem = problemOf(failure, status);
+    const type = { "content-type": "application/problem+json", "cache-control": "no-store" };
+    this.send(problem.status, { ...type, ...fields }, `${JSON.stringify(problem)}\n`);
+  }
+}
