@@ -1,4 +1,4 @@
-// deno-std publishes the sources of @std/* without their types: what ferry uses of them, declared.
+// deno-std publishes the sources of @std/* without their types, and so does negotiator: what ferry uses of them, declared.
 
 declare module "@std/assert" {
   export function assert(condition: unknown, message?: string): asserts condition;
@@ -155,4 +155,14 @@ declare module "@std/toml/parse" {
 
 declare module "@std/yaml/parse" {
   export function parse(text: string): unknown;
+}
+
+declare module "negotiator" {
+  export default class Negotiator {
+    constructor(
+      request: { headers: Readonly<Record<string, string | readonly string[] | undefined>> },
+    );
+    mediaType(available: readonly string[]): string | undefined;
+    encoding(available: readonly string[]): string | undefined;
+  }
 }

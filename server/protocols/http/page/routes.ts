@@ -5,6 +5,9 @@
  */
 
 import type { Route } from "../exchange/exchange.ts";
+import { sendPart } from "./page.ts";
 
 /** The routes of the page and its parts: `/.ferry/page/`. */
-export const PAGE_ROUTES: readonly Route[] = [];
+export const PAGE_ROUTES: readonly Route[] = [
+  { methods: ["GET"], path: "/.ferry/page/*", handler: sendPart },
+];
