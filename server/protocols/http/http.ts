@@ -7,7 +7,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import { type Address, formatAddress, type Listening } from "../../../lib/core/address.ts";
-import { FerryError, toFerryError } from "../../../lib/core/errors.ts";
+import { toFerryError } from "../../../lib/core/errors.ts";
 import { sourceOf } from "../../../lib/core/source_address.ts";
 import { Identity } from "../../auth/identity.ts";
 import type { ConnectionLimits } from "../../net/connection_limits.ts";
