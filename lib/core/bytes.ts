@@ -35,6 +35,11 @@ export interface IncomingContent {
   /** The checksum that the sender gave; null before it is known, which may be at the end. */
   readonly checksum: Checksum | null;
   /**
+   * Whether the sender gives no checksum of that algorithm, so that it is only the size, or what {@linkcode
+   * IncomingContent.read} fails with, that shows whether the content is complete. Default: false.
+   */
+  readonly unattested?: boolean | undefined;
+  /**
    * Reads at least one byte; returns 0 at the end.
    *
    * @throws {FerryError} `closed`, `timeout`, or the error that the sender reports

@@ -105,6 +105,16 @@ export class FileService {
   }
 
   /**
+   * The entry of a name; undefined if nothing exists there. Its checksum is null if it is not known without reading the
+   * file.
+   *
+   * @throws {FerryError} `not_a_file`
+   */
+  async find(filename: string, algorithm: Algorithm): Promise<Entry | undefined> {
+    return await this.#storage.find(parseDirectoryName(filename), algorithm);
+  }
+
+  /**
    * Finds out which of many files the client would have to send; see {@linkcode compareFiles}. If the client may not
    * ask about a file, only that file is refused.
    */

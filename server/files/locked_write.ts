@@ -25,6 +25,8 @@ export interface WriteTarget {
   readonly size: number | null;
   /** The owner of the partial upload that may be kept. */
   readonly owner: string;
+  /** Whether a partial upload is kept if the write is cut. Default: true. */
+  readonly resumable?: boolean | undefined;
 }
 
 /** What arbitrates between the writers of partial uploads. */
@@ -47,7 +49,8 @@ export interface Beginning {
 export type UploadWrite = PendingWrite | LockedWrite;
 
 /**
- * Begins a write. It can be kept as a partial upload if the file is large enough and the storage keeps partial uploads.
+ * Begins a write. Unless that is not wanted, it can be kept as a partial upload if the file is large enough and the
+ * storage keeps partial uploads.
  *
  * @throws {FerryError} as `Storage.create`
  */
@@ -56,9 +59,11 @@ export function beginWrite(
   target: WriteTarget,
   arbitration: Arbitration & Beginning,
 ): Promise<UploadWrite> {
-  const { name, size } = target;
+  const { name, size, resumable = true } = target;
   const { replace, announced } = arbitration;
-  if (!isResumable(storage, size)) return storage.create(name, { size, replace, announced });
+  if (!resumable || !isResumable(storage, size)) {
+    return storage.create(name, { size, replace, announced });
+  }
   return LockedWrite.create(storage, { ...target, size: size! }, arbitration);
 }
 

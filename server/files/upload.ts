@@ -54,6 +54,11 @@ export interface UploadStart extends Upload {
   readonly offset: number;
   /** The permission bits to keep, 0 to 0o777. */
   readonly mode?: number | undefined;
+  /**
+   * Whether a partial upload is kept if the content is cut. Default: true. False where the client has no way to resume
+   * one.
+   */
+  readonly resumable?: boolean | undefined;
 }
 
 /** The answer to an offer. */

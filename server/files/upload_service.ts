@@ -150,7 +150,8 @@ export class UploadService {
       const size = assertSize(upload.size);
       const incoming: FileState = { size, mtime: upload.mtime, checksum: content.checksum };
       const stays = await this.#existingStays(name, upload, incoming);
-      const target = { name, size, owner: this.#permit.owner };
+      const { resumable } = upload;
+      const target = { name, size, owner: this.#permit.owner, resumable };
       const resumed = offset > 0
         ? this.#takeOffered({ ...target, algorithm }, offset, partial)
         : undefined;

@@ -1,0 +1,27 @@
+/**
+ * POST to a name with a slash at its end: creates a directory.
+ *
+ * @module
+ */
+
+import { FerryError } from "../../../../lib/core/errors.ts";
+import type { Handler } from "../exchange/exchange.ts";
+import { HttpFailure } from "../exchange/problem.ts";
+
+/** Answers a POST to a directory. */
+export const makeDirectory: Handler = async (exchange) => {
+  const { filename, target: { path, isDirectory }, body } = exchange;
+  const permit = exchange.permit({ op: "mkdir", filename });
+  if (!isDirectory) {
+    const failure = new FerryError(
+      "usage",
+      "files are stored by PUT, directories made by POST to DIR/",
+    );
+    throw new HttpFailure(405, failure, { allow: "DELETE, GET, HEAD, PUT" });
+  }
+  if (body.size !== 0) throw new FerryError("usage", "a POST that makes a directory has no body");
+  const files = exchange.files(permit);
+  const there = filename === "" || await files.find(filename, "md5") !== undefined;
+  if (filename !== "") await files.mkdir(filename);
+  exchange.json(there ? 200 : 201, { name: path, type: "directory" });
+};
