@@ -17,10 +17,10 @@ import {
   type Side,
 } from "./before_cases.ts";
 import { type Bench, type Contestant, interleave, median, table } from "./measure.ts";
-import { peakResidentBytes } from "./resident_bytes.ts";
+import { peakResidentBytes, processorSeconds } from "./process_usage.ts";
 import { MIB } from "../support/bytes.ts";
 
-/** GNU time, which reports the peak memory of a program. */
+/** GNU time, which reports the peak memory and the processor time of a program. */
 const TIME = "/usr/bin/time";
 
 /** The measurements of one side. */
@@ -34,6 +34,19 @@ interface Measured {
   clients: number[];
   /** The peak memory of the server, in bytes. */
   server: number | undefined;
+  /**
+   * The processor time of client and server in each run, in seconds; empty where it cannot be measured. Other programs
+   * on the machine change it less than the time of a run.
+   */
+  processor: number[];
+}
+
+/** What a program used until its end. */
+interface Usage {
+  /** Its peak memory, in bytes. */
+  peak: number;
+  /** Its processor time, in seconds. */
+  processor: number;
 }
 
 /** The names of the cases. */
@@ -57,7 +70,7 @@ export async function compareWith(
     const [then, now] = await measure(sides, comparison, bench) as [Measured, Measured];
     const speed = `${(median(then.seconds) / median(now.seconds)).toFixed(3)}x`;
     console.log(`\n${name}: ${title(bench)}`);
-    const head = ["", "median", "min-max", "client's peak", "server's peak", "speed"];
+    const head = ["", "median", "min-max", "processor", "client's peak", "server's peak", "speed"];
     const rows = [["before", ...cells(then), ""], ["after", ...cells(now), speed]];
     console.log(table([head, ...rows]).trimEnd());
     speeds.push([`${name}: ${title(bench)}`, speed]);
@@ -74,7 +87,7 @@ async function sideOf(name: Side["name"], checkout: string, { dir }: Bench): Pro
   return { name, checkout, bundles };
 }
 
-function cells({ seconds, clients, server }: Measured): string[] {
+function cells({ seconds, processor, clients, server }: Measured): string[] {
   const time = (value: number) =>
     value < 1 ? `${(value * 1000).toFixed(1)} ms` : `${value.toFixed(2)} s`;
   const size = (bytes: number | undefined) =>
@@ -83,6 +96,7 @@ function cells({ seconds, clients, server }: Measured): string[] {
   return [
     time(median(seconds)),
     range,
+    processor.length === 0 ? "-" : time(median(processor)),
     size(clients.length === 0 ? undefined : median(clients)),
     size(server),
   ];
@@ -105,15 +119,19 @@ async function measure(
     );
     const place: Place = { ...side, root, local: `${root}.local`, server, bench };
     await comparison.prepare?.(place);
-    const result: Measured = { seconds: [], clients: [], server: undefined };
+    const result: Measured = { seconds: [], clients: [], server: undefined, processor: [] };
     measured.push(result);
     contestants.push({
       name: side.name,
       tidy: () => comparison.tidy?.(place),
       prepare: () => comparison.begin?.(place),
       run: async () => {
-        const peak = await run(side, comparison.command(place), place);
-        if (peak > 0) result.clients.push(peak);
+        const before = server ? await processorSeconds(server.pid) : 0;
+        const usage = await run(side, comparison.command(place), place);
+        if (!usage) return;
+        result.clients.push(usage.peak);
+        const after = server ? await processorSeconds(server.pid) : 0;
+        result.processor.push(usage.processor + after - before);
       },
       verify: async () => {
         comparison.verify?.(place);
@@ -127,13 +145,13 @@ async function measure(
   return measured.map((result, index) => ({ ...result, seconds: timings[index]!.seconds }));
 }
 
-/** Runs a program to its end and returns its peak memory in bytes; 0 where it cannot be measured. */
+/** Runs a program to its end. Returns what it used; undefined where that cannot be measured. */
 async function run(
   side: Side,
   { program = "ferry", from = "bundle", script, args }: Command,
   { server, bench }: Place,
-): Promise<number> {
-  const told = `${bench.dir}/peak`;
+): Promise<Usage | undefined> {
+  const told = `${bench.dir}/usage`;
   const [...command] = script?.("ferry", { runsCommands: false }) ??
     launch(side, from)(program, { runsCommands: false });
   const child = spawnFerry(args, {
@@ -141,7 +159,9 @@ async function run(
     ...(server === undefined ? {} : { server: server.address }),
   });
   await succeed(side.name, child, bench.signal);
-  return timed(told).length === 0 ? 0 : Number(Deno.readTextFileSync(told)) * 1024;
+  if (timed(told).length === 0) return undefined;
+  const [kibibytes = 0, ...seconds] = Deno.readTextFileSync(told).trim().split(" ").map(Number);
+  return { peak: kibibytes * 1024, processor: seconds.reduce((sum, each) => sum + each, 0) };
 }
 
 /** How the programs of a side are started. */
@@ -160,7 +180,7 @@ function launch({ checkout, bundles }: Side, from: "bundle" | "sources"): Launch
   };
 }
 
-/** The command that writes the peak memory of a program to a file; nothing where GNU time is not installed. */
+/** The command that writes what a program used to a file; nothing where GNU time is not installed. */
 function timed(file: string): string[] {
-  return isTaken(TIME) ? [TIME, "-o", file, "-f", "%M"] : [];
+  return isTaken(TIME) ? [TIME, "-o", file, "-f", "%M %U %S"] : [];
 }

@@ -9,7 +9,7 @@ import { TextLineStream } from "@std/streams/text-line-stream";
 import { DENO, Ferryd, ferryd } from "../support/programs.ts";
 import { largeLists } from "./large_lists.ts";
 import { type Bench, median, status, table } from "./measure.ts";
-import { residentBytes } from "./resident_bytes.ts";
+import { residentBytes } from "./process_usage.ts";
 import { LARGE_FILE, LARGE_FILE_BYTES, SLOW } from "./slow_peers.ts";
 import { MIB } from "../support/bytes.ts";
 

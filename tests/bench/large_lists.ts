@@ -10,7 +10,7 @@ import { createHash } from "node:crypto";
 import { Ferryd } from "../support/programs.ts";
 import { RawPeer } from "../support/raw_peer.ts";
 import { type Bench, status, table } from "./measure.ts";
-import { residentBytes } from "./resident_bytes.ts";
+import { residentBytes } from "./process_usage.ts";
 import { MIB } from "../support/bytes.ts";
 
 const ENTRIES = 100_000;

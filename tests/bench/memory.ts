@@ -8,7 +8,7 @@ import { delay } from "@std/async/delay";
 import { succeed } from "../support/interruptible.ts";
 import { Ferryd, spawnFerry } from "../support/programs.ts";
 import { type Bench, median, sizeText, status, table } from "./measure.ts";
-import { peakResidentBytes } from "./resident_bytes.ts";
+import { peakResidentBytes } from "./process_usage.ts";
 import { MIB } from "../support/bytes.ts";
 
 const SMALL = MIB;

@@ -24,7 +24,7 @@ import {
   table,
   timingTable,
 } from "./measure.ts";
-import { peakResidentBytes } from "./resident_bytes.ts";
+import { peakResidentBytes } from "./process_usage.ts";
 import { KIB, MIB } from "../support/bytes.ts";
 
 /** The directory of small files. */
