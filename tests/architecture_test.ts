@@ -41,7 +41,8 @@ const FOLDERS: Readonly<Record<string, string>> = {
   "server/protocols/echo": "lib/core lib/runtime lib/udp lib/wire server/net server/observe",
   "server/protocols/http/exchange": "lib/core lib/digest lib/runtime lib/transfer lib/wire " +
     "server/auth server/files server/observe server/storage",
-  "server/protocols/http/files": "lib/core lib/digest lib/files lib/runtime lib/transfer " +
+  "server/protocols/http/files":
+    "lib/core lib/digest lib/files lib/runtime lib/transfer lib/wire " +
     "server/auth server/files server/storage server/protocols/http/exchange " +
     "server/protocols/http/page",
   "server/protocols/http/tus": "lib/core lib/digest lib/files lib/runtime lib/transfer " +

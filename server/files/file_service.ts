@@ -11,13 +11,16 @@ import type { Algorithm } from "../../lib/core/checksum.ts";
 import type { Entry, Listed } from "../../lib/core/entry.ts";
 import { type FerryError, toFerryError } from "../../lib/core/errors.ts";
 import type { Overwrite } from "../../lib/core/overwrite.ts";
-import { parseDirectoryName, parseFileName } from "../../lib/core/remote_name.ts";
+import { type FileName, parseDirectoryName, parseFileName } from "../../lib/core/remote_name.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { Permit } from "../auth/permit.ts";
-import type { ListOptions, Storage } from "../storage/storage.ts";
+import type { ListOptions, Storage, StoredFile } from "../storage/storage.ts";
 import { type ComparedFile, compareFiles, type ComparisonResult } from "./comparison.ts";
 import { existingDirectory } from "./existing_directory.ts";
 import { OpenedFile, type OpenFileOptions } from "./opened_file.ts";
+
+/** Up to this size, in bytes, reading a file twice costs less than to share what was read. */
+const UNSHARED_BYTES = 8 * 1024 * 1024;
 
 /** What the file services of one client have in common. */
 export interface FileServiceOptions {
@@ -71,7 +74,7 @@ export class FileService {
    * @throws {FerryError} `not_found`, `not_a_file`
    */
   async open(filename: string, options: OpenFileOptions): Promise<OpenedFile> {
-    const stored = await this.#storage.open(parseFileName(filename), options.algorithm);
+    const stored = await this.#openKnown(parseFileName(filename), options);
     try {
       const opened = await OpenedFile.of(this.#options.runtime, stored, options);
       // Check again: reading the file to verify a prefix may have taken a while.
@@ -81,6 +84,29 @@ export class FileService {
       await stored[Symbol.asyncDispose]();
       throw error;
     }
+  }
+
+  /**
+   * Opens a file. If it is large and would have to be read for its checksums, that is done first, by its name: requests
+   * that ask at the same time share it, and the client need not wait any longer once its permit ends.
+   */
+  async #openKnown(
+    name: FileName,
+    { algorithm, checksums = [] }: OpenFileOptions,
+  ): Promise<StoredFile> {
+    const stored = await this.#storage.open(name, algorithm);
+    if (checksums.length === 0 || stored.entry.size <= UNSHARED_BYTES) return stored;
+    try {
+      const unknown: Algorithm[] = [];
+      for (const each of checksums) if (await stored.find(each) === null) unknown.push(each);
+      if (unknown.length === 0) return stored;
+      for (const each of unknown) await this.#permit.wait(this.#storage.checksum(name, each));
+    } catch (error) {
+      await stored[Symbol.asyncDispose]();
+      throw error;
+    }
+    await stored[Symbol.asyncDispose]();
+    return await this.#storage.open(name, algorithm);
   }
 
   /**

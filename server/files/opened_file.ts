@@ -8,6 +8,7 @@ import type { ByteSource } from "../../lib/core/bytes.ts";
 import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import type { Entry } from "../../lib/core/entry.ts";
 import type { Digest } from "../../lib/digest/digest.ts";
+import { checksumOfSource } from "../../lib/digest/source_digest.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { StoredFile } from "../storage/storage.ts";
 import { type ClaimedPrefix, provenPrefix } from "./download_proof.ts";
@@ -20,6 +21,11 @@ export interface OpenFileOptions {
   range?: ByteRange | undefined;
   /** The beginning of the file that the client claims to have. It is not sent again if it is proven to be the same. */
   prefix?: ClaimedPrefix | undefined;
+  /**
+   * The algorithms whose checksums have to be known once the file is open. Where one was recorded nowhere, the file is
+   * read for it. Default: none.
+   */
+  checksums?: readonly Algorithm[] | undefined;
 }
 
 /** A range of a file. */
@@ -47,12 +53,19 @@ export class OpenedFile implements ByteSource, AsyncDisposable {
   readonly isRange: boolean;
   /** The part of the file that is to be sent. */
   readonly content: Content;
+  /** The checksums that were asked for when it was opened. */
+  readonly #found: ReadonlyMap<Algorithm, Checksum>;
   #checksum: Checksum | null | undefined;
 
-  private constructor(file: StoredFile, content: Content, { isRange }: { isRange: boolean }) {
+  private constructor(
+    file: StoredFile,
+    content: Content,
+    { isRange, found }: { isRange: boolean; found: ReadonlyMap<Algorithm, Checksum> },
+  ) {
     this.#file = file;
     this.content = content;
     this.isRange = isRange;
+    this.#found = found;
     file.seek(content.offset);
   }
 
@@ -60,19 +73,21 @@ export class OpenedFile implements ByteSource, AsyncDisposable {
   static async of(
     runtime: Runtime,
     file: StoredFile,
-    { algorithm, range, prefix }: OpenFileOptions,
+    { algorithm, range, prefix, checksums = [] }: OpenFileOptions,
   ): Promise<OpenedFile> {
     const { size } = file.entry;
+    const found = new Map<Algorithm, Checksum>();
+    for (const each of checksums) found.set(each, await checksumIn(runtime, file, each));
     if (range) {
       const offset = Math.min(range.start ?? 0, size);
       const count = Math.min(range.count ?? size, size - offset);
-      return new OpenedFile(file, { offset, size: count }, { isRange: true });
+      return new OpenedFile(file, { offset, size: count }, { isRange: true, found });
     }
     const { size: offset, digest } = prefix
       ? await provenPrefix(runtime, file, { algorithm, claimed: prefix })
       : { size: 0, digest: undefined };
     const content = { offset, size: size - offset, digest };
-    return new OpenedFile(file, content, { isRange: false });
+    return new OpenedFile(file, content, { isRange: false, found });
   }
 
   /** The entry of the file when it was opened. */
@@ -89,6 +104,25 @@ export class OpenedFile implements ByteSource, AsyncDisposable {
       this.#checksum = this.isRange ? null : this.#file.entry.checksum;
     }
     return this.#checksum;
+  }
+
+  /** The checksum of the whole file by an algorithm, as far as it is at hand; null otherwise. */
+  known(algorithm: Algorithm): Checksum | null {
+    return this.#found.get(algorithm) ?? this.#file.known(algorithm);
+  }
+
+  /** A part of the file as a source. Nothing else may read the file meanwhile. */
+  part({ offset, size }: { offset: number; size: number }): ByteSource {
+    this.#file.seek(offset);
+    let left = size;
+    return {
+      read: async (into) => {
+        if (left === 0) return null;
+        const count = await this.#file.read(into.length > left ? into.subarray(0, left) : into);
+        left -= count ?? 0;
+        return count;
+      },
+    };
   }
 
   /** See {@linkcode ByteSource.read}. */
@@ -115,4 +149,18 @@ export class OpenedFile implements ByteSource, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#file[Symbol.asyncDispose]();
   }
+}
+
+/** The checksum of an open file, which is read for it if it was recorded nowhere. */
+async function checksumIn(
+  runtime: Runtime,
+  file: StoredFile,
+  algorithm: Algorithm,
+): Promise<Checksum> {
+  const known = await file.find(algorithm);
+  if (known !== null) return known;
+  file.seek(0);
+  const checksum = await checksumOfSource(runtime, file, { algorithm });
+  await file.remember(checksum);
+  return checksum;
 }

@@ -226,6 +226,15 @@ export interface StoredFile extends ByteSource, AsyncDisposable {
   readonly entry: Entry;
 
   /**
+   * The checksum of that algorithm if it is at hand: neither the file nor anything over a network is read for it.
+   * Otherwise null.
+   */
+  known(algorithm: Algorithm): Checksum | null;
+
+  /** The checksum of that algorithm if it has been recorded anywhere; the file itself is not read for it. */
+  find(algorithm: Algorithm): Promise<Checksum | null>;
+
+  /**
    * Gives the storage the checksum of the file after the whole file was read, so that the storage need not read it
    * again. The storage MAY use it only where it can detect every change made since the file was opened.
    */

@@ -132,6 +132,14 @@ export class FsStoredFile implements StoredFile {
     this.#file.seek(offset);
   }
 
+  known(algorithm: Algorithm): Checksum | null {
+    return this.#cache.lookup(this.identity, algorithm);
+  }
+
+  find(algorithm: Algorithm): Promise<Checksum | null> {
+    return Promise.resolve(this.known(algorithm));
+  }
+
   assertUnchanged(whole?: Checksum): Promise<void> {
     return this.#file.assertUnchanged(whole);
   }

@@ -279,6 +279,14 @@ class MemoryStoredFile implements StoredFile {
     this.#at = offset;
   }
 
+  known(algorithm: Algorithm): Checksum | null {
+    return this.#content.known(algorithm) ?? null;
+  }
+
+  async find(algorithm: Algorithm): Promise<Checksum | null> {
+    return this.known(algorithm);
+  }
+
   async remember(checksum: Checksum): Promise<void> {
     this.#content.remember(checksum);
   }

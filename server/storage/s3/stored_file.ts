@@ -90,6 +90,17 @@ export class S3StoredFile implements StoredFile {
     this.#at = offset;
   }
 
+  known(algorithm: Algorithm): Checksum | null {
+    const { checksum } = this.entry;
+    if (checksum !== null && algorithmOf(checksum) === algorithm) return checksum;
+    return knownChecksum(this.#head, algorithm, this.#served.engine);
+  }
+
+  async find(algorithm: Algorithm): Promise<Checksum | null> {
+    const { key, etag } = this.#head;
+    return this.known(algorithm) ?? await this.#served.records.find(key, etag, algorithm);
+  }
+
   async remember(checksum: Checksum): Promise<void> {
     const { key, etag } = this.#head;
     const algorithm = algorithmOf(checksum)!;

@@ -5,6 +5,7 @@
  */
 
 import type { Route } from "../exchange/exchange.ts";
+import { get } from "./get.ts";
 import { makeDirectory } from "./make_directory.ts";
 import { move } from "./move.ts";
 import { put } from "./put.ts";
@@ -12,6 +13,7 @@ import { remove } from "./remove.ts";
 
 /** The routes of everything but what begins with `/.ferry/` or `/.tus/`, and of moving. */
 export const FILE_ROUTES: readonly Route[] = [
+  { methods: ["GET"], path: "/**", handler: get },
   { methods: ["PUT"], path: "/**", handler: put },
   { methods: ["DELETE"], path: "/**", handler: remove },
   { methods: ["POST"], path: "/**", handler: makeDirectory },

@@ -1,0 +1,89 @@
+/**
+ * Digests in the header of a response: which ones a client wants (Want-Repr-Digest of RFC 9530 and Want-Digest of
+ * RFC 3230), and the fields Repr-Digest and Digest, which tell them.
+ *
+ * @module
+ */
+
+import { encodeBase64 } from "@std/encoding/base64";
+import { decodeHex } from "@std/encoding/hex";
+import { parseDictionary } from "structured-headers";
+import {
+  type Algorithm,
+  algorithmOf,
+  type Checksum,
+  hexOf,
+} from "../../../../lib/core/checksum.ts";
+import { FerryError } from "../../../../lib/core/errors.ts";
+import { digestField } from "../exchange/digest_fields.ts";
+
+/** The algorithms of ferry that HTTP has a name for, in lower case. */
+const NAMES: Readonly<Partial<Record<Algorithm, string>>> = { sha256: "sha-256", md5: "md5" };
+
+/** The algorithms whose checksums are sent if they are known. */
+export const SENT: readonly Algorithm[] = Object.keys(NAMES) as Algorithm[];
+
+/**
+ * The algorithms that a client wants: of each field the one that it prefers among those that exist here.
+ *
+ * @param field returns a header field of the request
+ * @throws {FerryError} `bad_header` if Want-Repr-Digest is malformed
+ */
+export function wantedIn(field: (name: string) => string | undefined): Algorithm[] {
+  const wants = [
+    preferred(preferencesIn(field("want-repr-digest"))),
+    preferred(legacyPreferencesIn(field("want-digest"))),
+  ];
+  return [...new Set(wants.filter((algorithm) => algorithm !== undefined))];
+}
+
+type Preferences = ReadonlyMap<string, number>;
+
+function preferred(preferences: Preferences): Algorithm | undefined {
+  const known = SENT.map((algorithm) => ({
+    algorithm,
+    weight: preferences.get(NAMES[algorithm]!) ?? 0,
+  })).filter(({ weight }) => weight > 0);
+  // The sort is stable: of two that are wanted as much, the stronger one is taken.
+  return known.sort((a, b) => b.weight - a.weight)[0]?.algorithm;
+}
+
+/** `sha-256=10, md5=1` */
+function preferencesIn(text = ""): Preferences {
+  try {
+    return new Map(
+      [...parseDictionary(text)].map(([name, [value]]) => {
+        if (typeof value !== "number") throw new TypeError(`the weight of ${name} is no number`);
+        return [name, value];
+      }),
+    );
+  } catch (cause) {
+    throw new FerryError("bad_header", "the header field want-repr-digest is malformed", { cause });
+  }
+}
+
+/** `SHA-256, MD5;q=0.3` */
+function legacyPreferencesIn(text = ""): Preferences {
+  return new Map(
+    text.split(",").map((entry) => {
+      const [name = "", ...parameters] = entry.split(";").map((part) => part.trim().toLowerCase());
+      const weight = parameters.find((parameter) => parameter.startsWith("q="))?.slice(2) ?? "1";
+      return [name, Number(weight) || 0];
+    }),
+  );
+}
+
+/** The fields that tell the checksums of a whole file; none without checksums. */
+export function digestFields(checksums: readonly Checksum[]): Record<string, string> {
+  if (checksums.length === 0) return {};
+  return {
+    "repr-digest": checksums.map(digestField).join(", "),
+    digest: checksums.map(legacyDigest).join(","),
+  };
+}
+
+/** An entry of the field Digest. */
+function legacyDigest(checksum: Checksum): string {
+  const name = NAMES[algorithmOf(checksum)!]!.toUpperCase();
+  return `${name}=${encodeBase64(decodeHex(hexOf(checksum)))}`;
+}
