@@ -19,6 +19,7 @@ import {
   type Listener,
 } from "./listener.ts";
 import { Rejection, REJECTION_MS } from "./rejection.ts";
+import { BACKLOG, keepListening } from "./node_listener.ts";
 import { guarded } from "../observe/failures.ts";
 import { TlsStream } from "./tls_stream.ts";
 
@@ -105,11 +106,20 @@ export async function listenTls(
 }
 
 /** What the handshakes of new connections use. */
-function secureContext({ cert, key }: KeyPair): SecureContext {
+function secureContext(keyPair: KeyPair): SecureContext {
+  assertKeyPair(keyPair);
+  return createSecureContext({ ...keyPair, minVersion: "TLSv1.3" });
+}
+
+/**
+ * Checks a certificate and its key, which otherwise would only be checked when a client connects.
+ *
+ * @throws {FerryError} `usage` if they are not valid or do not match
+ */
+export function assertKeyPair({ cert, key }: KeyPair): void {
   try {
-    // A context would only be checked when a client connects. This checks now that both are valid and match.
     Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key }).close();
-    return createSecureContext({ cert, key, minVersion: "TLSv1.3" });
+    createSecureContext({ cert, key });
   } catch (error) {
     const { message } = error as Error;
     throw new FerryError("usage", `${message.charAt(0).toLowerCase()}${message.slice(1)}`, {
@@ -119,23 +129,12 @@ function secureContext({ cert, key }: KeyPair): SecureContext {
   }
 }
 
-/** The maximum number of connections that wait in the system to be accepted. */
-const BACKLOG = 511;
-
-/** The internal handle of a listener of `node:net`, which has no public type. */
-interface ListenHandle {
-  listen(backlog: number): number;
-}
-
-/** The interval at which the listener is told to listen again, in milliseconds. */
-const LISTEN_AGAIN_MS = 1000;
-
 /** The source of TLS connections. */
 class TlsSource implements ConnectionSource<TlsStream> {
   readonly #server: Server;
   readonly #waiting: TlsStream[] = [];
   #next: PromiseWithResolvers<TlsStream> | undefined;
-  #listeningAgain: ReturnType<typeof setInterval> | undefined;
+  #accepting: Disposable | undefined;
   #closed = false;
   /** What the handshakes of new connections use. */
   context: SecureContext;
@@ -156,17 +155,7 @@ class TlsSource implements ConnectionSource<TlsStream> {
       throw toFerryError(error).during(`listen on ${formatAddress({ hostname, port })}`);
     }
     this.#server.on("error", (error) => this.#next?.reject(error));
-    // After running out of file descriptors, a listener of Deno's node:net never accepts anything again, and reports no
-    // error. Listening again with the same handle helps, and does no harm otherwise.
-    const { _handle: handle } = this.#server as Server & { _handle?: ListenHandle };
-    if (!handle?.listen) {
-      throw new FerryError("internal", "the runtime's listener cannot listen again");
-    }
-    const timer = setInterval(() => {
-      guarded("listen again", () => handle.listen(BACKLOG));
-    }, LISTEN_AGAIN_MS);
-    Deno.unrefTimer(timer);
-    this.#listeningAgain = timer;
+    this.#accepting = keepListening(this.#server);
     const bound = this.#server.address() as { address: string; port: number };
     return { hostname: bound.address, port: bound.port };
   }
@@ -180,7 +169,7 @@ class TlsSource implements ConnectionSource<TlsStream> {
 
   close(): void {
     this.#closed = true;
-    clearInterval(this.#listeningAgain);
+    this.#accepting?.[Symbol.dispose]();
     guarded("close the listener", () => this.#server.close());
     for (const stream of this.#waiting) guarded("end a connection", () => stream.close());
     this.#next?.reject(new FerryError("closed", "the listener was closed"));

@@ -1,24 +1,31 @@
 /**
- * Serves HTTP: listens, and hands each request to its handler.
+ * Serves HTTP: listens, and admits connections.
  *
  * @module
  */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { createServer as createTlsServer } from "node:https";
+import { createServer as createTlsServer, Server as TlsServer } from "node:https";
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
 import { type Address, formatAddress, type Listening } from "../../../lib/core/address.ts";
-import { toFerryError } from "../../../lib/core/errors.ts";
-import { sourceOf } from "../../../lib/core/source_address.ts";
-import { Identity } from "../../auth/identity.ts";
+import { FerryError, toFerryError } from "../../../lib/core/errors.ts";
 import type { ConnectionLimits } from "../../net/connection_limits.ts";
 import type { Listener } from "../../net/listener.ts";
+import { BACKLOG, keepListening } from "../../net/node_listener.ts";
+import { REJECTION_MS } from "../../net/rejection.ts";
 import type { KeyPair } from "../../net/tls_listener.ts";
 import { guarded, logFailure } from "../../observe/failures.ts";
-import { Exchange, type HttpService } from "./exchange/exchange.ts";
-import { HttpFailure } from "./exchange/problem.ts";
-import { RequestBody } from "./exchange/request_body.ts";
-import { parseTarget } from "./exchange/target.ts";
-import { handlerOf } from "./routes.ts";
+import type { HttpService } from "./exchange/exchange.ts";
+import { refusalOf } from "./refusal.ts";
+import { ServedConnection } from "./served_connection.ts";
+import { pauseBelow, tlsOptions } from "./tls.ts";
+
+/** The maximum size of the header of a request, in bytes. */
+const MAX_HEADER_BYTES = 32 * 1024;
+
+/** How long requests may take to end after their connections were closed, in milliseconds. */
+const ENDING_MS = 3000;
 
 /** Options of {@linkcode listenHttp}. */
 export interface HttpOptions {
@@ -28,7 +35,7 @@ export interface HttpOptions {
   readonly tls: KeyPair | undefined;
   /** Decides which connections are admitted. */
   readonly limits: ConnectionLimits;
-  /** The time limit for the header of a request, in milliseconds. */
+  /** The time limit for the TLS handshake, and then for the header of the first request, in milliseconds. */
   readonly handshakeTimeout: number;
   /** The idle timeout in milliseconds. */
   readonly idleTimeout: number;
@@ -38,78 +45,177 @@ export interface HttpOptions {
 
 /** A listener for HTTP. */
 export interface HttpListener extends Listener {
-  /** Uses another certificate for new connections. */
+  /**
+   * Uses another certificate for new connections.
+   *
+   * @throws {FerryError} `usage` if certificate and key are not valid or do not match; the old pair stays in use then
+   */
   replace(keyPair: KeyPair): void;
 }
 
 /**
  * Listens for HTTP.
  *
- * @throws {FerryError} `io`, `denied`, `unreachable` if the address cannot be listened on
+ * @throws {FerryError} `usage` if the certificate or the key is not valid; `io`, `denied`, `unreachable` if the address
+ * cannot be listened on
  */
 export async function listenHttp(address: Address, options: HttpOptions): Promise<HttpListener> {
   const { tls } = options;
-  const answer =
-    (awaitsContinue: boolean) => (request: IncomingMessage, response: ServerResponse) =>
-      guarded("answer a request", () => serve(request, response, { awaitsContinue, options }));
-  const server = tls ? createTlsServer({ ...tls }) : createServer();
-  server.on("request", answer(false));
-  server.on("checkContinue", answer(true));
+  const usual = { maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false, noDelay: true };
+  const server = tls ? createTlsServer({ ...usual, ...tlsOptions(tls) }) : createServer(usual);
+  // The deadlines of a connection take the place of these.
+  server.headersTimeout = server.requestTimeout = server.keepAliveTimeout = 0;
+  // No header field is dropped: their total size is limited.
+  server.maxHeadersCount = 0;
+  // A client may end its direction and wait for the response.
+  Object.assign(server, { httpAllowHalfOpen: true });
+  const connections = new Connections(options);
+  server.on("connection", (socket: Socket) => {
+    guarded("admit a connection", () => connections.admit(socket));
+  });
+  server.on("secureConnection", (socket: TLSSocket) => {
+    guarded("admit a connection", () => connections.secured(socket));
+  });
+  const take = (awaitsContinue: boolean) => (request: IncomingMessage, response: ServerResponse) =>
+    guarded("answer a request", () => {
+      connections.of(request.socket)?.take(request, response, awaitsContinue);
+    });
+  server.on("request", take(false));
+  server.on("checkContinue", take(true));
+  server.on("checkExpectation", take(false));
+  server.on("clientError", (error: Error, socket: Socket) => {
+    guarded("refuse a request", () => connections.failed(socket, error));
+  });
+  const listening = await listen(server, address, tls ? "https" : "http");
+  const accepting = keepListening(server);
+  let closing: Promise<void> | undefined;
   return {
-    listening: await listening(server, address, tls ? "https" : "http"),
-    async close() {
-      const closed = Promise.withResolvers<void>();
-      server.close(() => closed.resolve());
-      server.closeAllConnections();
-      await closed.promise;
+    listening,
+    close(drainTimeout) {
+      return closing ??= (async () => {
+        accepting[Symbol.dispose]();
+        server.close();
+        await connections.close(drainTimeout);
+      })();
     },
-    replace: (keyPair) => (server as ReturnType<typeof createTlsServer>).setSecureContext(keyPair),
+    replace(keyPair) {
+      if (!(server instanceof TlsServer)) {
+        throw new FerryError("usage", "it was started without TLS");
+      }
+      server.setSecureContext(tlsOptions(keyPair));
+    },
   };
 }
 
-async function listening(
+async function listen(
   server: Server,
-  address: Address,
+  { hostname, port }: Address,
   kind: "http" | "https",
 ): Promise<Listening> {
-  const { hostname, port } = address;
-  const listening = Promise.withResolvers<void>();
-  server.once("error", listening.reject);
-  server.listen(port, hostname, () => listening.resolve());
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once("error", reject);
+  server.listen({ port, host: hostname, backlog: BACKLOG }, resolve);
   try {
-    await listening.promise;
+    await promise;
   } catch (error) {
-    throw toFerryError(error).during(`listen on ${formatAddress(address)}`);
+    throw toFerryError(error).during(`listen on ${formatAddress({ hostname, port })}`);
   }
+  server.on("error", (error) => {
+    logFailure("Cannot accept a connection on {kind}: {message} ({code})", error, {
+      properties: { kind },
+      level: "warn",
+    });
+  });
   const bound = server.address() as { address: string; port: number };
   return { kind, hostname: bound.address, port: bound.port };
 }
 
-async function serve(
-  request: IncomingMessage,
-  response: ServerResponse,
-  { awaitsContinue, options: { service } }: { awaitsContinue: boolean; options: HttpOptions },
-): Promise<void> {
-  const source = sourceOf(request.socket.remoteAddress ?? "");
-  const exchange = (text: string) =>
-    new Exchange({
-      service,
-      request,
-      response,
-      target: parseTarget(text),
-      body: new RequestBody(request, response, awaitsContinue),
-      caller: new Identity(service.authority, source),
-      view: { base: "", prefix: "" },
+/** The open connections of a listener. */
+class Connections {
+  readonly #options: HttpOptions;
+  /** By their sockets: the encrypted one where there are two. */
+  readonly #served = new Map<Socket, ServedConnection>();
+  /** Why connections were not admitted whose TLS handshake is not done, by their sockets. */
+  readonly #beginning = new Map<Socket, FerryError | undefined>();
+  #draining = false;
+
+  constructor(options: HttpOptions) {
+    this.#options = options;
+  }
+
+  /** The connection that a request arrived on. */
+  of(socket: Socket): ServedConnection | undefined {
+    return this.#served.get(socket);
+  }
+
+  /** Admits a connection that was just accepted. */
+  admit(socket: Socket): void {
+    if (this.#draining) return void socket.destroy();
+    const { limits, tls } = this.#options;
+    const admission = limits.admit(socket.remoteAddress ?? "");
+    socket.once("close", () => admission[Symbol.dispose]());
+    const { rejection, mayReply } = admission;
+    if (rejection && !mayReply) return void socket.destroy();
+    if (tls) this.#awaitHandshake(socket, rejection);
+    else this.#serve(socket, rejection);
+  }
+
+  /** Ends a connection whose TLS handshake takes too long. */
+  #awaitHandshake(socket: Socket, rejection: FerryError | undefined): void {
+    const { service: { runtime: { clock } } } = this.#options;
+    this.#beginning.set(socket, rejection);
+    const timer = clock.setTimeout(() => {
+      if (this.#beginning.has(socket)) socket.destroy();
+    }, this.#handshakeTimeout(rejection));
+    socket.once("close", () => {
+      clock.clearTimeout(timer);
+      this.#beginning.delete(socket);
     });
-  try {
-    const asked = exchange(request.url ?? "");
-    await handlerOf(asked)(asked);
-  } catch (error) {
-    const known = error instanceof HttpFailure;
-    const failure = known ? error.failure : toFerryError(error);
-    logFailure("{message} ({code})", failure);
-    if (response.headersSent) return void request.socket.destroy();
-    const fields = { connection: "close", ...known ? error.fields : {} };
-    exchange("/").problem(failure, known ? error.status : undefined, fields);
+  }
+
+  /** Serves a connection whose TLS handshake is done. */
+  secured(socket: TLSSocket): void {
+    const plain = pauseBelow(socket);
+    const rejection = this.#beginning.get(plain);
+    this.#beginning.delete(plain);
+    if (this.#draining) return void socket.destroy();
+    this.#serve(socket, rejection);
+  }
+
+  #serve(socket: Socket, rejection: FerryError | undefined): void {
+    const handshakeTimeout = this.#handshakeTimeout(rejection);
+    const { runtime } = this.#options.service;
+    const options = { ...this.#options, runtime, handshakeTimeout, rejection };
+    const connection = new ServedConnection(socket, options);
+    this.#served.set(socket, connection);
+    void connection.ended.then(() => this.#served.delete(socket));
+  }
+
+  #handshakeTimeout(rejection: FerryError | undefined): number {
+    const { handshakeTimeout } = this.#options;
+    return rejection ? Math.min(handshakeTimeout, REJECTION_MS) : handshakeTimeout;
+  }
+
+  /** Takes notice of an error that `node:http` reports of a connection. */
+  failed(socket: Socket, error: Error): void {
+    const refusal = refusalOf(error);
+    if (refusal) this.of(socket)?.refuse(refusal);
+    else socket.destroy();
+  }
+
+  /** Lets running requests finish within a time, then ends all connections. */
+  async close(drainTimeout: number): Promise<void> {
+    this.#draining = true;
+    const { clock } = this.#options.service.runtime;
+    const abandoned = Promise.withResolvers<void>();
+    for (const socket of this.#beginning.keys()) socket.destroy();
+    let timer = clock.setTimeout(() => {
+      for (const connection of this.#served.values()) connection.destroy();
+      timer = clock.setTimeout(abandoned.resolve, ENDING_MS);
+    }, drainTimeout);
+    const open = [...this.#served.values()];
+    for (const connection of open) connection.drain();
+    await Promise.race([Promise.all(open.map(({ ended }) => ended)), abandoned.promise]);
+    clock.clearTimeout(timer);
   }
 }

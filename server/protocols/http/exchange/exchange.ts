@@ -18,6 +18,8 @@ import type { UploadLocks } from "../../../files/upload_locks.ts";
 import { UploadService } from "../../../files/upload_service.ts";
 import type { Hooks } from "../../../observe/hooks.ts";
 import type { Storage } from "../../../storage/storage.ts";
+import type { Connection } from "./connection.ts";
+import { type Content, ContentSender } from "./content.ts";
 import { problemOf } from "./problem.ts";
 import type { RequestBody } from "./request_body.ts";
 import { encodePath, type Target } from "./target.ts";
@@ -64,9 +66,21 @@ export interface Route {
   readonly handler: Handler;
 }
 
+/** Header fields of a response. */
+export type Fields = Readonly<Record<string, string | number | readonly string[]>>;
+
+/** Options of {@linkcode Exchange.stream}. */
+export interface StreamOptions {
+  /** The number of bytes to send. Default: undefined, all that there are; they are sent in chunks. */
+  readonly size?: number | undefined;
+  /** The permit without which sending does not go on. Default: undefined, it goes on in any case. */
+  readonly permit?: Permit | undefined;
+}
+
 /** The parts of an {@linkcode Exchange}. */
 export interface ExchangeParts {
   readonly service: HttpService;
+  readonly connection: Connection;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly target: Target;
@@ -75,10 +89,14 @@ export interface ExchangeParts {
   readonly view: View;
 }
 
+const ENCODER = new TextEncoder();
+
 /** One request, what it may do, and the ways to respond to it. */
 export class Exchange {
   /** What all requests share. */
   readonly service: HttpService;
+  /** The connection of the client. */
+  readonly connection: Connection;
   /** The request, as `node:http` parsed it. */
   readonly request: IncomingMessage;
   /** The response. Handlers use the methods of this class where these suffice. */
@@ -95,6 +113,7 @@ export class Exchange {
   /** Creates the exchange for a request whose header has arrived. */
   constructor(parts: ExchangeParts) {
     this.service = parts.service;
+    this.connection = parts.connection;
     this.request = parts.request;
     this.response = parts.response;
     this.target = parts.target;
@@ -184,20 +203,52 @@ export class Exchange {
 
   /** Ends the connection at once: a response that has begun cannot report an error in another way. */
   abort(): void {
-    this.request.socket.destroy();
+    this.connection.destroy();
   }
 
   /** Responds with a body that is at hand, or with none. */
-  send(
-    status: number,
-    fields: Readonly<Record<string, string | number | readonly string[]>> = {},
-    body: string | Uint8Array = "",
-  ): void {
-    const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
+  send(status: number, fields: Fields = {}, body: string | Uint8Array = ""): void {
+    const bytes = typeof body === "string" ? ENCODER.encode(body) : body;
     const hasLength = status !== 204 && status !== 304;
     const length = hasLength ? { "content-length": bytes.length } : {};
-    this.response.writeHead(status, { ...length, ...fields } as Record<string, string>);
+    this.#begin(status, { ...length, ...fields });
     this.response.end(this.method === "HEAD" || !hasLength ? undefined : bytes);
+  }
+
+  /**
+   * Responds with content that is sent as it is read. The header is sent when the first bytes have been read, so that a
+   * failure to read them can still become another response. After a later failure the connection is closed. Resolves
+   * when the client's system has taken everything. For a HEAD, only the header is sent, and nothing is read.
+   *
+   * @throws {FerryError} the errors of the content and of the permit; `io` if a source has fewer bytes than `size` or
+   * changes while it is sent; `closed`, `timeout`
+   */
+  async stream(
+    status: number,
+    fields: Fields,
+    content: Content,
+    { size, permit }: StreamOptions = {},
+  ): Promise<void> {
+    const all = size === undefined ? fields : { "content-length": size, ...fields };
+    const begin = () => this.#begin(status, all);
+    const { response, connection } = this;
+    if (this.method === "HEAD") {
+      begin();
+      return void response.end();
+    }
+    const sender = new ContentSender({ response, connection, begin });
+    using _watch = permit?.onEnd((reason) => sender.fail(reason));
+    if (size === undefined) await sender.unsized(content);
+    else if ("read" in content) await sender.sized(content, size);
+    else await sender.unsized(exactly(content, size));
+  }
+
+  /** Writes the header. */
+  #begin(status: number, fields: Fields): void {
+    const { response } = this;
+    // `node:http` adds what this means to the header.
+    if (!this.body.mayBeLeft) response.shouldKeepAlive = false;
+    response.writeHead(status, fields as Record<string, string>);
   }
 
   /** Responds with JSON. */
@@ -215,5 +266,25 @@ export class Exchange {
     const problem = problemOf(failure, status);
     const type = { "content-type": "application/problem+json", "cache-control": "no-store" };
     this.send(problem.status, { ...type, ...fields }, `${JSON.stringify(problem)}\n`);
+  }
+}
+
+/**
+ * Pieces that together have so many bytes.
+ *
+ * @throws {FerryError} `io` if they have not
+ */
+async function* exactly(
+  pieces: AsyncIterable<Uint8Array>,
+  size: number,
+): AsyncGenerator<Uint8Array, void, void> {
+  let left = size;
+  for await (const piece of pieces) {
+    left -= piece.length;
+    if (left < 0) break;
+    yield piece;
+  }
+  if (left !== 0) {
+    throw new FerryError("io", `the content does not have the ${size} bytes it should`);
   }
 }

@@ -7,96 +7,137 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { FerryError } from "../../../../lib/core/errors.ts";
+import type { Deadlines } from "../../../../lib/wire/deadlines.ts";
+import type { Connection } from "./connection.ts";
 
 /** Received bytes that wait to be read: above `high` reading from the peer pauses, below `low` it continues. */
 const BUFFERED = { high: 512 * 1024, low: 128 * 1024 };
 
+/** A body of up to this size, in bytes, that nobody wants is received all the same, to keep the connection. */
+const DISCARDED_BYTES = 64 * 1024;
+
+/** The parts of a {@linkcode RequestBody}. */
+export interface RequestBodyParts {
+  /** The request. */
+  readonly request: IncomingMessage;
+  /** Its response. */
+  readonly response: ServerResponse;
+  /** The connection that it arrives on. */
+  readonly connection: Connection;
+  /** Whether the client waits for `100 Continue` before it sends the body. */
+  readonly awaitsContinue: boolean;
+}
+
 /** The body of one request. */
 export class RequestBody {
-  readonly #request: IncomingMessage;
-  readonly #response: ServerResponse;
+  readonly #parts: RequestBodyParts;
   #awaitsContinue: boolean;
-  #chunks: Uint8Array[] = [];
+  readonly #chunks: Uint8Array<ArrayBuffer>[] = [];
+  /** How many bytes of the first chunk have been read. */
   #taken = 0;
   #buffered = 0;
-  #started = false;
+  #paused = false;
+  #deadlines: Deadlines | undefined;
   #ended = false;
   #failure: FerryError | undefined;
   #wake: (() => void) | undefined;
   /** Its size in bytes as announced; null for one in chunks. */
   readonly size: number | null;
 
-  /** @param awaitsContinue whether the client waits for `100 Continue` before it sends the body */
-  constructor(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean) {
-    this.#request = request;
-    this.#response = response;
-    this.#awaitsContinue = awaitsContinue;
-    const { "content-length": length, "transfer-encoding": coding } = request.headers;
+  /** The body of a request whose header has arrived. */
+  constructor(parts: RequestBodyParts) {
+    this.#parts = parts;
+    this.#awaitsContinue = parts.awaitsContinue;
+    const { "content-length": length, "transfer-encoding": coding } = parts.request.headers;
     this.size = coding === undefined ? Number(length ?? 0) : null;
   }
 
-  /** Whether all of it was received, or there is none. */
+  /** Whether all of it was read, or there is none. */
   get ended(): boolean {
     return this.size === 0 || this.#ended && this.#chunks.length === 0;
   }
 
-  /**
-   * Reads at least one byte; returns 0 at the end.
-   *
-   * @throws {FerryError} `closed` if the connection ends before the body
-   */
-  async read(into: Uint8Array): Promise<number> {
-    if (!this.#started) this.#start();
-    while (this.#chunks.length === 0) {
-      if (this.#failure) throw this.#failure;
-      if (this.#ended || this.size === 0) return 0;
-      await new Promise<void>((resolve) => this.#wake = resolve);
-    }
-    const [first] = this.#chunks as [Uint8Array];
-    const count = Math.min(into.length, first.length - this.#taken);
-    into.set(first.subarray(this.#taken, this.#taken + count));
-    this.#taken += count;
-    this.#buffered -= count;
-    if (this.#taken === first.length) {
-      this.#chunks.shift();
-      this.#taken = 0;
-    }
-    if (this.#buffered < BUFFERED.low) this.#request.resume();
-    return count;
+  /** Whether the connection can be used for another request although nobody has read the rest. */
+  get mayBeLeft(): boolean {
+    if (this.ended) return true;
+    // A client that was not told to go on may send the body or the next request: nobody could tell them apart.
+    return !this.#awaitsContinue && this.#failure === undefined &&
+      this.size !== null && this.size <= DISCARDED_BYTES;
   }
 
-  #start(): void {
-    this.#started = true;
-    const request = this.#request;
-    request.on("data", (chunk: Uint8Array) => {
+  /**
+   * Reads at least one byte, and more if more has arrived; returns 0 at the end.
+   *
+   * @throws {FerryError} `closed` if the connection ends before the body; `timeout` if the client is too slow;
+   * `bad_header` if the body is not in the form that was announced
+   */
+  async read(into: Uint8Array): Promise<number> {
+    if (this.size === 0) return 0;
+    const deadlines = this.#deadlines ??= this.#start();
+    while (this.#chunks.length === 0) {
+      if (this.#failure) throw this.#failure;
+      if (this.#ended) return 0;
+      deadlines.begin("read");
+      await new Promise<void>((resolve) => this.#wake = resolve);
+      deadlines.moved("read", this.#buffered, { paced: true });
+      deadlines.end("read");
+    }
+    return this.#take(into);
+  }
+
+  #take(into: Uint8Array): number {
+    let filled = 0;
+    while (filled < into.length && this.#chunks.length > 0) {
+      const chunk = this.#chunks[0]!;
+      const piece = chunk.subarray(this.#taken, this.#taken + into.length - filled);
+      into.set(piece, filled);
+      filled += piece.length;
+      this.#taken += piece.length;
+      if (this.#taken < chunk.length) break;
+      this.#taken = 0;
+      this.#chunks.shift();
+    }
+    this.#buffered -= filled;
+    if (this.#paused && this.#buffered <= BUFFERED.low) {
+      this.#paused = false;
+      this.#parts.request.resume();
+    }
+    return filled;
+  }
+
+  #start(): Deadlines {
+    const { request, response, connection } = this.#parts;
+    request.on("data", (chunk: Uint8Array<ArrayBuffer>) => {
       this.#chunks.push(chunk);
       this.#buffered += chunk.length;
-      if (this.#buffered > BUFFERED.high) request.pause();
+      if (this.#buffered >= BUFFERED.high && !this.#paused) {
+        this.#paused = true;
+        request.pause();
+      }
       this.#awake();
     });
     request.on("end", () => {
       this.#ended = true;
       this.#awake();
     });
-    const cut = () => {
-      if (this.#ended) return;
-      this.#failure ??= new FerryError("closed", "the connection ended before the body did");
-      this.#awake();
-    };
+    const cut = () => this.fail(new FerryError("closed", "the connection ended before the body"));
     request.on("error", cut);
     request.on("close", cut);
-    if (this.#awaitsContinue) this.#response.writeContinue();
+    if (this.#awaitsContinue) response.writeContinue();
     this.#awaitsContinue = false;
+    return connection.deadlines((reason) => this.fail(reason));
+  }
+
+  /** Makes reads fail, once everything that has arrived before is read. */
+  fail(reason: FerryError): void {
+    if (this.#ended) return;
+    this.#failure ??= reason;
+    this.#awake();
   }
 
   #awake(): void {
     const wake = this.#wake;
     this.#wake = undefined;
     wake?.();
-  }
-
-  /** Whether the client may still send bytes of it that nobody has read. */
-  get unread(): boolean {
-    return !this.ended && !this.#awaitsContinue;
   }
 }

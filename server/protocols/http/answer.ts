@@ -1,0 +1,96 @@
+/**
+ * Answers requests: finds out who makes one and what it is for, calls its handler, and reports failures.
+ *
+ * @module
+ */
+
+import { getLogger } from "@logtape/logtape";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { FerryError, toFerryError } from "../../../lib/core/errors.ts";
+import { sourceOf } from "../../../lib/core/source_address.ts";
+import { Identity } from "../../auth/identity.ts";
+import { logFailure } from "../../observe/failures.ts";
+import type { Connection } from "./exchange/connection.ts";
+import { Exchange, type HttpService } from "./exchange/exchange.ts";
+import { HttpFailure } from "./exchange/problem.ts";
+import type { RequestBody } from "./exchange/request_body.ts";
+import { parseTarget } from "./exchange/target.ts";
+import { assertWellFormed } from "./request_header.ts";
+import { handlerOf } from "./routes.ts";
+
+const logger = getLogger(["ferry", "server"]);
+
+/** A request whose header has arrived. */
+export interface ArrivedRequest {
+  /** The connection that it arrived on. */
+  readonly connection: Connection;
+  /** The client in the log. */
+  readonly peer: string;
+  /** The request. */
+  readonly request: IncomingMessage;
+  /** The response. */
+  readonly response: ServerResponse;
+  /** The body. */
+  readonly body: RequestBody;
+  /** Why nothing is to be done but to refuse it; undefined if there is no reason. */
+  readonly refusal?: FerryError | undefined;
+}
+
+/** Answers a request. Resolves when nothing is left to do but to send the rest of the response. Never fails. */
+export async function answer(service: HttpService, arrived: ArrivedRequest): Promise<void> {
+  const { request, response, connection, peer } = arrived;
+  try {
+    if (arrived.refusal) throw arrived.refusal;
+    assertWellFormed(request);
+    const exchange = await open(service, arrived);
+    await handlerOf(exchange)(exchange);
+    if (!response.headersSent) throw new FerryError("internal", "a handler has not responded");
+    logger.debug("{peer}: {method} {target}: {status}", () => said(arrived));
+  } catch (error) {
+    const failure = error instanceof HttpFailure ? error.failure : toFerryError(error);
+    const { method, target } = said(arrived);
+    const properties = { peer, method, target };
+    logFailure("{peer}: {method} {target}: {message} ({code})", failure, { properties });
+    // A response that has begun cannot report anything.
+    if (response.headersSent) return connection.destroy();
+    report(service, arrived, { failure, known: error instanceof HttpFailure ? error : undefined });
+  }
+}
+
+/** The exchange for a request: who makes it, and what it means. */
+// deno-lint-ignore require-await -- finding out who makes it will take time
+async function open(service: HttpService, arrived: ArrivedRequest): Promise<Exchange> {
+  const { request } = arrived;
+  const source = sourceOf(request.socket.remoteAddress ?? "");
+  return new Exchange({
+    ...arrived,
+    service,
+    target: parseTarget(request.url ?? ""),
+    caller: new Identity(service.authority, source),
+    view: { base: "", prefix: "" },
+  });
+}
+
+/** Responds with an error. */
+function report(
+  service: HttpService,
+  arrived: ArrivedRequest,
+  { failure, known }: { failure: FerryError; known: HttpFailure | undefined },
+): void {
+  const source = sourceOf(arrived.request.socket.remoteAddress ?? "");
+  const exchange = new Exchange({
+    ...arrived,
+    service,
+    target: parseTarget("/"),
+    caller: new Identity(service.authority, source),
+    view: { base: "", prefix: "" },
+  });
+  exchange.problem(failure, known?.status, known?.fields);
+}
+
+/** What the log says of a request. */
+function said(
+  { peer, request: { method, url }, response: { statusCode: status } }: ArrivedRequest,
+) {
+  return { peer, method, target: url, status };
+}

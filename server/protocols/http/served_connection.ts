@@ -1,0 +1,137 @@
+/**
+ * A connection of a client, from its admission to its end. Its requests are answered one after the other.
+ *
+ * @module
+ */
+
+import { getLogger } from "@logtape/logtape";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { formatAddress } from "../../../lib/core/address.ts";
+import { FerryError } from "../../../lib/core/errors.ts";
+import { answer } from "./answer.ts";
+import { Connection, type ConnectionOptions } from "./exchange/connection.ts";
+import type { HttpService } from "./exchange/exchange.ts";
+import { RequestBody } from "./exchange/request_body.ts";
+import { type Refusal, refuse } from "./refusal.ts";
+
+const logger = getLogger(["ferry", "server"]);
+
+/** So many requests of one connection may wait while another one is answered. */
+const MAX_WAITING = 64;
+
+/** Options of a {@linkcode ServedConnection}. */
+export interface ServedConnectionOptions extends ConnectionOptions {
+  /** What all requests share. */
+  readonly service: HttpService;
+  /** Why the connection is not admitted: what its requests are answered; undefined if it is admitted. */
+  readonly rejection: FerryError | undefined;
+}
+
+/** A request that has not been answered. */
+interface Arrived {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly body: RequestBody;
+}
+
+/** A connection whose requests are answered. */
+export class ServedConnection {
+  readonly #options: ServedConnectionOptions;
+  readonly #connection: Connection;
+  readonly #peer: string;
+  /** Requests that arrived while another one was answered. */
+  readonly #waiting: Arrived[] = [];
+  #current: Arrived | undefined;
+  #draining = false;
+  readonly #ended = Promise.withResolvers<void>();
+
+  /** @param socket the socket, whose TLS handshake is done if there is one; this owns it from now on */
+  constructor(socket: Socket, options: ServedConnectionOptions) {
+    this.#options = options;
+    const { remoteAddress: hostname = "", remotePort: port = 0 } = socket;
+    const peer = this.#peer = formatAddress({ hostname, port });
+    this.#connection = new Connection(socket, options, () => this.#late());
+    logger.debug("{peer} connected to HTTP", { peer });
+    socket.on("error", () => {});
+    socket.once("close", () => {
+      logger.debug("{peer} disconnected from HTTP", { peer });
+      this.#settle();
+    });
+  }
+
+  /** Resolves when the connection is closed and its last request was answered. Never fails. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  /** Answers a request, after those before it. */
+  take(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): void {
+    const connection = this.#connection;
+    response.on("error", () => {});
+    const body = new RequestBody({ request, response, connection, awaitsContinue });
+    const arrived = { request, response, body };
+    if (!this.#current) return void this.#answer(arrived);
+    // Those beyond are not answered: the client has to repeat them on another connection.
+    if (this.#waiting.length < MAX_WAITING) this.#waiting.push(arrived);
+    else this.#draining = true;
+  }
+
+  async #answer(arrived: Arrived): Promise<void> {
+    this.#current = arrived;
+    const { response } = arrived;
+    const { service, rejection: refusal } = this.#options;
+    const connection = this.#connection;
+    connection.awaitNothing();
+    if (this.#isLast) response.shouldKeepAlive = false;
+    const closed = Promise.withResolvers<void>();
+    response.once("close", closed.resolve);
+    connection.socket.once("close", closed.resolve);
+    await answer(service, { ...arrived, connection, peer: this.#peer, refusal });
+    // The client may be slow to take the rest.
+    if (!response.closed) connection.awaitClient();
+    await closed.promise;
+    connection.socket.removeListener("close", closed.resolve);
+    connection.awaitClient();
+    this.#current = undefined;
+    const next = this.#waiting.shift();
+    if (next && !connection.socket.destroyed) return void this.#answer(next);
+    if (this.#draining) connection.close();
+    this.#settle();
+  }
+
+  /** Whether the current response is the last one. */
+  get #isLast(): boolean {
+    if (this.#options.rejection) return true;
+    return this.#draining && this.#waiting.length === 0;
+  }
+
+  #settle(): void {
+    if (!this.#current && this.#connection.socket.destroyed) this.#ended.resolve();
+  }
+
+  /** Takes notice that what arrives cannot be understood. */
+  refuse(refusal: Refusal): void {
+    // If a request is being answered, that is about its body, and its handler responds.
+    if (this.#current) this.#current.body.fail(refusal.failure);
+    else refuse(this.#connection, this.#peer, refusal);
+  }
+
+  #late(): void {
+    if (this.#current || !this.#connection.hasPart) return this.#connection.destroy();
+    const reason = "the header of the request did not arrive in time";
+    this.refuse({ failure: new FerryError("timeout", reason), status: undefined });
+  }
+
+  /** Lets the running request finish, then ends the connection. */
+  drain(): void {
+    this.#draining = true;
+    if (this.#current) this.#current.response.shouldKeepAlive = false;
+    else this.#connection.destroy();
+  }
+
+  /** Ends the connection at once. */
+  destroy(): void {
+    this.#connection.destroy();
+  }
+}
