@@ -15,7 +15,7 @@ import type { Framing } from "../lib/line_exec/framing.ts";
 import { FerryError } from "../lib/core/errors.ts";
 import { assertNumbers, MAX_TIMEOUT_MS, TIMEOUT } from "../lib/core/number_options.ts";
 import type { Storage } from "./storage/storage.ts";
-import { Records } from "./files/records.ts";
+import { recordsOf } from "./records_of_storage.ts";
 import { UploadLocks } from "./files/upload_locks.ts";
 import type { ByteStream } from "../lib/wire/connection.ts";
 import { createRuntime, type Runtime } from "../lib/runtime/runtime.ts";
@@ -302,11 +302,10 @@ async function openHttp(
   assertOpenedTo(address, { anonymous, tokens });
   // Loaded on demand, since it takes time and few servers need it.
   const { listenHttp } = await import("./protocols/http/http.ts");
-  const openRecords = storage.internal?.bind(storage) ?? memoryForRecords;
   const service = {
     runtime,
     storage,
-    records: new Records(openRecords, runtime),
+    records: recordsOf(storage, runtime),
     locks,
     authority,
     hooks,
@@ -322,12 +321,6 @@ async function openHttp(
     idleTimeout,
     minRate,
   });
-}
-
-/** Where records are kept if the storage has no place for them: they end with the server. */
-async function memoryForRecords(): Promise<Storage> {
-  const { MemoryStorage } = await import("./storage/memory/memory_storage.ts");
-  return new MemoryStorage();
 }
 
 function openLineExec(

@@ -10,6 +10,7 @@ import { MAX_NAME_BYTES } from "../../lib/core/remote_name.ts";
 import type { Storage } from "../../server/storage/storage.ts";
 import { testChanging } from "./conformance/changing.ts";
 import { testConcurrency } from "./conformance/concurrency.ts";
+import { testInternal } from "./conformance/internal.ts";
 import { testListing } from "./conformance/listing.ts";
 import { testNames } from "./conformance/names.ts";
 import { testPartialUploads } from "./conformance/partial_uploads.ts";
@@ -38,6 +39,8 @@ export interface Abilities {
    * fail then, but never gives bytes of two files.
    */
   keepsOpenFiles: boolean;
+  /** Whether it keeps records of the server itself. */
+  internal: boolean;
   /** Whether lists tell the modification time and the mode that a file was stored with. */
   listsAttributes: boolean;
   /** How many bytes a name may have at most. A longer one is refused as `bad_name`. */
@@ -47,10 +50,33 @@ export interface Abilities {
 /** What a storage of files on a disk or in memory is able to do. */
 export const ALL_ABILITIES: Abilities = {
   partialUploads: true,
+  internal: true,
   keepsOpenFiles: true,
   listsAttributes: true,
   longestName: MAX_NAME_BYTES,
 };
+
+/** The abilities of the storage of records, which is in a storage with the given ones. */
+export function recordAbilities(abilities: Abilities): Abilities {
+  return { ...abilities, partialUploads: false, internal: false };
+}
+
+/** The storage of records in a storage, as one that the suite can test. */
+export async function recordsIn(around: TestedStorage): Promise<TestedStorage> {
+  const open = () => around.storage.internal!();
+  let storage = await open();
+  return {
+    get storage() {
+      return storage;
+    },
+    async reopen() {
+      await around.reopen();
+      storage = await open();
+    },
+    leftovers: () => around.leftovers(),
+    [Symbol.asyncDispose]: () => around[Symbol.asyncDispose](),
+  };
+}
 
 /**
  * Registers the suite; `make` gives an empty storage for each test of it.
@@ -79,6 +105,7 @@ export function testStorage(
   testListing(test, abilities);
   testNames(test, abilities);
   testChanging(test);
+  if (abilities.internal) testInternal(test);
   if (abilities.partialUploads) testPartialUploads(test);
   else {
     test("it keeps no partial uploads", ({ storage }) => {

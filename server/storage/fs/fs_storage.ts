@@ -43,6 +43,7 @@ import type { Root } from "./root.ts";
 import { attempt, type FsStorageOptions, ServedRoot } from "./served_root.ts";
 import { checksumOf, entryOf, FsStoredFile } from "./stored_file.ts";
 import { listTree, type Seen } from "./tree_listing.ts";
+import { RECORDS_DIRECTORY, Subtree } from "../subtree.ts";
 import { untilAnswered } from "./state_directory.ts";
 import { removeTree } from "./tree_removal.ts";
 
@@ -103,6 +104,21 @@ export class FsStorage implements Storage {
     const timer = setTimeout(onWaiting, SLOW_MS);
     await untilAnswered(root);
     clearTimeout(timer);
+  }
+
+  /** See {@linkcode Storage.internal}. */
+  internal(): Promise<Storage> {
+    return this.#served.records ??= this.#openRecords();
+  }
+
+  async #openRecords(): Promise<Storage> {
+    try {
+      const root = this.#root.confinedTo(RECORDS_DIRECTORY);
+      return await Subtree.open(new FsStorage(this.#served, root), RECORDS_DIRECTORY);
+    } catch (error) {
+      this.#served.records = undefined;
+      throw error;
+    }
   }
 
   /** See {@linkcode Storage.within}. */

@@ -75,15 +75,18 @@ export class NameWalk {
   readonly #bases: readonly string[][];
   /** Whether the request may reach a path; undefined if it may reach the whole root. */
   readonly #reaches: Bounds["reaches"] | undefined;
+  readonly #showsState: boolean;
 
   /**
    * @param path the path by which the root was opened
    * @param reaches whether a path that links lead to may be reached. Default: undefined, any path.
+   * @param showsState whether names lead into the state directory, for the server itself. Default: false.
    */
-  constructor(root: RootDirectory, path: string, reaches?: Bounds["reaches"]) {
+  constructor(root: RootDirectory, path: string, reaches?: Bounds["reaches"], showsState = false) {
     this.#root = root;
     this.#bases = [root.path, resolve(path)].map(partsOf);
     this.#reaches = reaches;
+    this.#showsState = showsState;
   }
 
   get #top(): Directory {
@@ -213,7 +216,8 @@ export class NameWalk {
 
   #isReserved({ identity }: Directory, name: string): boolean {
     return isStagingName(name) ||
-      identity === this.#top.identity && name.toLowerCase() === RESERVED_DIRECTORY;
+      !this.#showsState && identity === this.#top.identity &&
+        name.toLowerCase() === RESERVED_DIRECTORY;
   }
 
   /**
@@ -234,13 +238,18 @@ export class NameWalk {
       return this.#top.mend() ? this.peek(directory, name) : undefined;
     }
     const isHidden = info.isDirectory &&
-      this.#root.hidden.some((own) => directory.hasOurs(name, info, own));
+      this.#hidden.some((own) => directory.hasOurs(name, info, own));
     if (isHidden) throw nothingThere();
     return info;
   }
 
+  /** The directories that no name leads into. */
+  get #hidden(): readonly Directory[] {
+    return this.#showsState ? [] : this.#root.hidden;
+  }
+
   #isHidden(directory: Directory): boolean {
-    return this.#root.hidden.some((own) => directory.isOurs(own));
+    return this.#hidden.some((own) => directory.isOurs(own));
   }
 
   /**

@@ -38,10 +38,15 @@ export class Root implements Disposable {
   /** The last directory found to accept new files: the next request is probably about the same one. */
   #placeable: FileName | "" | undefined;
 
-  private constructor(directory: RootDirectory, openedBy: string, reaches?: Bounds["reaches"]) {
+  private constructor(
+    directory: RootDirectory,
+    openedBy: string,
+    reaches?: Bounds["reaches"],
+    showsState?: boolean,
+  ) {
     this.#directory = directory;
     this.#openedBy = openedBy;
-    this.#names = new NameWalk(directory, openedBy, reaches);
+    this.#names = new NameWalk(directory, openedBy, reaches, showsState);
   }
 
   /**
@@ -61,6 +66,15 @@ export class Root implements Disposable {
    */
   confinedBy(reaches: Bounds["reaches"]): Root {
     return new Root(this.#directory, this.#openedBy, reaches);
+  }
+
+  /**
+   * The same root for the server itself: names lead into one directory of the state directory, and nowhere else. It need
+   * not be disposed of.
+   */
+  confinedTo(own: FileName): Root {
+    const reaches = (path: string) => path === own || path.startsWith(`${own}/`);
+    return new Root(this.#directory, this.#openedBy, reaches, true);
   }
 
   /** The directory, held open. */

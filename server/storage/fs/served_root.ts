@@ -14,9 +14,11 @@ import { mountedAnew, type OnRoot } from "./root_directory.ts";
 import type { GroupCommit } from "../../../lib/files/group_commit.ts";
 import { publisherOf } from "./publishing.ts";
 import { Quota } from "../quota.ts";
+import { RECORDS_DIRECTORY } from "../subtree.ts";
 import { Root } from "./root.ts";
 import { MergeQueue } from "./sorted_names.ts";
 import { StagingAreas } from "./staging_areas.ts";
+import type { Storage } from "../storage.ts";
 import { StateDirectory } from "./state_directory.ts";
 import { createRuntime, type Runtime } from "../../../lib/runtime/runtime.ts";
 import { eachBelow } from "./tree_walk.ts";
@@ -76,6 +78,8 @@ export class ServedRoot implements AsyncDisposable {
   readonly unwritable: FerryError | undefined;
   /** The state directory; undefined if nothing can be written. */
   readonly #state: StateDirectory | undefined;
+  /** See `Storage.internal`; undefined until it is first asked for. */
+  records: Promise<Storage> | undefined;
   readonly #closing = new AbortController();
   #areas: StagingAreas | undefined;
   #fileSystem: FileSystem;
@@ -138,7 +142,7 @@ export class ServedRoot implements AsyncDisposable {
       StagingAreas.open({ runtime, root, state, onCounted: (bytes) => this.quota.count(bytes) });
   }
 
-  /** Starts counting the files in the root. */
+  /** Starts counting the files in the root, and the server's own records. */
   #count(): void {
     if (!this.quota.isLimited) return;
     this.#counting?.abort(mountedAnew());
@@ -258,6 +262,7 @@ async function countFiles(
   options: { signal: AbortSignal; merges: MergeQueue },
 ): Promise<void> {
   try {
+    const onFound = (info: Deno.FileInfo) => quota.found(info);
     await eachBelow(root.directory, {
       peek: (directory, name) => {
         try {
@@ -267,9 +272,14 @@ async function countFiles(
           return undefined;
         }
       },
-      onFound: (info) => quota.found(info),
+      onFound,
       ...options,
     });
+    const own = root.confinedTo(RECORDS_DIRECTORY);
+    using place = own.look(RECORDS_DIRECTORY);
+    if (!place?.info.isDirectory) return;
+    using records = own.enter(RECORDS_DIRECTORY);
+    await eachBelow(records, { peek: (...at) => own.peek(...at), onFound, ...options });
   } catch (error) {
     throw fileError(error).during("count what the quota has to count");
   }

@@ -12,7 +12,12 @@
 import type { Runtime } from "../../../lib/runtime/runtime.ts";
 import type { Directory } from "./open_directory.ts";
 import { FerryError, fileError } from "../../../lib/core/errors.ts";
-import { type FileName, parentName, STAGING_DIRECTORY } from "../../../lib/core/remote_name.ts";
+import {
+  type FileName,
+  parentName,
+  RESERVED_DIRECTORY,
+  STAGING_DIRECTORY,
+} from "../../../lib/core/remote_name.ts";
 import { ForeignArea } from "./foreign_area.ts";
 import { canRename } from "./rename_trial.ts";
 import type { Root } from "./root.ts";
@@ -99,6 +104,8 @@ export class StagingAreas implements Disposable {
    * @throws {FerryError} why nothing can be staged on the file system that it would be on
    */
   for(name: FileName): StagingArea {
+    // A record of the server itself is in the state directory, as the main area is.
+    if (name.startsWith(`${RESERVED_DIRECTORY}/`)) return this.#main;
     const parent = parentName(name);
     if (this.#last?.parent === parent) return this.#last.area;
     using directory = this.#options.root.nearest(name);

@@ -9,11 +9,12 @@ import { createRuntime, type Runtime } from "../../../lib/runtime/runtime.ts";
 import { equals } from "@std/bytes/equals";
 import type { Algorithm, Checksum } from "../../../lib/core/checksum.ts";
 import { FerryError, toFerryError } from "../../../lib/core/errors.ts";
-import { type FileName, parseFileName } from "../../../lib/core/remote_name.ts";
+import { type FileName, parseFileName, RESERVED_DIRECTORY } from "../../../lib/core/remote_name.ts";
 import type { Entry, Listed } from "../../../lib/core/entry.ts";
 import { entryOf, MemoryContent, MemoryTree, newDirectory, nodesIn } from "./memory_tree.ts";
 import { type MemoryUpload, MemoryUploads } from "./memory_uploads.ts";
 import { Quota } from "../quota.ts";
+import { RECORDS_DIRECTORY, Subtree } from "../subtree.ts";
 import type {
   ChangeOptions,
   CreateOptions,
@@ -67,6 +68,7 @@ export class MemoryStorage implements Storage {
   readonly #runtime: Runtime;
   readonly #quota: Quota;
   readonly #uploads: MemoryUploads;
+  #records: Promise<Storage> | undefined;
 
   /**
    * Creates a storage that contains only the given `files`.
@@ -122,6 +124,11 @@ export class MemoryStorage implements Storage {
     return this.#quota.used;
   }
 
+  /** See {@linkcode Storage.internal}. */
+  internal(): Promise<Storage> {
+    return this.#records ??= Subtree.open(this, RECORDS_DIRECTORY);
+  }
+
   /** Returns this storage itself, since it has no links: see {@linkcode Storage.within}. */
   within(): MemoryStorage {
     return this;
@@ -151,7 +158,9 @@ export class MemoryStorage implements Storage {
 
   /** See {@linkcode Storage.list}. */
   async *list(name: FileName | "", options: ListOptions): AsyncGenerator<Listed> {
+    const hidden = name === "" ? `${RESERVED_DIRECTORY}/` : undefined;
     for (const [filename, node] of this.#tree.below(name, options)) {
+      if (hidden && `${filename}/`.startsWith(hidden)) continue;
       yield entryOf(filename, node, "md5");
     }
   }

@@ -27,6 +27,7 @@ import { tryEngine } from "./engine_trial.ts";
 import { inParallel, settled } from "./in_parallel.ts";
 import { NameLookup } from "./name_lookup.ts";
 import { directoryEntry, fileEntry } from "./object_attributes.ts";
+import { RECORDS_DIRECTORY, Subtree } from "../subtree.ts";
 import { bytesOf, prefixOf } from "./object_names.ts";
 import { openBucket } from "./s3_bucket.ts";
 import type { S3LocationOptions } from "./s3_location.ts";
@@ -96,6 +97,7 @@ export class S3Storage implements Storage {
   readonly #served: ServedBucket;
   readonly #closing: AbortController;
   readonly #writes: S3Writes;
+  #records: Promise<Storage> | undefined;
   /** The look at the bucket that was made last, and the monotonic time until which it counts. */
   #serving: { until: number; looked: Promise<unknown> } | undefined;
 
@@ -144,6 +146,15 @@ export class S3Storage implements Storage {
   /** See {@linkcode Storage.shortcomings}. */
   get shortcomings(): readonly string[] {
     return this.#served.engine.shortcomings;
+  }
+
+  /** See {@linkcode Storage.internal}. */
+  internal(): Promise<Storage> {
+    const records = this.#records ??= Subtree.open(this, RECORDS_DIRECTORY);
+    records.catch(() => {
+      if (this.#records === records) this.#records = undefined;
+    });
+    return records;
   }
 
   /** Returns this storage itself, since it has no links: see {@linkcode Storage.within}. */

@@ -19,7 +19,12 @@ import {
   resume,
   textOf,
 } from "../../../support/stored_files.ts";
-import { ALL_ABILITIES, testStorage } from "../../../storage/conformance.ts";
+import {
+  ALL_ABILITIES,
+  recordAbilities,
+  recordsIn,
+  testStorage,
+} from "../../../storage/conformance.ts";
 import { Fixture } from "../../../support/fs_storage.ts";
 
 for (const durability of ["full", "none"] as const) {
@@ -29,6 +34,12 @@ for (const durability of ["full", "none"] as const) {
     ALL_ABILITIES,
   );
 }
+
+testStorage(
+  "the records of FsStorage",
+  () => recordsIn(new Fixture("none")),
+  recordAbilities(ALL_ABILITIES),
+);
 
 Deno.test("FsStorage.open() empties the staging area", async () => {
   await using f = new Fixture();

@@ -10,7 +10,13 @@ import { TempDir } from "../../../support/programs.ts";
 import { KIB, md5 } from "../../../support/bytes.ts";
 import { assertCode } from "../../../support/assertions.ts";
 import { begin, keepPartial, listed, put, resume, textOf } from "../../../support/stored_files.ts";
-import { ALL_ABILITIES, type TestedStorage, testStorage } from "../../../storage/conformance.ts";
+import {
+  ALL_ABILITIES,
+  recordAbilities,
+  recordsIn,
+  type TestedStorage,
+  testStorage,
+} from "../../../storage/conformance.ts";
 
 /** A storage, which goes on with what it has when it is opened again. */
 class Fixture implements TestedStorage {
@@ -27,8 +33,10 @@ class Fixture implements TestedStorage {
   /** What counts against the quota and is no file. */
   async leftovers(): Promise<string[]> {
     let files = 0;
-    for await (const entry of this.storage.list("", { recursive: true })) {
-      if (!("omitted" in entry)) files += entry.size;
+    for (const storage of [this.storage, await this.storage.internal()]) {
+      for await (const entry of storage.list("", { recursive: true })) {
+        if (!("omitted" in entry)) files += entry.size;
+      }
     }
     const left = this.storage.used - files;
     return left === 0 ? [] : [`${left} bytes`];
@@ -40,6 +48,12 @@ class Fixture implements TestedStorage {
 }
 
 testStorage("MemoryStorage", () => Promise.resolve(new Fixture()), ALL_ABILITIES);
+
+testStorage(
+  "the records of MemoryStorage",
+  () => recordsIn(new Fixture()),
+  recordAbilities(ALL_ABILITIES),
+);
 
 Deno.test("MemoryStorage begins with the files that it is given", async () => {
   const bytes = new Uint8Array([1, 2, 3]);
