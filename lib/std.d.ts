@@ -59,6 +59,7 @@ declare module "@std/encoding/base64" {
 }
 
 declare module "@std/encoding/base64url" {
+  export function decodeBase64Url(text: string): Uint8Array<ArrayBuffer>;
   export function encodeBase64Url(data: Uint8Array | string): string;
 }
 

@@ -310,6 +310,8 @@ async function openHttp(
     authority,
     hooks,
     origins: httpOrigins,
+    hosts: new Set([address.hostname.toLowerCase()]),
+    url: undefined,
     secure: tls !== undefined,
     partialTtl: options.partialTtl ?? PARTIAL_TTL_MS,
   };

@@ -5,6 +5,7 @@
  */
 
 import { type Clock, sleep, SYSTEM_CLOCK } from "../../lib/core/clock.ts";
+import { FerryError } from "../../lib/core/errors.ts";
 import { MECHANISM, ScramServer, type ScramVerifier } from "../../lib/security/scram.ts";
 import type { Principal } from "./authorization.ts";
 import { type Grants, mergeGrants } from "./grants.ts";
@@ -13,6 +14,7 @@ import type { Issuer } from "./permit.ts";
 import {
   type Challenge,
   decoyChallenge,
+  hasExpired,
   sameSecret,
   type TokenRecord,
   type TokenTable,
@@ -30,6 +32,16 @@ export interface AuthorityOptions {
   nonce?: (() => string) | undefined;
   /** Delays logins after failed ones. Default: a new throttle. */
   throttle?: LoginThrottle | undefined;
+}
+
+/** One attempt to log in. */
+export interface LoginAttempt {
+  /** The key under which failures are counted. */
+  source: string;
+  /** Aborted when the connection ends. */
+  signal: AbortSignal;
+  /** Checks whether the client knows the secret. Called when it is the attempt's turn. */
+  check: () => Promise<boolean>;
 }
 
 /** The grants and tokens of one server. */
@@ -111,6 +123,31 @@ export class Authority implements Issuer {
   current(token: TokenRecord): TokenRecord | undefined {
     const current = this.find(token.id);
     return current && sameSecret(current, token) ? current : undefined;
+  }
+
+  /**
+   * Lets a client log in with a token. Waits first if logins from the same source have failed recently. This is the only
+   * place where a failed login is counted.
+   *
+   * @param token the token that it claims to know; undefined if there is none with that id, so that it will fail
+   * @returns the token as it is now
+   * @throws {FerryError} `denied`; `busy` after too many failed logins
+   * @throws the signal's abort reason if it is aborted meanwhile
+   */
+  async logIn(
+    token: TokenRecord | undefined,
+    { source, signal, check }: LoginAttempt,
+  ): Promise<TokenRecord> {
+    await this.throttle.admit(source, signal);
+    const right = await check();
+    // The token may have been removed since the attempt began.
+    const current = token && this.current(token);
+    if (!right || !current) {
+      this.throttle.countFailure(source);
+      throw new FerryError("denied", "it is not valid");
+    }
+    if (hasExpired(current, this.clock.now())) throw new FerryError("denied", "it has expired");
+    return current;
   }
 
   /**

@@ -124,3 +124,8 @@ export function sameRights(a: TokenRecord, b: TokenRecord): boolean {
   return sameSecret(a, b) && a.expires === b.expires &&
     formatGrants(a.grants) === formatGrants(b.grants);
 }
+
+/** Whether a token has expired. */
+export function hasExpired({ expires }: TokenRecord, now: number): boolean {
+  return expires !== null && expires <= now;
+}

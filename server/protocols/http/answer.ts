@@ -7,16 +7,20 @@
 import { getLogger } from "@logtape/logtape";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { FerryError, toFerryError } from "../../../lib/core/errors.ts";
-import { sourceOf } from "../../../lib/core/source_address.ts";
-import { Identity } from "../../auth/identity.ts";
+import { TokenCaller } from "../../auth/caller.ts";
 import { logFailure } from "../../observe/failures.ts";
 import type { Connection } from "./exchange/connection.ts";
-import { Exchange, type HttpService } from "./exchange/exchange.ts";
-import { HttpFailure } from "./exchange/problem.ts";
+import { Exchange, type HttpService, type View } from "./exchange/exchange.ts";
+import { HttpFailure, statusOf } from "./exchange/problem.ts";
 import type { RequestBody } from "./exchange/request_body.ts";
 import { parseTarget } from "./exchange/target.ts";
+import { admit } from "./login/admission.ts";
+import { challengeFor } from "./login/credentials.ts";
 import { assertWellFormed } from "./request_header.ts";
 import { handlerOf } from "./routes.ts";
+
+/** All of the tree. */
+const WHOLE: View = { base: "", prefix: "" };
 
 const logger = getLogger(["ferry", "server"]);
 
@@ -43,6 +47,7 @@ export async function answer(service: HttpService, arrived: ArrivedRequest): Pro
     if (arrived.refusal) throw arrived.refusal;
     assertWellFormed(request);
     const exchange = await open(service, arrived);
+    if (!exchange) return;
     await handlerOf(exchange)(exchange);
     if (!response.headersSent) throw new FerryError("internal", "a handler has not responded");
     logger.debug("{peer}: {method} {target}: {status}", () => said(arrived));
@@ -57,18 +62,12 @@ export async function answer(service: HttpService, arrived: ArrivedRequest): Pro
   }
 }
 
-/** The exchange for a request: who makes it, and what it means. */
-// deno-lint-ignore require-await -- finding out who makes it will take time
-async function open(service: HttpService, arrived: ArrivedRequest): Promise<Exchange> {
-  const { request } = arrived;
-  const source = sourceOf(request.socket.remoteAddress ?? "");
-  return new Exchange({
-    ...arrived,
-    service,
-    target: parseTarget(request.url ?? ""),
-    caller: new Identity(service.authority, source),
-    view: { base: "", prefix: "" },
-  });
+/** The exchange for a request: who makes it, and what it means; undefined if it was already answered. */
+async function open(service: HttpService, arrived: ArrivedRequest): Promise<Exchange | undefined> {
+  const { request, response } = arrived;
+  const target = parseTarget(request.url ?? "");
+  const caller = await admit(request, response, service);
+  return caller && new Exchange({ ...arrived, service, target, caller, view: WHOLE });
 }
 
 /** Responds with an error. */
@@ -77,15 +76,13 @@ function report(
   arrived: ArrivedRequest,
   { failure, known }: { failure: FerryError; known: HttpFailure | undefined },
 ): void {
-  const source = sourceOf(arrived.request.socket.remoteAddress ?? "");
-  const exchange = new Exchange({
-    ...arrived,
-    service,
-    target: parseTarget("/"),
-    caller: new Identity(service.authority, source),
-    view: { base: "", prefix: "" },
-  });
-  exchange.problem(failure, known?.status, known?.fields);
+  const target = parseTarget("/");
+  const caller = TokenCaller.anonymous(service.authority);
+  const exchange = new Exchange({ ...arrived, service, target, caller, view: WHOLE });
+  const status = known?.status ?? statusOf(failure);
+  const challenge = challengeFor(arrived.request.headers);
+  const fields = status === 401 ? { "www-authenticate": challenge } : {};
+  exchange.problem(failure, status, { ...fields, ...known?.fields });
 }
 
 /** What the log says of a request. */

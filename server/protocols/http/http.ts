@@ -10,6 +10,8 @@ import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { type Address, formatAddress, type Listening } from "../../../lib/core/address.ts";
 import { FerryError, toFerryError } from "../../../lib/core/errors.ts";
+import { Sessions } from "../../auth/sessions.ts";
+import { ShownTokens } from "../../auth/shown_tokens.ts";
 import type { ConnectionLimits } from "../../net/connection_limits.ts";
 import type { Listener } from "../../net/listener.ts";
 import { BACKLOG, keepListening } from "../../net/node_listener.ts";
@@ -29,8 +31,8 @@ const ENDING_MS = 3000;
 
 /** Options of {@linkcode listenHttp}. */
 export interface HttpOptions {
-  /** What all requests share. */
-  readonly service: HttpService;
+  /** What all requests share; the rest is derived from it. */
+  readonly service: Omit<HttpService, "tokens" | "sessions">;
   /** The certificate; undefined for connections that are not encrypted. */
   readonly tls: KeyPair | undefined;
   /** Decides which connections are admitted. */
@@ -69,7 +71,7 @@ export async function listenHttp(address: Address, options: HttpOptions): Promis
   server.maxHeadersCount = 0;
   // A client may end its direction and wait for the response.
   Object.assign(server, { httpAllowHalfOpen: true });
-  const connections = new Connections(options);
+  const connections = new Connections({ ...options, service: complete(options.service) });
   server.on("connection", (socket: Socket) => {
     guarded("admit a connection", () => connections.admit(socket));
   });
@@ -107,6 +109,13 @@ export async function listenHttp(address: Address, options: HttpOptions): Promis
   };
 }
 
+/** Adds what only HTTP needs. */
+function complete(service: HttpOptions["service"]): HttpService {
+  const { authority, records } = service;
+  const tokens = new ShownTokens(authority);
+  return { ...service, tokens, sessions: new Sessions(authority, records) };
+}
+
 async function listen(
   server: Server,
   { hostname, port }: Address,
@@ -130,16 +139,18 @@ async function listen(
   return { kind, hostname: bound.address, port: bound.port };
 }
 
+type ConnectionsOptions = HttpOptions & { readonly service: HttpService };
+
 /** The open connections of a listener. */
 class Connections {
-  readonly #options: HttpOptions;
+  readonly #options: ConnectionsOptions;
   /** By their sockets: the encrypted one where there are two. */
   readonly #served = new Map<Socket, ServedConnection>();
   /** Why connections were not admitted whose TLS handshake is not done, by their sockets. */
   readonly #beginning = new Map<Socket, FerryError | undefined>();
   #draining = false;
 
-  constructor(options: HttpOptions) {
+  constructor(options: ConnectionsOptions) {
     this.#options = options;
   }
 

@@ -10,8 +10,10 @@ import { FerryError } from "../../../../lib/core/errors.ts";
 import type { FileName } from "../../../../lib/core/remote_name.ts";
 import type { Authority } from "../../../auth/authority.ts";
 import type { AccessRequest } from "../../../auth/authorization.ts";
-import type { Caller } from "../../../auth/identity.ts";
+import type { Caller } from "../../../auth/caller.ts";
 import type { Permit } from "../../../auth/permit.ts";
+import type { Sessions } from "../../../auth/sessions.ts";
+import type { ShownTokens } from "../../../auth/shown_tokens.ts";
 import { FileService } from "../../../files/file_service.ts";
 import type { Records } from "../../../files/records.ts";
 import type { UploadLocks } from "../../../files/upload_locks.ts";
@@ -36,10 +38,18 @@ export interface HttpService {
   readonly locks: UploadLocks;
   /** The grants and tokens. */
   readonly authority: Authority;
+  /** Checks tokens that are shown as a whole. */
+  readonly tokens: ShownTokens;
+  /** The sessions of browsers. */
+  readonly sessions: Sessions;
   /** The hooks of the program around the server. */
   readonly hooks: Hooks;
   /** The origins of web pages elsewhere whose scripts may make requests: `https://app.example.org`. */
   readonly origins: readonly string[];
+  /** The names that the server is known by, in lower case, beside `localhost` and its addresses. */
+  readonly hosts: ReadonlySet<string>;
+  /** The URL that clients know the server by; undefined if it is that of the listener. */
+  readonly url: URL | undefined;
   /** Whether connections are encrypted. */
   readonly secure: boolean;
   /** How long a partial upload is kept, in milliseconds. */

@@ -1,0 +1,53 @@
+/**
+ * `/.ferry/session`: who is logged in, logging in with a token, and logging out.
+ *
+ * @module
+ */
+
+import * as v from "valibot";
+import { parseToken } from "../../../../lib/security/token.ts";
+import { scopesOf } from "../../../auth/grants.ts";
+import type { Exchange } from "../exchange/exchange.ts";
+import { readJson } from "../exchange/json_body.ts";
+import { giveSession, sessionsIn, takeSession } from "./cookies.ts";
+import { callerShowing, type LoggedIn, loginOf } from "./logins.ts";
+
+/** What logs a client in. */
+const LOGIN = v.object({ token: v.string("is not a string") });
+
+const NO_STORE = { "cache-control": "no-store" };
+
+/** Tells who is logged in, and what may be done. */
+export async function showSession(exchange: Exchange): Promise<void> {
+  exchange.json(200, describe(exchange, await loginOf(exchange)), NO_STORE);
+}
+
+/** Begins a session with the token in the body. */
+export async function beginSession(exchange: Exchange): Promise<void> {
+  const { service } = exchange;
+  const { token } = await readJson(exchange, LOGIN);
+  const caller = await callerShowing(() => parseToken(token), exchange);
+  const session = await service.sessions.begin(caller.shown!);
+  const fields = { ...NO_STORE, "set-cookie": giveSession(session, service) };
+  exchange.json(200, describe(exchange, { caller, by: "cookie" }), fields);
+}
+
+/** Ends the session. */
+export async function endSession(exchange: Exchange): Promise<void> {
+  const { service, request: { headers: { cookie = "" } } } = exchange;
+  const texts = sessionsIn(cookie, service);
+  for (const text of texts) await service.sessions.end(text);
+  const forget = texts.map((text) => takeSession(text, service));
+  exchange.send(204, { ...NO_STORE, ...forget.length > 0 ? { "set-cookie": forget } : {} });
+}
+
+function describe({ service: { authority } }: Exchange, { caller, by }: LoggedIn) {
+  const { token, principal: { grants } } = caller;
+  return {
+    token: token ? { id: token.id, name: token.name, expires: token.expires } : null,
+    scopes: scopesOf(grants),
+    grants,
+    mayLogIn: authority.mechanism !== "none",
+    by: token ? by : null,
+  };
+}
