@@ -20,7 +20,7 @@ export function tokenIn(authorization: string): Token {
   const [, scheme = "", value = ""] = /^(\S+) +(\S+) *$/.exec(authorization) ?? [];
   switch (scheme.toLowerCase()) {
     case "bearer":
-      return parsed(value);
+      return tokenFrom(value);
     case "basic":
       return inBasic(value);
     default:
@@ -31,8 +31,8 @@ export function tokenIn(authorization: string): Token {
 function inBasic(value: string): Token {
   const [, user, password] = /^([^:]*):(.*)$/s.exec(decoded(value)) ?? [];
   if (user === undefined || password === undefined) throw noToken();
-  if (password === "") return parsed(user);
-  return parsed(
+  if (password === "") return tokenFrom(user);
+  return tokenFrom(
     password.startsWith("ferry_") ? password : formatToken({ id: user, secret: password }),
   );
 }
@@ -45,7 +45,12 @@ function decoded(base64: string): string {
   }
 }
 
-function parsed(text: string): Token {
+/**
+ * Parses a token.
+ *
+ * @throws {FerryError} `denied` if it is none; the message does not contain it
+ */
+export function tokenFrom(text: string): Token {
   try {
     return parseToken(text);
   } catch {

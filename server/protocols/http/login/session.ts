@@ -5,11 +5,11 @@
  */
 
 import * as v from "valibot";
-import { parseToken } from "../../../../lib/security/token.ts";
 import { scopesOf } from "../../../auth/grants.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import { readJson } from "../exchange/json_body.ts";
 import { giveSession, sessionsIn, takeSession } from "./cookies.ts";
+import { tokenFrom } from "./credentials.ts";
 import { callerShowing, type LoggedIn, loginOf } from "./logins.ts";
 
 /** What logs a client in. */
@@ -26,7 +26,7 @@ export async function showSession(exchange: Exchange): Promise<void> {
 export async function beginSession(exchange: Exchange): Promise<void> {
   const { service } = exchange;
   const { token } = await readJson(exchange, LOGIN);
-  const caller = await callerShowing(() => parseToken(token), exchange);
+  const caller = await callerShowing(() => tokenFrom(token), exchange);
   const session = await service.sessions.begin(caller.shown!);
   const fields = { ...NO_STORE, "set-cookie": giveSession(session, service) };
   exchange.json(200, describe(exchange, { caller, by: "cookie" }), fields);
