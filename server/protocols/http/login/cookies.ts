@@ -34,7 +34,7 @@ export function sessionsIn(cookie: string, service: HttpService): string[] {
 /** The `Set-Cookie` that gives a session to a browser. */
 export function giveSession({ text, expires }: Begun, service: HttpService): string {
   const left = expires - service.authority.clock.now();
-  return setCookie(text, text, service, Math.max(0, Math.floor(left / 1000)));
+  return setCookie(text, text, service, Math.max(0, Math.ceil(left / 1000)));
 }
 
 /** The `Set-Cookie` that makes a browser forget a session. */
