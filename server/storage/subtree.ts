@@ -11,10 +11,17 @@ import { type FileName, joinName, RESERVED_DIRECTORY } from "../../lib/core/remo
 import type {
   ChangeOptions,
   CreateOptions,
+  CreateResumableOptions,
+  DiscardOptions,
+  FindOptions,
   ListOptions,
   MoveOptions,
+  PartialUpload,
+  PartialUploads,
   PendingWrite,
   RemoveOptions,
+  ResumableWrite,
+  ResumeOptions,
   Storage,
   StoredFile,
 } from "./storage.ts";
@@ -22,14 +29,18 @@ import type {
 /** The directory of a server's own records. No client can name it. */
 export const RECORDS_DIRECTORY: FileName = `${RESERVED_DIRECTORY}/records` as FileName;
 
-/** A directory of a storage, which keeps no partial uploads. The storage around it is disposed of by its owner. */
+/** A directory of a storage. The storage around it is disposed of by its owner. */
 export class Subtree implements Storage {
   readonly #around: Storage;
   readonly #directory: FileName;
+  /** See {@linkcode Storage.partialUploads}. */
+  readonly partialUploads: PartialUploads | undefined;
 
   private constructor(around: Storage, directory: FileName) {
     this.#around = around;
     this.#directory = directory;
+    const { partialUploads } = around;
+    this.partialUploads = partialUploads && new SubtreeUploads(partialUploads, directory);
   }
 
   /**
@@ -130,6 +141,55 @@ export class Subtree implements Storage {
   /** Does nothing. */
   [Symbol.asyncDispose](): Promise<void> {
     return Promise.resolve();
+  }
+}
+
+/** The partial uploads of files in a directory, which have owners of their own: no client sees them among its own. */
+class SubtreeUploads implements PartialUploads {
+  readonly #around: PartialUploads;
+  readonly #directory: FileName;
+
+  constructor(around: PartialUploads, directory: FileName) {
+    this.#around = around;
+    this.#directory = directory;
+  }
+
+  #owned<Options extends { owner?: string | undefined }>(options?: Options): Options {
+    return { ...options, owner: this.#ownerOf(options?.owner) } as Options;
+  }
+
+  #ownerOf(owner = ""): string {
+    return `${this.#directory}:${owner}`;
+  }
+
+  #inner({ id, entry }: PartialUpload): PartialUpload {
+    const filename = entry.filename.slice(this.#directory.length + 1);
+    return { id, entry: { ...entry, filename } };
+  }
+
+  async find(name: FileName, options: FindOptions): Promise<PartialUpload[]> {
+    const found = this.#around.find(joinName(this.#directory, name), this.#owned(options));
+    return (await found).map((each) => this.#inner(each));
+  }
+
+  async list(owner?: string): Promise<PartialUpload[]> {
+    return (await this.#around.list(this.#ownerOf(owner))).map((each) => this.#inner(each));
+  }
+
+  create(name: FileName, options: CreateResumableOptions): Promise<ResumableWrite> {
+    return this.#around.create(joinName(this.#directory, name), this.#owned(options));
+  }
+
+  resume(id: string, options: ResumeOptions): Promise<ResumableWrite | undefined> {
+    return this.#around.resume(id, this.#owned(options));
+  }
+
+  discard(id: string, options?: DiscardOptions): Promise<void> {
+    return this.#around.discard(id, this.#owned(options));
+  }
+
+  expire(ttl: number): Promise<void> {
+    return this.#around.expire(ttl);
   }
 }
 

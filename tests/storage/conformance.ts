@@ -58,7 +58,7 @@ export const ALL_ABILITIES: Abilities = {
 
 /** The abilities of the storage of records, which is in a storage with the given ones. */
 export function recordAbilities(abilities: Abilities): Abilities {
-  return { ...abilities, partialUploads: false, internal: false };
+  return { ...abilities, internal: false };
 }
 
 /** The storage of records in a storage, as one that the suite can test. */
