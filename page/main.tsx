@@ -5,20 +5,49 @@
  * @module
  */
 
+import { effect } from "@preact/signals";
 import { render } from "preact";
+import { placeOf } from "./door/place.ts";
+import { PageState } from "./state/page_state.ts";
+import { followLanguage, language, texts } from "./text/language.ts";
 import { mountUploads } from "./upload/mount.ts";
+import { App } from "./view/app.tsx";
+import { listenForKeys } from "./view/keyboard.ts";
+import { followTheme } from "./view/theme.ts";
 
 /** The build puts the name of the worker's file in the place of this one. */
 const WORKER = "md5_worker.js";
 
-const uploads = document.createElement("div");
-document.body.append(uploads);
-mountUploads(uploads, {
-  prefix: "",
+followLanguage();
+followTheme();
+
+const state = new PageState(location.pathname);
+
+const panel = document.createElement("div");
+document.body.append(panel);
+const uploads = mountUploads(panel, {
+  prefix: state.door.prefix,
   workerUrl: new URL(WORKER, import.meta.url).href,
-  language: "en",
-  directory: () => decodeURIComponent(location.pathname.slice(1)).replace(/\/$/, ""),
-  onChange() {},
-  onLoginNeeded() {},
+  language: language.value,
+  directory: () => state.directory.value,
+  onChange: () => void state.reload(),
+  onLoginNeeded: () => void state.askForLogin(),
 });
-render(<main>{location.pathname}</main>, document.querySelector("#app")!);
+state.onLogIn = () => uploads.resume();
+effect(() => uploads.setLanguage(language.value));
+effect(() => uploads.setEnabled(state.mayUpload.value));
+effect(() => {
+  const directory = state.directory.value;
+  const last = directory.slice(directory.lastIndexOf("/") + 1);
+  document.title = `${last || state.link.value?.name || texts.value.title} – ferry`;
+});
+
+listenForKeys(state, uploads);
+addEventListener("popstate", () => void state.goTo(placeOf(location.pathname).directory, false));
+addEventListener("online", () => void state.reload());
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible") void state.refresh();
+});
+
+render(<App state={state} uploads={uploads} />, document.querySelector("#app")!);
+state.start();

@@ -1,0 +1,53 @@
+/**
+ * Where the page is: which directory it shows, and whether it came there by a share link.
+ *
+ * @module
+ */
+
+/** A directory as the page sees it. */
+export interface Place {
+  /** What precedes each path: "" or, inside a share link, `/.ferry/s/LINK`. */
+  readonly prefix: string;
+  /** The name of the directory without a slash at either end; "" is the root. */
+  readonly directory: string;
+}
+
+/** The place that the path of an address means. A path without a slash at its end is that of a file. */
+export function placeOf(pathname: string): Place {
+  const [prefix = ""] = /^\/\.ferry\/s\/[^/]+/.exec(pathname) ?? [];
+  const inner = pathname.slice(prefix.length).replace(/^\/|\/$/g, "");
+  return { prefix, directory: inner.split("/").map(decoded).join("/") };
+}
+
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    // The server says what is wrong with it.
+    return segment;
+  }
+}
+
+/** The path of an address that means a file. */
+export function filePath(prefix: string, name: string): string {
+  return `${prefix}/${name.split("/").map(encodeURIComponent).join("/")}`;
+}
+
+/** The path of an address that means a directory. */
+export function directoryPath(prefix: string, name: string): string {
+  return name === "" ? `${prefix}/` : `${filePath(prefix, name)}/`;
+}
+
+/** The name of an entry of a directory. */
+export function nameIn(directory: string, name: string): string {
+  return directory === "" ? name : `${directory}/${name}`;
+}
+
+/** The directories on the way to a directory, the root first: their names, and what the last part of each is. */
+export function pathTo(directory: string): { name: string; last: string }[] {
+  const parts = directory === "" ? [] : directory.split("/");
+  return [
+    { name: "", last: "" },
+    ...parts.map((last, i) => ({ name: parts.slice(0, i + 1).join("/"), last })),
+  ];
+}

@@ -1,0 +1,319 @@
+/// <reference lib="dom" />
+/**
+ * What the page shows, and what a user does with it.
+ *
+ * @module
+ */
+
+import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
+import { Door, type Entry, isGranted, type LinkInfo, type Session } from "../door/door.ts";
+import { directoryPath, nameIn, type Place, placeOf } from "../door/place.ts";
+import { Problem } from "../door/request.ts";
+import { found, type Order, sorted } from "../listing/order.ts";
+import { among, choose, NOTHING, type Selection } from "../listing/selection.ts";
+import { locale, texts } from "../text/language.ts";
+import type { Dialog, Message } from "./dialog.ts";
+import { problemText } from "./problem_text.ts";
+
+/** How long a message is shown, in milliseconds: longer if something failed. */
+const SHOWN_MS = { done: 4000, failed: 10_000 };
+
+/** How many entries are deleted at the same time. */
+const DELETED_AT_ONCE = 4;
+
+/** How old a list may be when the user comes back to the page, in milliseconds. */
+const FRESH_MS = 5000;
+
+/** The state of the page. Its methods report failures as messages and do not throw. */
+export class PageState {
+  /** The server. */
+  readonly door: Door;
+  /** The path of the address where a document was refused; undefined where the address means a directory. */
+  readonly refusedPath: string | undefined;
+  /** The directory that is shown. */
+  readonly directory: Signal<string>;
+  /** Who the page is for the server; undefined until that is known, and inside a share link. */
+  readonly session: Signal<Session | undefined> = signal();
+  /** The share link that the page was opened with. */
+  readonly link: Signal<LinkInfo | undefined> = signal();
+  /** The entries of the directory; undefined until they are known. */
+  readonly entries: Signal<readonly Entry[] | undefined> = signal();
+  /** Why nothing can be shown. */
+  readonly problem: Signal<Problem | undefined> = signal();
+  /** Whether the list is being fetched. */
+  readonly loading: Signal<boolean> = signal(false);
+  /** The order of the list. */
+  readonly order: Signal<Order> = signal({ by: "name", descending: false });
+  /** What is searched for in the list. */
+  readonly query: Signal<string> = signal("");
+  /** What is chosen in the list. */
+  readonly selection: Signal<Selection> = signal(NOTHING);
+  /** The dialog that is open. */
+  readonly dialog: Signal<Dialog | undefined> = signal();
+  /** The message that is shown. */
+  readonly message: Signal<Message | undefined> = signal();
+  /** The entries in their order. */
+  readonly #sorted = computed(() =>
+    sorted(this.entries.value ?? [], this.order.value, locale.value)
+  );
+  /** The entries that the list shows. */
+  readonly shown: ReadonlySignal<readonly Entry[]> = computed(() =>
+    found(this.#sorted.value, this.query.value)
+  );
+  /** The entries that are chosen, in the order of the list. */
+  readonly chosen: ReadonlySignal<readonly Entry[]> = computed(() => {
+    const { chosen } = this.selection.value;
+    return chosen.size === 0 ? [] : this.shown.value.filter(({ name }) => chosen.has(name));
+  });
+  /** Whether there is something to be uploaded into. */
+  readonly mayUpload: ReadonlySignal<boolean> = computed(() =>
+    this.problem.value === undefined && (this.link.value?.upload ?? this.#may("write"))
+  );
+  /** Whether entries of the directory may be deleted. */
+  readonly mayRemove: ReadonlySignal<boolean> = computed(() => this.#may("delete"));
+  /** Whether entries of the directory may be renamed. */
+  readonly mayRename: ReadonlySignal<boolean> = computed(() =>
+    this.#may("delete") && this.#may("write")
+  );
+  /** Whether links to entries of the directory may be made. */
+  readonly mayShare: ReadonlySignal<boolean> = computed(() =>
+    this.session.value !== undefined && this.#may("read")
+  );
+  /** Called after a login. */
+  onLogIn: () => void = () => {};
+  #fetching: AbortController | undefined;
+  #fetched = 0;
+  #hiding: ReturnType<typeof setTimeout> | undefined;
+
+  /** @param pathname the path of the address of the page */
+  constructor(pathname: string) {
+    const { prefix, directory } = placeOf(pathname);
+    this.door = new Door(prefix);
+    this.refusedPath = pathname.endsWith("/") ? undefined : pathname;
+    this.directory = signal(directory);
+  }
+
+  /** Where the page is. */
+  get place(): Place {
+    return { prefix: this.door.prefix, directory: this.directory.value };
+  }
+
+  #may(scope: string): boolean {
+    const session = this.session.value;
+    return session !== undefined && isGranted(session, scope, this.directory.value);
+  }
+
+  /** Begins: asks who the page is and what is there. */
+  async start(): Promise<void> {
+    if (this.door.prefix === "") {
+      await this.#guarded(async () => {
+        this.session.value = await this.door.session();
+      });
+    }
+    await this.reload();
+  }
+
+  /** Fetches the list again. */
+  async reload(): Promise<void> {
+    this.#fetching?.abort();
+    const fetching = this.#fetching = new AbortController();
+    this.loading.value = true;
+    try {
+      await this.#fetch(fetching.signal);
+    } catch (error) {
+      if (fetching.signal.aborted) return;
+      this.problem.value = problemOf(error);
+      if (this.problem.value.code === "auth_required") await this.#renewSession();
+    } finally {
+      if (this.#fetching === fetching) this.loading.value = false;
+    }
+  }
+
+  async #fetch(signal: AbortSignal): Promise<void> {
+    if (this.refusedPath !== undefined) {
+      const problem = await this.door.whyRefused(this.refusedPath);
+      if (problem) throw problem;
+      return location.reload();
+    }
+    if (this.door.prefix !== "") this.link.value = await this.door.linkInfo();
+    const entries = this.link.value?.upload
+      ? []
+      : await this.door.list(this.directory.value, signal);
+    if (signal.aborted) return;
+    this.#fetched = Date.now();
+    this.entries.value = entries;
+    this.problem.value = undefined;
+    this.selection.value = among(
+      this.selection.value,
+      new Set(this.shown.value.map(({ name }) => name)),
+    );
+  }
+
+  /** Fetches the list again if it may be out of date. */
+  async refresh(): Promise<void> {
+    if (!this.loading.value && Date.now() - this.#fetched > FRESH_MS) await this.reload();
+  }
+
+  /**
+   * Shows another directory.
+   *
+   * @param isNew whether it becomes a new entry of the browser's history. Default: true
+   */
+  async goTo(directory: string, isNew = true): Promise<void> {
+    if (isNew) history.pushState(null, "", directoryPath(this.door.prefix, directory));
+    if (directory !== this.directory.value) {
+      this.entries.value = undefined;
+      this.selection.value = NOTHING;
+      this.query.value = "";
+    }
+    this.directory.value = directory;
+    await this.reload();
+  }
+
+  /** Searches for a text. */
+  search(query: string): void {
+    this.query.value = query;
+    // What cannot be seen is not to be deleted with the rest.
+    const names = new Set(this.shown.value.map(({ name }) => name));
+    this.selection.value = among(this.selection.value, names);
+  }
+
+  /** Shows a message for a while. */
+  tell(text: string, failed = false): void {
+    clearTimeout(this.#hiding);
+    this.message.value = { text, failed };
+    const shown = failed ? SHOWN_MS.failed : SHOWN_MS.done;
+    this.#hiding = setTimeout(() => this.message.value = undefined, shown);
+  }
+
+  /** Runs an action; shows a message where it fails. Whether it succeeded. */
+  async #guarded(action: () => Promise<void>): Promise<boolean> {
+    try {
+      await action();
+      return true;
+    } catch (error) {
+      await this.fail(error);
+      return false;
+    }
+  }
+
+  /** Shows why something failed; asks for a login if that was the reason. */
+  async fail(error: unknown): Promise<void> {
+    this.tell(problemText(error, texts.value), true);
+    if (error instanceof Problem && error.code === "auth_required") await this.askForLogin();
+  }
+
+  /** Asks the user to log in: the server wanted it for something. */
+  async askForLogin(): Promise<void> {
+    await this.#renewSession();
+    if (this.dialog.value?.kind !== "log-in") this.dialog.value = { kind: "log-in" };
+  }
+
+  /** Learns again who the page is, since the server has refused something. */
+  async #renewSession(): Promise<void> {
+    if (this.door.prefix !== "") return;
+    const before = this.session.value;
+    const now = await this.door.session().catch(() => before);
+    this.session.value = now;
+    if (before?.token && !now?.token) this.tell(texts.value.sessionEnded, true);
+  }
+
+  /**
+   * Logs in.
+   *
+   * @returns why that failed, for the user; undefined if it did not
+   */
+  async logIn(token: string): Promise<string | undefined> {
+    try {
+      this.session.value = await this.door.logIn(token.trim());
+    } catch (error) {
+      const wrong = error instanceof Problem && [400, 401].includes(error.status);
+      return wrong ? texts.value.wrongToken : problemText(error, texts.value);
+    }
+    this.dialog.value = undefined;
+    this.message.value = undefined;
+    this.onLogIn();
+    await this.reload();
+    return undefined;
+  }
+
+  /** Logs out. */
+  async logOut(): Promise<void> {
+    const done = await this.#guarded(async () => {
+      await this.door.logOut();
+      this.session.value = await this.door.session();
+    });
+    if (!done) return;
+    this.entries.value = undefined;
+    this.selection.value = NOTHING;
+    await this.reload();
+  }
+
+  /**
+   * Makes a directory in the one that is shown.
+   *
+   * @returns why that failed, for the user; undefined if it did not
+   */
+  async makeDirectory(name: string): Promise<string | undefined> {
+    return await this.#change(name, async () => {
+      await this.door.makeDirectory(nameIn(this.directory.value, name));
+      this.tell(texts.value.created(name));
+    });
+  }
+
+  /**
+   * Gives an entry another name.
+   *
+   * @returns why that failed, for the user; undefined if it did not
+   */
+  async rename(entry: Entry, name: string): Promise<string | undefined> {
+    const directory = this.directory.value;
+    return await this.#change(name, async () => {
+      await this.door.move(nameIn(directory, entry.name), nameIn(directory, name));
+      this.tell(texts.value.renamed(name));
+    });
+  }
+
+  /** Changes something, and shows the list as it is then, with an entry chosen. */
+  async #change(name: string, action: () => Promise<void>): Promise<string | undefined> {
+    try {
+      await action();
+    } catch (error) {
+      if (error instanceof Problem && error.code === "auth_required") await this.askForLogin();
+      return problemText(error, texts.value);
+    }
+    this.query.value = "";
+    await this.reload();
+    this.selection.value = choose(name);
+    return undefined;
+  }
+
+  /** Deletes entries, and reports the first failure. */
+  async remove(entries: readonly Entry[]): Promise<void> {
+    const directory = this.directory.value;
+    const waiting = entries.values();
+    let removed = 0;
+    let failure: unknown;
+    const work = async () => {
+      for (const { name, type } of waiting) {
+        try {
+          await this.door.remove(nameIn(directory, name), type === "directory");
+          removed++;
+          if (entries.length > DELETED_AT_ONCE) {
+            this.tell(texts.value.removing(removed, entries.length));
+          }
+        } catch (error) {
+          failure ??= error;
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: DELETED_AT_ONCE }, work));
+    if (failure === undefined) this.tell(texts.value.removed(removed));
+    else await this.fail(failure);
+    await this.reload();
+  }
+}
+
+function problemOf(error: unknown): Problem {
+  return error instanceof Problem ? error : new Problem("internal", 0, String(error));
+}

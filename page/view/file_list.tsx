@@ -1,0 +1,245 @@
+/// <reference lib="dom" />
+/**
+ * The list of a directory.
+ *
+ * @module
+ */
+
+import type { VNode } from "preact";
+import type { Entry } from "../door/door.ts";
+import { downloadPath } from "../door/download.ts";
+import { directoryPath, filePath, nameIn } from "../door/place.ts";
+import { nextOrder, type SortKey } from "../listing/order.ts";
+import { choose, chooseAll, extend, toggle } from "../listing/selection.ts";
+import type { PageState } from "../state/page_state.ts";
+import { sizeText, timeText } from "../text/format.ts";
+import { locale, texts } from "../text/language.ts";
+import { Icon, iconOf } from "./icons.tsx";
+import { pressInList } from "./keyboard.ts";
+import { narrow } from "./narrow.ts";
+import { VirtualList } from "./virtual_list.tsx";
+
+/** The heights of a row in pixels, which the styles have, too. */
+const HEIGHT = { wide: 46, narrow: 60 };
+
+/** The list, with the names of its columns. */
+export function FileList({ state }: { state: PageState }): VNode {
+  const { shown, selection, directory } = state;
+  const items = shown.value;
+  const names = () => items.map(({ name }) => name);
+  const { at, chosen } = selection.value;
+  const index = at === undefined ? -1 : items.findIndex(({ name }) => name === at);
+  const all = items.length > 0 && state.chosen.value.length === items.length;
+  return (
+    <div class="list-frame" role="presentation">
+      <div class="row columns">
+        <span class="cell-choose">
+          <input
+            type="checkbox"
+            aria-label={texts.value.chooseAll}
+            checked={all}
+            indeterminate={!all && chosen.size > 0}
+            onChange={() => selection.value = chooseAll(selection.value, names())}
+          />
+        </span>
+        <Column state={state} by="name" title={texts.value.name} />
+        <Column state={state} by="size" title={texts.value.size} />
+        <Column state={state} by="mtime" title={texts.value.modified} />
+      </div>
+      <VirtualList
+        id="list"
+        class="list"
+        data-test="list"
+        key={directory.value}
+        items={items}
+        rowHeight={narrow.value ? HEIGHT.narrow : HEIGHT.wide}
+        keepInView={index}
+        role="grid"
+        tabIndex={0}
+        aria-label={directory.value || texts.value.root}
+        aria-rowcount={items.length}
+        aria-multiselectable="true"
+        {...index < 0 ? {} : { "aria-activedescendant": `row-${index}` }}
+        onKeyDown={(event) => pressInList(event, state)}
+      >
+        {(entry, i) => (
+          <Row
+            key={entry.name}
+            state={state}
+            entry={entry}
+            index={i}
+            isChosen={chosen.has(entry.name)}
+            isAt={i === index}
+          />
+        )}
+      </VirtualList>
+    </div>
+  );
+}
+
+/** The name of a column, which sorts by it. */
+function Column({ state, by, title }: { state: PageState; by: SortKey; title: string }): VNode {
+  const { order } = state;
+  const isSorted = order.value.by === by;
+  const direction = order.value.descending ? "down" : "up";
+  return (
+    <span class={`cell-${by}`}>
+      <button
+        type="button"
+        class={`column${isSorted ? " sorted" : ""}`}
+        title={texts.value.sortBy(title)}
+        aria-pressed={isSorted}
+        onClick={() => order.value = nextOrder(order.value, by)}
+      >
+        {title}
+        {isSorted && <Icon name={direction} />}
+      </button>
+    </span>
+  );
+}
+
+interface RowProps {
+  state: PageState;
+  entry: Entry;
+  index: number;
+  isChosen: boolean;
+  isAt: boolean;
+}
+
+/** The row of an entry. */
+function Row({ state, entry, index, isChosen, isAt }: RowProps): VNode {
+  const { selection, shown } = state;
+  const { name, type, size, mtime } = entry;
+  const isDirectory = type === "directory";
+  const click = (event: MouseEvent) => {
+    if ((event.target as Element).closest("a, button, input")) return;
+    if (event.shiftKey) {
+      const names = shown.value.map(({ name }) => name);
+      selection.value = extend(selection.value, names, name);
+    } else if (event.ctrlKey || event.metaKey) {
+      selection.value = toggle(selection.value, name);
+    } else selection.value = choose(name);
+  };
+  const sizeOf = isDirectory ? "" : sizeText(size, locale.value);
+  const time = timeText(mtime, locale.value);
+  return (
+    <div
+      id={`row-${index}`}
+      class={`row${isChosen ? " chosen" : ""}${isAt ? " at" : ""}`}
+      data-name={name}
+      data-type={type}
+      role="row"
+      aria-rowindex={index + 1}
+      aria-selected={isChosen}
+      onClick={click}
+    >
+      <span class="cell-choose" role="gridcell">
+        <input
+          type="checkbox"
+          tabIndex={isAt ? 0 : -1}
+          aria-label={texts.value.choose(name)}
+          checked={isChosen}
+          onChange={() => selection.value = toggle(selection.value, name)}
+        />
+      </span>
+      <span class="cell-name" role="gridcell">
+        <span class={`kind ${isDirectory ? "directory" : "file"}`}>
+          <Icon name={iconOf(type, name)} />
+        </span>
+        <Name state={state} entry={entry} isAt={isAt} />
+        <span class="under">{isDirectory ? time : `${sizeOf} · ${time}`}</span>
+      </span>
+      <span class="cell-size" role="gridcell">{sizeOf}</span>
+      <span class="cell-mtime" role="gridcell">{time}</span>
+      <span class="cell-actions" role="gridcell">
+        <RowActions state={state} entry={entry} isAt={isAt} />
+      </span>
+    </div>
+  );
+}
+
+/** The name of an entry, which leads to it. */
+function Name({ state, entry, isAt }: { state: PageState; entry: Entry; isAt: boolean }): VNode {
+  const { name, type } = entry;
+  const { prefix, directory } = state.place;
+  const full = nameIn(directory, name);
+  const tabIndex = isAt ? 0 : -1;
+  if (type === "directory") {
+    const go = (event: MouseEvent) => {
+      // With a key held, browsers open another tab.
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      state.goTo(full);
+    };
+    const href = directoryPath(prefix, full);
+    return <a class="name" href={href} title={name} tabIndex={tabIndex} onClick={go}>{name}</a>;
+  }
+  if (type !== "file") return <span class="name" title={texts.value.special}>{name}</span>;
+  const href = filePath(prefix, full);
+  return (
+    <a class="name" href={href} title={name} tabIndex={tabIndex} target="_blank" rel="noopener">
+      {name}
+    </a>
+  );
+}
+
+/** What can be done with an entry. */
+function RowActions(
+  { state, entry, isAt }: { state: PageState; entry: Entry; isAt: boolean },
+): VNode {
+  const { dialog, directory } = state;
+  const t = texts.value;
+  const { name, type } = entry;
+  const tabIndex = isAt ? 0 : -1;
+  const isDirectory = type === "directory";
+  const share = () =>
+    dialog.value = { kind: "share", name: nameIn(directory.value, name), isDirectory };
+  const button = (test: string, icon: Parameters<typeof Icon>[0]["name"], title: string) => ({
+    type: "button" as const,
+    class: "icon-button",
+    "data-test": test,
+    title,
+    "aria-label": `${title}: ${name}`,
+    tabIndex,
+    children: <Icon name={icon} />,
+  });
+  return (
+    <>
+      <a
+        class="icon-button"
+        data-test="row-download"
+        href={downloadPath(state.place, entry)}
+        download=""
+        title={t.download}
+        aria-label={`${t.download}: ${name}`}
+        tabIndex={tabIndex}
+      >
+        <Icon name="download" />
+      </a>
+      {state.mayShare.value && (
+        <button
+          {...button("row-share", "share", t.share)}
+          onClick={share}
+        />
+      )}
+      {state.mayRename.value && (
+        <button
+          {...button("row-rename", "rename", t.rename)}
+          onClick={() => dialog.value = { kind: "rename", entry }}
+        />
+      )}
+      {state.mayRemove.value && (
+        <button
+          {...button("row-delete", "remove", t.remove)}
+          onClick={() => dialog.value = { kind: "remove", entries: [entry] }}
+        />
+      )}
+      <button
+        {...button("row-more", "more", t.more(name))}
+        class="icon-button row-more"
+        aria-label={t.more(name)}
+        onClick={() => dialog.value = { kind: "actions", entry }}
+      />
+    </>
+  );
+}
