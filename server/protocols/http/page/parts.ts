@@ -49,7 +49,7 @@ export const SOURCES: { readonly inputs: readonly string[]; readonly digest: str
     "page/view/theme.ts",
     "page/view/virtual_list.tsx",
   ],
-  "digest": "b835935787ded7f0aad00258da7c58607c8e8a3ec1ff3fa44003c4f0c5da605d",
+  "digest": "478107f2aec4dba7634be875a9c84f6a4215b732fd9dabc152634e0c4d6828ba",
 };
 
 /** Each part by its name: compressed by gzip, in Base64. */
