@@ -5,7 +5,13 @@
  */
 
 import type { Checksum } from "../core/checksum.ts";
-import type { Unkept } from "../core/entry.ts";
+import type { Entry, Unkept } from "../core/entry.ts";
+
+/**
+ * A condition on what has a name that is about to be changed; undefined if nothing has it. The checksum of a file is
+ * known. If the condition throws, nothing is changed, and the change fails with that error.
+ */
+export type Condition = (there: Entry | undefined) => void;
 
 /** Options of a commit. */
 export interface CommitOptions {
@@ -24,6 +30,12 @@ export interface CommitOptions {
    * A check that MUST be called right before the file gets its name. If it throws, the commit fails with that error.
    */
   assertMay?: (() => void) | undefined;
+  /**
+   * A condition on what is replaced; checksums that it sees are of the algorithm of `checksum`. What is replaced MUST
+   * be what the condition was shown last: otherwise the commit fails with `exists`. A storage that others can change
+   * ensures this as far as it is able to. Default: undefined, none.
+   */
+  condition?: Condition | undefined;
 }
 
 /** The result of a commit. */

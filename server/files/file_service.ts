@@ -18,6 +18,7 @@ import type { ListOptions, Storage, StoredFile } from "../storage/storage.ts";
 import { type ComparedFile, compareFiles, type ComparisonResult } from "./comparison.ts";
 import { existingDirectory } from "./existing_directory.ts";
 import { OpenedFile, type OpenFileOptions } from "./opened_file.ts";
+import { conditionOf, type Precondition } from "./precondition.ts";
 
 /** Up to this size, in bytes, reading a file twice costs less than to share what was read. */
 const UNSHARED_BYTES = 8 * 1024 * 1024;
@@ -164,12 +165,16 @@ export class FileService {
   /**
    * Deletes a file, or with `recursive` a directory and its contents.
    *
-   * @throws {FerryError} `not_found`, `not_a_file`
+   * @throws {FerryError} `not_found`, `not_a_file`; `exists` if the precondition does not hold
    */
-  async remove(filename: string, { recursive }: { recursive: boolean }): Promise<void> {
+  async remove(
+    filename: string,
+    { recursive, precondition }: { recursive: boolean; precondition?: Precondition | undefined },
+  ): Promise<void> {
     using ending = this.#ending();
     const { signal } = ending;
-    await this.#storage.remove(parseFileName(filename), { recursive, signal });
+    const condition = precondition && conditionOf(precondition);
+    await this.#storage.remove(parseFileName(filename), { recursive, signal, condition });
   }
 
   /**

@@ -8,6 +8,7 @@ import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import type { Overwrite } from "../../lib/core/overwrite.ts";
 import type { Committed } from "../../lib/files/commit.ts";
 import type { OfferedUpload } from "./offered_upload.ts";
+import type { Precondition } from "./precondition.ts";
 
 /** A file that a client has uploaded. */
 export interface StoredUpload {
@@ -59,6 +60,8 @@ export interface UploadStart extends Upload {
    * one.
    */
   readonly resumable?: boolean | undefined;
+  /** What the client requires of what has the name, by MD5s. Default: undefined, nothing. */
+  readonly precondition?: Precondition | undefined;
 }
 
 /** The answer to an offer. */

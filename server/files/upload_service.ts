@@ -27,6 +27,7 @@ import type {
   UploadOffer,
   UploadStart,
 } from "./upload.ts";
+import { conditionOf } from "./precondition.ts";
 import type { UploadLocks } from "./upload_locks.ts";
 
 /** What the upload services of one client have in common. */
@@ -137,7 +138,7 @@ export class UploadService {
    * @param partial the partial upload that was offered to the client, if the upload resumes one
    * @throws {FerryError} why it was not received: `exists`, `not_a_file`, `checksum_mismatch`, `too_large`, `quota`,
    * `no_space`, and the errors of reading the content. At most a partial upload is kept of it. `busy` if it starts at
-   * an offset that was not offered
+   * an offset that was not offered; `not_found` if a precondition expects a file
    */
   async put(
     upload: UploadStart,
@@ -148,6 +149,7 @@ export class UploadService {
       const { algorithm, overwrite, offset } = upload;
       const name = parseFileName(upload.filename);
       const size = assertSize(upload.size);
+      await this.#assertMeets(name, upload);
       const incoming: FileState = { size, mtime: upload.mtime, checksum: content.checksum };
       const stays = await this.#existingStays(name, upload, incoming);
       const { resumable } = upload;
@@ -159,13 +161,22 @@ export class UploadService {
       const { locks, onTakenOver } = this.#options;
       const { mtime, mode } = upload;
       const announced = { mtime, mode, checksum: content.checksum ?? undefined };
-      const arbitration = { replace: mayReplace(overwrite), announced, locks, onTakenOver };
+      const replace = mayReplace(overwrite) && !upload.precondition?.absent;
+      const arbitration = { replace, announced, locks, onTakenOver };
       const write = resumed ?? await beginWrite(this.#storage, target, arbitration);
       const checksum = await this.#receive(write, content);
       return { published: this.#publish(write, upload, checksum) };
     } catch (error) {
       throw await this.#explained(error);
     }
+  }
+
+  /** Fails if a precondition does not hold already before the content comes. */
+  async #assertMeets(name: FileName, { precondition, algorithm }: UploadStart): Promise<void> {
+    if (!precondition) return;
+    const there = await this.#fileAt(name, algorithm);
+    const checksum = there && (there.checksum ?? await this.#checksum(name, algorithm));
+    conditionOf(precondition)(there && { ...there, checksum: checksum! });
   }
 
   /**
@@ -215,14 +226,17 @@ export class UploadService {
 
   async #publish(write: UploadWrite, upload: UploadStart, checksum: Checksum): Promise<Committed> {
     try {
-      const { overwrite, mtime, mode } = upload;
+      const { overwrite, mtime, mode, precondition } = upload;
       const committed = await write.commit({
         checksum,
-        replace: mayReplace(overwrite),
+        replace: mayReplace(overwrite) && !precondition?.absent,
         mtime,
         mode,
         assertMay: this.#assertMay,
+        condition: precondition && !precondition.absent ? conditionOf(precondition) : undefined,
       });
+      // A file that is the same, and came from another, is none that this upload has created.
+      if (precondition?.absent && committed.unchanged) throw taken();
       this.#stored(upload, committed);
       return committed;
     } catch (error) {

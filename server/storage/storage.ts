@@ -11,7 +11,7 @@
  */
 
 import type { ByteSource } from "../../lib/core/bytes.ts";
-import type { CommitOptions, Committed } from "../../lib/files/commit.ts";
+import type { CommitOptions, Committed, Condition } from "../../lib/files/commit.ts";
 import type { PrefixDigest, SavedPrefix } from "../../lib/digest/prefix_digest.ts";
 import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import type { FerryError } from "../../lib/core/errors.ts";
@@ -91,6 +91,11 @@ export interface RemoveOptions {
   recursive: boolean;
   /** Stops the removal with the signal's abort reason. What has been deleted by then stays deleted. */
   signal?: AbortSignal | undefined;
+  /**
+   * A condition on what is removed, which sees an MD5; see {@linkcode CommitOptions.condition}. Default: undefined,
+   * none.
+   */
+  condition?: Condition | undefined;
 }
 
 /** Options of {@linkcode Storage.move}. */

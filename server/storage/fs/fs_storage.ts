@@ -39,6 +39,7 @@ import { Directory } from "./open_directory.ts";
 import { ParentDirectories } from "./parent_directories.ts";
 import { FsPartialUploads } from "./partial_uploads.ts";
 import { FsPendingWrite, reserve } from "./pending_write.ts";
+import { assertMeets } from "./replaced_entry.ts";
 import type { Root } from "./root.ts";
 import { attempt, type FsStorageOptions, ServedRoot } from "./served_root.ts";
 import { checksumOf, entryOf, FsStoredFile } from "./stored_file.ts";
@@ -299,9 +300,11 @@ export class FsStorage implements Storage {
   }
 
   /** See {@linkcode Storage.remove}. */
-  async remove(name: FileName, { recursive, signal }: RemoveOptions): Promise<void> {
+  async remove(name: FileName, { recursive, signal, condition }: RemoveOptions): Promise<void> {
     const served = this.#served;
     await served.counted();
+    const asked = condition && { condition, algorithm: "md5" } as const;
+    const still = asked && await assertMeets(served, this.#root, name, asked);
     signal?.throwIfAborted();
     using place = await attempt(() => {
       served.assertHeld();
@@ -314,6 +317,7 @@ export class FsStorage implements Storage {
         if (info.isDirectory) {
           throw new FerryError("not_a_file", "it is a directory; a recursive remove takes those");
         }
+        still?.();
         Deno.removeSync(path);
         served.quota.lost(info);
         served.cache.forget(served.cache.identify(info, name));

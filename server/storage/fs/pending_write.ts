@@ -4,12 +4,14 @@
  * @module
  */
 
+import { algorithmOf } from "../../../lib/core/checksum.ts";
 import type { PrefixDigest, SavedPrefix } from "../../../lib/digest/prefix_digest.ts";
 import type { CommitOptions, Committed } from "../../../lib/files/commit.ts";
 import type { FileName } from "../../../lib/core/remote_name.ts";
 import { RESUMABLE_BYTES } from "../../../lib/files/partial_file.ts";
 import type { Reservation } from "../quota.ts";
 import type { CreateOptions, ResumableWrite, ResumeOptions } from "../storage.ts";
+import { assertMeets } from "./replaced_entry.ts";
 import type { Root } from "./root.ts";
 import { attempt, type ServedRoot } from "./served_root.ts";
 import type { StagedUpload } from "./staged_upload.ts";
@@ -135,6 +137,9 @@ export class FsPendingWrite implements ResumableWrite {
   async commit(options: CommitOptions): Promise<Committed> {
     const { name, upload, reserved, served, root } = this.#options;
     upload.assertHeld();
+    const { checksum, condition } = options;
+    const algorithm = algorithmOf(checksum)!;
+    const still = condition && await assertMeets(served, root, name, { condition, algorithm });
     return await served.publisher.publish({
       name,
       staged: upload.staged,
@@ -142,6 +147,10 @@ export class FsPendingWrite implements ResumableWrite {
       look: served.fileSystem.timeStep !== 1,
       explicit: options.mode !== undefined,
       ...options,
+      assertMay: () => {
+        options.assertMay?.();
+        still?.();
+      },
       onNaming: () => upload.unrecord(),
       onNamed: () => reserved.settle(this.#size),
     });

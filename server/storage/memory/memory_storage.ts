@@ -7,7 +7,7 @@
 
 import { createRuntime, type Runtime } from "../../../lib/runtime/runtime.ts";
 import { equals } from "@std/bytes/equals";
-import type { Algorithm, Checksum } from "../../../lib/core/checksum.ts";
+import { type Algorithm, algorithmOf, type Checksum } from "../../../lib/core/checksum.ts";
 import { FerryError, toFerryError } from "../../../lib/core/errors.ts";
 import { type FileName, parseFileName, RESERVED_DIRECTORY } from "../../../lib/core/remote_name.ts";
 import type { Entry, Listed } from "../../../lib/core/entry.ts";
@@ -200,11 +200,15 @@ export class MemoryStorage implements Storage {
     return this.#uploads;
   }
 
-  #publish(
+  async #publish(
     { filename, bytes }: MemoryUpload,
-    { checksum, replace, mtime = this.#runtime.clock.now(), mode, assertMay }: CommitOptions,
-  ): Committed {
+    { checksum, replace, mtime = this.#runtime.clock.now(), mode, assertMay, condition }:
+      CommitOptions,
+  ): Promise<Committed> {
+    const algorithm = algorithmOf(checksum)!;
+    if (condition) await this.#know(filename, algorithm);
     const there = this.#tree.lookForFile(filename);
+    condition?.(there && entryOf(filename, there, algorithm));
     const { size } = bytes;
     if (there && !replace) {
       if (equals(there.content.bytes, bytes.view())) return { checksum, size, unchanged: true };
@@ -223,13 +227,20 @@ export class MemoryStorage implements Storage {
     return { checksum, size, unchanged: false };
   }
 
+  /** Makes the checksum of a file known, if there is one. A file that replaces it meanwhile comes with its own. */
+  async #know(name: FileName, algorithm: Algorithm): Promise<void> {
+    if (this.#tree.look(name)?.type === "file") await this.checksum(name, algorithm);
+  }
+
   /** See {@linkcode Storage.remove}. */
-  async remove(name: FileName, { recursive, signal }: RemoveOptions): Promise<void> {
+  async remove(name: FileName, { recursive, signal, condition }: RemoveOptions): Promise<void> {
     signal?.throwIfAborted();
+    if (condition) await this.#know(name, "md5");
     const node = this.#tree.find(name);
     if (node.type === "directory" && !recursive) {
       throw new FerryError("not_a_file", "it is a directory; a recursive remove takes those");
     }
+    condition?.(entryOf(name, node, "md5"));
     this.#tree.take(name);
     for (const below of nodesIn(node)) {
       if (below.type === "file") this.#quota.count(-below.content.bytes.length);

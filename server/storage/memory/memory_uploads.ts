@@ -52,7 +52,7 @@ export interface MemoryUploadsOptions {
   /** Fails if no file could be created under a name. */
   assertPlaceable(name: FileName): void;
   /** Publishes an upload under its name. */
-  publish(upload: MemoryUpload, options: CommitOptions): Committed;
+  publish(upload: MemoryUpload, options: CommitOptions): Promise<Committed>;
 }
 
 /** The uploads into a memory storage. */
@@ -167,7 +167,7 @@ interface MemoryWriteOptions {
   prefix: PrefixDigest | undefined;
   reserved: Reservation;
   /** Publishes the bytes under their name. */
-  publish(options: CommitOptions): Committed;
+  publish(options: CommitOptions): Promise<Committed>;
   /** Called at the first checkpoint: the upload can be resumed if it is kept. */
   onRecorded(): void;
   /** Called when the write has ended. */
@@ -209,7 +209,7 @@ class MemoryWrite implements ResumableWrite {
 
   async commit(options: CommitOptions): Promise<Committed> {
     this.#assertOpen();
-    const committed = this.#options.publish(options);
+    const committed = await this.#options.publish(options);
     this.#end({ left: committed.unchanged ? 0 : committed.size, kept: false });
     return committed;
   }

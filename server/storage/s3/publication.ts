@@ -21,6 +21,7 @@ import {
 import { metadataOf } from "./object_attributes.ts";
 import { COPY_SIZES } from "./object_copy.ts";
 import { foreseenETag, type WholeContent } from "./part_writer.ts";
+import { assertMeets } from "./replaced_object.ts";
 import type { ServedBucket } from "./served_bucket.ts";
 import { checksumOf } from "./stored_file.ts";
 
@@ -153,12 +154,27 @@ class Attempt {
     return { name, holder, assertMay: this.#options.assertMay };
   }
 
-  /** Publishes, whatever has the name. */
+  /**
+   * Publishes, whatever has the name, unless a condition is to be met. Then the store is told which object may be
+   * replaced, where it is able to compare that: it is not for content that was uploaded in parts.
+   *
+   * @throws {FerryError} `exists` if another file has the name by then
+   */
   async replace(): Promise<undefined> {
-    this.#options.assertMay?.();
-    const { content } = this.#publication;
-    if ("bytes" in content) await this.#put(content.bytes, {});
-    else await this.#complete(content);
+    const { condition, checksum, assertMay } = this.#options;
+    const { content, name } = this.#publication;
+    const { engine, lookup } = this.#served;
+    const algorithm = algorithmOf(checksum)!;
+    const replaced = condition && await assertMeets(this.#served, name, {
+      found: await lookup.look(name),
+      condition,
+      algorithm,
+    });
+    assertMay?.();
+    if (!("bytes" in content)) return void await this.#complete(content);
+    const ifMatch = engine.replaceIfMatch ? replaced?.etag : undefined;
+    if (await this.#put(content.bytes, { ifMatch }) !== undefined) return;
+    throw new FerryError("exists", "the file that has the name was changed meanwhile");
   }
 
   /** Publishes where no file has the name; otherwise returns that file. */

@@ -12,6 +12,7 @@ import { hasParts, recordOf } from "./checksum_records.ts";
 import { inParallel } from "./in_parallel.ts";
 import { type Found, pagesOf } from "./name_lookup.ts";
 import { endOf, prefixOf } from "./object_names.ts";
+import { assertMeets } from "./replaced_object.ts";
 import type { ServedBucket } from "./served_bucket.ts";
 
 /** In a directory with fewer entries than this, others may be removing all of them at the same time. */
@@ -31,12 +32,13 @@ const BATCHES_AT_ONCE = 4;
 export async function remove(
   served: ServedBucket,
   name: FileName,
-  { recursive, signal: asked }: RemoveOptions,
+  { recursive, signal: asked, condition }: RemoveOptions,
 ): Promise<void> {
   const { lookup, closing } = served;
   const signal = AbortSignal.any([closing, ...(asked ? [asked] : [])]);
   signal.throwIfAborted();
   const found = await lookup.look(name, { signal });
+  if (condition) await assertMeets(served, name, { found, condition, algorithm: "md5" });
   if (!found) throw new FerryError("not_found", "no such file or directory");
   if (found === "directory" && !recursive) {
     throw new FerryError("not_a_file", "it is a directory; a recursive remove takes those");

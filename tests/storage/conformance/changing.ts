@@ -5,7 +5,8 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { type ErrorCode } from "../../../lib/core/errors.ts";
+import type { Entry } from "../../../lib/core/entry.ts";
+import { type ErrorCode, FerryError } from "../../../lib/core/errors.ts";
 import { parseFileName as name } from "../../../lib/core/remote_name.ts";
 import type { Test } from "../conformance.ts";
 import { md5 } from "../../support/bytes.ts";
@@ -158,5 +159,40 @@ export function testChanging(test: Test): void {
     await assertCode("not_a_file", () => storage.mkdir(name("d/f/below")));
     await assertCode("not_a_file", () => storage.mkdir(name("d/f/below/more")));
     assertEquals(await textOf(storage, "d/f"), "x");
+  });
+
+  test("a condition sees what a commit replaces, and can refuse it", async ({ storage }) => {
+    const replaced: (Entry | undefined)[] = [];
+    const condition = (there: Entry | undefined) => void replaced.push(there);
+    await put(storage, "d/f", "old", { replace: true, condition });
+    await put(storage, "d/f", "new", { replace: true, condition });
+    assertEquals(replaced.map((there) => there?.checksum), [undefined, md5("old")]);
+    const refuse = () => {
+      throw new FerryError("exists", "it is not wanted");
+    };
+    const refused = { replace: true, condition: refuse };
+    await assertCode("exists", () => put(storage, "d/f", "other", refused));
+    await assertCode(
+      "exists",
+      () => storage.remove(name("d/f"), { recursive: false, condition: refuse }),
+    );
+    assertEquals(await textOf(storage, "d/f"), "new");
+    await storage.remove(name("d/f"), { recursive: false, condition });
+    assertEquals(replaced.at(-1)?.checksum, md5("new"));
+    assertEquals(await listed(storage), ["d"]);
+  });
+
+  test("of several commits that replace the same file on a condition, one succeeds", async ({ storage }) => {
+    await put(storage, "f", "old");
+    const condition = (there: Entry | undefined) => {
+      if (there?.checksum !== md5("old")) throw new FerryError("exists", "it was replaced");
+    };
+    const contents = Array.from({ length: 4 }, (_, at) => `new ${at}`);
+    const outcomes = await Promise.allSettled(
+      contents.map((content) => put(storage, "f", content, { replace: true, condition })),
+    );
+    const successes = outcomes.flatMap(({ status }, at) => status === "fulfilled" ? [at] : []);
+    assertEquals(successes.length, 1);
+    assertEquals(await textOf(storage, "f"), contents[successes[0]!]);
   });
 }

@@ -5,6 +5,8 @@
  */
 
 import { FerryError } from "../../../../lib/core/errors.ts";
+import { conditionOf } from "../../../files/precondition.ts";
+import { preconditionIn } from "../exchange/entity_tag.ts";
 import type { Handler } from "../exchange/exchange.ts";
 import { HttpFailure } from "../exchange/problem.ts";
 
@@ -21,7 +23,9 @@ export const makeDirectory: Handler = async (exchange) => {
   }
   if (body.size !== 0) throw new FerryError("usage", "a POST that makes a directory has no body");
   const files = exchange.files(permit);
-  const there = filename === "" || await files.find(filename, "md5") !== undefined;
+  const there = await files.find(filename, "md5");
+  const precondition = preconditionIn(exchange.request.headersDistinct);
+  if (precondition) conditionOf(precondition)(there);
   if (filename !== "") await files.mkdir(filename);
   exchange.json(there ? 200 : 201, { name: path, type: "directory" });
 };

@@ -4,10 +4,11 @@
  * @module
  */
 
-import { FerryError } from "../../../../lib/core/errors.ts";
+import { FerryError, toFerryError } from "../../../../lib/core/errors.ts";
+import type { Committed } from "../../../../lib/files/commit.ts";
 import { AttestedContent } from "../../../files/attested_content.ts";
 import { attestationsIn, digestField } from "../exchange/digest_fields.ts";
-import { entityTag } from "../exchange/entity_tag.ts";
+import { entityTag, preconditionIn } from "../exchange/entity_tag.ts";
 import type { Exchange, Handler } from "../exchange/exchange.ts";
 import { HttpFailure } from "../exchange/problem.ts";
 
@@ -21,22 +22,24 @@ export const put: Handler = async (exchange) => {
   assertWhole(exchange);
   const content = new AttestedContent(body, attestationsIn(exchange.request.headersDistinct));
   const mtime = mtimeIn(exchange.header("x-oc-mtime"));
-  const create = exchange.header("if-none-match") === "*";
+  const precondition = preconditionIn(exchange.request.headersDistinct);
   const there = await exchange.files(permit).find(filename, "md5");
-  if (there && create) throw taken();
-  const received = await permit.wait(
-    exchange.uploads(permit).put({
-      filename,
-      size: body.size,
-      algorithm: "md5",
-      overwrite: create ? "never" : "always",
-      offset: 0,
-      mtime,
-      resumable: false,
-    }, content),
-  );
-  const { checksum, size, unchanged } = await received.published;
-  if (create && unchanged) throw taken();
+  if (there?.type === "directory") throw new FerryError("not_a_file", "it is a directory");
+  const { checksum, size } = await stored(async () => {
+    const received = await permit.wait(
+      exchange.uploads(permit).put({
+        filename,
+        size: body.size,
+        algorithm: "md5",
+        overwrite: "always",
+        offset: 0,
+        mtime,
+        resumable: false,
+        precondition,
+      }, content),
+    );
+    return await received.published;
+  });
   const entry = { name: target.path, type: "file", size, md5: checksum };
   exchange.json(there ? 200 : 201, entry, {
     etag: entityTag(checksum),
@@ -75,6 +78,12 @@ function mtimeIn(text: string | undefined): number | undefined {
   throw new FerryError("bad_header", "X-OC-Mtime is no number of seconds since 1970");
 }
 
-function taken(): FerryError {
-  return new FerryError("exists", "the name is taken");
+/** Stores a file. That an expected file is missing means that a precondition does not hold. */
+async function stored(store: () => Promise<Committed>): Promise<Committed> {
+  try {
+    return await store();
+  } catch (error) {
+    const failure = toFerryError(error);
+    throw failure.code === "not_found" ? new HttpFailure(412, failure) : failure;
+  }
 }

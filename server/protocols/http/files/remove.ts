@@ -5,6 +5,7 @@
  */
 
 import { FerryError } from "../../../../lib/core/errors.ts";
+import { preconditionIn } from "../exchange/entity_tag.ts";
 import type { Handler } from "../exchange/exchange.ts";
 
 /** Answers a DELETE. */
@@ -16,6 +17,7 @@ export const remove: Handler = async (exchange) => {
   if (isDirectory && (await files.find(filename, "md5"))?.type === "file") {
     throw new FerryError("not_found", "no directory has that name, but a file");
   }
-  await files.remove(filename, { recursive: isDirectory });
+  const precondition = preconditionIn(exchange.request.headersDistinct);
+  await files.remove(filename, { recursive: isDirectory, precondition });
   exchange.send(204);
 };
