@@ -1,0 +1,164 @@
+/// <reference lib="dom" />
+/**
+ * The list of files on their way. Only the rows in sight are made, so that many files cost no more than few.
+ *
+ * @module
+ */
+
+import { useState } from "preact/hooks";
+import { sizeText } from "../text/format.ts";
+import type { Item } from "./item.ts";
+import { failureText, type Language, timeText, type UploadTexts } from "./texts.ts";
+import type { Uploads } from "./uploads.ts";
+
+/** The height of a row in pixels, as the style sheet has it. */
+const ROW = 56;
+
+/** The height of the list at most, in pixels; small screens may show less of it. */
+const LIST = 5.5 * ROW;
+
+/** How many rows beside those in sight are made. */
+const SPARE = 3;
+
+interface RowsProps {
+  readonly uploads: Uploads;
+  readonly items: readonly Item[];
+  readonly language: Language;
+  readonly texts: UploadTexts;
+}
+
+/** In which order states are listed: what somebody has to decide first, what is done last. */
+const ORDER: Readonly<Record<Item["state"], number>> = {
+  exists: 0,
+  failed: 0,
+  paused: 1,
+  sending: 1,
+  checking: 1,
+  reading: 1,
+  waiting: 2,
+  arrived: 3,
+  skipped: 3,
+};
+
+/** The list of files on their way. */
+export function Rows({ uploads, items, language, texts }: RowsProps) {
+  const [top, scroll] = useState(0);
+  const first = Math.max(0, Math.floor(top / ROW) - SPARE);
+  const end = Math.min(items.length, first + Math.ceil(LIST / ROW) + 2 * SPARE);
+  const sorted = ordered(items);
+  return (
+    <div
+      class="uploads-list"
+      tabIndex={0}
+      role="list"
+      aria-label={texts.title}
+      style={{ maxHeight: `min(${LIST}px, 45vh)` }}
+      onScroll={(event) => scroll((event.currentTarget as HTMLElement).scrollTop)}
+    >
+      <div style={{ height: `${items.length * ROW}px`, position: "relative" }}>
+        {sorted.slice(first, end).map((item, index) => (
+          <Row
+            key={item.id}
+            {...{ item, uploads, language, texts }}
+            position={first + index + 1}
+            all={items.length}
+          />
+        ))}
+      </div>
+    </div>
+  );
+}
+
+/** Sorted by state, and in the order in which they were added. */
+function ordered(items: readonly Item[]): Item[] {
+  const ranks: Item[][] = [[], [], [], []];
+  for (const item of items) ranks[ORDER[item.state]]!.push(item);
+  return ranks.flat();
+}
+
+interface RowProps {
+  readonly item: Item;
+  readonly uploads: Uploads;
+  readonly language: Language;
+  readonly texts: UploadTexts;
+  readonly position: number;
+  readonly all: number;
+}
+
+function Row({ item, uploads, language, texts, position, all }: RowProps) {
+  const { name, state, file: { size }, sent, failure, md5 } = item;
+  const isGoing = state === "sending" || state === "paused";
+  return (
+    <div
+      class="uploads-row"
+      role="listitem"
+      data-upload={name}
+      data-state={state}
+      aria-posinset={position}
+      aria-setsize={all}
+      style={{ transform: `translateY(${(position - 1) * ROW}px)` }}
+    >
+      <span class="uploads-name" title={name}>{name}</span>
+      <span class="uploads-state" title={md5 === undefined ? undefined : `MD5 ${md5}`}>
+        {stateText(item, language, texts)}
+      </span>
+      {isGoing && (
+        <progress class="uploads-bar" aria-label={name} max={Math.max(size, 1)} value={sent} />
+      )}
+      {state === "failed" && failure !== undefined && (
+        <span class="uploads-failure" title={failureText(failure, texts)}>
+          {failureText(failure, texts)}
+        </span>
+      )}
+      <span class="uploads-actions">
+        {state === "exists" && (
+          <>
+            <button
+              type="button"
+              class="button quiet"
+              onClick={() => uploads.decide("replace", item)}
+            >
+              {texts.replace}
+            </button>
+            <button type="button" class="button quiet" onClick={() => uploads.decide("skip", item)}>
+              {texts.skip}
+            </button>
+          </>
+        )}
+        {state === "failed" && (
+          <button
+            type="button"
+            class="button quiet"
+            onClick={() => uploads.retry(item)}
+          >
+            {texts.retry}
+          </button>
+        )}
+        {(item.isActive || state === "waiting" || state === "failed") && (
+          <button
+            type="button"
+            class="button quiet"
+            aria-label={texts.cancelFile(name)}
+            onClick={() => uploads.cancel(item)}
+          >
+            {texts.cancel}
+          </button>
+        )}
+      </span>
+    </div>
+  );
+}
+
+function stateText(item: Item, language: Language, texts: UploadTexts): string {
+  const { state, sent, rate, wasThere, file: { size } } = item;
+  const total = sizeText(size, language);
+  if (state === "arrived") return `${texts.states[wasThere ? "wasThere" : "arrived"]} · ${total}`;
+  if (state !== "sending") return `${texts.states[state]} · ${total}`;
+  const { perSecond } = rate;
+  const left = rate.secondsFor(size - sent);
+  return [
+    texts.amount(sizeText(sent, language), total),
+    ...perSecond === undefined ? [] : [texts.perSecond(sizeText(perSecond, language))],
+    ...left === undefined ? [] : [texts.left(timeText(left, texts))],
+  ].join(" · ");
+}

@@ -1,0 +1,92 @@
+/// <reference lib="dom" />
+/**
+ * Waiting for the network, for the server, or for a login.
+ *
+ * @module
+ */
+
+import { UploadFailure } from "./failure.ts";
+
+/** The delay before the first retry, in milliseconds; each further one is twice as long. */
+const RETRY_MS = 500;
+
+/** The longest delay between retries, in milliseconds. */
+const MAX_RETRY_MS = 20_000;
+
+/** Waits for what uploads need. */
+export class Waits {
+  readonly #loginNeeded: () => void;
+  /** Each ends one pause. */
+  readonly #pauses = new Set<() => void>();
+  #login: PromiseWithResolvers<void> | undefined;
+
+  /** @param loginNeeded called when somebody has to log in */
+  constructor(loginNeeded: () => void) {
+    this.#loginNeeded = loginNeeded;
+  }
+
+  /**
+   * Waits after a failure until trying again may help.
+   *
+   * @param failures the number of failures before this one
+   * @throws the error, if waiting does not help
+   */
+  async after(error: unknown, failures: number, signal: AbortSignal): Promise<void> {
+    if (!(error instanceof UploadFailure)) throw error;
+    if (error.status === 401) return await this.#loggedIn(signal);
+    if (!error.passes) throw error;
+    const delay = Math.min(RETRY_MS * 2 ** failures, MAX_RETRY_MS);
+    await this.#pause(error.retryAfter ?? delay, signal);
+  }
+
+  /** Does something until it succeeds, or fails in a way that waiting does not change. */
+  async retried<T>(action: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    for (let failures = 0;; failures++) {
+      try {
+        return await action();
+      } catch (error) {
+        await this.after(error, failures, signal);
+      }
+    }
+  }
+
+  /** Ends the pauses: the network may be back. */
+  hurry(): void {
+    for (const end of [...this.#pauses]) end();
+  }
+
+  /** Somebody has logged in. */
+  loggedIn(): void {
+    this.#login?.resolve();
+    this.#login = undefined;
+  }
+
+  #loggedIn(signal: AbortSignal): Promise<void> {
+    if (this.#login === undefined) {
+      this.#login = Promise.withResolvers();
+      this.#loginNeeded();
+    }
+    return unlessAborted(this.#login.promise, signal);
+  }
+
+  async #pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, milliseconds);
+    this.#pauses.add(resolve);
+    try {
+      await unlessAborted(promise, signal);
+    } finally {
+      clearTimeout(timer);
+      this.#pauses.delete(resolve);
+    }
+  }
+}
+
+function unlessAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const aborted = () => reject(signal.reason);
+    if (signal.aborted) return aborted();
+    signal.addEventListener("abort", aborted);
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", aborted));
+  });
+}

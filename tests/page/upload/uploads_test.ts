@@ -1,0 +1,254 @@
+/// <reference lib="dom" />
+import { assertEquals } from "@std/assert";
+import type { Collected } from "../../../page/upload/collect.ts";
+import { Digests } from "../../../page/upload/digests.ts";
+import { UploadFailure } from "../../../page/upload/failure.ts";
+import { Remembered } from "../../../page/upload/remembered.ts";
+import { WHOLE_BYTES } from "../../../page/upload/transfer.ts";
+import { Uploads } from "../../../page/upload/uploads.ts";
+import { md5Of, UploadDoor } from "../../support/upload_door.ts";
+
+/** Files that were dropped, by their paths. */
+function dropped(files: Record<string, BlobPart>, directories: string[] = []): Collected {
+  return {
+    files: Object.entries(files).map(([path, content]) => ({
+      path,
+      file: new File([content], path.split("/").at(-1)!, { lastModified: 1 }),
+    })),
+    directories,
+    flaws: [],
+  };
+}
+
+function textBytes(text: string): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(text);
+}
+
+/** What a browser keeps of all its pages. */
+class Kept {
+  readonly #items = new Map<string, string>();
+  getItem(key: string): string | null {
+    return this.#items.get(key) ?? null;
+  }
+  setItem(key: string, value: string): void {
+    this.#items.set(key, value);
+  }
+}
+
+/** A page with uploads into a door. */
+class Page {
+  readonly uploads: Uploads;
+  readonly #workers: Worker[] = [];
+  #changed = Promise.withResolvers<void>();
+  stored = 0;
+  logins = 0;
+
+  constructor(readonly door = new UploadDoor(), kept = new Kept()) {
+    const start = () => {
+      const url = new URL("../../../page/upload/md5_worker.ts", import.meta.url);
+      const worker = new Worker(url, { type: "module" });
+      this.#workers.push(worker);
+      return worker;
+    };
+    this.uploads = new Uploads({
+      send: door.send,
+      digests: new Digests(start, 1),
+      remembered: new Remembered(kept, "tab"),
+      prefix: "",
+      changed: () => this.#tell(),
+      stored: () => this.stored++,
+      loginNeeded: () => {
+        this.logins++;
+        this.#tell();
+      },
+    });
+  }
+
+  #tell(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) await this.#changed.promise;
+  }
+
+  /** Waits until nothing more happens by itself. */
+  async settled(): Promise<void> {
+    await this.until(() =>
+      this.uploads.groups.every(({ isDone, count, failure }) =>
+        isDone && (count ?? failure) !== undefined
+      )
+    );
+  }
+
+  get states(): Record<string, string> {
+    return Object.fromEntries(this.uploads.items.map(({ name, state }) => [name, state]));
+  }
+
+  [Symbol.dispose](): void {
+    for (const worker of this.#workers) worker.terminate();
+  }
+}
+
+Deno.test("a folder arrives, is counted on both sides, and leaves nothing behind", async () => {
+  const kept = new Kept();
+  using page = new Page(new UploadDoor(), kept);
+  const files = Object.fromEntries(
+    Array.from({ length: 50 }, (_, n) => [`top/${n % 7}/${n}`, `${n}`]),
+  );
+  page.uploads.add(dropped(files, ["top/empty"]), "in");
+  await page.settled();
+  const { summary, groups: [group] } = page.uploads;
+  assertEquals([summary.files, summary.arrived, summary.isActive], [50, 50, false]);
+  assertEquals([summary.bytes, summary.sent], [90, 90]);
+  assertEquals(group!.count, { here: 50, there: 50, missing: [] });
+  assertEquals(page.door.directories, ["in/top/empty"]);
+  assertEquals(page.door.files.get("in/top/3/3"), textBytes("3"));
+  assertEquals(page.uploads.items[0]!.md5, md5Of("0"));
+  assertEquals(page.stored > 0, true);
+  assertEquals(JSON.parse(kept.getItem("ferry-uploads")!), []);
+  page.uploads.clear();
+  assertEquals(page.uploads.groups, []);
+});
+
+Deno.test("a file that the server has lost meanwhile is missed at the end", async () => {
+  using page = new Page();
+  page.door.disturb = ({ method, url }) => {
+    if (method === "GET" && url.endsWith("?recursive")) page.door.files.delete("top/b");
+    return undefined;
+  };
+  page.uploads.add(dropped({ "top/a": "a", "top/b": "b" }), "");
+  await page.settled();
+  assertEquals(page.uploads.groups[0]!.count, { here: 2, there: 1, missing: ["top/b"] });
+});
+
+Deno.test("a file that is there already is not sent again", async () => {
+  using page = new Page();
+  page.door.files.set("in/a", textBytes("same"));
+  page.uploads.add(dropped({ a: "same" }), "in");
+  await page.settled();
+  assertEquals(page.states, { "in/a": "arrived" });
+  assertEquals(page.uploads.items[0]!.wasThere, true);
+  assertEquals(page.door.requests.includes("POST /.tus/"), false);
+});
+
+Deno.test("where another file has the name, somebody decides whether it is replaced", async () => {
+  using page = new Page();
+  page.door.files.set("a", textBytes("old"));
+  page.door.files.set("b", textBytes("OLD"));
+  page.uploads.add(dropped({ a: "new", b: "new" }), "");
+  await page.settled();
+  assertEquals(page.states, { a: "exists", b: "exists" });
+  assertEquals(page.uploads.summary.undecided, 2);
+  const [a, b] = page.uploads.items;
+  page.uploads.decide("skip", a!);
+  page.uploads.decide("replace", b!);
+  await page.settled();
+  assertEquals(page.states, { a: "skipped", b: "arrived" });
+  assertEquals(page.door.files.get("a"), textBytes("old"));
+  assertEquals(page.door.files.get("b"), textBytes("new"));
+  assertEquals(page.uploads.groups[0]!.count, { here: 1, there: 1, missing: [] });
+});
+
+Deno.test("where nobody may list, files are sent all the same, and confirmed one by one", async () => {
+  using page = new Page();
+  page.door.mayList = false;
+  page.uploads.add(dropped({ a: "a" }), "");
+  await page.until(() => page.uploads.groups[0]!.isDone);
+  assertEquals(page.states, { a: "arrived" });
+  assertEquals(page.uploads.groups[0]!.count, undefined);
+});
+
+Deno.test("what failed can be tried again", async () => {
+  using page = new Page();
+  page.door.disturb = ({ method }) =>
+    method === "POST" ? { failure: new UploadFailure("quota", { status: 507 }) } : undefined;
+  page.uploads.add(dropped({ a: "a" }), "");
+  await page.settled();
+  assertEquals(page.uploads.items[0]!.failure?.code, "quota");
+  assertEquals(page.uploads.groups[0]!.count?.missing, ["a"]);
+  page.door.disturb = () => undefined;
+  page.uploads.retry(...page.uploads.items);
+  await page.settled();
+  assertEquals(page.states, { a: "arrived" });
+  assertEquals(page.uploads.groups[0]!.count?.missing, []);
+});
+
+Deno.test("a login that has ended is asked for once, and all goes on after it", async () => {
+  using page = new Page();
+  let isLoggedIn = false;
+  page.door.disturb = () =>
+    isLoggedIn ? undefined : { failure: new UploadFailure("auth_required", { status: 401 }) };
+  page.uploads.add(dropped({ a: "a", b: "b" }), "");
+  page.uploads.add(dropped({ c: "c" }), "");
+  await page.until(() => page.logins > 0);
+  isLoggedIn = true;
+  page.uploads.resume();
+  await page.settled();
+  assertEquals(page.logins, 1);
+  assertEquals(page.states, { a: "arrived", b: "arrived", c: "arrived" });
+});
+
+Deno.test("after a reload the same file goes on, and its group is not unfinished any more", async () => {
+  const kept = new Kept();
+  const door = new UploadDoor();
+  const content = new Uint8Array(WHOLE_BYTES + 10).fill(7);
+  {
+    using page = new Page(door, kept);
+    door.disturb = ({ method }) =>
+      method === "PATCH" ? { failure: new UploadFailure("offline"), after: 900 } : undefined;
+    page.uploads.add(dropped({ large: content, small: "s" }), "in");
+    await page.until(() =>
+      page.states["in/large"] === "paused" && page.states["in/small"] === "arrived"
+    );
+    page.uploads.save();
+    page.uploads.items[0]!.stop!.abort();
+  }
+  door.disturb = () => undefined;
+  using page = new Page(door, kept);
+  const [left] = page.uploads.unfinished;
+  assertEquals([left!.tops, left!.files, left!.arrived], [["large", "small"], 2, 1]);
+  door.requests.length = 0;
+  page.uploads.add(dropped({ large: content, small: "s" }), "in");
+  assertEquals(page.uploads.unfinished, []);
+  await page.settled();
+  assertEquals(door.requests.filter((request) => request.includes(".tus")), [
+    "HEAD /.tus/1",
+    "PATCH /.tus/1",
+  ]);
+  assertEquals(door.files.get("in/large"), content);
+});
+
+Deno.test("a cancelled upload is removed from the server", async () => {
+  using page = new Page();
+  page.door.disturb = ({ method }) =>
+    method === "PATCH" ? { failure: new UploadFailure("offline"), after: 9 } : undefined;
+  page.uploads.add(dropped({ large: new Uint8Array(WHOLE_BYTES + 10) }), "");
+  await page.until(() => page.states["large"] === "paused");
+  page.uploads.cancel(...page.uploads.items);
+  await page.settled();
+  assertEquals(page.states, { large: "skipped" });
+  assertEquals(page.door.pending.size, 0);
+  assertEquals(page.uploads.unfinished, []);
+});
+
+Deno.test("an unfinished group can be forgotten", async () => {
+  const kept = new Kept();
+  const door = new UploadDoor();
+  new Remembered(kept, "tab").save({
+    id: "1",
+    prefix: "",
+    directory: "",
+    tops: ["a"],
+    hasDirectory: false,
+    files: 1,
+    arrived: 0,
+    uploads: [{ name: "a", size: 1, mtime: 1, url: "/.tus/7" }],
+  });
+  using page = new Page(door, kept);
+  page.uploads.forget(page.uploads.unfinished[0]!);
+  assertEquals(page.uploads.unfinished, []);
+  await Promise.resolve();
+  assertEquals(door.requests, ["DELETE /.tus/7"]);
+});
