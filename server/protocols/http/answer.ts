@@ -6,7 +6,7 @@
 
 import { getLogger } from "@logtape/logtape";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { FerryError, toFerryError } from "../../../lib/core/errors.ts";
+import { FerryError, quote, toFerryError } from "../../../lib/core/errors.ts";
 import { TokenCaller } from "../../auth/caller.ts";
 import { logFailure } from "../../observe/failures.ts";
 import type { Connection } from "./exchange/connection.ts";
@@ -65,7 +65,9 @@ export async function answer(service: HttpService, arrived: ArrivedRequest): Pro
 /** The exchange for a request: who makes it, and what it means; undefined if it was already answered. */
 async function open(service: HttpService, arrived: ArrivedRequest): Promise<Exchange | undefined> {
   const { request, response } = arrived;
-  const target = parseTarget(request.url ?? "");
+  const { method, url = "", headers: { host } } = request;
+  // OPTIONS may be about the server as a whole.
+  const target = parseTarget(method === "OPTIONS" && url === "*" ? "/" : url, host);
   const caller = await admit(request, response, service);
   return caller && new Exchange({ ...arrived, service, target, caller, view: WHOLE });
 }
@@ -87,7 +89,12 @@ function report(
 
 /** What the log says of a request. */
 function said(
-  { peer, request: { method, url }, response: { statusCode: status } }: ArrivedRequest,
+  { peer, request: { method, url = "" }, response: { statusCode: status } }: ArrivedRequest,
 ) {
-  return { peer, method, target: url, status };
+  // Whoever knows a whole share link can use it.
+  const target = quote(url.replace(SHARE_LINK, "$1…"));
+  return { peer, method, target, status };
 }
+
+/** A share link in a target, with its first characters. */
+const SHARE_LINK = /(\/\.ferry\/s\/[^/?]{0,6})[^/?]*/;

@@ -19,7 +19,7 @@ import { REJECTION_MS } from "../../net/rejection.ts";
 import type { KeyPair } from "../../net/tls_listener.ts";
 import { guarded, logFailure } from "../../observe/failures.ts";
 import type { HttpService } from "./exchange/exchange.ts";
-import { refusalOf } from "./refusal.ts";
+import { NO_TUNNEL, refusalOf } from "./refusal.ts";
 import { ServedConnection } from "./served_connection.ts";
 import { pauseBelow, tlsOptions } from "./tls.ts";
 
@@ -87,6 +87,9 @@ export async function listenHttp(address: Address, options: HttpOptions): Promis
   server.on("checkExpectation", take(false));
   server.on("clientError", (error: Error, socket: Socket) => {
     guarded("refuse a request", () => connections.failed(socket, error));
+  });
+  server.on("connect", ({ socket }: IncomingMessage) => {
+    guarded("refuse a request", () => connections.of(socket)?.refuse(NO_TUNNEL));
   });
   const listening = await listen(server, address, tls ? "https" : "http");
   const accepting = keepListening(server);

@@ -16,6 +16,12 @@ export interface Refusal {
   readonly status: number | undefined;
 }
 
+/** The refusal of a CONNECT. */
+export const NO_TUNNEL: Refusal = {
+  failure: new FerryError("usage", "this is no proxy: it takes no CONNECT"),
+  status: 501,
+};
+
 /** The refusal for an error that `node:http` reports of a connection; undefined if the connection has failed. */
 export function refusalOf(error: Error): Refusal | undefined {
   const { code = "", message } = error as Error & { code?: string };
@@ -27,7 +33,8 @@ export function refusalOf(error: Error): Refusal | undefined {
     return { failure: new FerryError("closed", reason), status: undefined };
   }
   if (!code.startsWith("HPE_")) return undefined;
-  const reason = `this is no HTTP request: ${message.replace(/^Parse Error: /, "")}`;
+  const why = message.replace(/^Parse Error:? ?/, "");
+  const reason = `this is no valid HTTP request${why && `: ${why}`}`;
   return { failure: new FerryError("bad_header", reason), status: undefined };
 }
 

@@ -20,6 +20,9 @@ export function assertWellFormed({ headersDistinct, httpVersion }: IncomingMessa
     throw new FerryError("bad_header", "a request has to have one header field Host");
   }
   if (codings === undefined) return;
+  if (httpVersion === "1.0") {
+    throw new FerryError("bad_header", "HTTP/1.0 has no transfer codings");
+  }
   if (codings.length !== 1 || codings[0]!.toLowerCase() !== "chunked") {
     const failure = new FerryError(
       "bad_header",

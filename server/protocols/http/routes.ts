@@ -4,7 +4,7 @@
  * @module
  */
 
-import { addRoute, createRouter, findAllRoutes, findRoute } from "rou3";
+import { addRoute, createRouter, findRoute } from "rou3";
 import { FerryError } from "../../../lib/core/errors.ts";
 import type { Exchange, Handler, Route } from "./exchange/exchange.ts";
 import { HttpFailure } from "./exchange/problem.ts";
@@ -22,8 +22,13 @@ const ROUTES: readonly Route[] = [
   ...PAGE_ROUTES,
 ];
 
-const router = createRouter<Route>();
+/** The first parts of names that are not those of files. */
+const RESERVED: ReadonlySet<string> = new Set([".ferry", ".tus"]);
+
+/** The routes of files, and those of the names that are not. */
+const routers = { files: createRouter<Route>(), reserved: createRouter<Route>() };
 for (const route of ROUTES) {
+  const router = RESERVED.has(route.path.split("/")[1]!) ? routers.reserved : routers.files;
   for (const method of route.methods) addRoute(router, method, route.path, route);
 }
 
@@ -32,19 +37,22 @@ for (const route of ROUTES) {
  *
  * @throws {HttpFailure} 404 or 405 if there is none
  */
-export function handlerOf({ method, target: { raw } }: Exchange): Handler {
+export function handlerOf({ method, target: { raw, path } }: Exchange): Handler {
+  // A reserved name may be written in several ways, of which only one has a route.
+  const [first = ""] = path.split("/", 1);
+  const router = RESERVED.has(first) ? routers.reserved : routers.files;
   const found = findRoute(router, method === "HEAD" ? "GET" : method, raw);
   if (found) return found.data.handler;
-  const known = ROUTES.filter(({ path }) => {
-    const own = createRouter<Route>();
-    addRoute(own, "", path);
-    return findAllRoutes(own, "", raw).length > 0;
-  });
-  const methods = [...new Set(known.flatMap((route) => route.methods))];
+  const methods = METHODS.filter((method) => findRoute(router, method, raw));
   if (methods.length === 0) {
     throw new HttpFailure(404, new FerryError("not_found", "nothing is served there"));
   }
   if (methods.includes("GET")) methods.push("HEAD");
+  const allow = [...methods, "OPTIONS"].sort().join(", ");
+  if (method === "OPTIONS") return (exchange) => Promise.resolve(exchange.send(204, { allow }));
   const failure = new FerryError("usage", `the method ${method} is not for what is served there`);
-  throw new HttpFailure(405, failure, { allow: methods.sort().join(", ") });
+  throw new HttpFailure(405, failure, { allow });
 }
+
+/** The methods of all routes. */
+const METHODS = [...new Set(ROUTES.flatMap(({ methods }) => methods))];

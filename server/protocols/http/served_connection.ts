@@ -44,6 +44,8 @@ export class ServedConnection {
   readonly #waiting: Arrived[] = [];
   #current: Arrived | undefined;
   #draining = false;
+  /** The response to what came after the last request. */
+  #refusal: Refusal | undefined;
   readonly #ended = Promise.withResolvers<void>();
 
   /** @param socket the socket, whose TLS handshake is done if there is one; this owns it from now on */
@@ -54,6 +56,10 @@ export class ServedConnection {
     this.#connection = new Connection(socket, options, () => this.#late());
     logger.debug("{peer} connected to HTTP", { peer });
     socket.on("error", () => {});
+    // The client may have ended only its own direction, and may wait for responses.
+    socket.once("end", () => {
+      for (const { body } of this.#unanswered) body.cut();
+    });
     socket.once("close", () => {
       logger.debug("{peer} disconnected from HTTP", { peer });
       this.#settle();
@@ -96,8 +102,14 @@ export class ServedConnection {
     this.#current = undefined;
     const next = this.#waiting.shift();
     if (next && !connection.socket.destroyed) return void this.#answer(next);
-    if (this.#draining) connection.close();
+    if (this.#refusal) this.refuse(this.#refusal);
+    else if (this.#draining) connection.close();
     this.#settle();
+  }
+
+  /** The requests that are being answered or wait for it. */
+  get #unanswered(): Arrived[] {
+    return this.#current ? [this.#current, ...this.#waiting] : [];
   }
 
   /** Whether the current response is the last one. */
@@ -110,11 +122,19 @@ export class ServedConnection {
     if (!this.#current && this.#connection.socket.destroyed) this.#ended.resolve();
   }
 
-  /** Takes notice that what arrives cannot be understood. */
+  /** Takes notice that what arrives cannot be understood, and that nothing can be understood after it. */
   refuse(refusal: Refusal): void {
-    // If a request is being answered, that is about its body, and its handler responds.
-    if (this.#current) this.#current.body.fail(refusal.failure);
-    else refuse(this.#connection, this.#peer, refusal);
+    if (this.#connection.isClosing) return;
+    const last = this.#unanswered.at(-1);
+    if (!last) return refuse(this.#connection, this.#peer, refusal);
+    if (last.request.complete) {
+      // It comes after requests that are still being answered.
+      this.#refusal ??= refusal;
+    } else {
+      // It is in the body of a request, to which its handler responds.
+      last.body.fail(refusal.failure);
+      this.#draining = true;
+    }
   }
 
   #late(): void {

@@ -35,7 +35,7 @@ export class Connection {
   /** When the client has to have sent the header of its next request, or taken the rest of a response. */
   #due: number;
   #timer: Timer | undefined;
-  #closing = false;
+  #isClosing = false;
 
   /**
    * @param socket the socket, which this owns from now on
@@ -88,6 +88,11 @@ export class Connection {
     return new Deadlines({ idleTimeout, minRate, clock }, onExpired);
   }
 
+  /** Whether nothing more will be sent. */
+  get isClosing(): boolean {
+    return this.#isClosing || this.socket.destroyed;
+  }
+
   /** Ends the connection at once. */
   destroy(): void {
     this.socket.destroy();
@@ -95,8 +100,8 @@ export class Connection {
 
   /** Sends no more, and discards what comes until the client has read everything and ends the connection. */
   close(): void {
-    if (this.#closing || this.socket.destroyed) return;
-    this.#closing = true;
+    if (this.isClosing) return;
+    this.#isClosing = true;
     const { socket, runtime: { clock } } = this;
     this.awaitNothing();
     const timer = clock.setTimeout(() => socket.destroy(), LINGER_MS);

@@ -74,8 +74,10 @@ export class RequestBody {
   async read(into: Uint8Array): Promise<number> {
     if (this.size === 0) return 0;
     const deadlines = this.#deadlines ??= this.#start();
+    const { request } = this.#parts;
     while (this.#chunks.length === 0) {
-      if (this.#failure) throw this.#failure;
+      // What has arrived before a failure is read first.
+      if (this.#failure && (request.destroyed || request.readableLength === 0)) throw this.#failure;
       if (this.#ended) return 0;
       deadlines.begin("read");
       await new Promise<void>((resolve) => this.#wake = resolve);
@@ -120,12 +122,17 @@ export class RequestBody {
       this.#ended = true;
       this.#awake();
     });
-    const cut = () => this.fail(new FerryError("closed", "the connection ended before the body"));
-    request.on("error", cut);
-    request.on("close", cut);
+    request.on("error", () => this.cut());
+    request.on("close", () => this.cut());
     if (this.#awaitsContinue) response.writeContinue();
     this.#awaitsContinue = false;
     return connection.deadlines((reason) => this.fail(reason));
+  }
+
+  /** Takes notice that nothing more will arrive. */
+  cut(): void {
+    if (this.#parts.request.complete) return;
+    this.fail(new FerryError("closed", "the connection ended before the body"));
   }
 
   /** Makes reads fail, once everything that has arrived before is read. */

@@ -22,12 +22,14 @@ export interface Target {
 }
 
 /**
- * Parses a target in origin form (RFC 9112, section 3.2.1).
+ * Parses a target in origin form (RFC 9112, section 3.2.1), or in absolute form, as clients of a proxy send it.
  *
- * @throws {FerryError} `bad_header` if it is in another form; `bad_name` for a path that cannot be a name: with a
+ * @param host the value of the header field Host, which has to be the one in a target in absolute form
+ * @throws {FerryError} `bad_header` if it is in another form or names another host; `bad_name` for a path that cannot be a name: with a
  * percent sign that encodes no UTF-8, an encoded slash, a NUL, an empty segment, or a segment `.` or `..`
  */
-export function parseTarget(text: string): Target {
+export function parseTarget(target: string, host?: string): Target {
+  const text = originForm(target, host);
   const mark = text.indexOf("?");
   const raw = mark < 0 ? text : text.slice(0, mark);
   if (!raw.startsWith("/")) {
@@ -38,6 +40,16 @@ export function parseTarget(text: string): Target {
   const inner = raw.slice(1, isDirectory ? -1 : undefined);
   if (raw === "/") return { raw, path: "", isDirectory, query };
   return { raw, path: inner.split("/").map(decodeSegment).join("/"), isDirectory, query };
+}
+
+function originForm(target: string, host: string | undefined): string {
+  const [start, authority] = /^https?:\/\/([^/?#]*)/i.exec(target) ?? [];
+  if (start === undefined) return target;
+  if (authority!.toLowerCase() !== host?.toLowerCase()) {
+    throw new FerryError("bad_header", "the target of the request names another host than Host");
+  }
+  const rest = target.slice(start.length);
+  return rest.startsWith("/") ? rest : `/${rest}`;
 }
 
 function decodeSegment(segment: string): string {
