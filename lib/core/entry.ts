@@ -68,7 +68,7 @@ export function unkeptKey(unkept: readonly Unkept[] = []): { unkept?: readonly U
 export interface PartEntry {
   /** The name that the complete file will get. */
   filename: string;
-  /** The size of the whole file in bytes. */
+  /** The size of the whole file in bytes; as long as it is not known, the number of bytes stored. */
   size: number;
   /** The number of bytes stored. */
   received: number;

@@ -18,6 +18,8 @@ const LENGTH_AT = 56;
 /** Each byte in hexadecimal. */
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
 
+const NO_BYTES = new Uint8Array(0);
+
 /** The words A, B, C and D at the start (RFC 1321, section 3.3). */
 const INITIAL = Uint32Array.of(0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476);
 
@@ -72,13 +74,17 @@ export class Md5 {
   /**
    * Creates an MD5 that continues after bytes that were digested elsewhere.
    *
-   * @param state see {@linkcode Md5.state}
-   * @param size the number of bytes digested so far, a multiple of {@linkcode BLOCK_BYTES}
+   * @param state the words A, B, C and D after the last whole block, see {@linkcode Md5.state}
+   * @param size the number of bytes digested so far
+   * @param rest the bytes after the last whole block. Default: none
+   * @throws {RangeError} if `rest` is not as long as `size` says
    */
-  static resume(engine: Md5Engine, state: Uint8Array, size: number): Md5 {
+  static resume(engine: Md5Engine, state: Uint8Array, size: number, rest = NO_BYTES): Md5 {
+    if (rest.length !== size % BLOCK_BYTES) throw new RangeError("the rest has another length");
     const md5 = new Md5(engine);
     const view = new DataView(state.buffer, state.byteOffset, 16);
     for (let i = 0; i < 4; i++) md5.#words[i] = view.getUint32(i * 4, true);
+    md5.#rest.set(rest);
     md5.#size = size;
     return md5;
   }
@@ -106,6 +112,11 @@ export class Md5 {
   /** A copy of the words A, B, C and D. They are the complete state only between two blocks. */
   get words(): Uint32Array {
     return this.#words.slice();
+  }
+
+  /** A copy of the bytes after the last whole block. */
+  get rest(): Uint8Array {
+    return this.#rest.slice(0, this.#size % BLOCK_BYTES);
   }
 
   /** The words A, B, C and D as 16 bytes, least significant first; undefined in the middle of a block. */

@@ -8,7 +8,7 @@ import { decodeHex, encodeHex } from "@std/encoding/hex";
 import type { Algorithm, Checksum } from "../core/checksum.ts";
 import type { Digest } from "./digest.ts";
 import { Digests } from "./digests.ts";
-import { Md5 } from "./md5.ts";
+import { bytesOfWords, Md5 } from "./md5.ts";
 import type { Md5Thread } from "./md5_thread.ts";
 import { createSha256 } from "./sha256.ts";
 import { ThreadedMd5 } from "./threaded_md5.ts";
@@ -16,10 +16,12 @@ import { Xxh128 } from "./xxh128.ts";
 
 /** The saved digest state of the first bytes of a file: enough to continue after them without reading them again. */
 export interface SavedPrefix {
-  /** The number of bytes, a multiple of 64, so that it is between two blocks of MD5. */
+  /** The number of bytes. */
   size: number;
-  /** The MD5 words A, B, C and D after them (RFC 1321, section 3.3), 32 hexadecimal digits. */
+  /** The MD5 words A, B, C and D after the last whole block (RFC 1321, section 3.3), 32 hexadecimal digits. */
   md5?: string | undefined;
+  /** The bytes after the last whole block of 64, in hexadecimal. Default: undefined, `size` is a multiple of 64. */
+  rest?: string | undefined;
   /** The state of their XXH3-128 as hash-wasm saves it, in hexadecimal. */
   xxh128?: string | undefined;
 }
@@ -113,15 +115,16 @@ export class PrefixDigest implements Digest {
    * @throws if the saved state is not valid
    */
   static async resume(
-    { size, md5, xxh128 }: SavedPrefix,
+    { size, md5, rest = "", xxh128 }: SavedPrefix,
     { algorithm, proof }: PrefixDigestOptions,
     digests: Digests = new Digests(),
   ): Promise<PrefixDigest | undefined> {
     if (algorithm === "sha256" || algorithm === "md5" && !md5) return undefined;
     if (!xxh128 && (proof || algorithm === "xxh128")) return undefined;
     const { md5Engine, xxh128Engine } = digests;
+    const resumed = () => Md5.resume(md5Engine, decodeHex(md5!), size, decodeHex(rest));
     return new PrefixDigest(size, algorithm, digests, {
-      ...(algorithm === "md5" ? { md5: Md5.resume(md5Engine, decodeHex(md5!), size) } : {}),
+      ...(algorithm === "md5" ? { md5: resumed() } : {}),
       ...(xxh128 ? { xxh128: await Xxh128.create(xxh128Engine, decodeHex(xxh128)) } : {}),
     });
   }
@@ -177,11 +180,21 @@ export class PrefixDigest implements Digest {
     return this.#sha256?.checksum() ?? this.#xxh128!.checksum();
   }
 
-  /** The state; undefined in the middle of a block of MD5, where it cannot be saved. */
+  /** The state; undefined in the middle of a block of MD5. */
   save(): SavedPrefix | undefined {
+    return this.size % 64 === 0 ? this.saveExactly() : undefined;
+  }
+
+  /** The state, wherever the bytes end. */
+  saveExactly(): SavedPrefix {
     const { size } = this;
-    if (size % 64 !== 0) return undefined;
-    return savedPrefix(size, { state: this.#md5?.state, xxh128: this.#xxh128?.save() });
+    const md5 = this.#md5;
+    const rest = md5?.rest;
+    const saved = savedPrefix(size, {
+      state: md5 && bytesOfWords(md5.words),
+      xxh128: this.#xxh128?.save(),
+    });
+    return rest && rest.length > 0 ? { ...saved, rest: encodeHex(rest) } : saved;
   }
 
   /** The facts about the bytes so far. More may be added afterwards. */
@@ -200,8 +213,8 @@ export class PrefixDigest implements Digest {
 
   /** Whether the bytes so far equal those of a saved prefix, judged by the digests that both have. */
   matches(saved: SavedPrefix): boolean {
-    const own = this.save();
-    if (own?.size !== saved.size) return false;
+    const own = this.saveExactly();
+    if (own.size !== saved.size || own.md5 && saved.md5 && own.rest !== saved.rest) return false;
     const pairs = [[own.md5, saved.md5], [own.xxh128, saved.xxh128]].filter(([a, b]) => a && b);
     return pairs.length > 0 && pairs.every(([a, b]) => a === b);
   }

@@ -39,8 +39,8 @@ const MAX_RECORD_BYTES = 64 * 1024;
 export interface PartRecord {
   /** The name of the whole file. */
   filename: string;
-  /** The size of the whole file in bytes. */
-  size: number;
+  /** The size of the whole file in bytes; null if it is not known yet. */
+  size: number | null;
   /** The checksum of the whole file; null if it was not known in advance. */
   checksum: Checksum | null;
   /** The size and the digests of the valid first bytes. */
@@ -124,9 +124,10 @@ export function readRecord(part: string): PartRecord | undefined {
     const record = JSON.parse(readExactly(recordPath(part))) as StoredRecord;
     const { filename, size, checksum, prefix, owner } = record;
     const whole = record.version === 2 && typeof filename === "string" &&
-      Number.isSafeInteger(size) && isTextOr(null, checksum) &&
+      (size === null || Number.isSafeInteger(size)) && isTextOr(null, checksum) &&
       Number.isSafeInteger(prefix.size) && isTextOr(undefined, prefix.md5) &&
-      isTextOr(undefined, prefix.xxh128) && isTextOr(undefined, owner) &&
+      isTextOr(undefined, prefix.rest) && isTextOr(undefined, prefix.xxh128) &&
+      isTextOr(undefined, owner) &&
       (record.boot === null || typeof record.boot === "number");
     if (!whole) return undefined;
     const info = Deno.lstatSync(part);

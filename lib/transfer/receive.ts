@@ -53,6 +53,11 @@ export interface Resumable {
   checkpoint(prefix: SavedPrefix): Promise<void>;
   /** Whether to compute an additional digest of the prefix that can quickly be compared with the peer's. */
   proof: boolean;
+  /**
+   * Whether an interrupted transfer keeps every byte. Default: false, at most 63 bytes are sent again, so that the
+   * prefix ends between two blocks of MD5.
+   */
+  exact?: boolean | undefined;
 }
 
 /**
@@ -86,6 +91,24 @@ export async function receive(
   return received;
 }
 
+/**
+ * Receives a part of a file into a sink. Neither its length nor the checksum of the file is verified.
+ *
+ * @param digest the digest of the bytes before the part, which the sink already contains; it is fed with the part
+ * @returns the number of bytes that came
+ * @throws {FerryError} the errors of the body and of the sink
+ */
+export async function receivePart(
+  runtime: Runtime,
+  body: Pick<IncomingContent, "size" | "read">,
+  sink: ByteSink,
+  { digest, ...options }: Pick<ReceiveOptions, "resumable" | "onBytes"> & { digest: PrefixDigest },
+): Promise<number> {
+  const before = digest.size;
+  await pour(runtime, body, sink, { ...options, digest });
+  return digest.size - before;
+}
+
 async function receiveSmall(
   runtime: Runtime,
   body: IncomingContent,
@@ -107,20 +130,33 @@ async function receiveLarge(
   runtime: Runtime,
   body: IncomingContent,
   sink: ByteSink,
-  { behind, resumable, onBytes, byThread }: ReceiveOptions,
+  { behind, ...options }: ReceiveOptions,
 ): Promise<Verified> {
   const { algorithm } = body;
+  const { resumable } = options;
   const keeping = behind ??
     (resumable &&
       await PrefixDigest.create({ algorithm, proof: resumable.proof }, runtime.digests));
   const digest = keeping ?? await runtime.digests.create(algorithm);
+  const size = await pour(runtime, body, sink, { ...options, digest });
+  return { checksum: digest.checksum(), size };
+}
+
+/** Pours a body into a sink and a digest. Returns the number of bytes of which the digest is then. */
+async function pour(
+  runtime: Runtime,
+  body: Pick<IncomingContent, "size" | "read">,
+  sink: ByteSink,
+  { digest, resumable, onBytes, byThread }: Omit<ReceiveOptions, "behind"> & { digest: Digest },
+): Promise<number> {
+  const keeping = digest instanceof PrefixDigest ? digest : undefined;
   const remember = async (saved?: SavedPrefix) => {
     if (saved && saved.size > 0) await resumable?.checkpoint(saved);
   };
   const expected = byThread ? Number(body.size) : 0;
   using pipeline = new ChunkPipeline(runtime, { most: CHUNK_BYTES, digest, expected });
   let writing: Promise<void> | undefined;
-  let size = behind?.size ?? 0;
+  let size = keeping?.size ?? 0;
   try {
     for (;;) {
       const memory = await pipeline.next();
@@ -140,14 +176,15 @@ async function receiveLarge(
   } catch (error) {
     // Waits for the last write, since the caller must not dispose of the sink during it. Then saves the state:
     // everything written is worth keeping.
-    await pipeline.end().then(() => remember(keeping?.save())).catch(() => {});
+    const saved = () => resumable?.exact ? keeping?.saveExactly() : keeping?.save();
+    await pipeline.end().then(() => remember(saved())).catch(() => {});
     throw error;
   }
-  return { checksum: digest.checksum(), size };
+  return size;
 }
 
 async function fillFrom(
-  body: IncomingContent,
+  body: Pick<IncomingContent, "read">,
   into: Uint8Array,
   onBytes?: OnBytes,
 ): Promise<number> {

@@ -64,7 +64,7 @@ export function beginWrite(
   if (!resumable || !isResumable(storage, size)) {
     return storage.create(name, { size, replace, announced });
   }
-  return LockedWrite.create(storage, { ...target, size: size! }, arbitration);
+  return LockedWrite.create(storage, target, arbitration);
 }
 
 /** Whether a partial upload can be kept of a file of that size. */
@@ -89,7 +89,7 @@ export class LockedWrite implements ResumableWrite {
    */
   static async create(
     { partialUploads }: Storage,
-    { name, size, owner }: WriteTarget & { size: number },
+    { name, size, owner }: WriteTarget,
     { replace, announced, locks, onTakenOver }: Arbitration & Beginning,
   ): Promise<LockedWrite> {
     const write = await partialUploads!.create(name, { size, replace, announced, owner });
@@ -105,21 +105,36 @@ export class LockedWrite implements ResumableWrite {
   static async resume(
     storage: Storage,
     { name, size, owner }: WriteTarget,
-    { algorithm, locks, onTakenOver }: Arbitration & { algorithm: Algorithm },
+    arbitration: Arbitration & { algorithm: Algorithm },
   ): Promise<LockedWrite | undefined> {
     if (!isResumable(storage, size)) return undefined;
     const partialUploads = storage.partialUploads!;
     for (const { id } of await partialUploads.find(name, { size: size!, owner })) {
-      const lock = await locks.take(id, onTakenOver);
-      if (!lock) continue;
-      using taken = new DisposableStack();
-      taken.use(lock);
-      const write = await partialUploads.resume(id, { algorithm, owner });
-      if (!write) continue;
-      taken.move();
-      return new LockedWrite(write, lock);
+      const write = await LockedWrite.resumeOne(storage, { id, owner }, arbitration);
+      if (write) return write;
     }
     return undefined;
+  }
+
+  /**
+   * Resumes a certain partial upload.
+   *
+   * @returns undefined if it has an active writer, or the owner has none with that id
+   * @throws {FerryError} as `PartialUploads.resume`
+   */
+  static async resumeOne(
+    { partialUploads }: Storage,
+    { id, owner }: { id: string; owner: string },
+    { algorithm, locks, onTakenOver }: Arbitration & { algorithm: Algorithm },
+  ): Promise<LockedWrite | undefined> {
+    const lock = await locks.take(id, onTakenOver);
+    if (!lock) return undefined;
+    using taken = new DisposableStack();
+    taken.use(lock);
+    const write = await partialUploads!.resume(id, { algorithm, owner });
+    if (!write) return undefined;
+    taken.move();
+    return new LockedWrite(write, lock);
   }
 
   /** See {@linkcode ResumableWrite.id}. */

@@ -48,9 +48,13 @@ export interface AnnouncedAttributes {
 
 /** Options of {@linkcode PartialUploads.create}. */
 export interface CreateResumableOptions extends CreateOptions {
-  /** The announced size in bytes. */
-  size: number;
   /** The owner of the partial upload. Default: "", shared by all clients that cannot be told apart. */
+  owner?: string | undefined;
+}
+
+/** Options of {@linkcode PartialUploads.look}. */
+export interface LookOptions {
+  /** Whose it has to be. Default: "". */
   owner?: string | undefined;
 }
 
@@ -174,6 +178,12 @@ export interface PartialUpload {
   readonly entry: PartEntry;
 }
 
+/** A partial upload with the digests of its bytes. */
+export interface DescribedUpload extends PartialUpload {
+  /** What its last checkpoint has recorded, which may be more than will turn out to be stored after a crash. */
+  readonly prefix: SavedPrefix;
+}
+
 /**
  * Keeps partial uploads: the bytes of a file that were received before its upload was interrupted. There may be several
  * for one name. A partial upload exists from the first checkpoint of its {@linkcode ResumableWrite}.
@@ -192,7 +202,16 @@ export interface PartialUploads {
   list(owner?: string): Promise<PartialUpload[]>;
 
   /**
-   * Begins a write that can be interrupted and resumed.
+   * Describes a partial upload. Its bytes need not be looked at.
+   *
+   * @param id as in {@linkcode PartialUpload}
+   * @returns undefined if the owner has none with that id
+   */
+  look(id: string, options?: LookOptions): Promise<DescribedUpload | undefined>;
+
+  /**
+   * Begins a write that can be interrupted and resumed. With the `size` null, {@linkcode PartialUploads.find} does not
+   * find what is kept of it.
    *
    * @throws {FerryError} as {@linkcode Storage.create}
    */

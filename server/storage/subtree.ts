@@ -12,9 +12,11 @@ import type {
   ChangeOptions,
   CreateOptions,
   CreateResumableOptions,
+  DescribedUpload,
   DiscardOptions,
   FindOptions,
   ListOptions,
+  LookOptions,
   MoveOptions,
   PartialUpload,
   PartialUploads,
@@ -162,9 +164,9 @@ class SubtreeUploads implements PartialUploads {
     return `${this.#directory}:${owner}`;
   }
 
-  #inner({ id, entry }: PartialUpload): PartialUpload {
-    const filename = entry.filename.slice(this.#directory.length + 1);
-    return { id, entry: { ...entry, filename } };
+  #inner<Upload extends PartialUpload>(upload: Upload): Upload {
+    const filename = upload.entry.filename.slice(this.#directory.length + 1);
+    return { ...upload, entry: { ...upload.entry, filename } };
   }
 
   async find(name: FileName, options: FindOptions): Promise<PartialUpload[]> {
@@ -174,6 +176,11 @@ class SubtreeUploads implements PartialUploads {
 
   async list(owner?: string): Promise<PartialUpload[]> {
     return (await this.#around.list(this.#ownerOf(owner))).map((each) => this.#inner(each));
+  }
+
+  async look(id: string, options?: LookOptions): Promise<DescribedUpload | undefined> {
+    const found = await this.#around.look(id, this.#owned(options));
+    return found && this.#inner(found);
   }
 
   create(name: FileName, options: CreateResumableOptions): Promise<ResumableWrite> {

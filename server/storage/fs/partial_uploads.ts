@@ -10,8 +10,10 @@ import type { Root } from "./root.ts";
 import { attempt, type ServedRoot } from "./served_root.ts";
 import type {
   CreateResumableOptions,
+  DescribedUpload,
   DiscardOptions,
   FindOptions,
+  LookOptions,
   PartialUpload,
   PartialUploads,
   ResumableWrite,
@@ -49,6 +51,13 @@ export class FsPartialUploads implements PartialUploads {
     return attempt(() => {
       this.#root.assertStanding();
       return this.#served.unwritable ? [] : this.#served.areas.list(owner);
+    });
+  }
+
+  look(id: string, { owner = "" }: LookOptions = {}): Promise<DescribedUpload | undefined> {
+    return attempt(() => {
+      this.#root.assertStanding();
+      return this.#served.unwritable ? undefined : this.#served.areas.look(id, owner);
     });
   }
 

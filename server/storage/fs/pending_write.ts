@@ -100,7 +100,7 @@ export class FsPendingWrite implements ResumableWrite {
     // If there is no room for the rest now, there may be later: the partial upload is kept.
     taken.defer(() => upload.keep());
     const reserved = taken.use(served.quota.reserve(size, held));
-    await attempt(() => area.assertRoom(size - held));
+    if (size !== null) await attempt(() => area.assertRoom(size - held));
     taken.move();
     return new FsPendingWrite({ id, name, upload, reserved, served, root });
   }

@@ -102,7 +102,7 @@ export class StagedUpload implements AsyncDisposable {
     const { filename, size, owner, directory } = this.#options;
     let record: PartRecord;
     try {
-      const facts = { filename, size: size ?? 0, checksum: null, prefix, owner };
+      const facts = { filename, size, checksum: null, prefix, owner };
       record = writeRecord(path, facts, { exactly: true });
     } catch (error) {
       // The runtime may throw any error for a path that leads nowhere.

@@ -7,7 +7,7 @@
 import type { Runtime } from "../../../lib/runtime/runtime.ts";
 import { statfsSync } from "node:fs";
 import type { Algorithm } from "../../../lib/core/checksum.ts";
-import type { PrefixDigest } from "../../../lib/digest/prefix_digest.ts";
+import type { PrefixDigest, SavedPrefix } from "../../../lib/digest/prefix_digest.ts";
 import { type Directory, makeDirectory } from "./open_directory.ts";
 import {
   type PartRecord,
@@ -29,6 +29,18 @@ import type { DiscardOptions } from "../storage.ts";
 export interface StagedTree extends AsyncDisposable {
   /** The directory. */
   readonly directory: Directory;
+}
+
+/** A partial upload in a staging area. */
+export interface PartInArea {
+  /** Its file name. */
+  readonly file: string;
+  /** What clients see of it. */
+  readonly entry: PartEntry;
+  /** The size of the whole file in bytes; null if it is not known yet. */
+  readonly size: number | null;
+  /** What its record says of its bytes. */
+  readonly prefix: SavedPrefix;
 }
 
 /** Options of {@linkcode StagingArea.open}. */
@@ -324,12 +336,15 @@ export class StagingArea {
   }
 
   /** The partial uploads of an owner with their file names, including those that are being written. */
-  list(owner: string): { file: string; entry: PartEntry }[] {
+  list(owner: string): PartInArea[] {
     const own = [...this.#partials].filter(([, { record }]) => ownerOf(record) === owner);
-    return own.map(([file, { record: { filename, size, prefix }, mtime, open }]) => ({
-      file,
-      entry: { filename, size, received: prefix.size, mtime, active: open },
-    }));
+    return own.map(([file, partial]) => described(file, partial));
+  }
+
+  /** The partial upload with that file name; undefined if the owner has none. */
+  look(file: string, owner: string): PartInArea | undefined {
+    const partial = this.#partials.get(file);
+    return partial && ownerOf(partial.record) === owner ? described(file, partial) : undefined;
   }
 
   /** Removes the partial uploads that were not written to for `ttl` milliseconds. */
@@ -380,6 +395,13 @@ function createIn(directory: Directory): CreatedFile {
   } catch (error) {
     throw fileError(error);
   }
+}
+
+function described(file: string, { record, mtime, open }: Partial): PartInArea {
+  const { filename, size, prefix } = record;
+  const { size: received } = prefix;
+  const entry = { filename, size: size ?? received, received, mtime, active: open };
+  return { file, entry, size, prefix };
 }
 
 function ownerOf({ owner = "" }: PartRecord): string {

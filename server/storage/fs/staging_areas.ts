@@ -21,7 +21,7 @@ import {
 import { ForeignArea } from "./foreign_area.ts";
 import { canRename } from "./rename_trial.ts";
 import type { Root } from "./root.ts";
-import type { DiscardOptions, PartialUpload } from "../storage.ts";
+import type { DescribedUpload, DiscardOptions, PartialUpload } from "../storage.ts";
 import type { StateDirectory } from "./state_directory.ts";
 import { writeExactly } from "../../../lib/files/partial_file.ts";
 import { noPartialUpload, StagingArea, type StagingAreaOptions } from "./staging_area.ts";
@@ -61,8 +61,8 @@ export interface Located {
   file: string;
   /** The name that the complete file will get. */
   name: FileName;
-  /** The size of the whole file in bytes. */
-  size: number;
+  /** The size of the whole file in bytes; null if it is not known yet. */
+  size: number | null;
 }
 
 /** All staging areas of a storage. */
@@ -223,15 +223,23 @@ export class StagingAreas implements Disposable {
     return this.#all.flatMap((area) => this.#listIn(area, owner));
   }
 
+  /** See `PartialUploads.look`. */
+  look(id: string, owner: string): DescribedUpload | undefined {
+    const located = this.locate(id, owner);
+    const found = located?.area.look(located.file, owner);
+    return found && { id, entry: found.entry, prefix: found.prefix };
+  }
+
   /** The partial uploads of a file that are on the file system of its name, most recently written first. */
   find(name: FileName, size: number, owner: string): PartialUpload[] {
     return this.#listIn(this.for(name), owner)
-      .filter(({ entry }) => entry.filename === name && entry.size === size)
+      .filter(({ entry, size: whole }) => entry.filename === name && whole === size)
       .sort((a, b) => b.entry.mtime - a.entry.mtime);
   }
 
-  #listIn(area: StagingArea, owner: string): PartialUpload[] {
-    return area.list(owner).map(({ file, entry }) => ({ id: this.idOf(area, file), entry }));
+  #listIn(area: StagingArea, owner: string): (PartialUpload & { size: number | null })[] {
+    return area.list(owner)
+      .map(({ file, entry, size }) => ({ id: this.idOf(area, file), entry, size }));
   }
 
   /**

@@ -14,9 +14,11 @@ import type { CommitOptions, Committed } from "../../../lib/files/commit.ts";
 import { GrowingBytes } from "./memory_tree.ts";
 import type { Quota, Reservation } from "../quota.ts";
 import type {
-  CreateOptions,
+  CreateResumableOptions,
+  DescribedUpload,
   DiscardOptions,
   FindOptions,
+  LookOptions,
   PartialUpload,
   PartialUploads,
   ResumableWrite,
@@ -35,8 +37,8 @@ export interface MemoryUpload {
   readonly size: number | null;
   /** The bytes written so far. */
   readonly bytes: GrowingBytes;
-  /** The number of bytes at the last checkpoint. */
-  received: number;
+  /** The last checkpoint. */
+  prefix: SavedPrefix;
   /** The time of the last checkpoint, in milliseconds since 1970. */
   mtime: number;
   /** Whether a write of it is open. */
@@ -69,12 +71,21 @@ export class MemoryUploads implements PartialUploads {
 
   async create(
     name: FileName,
-    { size, owner = "" }: CreateOptions & { owner?: string | undefined },
+    { size, owner = "" }: CreateResumableOptions,
   ): Promise<ResumableWrite> {
     this.#options.assertPlaceable(name);
     const reserved = this.#options.quota.reserve(size);
     const [id, bytes] = [crypto.randomUUID(), new GrowingBytes()];
-    const upload = { id, filename: name, owner, size, bytes, received: 0, mtime: 0, open: true };
+    const upload = {
+      id,
+      filename: name,
+      owner,
+      size,
+      bytes,
+      prefix: { size: 0 },
+      mtime: 0,
+      open: true,
+    };
     return this.#begin(upload, reserved);
   }
 
@@ -98,16 +109,17 @@ export class MemoryUploads implements PartialUploads {
   async find(name: FileName, { size, owner = "" }: FindOptions): Promise<PartialUpload[]> {
     this.#options.assertPlaceable(name);
     return (await this.list(owner))
-      .filter(({ entry }) => entry.filename === name && entry.size === size)
+      .filter(({ id, entry }) => entry.filename === name && this.#partials.get(id)?.size === size)
       .sort((a, b) => b.entry.mtime - a.entry.mtime);
   }
 
   async list(owner = ""): Promise<PartialUpload[]> {
-    return [...this.#partials.values()].filter((upload) => upload.owner === owner)
-      .map(({ id, filename, size, received, mtime, open }) => ({
-        id,
-        entry: { filename, size: size ?? 0, received, mtime, active: open },
-      }));
+    return [...this.#partials.values()].filter((upload) => upload.owner === owner).map(described);
+  }
+
+  async look(id: string, { owner = "" }: LookOptions = {}): Promise<DescribedUpload | undefined> {
+    const upload = this.#partials.get(id);
+    return upload?.owner === owner ? described(upload) : undefined;
   }
 
   async resume(
@@ -116,7 +128,7 @@ export class MemoryUploads implements PartialUploads {
   ): Promise<ResumableWrite | undefined> {
     const upload = this.#partials.get(id);
     if (upload?.owner !== owner || upload.open) return undefined;
-    const { filename, size, received, bytes } = upload;
+    const { filename, size, prefix: { size: received }, bytes } = upload;
     this.#options.assertPlaceable(filename);
     using taken = new DisposableStack();
     const reserved = taken.use(this.#options.quota.reserve(size, received));
@@ -150,15 +162,20 @@ export class MemoryUploads implements PartialUploads {
     }
   }
 
-  #drop({ id, received }: MemoryUpload): void {
+  #drop({ id, prefix }: MemoryUpload): void {
     this.#partials.delete(id);
-    this.#options.quota.count(-received);
+    this.#options.quota.count(-prefix.size);
   }
 
   /** Ends the writes that are in progress. */
   async close(): Promise<void> {
     for (const write of this.#writes) await write[Symbol.asyncDispose]();
   }
+}
+
+function described({ id, filename, size, prefix, mtime, open }: MemoryUpload): DescribedUpload {
+  const { size: received } = prefix;
+  return { id, entry: { filename, size: size ?? received, received, mtime, active: open }, prefix };
 }
 
 /** Options of {@linkcode MemoryWrite}. */
@@ -196,9 +213,9 @@ class MemoryWrite implements ResumableWrite {
     written.push(bytes);
   }
 
-  async checkpoint({ size }: SavedPrefix): Promise<void> {
+  async checkpoint(prefix: SavedPrefix): Promise<void> {
     this.#assertOpen();
-    this.#upload.received = size;
+    this.#upload.prefix = prefix;
     this.#upload.mtime = this.#options.clock.now();
     this.#options.onRecorded();
   }
@@ -216,7 +233,7 @@ class MemoryWrite implements ResumableWrite {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#ended) return;
-    const { received, bytes } = this.#upload;
+    const { prefix: { size: received }, bytes } = this.#upload;
     const kept = this.#keeping && received > 0;
     if (kept) bytes.truncate(received);
     this.#end({ left: kept ? received : 0, kept });

@@ -29,6 +29,19 @@ export function partBytesOf(size: number): number {
   return Math.max(PART_BYTES, least);
 }
 
+/** The size of each part that is not the last one of a file, in bytes, by its number; `size` is null for a stream. */
+export function fullPartBytes(size: number | null, number: number): number {
+  return size === null ? streamPartBytes(number) : partBytesOf(size);
+}
+
+/** How many full parts end right there in a file; undefined if that is in the middle of a part, or the start. */
+export function partsUpTo(size: number | null, bytes: number): number | undefined {
+  let parts = 0;
+  let left = bytes;
+  for (; left > 0; parts++) left -= fullPartBytes(size, parts + 1);
+  return left === 0 && parts > 0 ? parts : undefined;
+}
+
 /** The size of the part of a stream with that number, in bytes. The first part has the number 1. */
 export function streamPartBytes(number: number): number {
   return (STREAM_PARTS.find(({ upTo }) => number <= upTo) ?? STREAM_PARTS.at(-1)!).bytes;

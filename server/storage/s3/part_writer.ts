@@ -116,6 +116,11 @@ export class PartWriter {
     return this.#count;
   }
 
+  /** How many bytes are in those parts. */
+  get cutBytes(): number {
+    return this.#cutBytes;
+  }
+
   /** The stored parts before the first one that is not stored yet. */
   get stored(): readonly UploadedPart[] {
     let count = 0;

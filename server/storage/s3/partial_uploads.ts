@@ -5,13 +5,14 @@
  */
 
 import { FerryError } from "../../../lib/core/errors.ts";
-import type { PartEntry } from "../../../lib/core/entry.ts";
 import type { FileName } from "../../../lib/core/remote_name.ts";
 import { PrefixDigest } from "../../../lib/digest/prefix_digest.ts";
 import type {
   CreateResumableOptions,
+  DescribedUpload,
   DiscardOptions,
   FindOptions,
+  LookOptions,
   PartialUpload,
   PartialUploads,
   ResumableWrite,
@@ -19,12 +20,18 @@ import type {
 } from "../storage.ts";
 import type { MultipartUpload, UploadedPart } from "./bucket.ts";
 import { expireUploads } from "./upload_expiry.ts";
-import { partBytesOf } from "./part_sizes.ts";
+import { fullPartBytes } from "./part_sizes.ts";
 import { digestOfETags } from "./part_writer.ts";
 import { limitSize } from "./pending_write.ts";
 import { type ResumableContext, S3ResumableWrite } from "./resumable_write.ts";
 import { waitForHolder } from "./upload_lease.ts";
-import { idsOf, newId, type StoredRecord, type UploadRecord } from "./upload_records.ts";
+import {
+  idsOf,
+  newId,
+  type Recorded,
+  type StoredRecord,
+  type UploadRecord,
+} from "./upload_records.ts";
 
 /** The partial uploads in a bucket. */
 export class S3PartialUploads implements PartialUploads, AsyncDisposable {
@@ -53,7 +60,7 @@ export class S3PartialUploads implements PartialUploads, AsyncDisposable {
   /** See {@linkcode PartialUploads.find}. */
   async find(name: FileName, { size, owner = "" }: FindOptions): Promise<PartialUpload[]> {
     return (await this.#those(await idsOf(name, owner), owner))
-      .filter(({ entry }) => entry.filename === name && entry.size === size)
+      .filter(({ entry, size: whole }) => entry.filename === name && whole === size)
       .sort((a, b) => b.entry.mtime - a.entry.mtime);
   }
 
@@ -63,22 +70,28 @@ export class S3PartialUploads implements PartialUploads, AsyncDisposable {
   }
 
   /** The partial uploads of an owner whose ids begin with `ids`. */
-  async #those(ids: string, owner: string): Promise<PartialUpload[]> {
-    const uploads = new Map<string, PartEntry>();
+  async #those(ids: string, owner: string): Promise<(DescribedUpload & Pick<Recorded, "size">)[]> {
+    const uploads = new Map<string, DescribedUpload & Pick<Recorded, "size">>();
     for await (const page of this.#context.records.all(ids)) {
       for (const { id, record, isHeld } of page) {
-        const { name: filename, size, prefix: { size: received }, written: mtime } = record;
-        if (record.owner !== owner) continue;
-        uploads.set(id, { filename, size, received, mtime, active: isHeld });
+        if (record.owner === owner) uploads.set(id, described(id, record, { active: isHeld }));
       }
     }
     // More is known of those that are written here.
     for (const [id, write] of this.#open) {
-      if (write?.owner !== owner || write.received === undefined || !id.startsWith(ids)) continue;
-      const { name: filename, size, received, written: mtime } = write;
-      uploads.set(id, { filename, size, received, mtime, active: true });
+      if (write?.owner !== owner || !write.known || !id.startsWith(ids)) continue;
+      uploads.set(id, described(id, write.known, { active: true }));
     }
-    return [...uploads].map(([id, entry]) => ({ id, entry }));
+    return [...uploads.values()];
+  }
+
+  /** See {@linkcode PartialUploads.look}. */
+  async look(id: string, { owner = "" }: LookOptions = {}): Promise<DescribedUpload | undefined> {
+    const write = this.#open.get(id);
+    if (write?.owner === owner && write.known) return described(id, write.known, { active: true });
+    const stored = await this.#context.records.latest(id);
+    if (stored?.record.owner !== owner) return undefined;
+    return described(id, stored.record, { active: stored.isHeld || this.#open.has(id) });
   }
 
   /** See {@linkcode PartialUploads.resume}. SHA-256 has no state that can be saved, and parts cannot be read. */
@@ -130,16 +143,21 @@ export class S3PartialUploads implements PartialUploads, AsyncDisposable {
   }
 
   /** The stored parts that a record counts; undefined if they are not what was recorded. */
-  async #partsOf({ name, size, uploadId, parts, partsDigest }: UploadRecord): Promise<
-    readonly UploadedPart[] | undefined
-  > {
+  async #partsOf(
+    { name, size, uploadId, parts, partsDigest, tail, prefix }: UploadRecord,
+  ): Promise<readonly UploadedPart[] | undefined> {
     const { bucket, runtime } = this.#context.served;
     if (uploadId === undefined) return parts === 0 ? [] : undefined;
     const listed = await bucket.parts({ key: name, uploadId });
     const first = listed?.slice(0, parts);
-    const partBytes = partBytesOf(size);
-    const isWhole = first?.length === parts &&
-      first.every((part, at) => part.number === at + 1 && part.size === partBytes) &&
+    if (!first) return undefined;
+    // Only the last part of a file may be smaller than the others.
+    const mayBe = (part: UploadedPart, at: number) => {
+      const full = fullPartBytes(size, at + 1);
+      return part.number === at + 1 && (at === parts - 1 ? part.size <= full : part.size === full);
+    };
+    const bytes = first.reduce((sum, part) => sum + part.size, tail?.size ?? 0);
+    const isWhole = first.length === parts && first.every(mayBe) && bytes === prefix.size &&
       (parts === 0 || digestOfETags(first, runtime.digests) === partsDigest);
     return isWhole ? first : undefined;
   }
@@ -178,6 +196,19 @@ export class S3PartialUploads implements PartialUploads, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#open.values()].map((write) => write?.[Symbol.asyncDispose]()));
   }
+}
+
+/** What clients see of a partial upload. */
+function described(
+  id: string,
+  { name: filename, size, prefix, written: mtime }: Pick<
+    Recorded,
+    "name" | "size" | "prefix" | "written"
+  >,
+  { active }: { active: boolean },
+): DescribedUpload & Pick<Recorded, "size"> {
+  const { size: received } = prefix;
+  return { id, entry: { filename, size: size ?? received, received, mtime, active }, prefix, size };
 }
 
 /** The multipart upload of a record; undefined if none was begun. */

@@ -14,7 +14,7 @@ import type { PrefixDigest, SavedPrefix } from "../../../lib/digest/prefix_diges
 import type { CommitOptions, Committed } from "../../../lib/files/commit.ts";
 import type { CreateResumableOptions, ResumableWrite } from "../storage.ts";
 import type { Metadata, MultipartUpload, UploadedPart } from "./bucket.ts";
-import { partBytesOf } from "./part_sizes.ts";
+import { partsUpTo } from "./part_sizes.ts";
 import { digestOfETags, PartWriter } from "./part_writer.ts";
 import { announcedMetadata, limitSize, type WriteContext } from "./pending_write.ts";
 import { UploadLease } from "./upload_lease.ts";
@@ -55,13 +55,12 @@ export class S3ResumableWrite implements ResumableWrite {
   readonly prefix: PrefixDigest | undefined;
   /** The name that the file will get. */
   readonly name: FileName;
-  /** The size of the whole file in bytes. */
-  readonly size: number;
+  /** The size of the whole file in bytes; null for a stream. */
+  readonly size: number | null;
   /** Whose it is. */
   readonly owner: string;
   readonly #context: ResumableContext;
   readonly #metadata: Metadata;
-  readonly #partBytes: number;
   readonly #onEnded: (write: S3ResumableWrite) => void;
   #content!: PartWriter;
   #lease!: UploadLease;
@@ -92,7 +91,6 @@ export class S3ResumableWrite implements ResumableWrite {
     this.prefix = prefix;
     this.#context = context;
     this.#metadata = upload.metadata;
-    this.#partBytes = partBytesOf(upload.size);
     this.#progress = progress;
     this.#onEnded = onEnded;
   }
@@ -177,14 +175,10 @@ export class S3ResumableWrite implements ResumableWrite {
     };
   }
 
-  /** How many bytes another process could go on after, as far as this one knows. */
-  get received(): number | undefined {
-    return this.#last?.size;
-  }
-
-  /** When bytes were last recorded, in milliseconds since 1970. */
-  get written(): number {
-    return this.#written;
+  /** What was recorded last, as far as this process knows; undefined before the first checkpoint. */
+  get known(): Pick<Recorded, "name" | "size" | "prefix" | "written"> | undefined {
+    const { name, size } = this;
+    return this.#last && { name, size, prefix: this.#last, written: this.#written };
   }
 
   /** See {@linkcode ResumableWrite.write}. */
@@ -203,9 +197,8 @@ export class S3ResumableWrite implements ResumableWrite {
     this.#assertOpen();
     this.#last = prefix;
     this.#written = this.#context.served.runtime.clock.now();
-    if (prefix.size > 0 && prefix.size % this.#partBytes === 0) {
-      this.#states.set(prefix.size / this.#partBytes, prefix);
-    }
+    const parts = partsUpTo(this.size, prefix.size);
+    if (parts !== undefined) this.#states.set(parts, prefix);
     if (this.#lease.isLost) await this.#lease.assure();
     if (this.#lease.isRecorded) this.#advance();
     else await this.#attempt(() => this.#lease.save());
@@ -224,7 +217,7 @@ export class S3ResumableWrite implements ResumableWrite {
       this.#isCommitting = true;
       await this.#lease.assure();
       // The parts of an upload are the same whoever uploads them, so a short one may only be the last one.
-      if (size !== this.size && this.#content.upload) {
+      if (this.size !== null && size !== this.size && this.#content.upload) {
         throw new FerryError("io", "fewer bytes came than were announced");
       }
       const content = await this.#content.finish();
@@ -342,12 +335,11 @@ export class S3ResumableWrite implements ResumableWrite {
 
   /** Stores the bytes between the last part and the last checkpoint, if they are still in memory. */
   async #keepTail(last: SavedPrefix): Promise<void> {
-    const { stored, cut, rest } = this.#content;
-    const parts = Math.floor(last.size / this.#partBytes);
-    if (parts !== cut || parts !== stored.length) return;
+    const { stored, cut: parts, cutBytes, rest } = this.#content;
+    const size = last.size - cutBytes;
+    if (stored.length !== parts || size < 0 || size > rest.length) return;
     await this.#lease.assertMine();
     const { generation } = this.#lease;
-    const size = last.size - parts * this.#partBytes;
     const { bucket } = this.#context.served;
     if (size > 0) await bucket.put(tailKey(this.id, generation), rest.slice(0, size));
     this.#progress = {

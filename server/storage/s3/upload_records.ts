@@ -36,15 +36,15 @@ const utf8 = new TextEncoder();
 export interface Recorded {
   /** The name that the file will get. */
   readonly name: FileName;
-  /** The size of the whole file in bytes. */
-  readonly size: number;
+  /** The size of the whole file in bytes; null for a stream. */
+  readonly size: number | null;
   /** Whose it is; "" for all clients that cannot be told apart. */
   readonly owner: string;
   /** The metadata that the multipart upload was begun with. */
   readonly metadata: Metadata;
   /** The store's id of the multipart upload; undefined if none was begun. */
   readonly uploadId?: string | undefined;
-  /** How many of its first parts are stored. They are of one size, which follows from that of the file. */
+  /** How many of its first parts are stored. Their sizes follow from that of the file. */
   readonly parts: number;
   /** The MD5 of the ETags of those parts. */
   readonly partsDigest: string;
@@ -253,10 +253,11 @@ function parseRecord(text: string): UploadRecord | undefined {
       record;
     const { written, renewed, holder } = record;
     const isValid = version === 1 && parseFileName(name) === name && typeof owner === "string" &&
-      [size, parts, prefix.size, written, renewed].every(isCount) && isRecordOfTexts(metadata) &&
+      [size ?? 0, parts, prefix.size, written, renewed].every(isCount) &&
+      isRecordOfTexts(metadata) &&
       (tail === undefined || isCount(tail.size) && isCount(tail.generation)) &&
       typeof partsDigest === "string" &&
-      [uploadId, holder, prefix.md5, prefix.xxh128].every(isTextOrNothing);
+      [uploadId, holder, prefix.md5, prefix.rest, prefix.xxh128].every(isTextOrNothing);
     return isValid ? record : undefined;
   } catch {
     return undefined;

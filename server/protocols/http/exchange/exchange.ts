@@ -14,6 +14,7 @@ import type { Caller } from "../../../auth/caller.ts";
 import type { Permit } from "../../../auth/permit.ts";
 import type { Sessions } from "../../../auth/sessions.ts";
 import type { ShownTokens } from "../../../auth/shown_tokens.ts";
+import { AddressedUploads } from "../../../files/addressed_uploads.ts";
 import { FileService } from "../../../files/file_service.ts";
 import type { Records } from "../../../files/records.ts";
 import type { UploadLocks } from "../../../files/upload_locks.ts";
@@ -193,12 +194,23 @@ export class Exchange {
    * @param onTakenOver called when another client takes over a partial upload. Default: the connection is closed
    */
   uploads(permit: Permit, onTakenOver: () => void = () => this.abort()): UploadService {
+    return new UploadService(permit, { ...this.#uploading, onTakenOver });
+  }
+
+  /** The uploads that a permit allows and that their clients go on with by an id. */
+  addressedUploads(permit: Permit): AddressedUploads {
+    const { records, partialTtl: ttl } = this.service;
+    const onTakenOver = () => this.abort();
+    return new AddressedUploads(permit, { ...this.#uploading, onTakenOver, records, ttl });
+  }
+
+  get #uploading() {
     const { storage, runtime, locks } = this.service;
     const tell = this.#tell;
     const onStored = tell && ((file: Parameters<typeof tell.stored>[0]) => {
       tell.stored(file, this.caller.shown);
     });
-    return new UploadService(permit, { storage, runtime, locks, onStored, onTakenOver });
+    return { storage, runtime, locks, onStored };
   }
 
   get #tell() {

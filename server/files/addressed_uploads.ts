@@ -1,0 +1,374 @@
+/**
+ * Uploads that a client goes on with by an id, in as many requests as it likes, over any connection and to any server
+ * over the same files.
+ *
+ * Their bytes are kept as partial uploads, the same kind that ferry's own protocol resumes, and become a file in the
+ * same way: when all of them are there and verified. A record beside them keeps what the client has announced, and, for
+ * as long as a partial upload would be kept, what has become of it.
+ *
+ * @module
+ */
+
+import { encodeHex } from "@std/encoding/hex";
+import { sameChecksum } from "../../lib/core/checksum.ts";
+import { FerryError, toFerryError } from "../../lib/core/errors.ts";
+import { parseFileName } from "../../lib/core/remote_name.ts";
+import { PrefixDigest, type SavedPrefix } from "../../lib/digest/prefix_digest.ts";
+import { RESUMABLE_BYTES } from "../../lib/files/partial_file.ts";
+import { receivePart } from "../../lib/transfer/receive.ts";
+import type { Permit } from "../auth/permit.ts";
+import type { Storage } from "../storage/storage.ts";
+import {
+  type AddressedUpload,
+  type NewSum,
+  type NewUpload,
+  type NextBytes,
+  UploadInUse,
+  WrongOffset,
+} from "./addressed_upload.ts";
+import { LockedWrite } from "./locked_write.ts";
+import type { StoredContent, UploadRecord } from "./upload_records.ts";
+import { type KnownUpload, UploadRegister, type UploadRegisterOptions } from "./upload_register.ts";
+import { UploadService, type UploadServiceOptions } from "./upload_service.ts";
+import { type Part, putTogether } from "./putting_together.ts";
+import type { UploadLock } from "./upload_locks.ts";
+
+/** What the uploads of one client have in common. */
+export type AddressedUploadsOptions =
+  & UploadServiceOptions
+  & Omit<UploadRegisterOptions, "confined">;
+
+/** Bytes that end at once. */
+const NOTHING = { size: 0, read: () => Promise.resolve(0) };
+
+/** An upload that one request works on. */
+interface Held extends KnownUpload {
+  readonly lock: UploadLock;
+}
+
+/** An open write of an upload, and the digest of everything that it contains. */
+interface OpenWrite {
+  readonly write: LockedWrite;
+  readonly digest: PrefixDigest;
+}
+
+/**
+ * The uploads of one request, as its permit allows: otherwise every method fails with `auth_required` or `denied`. An
+ * upload of another owner is `not_found`.
+ */
+export class AddressedUploads {
+  readonly #permit: Permit;
+  readonly #options: AddressedUploadsOptions;
+  readonly #register: UploadRegister;
+  /** The storage within the bounds of the permit. */
+  readonly #storage: Storage;
+
+  /** The uploads for a request that has this permit, to put the file that it is about. */
+  constructor(permit: Permit, options: AddressedUploadsOptions) {
+    this.#permit = permit;
+    this.#options = options;
+    this.#storage = permit.confine(options.storage);
+    this.#register = new UploadRegister(permit, { ...options, confined: this.#storage });
+  }
+
+  /**
+   * Begins an upload. If the file is there already and stays, or is empty, the upload is complete at once.
+   *
+   * @throws {FerryError} `exists`, `not_a_file`, `too_large`, `quota`, `no_space`
+   */
+  async create(upload: NewUpload): Promise<AddressedUpload> {
+    const { filename, size, overwrite, mtime, checksum, note, isPart = false } = upload;
+    const id = crypto.randomUUID();
+    const stored = isPart ? undefined : await this.#alreadyThere(upload);
+    const record: UploadRecord = {
+      version: 1,
+      kind: isPart ? "part" : "whole",
+      filename: parseFileName(filename),
+      owner: this.#permit.owner,
+      size,
+      overwrite,
+      mtime,
+      checksum,
+      note,
+      touched: 0,
+      stored,
+    };
+    this.#permit.assert();
+    await this.#register.write({ id, record }, {});
+    if (size === 0 && !stored) return await this.append(id, { ...NOTHING, offset: 0 });
+    return await this.#register.described({ id, record });
+  }
+
+  /** The file that makes the upload unnecessary. Fails if it would be refused anyway. */
+  async #alreadyThere(upload: NewUpload): Promise<StoredContent | undefined> {
+    const { checksum = null, ...announced } = upload;
+    const service = new UploadService(this.#permit, this.#options);
+    const offer = { ...announced, algorithm: "md5", checksum, restart: true } as const;
+    const answer = await service.offer(offer);
+    if (answer.decision !== "have") return undefined;
+    return { checksum: answer.checksum, size: answer.size };
+  }
+
+  /**
+   * How far an upload has come. If another request writes to it, that is what is known to be stored; a request that has
+   * written nothing for two seconds is ended before.
+   *
+   * @throws {FerryError} `not_found`; if all bytes are there but could not become a file yet, why they still cannot
+   */
+  async look(id: string): Promise<AddressedUpload> {
+    await this.#register.own(id);
+    const lock = await this.#options.locks.take(lockOf(id));
+    if (!lock) return await this.#register.described(await this.#register.own(id));
+    using _lock = lock;
+    const held = { ...await this.#register.own(id), lock };
+    await this.#register.settle(held);
+    const upload = await this.#register.described(held);
+    const isUnpublished = !upload.stored && upload.offset === upload.size;
+    return isUnpublished ? await this.#append(held, { ...NOTHING, offset: upload.offset }) : upload;
+  }
+
+  /**
+   * Appends bytes to an upload. With the last ones the file is published, if everything is as announced.
+   *
+   * @throws {WrongOffset}
+   * @throws {UploadInUse}
+   * @throws {FerryError} `not_found`; `too_large` for more bytes than announced; `checksum_mismatch` if the file is not
+   * what was announced, and the upload is discarded then; the errors of reading the bytes and of publishing the file,
+   * after which the upload goes on where it is
+   */
+  async append(id: string, bytes: NextBytes): Promise<AddressedUpload> {
+    const { locks, onTakenOver } = this.#options;
+    await this.#register.own(id);
+    using lock = await locks.take(lockOf(id), onTakenOver);
+    if (!lock) throw new UploadInUse();
+    return await this.#append({ ...await this.#register.own(id), lock }, bytes);
+  }
+
+  async #append(held: Held, bytes: NextBytes): Promise<AddressedUpload> {
+    await this.#register.settle(held);
+    const { stored, kind, size } = held.record;
+    if (stored || kind === "sum") {
+      const end = size ?? stored?.size ?? 0;
+      if (bytes.offset !== end || bytes.size !== 0) throw new WrongOffset(end);
+      return await this.#register.described(held);
+    }
+    await this.#declare(held, bytes);
+    const opened = await this.#open(held, bytes);
+    await using write = opened.write;
+    try {
+      await this.#receive(held, opened, bytes);
+      if (opened.digest.size !== held.record.size) {
+        await this.#checkpoint(held, write, opened.digest.saveExactly());
+        write.keep();
+        return await this.#register.described(held);
+      }
+    } catch (error) {
+      write.keep();
+      throw error;
+    }
+    await this.#finish(held, opened, bytes);
+    return await this.#register.described(held);
+  }
+
+  /** Takes the size of the file down, if it is told now. */
+  async #declare(held: Held, { whole, offset, size }: NextBytes): Promise<void> {
+    const { record } = held;
+    if (whole !== undefined && whole !== record.size) {
+      if (record.size !== null) {
+        throw new FerryError("usage", `the size of the file was said to be ${record.size} bytes`);
+      }
+      if (whole < offset) throw new FerryError("usage", "there are more bytes of the file already");
+      const { storage, name } = await this.#register.place(held);
+      await storage.assertFits(name, whole);
+      await this.#register.write(held, { size: whole });
+    }
+    const end = held.record.size;
+    if (end !== null && offset + (size ?? 0) > end) throw tooLong(end);
+  }
+
+  /** Opens the write of an upload at the offset at which bytes begin. */
+  async #open(held: Held, { offset }: NextBytes): Promise<OpenWrite> {
+    const { locks, onTakenOver, runtime: { digests } } = this.#options;
+    const { record: { owner, partial, size, overwrite, mtime, checksum } } = held;
+    const { storage, name } = await this.#register.place(held);
+    if (partial !== undefined) {
+      const arbitration = { algorithm: "md5", locks, onTakenOver } as const;
+      const write = await LockedWrite.resumeOne(storage, { id: partial, owner }, arbitration);
+      if (write?.prefix) {
+        if (write.prefix.size === offset) return { write, digest: write.prefix };
+        await using kept = write;
+        kept.keep();
+        throw new WrongOffset(write.prefix.size);
+      }
+      if (await this.#register.partial(held)) throw new UploadInUse();
+      // What there was has turned out to be of no use: the upload begins anew.
+      held.record = { ...held.record, partial: undefined };
+    }
+    if (offset !== 0) throw new WrongOffset(0);
+    const digest = await PrefixDigest.create({ algorithm: "md5", proof: true }, digests);
+    const beginning = { replace: overwrite !== "never", announced: { mtime, checksum } };
+    const target = { name, size, owner };
+    const arbitration = { ...beginning, locks, onTakenOver };
+    return { write: await LockedWrite.create(storage, target, arbitration), digest };
+  }
+
+  async #receive(held: Held, { write, digest }: OpenWrite, bytes: NextBytes): Promise<void> {
+    const end = held.record.size;
+    let at = bytes.offset;
+    const read = async (into: Uint8Array) => {
+      const count = await bytes.read(into);
+      at += count;
+      if (end !== null && at > end) throw tooLong(end);
+      return count;
+    };
+    const checkpoint = (saved: SavedPrefix) => this.#checkpoint(held, write, saved);
+    await receivePart(this.#options.runtime, { size: bytes.size, read }, write, {
+      digest,
+      onBytes: () => {
+        this.#permit.assert();
+        held.lock.touch();
+      },
+      resumable: bytes.allOrNone ? undefined : { checkpoint, proof: true, exact: true },
+    });
+  }
+
+  /** Records what is stored. */
+  async #checkpoint(held: Held, write: LockedWrite, saved: SavedPrefix): Promise<void> {
+    if (saved.size === 0) return;
+    await write.checkpoint(saved);
+    if (held.record.partial !== write.id) await this.#register.write(held, { partial: write.id });
+  }
+
+  /** Publishes the file. If that fails, what was received is kept, unless it is wrong. */
+  async #finish(held: Held, { write, digest }: OpenWrite, bytes: NextBytes): Promise<void> {
+    const { id, record } = held;
+    const saved = digest.saveExactly();
+    const checksum = digest.checksum();
+    for (const expected of [record.checksum, bytes.checksum]) {
+      if (expected === undefined || sameChecksum(expected, checksum)) continue;
+      await this.#register.remove(id);
+      const came = `the md5 of the ${saved.size} bytes that came is ${checksum}`;
+      throw new FerryError("checksum_mismatch", `${came}, the sender says ${expected}`);
+    }
+    try {
+      await this.#publish(held, write, { checksum, size: saved.size });
+    } catch (error) {
+      await this.#checkpoint(held, write, saved).catch(() => {});
+      write.keep();
+      throw error;
+    }
+  }
+
+  async #publish(held: Held, write: LockedWrite, content: StoredContent): Promise<void> {
+    const { kind, filename, overwrite, mtime } = held.record;
+    const { checksum, size } = content;
+    if (kind === "whole" && (overwrite === "newer" || overwrite === "different")) {
+      // Since it was announced, another file may have got the name.
+      const there = await this.#alreadyThere({ ...held.record, checksum });
+      if (there) return await this.#register.write(held, { stored: there, partial: undefined });
+    }
+    if (size > RESUMABLE_BYTES) await this.#register.write(held, { publishing: content });
+    const replace = overwrite !== "never" || kind === "part";
+    const assertMay = () => this.#permit.assert();
+    const { unchanged } = await write.commit({ checksum, replace, mtime, assertMay });
+    await this.#register.write(held, {
+      stored: content,
+      partial: undefined,
+      publishing: undefined,
+    });
+    if (kind === "part") return;
+    this.#options.onStored?.({ filename, ...content, unchanged, resumedFrom: 0 });
+  }
+
+  /**
+   * Removes an upload. A file that it has become stays.
+   *
+   * @throws {UploadInUse}
+   * @throws {FerryError} `not_found`
+   */
+  async discard(id: string): Promise<void> {
+    await this.#register.own(id);
+    const { locks } = this.#options;
+    using lock = await locks.take(lockOf(id));
+    if (!lock) throw new UploadInUse();
+    const held = await this.#register.own(id);
+    const { partial, owner, kind, stored } = held.record;
+    const { storage, name } = await this.#register.place(held);
+    const assertMay = () => this.#permit.assert();
+    try {
+      if (partial) await storage.partialUploads!.discard(partial, { owner, assertMay });
+      assertMay();
+      if (kind === "part" && stored) await storage.remove(name, { recursive: false });
+    } catch (error) {
+      const { code } = toFerryError(error);
+      if (code === "busy") throw new UploadInUse();
+      if (code !== "not_found") throw error;
+    }
+    await this.#register.remove(id);
+  }
+
+  /**
+   * Puts parts together. They are no longer needed then. The same parts are put together under the same name once only:
+   * a client that did not get the answer may ask again.
+   *
+   * @throws {UploadInUse}
+   * @throws {FerryError} `not_found` if one of the parts is not there, `usage` if one is not complete; the errors of
+   * publishing the file, after which the parts are still there
+   */
+  async concatenate(sum: NewSum): Promise<AddressedUpload> {
+    const { parts, filename, overwrite, mtime, checksum, note } = sum;
+    const { locks, onTakenOver } = this.#options;
+    const { owner } = this.#permit;
+    const id = await idOfSum(sum, owner);
+    using lock = await locks.take(lockOf(id), onTakenOver);
+    if (!lock) throw new UploadInUse();
+    const earlier = await this.#register.find(id);
+    if (earlier) return await this.#register.described(earlier);
+    const found: Part[] = [];
+    for (const part of parts) found.push(await this.#part(part));
+    const size = found.reduce((all, { size }) => all + size, 0);
+    const stored = await this.#alreadyThere({ ...sum, size }) ?? await putTogether(found, {
+      ...this.#options,
+      storage: this.#storage,
+      target: { name: parseFileName(filename), size, replace: overwrite !== "never" },
+      attributes: { mtime, checksum },
+      assertMay: () => this.#permit.assert(),
+      onBytes: () => lock.touch(),
+    });
+    const record = {
+      ...{ version: 1, kind: "sum", filename, owner, size, overwrite, mtime, checksum } as const,
+      ...{ note, touched: 0, stored, parts: [...parts] },
+    };
+    const held = { id, record };
+    await this.#register.write(held, {});
+    for (const { storage, name } of found) {
+      await storage.remove(name, { recursive: false }).catch(() => {});
+    }
+    return await this.#register.described(held);
+  }
+
+  /** A complete part. */
+  async #part(id: string): Promise<Part> {
+    const part = await this.#register.own(id);
+    const { kind, stored } = part.record;
+    if (kind !== "part" || !stored) {
+      throw new FerryError("usage", `the upload ${id} is not a part that is complete`);
+    }
+    return { ...await this.#register.place(part), size: stored.size };
+  }
+}
+
+/** The key of the lock on an upload. */
+function lockOf(id: string): string {
+  return `addressed/${id}`;
+}
+
+/** The id of a sum: the same for the same parts and the same name. */
+async function idOfSum({ parts, filename }: NewSum, owner: string): Promise<string> {
+  const bytes = new TextEncoder().encode(JSON.stringify([owner, filename, parts]));
+  return encodeHex(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes))).slice(0, 32);
+}
+
+function tooLong(size: number): FerryError {
+  return new FerryError("too_large", `the file was said to have ${size} bytes, and more come`);
+}

@@ -1,0 +1,166 @@
+/**
+ * The uploads of a client that goes on with them by their ids: which there are, where their bytes are, and how far they
+ * have come.
+ *
+ * @module
+ */
+
+import { type Checksum, emptyChecksum } from "../../lib/core/checksum.ts";
+import { FerryError } from "../../lib/core/errors.ts";
+import { type FileName, parseFileName } from "../../lib/core/remote_name.ts";
+import { PrefixDigest, type SavedPrefix } from "../../lib/digest/prefix_digest.ts";
+import type { Runtime } from "../../lib/runtime/runtime.ts";
+import type { Permit } from "../auth/permit.ts";
+import type { DescribedUpload, Storage } from "../storage/storage.ts";
+import { type AddressedUpload, UploadExpired } from "./addressed_upload.ts";
+import type { Records } from "./records.ts";
+import { type UploadRecord, UploadRecords } from "./upload_records.ts";
+
+/** What an {@linkcode UploadRegister} needs. */
+export interface UploadRegisterOptions {
+  /** The storage of the server. */
+  readonly storage: Storage;
+  /** The same storage, within the bounds of the permit. */
+  readonly confined: Storage;
+  /** Provides digests and the clock. */
+  readonly runtime: Runtime;
+  /** Keeps the records of the uploads. */
+  readonly records: Records;
+  /** How long an upload is kept after its last byte, in milliseconds. */
+  readonly ttl: number;
+}
+
+/** An upload and its record. */
+export interface KnownUpload {
+  /** Its id. */
+  readonly id: string;
+  /** Its record, which {@linkcode UploadRegister.write} replaces. */
+  record: UploadRecord;
+}
+
+/** Where the bytes of an upload are kept, and under which name they are published. */
+export interface Place {
+  /** The storage. */
+  readonly storage: Storage;
+  /** The name there. */
+  readonly name: FileName;
+}
+
+/**
+ * The name of the file of an upload, about which permission has to be asked.
+ *
+ * @throws {FerryError} `not_found`
+ */
+export async function filenameOf(records: Records, id: string): Promise<string> {
+  const record = await new UploadRecords(records).read(id);
+  if (!record) throw unknownUpload();
+  return record.filename;
+}
+
+/** The uploads of the client that has a permit. */
+export class UploadRegister {
+  readonly #permit: Permit;
+  readonly #options: UploadRegisterOptions;
+  readonly #records: UploadRecords;
+
+  /** The uploads of that client. */
+  constructor(permit: Permit, options: UploadRegisterOptions) {
+    this.#permit = permit;
+    this.#options = options;
+    this.#records = new UploadRecords(options.records);
+  }
+
+  /**
+   * The upload with an id.
+   *
+   * @throws {UploadExpired}
+   * @throws {FerryError} `not_found` if the owner has none
+   */
+  async own(id: string): Promise<KnownUpload> {
+    const known = await this.find(id);
+    if (!known) throw unknownUpload();
+    const heard = this.#now() - this.#options.ttl;
+    if (known.record.touched <= heard) {
+      const partial = await this.partial(known);
+      if (!partial || partial.entry.mtime <= heard) throw new UploadExpired();
+    }
+    return known;
+  }
+
+  /** The upload with an id, expired or not; undefined if the owner has none. */
+  async find(id: string): Promise<KnownUpload | undefined> {
+    const record = await this.#records.read(id);
+    return record?.owner === this.#permit.owner ? { id, record } : undefined;
+  }
+
+  /** Forgets an upload. */
+  async remove(id: string): Promise<void> {
+    await this.#records.remove(id);
+  }
+
+  /** Where the bytes of an upload are kept, and under which name they are published. */
+  async place({ id, record }: KnownUpload): Promise<Place> {
+    if (record.kind !== "part") {
+      return { storage: this.#options.confined, name: parseFileName(record.filename) };
+    }
+    const storage = await this.#options.storage.internal?.();
+    if (!storage?.partialUploads) {
+      throw new FerryError("usage", "the storage of this server does not put parts together");
+    }
+    return { storage, name: parseFileName(`parts/${id}`) };
+  }
+
+  /** The partial upload with the bytes of an upload, if there is one. */
+  async partial(of: KnownUpload): Promise<DescribedUpload | undefined> {
+    const { partial, owner } = of.record;
+    if (partial === undefined) return undefined;
+    return await (await this.place(of)).storage.partialUploads!.look(partial, { owner });
+  }
+
+  /** Finds out whether the file was published by a request that was not able to record that. */
+  async settle(held: KnownUpload): Promise<void> {
+    const { stored, publishing } = held.record;
+    if (stored || !publishing || await this.partial(held)) return;
+    const { storage, name } = await this.place(held);
+    const there = await storage.find(name, "md5");
+    if (there?.type !== "file" || there.size !== publishing.size) return;
+    if (await this.#permit.wait(storage.checksum(name, "md5")) !== publishing.checksum) return;
+    await this.write(held, { stored: publishing, partial: undefined, publishing: undefined });
+  }
+
+  /** Records changes of an upload, and that its client was heard of. */
+  async write(held: KnownUpload, changes: Partial<UploadRecord>): Promise<void> {
+    held.record = { ...held.record, ...changes, touched: this.#now() };
+    await this.#records.write(held.id, held.record);
+  }
+
+  /** What the client is told about an upload. */
+  async described(held: KnownUpload): Promise<AddressedUpload> {
+    const { id, record } = held;
+    const { kind, filename, size, note, parts, stored, touched } = record;
+    const partial = stored ? undefined : await this.partial(held);
+    const offset = stored ? size ?? stored.size : partial?.prefix.size ?? 0;
+    const heard = Math.max(touched, partial?.entry.mtime ?? 0);
+    return {
+      ...{ id, kind, filename, size, offset, note, parts, stored },
+      prefix: stored?.checksum ?? await this.#md5Of(partial?.prefix),
+      expires: heard + this.#options.ttl,
+    };
+  }
+
+  async #md5Of(prefix: SavedPrefix | undefined): Promise<Checksum | undefined> {
+    if (!prefix) return emptyChecksum("md5");
+    const { digests } = this.#options.runtime;
+    const options = { algorithm: "md5", proof: false } as const;
+    const digest = await PrefixDigest.resume(prefix, options, digests);
+    return digest?.checksum();
+  }
+
+  #now(): number {
+    return this.#options.runtime.clock.now();
+  }
+}
+
+function unknownUpload(): FerryError {
+  return new FerryError("not_found", "there is no upload of that id");
+}
