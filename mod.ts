@@ -173,6 +173,7 @@ export type { Scope } from "./lib/core/scope.ts";
 export type { ExecPolicy } from "./server/exec/allowed_commands.ts";
 export type { FailedRequest, Requester, ServerHooks } from "./server/observe/hooks.ts";
 export type { StoredUpload } from "./server/files/upload.ts";
+export type { HttpServeOptions } from "./server/open_http.ts";
 export { type ReloadOptions, serve, type ServeOptions, type Server } from "./server/serve.ts";
 export type { KeyPair } from "./server/net/tls_listener.ts";
 export { TokenFile } from "./server/auth/token_file.ts";

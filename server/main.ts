@@ -6,7 +6,7 @@
  */
 
 import { getLogger } from "@logtape/logtape";
-import { formatAddress, isLoopback } from "../lib/core/address.ts";
+import { formatAddress, isLoopback, type Listening } from "../lib/core/address.ts";
 import { ENVIRONMENT, giveUp } from "../lib/cli/permissions.ts";
 import { onInterrupt } from "../lib/cli/signals.ts";
 import { quote, toFerryError } from "../lib/core/errors.ts";
@@ -74,6 +74,7 @@ async function run(options: ServeValues): Promise<void> {
     tcpEcho: options["tcp-echo"],
     udpEcho: options["udp-echo"],
     http: options.http,
+    httpHosts: options["http-host"],
     httpOrigins: options["http-origin"],
     partialTtl: options["partial-ttl"],
     verbatim: options.verbatim,
@@ -103,8 +104,7 @@ async function run(options: ServeValues): Promise<void> {
   for (const { kind, ...address } of server.addresses) {
     output.stdout.write(`ferryd: listening ${kind} ${formatAddress(address)}\n`);
   }
-  const [sessions] = server.addresses;
-  if (sessions?.kind === "tcp" && !isLoopback(sessions)) {
+  if (server.addresses.some(isOpenAndPlain)) {
     output.stderr.write(
       "ferryd: others can connect, and nothing is encrypted: see ferryd cert --help\n",
     );
@@ -114,6 +114,11 @@ async function run(options: ServeValues): Promise<void> {
   output.stdout.write("ferryd: ready\n");
   await stop.promise;
   await server.close({ drainTimeout: options["drain-timeout"] });
+}
+
+/** Whether others can connect to a listener that takes tokens, and nothing is encrypted there. */
+function isOpenAndPlain({ kind, ...address }: Listening): boolean {
+  return (kind === "tcp" || kind === "http") && !isLoopback(address);
 }
 
 /** Where a bucket is, and the keys to it. */

@@ -15,7 +15,6 @@ import type { Framing } from "../lib/line_exec/framing.ts";
 import { FerryError } from "../lib/core/errors.ts";
 import { assertNumbers, MAX_TIMEOUT_MS, TIMEOUT } from "../lib/core/number_options.ts";
 import type { Storage } from "./storage/storage.ts";
-import { recordsOf } from "./records_of_storage.ts";
 import { UploadLocks } from "./files/upload_locks.ts";
 import type { ByteStream } from "../lib/wire/connection.ts";
 import { createRuntime, type Runtime } from "../lib/runtime/runtime.ts";
@@ -29,17 +28,15 @@ import { listenLineExec } from "./protocols/line_exec/line_exec.ts";
 import { listenTcpEcho, listenUdpEcho } from "./protocols/echo/echo.ts";
 import { AllowedCommands, type ExecPolicy } from "./exec/allowed_commands.ts";
 import { Hooks, type ServerHooks } from "./observe/hooks.ts";
+import { type HttpServeOptions, openHttp } from "./open_http.ts";
 import type { HttpListener } from "./protocols/http/http.ts";
 import { Session } from "./protocols/ferry/session.ts";
 import { sourceOf } from "../lib/core/source_address.ts";
 import type { KeyPair } from "./net/tls_listener.ts";
 import type { TokenTable } from "./auth/token_table.ts";
 
-/** The default of {@linkcode ServeOptions.partialTtl}. */
-const PARTIAL_TTL_MS = 7 * 24 * 60 * 60 * 1000;
-
 /** Options of {@linkcode serve}. */
-export interface ServeOptions extends ServerHooks {
+export interface ServeOptions extends ServerHooks, HttpServeOptions {
   /** The storage that keeps the files. The server does not dispose of it. */
   storage: Storage;
   /** Address to listen on, `HOST:PORT`; port 0 picks a free one. Default: `127.0.0.1:9900`. */
@@ -98,17 +95,6 @@ export interface ServeOptions extends ServerHooks {
    * no limit. Default: 1000.
    */
   echoRate?: number | undefined;
-  /**
-   * `HOST:PORT` of a listener for HTTP, or for HTTPS if `tls` is given, with the same rule as `listen`. Default: none.
-   */
-  http?: string | undefined;
-  /**
-   * The origins of web pages elsewhere whose scripts may make requests over HTTP, such as `https://app.example.org`.
-   * Default: none.
-   */
-  httpOrigins?: readonly string[] | undefined;
-  /** How long uploads over HTTP that were cut are announced to be kept, in milliseconds. Default: 604800000, 7 days. */
-  partialTtl?: number | undefined;
   /** Ends the server when it is aborted, as {@linkcode Server.close} does. Default: none. */
   signal?: AbortSignal | undefined;
   /**
@@ -176,7 +162,11 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const listeners: Listener[] = [main];
   let web: HttpListener | undefined;
   try {
-    if (http !== undefined) listeners.push(web = await openHttp(http, options, shared));
+    if (http !== undefined) {
+      const address = parseAddress(http, { defaultPort: null });
+      assertOpenedTo(address, { anonymous: options.anonymous, tokens: options.tokens });
+      listeners.push(web = await openHttp(address, options, shared));
+    }
     if (classicExec !== undefined) listeners.push(openLineExec(classicExec, options, shared));
     if (tcpEcho !== undefined) listeners.push(openTcpEcho(tcpEcho, options, shared));
     if (udpEcho !== undefined) listeners.push(await openUdpEcho(udpEcho, options, shared));
@@ -289,40 +279,6 @@ async function openMain(
       authority.replace(changed.tokens);
     },
   };
-}
-
-async function openHttp(
-  listen: string,
-  options: ServeOptions,
-  shared: Shared,
-): Promise<HttpListener> {
-  const { storage, anonymous, tokens, tls, httpOrigins = [], handshakeTimeout = 10_000 } = options;
-  const { runtime, locks, authority, limits, hooks, idleTimeout, minRate } = shared;
-  const address = parseAddress(listen, { defaultPort: null });
-  assertOpenedTo(address, { anonymous, tokens });
-  // Loaded on demand, since it takes time and few servers need it.
-  const { listenHttp } = await import("./protocols/http/http.ts");
-  const service = {
-    runtime,
-    storage,
-    records: recordsOf(storage, runtime),
-    locks,
-    authority,
-    hooks,
-    origins: httpOrigins,
-    hosts: new Set([address.hostname.toLowerCase()]),
-    url: undefined,
-    secure: tls !== undefined,
-    partialTtl: options.partialTtl ?? PARTIAL_TTL_MS,
-  };
-  return await listenHttp(address, {
-    service,
-    tls,
-    limits,
-    handshakeTimeout,
-    idleTimeout,
-    minRate,
-  });
 }
 
 function openLineExec(

@@ -62,6 +62,13 @@ lets bash, zsh or fish complete its command line.`,
       help:
         "where to serve the same files to browsers and to programs that speak HTTP, curl for one",
     },
+    "http-host": {
+      kind: "list",
+      value: "NAME",
+      help:
+        "a name by which that is known: files.example.org; needed where anybody may do something " +
+        "and nothing is encrypted (may be repeated)",
+    },
     "http-origin": {
       kind: "list",
       value: "URL",
