@@ -76,6 +76,7 @@ async function run(options: ServeValues): Promise<void> {
     http: options.http,
     httpHosts: options["http-host"],
     httpOrigins: options["http-origin"],
+    httpUrl: options["http-url"],
     partialTtl: options["partial-ttl"],
     verbatim: options.verbatim,
     echoRate: options["echo-rate"],

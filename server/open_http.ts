@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Address, assertAscii } from "../lib/core/address.ts";
+import { type Address, assertAscii, formatAddress } from "../lib/core/address.ts";
 import { FerryError, quote } from "../lib/core/errors.ts";
 import type { Runtime } from "../lib/runtime/runtime.ts";
 import type { Authority } from "./auth/authority.ts";
@@ -14,6 +14,7 @@ import type { KeyPair } from "./net/tls_listener.ts";
 import type { Hooks } from "./observe/hooks.ts";
 import type { HttpListener } from "./protocols/http/http.ts";
 import { recordsOf } from "./records_of_storage.ts";
+import type { SharedLinks } from "./shares/shares.ts";
 import type { Storage } from "./storage/storage.ts";
 
 /** The default of {@linkcode HttpServeOptions.partialTtl}. */
@@ -36,6 +37,11 @@ export interface HttpServeOptions {
    * Default: none.
    */
   httpOrigins?: readonly string[] | undefined;
+  /**
+   * The URL by which clients know that listener, if they reach it by way of a proxy: `https://files.example.org`. Share
+   * links begin with it. Default: none; that of the request that makes a link, or else of the listener.
+   */
+  httpUrl?: string | undefined;
   /** How long uploads over HTTP that were cut are announced to be kept, in milliseconds. Default: 604800000, 7 days. */
   partialTtl?: number | undefined;
 }
@@ -58,6 +64,13 @@ interface Shared {
   minRate: number;
 }
 
+/** What is open for HTTP. */
+export interface OpenedHttp {
+  readonly listener: HttpListener;
+  /** The share links, which lead to it. */
+  readonly links: SharedLinks;
+}
+
 /**
  * Listens for HTTP.
  *
@@ -68,26 +81,31 @@ export async function openHttp(
   address: Address,
   options: CommonOptions,
   { runtime, locks, authority, limits, hooks, idleTimeout, minRate }: Shared,
-): Promise<HttpListener> {
+): Promise<OpenedHttp> {
   const { storage, tls, httpHosts = [], httpOrigins = [], handshakeTimeout = 10_000 } = options;
   const origins = httpOrigins.map(parseOrigin);
   const hosts = new Set([address.hostname, ...httpHosts].map(parseHost));
+  const url = options.httpUrl === undefined ? undefined : parseUrl(options.httpUrl);
+  const records = recordsOf(storage, runtime);
   // Loaded on demand, since it takes time and few servers need it.
   const { listenHttp } = await import("./protocols/http/http.ts");
+  const { Shares } = await import("./shares/shares.ts");
+  const shares = new Shares({ records, storage, authority });
   const service = {
     runtime,
     storage,
-    records: recordsOf(storage, runtime),
+    records,
+    shares,
     locks,
     authority,
     hooks,
     origins,
     hosts,
-    url: undefined,
+    url,
     secure: tls !== undefined,
     partialTtl: options.partialTtl ?? PARTIAL_TTL_MS,
   };
-  return await listenHttp(address, {
+  const listener = await listenHttp(address, {
     service,
     tls,
     limits,
@@ -95,6 +113,26 @@ export async function openHttp(
     idleTimeout,
     minRate,
   });
+  const urlOf = (path: string, local: string) => {
+    const { kind, hostname, port } = listener.listening;
+    const reached = formatAddress({ hostname: isWildcard(hostname) ? local : hostname, port });
+    return new URL(path, url ?? `${kind}://${reached}/`).href;
+  };
+  return { listener, links: { shares, urlOf } };
+}
+
+/** Whether a listener takes connections to every address of its machine. */
+function isWildcard(hostname: string): boolean {
+  return hostname === "0.0.0.0" || hostname === "::";
+}
+
+function parseUrl(text: string): URL {
+  const url = URL.parse(text);
+  if (url && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`) return url;
+  throw new FerryError(
+    "usage",
+    `${quote(text)} is no URL of this server: one looks like https://files.example.org`,
+  );
 }
 
 function parseOrigin(text: string): string {

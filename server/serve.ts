@@ -12,6 +12,7 @@ import {
   parseAddress,
 } from "../lib/core/address.ts";
 import type { Framing } from "../lib/line_exec/framing.ts";
+import type { SharedLinks } from "./shares/shares.ts";
 import { FerryError } from "../lib/core/errors.ts";
 import { assertNumbers, MAX_TIMEOUT_MS, TIMEOUT } from "../lib/core/number_options.ts";
 import type { Storage } from "./storage/storage.ts";
@@ -165,7 +166,9 @@ export async function serve(options: ServeOptions): Promise<Server> {
     if (http !== undefined) {
       const address = parseAddress(http, { defaultPort: null });
       assertOpenedTo(address, { anonymous: options.anonymous, tokens: options.tokens });
-      listeners.push(web = await openHttp(address, options, shared));
+      const opened = await openHttp(address, options, shared);
+      listeners.push(web = opened.listener);
+      shared.links = opened.links;
     }
     if (classicExec !== undefined) listeners.push(openLineExec(classicExec, options, shared));
     if (tcpEcho !== undefined) listeners.push(openTcpEcho(tcpEcho, options, shared));
@@ -200,6 +203,8 @@ interface Shared {
   /** Decides which connections are admitted. */
   limits: ConnectionLimits;
   hooks: Hooks;
+  /** The share links; undefined until HTTP is listened for, to which they lead. */
+  links?: SharedLinks | undefined;
   /** See {@linkcode ServeOptions}. */
   idleTimeout: number;
   minRate: number;
@@ -232,13 +237,15 @@ interface MainListener extends Listener {
 async function openMain(
   { listen = "127.0.0.1", storage, anonymous, tokens, tls, handshakeTimeout = 10_000 }:
     ServeOptions,
-  { runtime, locks, authority, commands, limits, hooks, idleTimeout, minRate }: Shared,
+  shared: Shared,
 ): Promise<MainListener> {
+  const { runtime, locks, authority, commands, limits, hooks, idleTimeout, minRate } = shared;
   const { clock } = runtime;
   const address = parseAddress(listen);
   assertOpenedTo(address, { anonymous, tokens });
-  const begin = (stream: ByteStream & { remoteAddr: Address }) => {
-    const { remoteAddr } = stream;
+  const begin = (stream: ByteStream & { remoteAddr: Address; localAddr: Address }) => {
+    const { remoteAddr, localAddr } = stream;
+    const { links } = shared;
     return new Session(stream, {
       runtime,
       storage,
@@ -251,6 +258,10 @@ async function openMain(
       peer: formatAddress(remoteAddr),
       source: sourceOf(remoteAddr.hostname),
       tell: hooks.toldBy(remoteAddr),
+      links: links && {
+        shares: links.shares,
+        urlOf: (path) => links.urlOf(path, localAddr.hostname),
+      },
     });
   };
   // Loaded on demand, since it takes time and few servers need it.

@@ -25,22 +25,23 @@ const FOLDERS: Readonly<Record<string, string>> = {
   "server/auth": "lib/cli lib/core lib/files lib/security lib/wire/operations server/storage",
   "server/files":
     "lib/core lib/digest lib/files lib/runtime lib/transfer server/auth server/storage",
+  "server/shares": "lib/core lib/wire server/auth server/files server/storage",
   "server/exec": "lib/core lib/files lib/runtime lib/wire/operations",
   "server/observe": "lib/core server/auth server/files",
   "server/net": "lib/core lib/runtime lib/wire server/observe",
   "server/protocols/ferry/exchange":
     "lib/core lib/runtime lib/transfer lib/wire lib/wire/operations " +
-    "server/auth server/exec server/files server/observe server/storage",
+    "server/auth server/exec server/files server/observe server/shares server/storage",
   "server/protocols/ferry/handlers":
     "lib/core lib/digest lib/files lib/runtime lib/transfer lib/wire lib/wire/operations " +
-    "server/exec server/files server/protocols/ferry/exchange",
+    "server/exec server/files server/protocols/ferry/exchange server/shares",
   "server/protocols/ferry": "lib/core lib/wire lib/wire/operations " +
     "server/protocols/ferry/exchange server/protocols/ferry/handlers",
   "server/protocols/line_exec":
     "lib/core lib/digest lib/line_exec lib/runtime lib/wire server/exec server/net server/observe",
   "server/protocols/echo": "lib/core lib/runtime lib/udp lib/wire server/net server/observe",
   "server/protocols/http/exchange": "lib/core lib/digest lib/runtime lib/transfer lib/wire " +
-    "server/auth server/files server/observe server/storage",
+    "server/auth server/files server/observe server/shares server/storage",
   "server/protocols/http/files":
     "lib/core lib/digest lib/files lib/runtime lib/transfer lib/wire " +
     "server/auth server/files server/storage server/protocols/http/exchange " +
@@ -50,7 +51,7 @@ const FOLDERS: Readonly<Record<string, string>> = {
   "server/protocols/http/login":
     "lib/core lib/security server/auth server/files server/protocols/http/exchange",
   "server/protocols/http/shares":
-    "lib/core lib/security server/auth server/files server/protocols/http/exchange",
+    "lib/core lib/wire server/shares server/protocols/http/exchange server/protocols/http/page",
   "server/protocols/http/page": "lib/core server/protocols/http/exchange",
   "server/protocols/http": "lib/core lib/runtime lib/wire server/auth server/net server/observe " +
     "server/protocols/http/exchange server/protocols/http/files server/protocols/http/login " +
@@ -60,7 +61,7 @@ const FOLDERS: Readonly<Record<string, string>> = {
   "server":
     "lib/cli lib/core lib/line_exec lib/runtime lib/wire server/auth server/cli server/cli/commands server/exec server/files server/net " +
     "server/observe server/protocols/echo server/protocols/ferry server/protocols/http " +
-    "server/protocols/line_exec server/storage server/storage/fs server/storage/memory server/storage/s3",
+    "server/protocols/line_exec server/shares server/storage server/storage/fs server/storage/memory server/storage/s3",
 
   "client/net":
     "lib/core lib/digest lib/runtime lib/security lib/transfer lib/wire lib/wire/operations",
@@ -79,13 +80,12 @@ const FOLDERS: Readonly<Record<string, string>> = {
   "client": "lib/cli lib/core client/cli client/cli/commands",
 
   // For browsers: `packaging/page.ts` bundles it into a module of server/protocols/http/page.
-  "page/upload": "lib/digest page/text page/widgets",
+  "page/upload": "lib/digest page/text",
   "page/door": "",
   "page/listing": "page/door",
   "page/text": "",
-  "page/widgets": "",
   "page/state": "page/door page/listing page/text",
-  "page/view": "page/door page/listing page/state page/text page/upload page/widgets",
+  "page/view": "page/door page/listing page/state page/text page/upload",
   "page": "page/door page/state page/text page/upload page/view",
 
   "packaging": "lib/cli lib/core lib/files",

@@ -6,7 +6,7 @@
  */
 
 import { FerryError, quote } from "../../lib/core/errors.ts";
-import { parseDirectoryName } from "../../lib/core/remote_name.ts";
+import { type FileName, parentName, parseDirectoryName } from "../../lib/core/remote_name.ts";
 import type { Scope } from "../../lib/core/scope.ts";
 import type { Need } from "../../lib/wire/operations/operation.ts";
 import { type OperationName, OPERATIONS } from "../../lib/wire/operations/operations.ts";
@@ -19,6 +19,16 @@ export interface Principal {
   readonly grants: Grants;
   /** Whether it could get more grants by logging in with a token. */
   readonly mayAuthenticate: boolean;
+  /** What a share link limits, if the client came by one. Default: undefined. */
+  readonly link?: LinkLimits | undefined;
+}
+
+/** What a share link limits besides scopes and directories. Refusals do not tell its visitors where it leads. */
+export interface LinkLimits {
+  /** The only file that requests may be about. Its directory can be listed, and has nothing else. */
+  readonly only?: FileName | undefined;
+  /** Whether uploads never replace a file. */
+  readonly createsOnly: boolean;
 }
 
 /** What a client asks to do. */
@@ -31,6 +41,8 @@ export interface AccessRequest {
   to?: string | undefined;
   /** Whether a `list` is one of partial uploads, each of which is then asked about on its own. */
   parts?: boolean | undefined;
+  /** Whether a `share` is for uploads. */
+  upload?: boolean | undefined;
 }
 
 /**
@@ -47,6 +59,7 @@ export function assertAllowed(who: Principal, request: AccessRequest): void {
     if (!isGranted(directories, reach, request[of] ?? "")) throw refusal(who, scope, directories);
   }
   const { op, filename = "", to = "" } = request;
+  if (who.link?.only !== undefined && !isAbout(who.link.only, request)) throw notByLink();
   if (op === "move" && !revealsNothing(grants, filename, to)) {
     throw refusal(who, "read", grants.read ?? []);
   }
@@ -74,6 +87,15 @@ export function boundsOf({ grants }: Principal, request: AccessRequest): Bounds 
     reaches: (path) => may("filename", path),
     takes: (path, from) => may("to", path) && revealsNothing(grants, from, path),
   };
+}
+
+/** Whether a request is about nothing but one file. */
+function isAbout(only: FileName, { op, filename }: AccessRequest): boolean {
+  return filename === only || op === "list" && filename === parentName(only);
+}
+
+function notByLink(): FerryError {
+  return new FerryError("denied", "the link does not allow that");
 }
 
 function needsOf(request: AccessRequest): readonly Need[] {
@@ -120,10 +142,11 @@ function overlaps(directories: readonly GrantedDirectory[], name: string): boole
 }
 
 function refusal(
-  { mayAuthenticate }: Principal,
+  { mayAuthenticate, link }: Principal,
   scope: Scope,
   directories: readonly GrantedDirectory[],
 ): FerryError {
+  if (link) return notByLink();
   if (mayAuthenticate) {
     return new FerryError("auth_required", `the scope "${scope}" needs a token`);
   }

@@ -90,7 +90,7 @@ export class TokenCaller implements Caller {
  * The owner id of the partial uploads of clients that log in with a token. It reveals nothing that would help to log
  * in.
  */
-async function ownerOf({ id, verifier: { storedKey } }: TokenRecord): Promise<string> {
+export async function ownerOf({ id, verifier: { storedKey } }: TokenRecord): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new Uint8Array(storedKey));
   return `${id}:${encodeHex(new Uint8Array(digest).subarray(0, OWNER_BYTES))}`;
 }

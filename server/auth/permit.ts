@@ -7,7 +7,13 @@
 import type { Clock, Timer } from "../../lib/core/clock.ts";
 import { FerryError } from "../../lib/core/errors.ts";
 import type { Storage } from "../storage/storage.ts";
-import { type AccessRequest, assertAllowed, boundsOf, type Principal } from "./authorization.ts";
+import {
+  type AccessRequest,
+  assertAllowed,
+  boundsOf,
+  type LinkLimits,
+  type Principal,
+} from "./authorization.ts";
 import { sameRights, type TokenRecord } from "./token_table.ts";
 
 /**
@@ -26,6 +32,8 @@ export interface Issuer {
   readonly generation: number;
   /** A token by its id; undefined if there is none. It may have expired. */
   find(id: string): TokenRecord | undefined;
+  /** The error for a request whose token is no longer valid. Default: undefined, that a token is needed. */
+  ended?(): FerryError;
   /** Calls a function each time that the tokens are replaced, until the returned value is disposed of. */
   onReplaced(listener: () => void): Disposable;
 }
@@ -73,6 +81,11 @@ export class Permit {
     return this.#claimant.owner;
   }
 
+  /** What a share link limits, if the client came by one. */
+  get link(): LinkLimits | undefined {
+    return this.#claimant.principal.link;
+  }
+
   /**
    * Fails if the request may not continue. Called again before each step that cannot be undone.
    *
@@ -85,6 +98,7 @@ export class Permit {
     try {
       assertAllowed(this.#issuer.anonymous, request);
     } catch (cause) {
+      if (this.#issuer.ended) throw this.#issuer.ended();
       const reason = "the token that allowed it was taken back, was changed or has expired";
       throw new FerryError("auth_required", reason, { cause });
     }

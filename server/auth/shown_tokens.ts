@@ -70,8 +70,7 @@ export class ShownTokens {
       signal,
       async check() {
         // Computed for every id, so that the response time does not reveal which ids have tokens.
-        const decoy = await authority.decoy(id);
-        const verifier = claimed?.verifier ?? decoy;
+        const verifier = claimed?.verifier ?? await authority.decoy(id);
         const { storedKey } = await createVerifier(secret, verifier);
         return sameBytes(storedKey, verifier.storedKey);
       },

@@ -116,6 +116,8 @@ export class FileService {
    * @throws {FerryError} `not_found`, `not_a_file`
    */
   async list(directory: string, options: ListOptions): Promise<AsyncIterable<Listed>> {
+    const only = this.#permit.link?.only;
+    if (only !== undefined) return ofOne(await this.#storage.stat(only));
     return this.#storage.list(await existingDirectory(this.#storage, directory), options);
   }
 
@@ -198,4 +200,9 @@ export class FileService {
     const watch = this.#permit.onEnd((error) => ended.abort(error));
     return { signal: ended.signal, [Symbol.dispose]: () => watch[Symbol.dispose]() };
   }
+}
+
+/** The entries of a directory of which a client sees one file. */
+async function* ofOne(entry: Entry): AsyncGenerator<Listed, void, void> {
+  yield await Promise.resolve(entry);
 }

@@ -24,6 +24,7 @@ import type {
   OfferAnswer,
   ReceivedUpload,
   StoredUpload,
+  Upload,
   UploadOffer,
   UploadStart,
 } from "./upload.ts";
@@ -87,7 +88,8 @@ export class UploadService {
   }
 
   async #consider(offer: UploadOffer): Promise<OfferAnswer> {
-    const { filename, algorithm, overwrite, checksum } = offer;
+    const { filename, algorithm, checksum } = offer;
+    const overwrite = this.#policyOf(offer);
     const name = parseFileName(filename);
     const size = assertSize(offer.size);
     const existing = await this.#fileAt(name, algorithm);
@@ -141,11 +143,12 @@ export class UploadService {
    * an offset that was not offered; `not_found` if a precondition expects a file
    */
   async put(
-    upload: UploadStart,
+    wanted: UploadStart,
     content: IncomingContent,
     partial?: OfferedUpload,
   ): Promise<ReceivedUpload> {
     try {
+      const upload = { ...wanted, overwrite: this.#policyOf(wanted) };
       const { algorithm, overwrite, offset } = upload;
       const name = parseFileName(upload.filename);
       const size = assertSize(upload.size);
@@ -169,6 +172,11 @@ export class UploadService {
     } catch (error) {
       throw await this.#explained(error);
     }
+  }
+
+  /** The overwrite policy of an upload, as far as the client may replace files. */
+  #policyOf({ overwrite }: Upload): Overwrite {
+    return this.#permit.link?.createsOnly ? "never" : overwrite;
   }
 
   /** Fails if a precondition does not hold already before the content comes. */

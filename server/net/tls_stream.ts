@@ -49,10 +49,13 @@ export class TlsStream implements ByteStream {
   #fail: (reason: FerryError) => void = () => {};
   /** The address of the peer. */
   readonly remoteAddr: { hostname: string; port: number };
+  /** The address of this machine that the peer connected to. */
+  readonly localAddr: { hostname: string; port: number };
 
   private constructor(socket: Socket, secureContext: SecureContext) {
     this.#socket = socket;
     this.remoteAddr = { hostname: socket.remoteAddress ?? "", port: socket.remotePort ?? 0 };
+    this.localAddr = { hostname: socket.localAddress ?? "", port: socket.localPort ?? 0 };
     // Pausing a TLS socket in Deno does not apply backpressure: the peer's data accumulates in memory. Only the handle
     // of the underlying socket can stop reading.
     this.#handle = handleOf(socket);

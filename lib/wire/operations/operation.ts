@@ -38,6 +38,8 @@ export interface Subject {
   filename?: string | undefined;
   /** Whether a `list` is one of partial uploads. */
   parts?: boolean | undefined;
+  /** Whether a `share` is for uploads. */
+  upload?: boolean | undefined;
 }
 
 /** A scope that a request needs, and where. */

@@ -23,7 +23,10 @@ import type { Operation } from "./operation.ts";
 import { ping } from "./ping.ts";
 import { put } from "./put.ts";
 import { remove } from "./remove.ts";
+import { share } from "./share.ts";
+import { shares } from "./shares.ts";
 import { stat } from "./stat.ts";
+import { unshare } from "./unshare.ts";
 
 /** The operations by their names. */
 export const OPERATIONS = {
@@ -40,6 +43,9 @@ export const OPERATIONS = {
   move,
   compare,
   exec,
+  share,
+  shares,
+  unshare,
 } satisfies Readonly<Record<string, Operation<unknown, unknown>>>;
 
 /** The name of an operation. */

@@ -69,6 +69,12 @@ lets bash, zsh or fish complete its command line.`,
         "a name by which that is known: files.example.org; needed where anybody may do something " +
         "and nothing is encrypted (may be repeated)",
     },
+    "http-url": {
+      kind: "text",
+      value: "URL",
+      help:
+        "the address by which clients reach that, if a proxy is in front: https://files.example.org",
+    },
     "http-origin": {
       kind: "list",
       value: "URL",

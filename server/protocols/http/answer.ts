@@ -18,6 +18,7 @@ import { admit } from "./login/admission.ts";
 import { challengeFor } from "./login/credentials.ts";
 import { assertWellFormed } from "./request_header.ts";
 import { handlerOf } from "./routes.ts";
+import { enterShare, isByLink } from "./shares/entrance.ts";
 
 /** All of the tree. */
 const WHOLE: View = { base: "", prefix: "" };
@@ -69,7 +70,9 @@ async function open(service: HttpService, arrived: ArrivedRequest): Promise<Exch
   // OPTIONS may be about the server as a whole.
   const target = parseTarget(method === "OPTIONS" && url === "*" ? "/" : url, host);
   const caller = await admit(request, response, service);
-  return caller && new Exchange({ ...arrived, service, target, caller, view: WHOLE });
+  if (!caller) return undefined;
+  const exchange = new Exchange({ ...arrived, service, target, caller, view: WHOLE });
+  return isByLink(target) ? await enterShare(exchange) : exchange;
 }
 
 /** Responds with an error. */

@@ -21,6 +21,7 @@ import type { OfferedUpload } from "../../../files/offered_upload.ts";
 import type { UploadLocks } from "../../../files/upload_locks.ts";
 import { logFailure } from "../../../observe/failures.ts";
 import type { SessionHooks } from "../../../observe/hooks.ts";
+import type { Shares } from "../../../shares/shares.ts";
 import type { Storage } from "../../../storage/storage.ts";
 import { ReplyQueue } from "./reply_queue.ts";
 
@@ -47,10 +48,20 @@ export interface SessionOptions {
   minRate: number;
   /** The peer's address, for the log. */
   peer: string;
+  /** The share links; undefined if the server has no listener that they could lead to. */
+  links?: SessionLinks | undefined;
   /** Called with the outcomes of requests; undefined if no hook is set. */
   tell?: SessionHooks | undefined;
   /** The key under which failed logins are counted. */
   source: string;
+}
+
+/** The share links, as the requests of one connection see them. */
+export interface SessionLinks {
+  /** The links. */
+  readonly shares: Shares;
+  /** The URL for a path. */
+  urlOf(path: string): string;
 }
 
 /** How long a client may be silent in the middle of the body of a refused request, in milliseconds. */

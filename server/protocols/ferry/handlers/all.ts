@@ -19,7 +19,10 @@ import { offer } from "./offer.ts";
 import { ping } from "./ping.ts";
 import { put } from "./put.ts";
 import { remove } from "./remove.ts";
+import { share } from "./share.ts";
+import { shares } from "./shares.ts";
 import { stat } from "./stat.ts";
+import { unshare } from "./unshare.ts";
 
 type Handlers = { readonly [Op in Request["op"]]: Handler<Extract<Request, { op: Op }>> };
 
@@ -36,7 +39,10 @@ const HANDLERS: Handlers = {
   ping,
   put,
   remove,
+  share,
+  shares,
   stat,
+  unshare,
 };
 
 /** The handler for a request. */

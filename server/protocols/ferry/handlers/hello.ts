@@ -34,11 +34,12 @@ export const hello: Handler<HelloRequest> = {
 
   async answer(exchange) {
     const { connection, request } = exchange;
-    const { wire, identity, options: { commands, idleTimeout } } = connection;
+    const { wire, identity, options: { commands, links, idleTimeout } } = connection;
     assertVersion(request);
     const features = [
       ...FEATURES,
       ...(commands ? ["exec"] : []),
+      ...(links ? ["share"] : []),
       ...MUTUAL_FEATURES.filter((feature) => request.features.includes(feature)),
     ];
     const keepsAlive = features.includes(KEEP_ALIVE);

@@ -7,6 +7,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Runtime } from "../../../../lib/runtime/runtime.ts";
 import { FerryError } from "../../../../lib/core/errors.ts";
+import { sourceOf } from "../../../../lib/core/source_address.ts";
 import type { FileName } from "../../../../lib/core/remote_name.ts";
 import type { Authority } from "../../../auth/authority.ts";
 import type { AccessRequest } from "../../../auth/authorization.ts";
@@ -20,6 +21,7 @@ import type { Records } from "../../../files/records.ts";
 import type { UploadLocks } from "../../../files/upload_locks.ts";
 import { UploadService } from "../../../files/upload_service.ts";
 import type { Hooks } from "../../../observe/hooks.ts";
+import type { Shares, Visit } from "../../../shares/shares.ts";
 import type { Storage } from "../../../storage/storage.ts";
 import type { Connection } from "./connection.ts";
 import { type Content, ContentSender } from "./content.ts";
@@ -35,6 +37,8 @@ export interface HttpService {
   readonly storage: Storage;
   /** What the server itself keeps beside the files: keys, shares, uploads by tus. */
   readonly records: Records;
+  /** The share links. */
+  readonly shares: Shares;
   /** The locks that arbitrate between the writers of partial uploads. */
   readonly locks: UploadLocks;
   /** The grants and tokens. */
@@ -63,6 +67,8 @@ export interface View {
   readonly base: FileName | "";
   /** What precedes each path in links to the view: "" or, for a share, `/.ferry/s/LINK`. */
   readonly prefix: string;
+  /** The visit by a share link; undefined without one. */
+  readonly visit?: Visit | undefined;
 }
 
 /** Handles a request. It responds, or throws the error that becomes the response. */
@@ -211,6 +217,17 @@ export class Exchange {
       tell.stored(file, this.caller.shown);
     });
     return { storage, runtime, locks, onStored };
+  }
+
+  /**
+   * Counts a download by a share link, if those are counted. To be called before content is sent in answer to a GET.
+   *
+   * @param first whether the response has the first byte of the content
+   * @throws {FerryError} that the link was used as often as it may be
+   */
+  async countDownload({ first }: { first: boolean }): Promise<void> {
+    const { remoteAddress = "" } = this.request.socket;
+    await this.view.visit?.countDownload({ first, source: sourceOf(remoteAddress) });
   }
 
   get #tell() {

@@ -5,6 +5,7 @@
  */
 
 import type { ErrorCode, FerryError } from "../../../../lib/core/errors.ts";
+import { isLinkEnded } from "../../../shares/share.ts";
 
 /** The status of each code. */
 const STATUS: Readonly<Record<ErrorCode, number>> = {
@@ -62,8 +63,8 @@ export class HttpFailure extends Error {
 }
 
 /** The status of an error. */
-export function statusOf({ code }: FerryError): number {
-  return STATUS[code];
+export function statusOf(failure: FerryError): number {
+  return isLinkEnded(failure) ? 410 : STATUS[failure.code];
 }
 
 /** The problem that describes an error. */

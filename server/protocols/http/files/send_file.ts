@@ -15,6 +15,7 @@ import { CONDITIONS, judge, rangeApplies } from "./conditions.ts";
 import { wantedIn } from "./digest_wishes.ts";
 import { contentRange, multipart, type Part, partsIn } from "./ranges.ts";
 import { contentFields, validatorsOf, versionFields } from "./representation.ts";
+import { stream } from "./streaming.ts";
 
 /**
  * Up to this size, in bytes, a file whose checksum is not known is read for it before it is sent. A larger one is sent
@@ -43,6 +44,9 @@ export async function sendFile(exchange: Exchange, permit: Permit): Promise<void
   const asAttachment = exchange.target.query.has("download");
   const fields = { ...version, ...contentFields(file, { asAttachment }) };
   const parts = rangeApplies(field, validators, now) ? partsFor(exchange, file) : undefined;
+  if (exchange.method !== "HEAD") {
+    await exchange.countDownload({ first: !parts || parts.some(({ offset }) => offset === 0) });
+  }
   if (parts === undefined) return await sendWhole(exchange, permit, file, fields);
   await sendParts(exchange, permit, file, { fields, parts });
 }
@@ -77,13 +81,13 @@ async function sendWhole(
 ): Promise<void> {
   const { size } = file.entry;
   if (file.known("md5") !== null || exchange.method === "HEAD") {
-    return await exchange.stream(200, fields, partOf(file, { offset: 0, size }), { size, permit });
+    return await stream(exchange, 200, fields, partOf(file, { offset: 0, size }), { size, permit });
   }
   // While it is sent it is digested, so that its checksum is known from the next time on.
   const digest = await exchange.service.runtime.digests.create("md5");
   const source = file.part({ offset: 0, size });
   const checksum = () => digest.checksum();
-  await exchange.stream(200, fields, {
+  await stream(exchange, 200, fields, {
     async read(into) {
       const count = await source.read(into);
       if (count !== null) digest.update(into.subarray(0, count));
@@ -108,13 +112,13 @@ async function sendParts(
   if (parts.length === 1) {
     const range = { "content-range": contentRange(first, size) };
     const options = { size: first.size, permit };
-    return await exchange.stream(206, { ...fields, ...range }, partOf(file, first), options);
+    return await stream(exchange, 206, { ...fields, ...range }, partOf(file, first), options);
   }
   const type = fields["content-type"]!;
   const body = multipart(parts, { size, type });
   const { buffers } = exchange.service.runtime;
   const pieces = body.pieces(file, buffers);
-  await exchange.stream(206, { ...fields, "content-type": body.type }, pieces, {
+  await stream(exchange, 206, { ...fields, "content-type": body.type }, pieces, {
     size: body.size,
     permit,
   });

@@ -19,17 +19,14 @@ export interface VirtualListProps<T> extends Omit<HTMLAttributes<HTMLDivElement>
   rowHeight: number;
   /** The index of the item to keep in view; below 0 for none. */
   keepInView?: number;
-  /** What stands above the rows and stays in view. */
-  head?: VNode;
-  /** The height of that in pixels. */
-  headHeight?: number;
   /** Makes the row of an item. It has to have a key. */
   children: (item: T, index: number) => ComponentChildren;
 }
 
 /** A list that scrolls, with rows of the same height. */
-export function VirtualList<T>(props: VirtualListProps<T>): VNode {
-  const { items, rowHeight, keepInView = -1, head, headHeight = 0, children, ...rest } = props;
+export function VirtualList<T>(
+  { items, rowHeight, keepInView = -1, children, ...rest }: VirtualListProps<T>,
+): VNode {
   const element = useRef<HTMLDivElement>(null);
   const [view, setView] = useState({ first: 0, last: 40 });
 
@@ -54,14 +51,13 @@ export function VirtualList<T>(props: VirtualListProps<T>): VNode {
     const top = keepInView * rowHeight;
     if (keepInView < 0) return;
     if (top < scrollTop) element.current!.scrollTop = top;
-    const bottom = headHeight + top + rowHeight - clientHeight;
+    const bottom = top + rowHeight - clientHeight;
     if (bottom > scrollTop) element.current!.scrollTop = bottom;
   }, [keepInView, rowHeight]);
 
   const { first, last } = view;
   return (
     <div {...rest} ref={element} onScroll={look}>
-      {head}
       <div
         role="presentation"
         class="virtual-content"
