@@ -1,4 +1,5 @@
-// deno-std publishes the sources of @std/* without their types, and so does negotiator: what ferry uses of them, declared.
+// deno-std publishes the sources of @std/* without their types, and so do negotiator and tar-stream: what ferry uses of
+// them, declared.
 
 declare module "@std/assert" {
   export function assert(condition: unknown, message?: string): asserts condition;
@@ -171,4 +172,20 @@ declare module "negotiator" {
     mediaType(available: readonly string[]): string | undefined;
     encoding(available: readonly string[]): string | undefined;
   }
+}
+
+declare module "tar-stream/headers" {
+  interface TarHeader {
+    name: string;
+    type: "file" | "directory" | "pax-header";
+    size: number;
+    mode: number;
+    mtime: Date;
+    uid: number;
+    gid: number;
+  }
+  export function encode(header: TarHeader): Uint8Array<ArrayBuffer> | null;
+  export function encodePax(
+    options: { name?: string; pax?: Record<string, string> },
+  ): Uint8Array<ArrayBuffer>;
 }

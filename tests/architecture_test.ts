@@ -80,12 +80,13 @@ const FOLDERS: Readonly<Record<string, string>> = {
   "client": "lib/cli lib/core client/cli client/cli/commands",
 
   // For browsers: `packaging/page.ts` bundles it into a module of server/protocols/http/page.
-  "page/upload": "lib/digest page/text",
+  "page/upload": "lib/digest page/text page/widgets",
   "page/door": "",
   "page/listing": "page/door",
   "page/text": "",
+  "page/widgets": "",
   "page/state": "page/door page/listing page/text",
-  "page/view": "page/door page/listing page/state page/text page/upload",
+  "page/view": "page/door page/listing page/state page/text page/upload page/widgets",
   "page": "page/door page/state page/text page/upload page/view",
 
   "packaging": "lib/cli lib/core lib/files",

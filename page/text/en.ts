@@ -4,7 +4,9 @@
  * @module
  */
 
-const things = (count: number) => count === 1 ? "1 item" : `${count} items`;
+const { format: number } = new Intl.NumberFormat("en");
+
+const things = (count: number) => count === 1 ? "1 item" : `${number(count)} items`;
 
 /** The texts of the page in English; the other languages have the same keys. */
 export const EN = {
@@ -26,10 +28,10 @@ export const EN = {
   sortBy: (column: string) => `Sort by ${column}`,
   counted: (directories: number, files: number) =>
     [
-      directories > 0 ? `${directories} folder${directories === 1 ? "" : "s"}` : "",
-      files > 0 || directories === 0 ? `${files} file${files === 1 ? "" : "s"}` : "",
+      directories > 0 ? `${number(directories)} folder${directories === 1 ? "" : "s"}` : "",
+      files > 0 || directories === 0 ? `${number(files)} file${files === 1 ? "" : "s"}` : "",
     ].filter((part) => part !== "").join(", "),
-  foundOf: (found: number, all: number) => `${found} of ${things(all)}`,
+  foundOf: (found: number, all: number) => `${number(found)} of ${things(all)}`,
   chosen: (count: number) => `${things(count)} chosen`,
   loading: "Loading…",
 
@@ -70,7 +72,7 @@ export const EN = {
   removeFolderHint: "Everything in it is deleted as well. This cannot be undone.",
   removeFoldersHint: "Everything in the folders is deleted as well. This cannot be undone.",
   removed: (count: number) => `${things(count)} deleted`,
-  removing: (done: number, all: number) => `Deleting ${done} of ${all}…`,
+  removing: (done: number, all: number) => `Deleting ${number(done)} of ${number(all)}…`,
   created: (name: string) => `Folder “${name}” created`,
   renamed: (name: string) => `Renamed to “${name}”`,
   tooManyForOne: "Too many entries for one download: choose fewer of them, or the whole folder.",

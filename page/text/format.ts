@@ -4,7 +4,7 @@
  * @module
  */
 
-const UNITS = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte", "petabyte"];
+const UNITS = ["", "kilobyte", "megabyte", "gigabyte", "terabyte", "petabyte"];
 
 /** A size with at most three digits: `1.5 MB`. */
 export function sizeText(bytes: number, locale: string): string {
@@ -15,7 +15,9 @@ export function sizeText(bytes: number, locale: string): string {
     value /= 1000;
     unit++;
   }
-  const digits = unit === 0 || value >= 99.95 ? 0 : 1;
+  // The short name of a byte would be "byte", whatever the number.
+  if (unit === 0) return `${new Intl.NumberFormat(locale).format(bytes)} B`;
+  const digits = value >= 99.95 ? 0 : 1;
   return new Intl.NumberFormat(locale, {
     style: "unit",
     unit: UNITS[unit]!,

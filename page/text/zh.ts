@@ -6,6 +6,8 @@
 
 import type { Texts } from "./en.ts";
 
+const { format: number } = new Intl.NumberFormat("zh-CN");
+
 /** The texts of the page in Simplified Chinese. */
 export const ZH: Texts = {
   language: "中文",
@@ -25,11 +27,11 @@ export const ZH: Texts = {
   sortBy: (column) => `按${column}排序`,
   counted: (directories, files) =>
     [
-      directories > 0 ? `${directories} 个文件夹` : "",
-      files > 0 || directories === 0 ? `${files} 个文件` : "",
+      directories > 0 ? `${number(directories)} 个文件夹` : "",
+      files > 0 || directories === 0 ? `${number(files)} 个文件` : "",
     ].filter((part) => part !== "").join("，"),
-  foundOf: (found, all) => `找到 ${found} 项，共 ${all} 项`,
-  chosen: (count) => `已选择 ${count} 项`,
+  foundOf: (found, all) => `找到 ${number(found)} 项，共 ${number(all)} 项`,
+  chosen: (count) => `已选择 ${number(count)} 项`,
   loading: "正在加载…",
 
   uploadFiles: "上传文件",
@@ -64,12 +66,12 @@ export const ZH: Texts = {
   newName: "新名称",
   badName: "名称不能为空，不能是“.”或“..”，也不能包含斜杠。",
   removeOne: (name) => `要删除“${name}”吗？`,
-  removeMany: (count) => `要删除这 ${count} 项吗？`,
+  removeMany: (count) => `要删除这 ${number(count)} 项吗？`,
   removeHint: "此操作无法撤销。",
   removeFolderHint: "其中的所有内容也会被删除。此操作无法撤销。",
   removeFoldersHint: "文件夹中的所有内容也会被删除。此操作无法撤销。",
-  removed: (count) => `已删除 ${count} 项`,
-  removing: (done, all) => `正在删除（${done}/${all}）…`,
+  removed: (count) => `已删除 ${number(count)} 项`,
+  removing: (done, all) => `正在删除（${number(done)}/${number(all)}）…`,
   created: (name) => `已创建文件夹“${name}”`,
   renamed: (name) => `已重命名为“${name}”`,
   tooManyForOne: "一次下载的项目过多：请减少选择，或下载整个文件夹。",
@@ -103,7 +105,7 @@ export const ZH: Texts = {
   sharedFolder: "上传链接",
   endsOn: (date) => `有效期至 ${date}`,
   endsNever: "永久有效",
-  taken: (taken, most) => `已下载 ${taken} 次，共 ${most} 次`,
+  taken: (taken, most) => `已下载 ${number(taken)} 次，共 ${number(most)} 次`,
 
   dropTitle: (name) => name === "" ? "上传文件" : `上传文件到“${name}”`,
   dropHint:

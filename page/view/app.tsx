@@ -17,7 +17,7 @@ import type { UploadsUi } from "../upload/mount.ts";
 import { ActionsDialog, DetailsDialog, KeysDialog, RemoveDialog } from "./entry_dialogs.tsx";
 import { FileList } from "./file_list.tsx";
 import { Crumbs, Header } from "./header.tsx";
-import { Icon } from "./icons.tsx";
+import { Icon } from "../widgets/icons.tsx";
 import { LoginForm } from "./login.tsx";
 import { Modal } from "./modal.tsx";
 import { NewFolderDialog, RenameDialog } from "./name_dialogs.tsx";

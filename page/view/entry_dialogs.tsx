@@ -16,7 +16,7 @@ import type { PageState } from "../state/page_state.ts";
 import { problemText } from "../state/problem_text.ts";
 import { sizeText, timeText } from "../text/format.ts";
 import { locale, texts } from "../text/language.ts";
-import { Icon, type IconName } from "./icons.tsx";
+import { Icon, type IconName } from "../widgets/icons.tsx";
 import { open } from "./keyboard.ts";
 import { Modal } from "./modal.tsx";
 

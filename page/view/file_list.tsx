@@ -14,13 +14,13 @@ import { choose, chooseAll, extend, toggle } from "../listing/selection.ts";
 import type { PageState } from "../state/page_state.ts";
 import { sizeText, timeText } from "../text/format.ts";
 import { locale, texts } from "../text/language.ts";
-import { Icon, iconOf } from "./icons.tsx";
+import { Icon, iconOf } from "../widgets/icons.tsx";
 import { pressInList } from "./keyboard.ts";
 import { narrow } from "./narrow.ts";
-import { VirtualList } from "./virtual_list.tsx";
+import { VirtualList } from "../widgets/virtual_list.tsx";
 
-/** The heights of a row in pixels, which the styles have, too. */
-const HEIGHT = { wide: 46, narrow: 60 };
+/** The heights in pixels of a row and of the row with the columns' names, which the styles have, too. */
+const HEIGHTS = { wide: { row: 46, head: 40 }, narrow: { row: 60, head: 38 } };
 
 /** The list, with the names of its columns. */
 export function FileList({ state }: { state: PageState }): VNode {
@@ -30,50 +30,53 @@ export function FileList({ state }: { state: PageState }): VNode {
   const { at, chosen } = selection.value;
   const index = at === undefined ? -1 : items.findIndex(({ name }) => name === at);
   const all = items.length > 0 && state.chosen.value.length === items.length;
-  return (
-    <div class="list-frame" role="presentation">
-      <div class="row columns">
-        <span class="cell-choose">
-          <input
-            type="checkbox"
-            aria-label={texts.value.chooseAll}
-            checked={all}
-            indeterminate={!all && chosen.size > 0}
-            onChange={() => selection.value = chooseAll(selection.value, names())}
-          />
-        </span>
-        <Column state={state} by="name" title={texts.value.name} />
-        <Column state={state} by="size" title={texts.value.size} />
-        <Column state={state} by="mtime" title={texts.value.modified} />
-      </div>
-      <VirtualList
-        id="list"
-        class="list"
-        data-test="list"
-        key={directory.value}
-        items={items}
-        rowHeight={narrow.value ? HEIGHT.narrow : HEIGHT.wide}
-        keepInView={index}
-        role="grid"
-        tabIndex={0}
-        aria-label={directory.value || texts.value.root}
-        aria-rowcount={items.length}
-        aria-multiselectable="true"
-        {...index < 0 ? {} : { "aria-activedescendant": `row-${index}` }}
-        onKeyDown={(event) => pressInList(event, state)}
-      >
-        {(entry, i) => (
-          <Row
-            key={entry.name}
-            state={state}
-            entry={entry}
-            index={i}
-            isChosen={chosen.has(entry.name)}
-            isAt={i === index}
-          />
-        )}
-      </VirtualList>
+  const height = HEIGHTS[narrow.value ? "narrow" : "wide"];
+  const head = (
+    <div class="row columns" role="row" aria-rowindex={1}>
+      <span class="cell-choose" role="columnheader">
+        <input
+          type="checkbox"
+          aria-label={texts.value.chooseAll}
+          checked={all}
+          indeterminate={!all && chosen.size > 0}
+          onChange={() => selection.value = chooseAll(selection.value, names())}
+        />
+      </span>
+      <Column state={state} by="name" title={texts.value.name} />
+      <Column state={state} by="size" title={texts.value.size} />
+      <Column state={state} by="mtime" title={texts.value.modified} />
     </div>
+  );
+  return (
+    <VirtualList
+      id="list"
+      class="list"
+      data-test="list"
+      key={directory.value}
+      items={items}
+      head={head}
+      headHeight={height.head}
+      rowHeight={height.row}
+      keepInView={index}
+      role="grid"
+      tabIndex={0}
+      aria-label={directory.value || texts.value.root}
+      aria-rowcount={items.length + 1}
+      aria-multiselectable="true"
+      {...index < 0 ? {} : { "aria-activedescendant": `row-${index}` }}
+      onKeyDown={(event: KeyboardEvent) => pressInList(event, state)}
+    >
+      {(entry, i) => (
+        <Row
+          key={entry.name}
+          state={state}
+          entry={entry}
+          index={i}
+          isChosen={chosen.has(entry.name)}
+          isAt={i === index}
+        />
+      )}
+    </VirtualList>
   );
 }
 
@@ -83,12 +86,15 @@ function Column({ state, by, title }: { state: PageState; by: SortKey; title: st
   const isSorted = order.value.by === by;
   const direction = order.value.descending ? "down" : "up";
   return (
-    <span class={`cell-${by}`}>
+    <span
+      class={`cell-${by}`}
+      role="columnheader"
+      aria-sort={isSorted ? order.value.descending ? "descending" : "ascending" : "none"}
+    >
       <button
         type="button"
         class={`column${isSorted ? " sorted" : ""}`}
         title={texts.value.sortBy(title)}
-        aria-pressed={isSorted}
         onClick={() => order.value = nextOrder(order.value, by)}
       >
         {title}
@@ -129,7 +135,7 @@ function Row({ state, entry, index, isChosen, isAt }: RowProps): VNode {
       data-name={name}
       data-type={type}
       role="row"
-      aria-rowindex={index + 1}
+      aria-rowindex={index + 2}
       aria-selected={isChosen}
       onClick={click}
     >

@@ -11,7 +11,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { directoryPath, pathTo } from "../door/place.ts";
 import type { PageState } from "../state/page_state.ts";
 import { language, setLanguage, texts } from "../text/language.ts";
-import { Icon } from "./icons.tsx";
+import { Icon } from "../widgets/icons.tsx";
 import { setTheme, theme, THEMES } from "./theme.ts";
 
 /** The head of the page. */

@@ -8,7 +8,7 @@
 import type { ComponentChildren, VNode } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { texts } from "../text/language.ts";
-import { Icon } from "./icons.tsx";
+import { Icon } from "../widgets/icons.tsx";
 
 /** The properties of {@linkcode Modal}. */
 export interface ModalProps {

@@ -13,7 +13,7 @@ import type { PageState } from "../state/page_state.ts";
 import { problemText } from "../state/problem_text.ts";
 import { timeText } from "../text/format.ts";
 import { locale, texts } from "../text/language.ts";
-import { Icon } from "./icons.tsx";
+import { Icon } from "../widgets/icons.tsx";
 import { Modal } from "./modal.tsx";
 
 const HOUR = 60 * 60 * 1000;

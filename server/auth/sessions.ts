@@ -102,14 +102,20 @@ export class Sessions {
     return await session.ended ? undefined : session.caller;
   }
 
-  /** Ends a session: its text is no longer valid, on this server at once, on others of the same files 10 s later. */
-  async end(text: string): Promise<void> {
+  /**
+   * Ends a session: its text is no longer valid, on this server at once, on others of the same files 10 s later.
+   *
+   * @returns whether it was one of this server
+   */
+  async end(text: string): Promise<boolean> {
     const session = await this.#find(text);
-    if (!session || await session.ended) return;
+    if (!session) return false;
+    if (await session.ended) return true;
     await this.#records.create(ENDED, session.record, {});
     session.ended = Promise.resolve(true);
     session.checked = Infinity;
     await this.#forgetOld();
+    return true;
   }
 
   async #find(text: string): Promise<Session | undefined> {

@@ -70,7 +70,8 @@ export class ShownTokens {
       signal,
       async check() {
         // Computed for every id, so that the response time does not reveal which ids have tokens.
-        const verifier = claimed?.verifier ?? await authority.decoy(id);
+        const decoy = await authority.decoy(id);
+        const verifier = claimed?.verifier ?? decoy;
         const { storedKey } = await createVerifier(secret, verifier);
         return sameBytes(storedKey, verifier.storedKey);
       },

@@ -7,8 +7,8 @@
 import { encodeLines } from "../../../../lib/wire/lines.ts";
 import type { Entry, Listed } from "../../../../lib/core/entry.ts";
 import type { Exchange } from "../exchange/exchange.ts";
+import { getArchive } from "./get_archive.ts";
 import { sendPage, wantsPage } from "../page/page.ts";
-import { stream } from "./streaming.ts";
 
 /**
  * Responds with the directory that the target of a request names.
@@ -16,6 +16,8 @@ import { stream } from "./streaming.ts";
  * @throws {FerryError} `not_found`, `not_a_file`
  */
 export async function getDirectory(exchange: Exchange): Promise<void> {
+  const archive = exchange.target.query.get("archive");
+  if (archive !== null) return await getArchive(exchange, archive);
   // The page holds nothing of the directory, and says what to do where it may not be seen.
   if (wantsPage(exchange)) return sendPage(exchange);
   const { filename, target: { path, query } } = exchange;
@@ -29,7 +31,7 @@ export async function getDirectory(exchange: Exchange): Promise<void> {
     vary: "accept",
   };
   const pieces = encodeLines(linesOf({ path, filename, entries }), (line) => line);
-  await stream(exchange, 200, fields, pieces, { permit });
+  await exchange.stream(200, fields, pieces, { permit });
 }
 
 async function* linesOf(

@@ -15,7 +15,6 @@ import { CONDITIONS, judge, rangeApplies } from "./conditions.ts";
 import { wantedIn } from "./digest_wishes.ts";
 import { contentRange, multipart, type Part, partsIn } from "./ranges.ts";
 import { contentFields, validatorsOf, versionFields } from "./representation.ts";
-import { stream } from "./streaming.ts";
 
 /**
  * Up to this size, in bytes, a file whose checksum is not known is read for it before it is sent. A larger one is sent
@@ -81,13 +80,13 @@ async function sendWhole(
 ): Promise<void> {
   const { size } = file.entry;
   if (file.known("md5") !== null || exchange.method === "HEAD") {
-    return await stream(exchange, 200, fields, partOf(file, { offset: 0, size }), { size, permit });
+    return await exchange.stream(200, fields, partOf(file, { offset: 0, size }), { size, permit });
   }
   // While it is sent it is digested, so that its checksum is known from the next time on.
   const digest = await exchange.service.runtime.digests.create("md5");
   const source = file.part({ offset: 0, size });
   const checksum = () => digest.checksum();
-  await stream(exchange, 200, fields, {
+  await exchange.stream(200, fields, {
     async read(into) {
       const count = await source.read(into);
       if (count !== null) digest.update(into.subarray(0, count));
@@ -112,13 +111,13 @@ async function sendParts(
   if (parts.length === 1) {
     const range = { "content-range": contentRange(first, size) };
     const options = { size: first.size, permit };
-    return await stream(exchange, 206, { ...fields, ...range }, partOf(file, first), options);
+    return await exchange.stream(206, { ...fields, ...range }, partOf(file, first), options);
   }
   const type = fields["content-type"]!;
   const body = multipart(parts, { size, type });
   const { buffers } = exchange.service.runtime;
   const pieces = body.pieces(file, buffers);
-  await stream(exchange, 206, { ...fields, "content-type": body.type }, pieces, {
+  await exchange.stream(206, { ...fields, "content-type": body.type }, pieces, {
     size: body.size,
     permit,
   });

@@ -35,9 +35,11 @@ export async function beginSession(exchange: Exchange): Promise<void> {
 /** Ends the session. */
 export async function endSession(exchange: Exchange): Promise<void> {
   const { service, request: { headers: { cookie = "" } } } = exchange;
-  const texts = sessionsIn(cookie, service);
-  for (const text of texts) await service.sessions.end(text);
-  const forget = texts.map((text) => takeSession(text, service));
+  const forget: string[] = [];
+  for (const text of sessionsIn(cookie, service)) {
+    // Others are of other servers at this host.
+    if (await service.sessions.end(text)) forget.push(takeSession(text, service));
+  }
   exchange.send(204, { ...NO_STORE, ...forget.length > 0 ? { "set-cookie": forget } : {} });
 }
 

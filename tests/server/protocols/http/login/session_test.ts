@@ -1,6 +1,7 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { MemoryStorage, serve, type Server, type Storage } from "../../../../../mod.ts";
 import { tokenTable } from "../../../../../server/auth/token_table.ts";
-import { HttpServer } from "../../../../support/http_server.ts";
+import { HttpServer, send } from "../../../../support/http_server.ts";
 import { token } from "../../../../support/token_server.ts";
 
 const SESSION = "/.ferry/session";
@@ -96,4 +97,53 @@ Deno.test("a session ends with its token: taken back, or with another secret", a
   assertEquals(await statusNow(), 200);
   server.server.reload({ tokens: tokenTable([{ ...record, verifier: other.record.verifier }]) });
   assertEquals(await statusNow(), 401);
+});
+
+Deno.test("a session is known to all servers over the same files, and to no other", async () => {
+  const { token: shown, record } = await token("read");
+  await using storage = new MemoryStorage();
+  await using other = new MemoryStorage();
+  const start = async (storage: Storage) =>
+    await serve({
+      storage,
+      listen: "127.0.0.1:0",
+      http: "127.0.0.1:0",
+      tokens: tokenTable([record]),
+    });
+  await using one = await start(storage);
+  await using two = await start(storage);
+  await using elsewhere = await start(other);
+  const ask = (server: Server, method: string, headers: Record<string, string>, body = "") => {
+    const { port } = server.addresses.find(({ kind }) => kind === "http")!;
+    return send(port, method, SESSION, { headers, body });
+  };
+  const json = { "content-type": "application/json" };
+  const { headers } = await ask(one, "POST", json, JSON.stringify({ token: shown }));
+  const [cookie = ""] = String(headers["set-cookie"]).split(";");
+  const known = async (server: Server) => (await ask(server, "GET", { cookie })).json.by;
+  assertEquals([await known(one), await known(two)], ["cookie", "cookie"]);
+  assertEquals(await known(elsewhere), null);
+  // A browser sends the cookies of all servers of a host to each of them.
+  const login = await ask(elsewhere, "POST", json, JSON.stringify({ token: shown }));
+  const both = `${cookie}; ${String(login.headers["set-cookie"]).split(";")[0]}`;
+  assertEquals((await ask(elsewhere, "GET", { cookie: both })).json.by, "cookie");
+  assertEquals((await ask(two, "GET", { cookie: both })).json.by, "cookie");
+  // Logging out there leaves the session here.
+  const left = await ask(elsewhere, "DELETE", { cookie: both });
+  assertEquals([left.status, (left.headers["set-cookie"] as string[]).length], [204, 1]);
+  assertEquals([await known(two), await known(elsewhere)], ["cookie", null]);
+});
+
+Deno.test("a download ends when the token behind its session is taken back", async () => {
+  const { server, token: shown, record } = await started();
+  await using _server = server;
+  server.write("large", new Uint8Array(64 * 2 ** 20));
+  const { cookie } = await logIn(server, shown);
+  const response = await fetch(`${server.url}/large`, { headers: { cookie } });
+  const reader = response.body!.getReader();
+  await reader.read();
+  server.server.reload({ tokens: tokenTable([{ ...record, expires: 1 }]) });
+  await assertRejects(async () => {
+    while (!(await reader.read()).done);
+  }, Error);
 });

@@ -19,14 +19,17 @@ export interface VirtualListProps<T> extends Omit<HTMLAttributes<HTMLDivElement>
   rowHeight: number;
   /** The index of the item to keep in view; below 0 for none. */
   keepInView?: number;
+  /** What stands above the rows and stays in view. */
+  head?: VNode;
+  /** The height of that in pixels. */
+  headHeight?: number;
   /** Makes the row of an item. It has to have a key. */
   children: (item: T, index: number) => ComponentChildren;
 }
 
 /** A list that scrolls, with rows of the same height. */
-export function VirtualList<T>(
-  { items, rowHeight, keepInView = -1, children, ...rest }: VirtualListProps<T>,
-): VNode {
+export function VirtualList<T>(props: VirtualListProps<T>): VNode {
+  const { items, rowHeight, keepInView = -1, head, headHeight = 0, children, ...rest } = props;
   const element = useRef<HTMLDivElement>(null);
   const [view, setView] = useState({ first: 0, last: 40 });
 
@@ -51,13 +54,14 @@ export function VirtualList<T>(
     const top = keepInView * rowHeight;
     if (keepInView < 0) return;
     if (top < scrollTop) element.current!.scrollTop = top;
-    const bottom = top + rowHeight - clientHeight;
+    const bottom = headHeight + top + rowHeight - clientHeight;
     if (bottom > scrollTop) element.current!.scrollTop = bottom;
   }, [keepInView, rowHeight]);
 
   const { first, last } = view;
   return (
     <div {...rest} ref={element} onScroll={look}>
+      {head}
       <div
         role="presentation"
         class="virtual-content"

@@ -1,0 +1,57 @@
+/**
+ * GET and HEAD of a directory as an archive: `?archive=tar` or `?archive=zip`.
+ *
+ * @module
+ */
+
+import { FerryError, quote } from "../../../../lib/core/errors.ts";
+import { type ArchivedEntry, archivedTree } from "../../../files/archived_tree.ts";
+import type { Exchange } from "../exchange/exchange.ts";
+import { namedFields } from "./representation.ts";
+import { tar } from "./tar.ts";
+import { zip } from "./zip.ts";
+
+/** A format of archives. */
+interface Format {
+  readonly type: string;
+  encode(entries: AsyncIterable<ArchivedEntry>): AsyncIterable<Uint8Array>;
+}
+
+const FORMATS: Readonly<Record<string, Format>> = {
+  tar: { type: "application/x-tar", encode: tar },
+  zip: { type: "application/zip", encode: zip },
+};
+
+/** The name of the archive of a root that has no name. */
+const NAMELESS = "files";
+
+/**
+ * Responds with an archive of the directory that the target of a request names, or with `?name=` of some of its entries.
+ * It is made while it is sent, so that its size is not known before.
+ *
+ * @throws {FerryError} `usage` for another format; `not_found`, `not_a_file`
+ */
+export async function getArchive(exchange: Exchange, kind: string): Promise<void> {
+  const format = Object.hasOwn(FORMATS, kind) ? FORMATS[kind] : undefined;
+  if (!format) {
+    throw new FerryError("usage", `there are archives of tar and zip, none of ${quote(kind)}`);
+  }
+  const { filename, target: { query } } = exchange;
+  const permit = exchange.permit({ op: "list", filename });
+  const folder = filename.slice(filename.lastIndexOf("/") + 1) || NAMELESS;
+  const only = query.has("name") ? query.getAll("name") : undefined;
+  const files = exchange.files(permit);
+  if (exchange.method === "HEAD") await files.list(filename, { recursive: false });
+  const entries = archivedTree(files, { directory: filename, only, folder });
+  await exchange.stream(
+    200,
+    {
+      ...namedFields(`${folder}.${kind}`, { type: "attachment" }),
+      "content-type": format.type,
+      "cache-control": "no-store",
+      "accept-ranges": "none",
+    },
+    format.encode(entries),
+    { permit },
+  );
+}
