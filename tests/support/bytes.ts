@@ -25,6 +25,11 @@ export function md5(content: Uint8Array | string): string {
   return createHash("md5").update(content).digest("hex");
 }
 
+/** The SHA-256 of bytes or of a text, in hex. */
+export function sha256(content: Uint8Array | string): string {
+  return createHash("sha256").update(content).digest("hex");
+}
+
 /** Bytes of which no two chunks are equal. */
 export function patterned(size: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(size);

@@ -10,7 +10,7 @@ import { parseDirectoryName, parseFileName as name } from "../../../lib/core/rem
 import type { Entry } from "../../../lib/core/entry.ts";
 import type { StoredFile } from "../../../server/storage/storage.ts";
 import type { Abilities, Test } from "../conformance.ts";
-import { md5 } from "../../support/bytes.ts";
+import { md5, sha256 } from "../../support/bytes.ts";
 import { noise, put, readAll } from "../../support/stored_files.ts";
 import { assertCode } from "../../support/assertions.ts";
 
@@ -75,6 +75,25 @@ export function testReading(test: Test, { keepsOpenFiles }: Abilities): void {
     await put(storage, "d/f", "x");
     await assertCode("not_a_file", () => storage.open(name("d"), "md5"));
     await assertCode("not_a_file", () => storage.checksum(name("d"), "md5"));
+  });
+
+  test("StoredFile.known(), find() tell no other checksum than the right one", async ({ storage }) => {
+    await put(storage, "f", "12345");
+    const sums = { md5: md5("12345"), sha256: `sha256:${sha256("12345")}` } as const;
+    const told = async (algorithm: keyof typeof sums) => {
+      await using file = await storage.open(name("f"), "md5");
+      assertEquals(await file.find("md5"), file.entry.checksum);
+      return [file.known(algorithm), await file.find(algorithm)];
+    };
+    for (const algorithm of ["md5", "sha256"] as const) {
+      const right = sums[algorithm];
+      assertEquals(await storage.checksum(name("f"), algorithm), right);
+      for (const sum of await told(algorithm)) assert(sum === null || sum === right, `${sum}`);
+    }
+    await put(storage, "f", "other", { replace: true });
+    for (const sum of await told("sha256")) {
+      assert(sum === null || sum === `sha256:${sha256("other")}`, `${sum}`);
+    }
   });
 
   test("StoredFile.read() gives each byte once, then null for good", async ({ storage }) => {
