@@ -5,8 +5,7 @@
  */
 
 import { create as contentDisposition } from "content-disposition";
-import { lookup } from "mrmime";
-import { parentName } from "../../../../lib/core/remote_name.ts";
+import mime from "mime";
 import type { OpenedFile } from "../../../files/opened_file.ts";
 import { entityTag } from "../exchange/entity_tag.ts";
 import { formatHttpDate } from "../exchange/http_date.ts";
@@ -29,7 +28,8 @@ const CONFINED: Readonly<Record<string, string>> = {
 
 /** The media type of a file, by its name. */
 export function typeOf(filename: string): string {
-  const type = lookup(filename) ?? UNKNOWN;
+  // A text without a slash would be taken for an extension.
+  const type = mime.getType(`/${filename}`) ?? UNKNOWN;
   return type.startsWith("text/") ? `${type}; charset=utf-8` : type;
 }
 
@@ -65,7 +65,7 @@ export function contentFields(
   { asAttachment }: { asAttachment: boolean },
 ): Record<string, string> {
   const { filename } = file.entry;
-  const name = filename.slice(parentName(filename as never).length).replace(/^\//, "");
+  const name = filename.slice(filename.lastIndexOf("/") + 1);
   const checksums = SENT.map((algorithm) => file.known(algorithm)).filter((each) => each !== null);
   return {
     "content-type": typeOf(name),
