@@ -41,7 +41,8 @@ export async function getArchive(exchange: Exchange, kind: string): Promise<void
   const folder = filename.slice(filename.lastIndexOf("/") + 1) || NAMELESS;
   const only = query.has("name") ? query.getAll("name") : undefined;
   const files = exchange.files(permit);
-  if (exchange.method === "HEAD") await files.list(filename, { recursive: false });
+  await files.list(filename, { recursive: false });
+  if (exchange.method !== "HEAD") await exchange.countDownload({ first: true });
   const entries = archivedTree(files, { directory: filename, only, folder });
   await exchange.stream(
     200,

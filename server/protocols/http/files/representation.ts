@@ -40,7 +40,9 @@ export const REVALIDATED: Readonly<Record<string, string>> = {
 
 /** The fields that offer content under a file name. */
 export function namedFields(name: string, { type }: { type: "inline" | "attachment" }) {
-  return { ...CONFINED, "content-disposition": contentDisposition(name, { type }) };
+  // For programs that know only names of ASCII; some of them take what follows a percent sign for a code.
+  const fallback = name.replace(/[^\x20-\x7e]|%/gu, "_");
+  return { ...CONFINED, "content-disposition": contentDisposition(name, { type, fallback }) };
 }
 
 /** What tells this version of a file from others. */

@@ -3,6 +3,7 @@ import { MIB, patterned, text, utf8 } from "../../../../support/bytes.ts";
 import { withFiles } from "../../../../support/in_process.ts";
 import { HttpServer } from "../../../../support/http_server.ts";
 import { TempDir } from "../../../../support/programs.ts";
+import { makeLink } from "../../../../support/share_links.ts";
 
 /** What both formats have to keep: files of all kinds of sizes and names, and directories. */
 const LONG = `${"l".repeat(120)}/${"ö".repeat(100)}`;
@@ -156,4 +157,17 @@ Deno.test("a client that goes away in the middle of an archive leaves no file op
     await reader.cancel();
     await closed.promise;
   }
+});
+
+Deno.test("an archive by a share link is counted as a download", async () => {
+  await using server = await HttpServer.start();
+  Deno.mkdirSync(server.path("d"));
+  server.write("d/f", "x");
+  const { prefix } = await makeLink(server, { name: "d", downloads: 1 });
+  const status = async (method: string, target: string) =>
+    (await server.request(method, `${prefix}${target}`)).status;
+  assertEquals(await status("HEAD", "/?archive=tar"), 200);
+  assertEquals(await status("GET", "/?archive=rar"), 400);
+  assertEquals(await status("GET", "/?archive=tar"), 200);
+  assertEquals(await status("GET", "/?archive=tar"), 410);
 });

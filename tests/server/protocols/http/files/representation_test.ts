@@ -29,11 +29,11 @@ Deno.test("a name of any characters is offered as it is", async () => {
     "plain.txt": "inline; filename=plain.txt",
     "two words.txt": 'inline; filename="two words.txt"',
     'a"b\\c.txt': 'inline; filename="a\\"b\\\\c.txt"',
-    "größe.txt": "inline; filename=\"gr??e.txt\"; filename*=UTF-8''gr%C3%B6%C3%9Fe.txt",
-    "名前 🎉": "inline; filename=\"?? ??\"; filename*=UTF-8''%E5%90%8D%E5%89%8D%20%F0%9F%8E%89",
-    "100%41.txt": "inline; filename=100%41.txt; filename*=UTF-8''100%2541.txt",
+    "größe.txt": "inline; filename=gr__e.txt; filename*=UTF-8''gr%C3%B6%C3%9Fe.txt",
+    "名前 🎉": "inline; filename=\"__ _\"; filename*=UTF-8''%E5%90%8D%E5%89%8D%20%F0%9F%8E%89",
+    "100%41.txt": "inline; filename=100_41.txt; filename*=UTF-8''100%2541.txt",
     "a;b=c.txt": 'inline; filename="a;b=c.txt"',
-    "line\nbreak": "inline; filename=\"line?break\"; filename*=UTF-8''line%0Abreak",
+    "line\nbreak": "inline; filename=line_break; filename*=UTF-8''line%0Abreak",
   };
   for (const [name, disposition] of Object.entries(names)) {
     server.write(`d/${name}`, "x");
