@@ -21,10 +21,15 @@ function whyNoBrowser(): string | undefined {
   return isThere(CHROMIUM) ? undefined : "no Chromium here";
 }
 
-/** A test in Chromium; it is ignored, with the reason, where there is none. */
+/**
+ * A test in Chromium; it is ignored, with the reason, where there is none.
+ *
+ * @param args further arguments of Chromium
+ */
 export function testInChromium(
   criterion: string,
   run: (browsing: Browsing) => Promise<void>,
+  args: readonly string[] = [],
 ): void {
   const why = whyNoBrowser();
   const reason = why === undefined ? "" : ` (ignored: ${why})`;
@@ -32,7 +37,7 @@ export function testInChromium(
     name: criterion + reason,
     ignore: why !== undefined,
     async fn() {
-      await using browsing = await Browsing.start();
+      await using browsing = await Browsing.start(args);
       await run(browsing);
       browsing.assertQuiet();
     },
@@ -66,11 +71,18 @@ export class Browsing implements AsyncDisposable {
     this.#browser = browser;
   }
 
-  /** Starts Chromium. */
-  static async start(): Promise<Browsing> {
+  /** Starts Chromium, with further arguments. */
+  static async start(more: readonly string[] = []): Promise<Browsing> {
     // In a container, Chromium has no permission for its own sandbox.
-    const args = ["--no-sandbox"];
+    const args = ["--no-sandbox", ...more];
     return new Browsing(await (await driver()).launch({ executablePath: CHROMIUM, args }));
+  }
+
+  /** An empty page in a browser that has kept nothing. It may do what it likes. */
+  async empty(): Promise<Page> {
+    const context = await this.#browser.newContext();
+    context.setDefaultTimeout(PATIENCE_MS);
+    return await context.newPage();
   }
 
   /** Opens a page in a browser that has kept nothing. */
