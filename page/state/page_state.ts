@@ -38,6 +38,8 @@ export class PageState {
   readonly link: Signal<LinkInfo | undefined> = signal();
   /** The entries of the directory; undefined until they are known. */
   readonly entries: Signal<readonly Entry[] | undefined> = signal();
+  /** Whether what is there may not be seen, though files may be sent into it. */
+  readonly blind: Signal<boolean> = signal(false);
   /** Why nothing can be shown. */
   readonly problem: Signal<Problem | undefined> = signal();
   /** Whether the list is being fetched. */
@@ -69,6 +71,11 @@ export class PageState {
   readonly mayUpload: ReadonlySignal<boolean> = computed(() =>
     this.problem.value === undefined && (this.link.value?.upload ?? this.#may("write"))
   );
+  /** Other directories that the page may show or send into, when it may not show this one. */
+  readonly elsewhere: ReadonlySignal<readonly string[]> = computed(() => {
+    const { read = [], write = [] } = this.session.value?.grants ?? {};
+    return [...new Set([...read, ...write])].filter((name) => name !== this.directory.value).sort();
+  });
   /** Whether entries of the directory may be deleted. */
   readonly mayRemove: ReadonlySignal<boolean> = computed(() => this.#may("delete"));
   /** Whether entries of the directory may be renamed. */
@@ -136,17 +143,28 @@ export class PageState {
       return location.reload();
     }
     if (this.door.prefix !== "") this.link.value = await this.door.linkInfo();
-    const entries = this.link.value?.upload
-      ? []
-      : await this.door.list(this.directory.value, signal);
+    const entries = await this.#list(signal);
     if (signal.aborted) return;
     this.#fetched = Date.now();
-    this.entries.value = entries;
+    this.blind.value = entries === undefined;
+    this.entries.value = entries ?? [];
     this.problem.value = undefined;
     this.selection.value = among(
       this.selection.value,
       new Set(this.shown.value.map(({ name }) => name)),
     );
+  }
+
+  /** The entries of the directory; undefined if they may not be seen, but files may be sent. */
+  async #list(signal: AbortSignal): Promise<Entry[] | undefined> {
+    if (this.link.value?.upload) return undefined;
+    try {
+      return await this.door.list(this.directory.value, signal);
+    } catch (error) {
+      const isRefused = error instanceof Problem && [401, 403].includes(error.status);
+      if (isRefused && this.#may("write")) return undefined;
+      throw error;
+    }
   }
 
   /** Fetches the list again if it may be out of date. */

@@ -10,8 +10,8 @@ const things = (count: number) => count === 1 ? "1 item" : `${number(count)} ite
 
 /** The texts of the page in English; the other languages have the same keys. */
 export const EN = {
-  /** The name of the language, in itself. */
-  language: "English",
+  /** The name of the other language, in itself. */
+  otherLanguage: "中文",
   title: "Files",
   root: "Files",
   skip: "Skip to the list",
@@ -22,8 +22,6 @@ export const EN = {
   modified: "Modified",
   choose: (name: string) => `Choose ${name}`,
   chooseAll: "Choose all",
-  directory: "Folder",
-  file: "File",
   special: "Neither a file nor a folder",
   sortBy: (column: string) => `Sort by ${column}`,
   counted: (directories: number, files: number) =>
@@ -113,8 +111,7 @@ export const EN = {
 
   dropTitle: (name: string) => name === "" ? "Upload files" : `Upload files to “${name}”`,
   dropHint:
-    "Drop files or folders anywhere on this page, or choose them. Nobody who has the link can see what others have sent.",
-  sharedBy: "Shared with you",
+    "Drop files or folders anywhere on this page, or choose them. What is in the folder is not shown here.",
 
   theme: "Colours",
   themes: { auto: "as the system", light: "light", dark: "dark" },
@@ -139,6 +136,7 @@ export const EN = {
 
   failed: "That did not work",
   tryAgain: "Try again",
+  elsewhere: "You may go to",
   back: "Back to all files",
   problems: {
     auth_required: "Log in first.",

@@ -10,7 +10,7 @@ const { format: number } = new Intl.NumberFormat("zh-CN");
 
 /** The texts of the page in Simplified Chinese. */
 export const ZH: Texts = {
-  language: "中文",
+  otherLanguage: "English",
   title: "文件",
   root: "文件",
   skip: "跳到文件列表",
@@ -21,8 +21,6 @@ export const ZH: Texts = {
   modified: "修改时间",
   choose: (name) => `选择 ${name}`,
   chooseAll: "全选",
-  directory: "文件夹",
-  file: "文件",
   special: "既不是文件也不是文件夹",
   sortBy: (column) => `按${column}排序`,
   counted: (directories, files) =>
@@ -108,9 +106,7 @@ export const ZH: Texts = {
   taken: (taken, most) => `已下载 ${number(taken)} 次，共 ${number(most)} 次`,
 
   dropTitle: (name) => name === "" ? "上传文件" : `上传文件到“${name}”`,
-  dropHint:
-    "将文件或文件夹拖到此页面的任意位置，或点击选择。持有此链接的人看不到其他人上传的内容。",
-  sharedBy: "与您分享的内容",
+  dropHint: "将文件或文件夹拖到此页面的任意位置，或点击选择。此处不会显示文件夹中的内容。",
 
   theme: "外观",
   themes: { auto: "跟随系统", light: "浅色", dark: "深色" },
@@ -135,6 +131,7 @@ export const ZH: Texts = {
 
   failed: "操作未成功",
   tryAgain: "重试",
+  elsewhere: "您可以访问",
   back: "返回全部文件",
   problems: {
     auth_required: "请先登录。",

@@ -8,6 +8,7 @@
 import type { VNode } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { archivePath, downloadOf } from "../door/download.ts";
+import { directoryPath } from "../door/place.ts";
 import { NOTHING } from "../listing/selection.ts";
 import type { PageState } from "../state/page_state.ts";
 import { problemText } from "../state/problem_text.ts";
@@ -31,7 +32,7 @@ interface Parts {
 
 /** The whole page. */
 export function App({ state, uploads }: Parts): VNode {
-  const isList = state.problem.value === undefined && !state.link.value?.upload;
+  const isList = state.problem.value === undefined && !state.blind.value;
   return (
     <>
       {isList && <a class="skip" href="#list">{texts.value.skip}</a>}
@@ -47,12 +48,12 @@ export function App({ state, uploads }: Parts): VNode {
 }
 
 function Content({ state, uploads }: Parts): VNode {
-  const { problem, session, link } = state;
+  const { problem, session } = state;
   if (problem.value) {
     const asksForLogin = problem.value.code === "auth_required" && session.value?.mayLogIn;
     return asksForLogin ? <Login state={state} /> : <Failure state={state} />;
   }
-  if (link.value?.upload) return <DropBox state={state} uploads={uploads} />;
+  if (state.blind.value) return <DropBox state={state} uploads={uploads} />;
   return (
     <>
       <Toolbar state={state} uploads={uploads} />
@@ -109,7 +110,7 @@ function UploadTools({ state, uploads }: Parts): VNode {
   const t = texts.value;
   return (
     <>
-      {!state.link.value && (
+      {!state.blind.value && (
         <button
           type="button"
           class="button"
@@ -205,14 +206,16 @@ function ChosenTools({ state }: { state: PageState }): VNode {
   );
 }
 
-/** What the list has, in a few words. */
-function summary({ entries, shown, query }: PageState): string {
+/** What the list has, in a few words; and when the link ends by which the page was opened. */
+function summary({ entries, shown, query, link }: PageState): string {
   const t = texts.value;
   const all = entries.value;
   if (!all) return t.loading;
   if (query.value.trim() !== "") return t.foundOf(shown.value.length, all.length);
   const directories = all.filter(({ type }) => type === "directory").length;
-  return t.counted(directories, all.length - directories);
+  const counted = t.counted(directories, all.length - directories);
+  const { expires = null } = link.value ?? {};
+  return expires === null ? counted : `${counted} · ${t.endsOn(timeText(expires, locale.value))}`;
 }
 
 /** What is shown instead of a list without entries. */
@@ -249,10 +252,12 @@ function Nothing({ state, uploads }: Parts): VNode {
   );
 }
 
-/** The page of a link for uploads: nothing is seen of what is there. */
+/** The page where files may only be sent: nothing is seen of what is there. */
 function DropBox({ state, uploads }: Parts): VNode {
   const t = texts.value;
-  const { name, expires } = state.link.value!;
+  const here = state.directory.value;
+  const { name, expires } = state.link.value ??
+    { name: here.slice(here.lastIndexOf("/") + 1), expires: null };
   return (
     <div class="card drop-box" data-test="drop-box">
       <span class="emblem">
@@ -280,7 +285,7 @@ function Login({ state }: { state: PageState }): VNode {
 /** Why nothing can be shown, and what can be done. */
 function Failure({ state }: { state: PageState }): VNode {
   const t = texts.value;
-  const { door, link, session } = state;
+  const { door, link, session, elsewhere } = state;
   const problem = state.problem.value!;
   const isUnknownLink = door.prefix !== "" && link.value === undefined && problem.status === 404;
   const mayTryAgain = ![404, 410].includes(problem.status);
@@ -291,6 +296,19 @@ function Failure({ state }: { state: PageState }): VNode {
       </span>
       <h1>{t.failed}</h1>
       <p data-test="message">{isUnknownLink ? t.problems.link : problemText(problem, t)}</p>
+      {problem.status === 403 && elsewhere.value.length > 0 && (
+        <nav aria-label={t.elsewhere}>
+          <p class="muted">{t.elsewhere}</p>
+          <div class="actions">
+            {elsewhere.value.map((name) => (
+              <a key={name} href={directoryPath(door.prefix, name)}>
+                <Icon name="folder" />
+                {name || t.root}
+              </a>
+            ))}
+          </div>
+        </nav>
+      )}
       <div class="card-buttons">
         {mayTryAgain && (
           <button type="button" class="button" onClick={() => state.reload()}>

@@ -136,7 +136,7 @@ function Controls({ state }: { state: PageState }): VNode {
         lang={other === "zh" ? "zh-CN" : "en"}
         onClick={() => setLanguage(other)}
       >
-        {other === "zh" ? "中文" : "English"}
+        {texts.value.otherLanguage}
       </button>
       {isVisitor && session.value!.mayLogIn && state.problem.value === undefined && (
         <button

@@ -113,11 +113,11 @@ export function listenForKeys(state: PageState, uploads: UploadsUi): void {
       return;
     }
     const list = document.querySelector<HTMLElement>("#list");
-    const { dialog, mayUpload, link } = state;
+    const { dialog, mayUpload, blind } = state;
     const may = mayUpload.value;
     if (event.key === "/") document.querySelector<HTMLElement>("#search")?.focus();
     else if (event.key === "?") dialog.value = { kind: "keys" };
-    else if (event.key === "n" && may && !link.value) dialog.value = { kind: "new-folder" };
+    else if (event.key === "n" && may && !blind.value) dialog.value = { kind: "new-folder" };
     else if (event.key === "u" && may) uploads.pickFiles();
     else if (list && target === document.body && event.key.startsWith("Arrow")) {
       list.focus();

@@ -7,6 +7,7 @@
 
 import { useSignal } from "@preact/signals";
 import type { VNode } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import type { PageState } from "../state/page_state.ts";
 import { texts } from "../text/language.ts";
 
@@ -15,7 +16,9 @@ export function LoginForm({ state }: { state: PageState }): VNode {
   const token = useSignal("");
   const failure = useSignal<string | undefined>(undefined);
   const isBusy = useSignal(false);
+  const field = useRef<HTMLInputElement>(null);
   const t = texts.value;
+  useEffect(() => field.current!.focus(), []);
   const submit = async (event: Event) => {
     event.preventDefault();
     if (token.value.trim() === "" || isBusy.value) return;
@@ -29,6 +32,7 @@ export function LoginForm({ state }: { state: PageState }): VNode {
       <label>
         <span>{t.token}</span>
         <input
+          ref={field}
           data-first
           data-test="login-token"
           type="password"
