@@ -29,7 +29,7 @@ export interface HttpServeOptions {
   /**
    * The names by which clients know that listener, such as `files.example.org`. Where something is granted to anybody
    * and connections are not encrypted, requests are refused that call it by another name than one of these, `localhost`,
-   * or an address. Default: the host of `http`.
+   * or an address. Default: the hosts of `http` and `httpUrl`, which are always among them.
    */
   httpHosts?: readonly string[] | undefined;
   /**
@@ -39,7 +39,7 @@ export interface HttpServeOptions {
   httpOrigins?: readonly string[] | undefined;
   /**
    * The URL by which clients know that listener, if they reach it by way of a proxy: `https://files.example.org`. Share
-   * links begin with it. Default: none; that of the request that makes a link, or else of the listener.
+   * links begin with it; with `https`, the cookies of sessions are for encrypted connections alone. Default: none; that of the request that makes a link, or else of the listener.
    */
   httpUrl?: string | undefined;
   /** How long uploads over HTTP that were cut are announced to be kept, in milliseconds. Default: 604800000, 7 days. */
@@ -84,8 +84,9 @@ export async function openHttp(
 ): Promise<OpenedHttp> {
   const { storage, tls, httpHosts = [], httpOrigins = [], handshakeTimeout = 10_000 } = options;
   const origins = httpOrigins.map(parseOrigin);
-  const hosts = new Set([address.hostname, ...httpHosts].map(parseHost));
   const url = options.httpUrl === undefined ? undefined : parseUrl(options.httpUrl);
+  const names = [address.hostname, ...url ? [url.hostname] : [], ...httpHosts];
+  const hosts = new Set(names.map(parseHost));
   const records = recordsOf(storage, runtime);
   // Loaded on demand, since it takes time and few servers need it.
   const { listenHttp } = await import("./protocols/http/http.ts");
@@ -147,6 +148,6 @@ function parseOrigin(text: string): string {
 
 function parseHost(text: string): string {
   assertAscii(text);
-  if (/^[\w.:-]+$/.test(text)) return text.toLowerCase().replace(/\.$/, "");
+  if (/^[\w.:[\]-]+$/.test(text)) return text.toLowerCase().replace(/\.$/, "");
   throw new FerryError("usage", `${quote(text)} is no name of a host`);
 }

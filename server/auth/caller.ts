@@ -70,6 +70,11 @@ export class TokenCaller implements Caller {
     return scopesOf(this.principal.grants);
   }
 
+  /** The name of the client in the log; undefined for one that has shown no token. */
+  get name(): string | undefined {
+    return this.shown && `${this.shown.id} (${this.shown.name})`;
+  }
+
   /** The token that it is logged in with; undefined for an anonymous client, also if its token is no longer valid. */
   get token(): TokenRecord | undefined {
     return this.#now.token;

@@ -62,7 +62,7 @@ export class Identity implements Caller {
 
   /** The name of the client in the log; undefined for a client that has not logged in. */
   get name(): string | undefined {
-    return this.shown && `${this.shown.id} (${this.shown.name})`;
+    return this.#caller.name;
   }
 
   /**

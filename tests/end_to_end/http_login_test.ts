@@ -166,6 +166,9 @@ Deno.test({
     assertEquals(await f.curl("/file", ...jar), CONTENT);
     assertEquals((await f.curl("/.ferry/session", ...jar, "-X", "DELETE"))[0], 204);
     assertEquals((await f.curl("/file", ...jar))[0], 401);
+    const { stderr } = await f.server.stop();
+    assertStringIncludes(stderr, `" is "${f.id} (laptop)"`);
+    assert(!stderr.includes(f.token.slice(-43)), stderr);
   },
 });
 

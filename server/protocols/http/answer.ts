@@ -69,10 +69,11 @@ async function open(service: HttpService, arrived: ArrivedRequest): Promise<Exch
   const { method, url = "", headers: { host } } = request;
   // OPTIONS may be about the server as a whole.
   const target = parseTarget(method === "OPTIONS" && url === "*" ? "/" : url, host);
-  const caller = await admit(request, response, service);
+  const byLink = isByLink(target);
+  const caller = await admit(request, response, service, { logsIn: !byLink });
   if (!caller) return undefined;
   const exchange = new Exchange({ ...arrived, service, target, caller, view: WHOLE });
-  return isByLink(target) ? await enterShare(exchange) : exchange;
+  return byLink ? await enterShare(exchange) : exchange;
 }
 
 /** Responds with an error. */

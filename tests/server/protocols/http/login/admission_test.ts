@@ -1,6 +1,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { tokenTable } from "../../../../../server/auth/token_table.ts";
 import { HttpServer, type HttpServerOptions } from "../../../../support/http_server.ts";
+import { makeLink } from "../../../../support/share_links.ts";
 import { token } from "../../../../support/token_server.ts";
 
 type Fields = Readonly<Record<string, string>>;
@@ -212,4 +213,34 @@ Deno.test("a page elsewhere gets nothing by the cookie of a session, though its 
   assertEquals(await ask(server, { cookie, origin: app }), "401 auth_required");
   const evil = { cookie, origin: "https://evil.example" };
   assertEquals(await ask(server, evil, "DELETE"), "403 denied");
+});
+
+Deno.test("behind a proxy that encrypts, the server goes by the URL that it was given", async () => {
+  const url = "https://files.example.org";
+  const { server, token: shown } = await started({ anonymous: ["read"], httpUrl: url });
+  await using _server = server;
+  const host = "files.example.org";
+  assertEquals(await ask(server, { host }), "200");
+  assertEquals(await ask(server, { host: "other.example.org" }), "421 denied");
+  // A proxy may give the listener a name of its own.
+  const json = { "content-type": "application/json", host: "127.0.0.1:8080" };
+  const body = JSON.stringify({ token: shown });
+  const logIn = (origin: string) =>
+    server.request("POST", "/.ferry/session", { headers: { ...json, origin }, body });
+  assertEquals((await logIn("https://other.example.org")).status, 403);
+  const { status, headers } = await logIn(url);
+  assertEquals(status, 200);
+  assertMatch(String(headers["set-cookie"]), /^__Host-ferry-.*; Secure/);
+  const [cookie = ""] = String(headers["set-cookie"]).split(";");
+  assertEquals(await ask(server, { cookie, host }, "DELETE"), "204");
+});
+
+Deno.test("below a share link it makes no difference who is logged in", async () => {
+  const { server, token: shown } = await started();
+  await using _server = server;
+  const { path } = await makeLink(server, { name: "f" }, bearer(shown));
+  const { token: other } = await token("read");
+  for (const headers of [{}, bearer(other), { authorization: "x" }]) {
+    assertEquals((await server.request("GET", path, { headers })).text, "content");
+  }
 });
