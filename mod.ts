@@ -119,6 +119,7 @@ export type { FileSystem } from "./lib/file_system/file_system.ts";
 export { type FileName, parseDirectoryName, parseFileName } from "./lib/core/remote_name.ts";
 export type { PingReply } from "./lib/wire/operations/ping.ts";
 export type { HelloReply } from "./lib/wire/operations/hello.ts";
+export type { SharedLink, ShareWishes } from "./lib/core/share_link.ts";
 export type { Entry, Listed, Omission, Omitted, PartEntry, Unkept } from "./lib/core/entry.ts";
 export type { Overwrite } from "./lib/core/overwrite.ts";
 export type { Durability } from "./lib/files/durability.ts";

@@ -7,6 +7,7 @@
 import type { Algorithm } from "../../lib/core/checksum.ts";
 import type { Entry, PartEntry } from "../../lib/core/entry.ts";
 import { quote } from "../../lib/core/errors.ts";
+import type { SharedLink, ShareWishes } from "../../lib/core/share_link.ts";
 import type { HelloReply } from "../../lib/wire/operations/hello.ts";
 import type { PingReply } from "../../lib/wire/operations/ping.ts";
 import type { Connection } from "../net/connection.ts";
@@ -28,7 +29,7 @@ import type { Source } from "../transfer/source.ts";
 import { Download } from "./download.ts";
 import { type Command, exec, type ExecOptions, type ExecResult, isPaced } from "./exec.ts";
 import { get, getTree } from "./get.ts";
-import { listEntries, listPartialUploads } from "./list.ts";
+import { listEntries, listPartialUploads, listShares } from "./list.ts";
 import { put, putTree } from "./put.ts";
 import { NOT_REPEATABLE, Requests } from "./requests.ts";
 
@@ -244,6 +245,45 @@ export class Client implements AsyncDisposable {
       action,
       options,
       (connection) => connection.discard(filename),
+      NOT_REPEATABLE,
+    );
+  }
+
+  /**
+   * Makes a link by which others can download a file or directory with a browser, or upload into a directory, without a
+   * token. It ends with the token of this client, too.
+   *
+   * @throws {FerryError} `not_found`, `not_a_file` for uploads into a file, `auth_required`, `denied`; `bad_version` for
+   * a server that has no listener for HTTP
+   */
+  share(
+    filename: string,
+    { signal, ...wishes }: RequestOptions & ShareWishes = {},
+  ): Promise<SharedLink> {
+    return this.#requests.make(
+      `share ${named(filename)}`,
+      { signal },
+      (connection) => connection.share(filename, wishes),
+      NOT_REPEATABLE,
+    );
+  }
+
+  /** The share links that were made with this client's token, the newest first. */
+  listShares(options: RequestOptions = {}): AsyncGenerator<SharedLink, void, void> {
+    return listShares(this.#requests, options);
+  }
+
+  /**
+   * Takes back a share link. What uses it ends.
+   *
+   * @param id {@linkcode SharedLink.id}
+   * @throws {FerryError} `not_found` where none with that id was made with this client's token
+   */
+  async unshare(id: string, options: RequestOptions = {}): Promise<void> {
+    await this.#requests.make(
+      `take back the link ${quote(id)}`,
+      options,
+      (connection) => connection.unshare(id),
       NOT_REPEATABLE,
     );
   }

@@ -5,6 +5,7 @@
  */
 
 import type { Entry, Listed, PartEntry } from "../../lib/core/entry.ts";
+import type { SharedLink } from "../../lib/core/share_link.ts";
 import type { Connection } from "../net/connection.ts";
 import { named } from "../transfer/names.ts";
 import { type OmissionHandlers, reportOmission } from "../transfer/omissions.ts";
@@ -45,6 +46,15 @@ export function listPartialUploads(
 ): AsyncGenerator<PartEntry, void, void> {
   const list = (connection: Connection) => connection.listPartialUploads();
   return readAhead(requests, "list the partial uploads", signal, list);
+}
+
+/** The share links of a client. */
+export function listShares(
+  requests: Requests,
+  { signal }: RequestOptions,
+): AsyncGenerator<SharedLink, void, void> {
+  const list = (connection: Connection) => connection.listShares();
+  return readAhead(requests, "list the share links", signal, list);
 }
 
 /** The items of a list request, some of which are read ahead. */

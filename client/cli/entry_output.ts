@@ -95,7 +95,7 @@ function sizeText(size: number, human: boolean): string {
 }
 
 /** A time in the time zone of this machine, with its offset from UTC: `2024-02-03 05:05:06 +0100`. */
-function timeText(mtime: number): string {
+export function timeText(mtime: number): string {
   const minutes = -new Date(mtime).getTimezoneOffset();
   // A Date ends at ±8.64e15 ms, and the local time must not exceed that either.
   const shown = Math.min(Math.max(mtime + minutes * 60_000, -8.64e15), 8.64e15);

@@ -17,6 +17,8 @@ import { sendSized, sendStreamed } from "../../lib/transfer/send.ts";
 import type { OnBytes, Verified } from "../../lib/transfer/receive.ts";
 import { checksumKeys } from "../../lib/wire/checksum_keys.ts";
 import { decodeListLine } from "../../lib/wire/list_lines.ts";
+import type { SharedLink, ShareWishes } from "../../lib/core/share_link.ts";
+import { decodeShareLine } from "../../lib/wire/share_keys.ts";
 import type { HelloReply } from "../../lib/wire/operations/hello.ts";
 import { OPERATIONS, parseReply } from "../../lib/wire/operations/operations.ts";
 import type { PingReply } from "../../lib/wire/operations/ping.ts";
@@ -241,6 +243,30 @@ export class Connection {
   async discard(filename: string): Promise<void> {
     this.assertFeature("discard", "the removal of partial uploads");
     await this.#channel.ask(OPERATIONS.discard.reply, { op: "discard", filename });
+  }
+
+  /** Makes a share link. */
+  async share(
+    filename: string,
+    { upload, expiresIn: expires_in, downloads }: ShareWishes,
+  ): Promise<SharedLink> {
+    this.assertFeature("share", "share links");
+    const header = { op: "share", filename, upload, expires_in, downloads };
+    const link = await this.#channel.ask(OPERATIONS.share.reply, header);
+    assertAnswers(header, link);
+    return link;
+  }
+
+  /** The share links of this client's token. */
+  listShares(): AsyncGenerator<SharedLink[], void, void> {
+    this.assertFeature("share", "share links");
+    return this.#channel.lines({ op: "shares" }, decodeShareLine);
+  }
+
+  /** Takes back a share link. */
+  async unshare(id: string): Promise<void> {
+    this.assertFeature("share", "share links");
+    await this.#channel.ask(OPERATIONS.unshare.reply, { op: "unshare", id });
   }
 
   /**

@@ -10,7 +10,7 @@ import type { OfferReply, PutReply } from "../../lib/wire/operations/put.ts";
 import { algorithmOf, type Checksum, sameChecksum } from "../../lib/core/checksum.ts";
 import { FerryError, quote } from "../../lib/core/errors.ts";
 import { throwReported } from "../../lib/wire/error_reply.ts";
-import type { Header } from "../../lib/wire/codec.ts";
+import type { HeaderKeys } from "../../lib/wire/codec.ts";
 import type { Verified } from "../../lib/transfer/receive.ts";
 import type { IncomingBody } from "../../lib/wire/body.ts";
 
@@ -22,7 +22,7 @@ export type RequestHeader = Readonly<Record<string, unknown>>;
  *
  * @throws {FerryError} the error in the reply, or `bad_header`
  */
-export function assertAnswers(request: RequestHeader, reply: Header): void {
+export function assertAnswers(request: RequestHeader, reply: HeaderKeys): void {
   throwReported(reply, "server");
   const name = request.to ?? request.filename;
   const { filename, checksum } = reply;

@@ -6,7 +6,7 @@
  */
 
 import { FerryError, isErrorCode, type Place } from "../core/errors.ts";
-import type { Header, HeaderKeys } from "./codec.ts";
+import type { HeaderKeys } from "./codec.ts";
 
 /** The reply that reports an error. The message of an `internal` error is not sent: it may contain internal details. */
 export function errorReply({ code, message }: FerryError): Record<string, unknown> {
@@ -21,7 +21,7 @@ export function errorReply({ code, message }: FerryError): Record<string, unknow
  *
  * @throws {FerryError} the error that the peer reported
  */
-export function throwReported(header: Header, side: Place["side"] = "peer"): void {
+export function throwReported(header: HeaderKeys, side: Place["side"] = "peer"): void {
   if (header.status === "error") throw reportedError(header, side);
 }
 

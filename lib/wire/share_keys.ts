@@ -5,7 +5,9 @@
  */
 
 import * as v from "valibot";
-import { boolean, integer, key, mtime, string } from "./schema.ts";
+import { FerryError } from "../core/errors.ts";
+import type { SharedLink } from "../core/share_link.ts";
+import { boolean, check, integer, key, mtime, string } from "./schema.ts";
 
 /** The most downloads that a link can allow. */
 export const MAX_DOWNLOADS = 10_000;
@@ -41,24 +43,17 @@ export const shareKeys = v.object({
   ),
 });
 
-/** A share link, as its creator sees it. */
-export interface SharedLink {
-  /** Identifies the link; not secret. */
-  id: string;
-  /** The link itself. Whoever knows it can use it. */
-  url: string;
-  /** The name of the file or directory; "" is the root. */
-  filename: string;
-  /** What that is. */
-  type: "file" | "directory";
-  /** Whether it lets upload into the directory, and see nothing of it. */
-  upload: boolean;
-  /** When it was made, in milliseconds since 1970. */
-  created: number;
-  /** When it ends, in milliseconds since 1970; null where it does not. */
-  expires: number | null;
-  /** How many downloads it allows; null where they are not counted. */
-  downloads: number | null;
-  /** How many of them were begun; null where they are not counted. */
-  taken: number | null;
+/**
+ * Decodes a line of the reply to a `shares`.
+ *
+ * @throws {FerryError} `bad_header` that names the key
+ */
+export function decodeShareLine(line: string): SharedLink {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    throw new FerryError("bad_header", "a line of the list of links is not JSON");
+  }
+  return check(shareKeys, value);
 }

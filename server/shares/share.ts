@@ -17,7 +17,7 @@ export interface ShareRequest {
   readonly filename: string;
   /** Whether visitors upload into the directory, and see nothing of it. Default: false, they see and download. */
   readonly upload?: boolean | undefined;
-  /** For how long it is valid, in milliseconds; null for ever. Default: {@linkcode DEFAULT_LIFETIME_MS}. */
+  /** For how long it is valid, in whole milliseconds; null for ever. Default: {@linkcode DEFAULT_LIFETIME_MS}. */
   readonly lifetime?: number | null | undefined;
   /** How many downloads it allows; null for any number. Default: null. */
   readonly downloads?: number | null | undefined;

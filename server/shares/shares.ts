@@ -10,10 +10,8 @@
 
 import { encodeBase64Url } from "@std/encoding/base64url";
 import { getLogger } from "@logtape/logtape";
-import { assertNumbers } from "../../lib/core/number_options.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 import { parseDirectoryName } from "../../lib/core/remote_name.ts";
-import { MAX_DOWNLOADS, MAX_LIFETIME_MS } from "../../lib/wire/share_keys.ts";
 import type { Authority } from "../auth/authority.ts";
 import { ownerOf } from "../auth/caller.ts";
 import type { Permit } from "../auth/permit.ts";
@@ -124,16 +122,14 @@ export class Shares {
    *
    * @param permit the permit for a `share` of it
    * @throws {FerryError} `not_found`; `not_a_file` for uploads into a file; `auth_required` for anonymous clients of a
-   * server with tokens; `usage` for numbers out of their limits
+   * server with tokens; `bad_header` for uploads with a number of downloads
    */
   async create(permit: Permit, request: ShareRequest): Promise<Share> {
     const { authority, storage, records } = this.#options;
     const { lifetime = DEFAULT_LIFETIME_MS, upload = false } = request;
     const { downloads = null } = request;
-    assertNumbers({ lifetime: lifetime ?? undefined }, { least: 1, most: MAX_LIFETIME_MS });
-    assertNumbers({ downloads: downloads ?? undefined }, { least: 1, most: MAX_DOWNLOADS });
     if (upload && downloads !== null) {
-      throw new FerryError("usage", "a link for uploads has no downloads to be counted");
+      throw new FerryError("bad_header", "a link for uploads has no downloads to be counted");
     }
     if (permit.owner === "" && authority.mechanism !== "none") {
       throw new FerryError("auth_required", "a link belongs to a token");
@@ -150,8 +146,8 @@ export class Shares {
       type,
       upload,
       created,
-      expires: lifetime === null ? null : created + Math.ceil(lifetime),
-      most: downloads === null ? null : Math.floor(downloads),
+      expires: lifetime === null ? null : created + lifetime,
+      most: downloads,
       by: { token: tokenIdIn(permit), owner: permit.owner },
     };
     await this.#sweep();

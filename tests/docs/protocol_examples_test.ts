@@ -5,6 +5,7 @@ import { decodeHex, encodeHex } from "@std/encoding/hex";
 import { isErrorCode } from "../../lib/core/errors.ts";
 import { OPERATIONS, parseReply, parseRequest } from "../../lib/wire/operations/operations.ts";
 import { decodeListLine } from "../../lib/wire/list_lines.ts";
+import { decodeShareLine } from "../../lib/wire/share_keys.ts";
 import { isClosing, parseClosing } from "../../lib/wire/closing_header.ts";
 import { decodeHeader, encodeHeader } from "../../lib/wire/codec.ts";
 import { isSignOfLife } from "../../lib/wire/keep_alive.ts";
@@ -173,6 +174,7 @@ Deno.test("the documents of the protocol show headers that the code understands"
     for (const line of lines) {
       if (info === "file") decodeManifestLine(line);
       else if (info === "answer") decodeManifestReply(line);
+      else if (info === "link") decodeShareLine(line);
       else decodeListLine(info === "part" ? "part" : info === "omitted" ? "listed" : "entry", line);
     }
   }

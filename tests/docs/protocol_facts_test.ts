@@ -127,6 +127,7 @@ Deno.test("core.md lists every feature with its document, and each extension lis
   await using server = await serve({
     storage,
     listen: "127.0.0.1:0",
+    http: "127.0.0.1:0",
     exec: { cwd: PROJECT, allow: ["true"] },
   });
   using peer = await RawPeer.connect(server.addresses[0]!.port);

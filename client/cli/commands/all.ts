@@ -18,6 +18,7 @@ import { mv } from "./mv.ts";
 import { ping } from "./ping.ts";
 import { put, upload } from "./put.ts";
 import { rm } from "./rm.ts";
+import { share } from "./share.ts";
 import { stat } from "./stat.ts";
 
 /** The commands. */
@@ -30,6 +31,7 @@ export const COMMANDS: readonly Command[] = [
   rm,
   mv,
   mkdir,
+  share,
   exec,
   ping,
   echo,

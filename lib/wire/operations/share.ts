@@ -6,7 +6,8 @@
 
 import * as v from "valibot";
 import { boolean, key, ok, string } from "../schema.ts";
-import { downloads, lifetime, type SharedLink, shareKeys } from "../share_keys.ts";
+import type { SharedLink } from "../../core/share_link.ts";
+import { downloads, lifetime, shareKeys } from "../share_keys.ts";
 import type { Operation } from "./operation.ts";
 
 /** How long a link is valid by default, in milliseconds: 7 days. */

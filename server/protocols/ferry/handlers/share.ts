@@ -6,7 +6,7 @@
 
 import { FerryError, quote } from "../../../../lib/core/errors.ts";
 import type { ShareRequest } from "../../../../lib/wire/operations/share.ts";
-import type { SharedLink } from "../../../../lib/wire/share_keys.ts";
+import type { SharedLink } from "../../../../lib/core/share_link.ts";
 import type { Share } from "../../../shares/share.ts";
 import type { ServedConnection, SessionLinks } from "../exchange/served_connection.ts";
 import type { Handler } from "../exchange/exchange.ts";

@@ -134,7 +134,7 @@ Deno.test("a link is refused that cannot be", async () => {
     [{ name: "../docs" }, 400, "bad_name"],
     [{ name: ".ferry" }, 400, "bad_name"],
     [{ name: "docs/other", upload: true }, 409, "not_a_file"],
-    [{ name: "docs", upload: true, downloads: 1 }, 400, "usage"],
+    [{ name: "docs", upload: true, downloads: 1 }, 400, "bad_header"],
     [{ name: "docs", expires_in: 0 }, 400, "bad_header"],
     [{ name: "docs", expires_in: "7d" }, 400, "bad_header"],
     [{ name: "docs", downloads: 1.5 }, 400, "bad_header"],
