@@ -162,8 +162,13 @@ async function pour(
       const memory = await pipeline.next();
       // A chunk ends where a checkpoint is due.
       const buffer = memory.subarray(0, CHECKPOINT_BYTES - size % CHECKPOINT_BYTES);
-      const count = await fillFrom(body, buffer, onBytes);
+      let count = 0;
+      const failure = await failureOf(fillFrom(body, buffer, (read) => {
+        count += read;
+        onBytes?.(read);
+      }));
       await writing;
+      if (failure && !(resumable?.exact && count > 0)) throw failure.error;
       if (count === 0) break;
       const chunk = buffer.subarray(0, count);
       size += count;
@@ -171,6 +176,7 @@ async function pour(
       // The write runs on another thread while the digest is computed.
       writing = sink.write(chunk);
       void pipeline.pass(chunk, { use: writing, remember: due ? remember : undefined });
+      if (failure) throw failure.error;
     }
     await pipeline.end();
   } catch (error) {
@@ -181,6 +187,15 @@ async function pour(
     throw error;
   }
   return size;
+}
+
+async function failureOf(work: Promise<unknown>): Promise<{ error: unknown } | undefined> {
+  try {
+    await work;
+    return undefined;
+  } catch (error) {
+    return { error };
+  }
 }
 
 async function fillFrom(

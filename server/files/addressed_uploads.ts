@@ -152,10 +152,10 @@ export class AddressedUploads {
       if (bytes.offset !== end || bytes.size !== 0) throw new WrongOffset(end);
       return await this.#register.described(held);
     }
-    await this.#declare(held, bytes);
     const opened = await this.#open(held, bytes);
     await using write = opened.write;
     try {
+      await this.#declare(held, bytes);
       await this.#receive(held, opened, bytes);
       if (opened.digest.size !== held.record.size) {
         await this.#checkpoint(held, write, opened.digest.saveExactly());
@@ -171,7 +171,7 @@ export class AddressedUploads {
   }
 
   /** Takes the size of the file down, if it is told now. */
-  async #declare(held: Held, { whole, offset, size }: NextBytes): Promise<void> {
+  async #declare(held: Held, { whole, offset }: NextBytes): Promise<void> {
     const { record } = held;
     if (whole !== undefined && whole !== record.size) {
       if (record.size !== null) {
@@ -182,12 +182,10 @@ export class AddressedUploads {
       await storage.assertFits(name, whole);
       await this.#register.write(held, { size: whole });
     }
-    const end = held.record.size;
-    if (end !== null && offset + (size ?? 0) > end) throw tooLong(end);
   }
 
   /** Opens the write of an upload at the offset at which bytes begin. */
-  async #open(held: Held, { offset }: NextBytes): Promise<OpenWrite> {
+  async #open(held: Held, { offset, whole }: NextBytes): Promise<OpenWrite> {
     const { locks, onTakenOver, runtime: { digests } } = this.#options;
     const { record: { owner, partial, size, overwrite, mtime, checksum } } = held;
     const { storage, name } = await this.#register.place(held);
@@ -207,7 +205,7 @@ export class AddressedUploads {
     if (offset !== 0) throw new WrongOffset(0);
     const digest = await PrefixDigest.create({ algorithm: "md5", proof: true }, digests);
     const beginning = { replace: overwrite !== "never", announced: { mtime, checksum } };
-    const target = { name, size, owner };
+    const target = { name, size: size ?? whole ?? null, owner };
     const arbitration = { ...beginning, locks, onTakenOver };
     return { write: await LockedWrite.create(storage, target, arbitration), digest };
   }
@@ -215,6 +213,7 @@ export class AddressedUploads {
   async #receive(held: Held, { write, digest }: OpenWrite, bytes: NextBytes): Promise<void> {
     const end = held.record.size;
     let at = bytes.offset;
+    if (end !== null && at + (bytes.size ?? 0) > end) throw tooLong(end);
     const read = async (into: Uint8Array) => {
       const count = await bytes.read(into);
       at += count;

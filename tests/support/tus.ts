@@ -69,6 +69,10 @@ export function sendBytes(
 }
 
 /** Asks for an upload. */
-export function lookAt(server: TusServer, path: string): Promise<HttpResponse> {
-  return server.request("HEAD", path, { headers: TUS });
+export function lookAt(
+  server: TusServer,
+  path: string,
+  headers: HttpRequest["headers"] = {},
+): Promise<HttpResponse> {
+  return server.request("HEAD", path, { headers: { ...TUS, ...headers } });
 }

@@ -7,7 +7,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { parseFileName as name } from "../../../lib/core/remote_name.ts";
-import type { Storage } from "../../../server/storage/storage.ts";
+import { PrefixDigest, type SavedPrefix } from "../../../lib/digest/prefix_digest.ts";
+import type { CreateResumableOptions, Storage } from "../../../server/storage/storage.ts";
 import type { Test } from "../conformance.ts";
 import {
   keepPartial,
@@ -25,6 +26,27 @@ import { assertCode } from "../../support/assertions.ts";
 async function idsOf(storage: Storage, filename: string, owner?: string): Promise<string[]> {
   return (await storage.partialUploads!.list(owner))
     .filter(({ entry }) => entry.filename === filename).map(({ id }) => id);
+}
+
+/** What a checkpoint records about bytes that may end in the middle of a block. */
+async function exactPrefixOf(bytes: Uint8Array): Promise<SavedPrefix> {
+  const digest = await PrefixDigest.create({ algorithm: "md5", proof: true });
+  digest.update(bytes);
+  return digest.saveExactly();
+}
+
+/** Leaves a partial upload of the file `f` with its first bytes. */
+async function keepPart(
+  storage: Storage,
+  bytes: Uint8Array,
+  options: CreateResumableOptions,
+): Promise<{ id: string; prefix: SavedPrefix }> {
+  await using write = await storage.partialUploads!.create(name("f"), options);
+  const prefix = await exactPrefixOf(bytes);
+  await write.write(bytes);
+  await write.checkpoint(prefix);
+  write.keep();
+  return { id: write.id, prefix };
 }
 
 /** Registers the tests. */
@@ -113,6 +135,76 @@ export function testPartialUploads(test: Test): void {
     await second!.commit({ checksum: md5(bytes), replace: false });
     await second![Symbol.asyncDispose]();
     assertEquals(await storage.checksum(name("f"), "md5"), md5(bytes));
+  });
+
+  test("resume() goes on after any number of bytes", async (tested) => {
+    const bytes = noise(300_000, 10);
+    const size = bytes.length;
+    let { id } = await keepPart(tested.storage, bytes.subarray(0, 1), { size });
+    for (const [from, to] of [[1, 65], [65, 100_063], [100_063, size]] as const) {
+      await tested.reopen();
+      const { storage } = tested;
+      await using write = (await storage.partialUploads!.resume(id, { algorithm: "md5" }))!;
+      assertEquals(write.prefix?.size, from);
+      assertEquals((await write.prefix!.facts()).md5, md5(bytes.subarray(0, from)));
+      await write.write(bytes.subarray(from, to));
+      await write.checkpoint(await exactPrefixOf(bytes.subarray(0, to)));
+      write.keep();
+      ({ id } = write);
+    }
+    const { storage } = tested;
+    await using last = (await storage.partialUploads!.resume(id, { algorithm: "md5" }))!;
+    await last.commit({ checksum: md5(bytes), replace: false });
+    await using file = await storage.open(name("f"), "md5");
+    assertEquals(md5(await readAll(file)), md5(bytes));
+  });
+
+  test("a file of unknown size is resumed by its id, and by nothing else", async (tested) => {
+    const bytes = noise(300_000, 11);
+    const { id } = await keepPart(tested.storage, bytes.subarray(0, 100_001), { size: null });
+    await tested.reopen();
+    const { storage } = tested;
+    for (const size of [0, 100_001, bytes.length]) {
+      assertEquals(await storage.partialUploads!.find(name("f"), { size }), []);
+    }
+    const [partial] = await partials(storage);
+    assertEquals([partial?.size, partial?.received], [100_001, 100_001]);
+    await using write = (await storage.partialUploads!.resume(id, { algorithm: "md5" }))!;
+    await write.write(bytes.subarray(100_001));
+    await write.commit({ checksum: md5(bytes), replace: false });
+    await using file = await storage.open(name("f"), "md5");
+    assertEquals(md5(await readAll(file)), md5(bytes));
+    assertEquals(await partials(storage), []);
+  });
+
+  test("look() tells the owner what is stored, also in another process", async (tested) => {
+    const bytes = noise(300_000, 12);
+    const size = bytes.length;
+    const options = { size, owner: "a:1" };
+    const { id, prefix } = await keepPart(tested.storage, bytes.subarray(0, 100_001), options);
+    await tested.reopen();
+    const { partialUploads } = tested.storage;
+    const seen = await partialUploads!.look(id, { owner: "a:1" });
+    assertEquals([seen?.id, seen?.prefix], [id, prefix]);
+    assertEquals({ ...seen?.entry, mtime: 0 }, {
+      filename: "f",
+      size,
+      received: 100_001,
+      mtime: 0,
+      active: false,
+    });
+    for (const owner of [undefined, "a:2"]) {
+      assertEquals(await partialUploads!.look(id, { owner }), undefined);
+    }
+    assertEquals(await partialUploads!.look(`${id}0`, { owner: "a:1" }), undefined);
+    {
+      const resumed = { algorithm: "md5", owner: "a:1" } as const;
+      await using write = (await partialUploads!.resume(id, resumed))!;
+      assertEquals((await partialUploads!.look(id, { owner: "a:1" }))?.entry.active, true);
+      write.keep();
+    }
+    await partialUploads!.discard(id, { owner: "a:1" });
+    assertEquals(await partialUploads!.look(id, { owner: "a:1" }), undefined);
   });
 
   test("find() gives the one written last first", async ({ storage }) => {

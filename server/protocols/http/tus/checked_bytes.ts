@@ -32,7 +32,8 @@ export class CheckedBytes {
   readonly #body: RequestBody;
   readonly #algorithm: string;
   readonly #digest: Uint8Array | undefined;
-  readonly #hash: Hash | undefined;
+  /** The hash of the bytes so far; undefined without a checksum, and at the end. */
+  #hash: Hash | undefined;
 
   /**
    * The bytes of a request, and the checksum in its field Upload-Checksum.
@@ -59,7 +60,7 @@ export class CheckedBytes {
 
   /** Whether there is a checksum, so that the bytes count only if all of them have come. */
   get allOrNone(): boolean {
-    return this.#hash !== undefined;
+    return this.#digest !== undefined;
   }
 
   /**
@@ -71,10 +72,16 @@ export class CheckedBytes {
   async read(into: Uint8Array): Promise<number> {
     const count = await this.#body.read(into);
     if (count > 0) this.#hash?.update(into.subarray(0, count));
-    else if (this.#hash && !sameBytes(new Uint8Array(this.#hash.digest()), this.#digest!)) {
+    else this.#verify();
+    return count;
+  }
+
+  #verify(): void {
+    const hash = this.#hash;
+    this.#hash = undefined;
+    if (hash && !sameBytes(new Uint8Array(hash.digest()), this.#digest!)) {
       throw new WrongBytes(this.#algorithm);
     }
-    return count;
   }
 }
 

@@ -55,7 +55,8 @@ async function begin(
   const { allOrNone } = bytes;
   const read = (into: Uint8Array) => bytes.read(into);
   const first = { size: bytes.size, read, offset: 0, checksum, allOrNone };
-  return await permit.wait(uploads.append(created.id, first));
+  using _ending = permit.onEnd((reason) => exchange.body.fail(reason));
+  return await uploads.append(created.id, first);
 }
 
 /**

@@ -61,7 +61,8 @@ export async function append(exchange: Exchange, id: string): Promise<void> {
   const { size, allOrNone } = bytes;
   const read = (into: Uint8Array) => bytes.read(into);
   const next = { size, read, offset, whole, checksum, allOrNone };
-  const upload = await permit.wait(uploads.append(id, next));
+  using _ending = permit.onEnd((reason) => exchange.body.fail(reason));
+  const upload = await uploads.append(id, next);
   exchange.send(204, progressFields(exchange, upload));
 }
 
