@@ -10,7 +10,7 @@ import { encodeBase64Url } from "@std/encoding/base64url";
 import { encodeHex } from "@std/encoding/hex";
 import type { Authority } from "./authority.ts";
 import { TokenCaller } from "./caller.ts";
-import { type LoadedKey, type SharedRecords, SigningKey } from "./signing_key.ts";
+import { isFull, type LoadedKey, type SharedRecords, SigningKey } from "./signing_key.ts";
 import type { TokenRecord } from "./token_table.ts";
 
 /** How long a session lasts, in milliseconds, if its token does not end before. */
@@ -73,7 +73,7 @@ export class Sessions {
   constructor(authority: Authority, records: SharedRecords) {
     this.#authority = authority;
     this.#records = records;
-    this.#key = new SigningKey(records, "sessions");
+    this.#key = new SigningKey(records, "sessions", { mayBeLost: true });
   }
 
   /** Begins a session for a client that has proven that it knows a token. */
@@ -111,7 +111,12 @@ export class Sessions {
     const session = await this.#find(text);
     if (!session) return false;
     if (await session.ended) return true;
-    await this.#records.create(ENDED, session.record, {});
+    try {
+      await this.#records.create(ENDED, session.record, {});
+    } catch (error) {
+      // Where there is no room, this server remembers it.
+      if (!isFull(error)) throw error;
+    }
     session.ended = Promise.resolve(true);
     session.checked = Infinity;
     await this.#forgetOld();
@@ -158,8 +163,7 @@ export class Sessions {
     const now = this.#authority.clock.monotonic();
     if (now - this.#keyLoaded <= RECHECK_MS) return undefined;
     this.#keyLoaded = now;
-    this.#key.forget();
-    const current = await this.#key.load();
+    const current = await this.#key.reload();
     return current.id === claim.key ? current : undefined;
   }
 

@@ -8,7 +8,7 @@ import { createHmac } from "node:crypto";
 import { decodeBase64Url, encodeBase64Url } from "@std/encoding/base64url";
 import { encodeHex } from "@std/encoding/hex";
 import { sameBytes } from "../../lib/core/constant_time.ts";
-import { FerryError } from "../../lib/core/errors.ts";
+import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 
 const KEY_BYTES = 32;
 
@@ -27,16 +27,31 @@ export interface SharedRecords {
   list(kind: string): AsyncIterable<string>;
 }
 
+/** Options of a {@linkcode SigningKey}. */
+export interface SigningKeyOptions {
+  /**
+   * Whether a key that cannot be kept, since there is no room for it, is used all the same: what it has signed is then
+   * valid until the server ends. Default: false.
+   */
+  mayBeLost?: boolean;
+}
+
 /** A key. It is made when it is first needed, once for all servers of the same files. */
 export class SigningKey {
   readonly #records: SharedRecords;
   readonly #name: string;
+  readonly #mayBeLost: boolean;
   #key: Promise<LoadedKey> | undefined;
 
   /** @param name what it is for; the same name is the same key */
-  constructor(records: SharedRecords, name: string) {
+  constructor(
+    records: SharedRecords,
+    name: string,
+    { mayBeLost = false }: SigningKeyOptions = {},
+  ) {
     this.#records = records;
     this.#name = name;
+    this.#mayBeLost = mayBeLost;
   }
 
   /** Loads the key, or makes it. Fails with the errors of the records; the next call tries again then. */
@@ -48,9 +63,11 @@ export class SigningKey {
     return loaded;
   }
 
-  /** Forgets what was loaded, as another server may have made another key at the same time. */
-  forget(): void {
-    this.#key = undefined;
+  /** Loads the key anew, as another server may have put another one in its place. */
+  async reload(): Promise<LoadedKey> {
+    const found = await this.#records.read("keys", this.#name);
+    if (found !== undefined) this.#key = Promise.resolve(parseKey(found));
+    return await this.load();
   }
 
   async #load(): Promise<LoadedKey> {
@@ -59,9 +76,24 @@ export class SigningKey {
     const id = encodeHex(crypto.getRandomValues(new Uint8Array(ID_BYTES)));
     const secret = encodeBase64Url(crypto.getRandomValues(new Uint8Array(KEY_BYTES)));
     const made = { id, secret };
-    if (await this.#records.create("keys", this.#name, made)) return parseKey(made);
+    if (await this.#keep(made)) return parseKey(made);
     return parseKey(await this.#records.read("keys", this.#name));
   }
+
+  /** Returns false if there is one already. */
+  async #keep(made: unknown): Promise<boolean> {
+    try {
+      return await this.#records.create("keys", this.#name, made);
+    } catch (error) {
+      if (this.#mayBeLost && isFull(error)) return true;
+      throw error;
+    }
+  }
+}
+
+/** Whether a record could not be kept since there is no room for it. */
+export function isFull(error: unknown): boolean {
+  return ["no_space", "quota"].includes(toFerryError(error).code);
 }
 
 function parseKey(value: unknown): LoadedKey {

@@ -154,3 +154,32 @@ Deno.test("Sessions take up a key that another server has made in the place of t
   const { text } = await server([record], { records, clock }).sessions.begin(record);
   assertEquals((await sessions.callerOf(text))?.token?.id, record.id);
 });
+
+Deno.test("Sessions begin and end although there is no room for records, but not on broken ones", async () => {
+  for (const [code, works] of [["no_space", true], ["quota", true], ["io", false]] as const) {
+    const record = await token();
+    const { sessions, records } = server([record]);
+    records.before = (access) => {
+      if (access.startsWith("create")) throw new FerryError(code, "no");
+    };
+    if (works) {
+      const { text } = await sessions.begin(record);
+      // Also after another server at that host was logged in to.
+      assertEquals(
+        await sessions.callerOf((await server([record]).sessions.begin(record)).text),
+        undefined,
+      );
+      assertEquals((await sessions.callerOf(text))?.token?.id, record.id);
+      assertEquals(await sessions.end(text), true);
+      assertEquals(await sessions.callerOf(text), undefined);
+    } else {
+      await assertRejects(() => sessions.begin(record), FerryError, "no");
+      records.before = () => {};
+      const { text } = await sessions.begin(record);
+      records.before = (access) => {
+        if (access.startsWith("create")) throw new FerryError(code, "no");
+      };
+      await assertRejects(() => sessions.end(text), FerryError, "no");
+    }
+  }
+});

@@ -56,3 +56,14 @@ Deno.test("SigningKey.load() tries again after a failure, and refuses a damaged 
     await assertRejects(() => new SigningKey(records, "a").load(), FerryError, "damaged");
   }
 });
+
+Deno.test("SigningKey that may be lost is used although there is no room for it", async () => {
+  const records = new KeptRecords();
+  records.before = (access) => {
+    if (access.startsWith("create")) throw new FerryError("no_space", "no");
+  };
+  await assertRejects(() => new SigningKey(records, "a").load(), FerryError, "no");
+  const key = new SigningKey(records, "a", { mayBeLost: true });
+  const { id } = await key.load();
+  assertEquals((await key.load()).id, id);
+});
