@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { FerryError } from "../../../../../lib/core/errors.ts";
 import { createToken, formatToken } from "../../../../../lib/security/token.ts";
+import fc from "../../../../support/properties.ts";
 import { challengeFor, tokenIn } from "../../../../../server/protocols/http/login/credentials.ts";
 
 const TOKEN = createToken();
@@ -53,4 +54,15 @@ Deno.test("challengeFor() offers Basic to programs, and nothing to browsers that
   assertEquals(offered({}), "Basic");
   assertEquals(offered({ "user-agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/150" }), "Bearer");
   assertEquals(offered({ "sec-fetch-mode": "cors" }), "Bearer");
+});
+
+Deno.test("tokenIn() refuses whatever it is given with the same code", () => {
+  const text = fc.string({ unit: "binary" });
+  fc.assert(fc.property(text, fc.constantFrom("", "Basic ", "Bearer "), (value, scheme) => {
+    assertEquals(assertThrows(() => tokenIn(scheme + value), FerryError).code, "denied");
+  }));
+  fc.assert(fc.property(fc.uint8Array(), (bytes) => {
+    const value = bytes.toBase64();
+    assertEquals(assertThrows(() => tokenIn(`Basic ${value}`), FerryError).code, "denied");
+  }));
 });
