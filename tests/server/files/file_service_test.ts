@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { parseFileName } from "../../../lib/core/remote_name.ts";
 import { parseGrants } from "../../../server/auth/grants.ts";
 import { assertCode } from "../../support/assertions.ts";
-import { md5 } from "../../support/bytes.ts";
+import { md5, MIB, patterned, sha256 } from "../../support/bytes.ts";
 import { Content, FileClient, testFiles } from "../../support/file_client.ts";
 
 testFiles("names are checked once, whatever is done with them", async (storage) => {
@@ -41,6 +41,33 @@ testFiles("open() gives what a client lacks, a range, or all of it", async (stor
   assertEquals(await open({ prefix: { ...right, size: 11 } }), [0, 10, "0123456789"]);
   assertEquals(await open({ prefix: { ...claimed, size: 4 } }), [0, 10, "0123456789"]);
 });
+
+testFiles(
+  "open() knows the checksums that are asked for, of the file that it opened",
+  async (storage) => {
+    const client = new FileClient(storage);
+    const checksums = ["md5", "sha256"] as const;
+    // Large files are read in another way than small ones.
+    for (const size of [5, 9 * MIB]) {
+      const [first, second] = [patterned(size), patterned(size).reverse()];
+      const sums = (bytes: Uint8Array) => [md5(bytes), `sha256:${sha256(bytes)}`];
+      const open = async () => {
+        const files = client.files({ op: "get" });
+        await using file = await files.open("f", { algorithm: "md5", checksums });
+        const part = file.part({ offset: 2, size: 2 });
+        const into = new Uint8Array(10);
+        const count = await part.read(into);
+        assertEquals([count, await part.read(into)], [2, null]);
+        return [...checksums.map((each) => file.known(each)), into[0], into[1]];
+      };
+      await client.put("f", new Content(first), { overwrite: "always" });
+      const of = (bytes: Uint8Array) => [...sums(bytes), bytes[2], bytes[3]];
+      assertEquals(await Promise.all([open(), open()]), [of(first), of(first)]);
+      await client.put("f", new Content(second), { overwrite: "always" });
+      assertEquals(await open(), of(second));
+    }
+  },
+);
 
 testFiles(
   "compare() tells what is wanted, and refuses what is out of bounds alone",

@@ -159,11 +159,14 @@ testWithEngine(CEPH, "an object of another program is read once for its checksum
   assertEquals(gets() - before, 1, "more than the record was read");
   await using file = await S3StoredFile.open(served, NAME, "md5");
   assertEquals(file.entry.checksum, content.md5);
+  assertEquals([file.known("md5"), file.known("sha256")], [content.md5, null]);
+  assertEquals([await file.find("md5"), await file.find("sha256")], [content.md5, null]);
   // Other algorithms are remembered beside it.
   const sha256 = await checksumOf(served, head, "sha256");
   assert(sha256.startsWith("sha256:"));
   assertEquals(await served.records.find(NAME, etag, "sha256"), sha256);
   assertEquals(await served.records.find(NAME, etag, "md5"), content.md5);
+  assertEquals(await file.find("sha256"), sha256);
 });
 
 testWithEngine(
