@@ -55,9 +55,9 @@ export class HttpServer implements AsyncDisposable {
     return fixture;
   }
 
-  /** The port of the listener for HTTP. */
+  /** The port of the listener for HTTP, or for HTTPS. */
   get port(): number {
-    return this.server.addresses.find(({ kind }) => kind === "http")!.port;
+    return this.server.addresses.find(({ kind }) => kind.startsWith("http"))!.port;
   }
 
   /** `http://127.0.0.1:PORT` */

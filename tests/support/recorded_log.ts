@@ -10,13 +10,19 @@ import { configure, type LogRecord, reset } from "@logtape/logtape";
 export class RecordedLog implements AsyncDisposable {
   /** The records so far. */
   readonly records: LogRecord[] = [];
+  #onRecord: () => void = () => {};
 
   /** Starts recording. */
   static async start(): Promise<RecordedLog> {
     const log = new RecordedLog();
     await configure({
       reset: true,
-      sinks: { records: (record) => void log.records.push(record) },
+      sinks: {
+        records: (record) => {
+          log.records.push(record);
+          log.#onRecord();
+        },
+      },
       loggers: [
         { category: ["ferry"], sinks: ["records"], lowestLevel: "debug" },
         { category: ["logtape", "meta"], sinks: ["records"], lowestLevel: "warning" },
@@ -28,6 +34,15 @@ export class RecordedLog implements AsyncDisposable {
   /** The level and text of each record. */
   get lines(): string[] {
     return this.records.map(({ level, message }) => `${level}: ${message.map(String).join("")}`);
+  }
+
+  /** Waits for a line in which a text occurs, and returns it. */
+  async until(text: string): Promise<string> {
+    for (;;) {
+      const found = this.lines.find((line) => line.includes(text));
+      if (found !== undefined) return found;
+      await new Promise<void>((resolve) => this.#onRecord = resolve);
+    }
   }
 
   /** Stops recording. */

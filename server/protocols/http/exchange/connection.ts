@@ -54,7 +54,7 @@ export class Connection {
       }, ms);
     };
     this.#due = clock.monotonic() + handshakeTimeout;
-    lookAfter(handshakeTimeout);
+    lookAfter(Math.min(handshakeTimeout, idleTimeout));
     socket.once("close", () => clock.clearTimeout(this.#timer));
     // `node:http` calls this after the last response. Closing while the client is still sending would make the system
     // reset the connection, and the client might lose the response.
