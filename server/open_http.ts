@@ -8,9 +8,11 @@ import { type Address, assertAscii, formatAddress } from "../lib/core/address.ts
 import { FerryError, quote } from "../lib/core/errors.ts";
 import type { Runtime } from "../lib/runtime/runtime.ts";
 import type { Authority } from "./auth/authority.ts";
+import { keepExpiring } from "./files/upload_expiry.ts";
 import type { UploadLocks } from "./files/upload_locks.ts";
 import type { ConnectionLimits } from "./net/connection_limits.ts";
 import type { KeyPair } from "./net/tls_listener.ts";
+import { logFailure } from "./observe/failures.ts";
 import type { Hooks } from "./observe/hooks.ts";
 import type { HttpListener } from "./protocols/http/http.ts";
 import { recordsOf } from "./records_of_storage.ts";
@@ -114,12 +116,20 @@ export async function openHttp(
     idleTimeout,
     minRate,
   });
+  const expiring = keepExpiring(
+    { storage, records, locks, ttl: service.partialTtl, clock: runtime.clock },
+    (error) => logFailure("Cannot remove old uploads: {message} ({code})", error),
+  );
+  const close = (drainTimeout: number) => {
+    expiring[Symbol.dispose]();
+    return listener.close(drainTimeout);
+  };
   const urlOf = (path: string, local: string) => {
     const { kind, hostname, port } = listener.listening;
     const reached = formatAddress({ hostname: isWildcard(hostname) ? local : hostname, port });
     return new URL(path, url ?? `${kind}://${reached}/`).href;
   };
-  return { listener, links: { shares, urlOf } };
+  return { listener: { ...listener, close }, links: { shares, urlOf } };
 }
 
 /** Whether a listener takes connections to every address of its machine. */

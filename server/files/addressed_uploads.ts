@@ -12,6 +12,7 @@
 import { encodeHex } from "@std/encoding/hex";
 import { sameChecksum } from "../../lib/core/checksum.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
+import type { Overwrite } from "../../lib/core/overwrite.ts";
 import { parseFileName } from "../../lib/core/remote_name.ts";
 import { PrefixDigest, type SavedPrefix } from "../../lib/digest/prefix_digest.ts";
 import { RESUMABLE_BYTES } from "../../lib/files/partial_file.ts";
@@ -28,7 +29,13 @@ import {
 } from "./addressed_upload.ts";
 import { LockedWrite } from "./locked_write.ts";
 import type { StoredContent, UploadRecord } from "./upload_records.ts";
-import { type KnownUpload, UploadRegister, type UploadRegisterOptions } from "./upload_register.ts";
+import {
+  discardBytes,
+  type KnownUpload,
+  lockOf,
+  UploadRegister,
+  type UploadRegisterOptions,
+} from "./upload_register.ts";
 import { UploadService, type UploadServiceOptions } from "./upload_service.ts";
 import { type Part, putTogether } from "./putting_together.ts";
 import type { UploadLock } from "./upload_locks.ts";
@@ -77,7 +84,8 @@ export class AddressedUploads {
    * @throws {FerryError} `exists`, `not_a_file`, `too_large`, `quota`, `no_space`
    */
   async create(upload: NewUpload): Promise<AddressedUpload> {
-    const { filename, size, overwrite, mtime, checksum, note, isPart = false } = upload;
+    const { filename, size, mtime, checksum, note, isPart = false } = upload;
+    const overwrite = this.#policyOf(upload);
     const id = crypto.randomUUID();
     const stored = isPart ? undefined : await this.#alreadyThere(upload);
     const record: UploadRecord = {
@@ -97,6 +105,11 @@ export class AddressedUploads {
     await this.#register.write({ id, record }, {});
     if (size === 0 && !stored) return await this.append(id, { ...NOTHING, offset: 0 });
     return await this.#register.described({ id, record });
+  }
+
+  /** The overwrite policy of an upload, as far as the client may replace files. */
+  #policyOf({ overwrite }: Pick<NewUpload, "overwrite">): Overwrite {
+    return this.#permit.link?.createsOnly ? "never" : overwrite;
   }
 
   /** The file that makes the upload unnecessary. Fails if it would be refused anyway. */
@@ -291,17 +304,10 @@ export class AddressedUploads {
     using lock = await locks.take(lockOf(id));
     if (!lock) throw new UploadInUse();
     const held = await this.#register.own(id);
-    const { partial, owner, kind, stored } = held.record;
-    const { storage, name } = await this.#register.place(held);
-    const assertMay = () => this.#permit.assert();
     try {
-      if (partial) await storage.partialUploads!.discard(partial, { owner, assertMay });
-      assertMay();
-      if (kind === "part" && stored) await storage.remove(name, { recursive: false });
+      await discardBytes(this.#options.storage, held, () => this.#permit.assert());
     } catch (error) {
-      const { code } = toFerryError(error);
-      if (code === "busy") throw new UploadInUse();
-      if (code !== "not_found") throw error;
+      throw toFerryError(error).code === "busy" ? new UploadInUse() : error;
     }
     await this.#register.remove(id);
   }
@@ -315,7 +321,8 @@ export class AddressedUploads {
    * publishing the file, after which the parts are still there
    */
   async concatenate(sum: NewSum): Promise<AddressedUpload> {
-    const { parts, filename, overwrite, mtime, checksum, note } = sum;
+    const { parts, filename, mtime, checksum, note } = sum;
+    const overwrite = this.#policyOf(sum);
     const { locks, onTakenOver } = this.#options;
     const { owner } = this.#permit;
     const id = await idOfSum(sum, owner);
@@ -355,11 +362,6 @@ export class AddressedUploads {
     }
     return { ...await this.#register.place(part), size: stored.size };
   }
-}
-
-/** The key of the lock on an upload. */
-function lockOf(id: string): string {
-  return `addressed/${id}`;
 }
 
 /** The id of a sum: the same for the same parts and the same name. */

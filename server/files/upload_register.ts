@@ -6,7 +6,7 @@
  */
 
 import { type Checksum, emptyChecksum } from "../../lib/core/checksum.ts";
-import { FerryError } from "../../lib/core/errors.ts";
+import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 import { type FileName, parseFileName } from "../../lib/core/remote_name.ts";
 import { PrefixDigest, type SavedPrefix } from "../../lib/digest/prefix_digest.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
@@ -57,6 +57,62 @@ export async function filenameOf(records: Records, id: string): Promise<string> 
   return record.filename;
 }
 
+/** The key of the lock on an upload. */
+export function lockOf(id: string): string {
+  return `addressed/${id}`;
+}
+
+/**
+ * Where the bytes of an upload are kept, and under which name they are published.
+ *
+ * @param confined the storage within the bounds of a request. Default: `storage`
+ * @throws {FerryError} `usage` for a part if the storage has no place for parts
+ */
+async function placeOf(
+  storage: Storage,
+  { id, record }: KnownUpload,
+  confined: Storage = storage,
+): Promise<Place> {
+  if (record.kind !== "part") return { storage: confined, name: parseFileName(record.filename) };
+  const internal = await storage.internal?.();
+  if (!internal?.partialUploads) {
+    throw new FerryError("usage", "the storage of this server does not put parts together");
+  }
+  return { storage: internal, name: parseFileName(`parts/${id}`) };
+}
+
+/** The partial upload with the bytes of an upload, if there is one. */
+export async function partialOf(
+  storage: Storage,
+  known: KnownUpload,
+): Promise<DescribedUpload | undefined> {
+  const { partial, owner } = known.record;
+  if (partial === undefined) return undefined;
+  const place = await placeOf(storage, known);
+  return await place.storage.partialUploads!.look(partial, { owner });
+}
+
+/**
+ * Discards the bytes of an upload. A file that it has become stays, unless it is a part.
+ *
+ * @throws {FerryError} `busy` if they are being written
+ */
+export async function discardBytes(
+  storage: Storage,
+  known: KnownUpload,
+  assertMay?: () => void,
+): Promise<void> {
+  const { partial, owner, kind, stored } = known.record;
+  const place = await placeOf(storage, known);
+  try {
+    if (partial) await place.storage.partialUploads!.discard(partial, { owner, assertMay });
+    assertMay?.();
+    if (kind === "part" && stored) await place.storage.remove(place.name, { recursive: false });
+  } catch (error) {
+    if (toFerryError(error).code !== "not_found") throw error;
+  }
+}
+
 /** The uploads of the client that has a permit. */
 export class UploadRegister {
   readonly #permit: Permit;
@@ -99,22 +155,13 @@ export class UploadRegister {
   }
 
   /** Where the bytes of an upload are kept, and under which name they are published. */
-  async place({ id, record }: KnownUpload): Promise<Place> {
-    if (record.kind !== "part") {
-      return { storage: this.#options.confined, name: parseFileName(record.filename) };
-    }
-    const storage = await this.#options.storage.internal?.();
-    if (!storage?.partialUploads) {
-      throw new FerryError("usage", "the storage of this server does not put parts together");
-    }
-    return { storage, name: parseFileName(`parts/${id}`) };
+  place(known: KnownUpload): Promise<Place> {
+    return placeOf(this.#options.storage, known, this.#options.confined);
   }
 
   /** The partial upload with the bytes of an upload, if there is one. */
-  async partial(of: KnownUpload): Promise<DescribedUpload | undefined> {
-    const { partial, owner } = of.record;
-    if (partial === undefined) return undefined;
-    return await (await this.place(of)).storage.partialUploads!.look(partial, { owner });
+  partial(known: KnownUpload): Promise<DescribedUpload | undefined> {
+    return partialOf(this.#options.storage, known);
   }
 
   /** Finds out whether the file was published by a request that was not able to record that. */
