@@ -86,12 +86,12 @@ export function baseOf({ filename, type }: Pick<Share, "filename" | "type">): Fi
   return type === "directory" ? filename : parentName(filename as FileName);
 }
 
-/** Why a link leads nowhere any more. Its error has the code `not_found`. */
+/** Why a link leads nowhere any more. Its error has the code `denied`. */
 export class LinkEnded extends Error {}
 
 /** The error for a link that leads nowhere any more. */
 export function linkEnded(reason: string): FerryError {
-  return new FerryError("not_found", reason, { cause: new LinkEnded(reason) });
+  return new FerryError("denied", reason, { cause: new LinkEnded(reason) });
 }
 
 /** Whether an error says that a link leads nowhere any more. */

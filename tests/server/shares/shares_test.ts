@@ -65,7 +65,7 @@ async function visit({ shares }: Server, path: string, source = "client"): Promi
 }
 
 async function assertEnded(run: () => unknown): Promise<void> {
-  const error = await assertCode("not_found", run);
+  const error = await assertCode("denied", run);
   assert(isLinkEnded(error), error.message);
 }
 
