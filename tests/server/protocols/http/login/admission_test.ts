@@ -1,6 +1,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { tokenTable } from "../../../../../server/auth/token_table.ts";
 import { HttpServer, type HttpServerOptions } from "../../../../support/http_server.ts";
+import { conversation } from "../../../../support/raw_http.ts";
 import { makeLink } from "../../../../support/share_links.ts";
 import { token } from "../../../../support/token_server.ts";
 
@@ -242,5 +243,22 @@ Deno.test("below a share link it makes no difference who is logged in", async ()
   const { token: other } = await token("read");
   for (const headers of [{}, bearer(other), { authorization: "x" }]) {
     assertEquals((await server.request("GET", path, { headers })).text, "content");
+  }
+});
+
+Deno.test("an upload is refused before it is sent: without a token, with a wrong one, for a foreign page", async () => {
+  const { server, token: shown } = await started();
+  await using _server = server;
+  const fields = [
+    [401, ""],
+    [401, "Authorization: Bearer secret\r\n"],
+    [403, `Authorization: Basic ${btoa(`:${shown}`)}\r\nOrigin: http://evil.example\r\n`],
+  ] as const;
+  for (const [status, more] of fields) {
+    const header = `PUT /new HTTP/1.1\r\nHost: localhost\r\n${more}` +
+      "Expect: 100-continue\r\nContent-Length: 1000000000\r\n\r\n";
+    const responses = await conversation(server.port, header, { end: false });
+    assertEquals(responses.map(({ status }) => status), [status]);
+    assertEquals(responses[0]!.headers["connection"], "close");
   }
 });
