@@ -21,7 +21,7 @@ import { guarded, logFailure } from "../../observe/failures.ts";
 import type { HttpService } from "./exchange/exchange.ts";
 import { NO_TUNNEL, refusalOf } from "./refusal.ts";
 import { ServedConnection } from "./served_connection.ts";
-import { pauseBelow, tlsOptions } from "./tls.ts";
+import { prepareTls, tlsOptions } from "./tls.ts";
 
 /** The maximum size of the header of a request, in bytes. */
 const MAX_HEADER_BYTES = 32 * 1024;
@@ -189,7 +189,7 @@ class Connections {
 
   /** Serves a connection whose TLS handshake is done. */
   secured(socket: TLSSocket): void {
-    const plain = pauseBelow(socket);
+    const plain = prepareTls(socket);
     const rejection = this.#beginning.get(plain);
     this.#beginning.delete(plain);
     if (this.#draining) return void socket.destroy();

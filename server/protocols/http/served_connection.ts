@@ -44,6 +44,8 @@ export class ServedConnection {
   readonly #waiting: Arrived[] = [];
   #current: Arrived | undefined;
   #draining = false;
+  /** Whether requests were dropped, which may be followed by others. */
+  #overflows = false;
   /** The response to what came after the last request. */
   #refusal: Refusal | undefined;
   readonly #ended = Promise.withResolvers<void>();
@@ -53,7 +55,10 @@ export class ServedConnection {
     this.#options = options;
     const { remoteAddress: hostname = "", remotePort: port = 0 } = socket;
     const peer = this.#peer = formatAddress({ hostname, port });
-    this.#connection = new Connection(socket, options, () => this.#late());
+    this.#connection = new Connection(socket, options, {
+      onLate: () => this.#late(),
+      isSending: () => this.#overflows || this.#unanswered.some(({ request }) => !request.complete),
+    });
     logger.debug("{peer} connected to HTTP", { peer });
     socket.on("error", () => {});
     // The client may have ended only its own direction, and may wait for responses.
@@ -80,7 +85,7 @@ export class ServedConnection {
     if (!this.#current) return void this.#answer(arrived);
     // Those beyond are not answered: the client has to repeat them on another connection.
     if (this.#waiting.length < MAX_WAITING) this.#waiting.push(arrived);
-    else this.#draining = true;
+    else this.#draining = this.#overflows = true;
   }
 
   async #answer(arrived: Arrived): Promise<void> {
@@ -103,7 +108,7 @@ export class ServedConnection {
     const next = this.#waiting.shift();
     if (next && !connection.socket.destroyed) return void this.#answer(next);
     if (this.#refusal) this.refuse(this.#refusal);
-    else if (this.#draining) connection.close();
+    else if (this.#draining) connection.socket.destroySoon();
     this.#settle();
   }
 

@@ -27,13 +27,13 @@ interface SocketHandle {
 }
 
 /**
- * Makes a TLS socket pause the socket below when it pauses. Otherwise Deno goes on reading, and decrypts into memory
- * without a limit whatever the client sends.
+ * Prepares a TLS socket whose handshake is done: it pauses the socket below when it pauses. Otherwise Deno goes on
+ * reading, and decrypts into memory without a limit whatever the client sends.
  *
  * @returns the socket below
  * @throws {FerryError} `internal` if the runtime has no way to do so: such a connection is not served
  */
-export function pauseBelow(socket: TLSSocket): Socket {
+export function prepareTls(socket: TLSSocket): Socket {
   const { _parent: plain, _handle: handle } = socket as unknown as {
     _parent?: Socket & { _handle?: Partial<SocketHandle> | null };
     _handle?: SocketHandle | null;
@@ -53,5 +53,7 @@ export function pauseBelow(socket: TLSSocket): Socket {
     below.readStop!();
     return readStop.call(handle);
   };
+  // A client may end its direction and wait for the response.
+  socket.allowHalfOpen = true;
   return plain;
 }

@@ -25,6 +25,14 @@ export interface ConnectionOptions {
   readonly minRate: number;
 }
 
+/** What a {@linkcode Connection} asks its owner. */
+export interface ConnectionOwner {
+  /** Called when the client is too slow with the header of a request, or with the rest of a response. */
+  onLate(): void;
+  /** Whether the client may be in the middle of sending something. */
+  isSending(): boolean;
+}
+
 /** An open connection. */
 export class Connection {
   /** The socket, encrypted or not. */
@@ -37,11 +45,8 @@ export class Connection {
   #timer: Timer | undefined;
   #isClosing = false;
 
-  /**
-   * @param socket the socket, which this owns from now on
-   * @param onLate called when the client is too slow with the header of a request, or with the rest of a response
-   */
-  constructor(socket: Socket, options: ConnectionOptions, onLate: () => void) {
+  /** @param socket the socket, which this owns from now on */
+  constructor(socket: Socket, options: ConnectionOptions, owner: ConnectionOwner) {
     this.socket = socket;
     this.#options = options;
     const { handshakeTimeout, idleTimeout, runtime: { clock } } = options;
@@ -49,7 +54,7 @@ export class Connection {
     const lookAfter = (ms: number) => {
       this.#timer = clock.setTimeout(() => {
         const left = this.#due - clock.monotonic();
-        if (left <= 0) onLate();
+        if (left <= 0) owner.onLate();
         else lookAfter(Math.min(left, idleTimeout));
       }, ms);
     };
@@ -58,7 +63,8 @@ export class Connection {
     socket.once("close", () => clock.clearTimeout(this.#timer));
     // `node:http` calls this after the last response. Closing while the client is still sending would make the system
     // reset the connection, and the client might lose the response.
-    socket.destroySoon = () => this.close();
+    const { destroySoon } = socket;
+    socket.destroySoon = () => owner.isSending() ? this.close() : destroySoon.call(socket);
   }
 
   /** Provides buffers and the clock. */
