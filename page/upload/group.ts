@@ -44,6 +44,8 @@ export class Group {
   round = 0;
   /** Whether all of its files are settled. */
   isDone = false;
+  /** Whether it was tried to count. */
+  isCounted = false;
 
   /** @param collected what was dropped or chosen */
   constructor(id: string, directory: string, collected: Collected) {

@@ -62,10 +62,12 @@ export function mountUploads(parent: HTMLElement, options: UploadsOptions): Uplo
   let isEnabled = true;
   let dragged: string | undefined;
   let looking = 0;
+  let tick = 0;
 
   const draw = atMostEach(DRAW_MS, () => {
     const isLooking = looking > 0;
-    render(h(Panel, { uploads, language, dragged, isLooking, onChoose }), parent);
+    tick++;
+    render(h(Panel, { uploads, tick, language, dragged, isLooking, onChoose }), parent);
   });
   const start = () => new Worker(options.workerUrl, { type: "module" });
   const uploads = new Uploads({

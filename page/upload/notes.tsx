@@ -14,11 +14,13 @@ const SHOWN = 100;
 
 interface NotesProps {
   readonly groups: readonly Group[];
+  /** Another number whenever a group is different. */
+  readonly tick: number;
   readonly texts: UploadTexts;
 }
 
 /** What is said of groups. */
-export function Notes({ groups, texts }: NotesProps) {
+export function Notes({ groups, tick, texts }: NotesProps) {
   const flaws = groups.flatMap(({ flaws }) => flaws);
   const certain = flaws.filter(({ flaw }) => !isNote(flaw));
   const perhaps = flaws.filter(({ flaw }) => isNote(flaw));
@@ -31,7 +33,7 @@ export function Notes({ groups, texts }: NotesProps) {
           <Names names={certain.map(told)} texts={texts} />
         </div>
       )}
-      {groups.map((group) => <Counted key={group.id} group={group} texts={texts} />)}
+      {groups.map((group) => <Counted key={group.id} group={group} tick={tick} texts={texts} />)}
       {perhaps.length > 0 && (
         <details data-test="uploads-perhaps">
           <summary>{texts.mayMiss}</summary>
@@ -43,8 +45,9 @@ export function Notes({ groups, texts }: NotesProps) {
 }
 
 /** What both sides have counted of a group. */
-function Counted({ group, texts }: { group: Group; texts: UploadTexts }) {
-  const { count, failure, isDone, items } = group;
+function Counted({ group, texts }: { group: Group; tick: number; texts: UploadTexts }) {
+  const { count, failure, isCounted, items } = group;
+  if (!isCounted) return null;
   if (failure !== undefined) {
     return (
       <p class="uploads-missing" data-test="uploads-counted">
@@ -54,7 +57,7 @@ function Counted({ group, texts }: { group: Group; texts: UploadTexts }) {
   }
   if (count === undefined) {
     const arrived = items.filter(({ state }) => state === "arrived").length;
-    return isDone && arrived > 0
+    return arrived > 0
       ? <p class="uploads-note" data-test="uploads-counted">{texts.confirmed(arrived)}</p>
       : null;
   }

@@ -17,6 +17,8 @@ import type { Summary, Uploads } from "./uploads.ts";
 /** What the panel shows and does. */
 export interface PanelProps {
   readonly uploads: Uploads;
+  /** Another number whenever something is different: uploads change in place, and equal properties draw nothing. */
+  readonly tick: number;
   readonly language: Language;
   /** The directory that a drop would be sent into, while something is dragged over the page. */
   readonly dragged: string | undefined;
@@ -51,7 +53,7 @@ export function Panel(props: PanelProps) {
 }
 
 /** Uploads of this page. */
-function Going({ uploads, language, texts }: PanelProps & { texts: UploadTexts }) {
+function Going({ uploads, tick, language, texts }: PanelProps & { texts: UploadTexts }) {
   const [isFolded, fold] = useState(false);
   const { summary, groups, items } = uploads;
   return (
@@ -60,8 +62,8 @@ function Going({ uploads, language, texts }: PanelProps & { texts: UploadTexts }
       {!isFolded && (
         <>
           <Decisions {...{ uploads, summary, items, texts }} />
-          <Notes groups={groups} texts={texts} />
-          <Rows {...{ uploads, items, language, texts }} />
+          <Notes groups={groups} tick={tick} texts={texts} />
+          <Rows {...{ uploads, items, tick, language, texts }} />
         </>
       )}
     </>

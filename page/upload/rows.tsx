@@ -23,6 +23,8 @@ const SPARE = 3;
 interface RowsProps {
   readonly uploads: Uploads;
   readonly items: readonly Item[];
+  /** Another number whenever an item is different. */
+  readonly tick: number;
   readonly language: Language;
   readonly texts: UploadTexts;
 }
@@ -41,7 +43,7 @@ const ORDER: Readonly<Record<Item["state"], number>> = {
 };
 
 /** The list of files on their way. */
-export function Rows({ uploads, items, language, texts }: RowsProps) {
+export function Rows({ uploads, items, tick, language, texts }: RowsProps) {
   const [top, scroll] = useState(0);
   const first = Math.max(0, Math.floor(top / ROW) - SPARE);
   const end = Math.min(items.length, first + Math.ceil(LIST / ROW) + 2 * SPARE);
@@ -59,7 +61,7 @@ export function Rows({ uploads, items, language, texts }: RowsProps) {
         {sorted.slice(first, end).map((item, index) => (
           <Row
             key={item.id}
-            {...{ item, uploads, language, texts }}
+            {...{ item, uploads, tick, language, texts }}
             position={first + index + 1}
             all={items.length}
           />
@@ -79,6 +81,7 @@ function ordered(items: readonly Item[]): Item[] {
 interface RowProps {
   readonly item: Item;
   readonly uploads: Uploads;
+  readonly tick: number;
   readonly language: Language;
   readonly texts: UploadTexts;
   readonly position: number;

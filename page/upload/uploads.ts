@@ -329,6 +329,7 @@ export class Uploads {
     const group = this.groups.find(({ items }) => items.includes(item));
     if (group === undefined) return;
     group.isDone = false;
+    group.isCounted = false;
     group.count = undefined;
     group.failure = undefined;
     group.round++;
@@ -353,8 +354,10 @@ export class Uploads {
       if (group.round !== round) return;
       group.count = there && group.counted(there);
     } catch (error) {
-      if (group.round === round) group.failure = error instanceof UploadFailure ? error : undefined;
+      if (group.round !== round) return;
+      group.failure = error instanceof UploadFailure ? error : undefined;
     }
+    group.isCounted = true;
     this.#save(group, { now: true });
     this.#parts.changed();
   }

@@ -5,7 +5,7 @@
  */
 
 import fs from "node:fs";
-import type { Browser, BrowserType, Page } from "playwright-core";
+import type { Browser, BrowserType, CDPSession, Page } from "playwright-core";
 import { assertEquals } from "@std/assert";
 import { isThere } from "./mount.ts";
 import { Pair } from "./pair.ts";
@@ -88,11 +88,13 @@ export class Browsing implements AsyncDisposable {
   /** Opens a page in a browser that has kept nothing. */
   async open(
     url: string,
-    { language = "en-GB", width = 1280, height = 800, dark = false }: {
+    { language = "en-GB", width = 1280, height = 800, dark = false, beforeOpen }: {
       language?: string;
       width?: number;
       height?: number;
       dark?: boolean;
+      /** Prepares the empty page before it goes to the server. */
+      beforeOpen?(opened: Opened): Promise<void>;
     } = {},
   ): Promise<Opened> {
     const context = await this.#browser.newContext({
@@ -117,8 +119,10 @@ export class Browsing implements AsyncDisposable {
       const isExpected = /^Failed to load resource/.test(text);
       if (message.type() === "error" && !isExpected) this.#complaints.push(text);
     });
+    const opened = new Opened(page);
+    await beforeOpen?.(opened);
     await page.goto(url);
-    return new Opened(page);
+    return opened;
   }
 
   /** Fails if a script has failed, if the policy of the page forbade something, or if it asked another host. */
@@ -135,6 +139,7 @@ export class Browsing implements AsyncDisposable {
 export class Opened {
   /** The page, for playwright. */
   readonly page: Page;
+  #devtools: CDPSession | undefined;
 
   /** @param page the page */
   constructor(page: Page) {
@@ -180,7 +185,21 @@ export class Opened {
     await (await chooser).setFiles(paths);
   }
 
-  /** The state of a file on its way. */
+  /** Limits how many bytes the page sends in a second, or takes the network from it. Default: neither. */
+  async network(
+    { bytesPerSecond = -1, offline = false }: { bytesPerSecond?: number; offline?: boolean } = {},
+  ): Promise<void> {
+    this.#devtools ??= await this.page.context().newCDPSession(this.page);
+    await this.#devtools.send("Network.enable");
+    await this.#devtools.send("Network.emulateNetworkConditions", {
+      offline,
+      latency: 0,
+      downloadThroughput: -1,
+      uploadThroughput: bytesPerSecond,
+    });
+  }
+
+  /** Waits until a file on its way has a state. */
   async waitForUpload(name: string, state: string): Promise<void> {
     await this.page.locator(`[data-upload="${name}"][data-state="${state}"]`).waitFor();
   }

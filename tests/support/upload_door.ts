@@ -7,11 +7,7 @@
 import { createHash } from "node:crypto";
 import type { Send, UploadRequest, UploadResponse } from "../../page/upload/exchange.ts";
 import { UploadFailure } from "../../page/upload/failure.ts";
-
-/** The MD5 of bytes in hexadecimal. */
-export function md5Of(bytes: Uint8Array | string): string {
-  return createHash("md5").update(bytes).digest("hex");
-}
+import { md5Of } from "./digests.ts";
 
 /** A field with an MD5. */
 function field(bytes: Uint8Array): string {

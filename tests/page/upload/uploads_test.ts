@@ -6,7 +6,8 @@ import { UploadFailure } from "../../../page/upload/failure.ts";
 import { Remembered } from "../../../page/upload/remembered.ts";
 import { WHOLE_BYTES } from "../../../page/upload/transfer.ts";
 import { Uploads } from "../../../page/upload/uploads.ts";
-import { md5Of, UploadDoor } from "../../support/upload_door.ts";
+import { md5Of } from "../../support/digests.ts";
+import { UploadDoor } from "../../support/upload_door.ts";
 
 /** Files that were dropped, by their paths. */
 function dropped(files: Record<string, BlobPart>, directories: string[] = []): Collected {
@@ -75,11 +76,7 @@ class Page {
 
   /** Waits until nothing more happens by itself. */
   async settled(): Promise<void> {
-    await this.until(() =>
-      this.uploads.groups.every(({ isDone, count, failure }) =>
-        isDone && (count ?? failure) !== undefined
-      )
-    );
+    await this.until(() => this.uploads.groups.every(({ isCounted }) => isCounted));
   }
 
   get states(): Record<string, string> {
@@ -105,7 +102,7 @@ Deno.test("a folder arrives, is counted on both sides, and leaves nothing behind
   assertEquals(group!.count, { here: 50, there: 50, missing: [] });
   assertEquals(page.door.directories, ["in/top/empty"]);
   assertEquals(page.door.files.get("in/top/3/3"), textBytes("3"));
-  assertEquals(page.uploads.items[0]!.md5, md5Of("0"));
+  assertEquals(page.uploads.items[0]!.md5, md5Of(textBytes("0")));
   assertEquals(page.stored > 0, true);
   assertEquals(JSON.parse(kept.getItem("ferry-uploads")!), []);
   page.uploads.clear();
@@ -155,7 +152,7 @@ Deno.test("where nobody may list, files are sent all the same, and confirmed one
   using page = new Page();
   page.door.mayList = false;
   page.uploads.add(dropped({ a: "a" }), "");
-  await page.until(() => page.uploads.groups[0]!.isDone);
+  await page.settled();
   assertEquals(page.states, { a: "arrived" });
   assertEquals(page.uploads.groups[0]!.count, undefined);
 });

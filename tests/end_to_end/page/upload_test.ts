@@ -1,0 +1,61 @@
+import { assert, assertEquals } from "@std/assert";
+import { startWithPage, testInChromium } from "../../support/chromium.ts";
+import { md5Of } from "../../support/digests.ts";
+import { writeRandomFile } from "../../support/random_file.ts";
+
+/** The size of the large file in MiB: 1024 by `deno task page:large`. */
+const LARGE_MIB = Number(Deno.env.get("FERRY_PAGE_MIB") ?? 64);
+
+/** The paths of all files below a directory, with their MD5s. */
+function digests(directory: string, below = ""): Record<string, string> {
+  return Object.fromEntries(
+    [...Deno.readDirSync(directory)].filter(({ name }) => name !== ".ferry").flatMap((entry) => {
+      const path = `${directory}/${entry.name}`;
+      return entry.isDirectory
+        ? Object.entries(digests(path, `${below}${entry.name}/`))
+        : [[below + entry.name, md5Of(Deno.readFileSync(path))]];
+    }).sort(),
+  );
+}
+
+testInChromium(
+  "a folder with 500 files is dropped, arrives, and is counted on both sides",
+  async (browsing) => {
+    const { pair, url } = await startWithPage();
+    await using _ = pair;
+    const top = `${pair.cwd}/top`;
+    for (let n = 0; n < 500; n++) {
+      const directory = `${top}/${n % 9}/${n % 4}`;
+      Deno.mkdirSync(directory, { recursive: true });
+      Deno.writeTextFileSync(`${directory}/ü ${n}.txt`, `${n}`.repeat(n));
+    }
+    Deno.mkdirSync(`${top}/empty`);
+    const opened = await browsing.open(url);
+    await opened.part("upload-files").first().waitFor();
+    await opened.drop(top);
+    assertEquals(await opened.counted(), { here: 500, there: 500 });
+    assertEquals(digests(pair.root), digests(pair.cwd));
+    assert(Deno.statSync(`${pair.root}/top/empty`).isDirectory);
+    await opened.shows("top");
+  },
+);
+
+testInChromium(
+  `a file of ${LARGE_MIB} MiB arrives, and is shown to have the same MD5`,
+  async (browsing) => {
+    const { pair, url } = await startWithPage();
+    await using _ = pair;
+    const path = `${pair.cwd}/large.bin`;
+    await writeRandomFile(path, LARGE_MIB * 1024 * 1024);
+    const md5 = md5Of(Deno.readFileSync(path));
+    const opened = await browsing.open(url);
+    await opened.choose("upload-files", path);
+    await opened.waitForUpload("large.bin", "arrived");
+    const state = opened.page.locator('[data-upload="large.bin"] [title^="MD5"]');
+    assertEquals(await state.getAttribute("title"), `MD5 ${md5}`);
+    assertEquals(await opened.counted(), { here: 1, there: 1 });
+    assertEquals(md5Of(Deno.readFileSync(`${pair.root}/large.bin`)), md5);
+    const { mtime } = Deno.statSync(path);
+    assertEquals(Deno.statSync(`${pair.root}/large.bin`).mtime, mtime);
+  },
+);
