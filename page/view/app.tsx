@@ -35,7 +35,8 @@ export function App({ state, uploads }: Parts): VNode {
   const isList = state.problem.value === undefined && !state.blind.value;
   return (
     <>
-      {isList && <a class="skip" href="#list">{texts.value.skip}</a>}
+      {isList && state.shown.value.length > 0 && <a class="skip" href="#list">{texts.value.skip}
+      </a>}
       <Header state={state} search={isList} />
       <div class={`progress${state.loading.value ? " on" : ""}`} aria-hidden="true" />
       <main>

@@ -20,7 +20,7 @@ export function Header({ state, search }: { state: PageState; search: boolean })
   const go = (event: MouseEvent) => follow(event, () => state.goTo(""));
   return (
     <header class="page-header">
-      <a class="brand" href={home} onClick={go} aria-label={texts.value.root}>
+      <a class="brand" href={home} onClick={go} aria-label={`ferry: ${texts.value.root}`}>
         <Mark />
         <span>ferry</span>
       </a>
@@ -100,7 +100,6 @@ function Search({ state }: { state: PageState }): VNode {
         spellcheck={false}
         placeholder={t.search}
         aria-label={t.search}
-        aria-controls="list"
         value={query.value}
         onInput={(event) => state.search(event.currentTarget.value)}
         onKeyDown={leave}
