@@ -11,6 +11,7 @@ import { compareWith, NAMES } from "./before.ts";
 import { crowd } from "./crowd.ts";
 import { udpEcho } from "./echo.ts";
 import { commandOutput, manyCommands } from "./exec.ts";
+import { httpGet, httpIdle, httpPut, httpSmall, httpTus } from "./http.ts";
 import { limitRate } from "./limit_rate.ts";
 import { type Bench, sizeText } from "./measure.ts";
 import { memory } from "./memory.ts";
@@ -103,6 +104,27 @@ const CASES: readonly Case[] = [
     title: () => "a server over a bucket of Ceph, beside rclone straight to it",
     run: objectStore,
   },
+  {
+    name: "http-get",
+    title: ({ size }) => `GET of ${sizeText(size)} by curl`,
+    run: httpGet,
+  },
+  {
+    name: "http-put",
+    title: ({ size }) => `PUT of ${sizeText(size)} by curl, which ferryd verifies`,
+    run: httpPut,
+  },
+  {
+    name: "http-tus",
+    title: ({ size }) => `${sizeText(size)} by tus, in PATCHes of 64 MiB by curl`,
+    run: httpTus,
+  },
+  {
+    name: "http-small",
+    title: ({ files }) => `GETs of ${files} files of 4 KiB by wrk`,
+    run: httpSmall,
+  },
+  { name: "http-idle", title: () => "1000 idle connections of HTTP", run: httpIdle },
   { name: "memory", title: () => "peaks of resident memory", run: memory },
 ];
 
@@ -114,6 +136,9 @@ const PEERS: ReadonlyMap<string, readonly [string, ...string[]]> = new Map([
   ["sshd", [SSHD, "-V"]],
   ["node", ["node", "--version"]],
   ["rclone", ["rclone", "--version"]],
+  ["nginx", ["nginx", "-v"]],
+  ["curl", ["curl", "--version"]],
+  ["wrk", ["wrk", "--version"]],
 ]);
 
 /** A load average above which medians of a few runs cannot be trusted. */
@@ -127,7 +152,8 @@ const HELP =
   --rounds N   how often each contestant runs (default 5)
   --size SIZE  the size of the large file, such as 256MiB (default 1GiB)
   --files N    how many small files a directory has (default 10000)
-  --only NAME  run only this case: ${CASES.map(({ name }) => name).join(", ")}
+  --only NAME  run only this case: ${CASES.map(({ name }) => name).join(", ")};
+               http is all of http-…
   --before DIR run the programs of this checkout beside those of the checkout DIR, in place of other
                programs; the cases are: ${NAMES.join(", ")}
   --dir DIR    where the temporary directory is made, and so on which disk
@@ -150,8 +176,10 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<numbe
   const size = sizeOf(options.size as string ?? "1GiB");
   const only = options.only as string[];
   const before = options.before as string | undefined;
-  const cases = CASES.filter(({ name }) => only.length === 0 || only.includes(name));
-  const names = before === undefined ? CASES.map(({ name }) => name) : NAMES;
+  const cases = CASES.filter(({ name }) =>
+    only.length === 0 || only.includes(name) || only.includes(groupOf(name))
+  );
+  const names = before === undefined ? CASES.flatMap(({ name }) => [name, groupOf(name)]) : NAMES;
   for (const name of only) {
     if (!names.includes(name)) fail(`there is no case ${name} (see --help)`);
   }
@@ -187,6 +215,11 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<numbe
     Deno.removeSync(dir, { recursive: true });
   }
   return 0;
+}
+
+/** The name by which all cases of HTTP are chosen; of any other case its own. */
+function groupOf(name: string): string {
+  return name.startsWith("http-") ? "http" : name;
 }
 
 function countOf(option: string, text: string): number {

@@ -133,13 +133,13 @@ async function run(program: string, args: readonly string[]): Promise<void> {
 }
 
 /** Another program can take the port before the peer does; the peer then fails to start. */
-function freePort(): number {
+export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;
 }
 
 /** Waits until a server accepts connections. */
-async function startPeer(child: Deno.ChildProcess, port: number): Promise<Peer> {
+export async function startPeer(child: Deno.ChildProcess, port: number): Promise<Peer> {
   let running = true;
   const ended = outcome(child).finally(() => running = false);
   const stop = async () => {
