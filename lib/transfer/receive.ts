@@ -38,7 +38,7 @@ export interface ReceiveOptions {
   /** Called for each chunk received. */
   onBytes?: OnBytes | undefined;
   /**
-   * Whether another thread may compute the digest of a large resumable body. With an idle processor the transfer is
+   * Whether another thread may compute the digest of a large body. With an idle processor the transfer is
    * then faster, but it takes more processor time in total. Default: false.
    */
   byThread?: boolean | undefined;
@@ -133,10 +133,11 @@ async function receiveLarge(
   { behind, ...options }: ReceiveOptions,
 ): Promise<Verified> {
   const { algorithm } = body;
-  const { resumable } = options;
+  const { resumable, byThread = false } = options;
   const keeping = behind ??
-    (resumable &&
-      await PrefixDigest.create({ algorithm, proof: resumable.proof }, runtime.digests));
+    (resumable || byThread && algorithm === "md5"
+      ? await PrefixDigest.create({ algorithm, proof: resumable?.proof ?? false }, runtime.digests)
+      : undefined);
   const digest = keeping ?? await runtime.digests.create(algorithm);
   const size = await pour(runtime, body, sink, { ...options, digest });
   return { checksum: digest.checksum(), size };

@@ -7,7 +7,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { encodeHex } from "@std/encoding/hex";
 import type { IncomingContent } from "../../lib/core/bytes.ts";
-import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
+import { type Algorithm, type Checksum, checksumOf } from "../../lib/core/checksum.ts";
 import { sameBytes } from "../../lib/core/constant_time.ts";
 import { FerryError } from "../../lib/core/errors.ts";
 
@@ -29,22 +29,44 @@ export type IncomingBytes = Pick<IncomingContent, "size" | "read">;
 const HASHES = { "md5": "md5", "sha": "sha1", "sha-256": "sha256", "sha-512": "sha512" } as const;
 
 /**
+ * Content of more bytes than this, which its sender attests by SHA-256 and not by MD5, is digested by that alone: an MD5
+ * takes three times as long.
+ */
+const LARGE_BYTES = 64 * 1024 * 1024;
+
+/** Options of {@linkcode AttestedContent}. */
+export interface AttestedContentOptions {
+  /** What the sender says of the content. Default: nothing. */
+  attestations?: readonly Attestation[] | undefined;
+  /** Whether the MD5 is needed in any case. Default: false, it may be left out for large content. */
+  needsMd5?: boolean | undefined;
+}
+
+/**
  * Content that is verified by all the digests that its sender gives, in addition to its length. The last read fails with
- * `checksum_mismatch` if one of them is wrong. The checksum of the stored file is its MD5.
+ * `checksum_mismatch` if one of them is wrong.
  */
 export class AttestedContent implements IncomingContent {
   readonly #bytes: IncomingBytes;
   readonly #pending: { hash: Hash; algorithm: AttestingAlgorithm; digest: Uint8Array }[];
-  readonly algorithm: Algorithm = "md5";
+  /** The algorithm of the checksum with which the content is stored. */
+  readonly algorithm: Algorithm;
   readonly checksum: Checksum | null;
   readonly unattested: boolean;
   #received = 0;
 
-  /** @param attestations may be empty */
-  constructor(bytes: IncomingBytes, attestations: readonly Attestation[]) {
+  /** The content that consists of these bytes. */
+  constructor(
+    bytes: IncomingBytes,
+    { attestations = [], needsMd5 = false }: AttestedContentOptions = {},
+  ) {
     this.#bytes = bytes;
-    const own = attestations.find(({ algorithm }) => algorithm === "md5");
-    this.checksum = own ? encodeHex(own.digest) : null;
+    const attested = (by: AttestingAlgorithm) =>
+      attestations.find(({ algorithm }) => algorithm === by);
+    const isLarge = bytes.size !== null && bytes.size > LARGE_BYTES;
+    const own = attested("md5") ?? (isLarge && !needsMd5 ? attested("sha-256") : undefined);
+    this.algorithm = own?.algorithm === "sha-256" ? "sha256" : "md5";
+    this.checksum = own ? checksumOf(this.algorithm, encodeHex(own.digest)) : null;
     this.unattested = own === undefined;
     this.#pending = attestations.filter((attestation) => attestation !== own)
       .map(({ algorithm, digest }) => ({ hash: createHash(HASHES[algorithm]), algorithm, digest }));

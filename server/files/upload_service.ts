@@ -221,8 +221,12 @@ export class UploadService {
       // An XXH3-128 is saved, too: with it a client can quickly prove that its first bytes are the same.
       const resumable = resumableWrite &&
         { checkpoint: resumableWrite.checkpoint.bind(resumableWrite), proof: true };
-      const options = { behind: resumableWrite?.prefix, onBytes: this.#assertMay, resumable };
-      const { checksum } = await receive(this.#options.runtime, content, write, options);
+      const { checksum } = await receive(this.#options.runtime, content, write, {
+        behind: resumableWrite?.prefix,
+        onBytes: this.#assertMay,
+        resumable,
+        byThread: !resumableWrite,
+      });
       return checksum;
     } catch (error) {
       // Disposed of at the end of this block: `keep` has to come first.

@@ -20,9 +20,11 @@ export const put: Handler = async (exchange) => {
     throw new FerryError("not_a_file", "a name with a slash at its end is that of a directory");
   }
   assertWhole(exchange);
-  const content = new AttestedContent(body, attestationsIn(exchange.request.headersDistinct));
+  const lines = exchange.request.headersDistinct;
+  const precondition = preconditionIn(lines);
+  const attestations = attestationsIn(lines);
+  const content = new AttestedContent(body, { attestations, needsMd5: precondition !== undefined });
   const mtime = mtimeIn(exchange.header("x-oc-mtime"));
-  const precondition = preconditionIn(exchange.request.headersDistinct);
   const there = await exchange.files(permit).find(filename, "md5");
   if (there?.type === "directory") throw new FerryError("not_a_file", "it is a directory");
   const { checksum, size } = await stored(async () => {
@@ -30,7 +32,7 @@ export const put: Handler = async (exchange) => {
       exchange.uploads(permit).put({
         filename,
         size: body.size,
-        algorithm: "md5",
+        algorithm: content.algorithm,
         overwrite: "always",
         offset: 0,
         mtime,
@@ -40,9 +42,9 @@ export const put: Handler = async (exchange) => {
     );
     return await received.published;
   });
-  const entry = { name: target.path, type: "file", size, md5: checksum };
-  exchange.json(there ? 200 : 201, entry, {
-    etag: entityTag(checksum),
+  const md5 = content.algorithm === "md5" ? checksum : null;
+  exchange.json(there ? 200 : 201, { name: target.path, type: "file", size, md5 }, {
+    ...md5 === null ? {} : { etag: entityTag(md5) },
     "repr-digest": digestField(checksum),
     ...mtime === undefined ? {} : { "x-oc-mtime": "accepted" },
   });
