@@ -77,11 +77,6 @@ declare module "@std/fmt/bytes" {
   }): string;
 }
 
-declare module "@std/http/etag" {
-  export function ifMatch(value: string | null, etag: string | undefined): boolean;
-  export function ifNoneMatch(value: string | null, etag: string | undefined): boolean;
-}
-
 declare module "@std/path/from-file-url" {
   export function fromFileUrl(url: string | URL): string;
 }

@@ -8,6 +8,7 @@
 import type { Checksum } from "../../../../lib/core/checksum.ts";
 import { FerryError } from "../../../../lib/core/errors.ts";
 import type { Precondition } from "../../../files/precondition.ts";
+import { parseHttpDate } from "./http_date.ts";
 
 const TAG = String.raw`(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"`;
 const LIST = new RegExp(String.raw`^[ \t,]*${TAG}(?:[ \t]*,[ \t,]*${TAG})*[ \t,]*$`);
@@ -73,6 +74,6 @@ function textOf({ text }: EntityTag): string {
 
 /** The time of an HTTP date in seconds since 1970; undefined for anything else, which is to be ignored. */
 function secondsIn(text: string | undefined): number | undefined {
-  const ms = text === undefined ? NaN : Date.parse(text);
-  return Number.isNaN(ms) ? undefined : Math.floor(ms / 1000);
+  const time = text === undefined ? undefined : parseHttpDate(text);
+  return time === undefined ? undefined : time / 1000;
 }

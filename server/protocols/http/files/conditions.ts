@@ -5,14 +5,11 @@
  * @module
  */
 
-import { ifMatch, ifNoneMatch } from "@std/http/etag";
+import { parseEntityTags } from "../exchange/entity_tag.ts";
 import { parseHttpDate } from "../exchange/http_date.ts";
 
 /** For this long after a change, in milliseconds, another one may give the file the same time in whole seconds. */
 const GRAIN_MS = 2000;
-
-/** Stands for a tag that is not known: no client sends it. */
-const NO_TAG = "\0";
 
 /** What tells one version of a file from another. */
 export interface Validators {
@@ -22,45 +19,61 @@ export interface Validators {
   readonly mtime: number;
 }
 
-/** A header field of the request, by its name in lower case. */
-type Field = (name: string) => string | undefined;
+/** The values of the header fields of a request by their names in lower case, as `headersDistinct` of `node:http`. */
+type Lines = Readonly<Record<string, readonly string[] | undefined>>;
 
-/** The names of the fields that hold conditions, in lower case. */
-export const CONDITIONS: readonly string[] = [
-  "if-match",
-  "if-none-match",
-  "if-modified-since",
-  "if-unmodified-since",
-  "if-range",
-];
+/** Whether a request makes any condition, so that the entity tag of the file has to be known. */
+export function isConditional(lines: Lines): boolean {
+  return [
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+    "if-range",
+  ].some((name) => lines[name] !== undefined);
+}
 
-/** What the conditions of a request come to for a file: it is sent, or not since the client has it, or they failed. */
-export function judge(
-  field: Field,
-  { etag = NO_TAG, mtime }: Validators,
-): "send" | "same" | "failed" {
-  const match = field("if-match");
-  const unmodified = timeIn(field, "if-unmodified-since");
+/**
+ * What the conditions of a request come to for a file: it is sent, or not since the client has it, or they failed.
+ *
+ * @throws {FerryError} `bad_header`
+ */
+export function judge(lines: Lines, { etag, mtime }: Validators): "send" | "same" | "failed" {
+  const match = lines["if-match"];
+  const unmodified = timeIn(lines["if-unmodified-since"]);
   if (match !== undefined) {
-    if (!ifMatch(match, etag)) return "failed";
+    if (!includes(match, etag, { weakly: false })) return "failed";
   } else if (unmodified !== undefined && secondOf(mtime) > unmodified) return "failed";
-  const noneMatch = field("if-none-match");
-  const modified = timeIn(field, "if-modified-since");
-  if (noneMatch !== undefined) return ifNoneMatch(noneMatch, etag) ? "send" : "same";
+  const noneMatch = lines["if-none-match"];
+  const modified = timeIn(lines["if-modified-since"]);
+  if (noneMatch !== undefined) {
+    return includes(noneMatch, etag, { weakly: true }) ? "same" : "send";
+  }
   return modified !== undefined && secondOf(mtime) <= modified ? "same" : "send";
 }
 
+/** Whether a list of entity tags includes one. A weak one is the same only where that suffices. */
+function includes(
+  list: readonly string[],
+  etag: string | undefined,
+  { weakly }: { weakly: boolean },
+): boolean {
+  const tags = parseEntityTags(list.join(", "));
+  return tags === "any" ||
+    tags.some(({ weak, text }) => (weakly || !weak) && `"${text}"` === etag);
+}
+
 /** Whether the Range of a request applies: the client has a part of this very version, or does not say of which. */
-export function rangeApplies(field: Field, { etag, mtime }: Validators, now: number): boolean {
-  const validator = field("if-range");
+export function rangeApplies(lines: Lines, { etag, mtime }: Validators, now: number): boolean {
+  const validator = lines["if-range"]?.at(-1);
   if (validator === undefined) return true;
   if (/^(W\/)?"/.test(validator)) return validator === etag;
   const isStrong = now - mtime >= GRAIN_MS;
   return isStrong && parseHttpDate(validator) === secondOf(mtime);
 }
 
-function timeIn(field: Field, name: string): number | undefined {
-  const text = field(name);
+function timeIn(lines: readonly string[] | undefined): number | undefined {
+  const text = lines?.at(-1);
   return text === undefined ? undefined : parseHttpDate(text);
 }
 

@@ -26,13 +26,15 @@ export const SENT: readonly Algorithm[] = Object.keys(NAMES) as Algorithm[];
 /**
  * The algorithms that a client wants: of each field the one that it prefers among those that exist here.
  *
- * @param field returns a header field of the request
+ * @param lines the values of the header fields by their names in lower case, as `headersDistinct` of `node:http` has them
  * @throws {FerryError} `bad_header` if Want-Repr-Digest is malformed
  */
-export function wantedIn(field: (name: string) => string | undefined): Algorithm[] {
+export function wantedIn(
+  lines: Readonly<Record<string, readonly string[] | undefined>>,
+): Algorithm[] {
   const wants = [
-    preferred(preferencesIn(field("want-repr-digest"))),
-    preferred(legacyPreferencesIn(field("want-digest"))),
+    preferred(preferencesIn(lines["want-repr-digest"]?.join(", "))),
+    preferred(legacyPreferencesIn(lines["want-digest"]?.join(", "))),
   ];
   return [...new Set(wants.filter((algorithm) => algorithm !== undefined))];
 }

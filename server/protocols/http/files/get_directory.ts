@@ -28,8 +28,9 @@ export async function getDirectory(exchange: Exchange): Promise<void> {
     "content-type": "application/json",
     "cache-control": "private, no-cache",
     "x-content-type-options": "nosniff",
-    vary: "accept",
   };
+  // Beside what else it may depend on.
+  exchange.response.appendHeader("vary", "accept");
   const pieces = encodeLines(linesOf({ path, filename, entries }), (line) => line);
   await exchange.stream(200, fields, pieces, { permit });
 }

@@ -11,7 +11,7 @@ import type { Permit } from "../../../auth/permit.ts";
 import type { OpenedFile } from "../../../files/opened_file.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import { HttpFailure } from "../exchange/problem.ts";
-import { CONDITIONS, judge, rangeApplies } from "./conditions.ts";
+import { isConditional, judge, rangeApplies } from "./conditions.ts";
 import { wantedIn } from "./digest_wishes.ts";
 import { contentRange, multipart, type Part, partsIn } from "./ranges.ts";
 import { contentFields, validatorsOf, versionFields } from "./representation.ts";
@@ -30,11 +30,11 @@ const READ_FIRST_BYTES = 64 * 1024 * 1024;
  */
 export async function sendFile(exchange: Exchange, permit: Permit): Promise<void> {
   await using file = await openFor(exchange, permit);
-  const field = (name: string) => exchange.header(name);
+  const lines = exchange.request.headersDistinct;
   const validators = validatorsOf(file);
   const now = exchange.service.runtime.clock.now();
   const version = versionFields(validators, now);
-  switch (judge(field, validators)) {
+  switch (judge(lines, validators)) {
     case "failed":
       throw new HttpFailure(412, new FerryError("exists", "the file is another than expected"));
     case "same":
@@ -42,7 +42,7 @@ export async function sendFile(exchange: Exchange, permit: Permit): Promise<void
   }
   const asAttachment = exchange.target.query.has("download");
   const fields = { ...version, ...contentFields(file, { asAttachment }) };
-  const parts = rangeApplies(field, validators, now) ? partsFor(exchange, file) : undefined;
+  const parts = rangeApplies(lines, validators, now) ? partsFor(exchange, file) : undefined;
   if (exchange.method !== "HEAD") {
     await exchange.countDownload({ first: !parts || parts.some(({ offset }) => offset === 0) });
   }
@@ -52,10 +52,10 @@ export async function sendFile(exchange: Exchange, permit: Permit): Promise<void
 
 /** Opens the file of a request, with the checksums that the response needs. */
 async function openFor(exchange: Exchange, permit: Permit): Promise<OpenedFile> {
-  const { filename } = exchange;
+  const { filename, request: { headersDistinct: lines } } = exchange;
   const files = exchange.files(permit);
-  const wanted = wantedIn((name) => exchange.header(name));
-  const compares = [...CONDITIONS, "range"].some((name) => exchange.header(name) !== undefined);
+  const wanted = wantedIn(lines);
+  const compares = lines["range"] !== undefined || isConditional(lines);
   const checksums = new Set<Algorithm>(compares ? ["md5", ...wanted] : wanted);
   const file = await files.open(filename, { algorithm: "md5", checksums: [...checksums] });
   if (file.checksum !== null || checksums.has("md5")) return file;

@@ -21,7 +21,7 @@ async function serverWithFile(): Promise<HttpServer> {
 }
 
 /** Header fields of a request, and the status, and the body or the value of Content-Range of the response. */
-type Case = readonly [fields: Record<string, string>, status: number, sent?: string];
+type Case = readonly [fields: Record<string, string | string[]>, status: number, sent?: string];
 
 async function assertCases(cases: readonly Case[], target = "/f"): Promise<void> {
   await using server = await serverWithFile();
@@ -40,7 +40,9 @@ Deno.test("a GET is answered by its conditions, in the order that they have", as
     [{ "if-none-match": `"other", ${ETAG}` }, 304, ""],
     [{ "if-none-match": "*" }, 304, ""],
     [{ "if-none-match": '"other"' }, 200, CONTENT],
-    [{ "if-none-match": md5(CONTENT) }, 200, CONTENT],
+    [{ "if-none-match": md5(CONTENT) }, 400],
+    [{ "if-none-match": ['"other"', ETAG] }, 304, ""],
+    [{ "if-match": ['"other"', ETAG] }, 200, CONTENT],
     [{ "if-modified-since": TIME }, 304, ""],
     [{ "if-modified-since": AFTER }, 304, ""],
     [{ "if-modified-since": BEFORE }, 200, CONTENT],
