@@ -16,6 +16,7 @@ import type { RequestBody } from "./exchange/request_body.ts";
 import { parseTarget } from "./exchange/target.ts";
 import { admit } from "./login/admission.ts";
 import { challengeFor } from "./login/credentials.ts";
+import { sendPage, wantsPage } from "./page/page.ts";
 import { assertWellFormed } from "./request_header.ts";
 import { handlerOf } from "./routes.ts";
 import { enterShare, isByLink } from "./shares/entrance.ts";
@@ -59,7 +60,10 @@ export async function answer(service: HttpService, arrived: ArrivedRequest): Pro
     logFailure("{peer}: {method} {target}: {message} ({code})", failure, { properties });
     // A response that has begun cannot report anything.
     if (response.headersSent) return connection.destroy();
-    report(service, arrived, { failure, known: error instanceof HttpFailure ? error : undefined });
+    await report(service, arrived, {
+      failure,
+      known: error instanceof HttpFailure ? error : undefined,
+    });
   }
 }
 
@@ -76,19 +80,22 @@ async function open(service: HttpService, arrived: ArrivedRequest): Promise<Exch
   return byLink ? await enterShare(exchange) : exchange;
 }
 
-/** Responds with an error. */
-function report(
+/** Responds with an error: to a browser that asks for a document by the page, which says what to do. */
+async function report(
   service: HttpService,
   arrived: ArrivedRequest,
   { failure, known }: { failure: FerryError; known: HttpFailure | undefined },
-): void {
+): Promise<void> {
   const target = parseTarget("/");
   const caller = TokenCaller.anonymous(service.authority);
   const exchange = new Exchange({ ...arrived, service, target, caller, view: WHOLE });
   const status = known?.status ?? statusOf(failure);
   const challenge = challengeFor(arrived.request.headers);
-  const fields = status === 401 ? { "www-authenticate": challenge } : {};
-  exchange.problem(failure, status, { ...fields, ...known?.fields });
+  const asked = status === 401 ? { "www-authenticate": challenge } : {};
+  const fields = { ...asked, ...known?.fields };
+  const isDocument = !arrived.refusal && wantsPage(exchange);
+  if (isDocument) await sendPage(exchange, status, fields);
+  else exchange.problem(failure, status, fields);
 }
 
 /** What the log says of a request. */

@@ -67,7 +67,7 @@ export const SOURCES: { readonly inputs: readonly string[]; readonly digest: str
     "page/widgets/icons.tsx",
     "page/widgets/virtual_list.tsx",
   ],
-  "digest": "4378c22f4fad4266c93a25efac2e700e8c46ac1023e4fcc9310d12c2d5b3e262",
+  "digest": "fd99e1a54df9b8a69d1ed9156d65e748bcf97fe9e8a34271420ba0c7a6e6be8f",
 };
 
 /** Each part by its name: compressed by gzip, in Base64. */

@@ -109,3 +109,22 @@ Deno.test("parts that are not there are not found", async () => {
     assert(status === 404 || status === 400, `${name}: ${status}`);
   }
 });
+
+Deno.test("a browser that is refused a document gets the page, and a program the problem", async () => {
+  await using server = await HttpServer.start({ anonymous: [] });
+  const cases: [path: string, status: number][] = [
+    ["/file", 403],
+    ["/.ferry/unknown", 404],
+    ["/.ferry/s/unknown/", 404],
+    ["/a%2fb", 400],
+  ];
+  for (const [path, status] of cases) {
+    const page = await shell(server, path);
+    assertEquals(page.status, status, path);
+    assert(page.text.startsWith("<!DOCTYPE html>"), path);
+    const problem = await server.request("GET", path);
+    assertEquals([problem.status, problem.json.status], [status, status], path);
+  }
+  const changed = await server.request("PUT", "/file", { headers: { accept: BROWSER }, body: "x" });
+  assertEquals(changed.headers["content-type"], "application/problem+json");
+});
