@@ -4,6 +4,7 @@
  * @module
  */
 
+import { STATUS_CODES } from "node:http";
 import type { ErrorCode, FerryError } from "../../../../lib/core/errors.ts";
 import { isLinkEnded } from "../../../shares/share.ts";
 
@@ -36,8 +37,10 @@ export interface Problem {
   readonly status: number;
   /** The stable code of the error. */
   readonly code: ErrorCode;
-  /** What went wrong, for people. */
+  /** What the status means. */
   readonly title: string;
+  /** What went wrong, for people. */
+  readonly detail: string;
 }
 
 /** An error with a status that its code does not say. */
@@ -71,6 +74,6 @@ export function statusOf(failure: FerryError): number {
 export function problemOf(failure: FerryError, status: number = statusOf(failure)): Problem {
   const { code, message } = failure;
   // What was not foreseen may hold what a client must not see.
-  const title = code === "internal" ? "Something failed in the server: see its log" : message;
-  return { status, code, title };
+  const detail = code === "internal" ? "an unexpected error; the server's log tells more" : message;
+  return { status, code, title: STATUS_CODES[status] ?? "", detail };
 }
