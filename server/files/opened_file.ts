@@ -53,19 +53,19 @@ export class OpenedFile implements ByteSource, AsyncDisposable {
   readonly isRange: boolean;
   /** The part of the file that is to be sent. */
   readonly content: Content;
-  /** The checksums that were asked for when it was opened. */
-  readonly #found: ReadonlyMap<Algorithm, Checksum>;
+  /** What is known of its checksums: those that were asked for when it was opened, and what the storage said since. */
+  readonly #known: Map<Algorithm, Checksum | null>;
   #checksum: Checksum | null | undefined;
 
   private constructor(
     file: StoredFile,
     content: Content,
-    { isRange, found }: { isRange: boolean; found: ReadonlyMap<Algorithm, Checksum> },
+    { isRange, known }: { isRange: boolean; known: Map<Algorithm, Checksum | null> },
   ) {
     this.#file = file;
     this.content = content;
     this.isRange = isRange;
-    this.#found = found;
+    this.#known = known;
     file.seek(content.offset);
   }
 
@@ -76,18 +76,18 @@ export class OpenedFile implements ByteSource, AsyncDisposable {
     { algorithm, range, prefix, checksums = [] }: OpenFileOptions,
   ): Promise<OpenedFile> {
     const { size } = file.entry;
-    const found = new Map<Algorithm, Checksum>();
-    for (const each of checksums) found.set(each, await checksumIn(runtime, file, each));
+    const known = new Map<Algorithm, Checksum | null>();
+    for (const each of checksums) known.set(each, await checksumIn(runtime, file, each));
     if (range) {
       const offset = Math.min(range.start ?? 0, size);
       const count = Math.min(range.count ?? size, size - offset);
-      return new OpenedFile(file, { offset, size: count }, { isRange: true, found });
+      return new OpenedFile(file, { offset, size: count }, { isRange: true, known });
     }
     const { size: offset, digest } = prefix
       ? await provenPrefix(runtime, file, { algorithm, claimed: prefix })
       : { size: 0, digest: undefined };
     const content = { offset, size: size - offset, digest };
-    return new OpenedFile(file, content, { isRange: false, found });
+    return new OpenedFile(file, content, { isRange: false, known });
   }
 
   /** The entry of the file when it was opened. */
@@ -108,7 +108,9 @@ export class OpenedFile implements ByteSource, AsyncDisposable {
 
   /** The checksum of the whole file by an algorithm, as far as it is at hand; null otherwise. */
   known(algorithm: Algorithm): Checksum | null {
-    return this.#found.get(algorithm) ?? this.#file.known(algorithm);
+    let known = this.#known.get(algorithm);
+    if (known === undefined) this.#known.set(algorithm, known = this.#file.known(algorithm));
+    return known;
   }
 
   /** A part of the file as a source. Nothing else may read the file meanwhile. */

@@ -5,8 +5,8 @@
  * @module
  */
 
-import { decodeBase64, encodeBase64 } from "@std/encoding/base64";
-import { decodeHex } from "@std/encoding/hex";
+import { Buffer } from "node:buffer";
+import { decodeBase64 } from "@std/encoding/base64";
 import { parseDictionary } from "structured-headers";
 import { algorithmOf, type Checksum, hexOf } from "../../../../lib/core/checksum.ts";
 import { FerryError } from "../../../../lib/core/errors.ts";
@@ -80,5 +80,5 @@ function attestation(name: string, digest: Uint8Array): Attestation[] {
 /** The value of a Content-Digest or Repr-Digest field with a checksum. */
 export function digestField(checksum: Checksum): string {
   const name = algorithmOf(checksum) === "sha256" ? "sha-256" : algorithmOf(checksum);
-  return `${name}=:${encodeBase64(decodeHex(hexOf(checksum)))}:`;
+  return `${name}=:${Buffer.from(hexOf(checksum), "hex").toString("base64")}:`;
 }

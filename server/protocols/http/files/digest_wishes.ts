@@ -5,15 +5,8 @@
  * @module
  */
 
-import { encodeBase64 } from "@std/encoding/base64";
-import { decodeHex } from "@std/encoding/hex";
 import { parseDictionary } from "structured-headers";
-import {
-  type Algorithm,
-  algorithmOf,
-  type Checksum,
-  hexOf,
-} from "../../../../lib/core/checksum.ts";
+import type { Algorithm, Checksum } from "../../../../lib/core/checksum.ts";
 import { FerryError } from "../../../../lib/core/errors.ts";
 import { digestField } from "../exchange/digest_fields.ts";
 
@@ -78,14 +71,12 @@ function legacyPreferencesIn(text = ""): Preferences {
 /** The fields that tell the checksums of a whole file; none without checksums. */
 export function digestFields(checksums: readonly Checksum[]): Record<string, string> {
   if (checksums.length === 0) return {};
-  return {
-    "repr-digest": checksums.map(digestField).join(", "),
-    digest: checksums.map(legacyDigest).join(","),
-  };
+  const digests = checksums.map(digestField);
+  return { "repr-digest": digests.join(", "), digest: digests.map(legacyEntry).join(",") };
 }
 
-/** An entry of the field Digest. */
-function legacyDigest(checksum: Checksum): string {
-  const name = NAMES[algorithmOf(checksum)!]!.toUpperCase();
-  return `${name}=${encodeBase64(decodeHex(hexOf(checksum)))}`;
+/** An entry of the field Digest, for `NAME=:BASE64:` of Repr-Digest. */
+function legacyEntry(digest: string): string {
+  const equals = digest.indexOf("=");
+  return `${digest.slice(0, equals).toUpperCase()}=${digest.slice(equals + 2, -1)}`;
 }
