@@ -63,6 +63,28 @@ Deno.test("PrefixDigest goes on behind what was saved, where that is enough", as
   }
 });
 
+Deno.test("PrefixDigest goes on behind any number of bytes that was saved exactly", async () => {
+  const all = content(1000);
+  for (const way of WAYS.filter(({ algorithm }) => algorithm !== "sha256")) {
+    for (const size of [0, 1, 63, 64, 65, 127, 500, 999, 1000]) {
+      const saved = JSON.parse(JSON.stringify((await digestAt(size, way)).saveExactly()));
+      const digest = (await PrefixDigest.resume(saved, way))!;
+      assertEquals(digest.size, size);
+      assert(digest.matches(saved));
+      assert(!(await digestAt(size + 1, way)).matches(saved));
+      if (size % 64 > 0 && way.algorithm === "md5") {
+        const other = await PrefixDigest.create(way);
+        other.update(content(size).with(size - 1, 1));
+        assert(!other.matches(saved), "only the bytes after the last block differ");
+      }
+      digest.update(all.subarray(size));
+      assertEquals(digest.checksum(), await DIGESTS.checksumOf(way.algorithm, all));
+    }
+  }
+  const { rest: _, ...cut } = (await digestAt(65, MD5_WITH_PROOF)).saveExactly();
+  await assertRejects(() => PrefixDigest.resume(cut, MD5_WITH_PROOF), RangeError);
+});
+
 Deno.test("PrefixDigest.resume() says where what was saved is not enough", async () => {
   const quick = (await digestAt(64, { algorithm: "md5", proof: false })).save()!;
   const proven = (await digestAt(64, MD5_WITH_PROOF)).save()!;

@@ -4,7 +4,13 @@ import { md5Of } from "../../support/digests.ts";
 import { emptyChecksum } from "../../../lib/core/checksum.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { BYTES_ALONE, THREAD_BYTES } from "../../../lib/digest/chunk_digest.ts";
-import { receive, verifiedChunks, VerifyingReader } from "../../../lib/transfer/receive.ts";
+import { PrefixDigest, type SavedPrefix } from "../../../lib/digest/prefix_digest.ts";
+import {
+  receive,
+  receivePart,
+  verifiedChunks,
+  VerifyingReader,
+} from "../../../lib/transfer/receive.ts";
 import { Wire } from "../../../lib/wire/frames.ts";
 import { message } from "../../support/vectors.ts";
 import {
@@ -121,5 +127,39 @@ Deno.test("verifiedChunks() gives what came together, and fails at the end where
     if (closing === ABC_MD5) await reading;
     else await assertFails(reading, "checksum_mismatch", "it did not arrive as it was sent");
     assertEquals(read, "abc");
+  }
+});
+
+Deno.test("receivePart() keeps every byte that came before a failure, if that is asked for", async () => {
+  for (const exact of [true, false]) {
+    for (const count of [1, 100_001, 5_000_000]) {
+      const bytes = Uint8Array.from({ length: count }, (_, i) => (i * 31) >>> 3);
+      let at = 0;
+      const read = (into: Uint8Array) => {
+        if (at === count) return Promise.reject(new FerryError("closed", "gone"));
+        const piece = bytes.subarray(at, at + Math.min(into.length, 70_000));
+        into.set(piece);
+        at += piece.length;
+        return Promise.resolve(piece.length);
+      };
+      const sink = new Collector();
+      const digest = await PrefixDigest.create({ algorithm: "md5", proof: true });
+      let saved: SavedPrefix | undefined;
+      const checkpoint = (prefix: SavedPrefix) => {
+        saved = prefix;
+        return Promise.resolve();
+      };
+      const resumable = { checkpoint, proof: true, exact };
+      await assertFails(
+        receivePart(RUNTIME, { size: 9_000_000, read }, sink, { digest, resumable }),
+        "closed",
+      );
+      if (!exact) {
+        assert((saved?.size ?? 0) < count);
+        continue;
+      }
+      assertEquals([saved?.size, sink.bytes.length], [count, count]);
+      assertEquals((await digest.facts()).md5, md5Of(bytes));
+    }
   }
 });
