@@ -7,12 +7,21 @@
 
 import { createHash } from "node:crypto";
 import { md5, utf8 } from "../support/bytes.ts";
+import { HTTP_CONVERSATIONS } from "./http_conversations.ts";
 
 /**
  * Where a conversation takes place: the kind of a listener, as ferryd prints it. With `tls`, the bytes are sent in
  * place of a handshake; with `inside-tls`, they are sent over the encrypted connection.
  */
-export type Place = "tcp" | "tls" | "inside-tls" | "tcp-echo" | "udp-echo" | "classic-exec";
+export type Place =
+  | "tcp"
+  | "tls"
+  | "inside-tls"
+  | "http"
+  | "https"
+  | "tcp-echo"
+  | "udp-echo"
+  | "classic-exec";
 
 /** A piece of what a client sends: a header, which is sent with its length before it, or raw bytes. */
 export type Part = Readonly<Record<string, unknown>> | Uint8Array;
@@ -275,7 +284,8 @@ export function withChecksums(conversation: Conversation): Conversation {
 
 /** The same conversation, inside TLS. */
 export function insideTls(conversation: Conversation): Conversation {
-  return { ...conversation, name: `${conversation.name}, inside TLS`, place: "inside-tls" };
+  const place = conversation.place === "http" ? "https" : "inside-tls";
+  return { ...conversation, name: `${conversation.name}, inside TLS`, place };
 }
 
 /** A conversation over TLS, which begins with a real ClientHello. */
@@ -288,7 +298,7 @@ export function tlsConversation(clientHello: Uint8Array): Conversation {
 }
 
 /** All conversations. */
-export const CONVERSATIONS: readonly Conversation[] = [...files, ...others];
+export const CONVERSATIONS: readonly Conversation[] = [...files, ...HTTP_CONVERSATIONS, ...others];
 
 /** The files in `kept/`, which must never change. */
 export const KEPT: Readonly<Record<string, Uint8Array>> = {

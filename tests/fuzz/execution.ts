@@ -5,6 +5,7 @@
  */
 
 import { isErrorCode } from "../../lib/core/errors.ts";
+import { someResponsesIn } from "../support/raw_http.ts";
 import { isChecked, type RawAddress, reach } from "../support/raw_peer.ts";
 import type { Conversation } from "./conversations.ts";
 import type { Random } from "./mutations.ts";
@@ -107,6 +108,8 @@ type Look = (said: Uint8Array, sent: Uint8Array) => { problem?: string; replies:
 const LOOKS: Readonly<Record<Conversation["place"], Look>> = {
   tcp: lookAtReplies,
   "inside-tls": lookAtReplies,
+  http: lookAtResponses,
+  https: lookAtResponses,
   // The content of the encryption is not visible here.
   tls: () => ({ replies: [] }),
   "classic-exec": () => ({ replies: [] }),
@@ -177,6 +180,29 @@ function lookAtReplies(said: Uint8Array): { problem?: string; replies: string[] 
     return { replies };
   } catch (error) {
     return { problem: `a reply is wrong: ${(error as Error).message}`, replies };
+  }
+}
+
+/** Whether responses are those of HTTP; the last one may be truncated. */
+function lookAtResponses(said: Uint8Array): { problem?: string; replies: string[] } {
+  const replies: string[] = [];
+  try {
+    for (const { status, headers, text } of someResponsesIn(said)) {
+      const code = status < 400 ? undefined : JSON.parse(text).code;
+      replies.push(code === undefined ? `${status}` : `${status} ${code}`);
+      if (status >= 400) {
+        const type = headers["content-type"];
+        if (type !== "application/problem+json") throw new Error(`the type is ${type}`);
+        if (JSON.parse(text).status !== status) throw new Error("the problem has another status");
+        if (!isErrorCode(code) || code === "internal") throw new Error(`the code is ${code}`);
+      }
+      if (status >= 500 && ![501, 503, 507].includes(status)) {
+        throw new Error(`the status ${status}`);
+      }
+    }
+    return { replies };
+  } catch (error) {
+    return { problem: `a response is wrong: ${(error as Error).message}`, replies };
   }
 }
 

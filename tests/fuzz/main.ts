@@ -58,12 +58,15 @@ function caseOf(seed: number, index: number, conversations: readonly Conversatio
   const others = like.map(({ parts }) => parts);
   if (conversation.place === "tcp") {
     if (random(3) === 0) conversation = withChecksums(conversation);
-    if (random(4) === 0) conversation = insideTls(conversation);
+  }
+  if (["tcp", "http"].includes(conversation.place) && random(4) === 0) {
+    conversation = insideTls(conversation);
   }
   const { parts, checksums, allows } = conversation;
+  const isText = conversation.place.startsWith("http");
   const delivery = random(2 ** 32);
   for (let turn = 0; turn < 20; turn++) {
-    const bytes = mutate(parts, random, { others, checksums });
+    const bytes = mutate(parts, random, { others, checksums, isText });
     if (!allows || allows(bytes)) return { conversation, bytes, delivery };
   }
   return { conversation, bytes: new Uint8Array(), delivery };

@@ -76,20 +76,24 @@ function pick<T>(random: Random, from: readonly T[]): T {
  *
  * @param others conversations whose messages may be inserted
  * @param checksums whether headers have checksums of their own
+ * @param isText whether bytes are lines of text
  */
 export function mutate(
   parts: readonly Part[],
   random: Random,
-  { others, checksums = false }: {
+  { others, checksums = false, isText = false }: {
     others: readonly (readonly Part[])[];
     checksums?: boolean | undefined;
+    isText?: boolean;
   },
 ): Uint8Array {
   let messages = [...parts];
   for (let turn = random(4); turn > 0; turn--) messages = shuffle(messages, random, others);
   const keys = random(3);
   const encoded = messages.map((part) => {
-    if (part instanceof Uint8Array) return part;
+    if (part instanceof Uint8Array) {
+      return isText && random(3) < keys ? damageLines(part, random) : part;
+    }
     const header = random(3) < keys ? damageHeader(part, random) : part;
     if (!checksums) return encode(jsonOf(header), random);
     // The checksum usually does not match the damaged header; sometimes it does, as from a faulty program.
@@ -162,6 +166,61 @@ function damageHeader(header: Readonly<Record<string, unknown>>, random: Random)
       break;
   }
   return changed;
+}
+
+/** Values of header fields that programs often mishandle. */
+const FIELD_VALUES: readonly string[] = [
+  ...["", "0", "-1", "1", "18446744073709551616", "9007199254740993", "1e3", "0x10", "5, 5", "*"],
+  ...["chunked", "gzip, chunked", "bytes=0-0,0-0,0-0", `bytes=${"0-1,".repeat(200)}2-3`],
+  ...["bytes=9007199254740993-", "bytes=5-1", "bytes=-0", 'W/"a"', '""', "md5=:!:", "md5=1;x"],
+  ...[
+    "close",
+    "100-continue",
+    "Tue, 99 Nov 2023 22:13:20 GMT",
+    "http://",
+    "null",
+    "a\tb",
+    "\u00e9",
+  ],
+  "x".repeat(9000),
+];
+
+/** Changes, removes, repeats and moves lines of a text. */
+function damageLines(bytes: Uint8Array, random: Random): Uint8Array {
+  const lines = new TextDecoder("latin1").decode(bytes).split("\r\n");
+  const at = random(lines.length);
+  const [, name, value] = /^([\w-]+): (.*)$/.exec(lines[at]!) ?? [];
+  switch (random(7)) {
+    case 0:
+      lines.splice(at, 1);
+      break;
+    case 1:
+      lines.splice(at, 0, ...Array(1 + random(random(20) ? 2 : 3000)).fill(lines[at]));
+      break;
+    case 2:
+      lines.splice(random(lines.length), 0, ...lines.splice(at, 1));
+      break;
+    case 3:
+      lines[0] = lines[0]!.replace(/ \S*/, () => ` ${targetFor(pick(random, NAMES), random)}`);
+      break;
+    case 4:
+      lines[0] = lines[0]!.replace(
+        /^\S*/,
+        () => pick(random, ["GET", "PUT", "OPTIONS", "PATCH", "X"]),
+      );
+      break;
+    default:
+      if (name !== undefined) {
+        lines[at] = `${name}: ${pick(random, [...FIELD_VALUES, value! + value])}`;
+      }
+  }
+  return Uint8Array.from(lines.join("\r\n"), (c) => c.charCodeAt(0));
+}
+
+/** A name as a target, encoded as it should be or not. */
+function targetFor(name: string, random: Random): string {
+  const path = random(2) ? encodeURI(name.toWellFormed()) : name.replaceAll("/", "%2f");
+  return `/${path}${pick(random, ["", "/", "?archive=zip", "?", "#"])}`;
 }
 
 function nested(depth: number): { raw: string } {

@@ -35,6 +35,9 @@ type Root = keyof typeof ROOTS;
 /** Symbolic links that lead out of a root, or nowhere. */
 const LINKS = [["link", "../outside"], ["dangling", "nowhere"]] as const;
 
+/** Files of which parts may be kept until an upload goes on. */
+const RESUMABLE = ["fuzz/t", "fuzz/u", "fuzz/v", "fuzz/w"];
+
 /** The resources of a process at a moment. */
 export interface Vitals {
   /** Resident memory in bytes. */
@@ -83,12 +86,13 @@ export class Target implements AsyncDisposable {
       ...[...TIMEOUTS, ...everything, ...exec, "--token-file", tokens],
       ...["--durability", "none", "--quota", "256MiB"],
     ];
+    const http = ["--http", "127.0.0.1:0"];
     const echoes = ["--tcp-echo", "127.0.0.1:0", "--udp-echo", "127.0.0.1:0"];
     const shell = ["--classic-exec", "127.0.0.1:0", "--allow-shell"];
     const options: Record<Root, string[]> = {
-      files: [...usual, ...echoes],
+      files: [...usual, ...echoes, ...http],
       shell: [...TIMEOUTS, ...shell],
-      sealed: [...usual, ...cert],
+      sealed: [...usual, ...cert, ...http],
     };
     for (const [root, args] of Object.entries(options)) {
       this.#servers.push(await Ferryd.start(this.#dir.join(root), args));
@@ -110,8 +114,8 @@ export class Target implements AsyncDisposable {
 
   /** The address for a kind of conversation. */
   address(place: Place): RawAddress {
-    const inside = place === "inside-tls";
-    const kind = inside ? "tls" : place;
+    const inside = place === "inside-tls" || place === "https";
+    const kind = place === "inside-tls" ? "tls" : place;
     const server = this.#servers.find(({ listening }) => listening.has(kind))!;
     const caCerts = inside ? this.#caCerts : undefined;
     return { hostname: "127.0.0.1", port: server.portOf(kind), caCerts };
@@ -212,6 +216,7 @@ export class Target implements AsyncDisposable {
   /** Removes what was stored, by requests, since the server counts what it stores. */
   async #tidy(root: string, place: Place): Promise<void> {
     using peer = await this.#connect(place);
+    for (const name of RESUMABLE) await peer.ask({ op: "discard", filename: name });
     for (const { name } of [...Deno.readDirSync(this.#dir.join(root))]) {
       if (["kept", ".ferry", "link", "dangling"].includes(name)) continue;
       const code = await peer.ask({ op: "remove", filename: name, recursive: true });

@@ -71,6 +71,26 @@ export function responsesIn(bytes: Uint8Array, methods: readonly string[] = []):
   return responses;
 }
 
+/**
+ * The responses that bytes begin with, but for one that is cut at the end.
+ *
+ * @throws if they are something else
+ */
+export function* someResponsesIn(bytes: Uint8Array): Generator<RawResponse> {
+  const reader = new ResponseReader(bytes);
+  while (!reader.ended) {
+    try {
+      yield reader.next();
+    } catch (error) {
+      if (error instanceof Cut) return;
+      throw error;
+    }
+  }
+}
+
+/** Bytes end in the middle of a response. */
+class Cut extends Error {}
+
 /** Reads responses from bytes. */
 class ResponseReader {
   readonly #bytes: Uint8Array;
@@ -122,7 +142,7 @@ class ResponseReader {
 
   #take(count: number): Uint8Array<ArrayBuffer> {
     const end = this.#at + count;
-    if (!(end <= this.#bytes.length)) throw new Error(`a body of ${count} bytes is cut`);
+    if (!(end <= this.#bytes.length)) throw new Cut(`a body of ${count} bytes is cut`);
     const taken = this.#bytes.slice(this.#at, end);
     this.#at = end;
     return taken;
@@ -130,7 +150,8 @@ class ResponseReader {
 
   #line(): string {
     const end = this.#bytes.indexOf(0x0a, this.#at);
-    if (end < 0 || this.#bytes[end - 1] !== 0x0d) throw new Error("a header is cut");
+    if (end < 0) throw new Cut("a header is cut");
+    if (this.#bytes[end - 1] !== 0x0d) throw new Error("a line ends with a bare line feed");
     const line = this.#bytes.subarray(this.#at, end - 1);
     this.#at = end + 1;
     return new TextDecoder("latin1").decode(line);
