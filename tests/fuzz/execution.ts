@@ -5,7 +5,7 @@
  */
 
 import { isErrorCode } from "../../lib/core/errors.ts";
-import { someResponsesIn } from "../support/raw_http.ts";
+import { type RawResponse, someResponsesIn } from "../support/raw_http.ts";
 import { isChecked, type RawAddress, reach } from "../support/raw_peer.ts";
 import type { Conversation } from "./conversations.ts";
 import type { Random } from "./mutations.ts";
@@ -188,14 +188,7 @@ function lookAtResponses(said: Uint8Array): { problem?: string; replies: string[
   const replies: string[] = [];
   try {
     for (const { status, headers, text } of someResponsesIn(said)) {
-      const code = status < 400 ? undefined : JSON.parse(text).code;
-      replies.push(code === undefined ? `${status}` : `${status} ${code}`);
-      if (status >= 400) {
-        const type = headers["content-type"];
-        if (type !== "application/problem+json") throw new Error(`the type is ${type}`);
-        if (JSON.parse(text).status !== status) throw new Error("the problem has another status");
-        if (!isErrorCode(code) || code === "internal") throw new Error(`the code is ${code}`);
-      }
+      replies.push(status < 400 ? `${status}` : `${status} ${codeOf({ status, headers, text })}`);
       if (status >= 500 && ![501, 503, 507].includes(status)) {
         throw new Error(`the status ${status}`);
       }
@@ -204,6 +197,18 @@ function lookAtResponses(said: Uint8Array): { problem?: string; replies: string[
   } catch (error) {
     return { problem: `a response is wrong: ${(error as Error).message}`, replies };
   }
+}
+
+/** The code of the problem in a response; `page` for browsers, which ask for it by another request. */
+function codeOf({ status, headers, text }: Omit<RawResponse, "body">): string {
+  const type = headers["content-type"];
+  if (type?.startsWith("text/html")) return "page";
+  if (type !== "application/problem+json") throw new Error(`the type is ${type}`);
+  const problem = JSON.parse(text);
+  if (problem.status !== status) throw new Error("the problem has another status");
+  const { code } = problem;
+  if (!isErrorCode(code) || code === "internal") throw new Error(`the code is ${code}`);
+  return code;
 }
 
 /** Sends a datagram, which may or may not be answered. */
