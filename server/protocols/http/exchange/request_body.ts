@@ -98,6 +98,7 @@ export class RequestBody {
       if (this.#taken < chunk.length) break;
       this.#taken = 0;
       this.#chunks.shift();
+      free(chunk);
     }
     this.#buffered -= filled;
     if (this.#paused && this.#buffered <= BUFFERED.low) {
@@ -147,4 +148,12 @@ export class RequestBody {
     this.#wake = undefined;
     wake?.();
   }
+}
+
+/**
+ * Gives the memory of a chunk back at once. Nobody else has it; left to the garbage collector, the many chunks of a large
+ * body would keep that busy for half of the time.
+ */
+function free({ buffer, length }: Uint8Array<ArrayBuffer>): void {
+  if (length === buffer.byteLength) buffer.transfer(0);
 }
