@@ -38,6 +38,8 @@ export interface Session {
 export interface LinkInfo {
   /** The name of the file or directory; "" for the root of the server. */
   readonly name: string;
+  /** What it leads to. */
+  readonly type: "file" | "directory";
   /** Whether it is for uploads only. */
   readonly upload: boolean;
   /** When it ends, in milliseconds since 1970; null if never. */

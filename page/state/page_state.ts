@@ -88,6 +88,8 @@ export class PageState {
   );
   /** Called after a login. */
   onLogIn: () => void = () => {};
+  /** Whether the user has gone to another directory since the page was opened. */
+  hasMoved = false;
   #fetching: AbortController | undefined;
   #fetched = 0;
   #hiding: ReturnType<typeof setTimeout> | undefined;
@@ -184,6 +186,7 @@ export class PageState {
       this.selection.value = NOTHING;
       this.query.value = "";
     }
+    this.hasMoved = true;
     this.directory.value = directory;
     await this.reload();
   }

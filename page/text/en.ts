@@ -106,6 +106,7 @@ export const EN = {
   revoked: "The link no longer works",
   sharedFolder: "Upload link",
   endsOn: (date: string) => `until ${date}`,
+  linkEnds: (date: string) => `The link works until ${date}.`,
   endsNever: "without an end",
   taken: (taken: number, most: number) => `${taken} of ${most} downloads`,
 

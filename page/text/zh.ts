@@ -102,6 +102,7 @@ export const ZH: Texts = {
   revoked: "链接已失效",
   sharedFolder: "上传链接",
   endsOn: (date) => `有效期至 ${date}`,
+  linkEnds: (date) => `链接有效期至 ${date}。`,
   endsNever: "永久有效",
   taken: (taken, most) => `已下载 ${number(taken)} 次，共 ${number(most)} 次`,
 

@@ -6,6 +6,7 @@
  */
 
 import type { VNode } from "preact";
+import { useEffect } from "preact/hooks";
 import type { Entry } from "../door/door.ts";
 import { downloadPath } from "../door/download.ts";
 import { directoryPath, filePath, nameIn } from "../door/place.ts";
@@ -25,6 +26,11 @@ const HEIGHTS = { wide: { row: 46, head: 40 }, narrow: { row: 60, head: 38 } };
 /** The list, with the names of its columns. */
 export function FileList({ state }: { state: PageState }): VNode {
   const { shown, selection, directory } = state;
+  useEffect(() => {
+    // Whoever opened a directory by keyboard goes on in its list.
+    const isFree = document.activeElement === document.body;
+    if (state.hasMoved && isFree) document.querySelector<HTMLElement>("#list")?.focus();
+  }, [directory.value]);
   const items = shown.value;
   const names = () => items.map(({ name }) => name);
   const { at, chosen } = selection.value;

@@ -119,6 +119,7 @@ export function listenForKeys(state: PageState, uploads: UploadsUi): void {
     else if (event.key === "?") dialog.value = { kind: "keys" };
     else if (event.key === "n" && may && !blind.value) dialog.value = { kind: "new-folder" };
     else if (event.key === "u" && may) uploads.pickFiles();
+    else if (event.key === "Backspace" && target === document.body) goUp(state);
     else if (list && target === document.body && event.key.startsWith("Arrow")) {
       list.focus();
       pressInList(event, state);

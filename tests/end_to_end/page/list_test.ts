@@ -110,6 +110,7 @@ testInChromium("everything in the list can be done by keyboard", async (browsing
   await press("ArrowDown", "Enter");
   await opened.shows("inner");
   assertEquals(new URL(opened.page.url()).pathname, "/folder/");
+  assertEquals(await opened.part("list").evaluate((list) => list === document.activeElement), true);
   await press("ArrowDown", "Backspace");
   await opened.shows("folder");
 

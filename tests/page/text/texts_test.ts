@@ -12,7 +12,17 @@ function leaves(value: unknown, path = ""): [path: string, text: string][] {
 }
 
 const SAMPLES: Record<string, unknown[]> = Object.fromEntries(
-  [".choose", ".sortBy", ".more", ".removeOne", ".created", ".renamed", ".loggedInAs", ".endsOn"]
+  [
+    ".choose",
+    ".sortBy",
+    ".more",
+    ".removeOne",
+    ".created",
+    ".renamed",
+    ".loggedInAs",
+    ".endsOn",
+    ".linkEnds",
+  ]
     .concat(".shareTitle", ".dropTitle", ".problems.other").map((path) => [path, ["X"]]),
 );
 
