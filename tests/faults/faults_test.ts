@@ -80,6 +80,7 @@ class Fixture implements AsyncDisposable {
       classicExec: listen,
       tcpEcho: listen,
       udpEcho: listen,
+      http: listen,
       runtime: fixture.#runtime,
     });
     const address = (kind: string) => {

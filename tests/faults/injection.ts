@@ -124,6 +124,10 @@ export function faultyStorage(storage: Storage, faults: Faults): Storage {
   return override(storage, {
     ...methods,
     within: (bounds: Bounds) => faultyStorage(storage.within(bounds), faults),
+    internal: wrapping(
+      before(faults, storage, "storage", ["internal"]).internal!,
+      (internal: Storage) => faultyStorage(internal, faults),
+    ),
     open: wrapping(methods.open!, (file: StoredFile) => faultyFile(file, faults)),
     create: wrapping(methods.create!, (pending: PendingWrite) => faultyWrite(pending, faults)),
     async *list(...args: Parameters<Storage["list"]>) {

@@ -175,6 +175,19 @@ export const SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: "links that are made, listed, and taken back",
+    files: { linked: SMALL },
+    async run({ connect, token }) {
+      await using client = await connect({ token });
+      await client.put(SMALL, { as: "linked", ...ALWAYS });
+      const { id } = await client.share("linked", { downloads: 3 });
+      const ids: string[] = [];
+      for await (const link of client.listShares()) ids.push(link.id);
+      assertEquals(ids.includes(id), true);
+      await client.unshare(id);
+    },
+  },
+  {
     name: "commands",
     files: {},
     async run({ connect }) {

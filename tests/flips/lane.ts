@@ -81,7 +81,7 @@ export class Lane implements AsyncDisposable {
     this.#furnish(operation);
     const { name, served, token } = operation;
     const usual = name === FORGETFUL ? forgetful(this.#storage) : this.#storage;
-    const { storage = usual, commands, authority, state } = await served?.() ?? {};
+    const { storage = usual, commands, links, authority, state } = await served?.() ?? {};
     const link = network(damage);
     const { server: serverMs, client: clientMs } = PATIENCE[patience];
     const session = new Session(link.server, {
@@ -89,6 +89,7 @@ export class Lane implements AsyncDisposable {
       storage,
       locks: new UploadLocks(),
       commands,
+      links,
       authority: authority ??
         new Authority({ anonymous: grantEverywhere(["read", "write", "delete", "exec"]) }),
       handshakeTimeout: serverMs,

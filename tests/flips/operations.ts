@@ -11,6 +11,10 @@ import type { PartialUploads, ResumableWrite, Storage } from "../../server/stora
 import { Authority } from "../../server/auth/authority.ts";
 import { grantEverywhere } from "../../server/auth/grants.ts";
 import type { AllowedCommands } from "../../server/exec/allowed_commands.ts";
+import type { SessionLinks } from "../../server/protocols/ferry/exchange/served_connection.ts";
+import type { Share } from "../../server/shares/share.ts";
+import type { Shares } from "../../server/shares/shares.ts";
+import { parseFileName } from "../../lib/core/remote_name.ts";
 import type { OutputChunk } from "../../server/exec/running_command.ts";
 import { newToken, tokenTable } from "../../server/auth/token_table.ts";
 import { parseToken, type Token } from "../../lib/security/token.ts";
@@ -23,6 +27,8 @@ export interface Served {
   storage?: Storage;
   /** The commands that it runs. */
   commands?: AllowedCommands;
+  /** The share links. Default: none. */
+  links?: SessionLinks;
   /** The permissions. Default: everybody may do everything. */
   authority?: Authority;
   /** State that is not in files, to be compared afterwards. */
@@ -303,6 +309,32 @@ function discarding(): Served {
   return { storage: storage as unknown as Storage, state: () => discarded.join("\n") };
 }
 
+/** A server whose links are always the same, and which reports what was wanted. */
+function linking(): Served {
+  const wanted: string[] = [];
+  const share: Share = {
+    id: "6JDwsPLZd8k",
+    path: "/.ferry/s/link/",
+    filename: parseFileName("d"),
+    type: "directory",
+    upload: true,
+    created: 1_700_000_000_000,
+    expires: 1_700_000_001_000,
+    downloads: null,
+  };
+  const shares: Pick<Shares, "create" | "list" | "revoke"> = {
+    create(_permit, request) {
+      wanted.push(JSON.stringify(request));
+      const filename = parseFileName(request.filename);
+      return Promise.resolve({ ...share, filename, upload: request.upload ?? false });
+    },
+    list: () => Promise.resolve([share, { ...share, downloads: { most: 3, taken: 1 } }]),
+    revoke: (_permit, id) => Promise.resolve(void wanted.push(id)),
+  };
+  const urlOf = (path: string) => `http://127.0.0.1:8080${path}`;
+  return { links: { shares: shares as Shares, urlOf }, state: () => wanted.join("\n") };
+}
+
 /** Operations on names, and on many files. */
 export function directoryOperations(): readonly Operation[] {
   return [
@@ -360,6 +392,13 @@ export function directoryOperations(): readonly Operation[] {
     },
     { name: "mkdir", run: (client) => client.mkdir("d/e") },
     { name: "discard", served: discarding, run: (client) => client.discardParts("d/e") },
+    {
+      name: "share",
+      served: linking,
+      run: (client) => client.share("d", { upload: true, expiresIn: 1000 }),
+    },
+    { name: "shares", served: linking, run: (client) => Array.fromAsync(client.listShares()) },
+    { name: "unshare", served: linking, run: (client) => client.unshare("6JDwsPLZd8k") },
   ];
 }
 

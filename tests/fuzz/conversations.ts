@@ -246,6 +246,16 @@ const files: readonly Conversation[] = [
     ],
   },
   {
+    name: "share links, which nobody may make without a token",
+    parts: [
+      { op: "share", filename: "kept", upload: true, expires_in: 1000, downloads: null },
+      { op: "share", filename: "kept/file", expires_in: null, downloads: 10 },
+      { op: "shares" },
+      { op: "unshare", id: "6JDwsPLZd8k" },
+      PING,
+    ],
+  },
+  {
     name: "auth",
     parts: [
       { op: "hello", versions: [1], scram: "n,,n=user,r=rOprNGfwEbeRWgbNEkqO" },
