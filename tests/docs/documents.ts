@@ -46,6 +46,12 @@ export function blocksIn(paths: readonly string[], language: string): Block[] {
   ).filter((block) => block.language === language);
 }
 
+/** The code of the fenced blocks in a text that are in a language. */
+export function codeIn(text: string, language: string): string[] {
+  return [...text.matchAll(/^```(\S+).*\n([^]*?)^```$/gm)]
+    .filter(([, each]) => each === language).map(([, , code]) => code!);
+}
+
 /** The text under a heading, down to the next one of the same or a higher level. */
 export function section(path: string, heading: string): string {
   const page = read(path);

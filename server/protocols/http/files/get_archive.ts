@@ -38,7 +38,9 @@ export async function getArchive(exchange: Exchange, kind: string): Promise<void
   }
   const { filename, target: { query } } = exchange;
   const permit = exchange.permit({ op: "list", filename });
-  const folder = filename.slice(filename.lastIndexOf("/") + 1) || NAMELESS;
+  // A link to a file does not tell the name of the directory that the file is in.
+  const named = exchange.view.visit?.share.type === "file" ? "" : filename;
+  const folder = named.slice(named.lastIndexOf("/") + 1) || NAMELESS;
   const only = query.has("name") ? query.getAll("name") : undefined;
   const files = exchange.files(permit);
   await files.list(filename, { recursive: false });

@@ -5,6 +5,7 @@
  */
 
 import * as v from "valibot";
+import { formatAddress } from "../../../../lib/core/address.ts";
 import { FerryError } from "../../../../lib/core/errors.ts";
 import { downloads, lifetime } from "../../../../lib/wire/share_keys.ts";
 import type { Share } from "../../../shares/share.ts";
@@ -63,10 +64,10 @@ function describe(exchange: Exchange, { path, filename, ...share }: Share) {
 }
 
 /** The origin by which the client reaches the server. */
-function originOf({ service, request }: Exchange): URL {
-  const { host } = request.headers;
-  const { localAddress = "", localPort = 0 } = request.socket;
-  const name = host ??
-    `${localAddress.includes(":") ? `[${localAddress}]` : localAddress}:${localPort}`;
-  return service.url ?? new URL(`${service.secure ? "https" : "http"}://${name}/`);
+function originOf({ service: { url, secure }, request }: Exchange): URL {
+  if (url) return url;
+  const { localAddress: hostname = "", localPort: port = 0 } = request.socket;
+  const kind = secure ? "https" : "http";
+  const asked = URL.parse(`${kind}://${request.headers.host}/`);
+  return asked ?? new URL(`${kind}://${formatAddress({ hostname, port })}/`);
 }

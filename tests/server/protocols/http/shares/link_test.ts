@@ -66,6 +66,12 @@ Deno.test("a link to a file leads to that file alone", async () => {
   const list = await server.request("GET", `${prefix}/`);
   assertEquals(list.json.directory, "");
   assertEquals(list.json.entries.map(({ name }: { name: string }) => name), ["report.pdf"]);
+  const archive = await server.request("GET", `${prefix}/?archive=tar`);
+  assertEquals([archive.status, archive.headers["content-disposition"]], [
+    200,
+    "attachment; filename=files.tar",
+  ]);
+  assertEquals([archive.text.includes("report"), archive.text.includes("other")], [true, false]);
   assertEquals(server.read("docs/report.pdf"), "report");
 });
 
