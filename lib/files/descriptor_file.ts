@@ -32,7 +32,8 @@ export class DescriptorFile implements ReadableFile, WritableFile {
   /**
    * Owns the descriptor of an open file.
    *
-   * @param path a path that leads to the open file; without it everything is written on the calling thread
+   * @param path a path that leads to the open file, whatever has its name; without it everything is written on the
+   * calling thread
    */
   constructor(descriptor: number, path?: string) {
     this.#descriptor = descriptor;
@@ -76,7 +77,16 @@ export class DescriptorFile implements ReadableFile, WritableFile {
 
   /** See `Deno.FsFile`. */
   statSync(): FileFacts {
-    const stats = fstatSync(this.#open);
+    const descriptor = this.#open;
+    if (this.#path !== undefined) {
+      try {
+        // Takes less than half the time of `fstatSync`, and of the memory.
+        return Deno.statSync(this.#path);
+      } catch {
+        // Another program has removed what the path leads by.
+      }
+    }
+    const stats = fstatSync(descriptor);
     const { dev, ino, size, mtime, ctime, mode } = stats;
     const [isFile, isDirectory] = [stats.isFile(), stats.isDirectory()];
     return { isFile, isDirectory, dev, ino, size, mtime, ctime, mode };

@@ -269,7 +269,8 @@ export class Directory implements ChangedDirectory, Disposable {
     if (this.#descriptor) {
       // It may be a named pipe by now, whose open would wait for its other end.
       descriptor = openSync(this.#byName(name), constants.O_RDONLY | constants.O_NONBLOCK);
-      file = LocalFile.of(new DescriptorFile(descriptor), runtime);
+      const path = `${this.#descriptors!.path}/${descriptor}`;
+      file = LocalFile.of(new DescriptorFile(descriptor, path), runtime);
     } else file = LocalFile.open(this.at(name), runtime);
     const isIn = descriptor === undefined ||
       this.#descriptors!.standsIn(this.#descriptor!, name, descriptor);

@@ -17,6 +17,9 @@ const CHUNK_BYTES = 256 * 1024;
 /** Pieces of up to this size, in bytes, are put together before they are written. */
 const SMALL_BYTES = 16 * 1024;
 
+/** A source of up to this size, in bytes, is read as a whole before anything is sent. */
+export const SMALL_SOURCE_BYTES: number = 64 * 1024;
+
 /** How long small pieces wait for further ones, in milliseconds. */
 const FLUSH_MS = 1000;
 
@@ -70,10 +73,7 @@ export class ContentSender {
     try {
       for (let left = size; left > 0;) {
         const chunk = await fillChunk(source, memory, left);
-        if (chunk.length === 0) {
-          const reason = `it shrank while it was sent: ${left} of ${size} bytes are left`;
-          throw new FerryError("io", reason);
-        }
+        if (chunk.length === 0) throw tooShort(left, size);
         left -= chunk.length;
         // A client that lacks the last bytes does not take the content for whole.
         if (left === 0) await source.assertUnchanged?.();
@@ -175,4 +175,20 @@ export class ContentSender {
     }
     if (this.#failure) throw this.#failure;
   }
+}
+
+/**
+ * All bytes of a small source.
+ *
+ * @throws {FerryError} the errors of the source; `io` if it has fewer bytes
+ */
+export async function wholeOf(source: ByteSource, size: number): Promise<Uint8Array> {
+  const bytes = await fillChunk(source, new Uint8Array(size), size);
+  if (bytes.length < size) throw tooShort(size - bytes.length, size);
+  await source.assertUnchanged?.();
+  return bytes;
+}
+
+function tooShort(left: number, size: number): FerryError {
+  return new FerryError("io", `it shrank while it was sent: ${left} of ${size} bytes are left`);
 }

@@ -24,7 +24,7 @@ import type { Hooks } from "../../../observe/hooks.ts";
 import type { Shares, Visit } from "../../../shares/shares.ts";
 import type { Storage } from "../../../storage/storage.ts";
 import type { Connection } from "./connection.ts";
-import { type Content, ContentSender } from "./content.ts";
+import { type Content, ContentSender, SMALL_SOURCE_BYTES, wholeOf } from "./content.ts";
 import { problemOf } from "./problem.ts";
 import type { RequestBody } from "./request_body.ts";
 import { encodePath, type Target } from "./target.ts";
@@ -257,7 +257,8 @@ export class Exchange {
   /**
    * Responds with content that is sent as it is read. The header is sent when the first bytes have been read, so that a
    * failure to read them can still become another response. After a later failure the connection is closed. Resolves
-   * when the client's system has taken everything. For a HEAD, only the header is sent, and nothing is read.
+   * when the client's system has taken everything, or a small source was read. For a HEAD, only the header is sent, and
+   * nothing is read.
    *
    * @throws {FerryError} the errors of the content and of the permit; `io` if a source has fewer bytes than `size` or
    * changes while it is sent; `closed`, `timeout`
@@ -274,6 +275,11 @@ export class Exchange {
     if (this.method === "HEAD") {
       begin();
       return void response.end();
+    }
+    if (size !== undefined && size <= SMALL_SOURCE_BYTES && "read" in content) {
+      const bytes = await wholeOf(content, size);
+      begin();
+      return void response.end(bytes);
     }
     const sender = new ContentSender({ response, connection, begin });
     using _watch = permit?.onEnd((reason) => sender.fail(reason));
