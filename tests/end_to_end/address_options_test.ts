@@ -45,6 +45,7 @@ Deno.test("ferryd says of each address to listen on what is wrong with it", asyn
     const options = [
       ["--listen", address],
       ["--config", config],
+      ["--http", address],
       ["--tcp-echo", address],
       ["--udp-echo", address],
       ["--classic-exec", address, "--allow-shell"],

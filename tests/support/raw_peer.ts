@@ -23,7 +23,12 @@ export async function reach(address: RawAddress): Promise<Deno.TcpConn | Deno.Tl
   if (caCerts) {
     const conn = await Deno.connectTls({ ...plain, caCerts });
     // Data that is written before the last handshake message is sent may exceed the runtime's buffer.
-    await conn.handshake();
+    try {
+      await conn.handshake();
+    } catch (error) {
+      conn.close();
+      throw error;
+    }
     return conn;
   }
   const conn = await Deno.connect(plain);

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/a
 import { encodeBase64 } from "@std/encoding/base64";
 import { connect as connectTls } from "node:tls";
 import { FerryError, type Storage } from "../../../../mod.ts";
+import { FaultyPeer } from "../../../support/faulty_peer.ts";
 import { HttpServer } from "../../../support/http_server.ts";
 import { conversation, responsesIn } from "../../../support/raw_http.ts";
 import { RawPeer } from "../../../support/raw_peer.ts";
@@ -70,6 +71,43 @@ Deno.test("a client that does not shake hands is disconnected in time, and other
   }
   const [response] = await conversation(server.port, GET, { caCerts: [MINE.cert] });
   assertEquals(response!.text, "hello");
+});
+
+Deno.test("what is no handshake, in whatever pieces it arrives, harms nobody", async () => {
+  await using server = await HttpServer.start({ tls: MINE });
+  server.write("a", "hello");
+  const ask = async () => {
+    const [response] = await conversation(server.port, GET, { caCerts: [MINE.cert] });
+    assertEquals(response!.text, "hello");
+  };
+  for (const junk of [GET, "\0", "\x16\x03\x01\xff\xff", "\x16\x03\x01\x00\x05\x01\0\0\0\0"]) {
+    for (let first = 0; first < Math.min(junk.length, 6); first++) {
+      using peer = await RawPeer.connect(server.port);
+      await peer.send(junk.slice(0, first));
+      // The server receives the pieces one by one.
+      await ask();
+      // It may have closed the connection before the second piece.
+      await peer.send(junk.slice(first)).catch(() => {});
+      await peer.end().catch(() => {});
+      const answer = await peer.readAll().catch(() => []);
+      assert(answer.length < 100, "a TLS alert at most");
+    }
+  }
+  await ask();
+});
+
+Deno.test("what is damaged on its way ends its own connection only", async () => {
+  await using server = await HttpServer.start({ tls: MINE });
+  server.write("a", "hello");
+  const caCerts = [MINE.cert];
+  for (const at of [0, 5, 50, 300, 350, 400, 450]) {
+    const faults = [{ kind: "flip" as const, direction: "up" as const, at }];
+    await using relay = FaultyPeer.start(server.port, { faults, split: 40 });
+    const port = Number(relay.address.split(":")[1]);
+    await conversation(port, GET, { caCerts }).catch(() => {});
+    const [response] = await conversation(server.port, GET, { caCerts });
+    assertEquals(response!.text, "hello");
+  }
 });
 
 /** A storage whose writes wait. */
