@@ -16,7 +16,7 @@ import type { PageState } from "../state/page_state.ts";
 import { sizeText, timeText } from "../text/format.ts";
 import { locale, texts } from "../text/language.ts";
 import { Icon, iconOf } from "../widgets/icons.tsx";
-import { pressInList } from "./keyboard.ts";
+import { open, pressInList } from "./keyboard.ts";
 import { narrow } from "./narrow.ts";
 import { VirtualList } from "../widgets/virtual_list.tsx";
 
@@ -144,6 +144,9 @@ function Row({ state, entry, index, isChosen, isAt }: RowProps): VNode {
       aria-rowindex={index + 2}
       aria-selected={isChosen}
       onClick={click}
+      onDblClick={(event) => {
+        if (!(event.target as Element).closest("a, button, input")) open(state, entry);
+      }}
     >
       <span class="cell-choose" role="gridcell">
         <input

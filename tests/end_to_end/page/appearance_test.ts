@@ -45,6 +45,16 @@ for (const dark of [false, true]) {
       assertEquals(await flaws(opened), [], action);
       await close();
     }
+    await opened.row("Photos").locator('[data-test="row-share"]').click();
+    await page.getByLabel("Upload into the folder").check();
+    await opened.part("share-create").click();
+    await opened.part("share-revoke").waitFor();
+    assertEquals(await flaws(opened), [], "sharing");
+    const dropBox = await opened.part("share-link").inputValue();
+    await close();
+    await page.keyboard.press("?");
+    assertEquals(await flaws(opened), [], "the keys");
+    await close();
     await opened.part("search").fill("nothing");
     await page.getByText("Nothing here has that name").waitFor();
     assertEquals(await flaws(opened), [], "a search without a find");
@@ -54,6 +64,9 @@ for (const dark of [false, true]) {
     await page.goto(`${server.url}/no/such/`);
     await page.getByRole("alert").waitFor();
     assertEquals(await flaws(opened), [], "an error");
+    await page.goto(dropBox);
+    await opened.part("drop-box").waitFor();
+    assertEquals(await flaws(opened), [], "a drop box");
   });
 }
 

@@ -37,7 +37,8 @@ async function outputOf(group: ProcessGroup): Promise<string> {
 
 /** The numbers in the first line of its output. */
 async function announced(group: ProcessGroup): Promise<number[]> {
-  const reader = group.output.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const stdout = group.output.stdout as ReadableStream<Uint8Array<ArrayBuffer>>;
+  const reader = stdout.pipeThrough(new TextDecoderStream()).getReader();
   let line = "";
   while (!line.includes("\n")) line += (await reader.read()).value ?? "\n";
   await reader.cancel();
