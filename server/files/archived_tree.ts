@@ -11,7 +11,7 @@ import type { FileService } from "./file_service.ts";
 import type { OpenedFile } from "./opened_file.ts";
 
 /** The size in which files are read, in bytes. */
-const PIECE_BYTES = 64 * 1024;
+export const PIECE_BYTES: number = 64 * 1024;
 
 /** The errors by which a single file cannot be read while others can. */
 const LEFT_OUT: readonly ErrorCode[] = ["not_found", "not_a_file", "denied", "bad_name", "io"];

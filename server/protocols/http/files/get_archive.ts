@@ -5,7 +5,7 @@
  */
 
 import { FerryError, quote } from "../../../../lib/core/errors.ts";
-import { type ArchivedEntry, archivedTree } from "../../../files/archived_tree.ts";
+import { type ArchivedEntry, archivedTree, PIECE_BYTES } from "../../../files/archived_tree.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import { namedFields } from "./representation.ts";
 import { tar } from "./tar.ts";
@@ -14,7 +14,7 @@ import { zip } from "./zip.ts";
 /** A format of archives. */
 interface Format {
   readonly type: string;
-  encode(entries: AsyncIterable<ArchivedEntry>): AsyncIterable<Uint8Array>;
+  encode(entries: AsyncIterable<ArchivedEntry>): AsyncIterable<Uint8Array<ArrayBuffer>>;
 }
 
 const FORMATS: Readonly<Record<string, Format>> = {
@@ -46,15 +46,24 @@ export async function getArchive(exchange: Exchange, kind: string): Promise<void
   await files.list(filename, { recursive: false });
   if (exchange.method !== "HEAD") await exchange.countDownload({ first: true });
   const entries = archivedTree(files, { directory: filename, only, folder });
-  await exchange.stream(
-    200,
-    {
-      ...namedFields(`${folder}.${kind}`, { type: "attachment" }),
-      "content-type": format.type,
-      "cache-control": "no-store",
-      "accept-ranges": "none",
-    },
-    format.encode(entries),
-    { permit },
-  );
+  const fields = {
+    ...namedFields(`${folder}.${kind}`, { type: "attachment" }),
+    "content-type": format.type,
+    "cache-control": "no-store",
+    "accept-ranges": "none",
+  };
+  await exchange.stream(200, fields, freed(format.encode(entries)), { permit });
+}
+
+/**
+ * The same pieces, of which each loses its memory when the next one is asked for. Nobody else has it, and left to the
+ * garbage collector there could be any amount of it.
+ */
+async function* freed(
+  pieces: AsyncIterable<Uint8Array<ArrayBuffer>>,
+): AsyncGenerator<Uint8Array, void, void> {
+  for await (const piece of pieces) {
+    yield piece;
+    if (piece.buffer.byteLength >= PIECE_BYTES) piece.buffer.transfer(0);
+  }
 }

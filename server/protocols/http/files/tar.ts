@@ -21,7 +21,7 @@ const LARGEST = { size: 8 ** 11 - 1, seconds: 2 ** 31 - 1 };
  */
 export async function* tar(
   entries: AsyncIterable<ArchivedEntry>,
-): AsyncGenerator<Uint8Array, void, void> {
+): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
   for await (const entry of entries) {
     const { type, size } = entry;
     yield* header(entry);
@@ -32,7 +32,9 @@ export async function* tar(
   yield new Uint8Array(2 * BLOCK_BYTES);
 }
 
-function* header({ path, type, size, mode, mtime }: ArchivedEntry): Generator<Uint8Array> {
+function* header(
+  { path, type, size, mode, mtime }: ArchivedEntry,
+): Generator<Uint8Array<ArrayBuffer>> {
   const seconds = Math.min(Math.max(0, Math.floor(mtime / 1000)), LARGEST.seconds);
   const plain = { mode, uid: 0, gid: 0, mtime: new Date(seconds * 1000) };
   const name = type === "directory" ? `${path}/` : path;
@@ -53,10 +55,10 @@ function* header({ path, type, size, mode, mtime }: ArchivedEntry): Generator<Ui
   yield block ?? blockOf({ ...plain, name: "entry", type, size });
 }
 
-function blockOf(header: Parameters<typeof encode>[0]): Uint8Array {
+function blockOf(header: Parameters<typeof encode>[0]): Uint8Array<ArrayBuffer> {
   return encode(header)!;
 }
 
-function padding(size: number): Uint8Array {
+function padding(size: number): Uint8Array<ArrayBuffer> {
   return new Uint8Array((BLOCK_BYTES - size % BLOCK_BYTES) % BLOCK_BYTES);
 }

@@ -20,7 +20,7 @@ const MANY = { entries: 0xffff, bytes: 0xffff_ffff };
  */
 export async function* zip(
   entries: AsyncIterable<ArchivedEntry>,
-): AsyncGenerator<Uint8Array, void, void> {
+): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
   let count = 0;
   let hasLargeEnd = false;
   async function* inputs() {
@@ -32,8 +32,9 @@ export async function* zip(
       yield type === "directory" ? attributes : { ...attributes, size, input: content() };
     }
   }
-  let last: Uint8Array | undefined;
-  for await (const chunk of makeZip(inputs())) {
+  let last: Uint8Array<ArrayBuffer> | undefined;
+  const chunks = makeZip(inputs()) as ReadableStream<Uint8Array<ArrayBuffer>>;
+  for await (const chunk of chunks) {
     if (last) yield last;
     last = chunk;
   }
@@ -46,7 +47,9 @@ export async function* zip(
 }
 
 /** Where the record at the end says that the list of entries is. */
-function directoryIn({ buffer, byteOffset }: Uint8Array): { size: number; offset: number } {
+function directoryIn(
+  { buffer, byteOffset }: Uint8Array<ArrayBuffer>,
+): { size: number; offset: number } {
   const end = new DataView(buffer, byteOffset);
   return { size: end.getUint32(12, true), offset: end.getUint32(16, true) };
 }
@@ -54,7 +57,7 @@ function directoryIn({ buffer, byteOffset }: Uint8Array): { size: number; offset
 /** The record that has place for any number of entries, and the one that tells where it is. */
 function largeEnd(
   { count, size, offset }: { count: number; size: number; offset: number },
-): Uint8Array {
+): Uint8Array<ArrayBuffer> {
   const end = new DataView(new ArrayBuffer(56));
   end.setUint32(0, 0x06064b50, true);
   // The number of bytes that follow.
