@@ -252,8 +252,9 @@ export class Connection {
   ): Promise<SharedLink> {
     this.assertFeature("share", "share links");
     const header = { op: "share", filename, upload, expires_in, downloads };
-    const link = await this.#channel.ask(OPERATIONS.share.reply, header);
-    assertAnswers(header, link);
+    const reply = await this.#channel.ask(OPERATIONS.share.reply, header);
+    assertAnswers(header, reply);
+    const { status: _, ...link } = reply;
     return link;
   }
 

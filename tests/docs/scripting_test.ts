@@ -70,6 +70,7 @@ async function printedEvents(): Promise<Record<string, unknown>[]> {
     "--allow-shell",
     `--classic-exec=${anywhere}`,
     `--udp-echo=${anywhere}`,
+    `--http=${anywhere}`,
   ]);
   const { server, cwd } = pair;
   const events: Record<string, unknown>[] = [];
@@ -107,6 +108,11 @@ async function printedEvents(): Promise<Record<string, unknown>[]> {
   await run("mv", "**/nothing", "elsewhere");
   await run("rm", "**/nothing");
   await run("rm", "made", "-r");
+  await run("share", "sha256.txt", "--downloads", "3");
+  await run("share", ".", "--expires", "0");
+  await run("share", "--list");
+  const { id } = events.at(-1)!;
+  await run("share", "--revoke", String(id));
   await run("ping");
   {
     using peer = await pair.connect();
