@@ -78,6 +78,8 @@ export class Tus {
       headers: {
         "tus-resumable": "1.0.0",
         "upload-length": String(blob.size),
+        // With it the server computes the MD5 of large files, too.
+        "want-repr-digest": "md5=10",
         "upload-metadata": Object.entries(metadata)
           .map(([key, value]) => `${key} ${base64(new TextEncoder().encode(value))}`).join(","),
         ...whole && blob.size > 0 ? { "content-type": BYTES } : {},

@@ -5,7 +5,7 @@
  */
 
 import type { IncomingContent } from "../../lib/core/bytes.ts";
-import type { Checksum } from "../../lib/core/checksum.ts";
+import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import { FerryError } from "../../lib/core/errors.ts";
 import type { Overwrite } from "../../lib/core/overwrite.ts";
 import type { StoredContent, UploadRecord } from "./upload_records.ts";
@@ -22,7 +22,9 @@ export interface NewUpload {
   readonly overwrite: Overwrite;
   /** The modification time to keep, in milliseconds since 1970. */
   readonly mtime?: number | undefined;
-  /** The MD5 of the whole file, with which it is verified. */
+  /** The checksum algorithm for the whole file. MD5 takes most of the time of a large upload. */
+  readonly algorithm: Algorithm;
+  /** The checksum of the whole file by that algorithm, with which it is verified. */
   readonly checksum?: Checksum | undefined;
   /** What the client is told about it again. */
   readonly note: string;
@@ -42,7 +44,7 @@ export interface NextBytes extends Pick<IncomingContent, "read"> {
   readonly offset: number;
   /** The size of the whole file in bytes, if it was not known when the upload was created. */
   readonly whole?: number | undefined;
-  /** The MD5 of the whole file, if the client knows it only now. */
+  /** The checksum of the whole file by its algorithm, if the client knows it only now. */
   readonly checksum?: Checksum | undefined;
   /**
    * Whether the bytes count only if all of them come: `read` fails at their end if they are wrong. Default: false, every
@@ -63,8 +65,8 @@ export interface AddressedUpload {
   readonly size: number | null;
   /** How many bytes of it there are. */
   readonly offset: number;
-  /** The MD5 of these bytes; undefined if it is not known. */
-  readonly prefix: Checksum | undefined;
+  /** Their checksum, by the algorithm of the upload. */
+  readonly prefix: Checksum;
   /** The {@linkcode NewUpload.note} of the client. */
   readonly note: string;
   /** The ids of the parts of a sum. */

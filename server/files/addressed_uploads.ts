@@ -10,7 +10,7 @@
  */
 
 import { encodeHex } from "@std/encoding/hex";
-import { sameChecksum } from "../../lib/core/checksum.ts";
+import { algorithmOf, hexOf, sameChecksum } from "../../lib/core/checksum.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 import type { Overwrite } from "../../lib/core/overwrite.ts";
 import { parseFileName } from "../../lib/core/remote_name.ts";
@@ -84,7 +84,7 @@ export class AddressedUploads {
    * @throws {FerryError} `exists`, `not_a_file`, `too_large`, `quota`, `no_space`
    */
   async create(upload: NewUpload): Promise<AddressedUpload> {
-    const { filename, size, mtime, checksum, note, isPart = false } = upload;
+    const { filename, size, mtime, algorithm, checksum, note, isPart = false } = upload;
     const overwrite = this.#policyOf(upload);
     const id = crypto.randomUUID();
     const stored = isPart ? undefined : await this.#alreadyThere(upload);
@@ -96,6 +96,7 @@ export class AddressedUploads {
       size,
       overwrite,
       mtime,
+      algorithm,
       checksum,
       note,
       touched: 0,
@@ -116,7 +117,7 @@ export class AddressedUploads {
   async #alreadyThere(upload: NewUpload): Promise<StoredContent | undefined> {
     const { checksum = null, ...announced } = upload;
     const service = new UploadService(this.#permit, this.#options);
-    const offer = { ...announced, algorithm: "md5", checksum, restart: true } as const;
+    const offer = { ...announced, checksum, restart: true };
     const answer = await service.offer(offer);
     if (answer.decision !== "have") return undefined;
     return { checksum: answer.checksum, size: answer.size };
@@ -165,6 +166,10 @@ export class AddressedUploads {
       if (bytes.offset !== end || bytes.size !== 0) throw new WrongOffset(end);
       return await this.#register.described(held);
     }
+    const { algorithm } = held.record;
+    if (bytes.checksum !== undefined && algorithmOf(bytes.checksum) !== algorithm) {
+      throw new FerryError("usage", `the checksum of this upload is one by ${algorithm}`);
+    }
     const opened = await this.#open(held, bytes);
     await using write = opened.write;
     try {
@@ -200,10 +205,10 @@ export class AddressedUploads {
   /** Opens the write of an upload at the offset at which bytes begin. */
   async #open(held: Held, { offset, whole }: NextBytes): Promise<OpenWrite> {
     const { locks, onTakenOver, runtime: { digests } } = this.#options;
-    const { record: { owner, partial, size, overwrite, mtime, checksum } } = held;
+    const { record: { owner, partial, size, overwrite, mtime, algorithm, checksum } } = held;
     const { storage, name } = await this.#register.place(held);
     if (partial !== undefined) {
-      const arbitration = { algorithm: "md5", locks, onTakenOver } as const;
+      const arbitration = { algorithm, locks, onTakenOver };
       const write = await LockedWrite.resumeOne(storage, { id: partial, owner }, arbitration);
       if (write?.prefix) {
         if (write.prefix.size === offset) return { write, digest: write.prefix };
@@ -216,7 +221,7 @@ export class AddressedUploads {
       held.record = { ...held.record, partial: undefined };
     }
     if (offset !== 0) throw new WrongOffset(0);
-    const digest = await PrefixDigest.create({ algorithm: "md5", proof: true }, digests);
+    const digest = await PrefixDigest.create({ algorithm, proof: true }, digests);
     const beginning = { replace: overwrite !== "never", announced: { mtime, checksum } };
     const target = { name, size: size ?? whole ?? null, owner };
     const arbitration = { ...beginning, locks, onTakenOver };
@@ -259,8 +264,9 @@ export class AddressedUploads {
     for (const expected of [record.checksum, bytes.checksum]) {
       if (expected === undefined || sameChecksum(expected, checksum)) continue;
       await this.#register.remove(id);
-      const came = `the md5 of the ${saved.size} bytes that came is ${checksum}`;
-      throw new FerryError("checksum_mismatch", `${came}, the sender says ${expected}`);
+      const came = `the ${record.algorithm} of the ${saved.size} bytes that came is`;
+      const text = `${came} ${hexOf(checksum)}, the sender says ${hexOf(expected)}`;
+      throw new FerryError("checksum_mismatch", text);
     }
     try {
       await this.#publish(held, write, { checksum, size: saved.size });
@@ -321,7 +327,7 @@ export class AddressedUploads {
    * publishing the file, after which the parts are still there
    */
   async concatenate(sum: NewSum): Promise<AddressedUpload> {
-    const { parts, filename, mtime, checksum, note } = sum;
+    const { parts, filename, mtime, algorithm, checksum, note } = sum;
     const overwrite = this.#policyOf(sum);
     const { locks, onTakenOver } = this.#options;
     const { owner } = this.#permit;
@@ -337,12 +343,13 @@ export class AddressedUploads {
       ...this.#options,
       storage: this.#storage,
       target: { name: parseFileName(filename), size, replace: overwrite !== "never" },
-      attributes: { mtime, checksum },
+      attributes: { mtime, algorithm, checksum },
       assertMay: () => this.#permit.assert(),
       onBytes: () => lock.touch(),
     });
     const record = {
-      ...{ version: 1, kind: "sum", filename, owner, size, overwrite, mtime, checksum } as const,
+      ...{ version: 1, kind: "sum", filename, owner, size, overwrite, mtime } as const,
+      ...{ algorithm, checksum },
       ...{ note, touched: 0, stored, parts: [...parts] },
     };
     const held = { id, record };

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Checksum } from "../../lib/core/checksum.ts";
+import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import { FerryError } from "../../lib/core/errors.ts";
 import type { FileName } from "../../lib/core/remote_name.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
@@ -35,9 +35,13 @@ export interface PuttingTogether {
     readonly size: number;
     readonly replace: boolean;
   };
-  /** The modification time to keep, and the MD5 that the file has to have, as far as they are given. */
+  /**
+   * The modification time to keep, the checksum algorithm, and the checksum that the file has to have, as far as they
+   * are given.
+   */
   readonly attributes: {
     readonly mtime: number | undefined;
+    readonly algorithm: Algorithm;
     readonly checksum: Checksum | undefined;
   };
   /** Fails if the file may not be written any more. */
@@ -59,15 +63,15 @@ export async function putTogether(
 ): Promise<StoredContent> {
   const { runtime, storage, target, attributes, assertMay, onBytes, onStored } = options;
   const { name, size, replace } = target;
-  const { mtime, checksum: expected } = attributes;
+  const { mtime, algorithm, checksum: expected } = attributes;
   await using content = new Contents(parts);
   const body = {
     size,
-    algorithm: "md5",
+    algorithm,
     checksum: expected ?? null,
     unattested: expected === undefined,
     read: (into: Uint8Array) => content.read(into),
-  } as const;
+  };
   const announced = { mtime, checksum: expected };
   await using write = await storage.create(name, { size, replace, announced });
   const { checksum } = await receive(runtime, body, write, {

@@ -6,6 +6,7 @@
  */
 
 import * as v from "valibot";
+import { ALGORITHMS } from "../../lib/core/checksum.ts";
 import { OVERWRITE_POLICIES } from "../../lib/core/overwrite.ts";
 import type { Records } from "./records.ts";
 
@@ -31,7 +32,8 @@ const record = v.object({
   overwrite: v.picklist(OVERWRITE_POLICIES),
   /** The modification time to keep, in milliseconds since 1970. */
   mtime: v.optional(v.number()),
-  /** The MD5 of the whole file, if the client gave it. */
+  algorithm: v.picklist(ALGORITHMS),
+  /** The checksum of the whole file, if the client gave it. */
   checksum: v.optional(v.string()),
   /** What the client wants to be told about it again. */
   note: v.string(),

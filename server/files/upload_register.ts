@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type Checksum, emptyChecksum } from "../../lib/core/checksum.ts";
+import { type Algorithm, type Checksum, emptyChecksum } from "../../lib/core/checksum.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 import { type FileName, parseFileName } from "../../lib/core/remote_name.ts";
 import { PrefixDigest, type SavedPrefix } from "../../lib/digest/prefix_digest.ts";
@@ -169,9 +169,11 @@ export class UploadRegister {
     const { stored, publishing } = held.record;
     if (stored || !publishing || await this.partial(held)) return;
     const { storage, name } = await this.place(held);
-    const there = await storage.find(name, "md5");
+    const { algorithm } = held.record;
+    const there = await storage.find(name, algorithm);
     if (there?.type !== "file" || there.size !== publishing.size) return;
-    if (await this.#permit.wait(storage.checksum(name, "md5")) !== publishing.checksum) return;
+    const checksum = await this.#permit.wait(storage.checksum(name, algorithm));
+    if (checksum !== publishing.checksum) return;
     await this.write(held, { stored: publishing, partial: undefined, publishing: undefined });
   }
 
@@ -184,23 +186,23 @@ export class UploadRegister {
   /** What the client is told about an upload. */
   async described(held: KnownUpload): Promise<AddressedUpload> {
     const { id, record } = held;
-    const { kind, filename, size, note, parts, stored, touched } = record;
+    const { kind, filename, size, algorithm, note, parts, stored, touched } = record;
     const partial = stored ? undefined : await this.partial(held);
     const offset = stored ? size ?? stored.size : partial?.prefix.size ?? 0;
     const heard = Math.max(touched, partial?.entry.mtime ?? 0);
     return {
       ...{ id, kind, filename, size, offset, note, parts, stored },
-      prefix: stored?.checksum ?? await this.#md5Of(partial?.prefix),
+      prefix: stored?.checksum ?? await this.#checksumOf(partial?.prefix, algorithm),
       expires: heard + this.#options.ttl,
     };
   }
 
-  async #md5Of(prefix: SavedPrefix | undefined): Promise<Checksum | undefined> {
-    if (!prefix) return emptyChecksum("md5");
+  async #checksumOf(prefix: SavedPrefix | undefined, algorithm: Algorithm): Promise<Checksum> {
+    if (!prefix) return emptyChecksum(algorithm);
     const { digests } = this.#options.runtime;
-    const options = { algorithm: "md5", proof: false } as const;
-    const digest = await PrefixDigest.resume(prefix, options, digests);
-    return digest?.checksum();
+    const digest = await PrefixDigest.resume(prefix, { algorithm, proof: false }, digests);
+    if (!digest) throw new FerryError("io", "the digest of the bytes that came is not known");
+    return digest.checksum();
   }
 
   #now(): number {

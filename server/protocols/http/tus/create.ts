@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isMd5 } from "../../../../lib/core/checksum.ts";
+import { type Algorithm, isMd5 } from "../../../../lib/core/checksum.ts";
 import { FerryError } from "../../../../lib/core/errors.ts";
 import { type Overwrite, OVERWRITE_POLICIES } from "../../../../lib/core/overwrite.ts";
 import type { AddressedUpload, NewUpload } from "../../../files/addressed_upload.ts";
@@ -12,9 +12,15 @@ import type { AddressedUploads } from "../../../files/addressed_uploads.ts";
 import type { Permit } from "../../../auth/permit.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import { CheckedBytes } from "./checked_bytes.ts";
-import { countIn, hasBytes, parseMetadata } from "./fields.ts";
+import { countIn, hasBytes, parseMetadata, wantsMd5 } from "./fields.ts";
 import { linkOf, progressFields } from "./progress.ts";
 import { wholeChecksumIn } from "./upload.ts";
+
+/**
+ * Of files up to this size, in bytes, the MD5 is always computed. It takes most of the time of a large upload, so that
+ * of a larger one it is computed if the client gives it or asks for it.
+ */
+const MD5_BYTES = 64 * 1024 * 1024;
 
 /** Answers a POST that creates an upload. */
 export async function create(exchange: Exchange): Promise<void> {
@@ -27,7 +33,11 @@ export async function create(exchange: Exchange): Promise<void> {
   const permit = exchange.permit({ op: "put", filename: upload.filename });
   const uploads = exchange.addressedUploads(permit);
   const created = isSum
-    ? await permit.wait(uploads.concatenate({ ...upload, parts: partsIn(exchange, concat!) }))
+    ? await permit.wait(uploads.concatenate({
+      ...upload,
+      algorithm: "md5",
+      parts: partsIn(exchange, concat!),
+    }))
     : await begin(exchange, { uploads, permit, upload });
   exchange.send(201, {
     location: linkOf(exchange, created.id),
@@ -35,20 +45,26 @@ export async function create(exchange: Exchange): Promise<void> {
   });
 }
 
+/** What the metadata of a request say of an upload. */
+type Announced = Omit<NewUpload, "size" | "algorithm">;
+
 /** Begins an upload, and takes its first bytes. */
 async function begin(
   exchange: Exchange,
   { uploads, permit, upload }: {
     uploads: AddressedUploads;
     permit: Permit;
-    upload: Omit<NewUpload, "size">;
+    upload: Announced;
   },
 ): Promise<AddressedUpload> {
   const size = sizeIn(exchange);
   const follows = hasBytes(exchange) && exchange.body.size !== 0;
   const bytes = new CheckedBytes(exchange);
   const checksum = wholeChecksumIn(exchange);
-  const created = await permit.wait(uploads.create({ ...upload, size }));
+  const isSmall = !upload.isPart && (size === null || size <= MD5_BYTES);
+  const needsMd5 = isSmall || (upload.checksum ?? checksum) !== undefined || wantsMd5(exchange);
+  const algorithm: Algorithm = needsMd5 ? "md5" : "xxh128";
+  const created = await permit.wait(uploads.create({ ...upload, size, algorithm }));
   if (!follows || created.stored) return created;
   // The client needs it even if the bytes do not arrive.
   exchange.response.setHeader("location", linkOf(exchange, created.id));
@@ -83,7 +99,7 @@ function sizeIn(exchange: Exchange): number | null {
 function announcedIn(
   exchange: Exchange,
   { isPart }: { isPart: boolean },
-): Omit<NewUpload, "size"> {
+): Announced {
   const note = exchange.header("upload-metadata") ?? "";
   const values = parseMetadata(note);
   const [, ...directory] = exchange.target.path.split("/");

@@ -5,6 +5,7 @@
  */
 
 import { decodeBase64 } from "@std/encoding/base64";
+import { parseDictionary } from "structured-headers";
 import { FerryError } from "../../../../lib/core/errors.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import { HttpFailure } from "../exchange/problem.ts";
@@ -58,6 +59,21 @@ function decoded(key: string, encoded: string): string {
 
 function malformed(reason: string): FerryError {
   return new FerryError("bad_header", `the header field upload-metadata is malformed: ${reason}`);
+}
+
+/**
+ * Whether a client wants to know the MD5 of the file.
+ *
+ * @throws {FerryError} `bad_header`
+ */
+export function wantsMd5({ request }: Exchange): boolean {
+  const text = request.headersDistinct["want-repr-digest"]?.join(", ") ?? "";
+  try {
+    const [weight] = parseDictionary(text).get("md5") ?? [0];
+    return typeof weight === "number" && weight > 0;
+  } catch (cause) {
+    throw new FerryError("bad_header", "the header field want-repr-digest is malformed", { cause });
+  }
 }
 
 /**

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isMd5 } from "../../../../lib/core/checksum.ts";
 import type { AddressedUpload } from "../../../files/addressed_upload.ts";
 import { digestField } from "../exchange/digest_fields.ts";
 import { entityTag } from "../exchange/entity_tag.ts";
@@ -27,8 +28,9 @@ export function progressFields(
   const link = kind === "part" ? undefined : exchange.linkTo(filename);
   return {
     ...fields,
-    "etag": entityTag(stored.checksum),
-    "repr-digest": digestField(stored.checksum),
+    ...isMd5(stored.checksum)
+      ? { "etag": entityTag(stored.checksum), "repr-digest": digestField(stored.checksum) }
+      : {},
     ...link === undefined ? {} : { "content-location": link },
   };
 }

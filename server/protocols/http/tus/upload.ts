@@ -5,7 +5,7 @@
  */
 
 import { encodeHex } from "@std/encoding/hex";
-import { type Checksum, emptyChecksum } from "../../../../lib/core/checksum.ts";
+import { type Checksum, isMd5 } from "../../../../lib/core/checksum.ts";
 import { type ErrorCode, FerryError, toFerryError } from "../../../../lib/core/errors.ts";
 import type { AddressedUpload } from "../../../files/addressed_upload.ts";
 import type { AddressedUploads } from "../../../files/addressed_uploads.ts";
@@ -34,14 +34,13 @@ export async function show(exchange: Exchange, id: string): Promise<void> {
     const failure = toFerryError(error);
     throw PASSING.includes(failure.code) ? new HttpFailure(423, failure) : error;
   }
-  const { size, note, kind, parts = [], offset, prefix } = upload;
-  const known = offset === 0 ? emptyChecksum("md5") : prefix;
+  const { size, note, kind, parts = [], prefix } = upload;
   exchange.send(200, {
     "cache-control": "no-store",
     ...progressFields(exchange, upload),
     ...size === null ? { "upload-defer-length": "1" } : { "upload-length": String(size) },
     ...note === "" ? {} : { "upload-metadata": note },
-    ...known === undefined ? {} : { "upload-prefix-digest": digestField(known) },
+    ...isMd5(prefix) ? { "upload-prefix-digest": digestField(prefix) } : {},
     ...kind === "part" ? { "upload-concat": "partial" } : {},
     ...kind === "sum"
       ? { "upload-concat": `final;${parts.map((part) => linkOf(exchange, part)).join(" ")}` }

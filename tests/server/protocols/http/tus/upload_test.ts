@@ -1,8 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { encodeBase64 } from "@std/encoding/base64";
 import { decodeHex } from "@std/encoding/hex";
-import { md5 } from "../../../../support/bytes.ts";
+import { md5, MIB } from "../../../../support/bytes.ts";
 import { HttpServer } from "../../../../support/http_server.ts";
+import { randomBytes } from "../../../../support/random_file.ts";
 import { noise } from "../../../../support/stored_files.ts";
 import { createUpload, lookAt, metadata, sendBytes, TUS } from "../../../../support/tus.ts";
 
@@ -63,4 +64,29 @@ Deno.test("an upload that is discarded is gone", async () => {
   assertEquals((await lookAt(server, path)).status, 404);
   const more = await sendBytes(server, path, 5, "67890");
   assertEquals([more.status, more.json.code], [404, "not_found"]);
+});
+
+Deno.test("the MD5 of a file of more than 64 MiB is computed if it is given or asked for", async () => {
+  await using server = await HttpServer.start();
+  const bytes = randomBytes(64 * MIB + 1, 1);
+  const asked = { "want-repr-digest": "sha-256=3, md5=1" };
+  for (const headers of [asked, {}]) {
+    const values = { overwrite: "always" };
+    const path = await createUpload(server, "large", bytes.length, { headers, values });
+    await sendBytes(server, path, 0, bytes.subarray(0, 1000));
+    const seen = await lookAt(server, path);
+    const isAsked = headers === asked;
+    const prefix = isAsked ? digestOf(bytes.subarray(0, 1000)) : undefined;
+    assertEquals(seen.headers["upload-prefix-digest"], prefix);
+    const digest = { "repr-digest": digestOf(bytes) };
+    if (!isAsked) {
+      const refused = await sendBytes(server, path, 1000, bytes.subarray(1000), digest);
+      assertEquals([refused.status, refused.json.code], [400, "usage"]);
+    }
+    const rest = bytes.subarray(1000);
+    const last = await sendBytes(server, path, 1000, rest, isAsked ? digest : {});
+    assertEquals([last.status, last.headers["content-location"]], [204, "/large"]);
+    assertEquals(last.headers["repr-digest"], isAsked ? digestOf(bytes) : undefined);
+    assertEquals(md5(Deno.readFileSync(server.path("large"))), md5(bytes));
+  }
 });
