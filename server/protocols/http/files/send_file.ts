@@ -7,7 +7,6 @@
 import type { ByteSource } from "../../../../lib/core/bytes.ts";
 import type { Algorithm } from "../../../../lib/core/checksum.ts";
 import { FerryError } from "../../../../lib/core/errors.ts";
-import { fillChunk } from "../../../../lib/digest/source_digest.ts";
 import type { Permit } from "../../../auth/permit.ts";
 import type { OpenedFile } from "../../../files/opened_file.ts";
 import type { Exchange } from "../exchange/exchange.ts";
@@ -22,9 +21,6 @@ import { contentFields, validatorsOf, versionFields } from "./representation.ts"
  * without, unless the request needs it: the client would wait for long.
  */
 const READ_FIRST_BYTES = 64 * 1024 * 1024;
-
-/** Files up to this size, in bytes, are read as a whole before they are sent: that takes less time. */
-const SMALL_BYTES = 64 * 1024;
 
 /**
  * Responds with the file that the target of a request names.
@@ -83,9 +79,6 @@ async function sendWhole(
   fields: Fields,
 ): Promise<void> {
   const { size } = file.entry;
-  if (size <= SMALL_BYTES && exchange.method !== "HEAD") {
-    return exchange.send(200, fields, await readSmall(file));
-  }
   if (file.known("md5") !== null || exchange.method === "HEAD") {
     return await exchange.stream(200, fields, partOf(file, { offset: 0, size }), { size, permit });
   }
@@ -105,17 +98,6 @@ async function sendWhole(
       await file.remember(whole);
     },
   }, { size, permit });
-}
-
-/** Reads all of a small file. */
-async function readSmall(file: OpenedFile): Promise<Uint8Array> {
-  const { size } = file.entry;
-  const bytes = await fillChunk(file.part({ offset: 0, size }), new Uint8Array(size), size);
-  if (bytes.length < size) {
-    throw new FerryError("io", `it shrank while it was read: it had ${size} bytes`);
-  }
-  await file.assertUnchanged();
-  return bytes;
 }
 
 async function sendParts(
