@@ -2,7 +2,9 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { DENO, Ferryd, ferryd, type Launch, programArgs, TempDir } from "../support/programs.ts";
 import { Pair } from "../support/pair.ts";
 import { conversation, responsesIn } from "../support/raw_http.ts";
+import { randomBytes } from "../support/random_file.ts";
 import { RawPeer } from "../support/raw_peer.ts";
+import { isInstalled, runTool } from "../support/tools.ts";
 
 const GET = "GET /a HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
 
@@ -85,5 +87,33 @@ Deno.test({
     await waiting.end();
     assertEquals(responsesIn(await waiting.readAll()).map(({ text }) => text), ["hello"]);
     waiting[Symbol.dispose]();
+  },
+});
+
+Deno.test({
+  name: "curl uploads and downloads over TLS, by HTTP/1.1, with a certificate of ferryd cert",
+  ignore: !isInstalled("curl"),
+  async fn() {
+    await using dir = new TempDir();
+    Deno.mkdirSync(dir.join("root"));
+    const files = ["--tls-cert", dir.join("cert.pem"), "--tls-key", dir.join("key.pem")];
+    await ferryd(["cert", "--host", "127.0.0.1", ...files]);
+    const options = ["--http", "127.0.0.1:0", ...files];
+    await using server = await Ferryd.start(dir.join("root"), options);
+    const url = `https://${server.listening.get("https")}/large`;
+    const content = randomBytes(5_000_000);
+    dir.write("large", content);
+    const curl = async (...args: string[]) => {
+      const trust = ["--cacert", dir.join("cert.pem")];
+      const { code, stdout, stderr } = await runTool("curl", ["-sSf", ...trust, ...args], dir.path);
+      assertEquals(code, 0, stderr);
+      return stdout;
+    };
+    for (const version of ["--tls-max 1.2", "--tlsv1.3"]) {
+      await curl(...version.split(" "), "-T", "large", url);
+      const written = await curl(...version.split(" "), "-o", "copy", "-w", "%{http_version}", url);
+      assertEquals(written, "1.1");
+      assertEquals(Deno.readFileSync(dir.join("copy")), content);
+    }
   },
 });

@@ -60,9 +60,10 @@ export async function answer(service: HttpService, arrived: ArrivedRequest): Pro
     logFailure("{peer}: {method} {target}: {message} ({code})", failure, { properties });
     // A response that has begun cannot report anything.
     if (response.headersSent) return connection.destroy();
-    await report(service, arrived, {
-      failure,
-      known: error instanceof HttpFailure ? error : undefined,
+    const known = error instanceof HttpFailure ? error : undefined;
+    await report(service, arrived, { failure, known }).catch((error) => {
+      logFailure("{peer}: {method} {target}: {message} ({code})", error, { properties });
+      connection.destroy();
     });
   }
 }

@@ -9,6 +9,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { formatAddress } from "../../../lib/core/address.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
+import { guarded } from "../../observe/failures.ts";
 import { answer } from "./answer.ts";
 import { Connection, type ConnectionOptions } from "./exchange/connection.ts";
 import type { HttpService } from "./exchange/exchange.ts";
@@ -82,14 +83,18 @@ export class ServedConnection {
     response.on("error", () => {});
     const body = new RequestBody({ request, response, connection, awaitsContinue });
     const arrived = { request, response, body };
-    if (!this.#current) return void this.#answer(arrived);
+    if (!this.#current) return this.#start(arrived);
     // Those beyond are not answered: the client has to repeat them on another connection.
     if (this.#waiting.length < MAX_WAITING) this.#waiting.push(arrived);
     else this.#draining = this.#overflows = true;
   }
 
-  async #answer(arrived: Arrived): Promise<void> {
+  #start(arrived: Arrived): void {
     this.#current = arrived;
+    guarded("answer a request", () => this.#answer(arrived));
+  }
+
+  async #answer(arrived: Arrived): Promise<void> {
     const { response } = arrived;
     const { service, rejection: refusal } = this.#options;
     const connection = this.#connection;
@@ -106,7 +111,7 @@ export class ServedConnection {
     connection.awaitClient();
     this.#current = undefined;
     const next = this.#waiting.shift();
-    if (next && !connection.socket.destroyed) return void this.#answer(next);
+    if (next && !connection.socket.destroyed) return this.#start(next);
     if (this.#refusal) this.refuse(this.#refusal);
     else if (this.#draining) connection.socket.destroySoon();
     this.#settle();

@@ -235,11 +235,6 @@ export class Exchange {
     return this.service.hooks.toldBy({ hostname: remoteAddress, port: remotePort });
   }
 
-  /** Reports a request that failed to the hooks. */
-  failed(error: FerryError, access: { op: string; filename?: string | undefined }): void {
-    this.#tell?.failed(error, this.caller.shown, access);
-  }
-
   /** Ends the connection at once: a response that has begun cannot report an error in another way. */
   abort(): void {
     this.connection.destroy();
