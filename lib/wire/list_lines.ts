@@ -43,7 +43,10 @@ export const LIST_LINES = {
   omission,
   part: v.object({
     filename: key(string, "The name that the file is to have."),
-    size: key(fileSize, "The size of the whole file in bytes."),
+    size: key(
+      fileSize,
+      "The size of the whole file in bytes; as long as it is not known, `received`.",
+    ),
     received: key(fileSize, "How many of these bytes the server has."),
     mtime: key(mtime, "When the last of them came, in milliseconds since 1970."),
     active: key(v.optional(boolean, false), "Whether an upload is writing it at the moment."),

@@ -130,7 +130,6 @@ export class AddressedUploads {
    * @throws {FerryError} `not_found`; if all bytes are there but could not become a file yet, why they still cannot
    */
   async look(id: string): Promise<AddressedUpload> {
-    await this.#register.own(id);
     const lock = await this.#options.locks.take(lockOf(id));
     if (!lock) return await this.#register.described(await this.#register.own(id));
     using _lock = lock;
@@ -152,7 +151,6 @@ export class AddressedUploads {
    */
   async append(id: string, bytes: NextBytes): Promise<AddressedUpload> {
     const { locks, onTakenOver } = this.#options;
-    await this.#register.own(id);
     using lock = await locks.take(lockOf(id), onTakenOver);
     if (!lock) throw new UploadInUse();
     return await this.#append({ ...await this.#register.own(id), lock }, bytes);
@@ -305,7 +303,6 @@ export class AddressedUploads {
    * @throws {FerryError} `not_found`
    */
   async discard(id: string): Promise<void> {
-    await this.#register.own(id);
     const { locks } = this.#options;
     using lock = await locks.take(lockOf(id));
     if (!lock) throw new UploadInUse();
