@@ -11,6 +11,7 @@ import type { Texts } from "../text/en.ts";
 export function problemText(error: unknown, { problems }: Texts): string {
   if (!(error instanceof Problem)) return problems.other(String(error));
   if (error.status === 410) return problems.gone;
+  if (error.status === 421) return problems.otherName;
   const { code, message } = error;
   return code !== "other" && code in problems
     ? problems[code as Exclude<keyof Texts["problems"], "other">]

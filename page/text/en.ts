@@ -153,6 +153,8 @@ export const EN = {
     timeout: "The server took too long to answer: try again.",
     busy: "The server is busy, or something is in use: try again in a moment.",
     closed: "The connection was interrupted: try again.",
+    otherName:
+      "The server does not go by the name in the address. Open it by its address in numbers, or ask whoever runs it to give it that name (ferryd --http-host).",
     gone: "This link has ended: it has expired, was used up, or was revoked. Ask for a new one.",
     link: "There is no such link. Check that all of it was copied, or ask for a new one.",
     other: (reason: string) => `The server says: ${reason}.`,

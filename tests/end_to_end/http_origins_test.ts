@@ -103,6 +103,8 @@ testInChromium(
     const page = await browsing.empty();
     const response = await page.goto(`http://evil.example:${server.port}/secret.txt`);
     assertEquals(response?.status(), 421);
+    // Whoever has given it that name learns what to do.
+    await page.getByText("--http-host").first().waitFor();
     const own = await page.goto(`http://localhost:${server.port}/secret.txt`);
     assertEquals(own?.status(), 200);
   },

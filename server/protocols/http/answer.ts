@@ -16,7 +16,7 @@ import type { RequestBody } from "./exchange/request_body.ts";
 import { parseTarget } from "./exchange/target.ts";
 import { admit } from "./login/admission.ts";
 import { challengeFor } from "./login/credentials.ts";
-import { sendPage, wantsPage } from "./page/page.ts";
+import { isPagePart, sendPage, wantsPage } from "./page/page.ts";
 import { assertWellFormed } from "./request_header.ts";
 import { handlerOf } from "./routes.ts";
 import { enterShare, isByLink } from "./shares/entrance.ts";
@@ -75,7 +75,8 @@ async function open(service: HttpService, arrived: ArrivedRequest): Promise<Exch
   // OPTIONS may be about the server as a whole.
   const target = parseTarget(method === "OPTIONS" && url === "*" ? "/" : url, host);
   const byLink = isByLink(target);
-  const caller = await admit(request, response, service, { logsIn: !byLink });
+  const subject = byLink ? "link" : isPagePart(target) ? "page" : "files";
+  const caller = await admit(request, response, service, subject);
   if (!caller) return undefined;
   const exchange = new Exchange({ ...arrived, service, target, caller, view: WHOLE });
   return byLink ? await enterShare(exchange) : exchange;

@@ -8,6 +8,7 @@ Deno.test("problemText() says what to do, by the code of the error", () => {
   const { problems } = EN;
   assertEquals(problemText(new Problem("exists", 412, "x"), EN), problems.exists);
   assertEquals(problemText(new Problem("not_found", 410, "x"), EN), problems.gone);
+  assertEquals(problemText(new Problem("denied", 421, "x"), EN), problems.otherName);
   assertEquals(
     problemText(new Problem("internal", 500, "it broke"), EN),
     "The server says: it broke.",
@@ -20,7 +21,7 @@ Deno.test("problemText() says what to do, by the code of the error", () => {
 });
 
 Deno.test("the codes that have sentences are codes of the server", () => {
-  const own = ["gone", "link", "other"];
+  const own = ["gone", "link", "other", "otherName"];
   const codes = Object.keys(EN.problems).filter((key) => !own.includes(key));
   assertEquals(codes.filter((code) => !isErrorCode(code)), []);
 });

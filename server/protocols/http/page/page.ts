@@ -10,6 +10,7 @@ import { gunzipSync } from "node:zlib";
 import Negotiator from "negotiator";
 import { FerryError } from "../../../../lib/core/errors.ts";
 import type { Exchange } from "../exchange/exchange.ts";
+import type { Target } from "../exchange/target.ts";
 
 /** A part of the page has its content's digest in its name. */
 const FOR_EVER = "public, max-age=31536000, immutable";
@@ -80,6 +81,11 @@ export async function sendPage(
     ...FIELDS,
     ...fields,
   }, shell);
+}
+
+/** Whether a target is a part of the page. */
+export function isPagePart({ raw }: Target): boolean {
+  return raw.startsWith("/.ferry/page/");
 }
 
 /** Responds with a part of the page: a script, a style, an icon. */
