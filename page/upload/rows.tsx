@@ -1,12 +1,12 @@
 /// <reference lib="dom" />
 /**
- * The list of files on their way. Only the rows in sight are made, so that many files cost no more than few.
+ * The list of files on their way.
  *
  * @module
  */
 
-import { useState } from "preact/hooks";
 import { sizeText } from "../text/format.ts";
+import { VirtualList } from "../widgets/virtual_list.tsx";
 import type { Item } from "./item.ts";
 import { failureText, type Language, timeText, type UploadTexts } from "./texts.ts";
 import type { Uploads } from "./uploads.ts";
@@ -14,11 +14,8 @@ import type { Uploads } from "./uploads.ts";
 /** The height of a row in pixels, as the style sheet has it. */
 const ROW = 56;
 
-/** The height of the list at most, in pixels; small screens may show less of it. */
-const LIST = 5.5 * ROW;
-
-/** How many rows beside those in sight are made. */
-const SPARE = 3;
+/** How many rows the list is high at most. */
+const SHOWN = 5.5;
 
 interface RowsProps {
   readonly uploads: Uploads;
@@ -44,30 +41,25 @@ const ORDER: Readonly<Record<Item["state"], number>> = {
 
 /** The list of files on their way. */
 export function Rows({ uploads, items, tick, language, texts }: RowsProps) {
-  const [top, scroll] = useState(0);
-  const first = Math.max(0, Math.floor(top / ROW) - SPARE);
-  const end = Math.min(items.length, first + Math.ceil(LIST / ROW) + 2 * SPARE);
-  const sorted = ordered(items);
   return (
-    <div
+    <VirtualList
       class="uploads-list"
       tabIndex={0}
       role="list"
       aria-label={texts.title}
-      style={{ maxHeight: `min(${LIST}px, 45vh)` }}
-      onScroll={(event) => scroll((event.currentTarget as HTMLElement).scrollTop)}
+      style={{ height: `min(${Math.min(items.length, SHOWN) * ROW}px, 45vh)` }}
+      items={ordered(items)}
+      rowHeight={ROW}
     >
-      <div style={{ height: `${items.length * ROW}px`, position: "relative" }}>
-        {sorted.slice(first, end).map((item, index) => (
-          <Row
-            key={item.id}
-            {...{ item, uploads, tick, language, texts }}
-            position={first + index + 1}
-            all={items.length}
-          />
-        ))}
-      </div>
-    </div>
+      {(item, index) => (
+        <Row
+          key={item.id}
+          {...{ item, uploads, tick, language, texts }}
+          position={index + 1}
+          all={items.length}
+        />
+      )}
+    </VirtualList>
   );
 }
 
@@ -99,7 +91,6 @@ function Row({ item, uploads, language, texts, position, all }: RowProps) {
       data-state={state}
       aria-posinset={position}
       aria-setsize={all}
-      style={{ transform: `translateY(${(position - 1) * ROW}px)` }}
     >
       <span class="uploads-name" title={name}>{name}</span>
       <span class="uploads-state" title={md5 === undefined ? undefined : `MD5 ${md5}`}>

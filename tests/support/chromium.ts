@@ -180,9 +180,11 @@ export class Opened {
 
   /** Chooses files, or a directory, in the dialog that a button opens. */
   async choose(button: string, ...paths: string[]): Promise<void> {
-    const chooser = this.page.waitForEvent("filechooser");
-    await this.part(button).first().click();
-    await (await chooser).setFiles(paths);
+    const [chooser] = await Promise.all([
+      this.page.waitForEvent("filechooser"),
+      this.part(button).first().click(),
+    ]);
+    await chooser.setFiles(paths);
   }
 
   /** Limits how many bytes the page sends in a second, or takes the network from it. Default: neither. */
@@ -218,9 +220,7 @@ export class Opened {
   async download(
     click: () => Promise<void>,
   ): Promise<{ name: string; content: Uint8Array<ArrayBuffer> }> {
-    const download = this.page.waitForEvent("download");
-    await click();
-    const file = await download;
+    const [file] = await Promise.all([this.page.waitForEvent("download"), click()]);
     return { name: file.suggestedFilename(), content: await Deno.readFile(await file.path()) };
   }
 }

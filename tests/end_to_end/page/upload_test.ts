@@ -59,3 +59,57 @@ testInChromium(
     assertEquals(Deno.statSync(`${pair.root}/large.bin`).mtime, mtime);
   },
 );
+
+testInChromium("what a browser cannot send is named before the upload ends", async (browsing) => {
+  const { pair, url } = await startWithPage();
+  await using _ = pair;
+  const top = `${pair.cwd}/top`;
+  Deno.mkdirSync(`${top}/empty`, { recursive: true });
+  Deno.mkdirSync(`${top}/a`);
+  Deno.writeTextFileSync(`${top}/a/b`, "one");
+  Deno.writeTextFileSync(`${top}/a\\b`, "two");
+  Deno.writeTextFileSync(`${top}/c`, "three");
+  // A name that is not UTF-8 can only be made by other programs.
+  const make = `printf x >"$1/$(printf 'n\\377')"; ln -s c "$1/link"`;
+  await new Deno.Command("sh", { args: ["-c", make, "sh", top] }).output();
+
+  const opened = await browsing.open(url);
+  await opened.choose("upload-folder", top);
+  await opened.part("uploads-missing").filter({ hasText: "top/a/b" }).waitFor();
+  assertEquals(await opened.counted(), { here: 1, there: 1 });
+  assertEquals(Object.keys(digests(pair.root)), ["top/c"]);
+  await opened.part("uploads-clear").click();
+
+  // A folder that is dropped is listed completely, but for links.
+  await opened.drop(top);
+  await opened.part("uploads-missing").filter({ hasText: "not Unicode" }).waitFor();
+  assertEquals(await opened.counted(), { here: 3, there: 3 });
+  await opened.part("uploads-perhaps").filter({ hasText: "links" }).waitFor();
+  const names = Object.keys(digests(pair.root)).sort();
+  assertEquals(names, ["top/a/b", "top/a\\b", "top/c"]);
+  assert(Deno.statSync(`${pair.root}/top/empty`).isDirectory);
+});
+
+testInChromium(
+  "a file whose name is taken replaces the other one if somebody says so",
+  async (browsing) => {
+    const { pair, url } = await startWithPage();
+    await using _ = pair;
+    for (const name of ["a", "b"]) pair.dir.write(`root/${name}`, "old");
+    pair.dir.write("root/c", "same");
+    const opened = await browsing.open(url);
+    const content = { a: "new", b: "newer", c: "same" };
+    await opened.choose(
+      "upload-files",
+      ...Object.entries(content).map(([n, c]) => pair.write(n, c)),
+    );
+    await opened.waitForUpload("c", "arrived");
+    await opened.waitForUpload("b", "exists");
+    const a = opened.page.locator('[data-upload="a"][data-state="exists"]');
+    await a.getByRole("button", { name: "Skip" }).click();
+    await opened.part("uploads-replace-all").click();
+    await opened.waitForUpload("b", "arrived");
+    assertEquals(Deno.readTextFileSync(`${pair.root}/a`), "old");
+    assertEquals(Deno.readTextFileSync(`${pair.root}/b`), "newer");
+  },
+);
