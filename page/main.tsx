@@ -30,7 +30,7 @@ const uploads = mountUploads(panel, {
   workerUrl: new URL(WORKER, import.meta.url).href,
   language: language.value,
   directory: () => state.directory.value,
-  onChange: () => void state.reload(),
+  onChange: () => void state.changed(),
   onLoginNeeded: () => void state.askForLogin(),
 });
 state.onLogIn = () => uploads.resume();

@@ -24,6 +24,9 @@ const DELETED_AT_ONCE = 4;
 /** How old a list may be when the user comes back to the page, in milliseconds. */
 const FRESH_MS = 5000;
 
+/** The codes of failures that may pass by themselves. */
+const PASSING: ReadonlySet<string> = new Set(["unreachable", "busy", "timeout", "closed"]);
+
 /** The state of the page. Its methods report failures as messages and do not throw. */
 export class PageState {
   /** The server. */
@@ -92,6 +95,8 @@ export class PageState {
   hasMoved = false;
   #fetching: AbortController | undefined;
   #fetched = 0;
+  /** Whether something has changed since the present fetch began. */
+  #isOutdated = false;
   #hiding: ReturnType<typeof setTimeout> | undefined;
 
   /** @param pathname the path of the address of the page */
@@ -131,11 +136,25 @@ export class PageState {
       await this.#fetch(fetching.signal);
     } catch (error) {
       if (fetching.signal.aborted) return;
-      this.problem.value = problemOf(error);
-      if (this.problem.value.code === "auth_required") await this.#renewSession();
+      await this.#failed(problemOf(error));
     } finally {
       if (this.#fetching === fetching) this.loading.value = false;
     }
+    if (this.#isOutdated) await this.changed();
+  }
+
+  /** Shows why there is no list; where there is one already, it stays as long as the failure may pass. */
+  async #failed(problem: Problem): Promise<void> {
+    const stays = this.entries.value !== undefined && PASSING.has(problem.code);
+    if (stays) return this.tell(problemText(problem, texts.value), true);
+    this.problem.value = problem;
+    if (problem.code === "auth_required") await this.#renewSession();
+  }
+
+  /** Fetches the list again because something in it has changed: after the present fetch, if there is one. */
+  async changed(): Promise<void> {
+    this.#isOutdated = this.loading.value;
+    if (!this.#isOutdated) await this.reload();
   }
 
   async #fetch(signal: AbortSignal): Promise<void> {

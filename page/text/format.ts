@@ -38,3 +38,11 @@ export function timeText(milliseconds: number, locale: string): string {
   }
   return format.format(milliseconds);
 }
+
+/** Characters that are not seen, or change the order of others: a name could look like another one with them. */
+const HIDDEN = /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu;
+
+/** A name as it is shown: what would not be seen is escaped, as the programs do. */
+export function shownName(name: string): string {
+  return name.replace(HIDDEN, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}

@@ -11,7 +11,7 @@ import { downloadPath } from "../door/download.ts";
 import { directoryPath } from "../door/place.ts";
 import type { PageState } from "../state/page_state.ts";
 import { problemText } from "../state/problem_text.ts";
-import { sizeText, timeText } from "../text/format.ts";
+import { shownName, sizeText, timeText } from "../text/format.ts";
 import { locale, texts } from "../text/language.ts";
 import { Icon, iconOf } from "../widgets/icons.tsx";
 import { LoginForm } from "./login.tsx";
@@ -62,7 +62,7 @@ export function DropBox({ state, uploads }: Parts): VNode {
       <span class="emblem">
         <Icon name="upload" />
       </span>
-      <h1>{t.dropTitle(name)}</h1>
+      <h1>{t.dropTitle(shownName(name))}</h1>
       <p class="muted">{t.dropHint}</p>
       <div class="card-buttons">
         <UploadTools state={state} uploads={uploads} />
@@ -81,7 +81,7 @@ export function SharedFile({ state, file }: { state: PageState; file: Entry }): 
       <span class="emblem">
         <Icon name={iconOf(file.type, file.name)} />
       </span>
-      <h1>{file.name}</h1>
+      <h1>{shownName(file.name)}</h1>
       <p class="muted">
         {`${sizeText(file.size, locale.value)} · ${timeText(file.mtime, locale.value)}`}
       </p>
@@ -138,7 +138,7 @@ export function Failure({ state }: { state: PageState }): VNode {
             {elsewhere.value.map((name) => (
               <a key={name} href={directoryPath(door.prefix, name)}>
                 <Icon name="folder" />
-                {name || t.root}
+                {shownName(name) || t.root}
               </a>
             ))}
           </div>

@@ -14,7 +14,7 @@ import { nameIn } from "../door/place.ts";
 import type { Dialog } from "../state/dialog.ts";
 import type { PageState } from "../state/page_state.ts";
 import { problemText } from "../state/problem_text.ts";
-import { sizeText, timeText } from "../text/format.ts";
+import { shownName, sizeText, timeText } from "../text/format.ts";
 import { locale, texts } from "../text/language.ts";
 import { Icon, type IconName } from "../widgets/icons.tsx";
 import { open } from "./keyboard.ts";
@@ -37,7 +37,7 @@ export function RemoveDialog(
   const t = texts.value;
   const hasDirectory = entries.some(({ type }) => type === "directory");
   const isOne = entries.length === 1;
-  const title = isOne ? t.removeOne(entries[0]!.name) : t.removeMany(entries.length);
+  const title = isOne ? t.removeOne(shownName(entries[0]!.name)) : t.removeMany(entries.length);
   const hint = !hasDirectory ? t.removeHint : isOne ? t.removeFolderHint : t.removeFoldersHint;
   const remove = () => {
     onClose();
@@ -72,7 +72,7 @@ export function DetailsDialog({ state, entry, onClose }: EntryProps): VNode {
     <Modal title={t.details} onClose={onClose}>
       <dl class="details">
         <dt>{t.name}</dt>
-        <dd>{name}</dd>
+        <dd>{shownName(name)}</dd>
         {type !== "directory" && (
           <>
             <dt>{t.size}</dt>
@@ -125,7 +125,7 @@ export function ActionsDialog({ state, entry, onClose }: EntryProps): VNode {
     </button>
   );
   return (
-    <Modal title={name} onClose={onClose}>
+    <Modal title={shownName(name)} onClose={onClose}>
       <div class="actions">
         {(isDirectory || type === "file") && action(isDirectory ? "folder" : "file", t.open, () => {
           onClose();

@@ -13,7 +13,7 @@ import { directoryPath, filePath, nameIn } from "../door/place.ts";
 import { nextOrder, type SortKey } from "../listing/order.ts";
 import { choose, chooseAll, extend, toggle } from "../listing/selection.ts";
 import type { PageState } from "../state/page_state.ts";
-import { sizeText, timeText } from "../text/format.ts";
+import { shownName, sizeText, timeText } from "../text/format.ts";
 import { locale, texts } from "../text/language.ts";
 import { Icon, iconOf } from "../widgets/icons.tsx";
 import { open, pressInList } from "./keyboard.ts";
@@ -176,6 +176,7 @@ function Row({ state, entry, index, isChosen, isAt }: RowProps): VNode {
 /** The name of an entry, which leads to it. */
 function Name({ state, entry, isAt }: { state: PageState; entry: Entry; isAt: boolean }): VNode {
   const { name, type } = entry;
+  const text = shownName(name);
   const { prefix, directory } = state.place;
   const full = nameIn(directory, name);
   const tabIndex = isAt ? 0 : -1;
@@ -187,13 +188,13 @@ function Name({ state, entry, isAt }: { state: PageState; entry: Entry; isAt: bo
       state.goTo(full);
     };
     const href = directoryPath(prefix, full);
-    return <a class="name" href={href} title={name} tabIndex={tabIndex} onClick={go}>{name}</a>;
+    return <a class="name" href={href} title={text} tabIndex={tabIndex} onClick={go}>{text}</a>;
   }
-  if (type !== "file") return <span class="name" title={texts.value.special}>{name}</span>;
+  if (type !== "file") return <span class="name" title={texts.value.special}>{text}</span>;
   const href = filePath(prefix, full);
   return (
-    <a class="name" href={href} title={name} tabIndex={tabIndex} target="_blank" rel="noopener">
-      {name}
+    <a class="name" href={href} title={text} tabIndex={tabIndex} target="_blank" rel="noopener">
+      {text}
     </a>
   );
 }

@@ -10,6 +10,7 @@ import type { VNode } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { directoryPath, pathTo } from "../door/place.ts";
 import type { PageState } from "../state/page_state.ts";
+import { shownName } from "../text/format.ts";
 import { language, setLanguage, texts } from "../text/language.ts";
 import { Icon } from "../widgets/icons.tsx";
 import { setTheme, theme, THEMES } from "./theme.ts";
@@ -56,7 +57,7 @@ export function Crumbs({ state }: { state: PageState }): VNode {
     <nav class="crumbs" aria-label={texts.value.path}>
       <ol>
         {way.map(({ name, last }, i) => {
-          const text = name === "" ? root : last;
+          const text = shownName(name === "" ? root : last);
           const isHere = i === way.length - 1;
           return (
             <li key={name}>

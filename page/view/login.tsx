@@ -7,7 +7,7 @@
 
 import { useSignal } from "@preact/signals";
 import type { VNode } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import type { PageState } from "../state/page_state.ts";
 import { texts } from "../text/language.ts";
 
@@ -18,7 +18,7 @@ export function LoginForm({ state }: { state: PageState }): VNode {
   const isBusy = useSignal(false);
   const field = useRef<HTMLInputElement>(null);
   const t = texts.value;
-  useEffect(() => field.current!.focus(), []);
+  useLayoutEffect(() => field.current!.focus(), []);
   const submit = async (event: Event) => {
     event.preventDefault();
     if (token.value.trim() === "" || isBusy.value) return;

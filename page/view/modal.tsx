@@ -6,7 +6,7 @@
  */
 
 import type { ComponentChildren, VNode } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { texts } from "../text/language.ts";
 import { Icon } from "../widgets/icons.tsx";
 
@@ -23,7 +23,7 @@ export interface ModalProps {
 /** A dialog that is open as long as it is there. Escape and a click beside it close it. */
 export function Modal({ title, onClose, children }: ModalProps): VNode {
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const before = document.activeElement;
     dialog.current!.showModal();
     dialog.current!.querySelector<HTMLElement>("[data-first]")?.focus();

@@ -7,7 +7,7 @@
 
 import { useSignal } from "@preact/signals";
 import type { VNode } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import type { Entry } from "../door/door.ts";
 import type { PageState } from "../state/page_state.ts";
 import { texts } from "../text/language.ts";
@@ -28,7 +28,7 @@ function NameDialog({ title, label, action, name, onClose, onName }: NameDialogP
   const text = useSignal(name);
   const failure = useSignal<string | undefined>(undefined);
   const isBusy = useSignal(false);
-  useEffect(() => {
+  useLayoutEffect(() => {
     // What most people change of a file's name ends before its extension.
     const dot = name.lastIndexOf(".");
     field.current!.setSelectionRange(0, dot > 0 ? dot : name.length);

@@ -11,7 +11,7 @@ import { useEffect } from "preact/hooks";
 import type { Share } from "../door/door.ts";
 import type { PageState } from "../state/page_state.ts";
 import { problemText } from "../state/problem_text.ts";
-import { timeText } from "../text/format.ts";
+import { shownName, timeText } from "../text/format.ts";
 import { locale, texts } from "../text/language.ts";
 import { Icon } from "../widgets/icons.tsx";
 import { Modal } from "./modal.tsx";
@@ -63,7 +63,7 @@ export function ShareDialog(
   });
   const short = name.slice(name.lastIndexOf("/") + 1) || t.root;
   return (
-    <Modal title={t.shareTitle(short)} onClose={onClose}>
+    <Modal title={t.shareTitle(shownName(short))} onClose={onClose}>
       {made.value && <MadeLink key={made.value.id} share={made.value} />}
       <form class="form" onSubmit={create}>
         {isDirectory && (
@@ -239,7 +239,7 @@ function Shares({ state, shares, failure, of }: SharesProps): VNode {
         <li key={share.id}>
           <Icon name={share.upload ? "upload" : "share"} />
           <div>
-            <strong>{of === undefined ? share.name || t.root : rights(share)}</strong>
+            <strong>{of === undefined ? shownName(share.name) || t.root : rights(share)}</strong>
             <span class="muted">
               {of === undefined ? `${rights(share)}, ${end(share)}` : end(share)}
             </span>

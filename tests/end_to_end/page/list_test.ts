@@ -247,3 +247,28 @@ testInChromium("several entries are downloaded as one archive", async (browsing)
   const stored = files.map((file) => file.slice(26, 26 + file.charCodeAt(22)));
   assertEquals(stored.map((name) => name.slice(name.lastIndexOf("/") + 1)), ["a", "c"]);
 });
+
+testInChromium(
+  "without a network the list stays, and is brought up to date afterwards",
+  async (browsing) => {
+    await using server = await HttpServer.start();
+    server.write("before", "");
+    const opened = await browsing.open(server.url);
+    await opened.shows("before");
+    const context = opened.page.context();
+    await context.setOffline(true);
+    server.write("meanwhile", "");
+    await opened.page.getByRole("button", { name: "Reload" }).click();
+    await opened.part("message").filter({ hasText: "does not answer" }).waitFor();
+    assertEquals(await names(opened), ["before"]);
+    await context.setOffline(false);
+    await opened.shows("meanwhile");
+  },
+);
+
+testInChromium("a name shows what it hides", async (browsing) => {
+  await using server = await HttpServer.start();
+  server.write("photo\u202egpj.exe", "");
+  const opened = await browsing.open(server.url);
+  await opened.page.getByText("photo\\u202egpj.exe").waitFor();
+});

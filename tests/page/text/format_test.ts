@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { sizeText, timeText } from "../../../page/text/format.ts";
+import { shownName, sizeText, timeText } from "../../../page/text/format.ts";
 
 Deno.test("sizeText() has three digits at most, and never 1000 of a unit", () => {
   const cases: [bytes: number, text: string][] = [
@@ -22,4 +22,10 @@ Deno.test("timeText() is written as the language does", () => {
   const time = new Date(2026, 10, 30, 13, 5).getTime();
   assertEquals(timeText(time, "en-GB"), "30 Nov 2026, 13:05");
   assertEquals(timeText(time, "zh-CN"), "2026年11月30日 13:05");
+});
+
+Deno.test("shownName() shows what a name hides", () => {
+  assertEquals(shownName("report\u202egpj.exe"), "report\\u202egpj.exe");
+  assertEquals(shownName("a\nb\tc"), "a\\u000ab\\u0009c");
+  assertEquals(shownName("年度报告 – für alle 🎉.txt"), "年度报告 – für alle 🎉.txt");
 });
