@@ -7,9 +7,8 @@
 import { toFerryError } from "../../lib/core/errors.ts";
 import type { Clock, Timer } from "../../lib/core/clock.ts";
 import type { Storage } from "../storage/storage.ts";
-import type { Records } from "./records.ts";
 import type { UploadLocks } from "./upload_locks.ts";
-import { UploadRecords } from "./upload_records.ts";
+import { type RecordKeeper, UploadRecords } from "./upload_records.ts";
 import { discardBytes, lockOf, partialOf } from "./upload_register.ts";
 
 /** How often uploads are looked through, in milliseconds. */
@@ -20,7 +19,7 @@ export interface ExpiryOptions {
   /** The storage of the server. */
   readonly storage: Storage;
   /** Keeps the records of the uploads. */
-  readonly records: Records;
+  readonly records: RecordKeeper;
   /** The locks that arbitrate between the writers of uploads. */
   readonly locks: UploadLocks;
   /** How long an upload is kept after its last byte, in milliseconds. */

@@ -10,6 +10,9 @@ import { ALGORITHMS } from "../../lib/core/checksum.ts";
 import { OVERWRITE_POLICIES } from "../../lib/core/overwrite.ts";
 import type { Records } from "./records.ts";
 
+/** What keeps the records. */
+export type RecordKeeper = Pick<Records, "read" | "write" | "remove" | "list">;
+
 /** The kind of these records. */
 const KIND = "uploads";
 
@@ -57,10 +60,10 @@ export type StoredContent = v.InferOutput<typeof stored>;
 
 /** The records of all uploads of a server. Methods fail with the errors of the storage. */
 export class UploadRecords {
-  readonly #records: Records;
+  readonly #records: RecordKeeper;
 
   /** The uploads in these records. */
-  constructor(records: Records) {
+  constructor(records: RecordKeeper) {
     this.#records = records;
   }
 

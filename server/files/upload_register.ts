@@ -13,8 +13,7 @@ import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { Permit } from "../auth/permit.ts";
 import type { DescribedUpload, Storage } from "../storage/storage.ts";
 import { type AddressedUpload, UploadExpired } from "./addressed_upload.ts";
-import type { Records } from "./records.ts";
-import { type UploadRecord, UploadRecords } from "./upload_records.ts";
+import { type RecordKeeper, type UploadRecord, UploadRecords } from "./upload_records.ts";
 
 /** What an {@linkcode UploadRegister} needs. */
 export interface UploadRegisterOptions {
@@ -25,7 +24,7 @@ export interface UploadRegisterOptions {
   /** Provides digests and the clock. */
   readonly runtime: Runtime;
   /** Keeps the records of the uploads. */
-  readonly records: Records;
+  readonly records: RecordKeeper;
   /** How long an upload is kept after its last byte, in milliseconds. */
   readonly ttl: number;
 }
@@ -51,7 +50,7 @@ export interface Place {
  *
  * @throws {FerryError} `not_found`
  */
-export async function filenameOf(records: Records, id: string): Promise<string> {
+export async function filenameOf(records: RecordKeeper, id: string): Promise<string> {
   const record = await new UploadRecords(records).read(id);
   if (!record) throw unknownUpload();
   return record.filename;

@@ -13,11 +13,13 @@ import { Authority } from "../../server/auth/authority.ts";
 import type { AccessRequest } from "../../server/auth/authorization.ts";
 import { grantEverywhere, type Grants } from "../../server/auth/grants.ts";
 import { Permit } from "../../server/auth/permit.ts";
+import { AddressedUploads } from "../../server/files/addressed_uploads.ts";
 import { FileService } from "../../server/files/file_service.ts";
 import type { OfferedUpload } from "../../server/files/offered_upload.ts";
 import type { StoredUpload, UploadOffer } from "../../server/files/upload.ts";
 import { UploadLocks } from "../../server/files/upload_locks.ts";
-import { UploadService } from "../../server/files/upload_service.ts";
+import type { RecordKeeper } from "../../server/files/upload_records.ts";
+import { UploadService, type UploadServiceOptions } from "../../server/files/upload_service.ts";
 import { FsStorage } from "../../server/storage/fs/fs_storage.ts";
 import { MemoryStorage } from "../../server/storage/memory/memory_storage.ts";
 import type { Storage } from "../../server/storage/storage.ts";
@@ -101,13 +103,23 @@ export class FileClient {
 
   /** The uploads for one request. */
   uploads(request: AccessRequest): UploadService {
-    return new UploadService(this.#permit(request), {
+    return new UploadService(this.#permit(request), this.#uploading);
+  }
+
+  /** The uploads that the client goes on with by their ids, for one request. */
+  addressedUploads(request: AccessRequest, records: RecordKeeper): AddressedUploads {
+    const options = { ...this.#uploading, records, ttl: 3_600_000 };
+    return new AddressedUploads(this.#permit(request), options);
+  }
+
+  get #uploading(): UploadServiceOptions {
+    return {
       storage: this.#storage,
       locks: this.#locks,
       runtime: RUNTIME,
       onStored: (file) => this.stored.push(file),
       onTakenOver: this.takenOver.resolve,
-    });
+    };
   }
 
   #permit(request: AccessRequest): Permit {

@@ -25,6 +25,11 @@ export class KeptRecords implements SharedRecords {
     return true;
   }
 
+  async write(kind: string, id: string, value: unknown): Promise<void> {
+    await this.before(`write ${kind}/${id}`);
+    this.values.set(`${kind}/${id}`, value);
+  }
+
   async remove(kind: string, id: string): Promise<void> {
     await this.before(`remove ${kind}/${id}`);
     this.values.delete(`${kind}/${id}`);
