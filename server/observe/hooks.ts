@@ -54,9 +54,9 @@ export interface ServerHooks {
    */
   onStored?: ((file: StoredUpload, by: Requester) => unknown) | undefined;
   /**
-   * Called for each request that fails, with the error that the client gets; and for each connection that does not end
-   * properly between two requests. Failures before the first request, and those of other listeners than `listen`, are
-   * only logged.
+   * Called for each request that fails, with the error that the client gets; and for each connection to `listen` that
+   * does not end properly between two requests. Failures before the first request, what is no request, and failures of
+   * the echoes and of classic exec are only logged.
    */
   onError?: ((error: FerryError, by: FailedRequest) => unknown) | undefined;
 }

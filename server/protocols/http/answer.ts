@@ -45,10 +45,11 @@ export interface ArrivedRequest {
 /** Answers a request. Resolves when nothing is left to do but to send the rest of the response. Never fails. */
 export async function answer(service: HttpService, arrived: ArrivedRequest): Promise<void> {
   const { request, response, connection, peer } = arrived;
+  let exchange: Exchange | undefined;
   try {
     if (arrived.refusal) throw arrived.refusal;
     assertWellFormed(request);
-    const exchange = await open(service, arrived);
+    exchange = await open(service, arrived);
     if (!exchange) return;
     await handlerOf(exchange)(exchange);
     if (!response.headersSent) throw new FerryError("internal", "a handler has not responded");
@@ -58,6 +59,7 @@ export async function answer(service: HttpService, arrived: ArrivedRequest): Pro
     const { method, target } = said(arrived);
     const properties = { peer, method, target };
     logFailure("{peer}: {method} {target}: {message} ({code})", failure, { properties });
+    exchange?.failed(failure);
     // A response that has begun cannot report anything.
     if (response.headersSent) return connection.destroy();
     const known = error instanceof HttpFailure ? error : undefined;

@@ -54,12 +54,11 @@ export class ServedConnection {
   /** @param socket the socket, whose TLS handshake is done if there is one; this owns it from now on */
   constructor(socket: Socket, options: ServedConnectionOptions) {
     this.#options = options;
-    const { remoteAddress: hostname = "", remotePort: port = 0 } = socket;
-    const peer = this.#peer = formatAddress({ hostname, port });
     this.#connection = new Connection(socket, options, {
       onLate: () => this.#late(),
       isSending: () => this.#overflows || this.#unanswered.some(({ request }) => !request.complete),
     });
+    const peer = this.#peer = formatAddress(this.#connection.peer);
     logger.debug("{peer} connected to HTTP", { peer });
     socket.on("error", () => {});
     // The client may have ended only its own direction, and may wait for responses.

@@ -5,6 +5,7 @@
  */
 
 import type { Socket } from "node:net";
+import type { Address } from "../../../../lib/core/address.ts";
 import type { FerryError } from "../../../../lib/core/errors.ts";
 import type { Timer } from "../../../../lib/core/clock.ts";
 import type { Runtime } from "../../../../lib/runtime/runtime.ts";
@@ -37,6 +38,8 @@ export interface ConnectionOwner {
 export class Connection {
   /** The socket, encrypted or not. */
   readonly socket: Socket;
+  /** The address of the client. */
+  readonly peer: Address;
   readonly #options: ConnectionOptions;
   /** How many bytes had been received when the client was last waited for. */
   #received = 0;
@@ -48,6 +51,8 @@ export class Connection {
   /** @param socket the socket, which this owns from now on */
   constructor(socket: Socket, options: ConnectionOptions, owner: ConnectionOwner) {
     this.socket = socket;
+    // A socket that is closed does not know it any more.
+    this.peer = { hostname: socket.remoteAddress ?? "", port: socket.remotePort ?? 0 };
     this.#options = options;
     const { handshakeTimeout, idleTimeout, runtime: { clock } } = options;
     // One timer for all requests: setting another one for each of them would take longer than a small request does.

@@ -126,6 +126,8 @@ export class Exchange {
   readonly caller: Caller;
   /** The part of the tree that it sees. */
   readonly view: View;
+  /** The access that was last asked for. */
+  #access: AccessRequest | undefined;
 
   /** Creates the exchange for a request whose header has arrived. */
   constructor(parts: ExchangeParts) {
@@ -185,6 +187,7 @@ export class Exchange {
    * @throws {FerryError} `auth_required`, `denied`
    */
   permit(access: AccessRequest): Permit {
+    this.#access = access;
     return this.caller.permit(access);
   }
 
@@ -226,13 +229,17 @@ export class Exchange {
    * @throws {FerryError} that the link was used as often as it may be
    */
   async countDownload({ first }: { first: boolean }): Promise<void> {
-    const { remoteAddress = "" } = this.request.socket;
-    await this.view.visit?.countDownload({ first, source: sourceOf(remoteAddress) });
+    const source = sourceOf(this.connection.peer.hostname);
+    await this.view.visit?.countDownload({ first, source });
   }
 
   get #tell() {
-    const { remoteAddress = "", remotePort = 0 } = this.request.socket;
-    return this.service.hooks.toldBy({ hostname: remoteAddress, port: remotePort });
+    return this.service.hooks.toldBy(this.connection.peer);
+  }
+
+  /** Tells the program around the server that the request has failed. */
+  failed(error: FerryError): void {
+    this.#tell?.failed(error, this.caller.shown, this.#access);
   }
 
   /** Ends the connection at once: a response that has begun cannot report an error in another way. */
