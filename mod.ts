@@ -144,7 +144,7 @@ export type {
   Storage,
   StoredFile,
 } from "./server/storage/storage.ts";
-export type { CommitOptions, Committed } from "./lib/files/commit.ts";
+export type { CommitOptions, Committed, Condition } from "./lib/files/commit.ts";
 export type { ByteSink, ByteSource } from "./lib/core/bytes.ts";
 export type { OnMount } from "./server/storage/fs/mount_points.ts";
 export type { OnRoot } from "./server/storage/fs/root_directory.ts";
