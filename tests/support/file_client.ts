@@ -16,6 +16,7 @@ import { Permit } from "../../server/auth/permit.ts";
 import { AddressedUploads } from "../../server/files/addressed_uploads.ts";
 import { FileService } from "../../server/files/file_service.ts";
 import type { OfferedUpload } from "../../server/files/offered_upload.ts";
+import type { Precondition } from "../../server/files/precondition.ts";
 import type { StoredUpload, UploadOffer } from "../../server/files/upload.ts";
 import { UploadLocks } from "../../server/files/upload_locks.ts";
 import type { RecordKeeper } from "../../server/files/upload_records.ts";
@@ -70,6 +71,8 @@ export interface PutOptions {
   offset?: number;
   size?: number | null;
   partial?: OfferedUpload | undefined;
+  resumable?: boolean;
+  precondition?: Precondition;
 }
 
 /** A client of a storage, and what it was told. */
@@ -132,7 +135,7 @@ export class FileClient {
   async put(
     filename: string,
     content: IncomingContent,
-    { overwrite = "never", mtime, offset = 0, size, partial }: PutOptions = {},
+    { overwrite = "never", offset = 0, size, partial, ...options }: PutOptions = {},
   ) {
     const whole = size === undefined ? content.size as number | null : size;
     const upload = {
@@ -140,8 +143,8 @@ export class FileClient {
       size: whole,
       algorithm: content.algorithm,
       overwrite,
-      mtime,
       offset,
+      ...options,
     };
     const received = await this.uploads({ op: "put", filename }).put(upload, content, partial);
     return await received.published;

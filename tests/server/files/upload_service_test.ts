@@ -37,6 +37,51 @@ testFiles("put() takes content of unknown size", async (storage) => {
   assertEquals(await textOf(storage, "stream"), "some text");
 });
 
+testFiles("put() keeps nothing of an upload that cannot be resumed", async (storage) => {
+  const client = new FileClient(storage);
+  const cut = client.put("large", new Content(LARGE, { cut: 9 * MIB }), { resumable: false });
+  await assertCode("closed", () => cut);
+  assertEquals(await storage.partialUploads!.list(), []);
+});
+
+testFiles("put() takes content without a checksum where its sender gives none", async (storage) => {
+  const client = new FileClient(storage);
+  const unattested = { size: 3, algorithm: "md5", checksum: null, unattested: true } as const;
+  const content = new Content("abc");
+  const read = (into: Uint8Array) => content.read(into);
+  const { checksum } = await client.put("f", { ...unattested, read });
+  assertEquals([checksum, await textOf(storage, "f")], [md5("abc"), "abc"]);
+});
+
+testFiles(
+  "put() is refused by a precondition before the content, or at the commit",
+  async (storage) => {
+    const client = new FileClient(storage);
+    const replace = { overwrite: "always", precondition: { matches: [md5("old")] } } as const;
+    await assertCode("not_found", () => client.put("f", unread(), replace));
+    await client.put("f", new Content("old"));
+    const other = { overwrite: "always", precondition: { matches: [md5("other")] } } as const;
+    await assertCode("exists", () => client.put("f", unread(), other));
+    const late = new Content("new");
+    late.onRead = async () =>
+      void await client.put("f", new Content("late"), { overwrite: "always" });
+    await assertCode("exists", () => client.put("f", late, replace));
+    assertEquals(await textOf(storage, "f"), "late");
+    const create = { overwrite: "always", precondition: { absent: true } } as const;
+    await assertCode("exists", () => client.put("f", unread(), create));
+    const second = new Content("same");
+    second.onRead = async () => void await client.put("g", new Content("same"));
+    await assertCode("exists", () => client.put("g", second, create));
+  },
+);
+
+/** Content that nobody reads. */
+function unread(): Content {
+  const content = new Content("content");
+  content.onRead = () => assert(false, "it was read");
+  return content;
+}
+
 testFiles("put() and offer() decide by the overwrite policy", async (storage) => {
   const client = new FileClient(storage);
   await client.put("f", new Content("old"), { mtime: 2000 });
