@@ -323,8 +323,7 @@ export class PageState {
       return problemText(error, texts.value);
     }
     this.query.value = "";
-    await this.reload();
-    this.selection.value = choose(name);
+    void this.reload().then(() => this.selection.value = choose(name));
     return undefined;
   }
 

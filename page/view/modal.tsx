@@ -24,15 +24,15 @@ export interface ModalProps {
 export function Modal({ title, onClose, children }: ModalProps): VNode {
   const dialog = useRef<HTMLDialogElement>(null);
   useLayoutEffect(() => {
-    const before = document.activeElement;
-    dialog.current!.showModal();
-    dialog.current!.querySelector<HTMLElement>("[data-first]")?.focus();
-    // The element may be gone, as a row whose entry was deleted: the list has the keyboard then.
+    const element = dialog.current!;
+    element.showModal();
+    element.querySelector<HTMLElement>("[data-first]")?.focus();
     return () => {
-      const back = before instanceof HTMLElement && before.isConnected && before !== document.body
-        ? before
-        : document.querySelector<HTMLElement>("#list");
-      back?.focus();
+      // The keyboard is again where it was before; if that has gone, as a row whose entry was deleted, in the list.
+      element.close();
+      if (document.activeElement === document.body) {
+        document.querySelector<HTMLElement>("#list")?.focus();
+      }
     };
   }, []);
   return (

@@ -127,7 +127,9 @@ testInChromium("everything in the list can be done by keyboard", async (browsing
   await opened.part("name").fill("e");
   await press("Enter");
   await opened.shows("e");
-  await press("Delete", "Tab", "Enter");
+  await press("Delete");
+  await opened.part("confirm").waitFor();
+  await press("Tab", "Enter");
   await opened.row("e").waitFor({ state: "detached" });
 
   await press("n");
