@@ -7,6 +7,7 @@
 
 import { useState } from "preact/hooks";
 import { sizeText } from "../text/format.ts";
+import { Icon } from "../widgets/icons.tsx";
 import type { Item } from "./item.ts";
 import { Notes } from "./notes.tsx";
 import type { Unfinished } from "./remembered.ts";
@@ -89,7 +90,7 @@ function Head({ uploads, summary, language, texts, isFolded, onFold }: HeadProps
     : texts.someArrived(arrived, files);
   const size = (value: number) => sizeText(value, language);
   const details = isPaused ? [texts.paused] : [
-    texts.amount(size(sent), size(bytes)),
+    isActive ? texts.amount(size(sent), size(bytes)) : size(bytes),
     ...isActive && rate !== undefined ? [texts.perSecond(size(rate))] : [],
     ...isActive && left !== undefined ? [texts.left(timeText(left, texts))] : [],
   ];
@@ -102,11 +103,14 @@ function Head({ uploads, summary, language, texts, isFolded, onFold }: HeadProps
       </div>
       <button
         type="button"
-        class="button quiet"
+        class="icon-button uploads-fold"
+        data-test="uploads-fold"
+        title={isFolded ? texts.unfold : texts.fold}
+        aria-label={isFolded ? texts.unfold : texts.fold}
         aria-expanded={!isFolded}
         onClick={onFold}
       >
-        {isFolded ? texts.unfold : texts.fold}
+        <Icon name="chevron" />
       </button>
       {isActive
         ? (

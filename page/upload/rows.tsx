@@ -6,6 +6,7 @@
  */
 
 import { sizeText } from "../text/format.ts";
+import { Icon } from "../widgets/icons.tsx";
 import { VirtualList } from "../widgets/virtual_list.tsx";
 import type { Item } from "./item.ts";
 import { failureText, type Language, timeText, type UploadTexts } from "./texts.ts";
@@ -131,11 +132,12 @@ function Row({ item, uploads, language, texts, position, all }: RowProps) {
         {(item.isActive || state === "waiting" || state === "failed") && (
           <button
             type="button"
-            class="button quiet"
+            class="icon-button"
+            title={texts.cancel}
             aria-label={texts.cancelFile(name)}
             onClick={() => uploads.cancel(item)}
           >
-            {texts.cancel}
+            <Icon name="close" />
           </button>
         )}
       </span>
