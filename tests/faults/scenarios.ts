@@ -8,6 +8,7 @@
 import { assertEquals } from "@std/assert";
 import { openDatagramSocket } from "../../lib/udp/datagram.ts";
 import { type Client, connect, type ConnectOptions, FerryError } from "../../mod.ts";
+import { type HttpRequest, type HttpResponse, send } from "../support/http_server.ts";
 import { frame, RawPeer } from "../support/raw_peer.ts";
 import { text } from "../support/bytes.ts";
 
@@ -88,6 +89,21 @@ async function cut({ address }: Scene, as: string): Promise<void> {
   await peer.send(LARGE.subarray(0, 8_500_000));
   await peer.end();
   await peer.readAll();
+}
+
+/** Sends a request over HTTP, and returns the response; throws the error that it reports. */
+async function ask(
+  { address }: Scene,
+  method: string,
+  target: string,
+  request: HttpRequest = {},
+): Promise<HttpResponse> {
+  const [, port] = address("http").split(":");
+  const response = await send(Number(port), method, target, request);
+  if (response.status < 400) return response;
+  // The response to a HEAD says no more than the status.
+  const { code = "io", detail } = response.text === "" ? { detail: "it failed" } : response.json;
+  throw new FerryError(code, detail);
 }
 
 /** All scenarios. */
@@ -186,6 +202,52 @@ export const SCENARIOS: readonly Scenario[] = [
       assertEquals(ids.includes(id), true);
       // Links of runs that failed go, too: otherwise each run would have more to do than the one before.
       for (const each of ids) await client.unshare(each);
+    },
+  },
+  {
+    name: "files over HTTP",
+    files: { "web/a": SMALL, "web/b": MIDDLE, "web/c": SMALL },
+    async run(scene) {
+      await ask(scene, "POST", "/web/");
+      await ask(scene, "PUT", "/web/a", { body: SMALL });
+      await ask(scene, "PUT", "/web/b", { body: [MIDDLE.subarray(0, 9), MIDDLE.subarray(9)] });
+      assertEquals((await ask(scene, "GET", "/web/a")).bytes, SMALL);
+      const range = { headers: { range: "bytes=9-" } };
+      assertEquals((await ask(scene, "GET", "/web/b", range)).bytes.length, MIDDLE.length - 9);
+      const { json } = await ask(scene, "GET", "/web/");
+      assertEquals(json.entries.length >= 2, true);
+      await ask(scene, "GET", "/web/?archive=zip");
+      await ask(scene, "POST", "/.ferry/api/move", {
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ from: "web/a", to: "web/c", overwrite: true }),
+      });
+      await ask(scene, "DELETE", "/web/c");
+      await ask(scene, "DELETE", "/web/");
+    },
+  },
+  {
+    name: "an upload by tus that goes on where it was cut",
+    files: { tus: LARGE },
+    large: true,
+    async run(scene) {
+      const tus = { "tus-resumable": "1.0.0", "content-type": "application/offset+octet-stream" };
+      const { headers: { location } } = await ask(scene, "POST", "/.tus/", {
+        headers: {
+          ...tus,
+          "upload-length": String(LARGE.length),
+          "upload-metadata": `filename ${btoa("tus")},overwrite ${btoa("always")}`,
+        },
+        body: LARGE.subarray(0, 100_000),
+      });
+      const state = await ask(scene, "HEAD", String(location), { headers: tus });
+      const offset = String(state.headers["upload-offset"]);
+      const headers = { ...tus, "upload-offset": offset };
+      await ask(scene, "PATCH", String(location), {
+        headers,
+        body: LARGE.subarray(Number(offset)),
+      });
+      assertEquals((await ask(scene, "GET", "/tus")).bytes.length, LARGE.length);
+      await ask(scene, "DELETE", "/tus");
     },
   },
   {
