@@ -312,7 +312,8 @@ export class Exchange {
   ): void {
     const problem = problemOf(failure, status);
     const type = { "content-type": "application/problem+json", "cache-control": "no-store" };
-    this.send(problem.status, { ...type, ...fields }, `${JSON.stringify(problem)}\n`);
+    const later = problem.status === 503 ? { "retry-after": "1" } : {};
+    this.send(problem.status, { ...type, ...later, ...fields }, `${JSON.stringify(problem)}\n`);
   }
 }
 

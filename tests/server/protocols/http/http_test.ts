@@ -172,6 +172,7 @@ Deno.test("connections beyond the maximum are told so, and those before them are
   const [refused] = await conversation(server.port, GET.repeat(2), { end: false });
   assertEquals([refused!.status, JSON.parse(refused!.text).code], [503, "busy"]);
   assertEquals(refused!.headers.connection, "close");
+  assertEquals(refused!.headers["retry-after"], "1");
   await first.send(GET);
   await first.end();
   const rest = new TextDecoder().decode(await first.readAll());
