@@ -38,7 +38,7 @@ import {
 } from "./upload_register.ts";
 import { UploadService, type UploadServiceOptions } from "./upload_service.ts";
 import { type Part, putTogether } from "./putting_together.ts";
-import type { UploadLock } from "./upload_locks.ts";
+import { keepTouched, type UploadLock } from "./upload_locks.ts";
 
 /** What the uploads of one client have in common. */
 export type AddressedUploadsOptions =
@@ -195,7 +195,7 @@ export class AddressedUploads {
       }
       if (whole < offset) throw new FerryError("usage", "there are more bytes of the file already");
       const { storage, name } = await this.#register.place(held);
-      await storage.assertFits(name, whole);
+      await storage.assertFits(name, whole - offset);
       await this.#register.write(held, { size: whole });
     }
   }
@@ -257,6 +257,7 @@ export class AddressedUploads {
   /** Publishes the file. If that fails, what was received is kept, unless it is wrong. */
   async #finish(held: Held, { write, digest }: OpenWrite, bytes: NextBytes): Promise<void> {
     const { id, record } = held;
+    using _busy = keepTouched(held.lock, this.#options.runtime.clock);
     const saved = digest.saveExactly();
     const checksum = digest.checksum();
     for (const expected of [record.checksum, bytes.checksum]) {
@@ -326,11 +327,12 @@ export class AddressedUploads {
   async concatenate(sum: NewSum): Promise<AddressedUpload> {
     const { parts, filename, mtime, algorithm, checksum, note } = sum;
     const overwrite = this.#policyOf(sum);
-    const { locks, onTakenOver } = this.#options;
+    const { locks, onTakenOver, runtime: { clock } } = this.#options;
     const { owner } = this.#permit;
     const id = await idOfSum(sum, owner);
     using lock = await locks.take(lockOf(id), onTakenOver);
     if (!lock) throw new UploadInUse();
+    using _busy = keepTouched(lock, clock);
     const earlier = await this.#register.find(id);
     if (earlier) return await this.#register.described(earlier);
     const found: Part[] = [];
@@ -342,7 +344,6 @@ export class AddressedUploads {
       target: { name: parseFileName(filename), size, replace: overwrite !== "never" },
       attributes: { mtime, algorithm, checksum },
       assertMay: () => this.#permit.assert(),
-      onBytes: () => lock.touch(),
     });
     const record = {
       ...{ version: 1, kind: "sum", filename, owner, size, overwrite, mtime } as const,

@@ -46,8 +46,6 @@ export interface PuttingTogether {
   };
   /** Fails if the file may not be written any more. */
   assertMay(): void;
-  /** Called when some bytes were read. */
-  onBytes(): void;
   /** Called when the file is stored. */
   readonly onStored?: ((file: StoredUpload) => void) | undefined;
 }
@@ -61,7 +59,7 @@ export async function putTogether(
   parts: readonly Part[],
   options: PuttingTogether,
 ): Promise<StoredContent> {
-  const { runtime, storage, target, attributes, assertMay, onBytes, onStored } = options;
+  const { runtime, storage, target, attributes, assertMay, onStored } = options;
   const { name, size, replace } = target;
   const { mtime, algorithm, checksum: expected } = attributes;
   await using content = new Contents(parts);
@@ -74,12 +72,7 @@ export async function putTogether(
   };
   const announced = { mtime, checksum: expected };
   await using write = await storage.create(name, { size, replace, announced });
-  const { checksum } = await receive(runtime, body, write, {
-    onBytes() {
-      assertMay();
-      onBytes();
-    },
-  });
+  const { checksum } = await receive(runtime, body, write, { onBytes: assertMay });
   const { unchanged } = await write.commit({ checksum, replace, mtime, assertMay });
   onStored?.({ filename: name, size, checksum, unchanged, resumedFrom: 0 });
   return { checksum, size };

@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { Clock, Timer } from "../../lib/core/clock.ts";
+
 /** A holder that has written nothing for this long, in milliseconds, has stalled and gives way. */
 const STALLED_MS = 2000;
 
@@ -17,6 +19,17 @@ const RELEASE_MS = 5000;
 export interface UploadLock extends Disposable {
   /** Records that bytes were written, so that the holder does not count as stalled. */
   touch(): void;
+}
+
+/** Keeps the holder of a lock from counting as stalled while it works without bytes, until this is disposed of. */
+export function keepTouched(lock: UploadLock, clock: Clock): Disposable {
+  let timer: Timer | undefined;
+  const touch = () => {
+    lock.touch();
+    timer = clock.setTimeout(touch, STALLED_MS / 4);
+  };
+  touch();
+  return { [Symbol.dispose]: () => clock.clearTimeout(timer) };
 }
 
 /** The locks of one server. */

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import { UploadLocks } from "../../../server/files/upload_locks.ts";
+import { SYSTEM_CLOCK } from "../../../lib/core/clock.ts";
+import { keepTouched, UploadLocks } from "../../../server/files/upload_locks.ts";
 import { FastClock } from "../../support/clock.ts";
 
 Deno.test("UploadLocks.take() gives a lock to one writer, and to the next when it is released", async () => {
@@ -51,4 +52,19 @@ Deno.test("UploadLocks.take() gives the lock to one of those who wait for it", a
   first[Symbol.dispose]();
   const taken = await Promise.all(waiting);
   assertEquals(taken.filter((lock) => lock !== undefined).length, 1);
+});
+
+Deno.test("keepTouched() keeps a lock for a holder that works without bytes, until it has done", async () => {
+  const locks = new UploadLocks();
+  let told = 0;
+  const busy = (await locks.take("a", () => {
+    told++;
+    busy[Symbol.dispose]();
+  }))!;
+  {
+    using _busy = keepTouched(busy, SYSTEM_CLOCK);
+    assertEquals([await locks.take("a"), told], [undefined, 0]);
+  }
+  assert(await locks.take("a"));
+  assertEquals(told, 1);
 });

@@ -27,8 +27,7 @@ const EXTENSIONS = [
 /** Answers a request to `/.tus/` or below it. */
 export const tus: Handler = async (exchange) => {
   const { response, target } = exchange;
-  // Clients that cannot send every method name it here.
-  const method = exchange.header("x-http-method-override")?.toUpperCase() ?? exchange.method;
+  const method = methodOf(exchange);
   if (method === "OPTIONS") return announce(exchange);
   // Set here, so that errors have it as well.
   response.setHeader("tus-resumable", VERSION);
@@ -58,6 +57,13 @@ export const tus: Handler = async (exchange) => {
     throw withStatus(error);
   }
 };
+
+/** The method. Clients that cannot send every one name it in a field of a POST. */
+function methodOf(exchange: Exchange): string {
+  const { method } = exchange;
+  if (method !== "POST") return method;
+  return exchange.header("x-http-method-override")?.toUpperCase() ?? method;
+}
 
 /** Tells what the server can do. */
 function announce(exchange: Exchange): void {

@@ -57,6 +57,9 @@ Deno.test("X-HTTP-Method-Override takes the place of the method", async () => {
   const gone = await server.request("POST", path, { headers: { ...TUS, ...instead("DELETE") } });
   assertEquals(gone.status, 204);
   assertEquals((await lookAt(server, path)).status, 404);
+  // A link that somebody follows never becomes anything else.
+  const got = await server.request("GET", path, { headers: { ...TUS, ...instead("DELETE") } });
+  assertEquals(got.status, 405);
 });
 
 Deno.test("what is not for an upload, or not for where they are created, is refused", async () => {
