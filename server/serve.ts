@@ -149,6 +149,18 @@ export interface Server extends AsyncDisposable {
  * console.log(server.addresses[0]?.port);
  * ```
  *
+ * @example Serving it over HTTP, too
+ * ```ts
+ * import { MemoryStorage, serve } from "@ferry/ferry";
+ *
+ * await using storage = new MemoryStorage();
+ * await using server = await serve({ storage, listen: "127.0.0.1:0", http: "127.0.0.1:0" });
+ * const { port } = server.addresses.find(({ kind }) => kind === "http")!;
+ * const url = `http://127.0.0.1:${port}/notes.txt`;
+ * await (await fetch(url, { method: "PUT", body: "hello" })).text();
+ * console.log(await (await fetch(url)).text());
+ * ```
+ *
  * @throws {FerryError} `usage` for an address that is not on loopback without `tokens` or `anonymous`, for a
  * certificate that is not valid, a command that is missing and a number out of its limits; `io`, `denied`,
  * `unreachable` if the address cannot be listened on
