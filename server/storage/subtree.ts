@@ -6,7 +6,7 @@
 
 import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import type { Entry, Listed } from "../../lib/core/entry.ts";
-import { FerryError } from "../../lib/core/errors.ts";
+import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 import { type FileName, joinName, RESERVED_DIRECTORY } from "../../lib/core/remote_name.ts";
 import type {
   ChangeOptions,
@@ -99,8 +99,13 @@ export class Subtree implements Storage {
 
   /** See {@linkcode Storage.list}. */
   async *list(name: FileName | "", options: ListOptions): AsyncGenerator<Listed> {
-    for await (const listed of this.#around.list(this.#outer(name), options)) {
-      yield { ...listed, filename: this.#inner(listed.filename) } as Listed;
+    try {
+      for await (const listed of this.#around.list(this.#outer(name), options)) {
+        yield { ...listed, filename: this.#inner(listed.filename) } as Listed;
+      }
+    } catch (error) {
+      // Another program may have removed the directory, which is made again for the next file.
+      if (name !== "" || toFerryError(error).code !== "not_found") throw error;
     }
   }
 

@@ -68,7 +68,7 @@ class S3Fixture implements TestedStorage {
     }
     for await (const objects of pagesOf(this.#bucket, {})) {
       for (const object of objects) {
-        const isOwn = /^\.ferry\/(?!checksums\/|records\/$)/.test(object.key);
+        const isOwn = /^\.ferry\/(?!checksums\/|records\/)/.test(object.key);
         if (isOwn || isClaim(object)) left.push(object.key);
       }
     }

@@ -6,7 +6,7 @@
  */
 
 import { encodeHex } from "@std/encoding/hex";
-import { type FileName, RESERVED_DIRECTORY } from "../../../lib/core/remote_name.ts";
+import { type FileName, parseFileName, RESERVED_DIRECTORY } from "../../../lib/core/remote_name.ts";
 
 /** The longest key, in bytes of UTF-8. */
 export const MAX_KEY_BYTES = 1024;
@@ -33,6 +33,16 @@ export async function hashOf(text: string): Promise<string> {
  */
 export function prefixOf(name: FileName | ""): string {
   return name === "" ? "" : `${name}/`;
+}
+
+/**
+ * Validates the name of a file, which may be one of the server itself.
+ *
+ * @throws {FerryError} `bad_name`, with what is wrong with it
+ */
+export function parseOwnName(text: string): FileName {
+  parseFileName(text.startsWith(RESERVED_PREFIX) ? text.slice(RESERVED_PREFIX.length) : text);
+  return text as FileName;
 }
 
 /** A key after all keys that begin with `prefix`, and before all others that come after those. */

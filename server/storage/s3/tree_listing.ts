@@ -13,7 +13,7 @@ import type { ListedObject } from "./bucket.ts";
 import { isClaim } from "./claim.ts";
 import { FlatList } from "./flat_list.ts";
 import { directoryEntry, listedFileEntry } from "./object_attributes.ts";
-import { prefixOf, RESERVED_PREFIX } from "./object_names.ts";
+import { parseOwnName, prefixOf, RESERVED_PREFIX } from "./object_names.ts";
 import type { ServedBucket } from "./served_bucket.ts";
 import { inTreeOrder } from "./tree_order.ts";
 
@@ -113,7 +113,9 @@ class Lines {
   /** Why nothing can be served under a name; undefined if something can. */
   #flawOf(name: string): FerryError | undefined {
     try {
-      this.#served.lookup.assertFits(parseFileName(name));
+      // Only the server itself lists what is reserved for it.
+      const isOwn = this.#prefix.startsWith(RESERVED_PREFIX);
+      this.#served.lookup.assertFits(isOwn ? parseOwnName(name) : parseFileName(name));
       return undefined;
     } catch (error) {
       return toFerryError(error);

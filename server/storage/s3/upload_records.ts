@@ -9,11 +9,11 @@
  */
 
 import { encodeHex } from "@std/encoding/hex";
-import { type FileName, parseFileName } from "../../../lib/core/remote_name.ts";
+import type { FileName } from "../../../lib/core/remote_name.ts";
 import type { SavedPrefix } from "../../../lib/digest/prefix_digest.ts";
 import type { Bucket, ListedObject, Metadata } from "./bucket.ts";
 import { pagesOf } from "./name_lookup.ts";
-import { hashOf, RESERVED_PREFIX } from "./object_names.ts";
+import { hashOf, parseOwnName, RESERVED_PREFIX } from "./object_names.ts";
 
 /** All records and tails have keys that begin with this. */
 export const UPLOADS_PREFIX: string = `${RESERVED_PREFIX}uploads/`;
@@ -252,7 +252,7 @@ function parseRecord(text: string): UploadRecord | undefined {
     const { version, name, size, owner, metadata, uploadId, parts, partsDigest, tail, prefix } =
       record;
     const { written, renewed, holder } = record;
-    const isValid = version === 1 && parseFileName(name) === name && typeof owner === "string" &&
+    const isValid = version === 1 && parseOwnName(name) === name && typeof owner === "string" &&
       [size ?? 0, parts, prefix.size, written, renewed].every(isCount) &&
       isRecordOfTexts(metadata) &&
       (tail === undefined || isCount(tail.size) && isCount(tail.generation)) &&
