@@ -79,11 +79,17 @@ export class AddressedUploads {
   }
 
   /**
-   * Begins an upload. If the file is there already and stays, or is empty, the upload is complete at once.
+   * Begins an upload, and appends its first bytes if they follow. If the file is there already and stays, they are not
+   * read, and the upload is complete at once; so is that of an empty file.
    *
-   * @throws {FerryError} `exists`, `not_a_file`, `too_large`, `quota`, `no_space`
+   * @param onBegun called with the id before the first bytes are read
+   * @throws {FerryError} `exists`, `not_a_file`, `too_large`, `quota`, `no_space`; as {@linkcode AddressedUploads.append}
    */
-  async create(upload: NewUpload): Promise<AddressedUpload> {
+  async create(
+    upload: NewUpload,
+    first?: Omit<NextBytes, "offset">,
+    onBegun: (id: string) => void = () => {},
+  ): Promise<AddressedUpload> {
     const { filename, size, mtime, algorithm, checksum, note, isPart = false } = upload;
     const overwrite = this.#policyOf(upload);
     const id = crypto.randomUUID();
@@ -103,9 +109,14 @@ export class AddressedUploads {
       stored,
     };
     this.#permit.assert();
-    await this.#register.write({ id, record }, {});
-    if (size === 0 && !stored) return await this.append(id, { ...NOTHING, offset: 0 });
-    return await this.#register.described({ id, record });
+    const bytes = stored ? undefined : first ?? (size === 0 ? NOTHING : undefined);
+    // Nobody can go on with an upload whose creation was not answered: one of which all bytes follow is recorded later.
+    if (bytes?.size !== size || size === null) await this.#register.write({ id, record }, {});
+    if (!bytes) return await this.#register.described({ id, record });
+    onBegun(id);
+    const { locks, onTakenOver } = this.#options;
+    using lock = (await locks.take(lockOf(id), onTakenOver))!;
+    return await this.#append({ id, record, lock }, { ...bytes, offset: 0 });
   }
 
   /** The overwrite policy of an upload, as far as the client may replace files. */

@@ -64,15 +64,14 @@ async function begin(
   const isSmall = !upload.isPart && (size === null || size <= MD5_BYTES);
   const needsMd5 = isSmall || (upload.checksum ?? checksum) !== undefined || wantsMd5(exchange);
   const algorithm: Algorithm = needsMd5 ? "md5" : "xxh128";
-  const created = await permit.wait(uploads.create({ ...upload, size, algorithm }));
-  if (!follows || created.stored) return created;
-  // The client needs it even if the bytes do not arrive.
-  exchange.response.setHeader("location", linkOf(exchange, created.id));
   const { allOrNone } = bytes;
   const read = (into: Uint8Array) => bytes.read(into);
-  const first = { size: bytes.size, read, offset: 0, checksum, allOrNone };
+  const first = follows ? { size: bytes.size, read, checksum, allOrNone } : undefined;
   using _ending = permit.onEnd((reason) => exchange.body.fail(reason));
-  return await uploads.append(created.id, first);
+  return await uploads.create({ ...upload, size, algorithm }, first, (id) => {
+    // The client needs it even if the bytes cannot be stored now.
+    exchange.response.setHeader("location", linkOf(exchange, id));
+  });
 }
 
 /**
