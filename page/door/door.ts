@@ -10,7 +10,7 @@ import { ask, Problem } from "./request.ts";
 
 /** An entry of a directory. */
 export interface Entry {
-  /** Its name in the directory. */
+  /** Its name in the directory; with slashes if it is in another directory below. */
   readonly name: string;
   /** What it is; of other types than these two only the name is shown. */
   readonly type: "file" | "directory" | string;
@@ -81,9 +81,14 @@ export class Door {
     this.prefix = prefix;
   }
 
-  /** The entries of a directory. */
-  async list(directory: string, signal: AbortSignal): Promise<Entry[]> {
-    const response = await ask(directoryPath(this.prefix, directory), { signal });
+  /**
+   * The entries of a directory.
+   *
+   * @param deep whether those of the directories below are there, too, with slashes in their names
+   */
+  async list(directory: string, signal: AbortSignal, deep: boolean): Promise<Entry[]> {
+    const query = deep ? "?recursive" : "";
+    const response = await ask(directoryPath(this.prefix, directory) + query, { signal });
     const { entries } = await response.json() as { entries: Entry[] };
     return entries;
   }

@@ -5,7 +5,7 @@
  */
 
 import type { Entry } from "./door.ts";
-import { directoryPath, filePath, nameIn, type Place } from "./place.ts";
+import { directoryOf, directoryPath, filePath, lastOf, nameIn, type Place } from "./place.ts";
 
 /** Browsers cancel the download of a file with a longer name, in bytes of UTF-8: such a file comes in an archive. */
 const LONGEST_NAME = 240;
@@ -23,12 +23,14 @@ export function archivePath({ prefix, directory }: Place, names: readonly string
 export function downloadPath(place: Place, { name, type }: Entry): string {
   const full = nameIn(place.directory, name);
   if (type === "directory") return archivePath({ ...place, directory: full });
-  const isLong = new TextEncoder().encode(name).length > LONGEST_NAME;
-  return isLong ? archivePath(place, [name]) : `${filePath(place.prefix, full)}?download`;
+  const last = lastOf(full);
+  const isLong = new TextEncoder().encode(last).length > LONGEST_NAME;
+  if (!isLong) return `${filePath(place.prefix, full)}?download`;
+  return archivePath({ ...place, directory: directoryOf(full) }, [last]);
 }
 
 /**
- * The address that downloads some entries of a directory; undefined if they are too many to be named.
+ * The address that downloads some entries of a directory; undefined if they are too many to be named, or not all in it.
  *
  * @param all the number of entries that the directory has
  */
@@ -39,6 +41,8 @@ export function downloadOf(
 ): string | undefined {
   if (chosen.length === 1) return downloadPath(place, chosen[0]!);
   if (chosen.length === all) return archivePath(place);
-  const path = archivePath(place, chosen.map(({ name }) => name));
+  const names = chosen.map(({ name }) => name);
+  if (names.some((name) => name.includes("/"))) return undefined;
+  const path = archivePath(place, names);
   return path.length > LONGEST_ADDRESS ? undefined : path;
 }

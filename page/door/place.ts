@@ -43,6 +43,16 @@ export function nameIn(directory: string, name: string): string {
   return directory === "" ? name : `${directory}/${name}`;
 }
 
+/** The directory that a name is in; "" is the root. */
+export function directoryOf(name: string): string {
+  return name.slice(0, Math.max(0, name.lastIndexOf("/")));
+}
+
+/** The last part of a name. */
+export function lastOf(name: string): string {
+  return name.slice(name.lastIndexOf("/") + 1);
+}
+
 /** The directories on the way to a directory, the root first: their names, and what the last part of each is. */
 export function pathTo(directory: string): { name: string; last: string }[] {
   const parts = directory === "" ? [] : directory.split("/");

@@ -7,7 +7,7 @@
 
 import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import { Door, type Entry, isGranted, type LinkInfo, type Session } from "../door/door.ts";
-import { directoryPath, nameIn, type Place, placeOf } from "../door/place.ts";
+import { directoryOf, directoryPath, nameIn, type Place, placeOf } from "../door/place.ts";
 import { Problem } from "../door/request.ts";
 import { found, type Order, sorted } from "../listing/order.ts";
 import { among, choose, NOTHING, type Selection } from "../listing/selection.ts";
@@ -51,6 +51,8 @@ export class PageState {
   readonly order: Signal<Order> = signal({ by: "name", descending: false });
   /** What is searched for in the list. */
   readonly query: Signal<string> = signal("");
+  /** Whether the list has what is in the directories below, too: for a search. */
+  readonly deep: Signal<boolean> = signal(false);
   /** What is chosen in the list. */
   readonly selection: Signal<Selection> = signal(NOTHING);
   /** The dialog that is open. */
@@ -180,7 +182,7 @@ export class PageState {
   async #list(signal: AbortSignal): Promise<Entry[] | undefined> {
     if (this.link.value?.upload) return undefined;
     try {
-      return await this.door.list(this.directory.value, signal);
+      return await this.door.list(this.directory.value, signal, this.deep.value);
     } catch (error) {
       const isRefused = error instanceof Problem && [401, 403].includes(error.status);
       if (isRefused && this.#may("write")) return undefined;
@@ -204,6 +206,7 @@ export class PageState {
       this.entries.value = undefined;
       this.selection.value = NOTHING;
       this.query.value = "";
+      this.deep.value = false;
     }
     this.hasMoved = true;
     this.directory.value = directory;
@@ -216,6 +219,13 @@ export class PageState {
     // What cannot be seen is not to be deleted with the rest.
     const names = new Set(this.shown.value.map(({ name }) => name));
     this.selection.value = among(this.selection.value, names);
+    if (query === "" && this.deep.value) void this.searchBelow(false);
+  }
+
+  /** Searches in the directories below, too, or no longer. */
+  async searchBelow(deep: boolean): Promise<void> {
+    this.deep.value = deep;
+    await this.reload();
   }
 
   /** Shows a message for a while. */
@@ -307,9 +317,9 @@ export class PageState {
    * @returns why that failed, for the user; undefined if it did not
    */
   async rename(entry: Entry, name: string): Promise<string | undefined> {
-    const directory = this.directory.value;
+    const from = nameIn(this.directory.value, entry.name);
     return await this.#change(name, async () => {
-      await this.door.move(nameIn(directory, entry.name), nameIn(directory, name));
+      await this.door.move(from, nameIn(directoryOf(from), name));
       this.tell(texts.value.renamed(name));
     });
   }
@@ -323,13 +333,15 @@ export class PageState {
       return problemText(error, texts.value);
     }
     this.query.value = "";
+    this.deep.value = false;
     void this.reload().then(() => this.selection.value = choose(name));
     return undefined;
   }
 
   /** Deletes entries, and reports the first failure. */
-  async remove(entries: readonly Entry[]): Promise<void> {
+  async remove(chosen: readonly Entry[]): Promise<void> {
     const directory = this.directory.value;
+    const entries = outermost(chosen);
     const waiting = entries.values();
     let removed = 0;
     let failure: unknown;
@@ -351,6 +363,12 @@ export class PageState {
     else await this.fail(failure);
     await this.reload();
   }
+}
+
+/** The entries that are in no directory among them: those in one are deleted with it. */
+function outermost(entries: readonly Entry[]): readonly Entry[] {
+  const above = entries.filter(({ type }) => type === "directory").map(({ name }) => `${name}/`);
+  return entries.filter(({ name }) => !above.some((start) => name.startsWith(start)));
 }
 
 function problemOf(error: unknown): Problem {

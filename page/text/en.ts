@@ -45,6 +45,7 @@ export const EN = {
   details: "Details",
   more: (name: string) => `Actions for ${name}`,
   search: "Search this folder",
+  searchBelow: "Search the folders in it, too",
   clearSearch: "Clear the search",
   clearChoice: "Choose nothing",
   reload: "Reload",
@@ -53,7 +54,7 @@ export const EN = {
   emptyHint: "Drop files or folders here, or choose some to upload.",
   emptyReadOnly: "There is nothing to download here yet.",
   nothingFound: "Nothing here has that name",
-  nothingFoundHint: "The search looks at the names in this folder only.",
+  nothingFoundHint: "All words that are searched for have to be in a name.",
 
   cancel: "Cancel",
   close: "Close",
@@ -73,7 +74,7 @@ export const EN = {
   removing: (done: number, all: number) => `Deleting ${number(done)} of ${number(all)}…`,
   created: (name: string) => `Folder “${name}” created`,
   renamed: (name: string) => `Renamed to “${name}”`,
-  tooManyForOne: "Too many entries for one download: choose fewer of them, or the whole folder.",
+  tooManyForOne: "These cannot be one download: choose fewer of them, or the whole folder.",
 
   logIn: "Log in",
   logOut: "Log out",

@@ -44,6 +44,7 @@ export const ZH: Texts = {
   details: "详细信息",
   more: (name) => `${name} 的操作`,
   search: "在此文件夹中搜索",
+  searchBelow: "同时搜索子文件夹",
   clearSearch: "清除搜索",
   clearChoice: "取消选择",
   reload: "刷新",
@@ -52,7 +53,7 @@ export const ZH: Texts = {
   emptyHint: "将文件或文件夹拖到这里，或选择要上传的内容。",
   emptyReadOnly: "这里还没有可以下载的内容。",
   nothingFound: "没有找到匹配的名称",
-  nothingFoundHint: "仅搜索此文件夹中的名称。",
+  nothingFoundHint: "名称中必须包含所有搜索词。",
 
   cancel: "取消",
   close: "关闭",
@@ -72,7 +73,7 @@ export const ZH: Texts = {
   removing: (done, all) => `正在删除（${number(done)}/${number(all)}）…`,
   created: (name) => `已创建文件夹“${name}”`,
   renamed: (name) => `已重命名为“${name}”`,
-  tooManyForOne: "一次下载的项目过多：请减少选择，或下载整个文件夹。",
+  tooManyForOne: "这些项目无法一次下载：请减少选择，或下载整个文件夹。",
 
   logIn: "登录",
   logOut: "退出登录",

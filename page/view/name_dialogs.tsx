@@ -9,6 +9,7 @@ import { useSignal } from "@preact/signals";
 import type { VNode } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import type { Entry } from "../door/door.ts";
+import { lastOf } from "../door/place.ts";
 import type { PageState } from "../state/page_state.ts";
 import { texts } from "../text/language.ts";
 import { Modal } from "./modal.tsx";
@@ -110,7 +111,7 @@ export function RenameDialog(
       title={t.rename}
       label={t.newName}
       action={t.save}
-      name={entry.name}
+      name={lastOf(entry.name)}
       onClose={onClose}
       onName={(name) => state.rename(entry, name)}
     />

@@ -26,12 +26,27 @@ export interface Parts {
 /** Where one is, and what can be done here or with what is chosen. */
 export function Toolbar({ state, uploads }: Parts): VNode {
   const t = texts.value;
-  const { chosen, entries, link } = state;
+  const { chosen, entries, link, query, deep } = state;
   return (
     <div class="toolbar">
       <div class="where">
         <Crumbs state={state} />
-        <p class="muted" role="status">{summary(state)}</p>
+        <p class="muted">
+          <span role="status">{summary(state)}</span>
+          {query.value !== "" && !deep.value && (
+            <>
+              {" · "}
+              <button
+                type="button"
+                class="link"
+                data-test="search-below"
+                onClick={() => state.searchBelow(true)}
+              >
+                {t.searchBelow}
+              </button>
+            </>
+          )}
+        </p>
       </div>
       {chosen.value.length > 0 ? <ChosenTools state={state} /> : (
         <div class="tools">

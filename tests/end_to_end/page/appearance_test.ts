@@ -13,7 +13,7 @@ async function start(): Promise<HttpServer> {
 
 /** What axe finds wrong for people who use a screen reader, or see contrasts badly. */
 async function flaws({ page }: Opened): Promise<string[]> {
-  await page.evaluate(axe.source);
+  if (!await page.evaluate("'axe' in globalThis")) await page.evaluate(axe.source);
   // What appears fades in, and has its contrast only then.
   const found = await page.evaluate(`
     Promise.all(document.getAnimations().map(({ finished }) => finished.catch(() => {})))
@@ -22,6 +22,13 @@ async function flaws({ page }: Opened): Promise<string[]> {
         nodes.map(({ html, failureSummary }) => id + ": " + html + " " + failureSummary)))
   `);
   return found as string[];
+}
+
+/** A file outside of the list, to be uploaded. */
+async function fileElsewhere(server: HttpServer): Promise<string> {
+  await Deno.mkdir(server.path("elsewhere"));
+  server.write("elsewhere/big.bin", new Uint8Array(100_000));
+  return server.path("elsewhere/big.bin");
 }
 
 for (const dark of [false, true]) {
@@ -35,6 +42,9 @@ for (const dark of [false, true]) {
     };
     await opened.shows("notes.md");
     assertEquals(await flaws(opened), [], "the list");
+    await opened.choose("upload-files", server.path("notes.md"), await fileElsewhere(server));
+    await opened.waitForUpload("big.bin", "arrived");
+    assertEquals(await flaws(opened), [], "uploads that have arrived");
     await opened.row("notes.md").getByRole("checkbox").check();
     assertEquals(await flaws(opened), [], "the list with an entry chosen");
     await opened.part("menu").click();

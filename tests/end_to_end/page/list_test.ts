@@ -170,6 +170,49 @@ testInChromium("a folder is searched and sorted", async (browsing) => {
   await opened.page.getByText("Nothing here has that name").waitFor();
 });
 
+testInChromium(
+  "a search finds what is in the folders below, and changes it there",
+  async (browsing) => {
+    await using server = await HttpServer.start();
+    Deno.mkdirSync(server.path("a/b c"), { recursive: true });
+    server.write("a/b c/deep file.txt", "deep");
+    server.write("file", "");
+    const opened = await browsing.open(server.url);
+    await opened.part("search").fill("file");
+    await opened.page.getByText("1 of 2 items").waitFor();
+    await opened.part("search-below").click();
+    await opened.shows("a/b c/deep file.txt");
+    assertEquals(await names(opened), ["a/b c/deep file.txt", "file"]);
+    const row = opened.row("a/b c/deep file.txt");
+    const { name, content } = await opened.download(() =>
+      row.locator('[data-test="row-download"]').click()
+    );
+    assertEquals([name, new TextDecoder().decode(content)], ["deep file.txt", "deep"]);
+    await row.locator('[data-test="row-delete"]').click();
+    await opened.part("confirm").click();
+    await row.waitFor({ state: "detached" });
+    assertEquals(await entriesOf(server, "a/b c"), []);
+    // Without a search there is the folder alone again.
+    await opened.part("search").fill("");
+    await opened.shows("a");
+    assertEquals(await names(opened), ["a", "file"]);
+  },
+);
+
+testInChromium("an entry of a folder below is renamed there", async (browsing) => {
+  await using server = await HttpServer.start();
+  Deno.mkdirSync(server.path("a"));
+  server.write("a/old.txt", "");
+  const opened = await browsing.open(server.url);
+  await opened.part("search").fill("txt");
+  await opened.part("search-below").click();
+  await opened.row("a/old.txt").locator('[data-test="row-rename"]').click();
+  await opened.part("name").fill("new.txt");
+  await opened.part("name-submit").click();
+  await opened.shows("a");
+  assertEquals(await entriesOf(server, "a"), ["new.txt"]);
+});
+
 testInChromium("what a search hides is not deleted with what is chosen", async (browsing) => {
   await using server = await HttpServer.start();
   server.write("one", "");

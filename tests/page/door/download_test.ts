@@ -24,6 +24,13 @@ Deno.test("a file with a name that browsers do not save comes in an archive", ()
   );
 });
 
+Deno.test("an entry of a directory below is downloaded from there", () => {
+  const long = "x".repeat(241);
+  assertEquals(downloadPath(place, entry("in/x")), "/a%20b/in/x?download");
+  assertEquals(downloadPath(place, entry(`in/${long}`)), `/a%20b/in/?archive=zip&name=${long}`);
+  assertEquals(downloadOf(place, [entry("in/x"), entry("y")], 3), undefined);
+});
+
 Deno.test("several entries come in one archive, unless they are too many to be named", () => {
   const [a, b, c] = [entry("a&"), entry("b"), entry("c")] as const;
   assertEquals(downloadOf(place, [a], 3), "/a%20b/a%26?download");
