@@ -1,38 +1,10 @@
 import { assertEquals } from "@std/assert";
-import { S3Storage, type S3StorageOptions } from "../../../../../mod.ts";
 import { md5, MIB } from "../../../../support/bytes.ts";
 import { CEPH } from "../../../../support/engines/ceph.ts";
-import { Engine, testWithEngine } from "../../../../support/engines/engine.ts";
-import { HttpServer } from "../../../../support/http_server.ts";
+import { testWithEngine } from "../../../../support/engines/engine.ts";
 import { randomBytes } from "../../../../support/random_file.ts";
+import { TwoServers } from "../../../../support/two_servers.ts";
 import { createUpload, lookAt, metadata, sendBytes, TUS } from "../../../../support/tus.ts";
-
-/** Two servers over one bucket. */
-class TwoServers implements AsyncDisposable {
-  readonly #stack = new AsyncDisposableStack();
-  one!: HttpServer;
-  two!: HttpServer;
-
-  static async start(): Promise<TwoServers> {
-    const started = new TwoServers();
-    const engine = await Engine.shared(CEPH);
-    const { endpoint, region, accessKeyId, secretAccessKey } = engine;
-    const credentials = { accessKeyId, secretAccessKey };
-    const options = { endpoint, region, bucket: await engine.bucket(), credentials };
-    started.one = await started.#start(options);
-    started.two = await started.#start(options);
-    return started;
-  }
-
-  async #start(options: S3StorageOptions): Promise<HttpServer> {
-    const storage = this.#stack.use(await S3Storage.open(options));
-    return this.#stack.use(await HttpServer.start({ wrap: () => storage }));
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#stack.disposeAsync();
-  }
-}
 
 testWithEngine(CEPH, "an upload goes on at another server over the same bucket", async () => {
   await using servers = await TwoServers.start();
