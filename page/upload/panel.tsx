@@ -85,6 +85,8 @@ function Head({ uploads, summary, language, texts, isFolded, onFold }: HeadProps
   const { files, arrived, bytes, sent, rate, left, isActive, isPaused } = summary;
   const said = isActive
     ? texts.sending(arrived, files)
+    : files === 0
+    ? texts.nothing
     : arrived === files
     ? texts.allArrived(files)
     : texts.someArrived(arrived, files);

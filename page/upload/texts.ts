@@ -20,6 +20,7 @@ const EN = {
   dropHere: (directory: string) =>
     directory === "" ? "Drop to upload" : `Drop to upload to “${directory}”`,
   sending: (arrived: number, all: number) => `${arrived} of ${files(all)} arrived`,
+  nothing: "There was no file in it",
   allArrived: (all: number) =>
     all === 1 ? "The file has arrived" : `All ${files(all)} have arrived`,
   someArrived: (arrived: number, all: number) => `${arrived} of ${files(all)} arrived`,
@@ -118,6 +119,7 @@ const ZH: UploadTexts = {
   title: "上传",
   dropHere: (directory) => directory === "" ? "松开即可上传" : `松开即可上传到“${directory}”`,
   sending: (arrived, all) => `已送达 ${arrived}/${all} 个文件`,
+  nothing: "其中没有文件",
   allArrived: (all) => all === 1 ? "文件已送达" : `全部 ${all} 个文件均已送达`,
   someArrived: (arrived, all) => `已送达 ${arrived}/${all} 个文件`,
   looking: "正在查看要发送的内容…",

@@ -113,3 +113,39 @@ testInChromium(
     assertEquals(Deno.readTextFileSync(`${pair.root}/b`), "newer");
   },
 );
+
+testInChromium(
+  "an empty folder is made, and the panel speaks the language of the page",
+  async (browsing) => {
+    const { pair, url } = await startWithPage();
+    await using _ = pair;
+    Deno.mkdirSync(`${pair.cwd}/empty`);
+    const opened = await browsing.open(url, { language: "zh-CN" });
+    await opened.part("upload-files").first().waitFor();
+    await opened.drop(`${pair.cwd}/empty`);
+    await opened.page.getByText("其中没有文件").waitFor();
+    await opened.shows("empty");
+    assert(Deno.statSync(`${pair.root}/empty`).isDirectory);
+    await opened.choose("upload-files", pair.write("a", "a"));
+    await opened.page.getByText("MD5 一致").first().waitFor();
+  },
+);
+
+testInChromium("a cancelled upload leaves nothing on the server", async (browsing) => {
+  const { pair, url } = await startWithPage();
+  await using _ = pair;
+  await writeRandomFile(`${pair.cwd}/large`, 32 * 1024 * 1024);
+  const opened = await browsing.open(url);
+  await opened.network({ bytesPerSecond: 1024 * 1024 });
+  await opened.choose("upload-files", `${pair.cwd}/large`);
+  await opened.waitForUpload("large", "sending");
+  const removed = opened.page.waitForResponse((response) =>
+    response.request().method() === "DELETE"
+  );
+  await opened.part("uploads-cancel").click();
+  assertEquals((await removed).status(), 204);
+  await opened.waitForUpload("large", "skipped");
+  const { stdout } = await pair.run("ls", "--partial");
+  assertEquals(stdout, "");
+  assertEquals(digests(pair.root), {});
+});
