@@ -21,8 +21,10 @@ import { type Parts, UploadTools } from "./toolbar.tsx";
 export function Nothing({ state, uploads }: Parts): VNode {
   const t = texts.value;
   const { entries, query, mayUpload } = state;
-  if (!entries.value) return <div class="nothing" aria-busy="true" />;
   const isSearch = query.value.trim() !== "";
+  // What is on its way may be what is searched for.
+  const isBusy = entries.value === undefined || isSearch && state.loading.value;
+  if (isBusy) return <div class="nothing" aria-busy="true" />;
   const hint = isSearch ? t.nothingFoundHint : mayUpload.value ? t.emptyHint : t.emptyReadOnly;
   return (
     <div class="nothing">

@@ -182,10 +182,11 @@ function ChosenTools({ state }: { state: PageState }): VNode {
 }
 
 /** What the list has, in a few words; and when the link ends by which the page was opened. */
-function summary({ entries, shown, query, link }: PageState): string {
+function summary({ entries, shown, query, link, loading }: PageState): string {
   const t = texts.value;
   const all = entries.value;
   if (!all) return t.loading;
+  if (query.value.trim() !== "" && loading.value) return t.loading;
   if (query.value.trim() !== "") return t.foundOf(shown.value.length, all.length);
   const directories = all.filter(({ type }) => type === "directory").length;
   const counted = t.counted(directories, all.length - directories);
