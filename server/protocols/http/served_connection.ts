@@ -18,8 +18,8 @@ import { type Refusal, refuse } from "./refusal.ts";
 
 const logger = getLogger(["ferry", "server"]);
 
-/** So many requests of one connection may wait while another one is answered. */
-const MAX_WAITING = 64;
+/** So many requests of one connection may wait while another one is answered. A client that sends more is left. */
+const MAX_WAITING = 100;
 
 /** Options of a {@linkcode ServedConnection}. */
 export interface ServedConnectionOptions extends ConnectionOptions {
@@ -44,9 +44,9 @@ export class ServedConnection {
   /** Requests that arrived while another one was answered. */
   readonly #waiting: Arrived[] = [];
   #current: Arrived | undefined;
+  /** Whether nothing is read until the waiting requests are answered. */
+  #paused = false;
   #draining = false;
-  /** Whether requests were dropped, which may be followed by others. */
-  #overflows = false;
   /** The response to what came after the last request. */
   #refusal: Refusal | undefined;
   readonly #ended = Promise.withResolvers<void>();
@@ -56,7 +56,7 @@ export class ServedConnection {
     this.#options = options;
     this.#connection = new Connection(socket, options, {
       onLate: () => this.#late(),
-      isSending: () => this.#overflows || this.#unanswered.some(({ request }) => !request.complete),
+      isSending: () => this.#unanswered.some(({ request }) => !request.complete),
     });
     const peer = this.#peer = formatAddress(this.#connection.peer);
     logger.debug("{peer} connected to HTTP", { peer });
@@ -79,13 +79,17 @@ export class ServedConnection {
   /** Answers a request, after those before it. */
   take(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): void {
     const connection = this.#connection;
+    // What comes after the last response is not asked for.
+    if (connection.isClosing) return connection.destroy();
     response.on("error", () => {});
     const body = new RequestBody({ request, response, connection, awaitsContinue });
     const arrived = { request, response, body };
     if (!this.#current) return this.#start(arrived);
-    // Those beyond are not answered: the client has to repeat them on another connection.
-    if (this.#waiting.length < MAX_WAITING) this.#waiting.push(arrived);
-    else this.#draining = this.#overflows = true;
+    this.#waiting.push(arrived);
+    // Otherwise requests that are cheap to send would fill the memory while the client does not take a response.
+    if (!this.#paused) connection.socket.pause();
+    this.#paused = true;
+    if (this.#waiting.length > MAX_WAITING) connection.destroy();
   }
 
   #start(arrived: Arrived): void {
@@ -110,6 +114,11 @@ export class ServedConnection {
     connection.awaitClient();
     this.#current = undefined;
     const next = this.#waiting.shift();
+    // The next one may have a body.
+    if (this.#paused && this.#waiting.length === 0) {
+      this.#paused = false;
+      connection.socket.resume();
+    }
     if (next && !connection.socket.destroyed) return this.#start(next);
     if (this.#refusal) this.refuse(this.#refusal);
     else if (this.#draining) connection.socket.destroySoon();
@@ -134,6 +143,7 @@ export class ServedConnection {
   /** Takes notice that what arrives cannot be understood, and that nothing can be understood after it. */
   refuse(refusal: Refusal): void {
     if (this.#connection.isClosing) return;
+    this.#connection.stopReading();
     const last = this.#unanswered.at(-1);
     if (!last) return refuse(this.#connection, this.#peer, refusal);
     if (last.request.complete) {

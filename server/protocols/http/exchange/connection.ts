@@ -47,6 +47,7 @@ export class Connection {
   #due: number;
   #timer: Timer | undefined;
   #isClosing = false;
+  #reads = true;
 
   /** @param socket the socket, which this owns from now on */
   constructor(socket: Socket, options: ConnectionOptions, owner: ConnectionOwner) {
@@ -109,6 +110,12 @@ export class Connection {
     this.socket.destroy();
   }
 
+  /** Reads nothing more: what has arrived cannot be understood, so nothing after it can. */
+  stopReading(): void {
+    this.#reads = false;
+    this.socket.pause();
+  }
+
   /** Sends no more, and discards what comes until the client has read everything and ends the connection. */
   close(): void {
     if (this.isClosing) return;
@@ -119,6 +126,6 @@ export class Connection {
     socket.once("close", () => clock.clearTimeout(timer));
     socket.once("end", () => socket.destroy());
     socket.end();
-    socket.resume();
+    if (this.#reads) socket.resume();
   }
 }
