@@ -41,11 +41,11 @@ export async function ask(path: string, init: RequestInit = {}): Promise<Respons
 /** What a response that is not a success says. */
 export async function problemIn(response: Response): Promise<Problem> {
   const { status } = response;
-  const { code, title } = await response.json().catch(() => ({})) as Record<string, unknown>;
+  const { code, detail } = await response.json().catch(() => ({})) as Record<string, unknown>;
   return new Problem(
     typeof code === "string" ? code : codeOf(status),
     status,
-    typeof title === "string" ? title : `the server responded with status ${status}`,
+    typeof detail === "string" ? detail : `the server responded with status ${status}`,
   );
 }
 

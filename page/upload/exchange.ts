@@ -83,12 +83,12 @@ export const sendByXhr: Send = ({ method, url, headers = {}, body, signal, onSen
 export function failureOf({ status, text, header }: UploadResponse): UploadFailure {
   const seconds = header("retry-after");
   const retryAfter = seconds === null ? undefined : Number(seconds) * 1000 || undefined;
-  const { code = status === 401 ? "auth_required" : "internal", title = "" } = problemIn(text);
-  return new UploadFailure(code, { status, title, retryAfter });
+  const { code = status === 401 ? "auth_required" : "internal", detail = "" } = problemIn(text);
+  return new UploadFailure(code, { status, title: detail, retryAfter });
 }
 
 /** The JSON problem in a body; what stands between here and the server may send anything else. */
-function problemIn(text: string): { code?: string; title?: string } {
+function problemIn(text: string): { code?: string; detail?: string } {
   try {
     const problem = JSON.parse(text);
     return typeof problem?.code === "string" ? problem : {};

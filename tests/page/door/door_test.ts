@@ -18,7 +18,12 @@ Deno.test("isGranted() knows below which directories a scope is granted", () => 
 });
 
 Deno.test("problemIn() reads the server's problem, and makes one of what a proxy says", async () => {
-  const said = Response.json({ status: 412, code: "exists", title: "it is there" }, {
+  const said = Response.json({
+    status: 412,
+    code: "exists",
+    title: "Precondition Failed",
+    detail: "it is there",
+  }, {
     status: 412,
   });
   const problem = await problemIn(said);
