@@ -148,3 +148,44 @@ testInChromium(
     assert(offsets.at(-1)! > 0, "it began at the first byte again");
   },
 );
+
+testInChromium(
+  "of a folder that was interrupted by a reload, the rest is sent",
+  async (browsing) => {
+    const { pair, url } = await startWithPage();
+    await using _ = pair;
+    const top = `${pair.cwd}/top`;
+    Deno.mkdirSync(top);
+    const names = Array.from({ length: 60 }, (_, n) => `${100 + n}`);
+    for (const name of names) Deno.writeTextFileSync(`${top}/${name}`, name.repeat(1000));
+    const opened = await browsing.open(url);
+    await opened.part("upload-files").first().waitFor();
+    // The page is left while the tenth file is being sent.
+    let sent = 0;
+    const tenth = Promise.withResolvers<void>();
+    await opened.page.route("**/.tus/", async (route) => {
+      if (++sent < 10) return await route.continue();
+      tenth.resolve();
+    });
+    await opened.drop(top);
+    await tenth.promise;
+    await opened.page.unroute("**/.tus/");
+    await opened.page.reload();
+
+    const left = opened.part("uploads-unfinished").filter({ hasText: "of 60 files" });
+    await left.waitFor();
+    const before = [...Deno.readDirSync(`${pair.root}/top`)].length;
+    assert(before > 0 && before < 60, `${before} had arrived`);
+    let created = 0;
+    opened.page.on("request", (request) => {
+      if (request.method() === "POST") created++;
+    });
+    await opened.drop(top);
+    assertEquals(await opened.counted(), { here: 60, there: 60 });
+    assert(created <= 60 - before, `${created} were sent, ${before} were there`);
+    assertEquals(await left.count(), 0);
+    for (const name of names) {
+      assertEquals(Deno.readTextFileSync(`${pair.root}/top/${name}`), name.repeat(1000));
+    }
+  },
+);
