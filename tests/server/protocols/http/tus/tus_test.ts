@@ -246,3 +246,38 @@ Deno.test("bytes that cannot be appended are refused, and change nothing", async
   assertEquals((await sendBytes(server, path, 5, "67890")).status, 204);
   assertEquals(server.read("f"), "1234567890");
 });
+
+Deno.test("scripts of an allowed origin may upload, and see how far they have come", async () => {
+  const origin = "https://app.example.org";
+  await using server = await HttpServer.start({ httpOrigins: [origin] });
+  const path = await createUpload(server, "f", 5, { headers: { origin } });
+  const fields = ["tus-resumable", "upload-offset", "content-type"].join(",");
+  const preflight = await server.request("OPTIONS", path, {
+    headers: {
+      origin,
+      "access-control-request-method": "PATCH",
+      "access-control-request-headers": fields,
+    },
+  });
+  assertEquals(preflight.status, 204);
+  const listOf = (header: unknown) => (header as string).toLowerCase().split(/, */);
+  assert(listOf(preflight.headers["access-control-allow-methods"]).includes("patch"));
+  for (const field of fields.split(",")) {
+    assert(listOf(preflight.headers["access-control-allow-headers"]).includes(field), field);
+  }
+  const last = await sendBytes(server, path, 0, "hello", { origin });
+  assertEquals([last.status, last.headers["access-control-allow-origin"]], [204, origin]);
+  const exposed = listOf(last.headers["access-control-expose-headers"]);
+  const seen = await lookAt(server, path, { origin });
+  const always = ["connection", "date", "keep-alive", "vary", "cache-control", "content-length"];
+  for (const response of [last, seen]) {
+    const own = Object.keys(response.headers)
+      .filter((name) => !always.includes(name) && !name.startsWith("access-control-"));
+    assertEquals(own.filter((name) => !exposed.includes(name)), []);
+  }
+  // The server tells what it can do to whoever asks, also from a page.
+  const told = await server.request("OPTIONS", "/.tus/", { headers: { origin } });
+  assertEquals([told.status, told.headers["tus-version"]], [204, "1.0.0"]);
+  const foreign = await sendBytes(server, path, 5, "", { origin: "https://evil.example" });
+  assertEquals(foreign.status, 403);
+});
