@@ -79,11 +79,20 @@ export const sendByXhr: Send = ({ method, url, headers = {}, body, signal, onSen
     xhr.send(body ?? null);
   });
 
+/** The codes of failures whose responses have no body, as those to HEAD. */
+const CODES: Readonly<Record<number, string>> = {
+  401: "auth_required",
+  403: "denied",
+  404: "not_found",
+  413: "too_large",
+  507: "no_space",
+};
+
 /** The failure that a response reports. */
 export function failureOf({ status, text, header }: UploadResponse): UploadFailure {
   const seconds = header("retry-after");
   const retryAfter = seconds === null ? undefined : Number(seconds) * 1000 || undefined;
-  const { code = status === 401 ? "auth_required" : "internal", detail = "" } = problemIn(text);
+  const { code = CODES[status] ?? "internal", detail = "" } = problemIn(text);
   return new UploadFailure(code, { status, title: detail, retryAfter });
 }
 

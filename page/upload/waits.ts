@@ -13,6 +13,9 @@ const RETRY_MS = 500;
 /** The longest delay between retries, in milliseconds. */
 const MAX_RETRY_MS = 20_000;
 
+/** How often in a row the server may report an error of its own before nothing is tried any more. */
+const MAX_ERRORS = 4;
+
 /** Waits for what uploads need. */
 export class Waits {
   readonly #loginNeeded: () => void;
@@ -34,7 +37,7 @@ export class Waits {
   async after(error: unknown, failures: number, signal: AbortSignal): Promise<void> {
     if (!(error instanceof UploadFailure)) throw error;
     if (error.status === 401) return await this.#loggedIn(signal);
-    if (!error.passes) throw error;
+    if (!error.passes || error.status === 500 && failures >= MAX_ERRORS) throw error;
     const delay = Math.min(RETRY_MS * 2 ** failures, MAX_RETRY_MS);
     await this.#pause(error.retryAfter ?? delay, signal);
   }

@@ -188,3 +188,10 @@ Deno.test("what waiting does not change is reported", async () => {
     assertEquals([failure.code, sent.door.requests.length], [code, 1]);
   }
 });
+
+Deno.test("an error of the server's own is tried again some times, and then reported", async () => {
+  const sent = new Sent(new UploadDoor());
+  sent.door.disturb = () => ({ failure: new UploadFailure("io", { status: 500, retryAfter: 1 }) });
+  const failure = await assertRejects(() => sent.run("small", bytes(10)), UploadFailure);
+  assertEquals([failure.code, sent.door.requests.length], ["io", 5]);
+});
