@@ -63,7 +63,13 @@ export interface HttpListener extends Listener {
  */
 export async function listenHttp(address: Address, options: HttpOptions): Promise<HttpListener> {
   const { tls } = options;
-  const usual = { maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false, noDelay: true };
+  const usual = {
+    maxHeaderSize: MAX_HEADER_BYTES,
+    requireHostHeader: false,
+    noDelay: true,
+    // Up to this many bytes of a body wait to be read, and each may be a chunk that takes 500 bytes of memory.
+    highWaterMark: 4096,
+  };
   const server = tls ? createTlsServer({ ...usual, ...tlsOptions(tls) }) : createServer(usual);
   // The deadlines of a connection take the place of these.
   server.headersTimeout = server.requestTimeout = server.keepAliveTimeout = 0;

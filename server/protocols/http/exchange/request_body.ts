@@ -10,8 +10,11 @@ import { FerryError } from "../../../../lib/core/errors.ts";
 import type { Deadlines } from "../../../../lib/wire/deadlines.ts";
 import type { Connection } from "./connection.ts";
 
-/** Received bytes that wait to be read: above `high` reading from the peer pauses, below `low` it continues. */
+/** The memory of received chunks that wait to be read: above `high` reading from the peer pauses, below `low` it continues. */
 const BUFFERED = { high: 512 * 1024, low: 128 * 1024 };
+
+/** How much memory a chunk takes beside its bytes: it may have no more than one. */
+const CHUNK_OVERHEAD = 512;
 
 /** A body of up to this size, in bytes, that nobody wants is received all the same, to keep the connection. */
 const DISCARDED_BYTES = 64 * 1024;
@@ -35,7 +38,10 @@ export class RequestBody {
   readonly #chunks: Uint8Array<ArrayBuffer>[] = [];
   /** How many bytes of the first chunk have been read. */
   #taken = 0;
+  /** The memory that the chunks take. */
   #buffered = 0;
+  /** How many bytes have arrived since they were last waited for. */
+  #arrived = 0;
   #paused = false;
   #deadlines: Deadlines | undefined;
   #ended = false;
@@ -80,8 +86,9 @@ export class RequestBody {
       if (this.#failure && (request.destroyed || request.readableLength === 0)) throw this.#failure;
       if (this.#ended) return 0;
       deadlines.begin("read");
+      this.#arrived = 0;
       await new Promise<void>((resolve) => this.#wake = resolve);
-      deadlines.moved("read", this.#buffered, { paced: true });
+      deadlines.moved("read", this.#arrived, { paced: true });
       deadlines.end("read");
     }
     return this.#take(into);
@@ -98,9 +105,9 @@ export class RequestBody {
       if (this.#taken < chunk.length) break;
       this.#taken = 0;
       this.#chunks.shift();
+      this.#buffered -= chunk.length + CHUNK_OVERHEAD;
       free(chunk);
     }
-    this.#buffered -= filled;
     if (this.#paused && this.#buffered <= BUFFERED.low) {
       this.#paused = false;
       this.#parts.request.resume();
@@ -112,7 +119,8 @@ export class RequestBody {
     const { request, response, connection } = this.#parts;
     request.on("data", (chunk: Uint8Array<ArrayBuffer>) => {
       this.#chunks.push(chunk);
-      this.#buffered += chunk.length;
+      this.#buffered += chunk.length + CHUNK_OVERHEAD;
+      this.#arrived += chunk.length;
       if (this.#buffered >= BUFFERED.high && !this.#paused) {
         this.#paused = true;
         request.pause();

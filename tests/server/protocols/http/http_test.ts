@@ -111,14 +111,14 @@ Deno.test("what is damaged on its way ends its own connection only", async () =>
   }
 });
 
-/** A storage whose writes wait. */
-function stuck(storage: Storage, until: Promise<void>): Storage {
+/** A storage in which a method waits before it does anything. */
+function stuck(storage: Storage, method: "create" | "find", until: Promise<void>): Storage {
   return new Proxy(storage, {
     get(target, key) {
-      if (key === "within") return () => stuck(storage, until);
+      if (key === "within") return () => stuck(storage, method, until);
       const value = Reflect.get(target, key);
       if (typeof value !== "function") return value;
-      if (key !== "create") return value.bind(target);
+      if (key !== method) return value.bind(target);
       return async (...args: unknown[]) => {
         await until;
         return await value.apply(target, args);
@@ -130,7 +130,7 @@ function stuck(storage: Storage, until: Promise<void>): Storage {
 for (const [what, tls] of [["", undefined], [" over TLS", MINE]] as const) {
   Deno.test(`a client whose body nobody reads is held back${what}, and loses nothing`, async () => {
     const go = Promise.withResolvers<void>();
-    const wrap = (storage: Storage) => stuck(storage, go.promise);
+    const wrap = (storage: Storage) => stuck(storage, "create", go.promise);
     await using server = await HttpServer.start({ tls, wrap });
     using peer = await RawPeer.connect(server.port, tls && [tls.cert]);
     const size = 64 * 1024 * 1024;
@@ -147,6 +147,28 @@ for (const [what, tls] of [["", undefined], [" over TLS", MINE]] as const) {
     const stored = Deno.readFileSync(server.path("a"));
     assertEquals(stored.length, size);
     assert(stored.every((byte, i) => byte === piece[i % piece.length]));
+  });
+}
+
+for (const method of ["find", "create"] as const) {
+  Deno.test(`bodies in tiny chunks that wait to be read take little memory: storage.${method}()`, async () => {
+    const go = Promise.withResolvers<void>();
+    const wrap = (storage: Storage) => stuck(storage, method, go.promise);
+    await using server = await HttpServer.start({ wrap, idleTimeout: 100_000 });
+    const before = Deno.memoryUsage().rss;
+    const tiny = "1\r\nx\r\n".repeat(10_000);
+    const uploads = await Promise.all(Array.from({ length: 20 }, async () => {
+      const peer = await RawPeer.connect(server.port);
+      await peer.send(`PUT /a HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked\r\n\r\n`);
+      return { peer, ...await untilStalled(() => peer.send(tiny), 1000) };
+    }));
+    const grown = (Deno.memoryUsage().rss - before) / 1024 / 1024;
+    assert(grown < 20 * 15, `${grown} MiB more are used`);
+    for (const { peer, finished } of uploads) {
+      peer[Symbol.dispose]();
+      await finished.catch(() => {});
+    }
+    go.resolve();
   });
 }
 
