@@ -11,7 +11,12 @@ import type { Algorithm } from "../../lib/core/checksum.ts";
 import type { Entry, Listed } from "../../lib/core/entry.ts";
 import { type FerryError, toFerryError } from "../../lib/core/errors.ts";
 import type { Overwrite } from "../../lib/core/overwrite.ts";
-import { type FileName, parseDirectoryName, parseFileName } from "../../lib/core/remote_name.ts";
+import {
+  type FileName,
+  parentName,
+  parseDirectoryName,
+  parseFileName,
+} from "../../lib/core/remote_name.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { Permit } from "../auth/permit.ts";
 import type { ListOptions, Storage, StoredFile } from "../storage/storage.ts";
@@ -75,7 +80,7 @@ export class FileService {
    * @throws {FerryError} `not_found`, `not_a_file`
    */
   async open(filename: string, options: OpenFileOptions): Promise<OpenedFile> {
-    const stored = await this.#openKnown(parseFileName(filename), options);
+    const stored = await this.#openKnown(this.#shown(parseFileName(filename)), options);
     try {
       const opened = await OpenedFile.of(this.#options.runtime, stored, options);
       // Check again: reading the file to verify a prefix may have taken a while.
@@ -117,7 +122,10 @@ export class FileService {
    */
   async list(directory: string, options: ListOptions): Promise<AsyncIterable<Listed>> {
     const only = this.#permit.link?.only;
-    if (only !== undefined) return ofOne(await this.#storage.stat(only));
+    if (only !== undefined && parseDirectoryName(directory) === parentName(only)) {
+      return ofOne(await this.#storage.stat(only));
+    }
+    this.#shown(parseDirectoryName(directory));
     return this.#storage.list(await existingDirectory(this.#storage, directory), options);
   }
 
@@ -127,7 +135,7 @@ export class FileService {
    * @throws {FerryError} `not_found`, `not_a_file`
    */
   async stat(filename: string, algorithm: Algorithm): Promise<Entry> {
-    const name = parseDirectoryName(filename);
+    const name = this.#shown(parseDirectoryName(filename));
     const entry = await this.#storage.stat(name, algorithm);
     if (name === "" || entry.type !== "file") return { ...entry, checksum: null };
     return { ...entry, checksum: await this.#permit.wait(this.#storage.checksum(name, algorithm)) };
@@ -140,7 +148,7 @@ export class FileService {
    * @throws {FerryError} `not_a_file`
    */
   async find(filename: string, algorithm: Algorithm): Promise<Entry | undefined> {
-    return await this.#storage.find(parseDirectoryName(filename), algorithm);
+    return await this.#storage.find(this.#shown(parseDirectoryName(filename)), algorithm);
   }
 
   /**
@@ -192,6 +200,17 @@ export class FileService {
       assertMay: this.#assertMay,
       signal: ending.signal,
     });
+  }
+
+  /**
+   * A name, if the client may see what is there. By a link to one file it sees nothing else, whichever name the request
+   * was allowed for: a request to list the directory of that file may go on to names in it.
+   *
+   * @throws {FerryError} `denied`
+   */
+  #shown<Name extends FileName | "">(filename: Name): Name {
+    if (this.#permit.link?.only !== undefined) this.#permit.assert({ op: "get", filename });
+    return filename;
   }
 
   /** A signal that is aborted when the permit ends, until it is disposed of. */

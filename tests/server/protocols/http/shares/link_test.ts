@@ -75,6 +75,25 @@ Deno.test("a link to a file leads to that file alone", async () => {
   assertEquals(server.read("docs/report.pdf"), "report");
 });
 
+Deno.test("a link to a file shows no other by way of its directory", async () => {
+  await using server = await started();
+  for (const name of ["docs/report.pdf", "secret"]) {
+    const { path, prefix } = await makeLink(server, { name });
+    const file = name.slice(name.lastIndexOf("/") + 1);
+    for (const archive of ["tar", "zip"]) {
+      const own = await server.request("GET", `${prefix}/?archive=${archive}&name=${file}`);
+      assertEquals([own.status, own.text.includes(file)], [200, true]);
+      for (const other of ["other", "deep", "docs", "missing"]) {
+        const target = `${prefix}/?archive=${archive}&name=${other}`;
+        const { status, json } = await server.request("GET", target);
+        assertEquals([target, status, json.code], [target, 403, "denied"]);
+      }
+      assertEquals((await server.request("GET", `${path}/?archive=${archive}`)).status, 404);
+    }
+    assertEquals((await server.request("GET", `${path}/`)).status, 404);
+  }
+});
+
 Deno.test("a link to a directory leads to what is below it, and no further", async () => {
   await using server = await started();
   const { path, prefix } = await makeLink(server, { name: "docs" });
