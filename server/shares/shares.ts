@@ -153,6 +153,8 @@ export class Shares {
     await this.#sweep();
     for (;;) {
       const id = encodeBase64Url(crypto.getRandomValues(new Uint8Array(ID.bytes)));
+      // On a command line, a hyphen would begin an option.
+      if (id.startsWith("-")) continue;
       if (await records.create(KIND, id, record)) return await this.#describe(id, record);
     }
   }

@@ -147,6 +147,12 @@ const requests: Readonly<Record<string, readonly Uint8Array[]>> = {
   "share links": [
     request("GET", "/.ferry/shares"),
     request("GET", "/.ferry/s/AAAAAAAAAAAAAAAAAAAA/file"),
+    request("GET", `/.ferry/s/${"A".repeat(54)}/`),
+    request("POST", "/.ferry/shares", {
+      fields: JSON_BODY,
+      body: '{"name":"kept/file","expires_in":1000,"downloads":1}',
+    }),
+    request("DELETE", "/.ferry/shares/AAAAAAAAAAA"),
     request("DELETE", "/.ferry/shares/AAAAAAAA"),
   ],
 };

@@ -90,6 +90,13 @@ Deno.test("a link ends at its time, also for what runs then", async () => {
   await assertEnded(() => visit(server, path));
 });
 
+Deno.test("the id of a link is never taken for an option", async () => {
+  const server = new Fixture().server();
+  const making = Array.from({ length: 200 }, () => create(server, { filename: "docs" }));
+  const ids = (await Promise.all(making)).map(({ id }) => id);
+  assertEquals([new Set(ids).size, ids.filter((id) => id.startsWith("-"))], [200, []]);
+});
+
 Deno.test("a link without an end goes on", async () => {
   const f = new Fixture();
   const server = f.server();
