@@ -4,6 +4,7 @@
  * @module
  */
 
+import { getLogger } from "@logtape/logtape";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer, Server as TlsServer } from "node:https";
 import type { Socket } from "node:net";
@@ -21,7 +22,9 @@ import { guarded, logFailure } from "../../observe/failures.ts";
 import type { HttpService } from "./exchange/exchange.ts";
 import { NO_TUNNEL, refusalOf } from "./refusal.ts";
 import { ServedConnection } from "./served_connection.ts";
-import { prepareTls, tlsOptions } from "./tls.ts";
+import { peerOf, prepareTls, tlsOptions } from "./tls.ts";
+
+const logger = getLogger(["ferry", "server"]);
 
 /** The maximum size of the header of a request, in bytes. */
 const MAX_HEADER_BYTES = 32 * 1024;
@@ -83,6 +86,9 @@ export async function listenHttp(address: Address, options: HttpOptions): Promis
   });
   server.on("secureConnection", (socket: TLSSocket) => {
     guarded("admit a connection", () => connections.secured(socket));
+  });
+  server.on("tlsClientError", (error: Error, socket: TLSSocket) => {
+    guarded("end a connection", () => connections.unsecured(socket, error));
   });
   const take = (awaitsContinue: boolean) => (request: IncomingMessage, response: ServerResponse) =>
     guarded("answer a request", () => {
@@ -184,6 +190,7 @@ class Connections {
   #awaitHandshake(socket: Socket, rejection: FerryError | undefined): void {
     const { service: { runtime: { clock } } } = this.#options;
     this.#beginning.set(socket, rejection);
+    socket.on("error", () => {});
     const timer = clock.setTimeout(() => {
       if (this.#beginning.has(socket)) socket.destroy();
     }, this.#handshakeTimeout(rejection));
@@ -200,6 +207,13 @@ class Connections {
     this.#beginning.delete(plain);
     if (this.#draining) return void socket.destroy();
     this.#serve(socket, rejection);
+  }
+
+  /** Ends a connection whose TLS handshake has failed. */
+  unsecured(socket: TLSSocket, { message: why }: Error): void {
+    // The message of the TLS library is meant for people.
+    logger.info("{peer}: no TLS: {why}", { peer: formatAddress(peerOf(socket)), why });
+    socket.destroy();
   }
 
   #serve(socket: Socket, rejection: FerryError | undefined): void {

@@ -6,6 +6,7 @@
 
 import type { Socket } from "node:net";
 import type { SecureContextOptions, TLSSocket } from "node:tls";
+import type { Address } from "../../../lib/core/address.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { assertKeyPair, type KeyPair } from "../../net/tls_listener.ts";
 
@@ -18,6 +19,13 @@ export function tlsOptions(keyPair: KeyPair): SecureContextOptions {
   assertKeyPair(keyPair);
   const { cert, key } = keyPair;
   return { cert, key, minVersion: "TLSv1.2" };
+}
+
+/** The address of the peer of a TLS socket, which that itself no longer knows when the handshake has failed. */
+export function peerOf(socket: TLSSocket): Address {
+  const { _parent: plain } = socket as unknown as { _parent?: Socket };
+  const { remoteAddress: hostname = "", remotePort: port = 0 } = plain ?? socket;
+  return { hostname, port };
 }
 
 /** The internal handle of a socket, which has no public type in Node. */

@@ -75,6 +75,7 @@ Deno.test("a client that does not shake hands is disconnected in time, and other
 });
 
 Deno.test("what is no handshake, in whatever pieces it arrives, harms nobody", async () => {
+  await using log = await RecordedLog.start();
   await using server = await HttpServer.start({ tls: MINE });
   server.write("a", "hello");
   const ask = async () => {
@@ -94,6 +95,7 @@ Deno.test("what is no handshake, in whatever pieces it arrives, harms nobody", a
       assert(answer.length < 100, "a TLS alert at most");
     }
   }
+  assert(/^info: 127\.0\.0\.1:\d+: no TLS: /.test(await log.until("no TLS")));
   await ask();
 });
 
