@@ -6,7 +6,7 @@
 
 import { getLogger } from "@logtape/logtape";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { FerryError, quote, toFerryError } from "../../../lib/core/errors.ts";
+import { FerryError, toFerryError } from "../../../lib/core/errors.ts";
 import { TokenCaller } from "../../auth/caller.ts";
 import { logFailure } from "../../observe/failures.ts";
 import type { Connection } from "./exchange/connection.ts";
@@ -107,9 +107,13 @@ function said(
   { peer, request: { method, url = "" }, response: { statusCode: status } }: ArrivedRequest,
 ) {
   // Whoever knows a whole share link can use it.
-  const target = quote(url.replace(SHARE_LINK, "$1…"));
+  const shown = url.replace(SHARE_LINK, "$1…");
+  const target = shown.length > MAX_SHOWN ? `${shown.slice(0, MAX_SHOWN)}…` : shown;
   return { peer, method, target, status };
 }
+
+/** So many characters of a target are logged. */
+const MAX_SHOWN = 255;
 
 /** A share link in a target, with its first characters. */
 const SHARE_LINK = /(\/\.ferry\/s\/[^/?]{0,6})[^/?]*/;
