@@ -12,6 +12,7 @@ const ASKING: Readonly<Record<string, string[]>> = {
   rm: ["f"],
   mv: ["f", "g"],
   mkdir: ["d"],
+  share: ["f"],
   exec: ["--", "ls"],
   echo: ["x", "--timeout", "300ms"],
 };
