@@ -26,6 +26,9 @@ const NEEDED: Record<Request["op"], readonly Scope[]> = {
   move: ["write", "delete"],
   remove: ["delete"],
   exec: ["exec"],
+  share: ["read"],
+  shares: [],
+  unshare: [],
 };
 
 /** Every combination of the scopes. */
@@ -66,6 +69,12 @@ for (const [op, needed] of Object.entries(NEEDED) as [Request["op"], readonly Sc
     }
   });
 }
+
+Deno.test("assertAllowed() share needs write where others may upload, and not read", () => {
+  const upload = { op: "share", filename: "a", upload: true } as const;
+  assertAllowed(somebody(grantEverywhere(["write"])), upload);
+  assertEquals(decide(somebody(grantEverywhere(["read"])), upload), "denied");
+});
 
 /** Who asks, in the tables below. */
 const PRINCIPALS = {
