@@ -17,7 +17,7 @@ import { parseTarget } from "./exchange/target.ts";
 import { admit } from "./login/admission.ts";
 import { challengeFor } from "./login/credentials.ts";
 import { isPagePart, sendPage, wantsPage } from "./page/page.ts";
-import { assertWellFormed } from "./request_header.ts";
+import { assertWellFormed, distinguishFields } from "./request_header.ts";
 import { handlerOf } from "./routes.ts";
 import { enterShare, isByLink } from "./shares/entrance.ts";
 
@@ -46,6 +46,7 @@ export interface ArrivedRequest {
 export async function answer(service: HttpService, arrived: ArrivedRequest): Promise<void> {
   const { request, response, connection, peer } = arrived;
   let exchange: Exchange | undefined;
+  distinguishFields(request);
   try {
     if (arrived.refusal) throw arrived.refusal;
     assertWellFormed(request);

@@ -9,6 +9,19 @@ import { FerryError } from "../../../lib/core/errors.ts";
 import { HttpFailure } from "./exchange/problem.ts";
 
 /**
+ * Makes `headersDistinct` what `node:http` says it is, for fields of any name. With Deno it fails for a field that is called
+ * `constructor`, and lacks the fields behind that one afterwards.
+ */
+export function distinguishFields(request: IncomingMessage): void {
+  const { rawHeaders } = request;
+  const fields: Record<string, string[]> = Object.create(null);
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    (fields[rawHeaders[at]!.toLowerCase()] ??= []).push(rawHeaders[at + 1]!);
+  }
+  Object.defineProperty(request, "headersDistinct", { value: fields });
+}
+
+/**
  * Refuses a request that another program on its way could understand in another way.
  *
  * @throws {FerryError} `bad_header`

@@ -8,6 +8,7 @@ import { addRoute, createRouter, findRoute } from "rou3";
 import { FerryError } from "../../../lib/core/errors.ts";
 import type { Exchange, Handler, Route } from "./exchange/exchange.ts";
 import { HttpFailure } from "./exchange/problem.ts";
+import { isReserved } from "./exchange/target.ts";
 import { FILE_ROUTES } from "./files/routes.ts";
 import { LOGIN_ROUTES } from "./login/routes.ts";
 import { PAGE_ROUTES } from "./page/routes.ts";
@@ -22,13 +23,10 @@ const ROUTES: readonly Route[] = [
   ...PAGE_ROUTES,
 ];
 
-/** The first parts of names that are not those of files. */
-const RESERVED: ReadonlySet<string> = new Set([".ferry", ".tus"]);
-
 /** The routes of files, and those of the names that are not. */
 const routers = { files: createRouter<Route>(), reserved: createRouter<Route>() };
 for (const route of ROUTES) {
-  const router = RESERVED.has(route.path.split("/")[1]!) ? routers.reserved : routers.files;
+  const router = isReserved(route.path.slice(1)) ? routers.reserved : routers.files;
   for (const method of route.methods) addRoute(router, method, route.path, route);
 }
 
@@ -39,8 +37,7 @@ for (const route of ROUTES) {
  */
 export function handlerOf({ method, target: { raw, path } }: Exchange): Handler {
   // A reserved name may be written in several ways, of which only one has a route.
-  const [first = ""] = path.split("/", 1);
-  const router = RESERVED.has(first) ? routers.reserved : routers.files;
+  const router = isReserved(path) ? routers.reserved : routers.files;
   const found = findRoute(router, method === "HEAD" ? "GET" : method, raw);
   if (found) return found.data.handler;
   const methods = METHODS.filter((method) => findRoute(router, method, raw));

@@ -6,7 +6,7 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Runtime } from "../../../../lib/runtime/runtime.ts";
-import { FerryError } from "../../../../lib/core/errors.ts";
+import { FerryError, quote } from "../../../../lib/core/errors.ts";
 import { sourceOf } from "../../../../lib/core/source_address.ts";
 import type { FileName } from "../../../../lib/core/remote_name.ts";
 import type { Authority } from "../../../auth/authority.ts";
@@ -27,7 +27,7 @@ import type { Connection } from "./connection.ts";
 import { type Content, ContentSender, SMALL_SOURCE_BYTES, wholeOf } from "./content.ts";
 import { problemOf } from "./problem.ts";
 import type { RequestBody } from "./request_body.ts";
-import { encodePath, type Target } from "./target.ts";
+import { encodePath, isReserved, type Target } from "./target.ts";
 
 /** What all requests of a server share. */
 export interface HttpService {
@@ -160,8 +160,15 @@ export class Exchange {
     return values[0];
   }
 
-  /** The name on the server of a path in the view. It is not yet validated. */
+  /**
+   * The name on the server of a path in the view. It is not yet validated.
+   *
+   * @throws {FerryError} `bad_name` for a path at which no request could reach a file
+   */
   nameOf(path: string): string {
+    if (isReserved(path)) {
+      throw new FerryError("bad_name", `over HTTP, no file is at ${quote(path.split("/", 1)[0]!)}`);
+    }
     const { base } = this.view;
     if (base === "") return path;
     return path === "" ? base : `${base}/${path}`;

@@ -21,6 +21,14 @@ export interface Target {
   readonly query: URLSearchParams;
 }
 
+/** The first parts of paths that are not those of files. */
+const RESERVED: ReadonlySet<string> = new Set([".ferry", ".tus"]);
+
+/** Whether a path, without a slash at its start, is not that of a file. */
+export function isReserved(path: string): boolean {
+  return RESERVED.has(path.split("/", 1)[0]!);
+}
+
 /**
  * Parses a target in origin form (RFC 9112, section 3.2.1), or in absolute form, as clients of a proxy send it.
  *

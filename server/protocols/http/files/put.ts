@@ -7,6 +7,7 @@
 import { FerryError, toFerryError } from "../../../../lib/core/errors.ts";
 import type { Committed } from "../../../../lib/files/commit.ts";
 import { AttestedContent } from "../../../files/attested_content.ts";
+import type { Precondition } from "../../../files/precondition.ts";
 import { attestationsIn, digestField } from "../exchange/digest_fields.ts";
 import { entityTag, preconditionIn } from "../exchange/entity_tag.ts";
 import type { Exchange, Handler } from "../exchange/exchange.ts";
@@ -27,7 +28,7 @@ export const put: Handler = async (exchange) => {
   const mtime = mtimeIn(exchange.header("x-oc-mtime"));
   const there = await exchange.files(permit).find(filename, "md5");
   if (there?.type === "directory") throw new FerryError("not_a_file", "it is a directory");
-  const { checksum, size } = await stored(async () => {
+  const { checksum, size } = await stored(precondition, async () => {
     const received = await permit.wait(
       exchange.uploads(permit).put({
         filename,
@@ -80,12 +81,19 @@ function mtimeIn(text: string | undefined): number | undefined {
   throw new FerryError("bad_header", "X-OC-Mtime is no number of seconds since 1970");
 }
 
-/** Stores a file. That an expected file is missing means that a precondition does not hold. */
-async function stored(store: () => Promise<Committed>): Promise<Committed> {
+/**
+ * Stores a file. That something is missing means that a precondition does not hold; without one, that the directory has
+ * vanished, or is behind a link that leads nowhere.
+ */
+async function stored(
+  precondition: Precondition | undefined,
+  store: () => Promise<Committed>,
+): Promise<Committed> {
   try {
     return await store();
   } catch (error) {
     const failure = toFerryError(error);
-    throw failure.code === "not_found" ? new HttpFailure(412, failure) : failure;
+    if (failure.code !== "not_found") throw failure;
+    throw new HttpFailure(precondition ? 412 : 409, failure);
   }
 }

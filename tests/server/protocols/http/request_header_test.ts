@@ -121,6 +121,14 @@ Deno.test("a request that cannot be understood in one way only is refused by a p
   assertEquals(names.filter((name) => name !== ".ferry"), ["kept"]);
 });
 
+Deno.test("fields are seen behind one that is called as a property of every object", async () => {
+  await using server = await HttpServer.start();
+  server.write("kept", "kept");
+  const fields = "Constructor: x\r\nRange: bytes=1-2\r\n";
+  const [response] = await conversation(server.port, GET.replace(HOST, fields + HOST));
+  assertEquals([response!.status, response!.text], [206, "ep"]);
+});
+
 Deno.test("unusual requests that have one meaning are answered", async (t) => {
   await using server = await HttpServer.start();
   server.write("kept", "kept");
@@ -131,6 +139,9 @@ Deno.test("unusual requests that have one meaning are answered", async (t) => {
     ["an absolute target without a path", target("http://127.0.0.1"), 200],
     ["a body of a GET", GET.replace("\r\n\r\n", "\r\nContent-Length: 5\r\n\r\nhello"), 200],
     ["a wish for another protocol", GET.replace(HOST, `${HOST}Upgrade: h2c\r\n`), 200],
+    ...["constructor", "__proto__", "hasownproperty"].map((name) =>
+      [`a field called ${name}`, GET.replace(HOST, `${name}: x\r\n${HOST}`), 200] as const
+    ),
     ["OPTIONS of everything", `OPTIONS * HTTP/1.1\r\n${HOST}\r\n`, 204],
     ["OPTIONS of a file", `OPTIONS /kept HTTP/1.1\r\n${HOST}\r\n`, 204],
     ["many fields", GET.replace(HOST, HOST + "X: a\r\n".repeat(4000)), 200],

@@ -32,6 +32,10 @@ Deno.test("a move that is not understood, or not possible, changes nothing", asy
     [{ from: "file", to: "../new" }, 400, "bad_name"],
     [{ from: "file", to: "" }, 400, "bad_name"],
     [{ from: "", to: "new" }, 400, "bad_name"],
+    // There, nothing could reach it any more.
+    [{ from: "file", to: ".tus" }, 400, "bad_name"],
+    [{ from: "file", to: ".tus/file" }, 400, "bad_name"],
+    [{ from: "file", to: ".ferry/file" }, 400, "bad_name"],
     [{ from: "file", to: "n".repeat(70_000) }, 413, "too_large"],
   ];
   for (const [value, status, code] of cases) {

@@ -19,12 +19,14 @@ function putHeader(target: string, ...fields: string[]): string {
 Deno.test("a PUT that cannot succeed is refused before its body is sent", async () => {
   await using server = await HttpServer.start();
   Deno.mkdirSync(server.path("dir"));
+  Deno.symlinkSync("missing", server.path("dangling"));
   server.write("file", "old");
   const size = `Content-Length: ${3 * MIB}`;
   const cases: [target: string, fields: string[], status: number][] = [
     ["/dir", [size], 409],
     ["/file/below", [size], 409],
     ["/dir/", [size], 409],
+    ["/dangling/new", [size], 409],
     ["/file", [size, "If-None-Match: *"], 412],
     ["/file", [size, 'If-Match: "other"'], 412],
     ["/new", [size, "If-Match: *"], 412],

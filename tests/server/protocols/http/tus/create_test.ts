@@ -146,4 +146,11 @@ Deno.test("a name that cannot become a file is refused before bytes are sent", a
     });
     assertEquals([refused.status, refused.json.code], [409, "not_a_file"], filename);
   }
+  // Nothing could reach a file there.
+  for (const filename of [".tus/new", ".ferry/new"]) {
+    const refused = await server.request("POST", "/.tus/", {
+      headers: { ...TUS, "upload-length": "5", "upload-metadata": metadata({ filename }) },
+    });
+    assertEquals([refused.status, refused.json.code], [400, "bad_name"], filename);
+  }
 });
