@@ -7,8 +7,8 @@
 
 import { effect } from "@preact/signals";
 import { render } from "preact";
-import { placeOf } from "./door/place.ts";
 import { PageState } from "./state/page_state.ts";
+import { shownName } from "./text/format.ts";
 import { followLanguage, language, texts } from "./text/language.ts";
 import { mountUploads } from "./upload/mount.ts";
 import { App } from "./view/app.tsx";
@@ -30,7 +30,8 @@ const uploads = mountUploads(panel, {
   workerUrl: new URL(WORKER, import.meta.url).href,
   language: language.value,
   directory: () => state.directory.value,
-  onChange: () => void state.changed(),
+  onChange: () => state.changed(),
+  onRefused: () => state.tell(texts.value.mayNotUpload, true),
   onLoginNeeded: () => void state.askForLogin(),
 });
 state.onLogIn = () => uploads.resume();
@@ -39,11 +40,13 @@ effect(() => uploads.setEnabled(state.mayUpload.value));
 effect(() => {
   const directory = state.directory.value;
   const last = directory.slice(directory.lastIndexOf("/") + 1);
-  document.title = `${last || state.link.value?.name || texts.value.title} – ferry`;
+  document.title = `${
+    shownName(last || (state.link.value?.name ?? "")) || texts.value.title
+  } – ferry`;
 });
 
 listenForKeys(state, uploads);
-addEventListener("popstate", () => void state.goTo(placeOf(location.pathname).directory, false));
+addEventListener("popstate", () => void state.show(location.pathname));
 addEventListener("online", () => void state.reload());
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible") void state.refresh();

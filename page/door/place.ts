@@ -61,3 +61,16 @@ export function pathTo(directory: string): { name: string; last: string }[] {
     ...parts.map((last, i) => ({ name: parts.slice(0, i + 1).join("/"), last })),
   ];
 }
+
+/**
+ * A way of {@linkcode pathTo} whose middle is left out if it is long: `…` stands for the lowest directory of those that
+ * are left out.
+ *
+ * @param above how many parts there are at most before the last one
+ */
+export function shortened(way: ReturnType<typeof pathTo>, above: number): typeof way {
+  if (way.length - 1 <= above) return way;
+  const first = above > 1 ? way.slice(0, 1) : [];
+  const from = way.length - above + first.length;
+  return [...first, { name: way[from - 1]!.name, last: "…" }, ...way.slice(from)];
+}

@@ -11,6 +11,7 @@ import { directoryOf, directoryPath, nameIn, type Place, placeOf } from "../door
 import { Problem } from "../door/request.ts";
 import { found, type Order, sorted } from "../listing/order.ts";
 import { among, choose, NOTHING, type Selection } from "../listing/selection.ts";
+import { shownName } from "../text/format.ts";
 import { locale, texts } from "../text/language.ts";
 import type { Dialog, Message } from "./dialog.ts";
 import { problemText } from "./problem_text.ts";
@@ -24,6 +25,9 @@ const DELETED_AT_ONCE = 4;
 /** How old a list may be when the user comes back to the page, in milliseconds. */
 const FRESH_MS = 5000;
 
+/** The codes of failures of which each further request would have the same. */
+const STOPPING: ReadonlySet<string> = new Set(["unreachable", "auth_required"]);
+
 /** The codes of failures that may pass by themselves. */
 const PASSING: ReadonlySet<string> = new Set(["unreachable", "busy", "timeout", "closed"]);
 
@@ -32,7 +36,7 @@ export class PageState {
   /** The server. */
   readonly door: Door;
   /** The path of the address where a document was refused; undefined where the address means a directory. */
-  readonly refusedPath: string | undefined;
+  #refusedPath: string | undefined;
   /** The directory that is shown. */
   readonly directory: Signal<string>;
   /** Who the page is for the server; undefined until that is known, and inside a share link. */
@@ -105,7 +109,7 @@ export class PageState {
   constructor(pathname: string) {
     const { prefix, directory } = placeOf(pathname);
     this.door = new Door(prefix);
-    this.refusedPath = pathname.endsWith("/") ? undefined : pathname;
+    this.#refusedPath = refusedIn(pathname);
     this.directory = signal(directory);
   }
 
@@ -160,8 +164,8 @@ export class PageState {
   }
 
   async #fetch(signal: AbortSignal): Promise<void> {
-    if (this.refusedPath !== undefined) {
-      const problem = await this.door.whyRefused(this.refusedPath);
+    if (this.#refusedPath !== undefined) {
+      const problem = await this.door.whyRefused(this.#refusedPath);
       if (problem) throw problem;
       return location.reload();
     }
@@ -195,13 +199,17 @@ export class PageState {
     if (!this.loading.value && Date.now() - this.#fetched > FRESH_MS) await this.reload();
   }
 
-  /**
-   * Shows another directory.
-   *
-   * @param isNew whether it becomes a new entry of the browser's history. Default: true
-   */
-  async goTo(directory: string, isNew = true): Promise<void> {
-    if (isNew) history.pushState(null, "", directoryPath(this.door.prefix, directory));
+  /** Shows another directory, which becomes a new entry of the browser's history. */
+  async goTo(directory: string): Promise<void> {
+    const path = directoryPath(this.door.prefix, directory);
+    history.pushState(null, "", path);
+    await this.show(path);
+  }
+
+  /** Shows what the path of an address means, as after a step in the browser's history. */
+  async show(pathname: string): Promise<void> {
+    const { directory } = placeOf(pathname);
+    this.#refusedPath = refusedIn(pathname);
     if (directory !== this.directory.value) {
       this.entries.value = undefined;
       this.selection.value = NOTHING;
@@ -226,6 +234,12 @@ export class PageState {
   async searchBelow(deep: boolean): Promise<void> {
     this.deep.value = deep;
     await this.reload();
+  }
+
+  /** Takes away the message that is shown. */
+  hideMessage(): void {
+    clearTimeout(this.#hiding);
+    this.message.value = undefined;
   }
 
   /** Shows a message for a while. */
@@ -281,7 +295,7 @@ export class PageState {
       return wrong ? texts.value.wrongToken : problemText(error, texts.value);
     }
     this.dialog.value = undefined;
-    this.message.value = undefined;
+    this.hideMessage();
     this.onLogIn();
     await this.reload();
     return undefined;
@@ -307,7 +321,7 @@ export class PageState {
   async makeDirectory(name: string): Promise<string | undefined> {
     return await this.#change(name, async () => {
       await this.door.makeDirectory(nameIn(this.directory.value, name));
-      this.tell(texts.value.created(name));
+      this.tell(texts.value.created(shownName(name)));
     });
   }
 
@@ -320,7 +334,7 @@ export class PageState {
     const from = nameIn(this.directory.value, entry.name);
     return await this.#change(name, async () => {
       await this.door.move(from, nameIn(directoryOf(from), name));
-      this.tell(texts.value.renamed(name));
+      this.tell(texts.value.renamed(shownName(name)));
     });
   }
 
@@ -338,15 +352,17 @@ export class PageState {
     return undefined;
   }
 
-  /** Deletes entries, and reports the first failure. */
+  /** Deletes entries, and reports the first failure. What would stop all the others, too, ends it. */
   async remove(chosen: readonly Entry[]): Promise<void> {
     const directory = this.directory.value;
     const entries = outermost(chosen);
     const waiting = entries.values();
     let removed = 0;
     let failure: unknown;
+    const isStopped = () => failure instanceof Problem && STOPPING.has(failure.code);
     const work = async () => {
       for (const { name, type } of waiting) {
+        if (isStopped()) return;
         try {
           await this.door.remove(nameIn(directory, name), type === "directory");
           removed++;
@@ -361,7 +377,7 @@ export class PageState {
     await Promise.all(Array.from({ length: DELETED_AT_ONCE }, work));
     if (failure === undefined) this.tell(texts.value.removed(removed));
     else await this.fail(failure);
-    await this.reload();
+    if (!isStopped()) await this.reload();
   }
 }
 
@@ -369,6 +385,11 @@ export class PageState {
 function outermost(entries: readonly Entry[]): readonly Entry[] {
   const above = entries.filter(({ type }) => type === "directory").map(({ name }) => `${name}/`);
   return entries.filter(({ name }) => !above.some((start) => name.startsWith(start)));
+}
+
+/** The path of a document, which the page is only shown for if it was refused; undefined for that of a directory. */
+function refusedIn(pathname: string): string | undefined {
+  return pathname.endsWith("/") ? undefined : pathname;
 }
 
 function problemOf(error: unknown): Problem {

@@ -74,6 +74,8 @@ export const EN = {
   removing: (done: number, all: number) => `Deleting ${number(done)} of ${number(all)}…`,
   created: (name: string) => `Folder “${name}” created`,
   renamed: (name: string) => `Renamed to “${name}”`,
+  mayNotUpload:
+    "You may not upload here: go to another folder, or log in with a token that may write.",
   tooManyForOne: "These cannot be one download: choose fewer of them, or the whole folder.",
 
   logIn: "Log in",
@@ -143,7 +145,8 @@ export const EN = {
   problems: {
     auth_required: "Log in first.",
     denied: "You may not do this. Ask whoever runs the server for a token with more rights.",
-    not_found: "It is not there any more: somebody has moved or deleted it.",
+    not_found:
+      "It is not there any more, or never was: somebody may have moved or deleted it. Look in the folder above.",
     exists: "Something has that name already: choose another name.",
     bad_name: "The server cannot store that name: choose another one.",
     too_large: "It is larger than the server takes.",
@@ -154,6 +157,8 @@ export const EN = {
     timeout: "The server took too long to answer: try again.",
     busy: "The server is busy, or something is in use: try again in a moment.",
     closed: "The connection was interrupted: try again.",
+    io: "The server could not read or write its files: try again, and tell whoever runs it.",
+    internal: "Something in the server has failed: try again, and tell whoever runs it.",
     otherName:
       "The server does not go by the name in the address. Open it by its address in numbers, or ask whoever runs it to give it that name (ferryd --http-host).",
     gone: "This link has ended: it has expired, was used up, or was revoked. Ask for a new one.",

@@ -73,6 +73,7 @@ export const ZH: Texts = {
   removing: (done, all) => `正在删除（${number(done)}/${number(all)}）…`,
   created: (name) => `已创建文件夹“${name}”`,
   renamed: (name) => `已重命名为“${name}”`,
+  mayNotUpload: "您无权在此上传：请前往其他文件夹，或使用有写入权限的令牌登录。",
   tooManyForOne: "这些项目无法一次下载：请减少选择，或下载整个文件夹。",
 
   logIn: "登录",
@@ -138,7 +139,7 @@ export const ZH: Texts = {
   problems: {
     auth_required: "请先登录。",
     denied: "您没有执行此操作的权限。请向服务器管理员索取权限更高的令牌。",
-    not_found: "该项目已不存在：可能已被移动或删除。",
+    not_found: "该项目已不存在，或者从未存在：可能已被移动或删除。请到上一级文件夹中查找。",
     exists: "已存在同名项目：请换一个名称。",
     bad_name: "服务器无法保存这个名称：请换一个名称。",
     too_large: "文件超出了服务器允许的大小。",
@@ -149,6 +150,8 @@ export const ZH: Texts = {
     timeout: "服务器响应超时：请重试。",
     busy: "服务器繁忙，或项目正在使用中：请稍后重试。",
     closed: "连接中断：请重试。",
+    io: "服务器无法读写其文件：请重试，并告知服务器管理员。",
+    internal: "服务器出现内部错误：请重试，并告知服务器管理员。",
     otherName:
       "服务器不认识地址栏中的这个名称。请改用数字 IP 地址打开，或请服务器管理员用 ferryd --http-host 添加该名称。",
     gone: "此链接已失效：可能已过期、次数用尽或被撤销。请索取新的链接。",

@@ -53,13 +53,13 @@ export const sendByXhr: Send = ({ method, url, headers = {}, body, signal, onSen
       xhr.abort();
       reject(signal!.reason);
     };
-    const fail = () => {
+    const fail = async () => {
       stop();
       xhr.abort();
-      reject(new UploadFailure("offline"));
+      reject(await whyUnsent(body));
     };
     // While a machine sleeps no timer runs: afterwards the time since the last sign of life is long.
-    const timer = setInterval(() => Date.now() - alive > limit && fail(), 1000);
+    const timer = setInterval(() => Date.now() - alive > limit && void fail(), 1000);
     signal?.addEventListener("abort", aborted);
     xhr.upload.onprogress = ({ loaded }) => {
       alive = Date.now();
@@ -78,6 +78,19 @@ export const sendByXhr: Send = ({ method, url, headers = {}, body, signal, onSen
     for (const [name, value] of Object.entries(headers)) xhr.setRequestHeader(name, value);
     xhr.send(body ?? null);
   });
+
+/**
+ * Why there is no response to a request. Browsers report a file that cannot be read any more, or that was changed after
+ * it was chosen, as they report a network that is away: so its last byte is read.
+ */
+export async function whyUnsent(body: Blob | undefined): Promise<UploadFailure> {
+  try {
+    await body?.slice(-1).arrayBuffer();
+    return new UploadFailure("offline");
+  } catch (error) {
+    return new UploadFailure("unreadable", { title: String(error) });
+  }
+}
 
 /** The codes of failures whose responses have no body, as those to HEAD. */
 const CODES: Readonly<Record<number, string>> = {

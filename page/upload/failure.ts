@@ -11,7 +11,9 @@ export type OwnCode =
   /** The file cannot be read, or was changed after it was chosen. */
   | "unreadable"
   /** The server has stored other bytes than those of the file. */
-  | "differs";
+  | "differs"
+  /** It had arrived, and is missing or different in what the server lists at the end. */
+  | "lost";
 
 /** What is known of a failure besides its code. */
 export interface FailureDetails {

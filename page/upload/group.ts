@@ -6,7 +6,7 @@
  */
 
 import { type Collected, topOf } from "./collect.ts";
-import type { UploadFailure } from "./failure.ts";
+import { UploadFailure } from "./failure.ts";
 import { Item } from "./item.ts";
 import { nameIn } from "./names.ts";
 import { MAX_TOPS, type Unfinished } from "./remembered.ts";
@@ -22,6 +22,34 @@ export interface Count {
   readonly missing: readonly string[];
 }
 
+/** How far files are done in their order: what was found done is not looked at again, however many they are. */
+class Front {
+  readonly #items: readonly Item[];
+  readonly #isDone: (item: Item) => boolean;
+  #at = 0;
+
+  constructor(items: readonly Item[], isDone: (item: Item) => boolean) {
+    this.#items = items;
+    this.#isDone = isDone;
+  }
+
+  /** The first file that is not done. */
+  next(): Item | undefined {
+    while (this.#at < this.#items.length && this.#isDone(this.#items[this.#at]!)) this.#at++;
+    return this.#items[this.#at];
+  }
+
+  /** Whether all of them are done. */
+  isWhole(): boolean {
+    return this.next() === undefined;
+  }
+
+  /** Looks at all of them again: some are done no longer. */
+  again(): void {
+    this.#at = 0;
+  }
+}
+
 /** Files that were dropped or chosen together. */
 export class Group {
   readonly id: string;
@@ -32,6 +60,15 @@ export class Group {
   readonly directories: readonly string[];
   /** What the browser cannot send, or may have passed over. */
   readonly flaws: Collected["flaws"];
+  /** The names of what was dropped or chosen. */
+  readonly tops: ReadonlySet<string>;
+  /** Whether something in it lies in a directory of its own. */
+  readonly hasDirectory: boolean;
+  /** Ends what is asked of the server for the whole of it. */
+  readonly stop: AbortController = new AbortController();
+  readonly #complete: Front;
+  readonly #settled: Front;
+  readonly #begun: Front;
   /** What the server had before; undefined as long as that is not known, or if it cannot be known. */
   before: ReadonlyMap<string, StoredFile> | undefined;
   /** Whether its files may be sent: it is known which ones are there already. */
@@ -56,24 +93,47 @@ export class Group {
     );
     this.directories = collected.directories.map((path) => nameIn(directory, path));
     this.flaws = collected.flaws;
-  }
-
-  /** The names of what was dropped or chosen. */
-  get tops(): Set<string> {
-    const names = [...this.items.map(({ name }) => name), ...this.directories];
-    const start = this.directory === "" ? 0 : this.directory.length + 1;
-    return new Set(names.map((name) => topOf(name.slice(start))));
-  }
-
-  /** Whether something in it lies in a directory of its own. */
-  get hasDirectory(): boolean {
-    const start = this.directory === "" ? 0 : this.directory.length + 1;
-    return this.directories.length > 0 || this.items.some(({ name }) => name.includes("/", start));
+    const paths = [...collected.files.map(({ path }) => path), ...collected.directories];
+    this.tops = new Set(paths.map(topOf));
+    this.hasDirectory = this.directories.length > 0 || paths.some((path) => path.includes("/"));
+    this.#complete = new Front(
+      this.items,
+      ({ state }) => state === "arrived" || state === "skipped",
+    );
+    this.#settled = new Front(this.items, ({ isSettled }) => isSettled);
+    this.#begun = new Front(this.items, ({ state }) => state !== "waiting");
   }
 
   /** Whether each file has arrived, or somebody decided that it need not. */
   get isComplete(): boolean {
-    return this.items.every(({ state }) => state === "arrived" || state === "skipped");
+    return this.#complete.isWhole();
+  }
+
+  /** Whether nothing more happens by itself to any file. */
+  get isSettled(): boolean {
+    return this.#settled.isWhole();
+  }
+
+  /** Whether somebody decided of each file that it need not arrive. */
+  get isCancelled(): boolean {
+    return this.items.length > 0 && this.items.every(({ state }) => state === "skipped");
+  }
+
+  /** The next file to be sent. */
+  get next(): Item | undefined {
+    return this.#begun.next();
+  }
+
+  /** Takes files of it up again. */
+  reopen(): void {
+    this.#complete.again();
+    this.#settled.again();
+    this.#begun.again();
+    this.isDone = false;
+    this.isCounted = false;
+    this.count = undefined;
+    this.failure = undefined;
+    this.round++;
   }
 
   /** What is kept of it as long as it is not complete. */
@@ -93,8 +153,20 @@ export class Group {
     };
   }
 
-  /** Counts what has arrived among what the server has. */
-  counted(there: ReadonlyMap<string, StoredFile>): Count {
+  /** Counts what has arrived among what the server has. What had arrived and is missing has failed. */
+  countAmong(there: ReadonlyMap<string, StoredFile>): void {
+    const { missing } = this.count = this.#counted(there);
+    const lost = new Set(missing);
+    for (const item of this.items) {
+      if (item.state !== "arrived" || !lost.has(item.name)) continue;
+      item.state = "failed";
+      item.failure = new UploadFailure("lost");
+      item.sent = 0;
+    }
+    this.#complete.again();
+  }
+
+  #counted(there: ReadonlyMap<string, StoredFile>): Count {
     const sent = this.items.filter(({ state }) => state !== "skipped");
     const missing = sent.filter((item) => {
       const stored = there.get(item.name);

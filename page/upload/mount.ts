@@ -6,6 +6,7 @@
  */
 
 import { h, render } from "preact";
+import { atMostEach } from "./at_most_each.ts";
 import { chosen, collect, type Collected, entriesOf } from "./collect.ts";
 import { Digests } from "./digests.ts";
 import { sendByXhr } from "./exchange.ts";
@@ -24,8 +25,13 @@ export interface UploadsOptions {
   readonly language: Language;
   /** The directory that is shown now, without a slash at either end; "" is the root. */
   directory(): string;
-  /** Files or directories have arrived. Called once a second at most. */
-  onChange(): void;
+  /**
+   * Files or directories have arrived. Called once a second at most, and less often where it takes long: a list of ten
+   * thousand files is not to be read all the time.
+   */
+  onChange(): Promise<void>;
+  /** Something was dropped where nothing may be uploaded. */
+  onRefused(): void;
   /** The server asks for a login; transfers wait until {@linkcode UploadsUi.resume}. */
   onLoginNeeded(): void;
 }
@@ -119,6 +125,7 @@ export function mountUploads(parent: HTMLElement, options: UploadsOptions): Uplo
       draw();
     },
     onDrop: (entries) => add(collect(entries), options.directory()),
+    onRefused: () => options.onRefused(),
   });
 
   addEventListener("online", () => uploads.hurry());
@@ -152,10 +159,12 @@ interface Drops {
   /** Something is dragged over the page, or not any more. */
   onDrag(isOver: boolean): void;
   onDrop(entries: readonly FileSystemEntry[]): void;
+  /** Something was dropped while nothing is taken. */
+  onRefused(): void;
 }
 
 /** Takes files that are dropped anywhere on the page. */
-function takeDrops({ isEnabled, onDrag, onDrop }: Drops): void {
+function takeDrops({ isEnabled, onDrag, onDrop, onRefused }: Drops): void {
   // Each element that is entered or left reports it.
   let depth = 0;
   const hasFiles = (event: DragEvent) => event.dataTransfer?.types.includes("Files") ?? false;
@@ -169,7 +178,8 @@ function takeDrops({ isEnabled, onDrag, onDrop }: Drops): void {
     if (!hasFiles(event)) return;
     // Otherwise the browser would leave the page and open the file.
     event.preventDefault();
-    event.dataTransfer!.dropEffect = isEnabled() ? "copy" : "none";
+    // Where nothing is taken, too, the page is dropped on, and says so.
+    event.dataTransfer!.dropEffect = "copy";
   });
   document.addEventListener("drop", (event) => {
     if (!hasFiles(event)) return;
@@ -177,18 +187,8 @@ function takeDrops({ isEnabled, onDrag, onDrop }: Drops): void {
     depth = 0;
     onDrag(false);
     if (isEnabled()) onDrop(entriesOf(event.dataTransfer!.items));
+    else onRefused();
   });
-}
-
-/** A function that calls another one soon, and not more often than each so many milliseconds. */
-function atMostEach(milliseconds: number, action: () => void): () => void {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  return () => {
-    timer ??= setTimeout(() => {
-      timer = undefined;
-      action();
-    }, milliseconds);
-  };
 }
 
 /** A storage of the browser; undefined where it is switched off. */

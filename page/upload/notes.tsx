@@ -5,6 +5,7 @@
  * @module
  */
 
+import { shownName } from "../text/format.ts";
 import { isNote } from "./collect.ts";
 import type { Group } from "./group.ts";
 import { failureText, type UploadTexts } from "./texts.ts";
@@ -24,7 +25,8 @@ export function Notes({ groups, tick, texts }: NotesProps) {
   const flaws = groups.flatMap(({ flaws }) => flaws);
   const certain = flaws.filter(({ flaw }) => !isNote(flaw));
   const perhaps = flaws.filter(({ flaw }) => isNote(flaw));
-  const told = ({ path, flaw }: Group["flaws"][number]) => `${path}: ${texts.flaws[flaw]}`;
+  const told = ({ path, flaw }: Group["flaws"][number]) =>
+    `${shownName(path)}: ${texts.flaws[flaw]}`;
   return (
     <div class="uploads-notes">
       {certain.length > 0 && (
@@ -61,13 +63,16 @@ function Counted({ group, texts }: { group: Group; tick: number; texts: UploadTe
       ? <p class="uploads-note" data-test="uploads-counted">{texts.confirmed(arrived)}</p>
       : null;
   }
+  // Those that have failed are shown with the reason.
+  const failed = new Set(items.flatMap(({ name, state }) => state === "failed" ? [name] : []));
+  const missing = count.missing.filter((name) => !failed.has(name)).map(shownName);
   return (
     <div data-test="uploads-counted" data-here={count.here} data-there={count.there}>
       <p class="uploads-note">{texts.counted(count.here, count.there)}</p>
-      {count.missing.length > 0 && (
+      {missing.length > 0 && (
         <div class="uploads-missing">
           <p>{texts.missing}</p>
-          <Names names={count.missing} texts={texts} />
+          <Names names={missing} texts={texts} />
         </div>
       )}
     </div>

@@ -6,13 +6,13 @@
  */
 
 import { useState } from "preact/hooks";
-import { sizeText } from "../text/format.ts";
+import { shownName, sizeText } from "../text/format.ts";
 import { Icon } from "../widgets/icons.tsx";
 import type { Item } from "./item.ts";
 import { Notes } from "./notes.tsx";
 import type { Unfinished } from "./remembered.ts";
 import { Rows } from "./rows.tsx";
-import { type Language, timeText, UPLOAD_TEXTS, type UploadTexts } from "./texts.ts";
+import { type Language, reasonsText, timeText, UPLOAD_TEXTS, type UploadTexts } from "./texts.ts";
 import type { Summary, Uploads } from "./uploads.ts";
 
 /** What the panel shows and does. */
@@ -39,7 +39,7 @@ export function Panel(props: PanelProps) {
     <>
       {dragged !== undefined && (
         <div class="uploads-drop">
-          <p>{texts.dropHere(dragged)}</p>
+          <p>{texts.dropHere(shownName(dragged))}</p>
         </div>
       )}
       {!isEmpty && (
@@ -57,6 +57,7 @@ export function Panel(props: PanelProps) {
 function Going({ uploads, tick, language, texts }: PanelProps & { texts: UploadTexts }) {
   const [isFolded, fold] = useState(false);
   const { summary, groups, items } = uploads;
+  const { needsLogin } = summary;
   return (
     <>
       <Head {...{ uploads, summary, language, texts, isFolded }} onFold={() => fold(!isFolded)} />
@@ -64,7 +65,7 @@ function Going({ uploads, tick, language, texts }: PanelProps & { texts: UploadT
         <>
           <Decisions {...{ uploads, summary, items, texts }} />
           <Notes groups={groups} tick={tick} texts={texts} />
-          <Rows {...{ uploads, items, tick, language, texts }} />
+          <Rows {...{ uploads, items, needsLogin, tick, language, texts }} />
         </>
       )}
     </>
@@ -82,16 +83,16 @@ interface HeadProps {
 
 /** How far everything is. */
 function Head({ uploads, summary, language, texts, isFolded, onFold }: HeadProps) {
-  const { files, arrived, bytes, sent, rate, left, isActive, isPaused } = summary;
+  const { files, arrived, bytes, sent, rate, left, isActive, isPaused, needsLogin } = summary;
   const said = isActive
     ? texts.sending(arrived, files)
     : files === 0
-    ? texts.nothing
+    ? uploads.items.length === 0 ? texts.nothing : texts.noneSent
     : arrived === files
     ? texts.allArrived(files)
     : texts.someArrived(arrived, files);
   const size = (value: number) => sizeText(value, language);
-  const details = isPaused ? [texts.paused] : [
+  const details = isPaused ? [needsLogin ? texts.loginNeeded : texts.paused] : [
     isActive ? texts.amount(size(sent), size(bytes)) : size(bytes),
     ...isActive && rate !== undefined ? [texts.perSecond(size(rate))] : [],
     ...isActive && left !== undefined ? [texts.left(timeText(left, texts))] : [],
@@ -139,7 +140,7 @@ function Head({ uploads, summary, language, texts, isFolded, onFold }: HeadProps
         class="uploads-bar"
         aria-label={texts.title}
         max={Math.max(bytes, 1)}
-        value={bytes === 0 && !isActive ? 1 : sent}
+        value={bytes === 0 && files > 0 && files === arrived ? 1 : sent}
       />
     </header>
   );
@@ -188,10 +189,22 @@ function Decisions({ uploads, summary: { undecided, failed }, items, texts }: De
           >
             {texts.retryAll}
           </button>
+          <ul class="uploads-reasons">
+            {reasonsOf(items, texts).map((reason) => <li key={reason}>{reason}</li>)}
+          </ul>
         </div>
       )}
     </>
   );
+}
+
+/** How many reasons are shown: the rows tell the others. */
+const REASONS = 3;
+
+/** Why files have failed: in a row there is no room for all of a sentence. */
+function reasonsOf(items: readonly Item[], texts: UploadTexts): string[] {
+  const failures = items.flatMap(({ state, failure }) => state === "failed" ? failure ?? [] : []);
+  return reasonsText(failures, texts).slice(0, REASONS);
 }
 
 interface LeftProps extends PanelProps {
@@ -237,5 +250,6 @@ const SHOWN = 3;
 /** Some names of a list. */
 export function namesOf(names: readonly string[], texts: UploadTexts): string {
   const rest = names.length - SHOWN;
-  return names.slice(0, SHOWN).join(", ") + (rest > 0 ? ` ${texts.andMore(rest)}` : "");
+  return names.slice(0, SHOWN).map(shownName).join(", ") +
+    (rest > 0 ? ` ${texts.andMore(rest)}` : "");
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { sizeText } from "../text/format.ts";
+import { shownName, sizeText } from "../text/format.ts";
 import { Icon } from "../widgets/icons.tsx";
 import { VirtualList } from "../widgets/virtual_list.tsx";
 import type { Item } from "./item.ts";
@@ -21,6 +21,8 @@ const SHOWN = 5.5;
 interface RowsProps {
   readonly uploads: Uploads;
   readonly items: readonly Item[];
+  /** Whether a login is waited for. */
+  readonly needsLogin: boolean;
   /** Another number whenever an item is different. */
   readonly tick: number;
   readonly language: Language;
@@ -41,7 +43,7 @@ const ORDER: Readonly<Record<Item["state"], number>> = {
 };
 
 /** The list of files on their way. */
-export function Rows({ uploads, items, tick, language, texts }: RowsProps) {
+export function Rows({ uploads, items, needsLogin, tick, language, texts }: RowsProps) {
   return (
     <VirtualList
       class="uploads-list"
@@ -55,7 +57,7 @@ export function Rows({ uploads, items, tick, language, texts }: RowsProps) {
       {(item, index) => (
         <Row
           key={item.id}
-          {...{ item, uploads, tick, language, texts }}
+          {...{ item, uploads, needsLogin, tick, language, texts }}
           position={index + 1}
           all={items.length}
         />
@@ -74,6 +76,7 @@ function ordered(items: readonly Item[]): Item[] {
 interface RowProps {
   readonly item: Item;
   readonly uploads: Uploads;
+  readonly needsLogin: boolean;
   readonly tick: number;
   readonly language: Language;
   readonly texts: UploadTexts;
@@ -81,8 +84,9 @@ interface RowProps {
   readonly all: number;
 }
 
-function Row({ item, uploads, language, texts, position, all }: RowProps) {
+function Row({ item, uploads, needsLogin, language, texts, position, all }: RowProps) {
   const { name, state, file: { size }, sent, failure, md5 } = item;
+  const shown = shownName(name);
   const isGoing = state === "sending" || state === "paused";
   return (
     <div
@@ -93,12 +97,12 @@ function Row({ item, uploads, language, texts, position, all }: RowProps) {
       aria-posinset={position}
       aria-setsize={all}
     >
-      <span class="uploads-name" title={name}>{name}</span>
+      <span class="uploads-name" title={shown}>{shown}</span>
       <span class="uploads-state" title={md5 === undefined ? undefined : `MD5 ${md5}`}>
-        {stateText(item, language, texts)}
+        {state === "paused" && needsLogin ? texts.pausedForLogin : stateText(item, language, texts)}
       </span>
       {isGoing && (
-        <progress class="uploads-bar" aria-label={name} max={Math.max(size, 1)} value={sent} />
+        <progress class="uploads-bar" aria-label={shown} max={Math.max(size, 1)} value={sent} />
       )}
       {state === "failed" && failure !== undefined && (
         <span class="uploads-failure" title={failureText(failure, texts)}>
@@ -134,7 +138,7 @@ function Row({ item, uploads, language, texts, position, all }: RowProps) {
             type="button"
             class="icon-button"
             title={texts.cancel}
-            aria-label={texts.cancelFile(name)}
+            aria-label={texts.cancelFile(shown)}
             onClick={() => uploads.cancel(item)}
           >
             <Icon name="close" />

@@ -21,6 +21,7 @@ const EN = {
     directory === "" ? "Drop to upload" : `Drop to upload to “${directory}”`,
   sending: (arrived: number, all: number) => `${arrived} of ${files(all)} arrived`,
   nothing: "There was no file in it",
+  noneSent: "Nothing was sent",
   allArrived: (all: number) =>
     all === 1 ? "The file has arrived" : `All ${files(all)} have arrived`,
   someArrived: (arrived: number, all: number) => `${arrived} of ${files(all)} arrived`,
@@ -29,6 +30,8 @@ const EN = {
   perSecond: (size: string) => `${size}/s`,
   left: (time: string) => `${time} left`,
   paused: "Waiting for the connection. It goes on by itself.",
+  loginNeeded: "Waiting for you to log in. Then it goes on by itself.",
+  pausedForLogin: "waits for a login",
   seconds: (count: number) => `${count} s`,
   minutes: (count: number) => `${count} min`,
   hours: (hours: number, minutes: number) => `${hours} h ${minutes} min`,
@@ -61,6 +64,8 @@ const EN = {
       ? "A file on the server has the name of one of yours, and another content."
       : `${count} files on the server have names of yours, and another content.`,
   failed: (count: number) => `${files(count)} did not arrive.`,
+  /** A reason, and for how many files it is one. */
+  reason: (text: string, count: number) => count === 1 ? text : `${text} (${files(count)})`,
   unfinished: (names: string, arrived: number, all: number) =>
     all === 1
       ? `${names} was not sent completely.`
@@ -91,6 +96,8 @@ const EN = {
   codes: {
     offline: "There is no connection.",
     unreadable: "The file has changed or cannot be read: choose it again.",
+    lost:
+      "It arrived, but somebody has moved, deleted or changed it since: try again to send it once more.",
     differs:
       "The server has stored something else than was sent: try again, and tell whoever runs the server.",
     auth_required: "Log in, then try again.",
@@ -99,12 +106,13 @@ const EN = {
     not_a_file:
       "There is a folder where a file is needed, or the other way round: rename one of them.",
     bad_name: "The server cannot store this name: rename the file.",
-    too_large: "The file is larger than the server takes.",
+    too_large:
+      "The file is larger than the server takes: ask whoever runs it, or send it in parts.",
     quota: "The server's quota is used up: delete something there, then try again.",
     no_space: "The server's disk is full: delete something there, then try again.",
     busy: "Somebody else is sending this file: try again later.",
     checksum_mismatch: "The bytes were damaged on the way: try again.",
-    not_found: "This place is not there any more.",
+    not_found: "This place is not there any more: choose another folder.",
     gone: "This link has ended: ask for another one.",
     other: "The server could not do it: try again.",
   },
@@ -120,6 +128,7 @@ const ZH: UploadTexts = {
   dropHere: (directory) => directory === "" ? "松开即可上传" : `松开即可上传到“${directory}”`,
   sending: (arrived, all) => `已送达 ${arrived}/${all} 个文件`,
   nothing: "其中没有文件",
+  noneSent: "未发送任何文件",
   allArrived: (all) => all === 1 ? "文件已送达" : `全部 ${all} 个文件均已送达`,
   someArrived: (arrived, all) => `已送达 ${arrived}/${all} 个文件`,
   looking: "正在查看要发送的内容…",
@@ -127,6 +136,8 @@ const ZH: UploadTexts = {
   perSecond: (size) => `${size}/秒`,
   left: (time) => `剩余 ${time}`,
   paused: "正在等待网络连接，恢复后会自动继续。",
+  loginNeeded: "正在等待您登录，登录后会自动继续。",
+  pausedForLogin: "等待登录",
   seconds: (count) => `${count} 秒`,
   minutes: (count) => `${count} 分钟`,
   hours: (hours, minutes) => `${hours} 小时 ${minutes} 分钟`,
@@ -156,6 +167,7 @@ const ZH: UploadTexts = {
   unfold: "展开",
   undecided: (count) => `服务器上有 ${count} 个文件与您的文件同名，但内容不同。`,
   failed: (count) => `${count} 个文件未送达。`,
+  reason: (text, count) => count === 1 ? text : `${text}（${count} 个文件）`,
   unfinished: (names, arrived, all) =>
     all === 1 ? `${names} 尚未发送完毕。` : `${names}：已送达 ${arrived}/${all} 个文件。`,
   chooseAgain: "网页无法保留文件。请重新选择相同的内容，上传将从中断处继续。",
@@ -180,18 +192,19 @@ const ZH: UploadTexts = {
   codes: {
     offline: "没有网络连接。",
     unreadable: "文件已更改或无法读取：请重新选择。",
+    lost: "文件曾送达，但之后已被移动、删除或更改：请重试以再次发送。",
     differs: "服务器保存的内容与发送的不同：请重试，并告知服务器管理员。",
     auth_required: "请登录后重试。",
     denied: "您无权在此写入：请选择其他文件夹，或索取有写入权限的令牌。",
     exists: "已有同名文件。",
     not_a_file: "需要文件的位置是文件夹，或者相反：请重命名其中之一。",
     bad_name: "服务器无法保存此名称：请重命名文件。",
-    too_large: "文件超过了服务器允许的大小。",
+    too_large: "文件超过了服务器允许的大小：请联系服务器管理员，或将其分成多个部分发送。",
     quota: "服务器配额已用完：请删除一些内容后重试。",
     no_space: "服务器磁盘已满：请删除一些内容后重试。",
     busy: "其他人正在发送此文件：请稍后重试。",
     checksum_mismatch: "数据在传输途中损坏：请重试。",
-    not_found: "此位置已不存在。",
+    not_found: "此位置已不存在：请选择其他文件夹。",
     gone: "此链接已失效：请索取新的链接。",
     other: "服务器未能完成操作：请重试。",
   },
@@ -200,6 +213,24 @@ const ZH: UploadTexts = {
 
 /** The texts by their languages. */
 export const UPLOAD_TEXTS: Readonly<Record<Language, UploadTexts>> = { en: EN, zh: ZH };
+
+/** Why files have failed, the commonest reason first. */
+export function reasonsText(failures: readonly Failure[], texts: UploadTexts): string[] {
+  const counts = new Map<string, number>();
+  for (const failure of failures) {
+    const text = failureText(failure, texts);
+    counts.set(text, (counts.get(text) ?? 0) + 1);
+  }
+  return [...counts].sort(([, one], [, other]) => other - one)
+    .map(([text, count]) => texts.reason(text, count));
+}
+
+/** What is known of a failure. */
+interface Failure {
+  readonly code: string;
+  readonly status: number;
+  readonly message: string;
+}
 
 /** How long something takes, coarsely: nobody reads seconds beside hours. */
 export function timeText(seconds: number, texts: UploadTexts): string {
@@ -211,7 +242,7 @@ export function timeText(seconds: number, texts: UploadTexts): string {
 
 /** What a failure means, and what to do. */
 export function failureText(
-  { code, status, message }: { code: string; status: number; message: string },
+  { code, status, message }: Failure,
   texts: UploadTexts,
 ): string {
   const key = status === 410 ? "gone" : code;

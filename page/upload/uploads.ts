@@ -24,6 +24,9 @@ const AT_ONCE = 4;
 /** What a file costs beside its bytes, in bytes: so is the time that is left right for many small files, too. */
 const FILE_COST = 32 * 1024;
 
+/** How often it is measured at most how far all files together are, in milliseconds. */
+const MEASURE_MS = 100;
+
 /** How often groups are saved at most, in milliseconds. */
 const SAVE_MS = 1000;
 
@@ -59,6 +62,8 @@ export interface Summary {
   readonly isActive: boolean;
   /** Whether nothing goes on because the network or the server is away. */
   readonly isPaused: boolean;
+  /** Whether it is a login that is waited for. */
+  readonly needsLogin: boolean;
 }
 
 /** All uploads of a page. */
@@ -73,13 +78,14 @@ export class Uploads {
   readonly #waits: Waits;
   #running = 0;
   #saved = 0;
+  #measured = -Infinity;
 
   /** Creates uploads, of which there are none yet. */
   constructor(parts: UploadsParts) {
     this.#parts = parts;
     this.#tus = new Tus(parts.send, parts.prefix);
     this.#stored = new Stored(parts.send, parts.prefix);
-    this.#waits = new Waits(parts.loginNeeded);
+    this.#waits = new Waits(parts.loginNeeded, parts.changed);
   }
 
   /** All files, in the order in which they were added. */
@@ -124,44 +130,49 @@ export class Uploads {
 
   /** Tries failed files again. */
   retry(...items: readonly Item[]): void {
-    for (const item of items) {
-      if (item.state !== "failed") continue;
+    const failed = items.filter(({ state }) => state === "failed");
+    for (const item of failed) {
       item.state = "waiting";
       item.failure = undefined;
-      this.#reopen(item);
     }
+    this.#reopen(failed);
     this.#proceed();
   }
 
   /** Decides about files whose names are taken. */
   decide(choice: "replace" | "skip", ...items: readonly Item[]): void {
-    for (const item of items) {
-      if (item.state !== "exists") continue;
+    const undecided = items.filter(({ state }) => state === "exists");
+    for (const item of undecided) {
       item.state = choice === "skip" ? "skipped" : "waiting";
       item.overwrite = "always";
       item.failure = undefined;
-      this.#reopen(item);
     }
+    this.#reopen(undecided);
     for (const group of this.groups) this.#settle(group);
     this.#proceed();
   }
 
   /** Ends uploads, and removes what the server has of unfinished ones. */
   cancel(...items: readonly Item[]): void {
-    for (const item of items) {
-      if (item.state === "arrived") continue;
+    const cancelled = items.filter(({ state }) => state !== "arrived" && state !== "skipped");
+    for (const item of cancelled) {
       item.stop?.abort();
       if (item.address !== undefined) this.#tus.remove(item.address);
       item.address = undefined;
       item.state = "skipped";
     }
-    for (const group of this.groups) this.#settle(group);
+    this.#reopen(cancelled);
+    for (const group of this.groups) {
+      if (group.isCancelled) group.stop.abort();
+      this.#settle(group);
+    }
     this.#proceed();
   }
 
   /** Removes groups of which everything is done from the page. */
   clear(): void {
-    for (const { id } of this.groups.filter(({ isDone }) => isDone)) {
+    for (const { id, stop } of this.groups.filter(({ isDone }) => isDone)) {
+      stop.abort();
       this.#parts.remembered.forget(id);
     }
     this.groups = this.groups.filter(({ isDone }) => !isDone);
@@ -192,7 +203,10 @@ export class Uploads {
     const open = items.filter(({ isSettled }) => !isSettled);
     const cost = open.reduce((sum, { file: { size }, sent }) => sum + size - sent + FILE_COST, 0);
     const active = items.filter(({ isActive }) => isActive);
-    const isPaused = active.length > 0 && active.every(({ state }) => state === "paused");
+    const { needsLogin } = this.#waits;
+    // As long as it is not known what is there already, no file is on its way.
+    const isPaused = open.length > 0 && active.every(({ state }) => state === "paused") &&
+      (active.length > 0 || this.#waits.isPausing || needsLogin);
     return {
       files: items.length,
       arrived: count("arrived"),
@@ -204,13 +218,14 @@ export class Uploads {
       left: isPaused ? undefined : this.#costs.secondsFor(cost),
       isActive: open.length > 0,
       isPaused,
+      needsLogin,
     };
   }
 
   async #prepare(group: Group): Promise<void> {
-    const signal = new AbortController().signal;
+    const { directory, tops, stop: { signal } } = group;
     await this.#waits.retried(async () => {
-      group.before = await this.#stored.below(group.directory, group.tops, signal);
+      group.before = await this.#stored.below(directory, tops, signal);
     }, signal).catch(() => {
       // What is there is not known: the server refuses to replace a file.
     });
@@ -222,10 +237,10 @@ export class Uploads {
   /** Starts as many transfers as may run. */
   #proceed(): void {
     for (const group of this.groups) {
-      if (!group.isReady) continue;
-      for (const item of group.items) {
-        if (this.#running >= AT_ONCE) break;
-        if (item.state === "waiting") this.#start(group, item);
+      while (group.isReady && this.#running < AT_ONCE) {
+        const item = group.next;
+        if (item === undefined) break;
+        this.#start(group, item);
       }
     }
     this.#parts.changed();
@@ -290,6 +305,7 @@ export class Uploads {
         waits: this.#waits,
         earlier: item.address,
         onAddress: (url) => {
+          if (item.address === url) return;
           item.address = url;
           this.#save(group, { now: true });
         },
@@ -307,10 +323,13 @@ export class Uploads {
 
   #measure(item?: Item): void {
     const now = performance.now();
-    const { sent, arrived } = this.#done();
-    this.#rate.add(now, sent);
-    this.#costs.add(now, sent + arrived * FILE_COST);
     item?.rate.add(now, item.sent);
+    if (now - this.#measured >= MEASURE_MS) {
+      this.#measured = now;
+      const { sent, arrived } = this.#done();
+      this.#rate.add(now, sent);
+      this.#costs.add(now, sent + arrived * FILE_COST);
+    }
     this.#parts.changed();
   }
 
@@ -325,23 +344,22 @@ export class Uploads {
     return { sent, arrived };
   }
 
-  #reopen(item: Item): void {
-    const group = this.groups.find(({ items }) => items.includes(item));
-    if (group === undefined) return;
-    group.isDone = false;
-    group.isCounted = false;
-    group.count = undefined;
-    group.failure = undefined;
-    group.round++;
+  /** Takes groups up again of which something was decided anew. */
+  #reopen(items: readonly Item[]): void {
+    const changed = new Set(items);
+    for (const group of this.groups) {
+      if (group.items.some((item) => changed.has(item))) group.reopen();
+    }
   }
 
   /** Does what is to be done when all files of a group are. */
   async #settle(group: Group): Promise<void> {
-    if (group.isDone || !group.isReady || !group.items.every(({ isSettled }) => isSettled)) return;
+    if (group.isDone || !group.isReady || !group.isSettled) return;
     group.isDone = true;
-    const { round } = group;
-    const signal = new AbortController().signal;
+    const { round, stop: { signal } } = group;
     try {
+      // Nothing was to arrive.
+      signal.throwIfAborted();
       for (const name of group.directories) {
         await this.#waits.retried(() => this.#stored.makeDirectory(name, signal), signal);
       }
@@ -352,7 +370,7 @@ export class Uploads {
         signal,
       );
       if (group.round !== round) return;
-      group.count = there && group.counted(there);
+      if (there) group.countAmong(there);
     } catch (error) {
       if (group.round !== round) return;
       group.failure = error instanceof UploadFailure ? error : undefined;

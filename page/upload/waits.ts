@@ -19,13 +19,18 @@ const MAX_ERRORS = 4;
 /** Waits for what uploads need. */
 export class Waits {
   readonly #loginNeeded: () => void;
+  readonly #paused: () => void;
   /** Each ends one pause. */
   readonly #pauses = new Set<() => void>();
   #login: PromiseWithResolvers<void> | undefined;
 
-  /** @param loginNeeded called when somebody has to log in */
-  constructor(loginNeeded: () => void) {
+  /**
+   * @param loginNeeded called when somebody has to log in
+   * @param paused called whenever something begins to wait for the network or the server
+   */
+  constructor(loginNeeded: () => void, paused: () => void = () => {}) {
     this.#loginNeeded = loginNeeded;
+    this.#paused = paused;
   }
 
   /**
@@ -53,6 +58,16 @@ export class Waits {
     }
   }
 
+  /** Whether something waits for a login. */
+  get needsLogin(): boolean {
+    return this.#login !== undefined;
+  }
+
+  /** Whether something waits for the network or the server. */
+  get isPausing(): boolean {
+    return this.#pauses.size > 0;
+  }
+
   /** Ends the pauses: the network may be back. */
   hurry(): void {
     for (const end of [...this.#pauses]) end();
@@ -76,6 +91,7 @@ export class Waits {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, milliseconds);
     this.#pauses.add(resolve);
+    this.#paused();
     try {
       await unlessAborted(promise, signal);
     } finally {

@@ -77,7 +77,17 @@ export function DropBox({ state, uploads }: Parts): VNode {
 /** The page of a link to one file. */
 export function SharedFile({ state, file }: { state: PageState; file: Entry }): VNode {
   const t = texts.value;
-  const { expires, downloads } = state.link.value!;
+  const link = state.link.value!;
+  const { expires, downloads } = link;
+  const take = (event: MouseEvent) => {
+    if (!downloads) return;
+    const taken = downloads.taken + 1;
+    // What browsers say of a download that is refused is hard to understand.
+    if (taken > downloads.most) {
+      event.preventDefault();
+      state.tell(t.problems.gone, true);
+    } else state.link.value = { ...link, downloads: { ...downloads, taken } };
+  };
   return (
     <div class="card drop-box" data-test="shared-file">
       <span class="emblem">
@@ -93,6 +103,7 @@ export function SharedFile({ state, file }: { state: PageState; file: Entry }): 
           data-test="row-download"
           href={downloadPath(state.place, file)}
           download=""
+          onClick={take}
         >
           <Icon name="download" />
           {t.download}

@@ -66,7 +66,7 @@ export function FileList({ state }: { state: PageState }): VNode {
       keepInView={index}
       role="grid"
       tabIndex={0}
-      aria-label={directory.value || texts.value.root}
+      aria-label={shownName(directory.value) || texts.value.root}
       aria-rowcount={items.length + 1}
       aria-multiselectable="true"
       {...index < 0 ? {} : { "aria-activedescendant": `row-${index}` }}
@@ -152,7 +152,7 @@ function Row({ state, entry, index, isChosen, isAt }: RowProps): VNode {
         <input
           type="checkbox"
           tabIndex={isAt ? 0 : -1}
-          aria-label={texts.value.choose(name)}
+          aria-label={texts.value.choose(shownName(name))}
           checked={isChosen}
           onChange={() => selection.value = toggle(selection.value, name)}
         />
@@ -215,7 +215,7 @@ function RowActions(
     class: "icon-button",
     "data-test": test,
     title,
-    "aria-label": `${title}: ${name}`,
+    "aria-label": `${title}: ${shownName(name)}`,
     tabIndex,
     children: <Icon name={icon} />,
   });
@@ -227,7 +227,7 @@ function RowActions(
         href={downloadPath(state.place, entry)}
         download=""
         title={t.download}
-        aria-label={`${t.download}: ${name}`}
+        aria-label={`${t.download}: ${shownName(name)}`}
         tabIndex={tabIndex}
       >
         <Icon name="download" />
@@ -251,9 +251,9 @@ function RowActions(
         />
       )}
       <button
-        {...button("row-more", "more", t.more(name))}
+        {...button("row-more", "more", t.more(shownName(name)))}
         class="icon-button row-more"
-        aria-label={t.more(name)}
+        aria-label={t.more(shownName(name))}
         onClick={() => dialog.value = { kind: "actions", entry }}
       />
     </>

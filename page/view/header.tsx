@@ -8,11 +8,12 @@
 import { useSignal } from "@preact/signals";
 import type { VNode } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { directoryPath, pathTo } from "../door/place.ts";
+import { directoryPath, pathTo, shortened } from "../door/place.ts";
 import type { PageState } from "../state/page_state.ts";
 import { shownName } from "../text/format.ts";
 import { language, setLanguage, texts } from "../text/language.ts";
 import { Icon } from "../widgets/icons.tsx";
+import { narrow } from "./narrow.ts";
 import { setTheme, theme, THEMES } from "./theme.ts";
 
 /** The head of the page. */
@@ -51,13 +52,13 @@ function Mark(): VNode {
 /** The way to the directory that is shown. */
 export function Crumbs({ state }: { state: PageState }): VNode {
   const { directory, link } = state;
-  const way = pathTo(directory.value);
+  const way = shortened(pathTo(directory.value), narrow.value ? 1 : 3);
   const root = link.value?.name || texts.value.root;
   return (
     <nav class="crumbs" aria-label={texts.value.path}>
       <ol>
         {way.map(({ name, last }, i) => {
-          const text = shownName(name === "" ? root : last);
+          const text = shownName(last || root);
           const isHere = i === way.length - 1;
           return (
             <li key={name}>
@@ -65,7 +66,7 @@ export function Crumbs({ state }: { state: PageState }): VNode {
               {isHere ? <h1 aria-current="page" title={text}>{text}</h1> : (
                 <a
                   href={directoryPath(state.door.prefix, name)}
-                  title={text}
+                  title={shownName(name) || text}
                   onClick={(event) => follow(event, () => state.goTo(name))}
                 >
                   {text}

@@ -14,6 +14,9 @@ testInChromium("the page offers what the client may do, and no more", async (bro
   await opened.shows("file");
   for (const part of CHANGES) assertEquals(await opened.part(part).count(), 0, part);
   assertEquals(await opened.part("row-download").count(), 1);
+  await opened.drop(server.path("file"));
+  await opened.part("message").filter({ hasText: "You may not upload here" }).waitFor();
+  assertEquals(await opened.part("uploads").count(), 0);
 });
 
 testInChromium("a token that reaches one folder is led there", async (browsing) => {

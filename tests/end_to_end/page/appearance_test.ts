@@ -104,11 +104,11 @@ testInChromium("the page is Chinese for those who read Chinese, or choose it", a
 testInChromium("the page fits a telephone, where actions are in a menu", async (browsing) => {
   await using server = await start();
   server.write("a name as long as only people who describe the whole content choose it.txt", "");
-  const opened = await browsing.open(server.url, { width: 360, height: 640 });
+  const opened = await browsing.open(server.url, { width: 320, height: 640 });
   const { page } = opened;
   await opened.shows("notes.md");
   const width = "document.documentElement.scrollWidth";
-  assertEquals(await page.evaluate(width), 360);
+  assertEquals(await page.evaluate(width), 320);
   assertEquals(await opened.row("notes.md").locator('[data-test="row-rename"]').isVisible(), false);
   await opened.row("notes.md").locator('[data-test="row-more"]').click();
   await page.getByRole("dialog").getByRole("button", { name: "Rename" }).click();
@@ -119,7 +119,7 @@ testInChromium("the page fits a telephone, where actions are in a menu", async (
   for (const part of ["download-chosen", "delete-chosen"]) {
     assert(await opened.part(part).isVisible(), part);
   }
-  assertEquals(await page.evaluate(width), 360);
+  assertEquals(await page.evaluate(width), 320);
   assertEquals(await flaws(opened), []);
 });
 

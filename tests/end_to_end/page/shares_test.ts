@@ -74,3 +74,19 @@ testInChromium(
     assertEquals(Deno.readTextFileSync(`${pair.root}/inbox/of others.txt`), "secret");
   },
 );
+
+testInChromium("a link whose downloads are used up says so", async (browsing) => {
+  const { pair, url } = await startWithPage();
+  await using _ = pair;
+  pair.dir.write("root/once.txt", "content");
+  const owner = await browsing.open(url);
+  await owner.row("once.txt").locator('[data-test="row-share"]').click();
+  await owner.part("share-downloads").selectOption("1");
+  await owner.part("share-create").click();
+  const guest = await browsing.open(await owner.part("share-link").inputValue());
+  const file = await guest.download(() => guest.part("row-download").click());
+  assertEquals(text(file.content), "content");
+  await guest.page.getByText("1 of 1 downloads").waitFor();
+  await guest.part("row-download").click();
+  await guest.part("message").filter({ hasText: "This link has ended" }).waitFor();
+});

@@ -1,5 +1,12 @@
 import { assertEquals } from "@std/assert";
-import { directoryPath, filePath, nameIn, pathTo, placeOf } from "../../../page/door/place.ts";
+import {
+  directoryPath,
+  filePath,
+  nameIn,
+  pathTo,
+  placeOf,
+  shortened,
+} from "../../../page/door/place.ts";
 
 Deno.test("placeOf() reads the directory from an address, with and without a share link", () => {
   const cases: [pathname: string, prefix: string, directory: string][] = [
@@ -34,4 +41,13 @@ Deno.test("pathTo() names each directory on the way", () => {
     { name: "a/b", last: "b" },
   ]);
   assertEquals([nameIn("", "x"), nameIn("a/b", "x")], ["x", "a/b/x"]);
+});
+
+Deno.test("a long way is shown by its ends, and leads to what is left out", () => {
+  const shown = (directory: string, above: number) =>
+    shortened(pathTo(directory), above).map(({ name, last }) => `${last}:${name}`);
+  assertEquals(shown("a/b", 3), [":", "a:a", "b:a/b"]);
+  assertEquals(shown("a/b/c/d/e", 3), [":", "…:a/b/c", "d:a/b/c/d", "e:a/b/c/d/e"]);
+  assertEquals(shown("a", 1), [":", "a:a"]);
+  assertEquals(shown("a/b/c", 1), ["…:a/b", "c:a/b/c"]);
 });

@@ -10,7 +10,7 @@ Deno.test("problemText() says what to do, by the code of the error", () => {
   assertEquals(problemText(new Problem("not_found", 410, "x"), EN), problems.gone);
   assertEquals(problemText(new Problem("denied", 421, "x"), EN), problems.otherName);
   assertEquals(
-    problemText(new Problem("internal", 500, "it broke"), EN),
+    problemText(new Problem("usage", 400, "it broke"), EN),
     "The server says: it broke.",
   );
   assertEquals(

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { failureOf } from "../../../page/upload/exchange.ts";
+import { failureOf, whyUnsent } from "../../../page/upload/exchange.ts";
 
 function failure(status: number, text: string, fields: Record<string, string> = {}) {
   const { code, message, retryAfter, passes } = failureOf({
@@ -25,4 +25,13 @@ Deno.test("a response without a problem is known by its status", () => {
     retryAfter: undefined,
     passes: true,
   });
+});
+
+Deno.test("a file that cannot be read any more is not taken for a network that is away", async () => {
+  const changed = {
+    slice: () => ({ arrayBuffer: () => Promise.reject(new DOMException("", "NotReadableError")) }),
+  } as unknown as Blob;
+  const bodies = [undefined, new Blob([]), new Blob(["bytes"]), changed];
+  const codes = await Promise.all(bodies.map(async (body) => (await whyUnsent(body)).code));
+  assertEquals(codes, ["offline", "offline", "offline", "unreadable"]);
 });

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { failureText, timeText, UPLOAD_TEXTS } from "../../../page/upload/texts.ts";
+import { failureText, reasonsText, timeText, UPLOAD_TEXTS } from "../../../page/upload/texts.ts";
 
 Deno.test("a time that is left has one unit, and hours have minutes", () => {
   const told = (seconds: number) => timeText(seconds, UPLOAD_TEXTS.en);
@@ -27,4 +27,23 @@ Deno.test("Chinese texts are Chinese", () => {
     typeof text === "string" ? text : typeof text === "object" ? Object.values(text) : []
   );
   for (const text of texts) assert(/\p{Script=Han}/u.test(text), text);
+});
+
+Deno.test("the reasons of many failures are each said once, the commonest first", () => {
+  const failure = (code: string) => ({ code, status: 507, message: "" });
+  const failures = ["too_large", "quota", "quota"].map(failure);
+  const { codes } = UPLOAD_TEXTS.en;
+  assertEquals(reasonsText(failures, UPLOAD_TEXTS.en), [
+    `${codes.quota} (2 files)`,
+    codes.too_large,
+  ]);
+});
+
+Deno.test("each reason says what to do", () => {
+  const { codes } = UPLOAD_TEXTS.en;
+  for (const [code, text] of Object.entries(codes)) {
+    // What passes by itself, and what has buttons of its own.
+    if (["offline", "exists"].includes(code)) continue;
+    assert(/: .+|, then try again/.test(text), `${code}: ${text}`);
+  }
 });

@@ -28,10 +28,13 @@ function textBytes(text: string): Uint8Array<ArrayBuffer> {
 /** What a browser keeps of all its pages. */
 class Kept {
   readonly #items = new Map<string, string>();
+  /** How often something was kept. */
+  writes = 0;
   getItem(key: string): string | null {
     return this.#items.get(key) ?? null;
   }
   setItem(key: string, value: string): void {
+    this.writes++;
     this.#items.set(key, value);
   }
 }
@@ -118,6 +121,13 @@ Deno.test("a file that the server has lost meanwhile is missed at the end", asyn
   page.uploads.add(dropped({ "top/a": "a", "top/b": "b" }), "");
   await page.settled();
   assertEquals(page.uploads.groups[0]!.count, { here: 2, there: 1, missing: ["top/b"] });
+  assertEquals(page.states, { "top/a": "arrived", "top/b": "failed" });
+  assertEquals(page.uploads.items[1]!.failure?.code, "lost");
+  // It can be sent once more.
+  page.door.disturb = () => undefined;
+  page.uploads.retry(...page.uploads.items);
+  await page.settled();
+  assertEquals(page.uploads.groups[0]!.count, { here: 2, there: 2, missing: [] });
 });
 
 Deno.test("a file that is there already is not sent again", async () => {
@@ -180,6 +190,8 @@ Deno.test("a login that has ended is asked for once, and all goes on after it", 
   page.uploads.add(dropped({ a: "a", b: "b" }), "");
   page.uploads.add(dropped({ c: "c" }), "");
   await page.until(() => page.logins > 0);
+  const { isPaused, needsLogin } = page.uploads.summary;
+  assertEquals([isPaused, needsLogin], [true, true]);
   isLoggedIn = true;
   page.uploads.resume();
   await page.settled();
@@ -248,4 +260,55 @@ Deno.test("an unfinished group can be forgotten", async () => {
   assertEquals(page.uploads.unfinished, []);
   await Promise.resolve();
   assertEquals(door.requests, ["DELETE /.tus/7"]);
+});
+
+Deno.test("what is cancelled before the server could be asked is gone at once", async () => {
+  const kept = new Kept();
+  using page = new Page(new UploadDoor(), kept);
+  page.door.disturb = () => ({ failure: new UploadFailure("offline") });
+  page.uploads.add(dropped({ "top/a": "a" }, ["top/empty"]), "");
+  await page.until(() => page.uploads.summary.isPaused);
+  page.uploads.cancel(...page.uploads.items);
+  await page.settled();
+  const asked = page.door.requests.length;
+  page.uploads.clear();
+  page.uploads.hurry();
+  assertEquals(page.uploads.groups, []);
+  assertEquals(page.door.requests.length, asked);
+  assertEquals(JSON.parse(kept.getItem("ferry-uploads")!), []);
+});
+
+Deno.test("a file that failed and is cancelled is not missed any more", async () => {
+  using page = new Page();
+  page.door.disturb = ({ method }) =>
+    method === "POST" ? { failure: new UploadFailure("quota", { status: 507 }) } : undefined;
+  page.uploads.add(dropped({ "top/a": "a" }), "");
+  await page.settled();
+  assertEquals(page.uploads.groups[0]!.count?.missing, ["top/a"]);
+  page.uploads.cancel(...page.uploads.items);
+  await page.settled();
+  assertEquals(page.states, { "top/a": "skipped" });
+  assertEquals(page.uploads.groups[0]!.count, undefined);
+});
+
+Deno.test("each further file of a folder costs the page as much as the first", async () => {
+  const kept = new Kept();
+  using page = new Page(new UploadDoor(), kept);
+  const files = Object.fromEntries(Array.from({ length: 400 }, (_, n) => [`top/${n}`, ""]));
+  page.uploads.add(dropped(files), "");
+  const [group] = page.uploads.groups;
+  let looks = 0;
+  for (const item of group!.items) {
+    let { state } = item;
+    Object.defineProperty(item, "state", {
+      get: () => (looks++, state),
+      set: (value) => state = value,
+    });
+  }
+  const began = Date.now();
+  while (!group!.isCounted) await new Promise((resolve) => setTimeout(resolve, 10));
+  const tenths = 1 + Math.floor((Date.now() - began) / 100);
+  // It is measured ten times a second how far all of them are, and kept once a second.
+  assertEquals(looks < (100 + 6 * tenths) * 400, true, `${looks} looks at 400 files`);
+  assertEquals(kept.writes < 20 + tenths, true, `kept ${kept.writes} times`);
 });

@@ -1,0 +1,71 @@
+/// <reference lib="dom" />
+import { assertEquals } from "@std/assert";
+import { PageState } from "../../../page/state/page_state.ts";
+
+/** What a page has around it: a server that answers as it is told, and the history of the browser. */
+class Around implements Disposable {
+  /** Each request: `GET /`. */
+  readonly requests: string[] = [];
+  readonly #before = { fetch: globalThis.fetch, history: globalThis.history };
+
+  constructor(answer: (method: string, path: string) => Response | undefined) {
+    globalThis.fetch = (path, { method = "GET" } = {}) => {
+      this.requests.push(`${method} ${path}`);
+      const response = answer(method, String(path));
+      return response ? Promise.resolve(response) : Promise.reject(new TypeError("no network"));
+    };
+    Object.assign(globalThis, { history: { pushState() {} } });
+  }
+
+  [Symbol.dispose](): void {
+    Object.assign(globalThis, this.#before);
+  }
+}
+
+function problem(status: number, code: string): Response {
+  return Response.json({ status, code, detail: "" }, { status });
+}
+
+function list(...names: string[]): Response {
+  const entries = names.map((name) => ({ name, type: "file", size: 1, mtime: 1, md5: null }));
+  return Response.json({ entries });
+}
+
+const SESSION = { token: null, grants: { read: [""], delete: [""] }, mayLogIn: false, by: null };
+
+/** The state of a page; messages are hidden before a test ends. */
+function stateOf(pathname: string): PageState & Disposable {
+  const state = new PageState(pathname);
+  return Object.assign(state, { [Symbol.dispose]: () => state.hideMessage() });
+}
+
+Deno.test("from a document that was refused one gets to a directory, and back", async () => {
+  using _ = new Around((_, path) => {
+    if (path === "/.ferry/session") return Response.json(SESSION);
+    return path === "/" ? list("a") : problem(404, "not_found");
+  });
+  using state = stateOf("/missing");
+  await state.start();
+  assertEquals(state.problem.value?.code, "not_found");
+  await state.goTo("");
+  assertEquals([state.problem.value, state.entries.value?.length], [undefined, 1]);
+  await state.show("/missing");
+  assertEquals(state.problem.value?.code, "not_found");
+});
+
+Deno.test("many entries are not asked to be deleted of a server that is away, or wants a login", async () => {
+  for (const answer of [undefined, problem(401, "auth_required")]) {
+    const names = Array.from({ length: 100 }, (_, n) => `${n}`);
+    using around = new Around((method, path) => {
+      if (method === "DELETE") return answer?.clone();
+      return path === "/.ferry/session" ? Response.json(SESSION) : list(...names);
+    });
+    using state = stateOf("/");
+    await state.start();
+    await state.remove(state.entries.value!);
+    const asked = around.requests.filter((request) => request.startsWith("DELETE"));
+    assertEquals(asked.length <= 4, true, `${asked.length} requests`);
+    assertEquals(state.message.value?.failed, true);
+    assertEquals(state.entries.value?.length, 100);
+  }
+});
