@@ -155,6 +155,8 @@ export class Group {
 
   /** Counts what has arrived among what the server has. What had arrived and is missing has failed. */
   countAmong(there: ReadonlyMap<string, StoredFile>): void {
+    // What is sent once more is compared with what is there now.
+    this.before = there;
     const { missing } = this.count = this.#counted(there);
     const lost = new Set(missing);
     for (const item of this.items) {

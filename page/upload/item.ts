@@ -23,6 +23,8 @@ export type State =
   | "skipped"
   | "failed";
 
+const ACTIVE: ReadonlySet<State> = new Set(["reading", "sending", "paused", "checking"]);
+
 /** One file on its way. */
 export class Item {
   /** What tells it from others. */
@@ -56,7 +58,7 @@ export class Item {
 
   /** Whether its transfer has begun and not ended. */
   get isActive(): boolean {
-    return ["reading", "sending", "paused", "checking"].includes(this.state);
+    return ACTIVE.has(this.state);
   }
 
   /** Whether nothing more happens by itself. */

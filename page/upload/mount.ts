@@ -12,6 +12,7 @@ import { Digests } from "./digests.ts";
 import { sendByXhr } from "./exchange.ts";
 import { Panel } from "./panel.tsx";
 import { Remembered, type Unfinished } from "./remembered.ts";
+import { Tab } from "./tab.ts";
 import type { Language } from "./texts.ts";
 import { Uploads } from "./uploads.ts";
 
@@ -75,11 +76,12 @@ export function mountUploads(parent: HTMLElement, options: UploadsOptions): Uplo
     tick++;
     render(h(Panel, { uploads, tick, language, dragged, isLooking, onChoose }), parent);
   });
+  const tab = new Tab(storageOf("sessionStorage"));
   const start = () => new Worker(options.workerUrl, { type: "module" });
   const uploads = new Uploads({
     send: sendByXhr,
     digests: new Digests(start, Math.min(WORKERS, navigator.hardwareConcurrency || 1)),
-    remembered: new Remembered(storageOf("localStorage"), thisTab()),
+    remembered: new Remembered(storageOf("localStorage"), tab.id),
     prefix: options.prefix,
     changed: draw,
     stored: atMostEach(CHANGE_MS, () => options.onChange()),
@@ -129,11 +131,17 @@ export function mountUploads(parent: HTMLElement, options: UploadsOptions): Uplo
   });
 
   addEventListener("online", () => uploads.hurry());
-  addEventListener("pageshow", () => uploads.hurry());
+  addEventListener("pageshow", () => {
+    tab.stay();
+    uploads.hurry();
+  });
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState === "visible") uploads.hurry();
   });
-  addEventListener("pagehide", () => uploads.save());
+  addEventListener("pagehide", () => {
+    uploads.save();
+    tab.leave();
+  });
   addEventListener("beforeunload", (event) => {
     if (uploads.summary.isActive) event.preventDefault();
   });
@@ -198,17 +206,4 @@ function storageOf(kind: "localStorage" | "sessionStorage"): Storage | undefined
   } catch {
     return undefined;
   }
-}
-
-/** What tells this tab from others, and stays when it is reloaded. */
-function thisTab(): string {
-  const key = "ferry-tab";
-  const storage = storageOf("sessionStorage");
-  const tab = storage?.getItem(key) ?? crypto.getRandomValues(new Uint32Array(2)).join("-");
-  try {
-    storage?.setItem(key, tab);
-  } catch {
-    // Then a reloaded page waits a moment before it takes its own uploads for unfinished.
-  }
-  return tab;
 }

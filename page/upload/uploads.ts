@@ -13,7 +13,7 @@ import { Group } from "./group.ts";
 import type { Item } from "./item.ts";
 import { Rate } from "./rate.ts";
 import type { Remembered, Unfinished } from "./remembered.ts";
-import { Stored } from "./stored.ts";
+import { Stored, type StoredFile } from "./stored.ts";
 import { Transfer } from "./transfer.ts";
 import { Tus } from "./tus.ts";
 import { Waits } from "./waits.ts";
@@ -289,10 +289,9 @@ export class Uploads {
     };
     try {
       const there = overwrite === "never" ? group.before?.get(name) : undefined;
-      if (there !== undefined) {
+      const md5 = there && await this.#storedMd5(name, there, file, signal);
+      if (md5 !== undefined) {
         const own = await digest.at(file.size);
-        const md5 = there.size !== file.size ? undefined : there.md5 ??
-          await this.#waits.retried(() => this.#stored.md5(name, signal), signal);
         if (md5 !== own) throw new UploadFailure("exists");
         item.wasThere = true;
         return own;
@@ -318,6 +317,24 @@ export class Uploads {
       return await transfer.run();
     } finally {
       digest.end();
+    }
+  }
+
+  /** The MD5 of a stored file, null if it cannot be that of another file; undefined if it has gone meanwhile. */
+  async #storedMd5(
+    name: string,
+    { size, md5 }: StoredFile,
+    file: File,
+    signal: AbortSignal,
+  ): Promise<string | null | undefined> {
+    if (size !== file.size) return null;
+    if (md5 !== null) return md5;
+    try {
+      const found = await this.#waits.retried(() => this.#stored.md5(name, signal), signal);
+      return found ?? null;
+    } catch (error) {
+      if (error instanceof UploadFailure && error.isGone) return undefined;
+      throw error;
     }
   }
 

@@ -39,6 +39,8 @@ export class UploadDoor {
   readonly requests: string[] = [];
   /** The uploads that are not complete, by their addresses. */
   readonly pending = new Map<string, Pending>();
+  /** Whether a list tells MD5s. */
+  listsMd5 = true;
   /** Whether directories may be listed. */
   mayList = true;
   /** Asked for each request, whether and how it is disturbed. */
@@ -147,8 +149,9 @@ export class UploadDoor {
     for (const [path, bytes] of below) {
       const name = directory === "" ? path : path.slice(directory.length + 1);
       const top = name.split("/")[0]!;
+      const md5 = this.listsMd5 ? md5Of(bytes) : null;
       if (name === top || url.endsWith("?recursive")) {
-        entries.set(name, { name, type: "file", size: bytes.length, md5: md5Of(bytes) });
+        entries.set(name, { name, type: "file", size: bytes.length, md5 });
       } else {
         entries.set(top, { name: top, type: "directory", size: 0, md5: null });
       }

@@ -312,3 +312,34 @@ Deno.test("each further file of a folder costs the page as much as the first", a
   assertEquals(looks < (100 + 6 * tenths) * 400, true, `${looks} looks at 400 files`);
   assertEquals(kept.writes < 20 + tenths, true, `kept ${kept.writes} times`);
 });
+
+Deno.test("a file that was there and has gone before it was compared is sent", async () => {
+  using page = new Page();
+  page.door.files.set("a", textBytes("same"));
+  page.door.listsMd5 = false;
+  page.door.disturb = ({ method }) => {
+    if (method === "HEAD") page.door.files.clear();
+    return undefined;
+  };
+  page.uploads.add(dropped({ a: "same" }), "");
+  await page.settled();
+  assertEquals(page.states, { a: "arrived" });
+  assertEquals(page.door.files.get("a"), textBytes("same"));
+});
+
+Deno.test("what was there at the beginning and has gone at the end can be sent", async () => {
+  using page = new Page();
+  page.door.files.set("top/a", textBytes("same"));
+  let lists = 0;
+  page.door.disturb = ({ url }) => {
+    if (url.endsWith("?recursive") && ++lists === 2) page.door.files.clear();
+    return undefined;
+  };
+  page.uploads.add(dropped({ "top/a": "same" }), "");
+  await page.settled();
+  assertEquals(page.states, { "top/a": "failed" });
+  page.uploads.retry(...page.uploads.items);
+  await page.settled();
+  assertEquals(page.states, { "top/a": "arrived" });
+  assertEquals(page.door.files.get("top/a"), textBytes("same"));
+});
