@@ -72,7 +72,13 @@ async function feed(
   limit: number,
 ): Promise<void> {
   using chunks = new ChunkPipeline(resources, { most: CHUNK_BYTES, digest });
-  const readNext = async () => await fillChunk(source, await chunks.next(), limit - size);
+  const fillNext = async () => await fillChunk(source, await chunks.next(), limit - size);
+  const readNext = () => {
+    const reading = fillNext();
+    // A failure is thrown by the next await; until then it must not count as unhandled.
+    reading.catch(() => {});
+    return reading;
+  };
   let size = 0;
   let yielded = 0;
   let reading = readNext();
