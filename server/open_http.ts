@@ -74,6 +74,17 @@ export interface OpenedHttp {
 }
 
 /**
+ * Checks that nothing is said of a listener for HTTP where there is none: whoever says it expects one.
+ *
+ * @throws {FerryError} `usage`
+ */
+export function assertNothingOfHttp({ httpHosts, httpOrigins, httpUrl }: HttpServeOptions): void {
+  if (httpUrl === undefined && !httpHosts?.length && !httpOrigins?.length) return;
+  const reason = "its URL, its names and the origins that may use it are given";
+  throw new FerryError("usage", `--http has to say where to listen for HTTP: ${reason}`);
+}
+
+/**
  * Listens for HTTP.
  *
  * @throws {FerryError} `usage` for a name or an origin that is none, and a certificate that is not valid; `io`, `denied`,

@@ -29,7 +29,7 @@ import { listenLineExec } from "./protocols/line_exec/line_exec.ts";
 import { listenTcpEcho, listenUdpEcho } from "./protocols/echo/echo.ts";
 import { AllowedCommands, type ExecPolicy } from "./exec/allowed_commands.ts";
 import { Hooks, type ServerHooks } from "./observe/hooks.ts";
-import { type HttpServeOptions, openHttp } from "./open_http.ts";
+import { assertNothingOfHttp, type HttpServeOptions, openHttp } from "./open_http.ts";
 import type { HttpListener } from "./protocols/http/http.ts";
 import { Session } from "./protocols/ferry/session.ts";
 import { sourceOf } from "../lib/core/source_address.ts";
@@ -181,7 +181,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
       const opened = await openHttp(address, options, shared);
       listeners.push(web = opened.listener);
       shared.links = opened.links;
-    }
+    } else assertNothingOfHttp(options);
     if (classicExec !== undefined) listeners.push(openLineExec(classicExec, options, shared));
     if (tcpEcho !== undefined) listeners.push(openTcpEcho(tcpEcho, options, shared));
     if (udpEcho !== undefined) listeners.push(await openUdpEcho(udpEcho, options, shared));

@@ -65,3 +65,21 @@ Deno.test("ferryd says of each address to listen on what is wrong with it", asyn
   const cert = await ferryd(["cert", "--host", "bücher.example"], { cwd: dir.path });
   assertEquals([cert.code, cert.stderr], [2, `ferryd: ${SERVERS["bücher.example:9900"]}\n`]);
 });
+
+Deno.test("ferryd does not start if it is told about HTTP, but not where to listen for it", async () => {
+  await using dir = new TempDir();
+  const told = [
+    ["--http-url", "https://files.example.org"],
+    ["--http-host", "files.example.org"],
+    ["--http-origin", "https://app.example.org"],
+  ];
+  await Promise.all(told.map(async (args, at) => {
+    const root = dir.join(`root ${at}`);
+    Deno.mkdirSync(root);
+    const all = ["--root", root, "--listen", "127.0.0.1:0", ...args];
+    const { code, stderr } = await ferryd(all, { cwd: dir.path });
+    const reason = "its URL, its names and the origins that may use it are given";
+    const line = `ferryd: --http has to say where to listen for HTTP: ${reason}`;
+    assertEquals([code, stderr.split("\n").at(-2)], [2, line], args.join(" "));
+  }));
+});
