@@ -25,6 +25,9 @@ const DELETED_AT_ONCE = 4;
 /** How old a list may be when the user comes back to the page, in milliseconds. */
 const FRESH_MS = 5000;
 
+/** How long the page waits before it asks again a server that was away, in milliseconds. */
+const AWAY_MS = 3000;
+
 /** The codes of failures of which each further request would have the same. */
 const STOPPING: ReadonlySet<string> = new Set(["unreachable", "auth_required"]);
 
@@ -104,6 +107,8 @@ export class PageState {
   /** Whether something has changed since the present fetch began. */
   #isOutdated = false;
   #hiding: ReturnType<typeof setTimeout> | undefined;
+  /** Asks again for a list, as long as the server is away. */
+  #asking: ReturnType<typeof setTimeout> | undefined;
 
   /** @param pathname the path of the address of the page */
   constructor(pathname: string) {
@@ -136,6 +141,7 @@ export class PageState {
   /** Fetches the list again. */
   async reload(): Promise<void> {
     this.#fetching?.abort();
+    clearTimeout(this.#asking);
     const fetching = this.#fetching = new AbortController();
     this.loading.value = true;
     try {
@@ -151,8 +157,15 @@ export class PageState {
 
   /** Shows why there is no list; where there is one already, it stays as long as the failure may pass. */
   async #failed(problem: Problem): Promise<void> {
+    const wasAway = this.#asking !== undefined;
+    const isAway = problem.code === "unreachable";
+    this.#asking = isAway ? setTimeout(() => this.reload(), AWAY_MS) : undefined;
     const stays = this.entries.value !== undefined && PASSING.has(problem.code);
-    if (stays) return this.tell(problemText(problem, texts.value), true);
+    if (stays) {
+      // That it is still away need not be said.
+      if (!isAway || !wasAway) this.tell(problemText(problem, texts.value), true);
+      return;
+    }
     this.problem.value = problem;
     if (problem.code === "auth_required") await this.#renewSession();
   }
@@ -173,6 +186,10 @@ export class PageState {
     const entries = await this.#list(signal);
     if (signal.aborted) return;
     this.#fetched = Date.now();
+    if (this.#asking !== undefined) {
+      this.#asking = undefined;
+      this.hideMessage();
+    }
     this.blind.value = entries === undefined;
     this.entries.value = entries ?? [];
     this.problem.value = undefined;

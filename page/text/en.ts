@@ -153,7 +153,7 @@ export const EN = {
     quota: "The server's quota is used up: delete something, or ask whoever runs the server.",
     no_space: "The server's disk is full: delete something, or ask whoever runs the server.",
     not_a_file: "That is a folder where a file is expected, or the other way round.",
-    unreachable: "The server does not answer. Check the network; the page goes on when it is back.",
+    unreachable: "The server does not answer. Check the network, and try again when it is back.",
     timeout: "The server took too long to answer: try again.",
     busy: "The server is busy, or something is in use: try again in a moment.",
     closed: "The connection was interrupted: try again.",

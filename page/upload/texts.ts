@@ -81,7 +81,7 @@ const EN = {
   confirmed: (count: number) => `The server has confirmed the MD5 of ${files(count)}.`,
   notCounted: "Not everything could be compared at the end:",
   unsendable: "A browser cannot send these:",
-  mayMiss: "Perhaps not everything was sent:",
+  mayMiss: "What browsers leave out of folders",
   flaws: {
     unreadable: "it cannot be read: check its permissions",
     "same-path":
@@ -179,7 +179,7 @@ const ZH: UploadTexts = {
   confirmed: (count) => `服务器已确认 ${count} 个文件的 MD5。`,
   notCounted: "最后未能全部核对：",
   unsendable: "浏览器无法发送以下内容：",
-  mayMiss: "可能有内容未发送：",
+  mayMiss: "浏览器会略过的内容",
   flaws: {
     unreadable: "无法读取：请检查权限",
     "same-path":

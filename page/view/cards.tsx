@@ -89,7 +89,7 @@ export function SharedFile({ state, file }: { state: PageState; file: Entry }): 
     } else state.link.value = { ...link, downloads: { ...downloads, taken } };
   };
   return (
-    <div class="card drop-box" data-test="shared-file">
+    <div class="card drop-box shared-file" data-test="shared-file">
       <span class="emblem">
         <Icon name={iconOf(file.type, file.name)} />
       </span>

@@ -69,3 +69,31 @@ Deno.test("many entries are not asked to be deleted of a server that is away, or
     assertEquals(state.entries.value?.length, 100);
   }
 });
+
+Deno.test("a server that was away is asked again, and the list is there by itself", async () => {
+  let isAway = false;
+  using around = new Around((_, path) => {
+    if (isAway) return undefined;
+    return path === "/.ferry/session" ? Response.json(SESSION) : list("a");
+  });
+  using state = stateOf("/");
+  await state.start();
+  isAway = true;
+  const { setTimeout } = globalThis;
+  const timers: (() => void)[] = [];
+  globalThis.setTimeout = ((run: () => void) => timers.push(run)) as unknown as typeof setTimeout;
+  try {
+    await state.reload();
+    assertEquals(state.message.value?.failed, true);
+    assertEquals(state.entries.value?.length, 1);
+    state.hideMessage();
+    isAway = false;
+    const before = around.requests.length;
+    for (const run of timers.splice(0)) run();
+    while (state.loading.value) await new Promise((resolve) => setTimeout(resolve, 1));
+    assertEquals(around.requests.slice(before), ["GET /"]);
+    assertEquals(state.message.value, undefined);
+  } finally {
+    globalThis.setTimeout = setTimeout;
+  }
+});
