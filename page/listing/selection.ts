@@ -53,6 +53,17 @@ export function chooseAll(selection: Selection, names: readonly string[]): Selec
   return { ...selection, chosen: new Set(all ? [] : names) };
 }
 
+/** The selection before entries are removed: the keyboard goes to the next one that stays. */
+export function besides(
+  selection: Selection,
+  names: readonly string[],
+  removed: ReadonlySet<string>,
+): Selection {
+  const last = names.findLastIndex((name) => removed.has(name));
+  const at = names.slice(last + 1)[0] ?? names.findLast((name) => !removed.has(name));
+  return { ...selection, at };
+}
+
 /** The selection after the list has changed: entries that are gone are no longer chosen. */
 export function among(selection: Selection, names: ReadonlySet<string>): Selection {
   const known = (name: string | undefined) => name !== undefined && names.has(name);

@@ -10,7 +10,7 @@ import { Door, type Entry, isGranted, type LinkInfo, type Session } from "../doo
 import { directoryOf, directoryPath, nameIn, type Place, placeOf } from "../door/place.ts";
 import { Problem } from "../door/request.ts";
 import { found, type Order, sorted } from "../listing/order.ts";
-import { among, choose, NOTHING, type Selection } from "../listing/selection.ts";
+import { among, besides, choose, NOTHING, type Selection } from "../listing/selection.ts";
 import { shownName } from "../text/format.ts";
 import { locale, texts } from "../text/language.ts";
 import type { Dialog, Message } from "./dialog.ts";
@@ -394,7 +394,13 @@ export class PageState {
     await Promise.all(Array.from({ length: DELETED_AT_ONCE }, work));
     if (failure === undefined) this.tell(texts.value.removed(removed));
     else await this.fail(failure);
-    if (!isStopped()) await this.reload();
+    if (isStopped()) return;
+    if (this.directory.value === directory) {
+      const names = this.shown.value.map(({ name }) => name);
+      const gone = new Set(chosen.map(({ name }) => name));
+      this.selection.value = besides(this.selection.value, names, gone);
+    }
+    await this.reload();
   }
 }
 

@@ -6,6 +6,7 @@
  */
 
 import { computed, effect, type ReadonlySignal, type Signal, signal } from "@preact/signals";
+import { keep, kept } from "./kept.ts";
 import { EN, type Texts } from "./en.ts";
 import { ZH } from "./zh.ts";
 
@@ -24,7 +25,7 @@ export function preferred(kept: string | null, wanted: readonly string[]): Langu
 
 /** The language of the page. */
 export const language: Signal<Language> = signal(
-  preferred(globalThis.localStorage?.getItem(KEY) ?? null, navigator.languages),
+  preferred(kept(KEY), navigator.languages),
 );
 
 /** The texts in the language of the page. */
@@ -37,7 +38,7 @@ export const locale: ReadonlySignal<string> = computed(() =>
 
 /** Chooses the language, for later visits, too. */
 export function setLanguage(chosen: Language): void {
-  localStorage.setItem(KEY, chosen);
+  keep(KEY, chosen);
   language.value = chosen;
 }
 

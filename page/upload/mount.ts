@@ -12,6 +12,7 @@ import { Digests } from "./digests.ts";
 import { sendByXhr } from "./exchange.ts";
 import { Panel } from "./panel.tsx";
 import { Remembered, type Unfinished } from "./remembered.ts";
+import { storageOf } from "../text/kept.ts";
 import { Tab } from "./tab.ts";
 import type { Language } from "./texts.ts";
 import { Uploads } from "./uploads.ts";
@@ -197,13 +198,4 @@ function takeDrops({ isEnabled, onDrag, onDrop, onRefused }: Drops): void {
     if (isEnabled()) onDrop(entriesOf(event.dataTransfer!.items));
     else onRefused();
   });
-}
-
-/** A storage of the browser; undefined where it is switched off. */
-function storageOf(kind: "localStorage" | "sessionStorage"): Storage | undefined {
-  try {
-    return globalThis[kind];
-  } catch {
-    return undefined;
-  }
 }

@@ -6,6 +6,7 @@
  */
 
 import { effect, type Signal, signal } from "@preact/signals";
+import { keep, kept } from "../text/kept.ts";
 
 /** A choice of colours; `auto` is that of the system. */
 export type Theme = "auto" | "light" | "dark";
@@ -18,12 +19,12 @@ const KEY = "ferry.theme";
 
 /** The choice. */
 export const theme: Signal<Theme> = signal(
-  THEMES.find((name) => name === localStorage.getItem(KEY)) ?? "auto",
+  THEMES.find((name) => name === kept(KEY)) ?? "auto",
 );
 
 /** Chooses colours, for later visits, too. */
 export function setTheme(chosen: Theme): void {
-  localStorage.setItem(KEY, chosen);
+  keep(KEY, chosen);
   theme.value = chosen;
 }
 

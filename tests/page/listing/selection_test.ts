@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import {
   among,
+  besides,
   choose,
   chooseAll,
   extend,
@@ -44,4 +45,12 @@ Deno.test("all are chosen, and then none", () => {
 Deno.test("what is gone, or not shown, is no longer chosen", () => {
   const some = among(toggle(choose("a"), "c"), new Set(["a", "b"]));
   assertEquals([chosen(some), some.at, some.anchor], ["a", undefined, undefined]);
+});
+
+Deno.test("after entries are removed the keyboard is at the next one that stays", () => {
+  const at = (...removed: string[]) => besides(choose("b"), NAMES, new Set(removed)).at;
+  assertEquals(at("b"), "c");
+  assertEquals(at("b", "d"), "e");
+  assertEquals(at("d", "e"), "c");
+  assertEquals(at(...NAMES), undefined);
 });

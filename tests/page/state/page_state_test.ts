@@ -70,6 +70,19 @@ Deno.test("many entries are not asked to be deleted of a server that is away, or
   }
 });
 
+Deno.test("after an entry is deleted the keyboard is at the next one", async () => {
+  const names = ["a", "b", "c"];
+  using _ = new Around((method, path) => {
+    if (method === "DELETE") names.splice(names.indexOf(path.slice(1)), 1);
+    return path === "/.ferry/session" ? Response.json(SESSION) : list(...names);
+  });
+  using state = stateOf("/");
+  await state.start();
+  await state.remove([state.entries.value![1]!]);
+  assertEquals(state.selection.value.at, "c");
+  assertEquals(state.chosen.value, []);
+});
+
 Deno.test("a server that was away is asked again, and the list is there by itself", async () => {
   let isAway = false;
   using around = new Around((_, path) => {
