@@ -31,16 +31,38 @@ export interface ArchivedEntry extends Omit<Entry, "filename" | "checksum"> {
 export interface ArchivedTreeOptions {
   /** The name of the directory; "" is the root. */
   readonly directory: string;
-  /** Only these entries of the directory, which exist. Default: undefined, all. */
-  readonly only?: readonly string[] | undefined;
+  /** Only these entries of the directory. Default: undefined, all. */
+  readonly only?: readonly Entry[] | undefined;
   /** The directory of the archive that has everything in it. */
   readonly folder: string;
 }
 
 /**
+ * Entries of a directory by their names, each of them once.
+ *
+ * @throws {FerryError} `not_found`, `not_a_file`, `bad_name`, `denied`
+ */
+export async function entriesIn(
+  files: FileService,
+  directory: string,
+  names: readonly string[],
+): Promise<Entry[]> {
+  const entries: Entry[] = [];
+  for (const name of new Set(names)) {
+    if (name === "" || name.includes("/")) {
+      throw new FerryError("bad_name", "it is no entry of the directory");
+    }
+    const entry = await files.find(directory === "" ? name : `${directory}/${name}`, "md5");
+    if (!entry) throw new FerryError("not_found", "no such file or directory");
+    entries.push(entry);
+  }
+  return entries;
+}
+
+/**
  * The entries of an archive of a directory. Files are opened one after the other, as the archive is made.
  *
- * @throws {FerryError} `not_found`, `not_a_file`, `bad_name`
+ * @throws {FerryError} `not_found`, `not_a_file`
  */
 export async function* archivedTree(
   files: FileService,
@@ -77,17 +99,13 @@ export async function* archivedTree(
 async function* listedIn(
   files: FileService,
   directory: string,
-  only: readonly string[] | undefined,
+  only: readonly Entry[] | undefined,
 ): AsyncGenerator<Listed, void, void> {
   const options = { recursive: true, omitted: true };
   if (only === undefined) return yield* await files.list(directory, options);
-  for (const name of new Set(only)) {
-    if (name.includes("/")) throw new FerryError("bad_name", "it is no entry of the directory");
-    const filename = directory === "" ? name : `${directory}/${name}`;
-    const entry = await files.find(filename, "md5");
-    if (!entry) throw new FerryError("not_found", "no such file or directory");
+  for (const entry of only) {
     yield entry;
-    if (entry.type === "directory") yield* await files.list(filename, options);
+    if (entry.type === "directory") yield* await files.list(entry.filename, options);
   }
 }
 

@@ -5,7 +5,12 @@
  */
 
 import { FerryError, quote } from "../../../../lib/core/errors.ts";
-import { type ArchivedEntry, archivedTree, PIECE_BYTES } from "../../../files/archived_tree.ts";
+import {
+  type ArchivedEntry,
+  archivedTree,
+  entriesIn,
+  PIECE_BYTES,
+} from "../../../files/archived_tree.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import { namedFields } from "./representation.ts";
 import { tar } from "./tar.ts";
@@ -29,7 +34,7 @@ const NAMELESS = "files";
  * Responds with an archive of the directory that the target of a request names, or with `?name=` of some of its entries.
  * It is made while it is sent, so that its size is not known before.
  *
- * @throws {FerryError} `usage` for another format; `not_found`, `not_a_file`
+ * @throws {FerryError} `usage` for another format; `not_found`, `not_a_file`; `bad_name` for what is no entry
  */
 export async function getArchive(exchange: Exchange, kind: string): Promise<void> {
   const format = Object.hasOwn(FORMATS, kind) ? FORMATS[kind] : undefined;
@@ -41,9 +46,10 @@ export async function getArchive(exchange: Exchange, kind: string): Promise<void
   // A link to a file does not tell the name of the directory that the file is in.
   const named = exchange.view.visit?.share.type === "file" ? "" : filename;
   const folder = named.slice(named.lastIndexOf("/") + 1) || NAMELESS;
-  const only = query.has("name") ? query.getAll("name") : undefined;
   const files = exchange.files(permit);
   await files.list(filename, { recursive: false });
+  const names = query.has("name") ? query.getAll("name") : undefined;
+  const only = names && await entriesIn(files, filename, names);
   if (exchange.method !== "HEAD") await exchange.countDownload({ first: true });
   const entries = archivedTree(files, { directory: filename, only, folder });
   const fields = {

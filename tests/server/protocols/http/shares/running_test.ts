@@ -155,3 +155,27 @@ Deno.test("downloads are counted when content is sent, and those that go on are 
   // Whoever has begun a download may look at what the link is about.
   assertEquals((await server.request("GET", `${prefix}/.ferry/share`)).status, 200);
 });
+
+Deno.test("an archive of what is not there is refused, and not counted", async () => {
+  const { server } = await started();
+  await using _server = server;
+  Deno.mkdirSync(server.path("dir"));
+  server.write("dir/f", "0123456789");
+  const { prefix } = await makeLink(server, { name: "dir", downloads: 1 });
+  const archive = (method: string, query: string) =>
+    server.request(method, `${prefix}/?archive=zip&${query}`);
+  const table: [query: string, status: number][] = [
+    ["name=absent", 404],
+    ["name=f&name=absent", 404],
+    ["name=", 400],
+    ["name=..%2Fdir", 400],
+    ["name=..", 400],
+  ];
+  for (const [query, status] of table) {
+    for (const method of ["HEAD", "GET"]) {
+      assertEquals((await archive(method, query)).status, status, `${method} ${query}`);
+    }
+  }
+  assertEquals((await archive("GET", "name=f")).status, 200);
+  assertEquals((await archive("GET", "name=f")).status, 410);
+});
