@@ -46,6 +46,10 @@ effect(() => {
 });
 
 listenForKeys(state, uploads);
+document.addEventListener("click", (event) => {
+  const link = (event.target as Element).closest<HTMLAnchorElement>("a[download]");
+  if (link && !event.defaultPrevented) void state.watchDownload(link.pathname + link.search);
+});
 addEventListener("popstate", () => void state.show(location.pathname));
 addEventListener("online", () => void state.reload());
 document.addEventListener("visibilitychange", () => {

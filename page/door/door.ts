@@ -106,6 +106,11 @@ export class Door {
     }
   }
 
+  /** Finds out whether what an address is for could be downloaded. */
+  async look(path: string): Promise<void> {
+    await ask(path, { method: "HEAD" });
+  }
+
   /** Makes a directory. */
   async makeDirectory(name: string): Promise<void> {
     const { status } = await ask(directoryPath(this.prefix, name), { method: "POST" });

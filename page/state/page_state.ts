@@ -361,12 +361,29 @@ export class PageState {
       await action();
     } catch (error) {
       if (error instanceof Problem && error.code === "auth_required") await this.askForLogin();
+      if (error instanceof Problem && error.code === "not_found") void this.reload();
       return problemText(error, texts.value);
     }
     this.query.value = "";
     this.deep.value = false;
     void this.reload().then(() => this.selection.value = choose(name));
     return undefined;
+  }
+
+  /**
+   * Says why a download that the browser begins now will fail, if it will: browsers say nothing that helps.
+   *
+   * @param path the path of its address
+   */
+  async watchDownload(path: string): Promise<void> {
+    // What is counted is not asked for twice.
+    if (this.link.value?.downloads) return;
+    try {
+      await this.door.look(path);
+    } catch (error) {
+      await this.fail(error);
+      if (error instanceof Problem && error.code === "not_found") await this.reload();
+    }
   }
 
   /** Deletes entries, and reports the first failure. What would stop all the others, too, ends it. */

@@ -70,6 +70,40 @@ Deno.test("many entries are not asked to be deleted of a server that is away, or
   }
 });
 
+Deno.test("why a download fails is said, and the list shows what is there", async () => {
+  const names = ["a", "b"];
+  using around = new Around((method, path) => {
+    if (method === "HEAD") {
+      return new Response(null, { status: path === "/b?download" ? 404 : 200 });
+    }
+    return path === "/.ferry/session" ? Response.json(SESSION) : list(...names);
+  });
+  using state = stateOf("/");
+  await state.start();
+  names.pop();
+  await state.watchDownload("/a?download");
+  assertEquals(state.message.value, undefined);
+  await state.watchDownload("/b?download");
+  assertEquals(state.message.value?.failed, true);
+  assertEquals(state.entries.value?.map(({ name }) => name), ["a"]);
+  assertEquals(around.requests.filter((request) => request.startsWith("HEAD")).length, 2);
+});
+
+Deno.test("what has gone before it was renamed leaves the list", async () => {
+  const names = ["a", "b"];
+  using _ = new Around((method, path) => {
+    if (method === "POST") return problem(404, "not_found");
+    return path === "/.ferry/session" ? Response.json(SESSION) : list(...names);
+  });
+  using state = stateOf("/");
+  await state.start();
+  const entry = state.entries.value![1]!;
+  names.pop();
+  await state.rename(entry, "c");
+  while (state.loading.value) await new Promise((resolve) => setTimeout(resolve, 1));
+  assertEquals(state.entries.value?.map(({ name }) => name), ["a"]);
+});
+
 Deno.test("after an entry is deleted the keyboard is at the next one", async () => {
   const names = ["a", "b", "c"];
   using _ = new Around((method, path) => {
