@@ -4,8 +4,9 @@
  * @module
  */
 
-import { FerryError } from "../../../../lib/core/errors.ts";
-import { conditionOf } from "../../../files/precondition.ts";
+import type { Entry } from "../../../../lib/core/entry.ts";
+import { FerryError, toFerryError } from "../../../../lib/core/errors.ts";
+import { conditionOf, type Precondition } from "../../../files/precondition.ts";
 import { preconditionIn } from "../exchange/entity_tag.ts";
 import type { Handler } from "../exchange/exchange.ts";
 import { HttpFailure } from "../exchange/problem.ts";
@@ -25,7 +26,21 @@ export const makeDirectory: Handler = async (exchange) => {
   const files = exchange.files(permit);
   const there = await files.find(filename, "md5");
   const precondition = preconditionIn(exchange.request.headersDistinct);
-  if (precondition) conditionOf(precondition)(there);
+  if (precondition) assertHolds(precondition, there);
   if (filename !== "") await files.mkdir(filename);
   exchange.json(there ? 200 : 201, { name: path, type: "directory" });
 };
+
+/**
+ * Fails if a precondition does not hold. Without it the directory would be made, so that this is 412 also where it
+ * requires that something is there.
+ *
+ * @throws {HttpFailure} 412
+ */
+function assertHolds(precondition: Precondition, there: Entry | undefined): void {
+  try {
+    conditionOf(precondition)(there);
+  } catch (error) {
+    throw new HttpFailure(412, toFerryError(error));
+  }
+}

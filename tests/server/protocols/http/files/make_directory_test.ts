@@ -26,3 +26,13 @@ Deno.test("a POST that would make no directory is refused", async () => {
   }
   assertEquals(server.read("file"), "1");
 });
+
+Deno.test("a POST makes no directory where its precondition does not hold", async () => {
+  await using server = await HttpServer.start();
+  const refused = await server.request("POST", "/new/", { headers: { "if-match": "*" } });
+  assertEquals([refused.status, refused.json.code], [412, "not_found"]);
+  assertEquals((await server.request("GET", "/new/")).status, 404);
+  const first = { headers: { "if-none-match": "*" } };
+  assertEquals((await server.request("POST", "/new/", first)).status, 201);
+  assertEquals((await server.request("POST", "/new/", first)).status, 412);
+});
