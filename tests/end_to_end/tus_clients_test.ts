@@ -149,8 +149,7 @@ test("Uppy uploads files and folders, and goes on after interruptions", async ()
   const uppy = new Uppy();
   uppy.use(Tus, {
     endpoint: `${proxy.url}/.tus/shared/`,
-    // Of a request that fits into the buffers, Deno may never report that it was cut:
-    // findings/deno-http-client-waits-on-a-reset.sh.
+    // Of a request that fits into the buffers, Deno may never report that it was cut.
     chunkSize: 3_000_000,
     limit: 2,
     retryDelays: Array(20).fill(50),
