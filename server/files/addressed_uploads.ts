@@ -12,7 +12,6 @@
 import { encodeHex } from "@std/encoding/hex";
 import { algorithmOf, hexOf, sameChecksum } from "../../lib/core/checksum.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
-import type { Overwrite } from "../../lib/core/overwrite.ts";
 import { parseFileName } from "../../lib/core/remote_name.ts";
 import { PrefixDigest, type SavedPrefix } from "../../lib/digest/prefix_digest.ts";
 import { RESUMABLE_BYTES } from "../../lib/files/partial_file.ts";
@@ -36,7 +35,7 @@ import {
   UploadRegister,
   type UploadRegisterOptions,
 } from "./upload_register.ts";
-import { UploadService, type UploadServiceOptions } from "./upload_service.ts";
+import { policyFor, UploadService, type UploadServiceOptions } from "./upload_service.ts";
 import { type Part, putTogether } from "./putting_together.ts";
 import { keepTouched, type UploadLock } from "./upload_locks.ts";
 
@@ -91,7 +90,7 @@ export class AddressedUploads {
     onBegun: (id: string) => void = () => {},
   ): Promise<AddressedUpload> {
     const { filename, size, mtime, algorithm, checksum, note, isPart = false } = upload;
-    const overwrite = this.#policyOf(upload);
+    const overwrite = policyFor(this.#permit, upload);
     const id = crypto.randomUUID();
     const stored = isPart ? undefined : await this.#alreadyThere(upload);
     const record: UploadRecord = {
@@ -117,11 +116,6 @@ export class AddressedUploads {
     const { locks, onTakenOver } = this.#options;
     using lock = (await locks.take(lockOf(id), onTakenOver))!;
     return await this.#append({ id, record, lock }, { ...bytes, offset: 0 });
-  }
-
-  /** The overwrite policy of an upload, as far as the client may replace files. */
-  #policyOf({ overwrite }: Pick<NewUpload, "overwrite">): Overwrite {
-    return this.#permit.link?.createsOnly ? "never" : overwrite;
   }
 
   /** The file that makes the upload unnecessary. Fails if it would be refused anyway. */
@@ -337,7 +331,7 @@ export class AddressedUploads {
    */
   async concatenate(sum: NewSum): Promise<AddressedUpload> {
     const { parts, filename, mtime, algorithm, checksum, note } = sum;
-    const overwrite = this.#policyOf(sum);
+    const overwrite = policyFor(this.#permit, sum);
     const { locks, onTakenOver, runtime: { clock } } = this.#options;
     const { owner } = this.#permit;
     const id = await idOfSum(sum, owner);

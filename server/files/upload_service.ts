@@ -89,7 +89,7 @@ export class UploadService {
 
   async #consider(offer: UploadOffer): Promise<OfferAnswer> {
     const { filename, algorithm, checksum } = offer;
-    const overwrite = this.#policyOf(offer);
+    const overwrite = policyFor(this.#permit, offer);
     const name = parseFileName(filename);
     const size = assertSize(offer.size);
     const existing = await this.#fileAt(name, algorithm);
@@ -148,7 +148,7 @@ export class UploadService {
     partial?: OfferedUpload,
   ): Promise<ReceivedUpload> {
     try {
-      const upload = { ...wanted, overwrite: this.#policyOf(wanted) };
+      const upload = { ...wanted, overwrite: policyFor(this.#permit, wanted) };
       const { algorithm, overwrite, offset } = upload;
       const name = parseFileName(upload.filename);
       const size = assertSize(upload.size);
@@ -172,11 +172,6 @@ export class UploadService {
     } catch (error) {
       throw await this.#explained(error);
     }
-  }
-
-  /** The overwrite policy of an upload, as far as the client may replace files. */
-  #policyOf({ overwrite }: Upload): Overwrite {
-    return this.#permit.link?.createsOnly ? "never" : overwrite;
   }
 
   /** Fails if a precondition does not hold already before the content comes. */
@@ -364,6 +359,11 @@ export class UploadService {
   #checksum(name: FileName, algorithm: Algorithm): Promise<Checksum> {
     return this.#permit.wait(this.#storage.checksum(name, algorithm));
   }
+}
+
+/** The overwrite policy of an upload, as far as the client may replace files. */
+export function policyFor({ link }: Permit, { overwrite }: Pick<Upload, "overwrite">): Overwrite {
+  return link?.createsOnly ? "never" : overwrite;
 }
 
 /** Whether an upload may replace the file that has its name when it is published. */

@@ -204,20 +204,15 @@ export class Exchange {
     return new FileService(permit, { storage, runtime });
   }
 
-  /**
-   * The uploads that a permit allows.
-   *
-   * @param onTakenOver called when another client takes over a partial upload. Default: the connection is closed
-   */
-  uploads(permit: Permit, onTakenOver: () => void = () => this.abort()): UploadService {
-    return new UploadService(permit, { ...this.#uploading, onTakenOver });
+  /** The uploads that a permit allows. */
+  uploads(permit: Permit): UploadService {
+    return new UploadService(permit, this.#uploading);
   }
 
   /** The uploads that a permit allows and that their clients go on with by an id. */
   addressedUploads(permit: Permit): AddressedUploads {
     const { records, partialTtl: ttl } = this.service;
-    const onTakenOver = () => this.abort();
-    return new AddressedUploads(permit, { ...this.#uploading, onTakenOver, records, ttl });
+    return new AddressedUploads(permit, { ...this.#uploading, records, ttl });
   }
 
   get #uploading() {
@@ -226,7 +221,9 @@ export class Exchange {
     const onStored = tell && ((file: Parameters<typeof tell.stored>[0]) => {
       tell.stored(file, this.caller.shown);
     });
-    return { storage, runtime, locks, onStored };
+    // Another client has taken over the partial upload.
+    const onTakenOver = () => this.abort();
+    return { storage, runtime, locks, onStored, onTakenOver };
   }
 
   /**
