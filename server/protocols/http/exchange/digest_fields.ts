@@ -77,6 +77,28 @@ function attestation(name: string, digest: Uint8Array): Attestation[] {
   return [{ algorithm: name, digest }];
 }
 
+/**
+ * The values that Want-Repr-Digest gives to algorithms: how much a client wants each, as numbers if it is well-formed.
+ *
+ * @param lines the values of the header fields by their names in lower case, as `headersDistinct` of `node:http` has them
+ * @throws {FerryError} `bad_header` if it is no dictionary
+ */
+export function reprDigestWishes(
+  lines: Readonly<Record<string, readonly string[] | undefined>>,
+): ReadonlyMap<string, unknown> {
+  try {
+    const text = lines["want-repr-digest"]?.join(", ") ?? "";
+    return new Map([...parseDictionary(text)].map(([name, [value]]) => [name, value]));
+  } catch (cause) {
+    throw malformedWishes(cause);
+  }
+}
+
+/** The error for a malformed Want-Repr-Digest. */
+export function malformedWishes(cause?: unknown): FerryError {
+  return new FerryError("bad_header", "the header field want-repr-digest is malformed", { cause });
+}
+
 /** The value of a Content-Digest or Repr-Digest field with a checksum. */
 export function digestField(checksum: Checksum): string {
   const name = algorithmOf(checksum) === "sha256" ? "sha-256" : algorithmOf(checksum);

@@ -5,10 +5,8 @@
  * @module
  */
 
-import { parseDictionary } from "structured-headers";
 import type { Algorithm, Checksum } from "../../../../lib/core/checksum.ts";
-import { FerryError } from "../../../../lib/core/errors.ts";
-import { digestField } from "../exchange/digest_fields.ts";
+import { digestField, malformedWishes, reprDigestWishes } from "../exchange/digest_fields.ts";
 
 /** The algorithms of ferry that HTTP has a name for, in lower case. */
 const NAMES: Readonly<Partial<Record<Algorithm, string>>> = { sha256: "sha-256", md5: "md5" };
@@ -26,7 +24,7 @@ export function wantedIn(
   lines: Readonly<Record<string, readonly string[] | undefined>>,
 ): Algorithm[] {
   const wants = [
-    preferred(preferencesIn(lines["want-repr-digest"]?.join(", "))),
+    preferred(preferencesIn(reprDigestWishes(lines))),
     preferred(legacyPreferencesIn(lines["want-digest"]?.join(", "))),
   ];
   return [...new Set(wants.filter((algorithm) => algorithm !== undefined))];
@@ -44,17 +42,13 @@ function preferred(preferences: Preferences): Algorithm | undefined {
 }
 
 /** `sha-256=10, md5=1` */
-function preferencesIn(text = ""): Preferences {
-  try {
-    return new Map(
-      [...parseDictionary(text)].map(([name, [value]]) => {
-        if (typeof value !== "number") throw new TypeError(`the weight of ${name} is no number`);
-        return [name, value];
-      }),
-    );
-  } catch (cause) {
-    throw new FerryError("bad_header", "the header field want-repr-digest is malformed", { cause });
-  }
+function preferencesIn(wishes: ReadonlyMap<string, unknown>): Preferences {
+  return new Map(
+    [...wishes].map(([name, weight]) => {
+      if (typeof weight !== "number") throw malformedWishes();
+      return [name, weight];
+    }),
+  );
 }
 
 /** `SHA-256, MD5;q=0.3` */

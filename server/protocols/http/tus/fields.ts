@@ -5,8 +5,8 @@
  */
 
 import { decodeBase64 } from "@std/encoding/base64";
-import { parseDictionary } from "structured-headers";
 import { FerryError } from "../../../../lib/core/errors.ts";
+import { reprDigestWishes } from "../exchange/digest_fields.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import { HttpFailure } from "../exchange/problem.ts";
 
@@ -67,13 +67,8 @@ function malformed(reason: string): FerryError {
  * @throws {FerryError} `bad_header`
  */
 export function wantsMd5({ request }: Exchange): boolean {
-  const text = request.headersDistinct["want-repr-digest"]?.join(", ") ?? "";
-  try {
-    const [weight] = parseDictionary(text).get("md5") ?? [0];
-    return typeof weight === "number" && weight > 0;
-  } catch (cause) {
-    throw new FerryError("bad_header", "the header field want-repr-digest is malformed", { cause });
-  }
+  const weight = reprDigestWishes(request.headersDistinct).get("md5");
+  return typeof weight === "number" && weight > 0;
 }
 
 /**
