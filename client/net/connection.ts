@@ -85,12 +85,13 @@ export interface SmallDownload {
 /** A connection to a server on which the handshake is done. */
 export class Connection {
   readonly #wire: Wire;
-  readonly #channel: RequestChannel;
+  /** Sends requests and reads their replies. */
+  readonly channel: RequestChannel;
   /** What the server said about itself in the handshake. */
   readonly hello: HelloReply;
   private constructor(wire: Wire, hello: HelloReply) {
     this.#wire = wire;
-    this.#channel = new RequestChannel(wire);
+    this.channel = new RequestChannel(wire);
     this.hello = hello;
   }
 
@@ -191,14 +192,14 @@ export class Connection {
 
   /** Asks whether the server can serve files. */
   ping(): Promise<PingReply> {
-    return this.#channel.ask(OPERATIONS.ping.reply, { op: "ping" });
+    return this.channel.ask(OPERATIONS.ping.reply, { op: "ping" });
   }
 
   /** The metadata of a file or a directory; "" is the root. */
   stat(filename: string, algorithm: Algorithm = "md5"): Promise<Entry> {
     this.assertOffers(algorithm);
     const header = { op: "stat", filename, ...checksumKeys(algorithm, null) };
-    return this.#channel.ask(OPERATIONS.stat.reply, header);
+    return this.channel.ask(OPERATIONS.stat.reply, header);
   }
 
   /**
@@ -211,23 +212,23 @@ export class Connection {
     { recursive, omitted }: { recursive: boolean; omitted: boolean },
   ): AsyncGenerator<Listed[], void, void> {
     const header = { op: "list", filename: directory, recursive, ...(omitted ? { omitted } : {}) };
-    return this.#channel.lines(header, (line) => decodeListLine("listed", line));
+    return this.channel.lines(header, (line) => decodeListLine("listed", line));
   }
 
   /** The partial uploads of this client's token that can be resumed. */
   listPartialUploads(): AsyncGenerator<PartEntry[], void, void> {
     const header = { op: "list", filename: "", parts: true };
-    return this.#channel.lines(header, (line) => decodeListLine("part", line));
+    return this.channel.lines(header, (line) => decodeListLine("part", line));
   }
 
   /** Makes a directory and its parent directories. */
   async mkdir(filename: string): Promise<void> {
-    await this.#channel.ask(OPERATIONS.mkdir.reply, { op: "mkdir", filename });
+    await this.channel.ask(OPERATIONS.mkdir.reply, { op: "mkdir", filename });
   }
 
   /** Deletes a file, or with `recursive` a directory and all that is in it. */
   async remove(filename: string, { recursive }: { recursive: boolean }): Promise<void> {
-    await this.#channel.ask(OPERATIONS.remove.reply, { op: "remove", filename, recursive });
+    await this.channel.ask(OPERATIONS.remove.reply, { op: "remove", filename, recursive });
   }
 
   /** Renames a file or a directory. */
@@ -236,13 +237,13 @@ export class Connection {
     to: string,
     { overwrite }: { overwrite: "never" | "always" },
   ): Promise<void> {
-    await this.#channel.ask(OPERATIONS.move.reply, { op: "move", filename, to, overwrite });
+    await this.channel.ask(OPERATIONS.move.reply, { op: "move", filename, to, overwrite });
   }
 
   /** Removes the partial uploads of a file. */
   async discard(filename: string): Promise<void> {
     this.assertFeature("discard", "the removal of partial uploads");
-    await this.#channel.ask(OPERATIONS.discard.reply, { op: "discard", filename });
+    await this.channel.ask(OPERATIONS.discard.reply, { op: "discard", filename });
   }
 
   /** Makes a share link. */
@@ -252,7 +253,7 @@ export class Connection {
   ): Promise<SharedLink> {
     this.assertFeature("share", "share links");
     const header = { op: "share", filename, upload, expires_in, downloads };
-    const reply = await this.#channel.ask(OPERATIONS.share.reply, header);
+    const reply = await this.channel.ask(OPERATIONS.share.reply, header);
     assertAnswers(header, reply);
     const { status: _, ...link } = reply;
     return link;
@@ -261,13 +262,13 @@ export class Connection {
   /** The share links of this client's token. */
   listShares(): AsyncGenerator<SharedLink[], void, void> {
     this.assertFeature("share", "share links");
-    return this.#channel.lines({ op: "shares" }, decodeShareLine);
+    return this.channel.lines({ op: "shares" }, decodeShareLine);
   }
 
   /** Takes back a share link. */
   async unshare(id: string): Promise<void> {
     this.assertFeature("share", "share links");
-    await this.#channel.ask(OPERATIONS.unshare.reply, { op: "unshare", id });
+    await this.channel.ask(OPERATIONS.unshare.reply, { op: "unshare", id });
   }
 
   /**
@@ -282,7 +283,7 @@ export class Connection {
     { restart }: { restart: boolean },
   ): Promise<OfferReply> {
     const header = { ...putHeader(request), total_size: 0, offer: true, restart };
-    const offered = await this.#channel.ask(OPERATIONS.put.offer, header);
+    const offered = await this.channel.ask(OPERATIONS.put.offer, header);
     assertHas(header, offered);
     return offered;
   }
@@ -297,7 +298,7 @@ export class Connection {
     const { algorithm, checksum, size } = request;
     const header = putHeader(request);
     let sent = checksum;
-    const reply = await this.#channel.send(OPERATIONS.put.reply, header, async (wire, refusal) => {
+    const reply = await this.channel.send(OPERATIONS.put.reply, header, async (wire, refusal) => {
       const stop = () => refusal.error;
       const options = { ...body, algorithm, checksum, stop };
       sent = (await sendSized(wire, header, source, options)).checksum;
@@ -319,7 +320,7 @@ export class Connection {
     const { algorithm } = request;
     const header = putHeader({ ...request, size: null });
     let sent: Verified | undefined;
-    const reply = await this.#channel.send(OPERATIONS.put.reply, header, async (wire, refusal) => {
+    const reply = await this.channel.send(OPERATIONS.put.reply, header, async (wire, refusal) => {
       sent = await sendStreamed(wire, header, refusal.until(pieces), { algorithm, onBytes });
     });
     if (!reply.unchanged) assertStored(reply, sent!);
@@ -343,7 +344,7 @@ export class Connection {
       const { request, body } = item;
       return { item, header: { ...putHeader(request), total_size: body.length }, body };
     };
-    return this.#channel.pipeline(() => mapped(next(), requestFor), (reply, { header, item }) => {
+    return this.channel.pipeline(() => mapped(next(), requestFor), (reply, { header, item }) => {
       let stored: PutReply | undefined;
       try {
         assertAnswers(header, reply.header);
@@ -370,7 +371,7 @@ export class Connection {
    */
   get<T>(request: FileToGet, take: (file: IncomingFile) => Promise<T>): Promise<T> {
     const header = getHeader(request);
-    return this.#channel.fetch(header, (reply) => {
+    return this.channel.fetch(header, (reply) => {
       assertAnswers(header, reply.header);
       return take(new IncomingFile(request, reply));
     });
@@ -391,7 +392,7 @@ export class Connection {
   ): Promise<void> {
     const requestFor = (item: Item | undefined): PipelinedItem<Item> | undefined =>
       item && { item, header: getHeader(item.request) };
-    return this.#channel.pipeline(
+    return this.channel.pipeline(
       () => mapped(next(), requestFor),
       async (reply, { header, item }) => {
         try {
@@ -420,7 +421,7 @@ export class Connection {
   ): AsyncGenerator<ManifestReply[], void, void> {
     const lines = encodeLines(files, encodeManifestLine);
     const header = { op: "compare", overwrite, content };
-    return this.#channel.exchange(header, lines, { decode: decodeManifestReply, algorithm });
+    return this.channel.exchange(header, lines, { decode: decodeManifestReply, algorithm });
   }
 
   /**
@@ -428,7 +429,7 @@ export class Connection {
    * no other request can follow.
    */
   exec<T>(run: (wire: Wire) => Promise<T>): Promise<T> {
-    return this.#channel.converse(run);
+    return this.channel.converse(run);
   }
 }
 
