@@ -1,0 +1,149 @@
+/**
+ * What an upload of a directory still has to transfer: the files and empty directories that the walk of the local
+ * directory finds, with their names on the server.
+ *
+ * @module
+ */
+
+import { quote } from "../../lib/core/errors.ts";
+import { LocalFile } from "../../lib/files/local_file.ts";
+import type { Runtime } from "../../lib/runtime/runtime.ts";
+import type { ManifestLine } from "../../lib/wire/manifest.ts";
+import { localFailure } from "./local_failure.ts";
+import { type LocalEntry, walkLocal } from "./local_tree.ts";
+import { NameCollisions } from "./name_collisions.ts";
+import type { PutTreeOptions } from "./options.ts";
+
+/** A file or directory to be uploaded and its name on the server. */
+export interface UploadItem extends LocalEntry, ManifestLine {
+  /** Whether its size is known only by reading it: it is sent as a stream, and not compared. */
+  unsized?: boolean;
+  /** The earlier name that the server may take for the same. */
+  before?: string | undefined;
+}
+
+/** The items of an upload of a directory. */
+export class UploadItems {
+  readonly #options: PutTreeOptions;
+  readonly #as: string;
+  /** The items that are not done yet, in the order of the walk; empty directories are among them. */
+  readonly left: Map<string, UploadItem> = new Map();
+  /** Items that come last, since the server may take their names for those of earlier items. */
+  readonly later: Map<string, UploadItem> = new Map();
+  readonly #clashes = new NameCollisions();
+  /** Finds the files to upload, step by step. */
+  readonly #walk: AsyncIterator<LocalEntry, void>;
+  readonly #found = { files: 0, bytes: 0 };
+  #planned = false;
+
+  private constructor(root: string, as: string, options: PutTreeOptions) {
+    this.#options = options;
+    this.#as = as;
+    const { filter, follow, onSkip, onError } = options;
+    this.left.set(as, emptyRoot(root, as));
+    this.#walk = walkLocal(root, {
+      ...(filter ? { filter } : {}),
+      ...(follow ? { follow } : {}),
+      ...(onSkip ? { onSkip } : {}),
+      onError: (path, error) =>
+        onError?.(path, localFailure(error, path).during(`put ${quote(path)}`)),
+    });
+  }
+
+  /**
+   * Begins to walk a local directory, which gets the name `as`.
+   *
+   * @throws {FerryError} where the directory itself cannot be read
+   */
+  static async begin(root: string, as: string, options: PutTreeOptions): Promise<UploadItems> {
+    const items = new UploadItems(root, as, options);
+    // The first step shows whether the directory can be read at all.
+    const first = await items.#walk.next();
+    if (!first.done) items.#take(first.value);
+    return items;
+  }
+
+  /** Whether anything is left. */
+  get anyLeft(): boolean {
+    return this.left.size + this.later.size > 0;
+  }
+
+  /** Records an entry of the walk. */
+  #take(entry: LocalEntry): UploadItem {
+    const filename = joined(this.#as, entry.name);
+    const item: UploadItem = { ...entry, filename, checksum: null };
+    const { type, size } = item;
+    const before = type === "file" ? this.#clashes.before(filename) : undefined;
+    const left = before === undefined || this.#options.dryRun ? this.left : this.later;
+    item.before = before;
+    left.set(filename, item);
+    // The directory above it is made along with it.
+    const above = this.left.get(filename.slice(0, Math.max(0, filename.lastIndexOf("/"))));
+    if (above?.type === "directory") this.left.delete(above.filename);
+    if (type === "file") {
+      this.#found.files++;
+      this.#found.bytes += size;
+    }
+    return item;
+  }
+
+  /**
+   * The remaining files: those that were found before, then those that the walk has not reached yet. Meanwhile the
+   * server can compare the first ones.
+   */
+  async *files(runtime: Runtime): AsyncGenerator<UploadItem, void, void> {
+    for (const item of [...this.left.values()]) if (await isSizedFile(item, runtime)) yield item;
+    // A `for await` loop would end the walk when this generator is left.
+    for (let next; !(next = await this.#walk.next()).done;) {
+      const item = this.#take(next.value);
+      if (this.left.has(item.filename) && await isSizedFile(item, runtime)) yield item;
+    }
+    if (!this.#planned) this.#options.onPlan?.(this.#found.files, this.#found.bytes);
+    this.#planned = true;
+  }
+
+  /** Drops an item that is done, or has failed. */
+  forget({ filename }: UploadItem): void {
+    this.left.delete(filename);
+    this.later.delete(filename);
+  }
+}
+
+/** Whether something is a file whose reported size is right. */
+async function isSizedFile(item: UploadItem, runtime: Runtime): Promise<boolean> {
+  if (item.type !== "file") return false;
+  if (item.size > 0) return true;
+  return !(item.unsized ??= await isUnsized(item.path, runtime));
+}
+
+/** Whether a file of size 0 has content all the same, or cannot be read. */
+async function isUnsized(path: string, runtime: Runtime): Promise<boolean> {
+  let file: LocalFile;
+  try {
+    file = LocalFile.open(path, runtime);
+  } catch {
+    // The upload of the file reports the failure.
+    return false;
+  }
+  await using _file = file;
+  return await file.unsized().then((pieces) => pieces !== undefined, () => true);
+}
+
+function joined(as: string, name: string): string {
+  return as === "" ? name : `${as}/${name}`;
+}
+
+/** The root directory as an item: if it is empty, no file in it makes it on the server. */
+function emptyRoot(root: string, as: string): UploadItem {
+  const filename = as;
+  return {
+    path: root,
+    name: "",
+    type: "directory",
+    size: 0,
+    mtime: 0,
+    mode: 0o755,
+    filename,
+    checksum: null,
+  };
+}
