@@ -27,6 +27,8 @@ export interface FileToPut {
   readonly mode?: number | undefined;
   /** How many bytes of the file the server has from an earlier attempt; they are not sent again. Default: 0. */
   readonly offset?: number | undefined;
+  /** Whether the server makes holes of runs of zeros. Default: false. */
+  readonly sparse?: boolean | undefined;
 }
 
 /** A file to download. */
@@ -55,13 +57,14 @@ export interface Prefix {
 
 /** The header of an upload request. */
 export function putHeader(
-  { filename, algorithm, checksum, size, overwrite, mtime, mode, offset = 0 }: FileToPut,
+  { filename, algorithm, checksum, size, overwrite, mtime, mode, offset = 0, sparse }: FileToPut,
 ): RequestHeader {
   const header: Record<string, unknown> = { op: "put", filename, overwrite };
   if (mtime !== undefined) header.mtime = mtime;
   if (mode !== undefined) header.mode = mode;
   if (offset > 0) header.offset = offset;
   if (size !== null) header.size = size;
+  if (sparse) header.sparse = true;
   return Object.assign(header, checksumKeys(algorithm, checksum));
 }
 

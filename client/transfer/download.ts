@@ -165,6 +165,7 @@ async function receiveInto(
   const { filename } = plan;
   const { size, offset, announced, total } = file;
   if (partial.prefix && offset === 0) partial.startOver();
+  if (plan.sparse) partial.staged.makeHoles();
   const checkpoint = (prefix: SavedPrefix) => {
     partial.checkpoint({ filename, size, checksum: announced }, prefix);
     return Promise.resolve();

@@ -34,6 +34,8 @@ export interface DownloadPlan {
   readonly durable: boolean;
   /** Whether this is a dry run, which changes nothing. */
   readonly dryRun: boolean;
+  /** Whether holes are made of runs of zeros. */
+  readonly sparse: boolean;
   /** Called with the progress of the download. */
   readonly onProgress: ((progress: Progress) => void) | undefined;
 }
@@ -61,6 +63,7 @@ export function planDownload(
     resume: options.resume ?? true,
     durable: options.durability !== "none",
     dryRun: options.dryRun ?? false,
+    sparse: options.sparse ?? false,
     onProgress: options.onProgress,
   };
 }

@@ -48,6 +48,11 @@ export interface TransferOptions extends RequestOptions {
    * the algorithm refuses with `bad_version`. Default: `md5`.
    */
   algorithm?: Algorithm | undefined;
+  /**
+   * Whether the receiving side makes holes, which take no space on its disk, of runs of zeros of 64 KiB and more. A
+   * server over an object store, and one that does not know of this, stores the zeros. Default: false.
+   */
+  sparse?: boolean | undefined;
   /** Called after each piece of a file. */
   onProgress?: ((progress: Progress) => void) | undefined;
 }

@@ -114,6 +114,7 @@ export class PartialDownload implements AsyncDisposable {
     file: { filename: string; size: number; checksum: Checksum | null },
     prefix: SavedPrefix,
   ): void {
+    this.staged.settle();
     writeRecord(this.staged.path, { ...file, prefix });
   }
 

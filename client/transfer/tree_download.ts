@@ -173,6 +173,7 @@ export class TreeDownload {
     const { size, mtime, mode } = file;
     const bits = this.#options.preserve ? mode : item.replaced;
     const staged = stage(dirname(item.path), bits, runtime);
+    if (this.#options.sparse) staged.makeHoles();
     let checksum: Checksum;
     try {
       ({ checksum } = await file.receive(staged));

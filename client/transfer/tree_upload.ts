@@ -188,10 +188,10 @@ export class TreeUpload {
     { bytes, mtime, mode }: WholeFile,
     checksum: Checksum,
   ): SmallItem {
-    const { overwrite = "never", preserve } = this.#options;
+    const { overwrite = "never", preserve, sparse } = this.#options;
     const { filename } = item;
     const kept = { mtime, mode: preserve ? mode : undefined };
-    const file = { filename, algorithm: this.#algorithm, checksum, size: bytes.length };
+    const file = { filename, algorithm: this.#algorithm, checksum, size: bytes.length, sparse };
     return { item, request: { ...file, overwrite, ...kept }, body: bytes };
   }
 

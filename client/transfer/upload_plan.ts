@@ -33,6 +33,8 @@ export interface UploadPlan {
   readonly hashFirst: boolean;
   /** Whether this is a dry run, which changes nothing. */
   readonly dryRun: boolean;
+  /** Whether the server makes holes of runs of zeros. */
+  readonly sparse: boolean;
   /** Called with the progress of the upload. */
   readonly onProgress: ((progress: Progress) => void) | undefined;
 }
@@ -62,6 +64,7 @@ export function planUpload(
     resume: options.resume ?? true,
     hashFirst: options.hashFirst ?? false,
     dryRun: options.dryRun ?? false,
+    sparse: options.sparse ?? false,
     onProgress: options.onProgress,
   };
 }

@@ -4,7 +4,16 @@
  * @module
  */
 
-import { closeSync, fchmodSync, fdatasync, fstatSync, read, readSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fchmodSync,
+  fdatasync,
+  fstatSync,
+  ftruncateSync,
+  read,
+  readSync,
+  writeSync,
+} from "node:fs";
 import { inodeOf } from "../core/file_identity.ts";
 import type { FileFacts, ReadableFile } from "./local_file.ts";
 import { type WritableFile } from "./staged_file.ts";
@@ -22,8 +31,10 @@ export class DescriptorFile implements ReadableFile, WritableFile {
 
   /** A path that leads to the open file; undefined if there is none. */
   readonly #path: string | undefined;
-  /** How many bytes have been written. */
+  /** Where the next write begins. */
   #written = 0;
+  /** Whether that is the position of the descriptor. */
+  #writesInStep = true;
   /**
    * The same file opened again, for writes on other threads; null if that is not possible, undefined if not tried yet.
    */
@@ -69,9 +80,12 @@ export class DescriptorFile implements ReadableFile, WritableFile {
     return count === 0 && into.length > 0 ? null : count;
   }
 
-  /** See `Deno.FsFile`; counts from the start of the file, and affects reads only. */
+  /** See `Deno.FsFile`; counts from the start of the file. */
   seekSync(position: number): number {
     if (position !== this.#position) this.#inStep = false;
+    if (position !== this.#written) this.#writesInStep = false;
+    this.#threaded?.seekSync(position, Deno.SeekMode.Start);
+    this.#written = position;
     return this.#position = position;
   }
 
@@ -95,7 +109,9 @@ export class DescriptorFile implements ReadableFile, WritableFile {
   /** See `Deno.FsFile`. */
   writeSync(bytes: Uint8Array): number {
     const descriptor = this.#open;
-    const count = this.#threaded?.writeSync(bytes) ?? writeSync(descriptor, bytes);
+    const where = this.#writesInStep ? null : this.#written;
+    const count = this.#threaded?.writeSync(bytes) ??
+      writeSync(descriptor, bytes, 0, bytes.length, where);
     this.#written += count;
     return count;
   }
@@ -126,6 +142,11 @@ export class DescriptorFile implements ReadableFile, WritableFile {
     }
     file?.close();
     return null;
+  }
+
+  /** See `Deno.FsFile`. */
+  truncateSync(length: number): void {
+    ftruncateSync(this.#open, length);
   }
 
   /** See `Deno.FsFile`. */

@@ -35,6 +35,7 @@ export async function makeSure(
   staged: StagedFile,
   { checksum, durable, always = false }: MakeSureOptions,
 ): Promise<void> {
+  staged.settle();
   const { fileSystems } = staged.runtime;
   const directory = dirname(staged.path);
   const reports = fileSystems.reportsWriteErrorsAtOnce(directory) ??

@@ -15,6 +15,7 @@ import { type FileAttributes, setAttributes, type SettableFile } from "./file_at
 import { namingError } from "./file_errors.ts";
 import { tryLock } from "./file_lock.ts";
 import { isSameFile, OPEN_TRIES, openExactly } from "./open_exactly.ts";
+import { HoleWriter } from "./holes.ts";
 import { hasOtherNames, infoAt } from "./path_lookup.ts";
 import { privately, publishedBits } from "./permission_bits.ts";
 import { renameWithoutReplacing } from "./renaming.ts";
@@ -29,7 +30,9 @@ const WORTH_ASKING_BYTES = 8 * 1024 * 1024;
 
 /** An open file to write to: the part of the `Deno.FsFile` interface that a staged file needs. */
 export interface WritableFile
-  extends Pick<Deno.FsFile, "write" | "writeSync" | "syncData" | "close">, SettableFile {}
+  extends
+    Pick<Deno.FsFile, "write" | "writeSync" | "seekSync" | "truncateSync" | "syncData" | "close">,
+    SettableFile {}
 
 /** A new file that is open, and the path of its temporary name. */
 export interface CreatedFile {
@@ -51,6 +54,8 @@ export class StagedFile implements ByteSink, AsyncDisposable {
   /** The permission bits with which it is published by default. */
   readonly #mode: number | undefined;
   #size = 0;
+  /** Makes holes of runs of zeros; undefined if all bytes are written. */
+  #holes: HoleWriter | undefined;
   #open = true;
   /** Whether the temporary name still belongs to this file and has to be removed on disposal. */
   #temporary = true;
@@ -153,6 +158,49 @@ export class StagedFile implements ByteSink, AsyncDisposable {
       if (file && file.statSync().size !== size) file.truncateSync(size);
       file?.seekSync(size, Deno.SeekMode.Start);
       this.#size = size;
+      if (this.#holes) this.makeHoles();
+    } catch (error) {
+      throw fileError(error);
+    }
+  }
+
+  /**
+   * Makes holes of the runs of zeros in what is written from now on. {@linkcode StagedFile.settle} has to be called
+   * before the file is looked at by its path.
+   */
+  makeHoles(): void {
+    const file = this.#file;
+    let end = this.#size;
+    this.#holes = new HoleWriter({
+      write: (bytes) => {
+        end += bytes.length;
+        return this.#writeAll(bytes);
+      },
+      writeSync: (bytes) => {
+        end += bytes.length;
+        for (let done = 0; done < bytes.length;) done += file.writeSync(bytes.subarray(done));
+      },
+      skip: (count) => {
+        end += count;
+        file.seekSync(end, Deno.SeekMode.Start);
+      },
+      extend: () => file.truncateSync(end),
+    }, this.#size);
+  }
+
+  /** Whether runs of zeros become holes. */
+  get hasHoles(): boolean {
+    return this.#holes !== undefined;
+  }
+
+  /**
+   * Gives a file with holes the length of all that was written.
+   *
+   * @throws {FerryError} `no_space`, `io`
+   */
+  settle(): void {
+    try {
+      this.#holes?.settle();
     } catch (error) {
       throw fileError(error);
     }
@@ -161,17 +209,22 @@ export class StagedFile implements ByteSink, AsyncDisposable {
   /** Appends all bytes. */
   async write(bytes: Uint8Array): Promise<void> {
     try {
-      const threaded = bytes.length > SYNC_BYTES && await this.#mayUseThreads();
-      let done = 0;
-      while (done < bytes.length) {
-        const rest = done === 0 ? bytes : bytes.subarray(done);
-        done += !threaded || rest.length <= SYNC_BYTES
-          ? this.#file.writeSync(rest)
-          : await this.#file.write(rest);
-      }
+      if (this.#holes) await this.#holes.write(bytes);
+      else await this.#writeAll(bytes);
       this.#size += bytes.length;
     } catch (error) {
       throw await this.#failure(error);
+    }
+  }
+
+  async #writeAll(bytes: Uint8Array): Promise<void> {
+    const threaded = bytes.length > SYNC_BYTES && await this.#mayUseThreads();
+    let done = 0;
+    while (done < bytes.length) {
+      const rest = done === 0 ? bytes : bytes.subarray(done);
+      done += !threaded || rest.length <= SYNC_BYTES
+        ? this.#file.writeSync(rest)
+        : await this.#file.write(rest);
     }
   }
 
@@ -206,6 +259,8 @@ export class StagedFile implements ByteSink, AsyncDisposable {
    * @throws {FerryError} `io` if an explicitly requested attribute is not stored
    */
   setAttributes({ mode = this.#mode, ...attributes }: FileAttributes): Unkept[] {
+    // A change of the length would change the modification time.
+    this.settle();
     return setAttributes(this.path, this.#file, { mode, ...attributes });
   }
 
@@ -215,6 +270,7 @@ export class StagedFile implements ByteSink, AsyncDisposable {
    */
   async sync(): Promise<void> {
     try {
+      this.#holes?.settle();
       await this.#file.syncData();
     } catch (error) {
       throw await this.#failure(error);
@@ -229,6 +285,7 @@ export class StagedFile implements ByteSink, AsyncDisposable {
    */
   publish(target: string, { replace }: { replace: boolean }): void {
     try {
+      this.#holes?.settle();
       // Some file systems report only on close that bytes were lost. A claimed file is closed after the rename: in
       // between, another process could claim it as a partial file.
       if (!this.#claimed) this.#close();

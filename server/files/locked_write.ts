@@ -27,6 +27,8 @@ export interface WriteTarget {
   readonly owner: string;
   /** Whether a partial upload is kept if the write is cut. Default: true. */
   readonly resumable?: boolean | undefined;
+  /** Whether runs of zeros are stored as holes. Default: false. */
+  readonly sparse?: boolean | undefined;
 }
 
 /** What arbitrates between the writers of partial uploads. */
@@ -59,10 +61,10 @@ export function beginWrite(
   target: WriteTarget,
   arbitration: Arbitration & Beginning,
 ): Promise<UploadWrite> {
-  const { name, size, resumable = true } = target;
+  const { name, size, sparse, resumable = true } = target;
   const { replace, announced } = arbitration;
   if (!resumable || !isResumable(storage, size)) {
-    return storage.create(name, { size, replace, announced });
+    return storage.create(name, { size, sparse, replace, announced });
   }
   return LockedWrite.create(storage, target, arbitration);
 }
@@ -89,10 +91,10 @@ export class LockedWrite implements ResumableWrite {
    */
   static async create(
     { partialUploads }: Storage,
-    { name, size, owner }: WriteTarget,
+    { name, size, sparse, owner }: WriteTarget,
     { replace, announced, locks, onTakenOver }: Arbitration & Beginning,
   ): Promise<LockedWrite> {
-    const write = await partialUploads!.create(name, { size, replace, announced, owner });
+    const write = await partialUploads!.create(name, { size, sparse, replace, announced, owner });
     return new LockedWrite(write, await locks.take(write.id, onTakenOver));
   }
 
@@ -104,13 +106,13 @@ export class LockedWrite implements ResumableWrite {
    */
   static async resume(
     storage: Storage,
-    { name, size, owner }: WriteTarget,
+    { name, size, sparse, owner }: WriteTarget,
     arbitration: Arbitration & { algorithm: Algorithm },
   ): Promise<LockedWrite | undefined> {
     if (!isResumable(storage, size)) return undefined;
     const partialUploads = storage.partialUploads!;
     for (const { id } of await partialUploads.find(name, { size: size!, owner })) {
-      const write = await LockedWrite.resumeOne(storage, { id, owner }, arbitration);
+      const write = await LockedWrite.resumeOne(storage, { id, owner, sparse }, arbitration);
       if (write) return write;
     }
     return undefined;
@@ -124,14 +126,14 @@ export class LockedWrite implements ResumableWrite {
    */
   static async resumeOne(
     { partialUploads }: Storage,
-    { id, owner }: { id: string; owner: string },
+    { id, owner, sparse }: { id: string; owner: string; sparse?: boolean | undefined },
     { algorithm, locks, onTakenOver }: Arbitration & { algorithm: Algorithm },
   ): Promise<LockedWrite | undefined> {
     const lock = await locks.take(id, onTakenOver);
     if (!lock) return undefined;
     using taken = new DisposableStack();
     taken.use(lock);
-    const write = await partialUploads!.resume(id, { algorithm, owner });
+    const write = await partialUploads!.resume(id, { algorithm, owner, sparse });
     if (!write) return undefined;
     taken.move();
     return new LockedWrite(write, lock);

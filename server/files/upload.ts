@@ -36,6 +36,8 @@ export interface Upload {
   readonly overwrite: Overwrite;
   /** The modification time to keep, in milliseconds since 1970. */
   readonly mtime?: number | undefined;
+  /** Whether runs of zeros are stored as holes where the storage has any. Default: false. */
+  readonly sparse?: boolean | undefined;
 }
 
 /** An upload that is offered: the client asks whether it should be sent. */

@@ -109,19 +109,23 @@ export class UploadService {
         return { decision, ...have };
       }
     }
+    const { sparse } = offer;
     const partial = offer.restart
       ? undefined
-      : await this.#resume({ name, size, algorithm, owner: this.#permit.owner });
-    if (!partial) await this.#storage.assertFits(name, size);
+      : await this.#resume({ name, size, algorithm, owner: this.#permit.owner }, { sparse });
+    if (!partial) await this.#storage.assertFits(name, size, { sparse });
     return { decision: "send", partial };
   }
 
   /** Resumes the client's partial upload of a file; undefined if there is none. */
-  async #resume(identity: UploadIdentity): Promise<OfferedUpload | undefined> {
+  async #resume(
+    identity: UploadIdentity,
+    { sparse }: Pick<UploadOffer, "sparse">,
+  ): Promise<OfferedUpload | undefined> {
     const { algorithm } = identity;
     const { locks, onTakenOver } = this.#options;
     const arbitration = { algorithm, locks, onTakenOver };
-    const write = await LockedWrite.resume(this.#storage, identity, arbitration);
+    const write = await LockedWrite.resume(this.#storage, { ...identity, sparse }, arbitration);
     const partial = write && await OfferedUpload.of(identity, write);
     try {
       // Check again: waiting for another writer to end and reading bytes may have taken a while.
@@ -155,8 +159,8 @@ export class UploadService {
       await this.#assertMeets(name, upload);
       const incoming: FileState = { size, mtime: upload.mtime, checksum: content.checksum };
       const stays = await this.#existingStays(name, upload, incoming);
-      const { resumable } = upload;
-      const target = { name, size, owner: this.#permit.owner, resumable };
+      const { resumable, sparse } = upload;
+      const target = { name, size, owner: this.#permit.owner, resumable, sparse };
       const resumed = offset > 0
         ? this.#takeOffered({ ...target, algorithm }, offset, partial)
         : undefined;

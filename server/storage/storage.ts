@@ -34,6 +34,11 @@ export interface CreateOptions {
    * save work then. Default: undefined, nothing is known.
    */
   announced?: AnnouncedAttributes | undefined;
+  /**
+   * Whether runs of zeros are stored as holes, which take no space. An implementation that has none MAY ignore it.
+   * Default: false.
+   */
+  sparse?: boolean | undefined;
 }
 
 /** Attributes of a file whose content is still to come. The commit has the last word. */
@@ -70,6 +75,8 @@ export interface FindOptions {
 export interface ResumeOptions {
   /** The algorithm that the whole file will be verified with. */
   algorithm: Algorithm;
+  /** See {@linkcode CreateOptions.sparse}; for the rest of the file. */
+  sparse?: boolean | undefined;
   /** Whose it has to be. Default: "". */
   owner?: string | undefined;
 }
@@ -368,7 +375,11 @@ export interface Storage extends AsyncDisposable {
    * @param size bytes; null for a stream
    * @throws {FerryError} as {@linkcode Storage.create}
    */
-  assertFits(name: FileName, size: number | null): Promise<void>;
+  assertFits(
+    name: FileName,
+    size: number | null,
+    options?: Pick<CreateOptions, "sparse">,
+  ): Promise<void>;
 
   /**
    * Begins a write. Nothing is visible before its commit, neither the file nor new parent directories.

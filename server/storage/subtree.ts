@@ -121,8 +121,12 @@ export class Subtree implements Storage {
   }
 
   /** See {@linkcode Storage.assertFits}. */
-  assertFits(name: FileName, size: number | null): Promise<void> {
-    return this.#around.assertFits(this.#outer(name), size);
+  assertFits(
+    name: FileName,
+    size: number | null,
+    options?: Pick<CreateOptions, "sparse">,
+  ): Promise<void> {
+    return this.#around.assertFits(this.#outer(name), size, options);
   }
 
   /** See {@linkcode Storage.create}. */

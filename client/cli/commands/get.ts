@@ -46,7 +46,7 @@ export const getFiles: Run<Omit<OptionValues<typeof OWN>, "progress" | "recursiv
   args,
 ) => {
   const { out, overwrite, preserve, durability, jobs, checksum: algorithm } = options;
-  const { "no-resume": noResume, "dry-run": dryRun } = options;
+  const { "no-resume": noResume, "dry-run": dryRun, sparse } = options;
   const { output, signal } = context;
   const { progress } = output;
   const transfers = new TransferOutput(output, { dryRun });
@@ -67,7 +67,7 @@ export const getFiles: Run<Omit<OptionValues<typeof OWN>, "progress" | "recursiv
   const target = stream ? undefined : new LocalTarget(out, { many: mayBeSeveral(args, names) });
   if (target) assertDistinct(names.map((name) => [name, target.ofFile(name)]));
   const resume = !noResume;
-  const common = { overwrite, preserve, durability, algorithm, resume, dryRun, signal };
+  const common = { overwrite, preserve, durability, algorithm, resume, dryRun, sparse, signal };
   const nameOf = (name: string) => name;
   const trees: string[] = [];
   if (names.length > 1) progress.startMany();

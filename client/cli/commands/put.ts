@@ -62,7 +62,7 @@ that was asked for), as the server verified it, and its name there.`,
   },
   async run(context, options, args) {
     const { as, overwrite, preserve, "hash-first": hashFirst, follow, jobs } = options;
-    const { checksum: algorithm, "no-resume": noResume, "dry-run": dryRun } = options;
+    const { checksum: algorithm, "no-resume": noResume, "dry-run": dryRun, sparse } = options;
     const { output, signal } = context;
     const { progress } = output;
     const transfers = new TransferOutput(output, { dryRun });
@@ -81,7 +81,8 @@ that was asked for), as the server verified it, and its name there.`,
       return { path, filename: nameOnServer(path, options) };
     });
     assertDistinct(sources.map(({ path, filename }) => [path, filename]));
-    const common = { overwrite, preserve, hashFirst, algorithm, resume: !noResume, dryRun, signal };
+    const resume = !noResume;
+    const common = { overwrite, preserve, hashFirst, algorithm, resume, dryRun, sparse, signal };
     const op = "put";
     const nameOf = ({ filename }: Source) => filename;
     const isTree = ({ path }: Source) => path !== "-" && isDirectory(path);

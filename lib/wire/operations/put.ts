@@ -47,6 +47,10 @@ const request = v.object({
     v.optional(wireSize, 0n),
     "How many bytes of a partial upload that the server offered precede the body.",
   ),
+  sparse: key(
+    v.optional(boolean, false),
+    "Whether runs of zeros are stored as holes, where the server's file system has any.",
+  ),
   restart: key(
     v.optional(boolean, false),
     "In an offer: that the partial upload that was offered is not of this file, and no other will do.",

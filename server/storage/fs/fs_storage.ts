@@ -286,11 +286,15 @@ export class FsStorage implements Storage {
   }
 
   /** See {@linkcode Storage.assertFits}. */
-  async assertFits(name: FileName, size: number | null): Promise<void> {
+  async assertFits(
+    name: FileName,
+    size: number | null,
+    options: Pick<CreateOptions, "sparse"> = {},
+  ): Promise<void> {
     await this.#served.assertWritable();
     await attempt(() => {
       this.#root.assertPlaceable(name);
-      using _room = reserve(this.#served, this.#served.areas.for(name), size);
+      using _room = reserve(this.#served, this.#served.areas.for(name), { ...options, size });
     });
   }
 

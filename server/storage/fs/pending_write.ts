@@ -55,15 +55,16 @@ export class FsPendingWrite implements ResumableWrite {
     served: ServedRoot,
     root: Root,
     name: FileName,
-    { size, replace, owner = "" }: CreateOptions & { owner?: string | undefined },
+    { size, replace, sparse, owner = "" }: CreateOptions & { owner?: string | undefined },
   ): Promise<FsPendingWrite> {
     await served.assertWritable();
     return await attempt(() => {
       root.assertPlaceable(name, { fresh: replace === false });
       const area = served.areas.for(name);
       using taken = new DisposableStack();
-      const reserved = taken.use(reserve(served, area, size));
+      const reserved = taken.use(reserve(served, area, { size, sparse }));
       const upload = area.create(name, size, owner);
+      if (sparse) upload.staged.makeHoles();
       taken.move();
       const id = served.areas.idOf(area, upload.file);
       return new FsPendingWrite({ id, name, upload, reserved, served, root });
@@ -81,7 +82,7 @@ export class FsPendingWrite implements ResumableWrite {
     served: ServedRoot,
     root: Root,
     id: string,
-    { algorithm, owner = "" }: ResumeOptions,
+    { algorithm, sparse = false, owner = "" }: ResumeOptions,
   ): Promise<FsPendingWrite | undefined> {
     await served.assertWritable();
     const located = await attempt(() => {
@@ -100,7 +101,8 @@ export class FsPendingWrite implements ResumableWrite {
     // If there is no room for the rest now, there may be later: the partial upload is kept.
     taken.defer(() => upload.keep());
     const reserved = taken.use(served.quota.reserve(size, held));
-    if (size !== null) await attempt(() => area.assertRoom(size - held));
+    if (sparse) upload.staged.makeHoles();
+    else if (size !== null) await attempt(() => area.assertRoom(size - held));
     taken.move();
     return new FsPendingWrite({ id, name, upload, reserved, served, root });
   }
@@ -167,18 +169,18 @@ export class FsPendingWrite implements ResumableWrite {
 }
 
 /**
- * Reserves the space that a new file needs.
+ * Reserves the space that a new file needs. The quota counts holes as well, which take no space on the disk.
  *
  * @throws {FerryError} `too_large`, `quota`, `no_space`
  */
 export function reserve(
   { quota }: ServedRoot,
   area: StagingArea,
-  size: number | null,
+  { size, sparse = false }: Pick<CreateOptions, "size" | "sparse">,
 ): Reservation {
   using taken = new DisposableStack();
   const reserved = taken.use(quota.reserve(size));
-  if (size !== null && size > RESUMABLE_BYTES) area.assertRoom(size);
+  if (size !== null && size > RESUMABLE_BYTES && !sparse) area.assertRoom(size);
   taken.move();
   return reserved;
 }

@@ -56,6 +56,7 @@ async function bringOver(
   await served.assertWritable();
   using directory = root.nearest(name);
   await using copy = served.areas.beside(directory).create(name, staged.size);
+  if (staged.hasHoles) copy.staged.makeHoles();
   await using source = LocalFile.of(openExactly(staged.path, { read: true }), served.runtime);
   const { durable, closing: signal } = served;
   const algorithm = algorithmOf(checksum)!;

@@ -102,6 +102,7 @@ export class StagedUpload implements AsyncDisposable {
     const { filename, size, owner, directory } = this.#options;
     let record: PartRecord;
     try {
+      this.staged.settle();
       const facts = { filename, size, checksum: null, prefix, owner };
       record = writeRecord(path, facts, { exactly: true });
     } catch (error) {

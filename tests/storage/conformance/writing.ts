@@ -47,6 +47,22 @@ export function testWriting(test: Test): void {
     assertEquals(md5(await readAll(file)), md5(content));
   });
 
+  test("commit() keeps every byte of a file in which runs of zeros are holes", async ({ storage }) => {
+    const content = new Uint8Array(700_001);
+    for (const at of [70_000, 400_000]) content.set(noise(70_000, at), at);
+    await using pending = await storage.create(name("sparse"), {
+      size: content.length,
+      sparse: true,
+    });
+    for (let at = 0; at < content.length; at += 99_999) {
+      await pending.write(content.subarray(at, at + 99_999));
+    }
+    const { size } = await pending.commit({ checksum: md5(content), replace: false });
+    assertEquals(size, content.length);
+    await using file = await storage.open(name("sparse"), "md5");
+    assertEquals(md5(await readAll(file)), md5(content));
+  });
+
   test("commit() of an empty file", async ({ storage }) => {
     await using pending = await storage.create(name("empty"), { size: 0 });
     const committed = await pending.commit({ checksum: md5(""), replace: false });

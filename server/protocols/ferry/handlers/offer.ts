@@ -15,9 +15,9 @@ export const offer: Handler<PutRequest> = {
 
   async answer(exchange) {
     const { connection, request } = exchange;
-    const { filename, algorithm, overwrite, mtime, checksum, restart } = request;
+    const { filename, algorithm, overwrite, mtime, checksum, restart, sparse } = request;
     const size = request.size === undefined ? null : Number(request.size);
-    const offered = { filename, size, algorithm, overwrite, mtime, checksum, restart };
+    const offered = { filename, size, algorithm, overwrite, mtime, checksum, restart, sparse };
     const answer = await exchange.uploads.offer(offered);
     const { decision } = answer;
     if (answer.decision === "hash") return await exchange.reply({ filename, decision });

@@ -68,7 +68,7 @@ async function refuse(
  * @throws {FerryError} `bad_header`
  */
 function uploadOf(request: PutRequest, body: IncomingBody): UploadStart {
-  const { filename, algorithm, overwrite, mtime, mode, size, offset } = request;
+  const { filename, algorithm, overwrite, mtime, mode, size, offset, sparse } = request;
   // A header may be sent without a checksum. Comparing its two lengths detects one that was damaged on the way.
   if (body.size !== null && size !== undefined && body.size !== size - offset) {
     throw new FerryError("bad_header", "total_size is not size minus offset");
@@ -83,6 +83,7 @@ function uploadOf(request: PutRequest, body: IncomingBody): UploadStart {
     offset: Number(offset),
     mtime,
     mode,
+    sparse,
   };
 }
 

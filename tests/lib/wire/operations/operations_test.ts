@@ -104,6 +104,7 @@ Deno.test("parseRequest() supplies the defaults of every operation", () => {
       overwrite: "never",
       offer: false,
       offset: 0n,
+      sparse: false,
       restart: false,
     }],
     [{ op: "get", filename: "f" }, {
@@ -146,6 +147,7 @@ Deno.test("parseRequest() keeps what a put says", () => {
     offer: true,
     size: MAX_WIRE_SIZE,
     offset: MAX_WIRE_SIZE - 1n,
+    sparse: true,
     restart: true,
   };
   assertEquals({ ...parseRequest(header(keys)) } as Record<string, unknown>, keys);
