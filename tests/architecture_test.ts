@@ -12,19 +12,21 @@ const FOLDERS: Readonly<Record<string, string>> = {
   "lib/digest": "lib/core",
   "lib/file_system": "lib/core",
   "lib/runtime": "lib/core lib/digest lib/file_system",
+  "lib/delta": "lib/core lib/digest",
   "lib/files": "lib/core lib/digest lib/file_system lib/runtime",
   "lib/wire": "lib/core lib/runtime",
   "lib/wire/operations": "lib/core lib/wire",
-  "lib/transfer": "lib/core lib/digest lib/files lib/runtime lib/wire",
+  "lib/transfer": "lib/core lib/delta lib/digest lib/files lib/runtime lib/wire",
 
-  "server/storage": "lib/core lib/digest lib/files lib/runtime",
+  "server/storage": "lib/core lib/delta lib/digest lib/files lib/runtime",
   "server/storage/memory":
-    "lib/core lib/digest lib/file_system lib/files lib/runtime server/storage",
-  "server/storage/fs": "lib/core lib/digest lib/file_system lib/files lib/runtime server/storage",
-  "server/storage/s3": "lib/core lib/digest lib/files lib/runtime server/storage",
+    "lib/core lib/delta lib/digest lib/file_system lib/files lib/runtime server/storage",
+  "server/storage/fs":
+    "lib/core lib/delta lib/digest lib/file_system lib/files lib/runtime server/storage",
+  "server/storage/s3": "lib/core lib/delta lib/digest lib/files lib/runtime server/storage",
   "server/auth": "lib/cli lib/core lib/files lib/security lib/wire/operations server/storage",
   "server/files":
-    "lib/core lib/digest lib/files lib/runtime lib/transfer server/auth server/storage",
+    "lib/core lib/delta lib/digest lib/files lib/runtime lib/transfer server/auth server/storage",
   "server/shares": "lib/core lib/wire server/auth server/files server/storage",
   "server/exec": "lib/core lib/files lib/runtime lib/wire/operations",
   "server/observe": "lib/core server/auth server/files",
@@ -33,7 +35,7 @@ const FOLDERS: Readonly<Record<string, string>> = {
     "lib/core lib/runtime lib/transfer lib/wire lib/wire/operations " +
     "server/auth server/exec server/files server/observe server/shares server/storage",
   "server/protocols/ferry/handlers":
-    "lib/core lib/digest lib/files lib/runtime lib/transfer lib/wire lib/wire/operations " +
+    "lib/core lib/delta lib/digest lib/files lib/runtime lib/transfer lib/wire lib/wire/operations " +
     "server/exec server/files server/protocols/ferry/exchange server/shares",
   "server/protocols/ferry": "lib/core lib/wire lib/wire/operations " +
     "server/protocols/ferry/exchange server/protocols/ferry/handlers",
@@ -64,9 +66,9 @@ const FOLDERS: Readonly<Record<string, string>> = {
     "server/protocols/line_exec server/shares server/storage server/storage/fs server/storage/memory server/storage/s3",
 
   "client/net":
-    "lib/core lib/digest lib/runtime lib/security lib/transfer lib/wire lib/wire/operations",
+    "lib/core lib/delta lib/digest lib/runtime lib/security lib/transfer lib/wire lib/wire/operations",
   "client/transfer":
-    "lib/core lib/digest lib/files lib/runtime lib/transfer lib/wire lib/wire/operations " +
+    "lib/core lib/delta lib/digest lib/files lib/runtime lib/transfer lib/wire lib/wire/operations " +
     "client/net",
   "client/api":
     "lib/core lib/digest lib/runtime lib/security lib/transfer lib/wire lib/wire/operations " +
@@ -98,6 +100,7 @@ const PURE = [
   "lib/security",
   "lib/line_exec",
   "lib/digest",
+  "lib/delta",
   "lib/runtime",
   "lib/wire",
   "lib/wire/operations",

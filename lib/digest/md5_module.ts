@@ -9,6 +9,8 @@
  * @module
  */
 
+import { I32, MODULE_START, WasmCode } from "./wasm_code.ts";
+
 /** The block size of MD5 in bytes. */
 export const BLOCK_BYTES = 64;
 
@@ -42,100 +44,33 @@ function messageWord(step: number): number {
   return [step, 5 * step + 1, 3 * step + 5, 7 * step][step >> 4]! % 16;
 }
 
-/**
- * A part of a WebAssembly module (WebAssembly Core Specification, section 5) that is built instruction by instruction:
- * spreading arrays into each other would take longer than many a transfer.
- */
-class Code {
-  readonly bytes: number[] = [];
-
-  /** Instructions without operands, and other bytes as they are. */
-  put(...bytes: readonly number[]): this {
-    for (const byte of bytes) this.bytes.push(byte);
-    return this;
-  }
-
-  /** An integer of variable length (LEB128, section 5.2.2). */
-  unsigned(value: number): this {
-    for (; value >= 0x80; value >>>= 7) this.bytes.push(value & 0x7f | 0x80);
-    this.bytes.push(value);
-    return this;
-  }
-
-  #signed(value: number): this {
-    for (; value < -0x40 || value >= 0x40; value >>= 7) this.bytes.push(value & 0x7f | 0x80);
-    this.bytes.push(value & 0x7f);
-    return this;
-  }
-
-  // Section 5.4: instructions with operands.
-  get(local: number): this {
-    return this.put(0x20, local);
-  }
-
-  set(local: number): this {
-    return this.put(0x21, local);
-  }
-
-  tee(local: number): this {
-    return this.put(0x22, local);
-  }
-
-  constant(value: number): this {
-    return this.put(0x41).#signed(value | 0);
-  }
-
-  load(offset: number): this {
-    return this.put(0x28, 2).unsigned(offset);
-  }
-
-  store(offset: number): this {
-    return this.put(0x36, 2).unsigned(offset);
-  }
-
-  not(local: number): this {
-    return this.get(local).constant(-1).put(XOR);
-  }
-
-  /** Other code, preceded by its length. */
-  sized({ bytes }: Code): this {
-    return this.unsigned(bytes.length).put(...bytes);
-  }
-
-  /** A section (5.5.2). */
-  section(id: number, content: Code): this {
-    return this.put(id).sized(content);
-  }
-
-  /** A name (5.2.4). */
-  name(text: string): this {
-    return this.sized(new Code().put(...Array.from(text, (letter) => letter.charCodeAt(0))));
-  }
-}
-
 const LOOP = [0x03, 0x40] as const;
 const [END, BRANCH_IF, LESS, ADD] = [0x0b, 0x0d, 0x49, 0x6a] as const;
 const [AND, OR, XOR, ROTL] = [0x71, 0x72, 0x73, 0x77] as const;
 
 /** Adds the result of the function of a round, applied to three locals, to the top of the stack. */
-function addRound(code: Code, round: number, [b, c, d]: readonly [number, number, number]): void {
+function addRound(
+  code: WasmCode,
+  round: number,
+  [b, c, d]: readonly [number, number, number],
+): void {
   switch (round) {
     case 0: // F: (b & c) | (~b & d)
       code.get(d).get(b).get(c).get(d).put(XOR, AND, XOR, ADD);
       break;
     case 1: // G: (b & d) | (c & ~d); the two have no bit in common, so that they can be added
-      code.get(c).not(d).put(AND, ADD).get(b).get(d).put(AND, ADD);
+      code.get(c).get(d).constant(-1).put(XOR).put(AND, ADD).get(b).get(d).put(AND, ADD);
       break;
     case 2: // H: b ^ c ^ d
       code.get(c).get(d).put(XOR).get(b).put(XOR, ADD);
       break;
     default: // I: c ^ (b | ~d)
-      code.not(d).get(b).put(OR).get(c).put(XOR, ADD);
+      code.get(d).constant(-1).put(XOR).get(b).put(OR).get(c).put(XOR, ADD);
   }
 }
 
 /** The body of `compress(from, to)`: applies the blocks between two addresses to the state at address 0. */
-function compressBody(code: Code): Code {
+function compressBody(code: WasmCode): WasmCode {
   const [from, to] = [0, 1];
   const words = [2, 3, 4, 5];
   const saved = [6, 7, 8, 9];
@@ -159,14 +94,13 @@ function compressBody(code: Code): Code {
 
 /** The binary module (section 5.5): one function, one memory, both exported. */
 function assemble(): Uint8Array<ArrayBuffer> {
-  const I32 = 0x7f;
   const pages = Math.ceil((INPUT_OFFSET + INPUT_BYTES) / 65536);
-  const body = compressBody(new Code().put(1, 8, I32));
-  const { bytes } = new Code().put(0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0)
-    .section(1, new Code().put(1, 0x60, 2, I32, I32, 0))
-    .section(3, new Code().put(1, 0))
-    .section(5, new Code().put(1, 0).unsigned(pages))
-    .section(7, new Code().put(2).name("memory").put(2, 0).name("compress").put(0, 0))
-    .section(10, new Code().put(1).sized(body));
+  const body = compressBody(new WasmCode().put(1, 8, I32));
+  const { bytes } = new WasmCode().put(...MODULE_START)
+    .section(1, new WasmCode().put(1, 0x60, 2, I32, I32, 0))
+    .section(3, new WasmCode().put(1, 0))
+    .section(5, new WasmCode().put(1, 0).unsigned(pages))
+    .section(7, new WasmCode().put(2).name("memory").put(2, 0).name("compress").put(0, 0))
+    .section(10, new WasmCode().put(1).sized(body));
   return new Uint8Array(bytes);
 }
