@@ -8,7 +8,7 @@ import { hexOf } from "../../lib/core/checksum.ts";
 import { printable } from "../../lib/core/errors.ts";
 import { type Unkept, unkeptKey } from "../../lib/core/entry.ts";
 import { formatSize } from "../../lib/core/quantities.ts";
-import type { Transferred } from "../transfer/options.ts";
+import { knownKey, type Transferred } from "../transfer/options.ts";
 import { checksumMembers } from "./entry_output.ts";
 import { type Output, roundSeconds } from "./output.ts";
 import { md5sumLine, shownSumLine } from "./sum_line.ts";
@@ -28,6 +28,7 @@ export class TransferOutput {
   readonly #unkept = new Set<Unkept>();
   #transferred = 0;
   #unchanged = 0;
+  #copied = 0;
   #bytes = 0;
 
   /** The results of transfers; with `dryRun`, of transfers that would happen. */
@@ -37,8 +38,11 @@ export class TransferOutput {
   }
 
   /** Counts a transfer for the summary, without reporting it. */
-  count({ skipped, transferred }: Pick<Transferred, "skipped" | "transferred">): void {
+  count(
+    { skipped, transferred, known }: Pick<Transferred, "skipped" | "transferred" | "known">,
+  ): void {
     if (skipped) this.#unchanged++;
+    else if (known !== undefined) this.#copied++;
     else this.#transferred++;
     this.#bytes += transferred;
   }
@@ -59,6 +63,7 @@ export class TransferOutput {
   ): void {
     const output = this.#output;
     const { filename, checksum, size, skipped, transferred, resumedFrom, unkept = [] } = result;
+    const { known } = result;
     output.progress.ended(result);
     this.count(result);
     if (this.#dryRun) return this.#planned(op, shown, result, { tree });
@@ -74,6 +79,7 @@ export class TransferOutput {
         total_size: size,
         seconds: roundSeconds(seconds),
         ...bytes,
+        ...knownKey(known),
         resumed_from: resumedFrom,
         skipped,
         retries: output.takeRetries(),
@@ -94,13 +100,16 @@ export class TransferOutput {
   #planned(
     op: "put" | "get",
     shown: string,
-    { filename, size, skipped }: Transferred,
+    { filename, size, skipped, known }: Transferred,
     { tree }: { tree: boolean },
   ): void {
     const output = this.#output;
     if (output.json) {
       const path = op === "get" ? { path: shown } : {};
-      output.event({ event: "planned", op, filename, ...path, total_size: size, skipped });
+      const planned = { event: "planned", op, filename, ...path, total_size: size, skipped };
+      output.event({ ...planned, ...knownKey(known) });
+    } else if (known !== undefined) {
+      output.line(`would copy ${printable(shown)} from ${printable(known)}`);
     } else if (!skipped) output.line(`would ${op} ${printable(shown)}`);
     else if (!tree) output.line(`would leave ${printable(shown)} as it is`);
   }
@@ -116,8 +125,10 @@ export class TransferOutput {
     const { errors, omissions } = output;
     if (!trees && omissions === 0) return;
     const [moved, skipped, bytes] = [this.#transferred, this.#unchanged, this.#bytes];
+    const copied = this.#copied;
     if (output.json) {
-      const counts = { files: moved, skipped, failed: errors, bytes, omitted: omissions };
+      const stored = { files: moved + copied, ...(copied > 0 ? { copied } : {}) };
+      const counts = { ...stored, skipped, failed: errors, bytes, omitted: omissions };
       const dryRun = this.#dryRun ? { dry_run: true } : {};
       return output.event({
         event: "summary",
@@ -131,7 +142,9 @@ export class TransferOutput {
     const done = this.#dryRun
       ? `${moved} would be transferred`
       : `${moved} transferred (${formatSize(bytes)})`;
-    const parts = [done, `${skipped} unchanged`];
+    const parts = [done];
+    if (copied > 0) parts.push(this.#dryRun ? `${copied} would be copied` : `${copied} copied`);
+    parts.push(`${skipped} unchanged`);
     if (omissions > 0) parts.push(`${omissions} skipped`);
     if (errors > 0) parts.push(`${errors} failed`);
     output.notice(parts.join(", "));

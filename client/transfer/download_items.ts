@@ -37,7 +37,8 @@ export interface DownloadItem {
 /** The items of a download of a directory. */
 export class DownloadItems {
   readonly #name: string;
-  readonly #out: string;
+  /** The local directory. */
+  readonly out: string;
   readonly #options: GetTreeOptions;
   readonly #algorithm: Algorithm;
   /** The files that are not done yet, in the order of the list. */
@@ -56,7 +57,7 @@ export class DownloadItems {
   /** The items of a download of the directory `name` into the local directory `out`. */
   constructor(name: string, out: string, options: GetTreeOptions) {
     this.#name = name;
-    this.#out = out;
+    this.out = out;
     this.#options = options;
     this.#algorithm = options.algorithm ?? "md5";
   }
@@ -64,6 +65,11 @@ export class DownloadItems {
   /** Whether anything is left. */
   get anyLeft(): boolean {
     return this.left.size + this.later.size > 0;
+  }
+
+  /** Whether the local directory was there before, and so may have files in it. */
+  get hasBefore(): boolean {
+    return !this.#made.has(this.out) && isDirectory(this.out);
   }
 
   /** Lists the files, makes the directories, and leaves out files that need not be transferred. */
@@ -77,7 +83,7 @@ export class DownloadItems {
     const take = (listed: Listed) => {
       const { filename, omitted, type = "file" } = listed;
       const name = this.#nameInside(filename);
-      const path = `${this.#out}/${name}`;
+      const path = `${this.out}/${name}`;
       const parent = name.slice(0, Math.max(0, name.lastIndexOf("/")));
       const leftOut = (tell?: () => void) => {
         without.add(name);
@@ -103,7 +109,7 @@ export class DownloadItems {
     const all = { recursive: true, omitted: true };
     for await (const entries of connection.list(this.#name, all)) entries.forEach(take);
     for (const tell of telling) tell();
-    if (!dryRun) this.#makeDirectory(this.#out);
+    if (!dryRun) this.#makeDirectory(this.out);
     onPlan?.(items.length, items.reduce((sum, { entry }) => sum + entry.size, 0));
     const pace = new Pace();
     const clashes = new NameCollisions();

@@ -53,6 +53,11 @@ export interface TransferOptions extends RequestOptions {
    * server over an object store, and one that does not know of this, stores the zeros. Default: false.
    */
   sparse?: boolean | undefined;
+  /**
+   * Whether only what has changed crosses the network where the receiver has an older version of a file of more than
+   * 1 MiB. The result is verified as any other; a server that cannot do this gets the whole file. Default: true.
+   */
+  delta?: boolean | undefined;
   /** Called after each piece of a file. */
   onProgress?: ((progress: Progress) => void) | undefined;
 }
@@ -114,6 +119,11 @@ export interface Transferred {
   /** How many bytes of an earlier attempt were kept; 0 where the transfer began at the start. */
   resumedFrom: number;
   /**
+   * Where the receiving side had the content already, so that it was copied from there instead of being transferred:
+   * for an upload a name on the server, for a download a local path. Absent where it was not.
+   */
+  known?: string | undefined;
+  /**
    * The metadata that the file system which stores the file does not keep; absent where it keeps all. With `preserve`,
    * a file whose modification time or permission bits are not kept fails instead.
    */
@@ -128,6 +138,11 @@ export function nothingTransferred(
     & Partial<Pick<Transferred, "checksum" | "skipped">>,
 ): Transferred {
   return { filename, checksum, size, skipped, transferred: 0, resumedFrom: 0 };
+}
+
+/** The key of {@linkcode Transferred.known}, where there is a value for it. */
+export function knownKey(known: string | undefined): Pick<Transferred, "known"> {
+  return known === undefined ? {} : { known };
 }
 
 /** Options of transfers of directories. */

@@ -23,10 +23,11 @@ import { type DownloadItem, DownloadItems } from "./download_items.ts";
 import { planDownload } from "./download_plan.ts";
 import { assertNameFree, assertSameFile } from "./existing_file.ts";
 import { type Connections, eachOf, onEach } from "./jobs.ts";
+import { copyLocal, findKnown, type KnownDownload } from "./known_downloads.ts";
 import { isLocalFailure } from "./local_failure.ts";
 import { assertDistinctHere } from "./name_collisions.ts";
 import { assertOptionValues } from "./option_values.ts";
-import { type GetTreeOptions, nothingTransferred, type Transferred } from "./options.ts";
+import { type GetTreeOptions, knownKey, nothingTransferred, type Transferred } from "./options.ts";
 import { removePartialDownloads, TEMPORARY_PREFIX } from "./partial_downloads.ts";
 
 /** Files up to this size are requested in a pipeline. */
@@ -41,6 +42,16 @@ const MAX_UNPUBLISHED = 256;
 /** A request for a small file. */
 interface SmallItem extends SmallDownload {
   item: DownloadItem;
+}
+
+/** A small file, or one that was copied, before it has its name. */
+interface Stored {
+  checksum: Checksum;
+  size: number;
+  mtime: number;
+  mode: number;
+  /** The local file that it was copied from; undefined where it was transferred. */
+  known?: string | undefined;
 }
 
 /** Paths for downloaded files, whose directories are made where they are missing. */
@@ -97,11 +108,13 @@ export class TreeDownload {
     this.#listed = true;
     const { dryRun, onFile } = this.#options;
     if (dryRun) {
+      const known = new Map<DownloadItem, string>();
+      for await (const { item, path } of this.#known(connection)) known.set(item, path);
       for (const item of [...this.#items.left.values()]) {
         const { entry: { filename, size }, path } = item;
         try {
           assertNameFree(path, this.#options.overwrite ?? "never");
-          onFile?.(nothingTransferred(filename, { size }));
+          onFile?.({ ...nothingTransferred(filename, { size }), ...knownKey(known.get(item)) });
         } catch (error) {
           this.#items.failed(item, error);
         }
@@ -109,6 +122,10 @@ export class TreeDownload {
       return;
     }
     try {
+      for await (const known of this.#known(connection)) {
+        await this.#storeKnown(known, connection.runtime);
+      }
+      await Promise.all(this.#publishing);
       const nextSmall = this.#small();
       await onEach(connections, (connection) =>
         connection.getEach(
@@ -156,6 +173,27 @@ export class TreeDownload {
     }
   }
 
+  /** Finds files here that have the content of files to be downloaded. */
+  async *#known(connection: Connection): AsyncGenerator<KnownDownload, void, void> {
+    const { left, hasBefore } = this.#items;
+    if (this.#options.delta === false || left.size === 0 || !hasBefore) return;
+    yield* findKnown(connection, left.values(), this.#items.out, this.#algorithm);
+  }
+
+  /** Copies a file from here. Where that fails, it is left to be transferred. */
+  async #storeKnown({ item, entry, path }: KnownDownload, runtime: Runtime): Promise<void> {
+    const { size, mtime, mode, checksum } = entry;
+    const staged = this.#stage(item, mode, runtime);
+    try {
+      if (await copyLocal(path, staged, this.#algorithm) === checksum) {
+        return await this.#publishLater(item, staged, { checksum, size, mtime, mode, known: path });
+      }
+    } catch {
+      // The file has changed or vanished; anything else will fail again, and is reported then.
+    }
+    await staged[Symbol.asyncDispose]();
+  }
+
   /** Returns the small files one after the other, for all connections together. */
   #small(): () => SmallItem | undefined {
     const algorithm = this.#algorithm;
@@ -171,9 +209,7 @@ export class TreeDownload {
   /** Receives a small file, and leaves its flush to the group. */
   async #store(file: IncomingFile, item: DownloadItem, runtime: Runtime): Promise<void> {
     const { size, mtime, mode } = file;
-    const bits = this.#options.preserve ? mode : item.replaced;
-    const staged = stage(dirname(item.path), bits, runtime);
-    if (this.#options.sparse) staged.makeHoles();
+    const staged = this.#stage(item, mode, runtime);
     let checksum: Checksum;
     try {
       ({ checksum } = await file.receive(staged));
@@ -181,7 +217,19 @@ export class TreeDownload {
       await staged[Symbol.asyncDispose]();
       throw error;
     }
-    const publishing = this.#publish(item, staged, { checksum, size, mtime, mode });
+    await this.#publishLater(item, staged, { checksum, size, mtime, mode });
+  }
+
+  #stage(item: DownloadItem, mode: number, runtime: Runtime): StagedFile {
+    const bits = this.#options.preserve ? mode : item.replaced;
+    const staged = stage(dirname(item.path), bits, runtime);
+    if (this.#options.sparse) staged.makeHoles();
+    return staged;
+  }
+
+  /** Publishes a file, together with others, and waits only where many wait already. */
+  async #publishLater(item: DownloadItem, staged: StagedFile, stored: Stored): Promise<void> {
+    const publishing = this.#publish(item, staged, stored);
     this.#publishing.add(publishing);
     void publishing.then(() => this.#publishing.delete(publishing));
     while (this.#publishing.size >= MAX_UNPUBLISHED) await Promise.race(this.#publishing);
@@ -196,12 +244,7 @@ export class TreeDownload {
   async #publish(
     item: DownloadItem,
     staged: StagedFile,
-    { checksum, size, mtime, mode }: {
-      checksum: Checksum;
-      size: number;
-      mtime: number;
-      mode: number;
-    },
+    { checksum, size, mtime, mode, known }: Stored,
   ): Promise<void> {
     await using _staged = staged;
     const { overwrite = "never", preserve } = this.#options;
@@ -220,9 +263,9 @@ export class TreeDownload {
       // A time that is a multiple of the coarsest resolution proves nothing.
       if (look && !unkept && mtime % COARSE_STEP !== 0) this.#looks = false;
       const { filename } = item.entry;
-      const crossed = { transferred: size, resumedFrom: 0 };
+      const crossed = { transferred: known === undefined ? size : 0, resumedFrom: 0 };
       const result = { filename, checksum, size, skipped: unchanged, ...crossed };
-      this.#done(item, { ...result, ...unkeptKey(unkept) });
+      this.#done(item, { ...result, ...knownKey(known), ...unkeptKey(unkept) });
     } catch (error) {
       this.#items.failed(item, error);
     }

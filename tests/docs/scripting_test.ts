@@ -99,6 +99,10 @@ async function printedEvents(): Promise<Record<string, unknown>[]> {
   await run("put", "missing.txt");
   await run("get", "md5.txt", "tree/a.txt", "--out", "several", "--dry-run");
   await run("get", ".", "--out", "all");
+  Deno.mkdirSync(`${pair.root}/copied`);
+  Deno.copyFileSync(`${pair.root}/tree/a.txt`, `${pair.root}/copied/a.txt`);
+  await run("get", ".", "--out", "all", "--dry-run");
+  await run("get", ".", "--out", "all");
   await run("get", "missing.txt");
   await run("ls", "-R");
   await run("ls", "missing");
