@@ -31,8 +31,8 @@ export interface Publication<Within = unknown>
   broughtOver?: boolean | undefined;
   /** Called right before the file gets its name. If it throws, the file does not get the name. */
   onNaming?(): void;
-  /** Called right after the file has got its name. */
-  onNamed?(): void;
+  /** Called with the path right after the file has got its name. */
+  onNamed?(path: string): void;
 }
 
 /** The place for a new file: its parent directories exist. */
@@ -184,7 +184,7 @@ export class GroupCommit<Within = unknown> {
     const replaced = onReplaced && replace ? infoAt(room.path) : undefined;
     publication.onNaming?.();
     staged.publish(room.path, { replace });
-    publication.onNamed?.();
+    publication.onNamed?.(room.path);
     if (replaced) onReplaced?.(replaced);
     changed.push(room.directory);
   }

@@ -19,7 +19,7 @@ const SYNC_BYTES = 64 * 1024;
  * inode's change time in whole seconds, FAT has a resolution of two seconds, and the system's clock for timestamps is
  * some milliseconds late.
  */
-const GRAIN_MS = 2100;
+export const GRAIN_MS = 2100;
 
 /** Files up to this size, in bytes, are read again as a whole if some of their bytes may have changed. */
 const REREAD_BYTES = 8 * 1024 * 1024;

@@ -105,6 +105,15 @@ export const checksum = v.nullable(string);
 /** The checksum of a decoded header that has to have one. */
 export const knownChecksum = v.string("is missing");
 
+/** The longest name of a state of a file's content, in characters. */
+export const MAX_VERSION_LENGTH = 128;
+
+/** An opaque name of a state of a file's content. */
+export const contentVersion = v.pipe(
+  string,
+  v.maxLength(MAX_VERSION_LENGTH, `is longer than ${MAX_VERSION_LENGTH} characters`),
+);
+
 /** The overwrite policy: what to do if a name is taken. */
 export const overwrite = v.optional(
   v.picklist(OVERWRITE_POLICIES, `is none of ${OVERWRITE_POLICIES.join(", ")}`),

@@ -39,6 +39,8 @@ export interface AccessRequest {
   filename?: string | undefined;
   /** The new name of a `move`. */
   to?: string | undefined;
+  /** The file that a `put` builds upon; undefined if it builds upon none. */
+  basis?: string | undefined;
   /** Whether a `list` is one of partial uploads, each of which is then asked about on its own. */
   parts?: boolean | undefined;
   /** Whether a `share` is for uploads. */
@@ -90,7 +92,8 @@ export function boundsOf({ grants }: Principal, request: AccessRequest): Bounds 
 }
 
 /** Whether a request is about nothing but one file. */
-function isAbout(only: FileName, { op, filename }: AccessRequest): boolean {
+function isAbout(only: FileName, { op, filename, basis = only }: AccessRequest): boolean {
+  if (basis !== only) return false;
   return filename === only || op === "list" && filename === parentName(only);
 }
 

@@ -116,12 +116,14 @@ export class Permit {
 
   /**
    * The storage, confined to the bounds of the request. They are evaluated each time a path is reached: see `boundsOf`.
+   *
+   * @param request another request whose bounds they are, which is a part of the request. Default: the request itself
    */
-  confine(storage: Storage): Storage {
+  confine(storage: Storage, request: AccessRequest = this.#request): Storage {
     const { principal, token } = this.#claimant;
-    const shown = boundsOf(principal, this.#request);
+    const shown = boundsOf(principal, request);
     // The bounds of an anonymous client, for when the token is no longer valid.
-    const anybody = token && boundsOf(this.#issuer.anonymous, this.#request);
+    const anybody = token && boundsOf(this.#issuer.anonymous, request);
     if (!shown && !anybody) return storage;
     const now = () => {
       if (this.#holds()) return shown;

@@ -299,7 +299,7 @@ export class AddressedUploads {
       publishing: undefined,
     });
     if (kind === "part") return;
-    this.#options.onStored?.({ filename, ...content, unchanged, resumedFrom: 0 });
+    this.#options.onStored?.({ filename, ...content, unchanged, resumedFrom: 0, reused: 0 });
   }
 
   /**

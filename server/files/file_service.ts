@@ -22,6 +22,8 @@ import type { Permit } from "../auth/permit.ts";
 import type { ListOptions, Storage, StoredFile } from "../storage/storage.ts";
 import { type ComparedFile, compareFiles, type ComparisonResult } from "./comparison.ts";
 import { existingDirectory } from "./existing_directory.ts";
+import { FileRanges, type WantedRanges } from "./file_ranges.ts";
+import { FileSignature, type WantedSignature } from "./file_signature.ts";
 import { OpenedFile, type OpenFileOptions } from "./opened_file.ts";
 import { conditionOf, type Precondition } from "./precondition.ts";
 
@@ -113,6 +115,39 @@ export class FileService {
     }
     await stored[Symbol.asyncDispose]();
     return await this.#storage.open(name, algorithm);
+  }
+
+  /**
+   * Opens a file for its signature.
+   *
+   * @throws {FerryError} `not_found`, `not_a_file`; as {@linkcode FileSignature.of}
+   */
+  async signature(filename: string, wanted: WantedSignature): Promise<FileSignature> {
+    const stored = await this.#storage.open(this.#shown(parseFileName(filename)), "md5");
+    try {
+      return FileSignature.of(this.#options.runtime, stored, wanted);
+    } catch (error) {
+      await stored[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /**
+   * Opens ranges of a file for reading.
+   *
+   * @throws {FerryError} `not_found`, `not_a_file`; as {@linkcode FileRanges.of}
+   */
+  async openRanges(filename: string, wanted: WantedRanges): Promise<FileRanges> {
+    const name = this.#shown(parseFileName(filename));
+    const stored = await this.#storage.open(name, wanted.algorithm);
+    try {
+      const ranges = await FileRanges.of(this.#options.runtime, stored, wanted);
+      this.#permit.assert();
+      return ranges;
+    } catch (error) {
+      await stored[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   /**

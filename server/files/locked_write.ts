@@ -7,13 +7,15 @@
 import type { Algorithm } from "../../lib/core/checksum.ts";
 import type { FileName } from "../../lib/core/remote_name.ts";
 import type { PrefixDigest, SavedPrefix } from "../../lib/digest/prefix_digest.ts";
-import type { CommitOptions, Committed } from "../../lib/files/commit.ts";
+import type { Committed } from "../../lib/files/commit.ts";
 import { RESUMABLE_BYTES } from "../../lib/files/partial_file.ts";
 import type {
   AnnouncedAttributes,
+  FileRange,
   PendingWrite,
   ResumableWrite,
   Storage,
+  StoreOptions,
 } from "../storage/storage.ts";
 import type { UploadLock, UploadLocks } from "./upload_locks.ts";
 
@@ -165,8 +167,17 @@ export class LockedWrite implements ResumableWrite {
     return this.#write.write(bytes);
   }
 
+  /** See {@linkcode PendingWrite.writeCopied}. */
+  get writeCopied(): ((bytes: Uint8Array, from: FileRange) => Promise<void>) | undefined {
+    if (!this.#write.writeCopied) return undefined;
+    return (bytes, from) => {
+      this.#lock?.touch();
+      return this.#write.writeCopied!(bytes, from);
+    };
+  }
+
   /** Publishes the file. */
-  commit(options: CommitOptions): Promise<Committed> {
+  commit(options: StoreOptions): Promise<Committed> {
     this.#lock?.touch();
     return this.#write.commit(options);
   }

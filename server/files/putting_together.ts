@@ -74,7 +74,7 @@ export async function putTogether(
   await using write = await storage.create(name, { size, replace, announced });
   const { checksum } = await receive(runtime, body, write, { onBytes: assertMay });
   const { unchanged } = await write.commit({ checksum, replace, mtime, assertMay });
-  onStored?.({ filename: name, size, checksum, unchanged, resumedFrom: 0 });
+  onStored?.({ filename: name, size, checksum, unchanged, resumedFrom: 0, reused: 0 });
   return { checksum, size };
 }
 

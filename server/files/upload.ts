@@ -22,6 +22,16 @@ export interface StoredUpload {
   readonly unchanged: boolean;
   /** The offset at which an interrupted upload was resumed, in bytes; 0 if it started from the beginning. */
   readonly resumedFrom: number;
+  /** How many bytes were not sent, since they are those of a file that the server has; 0 if all were sent. */
+  readonly reused: number;
+}
+
+/** The file that an upload builds upon. */
+export interface Basis {
+  /** Its name. */
+  readonly filename: string;
+  /** The version that it has to have still. */
+  readonly version: string;
 }
 
 /** What a client announces of an upload. */
@@ -64,6 +74,11 @@ export interface UploadStart extends Upload {
   readonly resumable?: boolean | undefined;
   /** What the client requires of what has the name, by MD5s. Default: undefined, nothing. */
   readonly precondition?: Precondition | undefined;
+  /**
+   * The file that the content builds upon: what comes is a recipe then, and the size MUST be given. Default: undefined,
+   * the content itself comes.
+   */
+  readonly basis?: Basis | undefined;
 }
 
 /** The answer to an offer. */
@@ -73,7 +88,7 @@ export type OfferAnswer =
   /** The checksum decides: the client has to offer the file again with its checksum. */
   | { decision: "hash" }
   /** The file should be sent: all of it, or the rest after the partial upload. */
-  | { decision: "send"; partial: OfferedUpload | undefined };
+  | { decision: "send"; partial: OfferedUpload | undefined; replaces: boolean };
 
 /** An upload that was received completely and is being published. */
 export interface ReceivedUpload {

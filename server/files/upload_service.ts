@@ -15,7 +15,8 @@ import { type FileName, parseFileName } from "../../lib/core/remote_name.ts";
 import type { Committed } from "../../lib/files/commit.ts";
 import { receive } from "../../lib/transfer/receive.ts";
 import type { Permit } from "../auth/permit.ts";
-import type { Storage } from "../storage/storage.ts";
+import type { BlockHashes, Storage } from "../storage/storage.ts";
+import { UploadFromBasis } from "./basis.ts";
 import { existingDirectory } from "./existing_directory.ts";
 import type { FileServiceOptions } from "./file_service.ts";
 import { beginWrite, LockedWrite, type UploadWrite } from "./locked_write.ts";
@@ -51,6 +52,9 @@ const SMALL_BYTES = 1024 * 1024;
 
 /** The errors that mean that there is no space for a file. */
 const NO_ROOM: readonly ErrorCode[] = ["quota", "no_space"];
+
+/** What is known of an upload that builds upon no file. */
+const NOTHING_REUSED = { reused: 0, blocks: undefined };
 
 /** A sink that discards everything. */
 const NOWHERE = { write: () => Promise.resolve() };
@@ -114,7 +118,7 @@ export class UploadService {
       ? undefined
       : await this.#resume({ name, size, algorithm, owner: this.#permit.owner }, { sparse });
     if (!partial) await this.#storage.assertFits(name, size, { sparse });
-    return { decision: "send", partial };
+    return { decision: "send", partial, replaces: existing !== undefined };
   }
 
   /** Resumes the client's partial upload of a file; undefined if there is none. */
@@ -148,11 +152,13 @@ export class UploadService {
    */
   async put(
     wanted: UploadStart,
-    content: IncomingContent,
+    body: IncomingContent,
     partial?: OfferedUpload,
   ): Promise<ReceivedUpload> {
     try {
       const upload = { ...wanted, overwrite: policyFor(this.#permit, wanted) };
+      await using assembled = await this.#assembled(upload, body);
+      const content = assembled ?? body;
       const { algorithm, overwrite, offset } = upload;
       const name = parseFileName(upload.filename);
       const size = assertSize(upload.size);
@@ -172,10 +178,22 @@ export class UploadService {
       const arbitration = { replace, announced, locks, onTakenOver };
       const write = resumed ?? await beginWrite(this.#storage, target, arbitration);
       const checksum = await this.#receive(write, content);
-      return { published: this.#publish(write, upload, checksum) };
+      const { reused, blocks } = assembled ?? NOTHING_REUSED;
+      return { published: this.#publish(write, { ...upload, reused }, { checksum, blocks }) };
     } catch (error) {
       throw await this.#explained(error);
     }
+  }
+
+  /** The content that the body of an upload describes, if the upload builds upon another file. */
+  async #assembled(
+    { basis, size, offset }: UploadStart,
+    recipe: IncomingContent,
+  ): Promise<UploadFromBasis | undefined> {
+    if (!basis) return undefined;
+    const { filename } = basis;
+    const storage = this.#permit.confine(this.#options.storage, { op: "get", filename });
+    return await UploadFromBasis.open({ storage, basis, recipe, size: assertSize(size)!, offset });
   }
 
   /** Fails if a precondition does not hold already before the content comes. */
@@ -216,11 +234,13 @@ export class UploadService {
   /** Receives the content into a write. If that fails, the write is ended. */
   async #receive(write: UploadWrite, content: IncomingContent): Promise<Checksum> {
     const resumableWrite = write instanceof LockedWrite ? write : undefined;
+    const assembled = content instanceof UploadFromBasis ? content : undefined;
     try {
       // An XXH3-128 is saved, too: with it a client can quickly prove that its first bytes are the same.
       const resumable = resumableWrite &&
         { checkpoint: resumableWrite.checkpoint.bind(resumableWrite), proof: true };
-      const { checksum } = await receive(this.#options.runtime, content, write, {
+      const sink = assembled?.sinkInto(write) ?? write;
+      const { checksum } = await receive(this.#options.runtime, content, sink, {
         behind: resumableWrite?.prefix,
         onBytes: this.#assertMay,
         resumable,
@@ -231,15 +251,21 @@ export class UploadService {
       // Disposed of at the end of this block: `keep` has to come first.
       await using _ended = write;
       if (wasCut(error)) resumableWrite?.keep();
+      if (toFerryError(error).code === "checksum_mismatch") await assembled?.doubt();
       throw error;
     }
   }
 
-  async #publish(write: UploadWrite, upload: UploadStart, checksum: Checksum): Promise<Committed> {
+  async #publish(
+    write: UploadWrite,
+    upload: UploadStart & Pick<StoredUpload, "reused">,
+    { checksum, blocks }: { checksum: Checksum; blocks: BlockHashes | undefined },
+  ): Promise<Committed> {
     try {
       const { overwrite, mtime, mode, precondition } = upload;
       const committed = await write.commit({
         checksum,
+        blocks,
         replace: mayReplace(overwrite) && !precondition?.absent,
         mtime,
         mode,
@@ -286,10 +312,10 @@ export class UploadService {
 
   /** Reports an upload that succeeded. */
   #stored(
-    { filename, offset }: { filename: string; offset: number },
+    { filename, offset, reused = 0 }: { filename: string; offset: number; reused?: number },
     { checksum, size, unchanged }: Committed,
   ): void {
-    this.#options.onStored?.({ filename, size, checksum, unchanged, resumedFrom: offset });
+    this.#options.onStored?.({ filename, size, checksum, unchanged, resumedFrom: offset, reused });
   }
 
   /**

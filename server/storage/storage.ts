@@ -10,13 +10,15 @@
  * @module
  */
 
-import type { ByteSource } from "../../lib/core/bytes.ts";
 import type { CommitOptions, Committed, Condition } from "../../lib/files/commit.ts";
 import type { PrefixDigest, SavedPrefix } from "../../lib/digest/prefix_digest.ts";
 import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import type { FerryError } from "../../lib/core/errors.ts";
 import type { FileName } from "../../lib/core/remote_name.ts";
 import type { Entry, Listed, PartEntry } from "../../lib/core/entry.ts";
+import type { BlockHashes, FileRange, StoredFile } from "./stored_file.ts";
+
+export type { BlockHashes, FileRange, StoredFile } from "./stored_file.ts";
 
 /** Options of {@linkcode Storage.create}. */
 export interface CreateOptions {
@@ -129,6 +131,15 @@ export interface DiscardOptions extends ChangeOptions {
   owner?: string | undefined;
 }
 
+/** Options of {@linkcode PendingWrite.commit}. */
+export interface StoreOptions extends CommitOptions {
+  /**
+   * The hashes of the blocks of everything that was written, as {@linkcode StoredFile.rememberHashes} takes them. A
+   * storage MAY remember them. Default: undefined, they are not known.
+   */
+  blocks?: BlockHashes | undefined;
+}
+
 /** A file that is being written and that nobody can see yet. */
 export interface PendingWrite extends AsyncDisposable {
   /**
@@ -138,6 +149,15 @@ export interface PendingWrite extends AsyncDisposable {
    * @throws {FerryError} `no_space`, `quota`, `too_large`, `io`
    */
   write(bytes: Uint8Array): Promise<void>;
+
+  /**
+   * Like {@linkcode PendingWrite.write}, for bytes that were read from a file of the same storage. A storage that can
+   * copy on its own side does so where that saves work; the result MUST be the same. Default: undefined, there is
+   * nothing to be saved.
+   *
+   * @throws {FerryError} as {@linkcode PendingWrite.write}
+   */
+  readonly writeCopied?: ((bytes: Uint8Array, from: FileRange) => Promise<void>) | undefined;
 
   /**
    * Publishes the file under its name atomically: a reader sees the old file, the new one, or none, never a mixture. If
@@ -151,7 +171,7 @@ export interface PendingWrite extends AsyncDisposable {
    * @throws {FerryError} `exists`; `not_a_file` if the name is a directory, or one of its parent directories is a file;
    * `no_space`, `denied`, `io`
    */
-  commit(options: CommitOptions): Promise<Committed>;
+  commit(options: StoreOptions): Promise<Committed>;
 
   /** Discards what was not committed, and leaves nothing behind. MUST NOT fail. MAY be called again. */
   [Symbol.asyncDispose](): Promise<void>;
@@ -246,30 +266,6 @@ export interface PartialUploads {
    * Removes the partial uploads of all owners that are not open and were last written more than `ttl` milliseconds ago.
    */
   expire(ttl: number): Promise<void>;
-}
-
-/** A file that is open for reading. It stays the same file even if another file gets its name. */
-export interface StoredFile extends ByteSource, AsyncDisposable {
-  /** Makes the next read start at that byte offset. */
-  seek(offset: number): void;
-
-  /** The entry of the file when it was opened; `checksum` is null if it is not known without reading the file. */
-  readonly entry: Entry;
-
-  /**
-   * The checksum of that algorithm if it is at hand: neither the file nor anything over a network is read for it.
-   * Otherwise null.
-   */
-  known(algorithm: Algorithm): Checksum | null;
-
-  /** The checksum of that algorithm if it has been recorded anywhere; the file itself is not read for it. */
-  find(algorithm: Algorithm): Promise<Checksum | null>;
-
-  /**
-   * Gives the storage the checksum of the file after the whole file was read, so that the storage need not read it
-   * again. The storage MAY use it only where it can detect every change made since the file was opened.
-   */
-  remember(checksum: Checksum): Promise<void>;
 }
 
 /**

@@ -9,6 +9,7 @@ import type { Entry, Listed } from "../../lib/core/entry.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 import { type FileName, joinName, RESERVED_DIRECTORY } from "../../lib/core/remote_name.ts";
 import type {
+  BlockHashes,
   ChangeOptions,
   CreateOptions,
   CreateResumableOptions,
@@ -241,6 +242,22 @@ class SubtreeFile implements StoredFile {
 
   remember(checksum: Checksum): Promise<void> {
     return this.#file.remember(checksum);
+  }
+
+  get version(): string | undefined {
+    return this.#file.version;
+  }
+
+  findHashes(): Promise<BlockHashes | undefined> {
+    return this.#file.findHashes();
+  }
+
+  rememberHashes(blocks: BlockHashes): Promise<void> {
+    return this.#file.rememberHashes(blocks);
+  }
+
+  forgetHashes(): Promise<void> {
+    return this.#file.forgetHashes();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

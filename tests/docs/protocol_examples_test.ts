@@ -158,9 +158,11 @@ Deno.test("the documents of the protocol show headers that the code understands"
         );
       } else {
         assertEquals(arrow, "< ", line);
-        if (isClosing(header) && expected === OPERATIONS.get.reply) parseClosing(header);
+        if (isClosing(header) && expected !== OPERATIONS.exec.reply) parseClosing(header);
         else if (isClosing(header)) check(OPERATIONS.exec.closing, header);
-        else if (header.stream !== undefined) check(OPERATIONS.exec.chunk, header);
+        else if (header.status === undefined && expected === OPERATIONS.signature.reply) {
+          assert(header.total_size! > 0n, line);
+        } else if (header.stream !== undefined) check(OPERATIONS.exec.chunk, header);
         else {
           expected = due.shift() ?? expected;
           if (header.status === "error") assert(isErrorCode(header.code), line);
@@ -210,6 +212,41 @@ Deno.test("resume.md shows a resumed transfer that takes place as it says", asyn
       assertEquals(new TextDecoder().decode(firstHeader(reply)), json);
       assertEquals(md5Of(reply.subarray(4 + firstHeader(reply).length)), md5Of(body));
     }
+  }
+});
+
+Deno.test("delta.md shows a signature, a put and a get that take place as it says", async () => {
+  const DELTA = `${EXTENSIONS}/delta.md`;
+  const [records, recipe] = blocksIn([DELTA], "hex")
+    .map(({ lines }) => decodeHex(lines.join("").replaceAll(" ", "")));
+  const lines = Array.from({ length: 32 }, (_, i) => `${String(i).padStart(7, "0")}\n`);
+  const file = new TextEncoder().encode(lines.join(""));
+  const line = new TextEncoder().encode("new line\n");
+  const bodies: Record<number, Uint8Array> = { 256: file, 13: recipe!, 2: new Uint8Array([0, 9]) };
+  await using server = new EmptyServer();
+  using peer = await server.connect();
+  const [shown, ...more] = blocksIn([DELTA], "wire");
+  assert(shown && more.length === 0);
+  /** The versions in place of those that are shown. */
+  const versions = new Map<string, string>();
+  for (const each of shown.lines) {
+    const json = each.slice(2).replace(
+      /(version":)"([^"]*)"/,
+      (all, key, version) => versions.has(version) ? `${key}"${versions.get(version)}"` : all,
+    );
+    if (each.startsWith("> ")) {
+      const { total_size = 0 } = JSON.parse(json);
+      await peer.send(message(json, bodies[total_size]));
+      continue;
+    }
+    const reply = (await readRaw(peer))!;
+    const header = new TextDecoder().decode(firstHeader(reply));
+    const [version, known] = [header, json].map((text) => /"version":"([^"]*)"/.exec(text)?.[1]);
+    if (known !== undefined) versions.set(known, version!);
+    assertEquals(header.replace(version ?? "", ""), json.replace(known ?? "", ""));
+    const body = reply.subarray(4 + firstHeader(reply).length);
+    if (body.length === 16) assertEquals(body, records);
+    if (body.length === 9) assertEquals(body, line);
   }
 });
 

@@ -4,7 +4,9 @@ import { FerryError, isErrorCode } from "../../lib/core/errors.ts";
 import { MAX_NAME_BYTES, MAX_PART_BYTES, RESERVED_DIRECTORY } from "../../lib/core/remote_name.ts";
 import { PROTOCOL_VERSION } from "../../lib/wire/operations/hello.ts";
 import { MAX_HEADER_BYTES, MIN_HEADER_BYTES } from "../../lib/wire/codec.ts";
-import { MAX_WIRE_SIZE } from "../../lib/wire/schema.ts";
+import { MAX_RANGES, MAX_RANGES_BYTES } from "../../lib/delta/ranges.ts";
+import { MAX_RECORDS } from "../../lib/delta/block_sizes.ts";
+import { MAX_VERSION_LENGTH, MAX_WIRE_SIZE } from "../../lib/wire/schema.ts";
 import { MAX_TIMEOUT_MS } from "../../lib/core/number_options.ts";
 import { ALL_BUFFERS, SMALL_BUFFER } from "../../lib/core/buffer_budget.ts";
 import { MAX_LINE_BYTES } from "../../lib/wire/lines.ts";
@@ -66,6 +68,10 @@ Deno.test("limits.md names the limits that the code has", () => {
     MAX_LINE_BYTES,
     RESUMABLE_BYTES,
     CHECKPOINT_BYTES,
+    MAX_VERSION_LENGTH,
+    MAX_RANGES,
+    MAX_RANGES_BYTES,
+    MAX_RECORDS,
   };
   const documented = rows(section(LIMITS, "## Limits")).map(([, value, name]) => [name, value]);
   assertEquals(

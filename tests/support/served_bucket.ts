@@ -14,6 +14,7 @@ import { NameLookup } from "../../server/storage/s3/name_lookup.ts";
 import { openBucket, type S3Bucket } from "../../server/storage/s3/s3_bucket.ts";
 import { S3Writes } from "../../server/storage/s3/s3_writes.ts";
 import type { ServedBucket } from "../../server/storage/s3/served_bucket.ts";
+import { KeptHashes } from "../../server/storage/kept_hashes.ts";
 import type { PendingWrite, ResumableWrite } from "../../server/storage/storage.ts";
 import { md5, MIB } from "./bytes.ts";
 import type { SharedEngine } from "./engines/engine.ts";
@@ -82,6 +83,7 @@ export class Instance implements AsyncDisposable {
       lookup: new NameLookup(bucket, { prefixBytes: 7, clock: runtime.clock }),
       records: new ChecksumRecords(bucket),
       reading: new Map(),
+      hashes: new KeptHashes(),
       maxFileSize: undefined,
       closing: closing.signal,
     };

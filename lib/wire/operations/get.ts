@@ -8,6 +8,8 @@ import * as v from "valibot";
 import {
   algorithm,
   algorithmOrChecksum,
+  boolean,
+  contentVersion,
   fileSize,
   hex128,
   key,
@@ -43,10 +45,19 @@ const request = v.pipe(
       v.optional(wireSize),
       "How many bytes the range has; all from the first one on where it is absent.",
     ),
+    version: key(
+      v.optional(contentVersion),
+      "The version that the file has to have still. Only the ranges in the request's body are sent.",
+    ),
   }),
   v.check(
     ({ offset, start, count }) => offset === 0n || start === undefined && count === undefined,
     "has both an offset and a range",
+  ),
+  v.check(
+    ({ version, offset, start, count }) =>
+      version === undefined || offset === 0n && start === undefined && count === undefined,
+    "has both a version and an offset or a range",
   ),
   v.transform(({ if_md5, if_checksum, ...get }) => ({
     ...get,
@@ -70,6 +81,10 @@ const reply = v.object({
   start: key(
     v.optional(fileSize),
     "The first byte of the range that the body is; absent where the body is no range.",
+  ),
+  ranges: key(
+    v.optional(boolean, false),
+    "Whether the body is the ranges that the request's body names, one after another.",
   ),
 });
 

@@ -40,6 +40,8 @@ export interface Subject {
   parts?: boolean | undefined;
   /** Whether a `share` is for uploads. */
   upload?: boolean | undefined;
+  /** The file whose content a `put` builds upon; undefined if it builds upon none. */
+  basis?: string | undefined;
 }
 
 /** A scope that a request needs, and where. */
@@ -52,5 +54,5 @@ export interface Need {
    */
   readonly reach: "inside" | "directory" | "somewhere";
   /** The key with the name that it is about. Default: `filename`. */
-  readonly of?: "filename" | "to";
+  readonly of?: "filename" | "to" | "basis";
 }

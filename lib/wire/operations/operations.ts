@@ -25,6 +25,7 @@ import { put } from "./put.ts";
 import { remove } from "./remove.ts";
 import { share } from "./share.ts";
 import { shares } from "./shares.ts";
+import { signature } from "./signature.ts";
 import { stat } from "./stat.ts";
 import { unshare } from "./unshare.ts";
 
@@ -46,6 +47,7 @@ export const OPERATIONS = {
   share,
   shares,
   unshare,
+  signature,
 } satisfies Readonly<Record<string, Operation<unknown, unknown>>>;
 
 /** The name of an operation. */

@@ -11,6 +11,7 @@ import {
   algorithm,
   boolean,
   checksum,
+  contentVersion,
   fileSize,
   hex128,
   key,
@@ -24,7 +25,7 @@ import {
 } from "../schema.ts";
 import type { Operation } from "./operation.ts";
 
-const request = v.object({
+const keys = v.object({
   op: v.literal("put"),
   filename: key(string, "The name that the file is to have."),
   algorithm,
@@ -55,7 +56,27 @@ const request = v.object({
     v.optional(boolean, false),
     "In an offer: that the partial upload that was offered is not of this file, and no other will do.",
   ),
+  basis: key(
+    v.optional(string),
+    "The file on the server that the body builds upon: it is a recipe then.",
+  ),
+  basis_version: key(
+    v.optional(contentVersion),
+    "The version that the basis has to have still, as the reply to a `signature` told it.",
+  ),
 });
+
+const request = v.pipe(
+  keys,
+  v.check(
+    ({ basis, basis_version }) => (basis === undefined) === (basis_version === undefined),
+    "has only one of basis and basis_version",
+  ),
+  v.check(
+    ({ basis, size }) => basis === undefined || size !== undefined,
+    "has a basis and no size",
+  ),
+);
 
 /** The header of a `put`. */
 export type PutRequest = v.InferOutput<typeof request>;
@@ -114,6 +135,8 @@ export interface OfferReply {
   prefix_xxh128: string | null;
   /** The MD5 state after those bytes (the words A, B, C and D), so that the client need not compute it. */
   prefix_state: string | null;
+  /** With `send`: whether a file has the name, which the upload would replace. Older servers do not tell. */
+  replaces: boolean;
 }
 
 const offer = v.object({
@@ -137,6 +160,10 @@ const offer = v.object({
     v.nullish(hex128, null),
     "The words A, B, C and D of md5 behind those bytes, so that the client need not compute them.",
   ),
+  replaces: key(
+    v.optional(boolean, false),
+    "With `send`: whether a file has the name now.",
+  ),
 });
 
 /** Stores the body as a file; or, as an offer, asks whether the file should be sent. */
@@ -145,7 +172,10 @@ export const put = {
   description:
     "Stores the body as a file, whole, verified and durable before it has its name; or, " +
     "with `offer`, asks whether the file should be sent, and from where on.",
-  needs: () => [{ scope: "write", reach: "inside" }],
+  needs: ({ basis }) => [
+    { scope: "write", reach: "inside" },
+    ...(basis === undefined ? [] : [{ scope: "read", reach: "inside", of: "basis" } as const]),
+  ],
   request,
   reply,
   offer,

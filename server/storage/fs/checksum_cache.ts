@@ -8,13 +8,13 @@
  * @module
  */
 
-import { DatabaseSync, type StatementSync } from "node:sqlite";
 import {
   type Algorithm,
   algorithmOf,
   ALGORITHMS,
   type Checksum,
 } from "../../../lib/core/checksum.ts";
+import { CacheDatabase } from "./cache_database.ts";
 
 /** What has to stay the same for a cached checksum to be valid. */
 export interface FileIdentity {
@@ -42,18 +42,18 @@ export function identityOf({ dev, ino, size, mtime, ctime }: IdentifyingFacts): 
   return { key, version: `${size}:${mtime?.getTime()}:${ctime?.getTime()}` };
 }
 
-// No other process uses the database. In exclusive mode SQLite keeps the index of its write-ahead log in memory and not
-// in a memory-mapped file: on a full disk, writing to a mapped page would kill the process.
 const SCHEMA = `
-  PRAGMA locking_mode = EXCLUSIVE;
-  PRAGMA mmap_size = 0;
-  PRAGMA journal_mode = WAL;
-  PRAGMA synchronous = OFF;
   CREATE TABLE IF NOT EXISTS checksums (
     key TEXT NOT NULL, algorithm TEXT NOT NULL, version TEXT NOT NULL, checksum TEXT NOT NULL,
     seal TEXT NOT NULL, PRIMARY KEY (key, algorithm)
   ) WITHOUT ROWID;
 `;
+
+const STATEMENTS = {
+  select: "SELECT version, checksum, seal FROM checksums WHERE key = ? AND algorithm = ?",
+  insert: "INSERT OR REPLACE INTO checksums VALUES (?, ?, ?, ?, ?)",
+  remove: "DELETE FROM checksums WHERE key = ?",
+};
 
 /**
  * A checksum of a row, which reveals flipped bits; SQLite does not detect those. It is FNV-1a of 32 bits, twice, from
@@ -87,37 +87,29 @@ export interface ChecksumCacheOptions {
 
 /** The cache, in an SQLite database. */
 export class ChecksumCache implements Disposable {
-  #path: string | undefined;
   #device: number | undefined;
   readonly #mountOf: (device: number) => string | undefined;
   /** The checksums that are valid only for a mount, by algorithm and key. */
   readonly #passing = new Map<string, { version: string; checksum: Checksum }>();
-  #database!: DatabaseSync;
-  #select!: StatementSync;
-  #insert!: StatementSync;
-  #delete!: StatementSync;
-  #closed = false;
+  readonly #database: CacheDatabase;
   /** The checksums that are being computed, by algorithm and identity. */
   readonly #computing = new Map<string, Promise<Checksum>>();
 
   private constructor(
-    path: string | undefined,
+    database: CacheDatabase,
     { device, mountOf = () => undefined }: ChecksumCacheOptions,
   ) {
-    this.#path = path;
+    this.#database = database;
     this.#device = device;
     this.#mountOf = mountOf;
   }
 
   /** Opens the database, or creates it; without a path it is kept in memory. */
   static open(path?: string, options: ChecksumCacheOptions = {}): ChecksumCache {
-    const cache = new ChecksumCache(path, options);
-    try {
-      cache.#open(path);
-    } catch {
-      cache.#rebuild(path);
-    }
-    return cache;
+    return new ChecksumCache(
+      CacheDatabase.open(path, { schema: SCHEMA, statements: STATEMENTS }),
+      options,
+    );
   }
 
   /** The identity of a file: what has to stay the same for its cached checksum to be valid. */
@@ -131,9 +123,7 @@ export class ChecksumCache implements Disposable {
 
   /** Switches to another database after another program has removed the present one. */
   moveTo(path: string): void {
-    if (this.#closed) return;
-    this.#path = path;
-    this.#rebuild(path);
+    this.#database.moveTo(path);
   }
 
   /** Forgets everything and switches to another database, after a remount. */
@@ -144,59 +134,14 @@ export class ChecksumCache implements Disposable {
     this.moveTo(path);
   }
 
-  #open(path?: string): void {
-    // Ferry 0.1 memory-mapped a file of this name; a process that was killed left it behind.
-    if (path !== undefined) remove(`${path}-shm`);
-    this.#database = new DatabaseSync(path ?? ":memory:");
-    this.#database.exec(SCHEMA);
-    this.#select = this.#database.prepare(
-      "SELECT version, checksum, seal FROM checksums WHERE key = ? AND algorithm = ?",
-    );
-    this.#insert = this.#database.prepare(
-      "INSERT OR REPLACE INTO checksums VALUES (?, ?, ?, ?, ?)",
-    );
-    this.#delete = this.#database.prepare("DELETE FROM checksums WHERE key = ?");
-  }
-
-  /**
-   * Discards the database and creates an empty one, in memory if that fails on the disk. A database that fails in use
-   * is replaced by one in memory, too: SQLite would open it by its path, which may lead elsewhere by then.
-   */
-  #rebuild(path?: string): void {
-    try {
-      this.#database?.close();
-    } catch {
-      // It was not open.
-    }
-    try {
-      for (const suffix of ["", "-wal"]) {
-        if (this.#path !== undefined) remove(this.#path + suffix);
-      }
-      this.#open(path);
-    } catch {
-      this.#open();
-    }
-  }
-
-  /** Runs a query; a database that fails at it is rebuilt, and the query has no result. */
-  #query<T>(query: () => T): T | undefined {
-    if (this.#closed) return undefined;
-    try {
-      return query();
-    } catch {
-      this.#rebuild();
-      return undefined;
-    }
-  }
-
   /** The checksum of a file, or null if none is known for exactly this state of the file. */
   lookup(identity: FileIdentity, algorithm: Algorithm): Checksum | null {
-    if (identity.key === "" || this.#closed) return null;
+    if (identity.key === "") return null;
     if (identity.passing) {
       const known = this.#passing.get(`${algorithm} ${identity.key}`);
       return known?.version === identity.version ? known.checksum : null;
     }
-    const row = this.#query(() => this.#select.get(identity.key, algorithm));
+    const row = this.#database.get(STATEMENTS.select, identity.key, algorithm);
     if (row?.version !== identity.version) return null;
     const checksum = String(row.checksum);
     return row.seal === sealOf(identity, checksum) ? checksum : null;
@@ -229,18 +174,15 @@ export class ChecksumCache implements Disposable {
 
   /** Records checksums of files. */
   record(files: readonly { identity: FileIdentity; checksum: Checksum }[]): void {
-    this.#query(() => {
-      const several = files.length > 1;
-      if (several) this.#database.exec("BEGIN");
-      for (const { identity, checksum } of files) {
-        const { key, version, passing } = identity;
-        if (key === "") continue;
-        const algorithm = algorithmOf(checksum)!;
-        if (passing) this.#pass(`${algorithm} ${key}`, { version, checksum });
-        else this.#insert.run(key, algorithm, version, checksum, sealOf(identity, checksum));
-      }
-      if (several) this.#database.exec("COMMIT");
-    });
+    const rows: string[][] = [];
+    for (const { identity, checksum } of files) {
+      const { key, version, passing } = identity;
+      if (key === "") continue;
+      const algorithm = algorithmOf(checksum)!;
+      if (passing) this.#pass(`${algorithm} ${key}`, { version, checksum });
+      else rows.push([key, algorithm, version, checksum, sealOf(identity, checksum)]);
+    }
+    if (rows.length > 0) this.#database.runAll(STATEMENTS.insert, rows);
   }
 
   #pass(key: string, known: { version: string; checksum: Checksum }): void {
@@ -257,22 +199,11 @@ export class ChecksumCache implements Disposable {
       for (const algorithm of ALGORITHMS) {
         this.#passing.delete(`${algorithm} ${key}`);
       }
-    } else this.#query(() => this.#delete.run(key));
+    } else this.#database.runAll(STATEMENTS.remove, [[key]]);
   }
 
   /** Closes the database. Afterwards nothing is found or recorded. */
   [Symbol.dispose](): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#database.close();
-  }
-}
-
-/** Removes a file if it exists. */
-function remove(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    this.#database[Symbol.dispose]();
   }
 }

@@ -324,7 +324,9 @@ export class FsStorage implements Storage {
         still?.();
         Deno.removeSync(path);
         served.quota.lost(info);
-        served.cache.forget(served.cache.identify(info, name));
+        const identity = served.cache.identify(info, name);
+        served.cache.forget(identity);
+        served.hashes.forget(identity);
       });
     }
     await this.#sync(directory);

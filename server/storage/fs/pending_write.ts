@@ -6,11 +6,19 @@
 
 import { algorithmOf } from "../../../lib/core/checksum.ts";
 import type { PrefixDigest, SavedPrefix } from "../../../lib/digest/prefix_digest.ts";
-import type { CommitOptions, Committed } from "../../../lib/files/commit.ts";
+import type { Committed } from "../../../lib/files/commit.ts";
 import type { FileName } from "../../../lib/core/remote_name.ts";
+import { GRAIN_MS } from "../../../lib/files/local_file.ts";
 import { RESUMABLE_BYTES } from "../../../lib/files/partial_file.ts";
+import { infoAt } from "../../../lib/files/path_lookup.ts";
 import type { Reservation } from "../quota.ts";
-import type { CreateOptions, ResumableWrite, ResumeOptions } from "../storage.ts";
+import type {
+  BlockHashes,
+  CreateOptions,
+  ResumableWrite,
+  ResumeOptions,
+  StoreOptions,
+} from "../storage.ts";
 import { assertMeets } from "./replaced_entry.ts";
 import type { Root } from "./root.ts";
 import { attempt, type ServedRoot } from "./served_root.ts";
@@ -136,7 +144,7 @@ export class FsPendingWrite implements ResumableWrite {
     this.#options.upload.keep();
   }
 
-  async commit(options: CommitOptions): Promise<Committed> {
+  async commit({ blocks, ...options }: StoreOptions): Promise<Committed> {
     const { name, upload, reserved, served, root } = this.#options;
     upload.assertHeld();
     const { checksum, condition } = options;
@@ -154,8 +162,23 @@ export class FsPendingWrite implements ResumableWrite {
         still?.();
       },
       onNaming: () => upload.unrecord(),
-      onNamed: () => reserved.settle(this.#size),
+      onNamed: (path) => {
+        reserved.settle(this.#size);
+        if (blocks) this.#remember(path, blocks);
+      },
     });
+  }
+
+  /**
+   * Remembers the hashes of the blocks of the file that was just published. A later write is certain to change its
+   * modification time, unless that is the present time already.
+   */
+  #remember(path: string, blocks: BlockHashes): void {
+    const { name, served: { cache, hashes, runtime } } = this.#options;
+    const info = infoAt(path);
+    if (!info?.isFile || info.size !== this.#size) return;
+    const age = runtime.clock.now() - (info.mtime?.getTime() ?? Infinity);
+    if (age >= GRAIN_MS) hashes.record(cache.identify(info, name), blocks);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { BlockHashCache } from "./block_hash_cache.ts";
 import { ChecksumCache } from "./checksum_cache.ts";
 import { type FileSystem, fileSystemAt } from "../../../lib/file_system/file_system.ts";
 import { FerryError, fileError } from "../../../lib/core/errors.ts";
@@ -25,6 +26,12 @@ import { eachBelow } from "./tree_walk.ts";
 
 /** The file name of the checksum cache in the state directory. */
 const CACHE = "index.db";
+
+/** The file name of the cache of the hashes of blocks. */
+const HASHES = "signatures.db";
+
+/** The length in bytes of the secret from which the names of the states of files are made. */
+const SECRET_BYTES = 32;
 
 /** Options of `FsStorage.open`. */
 export interface FsStorageOptions {
@@ -66,6 +73,10 @@ export class ServedRoot implements AsyncDisposable {
   readonly runtime: Runtime;
   /** The checksums of files that have not changed. */
   readonly cache: ChecksumCache;
+  /** The hashes of the blocks of files that have not changed. */
+  readonly hashes: BlockHashCache;
+  /** What makes the names of the states of files unpredictable; another one in each process. */
+  readonly secret: Uint8Array = crypto.getRandomValues(new Uint8Array(SECRET_BYTES));
   /** Counts the bytes that are stored. */
   readonly quota: Quota;
   /** Serialises the sorting of large directories among several walks. */
@@ -88,16 +99,18 @@ export class ServedRoot implements AsyncDisposable {
   #counting: AbortController | undefined;
 
   private constructor(
-    { root, state, cache, fileSystem }: {
+    { root, state, cache, hashes, fileSystem }: {
       root: Root;
       state: StateDirectory | FerryError;
       cache: ChecksumCache;
+      hashes: BlockHashCache;
       fileSystem: FileSystem;
     },
     options: FsStorageOptions,
   ) {
     this.root = root;
     this.cache = cache;
+    this.hashes = hashes;
     this.runtime = options.runtime ?? createRuntime();
     this.quota = new Quota(options);
     this.durable = options.durability !== "none";
@@ -127,7 +140,8 @@ export class ServedRoot implements AsyncDisposable {
       device: numberedDevice(root, fileSystem),
       mountOf: (device) => root.directory.mounts?.mountOf(device),
     }));
-    const served = new ServedRoot({ root, state, cache, fileSystem }, options);
+    const hashes = taken.use(new BlockHashCache(writable?.directory.at(HASHES)));
+    const served = new ServedRoot({ root, state, cache, hashes, fileSystem }, options);
     served.#openAreas();
     served.#count();
     served.#watchState();
@@ -155,11 +169,12 @@ export class ServedRoot implements AsyncDisposable {
 
   /** Reopens everything after the state directory was removed or the root was remounted. */
   #watchState(): void {
-    const { root, cache, quota } = this;
+    const { root, cache, hashes, quota } = this;
     const state = this.#state;
     if (!state) return;
     state.onRenewed = () => {
       cache.moveTo(state.directory.at(CACHE));
+      hashes.moveTo(state.directory.at(HASHES));
       this.#areas!.renewed();
     };
     root.remountHandler = {
@@ -169,6 +184,7 @@ export class ServedRoot implements AsyncDisposable {
         state.reopen();
         this.#fileSystem = state.fileSystem;
         cache.beginAnew(state.directory.at(CACHE), numberedDevice(root, state.fileSystem));
+        hashes.beginAnew(state.directory.at(HASHES));
         quota.clear();
         this.#openAreas();
         this.#count();
@@ -238,6 +254,7 @@ export class ServedRoot implements AsyncDisposable {
     held.use(this.#state);
     held.use(this.#areas);
     held.use(this.cache);
+    held.use(this.hashes);
     this.#closing.abort(new FerryError("closed", "the storage is being closed"));
     await this.#counted?.catch(() => {});
     await this.publisher.settle();

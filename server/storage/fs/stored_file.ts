@@ -7,6 +7,7 @@
 import { delay } from "@std/async/delay";
 import type { Algorithm, Checksum } from "../../../lib/core/checksum.ts";
 import type { ChecksumCache, FileIdentity } from "./checksum_cache.ts";
+import { contentVersion } from "./content_version.ts";
 import { checksumOfSource } from "../../../lib/digest/source_digest.ts";
 import { FerryError, fileError, systemCodeOf } from "../../../lib/core/errors.ts";
 import type { Entry } from "../../../lib/core/entry.ts";
@@ -15,14 +16,14 @@ import type { FileName } from "../../../lib/core/remote_name.ts";
 import type { MountPoints } from "./mount_points.ts";
 import type { Root } from "./root.ts";
 import type { ServedRoot } from "./served_root.ts";
-import type { StoredFile } from "../storage.ts";
+import type { BlockHashes, StoredFile } from "../storage.ts";
 
 /** For how long a file that another machine has replaced is opened again, in milliseconds, and after which pauses. */
 const STALE_MS = 3000;
 const STALE_PAUSE_MS = 100;
 
 /** What opening a file takes from a {@linkcode ServedRoot}. */
-type Opening = Pick<ServedRoot, "cache" | "runtime" | "fileSystem">;
+type Opening = Pick<ServedRoot, "cache" | "hashes" | "secret" | "runtime" | "fileSystem">;
 
 /**
  * The entry that describes a file or a directory.
@@ -56,19 +57,19 @@ export function entryOf(
 export class FsStoredFile implements StoredFile {
   readonly entry: Entry;
   readonly #file: LocalFile;
-  readonly #cache: ChecksumCache;
+  readonly #served: Opening;
   readonly #mounts: MountPoints | undefined;
   #closed = false;
 
   private constructor(
+    served: Opening,
     file: LocalFile,
     entry: Entry,
-    cache: ChecksumCache,
     mounts: MountPoints | undefined,
   ) {
     this.#file = file;
     this.entry = entry;
-    this.#cache = cache;
+    this.#served = served;
     this.#mounts = mounts;
     mounts?.opened(file.info.dev);
   }
@@ -97,11 +98,12 @@ export class FsStoredFile implements StoredFile {
   }
 
   static async #open(
-    { cache, runtime, fileSystem }: Opening,
+    served: Opening,
     root: Root,
     name: FileName,
     algorithm: Algorithm,
   ): Promise<FsStoredFile> {
+    const { cache, runtime, fileSystem } = served;
     let file: LocalFile;
     try {
       file = root.open(name, runtime);
@@ -112,7 +114,7 @@ export class FsStoredFile implements StoredFile {
       if (!fileSystem.honestWrites) await file.assertReadable();
       await file.assertSized();
       const entry = entryOf(cache, name, file.info, algorithm);
-      return new FsStoredFile(file, entry, cache, root.directory.mounts);
+      return new FsStoredFile(served, file, entry, root.directory.mounts);
     } catch (error) {
       await file[Symbol.asyncDispose]();
       throw fileError(error);
@@ -121,7 +123,7 @@ export class FsStoredFile implements StoredFile {
 
   /** The identity that has to stay the same for its checksum to be valid. */
   get identity(): FileIdentity {
-    return this.#cache.identify(this.#file.info, this.entry.filename);
+    return this.#served.cache.identify(this.#file.info, this.entry.filename);
   }
 
   read(into: Uint8Array): Promise<number | null> {
@@ -133,7 +135,7 @@ export class FsStoredFile implements StoredFile {
   }
 
   known(algorithm: Algorithm): Checksum | null {
-    return this.#cache.lookup(this.identity, algorithm);
+    return this.#served.cache.lookup(this.identity, algorithm);
   }
 
   find(algorithm: Algorithm): Promise<Checksum | null> {
@@ -145,13 +147,34 @@ export class FsStoredFile implements StoredFile {
   }
 
   remember(checksum: Checksum): Promise<void> {
-    const { identity } = this;
-    const now = this.#cache.identify(this.#file.now(), this.entry.filename);
-    // A file that was changed just before it was opened may have been changed again without a visible difference in its
-    // times.
-    if (this.#file.settled && now.version === identity.version) {
-      this.#cache.record([{ identity, checksum }]);
-    }
+    if (this.#isCertain) this.#served.cache.record([{ identity: this.identity, checksum }]);
+    return Promise.resolve();
+  }
+
+  /**
+   * Whether the file has certainly not changed since it was opened. One that was changed just before may have been
+   * changed again without a visible difference in its times.
+   */
+  get #isCertain(): boolean {
+    const now = this.#served.cache.identify(this.#file.now(), this.entry.filename);
+    return this.#file.settled && now.version === this.identity.version;
+  }
+
+  get version(): string {
+    return contentVersion(this.#served.secret, this.identity, this.entry.filename);
+  }
+
+  findHashes(): Promise<BlockHashes | undefined> {
+    return Promise.resolve(this.#served.hashes.lookup(this.identity));
+  }
+
+  rememberHashes(blocks: BlockHashes): Promise<void> {
+    if (this.#isCertain) this.#served.hashes.record(this.identity, blocks);
+    return Promise.resolve();
+  }
+
+  forgetHashes(): Promise<void> {
+    this.#served.hashes.forget(this.identity);
     return Promise.resolve();
   }
 

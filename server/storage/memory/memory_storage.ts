@@ -16,6 +16,7 @@ import { type MemoryUpload, MemoryUploads } from "./memory_uploads.ts";
 import { Quota } from "../quota.ts";
 import { RECORDS_DIRECTORY, Subtree } from "../subtree.ts";
 import type {
+  BlockHashes,
   ChangeOptions,
   CreateOptions,
   ListOptions,
@@ -25,8 +26,9 @@ import type {
   RemoveOptions,
   Storage,
   StoredFile,
+  StoreOptions,
 } from "../storage.ts";
-import type { CommitOptions, Committed } from "../../../lib/files/commit.ts";
+import type { Committed } from "../../../lib/files/commit.ts";
 import { checksumOfSource } from "../../../lib/digest/source_digest.ts";
 
 /** The default quota in bytes. */
@@ -202,8 +204,8 @@ export class MemoryStorage implements Storage {
 
   async #publish(
     { filename, bytes }: MemoryUpload,
-    { checksum, replace, mtime = this.#runtime.clock.now(), mode, assertMay, condition }:
-      CommitOptions,
+    { checksum, replace, mtime = this.#runtime.clock.now(), mode, assertMay, condition, blocks }:
+      StoreOptions,
   ): Promise<Committed> {
     const algorithm = algorithmOf(checksum)!;
     if (condition) await this.#know(filename, algorithm);
@@ -217,6 +219,7 @@ export class MemoryStorage implements Storage {
     assertMay?.();
     const content = new MemoryContent(bytes.whole());
     content.remember(checksum);
+    content.blocks = blocks;
     this.#tree.put(filename, {
       type: "file",
       content,
@@ -309,6 +312,22 @@ class MemoryStoredFile implements StoredFile {
 
   async remember(checksum: Checksum): Promise<void> {
     this.#content.remember(checksum);
+  }
+
+  get version(): string {
+    return this.#content.version;
+  }
+
+  async findHashes(): Promise<BlockHashes | undefined> {
+    return this.#content.blocks;
+  }
+
+  async rememberHashes(blocks: BlockHashes): Promise<void> {
+    this.#content.blocks = blocks;
+  }
+
+  async forgetHashes(): Promise<void> {
+    this.#content.blocks = undefined;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}

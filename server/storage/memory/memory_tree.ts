@@ -9,6 +9,7 @@ import { sortNames } from "../../../lib/core/name_order.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { type FileName, joinName, parentName } from "../../../lib/core/remote_name.ts";
 import type { Entry } from "../../../lib/core/entry.ts";
+import type { BlockHashes } from "../storage.ts";
 
 /**
  * The maximum number of files and directories, so that empty ones do not fill the memory. It corresponds to the number
@@ -20,6 +21,10 @@ const MAX_NODES = 100_000;
 export class MemoryContent {
   /** The bytes, which must not be changed. */
   readonly bytes: Uint8Array;
+  /** Names it; no other content has that name. */
+  readonly version: string = crypto.randomUUID();
+  /** The hashes of its blocks; undefined if they are not known. */
+  blocks: BlockHashes | undefined;
   readonly #checksums = new Map<Algorithm | undefined, Checksum>();
 
   /** Creates a content, which owns the bytes from now on. */

@@ -10,7 +10,7 @@ import type { Clock } from "../../../lib/core/clock.ts";
 import type { Runtime } from "../../../lib/runtime/runtime.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import type { FileName } from "../../../lib/core/remote_name.ts";
-import type { CommitOptions, Committed } from "../../../lib/files/commit.ts";
+import type { Committed } from "../../../lib/files/commit.ts";
 import { GrowingBytes } from "./memory_tree.ts";
 import type { Quota, Reservation } from "../quota.ts";
 import type {
@@ -23,6 +23,7 @@ import type {
   PartialUploads,
   ResumableWrite,
   ResumeOptions,
+  StoreOptions,
 } from "../storage.ts";
 
 /** An upload that is running, or was interrupted. */
@@ -54,7 +55,7 @@ export interface MemoryUploadsOptions {
   /** Fails if no file could be created under a name. */
   assertPlaceable(name: FileName): void;
   /** Publishes an upload under its name. */
-  publish(upload: MemoryUpload, options: CommitOptions): Promise<Committed>;
+  publish(upload: MemoryUpload, options: StoreOptions): Promise<Committed>;
 }
 
 /** The uploads into a memory storage. */
@@ -184,7 +185,7 @@ interface MemoryWriteOptions {
   prefix: PrefixDigest | undefined;
   reserved: Reservation;
   /** Publishes the bytes under their name. */
-  publish(options: CommitOptions): Promise<Committed>;
+  publish(options: StoreOptions): Promise<Committed>;
   /** Called at the first checkpoint: the upload can be resumed if it is kept. */
   onRecorded(): void;
   /** Called when the write has ended. */
@@ -224,7 +225,7 @@ class MemoryWrite implements ResumableWrite {
     this.#keeping = true;
   }
 
-  async commit(options: CommitOptions): Promise<Committed> {
+  async commit(options: StoreOptions): Promise<Committed> {
     this.#assertOpen();
     const committed = await this.#options.publish(options);
     this.#end({ left: committed.unchanged ? 0 : committed.size, kept: false });

@@ -11,6 +11,7 @@ import { isMd5 } from "../../../lib/core/checksum.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import type { Runtime } from "../../../lib/runtime/runtime.ts";
 import type { Bucket, Metadata, MultipartUpload, UploadedPart } from "./bucket.ts";
+import type { ReadObject } from "./range_reader.ts";
 import { MAX_STREAM_BYTES, partBytesOf, streamPartBytes } from "./part_sizes.ts";
 
 /** How many parts of one object are uploaded at a time. */
@@ -36,6 +37,14 @@ export interface StoredContent {
   readTail(into: Uint8Array): Promise<void>;
 }
 
+/** Where bytes are in another object. */
+export interface CopySource {
+  /** The object. */
+  readonly object: ReadObject;
+  /** The offset of the first byte. */
+  readonly start: number;
+}
+
 /** Options of a {@linkcode PartWriter}. */
 export interface PartWriterOptions {
   /** The bucket. */
@@ -48,6 +57,8 @@ export interface PartWriterOptions {
   size: number | null;
   /** The metadata that a multipart upload begins with. */
   metadata: Metadata;
+  /** Whether the ETag of a part is the MD5 of its content. Otherwise nothing is copied, since it could not be verified. */
+  md5Etags: boolean;
   /** Called when the multipart upload was begun, before it has parts. */
   onBegun?: ((upload: MultipartUpload) => void) | undefined;
   /** Called when another part is stored. */
@@ -75,6 +86,8 @@ export class PartWriter {
   /** What is in no part yet, and how much of the buffer that is. */
   #filling: LentBuffer | undefined;
   #filled = 0;
+  /** Where everything in the buffer is in another object as well; undefined if it is not. */
+  #source: CopySource | undefined;
 
   /** Creates an object without bytes. */
   constructor(options: PartWriterOptions) {
@@ -141,15 +154,17 @@ export class PartWriter {
   /**
    * Appends bytes. The caller may reuse their memory when this resolves.
    *
+   * @param source where the bytes are in another object. A part that is there as a whole is copied by the store
    * @throws {FerryError} why an earlier part could not be stored; `busy` if there is no memory for a part
    */
-  async write(bytes: Uint8Array): Promise<void> {
+  async write(bytes: Uint8Array, source?: CopySource): Promise<void> {
     for (let at = 0; at < bytes.length;) {
       this.#assertSound();
       if (this.#filling && this.#filled === this.#filling.bytes.length) await this.#cut();
       this.#filling ??= await this.#buffer();
       const piece = bytes.subarray(at, at + this.#filling.bytes.length - this.#filled);
       this.#filling.bytes.set(piece, this.#filled);
+      this.#source = this.#continued(source && { ...source, start: source.start + at });
       this.#filled += piece.length;
       at += piece.length;
     }
@@ -157,6 +172,15 @@ export class PartWriter {
     const isFull = this.#filling && this.#filled === this.#filling.bytes.length;
     // The end of a stream may be just here: its parts are cut off by the first byte behind them.
     if (isFull && size !== null && this.size < size) await this.#cut();
+  }
+
+  /** Where the buffer with more bytes is in another object, given where those are. */
+  #continued(next: CopySource | undefined): CopySource | undefined {
+    if (this.#filled === 0) return next;
+    const source = this.#source;
+    const goesOn = next && source?.object.key === next.object.key &&
+      source.object.etag === next.object.etag && source.start + this.#filled === next.start;
+    return goesOn ? source : undefined;
   }
 
   /** How large the buffer for the next part has to be, in bytes. */
@@ -198,24 +222,53 @@ export class PartWriter {
     const number = ++this.#count;
     const buffer = this.#filling!;
     const bytes = buffer.bytes.subarray(0, this.#filled);
+    const source = this.#source;
     this.#filling = undefined;
     this.#filled = 0;
     this.#cutBytes += bytes.length;
-    const passing = this.#pass(number, bytes).finally(() => {
+    const passing = this.#pass(number, bytes, source).finally(() => {
       buffer[Symbol.dispose]();
       this.#passing.delete(passing);
     });
     this.#passing.add(passing);
   }
 
-  async #pass(number: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+  async #pass(
+    number: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    source: CopySource | undefined,
+  ): Promise<void> {
     const { bucket, onStored } = this.#options;
     const { signal } = this.#ended;
     try {
-      this.#parts[number - 1] = await bucket.uploadPart(this.#upload!, number, bytes, { signal });
+      const copied = source && await this.#copy(number, bytes, source);
+      this.#parts[number - 1] = copied ??
+        await bucket.uploadPart(this.#upload!, number, bytes, { signal });
       onStored?.();
     } catch (error) {
       this.#failure ??= { error };
+    }
+  }
+
+  /**
+   * Lets the store copy a part. Returns undefined if the copy is not certain to have these bytes: some stores ignore
+   * which object is meant, and others do not copy ranges.
+   */
+  async #copy(
+    number: number,
+    bytes: Uint8Array,
+    { object: { key, etag }, start }: CopySource,
+  ): Promise<UploadedPart | undefined> {
+    const { bucket, runtime: { digests }, md5Etags } = this.#options;
+    if (!md5Etags) return undefined;
+    const source = { key, etag, start, count: bytes.length };
+    const { signal } = this.#ended;
+    try {
+      const copied = await bucket.copyPart(this.#upload!, number, source, { signal });
+      return copied.etag === digests.md5Of(bytes) ? copied : undefined;
+    } catch {
+      signal.throwIfAborted();
+      return undefined;
     }
   }
 

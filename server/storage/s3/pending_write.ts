@@ -8,13 +8,14 @@ import { FerryError } from "../../../lib/core/errors.ts";
 import type { FileName } from "../../../lib/core/remote_name.ts";
 import type { CommitOptions, Committed } from "../../../lib/files/commit.ts";
 import { Quota, type Reservation } from "../quota.ts";
-import type { AnnouncedAttributes, CreateOptions, PendingWrite } from "../storage.ts";
+import type { AnnouncedAttributes, CreateOptions, FileRange, PendingWrite } from "../storage.ts";
 import type { Metadata } from "./bucket.ts";
 import { metadataOf } from "./object_attributes.ts";
 import { PART_BYTES } from "./part_sizes.ts";
-import { PartWriter } from "./part_writer.ts";
+import { type CopySource, PartWriter } from "./part_writer.ts";
 import type { Publisher } from "./publication.ts";
 import type { ServedBucket } from "./served_bucket.ts";
+import { S3StoredFile } from "./stored_file.ts";
 
 /** What a write needs. */
 export interface WriteContext {
@@ -46,6 +47,11 @@ export function limitSize(
   return new Quota({ maxFileSize }).reserve(size);
 }
 
+/** Where bytes of an open file are; undefined if it is of another storage. */
+export function sourceOf({ file, offset }: FileRange): CopySource | undefined {
+  return file instanceof S3StoredFile ? { object: file.object, start: offset } : undefined;
+}
+
 /** A {@linkcode PendingWrite} into a bucket. */
 export class S3PendingWrite implements PendingWrite {
   readonly #name: FileName;
@@ -62,7 +68,7 @@ export class S3PendingWrite implements PendingWrite {
     { size, announced }: CreateOptions,
     onEnded: (write: S3PendingWrite) => void,
   ) {
-    const { bucket, runtime } = context.served;
+    const { bucket, runtime, engine } = context.served;
     this.#context = context;
     this.#name = name;
     this.#onEnded = onEnded;
@@ -74,6 +80,7 @@ export class S3PendingWrite implements PendingWrite {
       key: name,
       size,
       metadata: this.#metadata,
+      md5Etags: engine.md5Etags,
       onBegun: ({ uploadId }) => void context.begun.add(uploadId),
     });
   }
@@ -98,10 +105,19 @@ export class S3PendingWrite implements PendingWrite {
   }
 
   /** See {@linkcode PendingWrite.write}. */
-  async write(bytes: Uint8Array): Promise<void> {
+  write(bytes: Uint8Array): Promise<void> {
+    return this.#write(bytes);
+  }
+
+  /** See {@linkcode PendingWrite.writeCopied}. */
+  writeCopied(bytes: Uint8Array, from: FileRange): Promise<void> {
+    return this.#write(bytes, sourceOf(from));
+  }
+
+  async #write(bytes: Uint8Array, source?: CopySource): Promise<void> {
     this.#assertOpen();
     this.#limit.grow(this.#content.size + bytes.length);
-    await this.#content.write(bytes);
+    await this.#content.write(bytes, source);
   }
 
   /** See {@linkcode PendingWrite.commit}. */

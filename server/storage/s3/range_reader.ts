@@ -17,6 +17,9 @@ const RANGE_BYTES = 4 * 1024 * 1024;
 /** Ranges smaller than this, in bytes, are not worth a request of their own. */
 const MIN_RANGE_BYTES = 256 * 1024;
 
+/** How many bytes that are read ahead are skipped, rather than requesting what follows them again. */
+const MAX_SKIPPED_BYTES = 4 * 1024 * 1024;
+
 /** The range that is requested and not read ahead, in bytes, where memory is short. */
 const DIRECT_BYTES = 16 * 1024 * 1024;
 
@@ -61,7 +64,9 @@ export class RangeReader implements Disposable {
    * @throws {FerryError} `busy` if the object was replaced or removed meanwhile; `io`
    */
   async read(into: Uint8Array, offset: number): Promise<number> {
-    while (this.#ranges.length > 0 && !this.#ranges[0]!.has(offset)) this.#ranges.shift()!.end();
+    while (this.#ranges.length > 0 && !await this.#ranges[0]!.reach(offset)) {
+      this.#ranges.shift()!.end();
+    }
     this.#requestFrom(offset);
     const count = await this.#ranges[0]!.read(into);
     // What was read to its end makes room for the next one.
@@ -146,6 +151,21 @@ class Range {
   /** Whether the next byte that it gives is that at an offset. */
   has(offset: number): boolean {
     return offset === this.#offset && offset < this.stop;
+  }
+
+  /**
+   * Skips to an offset that is not far behind the next byte. Returns false if it is not in the rest of the range, or
+   * another request is faster.
+   */
+  async reach(offset: number): Promise<boolean> {
+    const gap = offset - this.#offset;
+    if (gap === 0) return offset < this.stop;
+    if (gap < 0 || offset >= this.stop || !this.#parts.memory || gap > MAX_SKIPPED_BYTES) {
+      return false;
+    }
+    const rest = new Uint8Array(Math.min(gap, MIN_RANGE_BYTES));
+    while (this.#offset < offset) await this.read(rest.subarray(0, offset - this.#offset));
+    return true;
   }
 
   async #receiveAll(): Promise<void> {

@@ -12,11 +12,11 @@ import { FerryError, mayPass, toFerryError } from "../../../lib/core/errors.ts";
 import type { FileName } from "../../../lib/core/remote_name.ts";
 import type { PrefixDigest, SavedPrefix } from "../../../lib/digest/prefix_digest.ts";
 import type { CommitOptions, Committed } from "../../../lib/files/commit.ts";
-import type { CreateResumableOptions, ResumableWrite } from "../storage.ts";
+import type { CreateResumableOptions, FileRange, ResumableWrite } from "../storage.ts";
 import type { Metadata, MultipartUpload, UploadedPart } from "./bucket.ts";
 import { partsUpTo } from "./part_sizes.ts";
-import { digestOfETags, PartWriter } from "./part_writer.ts";
-import { announcedMetadata, limitSize, type WriteContext } from "./pending_write.ts";
+import { type CopySource, digestOfETags, PartWriter } from "./part_writer.ts";
+import { announcedMetadata, limitSize, sourceOf, type WriteContext } from "./pending_write.ts";
 import { UploadLease } from "./upload_lease.ts";
 import { type Recorded, type StoredRecord, tailKey, UploadRecords } from "./upload_records.ts";
 
@@ -143,13 +143,14 @@ export class S3ResumableWrite implements ResumableWrite {
   }
 
   #contentOptions() {
-    const { bucket, runtime } = this.#context.served;
+    const { bucket, runtime, engine } = this.#context.served;
     return {
       bucket,
       runtime,
       key: this.name,
       size: this.size,
       metadata: this.#metadata,
+      md5Etags: engine.md5Etags,
       onBegun: ({ uploadId }: MultipartUpload) => {
         this.#context.begun.add(uploadId);
         this.#record();
@@ -182,13 +183,22 @@ export class S3ResumableWrite implements ResumableWrite {
   }
 
   /** See {@linkcode ResumableWrite.write}. */
-  async write(bytes: Uint8Array): Promise<void> {
+  write(bytes: Uint8Array): Promise<void> {
+    return this.#write(bytes);
+  }
+
+  /** See {@linkcode ResumableWrite.writeCopied}. */
+  writeCopied(bytes: Uint8Array, from: FileRange): Promise<void> {
+    return this.#write(bytes, sourceOf(from));
+  }
+
+  async #write(bytes: Uint8Array, source?: CopySource): Promise<void> {
     this.#assertOpen();
     this.#isActive = true;
     limitSize(this.#context.served, this.#content.size + bytes.length)[Symbol.dispose]();
     await this.#attempt(async () => {
       await this.#lease.assure();
-      await this.#content.write(bytes);
+      await this.#content.write(bytes, source);
     });
   }
 

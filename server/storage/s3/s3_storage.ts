@@ -27,6 +27,7 @@ import { tryEngine } from "./engine_trial.ts";
 import { inParallel, settled } from "./in_parallel.ts";
 import { NameLookup } from "./name_lookup.ts";
 import { directoryEntry, fileEntry } from "./object_attributes.ts";
+import { KeptHashes } from "../kept_hashes.ts";
 import { RECORDS_DIRECTORY, Subtree } from "../subtree.ts";
 import { bytesOf, prefixOf } from "./object_names.ts";
 import { openBucket } from "./s3_bucket.ts";
@@ -132,6 +133,7 @@ export class S3Storage implements Storage {
       lookup,
       records: new ChecksumRecords(bucket),
       reading: new Map(),
+      hashes: new KeptHashes(),
       maxFileSize,
       closing: closing.signal,
     };

@@ -6,6 +6,7 @@
 
 import type { Checksum } from "../../../lib/core/checksum.ts";
 import type { Runtime } from "../../../lib/runtime/runtime.ts";
+import type { KeptHashes } from "../kept_hashes.ts";
 import type { Bucket } from "./bucket.ts";
 import type { ChecksumRecords } from "./checksum_records.ts";
 import type { Engine } from "./engine_trial.ts";
@@ -25,6 +26,8 @@ export interface ServedBucket {
   readonly records: ChecksumRecords;
   /** The files that are being read for their checksums. */
   readonly reading: Map<string, Promise<Checksum>>;
+  /** The hashes of the blocks of files. */
+  readonly hashes: KeptHashes;
   /** The maximum size of a file in bytes. Default: undefined, no limit. */
   readonly maxFileSize: number | undefined;
   /** Aborted when the storage is disposed of. */

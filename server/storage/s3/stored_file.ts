@@ -4,21 +4,25 @@
  * @module
  */
 
+import { createHash } from "node:crypto";
 import type { LentBuffer } from "../../../lib/core/buffer_budget.ts";
 import { type Algorithm, algorithmOf, type Checksum } from "../../../lib/core/checksum.ts";
 import type { Entry } from "../../../lib/core/entry.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import type { FileName } from "../../../lib/core/remote_name.ts";
 import { checksumOfSource } from "../../../lib/digest/source_digest.ts";
-import type { StoredFile } from "../storage.ts";
+import type { BlockHashes, StoredFile } from "../storage.ts";
 import type { ObjectBody, ObjectHead } from "./bucket.ts";
 import { isClaim } from "./claim.ts";
 import { fileEntry, knownChecksum } from "./object_attributes.ts";
-import { RangeReader } from "./range_reader.ts";
+import { RangeReader, type ReadObject } from "./range_reader.ts";
 import type { ServedBucket } from "./served_bucket.ts";
 
 /** How many bytes are requested when a file is opened. A file of that size takes one request. */
 const FIRST_BYTES = 1024 * 1024;
+
+/** How many characters of a digest name a state of a file: 132 bits. */
+const VERSION_LENGTH = 22;
 
 /** A file that is open for reading: an object with a certain ETag, which may be replaced meanwhile. */
 export class S3StoredFile implements StoredFile {
@@ -107,6 +111,34 @@ export class S3StoredFile implements StoredFile {
     if (knownChecksum(this.#head, algorithm, this.#served.engine) !== null) return;
     const { bucket, records } = this.#served;
     if ((await bucket.head(key))?.etag === etag) await records.remember(key, etag, [checksum]);
+  }
+
+  get version(): string {
+    return createHash("sha256").update(this.#head.etag).digest("base64url").slice(
+      0,
+      VERSION_LENGTH,
+    );
+  }
+
+  findHashes(): Promise<BlockHashes | undefined> {
+    const { key, etag } = this.#head;
+    return Promise.resolve(this.#served.hashes.find(key, etag));
+  }
+
+  rememberHashes(blocks: BlockHashes): Promise<void> {
+    const { key, etag } = this.#head;
+    this.#served.hashes.remember(key, etag, blocks);
+    return Promise.resolve();
+  }
+
+  forgetHashes(): Promise<void> {
+    this.#served.hashes.forget(this.#head.key);
+    return Promise.resolve();
+  }
+
+  /** The object that it reads. */
+  get object(): ReadObject {
+    return this.#head;
   }
 
   /** The ETag of the object that it reads. */

@@ -17,6 +17,7 @@ const NEEDED: Record<Request["op"], readonly Scope[]> = {
   auth: [],
   ping: [],
   get: ["read"],
+  signature: ["read"],
   list: ["read"],
   stat: ["read"],
   put: ["write"],

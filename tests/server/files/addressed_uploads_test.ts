@@ -39,6 +39,7 @@ testFiles("append() publishes with the last byte, and tells so once", async (sto
     checksum: md5("hello world"),
     unchanged: false,
     resumedFrom: 0,
+    reused: 0,
   }]);
 });
 

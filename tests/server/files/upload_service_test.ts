@@ -28,7 +28,7 @@ testFiles("put() publishes what was verified, and nothing else", async (storage)
   const { checksum, size, unchanged } = await client.put("d/f", new Content("abc"));
   assertEquals({ checksum, size, unchanged }, stored);
   assertEquals(await textOf(storage, "d/f"), "abc");
-  assertEquals(client.stored, [{ filename: "d/f", ...stored, resumedFrom: 0 }]);
+  assertEquals(client.stored, [{ filename: "d/f", ...stored, resumedFrom: 0, reused: 0 }]);
 });
 
 testFiles("put() takes content of unknown size", async (storage) => {
@@ -195,7 +195,7 @@ testFiles("a partial upload is its owner's alone", async (storage) => {
   await cutUpload(mine);
   const other = new FileClient(storage, { owner: "other", locks });
   const answer = await other.offer("large", { size: LARGE.length });
-  assertEquals(answer, { decision: "send", partial: undefined });
+  assertEquals(answer, { decision: "send", partial: undefined, replaces: false });
   assertEquals(await other.uploads({ op: "list", parts: true }).partialUploads(""), []);
   await assertCode("not_found", () => other.uploads({ op: "discard" }).discard("large"));
   await mine.uploads({ op: "discard" }).discard("large");

@@ -88,6 +88,7 @@ Deno.test("onStored tells what was stored, as a whole, in part and not at all", 
     checksum: md5(content),
     unchanged: false,
     resumedFrom: 0,
+    reused: 0,
   });
   await client.put(utf8.encode("new"), { as: "d/new" });
   await client.put(utf8.encode("newer"), { as: "old", overwrite: "always" });
@@ -294,7 +295,14 @@ Deno.test("Hooks lose what nobody has finished with, say so, and go on", async (
     },
   });
   const told = hooks.toldBy({ hostname: "::1", port: 1 })!;
-  const file = { filename: "f", size: 0, checksum: md5(""), unchanged: false, resumedFrom: 0 };
+  const file = {
+    filename: "f",
+    size: 0,
+    checksum: md5(""),
+    unchanged: false,
+    resumedFrom: 0,
+    reused: 0,
+  };
   for (let turn = 0; turn < 10_005; turn++) told.stored(file, undefined);
   const settled = hooks.settle();
   assertEquals(calls, 10_000);

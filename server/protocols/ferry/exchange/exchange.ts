@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Algorithm } from "../../../../lib/core/checksum.ts";
 import { type FerryError, toFerryError } from "../../../../lib/core/errors.ts";
 import { sendStreamed } from "../../../../lib/transfer/send.ts";
 import type { Request } from "../../../../lib/wire/operations/operations.ts";
@@ -32,11 +33,13 @@ export interface Handler<Kind extends Request> {
   answer(exchange: Exchange<Kind>): Promise<boolean>;
 }
 
-/** Lines that are sent as the body of a reply. */
-export interface LineReply {
+/** A reply whose body is sent in pieces. */
+export interface StreamedReply {
   /** The keys of the opening header. */
   keys?: ReplyHeader;
-  /** The lines, in pieces of any size. */
+  /** The checksum algorithm of the body. Default: `md5`. */
+  algorithm?: Algorithm;
+  /** The body, in pieces of any size. */
   pieces: AsyncGenerator<Uint8Array, void, void>;
   /** Called when all pieces have been sent, for the keys of the closing header. */
   closing?: () => ReplyHeader;
@@ -111,8 +114,8 @@ export class Exchange<Kind extends Request = Request> {
     return wire.writable;
   }
 
-  /** Sends lines as a streamed body. Stops with an error if the permit ends. */
-  async streamLines({ keys, pieces, closing }: LineReply): Promise<boolean> {
+  /** Sends a streamed body. Stops with an error if the permit ends. */
+  async streamPieces({ keys, algorithm, pieces, closing }: StreamedReply): Promise<boolean> {
     const { connection, permit } = this;
     const { wire } = connection;
     const permitted = {
@@ -121,13 +124,13 @@ export class Exchange<Kind extends Request = Request> {
     let failure: FerryError | undefined;
     const goOn = await this.stream(async () => {
       try {
-        await sendStreamed(wire, { status: "ok", ...keys }, permitted, { closing });
+        await sendStreamed(wire, { status: "ok", ...keys }, permitted, { algorithm, closing });
       } catch (error) {
         failure = toFerryError(error);
         throw failure;
       }
     });
-    // The source of the lines may still be reading.
+    // The source of the pieces may still be reading.
     if (failure) await connection.giveUp(pieces.return(), failure);
     return goOn && wire.writable;
   }

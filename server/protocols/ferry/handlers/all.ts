@@ -11,6 +11,7 @@ import { compare } from "./compare.ts";
 import { discard } from "./discard.ts";
 import { exec } from "./exec.ts";
 import { get } from "./get.ts";
+import { getRanges } from "./get_ranges.ts";
 import { hello } from "./hello.ts";
 import { list } from "./list.ts";
 import { mkdir } from "./mkdir.ts";
@@ -21,6 +22,7 @@ import { put } from "./put.ts";
 import { remove } from "./remove.ts";
 import { share } from "./share.ts";
 import { shares } from "./shares.ts";
+import { signature } from "./signature.ts";
 import { stat } from "./stat.ts";
 import { unshare } from "./unshare.ts";
 
@@ -41,13 +43,20 @@ const HANDLERS: Handlers = {
   remove,
   share,
   shares,
+  signature,
   stat,
   unshare,
 };
 
 /** The handler for a request. */
 export function handlerOf(request: Request): Handler<Request> {
-  const handler = request.op === "put" && request.offer ? offer : HANDLERS[request.op];
+  const handler = specialHandlerOf(request) ?? HANDLERS[request.op];
   // The table ensures that each handler fits its request; the compiler cannot infer that for a variable operation.
   return handler as Handler<Request>;
+}
+
+/** The handler for a form of an operation that has one of its own. */
+function specialHandlerOf(request: Request) {
+  if (request.op === "put" && request.offer) return offer;
+  return request.op === "get" && request.version !== undefined ? getRanges : undefined;
 }

@@ -22,7 +22,7 @@ export const compare: Handler<CompareRequest> = {
     const { algorithm } = body;
     const lines = decodeLines(verifiedChunks(body), decodeManifestLine);
     const results = files.compare(lines, { overwrite, algorithm, content });
-    const goOn = await exchange.streamLines({
+    const goOn = await exchange.streamPieces({
       pieces: encodeLines(results, encodeResult),
       // By then the whole body has been read and verified.
       closing: () => ({ compared: body.checksum }),

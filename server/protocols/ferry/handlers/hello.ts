@@ -23,6 +23,7 @@ const FEATURES = [
   "xxh128",
   "discard",
   "range",
+  "delta",
 ];
 
 /** The optional features that need both sides: a server announces one only if the client has announced it. */

@@ -20,6 +20,6 @@ export const list: Handler<ListRequest> = {
       ? await exchange.uploads.partialUploads(filename)
       : await exchange.files.list(filename, { recursive, omitted });
     const pieces = encodeLines(entries, encodeListLine);
-    return await exchange.streamLines({ keys: { filename }, pieces });
+    return await exchange.streamPieces({ keys: { filename }, pieces });
   },
 };

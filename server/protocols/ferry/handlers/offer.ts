@@ -31,7 +31,10 @@ export const offer: Handler<PutRequest> = {
       });
     }
     connection.offered = answer.partial;
-    if (!answer.partial) return await exchange.reply({ filename, decision, offset: 0 });
+    const replaces = answer.replaces ? { replaces: true } : {};
+    if (!answer.partial) {
+      return await exchange.reply({ filename, decision, offset: 0, ...replaces });
+    }
     const { size: offset, md5, xxh128, state } = answer.partial.facts;
     return await exchange.reply({
       filename,
@@ -40,6 +43,7 @@ export const offer: Handler<PutRequest> = {
       prefix_md5: md5,
       prefix_xxh128: xxh128,
       prefix_state: state,
+      ...replaces,
     });
   },
 };

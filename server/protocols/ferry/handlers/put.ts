@@ -69,12 +69,16 @@ async function refuse(
  */
 function uploadOf(request: PutRequest, body: IncomingBody): UploadStart {
   const { filename, algorithm, overwrite, mtime, mode, size, offset, sparse } = request;
+  const basis = request.basis === undefined
+    ? undefined
+    : { filename: request.basis, version: request.basis_version! };
   // A header may be sent without a checksum. Comparing its two lengths detects one that was damaged on the way.
-  if (body.size !== null && size !== undefined && body.size !== size - offset) {
+  if (!basis && body.size !== null && size !== undefined && body.size !== size - offset) {
     throw new FerryError("bad_header", "total_size is not size minus offset");
   }
-  // The body's length is the file's, unless the body is only the rest.
-  const wholeSize = offset > 0n ? size ?? null : body.size;
+  if (basis && offset > size!) throw new FerryError("bad_header", "offset is more than size");
+  // The body's length is the file's, unless the body is only the rest, or a recipe.
+  const wholeSize = offset > 0n || basis ? size ?? null : body.size;
   return {
     filename,
     size: wholeSize === null ? null : Number(wholeSize),
@@ -84,6 +88,7 @@ function uploadOf(request: PutRequest, body: IncomingBody): UploadStart {
     mtime,
     mode,
     sparse,
+    basis,
   };
 }
 

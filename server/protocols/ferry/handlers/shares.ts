@@ -17,6 +17,6 @@ export const shares: Handler<SharesRequest> = {
     const links = linksOf(exchange.connection);
     const all = await links.shares.list(exchange.permit);
     const pieces = encodeLines(all, (share) => `${JSON.stringify(linkKeys(share, links))}\n`);
-    return await exchange.streamLines({ pieces });
+    return await exchange.streamPieces({ pieces });
   },
 };

@@ -233,6 +233,22 @@ Deno.test("parseRequest() says which key is missing or wrong", () => {
     [{ op: "list", parts: "yes" }, "parts is not a boolean"],
     [{ ...get, prefix_xxh128: "" }, "prefix_xxh128 is not 32 lower-case hexadecimal digits"],
     [{ ...get, if_checksum: "sha1" }, "if_checksum is none of md5, sha256, xxh128"],
+    [{ ...put, basis: "f" }, "the header has only one of basis and basis_version"],
+    [{ ...put, basis_version: "1" }, "the header has only one of basis and basis_version"],
+    [{ ...put, basis: "f", basis_version: "1" }, "the header has a basis and no size"],
+    [{ ...put, basis: 1, basis_version: "1" }, "basis is not a string"],
+    [{ ...get, version: 1 }, "version is not a string"],
+    [{ ...get, version: "1".repeat(129) }, "version is longer than 128 characters"],
+    [
+      { ...get, version: "1", offset: 1n },
+      "the header has both a version and an offset or a range",
+    ],
+    [{ ...get, version: "1", count: 1n }, "the header has both a version and an offset or a range"],
+    [
+      { op: "signature", filename: "f", block: 65 },
+      "block is no power of two from 64 to 67108864",
+    ],
+    [{ op: "signature", filename: "f", block: 64, rolling: 1 }, "rolling is not a boolean"],
     [{ op: "compare", content: 1 }, "content is not a boolean"],
     [{ op: "compare", overwrite: "new" }, "overwrite is none of never, always, newer, different"],
   ];
@@ -259,6 +275,7 @@ Deno.test("parseReply() supplies what a server may leave out", () => {
     offset: 0,
     prefix_md5: null,
     prefix_xxh128: null,
+    replaces: false,
     prefix_state: null,
   });
   const get = header({ status: "ok", filename: "f", size: 0n, mtime: 0, mode: 0 });

@@ -1,0 +1,28 @@
+/**
+ * Names the states of files for clients.
+ *
+ * @module
+ */
+
+import { createHmac } from "node:crypto";
+import type { FileIdentity } from "./checksum_cache.ts";
+
+/** How many characters of a digest name a state of a file: 132 bits. */
+const VERSION_LENGTH = 22;
+
+/**
+ * The name of a state of a file; see `StoredFile.version`. A change that leaves the size and the times of the file the
+ * same is not seen in it.
+ *
+ * @param secret of this process, so that the name does not reveal the inode
+ * @param filename identifies a file on a system without inode numbers
+ */
+export function contentVersion(
+  secret: Uint8Array,
+  { key, version }: FileIdentity,
+  filename: string,
+): string {
+  const file = key === "" ? filename : key;
+  return createHmac("sha256", secret).update(`${file}\n${version}`).digest("base64url")
+    .slice(0, VERSION_LENGTH);
+}
