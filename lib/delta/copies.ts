@@ -70,6 +70,22 @@ export class Copies implements Iterable<Copy> {
     for (let index = 0; index < this.#count; index++) yield this.get(index);
   }
 
+  /** Copies of both lists, which have no part of the content in common. */
+  static merged(some: Copies, others: Copies): Copies {
+    if (others.count === 0) return some;
+    const merged = new Copies();
+    for (let i = 0, j = 0; i < some.count || j < others.count;) {
+      const first = j === others.count || i < some.count && some.#atOf(i) < others.#atOf(j);
+      const { at, from, size } = first ? some.get(i++) : others.get(j++);
+      merged.add(at, from, size);
+    }
+    return merged;
+  }
+
+  #atOf(index: number): number {
+    return this.#numbers[index * NUMBERS]!;
+  }
+
   /** The copies behind an offset in the content, the first of them without what is in front of it. */
   *behind(offset: number): Generator<Copy, void, void> {
     for (const copy of this) {

@@ -30,3 +30,14 @@ export async function createStrongHash(): Promise<StrongHash> {
     end: () => hasher.digest("binary"),
   };
 }
+
+/** Whether a hash begins with the bytes of a record. */
+export function startsWith(
+  hash: Uint8Array,
+  record: Uint8Array,
+  offset: number,
+  length: number,
+): boolean {
+  for (let i = 0; i < length; i++) if (hash[i] !== record[offset + i]) return false;
+  return true;
+}

@@ -1,0 +1,246 @@
+/**
+ * Finds out which parts of a file the other side has already, with signatures of the remote file that it asks for.
+ *
+ * First the blocks of both files are compared with those at the same offset. Where they differ, larger parts are
+ * searched for the remote blocks at any offset. Then the same is done with finer blocks, but only where coarser ones
+ * were not found, and in large gaps only if samples of them are.
+ *
+ * @module
+ */
+
+import { FerryError } from "../core/errors.ts";
+import { BlockSearch, FoundBlocks, FoundPlaces, windowBytes } from "./block_search.ts";
+import { coarseBlock, finerBlock } from "./block_sizes.ts";
+import { Copies } from "./copies.ts";
+import {
+  coveredBytes,
+  firstPlaces,
+  freeSpans,
+  type Gap,
+  gapsOf,
+  sampleCount,
+  SMALL_GAP,
+  wholePlaces,
+} from "./gaps.ts";
+import { compareInPlace } from "./in_place.ts";
+import type { RandomAccess } from "./random_access.ts";
+import { RangeCollector, type Ranges } from "./ranges.ts";
+import { MAX_ENTRIES, SearchTable } from "./search_table.ts";
+import { assertReply, type FetchSignature, type SignatureReply } from "./signature.ts";
+import { intersection, type Span, union } from "./spans.ts";
+import { createStrongHash, type StrongHash } from "./strong_hash.ts";
+
+/** Options of {@linkcode planPut} and {@linkcode planGet}. */
+export interface PlanOptions {
+  /** Asks for a signature of the remote file. */
+  fetch: FetchSignature;
+  /** The size of the remote file in bytes, if it is known, which decides about the first blocks. */
+  remoteSize?: number | undefined;
+  /** What is in front of this offset in the new content need not be found. Default: 0. */
+  offset?: number | undefined;
+  /** Gets every byte of the local file in order, once. The bytes are valid until it resolves. */
+  onBytes?: ((piece: Uint8Array<ArrayBuffer>) => void | Promise<void>) | undefined;
+  /** Is told how many bytes have been found so far. */
+  onFound?: ((bytes: number) => void) | undefined;
+  /** Ends the search. */
+  signal?: AbortSignal | undefined;
+}
+
+/** What is needed to get a file by delta. */
+export interface GetPlan {
+  /** What the remote content has in common with the local file. */
+  copies: Copies;
+  /** The size of the remote file in bytes. */
+  size: number;
+  /** The parts of the remote file that have to be sent. */
+  ranges: Ranges;
+}
+
+/** The most copies of a plan; finer blocks are looked for only as long as there are fewer. */
+const MAX_COPIES = 400_000;
+
+/** The most gaps that are examined at once. */
+const MAX_GAPS = 100_000;
+
+/** Which part of the samples of a gap has to be found, so that all of it is examined. */
+const MIN_FOUND = 1 / 16;
+
+/**
+ * Finds the parts of a remote file, the basis, that the local file consists of.
+ *
+ * @param local the new content. It is read, and not closed
+ * @throws {FerryError} `bad_header` if a signature is not valid, `io` if the local file cannot be read or is shorter
+ * than it was; what fetching fails with
+ */
+export async function planPut(local: RandomAccess, options: PlanOptions): Promise<Copies> {
+  return (await Planner.run(local, options, "put")).copies;
+}
+
+/**
+ * Finds the parts of the local file, the basis, that a remote file consists of.
+ *
+ * @param local the older content. It is read, and not closed
+ * @throws {FerryError} as {@linkcode planPut}
+ */
+export async function planGet(local: RandomAccess, options: PlanOptions): Promise<GetPlan> {
+  const { copies, size } = await Planner.run(local, options, "get");
+  const missing = new RangeCollector(size);
+  let end = options.offset ?? 0;
+  for (const copy of copies.behind(end)) {
+    missing.add(end, copy.at - end);
+    end = copy.at + copy.size;
+  }
+  missing.add(end, Math.max(0, size - end));
+  return { copies, size, ranges: missing.finish() };
+}
+
+/** One search. */
+class Planner {
+  readonly #local: RandomAccess;
+  readonly #options: PlanOptions;
+  readonly #direction: "put" | "get";
+  readonly #hash: StrongHash;
+  #copies = new Copies();
+  #remoteSize = 0;
+
+  private constructor(
+    local: RandomAccess,
+    options: PlanOptions,
+    direction: "put" | "get",
+    hash: StrongHash,
+  ) {
+    this.#local = local;
+    this.#options = options;
+    this.#direction = direction;
+    this.#hash = hash;
+  }
+
+  static async run(
+    local: RandomAccess,
+    options: PlanOptions,
+    direction: "put" | "get",
+  ): Promise<{ copies: Copies; size: number }> {
+    const planner = new Planner(local, options, direction, await createStrongHash());
+    await planner.#plan();
+    return { copies: planner.#copies, size: planner.#remoteSize };
+  }
+
+  async #plan(): Promise<void> {
+    let block = coarseBlock(this.#options.remoteSize ?? this.#local.size);
+    await this.#compareInPlace(block);
+    await this.#search(block, this.#gaps(block).filter((gap) => isLarge(gap, block)));
+    for (let finer = finerBlock(block); finer; finer = finerBlock(block)) {
+      if (this.#copies.count > MAX_COPIES) break;
+      const gaps = this.#gaps(block);
+      await this.#search(finer, gaps, block);
+      await this.#search(finer, this.#promising(gaps, block));
+      block = finer;
+    }
+  }
+
+  async #compareInPlace(block: number): Promise<void> {
+    const { onBytes, onFound, signal } = this.#options;
+    const reply = await this.#ask(block, undefined);
+    this.#remoteSize = reply.size;
+    const options = { block, hash: this.#hash, onBytes, onFound, signal };
+    this.#copies = await compareInPlace(this.#local, reply, options);
+  }
+
+  async #ask(block: number, ranges: Ranges | undefined): Promise<SignatureReply> {
+    const { fetch: ask, signal } = this.#options;
+    signal?.throwIfAborted();
+    const reply = await ask({ block, rolling: ranges !== undefined, ranges });
+    assertReply(reply);
+    return reply;
+  }
+
+  #gaps(margin: number): Gap[] {
+    const put = this.#direction === "put";
+    const gaps: Gap[] = [];
+    for (
+      const gap of gapsOf(this.#copies, {
+        contentSize: put ? this.#local.size : this.#remoteSize,
+        basisSize: put ? this.#remoteSize : this.#local.size,
+        offset: this.#options.offset ?? 0,
+        margin,
+      })
+    ) {
+      if (gap.basis.to > gap.basis.from) gaps.push(gap);
+      if (gaps.length === MAX_GAPS) break;
+    }
+    return gaps;
+  }
+
+  /** What is still missing in the large gaps in which finer blocks have been found at samples. */
+  #promising(gaps: readonly Gap[], block: number): Gap[] {
+    const spans = gaps.filter((gap) => isLarge(gap, block)).map(({ content }) => content);
+    const found = coveredBytes(this.#copies, spans);
+    const promising = spans.filter((span, i) =>
+      found[i]! > (2 + MIN_FOUND * sampleCount(span.to - span.from, block)) * block
+    );
+    let next = 0;
+    return this.#gaps(block).filter(({ content }) => {
+      while (next < promising.length && promising[next]!.to <= content.from) next++;
+      return next < promising.length && promising[next]!.from <= content.from;
+    });
+  }
+
+  /**
+   * Looks for remote blocks at any offset within gaps.
+   *
+   * @param coarser the size of the blocks that were looked for before, to try the gaps at some places only. Default:
+   * they are examined as a whole
+   */
+  async #search(block: number, gaps: readonly Gap[], coarser?: number): Promise<void> {
+    const most = (MAX_ENTRIES - 2 * MAX_GAPS) * block;
+    const put = this.#direction === "put";
+    let [remote, local, bytes]: [Span[], Span[], number] = [[], [], 0];
+    for (const { content, basis } of gaps) {
+      const [there, here] = put ? [basis, content] : [content, basis];
+      const all = coarser === undefined
+        ? wholePlaces(there, here, most, block)
+        : [firstPlaces(there, here, coarser)];
+      for (const places of all) {
+        const size = places.remote.reduce((sum, { from, to }) => sum + to - from, 0);
+        if (bytes + size > most) {
+          await this.#searchPlaces(block, remote, local);
+          [remote, local, bytes] = [[], [], 0];
+        }
+        remote.push(...places.remote);
+        local.push(...places.local);
+        bytes += size;
+      }
+    }
+    await this.#searchPlaces(block, remote, local);
+  }
+
+  async #searchPlaces(block: number, remote: Span[], local: Span[]): Promise<void> {
+    const put = this.#direction === "put";
+    const free = freeSpans(this.#copies, put ? this.#local.size : this.#remoteSize);
+    const collector = new RangeCollector(this.#remoteSize, block);
+    // What was found in the meantime has to be left out.
+    for (const { from, to } of put ? union(remote) : intersection(union(remote), free)) {
+      collector.add(from, to - from);
+    }
+    if (collector.count === 0) return;
+    const ranges = collector.finish();
+    const reply = await this.#ask(block, ranges);
+    if (reply.size !== this.#remoteSize) {
+      throw new FerryError("busy", "the remote file changed while it was compared");
+    }
+    const table = await SearchTable.read(reply, ranges, block, windowBytes(block));
+    const finds = put ? new FoundPlaces(table) : new FoundBlocks(table);
+    const search = new BlockSearch(this.#local, table, this.#hash, finds);
+    for (const span of put ? intersection(union(local), free) : union(local)) {
+      this.#options.signal?.throwIfAborted();
+      await search.search(span);
+    }
+    this.#copies = Copies.merged(this.#copies, finds.finish());
+    this.#options.onFound?.(this.#copies.size);
+  }
+}
+
+/** Whether both sides of a gap are so large that they are not examined as a whole at once. */
+function isLarge({ content, basis }: Gap, block: number): boolean {
+  return Math.min(content.to - content.from, basis.to - basis.from) > SMALL_GAP * block;
+}
