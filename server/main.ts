@@ -165,6 +165,7 @@ async function openDirectory(options: ServeValues, onBack: () => void): Promise<
     durability: options.durability,
     maxFileSize: options["max-file-size"],
     quota: options.quota,
+    links: options["allow-links"],
     onRoot: (state) => {
       logRootState(state, options.root);
       if (state === "back") onBack();

@@ -7,12 +7,14 @@
 import type { Algorithm } from "../../lib/core/checksum.ts";
 import type { Entry, PartEntry } from "../../lib/core/entry.ts";
 import { quote } from "../../lib/core/errors.ts";
+import type { Overwrite } from "../../lib/core/overwrite.ts";
 import type { SharedLink, ShareWishes } from "../../lib/core/share_link.ts";
 import type { HelloReply } from "../../lib/wire/operations/hello.ts";
 import type { PingReply } from "../../lib/wire/operations/ping.ts";
 import type { Connection } from "../net/connection.ts";
 import { Pool } from "../net/connection_pool.ts";
 import type { RetryPolicy } from "../net/retry.ts";
+import { putLink } from "../net/small_uploads.ts";
 import { named } from "../transfer/names.ts";
 import type { OmissionHandlers } from "../transfer/omissions.ts";
 import { assertOptionValues } from "../transfer/option_values.ts";
@@ -325,6 +327,36 @@ export class Client implements AsyncDisposable {
   async mkdir(filename: string, options: RequestOptions = {}): Promise<void> {
     const action = `make the directory ${named(filename)}`;
     await this.#requests.make(action, options, (connection) => connection.mkdir(filename));
+  }
+
+  /**
+   * Makes a symbolic link on the server, where that allows it: one that stays in the directory that this client may
+   * write to, by its text and in fact. A target goes up (`..`) at its beginning only.
+   *
+   * @returns whether nothing was changed: the same link is there, or with `newer` something that is not older
+   * @throws {FerryError} `bad_version` where the server keeps no links; `denied` for a target that leads out, `exists`,
+   * `not_a_file` where a directory has the name
+   */
+  async link(
+    filename: string,
+    target: string,
+    { overwrite = "never", mtime, ...options }: RequestOptions & {
+      /** What to do where the name is taken. Default: `never`. */
+      overwrite?: Overwrite | undefined;
+      /** The modification time of the link itself, in milliseconds since 1970. Default: now. */
+      mtime?: number | undefined;
+    } = {},
+  ): Promise<{ unchanged: boolean }> {
+    const wanted = { filename, target, overwrite, mtime };
+    const { unchanged } = await this.#requests.make(
+      `make the link ${named(filename)}`,
+      options,
+      (connection) => {
+        assertOptionValues({ overwrite });
+        return putLink(connection, wanted);
+      },
+    );
+    return { unchanged };
   }
 
   /**

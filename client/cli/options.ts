@@ -129,6 +129,10 @@ export const TRANSFER = {
     short: "n",
     help: "show what would be transferred, and change nothing on either side",
   },
+  links: {
+    kind: "flag",
+    help: "of a directory, keep symbolic links that stay in it; the server has to allow that",
+  },
   sparse: {
     kind: "flag",
     help: "make holes, which take no space on the disk, of runs of zeros of 64 KiB and more",

@@ -63,7 +63,7 @@ export class TransferOutput {
   ): void {
     const output = this.#output;
     const { filename, checksum, size, skipped, transferred, resumedFrom, unkept = [] } = result;
-    const { known } = result;
+    const { known, link } = result;
     output.progress.ended(result);
     this.count(result);
     if (this.#dryRun) return this.#planned(op, shown, result, { tree });
@@ -75,6 +75,7 @@ export class TransferOutput {
         op,
         filename,
         ...path,
+        ...(link === undefined ? {} : { link }),
         ...checksumMembers(checksum),
         total_size: size,
         seconds: roundSeconds(seconds),
@@ -85,8 +86,8 @@ export class TransferOutput {
         retries: output.takeRetries(),
         ...unkeptKey(unkept),
       });
-      // Unchanged files of a directory are counted in the summary, not listed.
-    } else if (!tree || !skipped) {
+      // Unchanged files of a directory are counted in the summary, not listed; links have no checksum.
+    } else if ((!tree || !skipped) && link === undefined) {
       const line = Deno.stdout.isTerminal() ? shownSumLine : md5sumLine;
       output.line(line(hexOf(checksum ?? ""), shown));
     }
@@ -100,14 +101,15 @@ export class TransferOutput {
   #planned(
     op: "put" | "get",
     shown: string,
-    { filename, size, skipped, known }: Transferred,
+    { filename, size, skipped, known, link }: Transferred,
     { tree }: { tree: boolean },
   ): void {
     const output = this.#output;
     if (output.json) {
       const path = op === "get" ? { path: shown } : {};
       const planned = { event: "planned", op, filename, ...path, total_size: size, skipped };
-      output.event({ ...planned, ...knownKey(known) });
+      const kind = link === undefined ? {} : { link };
+      output.event({ ...planned, ...kind, ...knownKey(known) });
     } else if (known !== undefined) {
       output.line(`would copy ${printable(shown)} from ${printable(known)}`);
     } else if (!skipped) output.line(`would ${op} ${printable(shown)}`);

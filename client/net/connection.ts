@@ -20,7 +20,7 @@ import { decodeListLine } from "../../lib/wire/list_lines.ts";
 import type { SharedLink, ShareWishes } from "../../lib/core/share_link.ts";
 import { decodeShareLine } from "../../lib/wire/share_keys.ts";
 import type { HelloReply } from "../../lib/wire/operations/hello.ts";
-import { OPERATIONS, parseReply } from "../../lib/wire/operations/operations.ts";
+import { OPERATIONS } from "../../lib/wire/operations/operations.ts";
 import type { PingReply } from "../../lib/wire/operations/ping.ts";
 import type { OfferReply, PutReply } from "../../lib/wire/operations/put.ts";
 import {
@@ -39,6 +39,7 @@ import { IncomingFile } from "./incoming_file.ts";
 import type { RateLimit } from "./rate_limit.ts";
 import { assertAnswers, assertHas, assertStored } from "./reply_check.ts";
 import { type MaybePromise, type PipelinedRequest, RequestChannel } from "./request_channel.ts";
+import { putEach, type SmallReply, type SmallUpload } from "./small_uploads.ts";
 import { SilentServerProbe } from "./silent_server.ts";
 import type { TlsClient } from "./tls.ts";
 
@@ -71,11 +72,6 @@ export interface SizedBody {
   /** Called with the number of bytes that were just handed to the connection. */
   onBytes: OnBytes;
 }
-
-/** One of many pipelined requests: an upload of a file whose bytes are in memory, or a new directory. */
-export type SmallUpload =
-  | { readonly request: FileToPut; readonly body: Uint8Array }
-  | { readonly directory: string };
 
 /** One of many small files to download. */
 export interface SmallDownload {
@@ -205,13 +201,19 @@ export class Connection {
   /**
    * The entries of a directory, in batches as they arrive.
    *
-   * @param options `omitted` is true where the server is to list what it leaves out, too
+   * @param options `omitted` is true where the server is to list what it leaves out, too; `links` where it is to show
+   * symbolic links as such
    */
   list(
     directory: string,
-    { recursive, omitted }: { recursive: boolean; omitted: boolean },
+    { recursive, omitted, links = false }: {
+      recursive: boolean;
+      omitted: boolean;
+      links?: boolean | undefined;
+    },
   ): AsyncGenerator<Listed[], void, void> {
-    const header = { op: "list", filename: directory, recursive, ...(omitted ? { omitted } : {}) };
+    const more = { ...(omitted ? { omitted } : {}), ...(links ? { links } : {}) };
+    const header = { op: "list", filename: directory, recursive, ...more };
     return this.channel.lines(header, (line) => decodeListLine("listed", line));
   }
 
@@ -328,7 +330,7 @@ export class Connection {
   }
 
   /**
-   * Uploads small files and makes directories, by pipelined requests.
+   * Uploads small files and makes directories and links, by pipelined requests.
    *
    * @param next returns the next item; undefined where there are no more
    * @param settle called for each item: with the reply, which a directory has none of, or with its failure
@@ -336,30 +338,9 @@ export class Connection {
    */
   putEach<Item extends SmallUpload>(
     next: () => MaybePromise<Item | undefined>,
-    settle: (item: Item, reply: PutReply | undefined, failure?: unknown) => void,
+    settle: (item: Item, reply: SmallReply, failure?: unknown) => void,
   ): Promise<void> {
-    const requestFor = (item: Item | undefined): PipelinedItem<Item> | undefined => {
-      if (!item) return undefined;
-      if ("directory" in item) return { item, header: { op: "mkdir", filename: item.directory } };
-      const { request, body } = item;
-      return { item, header: { ...putHeader(request), total_size: body.length }, body };
-    };
-    return this.channel.pipeline(() => mapped(next(), requestFor), (reply, { header, item }) => {
-      let stored: PutReply | undefined;
-      try {
-        assertAnswers(header, reply.header);
-        if ("directory" in item) parseReply(OPERATIONS.mkdir.reply, reply.header);
-        else {
-          stored = parseReply(OPERATIONS.put.reply, reply.header);
-          const { request: { checksum }, body } = item;
-          const sent = { checksum: checksum!, size: body.length };
-          if (!stored.unchanged) assertStored(stored, sent);
-        }
-      } catch (error) {
-        return settle(item, undefined, error);
-      }
-      settle(item, stored);
-    });
+    return putEach(this.channel, next, settle);
   }
 
   /**

@@ -14,6 +14,7 @@ import { makeDirectories } from "../../lib/files/directories.ts";
 import { isDirectory } from "../../lib/files/path_lookup.ts";
 import type { Connection } from "../net/connection.ts";
 import { checksumOfFile, existingFileAt, isWanted } from "./existing_file.ts";
+import { LinkDownloads, type LinkItem } from "./link_downloads.ts";
 import { localFailure } from "./local_failure.ts";
 import { NameCollisions } from "./name_collisions.ts";
 import { reportOmission } from "./omissions.ts";
@@ -49,7 +50,9 @@ export class DownloadItems {
   readonly #made = new Set<string>();
   /** The directories that existed, in which an earlier attempt may have left partial downloads. */
   readonly found: Set<string> = new Set();
-  /** How many files and directories have failed. */
+  /** The symbolic links, if they are kept. */
+  readonly links: LinkDownloads;
+  /** How many files, directories and links have failed. */
   failures = 0;
   /** The checksums of local files, so that a new connection does not have to compute them again. */
   readonly #checksums = new Map<string, Checksum>();
@@ -60,11 +63,17 @@ export class DownloadItems {
     this.out = out;
     this.#options = options;
     this.#algorithm = options.algorithm ?? "md5";
+    this.links = new LinkDownloads(out, options);
   }
 
   /** Whether anything is left. */
   get anyLeft(): boolean {
-    return this.left.size + this.later.size > 0;
+    return this.left.size + this.later.size > 0 || this.links.anyLeft;
+  }
+
+  /** Makes the symbolic links, when all files are there. */
+  async makeLinks(): Promise<void> {
+    this.failures += await this.links.make();
   }
 
   /** Whether the local directory was there before, and so may have files in it. */
@@ -78,6 +87,7 @@ export class DownloadItems {
     /** Directories that are left out, with all their content. */
     const without = new Set<string>();
     const items: DownloadItem[] = [];
+    const links: LinkItem[] = [];
     /** Reports of what is left out, deferred until the list is complete: a list that is cut is requested again. */
     const telling: (() => void)[] = [];
     const take = (listed: Listed) => {
@@ -90,7 +100,10 @@ export class DownloadItems {
         if (tell) telling.push(tell);
       };
       if (without.has(parent) || filter && !filter.accepts(name, type)) return leftOut();
-      if (omitted !== undefined) return leftOut(() => this.#omit({ filename, omitted }));
+      const link = listed.type === undefined ? listed.link : undefined;
+      if (omitted !== undefined && !(this.#options.links && link)) {
+        return leftOut(() => this.#omit({ filename, omitted }));
+      }
       const reason = kindOfPartialDownload(name);
       if (reason !== undefined) return leftOut(() => this.#omit({ filename, omitted: reason }));
       const item = { entry: listed as Entry, name: name as FileName, path };
@@ -99,6 +112,11 @@ export class DownloadItems {
       } catch (error) {
         return leftOut(() => this.failed(item, error));
       }
+      if (link) {
+        // What the server lists below a link is none of its business: nothing is written through it.
+        without.add(name);
+        return void links.push({ ...link, filename, name: item.name, path });
+      }
       if (type === "file") return void items.push(item);
       try {
         if (!dryRun && (!filter || filter.keeps(name))) this.#makeDirectory(path);
@@ -106,11 +124,16 @@ export class DownloadItems {
         telling.push(() => this.failed(item, error));
       }
     };
-    const all = { recursive: true, omitted: true };
+    const all = { recursive: true, omitted: true, links: this.#options.links };
     for await (const entries of connection.list(this.#name, all)) entries.forEach(take);
     for (const tell of telling) tell();
     if (!dryRun) this.#makeDirectory(this.out);
-    onPlan?.(items.length, items.reduce((sum, { entry }) => sum + entry.size, 0));
+    for (const link of links) {
+      const { filename } = link;
+      const omitted = this.links.add(link);
+      if (omitted !== undefined) this.#omit({ filename, omitted });
+    }
+    onPlan?.(items.length + links.length, items.reduce((sum, { entry }) => sum + entry.size, 0));
     const pace = new Pace();
     const clashes = new NameCollisions();
     for (const item of items) {

@@ -15,6 +15,7 @@ import {
   notText,
   RESERVED_DIRECTORY,
 } from "../../lib/core/remote_name.ts";
+import { flawOfTarget } from "../../lib/core/link_target.ts";
 import { globToRegExp, isGlob, parse } from "../../lib/core/paths.ts";
 import { PLATFORM } from "../../lib/core/platform.ts";
 import { kindOfSpecial } from "./destination.ts";
@@ -22,14 +23,16 @@ import type { Filter, FilteredType } from "./filter.ts";
 import { kindOfPartialDownload } from "./partial_downloads.ts";
 import type { SkippedEntry } from "./omissions.ts";
 
-/** A file or a directory in a local tree. */
+/** A file, a directory or a symbolic link in a local tree. */
 export interface LocalEntry {
   /** Its path. */
   path: string;
   /** Its name relative to the root of the walk, with `/` between its components. */
   name: string;
   /** Its type. */
-  type: "file" | "directory";
+  type: "file" | "directory" | "link";
+  /** What a symbolic link says; undefined for anything else. */
+  target?: string;
   /** Its size in bytes; 0 for a directory. */
   size: number;
   /** The modification time in milliseconds since 1970. */
@@ -44,6 +47,8 @@ export interface WalkOptions {
   filter?: Filter | undefined;
   /** Whether symbolic links are followed instead of skipped. Default: false. */
   follow?: boolean | undefined;
+  /** Whether symbolic links are entries of their own. Default: false, they are skipped. */
+  links?: boolean | undefined;
   /** Called for what is skipped: special files, links that form a loop, ferry's own files, and files that vanished. */
   onSkip?: ((skipped: SkippedEntry) => void) | undefined;
   /** Called for what cannot be examined or read; the walk goes on. */
@@ -119,10 +124,19 @@ async function* walk(
     if (followed && filter && !filter.accepts(name, info.isDirectory ? "directory" : "file")) {
       continue;
     }
+    if (options.links && info.isSymlink) {
+      const link = attempt(path, child.name, options, () => linkOf(path, name, info));
+      if (link instanceof FerryError) onSkip?.({ path, reason: link.reason });
+      else if (link) {
+        for (const directory of pendingAbove(level)) yield directory;
+        yield link;
+      }
+      continue;
+    }
     const entry = entryOf(path, name, info);
     if (!entry) {
       onSkip?.({ path, reason: kindOfSpecial(info) });
-    } else if (entry.type === "file") {
+    } else if (entry.type !== "directory") {
       for (const directory of pendingAbove(level)) yield directory;
       yield entry;
     } else {
@@ -213,15 +227,27 @@ function reportFailure(
   else onSkip?.({ path, reason: "it vanished meanwhile" });
 }
 
+/** The entry of a symbolic link; the reason why it is skipped if it is none that any server keeps. */
+function linkOf(path: string, name: string, info: Deno.FileInfo): LocalEntry | FerryError {
+  const target = Deno.readLinkSync(path);
+  const flaw = flawOfTarget(target);
+  if (flaw !== undefined) return new FerryError("denied", `symbolic link whose target ${flaw}`);
+  return { path, name, type: "link", target, size: 0, mtime: timeOf(info), mode: 0o777 };
+}
+
+function timeOf({ mtime }: Deno.FileInfo): number {
+  return mtime?.getTime() ?? 0;
+}
+
 function entryOf(path: string, name: string, info: Deno.FileInfo): LocalEntry | undefined {
-  const { isFile, isDirectory, size, mtime, mode } = info;
+  const { isFile, isDirectory, size, mode } = info;
   if (!isFile && !isDirectory) return undefined;
   return {
     path,
     name,
     type: isFile ? "file" : "directory",
     size: isFile ? size : 0,
-    mtime: mtime?.getTime() ?? 0,
+    mtime: timeOf(info),
     mode: (mode ?? (isFile ? 0o644 : 0o755)) & 0o777,
   };
 }

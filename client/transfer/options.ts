@@ -128,16 +128,19 @@ export interface Transferred {
    * a file whose modification time or permission bits are not kept fails instead.
    */
   unkept?: readonly Unkept[] | undefined;
+  /** What a symbolic link says, which was made as such; absent for a file. */
+  link?: string | undefined;
 }
 
 /** The result of a transfer that sent no bytes; `checksum` is that of the existing file. */
 export function nothingTransferred(
   filename: string,
-  { size, checksum = null, skipped = false }:
+  { size, checksum = null, skipped = false, link }:
     & Pick<Transferred, "size">
-    & Partial<Pick<Transferred, "checksum" | "skipped">>,
+    & Partial<Pick<Transferred, "checksum" | "skipped" | "link">>,
 ): Transferred {
-  return { filename, checksum, size, skipped, transferred: 0, resumedFrom: 0 };
+  const kind = link === undefined ? {} : { link };
+  return { filename, checksum, size, skipped, transferred: 0, resumedFrom: 0, ...kind };
 }
 
 /** The key of {@linkcode Transferred.known}, where there is a value for it. */
@@ -154,6 +157,12 @@ export interface TreeOptions extends OmissionHandlers {
    * because of high latency or competing traffic. Default: 1.
    */
   jobs?: number | undefined;
+  /**
+   * Whether symbolic links are kept as links: those that stay, by their text and in fact, in the directory that is
+   * written to. Targets that are absolute, or have `..` behind a name, are skipped. A server that does not offer it
+   * refuses with `bad_version`; on Windows links are skipped. Default: false.
+   */
+  links?: boolean | undefined;
   /** Called with the number of files and of their bytes, before the first file is transferred. */
   onPlan?: ((files: number, bytes: number) => void) | undefined;
   /** Called for each file that was transferred, or that the other side has already. */
@@ -164,7 +173,7 @@ export interface TreeOptions extends OmissionHandlers {
 export interface PutTreeOptions extends Omit<PutOptions, "as" | "size">, TreeOptions {
   /** The directory on the server. Default: the last component of the local path. */
   as?: string | undefined;
-  /** Whether symbolic links are followed instead of skipped. Default: false. */
+  /** Whether symbolic links are followed instead of skipped; not together with `links`. Default: false. */
   follow?: boolean | undefined;
   /** Whether files are compared by their checksums, and not by size and modification time. Default: false. */
   checksumCompare?: boolean | undefined;

@@ -104,6 +104,7 @@ export class TreeDownload {
   async run(connections: Connections): Promise<void> {
     const [connection] = connections;
     connection.assertOffers(this.#algorithm);
+    if (this.#options.links) connection.assertFeature("links", "symbolic links");
     if (!this.#listed) await this.#items.list(connection);
     this.#listed = true;
     const { dryRun, onFile } = this.#options;
@@ -119,6 +120,7 @@ export class TreeDownload {
           this.#items.failed(item, error);
         }
       }
+      await this.#items.makeLinks();
       return;
     }
     try {
@@ -143,6 +145,8 @@ export class TreeDownload {
     await eachOf([connection], [...this.#items.later.values()], (connection, items) => {
       return this.#getEach(connection, items);
     });
+    // Where connections have ended early, the files that are left come first.
+    if (this.#items.left.size + this.#items.later.size === 0) await this.#items.makeLinks();
     // After a failure, the partial downloads are kept for the next attempt.
     if (this.#items.failures > 0) return;
     for (const directory of this.#items.found) {

@@ -7,12 +7,18 @@
 
 import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import { unkeptKey } from "../../lib/core/entry.ts";
-import { mayPass, quote, toFerryError } from "../../lib/core/errors.ts";
+import { FerryError, mayPass, quote, toFerryError } from "../../lib/core/errors.ts";
 import { Pace } from "../../lib/core/time_slices.ts";
 import { LocalFile, readLocalFile, type WholeFile } from "../../lib/files/local_file.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { PutReply } from "../../lib/wire/operations/put.ts";
-import type { Connection, SmallUpload } from "../net/connection.ts";
+import type { Connection } from "../net/connection.ts";
+import {
+  type LinkToPut,
+  putLink,
+  type SmallReply,
+  type SmallUpload,
+} from "../net/small_uploads.ts";
 import type { MaybePromise } from "../net/request_channel.ts";
 import { type Connections, eachOf, onEach } from "./jobs.ts";
 import { isLocalFailure, localFailure } from "./local_failure.ts";
@@ -27,7 +33,7 @@ import { planUpload } from "./upload_plan.ts";
 /** Files up to this size are sent in a pipeline, without an offer. */
 const SMALL_BYTES = 1024 * 1024;
 
-/** A request for a file that needs no offer, or for an empty directory. */
+/** A request for a file that needs no offer, for an empty directory or for a link. */
 type SmallItem = SmallUpload & { readonly item: UploadItem };
 
 /** An upload of a directory, over one connection or several. */
@@ -50,6 +56,9 @@ export class TreeUpload {
    */
   static async begin(root: string, as: string, options: PutTreeOptions): Promise<TreeUpload> {
     assertOptionValues(options);
+    if (options.follow && options.links) {
+      throw new FerryError("usage", "links are either followed or kept");
+    }
     return new TreeUpload(await UploadItems.begin(root, as, options), options);
   }
 
@@ -62,6 +71,7 @@ export class TreeUpload {
   async run(connections: Connections): Promise<void> {
     const [connection] = connections;
     connection.assertOffers(this.#algorithm);
+    if (this.#options.links) connection.assertFeature("links", "symbolic links");
     const able = connection.hello.features.includes("compare");
     if (!this.#compared && able) {
       const options = { ...this.#options, algorithm: this.#algorithm };
@@ -73,7 +83,7 @@ export class TreeUpload {
     for await (const _ of this.#items.files(connection.runtime)) if (pace.isDue) await pace.rest();
     if (this.#options.dryRun) {
       for (const item of [...this.#items.left.values()]) {
-        if (item.type === "file") await this.#foresee(item, connection.runtime);
+        if (item.type !== "directory") await this.#foresee(item, connection.runtime);
       }
       this.#items.left.clear();
       return;
@@ -96,6 +106,11 @@ export class TreeUpload {
     for await (const item of items) {
       try {
         const { overwrite } = await this.#overwriting(connection, item);
+        if (item.type === "link") {
+          const link = { ...this.#linkOf(item), overwrite: overwrite ?? "never" };
+          this.#linked(item, await putLink(connection, link));
+          continue;
+        }
         const source = { kind: "path", path: item.path } as const;
         const options = { ...this.#options, overwrite, keepTime: true };
         const plan = planUpload(item.filename, source, options);
@@ -130,8 +145,8 @@ export class TreeUpload {
     }
   }
 
-  /** Records the result for a small file or an empty directory. */
-  #settle(small: SmallItem, reply: PutReply | undefined, failure?: unknown): void {
+  /** Records the result for a small file, an empty directory or a link. */
+  #settle(small: SmallItem, reply: SmallReply, failure?: unknown): void {
     const { item } = small;
     if (failure !== undefined) {
       // After a temporary failure, the file is retried by itself, when the others are done.
@@ -139,6 +154,7 @@ export class TreeUpload {
       return;
     }
     if (!reply || "directory" in small) return this.#items.forget(item);
+    if ("link" in small || !("checksum" in reply)) return this.#linked(item, reply);
     const { filename, checksum, size, unchanged, unkept } = reply;
     // Where another file stays, the reply has that file's checksum and size.
     const stored = { filename, checksum, size, skipped: unchanged };
@@ -146,15 +162,16 @@ export class TreeUpload {
     this.#done(item, { ...stored, ...crossed, ...unkeptKey(unkept) });
   }
 
-  /** Returns the small files and the empty directories one after the other, for all connections together. */
+  /** Returns the small files, the empty directories and the links one after the other, for all connections together. */
   #small(runtime: Runtime): () => MaybePromise<SmallItem | undefined> {
     const items = this.#items.left.values().filter((item) =>
-      item.type === "directory" || item.size <= SMALL_BYTES && !item.unsized
+      item.type !== "file" || item.size <= SMALL_BYTES && !item.unsized
     ).toArray();
     let at = 0;
     const next = (): MaybePromise<SmallItem | undefined> => {
       for (;;) {
         const item = items[at++];
+        if (item?.type === "link") return { item, link: this.#linkOf(item) };
         if (item?.type !== "file") return item && { item, directory: item.filename };
         try {
           const file = readLocalFile(item.path, runtime);
@@ -195,6 +212,17 @@ export class TreeUpload {
     return { item, request: { ...file, overwrite, ...kept }, body: bytes };
   }
 
+  #linkOf({ filename, target, mtime }: UploadItem): LinkToPut {
+    return { filename, target: target!, overwrite: this.#options.overwrite ?? "never", mtime };
+  }
+
+  #linked(
+    item: UploadItem,
+    { filename, unchanged: skipped }: Pick<PutReply, "filename" | "unchanged">,
+  ): void {
+    this.#done(item, nothingTransferred(filename, { size: 0, skipped, link: item.target }));
+  }
+
   #done(item: UploadItem, result: Transferred): void {
     this.#items.forget(item);
     this.#options.onFile?.(result);
@@ -202,9 +230,10 @@ export class TreeUpload {
 
   /** Reports a file that would be sent, if it can be read. */
   async #foresee(item: UploadItem, runtime: Runtime): Promise<void> {
+    const { filename, size, target: link } = item;
     try {
-      await using _file = LocalFile.open(item.path, runtime);
-      this.#options.onFile?.(nothingTransferred(item.filename, { size: item.size }));
+      await using _file = link === undefined ? LocalFile.open(item.path, runtime) : undefined;
+      this.#options.onFile?.(nothingTransferred(filename, { size, link }));
     } catch (error) {
       this.#failed(item, error);
     }

@@ -56,10 +56,10 @@ export async function dropUnwanted(
     }
   }
   if (hashed.length > 0) await ask(connection, hashed, options, settle);
-  for (const { filename, size, type, unsized } of [...items.left.values()]) {
+  for (const { filename, size, type, unsized, target: link } of [...items.left.values()]) {
     if (type === "directory" || unsized || wanted.has(filename)) continue;
     items.left.delete(filename);
-    options.onFile?.(nothingTransferred(filename, { size, skipped: true }));
+    options.onFile?.(nothingTransferred(filename, { size, skipped: true, link }));
   }
 }
 

@@ -7,6 +7,7 @@
 
 import { quote } from "../../lib/core/errors.ts";
 import { LocalFile } from "../../lib/files/local_file.ts";
+import { PLATFORM } from "../../lib/core/platform.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { ManifestLine } from "../../lib/wire/manifest.ts";
 import { localFailure } from "./local_failure.ts";
@@ -14,8 +15,8 @@ import { type LocalEntry, walkLocal } from "./local_tree.ts";
 import { NameCollisions } from "./name_collisions.ts";
 import type { PutTreeOptions } from "./options.ts";
 
-/** A file or directory to be uploaded and its name on the server. */
-export interface UploadItem extends LocalEntry, ManifestLine {
+/** A file, directory or link to be uploaded and its name on the server. */
+export interface UploadItem extends LocalEntry, Omit<ManifestLine, "target"> {
   /** Whether its size is known only by reading it: it is sent as a stream, and not compared. */
   unsized?: boolean;
   /** The earlier name that the server may take for the same. */
@@ -39,11 +40,12 @@ export class UploadItems {
   private constructor(root: string, as: string, options: PutTreeOptions) {
     this.#options = options;
     this.#as = as;
-    const { filter, follow, onSkip, onError } = options;
+    const { filter, follow, links, onSkip, onError } = options;
     this.left.set(as, emptyRoot(root, as));
     this.#walk = walkLocal(root, {
       ...(filter ? { filter } : {}),
       ...(follow ? { follow } : {}),
+      ...(links && PLATFORM.symbolicLinks ? { links } : {}),
       ...(onSkip ? { onSkip } : {}),
       onError: (path, error) =>
         onError?.(path, localFailure(error, path).during(`put ${quote(path)}`)),
@@ -73,14 +75,14 @@ export class UploadItems {
     const filename = joined(this.#as, entry.name);
     const item: UploadItem = { ...entry, filename, checksum: null };
     const { type, size } = item;
-    const before = type === "file" ? this.#clashes.before(filename) : undefined;
+    const before = type !== "directory" ? this.#clashes.before(filename) : undefined;
     const left = before === undefined || this.#options.dryRun ? this.left : this.later;
     item.before = before;
     left.set(filename, item);
     // The directory above it is made along with it.
     const above = this.left.get(filename.slice(0, Math.max(0, filename.lastIndexOf("/"))));
     if (above?.type === "directory") this.left.delete(above.filename);
-    if (type === "file") {
+    if (type !== "directory") {
       this.#found.files++;
       this.#found.bytes += size;
     }
@@ -92,11 +94,11 @@ export class UploadItems {
    * server can compare the first ones.
    */
   async *files(runtime: Runtime): AsyncGenerator<UploadItem, void, void> {
-    for (const item of [...this.left.values()]) if (await isSizedFile(item, runtime)) yield item;
+    for (const item of [...this.left.values()]) if (await isCompared(item, runtime)) yield item;
     // A `for await` loop would end the walk when this generator is left.
     for (let next; !(next = await this.#walk.next()).done;) {
       const item = this.#take(next.value);
-      if (this.left.has(item.filename) && await isSizedFile(item, runtime)) yield item;
+      if (this.left.has(item.filename) && await isCompared(item, runtime)) yield item;
     }
     if (!this.#planned) this.#options.onPlan?.(this.#found.files, this.#found.bytes);
     this.#planned = true;
@@ -109,9 +111,9 @@ export class UploadItems {
   }
 }
 
-/** Whether something is a file whose reported size is right. */
-async function isSizedFile(item: UploadItem, runtime: Runtime): Promise<boolean> {
-  if (item.type !== "file") return false;
+/** Whether something is a link, or a file whose reported size is right. */
+async function isCompared(item: UploadItem, runtime: Runtime): Promise<boolean> {
+  if (item.type !== "file") return item.type === "link";
   if (item.size > 0) return true;
   return !(item.unsized ??= await isUnsized(item.path, runtime));
 }

@@ -6,6 +6,7 @@
 
 import type { Checksum } from "./checksum.ts";
 import type { FerryError } from "./errors.ts";
+import type { Link } from "./link_target.ts";
 
 /** The description of a file or a directory, on the wire and in the library. */
 export interface Entry {
@@ -42,6 +43,8 @@ export interface Omission {
   type?: undefined;
   /** Why the entry is left out. */
   omitted: Omitted;
+  /** What a symbolic link says, where links were asked for and this one stays in what the client may see. */
+  link?: Link | undefined;
 }
 
 /**

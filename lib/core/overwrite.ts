@@ -77,3 +77,19 @@ function mayBeCutOff(incoming: FileState, existing: FileState): boolean {
   return size === existing.size && whole > cut &&
     STEPS.some((step) => Math.floor(whole / step) * step === cut);
 }
+
+/**
+ * Decides whether a symbolic link may replace what has its name, which is no directory.
+ *
+ * @param existing what is there; `target` is that of a link, and undefined for anything else
+ */
+export function decideLink(
+  policy: Overwrite,
+  incoming: { target: string; mtime?: number | undefined },
+  existing: { target?: string | undefined; mtime?: number | undefined },
+): "send" | "have" | "exists" {
+  if (incoming.target === existing.target) return "have";
+  if (policy === "never") return "exists";
+  if (policy !== "newer") return "send";
+  return (incoming.mtime ?? -Infinity) > (existing.mtime ?? -Infinity) ? "send" : "have";
+}

@@ -55,6 +55,8 @@ export interface Platform {
   readonly flushesDirectories: boolean;
   /** Whether files have permission bits that can be set. */
   readonly permissionBits: boolean;
+  /** Whether every user can make symbolic links, and without saying what they lead to. */
+  readonly symbolicLinks: boolean;
   /** Whether there are process groups, which can be ended as a whole. */
   readonly processGroups: boolean;
   /** Whether `/proc/self/fd` leads to the files and directories that are open, as on Linux. */
@@ -85,6 +87,7 @@ export const POSIX: Platform = {
   reload: "SIGHUP",
   flushesDirectories: true,
   permissionBits: true,
+  symbolicLinks: true,
   processGroups: true,
   leadsToDescriptors: false,
   slashed: (path) => path,
@@ -112,6 +115,7 @@ export const WINDOWS: Platform = {
   reload: undefined,
   flushesDirectories: false,
   permissionBits: false,
+  symbolicLinks: false,
   processGroups: false,
   leadsToDescriptors: false,
   slashed: (path) => path.replaceAll("\\", "/"),

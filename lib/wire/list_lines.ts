@@ -33,6 +33,13 @@ const omission = v.object({
   message: key(v.optional(string), "With `error`: the error's message."),
 });
 
+const link = v.object({
+  filename: key(string, "The name, relative to the root."),
+  type: v.literal("link", "is not link"),
+  target: key(string, "What the link says: a path, relative to the directory that it is in."),
+  mtime: key(mtime, "The modification time of the link itself, in milliseconds since 1970."),
+});
+
 type OmissionKeys = v.InferOutput<typeof omission>;
 
 /** The schemas of the lines as a server writes them. */
@@ -41,6 +48,8 @@ export const LIST_LINES = {
   /** A directory whose contents are omitted. */
   unreadable: v.object({ ...entry.entries, ...omission.entries }),
   omission,
+  /** A symbolic link, where links were asked for. */
+  link,
   part: v.object({
     filename: key(string, "The name that the file is to have."),
     size: key(
@@ -62,6 +71,7 @@ export function encodeListLine(line: Listed | PartEntry): string {
 
 function listedKeys(listed: Listed): HeaderKeys {
   const { filename, omitted } = listed;
+  if (listed.type === undefined && listed.link) return { filename, type: "link", ...listed.link };
   if (omitted === undefined) return entryKeys(listed as Entry);
   const { omitted: _, ...entry } = listed.type === undefined ? { filename } : entryKeys(listed);
   if (typeof omitted === "string") return { ...entry, omitted };
@@ -95,6 +105,10 @@ const READERS: { readonly [Kind in keyof ListLines]: (keys: HeaderKeys) => ListL
 };
 
 function readListed(keys: HeaderKeys): Listed {
+  if (keys.type === "link") {
+    const { filename, target, mtime } = check(LIST_LINES.link, keys);
+    return { filename, omitted: "link", link: { target, mtime } };
+  }
   if (keys.omitted === undefined) return check(LIST_LINES.entry, keys);
   if (keys.type === undefined) {
     const { filename, ...why } = check(LIST_LINES.omission, keys);

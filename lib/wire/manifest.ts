@@ -22,6 +22,8 @@ export interface ManifestLine {
   mtime: number;
   /** The checksum of its content; null if the client does not know it yet. */
   checksum: Checksum | null;
+  /** What it says if it is a symbolic link. Default: undefined, it is a file. */
+  target?: string | undefined;
 }
 
 /** A server's line about a file that it wants or would refuse. There is no line for a file that need not be sent. */
@@ -55,8 +57,11 @@ const MAX_TIME = 8.64e15;
  *
  * @throws {FerryError} `bad_header` if it is longer than a line may be
  */
-export function encodeManifestLine({ filename, size, mtime, checksum }: ManifestLine): string {
+export function encodeManifestLine(
+  { filename, size, mtime, checksum, target }: ManifestLine,
+): string {
   const keys = { filename, size, mtime };
+  if (target !== undefined) return encode({ ...keys, target });
   if (checksum === null) return encode(keys);
   return encode(isMd5(checksum) ? { ...keys, md5: checksum } : { ...keys, checksum });
 }
@@ -67,7 +72,7 @@ export function encodeManifestLine({ filename, size, mtime, checksum }: Manifest
  * @throws {FerryError} `bad_header` that names the key
  */
 export function decodeManifestLine(line: string): ManifestLine {
-  const { filename, size, mtime, md5 = null, checksum = null } = decode(line);
+  const { filename, size, mtime, md5 = null, checksum = null, target } = decode(line);
   if (typeof filename !== "string") throw bad("filename", filename, "is not a string");
   if (typeof size !== "number") throw bad("size", size, "is not a number");
   if (!Number.isInteger(size)) throw bad("size", size, "is not an integer");
@@ -82,7 +87,9 @@ export function decodeManifestLine(line: string): ManifestLine {
   if (checksum !== null && (typeof checksum !== "string" || !algorithmOf(checksum))) {
     throw bad("checksum", checksum, "is no checksum");
   }
-  return { filename, size, mtime, checksum: checksum ?? md5 };
+  if (target === undefined) return { filename, size, mtime, checksum: checksum ?? md5 };
+  if (typeof target !== "string") throw bad("target", target, "is not a string");
+  return { filename, size, mtime, checksum: null, target };
 }
 
 /**

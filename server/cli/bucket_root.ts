@@ -19,6 +19,8 @@ export interface BucketOptions {
   "s3-path-style": boolean;
   /** How much all files may take. */
   quota?: number | undefined;
+  /** Whether clients may make symbolic links. */
+  "allow-links"?: boolean | undefined;
   /** Whether files are flushed. */
   durability: "full" | "none";
   /** Commands that clients may run. */
@@ -109,6 +111,9 @@ function assertSuits(options: BucketOptions): void {
   }
   if (options.durability === "none") {
     throw usage("--durability none is for a directory: an object store decides that itself");
+  }
+  if (options["allow-links"]) {
+    throw usage("--allow-links is for a directory: an object store has no symbolic links");
   }
   const exec = options["allow-shell"]
     ? "--allow-shell"

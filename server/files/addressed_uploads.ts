@@ -35,7 +35,8 @@ import {
   UploadRegister,
   type UploadRegisterOptions,
 } from "./upload_register.ts";
-import { policyFor, UploadService, type UploadServiceOptions } from "./upload_service.ts";
+import { policyFor } from "./overwriting.ts";
+import { UploadService, type UploadServiceOptions } from "./upload_service.ts";
 import { type Part, putTogether } from "./putting_together.ts";
 import { keepTouched, type UploadLock } from "./upload_locks.ts";
 

@@ -13,6 +13,7 @@ import {
   type OverwriteDecision,
 } from "../../lib/core/overwrite.ts";
 import { type FileName, parseFileName } from "../../lib/core/remote_name.ts";
+import { decideOnLink, noLinks } from "./linking.ts";
 import { Pace } from "../../lib/core/time_slices.ts";
 import type { Storage } from "../storage/storage.ts";
 
@@ -26,6 +27,8 @@ export interface ComparedFile {
   mtime: number;
   /** The checksum of its content; null if the client does not know it yet. */
   checksum: Checksum | null;
+  /** What it says if it is a symbolic link. Default: undefined, it is a file. */
+  target?: string | undefined;
 }
 
 /**
@@ -84,18 +87,18 @@ interface LookedUp {
   existing: Entry | FerryError | undefined;
 }
 
-/** Looks up all names in one query, except invalid ones and those that the client may not ask about. */
+/** Looks up the names of all files in one query, except invalid ones and those that the client may not ask about. */
 async function lookUp(
   storage: Storage,
   files: readonly ComparedFile[],
   { algorithm, assertMay }: CompareOptions,
 ): Promise<LookedUp[]> {
   const names: FileName[] = [];
-  const all = files.map(({ filename }): LookedUp => {
+  const all = files.map(({ filename, target }): LookedUp => {
     try {
       assertMay?.(filename);
       const name = parseFileName(filename);
-      names.push(name);
+      if (target === undefined) names.push(name);
       return { name, existing: undefined };
     } catch (error) {
       return { name: undefined, existing: toFerryError(error) };
@@ -103,7 +106,9 @@ async function lookUp(
   });
   const found = await storage.findAll(names, algorithm);
   let next = 0;
-  for (const one of all) if (one.name !== undefined) one.existing = found[next++];
+  for (const [turn, one] of all.entries()) {
+    if (one.name !== undefined && files[turn]!.target === undefined) one.existing = found[next++];
+  }
   return all;
 }
 
@@ -127,6 +132,15 @@ async function resultOf(
   const { filename } = file;
   try {
     if (existing instanceof FerryError) throw existing;
+    if (file.target !== undefined) {
+      const decision = await linkDecision(
+        storage,
+        name!,
+        { ...file, target: file.target },
+        options,
+      );
+      return decision === "have" ? undefined : { filename, decision };
+    }
     if (existing?.type === "directory") throw new FerryError("not_a_file", "it is a directory");
     const decision = existing
       ? await decide(storage, { file, name: name!, existing }, options)
@@ -141,6 +155,18 @@ async function resultOf(
     if (error.code === "not_found") return { filename, decision: "send" };
     return { filename, decision: "error", error };
   }
+}
+
+/** Whether a symbolic link has to be made. */
+async function linkDecision(
+  { links }: Storage,
+  name: FileName,
+  { target, mtime }: { target: string; mtime: number },
+  { overwrite }: CompareOptions,
+): Promise<"send" | "have"> {
+  if (!links) throw noLinks();
+  await links.assertKept(name, target);
+  return await decideOnLink(links, name, { target, mtime, overwrite });
 }
 
 async function decide(

@@ -25,6 +25,8 @@ import { existingDirectory } from "./existing_directory.ts";
 import { FileRanges, type WantedRanges } from "./file_ranges.ts";
 import { FileSignature, type WantedSignature } from "./file_signature.ts";
 import { OpenedFile, type OpenFileOptions } from "./opened_file.ts";
+import { decideOnLink, noLinks, type WantedLink } from "./linking.ts";
+import { policyFor } from "./overwriting.ts";
 import { conditionOf, type Precondition } from "./precondition.ts";
 
 /** Up to this size, in bytes, reading a file twice costs less than to share what was read. */
@@ -196,6 +198,34 @@ export class FileService {
   ): AsyncGenerator<ComparisonResult, void, void> {
     const assertMay = (filename: string) => this.#permit.assert({ op: "compare", filename });
     return compareFiles(this.#storage, files, { ...options, assertMay });
+  }
+
+  /**
+   * Makes a symbolic link.
+   *
+   * @returns whether nothing was changed: the same link is there, or something that is not older
+   * @throws {FerryError} `exists`, `not_a_file`; `denied` for a target that leads out, or if no links are kept
+   */
+  async link(filename: string, wanted: WantedLink): Promise<{ unchanged: boolean }> {
+    const { links } = this.#storage;
+    if (!links) throw noLinks();
+    const { target, mtime } = wanted;
+    const name = parseFileName(filename);
+    const overwrite = policyFor(this.#permit, wanted);
+    const isThere = async () => {
+      return await decideOnLink(links, name, { target, mtime, overwrite }) === "have";
+    };
+    await links.assertKept(name, target);
+    if (await isThere()) return { unchanged: true };
+    try {
+      const replace = overwrite !== "never";
+      await links.create(name, target, { replace, mtime, assertMay: this.#assertMay });
+      return { unchanged: false };
+    } catch (error) {
+      // Somebody else may have made the same link meanwhile.
+      if (toFerryError(error).code !== "exists" || !await isThere()) throw error;
+      return { unchanged: true };
+    }
   }
 
   /**

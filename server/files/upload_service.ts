@@ -25,10 +25,10 @@ import type {
   OfferAnswer,
   ReceivedUpload,
   StoredUpload,
-  Upload,
   UploadOffer,
   UploadStart,
 } from "./upload.ts";
+import { policyFor } from "./overwriting.ts";
 import { conditionOf } from "./precondition.ts";
 import type { UploadLocks } from "./upload_locks.ts";
 
@@ -389,11 +389,6 @@ export class UploadService {
   #checksum(name: FileName, algorithm: Algorithm): Promise<Checksum> {
     return this.#permit.wait(this.#storage.checksum(name, algorithm));
   }
-}
-
-/** The overwrite policy of an upload, as far as the client may replace files. */
-export function policyFor({ link }: Permit, { overwrite }: Pick<Upload, "overwrite">): Overwrite {
-  return link?.createsOnly ? "never" : overwrite;
 }
 
 /** Whether an upload may replace the file that has its name when it is published. */

@@ -17,6 +17,7 @@ import type { FerryError } from "../../lib/core/errors.ts";
 import type { FileName } from "../../lib/core/remote_name.ts";
 import type { Entry, Listed, PartEntry } from "../../lib/core/entry.ts";
 import type { BlockHashes, FileRange, StoredFile } from "./stored_file.ts";
+import type { SymbolicLinks } from "./symbolic_links.ts";
 
 export type { BlockHashes, FileRange, StoredFile } from "./stored_file.ts";
 
@@ -93,6 +94,11 @@ export interface ListOptions {
    * Default: false.
    */
   omitted?: boolean | undefined;
+  /**
+   * Whether symbolic links that {@linkcode Storage.links} would keep are listed as such, in place of what they lead to.
+   * Default: false.
+   */
+  links?: boolean | undefined;
 }
 
 /**
@@ -287,6 +293,9 @@ export interface Bounds {
 export interface Storage extends AsyncDisposable {
   /** Keeps partial uploads. Default: undefined, uploads cannot be resumed. */
   readonly partialUploads?: PartialUploads | undefined;
+
+  /** Keeps symbolic links. Default: undefined, clients cannot make any. */
+  readonly links?: SymbolicLinks | undefined;
 
   /**
    * The local directory that clients write to; a server never runs a program from there. Default: undefined, the files

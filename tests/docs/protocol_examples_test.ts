@@ -268,13 +268,15 @@ Deno.test("exec.md shows commands that run as it says", async () => {
   }
 });
 
-Deno.test("header-crc32.md and keep-alive.md show messages that are sent as they say", async (t) => {
-  for (const what of ["header-crc32", "keep-alive"]) await t.step(what, () => assertShown(what));
+Deno.test("header-crc32.md, keep-alive.md and links.md show messages that are sent as they say", async (t) => {
+  for (const what of ["header-crc32", "keep-alive", "links"]) {
+    await t.step(what, () => assertShown(what));
+  }
 });
 
 /** Sends what a client is shown to send, and looks whether a server answers as shown. */
 async function assertShown(what: string): Promise<void> {
-  await using server = new EmptyServer();
+  await using server = new EmptyServer(undefined, { links: what === "links" });
   using peer = await server.connect();
   const [shown, ...more] = blocksIn([`${EXTENSIONS}/${what}.md`], "wire");
   assert(shown && more.length === 0);

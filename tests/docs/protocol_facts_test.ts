@@ -137,7 +137,8 @@ Deno.test("core.md lists every feature with its document, and each extension lis
     exec: { cwd: PROJECT, allow: ["true"] },
   });
   using peer = await RawPeer.connect(server.addresses[0]!.port);
-  const features = ["header-crc32", "keep-alive"];
+  // A storage in memory keeps no links.
+  const features = ["header-crc32", "keep-alive", "links"];
   await peer.send(message(`{"op":"hello","versions":[1],"features":["keep-alive"]}`));
   const { header } = (await peer.receive())!;
   const announced = new Set([...header.features as string[], ...features]);

@@ -68,6 +68,7 @@ async function printedEvents(): Promise<Record<string, unknown>[]> {
   await using pair = await Pair.start([
     "--allow-exec=echo",
     "--allow-shell",
+    "--allow-links",
     `--classic-exec=${anywhere}`,
     `--udp-echo=${anywhere}`,
     `--http=${anywhere}`,
@@ -96,6 +97,9 @@ async function printedEvents(): Promise<Record<string, unknown>[]> {
   }
   await run("put", "tree", "--dry-run");
   await run("put", "tree");
+  await run("put", "tree", "--links", "--dry-run");
+  await run("put", "tree", "--links");
+  await run("get", "tree", "--links", "--out", "with-links");
   await run("put", "missing.txt");
   await run("get", "md5.txt", "tree/a.txt", "--out", "several", "--dry-run");
   await run("get", ".", "--out", "all");

@@ -45,7 +45,7 @@ class Fixture implements AsyncDisposable {
     Deno.mkdirSync(`${this.root}/d`);
     for (const path of ["root/file", "root/d/file"]) this.dir.write(path, path);
     const onRoot = (state: string) => void this.told.push(state);
-    this.storage = FsStorage.open(this.root, { ...options, onRoot });
+    this.storage = FsStorage.open(this.root, { links: true, ...options, onRoot });
   }
 
   mount(from = this.store): void {

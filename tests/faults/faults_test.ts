@@ -55,6 +55,7 @@ class Fixture implements AsyncDisposable {
   readonly #dir = new TempDir();
   readonly #storage = FsStorage.open(this.#dir.path, {
     durability: "none",
+    links: true,
     runtime: this.#runtime,
   });
   readonly #commands = faultyCommands(this.faults);

@@ -121,6 +121,11 @@ export function faultyStorage(storage: Storage, faults: Faults): Storage {
   ] as const;
   const methods = before(faults, storage, "storage", names);
   const partialUploads = faultyPartialUploads(storage.partialUploads!, faults);
+  const links = storage.links &&
+    override(
+      storage.links,
+      before(faults, storage.links, "links", ["find", "assertKept", "create"]),
+    );
   return override(storage, {
     ...methods,
     within: (bounds: Bounds) => faultyStorage(storage.within(bounds), faults),
@@ -137,7 +142,7 @@ export function faultyStorage(storage: Storage, faults: Faults): Storage {
         faults.hit("storage.list, going on");
       }
     },
-  }, { partialUploads });
+  }, { partialUploads, links });
 }
 
 function faultyPartialUploads(partials: PartialUploads, faults: Faults): PartialUploads {

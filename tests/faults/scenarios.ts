@@ -191,6 +191,19 @@ export const SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: "symbolic links",
+    files: { "symlinks/a": SMALL },
+    async run({ connect }) {
+      await using client = await connect();
+      await client.put(SMALL, { as: "symlinks/a", ...ALWAYS });
+      await client.link("symlinks/l", "a", ALWAYS);
+      await client.link("symlinks/l", "b", ALWAYS);
+      const { unchanged } = await client.link("symlinks/l", "b");
+      assertEquals(unchanged, true);
+      await client.remove("symlinks/l");
+    },
+  },
+  {
     name: "links that are made, listed, and taken back",
     files: { linked: SMALL },
     async run({ connect, token }) {

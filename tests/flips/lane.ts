@@ -64,7 +64,7 @@ export class Lane implements AsyncDisposable {
   constructor() {
     Deno.mkdirSync(this.#root);
     Deno.mkdirSync(this.#cwd);
-    this.#storage = FsStorage.open(this.#root, { durability: "none" });
+    this.#storage = FsStorage.open(this.#root, { durability: "none", links: true });
   }
 
   /** The files before the last conversation. */
@@ -179,13 +179,17 @@ function plant(directory: string, tree: Tree, time: number): void {
 
 /** The entries below a directory; the times of directories are ignored, since they change with their entries. */
 function* walk(directory: string, above = ""): Generator<[name: string, what: string]> {
-  for (const { name, isDirectory } of Deno.readDirSync(directory)) {
+  for (const { name, isDirectory, isSymlink } of Deno.readDirSync(directory)) {
     // Partial downloads may stay, to be resumed.
     if (name === ".ferry" || name.startsWith(".ferry-")) continue;
     const path = `${directory}/${name}`;
     if (isDirectory) {
       yield [`${above}${name}/`, "directory"];
       yield* walk(path, `${above}${name}/`);
+      continue;
+    }
+    if (isSymlink) {
+      yield [`${above}${name}`, `link to ${Deno.readLinkSync(path)}`];
       continue;
     }
     const { size, mode, mtime } = Deno.statSync(path);

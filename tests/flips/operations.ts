@@ -390,6 +390,15 @@ export function directoryOperations(): readonly Operation[] {
         await client.remove("t", { recursive: true });
       },
     },
+    { name: "link", root: TREE, run: (client) => client.link("t/sub/link", "../one") },
+    {
+      name: "list with links",
+      root: TREE,
+      run: (client, cwd) => {
+        const options = { out: `${cwd}/t`, links: true } as const;
+        return ofTree((events) => client.getTree("t", { ...options, ...events }));
+      },
+    },
     { name: "mkdir", run: (client) => client.mkdir("d/e") },
     { name: "discard", served: discarding, run: (client) => client.discardParts("d/e") },
     {

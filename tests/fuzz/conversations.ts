@@ -79,6 +79,7 @@ const MANIFEST = lines(
   { filename: "fuzz/b/c", size: 3, mtime: 1700000000000, md5: md5(SMALL) },
   { filename: "kept/file", size: 5, mtime: 1700000000000 },
   { filename: "fuzz", size: 0, mtime: 0 },
+  { filename: "fuzz/l", size: 0, mtime: 1700000000000, target: "a" },
 );
 
 const files: readonly Conversation[] = [
@@ -217,6 +218,16 @@ const files: readonly Conversation[] = [
       { op: "move", filename: "fuzz/d", to: "fuzz/g" },
       { op: "remove", filename: "fuzz/g", recursive: true },
       { op: "remove", filename: "fuzz/d", recursive: true },
+    ],
+  },
+  {
+    name: "links",
+    parts: [
+      { op: "link", filename: "fuzz/l", target: "a", overwrite: "always", mtime: 1700000000000 },
+      { op: "link", filename: "fuzz/b/l", target: "../a" },
+      { op: "list", filename: "fuzz", recursive: true, omitted: true, links: true },
+      { op: "remove", filename: "fuzz/l" },
+      { op: "remove", filename: "fuzz/b/l" },
     ],
   },
   {

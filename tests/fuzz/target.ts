@@ -84,7 +84,7 @@ export class Target implements AsyncDisposable {
     const exec = ["--allow-exec", "echo", "--allow-exec", "md5sum"];
     const usual = [
       ...[...TIMEOUTS, ...everything, ...exec, "--token-file", tokens],
-      ...["--durability", "none", "--quota", "256MiB"],
+      ...["--durability", "none", "--quota", "256MiB", "--allow-links"],
     ];
     const http = ["--http", "127.0.0.1:0"];
     const echoes = ["--tcp-echo", "127.0.0.1:0", "--udp-echo", "127.0.0.1:0"];

@@ -11,6 +11,7 @@ import type { Storage } from "../../server/storage/storage.ts";
 import { testChanging } from "./conformance/changing.ts";
 import { testConcurrency } from "./conformance/concurrency.ts";
 import { testInternal } from "./conformance/internal.ts";
+import { testLinks } from "./conformance/links.ts";
 import { testListing } from "./conformance/listing.ts";
 import { testNames } from "./conformance/names.ts";
 import { testPartialUploads } from "./conformance/partial_uploads.ts";
@@ -43,6 +44,8 @@ export interface Abilities {
   internal: boolean;
   /** Whether lists tell the modification time and the mode that a file was stored with. */
   listsAttributes: boolean;
+  /** Whether it keeps symbolic links. */
+  links: boolean;
   /** How many bytes a name may have at most. A longer one is refused as `bad_name`. */
   longestName: number;
 }
@@ -53,12 +56,13 @@ export const ALL_ABILITIES: Abilities = {
   internal: true,
   keepsOpenFiles: true,
   listsAttributes: true,
+  links: true,
   longestName: MAX_NAME_BYTES,
 };
 
 /** The abilities of the storage of records, which is in a storage with the given ones. */
 export function recordAbilities(abilities: Abilities): Abilities {
-  return { ...abilities, internal: false };
+  return { ...abilities, internal: false, links: false };
 }
 
 /** The storage of records in a storage, as one that the suite can test. */
@@ -106,6 +110,13 @@ export function testStorage(
   testNames(test, abilities);
   testChanging(test);
   if (abilities.internal) testInternal(test);
+  if (abilities.links) testLinks(test);
+  else {
+    test("it keeps no links", ({ storage }) => {
+      assertEquals(storage.links, undefined);
+      return Promise.resolve();
+    });
+  }
   if (abilities.partialUploads) testPartialUploads(test);
   else {
     test("it keeps no partial uploads", ({ storage }) => {

@@ -13,11 +13,15 @@ import { message } from "./vectors.ts";
 /** A server of an empty root, without authentication. */
 export class EmptyServer implements AsyncDisposable {
   readonly #dir = new TempDir();
-  readonly #storage = FsStorage.open(this.#dir.path, { durability: "none" });
+  readonly #storage: FsStorage;
   readonly #server: Promise<Server>;
 
-  /** @param exec which commands it runs; none unless it is given */
-  constructor(exec?: Omit<ExecPolicy, "cwd">) {
+  /**
+   * @param exec which commands it runs; none unless it is given
+   * @param options.links whether it keeps symbolic links
+   */
+  constructor(exec?: Omit<ExecPolicy, "cwd">, { links = false } = {}) {
+    this.#storage = FsStorage.open(this.#dir.path, { durability: "none", links });
     this.#server = serve({
       storage: this.#storage,
       listen: "127.0.0.1:0",

@@ -27,7 +27,7 @@ export class Fixture implements TestedStorage {
   }
 
   #open(): void {
-    this.storage = FsStorage.open(this.root, { durability: this.#durability });
+    this.storage = FsStorage.open(this.root, { durability: this.#durability, links: true });
   }
 
   /** A path in the root. */

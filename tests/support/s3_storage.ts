@@ -18,6 +18,7 @@ const PREFIX_BYTES = 12;
 /** What an object store is able to do: a key has 1024 bytes, with the slashes behind the prefix and a directory. */
 export const S3_ABILITIES: Abilities = {
   ...ALL_ABILITIES,
+  links: false,
   keepsOpenFiles: false,
   listsAttributes: false,
   longestName: 1024 - PREFIX_BYTES - 2,

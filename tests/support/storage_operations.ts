@@ -31,6 +31,9 @@ export const OPERATIONS: Readonly<Record<string, (storage: FsStorage) => unknown
   remove: (s) => s.remove(name("d"), { recursive: true }),
   move: (s) => s.move(name("file"), name("d/moved"), { replace: true }),
   mkdir: (s) => s.mkdir(name("e/f")),
+  "create a link": (s) => s.links!.create(name("d/link"), "file", { replace: true }),
+  "find a link": (s) => s.links!.find(name("d/link")),
+  "check a link": (s) => s.links!.assertKept(name("d/link"), "file"),
   findAll: async (s) => {
     const [found] = await s.findAll([name("file")]);
     if (found instanceof FerryError) throw found;

@@ -223,6 +223,10 @@ function requests(mine: string): Ask[] {
       body: `${manifest}${closing(manifest)}`,
       check: ({ text }) => assert(/"decision":"(send|error)"|"code":/.test(text), text),
     },
+    ask("link", `d/link-${mine}`, { target: "tree/secret", overwrite: "always" }),
+    ask("link", `d/tree/link-${mine}`, { target: "../both", overwrite: "always" }),
+    absent(ask("stat", `d/tree/deep/secret`)),
+    { ...ask("list", "d", { recursive: true, links: true, omitted: true }) },
     ask("mkdir", `d/made-${mine}/deep`),
     ask("mkdir", `d/tree/made-${mine}`),
     ask("move", "d/both", { to: `both-${mine}`, overwrite: "always" }),
@@ -318,7 +322,7 @@ for (const [what, { pairs, meanwhile }] of Object.entries(CASES)) {
       const before = snapshot(f.outside);
       const found = new Set<string>();
       {
-        await using server = await Ferryd.start(f.root, ["--durability", "none"]);
+        await using server = await Ferryd.start(f.root, ["--durability", "none", "--allow-links"]);
         {
           await using swapper = new Swapper(pairs.map((name) => `${f.root}/${name}`));
           await Promise.all(Array.from({ length: CONNECTIONS }, async (_, turn) => {

@@ -29,6 +29,7 @@ export const cat = command({
       out: "-",
       overwrite: "never",
       preserve: false,
+      links: false,
       sparse: false,
     }, args);
   },

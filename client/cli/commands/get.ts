@@ -46,7 +46,7 @@ export const getFiles: Run<Omit<OptionValues<typeof OWN>, "progress" | "recursiv
   args,
 ) => {
   const { out, overwrite, preserve, durability, jobs, checksum: algorithm } = options;
-  const { "no-resume": noResume, "dry-run": dryRun, sparse } = options;
+  const { "no-resume": noResume, "dry-run": dryRun, sparse, links } = options;
   const { output, signal } = context;
   const { progress } = output;
   const transfers = new TransferOutput(output, { dryRun });
@@ -107,7 +107,7 @@ export const getFiles: Run<Omit<OptionValues<typeof OWN>, "progress" | "recursiv
       return join(path, name === "" ? filename : filename.slice(name.length + 1));
     });
     const onProgress = (state: Progress) => progress.show(state, started);
-    await client.getTree(name, { ...common, ...tree, out: path, onProgress });
+    await client.getTree(name, { ...common, ...tree, links, out: path, onProgress });
     whole++;
   });
   progress.endMany();

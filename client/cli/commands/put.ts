@@ -62,9 +62,13 @@ that was asked for), as the server verified it, and its name there.`,
   },
   async run(context, options, args) {
     const { as, overwrite, preserve, "hash-first": hashFirst, follow, jobs } = options;
-    const { checksum: algorithm, "no-resume": noResume, "dry-run": dryRun, sparse } = options;
+    const { checksum: algorithm, "no-resume": noResume, "dry-run": dryRun, sparse, links } =
+      options;
     const { output, signal } = context;
     const { progress } = output;
+    if (follow && links) {
+      throw new FerryError("usage", "--follow and --links do not go together");
+    }
     const transfers = new TransferOutput(output, { dryRun });
     const began = performance.now();
     const onError = (path: string, error: FerryError) => {
@@ -117,6 +121,7 @@ that was asked for), as the server verified it, and its name there.`,
         ...tree,
         as: source.filename,
         follow,
+        links,
         checksumCompare: options["checksum-compare"],
         onProgress: (state) => progress.show(state, started),
       });

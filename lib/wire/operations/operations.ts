@@ -16,6 +16,7 @@ import { discard } from "./discard.ts";
 import { exec } from "./exec.ts";
 import { get } from "./get.ts";
 import { hello } from "./hello.ts";
+import { link } from "./link.ts";
 import { list } from "./list.ts";
 import { mkdir } from "./mkdir.ts";
 import { move } from "./move.ts";
@@ -36,6 +37,7 @@ export const OPERATIONS = {
   ping,
   put,
   get,
+  link,
   list,
   stat,
   mkdir,

@@ -181,6 +181,10 @@ lets bash, zsh or fish complete its command line.`,
       default: "256",
       help: "take no more of them from one address elsewhere; 0 for any number",
     },
+    "allow-links": {
+      kind: "flag",
+      help: "let clients make symbolic links that stay in the directory that they may write to",
+    },
     durability: {
       kind: "text",
       value: "full|none",

@@ -33,6 +33,7 @@ import type {
   Storage,
   StoredFile,
 } from "../storage.ts";
+import { FsLinks } from "./links.ts";
 import { move } from "./move.ts";
 import type { Place } from "./name_walk.ts";
 import { Directory } from "./open_directory.ts";
@@ -71,12 +72,15 @@ export class FsStorage implements Storage {
   readonly #bounds: Bounds | undefined;
   /** See {@linkcode Storage.partialUploads}. */
   readonly partialUploads: PartialUploads;
+  /** See {@linkcode Storage.links}. */
+  readonly links: FsLinks | undefined;
 
   private constructor(served: ServedRoot, root: Root, bounds?: Bounds) {
     this.#served = served;
     this.#root = root;
     this.#bounds = bounds;
     this.partialUploads = new FsPartialUploads(served, root);
+    this.links = served.keepsLinks ? new FsLinks(served, root) : undefined;
   }
 
   /**
@@ -222,21 +226,21 @@ export class FsStorage implements Storage {
   /** See {@linkcode Storage.list}. */
   async *list(
     name: FileName | "",
-    { recursive, omitted = false }: ListOptions,
+    { recursive, omitted = false, links = false }: ListOptions,
   ): AsyncGenerator<Listed> {
     using directory = this.#root.enter(name);
     let looked = 0;
     const look = (name: FileName | "", directory: Directory, child: string) => {
       // The consumer of the list may take any time between entries.
       if (looked++ % STANDING_EVERY === 0) this.#root.assertStanding();
-      return this.#seen(name, directory, child);
+      return this.#seen(name, directory, child, links);
     };
     const { closing: signal, merges } = this.#served;
     yield* listTree(directory, name, { recursive, omitted, look, signal, merges });
   }
 
   /** Looks at an entry of a directory, and decides what a list shows of it. */
-  #seen(name: FileName | "", directory: Directory, child: string): Seen {
+  #seen(name: FileName | "", directory: Directory, child: string, links: boolean): Seen {
     if (isRemovedName(child)) return { child };
     const filename = joinName(name, child);
     let info: Deno.FileInfo | undefined;
@@ -249,6 +253,8 @@ export class FsStorage implements Storage {
         };
       }
       if (!info.isSymlink) return { child, info, listed: this.#listedOf(filename, info) };
+      const link = links && this.links?.of(directory, filename);
+      if (link) return { child, info, listed: { filename, omitted: "link", link } };
       using place = this.#root.find(filename);
       return { child, info, listed: this.#listedOf(filename, place.info) };
     } catch (reason) {
@@ -361,17 +367,19 @@ export class FsStorage implements Storage {
     if (from === to) return;
     const { runtime, areas, quota, durable, closing, merges } = served;
     const signal = AbortSignal.any([closing, ...(options.signal ? [options.signal] : [])]);
+    const reaches = this.#reachesWith(source);
+    await this.links?.assertMovable(source, to, { reaches, signal });
     const work = { ...options, from, to, runtime, areas, quota, durable, signal, merges };
-    await move(source, this.#rootAround(source), work);
+    await move(source, this.#bounds ? this.#root.confinedBy(reaches) : this.#root, work);
     this.#root.assertStanding([source.directory]);
   }
 
-  /** The root, confined to where an entry may be moved to. */
-  #rootAround({ directory, name }: Place): Root {
+  /** Where an entry may be moved to. */
+  #reachesWith({ directory, name }: Place): (path: string) => boolean {
     const bounds = this.#bounds;
-    if (!bounds) return this.#root;
+    if (!bounds) return () => true;
     const from = this.#root.pathOf(directory, name);
-    return this.#root.confinedBy((path) => bounds.takes(path, from));
+    return (path) => bounds.takes(path, from);
   }
 
   /** See {@linkcode Storage.mkdir}. */

@@ -198,6 +198,15 @@ export class NameWalk {
     this.#assertReaches(() => this.pathOf(directory, name));
   }
 
+  /**
+   * Fails if the request may not reach a path without links.
+   *
+   * @throws {FerryError} `denied`
+   */
+  assertReachesPath(path: string): void {
+    this.#assertReaches(() => path);
+  }
+
   #assertReaches(path: () => string): void {
     if (!this.#reaches || this.#reaches(path())) return;
     throw new FerryError("denied", "a symbolic link leads out of what is granted");
@@ -275,6 +284,20 @@ export class NameWalk {
     if (!known || !this.#isHidden(known)) return known;
     known[Symbol.dispose]();
     return undefined;
+  }
+
+  /**
+   * The path without links of a directory, which may be missing: relative to the root, which is "".
+   *
+   * @param below the entry in it that the bounds are asked about
+   * @throws {FerryError} as {@linkcode NameWalk.walk}; `not_a_file` if a part of the name is a dangling link
+   */
+  realPathOf(name: FileName | "", below: string): string {
+    const end = this.walk(name, { follow: true, below });
+    using directory = end.directory;
+    if (end instanceof Place) return this.pathOf(directory, end.name);
+    if (end.behindLink !== undefined) throw partIsNoDirectory();
+    return [this.pathOf(directory, ""), ...end.parts].filter(Boolean).join("/");
   }
 
   /**

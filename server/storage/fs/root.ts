@@ -9,8 +9,14 @@ import { existsSync } from "node:fs";
 import type { Directory } from "./open_directory.ts";
 import { type ErrorCode, FerryError, fileError } from "../../../lib/core/errors.ts";
 import type { Bounds } from "../storage.ts";
-import { assertStorable, type FileName, parentName } from "../../../lib/core/remote_name.ts";
+import {
+  assertStorable,
+  type FileName,
+  joinName,
+  parentName,
+} from "../../../lib/core/remote_name.ts";
 import type { Runtime } from "../../../lib/runtime/runtime.ts";
+import { flawOfTarget, leadsTo } from "../../../lib/core/link_target.ts";
 import type { LocalFile } from "../../../lib/files/local_file.ts";
 import { namingError } from "../../../lib/files/file_errors.ts";
 import { basename } from "../../../lib/core/paths.ts";
@@ -141,6 +147,40 @@ export class Root implements Disposable {
    */
   place(name: FileName): Place {
     return this.#attempt(() => found(this.#names.walk(name, { follow: false })));
+  }
+
+  /**
+   * Fails if a link would lead out of the root or of what the request may reach: by its text, seen from the name that
+   * the client gave and from the directory that this leads to, or through other links that are there now. What is
+   * missing may come later: as the target has no `..` behind a name, it leads further down only, and whatever becomes a
+   * link there is checked by itself.
+   *
+   * @param directory the directory of the link. Default: the one that its name leads to
+   * @throws {FerryError} `denied`; the errors of {@linkcode Root.find} for its directory
+   */
+  assertStays(name: FileName, target: string, directory?: Directory): void {
+    const flaw = flawOfTarget(target);
+    if (flaw !== undefined) throw new FerryError("denied", `the target of the link ${flaw}`);
+    this.#attempt(() => {
+      const from = directory
+        ? this.pathOf(directory, "")
+        : this.#names.realPathOf(parentName(name), basename(name));
+      const byText = [parentName(name), from as FileName | ""].map((at) => leadsTo(at, target));
+      if (byText.includes(undefined)) throw leadsOut();
+      for (const path of byText) this.#names.assertReachesPath(path!);
+      try {
+        const end = this.#names.walk(byText[1]!, { follow: true });
+        end.directory[Symbol.dispose]();
+        if (end instanceof Place || !end.parts.includes("..")) return;
+      } catch (error) {
+        if (error instanceof Replaced) throw error;
+        // A link through a file, or in a circle, leads nowhere.
+        const { code } = fileError(error);
+        if (code === "not_a_file" || code === "bad_name") return;
+        if (code !== "not_found") throw error;
+      }
+      throw leadsOut();
+    });
   }
 
   /**
@@ -319,6 +359,20 @@ export class Root implements Disposable {
   }
 
   /**
+   * The path without links that a name has, or would have: relative to the root. The entry itself is not followed.
+   *
+   * @throws {FerryError} as {@linkcode Root.find}
+   */
+  realPathOf(name: FileName): FileName {
+    return this.#attempt(() =>
+      joinName(
+        this.#names.realPathOf(parentName(name), basename(name)) as FileName | "",
+        basename(name),
+      )
+    );
+  }
+
+  /**
    * The path of an entry in a directory, relative to the root and without links; "" as the name means the directory
    * itself.
    */
@@ -352,4 +406,8 @@ export class Root implements Disposable {
       }
     }
   }
+}
+
+function leadsOut(): FerryError {
+  return new FerryError("denied", "the link leads out of the directory that may be written to");
 }

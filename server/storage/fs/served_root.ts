@@ -9,6 +9,7 @@ import { BlockHashCache } from "./block_hash_cache.ts";
 import { ChecksumCache } from "./checksum_cache.ts";
 import { type FileSystem, fileSystemAt } from "../../../lib/file_system/file_system.ts";
 import { FerryError, fileError } from "../../../lib/core/errors.ts";
+import { PLATFORM } from "../../../lib/core/platform.ts";
 import type { Durability } from "../../../lib/files/durability.ts";
 import type { OnMount } from "./mount_points.ts";
 import { mountedAnew, type OnRoot } from "./root_directory.ts";
@@ -61,6 +62,10 @@ export interface FsStorageOptions {
    * another path or on another machine, opening waits until that process has certainly ended.
    */
   onWaiting?: ((ms: number) => void) | undefined;
+  /**
+   * Whether clients may make symbolic links that stay in the directory. Not on Windows. Default: false.
+   */
+  links?: boolean | undefined;
   /** Buffers, threads and the clock, which may be shared with others. Default: its own. */
   runtime?: Runtime | undefined;
 }
@@ -85,6 +90,8 @@ export class ServedRoot implements AsyncDisposable {
   readonly publisher: GroupCommit<Root>;
   /** Whether acknowledged changes survive a power failure. */
   readonly durable: boolean;
+  /** Whether clients may make symbolic links. */
+  readonly keepsLinks: boolean;
   /** Why nothing can be uploaded; undefined if uploads are possible. */
   readonly unwritable: FerryError | undefined;
   /** The state directory; undefined if nothing can be written. */
@@ -114,6 +121,7 @@ export class ServedRoot implements AsyncDisposable {
     this.runtime = options.runtime ?? createRuntime();
     this.quota = new Quota(options);
     this.durable = options.durability !== "none";
+    this.keepsLinks = options.links === true && PLATFORM.symbolicLinks;
     this.#state = state instanceof StateDirectory ? state : undefined;
     this.unwritable = state instanceof StateDirectory ? undefined : state;
     this.#fileSystem = fileSystem;

@@ -76,7 +76,7 @@ export async function* listTree(
     }
     const { child, info, listed } = level.ahead.shift()!;
     if (pace.isDue) await pace.rest();
-    if (!listed || listed.type === undefined && !omitted) continue;
+    if (!listed || listed.type === undefined && !omitted && !listed.link) continue;
     const next = joinName(level.name, child);
     if (omitted && isTooLong(next)) {
       yield { filename: next, omitted: tooLong() };

@@ -13,6 +13,7 @@ import { exec } from "./exec.ts";
 import { get } from "./get.ts";
 import { getRanges } from "./get_ranges.ts";
 import { hello } from "./hello.ts";
+import { link } from "./link.ts";
 import { list } from "./list.ts";
 import { mkdir } from "./mkdir.ts";
 import { move } from "./move.ts";
@@ -35,6 +36,7 @@ const HANDLERS: Handlers = {
   exec,
   get,
   hello,
+  link,
   list,
   mkdir,
   move,

@@ -35,12 +35,13 @@ export const hello: Handler<HelloRequest> = {
 
   async answer(exchange) {
     const { connection, request } = exchange;
-    const { wire, identity, options: { commands, links, idleTimeout } } = connection;
+    const { wire, identity, options: { commands, links, storage, idleTimeout } } = connection;
     assertVersion(request);
     const features = [
       ...FEATURES,
       ...(commands ? ["exec"] : []),
       ...(links ? ["share"] : []),
+      ...(storage.links ? ["links"] : []),
       ...MUTUAL_FEATURES.filter((feature) => request.features.includes(feature)),
     ];
     const keepsAlive = features.includes(KEEP_ALIVE);

@@ -116,7 +116,20 @@ Deno.test("parseRequest() supplies the defaults of every operation", () => {
       prefix_md5: null,
       prefix_xxh128: null,
     }],
-    [{ op: "list" }, { op: "list", filename: "", recursive: false, parts: false, omitted: false }],
+    [{ op: "list" }, {
+      op: "list",
+      filename: "",
+      recursive: false,
+      parts: false,
+      omitted: false,
+      links: false,
+    }],
+    [{ op: "link", filename: "l", target: "a" }, {
+      op: "link",
+      filename: "l",
+      target: "a",
+      overwrite: "never",
+    }],
     [{ op: "stat", filename: "" }, { op: "stat", filename: "", algorithm: "md5" }],
     [{ op: "mkdir", filename: "d" }, { op: "mkdir", filename: "d" }],
     [{ op: "remove", filename: "d" }, { op: "remove", filename: "d", recursive: false }],
@@ -165,7 +178,7 @@ Deno.test("parseRequest() keeps what a get, a list, a compare and an exec say", 
   }
   for (
     const keys of [
-      { op: "list", filename: "d", recursive: true, parts: true, omitted: true },
+      { op: "list", filename: "d", recursive: true, parts: true, omitted: true, links: true },
       { op: "compare", overwrite: "newer", content: true },
       { op: "exec", argv: ["a", "", "-x; $(y)"], timeout_ms: MAX_TIMEOUT_MS },
     ]

@@ -37,7 +37,8 @@ class Fixture implements AsyncDisposable {
       Deno.mkdirSync(this.dir.join("root/d"), { recursive: true });
       this.dir.write(path, path);
     }
-    this.storage = FsStorage.open(this.root, { onRoot: (state) => this.told.push(state) });
+    const onRoot = (state: "lost" | "back") => void this.told.push(state);
+    this.storage = FsStorage.open(this.root, { onRoot, links: true });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
