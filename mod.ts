@@ -82,6 +82,8 @@
 
 export { Client } from "./client/api/client.ts";
 export type {
+  Deleted,
+  DeleteOptions,
   GetOptions,
   GetTreeOptions,
   Progress,

@@ -6,6 +6,7 @@
 
 import type { FerryError } from "../../lib/core/errors.ts";
 import type {
+  Deleted,
   Progress,
   RequestOptions,
   TransferOptions,
@@ -41,9 +42,15 @@ export class Callbacks {
       this.bytes += result.transferred;
       report?.(result);
     };
+    const deleted = this.#watched(options.onDelete);
+    const onDelete = (each: Deleted) => {
+      this.bytes++;
+      deleted?.(each);
+    };
     return {
       ...this.of(options),
       onFile,
+      onDelete,
       onPlan: this.#watched(options.onPlan),
       onSkip: this.#watched(options.onSkip),
       onError: this.#watched(options.onError) ?? ((_, error) => this.#unreported ??= error),

@@ -11,6 +11,7 @@ import { openDestination, type Outlet } from "../transfer/destination.ts";
 import { download } from "../transfer/download.ts";
 import { type DownloadPlan, planDownload } from "../transfer/download_plan.ts";
 import { localPathFor } from "../transfer/local_path.ts";
+import { MirroredDownload } from "../transfer/mirror_download.ts";
 import { named } from "../transfer/names.ts";
 import type { GetOptions, GetTreeOptions, Transferred } from "../transfer/options.ts";
 import { TreeDownload } from "../transfer/tree_download.ts";
@@ -76,6 +77,9 @@ export async function getTree(
   const out = localPathFor(options.out ?? (basename(directory) || "."), action);
   const callbacks = new Callbacks();
   const watched = callbacks.ofTree(options);
-  const tree = new TreeDownload(directory, out, watched);
+  const mirrors = Boolean(options.delete) || options.backup !== undefined;
+  const tree = mirrors
+    ? new MirroredDownload(directory, out, watched)
+    : new TreeDownload(directory, out, watched);
   await moveTree(requests, tree, action, watched, callbacks);
 }

@@ -6,15 +6,21 @@
 
 import { type Connections, withJobs } from "../transfer/jobs.ts";
 import type { RequestOptions, TreeOptions } from "../transfer/options.ts";
-import type { TreeDownload } from "../transfer/tree_download.ts";
-import type { TreeUpload } from "../transfer/tree_upload.ts";
 import type { Callbacks } from "./callbacks.ts";
 import type { Requests } from "./requests.ts";
+
+/** A transfer of a directory, which goes on over new connections where it was cut. */
+export interface TreeTransfer {
+  /** Whether {@linkcode TreeTransfer.run} ended early, and has to run again. */
+  readonly isCutShort: boolean;
+  /** Transfers what is left; where a connection is lost, the rest is left for the next ones. */
+  run(connections: Connections): Promise<void>;
+}
 
 /** Transfers a directory. A file that fails locally may end its connection; the rest is transferred over a new one. */
 export function moveTree(
   requests: Requests,
-  tree: TreeUpload | TreeDownload,
+  tree: TreeTransfer,
   action: string,
   options: TreeOptions & RequestOptions,
   callbacks: Callbacks,

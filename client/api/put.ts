@@ -8,13 +8,14 @@ import { FerryError, quote } from "../../lib/core/errors.ts";
 import { basename, resolve } from "../../lib/core/paths.ts";
 import { localFailure } from "../transfer/local_failure.ts";
 import { localPathFor } from "../transfer/local_path.ts";
+import { MirroredUpload } from "../transfer/mirror_upload.ts";
 import type { PutOptions, PutTreeOptions, Transferred } from "../transfer/options.ts";
 import { nameOf, type Source, type UploadSource, uploadSourceOf } from "../transfer/source.ts";
 import { TreeUpload } from "../transfer/tree_upload.ts";
 import { upload } from "../transfer/upload.ts";
 import { planUpload } from "../transfer/upload_plan.ts";
 import { Callbacks } from "./callbacks.ts";
-import { moveTree } from "./move_tree.ts";
+import { moveTree, type TreeTransfer } from "./move_tree.ts";
 import type { Requests } from "./requests.ts";
 
 /** Uploads a file; see `Client.put`. */
@@ -78,10 +79,12 @@ export async function putTree(
   const action = `put ${quote(path)}`;
   const callbacks = new Callbacks();
   const watched = callbacks.ofTree(options);
-  let tree: TreeUpload;
+  let tree: TreeTransfer;
   try {
     const as = options.as ?? basename(resolve(path));
-    tree = await TreeUpload.begin(path, as, watched);
+    const mirrors = Boolean(options.delete) || options.backup !== undefined;
+    const { begin } = mirrors ? MirroredUpload : TreeUpload;
+    tree = await begin(path, as, watched);
   } catch (error) {
     callbacks.assertNoneFailed();
     throw localFailure(error, path).during(action);

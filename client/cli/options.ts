@@ -93,9 +93,8 @@ export const TRANSFER = {
     kind: "text",
     value: "WHEN",
     choices: OVERWRITE_POLICIES,
-    default: "never",
-    help:
-      "when the name is taken: never, always, newer, different; an identical file is no conflict",
+    help: "when the name is taken: never (the default), always, newer, different (that of " +
+      "--delete); an identical file is no conflict",
   },
   preserve: {
     kind: "flag",
@@ -142,6 +141,32 @@ export const TRANSFER = {
     kind: "flag",
     short: "r",
     help: "changes nothing: of a directory, all that is in it is transferred in any case",
+  },
+} as const satisfies OptionTable;
+
+/** Options that make the target of a directory the same as its source. */
+export const MIRROR = {
+  delete: {
+    kind: "flag",
+    help: "of a directory, delete at the target what the source does not have, once all went well",
+  },
+  "delete-excluded": {
+    kind: "flag",
+    help: "delete what --include and --exclude leave out, too, which stays otherwise",
+  },
+  "max-delete": {
+    kind: "count",
+    value: "N",
+    help: "delete nothing if more than N files and directories would be",
+  },
+  backup: {
+    kind: "text",
+    value: "DIR",
+    help: "keep what is deleted or replaced in that directory, which is where the target is",
+  },
+  force: {
+    kind: "flag",
+    help: "delete even if something failed or could not be read",
   },
 } as const satisfies OptionTable;
 

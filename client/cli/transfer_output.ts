@@ -5,10 +5,10 @@
  */
 
 import { hexOf } from "../../lib/core/checksum.ts";
-import { printable } from "../../lib/core/errors.ts";
+import { printable, quote } from "../../lib/core/errors.ts";
 import { type Unkept, unkeptKey } from "../../lib/core/entry.ts";
 import { formatSize } from "../../lib/core/quantities.ts";
-import { knownKey, type Transferred } from "../transfer/options.ts";
+import { type Deleted, knownKey, type Transferred } from "../transfer/options.ts";
 import { checksumMembers } from "./entry_output.ts";
 import { type Output, roundSeconds } from "./output.ts";
 import { md5sumLine, shownSumLine } from "./sum_line.ts";
@@ -30,11 +30,15 @@ export class TransferOutput {
   #unchanged = 0;
   #copied = 0;
   #bytes = 0;
+  #deleted = 0;
+  /** Whether deletions were asked for. */
+  readonly #deletes: boolean;
 
   /** The results of transfers; with `dryRun`, of transfers that would happen. */
-  constructor(output: Output, { dryRun }: { dryRun: boolean }) {
+  constructor(output: Output, { dryRun, deletes = false }: { dryRun: boolean; deletes?: boolean }) {
     this.#output = output;
     this.#dryRun = dryRun;
+    this.#deletes = deletes;
   }
 
   /** Counts a transfer for the summary, without reporting it. */
@@ -116,6 +120,22 @@ export class TransferOutput {
     else if (!tree) output.line(`would leave ${printable(shown)} as it is`);
   }
 
+  /** Reports something that was deleted from the target, or would be; `shown` is the name to print. */
+  deleted(op: "put" | "get", shown: string, { filename, type, size, backup }: Deleted): void {
+    const output = this.#output;
+    this.#deleted++;
+    const path = op === "get" ? { path: shown } : {};
+    const kept = backup === undefined ? {} : { backup };
+    const event = { op, filename, ...path, type, total_size: size, ...kept };
+    if (this.#dryRun) {
+      output.say(`would delete ${printable(shown)}`, { event: "planned", ...event, deleted: true });
+    } else if (output.json) output.event({ event: "deleted", ...event });
+    // Standard output is for checksums, as md5sum -c reads them.
+    else {output.notice(
+        `deleted ${quote(shown)}${backup === undefined ? "" : `: it is ${quote(backup)} now`}`,
+      );}
+  }
+
   /**
    * Reports how many files were transferred, left out or failed.
    *
@@ -132,9 +152,11 @@ export class TransferOutput {
       const stored = { files: moved + copied, ...(copied > 0 ? { copied } : {}) };
       const counts = { ...stored, skipped, failed: errors, bytes, omitted: omissions };
       const dryRun = this.#dryRun ? { dry_run: true } : {};
+      const deleted = this.#deletes ? { deleted: this.#deleted } : {};
       return output.event({
         event: "summary",
         ...counts,
+        ...deleted,
         ...dryRun,
         seconds: roundSeconds(seconds),
       });
@@ -147,6 +169,7 @@ export class TransferOutput {
     const parts = [done];
     if (copied > 0) parts.push(this.#dryRun ? `${copied} would be copied` : `${copied} copied`);
     parts.push(`${skipped} unchanged`);
+    if (this.#deletes) parts.push(`${this.#deleted} ${this.#dryRun ? "would be " : ""}deleted`);
     if (omissions > 0) parts.push(`${omissions} skipped`);
     if (errors > 0) parts.push(`${errors} failed`);
     output.notice(parts.join(", "));

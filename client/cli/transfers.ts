@@ -5,12 +5,14 @@
  * @module
  */
 
-import { quote, toFerryError } from "../../lib/core/errors.ts";
+import type { OptionValues } from "../../lib/cli/command_spec.ts";
+import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
 import type { Client } from "../api/client.ts";
 import { NameCollisions } from "../transfer/name_collisions.ts";
 import type { Filter } from "../transfer/filter.ts";
 import type { TreeOptions } from "../transfer/options.ts";
 import type { Context } from "./command.ts";
+import type { MIRROR } from "./options.ts";
 import { secondsSince } from "./output.ts";
 import type { TransferOutput } from "./transfer_output.ts";
 
@@ -67,11 +69,35 @@ export async function forEachItem<T>(
   await work(before.keys());
 }
 
-/** Options of the command line that select what is transferred of a directory. */
-interface Selection {
-  include: string[];
-  exclude: string[];
-  jobs: number;
+/** Options of the command line that select what is transferred of a directory, and what is deleted. */
+type Selection = { include: string[]; exclude: string[]; jobs: number } & MirrorValues;
+
+/** The values of {@linkcode MIRROR}. */
+export type MirrorValues = OptionValues<typeof MIRROR>;
+
+/** Whether a command line asks for a mirror, which is one of a directory. */
+export function asksForMirror(values: MirrorValues): boolean {
+  const { delete: wanted, backup, "delete-excluded": excluded, "max-delete": maxDelete } = values;
+  if (!wanted && (excluded || maxDelete !== undefined || values.force)) {
+    const [name] = excluded ? ["delete-excluded"] : maxDelete !== undefined ? ["max-delete"] : [
+      "force",
+    ];
+    throw new FerryError("usage", `--${name} goes with --delete`);
+  }
+  return wanted || backup !== undefined;
+}
+
+/** The options of the library for a mirror. */
+function mirrorOptions(
+  { delete: wanted, "delete-excluded": excluded, "max-delete": maxDelete, force }: MirrorValues,
+): Pick<TreeOptions, "delete"> {
+  return wanted ? { delete: { excluded, maxDelete, force } } : {};
+}
+
+/** The failure of a mirror of something that is not a directory. */
+export function notMirrored(op: Direction, name: string): FerryError {
+  const reason = "--delete and --backup are for directories, and it is a file";
+  return new FerryError("usage", reason, { action: `${op} ${quote(name)}` });
 }
 
 /**
@@ -83,7 +109,7 @@ export async function treeOptions(
   op: Direction,
   { failed, output }: Context,
   transfers: TransferOutput,
-  { include, exclude, jobs }: Selection,
+  { include, exclude, jobs, ...mirror }: Selection,
   shownAs = (filename: string) => filename,
 ): Promise<TreeOptions> {
   const filter = include.length + exclude.length > 0 ? await filterOf(include, exclude) : undefined;
@@ -92,6 +118,8 @@ export async function treeOptions(
   return {
     filter,
     jobs,
+    ...mirrorOptions(mirror),
+    onDelete: (deleted) => transfers.deleted(op, shownAs(deleted.filename), deleted),
     onPlan: (files, bytes) => output.progress.plan(files, bytes),
     onFile(result) {
       const shown = shownAs(result.filename);

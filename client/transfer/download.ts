@@ -184,7 +184,7 @@ async function receiveInto(
 async function publish(
   partial: PartialDownload,
   { size, offset, mtime, mode }: IncomingFile,
-  { filename, preserve, keepTime, overwrite, durable }: DownloadPlan,
+  { filename, preserve, keepTime, overwrite, durable, beforeReplacing }: DownloadPlan,
   { path, made, replaces, checksum }: {
     path: string;
     /** The directories in which an entry was added when the parent directories of the file were made. */
@@ -203,6 +203,7 @@ async function publish(
     look: keepTime,
   });
   await makeSure(staged, { checksum, durable });
+  await beforeReplacing?.();
   // Remove the record before the rename: after a crash it would describe a finished file.
   partial.removeRecord();
   let skipped = false;

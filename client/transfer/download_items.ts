@@ -35,12 +35,24 @@ export interface DownloadItem {
   before?: string | undefined;
 }
 
+/** What else wants to know of a download of a directory. */
+export interface DownloadHooks {
+  /** Called for each line of the list, with the name relative to the directory. */
+  onListed?: ((name: string, listed: Listed) => void) | undefined;
+  /**
+   * Called before a file gets its name, which is relative to the directory and may be taken. Where it fails, nothing is
+   * replaced.
+   */
+  beforeReplacing?: ((name: string) => Promise<void>) | undefined;
+}
+
 /** The items of a download of a directory. */
 export class DownloadItems {
   readonly #name: string;
   /** The local directory. */
   readonly out: string;
   readonly #options: GetTreeOptions;
+  readonly #hooks: DownloadHooks;
   readonly #algorithm: Algorithm;
   /** The files that are not done yet, in the order of the list. */
   readonly left: Map<string, DownloadItem> = new Map();
@@ -58,10 +70,11 @@ export class DownloadItems {
   readonly #checksums = new Map<string, Checksum>();
 
   /** The items of a download of the directory `name` into the local directory `out`. */
-  constructor(name: string, out: string, options: GetTreeOptions) {
+  constructor(name: string, out: string, options: GetTreeOptions, hooks: DownloadHooks) {
     this.#name = name;
     this.out = out;
     this.#options = options;
+    this.#hooks = hooks;
     this.#algorithm = options.algorithm ?? "md5";
     this.links = new LinkDownloads(out, options);
   }
@@ -93,6 +106,7 @@ export class DownloadItems {
     const take = (listed: Listed) => {
       const { filename, omitted, type = "file" } = listed;
       const name = this.#nameInside(filename);
+      this.#hooks.onListed?.(name, listed);
       const path = `${this.out}/${name}`;
       const parent = name.slice(0, Math.max(0, name.lastIndexOf("/")));
       const leftOut = (tell?: () => void) => {

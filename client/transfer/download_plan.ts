@@ -36,6 +36,8 @@ export interface DownloadPlan {
   readonly dryRun: boolean;
   /** Whether holes are made of runs of zeros. */
   readonly sparse: boolean;
+  /** Called right before the file gets its name, which may be taken. Where it fails, nothing is replaced. */
+  readonly beforeReplacing: (() => Promise<void>) | undefined;
   /** Called with the progress of the download. */
   readonly onProgress: ((progress: Progress) => void) | undefined;
 }
@@ -49,7 +51,10 @@ export interface DownloadPlan {
 export function planDownload(
   filename: string,
   destination: Destination,
-  options: Omit<GetOptions, "out" | "signal"> & { keepTime?: boolean },
+  options: Omit<GetOptions, "out" | "signal"> & {
+    keepTime?: boolean;
+    beforeReplacing?: (() => Promise<void>) | undefined;
+  },
 ): DownloadPlan {
   assertOptionValues(options);
   return {
@@ -64,6 +69,7 @@ export function planDownload(
     durable: options.durability !== "none",
     dryRun: options.dryRun ?? false,
     sparse: options.sparse ?? false,
+    beforeReplacing: options.beforeReplacing,
     onProgress: options.onProgress,
   };
 }

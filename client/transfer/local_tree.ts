@@ -53,6 +53,8 @@ export interface WalkOptions {
   onSkip?: ((skipped: SkippedEntry) => void) | undefined;
   /** Called for what cannot be examined or read; the walk goes on. */
   onError?: ((path: string, error: FerryError) => void) | undefined;
+  /** Called with the name of each directory whose content is walked, also if no file in it is wanted. */
+  onEnter?: ((name: string) => void) | undefined;
 }
 
 /**
@@ -160,6 +162,7 @@ async function* walk(
         yield entry;
       }
       const pending = kept ? undefined : entry;
+      options.onEnter?.(name);
       const [below, inside] = [`${path}/`, `${name}/`];
       level = { path: below, name: inside, children, next: 0, identity, above: level, pending };
     }
@@ -169,7 +172,7 @@ async function* walk(
 /**
  * The kind, in words, of a file that belongs to ferry and not to the user, by its name; undefined for the user's files.
  */
-function kindOfOwn(name: string, own: string): string | undefined {
+export function kindOfOwn(name: string, own: string): string | undefined {
   // Case is folded because some file systems do so.
   const isReserved = name.toLowerCase() === RESERVED_DIRECTORY || isStagingName(own);
   if (isReserved) return "ferryd's own directory";

@@ -148,8 +148,42 @@ export function knownKey(known: string | undefined): Pick<Transferred, "known"> 
   return known === undefined ? {} : { known };
 }
 
+/** What a mirror may delete. */
+export interface DeleteOptions {
+  /** If more files and directories than this would be deleted, none is. Default: Infinity. */
+  maxDelete?: number | undefined;
+  /** Whether what the filter leaves out is deleted from the target, too. Default: false. */
+  excluded?: boolean | undefined;
+  /** Whether to delete even if something failed or could not be read. Default: false. */
+  force?: boolean | undefined;
+}
+
+/** Something that was deleted from the target of a mirror, or would be. */
+export interface Deleted {
+  /** The name on the server. */
+  filename: string;
+  /** Its type. A link is deleted itself, not what it leads to. */
+  type: "file" | "directory" | "link";
+  /** Its size in bytes; 0 for anything but a file. */
+  size: number;
+  /** The name or path under which it is kept; absent where it is not. */
+  backup?: string | undefined;
+}
+
 /** Options of transfers of directories. */
 export interface TreeOptions extends OmissionHandlers {
+  /**
+   * Whether what the source does not have is deleted from the target, last of all, and only if everything else went
+   * well. `overwrite` is `different` then unless it is given. Default: false.
+   */
+  delete?: boolean | DeleteOptions | undefined;
+  /**
+   * A directory on the receiving side. What is deleted or replaced is moved there and keeps its name relative to the
+   * target; where that is taken, it ends with `.~1~`, `.~2~` and so on. Default: nothing is kept.
+   */
+  backup?: string | undefined;
+  /** Called for each file, directory and link that was deleted. */
+  onDelete?: ((deleted: Deleted) => void) | undefined;
   /** Which files and directories are transferred. Default: all. */
   filter?: Filter | undefined;
   /**

@@ -19,7 +19,7 @@ import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { Connection, SmallDownload } from "../net/connection.ts";
 import type { IncomingFile } from "../net/incoming_file.ts";
 import { download } from "./download.ts";
-import { type DownloadItem, DownloadItems } from "./download_items.ts";
+import { type DownloadHooks, type DownloadItem, DownloadItems } from "./download_items.ts";
 import { planDownload } from "./download_plan.ts";
 import { assertNameFree, assertSameFile } from "./existing_file.ts";
 import { type Connections, eachOf, onEach } from "./jobs.ts";
@@ -71,6 +71,7 @@ class LocalRooms implements Rooms {
 /** A download of a directory, over one connection or several. */
 export class TreeDownload {
   readonly #options: GetTreeOptions;
+  readonly #hooks: DownloadHooks;
   readonly #algorithm: Algorithm;
   readonly #items: DownloadItems;
   readonly #publisher: GroupCommit;
@@ -80,10 +81,11 @@ export class TreeDownload {
   #looks = true;
 
   /** A download of the directory `name` into the local directory `out`. */
-  constructor(name: string, out: string, options: GetTreeOptions) {
+  constructor(name: string, out: string, options: GetTreeOptions, hooks: DownloadHooks = {}) {
     assertOptionValues(options);
     this.#options = options;
-    this.#items = new DownloadItems(name, out, options);
+    this.#hooks = hooks;
+    this.#items = new DownloadItems(name, out, options, hooks);
     this.#algorithm = options.algorithm ?? "md5";
     this.#publisher = new GroupCommit({
       durable: options.durability !== "none",
@@ -166,7 +168,12 @@ export class TreeDownload {
             continue;
           }
         }
-        const plan = planDownload(filename, path, { ...this.#options, keepTime: true });
+        const { beforeReplacing } = this.#hooks;
+        const plan = planDownload(filename, path, {
+          ...this.#options,
+          keepTime: true,
+          beforeReplacing: beforeReplacing && (() => beforeReplacing(item.name)),
+        });
         this.#done(item, await download(connection, plan));
       } catch (error) {
         if (!connection.usable && !isLocalFailure(error)) throw error;
@@ -253,6 +260,7 @@ export class TreeDownload {
     await using _staged = staged;
     const { overwrite = "never", preserve } = this.#options;
     try {
+      await this.#hooks.beforeReplacing?.(item.name);
       const look = this.#looks;
       const { unkept, unchanged } = await this.#publisher.publish({
         name: item.path as FileName,

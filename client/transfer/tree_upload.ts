@@ -27,7 +27,7 @@ import { assertOptionValues } from "./option_values.ts";
 import { nothingTransferred, type PutTreeOptions, type Transferred } from "./options.ts";
 import { upload } from "./upload.ts";
 import { dropUnwanted } from "./upload_comparison.ts";
-import { type UploadItem, UploadItems } from "./upload_items.ts";
+import { type UploadHooks, type UploadItem, UploadItems } from "./upload_items.ts";
 import { planUpload } from "./upload_plan.ts";
 
 /** Files up to this size are sent in a pipeline, without an offer. */
@@ -41,10 +41,12 @@ export class TreeUpload {
   readonly #options: PutTreeOptions;
   readonly #algorithm: Algorithm;
   readonly #items: UploadItems;
+  readonly #hooks: UploadHooks;
   #compared = false;
 
-  private constructor(items: UploadItems, options: PutTreeOptions) {
+  private constructor(items: UploadItems, options: PutTreeOptions, hooks: UploadHooks) {
     this.#items = items;
+    this.#hooks = hooks;
     this.#options = options;
     this.#algorithm = options.algorithm ?? "md5";
   }
@@ -54,12 +56,17 @@ export class TreeUpload {
    *
    * @throws {FerryError} where the directory itself cannot be read
    */
-  static async begin(root: string, as: string, options: PutTreeOptions): Promise<TreeUpload> {
+  static async begin(
+    root: string,
+    as: string,
+    options: PutTreeOptions,
+    hooks: UploadHooks = {},
+  ): Promise<TreeUpload> {
     assertOptionValues(options);
     if (options.follow && options.links) {
       throw new FerryError("usage", "links are either followed or kept");
     }
-    return new TreeUpload(await UploadItems.begin(root, as, options), options);
+    return new TreeUpload(await UploadItems.begin(root, as, options, hooks), options, hooks);
   }
 
   /** Whether {@linkcode run} ended early, since files that failed locally have ended all connections. */
@@ -88,6 +95,8 @@ export class TreeUpload {
       this.#items.left.clear();
       return;
     }
+    const failed = (item: UploadItem, error: unknown) => this.#failed(item, error);
+    await this.#hooks.beforeSending?.(connections, this.#items, failed);
     const nextSmall = this.#small(connection.runtime);
     await onEach(
       connections,

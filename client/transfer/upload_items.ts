@@ -10,6 +10,7 @@ import { LocalFile } from "../../lib/files/local_file.ts";
 import { PLATFORM } from "../../lib/core/platform.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { ManifestLine } from "../../lib/wire/manifest.ts";
+import type { Connections } from "./jobs.ts";
 import { localFailure } from "./local_failure.ts";
 import { type LocalEntry, walkLocal } from "./local_tree.ts";
 import { NameCollisions } from "./name_collisions.ts";
@@ -23,9 +24,28 @@ export interface UploadItem extends LocalEntry, Omit<ManifestLine, "target"> {
   before?: string | undefined;
 }
 
+/** What else wants to know of an upload of a directory. */
+export interface UploadHooks {
+  /** Called for each file that the walk finds, and for each directory whose content it walks. */
+  onFound?: ((name: string, type: LocalEntry["type"]) => void) | undefined;
+  /**
+   * Called before the remaining items are sent; `failed` drops one and reports why.
+   *
+   * @throws {FerryError} the failure that ends a connection
+   */
+  beforeSending?:
+    | ((
+      connections: Connections,
+      items: UploadItems,
+      failed: (item: UploadItem, error: unknown) => void,
+    ) => Promise<void>)
+    | undefined;
+}
+
 /** The items of an upload of a directory. */
 export class UploadItems {
   readonly #options: PutTreeOptions;
+  readonly #hooks: UploadHooks;
   readonly #as: string;
   /** The items that are not done yet, in the order of the walk; empty directories are among them. */
   readonly left: Map<string, UploadItem> = new Map();
@@ -37,8 +57,9 @@ export class UploadItems {
   readonly #found = { files: 0, bytes: 0 };
   #planned = false;
 
-  private constructor(root: string, as: string, options: PutTreeOptions) {
+  private constructor(root: string, as: string, options: PutTreeOptions, hooks: UploadHooks) {
     this.#options = options;
+    this.#hooks = hooks;
     this.#as = as;
     const { filter, follow, links, onSkip, onError } = options;
     this.left.set(as, emptyRoot(root, as));
@@ -47,6 +68,7 @@ export class UploadItems {
       ...(follow ? { follow } : {}),
       ...(links && PLATFORM.symbolicLinks ? { links } : {}),
       ...(onSkip ? { onSkip } : {}),
+      onEnter: (name) => hooks.onFound?.(name, "directory"),
       onError: (path, error) =>
         onError?.(path, localFailure(error, path).during(`put ${quote(path)}`)),
     });
@@ -57,8 +79,13 @@ export class UploadItems {
    *
    * @throws {FerryError} where the directory itself cannot be read
    */
-  static async begin(root: string, as: string, options: PutTreeOptions): Promise<UploadItems> {
-    const items = new UploadItems(root, as, options);
+  static async begin(
+    root: string,
+    as: string,
+    options: PutTreeOptions,
+    hooks: UploadHooks = {},
+  ): Promise<UploadItems> {
+    const items = new UploadItems(root, as, options, hooks);
     // The first step shows whether the directory can be read at all.
     const first = await items.#walk.next();
     if (!first.done) items.#take(first.value);
@@ -75,6 +102,8 @@ export class UploadItems {
     const filename = joined(this.#as, entry.name);
     const item: UploadItem = { ...entry, filename, checksum: null };
     const { type, size } = item;
+    // Directories are told when their content is walked.
+    if (type !== "directory") this.#hooks.onFound?.(entry.name, type);
     const before = type !== "directory" ? this.#clashes.before(filename) : undefined;
     const left = before === undefined || this.#options.dryRun ? this.left : this.later;
     item.before = before;

@@ -9,7 +9,7 @@
 
 import type { Algorithm } from "../../lib/core/checksum.ts";
 import type { Entry, Listed } from "../../lib/core/entry.ts";
-import { type FerryError, toFerryError } from "../../lib/core/errors.ts";
+import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
 import type { Overwrite } from "../../lib/core/overwrite.ts";
 import {
   type FileName,
@@ -240,28 +240,51 @@ export class FileService {
   /**
    * Deletes a file, or with `recursive` a directory and its contents.
    *
+   * @param options.within the directory that the name must not be led out of by a symbolic link below it. Default: any.
    * @throws {FerryError} `not_found`, `not_a_file`; `exists` if the precondition does not hold
    */
   async remove(
     filename: string,
-    { recursive, precondition }: { recursive: boolean; precondition?: Precondition | undefined },
+    { recursive, precondition, within }: {
+      recursive: boolean;
+      precondition?: Precondition | undefined;
+      within?: string | undefined;
+    },
   ): Promise<void> {
     using ending = this.#ending();
     const { signal } = ending;
-    const condition = precondition && conditionOf(precondition);
-    await this.#storage.remove(parseFileName(filename), { recursive, signal, condition });
+    const name = parseFileName(filename);
+    await this.#storage.remove(name, {
+      recursive,
+      signal,
+      condition: precondition && conditionOf(precondition),
+      within: directoryAround(name, within),
+    });
   }
 
   /**
    * Renames a file or a directory.
    *
    * @param replace whether an existing file of the new name is replaced
+   * @param options.within as for {@linkcode FileService.remove}, of the present name
+   * @param options.keep whether a file keeps its present name as well. Default: false.
    * @throws {FerryError} `not_found`, `exists`, `not_a_file`
    */
-  async move(from: string, to: string, { replace }: { replace: boolean }): Promise<void> {
+  async move(
+    from: string,
+    to: string,
+    { replace, within, keep }: {
+      replace: boolean;
+      within?: string | undefined;
+      keep?: boolean | undefined;
+    },
+  ): Promise<void> {
     using ending = this.#ending();
-    await this.#storage.move(parseFileName(from), parseFileName(to), {
+    const name = parseFileName(from);
+    await this.#storage.move(name, parseFileName(to), {
       replace,
+      keep,
+      within: directoryAround(name, within),
       assertMay: this.#assertMay,
       signal: ending.signal,
     });
@@ -284,6 +307,18 @@ export class FileService {
     const watch = this.#permit.onEnd((error) => ended.abort(error));
     return { signal: ended.signal, [Symbol.dispose]: () => watch[Symbol.dispose]() };
   }
+}
+
+/**
+ * The directory that a request says a name is in.
+ *
+ * @throws {FerryError} `bad_name` if it is not in it
+ */
+function directoryAround(name: FileName, within: string | undefined): FileName | "" | undefined {
+  if (within === undefined) return undefined;
+  const directory = parseDirectoryName(within);
+  if (directory === "" || name.startsWith(`${directory}/`)) return directory;
+  throw new FerryError("bad_name", `it is not in ${quote(directory)}`);
 }
 
 /** The entries of a directory of which a client sees one file. */

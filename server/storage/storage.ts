@@ -105,7 +105,7 @@ export interface ListOptions {
  * Options of {@linkcode Storage.remove}. There is no `assertMay`: a removal is many changes, and `signal` stops it
  * between two of them when the client may not go on.
  */
-export interface RemoveOptions {
+export interface RemoveOptions extends WithinOptions {
   /** Whether a directory may be deleted, with all its contents. */
   recursive: boolean;
   /** Stops the removal with the signal's abort reason. What has been deleted by then stays deleted. */
@@ -117,10 +117,24 @@ export interface RemoveOptions {
   condition?: Condition | undefined;
 }
 
-/** Options of {@linkcode Storage.move}. */
-export interface MoveOptions extends ChangeOptions {
+/** Options of operations that take something away from where it is. */
+export interface WithinOptions {
+  /**
+   * A directory that the name is in. If a component of the name below it, other than the last one, is a symbolic link,
+   * the operation MUST fail with `not_a_file` and change nothing. Default: undefined, links are followed.
+   */
+  within?: FileName | "" | undefined;
+}
+
+/** Options of {@linkcode Storage.move}; `within` is about the present name. */
+export interface MoveOptions extends ChangeOptions, WithinOptions {
   /** Whether an existing file of the new name may be replaced. */
   replace: boolean;
+  /**
+   * Whether the file keeps its present name as well: there is no moment in which it lacks one. A directory fails with
+   * `not_a_file` then. A new name that has this very file already is no conflict. Default: false.
+   */
+  keep?: boolean | undefined;
   /** Stops the move while data is being copied, with the signal's abort reason. Nothing has been moved in that case. */
   signal?: AbortSignal | undefined;
 }

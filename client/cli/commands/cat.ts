@@ -19,12 +19,17 @@ export const cat = command({
   options: { checksum: CHECKSUM, progress: PROGRESS, ...COMMON },
   async run(context, { checksum }, args) {
     await getFiles(context, {
+      backup: undefined,
       checksum,
+      delete: false,
+      "delete-excluded": false,
       "dry-run": false,
       durability: "full",
       exclude: [],
+      force: false,
       include: [],
       jobs: 1,
+      "max-delete": undefined,
       "no-resume": false,
       out: "-",
       overwrite: "never",

@@ -12,13 +12,13 @@ import { assertDistinctHere } from "../../transfer/name_collisions.ts";
 import { assertDistinct, LocalTarget, mayBeSeveral, remoteName } from "../../transfer/names.ts";
 import type { Progress } from "../../transfer/options.ts";
 import { type Command, command, type Run } from "../command.ts";
-import { COMMON, PROGRESS, TRANSFER } from "../options.ts";
+import { COMMON, MIRROR, PROGRESS, TRANSFER } from "../options.ts";
 import { secondsSince } from "../output.ts";
 import { expandRemoteGlobs } from "../remote_glob.ts";
 import { omissionReports } from "../remote_names.ts";
 import { STANDARD_OUTPUT } from "../stdio.ts";
 import { TransferOutput } from "../transfer_output.ts";
-import { forEachItem, treeOptions } from "../transfers.ts";
+import { asksForMirror, forEachItem, notMirrored, treeOptions } from "../transfers.ts";
 
 /** The options of this command alone. */
 const OWN = {
@@ -29,6 +29,7 @@ const OWN = {
     help: "what it becomes; PATH/ is what it goes into; - is standard output",
   },
   ...TRANSFER,
+  ...MIRROR,
   durability: {
     kind: "text",
     value: "full|none",
@@ -45,11 +46,13 @@ export const getFiles: Run<Omit<OptionValues<typeof OWN>, "progress" | "recursiv
   options,
   args,
 ) => {
-  const { out, overwrite, preserve, durability, jobs, checksum: algorithm } = options;
+  const { out, backup, preserve, durability, jobs, checksum: algorithm } = options;
   const { "no-resume": noResume, "dry-run": dryRun, sparse, links } = options;
   const { output, signal } = context;
   const { progress } = output;
-  const transfers = new TransferOutput(output, { dryRun });
+  const mirrors = asksForMirror(options);
+  const overwrite = options.overwrite ?? (mirrors ? "different" : "never");
+  const transfers = new TransferOutput(output, { dryRun, deletes: options.delete });
   const began = performance.now();
   const op = "get";
   const expanded = args.some(isGlob)
@@ -82,6 +85,12 @@ export const getFiles: Run<Omit<OptionValues<typeof OWN>, "progress" | "recursiv
     const started = performance.now();
     const onProgress = (state: Progress) => progress.show(state, started);
     const path = target ? target.ofFile(name) : out!;
+    if (mirrors) {
+      const { type } = await client.stat(name, { signal });
+      if (type !== "directory" || !target) throw notMirrored(op, name);
+      trees.push(name);
+      return;
+    }
     try {
       const into = toStandardOutput ? STANDARD_OUTPUT : path;
       const result = await client.get(name, { ...common, out: into, onProgress });
@@ -107,7 +116,7 @@ export const getFiles: Run<Omit<OptionValues<typeof OWN>, "progress" | "recursiv
       return join(path, name === "" ? filename : filename.slice(name.length + 1));
     });
     const onProgress = (state: Progress) => progress.show(state, started);
-    await client.getTree(name, { ...common, ...tree, links, out: path, onProgress });
+    await client.getTree(name, { ...common, ...tree, backup, links, out: path, onProgress });
     whole++;
   });
   progress.endMany();

@@ -7,14 +7,14 @@
 import { FerryError, quote } from "../../../lib/core/errors.ts";
 import { localFailure } from "../../transfer/local_failure.ts";
 import { assertDistinctOnServer } from "../../transfer/name_collisions.ts";
-import { assertDistinct, nameOnServer } from "../../transfer/names.ts";
+import { assertDistinct, nameOnServer, remoteName } from "../../transfer/names.ts";
 import type { Progress } from "../../transfer/options.ts";
 import { type Command, command } from "../command.ts";
-import { COMMON, PROGRESS, TRANSFER } from "../options.ts";
+import { COMMON, MIRROR, PROGRESS, TRANSFER } from "../options.ts";
 import { secondsSince } from "../output.ts";
 import { standardInput } from "../stdio.ts";
 import { TransferOutput } from "../transfer_output.ts";
-import { forEachItem, treeOptions } from "../transfers.ts";
+import { asksForMirror, forEachItem, notMirrored, treeOptions } from "../transfers.ts";
 
 /** A local file or directory, and its name on the server. */
 interface Source {
@@ -45,6 +45,7 @@ that was asked for), as the server verified it, and its name there.`,
       help: "what one file or directory becomes on the server; NAME/ is what it goes into",
     },
     ...TRANSFER,
+    ...MIRROR,
     follow: {
       kind: "flag",
       help: "in a directory, follow symbolic links; they are skipped otherwise",
@@ -61,7 +62,7 @@ that was asked for), as the server verified it, and its name there.`,
     ...COMMON,
   },
   async run(context, options, args) {
-    const { as, overwrite, preserve, "hash-first": hashFirst, follow, jobs } = options;
+    const { as, backup, preserve, "hash-first": hashFirst, follow, jobs } = options;
     const { checksum: algorithm, "no-resume": noResume, "dry-run": dryRun, sparse, links } =
       options;
     const { output, signal } = context;
@@ -69,7 +70,9 @@ that was asked for), as the server verified it, and its name there.`,
     if (follow && links) {
       throw new FerryError("usage", "--follow and --links do not go together");
     }
-    const transfers = new TransferOutput(output, { dryRun });
+    const mirrors = asksForMirror(options);
+    const overwrite = options.overwrite ?? (mirrors ? "different" : "never");
+    const transfers = new TransferOutput(output, { dryRun, deletes: options.delete });
     const began = performance.now();
     const onError = (path: string, error: FerryError) => {
       const failure = localFailure(error, path).during(`put ${quote(path)}`);
@@ -91,6 +94,7 @@ that was asked for), as the server verified it, and its name there.`,
     const nameOf = ({ filename }: Source) => filename;
     const isTree = ({ path }: Source) => path !== "-" && isDirectory(path);
     const files = sources.filter((source) => !isTree(source));
+    if (mirrors && files.length > 0) throw notMirrored("put", files[0]!.path);
     if (files.length > 1) {
       progress.startMany();
       progress.plan(files.length, files.reduce((sum, { path }) => sum + sizeOf(path), 0));
@@ -120,6 +124,7 @@ that was asked for), as the server verified it, and its name there.`,
         ...common,
         ...tree,
         as: source.filename,
+        backup: backup === undefined ? undefined : remoteName(backup),
         follow,
         links,
         checksumCompare: options["checksum-compare"],

@@ -5,8 +5,9 @@
  */
 
 import * as v from "valibot";
-import { type Done, done, key, string } from "../schema.ts";
+import { boolean, type Done, done, key, string } from "../schema.ts";
 import type { Operation } from "./operation.ts";
+import { within } from "./within.ts";
 
 const request = v.object({
   op: v.literal("move"),
@@ -15,6 +16,11 @@ const request = v.object({
   overwrite: key(
     v.optional(v.picklist(["never", "always"], "is none of never, always"), "never"),
     "What to do when the new name is taken: `always` replaces a file.",
+  ),
+  within,
+  keep: key(
+    v.optional(boolean, false),
+    "Whether a file keeps its present name, and gets the new one as well.",
   ),
 });
 

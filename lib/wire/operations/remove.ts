@@ -7,6 +7,7 @@
 import * as v from "valibot";
 import { boolean, type Done, done, key, string } from "../schema.ts";
 import type { Operation } from "./operation.ts";
+import { within } from "./within.ts";
 
 const request = v.object({
   op: v.literal("remove"),
@@ -15,6 +16,7 @@ const request = v.object({
     v.optional(boolean, false),
     "Whether a directory may be removed with its content.",
   ),
+  within,
 });
 
 /** The header of a `remove`. */

@@ -8,7 +8,7 @@ import { deviceIn, inodeOf } from "../../../lib/core/file_identity.ts";
 import { closeSync, existsSync } from "node:fs";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { basename } from "../../../lib/core/paths.ts";
-import { DescriptorLink, openDirectory } from "./descriptor_link.ts";
+import { DescriptorLink, openDirectory } from "../../../lib/files/descriptor_link.ts";
 import { MountPoints } from "./mount_points.ts";
 
 /** How many unused directories are kept open, and for how long, in milliseconds. */

@@ -310,7 +310,10 @@ export class FsStorage implements Storage {
   }
 
   /** See {@linkcode Storage.remove}. */
-  async remove(name: FileName, { recursive, signal, condition }: RemoveOptions): Promise<void> {
+  async remove(
+    name: FileName,
+    { recursive, signal, condition, within }: RemoveOptions,
+  ): Promise<void> {
     const served = this.#served;
     await served.counted();
     const asked = condition && { condition, algorithm: "md5" } as const;
@@ -318,7 +321,7 @@ export class FsStorage implements Storage {
     signal?.throwIfAborted();
     using place = await attempt(() => {
       served.assertHeld();
-      return this.#root.place(name);
+      return this.#root.place(name, within);
     });
     const { directory, path, info } = place;
     if (info.isDirectory && recursive) await this.#removeTree(directory, name, signal);
@@ -363,7 +366,7 @@ export class FsStorage implements Storage {
     const served = this.#served;
     await served.assertWritable();
     options.assertMay?.();
-    using source = this.#root.place(from);
+    using source = this.#root.place(from, options.within);
     if (from === to) return;
     const { runtime, areas, quota, durable, closing, merges } = served;
     const signal = AbortSignal.any([closing, ...(options.signal ? [options.signal] : [])]);

@@ -68,8 +68,9 @@ class Move {
   }
 
   async run(): Promise<void> {
-    const { from, to } = this.#options;
+    const { from, to, keep } = this.#options;
     const { info, directory } = this.#source;
+    if (keep && info.isDirectory) throw new FerryError("not_a_file", "it is a directory");
     if (info.isDirectory && `${to}/`.startsWith(`${from}/`)) throw intoItself();
     // A mount point is not moved: its file system could not be mounted at its path again.
     if (info.isDirectory) directory.assertMounted(this.#source.name, info);
@@ -78,7 +79,9 @@ class Move {
     try {
       if (apart) return await this.#copy(parents);
       const room = parents.room(to);
-      if (await this.#isRespelled(room)) {
+      if (keep) {
+        if (!this.#keep(room)) return await this.#copy(parents);
+      } else if (await this.#isRespelled(room)) {
         named(room.path, () => Deno.renameSync(this.#source.path, room.path));
       } else this.#rename(room);
       await this.#sync(directory, room.directory, ...room.made);
@@ -105,6 +108,23 @@ class Move {
     if (!alike || name === newName || !isTaken(room.path)) return false;
     // It is another entry only if the directory lists exactly the new name.
     for await (const each of Deno.readDir(directory.path)) if (each.name === newName) return false;
+    return true;
+  }
+
+  /** Gives the file the new name as well. Returns false where the file system has no hard links. */
+  #keep({ path }: Room): boolean {
+    const { quota } = this.#options;
+    try {
+      Deno.linkSync(this.#source.path, path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound || isCrossDevice(error)) throw error;
+      const there = infoAt(path);
+      if (there && isSameFile(this.#source.info, there)) return true;
+      if (error instanceof Deno.errors.AlreadyExists) throw error;
+      return false;
+    }
+    const linked = infoAt(path);
+    if (linked) quota.found(linked);
     return true;
   }
 
@@ -135,7 +155,7 @@ class Move {
 
   /** Copies the source, gives the copy the new name, and removes the original. */
   async #copy(parents: ParentDirectories): Promise<void> {
-    const { from, to, runtime, areas, durable, quota, signal, assertMay } = this.#options;
+    const { from, to, runtime, areas, durable, quota, signal, assertMay, keep } = this.#options;
     const source = this.#source;
     this.#assertFree();
     using nearest = this.#root.nearest(to);
@@ -164,6 +184,11 @@ class Move {
     }
     await this.#sync(room.directory, ...room.made);
     this.#root.assertStanding([source.directory, room.directory]);
+    if (keep) {
+      const kept = infoAt(room.path);
+      if (kept) quota.found(kept);
+      return;
+    }
     await removeCopied(source.directory, copied, from, (file, copy) => {
       quota.found(copy);
       quota.lost(file);

@@ -104,15 +104,23 @@ export class NameWalk {
    * @param options.follow whether the entry itself is followed if it is a link
    * @param options.below the name of an entry in the directory that the name leads to; it is not resolved, but the
    * bounds are asked about it
+   * @param options.within a directory above the entry: components of the name below it that have others below them must
+   * be no links
    * @throws {Replaced} if another program replaces an entry that was just looked at
    * @throws {FerryError} `not_found`, `not_a_file`, `bad_name`; `denied` for a path that is out of bounds
    */
   walk(
     name: FileName | "",
-    { follow, below }: { follow: boolean; below?: string | undefined },
+    { follow, below, within }: {
+      follow: boolean;
+      below?: string | undefined;
+      within?: FileName | "" | undefined;
+    },
   ): Place | Missing {
     if (name !== "") assertStorable(name);
     let rest = partsOf(name);
+    /** The components below `within`, the last of which may be a link. */
+    const straight = within === undefined ? 0 : rest.length - partsOf(within).length;
     /** The whole path as far as it is known: the components walked, those that remain, and the entry `below`. */
     const way = () => [...trail, ...rest, ...(below === undefined ? [] : [below])].join("/");
     /** The components that led to the directory; none of them is a link. */
@@ -143,6 +151,9 @@ export class NameWalk {
         if (behindLink !== undefined && rest.length < behindLink) behindLink = undefined;
         if (!info) return { directory, parts: [part, ...rest], behindLink };
         if (info.isSymlink && (follow || rest.length > 0)) {
+          if (behindLink === undefined && rest.length > 0 && rest.length < straight) {
+            throw new FerryError("not_a_file", "a part of the name is a symbolic link");
+          }
           links++;
           behindLink ??= rest.length;
           const target = this.#readLink(directory.at(part));

@@ -143,10 +143,11 @@ export class Root implements Disposable {
    * Resolves a name without following the entry itself, which may be a link. Links in its parent directories are
    * followed.
    *
-   * @throws {FerryError} as {@linkcode Root.find}
+   * @param within a directory above it, below which no parent directory may be a link. Default: undefined, each may.
+   * @throws {FerryError} as {@linkcode Root.find}; `not_a_file` for a link below `within`
    */
-  place(name: FileName): Place {
-    return this.#attempt(() => found(this.#names.walk(name, { follow: false })));
+  place(name: FileName, within?: FileName | ""): Place {
+    return this.#attempt(() => found(this.#names.walk(name, { follow: false, within })));
   }
 
   /**

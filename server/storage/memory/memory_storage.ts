@@ -11,7 +11,14 @@ import { type Algorithm, algorithmOf, type Checksum } from "../../../lib/core/ch
 import { FerryError, toFerryError } from "../../../lib/core/errors.ts";
 import { type FileName, parseFileName, RESERVED_DIRECTORY } from "../../../lib/core/remote_name.ts";
 import type { Entry, Listed } from "../../../lib/core/entry.ts";
-import { entryOf, MemoryContent, MemoryTree, newDirectory, nodesIn } from "./memory_tree.ts";
+import {
+  entryOf,
+  MemoryContent,
+  type MemoryNode,
+  MemoryTree,
+  newDirectory,
+  nodesIn,
+} from "./memory_tree.ts";
 import { type MemoryUpload, MemoryUploads } from "./memory_uploads.ts";
 import { Quota } from "../quota.ts";
 import { RECORDS_DIRECTORY, Subtree } from "../subtree.ts";
@@ -251,9 +258,14 @@ export class MemoryStorage implements Storage {
   }
 
   /** See {@linkcode Storage.move}. */
-  async move(from: FileName, to: FileName, { replace, assertMay }: MoveOptions): Promise<void> {
+  async move(
+    from: FileName,
+    to: FileName,
+    { replace, keep, assertMay }: MoveOptions,
+  ): Promise<void> {
     const node = this.#tree.find(from);
     if (from === to) return;
+    if (keep) return this.#keep(node, to, { replace, assertMay });
     if (node.type === "directory" && `${to}/`.startsWith(`${from}/`)) {
       throw new FerryError("bad_name", "a directory cannot be moved into itself");
     }
@@ -263,6 +275,22 @@ export class MemoryStorage implements Storage {
     }
     assertMay?.();
     this.#tree.move(from, to);
+    if (there?.type === "file") this.#quota.count(-there.content.bytes.length);
+  }
+
+  /** Gives a file another name as well. */
+  #keep(node: MemoryNode, to: FileName, { replace, assertMay }: MoveOptions): void {
+    if (node.type === "directory") throw new FerryError("not_a_file", "it is a directory");
+    const there = this.#tree.look(to);
+    if (there?.type === "file" && there.content === node.content) return;
+    if (there && !(replace && there.type === "file")) {
+      throw new FerryError("exists", "it exists already");
+    }
+    assertMay?.();
+    const { length } = node.content.bytes;
+    using reserved = this.#quota.reserve(length);
+    this.#tree.put(to, { ...node });
+    reserved.settle(length);
     if (there?.type === "file") this.#quota.count(-there.content.bytes.length);
   }
 

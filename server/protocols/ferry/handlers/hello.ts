@@ -7,6 +7,7 @@
 import { FerryError } from "../../../../lib/core/errors.ts";
 import { VERSION } from "../../../../lib/core/version.ts";
 import { type HelloRequest, PROTOCOL_VERSION } from "../../../../lib/wire/operations/hello.ts";
+import { MOVE_KEEP, REMOVE_WITHIN } from "../../../../lib/wire/operations/within.ts";
 import { timeoutKey } from "../../../../lib/wire/schema.ts";
 import { HEADER_CHECKSUMS } from "../../../../lib/wire/header_checksum.ts";
 import { KEEP_ALIVE } from "../../../../lib/wire/keep_alive.ts";
@@ -24,6 +25,8 @@ const FEATURES = [
   "discard",
   "range",
   "delta",
+  REMOVE_WITHIN,
+  MOVE_KEEP,
 ];
 
 /** The optional features that need both sides: a server announces one only if the client has announced it. */

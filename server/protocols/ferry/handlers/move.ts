@@ -13,8 +13,8 @@ export const move: Handler<MoveRequest> = {
   action: ({ filename, to }) => `move ${quote(filename)} to ${quote(to)}`,
 
   async answer(exchange) {
-    const { filename, to, overwrite } = exchange.request;
-    await exchange.files.move(filename, to, { replace: overwrite === "always" });
+    const { filename, to, overwrite, within, keep } = exchange.request;
+    await exchange.files.move(filename, to, { replace: overwrite === "always", within, keep });
     return await exchange.reply({ filename: to });
   },
 };

@@ -13,8 +13,8 @@ export const remove: Handler<RemoveRequest> = {
   action: ({ filename }) => `remove ${quote(filename)}`,
 
   async answer(exchange) {
-    const { filename, recursive } = exchange.request;
-    await exchange.files.remove(filename, { recursive });
+    const { filename, recursive, within } = exchange.request;
+    await exchange.files.remove(filename, { recursive, within });
     return await exchange.reply({ filename });
   },
 };

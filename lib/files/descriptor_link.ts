@@ -8,12 +8,12 @@
  * @module
  */
 
-import { inodeOf } from "../../../lib/core/file_identity.ts";
+import { inodeOf } from "../core/file_identity.ts";
 import { closeSync, constants, fstatSync, openSync } from "node:fs";
-import { FerryError } from "../../../lib/core/errors.ts";
-import { tryLock } from "../../../lib/files/file_lock.ts";
-import { dirname } from "../../../lib/core/paths.ts";
-import { PLATFORM } from "../../../lib/core/platform.ts";
+import { FerryError } from "../core/errors.ts";
+import { tryLock } from "./file_lock.ts";
+import { dirname } from "../core/paths.ts";
+import { PLATFORM } from "../core/platform.ts";
 
 /** Linux's flag `O_PATH`: a descriptor that only marks a location, and needs no permission to read it. */
 const O_PATH = 0o10000000;

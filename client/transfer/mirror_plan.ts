@@ -1,0 +1,161 @@
+/**
+ * Which entries of the target of a mirror are deleted: those that the source does not have.
+ *
+ * @module
+ */
+
+import type { Checksum } from "../../lib/core/checksum.ts";
+import { foldName } from "../../lib/core/remote_name.ts";
+import type { Filter } from "./filter.ts";
+
+/** An entry of the target. */
+export interface TargetEntry {
+  /** Its name relative to the target, with `/` between its components. */
+  readonly name: string;
+  /** Its type; `other` is never deleted: a pipe, a socket, a device, what cannot be read, ferry's own files. */
+  readonly type: "file" | "directory" | "link" | "other";
+  /** Its size in bytes; 0 for anything but a file. */
+  readonly size: number;
+  /** Its checksum, where it is known. */
+  readonly checksum: Checksum | null;
+}
+
+/** An entry that is to be deleted. */
+export interface Doomed extends TargetEntry {
+  /** Its type. */
+  readonly type: "file" | "directory" | "link";
+  /** Whether it is in a directory that is to be deleted, and goes with that. */
+  readonly inside: boolean;
+  /** Whether the filter leaves it out, so that it is deleted even where the source has it. */
+  readonly excluded: boolean;
+}
+
+/** The names that the source has. */
+export interface SourceNames {
+  /**
+   * What the source has of that name: `open` for a directory whose content is part of the transfer, `there` for anything
+   * else, whether it is transferred or not.
+   */
+  at(name: string): "open" | "there" | undefined;
+  /** The names that are transferred, or are there on the server. */
+  all(): Iterable<string>;
+}
+
+/** Options of {@linkcode MirrorPlan}. */
+export interface MirrorPlanOptions {
+  /** Which entries are transferred. Default: all. */
+  filter?: Filter | undefined;
+  /** Whether entries that the filter leaves out are deleted. Default: false, they stay. */
+  excluded?: boolean | undefined;
+  /** A name in the target that stays with all that is in it: the directory for backups. Default: none. */
+  kept?: string | undefined;
+}
+
+interface Candidate extends TargetEntry {
+  readonly type: Doomed["type"];
+  readonly excluded: boolean;
+  /** Whether it stays: it has something that stays, or the file system takes its name for one of the source's. */
+  stays: boolean;
+  /** Whether something in it is to be deleted. */
+  holds: boolean;
+}
+
+/**
+ * Compares the entries of a target with the names of a source. Entries may come in any order in which each directory
+ * precedes its content.
+ */
+export class MirrorPlan {
+  readonly #source: SourceNames;
+  readonly #options: MirrorPlanOptions;
+  /** Names of the source that the target has not shown yet. */
+  readonly #unmatched: Set<string>;
+  readonly #candidates: Candidate[] = [];
+  /** The directories among the candidates. */
+  readonly #directories = new Map<string, Candidate>();
+  /** Directories that stay with all that is in them. */
+  readonly #closed = new Set<string>();
+
+  /** A plan without entries. */
+  constructor(source: SourceNames, options: MirrorPlanOptions = {}) {
+    this.#source = source;
+    this.#options = options;
+    this.#unmatched = new Set(source.all());
+  }
+
+  /**
+   * Adds an entry.
+   *
+   * @returns whether the content of a directory matters, so that it has to be added too
+   */
+  add(entry: TargetEntry): boolean {
+    const { name, type } = entry;
+    const above = parentOf(name);
+    if (this.#closed.has(above)) return this.#close(entry);
+    const doomed = this.#directories.get(above);
+    const excluded = doomed?.excluded === true || this.#isExcluded(entry);
+    const stays = type === "other" || name === this.#options.kept ||
+      excluded && !this.#options.excluded;
+    if (stays) return this.#keep(entry);
+    const here = excluded || doomed ? undefined : this.#source.at(name);
+    if (here) {
+      this.#unmatched.delete(name);
+      return here === "open" && type === "directory" || this.#close(entry);
+    }
+    const candidate = { ...entry, type, excluded, stays: false, holds: false };
+    this.#candidates.push(candidate);
+    if (doomed) doomed.holds = true;
+    if (type === "directory") this.#directories.set(name, candidate);
+    return type === "directory";
+  }
+
+  /** What is to be deleted, each directory before its content. */
+  doomed(): Doomed[] {
+    // A file system that ignores case or Unicode normalization lists a name of the source in the spelling that it had
+    // there before, and not in that of the source.
+    const respelled = new Set([...this.#unmatched].map(foldName));
+    for (const candidate of this.#candidates.toReversed()) {
+      const { name, type, excluded, holds } = candidate;
+      if (!excluded && respelled.has(foldName(name))) candidate.stays = true;
+      // With includes, only directories are wanted in which something is.
+      const needless = type === "directory" && !excluded && !holds &&
+        this.#options.filter?.keeps(name) === false;
+      if (needless) candidate.stays = true;
+      if (candidate.stays) this.#keepAbove(name);
+    }
+    return this.#candidates.filter(({ stays }) => !stays).map(
+      ({ name, type, size, checksum, excluded }) => {
+        const inside = this.#directories.get(parentOf(name))?.stays === false;
+        return { name, type, size, checksum, excluded, inside };
+      },
+    );
+  }
+
+  #isExcluded({ name, type }: TargetEntry): boolean {
+    const { filter } = this.#options;
+    return filter !== undefined && !filter.accepts(name, type === "directory" ? type : "file");
+  }
+
+  #keep(entry: TargetEntry): false {
+    this.#keepAbove(entry.name);
+    return this.#close(entry);
+  }
+
+  #close({ name, type }: TargetEntry): false {
+    if (type === "directory") this.#closed.add(name);
+    return false;
+  }
+
+  /** Lets the directories above an entry stay. */
+  #keepAbove(name: string): void {
+    let above = this.#directories.get(parentOf(name));
+    while (above && !above.stays) {
+      above.stays = true;
+      above = this.#directories.get(parentOf(above.name));
+    }
+  }
+}
+
+/** The name of the directory that an entry is in; "" for the target itself. */
+export function parentOf(name: string): string {
+  return name.slice(0, Math.max(0, name.lastIndexOf("/")));
+}

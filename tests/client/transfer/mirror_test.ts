@@ -1,0 +1,269 @@
+import { assertEquals } from "@std/assert";
+import { Filter } from "../../../client/transfer/filter.ts";
+import {
+  MirrorPlan,
+  type MirrorPlanOptions,
+  type SourceNames,
+  type TargetEntry,
+} from "../../../client/transfer/mirror_plan.ts";
+import { deletionsOf } from "../../../client/transfer/mirroring.ts";
+import { nextNumber } from "../../../client/transfer/backup_names.ts";
+import {
+  connect,
+  type Deleted,
+  FerryError,
+  FsStorage,
+  MemoryStorage,
+  type PutTreeOptions,
+  serve,
+  type Storage,
+} from "../../../mod.ts";
+import { assertCode } from "../../support/assertions.ts";
+import { TempDir } from "../../support/programs.ts";
+
+/** A source with these names: directories end with a slash, what is there without being transferred with `!`. */
+function sourceOf(...names: string[]): SourceNames {
+  const open = new Set(names.filter((name) => name.endsWith("/")).map((name) => name.slice(0, -1)));
+  const hidden = new Set(
+    names.filter((name) => name.endsWith("!")).map((name) => name.slice(0, -1)),
+  );
+  const files = names.filter((name) => !/[/!]$/.test(name));
+  return {
+    at: (name) =>
+      open.has(name) ? "open" : hidden.has(name) || files.includes(name) ? "there" : undefined,
+    all: () => [...open, ...files],
+  };
+}
+
+/** An entry by its name: a directory ends with a slash, a link with `@`, what never goes with `!`. */
+function entryOf(name: string): TargetEntry {
+  const type = ({ "/": "directory", "@": "link", "!": "other" } as const)[name.at(-1)!] ?? "file";
+  const plain = type === "file" ? name : name.slice(0, -1);
+  return { name: plain, type, size: type === "file" ? 1 : 0, checksum: null };
+}
+
+/** What is deleted of a target; what goes with a directory above it is in parentheses. */
+function doomed(source: SourceNames, target: string[], options: MirrorPlanOptions = {}): string[] {
+  const plan = new MirrorPlan(source, options);
+  for (const name of target) plan.add(entryOf(name));
+  return plan.doomed().map(({ name, inside }) => inside ? `(${name})` : name);
+}
+
+Deno.test("a mirror deletes what the source does not have, and directories as a whole", () => {
+  const source = sourceOf("a", "d/", "d/b");
+  const target = ["a", "c", "d/", "d/b", "d/x", "l@", "old/", "old/e", "old/f/", "old/f/g"];
+  assertEquals(doomed(source, target), ["c", "d/x", "l", "old", "(old/e)", "(old/f)", "(old/f/g)"]);
+  const plan = new MirrorPlan(source);
+  for (const name of target) plan.add(entryOf(name));
+  const steps = deletionsOf(plan.doomed()).map(({ top, all }) => [top.name, all.length]);
+  assertEquals(steps, [["c", 1], ["d/x", 1], ["l", 1], ["old", 4]]);
+});
+
+Deno.test("a mirror keeps what the source has in any other form, with all that is in it", () => {
+  assertEquals(doomed(sourceOf("link!", "d!"), ["link", "d/", "d/x", "e"]), ["e"]);
+  // A file of the source, and a directory at the target.
+  assertEquals(doomed(sourceOf("a"), ["a/", "a/b"]), []);
+});
+
+Deno.test("a mirror keeps pipes, ferry's own files and backups, and the directories above them", () => {
+  const target = ["d/", "d/pipe!", "d/x", "d/e/", "d/e/y"];
+  assertEquals(doomed(sourceOf(), target), ["d/x", "d/e", "(d/e/y)"]);
+  assertEquals(doomed(sourceOf(), ["old/", "old/a", "b"], { kept: "old" }), ["b"]);
+  assertEquals(doomed(sourceOf(), ["o/", "o/old/", "o/old/a", "o/b"], { kept: "o/old" }), ["o/b"]);
+});
+
+Deno.test("a mirror keeps what the filter leaves out, unless it is told to delete that too", () => {
+  const filter = new Filter({ exclude: ["*.log", "cache/"] });
+  const source = sourceOf("a", "x.log!");
+  const target = ["a", "b", "x.log", "y.log", "cache/", "cache/z", "d/", "d/e.log", "d/f"];
+  assertEquals(doomed(source, target, { filter }), ["b", "d/f"]);
+  assertEquals(doomed(source, target, { filter, excluded: true }), [
+    "b",
+    "x.log",
+    "y.log",
+    "cache",
+    "(cache/z)",
+    "d",
+    "(d/e.log)",
+    "(d/f)",
+  ]);
+});
+
+Deno.test("with includes, a mirror deletes directories only for what it deletes in them", () => {
+  const filter = new Filter({ include: ["*.txt"] });
+  const target = ["a.txt", "b.md", "d/", "d/x.txt", "e/", "f/", "f/y.md", "f/z.txt"];
+  assertEquals(doomed(sourceOf(), target, { filter }), ["a.txt", "d", "(d/x.txt)", "f/z.txt"]);
+  // Only walked for what may be further down.
+  assertEquals(doomed(sourceOf("d/"), ["d/", "d/x.txt"], { filter }), ["d/x.txt"]);
+});
+
+Deno.test("a mirror keeps a name that the file system takes for one of the source's", () => {
+  // The source's name is not listed: the target has it in another spelling.
+  assertEquals(doomed(sourceOf("read.me"), ["READ.ME", "x"]), ["x"]);
+  assertEquals(doomed(sourceOf("caf\u00e9"), ["cafe\u0301"]), []);
+  assertEquals(doomed(sourceOf("d/", "d/a"), ["D/", "D/a", "D/b"]), ["D/b"]);
+  // Both are listed: they are two names.
+  assertEquals(doomed(sourceOf("read.me"), ["READ.ME", "read.me"]), ["READ.ME"]);
+});
+
+Deno.test("a backup gets the number after those that are there", () => {
+  assertEquals(nextNumber("a", []), 1);
+  assertEquals(nextNumber("a", ["a", "a.~1~", "a.~12~", "a.~x~", "b.~99~", "a.~3"]), 13);
+});
+
+/** Writes a file, and makes the directories above it. */
+function write(dir: TempDir, name: string, content: string): void {
+  const directory = dir.join(name.slice(0, name.lastIndexOf("/")));
+  Deno.mkdirSync(directory, { recursive: true });
+  dir.write(name, content);
+}
+
+/** A server in this process, and the client of one. */
+async function served(storage: Storage) {
+  const server = await serve({ storage, listen: "127.0.0.1:0" });
+  const client = await connect(`127.0.0.1:${server.addresses[0]!.port}`);
+  return {
+    client,
+    async [Symbol.asyncDispose]() {
+      await client.close();
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function namesOn(client: Awaited<ReturnType<typeof connect>>, directory: string) {
+  const all = await Array.fromAsync(client.list(directory, { recursive: true }));
+  return all.map(({ filename, type }) => filename + (type === "directory" ? "/" : "")).sort();
+}
+
+const STORAGES: Record<string, (dir: TempDir) => Storage> = {
+  "a directory": (dir) => {
+    Deno.mkdirSync(dir.join("root"));
+    return FsStorage.open(dir.join("root"));
+  },
+  memory: () => new MemoryStorage(),
+};
+
+for (const [kind, storageOf] of Object.entries(STORAGES)) {
+  Deno.test(`a mirror into ${kind} deletes last, and keeps backups of all that it takes`, async () => {
+    await using dir = new TempDir();
+    await using storage = storageOf(dir);
+    await using pair = await served(storage);
+    const { client } = pair;
+    const put = async (options: PutTreeOptions) => {
+      const deleted: Deleted[] = [];
+      await client.putTree(dir.join("t"), {
+        as: "t",
+        delete: true,
+        onDelete: (each) => deleted.push(each),
+        ...options,
+      });
+      return deleted;
+    };
+    write(dir, "t/a", "one");
+    write(dir, "t/d/b", "b");
+    write(dir, "t/d/e/c", "c");
+    assertEquals(await put({}), []);
+    Deno.removeSync(dir.join("t/d"), { recursive: true });
+    write(dir, "t/a", "two!");
+    write(dir, "t/n", "new");
+    const planned = await put({ dryRun: true, backup: "old" });
+    assertEquals(planned.map(({ filename }) => filename), ["t/d", "t/d/b", "t/d/e", "t/d/e/c"]);
+    assertEquals(await namesOn(client, "t"), ["t/a", "t/d/", "t/d/b", "t/d/e/", "t/d/e/c"]);
+    await assertCode("too_large", () => put({ delete: { maxDelete: 3 }, backup: "old" }));
+    assertEquals(await client.get("t/a").text(), "two!");
+    assertEquals((await namesOn(client, "t")).length, 6);
+    write(dir, "t/a", "three");
+    assertEquals(await put({ delete: { maxDelete: 4 }, backup: "old" }), [
+      { filename: "t/d", type: "directory", size: 0, backup: "old/d" },
+      { filename: "t/d/b", type: "file", size: 1, backup: "old/d/b" },
+      { filename: "t/d/e", type: "directory", size: 0, backup: "old/d/e" },
+      { filename: "t/d/e/c", type: "file", size: 1, backup: "old/d/e/c" },
+    ]);
+    assertEquals(await namesOn(client, "t"), ["t/a", "t/n"]);
+    assertEquals(await namesOn(client, "old"), [
+      "old/a",
+      "old/a.~1~",
+      "old/d/",
+      "old/d/b",
+      "old/d/e/",
+      "old/d/e/c",
+    ]);
+    const kept = await Promise.all(
+      ["old/a", "old/a.~1~", "t/a"].map((name) => client.get(name).text()),
+    );
+    assertEquals(kept, ["one", "two!", "three"]);
+    // A name that was deleted before gets a number.
+    write(dir, "t/d", "now a file");
+    await put({});
+    Deno.removeSync(dir.join("t/d"));
+    assertEquals(await put({ backup: "old" }), [
+      { filename: "t/d", type: "file", size: 10, backup: "old/d.~1~" },
+    ]);
+  });
+}
+
+Deno.test("a mirror with a failure deletes nothing, unless it is forced to", async () => {
+  await using dir = new TempDir();
+  await using storage = new MemoryStorage();
+  await using pair = await served(storage);
+  const { client } = pair;
+  await client.put(new TextEncoder().encode("x"), { as: "t/old" });
+  await client.mkdir("t/a");
+  write(dir, "t/a", "a file, and a directory on the server");
+  const codes: string[] = [];
+  const onError = (_name: string, { code }: FerryError) => codes.push(code);
+  await client.putTree(dir.join("t"), { as: "t", delete: true, onError });
+  assertEquals([codes, await namesOn(client, "t")], [["not_a_file"], ["t/a/", "t/old"]]);
+  await client.putTree(dir.join("t"), { as: "t", delete: { force: true }, onError });
+  assertEquals(await namesOn(client, "t"), ["t/a/"]);
+});
+
+Deno.test("a mirror here deletes files, links and empty directories, and keeps backups", async () => {
+  await using dir = new TempDir();
+  await using storage = new MemoryStorage();
+  await using pair = await served(storage);
+  const { client } = pair;
+  await client.put(new TextEncoder().encode("new"), { as: "t/a" });
+  const out = dir.join("here");
+  write(dir, "here/a", "old");
+  write(dir, "here/d/b", "b");
+  write(dir, "here/.ferry-0123456789abcdef0123456789abcdef.part", "a part");
+  write(dir, "elsewhere/kept", "kept");
+  Deno.symlinkSync(dir.join("elsewhere"), `${out}/link`);
+  const deleted: Deleted[] = [];
+  const onDelete = (each: Deleted) => deleted.push(each);
+  const backup = dir.join("old");
+  await client.getTree("t", { out, delete: true, backup, dryRun: true, onDelete });
+  const names = (each: Deleted[]) => each.map(({ filename }) => filename).sort();
+  assertEquals(names(deleted), ["t/d", "t/d/b", "t/link"]);
+  assertEquals(await Deno.readTextFile(`${out}/d/b`), "b");
+  deleted.length = 0;
+  await client.getTree("t", { out, delete: true, backup, onDelete });
+  assertEquals(names(deleted), ["t/d", "t/d/b", "t/link"]);
+  assertEquals(deleted.find(({ type }) => type === "file")?.backup, `${backup}/d/b`);
+  assertEquals(await Deno.readTextFile(`${out}/a`), "new");
+  assertEquals(await Deno.readTextFile(`${backup}/a`), "old");
+  assertEquals(await Deno.readTextFile(`${backup}/d/b`), "b");
+  assertEquals(await Deno.readLink(`${backup}/link`), dir.join("elsewhere"));
+  assertEquals(await Deno.readTextFile(dir.join("elsewhere/kept")), "kept");
+  const left = Array.from(Deno.readDirSync(out), ({ name }) => name).filter((name) => name !== "a");
+  assertEquals(left.every((name) => name.startsWith(".ferry-")), true);
+});
+
+Deno.test("a mirror refuses a backup that would hold its target, and a limit that is no number", async () => {
+  await using dir = new TempDir();
+  await using storage = new MemoryStorage();
+  await using pair = await served(storage);
+  write(dir, "t/a", "a");
+  const put = (options: PutTreeOptions) => () =>
+    pair.client.putTree(dir.join("t"), { as: "s/t", ...options });
+  await assertCode("usage", put({ backup: "s" }));
+  await assertCode("usage", put({ backup: "s/t" }));
+  await assertCode("usage", put({ backup: "" }));
+  await assertCode("usage", put({ delete: { maxDelete: NaN } }));
+  const get = (backup: string) => () =>
+    pair.client.getTree("", { out: dir.join("x/y"), backup: dir.join(backup) });
+  await assertCode("usage", get("x"));
+  await assertCode("usage", get("x/y"));
+});
