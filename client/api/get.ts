@@ -11,12 +11,11 @@ import { openDestination, type Outlet } from "../transfer/destination.ts";
 import { download } from "../transfer/download.ts";
 import { type DownloadPlan, planDownload } from "../transfer/download_plan.ts";
 import { localPathFor } from "../transfer/local_path.ts";
-import { MirroredDownload } from "../transfer/mirror_download.ts";
 import { named } from "../transfer/names.ts";
 import type { GetOptions, GetTreeOptions, Transferred } from "../transfer/options.ts";
 import { TreeDownload } from "../transfer/tree_download.ts";
 import { Callbacks } from "./callbacks.ts";
-import { moveTree } from "./move_tree.ts";
+import { isMirror, moveTree } from "./move_tree.ts";
 import type { RequestContext, Requests } from "./requests.ts";
 
 /**
@@ -77,9 +76,10 @@ export async function getTree(
   const out = localPathFor(options.out ?? (basename(directory) || "."), action);
   const callbacks = new Callbacks();
   const watched = callbacks.ofTree(options);
-  const mirrors = Boolean(options.delete) || options.backup !== undefined;
-  const tree = mirrors
-    ? new MirroredDownload(directory, out, watched)
-    : new TreeDownload(directory, out, watched);
+  // A module that few need is loaded where it is needed.
+  const Download = isMirror(options)
+    ? (await import("../transfer/mirror_download.ts")).MirroredDownload
+    : TreeDownload;
+  const tree = new Download(directory, out, watched);
   await moveTree(requests, tree, action, watched, callbacks);
 }

@@ -17,6 +17,11 @@ export interface TreeTransfer {
   run(connections: Connections): Promise<void>;
 }
 
+/** Whether a transfer deletes anything, or keeps backups. */
+export function isMirror(options: Pick<TreeOptions, "delete" | "backup">): boolean {
+  return Boolean(options.delete) || options.backup !== undefined;
+}
+
 /** Transfers a directory. A file that fails locally may end its connection; the rest is transferred over a new one. */
 export function moveTree(
   requests: Requests,

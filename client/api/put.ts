@@ -8,14 +8,13 @@ import { FerryError, quote } from "../../lib/core/errors.ts";
 import { basename, resolve } from "../../lib/core/paths.ts";
 import { localFailure } from "../transfer/local_failure.ts";
 import { localPathFor } from "../transfer/local_path.ts";
-import { MirroredUpload } from "../transfer/mirror_upload.ts";
 import type { PutOptions, PutTreeOptions, Transferred } from "../transfer/options.ts";
 import { nameOf, type Source, type UploadSource, uploadSourceOf } from "../transfer/source.ts";
 import { TreeUpload } from "../transfer/tree_upload.ts";
 import { upload } from "../transfer/upload.ts";
 import { planUpload } from "../transfer/upload_plan.ts";
 import { Callbacks } from "./callbacks.ts";
-import { moveTree, type TreeTransfer } from "./move_tree.ts";
+import { isMirror, moveTree, type TreeTransfer } from "./move_tree.ts";
 import type { Requests } from "./requests.ts";
 
 /** Uploads a file; see `Client.put`. */
@@ -82,9 +81,11 @@ export async function putTree(
   let tree: TreeTransfer;
   try {
     const as = options.as ?? basename(resolve(path));
-    const mirrors = Boolean(options.delete) || options.backup !== undefined;
-    const { begin } = mirrors ? MirroredUpload : TreeUpload;
-    tree = await begin(path, as, watched);
+    // A module that few need is loaded where it is needed.
+    const Upload = isMirror(options)
+      ? (await import("../transfer/mirror_upload.ts")).MirroredUpload
+      : TreeUpload;
+    tree = await Upload.begin(path, as, watched);
   } catch (error) {
     callbacks.assertNoneFailed();
     throw localFailure(error, path).during(action);

@@ -128,7 +128,12 @@ export class TransferOutput {
     const kept = backup === undefined ? {} : { backup };
     const event = { op, filename, ...path, type, total_size: size, ...kept };
     if (this.#dryRun) {
-      output.say(`would delete ${printable(shown)}`, { event: "planned", ...event, deleted: true });
+      output.say(`would delete ${printable(shown)}`, {
+        event: "planned",
+        ...event,
+        skipped: false,
+        deleted: true,
+      });
     } else if (output.json) output.event({ event: "deleted", ...event });
     // Standard output is for checksums, as md5sum -c reads them.
     else {output.notice(

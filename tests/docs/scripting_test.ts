@@ -107,6 +107,12 @@ async function printedEvents(): Promise<Record<string, unknown>[]> {
   Deno.copyFileSync(`${pair.root}/tree/a.txt`, `${pair.root}/copied/a.txt`);
   await run("get", ".", "--out", "all", "--dry-run");
   await run("get", ".", "--out", "all");
+  Deno.mkdirSync(`${cwd}/other`);
+  pair.write("other/b.txt", "b\n");
+  for (const more of [["--dry-run"], ["--backup", "old"]]) {
+    await run("put", "other", "--as", "tree", "--delete", ...more);
+    await run("get", "tree", "--out", "all", "--delete", ...more);
+  }
   await run("get", "missing.txt");
   await run("ls", "-R");
   await run("ls", "missing");

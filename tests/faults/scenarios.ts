@@ -204,6 +204,19 @@ export const SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: "a directory that is mirrored, with backups",
+    files: { "mirror/gone": SMALL, "kept/gone": SMALL, "kept/one": SMALL },
+    async run({ connect }) {
+      await using dir = new TemporaryTree({ one: MIDDLE });
+      await using client = await connect();
+      for (const name of ["one", "gone"]) {
+        await client.put(SMALL, { as: `mirror/${name}`, ...ALWAYS });
+      }
+      await client.remove("kept", { recursive: true }).catch(() => {});
+      await client.putTree(dir.path, { as: "mirror", delete: true, backup: "kept" });
+    },
+  },
+  {
     name: "links that are made, listed, and taken back",
     files: { linked: SMALL },
     async run({ connect, token }) {

@@ -370,6 +370,15 @@ export function directoryOperations(): readonly Operation[] {
       },
     },
     {
+      name: "mirror with backups",
+      root: { "t/one": SMALL, "t/two": "22", "t/old/three": "3" },
+      local: { "t/one": "another" },
+      run: (client, cwd) => {
+        const options = { as: "t", delete: true, backup: "kept" } as const;
+        return ofTree((events) => client.putTree(`${cwd}/t`, { ...options, ...events }));
+      },
+    },
+    {
       name: "get of a directory",
       root: { "t/one": SMALL, "t/two": "22" },
       run: (client, cwd) => {

@@ -216,6 +216,8 @@ const files: readonly Conversation[] = [
       { op: "mkdir", filename: "fuzz/d/e/f" },
       { op: "move", filename: "fuzz/a", to: "fuzz/d/a", overwrite: "always" },
       { op: "move", filename: "fuzz/d", to: "fuzz/g" },
+      { op: "remove", filename: "fuzz/g/a", within: "fuzz/g" },
+      { op: "move", filename: "fuzz/g/e", to: "fuzz/h", within: "fuzz", keep: true },
       { op: "remove", filename: "fuzz/g", recursive: true },
       { op: "remove", filename: "fuzz/d", recursive: true },
     ],

@@ -69,6 +69,23 @@ export function testChanging(test: Test): void {
     assertEquals(await storage.checksum(name("b"), "md5"), md5("from"));
   });
 
+  test("move() with keep gives a file a second name, and takes the first one away never", async ({ storage }) => {
+    await put(storage, "a", "old", { mtime: 1_234_567_890_123 });
+    const keep = { replace: false, keep: true };
+    await storage.move(name("a"), name("backup/a"), keep);
+    // A request whose reply was lost is made again.
+    await storage.move(name("a"), name("backup/a"), keep);
+    assertEquals(await listed(storage), ["a", "backup", "backup/a"]);
+    await put(storage, "a", "new", { replace: true });
+    assertEquals([await textOf(storage, "a"), await textOf(storage, "backup/a")], ["new", "old"]);
+    assertEquals((await storage.stat(name("backup/a"))).mtime, 1_234_567_890_123);
+    await assertCode("exists", () => storage.move(name("a"), name("backup/a"), keep));
+    await assertCode("not_a_file", () => storage.move(name("backup"), name("b"), keep));
+    await assertCode("not_found", () => storage.move(name("absent"), name("b"), keep));
+    await storage.remove(name("backup/a"), { recursive: false });
+    assertEquals(await textOf(storage, "a"), "new");
+  });
+
   test("move() of a file never takes a directory's place", async ({ storage }) => {
     await put(storage, "a", "x");
     await storage.mkdir(name("empty"));

@@ -10,6 +10,7 @@ import { type FileName, parseFileName as name } from "../../../../lib/core/remot
 import { isTaken } from "../../../../lib/files/path_lookup.ts";
 import { FsStorage } from "../../../../server/storage/fs/fs_storage.ts";
 import { TempDir } from "../../../support/programs.ts";
+import { assertCode } from "../../../support/assertions.ts";
 import { md5 } from "../../../support/bytes.ts";
 import { listed, put, textOf } from "../../../support/stored_files.ts";
 
@@ -276,3 +277,33 @@ for (const [what, operation] of Object.entries(OPERATIONS)) {
     assertEquals(lines((turn) => came[turn]), lines((_, kind) => operation.expected[kind]));
   });
 }
+
+Deno.test("remove() and move() with `within` go through no link below that directory", async () => {
+  await using dir = new TempDir();
+  for (const path of ["root/t", "root/else/deep"]) {
+    Deno.mkdirSync(dir.join(path), { recursive: true });
+  }
+  for (const path of ["t/a", "else/a", "else/deep/b"]) dir.write(`root/${path}`, "x");
+  Deno.symlinkSync("../else", dir.join("root/t/link"));
+  Deno.symlinkSync("else", dir.join("root/way"));
+  await using storage = FsStorage.open(dir.join("root"), { durability: "none" });
+  const before = await listed(storage, "else");
+  for (const within of [name("t"), ""] as const) {
+    for (const path of ["t/link/a", "t/link/deep", "t/link/deep/b"].map(name)) {
+      for (const recursive of [false, true]) {
+        await assertCode("not_a_file", () => storage.remove(path, { recursive, within }));
+      }
+      const move = () => storage.move(path, name("moved"), { replace: false, within });
+      await assertCode("not_a_file", move);
+    }
+  }
+  await assertCode("not_a_file", () => {
+    return storage.remove(name("way/a"), { recursive: false, within: "" });
+  });
+  assertEquals(await listed(storage, "else"), before);
+  // The directory itself may be reached by a link, and the last component may be one.
+  await storage.remove(name("way/a"), { recursive: false, within: name("way") });
+  await storage.remove(name("t/link"), { recursive: true, within: name("t") });
+  await storage.move(name("t/a"), name("moved"), { replace: false, within: name("t") });
+  assertEquals(await listed(storage), ["else", "else/deep", "else/deep/b", "moved", "t", "way"]);
+});
