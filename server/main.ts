@@ -83,6 +83,7 @@ async function run(options: ServeValues): Promise<void> {
     handshakeTimeout: options["handshake-timeout"],
     maxConnections: options["max-connections"],
     maxConnectionsPerSource: options["max-connections-per-source"],
+    maxCompressed: options["max-compressed"],
     tokens,
     tls: await readKeyPair(options),
   });

@@ -14,10 +14,11 @@ import {
 import type { Framing } from "../lib/line_exec/framing.ts";
 import type { SharedLinks } from "./shares/shares.ts";
 import { FerryError } from "../lib/core/errors.ts";
+import { Places } from "../lib/core/places.ts";
 import { assertNumbers, MAX_TIMEOUT_MS, TIMEOUT } from "../lib/core/number_options.ts";
 import type { Storage } from "./storage/storage.ts";
 import { UploadLocks } from "./files/upload_locks.ts";
-import type { ByteStream } from "../lib/wire/connection.ts";
+import type { ByteStream } from "../lib/wire/byte_stream.ts";
 import { createRuntime, type Runtime } from "../lib/runtime/runtime.ts";
 import { type Listener, listenTcp } from "./net/listener.ts";
 import { ConnectionLimits } from "./net/connection_limits.ts";
@@ -75,6 +76,11 @@ export interface ServeOptions extends ServerHooks, HttpServeOptions {
    * limit. Connections from this machine do not count. Default: 256.
    */
   maxConnectionsPerSource?: number | undefined;
+  /**
+   * The maximum number of connections that are compressed at the same time, each of which takes up to 10 MB of memory
+   * meanwhile; 0 for none. Further ones are not compressed, even if their clients ask for it. Default: 64.
+   */
+  maxCompressed?: number | undefined;
   /** The idle timeout in milliseconds: a peer that transfers no byte for this long is disconnected. Default: 60000. */
   idleTimeout?: number | undefined;
   /**
@@ -199,8 +205,8 @@ export async function serve(options: ServeOptions): Promise<Server> {
 function assertNumbersOf(options: ServeOptions): void {
   const { idleTimeout, handshakeTimeout } = options;
   assertNumbers({ idleTimeout, handshakeTimeout }, TIMEOUT);
-  const { maxConnections, maxConnectionsPerSource, minRate, echoRate } = options;
-  assertNumbers({ maxConnections, maxConnectionsPerSource, minRate, echoRate });
+  const { maxConnections, maxConnectionsPerSource, maxCompressed, minRate, echoRate } = options;
+  assertNumbers({ maxConnections, maxConnectionsPerSource, maxCompressed, minRate, echoRate });
 }
 
 /** What the listeners share: every access to the files of a server uses the same locks and the same tokens. */
@@ -214,6 +220,8 @@ interface Shared {
   commands: AllowedCommands | undefined;
   /** Decides which connections are admitted. */
   limits: ConnectionLimits;
+  /** Limits how many connections are compressed. */
+  compressed: Places;
   hooks: Hooks;
   /** The share links; undefined until HTTP is listened for, to which they lead. */
   links?: SharedLinks | undefined;
@@ -224,7 +232,8 @@ interface Shared {
 
 function prepare(options: ServeOptions): Shared {
   const { runtime = createRuntime(), exec, storage, idleTimeout = 60_000, minRate = 100 } = options;
-  const { maxConnections = 4096, maxConnectionsPerSource = 256, anonymous, tokens } = options;
+  const { maxConnections = 4096, maxConnectionsPerSource = 256, maxCompressed = 64 } = options;
+  const { anonymous, tokens } = options;
   const { clock } = runtime;
   const commands = exec && AllowedCommands.find(exec, { root: storage.root });
   const everything: Scope[] = commands ? [...DEFAULT_SCOPES, "exec"] : [...DEFAULT_SCOPES];
@@ -235,6 +244,7 @@ function prepare(options: ServeOptions): Shared {
     authority: new Authority({ anonymous: grantEverywhere(granted), tokens, clock }),
     commands,
     limits: new ConnectionLimits({ maxConnections, maxConnectionsPerSource, clock }),
+    compressed: new Places(maxCompressed),
     hooks: new Hooks(options),
     idleTimeout,
     minRate,
@@ -253,6 +263,7 @@ async function openMain(
 ): Promise<MainListener> {
   const { runtime, locks, authority, commands, limits, hooks, idleTimeout, minRate } = shared;
   const { clock } = runtime;
+  const { compressed } = shared;
   const address = parseAddress(listen);
   assertOpenedTo(address, { anonymous, tokens });
   const begin = (stream: ByteStream & { remoteAddr: Address; localAddr: Address }) => {
@@ -267,6 +278,7 @@ async function openMain(
       handshakeTimeout,
       idleTimeout,
       minRate,
+      compressed,
       peer: formatAddress(remoteAddr),
       source: sourceOf(remoteAddr.hostname),
       tell: hooks.toldBy(remoteAddr),

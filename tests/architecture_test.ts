@@ -11,10 +11,11 @@ const FOLDERS: Readonly<Record<string, string>> = {
   "lib/line_exec": "lib/core",
   "lib/digest": "lib/core",
   "lib/file_system": "lib/core",
+  "lib/compression": "lib/core",
   "lib/runtime": "lib/core lib/digest lib/file_system",
   "lib/delta": "lib/core lib/digest",
   "lib/files": "lib/core lib/digest lib/file_system lib/runtime",
-  "lib/wire": "lib/core lib/runtime",
+  "lib/wire": "lib/compression lib/core lib/runtime",
   "lib/wire/operations": "lib/core lib/wire",
   "lib/transfer": "lib/core lib/delta lib/digest lib/files lib/runtime lib/wire",
 

@@ -11,6 +11,7 @@ import type { Overwrite } from "../../lib/core/overwrite.ts";
 import type { SharedLink, ShareWishes } from "../../lib/core/share_link.ts";
 import type { HelloReply } from "../../lib/wire/operations/hello.ts";
 import type { PingReply } from "../../lib/wire/operations/ping.ts";
+import { ZSTD } from "../../lib/wire/pieces.ts";
 import type { Connection } from "../net/connection.ts";
 import { Pool } from "../net/connection_pool.ts";
 import type { RetryPolicy } from "../net/retry.ts";
@@ -62,6 +63,11 @@ export class Client implements AsyncDisposable {
   /** What the server said about itself in the last handshake. */
   get hello(): HelloReply {
     return this.#pool.hello;
+  }
+
+  /** Whether what crosses the line is compressed: this client was asked to, and the server does so, too. */
+  get compresses(): boolean {
+    return this.hello.features.includes(ZSTD);
   }
 
   /**

@@ -10,6 +10,7 @@ import { assertNumbers, TIMEOUT } from "../../lib/core/number_options.ts";
 import { createRuntime, type Runtime } from "../../lib/runtime/runtime.ts";
 import { parsePin } from "../../lib/security/certificate_pin.ts";
 import { parseToken, type Token } from "../../lib/security/token.ts";
+import { DEFAULT_LEVEL, MAX_LEVEL } from "../../lib/wire/pieces.ts";
 import { Client } from "./client.ts";
 import { Connection } from "../net/connection.ts";
 import { RateLimit } from "../net/rate_limit.ts";
@@ -53,6 +54,11 @@ export interface ConnectOptions {
    * restarted, of bytes that were damaged. The count starts again when bytes have been transferred. Default: 5.
    */
   retries?: number | undefined;
+  /**
+   * Compresses what crosses the line, in both directions, where the server does so: `true`, or the level from 1 to 19,
+   * of which the server may choose a lower one. What does not shrink is sent as it is. Default: false.
+   */
+  compress?: boolean | number | undefined;
   /** The most bytes per second, both directions together. Default: no limit. */
   limitRate?: number | undefined;
   /** Called before each retry. */
@@ -106,19 +112,37 @@ export async function connectWithin(
   const action = `connect to ${formatAddress(address)}`;
   let tls: TlsClient | undefined;
   let token: Token | undefined;
+  let level: number | undefined;
   try {
     assertNumbers({ connectTimeout, timeout }, TIMEOUT);
     assertNumbers({ retries });
+    level = levelOf(options.compress);
     tls = tlsClient(options.tls);
     token = options.token === undefined ? undefined : parseToken(options.token);
   } catch (error) {
     throw toFerryError(error).during(action);
   }
   const dial = (signal: AbortSignal | undefined) =>
-    Connection.open(address, { connectTimeout, timeout, limit, tls, token, signal, runtime });
+    Connection.open(address, {
+      connectTimeout,
+      timeout,
+      limit,
+      tls,
+      token,
+      level,
+      signal,
+      runtime,
+    });
   const policy = { retries, onRetry };
   const connection = await retrying({ action, run: () => dial(signal), signal }, policy);
   return new Client(connection, { dial, ...policy });
+}
+
+function levelOf(compress: boolean | number = false): number | undefined {
+  if (compress === false) return undefined;
+  const level = compress === true ? DEFAULT_LEVEL : compress;
+  assertNumbers({ compress: level }, { least: 1, most: MAX_LEVEL });
+  return level;
 }
 
 function tlsClient(options: boolean | TlsOptions | undefined): TlsClient | undefined {

@@ -19,6 +19,8 @@ export interface ClientsOptions extends Pick<ConnectOptions, "onRetry" | "signal
   limit: RateLimit | undefined;
   /** How often a failed attempt is repeated. */
   retries: number;
+  /** Called once if connections are to be compressed and the server does not do that. */
+  onUncompressed(): void;
   /** Reads an environment variable. */
   env(name: string): string | undefined;
 }
@@ -29,6 +31,7 @@ export class Clients implements AsyncDisposable {
   /** Failed connection attempts stay here too: with many files, an unreachable server is tried only once. */
   readonly #connecting: Promise<Client>[] = [];
   #credentials: Credentials | undefined;
+  #uncompressed = false;
 
   /** No clients yet: each connects when it is asked for. */
   constructor(options: ClientsOptions) {
@@ -42,12 +45,17 @@ export class Clients implements AsyncDisposable {
 
   async #connect(overrides: Pick<ConnectOptions, "timeout">): Promise<Client> {
     const { common, env, limit, onRetry, retries, signal } = this.#options;
-    const { server, timeout, "connect-timeout": connectTimeout } = common;
-    const options = { timeout, connectTimeout, retries, onRetry, signal, ...overrides };
+    const { server, timeout, "connect-timeout": connectTimeout, compress } = common;
+    const options = { timeout, connectTimeout, retries, onRetry, signal, compress, ...overrides };
     this.#credentials ??= new Credentials(common, env);
-    return await this.#credentials.connect(server, (shown) => {
+    const client = await this.#credentials.connect(server, (shown) => {
       return connectWithin(limit, server, { ...options, ...shown });
     });
+    if (compress !== undefined && !client.compresses && !this.#uncompressed) {
+      this.#uncompressed = true;
+      this.#options.onUncompressed();
+    }
+    return client;
   }
 
   /** Closes all connections. */

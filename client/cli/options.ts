@@ -52,6 +52,14 @@ export const COMMON = {
     default: "5",
     help: "repeat so often what failed for a reason that may pass; counts anew when bytes moved",
   },
+  compress: {
+    kind: "count",
+    short: "z",
+    value: "LEVEL",
+    implied: "3",
+    range: [1, 19],
+    help: "compress what crosses the line, both ways; a level of 1 to 19 (3 if none is given)",
+  },
   "limit-rate": {
     kind: "size",
     value: "RATE",

@@ -65,7 +65,8 @@ export async function runCommand(
     // Users can easily repeat a command that transfers nothing.
     const retries = dryRun ? 0 : common.retries;
     const onRetry = (retry: Retry) => output.retry(retry);
-    return new Clients({ common, limit, retries, onRetry, env, signal });
+    const onUncompressed = () => output.notice("the server does not compress this connection");
+    return new Clients({ common, limit, retries, onRetry, onUncompressed, env, signal });
   };
   const context: Context = {
     async connected(job = 0, overrides = {}) {

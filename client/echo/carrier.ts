@@ -12,7 +12,7 @@ import { type DatagramSocket, openDatagramSocket } from "../../lib/udp/datagram.
 import { mismatch } from "../../lib/udp/echo_reply.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 import { untilAborted } from "../../lib/cli/signals.ts";
-import type { ByteStream } from "../../lib/wire/connection.ts";
+import type { ByteStream } from "../../lib/wire/byte_stream.ts";
 import { dial } from "../net/dial.ts";
 
 /** The number of decimal digits at the beginning of a numbered probe, and of its reply. */

@@ -12,7 +12,6 @@ import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 import type { Overwrite } from "../../lib/core/overwrite.ts";
 import type { Digest } from "../../lib/digest/digest.ts";
 import { createRuntime, type Runtime } from "../../lib/runtime/runtime.ts";
-import type { Token } from "../../lib/security/token.ts";
 import { sendSized, sendStreamed } from "../../lib/transfer/send.ts";
 import type { OnBytes, Verified } from "../../lib/transfer/receive.ts";
 import { checksumKeys } from "../../lib/wire/checksum_keys.ts";
@@ -31,10 +30,10 @@ import {
 } from "../../lib/wire/manifest.ts";
 import { encodeLines } from "../../lib/wire/lines.ts";
 import { Wire } from "../../lib/wire/frames.ts";
-import type { ByteStream } from "../../lib/wire/connection.ts";
+import type { ByteStream } from "../../lib/wire/byte_stream.ts";
 import { dial } from "./dial.ts";
 import { type FileToGet, type FileToPut, getHeader, putHeader } from "./file_requests.ts";
-import { greet } from "./handshake.ts";
+import { greet, type GreetOptions } from "./handshake.ts";
 import { IncomingFile } from "./incoming_file.ts";
 import type { RateLimit } from "./rate_limit.ts";
 import { assertAnswers, assertHas, assertStored } from "./reply_check.ts";
@@ -44,17 +43,13 @@ import { SilentServerProbe } from "./silent_server.ts";
 import type { TlsClient } from "./tls.ts";
 
 /** Options of {@linkcode Connection.open}. */
-export interface OpenOptions {
+export interface OpenOptions extends GreetOptions {
   /** Milliseconds for connecting and the handshake. */
   connectTimeout: number;
-  /** Milliseconds without a byte from the server after which the connection is closed. */
-  timeout: number;
   /** Limits the speed of both directions together. */
   limit?: RateLimit | undefined;
   /** Encrypts the connection. Default: it is not encrypted. */
   tls?: TlsClient | undefined;
-  /** Authenticates both sides to each other. */
-  token?: Token | undefined;
   /** Aborts connecting. */
   signal?: AbortSignal | undefined;
   /** Memory, threads and the clock. Default: its own. */
@@ -123,8 +118,9 @@ export class Connection {
    */
   static async over(
     stream: ByteStream,
-    { deadline, timeout, limit, token, signal, runtime = createRuntime() }:
-      & Pick<OpenOptions, "timeout" | "limit" | "token" | "signal" | "runtime">
+    { deadline, timeout, limit, token, level, signal, runtime = createRuntime() }:
+      & GreetOptions
+      & Pick<OpenOptions, "limit" | "signal" | "runtime">
       & { deadline: number },
   ): Promise<Connection> {
     let greeted = false;
@@ -136,7 +132,7 @@ export class Connection {
     });
     try {
       using _abort = closeOnAbort(wire, signal);
-      const hello = await greet(wire, { token, timeout });
+      const hello = await greet(wire, { token, timeout, level });
       greeted = true;
       return new Connection(wire, hello);
     } catch (error) {

@@ -11,9 +11,20 @@ import { HEADER_CHECKSUMS } from "../../lib/wire/header_checksum.ts";
 import { type HelloReply, PROTOCOL_VERSION } from "../../lib/wire/operations/hello.ts";
 import { OPERATIONS, parseReply } from "../../lib/wire/operations/operations.ts";
 import { KEEP_ALIVE } from "../../lib/wire/keep_alive.ts";
+import { ZSTD } from "../../lib/wire/pieces.ts";
 import { MECHANISM, ScramClient } from "../../lib/security/scram.ts";
 import type { Token } from "../../lib/security/token.ts";
 import type { Wire } from "../../lib/wire/frames.ts";
+
+/** Options of {@linkcode greet}. */
+export interface GreetOptions {
+  /** Milliseconds without a byte from the server after which the connection is closed. */
+  timeout: number;
+  /** Authenticates both sides to each other. */
+  token?: Token | undefined;
+  /** The level at which both sides compress, if the server does so. Default: they do not. */
+  level?: number | undefined;
+}
 
 /**
  * Performs the handshake. With a token, the client proves that it knows the token, and makes the server prove the same.
@@ -24,22 +35,22 @@ import type { Wire } from "../../lib/wire/frames.ts";
  */
 export async function greet(
   wire: Wire,
-  { token, timeout }: {
-    token: Token | undefined;
-    /** Milliseconds of silence after which this side gives up the server. */
-    timeout: number;
-  },
+  { token, timeout, level }: GreetOptions,
 ): Promise<HelloReply> {
   const scram = token && new ScramClient({ username: token.id, secret: token.secret });
   wire.headerChecksums = "sent";
   const hello = await ask(wire, OPERATIONS.hello.reply, {
     op: "hello",
     versions: [PROTOCOL_VERSION],
-    features: [HEADER_CHECKSUMS, KEEP_ALIVE],
+    features: [HEADER_CHECKSUMS, KEEP_ALIVE, ...(level === undefined ? [] : [ZSTD])],
     idle_ms: timeoutKey(timeout),
     ...(scram ? { scram: scram.first } : {}),
+    ...(level === undefined ? {} : { zstd_level: level }),
   });
   wire.headerChecksums = hello.features.includes(HEADER_CHECKSUMS) ? "required" : "off";
+  if (level !== undefined && hello.features.includes(ZSTD)) {
+    await wire.compress(level, { tellsIdle: true });
+  }
   if (hello.features.includes(KEEP_ALIVE)) {
     wire.keepAlive(hello.idle_ms, { answers: false });
   }

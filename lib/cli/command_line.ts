@@ -124,11 +124,13 @@ function takesNext(arg: string, taking: ReadonlyMap<string, string>): boolean {
   return first >= 0 && first === letters.length - 1;
 }
 
-/** The names of the options that take a value, by their forms on the command line: `--server` and `-s`. */
+/** The names of the options that need a value, by their forms on the command line: `--server` and `-s`. */
 function optionsWithValue(command: CommandSpec): ReadonlyMap<string, string> {
   return new Map(
-    Object.entries(command.options).flatMap(([name, { short, kind }]) =>
-      kind === "flag" ? [] : [[`--${name}`, name], ...(short ? [[`-${short}`, name]] : [])]
+    Object.entries(command.options).flatMap(([name, { short, kind, implied }]) =>
+      kind === "flag" || implied !== undefined
+        ? []
+        : [[`--${name}`, name], ...(short ? [[`-${short}`, name]] : [])]
     ) as [string, string][],
   );
 }
@@ -177,16 +179,36 @@ function parseArgv(command: CommandSpec, argv: readonly string[]): Given {
  */
 function normalize(command: CommandSpec, argv: readonly string[]): string[] {
   const taking = optionsWithValue(command);
+  const implied = impliedValues(command);
   const normal: string[] = [];
   for (let turn = 0; turn < argv.length; turn++) {
     const arg = argv[turn]!;
     const name = taking.get(arg);
-    if (name !== undefined && argv[turn + 1] === "-") {
+    const alone = implied.get(arg);
+    if (alone !== undefined) normal.push(alone);
+    else if (name !== undefined && argv[turn + 1] === "-") {
       normal.push(`--${name}=-`);
       turn++;
     } else if (/^-[A-Za-z][^=]/.test(arg) && taking.has(arg.slice(0, 2))) {
       normal.push(arg.slice(0, 2), arg.slice(2));
+    } else if (/^-[A-Za-z]{2,}$/.test(arg)) {
+      // Several flags; some may be options with an implied value.
+      const letters = [...arg.slice(1)].map((letter) => `-${letter}`);
+      const given = letters.flatMap((letter) => implied.get(letter) ?? []);
+      const others = letters.filter((letter) => !implied.has(letter));
+      normal.push(...given, ...others.length > 0 ? [`-${others.map(([, c]) => c).join("")}`] : []);
     } else normal.push(arg);
   }
   return normal;
+}
+
+/** What options stand for that are given without a value, by their forms on the command line. */
+function impliedValues(command: CommandSpec): ReadonlyMap<string, string> {
+  return new Map(
+    Object.entries(command.options).flatMap(([name, { short, implied }]) => {
+      if (implied === undefined) return [];
+      const full = `--${name}=${implied}`;
+      return [[`--${name}`, full], ...(short ? [[`-${short}`, full]] : [])] as [string, string][];
+    }),
+  );
 }

@@ -16,6 +16,8 @@ export interface OptionSpec {
   readonly help: string;
   /** The placeholder of its value in the help text. Shells complete files for a FILE and a PATH. */
   readonly value?: string;
+  /** The value that it has if it is given without one, which is only read behind a `=` then. */
+  readonly implied?: string;
   /** Its one-letter form. */
   readonly short?: string;
   /** The default value, written as on the command line. */

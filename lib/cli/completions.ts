@@ -69,7 +69,7 @@ interface Option {
   /** Its forms on the command line: `-s` and `--server`. */
   forms: readonly string[];
   help: string;
-  /** Its value; undefined for a flag. */
+  /** Its value; undefined for a flag, and if it needs none. */
   value: Value | undefined;
   repeated: boolean;
 }
@@ -102,7 +102,7 @@ function emptyCommand(words: readonly string[]): Command {
 }
 
 function optionOf(name: string, spec: OptionSpec): Option {
-  const { kind, short, help, value: placeholder = "VALUE", choices, completes } = spec;
+  const { kind, short, help, value: placeholder = "VALUE", choices, completes, implied } = spec;
   const value: Value = choices
     ? { kind: "words", words: choices, placeholder }
     : { kind: completes ?? (isLocal(placeholder) ? "files" : "unknown"), placeholder };
@@ -110,7 +110,8 @@ function optionOf(name: string, spec: OptionSpec): Option {
     name,
     forms: short === undefined ? [`--${name}`] : [`-${short}`, `--${name}`],
     help,
-    value: kind === "flag" ? undefined : value,
+    // What is only read behind a "=" is not completed.
+    value: kind === "flag" || implied !== undefined ? undefined : value,
     repeated: kind === "list",
   };
 }

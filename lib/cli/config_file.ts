@@ -37,6 +37,11 @@ export function readConfigFile(
       throw new FerryError("usage", `there is no option ${quote(key)}${meant}`, { action });
     }
     if (spec.kind === "list" && isTexts(value)) continue;
+    if (spec.implied !== undefined && typeof value === "boolean") {
+      if (value) table[key] = spec.implied;
+      else delete table[key];
+      continue;
+    }
     const right = spec.kind === "flag" ? typeof value === "boolean" : typeof value !== "boolean";
     if (!right || typeof value === "object") {
       const wanted = spec.kind === "flag" ? "true or false" : "a text or a number";

@@ -43,7 +43,7 @@ function renderSettings({ options }: CommandSpec, prefix: string): string | unde
 function renderOptions(options: readonly [string, OptionSpec][]): string {
   const rows = options.map(([name, spec]) => {
     const short = spec.short ? `-${spec.short}, ` : "    ";
-    const value = spec.value ? ` ${spec.value}` : "";
+    const value = !spec.value ? "" : spec.implied ? `[=${spec.value}]` : ` ${spec.value}`;
     const notes = spec.default === undefined ? "" : ` (default: ${spec.default})`;
     return [`  ${short}--${name}${value}`, spec.help + notes] as const;
   });

@@ -7,40 +7,11 @@
 
 import { FerryError, toFerryError } from "../core/errors.ts";
 import type { Runtime } from "../runtime/runtime.ts";
-import { type DeadlineOptions, Deadlines, type Direction } from "./deadlines.ts";
+import { type ByteStream, type ConnectionOptions, discardRest, type Pace } from "./byte_stream.ts";
+import { Deadlines, type Direction } from "./deadlines.ts";
 import { InputBuffer } from "./input_buffer.ts";
 import { OutputBuffer } from "./output_buffer.ts";
-
-/** The stream under a {@linkcode ByteConnection}: a `Deno.Conn`, or anything that reads and writes like one. */
-export interface ByteStream {
-  /** Reads some bytes into `buffer`, and returns how many; null at the end. */
-  read(buffer: Uint8Array): Promise<number | null>;
-  /** Writes some of `bytes`, and returns how many. */
-  write(bytes: Uint8Array): Promise<number>;
-  /** Closes only the outgoing direction (half-close). */
-  closeWrite(): Promise<void>;
-  /** Closes both directions. A pending read or write fails. */
-  close(): void;
-}
-
-/** Limits the transfer rate of a connection. */
-export interface Pace {
-  /** The maximum number of bytes to transfer at once. */
-  readonly pieceBytes: number;
-  /** Waits until that many bytes may be transferred, or may have been. */
-  take(count: number): Promise<void>;
-}
-
-/** Options of a {@linkcode ByteConnection}. */
-export interface ConnectionOptions extends Omit<DeadlineOptions, "clock"> {
-  /** Provides buffers, digests and the clock. */
-  runtime: Runtime;
-  /** Limits the combined transfer rate of both directions. Default: undefined, no limit. */
-  pace?: Pace | undefined;
-}
-
-/** How long a side that closes waits for the peer to read what was sent last, in milliseconds. */
-const LINGER_MS = 2000;
+import { Pieces } from "./pieces.ts";
 
 /** A connection. One read and one write may be in progress at the same time. */
 export class ByteConnection {
@@ -51,7 +22,7 @@ export class ByteConnection {
   readonly #pace: Pace | undefined;
 
   /** Bytes that were received but not requested yet. */
-  protected readonly input: InputBuffer;
+  protected input: InputBuffer;
   /** A read-ahead into {@linkcode ByteConnection.input}; it resolves to false at the end of the connection. */
   #ahead: Promise<boolean> | undefined;
   #reading = false;
@@ -60,6 +31,9 @@ export class ByteConnection {
   /** The last write, which runs after those before it. */
   #sending: Promise<void> | undefined;
 
+  /** The pieces of a compressed connection. */
+  #pieces: Pieces | undefined;
+
   #failure: FerryError | undefined;
   #writeFailure: FerryError | undefined;
   #closed = false;
@@ -67,8 +41,11 @@ export class ByteConnection {
   /** The number of bytes that were passed to this connection to be sent. */
   bytesTaken = 0;
 
-  /** The number of bytes that the stream has accepted. */
+  /** How many of those bytes the stream has accepted. */
   protected bytesSent = 0;
+
+  /** How many bytes the stream has transferred in both directions. */
+  lineBytes = 0;
 
   /** Creates a connection on an open stream, which it owns from now on. */
   constructor(stream: ByteStream, options: ConnectionOptions) {
@@ -161,7 +138,7 @@ export class ByteConnection {
 
   /** Whether a read is in progress. */
   protected get reading(): boolean {
-    return this.#reading;
+    return this.#reading || (this.#pieces?.reader.reading ?? false);
   }
 
   /** Reads ahead while a condition is true and there is room. Returns false if the connection ended. */
@@ -252,9 +229,12 @@ export class ByteConnection {
 
   /** Sends bytes after all writes before. */
   #send(bytes: Uint8Array, { hold = true } = {}): Promise<void> {
-    const sending = this.#sending
-      ? this.#sending.then(() => this.#sendNow(bytes, hold))
-      : this.#sendNow(bytes, hold);
+    return this.#queue(() => this.#sendNow(bytes, hold));
+  }
+
+  /** Runs a function that sends, after all writes before. */
+  #queue(send: () => Promise<void>): Promise<void> {
+    const sending = this.#sending ? this.#sending.then(send) : send();
     const sent = () => {
       if (this.#sending === sending) this.#sending = undefined;
     };
@@ -265,6 +245,13 @@ export class ByteConnection {
   async #sendNow(bytes: Uint8Array, hold: boolean): Promise<void> {
     // While this side sends, the peer may be waiting for it and need not send anything: no read times out.
     using _hold = hold ? this.#deadlines.hold() : undefined;
+    const onSent = (count: number) => void (this.bytesSent += count);
+    if (this.#pieces) await this.#pieces.writer.write(bytes, onSent);
+    else await this.#transmit(bytes, onSent);
+  }
+
+  /** Writes bytes to the stream, at the pace. */
+  async #transmit(bytes: Uint8Array, onSent?: (count: number) => void): Promise<void> {
     const pace = this.#pace;
     // The offset up to which the pace allows writing. A stream may accept less than that at once, as one with TLS does;
     // the rest does not wait for the pace again.
@@ -277,8 +264,39 @@ export class ByteConnection {
       const rest = bytes.subarray(done, due);
       const count = await this.#guard("write", () => this.#stream.write(rest), true);
       done += count;
-      this.bytesSent += count;
+      onSent?.(count);
     }
+  }
+
+  /**
+   * Begins to compress: from now on, both directions consist of pieces. Deadlines and the pace apply to the compressed
+   * bytes. Nothing may be waiting to be sent, and nobody may be reading.
+   *
+   * @param level how hard this side tries
+   * @param options `tellsIdle` is true where the peer reads all the time, so that it is told to free its memory when
+   * this side has not compressed anything for a while
+   */
+  async compress(level: number, { tellsIdle }: { tellsIdle: boolean }): Promise<void> {
+    const zstd = await import("../compression/zstd.ts");
+    const { buffers } = this.runtime;
+    const assertOpen = () => this.#assertOpen();
+    assertOpen();
+    const pieces: Pieces = new Pieces(zstd, level, {
+      buffers,
+      // Bytes that follow the last uncompressed message belong to pieces.
+      input: this.input,
+      receive: (into) => this.#receive(into),
+      send: (bytes) => this.#transmit(bytes),
+      onIdle: () =>
+        void this.#queue(() => pieces.writer.forget({ tell: tellsIdle })).catch(() => {}),
+    });
+    this.input = new InputBuffer(buffers, assertOpen);
+    this.#pieces = pieces;
+  }
+
+  /** Whether {@linkcode ByteConnection.compress} was called. */
+  get compressed(): boolean {
+    return this.#pieces !== undefined;
   }
 
   /**
@@ -289,12 +307,8 @@ export class ByteConnection {
     try {
       await this.flush().catch(() => {});
       await this.#stream.closeWrite();
-      const deadline = setTimeout(() => this.close(), LINGER_MS);
-      try {
-        while (await this.#stream.read(this.runtime.buffers.trash) !== null);
-      } finally {
-        clearTimeout(deadline);
-      }
+      const { trash } = this.runtime.buffers;
+      await discardRest(this.#stream, trash, () => this.close());
     } catch {
       // The peer is gone, or did not close in time: no reason to wait any longer.
     } finally {
@@ -307,6 +321,7 @@ export class ByteConnection {
     this.#failure ??= reason;
     if (this.#closed) return;
     this.#closed = true;
+    this.#pieces?.close();
     this.input.release();
     this.#output.release();
     try {
@@ -375,8 +390,16 @@ export class ByteConnection {
   }
 
   #read(into: Uint8Array): Promise<number | null> {
+    return this.#pieces?.reader.read(into).catch((error) => {
+      throw this.endReason ?? error;
+    }) ?? this.#receive(into);
+  }
+
+  /** Reads from the stream. */
+  #receive(into: Uint8Array): Promise<number | null> {
     const room = this.#pace ? into.subarray(0, this.#pace.pieceBytes) : into;
-    return this.#guard("read", () => this.#stream.read(room), !this.pausing);
+    const paced = !this.pausing || (this.#pieces?.reader.insidePiece ?? false);
+    return this.#guard("read", () => this.#stream.read(room), paced);
   }
 
   /** Runs one read or write with the deadlines. */
@@ -393,6 +416,7 @@ export class ByteConnection {
     try {
       const count = await run();
       deadlines.moved(direction, count ?? 0, { paced });
+      this.lineBytes += count ?? 0;
       // The connection was closed meanwhile: the result is no longer of use.
       this.#assertOpen();
       const waiting = direction === "read" ? this.#wasRead(count ?? 0) : undefined;

@@ -7,6 +7,7 @@
 
 import { FerryError, type Place } from "../core/errors.ts";
 import { type BodySource, IncomingBody } from "./body.ts";
+import type { ByteStream, ConnectionOptions } from "./byte_stream.ts";
 import {
   decodeHeader,
   encodeHeader,
@@ -15,7 +16,7 @@ import {
   LENGTH_BYTES,
   readHeaderLength,
 } from "./codec.ts";
-import { ByteConnection, type ByteStream, type ConnectionOptions } from "./connection.ts";
+import { ByteConnection } from "./connection.ts";
 import { Heartbeat, isSignOfLife, SIGN_OF_LIFE } from "./keep_alive.ts";
 
 /** Options of a {@linkcode Wire}. */

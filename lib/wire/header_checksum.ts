@@ -5,6 +5,8 @@
  * @module
  */
 
+import { crc32 } from "./crc32.ts";
+
 /** The name of the protocol feature. */
 export const HEADER_CHECKSUMS = "header-crc32";
 
@@ -18,15 +20,6 @@ const TAIL_BYTES = TAIL.before.length + TAIL.digits + TAIL.after.length;
 
 /** The hexadecimal digits as bytes of ASCII. */
 const DIGITS = Uint8Array.from("0123456789abcdef", (digit) => digit.charCodeAt(0));
-
-/** The lookup table of CRC-32 (ISO 3309, the polynomial of zlib), with an entry for each byte value. */
-const STEPS = Int32Array.from({ length: 256 }, (_, byte) => {
-  let remainder = byte;
-  for (let bit = 0; bit < 8; bit++) {
-    remainder = remainder & 1 ? 0xedb88320 ^ (remainder >>> 1) : remainder >>> 1;
-  }
-  return remainder;
-});
 
 /** Appends a placeholder for the checksum to a header in JSON. */
 export function makeRoom(json: string): string {
@@ -68,18 +61,9 @@ function stands(bytes: Uint8Array, text: string, at: number): boolean {
   return true;
 }
 
-/**
- * The CRC-32 of a header's length, as encoded before the header, and of the header without its last bytes. Node's own
- * CRC-32 is not used: its module takes as long to load as the rest of a program.
- */
+/** The CRC-32 of a header's length, as encoded before the header, and of the header without its last bytes. */
 function checksumOf(header: Uint8Array): number {
-  let remainder = ~0;
-  for (let length = header.length, i = 0; i < 4; i++, length >>>= 8) {
-    remainder = STEPS[(remainder ^ length) & 0xff]! ^ (remainder >>> 8);
-  }
-  const end = header.length - TAIL_BYTES;
-  for (let i = 0; i < end; i++) {
-    remainder = STEPS[(remainder ^ header[i]!) & 0xff]! ^ (remainder >>> 8);
-  }
-  return ~remainder;
+  const { length } = header;
+  const field = Uint8Array.of(length, length >>> 8, length >>> 16, length >>> 24);
+  return crc32(header.subarray(0, length - TAIL_BYTES), crc32(field));
 }

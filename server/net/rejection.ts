@@ -7,7 +7,7 @@
 import type { FerryError } from "../../lib/core/errors.ts";
 import { errorReply } from "../../lib/wire/error_reply.ts";
 import { Wire } from "../../lib/wire/frames.ts";
-import type { ByteStream } from "../../lib/wire/connection.ts";
+import type { ByteStream } from "../../lib/wire/byte_stream.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { ConnectionHandler } from "./listener.ts";
 

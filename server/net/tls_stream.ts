@@ -12,7 +12,7 @@ import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
 import { type SecureContext, TLSSocket } from "node:tls";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
-import type { ByteStream } from "../../lib/wire/connection.ts";
+import type { ByteStream } from "../../lib/wire/byte_stream.ts";
 
 /**
  * The limits for decrypted bytes that wait to be read. Above `high` reading from the peer pauses, below `low` it

@@ -5,7 +5,7 @@ import { parseFileName } from "../../lib/core/remote_name.ts";
 import { parseRequest } from "../../lib/wire/operations/operations.ts";
 import { decodeHeader, encodeHeader } from "../../lib/wire/codec.ts";
 import { Wire } from "../../lib/wire/frames.ts";
-import type { ByteStream } from "../../lib/wire/connection.ts";
+import type { ByteStream } from "../../lib/wire/byte_stream.ts";
 
 const PUT = {
   op: "put",

@@ -8,6 +8,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { VERSION } from "../../lib/core/version.ts";
 import { compareWith, NAMES } from "./before.ts";
+import { compress } from "./compress.ts";
 import { crowd } from "./crowd.ts";
 import { udpEcho } from "./echo.ts";
 import { commandOutput, manyCommands } from "./exec.ts";
@@ -56,6 +57,7 @@ const CASES: readonly Case[] = [
     title: ({ size }) => `${sizeText(size)} from a server, encrypted`,
     run: (bench) => oneFileOverTls(bench, "get"),
   },
+  { name: "compress", title: () => "sources of programs over a line of 12.5 MB/s", run: compress },
   { name: "limit", title: () => "--limit-rate 8 MiB/s for 10 s", run: limitRate },
   {
     name: "put-tree",

@@ -3,15 +3,17 @@ import { assert, assertEquals } from "@std/assert";
 import { check, type Schema } from "../../lib/wire/schema.ts";
 import { decodeHex, encodeHex } from "@std/encoding/hex";
 import { isErrorCode } from "../../lib/core/errors.ts";
+import { Places } from "../../lib/core/places.ts";
 import { OPERATIONS, parseReply, parseRequest } from "../../lib/wire/operations/operations.ts";
 import { decodeListLine } from "../../lib/wire/list_lines.ts";
 import { decodeShareLine } from "../../lib/wire/share_keys.ts";
 import { isClosing, parseClosing } from "../../lib/wire/closing_header.ts";
 import { decodeHeader, encodeHeader } from "../../lib/wire/codec.ts";
+import { encodePieceHeader, PIECE_HEADER_BYTES } from "../../lib/wire/piece_header.ts";
 import { isSignOfLife } from "../../lib/wire/keep_alive.ts";
 import { md5Of } from "../support/digests.ts";
 import { decodeManifestLine, decodeManifestReply } from "../../lib/wire/manifest.ts";
-import type { ByteStream } from "../../lib/wire/connection.ts";
+import type { ByteStream } from "../../lib/wire/byte_stream.ts";
 import { FsStorage, type Storage } from "../../mod.ts";
 import { createVerifier } from "../../lib/security/scram.ts";
 import { parseGrants } from "../../server/auth/grants.ts";
@@ -182,6 +184,15 @@ Deno.test("the documents of the protocol show headers that the code understands"
   }
 });
 
+Deno.test("zstd.md shows a piece as it is sent", () => {
+  const { lines } = blocksIn([`${EXTENSIONS}/zstd.md`], "hex")[0]!;
+  const request = message('{"op":"ping"}');
+  const piece = new Uint8Array(PIECE_HEADER_BYTES + request.length);
+  encodePieceHeader({ kind: "raw", content: request.length, size: request.length }, piece);
+  piece.set(request, PIECE_HEADER_BYTES);
+  assertEquals(lines.join(" ").replaceAll(" ", ""), encodeHex(piece));
+});
+
 Deno.test("resume.md shows a resumed transfer that takes place as it says", async () => {
   const RESUME = `${EXTENSIONS}/resume.md`;
   const text = section(RESUME, "## Example");
@@ -331,6 +342,7 @@ async function rfcSession(stream: ByteStream, storage: Storage): Promise<Session
   const limits = { handshakeTimeout: 10_000, idleTimeout: 10_000, minRate: 0 };
   const from = { peer: "peer", source: "source" };
   return new Session(stream, {
+    compressed: new Places(1),
     runtime: RUNTIME,
     storage,
     locks: new UploadLocks(),

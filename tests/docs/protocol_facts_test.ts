@@ -7,6 +7,7 @@ import { MAX_HEADER_BYTES, MIN_HEADER_BYTES } from "../../lib/wire/codec.ts";
 import { MAX_RANGES, MAX_RANGES_BYTES } from "../../lib/delta/ranges.ts";
 import { MAX_RECORDS } from "../../lib/delta/block_sizes.ts";
 import { MAX_VERSION_LENGTH, MAX_WIRE_SIZE } from "../../lib/wire/schema.ts";
+import { MAX_PIECE_BYTES, MAX_PIECE_GROWTH } from "../../lib/wire/piece_header.ts";
 import { MAX_TIMEOUT_MS } from "../../lib/core/number_options.ts";
 import { ALL_BUFFERS, SMALL_BUFFER } from "../../lib/core/buffer_budget.ts";
 import { MAX_LINE_BYTES } from "../../lib/wire/lines.ts";
@@ -72,6 +73,8 @@ Deno.test("limits.md names the limits that the code has", () => {
     MAX_RANGES,
     MAX_RANGES_BYTES,
     MAX_RECORDS,
+    MAX_PIECE_BYTES,
+    MAX_PIECE_GROWTH,
   };
   const documented = rows(section(LIMITS, "## Limits")).map(([, value, name]) => [name, value]);
   assertEquals(
@@ -138,7 +141,7 @@ Deno.test("core.md lists every feature with its document, and each extension lis
   });
   using peer = await RawPeer.connect(server.addresses[0]!.port);
   // A storage in memory keeps no links.
-  const features = ["header-crc32", "keep-alive", "links"];
+  const features = ["header-crc32", "keep-alive", "links", "zstd"];
   await peer.send(message(`{"op":"hello","versions":[1],"features":["keep-alive"]}`));
   const { header } = (await peer.receive())!;
   const announced = new Set([...header.features as string[], ...features]);

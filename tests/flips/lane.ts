@@ -8,6 +8,7 @@ import { RUNTIME } from "../support/runtime.ts";
 import { Client } from "../../client/api/client.ts";
 import { Connection } from "../../client/net/connection.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
+import { Places } from "../../lib/core/places.ts";
 import { FsStorage } from "../../server/storage/fs/fs_storage.ts";
 import { grantEverywhere } from "../../server/auth/grants.ts";
 import { Authority } from "../../server/auth/authority.ts";
@@ -85,6 +86,7 @@ export class Lane implements AsyncDisposable {
     const link = network(damage);
     const { server: serverMs, client: clientMs } = PATIENCE[patience];
     const session = new Session(link.server, {
+      compressed: new Places(1),
       runtime: RUNTIME,
       storage,
       locks: new UploadLocks(),

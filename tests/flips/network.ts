@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ByteStream } from "../../lib/wire/connection.ts";
+import type { ByteStream } from "../../lib/wire/byte_stream.ts";
 import { concat } from "../support/vectors.ts";
 
 /** From the client to the server, or back. */

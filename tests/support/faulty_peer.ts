@@ -5,6 +5,8 @@
  * @module
  */
 
+import { RateLimit } from "../../client/net/rate_limit.ts";
+
 /** From the client to the server, or back. */
 export type Direction = "up" | "down";
 
@@ -34,6 +36,8 @@ export interface FaultyPeerOptions {
   faults?: readonly Fault[];
   /** The one-way delay of each byte in milliseconds. It limits no throughput. Default: 0. */
   delay?: number;
+  /** How many bytes a second pass in each direction. Default: no limit. */
+  rate?: number;
   /** Forwards bytes in segments of 1 to this many bytes. */
   split?: number;
   /** Forwards in one segment what arrives within this many milliseconds. */
@@ -125,6 +129,7 @@ export class FaultyPeer implements AsyncDisposable {
   readonly #faults: Record<Direction, Fault[]>;
   readonly #passed: Record<Direction, number> = { up: 0, down: 0 };
   readonly #reached = Promise.withResolvers<void>();
+  readonly #limits: Partial<Record<Direction, RateLimit>>;
   readonly #links: Link[] = [];
   readonly #running: Promise<void>;
   #port: number;
@@ -133,6 +138,8 @@ export class FaultyPeer implements AsyncDisposable {
     this.#port = port;
     this.#options = options;
     this.#random = randomNumbers(options.seed ?? 1);
+    const { rate } = options;
+    this.#limits = rate === undefined ? {} : { up: new RateLimit(rate), down: new RateLimit(rate) };
     const sorted = (options.faults ?? []).toSorted((a, b) => a.at - b.at);
     this.#faults = {
       up: sorted.filter(({ direction }) => direction === "up"),
@@ -256,6 +263,7 @@ export class FaultyPeer implements AsyncDisposable {
     { bytes, to }: { bytes: Uint8Array; to: Deno.TcpConn },
   ): Promise<void> {
     const { split } = this.#options;
+    await this.#limits[direction]?.take(bytes.length);
     for (let done = 0; done < bytes.length;) {
       const size = split === undefined ? bytes.length : 1 + this.#random(split);
       const count = await to.write(bytes.subarray(done, done + size));

@@ -11,7 +11,7 @@ import { type ErrorCode, FerryError, toFerryError } from "../../lib/core/errors.
 import type { Header } from "../../lib/wire/codec.ts";
 import { receive } from "../../lib/transfer/receive.ts";
 import { type Frame, Wire } from "../../lib/wire/frames.ts";
-import type { ByteStream } from "../../lib/wire/connection.ts";
+import type { ByteStream } from "../../lib/wire/byte_stream.ts";
 import type { ByteSource } from "../../lib/core/bytes.ts";
 import { concat } from "./vectors.ts";
 

@@ -5,6 +5,7 @@
  */
 
 import * as v from "valibot";
+import { MAX_LEVEL } from "../pieces.ts";
 import { features, integer, key, ok, string, timeout } from "../schema.ts";
 import type { Operation } from "./operation.ts";
 
@@ -28,6 +29,10 @@ const request = v.object({
     "Milliseconds of silence after which the client takes the connection for ended.",
   ),
   scram: key(v.optional(string), "The client's first message of SCRAM, where it has a token."),
+  zstd_level: key(
+    v.optional(integer(1, MAX_LEVEL)),
+    "The level at which the server is to compress, if it does; it may choose a lower one.",
+  ),
 });
 
 /** The header of a `hello`. */

@@ -185,6 +185,12 @@ lets bash, zsh or fish complete its command line.`,
       kind: "flag",
       help: "let clients make symbolic links that stay in the directory that they may write to",
     },
+    "max-compressed": {
+      kind: "count",
+      value: "N",
+      default: "64",
+      help: "compress no more of them at a time, for clients that ask for it; 0 for none",
+    },
     durability: {
       kind: "text",
       value: "full|none",

@@ -14,7 +14,7 @@ import type { Runtime } from "../../../lib/runtime/runtime.ts";
 import type { BufferBudget } from "../../../lib/core/buffer_budget.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { Deadlines } from "../../../lib/wire/deadlines.ts";
-import type { ByteStream } from "../../../lib/wire/connection.ts";
+import type { ByteStream } from "../../../lib/wire/byte_stream.ts";
 import { type ConnectionHandler, type Listener, listenTcp } from "../../net/listener.ts";
 import type { ConnectionLimits } from "../../net/connection_limits.ts";
 import { guarded, logFailure } from "../../observe/failures.ts";

@@ -8,7 +8,7 @@
 import { type ErrorCode, FerryError, toFerryError } from "../../../lib/core/errors.ts";
 import { parseRequest, type Request } from "../../../lib/wire/operations/operations.ts";
 import type { Frame } from "../../../lib/wire/frames.ts";
-import type { ByteStream } from "../../../lib/wire/connection.ts";
+import type { ByteStream } from "../../../lib/wire/byte_stream.ts";
 import { logger, ServedConnection, type SessionOptions } from "./exchange/served_connection.ts";
 import { Exchange } from "./exchange/exchange.ts";
 import { handlerOf } from "./handlers/all.ts";
@@ -55,7 +55,10 @@ export class Session {
     ends.defer(() => logger.debug("{peer} disconnected", { peer }));
     ends.defer(() => connection.releaseOffered());
     ends.defer(() => replies.settle().catch(() => {}));
-    ends.defer(() => wire.close());
+    ends.defer(() => {
+      wire.close();
+      connection.freePlace();
+    });
     try {
       let goOn = true;
       while (goOn && !connection.draining) {

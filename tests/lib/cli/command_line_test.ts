@@ -52,6 +52,25 @@ Deno.test("parseCommandLine() takes no value of a list that is none of the choic
   );
 });
 
+Deno.test("parseCommandLine() gives an option without a value the implied one", () => {
+  const level = { kind: "count", range: [1, 9], short: "z", implied: "3", help: "it" } as const;
+  const command = { ...COMMAND, options: { level, quiet: OPTIONS.quiet, server: OPTIONS.server } };
+  const parsed = (argv: string[], env = {}) => {
+    const { options, args } = parseCommandLine(command, argv, settings(env));
+    return [options.level, options.quiet, args];
+  };
+  assertEquals(parsed(["a"]), [undefined, false, ["a"]]);
+  assertEquals(parsed(["--level", "a"]), [3, false, ["a"]]);
+  assertEquals(parsed(["-z", "5"]), [3, false, ["5"]]);
+  assertEquals(parsed(["--level=5", "a"]), [5, false, ["a"]]);
+  assertEquals(parsed(["-z=5", "a"]), [5, false, ["a"]]);
+  for (const both of ["-zq", "-qz"]) assertEquals(parsed([both, "a"]), [3, true, ["a"]]);
+  assertEquals(parsed(["-sz"]), [undefined, false, []]);
+  assertEquals(parsed(["--", "-z"]), [undefined, false, ["-z"]]);
+  assertEquals(parsed([], { PROG_LEVEL: "7" }), [7, false, []]);
+  assertStringIncludes(usageOf(() => parsed(["-z=0"])), "--level takes a whole number from 1 to 9");
+});
+
 Deno.test("parseCommandLine() gives defaults where nothing is given", () => {
   assertEquals(parse([]), { options: NOTHING_GIVEN, args: [] });
 });

@@ -7,12 +7,13 @@
 
 import { getLogger } from "@logtape/logtape";
 import { FerryError, wasCut } from "../../../../lib/core/errors.ts";
+import type { Places } from "../../../../lib/core/places.ts";
 import type { Runtime } from "../../../../lib/runtime/runtime.ts";
 import type { Request } from "../../../../lib/wire/operations/operations.ts";
 import { errorReply } from "../../../../lib/wire/error_reply.ts";
 import { type IncomingBody, MAX_DRAIN_BYTES } from "../../../../lib/wire/body.ts";
 import { Wire } from "../../../../lib/wire/frames.ts";
-import type { ByteStream } from "../../../../lib/wire/connection.ts";
+import type { ByteStream } from "../../../../lib/wire/byte_stream.ts";
 import { Identity } from "../../../auth/identity.ts";
 import type { Authority } from "../../../auth/authority.ts";
 import type { AllowedCommands } from "../../../exec/allowed_commands.ts";
@@ -46,6 +47,8 @@ export interface SessionOptions {
   idleTimeout: number;
   /** The minimum transfer rate of a peer while a message is being transferred, in bytes per second. */
   minRate: number;
+  /** Limits how many connections are compressed. */
+  compressed: Places;
   /** The peer's address, for the log. */
   peer: string;
   /** The share links; undefined if the server has no listener that they could lead to. */
@@ -87,6 +90,8 @@ export class ServedConnection {
   unsent = false;
   /** Whether it accepts no new requests. */
   draining = false;
+  /** Its place among the compressed connections; undefined if it is not one. */
+  #compressed: Disposable | undefined;
   /** Whether the end of the connection was already logged and reported to the hooks. */
   #endTold = false;
 
@@ -112,6 +117,18 @@ export class ServedConnection {
   close(reason: FerryError): void {
     this.identity.close();
     this.wire.close(reason);
+  }
+
+  /** Whether it may be compressed from now on: it is not yet, and not too many others are. */
+  mayCompress(): boolean {
+    if (this.#compressed) return false;
+    this.#compressed = this.options.compressed.take();
+    return this.#compressed !== undefined;
+  }
+
+  /** Gives its place among the compressed connections to another one. */
+  freePlace(): void {
+    this.#compressed?.[Symbol.dispose]();
   }
 
   /** Releases a partial upload that was offered but not resumed. */

@@ -11,6 +11,7 @@ import { MOVE_KEEP, REMOVE_WITHIN } from "../../../../lib/wire/operations/within
 import { timeoutKey } from "../../../../lib/wire/schema.ts";
 import { HEADER_CHECKSUMS } from "../../../../lib/wire/header_checksum.ts";
 import { KEEP_ALIVE } from "../../../../lib/wire/keep_alive.ts";
+import { DEFAULT_LEVEL, ZSTD } from "../../../../lib/wire/pieces.ts";
 import type { Handler } from "../exchange/exchange.ts";
 
 /** The optional features of the protocol that every server of this version supports. */
@@ -32,6 +33,9 @@ const FEATURES = [
 /** The optional features that need both sides: a server announces one only if the client has announced it. */
 const MUTUAL_FEATURES = [HEADER_CHECKSUMS, KEEP_ALIVE];
 
+/** The highest level at which this server compresses, whatever a client asks for: higher ones cost too much time. */
+const MAX_SERVER_LEVEL = 6;
+
 /** Answers a `hello`. */
 export const hello: Handler<HelloRequest> = {
   action: () => "agree on a version",
@@ -46,6 +50,7 @@ export const hello: Handler<HelloRequest> = {
       ...(links ? ["share"] : []),
       ...(storage.links ? ["links"] : []),
       ...MUTUAL_FEATURES.filter((feature) => request.features.includes(feature)),
+      ...(request.features.includes(ZSTD) && connection.mayCompress() ? [ZSTD] : []),
     ];
     const keepsAlive = features.includes(KEEP_ALIVE);
     const { mechanism: auth, scopes } = identity;
@@ -64,6 +69,12 @@ export const hello: Handler<HelloRequest> = {
       agent: `ferryd/${VERSION}`,
       ...login,
     });
+    if (features.includes(ZSTD)) {
+      // The reply is the last message that is not in pieces.
+      await connection.replies.settle();
+      const level = Math.min(request.zstd_level ?? DEFAULT_LEVEL, MAX_SERVER_LEVEL);
+      await wire.compress(level, { tellsIdle: false });
+    }
     if (keepsAlive) wire.keepAlive(request.idle_ms, { answers: true });
     return goOn;
   },
