@@ -89,7 +89,8 @@ export class Transfer {
   /** The command line for the transfer. */
   get args(): string[] {
     const { op, name, source, target } = this;
-    const common = ["--overwrite", "always", "--json"];
+    const compressed = this.index % 3 === 2 ? ["-z"] : [];
+    const common = ["--overwrite", "always", "--json", ...compressed];
     return op === "put"
       ? ["put", source, "--as", name, ...common]
       : ["get", name, "--out", target, "--durability", "none", ...common];

@@ -25,11 +25,26 @@ const LANES = 6;
 /** How often a conversation is retried whose sides gave up before the damage was reached. */
 const RETRIES = 10;
 
-/** The messages of one direction, and which of their bytes are headers. */
-function messagesIn(bytes: Uint8Array<ArrayBuffer>): { from: number; body: number; to: number }[] {
+/** The size of the header of a piece of a compressed connection, and where it has the size of the rest. */
+const PIECE = { header: 12, size: 4 };
+
+/**
+ * The messages of one direction, and which of their bytes are headers. On a compressed connection, all bytes of the
+ * pieces behind the first message count as headers: they may be some.
+ */
+function messagesIn(
+  bytes: Uint8Array<ArrayBuffer>,
+  { compressed }: { compressed: boolean },
+): { from: number; body: number; to: number }[] {
   const messages = [];
   const view = new DataView(bytes.buffer);
   for (let from = 0; from < bytes.length;) {
+    if (compressed && from > 0) {
+      const to = from + PIECE.header + view.getUint32(from + PIECE.size, true);
+      messages.push({ from, body: to, to });
+      from = to;
+      continue;
+    }
     const body = from + 4 + view.getInt32(from, true);
     const header = JSON.parse(new TextDecoder().decode(bytes.subarray(from + 4, body)));
     const to = body + (header.total_size ?? 0);
@@ -40,9 +55,11 @@ function messagesIn(bytes: Uint8Array<ArrayBuffer>): { from: number; body: numbe
 }
 
 /** All possible damages of a conversation. */
-function damages({ greets }: Operation, { network }: Outcome): Damage[] {
+function damages({ greets, level }: Operation, { network }: Outcome): Damage[] {
   return (["up", "down"] as Direction[]).flatMap((direction) => {
-    const messages = messagesIn(network.seen(direction)).slice(greets ? 0 : 1);
+    const messages = messagesIn(network.seen(direction), { compressed: level !== undefined }).slice(
+      greets ? 0 : 1,
+    );
     return messages.flatMap(({ from, body, to }): Damage[] => [
       { direction, lost: { from, to } },
       ...Array.from({ length: 8 * (body - from) }, (_, i) => ({ direction, bit: 8 * from + i })),

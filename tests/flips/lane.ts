@@ -80,7 +80,7 @@ export class Lane implements AsyncDisposable {
     patience: keyof typeof PATIENCE = "much",
   ): Promise<Outcome> {
     this.#furnish(operation);
-    const { name, served, token } = operation;
+    const { name, served, token, level } = operation;
     const usual = name === FORGETFUL ? forgetful(this.#storage) : this.#storage;
     const { storage = usual, commands, links, authority, state } = await served?.() ?? {};
     const link = network(damage);
@@ -105,7 +105,7 @@ export class Lane implements AsyncDisposable {
     try {
       const deadline = performance.now() + clientMs;
       const timeout = clientMs;
-      const connection = await Connection.over(link.client, { deadline, timeout, token });
+      const connection = await Connection.over(link.client, { deadline, timeout, token, level });
       await using client = new Client(connection, { dial: refuse, retries: 0 });
       const result = await operation.run(client, this.#cwd) ?? null;
       outcome = { code: "ok", result: JSON.stringify(result, bytesAsNumbers) };

@@ -49,6 +49,8 @@ export interface Operation {
   readonly served?: () => Promise<Served> | Served;
   /** The client's token. */
   readonly token?: Token;
+  /** The level at which the connection is compressed. Default: it is not. */
+  readonly level?: number;
   /** Runs it, and returns what the user would see. */
   run(client: Client, cwd: string): Promise<unknown>;
 }
@@ -244,6 +246,15 @@ export async function fileOperations(stack: AsyncDisposableStack): Promise<reado
       name: "put of what is there",
       root: { "l": OFFERED },
       run: (client) => client.put(OFFERED, { as: "l", algorithm: "xxh128" }),
+    },
+    {
+      name: "put and get, compressed",
+      level: 3,
+      greets: true,
+      run: async (client) => {
+        const put = await client.put(LARGE, { as: "l" });
+        return [client.compresses, put, (await client.get("l").bytes()).length];
+      },
     },
     {
       name: "put of the rest of a file",

@@ -7,6 +7,9 @@
 
 import { createHash } from "node:crypto";
 import { md5, utf8 } from "../support/bytes.ts";
+import { flushedParts, pieceOf, rawPiece } from "../support/pieces.ts";
+import { frame } from "../support/raw_peer.ts";
+import { concat } from "../support/vectors.ts";
 import { HTTP_CONVERSATIONS } from "./http_conversations.ts";
 
 /**
@@ -293,6 +296,55 @@ const others: readonly Conversation[] = [
   },
 ];
 
+/** The bytes of messages. */
+const bytesOf = (...parts: Part[]) =>
+  concat(parts.map((part) => part instanceof Uint8Array ? part : frame(part)));
+
+const COMPRESSED_HELLO = { ...HELLO, features: ["zstd"], zstd_level: 9 };
+const PUT_LARGE = bytesOf(...put("fuzz/z", LARGE, { overwrite: "always" }));
+const LISTS = bytesOf(...Array(50).fill({ op: "list", filename: "", recursive: true }), PING);
+const [FIRST, NEXT] = await flushedParts(PUT_LARGE, LISTS) as [Uint8Array, Uint8Array];
+const ZEROS = new Uint8Array(16 * 1024 * 1024);
+const [BOMB] = await flushedParts(
+  bytesOf({ op: "put", filename: "fuzz/z", md5: null, total_size: ZEROS.length }, ZEROS),
+) as [Uint8Array];
+
+/** Compressed connections: right ones, and pieces that are not what their headers say. */
+const compressed: readonly Conversation[] = ([
+  ["compressed messages", [
+    rawPiece(bytesOf(PING)),
+    pieceOf("first", PUT_LARGE.length, FIRST),
+    rawPiece(bytesOf({ op: "stat", filename: "fuzz/z" })),
+    pieceOf("next", LISTS.length, NEXT),
+    pieceOf("forget", 0),
+    pieceOf("first", PUT_LARGE.length, FIRST),
+  ]],
+  ["a piece that expands", [pieceOf("first", 100_000, BOMB)]],
+  ["a piece that expands as far as it may", [pieceOf("first", 1024 * 1024, BOMB)]],
+  ["a piece with too little content", [pieceOf("first", PUT_LARGE.length + 1, FIRST)]],
+  ["a piece with half of its bytes", [
+    pieceOf("first", PUT_LARGE.length, FIRST.subarray(0, FIRST.length >> 1)),
+    pieceOf("next", LISTS.length, NEXT),
+  ]],
+  ["a piece that continues nothing", [
+    pieceOf("forget", 0),
+    pieceOf("next", LISTS.length, NEXT),
+  ]],
+  ["a piece that is no zstd", [pieceOf("first", 50_000, LARGE.subarray(0, 50_000))]],
+  ["pieces beyond the limits", [
+    pieceOf("raw", 2 ** 24 - 1, SMALL),
+    pieceOf("raw", 0),
+  ]],
+  ["two hellos", [
+    rawPiece(bytesOf(COMPRESSED_HELLO, PING)),
+    rawPiece(bytesOf(PING)),
+  ]],
+] as [string, Uint8Array[]][]).map(([name, pieces]) => ({
+  name,
+  place: "tcp",
+  parts: [COMPRESSED_HELLO, ...pieces],
+}));
+
 /** The same conversation, with checksums in all headers. */
 export function withChecksums(conversation: Conversation): Conversation {
   const { name, parts } = conversation;
@@ -321,7 +373,12 @@ export function tlsConversation(clientHello: Uint8Array): Conversation {
 }
 
 /** All conversations. */
-export const CONVERSATIONS: readonly Conversation[] = [...files, ...HTTP_CONVERSATIONS, ...others];
+export const CONVERSATIONS: readonly Conversation[] = [
+  ...files,
+  ...compressed,
+  ...HTTP_CONVERSATIONS,
+  ...others,
+];
 
 /** The files in `kept/`, which must never change. */
 export const KEPT: Readonly<Record<string, Uint8Array>> = {

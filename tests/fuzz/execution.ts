@@ -5,6 +5,7 @@
  */
 
 import { isErrorCode } from "../../lib/core/errors.ts";
+import { contentOf } from "../support/pieces.ts";
 import { type RawResponse, someResponsesIn } from "../support/raw_http.ts";
 import { isChecked, type RawAddress, reach } from "../support/raw_peer.ts";
 import type { Conversation } from "./conversations.ts";
@@ -148,6 +149,9 @@ function lookAtReplies(said: Uint8Array): { problem?: string; replies: string[] 
   };
   try {
     for (let header; (header = take());) {
+      if ((header.features as string[] | undefined)?.includes("zstd")) {
+        said = concatenate([said.subarray(0, at), contentOf(said.subarray(at))]);
+      }
       const { status, code, message, total_size = 0 } = header;
       if (status !== "ok" && status !== "error") throw new Error(`the status is ${status}`);
       replies.push(status === "ok" ? "ok" : String(code));
