@@ -10,6 +10,7 @@ import { assertRecordCount, strongBytes } from "../../lib/delta/block_sizes.ts";
 import { type Range, Ranges } from "../../lib/delta/ranges.ts";
 import { Signer } from "../../lib/delta/signer.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
+import { MIN_REMEMBERED_BYTES } from "../storage/kept_hashes.ts";
 import type { StoredFile } from "../storage/storage.ts";
 import { assertVersion, versionOf } from "./basis.ts";
 import { BlockHasher, HASH_BYTES } from "./content_hashes.ts";
@@ -124,7 +125,7 @@ export class FileSignature implements AsyncDisposable {
     const blocks = hasher.finish();
     records.add(shortened(blocks.hashes.subarray(added), this.strong));
     yield records.take();
-    await this.#file.rememberHashes(blocks);
+    if (size >= MIN_REMEMBERED_BYTES) await this.#file.rememberHashes(blocks);
   }
 
   async *#pieces(ranges: Iterable<Range>) {

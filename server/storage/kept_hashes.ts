@@ -6,6 +6,9 @@
 
 import type { BlockHashes } from "./storage.ts";
 
+/** Files smaller than this, in bytes, are read again: nothing is remembered of them. */
+export const MIN_REMEMBERED_BYTES: number = 1024 * 1024;
+
 /** The most bytes of hashes that are kept of one file: 131072 blocks. */
 export const MAX_HASHES_BYTES: number = 1024 * 1024;
 

@@ -4,6 +4,7 @@ import { encodeRanges, encodeRecipe, strongHashes, varint } from "../support/del
 import { Pair } from "../support/pair.ts";
 import { randomBytes } from "../support/random_file.ts";
 import type { RawPeer } from "../support/raw_peer.ts";
+import { show, token, TokenServer } from "../support/token_server.ts";
 import { stagedIn } from "../support/programs.ts";
 
 /** The answer to a request for a signature. */
@@ -333,6 +334,31 @@ Deno.test("a cut put from a basis goes on where it was cut", async () => {
   assertEquals((await putFrom(peer, keys, recipe, content)).status, "ok");
   assertEquals(md5(Deno.readFileSync(`${p.root}/f`)), md5(content));
   assertEquals(stagedIn(p.root), []);
+});
+
+Deno.test("a token gets no signature of what it may not read, and builds upon nothing else", async () => {
+  const may = await token("read,write", "inbox");
+  const mayOnlyWrite = await token("write:inbox");
+  await using server = await TokenServer.start([may.record, mayOnlyWrite.record]);
+  Deno.symlinkSync("../secret", `${server.path}/inbox/link`);
+  const block = 64;
+  using peer = await server.peer();
+  await show(peer, may.token);
+  const basis_version = await versionOf(peer, "inbox/mine");
+  for (const filename of ["secret", "other/secret", "inbox/link"]) {
+    assertEquals(await peer.ask({ op: "signature", filename, block }), "denied", filename);
+    const keys = { filename: "inbox/new", basis: filename, basis_version };
+    assertEquals((await putFrom(peer, keys, RECIPE, NEW)).code, "denied", filename);
+  }
+  const mine = utf8.encode("inbox/mine");
+  const recipe = encodeRecipe({ from: 0, size: mine.length });
+  const keys = { filename: "inbox/new", basis: "inbox/mine", basis_version };
+  assertEquals((await putFrom(peer, keys, recipe, mine)).status, "ok");
+  assertEquals(server.read("inbox/new"), "inbox/mine");
+  using other = await server.peer();
+  await show(other, mayOnlyWrite.token);
+  assertEquals(await other.ask({ op: "signature", filename: "inbox/mine", block }), "denied");
+  assertEquals((await putFrom(other, keys, recipe, mine)).code, "denied");
 });
 
 Deno.test("an offer tells whether a file would be replaced", async () => {

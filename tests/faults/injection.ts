@@ -166,7 +166,15 @@ function wrapping<T>(method: Method, wrap: (what: T) => T): Method {
 
 function faultyFile(file: StoredFile, faults: Faults): StoredFile {
   return override(file, {
-    ...before(faults, file, "file", ["read", "seek", "assertUnchanged", "remember"]),
+    ...before(faults, file, "file", [
+      "read",
+      "seek",
+      "assertUnchanged",
+      "remember",
+      "findHashes",
+      "rememberHashes",
+      "forgetHashes",
+    ]),
     [Symbol.asyncDispose]: disposal(file, "file", faults),
   });
 }

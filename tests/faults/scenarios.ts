@@ -9,8 +9,10 @@ import { assertEquals } from "@std/assert";
 import { openDatagramSocket } from "../../lib/udp/datagram.ts";
 import { type Client, connect, type ConnectOptions, FerryError } from "../../mod.ts";
 import { type HttpRequest, type HttpResponse, send } from "../support/http_server.ts";
-import { frame, RawPeer } from "../support/raw_peer.ts";
-import { text } from "../support/bytes.ts";
+import { isErrorCode } from "../../lib/core/errors.ts";
+import { encodeRanges, encodeRecipe } from "../support/delta_frames.ts";
+import { frame, type RawMessage, RawPeer } from "../support/raw_peer.ts";
+import { md5, text } from "../support/bytes.ts";
 
 /** The server that a scenario uses. */
 export interface Scene {
@@ -69,6 +71,21 @@ class Received {
 function came<T>(what: T | null): T {
   if (what === null) throw new FerryError("closed", "the connection ended");
   return what;
+}
+
+/** A message that reports no error; otherwise throws the error. */
+function granted(message: RawMessage): RawMessage {
+  const { status, code, message: reason } = message.header;
+  if (status === "error" && isErrorCode(code)) throw new FerryError(code, String(reason));
+  return message;
+}
+
+/** The version of a file, as the reply to a request for its signature tells it. */
+async function versionOf(peer: RawPeer, filename: string): Promise<unknown> {
+  await peer.send({ op: "signature", filename, block: 4096 });
+  const { header } = granted(came(await peer.receive()));
+  while (!granted(came(await peer.receive())).header.end);
+  return header.version;
 }
 
 async function assertGets(client: Client, name: string, bytes: Uint8Array): Promise<void> {
@@ -148,6 +165,39 @@ export const SCENARIOS: readonly Scenario[] = [
       await using client = await scene.connect();
       await client.put(LARGE, { as: "large", ...ALWAYS });
       await client.remove("large");
+    },
+  },
+  {
+    name: "a file that is made from another one, of which then only ranges are fetched",
+    files: { "delta/old": MIDDLE, "delta/new": MIDDLE.subarray(100) },
+    large: true,
+    async run({ connect, address }) {
+      await using client = await connect();
+      await client.put(MIDDLE, { as: "delta/old", ...ALWAYS });
+      const [, port] = address("tcp").split(":");
+      using peer = await RawPeer.connect(Number(port));
+      const content = MIDDLE.subarray(100);
+      const recipe = encodeRecipe({ from: 100, size: content.length });
+      const version = await versionOf(peer, "delta/old");
+      await peer.send({
+        op: "put",
+        filename: "delta/new",
+        overwrite: "always",
+        basis: "delta/old",
+        basis_version: version,
+        size: content.length,
+        md5: md5(content),
+        total_size: recipe.length,
+      }, recipe);
+      granted(came(await peer.receive()));
+      const ranges = encodeRanges([10, 20], [1000, 70_000]);
+      const body = { md5: md5(ranges), total_size: ranges.length };
+      const newVersion = await versionOf(peer, "delta/new");
+      await peer.send({ op: "get", filename: "delta/new", version: newVersion, ...body }, ranges);
+      const reply = granted(came(await peer.receive()));
+      assertEquals(reply.body.length, 70_020);
+      const { header } = reply.header.md5 === null ? granted(came(await peer.receive())) : reply;
+      assertEquals(header.md5, md5(content));
     },
   },
   {

@@ -55,6 +55,11 @@ const LARGE = Uint8Array.from({ length: 200_000 }, (_, i) => (i * 31) >>> 3);
 /** Partial uploads beyond this size are kept. */
 const RESUMABLE = 9 * 1024 * 1024;
 
+/** The ranges 3 to 7 and 100 to 300, encoded. */
+const RANGES = Uint8Array.of(3, 5, 92, 0xc8, 1);
+/** How 300 bytes are made of 5 literal ones and copies of 250 and 45, of which the second begins 10 bytes earlier. */
+const RECIPE = Uint8Array.of(5, ...utf8.encode("hello"), 0xfa, 1, 0, 0, 45, 19);
+
 function put(filename: string, body: Uint8Array, keys: Record<string, unknown> = {}): Part[] {
   const header = { op: "put", filename, md5: md5(body), total_size: body.length };
   return [{ ...header, size: body.length, ...keys }, body];
@@ -200,6 +205,55 @@ const files: readonly Conversation[] = [
       { op: "get", filename: "kept/large", start: 199_000 },
       { op: "get", filename: "kept/file", count: 3, checksum: "xxh128" },
       { op: "get", filename: "kept/file", start: 100 },
+    ],
+  },
+  {
+    name: "signatures",
+    parts: [
+      { op: "signature", filename: "kept/large", block: 4096 },
+      { op: "signature", filename: "kept/large", block: 64, rolling: true, checksum: "xxh128" },
+      {
+        op: "signature",
+        filename: "kept/large",
+        block: 1024,
+        md5: md5(RANGES),
+        total_size: RANGES.length,
+      },
+      RANGES,
+      { op: "signature", filename: "kept/file", block: 64, version: "another" },
+      PING,
+    ],
+  },
+  {
+    name: "a put that builds upon a file",
+    parts: [
+      {
+        op: "put",
+        filename: "fuzz/delta",
+        overwrite: "always",
+        basis: "kept/large",
+        basis_version: "another",
+        size: 300,
+        total_size: RECIPE.length,
+      },
+      RECIPE,
+      closing(RECIPE),
+      PING,
+    ],
+  },
+  {
+    name: "get of ranges",
+    parts: [
+      {
+        op: "get",
+        filename: "kept/large",
+        version: "another",
+        md5: md5(RANGES),
+        total_size: RANGES.length,
+      },
+      RANGES,
+      { op: "get", filename: "kept/large", version: "another" },
+      PING,
     ],
   },
   {

@@ -10,6 +10,7 @@ import { MAX_NAME_BYTES } from "../../lib/core/remote_name.ts";
 import type { Storage } from "../../server/storage/storage.ts";
 import { testChanging } from "./conformance/changing.ts";
 import { testConcurrency } from "./conformance/concurrency.ts";
+import { testDeltas } from "./conformance/deltas.ts";
 import { testInternal } from "./conformance/internal.ts";
 import { testLinks } from "./conformance/links.ts";
 import { testListing } from "./conformance/listing.ts";
@@ -109,6 +110,7 @@ export function testStorage(
   testListing(test, abilities);
   testNames(test, abilities);
   testChanging(test);
+  testDeltas(test);
   if (abilities.internal) testInternal(test);
   if (abilities.links) testLinks(test);
   else {

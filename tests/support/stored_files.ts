@@ -16,8 +16,9 @@ import type {
   ResumeOptions,
   Storage,
   StoredFile,
+  StoreOptions,
 } from "../../server/storage/storage.ts";
-import type { CommitOptions, Committed } from "../../lib/files/commit.ts";
+import type { Committed } from "../../lib/files/commit.ts";
 import { md5 } from "./bytes.ts";
 
 const name = parseFileName;
@@ -28,7 +29,7 @@ export function bytesOf(content: Uint8Array | string): Uint8Array {
 }
 
 /** Pseudo-random bytes without repeating parts. */
-export function noise(size: number, seed: number): Uint8Array {
+export function noise(size: number, seed: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(size);
   let state = seed * 2654435761 + 1;
   for (let at = 0; at < size; at++) {
@@ -55,7 +56,7 @@ export async function put(
   storage: Storage,
   filename: string,
   content: Uint8Array | string,
-  options: Partial<CommitOptions> = {},
+  options: Partial<StoreOptions> = {},
 ): Promise<Committed> {
   await using pending = await begin(storage, filename, content);
   return await pending.commit({ checksum: md5(content), replace: false, ...options });
@@ -63,13 +64,13 @@ export async function put(
 
 /** The rest of a file. */
 export async function readAll(file: StoredFile, pieceSize = 100_000): Promise<Uint8Array> {
-  const pieces: number[] = [];
+  const pieces: BlobPart[] = [];
   const into = new Uint8Array(pieceSize);
   for (;;) {
     const count = await file.read(into);
-    if (count === null) return new Uint8Array(pieces);
+    if (count === null) return await new Blob(pieces).bytes();
     assert(count <= into.length, "more was read than there is room for");
-    for (const byte of into.subarray(0, count)) pieces.push(byte);
+    pieces.push(into.slice(0, count));
   }
 }
 

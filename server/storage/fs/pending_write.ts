@@ -11,6 +11,7 @@ import type { FileName } from "../../../lib/core/remote_name.ts";
 import { GRAIN_MS } from "../../../lib/files/local_file.ts";
 import { RESUMABLE_BYTES } from "../../../lib/files/partial_file.ts";
 import { infoAt } from "../../../lib/files/path_lookup.ts";
+import { MIN_REMEMBERED_BYTES } from "../kept_hashes.ts";
 import type { Reservation } from "../quota.ts";
 import type {
   BlockHashes,
@@ -164,21 +165,24 @@ export class FsPendingWrite implements ResumableWrite {
       onNaming: () => upload.unrecord(),
       onNamed: (path) => {
         reserved.settle(this.#size);
-        if (blocks) this.#remember(path, blocks);
+        if (this.#size >= MIN_REMEMBERED_BYTES) this.#remember(path, blocks);
       },
     });
   }
 
   /**
-   * Remembers the hashes of the blocks of the file that was just published. A later write is certain to change its
-   * modification time, unless that is the present time already.
+   * Remembers the hashes of the blocks of the file that was just published, if they are known. A later write is certain
+   * to change its modification time, unless that is the present time already. Hashes of an earlier file are forgotten,
+   * which may have had the same inode, size and times a moment ago.
    */
-  #remember(path: string, blocks: BlockHashes): void {
+  #remember(path: string, blocks: BlockHashes | undefined): void {
     const { name, served: { cache, hashes, runtime } } = this.#options;
     const info = infoAt(path);
     if (!info?.isFile || info.size !== this.#size) return;
     const age = runtime.clock.now() - (info.mtime?.getTime() ?? Infinity);
-    if (age >= GRAIN_MS) hashes.record(cache.identify(info, name), blocks);
+    const identity = cache.identify(info, name);
+    if (blocks && age >= GRAIN_MS) hashes.record(identity, blocks);
+    else hashes.forget(identity);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

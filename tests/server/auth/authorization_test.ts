@@ -8,6 +8,7 @@ import {
   type Principal,
 } from "../../../server/auth/authorization.ts";
 import { grantEverywhere, type Grants, parseGrants } from "../../../server/auth/grants.ts";
+import { parseFileName } from "../../../lib/core/remote_name.ts";
 import { type Scope, SCOPES } from "../../../lib/core/scope.ts";
 import fc from "../../support/properties.ts";
 
@@ -75,6 +76,22 @@ Deno.test("assertAllowed() share needs write where others may upload, and not re
   const upload = { op: "share", filename: "a", upload: true } as const;
   assertAllowed(somebody(grantEverywhere(["write"])), upload);
   assertEquals(decide(somebody(grantEverywhere(["read"])), upload), "denied");
+});
+
+Deno.test("assertAllowed() put needs read for what it builds upon, and write for its name alone", () => {
+  const who = somebody(parseGrants(["read:pub/,write:in/"], []));
+  const put = { op: "put", filename: "in/f" } as const;
+  assertAllowed(who, put);
+  assertAllowed(who, { ...put, basis: "pub/f" });
+  for (const basis of ["in/f", "pub", "other/f"]) {
+    assertEquals(decide(who, { ...put, basis }), "denied", basis);
+  }
+  assertEquals(decide(who, { ...put, basis: "../f" }), "bad_name");
+  assertEquals(decide(who, { op: "put", filename: "pub/f", basis: "pub/f" }), "denied");
+  const only = { only: parseFileName("in/f"), createsOnly: false };
+  const visitor = { ...somebody(grantEverywhere(["read", "write"])), link: only };
+  assertAllowed(visitor, { ...put, basis: "in/f" });
+  assertEquals(decide(visitor, { ...put, basis: "in/g" }), "denied");
 });
 
 /** Who asks, in the tables below. */

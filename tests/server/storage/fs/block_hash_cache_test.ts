@@ -11,7 +11,7 @@ function identity(key: string, version = "1:2:3"): FileIdentity {
 }
 
 function blocks(seed: number, count = 2, block = 65536) {
-  return { block, hashes: noise(8 * count, seed) as Uint8Array<ArrayBuffer> };
+  return { block, hashes: noise(8 * count, seed) };
 }
 
 Deno.test("BlockHashCache.lookup() tells what was recorded of exactly that state", () => {
