@@ -8,6 +8,7 @@ import { Copies } from "./copies.ts";
 import { type RandomAccess, readAt } from "./random_access.ts";
 import { readEnd, readRecords, type SignatureReply } from "./signature.ts";
 import { startsWith, type StrongHash } from "./strong_hash.ts";
+import { hashOfZeros, mayBeZeros, ZeroRuns } from "./zero_runs.ts";
 
 /** How much of the local file is read at once, in bytes, if blocks are not larger. */
 const CHUNK_BYTES = 1024 * 1024;
@@ -16,6 +17,8 @@ const CHUNK_BYTES = 1024 * 1024;
 export interface InPlaceOptions {
   /** The size of a block in bytes. */
   block: number;
+  /** Which file is to be described by copies of the other one. */
+  target: "local" | "remote";
   /** Hashes the blocks. */
   hash: StrongHash;
   /** Gets every byte of the local file in order. The bytes are valid until it resolves. */
@@ -27,21 +30,23 @@ export interface InPlaceOptions {
 }
 
 /**
- * Finds the blocks that a local and a remote file have in common at the same offsets.
+ * Finds the blocks that a local and a remote file have in common at the same offsets, and blocks of zeros anywhere.
  *
  * @param reply a signature of all of the remote file, with strong hashes only
- * @returns the common parts, with the same offset in both files
+ * @returns the common parts
  * @throws {FerryError} `bad_header` if the signature is not as long as it has to be, `io` if the local file cannot be
  * read or is shorter than it was; what the reply fails with
  */
 export async function compareInPlace(
   local: RandomAccess,
   reply: SignatureReply,
-  { block, hash, onBytes, onFound, signal }: InPlaceOptions,
+  { block, target, hash, onBytes, onFound, signal }: InPlaceOptions,
 ): Promise<Copies> {
   const same = new Copies();
   const chunk = Math.max(CHUNK_BYTES, block);
-  const needed = onBytes ? local.size : Math.min(local.size, reply.size);
+  // What only the local file has is of interest where it may consist of zeros.
+  const whole = onBytes !== undefined || target === "local";
+  const needed = whole ? local.size : Math.min(local.size, reply.size);
   const records = new Uint8Array(chunk / block * reply.strong);
   // While one chunk is hashed, the next one is read.
   const buffers = [new Uint8Array(chunk), new Uint8Array(chunk)] as const;
@@ -49,6 +54,26 @@ export async function compareInPlace(
     const bytes = buffers[start / chunk % 2]!.subarray(0, local.size - start);
     await readAt(local, start, bytes);
     return bytes;
+  };
+  const zeros = new ZeroRuns();
+  const zeroHash = hashOfZeros(hash, block);
+  /** Compares a block with its record; either may be missing behind the end of its file. */
+  const compare = (at: number, record: Uint8Array | undefined, bytes: Uint8Array | undefined) => {
+    // The last block of the remote file may be shorter.
+    const size = record ? Math.min(block, reply.size - at) : block;
+    const zeroRecord = size === block && record && startsWith(zeroHash, record, 0, reply.strong);
+    let [zeroBlock, equal] = [false, false];
+    if (bytes && bytes.length >= size && (record || mayBeZeros(bytes))) {
+      hash.begin();
+      hash.update(bytes.subarray(0, size));
+      const hashed = hash.end();
+      zeroBlock = size === block && startsWith(zeroHash, hashed, 0, hashed.length);
+      equal = record !== undefined && startsWith(hashed, record, 0, reply.strong);
+    }
+    if (equal) same.add(at, at, size);
+    const [content, basis] = target === "local" ? [zeroBlock, zeroRecord] : [zeroRecord, zeroBlock];
+    if (content && !equal) zeros.addMissing(at, block);
+    if (basis) zeros.addBasis(at, block);
   };
   let next: Promise<Uint8Array<ArrayBuffer>> | undefined;
   try {
@@ -63,22 +88,16 @@ export async function compareInPlace(
       const count = Math.ceil(Math.max(0, Math.min(chunk, reply.size - start)) / block);
       const received = records.subarray(0, count * reply.strong);
       await readRecords(reply, received);
-      for (let i = 0; bytes && i < count; i++) {
+      for (let i = 0; i < chunk / block; i++) {
         const at = start + i * block;
-        // The last block of the remote file may be shorter.
-        const size = Math.min(block, reply.size - at);
-        if (at + size > local.size) break;
-        hash.begin();
-        hash.update(bytes.subarray(i * block, i * block + size));
-        if (startsWith(hash.end(), received, i * reply.strong, reply.strong)) {
-          same.add(at, at, size);
-        }
+        const record = i < count ? received.subarray(i * reply.strong) : undefined;
+        compare(at, record, bytes?.subarray(i * block, (i + 1) * block));
       }
       await passed;
       onFound?.(same.size);
     }
     await readEnd(reply);
-    return same;
+    return Copies.merged(same, zeros.copies());
   } finally {
     await next?.catch(() => {});
   }

@@ -142,7 +142,8 @@ class Planner {
     const { onBytes, onFound, signal } = this.#options;
     const reply = await this.#ask(block, undefined);
     this.#remoteSize = reply.size;
-    const options = { block, hash: this.#hash, onBytes, onFound, signal };
+    const target = this.#direction === "put" ? "local" : "remote";
+    const options = { block, target, hash: this.#hash, onBytes, onFound, signal } as const;
     this.#copies = await compareInPlace(this.#local, reply, options);
   }
 

@@ -119,6 +119,8 @@ Deno.test("equal blocks in any number are no slow case", async () => {
   const old = join(zeros, OLD, zeros);
   await assertCost(old, join(randomBytes(5, 8), zeros, OLD, randomBytes(5, 9), zeros), 60 * KIB);
   await assertCost(OLD, join(OLD, zeros), 6 * MIB * 1.01);
+  await assertCost(zeros.subarray(0, 300_000), join(randomBytes(9, 8), zeros), 30 * KIB);
+  await assertCost(join(OLD, zeros.subarray(0, 9000)), join(OLD.subarray(0, MIB), zeros), 30 * KIB);
   const pattern = new Uint8Array(6 * MIB).map((_, i) => i % 251);
   await assertCost(pattern, join(randomBytes(9, 8), pattern), 40 * KIB);
 });
