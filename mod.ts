@@ -86,6 +86,7 @@ export type {
   DeleteOptions,
   GetOptions,
   GetTreeOptions,
+  Pass,
   Progress,
   PutOptions,
   PutTreeOptions,
@@ -93,6 +94,7 @@ export type {
   TransferOptions,
   Transferred,
   TreeOptions,
+  WatchTreeOptions,
 } from "./client/transfer/options.ts";
 export type { Command, ExecOptions, ExecResult } from "./client/api/exec.ts";
 export { Download } from "./client/api/download.ts";

@@ -26,6 +26,7 @@ import type {
   PutTreeOptions,
   RequestOptions,
   Transferred,
+  WatchTreeOptions,
 } from "../transfer/options.ts";
 import type { Outlet } from "../transfer/destination.ts";
 import type { Source } from "../transfer/source.ts";
@@ -174,6 +175,18 @@ export class Client implements AsyncDisposable {
    */
   putTree(root: string | URL, options: PutTreeOptions = {}): Promise<void> {
     return putTree(this.#requests, root, options);
+  }
+
+  /**
+   * Uploads a directory as {@linkcode Client.putTree} does, and then what changes in it, until `signal` is aborted. It
+   * survives a server that restarts. With `delete`, what is deleted locally is deleted on the server.
+   *
+   * @throws the reason of `signal`; {@linkcode FerryError} where the first pass fails for good
+   */
+  async watchTree(root: string | URL, options: WatchTreeOptions = {}): Promise<never> {
+    // A module that few need is loaded where it is needed.
+    const { watchTree } = await import("./watch.ts");
+    return await watchTree((path, options) => this.putTree(path, options), root, options);
   }
 
   /**

@@ -181,4 +181,12 @@ export const MIRROR = {
 /** The values of {@linkcode COMMON}, and of other options that apply to every command that has them. */
 export type CommonValues =
   & OptionValues<typeof COMMON>
-  & Partial<OptionValues<{ progress: typeof PROGRESS; "dry-run": { kind: "flag"; help: string } }>>;
+  & Partial<
+    OptionValues<
+      {
+        progress: typeof PROGRESS;
+        "dry-run": { kind: "flag"; help: string };
+        watch: { kind: "flag"; help: string };
+      }
+    >
+  >;

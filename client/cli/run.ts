@@ -43,7 +43,13 @@ export async function runCommand(
 ): Promise<number> {
   const { options, args } = parseCommandLine(command, argv, { prefix: PREFIX, env, configurable });
   const common = options as unknown as CommonValues;
-  const { json = false, quiet = false, progress = false, "dry-run": dryRun = false } = common;
+  const {
+    json = false,
+    quiet = false,
+    progress = false,
+    "dry-run": dryRun = false,
+    watch = false,
+  } = common;
   const drawn = progress || (!quiet && !json && Deno.stderr.isTerminal());
   const renderer = drawn ? await import("./progress.ts") : undefined;
   const output = new Output({ json, quiet, progress: new ProgressDisplay(renderer) });
@@ -63,7 +69,8 @@ export async function runCommand(
   const start = async () => {
     const { Clients } = await import("./clients.ts");
     // Users can easily repeat a command that transfers nothing.
-    const retries = dryRun ? 0 : common.retries;
+    // Watching goes on for ever by itself.
+    const retries = dryRun || watch ? 0 : common.retries;
     const onRetry = (retry: Retry) => output.retry(retry);
     const onUncompressed = () => output.notice("the server does not compress this connection");
     return new Clients({ common, limit, retries, onRetry, onUncompressed, env, signal });

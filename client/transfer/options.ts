@@ -9,6 +9,7 @@ import type { Unkept } from "../../lib/core/entry.ts";
 import type { Overwrite } from "../../lib/core/overwrite.ts";
 import type { Durability } from "../../lib/files/durability.ts";
 import type { ByteSink } from "../../lib/core/bytes.ts";
+import type { FerryError } from "../../lib/core/errors.ts";
 import type { Filter } from "./filter.ts";
 import type { OmissionHandlers } from "./omissions.ts";
 
@@ -211,6 +212,34 @@ export interface PutTreeOptions extends Omit<PutOptions, "as" | "size">, TreeOpt
   follow?: boolean | undefined;
   /** Whether files are compared by their checksums, and not by size and modification time. Default: false. */
   checksumCompare?: boolean | undefined;
+}
+
+/** What one pass of {@linkcode Client.watchTree} came to. */
+export interface Pass {
+  /** Whether it is the first one. */
+  first: boolean;
+  /** How many files were transferred. */
+  files: number;
+  /** How many files, directories and links were deleted. */
+  deleted: number;
+  /** How many files and directories failed. */
+  failed: number;
+  /** How many bytes of files were transferred. */
+  bytes: number;
+  /** How long it took, in seconds. */
+  seconds: number;
+}
+
+/** Options of {@linkcode Client.watchTree}. `overwrite` is `different` unless it is given. */
+export interface WatchTreeOptions extends Omit<PutTreeOptions, "dryRun"> {
+  /** How often everything is compared, in milliseconds, to find what the system did not report. Default: 30000. */
+  rescan?: number | undefined;
+  /** Called after each pass, also if it has found nothing to do. */
+  onPass?: ((pass: Pass) => void) | undefined;
+  /** Called after the first pass; with the reason where the system reports no changes, so that only rescans find them. */
+  onWatching?: ((unwatched: FerryError | undefined) => void) | undefined;
+  /** Called once when passes begin to fail, such as while the server is away. They are repeated for ever. */
+  onWaiting?: ((error: FerryError) => void) | undefined;
 }
 
 /** Options of {@linkcode Client.getTree}. */

@@ -13,6 +13,7 @@ import { type Command, command } from "../command.ts";
 import { COMMON, MIRROR, PROGRESS, TRANSFER } from "../options.ts";
 import { secondsSince } from "../output.ts";
 import { standardInput } from "../stdio.ts";
+import { watchReports } from "../watch_output.ts";
 import { TransferOutput } from "../transfer_output.ts";
 import { asksForMirror, forEachItem, notMirrored, treeOptions } from "../transfers.ts";
 
@@ -46,6 +47,16 @@ that was asked for), as the server verified it, and its name there.`,
     },
     ...TRANSFER,
     ...MIRROR,
+    watch: {
+      kind: "flag",
+      help: "of a directory, go on with what changes in it, until Ctrl-C",
+    },
+    rescan: {
+      kind: "time",
+      value: "TIME",
+      default: "30s",
+      help: "with --watch, how often everything is compared, for changes that are not reported",
+    },
     follow: {
       kind: "flag",
       help: "in a directory, follow symbolic links; they are skipped otherwise",
@@ -71,7 +82,7 @@ that was asked for), as the server verified it, and its name there.`,
       throw new FerryError("usage", "--follow and --links do not go together");
     }
     const mirrors = asksForMirror(options);
-    const overwrite = options.overwrite ?? (mirrors ? "different" : "never");
+    const overwrite = options.overwrite ?? (mirrors || options.watch ? "different" : "never");
     const transfers = new TransferOutput(output, { dryRun, deletes: options.delete });
     const began = performance.now();
     const onError = (path: string, error: FerryError) => {
@@ -95,6 +106,9 @@ that was asked for), as the server verified it, and its name there.`,
     const isTree = ({ path }: Source) => path !== "-" && isDirectory(path);
     const files = sources.filter((source) => !isTree(source));
     if (mirrors && files.length > 0) throw notMirrored("put", files[0]!.path);
+    if (options.watch && (dryRun || sources.length !== 1 || files.length > 0)) {
+      throw new FerryError("usage", "--watch follows one directory, and is no dry run");
+    }
     if (files.length > 1) {
       progress.startMany();
       progress.plan(files.length, files.reduce((sum, { path }) => sum + sizeOf(path), 0));
@@ -120,7 +134,7 @@ that was asked for), as the server verified it, and its name there.`,
     await forEachItem(context, trees, { jobs: 1, op, nameOf }, async (client, source) => {
       const started = performance.now();
       const tree = await treeOptions(op, context, transfers, options);
-      await client.putTree(source.path, {
+      const put = {
         ...common,
         ...tree,
         as: source.filename,
@@ -128,8 +142,17 @@ that was asked for), as the server verified it, and its name there.`,
         follow,
         links,
         checksumCompare: options["checksum-compare"],
-        onProgress: (state) => progress.show(state, started),
-      });
+        onProgress: (state: Progress) => progress.show(state, started),
+      };
+      if (options.watch) {
+        const { rescan } = options;
+        await client.watchTree(source.path, {
+          ...put,
+          rescan,
+          ...watchReports(output, source.path),
+        });
+      }
+      await client.putTree(source.path, put);
       whole++;
     });
     progress.endMany();
