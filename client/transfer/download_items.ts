@@ -76,7 +76,7 @@ export class DownloadItems {
     this.#options = options;
     this.#hooks = hooks;
     this.#algorithm = options.algorithm ?? "md5";
-    this.links = new LinkDownloads(out, options);
+    this.links = new LinkDownloads(out, options, hooks.beforeReplacing);
   }
 
   /** Whether anything is left. */

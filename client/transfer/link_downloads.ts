@@ -37,12 +37,22 @@ export interface LinkItem extends Link {
 export class LinkDownloads {
   readonly #out: string;
   readonly #options: GetTreeOptions;
+  readonly #beforeReplacing: ((name: string) => Promise<void>) | undefined;
   #left: LinkItem[] = [];
 
-  /** No links yet. */
-  constructor(out: string, options: GetTreeOptions) {
+  /**
+   * No links yet.
+   *
+   * @param beforeReplacing called before a link gets its name, which may be taken. Default: undefined, nothing.
+   */
+  constructor(
+    out: string,
+    options: GetTreeOptions,
+    beforeReplacing?: (name: string) => Promise<void>,
+  ) {
     this.#out = out;
     this.#options = options;
+    this.#beforeReplacing = beforeReplacing;
   }
 
   /** Whether any are left. */
@@ -90,6 +100,7 @@ export class LinkDownloads {
         if (!dryRun) {
           for (const each of makeDirectories(dirname(path))) changed.add(each);
           assertStays(this.#out, item);
+          await this.#beforeReplacing?.(item.name);
           place(item, overwrite, (path) => lutimesSync(path, mtime / 1000, mtime / 1000));
           changed.add(dirname(path));
         }

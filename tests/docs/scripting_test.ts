@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { TextLineStream } from "@std/streams/text-line-stream";
 import { FerryError, isErrorCode } from "../../lib/core/errors.ts";
 import { Pair } from "../support/pair.ts";
-import { ferry } from "../support/programs.ts";
+import { ferry, spawnFerry } from "../support/programs.ts";
 import { blocksIn, read, rows, section } from "./documents.ts";
 
 const PAGE = "docs/scripting.md";
@@ -147,6 +148,27 @@ async function printedEvents(): Promise<Record<string, unknown>[]> {
   await run("echo", "--udp", `127.0.0.1:${port}`, "--count", "1", "--timeout", "50ms");
   silent.close();
   await run("ping", "--server", `127.0.0.1:${closedPort()}`, "--retries", "1");
+  events.push(...await watchEvents(pair));
+  return events;
+}
+
+/** What a directory that is watched comes to, until the server goes. */
+async function watchEvents(pair: Pair): Promise<Record<string, unknown>[]> {
+  const child = spawnFerry(["put", "other", "--watch", "--json", "--rescan", "100ms"], {
+    cwd: pair.cwd,
+    server: pair.server.address,
+  });
+  const lines = child.stdout.pipeThrough(new TextDecoderStream())
+    .pipeThrough(new TextLineStream());
+  const events: Record<string, unknown>[] = [];
+  for await (const line of lines) {
+    const event = JSON.parse(line);
+    events.push(event);
+    if (event.event === "watching") await pair.server.stop();
+    if (event.event === "waiting") child.kill("SIGTERM");
+  }
+  await new Response(child.stderr).text();
+  await child.status;
   return events;
 }
 

@@ -7,11 +7,11 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { createHash } from "node:crypto";
-import { TextLineStream } from "@std/streams/text-line-stream";
 import { CHECKPOINT_BYTES } from "../../lib/files/partial_file.ts";
 import { extentOf } from "../support/extent.ts";
-import { Ferryd, HOLDS_DIRECTORIES, PROJECT, TempDir } from "../support/programs.ts";
+import { Ferryd, HOLDS_DIRECTORIES, TempDir } from "../support/programs.ts";
 import { type RawMessage, RawPeer } from "../support/raw_peer.ts";
+import { Swapper } from "./swapper.ts";
 
 /** The least number of swaps, in all tests together. */
 const SWAPS = extentOf("FERRY_SWAPS") ?? 4000;
@@ -85,55 +85,6 @@ class Fixture implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dir[Symbol.asyncDispose]();
-  }
-}
-
-/** The process that swaps names. */
-class Swapper implements AsyncDisposable {
-  readonly #child: Deno.ChildProcess;
-  readonly #reading: Promise<void>;
-  #ended = false;
-  #count = 0;
-
-  constructor(names: readonly string[]) {
-    this.#child = new Deno.Command("python3", {
-      args: [`${PROJECT}tests/swaps/swapper.py`, ...names],
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "inherit",
-    }).spawn();
-    this.#reading = this.#read();
-  }
-
-  async #read(): Promise<void> {
-    const lines = this.#child.stdout.pipeThrough(new TextDecoderStream())
-      .pipeThrough(new TextLineStream());
-    for await (const line of lines) this.#count = Number(line);
-    this.#ended = true;
-  }
-
-  /** How many swaps it has made; fails where it has ended by itself. */
-  get count(): number {
-    assert(!this.#ended, "nothing is swapped any more");
-    return this.#count;
-  }
-
-  /** Stops it when every entry has its own name again. */
-  async stop(): Promise<void> {
-    await this.#child.stdin.close();
-    const { success } = await this.#child.status;
-    await this.#reading;
-    assert(success, "the swaps failed");
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.#child.kill("SIGKILL");
-    } catch {
-      // It has ended already.
-    }
-    await this.#child.status;
-    await this.#reading;
   }
 }
 

@@ -1,0 +1,150 @@
+/**
+ * Directories that are made the same on the other side.
+ *
+ * @module
+ */
+
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { connect } from "../../mod.ts";
+import { assertCode } from "../support/assertions.ts";
+import { Pair } from "../support/pair.ts";
+import { filesBelow } from "../support/programs.ts";
+import { token, TokenServer } from "../support/token_server.ts";
+
+/** Makes files, and the directories above them. */
+function make(directory: string, files: Record<string, string>): void {
+  for (const [name, content] of Object.entries(files)) {
+    const path = `${directory}/${name}`;
+    Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+    Deno.writeTextFileSync(path, content);
+  }
+}
+
+/** The files in a directory, without ferry's own. */
+function filesIn(directory: string): string[] {
+  return filesBelow(directory).filter((name) => !name.startsWith(".ferry/")).sort();
+}
+
+Deno.test("ferry put --delete tells what it deletes, and shows it first with --dry-run", async () => {
+  await using p = await Pair.shared();
+  make(p.cwd, { "t/a": "a", "t/d/b": "b" });
+  make(p.root, { "t/a": "another", "t/d/x": "x", "t/old/y": "y", "else/z": "z" });
+  const dry = await p.run("put", "t", "--delete", "--dry-run");
+  assertEquals([dry.code, dry.stdout], [
+    0,
+    "would put t/a\nwould put t/d/b\nwould delete t/d/x\nwould delete t/old\nwould delete t/old/y\n",
+  ]);
+  assertEquals(dry.stderr, "ferry: 2 would be transferred, 0 unchanged, 3 would be deleted\n");
+  assertEquals(filesIn(p.root), ["else/z", "t/a", "t/d/x", "t/old/y"]);
+  const few = await p.run("put", "t", "--delete", "--max-delete", "2");
+  assertEquals(few.code, 5);
+  assertStringIncludes(
+    few.stderr,
+    "3 files and directories would be deleted, and at most 2 may be",
+  );
+  const done = await p.run("put", "t", "--delete", "--max-delete", "3", "--backup", "old");
+  assertEquals(done.code, 0, done.stderr);
+  assertEquals(
+    done.stderr,
+    'ferry: deleted "t/d/x": it is "old/d/x" now\n' +
+      'ferry: deleted "t/old": it is "old/old" now\n' +
+      'ferry: deleted "t/old/y": it is "old/old/y" now\n' +
+      "ferry: 0 transferred (0 B), 2 unchanged, 3 deleted\n",
+  );
+  assertEquals(filesIn(p.root), ["else/z", "old/d/x", "old/old/y", "t/a", "t/d/b"]);
+});
+
+Deno.test("ferry get --delete makes a local directory the same, and keeps what is filtered", async () => {
+  await using p = await Pair.shared();
+  make(p.root, { "t/a": "a" });
+  make(p.cwd, { "t/a": "another", "t/b": "b", "t/keep.log": "log", "t/d/c": "c" });
+  const args = ["get", "t", "--delete", "--exclude", "*.log"];
+  const done = await p.run(...args, "--json");
+  assertEquals(done.code, 0, done.stdout);
+  const events = done.stdout.trim().split("\n").map((line) => JSON.parse(line));
+  const deleted = events.filter(({ event }) => event === "deleted");
+  assertEquals(deleted.map(({ path, type }) => `${path} ${type}`).sort(), [
+    "t/b file",
+    "t/d directory",
+    "t/d/c file",
+  ]);
+  assertEquals(events.at(-1).deleted, 3);
+  assertEquals(filesIn(`${p.cwd}/t`), ["a", "keep.log"]);
+  const all = await p.run(...args, "--delete-excluded");
+  assertEquals([all.code, filesIn(`${p.cwd}/t`)], [0, ["a"]]);
+});
+
+Deno.test("ferry put --delete deletes nothing after a failure, unless with --force", async () => {
+  await using p = await Pair.shared();
+  make(p.cwd, { "t/a": "a" });
+  make(p.root, { "t/a/b": "in the way", "t/old": "old" });
+  const failed = await p.run("put", "t", "--delete");
+  assertEquals([failed.code, filesIn(p.root)], [5, ["t/a/b", "t/old"]]);
+  assertStringIncludes(failed.stderr, "0 deleted, 1 failed");
+  const forced = await p.run("put", "t", "--delete", "--force");
+  assertEquals([forced.code, filesIn(p.root)], [5, ["t/a/b"]]);
+});
+
+Deno.test("ferry put --delete deletes links themselves, and leaves skipped names alone", async () => {
+  await using p = await Pair.shared();
+  make(p.cwd, { "t/a": "a" });
+  Deno.symlinkSync("a", `${p.cwd}/t/link`);
+  make(p.root, { "else/kept": "kept", "t/link": "a link at the source" });
+  Deno.symlinkSync("../else", `${p.root}/t/way`);
+  Deno.symlinkSync("../else/kept", `${p.root}/t/file`);
+  Deno.symlinkSync("nowhere", `${p.root}/t/dangling`);
+  const { code, stderr } = await p.run("put", "t", "--delete");
+  assertEquals(code, 0, stderr);
+  assertStringIncludes(stderr, "3 deleted");
+  assertEquals(filesIn(p.root), ["else/kept", "t/a", "t/link"]);
+});
+
+Deno.test("--delete and --backup are for directories; their options go with them", async () => {
+  await using p = await Pair.shared();
+  make(p.cwd, { "f": "f" });
+  make(p.root, { "f": "another" });
+  for (
+    const args of [
+      ["put", "f", "--delete"],
+      ["put", "f", "--backup", "old", "--overwrite", "always"],
+      ["get", "f", "--delete"],
+      ["get", "f", "--out", "g", "--force"],
+      ["put", ".", "--max-delete", "3"],
+      ["put", ".", "--delete-excluded"],
+    ]
+  ) {
+    const { code, stderr } = await p.run(...args);
+    assertEquals(code, 2, `${args}: ${stderr}`);
+  }
+  assertEquals([filesIn(p.root), filesIn(p.cwd)], [["f"], ["f"]]);
+});
+
+Deno.test("a client without the scope delete is told before anything is transferred", async () => {
+  const all = await token("read,write,delete");
+  const confined = await token("read,write,delete", "inbox");
+  const writer = await token("read,write");
+  await using f = await TokenServer.start([all.record, confined.record, writer.record]);
+  const local = Deno.makeTempDirSync({ prefix: "ferry-" });
+  try {
+    make(local, { "new": "new" });
+    const put = async (token: string, as: string, backup?: string) => {
+      await using client = await connect(f.address, { token, retries: 0 });
+      await client.putTree(local, { as, delete: true, backup });
+      return client;
+    };
+    const names = async (directory: string) => {
+      await using client = await connect(f.address, { token: all.token, retries: 0 });
+      const listed = await Array.fromAsync(client.list(directory, { recursive: true }));
+      return listed.map(({ filename }) => filename);
+    };
+    const before = await names("");
+    await assertCode("denied", () => put(writer.token, "inbox"));
+    await assertCode("denied", () => put(confined.token, "elsewhere"));
+    await assertCode("denied", () => put(confined.token, "inbox/sub", "elsewhere"));
+    assertEquals(await names(""), before);
+    await put(confined.token, "inbox/sub", "inbox/old");
+    assertEquals(await names("inbox/sub"), ["inbox/sub/new"]);
+  } finally {
+    Deno.removeSync(local, { recursive: true });
+  }
+});
