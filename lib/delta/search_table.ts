@@ -24,8 +24,14 @@ export const MAX_ENTRIES: number = 512 * 1024;
 /** How many blocks with the same weak hash and different strong hashes are kept. */
 const MAX_ALIKE = 8;
 
-/** How many bits the filter has for each entry: one position in so many has to be looked up without need. */
-const FILTER_BITS = 16;
+/**
+ * How many bits the filter has for each entry, at least, as long as it is not longer than {@linkcode FILTER_BYTES}. Each
+ * position at which one is set by chance is looked up, which takes as long as to move on by ten bytes.
+ */
+const FILTER_BITS = 256;
+
+/** The most bytes of the filter, so that it is kept in the processor's caches. */
+const FILTER_BYTES: number = 4 * 1024 * 1024;
 
 /** A page of a WebAssembly memory, in bytes. */
 const PAGE_BYTES = 65536;
@@ -78,7 +84,7 @@ export class SearchTable {
     this.#firsts = new Uint32Array(count + 1);
 
     const slots = 2 ** Math.ceil(Math.log2(2 * count + 2));
-    const filterBytes = Math.max(1024, slots * FILTER_BITS / 2 / 8);
+    const filterBytes = Math.min(FILTER_BYTES, slots / 2 * FILTER_BITS / 8);
     const table = STATE_BYTES + filterBytes;
     const weaks = table + slots * 4;
     this.windowAt = weaks + count * 4;
