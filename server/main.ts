@@ -90,7 +90,10 @@ async function run(options: ServeValues): Promise<void> {
   const expire = () => {
     guarded(
       "remove old partial uploads",
-      () => storage.partialUploads?.expire(options["partial-ttl"]),
+      async () => {
+        await storage.partialUploads?.expire(options["partial-ttl"]);
+        await storage.stagedTrees?.expire(options["partial-ttl"]);
+      },
     );
   };
   expire();

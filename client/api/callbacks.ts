@@ -8,6 +8,7 @@ import type { FerryError } from "../../lib/core/errors.ts";
 import type {
   Deleted,
   Progress,
+  PutTreeOptions,
   RequestOptions,
   TransferOptions,
   Transferred,
@@ -35,7 +36,9 @@ export class Callbacks {
   }
 
   /** The options of a transfer of a directory, in which each transferred file is progress. */
-  ofTree<Options extends TransferOptions & TreeOptions>(options: Options): Options {
+  ofTree<Options extends TransferOptions & TreeOptions & Pick<PutTreeOptions, "onPublished">>(
+    options: Options,
+  ): Options {
     const report = this.#watched(options.onFile);
     const onFile = (result: Transferred) => {
       // A file that need not be transferred is no progress: each new connection finds it again.
@@ -53,6 +56,7 @@ export class Callbacks {
       onDelete,
       onPlan: this.#watched(options.onPlan),
       onSkip: this.#watched(options.onSkip),
+      ...("onPublished" in options ? { onPublished: this.#watched(options.onPublished) } : {}),
       onError: this.#watched(options.onError) ?? ((_, error) => this.#unreported ??= error),
       ...this.#signal(options),
     };

@@ -81,14 +81,18 @@ export async function putTree(
   let tree: TreeTransfer;
   try {
     const as = options.as ?? basename(resolve(path));
-    // A module that few need is loaded where it is needed.
-    const Upload = isMirror(options)
-      ? (await import("../transfer/mirror_upload.ts")).MirroredUpload
-      : TreeUpload;
+    const Upload = await uploadFor(options);
     tree = await Upload.begin(path, as, watched);
   } catch (error) {
     callbacks.assertNoneFailed();
     throw localFailure(error, path).during(action);
   }
   await moveTree(requests, tree, action, watched, callbacks);
+}
+
+/** How a directory is uploaded with these options. A module that few need is loaded where it is needed. */
+async function uploadFor(options: PutTreeOptions) {
+  if (options.atomic) return (await import("../transfer/atomic_upload.ts")).AtomicUpload;
+  if (isMirror(options)) return (await import("../transfer/mirror_upload.ts")).MirroredUpload;
+  return TreeUpload;
 }

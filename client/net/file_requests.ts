@@ -25,6 +25,8 @@ export interface FileToPut {
   readonly mtime?: number | undefined;
   /** The permission bits to set, 0 to 0o777. Default: they are not set. */
   readonly mode?: number | undefined;
+  /** The staged tree that the file is put into. Default: none. */
+  readonly stage?: string | undefined;
   /** How many bytes of the file the server has from an earlier attempt; they are not sent again. Default: 0. */
   readonly offset?: number | undefined;
   /** Whether the server makes holes of runs of zeros. Default: false. */
@@ -57,12 +59,14 @@ export interface Prefix {
 
 /** The header of an upload request. */
 export function putHeader(
-  { filename, algorithm, checksum, size, overwrite, mtime, mode, offset = 0, sparse }: FileToPut,
+  { filename, algorithm, checksum, size, overwrite, mtime, mode, offset = 0, sparse, stage }:
+    FileToPut,
 ): RequestHeader {
   const header: Record<string, unknown> = { op: "put", filename, overwrite };
   if (mtime !== undefined) header.mtime = mtime;
   if (mode !== undefined) header.mode = mode;
   if (offset > 0) header.offset = offset;
+  if (stage !== undefined) header.stage = stage;
   if (size !== null) header.size = size;
   if (sparse) header.sparse = true;
   return Object.assign(header, checksumKeys(algorithm, checksum));

@@ -28,7 +28,7 @@ export interface LinkToPut {
 /** One of many pipelined requests: an upload of a file whose bytes are in memory, a new directory, or a link. */
 export type SmallUpload =
   | { readonly request: FileToPut; readonly body: Uint8Array }
-  | { readonly directory: string }
+  | { readonly directory: string; readonly stage?: string | undefined }
   | { readonly link: LinkToPut };
 
 /** What the server replied to a {@linkcode SmallUpload}; nothing to a directory. */
@@ -65,7 +65,10 @@ export function putEach<Item extends SmallUpload>(
 }
 
 function requestOf(item: SmallUpload): { header: RequestHeader; body?: Uint8Array } {
-  if ("directory" in item) return { header: { op: "mkdir", filename: item.directory } };
+  if ("directory" in item) {
+    const { directory: filename, stage } = item;
+    return { header: { op: "mkdir", filename, ...(stage === undefined ? {} : { stage }) } };
+  }
   if ("link" in item) return { header: { op: "link", ...item.link } };
   const { request, body } = item;
   return { header: { ...putHeader(request), total_size: body.length }, body };

@@ -212,6 +212,27 @@ export interface PutTreeOptions extends Omit<PutOptions, "as" | "size">, TreeOpt
   follow?: boolean | undefined;
   /** Whether files are compared by their checksums, and not by size and modification time. Default: false. */
   checksumCompare?: boolean | undefined;
+  /**
+   * Whether the directory is published as one: nobody sees anything of it before all of it is there. It replaces a
+   * directory of that name, unless `overwrite` is `never`, and what only that one has is gone then, except what the
+   * `filter` excludes (with `delete: { excluded: true }`, that too). If a file fails, nothing is published, and what was sent is kept for the next attempt. A server
+   * that cannot do this refuses before anything is sent. Default: false.
+   */
+  atomic?: boolean | undefined;
+  /** Called when the directory was published, with `atomic`. */
+  onPublished?: ((published: Published) => void) | undefined;
+}
+
+/** A directory that was published as one. */
+export interface Published {
+  /** Its name on the server. */
+  filename: string;
+  /** How many files are in it. */
+  files: number;
+  /** Their size in bytes. */
+  bytes: number;
+  /** Whether it has replaced a directory. */
+  replaced: boolean;
 }
 
 /** What one pass of {@linkcode Client.watchTree} came to. */

@@ -25,6 +25,7 @@ import { isLocalFailure, localFailure } from "./local_failure.ts";
 import { assertDistinctOnServer, type RemoteLookup } from "./name_collisions.ts";
 import { assertOptionValues } from "./option_values.ts";
 import { nothingTransferred, type PutTreeOptions, type Transferred } from "./options.ts";
+import type { Stage } from "./stage.ts";
 import { upload } from "./upload.ts";
 import { dropUnwanted } from "./upload_comparison.ts";
 import { type UploadHooks, type UploadItem, UploadItems } from "./upload_items.ts";
@@ -43,6 +44,8 @@ export class TreeUpload {
   readonly #items: UploadItems;
   readonly #hooks: UploadHooks;
   #compared = false;
+  /** The staged tree that the files are put into; undefined if each gets its name at once. */
+  #stage: Stage | undefined;
 
   private constructor(items: UploadItems, options: PutTreeOptions, hooks: UploadHooks) {
     this.#items = items;
@@ -69,6 +72,13 @@ export class TreeUpload {
     return new TreeUpload(await UploadItems.begin(root, as, options, hooks), options, hooks);
   }
 
+  /** Puts the files into a staged tree. To be called before {@linkcode run}. */
+  into(stage: Stage): void {
+    this.#stage = stage;
+    // In a new one is nothing that a file could be compared with.
+    this.#compared = stage.isNew;
+  }
+
   /** Whether {@linkcode run} ended early, since files that failed locally have ended all connections. */
   get isCutShort(): boolean {
     return !this.#options.dryRun && this.#items.anyLeft;
@@ -81,7 +91,7 @@ export class TreeUpload {
     if (this.#options.links) connection.assertFeature("links", "symbolic links");
     const able = connection.hello.features.includes("compare");
     if (!this.#compared && able) {
-      const options = { ...this.#options, algorithm: this.#algorithm };
+      const options = { ...this.#options, algorithm: this.#algorithm, stage: this.#stage };
       await dropUnwanted(connection, this.#items, options, (...why) => this.#failed(...why));
     }
     this.#compared = true;
@@ -121,7 +131,8 @@ export class TreeUpload {
           continue;
         }
         const source = { kind: "path", path: item.path } as const;
-        const options = { ...this.#options, overwrite, keepTime: true };
+        const stage = this.#stage?.stage;
+        const options = { ...this.#options, overwrite, keepTime: true, stage };
         const plan = planUpload(item.filename, source, options);
         this.#done(item, await upload(connection, plan));
       } catch (error) {
@@ -143,7 +154,8 @@ export class TreeUpload {
     { filename, before }: UploadItem,
   ): Promise<Pick<PutTreeOptions, "overwrite">> {
     const { overwrite } = this.#options;
-    if (before === undefined) return { overwrite };
+    // Of a staged tree only the server knows what is in it.
+    if (before === undefined || this.#stage) return { overwrite };
     try {
       await assertDistinctOnServer(filename, before, lookup(connection));
       return { overwrite };
@@ -181,7 +193,9 @@ export class TreeUpload {
       for (;;) {
         const item = items[at++];
         if (item?.type === "link") return { item, link: this.#linkOf(item) };
-        if (item?.type !== "file") return item && { item, directory: item.filename };
+        if (item?.type !== "file") {
+          return item && { item, directory: item.filename, stage: this.#stage?.stage };
+        }
         try {
           const file = readLocalFile(item.path, runtime);
           // For most files there is nothing to wait for.
@@ -216,7 +230,7 @@ export class TreeUpload {
   ): SmallItem {
     const { overwrite = "never", preserve, sparse } = this.#options;
     const { filename } = item;
-    const kept = { mtime, mode: preserve ? mode : undefined };
+    const kept = { mtime, mode: preserve ? mode : undefined, stage: this.#stage?.stage };
     const file = { filename, algorithm: this.#algorithm, checksum, size: bytes.length, sparse };
     return { item, request: { ...file, overwrite, ...kept }, body: bytes };
   }

@@ -154,11 +154,11 @@ async function uploadLarge(
 
 /** The request of a plan, with the size and attributes of the opened source. */
 function requestOf(
-  { filename, algorithm, overwrite, keep, sparse }: UploadPlan,
+  { filename, algorithm, overwrite, keep, sparse, stage }: UploadPlan,
   { size, mtime, mode }: { size: number | null } & Pick<SizedSource, "mtime" | "mode">,
 ): FileToPut {
   const kept = { ...(keep.mtime ? { mtime } : {}), ...(keep.mode ? { mode } : {}) };
-  return { filename, algorithm, overwrite, size, checksum: null, sparse, ...kept };
+  return { filename, algorithm, overwrite, size, checksum: null, sparse, stage, ...kept };
 }
 
 async function checksumOf(

@@ -10,7 +10,9 @@ import { checksumOfSource } from "../../lib/digest/source_digest.ts";
 import { LocalFile } from "../../lib/files/local_file.ts";
 import type { ManifestReply } from "../../lib/wire/manifest.ts";
 import type { Connection } from "../net/connection.ts";
+import { compareInto } from "../net/stage_requests.ts";
 import { nothingTransferred, type PutTreeOptions } from "./options.ts";
+import type { Stage } from "./stage.ts";
 import type { UploadItem, UploadItems } from "./upload_items.ts";
 
 /**
@@ -23,7 +25,7 @@ import type { UploadItem, UploadItems } from "./upload_items.ts";
 export async function dropUnwanted(
   connection: Connection,
   items: UploadItems,
-  options: PutTreeOptions & { algorithm: Algorithm },
+  options: PutTreeOptions & { algorithm: Algorithm; stage?: Stage | undefined },
   failed: (item: UploadItem, error: unknown) => void,
 ): Promise<void> {
   const hash: UploadItem[] = [];
@@ -66,9 +68,14 @@ export async function dropUnwanted(
 async function ask(
   connection: Connection,
   files: AsyncIterable<UploadItem> | Iterable<UploadItem>,
-  { overwrite = "never", checksumCompare: content = false, algorithm }: PutTreeOptions,
+  { overwrite = "never", checksumCompare: content = false, algorithm = "md5", stage }:
+    & PutTreeOptions
+    & { stage?: Stage | undefined },
   settle: (reply: ManifestReply) => void,
 ): Promise<void> {
-  const options = { overwrite, content, algorithm: algorithm ?? "md5" };
-  for await (const replies of connection.compare(files, options)) replies.forEach(settle);
+  const options = { overwrite, content, algorithm };
+  const answers = stage
+    ? compareInto(connection, stage, files, options)
+    : connection.compare(files, options);
+  for await (const replies of answers) replies.forEach(settle);
 }

@@ -31,6 +31,8 @@ export interface UploadPlan {
   readonly resume: boolean;
   /** Whether the checksum of a large file is computed before it is offered. */
   readonly hashFirst: boolean;
+  /** The staged tree that the file is put into; undefined if it gets its name at once. */
+  readonly stage: string | undefined;
   /** Whether this is a dry run, which changes nothing. */
   readonly dryRun: boolean;
   /** Whether the server makes holes of runs of zeros. */
@@ -48,7 +50,10 @@ export interface UploadPlan {
 export function planUpload(
   filename: string,
   source: UploadSource,
-  options: Omit<PutOptions, "as" | "signal"> & { keepTime?: boolean },
+  options: Omit<PutOptions, "as" | "signal"> & {
+    keepTime?: boolean;
+    stage?: string | undefined;
+  },
 ): UploadPlan {
   assertOptionValues(options);
   const { preserve = false, overwrite = "never", keepTime = false } = options;
@@ -63,6 +68,7 @@ export function planUpload(
     keep: { mtime, mode: preserve },
     resume: options.resume ?? true,
     hashFirst: options.hashFirst ?? false,
+    stage: options.stage,
     dryRun: options.dryRun ?? false,
     sparse: options.sparse ?? false,
     onProgress: options.onProgress,

@@ -102,9 +102,13 @@ export class StagedFile implements ByteSink, AsyncDisposable {
   /**
    * Wraps a file that was just created.
    *
-   * @param options.mode the permission bits to publish it with by default
+   * @param options.mode the permission bits to publish it with by default. Default: those that it has
    */
-  static of({ file, path }: CreatedFile, runtime: Runtime, { mode }: { mode: number }): StagedFile {
+  static of(
+    { file, path }: CreatedFile,
+    runtime: Runtime,
+    { mode }: { mode?: number | undefined } = {},
+  ): StagedFile {
     return new StagedFile(path, runtime, { file, mode });
   }
 
@@ -297,6 +301,20 @@ export class StagedFile implements ByteSink, AsyncDisposable {
       if (infoAt(this.path)) throw namingError(error, target);
       const failure = fileError(error);
       throw failure.code === "not_found" ? removedMeanwhile() : failure;
+    }
+  }
+
+  /**
+   * Closes the file, which keeps the name that it was created with: nobody else can see its directory yet.
+   *
+   * @throws {FerryError} `io`, `no_space`, … if bytes turn out to be lost; disposal removes the file then
+   */
+  keepName(): void {
+    try {
+      this.#close();
+      this.#temporary = false;
+    } catch (error) {
+      throw fileError(error);
     }
   }
 

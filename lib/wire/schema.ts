@@ -81,6 +81,16 @@ export const mtime = integer(-8.64e15, 8.64e15);
 /** The permission bits of a file. */
 export const mode = integer(0, 0o777);
 
+/** The maximum length of the id of a staged tree, in characters. */
+const MAX_STAGE_ID = 4096;
+
+/** The id of a staged tree. */
+export const stageId = v.pipe(
+  string,
+  v.minLength(1, "is empty"),
+  v.maxLength(MAX_STAGE_ID, `has more than ${MAX_STAGE_ID} characters`),
+);
+
 /** 128 bits in hexadecimal: an MD5, an XXH3-128, or the state of an MD5. */
 export const hex128 = v.pipe(
   string,

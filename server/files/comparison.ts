@@ -80,7 +80,7 @@ export async function* compareFiles(
 }
 
 /** The result of looking up the name of a file. */
-interface LookedUp {
+export interface LookedUp {
   /** The parsed name; undefined if it is not a valid name, or one that the client may not ask about. */
   name: FileName | undefined;
   /** The entry that has the name; an error if the look-up failed. */
@@ -88,8 +88,8 @@ interface LookedUp {
 }
 
 /** Looks up the names of all files in one query, except invalid ones and those that the client may not ask about. */
-async function lookUp(
-  storage: Storage,
+export async function lookUp(
+  storage: Pick<Storage, "findAll">,
   files: readonly ComparedFile[],
   { algorithm, assertMay }: CompareOptions,
 ): Promise<LookedUp[]> {
@@ -113,7 +113,7 @@ async function lookUp(
 }
 
 /** Whether a file counts as identical by its size and time. Most compared files do. */
-function isSameAtAGlance(
+export function isSameAtAGlance(
   { size, mtime }: ComparedFile,
   existing: LookedUp["existing"],
   { overwrite, content }: CompareOptions,
@@ -124,8 +124,8 @@ function isSameAtAGlance(
 }
 
 /** The result for one file; undefined if it need not be sent. */
-async function resultOf(
-  storage: Storage,
+export async function resultOf(
+  storage: Pick<Storage, "checksum" | "links">,
   { file, name, existing }: LookedUp & { file: ComparedFile },
   options: CompareOptions,
 ): Promise<ComparisonResult | undefined> {
@@ -159,7 +159,7 @@ async function resultOf(
 
 /** Whether a symbolic link has to be made. */
 async function linkDecision(
-  { links }: Storage,
+  { links }: Pick<Storage, "links">,
   name: FileName,
   { target, mtime }: { target: string; mtime: number },
   { overwrite }: CompareOptions,
@@ -170,7 +170,7 @@ async function linkDecision(
 }
 
 async function decide(
-  storage: Storage,
+  storage: Pick<Storage, "checksum">,
   { file, name, existing }: { file: ComparedFile; name: FileName; existing: Entry },
   { overwrite, algorithm, content }: CompareOptions,
 ): Promise<OverwriteDecision> {

@@ -14,13 +14,13 @@ import type {
   FileRange,
   PendingWrite,
   ResumableWrite,
-  Storage,
   StoreOptions,
 } from "../storage/storage.ts";
+import type { WriteTarget as Target } from "../storage/staged_trees.ts";
 import type { UploadLock, UploadLocks } from "./upload_locks.ts";
 
-/** The target of a write. */
-export interface WriteTarget {
+/** What is written. */
+export interface WriteSubject {
   /** The name that the file will get. */
   readonly name: FileName;
   /** The size of the whole file in bytes; null for a stream. */
@@ -59,8 +59,8 @@ export type UploadWrite = PendingWrite | LockedWrite;
  * @throws {FerryError} as `Storage.create`
  */
 export function beginWrite(
-  storage: Storage,
-  target: WriteTarget,
+  storage: Target,
+  target: WriteSubject,
   arbitration: Arbitration & Beginning,
 ): Promise<UploadWrite> {
   const { name, size, sparse, resumable = true } = target;
@@ -72,7 +72,10 @@ export function beginWrite(
 }
 
 /** Whether a partial upload can be kept of a file of that size. */
-function isResumable({ partialUploads }: Storage, size: number | null): boolean {
+function isResumable(
+  { partialUploads }: Pick<Target, "partialUploads">,
+  size: number | null,
+): boolean {
   return partialUploads !== undefined && size !== null && size > RESUMABLE_BYTES;
 }
 
@@ -92,8 +95,8 @@ export class LockedWrite implements ResumableWrite {
    * @throws {FerryError} as `PartialUploads.create`
    */
   static async create(
-    { partialUploads }: Storage,
-    { name, size, sparse, owner }: WriteTarget,
+    { partialUploads }: Pick<Target, "partialUploads">,
+    { name, size, sparse, owner }: WriteSubject,
     { replace, announced, locks, onTakenOver }: Arbitration & Beginning,
   ): Promise<LockedWrite> {
     const write = await partialUploads!.create(name, { size, sparse, replace, announced, owner });
@@ -107,8 +110,8 @@ export class LockedWrite implements ResumableWrite {
    * @throws {FerryError} as `PartialUploads.resume`
    */
   static async resume(
-    storage: Storage,
-    { name, size, sparse, owner }: WriteTarget,
+    storage: Target,
+    { name, size, sparse, owner }: WriteSubject,
     arbitration: Arbitration & { algorithm: Algorithm },
   ): Promise<LockedWrite | undefined> {
     if (!isResumable(storage, size)) return undefined;
@@ -127,7 +130,7 @@ export class LockedWrite implements ResumableWrite {
    * @throws {FerryError} as `PartialUploads.resume`
    */
   static async resumeOne(
-    { partialUploads }: Storage,
+    { partialUploads }: Pick<Target, "partialUploads">,
     { id, owner, sparse }: { id: string; owner: string; sparse?: boolean | undefined },
     { algorithm, locks, onTakenOver }: Arbitration & { algorithm: Algorithm },
   ): Promise<LockedWrite | undefined> {

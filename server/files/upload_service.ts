@@ -15,6 +15,7 @@ import { type FileName, parseFileName } from "../../lib/core/remote_name.ts";
 import type { Committed } from "../../lib/files/commit.ts";
 import { receive } from "../../lib/transfer/receive.ts";
 import type { Permit } from "../auth/permit.ts";
+import type { WriteTarget } from "../storage/staged_trees.ts";
 import type { BlockHashes, Storage } from "../storage/storage.ts";
 import { UploadFromBasis } from "./basis.ts";
 import { existingDirectory } from "./existing_directory.ts";
@@ -68,13 +69,23 @@ export class UploadService {
   readonly #options: UploadServiceOptions;
   /** The storage within the bounds of the permit. */
   readonly #storage: Storage;
+  /** What the files are put into: the storage, or a staged tree. */
+  readonly #target: WriteTarget;
+  readonly #isStaged: boolean;
   readonly #assertMay: () => void;
 
-  /** The uploads for a request that has this permit. */
-  constructor(permit: Permit, options: UploadServiceOptions) {
+  /**
+   * The uploads for a request that has this permit.
+   *
+   * @param stage the staged tree that the files are put into. In there, every upload replaces what is there. Default:
+   * none, they get their names at once
+   */
+  constructor(permit: Permit, options: UploadServiceOptions, stage?: WriteTarget) {
     this.#permit = permit;
     this.#options = options;
     this.#storage = permit.confine(options.storage);
+    this.#target = stage ?? this.#storage;
+    this.#isStaged = stage !== undefined;
     this.#assertMay = () => permit.assert();
   }
 
@@ -93,7 +104,7 @@ export class UploadService {
 
   async #consider(offer: UploadOffer): Promise<OfferAnswer> {
     const { filename, algorithm, checksum } = offer;
-    const overwrite = policyFor(this.#permit, offer);
+    const overwrite = this.#policyFor(offer);
     const name = parseFileName(filename);
     const size = assertSize(offer.size);
     const existing = await this.#fileAt(name, algorithm);
@@ -117,8 +128,14 @@ export class UploadService {
     const partial = offer.restart
       ? undefined
       : await this.#resume({ name, size, algorithm, owner: this.#permit.owner }, { sparse });
-    if (!partial) await this.#storage.assertFits(name, size, { sparse });
-    return { decision: "send", partial, replaces: existing !== undefined };
+    if (!partial) await this.#target.assertFits(name, size, { sparse });
+    const replaces = existing !== undefined || this.#isStaged && await this.#isPublished(name);
+    return { decision: "send", partial, replaces };
+  }
+
+  /** Whether a file that is staged has an older version under its name, as far as the client may know. */
+  async #isPublished(name: FileName): Promise<boolean> {
+    return await this.#storage.find(name).then((there) => there?.type === "file", () => false);
   }
 
   /** Resumes the client's partial upload of a file; undefined if there is none. */
@@ -129,7 +146,7 @@ export class UploadService {
     const { algorithm } = identity;
     const { locks, onTakenOver } = this.#options;
     const arbitration = { algorithm, locks, onTakenOver };
-    const write = await LockedWrite.resume(this.#storage, { ...identity, sparse }, arbitration);
+    const write = await LockedWrite.resume(this.#target, { ...identity, sparse }, arbitration);
     const partial = write && await OfferedUpload.of(identity, write);
     try {
       // Check again: waiting for another writer to end and reading bytes may have taken a while.
@@ -156,7 +173,7 @@ export class UploadService {
     partial?: OfferedUpload,
   ): Promise<ReceivedUpload> {
     try {
-      const upload = { ...wanted, overwrite: policyFor(this.#permit, wanted) };
+      const upload = { ...wanted, overwrite: this.#policyFor(wanted) };
       await using assembled = await this.#assembled(upload, body);
       const content = assembled ?? body;
       const { algorithm, overwrite, offset } = upload;
@@ -176,7 +193,7 @@ export class UploadService {
       const announced = { mtime, mode, checksum: content.checksum ?? undefined };
       const replace = mayReplace(overwrite) && !upload.precondition?.absent;
       const arbitration = { replace, announced, locks, onTakenOver };
-      const write = resumed ?? await beginWrite(this.#storage, target, arbitration);
+      const write = resumed ?? await beginWrite(this.#target, target, arbitration);
       const checksum = await this.#receive(write, content);
       const { reused, blocks } = assembled ?? NOTHING_REUSED;
       return { published: this.#publish(write, { ...upload, reused }, { checksum, blocks }) };
@@ -378,16 +395,20 @@ export class UploadService {
     return partials.map(({ entry }) => entry);
   }
 
+  #policyFor(upload: Parameters<typeof policyFor>[1]): Overwrite {
+    return this.#isStaged ? "always" : policyFor(this.#permit, upload);
+  }
+
   /** The file under a name, if there is one. */
   async #fileAt(name: FileName, algorithm: Algorithm): Promise<Entry | undefined> {
-    const entry = await this.#storage.find(name, algorithm);
+    const entry = await this.#target.find(name, algorithm);
     if (entry?.type === "directory") throw new FerryError("not_a_file", "it is a directory");
     return entry;
   }
 
   /** The checksum of a file. Fails if the permit ends while it is computed. */
   #checksum(name: FileName, algorithm: Algorithm): Promise<Checksum> {
-    return this.#permit.wait(this.#storage.checksum(name, algorithm));
+    return this.#permit.wait(this.#target.checksum(name, algorithm));
   }
 }
 

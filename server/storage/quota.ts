@@ -98,6 +98,13 @@ export class Quota {
     if (known === 0) this.count(size);
   }
 
+  /** Counts that a file, which has been counted, has got another name. `file` describes it before that. */
+  linked(file: CountedFile): void {
+    if (!this.isLimited) return;
+    const { key } = namesOf(file);
+    this.#names.set(key, (this.#names.get(key) ?? file.nlink ?? 1) + 1);
+  }
+
   /**
    * Counts that a file has lost one of its names. `file` describes it before that. Hard links that another program has
    * added since the file was found are assumed to be in the storage.

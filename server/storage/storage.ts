@@ -20,6 +20,7 @@ import type { BlockHashes, FileRange, StoredFile } from "./stored_file.ts";
 import type { SymbolicLinks } from "./symbolic_links.ts";
 
 export type { BlockHashes, FileRange, StoredFile } from "./stored_file.ts";
+import type { StagedTrees } from "./staged_trees.ts";
 
 /** Options of {@linkcode Storage.create}. */
 export interface CreateOptions {
@@ -310,6 +311,8 @@ export interface Storage extends AsyncDisposable {
 
   /** Keeps symbolic links. Default: undefined, clients cannot make any. */
   readonly links?: SymbolicLinks | undefined;
+  /** Publishes directories as one. Default: undefined, a directory cannot get its name in one step. */
+  readonly stagedTrees?: StagedTrees | undefined;
 
   /**
    * The local directory that clients write to; a server never runs a program from there. Default: undefined, the files

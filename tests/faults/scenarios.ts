@@ -267,6 +267,20 @@ export const SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: "a directory that is published as one",
+    files: { "published/one": SMALL, "published/two": MIDDLE, "published/three": SMALL },
+    async run({ connect }) {
+      await using first = new TemporaryTree({ one: SMALL, two: MIDDLE });
+      await using second = new TemporaryTree({ one: SMALL, three: SMALL });
+      await using client = await connect();
+      for (const [dir, overwrite] of [[first, "always"], [second, "different"]] as const) {
+        await client.putTree(dir.path, { as: "published", overwrite, atomic: true });
+      }
+      const { type } = await client.stat("published");
+      assertEquals(type, "directory");
+    },
+  },
+  {
     name: "links that are made, listed, and taken back",
     files: { linked: SMALL },
     async run({ connect, token }) {

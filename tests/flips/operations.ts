@@ -390,6 +390,21 @@ export function directoryOperations(): readonly Operation[] {
       },
     },
     {
+      name: "a directory that is published as one",
+      local: { "t/one": SMALL, "t/empty/": "" },
+      run: (client, cwd) =>
+        ofTree((events) => client.putTree(`${cwd}/t`, { atomic: true, ...events })),
+    },
+    {
+      name: "a directory that is published in place of another one",
+      root: TREE,
+      local: { "t/one": SMALL, "t/sub/two": "22" },
+      run: (client, cwd) => {
+        const options = { atomic: true, overwrite: "different" } as const;
+        return ofTree((events) => client.putTree(`${cwd}/t`, { ...options, ...events }));
+      },
+    },
+    {
       name: "get of a directory",
       root: { "t/one": SMALL, "t/two": "22" },
       run: (client, cwd) => {

@@ -183,6 +183,10 @@ const files: readonly Conversation[] = [
     ],
   },
   {
+    name: "a directory that is published as one",
+    parts: ["stage", "publish"].map((op) => ({ op, filename: "fuzz/p", stage: "absent.tree:0" })),
+  },
+  {
     name: "get",
     parts: [
       { op: "get", filename: "kept/file" },

@@ -17,6 +17,7 @@ import { testListing } from "./conformance/listing.ts";
 import { testNames } from "./conformance/names.ts";
 import { testPartialUploads } from "./conformance/partial_uploads.ts";
 import { testReading } from "./conformance/reading.ts";
+import { testStagedTrees } from "./conformance/staged_trees.ts";
 import { testWriting } from "./conformance/writing.ts";
 
 /** An empty storage and a view behind it. */
@@ -41,6 +42,8 @@ export interface Abilities {
    * fail then, but never gives bytes of two files.
    */
   keepsOpenFiles: boolean;
+  /** Whether it publishes directories as one. */
+  stagedTrees: boolean;
   /** Whether it keeps records of the server itself. */
   internal: boolean;
   /** Whether lists tell the modification time and the mode that a file was stored with. */
@@ -55,6 +58,7 @@ export interface Abilities {
 export const ALL_ABILITIES: Abilities = {
   partialUploads: true,
   internal: true,
+  stagedTrees: true,
   keepsOpenFiles: true,
   listsAttributes: true,
   links: true,
@@ -63,7 +67,7 @@ export const ALL_ABILITIES: Abilities = {
 
 /** The abilities of the storage of records, which is in a storage with the given ones. */
 export function recordAbilities(abilities: Abilities): Abilities {
-  return { ...abilities, internal: false, links: false };
+  return { ...abilities, internal: false, links: false, stagedTrees: false };
 }
 
 /** The storage of records in a storage, as one that the suite can test. */
@@ -112,6 +116,7 @@ export function testStorage(
   testChanging(test);
   testDeltas(test);
   if (abilities.internal) testInternal(test);
+  if (abilities.stagedTrees) testStagedTrees(test);
   if (abilities.links) testLinks(test);
   else {
     test("it keeps no links", ({ storage }) => {

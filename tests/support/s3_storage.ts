@@ -19,6 +19,7 @@ const PREFIX_BYTES = 12;
 export const S3_ABILITIES: Abilities = {
   ...ALL_ABILITIES,
   links: false,
+  stagedTrees: false,
   keepsOpenFiles: false,
   listsAttributes: false,
   longestName: 1024 - PREFIX_BYTES - 2,

@@ -8,7 +8,7 @@ import { FerryError, quote } from "../../../lib/core/errors.ts";
 import { localFailure } from "../../transfer/local_failure.ts";
 import { assertDistinctOnServer } from "../../transfer/name_collisions.ts";
 import { assertDistinct, nameOnServer, remoteName } from "../../transfer/names.ts";
-import type { Progress } from "../../transfer/options.ts";
+import type { Progress, Published } from "../../transfer/options.ts";
 import { type Command, command } from "../command.ts";
 import { COMMON, MIRROR, PROGRESS, TRANSFER } from "../options.ts";
 import { secondsSince } from "../output.ts";
@@ -64,6 +64,10 @@ that was asked for), as the server verified it, and its name there.`,
     "checksum-compare": {
       kind: "flag",
       help: "in a directory, compare checksums, not sizes and times, to find what is there",
+    },
+    atomic: {
+      kind: "flag",
+      help: "publish a directory as one: nobody sees it before all of it is there",
     },
     "hash-first": {
       kind: "flag",
@@ -142,10 +146,16 @@ that was asked for), as the server verified it, and its name there.`,
         follow,
         links,
         checksumCompare: options["checksum-compare"],
+        atomic: options.atomic,
+        onPublished: (published: Published) => {
+          output.event({ event: "published", op, ...published });
+          output.notice(`published ${quote(published.filename)}`);
+        },
         onProgress: (state: Progress) => progress.show(state, started),
       };
       if (options.watch) {
         const { rescan } = options;
+        if (options.atomic) throw new FerryError("usage", "--watch does not go with --atomic");
         await client.watchTree(source.path, {
           ...put,
           rescan,

@@ -5,7 +5,7 @@
  */
 
 import * as v from "valibot";
-import { boolean, type Done, done, key, overwrite } from "../schema.ts";
+import { boolean, type Done, done, key, overwrite, stageId, string } from "../schema.ts";
 import type { Operation } from "./operation.ts";
 
 const request = v.object({
@@ -14,6 +14,12 @@ const request = v.object({
   content: key(
     v.optional(boolean, false),
     "Whether only a checksum proves that two files are the same, not their size and time.",
+  ),
+  filename: key(v.optional(string), "With `stage`: the directory that is put together."),
+  stage: key(
+    v.optional(stageId),
+    "The staged tree that the files are for. Those that are the same in the directory that it " +
+      "will replace become part of it.",
   ),
 });
 

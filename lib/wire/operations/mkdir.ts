@@ -5,12 +5,13 @@
  */
 
 import * as v from "valibot";
-import { type Done, done, key, string } from "../schema.ts";
+import { type Done, done, key, stageId, string } from "../schema.ts";
 import type { Operation } from "./operation.ts";
 
 const request = v.object({
   op: v.literal("mkdir"),
   filename: key(string, "The directory."),
+  stage: key(v.optional(stageId), "The staged tree that it is made in."),
 });
 
 /** The header of a `mkdir`. */

@@ -22,11 +22,13 @@ import { mkdir } from "./mkdir.ts";
 import { move } from "./move.ts";
 import type { Operation } from "./operation.ts";
 import { ping } from "./ping.ts";
+import { publish } from "./publish.ts";
 import { put } from "./put.ts";
 import { remove } from "./remove.ts";
 import { share } from "./share.ts";
 import { shares } from "./shares.ts";
 import { signature } from "./signature.ts";
+import { stage } from "./stage.ts";
 import { stat } from "./stat.ts";
 import { unshare } from "./unshare.ts";
 
@@ -50,6 +52,8 @@ export const OPERATIONS = {
   shares,
   unshare,
   signature,
+  stage,
+  publish,
 } satisfies Readonly<Record<string, Operation<unknown, unknown>>>;
 
 /** The name of an operation. */

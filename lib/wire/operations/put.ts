@@ -20,6 +20,7 @@ import {
   mtime,
   ok,
   overwrite,
+  stageId,
   string,
   wireSize,
 } from "../schema.ts";
@@ -63,6 +64,10 @@ const keys = v.object({
   basis_version: key(
     v.optional(contentVersion),
     "The version that the basis has to have still, as the reply to a `signature` told it.",
+  ),
+  stage: key(
+    v.optional(stageId),
+    "The staged tree that the file is put into; there it replaces what has its name.",
   ),
 });
 

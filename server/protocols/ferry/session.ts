@@ -53,6 +53,7 @@ export class Session {
     // Disposed of in reverse order: first the connection ends, then pending publications finish, then the rest.
     await using ends = new AsyncDisposableStack();
     ends.defer(() => logger.debug("{peer} disconnected", { peer }));
+    ends.use(connection.stages);
     ends.defer(() => connection.releaseOffered());
     ends.defer(() => replies.settle().catch(() => {}));
     ends.defer(() => {

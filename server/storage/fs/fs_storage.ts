@@ -34,11 +34,13 @@ import type {
   StoredFile,
 } from "../storage.ts";
 import { FsLinks } from "./links.ts";
+import type { StagedTrees } from "../staged_trees.ts";
 import { move } from "./move.ts";
 import type { Place } from "./name_walk.ts";
 import { Directory } from "./open_directory.ts";
 import { ParentDirectories } from "./parent_directories.ts";
 import { FsPartialUploads } from "./partial_uploads.ts";
+import { FsStagedTrees } from "./staged_trees.ts";
 import { FsPendingWrite, reserve } from "./pending_write.ts";
 import { assertMeets } from "./replaced_entry.ts";
 import type { Root } from "./root.ts";
@@ -74,6 +76,8 @@ export class FsStorage implements Storage {
   readonly partialUploads: PartialUploads;
   /** See {@linkcode Storage.links}. */
   readonly links: FsLinks | undefined;
+  /** See {@linkcode Storage.stagedTrees}. */
+  readonly stagedTrees: StagedTrees;
 
   private constructor(served: ServedRoot, root: Root, bounds?: Bounds) {
     this.#served = served;
@@ -81,6 +85,7 @@ export class FsStorage implements Storage {
     this.#bounds = bounds;
     this.partialUploads = new FsPartialUploads(served, root);
     this.links = served.keepsLinks ? new FsLinks(served, root) : undefined;
+    this.stagedTrees = new FsStagedTrees(served, root);
   }
 
   /**

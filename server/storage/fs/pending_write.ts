@@ -6,9 +6,10 @@
 
 import { algorithmOf } from "../../../lib/core/checksum.ts";
 import type { PrefixDigest, SavedPrefix } from "../../../lib/digest/prefix_digest.ts";
-import type { Committed } from "../../../lib/files/commit.ts";
+import type { CommitOptions, Committed } from "../../../lib/files/commit.ts";
 import type { FileName } from "../../../lib/core/remote_name.ts";
 import { GRAIN_MS } from "../../../lib/files/local_file.ts";
+import type { StagedFile } from "../../../lib/files/staged_file.ts";
 import { RESUMABLE_BYTES } from "../../../lib/files/partial_file.ts";
 import { infoAt } from "../../../lib/files/path_lookup.ts";
 import { MIN_REMEMBERED_BYTES } from "../kept_hashes.ts";
@@ -26,6 +27,30 @@ import { attempt, type ServedRoot } from "./served_root.ts";
 import type { StagedUpload } from "./staged_upload.ts";
 import type { StagingArea } from "./staging_area.ts";
 
+/** Where a write is published that does not get its name in the root: the staged tree that the file belongs to. */
+export interface PublishTarget {
+  /** The area on the file system of the tree. */
+  readonly area: StagingArea;
+  /**
+   * Checks that a file could be created under a name.
+   *
+   * @throws {FerryError} as `Storage.create`
+   */
+  assertPlaceable(name: FileName): void;
+  /**
+   * Counts a file that is being written from now on; the result is called when it no longer is.
+   *
+   * @throws {FerryError} as {@linkcode PublishTarget.assertPlaceable}
+   */
+  beginWriting(name: FileName): () => void;
+  /** Puts a file into the tree. */
+  take(
+    staged: StagedFile,
+    name: FileName,
+    options: CommitOptions & { onNaming(): void; onNamed(): void },
+  ): Promise<Committed>;
+}
+
 /** Options of {@linkcode FsPendingWrite}. */
 interface FsPendingWriteOptions {
   /** See {@linkcode ResumableWrite.id}. */
@@ -40,16 +65,20 @@ interface FsPendingWriteOptions {
   served: ServedRoot;
   /** The root, confined to where the name may lead. */
   root: Root;
+  /** The staged tree that the file is put into. Default: undefined, it gets its name in the root. */
+  into: PublishTarget | undefined;
 }
 
 /** A file of a root that is being written. */
 export class FsPendingWrite implements ResumableWrite {
   readonly #options: FsPendingWriteOptions;
+  readonly #ended: (() => void) | undefined;
   /** The number of bytes written so far, including those of a resumed partial upload. */
   #size: number;
 
   private constructor(options: FsPendingWriteOptions) {
     this.#options = options;
+    this.#ended = options.into?.beginWriting(options.name);
     this.#size = options.upload.prefix?.size ?? 0;
   }
 
@@ -57,26 +86,31 @@ export class FsPendingWrite implements ResumableWrite {
    * Begins a write.
    *
    * @param root how far the name may lead
-   * @param owner the owner of the partial upload that may remain of it
+   * @param options.owner the owner of the partial upload that may remain of it
+   * @param options.into the staged tree that the file is put into. Default: none
    * @throws {FerryError} as `Storage.create`
    */
   static async create(
     served: ServedRoot,
     root: Root,
     name: FileName,
-    { size, replace, sparse, owner = "" }: CreateOptions & { owner?: string | undefined },
+    { size, replace, sparse, owner = "", into }: CreateOptions & {
+      owner?: string | undefined;
+      into?: PublishTarget | undefined;
+    },
   ): Promise<FsPendingWrite> {
     await served.assertWritable();
     return await attempt(() => {
-      root.assertPlaceable(name, { fresh: replace === false });
-      const area = served.areas.for(name);
+      if (into) into.assertPlaceable(name);
+      else root.assertPlaceable(name, { fresh: replace === false });
+      const area = into?.area ?? served.areas.for(name);
       using taken = new DisposableStack();
       const reserved = taken.use(reserve(served, area, { size, sparse }));
       const upload = area.create(name, size, owner);
       if (sparse) upload.staged.makeHoles();
       taken.move();
       const id = served.areas.idOf(area, upload.file);
-      return new FsPendingWrite({ id, name, upload, reserved, served, root });
+      return new FsPendingWrite({ id, name, upload, reserved, served, root, into });
     });
   }
 
@@ -91,13 +125,15 @@ export class FsPendingWrite implements ResumableWrite {
     served: ServedRoot,
     root: Root,
     id: string,
-    { algorithm, sparse = false, owner = "" }: ResumeOptions,
+    { algorithm, sparse = false, owner = "", into }: ResumeOptions & {
+      into?: PublishTarget | undefined;
+    },
   ): Promise<FsPendingWrite | undefined> {
     await served.assertWritable();
     const located = await attempt(() => {
       root.assertStanding();
       const located = served.areas.locate(id, owner);
-      if (located) root.assertPlaceable(located.name);
+      if (located) (into ?? root).assertPlaceable(located.name);
       return located;
     });
     if (!located) return undefined;
@@ -113,7 +149,7 @@ export class FsPendingWrite implements ResumableWrite {
     if (sparse) upload.staged.makeHoles();
     else if (size !== null) await attempt(() => area.assertRoom(size - held));
     taken.move();
-    return new FsPendingWrite({ id, name, upload, reserved, served, root });
+    return new FsPendingWrite({ id, name, upload, reserved, served, root, into });
   }
 
   get id(): string {
@@ -146,8 +182,11 @@ export class FsPendingWrite implements ResumableWrite {
   }
 
   async commit({ blocks, ...options }: StoreOptions): Promise<Committed> {
-    const { name, upload, reserved, served, root } = this.#options;
+    const { name, upload, reserved, served, root, into } = this.#options;
     upload.assertHeld();
+    const onNaming = () => upload.unrecord();
+    const onNamed = () => reserved.settle(this.#size);
+    if (into) return await into.take(upload.staged, name, { ...options, onNaming, onNamed });
     const { checksum, condition } = options;
     const algorithm = algorithmOf(checksum)!;
     const still = condition && await assertMeets(served, root, name, { condition, algorithm });
@@ -162,9 +201,9 @@ export class FsPendingWrite implements ResumableWrite {
         options.assertMay?.();
         still?.();
       },
-      onNaming: () => upload.unrecord(),
+      onNaming,
       onNamed: (path) => {
-        reserved.settle(this.#size);
+        onNamed();
         if (this.#size >= MIN_REMEMBERED_BYTES) this.#remember(path, blocks);
       },
     });
@@ -187,6 +226,7 @@ export class FsPendingWrite implements ResumableWrite {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const { upload, reserved } = this.#options;
+    this.#ended?.();
     try {
       await upload[Symbol.asyncDispose]();
     } finally {

@@ -270,7 +270,7 @@ export class Root implements Disposable {
    */
   makeParent(name: FileName, changed: Directory[]): Directory {
     return this.#attempt(() => {
-      this.#assertFits(name);
+      this.assertFits(name);
       const end = this.#names.walk(parentName(name), { follow: true, below: basename(name) });
       return end instanceof Place ? this.#intoDirectory(end) : this.#make(end, changed);
     });
@@ -313,7 +313,7 @@ export class Root implements Disposable {
    */
   assertPlaceable(name: FileName, { fresh = false } = {}): void {
     this.#attempt(() => {
-      this.#assertFits(name);
+      this.assertFits(name);
       const parent = parentName(name);
       // This check only refuses uploads early. Publishing checks again.
       const known = parent === this.#placeable && !this.#names.confined;
@@ -355,7 +355,7 @@ export class Root implements Disposable {
     const entry = basename(name);
     this.#names.assertReaches(directory, entry);
     this.#names.assertNameable(directory, entry);
-    this.#assertFits(name);
+    this.assertFits(name);
     return directory.at(entry);
   }
 
@@ -386,7 +386,12 @@ export class Root implements Disposable {
     this.#directory[Symbol.dispose]();
   }
 
-  #assertFits(name: FileName): void {
+  /**
+   * Checks that the system takes a name, and the path that it leads to.
+   *
+   * @throws {FerryError} `bad_name`
+   */
+  assertFits(name: FileName): void {
     assertStorable(name);
     // A UTF-16 unit is at most three bytes of UTF-8, so most names need no encoding to be measured.
     const path = `${this.path}/${name}`;

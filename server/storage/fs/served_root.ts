@@ -17,7 +17,11 @@ import type { GroupCommit } from "../../../lib/files/group_commit.ts";
 import { publisherOf } from "./publishing.ts";
 import { Quota } from "../quota.ts";
 import { RECORDS_DIRECTORY } from "../subtree.ts";
+import { RecentlyPublished } from "./recently_published.ts";
 import { Root } from "./root.ts";
+import type { AreaTrees } from "./area_trees.ts";
+import { infoAt } from "../../../lib/files/path_lookup.ts";
+import type { Directory } from "./open_directory.ts";
 import { MergeQueue } from "./sorted_names.ts";
 import { StagingAreas } from "./staging_areas.ts";
 import type { Storage } from "../storage.ts";
@@ -86,6 +90,8 @@ export class ServedRoot implements AsyncDisposable {
   readonly quota: Quota;
   /** Serialises the sorting of large directories among several walks. */
   readonly merges: MergeQueue = new MergeQueue();
+  /** The directories that were published as one a short while ago. */
+  readonly published: RecentlyPublished = new RecentlyPublished();
   /** Publishes files under their names. */
   readonly publisher: GroupCommit<Root>;
   /** Whether acknowledged changes survive a power failure. */
@@ -170,7 +176,9 @@ export class ServedRoot implements AsyncDisposable {
     this.#counting?.abort(mountedAnew());
     this.#counting = new AbortController();
     const signal = AbortSignal.any([this.closing, this.#counting.signal]);
-    this.#counted = countFiles(this.quota, this.root, { signal, merges: this.merges });
+    const trees = () => this.#areas?.all.map(({ trees }) => trees) ?? [];
+    const work = { signal, merges: this.merges, trees };
+    this.#counted = countFiles(this.quota, this.root, work);
     // If counting fails, each upload fails with its error.
     this.#counted.catch(() => {});
   }
@@ -284,7 +292,7 @@ function untried({ path, directory }: Root): FileSystem {
 async function countFiles(
   quota: Quota,
   root: Root,
-  options: { signal: AbortSignal; merges: MergeQueue },
+  { trees, ...options }: { signal: AbortSignal; merges: MergeQueue; trees: () => AreaTrees[] },
 ): Promise<void> {
   try {
     const onFound = (info: Deno.FileInfo) => quota.found(info);
@@ -300,6 +308,17 @@ async function countFiles(
       onFound,
       ...options,
     });
+    for (const staged of trees()) {
+      for (const tree of staged.all) {
+        using own = staged.open(tree);
+        // Its record does not count.
+        const peek = (above: Directory, name: string) => {
+          const info = infoAt(above.at(name));
+          return above.identity === own.identity && !info?.isDirectory ? undefined : info;
+        };
+        await eachBelow(own, { peek, onFound, ...options });
+      }
+    }
     const own = root.confinedTo(RECORDS_DIRECTORY);
     using place = own.look(RECORDS_DIRECTORY);
     if (!place?.info.isDirectory) return;

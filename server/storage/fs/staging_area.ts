@@ -24,6 +24,7 @@ import type { PartEntry } from "../../../lib/core/entry.ts";
 import { mountedAnew } from "./root_directory.ts";
 import { type Partial, StagedUpload, type StagedUploadHost } from "./staged_upload.ts";
 import type { DiscardOptions } from "../storage.ts";
+import { AreaTrees, isTreeName } from "./area_trees.ts";
 
 /** A temporary directory in a staging area, whose contents are published by a rename. */
 export interface StagedTree extends AsyncDisposable {
@@ -73,6 +74,8 @@ export class StagingArea {
   readonly #partials = new Map<string, Partial>();
   readonly #options: StagingAreaOptions;
   readonly #host: StagedUploadHost;
+  /** The staged trees that clients put together in it. */
+  readonly trees: AreaTrees;
   #mode: number | undefined;
   #writers = 0;
   #ended = false;
@@ -93,10 +96,17 @@ export class StagingArea {
         this.#released();
       },
     };
+    this.trees = new AreaTrees({
+      enter: () => this.#unlessGone(() => options.enter()),
+      assertHeld: () => this.#assertHeld(),
+      onReleased: () => this.#released(),
+      clock: options.runtime.clock,
+    });
   }
 
   /**
-   * Opens the staging area in a directory, and removes everything from it that is not a partial upload.
+   * Opens the staging area in a directory, and removes everything from it that is neither a partial upload nor a staged
+   * tree.
    *
    * @throws what `enter` throws
    */
@@ -105,6 +115,7 @@ export class StagingArea {
     using directory = options.enter();
     for (const { name } of [...Deno.readDirSync(directory.path)]) {
       const path = directory.at(name);
+      if (isTreeName(name) && area.trees.adopt(directory, name)) continue;
       const record = name.endsWith(".part") ? readRecord(path) : undefined;
       if (record) {
         const mtime = Deno.lstatSync(path).mtime?.getTime() ?? 0;
@@ -171,6 +182,7 @@ export class StagingArea {
     for (const [file, { record }] of this.#partials) {
       if (!isTaken(directory.at(file))) this.#drop(file, record, directory);
     }
+    this.trees.forgetMissing(directory);
   }
 
   /**
@@ -320,14 +332,14 @@ export class StagingArea {
     if (size > free) throw new FerryError("no_space", "no space left on the device");
   }
 
-  /** Whether a file in it is being written. */
+  /** Whether a file or a tree in it is being written. */
   get isWritten(): boolean {
-    return this.#writers > 0;
+    return this.#writers > 0 || this.trees.inUse;
   }
 
-  /** Whether it contains a partial upload or a file that is being written. */
+  /** Whether it contains a partial upload, a staged tree or a file that is being written. */
   get inUse(): boolean {
-    return this.isWritten || this.#partials.size > 0;
+    return this.isWritten || this.#partials.size > 0 || this.trees.any;
   }
 
   /** The total size of the partial uploads of all owners, in bytes. */

@@ -25,6 +25,8 @@ import type { DescribedUpload, DiscardOptions, PartialUpload } from "../storage.
 import type { StateDirectory } from "./state_directory.ts";
 import { writeExactly } from "../../../lib/files/partial_file.ts";
 import { noPartialUpload, StagingArea, type StagingAreaOptions } from "./staging_area.ts";
+import type { KeptTree } from "./area_trees.ts";
+import { repairPublications } from "./tree_publication.ts";
 import { openExactly } from "../../../lib/files/open_exactly.ts";
 
 /** The maximum size of the record in bytes. */
@@ -94,6 +96,7 @@ export class StagingAreas implements Disposable {
     onCounted(main.bytes);
     const { id, areas } = readRecord(state.directory);
     const opened = new StagingAreas(options, main, id);
+    repairPublications(options.root, main);
     for (const name of areas as FileName[]) opened.#openAgain(name);
     return opened;
   }
@@ -159,6 +162,7 @@ export class StagingAreas implements Disposable {
     this.#areas.set(name, area);
     this.#missing.delete(name);
     this.#record();
+    repairPublications(this.#options.root, area.area);
     return area;
   }
 
@@ -206,7 +210,7 @@ export class StagingAreas implements Disposable {
 
   /** Ends all areas after the root was remounted: their contents are opened again through the new mount. */
   end(): void {
-    for (const area of this.#all) area.end();
+    for (const area of this.all) area.end();
     for (const area of this.#areas.values()) area[Symbol.dispose]();
     this.#areas.clear();
   }
@@ -220,7 +224,7 @@ export class StagingAreas implements Disposable {
 
   /** The partial uploads of an owner in all areas. */
   list(owner: string): PartialUpload[] {
-    return this.#all.flatMap((area) => this.#listIn(area, owner));
+    return this.all.flatMap((area) => this.#listIn(area, owner));
   }
 
   /** See `PartialUploads.look`. */
@@ -232,7 +236,12 @@ export class StagingAreas implements Disposable {
 
   /** The partial uploads of a file that are on the file system of its name, most recently written first. */
   find(name: FileName, size: number, owner: string): PartialUpload[] {
-    return this.#listIn(this.for(name), owner)
+    return this.findIn(this.for(name), name, size, owner);
+  }
+
+  /** The same in one area. */
+  findIn(area: StagingArea, name: FileName, size: number, owner: string): PartialUpload[] {
+    return this.#listIn(area, owner)
       .filter(({ entry, size: whole }) => entry.filename === name && whole === size)
       .sort((a, b) => b.entry.mtime - a.entry.mtime);
   }
@@ -262,6 +271,14 @@ export class StagingAreas implements Disposable {
       { area, file, name: record.filename as FileName, size: record.size };
   }
 
+  /** Finds a staged tree by its id: like that of a partial upload, it says in which area it is. */
+  treeOf(id: string): { area: StagingArea; tree: KeptTree } | undefined {
+    const at = id.lastIndexOf("/");
+    const area = at < 0 ? this.#main : this.#areas.get(id.slice(0, at) as FileName | "")?.area;
+    const tree = area?.trees.get(id.slice(at + 1));
+    return area && tree && { area, tree };
+  }
+
   /** See `PartialUploads.discard`. */
   discard(id: string, { owner = "", assertMay }: DiscardOptions): void {
     const located = this.locate(id, owner);
@@ -271,10 +288,11 @@ export class StagingAreas implements Disposable {
 
   /** See `PartialUploads.expire`. */
   expire(ttl: number): void {
-    for (const area of this.#all) area.expire(ttl);
+    for (const area of this.all) area.expire(ttl);
   }
 
-  get #all(): StagingArea[] {
+  /** All areas. */
+  get all(): StagingArea[] {
     return [this.#main, ...Array.from(this.#areas.values(), ({ area }) => area)];
   }
 

@@ -14,6 +14,7 @@ import type { Root } from "./root.ts";
 import { Lease, type LeaseOptions } from "./lease.ts";
 import { movePart } from "../../../lib/files/partial_file.ts";
 import { renameWithoutReplacing } from "../../../lib/files/renaming.ts";
+import { isTreeName } from "./area_trees.ts";
 import { openExactly } from "../../../lib/files/open_exactly.ts";
 import { infoAt, isTaken } from "../../../lib/files/path_lookup.ts";
 
@@ -180,8 +181,8 @@ export class StateDirectory implements Disposable {
 }
 
 /**
- * Moves the partial uploads of processes that have ended into a staging area, and removes everything else that they
- * left. Ferry 0.1 had no areas: its partial uploads were in the directory that now contains the areas.
+ * Moves the partial uploads and the staged trees of processes that have ended into a staging area, and removes
+ * everything else that they left. Ferry 0.1 had no areas: its partial uploads were in the directory that now contains the areas.
  *
  * @param all the directory that contains the areas
  * @param isOthers whether an area belongs to somebody else and is left alone
@@ -194,6 +195,8 @@ export function adopt(
   const moveFrom = (directory: Directory) => {
     for (const { name } of [...Deno.readDirSync(directory.path)]) {
       if (name.endsWith(".part")) movePart(directory.at(name), staging.path);
+      const isTree = isTreeName(name) && !isTaken(staging.at(name));
+      if (isTree) Deno.renameSync(directory.at(name), staging.at(name));
     }
   };
   moveFrom(all);

@@ -11,6 +11,7 @@ import type { Request } from "../../../../lib/wire/operations/operations.ts";
 import type { IncomingBody } from "../../../../lib/wire/body.ts";
 import type { Permit } from "../../../auth/permit.ts";
 import { FileService } from "../../../files/file_service.ts";
+import { StageService } from "../../../files/stage_service.ts";
 import { UploadService } from "../../../files/upload_service.ts";
 import type { ServedConnection } from "./served_connection.ts";
 import type { ReplyHeader } from "./reply_queue.ts";
@@ -84,6 +85,23 @@ export class Exchange<Kind extends Request = Request> {
   /** The upload service, confined to the files that the request may reach. */
   get uploads(): UploadService {
     return new UploadService(this.permit, this.connection.fileOptions);
+  }
+
+  /**
+   * The upload service for a file that is put into a staged tree, if the request names one.
+   *
+   * @throws {FerryError} `not_found` if the client has no such tree
+   */
+  async uploadsInto(stage: string | undefined, filename: string): Promise<UploadService> {
+    if (stage === undefined) return this.uploads;
+    const tree = await this.stages.of(stage, filename);
+    return new UploadService(this.permit, this.connection.fileOptions, tree);
+  }
+
+  /** The service for directories that are published as one. */
+  get stages(): StageService {
+    const { fileOptions, stages } = this.connection;
+    return new StageService(this.permit, fileOptions, stages);
   }
 
   /** Replies with a header alone. */

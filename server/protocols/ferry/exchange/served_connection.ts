@@ -18,6 +18,7 @@ import { Identity } from "../../../auth/identity.ts";
 import type { Authority } from "../../../auth/authority.ts";
 import type { AllowedCommands } from "../../../exec/allowed_commands.ts";
 import type { UploadServiceOptions } from "../../../files/upload_service.ts";
+import { OpenStages } from "../../../files/stage_service.ts";
 import type { OfferedUpload } from "../../../files/offered_upload.ts";
 import type { UploadLocks } from "../../../files/upload_locks.ts";
 import { logFailure } from "../../../observe/failures.ts";
@@ -86,6 +87,8 @@ export class ServedConnection {
   readonly fileOptions: UploadServiceOptions;
   /** The partial upload that the last reply offered. It is reserved for this connection until its next request. */
   offered: OfferedUpload | undefined;
+  /** The directories that its client puts together, to publish each as one. */
+  readonly stages: OpenStages = new OpenStages();
   /** Whether replies with bodies may still be in the output buffer. */
   unsent = false;
   /** Whether it accepts no new requests. */

@@ -19,11 +19,13 @@ import { mkdir } from "./mkdir.ts";
 import { move } from "./move.ts";
 import { offer } from "./offer.ts";
 import { ping } from "./ping.ts";
+import { publish } from "./publish.ts";
 import { put } from "./put.ts";
 import { remove } from "./remove.ts";
 import { share } from "./share.ts";
 import { shares } from "./shares.ts";
 import { signature } from "./signature.ts";
+import { stage } from "./stage.ts";
 import { stat } from "./stat.ts";
 import { unshare } from "./unshare.ts";
 
@@ -41,11 +43,13 @@ const HANDLERS: Handlers = {
   mkdir,
   move,
   ping,
+  publish,
   put,
   remove,
   share,
   shares,
   signature,
+  stage,
   stat,
   unshare,
 };

@@ -18,11 +18,16 @@ export const compare: Handler<CompareRequest> = {
 
   async answer(exchange) {
     const { connection, request, body, files } = exchange;
-    const { overwrite, content } = request;
+    const { overwrite, content, filename, stage } = request;
+    const tree = stage === undefined ? undefined : await exchange.stages.of(stage, filename);
     const { algorithm } = body;
     const lines = decodeLines(verifiedChunks(body), decodeManifestLine);
-    const results = files.compare(lines, { overwrite, algorithm, content });
+    const options = { overwrite, algorithm, content };
+    const results = tree
+      ? exchange.stages.compare(tree, lines, options)
+      : files.compare(lines, options);
     const goOn = await exchange.streamPieces({
+      ...(filename === undefined ? {} : { keys: { filename } }),
       pieces: encodeLines(results, encodeResult),
       // By then the whole body has been read and verified.
       closing: () => ({ compared: body.checksum }),

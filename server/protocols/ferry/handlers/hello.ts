@@ -28,6 +28,7 @@ const FEATURES = [
   "delta",
   REMOVE_WITHIN,
   MOVE_KEEP,
+  "atomic",
 ];
 
 /** The optional features that need both sides: a server announces one only if the client has announced it. */

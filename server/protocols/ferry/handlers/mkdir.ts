@@ -5,6 +5,7 @@
  */
 
 import { quote } from "../../../../lib/core/errors.ts";
+import { parseFileName } from "../../../../lib/core/remote_name.ts";
 import type { MkdirRequest } from "../../../../lib/wire/operations/mkdir.ts";
 import type { Handler } from "../exchange/exchange.ts";
 
@@ -13,8 +14,9 @@ export const mkdir: Handler<MkdirRequest> = {
   action: ({ filename }) => `make the directory ${quote(filename)}`,
 
   async answer(exchange) {
-    const { filename } = exchange.request;
-    await exchange.files.mkdir(filename);
+    const { filename, stage } = exchange.request;
+    if (stage === undefined) await exchange.files.mkdir(filename);
+    else await (await exchange.stages.of(stage, filename)).mkdir(parseFileName(filename));
     return await exchange.reply({ filename });
   },
 };

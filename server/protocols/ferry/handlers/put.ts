@@ -25,10 +25,11 @@ export const put: Handler<PutRequest> = {
     const { connection, request, body, permit } = exchange;
     const upload = uploadOf(request, body);
     if (upload.offset === 0) await connection.releaseOffered();
-    const { overwrite } = request;
+    const { overwrite, stage, filename } = request;
     // These policies compare with the existing file, which an earlier put may still be publishing.
     if (overwrite === "newer" || overwrite === "different") await connection.replies.settle();
-    const receiving = exchange.uploads.put(upload, body, connection.offered);
+    const uploads = await exchange.uploadsInto(stage, filename);
+    const receiving = uploads.put(upload, body, connection.offered);
     let received: ReceivedUpload;
     try {
       received = await permit.wait(receiving);

@@ -50,6 +50,7 @@ class Fixture implements TestedStorage {
 testStorage("MemoryStorage", () => Promise.resolve(new Fixture()), {
   ...ALL_ABILITIES,
   links: false,
+  stagedTrees: false,
 });
 
 testStorage(

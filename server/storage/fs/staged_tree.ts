@@ -1,0 +1,431 @@
+/**
+ * A staged tree of a root: a directory of which nobody sees anything until it gets its name.
+ *
+ * Nobody else can reach it, so its files are created under their own names, and nothing in it is flushed before it is
+ * published.
+ *
+ * @module
+ */
+
+import type { Algorithm, Checksum } from "../../../lib/core/checksum.ts";
+import { type Entry, type Unkept, unkeptKey } from "../../../lib/core/entry.ts";
+import { FerryError, fileError } from "../../../lib/core/errors.ts";
+import { type FileName, parentName } from "../../../lib/core/remote_name.ts";
+import { basename, dirname } from "../../../lib/core/paths.ts";
+import { checksumOfSource } from "../../../lib/digest/source_digest.ts";
+import type { CommitOptions, Committed } from "../../../lib/files/commit.ts";
+import { namingError } from "../../../lib/files/file_errors.ts";
+import { LocalFile } from "../../../lib/files/local_file.ts";
+import { infoAt } from "../../../lib/files/path_lookup.ts";
+import { bitsOf } from "../../../lib/files/permission_bits.ts";
+import { makeSure } from "../../../lib/files/read_back.ts";
+import { StagedFile } from "../../../lib/files/staged_file.ts";
+import type {
+  ChangeOptions,
+  CreateOptions,
+  CreateResumableOptions,
+  FindOptions,
+  PartialUpload,
+  PendingWrite,
+  ResumableWrite,
+  ResumeOptions,
+} from "../storage.ts";
+import type { PublishedTree, PublishOptions, StagedTree, WriteTarget } from "../staged_trees.ts";
+import { type KeptTree, NEW } from "./area_trees.ts";
+import { carryOver } from "./carried_file.ts";
+import type { Directory } from "./open_directory.ts";
+import { FsPendingWrite, type PublishTarget, reserve } from "./pending_write.ts";
+import type { Root } from "./root.ts";
+import { attempt, type ServedRoot } from "./served_root.ts";
+import { entryOf } from "./stored_file.ts";
+import type { StagingArea } from "./staging_area.ts";
+import type { TreeContents } from "./tree_contents.ts";
+import { publishTree } from "./tree_publication.ts";
+import { removeKept, removeStaged, removeUnconfirmed } from "./tree_leftovers.ts";
+import { TreeFile } from "./tree_file.ts";
+
+/** Options of {@linkcode FsStagedTree}. */
+export interface FsStagedTreeOptions {
+  /** See {@linkcode StagedTree.id}. */
+  id: string;
+  /** The tree, which counts as open. */
+  tree: KeptTree;
+  /** The area that it is in. */
+  area: StagingArea;
+  /** The root. */
+  served: ServedRoot;
+  /** The root, confined to what the request may reach. */
+  root: Root;
+}
+
+/** A staged tree that a client has open. */
+export class FsStagedTree implements StagedTree, PublishTarget {
+  readonly #options: FsStagedTreeOptions;
+  /** Its own directory in the area, with the record. */
+  readonly #own: Directory;
+  /** The tree. */
+  readonly #top: Directory;
+  readonly resumed: boolean;
+  /** Whether a failed write is always reported at once; undefined if not asked yet. */
+  #reports: boolean | undefined;
+  #open = true;
+
+  private constructor(options: FsStagedTreeOptions, own: Directory, top: Directory) {
+    this.#options = options;
+    this.#own = own;
+    this.#top = top;
+    this.resumed = this.#contents.resumed;
+  }
+
+  /**
+   * Opens a tree.
+   *
+   * @param options.afresh whether what it contains is that of an earlier client
+   * @throws {FerryError} `not_found` if somebody has removed it
+   */
+  static async open(
+    options: FsStagedTreeOptions & { afresh: boolean },
+  ): Promise<FsStagedTree> {
+    const { tree, area, afresh } = options;
+    using taken = new DisposableStack();
+    taken.defer(() => area.trees.close(tree));
+    try {
+      const own = taken.use(area.trees.open(tree));
+      const info = infoAt(own.at(NEW));
+      const top = info?.isDirectory ? own.enter(NEW, info) : undefined;
+      if (!top) throw new FerryError("not_found", "what was staged of it was removed");
+      taken.use(top);
+      if (afresh) await tree.contents.load(top);
+      taken.move();
+      return new FsStagedTree(options, own, top);
+    } catch (error) {
+      throw fileError(error);
+    }
+  }
+
+  get id(): string {
+    return this.#options.id;
+  }
+
+  get name(): FileName {
+    return this.#options.tree.record.filename as FileName;
+  }
+
+  get owner(): string {
+    return this.#options.tree.record.owner;
+  }
+
+  get doubtful(): boolean {
+    return this.#contents.doubtful;
+  }
+
+  get area(): StagingArea {
+    return this.#options.area;
+  }
+
+  get #contents(): TreeContents {
+    return this.#options.tree.contents;
+  }
+
+  /** The name of an entry in the tree; "" for the tree itself. */
+  #inside(name: FileName): string {
+    if (name === this.name) return "";
+    if (name.startsWith(`${this.name}/`)) return name.slice(this.name.length + 1);
+    throw new FerryError("bad_name", "it is not in the directory that is being published");
+  }
+
+  /** Fails if the tree, or another process's lock, does not allow writing into it any more. */
+  #assertHeld(): void {
+    this.#options.root.assertStanding();
+    this.#options.served.assertHeld();
+    if (this.#contents.closed || !this.#open) {
+      throw new FerryError("busy", "the directory is being published, or was published already");
+    }
+    // The area may have been reopened through another mount.
+    if (this.area.trees.get(this.#options.tree.file) !== this.#options.tree) {
+      throw new FerryError("busy", "what was staged of it was removed");
+    }
+  }
+
+  assertPlaceable(name: FileName): void {
+    this.#assertHeld();
+    if (this.#inside(name) === "") throw new FerryError("not_a_file", "it is a directory");
+    this.#options.root.assertFits(name);
+  }
+
+  beginWriting(name: FileName): () => void {
+    this.assertPlaceable(name);
+    this.#removeLeft();
+    return this.#writing();
+  }
+
+  /** Removes what an earlier client has left: what is not confirmed when the first file comes is only in the way. */
+  #removeLeft(): void {
+    if (!this.#contents.resumed) return;
+    removeUnconfirmed(this.#top, this.#contents, this.#options.served.quota);
+  }
+
+  find(name: FileName, algorithm?: Algorithm): Promise<Entry | undefined> {
+    return attempt(() => this.#find(name, algorithm));
+  }
+
+  findAll(
+    names: readonly FileName[],
+    algorithm?: Algorithm,
+  ): Promise<(Entry | FerryError | undefined)[]> {
+    return attempt(() =>
+      names.map((name) => {
+        try {
+          return this.#find(name, algorithm);
+        } catch (error) {
+          return fileError(error);
+        }
+      })
+    );
+  }
+
+  #find(name: FileName, algorithm?: Algorithm): Entry | undefined {
+    const inside = this.#inside(name);
+    if (!this.#contents.used) return undefined;
+    const info = infoAt(this.#top.at(inside));
+    if (!info) return undefined;
+    // No checksum is known of it: the cache is about the file that has the name.
+    return { ...entryOf(this.#options.served.cache, name, info, algorithm), checksum: null };
+  }
+
+  async checksum(name: FileName, algorithm: Algorithm): Promise<Checksum> {
+    const { runtime } = this.#options.served;
+    await using file = LocalFile.open(this.#top.at(this.#inside(name)), runtime);
+    return await checksumOfSource(runtime, file, { algorithm });
+  }
+
+  async assertFits(
+    name: FileName,
+    size: number | null,
+    { sparse }: Pick<CreateOptions, "sparse"> = {},
+  ): Promise<void> {
+    const { served } = this.#options;
+    await served.assertWritable();
+    await attempt(() => {
+      this.assertPlaceable(name);
+      using _room = reserve(served, this.area, { size, sparse });
+    });
+  }
+
+  async create(name: FileName, { size, sparse }: CreateOptions): Promise<PendingWrite> {
+    const { served } = this.#options;
+    await served.assertWritable();
+    return await attempt(() => {
+      using begun = new DisposableStack();
+      const ended = begun.adopt(this.beginWriting(name), (end) => end());
+      const reserved = reserve(served, this.area, { size, sparse });
+      begun.move();
+      return new TreeFile(this, name, { ended, reserved, sparse });
+    });
+  }
+
+  /** See {@linkcode WriteTarget.partialUploads}: one that was cut belongs to the name, as for any other upload. */
+  get partialUploads(): NonNullable<WriteTarget["partialUploads"]> {
+    const { served, root } = this.#options;
+    return {
+      find: async (name: FileName, { size, owner = "" }: FindOptions): Promise<PartialUpload[]> => {
+        await served.assertWritable();
+        return await attempt(() => {
+          this.assertPlaceable(name);
+          return served.areas.findIn(this.area, name, size, owner);
+        });
+      },
+      create: (name: FileName, options: CreateResumableOptions): Promise<ResumableWrite> =>
+        FsPendingWrite.create(served, root, name, { ...options, into: this }),
+      resume: (id: string, options: ResumeOptions): Promise<ResumableWrite | undefined> =>
+        FsPendingWrite.resume(served, root, id, { ...options, into: this }),
+    };
+  }
+
+  async mkdir(name: FileName, { assertMay }: ChangeOptions = {}): Promise<void> {
+    await this.#options.served.assertWritable();
+    await attempt(() => {
+      assertMay?.();
+      this.#assertHeld();
+      const inside = this.#inside(name);
+      this.#options.root.assertFits(name);
+      this.#removeLeft();
+      this.#makeDirectory(inside);
+      this.#contents.confirm(inside);
+    });
+  }
+
+  /** Creates a directory, and those above it, unless they are known to exist. */
+  #makeDirectory(inside: string): void {
+    const contents = this.#contents;
+    if (contents.hasDirectory(inside)) return;
+    this.#makeDirectory(parentName(inside as FileName));
+    const path = this.#top.at(inside);
+    try {
+      Deno.mkdirSync(path);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw namingError(error, path);
+      if (!Deno.lstatSync(path).isDirectory) {
+        if (!contents.isLeft(inside)) {
+          throw new FerryError("not_a_file", "a part of the name is not a directory");
+        }
+        this.#removeFile(inside);
+        Deno.mkdirSync(path);
+      }
+    }
+    contents.madeDirectory(inside);
+  }
+
+  /** Makes the place for a file: its path is free, and the directories above it exist. */
+  #makePlace(name: FileName): string {
+    const inside = this.#inside(name);
+    this.#makeDirectory(parentName(inside as FileName));
+    const path = this.#top.at(inside);
+    const there = this.#contents.used ? infoAt(path) : undefined;
+    if (there?.isDirectory) this.#removeDirectory(inside);
+    else if (there) this.#removeFile(inside);
+    return path;
+  }
+
+  /** Removes a directory that an earlier client has left in the place of a file. */
+  #removeDirectory(inside: string): void {
+    if (!this.#contents.isLeft(inside)) throw new FerryError("not_a_file", "it is a directory");
+    removeStaged(this.#top, inside, this.#options.served.quota);
+    this.#contents.removed(inside);
+  }
+
+  /**
+   * Removes a file that is replaced.
+   *
+   * @throws {FerryError} `bad_name` if it is another one: the file system takes its name for the same
+   */
+  #removeFile(inside: string): void {
+    const path = this.#top.at(inside);
+    const info = Deno.lstatSync(path);
+    const name = basename(inside);
+    const isNamed = [...Deno.readDirSync(dirname(path))].some((entry) => entry.name === name);
+    if (!isNamed) {
+      throw new FerryError("bad_name", "the file system takes it for the name of another file");
+    }
+    Deno.removeSync(path);
+    this.#options.served.quota.lost(info);
+    this.#contents.removed(inside);
+  }
+
+  /** Creates a file under its own name. */
+  createFile(name: FileName): StagedFile {
+    const path = this.#makePlace(name);
+    try {
+      const file = Deno.openSync(path, { write: true, createNew: true });
+      this.#contents.used = true;
+      return StagedFile.of({ file, path }, this.#options.served.runtime);
+    } catch (error) {
+      throw namingError(error, path);
+    }
+  }
+
+  /** Sets the attributes of a file, and makes sure that it contains what was written. */
+  async finish(
+    staged: StagedFile,
+    name: FileName,
+    { checksum, mtime, mode }: CommitOptions,
+  ): Promise<Unkept[]> {
+    this.#assertHeld();
+    const look = this.#options.served.fileSystem.timeStep !== 1;
+    const explicit = mode !== undefined;
+    const bits = mode ?? this.#modeOf(name);
+    const unkept = staged.setAttributes({ mtime, mode: bits, explicit, look });
+    const { fileSystems } = staged.runtime;
+    this.#reports ??= await fileSystems.reportsWriteErrors(this.#top.path);
+    if (!this.#reports) await makeSure(staged, { checksum, durable: false });
+    return unkept;
+  }
+
+  /** The permission bits of the file that has the name now: a file whose content is replaced keeps them. */
+  #modeOf(name: FileName): number | undefined {
+    if (!this.#options.tree.replaces) return undefined;
+    try {
+      using place = this.#options.root.look(name);
+      return place?.info.isFile ? bitsOf(place.info) : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Counts a file that is being written; the result is called when it no longer is. */
+  #writing(): () => void {
+    const contents = this.#contents;
+    contents.writers++;
+    let ended = false;
+    return () => {
+      if (!ended) contents.writers--;
+      ended = true;
+    };
+  }
+
+  async publish(options: PublishOptions): Promise<PublishedTree> {
+    const { served, tree, area, root } = this.#options;
+    await served.assertWritable();
+    this.#assertHeld();
+    const contents = this.#contents;
+    if (contents.writers > 0) throw new FerryError("busy", "a file of it is still being written");
+    contents.closed = true;
+    try {
+      const work = { own: this.#own, top: this.#top, tree, trees: area.trees, served, root };
+      const published = await publishTree(work, options);
+      served.published.add(this, published);
+      return published;
+    } catch (error) {
+      throw fileError(error);
+    } finally {
+      contents.closed = false;
+    }
+  }
+
+  confirm(name: FileName): void {
+    this.#contents.confirm(this.#inside(name));
+  }
+
+  /** See {@linkcode PublishTarget.take}. */
+  async take(
+    staged: StagedFile,
+    name: FileName,
+    options: CommitOptions & { onNaming(): void; onNamed(): void },
+  ): Promise<Committed> {
+    const unkept = await this.finish(staged, name, options);
+    options.assertMay?.();
+    const path = this.#makePlace(name);
+    options.onNaming();
+    staged.publish(path, { replace: true });
+    options.onNamed();
+    this.confirm(name);
+    const { size } = staged;
+    return { checksum: options.checksum, size, unchanged: false, ...unkeptKey(unkept) };
+  }
+
+  async carryOver(name: FileName, seen: Entry): Promise<boolean> {
+    const { served, root } = this.#options;
+    await served.assertWritable();
+    try {
+      this.assertPlaceable(name);
+      using _writing = { [Symbol.dispose]: this.#writing() };
+      const makePlace = () => this.#makePlace(name);
+      const carried = await carryOver({ served, root, area: this.area, makePlace }, name, seen);
+      if (carried) this.confirm(name);
+      return carried;
+    } catch (error) {
+      throw fileError(error);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#open) return;
+    this.#open = false;
+    const { tree, area, served } = this.#options;
+    this.#top[Symbol.dispose]();
+    this.#own[Symbol.dispose]();
+    area.trees.close(tree);
+    if (tree.users > 0 || tree.contents.used) return;
+    await removeKept(area.trees, tree, served);
+  }
+}

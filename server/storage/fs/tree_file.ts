@@ -1,0 +1,81 @@
+/**
+ * A small file of a staged tree while it is being written.
+ *
+ * @module
+ */
+
+import { unkeptKey } from "../../../lib/core/entry.ts";
+import type { FileName } from "../../../lib/core/remote_name.ts";
+import type { CommitOptions, Committed } from "../../../lib/files/commit.ts";
+import type { StagedFile } from "../../../lib/files/staged_file.ts";
+import type { Reservation } from "../quota.ts";
+import type { PendingWrite } from "../storage.ts";
+import { attempt } from "./served_root.ts";
+import type { FsStagedTree } from "./staged_tree.ts";
+
+/** A file that is created under its own name when its first bytes come, and removed unless it is committed. */
+export class TreeFile implements PendingWrite {
+  readonly #tree: FsStagedTree;
+  readonly #name: FileName;
+  readonly #reserved: Reservation;
+  readonly #sparse: boolean;
+  readonly #ended: () => void;
+  #staged: StagedFile | undefined;
+  #size = 0;
+
+  /**
+   * A file that does not exist yet.
+   *
+   * @param options.ended called when it is no longer being written
+   * @param options.reserved the space for it
+   * @param options.sparse whether runs of zeros become holes
+   */
+  constructor(
+    tree: FsStagedTree,
+    name: FileName,
+    { ended, reserved, sparse = false }: {
+      ended: () => void;
+      reserved: Reservation;
+      sparse?: boolean | undefined;
+    },
+  ) {
+    this.#tree = tree;
+    this.#name = name;
+    this.#reserved = reserved;
+    this.#sparse = sparse;
+    this.#ended = ended;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    this.#size += bytes.length;
+    this.#reserved.grow(this.#size);
+    await (await this.#created()).write(bytes);
+  }
+
+  #created(): Promise<StagedFile> {
+    return attempt(() => this.#staged ??= this.#create());
+  }
+
+  #create(): StagedFile {
+    const staged = this.#tree.createFile(this.#name);
+    if (this.#sparse) staged.makeHoles();
+    return staged;
+  }
+
+  async commit(options: CommitOptions): Promise<Committed> {
+    const staged = await this.#created();
+    const unkept = await this.#tree.finish(staged, this.#name, options);
+    options.assertMay?.();
+    staged.keepName();
+    this.#reserved.settle(this.#size);
+    this.#tree.confirm(this.#name);
+    const { checksum } = options;
+    return { checksum, size: this.#size, unchanged: false, ...unkeptKey(unkept) };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ended();
+    this.#reserved.settle(0);
+    await this.#staged?.[Symbol.asyncDispose]();
+  }
+}

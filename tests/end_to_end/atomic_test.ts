@@ -1,0 +1,207 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { connect, FsStorage, MemoryStorage, serve } from "../../mod.ts";
+import { connect as connectTo } from "../../client/api/connect.ts";
+import { MIB } from "../support/bytes.ts";
+import { assertCode } from "../support/assertions.ts";
+import { namesIn } from "../support/directories.ts";
+import { FaultyPeer } from "../support/faulty_peer.ts";
+import { Mount, testWithMount } from "../support/mount.ts";
+import { Pair } from "../support/pair.ts";
+import { Ferryd, stagedIn, TempDir } from "../support/programs.ts";
+
+/** Runs `ferry put --atomic --json`, and returns its events. */
+async function publish(p: Pair, ...args: string[]) {
+  const { code, stdout } = await p.run("put", ...args, "--atomic", "--json");
+  const events = stdout.trim().split("\n").filter(Boolean).map((line) => JSON.parse(line));
+  const of = (event: string) => events.filter((each) => each.event === event);
+  return { code, events, of };
+}
+
+/** The entries below a directory, those of directories with a slash. */
+function treeOf(root: string, prefix = ""): string[] {
+  return [...Deno.readDirSync(`${root}/${prefix}`)].flatMap(({ name, isDirectory }) =>
+    isDirectory ? [`${prefix}${name}/`, ...treeOf(root, `${prefix}${name}/`)] : [`${prefix}${name}`]
+  ).sort();
+}
+
+/** Makes files in the working directory. */
+function make(p: Pair, files: Record<string, string | Uint8Array>): void {
+  for (const [name, content] of Object.entries(files)) {
+    Deno.mkdirSync(`${p.cwd}/${name}`.replace(/[^/]*$/, ""), { recursive: true });
+    p.write(name, content);
+  }
+}
+
+Deno.test("ferry put --atomic publishes a new directory, and replaces one where that is asked for", async () => {
+  await using p = await Pair.shared();
+  make(p, { "t/a": "1", "t/s/b": "22", "t/log/x": "no" });
+  Deno.mkdirSync(`${p.cwd}/t/empty`);
+  const first = await publish(p, "t", "--as", "p/site", "--exclude", "log");
+  assertEquals(first.code, 0);
+  const published = { event: "published", op: "put", filename: "p/site", files: 2, bytes: 3 };
+  assertEquals(first.of("published"), [{ ...published, replaced: false }]);
+  assertEquals(treeOf(`${p.root}/p/site`), ["a", "empty/", "s/", "s/b"]);
+  // Nothing is sent where a directory is there and must not be replaced.
+  const refused = await publish(p, "t", "--as", "p/site");
+  assertEquals([refused.code, refused.of("error")[0].code], [5, "exists"]);
+  assertEquals(refused.of("transferred"), []);
+  Deno.writeTextFileSync(`${p.root}/p/site/only`, "here");
+  Deno.mkdirSync(`${p.root}/p/site/log`);
+  Deno.writeTextFileSync(`${p.root}/p/site/log/kept`, "kept");
+  p.write("t/s/b", "another");
+  const options = ["--as", "p/site", "--exclude", "log", "--overwrite", "different"];
+  const dry = await p.run("put", "t", ...options, "--atomic", "-n", "--json");
+  assertEquals(dry.code, 0);
+  assertStringIncludes(dry.stdout, '"filename":"p/site/s/b"');
+  assertEquals(Deno.readTextFileSync(`${p.root}/p/site/s/b`), "22");
+  const again = await publish(p, "t", ...options);
+  assertEquals(again.code, 0);
+  assertEquals(again.of("published"), [{ ...published, files: 3, bytes: 12, replaced: true }]);
+  assertEquals(again.events.at(-1).bytes, 7, "what has not changed was sent again");
+  assertEquals(treeOf(`${p.root}/p/site`), ["a", "empty/", "log/", "log/kept", "s/", "s/b"]);
+  assertEquals(Deno.readTextFileSync(`${p.root}/p/site/s/b`), "another");
+  assertEquals(stagedIn(p.root), []);
+});
+
+Deno.test("a directory of which a file fails is not published, and the next attempt goes on", async () => {
+  await using p = await Pair.shared();
+  make(p, { "t/a": "1", "t/b": "2", "t/c": "3" });
+  await using client = await connect(p.server.address);
+  const done: string[] = [];
+  const onFile = ({ filename }: { filename: string }) => void done.push(filename);
+  const onPlan = () => Deno.removeSync(`${p.cwd}/t/b`);
+  const put = () => client.putTree(`${p.cwd}/t`, { atomic: true, onPlan, onFile });
+  await assertCode("not_found", put, "the directory is not published");
+  assertEquals(done, ["t/a", "t/c"]);
+  assertEquals(namesIn(p.root), [".ferry"]);
+  Deno.removeSync(`${p.cwd}/t/c`);
+  await client.putTree(`${p.cwd}/t`, {
+    atomic: true,
+    onFile: ({ skipped }) => assert(skipped, "it was sent again"),
+  });
+  assertEquals(treeOf(`${p.root}/t`), ["a"], "what is gone since was published");
+  assertEquals(stagedIn(p.root), []);
+});
+
+Deno.test("a publication that is cut at any place is finished by the client's next attempt", async () => {
+  await using p = await Pair.shared();
+  make(p, { "t/large": new Uint8Array(9 * MIB).fill(7) });
+  make(p, Object.fromEntries(Array.from({ length: 50 }, (_, at) => [`t/${at}`, "x".repeat(1000)])));
+  // In the comparison or the first files, in the large one, and in the reply to the publication.
+  const cuts = [{ up: 20_000 }, { up: 5 * MIB }, { down: 12_500 }, { down: 14_000 }];
+  for (const [turn, cut] of cuts.entries()) {
+    const [direction, at] = Object.entries(cut)[0]!;
+    const fault = { direction: direction as "up" | "down", at: at!, kind: "reset" } as const;
+    await using proxy = FaultyPeer.start(p.server.port, { faults: [fault] });
+    await using client = await connect(proxy.address);
+    const published: number[] = [];
+    await client.putTree(`${p.cwd}/t`, {
+      as: `cut/${turn}`,
+      atomic: true,
+      onPublished: ({ files }) => void published.push(files),
+    });
+    assertEquals(published, [51]);
+    assertEquals(treeOf(`${p.root}/cut/${turn}`).length, 51);
+  }
+  assertEquals(stagedIn(p.root), []);
+});
+
+Deno.test("a client goes on where the server is killed and started again", async () => {
+  await using p = await Pair.start();
+  make(p, { "t/large": new Uint8Array(12 * MIB).fill(7), "t/a": "1", "t/b": "2" });
+  await using proxy = FaultyPeer.start(p.server.port);
+  await using client = await connect(proxy.address, { retries: 20 });
+  const done: string[] = [];
+  let killed: Promise<void> | undefined;
+  const killOnce = async () => {
+    await p.server.stop("SIGKILL");
+    p.server = await Ferryd.start(p.root);
+    proxy.retarget(p.server.port);
+  };
+  await client.putTree(`${p.cwd}/t`, {
+    atomic: true,
+    onFile: ({ filename }) => void done.push(filename),
+    onProgress: ({ bytes }) => {
+      if (bytes > 5 * MIB) killed ??= killOnce();
+    },
+  });
+  await killed;
+  assert(killed, "the server was not killed");
+  assertEquals(done.sort(), ["t/a", "t/b", "t/large"]);
+  assertEquals(treeOf(`${p.root}/t`), ["a", "b", "large"]);
+  assertEquals(stagedIn(p.root), []);
+});
+
+Deno.test("replacing a directory needs the scope delete, and that is told before anything is sent", async () => {
+  await using p = await Pair.start(["--anonymous", "read,write"]);
+  make(p, { "t/a": "1" });
+  assertEquals((await publish(p, "t")).code, 0);
+  const { code, of } = await publish(p, "t", "--overwrite", "always");
+  assertEquals([code, of("error").length, of("transferred")], [3, 1, []]);
+  assertStringIncludes(of("error")[0].message, "delete");
+});
+
+Deno.test("what cannot be published as one is refused before anything is sent", async () => {
+  await using dir = new TempDir();
+  Deno.mkdirSync(dir.join("t"));
+  dir.write("t/a", "1");
+  const options = { atomic: true, onFile: () => assert(false, "a file was sent") } as const;
+  {
+    await using server = await serve({ storage: new MemoryStorage(), listen: "127.0.0.1:0" });
+    await using client = await connect(`127.0.0.1:${server.addresses[0]!.port}`);
+    const error = await assertCode("denied", () => client.putTree(dir.join("t"), options));
+    assertStringIncludes(String(error), "a directory cannot be renamed");
+  }
+  Deno.mkdirSync(dir.join("root"));
+  await using storage = FsStorage.open(dir.join("root"), { durability: "none" });
+  await using server = await serve({ storage, listen: "127.0.0.1:0" });
+  await using client = await connectTo(`127.0.0.1:${server.addresses[0]!.port}`);
+  await assertCode("bad_name", () => client.putTree(dir.join("t"), { ...options, as: "" }));
+  dir.write("root/f", "x");
+  await assertCode("exists", () => client.putTree(dir.join("t"), { ...options, as: "f" }));
+  await assertCode("not_a_file", () => client.putTree(dir.join("t"), { ...options, as: "f/g" }));
+});
+
+testWithMount("a full disk keeps the old directory, and the next attempt publishes", async () => {
+  await using disk = new Mount("size=12m");
+  await using p = await Pair.start([], disk.path);
+  make(p, { "t/a": "old" });
+  assertEquals((await publish(p, "t")).code, 0);
+  make(p, { "t/a": "new", "t/large": "x", "t/larger": "x" });
+  for (const name of ["large", "larger"]) {
+    Deno.writeFileSync(`${p.cwd}/t/${name}`, new Uint8Array());
+  }
+  await using client = await connectTo(p.server.address, { retries: 0 });
+  await using big = new TempDir();
+  Deno.mkdirSync(big.join("t"));
+  big.write("t/a", "new");
+  for (const name of ["b", "c"]) Deno.writeFileSync(big.join(`t/${name}`), new Uint8Array(7 * MIB));
+  const put = () => client.putTree(big.join("t"), { atomic: true, overwrite: "different" });
+  await assertCode("no_space", put);
+  assertEquals(Deno.readTextFileSync(`${p.root}/t/a`), "old");
+  Deno.removeSync(big.join("t/c"));
+  await put();
+  assertEquals(treeOf(`${p.root}/t`), ["a", "b"]);
+});
+
+testWithMount(
+  "a directory on another file system is published there, and a mounted one is not replaced",
+  async () => {
+    await using dir = new TempDir();
+    Deno.mkdirSync(dir.join("root/mnt"), { recursive: true });
+    await using _disk = new Mount("size=4m", dir.join("root/mnt"));
+    await using storage = FsStorage.open(dir.join("root"), { durability: "none" });
+    await using server = await serve({ storage, listen: "127.0.0.1:0" });
+    await using client = await connectTo(`127.0.0.1:${server.addresses[0]!.port}`);
+    Deno.mkdirSync(dir.join("t"));
+    dir.write("t/a", "1");
+    const put = (as: string) =>
+      client.putTree(dir.join("t"), { as, atomic: true, overwrite: "different" });
+    await put("mnt/t");
+    await put("mnt/t");
+    assertEquals(treeOf(dir.join("root/mnt/t")), ["a"]);
+    await assertCode("denied", () => put("mnt"));
+    Deno.writeTextFileSync(dir.join("root/mnt/kept"), "kept");
+    assertEquals(Deno.readTextFileSync(dir.join("root/mnt/kept")), "kept");
+  },
+);
