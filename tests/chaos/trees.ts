@@ -52,6 +52,8 @@ class Tree {
   readonly files: TreeFile[] = [];
   /** The directories, with a trailing slash. */
   readonly directories: string[] = ["a/", "a/b/", "a/b/c/", "empty/", "a/hollow/"];
+  /** What a mirror deletes at the destination, directories with a trailing slash; nothing if it is no mirror. */
+  readonly doomed: string[] = [];
 
   constructor(readonly lane: Lane, index: number) {
     this.op = (index >> 2) % 2 ? "get" : "put";
@@ -82,6 +84,12 @@ class Tree {
       }
     }
     Deno.mkdirSync(target, { recursive: true });
+    if (random(2) === 0) return;
+    this.doomed.push("old/", "old/deep/", "old/deep/gone", "gone");
+    for (const name of this.doomed) {
+      if (name.endsWith("/")) Deno.mkdirSync(`${target}/${name}`);
+      else Deno.writeFileSync(`${target}/${name}`, piece(KIB, random));
+    }
   }
 
   #add(size: number): void {
@@ -113,6 +121,7 @@ class Tree {
   get args(): string[] {
     const { op, name, source, lane, jobs } = this;
     const common = ["--overwrite", "different", "--json", "--jobs", `${jobs}`];
+    if (this.doomed.length > 0) common.push("--delete");
     return op === "put"
       ? ["put", source, ...common]
       : ["get", name, "--out", `${lane.local}/`, "--durability", "none", ...common];
@@ -150,12 +159,14 @@ export async function cutTree(lane: Lane, index: number): Promise<void> {
   const sameRun = kind === "reset" || kind === "stall" || kind === "kill ferryd" && random(2) === 0;
   const what =
     `${op} of ${files.length} files by ${tree.jobs}, ${kind} behind ${at} of ${moving} bytes` +
-    (kind === "kill ferryd" && sameRun ? ", by the same run" : "");
+    (kind === "kill ferryd" && sameRun ? ", by the same run" : "") +
+    (tree.doomed.length > 0 ? ", as a mirror" : "");
   const allowed = new Set(files.map(({ name }) => name).concat(tree.directories));
   const onlyIts = () => {
     for (const name of below(tree.target)) {
       const staged = op === "get" && /(^|\/)\.ferry-[^/]*\.(part|json|json\.new)$/.test(name);
-      assert(staged || allowed.has(name), `the directory shows ${name}`);
+      const isIts = staged || allowed.has(name) || tree.doomed.includes(name);
+      assert(isIts, `the directory shows ${name}`);
     }
   };
   const watcher = new Watcher(files, onlyIts);
