@@ -10,6 +10,7 @@ import { VERSION } from "../../lib/core/version.ts";
 import { compareWith, NAMES } from "./before.ts";
 import { compress } from "./compress.ts";
 import { crowd } from "./crowd.ts";
+import { delta } from "./delta.ts";
 import { udpEcho } from "./echo.ts";
 import { commandOutput, manyCommands } from "./exec.ts";
 import { httpGet, httpIdle, httpPut, httpSmall, httpTus } from "./http.ts";
@@ -85,6 +86,11 @@ const CASES: readonly Case[] = [
     run: resume,
   },
   {
+    name: "delta",
+    title: () => "files of which the receiver has an older version",
+    run: delta,
+  },
+  {
     name: "rtt",
     title: () => "1000 files of 4 KiB at a distance",
     run: roundTrips,
@@ -158,6 +164,7 @@ const HELP =
                http is all of http-…
   --before DIR run the programs of this checkout beside those of the checkout DIR, in place of other
                programs; the cases are: ${NAMES.join(", ")}
+  --sparse SIZE  measure the memory of deltas of a file with holes of that size, too, such as 20GiB
   --dir DIR    where the temporary directory is made, and so on which disk
 `;
 
@@ -165,7 +172,7 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<numbe
   const unknown = (arg: string) => fail(`${arg} is not known (see --help)`);
   const options = parseArgs(argv, {
     boolean: ["help"],
-    string: ["rounds", "size", "files", "only", "before", "dir"],
+    string: ["rounds", "size", "files", "only", "before", "sparse", "dir"],
     collect: ["only"],
     unknown,
   });
@@ -176,6 +183,7 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<numbe
   const rounds = countOf("--rounds", options.rounds as string ?? "5");
   const files = countOf("--files", options.files as string ?? "10000");
   const size = sizeOf(options.size as string ?? "1GiB");
+  const sparse = options.sparse === undefined ? 0 : sizeOf(options.sparse as string, "--sparse");
   const only = options.only as string[];
   const before = options.before as string | undefined;
   const cases = CASES.filter(({ name }) =>
@@ -200,7 +208,7 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<numbe
     prefix: "ferry-bench-",
     ...(typeof options.dir === "string" ? { dir: options.dir } : {}),
   });
-  const bench: Bench = { rounds, size, files, dir, installed, signal };
+  const bench: Bench = { rounds, size, files, sparse, dir, installed, signal };
   try {
     if (before !== undefined) {
       await compareWith(before, bench, only);
@@ -228,9 +236,9 @@ function countOf(option: string, text: string): number {
   return /^[1-9]\d{0,5}$/.test(text) ? Number(text) : fail(`${option} takes a number from 1 on`);
 }
 
-function sizeOf(text: string): number {
+function sizeOf(text: string, option = "--size"): number {
   const [, number, unit] = /^([1-9]\d{0,5})(MiB|GiB)$/.exec(text) ??
-    fail("--size takes a whole number of MiB or GiB, such as 256MiB");
+    fail(`${option} takes a whole number of MiB or GiB, such as 256MiB`);
   return Number(number) * (unit === "GiB" ? 1024 * MIB : MIB);
 }
 

@@ -15,6 +15,8 @@ export interface Bench {
   size: number;
   /** How many small files there are in a directory. */
   files: number;
+  /** The size of a sparse file of which deltas are made as well, in bytes; 0 for none. */
+  sparse: number;
   /** A temporary directory. */
   dir: string;
   /** The programs to compare with that are installed. */

@@ -82,8 +82,8 @@ async function peaks(
   }
 }
 
-/** Runs a program to its end and returns its peak memory. */
-async function peakOf(child: Deno.ChildProcess, signal: AbortSignal): Promise<number> {
+/** Runs a program to its end and returns its peak memory in bytes. */
+export async function peakOf(child: Deno.ChildProcess, signal: AbortSignal): Promise<number> {
   let peak = 0;
   let running = true;
   const watching = (async () => {

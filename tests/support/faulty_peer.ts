@@ -158,6 +158,11 @@ export class FaultyPeer implements AsyncDisposable {
     return `127.0.0.1:${this.#listener.addr.port}`;
   }
 
+  /** The port on which it listens. */
+  get port(): number {
+    return this.#listener.addr.port;
+  }
+
   /** Resolves when the first fault has been reached. */
   get reached(): Promise<void> {
     return this.#reached.promise;
