@@ -121,6 +121,10 @@ export const TRANSFER = {
     kind: "flag",
     help: "begin at the start, also where a part of an earlier try is there",
   },
+  "no-delta": {
+    kind: "flag",
+    help: "transfer whole files, also where the receiver has an older version",
+  },
   include: {
     kind: "list",
     value: "PATTERN",

@@ -67,7 +67,7 @@ export class TransferOutput {
   ): void {
     const output = this.#output;
     const { filename, checksum, size, skipped, transferred, resumedFrom, unkept = [] } = result;
-    const { known, link } = result;
+    const { known, link, reused } = result;
     output.progress.ended(result);
     this.count(result);
     if (this.#dryRun) return this.#planned(op, shown, result, { tree });
@@ -85,6 +85,7 @@ export class TransferOutput {
         seconds: roundSeconds(seconds),
         ...bytes,
         ...knownKey(known),
+        ...(reused === undefined ? {} : { bytes_reused: reused }),
         resumed_from: resumedFrom,
         skipped,
         retries: output.takeRetries(),

@@ -66,10 +66,16 @@ export class RequestChannel {
   /**
    * Sends a request and passes its reply to `take`, which reads the body. Unread bytes are skipped where they are few;
    * else the connection is closed.
+   *
+   * @param body the body of the request; `header` includes its checksum and `total_size` then. Default: none
    */
-  async fetch<T>(header: RequestHeader, take: (reply: Frame) => Promise<T>): Promise<T> {
+  async fetch<T>(
+    header: RequestHeader,
+    take: (reply: Frame) => Promise<T>,
+    body?: Uint8Array,
+  ): Promise<T> {
     using _conversation = this.#wire.converse();
-    await this.#wire.writeFrame(header);
+    await this.#wire.writeFrame(header, body);
     const reply = await this.#readReply();
     return await this.#consume(reply.body, () => take(reply));
   }

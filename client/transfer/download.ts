@@ -5,21 +5,19 @@
  * @module
  */
 
-import type { Checksum } from "../../lib/core/checksum.ts";
 import { type Entry, unkeptKey } from "../../lib/core/entry.ts";
 import { FerryError, toFerryError, wasCut } from "../../lib/core/errors.ts";
 import { dirname } from "../../lib/core/paths.ts";
-import type { SavedPrefix } from "../../lib/digest/prefix_digest.ts";
 import { makeDirectories } from "../../lib/files/directories.ts";
 import { directoryAt, syncDirectories } from "../../lib/files/directory_flush.ts";
-import { RESUMABLE_BYTES } from "../../lib/files/partial_file.ts";
 import { isDirectory } from "../../lib/files/path_lookup.ts";
 import { modeAt, PRIVATE_BITS } from "../../lib/files/permission_bits.ts";
 import { makeSure } from "../../lib/files/read_back.ts";
 import type { Connection } from "../net/connection.ts";
 import { waitDirectly, type WaitFor } from "../net/connection_pool.ts";
-import type { Verified } from "../../lib/transfer/receive.ts";
 import type { IncomingFile } from "../net/incoming_file.ts";
+import { triesDelta, tryDelta } from "./delta.ts";
+import { openBasis, receiveChanges, type ReceivedFile } from "./delta_download.ts";
 import type { Outlet } from "./destination.ts";
 import type { DownloadPlan } from "./download_plan.ts";
 import {
@@ -72,7 +70,7 @@ async function pour(
   const sink = outlet.begin(waitFor);
   const result = await connection.get({ filename, algorithm, range }, async (file) => {
     const { size, total } = file;
-    const { checksum } = await file.receive(sink, { onBytes: reporting(plan, { total }) });
+    const { checksum } = await file.receive(sink, { onBytes: reportingOf(plan, { total }) });
     return { filename, checksum, size, skipped: false, transferred: total, resumedFrom: 0 };
   });
   await outlet.finish(waitFor);
@@ -86,29 +84,42 @@ async function store(
   path: string,
 ): Promise<Transferred> {
   const existing = existingFileAt(path);
-  if (existing || plan.dryRun) {
+  if (plan.dryRun) await assertBasis(connection, plan);
+  // What is to be replaced in any case need not be compared.
+  if (existing && plan.overwrite !== "always" || plan.dryRun) {
     const kept = await withoutTransfer(connection, plan, { path, existing });
     if (kept) return kept;
   }
-  const { filename, algorithm, resume, preserve } = plan;
+  const { filename, algorithm, resume, preserve, basis = path } = plan;
   const { runtime } = connection;
   // The server sends the permission bits with the file. Until then, nobody else may read the partial download.
   const mode = preserve ? PRIVATE_BITS : existing?.bits;
   await using opened = new AsyncDisposableStack();
-  const open = async () => {
+  const claim = async () => {
     const options = { filename, algorithm, resume, mode, runtime };
     return opened.use(await PartialDownload.open(path, options));
   };
   // Where the directory is missing, there is nothing to resume. It is made when the file arrives.
-  let partial = isDirectory(dirname(path)) ? await open() : undefined;
+  let partial = isDirectory(dirname(path)) ? await claim() : undefined;
+  let made: string[] = [];
+  const open = async () => {
+    if (!partial) made = makeDirectories(dirname(path));
+    return partial ??= await claim();
+  };
+  const replaces = existing !== undefined;
   try {
+    if (triesDelta(connection, plan, existing?.size)) {
+      const reporting = (size: Size) => reportingOf(plan, size);
+      const received = await tryDelta(connection, plan, () => {
+        return receiveChanges(connection, plan, { basis, partial, open, reporting });
+      });
+      if (received) return await publish(await open(), received, plan, { path, made, replaces });
+    }
     const prefix = await partial?.proof();
     return await connection.get({ filename, algorithm, prefix }, async (file) => {
-      const made = partial ? [] : makeDirectories(dirname(path));
-      partial ??= await open();
-      const { checksum } = await receiveInto(partial, file, plan);
-      const replaces = existing !== undefined;
-      return await publish(partial, file, plan, { path, made, replaces, checksum });
+      const part = await open();
+      const received = await receiveInto(part, file, plan);
+      return await publish(part, received, plan, { path, made, replaces });
     });
   } catch (error) {
     // This also applies where the connection was lost before the reply: the bytes of an earlier attempt are still good.
@@ -147,6 +158,13 @@ async function withoutTransfer(
   return dryRun ? nothingTransferred(filename, { size: incoming.size }) : undefined;
 }
 
+/** Fails in a dry run as the download itself would where its basis is of no use. */
+async function assertBasis(connection: Connection, plan: DownloadPlan): Promise<void> {
+  const { basis } = plan;
+  if (basis === undefined || !triesDelta(connection, plan, undefined)) return;
+  await using _basis = openBasis(basis, plan, connection.runtime);
+}
+
 async function statFile(
   connection: Connection,
   { filename, algorithm }: DownloadPlan,
@@ -161,37 +179,32 @@ async function receiveInto(
   partial: PartialDownload,
   file: IncomingFile,
   plan: DownloadPlan,
-): Promise<Verified> {
+): Promise<ReceivedFile> {
   const { filename } = plan;
-  const { size, offset, announced, total } = file;
+  const { size, mtime, mode, offset, announced, total } = file;
   if (partial.prefix && offset === 0) partial.startOver();
   if (plan.sparse) partial.staged.makeHoles();
-  const checkpoint = (prefix: SavedPrefix) => {
-    partial.checkpoint({ filename, size, checksum: announced }, prefix);
-    return Promise.resolve();
-  };
-  return await file.receive(partial.staged, {
+  const { checksum } = await file.receive(partial.staged, {
     behind: offset > 0 ? partial.prefix : undefined,
-    // Without an XXH3-128 as well: the server might have to read its file again to check it.
-    ...(size > RESUMABLE_BYTES ? { resumable: { checkpoint, proof: false } } : {}),
-    onBytes: reporting(plan, { offset, total }),
+    resumable: partial.resumable({ filename, size, checksum: announced }),
+    onBytes: reportingOf(plan, { offset, total }),
     // The process has nothing else to do than this download.
     byThread: true,
   });
+  return { size, mtime, mode, offset, checksum, transferred: size - offset };
 }
 
 /** Flushes a received file and renames it to its final name. */
 async function publish(
   partial: PartialDownload,
-  { size, offset, mtime, mode }: IncomingFile,
+  { size, offset, mtime, mode, checksum, transferred, reused }: ReceivedFile,
   { filename, preserve, keepTime, overwrite, durable, beforeReplacing }: DownloadPlan,
-  { path, made, replaces, checksum }: {
+  { path, made, replaces }: {
     path: string;
     /** The directories in which an entry was added when the parent directories of the file were made. */
     made: readonly string[];
     /** Whether another file exists, whose permission bits are kept. */
     replaces: boolean;
-    checksum: Checksum;
   },
 ): Promise<Transferred> {
   const { staged } = partial;
@@ -215,14 +228,20 @@ async function publish(
     skipped = true;
   }
   if (durable) await syncDirectories([...made, dirname(path)].map(directoryAt));
-  const crossed = { transferred: size - offset, resumedFrom: offset };
+  const crossed = { transferred, resumedFrom: offset, ...(reused ? { reused } : {}) };
   return { filename, checksum, size, skipped, ...crossed, ...unkeptKey(unkept) };
 }
 
-/** Reports the bytes that arrive after the first `offset` ones, which were there already. */
-function reporting(
+/** How large a download is, and how much of that was there before. */
+interface Size {
+  offset?: number;
+  total: number;
+}
+
+/** Reports the bytes that are there behind the first `offset` ones, which were there already. */
+function reportingOf(
   { filename, onProgress }: DownloadPlan,
-  { offset = 0, total }: { offset?: number; total: number },
+  { offset = 0, total }: Size,
 ): (count: number) => void {
   let bytes = offset;
   const resumed = offset > 0 ? { resumedFrom: offset } : {};

@@ -8,7 +8,9 @@ import type { Algorithm } from "../../lib/core/checksum.ts";
 import { FerryError } from "../../lib/core/errors.ts";
 import type { Overwrite } from "../../lib/core/overwrite.ts";
 import type { ByteRange } from "../net/reply_check.ts";
+import { DeltaChoice } from "./delta.ts";
 import type { Destination } from "./destination.ts";
+import { localPath } from "./local_path.ts";
 import { assertOptionValues } from "./option_values.ts";
 import type { GetOptions, Progress } from "./options.ts";
 
@@ -32,6 +34,10 @@ export interface DownloadPlan {
   readonly resume: boolean;
   /** Whether the file has to survive a loss of power. */
   readonly durable: boolean;
+  /** Whether only what has changed is fetched where that is possible. */
+  readonly delta: DeltaChoice;
+  /** The path of the local file that has much in common with the server's; undefined for the one that is replaced. */
+  readonly basis: string | undefined;
   /** Whether this is a dry run, which changes nothing. */
   readonly dryRun: boolean;
   /** Whether holes are made of runs of zeros. */
@@ -46,7 +52,8 @@ export interface DownloadPlan {
  * The plan of a download.
  *
  * @param options `keepTime` is true where the modification time is kept in any case, as in a directory
- * @throws {FerryError} `usage` for a value that an option does not have, for an invalid range, and for a range with a path as its destination
+ * @throws {FerryError} `usage` for a value that an option does not have, for an invalid range, and for a range or a basis
+ * that does not go with the destination
  */
 export function planDownload(
   filename: string,
@@ -57,6 +64,10 @@ export function planDownload(
   },
 ): DownloadPlan {
   assertOptionValues(options);
+  const { delta = true, basis } = options;
+  if (basis !== undefined && typeof destination !== "string") {
+    throw new FerryError("usage", "with a basis, `out` has to be the path of a file");
+  }
   return {
     filename,
     destination,
@@ -67,6 +78,8 @@ export function planDownload(
     keepTime: options.keepTime ?? false,
     resume: options.resume ?? true,
     durable: options.durability !== "none",
+    delta: new DeltaChoice(delta),
+    basis: basis === undefined ? undefined : localPath(basis),
     dryRun: options.dryRun ?? false,
     sparse: options.sparse ?? false,
     beforeReplacing: options.beforeReplacing,

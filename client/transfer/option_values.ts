@@ -23,12 +23,15 @@ const CHOICES = {
  * @throws {FerryError} `usage`
  */
 export function assertOptionValues(
-  options: Pick<GetOptions, keyof typeof CHOICES> & { checksum?: unknown },
+  options: Pick<GetOptions, keyof typeof CHOICES | "basis" | "delta"> & { checksum?: unknown },
 ): void {
   for (const [name, choices] of Object.entries(CHOICES)) {
     const value = options[name as keyof typeof CHOICES];
     if (value === undefined || choices.some((choice) => choice === value)) continue;
     throw new FerryError("usage", `${name} is one of ${choices.join(", ")}, and not ${value}`);
+  }
+  if (options.basis !== undefined && options.delta === false) {
+    throw new FerryError("usage", "a basis is of no use where no delta is to be made");
   }
   if (options.checksum !== undefined) {
     const reason = "there is no option checksum: compare the checksum of the result";

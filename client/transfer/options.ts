@@ -23,7 +23,7 @@ export interface RequestOptions {
 export interface Progress {
   /** The name on the server. */
   filename: string;
-  /** How many bytes of the file the other side has, including those of an earlier attempt. */
+  /** How many bytes of the file the other side has, including those of an earlier attempt and of an older version. */
   bytes: number;
   /** The size of the file in bytes; null where it is not known. */
   total: number | null;
@@ -77,6 +77,12 @@ export interface PutOptions extends TransferOptions {
   size?: number | undefined;
   /** Whether a large file is read once more before it is sent, so that its checksum precedes it. Default: false. */
   hashFirst?: boolean | undefined;
+  /**
+   * The name of a file on the server that has much in common with this one: only what is not in it is sent. It may be
+   * an older version under another name. The upload fails with `not_found` where it is missing, and with `bad_version`
+   * where the server cannot do this. It does not go with a stream. Default: the file that is replaced, if there is one.
+   */
+  basis?: string | undefined;
 }
 
 /** Options of {@linkcode Client.get}. */
@@ -100,6 +106,12 @@ export interface GetOptions extends TransferOptions {
   out?: string | URL | WritableStream<Uint8Array> | ByteSink | undefined;
   /** Whether the file has to survive a loss of power. Default: `full`. */
   durability?: Durability | undefined;
+  /**
+   * The path or `file:` URL of a local file that has much in common with the server's: only what is not in it is
+   * fetched. The download fails with `not_found` where it is missing, and with `bad_version` where the server cannot do
+   * this. It needs an `out` that stores a file. Default: the file that is replaced, if there is one.
+   */
+  basis?: string | URL | undefined;
 }
 
 /** The result of a transfer. */
@@ -115,8 +127,13 @@ export interface Transferred {
   size: number;
   /** Whether nothing was changed because an identical or a newer file was there. */
   skipped: boolean;
-  /** Bytes of the file that were transferred, without those of an earlier attempt. */
+  /** Bytes of the file that were transferred, without those of an earlier attempt and those of its basis. */
   transferred: number;
+  /**
+   * How many bytes the receiver has taken from an older version of the file, or from the `basis`, so that they were not
+   * transferred; absent where there are none.
+   */
+  reused?: number | undefined;
   /** How many bytes of an earlier attempt were kept; 0 where the transfer began at the start. */
   resumedFrom: number;
   /**
@@ -205,7 +222,7 @@ export interface TreeOptions extends OmissionHandlers {
 }
 
 /** Options of {@linkcode Client.putTree}. */
-export interface PutTreeOptions extends Omit<PutOptions, "as" | "size">, TreeOptions {
+export interface PutTreeOptions extends Omit<PutOptions, "as" | "basis" | "size">, TreeOptions {
   /** The directory on the server. Default: the last component of the local path. */
   as?: string | undefined;
   /** Whether symbolic links are followed instead of skipped; not together with `links`. Default: false. */
@@ -264,7 +281,8 @@ export interface WatchTreeOptions extends Omit<PutTreeOptions, "dryRun"> {
 }
 
 /** Options of {@linkcode Client.getTree}. */
-export interface GetTreeOptions extends Omit<GetOptions, "length" | "offset" | "out">, TreeOptions {
+export interface GetTreeOptions
+  extends Omit<GetOptions, "basis" | "length" | "offset" | "out">, TreeOptions {
   /** The local directory. Default: the last component of the name, in the working directory. */
   out?: string | URL | undefined;
 }

@@ -8,15 +8,17 @@
 import { delay } from "@std/async/delay";
 import { type Algorithm, algorithmOf, type Checksum } from "../../lib/core/checksum.ts";
 import { basename, dirname } from "../../lib/core/paths.ts";
-import type { PrefixDigest, SavedPrefix } from "../../lib/digest/prefix_digest.ts";
+import type { PrefixDigest } from "../../lib/digest/prefix_digest.ts";
 import {
   readRecord,
   removeRecord,
+  RESUMABLE_BYTES,
   resumePartial,
   writeRecord,
 } from "../../lib/files/partial_file.ts";
 import { isTaken } from "../../lib/files/path_lookup.ts";
 import { StagedFile } from "../../lib/files/staged_file.ts";
+import type { Resumable } from "../../lib/transfer/receive.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { Prefix } from "../net/file_requests.ts";
 
@@ -46,8 +48,7 @@ export interface PartialDownloadOptions {
 export class PartialDownload implements AsyncDisposable {
   /** The temporary file. */
   readonly staged: StagedFile;
-  /** The digest of the bytes of an earlier attempt; undefined where there are none. */
-  readonly prefix: PrefixDigest | undefined;
+  #prefix: PrefixDigest | undefined;
   /** The checksum of the whole file that they are from, where it is known. */
   readonly #whole: Checksum | null;
 
@@ -56,7 +57,7 @@ export class PartialDownload implements AsyncDisposable {
     { prefix, whole = null }: { prefix?: PrefixDigest; whole?: Checksum | null } = {},
   ) {
     this.staged = staged;
-    this.prefix = prefix;
+    this.#prefix = prefix;
     this.#whole = whole;
   }
 
@@ -99,23 +100,36 @@ export class PartialDownload implements AsyncDisposable {
     }
   }
 
+  /** The digest of the bytes of an earlier attempt; undefined where there are none. */
+  get prefix(): PrefixDigest | undefined {
+    return this.#prefix;
+  }
+
   /** The proof for the server that the bytes here are of its file; undefined where there are none. */
   async proof(): Promise<Prefix | undefined> {
-    return this.prefix && { ...await this.prefix.facts(), whole: this.#whole };
+    return this.#prefix && { ...await this.#prefix.facts(), whole: this.#whole };
   }
 
   /** Discards the bytes of an earlier attempt: they are not of the file that the server has now. */
   startOver(): void {
+    this.#prefix = undefined;
     startOver(this.staged);
   }
 
-  /** Records the progress of the download, for a later attempt. */
-  checkpoint(
+  /** What makes the reception of a file resumable; undefined for a file that is too small for that. */
+  resumable(
     file: { filename: string; size: number; checksum: Checksum | null },
-    prefix: SavedPrefix,
-  ): void {
-    this.staged.settle();
-    writeRecord(this.staged.path, { ...file, prefix });
+  ): Resumable | undefined {
+    if (file.size <= RESUMABLE_BYTES) return undefined;
+    return {
+      checkpoint: (prefix) => {
+        this.staged.settle();
+        writeRecord(this.staged.path, { ...file, prefix });
+        return Promise.resolve();
+      },
+      // Without an XXH3-128 as well: the server might have to read its file again to check it.
+      proof: false,
+    };
   }
 
   /** Keeps the received bytes for a later attempt, if there are enough of them. */

@@ -17,6 +17,9 @@ import { MAX_DRAIN_BYTES } from "../../lib/wire/body.ts";
 import type { Connection } from "../net/connection.ts";
 import type { WaitFor } from "../net/connection_pool.ts";
 import type { FileToPut } from "../net/file_requests.ts";
+import { triesDelta, tryDelta } from "./delta.ts";
+import { uploadDelta } from "./delta_upload.ts";
+import { unusable } from "../net/signatures.ts";
 import { localFailure } from "./local_failure.ts";
 import { nothingTransferred, type Transferred } from "./options.ts";
 import { MemorySource, Pieces, type SizedSource } from "./source.ts";
@@ -64,7 +67,7 @@ async function uploadPieces(
 ): Promise<Transferred> {
   const { size: total = null } = pieces;
   const request = requestOf(plan, { size: total, mtime: file?.mtime, mode: file?.mode });
-  if (plan.dryRun) return await foreseePieces(connection, request, pieces.taken(waitFor));
+  if (plan.dryRun) return await foreseePieces(connection, plan, request, pieces.taken(waitFor));
   // A file that the server refuses for its size is refused before any of it is sent.
   if (total !== null && total > MAX_DRAIN_BYTES) {
     const offered = await connection.offer(request, { restart: true });
@@ -90,6 +93,7 @@ async function uploadSized(
   if (plan.dryRun) {
     return await foresee(
       connection,
+      plan,
       request,
       () => checksumOf(source, request, connection.runtime),
     );
@@ -110,9 +114,12 @@ async function uploadWhole(
   const request = { ...planned, size: bytes.length, checksum };
   const { length: size } = bytes;
   // A small file is sent without an offer: a server that refuses it skips the body, which takes no longer.
-  if (size > MAX_DRAIN_BYTES) {
+  if (size > MAX_DRAIN_BYTES || plan.basis !== undefined) {
     const offered = await connection.offer(request, { restart: false });
     if (offered.decision === "have") return keptExisting(request, offered);
+    const source = new MemorySource(bytes);
+    const sent = await uploadChanges(connection, plan, request, source, { offered });
+    if (sent) return sent;
   }
   const { onBytes } = counting(plan, { offset: 0, total: size });
   const reply = await connection.put(request, { source: new MemorySource(bytes), size, onBytes });
@@ -129,7 +136,8 @@ async function uploadLarge(
   const { size } = source;
   const { runtime } = connection;
   const computeChecksum = () => checksumOf(source, planned, runtime);
-  let request = plan.hashFirst ? { ...planned, checksum: await computeChecksum() } : planned;
+  const hashFirst = plan.hashFirst && planned.checksum === null;
+  let request = hashFirst ? { ...planned, checksum: await computeChecksum() } : planned;
   let offered: OfferReply;
   let digest: Digest | undefined;
   ({ request, offered } = await offer(connection, request, {
@@ -145,11 +153,49 @@ async function uploadLarge(
   }
   if (offered.decision === "have") return keptExisting(planned, offered);
   const offset = digest ? offered.offset : 0;
+  const deltas = plan.delta.wanted;
+  const sent = await uploadChanges(connection, plan, request, source, { offered, digest });
+  if (sent) return sent;
+  // The attempt may have taken from the digest, and what the server has of the file.
+  if (deltas && !plan.delta.wanted) return await uploadLarge(connection, plan, request, source);
   source.seek(offset);
   const { onBytes } = counting(plan, { offset, total: size });
   const body = { source, size: size - offset, digest, onBytes };
   const reply = await connection.put({ ...request, offset }, body);
   return transferred(reply, { transferred: size - offset, resumedFrom: offset });
+}
+
+/**
+ * Uploads what a file does not have in common with the one that it replaces, or with its basis.
+ *
+ * @param digest the digest of what the server has of an earlier attempt
+ * @returns undefined where the whole file has to be sent
+ */
+async function uploadChanges(
+  connection: Connection,
+  plan: UploadPlan,
+  request: FileToPut,
+  source: SizedSource,
+  { offered, digest }: { offered: OfferReply; digest?: Digest | undefined },
+): Promise<Transferred | undefined> {
+  const offset = digest ? offered.offset : 0;
+  const { size } = source;
+  if (offset === size || !triesDelta(connection, plan, offered.replaces ? size : undefined)) {
+    return undefined;
+  }
+  // The server reserves what it has offered only until the next request.
+  const reserve = async () => {
+    const again = await connection.offer(request, { restart: false });
+    const keys = ["decision", "offset", "prefix_md5", "prefix_xxh128"] as const;
+    if (keys.every((key) => again[key] === offered[key])) return;
+    throw new FerryError("busy", "the server has something else of it now");
+  };
+  const sent = await tryDelta(connection, plan, () => {
+    return uploadDelta(connection, plan, request, source, { offset, digest, reserve });
+  });
+  if (!sent) return undefined;
+  const { reply, transferred: crossed, reused } = sent;
+  return { ...transferred(reply, { transferred: crossed, resumedFrom: offset }), reused };
 }
 
 /** The request of a plan, with the size and attributes of the opened source. */
@@ -215,9 +261,11 @@ async function digestOfPartial(
 /** The result that an upload would have. The server decides that, and changes nothing. */
 async function foresee(
   connection: Connection,
+  plan: UploadPlan,
   request: FileToPut,
   computeChecksum: () => Promise<Checksum>,
 ): Promise<Transferred> {
+  await assertBasis(connection, plan);
   // `restart`: a dry run must not take a partial upload away from its writer.
   const { offered } = await offer(connection, request, { restart: true, computeChecksum });
   return offered.decision === "have"
@@ -225,9 +273,22 @@ async function foresee(
     : nothingTransferred(request.filename, { size: request.size! });
 }
 
+/** Fails in a dry run as the upload itself would where its basis is of no use. */
+async function assertBasis(connection: Connection, plan: UploadPlan): Promise<void> {
+  const { basis, algorithm } = plan;
+  if (basis === undefined || !triesDelta(connection, plan, undefined)) return;
+  const { type } = await connection.stat(basis, algorithm).catch((error) => {
+    throw unusable(basis, error);
+  });
+  if (type === "directory") {
+    throw unusable(basis, new FerryError("not_a_file", "it is a directory"));
+  }
+}
+
 /** The same for a stream, whose length is known only at its end. */
 async function foreseePieces(
   connection: Connection,
+  plan: UploadPlan,
   request: FileToPut,
   pieces: AsyncIterable<Uint8Array>,
 ): Promise<Transferred> {
@@ -238,7 +299,7 @@ async function foreseePieces(
     size += piece.length;
   }
   const checksum = digest.checksum();
-  return await foresee(connection, { ...request, size }, () => Promise.resolve(checksum));
+  return await foresee(connection, plan, { ...request, size }, () => Promise.resolve(checksum));
 }
 
 /** The result where the existing file stays; with `newer` its content may differ. */

@@ -5,7 +5,9 @@
  */
 
 import type { Algorithm } from "../../lib/core/checksum.ts";
+import { FerryError } from "../../lib/core/errors.ts";
 import type { Overwrite } from "../../lib/core/overwrite.ts";
+import { DeltaChoice } from "./delta.ts";
 import { assertOptionValues } from "./option_values.ts";
 import type { Progress, PutOptions } from "./options.ts";
 import type { UploadSource } from "./source.ts";
@@ -33,6 +35,10 @@ export interface UploadPlan {
   readonly hashFirst: boolean;
   /** The staged tree that the file is put into; undefined if it gets its name at once. */
   readonly stage: string | undefined;
+  /** Whether only what has changed is sent where that is possible. */
+  readonly delta: DeltaChoice;
+  /** The file on the server that has much in common with this one; undefined for the one that is replaced. */
+  readonly basis: string | undefined;
   /** Whether this is a dry run, which changes nothing. */
   readonly dryRun: boolean;
   /** Whether the server makes holes of runs of zeros. */
@@ -45,7 +51,7 @@ export interface UploadPlan {
  * The plan of an upload.
  *
  * @param options `keepTime` is true where the modification time is kept in any case, as in a directory
- * @throws {FerryError} `usage` for a value that an option does not have
+ * @throws {FerryError} `usage` for a value that an option does not have, and for a basis that is of no use
  */
 export function planUpload(
   filename: string,
@@ -56,6 +62,10 @@ export function planUpload(
   },
 ): UploadPlan {
   assertOptionValues(options);
+  const { delta = true, basis } = options;
+  if (basis !== undefined && source.kind === "pieces") {
+    throw new FerryError("usage", "a stream cannot be compared with a basis");
+  }
   const { preserve = false, overwrite = "never", keepTime = false } = options;
   // The next upload can tell which of two files is newer only if this one keeps the time.
   const mtime = preserve || keepTime || overwrite === "newer";
@@ -69,6 +79,8 @@ export function planUpload(
     resume: options.resume ?? true,
     hashFirst: options.hashFirst ?? false,
     stage: options.stage,
+    delta: new DeltaChoice(delta),
+    basis,
     dryRun: options.dryRun ?? false,
     sparse: options.sparse ?? false,
     onProgress: options.onProgress,

@@ -93,11 +93,66 @@ export async function sendSized(
   // Done before the header is written: until then an error can still be sent in its place.
   if (checksum === null) digest ??= await wire.runtime.digests.create(algorithm);
   const digesting = checksum === null ? digest : undefined;
-  using pipeline = new ChunkPipeline(wire.runtime, {
-    most: Math.min(size, CHUNK_BYTES),
+  await sendBody(wire, { ...header, ...checksumKeys(algorithm, checksum) }, source, {
+    size,
     digest: digesting,
+    onBytes,
+    stop,
   });
-  await wire.writeFrame({ ...header, ...checksumKeys(algorithm, checksum), total_size: size });
+  if (checksum !== null) return { checksum, size };
+  const sent = { checksum: digest!.checksum(), size };
+  try {
+    await source.assertUnchanged?.(sent.checksum);
+  } catch (error) {
+    await closeWithError(wire, error);
+  }
+  await writeClosing(wire, header, { algorithm, sent });
+  return sent;
+}
+
+/**
+ * Sends a message with a sized body from which the receiver makes a file. The closing header has the checksum of that
+ * file, so that it may be computed while the body is sent. After a failure in the middle of the body nothing more can be
+ * sent.
+ *
+ * @param header the keys other than `total_size` and those of the checksum
+ * @param options.size the number of bytes to read from the source, at least 1
+ * @param options.whole the checksum of the file
+ * @throws {FerryError} the errors of the source, of `whole` and of the connection
+ */
+export async function sendDescription(
+  wire: Wire,
+  header: HeaderKeys,
+  source: ByteSource,
+  { size, whole, algorithm = "md5", onBytes, stop }:
+    & Omit<SendOptions, "checksum" | "digest">
+    & { whole: Promise<Checksum> },
+): Promise<Checksum> {
+  // It is awaited below; until then a failure must not count as unhandled.
+  whole.catch(() => {});
+  const opening = { ...header, ...checksumKeys(algorithm, null) };
+  await sendBody(wire, opening, source, { size, onBytes, stop });
+  try {
+    // The receiver can use these bytes before it has the checksum.
+    await wire.flush();
+    const checksum = await whole;
+    await source.assertUnchanged?.(checksum);
+    await writeClosing(wire, header, { algorithm, sent: { checksum, size } });
+    return checksum;
+  } catch (error) {
+    return await closeWithError(wire, error);
+  }
+}
+
+/** Writes a header and so many bytes of a source behind it. */
+async function sendBody(
+  wire: Wire,
+  header: HeaderKeys,
+  source: ByteSource,
+  { size, digest, onBytes, stop }: Pick<SendOptions, "size" | "digest" | "onBytes" | "stop">,
+): Promise<void> {
+  using pipeline = new ChunkPipeline(wire.runtime, { most: Math.min(size, CHUNK_BYTES), digest });
+  await wire.writeFrame({ ...header, total_size: size });
   const readNext = (left: number) =>
     pipeline.next().then((memory) => fillChunk(source, memory, left));
   let reading = readNext(size);
@@ -127,15 +182,6 @@ export async function sendSized(
     await Promise.allSettled([reading, pipeline.end()]);
     throw failure;
   }
-  if (checksum !== null) return { checksum, size };
-  const sent = { checksum: digest!.checksum(), size };
-  try {
-    await source.assertUnchanged?.(sent.checksum);
-  } catch (error) {
-    await closeWithError(wire, error);
-  }
-  await writeClosing(wire, header, { algorithm, sent });
-  return sent;
 }
 
 function shrunk(left: number, size: number): FerryError {

@@ -5,6 +5,7 @@
  */
 
 import { assert } from "@std/assert";
+import { cutDelta, damageDelta } from "./deltas.ts";
 import { cutFile, damageFile } from "./files.ts";
 import { CUTS, onLanes } from "./lane.ts";
 import { disturbFile, type Endings } from "./network.ts";
@@ -16,6 +17,14 @@ Deno.test("a file that is cut at any byte goes on there, and no reader ever sees
 
 Deno.test("a directory that is cut at any byte goes on there, and no reader ever sees a part", async () => {
   await onLanes(Math.ceil(CUTS / 2), cutTree);
+});
+
+Deno.test("a delta that is cut at any byte goes on there, and no reader ever sees a part", async () => {
+  await onLanes(CUTS, cutDelta);
+});
+
+Deno.test("a delta that is damaged on the way is never published", async () => {
+  await onLanes(Math.ceil(CUTS / 4), damageDelta);
 });
 
 Deno.test("what is damaged on the way is never published", async () => {

@@ -6,6 +6,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { connect } from "../../client/api/connect.ts";
+import type { Transferred } from "../../client/transfer/options.ts";
 import { toFerryError } from "../../lib/core/errors.ts";
 import { type Direction, type Fault, FaultyPeer } from "../support/faulty_peer.ts";
 import { ferry, filesBelow, outcome, spawnFerry, unrecorded } from "../support/programs.ts";
@@ -45,7 +46,13 @@ export class Transfer {
   constructor(
     readonly lane: Lane,
     readonly index: number,
-    { op, min, max }: { op: "put" | "get"; min: number; max: number },
+    { op, min, max, olderOf }: {
+      op: "put" | "get";
+      min: number;
+      max: number;
+      /** Makes the content that is replaced. Default: none, or another one. */
+      olderOf?: (bytes: Uint8Array, random: (limit: number) => number) => Uint8Array;
+    },
   ) {
     this.op = op;
     this.name = `${op}-${index}`;
@@ -54,7 +61,11 @@ export class Transfer {
     const size = random(2) ? min + random(max - min) : Math.ceil(min / MIB + random(5)) * MIB;
     this.bytes = piece(size, random);
     this.md5 = md5(this.bytes);
-    this.old = random(2) ? piece(1 + random(MIB), random) : undefined;
+    this.old = olderOf
+      ? olderOf(this.bytes, random)
+      : random(2)
+      ? piece(1 + random(MIB), random)
+      : undefined;
     this.oldMd5 = this.old && md5(this.old);
     Deno.writeFileSync(this.source, this.bytes);
     if (this.old) Deno.writeFileSync(this.target, this.old);
@@ -100,7 +111,7 @@ export class Transfer {
   async request(
     server: string,
     { timeout = PATIENCE, retries }: { timeout?: number; retries: number },
-  ): Promise<{ checksum: string | null; resumedFrom: number }> {
+  ): Promise<Transferred> {
     await using client = await connect(server, { timeout, connectTimeout: timeout, retries });
     return this.op === "put"
       ? await client.put(this.source, { as: this.name, overwrite: "always" })
@@ -261,7 +272,7 @@ export async function empty(lane: Lane): Promise<void> {
 }
 
 /** Asserts that only partial transfers that can be resumed are left. */
-async function assertTidy({ local, staging }: Lane): Promise<void> {
+export async function assertTidy({ local, staging }: Lane): Promise<void> {
   const left = () => [local, staging].flatMap(unrecorded);
   assert(await eventually(() => left().length === 0), `it left ${left()}`);
 }

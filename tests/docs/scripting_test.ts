@@ -102,6 +102,15 @@ async function printedEvents(): Promise<Record<string, unknown>[]> {
   await run("put", "tree", "--links");
   await run("get", "tree", "--links", "--out", "with-links");
   await run("put", "missing.txt");
+  const large = new Uint8Array(2 * 1024 ** 2);
+  pair.write("large.bin", large);
+  await run("put", "large.bin");
+  large[1024 ** 2] = 1;
+  pair.write("large.bin", large);
+  await run("put", "large.bin", "--overwrite", "always");
+  large[1024 ** 2] = 2;
+  pair.write("large.bin", large);
+  await run("get", "large.bin", "--overwrite", "always");
   await run("get", "md5.txt", "tree/a.txt", "--out", "several", "--dry-run");
   await run("get", ".", "--out", "all");
   Deno.mkdirSync(`${pair.root}/copied`);

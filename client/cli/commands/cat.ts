@@ -20,6 +20,7 @@ export const cat = command({
   async run(context, { checksum }, args) {
     await getFiles(context, {
       backup: undefined,
+      basis: undefined,
       checksum,
       delete: false,
       "delete-excluded": false,
@@ -30,6 +31,7 @@ export const cat = command({
       include: [],
       jobs: 1,
       "max-delete": undefined,
+      "no-delta": false,
       "no-resume": false,
       out: "-",
       overwrite: "never",

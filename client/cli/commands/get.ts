@@ -28,6 +28,11 @@ const OWN = {
     value: "PATH",
     help: "what it becomes; PATH/ is what it goes into; - is standard output",
   },
+  basis: {
+    kind: "text",
+    value: "PATH",
+    help: "fetch only what one file does not have in common with that local one",
+  },
   ...TRANSFER,
   ...MIRROR,
   durability: {
@@ -48,6 +53,7 @@ export const getFiles: Run<Omit<OptionValues<typeof OWN>, "progress" | "recursiv
 ) => {
   const { out, backup, preserve, durability, jobs, checksum: algorithm } = options;
   const { "no-resume": noResume, "dry-run": dryRun, sparse, links } = options;
+  const { "no-delta": noDelta, basis } = options;
   const { output, signal } = context;
   const { progress } = output;
   const mirrors = asksForMirror(options);
@@ -69,8 +75,12 @@ export const getFiles: Run<Omit<OptionValues<typeof OWN>, "progress" | "recursiv
   const stream = toStandardOutput || out !== undefined && isStream(out);
   const target = stream ? undefined : new LocalTarget(out, { many: mayBeSeveral(args, names) });
   if (target) assertDistinct(names.map((name) => [name, target.ofFile(name)]));
-  const resume = !noResume;
-  const common = { overwrite, preserve, durability, algorithm, resume, dryRun, sparse, signal };
+  if (basis !== undefined && (names.length > 1 || mirrors)) {
+    throw new FerryError("usage", "--basis is for one file");
+  }
+  const [resume, delta] = [!noResume, !noDelta];
+  const settings = { resume, delta, dryRun, sparse, signal };
+  const common = { overwrite, preserve, durability, algorithm, ...settings };
   const nameOf = (name: string) => name;
   const trees: string[] = [];
   if (names.length > 1) progress.startMany();
@@ -93,7 +103,7 @@ export const getFiles: Run<Omit<OptionValues<typeof OWN>, "progress" | "recursiv
     }
     try {
       const into = toStandardOutput ? STANDARD_OUTPUT : path;
-      const result = await client.get(name, { ...common, out: into, onProgress });
+      const result = await client.get(name, { ...common, basis, out: into, onProgress });
       // Lines with checksums must not get between the bytes of the files.
       if (toStandardOutput && !dryRun) return transfers.count(result);
       transfers.transferred(op, path, result, secondsSince(started));
@@ -103,6 +113,7 @@ export const getFiles: Run<Omit<OptionValues<typeof OWN>, "progress" | "recursiv
       if (!target || !mayBeDirectory(name, error)) throw error;
       const entry = await client.stat(name, { signal }).catch(() => undefined);
       if (entry?.type !== "directory") throw error;
+      if (basis !== undefined) throw new FerryError("usage", "--basis is for one file");
       trees.push(name);
     }
   });

@@ -45,6 +45,11 @@ that was asked for), as the server verified it, and its name there.`,
       value: "NAME",
       help: "what one file or directory becomes on the server; NAME/ is what it goes into",
     },
+    basis: {
+      kind: "text",
+      value: "NAME",
+      help: "send only what one file does not have in common with that one on the server",
+    },
     ...TRANSFER,
     ...MIRROR,
     watch: {
@@ -80,6 +85,7 @@ that was asked for), as the server verified it, and its name there.`,
     const { as, backup, preserve, "hash-first": hashFirst, follow, jobs } = options;
     const { checksum: algorithm, "no-resume": noResume, "dry-run": dryRun, sparse, links } =
       options;
+    const { basis, "no-delta": noDelta } = options;
     const { output, signal } = context;
     const { progress } = output;
     if (follow && links) {
@@ -104,7 +110,9 @@ that was asked for), as the server verified it, and its name there.`,
     });
     assertDistinct(sources.map(({ path, filename }) => [path, filename]));
     const resume = !noResume;
-    const common = { overwrite, preserve, hashFirst, algorithm, resume, dryRun, sparse, signal };
+    const delta = !noDelta;
+    const settings = { resume, delta, dryRun, sparse, signal };
+    const common = { overwrite, preserve, hashFirst, algorithm, ...settings };
     const op = "put";
     const nameOf = ({ filename }: Source) => filename;
     const isTree = ({ path }: Source) => path !== "-" && isDirectory(path);
@@ -112,6 +120,9 @@ that was asked for), as the server verified it, and its name there.`,
     if (mirrors && files.length > 0) throw notMirrored("put", files[0]!.path);
     if (options.watch && (dryRun || sources.length !== 1 || files.length > 0)) {
       throw new FerryError("usage", "--watch follows one directory, and is no dry run");
+    }
+    if (basis !== undefined && (sources.length > 1 || files.length === 0)) {
+      throw new FerryError("usage", "--basis is for one file");
     }
     if (files.length > 1) {
       progress.startMany();
@@ -128,7 +139,7 @@ that was asked for), as the server verified it, and its name there.`,
       const started = performance.now();
       const onProgress = (state: Progress) => progress.show(state, started);
       const source = path === "-" ? standardInput() : path;
-      const result = await client.put(source, { ...common, as: filename, onProgress });
+      const result = await client.put(source, { ...common, as: filename, basis, onProgress });
       transfers.transferred(op, result.filename, result, secondsSince(started));
     });
     progress.endMany();

@@ -61,6 +61,7 @@ Deno.test("Client.put() stores every kind of source, of any size", async (t) => 
         const put = await p.client.put(sourceOf(bytes, path), {
           as: "d/f",
           overwrite: "always",
+          delta: false,
           onProgress: (progress) => last = progress,
         });
         assertEquals([put.checksum, put.size, put.transferred], [md5(bytes), size, size]);

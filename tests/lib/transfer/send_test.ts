@@ -5,7 +5,13 @@ import { emptyChecksum } from "../../../lib/core/checksum.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import type { ByteSource } from "../../../lib/core/bytes.ts";
 import { LocalFile } from "../../../lib/files/local_file.ts";
-import { readWhole, sendSized, sendStreamed, StreamedBody } from "../../../lib/transfer/send.ts";
+import {
+  readWhole,
+  sendDescription,
+  sendSized,
+  sendStreamed,
+  StreamedBody,
+} from "../../../lib/transfer/send.ts";
 import { receive } from "../../../lib/transfer/receive.ts";
 import { checksumOfSource, digestPrefix } from "../../../lib/digest/source_digest.ts";
 import { Wire } from "../../../lib/wire/frames.ts";
@@ -116,6 +122,39 @@ Deno.test("sendSized() reports a source that changed in the closing header", asy
   const { code, ends } = await readAll(peer);
   assertEquals([code, ends], ["io", false]);
   assertEquals((await readAll(peer)).received[0]?.header.op, "ping");
+});
+
+Deno.test("sendDescription() sends the body before the checksum of what it describes is known", async () => {
+  const stream = new MemoryStream();
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE });
+  const whole = Promise.withResolvers<string>();
+  const told: (string | undefined)[] = [];
+  const source: ByteSource = {
+    ...sourceOf(utf8.encode("abc")),
+    assertUnchanged: (checksum) => Promise.resolve(void told.push(checksum)),
+  };
+  const options = { size: 3, whole: whole.promise };
+  const sending = sendDescription(wire, { filename: "f" }, source, options);
+  const opening = message('{"filename":"f","md5":null,"total_size":3}', "abc");
+  while (stream.written.length < opening.length) await new Promise((go) => setTimeout(go));
+  assertEquals([stream.written, told], [opening, []]);
+  whole.resolve(EMPTY_MD5!);
+  assertEquals(await sending, EMPTY_MD5);
+  await wire.flush();
+  const closing = message(`{"end":true,"filename":"f","md5":"${EMPTY_MD5}","size":3}`);
+  assertEquals([stream.written, told], [concat([opening, closing]), [EMPTY_MD5]]);
+});
+
+Deno.test("sendDescription() reports in the closing header that what it describes cannot be read", async () => {
+  const stream = new MemoryStream();
+  const wire = new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE });
+  const whole = Promise.reject(new FerryError("io", "it shrank"));
+  const sending = sendDescription(wire, {}, sourceOf(utf8.encode("abc")), { size: 3, whole });
+  await assertFails(sending, "io", "it shrank");
+  await wire.flush();
+  assert(wire.writable, "the connection can go on");
+  const { code, ends } = await readAll(wireOver(stream.written));
+  assertEquals([code, ends], ["io", false]);
 });
 
 Deno.test("sendSized() sees that a file changed whose size and time were set back", async () => {
