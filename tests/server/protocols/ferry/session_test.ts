@@ -74,6 +74,8 @@ Deno.test("session: pipelined requests are answered in order", async () => {
     "xxh128",
     "discard",
     "range",
+    "delta",
+    "atomic",
   ]);
   for (let n = 0; n < 600; n++) {
     const reply = await peer.receive();
