@@ -198,17 +198,22 @@ export class Connection {
    * The entries of a directory, in batches as they arrive.
    *
    * @param options `omitted` is true where the server is to list what it leaves out, too; `links` where it is to show
-   * symbolic links as such
+   * symbolic links as such, `ids` to tell which names are of one file
    */
   list(
     directory: string,
-    { recursive, omitted, links = false }: {
+    { recursive, omitted, ids = false, links = false }: {
       recursive: boolean;
       omitted: boolean;
+      ids?: boolean | undefined;
       links?: boolean | undefined;
     },
   ): AsyncGenerator<Listed[], void, void> {
-    const more = { ...(omitted ? { omitted } : {}), ...(links ? { links } : {}) };
+    const more = {
+      ...(omitted ? { omitted } : {}),
+      ...(ids ? { ids } : {}),
+      ...(links ? { links } : {}),
+    };
     const header = { op: "list", filename: directory, recursive, ...more };
     return this.channel.lines(header, (line) => decodeListLine("listed", line));
   }

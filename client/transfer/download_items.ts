@@ -58,6 +58,8 @@ export class DownloadItems {
   readonly left: Map<string, DownloadItem> = new Map();
   /** Files that come last, since the local file system may take their names for those of earlier files. */
   readonly later: Map<string, DownloadItem> = new Map();
+  /** Files whose content another item has, since both are names of one file: these come when all others are there. */
+  readonly #held = new Map<string, DownloadItem>();
   /** The directories that were made by this download, which were empty before. */
   readonly #made = new Set<string>();
   /** The directories that existed, in which an earlier attempt may have left partial downloads. */
@@ -81,7 +83,37 @@ export class DownloadItems {
 
   /** Whether anything is left. */
   get anyLeft(): boolean {
-    return this.left.size + this.later.size > 0 || this.links.anyLeft;
+    return !this.areFilesDone || this.links.anyLeft;
+  }
+
+  /** Whether no file is left. */
+  get areFilesDone(): boolean {
+    return this.left.size + this.later.size + this.#held.size === 0;
+  }
+
+  /** Keeps back all but one of the names of each file, to be copied here when that one has been transferred. */
+  holdBack(): void {
+    const ids = new Set<string>();
+    for (const [filename, item] of [...this.left]) {
+      const { id } = item.entry;
+      if (id === undefined) continue;
+      if (ids.has(id)) {
+        this.left.delete(filename);
+        this.#held.set(filename, item);
+      } else ids.add(id);
+    }
+  }
+
+  /**
+   * Adds what was kept back to what is left.
+   *
+   * @returns whether there was anything
+   */
+  release(): boolean {
+    for (const [filename, item] of this.#held) this.left.set(filename, item);
+    const any = this.#held.size > 0;
+    this.#held.clear();
+    return any;
   }
 
   /** Makes the symbolic links, when all files are there. */
@@ -138,7 +170,7 @@ export class DownloadItems {
         telling.push(() => this.failed(item, error));
       }
     };
-    const all = { recursive: true, omitted: true, links: this.#options.links };
+    const all = { recursive: true, omitted: true, ids: true, links: this.#options.links };
     for await (const entries of connection.list(this.#name, all)) entries.forEach(take);
     for (const tell of telling) tell();
     if (!dryRun) this.#makeDirectory(this.out);

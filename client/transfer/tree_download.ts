@@ -112,7 +112,8 @@ export class TreeDownload {
     const { dryRun, onFile } = this.#options;
     if (dryRun) {
       const known = new Map<DownloadItem, string>();
-      for await (const { item, path } of this.#known(connection)) known.set(item, path);
+      const { hasBefore } = this.#items;
+      for await (const { item, path } of this.#known(connection, hasBefore)) known.set(item, path);
       for (const item of [...this.#items.left.values()]) {
         const { entry: { filename, size }, path } = item;
         try {
@@ -125,8 +126,29 @@ export class TreeDownload {
       await this.#items.makeLinks();
       return;
     }
+    if (this.#options.delta !== false) this.#items.holdBack();
+    await this.#fetch(connections, { copies: this.#items.hasBefore });
+    // Where connections have ended early, what is left comes first when there are new ones.
+    if (this.#items.left.size === 0 && this.#items.release()) {
+      await this.#fetch(connections, { copies: true });
+    }
+    // These are transferred one by one, so that each sees the result of the previous one.
+    await eachOf([connection], [...this.#items.later.values()], (connection, items) => {
+      return this.#getEach(connection, items);
+    });
+    if (this.#items.areFilesDone) await this.#items.makeLinks();
+    // After a failure, the partial downloads are kept for the next attempt.
+    if (this.#items.failures > 0) return;
+    for (const directory of this.#items.found) {
+      removePartialDownloads(directory, connection.runtime);
+    }
+  }
+
+  /** Transfers the files that are left, or with `copies` copies those whose content is here already. */
+  async #fetch(connections: Connections, { copies }: { copies: boolean }): Promise<void> {
+    const [connection] = connections;
     try {
-      for await (const known of this.#known(connection)) {
+      for await (const known of this.#known(connection, copies)) {
         await this.#storeKnown(known, connection.runtime);
       }
       await Promise.all(this.#publishing);
@@ -143,17 +165,6 @@ export class TreeDownload {
     await eachOf(connections, [...this.#items.left.values()], (connection, items) => {
       return this.#getEach(connection, items);
     });
-    // These are transferred one by one, so that each sees the result of the previous one.
-    await eachOf([connection], [...this.#items.later.values()], (connection, items) => {
-      return this.#getEach(connection, items);
-    });
-    // Where connections have ended early, the files that are left come first.
-    if (this.#items.left.size + this.#items.later.size === 0) await this.#items.makeLinks();
-    // After a failure, the partial downloads are kept for the next attempt.
-    if (this.#items.failures > 0) return;
-    for (const directory of this.#items.found) {
-      removePartialDownloads(directory, connection.runtime);
-    }
   }
 
   async #getEach(connection: Connection, items: AsyncIterable<DownloadItem>): Promise<void> {
@@ -185,9 +196,12 @@ export class TreeDownload {
   }
 
   /** Finds files here that have the content of files to be downloaded. */
-  async *#known(connection: Connection): AsyncGenerator<KnownDownload, void, void> {
-    const { left, hasBefore } = this.#items;
-    if (this.#options.delta === false || left.size === 0 || !hasBefore) return;
+  async *#known(
+    connection: Connection,
+    copies: boolean,
+  ): AsyncGenerator<KnownDownload, void, void> {
+    const { left } = this.#items;
+    if (this.#options.delta === false || left.size === 0 || !copies) return;
     yield* findKnown(connection, left.values(), this.#items.out, this.#algorithm);
   }
 

@@ -25,6 +25,11 @@ export interface Entry {
    * known yet.
    */
   checksum: Checksum | null;
+  /**
+   * The same for all names of one file (hard links), and for no other; undefined for a file with one name, and where it
+   * was not asked for.
+   */
+  id?: string | undefined;
 }
 
 /**

@@ -19,6 +19,10 @@ export const entry = v.object({
   mtime: key(mtime, "The modification time in milliseconds since 1970."),
   mode: key(mode, "The permission bits, 0 to 511 (0o777)."),
   checksum,
+  id: key(
+    v.optional(string),
+    "In a list with `ids`: the same for all names of a file that has several, as hard links.",
+  ),
 });
 
 /** Encodes an entry as the keys of a header or a line. */

@@ -96,6 +96,11 @@ export interface ListOptions {
    */
   omitted?: boolean | undefined;
   /**
+   * Whether the entries of files with several names have their {@linkcode Entry.id}, where the storage has such files.
+   * Default: false.
+   */
+  ids?: boolean | undefined;
+  /**
    * Whether symbolic links that {@linkcode Storage.links} would keep are listed as such, in place of what they lead to.
    * Default: false.
    */

@@ -21,6 +21,10 @@ const request = v.object({
     v.optional(boolean, false),
     "Whether to tell also what is left out of the list, and why.",
   ),
+  ids: key(
+    v.optional(boolean, false),
+    "Whether to tell which names are of one file, as hard links are.",
+  ),
   links: key(
     v.optional(boolean, false),
     "Whether to show symbolic links as such, and not what they lead to.",

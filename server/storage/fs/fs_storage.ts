@@ -18,6 +18,7 @@ import {
 import type { Entry, Listed } from "../../../lib/core/entry.ts";
 import { type FileSystem, shortcomingsOf } from "../../../lib/file_system/file_system.ts";
 import { type ChangedDirectory, syncDirectories } from "../../../lib/files/directory_flush.ts";
+import { inodeOf } from "../../../lib/core/file_identity.ts";
 import { infoAt } from "../../../lib/files/path_lookup.ts";
 import { namingError } from "../../../lib/files/file_errors.ts";
 import { turn } from "../../../lib/core/time_slices.ts";
@@ -33,6 +34,7 @@ import type {
   Storage,
   StoredFile,
 } from "../storage.ts";
+import { fileId } from "./content_version.ts";
 import { FsLinks } from "./links.ts";
 import type { StagedTrees } from "../staged_trees.ts";
 import { move } from "./move.ts";
@@ -231,21 +233,26 @@ export class FsStorage implements Storage {
   /** See {@linkcode Storage.list}. */
   async *list(
     name: FileName | "",
-    { recursive, omitted = false, links = false }: ListOptions,
+    { recursive, omitted = false, ...shown }: ListOptions,
   ): AsyncGenerator<Listed> {
     using directory = this.#root.enter(name);
     let looked = 0;
     const look = (name: FileName | "", directory: Directory, child: string) => {
       // The consumer of the list may take any time between entries.
       if (looked++ % STANDING_EVERY === 0) this.#root.assertStanding();
-      return this.#seen(name, directory, child, links);
+      return this.#seen(name, directory, child, shown);
     };
     const { closing: signal, merges } = this.#served;
     yield* listTree(directory, name, { recursive, omitted, look, signal, merges });
   }
 
   /** Looks at an entry of a directory, and decides what a list shows of it. */
-  #seen(name: FileName | "", directory: Directory, child: string, links: boolean): Seen {
+  #seen(
+    name: FileName | "",
+    directory: Directory,
+    child: string,
+    { links, ids }: Pick<ListOptions, "links" | "ids">,
+  ): Seen {
     if (isRemovedName(child)) return { child };
     const filename = joinName(name, child);
     let info: Deno.FileInfo | undefined;
@@ -257,7 +264,11 @@ export class FsStorage implements Storage {
           listed: { filename, omitted: mayBeNoText(child) ? notText() : "vanished" },
         };
       }
-      if (!info.isSymlink) return { child, info, listed: this.#listedOf(filename, info) };
+      if (!info.isSymlink) {
+        const listed = this.#listedOf(filename, info);
+        const id = ids ? this.#idOf(info) : undefined;
+        return { child, info, listed: id === undefined ? listed : { ...listed, id } as Listed };
+      }
       const link = links && this.links?.of(directory, filename);
       if (link) return { child, info, listed: { filename, omitted: "link", link } };
       using place = this.#root.find(filename);
@@ -274,6 +285,13 @@ export class FsStorage implements Storage {
       if (error.cause === undefined && HIDDEN.includes(error.code)) return { child };
       return { child, listed: { filename, omitted: error } };
     }
+  }
+
+  /** See {@linkcode Entry.id}. */
+  #idOf({ isFile, nlink, dev, ino }: Deno.FileInfo): string | undefined {
+    // Inode numbers that are not permanent may be those of two files.
+    const several = isFile && (nlink ?? 1) > 1 && ino !== null && this.fileSystem.numbersFiles;
+    return several ? fileId(this.#served.secret, inodeOf({ dev, ino })) : undefined;
   }
 
   #listedOf(filename: FileName, info: Deno.FileInfo): Listed {

@@ -15,10 +15,10 @@ export const list: Handler<ListRequest> = {
   action: ({ filename }) => `list ${quote(filename)}`,
 
   async answer(exchange) {
-    const { filename, recursive, parts, omitted, links } = exchange.request;
+    const { filename, recursive, parts, omitted, ids, links } = exchange.request;
     const entries = parts
       ? await exchange.uploads.partialUploads(filename)
-      : await exchange.files.list(filename, { recursive, omitted, links });
+      : await exchange.files.list(filename, { recursive, omitted, ids, links });
     const pieces = encodeLines(entries, encodeListLine);
     return await exchange.streamPieces({ keys: { filename }, pieces });
   },

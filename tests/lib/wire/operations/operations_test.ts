@@ -122,6 +122,7 @@ Deno.test("parseRequest() supplies the defaults of every operation", () => {
       recursive: false,
       parts: false,
       omitted: false,
+      ids: false,
       links: false,
     }],
     [{ op: "link", filename: "l", target: "a" }, {
@@ -138,6 +139,7 @@ Deno.test("parseRequest() supplies the defaults of every operation", () => {
       filename: "a",
       to: "b",
       overwrite: "never",
+      keep: false,
     }],
     [{ op: "compare" }, { op: "compare", overwrite: "never", content: false }],
     [{ op: "exec", argv: ["ls"] }, { op: "exec", argv: ["ls"] }],
@@ -178,7 +180,15 @@ Deno.test("parseRequest() keeps what a get, a list, a compare and an exec say", 
   }
   for (
     const keys of [
-      { op: "list", filename: "d", recursive: true, parts: true, omitted: true, links: true },
+      {
+        op: "list",
+        filename: "d",
+        recursive: true,
+        parts: true,
+        omitted: true,
+        ids: true,
+        links: true,
+      },
       { op: "compare", overwrite: "newer", content: true },
       { op: "exec", argv: ["a", "", "-x; $(y)"], timeout_ms: MAX_TIMEOUT_MS },
     ]
