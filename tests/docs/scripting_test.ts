@@ -87,6 +87,7 @@ async function printedEvents(): Promise<Record<string, unknown>[]> {
   };
   Deno.mkdirSync(`${cwd}/tree`);
   pair.write("tree/a.txt", "a\n");
+  Deno.mkdirSync(`${cwd}/other-tree`);
   Deno.symlinkSync("a.txt", `${cwd}/tree/link`);
   Deno.mkdirSync(`${pair.root}/linked`);
   Deno.symlinkSync("linked", `${pair.root}/to-linked`);
@@ -101,6 +102,7 @@ async function printedEvents(): Promise<Record<string, unknown>[]> {
   await run("put", "tree", "--links", "--dry-run");
   await run("put", "tree", "--links");
   await run("get", "tree", "--links", "--out", "with-links");
+  await run("put", "other-tree", "--atomic");
   await run("put", "missing.txt");
   const large = new Uint8Array(2 * 1024 ** 2);
   pair.write("large.bin", large);
