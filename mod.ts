@@ -148,6 +148,7 @@ export type {
   Storage,
   StoredFile,
 } from "./server/storage/storage.ts";
+export type { ContentFinder, FoundContent, WantedContent } from "./server/storage/contents.ts";
 export type { CommitOptions, Committed, Condition } from "./lib/files/commit.ts";
 export type { ByteSink, ByteSource } from "./lib/core/bytes.ts";
 export type { OnMount } from "./server/storage/fs/mount_points.ts";

@@ -395,14 +395,15 @@ export class Connection {
    */
   compare(
     files: AsyncIterable<ManifestLine> | Iterable<ManifestLine>,
-    { overwrite, content, algorithm }: {
+    { algorithm, ...wishes }: {
       overwrite: Overwrite;
       content: boolean;
       algorithm: Algorithm;
+      known: boolean;
     },
   ): AsyncGenerator<ManifestReply[], void, void> {
     const lines = encodeLines(files, encodeManifestLine);
-    const header = { op: "compare", overwrite, content };
+    const header = { op: "compare", ...wishes };
     return this.channel.exchange(header, lines, { decode: decodeManifestReply, algorithm });
   }
 

@@ -18,6 +18,10 @@ export interface TargetEntry {
   readonly size: number;
   /** Its checksum, where it is known. */
   readonly checksum: Checksum | null;
+  /** The modification time of a file in milliseconds since 1970. Default: unknown. */
+  readonly mtime?: number | undefined;
+  /** The permission bits of a file. Default: unknown. */
+  readonly mode?: number | undefined;
 }
 
 /** An entry that is to be deleted. */
@@ -123,9 +127,9 @@ export class MirrorPlan {
       if (candidate.stays) this.#keepAbove(name);
     }
     return this.#candidates.filter(({ stays }) => !stays).map(
-      ({ name, type, size, checksum, excluded }) => {
-        const inside = this.#directories.get(parentOf(name))?.stays === false;
-        return { name, type, size, checksum, excluded, inside };
+      ({ stays: _, holds: __, ...entry }) => {
+        const inside = this.#directories.get(parentOf(entry.name))?.stays === false;
+        return { ...entry, inside };
       },
     );
   }

@@ -12,14 +12,15 @@ import type { Connection } from "../net/connection.ts";
 import { assertMayRemove } from "../net/removals.ts";
 import type { Connections } from "./jobs.ts";
 import { kindOfOwn } from "./local_tree.ts";
-import { MirrorPlan, type SourceNames, type TargetEntry } from "./mirror_plan.ts";
+import { type Doomed, MirrorPlan, type SourceNames, type TargetEntry } from "./mirror_plan.ts";
 import { deletionsOf, Mirroring } from "./mirroring.ts";
 import { inside, lastPart, named } from "./names.ts";
 import { reportOmission } from "./omissions.ts";
 import type { PutTreeOptions } from "./options.ts";
+import { RemoteMoves } from "./remote_moves.ts";
 import { RemoteRemoval } from "./remote_removal.ts";
 import { TreeUpload } from "./tree_upload.ts";
-import type { UploadItem } from "./upload_items.ts";
+import type { UploadHooks, UploadItem, UploadItems } from "./upload_items.ts";
 
 /** An upload of a directory that makes the directory on the server the same. */
 export class MirroredUpload {
@@ -29,6 +30,11 @@ export class MirroredUpload {
   readonly #source: LocalNames;
   readonly #tree: TreeUpload;
   readonly #removal: RemoteRemoval;
+  readonly #moves: RemoteMoves;
+  /** What is to be deleted if all moves succeed and nothing else is done; undefined where that has to be found out. */
+  #left: Doomed[] | undefined;
+  /** The items of the upload, once moves have been looked for. */
+  #items: UploadItems | undefined;
   /** Whether it is known that the server lets this client delete. */
   #allowed = false;
   #planned = false;
@@ -49,6 +55,7 @@ export class MirroredUpload {
     this.#source = parts.source;
     this.#tree = parts.tree;
     this.#removal = parts.removal;
+    this.#moves = new RemoteMoves(as, options);
   }
 
   /**
@@ -68,16 +75,23 @@ export class MirroredUpload {
     const source = new LocalNames(root);
     const removal = new RemoteRemoval(as, { backup, mirroring, source });
     const keeps = backup !== undefined && overwrite !== "never";
-    const tree = await TreeUpload.begin(root, as, options, {
+    const hooks: UploadHooks = {
       onFound: (name, type) => source.add(name, type),
       beforeSending: keeps ? (...args) => removal.keepReplaced(...args) : undefined,
-    });
-    return new MirroredUpload(as, options, { mirroring, source, tree, removal });
+    };
+    const tree = await TreeUpload.begin(root, as, options, hooks);
+    const mirrored = new MirroredUpload(as, options, { mirroring, source, tree, removal });
+    // With backups, everything that goes away is kept there.
+    if (backup === undefined && mirroring.deletes && given.delta !== false) {
+      hooks.knownLater = true;
+      hooks.beforeSending = ([connection], items) => mirrored.#planMoves(connection, items);
+    }
+    return mirrored;
   }
 
   /** See {@linkcode TreeUpload.isCutShort}. */
   get isCutShort(): boolean {
-    return this.#tree.isCutShort;
+    return this.#tree.isCutShort || this.#moves.anyLeft;
   }
 
   /** Transfers the remaining files, then deletes; where a connection is lost, the rest is left for the next ones. */
@@ -86,6 +100,8 @@ export class MirroredUpload {
     if (!this.#allowed) await this.#assertMay(connection);
     this.#allowed = true;
     await this.#tree.run(connections);
+    if (this.#tree.isCutShort) return;
+    if (this.#moves.anyLeft && !await this.#move(connections)) await this.#tree.run(connections);
     if (this.isCutShort || !this.#planned && !await this.#plan(connection)) return;
     await this.#removal.run(connections);
   }
@@ -98,11 +114,31 @@ export class MirroredUpload {
     }
   }
 
+  /** Looks for files that have only another name on the server, if there are files to be sent. */
+  async #planMoves(connection: Connection, items: UploadItems): Promise<void> {
+    if (this.#items !== undefined) return;
+    if (!items.left.values().some(({ type, size }) => type === "file" && size > 0)) return;
+    const doomed = (await this.#compare(connection, { silent: true })).doomed();
+    const left = await this.#moves.take(connection, items, doomed);
+    this.#items = items;
+    // Where nothing is sent, nothing comes to what the server has listed.
+    if (!items.anyLeft) this.#left = left;
+  }
+
+  /** Moves what has only another name. Returns false where items are left to be sent instead. */
+  async #move(connections: Connections): Promise<boolean> {
+    const items = this.#items!;
+    if (!this.#mirroring.mayBegin) this.#moves.giveUp(items);
+    else if (await this.#moves.run(connections, items)) return true;
+    this.#left = undefined;
+    return false;
+  }
+
   /** Decides what is deleted. Returns whether anything is to be done. */
   async #plan(connection: Connection): Promise<boolean> {
     const mirroring = this.#mirroring;
     if (!mirroring.mayBegin) return false;
-    const doomed = (await this.#compare(connection)).doomed();
+    const doomed = this.#left ?? (await this.#compare(connection)).doomed();
     if (!mirroring.mayBegin) return false;
     try {
       mirroring.assertFew(doomed);
@@ -118,8 +154,8 @@ export class MirroredUpload {
     return this.#planned = true;
   }
 
-  /** Compares what the server has with the names of the local directory. */
-  async #compare(connection: Connection): Promise<MirrorPlan> {
+  /** Compares what the server has with the names of the local directory. Failures are reported unless it is silent. */
+  async #compare(connection: Connection, { silent = false } = {}): Promise<MirrorPlan> {
     const { filter, backup } = this.#options;
     const kept = backup === undefined ? undefined : nameInside(this.#as, backup);
     const { excluded } = this.#mirroring;
@@ -139,7 +175,7 @@ export class MirroredUpload {
       if (toFerryError(error).code !== "not_found") throw error;
     }
     const { onError } = this.#mirroring;
-    for (const { filename, omitted } of failed) {
+    for (const { filename, omitted } of silent ? [] : failed) {
       if (omitted !== undefined) reportOmission({ onError }, "list", { filename, omitted });
     }
     return plan;
@@ -196,8 +232,8 @@ function targetEntry(listed: Listed, name: string | undefined): TargetEntry | un
   if (kindOfOwn(name, lastPart(name)) !== undefined) return { ...none, type: "other" };
   if (omitted === "link") return { ...none, type: "link" };
   if (omitted !== undefined || listed.type === undefined) return { ...none, type: "other" };
-  const { type, size, checksum } = listed;
-  return { name, type, size, checksum };
+  const { type, size, checksum, mtime, mode } = listed;
+  return { name, type, size, checksum, mtime, mode };
 }
 
 /** The name relative to a directory; undefined where it is not in it. */

@@ -24,10 +24,11 @@ import { type Connections, eachOf, onEach } from "./jobs.ts";
 import { isLocalFailure, localFailure } from "./local_failure.ts";
 import { assertDistinctOnServer, type RemoteLookup } from "./name_collisions.ts";
 import { assertOptionValues } from "./option_values.ts";
-import { nothingTransferred, type PutTreeOptions, type Transferred } from "./options.ts";
+import { uploadKnown } from "./known_uploads.ts";
+import { knownKey, nothingTransferred, type PutTreeOptions, type Transferred } from "./options.ts";
 import type { Stage } from "./stage.ts";
 import { upload } from "./upload.ts";
-import { dropUnwanted } from "./upload_comparison.ts";
+import { dropUnwanted, noteKnown } from "./upload_comparison.ts";
 import { type UploadHooks, type UploadItem, UploadItems } from "./upload_items.ts";
 import { planUpload } from "./upload_plan.ts";
 
@@ -90,9 +91,12 @@ export class TreeUpload {
     connection.assertOffers(this.#algorithm);
     if (this.#options.links) connection.assertFeature("links", "symbolic links");
     const able = connection.hello.features.includes("compare");
+    const options = { ...this.#options, algorithm: this.#algorithm };
+    const knownLater = this.#hooks.knownLater === true && !options.dryRun && !this.#stage;
+    const failed = (item: UploadItem, error: unknown) => this.#failed(item, error);
     if (!this.#compared && able) {
-      const options = { ...this.#options, algorithm: this.#algorithm, stage: this.#stage };
-      await dropUnwanted(connection, this.#items, options, (...why) => this.#failed(...why));
+      const asked = { ...options, known: !knownLater && !this.#stage, stage: this.#stage };
+      await dropUnwanted(connection, this.#items, asked, failed);
     }
     this.#compared = true;
     // Where the comparison was left out or incomplete, the walk is finished now.
@@ -105,8 +109,12 @@ export class TreeUpload {
       this.#items.left.clear();
       return;
     }
-    const failed = (item: UploadItem, error: unknown) => this.#failed(item, error);
     await this.#hooks.beforeSending?.(connections, this.#items, failed);
+    if (knownLater) await noteKnown(connection, this.#items, options);
+    await uploadKnown(connections, this.#items.left.values(), options, {
+      stored: (item, reply, known) => this.#stored(item, reply, { transferred: 0, known }),
+      failed,
+    });
     const nextSmall = this.#small(connection.runtime);
     await onEach(
       connections,
@@ -176,11 +184,17 @@ export class TreeUpload {
     }
     if (!reply || "directory" in small) return this.#items.forget(item);
     if ("link" in small || !("checksum" in reply)) return this.#linked(item, reply);
-    const { filename, checksum, size, unchanged, unkept } = reply;
+    this.#stored(item, reply, { transferred: small.body.length });
+  }
+
+  #stored(
+    item: UploadItem,
+    { filename, checksum, size, unchanged, unkept }: PutReply,
+    crossed: Pick<Transferred, "transferred" | "known">,
+  ): void {
     // Where another file stays, the reply has that file's checksum and size.
     const stored = { filename, checksum, size, skipped: unchanged };
-    const crossed = { transferred: small.body.length, resumedFrom: 0 };
-    this.#done(item, { ...stored, ...crossed, ...unkeptKey(unkept) });
+    this.#done(item, { ...stored, ...crossed, resumedFrom: 0, ...unkeptKey(unkept) });
   }
 
   /** Returns the small files, the empty directories and the links one after the other, for all connections together. */
@@ -256,7 +270,8 @@ export class TreeUpload {
     const { filename, size, target: link } = item;
     try {
       await using _file = link === undefined ? LocalFile.open(item.path, runtime) : undefined;
-      this.#options.onFile?.(nothingTransferred(filename, { size, link }));
+      const planned = nothingTransferred(filename, { size, link });
+      this.#options.onFile?.({ ...planned, ...knownKey(item.known?.filename) });
     } catch (error) {
       this.#failed(item, error);
     }

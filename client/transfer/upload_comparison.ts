@@ -6,17 +6,27 @@
 
 import type { Algorithm } from "../../lib/core/checksum.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
-import { checksumOfSource } from "../../lib/digest/source_digest.ts";
-import { LocalFile } from "../../lib/files/local_file.ts";
+import { Pace } from "../../lib/core/time_slices.ts";
 import type { ManifestReply } from "../../lib/wire/manifest.ts";
 import type { Connection } from "../net/connection.ts";
 import { compareInto } from "../net/stage_requests.ts";
+import { asksForKnown, digestItem } from "./known_uploads.ts";
 import { nothingTransferred, type PutTreeOptions } from "./options.ts";
 import type { Stage } from "./stage.ts";
 import type { UploadItem, UploadItems } from "./upload_items.ts";
 
+/** How a server is asked. */
+export interface ComparisonOptions extends PutTreeOptions {
+  readonly algorithm: Algorithm;
+  /** Whether the server is also asked for known contents. */
+  readonly known: boolean;
+  /** The staged tree that the files are for. Default: none. */
+  readonly stage?: Stage | undefined;
+}
+
 /**
- * Asks the server which items it wants, and drops the others. A client that may write but not read gets no answer: all
+ * Asks the server which items it wants, and drops the others. Of items whose content the server knows, it is noted
+ * where. A client that may write but not read gets no answer: all
  * are left then.
  *
  * @param failed called with each item that the server refuses, or that cannot be read
@@ -25,7 +35,7 @@ import type { UploadItem, UploadItems } from "./upload_items.ts";
 export async function dropUnwanted(
   connection: Connection,
   items: UploadItems,
-  options: PutTreeOptions & { algorithm: Algorithm; stage?: Stage | undefined },
+  options: ComparisonOptions,
   failed: (item: UploadItem, error: unknown) => void,
 ): Promise<void> {
   const hash: UploadItem[] = [];
@@ -35,8 +45,10 @@ export async function dropUnwanted(
     if (!item) return;
     wanted.add(reply.filename);
     if (reply.decision === "hash") hash.push(item);
-    if (reply.decision === "error") {
+    else if (reply.decision === "error") {
       failed(item, FerryError.reported(reply.code, reply.message, "server"));
+    } else if (reply.from !== undefined) {
+      item.known = { filename: reply.from, version: reply.version! };
     }
   };
   try {
@@ -46,11 +58,11 @@ export async function dropUnwanted(
     throw error;
   }
   const hashed: UploadItem[] = [];
+  const pace = new Pace();
   for (const item of hash) {
+    if (pace.isDue) await pace.rest();
     try {
-      await using file = LocalFile.open(item.path, connection.runtime);
-      const { algorithm } = options;
-      item.checksum = await checksumOfSource(connection.runtime, file, { algorithm });
+      await digestItem(item, options.algorithm, connection.runtime);
       hashed.push(item);
       wanted.delete(item.filename);
     } catch (error) {
@@ -65,17 +77,58 @@ export async function dropUnwanted(
   }
 }
 
+/**
+ * Asks the server for known contents of the items that are left, and notes where they are.
+ *
+ * @throws {FerryError} the failure that ends the connection
+ */
+export async function noteKnown(
+  connection: Connection,
+  { left }: UploadItems,
+  options: Omit<ComparisonOptions, "known">,
+): Promise<void> {
+  if (!asksForKnown(connection, options)) return;
+  const hash: UploadItem[] = [];
+  const settle = (reply: ManifestReply) => {
+    const item = left.get(reply.filename);
+    if (!item || reply.decision === "error") return;
+    if (reply.decision === "hash") hash.push(item);
+    else if (reply.from !== undefined) {
+      item.known = { filename: reply.from, version: reply.version! };
+    }
+  };
+  const files = left.values().filter(({ type, size, known }) =>
+    type === "file" && size > 0 && known === undefined
+  ).toArray();
+  if (files.length === 0) return;
+  const wishes = { ...options, known: true };
+  try {
+    await ask(connection, files, wishes, settle);
+    const hashed: UploadItem[] = [];
+    const pace = new Pace();
+    for (const item of hash.splice(0)) {
+      if (pace.isDue) await pace.rest();
+      // The upload of a file that cannot be read reports that.
+      if (await digestItem(item, options.algorithm, connection.runtime).catch(() => true)) continue;
+      hashed.push(item);
+    }
+    if (hashed.length > 0) await ask(connection, hashed, wishes, settle);
+  } catch (error) {
+    if (toFerryError(error).code !== "denied") throw error;
+  }
+}
+
 async function ask(
   connection: Connection,
   files: AsyncIterable<UploadItem> | Iterable<UploadItem>,
-  { overwrite = "never", checksumCompare: content = false, algorithm = "md5", stage }:
-    & PutTreeOptions
-    & { stage?: Stage | undefined },
+  options: ComparisonOptions,
   settle: (reply: ManifestReply) => void,
 ): Promise<void> {
-  const options = { overwrite, content, algorithm };
+  const { overwrite = "never", checksumCompare: content = false, algorithm, stage } = options;
+  const known = options.known && asksForKnown(connection, options);
+  const wishes = { overwrite, content, algorithm };
   const answers = stage
-    ? compareInto(connection, stage, files, options)
-    : connection.compare(files, options);
+    ? compareInto(connection, stage, files, wishes)
+    : connection.compare(files, { ...wishes, known });
   for await (const replies of answers) replies.forEach(settle);
 }

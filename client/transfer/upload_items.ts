@@ -10,6 +10,7 @@ import { LocalFile } from "../../lib/files/local_file.ts";
 import { PLATFORM } from "../../lib/core/platform.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { ManifestLine } from "../../lib/wire/manifest.ts";
+import type { KnownContent } from "../net/known_contents.ts";
 import type { Connections } from "./jobs.ts";
 import { localFailure } from "./local_failure.ts";
 import { type LocalEntry, walkLocal } from "./local_tree.ts";
@@ -22,12 +23,19 @@ export interface UploadItem extends LocalEntry, Omit<ManifestLine, "target"> {
   unsized?: boolean;
   /** The earlier name that the server may take for the same. */
   before?: string | undefined;
+  /** A file on the server that has the content already. */
+  known?: KnownContent | undefined;
 }
 
 /** What else wants to know of an upload of a directory. */
 export interface UploadHooks {
   /** Called for each file that the walk finds, and for each directory whose content it walks. */
   onFound?: ((name: string, type: LocalEntry["type"]) => void) | undefined;
+  /**
+   * Whether the server is asked for known contents only after {@linkcode UploadHooks.beforeSending}, which may settle
+   * items more cheaply. Default: false.
+   */
+  knownLater?: boolean | undefined;
   /**
    * Called before the remaining items are sent; `failed` drops one and reports why.
    *

@@ -11,6 +11,7 @@
 import { type ErrorCode, FerryError, isErrorCode } from "../core/errors.ts";
 import { algorithmOf, type Checksum, isMd5 } from "../core/checksum.ts";
 import { assertShort } from "./lines.ts";
+import { MAX_VERSION_LENGTH } from "./schema.ts";
 
 /** A client's line about a file that it could send. */
 export interface ManifestLine {
@@ -35,6 +36,10 @@ export interface ManifestWish {
   filename: string;
   /** `send` the file, or compare again with its checksum (`hash`). */
   decision: "send" | "hash";
+  /** With `send`: a file that probably has the content already. Default: none is known. */
+  from?: string | undefined;
+  /** The version of that file. */
+  version?: string | undefined;
 }
 
 /** A server's line about a file that it would refuse. */
@@ -107,8 +112,14 @@ export function encodeManifestReply(reply: ManifestReply): string {
  * @throws {FerryError} `bad_header` that names the key
  */
 export function decodeManifestReply(line: string): ManifestReply {
-  const { filename, decision, code, message } = decode(line);
+  const { filename, decision, code, message, from, version } = decode(line);
   if (typeof filename !== "string") throw bad("filename", filename, "is not a string");
+  if (decision === "send" && from !== undefined) {
+    if (typeof from !== "string") throw bad("from", from, "is not a string");
+    if (typeof version !== "string") throw bad("version", version, "is not a string");
+    if (version.length > MAX_VERSION_LENGTH) throw bad("version", version, "is too long");
+    return { filename, decision, from, version };
+  }
   if (decision === "send" || decision === "hash") return { filename, decision };
   if (decision !== "error") throw bad("decision", decision, "is none of send, hash, error");
   if (typeof code !== "string") throw bad("code", code, "is not a string");

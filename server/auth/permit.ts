@@ -14,6 +14,7 @@ import {
   type LinkLimits,
   type Principal,
 } from "./authorization.ts";
+import type { GrantedDirectory } from "./grants.ts";
 import { sameRights, type TokenRecord } from "./token_table.ts";
 
 /**
@@ -112,6 +113,12 @@ export class Permit {
     } catch {
       return false;
     }
+  }
+
+  /** The directories that the client may read everything in; "" is the root. A visitor by a link has none. */
+  get readable(): readonly GrantedDirectory[] {
+    const { grants, link } = this.#holds() ? this.#claimant.principal : this.#issuer.anonymous;
+    return link ? [] : grants.read ?? [];
   }
 
   /**

@@ -15,6 +15,7 @@ import {
 import { type FileName, parseFileName } from "../../lib/core/remote_name.ts";
 import { decideOnLink, noLinks } from "./linking.ts";
 import { Pace } from "../../lib/core/time_slices.ts";
+import type { FoundContent, WantedContent } from "../storage/contents.ts";
 import type { Storage } from "../storage/storage.ts";
 
 /** A file that the client could send. */
@@ -33,10 +34,10 @@ export interface ComparedFile {
 
 /**
  * What the client has to do for a file: send it (`send`) or give its checksum (`hash`); or why it would be refused
- * (`error`).
+ * (`error`). A file to be sent may be `known`: another one probably has its content.
  */
 export type ComparisonResult =
-  | { filename: string; decision: "send" | "hash" }
+  | { filename: string; decision: "send" | "hash"; known?: FoundContent | undefined }
   | { filename: string; decision: "error"; error: FerryError };
 
 /** Options of {@linkcode compareFiles}. */
@@ -49,6 +50,13 @@ export interface CompareOptions {
   content: boolean;
   /** Throws if the client may not ask about a file. Only that file is refused then. */
   assertMay?: ((filename: string) => void) | undefined;
+  /**
+   * Finds contents among the files that the client may read; see `Storage.findContents`. Default: undefined, nothing is
+   * looked for.
+   */
+  findContents?:
+    | ((wanted: readonly WantedContent[]) => Promise<(FoundContent | undefined)[]>)
+    | undefined;
 }
 
 /**
@@ -58,6 +66,9 @@ export interface CompareOptions {
  * A file of the same size and modification time counts as identical, unless `content` is set or the policy is `always`.
  * Otherwise the decision is that for an upload. If it depends on a checksum that the client has not given, the result
  * is `hash`.
+ *
+ * With `findContents`, a file to be sent is looked for among the others: the result is `hash` where one of its size is
+ * known and the client has given no checksum, and has the file that is `known` where one with its checksum is.
  *
  * The results are only advice: a file may change before it is sent, so its upload decides again.
  */
@@ -70,13 +81,45 @@ export async function* compareFiles(
   for await (const some of files) {
     if (pace.isDue) await pace.rest();
     const found = await lookUp(storage, some, options);
+    const unsent: Unsent[] = [];
     for (const [turn, file] of some.entries()) {
       const { name, existing } = found[turn]!;
       if (isSameAtAGlance(file, existing, options)) continue;
       const result = await resultOf(storage, { file, name, existing }, options);
-      if (result) yield result;
+      if (!result) continue;
+      if (options.findContents) unsent.push({ file, result });
+      else yield result;
     }
+    if (unsent.length > 0) yield* await withKnown(unsent, options.findContents!);
   }
+}
+
+/** A file that is wanted, or would be refused. */
+interface Unsent {
+  file: ComparedFile;
+  result: ComparisonResult;
+}
+
+/** The results, with what is known of the contents of files to be sent. */
+async function withKnown(
+  unsent: readonly Unsent[],
+  findContents: NonNullable<CompareOptions["findContents"]>,
+): Promise<ComparisonResult[]> {
+  const looked = new Map<string, WantedContent>();
+  for (const { file: { size, checksum }, result: { decision } } of unsent) {
+    if (decision === "send" && size > 0) looked.set(`${size} ${checksum}`, { size, checksum });
+  }
+  const found = await findContents([...looked.values()]);
+  const known = new Map([...looked.keys()].map((key, at) => [key, found[at]]));
+  return unsent.map(({ file: { filename, size, checksum }, result }) => {
+    if (result.decision !== "send") return result;
+    const there = known.get(`${size} ${checksum}`);
+    // A file that is replaced is no reason to digest the new one first: it has another content, or its own name.
+    if (!there || checksum === null && there.name === filename) return result;
+    return checksum === null
+      ? { filename, decision: "hash" }
+      : { filename, decision: "send", known: there };
+  });
 }
 
 /** The result of looking up the name of a file. */

@@ -20,7 +20,12 @@ import {
 import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { Permit } from "../auth/permit.ts";
 import type { ListOptions, Storage, StoredFile } from "../storage/storage.ts";
-import { type ComparedFile, compareFiles, type ComparisonResult } from "./comparison.ts";
+import {
+  type ComparedFile,
+  compareFiles,
+  type CompareOptions,
+  type ComparisonResult,
+} from "./comparison.ts";
 import { existingDirectory } from "./existing_directory.ts";
 import { FileRanges, type WantedRanges } from "./file_ranges.ts";
 import { FileSignature, type WantedSignature } from "./file_signature.ts";
@@ -191,13 +196,29 @@ export class FileService {
   /**
    * Finds out which of many files the client would have to send; see {@linkcode compareFiles}. If the client may not
    * ask about a file, only that file is refused.
+   *
+   * @param options `known` is true where the client also wants to know which contents it need not send. Default: false
    */
   compare(
     files: AsyncIterable<readonly ComparedFile[]>,
-    options: { overwrite: Overwrite; algorithm: Algorithm; content: boolean },
+    { known = false, ...options }: {
+      overwrite: Overwrite;
+      algorithm: Algorithm;
+      content: boolean;
+      known?: boolean;
+    },
   ): AsyncGenerator<ComparisonResult, void, void> {
     const assertMay = (filename: string) => this.#permit.assert({ op: "compare", filename });
-    return compareFiles(this.#storage, files, { ...options, assertMay });
+    const findContents = known ? this.#readableContents() : undefined;
+    return compareFiles(this.#storage, files, { ...options, assertMay, findContents });
+  }
+
+  /** Finds contents in what the client may read, and nowhere else; undefined if the storage cannot. */
+  #readableContents(): CompareOptions["findContents"] {
+    // The request itself has the bounds of what may be read and written.
+    const readable = this.#permit.confine(this.#options.storage, { op: "get", filename: "" });
+    if (!readable.findContents) return undefined;
+    return (wanted) => readable.findContents!(wanted, this.#permit.readable);
   }
 
   /**

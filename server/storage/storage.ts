@@ -16,6 +16,7 @@ import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import type { FerryError } from "../../lib/core/errors.ts";
 import type { FileName } from "../../lib/core/remote_name.ts";
 import type { Entry, Listed, PartEntry } from "../../lib/core/entry.ts";
+import type { ContentFinder } from "./contents.ts";
 import type { BlockHashes, FileRange, StoredFile } from "./stored_file.ts";
 import type { SymbolicLinks } from "./symbolic_links.ts";
 
@@ -310,7 +311,7 @@ export interface Bounds {
 }
 
 /** A tree of files. */
-export interface Storage extends AsyncDisposable {
+export interface Storage extends ContentFinder, AsyncDisposable {
   /** Keeps partial uploads. Default: undefined, uploads cannot be resumed. */
   readonly partialUploads?: PartialUploads | undefined;
 

@@ -99,6 +99,8 @@ async function printedEvents(): Promise<Record<string, unknown>[]> {
   }
   await run("put", "tree", "--dry-run");
   await run("put", "tree");
+  Deno.copyFileSync(`${cwd}/tree/a.txt`, `${cwd}/tree/b.txt`);
+  await run("put", "tree");
   await run("put", "tree", "--links", "--dry-run");
   await run("put", "tree", "--links");
   await run("get", "tree", "--links", "--out", "with-links");

@@ -281,6 +281,17 @@ export const SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: "a directory of which the server knows the contents",
+    files: { "known/one": SMALL, "known/two": MIDDLE, "copied/one": SMALL, "copied/two": MIDDLE },
+    async run({ connect }) {
+      await using dir = new TemporaryTree({ one: SMALL, two: MIDDLE });
+      await using client = await connect();
+      for (const as of ["known", "copied"]) {
+        await client.putTree(dir.path, { as, overwrite: "always" });
+      }
+    },
+  },
+  {
     name: "links that are made, listed, and taken back",
     files: { linked: SMALL },
     async run({ connect, token }) {

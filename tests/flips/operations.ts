@@ -67,7 +67,7 @@ const TIME_LIMIT = 100;
 const TREE: Tree = { "t/one": SMALL, "t/sub/two": "22", "t/empty/": "" };
 
 /** The results of a transfer of a directory; the failure of a file is thrown. */
-async function ofTree(
+export async function ofTree(
   move: (
     options: {
       onFile(result: { filename: string }): void;

@@ -303,7 +303,7 @@ const files: readonly Conversation[] = [
   {
     name: "compare of contents",
     parts: [
-      { op: "compare", overwrite: "newer", content: true, total_size: MANIFEST.length },
+      { op: "compare", content: true, known: true, total_size: MANIFEST.length },
       MANIFEST,
       closing(MANIFEST),
       PING,

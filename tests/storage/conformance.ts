@@ -9,6 +9,7 @@ import { assertEquals } from "@std/assert";
 import { MAX_NAME_BYTES } from "../../lib/core/remote_name.ts";
 import type { Storage } from "../../server/storage/storage.ts";
 import { testChanging } from "./conformance/changing.ts";
+import { testContents } from "./conformance/contents.ts";
 import { testConcurrency } from "./conformance/concurrency.ts";
 import { testDeltas } from "./conformance/deltas.ts";
 import { testInternal } from "./conformance/internal.ts";
@@ -46,6 +47,8 @@ export interface Abilities {
   stagedTrees: boolean;
   /** Whether it keeps records of the server itself. */
   internal: boolean;
+  /** Whether it finds files by their content. */
+  contents: boolean;
   /** Whether lists tell the modification time and the mode that a file was stored with. */
   listsAttributes: boolean;
   /** Whether it keeps symbolic links. */
@@ -59,6 +62,7 @@ export const ALL_ABILITIES: Abilities = {
   partialUploads: true,
   internal: true,
   stagedTrees: true,
+  contents: true,
   keepsOpenFiles: true,
   listsAttributes: true,
   links: true,
@@ -67,7 +71,7 @@ export const ALL_ABILITIES: Abilities = {
 
 /** The abilities of the storage of records, which is in a storage with the given ones. */
 export function recordAbilities(abilities: Abilities): Abilities {
-  return { ...abilities, internal: false, links: false, stagedTrees: false };
+  return { ...abilities, internal: false, links: false, stagedTrees: false, contents: false };
 }
 
 /** The storage of records in a storage, as one that the suite can test. */
@@ -117,6 +121,7 @@ export function testStorage(
   testDeltas(test);
   if (abilities.internal) testInternal(test);
   if (abilities.stagedTrees) testStagedTrees(test);
+  if (abilities.contents) testContents(test);
   if (abilities.links) testLinks(test);
   else {
     test("it keeps no links", ({ storage }) => {

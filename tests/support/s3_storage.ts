@@ -22,6 +22,7 @@ export const S3_ABILITIES: Abilities = {
   stagedTrees: false,
   keepsOpenFiles: false,
   listsAttributes: false,
+  contents: false,
   longestName: 1024 - PREFIX_BYTES - 2,
 };
 

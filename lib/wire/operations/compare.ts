@@ -15,6 +15,10 @@ const request = v.object({
     v.optional(boolean, false),
     "Whether only a checksum proves that two files are the same, not their size and time.",
   ),
+  known: key(
+    v.optional(boolean, false),
+    "Whether the answers also say which files need not be sent because others have their content.",
+  ),
   filename: key(v.optional(string), "With `stage`: the directory that is put together."),
   stage: key(
     v.optional(stageId),

@@ -15,6 +15,7 @@ import {
   type Checksum,
 } from "../../../lib/core/checksum.ts";
 import { CacheDatabase } from "./cache_database.ts";
+import { CONTENT_NAMES, ContentNames } from "./content_names.ts";
 
 /** What has to stay the same for a cached checksum to be valid. */
 export interface FileIdentity {
@@ -92,6 +93,8 @@ export class ChecksumCache implements Disposable {
   /** The checksums that are valid only for a mount, by algorithm and key. */
   readonly #passing = new Map<string, { version: string; checksum: Checksum }>();
   readonly #database: CacheDatabase;
+  /** The names of contents, in the same database. */
+  readonly names: ContentNames;
   /** The checksums that are being computed, by algorithm and identity. */
   readonly #computing = new Map<string, Promise<Checksum>>();
 
@@ -100,6 +103,7 @@ export class ChecksumCache implements Disposable {
     { device, mountOf = () => undefined }: ChecksumCacheOptions,
   ) {
     this.#database = database;
+    this.names = new ContentNames(database);
     this.#device = device;
     this.#mountOf = mountOf;
   }
@@ -107,7 +111,10 @@ export class ChecksumCache implements Disposable {
   /** Opens the database, or creates it; without a path it is kept in memory. */
   static open(path?: string, options: ChecksumCacheOptions = {}): ChecksumCache {
     return new ChecksumCache(
-      CacheDatabase.open(path, { schema: SCHEMA, statements: STATEMENTS }),
+      CacheDatabase.open(path, {
+        schema: SCHEMA + CONTENT_NAMES.schema,
+        statements: { ...STATEMENTS, ...CONTENT_NAMES.statements },
+      }),
       options,
     );
   }
@@ -204,6 +211,7 @@ export class ChecksumCache implements Disposable {
 
   /** Closes the database. Afterwards nothing is found or recorded. */
   [Symbol.dispose](): void {
+    this.names.flush();
     this.#database[Symbol.dispose]();
   }
 }

@@ -35,6 +35,7 @@ import type {
   StoredFile,
 } from "../storage.ts";
 import { fileId } from "./content_version.ts";
+import { findContents } from "./content_search.ts";
 import { FsLinks } from "./links.ts";
 import type { StagedTrees } from "../staged_trees.ts";
 import { move } from "./move.ts";
@@ -229,6 +230,10 @@ export class FsStorage implements Storage {
       return failure.code === "not_found" ? undefined : failure;
     }
   }
+
+  /** See {@linkcode Storage.findContents}. It knows what was uploaded, and what was read for its checksum. */
+  readonly findContents: NonNullable<Storage["findContents"]> = (wanted, below) =>
+    findContents(this.#served, this.#root, wanted, below);
 
   /** See {@linkcode Storage.list}. */
   async *list(

@@ -190,7 +190,7 @@ export class FsPendingWrite implements ResumableWrite {
     const { checksum, condition } = options;
     const algorithm = algorithmOf(checksum)!;
     const still = condition && await assertMeets(served, root, name, { condition, algorithm });
-    return await served.publisher.publish({
+    const committed = await served.publisher.publish({
       name,
       staged: upload.staged,
       within: root,
@@ -207,6 +207,8 @@ export class FsPendingWrite implements ResumableWrite {
         if (this.#size >= MIN_REMEMBERED_BYTES) this.#remember(path, blocks);
       },
     });
+    served.cache.names.add({ name, size: committed.size, checksum: committed.checksum });
+    return committed;
   }
 
   /**

@@ -147,6 +147,8 @@ export class FsStoredFile implements StoredFile {
   }
 
   remember(checksum: Checksum): Promise<void> {
+    const { filename: name, size } = this.entry;
+    this.#served.cache.names.add({ name, size, checksum });
     if (this.#isCertain) this.#served.cache.record([{ identity: this.identity, checksum }]);
     return Promise.resolve();
   }

@@ -14,6 +14,7 @@ import type { Entry, Listed } from "../../../lib/core/entry.ts";
 import {
   entryOf,
   MemoryContent,
+  type MemoryFile,
   type MemoryNode,
   MemoryTree,
   newDirectory,
@@ -35,6 +36,7 @@ import type {
   StoredFile,
   StoreOptions,
 } from "../storage.ts";
+import type { FoundContent, WantedContent } from "../contents.ts";
 import type { Committed } from "../../../lib/files/commit.ts";
 import { checksumOfSource } from "../../../lib/digest/source_digest.ts";
 
@@ -163,6 +165,32 @@ export class MemoryStorage implements Storage {
     algorithm: Algorithm = "md5",
   ): Promise<(Entry | FerryError | undefined)[]> {
     return Promise.all(names.map((name) => this.find(name, algorithm).catch(toFerryError)));
+  }
+
+  /** See {@linkcode Storage.findContents}. It knows all files. */
+  async findContents(
+    wanted: readonly WantedContent[],
+    below: readonly (FileName | "")[],
+  ): Promise<(FoundContent | undefined)[]> {
+    const bySize = Map.groupBy(
+      this.#tree.below("", { recursive: true }).filter(([name, { type }]) =>
+        type === "file" && below.some((at) => at === "" || name.startsWith(`${at}/`)) &&
+        !name.startsWith(`${RESERVED_DIRECTORY}/`)
+      ),
+      ([, node]) => (node as MemoryFile).content.bytes.length,
+    );
+    const found: (FoundContent | undefined)[] = [];
+    for (const { size, checksum } of wanted) {
+      const algorithm = checksum === null ? "md5" : algorithmOf(checksum)!;
+      let there: FoundContent | undefined;
+      for (const [name] of bySize.get(size) ?? []) {
+        const same = checksum === null || await this.checksum(name, algorithm) === checksum;
+        if (same) there = { name, version: this.#open(name, algorithm).version };
+        if (there) break;
+      }
+      found.push(there);
+    }
+    return found;
   }
 
   /** See {@linkcode Storage.list}. */

@@ -18,14 +18,14 @@ export const compare: Handler<CompareRequest> = {
 
   async answer(exchange) {
     const { connection, request, body, files } = exchange;
-    const { overwrite, content, filename, stage } = request;
+    const { overwrite, content, known, filename, stage } = request;
     const tree = stage === undefined ? undefined : await exchange.stages.of(stage, filename);
     const { algorithm } = body;
     const lines = decodeLines(verifiedChunks(body), decodeManifestLine);
     const options = { overwrite, algorithm, content };
     const results = tree
       ? exchange.stages.compare(tree, lines, options)
-      : files.compare(lines, options);
+      : files.compare(lines, { ...options, known });
     const goOn = await exchange.streamPieces({
       ...(filename === undefined ? {} : { keys: { filename } }),
       pieces: encodeLines(results, encodeResult),
@@ -37,7 +37,11 @@ export const compare: Handler<CompareRequest> = {
 };
 
 function encodeResult(result: ComparisonResult): string {
-  if (result.decision !== "error") return encodeManifestReply(result);
+  if (result.decision !== "error") {
+    const { filename, decision, known } = result;
+    const from = known && { from: known.name, version: known.version };
+    return encodeManifestReply({ filename, decision, ...from });
+  }
   const { filename, decision, error: { code, message } } = result;
   return encodeManifestReply({ filename, decision, code, message });
 }

@@ -26,6 +26,7 @@ const FEATURES = [
   "discard",
   "range",
   "delta",
+  "known",
   REMOVE_WITHIN,
   MOVE_KEEP,
   "atomic",
