@@ -83,6 +83,7 @@ export async function uploadKnown(
   { stored, failed }: KnownOutcomes,
 ): Promise<void> {
   const uploads = usersFirst([...items].flatMap((item) => requestOf(item, options) ?? []));
+  if (uploads.length === 0) return;
   let at = 0;
   await onEach(
     connections,

@@ -15,9 +15,11 @@ import {
   notText,
   RESERVED_DIRECTORY,
 } from "../../lib/core/remote_name.ts";
+import { inodeOf } from "../../lib/core/file_identity.ts";
 import { flawOfTarget } from "../../lib/core/link_target.ts";
 import { globToRegExp, isGlob, parse } from "../../lib/core/paths.ts";
 import { PLATFORM } from "../../lib/core/platform.ts";
+import { hasOtherNames } from "../../lib/files/path_lookup.ts";
 import { kindOfSpecial } from "./destination.ts";
 import type { Filter, FilteredType } from "./filter.ts";
 import { kindOfPartialDownload } from "./partial_downloads.ts";
@@ -31,6 +33,8 @@ export interface LocalEntry {
   name: string;
   /** Its type. */
   type: "file" | "directory" | "link";
+  /** Device and inode of a file that has several names, as hard links; undefined for anything else. */
+  inode?: string;
   /** What a symbolic link says; undefined for anything else. */
   target?: string;
   /** Its size in bytes; 0 for a directory. */
@@ -243,13 +247,15 @@ function timeOf({ mtime }: Deno.FileInfo): number {
 }
 
 function entryOf(path: string, name: string, info: Deno.FileInfo): LocalEntry | undefined {
-  const { isFile, isDirectory, size, mode } = info;
+  const { isFile, isDirectory, size, mode, dev, ino } = info;
+  const several = isFile && hasOtherNames(info) && ino !== null;
   if (!isFile && !isDirectory) return undefined;
   return {
     path,
     name,
     type: isFile ? "file" : "directory",
     size: isFile ? size : 0,
+    ...(several ? { inode: inodeOf({ dev, ino }) } : {}),
     mtime: timeOf(info),
     mode: (mode ?? (isFile ? 0o644 : 0o755)) & 0o777,
   };

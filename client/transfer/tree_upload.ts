@@ -24,7 +24,7 @@ import { type Connections, eachOf, onEach } from "./jobs.ts";
 import { isLocalFailure, localFailure } from "./local_failure.ts";
 import { assertDistinctOnServer, type RemoteLookup } from "./name_collisions.ts";
 import { assertOptionValues } from "./option_values.ts";
-import { uploadKnown } from "./known_uploads.ts";
+import { asksForKnown, uploadKnown } from "./known_uploads.ts";
 import { knownKey, nothingTransferred, type PutTreeOptions, type Transferred } from "./options.ts";
 import type { Stage } from "./stage.ts";
 import { upload } from "./upload.ts";
@@ -111,9 +111,28 @@ export class TreeUpload {
     }
     await this.#hooks.beforeSending?.(connections, this.#items, failed);
     if (knownLater) await noteKnown(connection, this.#items, options);
+    // Only where the server copies what it has is it worth while to keep names back.
+    if (able && !this.#stage && asksForKnown(connection, options)) this.#items.holdBack();
+    await this.#send(connections, options);
+    if (this.#items.left.size === 0 && this.#items.release()) {
+      await noteKnown(connection, this.#items, options);
+      await this.#send(connections, options);
+    }
+    // These are transferred one by one, so that each sees the result of the previous one.
+    await eachOf([connection], [...this.#items.later.values()], (connection, items) => {
+      return this.#putEach(connection, items);
+    });
+  }
+
+  /** Transfers what is left, except what comes later. */
+  async #send(
+    connections: Connections,
+    options: PutTreeOptions & { algorithm: Algorithm },
+  ): Promise<void> {
+    const [connection] = connections;
     await uploadKnown(connections, this.#items.left.values(), options, {
       stored: (item, reply, known) => this.#stored(item, reply, { transferred: 0, known }),
-      failed,
+      failed: (...why) => this.#failed(...why),
     });
     const nextSmall = this.#small(connection.runtime);
     await onEach(
@@ -121,10 +140,6 @@ export class TreeUpload {
       (connection) => connection.putEach(nextSmall, (...settled) => this.#settle(...settled)),
     );
     await eachOf(connections, [...this.#items.left.values()], (connection, items) => {
-      return this.#putEach(connection, items);
-    });
-    // These are transferred one by one, so that each sees the result of the previous one.
-    await eachOf([connection], [...this.#items.later.values()], (connection, items) => {
       return this.#putEach(connection, items);
     });
   }
@@ -261,7 +276,7 @@ export class TreeUpload {
   }
 
   #done(item: UploadItem, result: Transferred): void {
-    this.#items.forget(item);
+    this.#items.done(item, result.skipped ? null : result.checksum);
     this.#options.onFile?.(result);
   }
 

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { Checksum } from "../../lib/core/checksum.ts";
 import { quote } from "../../lib/core/errors.ts";
 import { LocalFile } from "../../lib/files/local_file.ts";
 import { PLATFORM } from "../../lib/core/platform.ts";
@@ -59,6 +60,10 @@ export class UploadItems {
   readonly left: Map<string, UploadItem> = new Map();
   /** Items that come last, since the server may take their names for those of earlier items. */
   readonly later: Map<string, UploadItem> = new Map();
+  /** Names of files that have another name in {@linkcode UploadItems.left}, or had. */
+  #held: UploadItem[] = [];
+  /** The checksums of files with several names, by their inodes. */
+  readonly #checksums = new Map<string, Checksum>();
   readonly #clashes = new NameCollisions();
   /** Finds the files to upload, step by step. */
   readonly #walk: AsyncIterator<LocalEntry, void>;
@@ -102,7 +107,43 @@ export class UploadItems {
 
   /** Whether anything is left. */
   get anyLeft(): boolean {
-    return this.left.size + this.later.size > 0;
+    return this.left.size + this.later.size + this.#held.length > 0;
+  }
+
+  /**
+   * Keeps back all but one of the names of each file that has several, as hard links: when that one is on the server,
+   * the server copies the others from it.
+   */
+  holdBack(): void {
+    const inodes = new Set<string>();
+    for (const item of [...this.left.values()]) {
+      if (item.inode === undefined || item.known) continue;
+      if (inodes.has(item.inode)) {
+        this.left.delete(item.filename);
+        this.#held.push(item);
+      } else inodes.add(item.inode);
+    }
+  }
+
+  /**
+   * Adds what was kept back to what is left, with the checksums of the names that were transferred.
+   *
+   * @returns whether there was anything
+   */
+  release(): boolean {
+    const held = this.#held;
+    this.#held = [];
+    for (const item of held) {
+      item.checksum = this.#checksums.get(item.inode!) ?? null;
+      this.left.set(item.filename, item);
+    }
+    return held.length > 0;
+  }
+
+  /** Drops an item that is done; `checksum` is that of its content, if it is known. */
+  done(item: UploadItem, checksum: Checksum | null): void {
+    this.forget(item);
+    if (item.inode !== undefined && checksum !== null) this.#checksums.set(item.inode, checksum);
   }
 
   /** Records an entry of the walk. */

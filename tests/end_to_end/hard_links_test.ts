@@ -77,3 +77,20 @@ Deno.test("a list tells on request which names are of one file", async () => {
     assert(named.every(({ id }) => /^[\w-]{22}$/.test(id)));
   }
 });
+
+Deno.test("ferry put of several names of one file transfers its content once", async () => {
+  await using p = await Pair.shared();
+  plant(p.cwd);
+  const events = await eventsOf(p, "put", "t");
+  const { files, bytes } = events.at(-1);
+  assertEquals([files, bytes], [14, BYTES]);
+  assertEquals(events.filter(({ known }) => known !== undefined).length, 8);
+  const there = filesIn(`${p.root}/t`);
+  assertEquals(Object.keys(there).length, 14);
+  for (const [name, digest] of Object.entries(there)) {
+    assertEquals(digest, md5(Deno.readFileSync(`${p.cwd}/t/${name}`)), name);
+  }
+  assertEquals((await eventsOf(p, "put", "t")).at(-1).skipped, 14);
+  const plain = await eventsOf(p, "put", "t", "--as", "plain", "--no-delta");
+  assertEquals([plain.at(-1).files, plain.at(-1).bytes], [14, (BYTES - 2) * 3 + 2]);
+});
