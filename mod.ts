@@ -88,6 +88,7 @@ export type {
   GetTreeOptions,
   Pass,
   Progress,
+  Published,
   PutOptions,
   PutTreeOptions,
   RequestOptions,
@@ -147,7 +148,23 @@ export type {
   ResumeOptions,
   Storage,
   StoredFile,
+  StoreOptions,
+  WithinOptions,
 } from "./server/storage/storage.ts";
+export type { BlockHashes, FileRange } from "./server/storage/stored_file.ts";
+export type {
+  PublishedTree,
+  PublishOptions,
+  StagedTree,
+  StagedTrees,
+  WriteTarget,
+} from "./server/storage/staged_trees.ts";
+export type {
+  CreateLinkOptions,
+  LinkOrOther,
+  SymbolicLinks,
+} from "./server/storage/symbolic_links.ts";
+export type { Link } from "./lib/core/link_target.ts";
 export type { ContentFinder, FoundContent, WantedContent } from "./server/storage/contents.ts";
 export type { CommitOptions, Committed, Condition } from "./lib/files/commit.ts";
 export type { ByteSink, ByteSource } from "./lib/core/bytes.ts";

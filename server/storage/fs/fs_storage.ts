@@ -37,6 +37,7 @@ import type {
 import { fileId } from "./content_version.ts";
 import { findContents } from "./content_search.ts";
 import { FsLinks } from "./links.ts";
+import type { SymbolicLinks } from "../symbolic_links.ts";
 import type { StagedTrees } from "../staged_trees.ts";
 import { move } from "./move.ts";
 import type { Place } from "./name_walk.ts";
@@ -77,8 +78,7 @@ export class FsStorage implements Storage {
   readonly #bounds: Bounds | undefined;
   /** See {@linkcode Storage.partialUploads}. */
   readonly partialUploads: PartialUploads;
-  /** See {@linkcode Storage.links}. */
-  readonly links: FsLinks | undefined;
+  readonly #links: FsLinks | undefined;
   /** See {@linkcode Storage.stagedTrees}. */
   readonly stagedTrees: StagedTrees;
 
@@ -87,7 +87,7 @@ export class FsStorage implements Storage {
     this.#root = root;
     this.#bounds = bounds;
     this.partialUploads = new FsPartialUploads(served, root);
-    this.links = served.keepsLinks ? new FsLinks(served, root) : undefined;
+    this.#links = served.keepsLinks ? new FsLinks(served, root) : undefined;
     this.stagedTrees = new FsStagedTrees(served, root);
   }
 
@@ -134,6 +134,11 @@ export class FsStorage implements Storage {
     }
   }
 
+  /** See {@linkcode Storage.links}. */
+  get links(): SymbolicLinks | undefined {
+    return this.#links;
+  }
+
   /** See {@linkcode Storage.within}. */
   within(bounds: Bounds): FsStorage {
     const root = this.#root.confinedBy((path) => bounds.reaches(path));
@@ -178,8 +183,7 @@ export class FsStorage implements Storage {
 
   /**
    * Why nothing can be uploaded; undefined if uploads are possible. The file system does not allow writing, or was too
-   * full for an upload when the storage was opened. Existing files can be read, and removed if the file system allows
-   * it.
+   * full for an upload when the storage was opened. Existing files can be read, and perhaps removed.
    */
   get unwritable(): FerryError | undefined {
     return this.#served.unwritable;
@@ -274,7 +278,7 @@ export class FsStorage implements Storage {
         const id = ids ? this.#idOf(info) : undefined;
         return { child, info, listed: id === undefined ? listed : { ...listed, id } as Listed };
       }
-      const link = links && this.links?.of(directory, filename);
+      const link = links && this.#links?.of(directory, filename);
       if (link) return { child, info, listed: { filename, omitted: "link", link } };
       using place = this.#root.find(filename);
       return { child, info, listed: this.#listedOf(filename, place.info) };
@@ -399,7 +403,7 @@ export class FsStorage implements Storage {
     const { runtime, areas, quota, durable, closing, merges } = served;
     const signal = AbortSignal.any([closing, ...(options.signal ? [options.signal] : [])]);
     const reaches = this.#reachesWith(source);
-    await this.links?.assertMovable(source, to, { reaches, signal });
+    await this.#links?.assertMovable(source, to, { reaches, signal });
     const work = { ...options, from, to, runtime, areas, quota, durable, signal, merges };
     await move(source, this.#bounds ? this.#root.confinedBy(reaches) : this.#root, work);
     this.#root.assertStanding([source.directory]);
