@@ -70,6 +70,19 @@ export function compareInto(
   return connection.channel.exchange(header, lines, { decode: decodeManifestReply, algorithm });
 }
 
+/** Makes names of the directory that is replaced part of a staged tree, as they are. Yields those that cannot be. */
+export function keepIn(
+  connection: Connection,
+  { filename, stage }: Into,
+  names: readonly string[],
+  algorithm: Algorithm,
+): AsyncGenerator<ManifestReply[], void, void> {
+  const header = { op: "compare", overwrite: "never", filename, stage, keep: true };
+  const files = names.map((filename) => ({ filename, size: 0, mtime: 0, checksum: null }));
+  const lines = encodeLines(files, encodeManifestLine);
+  return connection.channel.exchange(header, lines, { decode: decodeManifestReply, algorithm });
+}
+
 /** Publishes a directory that was put together. */
 export async function publish(
   connection: Connection,

@@ -5,10 +5,10 @@
  * @module
  */
 
+import type { Listed } from "../../lib/core/entry.ts";
 import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
-import type { ManifestLine } from "../../lib/wire/manifest.ts";
 import type { Connection } from "../net/connection.ts";
-import { compareInto, publish, stage } from "../net/stage_requests.ts";
+import { keepIn, publish, stage } from "../net/stage_requests.ts";
 import type { Filter } from "./filter.ts";
 import type { Connections } from "./jobs.ts";
 import type { PutTreeOptions } from "./options.ts";
@@ -144,28 +144,29 @@ export class AtomicUpload {
   /**
    * Carries over what the filter excludes and the directory has that is replaced.
    *
-   * @throws {FerryError} `denied` where the client may not read what is there
+   * @throws {FerryError} where the client may not read what is there, or something cannot be carried over
    */
   async #keepExcluded(connection: Connection, into: Stage): Promise<void> {
     const { algorithm = "md5" } = this.#options;
     const filter = this.#keeps;
     if (!filter) return;
-    const kept: ManifestLine[] = [];
-    const options = { recursive: true, omitted: false };
+    const kept: string[] = [];
+    const options = { recursive: true, omitted: true };
     for await (const entries of connection.list(this.#as, options)) {
-      for (const entry of entries) {
-        if (!("type" in entry) || entry.type !== "file") continue;
-        const { filename, size, mtime } = entry;
+      for (const { filename, type, omitted } of entries) {
         const name = filename.slice(this.#as.length + 1);
-        if (isExcluded(filter, name)) kept.push({ filename, size, mtime, checksum: null });
+        if (omitted === "vanished" || !isExcluded(filter, name, type)) continue;
+        if (omitted instanceof FerryError) throw omitted.during(`keep ${quote(filename)}`);
+        kept.push(filename);
       }
     }
     if (kept.length === 0) return;
-    const how = { overwrite: "different", content: false, algorithm } as const;
-    for await (const replies of compareInto(connection, into, kept, how)) {
-      for (const { filename } of replies) {
-        const reason = `${quote(filename)}, which is to stay, changes at the moment`;
-        throw new FerryError("busy", reason);
+    for await (const replies of keepIn(connection, into, kept, algorithm)) {
+      for (const reply of replies) {
+        const [code, reason] = reply.decision === "error"
+          ? [reply.code, reply.message] as const
+          : ["busy", "it changes at the moment"] as const;
+        throw new FerryError(code, reason, { action: `keep ${quote(reply.filename)}` });
       }
     }
   }
@@ -189,12 +190,12 @@ function assertApplicable({ links, backup, delete: deletion }: PutTreeOptions): 
   throw new FerryError("usage", `the directory is to be published as one, and ${unfit}`);
 }
 
-/** Whether a filter excludes a file, or a directory that it is in. */
-function isExcluded(filter: Filter, name: string): boolean {
+/** Whether a filter excludes an entry, or a directory that it is in. */
+function isExcluded(filter: Filter, name: string, type: Listed["type"]): boolean {
   for (let end = name.indexOf("/"); end > 0; end = name.indexOf("/", end + 1)) {
     if (!filter.accepts(name.slice(0, end), "directory")) return true;
   }
-  return !filter.accepts(name, "file");
+  return !filter.accepts(name, type ?? "file");
 }
 
 /** The files that could not be sent. */

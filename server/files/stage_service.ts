@@ -14,7 +14,7 @@ import type { PublishedTree, StagedTree, StagedTrees } from "../storage/staged_t
 import type { Storage } from "../storage/storage.ts";
 import type { ComparedFile, ComparisonResult } from "./comparison.ts";
 import type { FileServiceOptions } from "./file_service.ts";
-import { compareStaged } from "./staged_comparison.ts";
+import { compareStaged, keepInStaged } from "./staged_comparison.ts";
 
 /** How many staged trees one connection may have open. */
 const MOST_OPEN = 16;
@@ -176,6 +176,16 @@ export class StageService {
   ): AsyncGenerator<ComparisonResult, void, void> {
     const assertMay = (filename: string) => this.#permit.assert({ op: "compare", filename });
     return compareStaged(this.#storage, tree, files, { ...options, assertMay });
+  }
+
+  /** Brings what has the names of the lines now over into a staged tree, as it is. */
+  keep(
+    tree: StagedTree,
+    files: AsyncIterable<readonly ComparedFile[]>,
+  ): AsyncGenerator<ComparisonResult, void, void> {
+    return keepInStaged(tree, files, {
+      assertMay: (filename) => this.#permit.assert({ op: "compare", filename }),
+    });
   }
 
   /**

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { FerryError } from "../../lib/core/errors.ts";
+import { FerryError, toFerryError } from "../../lib/core/errors.ts";
+import { parseFileName } from "../../lib/core/remote_name.ts";
 import { Pace } from "../../lib/core/time_slices.ts";
 import type { StagedTree } from "../storage/staged_trees.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -50,6 +51,30 @@ export async function* compareStaged(
       else {
         const result = await carried(storage, tree, { file, ...published[turn]! }, options);
         if (result) yield result;
+      }
+    }
+  }
+}
+
+/**
+ * Brings entries of the directory that will be replaced over into the staged tree, as they are: files, symbolic links
+ * and directories without their content. Yields a result for each that cannot be: a wish for one that has vanished, so
+ * that the client knows.
+ */
+export async function* keepInStaged(
+  tree: StagedTree,
+  files: AsyncIterable<readonly ComparedFile[]>,
+  { assertMay }: { assertMay(filename: string): void },
+): AsyncGenerator<ComparisonResult, void, void> {
+  const pace = new Pace();
+  for await (const some of files) {
+    for (const { filename } of some) {
+      if (pace.isDue) await pace.rest();
+      try {
+        assertMay(filename);
+        if (!await tree.keep(parseFileName(filename))) yield { filename, decision: "send" };
+      } catch (error) {
+        yield { filename, decision: "error", error: toFerryError(error) };
       }
     }
   }

@@ -50,7 +50,7 @@ export interface PublishedTree {
  * is not below that of the directory is refused as `bad_name`.
  *
  * What an earlier client has left in it does not get published, unless it is put again, or {@linkcode
- * StagedTree.confirm}ed, or {@linkcode StagedTree.carryOver} brings it there.
+ * StagedTree.confirm}ed, or {@linkcode StagedTree.carryOver} or {@linkcode StagedTree.keep} brings it there.
  *
  * Disposal means that this client is done with it. It is kept for the next one, unless it is empty.
  */
@@ -89,6 +89,15 @@ export interface StagedTree extends WriteTarget, AsyncDisposable {
    * @throws {FerryError} `no_space`, `quota`, `io`
    */
   carryOver(name: FileName, seen: Entry): Promise<boolean>;
+
+  /**
+   * Brings what has a name now over, whatever it is: a file, a symbolic link itself, or a directory without what is in
+   * it.
+   *
+   * @returns false if nothing has the name
+   * @throws {FerryError} `not_a_file` for a pipe, a socket or a device; `no_space`, `quota`, `io`
+   */
+  keep(name: FileName): Promise<boolean>;
 
   /**
    * Gives the directory its name. Everything in it survives a power failure before it has the name, if the storage is

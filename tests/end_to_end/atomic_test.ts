@@ -63,6 +63,33 @@ Deno.test("ferry put --atomic publishes a new directory, and replaces one where 
   assertEquals(stagedIn(p.root), []);
 });
 
+Deno.test("what the filter leaves out stays as it is: links, empty directories, names that links have", async () => {
+  await using p = await Pair.shared();
+  make(p, { "t/a": "1" });
+  assertEquals((await publish(p, "t")).code, 0);
+  const log = `${p.root}/t/log`;
+  for (const directory of [log, `${log}/empty`, `${log}/d`]) Deno.mkdirSync(directory);
+  Deno.writeTextFileSync(`${log}/d/file`, "kept");
+  const links = { file: "d/file", directory: "d", nothing: "nowhere", out: "/etc" };
+  for (const [name, target] of Object.entries(links)) {
+    Deno.symlinkSync(target, `${log}/to-${name}`);
+  }
+  const options = ["--exclude", "log", "--overwrite", "different"];
+  const { code, of } = await publish(p, "t", ...options);
+  assertEquals([code, of("error")], [0, []]);
+  const kept = ["d/", "d/file", "empty/", ...Object.keys(links).map((name) => `to-${name}`)];
+  assertEquals(treeOf(log), kept.sort());
+  for (const [name, target] of Object.entries(links)) {
+    assertEquals(Deno.readLinkSync(`${log}/to-${name}`), target);
+  }
+  // What cannot stay as it is ends the attempt, and the old directory stays.
+  await new Deno.Command("mkfifo", { args: [`${log}/pipe`] }).output();
+  const refused = await publish(p, "t", ...options);
+  assertEquals([refused.code, refused.of("error")[0].code], [5, "not_a_file"]);
+  assertStringIncludes(refused.of("error")[0].message, "t/log/pipe");
+  assertEquals(treeOf(log), [...kept, "pipe"].sort());
+});
+
 Deno.test("a directory of which a file fails is not published, and the next attempt goes on", async () => {
   await using p = await Pair.shared();
   make(p, { "t/a": "1", "t/b": "2", "t/c": "3" });

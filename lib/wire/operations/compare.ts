@@ -25,6 +25,10 @@ const request = v.object({
     "The staged tree that the files are for. Those that are the same in the directory that it " +
       "will replace become part of it.",
   ),
+  keep: key(
+    v.optional(boolean, false),
+    "With `stage`: whether what has the names now becomes part of it as it is, whatever the lines say.",
+  ),
 });
 
 /** The header of a `compare`. */

@@ -4,14 +4,16 @@
  * @module
  */
 
+import { lutimesSync } from "node:fs";
 import type { Entry } from "../../../lib/core/entry.ts";
-import { type ErrorCode, fileError, systemCodeOf } from "../../../lib/core/errors.ts";
+import { type ErrorCode, FerryError, fileError, systemCodeOf } from "../../../lib/core/errors.ts";
 import type { FileName } from "../../../lib/core/remote_name.ts";
 import { infoAt } from "../../../lib/files/path_lookup.ts";
 import type { Place } from "./name_walk.ts";
 import { reserve } from "./pending_write.ts";
 import type { Root } from "./root.ts";
 import type { ServedRoot } from "./served_root.ts";
+import { entryOf } from "./stored_file.ts";
 import type { StagingArea } from "./staging_area.ts";
 import { copyContent } from "./tree_copy.ts";
 
@@ -31,6 +33,32 @@ export interface CarryWork {
   area: StagingArea;
   /** Makes the place for the file in the tree, and returns its path. */
   makePlace(): string;
+  /** Makes the directory in the tree that the name would have. */
+  makeDirectory(): void;
+}
+
+/** See `StagedTree.keep`. */
+export async function keepEntry(work: CarryWork, name: FileName): Promise<boolean> {
+  const { served, root, makePlace, makeDirectory } = work;
+  let place: Place;
+  try {
+    place = root.place(name);
+  } catch (error) {
+    if (fileError(error).code === "not_found") return false;
+    throw error;
+  }
+  using found = place;
+  const { info } = found;
+  const mtime = info.mtime?.getTime() ?? 0;
+  if (info.isDirectory) makeDirectory();
+  else if (info.isSymlink) {
+    const path = makePlace();
+    Deno.symlinkSync(Deno.readLinkSync(found.path), path);
+    lutimesSync(path, mtime / 1000, mtime / 1000);
+  } else if (info.isFile) {
+    return await carryOver(work, name, entryOf(served.cache, name, info));
+  } else throw new FerryError("not_a_file", "pipes, sockets and devices are not kept");
+  return true;
 }
 
 /** See `StagedTree.carryOver`. */

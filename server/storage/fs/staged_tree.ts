@@ -32,7 +32,7 @@ import type {
 } from "../storage.ts";
 import type { PublishedTree, PublishOptions, StagedTree, WriteTarget } from "../staged_trees.ts";
 import { type KeptTree, NEW } from "./area_trees.ts";
-import { carryOver } from "./carried_file.ts";
+import { carryOver, type CarryWork, keepEntry } from "./carried_file.ts";
 import type { Directory } from "./open_directory.ts";
 import { FsPendingWrite, type PublishTarget, reserve } from "./pending_write.ts";
 import type { Root } from "./root.ts";
@@ -291,7 +291,7 @@ export class FsStagedTree implements StagedTree, PublishTarget {
   #removeDirectory(inside: string): void {
     if (!this.#contents.isLeft(inside)) throw new FerryError("not_a_file", "it is a directory");
     removeStaged(this.#top, inside, this.#options.served.quota);
-    this.#contents.removed(inside);
+    this.#contents.removedWhole(inside);
   }
 
   /**
@@ -403,16 +403,27 @@ export class FsStagedTree implements StagedTree, PublishTarget {
     return { checksum: options.checksum, size, unchanged: false, ...unkeptKey(unkept) };
   }
 
-  async carryOver(name: FileName, seen: Entry): Promise<boolean> {
+  carryOver(name: FileName, seen: Entry): Promise<boolean> {
+    return this.#bring(name, (work) => carryOver(work, name, seen));
+  }
+
+  keep(name: FileName): Promise<boolean> {
+    return this.#bring(name, (work) => keepEntry(work, name));
+  }
+
+  async #bring(name: FileName, bring: (work: CarryWork) => Promise<boolean>): Promise<boolean> {
     const { served, root } = this.#options;
     await served.assertWritable();
     try {
       this.assertPlaceable(name);
       using _writing = { [Symbol.dispose]: this.#writing() };
-      const makePlace = () => this.#makePlace(name);
-      const carried = await carryOver({ served, root, area: this.area, makePlace }, name, seen);
-      if (carried) this.confirm(name);
-      return carried;
+      const brought = await bring({
+        ...{ served, root, area: this.area },
+        makePlace: () => this.#makePlace(name),
+        makeDirectory: () => this.#makeDirectory(this.#inside(name)),
+      });
+      if (brought) this.confirm(name);
+      return brought;
     } catch (error) {
       throw fileError(error);
     }

@@ -65,8 +65,14 @@ export class TreeContents {
     }
   }
 
-  /** Forgets an entry that was removed, with everything in it. */
+  /** Forgets an entry that was removed: a file, or a directory that had nothing in it any more. */
   removed(name: string): void {
+    this.#unconfirmed.delete(name);
+    this.#directories.delete(name);
+  }
+
+  /** Forgets a directory that was removed, with everything in it. This looks at all entries of the tree. */
+  removedWhole(name: string): void {
     const isIn = (entry: string) => entry === name || entry.startsWith(`${name}/`);
     for (const set of [this.#unconfirmed, this.#directories]) {
       for (const entry of set) if (isIn(entry)) set.delete(entry);

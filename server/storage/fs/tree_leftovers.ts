@@ -32,6 +32,7 @@ export function removeStaged(top: Directory, inside: string, quota: Quota): void
 
 /** Removes what an earlier client has left in a tree and this one has not confirmed. */
 export function removeUnconfirmed(top: Directory, contents: TreeContents, quota: Quota): void {
+  // Nothing that is confirmed is in what is not, and each directory follows what is in it.
   for (const inside of contents.left) {
     removeStaged(top, inside, quota);
     contents.removed(inside);

@@ -18,12 +18,14 @@ export const compare: Handler<CompareRequest> = {
 
   async answer(exchange) {
     const { connection, request, body, files } = exchange;
-    const { overwrite, content, known, filename, stage } = request;
+    const { overwrite, content, known, filename, stage, keep } = request;
     const tree = stage === undefined ? undefined : await exchange.stages.of(stage, filename);
     const { algorithm } = body;
     const lines = decodeLines(verifiedChunks(body), decodeManifestLine);
     const options = { overwrite, algorithm, content };
-    const results = tree
+    const results = tree && keep
+      ? exchange.stages.keep(tree, lines)
+      : tree
       ? exchange.stages.compare(tree, lines, options)
       : files.compare(lines, { ...options, known });
     const goOn = await exchange.streamPieces({
