@@ -13,10 +13,16 @@ import type { Connections } from "./jobs.ts";
 import { localFailure } from "./local_failure.ts";
 import { LocalRemoval } from "./local_removal.ts";
 import { visitTarget } from "./local_target.ts";
-import { type Doomed, MirrorPlan, parentOf, type SourceNames } from "./mirror_plan.ts";
-import { Mirroring } from "./mirroring.ts";
+import {
+  type Doomed,
+  MirrorPlan,
+  parentOf,
+  type SourceNames,
+  type SourceType,
+} from "./mirror_plan.ts";
+import { Mirroring, obstaclesOf } from "./mirroring.ts";
 import { inside } from "./names.ts";
-import type { GetTreeOptions } from "./options.ts";
+import { type GetTreeOptions, nothingTransferred } from "./options.ts";
 import { TreeDownload } from "./tree_download.ts";
 
 /** A download of a directory that makes the local directory the same. */
@@ -25,12 +31,14 @@ export class MirroredDownload {
   readonly #out: string;
   readonly #options: GetTreeOptions;
   readonly #mirroring: Mirroring;
-  readonly #source = new RemoteNames();
+  readonly #source: RemoteNames;
   readonly #tree: TreeDownload;
   /** Keeps what is replaced, while files are transferred. */
   #removal: LocalRemoval | undefined;
   #keeping: Promise<void> = Promise.resolve();
   #ended = false;
+  /** Transfers what had no place before; undefined where everything had. */
+  #again: TreeDownload | undefined;
 
   /**
    * A download of the directory `name` into the local directory `out`.
@@ -46,7 +54,8 @@ export class MirroredDownload {
     const { overwrite = "different" } = given;
     this.#name = name;
     this.#out = out;
-    this.#mirroring = new Mirroring(given);
+    this.#source = new RemoteNames(given.links === true);
+    this.#mirroring = new Mirroring({ ...given, overwrite });
     this.#options = { ...given, overwrite, onError: this.#mirroring.onError };
     this.#tree = new TreeDownload(name, out, this.#options, {
       onListed: (name, listed) => this.#source.add(name, listed),
@@ -56,23 +65,35 @@ export class MirroredDownload {
 
   /** See {@linkcode TreeDownload.isCutShort}. */
   get isCutShort(): boolean {
-    return this.#tree.isCutShort;
+    return (this.#again ?? this.#tree).isCutShort;
   }
 
   /** Transfers the remaining files, then deletes. */
   async run(connections: Connections): Promise<void> {
+    await this.#transfer(this.#again ?? this.#tree, connections);
+    if (this.isCutShort || this.#ended) return;
+    this.#ended = true;
+    await this.#delete();
+    this.#mirroring.settle();
+    if (this.#again) await this.#transfer(this.#again, connections);
+  }
+
+  async #transfer(tree: TreeDownload, connections: Connections): Promise<void> {
     try {
-      await this.#tree.run(connections);
+      await tree.run(connections);
     } finally {
       await this.#keeping;
       this.#removal?.[Symbol.dispose]();
       this.#removal = undefined;
     }
-    if (this.isCutShort || this.#ended) return;
-    this.#ended = true;
+  }
+
+  async #delete(): Promise<void> {
     const mirroring = this.#mirroring;
     if (!mirroring.mayBegin) return;
     const doomed = await this.#plan();
+    const obstacles = obstaclesOf(doomed);
+    const freed = mirroring.settle(obstacles, (name) => nameIn(this.#name, name));
     if (!mirroring.mayBegin) return;
     try {
       mirroring.assertFew(doomed);
@@ -81,14 +102,31 @@ export class MirroredDownload {
     }
     if (this.#options.dryRun) {
       for (const entry of doomed) mirroring.tell(entry, inside(this.#name, entry.name));
-    } else if (doomed.length > 0) await this.#remove(doomed);
+      for (const filename of freed) {
+        const size = this.#source.sizeOf(nameIn(this.#name, filename)!);
+        if (size !== undefined) this.#options.onFile?.(nothingTransferred(filename, { size }));
+      }
+      return;
+    }
+    if (doomed.length > 0) await this.#remove(doomed);
+    if (obstacles.size > 0) this.#again = this.#transferAgain();
+  }
+
+  /** Prepares to transfer what had no place. */
+  #transferAgain(): TreeDownload {
+    const { backup, onFile } = this.#options;
+    return new TreeDownload(this.#name, this.#out, {
+      ...{ ...this.#options, onPlan: undefined, onSkip: undefined },
+      // Those that were transferred before are the same now.
+      onFile: (result) => result.skipped ? undefined : onFile?.(result),
+    }, { beforeReplacing: backup === undefined ? undefined : (name) => this.#keep(name) });
   }
 
   async #plan(): Promise<Doomed[]> {
-    const { filter, backup } = this.#options;
+    const { filter, backup, links } = this.#options;
     const { excluded } = this.#mirroring;
     const kept = backup === undefined ? undefined : nameInside(this.#out, backup);
-    const plan = new MirrorPlan(this.#source, { filter, excluded, kept });
+    const plan = new MirrorPlan(this.#source, { filter, excluded, kept, replacesLinks: links });
     await visitTarget(this.#out, {
       add: (entry) => plan.add(entry),
       failed: (name, error) => this.#failed(name, error),
@@ -139,25 +177,42 @@ export class MirroredDownload {
 
 /** The names that the server has listed, in any form. */
 class RemoteNames implements SourceNames {
-  readonly #directories = new Set<string>();
-  readonly #others = new Set<string>();
+  readonly #links: boolean;
+  readonly #types = new Map<string, SourceType>();
+  readonly #sizes = new Map<string, number>();
 
-  add(name: string, { type, omitted }: Listed): void {
+  /** No names yet. `links` tells whether links are transferred. */
+  constructor(links: boolean) {
+    this.#links = links;
+  }
+
+  add(name: string, listed: Listed): void {
+    const { omitted, type } = listed;
     // What vanished meanwhile is not there.
     if (omitted === "vanished") return;
-    const isOpen = type === "directory" && omitted === undefined;
-    (isOpen ? this.#directories : this.#others).add(name);
+    const isLink = this.#links && type === undefined && listed.link !== undefined;
+    this.#types.set(name, isLink ? "link" : omitted === undefined && type ? type : "other");
+    if (type === "file") this.#sizes.set(name, listed.size);
   }
 
-  at(name: string): "open" | "there" | undefined {
-    if (this.#directories.has(name)) return "open";
-    return this.#others.has(name) ? "there" : undefined;
+  at(name: string): SourceType | undefined {
+    return this.#types.get(name);
   }
 
-  *all(): Generator<string, void, void> {
-    yield* this.#directories;
-    yield* this.#others;
+  /** The size of a file in bytes; undefined for anything else. */
+  sizeOf(name: string): number | undefined {
+    return this.#sizes.get(name);
   }
+
+  all(): Iterable<string> {
+    return this.#types.keys();
+  }
+}
+
+/** The name of an entry of the server relative to a directory. */
+function nameIn(directory: string, filename: string): string | undefined {
+  if (directory === "") return filename;
+  return filename.startsWith(`${directory}/`) ? filename.slice(directory.length + 1) : undefined;
 }
 
 /** The name of a path relative to a directory; undefined where it is not in it. */

@@ -32,15 +32,20 @@ export interface Doomed extends TargetEntry {
   readonly inside: boolean;
   /** Whether the filter leaves it out, so that it is deleted even where the source has it. */
   readonly excluded: boolean;
+  /** Whether the source has something of another type under the name, which cannot be transferred before it is gone. */
+  readonly obstacle: boolean;
 }
+
+/** What a source may have under a name; see {@linkcode SourceNames.at}. */
+export type SourceType = "directory" | "file" | "link" | "other";
 
 /** The names that the source has. */
 export interface SourceNames {
   /**
-   * What the source has of that name: `open` for a directory whose content is part of the transfer, `there` for anything
-   * else, whether it is transferred or not.
+   * What the source has of that name: a directory whose content is part of the transfer, a file or a link that is
+   * transferred as such, or something `other` that is not transferred.
    */
-  at(name: string): "open" | "there" | undefined;
+  at(name: string): SourceType | undefined;
   /** The names that are transferred, or are there on the server. */
   all(): Iterable<string>;
 }
@@ -53,11 +58,14 @@ export interface MirrorPlanOptions {
   excluded?: boolean | undefined;
   /** A name in the target that stays with all that is in it: the directory for backups. Default: none. */
   kept?: string | undefined;
+  /** Whether directories and files of the source take the place of links, as where links are transferred. Default: false. */
+  replacesLinks?: boolean | undefined;
 }
 
 interface Candidate extends TargetEntry {
   readonly type: Doomed["type"];
   readonly excluded: boolean;
+  readonly obstacle: boolean;
   /** Whether it stays: it has something that stays, or the file system takes its name for one of the source's. */
   stays: boolean;
   /** Whether something in it is to be deleted. */
@@ -78,6 +86,8 @@ export class MirrorPlan {
   readonly #directories = new Map<string, Candidate>();
   /** Directories that stay with all that is in them. */
   readonly #closed = new Set<string>();
+  /** Links that stay in the place of a directory of the source: its content is somewhere else in the target, or outside. */
+  readonly #linked = new Set<string>();
 
   /** A plan without entries. */
   constructor(source: SourceNames, options: MirrorPlanOptions = {}) {
@@ -101,11 +111,13 @@ export class MirrorPlan {
       excluded && !this.#options.excluded;
     if (stays) return this.#keep(entry);
     const here = excluded || doomed ? undefined : this.#source.at(name);
-    if (here) {
-      this.#unmatched.delete(name);
-      return here === "open" && type === "directory" || this.#close(entry);
+    if (here) this.#unmatched.delete(name);
+    const obstacle = here !== undefined && this.#isInTheWay(type, here);
+    if (here && !obstacle) {
+      if (here === "directory" && type === "link") this.#linked.add(name);
+      return here === "directory" && type === "directory" || this.#close(entry);
     }
-    const candidate = { ...entry, type, excluded, stays: false, holds: false };
+    const candidate = { ...entry, type, excluded, obstacle, stays: false, holds: false };
     this.#candidates.push(candidate);
     if (doomed) doomed.holds = true;
     if (type === "directory") this.#directories.set(name, candidate);
@@ -117,11 +129,15 @@ export class MirrorPlan {
     // A file system that ignores case or Unicode normalization lists a name of the source in the spelling that it had
     // there before, and not in that of the source.
     const respelled = new Set([...this.#unmatched].map(foldName));
+    const elsewhere = this.#contentOfLinked();
     for (const candidate of this.#candidates.toReversed()) {
-      const { name, type, excluded, holds } = candidate;
+      const { name, type, excluded, obstacle, holds } = candidate;
       if (!excluded && respelled.has(foldName(name))) candidate.stays = true;
+      if (elsewhere.size > 0 && type !== "directory" && endsAs(name, elsewhere)) {
+        candidate.stays = true;
+      }
       // With includes, only directories are wanted in which something is.
-      const needless = type === "directory" && !excluded && !holds &&
+      const needless = type === "directory" && !excluded && !obstacle && !holds &&
         this.#options.filter?.keeps(name) === false;
       if (needless) candidate.stays = true;
       if (candidate.stays) this.#keepAbove(name);
@@ -137,6 +153,25 @@ export class MirrorPlan {
   #isExcluded({ name, type }: TargetEntry): boolean {
     const { filter } = this.#options;
     return filter !== undefined && !filter.accepts(name, type === "directory" ? type : "file");
+  }
+
+  #isInTheWay(type: Doomed["type"], here: SourceType): boolean {
+    if (here === "other" || type === here) return false;
+    // A link takes the place of a file or another link by itself.
+    if (here === "link") return type === "directory";
+    return type !== "link" || this.#options.replacesLinks === true;
+  }
+
+  /** The names that the content of directories has below them, where links are in their places. */
+  #contentOfLinked(): Set<string> {
+    const names = new Set<string>();
+    if (this.#linked.size === 0) return names;
+    for (const name of this.#source.all()) {
+      for (let end = name.indexOf("/"); end > 0; end = name.indexOf("/", end + 1)) {
+        if (this.#linked.has(name.slice(0, end))) names.add(name.slice(end + 1));
+      }
+    }
+    return names;
   }
 
   #keep(entry: TargetEntry): false {
@@ -162,4 +197,12 @@ export class MirrorPlan {
 /** The name of the directory that an entry is in; "" for the target itself. */
 export function parentOf(name: string): string {
   return name.slice(0, Math.max(0, name.lastIndexOf("/")));
+}
+
+/** Whether a name, or the end of it after a slash, is among others. */
+function endsAs(name: string, others: ReadonlySet<string>): boolean {
+  for (let begin = 0;; begin = name.indexOf("/", begin) + 1) {
+    if (others.has(name.slice(begin))) return true;
+    if (!name.includes("/", begin)) return false;
+  }
 }

@@ -7,16 +7,22 @@
 
 import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
 import type { Listed } from "../../lib/core/entry.ts";
-import { isTaken } from "../../lib/files/path_lookup.ts";
+import { infoAt, isTaken } from "../../lib/files/path_lookup.ts";
 import type { Connection } from "../net/connection.ts";
 import { assertMayRemove } from "../net/removals.ts";
 import type { Connections } from "./jobs.ts";
 import { kindOfOwn } from "./local_tree.ts";
-import { type Doomed, MirrorPlan, type SourceNames, type TargetEntry } from "./mirror_plan.ts";
-import { deletionsOf, Mirroring } from "./mirroring.ts";
+import {
+  type Doomed,
+  MirrorPlan,
+  type SourceNames,
+  type SourceType,
+  type TargetEntry,
+} from "./mirror_plan.ts";
+import { deletionsOf, Mirroring, obstaclesOf } from "./mirroring.ts";
 import { inside, lastPart, named } from "./names.ts";
 import { reportOmission } from "./omissions.ts";
-import type { PutTreeOptions } from "./options.ts";
+import { nothingTransferred, type PutTreeOptions } from "./options.ts";
 import { RemoteMoves } from "./remote_moves.ts";
 import { RemoteRemoval } from "./remote_removal.ts";
 import { TreeUpload } from "./tree_upload.ts";
@@ -24,6 +30,7 @@ import type { UploadHooks, UploadItem, UploadItems } from "./upload_items.ts";
 
 /** An upload of a directory that makes the directory on the server the same. */
 export class MirroredUpload {
+  readonly #root: string;
   readonly #as: string;
   readonly #options: PutTreeOptions;
   readonly #mirroring: Mirroring;
@@ -38,9 +45,13 @@ export class MirroredUpload {
   /** Whether it is known that the server lets this client delete. */
   #allowed = false;
   #planned = false;
+  /** Whether something is deleted in whose place something of another type comes. */
+  #hasObstacles = false;
+  /** Transfers what had no place before. */
+  #again: TreeUpload | undefined;
 
   private constructor(
-    as: string,
+    { root, as }: { root: string; as: string },
     options: PutTreeOptions,
     parts: {
       mirroring: Mirroring;
@@ -49,6 +60,7 @@ export class MirroredUpload {
       removal: RemoteRemoval;
     },
   ) {
+    this.#root = root;
     this.#as = as;
     this.#options = options;
     this.#mirroring = parts.mirroring;
@@ -69,8 +81,8 @@ export class MirroredUpload {
       const reason = `${named(backup)} holds the directory that it is to keep backups of`;
       throw new FerryError("usage", reason);
     }
-    const mirroring = new Mirroring(given);
     const { overwrite = "different" } = given;
+    const mirroring = new Mirroring({ ...given, overwrite });
     const options = { ...given, overwrite, onError: mirroring.onError };
     const source = new LocalNames(root);
     const removal = new RemoteRemoval(as, { backup, mirroring, source });
@@ -80,7 +92,12 @@ export class MirroredUpload {
       beforeSending: keeps ? (...args) => removal.keepReplaced(...args) : undefined,
     };
     const tree = await TreeUpload.begin(root, as, options, hooks);
-    const mirrored = new MirroredUpload(as, options, { mirroring, source, tree, removal });
+    const mirrored = new MirroredUpload({ root, as }, options, {
+      mirroring,
+      source,
+      tree,
+      removal,
+    });
     // With backups, everything that goes away is kept there.
     if (backup === undefined && mirroring.deletes && given.delta !== false) {
       hooks.knownLater = true;
@@ -91,7 +108,7 @@ export class MirroredUpload {
 
   /** See {@linkcode TreeUpload.isCutShort}. */
   get isCutShort(): boolean {
-    return this.#tree.isCutShort || this.#moves.anyLeft;
+    return this.#tree.isCutShort || this.#moves.anyLeft || this.#again?.isCutShort === true;
   }
 
   /** Transfers the remaining files, then deletes; where a connection is lost, the rest is left for the next ones. */
@@ -102,8 +119,28 @@ export class MirroredUpload {
     await this.#tree.run(connections);
     if (this.#tree.isCutShort) return;
     if (this.#moves.anyLeft && !await this.#move(connections)) await this.#tree.run(connections);
-    if (this.isCutShort || !this.#planned && !await this.#plan(connection)) return;
+    if (this.#tree.isCutShort || this.#moves.anyLeft) return;
+    if (!this.#planned && !await this.#plan(connection)) return void this.#mirroring.settle();
     await this.#removal.run(connections);
+    if (!this.#hasObstacles) return;
+    this.#again ??= await this.#beginAgain();
+    await this.#again.run(connections);
+  }
+
+  /** Begins to transfer what had no place. */
+  #beginAgain(): Promise<TreeUpload> {
+    const { onFile } = this.#options;
+    const told = { onPlan: undefined, onSkip: undefined };
+    const { backup } = this.#options;
+    return TreeUpload.begin(this.#root, this.#as, {
+      ...{ ...this.#options, ...told },
+      // Those that were transferred before are the same now.
+      onFile: (result) => result.skipped ? undefined : onFile?.(result),
+    }, {
+      beforeSending: backup === undefined
+        ? undefined
+        : (...args) => this.#removal.keepReplaced(...args),
+    });
   }
 
   async #assertMay(connection: Connection): Promise<void> {
@@ -119,6 +156,8 @@ export class MirroredUpload {
     if (this.#items !== undefined) return;
     if (!items.left.values().some(({ type, size }) => type === "file" && size > 0)) return;
     const doomed = (await this.#compare(connection, { silent: true })).doomed();
+    // Then more is transferred after the deletions.
+    if (obstaclesOf(doomed).size > 0) return;
     const left = await this.#moves.take(connection, items, doomed);
     this.#items = items;
     // Where nothing is sent, nothing comes to what the server has listed.
@@ -139,6 +178,8 @@ export class MirroredUpload {
     const mirroring = this.#mirroring;
     if (!mirroring.mayBegin) return false;
     const doomed = this.#left ?? (await this.#compare(connection)).doomed();
+    const obstacles = obstaclesOf(doomed);
+    const freed = mirroring.settle(obstacles, (name) => nameInside(this.#as, name));
     if (!mirroring.mayBegin) return false;
     try {
       mirroring.assertFew(doomed);
@@ -148,20 +189,29 @@ export class MirroredUpload {
     }
     if (this.#options.dryRun) {
       for (const entry of doomed) mirroring.tell(entry, inside(this.#as, entry.name));
+      for (const filename of freed) this.#foresee(filename);
       return false;
     }
+    this.#hasObstacles = obstacles.size > 0;
     this.#removal.add(deletionsOf(doomed));
     return this.#planned = true;
   }
 
+  /** Reports what would be transferred in the place of something that would be deleted. */
+  #foresee(filename: string): void {
+    const info = infoAt(`${this.#root}/${nameInside(this.#as, filename)}`);
+    if (!info || info.isDirectory) return;
+    this.#options.onFile?.(nothingTransferred(filename, { size: info.size }));
+  }
+
   /** Compares what the server has with the names of the local directory. Failures are reported unless it is silent. */
   async #compare(connection: Connection, { silent = false } = {}): Promise<MirrorPlan> {
-    const { filter, backup } = this.#options;
+    const { filter, backup, links } = this.#options;
     const kept = backup === undefined ? undefined : nameInside(this.#as, backup);
     const { excluded } = this.#mirroring;
-    const plan = new MirrorPlan(this.#source, { filter, excluded, kept });
+    const plan = new MirrorPlan(this.#source, { filter, excluded, kept, replacesLinks: links });
     const failed: Listed[] = [];
-    const all = { recursive: true, omitted: true };
+    const all = { recursive: true, omitted: true, links };
     try {
       for await (const listed of connection.list(this.#as, all)) {
         for (const each of listed) {
@@ -187,6 +237,7 @@ export class LocalNames implements SourceNames {
   readonly #root: string;
   readonly #files = new Set<string>();
   readonly #directories = new Set<string>();
+  readonly #links = new Set<string>();
 
   /** No names yet of the directory `root`. */
   constructor(root: string) {
@@ -195,13 +246,16 @@ export class LocalNames implements SourceNames {
 
   /** Adds a name that the walk has found; a directory only where its content is walked too. */
   add(name: string, type: UploadItem["type"]): void {
-    (type === "directory" ? this.#directories : this.#files).add(name);
+    const names = { directory: this.#directories, file: this.#files, link: this.#links };
+    names[type].add(name);
   }
 
   /** See {@linkcode SourceNames.at}. */
-  at(name: string): "open" | "there" | undefined {
-    if (this.#directories.has(name)) return "open";
-    return this.#files.has(name) || this.isThere(name) ? "there" : undefined;
+  at(name: string): SourceType | undefined {
+    if (this.#directories.has(name)) return "directory";
+    if (this.#files.has(name)) return "file";
+    if (this.#links.has(name)) return "link";
+    return this.isThere(name) ? "other" : undefined;
   }
 
   /** Whether anything has a name now, also if it is not transferred. */
@@ -217,6 +271,7 @@ export class LocalNames implements SourceNames {
   /** See {@linkcode SourceNames.all}. */
   *all(): Generator<string, void, void> {
     yield* this.#files;
+    yield* this.#links;
     yield* this.#directories;
   }
 }

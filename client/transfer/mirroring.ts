@@ -4,7 +4,8 @@
  * @module
  */
 
-import { FerryError } from "../../lib/core/errors.ts";
+import { type ErrorCode, FerryError } from "../../lib/core/errors.ts";
+import type { Overwrite } from "../../lib/core/overwrite.ts";
 import { assertNumbers } from "../../lib/core/number_options.ts";
 import { type Doomed, parentOf } from "./mirror_plan.ts";
 import type { DeleteOptions, TreeOptions } from "./options.ts";
@@ -12,7 +13,7 @@ import type { DeleteOptions, TreeOptions } from "./options.ts";
 /** Options of a transfer of a directory that concern deletions. */
 type MirrorOptions =
   & Pick<TreeOptions, "delete" | "onDelete" | "onError">
-  & { dryRun?: boolean | undefined };
+  & { dryRun?: boolean | undefined; overwrite?: Overwrite | undefined };
 
 /** Something to delete by one step: a file or a link, or a directory with all that is in it. */
 export interface Deletion {
@@ -36,11 +37,21 @@ export function deletionsOf(doomed: readonly Doomed[]): Deletion[] {
   return deletions;
 }
 
+/** The codes of failures where something of another type has the name. */
+const OTHER_TYPE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["not_a_file", "exists"]);
+
+/** The names of those that are in the way of something of another type. */
+export function obstaclesOf(doomed: readonly Doomed[]): Set<string> {
+  return new Set(doomed.filter(({ obstacle }) => obstacle).map(({ name }) => name));
+}
+
 /** Decides whether a mirror deletes, and reports what it does. */
 export class Mirroring {
   readonly #options: MirrorOptions;
   readonly #limits: DeleteOptions | undefined;
   #failures = 0;
+  /** Failures that may be no more when what is in the way is deleted; undefined where they count at once. */
+  #held: [filename: string, error: FerryError][] | undefined;
 
   /** @throws {FerryError} `usage` for a limit that is no number */
   constructor(options: MirrorOptions) {
@@ -48,6 +59,7 @@ export class Mirroring {
     this.#options = options;
     this.#limits = wanted === true ? {} : wanted === false ? undefined : wanted;
     assertNumbers({ maxDelete: this.#limits?.maxDelete });
+    if (this.deletes && options.overwrite !== "never") this.#held = [];
   }
 
   /** Whether anything is to be deleted at all. */
@@ -62,9 +74,33 @@ export class Mirroring {
 
   /** The handler of failures: a mirror that has any deletes nothing, unless it is told to. */
   readonly onError = (filename: string, error: FerryError): void => {
+    if (this.#held && OTHER_TYPE.has(error.code)) return void this.#held.push([filename, error]);
     this.#failures++;
     this.#options.onError?.(filename, error);
   };
+
+  /**
+   * Reports the failures that were held back, and holds none back from now on.
+   *
+   * @param inTheWay the names, relative to the target, of what is deleted so that others can have them. Default: none
+   * @param nameInside the name relative to the target
+   * @returns the names of those that are transferred when that is done, so that their failures are not reported
+   */
+  settle(
+    inTheWay: ReadonlySet<string> = new Set(),
+    nameInside: (filename: string) => string | undefined = () => undefined,
+  ): string[] {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    const freed: string[] = [];
+    for (const [filename, error] of held) {
+      let name = nameInside(filename);
+      while (name && !inTheWay.has(name)) name = parentOf(name);
+      if (name) freed.push(filename);
+      else this.onError(filename, error);
+    }
+    return freed;
+  }
 
   /** Whether deletions may begin: everything went well, or that does not matter. */
   get mayBegin(): boolean {

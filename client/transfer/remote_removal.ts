@@ -144,7 +144,8 @@ export class RemoteRemoval {
       let at = 0;
       const next = () => {
         for (let step; (step = pending[at++]);) {
-          const isBack = step.deletion && !step.deletion.top.excluded && source.isThere(step.name);
+          const top = step.deletion?.top;
+          const isBack = top && !top.excluded && !top.obstacle && source.isThere(step.name);
           if (!isBack) {
             open.add(step);
             return step;

@@ -74,14 +74,57 @@ Deno.test("ferry get --delete makes a local directory the same, and keeps what i
   assertEquals([all.code, filesIn(`${p.cwd}/t`)], [0, ["a"]]);
 });
 
+Deno.test("mirrors replace directories by files and links, and the reverse, when all else went well", async () => {
+  await using p = await Pair.shared(["--allow-links"]);
+  const make = (directory: string, names: string[]) => {
+    for (const name of names) {
+      const path = `${directory}/${name.replace(/[/@]$/, "")}`;
+      if (name.endsWith("@")) Deno.symlinkSync("dir", path);
+      else if (name.endsWith("/")) Deno.mkdirSync(path, { recursive: true });
+      else Deno.writeTextFileSync(path, name);
+    }
+  };
+  const shown = (directory: string): string[] =>
+    [...Deno.readDirSync(directory)].flatMap(({ name, isDirectory, isSymlink }) =>
+      isDirectory
+        ? [`${name}/`, ...shown(`${directory}/${name}`).map((child) => `${name}/${child}`)]
+        : [isSymlink ? `${name}@` : name]
+    ).sort();
+  const before = ["dir/", "dir/a", "a/", "a/old", "b", "c@", "d/", "d/old", "e@"];
+  const after = ["dir/", "dir/a", "a", "b/", "b/new", "c/", "c/a", "c/new", "d@", "e"];
+  make(`${p.cwd}/t`, ["", ...after].map((name) => name || "./"));
+  make(`${p.root}/t`, ["./", ...before]);
+  make(`${p.cwd}/here`, ["./", ...before]);
+  const dry = await p.run("put", "t", "--delete", "--links", "-n", "--json");
+  assertEquals([dry.code, shown(`${p.root}/t`)], [0, before.toSorted()]);
+  const told = dry.stdout.split("\n").filter(Boolean).map((line) => JSON.parse(line));
+  const deletions = (events: typeof told) =>
+    events.filter(({ deleted }) => deleted === true).map(({ filename }) => filename).sort();
+  const gone = ["t/a", "t/a/old", "t/b", "t/c", "t/d", "t/d/old", "t/e"];
+  assertEquals(deletions(told), gone);
+  // Where too much would be deleted, everything stays.
+  const few = await p.run("put", "t", "--delete", "--links", "--max-delete", "6");
+  assertEquals(few.code, 5);
+  assertEquals(shown(`${p.root}/t/a`), ["old"]);
+  const put = await p.run("put", "t", "--delete", "--links", "--backup", "kept");
+  assertEquals([put.code, put.stderr.includes("failed")], [0, false], put.stderr);
+  assertEquals(shown(`${p.root}/t`), after.toSorted());
+  assertEquals(Deno.readTextFileSync(`${p.root}/t/dir/a`), "dir/a");
+  assertEquals(Deno.readTextFileSync(`${p.root}/kept/a/old`), "a/old");
+  const get = await p.run("get", "t", "--out", "here", "--delete", "--links");
+  assertEquals([get.code, get.stderr.includes("failed")], [0, false], get.stderr);
+  assertEquals(shown(`${p.cwd}/here`), after.toSorted());
+  assertEquals(Deno.readTextFileSync(`${p.cwd}/here/dir/a`), "dir/a");
+});
+
 Deno.test("ferry put --delete deletes nothing after a failure, unless with --force", async () => {
   await using p = await Pair.shared();
   make(p.cwd, { "t/a": "a" });
   make(p.root, { "t/a/b": "in the way", "t/old": "old" });
-  const failed = await p.run("put", "t", "--delete");
+  const failed = await p.run("put", "t", "--delete", "--exclude", "b");
   assertEquals([failed.code, filesIn(p.root)], [5, ["t/a/b", "t/old"]]);
   assertStringIncludes(failed.stderr, "0 deleted, 1 failed");
-  const forced = await p.run("put", "t", "--delete", "--force");
+  const forced = await p.run("put", "t", "--delete", "--exclude", "b", "--force");
   assertEquals([forced.code, filesIn(p.root)], [5, ["t/a/b"]]);
 });
 

@@ -21,17 +21,21 @@ import {
 import { assertCode } from "../../support/assertions.ts";
 import { TempDir } from "../../support/programs.ts";
 
-/** A source with these names: directories end with a slash, what is there without being transferred with `!`. */
+/** A source with these names: directories end with a slash, links with `@`, what is there without being transferred with `!`. */
 function sourceOf(...names: string[]): SourceNames {
   const open = new Set(names.filter((name) => name.endsWith("/")).map((name) => name.slice(0, -1)));
   const hidden = new Set(
     names.filter((name) => name.endsWith("!")).map((name) => name.slice(0, -1)),
   );
-  const files = names.filter((name) => !/[/!]$/.test(name));
+  const files = names.filter((name) => !/[/!@]$/.test(name));
+  const links = names.filter((name) => name.endsWith("@")).map((name) => name.slice(0, -1));
   return {
-    at: (name) =>
-      open.has(name) ? "open" : hidden.has(name) || files.includes(name) ? "there" : undefined,
-    all: () => [...open, ...files],
+    at(name) {
+      if (open.has(name)) return "directory";
+      if (links.includes(name)) return "link";
+      return hidden.has(name) ? "other" : files.includes(name) ? "file" : undefined;
+    },
+    all: () => [...open, ...links, ...files],
   };
 }
 
@@ -61,8 +65,25 @@ Deno.test("a mirror deletes what the source does not have, and directories as a 
 
 Deno.test("a mirror keeps what the source has in any other form, with all that is in it", () => {
   assertEquals(doomed(sourceOf("link!", "d!"), ["link", "d/", "d/x", "e"]), ["e"]);
-  // A file of the source, and a directory at the target.
-  assertEquals(doomed(sourceOf("a"), ["a/", "a/b"]), []);
+});
+
+Deno.test("a mirror deletes what something of another type is to replace", () => {
+  const source = sourceOf("f", "d/", "d/x", "to@", "l/", "l/x", "m", "n/", "p!");
+  const target = ["f/", "f/y", "d", "to/", "to/z", "l@", "m@", "n/", "p/", "p/q"];
+  assertEquals(doomed(source, target), ["f", "(f/y)", "d", "to", "(to/z)"]);
+  const links = ["f", "(f/y)", "d", "to", "(to/z)", "l", "m"];
+  assertEquals(doomed(source, target, { replacesLinks: true }), links);
+  const filter = new Filter({ exclude: ["y"] });
+  assertEquals(doomed(source, ["f/", "f/y", "f/z"], { filter }), ["f/z"]);
+});
+
+Deno.test("a mirror keeps what was put through a link that is in the place of a directory", () => {
+  const source = sourceOf("l/", "l/x", "l/s/", "l/s/y", "d/", "d/a");
+  const target = ["l@", "d/", "d/a", "d/b", "d/x", "d/s/", "d/s/y", "d/s/z", "x"];
+  assertEquals(doomed(source, target), ["d/b", "d/s/z"]);
+  assertEquals(doomed(source, target, { replacesLinks: true }), [
+    ...["l", "d/b", "d/x", "d/s", "(d/s/y)", "(d/s/z)", "x"],
+  ]);
 });
 
 Deno.test("a mirror keeps pipes, ferry's own files and backups, and the directories above them", () => {
@@ -209,14 +230,16 @@ Deno.test("a mirror with a failure deletes nothing, unless it is forced to", asy
   await using pair = await served(storage);
   const { client } = pair;
   await client.put(new TextEncoder().encode("x"), { as: "t/old" });
-  await client.mkdir("t/a");
+  await client.put(new TextEncoder().encode("x"), { as: "t/a/stays" });
   write(dir, "t/a", "a file, and a directory on the server");
+  const filter = new Filter({ exclude: ["stays"] });
   const codes: string[] = [];
   const onError = (_name: string, { code }: FerryError) => codes.push(code);
-  await client.putTree(dir.join("t"), { as: "t", delete: true, onError });
-  assertEquals([codes, await namesOn(client, "t")], [["not_a_file"], ["t/a/", "t/old"]]);
-  await client.putTree(dir.join("t"), { as: "t", delete: { force: true }, onError });
-  assertEquals(await namesOn(client, "t"), ["t/a/"]);
+  await client.putTree(dir.join("t"), { as: "t", filter, delete: true, onError });
+  const all = ["t/a/", "t/a/stays", "t/old"];
+  assertEquals([codes, await namesOn(client, "t")], [["not_a_file"], all]);
+  await client.putTree(dir.join("t"), { as: "t", filter, delete: { force: true }, onError });
+  assertEquals(await namesOn(client, "t"), ["t/a/", "t/a/stays"]);
 });
 
 Deno.test("a mirror here deletes files, links and empty directories, and keeps backups", async () => {
