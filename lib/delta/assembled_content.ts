@@ -5,6 +5,7 @@
  */
 
 import { FerryError, toFerryError } from "../core/errors.ts";
+import { Pace } from "../core/time_slices.ts";
 import type { Parts } from "./parts.ts";
 import type { RandomAccess } from "./random_access.ts";
 
@@ -30,6 +31,8 @@ export class AssembledContent {
   #left = 0;
   #from: number | undefined;
   #ended = false;
+  /** The parts may be so small that many are read at once, none of which has to be waited for. */
+  readonly #pace = new Pace();
   readonly #runs: Run[] = [];
 
   /** @param basis the older content. It is not closed, and nothing else may read it meanwhile */
@@ -71,6 +74,7 @@ export class AssembledContent {
 
   async #nextPart(): Promise<boolean> {
     if (this.#ended) return false;
+    if (this.#pace.isDue) await this.#pace.rest();
     const part = await this.#parts.next();
     this.#ended = part === null;
     if (part === null) return false;

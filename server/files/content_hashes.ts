@@ -86,8 +86,9 @@ export interface KnownHashes {
 export class ObservedParts implements Parts {
   readonly #parts: Parts;
   readonly #known: KnownHashes | undefined;
-  /** The parts of which not all bytes were added, and where they begin in the content. */
+  /** The parts of which not all bytes were added, and where they begin in the content, from `#first` on. */
   #open: (Part & { readonly at: number })[] = [];
+  #first = 0;
   /** Where the next part begins. */
   #next = 0;
   /** How many bytes were added. */
@@ -146,15 +147,23 @@ export class ObservedParts implements Parts {
   /** The hash of the block that begins where the next byte is added, if it is one of the basis. */
   #knownHash(block: number): Uint8Array | undefined {
     const { hashes } = this.#known!.basis;
-    while (this.#open.length > 0 && this.#open[0]!.at + this.#open[0]!.size <= this.#added) {
-      this.#open.shift();
-    }
-    const part = this.#open[0];
+    const part = this.#partAt(this.#added);
     if (part?.from === undefined || part.at + part.size < this.#added + block) return undefined;
     const from = part.from + this.#added - part.at;
     if (from % block !== 0) return undefined;
     const at = from / block * HASH_BYTES;
     return at + HASH_BYTES <= hashes.length ? hashes.subarray(at, at + HASH_BYTES) : undefined;
+  }
+
+  /** The part that a byte is of; those in front of it are dropped. There may be as many parts as bytes. */
+  #partAt(offset: number): Part & { readonly at: number } | undefined {
+    let part = this.#open[this.#first];
+    while (part && part.at + part.size <= offset) part = this.#open[++this.#first];
+    if (this.#first > this.#open.length / 2) {
+      this.#open = this.#open.slice(this.#first);
+      this.#first = 0;
+    }
+    return part;
   }
 
   /** The hashes of the blocks of the whole content, after all of it was added; undefined if they are not known. */

@@ -5,17 +5,11 @@
  */
 
 import { FerryError } from "../../lib/core/errors.ts";
-import { turn } from "../../lib/core/time_slices.ts";
+import { Pace } from "../../lib/core/time_slices.ts";
 import type { Range } from "../../lib/delta/ranges.ts";
 import { CHUNK_BYTES } from "../../lib/digest/source_digest.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { StoredFile } from "../storage/storage.ts";
-
-/**
- * After this many bytes a reader yields to the event loop: all pieces may be available at once, and timers would not
- * run for a long time.
- */
-const YIELD_BYTES = 8 * CHUNK_BYTES;
 
 /** A piece of a range. */
 export interface RangePiece<Wanted extends Range = Range> {
@@ -58,7 +52,8 @@ export async function* rangePieces<Wanted extends Range>(
     return { bytes: memory.subarray(0, count), range: range!, ends: left === 0 };
   };
   let reading = readInto(one.bytes);
-  let yielded = 0;
+  // All pieces may be available at once, and as small as a byte.
+  const pace = new Pace();
   try {
     for (let [memory, free] = [one.bytes, other.bytes];; [memory, free] = [free, memory]) {
       const piece = await reading;
@@ -67,9 +62,7 @@ export async function* rangePieces<Wanted extends Range>(
       // A failure is thrown by the next await; until then it must not count as unhandled.
       reading.catch(() => {});
       yield piece;
-      if ((yielded += piece.bytes.length) < YIELD_BYTES) continue;
-      yielded = 0;
-      await turn();
+      if (pace.isDue) await pace.rest();
     }
   } finally {
     // The memory must not be freed while something is read into it.

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { parseFileName as name } from "../../../lib/core/remote_name.ts";
 import { FsStorage } from "../../../server/storage/fs/fs_storage.ts";
@@ -6,6 +6,7 @@ import { MemoryStorage } from "../../../server/storage/memory/memory_storage.ts"
 import type { Storage, StoredFile } from "../../../server/storage/storage.ts";
 import { UploadFromBasis } from "../../../server/files/basis.ts";
 import { FileSignature } from "../../../server/files/file_signature.ts";
+import { rangePieces } from "../../../server/files/range_pieces.ts";
 import { assertCode } from "../../support/assertions.ts";
 import { md5, MIB } from "../../support/bytes.ts";
 import { encodeRecipe, strongHashes } from "../../support/delta_frames.ts";
@@ -251,4 +252,36 @@ Deno.test("what a recipe's source fails with is what the upload fails with", asy
     offset: 0,
   });
   await assertCode("closed", () => upload.read(new Uint8Array(10)));
+});
+
+/** Counts how often timers run until it is disposed of. */
+function ticks(): { count: number } & Disposable {
+  const counted = { count: 0, [Symbol.dispose]: () => clearInterval(timer) };
+  const timer = setInterval(() => counted.count++, 1);
+  return counted;
+}
+
+Deno.test("others have their turn while very many parts of a byte are put together or read", async () => {
+  const count = 96 * 1024;
+  await using storage = new MemoryStorage({ files: { f: OLD } });
+  {
+    await using file = await storage.open(name("f"), "md5");
+    await file.rememberHashes({ block: BLOCK, hashes: await strongHashes(OLD, BLOCK, 8) });
+  }
+  // After an empty literal, each copy is followed by another one.
+  const recipe = new Uint8Array([0, ...Array(count).fill([1, 0, 0]).flat()].slice(0, -1));
+  const content = OLD.subarray(0, count);
+  await using upload = await open(storage, recipe, content);
+  {
+    using others = ticks();
+    assertEquals(md5(await readOf(upload, count)), md5(content));
+    assert(others.count > 0);
+  }
+  await using file = await storage.open(name("f"), "md5");
+  const ranges = Array.from({ length: count }, (_, i) => ({ from: 2 * i, size: 1 }));
+  using others = ticks();
+  let pieces = 0;
+  for await (const { bytes } of rangePieces(RUNTIME, file, ranges)) pieces += bytes.length;
+  assertEquals(pieces, count);
+  assert(others.count > 0);
 });
