@@ -17,6 +17,9 @@ import type { SourceReaders } from "./source_readers.ts";
 /** From this size on, in bytes, md5 is worth a thread of its own: meanwhile the main thread has other work. */
 const THREADED_BYTES = 32 * 1024 * 1024;
 
+/** Up to this size, in bytes, a file is likely to be in memory still when it is read for the second time. */
+const REREAD_BYTES = 2 * 1024 * 1024 * 1024;
+
 /** Options of {@linkcode WholeDigest.start}. */
 export interface WholeDigestOptions {
   /** The checksum algorithm. */
@@ -30,9 +33,10 @@ export interface WholeDigestOptions {
 }
 
 /**
- * Digests a file once, in one of two ways. md5 of a large file takes much longer than all else, so a thread computes it,
- * and reads the file by itself. Everything else is quick enough to be computed on the main thread, of bytes that are
- * read anyway.
+ * Digests a file in one of three ways. md5 of a large file takes much longer than all else, so a thread computes it from
+ * the beginning, and reads the file by itself. With another algorithm, a file that is not too large is read once more
+ * when the search is over: then the server makes the new version, and this side has nothing else to do. Of all others,
+ * small files and very large ones, the bytes are digested that are read for the search anyway.
  */
 export class WholeDigest implements AsyncDisposable {
   readonly #digest: Digest;
@@ -40,8 +44,8 @@ export class WholeDigest implements AsyncDisposable {
   readonly #runtime: Runtime;
   /** How many bytes of the file have been digested, those that a thread digests aside. */
   #position: number;
-  /** Whether a thread digests the file, and readers do not. */
-  readonly #threaded: boolean;
+  /** Whether what is read for the search is digested. */
+  readonly #takes: boolean;
   /** The rest of the file, which is being digested. */
   #rest: Promise<void> | undefined;
   #stopped = false;
@@ -55,7 +59,7 @@ export class WholeDigest implements AsyncDisposable {
     this.#digest = digest;
     this.#position = offset;
     this.#runtime = runtime;
-    this.#threaded = threaded;
+    this.#takes = source.size < THREADED_BYTES || !threaded && source.size > REREAD_BYTES;
     if (threaded) void this.#digestRest();
   }
 
@@ -73,11 +77,11 @@ export class WholeDigest implements AsyncDisposable {
   }
 
   /**
-   * Takes the next bytes of the file, counted from its start: they need not be read again. Undefined where a thread
-   * reads them.
+   * Takes the next bytes of the file, counted from its start: they need not be read again. Undefined where they are read
+   * by themselves.
    */
   get take(): ((piece: Uint8Array) => void) | undefined {
-    if (this.#threaded) return undefined;
+    if (!this.#takes) return undefined;
     let at = 0;
     return (piece) => {
       const known = this.#position - at;

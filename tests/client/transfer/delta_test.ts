@@ -126,8 +126,8 @@ Deno.test("put and get move the whole file where nothing is to be reused", async
 
 Deno.test("a delta is verified by each checksum, and md5 of a large file is computed meanwhile", async () => {
   await using p = await InProcess.start();
-  const before = randomBytes(40 * MIB, 25);
-  const after = changedAt(before, 50, 7 * MIB, 33 * MIB);
+  const before = randomBytes(33 * MIB, 25);
+  const after = changedAt(before, 50, 7 * MIB, 31 * MIB);
   for (const op of OPS) {
     for (const options of [{}, { algorithm: "xxh128" } as const]) {
       const { transferred } = await replace(p, { op, before, after }, options);
