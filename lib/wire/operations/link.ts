@@ -35,7 +35,14 @@ const reply = v.object({
 });
 
 /** The reply to a `link`. */
-export type LinkReply = v.InferOutput<typeof reply>;
+export interface LinkReply {
+  /** Always `ok`: the reply does not report an error. */
+  status: "ok";
+  /** The name on the server. */
+  filename: string;
+  /** Whether nothing was changed because what is there will do. */
+  unchanged: boolean;
+}
 
 /** Makes a symbolic link. */
 export const link = {
