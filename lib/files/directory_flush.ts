@@ -64,3 +64,42 @@ export async function syncDirectories(directories: Iterable<ChangedDirectory>): 
   const flushes = await Promise.allSettled(Array.from(each.values(), (each) => each.sync()));
   for (const flush of flushes) if (flush.status === "rejected") throw flush.reason;
 }
+
+/**
+ * Flushes directories for many changes at a time: those that come while directories are being flushed wait for the next
+ * flush, and share it.
+ */
+export class DirectoryFlushes {
+  #waiting: { directories: readonly ChangedDirectory[]; settled: PromiseWithResolvers<void> }[] =
+    [];
+  #running = false;
+
+  /**
+   * Flushes directories after they were changed.
+   *
+   * @throws the error of one that failed
+   */
+  sync(directories: readonly ChangedDirectory[]): Promise<void> {
+    const settled = Promise.withResolvers<void>();
+    this.#waiting.push({ directories, settled });
+    if (!this.#running) void this.#run();
+    return settled.promise;
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    while (this.#waiting.length > 0) {
+      const group = this.#waiting;
+      this.#waiting = [];
+      try {
+        await syncDirectories(group.flatMap(({ directories }) => directories));
+        for (const { settled } of group) settled.resolve();
+      } catch {
+        // Each gets its own error.
+        for (const { directories, settled } of group) settled.resolve(syncDirectories(directories));
+        await Promise.allSettled(group.map(({ settled }) => settled.promise));
+      }
+    }
+    this.#running = false;
+  }
+}

@@ -266,10 +266,11 @@ export class FileService {
    */
   async remove(
     filename: string,
-    { recursive, precondition, within }: {
+    { recursive, precondition, within, onChanged }: {
       recursive: boolean;
       precondition?: Precondition | undefined;
       within?: string | undefined;
+      onChanged?: (() => void) | undefined;
     },
   ): Promise<void> {
     using ending = this.#ending();
@@ -280,6 +281,7 @@ export class FileService {
       signal,
       condition: precondition && conditionOf(precondition),
       within: directoryAround(name, within),
+      onChanged,
     });
   }
 
@@ -294,10 +296,11 @@ export class FileService {
   async move(
     from: string,
     to: string,
-    { replace, within, keep }: {
+    { replace, within, keep, onChanged }: {
       replace: boolean;
       within?: string | undefined;
       keep?: boolean | undefined;
+      onChanged?: (() => void) | undefined;
     },
   ): Promise<void> {
     using ending = this.#ending();
@@ -306,6 +309,7 @@ export class FileService {
       replace,
       keep,
       within: directoryAround(name, within),
+      onChanged,
       assertMay: this.#assertMay,
       signal: ending.signal,
     });

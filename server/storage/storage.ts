@@ -131,6 +131,8 @@ export interface WithinOptions {
    * the operation MUST fail with `not_a_file` and change nothing. Default: undefined, links are followed.
    */
   within?: FileName | "" | undefined;
+  /** Called when requests see the change, which may not survive a power failure yet. A storage need not call it. */
+  onChanged?: (() => void) | undefined;
 }
 
 /** Options of {@linkcode Storage.move}; `within` is about the present name. */

@@ -150,7 +150,7 @@ export class Session {
       if (handler.overlaps) return await handler.answer(exchange);
       await connection.releaseOffered();
       // All requests except puts wait for earlier puts, so that they see their results.
-      await connection.replies.written();
+      await (handler.follows ? connection.replies.effective() : connection.replies.written());
       permit.assert();
       if (handler.readsBody) return await handler.answer(exchange);
       if (!await body.drain()) {

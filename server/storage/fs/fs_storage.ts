@@ -17,7 +17,7 @@ import {
 } from "../../../lib/core/remote_name.ts";
 import type { Entry, Listed } from "../../../lib/core/entry.ts";
 import { type FileSystem, shortcomingsOf } from "../../../lib/file_system/file_system.ts";
-import { type ChangedDirectory, syncDirectories } from "../../../lib/files/directory_flush.ts";
+import type { ChangedDirectory } from "../../../lib/files/directory_flush.ts";
 import { inodeOf } from "../../../lib/core/file_identity.ts";
 import { infoAt } from "../../../lib/files/path_lookup.ts";
 import { namingError } from "../../../lib/files/file_errors.ts";
@@ -344,7 +344,7 @@ export class FsStorage implements Storage {
   /** See {@linkcode Storage.remove}. */
   async remove(
     name: FileName,
-    { recursive, signal, condition, within }: RemoveOptions,
+    { recursive, signal, condition, within, onChanged }: RemoveOptions,
   ): Promise<void> {
     const served = this.#served;
     await served.counted();
@@ -370,14 +370,11 @@ export class FsStorage implements Storage {
         served.hashes.forget(identity);
       });
     }
+    onChanged?.();
     await this.#sync(directory);
   }
 
-  async #removeTree(
-    directory: Directory,
-    name: FileName,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
+  async #removeTree(directory: Directory, name: FileName, signal?: AbortSignal): Promise<void> {
     const { quota, closing, unwritable, merges } = this.#served;
     const areas = () => unwritable ? undefined : this.#served.areas;
     await removeTree(directory, name, {
@@ -400,11 +397,12 @@ export class FsStorage implements Storage {
     options.assertMay?.();
     using source = this.#root.place(from, options.within);
     if (from === to) return;
-    const { runtime, areas, quota, durable, closing, merges } = served;
+    const { runtime, areas, quota, durable, closing, merges, flushes } = served;
     const signal = AbortSignal.any([closing, ...(options.signal ? [options.signal] : [])]);
     const reaches = this.#reachesWith(source);
     await this.#links?.assertMovable(source, to, { reaches, signal });
-    const work = { ...options, from, to, runtime, areas, quota, durable, signal, merges };
+    const parts = { runtime, areas, quota, durable, signal, merges, flushes };
+    const work = { ...options, ...parts, from, to };
     await move(source, this.#bounds ? this.#root.confinedBy(reaches) : this.#root, work);
     this.#root.assertStanding([source.directory]);
   }
@@ -439,7 +437,7 @@ export class FsStorage implements Storage {
 
   /** Flushes changed directories to the disk before the change is acknowledged, if the storage is durable. */
   async #sync(...directories: ChangedDirectory[]): Promise<void> {
-    if (this.#served.durable) await syncDirectories(directories);
+    if (this.#served.durable) await this.#served.flushes.sync(directories);
     this.#root.assertStanding(directories.filter((each) => each instanceof Directory));
   }
 

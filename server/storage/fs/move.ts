@@ -12,7 +12,7 @@ import type { Place } from "./name_walk.ts";
 import type { Root } from "./root.ts";
 import { basename } from "../../../lib/core/paths.ts";
 import type { Quota } from "../quota.ts";
-import { type ChangedDirectory, syncDirectories } from "../../../lib/files/directory_flush.ts";
+import type { ChangedDirectory, DirectoryFlushes } from "../../../lib/files/directory_flush.ts";
 import { infoAt, isTaken } from "../../../lib/files/path_lookup.ts";
 import { isCrossDevice, namingError } from "../../../lib/files/file_errors.ts";
 import { renameWithoutReplacing } from "../../../lib/files/renaming.ts";
@@ -43,6 +43,8 @@ export interface MoveWork extends MoveOptions {
   signal: AbortSignal;
   /** Serialises the sorting of large directories among several walks. */
   merges: MergeQueue;
+  /** Flushes directories together with those of other requests. */
+  flushes: DirectoryFlushes;
 }
 
 /**
@@ -84,6 +86,7 @@ class Move {
       } else if (await this.#isRespelled(room)) {
         named(room.path, () => Deno.renameSync(this.#source.path, room.path));
       } else this.#rename(room);
+      this.#options.onChanged?.();
       await this.#sync(directory, room.directory, ...room.made);
     } catch (reason) {
       if (!apart && isCrossDevice(reason)) return await this.#copy(parents);
@@ -197,7 +200,7 @@ class Move {
   }
 
   async #sync(...directories: ChangedDirectory[]): Promise<void> {
-    if (this.#options.durable) await syncDirectories(directories);
+    if (this.#options.durable) await this.#options.flushes.sync(directories);
   }
 
   /** Fails if the copy could not get the new name, before copying. */

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { DirectoryFlushes } from "../../../lib/files/directory_flush.ts";
 import { BlockHashCache } from "./block_hash_cache.ts";
 import { ChecksumCache } from "./checksum_cache.ts";
 import { type FileSystem, fileSystemAt } from "../../../lib/file_system/file_system.ts";
@@ -90,6 +91,8 @@ export class ServedRoot implements AsyncDisposable {
   readonly quota: Quota;
   /** Serialises the sorting of large directories among several walks. */
   readonly merges: MergeQueue = new MergeQueue();
+  /** Flushes the directories of names that are taken away or moved. */
+  readonly flushes: DirectoryFlushes = new DirectoryFlushes();
   /** The directories that were published as one a short while ago. */
   readonly published: RecentlyPublished = new RecentlyPublished();
   /** Publishes files under their names. */

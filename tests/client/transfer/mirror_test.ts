@@ -242,6 +242,34 @@ Deno.test("a mirror with a failure deletes nothing, unless it is forced to", asy
   assertEquals(await namesOn(client, "t"), ["t/a/", "t/a/stays"]);
 });
 
+Deno.test("deletions that take effect do not wait until those before them are on the disk", async () => {
+  const waiting: string[] = [];
+  const all = Promise.withResolvers<void>();
+  class Slow extends MemoryStorage {
+    override async remove(...[name, options]: Parameters<MemoryStorage["remove"]>) {
+      await super.remove(name, options);
+      options.onChanged?.();
+      if (waiting.push(name) === 3) all.resolve();
+      await all.promise;
+    }
+  }
+  await using dir = new TempDir();
+  await using storage = new Slow();
+  await using pair = await served(storage);
+  for (const name of ["a", "b", "c"]) {
+    await pair.client.put(new TextEncoder().encode("x"), { as: `t/${name}` });
+  }
+  write(dir, "t/new", "n");
+  const late = setTimeout(() => all.reject(new Error("the others were not asked for")), 10_000);
+  const deleted: string[] = [];
+  await pair.client.putTree(dir.join("t"), {
+    ...{ as: "t", delete: true },
+    onDelete: ({ filename }) => deleted.push(filename),
+  });
+  clearTimeout(late);
+  assertEquals([waiting, deleted], [["t/a", "t/b", "t/c"], ["t/a", "t/b", "t/c"]]);
+});
+
 Deno.test("a mirror here deletes files, links and empty directories, and keeps backups", async () => {
   await using dir = new TempDir();
   await using storage = new MemoryStorage();

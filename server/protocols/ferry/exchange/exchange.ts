@@ -7,6 +7,7 @@
 import type { Algorithm } from "../../../../lib/core/checksum.ts";
 import { type FerryError, toFerryError } from "../../../../lib/core/errors.ts";
 import { sendStreamed } from "../../../../lib/transfer/send.ts";
+import { errorReply } from "../../../../lib/wire/error_reply.ts";
 import type { Request } from "../../../../lib/wire/operations/operations.ts";
 import type { IncomingBody } from "../../../../lib/wire/body.ts";
 import type { Permit } from "../../../auth/permit.ts";
@@ -25,6 +26,11 @@ export interface Handler<Kind extends Request> {
    * false.
    */
   readonly overlaps?: boolean;
+  /**
+   * Whether it may begin as soon as earlier requests have taken effect, also if that is not on the disk yet. Default:
+   * false, it begins when they are replied to.
+   */
+  readonly follows?: boolean;
   /**
    * Whether it reads the body of the request. For other requests, a small body is skipped, and a large one is refused.
    * Default: false.
@@ -107,6 +113,29 @@ export class Exchange<Kind extends Request = Request> {
   /** Replies with a header alone. */
   async reply(keys: ReplyHeader): Promise<boolean> {
     await this.connection.replies.push(Promise.resolve({ status: "ok", ...keys }));
+    return true;
+  }
+
+  /**
+   * Makes a change, and replies when it has been kept. The next request is answered when the change has taken effect, so
+   * that many changes share what it costs to keep them.
+   *
+   * @param change calls its argument when it has taken effect, at the latest when it resolves
+   * @throws the error of a change that has not taken effect
+   */
+  async replyWhenKept(
+    keys: ReplyHeader,
+    change: (onChanged: () => void) => Promise<void>,
+  ): Promise<boolean> {
+    const changed = Promise.withResolvers<void>();
+    const kept = change(changed.resolve);
+    await Promise.race([changed.promise, kept]);
+    const reply = kept.then(() => ({ status: "ok", ...keys }), (error) => {
+      const failure = toFerryError(error).during(this.action);
+      this.connection.failed(failure, this.request);
+      return errorReply(failure);
+    });
+    await this.connection.replies.push(reply, { effective: true });
     return true;
   }
 

@@ -19,6 +19,8 @@ export class ReplyQueue {
   readonly #wire: Wire;
   /** Settles when the last reply has been written to the connection's output buffer. */
   #tail: Promise<void> = Promise.resolve();
+  /** Settles when the last reply to a request has been written that may take effect only shortly before that. */
+  #ineffective: Promise<void> = Promise.resolve();
   /** The number of replies that are not written yet. */
   #pending = 0;
   /** Whether a flush is scheduled. */
@@ -34,10 +36,15 @@ export class ReplyQueue {
   /** Closes the connection if a reply cannot be sent: its reader would not notice otherwise. */
   readonly #fail = (error: unknown) => this.#wire.close(toFerryError(error));
 
-  /** Adds a reply, which must not fail; waits while too many are queued. */
-  async push(reply: Promise<ReplyHeader>): Promise<void> {
+  /**
+   * Adds a reply, which must not fail; waits while too many are queued.
+   *
+   * @param options.effective whether the request has taken effect already, though the reply is not ready. Default: false
+   */
+  async push(reply: Promise<ReplyHeader>, { effective = false } = {}): Promise<void> {
     this.#pending++;
     this.#tail = this.#sendAfter(this.#tail, reply);
+    if (!effective) this.#ineffective = this.#tail;
     this.#tail.catch(this.#fail);
     while (this.#pending >= MAX_PENDING_REPLIES) {
       this.#room ??= Promise.withResolvers();
@@ -75,6 +82,11 @@ export class ReplyQueue {
   /** Resolves when all replies have been written to the output buffer; fails if one could not be. */
   written(): Promise<void> {
     return this.#tail;
+  }
+
+  /** Resolves when all requests that were answered so far have taken effect. */
+  effective(): Promise<void> {
+    return this.#ineffective;
   }
 
   /** Resolves when all replies have been sent; fails if one could not be. */

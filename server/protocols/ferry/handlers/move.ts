@@ -12,9 +12,13 @@ import type { Handler } from "../exchange/exchange.ts";
 export const move: Handler<MoveRequest> = {
   action: ({ filename, to }) => `move ${quote(filename)} to ${quote(to)}`,
 
-  async answer(exchange) {
+  follows: true,
+
+  answer(exchange) {
     const { filename, to, overwrite, within, keep } = exchange.request;
-    await exchange.files.move(filename, to, { replace: overwrite === "always", within, keep });
-    return await exchange.reply({ filename: to });
+    const replace = overwrite === "always";
+    return exchange.replyWhenKept({ filename: to }, (onChanged) => {
+      return exchange.files.move(filename, to, { replace, within, keep, onChanged });
+    });
   },
 };

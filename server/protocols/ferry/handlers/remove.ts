@@ -12,9 +12,12 @@ import type { Handler } from "../exchange/exchange.ts";
 export const remove: Handler<RemoveRequest> = {
   action: ({ filename }) => `remove ${quote(filename)}`,
 
-  async answer(exchange) {
+  follows: true,
+
+  answer(exchange) {
     const { filename, recursive, within } = exchange.request;
-    await exchange.files.remove(filename, { recursive, within });
-    return await exchange.reply({ filename });
+    return exchange.replyWhenKept({ filename }, (onChanged) => {
+      return exchange.files.remove(filename, { recursive, within, onChanged });
+    });
   },
 };
