@@ -25,6 +25,12 @@ export interface WantedRanges {
   ranges: Uint8Array;
 }
 
+/**
+ * So many bytes in a row, a GiB, are read for a checksum between two ranges. While more are read, a client might take the
+ * server for dead: in the middle of a body nothing else can be sent.
+ */
+const MAX_GAP = 2 ** 30;
+
 /** A range that is read. */
 interface ReadRange extends Range {
   /** Whether it is read for the checksum alone. */
@@ -66,7 +72,8 @@ export class FileRanges implements ByteSource, AsyncDisposable {
   /**
    * Determines which ranges of an open file are sent. The file is disposed of together with the result.
    *
-   * @throws {FerryError} `busy` if the file has another version; `bad_header` for ranges that are not valid
+   * @throws {FerryError} `busy` if the file has another version; `bad_header` for ranges that are not valid; what reading
+   * the file for its checksum fails with
    */
   static async of(
     runtime: Runtime,
@@ -77,7 +84,7 @@ export class FileRanges implements ByteSource, AsyncDisposable {
     const ranges = Ranges.decode(encoded, file.entry.size);
     let checksum = await file.find(algorithm);
     // Without a body there is no closing header that could have it.
-    if (checksum === null && ranges.size === 0) {
+    if (checksum === null && (ranges.size === 0 || hasLongGap(ranges, file.entry.size))) {
       file.seek(0);
       checksum = await checksumOfSource(runtime, file, { algorithm });
       await file.remember(checksum);
@@ -138,6 +145,13 @@ export class FileRanges implements ByteSource, AsyncDisposable {
 
 function* withoutGaps(ranges: Ranges): Generator<ReadRange, void, void> {
   for (const range of ranges) yield { ...range, isGap: false };
+}
+
+function hasLongGap(ranges: Ranges, fileSize: number): boolean {
+  for (const { isGap, size } of withGaps(ranges, fileSize)) {
+    if (isGap && size > MAX_GAP) return true;
+  }
+  return false;
 }
 
 /** The ranges, and what is between them. */

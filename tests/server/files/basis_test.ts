@@ -1,15 +1,17 @@
 import { assert, assertEquals } from "@std/assert";
+import type { Checksum } from "../../../lib/core/checksum.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { parseFileName as name } from "../../../lib/core/remote_name.ts";
 import { FsStorage } from "../../../server/storage/fs/fs_storage.ts";
 import { MemoryStorage } from "../../../server/storage/memory/memory_storage.ts";
 import type { Storage, StoredFile } from "../../../server/storage/storage.ts";
 import { UploadFromBasis } from "../../../server/files/basis.ts";
+import { FileRanges } from "../../../server/files/file_ranges.ts";
 import { FileSignature } from "../../../server/files/file_signature.ts";
 import { rangePieces } from "../../../server/files/range_pieces.ts";
 import { assertCode } from "../../support/assertions.ts";
 import { md5, MIB } from "../../support/bytes.ts";
-import { encodeRecipe, strongHashes } from "../../support/delta_frames.ts";
+import { encodeRanges, encodeRecipe, strongHashes } from "../../support/delta_frames.ts";
 import { TempDir } from "../../support/programs.ts";
 import { RUNTIME } from "../../support/runtime.ts";
 import { noise } from "../../support/stored_files.ts";
@@ -284,4 +286,38 @@ Deno.test("others have their turn while very many parts of a byte are put togeth
   for await (const { bytes } of rangePieces(RUNTIME, file, ranges)) pieces += bytes.length;
   assertEquals(pieces, count);
   assert(others.count > 0);
+});
+
+Deno.test("no ranges are held up for long by what is read for the checksum alone", async () => {
+  const size = 2 ** 30 + 2;
+  let remembered: Checksum | undefined;
+  let at = 0;
+  /** Zeros, as a file whose checksum is not known. */
+  const zeros = {
+    entry: { size },
+    version: "1",
+    seek: (offset: number) => void (at = offset),
+    read: (into: Uint8Array) => {
+      const count = Math.min(into.length, size - at);
+      at += count;
+      return Promise.resolve(count || null);
+    },
+    find: () => Promise.resolve(remembered ?? null),
+    remember: (checksum: Checksum) => Promise.resolve(void (remembered = checksum)),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  } as unknown as StoredFile;
+  const wanted = { algorithm: "xxh128", version: "1" } as const;
+  {
+    const ranges = encodeRanges([0, 1], [size - 1, 1]);
+    await using near = await FileRanges.of(RUNTIME, zeros, { ...wanted, ranges });
+    assertEquals(near.checksum, null);
+  }
+  await using far = await FileRanges.of(RUNTIME, zeros, {
+    ...wanted,
+    ranges: encodeRanges([0, 1]),
+  });
+  assert(remembered);
+  assertEquals(far.checksum, remembered);
+  assertEquals(await far.read(new Uint8Array(2)), 1);
+  assertEquals(await far.read(new Uint8Array(2)), null);
 });
