@@ -5,7 +5,7 @@
  */
 
 import { delay } from "@std/async/delay";
-import { type FerryError, mayPass, toFerryError } from "../../lib/core/errors.ts";
+import { FerryError, mayPass, toFerryError } from "../../lib/core/errors.ts";
 import { assertNumbers } from "../../lib/core/number_options.ts";
 import { LocalChanges } from "../transfer/local_changes.ts";
 import { isLocalFailure } from "../transfer/local_failure.ts";
@@ -24,7 +24,8 @@ type PutTree = (root: string, options: PutTreeOptions) => Promise<void>;
 /**
  * Uploads a directory, and what changes in it; see `Client.watchTree`.
  *
- * @throws the signal's reason when it is aborted; {@linkcode FerryError} where the first pass fails for good
+ * @throws the signal's reason when it is aborted; {@linkcode FerryError} where the first pass fails for good; `usage` if
+ * the directory is to be published as one
  */
 export async function watchTree(
   putTree: PutTree,
@@ -32,6 +33,10 @@ export async function watchTree(
   { rescan = RESCAN_MS, onPass, onWatching, onWaiting, ...given }: WatchTreeOptions,
 ): Promise<never> {
   assertNumbers({ rescan }, { least: 1 });
+  // Types do not keep plain JavaScript from passing it.
+  if ((given as PutTreeOptions).atomic) {
+    throw new FerryError("usage", "what is watched is not published as one directory");
+  }
   const path = localPathFor(root, "watch it");
   const options = { ...given, overwrite: given.overwrite ?? "different" };
   const { signal } = options;

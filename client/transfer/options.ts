@@ -269,7 +269,8 @@ export interface Pass {
 }
 
 /** Options of {@linkcode Client.watchTree}. `overwrite` is `different` unless it is given. */
-export interface WatchTreeOptions extends Omit<PutTreeOptions, "dryRun"> {
+export interface WatchTreeOptions
+  extends Omit<PutTreeOptions, "atomic" | "dryRun" | "onPublished"> {
   /** How often everything is compared, in milliseconds, to find what the system did not report. Default: 30000. */
   rescan?: number | undefined;
   /** Called after each pass, also if it has found nothing to do. */

@@ -191,4 +191,6 @@ Deno.test("Client.watchTree() fails where the first pass can never work", async 
   await using client = await connect(`127.0.0.1:${server.addresses[0]!.port}`);
   await assertCode("not_found", () => client.watchTree(dir.join("missing")));
   await assertCode("usage", () => client.watchTree(dir.path, { rescan: 0 }));
+  const atomic: WatchTreeOptions & { atomic: boolean } = { atomic: true };
+  await assertCode("usage", () => client.watchTree(dir.path, atomic));
 });
