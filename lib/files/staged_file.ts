@@ -182,7 +182,7 @@ export class StagedFile implements ByteSink, AsyncDisposable {
       },
       writeSync: (bytes) => {
         end += bytes.length;
-        for (let done = 0; done < bytes.length;) done += file.writeSync(bytes.subarray(done));
+        this.#writeAllSync(bytes);
       },
       skip: (count) => {
         end += count;
@@ -214,10 +214,18 @@ export class StagedFile implements ByteSink, AsyncDisposable {
   async write(bytes: Uint8Array): Promise<void> {
     try {
       if (this.#holes) await this.#holes.write(bytes);
+      // For small files, waiting for nothing would take a good part of the time.
+      else if (bytes.length <= SYNC_BYTES) this.#writeAllSync(bytes);
       else await this.#writeAll(bytes);
       this.#size += bytes.length;
     } catch (error) {
       throw await this.#failure(error);
+    }
+  }
+
+  #writeAllSync(bytes: Uint8Array): void {
+    for (let done = 0; done < bytes.length;) {
+      done += this.#file.writeSync(done === 0 ? bytes : bytes.subarray(done));
     }
   }
 

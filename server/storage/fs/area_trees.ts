@@ -194,11 +194,16 @@ export class AreaTrees {
     this.#host.onReleased();
   }
 
-  /** Removes the directory of a tree, in which only the record is left. */
+  /**
+   * Removes the directory of a tree, in which only the record is left, and perhaps a new one that a process was writing
+   * when it was killed.
+   */
   remove(tree: KeptTree): void {
     {
       using own = this.open(tree);
-      Deno.removeSync(recordPath(own));
+      for (const { name, isFile } of [...Deno.readDirSync(own.path)]) {
+        if (isFile) Deno.removeSync(own.at(name));
+      }
     }
     using area = this.#host.enter();
     Deno.removeSync(area.at(tree.file));

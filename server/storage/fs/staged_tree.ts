@@ -10,11 +10,9 @@
 import type { Algorithm, Checksum } from "../../../lib/core/checksum.ts";
 import { type Entry, type Unkept, unkeptKey } from "../../../lib/core/entry.ts";
 import { FerryError, fileError } from "../../../lib/core/errors.ts";
-import { type FileName, parentName } from "../../../lib/core/remote_name.ts";
-import { basename, dirname } from "../../../lib/core/paths.ts";
+import type { FileName } from "../../../lib/core/remote_name.ts";
 import { checksumOfSource } from "../../../lib/digest/source_digest.ts";
 import type { CommitOptions, Committed } from "../../../lib/files/commit.ts";
-import { namingError } from "../../../lib/files/file_errors.ts";
 import { LocalFile } from "../../../lib/files/local_file.ts";
 import { infoAt } from "../../../lib/files/path_lookup.ts";
 import { bitsOf } from "../../../lib/files/permission_bits.ts";
@@ -39,10 +37,17 @@ import type { Root } from "./root.ts";
 import { attempt, type ServedRoot } from "./served_root.ts";
 import { entryOf } from "./stored_file.ts";
 import type { StagingArea } from "./staging_area.ts";
-import type { TreeContents } from "./tree_contents.ts";
+import type { OpenTreeFile, TreeContents } from "./tree_contents.ts";
 import { publishTree } from "./tree_publication.ts";
-import { removeKept, removeStaged, removeUnconfirmed } from "./tree_leftovers.ts";
+import { removeKept, removeUnconfirmed } from "./tree_leftovers.ts";
+import { TreePlaces } from "./tree_places.ts";
 import { TreeFile } from "./tree_file.ts";
+
+/**
+ * For how long, in milliseconds, the root is assumed to be still where it was while small files are put into the tree. It
+ * is looked at before the tree gets its name in any case, and nothing in it is acknowledged as stored before.
+ */
+const STANDING_MS = 100;
 
 /** Options of {@linkcode FsStagedTree}. */
 export interface FsStagedTreeOptions {
@@ -65,15 +70,19 @@ export class FsStagedTree implements StagedTree, PublishTarget {
   readonly #own: Directory;
   /** The tree. */
   readonly #top: Directory;
+  readonly #places: TreePlaces;
   readonly resumed: boolean;
   /** Whether a failed write is always reported at once; undefined if not asked yet. */
   #reports: boolean | undefined;
+  /** When the root was last seen where it was, in milliseconds of `performance.now()`. */
+  #standing = -Infinity;
   #open = true;
 
   private constructor(options: FsStagedTreeOptions, own: Directory, top: Directory) {
     this.#options = options;
     this.#own = own;
     this.#top = top;
+    this.#places = new TreePlaces(top, options.tree.contents, options.served.quota);
     this.resumed = this.#contents.resumed;
   }
 
@@ -136,7 +145,11 @@ export class FsStagedTree implements StagedTree, PublishTarget {
 
   /** Fails if the tree, or another process's lock, does not allow writing into it any more. */
   #assertHeld(): void {
-    this.#options.root.assertStanding();
+    const now = performance.now();
+    if (now - this.#standing > STANDING_MS) {
+      this.#options.root.assertStanding();
+      this.#standing = now;
+    }
     this.#options.served.assertHeld();
     if (this.#contents.closed || !this.#open) {
       throw new FerryError("busy", "the directory is being published, or was published already");
@@ -250,78 +263,21 @@ export class FsStagedTree implements StagedTree, PublishTarget {
       const inside = this.#inside(name);
       this.#options.root.assertFits(name);
       this.#removeLeft();
-      this.#makeDirectory(inside);
+      this.#places.makeDirectory(inside);
       this.#contents.confirm(inside);
     });
   }
 
-  /** Creates a directory, and those above it, unless they are known to exist. */
-  #makeDirectory(inside: string): void {
-    const contents = this.#contents;
-    if (contents.hasDirectory(inside)) return;
-    this.#makeDirectory(parentName(inside as FileName));
-    const path = this.#top.at(inside);
-    try {
-      Deno.mkdirSync(path);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AlreadyExists)) throw namingError(error, path);
-      if (!Deno.lstatSync(path).isDirectory) {
-        if (!contents.isLeft(inside)) {
-          throw new FerryError("not_a_file", "a part of the name is not a directory");
-        }
-        this.#removeFile(inside);
-        Deno.mkdirSync(path);
-      }
-    }
-    contents.madeDirectory(inside);
-  }
-
-  /** Makes the place for a file: its path is free, and the directories above it exist. */
-  #makePlace(name: FileName): string {
-    const inside = this.#inside(name);
-    this.#makeDirectory(parentName(inside as FileName));
-    const path = this.#top.at(inside);
-    const there = this.#contents.used ? infoAt(path) : undefined;
-    if (there?.isDirectory) this.#removeDirectory(inside);
-    else if (there) this.#removeFile(inside);
-    return path;
-  }
-
-  /** Removes a directory that an earlier client has left in the place of a file. */
-  #removeDirectory(inside: string): void {
-    if (!this.#contents.isLeft(inside)) throw new FerryError("not_a_file", "it is a directory");
-    removeStaged(this.#top, inside, this.#options.served.quota);
-    this.#contents.removedWhole(inside);
-  }
-
   /**
-   * Removes a file that is replaced.
+   * Creates a file under its own name.
    *
-   * @throws {FerryError} `bad_name` if it is another one: the file system takes its name for the same
+   * @param owner the write that it belongs to
+   * @returns the file, and what is to be called when it is no longer being written
    */
-  #removeFile(inside: string): void {
-    const path = this.#top.at(inside);
-    const info = Deno.lstatSync(path);
-    const name = basename(inside);
-    const isNamed = [...Deno.readDirSync(dirname(path))].some((entry) => entry.name === name);
-    if (!isNamed) {
-      throw new FerryError("bad_name", "the file system takes it for the name of another file");
-    }
-    Deno.removeSync(path);
-    this.#options.served.quota.lost(info);
-    this.#contents.removed(inside);
-  }
-
-  /** Creates a file under its own name. */
-  createFile(name: FileName): StagedFile {
-    const path = this.#makePlace(name);
-    try {
-      const file = Deno.openSync(path, { write: true, createNew: true });
-      this.#contents.used = true;
-      return StagedFile.of({ file, path }, this.#options.served.runtime);
-    } catch (error) {
-      throw namingError(error, path);
-    }
+  createFile(name: FileName, owner: OpenTreeFile): { staged: StagedFile; closed: () => void } {
+    const inside = this.#inside(name);
+    const staged = StagedFile.of(this.#places.create(inside), this.#options.served.runtime);
+    return { staged, closed: this.#contents.opened(inside, owner) };
   }
 
   /** Sets the attributes of a file, and makes sure that it contains what was written. */
@@ -366,6 +322,7 @@ export class FsStagedTree implements StagedTree, PublishTarget {
   async publish(options: PublishOptions): Promise<PublishedTree> {
     const { served, tree, area, root } = this.#options;
     await served.assertWritable();
+    this.#standing = -Infinity;
     this.#assertHeld();
     const contents = this.#contents;
     if (contents.writers > 0) throw new FerryError("busy", "a file of it is still being written");
@@ -386,6 +343,12 @@ export class FsStagedTree implements StagedTree, PublishTarget {
     this.#contents.confirm(this.#inside(name));
   }
 
+  /** Records that a file of that size is in the tree now, and is to be published. */
+  added(name: FileName, size: number): void {
+    this.#contents.count(size);
+    this.confirm(name);
+  }
+
   /** See {@linkcode PublishTarget.take}. */
   async take(
     staged: StagedFile,
@@ -394,12 +357,12 @@ export class FsStagedTree implements StagedTree, PublishTarget {
   ): Promise<Committed> {
     const unkept = await this.finish(staged, name, options);
     options.assertMay?.();
-    const path = this.#makePlace(name);
+    const path = this.#places.make(this.#inside(name));
     options.onNaming();
     staged.publish(path, { replace: true });
     options.onNamed();
-    this.confirm(name);
     const { size } = staged;
+    this.added(name, size);
     return { checksum: options.checksum, size, unchanged: false, ...unkeptKey(unkept) };
   }
 
@@ -417,12 +380,15 @@ export class FsStagedTree implements StagedTree, PublishTarget {
     try {
       this.assertPlaceable(name);
       using _writing = { [Symbol.dispose]: this.#writing() };
+      const inside = this.#inside(name);
       const brought = await bring({
         ...{ served, root, area: this.area },
-        makePlace: () => this.#makePlace(name),
-        makeDirectory: () => this.#makeDirectory(this.#inside(name)),
+        makePlace: () => this.#places.make(inside),
+        makeDirectory: () => this.#places.makeDirectory(inside),
       });
-      if (brought) this.confirm(name);
+      const info = brought ? infoAt(this.#top.at(inside)) : undefined;
+      if (info?.isFile) this.added(name, info.size);
+      else if (brought) this.confirm(name);
       return brought;
     } catch (error) {
       throw fileError(error);

@@ -8,6 +8,12 @@
 import type { Directory } from "./open_directory.ts";
 import { Pace } from "../../../lib/core/time_slices.ts";
 
+/** A file that is being written under its own name. */
+export interface OpenTreeFile {
+  /** Ends the write and removes the file: another one takes its place. */
+  supersede(): void;
+}
+
 /** What is known of the entries of a staged tree. */
 export class TreeContents {
   /** See `StagedTree.doubtful`. */
@@ -16,8 +22,12 @@ export class TreeContents {
   readonly #directories = new Set<string>([""]);
   /** What an earlier client has left, and this one has not confirmed. */
   readonly #unconfirmed = new Set<string>();
+  /** The files that are being written under their own names. */
+  readonly #open = new Map<string, OpenTreeFile>();
   /** How many files are being written. */
   writers = 0;
+  /** The files in it; undefined if an earlier client has left some, so that they have to be counted. */
+  #tally: { files: number; bytes: number } | undefined = { files: 0, bytes: 0 };
   /** Whether anything was ever put into it, as far as is known. */
   used = false;
   /** Whether it is being published, so that nothing can be put into it any more. */
@@ -33,6 +43,7 @@ export class TreeContents {
     this.#directories.clear();
     this.#directories.add("");
     this.#unconfirmed.clear();
+    this.#tally = undefined;
     const pace = new Pace();
     const left = [""];
     for (let directory; (directory = left.pop()) !== undefined;) {
@@ -44,6 +55,18 @@ export class TreeContents {
       }
     }
     this.used = this.#unconfirmed.size > 0;
+  }
+
+  /** How many files are in it, and their size in bytes; undefined if that is not known. */
+  get tally(): { readonly files: number; readonly bytes: number } | undefined {
+    return this.#tally;
+  }
+
+  /** Counts a file that is in it now, or with `files: -1` one that no longer is. `bytes` is its size. */
+  count(bytes: number, files: 1 | -1 = 1): void {
+    if (!this.#tally) return;
+    this.#tally.files += files;
+    this.#tally.bytes += files * bytes;
   }
 
   /** Whether anything is left of an earlier client that was not confirmed. */
@@ -63,6 +86,23 @@ export class TreeContents {
     for (let end = name.length; end > 0; end = name.lastIndexOf("/", end - 1)) {
       this.#unconfirmed.delete(name.slice(0, end));
     }
+  }
+
+  /**
+   * Records that a file is being written under its own name.
+   *
+   * @returns called when it no longer is
+   */
+  opened(name: string, file: OpenTreeFile): () => void {
+    this.#open.set(name, file);
+    return () => {
+      if (this.#open.get(name) === file) this.#open.delete(name);
+    };
+  }
+
+  /** Ends the write of a file of that name. Its client may send it again before the first connection is known to be lost. */
+  supersede(name: string): void {
+    this.#open.get(name)?.supersede();
   }
 
   /** Forgets an entry that was removed: a file, or a directory that had nothing in it any more. */

@@ -51,7 +51,8 @@ export async function publishTree(
   const { own, top, tree, trees, served } = work;
   removeUnconfirmed(top, tree.contents, served.quota);
   const { durable, closing: signal } = served;
-  const found = await flushFiles(top, { durable, signal });
+  const { tally } = tree.contents;
+  const found = tally && !durable ? { ...tally } : await flushFiles(top, { durable, signal });
   const replaced = await giveName(work, options);
   try {
     if (replaced) await removeBelow(own, OLD, served);

@@ -212,3 +212,21 @@ Deno.test("the error of a failed rename leaves the old directory in place", asyn
   await tree.publish({ replace: true });
   assertEquals(await textOf(f.storage, "d/a"), "new");
 });
+
+Deno.test("a file that is sent again before the first connection is known to be lost", async () => {
+  await using f = new Fixture();
+  await using tree = await begin(f.storage, "d");
+  {
+    await using cut = await tree.create(name("d/a"), { size: 6 });
+    await cut.write(bytesOf("cut"));
+    await stage(tree, "d/a", "whole");
+    await assertCode("busy", () => cut.write(bytesOf("off")));
+    const commit = { checksum: md5("cutoff"), replace: true };
+    await assertCode("busy", () => cut.commit(commit));
+  }
+  await stage(tree, "d/b", "first");
+  await stage(tree, "d/b", "second");
+  assertEquals(await tree.publish({ replace: false }), { files: 2, bytes: 11, replaced: false });
+  assertEquals(await textOf(f.storage, "d/a"), "whole");
+  assertEquals(await textOf(f.storage, "d/b"), "second");
+});
