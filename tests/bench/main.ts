@@ -19,6 +19,7 @@ import { type Bench, sizeText } from "./measure.ts";
 import { memory } from "./memory.ts";
 import { oneFile, oneFileOverTls } from "./one_file.ts";
 import { SSHD, versionOf } from "./peers.ts";
+import { publication } from "./publish.ts";
 import { renamed } from "./renamed.ts";
 import { resume } from "./resume.ts";
 import { roundTrips } from "./round_trips.ts";
@@ -75,6 +76,11 @@ const CASES: readonly Case[] = [
     name: "put-again",
     title: ({ files }) => `${files} files of 4 KiB to a server that has them`,
     run: treeAgain,
+  },
+  {
+    name: "publish",
+    title: ({ files }) => `${files} files of 4 KiB to a server, published as one directory`,
+    run: publication,
   },
   {
     name: "renamed",

@@ -108,8 +108,11 @@ export function makeTree({ dir, files }: Bench): string {
   return input;
 }
 
-interface TreeOptions {
+/** What is transferred, and where to. */
+export interface TreeOptions {
+  /** The directory. */
   input: string;
+  /** Whether it goes to a server, or comes from one. */
   direction: Direction;
 }
 
@@ -155,32 +158,43 @@ export function countFiles(directory: string): number {
   return files;
 }
 
+/** An upload or a download by ferry, with a server of its own. */
+export async function ferryOnTree(
+  bench: Bench,
+  options: TreeOptions,
+  { name, durability, more = [] }: { name: string; durability: "full" | "none"; more?: string[] },
+  stack: AsyncDisposableStack,
+): Promise<Contestant> {
+  const ends = endsOf(bench, options);
+  const { address } = stack.use(await Ferryd.start(ends.root, ["--durability", durability]));
+  const args = options.direction === "put"
+    ? ["put", ends.local]
+    : ["get", "tree", "--out", ends.local, "--durability", durability];
+  const all = [...args, ...more, "--quiet"];
+  return {
+    name,
+    ...target(bench, ends),
+    run: async () => {
+      await succeed(name, spawnFerry(all, { server: address }), bench.signal);
+    },
+  };
+}
+
 async function ferries(
   bench: Bench,
   options: TreeOptions,
   stack: AsyncDisposableStack,
 ): Promise<Contestant[]> {
-  const contestant = async (name: string, durability: "full" | "none"): Promise<Contestant> => {
-    const ends = endsOf(bench, options);
-    const { address } = stack.use(await Ferryd.start(ends.root, ["--durability", durability]));
-    const args = options.direction === "put"
-      ? ["put", ends.local]
-      : ["get", "tree", "--out", ends.local, "--durability", durability];
-    return {
-      name,
-      ...target(bench, ends),
-      async run() {
-        await succeed(name, spawnFerry([...args, "--quiet"], { server: address }), bench.signal);
-      },
-    };
-  };
-  return [
-    await contestant("ferry", "full"),
-    await contestant("ferry --durability none", "none"),
-  ];
+  const names = { "ferry": "full", "ferry --durability none": "none" } as const;
+  const contestants: Contestant[] = [];
+  for (const [name, durability] of Object.entries(names)) {
+    contestants.push(await ferryOnTree(bench, options, { name, durability }, stack));
+  }
+  return contestants;
 }
 
-async function rsyncs(
+/** rsync with a daemon of its own, without and with `--fsync`; none where it is missing. */
+export async function rsyncs(
   bench: Bench,
   options: TreeOptions,
   stack: AsyncDisposableStack,
