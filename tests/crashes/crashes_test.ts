@@ -66,6 +66,8 @@ interface Scenario {
   names: Record<string, readonly (Uint8Array | undefined)[]>;
   /** Names of which exactly one exists at any moment. */
   oneOf?: readonly string[];
+  /** The states of all files together, if each file alone does not show whether they are whole. */
+  oneState?: readonly Tree[];
   /** Prepares the operation. */
   prepare?(lane: Lane): Promise<void>;
   /** The operation. */
@@ -154,6 +156,16 @@ const SCENARIOS: Record<string, Scenario> = {
     after: { "e/f": OLD },
     done: ["not_found"],
   },
+  "publication of a directory over another": {
+    before: { "d/a": OLD, "d/b": SMALL },
+    names: { "d/a": [OLD, SMALL], "d/b": [SMALL, undefined], "d/d/c": [LARGE, undefined] },
+    oneState: [{ "d/a": OLD, "d/b": SMALL }, { "d/a": SMALL, "d/d/c": LARGE }],
+    act: (client, lane) => {
+      const local = lane.locals({ a: SMALL, "d/c": LARGE });
+      return client.putTree(local, { as: "d", atomic: true, overwrite: "always" });
+    },
+    after: { "d/a": SMALL, "d/d/c": LARGE },
+  },
 };
 
 /** A server that is killed again and again. */
@@ -183,15 +195,19 @@ class Lane implements AsyncDisposable {
     return this.#dir.write("local", content);
   }
 
+  /** Writes a local directory with some files, and returns its path. */
+  locals(tree: Tree): string {
+    const path = this.path("locals");
+    write(path, tree);
+    return path;
+  }
+
   /** Replaces all files in the root. */
   fill(tree: Tree): void {
     for (const { name } of [...Deno.readDirSync(this.root)]) {
       if (name !== ".ferry") Deno.removeSync(`${this.root}/${name}`, { recursive: true });
     }
-    for (const [name, content] of Object.entries(tree)) {
-      Deno.mkdirSync(`${this.root}/${name}`.replace(/\/[^/]*$/, ""), { recursive: true });
-      Deno.writeFileSync(`${this.root}/${name}`, content);
-    }
+    write(this.root, tree);
   }
 
   connect(): Promise<Client> {
@@ -204,7 +220,18 @@ class Lane implements AsyncDisposable {
   }
 }
 
-function assertWhole(root: string, { names, oneOf }: Scenario): void {
+function write(directory: string, tree: Tree): void {
+  for (const [name, content] of Object.entries(tree)) {
+    Deno.mkdirSync(`${directory}/${name}`.replace(/\/[^/]*$/, ""), { recursive: true });
+    Deno.writeFileSync(`${directory}/${name}`, content);
+  }
+}
+
+function digestsOf(tree: Tree): string {
+  return Object.keys(tree).sort().map((name) => `${name} ${md5(tree[name]!)}`).join(", ");
+}
+
+function assertWhole(root: string, { names, oneOf, oneState }: Scenario): void {
   const tree = treeOf(root);
   for (const name of Object.keys(tree)) assert(Object.hasOwn(names, name), `${name} is new`);
   for (const [name, allowed] of Object.entries(names)) {
@@ -213,6 +240,9 @@ function assertWhole(root: string, { names, oneOf }: Scenario): void {
     assert(may.includes(found), `${name} has ${tree[name]?.length} bytes, neither old nor new`);
   }
   if (oneOf) assert(oneOf.some((name) => Object.hasOwn(tree, name)), `${oneOf} are gone`);
+  const state = digestsOf(tree);
+  const may = oneState?.map(digestsOf);
+  assert(!may || may.includes(state), `${state} is neither old nor new`);
 }
 
 /** Prepares an operation, and returns a client that has made one request. */

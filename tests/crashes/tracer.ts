@@ -111,12 +111,14 @@ export function inodeOf(path: string): string {
 }
 
 /**
- * Asserts that the staging area has only partial uploads with records, or nothing with `empty`, and no visible file.
+ * Asserts that the staging area has only staged trees and partial uploads with records, or nothing with `empty`, and no
+ * visible file.
  */
 export function assertStaging(root: string, { empty }: { empty: boolean }): void {
   const staged = stagedIn(root).map((name) => `${root}/.ferry/staging/${name}`);
   const seen = new Set(Object.keys(treeOf(root)).map((name) => inodeOf(`${root}/${name}`)));
   for (const path of staged) {
+    if (/\.tree\//.test(path)) continue;
     assert(!seen.has(inodeOf(path)), `${path} is a file that others see`);
     const [other, there] = /\.part$/.test(path)
       ? [path.replace(/\.part$/, ".json"), "no record"]
