@@ -16,6 +16,7 @@ import {
   median,
   timingTable,
 } from "./measure.ts";
+import { processorSeconds } from "./process_usage.ts";
 import { ferryOnTree, FILE_BYTES, makeTree, rsyncs } from "./tree.ts";
 
 const DURABLE = "ferry --atomic";
@@ -41,9 +42,19 @@ export async function publication(bench: Bench): Promise<string> {
     { name: PLAIN, durability: "none" },
   ] as const;
   const contestants: Contestant[] = [];
+  /** The processor time of the servers in each run, in seconds. */
+  const processor = new Map<string, number[]>();
   for (const { name, durability, ...rest } of ways) {
     const more = "more" in rest ? [...rest.more] : [];
-    contestants.push(await ferryOnTree(bench, options, { name, durability, more }, stack));
+    const ferry = await ferryOnTree(bench, options, { name, durability, more }, stack);
+    const used: number[] = [];
+    processor.set(name, used);
+    const run = async () => {
+      const before = await processorSeconds(ferry.pid);
+      await ferry.run();
+      used.push(await processorSeconds(ferry.pid) - before);
+    };
+    contestants.push({ ...ferry, run });
   }
   contestants.push(...(await rsyncs(bench, options, stack)).slice(1));
   const timings = await interleave(contestants, { ...bench, size: bench.files * FILE_BYTES });
@@ -51,7 +62,8 @@ export async function publication(bench: Bench): Promise<string> {
     work: { amount: bench.files, unit: "files" },
     goals: GOALS,
   });
-  return table + await replacements(bench);
+  const took = [...processor].map(([name, used]) => `${name} ${median(used).toFixed(2)} s`);
+  return `${table}  processor time of ferryd: ${took.join(", ")}\n` + await replacements(bench);
 }
 
 /** For how long a directory that is replaced lacks its name, as a reader sees it, as text. */

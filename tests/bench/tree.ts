@@ -158,21 +158,22 @@ export function countFiles(directory: string): number {
   return files;
 }
 
-/** An upload or a download by ferry, with a server of its own. */
+/** An upload or a download by ferry, with a server of its own, whose process is `pid`. */
 export async function ferryOnTree(
   bench: Bench,
   options: TreeOptions,
   { name, durability, more = [] }: { name: string; durability: "full" | "none"; more?: string[] },
   stack: AsyncDisposableStack,
-): Promise<Contestant> {
+): Promise<Contestant & { pid: number }> {
   const ends = endsOf(bench, options);
-  const { address } = stack.use(await Ferryd.start(ends.root, ["--durability", durability]));
+  const { address, pid } = stack.use(await Ferryd.start(ends.root, ["--durability", durability]));
   const args = options.direction === "put"
     ? ["put", ends.local]
     : ["get", "tree", "--out", ends.local, "--durability", durability];
   const all = [...args, ...more, "--quiet"];
   return {
     name,
+    pid,
     ...target(bench, ends),
     run: async () => {
       await succeed(name, spawnFerry(all, { server: address }), bench.signal);
