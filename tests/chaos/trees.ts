@@ -52,6 +52,8 @@ class Tree {
   readonly files: TreeFile[] = [];
   /** The directories, with a trailing slash. */
   readonly directories: string[] = ["a/", "a/b/", "a/b/c/", "empty/", "a/hollow/"];
+  /** Whether it is published as one. */
+  readonly atomic: boolean;
   /** What a mirror deletes at the destination, directories with a trailing slash; nothing if it is no mirror. */
   readonly doomed: string[] = [];
 
@@ -84,6 +86,7 @@ class Tree {
       }
     }
     Deno.mkdirSync(target, { recursive: true });
+    this.atomic = this.op === "put" && random(3) === 0;
     if (random(2) === 0) return;
     this.doomed.push("old/", "old/deep/", "old/deep/gone", "gone");
     for (const name of this.doomed) {
@@ -122,6 +125,7 @@ class Tree {
     const { op, name, source, lane, jobs } = this;
     const common = ["--overwrite", "different", "--json", "--jobs", `${jobs}`];
     if (this.doomed.length > 0) common.push("--delete");
+    if (this.atomic) common.push("--atomic");
     return op === "put"
       ? ["put", source, ...common]
       : ["get", name, "--out", `${lane.local}/`, "--durability", "none", ...common];
@@ -149,6 +153,16 @@ function movedIn({ stdout }: Outcome): string[] {
     .map(({ filename }) => filename);
 }
 
+/** What the destination shows. One that is published as one lacks its name for a moment while it is replaced. */
+function visible({ target, atomic }: Tree): string[] {
+  try {
+    return below(target);
+  } catch (error) {
+    if (atomic && error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}
+
 /** Cuts a transfer of a directory once, resumes it, and checks the result. */
 export async function cutTree(lane: Lane, index: number): Promise<void> {
   const kind = CUT_KINDS[index % 4]!;
@@ -160,16 +174,16 @@ export async function cutTree(lane: Lane, index: number): Promise<void> {
   const what =
     `${op} of ${files.length} files by ${tree.jobs}, ${kind} behind ${at} of ${moving} bytes` +
     (kind === "kill ferryd" && sameRun ? ", by the same run" : "") +
-    (tree.doomed.length > 0 ? ", as a mirror" : "");
+    (tree.doomed.length > 0 ? ", as a mirror" : "") + (tree.atomic ? ", published as one" : "");
   const allowed = new Set(files.map(({ name }) => name).concat(tree.directories));
   const onlyIts = () => {
-    for (const name of below(tree.target)) {
+    for (const name of visible(tree)) {
       const staged = op === "get" && /(^|\/)\.ferry-[^/]*\.(part|json|json\.new)$/.test(name);
       const isIts = staged || allowed.has(name) || tree.doomed.includes(name);
       assert(isIts, `the directory shows ${name}`);
     }
   };
-  const watcher = new Watcher(files, onlyIts);
+  const watcher = new Watcher(files, onlyIts, { mayMiss: tree.atomic });
   await watched(watcher, what, async () => {
     const runs = await transferCut(tree, { kind, at, sameRun });
     const last = runs.at(-1)!;

@@ -31,9 +31,20 @@ export class Watcher {
   readonly #published = new Set<string>();
   #stopped = false;
 
-  /** Watches from now on; `alsoTrue` throws where something else is wrong. */
-  constructor(files: readonly WatchedFile[], alsoTrue: () => void = () => {}) {
+  readonly #mayMiss: boolean;
+
+  /**
+   * Watches from now on; `alsoTrue` throws where something else is wrong.
+   *
+   * @param options.mayMiss whether a file that is replaced may lack its name for a moment. Default: false.
+   */
+  constructor(
+    files: readonly WatchedFile[],
+    alsoTrue: () => void = () => {},
+    { mayMiss = false }: { mayMiss?: boolean } = {},
+  ) {
     this.#files = files;
+    this.#mayMiss = mayMiss;
     this.#alsoTrue = alsoTrue;
     this.#running = this.#run();
     // stop() reports the failure; it must not be unhandled meanwhile.
@@ -70,6 +81,7 @@ export class Watcher {
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
+    if (seen === undefined && this.#mayMiss) return;
     if (seen === expected) {
       this.#published.add(path);
       return;
