@@ -227,7 +227,9 @@ async function transferCut(
   };
   const silence = kind === "stall" ? ["--timeout", `${SILENCE}ms`] : [];
   const first = run("--retries", `${sameRun ? RETRIES : 0}`, ...silence);
-  await peer.reached;
+  await Promise.race([peer.reached, first]);
+  // What the other side has of older or renamed files does not cross: there may be too little to be cut.
+  if (peer.pending > 0) return [await first];
   if (kind === "kill ferryd") {
     await back.promise;
     if (!sameRun) await first;
