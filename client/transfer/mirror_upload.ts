@@ -167,7 +167,7 @@ export class MirroredUpload {
   /** Moves what has only another name. Returns false where items are left to be sent instead. */
   async #move(connections: Connections): Promise<boolean> {
     const items = this.#items!;
-    if (!this.#mirroring.mayBegin) this.#moves.giveUp(items);
+    if (!this.#mirroring.mayMove) this.#moves.giveUp(items);
     else if (await this.#moves.run(connections, items)) return true;
     this.#left = undefined;
     return false;

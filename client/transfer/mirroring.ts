@@ -107,6 +107,12 @@ export class Mirroring {
     return this.deletes && (this.#failures === 0 || this.#limits?.force === true);
   }
 
+  /** Whether files may be moved before it is known what is in the way of others: nothing failed, not even because of that. */
+  get mayMove(): boolean {
+    const isHeld = this.#held !== undefined && this.#held.length > 0;
+    return this.mayBegin && (!isHeld || this.#limits?.force === true);
+  }
+
   /**
    * Checks how many entries are to be deleted.
    *

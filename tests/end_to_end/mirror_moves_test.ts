@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { connect } from "../../mod.ts";
+import { connect, Filter } from "../../mod.ts";
 import { Pair } from "../support/pair.ts";
 import { filesBelow } from "../support/programs.ts";
 import { randomBytes } from "../support/random_file.ts";
@@ -90,12 +90,15 @@ Deno.test("ferry put --delete moves nothing where something else has failed", as
   Deno.renameSync(`${p.cwd}/t/a`, `${p.cwd}/t/c`);
   const long = `${"x".repeat(250)}`;
   p.write(`t/${long}`, "x");
+  // A directory that is in the way stays where the filter keeps what is in it.
   Deno.mkdirSync(`${p.root}/t/${long}`);
+  Deno.writeTextFileSync(`${p.root}/t/${long}/stays`, "");
   await using client = await connect(p.server.address);
   const failed: string[] = [];
   const done = new Map<string, string | undefined>();
   await client.putTree(`${p.cwd}/t`, {
     as: "t",
+    filter: new Filter({ exclude: ["stays"] }),
     delete: true,
     onFile: ({ filename, known }) => done.set(filename, known),
     onError: (filename) => failed.push(filename),
