@@ -26,7 +26,11 @@ export async function bundle(entry: string, into: string): Promise<string[]> {
     ["bundle", "--quiet", ...style, "--outdir", into, entry],
     { cwd: dirname(entry) },
   );
-  if (!success) throw new FerryError("io", reasonOf(stderr), { action: `bundle "${entry}"` });
+  if (!success) {
+    const reason = reasonOf(stderr);
+    const code = reason.includes("No space left") ? "no_space" : "io";
+    throw new FerryError(code, reason, { action: `bundle "${entry}"` });
+  }
   Deno.renameSync(join(into, basename(entry).replace(/\.ts$/, ".js")), join(into, ENTRY));
   const names = [...Deno.readDirSync(into)].map(({ name }) => name).sort();
   return [...names.filter((name) => name !== ENTRY), ENTRY];

@@ -141,7 +141,13 @@ Deno.test("parseRequest() supplies the defaults of every operation", () => {
       overwrite: "never",
       keep: false,
     }],
-    [{ op: "compare" }, { op: "compare", overwrite: "never", content: false }],
+    [{ op: "compare" }, {
+      op: "compare",
+      overwrite: "never",
+      content: false,
+      keep: false,
+      known: false,
+    }],
     [{ op: "exec", argv: ["ls"] }, { op: "exec", argv: ["ls"] }],
     [{ op: "exec", command: "" }, { op: "exec", command: "" }],
   ];
@@ -189,7 +195,7 @@ Deno.test("parseRequest() keeps what a get, a list, a compare and an exec say", 
         ids: true,
         links: true,
       },
-      { op: "compare", overwrite: "newer", content: true },
+      { op: "compare", overwrite: "newer", content: true, keep: false, known: false },
       { op: "exec", argv: ["a", "", "-x; $(y)"], timeout_ms: MAX_TIMEOUT_MS },
     ]
   ) assertEquals({ ...parseRequest(header(keys)) } as Record<string, unknown>, keys);
