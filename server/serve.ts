@@ -77,8 +77,8 @@ export interface ServeOptions extends ServerHooks, HttpServeOptions {
    */
   maxConnectionsPerSource?: number | undefined;
   /**
-   * The maximum number of connections that are compressed at the same time, each of which takes up to 10 MB of memory
-   * meanwhile; 0 for none. Further ones are not compressed, even if their clients ask for it. Default: 64.
+   * The maximum number of connections that are compressed at the same time, each of which takes the memory of a zstd
+   * stream in each direction meanwhile; 0 for none. Further ones are not compressed, even if their clients ask for it. Default: 64.
    */
   maxCompressed?: number | undefined;
   /** The idle timeout in milliseconds: a peer that transfers no byte for this long is disconnected. Default: 60000. */

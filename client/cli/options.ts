@@ -178,7 +178,7 @@ export const MIRROR = {
   },
   force: {
     kind: "flag",
-    help: "delete even if something failed or could not be read",
+    help: "delete even if something failed or could not be read; --max-delete still holds",
   },
 } as const satisfies OptionTable;
 
