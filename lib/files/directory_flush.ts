@@ -91,15 +91,29 @@ export class DirectoryFlushes {
     while (this.#waiting.length > 0) {
       const group = this.#waiting;
       this.#waiting = [];
-      try {
-        await syncDirectories(group.flatMap(({ directories }) => directories));
-        for (const { settled } of group) settled.resolve();
-      } catch {
-        // Each gets its own error.
-        for (const { directories, settled } of group) settled.resolve(syncDirectories(directories));
-        await Promise.allSettled(group.map(({ settled }) => settled.promise));
+      const once = flushedOnce();
+      for (const { directories, settled } of group) {
+        settled.resolve(syncDirectories(directories.map(once)));
       }
+      await Promise.allSettled(group.map(({ settled }) => settled.promise));
     }
     this.#running = false;
   }
+}
+
+/**
+ * Wraps directories so that each is flushed once, and all who name it get the result of that. A flush that failed must
+ * not be repeated: the operating system need not report the error a second time, although what it is about is lost.
+ */
+function flushedOnce(): (directory: ChangedDirectory) => ChangedDirectory {
+  const flushes = new Map<string, Promise<void>>();
+  return (directory) => {
+    const { identity } = directory;
+    const sync = () => {
+      const flush = flushes.get(identity) ?? directory.sync();
+      flushes.set(identity, flush);
+      return flush;
+    };
+    return { identity, sync };
+  };
 }

@@ -40,3 +40,29 @@ Deno.test("the failure of one directory is not that of the others", async () => 
   await Promise.all([first, second]);
   await flushes.sync([good]);
 });
+
+Deno.test("a flush that failed is not repeated, and has failed for all who share it", async () => {
+  const flushes = new DirectoryFlushes();
+  let flushed = 0;
+  const good: ChangedDirectory = { identity: "good", sync: () => Promise.resolve() };
+  const once: ChangedDirectory = {
+    identity: "bad at first",
+    async sync() {
+      await Promise.resolve();
+      if (++flushed === 1) throw new FerryError("io", "it is broken");
+    },
+  };
+  await assertCode("io", () => flushes.sync([once]));
+  assertEquals(flushed, 1);
+  flushed = 0;
+  const first = flushes.sync([good]);
+  const shared = [flushes.sync([once]), flushes.sync([good, once]), flushes.sync([good])];
+  const [alone, both, neither] = await Promise.allSettled(shared);
+  await first;
+  assertEquals([alone!.status, both!.status, neither!.status], [
+    "rejected",
+    "rejected",
+    "fulfilled",
+  ]);
+  assertEquals(flushed, 1);
+});
