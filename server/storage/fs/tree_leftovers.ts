@@ -65,14 +65,20 @@ export async function removeBelow(
   });
 }
 
-/** Removes a tree that no client has open, and everything that belongs to it. The next process removes what is left. */
+/**
+ * Removes a tree that no client has open, and everything that belongs to it. The next process removes what is left. A tree
+ * that a client has opened meanwhile stays, and so does one that is being published.
+ */
 export async function removeKept(
   trees: AreaTrees,
   tree: KeptTree,
   served: Removing,
 ): Promise<void> {
+  // What a publication has moved away and not given back may be the only copy of it: it is for people to find.
+  if (tree.users > 0 || tree.record.publishing) return;
   // Nobody may open it meanwhile.
   tree.users++;
+  tree.session = undefined;
   try {
     using own = trees.open(tree);
     for (const name of [NEW, OLD]) {

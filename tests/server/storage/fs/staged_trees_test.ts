@@ -100,11 +100,49 @@ Deno.test("a directory that was moved away is never removed where its name is ta
   });
   assertEquals(Deno.readTextFileSync(f.path("d")), "taken meanwhile");
   assertEquals(Deno.readTextFileSync(`${treeIn(f.root)}/old/a`), "old");
+  await f.storage.stagedTrees.expire(-1);
+  assertEquals(Deno.readTextFileSync(`${treeIn(f.root)}/old/a`), "old");
   await f.reopen(() => {
     Deno.writeTextFileSync(`${treeIn(f.root)}/record.json`, "damaged");
   });
   assertEquals(Deno.readTextFileSync(`${treeIn(f.root)}/old/a`), "old");
   await f.reopen(() => Deno.removeSync(treeIn(f.root), { recursive: true }));
+});
+
+Deno.test("a directory that cannot be moved back stays, even if nothing was to replace it", async () => {
+  await using f = new Fixture();
+  await put(f.storage, "d/a", "old");
+  const { renameSync } = Deno;
+  Deno.renameSync = (from, to) => {
+    if (/\/(new|old)$/.test(String(from))) throw new Deno.errors.PermissionDenied("no");
+    renameSync(from, to);
+  };
+  try {
+    await using tree = await begin(f.storage, "d");
+    await assertCode("denied", () => tree.publish({ replace: true }));
+  } finally {
+    Deno.renameSync = renameSync;
+  }
+  assertEquals(Deno.readTextFileSync(`${treeIn(f.root)}/old/a`), "old");
+  await f.storage.stagedTrees.expire(-1);
+  assertEquals(Deno.readTextFileSync(`${treeIn(f.root)}/old/a`), "old");
+  await f.reopen();
+  assertEquals(await listed(f.storage), ["d"], "the new one is whole: it gets the name");
+});
+
+Deno.test("a tree that a client opens while others expire is not removed", async () => {
+  await using f = new Fixture();
+  for (const directory of ["c", "d"]) {
+    await using tree = await begin(f.storage, directory);
+    await stage(tree, `${directory}/a`, "new");
+  }
+  const expired = f.storage.stagedTrees.expire(-1);
+  await using tree = await begin(f.storage, "d");
+  await expired;
+  assert(tree.resumed);
+  tree.confirm(name("d/a"));
+  await tree.publish({ replace: true });
+  assertEquals(await textOf(f.storage, "d/a"), "new");
 });
 
 Deno.test("what was staged before the machine was started anew is doubtful", async () => {
