@@ -203,12 +203,15 @@ export class StageService {
       if (published) return published;
       throw unknown();
     }
-    const exists = await this.ask(wish);
+    await this.ask(wish);
+    // A directory may get the name while the files are flushed: who may not remove it does not replace it either.
+    const removes = { op: "remove", filename } as const;
+    const mayReplace = replace && this.#permit.allows(removes);
     const published = await tree.publish({
-      replace,
+      replace: mayReplace,
       assertMay: () => {
         this.#permit.assert();
-        if (exists) this.#permit.assert({ op: "remove", filename });
+        if (mayReplace) this.#permit.assert(removes);
       },
     });
     await this.#open.close(tree);

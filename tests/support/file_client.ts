@@ -17,6 +17,7 @@ import { AddressedUploads } from "../../server/files/addressed_uploads.ts";
 import { FileService } from "../../server/files/file_service.ts";
 import type { OfferedUpload } from "../../server/files/offered_upload.ts";
 import type { Precondition } from "../../server/files/precondition.ts";
+import { type OpenStages, StageService } from "../../server/files/stage_service.ts";
 import type { StoredUpload, UploadOffer } from "../../server/files/upload.ts";
 import { UploadLocks } from "../../server/files/upload_locks.ts";
 import type { RecordKeeper } from "../../server/files/upload_records.ts";
@@ -107,6 +108,12 @@ export class FileClient {
   /** The uploads for one request. */
   uploads(request: AccessRequest): UploadService {
     return new UploadService(this.#permit(request), this.#uploading);
+  }
+
+  /** The directories that are published as one, for one request on a connection that has some open. */
+  stages(request: AccessRequest, open: OpenStages): StageService {
+    const options = { storage: this.#storage, runtime: RUNTIME };
+    return new StageService(this.#permit(request), options, open);
   }
 
   /** The uploads that the client goes on with by their ids, for one request. */
