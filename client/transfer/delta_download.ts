@@ -10,6 +10,7 @@ import { FerryError, wasCut } from "../../lib/core/errors.ts";
 import { AssembledContent } from "../../lib/delta/assembled_content.ts";
 import { coarseBlock } from "../../lib/delta/block_sizes.ts";
 import type { Copies } from "../../lib/delta/copies.ts";
+import { freeSpans } from "../../lib/delta/gaps.ts";
 import { KnownParts } from "../../lib/delta/parts.ts";
 import { planGet } from "../../lib/delta/plan.ts";
 import type { RandomAccess } from "../../lib/delta/random_access.ts";
@@ -180,13 +181,10 @@ function lacking(
   { size, offset }: { size: number; offset: number },
 ): { ranges: Ranges | undefined; reused: number } {
   const collector = new RangeCollector(size);
-  let reused = 0;
-  let end = offset;
-  for (const copy of copies.behind(offset)) {
-    collector.add(end, copy.at - end);
-    end = copy.at + copy.size;
-    reused += copy.size;
+  let reused = size - offset;
+  for (const { from, to } of freeSpans(copies, size, offset)) {
+    collector.add(from, to - from);
+    reused -= to - from;
   }
-  collector.add(end, size - end);
   return { ranges: collector.count > MAX_RANGES ? undefined : collector.finish(), reused };
 }

@@ -139,11 +139,11 @@ export function* wholePlaces(
   }
 }
 
-/** The parts of a content that are not copied. */
-export function freeSpans(copies: Copies, size: number): Span[] {
+/** The parts of a content that are not copied, without what is in front of an offset. */
+export function freeSpans(copies: Copies, size: number, offset = 0): Span[] {
   const free: Span[] = [];
-  let end = 0;
-  for (const copy of copies) {
+  let end = offset;
+  for (const copy of copies.behind(offset)) {
     if (copy.at > end) free.push({ from: end, to: copy.at });
     end = copy.at + copy.size;
   }

@@ -52,8 +52,6 @@ export interface GetPlan {
   copies: Copies;
   /** The size of the remote file in bytes. */
   size: number;
-  /** The parts of the remote file that have to be sent. */
-  ranges: Ranges;
 }
 
 /** The most copies of a plan; finer blocks are looked for only as long as there are fewer. */
@@ -82,16 +80,8 @@ export async function planPut(local: RandomAccess, options: PlanOptions): Promis
  * @param local the older content. It is read, and not closed
  * @throws {FerryError} as {@linkcode planPut}
  */
-export async function planGet(local: RandomAccess, options: PlanOptions): Promise<GetPlan> {
-  const { copies, size } = await Planner.run(local, options, "get");
-  const missing = new RangeCollector(size);
-  let end = options.offset ?? 0;
-  for (const copy of copies.behind(end)) {
-    missing.add(end, copy.at - end);
-    end = copy.at + copy.size;
-  }
-  missing.add(end, Math.max(0, size - end));
-  return { copies, size, ranges: missing.finish() };
+export function planGet(local: RandomAccess, options: PlanOptions): Promise<GetPlan> {
+  return Planner.run(local, options, "get");
 }
 
 /** One search. */
@@ -119,7 +109,7 @@ class Planner {
     local: RandomAccess,
     options: PlanOptions,
     direction: "put" | "get",
-  ): Promise<{ copies: Copies; size: number }> {
+  ): Promise<GetPlan> {
     const planner = new Planner(local, options, direction, await createStrongHash());
     await planner.#plan();
     return { copies: planner.#copies, size: planner.#remoteSize };

@@ -1,9 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { AssembledContent } from "../../../lib/delta/assembled_content.ts";
 import type { Copies } from "../../../lib/delta/copies.ts";
+import { freeSpans } from "../../../lib/delta/gaps.ts";
 import { KnownParts } from "../../../lib/delta/parts.ts";
 import { planGet, planPut } from "../../../lib/delta/plan.ts";
-import type { Ranges } from "../../../lib/delta/ranges.ts";
+import { RangeCollector } from "../../../lib/delta/ranges.ts";
 import { RecipeDecoder, RecipeSource } from "../../../lib/delta/recipe.ts";
 import type { FetchSignature } from "../../../lib/delta/signature.ts";
 import { assertCode } from "../../support/assertions.ts";
@@ -39,19 +40,21 @@ async function put(old: Bytes, fresh: Bytes, offset = 0) {
   return { result, copies, cost: fetched.bytes + recipe.length, fetched };
 }
 
-function cut(bytes: Bytes, ranges: Ranges): Bytes {
-  return join(...[...ranges].map(({ from, size }) => bytes.subarray(from, from + size)));
-}
-
 /** The new content by a get, and what crosses for it in bytes. */
 async function get(old: Bytes, fresh: Bytes, offset = 0) {
   const { fetch, fetched } = signaturesOf(fresh);
   const basis = new ContentInMemory(old);
-  const { copies, size, ranges } = await planGet(basis, { fetch, offset });
+  const { copies, size } = await planGet(basis, { fetch, offset });
   assertEquals(size, fresh.length);
-  const literals = received(cut(fresh, ranges));
-  const parts = new KnownParts(copies, size, literals, offset);
+  const missing = new RangeCollector(size);
+  const literals: Bytes[] = [];
+  for (const { from, to } of freeSpans(copies, size, offset)) {
+    missing.add(from, to - from);
+    literals.push(fresh.subarray(from, to));
+  }
+  const parts = new KnownParts(copies, size, received(join(...literals)), offset);
   const result = await readToEnd(new AssembledContent(parts, basis));
+  const ranges = missing.finish();
   const cost = fetched.bytes + ranges.encoded.length + ranges.size;
   return { result, copies, cost, fetched };
 }
