@@ -54,7 +54,7 @@ export interface GetPlan {
   size: number;
 }
 
-/** The most copies of a plan; finer blocks are looked for only as long as there are fewer. */
+/** Once a plan has more copies than this, nothing more is looked for. */
 const MAX_COPIES = 400_000;
 
 /** The most gaps that are examined at once. */
@@ -120,7 +120,6 @@ class Planner {
     await this.#compareInPlace(block);
     await this.#search(block, this.#gaps(block).filter((gap) => isLarge(gap, block)));
     for (let finer = finerBlock(block); finer; finer = finerBlock(block)) {
-      if (this.#copies.count > MAX_COPIES) break;
       const gaps = this.#gaps(block);
       await this.#search(finer, gaps, block);
       await this.#search(finer, this.#promising(gaps, block));
@@ -206,6 +205,7 @@ class Planner {
   }
 
   async #searchPlaces(block: number, remote: Span[], local: Span[]): Promise<void> {
+    if (this.#copies.count > MAX_COPIES) return;
     const put = this.#direction === "put";
     const free = freeSpans(this.#copies, put ? this.#local.size : this.#remoteSize);
     const collector = new RangeCollector(this.#remoteSize, block);

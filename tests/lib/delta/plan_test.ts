@@ -6,6 +6,7 @@ import { KnownParts } from "../../../lib/delta/parts.ts";
 import { planGet, planPut } from "../../../lib/delta/plan.ts";
 import { RangeCollector } from "../../../lib/delta/ranges.ts";
 import { RecipeDecoder, RecipeSource } from "../../../lib/delta/recipe.ts";
+import { Signer } from "../../../lib/delta/signer.ts";
 import type { FetchSignature } from "../../../lib/delta/signature.ts";
 import { assertCode } from "../../support/assertions.ts";
 import { KIB, MIB } from "../../support/bytes.ts";
@@ -233,6 +234,28 @@ Deno.test("a search in which all hashing is in vain ends", async () => {
   const { fetch } = signaturesOf(OLD, forge);
   const copies = await planPut(local, { fetch });
   assertEquals(copies.size, 0);
+});
+
+Deno.test("a plan of very many copies grows no further", async () => {
+  const block = 2048;
+  const local = randomBytes(8 * block, 4);
+  const signer = await Signer.create({ size: block, block, rolling: true });
+  const record = signer.update(local.subarray(0, block)).slice();
+  // Every other block of a huge remote file is the first local one; it comes in batches of 324,288 blocks.
+  const size = 1_300_000 * block;
+  let requests = 0;
+  const fetch: FetchSignature = ({ ranges, rolling }) => {
+    requests++;
+    const records = new Uint8Array((ranges?.size ?? size) / block * (rolling ? 8 : 4));
+    const view = new DataView(records.buffer);
+    for (let at = 0; rolling && at < records.length; at += 16) {
+      records.set(record, at);
+      view.setUint32(at + 8, at);
+    }
+    return Promise.resolve({ size, strong: 4, ...received(records) });
+  };
+  const { copies } = await planGet(new ContentInMemory(local), { fetch });
+  assertEquals([requests, copies.count], [1 + 3, 3 * 324_288 / 2]);
 });
 
 Deno.test("damaged records cost what they no longer show", async () => {
