@@ -9,10 +9,10 @@ import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import type { Entry } from "../../lib/core/entry.ts";
 import { type Range, Ranges } from "../../lib/delta/ranges.ts";
 import type { Digest } from "../../lib/digest/digest.ts";
-import { checksumOfSource } from "../../lib/digest/source_digest.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { StoredFile } from "../storage/storage.ts";
 import { assertVersion } from "./basis.ts";
+import { checksumIn } from "./opened_file.ts";
 import { type RangePiece, rangePieces } from "./range_pieces.ts";
 
 /** Which ranges are wanted. */
@@ -26,10 +26,11 @@ export interface WantedRanges {
 }
 
 /**
- * So many bytes in a row, a GiB, are read for a checksum between two ranges. While more are read, a client might take the
- * server for dead: in the middle of a body nothing else can be sent.
+ * So many bytes, a GiB, are read for a checksum alone while ranges are sent. Ranges are sent many at a time, after all that
+ * is between them was read. While more is read, a client might take the server for dead: in the middle of a body nothing
+ * else can be sent.
  */
-const MAX_GAP = 2 ** 30;
+const MAX_GAPS = 2 ** 30;
 
 /** A range that is read. */
 interface ReadRange extends Range {
@@ -82,15 +83,12 @@ export class FileRanges implements ByteSource, AsyncDisposable {
   ): Promise<FileRanges> {
     assertVersion(file, version);
     const ranges = Ranges.decode(encoded, file.entry.size);
-    let checksum = await file.find(algorithm);
     // Without a body there is no closing header that could have it.
-    if (checksum === null && (ranges.size === 0 || hasLongGap(ranges, file.entry.size))) {
-      file.seek(0);
-      checksum = await checksumOfSource(runtime, file, { algorithm });
-      await file.remember(checksum);
-    }
-    const digest = checksum ?? await runtime.digests.create(algorithm);
-    return new FileRanges(runtime, file, ranges, digest);
+    const isNeeded = ranges.size === 0 || file.entry.size - ranges.size > MAX_GAPS;
+    const checksum = isNeeded
+      ? await checksumIn(runtime, file, algorithm)
+      : await file.find(algorithm) ?? await runtime.digests.create(algorithm);
+    return new FileRanges(runtime, file, ranges, checksum);
   }
 
   /** The entry of the file when it was opened. */
@@ -145,13 +143,6 @@ export class FileRanges implements ByteSource, AsyncDisposable {
 
 function* withoutGaps(ranges: Ranges): Generator<ReadRange, void, void> {
   for (const range of ranges) yield { ...range, isGap: false };
-}
-
-function hasLongGap(ranges: Ranges, fileSize: number): boolean {
-  for (const { isGap, size } of withGaps(ranges, fileSize)) {
-    if (isGap && size > MAX_GAP) return true;
-  }
-  return false;
 }
 
 /** The ranges, and what is between them. */

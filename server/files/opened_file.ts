@@ -154,7 +154,7 @@ export class OpenedFile implements ByteSource, AsyncDisposable {
 }
 
 /** The checksum of an open file, which is read for it if it was recorded nowhere. */
-async function checksumIn(
+export async function checksumIn(
   runtime: Runtime,
   file: StoredFile,
   algorithm: Algorithm,
