@@ -82,12 +82,23 @@ export interface KnownHashes {
   readonly hasher: BlockHasher;
 }
 
+/** A part that is copied from the basis. */
+interface ObservedCopy {
+  readonly size: number;
+  /** Where it begins in the basis, and in the content. */
+  readonly from: number;
+  readonly at: number;
+}
+
 /** Passes the parts of a content on. A block that is a whole block of the basis is not hashed again. */
 export class ObservedParts implements Parts {
   readonly #parts: Parts;
   readonly #known: KnownHashes | undefined;
-  /** The parts of which not all bytes were added, and where they begin in the content, from `#first` on. */
-  #open: (Part & { readonly at: number })[] = [];
+  /**
+   * The copies that may contain a whole block and of which not all bytes were added, from `#first` on. Shorter ones are
+   * not kept: there may be as many as bytes.
+   */
+  #open: ObservedCopy[] = [];
   #first = 0;
   /** Where the next part begins. */
   #next = 0;
@@ -112,9 +123,14 @@ export class ObservedParts implements Parts {
   async next(): Promise<Part | null> {
     const part = await this.#parts.next();
     if (part === null) return null;
-    if (part.from !== undefined) this.#copied += part.size;
-    if (this.#known) this.#open.push({ size: part.size, from: part.from, at: this.#next });
-    this.#next += part.size;
+    const { size, from } = part;
+    if (from !== undefined) {
+      this.#copied += size;
+      if (this.#known && size >= this.#known.basis.block) {
+        this.#open.push({ size, from, at: this.#next });
+      }
+    }
+    this.#next += size;
     return part;
   }
 
@@ -147,23 +163,23 @@ export class ObservedParts implements Parts {
   /** The hash of the block that begins where the next byte is added, if it is one of the basis. */
   #knownHash(block: number): Uint8Array | undefined {
     const { hashes } = this.#known!.basis;
-    const part = this.#partAt(this.#added);
-    if (part?.from === undefined || part.at + part.size < this.#added + block) return undefined;
-    const from = part.from + this.#added - part.at;
+    const copy = this.#copyAt(this.#added);
+    if (!copy || copy.at + copy.size < this.#added + block) return undefined;
+    const from = copy.from + this.#added - copy.at;
     if (from % block !== 0) return undefined;
     const at = from / block * HASH_BYTES;
     return at + HASH_BYTES <= hashes.length ? hashes.subarray(at, at + HASH_BYTES) : undefined;
   }
 
-  /** The part that a byte is of; those in front of it are dropped. There may be as many parts as bytes. */
-  #partAt(offset: number): Part & { readonly at: number } | undefined {
-    let part = this.#open[this.#first];
-    while (part && part.at + part.size <= offset) part = this.#open[++this.#first];
+  /** The kept copy that a byte is of; those in front of it are dropped. */
+  #copyAt(offset: number): ObservedCopy | undefined {
+    let copy = this.#open[this.#first];
+    while (copy && copy.at + copy.size <= offset) copy = this.#open[++this.#first];
     if (this.#first > this.#open.length / 2) {
       this.#open = this.#open.slice(this.#first);
       this.#first = 0;
     }
-    return part;
+    return copy && copy.at <= offset ? copy : undefined;
   }
 
   /** The hashes of the blocks of the whole content, after all of it was added; undefined if they are not known. */
