@@ -26,6 +26,8 @@ export class AtomicUpload {
   readonly #keeps: Filter | undefined;
   #tree: TreeUpload;
   #stage: Stage | undefined;
+  /** Whether all that the filter excludes was carried over into the staged tree. */
+  #hasKept = false;
   /** Whether its publication was requested: if the connection was lost since, it may be published. */
   #requested = false;
 
@@ -100,13 +102,17 @@ export class AtomicUpload {
     if (begun.stage === undefined) {
       throw new FerryError("bad_header", "the server does not tell what it has begun");
     }
-    const isNew = !begun.exists && !begun.resumed;
-    if (begun.stage === before?.stage) return;
-    this.#stage = { filename, stage: begun.stage, isNew };
-    // The server was started anew, and has forgotten which files were sent: they are compared with what it still has.
-    if (before) this.#tree = await this.#walkAgain();
-    this.#tree.into(this.#stage);
-    if (begun.exists) await this.#keepExcluded(connection, this.#stage);
+    if (begun.stage !== before?.stage) {
+      const isNew = !begun.exists && !begun.resumed;
+      // The server was started anew, and has forgotten which files were sent: they are compared with what it still has.
+      if (before) this.#tree = await this.#walkAgain();
+      this.#stage = { filename, stage: begun.stage, isNew };
+      this.#hasKept = false;
+      this.#tree.into(this.#stage);
+    }
+    if (!begun.exists || this.#hasKept) return;
+    await this.#keepExcluded(connection, this.#stage!);
+    this.#hasKept = true;
   }
 
   #walkAgain(): Promise<TreeUpload> {
@@ -136,8 +142,10 @@ export class AtomicUpload {
       this.#options.onPublished?.({ filename, files, bytes, replaced });
       return true;
     } catch (error) {
-      if (again && toFerryError(error).code === "not_found") return false;
-      throw error;
+      if (!again || toFerryError(error).code !== "not_found") throw error;
+      // Another one has to be filled first.
+      this.#requested = false;
+      return false;
     }
   }
 

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { connect, FsStorage, MemoryStorage, serve } from "../../mod.ts";
+import { connect, Filter, FsStorage, MemoryStorage, serve } from "../../mod.ts";
 import { connect as connectTo } from "../../client/api/connect.ts";
 import { MIB } from "../support/bytes.ts";
 import { assertCode } from "../support/assertions.ts";
@@ -131,6 +131,55 @@ Deno.test("a publication that is cut at any place is finished by the client's ne
     assertEquals(treeOf(`${p.root}/cut/${turn}`).length, 51);
   }
   assertEquals(stagedIn(p.root), []);
+});
+
+Deno.test("what the filter leaves out stays where the connection is cut before all of it was carried over", async () => {
+  await using p = await Pair.shared();
+  make(p, { "t/a": "1" });
+  assertEquals((await publish(p, "t")).code, 0);
+  const kept = Array.from({ length: 200 }, (_, at) => `log/${"x".repeat(200)}${at}`);
+  Deno.mkdirSync(`${p.root}/t/log`);
+  for (const name of kept) Deno.writeTextFileSync(`${p.root}/t/${name}`, "kept");
+  // These names are nearly all that the client sends.
+  const fault = { direction: "up", at: 20_000, kind: "reset" } as const;
+  await using proxy = FaultyPeer.start(p.server.port, { faults: [fault] });
+  await using client = await connect(proxy.address);
+  const filter = new Filter({ exclude: ["log"] });
+  await client.putTree(`${p.cwd}/t`, { atomic: true, overwrite: "different", filter });
+  assertEquals(proxy.pending, 0);
+  assertEquals(treeOf(`${p.root}/t`), ["a", "log/", ...kept].sort());
+});
+
+Deno.test("a directory is not published half-filled where an earlier request to publish it was lost", async () => {
+  await using dir = new TempDir();
+  for (const name of ["t", "lost", "root"]) Deno.mkdirSync(dir.join(name));
+  dir.write("t/a", "1");
+  Deno.writeFileSync(dir.join("t/large"), new Uint8Array(4 * MIB).fill(7));
+  await using lost = FsStorage.open(dir.join("lost"), { durability: "none" });
+  await using storage = FsStorage.open(dir.join("root"), { durability: "none" });
+  await using first = await serve({ storage: lost, listen: "127.0.0.1:0" });
+  await using second = await serve({ storage, listen: "127.0.0.1:0" });
+  // All files reach the first server, and a part of them the second one.
+  const fault = { direction: "up", at: 6 * MIB, kind: "reset" } as const;
+  await using proxy = FaultyPeer.start(first.addresses[0]!.port, { faults: [fault] });
+  await using client = await connectTo(proxy.address);
+  let isLost = false;
+  const stop = new AbortController();
+  await client.putTree(dir.join("t"), {
+    atomic: true,
+    signal: stop.signal,
+    onPublished({ files }) {
+      if (files !== 2) stop.abort(new Error(`${files} of 2 files were published`));
+    },
+    onFile({ filename }) {
+      if (filename !== "t/large" || isLost) return;
+      isLost = true;
+      proxy.retarget(second.addresses[0]!.port);
+    },
+  });
+  assertEquals([isLost, proxy.pending], [true, 0]);
+  assertEquals(namesIn(dir.join("lost")), [".ferry"]);
+  assertEquals(treeOf(dir.join("root/t")), ["a", "large"]);
 });
 
 Deno.test("a client goes on where the server is killed and started again", async () => {
