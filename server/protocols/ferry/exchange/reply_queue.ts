@@ -56,8 +56,10 @@ export class ReplyQueue {
     using _hold = this.#wire.hold();
     using _conversation = this.#wire.converse();
     try {
+      // Also where it cannot be sent any more: until then the request may be at work.
+      const keys = await reply;
       await before;
-      await this.#wire.writeFrame(await reply);
+      await this.#wire.writeFrame(keys);
       if (this.#pending === 1) this.#flushSoon();
     } finally {
       this.#pending--;
@@ -79,7 +81,10 @@ export class ReplyQueue {
     });
   }
 
-  /** Resolves when all replies have been written to the output buffer; fails if one could not be. */
+  /**
+   * Resolves when all replies have been written to the output buffer; fails if one could not be, but not before all
+   * requests have ended.
+   */
   written(): Promise<void> {
     return this.#tail;
   }
@@ -89,7 +94,7 @@ export class ReplyQueue {
     return this.#ineffective;
   }
 
-  /** Resolves when all replies have been sent; fails if one could not be. */
+  /** Resolves when all replies have been sent; fails like {@linkcode ReplyQueue.written} if one could not be. */
   settle(): Promise<void> {
     return this.#tail = this.#tail.then(() => this.#wire.flush());
   }

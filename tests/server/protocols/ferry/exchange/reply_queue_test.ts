@@ -45,3 +45,21 @@ Deno.test("ReplyQueue.settle() fails where a reply could not be sent", async () 
   await queue.push(Promise.resolve({ n: 2 }));
   await assertRejects(() => queue.settle(), Error);
 });
+
+Deno.test("ReplyQueue.settle() waits for requests at work, also where no reply can be sent", async () => {
+  const stream = new MemoryStream();
+  stream.write = () => Promise.reject(new Deno.errors.BrokenPipe());
+  const queue = new ReplyQueue(new Wire(stream, { runtime: RUNTIME, idleTimeout: IDLE }));
+  await queue.push(Promise.resolve({ n: 1 }));
+  await assertRejects(() => queue.settle(), Error);
+  const late = Promise.withResolvers<Record<string, unknown>>();
+  await queue.push(late.promise);
+  await queue.push(Promise.resolve({ n: 3 }));
+  let settled = false;
+  const settling = queue.settle().finally(() => settled = true);
+  settling.catch(() => {});
+  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+  assertEquals(settled, false);
+  late.resolve({ n: 2 });
+  await assertRejects(() => settling, Error);
+});
