@@ -88,13 +88,9 @@ async function run(options: ServeValues): Promise<void> {
     tls: await readKeyPair(options),
   });
   const expire = () => {
-    guarded(
-      "remove old partial uploads",
-      async () => {
-        await storage.partialUploads?.expire(options["partial-ttl"]);
-        await storage.stagedTrees?.expire(options["partial-ttl"]);
-      },
-    );
+    const ttl = options["partial-ttl"];
+    guarded("remove old partial uploads", () => storage.partialUploads?.expire(ttl));
+    guarded("remove old staged directories", () => storage.stagedTrees?.expire(ttl));
   };
   expire();
   Deno.unrefTimer(setInterval(expire, EXPIRE_EVERY_MS));
