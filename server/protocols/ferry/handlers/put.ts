@@ -26,8 +26,11 @@ export const put: Handler<PutRequest> = {
     const upload = uploadOf(request, body);
     if (upload.offset === 0) await connection.releaseOffered();
     const { overwrite, stage, filename } = request;
-    // These policies compare with the existing file, which an earlier put may still be publishing.
-    if (overwrite === "newer" || overwrite === "different") await connection.replies.settle();
+    // These policies compare with the existing file, which an earlier put may still be publishing. In a staged tree,
+    // whatever is there is replaced.
+    if (stage === undefined && (overwrite === "newer" || overwrite === "different")) {
+      await connection.replies.settle();
+    }
     const uploads = await exchange.uploadsInto(stage, filename);
     const receiving = uploads.put(upload, body, connection.offered);
     let received: ReceivedUpload;
