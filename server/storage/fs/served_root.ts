@@ -20,7 +20,7 @@ import { Quota } from "../quota.ts";
 import { RECORDS_DIRECTORY } from "../subtree.ts";
 import { RecentlyPublished } from "./recently_published.ts";
 import { Root } from "./root.ts";
-import type { AreaTrees } from "./area_trees.ts";
+import type { AreaTrees, KeptTree } from "./area_trees.ts";
 import { infoAt } from "../../../lib/files/path_lookup.ts";
 import type { Directory } from "./open_directory.ts";
 import { MergeQueue } from "./sorted_names.ts";
@@ -28,7 +28,7 @@ import { StagingAreas } from "./staging_areas.ts";
 import type { Storage } from "../storage.ts";
 import { StateDirectory } from "./state_directory.ts";
 import { createRuntime, type Runtime } from "../../../lib/runtime/runtime.ts";
-import { eachBelow } from "./tree_walk.ts";
+import { eachBelow, type EachBelowOptions } from "./tree_walk.ts";
 
 /** The file name of the checksum cache in the state directory. */
 const CACHE = "index.db";
@@ -312,15 +312,7 @@ async function countFiles(
       ...options,
     });
     for (const staged of trees()) {
-      for (const tree of staged.all) {
-        using own = staged.open(tree);
-        // Its record does not count.
-        const peek = (above: Directory, name: string) => {
-          const info = infoAt(above.at(name));
-          return above.identity === own.identity && !info?.isDirectory ? undefined : info;
-        };
-        await eachBelow(own, { peek, onFound, ...options });
-      }
+      for (const tree of staged.all) await countTree(staged, tree, { onFound, ...options });
     }
     const own = root.confinedTo(RECORDS_DIRECTORY);
     using place = own.look(RECORDS_DIRECTORY);
@@ -329,6 +321,26 @@ async function countFiles(
     await eachBelow(records, { peek: (...at) => own.peek(...at), onFound, ...options });
   } catch (error) {
     throw fileError(error).during("count what the quota has to count");
+  }
+}
+
+/** Counts the files of a staged tree, unless it is gone. */
+async function countTree(
+  trees: AreaTrees,
+  tree: KeptTree,
+  work: Omit<EachBelowOptions, "peek">,
+): Promise<void> {
+  if (trees.get(tree.file) !== tree) return;
+  try {
+    using own = trees.open(tree);
+    // Its record does not count.
+    const peek = (above: Directory, name: string) => {
+      const info = infoAt(above.at(name));
+      return above.identity === own.identity && !info?.isDirectory ? undefined : info;
+    };
+    await eachBelow(own, { peek, ...work });
+  } catch (error) {
+    if (fileError(error).code !== "not_found") throw error;
   }
 }
 

@@ -88,6 +88,13 @@ export class FsStagedTrees implements StagedTrees {
   async expire(ttl: number): Promise<void> {
     const served = this.#served;
     if (served.unwritable) return;
+    // The quota counts what is in the trees as well: nothing of that is removed meanwhile.
+    try {
+      await served.counted();
+    } catch (error) {
+      if (served.closing.aborted) return;
+      throw error;
+    }
     for (const { trees } of served.areas.all) {
       for (const tree of trees.expired(ttl)) await removeKept(trees, tree, served);
     }

@@ -14,6 +14,7 @@ import { stagedIn, TempDir } from "../../support/programs.ts";
 import fc from "../../support/properties.ts";
 import { assertCode } from "../../support/assertions.ts";
 import { md5 } from "../../support/bytes.ts";
+import { namesIn } from "../../support/directories.ts";
 import { begin, keepPartial, partials, put, resume } from "../../support/stored_files.ts";
 
 const QUOTA = 1 << 20;
@@ -47,6 +48,15 @@ function stored(path: string): number {
   };
   look(path, true);
   return [...seen.values()].reduce((sum, size) => sum + size, 0);
+}
+
+/** The directories of the staged trees of a root. */
+function treesIn(root: string): string[] {
+  const staging = `${root}/.ferry/staging`;
+  return namesIn(staging).flatMap((area) =>
+    namesIn(`${staging}/${area}`).map((name) => `${staging}/${area}/${name}`)
+  )
+    .filter((path) => path.endsWith(".tree"));
 }
 
 class Fixture implements AsyncDisposable {
@@ -215,6 +225,34 @@ Deno.test("FsStorage with a quota lets writers wait until all is counted", async
   });
   await assertCode("quota", () => begin(f.storage, "new", "x".repeat(QUOTA - 500 * 2000 + 1)));
   await put(f.storage, "new", "x".repeat(QUOTA - 500 * 2000));
+  await f.assertRight();
+});
+
+Deno.test("FsStorage counts right where staged trees expire when it is opened", async () => {
+  await using f = new Fixture();
+  await put(f.storage, "a", "x".repeat(1000));
+  for (const directory of ["c", "d", "e"]) {
+    await using tree = await f.storage.stagedTrees.begin(name(directory), { owner: "" });
+    await using write = await tree.create(name(`${directory}/a`), { size: 100 });
+    await write.write(new Uint8Array(100));
+    await write.commit({ checksum: md5(new Uint8Array(100)), replace: false });
+  }
+  await f.reopen(() => {
+    for (let i = 0; i < 500; i++) Deno.writeTextFileSync(f.path(`f${i}`), "x");
+  });
+  await f.storage.stagedTrees.expire(-1);
+  await f.assertRight();
+});
+
+Deno.test("FsStorage counts what is there where another program removes a staged tree", async () => {
+  await using f = new Fixture();
+  await put(f.storage, "a", "x".repeat(1000));
+  for (const directory of ["c", "d"]) {
+    await using tree = await f.storage.stagedTrees.begin(name(directory), { owner: "" });
+    await tree.mkdir(name(`${directory}/e`));
+  }
+  await f.reopen();
+  for (const path of treesIn(f.root)) Deno.removeSync(path, { recursive: true });
   await f.assertRight();
 });
 
