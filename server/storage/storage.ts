@@ -141,7 +141,8 @@ export interface MoveOptions extends ChangeOptions, WithinOptions {
   replace: boolean;
   /**
    * Whether the file keeps its present name as well: there is no moment in which it lacks one. A directory fails with
-   * `not_a_file` then. A new name that has this very file already is no conflict. Default: false.
+   * `not_a_file` then. It replaces nothing, whatever `replace` says; a new name that has this very file already is no
+   * conflict. Default: false.
    */
   keep?: boolean | undefined;
   /** Stops the move while data is being copied, with the signal's abort reason. Nothing has been moved in that case. */

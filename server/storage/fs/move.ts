@@ -205,7 +205,8 @@ class Move {
 
   /** Fails if the copy could not get the new name, before copying. */
   #assertFree(): void {
-    const { to, replace } = this.#options;
+    const { to, keep } = this.#options;
+    const replace = this.#options.replace && !keep;
     const { info } = this.#source;
     let there: Deno.FileInfo;
     try {
@@ -238,7 +239,8 @@ class Move {
 
   /** Gives a copy its name. */
   #name(path: string, room: Room): void {
-    const { replace, quota } = this.#options;
+    const { keep, quota } = this.#options;
+    const replace = this.#options.replace && !keep;
     if (this.#source.info.isDirectory) return renameDirectory(path, room.path);
     if (!replace) return named(room.path, () => renameWithoutReplacing(path, room.path));
     const replaced = infoAt(room.path);

@@ -293,7 +293,7 @@ export class MemoryStorage implements Storage {
   ): Promise<void> {
     const node = this.#tree.find(from);
     if (from === to) return;
-    if (keep) return this.#keep(node, to, { replace, assertMay });
+    if (keep) return this.#keep(node, to, assertMay);
     if (node.type === "directory" && `${to}/`.startsWith(`${from}/`)) {
       throw new FerryError("bad_name", "a directory cannot be moved into itself");
     }
@@ -307,19 +307,16 @@ export class MemoryStorage implements Storage {
   }
 
   /** Gives a file another name as well. */
-  #keep(node: MemoryNode, to: FileName, { replace, assertMay }: MoveOptions): void {
+  #keep(node: MemoryNode, to: FileName, assertMay: MoveOptions["assertMay"]): void {
     if (node.type === "directory") throw new FerryError("not_a_file", "it is a directory");
     const there = this.#tree.look(to);
     if (there?.type === "file" && there.content === node.content) return;
-    if (there && !(replace && there.type === "file")) {
-      throw new FerryError("exists", "it exists already");
-    }
+    if (there) throw new FerryError("exists", "it exists already");
     assertMay?.();
     const { length } = node.content.bytes;
     using reserved = this.#quota.reserve(length);
     this.#tree.put(to, { ...node });
     reserved.settle(length);
-    if (there?.type === "file") this.#quota.count(-there.content.bytes.length);
   }
 
   /** See {@linkcode Storage.mkdir}. */

@@ -88,7 +88,8 @@ interface Work {
 }
 
 async function moveFile(work: Work, source: ObjectHead): Promise<void> {
-  const { served, from, to, replace, keep, assertMay, signal } = work;
+  const { served, from, to, keep, assertMay, signal } = work;
+  const replace = work.replace && !keep;
   const { bucket, lookup } = served;
   const [there] = await settled([
     lookup.look(to, { signal }),

@@ -79,7 +79,12 @@ export function testChanging(test: Test): void {
     await put(storage, "a", "new", { replace: true });
     assertEquals([await textOf(storage, "a"), await textOf(storage, "backup/a")], ["new", "old"]);
     assertEquals((await storage.stat(name("backup/a"))).mtime, 1_234_567_890_123);
-    await assertCode("exists", () => storage.move(name("a"), name("backup/a"), keep));
+    for (const replace of [false, true]) {
+      const options = { ...keep, replace };
+      await assertCode("exists", () => storage.move(name("a"), name("backup/a"), options));
+      await assertCode("exists", () => storage.move(name("a"), name("backup"), options));
+    }
+    assertEquals([await textOf(storage, "a"), await textOf(storage, "backup/a")], ["new", "old"]);
     await assertCode("not_a_file", () => storage.move(name("backup"), name("b"), keep));
     await assertCode("not_found", () => storage.move(name("absent"), name("b"), keep));
     await storage.remove(name("backup/a"), { recursive: false });

@@ -16,7 +16,7 @@ export const move: Handler<MoveRequest> = {
 
   answer(exchange) {
     const { filename, to, overwrite, within, keep } = exchange.request;
-    const replace = overwrite === "always";
+    const replace = overwrite === "always" && !keep;
     return exchange.replyWhenKept({ filename: to }, (onChanged) => {
       return exchange.files.move(filename, to, { replace, within, keep, onChanged });
     });
