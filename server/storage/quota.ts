@@ -100,7 +100,7 @@ export class Quota {
 
   /** Counts that a file, which has been counted, has got another name. `file` describes it before that. */
   linked(file: CountedFile): void {
-    if (!this.isLimited) return;
+    if (!file.isFile || !this.isLimited) return;
     const { key } = namesOf(file);
     this.#names.set(key, (this.#names.get(key) ?? file.nlink ?? 1) + 1);
   }

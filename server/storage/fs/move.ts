@@ -126,8 +126,7 @@ class Move {
       if (error instanceof Deno.errors.AlreadyExists) throw error;
       return false;
     }
-    const linked = infoAt(path);
-    if (linked) quota.found(linked);
+    quota.linked(this.#source.info);
     return true;
   }
 
@@ -163,7 +162,10 @@ class Move {
     this.#assertFree();
     using nearest = this.#root.nearest(to);
     const area = areas.beside(nearest);
-    area.assertRoom(await this.#measure());
+    const size = await this.#measure();
+    // The original and the copy both stay.
+    using reserved = keep ? quota.reserve(size) : undefined;
+    area.assertRoom(size);
     await using tree = area.makeDirectory();
     const copying = {
       runtime,
@@ -185,13 +187,10 @@ class Move {
       assertMay?.();
       this.#name(closer.directory.at(source.name), room);
     }
+    reserved?.settle(copied.copy.isFile ? copied.copy.size : 0);
     await this.#sync(room.directory, ...room.made);
     this.#root.assertStanding([source.directory, room.directory]);
-    if (keep) {
-      const kept = infoAt(room.path);
-      if (kept) quota.found(kept);
-      return;
-    }
+    if (keep) return;
     await removeCopied(source.directory, copied, from, (file, copy) => {
       quota.found(copy);
       quota.lost(file);

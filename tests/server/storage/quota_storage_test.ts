@@ -131,6 +131,9 @@ const ACTIONS: Record<string, (storage: Storage) => Promise<unknown>> = {
   "move() onto itself by way of a link": (s) =>
     s.move(name("d/b"), name("link/b"), { replace: true }),
   "move() over a file": (s) => s.move(name("a"), name("d/b"), { replace: true }),
+  "move() of it with keep": (s) => s.move(name("a"), name("d/new"), { replace: false, keep: true }),
+  "move() of the other with keep": (s) =>
+    s.move(name("link"), name("d/new"), { replace: false, keep: true }),
   "move() over nothing": (s) => s.move(name("a"), name("d/new"), { replace: false }),
 };
 

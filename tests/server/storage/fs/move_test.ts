@@ -181,6 +181,24 @@ testWithMount("FsStorage.move() to another file system takes nothing from the qu
 });
 
 testWithMount(
+  "FsStorage.move() with keep to another file system needs room in the quota, and replaces nothing",
+  async () => {
+    await using b = await Bordered.make(memory, { durability: "none", quota: 1000 });
+    const keep = { replace: true, keep: true };
+    await put(b.storage, "near/a", new Uint8Array(400));
+    await b.storage.move(name("near/a"), name("far/a"), keep);
+    await assertCode("quota", () => b.storage.move(name("near/a"), name("far/b"), keep));
+    assertEquals(await listed(b.storage, "far"), ["far/a"]);
+    await put(b.storage, "near/c", new Uint8Array(200).fill(1));
+    await assertCode("quota", () => put(b.storage, "near/d", "x"));
+    await assertCode("exists", () => b.storage.move(name("near/c"), name("far/a"), keep));
+    await b.storage.remove(name("near/a"), { recursive: false });
+    await put(b.storage, "near/d", new Uint8Array(400));
+    assertEquals(await b.storage.checksum(name("far/a"), "md5"), md5(new Uint8Array(400)));
+  },
+);
+
+testWithMount(
   "ferry mv to another file system goes on when ferryd was killed in its middle",
   async () => {
     await using b = await Bordered.make(memory, { durability: "full" });
