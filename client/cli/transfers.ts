@@ -96,7 +96,12 @@ function mirrorOptions(
 
 /** The failure of a mirror of something that is not a directory. */
 export function notMirrored(op: Direction, name: string): FerryError {
-  const reason = "--delete and --backup are for directories, and it is a file";
+  return isFile(op, name, "--delete and --backup are for directories");
+}
+
+/** The failure of a transfer with options that are for directories, of something that is not one. */
+export function isFile(op: Direction, name: string, options: string): FerryError {
+  const reason = `${options}, and it is a file`;
   return new FerryError("usage", reason, { action: `${op} ${quote(name)}` });
 }
 

@@ -217,6 +217,26 @@ Deno.test("replacing a directory needs the scope delete, and that is told before
   assertStringIncludes(of("error")[0].message, "delete");
 });
 
+Deno.test("--atomic is for directories, and not for what would be lost or undone in one", async () => {
+  await using p = await Pair.shared();
+  make(p, { "t/a": "1", "f": "f" });
+  const refusals: [args: string[], reason: string][] = [
+    [["f"], "--atomic is for directories, and it is a file"],
+    [["t", "f"], "--atomic is for directories, and it is a file"],
+    [["t", "--links"], "symbolic links are not kept in it"],
+    [["t", "--backup", "old"], "no backups are kept of what it replaces"],
+    [["t", "--delete", "--max-delete", "1"], "gone with it in any case"],
+    [["t", "--delete", "--force"], "gone with it in any case"],
+    [["t", "--watch"], "--watch does not go with --atomic"],
+  ];
+  for (const [args, reason] of refusals) {
+    const { code, stdout, stderr } = await p.run("put", ...args, "--atomic");
+    assertEquals([code, stdout], [2, ""], `${args}`);
+    assertStringIncludes(stderr, reason);
+  }
+  assertEquals(namesIn(p.root).filter((name) => name !== ".ferry"), []);
+});
+
 Deno.test("what cannot be published as one is refused before anything is sent", async () => {
   await using dir = new TempDir();
   Deno.mkdirSync(dir.join("t"));

@@ -15,7 +15,7 @@ import { secondsSince } from "../output.ts";
 import { standardInput } from "../stdio.ts";
 import { watchReports } from "../watch_output.ts";
 import { TransferOutput } from "../transfer_output.ts";
-import { asksForMirror, forEachItem, notMirrored, treeOptions } from "../transfers.ts";
+import { asksForMirror, forEachItem, isFile, notMirrored, treeOptions } from "../transfers.ts";
 
 /** A local file or directory, and its name on the server. */
 interface Source {
@@ -118,6 +118,9 @@ that was asked for), as the server verified it, and its name there.`,
     const isTree = ({ path }: Source) => path !== "-" && isDirectory(path);
     const files = sources.filter((source) => !isTree(source));
     if (mirrors && files.length > 0) throw notMirrored("put", files[0]!.path);
+    if (options.atomic && files.length > 0) {
+      throw isFile("put", files[0]!.path, "--atomic is for directories");
+    }
     if (options.watch && (dryRun || sources.length !== 1 || files.length > 0)) {
       throw new FerryError("usage", "--watch follows one directory, and is no dry run");
     }
