@@ -77,9 +77,12 @@ export async function getTree(
   const callbacks = new Callbacks();
   const watched = callbacks.ofTree(options);
   // A module that few need is loaded where it is needed.
-  const Download = isMirror(options)
-    ? (await import("../transfer/mirror_download.ts")).MirroredDownload
-    : TreeDownload;
-  const tree = new Download(directory, out, watched);
+  const tree = isMirror(options)
+    ? (await import("../transfer/mirror_download.ts")).MirroredDownload.begin(
+      directory,
+      out,
+      watched,
+    )
+    : new TreeDownload(directory, out, watched);
   await moveTree(requests, tree, action, watched, callbacks);
 }

@@ -7,7 +7,8 @@
 
 import type { Listed } from "../../lib/core/entry.ts";
 import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
-import { resolve } from "../../lib/core/paths.ts";
+import { basename, dirname, join, resolve } from "../../lib/core/paths.ts";
+import { PLATFORM } from "../../lib/core/platform.ts";
 import { isTaken } from "../../lib/files/path_lookup.ts";
 import type { Connections } from "./jobs.ts";
 import { localFailure } from "./local_failure.ts";
@@ -45,13 +46,17 @@ export class MirroredDownload {
    *
    * @throws {FerryError} `usage` for a backup that would hold the target
    */
-  constructor(name: string, out: string, given: GetTreeOptions) {
+  static begin(name: string, out: string, given: GetTreeOptions): MirroredDownload {
     const { backup } = given;
-    if (backup !== undefined && `${resolve(out)}/`.startsWith(`${resolve(backup)}/`)) {
+    if (backup !== undefined && namesInside(backup, out).length > 0) {
       const reason = `${quote(backup)} holds the directory that it is to keep backups of`;
       throw new FerryError("usage", reason);
     }
-    const { overwrite = "different" } = given;
+    return new MirroredDownload(name, out, given);
+  }
+
+  private constructor(name: string, out: string, given: GetTreeOptions) {
+    const { backup, overwrite = "different" } = given;
     this.#name = name;
     this.#out = out;
     this.#source = new RemoteNames(given.links === true);
@@ -125,7 +130,7 @@ export class MirroredDownload {
   async #plan(): Promise<Doomed[]> {
     const { filter, backup, links } = this.#options;
     const { excluded } = this.#mirroring;
-    const kept = backup === undefined ? undefined : nameInside(this.#out, backup);
+    const kept = backup === undefined ? undefined : namesInside(this.#out, backup);
     const plan = new MirrorPlan(this.#source, { filter, excluded, kept, replacesLinks: links });
     await visitTarget(this.#out, {
       add: (entry) => plan.add(entry),
@@ -215,8 +220,25 @@ function nameIn(directory: string, filename: string): string | undefined {
   return filename.startsWith(`${directory}/`) ? filename.slice(directory.length + 1) : undefined;
 }
 
-/** The name of a path relative to a directory; undefined where it is not in it. */
-function nameInside(directory: string, path: string): string | undefined {
-  const [base, other] = [`${resolve(directory)}/`, resolve(path)];
-  return other.startsWith(base) ? other.slice(base.length) : undefined;
+/** The names of a path relative to a directory: as it is written, and without links. None where it is not in it. */
+function namesInside(directory: string, path: string): string[] {
+  return [resolve, realPath].flatMap((form) => {
+    const [above, name] = [form(directory), form(path)].map(slashed);
+    return name!.startsWith(above!) ? [name!.slice(above!.length, -1)] : [];
+  });
+}
+
+/** A path without links, as far as it exists. */
+function realPath(path: string): string {
+  try {
+    return Deno.realPathSync(path);
+  } catch {
+    const above = dirname(path);
+    return above === path ? resolve(path) : join(realPath(above), basename(path));
+  }
+}
+
+/** An absolute path with a slash after each of its components. */
+function slashed(path: string): string {
+  return path.split(PLATFORM.separators).join("/").replace(/\/?$/, "/");
 }

@@ -56,8 +56,8 @@ export interface MirrorPlanOptions {
   filter?: Filter | undefined;
   /** Whether entries that the filter leaves out are deleted. Default: false, they stay. */
   excluded?: boolean | undefined;
-  /** A name in the target that stays with all that is in it: the directory for backups. Default: none. */
-  kept?: string | undefined;
+  /** A name in the target that stays with all that is in it, or several: of the directory for backups. Default: none. */
+  kept?: string | readonly string[] | undefined;
   /** Whether directories and files of the source take the place of links, as where links are transferred. Default: false. */
   replacesLinks?: boolean | undefined;
 }
@@ -79,6 +79,8 @@ interface Candidate extends TargetEntry {
 export class MirrorPlan {
   readonly #source: SourceNames;
   readonly #options: MirrorPlanOptions;
+  /** See {@linkcode MirrorPlanOptions.kept}. */
+  readonly #kept: ReadonlySet<string>;
   /** Names of the source that the target has not shown yet. */
   readonly #unmatched: Set<string>;
   readonly #candidates: Candidate[] = [];
@@ -93,6 +95,7 @@ export class MirrorPlan {
   constructor(source: SourceNames, options: MirrorPlanOptions = {}) {
     this.#source = source;
     this.#options = options;
+    this.#kept = new Set([options.kept ?? []].flat());
     this.#unmatched = new Set(source.all());
   }
 
@@ -107,8 +110,7 @@ export class MirrorPlan {
     if (this.#closed.has(above)) return this.#close(entry);
     const doomed = this.#directories.get(above);
     const excluded = doomed?.excluded === true || this.#isExcluded(entry);
-    const stays = type === "other" || name === this.#options.kept ||
-      excluded && !this.#options.excluded;
+    const stays = type === "other" || this.#kept.has(name) || excluded && !this.#options.excluded;
     if (stays) return this.#keep(entry);
     const here = excluded || doomed ? undefined : this.#source.at(name);
     if (here) this.#unmatched.delete(name);
@@ -126,6 +128,7 @@ export class MirrorPlan {
 
   /** What is to be deleted, each directory before its content. */
   doomed(): Doomed[] {
+    if (this.#candidates.length === 0) return [];
     // A file system that ignores case or Unicode normalization lists a name of the source in the spelling that it had
     // there before, and not in that of the source.
     const respelled = new Set([...this.#unmatched].map(foldName));

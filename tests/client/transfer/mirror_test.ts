@@ -302,6 +302,39 @@ Deno.test("a mirror here deletes files, links and empty directories, and keeps b
   assertEquals(left.every((name) => name.startsWith(".ferry-")), true);
 });
 
+Deno.test("a mirror here keeps backups that are in it by another path", async () => {
+  await using dir = new TempDir();
+  await using storage = new MemoryStorage();
+  await using pair = await served(storage);
+  await pair.client.put(new TextEncoder().encode("new"), { as: "t/a" });
+  for (const name of ["real/one.bak/kept", "real/two.bak/kept"]) write(dir, name, "kept");
+  Deno.symlinkSync("real", dir.join("link"));
+  Deno.symlinkSync("real/two.bak", dir.join("two"));
+  const deleted: string[] = [];
+  const get = (out: string, backup: string) => {
+    return pair.client.getTree("t", {
+      ...{ out: dir.join(out), delete: true, backup: dir.join(backup) },
+      onDelete: ({ filename }) => deleted.push(filename),
+    });
+  };
+  await get("real", "link/two.bak/../two.bak");
+  assertEquals(deleted.sort(), ["t/one.bak", "t/one.bak/kept"]);
+  assertEquals(await Deno.readTextFile(dir.join("real/two.bak/one.bak/kept")), "kept");
+  for (const [out, backup] of [["link", "real/two.bak"], ["real", "two"]] as const) {
+    deleted.length = 0;
+    write(dir, "real/x", "x");
+    await get(out, backup);
+    assertEquals(deleted, ["t/x"]);
+  }
+  assertEquals(await Deno.readTextFile(dir.join("real/two.bak/kept")), "kept");
+  // The directory that would hold the target is refused by any path.
+  Deno.symlinkSync("..", dir.join("real/up"));
+  for (const backup of ["link", "real/up", "two/.."]) {
+    await assertCode("usage", () => get("real", backup));
+  }
+  await assertCode("usage", () => get("real/two.bak", "link"));
+});
+
 Deno.test("a mirror refuses a backup that would hold its target, and a limit that is no number", async () => {
   await using dir = new TempDir();
   await using storage = new MemoryStorage();
