@@ -92,6 +92,8 @@ export class PieceWriter {
   }
 
   #isWorth(length: number): boolean {
+    // What is written behind the end fails where it is sent.
+    if (this.#closed) return false;
     const { withCompressor, without } = WORTH_BYTES;
     return length >= (this.#compressor ? withCompressor : without);
   }

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { zstdCompressSync } from "node:zlib";
+import { FerryError } from "../../../lib/core/errors.ts";
 import { Compressor } from "../../../lib/compression/zstd.ts";
 import { Wire } from "../../../lib/wire/frames.ts";
 import {
@@ -8,7 +9,7 @@ import {
   PIECE_HEADER_BYTES,
   type PieceHeader,
 } from "../../../lib/wire/piece_header.ts";
-import { IDLE_MS } from "../../../lib/wire/piece_writer.ts";
+import { IDLE_MS, PieceWriter } from "../../../lib/wire/piece_writer.ts";
 import {
   assertFails,
   IDLE,
@@ -300,4 +301,20 @@ Deno.test("A connection that is closed frees what compression takes, and reads f
   wire.close();
   await assertFails(reading, "closed");
   await assertFails(wire.write(lines(500)).then(() => wire.flush()), "closed");
+});
+
+Deno.test("What is written to a connection that was closed takes no memory for compression", async () => {
+  let compressors = 0;
+  const writer = new PieceWriter({
+    buffers: RUNTIME.buffers,
+    send: () => Promise.reject(new FerryError("closed", "connection closed")),
+    compressor() {
+      compressors++;
+      return new Compressor(3);
+    },
+    onIdle() {},
+  });
+  writer.close();
+  await assertFails(writer.write(lines(500), () => {}), "closed");
+  assertEquals(compressors, 0);
 });
