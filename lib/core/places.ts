@@ -13,14 +13,9 @@ export class Places {
     this.#left = count;
   }
 
-  /** Whether a place is free. */
-  get free(): boolean {
-    return this.#left > 0;
-  }
-
   /** Takes a place, which is free again when it is disposed of. Returns undefined if none is free. */
   take(): Disposable | undefined {
-    if (!this.free) return undefined;
+    if (this.#left <= 0) return undefined;
     this.#left--;
     let taken = true;
     return {

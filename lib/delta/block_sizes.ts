@@ -6,12 +6,6 @@
 
 import { FerryError } from "../core/errors.ts";
 
-/** The smallest block of a signature, in bytes. */
-export const MIN_BLOCK = 64;
-
-/** The largest block of a signature, in bytes. */
-export const MAX_BLOCK: number = 64 * 1024 * 1024;
-
 /** The length of the weak hash in a record, in bytes. */
 export const WEAK_BYTES = 4;
 
@@ -23,11 +17,6 @@ const LEVEL_FACTOR = 16;
 
 /** The smallest and the largest coarse block, in bytes. */
 const [MIN_COARSE, MAX_COARSE] = [2048, 4 * 1024 * 1024];
-
-/** Whether a signature may have blocks of that size: a power of two from {@linkcode MIN_BLOCK} to {@linkcode MAX_BLOCK}. */
-export function isBlockSize(block: number): boolean {
-  return block >= MIN_BLOCK && block <= MAX_BLOCK && Number.isInteger(Math.log2(block));
-}
 
 /**
  * The block size of the first level: a power of two near the double of the square root of the size, so that the

@@ -21,12 +21,10 @@ export interface InPlaceOptions {
   target: "local" | "remote";
   /** Hashes the blocks. */
   hash: StrongHash;
-  /** Gets every byte of the local file in order. The bytes are valid until it resolves. */
-  onBytes?: ((piece: Uint8Array<ArrayBuffer>) => void | Promise<void>) | undefined;
+  /** Gets every byte of the local file in order. The bytes are valid until it returns. */
+  onBytes?: ((piece: Uint8Array<ArrayBuffer>) => void) | undefined;
   /** Is told how many bytes are the same so far. */
   onFound?: ((bytes: number) => void) | undefined;
-  /** Ends it. */
-  signal?: AbortSignal | undefined;
 }
 
 /**
@@ -40,7 +38,7 @@ export interface InPlaceOptions {
 export async function compareInPlace(
   local: RandomAccess,
   reply: SignatureReply,
-  { block, target, hash, onBytes, onFound, signal }: InPlaceOptions,
+  { block, target, hash, onBytes, onFound }: InPlaceOptions,
 ): Promise<Copies> {
   const same = new Copies();
   const chunk = Math.max(CHUNK_BYTES, block);
@@ -80,11 +78,10 @@ export async function compareInPlace(
     if (needed > 0) next = fill(0);
     for (let start = 0; start < Math.max(needed, reply.size); start += chunk) {
       const bytes = await next;
-      signal?.throwIfAborted();
       next = start + chunk < needed ? fill(start + chunk) : undefined;
       // If something else fails first, this failure is of no interest.
       next?.catch(() => {});
-      const passed = bytes && onBytes?.(bytes);
+      if (bytes) onBytes?.(bytes);
       const count = Math.ceil(Math.max(0, Math.min(chunk, reply.size - start)) / block);
       const received = records.subarray(0, count * reply.strong);
       await readRecords(reply, received);
@@ -93,7 +90,6 @@ export async function compareInPlace(
         const record = i < count ? received.subarray(i * reply.strong) : undefined;
         compare(at, record, bytes?.subarray(i * block, (i + 1) * block));
       }
-      await passed;
       onFound?.(same.size);
     }
     await readEnd(reply);

@@ -26,24 +26,20 @@ import { compareInPlace } from "./in_place.ts";
 import type { RandomAccess } from "./random_access.ts";
 import { RangeCollector, type Ranges } from "./ranges.ts";
 import { MAX_ENTRIES, SearchTable } from "./search_table.ts";
-import { assertReply, type FetchSignature, type SignatureReply } from "./signature.ts";
+import type { FetchSignature, SignatureReply } from "./signature.ts";
 import { intersection, type Span, union } from "./spans.ts";
 import { createStrongHash, type StrongHash } from "./strong_hash.ts";
 
-/** Options of {@linkcode planPut} and {@linkcode planGet}. */
+/** Options of {@linkcode planPut}. */
 export interface PlanOptions {
   /** Asks for a signature of the remote file. */
   fetch: FetchSignature;
-  /** The size of the remote file in bytes, if it is known, which decides about the first blocks. */
-  remoteSize?: number | undefined;
   /** What is in front of this offset in the new content need not be found. Default: 0. */
   offset?: number | undefined;
-  /** Gets every byte of the local file in order, once. The bytes are valid until it resolves. */
-  onBytes?: ((piece: Uint8Array<ArrayBuffer>) => void | Promise<void>) | undefined;
+  /** Gets every byte of the local file in order, once. The bytes are valid until it returns. */
+  onBytes?: ((piece: Uint8Array<ArrayBuffer>) => void) | undefined;
   /** Is told how many bytes have been found so far. */
   onFound?: ((bytes: number) => void) | undefined;
-  /** Ends the search. */
-  signal?: AbortSignal | undefined;
 }
 
 /** What is needed to get a file by delta. */
@@ -80,8 +76,11 @@ export async function planPut(local: RandomAccess, options: PlanOptions): Promis
  * @param local the older content. It is read, and not closed
  * @throws {FerryError} as {@linkcode planPut}
  */
-export function planGet(local: RandomAccess, options: PlanOptions): Promise<GetPlan> {
-  return Planner.run(local, options, "get");
+export function planGet(
+  local: RandomAccess,
+  { fetch }: Pick<PlanOptions, "fetch">,
+): Promise<GetPlan> {
+  return Planner.run(local, { fetch }, "get");
 }
 
 /** One search. */
@@ -116,7 +115,7 @@ class Planner {
   }
 
   async #plan(): Promise<void> {
-    let block = coarseBlock(this.#options.remoteSize ?? this.#local.size);
+    let block = coarseBlock(this.#local.size);
     await this.#compareInPlace(block);
     await this.#search(block, this.#gaps(block).filter((gap) => isLarge(gap, block)));
     for (let finer = finerBlock(block); finer; finer = finerBlock(block)) {
@@ -128,20 +127,17 @@ class Planner {
   }
 
   async #compareInPlace(block: number): Promise<void> {
-    const { onBytes, onFound, signal } = this.#options;
+    const { onBytes, onFound } = this.#options;
     const reply = await this.#ask(block, undefined);
     this.#remoteSize = reply.size;
     const target = this.#direction === "put" ? "local" : "remote";
-    const options = { block, target, hash: this.#hash, onBytes, onFound, signal } as const;
+    const options = { block, target, hash: this.#hash, onBytes, onFound } as const;
     this.#copies = await compareInPlace(this.#local, reply, options);
   }
 
-  async #ask(block: number, ranges: Ranges | undefined): Promise<SignatureReply> {
-    const { fetch: ask, signal } = this.#options;
-    signal?.throwIfAborted();
-    const reply = await ask({ block, rolling: ranges !== undefined, ranges });
-    assertReply(reply);
-    return reply;
+  #ask(block: number, ranges: Ranges | undefined): Promise<SignatureReply> {
+    const { fetch: ask } = this.#options;
+    return ask({ block, rolling: ranges !== undefined, ranges });
   }
 
   #gaps(margin: number): Gap[] {
@@ -223,7 +219,6 @@ class Planner {
     const finds = put ? new FoundPlaces(table) : new FoundBlocks(table);
     const search = new BlockSearch(this.#local, table, this.#hash, finds);
     for (const span of put ? intersection(union(local), free) : union(local)) {
-      this.#options.signal?.throwIfAborted();
       await search.search(span);
     }
     this.#copies = Copies.merged(this.#copies, finds.finish());

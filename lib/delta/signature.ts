@@ -18,26 +18,16 @@ export interface SignatureRequest {
   readonly ranges: Ranges | undefined;
 }
 
-/** The reply: the records, one after the other. */
+/** The reply, whose numbers have been checked: the records, one after the other. */
 export interface SignatureReply extends Received {
   /** The size of the whole file in bytes. */
   readonly size: number;
-  /** How many bytes of the strong hash each record has. */
+  /** How many bytes of the strong hash each record has, 4 to 8. */
   readonly strong: number;
 }
 
 /** Asks for a signature of the remote file. The reply is read to its end before the next one is asked for. */
 export type FetchSignature = (request: SignatureRequest) => Promise<SignatureReply>;
-
-/**
- * Fails if a reply says something that no signature can say.
- *
- * @throws {FerryError} `bad_header`
- */
-export function assertReply({ size, strong }: SignatureReply): void {
-  if (Number.isSafeInteger(size) && size >= 0 && strong >= 4 && strong <= 8) return;
-  throw new FerryError("bad_header", "the signature is not valid: its header contradicts itself");
-}
 
 /**
  * Reads the next records.

@@ -43,11 +43,6 @@ export class Signer {
     return new Signer(await createStrongHash(), options);
   }
 
-  /** The length of the records of that many bytes that begin at a block, in bytes. */
-  lengthOf(bytes: number): number {
-    return Math.ceil(bytes / this.#block) * this.recordBytes;
-  }
-
   /**
    * Adds the next bytes of a range. The caller may reuse the array when this returns.
    *

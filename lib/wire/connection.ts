@@ -44,9 +44,6 @@ export class ByteConnection {
   /** How many of those bytes the stream has accepted. */
   protected bytesSent = 0;
 
-  /** How many bytes the stream has transferred in both directions. */
-  lineBytes = 0;
-
   /** Creates a connection on an open stream, which it owns from now on. */
   constructor(stream: ByteStream, options: ConnectionOptions) {
     const { runtime, pace, idleTimeout, minRate } = options;
@@ -294,11 +291,6 @@ export class ByteConnection {
     this.#pieces = pieces;
   }
 
-  /** Whether {@linkcode ByteConnection.compress} was called. */
-  get compressed(): boolean {
-    return this.#pieces !== undefined;
-  }
-
   /**
    * Closes the connection so that the peer can still read what was sent last. Closing with unread input would reset the
    * connection, and the reset could discard sent data.
@@ -416,7 +408,6 @@ export class ByteConnection {
     try {
       const count = await run();
       deadlines.moved(direction, count ?? 0, { paced });
-      this.lineBytes += count ?? 0;
       // The connection was closed meanwhile: the result is no longer of use.
       this.#assertOpen();
       const waiting = direction === "read" ? this.#wasRead(count ?? 0) : undefined;

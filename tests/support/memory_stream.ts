@@ -33,6 +33,8 @@ export class MemoryStream implements ByteStream {
   readonly writes: Uint8Array[] = [];
   /** The size of the buffer of each read. */
   readonly rooms: number[] = [];
+  /** How many bytes were read. */
+  bytesRead = 0;
 
   constructor(segments: Iterable<Uint8Array> = [], options: MemoryStreamOptions = {}) {
     this.#segments = segments[Symbol.iterator]();
@@ -54,6 +56,7 @@ export class MemoryStream implements ByteStream {
     const piece = this.#rest.subarray(0, buffer.length);
     buffer.set(piece);
     this.#rest = this.#rest.subarray(piece.length);
+    this.bytesRead += piece.length;
     return Promise.resolve(piece.length);
   }
 

@@ -45,7 +45,7 @@ async function put(old: Bytes, fresh: Bytes, offset = 0) {
 async function get(old: Bytes, fresh: Bytes, offset = 0) {
   const { fetch, fetched } = signaturesOf(fresh);
   const basis = new ContentInMemory(old);
-  const { copies, size } = await planGet(basis, { fetch, offset });
+  const { copies, size } = await planGet(basis, { fetch });
   assertEquals(size, fresh.length);
   const missing = new RangeCollector(size);
   const literals: Bytes[] = [];
@@ -281,17 +281,14 @@ Deno.test("a signature that is shorter or longer than it has to be is refused", 
   );
 });
 
-Deno.test("a header that contradicts itself or the one before is refused", async () => {
+Deno.test("a header that contradicts the one before is refused", async () => {
   const local = new ContentInMemory(join(randomBytes(100, 4), OLD));
   const { fetch } = signaturesOf(OLD);
-  const changed = (change: object, later = false): FetchSignature => async (request) => {
+  const changed: FetchSignature = async (request) => {
     const reply = await fetch(request);
-    return request.rolling === later ? Object.assign(reply, change) : reply;
+    return request.rolling ? Object.assign(reply, { size: 5 }) : reply;
   };
-  for (const change of [{ size: -1 }, { size: 0.5 }, { strong: 3 }, { strong: 9 }]) {
-    await assertCode("bad_header", () => planPut(local, { fetch: changed(change) }), "contradicts");
-  }
-  await assertCode("busy", () => planPut(local, { fetch: changed({ size: 5 }, true) }), "changed");
+  await assertCode("busy", () => planPut(local, { fetch: changed }), "changed");
 });
 
 Deno.test("a local file that shrinks or fails ends the search with its error", async () => {
@@ -299,12 +296,4 @@ Deno.test("a local file that shrinks or fails ends the search with its error", a
   const shrunk = new ContentInMemory(OLD.subarray(0, 3 * MIB), { size: OLD.length });
   await assertCode("io", () => planPut(shrunk, { fetch }), "it shrank");
   await assertCode("io", () => planGet(shrunk, { fetch }), "it shrank");
-});
-
-Deno.test("a search can be ended", async () => {
-  const { fetch } = signaturesOf(OLD);
-  const reason = new Error("enough");
-  const signal = AbortSignal.abort(reason);
-  const result = await planPut(new ContentInMemory(OLD), { fetch, signal }).catch((error) => error);
-  assertEquals(result, reason);
 });

@@ -1,10 +1,9 @@
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { assertCode } from "../../support/assertions.ts";
 import {
   assertRecordCount,
   coarseBlock,
   finerBlock,
-  isBlockSize,
   MAX_RECORDS,
   strongBytes,
 } from "../../../lib/delta/block_sizes.ts";
@@ -30,7 +29,7 @@ async function sign(bytes: Uint8Array, block: number, cuts: number[]): Promise<U
   }
   pieces.push(signer.endRange());
   const records = pieces.flatMap((piece) => [...piece]);
-  assertEquals(records.length, signer.lengthOf(bytes.length));
+  assertEquals(records.length, Math.ceil(bytes.length / block) * signer.recordBytes);
   return Array.from(
     { length: records.length / signer.recordBytes },
     (_, i) => Uint8Array.from(records.slice(i * signer.recordBytes, (i + 1) * signer.recordBytes)),
@@ -88,8 +87,6 @@ Deno.test("blocks grow with the square root of a file, their number and their ha
     6,
     8,
   ]);
-  assert([64, 2 ** 26].every(isBlockSize));
-  assert(![0, 32, 65, 100, 2 ** 27, NaN, 64.5].some(isBlockSize));
 });
 
 Deno.test("assertRecordCount() refuses signatures of too many blocks", async () => {

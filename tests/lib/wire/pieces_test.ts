@@ -93,11 +93,11 @@ Deno.test("Wire.compress() gives the peer the same messages, however they are cu
     assert(all.length < bytes / 2, `${all.length} of ${bytes}`);
     const cuts = takes === 3000 ? [inBytes(all)] : [[all], stream.writes];
     for (const segments of cuts) {
-      const { wire: peer } = await compressed(segments);
+      const { wire: peer, stream: line } = await compressed(segments);
       const { received, code } = await readAll(peer);
       assertEquals(code, undefined);
       assertEquals(received.map(({ md5 }) => md5), bodies.map(md5));
-      assertEquals(peer.lineBytes, all.length);
+      assertEquals(line.bytesRead, all.length);
       peer.close();
     }
   }
@@ -114,7 +114,7 @@ Deno.test("Wire.compress() treats what follows the last message as pieces, also 
   assertEquals((await peer.readFrame())?.header.op, "hello");
   await peer.compress(3, { tellsIdle: false });
   const { received, code } = await readAll(peer);
-  assertEquals([received.length, code, peer.compressed], [1, undefined, true]);
+  assertEquals([received.length, code], [1, undefined]);
 });
 
 Deno.test("A short message goes out as it is, and a long one compressed", async () => {
@@ -286,7 +286,6 @@ Deno.test("The pace of a compressed connection is that of the line", async () =>
   wire.close();
   const sum = taken.reduce((sum, count) => sum + count, 0);
   assertEquals(sum, stream.written.length);
-  assertEquals(wire.lineBytes, sum);
   assert(sum < lines(20_000).length / 2);
 });
 

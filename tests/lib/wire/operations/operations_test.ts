@@ -319,6 +319,18 @@ Deno.test("parseReply() takes the time of a command that the server does not tel
   assertRefuses(() => reply({ timeout_ms: 2 ** 31 }), "bad_header", "timeout_ms is more than");
 });
 
+Deno.test("parseReply() refuses a signature that says what none can say", () => {
+  const file = { status: "ok", filename: "f", mtime: 0, mode: 0, version: "v" };
+  const reply = (keys: object) =>
+    parseReply(OPERATIONS.signature.reply, header({ ...file, size: 0n, strong: 4, ...keys }))
+      .strong;
+  assertEquals([reply({}), reply({ strong: 8 })], [4, 8]);
+  for (const keys of [{ strong: 3 }, { strong: 9 }, { strong: 4.5 }]) {
+    assertRefuses(() => reply(keys), "bad_header", "strong ");
+  }
+  for (const size of [-1, 0.5]) assertRefuses(() => reply({ size }), "bad_header", "size ");
+});
+
 Deno.test("a chunk of output names one of the two streams", () => {
   const streamOf = (keys: Record<string, unknown>) =>
     check(OPERATIONS.exec.chunk, header(keys)).stream;
