@@ -79,7 +79,7 @@ class Fixture implements AsyncDisposable {
 
   /** Waits until a change has taken effect. */
   async until(works: () => Promise<boolean>): Promise<void> {
-    const deadline = Date.now() + 10_000;
+    const deadline = Date.now() + 60_000;
     while (!await works()) assert(Date.now() < deadline, "it did not come to pass");
   }
 

@@ -5,7 +5,7 @@
  */
 
 /** How long to wait for the end of a process, in milliseconds. */
-const DEADLINE_MS = 15_000;
+const DEADLINE_MS = 60_000;
 
 /** Whether a process is running; a zombie is not. */
 export async function runs(pid: number): Promise<boolean> {

@@ -27,7 +27,7 @@ function areasIn(root: string): string[] {
 
 /** Resolves when there is none of it any more. */
 async function cleared(root: string): Promise<void> {
-  const late = Date.now() + 10_000;
+  const late = Date.now() + 60_000;
   while (run("sh", "-c", `find ${root} -name '.ferry-staging*' | grep -q .`).success) {
     assert(Date.now() < late, "something is left");
     await new Promise((resolve) => setTimeout(resolve, 50));
