@@ -67,18 +67,18 @@ interface FsPendingWriteOptions {
   root: Root;
   /** The staged tree that the file is put into. Default: undefined, it gets its name in the root. */
   into: PublishTarget | undefined;
+  /** Called when the file is no longer being written: what {@linkcode PublishTarget.beginWriting} has returned. */
+  ended: (() => void) | undefined;
 }
 
 /** A file of a root that is being written. */
 export class FsPendingWrite implements ResumableWrite {
   readonly #options: FsPendingWriteOptions;
-  readonly #ended: (() => void) | undefined;
   /** The number of bytes written so far, including those of a resumed partial upload. */
   #size: number;
 
   private constructor(options: FsPendingWriteOptions) {
     this.#options = options;
-    this.#ended = options.into?.beginWriting(options.name);
     this.#size = options.upload.prefix?.size ?? 0;
   }
 
@@ -101,16 +101,16 @@ export class FsPendingWrite implements ResumableWrite {
   ): Promise<FsPendingWrite> {
     await served.assertWritable();
     return await attempt(() => {
-      if (into) into.assertPlaceable(name);
-      else root.assertPlaceable(name, { fresh: replace === false });
-      const area = into?.area ?? served.areas.for(name);
       using taken = new DisposableStack();
+      const ended = into && taken.adopt(into.beginWriting(name), (end) => end());
+      if (!into) root.assertPlaceable(name, { fresh: replace === false });
+      const area = into?.area ?? served.areas.for(name);
       const reserved = taken.use(reserve(served, area, { size, sparse }));
       const upload = area.create(name, size, owner);
       if (sparse) upload.staged.makeHoles();
       taken.move();
       const id = served.areas.idOf(area, upload.file);
-      return new FsPendingWrite({ id, name, upload, reserved, served, root, into });
+      return new FsPendingWrite({ id, name, upload, reserved, served, root, into, ended });
     });
   }
 
@@ -145,11 +145,14 @@ export class FsPendingWrite implements ResumableWrite {
     taken.use(upload);
     // If there is no room for the rest now, there may be later: the partial upload is kept.
     taken.defer(() => upload.keep());
+    // The tree may have been closed or published while the bytes were verified.
+    const ended = into && await attempt(() => into.beginWriting(name));
+    if (ended) taken.defer(ended);
     const reserved = taken.use(served.quota.reserve(size, held));
     if (sparse) upload.staged.makeHoles();
     else if (size !== null) await attempt(() => area.assertRoom(size - held));
     taken.move();
-    return new FsPendingWrite({ id, name, upload, reserved, served, root, into });
+    return new FsPendingWrite({ id, name, upload, reserved, served, root, into, ended });
   }
 
   get id(): string {
@@ -227,8 +230,8 @@ export class FsPendingWrite implements ResumableWrite {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const { upload, reserved } = this.#options;
-    this.#ended?.();
+    const { upload, reserved, ended } = this.#options;
+    ended?.();
     try {
       await upload[Symbol.asyncDispose]();
     } finally {

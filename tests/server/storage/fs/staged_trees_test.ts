@@ -2,13 +2,22 @@ import { assert, assertEquals } from "@std/assert";
 import { parseFileName as name } from "../../../../lib/core/remote_name.ts";
 import { PLATFORM } from "../../../../lib/core/platform.ts";
 import { FsStorage } from "../../../../server/storage/fs/fs_storage.ts";
+import { StagingArea } from "../../../../server/storage/fs/staging_area.ts";
 import type { StagedTree } from "../../../../server/storage/staged_trees.ts";
 import { assertCode } from "../../../support/assertions.ts";
 import { md5 } from "../../../support/bytes.ts";
 import { namesIn } from "../../../support/directories.ts";
 import { Fixture } from "../../../support/fs_storage.ts";
 import { TempDir } from "../../../support/programs.ts";
-import { bytesOf, listed, put, textOf } from "../../../support/stored_files.ts";
+import {
+  bytesOf,
+  keepPartial,
+  listed,
+  partials,
+  put,
+  resume,
+  textOf,
+} from "../../../support/stored_files.ts";
 
 const OWNER = { owner: "" };
 const ignore = !PLATFORM.permissionBits;
@@ -249,6 +258,30 @@ Deno.test("the error of a failed rename leaves the old directory in place", asyn
   assertEquals(await textOf(f.storage, "d/a"), "old");
   await tree.publish({ replace: true });
   assertEquals(await textOf(f.storage, "d/a"), "new");
+});
+
+Deno.test("a tree that is closed while a file of it is being resumed leaves the partial upload", async () => {
+  await using f = new Fixture();
+  const bytes = new Uint8Array(300_000).fill(7);
+  await keepPartial(f.storage, "d/a", bytes, 128_000);
+  const find = { size: bytes.length, algorithm: "md5" } as const;
+  const tree = await begin(f.storage, "d");
+  await stage(tree, "d/b", "new");
+  const [found] = await tree.partialUploads!.find(name("d/a"), find);
+  const { resume: resumeIn } = StagingArea.prototype;
+  StagingArea.prototype.resume = async function (...args) {
+    const upload = await resumeIn.apply(this, args);
+    await tree[Symbol.asyncDispose]();
+    return upload;
+  };
+  try {
+    await assertCode("busy", () => tree.partialUploads!.resume(found!.id, find));
+  } finally {
+    StagingArea.prototype.resume = resumeIn;
+  }
+  assertEquals((await partials(f.storage)).map(({ active }) => active), [false]);
+  await using again = await resume(f.storage, "d/a", find);
+  assertEquals(again?.prefix?.size, 128_000);
 });
 
 Deno.test("a file that is sent again before the first connection is known to be lost", async () => {
