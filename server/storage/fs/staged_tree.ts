@@ -107,8 +107,11 @@ export class FsStagedTree implements StagedTree, PublishTarget {
       if (afresh) await tree.contents.load(top);
       taken.move();
       return new FsStagedTree(options, own, top);
-    } catch (error) {
-      throw fileError(error);
+    } catch (reason) {
+      const error = fileError(reason);
+      // What is gone is not handed out again: the client begins with an empty tree when it tries anew.
+      if (error.code === "not_found") area.trees.forget(tree);
+      throw error;
     }
   }
 

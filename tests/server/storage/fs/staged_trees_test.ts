@@ -154,6 +154,18 @@ Deno.test("a tree that a client opens while others expire is not removed", async
   assertEquals(await textOf(f.storage, "d/a"), "new");
 });
 
+Deno.test("a tree that another program has removed is not handed out again", async () => {
+  await using f = await staged();
+  Deno.removeSync(`${treeIn(f.root)}/new`, { recursive: true });
+  await assertCode("not_found", () => begin(f.storage, "d"));
+  await using tree = await begin(f.storage, "d");
+  assert(!tree.resumed);
+  await stage(tree, "d/a", "new");
+  await tree.publish({ replace: true });
+  assertEquals(await textOf(f.storage, "d/a"), "new");
+  await f.reopen();
+});
+
 Deno.test("what was staged before the machine was started anew is doubtful", async () => {
   await using f = await staged();
   await f.reopen();
