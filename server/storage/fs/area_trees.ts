@@ -7,7 +7,7 @@
  * @module
  */
 
-import { FerryError, fileError } from "../../../lib/core/errors.ts";
+import { FerryError } from "../../../lib/core/errors.ts";
 import type { FileName } from "../../../lib/core/remote_name.ts";
 import { infoAt, isTaken } from "../../../lib/files/path_lookup.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
@@ -53,6 +53,8 @@ export interface KeptTree {
 export interface AreaTreesHost {
   /** Opens the directory of the area, and creates it again if somebody has removed it. */
   enter(): Directory;
+  /** Runs an operation in the directory of the area, and runs it again if somebody had removed the directory. */
+  unlessGone<T>(run: (area: Directory) => T): T;
   /** Fails if another process has taken the area. */
   assertHeld(): void;
   /** Called when a tree is no longer open, or gone. */
@@ -122,16 +124,21 @@ export class AreaTrees {
     this.#host.assertHeld();
     const file = `${crypto.randomUUID()}${SUFFIX}`;
     const record = newRecord(filename, owner);
-    using area = this.#host.enter();
-    try {
+    this.#host.unlessGone((area) => {
       using own = makeDirectory(area, file);
-      writeTreeRecord(own, record);
-      // Its permission bits are those that it is published with. Nobody else gets into the directory around it.
-      Deno.mkdirSync(own.at(NEW));
-    } catch (error) {
-      Deno.removeSync(area.at(file), { recursive: true });
-      throw fileError(error);
-    }
+      try {
+        writeTreeRecord(own, record);
+        // Its permission bits are those that it is published with. Nobody else gets into the directory around it.
+        Deno.mkdirSync(own.at(NEW));
+      } catch (error) {
+        try {
+          Deno.removeSync(area.at(file), { recursive: true });
+        } catch {
+          // The next process removes it.
+        }
+        throw error;
+      }
+    });
     const touched = this.#host.clock.now();
     const tree: KeptTree = {
       ...{ file, record, touched, users: 1, session: crypto.randomUUID(), replaces: false },

@@ -98,6 +98,11 @@ export class StagingArea {
     };
     this.trees = new AreaTrees({
       enter: () => this.#unlessGone(() => options.enter()),
+      unlessGone: (run) =>
+        this.#unlessGone(() => {
+          using directory = options.enter();
+          return run(directory);
+        }),
       assertHeld: () => this.#assertHeld(),
       onReleased: () => this.#released(),
       clock: options.runtime.clock,

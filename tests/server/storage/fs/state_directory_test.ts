@@ -8,7 +8,7 @@ import { Ferryd, filesBelow, stagedIn, TempDir } from "../../../support/programs
 import { RawPeer } from "../../../support/raw_peer.ts";
 import { md5, MIB } from "../../../support/bytes.ts";
 import { assertCode } from "../../../support/assertions.ts";
-import { keepPartial, partials, put, resume } from "../../../support/stored_files.ts";
+import { keepPartial, listed, partials, put, resume } from "../../../support/stored_files.ts";
 
 const bytes = new Uint8Array(300_000).map((_, at) => at * 7 >> 4);
 const LARGE = { size: bytes.length, algorithm: "md5" } as const;
@@ -193,6 +193,36 @@ for (const [what, removeFrom] of Object.entries(REMOVALS)) {
     assertEquals(pending?.prefix?.size, 128_000);
   });
 }
+
+for (const [what, removeFrom] of Object.entries(REMOVALS)) {
+  Deno.test(`FsStorage begins a staged tree where somebody has removed ${what}`, async () => {
+    await using dir = new TempDir();
+    await using storage = FsStorage.open(dir.path, { durability: "none" });
+    await put(storage, "d", "old");
+    await storage.remove(name("d"), { recursive: false });
+    removeFrom(dir);
+    await using tree = await storage.stagedTrees.begin(name("d"), { owner: "" });
+    await tree.mkdir(name("d/e"));
+    await tree.publish({ replace: false });
+    assertEquals(await listed(storage), ["d", "d/e"]);
+  });
+}
+
+Deno.test("FsStorage says why a staged tree cannot be made", async () => {
+  await using dir = new TempDir();
+  await using storage = FsStorage.open(dir.path, { durability: "none" });
+  const { mkdirSync } = Deno;
+  Deno.mkdirSync = (path, options) => {
+    if (String(path).endsWith(".tree")) throw new Deno.errors.PermissionDenied("no");
+    mkdirSync(path, options);
+  };
+  try {
+    await assertCode("denied", () => storage.stagedTrees.begin(name("d"), { owner: "" }));
+  } finally {
+    Deno.mkdirSync = mkdirSync;
+  }
+  await using _tree = await storage.stagedTrees.begin(name("d"), { owner: "" });
+});
 
 Deno.test("FsStorage.untilAnswered() says that it waits for a file system, and waits for its answer", async () => {
   await using dir = new TempDir();
