@@ -9,6 +9,7 @@ import { fileError } from "../../../lib/core/errors.ts";
 import { Pace } from "../../../lib/core/time_slices.ts";
 import { settled } from "../../../lib/files/descriptor_file.ts";
 import { syncDirectory } from "../../../lib/files/directory_flush.ts";
+import { inParallel } from "../in_parallel.ts";
 import type { Directory } from "./open_directory.ts";
 import { pathIn } from "./tree_contents.ts";
 
@@ -43,17 +44,8 @@ export async function flushFiles(
     for await (const _ of paths);
     return found;
   }
-  const flushed = { next: () => paths.next() };
-  const work = async () => {
-    for (let next; !(next = await flushed.next()).done;) await flush(next.value);
-  };
-  const ends = await Promise.allSettled(Array.from({ length: FLUSHED_AT_ONCE }, work));
-  for (const end of ends) if (end.status === "rejected") throw end.reason;
-  const each = directories.values();
-  const rest = async () => {
-    for (const directory of each) await syncDirectory(pathIn(top, directory));
-  };
-  await Promise.all(Array.from({ length: FLUSHED_AT_ONCE }, rest));
+  await inParallel(FLUSHED_AT_ONCE, paths, flush);
+  await inParallel(FLUSHED_AT_ONCE, directories, (name) => syncDirectory(pathIn(top, name)));
   return found;
 }
 

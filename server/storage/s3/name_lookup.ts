@@ -18,7 +18,7 @@ import type {
   RequestOptions,
 } from "./bucket.ts";
 import { isClaim } from "./claim.ts";
-import { inParallel, settled } from "./in_parallel.ts";
+import { inParallel, settled } from "../in_parallel.ts";
 import { fits, MAX_KEY_BYTES, prefixOf } from "./object_names.ts";
 
 /** For how long it is taken for granted that a name is still no file, or no directory, in milliseconds. */

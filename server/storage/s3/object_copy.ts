@@ -7,7 +7,7 @@
 import { FerryError } from "../../../lib/core/errors.ts";
 import type { ListedObject, MultipartUpload, UploadedPart } from "./bucket.ts";
 import { hasParts } from "./checksum_records.ts";
-import { inParallel } from "./in_parallel.ts";
+import { inParallel } from "../in_parallel.ts";
 import { knownChecksum, metadataOf } from "./object_attributes.ts";
 import type { ServedBucket } from "./served_bucket.ts";
 

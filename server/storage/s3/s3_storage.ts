@@ -24,7 +24,7 @@ import type {
 import { ChecksumRecords, hasParts } from "./checksum_records.ts";
 import type { Credentials, CredentialSource } from "./credentials.ts";
 import { tryEngine } from "./engine_trial.ts";
-import { inParallel, settled } from "./in_parallel.ts";
+import { inParallel, settled } from "../in_parallel.ts";
 import { NameLookup } from "./name_lookup.ts";
 import { directoryEntry, fileEntry } from "./object_attributes.ts";
 import { KeptHashes } from "../kept_hashes.ts";

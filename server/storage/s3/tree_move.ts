@@ -15,7 +15,7 @@ import type { MoveOptions } from "../storage.ts";
 import type { ListedObject, ObjectHead } from "./bucket.ts";
 import { isClaim } from "./claim.ts";
 import { FlatList } from "./flat_list.ts";
-import { inParallel, settled } from "./in_parallel.ts";
+import { inParallel, settled } from "../in_parallel.ts";
 import { canClaim, claimName, giveUpClaim } from "./name_claim.ts";
 import { copyObject, type CopySizes } from "./object_copy.ts";
 import { knownChecksum } from "./object_attributes.ts";

@@ -9,7 +9,7 @@ import { type FileName, parentName } from "../../../lib/core/remote_name.ts";
 import type { RemoveOptions } from "../storage.ts";
 import type { ListedObject, ObjectHead } from "./bucket.ts";
 import { hasParts, recordOf } from "./checksum_records.ts";
-import { inParallel } from "./in_parallel.ts";
+import { inParallel } from "../in_parallel.ts";
 import { type Found, pagesOf } from "./name_lookup.ts";
 import { endOf, prefixOf } from "./object_names.ts";
 import { assertMeets } from "./replaced_object.ts";

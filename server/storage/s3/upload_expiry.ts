@@ -7,7 +7,7 @@
 
 import type { FileName } from "../../../lib/core/remote_name.ts";
 import type { ListedUpload } from "./bucket.ts";
-import { inParallel } from "./in_parallel.ts";
+import { inParallel } from "../in_parallel.ts";
 import { isClaim, STALE_CLAIM_MS } from "./claim.ts";
 import type { ResumableContext } from "./resumable_write.ts";
 import type { ServedBucket } from "./served_bucket.ts";

@@ -2,7 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { parseFileName as name } from "../../../../lib/core/remote_name.ts";
 import { createRuntime } from "../../../../lib/runtime/runtime.ts";
 import { absentNames } from "../../../../server/storage/s3/absent_names.ts";
-import { inParallel } from "../../../../server/storage/s3/in_parallel.ts";
+import { inParallel } from "../../../../server/storage/in_parallel.ts";
 import { openBucket, type S3Bucket } from "../../../../server/storage/s3/s3_bucket.ts";
 import type { MadeRequest } from "../../../../server/storage/s3/s3_requests.ts";
 import { CEPH } from "../../../support/engines/ceph.ts";

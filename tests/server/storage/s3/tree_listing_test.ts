@@ -3,7 +3,7 @@ import type { Listed } from "../../../../lib/core/entry.ts";
 import { FerryError } from "../../../../lib/core/errors.ts";
 import { type FileName, parseDirectoryName } from "../../../../lib/core/remote_name.ts";
 import { claimBytes, claimMetadata } from "../../../../server/storage/s3/claim.ts";
-import { inParallel } from "../../../../server/storage/s3/in_parallel.ts";
+import { inParallel } from "../../../../server/storage/in_parallel.ts";
 import { listTree, type ListTreeOptions } from "../../../../server/storage/s3/tree_listing.ts";
 import { assertCode } from "../../../support/assertions.ts";
 import { md5 } from "../../../support/bytes.ts";

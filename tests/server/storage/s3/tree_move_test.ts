@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { type FileName, parseFileName } from "../../../../lib/core/remote_name.ts";
-import { inParallel } from "../../../../server/storage/s3/in_parallel.ts";
+import { inParallel } from "../../../../server/storage/in_parallel.ts";
 import { pagesOf } from "../../../../server/storage/s3/name_lookup.ts";
 import { metadataOf } from "../../../../server/storage/s3/object_attributes.ts";
 import { checksumOf } from "../../../../server/storage/s3/stored_file.ts";

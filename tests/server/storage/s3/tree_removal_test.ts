@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { FerryError } from "../../../../lib/core/errors.ts";
 import { parseFileName } from "../../../../lib/core/remote_name.ts";
-import { inParallel } from "../../../../server/storage/s3/in_parallel.ts";
+import { inParallel } from "../../../../server/storage/in_parallel.ts";
 import { remove } from "../../../../server/storage/s3/tree_removal.ts";
 import type { RemoveOptions } from "../../../../server/storage/storage.ts";
 import { assertCode } from "../../../support/assertions.ts";

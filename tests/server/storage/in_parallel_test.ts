@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { inParallel, settled } from "../../../../server/storage/s3/in_parallel.ts";
+import { inParallel, settled } from "../../../server/storage/in_parallel.ts";
 
 Deno.test("inParallel() works on so many items at the same time, and on each once", async () => {
   let running = 0;
