@@ -9,7 +9,6 @@ import { FerryError, fileError, quote } from "../../../lib/core/errors.ts";
 import { flawOfTarget, leadsTo, type Link } from "../../../lib/core/link_target.ts";
 import { basename } from "../../../lib/core/paths.ts";
 import { type FileName, parentName } from "../../../lib/core/remote_name.ts";
-import { syncDirectories } from "../../../lib/files/directory_flush.ts";
 import { namingError } from "../../../lib/files/file_errors.ts";
 import { infoAt } from "../../../lib/files/path_lookup.ts";
 import { renameWithoutReplacing } from "../../../lib/files/renaming.ts";
@@ -102,7 +101,7 @@ export class FsLinks implements SymbolicLinks {
       root.assertStays(name, target, room.directory);
       this.#publish(path, room.path, replace);
     });
-    if (served.durable) await syncDirectories([room.directory, ...room.made]);
+    if (served.durable) await served.flushes.sync([room.directory, ...room.made]);
     root.assertStanding([room.directory]);
   }
 
