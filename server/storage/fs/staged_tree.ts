@@ -205,8 +205,8 @@ export class FsStagedTree implements StagedTree, PublishTarget {
     if (!this.#contents.used) return undefined;
     const info = infoAt(this.#top.at(inside));
     if (!info) return undefined;
-    // No checksum is known of it: the cache is about the file that has the name.
-    return { ...entryOf(this.#options.served.cache, name, info, algorithm), checksum: null };
+    // What is staged is not looked up among the checksums of the files that have names.
+    return entryOf(undefined, name, info, algorithm);
   }
 
   async checksum(name: FileName, algorithm: Algorithm): Promise<Checksum> {

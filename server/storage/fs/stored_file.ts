@@ -28,10 +28,11 @@ type Opening = Pick<ServedRoot, "cache" | "hashes" | "secret" | "runtime" | "fil
 /**
  * The entry that describes a file or a directory.
  *
+ * @param cache where its checksum is looked up; undefined if none is known
  * @throws {FerryError} `not_a_file` for anything else
  */
 export function entryOf(
-  cache: ChecksumCache,
+  cache: ChecksumCache | undefined,
   filename: FileName | "",
   info: FileFacts,
   algorithm: Algorithm = "md5",
@@ -48,7 +49,7 @@ export function entryOf(
     mode: (mode ?? (isFile ? 0o644 : 0o755)) & 0o777,
     // A getter: the look-up costs more than everything else here, and most callers do not need it.
     get checksum() {
-      return isFile ? cache.lookup(cache.identify(info, filename), algorithm) : null;
+      return isFile && cache ? cache.lookup(cache.identify(info, filename), algorithm) : null;
     },
   };
 }
