@@ -6,6 +6,7 @@
 
 import { FerryError, fileError } from "../../../lib/core/errors.ts";
 import type { FileName } from "../../../lib/core/remote_name.ts";
+import { Pace } from "../../../lib/core/time_slices.ts";
 import { infoAt } from "../../../lib/files/path_lookup.ts";
 import type { Quota } from "../quota.ts";
 import { type AreaTrees, type KeptTree, NEW, OLD } from "./area_trees.ts";
@@ -32,10 +33,37 @@ export function removeStaged(top: Directory, inside: string, quota: Quota): void
 
 /** Removes what an earlier client has left in a tree and this one has not confirmed. */
 export function removeUnconfirmed(top: Directory, contents: TreeContents, quota: Quota): void {
+  for (const _ of unconfirmedRemovals(top, contents, quota));
+}
+
+/**
+ * The same, but lets other work run meanwhile. Nothing may be put into the tree until it is done.
+ *
+ * @throws the reason why the storage was closed meanwhile
+ */
+export async function removeUnconfirmedInSlices(
+  top: Directory,
+  contents: TreeContents,
+  { quota, closing: signal }: Pick<ServedRoot, "quota" | "closing">,
+): Promise<void> {
+  const pace = new Pace();
+  for (const _ of unconfirmedRemovals(top, contents, quota)) {
+    if (pace.isDue) await pace.rest();
+    signal.throwIfAborted();
+  }
+}
+
+/** Removes one entry after the other, each by a step. */
+function* unconfirmedRemovals(
+  top: Directory,
+  contents: TreeContents,
+  quota: Quota,
+): Generator<void, void, void> {
   // Nothing that is confirmed is in what is not, and each directory follows what is in it.
   for (const inside of contents.left) {
     removeStaged(top, inside, quota);
     contents.removed(inside);
+    yield;
   }
 }
 

@@ -25,7 +25,7 @@ import type { Root } from "./root.ts";
 import type { ServedRoot } from "./served_root.ts";
 import type { StagingArea } from "./staging_area.ts";
 import { flushFiles } from "./tree_flush.ts";
-import { removeBelow, removeUnconfirmed } from "./tree_leftovers.ts";
+import { removeBelow, removeUnconfirmedInSlices } from "./tree_leftovers.ts";
 
 /** A tree that is to be published. */
 export interface Publishing {
@@ -49,7 +49,7 @@ export async function publishTree(
   options: PublishOptions,
 ): Promise<PublishedTree> {
   const { own, top, tree, trees, served } = work;
-  removeUnconfirmed(top, tree.contents, served.quota);
+  await removeUnconfirmedInSlices(top, tree.contents, served);
   const { durable, closing: signal } = served;
   const { tally } = tree.contents;
   const found = tally && !durable ? { ...tally } : await flushFiles(top, { durable, signal });
