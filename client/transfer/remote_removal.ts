@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type FerryError, quote } from "../../lib/core/errors.ts";
+import { type FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
 import type { Connection } from "../net/connection.ts";
 import { type Removal, removeEach } from "../net/removals.ts";
 import { nextNumber, numbered } from "./backup_names.ts";
@@ -99,8 +99,14 @@ export class RemoteRemoval {
   async #tellGone(connection: Connection, { top, all }: Deletion): Promise<void> {
     const left = new Set<string>();
     const directory = inside(this.#target, top.name);
-    for await (const listed of connection.list(directory, { recursive: true, omitted: true })) {
-      for (const { filename } of listed) left.add(filename);
+    try {
+      for await (const listed of connection.list(directory, { recursive: true, omitted: true })) {
+        for (const { filename } of listed) left.add(filename);
+      }
+    } catch (error) {
+      // Others have deleted the rest of it meanwhile.
+      if (toFerryError(error).code !== "not_found") throw error;
+      left.clear();
     }
     for (const each of all) {
       const filename = inside(this.#target, each.name);

@@ -242,6 +242,27 @@ Deno.test("a mirror with a failure deletes nothing, unless it is forced to", asy
   assertEquals(await namesOn(client, "t"), ["t/a/", "t/a/stays"]);
 });
 
+Deno.test("a directory whose deletion fails, and that others delete then, is one failure among others", async () => {
+  class Failing extends MemoryStorage {
+    override async remove(...args: Parameters<MemoryStorage["remove"]>) {
+      await super.remove(...args);
+      throw new FerryError("io", "the disk is broken");
+    }
+  }
+  await using dir = new TempDir();
+  await using storage = new Failing();
+  await using pair = await served(storage);
+  await pair.client.put(new TextEncoder().encode("x"), { as: "t/old/a" });
+  write(dir, "t/new", "n");
+  const told: string[] = [];
+  await pair.client.putTree(dir.join("t"), {
+    ...{ as: "t", delete: true },
+    onError: (filename, { code }) => told.push(`${filename}: ${code}`),
+    onDelete: ({ filename }) => told.push(filename),
+  });
+  assertEquals(told, ["t/old: io", "t/old/a"]);
+});
+
 Deno.test("deletions that take effect do not wait until those before them are on the disk", async () => {
   const waiting: string[] = [];
   const all = Promise.withResolvers<void>();
