@@ -81,8 +81,5 @@ function requestOf(item: SmallUpload): { header: RequestHeader; body?: Uint8Arra
  */
 export async function putLink(connection: Connection, link: LinkToPut): Promise<LinkReply> {
   connection.assertFeature("links", "symbolic links");
-  const header = { op: "link", ...link };
-  const reply = await connection.channel.ask(OPERATIONS.link.reply, header);
-  assertAnswers(header, reply);
-  return reply;
+  return await connection.channel.ask(OPERATIONS.link.reply, { op: "link", ...link });
 }
