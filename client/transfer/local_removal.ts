@@ -34,7 +34,8 @@ export class LocalRemoval implements Disposable {
   /** The directory, in a path without links. */
   readonly #root: string;
   readonly #backup: string | undefined;
-  readonly #link: DescriptorLink | undefined;
+  /** Leads to directories that are held open; null before the first use, undefined where the system has no such paths. */
+  #link: DescriptorLink | undefined | null = null;
   /** The directory in which the last entry was deleted: the next one is probably in it too. */
   #last: { directory: string; held: Held } | undefined;
 
@@ -51,7 +52,6 @@ export class LocalRemoval implements Disposable {
       throw fileError(error);
     }
     this.#backup = backup;
-    this.#link = DescriptorLink.open();
   }
 
   /**
@@ -140,6 +140,7 @@ export class LocalRemoval implements Disposable {
 
   /** The directory with a relative name, "" for the root. */
   #in(directory: string): Held {
+    if (this.#link === null) this.#link = DescriptorLink.open();
     if (this.#link && this.#last?.directory === directory) return this.#last.held;
     this.#release();
     const path = directory === "" ? this.#root || "/" : `${this.#root}/${directory}`;
