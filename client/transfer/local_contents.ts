@@ -15,6 +15,9 @@ import { type LocalEntry, walkLocal } from "./local_tree.ts";
 /** Files of up to this size, in bytes, are read at once. */
 const SMALL_BYTES = 64 * 1024;
 
+/** How many files of the right size are read at most to find one content, as ferryd does. */
+const MAX_TRIES = 8;
+
 /** A content that is wanted. */
 export interface WantedFile {
   /** The path that the file is to have. */
@@ -56,8 +59,8 @@ export class LocalContents {
   }
 
   /**
-   * The files that may have a content, the most likely ones first. Many small files have the same size by chance, and
-   * are read only if the time or the last part of the name is the same as well.
+   * The files that may have a content, the most likely ones first, up to {@linkcode MAX_TRIES}. Many small files have
+   * the same size by chance, and are read only if the time or the last part of the name is the same as well.
    */
   candidates({ path, size, mtime }: WantedFile): LocalEntry[] {
     const name = basename(path);
@@ -65,7 +68,8 @@ export class LocalContents {
       (entry.mtime === mtime ? 2 : 0) + (basename(entry.name) === name ? 1 : 0);
     return (this.#bySize.get(size) ?? [])
       .filter((entry) => entry.path !== path && (size > SMALL_BYTES || likeness(entry) > 0))
-      .sort((a, b) => likeness(b) - likeness(a));
+      .sort((a, b) => likeness(b) - likeness(a))
+      .slice(0, MAX_TRIES);
   }
 
   /** The first of the candidates that has the content. */
