@@ -61,7 +61,7 @@ export class RemoteMoves {
   ): Promise<Doomed[]> {
     const sources = new Set<string>();
     const matches = new Matches(items.left.values(), this.#options.preserve === true);
-    const moves = matches.of(doomed);
+    const moves = await matches.of(doomed);
     const same = await this.#sameOf(connection, moves.flatMap(({ pairs }) => pairs));
     for (const move of moves) {
       const whole = move.pairs.every((pair) => same.has(pair));
@@ -164,34 +164,64 @@ function moveOf(pair: Pair): Match {
   return { from: name, to: item.name, type, pairs: [pair], items: [item] };
 }
 
+/** Files of the same size and time, as long as no move settles them. */
+interface Likely {
+  readonly all: Set<UploadItem>;
+  /** Those with each last part of the name. */
+  readonly byPart: Map<string, Set<UploadItem>>;
+}
+
 /** Finds what has only another name: a file by its size and its time, a directory if all that is in it is the same. */
 class Matches {
   readonly #preserve: boolean;
-  /** The items by their names. */
+  /** The items by their names, as long as no move settles them. */
   readonly #byName = new Map<string, UploadItem>();
   /** The files by their size and time. */
-  readonly #byFacts: Map<string, UploadItem[]>;
+  readonly #byFacts = new Map<string, Likely>();
   /** How many items are below each directory. */
   readonly #below = new Map<string, number>();
 
   constructor(items: Iterable<UploadItem>, preserve: boolean) {
     this.#preserve = preserve;
-    const files: UploadItem[] = [];
     for (const item of items) {
       this.#byName.set(item.name, item);
-      if (item.type === "file" && item.size > 0) files.push(item);
+      if (isFull(item)) this.#addFile(item);
       for (let above = item.name; above !== "";) {
         above = parentOf(above);
         this.#below.set(above, (this.#below.get(above) ?? 0) + 1);
       }
     }
-    this.#byFacts = Map.groupBy(files, factsOf);
+  }
+
+  #addFile(item: UploadItem): void {
+    const facts = this.#factsOf(item);
+    let likely = this.#byFacts.get(facts);
+    if (!likely) this.#byFacts.set(facts, likely = { all: new Set(), byPart: new Map() });
+    likely.all.add(item);
+    const part = lastPart(item.name);
+    const alike = likely.byPart.get(part);
+    if (alike) alike.add(item);
+    else likely.byPart.set(part, new Set([item]));
+  }
+
+  #take(item: UploadItem): void {
+    this.#byName.delete(item.name);
+    const likely = isFull(item) ? this.#byFacts.get(this.#factsOf(item)) : undefined;
+    likely?.all.delete(item);
+    likely?.byPart.get(lastPart(item.name))?.delete(item);
+  }
+
+  /** What is the same of a file under another name. */
+  #factsOf({ size, mtime, mode }: Pick<Doomed, "size" | "mtime" | "mode">): string {
+    return `${size} ${mtime} ${this.#preserve ? mode : ""}`;
   }
 
   /** The moves that settle items. */
-  of(doomed: readonly Doomed[]): Match[] {
+  async of(doomed: readonly Doomed[]): Promise<Match[]> {
     const matches: Match[] = [];
+    const pace = new Pace();
     for (let at = 0; at < doomed.length;) {
+      if (pace.isDue) await pace.rest();
       const entry = doomed[at]!;
       let end = at + 1;
       if (entry.type === "directory") {
@@ -202,7 +232,7 @@ class Matches {
         : this.#file(entry);
       if (match) {
         matches.push(match);
-        for (const { name } of match.items) this.#byName.delete(name);
+        match.items.forEach((item) => this.#take(item));
       }
       at = match ? end : at + 1;
     }
@@ -210,61 +240,54 @@ class Matches {
   }
 
   #file(doomed: Doomed): Match | undefined {
-    const item = this.#candidates(doomed)[0];
+    // The first one with the same last part of the name, or else with any.
+    const likely = this.#likely(doomed);
+    const alike = likely?.byPart.get(lastPart(doomed.name));
+    const [item] = alike && alike.size > 0 ? alike : likely?.all ?? [];
     return item && moveOf({ doomed, item });
   }
 
-  /** The files here that may be the same as one there; first those with the same last part of the name. */
-  #candidates(doomed: Doomed): UploadItem[] {
-    if (doomed.type !== "file" || doomed.excluded) return [];
-    const part = lastPart(doomed.name);
-    const found = (this.#byFacts.get(factsOf(doomed)) ?? [])
-      .filter((item) => this.#byName.has(item.name) && this.#keepsMode(doomed, item));
-    return [
-      ...found.filter(({ name }) => lastPart(name) === part),
-      ...found.filter(({ name }) => lastPart(name) !== part),
-    ];
-  }
-
-  #keepsMode({ mode }: Doomed, item: UploadItem): boolean {
-    return !this.#preserve || mode === item.mode;
+  /** The files here that may be the same as one there. */
+  #likely(doomed: Doomed): Likely | undefined {
+    if (doomed.type !== "file" || doomed.excluded) return undefined;
+    return this.#byFacts.get(this.#factsOf(doomed));
   }
 
   #directory(directory: Doomed, content: readonly Doomed[]): Match | undefined {
     const first = content.find(({ type, size }) => type === "file" && size > 0);
-    if (!first) return undefined;
+    if (!first || content.some(({ excluded, type }) => excluded || type === "link")) {
+      return undefined;
+    }
     const rest = first.name.slice(directory.name.length);
-    for (const { name } of this.#candidates(first)) {
+    const filled = new Set(content.map(({ name }) => parentOf(name)));
+    const wanted = content.filter(({ name, type }) => type !== "directory" || !filled.has(name));
+    for (const { name } of this.#likely(first)?.byPart.get(lastPart(rest)) ?? []) {
       const to = name.slice(0, -rest.length);
-      if (to === "" || !name.endsWith(rest)) continue;
-      const match = this.#whole(directory, content, to);
+      if (to === "" || !name.endsWith(rest) || this.#below.get(to) !== wanted.length) continue;
+      const match = this.#whole(directory, wanted, to);
       if (match) return match;
     }
     return undefined;
   }
 
-  /** The move of a directory, if there is here, under the name `to`, what is in it, and nothing else. */
-  #whole(directory: Doomed, content: readonly Doomed[], to: string): Match | undefined {
+  /** The move of a directory, if there is here, under the name `to`, what is wanted of it. */
+  #whole(directory: Doomed, wanted: readonly Doomed[], to: string): Match | undefined {
     const pairs: Pair[] = [];
     const items: UploadItem[] = [];
-    const filled = new Set(content.map(({ name }) => parentOf(name)));
-    for (const doomed of content) {
-      const { name, type, size, mtime, excluded } = doomed;
-      if (excluded || type === "link") return undefined;
-      if (type === "directory" && filled.has(name)) continue;
+    for (const doomed of wanted) {
+      const { name, type } = doomed;
       const item = this.#byName.get(to + name.slice(directory.name.length));
       if (item?.type !== type) return undefined;
       items.push(item);
       if (type === "directory") continue;
-      const same = item.size === size && item.mtime === mtime && this.#keepsMode(doomed, item);
-      if (!same) return undefined;
+      if (this.#factsOf(item) !== this.#factsOf(doomed)) return undefined;
       pairs.push({ doomed, item });
     }
-    if (this.#below.get(to) !== items.length) return undefined;
     return { from: directory.name, to, type: "directory", pairs, items };
   }
 }
 
-function factsOf({ size, mtime }: Pick<Doomed, "size" | "mtime">): string {
-  return `${size} ${mtime}`;
+/** Whether an item is a file with content. */
+function isFull({ type, size }: UploadItem): boolean {
+  return type === "file" && size > 0;
 }
