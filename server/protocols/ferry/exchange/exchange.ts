@@ -117,6 +117,25 @@ export class Exchange<Kind extends Request = Request> {
   }
 
   /**
+   * Replies when the request has been carried out; if that fails, with the error. The next requests are read meanwhile.
+   *
+   * @param outcome gives the keys of the reply
+   * @param options.effective whether it has taken effect already. Default: false
+   */
+  async replyLater(
+    outcome: Promise<ReplyHeader>,
+    options?: { effective?: boolean },
+  ): Promise<boolean> {
+    const reply = outcome.then((keys) => ({ status: "ok", ...keys }), (error) => {
+      const failure = toFerryError(error).during(this.action);
+      this.connection.failed(failure, this.request);
+      return errorReply(failure);
+    });
+    await this.connection.replies.push(reply, options);
+    return true;
+  }
+
+  /**
    * Makes a change, and replies when it has been kept. The next request is answered when the change has taken effect, so
    * that many changes share what it costs to keep them.
    *
@@ -130,13 +149,7 @@ export class Exchange<Kind extends Request = Request> {
     const changed = Promise.withResolvers<void>();
     const kept = change(changed.resolve);
     await Promise.race([changed.promise, kept]);
-    const reply = kept.then(() => ({ status: "ok", ...keys }), (error) => {
-      const failure = toFerryError(error).during(this.action);
-      this.connection.failed(failure, this.request);
-      return errorReply(failure);
-    });
-    await this.connection.replies.push(reply, { effective: true });
-    return true;
+    return await this.replyLater(kept.then(() => keys), { effective: true });
   }
 
   /**

@@ -4,8 +4,7 @@
  * @module
  */
 
-import { quote, toFerryError } from "../../../../lib/core/errors.ts";
-import { errorReply } from "../../../../lib/wire/error_reply.ts";
+import { quote } from "../../../../lib/core/errors.ts";
 import type { LinkRequest } from "../../../../lib/wire/operations/link.ts";
 import type { Handler } from "../exchange/exchange.ts";
 
@@ -14,19 +13,12 @@ export const link: Handler<LinkRequest> = {
   action: ({ filename }) => `make the link ${quote(filename)}`,
   overlaps: true,
 
-  async answer({ connection, request, files, action }) {
+  async answer(exchange) {
+    const { connection, request, files } = exchange;
     const { filename, target, overwrite, mtime } = request;
     // This policy compares with what is there, which an earlier put may still be publishing.
     if (overwrite === "newer") await connection.replies.settle();
     const made = files.link(filename, { target, overwrite, mtime });
-    await connection.replies.push(made.then(
-      ({ unchanged }) => ({ status: "ok", filename, unchanged }),
-      (error) => {
-        const failure = toFerryError(error).during(action);
-        connection.failed(failure, request);
-        return errorReply(failure);
-      },
-    ));
-    return true;
+    return await exchange.replyLater(made.then(({ unchanged }) => ({ filename, unchanged })));
   },
 };

@@ -8,7 +8,6 @@ import { unkeptKey } from "../../../../lib/core/entry.ts";
 import { FerryError, quote, toFerryError } from "../../../../lib/core/errors.ts";
 import type { Committed } from "../../../../lib/files/commit.ts";
 import type { PutRequest } from "../../../../lib/wire/operations/put.ts";
-import { errorReply } from "../../../../lib/wire/error_reply.ts";
 import { checksumKeys } from "../../../../lib/wire/checksum_keys.ts";
 import type { IncomingBody } from "../../../../lib/wire/body.ts";
 import type { ReceivedUpload, UploadStart } from "../../../files/upload.ts";
@@ -39,15 +38,8 @@ export const put: Handler<PutRequest> = {
     } catch (error) {
       return await refuse(exchange, error, receiving);
     }
-    await connection.replies.push(received.published.then(
-      (committed) => replyTo(request, committed),
-      (error) => {
-        const failure = toFerryError(error).during(exchange.action);
-        connection.failed(failure, request);
-        return errorReply(failure);
-      },
-    ));
-    return true;
+    const { published } = received;
+    return await exchange.replyLater(published.then((committed) => keysOf(request, committed)));
   },
 };
 
@@ -96,12 +88,11 @@ function uploadOf(request: PutRequest, body: IncomingBody): UploadStart {
   };
 }
 
-function replyTo(
+function keysOf(
   { filename, algorithm }: PutRequest,
   { checksum, size, unchanged, unkept }: Committed,
 ): ReplyHeader {
   return {
-    status: "ok",
     filename,
     ...checksumKeys(algorithm, checksum),
     size,

@@ -9,11 +9,9 @@ async function answer(overwrite: Overwrite, stage?: string): Promise<string[]> {
   const exchange = {
     connection: {
       releaseOffered: () => Promise.resolve(),
-      replies: {
-        settle: () => Promise.resolve(void done.push("settle")),
-        push: () => Promise.resolve(void done.push("push")),
-      },
+      replies: { settle: () => Promise.resolve(void done.push("settle")) },
     },
+    replyLater: () => Promise.resolve(done.push("reply") > 0),
     request: { filename: "d/f", algorithm: "md5", overwrite, stage, offset: 0n },
     body: { size: 0n },
     permit: { wait: <T>(promise: Promise<T>) => promise },
@@ -25,10 +23,10 @@ async function answer(overwrite: Overwrite, stage?: string): Promise<string[]> {
 
 Deno.test("put waits for earlier ones only where it is compared with what they publish", async () => {
   for (const overwrite of ["newer", "different"] as const) {
-    assertEquals(await answer(overwrite), ["settle", "push"]);
-    assertEquals(await answer(overwrite, "id"), ["push"]);
+    assertEquals(await answer(overwrite), ["settle", "reply"]);
+    assertEquals(await answer(overwrite, "id"), ["reply"]);
   }
   for (const overwrite of ["never", "always"] as const) {
-    assertEquals(await answer(overwrite), ["push"]);
+    assertEquals(await answer(overwrite), ["reply"]);
   }
 });
