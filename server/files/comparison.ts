@@ -13,7 +13,7 @@ import {
   type OverwriteDecision,
 } from "../../lib/core/overwrite.ts";
 import { type FileName, parseFileName } from "../../lib/core/remote_name.ts";
-import { decideOnLink, noLinks } from "./linking.ts";
+import { decideOnLink } from "./linking.ts";
 import { Pace } from "../../lib/core/time_slices.ts";
 import type { FoundContent, WantedContent } from "../storage/contents.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -176,12 +176,9 @@ export async function resultOf(
   try {
     if (existing instanceof FerryError) throw existing;
     if (file.target !== undefined) {
-      const decision = await linkDecision(
-        storage,
-        name!,
-        { ...file, target: file.target },
-        options,
-      );
+      const { target, mtime } = file;
+      const { overwrite } = options;
+      const decision = await decideOnLink(storage.links, name!, { target, mtime, overwrite });
       return decision === "have" ? undefined : { filename, decision };
     }
     if (existing?.type === "directory") throw new FerryError("not_a_file", "it is a directory");
@@ -198,18 +195,6 @@ export async function resultOf(
     if (error.code === "not_found") return { filename, decision: "send" };
     return { filename, decision: "error", error };
   }
-}
-
-/** Whether a symbolic link has to be made. */
-async function linkDecision(
-  { links }: Pick<Storage, "links">,
-  name: FileName,
-  { target, mtime }: { target: string; mtime: number },
-  { overwrite }: CompareOptions,
-): Promise<"send" | "have"> {
-  if (!links) throw noLinks();
-  await links.assertKept(name, target);
-  return await decideOnLink(links, name, { target, mtime, overwrite });
 }
 
 async function decide(

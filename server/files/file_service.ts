@@ -30,7 +30,7 @@ import { existingDirectory } from "./existing_directory.ts";
 import { FileRanges, type WantedRanges } from "./file_ranges.ts";
 import { FileSignature, type WantedSignature } from "./file_signature.ts";
 import { OpenedFile, type OpenFileOptions } from "./opened_file.ts";
-import { decideOnLink, noLinks, type WantedLink } from "./linking.ts";
+import { decideOnLink, type WantedLink } from "./linking.ts";
 import { policyFor } from "./overwriting.ts";
 import { conditionOf, type Precondition } from "./precondition.ts";
 
@@ -229,18 +229,16 @@ export class FileService {
    */
   async link(filename: string, wanted: WantedLink): Promise<{ unchanged: boolean }> {
     const { links } = this.#storage;
-    if (!links) throw noLinks();
     const { target, mtime } = wanted;
     const name = parseFileName(filename);
     const overwrite = policyFor(this.#permit, wanted);
     const isThere = async () => {
       return await decideOnLink(links, name, { target, mtime, overwrite }) === "have";
     };
-    await links.assertKept(name, target);
     if (await isThere()) return { unchanged: true };
     try {
       const replace = overwrite !== "never";
-      await links.create(name, target, { replace, mtime, assertMay: this.#assertMay });
+      await links!.create(name, target, { replace, mtime, assertMay: this.#assertMay });
       return { unchanged: false };
     } catch (error) {
       // Somebody else may have made the same link meanwhile.

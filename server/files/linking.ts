@@ -22,22 +22,20 @@ export interface WantedLink {
 /**
  * Decides whether a link is to be made (`send`), or what is there will do (`have`).
  *
- * @throws {FerryError} `exists` if it must not be replaced; `not_a_file` for a directory; as `SymbolicLinks.find`
+ * @throws {FerryError} `denied` if the storage keeps no links; as `SymbolicLinks.assertKept`; `exists` if what is there
+ * must not be replaced; `not_a_file` for a directory; as `SymbolicLinks.find`
  */
 export async function decideOnLink(
-  links: SymbolicLinks,
+  links: SymbolicLinks | undefined,
   name: FileName,
   { overwrite, ...link }: WantedLink,
 ): Promise<"send" | "have"> {
+  if (!links) throw new FerryError("denied", "the server keeps no symbolic links");
+  await links.assertKept(name, link.target);
   const there = await links.find(name);
   if (!there) return "send";
   if (there.type === "directory") throw new FerryError("not_a_file", "it is a directory");
   const decision = decideLink(overwrite, link, there);
   if (decision === "exists") throw new FerryError("exists", "something else has that name");
   return decision;
-}
-
-/** The error where the storage keeps no symbolic links. */
-export function noLinks(): FerryError {
-  return new FerryError("denied", "the server keeps no symbolic links");
 }
