@@ -15,6 +15,7 @@ import {
   type CompareOptions,
   type ComparisonResult,
   isSameAtAGlance,
+  type LookedUp,
   lookUp,
   resultOf,
 } from "./comparison.ts";
@@ -73,8 +74,11 @@ export async function* keepInStaged(
       try {
         assertMay(filename);
         if (!await tree.keep(parseFileName(filename))) yield { filename, decision: "send" };
-      } catch (error) {
-        yield { filename, decision: "error", error: toFerryError(error) };
+      } catch (reason) {
+        const error = toFerryError(reason);
+        // An unexpected error is not about this file alone, so it ends the comparison.
+        if (error.code === "internal") throw error;
+        yield { filename, decision: "error", error };
       }
     }
   }
@@ -84,7 +88,7 @@ export async function* keepInStaged(
 async function carried(
   storage: Storage,
   tree: StagedTree,
-  { file, name, existing }: Awaited<ReturnType<typeof lookUp>>[number] & { file: ComparedFile },
+  { file, name, existing }: LookedUp & { file: ComparedFile },
   options: CompareOptions,
 ): Promise<ComparisonResult | undefined> {
   const { filename } = file;
