@@ -89,9 +89,10 @@ export class FileSignature implements AsyncDisposable {
    */
   async *records(): AsyncGenerator<Uint8Array, void, void> {
     const { block, rolling } = this.#wanted;
-    const known = rolling || this.#ranges ? undefined : await this.#file.findHashes();
+    if (rolling || this.#ranges) return yield* this.#ofRanges();
+    const known = await this.#file.findHashes();
     if (known?.block === block) yield shortened(known.hashes, this.strong);
-    else yield* rolling || this.#ranges ? this.#ofRanges() : this.#ofWhole();
+    else yield* this.#ofWhole();
   }
 
   async *#ofRanges(): AsyncGenerator<Uint8Array, void, void> {

@@ -168,6 +168,15 @@ export class StageService {
     return undefined;
   }
 
+  /**
+   * Creates a directory in a staged tree, and missing parent directories.
+   *
+   * @throws {FerryError} as {@linkcode StageService.of}; `exists`, `not_a_file`
+   */
+  async mkdir(id: string, filename: string): Promise<void> {
+    await (await this.of(id, filename)).mkdir(parseFileName(filename));
+  }
+
   /** Compares files with those of a staged tree, and of the directory that it will replace. */
   compare(
     tree: StagedTree,

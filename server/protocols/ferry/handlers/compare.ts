@@ -9,7 +9,7 @@ import type { CompareRequest } from "../../../../lib/wire/operations/compare.ts"
 import { decodeManifestLine, encodeManifestReply } from "../../../../lib/wire/manifest.ts";
 import { decodeLines, encodeLines } from "../../../../lib/wire/lines.ts";
 import type { ComparisonResult } from "../../../files/comparison.ts";
-import type { Handler } from "../exchange/exchange.ts";
+import type { Exchange, Handler } from "../exchange/exchange.ts";
 
 /** Answers a `compare`. */
 export const compare: Handler<CompareRequest> = {
@@ -17,17 +17,9 @@ export const compare: Handler<CompareRequest> = {
   readsBody: true,
 
   async answer(exchange) {
-    const { connection, request, body, files } = exchange;
-    const { overwrite, content, known, filename, stage, keep } = request;
-    const tree = stage === undefined ? undefined : await exchange.stages.of(stage, filename);
-    const { algorithm } = body;
-    const lines = decodeLines(verifiedChunks(body), decodeManifestLine);
-    const options = { overwrite, algorithm, content };
-    const results = tree && keep
-      ? exchange.stages.keep(tree, lines)
-      : tree
-      ? exchange.stages.compare(tree, lines, options)
-      : files.compare(lines, { ...options, known });
+    const { connection, request, body } = exchange;
+    const { filename } = request;
+    const results = await resultsOf(exchange);
     const goOn = await exchange.streamPieces({
       ...(filename === undefined ? {} : { keys: { filename } }),
       pieces: encodeLines(results, encodeResult),
@@ -37,6 +29,18 @@ export const compare: Handler<CompareRequest> = {
     return goOn && await connection.skip(body);
   },
 };
+
+/** The results for the lines of the body: compared with what is stored, or with a staged tree, or kept in one. */
+async function resultsOf(
+  { request, body, files, stages }: Exchange<CompareRequest>,
+): Promise<AsyncGenerator<ComparisonResult, void, void>> {
+  const { overwrite, content, known, filename, stage, keep } = request;
+  const options = { overwrite, algorithm: body.algorithm, content };
+  const lines = decodeLines(verifiedChunks(body), decodeManifestLine);
+  if (stage === undefined) return files.compare(lines, { ...options, known });
+  const tree = await stages.of(stage, filename);
+  return keep ? stages.keep(tree, lines) : stages.compare(tree, lines, options);
+}
 
 function encodeResult(result: ComparisonResult): string {
   if (result.decision !== "error") {

@@ -5,7 +5,6 @@
  */
 
 import { quote } from "../../../../lib/core/errors.ts";
-import { parseFileName } from "../../../../lib/core/remote_name.ts";
 import type { MkdirRequest } from "../../../../lib/wire/operations/mkdir.ts";
 import type { Handler } from "../exchange/exchange.ts";
 
@@ -16,7 +15,7 @@ export const mkdir: Handler<MkdirRequest> = {
   async answer(exchange) {
     const { filename, stage } = exchange.request;
     if (stage === undefined) await exchange.files.mkdir(filename);
-    else await (await exchange.stages.of(stage, filename)).mkdir(parseFileName(filename));
+    else await exchange.stages.mkdir(stage, filename);
     return await exchange.reply({ filename });
   },
 };
