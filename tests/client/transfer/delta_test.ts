@@ -4,11 +4,13 @@ import { Connection } from "../../../client/net/connection.ts";
 import { DELTA } from "../../../client/net/signatures.ts";
 import type { Transferred } from "../../../client/transfer/options.ts";
 import { parseServerAddress } from "../../../lib/core/address.ts";
+import { coarseBlock } from "../../../lib/delta/block_sizes.ts";
 import { assertCode } from "../../support/assertions.ts";
 import { KIB, md5, MIB } from "../../support/bytes.ts";
+import { strongHashes } from "../../support/delta_frames.ts";
 import { namesIn } from "../../support/directories.ts";
 import { type Fault, FaultyPeer } from "../../support/faulty_peer.ts";
-import { InProcess } from "../../support/in_process.ts";
+import { InProcess, withFiles } from "../../support/in_process.ts";
 import { randomBytes } from "../../support/random_file.ts";
 import { token, TokenServer } from "../../support/token_server.ts";
 
@@ -238,6 +240,29 @@ Deno.test("where the older version vanishes, changes or shrinks meanwhile, the w
       // A local file that is open stays what it was when its name is taken away.
       if (op === "put" || index > 0) assertEquals(reused, undefined, `${op}, ${index}`);
     }
+  }
+});
+
+Deno.test("where a block is taken for another one, the whole file crosses, and is right", async () => {
+  const before = OLD;
+  const after = changedAt(OLD, 100, MIB, 2 * MIB);
+  const block = coarseBlock(OLD.length);
+  const changed = Math.floor(MIB / block);
+  for (const op of OPS) {
+    const [there, here] = op === "put" ? [before, after] : [after, before];
+    // The server's hash of one block that differs is that of the client's block.
+    const hashes = await strongHashes(there, block, 8);
+    const others = await strongHashes(here, block, 8);
+    hashes.set(others.subarray(changed * 8, (changed + 1) * 8), changed * 8);
+    let given = 0;
+    const findHashes = () => {
+      given++;
+      return Promise.resolve({ block, hashes });
+    };
+    await using p = await InProcess.start(withFiles(() => ({ findHashes })));
+    const done = await replace(p, { op, before, after });
+    assert(given > 0, `${op}: no delta was tried`);
+    assertEquals([done.reused, done.transferred], [undefined, after.length], op);
   }
 });
 
