@@ -128,6 +128,39 @@ Deno.test("ferry put --delete deletes nothing after a failure, unless with --for
   assertEquals([forced.code, filesIn(p.root)], [5, ["t/a/b"]]);
 });
 
+Deno.test("ferry get --delete deletes nothing where it would be too much, or after a failure, unless with --force", async () => {
+  await using p = await Pair.shared();
+  make(p.root, { "t/a": "new" });
+  make(p.cwd, { "t/a": "another", "t/old/x": "x", "t/y": "y" });
+  const few = await p.run("get", "t", "--delete", "--max-delete", "2");
+  assertEquals(few.code, 5);
+  assertStringIncludes(
+    few.stderr,
+    "3 files and directories would be deleted, and at most 2 may be",
+  );
+  assertEquals(filesIn(`${p.cwd}/t`), ["a", "old/x", "y"]);
+  // What the server has is there nevertheless.
+  assertEquals(Deno.readTextFileSync(`${p.cwd}/t/a`), "new");
+  // A file that cannot be transferred: what is in its way here is filtered, and stays.
+  make(p.root, { "t/b": "b" });
+  make(p.cwd, { "t/b/keep": "in the way" });
+  const args = ["get", "t", "--delete", "--max-delete", "3", "--exclude", "keep"];
+  const failed = await p.run(...args);
+  assertEquals([failed.code, filesIn(`${p.cwd}/t`)], [5, ["a", "b/keep", "old/x", "y"]]);
+  assertStringIncludes(failed.stderr, "0 deleted, 1 failed");
+  const dry = await p.run(...args, "--force", "--dry-run");
+  assertStringIncludes(dry.stdout, "would delete t/old/x\n");
+  assertEquals(filesIn(`${p.cwd}/t`), ["a", "b/keep", "old/x", "y"]);
+  const forced = await p.run(...args, "--force", "--json");
+  assertEquals([forced.code, filesIn(`${p.cwd}/t`)], [5, ["a", "b/keep"]]);
+  assertEquals(JSON.parse(forced.stdout.trim().split("\n").at(-1)!).deleted, 3);
+  // The limit counts with --force, too.
+  make(p.cwd, { "t/1": "", "t/2": "", "t/3": "", "t/4": "" });
+  const limited = await p.run(...args, "--force");
+  assertStringIncludes(limited.stderr, "4 files and directories would be deleted, and at most 3");
+  assertEquals(filesIn(`${p.cwd}/t`), ["1", "2", "3", "4", "a", "b/keep"]);
+});
+
 Deno.test("ferry put --delete deletes links themselves, and leaves skipped names alone", async () => {
   await using p = await Pair.shared();
   make(p.cwd, { "t/a": "a" });
