@@ -8,8 +8,10 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { connect, FsStorage, serve, type Server, type WatchTreeOptions } from "../../mod.ts";
 import { assertCode } from "../support/assertions.ts";
+import { MIB } from "../support/bytes.ts";
 import { Pair } from "../support/pair.ts";
 import { spawnFerry, TempDir } from "../support/programs.ts";
+import { randomBytes } from "../support/random_file.ts";
 
 type Event = Record<string, unknown>;
 
@@ -117,6 +119,7 @@ function watching(address: string, root: string, options: WatchTreeOptions = {})
       as: "t",
       ...options,
       signal: stop.signal,
+      onDelete: ({ filename }) => tell(`deleted ${filename}`),
       onFile: ({ filename, skipped }) => tell(`${skipped ? "has" : "got"} ${filename}`),
       onError: (filename, { code }) => tell(`${code} ${filename}`),
       onWatching: () => tell("watching"),
@@ -179,6 +182,55 @@ Deno.test("Client.watchTree() tells a failure once, and survives that its direct
   Deno.mkdirSync(dir.join("t"));
   dir.write("t/b", "b");
   await watch.until("got t/b");
+  watch.stop();
+  await watch.running.catch(() => {});
+});
+
+Deno.test("Client.watchTree() finds by comparing what the system reported no event for", async () => {
+  await using dir = new TempDir();
+  for (const name of ["root", "t/d"]) Deno.mkdirSync(dir.join(name), { recursive: true });
+  dir.write("t/a", "a");
+  dir.write("t/gone", "");
+  await using storage = FsStorage.open(dir.join("root"), { durability: "none" });
+  await using server = await serve({ storage, listen: "127.0.0.1:0" });
+  Deno.mkdirSync(dir.join("quiet"));
+  const { watchFs } = Deno;
+  // It watches something in which nothing happens.
+  Deno.watchFs = () => watchFs(dir.join("quiet"));
+  const address = `127.0.0.1:${server.addresses[0]!.port}`;
+  const watch = watching(address, dir.join("t"), { rescan: 20, delete: true });
+  await watch.until("watching").finally(() => Deno.watchFs = watchFs);
+  dir.write("t/d/b", "b");
+  dir.write("t/a", "another");
+  Deno.removeSync(dir.join("t/gone"));
+  await watch.until("got t/d/b");
+  await watch.until("got t/a", 2);
+  await watch.until("deleted t/gone");
+  assertEquals(Deno.readTextFileSync(dir.join("root/t/a")), "another");
+  watch.stop();
+  await watch.running.catch(() => {});
+});
+
+Deno.test("Client.watchTree() sends again what changes while it is sent", async () => {
+  await using dir = new TempDir();
+  for (const name of ["root", "t"]) Deno.mkdirSync(dir.join(name));
+  dir.write("t/a", randomBytes(12 * MIB));
+  await using storage = FsStorage.open(dir.join("root"), { durability: "none" });
+  await using server = await serve({ storage, listen: "127.0.0.1:0" });
+  const address = `127.0.0.1:${server.addresses[0]!.port}`;
+  let changes = 0;
+  const watch = watching(address, dir.join("t"), {
+    onProgress({ bytes, total }) {
+      if (changes > 0 || bytes === 0 || bytes === total) return;
+      changes++;
+      dir.write("t/a", "another");
+    },
+  });
+  await watch.until("got t/a");
+  assertEquals(changes, 1);
+  // Half of the old content and half of the new one were never published.
+  assertEquals(watch.told.filter((each) => each.endsWith(" t/a")), ["io t/a", "got t/a"]);
+  assertEquals(Deno.readTextFileSync(dir.join("root/t/a")), "another");
   watch.stop();
   await watch.running.catch(() => {});
 });
