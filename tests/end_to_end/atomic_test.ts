@@ -110,6 +110,45 @@ Deno.test("a directory of which a file fails is not published, and the next atte
   assertEquals(stagedIn(p.root), []);
 });
 
+Deno.test("who reads a directory that is published again and again sees each state as a whole", async () => {
+  await using p = await Pair.shared();
+  await using client = await connect(p.server.address);
+  const names = Array.from({ length: 12 }, (_, at) => at % 3 ? `t/${at}` : `t/s/${at}`);
+  const publish = async (state: number) => {
+    make(p, Object.fromEntries(names.map((name) => [name, `${state}`])));
+    await client.putTree(`${p.cwd}/t`, { atomic: true, overwrite: "different" });
+  };
+  await publish(0);
+  let last = 0;
+  let reads = 0;
+  let over = false;
+  const reading = (async () => {
+    // In one order and in the other: states that are mixed would go back in one of them.
+    for (let turn = 0; !over; turn++) {
+      for (const name of turn % 2 ? names : names.toReversed()) {
+        const state = await Deno.readTextFile(`${p.root}/${name}`).catch((error) => {
+          // Between two system calls the name leads nowhere.
+          if (error instanceof Deno.errors.NotFound) return undefined;
+          throw error;
+        });
+        if (state === undefined) continue;
+        assert(Number(state) >= last, `${name} is of the state ${state}, after ${last}`);
+        last = Number(state);
+        reads++;
+      }
+    }
+  })();
+  reading.catch(() => {});
+  try {
+    for (let state = 1; state <= 12; state++) await publish(state);
+  } finally {
+    over = true;
+  }
+  await reading;
+  assert(reads > 0);
+  for (const name of names) assertEquals(Deno.readTextFileSync(`${p.root}/${name}`), "12");
+});
+
 Deno.test("a publication that is cut at any place is finished by the client's next attempt", async () => {
   await using p = await Pair.shared();
   make(p, { "t/large": new Uint8Array(9 * MIB).fill(7) });
