@@ -1,11 +1,12 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Compressor } from "../../lib/compression/zstd.ts";
+import { ByteConnection } from "../../lib/wire/connection.ts";
 import { encodePieceHeader, PIECE_HEADER_BYTES } from "../../lib/wire/piece_header.ts";
 import { connect, FerryError, FsStorage, serve } from "../../mod.ts";
 import { md5 } from "../support/bytes.ts";
 import { FaultyPeer } from "../support/faulty_peer.ts";
 import { Pair } from "../support/pair.ts";
-import { ferry, ferryd, TempDir } from "../support/programs.ts";
+import { ferry, ferryd, outcome, spawnFerry, TempDir } from "../support/programs.ts";
 import { randomBytes } from "../support/random_file.ts";
 import { token, TokenServer } from "../support/token_server.ts";
 import { frame } from "../support/raw_peer.ts";
@@ -78,6 +79,18 @@ Deno.test("ferry -z sends, gets, lists and runs the same with fewer bytes on the
     assert(crossed < text.length / 5, `${crossed} bytes`);
     const echoed = await run("exec", "-z", "--shell", "echo done");
     assertEquals(echoed.stdout, "done\n");
+    const before = passed(line);
+    const child = spawnFerry(["exec", "-z", "--stdin", "--shell", "md5sum; echo more"], {
+      server: line.address,
+      stdin: "piped",
+    });
+    const writer = child.stdin.getWriter();
+    await writer.write(text);
+    await writer.close();
+    const expected = { code: 0, stdout: `${md5(text)}  -\nmore\n`, stderr: "" };
+    assertEquals(await outcome(child), expected);
+    const taken = passed(line) - before;
+    assert(taken < text.length / 5, `${taken} bytes`);
   });
 });
 
@@ -135,6 +148,31 @@ Deno.test("connect() compresses where it is asked to, and logs in inside", async
   assertEquals((await client.stat("")).type, "directory");
   await using plain = await server.connect({ token: secret });
   assertEquals(plain.compresses, false);
+});
+
+Deno.test("a server compresses at level 6 at most, whatever a client asks for", async () => {
+  await using dir = new TempDir();
+  await using storage = FsStorage.open(dir.path);
+  await using server = await serve({ storage, listen: "127.0.0.1:0" });
+  const address = `127.0.0.1:${server.addresses[0]!.port}`;
+  const levels: number[] = [];
+  const { compress } = ByteConnection.prototype;
+  ByteConnection.prototype.compress = function (level, options) {
+    // The client's side is the one that tells when it is idle.
+    if (!options.tellsIdle) levels.push(level);
+    return compress.call(this, level, options);
+  };
+  try {
+    for (const level of [1, 6, 7, 19, true]) {
+      await using client = await connect(address, { compress: level });
+      assertEquals(client.compresses, true);
+      // The reply shows that the server has begun.
+      await client.stat("");
+    }
+  } finally {
+    ByteConnection.prototype.compress = compress;
+  }
+  assertEquals(levels, [1, 6, 6, 6, 3]);
 });
 
 Deno.test("a server compresses no more connections than it is told to", async () => {
