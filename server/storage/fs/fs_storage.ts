@@ -235,7 +235,7 @@ export class FsStorage implements Storage {
     }
   }
 
-  /** See {@linkcode Storage.findContents}. It knows what was uploaded, and what was read for its checksum. */
+  /** See {@linkcode Storage.findContents}. It knows what was uploaded file by file, or read for its checksum. */
   readonly findContents: NonNullable<Storage["findContents"]> = (wanted, below) =>
     findContents(this.#served, this.#root, wanted, below);
 

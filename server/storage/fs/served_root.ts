@@ -91,7 +91,7 @@ export class ServedRoot implements AsyncDisposable {
   readonly quota: Quota;
   /** Serialises the sorting of large directories among several walks. */
   readonly merges: MergeQueue = new MergeQueue();
-  /** Flushes the directories of names that are taken away or moved. */
+  /** Flushes the directories in which names are made, moved or taken away, unless by publishing. */
   readonly flushes: DirectoryFlushes = new DirectoryFlushes();
   /** The directories that were published as one a short while ago. */
   readonly published: RecentlyPublished = new RecentlyPublished();

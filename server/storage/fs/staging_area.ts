@@ -27,7 +27,7 @@ import type { DiscardOptions } from "../storage.ts";
 import { AreaTrees, isTreeName } from "./area_trees.ts";
 
 /** A temporary directory in a staging area, whose contents are published by a rename. */
-export interface StagedTree extends AsyncDisposable {
+export interface StagedDirectory extends AsyncDisposable {
   /** The directory. */
   readonly directory: Directory;
 }
@@ -196,7 +196,7 @@ export class StagingArea {
    *
    * @throws {FerryError} `no_space`, `denied`, …
    */
-  makeDirectory(): StagedTree {
+  makeDirectory(): StagedDirectory {
     this.#assertHeld();
     const name = crypto.randomUUID();
     const [area, directory] = this.#unlessGone(() => {

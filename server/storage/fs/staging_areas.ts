@@ -85,7 +85,7 @@ export class StagingAreas implements Disposable {
     this.#id = id;
   }
 
-  /** Opens all areas, and removes everything from them that is not a partial upload. */
+  /** Opens all areas, and removes everything from them that is neither a partial upload nor a staged tree. */
   static open(options: StagingAreasOptions): StagingAreas {
     const { state, onCounted } = options;
     const main = StagingArea.open({

@@ -3,8 +3,8 @@
  * meanwhile.
  *
  * A directory cannot replace another one in one step: the old one is moved away first, and the new one gets the name
- * right afterwards, without anything in between. A record says that this is going on; by it the next process finishes
- * what was begun.
+ * right afterwards, with only a look at what was moved away in between. A record says that this is going on; by it the
+ * next process finishes what was begun.
  *
  * @module
  */
@@ -124,8 +124,8 @@ async function prepare(
 }
 
 /**
- * Moves a directory away, and gives the tree its name: nobody finds anything under the name for as long as two system
- * calls take. If the second one fails, the directory is moved back.
+ * Moves a directory away, and gives the tree its name: nobody finds anything under the name for as long as a look at
+ * what was moved away and the second rename take. If either fails, the directory is moved back.
  */
 function replaceDirectory(path: string, own: Directory, there: Deno.FileInfo): void {
   rename(path, own.at(OLD));
