@@ -40,14 +40,8 @@ export interface CarryWork {
 /** See `StagedTree.keep`. */
 export async function keepEntry(work: CarryWork, name: FileName): Promise<boolean> {
   const { served, root, makePlace, makeDirectory } = work;
-  let place: Place;
-  try {
-    place = root.place(name);
-  } catch (error) {
-    if (fileError(error).code === "not_found") return false;
-    throw error;
-  }
-  using found = place;
+  using found = root.placeIfAny(name);
+  if (!found) return false;
   const { info } = found;
   const mtime = info.mtime?.getTime() ?? 0;
   if (info.isDirectory) makeDirectory();

@@ -28,6 +28,5 @@ export function contentVersion(
   filename: string,
 ): string {
   const file = key === "" ? filename : key;
-  return createHmac("sha256", secret).update(`${file}\n${version}`).digest("base64url")
-    .slice(0, VERSION_LENGTH);
+  return fileId(secret, `${file}\n${version}`);
 }

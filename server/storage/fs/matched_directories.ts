@@ -6,6 +6,7 @@
 
 import { FerryError } from "../../../lib/core/errors.ts";
 import { PLATFORM } from "../../../lib/core/platform.ts";
+import { type FileName, joinName } from "../../../lib/core/remote_name.ts";
 import { Pace } from "../../../lib/core/time_slices.ts";
 import { infoAt } from "../../../lib/files/path_lookup.ts";
 import type { Place } from "./name_walk.ts";
@@ -37,12 +38,7 @@ export async function matchDirectories(place: Place, top: Directory): Promise<vo
       if (!child.isDirectory) continue;
       const below = infoAt(entered.at(child.name));
       if (!below?.isDirectory) continue;
-      await match(
-        entered,
-        child.name,
-        below,
-        inside === "" ? child.name : `${inside}/${child.name}`,
-      );
+      await match(entered, child.name, below, joinName(inside as FileName | "", child.name));
     }
   };
   await match(directory, name, info, "");

@@ -207,14 +207,9 @@ class Move {
     const { to, keep } = this.#options;
     const replace = this.#options.replace && !keep;
     const { info } = this.#source;
-    let there: Deno.FileInfo;
-    try {
-      using place = this.#root.place(to);
-      there = place.info;
-    } catch (error) {
-      if (fileError(error).code === "not_found") return;
-      throw error;
-    }
+    using place = this.#root.placeIfAny(to);
+    if (!place) return;
+    const there = place.info;
     if (isSameFile(info, there)) throw new FerryError("exists", "both names are of one file");
     if (info.isDirectory || !replace) throw new FerryError("exists", "it exists already");
     if (there.isDirectory) throw new FerryError("not_a_file", "it is a directory");

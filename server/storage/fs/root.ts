@@ -150,6 +150,16 @@ export class Root implements Disposable {
     return this.#attempt(() => found(this.#names.walk(name, { follow: false, within })));
   }
 
+  /** Like {@linkcode Root.place}, but undefined if nothing has the name. */
+  placeIfAny(name: FileName): Place | undefined {
+    try {
+      return this.place(name);
+    } catch (error) {
+      if (fileError(error).code === "not_found") return undefined;
+      throw error;
+    }
+  }
+
   /**
    * Fails if a link would lead out of the root or of what the request may reach: by its text, seen from the name that
    * the client gave and from the directory that this leads to, or through other links that are there now. What is

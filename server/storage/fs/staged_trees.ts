@@ -4,9 +4,7 @@
  * @module
  */
 
-import { fileError } from "../../../lib/core/errors.ts";
 import { isMounted } from "./matched_directories.ts";
-import type { Place } from "./name_walk.ts";
 import { assertReplaceable } from "./tree_publication.ts";
 import type { FileName } from "../../../lib/core/remote_name.ts";
 import type { PublishedTree, StagedTree, StagedTrees } from "../staged_trees.ts";
@@ -107,14 +105,8 @@ export class FsStagedTrees implements StagedTrees {
  * @throws {FerryError} as `StagedTree.publish`
  */
 function assertOrdinary(root: Root, name: FileName): void {
-  let place: Place;
-  try {
-    place = root.place(name);
-  } catch (error) {
-    if (fileError(error).code === "not_found") return;
-    throw error;
-  }
-  using there = place;
+  using there = root.placeIfAny(name);
+  if (!there) return;
   assertReplaceable(there.info, true);
   if (there.info.dev !== there.directory.device) throw isMounted();
 }

@@ -261,11 +261,16 @@ export class StagingAreas implements Disposable {
     return `${foreign?.name}/${file}`;
   }
 
-  /** Finds a partial upload by its id; undefined if the owner has none with that id. */
-  locate(id: string, owner: string): Located | undefined {
+  /** The area and the file name that an id is made of; the area is undefined if there is none. */
+  #split(id: string): { area: StagingArea | undefined; file: string } {
     const at = id.lastIndexOf("/");
     const area = at < 0 ? this.#main : this.#areas.get(id.slice(0, at) as FileName | "")?.area;
-    const file = id.slice(at + 1);
+    return { area, file: id.slice(at + 1) };
+  }
+
+  /** Finds a partial upload by its id; undefined if the owner has none with that id. */
+  locate(id: string, owner: string): Located | undefined {
+    const { area, file } = this.#split(id);
     const record = area?.recordOf(file, owner);
     return area && record &&
       { area, file, name: record.filename as FileName, size: record.size };
@@ -273,9 +278,8 @@ export class StagingAreas implements Disposable {
 
   /** Finds a staged tree by its id: like that of a partial upload, it says in which area it is. */
   treeOf(id: string): { area: StagingArea; tree: KeptTree } | undefined {
-    const at = id.lastIndexOf("/");
-    const area = at < 0 ? this.#main : this.#areas.get(id.slice(0, at) as FileName | "")?.area;
-    const tree = area?.trees.get(id.slice(at + 1));
+    const { area, file } = this.#split(id);
+    const tree = area?.trees.get(file);
     return area && tree && { area, tree };
   }
 

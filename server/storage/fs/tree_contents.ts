@@ -5,6 +5,7 @@
  * @module
  */
 
+import { type FileName, joinName } from "../../../lib/core/remote_name.ts";
 import type { Directory } from "./open_directory.ts";
 import { Pace } from "../../../lib/core/time_slices.ts";
 
@@ -45,10 +46,10 @@ export class TreeContents {
     this.#unconfirmed.clear();
     this.#tally = undefined;
     const pace = new Pace();
-    const left = [""];
+    const left: (FileName | "")[] = [""];
     for (let directory; (directory = left.pop()) !== undefined;) {
       for (const { name, isDirectory } of Deno.readDirSync(pathIn(top, directory))) {
-        const entry = directory === "" ? name : `${directory}/${name}`;
+        const entry = joinName(directory, name);
         this.#unconfirmed.add(entry);
         if (isDirectory) left.push(entry);
         if (pace.isDue) await pace.rest();

@@ -6,6 +6,7 @@
 
 import { closeSync, fsync, openSync } from "node:fs";
 import { fileError } from "../../../lib/core/errors.ts";
+import { type FileName, joinName } from "../../../lib/core/remote_name.ts";
 import { Pace } from "../../../lib/core/time_slices.ts";
 import { settled } from "../../../lib/files/descriptor_file.ts";
 import { syncDirectory } from "../../../lib/files/directory_flush.ts";
@@ -57,13 +58,13 @@ async function* filesBelow(
   signal: AbortSignal,
 ): AsyncGenerator<string, void, void> {
   const pace = new Pace();
-  const left = [""];
+  const left: (FileName | "")[] = [""];
   for (let directory; (directory = left.pop()) !== undefined;) {
     directories.push(directory);
     for (const { name, isDirectory, isFile } of Deno.readDirSync(pathIn(top, directory))) {
       signal.throwIfAborted();
       if (pace.isDue) await pace.rest();
-      const inside = directory === "" ? name : `${directory}/${name}`;
+      const inside = joinName(directory, name);
       if (isDirectory) left.push(inside);
       if (!isFile) continue;
       const path = top.at(inside);

@@ -18,7 +18,6 @@ import { infoAt, isTaken } from "../../../lib/files/path_lookup.ts";
 import type { PublishedTree, PublishOptions } from "../staged_trees.ts";
 import { type AreaTrees, type KeptTree, NEW, OLD } from "./area_trees.ts";
 import { matchDirectories } from "./matched_directories.ts";
-import type { Place } from "./name_walk.ts";
 import type { Directory } from "./open_directory.ts";
 import { ParentDirectories } from "./parent_directories.ts";
 import type { Root } from "./root.ts";
@@ -110,14 +109,8 @@ async function prepare(
   name: FileName,
   { replace, top }: { replace: boolean; top: Directory },
 ): Promise<Deno.FileInfo | undefined> {
-  let place: Place;
-  try {
-    place = root.place(name);
-  } catch (error) {
-    if (fileError(error).code === "not_found") return undefined;
-    throw error;
-  }
-  using there = place;
+  using there = root.placeIfAny(name);
+  if (!there) return undefined;
   assertReplaceable(there.info, replace);
   await matchDirectories(there, top);
   return there.info;
