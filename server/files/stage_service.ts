@@ -124,7 +124,7 @@ export class StageService {
     const exists = await this.ask(wish);
     const { owner } = this.#permit;
     const name = nameOf(wish.filename);
-    const joined = wish.stage === undefined ? undefined : await this.#find(wish.stage, name);
+    const joined = wish.stage === undefined ? undefined : await this.#named(wish.stage, name);
     if (joined) return { tree: joined, exists };
     // What this connection has left of an earlier attempt is gone on with, too.
     const before = this.#open.of(name, owner);
@@ -137,10 +137,10 @@ export class StageService {
   /**
    * The staged tree of a request about a file in it, or about the directory itself.
    *
-   * @throws {FerryError} `not_found` if the client has none with that id; `bad_name` for another name
+   * @throws {FerryError} `not_found` if the client has none with that id
    */
-  async of(id: string, filename?: string): Promise<StagedTree> {
-    const tree = this.#opened(id) ?? await this.#join(id, filename);
+  async of(id: string): Promise<StagedTree> {
+    const tree = await this.#find(id);
     if (!tree) throw unknown();
     return tree;
   }
@@ -150,22 +150,19 @@ export class StageService {
     return tree?.owner === this.#permit.owner ? tree : undefined;
   }
 
-  async #find(id: string, name: FileName): Promise<StagedTree | undefined> {
+  /** The tree with that id, which this connection has open, or joins. */
+  async #find(id: string): Promise<StagedTree | undefined> {
     const opened = this.#opened(id);
-    if (opened) return opened.name === name ? opened : undefined;
-    const tree = await this.#trees().join(id, name, { owner: this.#permit.owner });
+    if (opened) return opened;
+    const tree = await this.#trees().join(id, { owner: this.#permit.owner });
     if (tree) await this.#open.add(tree);
     return tree;
   }
 
-  /** Joins a tree that another connection has begun: its name is that of a directory above the file. */
-  async #join(id: string, filename = ""): Promise<StagedTree | undefined> {
-    const parts = filename === "" ? [] : parseFileName(filename).split("/");
-    for (let count = parts.length; count > 0; count--) {
-      const tree = await this.#find(id, parts.slice(0, count).join("/") as FileName);
-      if (tree) return tree;
-    }
-    return undefined;
+  /** The tree with that id, if it is one for that name. */
+  async #named(id: string, name: FileName): Promise<StagedTree | undefined> {
+    const tree = await this.#find(id);
+    return tree?.name === name ? tree : undefined;
   }
 
   /**
@@ -174,7 +171,7 @@ export class StageService {
    * @throws {FerryError} as {@linkcode StageService.of}; `exists`, `not_a_file`
    */
   async mkdir(id: string, filename: string): Promise<void> {
-    await (await this.of(id, filename)).mkdir(parseFileName(filename));
+    await (await this.of(id)).mkdir(parseFileName(filename));
   }
 
   /** Compares files with those of a staged tree, and of the directory that it will replace. */
@@ -205,7 +202,7 @@ export class StageService {
   async publish(wish: StageWish & { stage: string }): Promise<PublishedTree> {
     const { filename, replace, stage } = wish;
     const name = nameOf(filename);
-    const tree = await this.#find(stage, name);
+    const tree = await this.#named(stage, name);
     if (!tree) {
       const { owner } = this.#permit;
       const published = this.#trees().published(stage, name, { owner });

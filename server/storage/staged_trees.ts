@@ -123,9 +123,9 @@ export interface StagedTrees {
   /**
    * Joins a tree that was begun, from another connection of the same client.
    *
-   * @returns undefined if the owner has none with that id and name
+   * @returns undefined if the owner has none with that id
    */
-  join(id: string, name: FileName, options: { owner: string }): Promise<StagedTree | undefined>;
+  join(id: string, options: { owner: string }): Promise<StagedTree | undefined>;
 
   /**
    * What became of a tree that was published a short while ago: the client may have lost its connection before the reply

@@ -59,18 +59,14 @@ export class FsStagedTrees implements StagedTrees {
     return await FsStagedTree.open({ id, tree, area, served, root, afresh });
   }
 
-  async join(
-    id: string,
-    name: FileName,
-    { owner }: { owner: string },
-  ): Promise<StagedTree | undefined> {
+  async join(id: string, { owner }: { owner: string }): Promise<StagedTree | undefined> {
     const served = this.#served;
     await served.assertWritable();
     const at = id.lastIndexOf(SESSION);
     const found = served.areas.treeOf(id.slice(0, Math.max(0, at)));
     if (!found || found.tree.record.publishing) return undefined;
     const { area, tree } = found;
-    if (tree.record.filename !== name || tree.record.owner !== owner) return undefined;
+    if (tree.record.owner !== owner) return undefined;
     // Another client may have gone on with it meanwhile.
     if (tree.session === undefined || tree.session !== id.slice(at + SESSION.length)) {
       return undefined;

@@ -36,3 +36,28 @@ Deno.test("publish() replaces a directory that comes late only for a client that
   assertEquals(replaced, true);
   assertEquals(await listed(storage), ["d", "d/new"]);
 });
+
+Deno.test("a staged tree is joined by its id, for its name alone", async () => {
+  await using dir = new TempDir();
+  await using storage = FsStorage.open(dir.path, { durability: "none" });
+  const client = new FileClient(storage);
+  const stages = (op: "stage" | "mkdir" | "publish", filename: string, open: OpenStages) =>
+    client.stages({ op, filename }, open);
+  await using first = new OpenStages();
+  const wish = { filename: "p/d", replace: false };
+  const { tree: { id } } = await stages("stage", "p/d", first).begin(wish);
+  for (const [filename, code] of [["p/e", "bad_name"], ["p/d", undefined]] as const) {
+    await using other = new OpenStages();
+    const made = () => stages("mkdir", filename, other).mkdir(id, `${filename}/made`);
+    if (code) await assertCode(code, made);
+    else await made();
+    await assertCode("not_found", () => stages("mkdir", filename, other).mkdir("none", filename));
+  }
+  await using second = new OpenStages();
+  const another = { filename: "p/e", replace: false, stage: id };
+  await assertCode("not_found", () => stages("publish", "p/e", second).publish(another));
+  const begun = await stages("stage", "p/e", second).begin(another);
+  assertEquals([begun.tree.name, begun.tree.id === id], [name("p/e"), false]);
+  await stages("publish", "p/d", second).publish({ ...wish, stage: id });
+  assertEquals(await listed(storage), ["p", "p/d", "p/d/made"]);
+});

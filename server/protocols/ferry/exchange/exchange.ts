@@ -98,9 +98,9 @@ export class Exchange<Kind extends Request = Request> {
    *
    * @throws {FerryError} `not_found` if the client has no such tree
    */
-  async uploadsInto(stage: string | undefined, filename: string): Promise<UploadService> {
+  async uploadsInto(stage: string | undefined): Promise<UploadService> {
     if (stage === undefined) return this.uploads;
-    const tree = await this.stages.of(stage, filename);
+    const tree = await this.stages.of(stage);
     return new UploadService(this.permit, this.connection.fileOptions, tree);
   }
 

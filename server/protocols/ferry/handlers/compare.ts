@@ -34,11 +34,11 @@ export const compare: Handler<CompareRequest> = {
 async function resultsOf(
   { request, body, files, stages }: Exchange<CompareRequest>,
 ): Promise<AsyncGenerator<ComparisonResult, void, void>> {
-  const { overwrite, content, known, filename, stage, keep } = request;
+  const { overwrite, content, known, stage, keep } = request;
   const options = { overwrite, algorithm: body.algorithm, content };
   const lines = decodeLines(verifiedChunks(body), decodeManifestLine);
   if (stage === undefined) return files.compare(lines, { ...options, known });
-  const tree = await stages.of(stage, filename);
+  const tree = await stages.of(stage);
   return keep ? stages.keep(tree, lines) : stages.compare(tree, lines, options);
 }
 

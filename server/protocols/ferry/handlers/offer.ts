@@ -18,7 +18,7 @@ export const offer: Handler<PutRequest> = {
     const { filename, algorithm, overwrite, mtime, checksum, restart, sparse } = request;
     const size = request.size === undefined ? null : Number(request.size);
     const offered = { filename, size, algorithm, overwrite, mtime, checksum, restart, sparse };
-    const answer = await (await exchange.uploadsInto(request.stage, filename)).offer(offered);
+    const answer = await (await exchange.uploadsInto(request.stage)).offer(offered);
     const { decision } = answer;
     if (answer.decision === "hash") return await exchange.reply({ filename, decision });
     if (answer.decision === "have") {

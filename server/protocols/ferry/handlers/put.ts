@@ -24,13 +24,13 @@ export const put: Handler<PutRequest> = {
     const { connection, request, body, permit } = exchange;
     const upload = uploadOf(request, body);
     if (upload.offset === 0) await connection.releaseOffered();
-    const { overwrite, stage, filename } = request;
+    const { overwrite, stage } = request;
     // These policies compare with the existing file, which an earlier put may still be publishing. In a staged tree,
     // whatever is there is replaced.
     if (stage === undefined && (overwrite === "newer" || overwrite === "different")) {
       await connection.replies.settle();
     }
-    const uploads = await exchange.uploadsInto(stage, filename);
+    const uploads = await exchange.uploadsInto(stage);
     const receiving = uploads.put(upload, body, connection.offered);
     let received: ReceivedUpload;
     try {
