@@ -8,7 +8,12 @@ import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import type { Entry, Listed, Omitted } from "../../lib/core/entry.ts";
 import { FerryError, quote } from "../../lib/core/errors.ts";
 import { dirname } from "../../lib/core/paths.ts";
-import { assertStorable, type FileName, parseFileName } from "../../lib/core/remote_name.ts";
+import {
+  assertStorable,
+  type FileName,
+  parentName,
+  parseFileName,
+} from "../../lib/core/remote_name.ts";
 import { Pace } from "../../lib/core/time_slices.ts";
 import { makeDirectories } from "../../lib/files/directories.ts";
 import { isDirectory } from "../../lib/files/path_lookup.ts";
@@ -17,6 +22,7 @@ import { checksumOfFile, existingFileAt, isWanted } from "./existing_file.ts";
 import { LinkDownloads, type LinkItem } from "./link_downloads.ts";
 import { localFailure } from "./local_failure.ts";
 import { NameCollisions } from "./name_collisions.ts";
+import { listedBelow } from "./names.ts";
 import { reportOmission } from "./omissions.ts";
 import { type GetTreeOptions, nothingTransferred } from "./options.ts";
 import { kindOfPartialDownload } from "./partial_downloads.ts";
@@ -137,10 +143,10 @@ export class DownloadItems {
     const telling: (() => void)[] = [];
     const take = (listed: Listed) => {
       const { filename, omitted, type = "file" } = listed;
-      const name = this.#nameInside(filename);
+      const name = listedBelow(this.#name, filename);
       this.#hooks.onListed?.(name, listed);
       const path = `${this.out}/${name}`;
-      const parent = name.slice(0, Math.max(0, name.lastIndexOf("/")));
+      const parent = parentName(name);
       const leftOut = (tell?: () => void) => {
         without.add(name);
         if (tell) telling.push(tell);
@@ -209,15 +215,6 @@ export class DownloadItems {
     } catch (error) {
       throw localFailure(error, path);
     }
-  }
-
-  /** The name relative to the directory, which may be invalid. */
-  #nameInside(filename: string): string {
-    const prefix = this.#name === "" ? "" : `${this.#name}/`;
-    if (!filename.startsWith(prefix)) {
-      throw new FerryError("bad_name", `the server lists ${quote(filename)}, which is not in it`);
-    }
-    return filename.slice(prefix.length);
   }
 
   /** Whether a file has to be transferred. */

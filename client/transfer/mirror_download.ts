@@ -9,20 +9,15 @@ import type { Listed } from "../../lib/core/entry.ts";
 import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
 import { basename, dirname, join, resolve } from "../../lib/core/paths.ts";
 import { PLATFORM } from "../../lib/core/platform.ts";
+import { parentName } from "../../lib/core/remote_name.ts";
 import { isTaken } from "../../lib/files/path_lookup.ts";
 import type { Connections } from "./jobs.ts";
 import { localFailure } from "./local_failure.ts";
 import { LocalRemoval } from "./local_removal.ts";
 import { visitTarget } from "./local_target.ts";
-import {
-  type Doomed,
-  MirrorPlan,
-  parentOf,
-  type SourceNames,
-  type SourceType,
-} from "./mirror_plan.ts";
+import { type Doomed, MirrorPlan, type SourceNames, type SourceType } from "./mirror_plan.ts";
 import { Mirroring, obstaclesOf } from "./mirroring.ts";
-import { inside } from "./names.ts";
+import { inside, nameBelow } from "./names.ts";
 import { type GetTreeOptions, nothingTransferred } from "./options.ts";
 import { TreeDownload } from "./tree_download.ts";
 
@@ -98,7 +93,7 @@ export class MirroredDownload {
     if (!mirroring.mayBegin) return;
     const doomed = await this.#plan();
     const obstacles = obstaclesOf(doomed);
-    const freed = mirroring.settle(obstacles, (name) => nameIn(this.#name, name));
+    const freed = mirroring.settle(obstacles, (name) => nameBelow(this.#name, name));
     if (!mirroring.mayBegin) return;
     try {
       mirroring.assertFew(doomed);
@@ -108,7 +103,7 @@ export class MirroredDownload {
     if (this.#options.dryRun) {
       for (const entry of doomed) mirroring.tell(entry, inside(this.#name, entry.name));
       for (const filename of freed) {
-        const size = this.#source.sizeOf(nameIn(this.#name, filename)!);
+        const size = this.#source.sizeOf(nameBelow(this.#name, filename)!);
         if (size !== undefined) this.#options.onFile?.(nothingTransferred(filename, { size }));
       }
       return;
@@ -148,7 +143,7 @@ export class MirroredDownload {
     for (const entry of doomed.toReversed()) {
       this.#options.signal?.throwIfAborted();
       if (stay.has(entry.name)) {
-        stay.add(parentOf(entry.name));
+        stay.add(parentName(entry.name));
         continue;
       }
       try {
@@ -156,7 +151,7 @@ export class MirroredDownload {
         if (kept === null) continue;
         this.#mirroring.tell(entry, inside(this.#name, entry.name), kept);
       } catch (error) {
-        stay.add(parentOf(entry.name));
+        stay.add(parentName(entry.name));
         this.#failed(entry.name, error);
       }
     }
@@ -212,12 +207,6 @@ class RemoteNames implements SourceNames {
   all(): Iterable<string> {
     return this.#types.keys();
   }
-}
-
-/** The name of an entry of the server relative to a directory. */
-function nameIn(directory: string, filename: string): string | undefined {
-  if (directory === "") return filename;
-  return filename.startsWith(`${directory}/`) ? filename.slice(directory.length + 1) : undefined;
 }
 
 /** The names of a path relative to a directory: as it is written, and without links. None where it is not in it. */

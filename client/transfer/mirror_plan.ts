@@ -5,7 +5,7 @@
  */
 
 import type { Checksum } from "../../lib/core/checksum.ts";
-import { foldName } from "../../lib/core/remote_name.ts";
+import { foldName, parentName } from "../../lib/core/remote_name.ts";
 import type { Filter } from "./filter.ts";
 
 /** An entry of the target. */
@@ -106,7 +106,7 @@ export class MirrorPlan {
    */
   add(entry: TargetEntry): boolean {
     const { name, type } = entry;
-    const above = parentOf(name);
+    const above = parentName(name);
     if (this.#closed.has(above)) return this.#close(entry);
     const doomed = this.#directories.get(above);
     const excluded = doomed?.excluded === true || this.#isExcluded(entry);
@@ -147,7 +147,7 @@ export class MirrorPlan {
     }
     return this.#candidates.filter(({ stays }) => !stays).map(
       ({ stays: _, holds: __, ...entry }) => {
-        const inside = this.#directories.get(parentOf(entry.name))?.stays === false;
+        const inside = this.#directories.get(parentName(entry.name))?.stays === false;
         return { ...entry, inside };
       },
     );
@@ -189,17 +189,12 @@ export class MirrorPlan {
 
   /** Lets the directories above an entry stay. */
   #keepAbove(name: string): void {
-    let above = this.#directories.get(parentOf(name));
+    let above = this.#directories.get(parentName(name));
     while (above && !above.stays) {
       above.stays = true;
-      above = this.#directories.get(parentOf(above.name));
+      above = this.#directories.get(parentName(above.name));
     }
   }
-}
-
-/** The name of the directory that an entry is in; "" for the target itself. */
-export function parentOf(name: string): string {
-  return name.slice(0, Math.max(0, name.lastIndexOf("/")));
 }
 
 /** Whether a name, or the end of it after a slash, is among others. */

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
+import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 import type { Listed } from "../../lib/core/entry.ts";
 import { infoAt, isTaken } from "../../lib/files/path_lookup.ts";
 import type { Connection } from "../net/connection.ts";
@@ -20,7 +20,7 @@ import {
   type TargetEntry,
 } from "./mirror_plan.ts";
 import { deletionsOf, Mirroring, obstaclesOf } from "./mirroring.ts";
-import { inside, lastPart, named } from "./names.ts";
+import { inside, lastPart, listedBelow, nameBelow, named } from "./names.ts";
 import { reportOmission } from "./omissions.ts";
 import { nothingTransferred, type PutTreeOptions } from "./options.ts";
 import { RemoteMoves } from "./remote_moves.ts";
@@ -179,7 +179,7 @@ export class MirroredUpload {
     if (!mirroring.mayBegin) return false;
     const doomed = this.#left ?? (await this.#compare(connection)).doomed();
     const obstacles = obstaclesOf(doomed);
-    const freed = mirroring.settle(obstacles, (name) => nameInside(this.#as, name));
+    const freed = mirroring.settle(obstacles, (name) => nameBelow(this.#as, name));
     if (!mirroring.mayBegin) return false;
     try {
       mirroring.assertFew(doomed);
@@ -199,7 +199,7 @@ export class MirroredUpload {
 
   /** Reports what would be transferred in the place of something that would be deleted. */
   #foresee(filename: string): void {
-    const info = infoAt(`${this.#root}/${nameInside(this.#as, filename)}`);
+    const info = infoAt(`${this.#root}/${nameBelow(this.#as, filename)}`);
     if (!info || info.isDirectory) return;
     this.#options.onFile?.(nothingTransferred(filename, { size: info.size }));
   }
@@ -207,7 +207,7 @@ export class MirroredUpload {
   /** Compares what the server has with the names of the local directory. Failures are reported unless it is silent. */
   async #compare(connection: Connection, { silent = false } = {}): Promise<MirrorPlan> {
     const { filter, backup, links } = this.#options;
-    const kept = backup === undefined ? undefined : nameInside(this.#as, backup);
+    const kept = backup === undefined ? undefined : nameBelow(this.#as, backup);
     const { excluded } = this.#mirroring;
     const plan = new MirrorPlan(this.#source, { filter, excluded, kept, replacesLinks: links });
     const failed: Listed[] = [];
@@ -216,7 +216,7 @@ export class MirroredUpload {
       for await (const listed of connection.list(this.#as, all)) {
         for (const each of listed) {
           if (each.omitted instanceof FerryError) failed.push(each);
-          const entry = targetEntry(each, nameInside(this.#as, each.filename));
+          const entry = targetEntry(each, listedBelow(this.#as, each.filename));
           if (entry) plan.add(entry);
         }
       }
@@ -277,11 +277,8 @@ export class LocalNames implements SourceNames {
 }
 
 /** A line of a list as an entry of the target; undefined for what has vanished. */
-function targetEntry(listed: Listed, name: string | undefined): TargetEntry | undefined {
-  const { filename, omitted } = listed;
-  if (name === undefined) {
-    throw new FerryError("bad_name", `the server lists ${quote(filename)}, which is not in it`);
-  }
+function targetEntry(listed: Listed, name: string): TargetEntry | undefined {
+  const { omitted } = listed;
   if (omitted === "vanished") return undefined;
   const none = { name, size: 0, checksum: null };
   if (kindOfOwn(name, lastPart(name)) !== undefined) return { ...none, type: "other" };
@@ -289,10 +286,4 @@ function targetEntry(listed: Listed, name: string | undefined): TargetEntry | un
   if (omitted !== undefined || listed.type === undefined) return { ...none, type: "other" };
   const { type, size, checksum, mtime, mode } = listed;
   return { name, type, size, checksum, mtime, mode };
-}
-
-/** The name relative to a directory; undefined where it is not in it. */
-function nameInside(directory: string, filename: string): string | undefined {
-  if (directory === "") return filename;
-  return filename.startsWith(`${directory}/`) ? filename.slice(directory.length + 1) : undefined;
 }

@@ -7,7 +7,8 @@
 import { type ErrorCode, FerryError } from "../../lib/core/errors.ts";
 import type { Overwrite } from "../../lib/core/overwrite.ts";
 import { assertNumbers } from "../../lib/core/number_options.ts";
-import { type Doomed, parentOf } from "./mirror_plan.ts";
+import { parentName } from "../../lib/core/remote_name.ts";
+import type { Doomed } from "./mirror_plan.ts";
 import type { DeleteOptions, TreeOptions } from "./options.ts";
 
 /** Options of a transfer of a directory that concern deletions. */
@@ -29,7 +30,7 @@ export function deletionsOf(doomed: readonly Doomed[]): Deletion[] {
   const around = new Map<string, Deletion>();
   for (const entry of doomed) {
     const { name, type, inside } = entry;
-    let deletion = inside ? around.get(parentOf(name)) : undefined;
+    let deletion = inside ? around.get(parentName(name)) : undefined;
     if (deletion) deletion.all.push(entry);
     else deletions.push(deletion = { top: entry, all: [entry] });
     if (type === "directory") around.set(name, deletion);
@@ -95,7 +96,7 @@ export class Mirroring {
     const freed: string[] = [];
     for (const [filename, error] of held) {
       let name = nameInside(filename);
-      while (name && !inTheWay.has(name)) name = parentOf(name);
+      while (name && !inTheWay.has(name)) name = parentName(name);
       if (name) freed.push(filename);
       else this.onError(filename, error);
     }

@@ -5,7 +5,7 @@
  */
 
 import { FerryError, fileError, quote, toFerryError } from "../../lib/core/errors.ts";
-import { foldName } from "../../lib/core/remote_name.ts";
+import { foldName, parentName } from "../../lib/core/remote_name.ts";
 import { basename, dirname } from "../../lib/core/paths.ts";
 
 /** The names of a run. */
@@ -41,7 +41,7 @@ export async function assertDistinctOnServer(
   first: string,
   server: RemoteLookup,
 ): Promise<void> {
-  const directory = filename.slice(0, Math.max(0, filename.lastIndexOf("/")));
+  const directory = parentName(filename);
   try {
     // Where exactly this name is listed, it is a file of its own.
     for await (const entry of server.list(directory)) if (entry.filename === filename) return;

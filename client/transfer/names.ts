@@ -71,6 +71,23 @@ export function inside(directory: string, name: string): string {
   return directory === "" || name === "" ? directory + name : `${directory}/${name}`;
 }
 
+/** The name of something relative to a directory that it is in; undefined where it is not. */
+export function nameBelow(directory: string, filename: string): string | undefined {
+  if (directory === "") return filename;
+  return filename.startsWith(`${directory}/`) ? filename.slice(directory.length + 1) : undefined;
+}
+
+/**
+ * The name of an entry in the list of a directory, relative to that; it may be invalid.
+ *
+ * @throws {FerryError} `bad_name` where it is not in the directory
+ */
+export function listedBelow(directory: string, filename: string): string {
+  const name = nameBelow(directory, filename);
+  if (name !== undefined) return name;
+  throw new FerryError("bad_name", `the server lists ${quote(filename)}, which is not in it`);
+}
+
 /** The last component of a name. */
 export function lastPart(name: string): string {
   return name.slice(name.lastIndexOf("/") + 1);

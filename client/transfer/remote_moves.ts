@@ -6,12 +6,13 @@
  */
 
 import type { Algorithm } from "../../lib/core/checksum.ts";
+import { parentName } from "../../lib/core/remote_name.ts";
 import { Pace } from "../../lib/core/time_slices.ts";
 import type { Connection } from "../net/connection.ts";
 import { type Removal, removeEach } from "../net/removals.ts";
 import { type Connections, onEach } from "./jobs.ts";
 import { digestItem } from "./known_uploads.ts";
-import { type Doomed, parentOf } from "./mirror_plan.ts";
+import type { Doomed } from "./mirror_plan.ts";
 import { inside, lastPart } from "./names.ts";
 import { nothingTransferred, type PutTreeOptions } from "./options.ts";
 import type { UploadItem, UploadItems } from "./upload_items.ts";
@@ -76,7 +77,7 @@ export class RemoteMoves {
       }
     }
     return doomed.filter(({ name }) => {
-      const isMoved = sources.has(name) || sources.has(parentOf(name));
+      const isMoved = sources.has(name) || sources.has(parentName(name));
       if (isMoved) sources.add(name);
       return !isMoved;
     });
@@ -187,7 +188,7 @@ class Matches {
       this.#byName.set(item.name, item);
       if (isFull(item)) this.#addFile(item);
       for (let above = item.name; above !== "";) {
-        above = parentOf(above);
+        above = parentName(above);
         this.#below.set(above, (this.#below.get(above) ?? 0) + 1);
       }
     }
@@ -259,7 +260,7 @@ class Matches {
       return undefined;
     }
     const rest = first.name.slice(directory.name.length);
-    const filled = new Set(content.map(({ name }) => parentOf(name)));
+    const filled = new Set(content.map(({ name }) => parentName(name)));
     const wanted = content.filter(({ name, type }) => type !== "directory" || !filled.has(name));
     for (const { name } of this.#likely(first)?.byPart.get(lastPart(rest)) ?? []) {
       const to = name.slice(0, -rest.length);

@@ -5,11 +5,11 @@
  */
 
 import { type FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
+import { parentName } from "../../lib/core/remote_name.ts";
 import type { Connection } from "../net/connection.ts";
 import { type Removal, removeEach } from "../net/removals.ts";
 import { nextNumber, numbered } from "./backup_names.ts";
 import { type Connections, onEach } from "./jobs.ts";
-import { parentOf } from "./mirror_plan.ts";
 import type { Deletion, Mirroring } from "./mirroring.ts";
 import { inside, lastPart } from "./names.ts";
 import type { UploadItem, UploadItems } from "./upload_items.ts";
@@ -185,7 +185,7 @@ export class RemoteRemoval {
     const listed = new Map<string, string[]>();
     for (const step of steps) {
       const plain = inside(this.#options.backup!, step.name);
-      const directory = parentOf(plain);
+      const directory = parentName(plain);
       const names = listed.get(directory) ?? await namesIn(connection, directory);
       listed.set(directory, names);
       step.to = numbered(plain, nextNumber(lastPart(plain), names));

@@ -9,6 +9,7 @@ import type { Checksum } from "../../lib/core/checksum.ts";
 import { quote } from "../../lib/core/errors.ts";
 import { LocalFile } from "../../lib/files/local_file.ts";
 import { PLATFORM } from "../../lib/core/platform.ts";
+import { parentName } from "../../lib/core/remote_name.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { ManifestLine } from "../../lib/wire/manifest.ts";
 import type { KnownContent } from "../net/known_contents.ts";
@@ -16,6 +17,7 @@ import type { Connections } from "./jobs.ts";
 import { localFailure } from "./local_failure.ts";
 import { type LocalEntry, walkLocal } from "./local_tree.ts";
 import { NameCollisions } from "./name_collisions.ts";
+import { inside } from "./names.ts";
 import type { PutTreeOptions } from "./options.ts";
 
 /** A file, directory or link to be uploaded and its name on the server. */
@@ -148,7 +150,7 @@ export class UploadItems {
 
   /** Records an entry of the walk. */
   #take(entry: LocalEntry): UploadItem {
-    const filename = joined(this.#as, entry.name);
+    const filename = inside(this.#as, entry.name);
     const item: UploadItem = { ...entry, filename, checksum: null };
     const { type, size } = item;
     // Directories are told when their content is walked.
@@ -158,7 +160,7 @@ export class UploadItems {
     item.before = before;
     left.set(filename, item);
     // The directory above it is made along with it.
-    const above = this.left.get(filename.slice(0, Math.max(0, filename.lastIndexOf("/"))));
+    const above = this.left.get(parentName(filename));
     if (above?.type === "directory") this.left.delete(above.filename);
     if (type !== "directory") {
       this.#found.files++;
@@ -207,10 +209,6 @@ async function isUnsized(path: string, runtime: Runtime): Promise<boolean> {
   }
   await using _file = file;
   return await file.unsized().then((pieces) => pieces !== undefined, () => true);
-}
-
-function joined(as: string, name: string): string {
-  return as === "" ? name : `${as}/${name}`;
 }
 
 /** The root directory as an item: if it is empty, no file in it makes it on the server. */

@@ -108,8 +108,11 @@ export function isTooLong(name: string): boolean {
 }
 
 /** The name of the directory that has an entry; "" is the root. */
-export function parentName(name: FileName): FileName | "" {
-  return name.slice(0, Math.max(0, name.lastIndexOf("/"))) as FileName | "";
+export function parentName(name: FileName): FileName | "";
+/** The same for any text with slashes between its parts. */
+export function parentName(name: string): string;
+export function parentName(name: string): string {
+  return name.slice(0, Math.max(0, name.lastIndexOf("/")));
 }
 
 function flaw(text: string): string | undefined {

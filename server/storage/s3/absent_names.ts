@@ -26,7 +26,7 @@ export async function absentNames(
   options: RequestOptions = {},
 ): Promise<Set<FileName>> {
   const absent = new Set<FileName>();
-  for (const [parent, children] of Map.groupBy(new Set(names), parentName)) {
+  for (const [parent, children] of Map.groupBy(new Set(names), (name) => parentName(name))) {
     if (children.length < WORTH_A_LIST) continue;
     try {
       for (const name of await absentIn(bucket, parent, { names: children, ...options })) {
