@@ -44,7 +44,11 @@ export function readConfigFile(
     }
     const right = spec.kind === "flag" ? typeof value === "boolean" : typeof value !== "boolean";
     if (!right || typeof value === "object") {
-      const wanted = spec.kind === "flag" ? "true or false" : "a text or a number";
+      const wanted = spec.kind === "flag"
+        ? "true or false"
+        : spec.implied === undefined
+        ? "a text or a number"
+        : "true or false, a text or a number";
       throw new FerryError("usage", `${key} is not ${wanted}`, { action });
     }
     if (spec.kind !== "flag") table[key] = String(value);

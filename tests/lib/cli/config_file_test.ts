@@ -9,6 +9,7 @@ const OPTIONS: OptionTable = {
   retries: { kind: "count", help: "how often" },
   timeout: { kind: "time", help: "how long" },
   quiet: { kind: "flag", help: "whether" },
+  level: { kind: "count", implied: "3", help: "how hard" },
   exclude: { kind: "list", help: "what" },
 };
 
@@ -46,6 +47,7 @@ Deno.test("readConfigFile() says in one line what is wrong with a file", async (
       ['server = ["a"]', "server is not a text or a number"],
       ["exclude = [1]", "exclude is not a text or a number"],
       ["[server]\nport = 1", "server is not a text or a number"],
+      ["level = [1]", "level is not true or false, a text or a number"],
     ] as const
   ) {
     const path = dir.write("ferry.toml", content);
