@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type FileName, MAX_NAME_BYTES, parseDirectoryName } from "./remote_name.ts";
+import { type FileName, isTooLong, MAX_NAME_BYTES, parseDirectoryName } from "./remote_name.ts";
 
 /** A symbolic link, apart from its name. */
 export interface Link {
@@ -13,8 +13,6 @@ export interface Link {
   /** The modification time of the link itself, in milliseconds since 1970. */
   readonly mtime: number;
 }
-
-const utf8 = new TextEncoder();
 
 /**
  * Why a target is none that is kept; undefined if it is one.
@@ -27,7 +25,7 @@ export function flawOfTarget(target: string): string | undefined {
   if (!target.isWellFormed()) return "is not well-formed Unicode";
   if (target.includes("\0")) return "contains a NUL character";
   if (target.startsWith("/")) return "is absolute";
-  if (utf8.encode(target).length > MAX_NAME_BYTES) return `is longer than ${MAX_NAME_BYTES} bytes`;
+  if (isTooLong(target)) return `is longer than ${MAX_NAME_BYTES} bytes`;
   let below = false;
   for (const part of target.split("/")) {
     if (part === "..") {
@@ -45,12 +43,12 @@ export function flawOfTarget(target: string): string | undefined {
  * @returns undefined if it leads out of the root, or to what is reserved for ferry
  */
 export function leadsTo(directory: FileName | "", target: string): FileName | "" | undefined {
-  let at = directory === "" ? [] : directory.split("/");
+  const at = directory === "" ? [] : directory.split("/");
   for (const part of target.split("/")) {
     if (part === "" || part === ".") continue;
     if (part !== "..") at.push(part);
     else if (at.length === 0) return undefined;
-    else at = at.slice(0, -1);
+    else at.pop();
   }
   try {
     return parseDirectoryName(at.join("/"));

@@ -45,8 +45,7 @@ export function decideOverwrite(
       return "send";
     case "newer":
       if (mayBeCutOff(incoming, existing)) return decideByContent(incoming, existing, "send");
-      // Without a time the incoming file cannot be shown to be newer, and the existing file stays.
-      return (incoming.mtime ?? -Infinity) > (existing.mtime ?? -Infinity) ? "send" : "have";
+      return decideByTime(incoming, existing);
     case "never":
       return decideByContent(incoming, existing, "exists");
     case "different":
@@ -62,6 +61,14 @@ function decideByContent<Otherwise extends OverwriteDecision>(
   if (incoming.size !== null && incoming.size !== existing.size) return otherwise;
   if (incoming.checksum === null || existing.checksum === null) return "hash";
   return incoming.checksum === existing.checksum ? "have" : otherwise;
+}
+
+/** Without a time the incoming file cannot be shown to be newer, and the existing one stays. */
+function decideByTime(
+  incoming: Pick<FileState, "mtime">,
+  existing: Pick<FileState, "mtime">,
+): "send" | "have" {
+  return (incoming.mtime ?? -Infinity) > (existing.mtime ?? -Infinity) ? "send" : "have";
 }
 
 /** The coarse timestamp resolutions of file systems, in milliseconds; the last is that of FAT. */
@@ -90,6 +97,5 @@ export function decideLink(
 ): "send" | "have" | "exists" {
   if (incoming.target === existing.target) return "have";
   if (policy === "never") return "exists";
-  if (policy !== "newer") return "send";
-  return (incoming.mtime ?? -Infinity) > (existing.mtime ?? -Infinity) ? "send" : "have";
+  return policy === "newer" ? decideByTime(incoming, existing) : "send";
 }

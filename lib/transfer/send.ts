@@ -92,10 +92,9 @@ export async function sendSized(
   }
   // Done before the header is written: until then an error can still be sent in its place.
   if (checksum === null) digest ??= await wire.runtime.digests.create(algorithm);
-  const digesting = checksum === null ? digest : undefined;
   await sendBody(wire, { ...header, ...checksumKeys(algorithm, checksum) }, source, {
     size,
-    digest: digesting,
+    digest: checksum === null ? digest : undefined,
     onBytes,
     stop,
   });
