@@ -85,7 +85,7 @@ export function writeRecord(
     const page = new Uint8Array(inPlace ? PAGE_BYTES : bytes.length).fill(0x20);
     page.set(bytes);
     if (exactly && (!inPlace || !isTaken(path))) {
-      Deno.renameSync(writeExactly(dirname(path), page), path);
+      replaceExactly(path, page);
     } else if (!inPlace) {
       Deno.writeFileSync(`${path}.new`, page);
       Deno.renameSync(`${path}.new`, path);
@@ -101,8 +101,19 @@ export function writeRecord(
   }
 }
 
+/**
+ * Replaces a file by another content, atomically, in a directory in which other programs may replace entries. A kill may
+ * leave a file `*.new`.
+ *
+ * @param path leads to the directory whatever others do
+ * @throws what the runtime throws
+ */
+export function replaceExactly(path: string, bytes: Uint8Array): void {
+  Deno.renameSync(writeExactly(dirname(path), bytes), path);
+}
+
 /** Writes a new file into a directory and returns its path. */
-export function writeExactly(directory: string, bytes: Uint8Array): string {
+function writeExactly(directory: string, bytes: Uint8Array): string {
   // Deno resolves the path of a file that it opens, but not the directory of a temporary file that it creates.
   const path = Deno.makeTempFileSync({ dir: directory, suffix: ".new" });
   try {
@@ -137,14 +148,17 @@ export function readRecord(part: string): PartRecord | undefined {
   }
 }
 
-function readExactly(path: string): string {
-  return new TextDecoder().decode(bytesOf(path));
-}
-
-function bytesOf(path: string): Uint8Array {
+/**
+ * The text of a small file, in a directory in which other programs may replace entries.
+ *
+ * @param path leads to the directory whatever others do
+ * @param most how many bytes are read at most. Default: 65536.
+ * @throws what the runtime throws; `Deno.errors.NotFound` if it is not a file
+ */
+export function readExactly(path: string, most: number = MAX_RECORD_BYTES): string {
   using file = openExactly(path, { read: true });
-  const bytes = new Uint8Array(Math.min(file.statSync().size, MAX_RECORD_BYTES));
-  return bytes.subarray(0, file.readSync(bytes) ?? 0);
+  const bytes = new Uint8Array(Math.min(file.statSync().size, most));
+  return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
 }
 
 /**
@@ -155,7 +169,7 @@ export function movePart(part: string, directory: string): void {
   const to = `${directory}/${basename(part)}`;
   if (!readRecord(part) || isTaken(to)) return;
   try {
-    Deno.renameSync(writeExactly(directory, bytesOf(recordPath(part))), recordPath(to));
+    replaceExactly(recordPath(to), utf8.encode(readExactly(recordPath(part))));
     Deno.renameSync(part, to);
   } catch (error) {
     throw fileError(error);

@@ -23,11 +23,10 @@ import { canRename } from "./rename_trial.ts";
 import type { Root } from "./root.ts";
 import type { DescribedUpload, DiscardOptions, PartialUpload } from "../storage.ts";
 import type { StateDirectory } from "./state_directory.ts";
-import { writeExactly } from "../../../lib/files/partial_file.ts";
+import { readExactly, replaceExactly } from "../../../lib/files/partial_file.ts";
 import { noPartialUpload, StagingArea, type StagingAreaOptions } from "./staging_area.ts";
 import type { KeptTree } from "./area_trees.ts";
 import { repairPublications } from "./tree_publication.ts";
-import { openExactly } from "../../../lib/files/open_exactly.ts";
 
 /** The maximum size of the record in bytes. */
 const MAX_RECORD_BYTES = 1024 * 1024;
@@ -193,10 +192,7 @@ export class StagingAreas implements Disposable {
     const areas = [...this.#areas.keys(), ...this.#missing];
     const text = JSON.stringify({ id: this.#id, areas } satisfies AreasRecord);
     try {
-      Deno.renameSync(
-        writeExactly(directory.path, new TextEncoder().encode(text)),
-        directory.at(RECORD),
-      );
+      replaceExactly(directory.at(RECORD), new TextEncoder().encode(text));
     } catch {
       // An area that is missing from the record is found when its file system is written to again.
     }
@@ -318,9 +314,7 @@ function areaOptions(
 function readRecord(own: Directory): AreasRecord {
   const none = { id: crypto.randomUUID(), areas: [] };
   try {
-    using file = openExactly(own.at(RECORD), { read: true });
-    const bytes = new Uint8Array(Math.min(file.statSync().size, MAX_RECORD_BYTES));
-    const text = new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
+    const text = readExactly(own.at(RECORD), MAX_RECORD_BYTES);
     const { id, areas }: Partial<AreasRecord> = JSON.parse(text);
     const whole = typeof id === "string" && /^[0-9a-f-]{36}$/.test(id) && Array.isArray(areas) &&
       areas.every((name) => typeof name === "string");

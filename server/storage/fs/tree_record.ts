@@ -4,8 +4,7 @@
  * @module
  */
 
-import { bootTime, writeExactly } from "../../../lib/files/partial_file.ts";
-import { openExactly } from "../../../lib/files/open_exactly.ts";
+import { bootTime, readExactly, replaceExactly } from "../../../lib/files/partial_file.ts";
 import type { Directory } from "./open_directory.ts";
 
 /** The maximum size of a record in bytes. */
@@ -40,15 +39,13 @@ export function newRecord(filename: string, owner: string): TreeRecord {
  */
 export function writeTreeRecord(directory: Directory, record: TreeRecord): void {
   const bytes = new TextEncoder().encode(JSON.stringify({ version: 1, ...record }));
-  Deno.renameSync(writeExactly(directory.path, bytes), directory.at(RECORD));
+  replaceExactly(directory.at(RECORD), bytes);
 }
 
 /** Reads the record from the directory of a tree; undefined if there is no valid one. */
 export function readTreeRecord(directory: Directory): TreeRecord | undefined {
   try {
-    using file = openExactly(directory.at(RECORD), { read: true });
-    const bytes = new Uint8Array(Math.min(file.statSync().size, MAX_RECORD_BYTES));
-    const text = new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
+    const text = readExactly(directory.at(RECORD), MAX_RECORD_BYTES);
     const { version, filename, owner, boot, publishing, durable } = JSON.parse(text);
     const whole = version === 1 && typeof filename === "string" && typeof owner === "string" &&
       (boot === null || typeof boot === "number") && typeof publishing === "boolean" &&
