@@ -80,6 +80,9 @@ export class Connection {
   readonly channel: RequestChannel;
   /** What the server said about itself in the handshake. */
   readonly hello: HelloReply;
+  /** Opens another connection to the same server; undefined where nothing is known of how this one was made. */
+  another: (() => Promise<Connection>) | undefined;
+
   private constructor(wire: Wire, hello: HelloReply) {
     this.#wire = wire;
     this.channel = new RequestChannel(wire);
@@ -100,7 +103,9 @@ export class Connection {
     const either = signal ? AbortSignal.any([signal, foreign]) : foreign;
     try {
       const conn = await dial(address, { timeout: connectTimeout, tls, signal: either });
-      return await Connection.over(conn, { ...options, deadline, signal: either });
+      const connection = await Connection.over(conn, { ...options, deadline, signal: either });
+      connection.another = () => Connection.open(address, options);
+      return connection;
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
       const failure = foreign.aborted ? foreign.reason : error;

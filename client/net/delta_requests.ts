@@ -9,15 +9,22 @@ import type { ByteSource } from "../../lib/core/bytes.ts";
 import { FerryError } from "../../lib/core/errors.ts";
 import type { Ranges } from "../../lib/delta/ranges.ts";
 import type { OnBytes } from "../../lib/transfer/receive.ts";
-import { sendDescription } from "../../lib/transfer/send.ts";
+import {
+  type PiecesOptions,
+  sendDescription,
+  sendDescriptionInPieces,
+} from "../../lib/transfer/send.ts";
 import { checksumKeys } from "../../lib/wire/checksum_keys.ts";
 import type { IncomingBody } from "../../lib/wire/body.ts";
 import { OPERATIONS, parseReply } from "../../lib/wire/operations/operations.ts";
 import type { GetReply } from "../../lib/wire/operations/get.ts";
 import type { PutReply } from "../../lib/wire/operations/put.ts";
+import type { Wire } from "../../lib/wire/frames.ts";
 import type { Connection } from "./connection.ts";
+import type { EarlyRefusal } from "./early_refusal.ts";
 import { type FileToPut, putHeader } from "./file_requests.ts";
-import { assertAnswers, assertStored } from "./reply_check.ts";
+import { assertAnswers, assertStored, type RequestHeader } from "./reply_check.ts";
+import type { RequestChannel } from "./request_channel.ts";
 
 /** The version of a file on the server that a transfer builds upon. */
 export interface RemoteVersion {
@@ -42,7 +49,40 @@ export async function putRecipe(
   recipe: ByteSource,
   { length, whole, onBytes }: { length: number; whole: Promise<Checksum>; onBytes: OnBytes },
 ): Promise<PutReply> {
-  const { algorithm, size } = request;
+  const { algorithm } = request;
+  return await sendRecipe(channel, request, basis, async (wire, header, refusal) => {
+    const stop = () => refusal.error;
+    const options = { size: length, whole, algorithm, onBytes, stop };
+    return await sendDescription(wire, header, recipe, options);
+  });
+}
+
+/**
+ * Like {@linkcode putRecipe}, with pieces of the recipe that are sent as soon as they have been made.
+ *
+ * @throws {FerryError} as {@linkcode putRecipe}
+ */
+export async function putRecipeInPieces(
+  { channel }: Connection,
+  request: FileToPut,
+  basis: RemoteVersion,
+  pieces: AsyncIterable<Uint8Array>,
+  options: Omit<PiecesOptions, "algorithm">,
+): Promise<PutReply> {
+  const { algorithm } = request;
+  return await sendRecipe(channel, request, basis, async (wire, header, refusal) => {
+    const sent = refusal.until(pieces);
+    return await sendDescriptionInPieces(wire, header, sent, { ...options, algorithm });
+  });
+}
+
+/** @param send sends the header and the recipe, and returns the checksum of the whole file */
+async function sendRecipe(
+  channel: RequestChannel,
+  request: FileToPut,
+  basis: RemoteVersion,
+  send: (wire: Wire, header: RequestHeader, refusal: EarlyRefusal) => Promise<Checksum>,
+): Promise<PutReply> {
   const header = {
     ...putHeader({ ...request, checksum: null }),
     basis: basis.filename,
@@ -50,11 +90,9 @@ export async function putRecipe(
   };
   let checksum: Checksum | undefined;
   const reply = await channel.send(OPERATIONS.put.reply, header, async (wire, refusal) => {
-    const stop = () => refusal.error;
-    const options = { size: length, whole, algorithm, onBytes, stop };
-    checksum = await sendDescription(wire, header, recipe, options);
+    checksum = await send(wire, header, refusal);
   });
-  if (!reply.unchanged) assertStored(reply, { checksum: checksum!, size: size! });
+  if (!reply.unchanged) assertStored(reply, { checksum: checksum!, size: request.size! });
   return reply;
 }
 

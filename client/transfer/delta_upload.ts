@@ -5,18 +5,24 @@
  * @module
  */
 
-import { planPut } from "../../lib/delta/plan.ts";
+import type { Copies } from "../../lib/delta/copies.ts";
+import { planPut, planPutInPieces } from "../../lib/delta/plan.ts";
 import { RecipeSource } from "../../lib/delta/recipe.ts";
+import { recipeInPieces } from "../../lib/delta/recipe_in_pieces.ts";
+import type { SignatureRequest } from "../../lib/delta/signature.ts";
 import type { Digest } from "../../lib/digest/digest.ts";
 import type { PutReply } from "../../lib/wire/operations/put.ts";
 import type { Connection } from "../net/connection.ts";
-import { putRecipe } from "../net/delta_requests.ts";
+import { putRecipe, putRecipeInPieces } from "../net/delta_requests.ts";
 import type { FileToPut } from "../net/file_requests.ts";
 import { Signatures } from "../net/signatures.ts";
 import { SourceReaders } from "./source_readers.ts";
 import type { SizedSource } from "./source.ts";
 import type { UploadPlan } from "./upload_plan.ts";
 import { WholeDigest } from "./whole_digest.ts";
+
+/** Of files of this size in bytes, the server makes the new version while they are searched. */
+const MEANWHILE_BYTES = 128 * 1024 * 1024;
 
 /** The first bytes of a file that the server has from an earlier attempt. */
 export interface Behind {
@@ -56,23 +62,55 @@ export async function uploadDelta(
   const { size } = source;
   const { algorithm, filename, basis = filename } = plan;
   const { runtime } = connection;
+  await using stack = new AsyncDisposableStack();
   const readers = new SourceReaders(source);
-  await using whole = request.checksum === null
-    ? await WholeDigest.start(readers, { algorithm, behind: digest, offset, runtime })
+  const side = offset === 0 && size >= MEANWHILE_BYTES
+    ? await sideConnection(connection)
+    : undefined;
+  const meanwhile = side !== undefined;
+  const whole = request.checksum === null
+    ? stack.use(
+      await WholeDigest.start(readers, { algorithm, behind: digest, offset, runtime, meanwhile }),
+    )
     : undefined;
   const required = plan.basis !== undefined;
-  await using signatures = new Signatures(connection, basis, { required });
+  const signatures = stack.use(new Signatures(side ?? connection, basis, { required }));
+  // What is still read of a signature ends with its connection.
+  stack.defer(() => side?.close());
   const resumed = offset > 0 ? { resumedFrom: offset } : {};
+  let reported = 0;
   const report = (bytes: number) => {
-    plan.onProgress?.({ filename, bytes: Math.min(bytes, size), total: size, ...resumed });
+    reported = Math.max(reported, Math.min(bytes, size));
+    plan.onProgress?.({ filename, bytes: reported, total: size, ...resumed });
   };
   const onBytes = whole?.take;
-  const copies = await planPut(readers.reader(), {
-    fetch: (request) => signatures.fetch(request),
-    offset,
+  const planOptions = {
+    fetch: (request: SignatureRequest) => signatures.fetch(request),
     ...(onBytes ? { onBytes } : {}),
-    onFound: (bytes) => report(Math.max(offset, bytes)),
-  });
+    onFound: (bytes: number) => report(Math.max(offset, bytes)),
+  };
+  const checksum = () => whole?.checksum() ?? Promise.resolve(request.checksum!);
+  let copies: Copies;
+  if (meanwhile) {
+    const pieces = stack.use(planPutInPieces(readers.reader(), planOptions));
+    const first = (await pieces.next()).value!;
+    if (first.to < size) {
+      let reused = 0;
+      const recipe = recipeInPieces(withFirst(first, pieces), readers.reader(), (piece) => {
+        reused += piece.copies.size;
+        report(piece.to);
+      });
+      const version = { filename: basis, version: signatures.version };
+      const reply = await putRecipeInPieces(connection, request, version, recipe, {
+        whole: checksum,
+        assertUnchanged: (whole) => readers.reader().assertUnchanged(whole),
+      });
+      return { reply, transferred: size - reused, reused };
+    }
+    copies = first.copies;
+  } else {
+    copies = await planPut(readers.reader(), { ...planOptions, offset });
+  }
   let reused = 0;
   for (const copy of copies.behind(offset)) reused += copy.size;
   if (reused === 0) return undefined;
@@ -86,11 +124,21 @@ export async function uploadDelta(
     { ...request, offset },
     { filename: basis, version: signatures.version },
     recipe,
-    {
-      length: recipe.size,
-      whole: whole?.checksum() ?? Promise.resolve(request.checksum!),
-      onBytes: (count) => report(sent += count),
-    },
+    { length: recipe.size, whole: checksum(), onBytes: (count) => report(sent += count) },
   );
   return { reply, transferred, reused };
+}
+
+/** Another connection to the server, for questions while the first one is used; undefined where there cannot be one. */
+async function sideConnection({ another }: Connection): Promise<Connection | undefined> {
+  try {
+    return await another?.();
+  } catch {
+    return undefined;
+  }
+}
+
+async function* withFirst<T>(first: T, others: AsyncIterable<T>): AsyncGenerator<T, void, void> {
+  yield first;
+  yield* others;
 }

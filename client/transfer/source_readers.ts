@@ -10,7 +10,7 @@ import type { RandomAccess } from "../../lib/delta/random_access.ts";
 import type { SizedSource } from "./source.ts";
 
 /** A reader of a source. */
-export interface Reader extends RandomAccess, ByteSource {}
+export interface Reader extends RandomAccess, Required<ByteSource> {}
 
 /** Lets readers take turns. */
 export class SourceReaders {

@@ -30,13 +30,16 @@ export interface WholeDigestOptions {
   offset: number;
   /** Provides buffers and threads. */
   runtime: Runtime;
+  /** Whether the server makes the new version while the file is searched. Default: false, afterwards. */
+  meanwhile?: boolean | undefined;
 }
 
 /**
  * Digests a file in one of three ways. md5 of a large file takes much longer than all else, so a thread computes it from
  * the beginning, and reads the file by itself. With another algorithm, a file that is not too large is read once more
  * when the search is over: then the server makes the new version, and this side has nothing else to do. Of all others,
- * small files and very large ones, the bytes are digested that are read for the search anyway.
+ * small files, very large ones and those that the server makes meanwhile, the bytes are digested that are read for the
+ * search anyway.
  */
 export class WholeDigest implements AsyncDisposable {
   readonly #digest: Digest;
@@ -53,27 +56,30 @@ export class WholeDigest implements AsyncDisposable {
   private constructor(
     source: SourceReaders,
     digest: Digest,
-    { offset, runtime, threaded }: { offset: number; runtime: Runtime; threaded: boolean },
+    { offset, runtime, threaded, meanwhile }:
+      & Pick<WholeDigestOptions, "offset" | "runtime" | "meanwhile">
+      & { threaded: boolean },
   ) {
     this.#source = source;
     this.#digest = digest;
     this.#position = offset;
     this.#runtime = runtime;
-    this.#takes = source.size < THREADED_BYTES || !threaded && source.size > REREAD_BYTES;
+    this.#takes = source.size < THREADED_BYTES ||
+      !threaded && (meanwhile || source.size > REREAD_BYTES);
     if (threaded) void this.#digestRest();
   }
 
   /** Begins to digest a file. */
   static async start(
     source: SourceReaders,
-    { algorithm, behind, offset, runtime }: WholeDigestOptions,
+    { algorithm, behind, offset, runtime, meanwhile }: WholeDigestOptions,
   ): Promise<WholeDigest> {
     const threaded = algorithm === "md5" && !behind && source.size >= THREADED_BYTES;
     const digest = behind ??
       (threaded
         ? await PrefixDigest.create({ algorithm, proof: false }, runtime.digests)
         : await runtime.digests.create(algorithm));
-    return new WholeDigest(source, digest, { offset, runtime, threaded });
+    return new WholeDigest(source, digest, { offset, runtime, threaded, meanwhile });
   }
 
   /**

@@ -86,6 +86,13 @@ export class Copies implements Iterable<Copy> {
     return this.#numbers[index * NUMBERS]!;
   }
 
+  /** A list of its own of the copies behind an offset in the content. */
+  from(offset: number): Copies {
+    const copies = new Copies();
+    for (const { at, from, size } of this.behind(offset)) copies.add(at, from, size);
+    return copies;
+  }
+
   /** The copies behind an offset in the content, the first of them without what is in front of it. */
   *behind(offset: number): Generator<Copy, void, void> {
     for (const copy of this) {

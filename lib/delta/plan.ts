@@ -22,11 +22,11 @@ import {
   SMALL_GAP,
   wholePlaces,
 } from "./gaps.ts";
-import { compareInPlace } from "./in_place.ts";
+import { InPlaceComparison } from "./in_place.ts";
 import type { RandomAccess } from "./random_access.ts";
 import { RangeCollector, type Ranges } from "./ranges.ts";
 import { MAX_ENTRIES, SearchTable } from "./search_table.ts";
-import type { FetchSignature, SignatureReply } from "./signature.ts";
+import { BufferedReply, type FetchSignature, type SignatureReply } from "./signature.ts";
 import { intersection, type Span, union } from "./spans.ts";
 import { createStrongHash, type StrongHash } from "./strong_hash.ts";
 
@@ -50,6 +50,22 @@ export interface GetPlan {
   size: number;
 }
 
+/** What is known of a part of a new file, which follows that of the piece before. */
+export interface PlanPiece {
+  /** The offset of the part in the file. */
+  readonly from: number;
+  /** Its end. Unless that is the end of the file, the part ends with a copy. */
+  readonly to: number;
+  /** What the remote file has in common with the part. */
+  readonly copies: Copies;
+}
+
+/**
+ * The size in bytes of the first pieces of a file. One is larger than the one before if it took longer to ask about it
+ * than to compare it.
+ */
+const PIECE_BYTES = 32 * 1024 * 1024;
+
 /** Once a plan has more copies than this, nothing more is looked for. */
 const MAX_COPIES = 400_000;
 
@@ -68,6 +84,20 @@ const MIN_FOUND = 1 / 16;
  */
 export async function planPut(local: RandomAccess, options: PlanOptions): Promise<Copies> {
   return (await Planner.run(local, options, "put")).copies;
+}
+
+/**
+ * Like {@linkcode planPut}, but piece by piece, as long as the files differ only in small places: the remote side can
+ * begin with the first pieces while the others are compared. What is behind the first larger difference is one piece.
+ *
+ * @param options.pieceBytes the size of the first pieces. Default: 32 MiB
+ * @throws {FerryError} as {@linkcode planPut}
+ */
+export async function* planPutInPieces(
+  local: RandomAccess,
+  { pieceBytes = PIECE_BYTES, ...options }: Omit<PlanOptions, "offset"> & { pieceBytes?: number },
+): AsyncGenerator<PlanPiece, void, void> {
+  yield* Planner.pieces(local, options, pieceBytes);
 }
 
 /**
@@ -91,6 +121,8 @@ class Planner {
   readonly #hash: StrongHash;
   #copies = new Copies();
   #remoteSize = 0;
+  /** The part of the content in which something is missing. Blocks of both files are the same at its ends. */
+  #part: Span | undefined;
 
   private constructor(
     local: RandomAccess,
@@ -110,29 +142,86 @@ class Planner {
     direction: "put" | "get",
   ): Promise<GetPlan> {
     const planner = new Planner(local, options, direction, await createStrongHash());
-    await planner.#plan();
+    const block = planner.#coarseBlock;
+    const reply = await planner.#ask(block, undefined);
+    const comparison = planner.#comparison(reply, block);
+    for await (const _ of comparison.run()) options.onFound?.(comparison.same.size);
+    await planner.#searchBehind(0, comparison, block);
     return { copies: planner.#copies, size: planner.#remoteSize };
   }
 
-  async #plan(): Promise<void> {
-    let block = coarseBlock(this.#local.size);
-    await this.#compareInPlace(block);
+  static async *pieces(
+    local: RandomAccess,
+    options: PlanOptions,
+    pieceBytes: number,
+  ): AsyncGenerator<PlanPiece, void, void> {
+    const planner = new Planner(local, options, "put", await createStrongHash());
+    const block = planner.#coarseBlock;
+    const reply = new BufferedReply(await planner.#ask(block, undefined), block);
+    const comparison = planner.#comparison(reply, block);
+    let [from, least, differs] = [0, pieceBytes, false];
+    let began = performance.now();
+    for await (const at of comparison.run()) {
+      options.onFound?.(comparison.same.size);
+      differs ||= comparison.lacksZeros;
+      // Only when the signature has been read, another one can be asked for.
+      if (differs || !reply.ended || at - from < least) continue;
+      const same = comparison.same.from(from);
+      differs = freeSpans(same, at, from).some((gap) => gap.to - gap.from > SMALL_GAP * block);
+      if (differs || same.count === 0) continue;
+      const last = same.get(same.count - 1);
+      const to = last.at + last.size;
+      const asked = performance.now();
+      await planner.#searchWithin({ from, to }, same, block);
+      yield { from, to, copies: planner.#copies.from(from) };
+      if (performance.now() - asked > asked - began) least *= 2;
+      from = to;
+      began = performance.now();
+    }
+    if (from === local.size) return;
+    await planner.#searchBehind(from, comparison, block);
+    yield { from, to: local.size, copies: planner.#copies.from(from) };
+  }
+
+  get #coarseBlock(): number {
+    return coarseBlock(this.#local.size);
+  }
+
+  #comparison(reply: SignatureReply, block: number): InPlaceComparison {
+    this.#remoteSize = reply.size;
+    const target = this.#direction === "put" ? "local" : "remote";
+    const { onBytes } = this.#options;
+    return new InPlaceComparison(this.#local, reply, {
+      block,
+      target,
+      hash: this.#hash,
+      onBytes,
+    });
+  }
+
+  /** Looks for what is missing behind an offset, in front of which everything has been found. */
+  async #searchBehind(from: number, comparison: InPlaceComparison, block: number): Promise<void> {
+    this.#part = from > 0 ? { from, to: this.#local.size } : undefined;
+    const found = Copies.merged(comparison.same.from(from), comparison.zeros());
+    this.#copies = Copies.merged(this.#copies, found);
     await this.#search(block, this.#gaps(block).filter((gap) => isLarge(gap, block)));
-    for (let finer = finerBlock(block); finer; finer = finerBlock(block)) {
+    await this.#searchFiner(block);
+  }
+
+  /** Looks for what is missing in a part between blocks that are the same at the same place. */
+  async #searchWithin(part: Span, same: Copies, block: number): Promise<void> {
+    this.#part = part;
+    this.#copies = Copies.merged(this.#copies, same);
+    await this.#searchFiner(block);
+  }
+
+  /** Looks for finer blocks than those that have been looked for. */
+  async #searchFiner(coarser: number): Promise<void> {
+    for (let block = coarser, finer; (finer = finerBlock(block)); block = finer) {
       const gaps = this.#gaps(block);
       await this.#search(finer, gaps, block);
       await this.#search(finer, this.#promising(gaps, block));
-      block = finer;
     }
-  }
-
-  async #compareInPlace(block: number): Promise<void> {
-    const { onBytes, onFound } = this.#options;
-    const reply = await this.#ask(block, undefined);
-    this.#remoteSize = reply.size;
-    const target = this.#direction === "put" ? "local" : "remote";
-    const options = { block, target, hash: this.#hash, onBytes, onFound } as const;
-    this.#copies = await compareInPlace(this.#local, reply, options);
   }
 
   #ask(block: number, ranges: Ranges | undefined): Promise<SignatureReply> {
@@ -141,13 +230,16 @@ class Planner {
   }
 
   #gaps(margin: number): Gap[] {
-    const put = this.#direction === "put";
+    const [content, basis] = this.#direction === "put"
+      ? [this.#local.size, this.#remoteSize]
+      : [this.#remoteSize, this.#local.size];
+    const { from, to } = this.#part ?? { from: this.#options.offset ?? 0, to: content };
     const gaps: Gap[] = [];
     for (
       const gap of gapsOf(this.#copies, {
-        contentSize: put ? this.#local.size : this.#remoteSize,
-        basisSize: put ? this.#remoteSize : this.#local.size,
-        offset: this.#options.offset ?? 0,
+        contentSize: to,
+        basisSize: to < content ? to : basis,
+        offset: from,
         margin,
       })
     ) {

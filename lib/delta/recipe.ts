@@ -36,8 +36,7 @@ export class RecipeSource implements ByteSource {
   #position: number;
   /** Up to where the literal at hand reaches. */
   #literalEnd: number;
-  /** The end of the last copy in the basis. */
-  #expected = 0;
+  #expected: number;
   /** Integers that have been encoded, and how many of their bytes have been read. */
   readonly #integers = new Uint8Array(3 * VARINT_BYTES);
   #encoded = 0;
@@ -49,17 +48,26 @@ export class RecipeSource implements ByteSource {
    * @param copies what the receiver copies from its basis
    * @param local the new content, from which literals are read. It is not closed
    * @param offset the offset in the content from which on the recipe describes it. Default: 0.
+   * @param expected where in the basis the copy in front of that ends, for a recipe that continues another one.
+   * Default: 0.
    */
   constructor(
     copies: Copies,
     local: RandomAccess & Pick<ByteSource, "assertUnchanged">,
     offset = 0,
+    expected = 0,
   ) {
-    this.size = lengthOf(copies, offset, local.size);
+    this.size = lengthOf(copies, { offset, expected, size: local.size });
     this.#local = local;
+    this.#expected = expected;
     this.#position = this.#literalEnd = offset;
     this.#copies = copies.behind(offset);
     if (offset < local.size) this.#beginLiteral();
+  }
+
+  /** The end in the basis of the last copy that has been encoded. */
+  get expected(): number {
+    return this.#expected;
   }
 
   /**
@@ -124,8 +132,11 @@ export class RecipeSource implements ByteSource {
 }
 
 /** The length in bytes of an encoded recipe. */
-function lengthOf(copies: Copies, offset: number, size: number): number {
-  let [length, end, expected] = [0, offset, 0];
+function lengthOf(
+  copies: Copies,
+  { offset, expected, size }: { offset: number; expected: number; size: number },
+): number {
+  let [length, end] = [0, offset];
   for (const copy of copies.behind(offset)) {
     const literal = copy.at - end;
     length += varintLength(literal) + literal + varintLength(copy.size) +

@@ -47,6 +47,11 @@ export class ZeroRuns {
     if (length(this.#last) > length(this.#longest)) this.#longest = this.#last;
   }
 
+  /** Whether the content has a block that the basis has not at the same place. */
+  get isMissing(): boolean {
+    return this.#missing.length > 0;
+  }
+
   /** Copies for what is missing. */
   copies(): Copies {
     const copies = new Copies();

@@ -143,6 +143,45 @@ export async function sendDescription(
   }
 }
 
+/** Options of {@linkcode sendDescriptionInPieces}. */
+export interface PiecesOptions extends Pick<SendOptions, "algorithm"> {
+  /** Returns the checksum of the file, once all pieces have been made. */
+  whole: () => Promise<Checksum>;
+  /** Fails if the file has changed since it was read. */
+  assertUnchanged: (whole: Checksum) => Promise<void>;
+}
+
+/**
+ * Like {@linkcode sendDescription}, with pieces that are sent as soon as they have been made.
+ *
+ * @throws {FerryError} the errors of `pieces`, `whole` and `assertUnchanged`, which are also reported to the peer, and
+ * those of the connection
+ */
+export async function sendDescriptionInPieces(
+  wire: Wire,
+  header: HeaderKeys,
+  pieces: AsyncIterable<Uint8Array>,
+  { whole, assertUnchanged, algorithm = "md5" }: PiecesOptions,
+): Promise<Checksum> {
+  await wire.writeFrame({ ...header, ...checksumKeys(algorithm, null), total_size: null });
+  let size = 0;
+  let checksum: Checksum;
+  try {
+    for await (const piece of pieces) {
+      if (piece.length === 0) continue;
+      size += piece.length;
+      await wire.writeFrame({ total_size: piece.length }, piece);
+      await wire.flush();
+    }
+    checksum = await whole();
+    await assertUnchanged(checksum);
+  } catch (error) {
+    return await closeWithError(wire, error);
+  }
+  await writeClosing(wire, header, { algorithm, sent: { checksum, size } });
+  return checksum;
+}
+
 /** Writes a header and so many bytes of a source behind it. */
 async function sendBody(
   wire: Wire,

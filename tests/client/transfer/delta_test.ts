@@ -4,6 +4,7 @@ import { Connection } from "../../../client/net/connection.ts";
 import { DELTA } from "../../../client/net/signatures.ts";
 import type { Transferred } from "../../../client/transfer/options.ts";
 import { parseServerAddress } from "../../../lib/core/address.ts";
+import { FerryError } from "../../../lib/core/errors.ts";
 import { coarseBlock } from "../../../lib/delta/block_sizes.ts";
 import { assertCode } from "../../support/assertions.ts";
 import { KIB, md5, MIB } from "../../support/bytes.ts";
@@ -136,6 +137,41 @@ Deno.test("a delta is verified by each checksum, and md5 of a large file is comp
       assert(transferred < 100 * KIB, `${op}: ${transferred}`);
     }
   }
+});
+
+Deno.test("the server makes a large file while it is searched, if the client gets another connection", async () => {
+  await using p = await InProcess.start();
+  const piece = randomBytes(MIB, 26);
+  const before = new Uint8Array(130 * MIB + 9);
+  for (let at = 0, i = 0; at < before.length; at += MIB, i++) {
+    piece.set([i], 5);
+    before.set(piece.subarray(0, before.length - at), at);
+  }
+  const places = changedAt(before, 50, 7 * MIB, 31 * MIB, 90 * MIB, 129 * MIB);
+  const inserted = joined(
+    places.subarray(0, 70 * MIB),
+    piece.subarray(0, 99),
+    places.subarray(70 * MIB),
+  );
+  let others = 0;
+  await using client = await clientWith(p, (connection) => {
+    const { another } = connection;
+    connection.another = () => (others++, another!());
+  });
+  await using alone = await clientWith(p, (connection) => {
+    connection.another = () => Promise.reject(new FerryError("busy", "there are too many"));
+  });
+  for (
+    const [after, options] of [
+      [places, { client }],
+      [inserted, { client, algorithm: "xxh128" }],
+      [places, { client: alone, algorithm: "xxh128" }],
+    ] as const
+  ) {
+    const { transferred } = await replace(p, { op: "put", before, after }, options);
+    assert(transferred < 100 * KIB, `${transferred}`);
+  }
+  assertEquals(others, 2);
 });
 
 /** A client whose connections are changed before they are used. */

@@ -1,11 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
 import { AssembledContent } from "../../../lib/delta/assembled_content.ts";
-import type { Copies } from "../../../lib/delta/copies.ts";
+import { Copies } from "../../../lib/delta/copies.ts";
 import { freeSpans } from "../../../lib/delta/gaps.ts";
 import { KnownParts } from "../../../lib/delta/parts.ts";
-import { planGet, planPut } from "../../../lib/delta/plan.ts";
+import { planGet, type PlanPiece, planPut, planPutInPieces } from "../../../lib/delta/plan.ts";
 import { RangeCollector } from "../../../lib/delta/ranges.ts";
 import { RecipeDecoder, RecipeSource } from "../../../lib/delta/recipe.ts";
+import { recipeInPieces } from "../../../lib/delta/recipe_in_pieces.ts";
 import { Signer } from "../../../lib/delta/signer.ts";
 import type { FetchSignature } from "../../../lib/delta/signature.ts";
 import { assertCode } from "../../support/assertions.ts";
@@ -41,6 +42,32 @@ async function put(old: Bytes, fresh: Bytes, offset = 0) {
   return { result, copies, cost: fetched.bytes + recipe.length, fetched };
 }
 
+/** The same as by {@linkcode put}, with the recipe in pieces. */
+async function putInPieces(old: Bytes, fresh: Bytes, offset = 0) {
+  assertEquals(offset, 0);
+  const { fetch, fetched } = signaturesOf(old);
+  const local = new ContentInMemory(fresh);
+  const pieces: PlanPiece[] = [];
+  const copies = new Copies();
+  const recipe = await Array.fromAsync(
+    recipeInPieces(
+      planPutInPieces(local, { fetch, pieceBytes: 64 * KIB }),
+      new ContentInMemory(fresh),
+      (piece) => {
+        assertEquals(piece.from, pieces.at(-1)?.to ?? 0);
+        for (const { at, from, size } of piece.copies) copies.add(at, from, size);
+        pieces.push(piece);
+      },
+    ),
+    (chunk) => chunk.slice(),
+  );
+  assertEquals(pieces.at(-1)?.to ?? 0, fresh.length);
+  const encoded = join(...recipe);
+  const decoder = new RecipeDecoder(received(encoded), fresh.length, old.length);
+  const result = await readToEnd(new AssembledContent(decoder, new ContentInMemory(old)));
+  return { result, copies, cost: fetched.bytes + encoded.length, fetched, pieces };
+}
+
 /** The new content by a get, and what crosses for it in bytes. */
 async function get(old: Bytes, fresh: Bytes, offset = 0) {
   const { fetch, fetched } = signaturesOf(fresh);
@@ -60,9 +87,9 @@ async function get(old: Bytes, fresh: Bytes, offset = 0) {
   return { result, copies, cost, fetched };
 }
 
-/** Asserts that both ways give the content, each for at most so many bytes. */
+/** Asserts that all ways give the content, each for at most so many bytes. */
 async function assertCost(old: Bytes, fresh: Bytes, most: number): Promise<void> {
-  for (const way of [put, get]) {
+  for (const way of [put, putInPieces, get]) {
     const { result, cost } = await way(old, fresh);
     assertEquals(result.length, fresh.length);
     assert(result.every((byte, i) => byte === fresh[i]), `${way.name} gives another content`);
@@ -87,6 +114,30 @@ Deno.test("changes in place cost what changed, and little around it", async () =
   for (let i = 0; i < 10; i++) fresh = written(fresh, i * 400_123, randomBytes(1000, i + 1));
   await assertCost(OLD, fresh, FIRST + 10 * (1000 + 256 + 600));
   await assertCost(OLD, written(OLD, OLD.length - 3, randomBytes(3, 9)), FIRST + 1000);
+});
+
+Deno.test("small changes in place are planned in pieces, up to the first larger one", async () => {
+  const changes = [100_000, 900_000, 1_000_000, 2_500_000];
+  let fresh = OLD;
+  for (const at of changes) fresh = written(fresh, at, randomBytes(500, at));
+  const whole = await put(OLD, fresh);
+  const inPieces = await putInPieces(OLD, fresh);
+  assert(inPieces.pieces.length > 2, `${inPieces.pieces.length} pieces`);
+  assertEquals([...inPieces.copies], [...whole.copies]);
+  for (const { to, copies } of inPieces.pieces.slice(0, -1)) {
+    const { at, size } = copies.get(copies.count - 1);
+    assertEquals(at + size, to, "a piece ends with a copy");
+  }
+  // Behind an insertion nothing is at the same place any more.
+  const inserted = join(OLD.subarray(0, 2 * MIB), randomBytes(777, 5), OLD.subarray(2 * MIB));
+  const { pieces } = await putInPieces(OLD, inserted);
+  const { from, to } = pieces.at(-1)!;
+  assert(from > 0 && from <= 2 * MIB, `${from}`);
+  assertEquals(to, inserted.length);
+  // Zeros that are somewhere else in the basis are found when all of it is known.
+  const zeros = join(OLD, new Uint8Array(8 * KIB));
+  const moved = written(zeros, MIB, new Uint8Array(8 * KIB));
+  assert((await putInPieces(zeros, moved)).pieces.at(-1)!.from <= MIB);
 });
 
 Deno.test("insertions and removals cost what was inserted, and the signatures of what moved", async () => {
@@ -156,7 +207,7 @@ Deno.test("any edits of any content give the new one, also from an offset", asyn
       }
       const offset = Math.floor(share * fresh.length);
       const rest = fresh.subarray(offset);
-      for (const way of [put, get]) {
+      for (const way of offset === 0 ? [put, putInPieces, get] : [put, get]) {
         const { result, copies } = await way(old, fresh, offset);
         assertEquals(result.length, rest.length, way.name);
         assert(result.every((byte, i) => byte === rest[i]), `${way.name} gives another content`);
@@ -191,6 +242,12 @@ Deno.test("every byte of the local file passes once and in order", async () => {
 function plan(forge: (records: Uint8Array, recordBytes: number) => Uint8Array) {
   const { fetch } = signaturesOf(OLD, forge);
   return planPut(new ContentInMemory(join(randomBytes(100, 4), OLD)), { fetch });
+}
+
+/** Plans in pieces what differs in one place only, and forgets it. */
+async function planInPieces(fetch: FetchSignature, local = written(OLD, MIB, new Uint8Array(9))) {
+  const options = { fetch, pieceBytes: 64 * KIB };
+  for await (const _ of planPutInPieces(new ContentInMemory(local), options));
 }
 
 /** Whether copies are what {@linkcode RecipeDecoder} accepts for contents of such sizes. */
@@ -274,6 +331,14 @@ Deno.test("a signature that is shorter or longer than it has to be is refused", 
     () => plan((records) => join(records, Uint8Array.of(0))),
     "longer",
   );
+  for (const [change, said] of [[-1, "ends early"], [1, "longer"]] as const) {
+    const { fetch } = signaturesOf(OLD, (records) => {
+      const changed = new Uint8Array(records.length + change);
+      changed.set(records.subarray(0, changed.length));
+      return changed;
+    });
+    await assertCode("bad_header", () => planInPieces(fetch), said);
+  }
   await assertCode(
     "bad_header",
     () => plan((records, recordBytes) => recordBytes === 8 ? records.subarray(1) : records),
@@ -289,6 +354,12 @@ Deno.test("a header that contradicts the one before is refused", async () => {
     return request.rolling ? Object.assign(reply, { size: 5 }) : reply;
   };
   await assertCode("busy", () => planPut(local, { fetch: changed }), "changed");
+  await assertCode("busy", () => planInPieces(changed), "changed");
+  // No memory is spent on what a server only claims.
+  const huge: FetchSignature = async (request) => {
+    return Object.assign(await fetch(request), { size: Number.MAX_SAFE_INTEGER });
+  };
+  await assertCode("bad_header", () => planInPieces(huge), "too long");
 });
 
 Deno.test("a local file that shrinks or fails ends the search with its error", async () => {
@@ -296,4 +367,6 @@ Deno.test("a local file that shrinks or fails ends the search with its error", a
   const shrunk = new ContentInMemory(OLD.subarray(0, 3 * MIB), { size: OLD.length });
   await assertCode("io", () => planPut(shrunk, { fetch }), "it shrank");
   await assertCode("io", () => planGet(shrunk, { fetch }), "it shrank");
+  const pieces = planPutInPieces(shrunk, { fetch, pieceBytes: 64 * KIB });
+  await assertCode("io", () => Array.fromAsync(pieces), "it shrank");
 });
