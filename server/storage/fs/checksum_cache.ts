@@ -75,6 +75,22 @@ function sealOf({ key, version }: FileIdentity, checksum: Checksum): string {
 /** The maximum number of checksums kept that are valid only for a mount. The oldest are dropped. */
 const MAX_PASSING = 65_536;
 
+/**
+ * How many checksums are written to the database at a time, at most, and for how long they are collected in
+ * milliseconds: writing one by itself takes longer than reading a small file. A checksum that took longer to compute is
+ * written at once.
+ */
+const BATCH = { count: 256, time: 1000 };
+
+/** A checksum that is not in the database yet. */
+interface PendingRow {
+  readonly key: string;
+  readonly algorithm: Algorithm;
+  readonly version: string;
+  readonly checksum: Checksum;
+  readonly seal: string;
+}
+
 /** Options of {@linkcode ChecksumCache}. */
 export interface ChecksumCacheOptions {
   /** The device on which inode numbers are permanent. Default: undefined, none. */
@@ -92,6 +108,11 @@ export class ChecksumCache implements Disposable {
   readonly #mountOf: (device: number) => string | undefined;
   /** The checksums that are valid only for a mount, by algorithm and key. */
   readonly #passing = new Map<string, { version: string; checksum: Checksum }>();
+  /** What is written to the database together, by algorithm and key. */
+  readonly #pending = new Map<string, PendingRow>();
+  /** When something was written last, in milliseconds since the process began. */
+  #flushed = -Infinity;
+  #closed = false;
   readonly #database: CacheDatabase;
   /** The names of contents, in the same database. */
   readonly names: ContentNames;
@@ -137,6 +158,7 @@ export class ChecksumCache implements Disposable {
   beginAnew(path: string, device: number | undefined): void {
     this.#device = device;
     this.#passing.clear();
+    this.#pending.clear();
     this.#computing.clear();
     this.moveTo(path);
   }
@@ -148,7 +170,8 @@ export class ChecksumCache implements Disposable {
       const known = this.#passing.get(`${algorithm} ${identity.key}`);
       return known?.version === identity.version ? known.checksum : null;
     }
-    const row = this.#database.get(STATEMENTS.select, identity.key, algorithm);
+    const row = this.#pending.get(`${algorithm} ${identity.key}`) ??
+      this.#database.get(STATEMENTS.select, identity.key, algorithm);
     if (row?.version !== identity.version) return null;
     const checksum = String(row.checksum);
     return row.seal === sealOf(identity, checksum) ? checksum : null;
@@ -179,17 +202,34 @@ export class ChecksumCache implements Disposable {
     return computing;
   }
 
-  /** Records checksums of files. */
+  /**
+   * Records checksums of files. Those that were recorded within a second after others may be lost if the process is
+   * killed.
+   */
   record(files: readonly { identity: FileIdentity; checksum: Checksum }[]): void {
-    const rows: string[][] = [];
     for (const { identity, checksum } of files) {
       const { key, version, passing } = identity;
-      if (key === "") continue;
+      if (key === "" || this.#closed) continue;
       const algorithm = algorithmOf(checksum)!;
       if (passing) this.#pass(`${algorithm} ${key}`, { version, checksum });
-      else rows.push([key, algorithm, version, checksum, sealOf(identity, checksum)]);
+      else {
+        const row = { key, algorithm, version, checksum, seal: sealOf(identity, checksum) };
+        this.#pending.set(`${algorithm} ${key}`, row);
+      }
     }
-    if (rows.length > 0) this.#database.runAll(STATEMENTS.insert, rows);
+    const { count, time } = BATCH;
+    const isDue = this.#pending.size >= count || performance.now() - this.#flushed >= time;
+    if (isDue) this.#flush();
+  }
+
+  #flush(): void {
+    if (this.#pending.size === 0) return;
+    const rows = [...this.#pending.values()].map(({ key, algorithm, version, checksum, seal }) => {
+      return [key, algorithm, version, checksum, seal];
+    });
+    this.#pending.clear();
+    this.#database.runAll(STATEMENTS.insert, rows);
+    this.#flushed = performance.now();
   }
 
   #pass(key: string, known: { version: string; checksum: Checksum }): void {
@@ -202,16 +242,16 @@ export class ChecksumCache implements Disposable {
 
   /** Forgets a file that was removed. */
   forget({ key, passing }: FileIdentity): void {
-    if (passing) {
-      for (const algorithm of ALGORITHMS) {
-        this.#passing.delete(`${algorithm} ${key}`);
-      }
-    } else this.#database.runAll(STATEMENTS.remove, [[key]]);
+    const kept = passing ? this.#passing : this.#pending;
+    for (const algorithm of ALGORITHMS) kept.delete(`${algorithm} ${key}`);
+    if (!passing) this.#database.runAll(STATEMENTS.remove, [[key]]);
   }
 
   /** Closes the database. Afterwards nothing is found or recorded. */
   [Symbol.dispose](): void {
     this.names.flush();
+    this.#flush();
+    this.#closed = true;
     this.#database[Symbol.dispose]();
   }
 }

@@ -70,6 +70,26 @@ Deno.test("ChecksumCache keeps in a file what it knows, and without one nothing"
   assertEquals(other.lookup(identity("f"), "md5"), null);
 });
 
+Deno.test("ChecksumCache writes checksums that are recorded one after the other together", async () => {
+  await using dir = new TempDir();
+  const path = dir.join("index.db");
+  const names = ["a", ...Array.from({ length: 256 }, (_, at) => `b${at}`), "c", "d"];
+  {
+    using cache = ChecksumCache.open(path);
+    for (const name of names) cache.record([{ identity: identity(name), checksum: A }]);
+    assertEquals(names.filter((name) => cache.lookup(identity(name), "md5") !== A), []);
+    cache.record([{ identity: identity("c", "new"), checksum: B }]);
+    assertEquals(cache.lookup(identity("c"), "md5"), null);
+    cache.forget(identity("d"));
+    assertEquals(cache.lookup(identity("d"), "md5"), null);
+  }
+  using cache = ChecksumCache.open(path);
+  const known = ["a", "b0", "b255"].map((name) => cache.lookup(identity(name), "md5"));
+  assertEquals(known, [A, A, A]);
+  assertEquals(cache.lookup(identity("c", "new"), "md5"), B);
+  assertEquals(cache.lookup(identity("d"), "md5"), null);
+});
+
 /** Changes the row of `f` behind the cache's back. */
 function tamper(path: string, statement: string): void {
   const database = new DatabaseSync(path);
