@@ -114,9 +114,11 @@ export class ContentNames {
     return row && { size, sum: Number(row.sum), name: String(row.name) as FileName };
   }
 
-  /** Forgets a name that has another content now, or none. */
-  forget({ size, sum, name }: NamedRow): void {
-    this.#database.runAll(STATEMENTS.removeName, [[size, sum, name]]);
+  /** Forgets names that have another content now, or none. */
+  forget(rows: readonly NamedRow[]): void {
+    if (rows.length === 0) return;
+    const values = rows.map(({ size, sum, name }) => [size, sum, name]);
+    this.#database.runAll(STATEMENTS.removeName, values);
   }
 }
 

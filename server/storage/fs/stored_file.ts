@@ -13,6 +13,7 @@ import { FerryError, fileError, systemCodeOf } from "../../../lib/core/errors.ts
 import type { Entry } from "../../../lib/core/entry.ts";
 import type { FileFacts, LocalFile } from "../../../lib/files/local_file.ts";
 import type { FileName } from "../../../lib/core/remote_name.ts";
+import { MIN_REMEMBERED_BYTES } from "../kept_hashes.ts";
 import type { MountPoints } from "./mount_points.ts";
 import type { Root } from "./root.ts";
 import type { ServedRoot } from "./served_root.ts";
@@ -168,6 +169,8 @@ export class FsStoredFile implements StoredFile {
   }
 
   findHashes(): Promise<BlockHashes | undefined> {
+    // Of smaller files nothing is remembered, and looking would take as long as reading them.
+    if (this.entry.size < MIN_REMEMBERED_BYTES) return Promise.resolve(undefined);
     return Promise.resolve(this.#served.hashes.lookup(this.identity));
   }
 

@@ -38,7 +38,7 @@ Deno.test("ContentNames forgets a name, and keeps the others", () => {
   using cache = ChecksumCache.open();
   const { names } = cache;
   for (const name of ["x", "y"]) names.add({ name, size: 1, checksum: A });
-  names.forget(names.find(1, A, "")!);
+  names.forget([names.find(1, A, "")!]);
   assertEquals(all(names, A), ["y"]);
   assertEquals(all(names, null), ["y"]);
 });
