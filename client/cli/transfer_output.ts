@@ -136,10 +136,11 @@ export class TransferOutput {
         deleted: true,
       });
     } else if (output.json) output.event({ event: "deleted", ...event });
-    // Standard output is for checksums, as md5sum -c reads them.
-    else {output.notice(
-        `deleted ${quote(shown)}${backup === undefined ? "" : `: it is ${quote(backup)} now`}`,
-      );}
+    else {
+      const now = backup === undefined ? "" : `: it is ${quote(backup)} now`;
+      // Standard output is for checksums, as md5sum -c reads them.
+      output.notice(`deleted ${quote(shown)}${now}`);
+    }
   }
 
   /**

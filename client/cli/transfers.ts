@@ -79,9 +79,7 @@ export type MirrorValues = OptionValues<typeof MIRROR>;
 export function asksForMirror(values: MirrorValues): boolean {
   const { delete: wanted, backup, "delete-excluded": excluded, "max-delete": maxDelete } = values;
   if (!wanted && (excluded || maxDelete !== undefined || values.force)) {
-    const [name] = excluded ? ["delete-excluded"] : maxDelete !== undefined ? ["max-delete"] : [
-      "force",
-    ];
+    const name = excluded ? "delete-excluded" : maxDelete !== undefined ? "max-delete" : "force";
     throw new FerryError("usage", `--${name} goes with --delete`);
   }
   return wanted || backup !== undefined;

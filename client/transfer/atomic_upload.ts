@@ -11,7 +11,7 @@ import type { Connection } from "../net/connection.ts";
 import { keepIn, publish, stage } from "../net/stage_requests.ts";
 import type { Filter } from "./filter.ts";
 import type { Connections } from "./jobs.ts";
-import type { PutTreeOptions } from "./options.ts";
+import { limitsOf, type PutTreeOptions } from "./options.ts";
 import type { Stage } from "./stage.ts";
 import { TreeUpload } from "./tree_upload.ts";
 
@@ -46,7 +46,7 @@ export class AtomicUpload {
     this.#failures = failures;
     this.#replace = (options.overwrite ?? "never") !== "never";
     const { delete: deletion, filter } = options;
-    this.#keeps = typeof deletion === "object" && deletion.excluded ? undefined : filter;
+    this.#keeps = limitsOf(deletion)?.excluded ? undefined : filter;
     this.#tree = tree;
   }
 
@@ -186,12 +186,12 @@ export class AtomicUpload {
  * @throws {FerryError} `usage`
  */
 function assertApplicable({ links, backup, delete: deletion }: PutTreeOptions): void {
-  const limits = typeof deletion === "object" ? deletion : {};
+  const limits = limitsOf(deletion);
   const unfit = links
     ? "symbolic links are not kept in it"
     : backup !== undefined
     ? "no backups are kept of what it replaces"
-    : limits.maxDelete !== undefined || limits.force
+    : limits?.maxDelete !== undefined || limits?.force
     ? "what only the replaced one has is gone with it in any case"
     : undefined;
   if (unfit === undefined) return;

@@ -178,8 +178,8 @@ export class MirroredDownload {
 /** The names that the server has listed, in any form. */
 class RemoteNames implements SourceNames {
   readonly #links: boolean;
-  readonly #types = new Map<string, SourceType>();
-  readonly #sizes = new Map<string, number>();
+  /** What has each name; the size of a file in bytes. */
+  readonly #entries = new Map<string, { type: SourceType; size?: number }>();
 
   /** No names yet. `links` tells whether links are transferred. */
   constructor(links: boolean) {
@@ -191,21 +191,21 @@ class RemoteNames implements SourceNames {
     // What vanished meanwhile is not there.
     if (omitted === "vanished") return;
     const isLink = this.#links && type === undefined && listed.link !== undefined;
-    this.#types.set(name, isLink ? "link" : omitted === undefined && type ? type : "other");
-    if (type === "file") this.#sizes.set(name, listed.size);
+    const own = isLink ? "link" : omitted === undefined && type ? type : "other";
+    this.#entries.set(name, { type: own, ...(type === "file" ? { size: listed.size } : {}) });
   }
 
   at(name: string): SourceType | undefined {
-    return this.#types.get(name);
+    return this.#entries.get(name)?.type;
   }
 
   /** The size of a file in bytes; undefined for anything else. */
   sizeOf(name: string): number | undefined {
-    return this.#sizes.get(name);
+    return this.#entries.get(name)?.size;
   }
 
   all(): Iterable<string> {
-    return this.#types.keys();
+    return this.#entries.keys();
   }
 }
 

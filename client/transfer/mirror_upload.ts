@@ -233,7 +233,7 @@ export class MirroredUpload {
 }
 
 /** The names in a local directory: those that the walk has found, and any others that are there. */
-export class LocalNames implements SourceNames {
+class LocalNames implements SourceNames {
   readonly #root: string;
   readonly #files = new Set<string>();
   readonly #directories = new Set<string>();

@@ -9,7 +9,7 @@ import type { Overwrite } from "../../lib/core/overwrite.ts";
 import { assertNumbers } from "../../lib/core/number_options.ts";
 import { parentName } from "../../lib/core/remote_name.ts";
 import type { Doomed } from "./mirror_plan.ts";
-import type { DeleteOptions, TreeOptions } from "./options.ts";
+import { type DeleteOptions, limitsOf, type TreeOptions } from "./options.ts";
 
 /** Options of a transfer of a directory that concern deletions. */
 type MirrorOptions =
@@ -56,9 +56,8 @@ export class Mirroring {
 
   /** @throws {FerryError} `usage` for a limit that is no number */
   constructor(options: MirrorOptions) {
-    const { delete: wanted = false } = options;
     this.#options = options;
-    this.#limits = wanted === true ? {} : wanted === false ? undefined : wanted;
+    this.#limits = limitsOf(options.delete);
     assertNumbers({ maxDelete: this.#limits?.maxDelete });
     if (this.deletes && options.overwrite !== "never") this.#held = [];
   }

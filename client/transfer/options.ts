@@ -176,6 +176,11 @@ export interface DeleteOptions {
   force?: boolean | undefined;
 }
 
+/** What is given besides the wish to delete; undefined without that. */
+export function limitsOf(deletion: TreeOptions["delete"] = false): DeleteOptions | undefined {
+  return deletion === true ? {} : deletion || undefined;
+}
+
 /** Something that was deleted from the target of a mirror, or would be. */
 export interface Deleted {
   /** The name on the server. */
@@ -232,8 +237,9 @@ export interface PutTreeOptions extends Omit<PutOptions, "as" | "basis" | "size"
   /**
    * Whether the directory is published as one: nobody sees anything of it before all of it is there. It replaces a
    * directory of that name, unless `overwrite` is `never`, and what only that one has is gone then, except what the
-   * `filter` excludes (with `delete: { excluded: true }`, that too). If a file fails, nothing is published, and what was sent is kept for the next attempt. A server
-   * that cannot do this refuses before anything is sent. Default: false.
+   * `filter` excludes (with `delete: { excluded: true }`, that too). If a file fails, nothing is published, and what
+   * was sent is kept for the next attempt. A server that cannot do this refuses before anything is sent. Default:
+   * false.
    */
   atomic?: boolean | undefined;
   /** Called when the directory was published, with `atomic`. */

@@ -26,8 +26,7 @@ export interface ComparisonOptions extends PutTreeOptions {
 
 /**
  * Asks the server which items it wants, and drops the others. Of items whose content the server knows, it is noted
- * where. A client that may write but not read gets no answer: all
- * are left then.
+ * where. A client that may write but not read gets no answer: all are left then.
  *
  * @param failed called with each item that the server refuses, or that cannot be read
  * @throws {FerryError} the failure that ends the connection
