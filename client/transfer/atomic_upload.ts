@@ -11,7 +11,7 @@ import type { Connection } from "../net/connection.ts";
 import { keepIn, publish, stage } from "../net/stage_requests.ts";
 import type { Filter } from "./filter.ts";
 import type { Connections } from "./jobs.ts";
-import { limitsOf, type PutTreeOptions } from "./options.ts";
+import { again, limitsOf, type PutTreeOptions } from "./options.ts";
 import type { Stage } from "./stage.ts";
 import { TreeUpload } from "./tree_upload.ts";
 
@@ -84,7 +84,7 @@ export class AtomicUpload {
     const { dryRun } = this.#options;
     const wish = { filename: this.#as, replace: this.#replace };
     if (dryRun) await stage(connection, { ...wish, ask: true });
-    else if (this.#requested && await this.#publish(connection, { again: true })) return;
+    else if (this.#requested && await this.#publish(connection, { isRepeated: true })) return;
     else await this.#begin(connection);
     await this.#tree.run(connections);
     // Files that failed locally have ended the connections: this goes on with others.
@@ -116,24 +116,17 @@ export class AtomicUpload {
   }
 
   #walkAgain(): Promise<TreeUpload> {
-    const options = this.#options;
     this.#failures.clear();
-    return TreeUpload.begin(this.#root, this.#as, {
-      ...options,
-      onPlan: undefined,
-      onSkip: undefined,
-      // Those that need not be sent any more were reported.
-      onFile: (result) => result.skipped ? undefined : options.onFile?.(result),
-    });
+    return TreeUpload.begin(this.#root, this.#as, again(this.#options));
   }
 
   /**
    * Publishes the directory.
    *
-   * @param options.again whether this was requested before, and the reply was lost
+   * @param options.isRepeated whether this was requested before, and the reply was lost
    * @returns false if the server does not know it any more
    */
-  async #publish(connection: Connection, { again = false } = {}): Promise<boolean> {
+  async #publish(connection: Connection, { isRepeated = false } = {}): Promise<boolean> {
     const { filename, stage } = this.#stage!;
     this.#requested = true;
     try {
@@ -142,7 +135,7 @@ export class AtomicUpload {
       this.#options.onPublished?.({ filename, files, bytes, replaced });
       return true;
     } catch (error) {
-      if (!again || toFerryError(error).code !== "not_found") throw error;
+      if (!isRepeated || toFerryError(error).code !== "not_found") throw error;
       // Another one has to be filled first.
       this.#requested = false;
       return false;

@@ -11,6 +11,7 @@ import { basename, dirname, join, resolve } from "../../lib/core/paths.ts";
 import { PLATFORM } from "../../lib/core/platform.ts";
 import { parentName } from "../../lib/core/remote_name.ts";
 import { isTaken } from "../../lib/files/path_lookup.ts";
+import type { DownloadHooks } from "./download_items.ts";
 import type { Connections } from "./jobs.ts";
 import { localFailure } from "./local_failure.ts";
 import { LocalRemoval } from "./local_removal.ts";
@@ -18,7 +19,7 @@ import { visitTarget } from "./local_target.ts";
 import { type Doomed, MirrorPlan, type SourceNames, type SourceType } from "./mirror_plan.ts";
 import { Mirroring, obstaclesOf } from "./mirroring.ts";
 import { inside, nameBelow } from "./names.ts";
-import { type GetTreeOptions, nothingTransferred } from "./options.ts";
+import { again, type GetTreeOptions, nothingTransferred } from "./options.ts";
 import { TreeDownload } from "./tree_download.ts";
 
 /** A download of a directory that makes the local directory the same. */
@@ -51,7 +52,7 @@ export class MirroredDownload {
   }
 
   private constructor(name: string, out: string, given: GetTreeOptions) {
-    const { backup, overwrite = "different" } = given;
+    const { overwrite = "different" } = given;
     this.#name = name;
     this.#out = out;
     this.#source = new RemoteNames(given.links === true);
@@ -59,8 +60,13 @@ export class MirroredDownload {
     this.#options = { ...given, overwrite, onError: this.#mirroring.onError };
     this.#tree = new TreeDownload(name, out, this.#options, {
       onListed: (name, listed) => this.#source.add(name, listed),
-      beforeReplacing: backup === undefined ? undefined : (name) => this.#keep(name),
+      beforeReplacing: this.#beforeReplacing,
     });
+  }
+
+  /** Keeps what is replaced, with a directory for backups. */
+  get #beforeReplacing(): DownloadHooks["beforeReplacing"] {
+    return this.#options.backup === undefined ? undefined : (name) => this.#keep(name);
   }
 
   /** See {@linkcode TreeDownload.isCutShort}. */
@@ -114,12 +120,8 @@ export class MirroredDownload {
 
   /** Prepares to transfer what had no place. */
   #transferAgain(): TreeDownload {
-    const { backup, onFile } = this.#options;
-    return new TreeDownload(this.#name, this.#out, {
-      ...{ ...this.#options, onPlan: undefined, onSkip: undefined },
-      // Those that were transferred before are the same now.
-      onFile: (result) => result.skipped ? undefined : onFile?.(result),
-    }, { beforeReplacing: backup === undefined ? undefined : (name) => this.#keep(name) });
+    const beforeReplacing = this.#beforeReplacing;
+    return new TreeDownload(this.#name, this.#out, again(this.#options), { beforeReplacing });
   }
 
   async #plan(): Promise<Doomed[]> {

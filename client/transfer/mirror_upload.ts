@@ -22,7 +22,7 @@ import {
 import { deletionsOf, Mirroring, obstaclesOf } from "./mirroring.ts";
 import { inside, lastPart, listedBelow, nameBelow, named } from "./names.ts";
 import { reportOmission } from "./omissions.ts";
-import { nothingTransferred, type PutTreeOptions } from "./options.ts";
+import { again, nothingTransferred, type PutTreeOptions } from "./options.ts";
 import { RemoteMoves } from "./remote_moves.ts";
 import { RemoteRemoval } from "./remote_removal.ts";
 import { TreeUpload } from "./tree_upload.ts";
@@ -129,17 +129,9 @@ export class MirroredUpload {
 
   /** Begins to transfer what had no place. */
   #beginAgain(): Promise<TreeUpload> {
-    const { onFile } = this.#options;
-    const told = { onPlan: undefined, onSkip: undefined };
-    const { backup } = this.#options;
-    return TreeUpload.begin(this.#root, this.#as, {
-      ...{ ...this.#options, ...told },
-      // Those that were transferred before are the same now.
-      onFile: (result) => result.skipped ? undefined : onFile?.(result),
-    }, {
-      beforeSending: backup === undefined
-        ? undefined
-        : (...args) => this.#removal.keepReplaced(...args),
+    const keeps = this.#options.backup !== undefined;
+    return TreeUpload.begin(this.#root, this.#as, again(this.#options), {
+      beforeSending: keeps ? (...args) => this.#removal.keepReplaced(...args) : undefined,
     });
   }
 

@@ -226,6 +226,17 @@ export interface TreeOptions extends OmissionHandlers {
   onFile?: ((result: Transferred) => void) | undefined;
 }
 
+/** The options for another pass over a directory, which tells only of the files that the first one did not settle. */
+export function again<Options extends TreeOptions>(options: Options): Options {
+  return {
+    ...options,
+    onPlan: undefined,
+    onSkip: undefined,
+    // Those that were transferred before are the same now.
+    onFile: (result) => result.skipped ? undefined : options.onFile?.(result),
+  };
+}
+
 /** Options of {@linkcode Client.putTree}. */
 export interface PutTreeOptions extends Omit<PutOptions, "as" | "basis" | "size">, TreeOptions {
   /** The directory on the server. Default: the last component of the local path. */
