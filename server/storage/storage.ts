@@ -17,11 +17,11 @@ import type { FerryError } from "../../lib/core/errors.ts";
 import type { FileName } from "../../lib/core/remote_name.ts";
 import type { Entry, Listed, PartEntry } from "../../lib/core/entry.ts";
 import type { ContentFinder } from "./contents.ts";
+import type { StagedTrees } from "./staged_trees.ts";
 import type { BlockHashes, FileRange, StoredFile } from "./stored_file.ts";
 import type { SymbolicLinks } from "./symbolic_links.ts";
 
 export type { BlockHashes, FileRange, StoredFile } from "./stored_file.ts";
-import type { StagedTrees } from "./staged_trees.ts";
 
 /** Options of {@linkcode Storage.create}. */
 export interface CreateOptions {
