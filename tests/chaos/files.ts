@@ -97,11 +97,15 @@ export class Transfer {
     return Math.max(0, ...parts.map((name) => sizeOf(`${this.staging}/${name}`)));
   }
 
+  /** Whether its connections are compressed: one of three is, also where few transfers are made. */
+  get compress(): boolean {
+    return this.index % 3 === 2;
+  }
+
   /** The command line for the transfer. */
   get args(): string[] {
     const { op, name, source, target } = this;
-    const compressed = this.index % 3 === 2 ? ["-z"] : [];
-    const common = ["--overwrite", "always", "--json", ...compressed];
+    const common = ["--overwrite", "always", "--json", ...this.compress ? ["-z"] : []];
     return op === "put"
       ? ["put", source, "--as", name, ...common]
       : ["get", name, "--out", target, "--durability", "none", ...common];
@@ -112,7 +116,8 @@ export class Transfer {
     server: string,
     { timeout = PATIENCE, retries }: { timeout?: number; retries: number },
   ): Promise<Transferred> {
-    await using client = await connect(server, { timeout, connectTimeout: timeout, retries });
+    const options = { timeout, connectTimeout: timeout, retries, compress: this.compress };
+    await using client = await connect(server, options);
     return this.op === "put"
       ? await client.put(this.source, { as: this.name, overwrite: "always" })
       : await client.get(this.name, {
