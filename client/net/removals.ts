@@ -6,7 +6,8 @@
 
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 import { OPERATIONS, parseReply } from "../../lib/wire/operations/operations.ts";
-import { MOVE_KEEP, REMOVE_WITHIN } from "../../lib/wire/operations/within.ts";
+import { MOVE_KEEP } from "../../lib/wire/operations/move.ts";
+import { REMOVE_WITHIN } from "../../lib/wire/operations/within.ts";
 import type { Connection } from "./connection.ts";
 import { assertAnswers, type RequestHeader } from "./reply_check.ts";
 import type { PipelinedRequest } from "./request_channel.ts";

@@ -4,9 +4,12 @@
  * @module
  */
 
+import type { IncomingContent } from "../core/bytes.ts";
 import { FerryError } from "../core/errors.ts";
 import type { Copies, Copy } from "./copies.ts";
-import type { Received } from "./recipe.ts";
+
+/** Received bytes; reading returns 0 at the end. */
+export type Received = Pick<IncomingContent, "read">;
 
 /** A part of a content. */
 export interface Part {

@@ -15,7 +15,7 @@ import type { ByteSource } from "../core/bytes.ts";
 import { SMALL_BUFFER } from "../core/buffer_budget.ts";
 import type { Checksum } from "../core/checksum.ts";
 import type { Copies, Copy } from "./copies.ts";
-import type { Part, Parts } from "./parts.ts";
+import type { Part, Parts, Received } from "./parts.ts";
 import type { RandomAccess } from "./random_access.ts";
 import {
   unzigzag,
@@ -146,12 +146,6 @@ function lengthOf(
   }
   const rest = size - end;
   return rest === 0 ? length : length + varintLength(rest) + rest;
-}
-
-/** Received bytes; reading returns 0 at the end. */
-export interface Received {
-  /** Reads at least one byte; returns 0 at the end. */
-  read(into: Uint8Array): Promise<number>;
 }
 
 /** Decodes a recipe while it is received, and checks everything in it. */

@@ -6,8 +6,8 @@
 
 import { FerryError } from "../core/errors.ts";
 import { MAX_RECORDS } from "./block_sizes.ts";
+import type { Received } from "./parts.ts";
 import type { Ranges } from "./ranges.ts";
-import type { Received } from "./recipe.ts";
 
 /** What is asked for. */
 export interface SignatureRequest {

@@ -16,11 +16,14 @@ export interface PieceWriterOptions {
   send(bytes: Uint8Array): Promise<void>;
   /** Makes a compressor for one frame. */
   compressor(): Compressor;
-  /** Called when nothing was compressed for {@linkcode IDLE_MS} although there is a compressor. */
+  /** Called when nothing was compressed for at least {@linkcode IDLE_MS} although there is a compressor. */
   onIdle(): void;
 }
 
-/** After how many milliseconds in which nothing is compressed {@linkcode PieceWriterOptions.onIdle} is called. */
+/**
+ * For how many milliseconds nothing is compressed before {@linkcode PieceWriterOptions.onIdle} is called, which may be
+ * up to as many later.
+ */
 export const IDLE_MS = 1000;
 
 /**
@@ -56,7 +59,7 @@ export class PieceWriter {
   /** How much of it was sent at the next failure: see {@linkcode SKIPPED}. */
   #nextSkip = SKIPPED.first;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** Whether anything was compressed, or sent, since the timer was set. */
+  /** Whether anything was compressed since the timer was set. */
   #used = false;
   #writing = false;
   #closed = false;

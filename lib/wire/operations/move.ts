@@ -9,6 +9,9 @@ import { boolean, type Done, done, key, string } from "../schema.ts";
 import type { Operation } from "./operation.ts";
 import { within } from "./within.ts";
 
+/** The feature of servers that know the key `keep`. */
+export const MOVE_KEEP = "move-keep";
+
 const request = v.object({
   op: v.literal("move"),
   filename: key(string, "The present name."),

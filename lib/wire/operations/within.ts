@@ -10,9 +10,6 @@ import { key, string } from "../schema.ts";
 /** The feature of servers that know the key. */
 export const REMOVE_WITHIN = "remove-within";
 
-/** The feature of servers that know the key `keep` of a `move`. */
-export const MOVE_KEEP = "move-keep";
-
 /** The key. */
 export const within = key(
   v.optional(string),

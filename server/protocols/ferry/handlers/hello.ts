@@ -7,7 +7,8 @@
 import { FerryError } from "../../../../lib/core/errors.ts";
 import { VERSION } from "../../../../lib/core/version.ts";
 import { type HelloRequest, PROTOCOL_VERSION } from "../../../../lib/wire/operations/hello.ts";
-import { MOVE_KEEP, REMOVE_WITHIN } from "../../../../lib/wire/operations/within.ts";
+import { MOVE_KEEP } from "../../../../lib/wire/operations/move.ts";
+import { REMOVE_WITHIN } from "../../../../lib/wire/operations/within.ts";
 import { timeoutKey } from "../../../../lib/wire/schema.ts";
 import { HEADER_CHECKSUMS } from "../../../../lib/wire/header_checksum.ts";
 import { KEEP_ALIVE } from "../../../../lib/wire/keep_alive.ts";
