@@ -37,7 +37,12 @@ import { greet, type GreetOptions } from "./handshake.ts";
 import { IncomingFile } from "./incoming_file.ts";
 import type { RateLimit } from "./rate_limit.ts";
 import { assertAnswers, assertHas, assertStored } from "./reply_check.ts";
-import { type MaybePromise, type PipelinedRequest, RequestChannel } from "./request_channel.ts";
+import {
+  mapped,
+  type MaybePromise,
+  type PipelinedItem,
+  RequestChannel,
+} from "./request_channel.ts";
 import { putEach, type SmallReply, type SmallUpload } from "./small_uploads.ts";
 import { SilentServerProbe } from "./silent_server.ts";
 import type { TlsClient } from "./tls.ts";
@@ -418,14 +423,6 @@ export class Connection {
   exec<T>(run: (wire: Wire) => Promise<T>): Promise<T> {
     return this.channel.converse(run);
   }
-}
-
-interface PipelinedItem<Item> extends PipelinedRequest {
-  item: Item;
-}
-
-function mapped<From, To>(value: MaybePromise<From>, map: (value: From) => To): MaybePromise<To> {
-  return value instanceof Promise ? value.then(map) : map(value);
 }
 
 function closeOnAbort(wire: Wire, signal: AbortSignal | undefined): Disposable {

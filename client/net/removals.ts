@@ -10,7 +10,7 @@ import { MOVE_KEEP } from "../../lib/wire/operations/move.ts";
 import { REMOVE_WITHIN } from "../../lib/wire/operations/within.ts";
 import type { Connection } from "./connection.ts";
 import { assertAnswers, type RequestHeader } from "./reply_check.ts";
-import type { PipelinedRequest } from "./request_channel.ts";
+import type { PipelinedItem } from "./request_channel.ts";
 
 /** Something that is to be taken away. */
 export interface Removal {
@@ -43,8 +43,7 @@ export function removeEach<Item extends Removal>(
   { channel }: Connection,
   { within, next, settle }: RemoveEachOptions<Item>,
 ): Promise<void> {
-  type Request = PipelinedRequest & { item: Item };
-  const request = (): Request | undefined => {
+  const request = (): PipelinedItem<Item> | undefined => {
     const item = next();
     return item && { item, header: headerOf(item, within) };
   };

@@ -33,12 +33,26 @@ const WINDOW = { requests: 200, bytes: 8 * 1024 * 1024 };
 /** A value, or a promise of one. */
 export type MaybePromise<T> = T | Promise<T>;
 
+/** A value made of another one, at once where that is there. */
+export function mapped<From, To>(
+  value: MaybePromise<From>,
+  map: (value: From) => To,
+): MaybePromise<To> {
+  return value instanceof Promise ? value.then(map) : map(value);
+}
+
 /** A request that is sent before the reply to the previous one has arrived. */
 export interface PipelinedRequest {
   /** The header; with a body, it includes its checksum and `total_size`. */
   header: RequestHeader;
   /** The body. */
   body?: Uint8Array | undefined;
+}
+
+/** A pipelined request about one of many items. */
+export interface PipelinedItem<Item> extends PipelinedRequest {
+  /** The item. */
+  item: Item;
 }
 
 /**

@@ -11,7 +11,12 @@ import type { PutReply } from "../../lib/wire/operations/put.ts";
 import type { Connection } from "./connection.ts";
 import { type FileToPut, putHeader } from "./file_requests.ts";
 import { assertAnswers, assertStored, type RequestHeader } from "./reply_check.ts";
-import type { MaybePromise, PipelinedRequest, RequestChannel } from "./request_channel.ts";
+import {
+  mapped,
+  type MaybePromise,
+  type PipelinedItem,
+  type RequestChannel,
+} from "./request_channel.ts";
 
 /** A symbolic link to be made on the server. */
 export interface LinkToPut {
@@ -40,12 +45,9 @@ export function putEach<Item extends SmallUpload>(
   next: () => MaybePromise<Item | undefined>,
   settle: (item: Item, reply: SmallReply, failure?: unknown) => void,
 ): Promise<void> {
-  const requestFor = (item: Item | undefined) => item && { item, ...requestOf(item) };
-  const pipelined = (): MaybePromise<PipelinedRequest & { item: Item } | undefined> => {
-    const item = next();
-    return item instanceof Promise ? item.then(requestFor) : requestFor(item);
-  };
-  return channel.pipeline(pipelined, (reply, { header, item }) => {
+  const requestFor = (item: Item | undefined): PipelinedItem<Item> | undefined =>
+    item && { item, ...requestOf(item) };
+  return channel.pipeline(() => mapped(next(), requestFor), (reply, { header, item }) => {
     let stored: SmallReply;
     try {
       assertAnswers(header, reply.header);
