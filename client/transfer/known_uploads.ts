@@ -7,6 +7,7 @@
 
 import type { Algorithm } from "../../lib/core/checksum.ts";
 import { type ErrorCode, toFerryError } from "../../lib/core/errors.ts";
+import { Pace } from "../../lib/core/time_slices.ts";
 import { checksumOfSource } from "../../lib/digest/source_digest.ts";
 import { LocalFile, readLocalFile } from "../../lib/files/local_file.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
@@ -58,6 +59,40 @@ export async function digestItem(
   const { size, mtime, mode } = file;
   const checksum = await checksumOfSource(runtime, file, { algorithm });
   Object.assign(item, { size, mtime, mode, checksum });
+}
+
+/**
+ * Computes the checksums of files for an exchange with a server. Those of small files are computed while the result is
+ * read, so that the server can look at the first ones meanwhile; larger ones before, since nothing would be sent for as
+ * long as one is read.
+ *
+ * @param failed called with each item that cannot be read, or changes meanwhile
+ */
+export async function digestEach(
+  items: Iterable<UploadItem>,
+  algorithm: Algorithm,
+  runtime: Runtime,
+  failed: (item: UploadItem, error: unknown) => void,
+): Promise<AsyncGenerator<UploadItem, void, void>> {
+  const pace = new Pace();
+  const isDigested = async (item: UploadItem): Promise<boolean> => {
+    if (pace.isDue) await pace.rest();
+    try {
+      await digestItem(item, algorithm, runtime);
+      return true;
+    } catch (error) {
+      failed(item, error);
+      return false;
+    }
+  };
+  const left = new Map<UploadItem, boolean>();
+  for (const item of items) {
+    const isSmall = item.size <= SMALL_BYTES;
+    if (isSmall || await isDigested(item)) left.set(item, isSmall);
+  }
+  return (async function* () {
+    for (const [item, isSmall] of left) if (!isSmall || await isDigested(item)) yield item;
+  })();
 }
 
 /** An item that the server copies. */

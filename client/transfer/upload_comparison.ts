@@ -6,11 +6,10 @@
 
 import type { Algorithm } from "../../lib/core/checksum.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
-import { Pace } from "../../lib/core/time_slices.ts";
 import type { ManifestReply } from "../../lib/wire/manifest.ts";
 import type { Connection } from "../net/connection.ts";
 import { compareInto } from "../net/stage_requests.ts";
-import { asksForKnown, digestItem } from "./known_uploads.ts";
+import { asksForKnown, digestEach } from "./known_uploads.ts";
 import { nothingTransferred, type PutTreeOptions } from "./options.ts";
 import type { Stage } from "./stage.ts";
 import type { UploadItem, UploadItems } from "./upload_items.ts";
@@ -56,19 +55,15 @@ export async function dropUnwanted(
     if (toFerryError(error).code === "denied") return;
     throw error;
   }
-  const hashed: UploadItem[] = [];
-  const pace = new Pace();
-  for (const item of hash) {
-    if (pace.isDue) await pace.rest();
-    try {
-      await digestItem(item, options.algorithm, connection.runtime);
-      hashed.push(item);
-      wanted.delete(item.filename);
-    } catch (error) {
+  for (const { filename } of hash) wanted.delete(filename);
+  if (hash.length > 0) {
+    const unread = (item: UploadItem, error: unknown) => {
+      wanted.add(item.filename);
       failed(item, error);
-    }
+    };
+    const hashed = await digestEach(hash, options.algorithm, connection.runtime, unread);
+    await ask(connection, hashed, options, settle);
   }
-  if (hashed.length > 0) await ask(connection, hashed, options, settle);
   for (const { filename, size, type, unsized, target: link } of [...items.left.values()]) {
     if (type === "directory" || unsized || wanted.has(filename)) continue;
     items.left.delete(filename);
@@ -103,15 +98,11 @@ export async function noteKnown(
   const wishes = { ...options, known: true };
   try {
     await ask(connection, files, wishes, settle);
-    const hashed: UploadItem[] = [];
-    const pace = new Pace();
-    for (const item of hash.splice(0)) {
-      if (pace.isDue) await pace.rest();
-      // The upload of a file that cannot be read reports that.
-      if (await digestItem(item, options.algorithm, connection.runtime).catch(() => true)) continue;
-      hashed.push(item);
-    }
-    if (hashed.length > 0) await ask(connection, hashed, wishes, settle);
+    if (hash.length === 0) return;
+    // The upload of a file that cannot be read reports that.
+    const { algorithm } = options;
+    const hashed = await digestEach(hash.splice(0), algorithm, connection.runtime, () => {});
+    await ask(connection, hashed, wishes, settle);
   } catch (error) {
     if (toFerryError(error).code !== "denied") throw error;
   }
