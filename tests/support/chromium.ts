@@ -14,7 +14,7 @@ import { Pair } from "./pair.ts";
 const CHROMIUM = "/usr/bin/chromium";
 
 /** How long anything may take on a busy machine, in milliseconds. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 180_000;
 
 /** Why there can be no tests in a browser here; undefined where there can be. */
 function whyNoBrowser(): string | undefined {
