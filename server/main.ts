@@ -55,10 +55,10 @@ async function run(options: ServeValues): Promise<void> {
     }
     reported = shortcomings;
   };
-  const runtime = bucket && await bucketRuntime();
+  const runtime = await runtimeFor(options, bucket);
   const storage: Storage = bucket
     ? await openBucket({ ...bucket, maxFileSize: options["max-file-size"], runtime })
-    : await openDirectory(options, onBack);
+    : await openDirectory(options, runtime, onBack);
   await using _storage = storage;
   const tokens = readTokens(options);
   const server = await serve({
@@ -132,11 +132,19 @@ async function accessTo(root: BucketRoot): Promise<BucketAccess> {
   return { ...root, region: root.region ?? await regionFrom(ENVIRONMENT), credentials };
 }
 
-/** What a server and its bucket share. */
-async function bucketRuntime(): Promise<Runtime> {
+/** Files of this size in bytes and larger ones are digested by threads, of which several transfers share each. */
+const THREADED_BYTES = 16 * 1024 * 1024;
+
+/** What a server and its storage share. */
+async function runtimeFor(
+  { threads = navigator.hardwareConcurrency }: ServeValues,
+  bucket: BucketAccess | undefined,
+): Promise<Runtime> {
   const { createRuntime } = await import("../lib/runtime/runtime.ts");
-  const { BUFFER_BYTES } = await import("./storage/s3/s3_storage.ts");
-  return createRuntime({ bufferBytes: BUFFER_BYTES });
+  const bufferBytes = bucket && (await import("./storage/s3/s3_storage.ts")).BUFFER_BYTES;
+  // One thread beside the main one would leave that idle.
+  const digestThreads = threads > 1 ? threads : 0;
+  return createRuntime({ bufferBytes, digestThreads, threadedBytes: THREADED_BYTES });
 }
 
 /** Opens a bucket, in which the server keeps files. */
@@ -151,7 +159,11 @@ async function openBucket(options: S3StorageOptions): Promise<Storage> {
  * @param onBack called when the directory is back, where another file system may be mounted now, which keeps less or
  * more
  */
-async function openDirectory(options: ServeValues, onBack: () => void): Promise<Storage> {
+async function openDirectory(
+  options: ServeValues,
+  runtime: Runtime,
+  onBack: () => void,
+): Promise<Storage> {
   const { FsStorage } = await import("./storage/fs/fs_storage.ts");
   await FsStorage.untilAnswered(options.root, () => {
     output.stderr.write(
@@ -162,6 +174,7 @@ async function openDirectory(options: ServeValues, onBack: () => void): Promise<
     );
   });
   return FsStorage.open(options.root, {
+    runtime,
     durability: options.durability,
     maxFileSize: options["max-file-size"],
     quota: options.quota,

@@ -6,7 +6,6 @@
 
 import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import { FerryError } from "../../lib/core/errors.ts";
-import { THREAD_BYTES } from "../../lib/digest/chunk_digest.ts";
 import { ChunkPipeline } from "../../lib/digest/chunk_pipeline.ts";
 import type { Digest } from "../../lib/digest/digest.ts";
 import { PrefixDigest } from "../../lib/digest/prefix_digest.ts";
@@ -122,7 +121,7 @@ export class WholeDigest implements AsyncDisposable {
     const reader = this.#source.reader();
     reader.seek(this.#position);
     const resources = this.#runtime;
-    const options = { most: CHUNK_BYTES, digest: this.#digest, expected: THREAD_BYTES };
+    const options = { most: CHUNK_BYTES, digest: this.#digest, expected: Infinity };
     using chunks = new ChunkPipeline(resources, options);
     try {
       for (;;) {

@@ -24,6 +24,8 @@ export interface OptionSpec {
   readonly default?: string;
   /** The smallest and the greatest value of a count. */
   readonly range?: readonly [min: number, max: number];
+  /** Whether a count may also be `auto`, which is the default and leaves the choice to the program: undefined. */
+  readonly auto?: true;
   /** The only possible values. */
   readonly choices?: readonly string[];
   /** Whether neither the environment nor the config file sets it. Default: false. */

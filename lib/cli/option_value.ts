@@ -38,6 +38,7 @@ export function parseOptionValue(
       }
       return value;
     case "count":
+      if (spec.auto && value === "auto") return undefined;
       return parseCount(value, spec) ?? raise(wrong(countText(spec)));
     case "size":
       return parseSize(value) ?? raise(wrong("a size such as 500k, 2M or 1GiB"));
@@ -51,8 +52,9 @@ function parseCount(text: string, { range = [0, Infinity] }: OptionSpec): number
   return count >= range[0] && count <= range[1] ? count : undefined;
 }
 
-function countText({ range }: OptionSpec): string {
-  return range ? `a whole number from ${range.join(" to ")}` : "a whole number";
+function countText({ range, auto }: OptionSpec): string {
+  const number = range ? `a whole number from ${range.join(" to ")}` : "a whole number";
+  return auto ? `auto, or ${number}` : number;
 }
 
 function raise(error: Error): never {

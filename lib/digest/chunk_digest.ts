@@ -4,12 +4,11 @@
  * @module
  */
 
+import type { Algorithm } from "../core/checksum.ts";
 import type { Digest } from "./digest.ts";
+import type { Digests } from "./digests.ts";
 import type { Md5Thread, Md5Threads } from "./md5_thread.ts";
 import { PrefixDigest, type SavedChunk } from "./prefix_digest.ts";
-
-/** The size in bytes below which a thread would cost more than it saves. */
-export const THREAD_BYTES: number = 512 * 1024 * 1024;
 
 /** A thread is only started after this many bytes were received: an announced size proves nothing. */
 export const BYTES_ALONE: number = 16 * 1024 * 1024;
@@ -41,6 +40,17 @@ export interface ChunkDigestOptions {
   threads: Md5Threads;
 }
 
+/** Creates a digest for so many bytes, which a thread may digest if they are enough. */
+export async function createDigest(
+  algorithm: Algorithm,
+  size: number,
+  digests: Digests,
+): Promise<Digest> {
+  return algorithm === "md5" && size >= digests.threads.least
+    ? await PrefixDigest.create({ algorithm, proof: false }, digests)
+    : await digests.create(algorithm);
+}
+
 /**
  * Feeds a digest chunk by chunk, on another thread if that is worthwhile. Without a digest, chunks are only returned
  * when they are released.
@@ -49,7 +59,7 @@ export function chunkDigest(
   digest: Digest | undefined,
   { expected = 0, threads }: ChunkDigestOptions,
 ): ChunkDigest {
-  const threaded = expected >= THREAD_BYTES && digest instanceof PrefixDigest && digest.threadable;
+  const threaded = expected >= threads.least && digest instanceof PrefixDigest && digest.threadable;
   return threaded ? new DigestOnThread(digest, threads) : new DigestInPlace(digest);
 }
 

@@ -1,6 +1,6 @@
 /**
- * A thread that computes MD5 while the main thread transfers the next bytes. MD5 is the largest part of the work of a
- * large transfer. It cannot be split, but it can be done in parallel to the rest.
+ * Threads that compute MD5 while the main thread transfers the next bytes. MD5 is the largest part of the work of a
+ * large transfer. It cannot be split, but it can be done in parallel to the rest. Several digests share a thread.
  *
  * The memory with the bytes is transferred to the thread and back, so that nothing is copied: copying from memory that
  * two threads share takes several times as long.
@@ -12,8 +12,10 @@ import { INPUT_BYTES, INPUT_OFFSET, md5Module } from "./md5_module.ts";
 
 /** A request to a thread: to digest whole blocks. */
 interface Task {
+  /** Which digest they belong to. */
+  digest: number;
   bytes: Uint8Array<ArrayBuffer>;
-  /** The words A, B, C and D to start from; undefined for those after the last task. */
+  /** The words A, B, C and D to start from; undefined for those after the last task of that digest. */
   words: Uint32Array | undefined;
 }
 
@@ -26,36 +28,116 @@ export interface DigestedBlocks {
 }
 
 /**
- * The program of a thread. Its first message contains the compiled module, and each further one is a {@linkcode Task}.
- * It answers each, with null if it fails. Since the program is a string, it needs neither a file nor permission to read
- * one, and no bundler can change it.
+ * The program of a thread. Its first message contains the compiled module, and each further one is a {@linkcode Task},
+ * or the number of a digest that is over. It answers each task, with null if it fails. Since the program is a string, it
+ * needs neither a file nor permission to read one, and no bundler can change it.
  */
 const PROGRAM = `
 let digest;
+const states = new Map();
 const start = ({ module, inputOffset, inputBytes }) => {
   const { memory, compress } = new WebAssembly.Instance(module).exports;
   const space = new Uint8Array(memory.buffer);
   const state = new Uint32Array(memory.buffer, 0, 4);
-  digest = ({ bytes, words }) => {
-    if (words) state.set(words);
+  digest = ({ digest, bytes, words }) => {
+    state.set(words ?? states.get(digest));
     for (let from = 0; from < bytes.length; from += inputBytes) {
       const part = bytes.subarray(from, from + inputBytes);
       space.set(part, inputOffset);
       compress(inputOffset, inputOffset + part.length);
     }
-    self.postMessage({ bytes, words: state.slice() }, [bytes.buffer]);
+    const after = state.slice();
+    states.set(digest, after);
+    self.postMessage({ bytes, words: after }, [bytes.buffer]);
   };
   self.postMessage({});
 };
 self.onmessage = ({ data }) => {
   try {
-    if (data.module) start(data);
+    if (typeof data === "number") states.delete(data);
+    else if (data.module) start(data);
     else digest(data);
   } catch {
     self.postMessage(null);
   }
 };
 `;
+
+/** A thread, which answers tasks in their order. */
+class Md5Worker {
+  readonly #worker: Worker;
+  readonly #onEnd: () => void;
+  readonly #waiting: PromiseWithResolvers<DigestedBlocks>[] = [];
+  readonly #started = Promise.withResolvers<boolean>();
+  #state: "starting" | "ready" | "ended" = "starting";
+  readonly #digests = new Set<number>();
+  #last = 0;
+
+  constructor(module: WebAssembly.Module, onEnd: () => void) {
+    this.#onEnd = onEnd;
+    const worker = this.#worker = new Worker(
+      `data:text/javascript,${encodeURIComponent(PROGRAM)}`,
+      { type: "module", name: "md5" },
+    );
+    worker.onmessage = ({ data }) => {
+      if (data === null) this.end();
+      else if (this.#state === "starting") {
+        this.#state = "ready";
+        this.#started.resolve(true);
+      } else this.#waiting.shift()?.resolve(data);
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      this.end();
+    };
+    worker.postMessage({ module, inputOffset: INPUT_OFFSET, inputBytes: INPUT_BYTES });
+  }
+
+  /** How many digests use it. */
+  get digests(): number {
+    return this.#digests.size;
+  }
+
+  get ready(): boolean {
+    return this.#state === "ready";
+  }
+
+  get started(): Promise<boolean> {
+    return this.#started.promise;
+  }
+
+  /** Begins a digest, and returns its number. */
+  begin(): number {
+    this.#digests.add(++this.#last);
+    return this.#last;
+  }
+
+  digest(task: Task): Promise<DigestedBlocks> {
+    const waiting = Promise.withResolvers<DigestedBlocks>();
+    if (this.#state === "ended") waiting.reject(new Error(ENDED));
+    else {
+      this.#waiting.push(waiting);
+      this.#worker.postMessage(task, [task.bytes.buffer]);
+    }
+    return waiting.promise;
+  }
+
+  /** Forgets a digest; ends with the last one. */
+  finish(digest: number): void {
+    if (!this.#digests.delete(digest)) return;
+    if (this.#digests.size === 0) this.end();
+    else this.#worker.postMessage(digest);
+  }
+
+  end(): void {
+    if (this.#state === "ended") return;
+    this.#state = "ended";
+    this.#worker.terminate();
+    this.#started.resolve(false);
+    for (const { reject } of this.#waiting.splice(0)) reject(new Error(ENDED));
+    this.#onEnd();
+  }
+}
 
 /** Options of {@linkcode Md5Thread.start}. */
 export interface Md5ThreadOptions {
@@ -65,47 +147,36 @@ export interface Md5ThreadOptions {
   onEnd?: () => void;
 }
 
-/** A thread for one digest. */
+/** The use of a thread for one digest. */
 export class Md5Thread implements Disposable {
-  readonly #worker: Worker;
-  readonly #waiting: PromiseWithResolvers<DigestedBlocks>[] = [];
-  readonly #started = Promise.withResolvers<boolean>();
-  #state: "starting" | "ready" | "ended" = "starting";
-  readonly #onEnd: () => void;
+  readonly #worker: Md5Worker;
+  readonly #digest: number;
+  #ended = false;
 
-  private constructor(worker: Worker, onEnd: () => void) {
-    this.#onEnd = onEnd;
+  /** @param worker what it is to use */
+  private constructor(worker: Md5Worker) {
     this.#worker = worker;
-    worker.onmessage = ({ data }) => {
-      if (data === null) this.#end();
-      else if (this.#state === "starting") this.#becomeReady();
-      else this.#waiting.shift()?.resolve(data);
-    };
-    worker.onerror = (event) => {
-      event.preventDefault();
-      this.#end();
-    };
+    this.#digest = worker.begin();
   }
 
-  /** Starts a thread. Disposal ends it. */
+  /** Starts a thread for one digest. Disposal ends it. */
   static start({ module = md5Module(), onEnd = () => {} }: Md5ThreadOptions = {}): Md5Thread {
-    const worker = new Worker(`data:text/javascript,${encodeURIComponent(PROGRAM)}`, {
-      type: "module",
-      name: "md5",
-    });
-    const thread = new Md5Thread(worker, onEnd);
-    worker.postMessage({ module, inputOffset: INPUT_OFFSET, inputBytes: INPUT_BYTES });
-    return thread;
+    return new Md5Thread(new Md5Worker(module, onEnd));
+  }
+
+  /** Shares a thread with other digests. */
+  static on(worker: Md5Worker): Md5Thread {
+    return new Md5Thread(worker);
   }
 
   /** Whether it accepts bytes now. It never does if the system cannot start it. */
   get ready(): boolean {
-    return this.#state === "ready";
+    return this.#worker.ready && !this.#ended;
   }
 
   /** Resolves to true when it has started, or to false if it could not be started. */
   get started(): Promise<boolean> {
-    return this.#started.promise;
+    return this.#worker.started;
   }
 
   /**
@@ -115,34 +186,17 @@ export class Md5Thread implements Disposable {
    *
    * @throws if the thread has ended; the bytes are lost
    */
-  digest(bytes: Uint8Array<ArrayBuffer>, words?: Uint32Array): Promise<DigestedBlocks> {
-    const waiting = Promise.withResolvers<DigestedBlocks>();
-    if (this.#state === "ended") waiting.reject(new Error(ENDED));
-    else {
-      this.#waiting.push(waiting);
-      const task: Task = { bytes, words };
-      this.#worker.postMessage(task, [bytes.buffer]);
-    }
-    return waiting.promise;
+  async digest(bytes: Uint8Array<ArrayBuffer>, words?: Uint32Array): Promise<DigestedBlocks> {
+    if (this.#ended) throw new Error(ENDED);
+    const digested = await this.#worker.digest({ digest: this.#digest, bytes, words });
+    if (this.#ended) throw new Error(ENDED);
+    return digested;
   }
 
-  #becomeReady(): void {
-    this.#state = "ready";
-    this.#started.resolve(true);
-  }
-
-  #end(): void {
-    if (this.#state === "ended") return;
-    this.#state = "ended";
-    this.#worker.terminate();
-    this.#started.resolve(false);
-    for (const { reject } of this.#waiting.splice(0)) reject(new Error(ENDED));
-    this.#onEnd();
-  }
-
-  /** Ends the thread. The bytes that it was digesting are lost. */
+  /** Ends the use of the thread, and the thread if nothing else uses it. The bytes that it was digesting are lost. */
   [Symbol.dispose](): void {
-    this.#end();
+    this.#ended = true;
+    this.#worker.finish(this.#digest);
   }
 }
 
@@ -151,31 +205,47 @@ const ENDED = "the thread that computes md5 has ended";
 /** The maximum number of threads: more would only wait for the main thread, which transfers the bytes. */
 const MAX_THREADS = 4;
 
-/** The default limit of threads of a runtime. */
-function defaultLimit(): number {
-  return Math.min(navigator.hardwareConcurrency - 1, MAX_THREADS);
+/** The size in bytes of the smallest content that a thread digests, unless threads are to be used for smaller ones. */
+export const THREAD_BYTES: number = 512 * 1024 * 1024;
+
+/** Options of {@linkcode Md5Threads}. */
+export interface Md5ThreadsOptions {
+  /** The most threads. Default: one for each other processor, at most 4. */
+  limit?: number | undefined;
+  /** The size in bytes from which on a content is digested by a thread. Default: 536870912 (512 MiB). */
+  least?: number | undefined;
 }
 
-/** The threads of a runtime: a limited number at a time. */
+/** The threads of a runtime: a limited number, which all of its digests share. */
 export class Md5Threads {
   readonly #limit: number;
-  #count = 0;
+  readonly #workers = new Set<Md5Worker>();
+  /** The size in bytes from which on a content is digested by a thread. */
+  readonly least: number;
 
-  /** @param limit Default: one for each other processor, at most 4. */
-  constructor(limit: number = defaultLimit()) {
-    this.#limit = limit;
+  /** Nothing is started yet. */
+  constructor({ limit, least = THREAD_BYTES }: Md5ThreadsOptions = {}) {
+    this.#limit = limit ?? Math.min(navigator.hardwareConcurrency - 1, MAX_THREADS);
+    this.least = least;
   }
 
   /** The number of running threads. */
   get size(): number {
-    return this.#count;
+    return this.#workers.size;
   }
 
-  /** Starts a thread, which ends on disposal; undefined if the limit is reached. */
+  /**
+   * Uses a thread, until the result is disposed of: one that is started, or the one with the fewest digests if there are
+   * as many as there may be. Undefined if there may be none.
+   */
   start(): Md5Thread | undefined {
-    if (this.#count >= this.#limit) return undefined;
-    const thread = Md5Thread.start({ onEnd: () => this.#count-- });
-    this.#count++;
-    return thread;
+    if (this.#limit === 0) return undefined;
+    if (this.#workers.size >= this.#limit) {
+      const [first, ...others] = this.#workers;
+      return Md5Thread.on(others.reduce((a, b) => b.digests < a.digests ? b : a, first!));
+    }
+    const worker: Md5Worker = new Md5Worker(md5Module(), () => this.#workers.delete(worker));
+    this.#workers.add(worker);
+    return Md5Thread.on(worker);
   }
 }

@@ -21,10 +21,12 @@ export interface RuntimeOptions {
    */
   bufferBytes?: number | undefined;
   /**
-   * The maximum number of threads that compute checksums of files of 512 MiB and more. Default: one less than the
-   * number of processors, at most 4.
+   * The maximum number of threads that compute md5 of large files. Default: one less than the number of processors, at
+   * most 4.
    */
   digestThreads?: number | undefined;
+  /** From which size in bytes on they do so. Default: 536870912 (512 MiB). */
+  threadedBytes?: number | undefined;
   /** The clock. Default: that of the system. */
   clock?: Clock | undefined;
 }
@@ -70,13 +72,14 @@ export interface Runtime {
  * @throws {FerryError} `usage` for an option that is negative or not a number
  */
 export function createRuntime(
-  { bufferBytes = ALL_BUFFERS, digestThreads, clock = SYSTEM_CLOCK }: RuntimeOptions = {},
+  { bufferBytes = ALL_BUFFERS, digestThreads, threadedBytes, clock = SYSTEM_CLOCK }:
+    RuntimeOptions = {},
 ): Runtime {
-  assertNumbers({ bufferBytes, digestThreads });
+  assertNumbers({ bufferBytes, digestThreads, threadedBytes });
   return {
     clock,
     buffers: new BufferBudget(bufferBytes),
-    digests: new Digests(new Md5Threads(digestThreads)),
+    digests: new Digests(new Md5Threads({ limit: digestThreads, least: threadedBytes })),
     fileSystems: new KnownFileSystems(clock),
   };
 }

@@ -7,6 +7,7 @@
 import type { ByteSink, IncomingContent } from "../core/bytes.ts";
 import { type Checksum, hexOf, sameChecksum } from "../core/checksum.ts";
 import { FerryError } from "../core/errors.ts";
+import { createDigest } from "../digest/chunk_digest.ts";
 import { ChunkPipeline } from "../digest/chunk_pipeline.ts";
 import type { Digest } from "../digest/digest.ts";
 import { PrefixDigest, type SavedPrefix } from "../digest/prefix_digest.ts";
@@ -134,11 +135,11 @@ async function receiveLarge(
 ): Promise<Verified> {
   const { algorithm } = body;
   const { resumable, byThread = false } = options;
-  const keeping = behind ??
-    (resumable || byThread && algorithm === "md5"
-      ? await PrefixDigest.create({ algorithm, proof: resumable?.proof ?? false }, runtime.digests)
-      : undefined);
-  const digest = keeping ?? await runtime.digests.create(algorithm);
+  const { digests } = runtime;
+  const digest = behind ??
+    (resumable
+      ? await PrefixDigest.create({ algorithm, proof: resumable.proof }, digests)
+      : await createDigest(algorithm, byThread ? Number(body.size) : 0, digests));
   const size = await pour(runtime, body, sink, { ...options, digest });
   return { checksum: digest.checksum(), size };
 }

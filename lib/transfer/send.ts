@@ -5,6 +5,7 @@
  * @module
  */
 
+import { createDigest } from "../digest/chunk_digest.ts";
 import { CHUNK_BYTES, fillChunk } from "../digest/source_digest.ts";
 import type { Digest } from "../digest/digest.ts";
 import type { Digests } from "../digest/digests.ts";
@@ -91,7 +92,7 @@ export async function sendSized(
     return { checksum: known ?? emptyChecksum(algorithm), size };
   }
   // Done before the header is written: until then an error can still be sent in its place.
-  if (checksum === null) digest ??= await wire.runtime.digests.create(algorithm);
+  if (checksum === null) digest ??= await createDigest(algorithm, size, wire.runtime.digests);
   await sendBody(wire, { ...header, ...checksumKeys(algorithm, checksum) }, source, {
     size,
     digest: checksum === null ? digest : undefined,
@@ -189,7 +190,8 @@ async function sendBody(
   source: ByteSource,
   { size, digest, onBytes, stop }: Pick<SendOptions, "size" | "digest" | "onBytes" | "stop">,
 ): Promise<void> {
-  using pipeline = new ChunkPipeline(wire.runtime, { most: Math.min(size, CHUNK_BYTES), digest });
+  const most = Math.min(size, CHUNK_BYTES);
+  using pipeline = new ChunkPipeline(wire.runtime, { most, digest, expected: size });
   await wire.writeFrame({ ...header, total_size: size });
   const readNext = (left: number) =>
     pipeline.next().then((memory) => fillChunk(source, memory, left));

@@ -261,7 +261,7 @@ export class UploadService {
         behind: resumableWrite?.prefix,
         onBytes: this.#assertMay,
         resumable,
-        byThread: !resumableWrite,
+        byThread: true,
       });
       return checksum;
     } catch (error) {

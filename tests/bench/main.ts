@@ -25,6 +25,7 @@ import { resume } from "./resume.ts";
 import { roundTrips } from "./round_trips.ts";
 import { objectStore } from "./s3.ts";
 import { start } from "./start.ts";
+import { threads } from "./threads.ts";
 import { tree, treeAgain } from "./tree.ts";
 import { runInterruptibly } from "../support/interruptible.ts";
 import { MIB } from "../support/bytes.ts";
@@ -101,6 +102,11 @@ const CASES: readonly Case[] = [
     name: "delta",
     title: () => "files of which the receiver has an older version",
     run: delta,
+  },
+  {
+    name: "threads",
+    title: () => "many clients at a time, with one thread and with two",
+    run: threads,
   },
   {
     name: "rtt",

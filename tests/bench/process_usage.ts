@@ -28,8 +28,19 @@ const TICKS = 100;
 
 /** The processor time that a process has used so far, in seconds; 0 where the system does not report it. */
 export async function processorSeconds(pid: number): Promise<number> {
+  return secondsIn(await contentOf(`/proc/${pid}/stat`));
+}
+
+/** The same for each thread of a process that runs now, by its number. */
+export async function threadSeconds(pid: number): Promise<Map<string, number>> {
+  const { stdout } = await outcome(spawn("sh", ["-c", `cat /proc/${pid}/task/*/stat`]));
+  const lines = stdout.split("\n").filter((line) => line !== "");
+  return new Map(lines.map((line) => [line.split(" ", 1)[0]!, secondsIn(line)]));
+}
+
+function secondsIn(stat: string): number {
   // The name of the program, in parentheses, may contain spaces. Fields 14 and 15 are user and system time.
-  const fields = (await contentOf(`/proc/${pid}/stat`)).replace(/^.*\)/, "").trim().split(" ");
+  const fields = stat.replace(/^.*\)/, "").trim().split(" ");
   return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / TICKS;
 }
 

@@ -191,6 +191,14 @@ lets bash, zsh or fish complete its command line.`,
       default: "64",
       help: "compress no more of them at a time, for clients that ask for it; 0 for none",
     },
+    threads: {
+      kind: "count",
+      value: "N|auto",
+      auto: true,
+      range: [1, 64],
+      help: "compute md5 of large files on so many threads beside the main one; 1: on the main " +
+        "one; auto (the default): one for each processor",
+    },
     durability: {
       kind: "text",
       value: "full|none",

@@ -1,5 +1,6 @@
-import { assert, assertEquals } from "@std/assert";
-import { parseSize, parseTime } from "../../../lib/cli/option_value.ts";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { FerryError } from "../../../lib/core/errors.ts";
+import { parseOptionValue, parseSize, parseTime } from "../../../lib/cli/option_value.ts";
 import fc from "../../support/properties.ts";
 
 fc.configureGlobal({ seed: 19 });
@@ -76,4 +77,13 @@ Deno.test("parseSize() gives a whole number of bytes or undefined, whatever the 
     const size = parseSize(text);
     assert(size === undefined || Number.isInteger(size) && size >= 0, `${text}: ${size}`);
   }));
+});
+
+Deno.test("a count may be left to the program, where it says so", () => {
+  const spec = { kind: "count", help: "", auto: true, range: [1, 9] } as const;
+  assertEquals(parseOptionValue("n", spec, "auto"), undefined);
+  assertEquals(parseOptionValue("n", spec, "9"), 9);
+  const wanted = "--n takes auto, or a whole number from 1 to 9";
+  assertThrows(() => parseOptionValue("n", spec, "Auto"), FerryError, wanted);
+  assertThrows(() => parseOptionValue("n", { kind: "count", help: "" }, "auto"), FerryError);
 });

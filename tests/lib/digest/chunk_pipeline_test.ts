@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { BufferBudget, SMALL_BUFFER } from "../../../lib/core/buffer_budget.ts";
-import { BYTES_ALONE, THREAD_BYTES } from "../../../lib/digest/chunk_digest.ts";
+import { BYTES_ALONE } from "../../../lib/digest/chunk_digest.ts";
 import { ChunkPipeline, type ChunkPipelineOptions } from "../../../lib/digest/chunk_pipeline.ts";
 import { Digests } from "../../../lib/digest/digests.ts";
-import { type Md5Thread, Md5Threads } from "../../../lib/digest/md5_thread.ts";
+import { type Md5Thread, Md5Threads, THREAD_BYTES } from "../../../lib/digest/md5_thread.ts";
 import { PrefixDigest, type SavedPrefix } from "../../../lib/digest/prefix_digest.ts";
 import { md5Of } from "../../support/digests.ts";
 import { MIB } from "../../support/bytes.ts";
@@ -13,7 +13,7 @@ class OneThread extends Md5Threads {
   thread: Md5Thread | undefined;
 
   constructor() {
-    super(1);
+    super({ limit: 1 });
   }
 
   override start(): Md5Thread | undefined {
@@ -24,7 +24,7 @@ class OneThread extends Md5Threads {
 /** The chunks of a transfer that has all memory for itself. */
 function pipeline(
   options: ChunkPipelineOptions,
-  threads: Md5Threads = new Md5Threads(0),
+  threads: Md5Threads = new Md5Threads({ limit: 0 }),
 ): ChunkPipeline {
   return new ChunkPipeline(
     { buffers: new BufferBudget(8 * MIB), digests: new Digests(threads) },

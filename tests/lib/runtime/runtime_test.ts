@@ -47,7 +47,7 @@ Deno.test("createRuntime() makes runtimes that share neither buffers nor threads
   assertEquals([one.buffers.left, other.buffers.left], [6 * MIB, 8 * MIB]);
   using thread = one.digests.threads.start();
   assert(thread);
-  assertEquals(one.digests.threads.start(), undefined);
+  using _shared = one.digests.threads.start();
   using _another = other.digests.threads.start();
   assertEquals([one.digests.threads.size, other.digests.threads.size], [1, 1]);
   assert(one.digests !== other.digests && one.fileSystems !== other.fileSystems);

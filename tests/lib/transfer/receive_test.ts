@@ -3,7 +3,8 @@ import { assert, assertEquals } from "@std/assert";
 import { md5Of } from "../../support/digests.ts";
 import { emptyChecksum } from "../../../lib/core/checksum.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
-import { BYTES_ALONE, THREAD_BYTES } from "../../../lib/digest/chunk_digest.ts";
+import { BYTES_ALONE } from "../../../lib/digest/chunk_digest.ts";
+import { THREAD_BYTES } from "../../../lib/digest/md5_thread.ts";
 import { PrefixDigest, type SavedPrefix } from "../../../lib/digest/prefix_digest.ts";
 import {
   receive,
