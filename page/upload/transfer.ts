@@ -9,7 +9,7 @@
 import type { FileDigest } from "./digests.ts";
 import { UploadFailure } from "./failure.ts";
 import type { Progress, Tus, UploadedFile } from "./tus.ts";
-import type { Waits } from "./waits.ts";
+import { unlessAborted, type Waits } from "./waits.ts";
 
 /** Files up to this size are sent by one request. */
 export const WHOLE_BYTES: number = 8 * 1024 * 1024;
@@ -125,7 +125,7 @@ export class Transfer {
 
   /** Continues the upload, or creates it. */
   async #begun(): Promise<Progress> {
-    const { tus, signal, onOffset } = this.#options;
+    const { onOffset } = this.#options;
     const found = this.#url === undefined ? undefined : await this.#continued(this.#url);
     if (found) {
       onOffset(found.offset);
@@ -134,11 +134,23 @@ export class Transfer {
     if (this.#file.blob.size <= WHOLE_BYTES) return await this.#create();
     onOffset(0);
     this.#options.onPhase("sending");
-    const created = await tus.create(this.#file, { whole: false, signal });
+    const created = await this.#created();
     this.#url = created.url;
     this.#proven = true;
     this.#options.onAddress(created.url);
     return created;
+  }
+
+  /** Creates the upload. If that is cancelled meanwhile, what the server has made is removed when its address is known. */
+  async #created(): Promise<Progress & { url: string }> {
+    const { tus, signal } = this.#options;
+    const creating = tus.create(this.#file, { whole: false });
+    try {
+      return await unlessAborted(creating, signal);
+    } catch (error) {
+      if (signal.aborted) creating.then(({ url }) => tus.remove(url), () => {});
+      throw error;
+    }
   }
 
   /** Sends a small file by one request. */

@@ -39,7 +39,7 @@ export interface Progress {
 export interface SendOptions {
   /** The MD5 in hexadecimal of the whole file, where these bytes are the last: the server compares it. */
   readonly md5?: string | undefined;
-  readonly signal: AbortSignal;
+  readonly signal?: AbortSignal;
   /** Called with the number of bytes that were sent. */
   onSent?(bytes: number): void;
 }
@@ -85,7 +85,7 @@ export class Tus {
         ...whole && blob.size > 0 ? { "content-type": BYTES } : {},
       },
       ...whole && blob.size > 0 ? { body: blob } : {},
-      signal,
+      ...signal ? { signal } : {},
       ...onSent ? { onSent } : {},
     });
     const url = response.header("location");
@@ -116,7 +116,7 @@ export class Tus {
         ...md5 === undefined ? {} : { "repr-digest": `md5=:${base64(bytesOfHex(md5))}:` },
       },
       body: bytes,
-      signal,
+      ...signal ? { signal } : {},
       ...onSent ? { onSent } : {},
     });
     return progressIn(response, size);

@@ -50,7 +50,10 @@ export class UploadDoor {
   #ids = 0;
 
   /** Sends a request to it. */
-  readonly send: Send = async (request) => {
+  readonly send: Send = (request) => this.answer(request);
+
+  /** Answers a request. */
+  protected async answer(request: UploadRequest): Promise<UploadResponse> {
     const { method, url, headers = {}, body, signal, onSent } = request;
     signal?.throwIfAborted();
     this.requests.push(`${method} ${url}`);
@@ -70,7 +73,7 @@ export class UploadDoor {
     // What has arrived of a cut request stays.
     if (method === "PATCH" && bytes.length > 0) respond();
     throw disturbance.failure;
-  };
+  }
 
   #create(
     headers: Readonly<Record<string, string>>,

@@ -2,6 +2,7 @@
 import { assertEquals } from "@std/assert";
 import type { Collected } from "../../../page/upload/collect.ts";
 import { Digests } from "../../../page/upload/digests.ts";
+import type { Send } from "../../../page/upload/exchange.ts";
 import { UploadFailure } from "../../../page/upload/failure.ts";
 import { Remembered } from "../../../page/upload/remembered.ts";
 import { WHOLE_BYTES } from "../../../page/upload/transfer.ts";
@@ -240,6 +241,32 @@ Deno.test("a cancelled upload is removed from the server", async () => {
   assertEquals(page.states, { large: "skipped" });
   assertEquals(page.door.pending.size, 0);
   assertEquals(page.uploads.unfinished, []);
+});
+
+Deno.test("an upload that is cancelled while the server creates it is removed", async () => {
+  const [made, answered] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const removed = Promise.withResolvers<void>();
+  const door = new class extends UploadDoor {
+    override readonly send: Send = async (request) => {
+      const response = await this.answer(request);
+      if (request.method === "DELETE") removed.resolve();
+      // The server has it, and its answer is under way.
+      if (request.method === "POST") {
+        made.resolve();
+        await answered.promise;
+      }
+      return response;
+    };
+  }();
+  using page = new Page(door);
+  page.uploads.add(dropped({ large: new Uint8Array(WHOLE_BYTES + 10) }), "");
+  await made.promise;
+  assertEquals([page.states, door.pending.size], [{ large: "sending" }, 1]);
+  page.uploads.cancel(...page.uploads.items);
+  assertEquals(page.states, { large: "skipped" });
+  answered.resolve();
+  await removed.promise;
+  assertEquals(door.pending.size, 0);
 });
 
 Deno.test("an unfinished group can be forgotten", async () => {
