@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { delay } from "@std/async/delay";
 import { type Direction, FaultyPeer } from "../support/faulty_peer.ts";
 import {
   ferry,
@@ -21,6 +22,17 @@ const LOST_BYTES = 8 * MIB;
 async function partsOf(p: Pair): Promise<Record<string, unknown>[]> {
   const { stdout } = await p.run("ls", "--partial", "--json");
   return stdout.trim().split("\n").filter(Boolean).map((line) => JSON.parse(line));
+}
+
+/** Waits until the server has recorded how much of an upload it has: what has passed may still be in the system. */
+async function untilRecorded({ root }: Pair): Promise<void> {
+  const isRecorded = () =>
+    stagedIn(root).some((name) => {
+      if (!name.endsWith(".json")) return false;
+      const { prefix } = JSON.parse(Deno.readTextFileSync(`${root}/.ferry/staging/${name}`));
+      return prefix.size > 0;
+    });
+  while (!isRecorded()) await delay(10);
 }
 
 /** Sends the first `count` bytes of an upload over a raw connection, and closes it. */
@@ -57,6 +69,7 @@ Deno.test("ferry put goes on by itself when ferryd is killed and comes back", as
   await using slow = stalling(p, "up", 14 * MIB);
   const child = spawnFerry(["put", "f", "--json"], { cwd: p.cwd, server: slow.address });
   await slow.reached;
+  await untilRecorded(p);
   await p.server.stop("SIGKILL");
   p.server = await Ferryd.start(p.root);
   slow.retarget(p.server.port);
