@@ -48,8 +48,8 @@ export async function dial(
   try {
     return await Promise.race([reaching, gaveUp.promise]);
   } catch (error) {
-    // The connection may still be made later: it is closed then.
-    reaching.then((conn) => conn.close(), () => {});
+    // The connection may still be made later: it is closed then, unless what gave it up has done that.
+    reaching.then((conn) => conn.close()).catch(() => {});
     throw error;
   } finally {
     clearTimeout(timer);
