@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { type Client, FerryError, type GetOptions } from "../../../mod.ts";
+import { downloadInto } from "../../support/downloading_process.ts";
 import { InProcess, withFiles } from "../../support/in_process.ts";
 import { concat } from "../../support/vectors.ts";
 import { md5, patterned } from "../../support/bytes.ts";
@@ -322,22 +323,15 @@ Deno.test("Download.text() gives text, and says where there is none", async () =
 Deno.test("Client.get() without a destination asks for nothing before it is awaited", async () => {
   await using p = await InProcess.start();
   await p.client.put(patterned(1000), { as: "d/name" });
-  const cwd = Deno.cwd();
-  Deno.chdir(p.dir.path);
-  try {
-    const download = p.client.get("d/name");
-    await p.client.ping();
-    assertEquals([...Deno.readDirSync(".")].map(({ name }) => name), ["root"]);
-    assertEquals((await download).size, 1000);
-    // Once more is the same one.
-    assertEquals((await download).skipped, false);
-    assertEquals(Deno.readFileSync("name"), patterned(1000));
-    assertEquals((await p.client.get("d/name").finally(() => {})).skipped, true);
-    const code = await p.client.get("nope").catch((error) => error.code);
-    assertEquals(code, "not_found");
-  } finally {
-    Deno.chdir(cwd);
-  }
+  assertEquals(await downloadInto(p.dir.path, p.address), {
+    before: ["root"],
+    size: 1000,
+    skipped: false,
+    after: ["name", "root"],
+    skippedAgain: true,
+    code: "not_found",
+  });
+  assertEquals(Deno.readFileSync(p.dir.join("name")), patterned(1000));
 });
 
 Deno.test("Client.get() with dryRun gives nothing to anybody", async () => {
