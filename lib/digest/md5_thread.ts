@@ -8,6 +8,7 @@
  * @module
  */
 
+import { FerryError } from "../core/errors.ts";
 import { INPUT_BYTES, INPUT_OFFSET, md5Module } from "./md5_module.ts";
 
 /** A request to a thread: to digest whole blocks. */
@@ -114,10 +115,10 @@ class Md5Worker {
 
   digest(task: Task): Promise<DigestedBlocks> {
     const waiting = Promise.withResolvers<DigestedBlocks>();
-    if (this.#state === "ended") waiting.reject(new Error(ENDED));
+    if (this.#state === "ended") waiting.reject(ended());
     else {
-      this.#waiting.push(waiting);
       this.#worker.postMessage(task, [task.bytes.buffer]);
+      this.#waiting.push(waiting);
     }
     return waiting.promise;
   }
@@ -134,7 +135,7 @@ class Md5Worker {
     this.#state = "ended";
     this.#worker.terminate();
     this.#started.resolve(false);
-    for (const { reject } of this.#waiting.splice(0)) reject(new Error(ENDED));
+    for (const { reject } of this.#waiting.splice(0)) reject(ended());
     this.#onEnd();
   }
 }
@@ -184,12 +185,12 @@ export class Md5Thread implements Disposable {
    * other without waiting. The memory of the bytes belongs to the thread until this resolves: meanwhile the array is
    * empty.
    *
-   * @throws if the thread has ended; the bytes are lost
+   * @throws {FerryError} `closed` if the thread has ended; the bytes are lost
    */
   async digest(bytes: Uint8Array<ArrayBuffer>, words?: Uint32Array): Promise<DigestedBlocks> {
-    if (this.#ended) throw new Error(ENDED);
+    if (this.#ended) throw ended();
     const digested = await this.#worker.digest({ digest: this.#digest, bytes, words });
-    if (this.#ended) throw new Error(ENDED);
+    if (this.#ended) throw ended();
     return digested;
   }
 
@@ -200,7 +201,10 @@ export class Md5Thread implements Disposable {
   }
 }
 
-const ENDED = "the thread that computes md5 has ended";
+/** The error of a digest whose thread has ended: its transfer may be repeated. */
+function ended(): FerryError {
+  return new FerryError("closed", "the thread that computes md5 has ended");
+}
 
 /** The maximum number of threads: more would only wait for the main thread, which transfers the bytes. */
 const MAX_THREADS = 4;
