@@ -4,6 +4,7 @@
  * @module
  */
 
+import { Pace } from "../core/time_slices.ts";
 import { Copies } from "./copies.ts";
 import { type RandomAccess, readAt } from "./random_access.ts";
 import { readEnd, readRecords, type SignatureReply } from "./signature.ts";
@@ -75,6 +76,8 @@ export class InPlaceComparison {
       return bytes;
     };
     let next: Promise<Uint8Array<ArrayBuffer>> | undefined;
+    // All may be in memory.
+    const pace = new Pace();
     try {
       if (needed > 0) next = fill(0);
       const end = Math.max(needed, reply.size);
@@ -92,6 +95,9 @@ export class InPlaceComparison {
           const record = i < count ? received.subarray(i * reply.strong) : undefined;
           this.#compare(at, record, bytes?.subarray(i * block, (i + 1) * block));
         }
+        // Whoever gets this may read the local file as well, from where it wants.
+        await next?.catch(() => {});
+        if (pace.isDue) await pace.rest();
         yield Math.min(start + chunk, end);
       }
       await readEnd(reply);

@@ -140,6 +140,35 @@ Deno.test("small changes in place are planned in pieces, up to the first larger 
   assert((await putInPieces(zeros, moved)).pieces.at(-1)!.from <= MIB);
 });
 
+Deno.test("a file that is read slowly is planned in the same pieces", async () => {
+  let fresh = OLD;
+  for (const at of [100_000, 900_000, 2_500_000]) fresh = written(fresh, at, randomBytes(500, at));
+  const memory = new ContentInMemory(fresh);
+  // As of a file: where a read begins is decided by the last seek before it is done, and it takes longer than a question.
+  let [at, last] = [0, Promise.resolve()];
+  const slow = {
+    size: fresh.length,
+    seek: (offset: number) => void (at = offset),
+    read: (into: Uint8Array) => {
+      const read = last.then(async () => {
+        for (let i = 0; i < 5; i++) await new Promise((resolve) => setTimeout(resolve));
+        memory.seek(at);
+        const count = await memory.read(into);
+        at += count ?? 0;
+        return count;
+      });
+      last = read.then(() => {});
+      return read;
+    },
+  };
+  const copies = new Copies();
+  const { fetch } = signaturesOf(OLD);
+  for await (const piece of planPutInPieces(slow, { fetch, pieceBytes: 64 * KIB })) {
+    for (const { at, from, size } of piece.copies) copies.add(at, from, size);
+  }
+  assertEquals([...copies], [...(await put(OLD, fresh)).copies]);
+});
+
 Deno.test("insertions and removals cost what was inserted, and the signatures of what moved", async () => {
   const moved = 3 * FIRST;
   await assertCost(OLD, join(randomBytes(777, 5), OLD), moved + 3000);
