@@ -109,7 +109,7 @@ export class Connection {
     try {
       const conn = await dial(address, { timeout: connectTimeout, tls, signal: either });
       const connection = await Connection.over(conn, { ...options, deadline, signal: either });
-      connection.another = () => Connection.open(address, options);
+      connection.another = () => Connection.open(address, { ...options, signal: undefined });
       return connection;
     } catch (error) {
       if (signal?.aborted) throw signal.reason;

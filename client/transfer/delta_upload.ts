@@ -5,6 +5,7 @@
  * @module
  */
 
+import { FerryError } from "../../lib/core/errors.ts";
 import type { Copies } from "../../lib/delta/copies.ts";
 import { planPut, planPutInPieces } from "../../lib/delta/plan.ts";
 import { RecipeSource } from "../../lib/delta/recipe.ts";
@@ -57,6 +58,28 @@ export async function uploadDelta(
   plan: UploadPlan,
   request: FileToPut,
   source: SizedSource,
+  behind: Behind,
+): Promise<DeltaUpload | undefined> {
+  const upload = (side?: Connection) => {
+    return uploadWith({ connection, side }, plan, request, source, behind);
+  };
+  if (behind.offset > 0 || source.size < MEANWHILE_BYTES) return await upload();
+  const side = await sideConnection(connection);
+  if (!side) return await upload();
+  try {
+    // Between two questions the server hears that this side is still at work.
+    return await side.channel.converse(() => upload(side));
+  } finally {
+    side.close();
+  }
+}
+
+/** @param side a connection for questions while the other one is used; undefined if there is none */
+async function uploadWith(
+  { connection, side }: { connection: Connection; side: Connection | undefined },
+  plan: UploadPlan,
+  request: FileToPut,
+  source: SizedSource,
   { offset, digest, reserve }: Behind,
 ): Promise<DeltaUpload | undefined> {
   const { size } = source;
@@ -64,9 +87,6 @@ export async function uploadDelta(
   const { runtime } = connection;
   await using stack = new AsyncDisposableStack();
   const readers = new SourceReaders(source);
-  const side = offset === 0 && size >= MEANWHILE_BYTES
-    ? await sideConnection(connection)
-    : undefined;
   const meanwhile = side !== undefined;
   const whole = request.checksum === null
     ? stack.use(
@@ -75,8 +95,6 @@ export async function uploadDelta(
     : undefined;
   const required = plan.basis !== undefined;
   const signatures = stack.use(new Signatures(side ?? connection, basis, { required }));
-  // What is still read of a signature ends with its connection.
-  stack.defer(() => side?.close());
   const resumed = offset > 0 ? { resumedFrom: offset } : {};
   let reported = 0;
   const report = (bytes: number) => {
@@ -84,15 +102,30 @@ export async function uploadDelta(
     plan.onProgress?.({ filename, bytes: reported, total: size, ...resumed });
   };
   const onBytes = whole?.take;
+  let over = false;
+  const assertWanted = () => {
+    if (over || !connection.usable) throw new FerryError("closed", "it was given up");
+  };
   const planOptions = {
-    fetch: (request: SignatureRequest) => signatures.fetch(request),
+    fetch: (request: SignatureRequest) => {
+      assertWanted();
+      return signatures.fetch(request);
+    },
     ...(onBytes ? { onBytes } : {}),
-    onFound: (bytes: number) => report(Math.max(offset, bytes)),
+    onFound: (bytes: number) => {
+      assertWanted();
+      report(Math.max(offset, bytes));
+    },
   };
   const checksum = () => whole?.checksum() ?? Promise.resolve(request.checksum!);
   let copies: Copies;
   if (meanwhile) {
     const pieces = stack.use(planPutInPieces(readers.reader(), planOptions));
+    // Before that: a search that is no longer wanted ends, and so does what is still read of a signature.
+    stack.defer(() => {
+      over = true;
+      side.close();
+    });
     const first = (await pieces.next()).value!;
     if (first.to < size) {
       let reused = 0;

@@ -153,10 +153,18 @@ Deno.test("the server makes a large file while it is searched, if the client get
     piece.subarray(0, 99),
     places.subarray(70 * MIB),
   );
-  let others = 0;
+  let [others, conversing] = [0, 0];
   await using client = await clientWith(p, (connection) => {
     const { another } = connection;
-    connection.another = () => (others++, another!());
+    connection.another = async () => {
+      others++;
+      const side = await another!();
+      // Whoever asks nothing for long has to give signs of life, or the server hangs up.
+      const { channel } = side;
+      const { converse } = channel;
+      channel.converse = ((run) => (conversing++, converse.call(channel, run))) as typeof converse;
+      return side;
+    };
   });
   await using alone = await clientWith(p, (connection) => {
     connection.another = () => Promise.reject(new FerryError("busy", "there are too many"));
@@ -171,7 +179,7 @@ Deno.test("the server makes a large file while it is searched, if the client get
     const { transferred } = await replace(p, { op: "put", before, after }, options);
     assert(transferred < 100 * KIB, `${transferred}`);
   }
-  assertEquals(others, 2);
+  assertEquals([others, conversing], [2, 2]);
 });
 
 /** A client whose connections are changed before they are used. */
