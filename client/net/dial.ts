@@ -4,6 +4,7 @@
  * @module
  */
 
+import { closeQuietly } from "./close_quietly.ts";
 import type { Address } from "../../lib/core/address.ts";
 import { FerryError } from "../../lib/core/errors.ts";
 import type { TlsClient } from "./tls.ts";
@@ -49,7 +50,7 @@ export async function dial(
     return await Promise.race([reaching, gaveUp.promise]);
   } catch (error) {
     // The connection may still be made later: it is closed then, unless what gave it up has done that.
-    reaching.then((conn) => conn.close()).catch(() => {});
+    reaching.then(closeQuietly, () => {});
     throw error;
   } finally {
     clearTimeout(timer);

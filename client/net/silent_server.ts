@@ -5,6 +5,7 @@
  * @module
  */
 
+import { closeQuietly } from "./close_quietly.ts";
 import type { Address } from "../../lib/core/address.ts";
 import { FerryError } from "../../lib/core/errors.ts";
 import { FIRST_BYTES, foreignProtocol } from "../../lib/wire/foreign_protocol.ts";
@@ -67,7 +68,7 @@ export class SilentServerProbe implements Disposable {
 
 /** The first bytes of the answer, within {@linkcode ANSWER_MS}. */
 async function answerOf(conn: Deno.Conn, signal: AbortSignal): Promise<Uint8Array> {
-  const close = () => conn.close();
+  const close = () => closeQuietly(conn);
   const timer = setTimeout(close, ANSWER_MS);
   signal.addEventListener("abort", close, { once: true });
   try {

@@ -8,6 +8,7 @@
  * @module
  */
 
+import { closeQuietly } from "./close_quietly.ts";
 import { encodeBase64 } from "@std/encoding/base64";
 import type { Address } from "../../lib/core/address.ts";
 import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
@@ -202,12 +203,4 @@ function nameIn(subjectAltName: string): string {
 function toPem(der: Uint8Array): string {
   const lines = encodeBase64(der).match(/.{1,64}/g) ?? [];
   return ["-----BEGIN CERTIFICATE-----", ...lines, "-----END CERTIFICATE-----", ""].join("\n");
-}
-
-function closeQuietly(resource: { close(): void }): void {
-  try {
-    resource.close();
-  } catch {
-    // The runtime has already closed it after an error.
-  }
 }
