@@ -263,7 +263,8 @@ testWithEngine(
       const all = new Set([...left, ...copied].map((key) => key.slice(2)));
       assertEquals([...all].sort(), names);
     }
-    await moving(instance, "d", "e");
+    // The last process may have come to its end before it was killed.
+    if ((await keysOf(instance, "d/")).length > 0) await moving(instance, "d", "e");
     await assertMoved(instance, "e", names);
   },
 );
