@@ -4,8 +4,8 @@
  * @module
  */
 
-import { closeQuietly } from "./close_quietly.ts";
 import type { Address } from "../../lib/core/address.ts";
+import { closeQuietly } from "../../lib/core/close_quietly.ts";
 import { FerryError } from "../../lib/core/errors.ts";
 import type { TlsClient } from "./tls.ts";
 

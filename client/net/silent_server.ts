@@ -5,8 +5,8 @@
  * @module
  */
 
-import { closeQuietly } from "./close_quietly.ts";
 import type { Address } from "../../lib/core/address.ts";
+import { closeQuietly } from "../../lib/core/close_quietly.ts";
 import { FerryError } from "../../lib/core/errors.ts";
 import { FIRST_BYTES, foreignProtocol } from "../../lib/wire/foreign_protocol.ts";
 import { dial, type DialOptions } from "./dial.ts";

@@ -8,9 +8,9 @@
  * @module
  */
 
-import { closeQuietly } from "./close_quietly.ts";
 import { encodeBase64 } from "@std/encoding/base64";
 import type { Address } from "../../lib/core/address.ts";
+import { closeQuietly } from "../../lib/core/close_quietly.ts";
 import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
 import { parsePin, pinOf, UNISSUABLE_NAME } from "../../lib/security/certificate_pin.ts";
 

@@ -11,6 +11,7 @@ import {
   type ListenerKind,
   type Listening,
 } from "../../lib/core/address.ts";
+import { closeQuietly } from "../../lib/core/close_quietly.ts";
 import { type Clock, sleep, type Timer } from "../../lib/core/clock.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 import { guarded, logFailure } from "../observe/failures.ts";
@@ -200,12 +201,4 @@ export function listenTcp(
   }
   const { hostname, port } = listener.addr;
   return AcceptLoop.start({ kind, hostname, port }, listener, options);
-}
-
-function closeQuietly(resource: { close(): void }): void {
-  try {
-    resource.close();
-  } catch {
-    // The runtime has already closed it after an error.
-  }
 }
