@@ -34,7 +34,7 @@ export interface ReadObject {
 }
 
 /** Reads one object. Calls MUST NOT overlap. */
-export class RangeReader implements Disposable {
+export class RangeReader implements AsyncDisposable {
   readonly #bucket: Bucket;
   readonly #object: ReadObject;
   readonly #buffers: BufferBudget;
@@ -42,6 +42,8 @@ export class RangeReader implements Disposable {
   readonly #signal: AbortSignal;
   /** What was requested, in order and without gaps. */
   #ranges: Range[] = [];
+  /** The ranges that were given up and have not ended yet. */
+  readonly #ending = new Set<Promise<void>>();
 
   /** Requests nothing yet. */
   constructor(bucket: Bucket, object: ReadObject, buffers: BufferBudget, closing: AbortSignal) {
@@ -64,13 +66,11 @@ export class RangeReader implements Disposable {
    * @throws {FerryError} `busy` if the object was replaced or removed meanwhile; `io`
    */
   async read(into: Uint8Array, offset: number): Promise<number> {
-    while (this.#ranges.length > 0 && !await this.#ranges[0]!.reach(offset)) {
-      this.#ranges.shift()!.end();
-    }
+    while (this.#ranges.length > 0 && !await this.#ranges[0]!.reach(offset)) this.#endFirst();
     this.#requestFrom(offset);
     const count = await this.#ranges[0]!.read(into);
     // What was read to its end makes room for the next one.
-    if (!this.#ranges[0]!.has(offset + count)) this.#ranges.shift()!.end();
+    if (!this.#ranges[0]!.has(offset + count)) this.#endFirst();
     return count;
   }
 
@@ -104,10 +104,16 @@ export class RangeReader implements Disposable {
     return new Range(start, count, { body, ended, memory });
   }
 
-  /** Gives up what was requested. */
-  [Symbol.dispose](): void {
+  #endFirst(): void {
+    const ending = this.#ranges.shift()!.end().finally(() => this.#ending.delete(ending));
+    this.#ending.add(ending);
+  }
+
+  /** Gives up what was requested, and resolves when no request is left. */
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#ended.abort(new FerryError("closed", "the file was closed"));
-    for (const range of this.#ranges.splice(0)) range.end();
+    while (this.#ranges.length > 0) this.#endFirst();
+    await Promise.all(this.#ending);
   }
 }
 
@@ -205,14 +211,18 @@ class Range {
     return filled;
   }
 
-  /** Gives the request up. */
-  end(): void {
+  /** Gives the request up, and resolves when it has ended. */
+  async end(): Promise<void> {
     this.#isOver = true;
     for (const bytes of this.#received.splice(0)) free(bytes);
     const { ended, memory } = this.#parts;
     ended.abort(new FerryError("closed", "the range is not needed any more"));
-    this.#reader.then((reader) => reader.cancel()).catch(() => {});
     memory?.[Symbol.dispose]();
+    try {
+      await (await this.#reader).cancel();
+    } catch {
+      // It has failed, which nobody asks about any more.
+    }
   }
 }
 

@@ -147,10 +147,9 @@ export class S3StoredFile implements StoredFile {
   }
 
   /** Gives up what was read ahead. */
-  [Symbol.asyncDispose](): Promise<void> {
-    this.#reader[Symbol.dispose]();
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#first[Symbol.dispose]();
-    return Promise.resolve();
+    await this.#reader[Symbol.asyncDispose]();
   }
 }
 
