@@ -263,8 +263,10 @@ testWithEngine(
       const all = new Set([...left, ...copied].map((key) => key.slice(2)));
       assertEquals([...all].sort(), names);
     }
-    // The last process may have come to its end before it was killed.
-    if ((await keysOf(instance, "d/")).length > 0) await moving(instance, "d", "e");
+    // The last process may have come to its end before it was killed, or almost: then only its record is left.
+    const isOver = (await keysOf(instance, "d/")).length === 0 &&
+      (await instance.leftovers()).length === 0;
+    if (!isOver) await moving(instance, "d", "e");
     await assertMoved(instance, "e", names);
   },
 );
