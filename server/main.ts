@@ -7,6 +7,7 @@
 
 import { getLogger } from "@logtape/logtape";
 import { formatAddress, isLoopback, type Listening } from "../lib/core/address.ts";
+import { ALL_BUFFERS } from "../lib/core/buffer_budget.ts";
 import { ENVIRONMENT, giveUp } from "../lib/cli/permissions.ts";
 import { onInterrupt } from "../lib/cli/signals.ts";
 import { quote, toFerryError } from "../lib/core/errors.ts";
@@ -141,7 +142,10 @@ async function runtimeFor(
   bucket: BucketAccess | undefined,
 ): Promise<Runtime> {
   const { createRuntime } = await import("../lib/runtime/runtime.ts");
-  const bufferBytes = bucket && (await import("./storage/s3/s3_storage.ts")).BUFFER_BYTES;
+  // What is with a thread is in a buffer: in small ones, each message to a thread has little to digest.
+  const bufferBytes = bucket
+    ? (await import("./storage/s3/s3_storage.ts")).BUFFER_BYTES
+    : ALL_BUFFERS * threads;
   // One thread beside the main one would leave that idle.
   const digestThreads = threads > 1 ? threads : 0;
   return createRuntime({ bufferBytes, digestThreads, threadedBytes: THREADED_BYTES });

@@ -10,8 +10,8 @@ import type { Digests } from "./digests.ts";
 import type { Md5Thread, Md5Threads } from "./md5_thread.ts";
 import { PrefixDigest, type SavedChunk } from "./prefix_digest.ts";
 
-/** A thread is only started after this many bytes were received: an announced size proves nothing. */
-export const BYTES_ALONE: number = 16 * 1024 * 1024;
+/** For a body of which only its sender says how large it is, a thread is started after this many bytes have arrived. */
+export const BYTES_ALONE: number = 4 * 1024 * 1024;
 
 /** Options of {@linkcode ChunkDigest.update}. */
 export interface ChunkUpdate {
@@ -36,6 +36,8 @@ export interface ChunkDigest extends Disposable {
 export interface ChunkDigestOptions {
   /** The expected number of bytes, if a thread may digest them. Default: 0, no thread is used. */
   expected?: number | undefined;
+  /** Whether that number was only announced by the peer, which may send fewer bytes. Default: false. */
+  announced?: boolean | undefined;
   /** Provides the thread. */
   threads: Md5Threads;
 }
@@ -57,10 +59,12 @@ export async function createDigest(
  */
 export function chunkDigest(
   digest: Digest | undefined,
-  { expected = 0, threads }: ChunkDigestOptions,
+  { expected = 0, announced = false, threads }: ChunkDigestOptions,
 ): ChunkDigest {
   const threaded = expected >= threads.least && digest instanceof PrefixDigest && digest.threadable;
-  return threaded ? new DigestOnThread(digest, threads) : new DigestInPlace(digest);
+  return threaded
+    ? new DigestOnThread(digest, threads, announced ? BYTES_ALONE : 0)
+    : new DigestInPlace(digest);
 }
 
 /** Digests on the main thread, while others may read the chunk. */
@@ -90,18 +94,21 @@ class DigestOnThread implements ChunkDigest {
   readonly #digest: PrefixDigest;
   readonly #inPlace: ChunkDigest;
   readonly #threads: Md5Threads;
+  /** After how many bytes a thread may be started for this digest. One that runs anyway is used before. */
+  readonly #alone: number;
   #thread: Md5Thread | undefined;
   #bytes = 0;
 
-  constructor(digest: PrefixDigest, threads: Md5Threads) {
+  constructor(digest: PrefixDigest, threads: Md5Threads, alone: number) {
     this.#digest = digest;
     this.#inPlace = new DigestInPlace(digest);
     this.#threads = threads;
+    this.#alone = alone;
   }
 
   async update(chunk: Uint8Array<ArrayBuffer>, options: ChunkUpdate): Promise<SavedChunk> {
     this.#bytes += chunk.length;
-    if (this.#bytes >= BYTES_ALONE) this.#thread ??= this.#threads.start();
+    if (this.#bytes >= this.#alone || this.#threads.allRun) this.#thread ??= this.#threads.start();
     const thread = this.#thread;
     if (!thread?.ready) return await this.#inPlace.update(chunk, options);
     // Nobody else can read it while the thread has it.

@@ -30,6 +30,8 @@ export interface ChunkPipelineOptions {
   digest?: Digest | undefined;
   /** The expected number of bytes, if a thread may digest them. Default: 0, no thread is used. */
   expected?: number | undefined;
+  /** Whether that number was only announced by the peer, which may send fewer bytes. Default: false. */
+  announced?: boolean | undefined;
 }
 
 /** Options of {@linkcode ChunkPipeline.pass}. */
@@ -57,11 +59,11 @@ export class ChunkPipeline implements Disposable {
    */
   constructor(
     { buffers, digests: { threads } }: PipelineResources,
-    { most, digest, expected }: ChunkPipelineOptions,
+    { most, digest, expected, announced }: ChunkPipelineOptions,
   ) {
     this.#most = most;
     this.#buffers = buffers;
-    this.#digest = chunkDigest(digest, { expected, threads });
+    this.#digest = chunkDigest(digest, { expected, announced, threads });
   }
 
   /**

@@ -238,13 +238,18 @@ export class Md5Threads {
     return this.#workers.size;
   }
 
+  /** Whether as many run as there may be, so that the next use shares one of them. */
+  get allRun(): boolean {
+    return this.#workers.size >= this.#limit;
+  }
+
   /**
    * Uses a thread, until the result is disposed of: one that is started, or the one with the fewest digests if there are
    * as many as there may be. Undefined if there may be none.
    */
   start(): Md5Thread | undefined {
     if (this.#limit === 0) return undefined;
-    if (this.#workers.size >= this.#limit) {
+    if (this.allRun) {
       const [first, ...others] = this.#workers;
       return Md5Thread.on(others.reduce((a, b) => b.digests < a.digests ? b : a, first!));
     }

@@ -156,7 +156,10 @@ async function pour(
     if (saved && saved.size > 0) await resumable?.checkpoint(saved);
   };
   const expected = byThread ? Number(body.size) : 0;
-  using pipeline = new ChunkPipeline(runtime, { most: CHUNK_BYTES, digest, expected });
+  using pipeline = new ChunkPipeline(runtime, {
+    ...{ most: CHUNK_BYTES, digest, expected },
+    announced: true,
+  });
   let writing: Promise<void> | undefined;
   let size = keeping?.size ?? 0;
   try {

@@ -126,15 +126,35 @@ Deno.test("ChunkPipeline.pass() remembers the state behind a chunk, and not behi
 });
 
 Deno.test("ChunkPipeline.pass() starts no thread for what is not large, or has not come yet", async () => {
-  for (const [expected, count] of [[THREAD_BYTES - 1, 20], [THREAD_BYTES, 15]] as const) {
+  const cases = [
+    { expected: THREAD_BYTES - 1, announced: false, alone: 20 },
+    { expected: THREAD_BYTES, announced: true, alone: BYTES_ALONE / MIB - 1 },
+    { expected: THREAD_BYTES, announced: false, alone: 0 },
+  ];
+  for (const { expected, announced, alone } of cases) {
     const threads = new OneThread();
     const digest = await PrefixDigest.create({ algorithm: "md5", proof: false });
-    using chunks = pipeline({ most: MIB, digest, expected }, threads);
-    for (let i = 0; i < count; i++) await chunks.pass(await chunks.next());
+    using chunks = pipeline({ most: MIB, digest, expected, announced }, threads);
+    for (let i = 0; i < alone; i++) await chunks.pass(await chunks.next());
     assertEquals([expected, threads.size], [expected, 0]);
     if (expected === THREAD_BYTES) await chunks.pass(await chunks.next());
     assertEquals(threads.size, expected === THREAD_BYTES ? 1 : 0);
   }
+});
+
+Deno.test("ChunkPipeline.pass() uses from the first byte on a thread that runs for others", async () => {
+  const threads = new Md5Threads({ limit: 1 });
+  using others = threads.start();
+  assert(await others?.started);
+  const digest = await PrefixDigest.create({ algorithm: "md5", proof: false });
+  using chunks = pipeline({ most: MIB, digest, expected: THREAD_BYTES, announced: true }, threads);
+  const chunk = await chunks.next();
+  const passing = chunks.pass(chunk);
+  await Promise.resolve();
+  // The memory is with the thread.
+  assertEquals(chunk.length, 0);
+  await passing;
+  assertEquals(digest.checksum(), md5Of(new Uint8Array(MIB)));
 });
 
 Deno.test("ChunkPipeline tells what the use of a chunk failed with", async () => {
