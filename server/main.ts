@@ -19,6 +19,7 @@ import { COMMANDS } from "./cli/commands/all.ts";
 import { SERVE, type ServeValues } from "./cli/commands/serve.ts";
 import { readKeyPair, readTokens, reload, watchTokens } from "./cli/credentials.ts";
 import { runCommandLine } from "./cli/run.ts";
+import { ServiceManager } from "./cli/service_manager.ts";
 import type { ExecPolicy } from "./exec/allowed_commands.ts";
 import { guarded } from "./observe/failures.ts";
 import { LineWriter } from "./observe/line_writer.ts";
@@ -42,6 +43,7 @@ async function run(options: ServeValues): Promise<void> {
   await startLog(output.stderr, { format: options.log, verbose: options.verbose });
   logUncaught();
   const exec = execOptions(options);
+  using manager = ServiceManager.from(ENVIRONMENT);
   const root = bucketRoot(options);
   const bucket = root && await accessTo(root);
   // ferryd is started with the permissions for all its options.
@@ -98,9 +100,14 @@ async function run(options: ServeValues): Promise<void> {
   const stop = Promise.withResolvers<void>();
   onInterrupt(() => stop.resolve(), () => Deno.exit(1));
   using _watch = tokens && watchTokens(server, options, tokens);
+  const serving = `Serving ${quote(options.root)}`;
   if (PLATFORM.reload !== undefined) {
     Deno.addSignalListener(PLATFORM.reload, () => {
-      guarded("read the tokens and the certificate anew", () => reload(server, options));
+      guarded("read the tokens and the certificate anew", async () => {
+        await manager?.reloading();
+        await reload(server, options);
+        await manager?.ready(serving);
+      });
     });
   }
   for (const { kind, ...address } of server.addresses) {
@@ -114,7 +121,9 @@ async function run(options: ServeValues): Promise<void> {
   reported = storage.shortcomings ?? [];
   for (const shortcoming of reported) output.stderr.write(`ferryd: ${shortcoming}\n`);
   output.stdout.write("ferryd: ready\n");
+  await manager?.ready(serving);
   await stop.promise;
+  await manager?.stopping(options["drain-timeout"]);
   await server.close({ drainTimeout: options["drain-timeout"] });
 }
 

@@ -194,6 +194,10 @@ Deno.test({
       const sees = await environment(launch);
       assertEquals(passedOn.filter((name) => sees.has(name)), []);
     };
+    const managed = { NOTIFY_SOCKET: f.dir.join("notify") };
+    needs["env=NOTIFY_SOCKET"] = fails("without the permission");
+    needs["env=WATCHDOG_USEC"] = fails("without the permission", exec, managed);
+    needs["env=WATCHDOG_PID"] = fails("without the permission", exec, managed);
     // Without it, the keys to a bucket are not found.
     const bucket = ["--root", "s3://files", "--s3-endpoint", "http://127.0.0.1:1"];
     needs["env=AWS_*"] = fails("without the permission", bucket);
