@@ -7,40 +7,22 @@
 import fs from "node:fs";
 import type { Browser, BrowserType, CDPSession, Page } from "playwright-core";
 import { assertEquals } from "@std/assert";
-import { isThere } from "./mount.ts";
+import { CHROMIUM } from "./engines/chromium.ts";
+import { type BorrowedEngine, Engine, testWithEngine } from "./engines/engine.ts";
 import { Pair } from "./pair.ts";
-
-/** Debian's Chromium. */
-const CHROMIUM = "/usr/bin/chromium";
 
 /** How long anything may take on a busy machine, in milliseconds. */
 const PATIENCE_MS = 180_000;
 
-/** Why there can be no tests in a browser here; undefined where there can be. */
-function whyNoBrowser(): string | undefined {
-  return isThere(CHROMIUM) ? undefined : "no Chromium here";
-}
-
-/**
- * A test in Chromium; it is ignored, with the reason, where there is none.
- *
- * @param args further arguments of Chromium
- */
+/** A test in Chromium; it is ignored, with the reason, where there is none. */
 export function testInChromium(
   criterion: string,
   run: (browsing: Browsing) => Promise<void>,
-  args: readonly string[] = [],
 ): void {
-  const why = whyNoBrowser();
-  const reason = why === undefined ? "" : ` (ignored: ${why})`;
-  Deno.test({
-    name: criterion + reason,
-    ignore: why !== undefined,
-    async fn() {
-      await using browsing = await Browsing.start(args);
-      await run(browsing);
-      browsing.assertQuiet();
-    },
+  testWithEngine(CHROMIUM, criterion, async () => {
+    await using browsing = await Browsing.start();
+    await run(browsing);
+    browsing.assertQuiet();
   });
 }
 
@@ -63,19 +45,22 @@ async function driver(): Promise<BrowserType> {
 
 /** What a person in front of a browser does. */
 export class Browsing implements AsyncDisposable {
+  readonly #program: BorrowedEngine;
   readonly #browser: Browser;
   /** What the console reported, and requests to other hosts. */
   readonly #complaints: string[] = [];
 
-  private constructor(browser: Browser) {
+  private constructor(program: BorrowedEngine, browser: Browser) {
+    this.#program = program;
     this.#browser = browser;
   }
 
-  /** Starts Chromium, with further arguments. */
-  static async start(more: readonly string[] = []): Promise<Browsing> {
-    // In a container, Chromium has no permission for its own sandbox.
-    const args = ["--no-sandbox", ...more];
-    return new Browsing(await (await driver()).launch({ executablePath: CHROMIUM, args }));
+  /** Connects to a Chromium that nobody else uses meanwhile, which is started if there is none. */
+  static async start(): Promise<Browsing> {
+    const program = await Engine.borrowed(CHROMIUM);
+    const options = { isLocal: true, artifactsDir: program.dir, timeout: PATIENCE_MS };
+    const browser = await (await driver()).connectOverCDP(program.endpoint, options);
+    return new Browsing(program, browser);
   }
 
   /** An empty page in a browser that has kept nothing. It may do what it likes. */
@@ -131,7 +116,9 @@ export class Browsing implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    // What was opened is closed; the program goes on.
     await this.#browser.close();
+    await this.#program[Symbol.asyncDispose]();
   }
 }
 

@@ -1,5 +1,6 @@
 /**
- * Real object stores on this machine, for tests: one node each, on loopback, in a temporary directory.
+ * Real object stores and other large programs on this machine, for tests: one node each, on loopback, in a temporary
+ * directory.
  *
  * An engine ends with the process that started it, however that ends: a shell waits for that, kills the daemons and
  * removes the directory.
@@ -75,6 +76,14 @@ export interface SharedEngine extends Credentials {
   bucket(): Promise<string>;
 }
 
+/** An engine that one test has for itself until it disposes of this. */
+export interface BorrowedEngine extends AsyncDisposable {
+  /** Its URL: `http://127.0.0.1:PORT`. */
+  readonly endpoint: string;
+  /** Its directory, in which its files and its logs are. */
+  readonly dir: string;
+}
+
 /** How long an engine may take to start, in milliseconds; it takes seconds where the machine is not busy. */
 const START_MS = 180_000;
 
@@ -133,6 +142,33 @@ export class Engine implements SharedEngine, AsyncDisposable {
     await Deno.mkdir(dir, { recursive: true, mode: 0o700 });
     using lock = await Deno.open(`${dir}/lock`, { create: true, write: true });
     await lock.lock(true);
+    return await Engine.#madeOnce(kind, dir);
+  }
+
+  /**
+   * An engine that nobody else uses until it is given back by disposal; later tests of this process use it again. All of
+   * its daemons run, even if an earlier test has killed some.
+   */
+  static async borrowed(kind: EngineKind): Promise<BorrowedEngine> {
+    for (let number = 1;; number++) {
+      const dir = `${tmpdir()}/ferry-${kind.name}-${number}-of-${Deno.pid}`;
+      const taken = `${dir}/taken`;
+      await Deno.mkdir(dir, { recursive: true, mode: 0o700 });
+      try {
+        await Deno.mkdir(taken);
+      } catch (error) {
+        if (error instanceof Deno.errors.AlreadyExists) continue;
+        throw error;
+      }
+      const engine = await Engine.#madeOnce(kind, dir);
+      await engine.restart();
+      const { endpoint, dir: own } = engine;
+      return { endpoint, dir: own, [Symbol.asyncDispose]: () => Deno.remove(taken) };
+    }
+  }
+
+  /** The engine in a directory that nobody else looks into meanwhile; it is made if there is none. */
+  static async #madeOnce(kind: EngineKind, dir: string): Promise<Engine> {
     const path = `${dir}/description`;
     const written = await Deno.readTextFile(path).catch(() => undefined);
     if (written !== undefined) return new Engine(kind, JSON.parse(written));
