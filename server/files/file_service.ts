@@ -86,7 +86,7 @@ export class FileService {
   /**
    * Opens a file, or a part of it, for reading.
    *
-   * @throws {FerryError} `not_found`, `not_a_file`
+   * @throws {FerryError} `not_found`, `not_a_file`; as {@linkcode OpenedFile.of}
    */
   async open(filename: string, options: OpenFileOptions): Promise<OpenedFile> {
     const stored = await this.#openKnown(this.#shown(parseFileName(filename)), options);
@@ -174,9 +174,18 @@ export class FileService {
   /**
    * The entry of a name; "" is the root. The file is read for its checksum if that is not known.
    *
-   * @throws {FerryError} `not_found`, `not_a_file`
+   * @param options.version the version that the file has to have. Default: any
+   * @throws {FerryError} `not_found`, `not_a_file`; `busy` if it has another version
    */
-  async stat(filename: string, algorithm: Algorithm): Promise<Entry> {
+  async stat(
+    filename: string,
+    algorithm: Algorithm,
+    { version }: { version?: string | undefined } = {},
+  ): Promise<Entry> {
+    if (version !== undefined) {
+      await using file = await this.open(filename, { algorithm, version, checksums: [algorithm] });
+      return { ...file.entry, checksum: file.known(algorithm) };
+    }
     const name = this.#shown(parseDirectoryName(filename));
     const entry = await this.#storage.stat(name, algorithm);
     if (name === "" || entry.type !== "file") return { ...entry, checksum: null };

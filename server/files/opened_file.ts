@@ -11,6 +11,7 @@ import type { Digest } from "../../lib/digest/digest.ts";
 import { checksumOfSource } from "../../lib/digest/source_digest.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { StoredFile } from "../storage/storage.ts";
+import { assertVersion } from "./basis.ts";
 import { type ClaimedPrefix, provenPrefix } from "./download_proof.ts";
 
 /** Options of opening a file to send it. */
@@ -19,6 +20,8 @@ export interface OpenFileOptions {
   algorithm: Algorithm;
   /** The requested range. It is cut at the end of the file. Default: undefined, the whole file. */
   range?: ByteRange | undefined;
+  /** The version that the file has to have. Default: any. */
+  version?: string | undefined;
   /** The beginning of the file that the client claims to have. It is not sent again if it is proven to be the same. */
   prefix?: ClaimedPrefix | undefined;
   /**
@@ -69,12 +72,17 @@ export class OpenedFile implements ByteSource, AsyncDisposable {
     file.seek(content.offset);
   }
 
-  /** Determines what is to be sent of an open file. The file is disposed of together with the result. */
+  /**
+   * Determines what is to be sent of an open file. The file is disposed of together with the result.
+   *
+   * @throws {FerryError} `busy` if it has another version than the one that is wanted; what reading it fails with
+   */
   static async of(
     runtime: Runtime,
     file: StoredFile,
-    { algorithm, range, prefix, checksums = [] }: OpenFileOptions,
+    { algorithm, range, version, prefix, checksums = [] }: OpenFileOptions,
   ): Promise<OpenedFile> {
+    if (version !== undefined) assertVersion(file, version);
     const { size } = file.entry;
     const known = new Map<Algorithm, Checksum | null>();
     for (const each of checksums) known.set(each, await checksumIn(runtime, file, each));
@@ -93,6 +101,11 @@ export class OpenedFile implements ByteSource, AsyncDisposable {
   /** The entry of the file when it was opened. */
   get entry(): Entry {
     return this.#file.entry;
+  }
+
+  /** Its version; undefined if the storage does not tell versions. */
+  get version(): string | undefined {
+    return this.#file.version;
   }
 
   /**

@@ -226,17 +226,44 @@ Deno.test("resume.md shows a resumed transfer that takes place as it says", asyn
   }
 });
 
+/** What `seq -f %07.0f 0 31` prints. */
+const NUMBERS = new TextEncoder().encode(
+  Array.from({ length: 32 }, (_, i) => `${String(i).padStart(7, "0")}\n`).join(""),
+);
+
 Deno.test("delta.md shows a signature, a put and a get that take place as it says", async () => {
   const DELTA = `${EXTENSIONS}/delta.md`;
   const [records, recipe] = blocksIn([DELTA], "hex")
     .map(({ lines }) => decodeHex(lines.join("").replaceAll(" ", "")));
-  const lines = Array.from({ length: 32 }, (_, i) => `${String(i).padStart(7, "0")}\n`);
-  const file = new TextEncoder().encode(lines.join(""));
   const line = new TextEncoder().encode("new line\n");
-  const bodies: Record<number, Uint8Array> = { 256: file, 13: recipe!, 2: new Uint8Array([0, 9]) };
+  const ranges = new Uint8Array([0, 9]);
+  await assertShownWithVersions(DELTA, { 256: NUMBERS, 13: recipe!, 2: ranges }, (body) => {
+    if (body.length === 16) assertEquals(body, records);
+    if (body.length === 9) assertEquals(body, line);
+  });
+});
+
+Deno.test("streams.md shows a download of a piece that takes place as it says", async () => {
+  const half = NUMBERS.subarray(128);
+  await assertShownWithVersions(`${EXTENSIONS}/streams.md`, { 256: NUMBERS }, (body) => {
+    if (body.length > 0) assertEquals(body, half);
+  });
+});
+
+/**
+ * Sends what a client is shown to send, with the server's own versions of files in place of those that are shown, and
+ * compares what the server answers.
+ *
+ * @param bodies the bodies of requests, by their sizes
+ */
+async function assertShownWithVersions(
+  path: string,
+  bodies: Readonly<Record<number, Uint8Array>>,
+  assertBody: (body: Uint8Array) => void,
+): Promise<void> {
   await using server = new EmptyServer();
   using peer = await server.connect();
-  const [shown, ...more] = blocksIn([DELTA], "wire");
+  const [shown, ...more] = blocksIn([path], "wire");
   assert(shown && more.length === 0);
   /** The versions in place of those that are shown. */
   const versions = new Map<string, string>();
@@ -255,11 +282,9 @@ Deno.test("delta.md shows a signature, a put and a get that take place as it say
     const [version, known] = [header, json].map((text) => /"version":"([^"]*)"/.exec(text)?.[1]);
     if (known !== undefined) versions.set(known, version!);
     assertEquals(header.replace(version ?? "", ""), json.replace(known ?? "", ""));
-    const body = reply.subarray(4 + firstHeader(reply).length);
-    if (body.length === 16) assertEquals(body, records);
-    if (body.length === 9) assertEquals(body, line);
+    assertBody(reply.subarray(4 + firstHeader(reply).length));
   }
-});
+}
 
 Deno.test("exec.md shows commands that run as it says", async () => {
   await using server = new EmptyServer({ allow: ["echo"] });

@@ -406,7 +406,6 @@ Deno.test("a get of ranges is refused for another version, and for ranges that m
     (await getRanges(peer, { filename: "f", version, ...keys }, ranges)).header.code;
   assertEquals(await code({ version: "another" }), "busy");
   assertEquals(await code({ offset: 5 }), "bad_header");
-  assertEquals(await code({ start: 5 }), "bad_header");
   assertEquals(await code({}, encodeRanges([OLD.length, 1])), "bad_header");
   assertEquals(await code({}, encodeRanges([0, OLD.length + 1])), "bad_header");
   assertEquals(await code({}, encodeRanges([7, 0])), "bad_header");

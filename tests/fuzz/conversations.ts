@@ -208,7 +208,7 @@ const files: readonly Conversation[] = [
       { op: "get", filename: "kept/large", start: 1000, count: 70_000 },
       { op: "get", filename: "kept/large", start: 199_000 },
       { op: "get", filename: "kept/file", count: 3, checksum: "xxh128" },
-      { op: "get", filename: "kept/file", start: 100 },
+      { op: "get", filename: "kept/large", start: 1000, count: 70_000, version: "another" },
     ],
   },
   {

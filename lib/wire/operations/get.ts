@@ -47,7 +47,7 @@ const request = v.pipe(
     ),
     version: key(
       v.optional(contentVersion),
-      "The version that the file has to have still. Only the ranges in the request's body are sent.",
+      "The version that the file has to have still. Without `start` and `count`, the ranges in the request's body are sent.",
     ),
   }),
   v.check(
@@ -55,9 +55,8 @@ const request = v.pipe(
     "has both an offset and a range",
   ),
   v.check(
-    ({ version, offset, start, count }) =>
-      version === undefined || offset === 0n && start === undefined && count === undefined,
-    "has both a version and an offset or a range",
+    ({ version, offset }) => version === undefined || offset === 0n,
+    "has both a version and an offset",
   ),
   v.transform(({ if_md5, if_checksum, ...get }) => ({
     ...get,
@@ -67,6 +66,11 @@ const request = v.pipe(
 
 /** The header of a `get`. */
 export type GetRequest = v.InferOutput<typeof request>;
+
+/** Whether a `get` asks for one range of a file. */
+export function isRange({ start, count }: GetRequest): boolean {
+  return start !== undefined || count !== undefined;
+}
 
 const reply = v.object({
   status: ok,
@@ -82,6 +86,7 @@ const reply = v.object({
     v.optional(fileSize),
     "The first byte of the range that the body is; absent where the body is no range.",
   ),
+  version: key(v.optional(contentVersion), "The version of the file that the range is of."),
   ranges: key(
     v.optional(boolean, false),
     "Whether the body is the ranges that the request's body names, one after another.",

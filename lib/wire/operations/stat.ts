@@ -7,13 +7,14 @@
 import * as v from "valibot";
 import type { Entry } from "../../core/entry.ts";
 import { entry } from "../entry_keys.ts";
-import { algorithm, key, string } from "../schema.ts";
+import { algorithm, contentVersion, key, string } from "../schema.ts";
 import type { Operation } from "./operation.ts";
 
 const request = v.object({
   op: v.literal("stat"),
   filename: key(string, 'The name of a file or a directory; "" is the root.'),
   algorithm,
+  version: key(v.optional(contentVersion), "The version that the file has to have still."),
 });
 
 /** The header of a `stat`. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isRange } from "../../../../lib/wire/operations/get.ts";
 import type { Request } from "../../../../lib/wire/operations/operations.ts";
 import type { Handler } from "../exchange/exchange.ts";
 import { auth } from "./auth.ts";
@@ -64,5 +65,6 @@ export function handlerOf(request: Request): Handler<Request> {
 /** The handler for a form of an operation that has one of its own. */
 function specialHandlerOf(request: Request) {
   if (request.op === "put" && request.offer) return offer;
-  return request.op === "get" && request.version !== undefined ? getRanges : undefined;
+  const isOfRanges = request.op === "get" && request.version !== undefined && !isRange(request);
+  return isOfRanges ? getRanges : undefined;
 }

@@ -6,7 +6,7 @@
 
 import { quote } from "../../../../lib/core/errors.ts";
 import { readWhole, sendSized } from "../../../../lib/transfer/send.ts";
-import type { GetRequest } from "../../../../lib/wire/operations/get.ts";
+import { type GetRequest, isRange } from "../../../../lib/wire/operations/get.ts";
 import { checksumKeys } from "../../../../lib/wire/checksum_keys.ts";
 import type { OpenFileOptions } from "../../../files/opened_file.ts";
 import type { Handler } from "../exchange/exchange.ts";
@@ -28,8 +28,7 @@ export const get: Handler<GetRequest> = {
     await using file = await exchange.files.open(filename, optionsOf(request));
     const { size, mtime, mode } = file.entry;
     const header = { status: "ok", filename, size, mtime, mode };
-    const isWhole = request.start === undefined && request.count === undefined &&
-      request.offset === 0n;
+    const isWhole = !isRange(request) && request.offset === 0n;
     if (isWhole && size <= SMALL_BYTES && buffers.has(size)) {
       using lent = buffers.lend(size);
       const { bytes } = lent;
@@ -42,7 +41,7 @@ export const get: Handler<GetRequest> = {
     return await exchange.stream(async () => {
       const { content, checksum } = file;
       const { offset } = content;
-      const place = file.isRange ? { start: offset } : { offset };
+      const place = file.isRange ? { start: offset, version: file.version } : { offset };
       const sent = await sendSized(wire, { ...header, ...place }, file, {
         ...content,
         checksum,
@@ -54,9 +53,9 @@ export const get: Handler<GetRequest> = {
 };
 
 function optionsOf(request: GetRequest): OpenFileOptions {
-  const { algorithm, start, count, offset } = request;
-  if (start !== undefined || count !== undefined) {
-    return { algorithm, range: { start: numberOf(start), count: numberOf(count) } };
+  const { algorithm, start, count, offset, version } = request;
+  if (isRange(request)) {
+    return { algorithm, version, range: { start: numberOf(start), count: numberOf(count) } };
   }
   if (offset === 0n) return { algorithm };
   const { ifChecksum, prefix_md5, prefix_xxh128 } = request;

@@ -31,6 +31,7 @@ const FEATURES = [
   REMOVE_WITHIN,
   MOVE_KEEP,
   "atomic",
+  "streams",
 ];
 
 /** The optional features that need both sides: a server announces one only if the client has announced it. */

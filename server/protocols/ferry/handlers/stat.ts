@@ -14,7 +14,8 @@ export const stat: Handler<StatRequest> = {
   action: ({ filename }) => `stat ${quote(filename)}`,
 
   async answer(exchange) {
-    const { filename, algorithm } = exchange.request;
-    return await exchange.reply(entryKeys(await exchange.files.stat(filename, algorithm)));
+    const { filename, algorithm, version } = exchange.request;
+    const { files } = exchange;
+    return await exchange.reply(entryKeys(await files.stat(filename, algorithm, { version })));
   },
 };
