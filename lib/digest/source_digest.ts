@@ -62,7 +62,7 @@ export async function digestPrefix(
  * After this many bytes a reader yields to the event loop: the next chunk may always be available already, and timers
  * would not run for a tenth of a second.
  */
-const YIELD_BYTES = 8 * CHUNK_BYTES;
+export const YIELD_BYTES: number = 8 * CHUNK_BYTES;
 
 /** Feeds a digest from a source, to its end or to a limit. While a chunk is digested, the next one is read. */
 async function feed(

@@ -19,6 +19,7 @@ import { basename, dirname } from "../core/paths.ts";
 import { type StagedFile } from "./staged_file.ts";
 import { openExactly } from "./open_exactly.ts";
 import { hasOtherNames, isTaken } from "./path_lookup.ts";
+import { areStoredPieces, type StoredPiece } from "./stored_pieces.ts";
 
 /** How many bytes are received between two writes of the record. At most this many are sent again after a kill. */
 export const CHECKPOINT_BYTES: number = 4 * 1024 * 1024;
@@ -47,6 +48,16 @@ export interface PartRecord {
   prefix: SavedPrefix;
   /** On a server, the owner. Absent, as in records of older versions, or "": no owner. */
   owner?: string | undefined;
+  /**
+   * The pieces that are stored beyond the valid first bytes, in ascending order. Absent, as in records of older
+   * versions: none.
+   */
+  pieces?: readonly StoredPiece[] | undefined;
+}
+
+/** How many bytes of a partial file count as stored: the valid first bytes, and what the pieces add to them. */
+export function storedBytes({ prefix, pieces = [] }: PartRecord): number {
+  return pieces.reduce((sum, { from, to }) => sum + to - Math.max(from, prefix.size), prefix.size);
 }
 
 interface StoredRecord extends PartRecord {
@@ -133,12 +144,12 @@ function writeExactly(directory: string, bytes: Uint8Array): string {
 export function readRecord(part: string): PartRecord | undefined {
   try {
     const record = JSON.parse(readExactly(recordPath(part))) as StoredRecord;
-    const { filename, size, checksum, prefix, owner } = record;
+    const { filename, size, checksum, prefix, owner, pieces } = record;
     const whole = record.version === 2 && typeof filename === "string" &&
       (size === null || Number.isSafeInteger(size)) && isTextOr(null, checksum) &&
       Number.isSafeInteger(prefix.size) && isTextOr(undefined, prefix.md5) &&
       isTextOr(undefined, prefix.rest) && isTextOr(undefined, prefix.xxh128) &&
-      isTextOr(undefined, owner) &&
+      isTextOr(undefined, owner) && areStoredPieces(pieces ?? [], prefix.size) &&
       (record.boot === null || typeof record.boot === "number");
     if (!whole) return undefined;
     const info = Deno.lstatSync(part);
@@ -181,7 +192,8 @@ function isTextOr(nothing: null | undefined, value: unknown): boolean {
 }
 
 /**
- * Prepares a partial file to be continued after its valid bytes, and truncates it to those.
+ * Prepares a partial file to be continued after its valid first bytes, and truncates it to those; if pieces are stored
+ * beyond them, only when something is appended.
  *
  * After a reboot, the record may be newer than the bytes on the disk, so the bytes are read and compared first. They
  * are also read if the file system may have lost some without an error, and if the record does not contain the digest
@@ -195,7 +207,7 @@ export async function resumePartial(
   options: PrefixDigestOptions,
 ): Promise<PrefixDigest | undefined> {
   const digest = await validPrefix(staged, record as StoredRecord, options);
-  if (digest) staged.truncate(digest.size);
+  if (digest) staged.truncate(digest.size, { later: record.pieces !== undefined });
   return digest;
 }
 

@@ -57,6 +57,12 @@ export class StagedFile implements ByteSink, AsyncDisposable {
   /** Makes holes of runs of zeros; undefined if all bytes are written. */
   #holes: HoleWriter | undefined;
   #open = true;
+  /** Whether the file goes on behind the bytes that are kept, and is truncated by the next write. */
+  #tail = false;
+  /** The last write at a position, which the next one waits for. */
+  #last: Promise<unknown> = Promise.resolve();
+  /** The file, opened for reading. */
+  #reader: Deno.FsFile | undefined;
   /** Whether the temporary name still belongs to this file and has to be removed on disposal. */
   #temporary = true;
 
@@ -153,13 +159,18 @@ export class StagedFile implements ByteSink, AsyncDisposable {
     }
   }
 
-  /** Keeps the first `size` bytes of a claimed file, and continues writing after them. */
-  truncate(size: number): void {
+  /**
+   * Keeps the first `size` bytes of a claimed file, and continues writing after them.
+   *
+   * @param options.later whether what is behind them stays until something is appended. Default: false
+   */
+  truncate(size: number, { later = false }: { later?: boolean } = {}): void {
     try {
       const file = this.#claimed;
+      this.#tail = later;
       // Truncating a file to its present size is not free: ext4 writes a file that was truncated to 0 bytes to the disk
       // when it is closed.
-      if (file && file.statSync().size !== size) file.truncateSync(size);
+      if (file && !later && file.statSync().size !== size) file.truncateSync(size);
       file?.seekSync(size, Deno.SeekMode.Start);
       this.#size = size;
       if (this.#holes) this.makeHoles();
@@ -213,6 +224,7 @@ export class StagedFile implements ByteSink, AsyncDisposable {
   /** Appends all bytes. */
   async write(bytes: Uint8Array): Promise<void> {
     try {
+      if (this.#tail) this.truncate(this.#size);
       if (this.#holes) await this.#holes.write(bytes);
       // For small files, waiting for nothing would take a good part of the time.
       else if (bytes.length <= SYNC_BYTES) this.#writeAllSync(bytes);
@@ -220,6 +232,37 @@ export class StagedFile implements ByteSink, AsyncDisposable {
       this.#size += bytes.length;
     } catch (error) {
       throw await this.#failure(error);
+    }
+  }
+
+  /** Leaves appending: from now on a file of `size` bytes is written at positions, and its present bytes stay. */
+  beginPieces(size: number): void {
+    this.#tail = false;
+    this.#size = size;
+  }
+
+  /** Writes all bytes at an offset. Calls may overlap; the bytes are written in the order of the calls. */
+  writeAt(bytes: Uint8Array, offset: number): Promise<void> {
+    const writing = this.#last.then(async () => {
+      try {
+        this.#file.seekSync(offset, Deno.SeekMode.Start);
+        await this.#writeAll(bytes);
+      } catch (error) {
+        throw await this.#failure(error);
+      }
+    });
+    this.#last = writing.catch(() => {});
+    return writing;
+  }
+
+  /** Reads some bytes at an offset, and returns how many; null at the end. One call at a time. */
+  async readAt(into: Uint8Array, offset: number): Promise<number | null> {
+    try {
+      const file = this.#reader ??= openExactly(this.path, { read: true });
+      file.seekSync(offset, Deno.SeekMode.Start);
+      return await file.read(into);
+    } catch (error) {
+      throw fileError(error);
     }
   }
 
@@ -335,6 +378,7 @@ export class StagedFile implements ByteSink, AsyncDisposable {
     if (!this.#open) return;
     // If closing fails, the descriptor is closed all the same, and its number may soon belong to another file.
     this.#open = false;
+    this.#reader?.close();
     this.#file.close();
   }
 

@@ -55,6 +55,34 @@ Deno.test("StagedFile.truncate() touches no file that has the size already", asy
   assertEquals(text(path), "126");
 });
 
+Deno.test("StagedFile writes at positions, in the order of the calls, and reads back", async () => {
+  await using dir = new TempDir();
+  await using file = StagedFile.create(dir.path, RUNTIME);
+  file.beginPieces(9);
+  const writes = [["789", 6], ["xyz", 0], ["123", 0], ["456", 3]] as const;
+  await Promise.all(writes.map(([bytes, at]) => file.writeAt(utf8.encode(bytes), at)));
+  assertEquals([text(file.path), file.size], ["123456789", 9]);
+  const into = new Uint8Array(4);
+  assertEquals([await file.readAt(into, 7), into.subarray(0, 2)], [2, utf8.encode("89")]);
+  assertEquals(await file.readAt(into, 9), null);
+});
+
+Deno.test("StagedFile keeps what is behind its first bytes until something is appended", async () => {
+  await using dir = new TempDir();
+  const path = dir.write("part", "12345");
+  const claim = () => StagedFile.claim(path, RUNTIME, { create: false })!;
+  {
+    await using file = claim();
+    file.truncate(2, { later: true });
+    file.keep();
+  }
+  assertEquals(text(path), "12345");
+  await using file = claim();
+  file.truncate(2, { later: true });
+  await file.write(utf8.encode("6"));
+  assertEquals([text(path), file.size], ["126", 3]);
+});
+
 /** The permission bits of the file at a path, in octal digits. */
 function bitsAt(path: string): string {
   return (Deno.lstatSync(path).mode! & 0o777).toString(8);
