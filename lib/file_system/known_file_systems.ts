@@ -48,12 +48,12 @@ export class KnownFileSystems {
   reportsWriteErrorsAtOnce(directory: string): boolean | undefined {
     const now = this.#clock.monotonic();
     const known = this.#answers.get(directory);
-    if (known && now < known.until && (known.reports !== undefined || !this.#loaded)) {
-      return known.reports;
+    const holds = known && now < known.until && (known.reports !== undefined || !this.#loaded);
+    const reports = holds ? known.reports : this.#look(directory);
+    if (!holds) {
+      if (this.#answers.size >= MAX_ANSWERS) this.#answers.clear();
+      this.#answers.set(directory, { reports, until: now + HOLDS_MS });
     }
-    if (this.#answers.size >= MAX_ANSWERS) this.#answers.clear();
-    const reports = this.#look(directory);
-    this.#answers.set(directory, { reports, until: now + HOLDS_MS });
     if (reports === undefined && ++this.#unanswered === WORTH_LOADING) void this.#load();
     return reports;
   }

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { delay } from "@std/async/delay";
 import { SYSTEM_CLOCK } from "../../../lib/core/clock.ts";
 import { isFull, KnownFileSystems } from "../../../lib/file_system/known_file_systems.ts";
 import { Mount, OtherPath, testWithMount } from "../../support/mount.ts";
@@ -45,6 +46,19 @@ testWithMount(
     assert(user);
   },
   ["bindfs"],
+);
+
+testWithMount(
+  "KnownFileSystems.reportsWriteErrorsAtOnce() finds out what many questions within a moment are about",
+  async () => {
+    await using memory = new Mount("size=1m");
+    const known = new KnownFileSystems({ ...SYSTEM_CLOCK, monotonic: () => 0 });
+    const ask = () => known.reportsWriteErrorsAtOnce(memory.path);
+    for (let questions = 0; questions < 32; questions++) assertEquals(ask(), undefined);
+    // A module is loaded meanwhile.
+    for (let turns = 0; ask() === undefined && turns < 1000; turns++) await delay(1);
+    assertEquals(ask(), true);
+  },
 );
 
 Deno.test("KnownFileSystems.reportsWriteErrors() of what cannot be looked at is false", async () => {
