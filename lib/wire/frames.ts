@@ -48,6 +48,8 @@ export class Wire extends ByteConnection implements BodySource {
 
   /** The body of the message last read. */
   #body: IncomingBody | undefined;
+  /** The header at the front of the input buffer, if it was looked at before anybody read it. */
+  #ahead: Header | undefined;
   /** The number of reads that are waiting for a header. */
   #awaiting = 0;
 
@@ -118,9 +120,9 @@ export class Wire extends ByteConnection implements BodySource {
     if (!await this.fill(end)) {
       throw new FerryError("closed", "the connection ended inside a header");
     }
-    const bytes = input.peek(LENGTH_BYTES, end);
+    const header = this.#ahead ?? this.#decode(input.peek(LENGTH_BYTES, end));
+    this.#ahead = undefined;
     input.skip(end);
-    const header = this.#decode(bytes);
     // Handling the message may take long and needs no input buffer, so its memory is released.
     if (input.length === 0 && !this.readingAhead) input.release();
     return header;
@@ -256,10 +258,12 @@ export class Wire extends ByteConnection implements BodySource {
   #dropSignsOfLife(): void {
     if (!this.keepsAlive || this.#awaiting > 0 || !(this.#body?.betweenMessages ?? true)) return;
     try {
-      for (let end; (end = this.#wholeHeaderEnd()) !== undefined;) {
+      while (!this.#ahead) {
+        const end = this.#wholeHeaderEnd();
+        if (end === undefined) return;
         const header = this.#decode(this.input.peek(LENGTH_BYTES, end));
-        if (!isSignOfLife(header) || header.total_size !== 0n) return;
-        this.input.skip(end);
+        if (!isSignOfLife(header) || header.total_size !== 0n) this.#ahead = header;
+        else this.input.skip(end);
       }
     } catch {
       // The next read will report the error.
