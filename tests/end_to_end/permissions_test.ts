@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
-import { type Program, PROGRAMS, runtimeFlags } from "../../packaging/program.ts";
+import { type Program, PROGRAMS } from "../../packaging/program.ts";
 import {
   DENO,
   ferry,
@@ -8,7 +8,7 @@ import {
   filesBelow,
   type Launch,
   outcome,
-  PROJECT,
+  programArgs,
   spawnFerry,
   TempDir,
 } from "../support/programs.ts";
@@ -28,8 +28,7 @@ function givenTo(program: Program["name"]): string[] {
 function without(lack: string): Launch {
   const [kind, list] = lack.split("=");
   return (name) => {
-    const { entry, permissions } = PROGRAMS.find((program) => program.name === name)!;
-    const flags = runtimeFlags({ permissions }).flatMap((flag) => {
+    const args = programArgs(name, { runsCommands: true }).flatMap((flag) => {
       if (flag !== `--allow-${kind}` && !flag.startsWith(`--allow-${kind}=`)) return [flag];
       const lacking = list?.split(",");
       const rest = flag.replace(/^[^=]*=?/, "").split(",").filter((what) =>
@@ -37,7 +36,7 @@ function without(lack: string): Launch {
       );
       return !lacking || rest.length === 0 ? [] : [`--allow-${kind}=${rest.join(",")}`];
     });
-    return [DENO, "run", "--quiet", "--config", `${PROJECT}deno.json`, ...flags, PROJECT + entry];
+    return [DENO, ...args];
   };
 }
 
