@@ -5,6 +5,7 @@
  */
 
 import { TextLineStream } from "@std/streams/text-line-stream";
+import { text } from "./bytes.ts";
 import { type Outcome, outcome, PROJECT } from "./programs.ts";
 
 interface PythonOptions {
@@ -22,19 +23,14 @@ export function spawnPython(
   return spawn([`${PROJECT}fixtures/${script}`, ...args], options);
 }
 
-function spawn(
-  args: string[],
-  { cwd = PROJECT, stdin = "null", env = {} }: PythonOptions,
-): Deno.ChildProcess {
+/** The path of the interpreter, once it is known. */
+let interpreter: string | undefined;
+
+/** Finds the interpreter: `python3` may be a script that looks for it, which takes longer than to start it. */
+function findPython(): string {
+  const args = ["-c", "import sys; print(sys.executable)"];
   try {
-    return new Deno.Command("python3", {
-      args: ["-B", ...args],
-      cwd,
-      env,
-      stdin,
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
+    return text(new Deno.Command("python3", { args, stdin: "null" }).outputSync().stdout).trim();
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     throw new Error(
@@ -43,6 +39,20 @@ function spawn(
       { cause: error },
     );
   }
+}
+
+function spawn(
+  args: string[],
+  { cwd = PROJECT, stdin = "null", env = {} }: PythonOptions,
+): Deno.ChildProcess {
+  return new Deno.Command(interpreter ??= findPython(), {
+    args: ["-B", ...args],
+    cwd,
+    env,
+    stdin,
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
 }
 
 /** Runs a script from a string, with text on its standard input. */
