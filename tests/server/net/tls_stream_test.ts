@@ -10,7 +10,8 @@ import type { TlsStream } from "../../../server/net/tls_stream.ts";
 import { randomBytes } from "../../support/random_file.ts";
 import { MIB } from "../../support/bytes.ts";
 
-const KEY_PAIR = await createCertificate({ hosts: ["localhost"], lifetime: 60_000 });
+/** It is made before the first test, and has to be valid in the last one. */
+const KEY_PAIR = await createCertificate({ hosts: ["localhost"], lifetime: 24 * 60 * 60 * 1000 });
 
 /** Both ends of a TLS connection: the server's as it is used, the client's one of Deno's own. */
 class Fixture implements AsyncDisposable {
