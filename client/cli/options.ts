@@ -7,6 +7,7 @@
 import { ALGORITHMS } from "../../lib/core/checksum.ts";
 import type { OptionTable, OptionValues } from "../../lib/cli/command_spec.ts";
 import { OVERWRITE_POLICIES } from "../../lib/core/overwrite.ts";
+import { MAX_STREAMS } from "../net/stream_count.ts";
 
 /** Options of every command that connects to a ferryd. */
 export const COMMON = {
@@ -116,6 +117,14 @@ export const TRANSFER = {
     range: [1, 64],
     default: "1",
     help: "transfer so many files at a time, each over a connection of its own",
+  },
+  streams: {
+    kind: "count",
+    value: "N|auto",
+    range: [1, MAX_STREAMS],
+    auto: true,
+    default: "1",
+    help: "move a large file in pieces over so many connections at once; auto: as many as help",
   },
   "no-resume": {
     kind: "flag",

@@ -10,7 +10,7 @@ import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
 import type { Client } from "../api/client.ts";
 import { NameCollisions } from "../transfer/name_collisions.ts";
 import type { Filter } from "../transfer/filter.ts";
-import type { TreeOptions } from "../transfer/options.ts";
+import type { TransferOptions, TreeOptions } from "../transfer/options.ts";
 import type { Context } from "./command.ts";
 import type { MIRROR } from "./options.ts";
 import { secondsSince } from "./output.ts";
@@ -131,6 +131,21 @@ export async function treeOptions(
     onSkip: (skipped) => output.skipped(op, skipped),
     onError: (filename, error) => failed(op, error, { filename }),
   };
+}
+
+/** Over how many connections a large file is moved. It is said once if there are fewer than was asked for. */
+export function streamOptions(
+  { output }: Pick<Context, "output">,
+  streams: number | undefined,
+): Pick<TransferOptions, "streams" | "onFewerStreams"> {
+  let told = false;
+  const onFewerStreams = (opened: number, { reason }: FerryError) => {
+    if (!told) {
+      output.notice(`only ${opened} of ${streams ?? "more"} streams could be opened: ${reason}`);
+    }
+    told = true;
+  };
+  return { streams: streams ?? "auto", onFewerStreams };
 }
 
 async function filterOf(include: readonly string[], exclude: readonly string[]): Promise<Filter> {

@@ -8,6 +8,7 @@ import type { Algorithm } from "../../lib/core/checksum.ts";
 import { FerryError } from "../../lib/core/errors.ts";
 import type { Overwrite } from "../../lib/core/overwrite.ts";
 import type { ByteRange } from "../net/reply_check.ts";
+import type { StreamCount } from "../net/stream_count.ts";
 import { DeltaChoice } from "./delta.ts";
 import type { Destination } from "./destination.ts";
 import { localPath } from "./local_path.ts";
@@ -44,6 +45,10 @@ export interface DownloadPlan {
   readonly sparse: boolean;
   /** Called right before the file gets its name, which may be taken. Where it fails, nothing is replaced. */
   readonly beforeReplacing: (() => Promise<void>) | undefined;
+  /** Over how many connections at once a large file is moved. */
+  readonly streams: StreamCount;
+  /** Called when fewer could be opened. */
+  readonly onFewerStreams: ((streams: number, error: FerryError) => void) | undefined;
   /** Called with the progress of the download. */
   readonly onProgress: ((progress: Progress) => void) | undefined;
 }
@@ -83,6 +88,8 @@ export function planDownload(
     dryRun: options.dryRun ?? false,
     sparse: options.sparse ?? false,
     beforeReplacing: options.beforeReplacing,
+    streams: options.streams ?? 1,
+    onFewerStreams: options.onFewerStreams,
     onProgress: options.onProgress,
   };
 }

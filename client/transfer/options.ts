@@ -59,6 +59,14 @@ export interface TransferOptions extends RequestOptions {
    * 1 MiB. The result is verified as any other; a server that cannot do this gets the whole file. Default: true.
    */
   delta?: boolean | undefined;
+  /**
+   * Over how many connections at once a file of 32 MiB and more is moved, in pieces, beside the one of the request: 1
+   * to 64, or `auto` for as many as make it faster. It helps where the network or a proxy limits each connection. One
+   * connection is used where the server cannot do this, and for a stream, a delta or a sparse file. Default: 1.
+   */
+  streams?: number | "auto" | undefined;
+  /** Called when only `streams` connections, fewer than asked for, could be opened, with the reason. */
+  onFewerStreams?: ((streams: number, error: FerryError) => void) | undefined;
   /** Called after each piece of a file. */
   onProgress?: ((progress: Progress) => void) | undefined;
 }

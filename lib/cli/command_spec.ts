@@ -24,7 +24,7 @@ export interface OptionSpec {
   readonly default?: string;
   /** The smallest and the greatest value of a count. */
   readonly range?: readonly [min: number, max: number];
-  /** Whether a count may also be `auto`, which is the default and leaves the choice to the program: undefined. */
+  /** Whether a count may also be `auto`, which leaves the choice to the program: undefined. */
   readonly auto?: true;
   /** The only possible values. */
   readonly choices?: readonly string[];
@@ -43,7 +43,7 @@ type ValueOf<Spec extends OptionSpec> = Spec["kind"] extends "flag" ? boolean
     | (Spec["kind"] extends "text"
       ? Spec extends { choices: readonly (infer Choice)[] } ? Choice : string
       : number)
-    | (Spec extends { default: string } ? never : undefined);
+    | (Spec extends { default: string; auto?: undefined } ? never : undefined);
 
 /** The values of the options of a table. Sizes are in bytes, times in milliseconds. */
 export type OptionValues<Table extends OptionTable> = {

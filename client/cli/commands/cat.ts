@@ -38,6 +38,7 @@ export const cat = command({
       preserve: false,
       links: false,
       sparse: false,
+      streams: 1,
     }, args);
   },
 });

@@ -18,7 +18,13 @@ import { expandRemoteGlobs } from "../remote_glob.ts";
 import { omissionReports } from "../remote_names.ts";
 import { STANDARD_OUTPUT } from "../stdio.ts";
 import { TransferOutput } from "../transfer_output.ts";
-import { asksForMirror, forEachItem, notMirrored, treeOptions } from "../transfers.ts";
+import {
+  asksForMirror,
+  forEachItem,
+  notMirrored,
+  streamOptions,
+  treeOptions,
+} from "../transfers.ts";
 
 /** The options of this command alone. */
 const OWN = {
@@ -79,7 +85,8 @@ export const getFiles: Run<Omit<OptionValues<typeof OWN>, "progress" | "recursiv
     throw new FerryError("usage", "--basis is for one file");
   }
   const [resume, delta] = [!noResume, !noDelta];
-  const settings = { resume, delta, dryRun, sparse, signal };
+  const streams = streamOptions(context, options.streams);
+  const settings = { resume, delta, dryRun, sparse, signal, ...streams };
   const common = { overwrite, preserve, durability, algorithm, ...settings };
   const nameOf = (name: string) => name;
   const trees: string[] = [];

@@ -15,7 +15,14 @@ import { secondsSince } from "../output.ts";
 import { standardInput } from "../stdio.ts";
 import { watchReports } from "../watch_output.ts";
 import { TransferOutput } from "../transfer_output.ts";
-import { asksForMirror, forEachItem, isFile, notMirrored, treeOptions } from "../transfers.ts";
+import {
+  asksForMirror,
+  forEachItem,
+  isFile,
+  notMirrored,
+  streamOptions,
+  treeOptions,
+} from "../transfers.ts";
 
 /** A local file or directory, and its name on the server. */
 interface Source {
@@ -111,7 +118,8 @@ that was asked for), as the server verified it, and its name there.`,
     assertDistinct(sources.map(({ path, filename }) => [path, filename]));
     const resume = !noResume;
     const delta = !noDelta;
-    const settings = { resume, delta, dryRun, sparse, signal };
+    const streams = streamOptions(context, options.streams);
+    const settings = { resume, delta, dryRun, sparse, signal, ...streams };
     const common = { overwrite, preserve, hashFirst, algorithm, ...settings };
     const op = "put";
     const nameOf = ({ filename }: Source) => filename;
