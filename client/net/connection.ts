@@ -197,10 +197,19 @@ export class Connection {
     return this.channel.ask(OPERATIONS.ping.reply, { op: "ping" });
   }
 
-  /** The metadata of a file or a directory; "" is the root. */
-  stat(filename: string, algorithm: Algorithm = "md5"): Promise<Entry> {
+  /**
+   * The metadata of a file or a directory; "" is the root.
+   *
+   * @param options.version the version that a file has to have, where the server knows of that. Default: any
+   */
+  stat(
+    filename: string,
+    algorithm: Algorithm = "md5",
+    { version }: { version?: string | undefined } = {},
+  ): Promise<Entry> {
     this.assertOffers(algorithm);
-    const header = { op: "stat", filename, ...checksumKeys(algorithm, null) };
+    const of = version === undefined ? {} : { version };
+    const header = { op: "stat", filename, ...checksumKeys(algorithm, null), ...of };
     return this.channel.ask(OPERATIONS.stat.reply, header);
   }
 

@@ -41,6 +41,8 @@ export interface FileToGet {
   readonly algorithm: Algorithm;
   /** The range to download. Default: the whole file. */
   readonly range?: ByteRange | undefined;
+  /** The version that the file has to have; only with a range. Default: any. */
+  readonly version?: string | undefined;
   /** The bytes that an earlier attempt has left. Default: none. */
   readonly prefix?: Prefix | undefined;
 }
@@ -73,8 +75,11 @@ export function putHeader(
 }
 
 /** The header of a request for a file, the rest of one or a range of one. */
-export function getHeader({ filename, algorithm, range, prefix }: FileToGet): RequestHeader {
-  const header = { op: "get", filename, ...checksumKeys(algorithm, null), ...range };
+export function getHeader(
+  { filename, algorithm, range, version, prefix }: FileToGet,
+): RequestHeader {
+  const of = version === undefined ? {} : { version };
+  const header = { op: "get", filename, ...checksumKeys(algorithm, null), ...range, ...of };
   if (!prefix) return header;
   const { size, whole, md5, xxh128 } = prefix;
   return {

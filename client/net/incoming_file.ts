@@ -7,7 +7,14 @@
 import type { Checksum } from "../../lib/core/checksum.ts";
 import type { ByteSink } from "../../lib/core/bytes.ts";
 import { FerryError } from "../../lib/core/errors.ts";
-import { receive, type ReceiveOptions, type Verified } from "../../lib/transfer/receive.ts";
+import type { Span } from "../../lib/delta/spans.ts";
+import type { Assembly } from "../../lib/transfer/assembly.ts";
+import {
+  type OnBytes,
+  receive,
+  type ReceiveOptions,
+  type Verified,
+} from "../../lib/transfer/receive.ts";
 import { OPERATIONS, parseReply } from "../../lib/wire/operations/operations.ts";
 import type { IncomingBody } from "../../lib/wire/body.ts";
 import type { Frame } from "../../lib/wire/frames.ts";
@@ -26,6 +33,8 @@ export class IncomingFile {
   readonly offset: number;
   /** The checksum of the whole file; null where the server does not know it before sending the file. */
   readonly announced: Checksum | null;
+  /** Its version, where a range was requested and the server tells versions. */
+  readonly version: string | undefined;
   /** How many bytes there will be in all: those of the range, or of the whole file. */
   readonly total: number;
   readonly #body: IncomingBody;
@@ -42,6 +51,7 @@ export class IncomingFile {
     this.size = reply.size;
     this.mtime = reply.mtime;
     this.mode = reply.mode;
+    this.version = reply.version;
     this.offset = reply.offset;
     this.announced = header.checksum;
     this.total = range ? assertRange(reply, range) : reply.size;
@@ -59,5 +69,18 @@ export class IncomingFile {
     if (received.size === this.total) return received;
     const reason = `${received.size} of ${this.total} bytes came`;
     throw new FerryError("checksum_mismatch", reason);
+  }
+
+  /**
+   * Receives a range as a piece of a file that is put together.
+   *
+   * @param span the range that was requested
+   * @throws {FerryError} what {@linkcode Assembly.receive} fails with; `checksum_mismatch` where the server sends more
+   * bytes, or fewer
+   */
+  async receiveInto(assembly: Assembly, span: Span, onBytes: OnBytes): Promise<void> {
+    const size = span.to - span.from;
+    if (this.#body.size === BigInt(size)) return await assembly.receive(this.#body, span, onBytes);
+    throw new FerryError("checksum_mismatch", `${this.#body.size} of ${size} bytes come`);
   }
 }

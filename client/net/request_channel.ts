@@ -61,6 +61,8 @@ export interface PipelinedItem<Item> extends PipelinedRequest {
  */
 export class RequestChannel {
   readonly #wire: Wire;
+  /** Resolves when the reply to the last request of {@linkcode RequestChannel.fetch} has been read. */
+  #fetched: Promise<void> = Promise.resolve();
 
   /** A channel on a connection whose handshake is done. */
   constructor(wire: Wire) {
@@ -79,7 +81,8 @@ export class RequestChannel {
 
   /**
    * Sends a request and passes its reply to `take`, which reads the body. Unread bytes are skipped where they are few;
-   * else the connection is closed.
+   * else the connection is closed. Calls may overlap: each request is sent at once, and its reply is read when those to
+   * the requests before it have been.
    *
    * @param body the body of the request; `header` includes its checksum and `total_size` then. Default: none
    */
@@ -89,9 +92,18 @@ export class RequestChannel {
     body?: Uint8Array,
   ): Promise<T> {
     using _conversation = this.#wire.converse();
-    await this.#wire.writeFrame(header, body);
-    const reply = await this.#readReply();
-    return await this.#consume(reply.body, () => take(reply));
+    const before = this.#fetched;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#fetched = promise;
+    try {
+      await this.#wire.writeFrame(header, body);
+      await this.#wire.flush();
+      await before;
+      const reply = await this.#nextReply();
+      return await this.#consume(reply.body, () => take(reply));
+    } finally {
+      resolve();
+    }
   }
 
   /** Sends a request and yields the parsed lines of its reply's body, in batches as they arrive. */

@@ -140,8 +140,10 @@ class Streams implements AsyncDisposable {
   readonly #lanes = new Set<Lane>();
   readonly #openings: Promise<void>[] = [];
   readonly #done = Promise.withResolvers<void>();
-  /** How many streams are being opened, and how many are wanted at the moment. */
+  /** How many streams are being opened, and why others were not. */
   #opening = 0;
+  #refusal: FerryError | undefined;
+  /** How many streams are wanted at the moment. */
   #wanted: number;
   /** How many bytes have not arrived yet. */
   #missing: number;
@@ -179,14 +181,17 @@ class Streams implements AsyncDisposable {
   }
 
   async #open(): Promise<void> {
-    let connection: Connection;
-    try {
-      connection = await this.#connection.another!();
-    } catch (reason) {
-      return this.#unopened(toFerryError(reason));
-    } finally {
-      this.#opening--;
-    }
+    const opened = await this.#connection.another!().catch(toFerryError);
+    this.#opening--;
+    if (opened instanceof FerryError) this.#unopened(opened);
+    else this.#add(opened);
+    // Others may have been refused, too: what is left is told once.
+    if (this.#opening > 0 || this.#over || !this.#refusal) return;
+    this.#options.onFewer?.(this.#wanted, this.#refusal);
+    this.#refusal = undefined;
+  }
+
+  #add(connection: Connection): void {
     if (this.#over) return connection.close();
     const now = this.#clock.monotonic();
     const lane: Lane = {
@@ -199,10 +204,9 @@ class Streams implements AsyncDisposable {
 
   /** Makes do with the streams that are there, or are still being opened. */
   #unopened(error: FerryError): void {
-    this.#wanted = Math.min(this.#wanted, this.#lanes.size + this.#opening - 1);
-    if (this.#over) return;
+    this.#wanted = Math.min(this.#wanted, this.#lanes.size + this.#opening);
     if (this.#wanted === 0) return this.#fail(error);
-    this.#options.onFewer?.(this.#wanted, error);
+    this.#refusal = error;
   }
 
   /** Gives a stream as many pieces as it may have under way. */
@@ -260,6 +264,7 @@ class Streams implements AsyncDisposable {
   #arm(): void {
     this.#timer = this.#clock.setTimeout(() => {
       if (this.#over) return;
+      if (!this.#connection.usable) return this.#fail(new FerryError("closed", "given up"));
       this.#compare();
       if (this.#options.streams === "auto") this.#grow();
       this.#arm();

@@ -70,6 +70,7 @@ export async function receiveChanges(
   const { filename, algorithm } = plan;
   const { runtime } = connection;
   await using basis = openBasis(path, plan, runtime);
+  partial?.discardPieces();
   await using prefix = partial?.prefix && LocalFile.open(partial.staged.path, runtime);
   await using signatures = new Signatures(connection, filename);
   const found = await search(signatures, basis, prefix);
@@ -95,7 +96,7 @@ export async function receiveChanges(
     try {
       const { checksum } = await receive(runtime, incoming, part.staged, {
         behind: offset > 0 ? part.prefix : undefined,
-        resumable: part.resumable({ filename, size, checksum: body.checksum }),
+        resumable: part.resumable({ filename, size, mtime: file.mtime, checksum: body.checksum }),
         onBytes: reporting({ offset, total: size }),
         byThread: true,
       });

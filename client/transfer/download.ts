@@ -31,6 +31,7 @@ import {
 import { localFailure } from "./local_failure.ts";
 import { nothingTransferred, type Transferred } from "./options.ts";
 import { PartialDownload, partialPathOf, removePartialDownload } from "./partial_downloads.ts";
+import { receivePieces } from "./piece_download.ts";
 
 /**
  * Downloads a file, or a range of one.
@@ -108,13 +109,15 @@ async function store(
   };
   const replaces = existing !== undefined;
   try {
+    const reporting = (size: Size) => reportingOf(plan, size);
     if (triesDelta(connection, plan, existing?.size)) {
-      const reporting = (size: Size) => reportingOf(plan, size);
       const received = await tryDelta(connection, plan, () => {
         return receiveChanges(connection, plan, { basis, partial, open, reporting });
       });
       if (received) return await publish(await open(), received, plan, { path, made, replaces });
     }
+    const pieces = await receivePieces(connection, plan, { partial, open, reporting });
+    if (pieces) return await publish(await open(), pieces, plan, { path, made, replaces });
     const prefix = await partial?.proof();
     return await connection.get({ filename, algorithm, prefix }, async (file) => {
       const part = await open();
@@ -123,10 +126,16 @@ async function store(
     });
   } catch (error) {
     // This also applies where the connection was lost before the reply: the bytes of an earlier attempt are still good.
-    if (wasCut(error)) partial?.keep();
+    if (wasCut(error) || isUnserved(error)) partial?.keep();
     else partial?.removeRecord();
     throw error;
   }
+}
+
+/** Whether an error is about the server, as further connections to it may meet one, and not about the bytes. */
+function isUnserved(error: unknown): boolean {
+  const { code } = toFerryError(error);
+  return code === "unreachable" || code === "busy";
 }
 
 /**
@@ -186,7 +195,7 @@ async function receiveInto(
   if (plan.sparse) partial.staged.makeHoles();
   const { checksum } = await file.receive(partial.staged, {
     behind: offset > 0 ? partial.prefix : undefined,
-    resumable: partial.resumable({ filename, size, checksum: announced }),
+    resumable: partial.resumable({ filename, size, mtime, checksum: announced }),
     onBytes: reportingOf(plan, { offset, total }),
     // The process has nothing else to do than this download.
     byThread: true,

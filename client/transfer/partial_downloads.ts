@@ -8,8 +8,9 @@
 import { delay } from "@std/async/delay";
 import { type Algorithm, algorithmOf, type Checksum } from "../../lib/core/checksum.ts";
 import { basename, dirname } from "../../lib/core/paths.ts";
-import type { PrefixDigest } from "../../lib/digest/prefix_digest.ts";
+import { PrefixDigest } from "../../lib/digest/prefix_digest.ts";
 import {
+  type PartRecord,
   readRecord,
   removeRecord,
   RESUMABLE_BYTES,
@@ -18,6 +19,7 @@ import {
 } from "../../lib/files/partial_file.ts";
 import { isTaken } from "../../lib/files/path_lookup.ts";
 import { StagedFile } from "../../lib/files/staged_file.ts";
+import type { PieceTarget } from "../../lib/files/stored_pieces.ts";
 import type { Resumable } from "../../lib/transfer/receive.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { Prefix } from "../net/file_requests.ts";
@@ -44,21 +46,33 @@ export interface PartialDownloadOptions {
   runtime: Runtime;
 }
 
+/** The file of the server that a partial download is of. */
+export interface DownloadedFile {
+  /** Its name there. */
+  readonly filename: string;
+  /** Its size in bytes. */
+  readonly size: number;
+  /** Its modification time, in milliseconds since 1970. */
+  readonly mtime: number;
+  /** Its checksum, where that is known in advance. */
+  readonly checksum: Checksum | null;
+}
+
 /** The bytes of a file that were received so far, and those still to come. */
 export class PartialDownload implements AsyncDisposable {
   /** The temporary file. */
   readonly staged: StagedFile;
   #prefix: PrefixDigest | undefined;
-  /** The checksum of the whole file that they are from, where it is known. */
-  readonly #whole: Checksum | null;
+  /** What was recorded of them. */
+  #record: PartRecord | undefined;
 
   private constructor(
     staged: StagedFile,
-    { prefix, whole = null }: { prefix?: PrefixDigest; whole?: Checksum | null } = {},
+    earlier?: { prefix: PrefixDigest; record: PartRecord },
   ) {
     this.staged = staged;
-    this.#prefix = prefix;
-    this.#whole = whole;
+    this.#prefix = earlier?.prefix;
+    this.#record = earlier?.record;
   }
 
   /**
@@ -90,9 +104,10 @@ export class PartialDownload implements AsyncDisposable {
       if (!prefix) startOver(staged);
       claimed.move();
       if (!prefix) return new PartialDownload(staged);
+      // The checksum proves nothing to a server that is asked for another one.
       const { checksum } = record!;
       const whole = checksum !== null && algorithmOf(checksum) === algorithm ? checksum : null;
-      return new PartialDownload(staged, { prefix, whole });
+      return new PartialDownload(staged, { prefix, record: { ...record!, checksum: whole } });
     } catch (error) {
       // A failure to read it now does not mean that it is bad.
       if (readRecord(temporary)) staged.keep();
@@ -107,19 +122,59 @@ export class PartialDownload implements AsyncDisposable {
 
   /** The proof for the server that the bytes here are of its file; undefined where there are none. */
   async proof(): Promise<Prefix | undefined> {
-    return this.#prefix && { ...await this.#prefix.facts(), whole: this.#whole };
+    return this.#prefix && { ...await this.#prefix.facts(), whole: this.#record!.checksum };
   }
 
   /** Discards the bytes of an earlier attempt: they are not of the file that the server has now. */
   startOver(): void {
-    this.#prefix = undefined;
+    this.#prefix = this.#record = undefined;
     startOver(this.staged);
   }
 
+  /** Discards what an earlier attempt has left behind the first bytes. */
+  discardPieces(): void {
+    if (!this.#prefix) return;
+    this.staged.truncate(this.#prefix.size);
+    this.#record = { ...this.#record!, pieces: undefined };
+  }
+
+  /**
+   * Whether the bytes of an earlier attempt seem to be of a file that the server has: undefined if nothing is known of
+   * the file that they are of. That they are shows the checksum of the whole.
+   */
+  seemsOf({ size, mtime }: Pick<DownloadedFile, "size" | "mtime">): boolean | undefined {
+    const record = this.#record;
+    return record?.mtime === undefined ? undefined : record.size === size && record.mtime === mtime;
+  }
+
+  /**
+   * From now on the file is written at positions, with what an earlier attempt has left of it.
+   *
+   * @returns where it is written to, and the digest of its first bytes
+   */
+  async inPieces(
+    file: DownloadedFile,
+    algorithm: Algorithm,
+  ): Promise<{ target: PieceTarget; digest: PrefixDigest }> {
+    const { staged } = this;
+    const { digests } = staged.runtime;
+    const pieces = this.#record?.pieces ?? [];
+    const digest = this.#prefix ?? await PrefixDigest.create({ algorithm, proof: false }, digests);
+    staged.beginPieces(file.size);
+    const target: PieceTarget = {
+      pieces,
+      writeAt: (bytes, offset) => staged.writeAt(bytes, offset),
+      readAt: (into, offset) => staged.readAt(into, offset),
+      checkpoint: (prefix, pieces) => {
+        writeRecord(staged.path, { ...file, prefix, pieces });
+        return Promise.resolve();
+      },
+    };
+    return { target, digest };
+  }
+
   /** What makes the reception of a file resumable; undefined for a file that is too small for that. */
-  resumable(
-    file: { filename: string; size: number; checksum: Checksum | null },
-  ): Resumable | undefined {
+  resumable(file: DownloadedFile): Resumable | undefined {
     if (file.size <= RESUMABLE_BYTES) return undefined;
     return {
       checkpoint: (prefix) => {

@@ -18,6 +18,7 @@ import { StagedFile } from "../../lib/files/staged_file.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { Connection, SmallDownload } from "../net/connection.ts";
 import type { IncomingFile } from "../net/incoming_file.ts";
+import { STREAM_BYTES } from "../net/streams.ts";
 import { download } from "./download.ts";
 import { type DownloadHooks, type DownloadItem, DownloadItems } from "./download_items.ts";
 import { planDownload } from "./download_plan.ts";
@@ -169,7 +170,7 @@ export class TreeDownload {
 
   async #getEach(connection: Connection, items: AsyncIterable<DownloadItem>): Promise<void> {
     for await (const item of items) {
-      const { before, entry: { filename }, path } = item;
+      const { before, entry: { filename, size }, path } = item;
       try {
         if (before !== undefined) {
           await assertDistinctHere(path, before);
@@ -182,6 +183,8 @@ export class TreeDownload {
         const { beforeReplacing } = this.#hooks;
         const plan = planDownload(filename, path, {
           ...this.#options,
+          // Of smaller files, the server would be asked for their size once more.
+          streams: size < STREAM_BYTES ? 1 : this.#options.streams,
           keepTime: true,
           beforeReplacing: beforeReplacing && (() => beforeReplacing(item.name)),
         });

@@ -46,6 +46,11 @@ export interface PartRecord {
   checksum: Checksum | null;
   /** The size and the digests of the valid first bytes. */
   prefix: SavedPrefix;
+  /**
+   * The modification time of the whole file, in milliseconds since 1970, where it is known in advance: of a download.
+   * Absent, as in records of older versions: it is not known.
+   */
+  mtime?: number | undefined;
   /** On a server, the owner. Absent, as in records of older versions, or "": no owner. */
   owner?: string | undefined;
   /**
@@ -144,10 +149,11 @@ function writeExactly(directory: string, bytes: Uint8Array): string {
 export function readRecord(part: string): PartRecord | undefined {
   try {
     const record = JSON.parse(readExactly(recordPath(part))) as StoredRecord;
-    const { filename, size, checksum, prefix, owner, pieces } = record;
+    const { filename, size, checksum, mtime, prefix, owner, pieces } = record;
     const whole = record.version === 2 && typeof filename === "string" &&
       (size === null || Number.isSafeInteger(size)) && isTextOr(null, checksum) &&
-      Number.isSafeInteger(prefix.size) && isTextOr(undefined, prefix.md5) &&
+      (mtime === undefined || Number.isFinite(mtime)) && Number.isSafeInteger(prefix.size) &&
+      isTextOr(undefined, prefix.md5) &&
       isTextOr(undefined, prefix.rest) && isTextOr(undefined, prefix.xxh128) &&
       isTextOr(undefined, owner) && areStoredPieces(pieces ?? [], prefix.size) &&
       (record.boot === null || typeof record.boot === "number");

@@ -203,6 +203,12 @@ export const SCENARIOS: readonly Scenario[] = [
       assertEquals(reply.body.length, 70_020);
       const { header } = reply.header.md5 === null ? await receive(peer) : reply;
       assertEquals(header.md5, md5(content));
+      const of = { filename: "delta/new", version: newVersion };
+      await peer.send({ op: "stat", ...of });
+      assertEquals((await receive(peer)).header.md5, md5(content));
+      await peer.send({ op: "get", ...of, start: 1000, count: 70_000, checksum: "xxh128" });
+      assertEquals((await receive(peer)).body, content.subarray(1000, 71_000));
+      await receive(peer);
     },
   },
   {

@@ -2,6 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { RequestChannel } from "../../../client/net/request_channel.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
+import { throwReported } from "../../../lib/wire/error_reply.ts";
 import { Wire } from "../../../lib/wire/frames.ts";
 import { OPERATIONS } from "../../../lib/wire/operations/operations.ts";
 import { done } from "../../../lib/wire/schema.ts";
@@ -64,6 +65,29 @@ Deno.test("RequestChannel.fetch() skips what was not read of a body, whatever be
   const broken = () => Promise.reject(new Error("the disk is full"));
   await assertRejects(() => channel.fetch(request, broken), Error, "the disk is full");
   await channel.ask(done, remove("c"));
+  assertEquals(wire.writable, true);
+});
+
+Deno.test("RequestChannel.fetch() sends a request while the reply to another one is read", async () => {
+  const { channel, wire } = channelOver(ok("a", "abc"), failed("busy"), ok("c", "xyz"));
+  const read = Promise.withResolvers<void>();
+  const names: unknown[] = [];
+  const get = (filename: string, until = Promise.resolve()) =>
+    channel.fetch({ op: "get", filename }, async ({ header }) => {
+      names.push(header.filename);
+      await until;
+      throwReported(header, "server");
+    });
+  const before = wire.bytesTaken;
+  const fetched = [get("a", read.promise), get("b"), get("c")];
+  while (names.length === 0) await delay(0);
+  assertEquals(names, ["a"]);
+  const one = wire.bytesTaken - before;
+  read.resolve();
+  const ends = await Promise.allSettled(fetched);
+  assertEquals(ends.map(({ status }) => status), ["fulfilled", "rejected", "fulfilled"]);
+  assertEquals(names, ["a", undefined, "c"]);
+  assertEquals(wire.bytesTaken - before, one, "all requests were sent before");
   assertEquals(wire.writable, true);
 });
 
