@@ -25,6 +25,7 @@ import { resume } from "./resume.ts";
 import { roundTrips } from "./round_trips.ts";
 import { objectStore } from "./s3.ts";
 import { start } from "./start.ts";
+import { streams } from "./streams.ts";
 import { threads } from "./threads.ts";
 import { tree, treeAgain } from "./tree.ts";
 import { runInterruptibly } from "../support/interruptible.ts";
@@ -102,6 +103,11 @@ const CASES: readonly Case[] = [
     name: "delta",
     title: () => "files of which the receiver has an older version",
     run: delta,
+  },
+  {
+    name: "streams",
+    title: () => "one file over several connections, through a proxy that limits each, and near by",
+    run: streams,
   },
   {
     name: "threads",

@@ -210,10 +210,10 @@ testWithMount("ferry get onto a full disk is no_space, and leaves nothing behind
   await using dir = new TempDir();
   await using mount = new Mount("size=4m");
   await using server = await Ferryd.start(dir.path);
-  dir.write("large", new Uint8Array(20 * MIB));
+  dir.write("large", new Uint8Array(40 * MIB));
   dir.write("mid", new Uint8Array(6 * MIB));
-  for (const name of ["large", "mid"]) {
-    const { code, stderr } = await ferry(["get", name], {
+  for (const [name, ...more] of [["large"], ["mid"], ["large", "--streams", "2"]]) {
+    const { code, stderr } = await ferry(["get", name!, ...more], {
       cwd: mount.path,
       server: server.address,
     });

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { partialPathOf } from "../../client/transfer/partial_downloads.ts";
+import { connect } from "../../mod.ts";
 import { PrefixDigest } from "../../lib/digest/prefix_digest.ts";
 import { writeRecord } from "../../lib/files/partial_file.ts";
 import type { StoredPiece } from "../../lib/files/stored_pieces.ts";
@@ -8,9 +9,11 @@ import { DIGESTS } from "../support/digests.ts";
 import { namesIn } from "../support/directories.ts";
 import { type Fault, FaultyPeer } from "../support/faulty_peer.ts";
 import { Pair } from "../support/pair.ts";
-import { ferry, Ferryd, type Outcome, outcome, spawnFerry } from "../support/programs.ts";
+import { ferry, Ferryd, type Outcome, outcome, spawnFerry, TempDir } from "../support/programs.ts";
 import { randomBytes } from "../support/random_file.ts";
 import { RUNTIME } from "../support/runtime.ts";
+import { MINE } from "../support/tls_servers.ts";
+import { token, TokenServer } from "../support/token_server.ts";
 
 /** Large enough for several streams, and no multiple of any size of a piece. */
 const SIZE = 40 * MIB + 12345;
@@ -228,6 +231,25 @@ Deno.test("ferry get --streams makes do with as many connections as it may have,
   assertEquals(get.code, 0, get.stderr);
   assertMatch(get.stderr, /^ferry: only 2 of 8 streams could be opened: too many connections/);
   assertEquals(md5(Deno.readFileSync(`${p.cwd}/f`)), md5(BYTES));
+});
+
+Deno.test("Client.get() fetches pieces over further connections with the same token and encryption", async () => {
+  const { token: secret, record } = await token("read", "inbox");
+  await using server = await TokenServer.start([record], { tls: MINE });
+  Deno.writeFileSync(`${server.path}/inbox/f`, BYTES);
+  await using proxy = FaultyPeer.start(server.server.addresses[0]!.port);
+  const credentials = { token: secret, tls: { ca: [MINE.cert] } };
+  await using client = await connect(proxy.address, { ...credentials, retries: 0 });
+  await using dir = new TempDir();
+  const progress: number[] = [];
+  const { checksum, transferred } = await client.get("inbox/f", {
+    ...{ out: dir.join("f"), streams: 3, durability: "none" },
+    onProgress: ({ bytes }) => void progress.push(bytes),
+  });
+  assertEquals([checksum, transferred, progress.at(-1)], [md5(BYTES), SIZE, SIZE]);
+  assertEquals(progress, progress.toSorted((a, b) => a - b));
+  assertEquals(proxy.passed.length, 4);
+  assertEquals(md5(Deno.readFileSync(dir.join("f"))), md5(BYTES));
 });
 
 Deno.test("ferry get --streams fetches small files, streams and sparse files over one connection", async () => {

@@ -38,6 +38,8 @@ export interface FaultyPeerOptions {
   delay?: number;
   /** How many bytes a second pass in each direction. Default: no limit. */
   rate?: number;
+  /** How many bytes a second pass in each direction of each connection. Default: no limit. */
+  rateEach?: number;
   /** Forwards bytes in segments of 1 to this many bytes. */
   split?: number;
   /** Forwards in one segment what arrives within this many milliseconds. */
@@ -217,8 +219,9 @@ export class FaultyPeer implements AsyncDisposable {
     to: Deno.TcpConn,
   ): Promise<void> {
     try {
-      const { delay = 0, merge = 0 } = this.#options;
-      const arriving = delay > 0 || merge > 0 ? late(from, { delay, merge }) : segments(from);
+      const { delay = 0, merge = 0, rateEach } = this.#options;
+      const sent = rateEach === undefined ? segments(from) : paced(segments(from), rateEach);
+      const arriving = delay > 0 || merge > 0 ? late(sent, { delay, merge }) : sent;
       for await (const bytes of arriving) await this.#give(link, direction, { bytes, from, to });
       if (link.stalled) await link.ended;
       await to.closeWrite();
@@ -300,14 +303,26 @@ async function* segments(from: Deno.TcpConn): AsyncGenerator<Uint8Array> {
   }
 }
 
+/** The segments at a rate: the next one is received only when the one before was due. */
+async function* paced(
+  segments: AsyncIterable<Uint8Array>,
+  rate: number,
+): AsyncGenerator<Uint8Array> {
+  const limit = new RateLimit(rate);
+  for await (const bytes of segments) {
+    await limit.take(bytes.length);
+    yield bytes;
+  }
+}
+
 interface Late {
   due: number;
   bytes: Uint8Array;
 }
 
-/** The received segments, delayed: each takes the same time, whatever its size. */
+/** Segments, delayed: each takes the same time, whatever its size. */
 async function* late(
-  from: Deno.TcpConn,
+  segments: AsyncIterable<Uint8Array>,
   { delay, merge }: { delay: number; merge: number },
 ): AsyncGenerator<Uint8Array> {
   const line: Late[] = [];
@@ -316,7 +331,7 @@ async function* late(
   let ended: number | undefined;
   const reading = (async () => {
     try {
-      for await (const bytes of segments(from)) {
+      for await (const bytes of segments) {
         line.push({ due: performance.now() + delay, bytes: bytes.slice() });
         news.resolve();
       }
